@@ -1,0 +1,1 @@
+"""Every network the lab can build, through one registry."""

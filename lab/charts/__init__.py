@@ -1,0 +1,1 @@
+"""Records to Plotly figures, numbers first."""

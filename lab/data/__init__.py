@@ -1,0 +1,1 @@
+"""Data sets: read, fetched, split, normalised and augmented."""

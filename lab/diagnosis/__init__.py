@@ -1,0 +1,1 @@
+"""Rules that name mistakes in settings and curves."""

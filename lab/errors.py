@@ -1,0 +1,93 @@
+"""Every deliberate error of the lab.
+
+One root, so that a page or the shell can show `LabError` and let anything else keep its traceback. A message is one
+sentence with the value, the rule and the way out. The exit code is the shell's: 2 for wrong use, 1 for a failure.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class LabError(Exception):
+    """Something the user or the machine did that the lab answers in one sentence."""
+
+    exit_code = 1
+
+
+class ConfigError(LabError):
+    """A setting has a value that cannot be used; `field` names it so that a form can mark it."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class UnknownNameError(ConfigError):
+    """A name is not in its registry."""
+
+
+class ShapeError(ConfigError):
+    """A network cannot take images of this size."""
+
+
+class DataError(LabError):
+    """A data set is absent, damaged or could not be fetched."""
+
+
+class DeviceError(ConfigError):
+    """The asked-for device is not on this machine."""
+
+
+class TrainingError(LabError):
+    """Training ended before its last step, for a reason the user can act on."""
+
+
+class StoreError(LabError):
+    """The run store refused or could not do something."""
+
+
+class StoreBusyError(StoreError):
+    """Another process holds the store's write lock for too long."""
+
+
+class StoreVersionError(StoreError):
+    """The store was written by a newer release."""
+
+
+class ReadOnlyError(StoreError):
+    """The lab was started with `LAB_READ_ONLY`."""
+
+
+class LeaseLostError(StoreError):
+    """This process no longer owns the run it writes to."""
+
+
+class RunNotFoundError(StoreError):
+    """No run has this id."""
+
+    exit_code = 2
+
+
+class RunStateError(StoreError):
+    """The run's state does not allow the request."""
+
+
+class ArtifactError(LabError):
+    """A kept file is absent, damaged or not what its record says."""
+
+
+class InputError(LabError):
+    """An image, layer, epoch or file given by the user cannot be used."""
+
+    exit_code = 2
+
+
+def near_miss(name: str, known: Iterable[str]) -> str:
+    """Return the sentence that leads from a wrong name to a right one: the closest name, else all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    return f"Choose one of: {', '.join(names)}."

@@ -1,0 +1,1 @@
+"""What a network is and does, looked at without touching it."""

@@ -1,0 +1,1 @@
+"""The run store: rows, leases, points and kept files."""

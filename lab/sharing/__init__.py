@@ -1,0 +1,1 @@
+"""Reports, bundles and exports."""

@@ -1,0 +1,1 @@
+"""From ink to the picture the network reads."""

@@ -1,0 +1,95 @@
+"""What training tells: small frozen records, in the order things happened. No torch, no store, no page.
+
+Metric names are `series/…` as they are kept: `batch/loss`, `batch/accuracy` (every step) and `train/loss`,
+`train/accuracy`, `val/loss`, `val/accuracy`, `test/loss`, `test/accuracy`, `lr`, `grad_norm`, `images_per_second`,
+`memory_mb` (per epoch, at the epoch's last step; validation also between). A step counts updates from 1; step 0 is
+before training. `time_s` is pure training time since the start of the run, in seconds.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+import numpy as np
+
+
+class Command(StrEnum):
+    """What the loop is asked to do; it looks between two steps."""
+
+    RUN = "run"
+    PAUSE = "pause"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The run is about to take its first (or, resumed, its next) step."""
+
+    device: str
+    step: int
+    total_steps: int
+    steps_per_epoch: int
+    train_images: int
+    val_images: int
+    test_images: int
+    params: int
+    environment: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StepMetrics:
+    """Loss and accuracy of consecutive steps, gathered on the device and handed over a few times a second."""
+
+    step: np.ndarray  # int64 (n,)
+    loss: np.ndarray  # float64 (n,)
+    accuracy: np.ndarray  # float64 (n,), shares in [0, 1]
+    time_s: np.ndarray  # float64 (n,)
+    images_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """Metrics computed at one step: an evaluation between epochs, or an epoch's whole set."""
+
+    step: int
+    epoch: int
+    time_s: float
+    metrics: Mapping[str, float]
+    epoch_end: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Something to keep on disk before training goes on.
+
+    `kind` is "weights" (model only) or "checkpoint" (everything needed to resume bit-exactly). `data` returns the
+    safetensors bytes; it must be called before the next event is asked for.
+    """
+
+    kind: str
+    step: int
+    epoch: int
+    data: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence the user should see, such as a halved micro-batch."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The last event. `outcome` is "finished", "early-stopped", "paused" or "stopped"."""
+
+    outcome: str
+    step: int
+    epoch: int
+    time_s: float
+    summary: Mapping[str, Any]
+
+
+Event: TypeAlias = Started | StepMetrics | Evaluated | Kept | Notice | Ended
