@@ -1,0 +1,120 @@
+"""Imports go downwards only, read with `ast`: one line per file that breaks a rule."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Rooms from the bottom up; a file may import from lower floors and from its own room.
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("lab.errors",),
+    ("lab.settings", "lab.devices", "lab.seeding"),
+    ("lab.config",),
+    ("lab.presets",),
+    ("lab.architectures", "lab.data"),
+    ("lab.training", "lab.runs", "lab.inspection", "lab.sketch", "lab.diagnosis"),
+    ("lab.sharing",),
+    ("lab.charts",),
+    ("lab.experiment",),
+    ("lab.worker", "lab.supervisor"),
+    ("lab.cli", "lab.__main__"),
+    ("pages.ui",),
+    ("pages",),
+    ("app",),
+)
+TORCH_FREE = (
+    "lab.errors", "lab.settings", "lab.config", "lab.presets", "lab.runs", "lab.diagnosis", "lab.charts",
+    "lab.experiment", "lab.supervisor", "lab.cli", "lab.__main__", "lab.architectures.registry", "lab.data.registry",
+    "lab.training.events",
+)  # fmt: skip
+
+
+def _sources() -> Iterator[tuple[str, ast.Module]]:
+    for path in [ROOT / "app.py", *sorted((ROOT / "lab").rglob("*.py")), *sorted((ROOT / "pages").rglob("*.py"))]:
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        yield name, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _imports(tree: ast.Module, *, only_top: bool = False) -> Iterator[str]:
+    nodes = ast.iter_child_nodes(tree) if only_top else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _room(module: str) -> tuple[int, str] | None:
+    """Return (floor, room) of a module of ours: the longest room name that starts it."""
+    fits = [
+        (len(room), floor, room)
+        for floor, rooms in enumerate(FLOORS)
+        for room in rooms
+        if module == room or module.startswith(room + ".")
+    ]
+    if not fits:
+        return None
+    _, floor, room = max(fits)
+    return floor, room
+
+
+def test_imports_go_downwards_only() -> None:
+    wrong = []
+    for name, tree in _sources():
+        here = _room(name)
+        for target in _imports(tree):
+            there = _room(target)
+            if here is None or there is None or there[1] == here[1]:
+                continue
+            if there[0] >= here[0]:
+                wrong.append(f"{name} imports {target}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_file_of_the_lab_has_a_room() -> None:
+    assert [name for name, _ in _sources() if _room(name) is None and name != "lab"] == []
+
+
+def test_the_core_never_imports_streamlit() -> None:
+    wrong = [
+        n
+        for n, tree in _sources()
+        if n.startswith("lab") and any(i.split(".")[0] in {"streamlit", "pages"} for i in _imports(tree))
+    ]
+    assert wrong == []
+
+
+def test_rooms_that_only_list_and_plot_never_import_torch() -> None:
+    """At import time; the composition root and the shell import torch's rooms inside functions."""
+    wrong = [
+        f"{name} imports {target}"
+        for name, tree in _sources()
+        if name.startswith(TORCH_FREE) or name.startswith("pages")
+        for target in _imports(tree, only_top=True)
+        if target.split(".")[0] in {"torch", "torchvision", "captum", "torchinfo"}
+    ]
+    assert wrong == []
+
+
+def test_nothing_unpickles() -> None:
+    """No upload can run code: neither pickle nor torch.load is reachable anywhere."""
+    wrong = []
+    for name, tree in _sources():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in {"torch.load", "pickle.load", "pickle.loads"}:
+                wrong.append(f"{name}:{node.lineno}")
+        if any(target.split(".")[0] in {"pickle", "joblib", "dill"} for target in _imports(tree)):
+            wrong.append(name)
+    assert wrong == []
+
+
+def test_session_state_has_one_door() -> None:
+    wrong = [
+        f"{name}:{node.lineno}"
+        for name, tree in _sources()
+        if name.startswith("pages") and name != "pages.ui.state"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr == "session_state"
+    ]
+    assert wrong == []

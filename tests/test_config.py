@@ -1,0 +1,154 @@
+"""The configuration checks itself, survives JSON, and its digest changes exactly when the result would."""
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lab.config import FIELDS, GROUPS, RunConfig
+from lab.errors import ConfigError
+from lab.presets import PRESETS, get_preset
+
+
+def test_every_field_has_a_label_a_sentence_of_help_and_a_known_group() -> None:
+    for spec in FIELDS.values():
+        assert spec.label, spec.name
+        assert spec.help.endswith("."), spec.name
+        assert spec.group in GROUPS, spec.name
+        assert spec.check(spec.default) == spec.default
+
+
+def test_a_configuration_survives_json() -> None:
+    config = RunConfig(arch="wide-cnn", arch_options={"widths": [8, 16, 32]}, lr=3e-4, patience=3)
+    assert RunConfig.from_dict(json.loads(json.dumps(config.as_dict(), allow_nan=False))) == config
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("lr", math.nan, "above 0 and at most 100"),
+        ("lr", math.inf, "above 0 and at most 100"),
+        ("lr", 0, "above 0"),
+        ("batch_size", 0, "at least 1"),
+        ("batch_size", 2.5, "a whole number"),
+        ("epochs", True, "a whole number"),
+        ("epochs", "5", "a whole number"),
+        ("val_fraction", 1.0, "at most 0.9"),
+        ("optimizer", "adm", "Did you mean 'adam'"),
+        ("loss", "🙂", "Choose one of"),
+        ("arch", 7, "must be text"),
+        ("seed", -1, "at least 0"),
+        ("nesterov", 1, "true or false"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_value_rule_and_field(name: str, value: Any, rule: str) -> None:
+    with pytest.raises(ConfigError, match=name) as caught:
+        RunConfig.from_dict({name: value})
+    assert rule in str(caught.value)
+    assert caught.value.field == name
+
+
+def test_an_unknown_field_is_answered_with_the_near_miss() -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'batch_size'"):
+        RunConfig.from_dict({"batchsize": 64})
+
+
+def test_a_newer_schema_is_refused() -> None:
+    with pytest.raises(ConfigError, match="update ConvLab"):
+        RunConfig.from_dict({"schema": 99})
+
+
+def test_patience_without_a_validation_set_is_refused() -> None:
+    with pytest.raises(ConfigError, match="set val_fraction above 0"):
+        RunConfig(patience=3, val_fraction=0.0)
+
+
+def test_settings_without_effect_do_not_change_the_digest() -> None:
+    adam = RunConfig(optimizer="adam")
+    assert adam.replace(momentum=0.1).digest(data_checksum="x") == adam.digest(data_checksum="x")
+    sgd = RunConfig(optimizer="sgd")
+    assert sgd.replace(momentum=0.1).digest(data_checksum="x") != sgd.digest(data_checksum="x")
+
+
+def test_where_a_run_is_computed_does_not_change_the_digest() -> None:
+    base = RunConfig().digest(data_checksum="x")
+    assert RunConfig(device="cpu", keep_mb=10, compile=True).digest(data_checksum="x") == base
+    assert RunConfig().digest(data_checksum="y") != base
+
+
+def test_every_setting_that_decides_the_result_changes_the_digest() -> None:
+    # Under these settings every field is relevant at least once.
+    contexts = [
+        RunConfig(optimizer="sgd", schedule="step", patience=2),
+        RunConfig(optimizer="adam", schedule="cosine", loss="cross-entropy"),
+    ]
+    for spec in FIELDS.values():
+        if not spec.result:
+            continue
+        changed = any(
+            base.replace(**{spec.name: _other(spec.name, getattr(base, spec.name))}).digest(data_checksum="x")
+            != base.digest(data_checksum="x")
+            for base in contexts
+        )
+        assert changed, spec.name
+
+
+def _other(name: str, value: Any) -> Any:
+    spec = FIELDS[name]
+    if spec.choices:
+        return next(c for c in spec.choices if c != value)
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, dict):
+        return {"dropout": 0.1}
+    if isinstance(value, str):
+        return value + "x"
+    return value + 1 if spec.kind is int else value / 2 + 0.01
+
+
+def test_leaving_epochs_out_joins_runs_that_differ_only_in_length() -> None:
+    short, long = RunConfig(epochs=5), RunConfig(epochs=20)
+    assert short.digest(data_checksum="x", without=("epochs",)) == long.digest(data_checksum="x", without=("epochs",))
+
+
+def test_the_configuration_cannot_be_changed_in_place() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError, match="epochs"):
+        RunConfig().epochs = 6  # type: ignore[misc]
+
+
+def test_every_preset_is_a_valid_configuration() -> None:
+    for preset in PRESETS.values():
+        assert preset.config().as_dict()["schema"] == 1
+
+
+def test_report_b_keeps_its_twenty_accuracies() -> None:
+    by_epoch = get_preset("b-wide-cnn").reported["test_accuracy_by_epoch"]
+    assert len(by_epoch) == get_preset("b-wide-cnn").config().epochs == 20
+    assert max(by_epoch) == by_epoch[14] == 0.9935
+
+
+def test_an_unknown_preset_is_answered_with_the_near_miss() -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'd-lenet-bn'"):
+        get_preset("d-lenetbn")
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=50),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(FIELDS)) | st.text(max_size=12), _JSON, max_size=4))
+def test_any_json_gives_a_configuration_or_a_named_error(values: dict[str, Any]) -> None:
+    try:
+        config = RunConfig.from_dict(values)
+    except ConfigError as error:
+        assert len(str(error)) < 1_000
+    else:
+        assert config.normalised().normalised() == config.normalised()
