@@ -1,0 +1,41 @@
+"""Split training labels into a training and a validation part that keep the shares of the classes."""
+
+import numpy as np
+
+from lab.errors import ConfigError
+
+
+def stratified_split(labels: np.ndarray, *, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (train_index, val_index), both ascending int64, together every index once.
+
+    Validation gets `round(N * fraction)` indices (at least 1 if fraction > 0), each class its share to within one
+    image (largest remainders). Equal arguments give equal splits on every machine: numpy froze RandomState's stream.
+    """
+    if not 0.0 <= fraction < 1.0:
+        raise ConfigError(
+            f"val_fraction is {fraction:g}, but it must be at least 0 and below 1. Try 0.1.", field="val_fraction"
+        )
+    count = len(labels)
+    wanted = max(1, round(count * fraction)) if fraction > 0 else 0
+    if wanted >= count and count > 0 and wanted > 0:
+        raise ConfigError(
+            f"val_fraction {fraction:g} of {count} images leaves none to train on. Use more images or a smaller share.",
+            field="val_fraction",
+        )
+    chosen = np.zeros(count, dtype=bool)
+    random = np.random.RandomState(seed)
+    classes, members = np.unique(labels, return_counts=True)
+    for label, take in zip(classes, _shares(members, wanted), strict=True):
+        chosen[random.permutation(np.flatnonzero(labels == label))[:take]] = True
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def _shares(members: np.ndarray, wanted: int) -> np.ndarray:
+    """Divide `wanted` over classes in proportion to their members, by largest remainder (Hamilton's method)."""
+    if wanted == 0:
+        return np.zeros(len(members), dtype=np.int64)
+    exact = members * (wanted / members.sum())
+    shares: np.ndarray = np.floor(exact).astype(np.int64)
+    order = np.argsort(-(exact - shares), kind="stable")
+    shares[order[: wanted - int(shares.sum())]] += 1
+    return shares
