@@ -1,1 +1,33 @@
-"""The run store: rows, leases, points and kept files."""
+"""The run store: rows, leases, points and kept files. This is its contract; `tests/runs/` holds every backend to it.
+
+**Records.** The store hands out frozen records (`lab.runs.records`) and takes plain values. What a call returned is on
+disk (`synchronous=FULL`); what raised left nothing behind. Each call is one short transaction; any thread of any process
+may call at any time. Every refusal is a `StoreError` of one sentence.
+
+**One answer.** `submit` returns the queued, running or finished run with the same fingerprint if there is one, decided
+by a unique index and not by looking first. Paused, stopped, failed, interrupted and deleted runs are no answers, and
+`fresh=True` makes a run that is none either.
+
+**One owner.** `claim` gives the run that has waited longest to one process, for one slot of its host, with a new
+`lease` number. Every write of the owner carries that number and is refused with `LeaseLostError`, having changed
+nothing, once the run has ended or was given to another. The lease lasts `LEASE_S` = 10 s and each write renews it;
+owners renew it every `RENEW_S` = 2 s (`heartbeat`).
+
+**True states.** A record's state is read off the row in one place (`rows.derive`): RUNNING with a wish to stop is
+STOPPING; RUNNING whose lease ran out and whose process (host, pid *and* start) is dead is what `recover` will write
+down: INTERRUPTED, or what had been asked for (STOPPED, PAUSED). A live process with an expired lease is busy or
+stopped, never dead: RUNNING with `responding=False`. On another host, silence for 40 s in all counts as death.
+
+**Wishes.** `request` works in every state where it makes sense, is idempotent, and says so where it makes none. A
+queued run stops or pauses at once. Going on again queues a paused, stopped, interrupted or failed run; if the process
+that holds it lives but answers no more, it is killed first.
+
+**Points** are known by run, series and step; writing one again replaces it, so that a resumed run may repeat steps.
+All float64 values come back as they were, with two exceptions that SQLite makes: NaN is stored as NULL and comes back
+as the one quiet NaN, and -0.0 comes back as 0.0. JSON columns keep NaN and infinities (`encoding`).
+
+**Kept files** are listed after they are written, with SHA-256 and size; a file may be listed by several runs
+(`copy_history`), and only paths that no run lists any more are handed out for deletion.
+
+**Deleting** hides a run, `undelete` brings it back, `purge` removes what was deleted a week ago.
+"""

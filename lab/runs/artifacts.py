@@ -1,0 +1,149 @@
+"""Kept files: written whole or not at all, and never handed out unless their SHA-256 is the one the store lists.
+
+A local file goes to a temporary name in its own folder, is synced, renamed, and the folder synced. Other places (any
+fsspec URL) put an object in one piece themselves. Paths come from the lab, never from a user, and are checked all the
+same.
+"""
+
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from lab.errors import ArtifactError, ReadOnlyError
+from lab.runs.records import KeptFile
+
+_TEMPORARY = ".tmp"
+STRAY_AFTER_S = 3600.0  # no honest write takes an hour: an older temporary file lost its writer
+
+
+class ArtifactStore:
+    """Bytes by relative path under one root, a folder or an fsspec URL."""
+
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
+        try:
+            self._files, root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise ArtifactError(
+                f"LAB_ARTIFACTS is {url!r}, which cannot be opened ({error}): give a folder or an fsspec URL."
+            ) from error
+        self.url = url
+        self.read_only = read_only
+        self._root = str(root).rstrip("/")
+        self._is_local = isinstance(self._files, LocalFileSystem)
+
+    def write(self, path: str, data: bytes) -> tuple[str, int]:
+        """Store bytes under a relative path, replacing what was there; return their SHA-256 and their number.
+
+        Raises `ArtifactError` (disk full, no right to write), after which the old file is still whole.
+        """
+        if self.read_only:
+            raise ReadOnlyError("This lab is read-only, so no file was kept: start it without LAB_READ_ONLY.")
+        target = self._full(path)
+        try:
+            if self._is_local:
+                _write_local(Path(target), data)
+            else:
+                self._files.pipe_file(target, data)
+        except OSError as error:
+            raise ArtifactError(
+                f"{path} ({len(data):,} bytes) could not be kept ({error.strerror or error}): free some space at "
+                f"{self.url}, or choose another place with LAB_ARTIFACTS, and resume the run."
+            ) from error
+        return hashlib.sha256(data).hexdigest(), len(data)
+
+    def read(self, kept: KeptFile) -> bytes:
+        """Return the bytes of a kept file. Raises `ArtifactError` if they are gone or not the ones that were kept."""
+        try:
+            data: bytes = self._files.cat_file(self._full(kept.path))
+        except OSError as error:
+            raise ArtifactError(
+                f"{kept.path} of run {kept.run} cannot be read ({error.strerror or error}): choose another epoch, or "
+                "train the run again."
+            ) from error
+        if len(data) != kept.bytes or hashlib.sha256(data).hexdigest() != kept.sha256:
+            raise ArtifactError(
+                f"{kept.path} of run {kept.run} is not the file that was kept (its SHA-256 differs): choose another "
+                "epoch, or train the run again."
+            )
+        return data
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Remove files; one that is already gone is no error."""
+        if self.read_only:
+            raise ReadOnlyError("This lab is read-only, so no file was deleted: start it without LAB_READ_ONLY.")
+        for path in paths:
+            full = self._full(path)
+            if self._is_local:
+                Path(full).unlink(missing_ok=True)
+                _remove_if_empty(Path(full).parent, Path(self._root))
+            elif self._files.exists(full):
+                self._files.rm_file(full)
+
+    def sweep(self, *, older_than_s: float = STRAY_AFTER_S) -> int:
+        """Remove temporary files whose writer died; return how many. Only a local root has any."""
+        if not self._is_local or self.read_only or not Path(self._root).is_dir():
+            return 0
+        limit = time.time() - older_than_s
+        stray = [p for p in Path(self._root).rglob(f".*{_TEMPORARY}") if p.is_file() and p.stat().st_mtime <= limit]
+        for path in stray:
+            path.unlink(missing_ok=True)
+        return len(stray)
+
+    def _full(self, path: str) -> str:
+        parts = PurePosixPath(path).parts
+        plain = parts and all(part not in ("..", "/") and not part.startswith(".") for part in parts)
+        if not plain or "\\" in path or "\0" in path or ":" in path:
+            raise ArtifactError(f"{path!r} is no name for a kept file: use plain relative names such as run/epoch.bin.")
+        return "/".join([self._root, *parts])
+
+
+def _write_local(target: Path, data: bytes) -> None:
+    _make_private(target.parent)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_TEMPORARY}")
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            _write_all(handle, data)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(handle, view) :]
+
+
+def _make_private(folder: Path) -> None:
+    missing = [p for p in (folder, *folder.parents) if not p.exists()]
+    for path in reversed(missing):
+        path.mkdir(mode=0o700, exist_ok=True)
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return  # other systems keep a rename without it, or cannot open a folder
+    handle: Any = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove_if_empty(folder: Path, root: Path) -> None:
+    if folder != root and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

@@ -1,0 +1,182 @@
+"""The way to the database: short transactions, one writer at a time, no connection kept across a fork.
+
+SQLite gets `BEGIN IMMEDIATE` for every write, `synchronous=FULL` and a rollback journal (the write-ahead log only where
+the linked SQLite is free of its corruption bug). Every refusal of the driver leaves here as one sentence.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.pool import NullPool
+
+from lab.errors import LabError, ReadOnlyError, StoreBusyError, StoreError
+from lab.runs.encoding import decode_json, encode_json
+
+BUSY_S = 15.0  # longer than any honest write (milliseconds) and than a stopped process that is soon continued
+NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb", "smb3", "smbfs", "afs", "9p", "ncpfs", "fuse.sshfs"})
+_LOCKED = ("locked", "could not obtain lock", "lock timeout", "deadlock", "could not serialize")
+
+
+def wal_is_safe(version: str) -> bool:
+    """Whether this SQLite keeps its write-ahead log whole when a checkpoint meets a commit.
+
+    Releases 3.7.0 to 3.51.2 can corrupt it, except 3.44.6 and 3.50.7, which carry the repair.
+    """
+    number = tuple(int(part) for part in version.split("."))
+    return number > (3, 51, 2) or number in {(3, 44, 6), (3, 50, 7)}
+
+
+def file_system_of(path: Path) -> str:
+    """Return the type of the file system that holds the path, such as "ext4"; "" where the system does not tell."""
+    target = path.resolve()
+    best = ("", "")
+    for part in psutil.disk_partitions(all=True):
+        if target.is_relative_to(part.mountpoint) and len(part.mountpoint) >= len(best[0]):
+            best = (part.mountpoint, part.fstype)
+    return best[1].lower()
+
+
+def journal_mode(version: str, file_system: str) -> str:
+    """Choose how SQLite survives a crash; TRUNCATE was the quickest of the rollback journals (see docs/benchmarks.md)."""
+    return "WAL" if wal_is_safe(version) and file_system not in NETWORK_FILE_SYSTEMS else "TRUNCATE"
+
+
+class Database:
+    """One database, reached by short transactions from any thread of any process."""
+
+    def __init__(self, url: str, *, read_only: bool = False, busy_s: float = BUSY_S) -> None:
+        self.url = _parsed(url)
+        self.read_only = read_only
+        self.busy_s = busy_s
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._engine: Engine | None = None
+        self._pid = -1
+        if self.is_sqlite:
+            self._journal = _prepare_file(self.url, read_only=read_only)
+
+    @property
+    def engine(self) -> Engine:
+        """This process's engine; a forked child makes its own and leaves its parent's connections alone."""
+        if self._engine is None or self._pid != os.getpid():
+            if self._engine is not None:
+                self._engine.dispose(close=False)
+            self._engine = self._sqlite_engine() if self.is_sqlite else self._server_engine()
+            self._pid = os.getpid()
+        return self._engine
+
+    def _server_engine(self) -> Engine:
+        return create_engine(
+            self.url, json_serializer=encode_json, json_deserializer=decode_json, pool_pre_ping=True, pool_recycle=600
+        )
+
+    def _sqlite_engine(self) -> Engine:
+        engine = create_engine(
+            self.url,
+            poolclass=NullPool,  # opening costs 0.15 ms, and nothing is left open to be carried into a child
+            json_serializer=encode_json,
+            json_deserializer=decode_json,
+            connect_args={"timeout": self.busy_s},
+        )
+
+        @event.listens_for(engine, "connect")
+        def _configure(connection: sqlite3.Connection, _record: Any) -> None:
+            connection.isolation_level = None  # transactions are begun below, by name
+            mode = connection.execute(f"PRAGMA journal_mode={self._journal}").fetchone()[0]
+            if self._journal != "WAL" and mode == "wal":
+                raise sqlite3.OperationalError("database is locked: it cannot leave WAL while others hold it")
+            connection.execute("PRAGMA synchronous=FULL")
+            if self.read_only:
+                connection.execute("PRAGMA query_only=ON")
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            writes = connection.get_execution_options().get("writes", False)
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+        return engine
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give a connection whose reads all see the same moment."""
+        with self._sentences(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Give a connection that holds the write lock; leaving the block commits, an exception takes all back.
+
+        Raises `ReadOnlyError`, `StoreBusyError` after `busy_s` seconds of waiting, `StoreError` for a full disk.
+        """
+        if self.read_only:
+            raise ReadOnlyError(
+                "This lab is read-only, so nothing was changed: start it without LAB_READ_ONLY to train or edit."
+            )
+        with self._sentences(), self.engine.connect() as connection:
+            connection.execution_options(writes=True)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def _sentences(self) -> Iterator[None]:
+        try:
+            yield
+        except (DBAPIError, sqlite3.Error) as error:
+            raise self.explain(error) from error
+
+    def explain(self, error: Exception) -> LabError:
+        """Turn a driver's error into one of ours: value, rule, way out."""
+        cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        where = self.url.render_as_string(hide_password=True)
+        low = cause.lower()
+        if any(word in low for word in _LOCKED):
+            return StoreBusyError(
+                f"The run store was held by another process for more than {self.busy_s:g} s, so nothing was written: "
+                f"try again, and look for a stopped process that holds {where}."
+            )
+        if "full" in low or "disk i/o" in low or "no space" in low or "file too large" in low:
+            return StoreError(
+                f"The disk of the run store is full ({cause}), and what was not yet confirmed is not stored: "
+                f"free some space beside {where} and resume the run."
+            )
+        if "readonly" in low or "read-only" in low:
+            return ReadOnlyError(f"The run store {where} may not be written by this user: check its owner and rights.")
+        if "malformed" in low or "not a database" in low:
+            return StoreError(f"The file of the run store {where} is damaged ({cause}): restore it from a copy.")
+        return StoreError(f"The run store {where} answered {cause!r}: check that it can be reached and written.")
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        parsed.get_dialect()
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise StoreError(
+            f"LAB_DATABASE is {url!r}, which is no database address: use sqlite:////path/lab.db or "
+            "postgresql+psycopg://user@host/name."
+        ) from error
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise StoreError("An SQLite store in memory is seen by one process only: give a file, sqlite:////path/lab.db.")
+    return parsed
+
+
+def _prepare_file(url: URL, *, read_only: bool) -> str:
+    """Make sure that the file is there, private to its owner; return the journal mode for its place."""
+    path = Path(str(url.database))
+    if not path.exists():
+        if read_only:
+            raise StoreError(f"There is no run store at {path} to read: start the lab once without LAB_READ_ONLY.")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise StoreError(
+                f"The run store {path} cannot be made ({error.strerror}): choose another place with LAB_HOME."
+            ) from error
+    return journal_mode(sqlite3.sqlite_version, file_system_of(path.parent))

@@ -1,0 +1,162 @@
+"""The tables and the ordered list of migrations that lead to them, run in one exclusive transaction.
+
+A migration is never edited once released; a change of the tables is a new entry at the end of `MIGRATIONS`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    inspect,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeEngine
+
+from lab.errors import StoreVersionError
+from lab.runs.database import Database
+
+metadata = MetaData()
+_json: TypeEngine[Any] = JSON().with_variant(JSONB(), "postgresql")
+_real: TypeEngine[Any] = Float(53)
+# A fingerprint may belong to one run only among those that are, or will be, its answer.
+CACHED = text("state IN ('queued', 'running', 'finished') AND deleted_at IS NULL")
+IN_SLOT = text("state = 'running'")
+
+version_table = Table("lab_schema", metadata, Column("version", Integer, nullable=False))
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("config", _json, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("family", String(64), nullable=False),
+    Column("cache_key", String(64)),  # the fingerprint, or NULL for a run that is no answer to others
+    Column("state", String(16), nullable=False),
+    Column("want", String(8), nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("lease", Integer, nullable=False, server_default="0"),  # the fencing token: one more at every claim
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("lease_until", _real),
+    Column("slot", Text),
+    Column("host", Text),
+    Column("pid", Integer),
+    Column("pid_start", Text),
+    Column("created_at", _real, nullable=False),
+    Column("queued_at", _real, nullable=False),
+    Column("started_at", _real),
+    Column("finished_at", _real),
+    Column("deleted_at", _real),
+    Column("seconds", _real, nullable=False, server_default="0"),
+    Column("device", Text, nullable=False, server_default=""),
+    Column("parent", String(32)),
+    Column("origin", Text, nullable=False),
+    Column("pinned", Integer, nullable=False, server_default="0"),
+    Column("note", Text, nullable=False, server_default=""),
+    Column("tags", Text, nullable=False, server_default=""),
+    Column("progress", _json, nullable=False),
+    Column("summary", _json, nullable=False),
+    Column("environment", _json, nullable=False),
+    Column("notices", _json, nullable=False),
+    Column("digest", String(64), nullable=False, server_default=""),
+    # What the table of runs is filtered and sorted by, copied out of config and summary.
+    Column("arch", Text, nullable=False),
+    Column("dataset", Text, nullable=False),
+    Column("test_accuracy", _real),
+    Column("val_accuracy", _real),
+    Column("best_epoch", Integer),
+    Column("images_per_second", _real),
+    Index("runs_cache", "cache_key", unique=True, sqlite_where=CACHED, postgresql_where=CACHED),
+    Index("runs_slot", "host", "slot", unique=True, sqlite_where=IN_SLOT, postgresql_where=IN_SLOT),
+    Index("runs_state", "state", "queued_at"),
+    Index("runs_created", "created_at"),
+    Index("runs_family", "family"),
+)
+
+points = Table(
+    "points",
+    metadata,
+    Column("run", String(32), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("series", String(64), primary_key=True),
+    Column("step", BigInteger, primary_key=True, autoincrement=False),
+    Column("value", _real),  # NULL means NaN
+    Column("time_s", _real, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+kept = Table(
+    "kept",
+    metadata,
+    Column("run", String(32), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("step", BigInteger, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("created_at", _real, nullable=False),
+    Index("kept_path", "path"),
+)
+
+
+def _first_tables(connection: Connection) -> None:
+    metadata.create_all(connection, checkfirst=False)
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first_tables,)
+_MIGRATION_LOCK = 0x636F6E76  # "conv": the advisory lock that lets one process at a time migrate on Postgres
+
+
+def migrate(database: Database, *, migrations: tuple[Callable[[Connection], None], ...] = MIGRATIONS) -> None:
+    """Bring the store to the newest schema; any number of processes may start at once.
+
+    Raises `StoreVersionError` for a store written by a newer release, or an old one opened read-only.
+    """
+    newest = len(migrations)
+    with database.read() as connection:
+        found = _version(connection)
+    if found == newest:
+        return
+    _refuse_newer(found, newest)
+    if database.read_only:
+        raise StoreVersionError(
+            f"The run store has schema {found} and this release needs {newest}: start the lab once without "
+            "LAB_READ_ONLY to bring it up to date."
+        )
+    with database.write() as connection:
+        if not database.is_sqlite:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        found = _version(connection)  # another process may have been here while this one waited
+        _refuse_newer(found, newest)
+        for step in migrations[found:]:
+            step(connection)
+        connection.execute(version_table.delete())
+        connection.execute(version_table.insert().values(version=newest))
+
+
+def _version(connection: Connection) -> int:
+    if not inspect(connection).has_table(version_table.name):
+        return 0
+    return int(connection.execute(version_table.select()).scalar() or 0)
+
+
+def _refuse_newer(found: int, newest: int) -> None:
+    if found > newest:
+        raise StoreVersionError(
+            f"The run store has schema {found}, but this release of ConvLab knows schemas up to {newest}: "
+            "update ConvLab, or point LAB_HOME to another place."
+        )

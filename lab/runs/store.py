@@ -1,0 +1,137 @@
+"""The run store: the one record of what was asked, who trains it and what came out. The contract is in `lab.runs`."""
+
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from lab.config import RunConfig
+from lab.errors import RunNotFoundError, near_miss
+from lab.runs.database import BUSY_S, Database
+from lab.runs.edits import NAME_LIMIT, Edits, checked_tags, checked_text
+from lab.runs.encoding import encode_tags
+from lab.runs.leases import Leases
+from lab.runs.points import Points
+from lab.runs.records import RunRecord, RunState, Want
+from lab.runs.schema import CACHED, migrate, runs
+
+_ID_BYTES = 6  # 48 random bits: among a million runs two share an id with a chance of 1 in 600
+
+
+class RunStore(Leases, Points, Edits):
+    """Runs, their points and their files in one database. Safe to use from any thread and any process."""
+
+    @classmethod
+    def open(
+        cls, url: str, *, read_only: bool = False, clock: Callable[[], float] = time.time, busy_s: float = BUSY_S
+    ) -> "RunStore":
+        """Open the store at an SQLAlchemy URL, creating or migrating it.
+
+        clock: seconds since the epoch. busy_s: how long a write waits for another process.
+        Raises `StoreError`, `StoreVersionError`, `StoreBusyError`.
+        """
+        database = Database(url, read_only=read_only, busy_s=busy_s)
+        migrate(database)
+        return cls(database, clock)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether every write is refused."""
+        return self._database.read_only
+
+    def submit(
+        self,
+        config: RunConfig,
+        *,
+        fingerprint: str,
+        family: str,
+        name: str = "",
+        parent: str | None = None,
+        fresh: bool = False,
+        tags: Iterable[str] = (),
+        origin: str = "local",
+    ) -> tuple[RunRecord, bool]:
+        """Queue a run, or return the queued, running or finished one with this fingerprint, and whether it is that.
+
+        fresh: make a new run all the same. The check and the queueing are one statement, so two callers who ask at the
+        same moment get the same run.
+        """
+        now = self._clock()
+        values: dict[str, Any] = {
+            "id": secrets.token_hex(_ID_BYTES), "name": checked_text(name, "name", NAME_LIMIT) or config.arch,
+            "config": config.as_dict(), "fingerprint": fingerprint, "family": family,
+            "cache_key": None if fresh else fingerprint, "state": RunState.QUEUED, "want": Want.RUN,
+            "created_at": now, "queued_at": now, "parent": parent, "origin": origin, "arch": config.arch,
+            "dataset": config.dataset, "tags": encode_tags(checked_tags(tags)),
+            "progress": {}, "summary": {}, "environment": {}, "notices": [],
+        }  # fmt: skip
+        make = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        statement = make(runs).values(**values)
+        statement = statement.on_conflict_do_nothing(index_elements=["cache_key"], index_where=CACHED)
+        with self._database.write() as connection:
+            self._bury(connection, now)
+            row = connection.execute(statement.returning(runs)).one_or_none()
+            cached = row is None
+            if row is None:
+                row = connection.execute(select(runs).where(runs.c.cache_key == fingerprint, CACHED)).one()
+        return self._record(row), cached
+
+    def get(self, run: str, *, deleted: bool = False) -> RunRecord:
+        """Return the run with this id. Raises `RunNotFoundError`."""
+        with self._database.read() as connection:
+            return self._record(self._row(connection, run, deleted=deleted))
+
+    def resolve(self, text: str) -> RunRecord:
+        """Find a run by what a person types: its id, the beginning of its id, or its name.
+
+        Raises `RunNotFoundError` where nothing or more than one run fits.
+        """
+        wanted = text.strip()
+        there = runs.c.deleted_at.is_(None)
+        tests: tuple[ColumnElement[bool], ...] = (
+            runs.c.id == wanted,
+            runs.c.id.startswith(wanted, autoescape=True),
+            runs.c.name == wanted,
+        )
+        with self._database.read() as connection:
+            for test in tests if wanted else ():
+                rows = connection.execute(select(runs).where(there, test).order_by(runs.c.created_at).limit(6)).all()
+                if len(rows) == 1:
+                    return self._record(rows[0])
+                if rows:
+                    some = ", ".join(row.id for row in rows[:5]) + (", …" if len(rows) > 5 else "")
+                    raise RunNotFoundError(f"{wanted!r} fits more than one run ({some}): give one of these ids.")
+            names = connection.execute(select(runs.c.name).where(there).distinct().limit(1000)).scalars().all()
+        hint = near_miss(wanted, names) if 0 < len(names) <= 20 else "`lab runs` lists those there are."
+        raise RunNotFoundError(f"There is no run with the id or name {wanted!r}. {hint}")
+
+    def find_family(self, family: str) -> tuple[RunRecord, ...]:
+        """Return the finished runs of a family (equal but for the number of epochs), the longest first."""
+        query = select(runs).where(
+            runs.c.family == family, runs.c.state == RunState.FINISHED, runs.c.deleted_at.is_(None)
+        )
+        with self._database.read() as connection:
+            records = [self._record(row) for row in connection.execute(query)]
+        return tuple(sorted(records, key=lambda record: (-record.config.epochs, -record.created_at)))
+
+    def list_runs(
+        self, *, order: str = "-created_at", limit: int | None = 50, offset: int = 0, ids: Iterable[str] | None = None
+    ) -> tuple[RunRecord, ...]:
+        """Return one page of runs."""
+        column = runs.c[order.lstrip("-")]
+        query = _visible(select(runs), ids).order_by(column.desc() if order.startswith("-") else column, runs.c.id)
+        with self._database.read() as connection:
+            return tuple(self._record(row) for row in connection.execute(query.limit(limit).offset(offset)))
+
+    def count_runs(self, *, ids: Iterable[str] | None = None) -> int:
+        """Return how many runs there are."""
+        with self._database.read() as connection:
+            return int(connection.execute(_visible(select(func.count()).select_from(runs), ids)).scalar_one())
+
+
+def _visible(query: Select[Any], ids: Iterable[str] | None) -> Select[Any]:
+    shown = query.where(runs.c.deleted_at.is_(None))
+    return shown if ids is None else shown.where(runs.c.id.in_(list(ids)))
