@@ -1,0 +1,97 @@
+"""Which device a run uses, what that device is, and the process settings that make a CPU fast.
+
+`resolve_device` turns "auto" or a name into a `torch.device` or one clear sentence. `PROCESS_ENVIRONMENT` must be in a
+worker's environment before torch is imported; `keep_big_blocks` can be called at any time.
+"""
+
+import ctypes
+import os
+import platform
+import resource
+import sys
+from functools import cache
+from typing import Any
+
+import torch
+
+from lab.errors import DeviceError, near_miss
+
+# Waiting threads sleep instead of spinning: half the time on a busy machine, no loss on a quiet one.
+PROCESS_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # <malloc.h>
+_MMAP_THRESHOLD_MAX = 32 * 2**20  # bytes; glibc refuses more (HEAP_MAX_SIZE / 2)
+_MB = 2**20
+
+
+def available_devices() -> tuple[str, ...]:
+    """Return the names that `resolve_device` accepts on this machine, best first, without "auto"."""
+    names: list[str] = []
+    if torch.cuda.is_available():
+        names += ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return (*names, "cpu")
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """Return the device of this name; "auto" is the first GPU, else the CPU. Raises `DeviceError`."""
+    known = available_devices()
+    wanted = name.strip().lower()
+    if wanted == "auto":
+        return torch.device(known[0])
+    if wanted in known:
+        return torch.device(wanted)
+    raise DeviceError(
+        f"The device {name!r} is not on this machine. {near_miss(wanted, ('auto', *known))}", field="device"
+    )
+
+
+def describe_device(device: torch.device) -> dict[str, Any]:
+    """Return what a result's reader needs to know of the machine: names, versions, threads, memory in MiB."""
+    facts: dict[str, Any] = {
+        "device": str(device),
+        "name": _cpu_name(),
+        "cores": os.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(terse=True),
+    }
+    if device.type == "cuda":
+        card = torch.cuda.get_device_properties(device)
+        facts |= {"name": card.name, "memory_mb": card.total_memory // _MB, "cuda": torch.version.cuda or ""}
+    elif device.type == "mps":
+        facts |= {"name": f"Apple GPU ({platform.machine()})"}
+    return facts
+
+
+def memory_mb(device: torch.device) -> float:
+    """Return the peak memory in MiB: allocated on a CUDA device, else resident in this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / _MB
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / _MB if sys.platform == "darwin" else peak / 1024  # macOS counts bytes, Linux KiB
+
+
+@cache
+def keep_big_blocks() -> bool:
+    """Tell glibc to keep big freed blocks instead of returning them to the kernel; False where there is no glibc.
+
+    Without it every step's large tensors are mapped and page-faulted anew (max-pooling's backward most of all).
+    """
+    if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
+        return False
+    libc = ctypes.CDLL(None)
+    settings = ((_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_MAX), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 * 2**20))
+    return all(libc.mallopt(setting, value) == 1 for setting, value in settings)
+
+
+@cache
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    except OSError:  # not Linux
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()

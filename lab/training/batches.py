@@ -1,0 +1,73 @@
+"""From resident uint8 images to normalised batches, in an order that is a pure function of seed and epoch.
+
+The order of epoch 7 needs no history, so a run can resume anywhere. Several batches are gathered and normalised at
+once, which spreads the fixed cost of each tensor operation; augmentation runs batch by batch with its own generator,
+whose state is part of every checkpoint.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from lab.seeding import build_generator
+from lab.training.layout import to_channels_last
+
+Augment: TypeAlias = Callable[[Tensor, torch.Generator], Tensor]
+
+_GATHER_BYTES = 1 * 2**20  # float bytes gathered at once: several batches, still in the second-level cache
+
+
+def epoch_order(images: int, *, seed: int, epoch: int, shuffle: bool = True) -> Tensor:
+    """Return the int64 order (images,) of one epoch, the same on every device."""
+    if not shuffle:
+        return torch.arange(images)
+    return torch.randperm(images, generator=build_generator(seed, "order", epoch))
+
+
+def normalise(x_u8: Tensor, *, mean: float, std: float) -> Tensor:
+    """Return (x / 255 - mean) / std as float32: images in [0, 255] to what a network takes."""
+    return x_u8.to(torch.float32).sub_(255.0 * mean).mul_(1.0 / (255.0 * std))
+
+
+class Batches:
+    """Normalised batches (x_BCHW float32, y_B int64) of one epoch, from any position in it."""
+
+    def __init__(
+        self,
+        x_u8: Tensor,
+        y: Tensor,
+        *,
+        mean: float,
+        std: float,
+        batch_size: int,
+        augment: Augment | None = None,
+        channels_last: bool = False,
+    ):
+        self._x, self._y = x_u8, y
+        self._mean, self._std = mean, std
+        self._batch = batch_size
+        self._augment = augment
+        self._channels_last = channels_last
+        image_bytes = 4 * x_u8[:1].numel()
+        self._ahead = max(1, _GATHER_BYTES // (image_bytes * batch_size))  # batches gathered at once
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch; the last one may be smaller."""
+        return -(-len(self._y) // self._batch)
+
+    def iterate(self, order: Tensor, start: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches from number `start` on, in this order."""
+        order = order.to(self._x.device)
+        gather = 1 if self._augment else self._ahead
+        for part in torch.split(order[start * self._batch :], self._batch * gather):
+            x_u8, y = self._x.index_select(0, part), self._y.index_select(0, part)
+            if self._augment:
+                x = self._augment(x_u8.to(torch.float32).mul_(1.0 / 255.0), generator)
+                x = (x - self._mean) / self._std
+            else:
+                x = normalise(x_u8, mean=self._mean, std=self._std)
+            x = to_channels_last(x) if self._channels_last else x
+            yield from zip(torch.split(x, self._batch), torch.split(y, self._batch))

@@ -1,0 +1,303 @@
+"""The training loop: `for event in train(...)` tells what happens; who listens and where it is kept is not its matter.
+
+Between two steps the loop asks `command()`, which must be quick. Listeners cannot disturb a run: the clock and the
+random generators stand still while they work. On a CPU the same configuration gives the same bits, however often the
+run was paused, killed and resumed, as long as the thread count and torch are the same.
+"""
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from lab.config import RunConfig
+from lab.data.resident import ResidentData
+from lab.devices import memory_mb
+from lab.training.batches import epoch_order
+from lab.training.checkpoints import encode_weights, load_weights
+from lab.training.events import Command, Ended, Evaluated, Event, Kept, Started, StepMetrics
+from lab.training.recorder import Recorder
+from lab.training.schedules import compute_lr, is_constant
+from lab.training.session import Session, process_settings
+
+__all__ = ["load_weights", "train"]
+
+FLUSH_S = 0.25  # how often step metrics are handed over
+CHECKPOINT_S = 30.0  # longest training without a checkpoint, unless saving takes longer than 1/50 of it
+CHECKPOINT_SHARE = 50.0
+START_IMAGES = 1_000  # of each set are evaluated before training: where the curves begin, not a result
+
+
+class _InterruptedError(Exception):
+    """The user asked to pause or stop."""
+
+    def __init__(self, command: Command) -> None:
+        super().__init__(command.value)
+        self.command = command
+
+
+def _always_run() -> Command:
+    return Command.RUN
+
+
+def train(
+    config: RunConfig,
+    *,
+    network: nn.Module,
+    data: ResidentData,
+    device: torch.device,
+    command: Callable[[], Command] = _always_run,
+    resume: bytes | None = None,
+) -> Iterator[Event]:
+    """Train the network in place and yield what happens, `Started` first and `Ended` last.
+
+    data lies on `device`. resume: a checkpoint of this run, or of a shorter one of the same configuration. Raises
+    `TrainingError` (no images, too little memory) and `ArtifactError` (a checkpoint of another run).
+    """
+    with process_settings(config, device):
+        session = Session(config, network, data, device)
+        yield from _Loop(session, command).run(resume)
+
+
+class _Loop:
+    """The order of things; the session has the state."""
+
+    def __init__(self, session: Session, command: Callable[[], Command]) -> None:
+        self.session, self.config = session, session.config
+        self._command = command
+        self._recorder = Recorder()
+        self._window_start = 0.0  # clock reading when the steps in the recorder began
+        self._next_flush = 0.0
+        self._next_checkpoint = time.perf_counter() + CHECKPOINT_S
+
+    def run(self, resume: bytes | None) -> Iterator[Event]:
+        """Yield every event of the run."""
+        notices = self.session.restore(resume) if resume else []
+        yield from self._tell(self._started())
+        for notice in notices:
+            yield from self._tell(notice)
+        try:
+            if not resume:
+                self.session.initialise()
+            if self.session.progress.evaluated < 0:
+                yield from self._evaluate_start()
+            while not self._is_over():
+                yield from self._train_epoch()
+                yield from self._close_epoch()
+            outcome = "finished" if self.session.progress.step >= self.session.total_steps else "early-stopped"
+        except _InterruptedError as interruption:
+            outcome = yield from self._leave(interruption.command)
+        yield from self._tell(self._ended(outcome))
+
+    def _tell(self, event: Event) -> Iterator[Event]:
+        with self.session.still():
+            yield event
+
+    def _check_command(self) -> None:
+        command = self._command()
+        if command is not Command.RUN:
+            raise _InterruptedError(command)
+
+    def _is_over(self) -> bool:
+        progress, patience = self.session.progress, self.config.patience
+        if progress.closed != progress.step:
+            return False  # an epoch is open, or its end is still to be told
+        return progress.step >= self.session.total_steps or 0 < patience <= progress.waited
+
+    def _train_epoch(self) -> Iterator[Event]:
+        """Take the epoch's remaining steps."""
+        session, progress = self.session, self.session.progress
+        if (
+            progress.epoch == 0
+            or (progress.step == progress.closed
+            and progress.step_in_epoch == session.steps_per_epoch)
+        ):
+            progress.open_epoch()
+            session.augment_generator = session.epoch_generator(progress.epoch)
+        last_step = min(session.total_steps, progress.step + session.steps_per_epoch - progress.step_in_epoch)
+        session.view.train()
+        self._begin_window()
+        yield from self._evaluate_between(last_step)  # an evaluation that a pause cut short
+        if progress.step < last_step:
+            yield from self._take_steps(last_step)
+
+    def _take_steps(self, last_step: int) -> Iterator[Event]:
+        session, progress, config = self.session, self.session.progress, self.config
+        order = epoch_order(len(session.data.train_y), seed=config.seed, epoch=progress.epoch, shuffle=config.shuffle)
+        constant = is_constant(config)
+        session.stepper.optimizer.set_lr(self._lr(progress.step))
+        batches = session.batches.iterate(order, progress.step_in_epoch, session.augment_generator)
+        for x_BCHW, y_B in batches:
+            self._check_command()
+            if not constant:
+                session.stepper.optimizer.set_lr(self._lr(progress.step))
+            loss, logits = session.stepper.step(x_BCHW, y_B, want_norm=progress.step + 1 == last_step)
+            progress.step += 1
+            progress.step_in_epoch += 1
+            now = session.clock.read()
+            self._recorder.add(loss, logits, y_B, now)
+            if now >= self._next_flush:
+                yield from self._flush()
+                yield from self._checkpoint_if_due()
+            if progress.step == last_step:
+                return
+            if config.eval_every and progress.step % config.eval_every == 0:
+                yield from self._evaluate_between(last_step)
+
+    def _lr(self, step: int) -> float:
+        session = self.session
+        return compute_lr(self.config, step, steps_per_epoch=session.steps_per_epoch, total_steps=session.total_steps)
+
+    def _begin_window(self) -> None:
+        self._window_start = self.session.clock.read()
+        self._next_flush = self._window_start + FLUSH_S
+
+    def _flush(self) -> Iterator[Event]:
+        """Hand over the steps since the last time."""
+        for notice in self.session.stepper.notices:
+            yield from self._tell(notice)
+        self.session.stepper.notices.clear()
+        if not len(self._recorder):
+            return
+        progress = self.session.progress
+        loss, right, images, time_s = self._recorder.take()  # waits for the device
+        seconds = self.session.clock.read() - self._window_start
+        progress.add_steps(loss, right, images)
+        progress.train_seconds += seconds
+        progress.epoch_seconds += seconds
+        steps = progress.step - len(loss) + 1 + torch.arange(len(loss)).numpy()
+        speed = float(images.sum() / seconds)
+        yield from self._tell(StepMetrics(steps, loss, right / images, time_s, speed))
+        self._begin_window()
+
+    def _checkpoint_if_due(self) -> Iterator[Event]:
+        if time.perf_counter() >= self._next_checkpoint:
+            yield from self._checkpoint()
+            self._begin_window()
+
+    def _checkpoint(self) -> Iterator[Event]:
+        """Hand over a checkpoint; the steps before it have been told."""
+        began = time.perf_counter()
+        progress = self.session.progress
+        yield from self._tell(Kept("checkpoint", progress.step, progress.epoch, self.session.save))
+        now = time.perf_counter()
+        self._next_checkpoint = now + max(CHECKPOINT_S, CHECKPOINT_SHARE * (now - began))
+
+    def _keep_weights(self) -> Iterator[Event]:
+        progress, network = self.session.progress, self.session.network
+        step, epoch = progress.step, progress.epoch
+        yield from self._tell(
+            Kept("weights", step, epoch, lambda: encode_weights(network, step=step, epoch=epoch, arch=self.config.arch))
+        )
+
+    def _evaluate(self, names: tuple[str, ...], *, limit: int | None = None) -> dict[str, float]:
+        metrics: dict[str, float] = {}
+        for name in names:
+            result = self.session.evaluate(name, limit=limit, between=self._check_command)
+            metrics |= {f"{name}/loss": result.loss, f"{name}/accuracy": result.accuracy}
+        return metrics
+
+    def _sets(self) -> tuple[str, ...]:
+        return ("val", "test") if len(self.session.data.val_y) else ("test",)
+
+    def _evaluated(self, metrics: dict[str, float], *, epoch_end: bool) -> Iterator[Event]:
+        progress = self.session.progress
+        progress.evaluated = progress.step
+        yield from self._tell(
+            Evaluated(progress.step, progress.epoch, self.session.clock.read(), metrics, epoch_end=epoch_end)
+        )
+
+    def _evaluate_start(self) -> Iterator[Event]:
+        """Say where the curves begin."""
+        yield from self._evaluated(self._evaluate(self._sets(), limit=START_IMAGES), epoch_end=False)
+
+    def _evaluate_between(self, last_step: int) -> Iterator[Event]:
+        """Validate inside the epoch if it is due now and not done yet."""
+        progress, every = self.session.progress, self.config.eval_every
+        if not every or progress.step % every or progress.evaluated >= progress.step or progress.step == last_step:
+            return
+        yield from self._flush()
+        yield from self._evaluated(self._evaluate(self._sets()[:1]), epoch_end=False)
+        self._begin_window()
+
+    def _close_epoch(self) -> Iterator[Event]:
+        """Tell the epoch's numbers and keep its weights and a checkpoint."""
+        yield from self._flush()
+        session, progress = self.session, self.session.progress
+        if session.stepper.grad_norm is not None:
+            progress.grad_norm = float(session.stepper.grad_norm)
+        metrics = self._epoch_metrics()
+        metrics |= self._evaluate(self._sets())
+        progress.closed = progress.step
+        progress.latest = metrics
+        improved = "val/loss" in metrics and progress.note_validation(
+            metrics["val/loss"], min_delta=self.config.min_delta
+        )
+        if improved:
+            progress.best = metrics
+            if self.config.restore_best:
+                session.remember_best()
+        yield from self._evaluated(metrics, epoch_end=True)
+        yield from self._keep_weights()
+        yield from self._checkpoint()
+
+    def _epoch_metrics(self) -> dict[str, float]:
+        progress = self.session.progress
+        return {
+            "train/loss": progress.loss_sum / progress.seen,
+            "train/accuracy": progress.right / progress.seen,
+            "lr": self._lr(progress.step - 1),
+            "grad_norm": progress.grad_norm,
+            "images_per_second": progress.seen / progress.epoch_seconds,
+            "memory_mb": memory_mb(self.session.device),
+        }
+
+    def _leave(self, command: Command) -> Generator[Event, None, str]:
+        """Keep everything and return the outcome."""
+        yield from self._flush()
+        progress = self.session.progress
+        if command is Command.STOP and progress.closed != progress.step and progress.step:
+            yield from self._keep_weights()
+        yield from self._checkpoint()
+        return "paused" if command is Command.PAUSE else "stopped"
+
+    def _ended(self, outcome: str) -> Ended:
+        session, progress = self.session, self.session.progress
+        over = outcome in ("finished", "early-stopped")
+        if over and self.config.restore_best and session.best:
+            session.restore_best()
+        session.view.eval()
+        session.network.eval()
+        return Ended(outcome, progress.step, progress.epoch, session.clock.read(), self._summary(over))
+
+    def _summary(self, over: bool) -> dict[str, Any]:
+        """Return the run's final numbers: those of the weights it ends with."""
+        progress = self.session.progress
+        restored = over and self.config.restore_best and bool(progress.best)
+        numbers = progress.best if restored else progress.latest
+        final = {name.replace("/", "_"): value for name, value in numbers.items() if "/" in name}
+        speed = progress.trained_images / progress.train_seconds if progress.train_seconds else float("nan")
+        return {
+            **final,
+            "best_epoch": progress.best_epoch or progress.epoch,
+            "final_epoch": progress.best_epoch if restored else progress.epoch,
+            "epochs": progress.epoch,
+            "steps": progress.step,
+            "params": self._params(),
+            "images_per_second": speed,
+            "seconds": self.session.clock.read(),
+            "train_seconds": progress.train_seconds,
+        }
+
+    def _params(self) -> int:
+        return sum(p.numel() for p in self.session.network.parameters())
+
+    def _started(self) -> Started:
+        session, data = self.session, self.session.data
+        return Started(
+            device=str(session.device), step=session.progress.step, total_steps=session.total_steps,
+            steps_per_epoch=session.steps_per_epoch, train_images=len(data.train_y), val_images=len(data.val_y),
+            test_images=len(data.test_y), params=self._params(), environment=session.environment(),
+        )  # fmt: skip

@@ -1,0 +1,68 @@
+"""From a network's logits to the number that is made small.
+
+`output` says what the loss is given, so that the reports' mistakes (NLL on raw logits, softmax then NLL) can be run on
+purpose. Auxiliary classifiers (GoogLeNet in training) count 0.3 each: Szegedy et al. 2014, section 5.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lab.config import RunConfig
+
+AUXILIARY_WEIGHT = 0.3
+
+Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]  # logits_BK float, y_B int64 -> scalar
+
+
+def build_loss(config: RunConfig) -> Loss:
+    """Return the run's loss of logits_BK and labels y_B, averaged over the batch."""
+    criterion = _criterion(config)
+    if config.output == "logits" or (config.loss == "cross-entropy" and config.output == "log-softmax"):
+        return criterion  # log-softmax of log-softmax is itself
+    transform = torch.log_softmax if config.output == "log-softmax" else torch.softmax
+
+    def loss(logits_BK: Tensor, y_B: Tensor) -> Tensor:
+        return criterion(transform(logits_BK, 1), y_B)
+
+    return loss
+
+
+def _criterion(config: RunConfig) -> Loss:
+    if config.loss == "nll":
+        return F.nll_loss
+    if config.loss == "mse":
+        return _mse_one_hot
+    smoothing = config.label_smoothing
+
+    def cross_entropy(logits_BK: Tensor, y_B: Tensor) -> Tensor:
+        return F.cross_entropy(logits_BK, y_B, label_smoothing=smoothing)
+
+    return cross_entropy if smoothing else F.cross_entropy
+
+
+def _mse_one_hot(output_BK: Tensor, y_B: Tensor) -> Tensor:
+    """Mean over all B*K entries, as `torch.nn.MSELoss`."""
+    return F.mse_loss(output_BK, F.one_hot(y_B, output_BK.shape[1]).to(output_BK.dtype))
+
+
+def split_output(output: object) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Return (logits_BK, auxiliary logits) of what a network returned."""
+    if isinstance(output, tuple):
+        logits, auxiliary = output
+        return logits, tuple(auxiliary)
+    if not isinstance(output, Tensor):
+        raise TypeError(f"a network returned {type(output).__name__}, not logits")
+    return output, ()
+
+
+def compute_loss(loss: Loss, output: object, y_B: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (scalar loss including the auxiliary classifiers, logits_BK)."""
+    logits, auxiliary = split_output(output)
+    total = loss(logits, y_B)
+    for extra in auxiliary:
+        total = total + AUXILIARY_WEIGHT * loss(extra, y_B)
+    return total, logits

@@ -1,0 +1,59 @@
+"""Muon: momentum whose update is made orthogonal, for the hidden weights (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
+
+torch.optim.Muon takes matrices only and computes in bfloat16, which is slow on a CPU; this one takes convolutions as
+well (as a matrix of output channels) and computes in float32 there. Updates are scaled to Adam's usual size
+(0.2·√max(rows, columns), Liu et al. 2025, arXiv:2502.16982), so one learning rate serves both.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # quintic Newton-Schulz, Jordan 2024
+_ROUNDS = 5
+_RMS = 0.2  # root mean square of an Adam update
+
+
+def orthogonalise(matrix: Tensor) -> Tensor:
+    """Return a matrix with the same singular vectors and singular values near 1 (Newton-Schulz, five rounds)."""
+    x = matrix.bfloat16() if matrix.is_cuda else matrix.float()
+    tall = x.shape[0] > x.shape[1]
+    x = x.T if tall else x
+    x = x / (x.norm() + 1e-7)
+    a, b, c = _COEFFICIENTS
+    for _ in range(_ROUNDS):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return (x.T if tall else x).to(matrix.dtype)
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon with Nesterov momentum and decoupled weight decay for weights of two or more dimensions."""
+
+    def __init__(self, params: Iterable[nn.Parameter], lr: float, *, momentum: float, weight_decay: float = 0.0):
+        super().__init__(list(params), {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Take one step; a parameter without a gradient stays."""
+        if closure is not None:
+            raise ValueError("Muon takes no closure")
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    self._update(weight, weight.grad, group)
+
+    def _update(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[weight]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(weight)
+        momentum, buffer = group["momentum"], state["momentum_buffer"]
+        buffer.lerp_(gradient, 1.0 - momentum)
+        look_ahead = torch.lerp(gradient, buffer, momentum)
+        flat = look_ahead.flatten(1)
+        scale = _RMS * max(flat.shape) ** 0.5
+        if group["weight_decay"]:
+            weight.mul_(1.0 - group["lr"] * group["weight_decay"])
+        weight.sub_(orthogonalise(flat).view(look_ahead.shape).mul_(scale * group["lr"]))

@@ -1,0 +1,113 @@
+"""The run's optimizer: one object over one or two of torch's, with a state that fits into a checkpoint.
+
+Hyperparameters always come from the configuration; a checkpoint holds only what the optimizer has learnt, by the names
+of the parameters.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lab.config import RunConfig
+from lab.errors import ArtifactError
+from lab.training.muon import Muon
+
+_FUSED = ("cpu", "cuda", "mps")
+
+
+class Optimizer:
+    """Every trainable parameter's rule; `parts` are torch optimizers over disjoint parameters."""
+
+    def __init__(self, parts: list[torch.optim.Optimizer], names: Mapping[Tensor, str]) -> None:
+        self.parts = parts
+        self._names = names
+        self.parameters = [p for part in parts for group in part.param_groups for p in group["params"]]
+
+    def set_lr(self, lr: float) -> None:
+        """Use this learning rate from the next step on."""
+        for part in self.parts:
+            for group in part.param_groups:
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(lr)
+                else:
+                    group["lr"] = lr
+
+    def zero_grad(self) -> None:
+        """Forget the gradients, so that the next backward pass hands over its own tensors."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what was learnt so far as `parameter/key` -> tensor (not copied)."""
+        return {
+            f"{self._names[parameter]}/{key}": value
+            for part in self.parts
+            for parameter, values in part.state.items()
+            for key, value in values.items()
+            if isinstance(value, Tensor)
+        }
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take over a state from `state()`, in each parameter's own memory layout; raises `ArtifactError`."""
+        owner = {self._names[p]: (part, p) for part in self.parts for g in part.param_groups for p in g["params"]}
+        for name, value in state.items():
+            parameter_name, key = name.rsplit("/", 1)
+            if parameter_name not in owner:
+                raise ArtifactError(
+                    f"The checkpoint has an optimizer state for {parameter_name!r}, which this network does not train: "
+                    "it belongs to another run. Resume the run it came from."
+                )
+            part, parameter = owner[parameter_name]
+            part.state[parameter][key] = _like(parameter, value)
+
+
+def _like(parameter: Tensor, value: Tensor) -> Tensor:
+    if value.shape == parameter.shape:
+        return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+    return value.to(parameter.device, copy=True)
+
+
+def build_optimizer(config: RunConfig, network: nn.Module, *, capturable: bool = False) -> Optimizer:
+    """Return the optimizer of the network's trainable parameters. capturable: for a CUDA graph."""
+    names: dict[Tensor, str] = {p: n for n, p in network.named_parameters() if p.requires_grad}
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    device = parameters[0].device.type if parameters else "cpu"
+    lr: Any = torch.tensor(config.lr, device=device) if capturable else config.lr
+    if config.optimizer == "muon":
+        return Optimizer(_muon_parts(config, parameters, lr, device, capturable), names)
+    return Optimizer([_plain(config, parameters, lr, device, capturable)], names)
+
+
+def _plain(
+    config: RunConfig, parameters: list[nn.Parameter], lr: Any, device: str, capturable: bool
+) -> torch.optim.Optimizer:
+    decay = config.weight_decay
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters, lr, momentum=config.momentum, nesterov=config.nesterov and config.momentum > 0,
+            weight_decay=decay, fused=device in _FUSED,
+        )  # fmt: skip
+    if config.optimizer == "rmsprop":
+        return torch.optim.RMSprop(
+            parameters, lr, momentum=config.momentum, weight_decay=decay, foreach=True, capturable=capturable
+        )
+    kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
+    return kind(
+        parameters, lr, betas=(config.beta1, config.beta2), weight_decay=decay,
+        fused=device in _FUSED, capturable=capturable,
+    )  # fmt: skip
+
+
+def _muon_parts(
+    config: RunConfig, parameters: list[nn.Parameter], lr: Any, device: str, capturable: bool
+) -> list[torch.optim.Optimizer]:
+    """Muon for the hidden weights, Adam for the rest: biases, norms and the last layer (its rows are the classes)."""
+    matrices = [p for p in parameters if p.ndim >= 2][:-1]
+    chosen = {id(p) for p in matrices}
+    rest = [p for p in parameters if id(p) not in chosen]
+    parts: list[torch.optim.Optimizer] = [_plain(config, rest, lr, device, capturable)] if rest else []
+    if matrices:
+        parts.append(Muon(matrices, lr, momentum=config.momentum, weight_decay=config.weight_decay))
+    return parts

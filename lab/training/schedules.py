@@ -1,0 +1,42 @@
+"""The learning rate as a pure function of the step, so that a resumed run needs no scheduler state."""
+
+import math
+
+from lab.config import RunConfig
+
+# One-cycle as in Smith & Topin (arXiv:1708.07120) with PyTorch's defaults.
+RISE_SHARE = 0.3  # of the run
+START_DIVISOR = 25.0  # first learning rate = highest / this
+END_DIVISOR = 1e4  # last learning rate = first / this
+
+
+def compute_lr(config: RunConfig, step: int, *, steps_per_epoch: int, total_steps: int) -> float:
+    """Return the learning rate of update `step`, counted from 0."""
+    if config.schedule == "one-cycle":
+        return config.lr * _one_cycle(step, total_steps)
+    warm = round(config.warmup_epochs * steps_per_epoch)
+    rise = min(1.0, (step + 1) / warm) if warm else 1.0
+    if config.schedule == "step":
+        return config.lr * rise * config.gamma ** (step // steps_per_epoch // config.step_epochs)
+    if config.schedule == "cosine":
+        share = max(0, step - warm) / max(1, total_steps - warm)
+        return config.lr * rise * 0.5 * (1.0 + math.cos(math.pi * share))
+    return config.lr * rise
+
+
+def is_constant(config: RunConfig) -> bool:
+    """Whether every step has the same learning rate, so that more epochs continue the same run."""
+    return config.schedule == "constant" and config.warmup_epochs == 0
+
+
+def _one_cycle(step: int, total_steps: int) -> float:
+    first = 1.0 / START_DIVISOR
+    last = first / END_DIVISOR
+    top_step = RISE_SHARE * total_steps - 1.0
+    if step <= top_step:
+        return _cosine_between(first, 1.0, step / top_step)
+    return _cosine_between(1.0, last, (step - top_step) / (total_steps - 1.0 - top_step))
+
+
+def _cosine_between(start: float, end: float, share: float) -> float:
+    return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * share))

@@ -1,0 +1,203 @@
+"""What a run holds while it trains: network, data, optimizer, generators, progress; how it is saved and brought back."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lab.config import RunConfig
+from lab.data.augment import build_augment
+from lab.data.resident import ResidentData
+from lab.devices import describe_device, keep_big_blocks
+from lab.errors import TrainingError
+from lab.seeding import build_generator, derive_seed
+from lab.training.batches import Batches, normalise
+from lab.training.checkpoints import Checkpoint, copy_state, decode_checkpoint, encode_checkpoint
+from lab.training.evaluation import Evaluation, evaluate
+from lab.training.events import Notice
+from lab.training.layout import build_view
+from lab.training.losses import build_loss
+from lab.training.optimizers import build_optimizer
+from lab.training.progress import Progress
+from lab.training.stepping import Stepper, autocast_dtype
+
+_INITIAL_IMAGES = 2_000  # given to a network that sets its first weights from the data
+_BITS_DEPEND_ON = ("threads", "torch", "device", "name")
+
+
+class Clock:
+    """Seconds of the engine's own work; stands still while listeners work."""
+
+    def __init__(self) -> None:
+        self._before = 0.0
+        self._since = time.perf_counter()
+
+    def read(self) -> float:
+        """Return the seconds so far."""
+        return self._before + time.perf_counter() - self._since
+
+    def set(self, seconds: float) -> None:
+        """Go on from this reading."""
+        self._before, self._since = seconds, time.perf_counter()
+
+
+class Session:
+    """One run's state on its device. The network given is trained in place."""
+
+    def __init__(self, config: RunConfig, network: nn.Module, data: ResidentData, device: torch.device) -> None:
+        if not len(data.train_y):
+            raise TrainingError("There is no image to train on: raise train_limit or lower val_fraction.")
+        torch.manual_seed(derive_seed(config.seed, "training"))  # dropout
+        self.config, self.network, self.data, self.device = config, network, data, device
+        self.channels_last = config.channels_last and device.type in ("cpu", "cuda")
+        if self.channels_last:
+            network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        else:
+            network.to(device)
+        self.view = build_view(network)
+        self.loss = build_loss(config)
+        self.batches = Batches(
+            data.train_x, data.train_y, mean=data.mean, std=data.std, batch_size=config.batch_size,
+            augment=build_augment(config.augment), channels_last=self.channels_last,
+        )  # fmt: skip
+        self.steps_per_epoch = self.batches.steps_per_epoch
+        planned = config.epochs * self.steps_per_epoch
+        self.total_steps = min(planned, config.max_steps) if config.max_steps else planned
+        self.progress = Progress()
+        self.clock = Clock()
+        self.augment_generator = self.epoch_generator(0)
+        self.best: dict[str, Tensor] = {}
+        self.stepper = self._build_stepper()
+
+    def _build_stepper(self) -> Stepper:
+        optimizer = build_optimizer(self.config, self.network)
+        runner = torch.compile(self.view, dynamic=False) if self.config.compile else self.view
+        return Stepper(runner, self.loss, optimizer, self.config, self.device)
+
+    def epoch_generator(self, epoch: int) -> torch.Generator:
+        """Return the generator that an epoch's augmentation starts with."""
+        return build_generator(self.config.seed, "augment", epoch, device=self.device)
+
+    def initialise(self) -> None:
+        """Let a network that asks for it set its first weights from training images."""
+        prepare: Callable[[Tensor], None] | None = getattr(self.network, "initialise_from_data", None)
+        if prepare:
+            x_u8 = self.data.train_x[:_INITIAL_IMAGES]
+            prepare(normalise(x_u8, mean=self.data.mean, std=self.data.std))
+
+    def evaluate(self, name: str, *, limit: int | None = None, between: Callable[[], None]) -> Evaluation:
+        """Evaluate on "val" or "test", or the first `limit` images of it."""
+        x_u8, y = (self.data.val_x, self.data.val_y) if name == "val" else (self.data.test_x, self.data.test_y)
+        return evaluate(
+            self.view, x_u8[:limit], y[:limit], mean=self.data.mean, std=self.data.std, loss=self.loss,
+            batch_size=self.config.eval_batch_size, autocast=autocast_dtype(self.config),
+            channels_last=self.channels_last, between=between,
+        )  # fmt: skip
+
+    def remember_best(self) -> None:
+        """Keep a copy of the weights as the best so far."""
+        self.best = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
+
+    def restore_best(self) -> None:
+        """Put the best weights back into the network."""
+        copy_state(self.network, self.best)
+
+    def environment(self) -> dict[str, Any]:
+        """Return what the bits depend on beside the configuration."""
+        return describe_device(self.device)
+
+    def save(self) -> bytes:
+        """Return a checkpoint of this very moment."""
+        self.progress.seconds = self.clock.read()
+        scaler = self.stepper.scaler
+        return encode_checkpoint(
+            Checkpoint(
+                progress=self.progress,
+                model=self.network.state_dict(),
+                optimizer=self.stepper.optimizer.state(),
+                rng=self._read_generators(),
+                best=self.best,
+                environment={
+                    **self.environment(),
+                    "parts": self.stepper.parts,
+                    "scaler": scaler.state_dict() if scaler else {},
+                },
+            )
+        )
+
+    def restore(self, data: bytes) -> list[Notice]:
+        """Go on from a checkpoint; raises `ArtifactError`. Returns a notice if the bits may differ from now on."""
+        saved = decode_checkpoint(data)
+        copy_state(self.network, saved.model)
+        self.stepper.optimizer.load_state(saved.optimizer)
+        self.stepper.parts = int(saved.environment.get("parts", 1))
+        if self.stepper.scaler and saved.environment.get("scaler"):
+            self.stepper.scaler.load_state_dict(saved.environment["scaler"])
+        self.best = {name: tensor.to(self.device) for name, tensor in saved.best.items()}
+        self.progress = saved.progress
+        self.clock.set(saved.progress.seconds)
+        self._write_generators(saved.rng, same_device=saved.environment.get("device") == str(self.device))
+        return self._compare(saved.environment)
+
+    def _compare(self, saved: Mapping[str, Any]) -> list[Notice]:
+        now = self.environment()
+        changed = [f"{k} {saved.get(k)} is now {now[k]}" for k in _BITS_DEPEND_ON if saved.get(k) != now[k]]
+        if not changed:
+            return []
+        text = (
+            f"This run goes on under other conditions ({'; '.join(changed)}): its numbers may differ in the last bits."
+        )
+        return [Notice("not-bit-exact", text)]
+
+    def _read_generators(self) -> dict[str, Tensor]:
+        states = {"cpu": torch.get_rng_state(), "augment": self.augment_generator.get_state()}
+        if self.device.type == "cuda":
+            states["device"] = torch.cuda.get_rng_state(self.device)
+        elif self.device.type == "mps":
+            states["device"] = torch.mps.get_rng_state()
+        return states
+
+    def _write_generators(self, states: Mapping[str, Tensor], *, same_device: bool) -> None:
+        torch.set_rng_state(states["cpu"])
+        if not same_device:  # generator states of different kinds of device do not fit each other
+            self.augment_generator = self.epoch_generator(self.progress.epoch)
+            return
+        self.augment_generator.set_state(states["augment"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(states["device"], self.device)
+        elif self.device.type == "mps":
+            torch.mps.set_rng_state(states["device"])
+
+    @contextlib.contextmanager
+    def still(self) -> Iterator[None]:
+        """Hold the clock and the random generators while a listener works."""
+        seconds, states = self.clock.read(), self._read_generators()
+        yield
+        self._write_generators(states, same_device=True)
+        self.clock.set(seconds)
+
+
+@contextlib.contextmanager
+def process_settings(config: RunConfig, device: torch.device) -> Iterator[None]:
+    """Set what torch keeps per process for this run, and put it back."""
+    if device.type == "cpu":
+        keep_big_blocks()
+    if device.type != "cuda":
+        yield
+        return
+    cudnn = torch.backends.cudnn
+    before = (cudnn.benchmark, cudnn.deterministic, torch.are_deterministic_algorithms_enabled())
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    cudnn.benchmark, cudnn.deterministic = not config.deterministic, config.deterministic
+    torch.use_deterministic_algorithms(config.deterministic)
+    torch.cuda.reset_peak_memory_stats(device)
+    try:
+        yield
+    finally:
+        cudnn.benchmark, cudnn.deterministic = before[:2]
+        torch.use_deterministic_algorithms(before[2])
