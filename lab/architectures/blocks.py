@@ -1,0 +1,97 @@
+"""The bricks all networks share: the resize in front, named layers, and features + classifier put together.
+
+A network is a `ConvNet`: resize, features, then flatten and classifier, each an `nn.Sequential` with readable names
+(`features.conv1`), because people meet these names in tables and pictures.
+"""
+
+import itertools
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lab.architectures.shapes import output_shape
+
+Named: TypeAlias = tuple[str, nn.Module]
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What every builder is told: number of classes, side of the (resized) image in pixels, colour channels."""
+
+    classes: int
+    size: int
+    channels: int = 1
+
+
+class Resize(nn.Module):
+    """Bring images of any size to `size`×`size` pixels, bilinearly; nothing happens where they already are."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        if x_BCHW.shape[-1] == self.size and x_BCHW.shape[-2] == self.size:
+            return x_BCHW
+        shrinks = x_BCHW.shape[-1] > self.size
+        return F.interpolate(
+            x_BCHW, size=(self.size, self.size), mode="bilinear", align_corners=False, antialias=shrinks
+        )
+
+    def extra_repr(self) -> str:
+        return f"size={self.size}"
+
+
+class ConvNet(nn.Sequential):
+    """Resize, features, (pool,) flatten, classifier; (B, C, H, W) in, logits (B, K) out."""
+
+
+def named(layers: Iterable[Named]) -> nn.Sequential:
+    """Return the layers as one sequence under their names."""
+    return nn.Sequential(OrderedDict(layers))
+
+
+def conv_group(
+    index: int | str, conv: nn.Conv2d, *, batch_norm: bool, relu: Callable[[], nn.Module] = nn.ReLU
+) -> list[Named]:
+    """Return convolution, batch norm if asked for, and activation as `conv1`, `bn1`, `relu1`."""
+    norm: list[Named] = [(f"bn{index}", nn.BatchNorm2d(conv.out_channels))] if batch_norm else []
+    return [(f"conv{index}", conv), *norm, (f"relu{index}", relu())]
+
+
+def hidden_group(
+    sizes: Sequence[int], *, classes: int, dropout: float | None = None, relu: Callable[[], nn.Module] = nn.ReLU
+) -> nn.Sequential:
+    """Return the linear layers sizes[0] → … → classes, with ReLU (and dropout) after all but the last."""
+    layers: list[Named] = []
+    for index, (before, after) in enumerate(itertools.pairwise(sizes), start=1):
+        layers += [(f"fc{index}", nn.Linear(before, after)), (f"relu{index}", relu())]
+        if dropout is not None:
+            layers.append((f"drop{index}", nn.Dropout(dropout)))
+    layers.append((f"fc{len(sizes)}", nn.Linear(sizes[-1], classes)))
+    return named(layers)
+
+
+def assemble(
+    build: Build, features: nn.Sequential, head: Callable[[int], nn.Sequential], *, pool: nn.Module | None = None
+) -> ConvNet:
+    """Put the parts together; `head` is given the number of features left after flattening.
+
+    Raises `LayerShapeError` if the features cannot take images of this size.
+    """
+    shape = output_shape(features, input_shape=(1, build.channels, build.size, build.size), prefix="features")
+    if pool is not None:
+        shape = output_shape(pool, input_shape=shape, prefix="pool")
+    middle: list[Named] = [("pool", pool)] if pool is not None else []
+    parts: list[Named] = [
+        ("resize", Resize(build.size)),
+        ("features", features),
+        *middle,
+        ("flatten", nn.Flatten()),
+        ("classifier", head(shape[1] * shape[2] * shape[3])),
+    ]
+    return ConvNet(OrderedDict(parts))

@@ -1,0 +1,59 @@
+"""The only list of network names: pages, shell, docs and tests all read it here. No torch.
+
+It refuses an id twice and an entry without a description, and answers a wrong name with the near miss.
+"""
+
+from collections.abc import Iterable
+
+from lab.architectures.catalogue import CATALOGUE
+from lab.architectures.spec import Architecture, ArchOption, check_options, complete_options
+from lab.config import INPUT_SIZES
+from lab.errors import ConfigError, UnknownNameError, near_miss
+
+__all__ = [
+    "ArchOption",
+    "Architecture",
+    "check_options",
+    "complete_options",
+    "get_architecture",
+    "list_architectures",
+    "make_registry",
+    "resolve_input_size",
+]
+
+
+def make_registry(entries: Iterable[Architecture]) -> dict[str, Architecture]:
+    """Return the entries by id; raise `ValueError` for a duplicate or one that says nothing of itself."""
+    registry: dict[str, Architecture] = {}
+    for entry in entries:
+        if entry.id in registry:
+            raise ValueError(f"The architecture {entry.id!r} is registered twice.")
+        if not entry.description or not entry.source:
+            raise ValueError(f"The architecture {entry.id!r} needs a description and a source.")
+        registry[entry.id] = entry
+    return registry
+
+
+_REGISTRY = make_registry(CATALOGUE)
+
+
+def list_architectures() -> tuple[Architecture, ...]:
+    """Return every network, in the order pages show them."""
+    return tuple(_REGISTRY.values())
+
+
+def get_architecture(id: str) -> Architecture:
+    """Return one network's entry; an unknown id raises `UnknownNameError` with the near miss."""
+    try:
+        return _REGISTRY[id]
+    except KeyError:
+        message = f"There is no network {id!r}. {near_miss(id, _REGISTRY)}"
+        raise UnknownNameError(message, field="arch") from None
+
+
+def resolve_input_size(arch: Architecture, input_size: str, *, image_size: int = 28) -> int:
+    """Return the side in pixels for "auto" (the network's own), "native" (the data's), "32", "64" or "224"."""
+    if input_size not in INPUT_SIZES:
+        raise ConfigError(f"input_size is {input_size!r}. {near_miss(input_size, INPUT_SIZES)}", field="input_size")
+    wanted = arch.default_input_size if input_size == "auto" else input_size
+    return image_size if wanted == "native" else int(wanted)

@@ -1,0 +1,95 @@
+"""How an image's shape changes from layer to layer, found on torch's meta device: no memory, no arithmetic.
+
+Builders use it to size their first linear layer, and everybody to say which layer a too small image fails at.
+"""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lab.errors import ShapeError
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeStep:
+    """One layer that ran, or (with no output shape) the layer that could not."""
+
+    name: str
+    type: str
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...] | None
+
+
+class LayerShapeError(ShapeError):
+    """A layer cannot take what the one before it gives; `steps` ends with that layer."""
+
+    def __init__(self, message: str, *, steps: tuple[ShapeStep, ...]) -> None:
+        super().__init__(message, field="input_size")
+        self.steps = steps
+
+
+def meta_copy(module: nn.Module) -> nn.Module:
+    """Return a copy with the same names and settings whose tensors have a shape but no memory."""
+    memo: dict[int, Any] = {}
+    for parameter in module.parameters():
+        memo[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
+    for buffer in module.buffers():
+        memo[id(buffer)] = buffer.detach().to("meta")
+    return copy.deepcopy(module, memo)
+
+
+@contextmanager
+def _recorded(module: nn.Module, prefix: str) -> Iterator[list[ShapeStep]]:
+    """Collect a step for every leaf layer that starts; the last one has no output if it failed."""
+    steps: list[ShapeStep] = []
+    handles = []
+
+    def watch(name: str, layer: nn.Module) -> None:
+        def before(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+            steps.append(ShapeStep(name, type(layer).__name__, tuple(inputs[0].shape), None))
+
+        def after(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            steps[-1] = ShapeStep(name, type(layer).__name__, tuple(inputs[0].shape), tuple(output.shape))
+
+        handles.extend([layer.register_forward_pre_hook(before), layer.register_forward_hook(after)])
+
+    for name, layer in module.named_modules():
+        if not any(layer.children()):
+            watch(".".join(part for part in (prefix, name) if part), layer)
+    try:
+        yield steps
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _run(module: nn.Module, input_shape: tuple[int, ...], prefix: str) -> tuple[tuple[ShapeStep, ...], tuple[int, ...]]:
+    probe = meta_copy(module).eval()
+    with _recorded(probe, prefix) as steps, torch.no_grad():
+        try:
+            result: Tensor = probe(torch.empty(input_shape, device="meta"))
+        except RuntimeError as error:
+            failed = steps[-1]
+            side = "×".join(str(n) for n in failed.input_shape[1:])
+            message = f"{failed.name} ({failed.type}) cannot take {side}."
+            raise LayerShapeError(message, steps=tuple(steps)) from error
+    return tuple(steps), tuple(result.shape)
+
+
+def trace_shapes(module: nn.Module, *, input_shape: tuple[int, ...], prefix: str = "") -> tuple[ShapeStep, ...]:
+    """Return the steps of one forward pass in eval mode, in the order they ran.
+
+    input_shape: (B, C, H, W). prefix: put before the layers' names. The module itself is not touched. Raises
+    `LayerShapeError` where a layer cannot take its input.
+    """
+    return _run(module, input_shape, prefix)[0]
+
+
+def output_shape(module: nn.Module, *, input_shape: tuple[int, ...], prefix: str = "") -> tuple[int, ...]:
+    """Return the shape a module gives for an input of (B, C, H, W); raises `LayerShapeError`."""
+    return _run(module, input_shape, prefix)[1]

@@ -1,0 +1,74 @@
+"""The reports' own small networks: A's three, B's wide one, and the old PyTorch example of C and E."""
+
+from torch import nn
+
+from lab.architectures.blocks import Build, ConvNet, Named, assemble, conv_group, hidden_group, named
+
+
+def conv2_fc2(build: Build, *, widths: list[int], hidden: int, dropout: float) -> ConvNet:
+    """Report A's first try; the pooling comes only after the second convolution."""
+    first, second = widths
+    features = named(
+        [
+            *conv_group(1, nn.Conv2d(build.channels, first, 3, padding=1), batch_norm=False),
+            *conv_group(2, nn.Conv2d(first, second, 3, padding=1), batch_norm=False),
+            ("pool", nn.MaxPool2d(2)),
+        ]
+    )
+    return assemble(build, features, lambda n: hidden_group([n, hidden], classes=build.classes, dropout=dropout))
+
+
+def conv2_bn(build: Build, *, widths: list[int], batch_norm: bool) -> ConvNet:
+    """Report A's notebook: the second convolution strides by 3."""
+    first, second = widths
+    features = named(
+        [
+            *conv_group(1, nn.Conv2d(build.channels, first, 5, padding=2), batch_norm=batch_norm),
+            *conv_group(2, nn.Conv2d(first, second, 3, stride=3, padding=1), batch_norm=batch_norm),
+            ("pool", nn.MaxPool2d(2)),
+        ]
+    )
+    return assemble(build, features, lambda n: hidden_group([n], classes=build.classes))
+
+
+def conv3_bn(build: Build, *, widths: list[int], batch_norm: bool) -> ConvNet:
+    """Report A's final network: the third convolution strides by 3."""
+    first, second, third = widths
+    features = named(
+        [
+            *conv_group(1, nn.Conv2d(build.channels, first, 5, padding=2), batch_norm=batch_norm),
+            *conv_group(2, nn.Conv2d(first, second, 3, padding=1), batch_norm=batch_norm),
+            *conv_group(3, nn.Conv2d(second, third, 3, stride=3, padding=1), batch_norm=batch_norm),
+            ("pool", nn.MaxPool2d(2)),
+        ]
+    )
+    return assemble(build, features, lambda n: hidden_group([n], classes=build.classes))
+
+
+def wide_cnn(build: Build, *, widths: list[int], hidden: list[int], batch_norm: bool) -> ConvNet:
+    """Report B's "myCNN" for any list of widths: 3×3 convolutions with 2×2 pooling between them."""
+    layers: list[Named] = []
+    before = build.channels
+    for index, width in enumerate(widths, start=1):
+        layers += conv_group(index, nn.Conv2d(before, width, 3, padding=1), batch_norm=batch_norm)
+        if index < len(widths):
+            layers.append((f"pool{index}", nn.MaxPool2d(2)))
+        before = width
+    return assemble(build, named(layers), lambda n: hidden_group([n, *hidden], classes=build.classes))
+
+
+def basic_cnn(build: Build, *, widths: list[int], hidden: int, dropout: float) -> ConvNet:
+    """The old PyTorch example: pooling before ReLU, whole channels dropped after the second convolution."""
+    first, second = widths
+    features = named(
+        [
+            ("conv1", nn.Conv2d(build.channels, first, 5)),
+            ("pool1", nn.MaxPool2d(2)),
+            ("relu1", nn.ReLU()),
+            ("conv2", nn.Conv2d(first, second, 5)),
+            ("drop2", nn.Dropout2d(dropout)),
+            ("pool2", nn.MaxPool2d(2)),
+            ("relu2", nn.ReLU()),
+        ]
+    )
+    return assemble(build, features, lambda n: hidden_group([n, hidden], classes=build.classes, dropout=dropout))

@@ -1,0 +1,117 @@
+"""What the lab says of a network before building it: its entry and its options. No torch.
+
+An entry names its builder as `"module:function"`, so that lists, forms and the shell's help open without torch.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lab.config import Option
+from lab.errors import ConfigError, near_miss
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", list: "a list of whole numbers"}
+
+
+@dataclass(frozen=True, slots=True)
+class ArchOption:
+    """One knob of a network.
+
+    kind: `int`, `float`, `bool` or `list` (of whole numbers). low/high: inclusive bounds, of each item for a list.
+    items: smallest and largest allowed number of items of a list.
+    """
+
+    name: str
+    kind: type
+    default: Option
+    help: str
+    low: float = -math.inf
+    high: float = math.inf
+    items: tuple[int, int] = (1, 64)
+    choices: tuple[str, ...] = ()
+
+    def check(self, value: object, *, arch: str) -> Option:
+        """Return the value in the option's type, or raise `ConfigError` with value, rule and way out."""
+        if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if self.kind is list and isinstance(value, tuple):
+            value = list(value)
+        if not self._typed(value) or not self._inside(value):
+            raise ConfigError(
+                f"{arch} has {self.name} = {value!r}, but it must be {self.rule()}. The default is {self.default}.",
+                field="arch_options",
+            )
+        checked: Any = value
+        return list(checked) if self.kind is list else checked
+
+    def _typed(self, value: object) -> bool:
+        if self.kind is list:
+            return isinstance(value, list) and all(type(item) is int for item in value)
+        return type(value) is self.kind
+
+    def _inside(self, value: Any) -> bool:
+        if self.kind is bool:
+            return True
+        if self.kind is str:
+            return value in self.choices
+        values = value if self.kind is list else [value]
+        fits = self.items[0] <= len(values) <= self.items[1] if self.kind is list else True
+        return fits and all(self.low <= v <= self.high for v in values)  # NaN is not inside
+
+    def rule(self) -> str:
+        """Say in words what is allowed, such as "a number, at least 0 and at most 0.9"."""
+        if self.kind is str:
+            return f"one of {', '.join(self.choices)}"
+        words = _WORDS[self.kind]
+        if self.kind is list:
+            low, high = self.items
+            words = f"{f'{low}' if low == high else f'{low} to {high}'} whole numbers"
+        bounds = []
+        if math.isfinite(self.low):
+            bounds.append(f"at least {self.low:g}")
+        if math.isfinite(self.high):
+            bounds.append(f"at most {self.high:g}")
+        return f"{words}, {'each ' if self.kind is list else ''}{' and '.join(bounds)}" if bounds else words
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """One network of the registry.
+
+    source: where it comes from (paper or repository). report: which student report ran it, "" if none.
+    default_input_size: "native" (the data's own), or the side in pixels the report resized to.
+    """
+
+    id: str
+    title: str
+    description: str
+    source: str
+    report: str
+    builder: str
+    default_input_size: str = "native"
+    options: tuple[ArchOption, ...] = ()
+
+    def option(self, name: str) -> ArchOption:
+        """Return one option; an unknown name raises `ConfigError` with the near miss."""
+        for option in self.options:
+            if option.name == name:
+                return option
+        if not self.options:
+            raise ConfigError(f"{self.id} has no option {name!r}: it has none at all.", field="arch_options")
+        known = [o.name for o in self.options]
+        raise ConfigError(f"{self.id} has no option {name!r}. {near_miss(name, known)}", field="arch_options")
+
+
+def check_options(arch: Architecture, options: Mapping[str, Any]) -> dict[str, Option]:
+    """Return the options that differ from the network's own, checked; a wrong one raises `ConfigError`.
+
+    Two ways of writing the same network are therefore equal, and so are their fingerprints.
+    """
+    checked = {name: arch.option(name).check(value, arch=arch.id) for name, value in options.items()}
+    return {name: value for name, value in sorted(checked.items()) if value != arch.option(name).default}
+
+
+def complete_options(arch: Architecture, options: Mapping[str, Any]) -> dict[str, Option]:
+    """Return every option of the network, checked, with its own values where none is given."""
+    return {o.name: o.default for o in arch.options} | check_options(arch, options)

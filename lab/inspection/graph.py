@@ -1,0 +1,111 @@
+"""A network as a graph of layers and joins, from input to logits, by symbolic tracing (torch.fx) on the meta device.
+
+Every layer without children is one node; what code between layers does (adding a shortcut, joining branches) is a
+node of its own. Receptive fields are followed along the same graph.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from lab.architectures.shapes import meta_copy
+from lab.inspection.receptive import Field, after_layer, union
+
+_JOINS = {"add": "add", "iadd": "add", "cat": "join", "flatten": "Flatten"}
+
+
+@dataclass(frozen=True, slots=True)
+class GraphNode:
+    """One layer or join. `name` is the module's path ("features.conv1"); a join has its block's path and "+"."""
+
+    id: str
+    name: str
+    type: str
+    inputs: tuple[str, ...]
+    output_shape: tuple[int, ...]
+    params: int
+    field: Field | None
+
+
+class _LayerTracer(fx.Tracer):
+    """Stops at every module without children, so that a layer of ours is as much a layer as torch's."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return not any(m.children())
+
+
+class _ShapeRecorder(fx.Interpreter):
+    """Runs the traced network once and notes what shape leaves each node."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.shapes: dict[str, tuple[int, ...]] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if isinstance(result, torch.Tensor):
+            self.shapes[n.name] = tuple(result.shape)
+        return result
+
+
+def trace_graph(network: nn.Module, *, input_shape: tuple[int, ...]) -> tuple[GraphNode, ...]:
+    """Return the nodes in the order they run, for an input of (B, C, H, W); the first is the image.
+
+    The network is copied to the meta device first, so nothing of it changes and no arithmetic is done.
+    """
+    probe = meta_copy(network).eval()
+    graph = _LayerTracer().trace(probe)
+    recorder = _ShapeRecorder(fx.GraphModule(probe, graph))
+    with torch.no_grad():
+        recorder.run(torch.empty(input_shape, device="meta"))
+    modules = dict(probe.named_modules())
+    fields: dict[str, Field | None] = {}
+    nodes = []
+    for item in graph.nodes:
+        if item.op == "output":
+            continue
+        inputs = tuple(source.name for source in item.all_input_nodes)
+        layer = modules[str(item.target)] if item.op == "call_module" else None
+        fields[item.name] = _field(item, layer, [fields[i] for i in inputs], [recorder.shapes[i] for i in inputs])
+        nodes.append(
+            GraphNode(
+                id=item.name,
+                name=_name(item),
+                type=_type(item, layer),
+                inputs=inputs,
+                output_shape=recorder.shapes[item.name],
+                params=sum(p.numel() for p in layer.parameters()) if layer is not None else 0,
+                field=fields[item.name],
+            )
+        )
+    return tuple(nodes)
+
+
+def _name(item: fx.Node) -> str:
+    if item.op == "placeholder":
+        return "image"
+    if item.op == "call_module":
+        return str(item.target)
+    stack = [path for path in item.meta.get("nn_module_stack", {}) if path]
+    return f"{stack[-1]}.+" if stack else "+"
+
+
+def _type(item: fx.Node, layer: nn.Module | None) -> str:
+    if item.op == "placeholder":
+        return "Input"
+    if layer is not None:
+        return type(layer).__name__
+    word = getattr(item.target, "__name__", str(item.target))
+    return _JOINS.get(word, word)
+
+
+def _field(
+    item: fx.Node, layer: nn.Module | None, inputs: list[Field | None], shapes: list[tuple[int, ...]]
+) -> Field | None:
+    if item.op == "placeholder":
+        return Field()
+    if layer is not None:
+        return after_layer(inputs[0], layer, input_shape=shapes[0])
+    return union(inputs)

@@ -1,0 +1,147 @@
+"""What a network costs, counted by torchinfo on the meta device: nothing is computed, so 224 pixels cost milliseconds.
+
+Beside torchinfo's numbers each layer has its receptive field and step. A container's row holds only what is its own
+(nearly always 0), so the rows add up to the totals.
+"""
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+import torchinfo
+from torch import nn
+from torchinfo.layer_info import LayerInfo
+
+from lab.architectures.shapes import meta_copy
+from lab.inspection.graph import trace_graph
+from lab.inspection.receptive import Field
+
+_FLOAT_BYTES = 4
+_COLUMNS = ("output_size", "kernel_size", "num_params", "mult_adds")
+_DEEPEST = 9
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRow:
+    """One module. Shapes include the batch; bytes are of the output at float32, forward only.
+
+    receptive_field and step: side in pixels and distance of neighbouring windows, None where a value sees the whole
+    image (linear layers) or the row is a container.
+    """
+
+    name: str
+    type: str
+    depth: int
+    is_leaf: bool
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    params: int
+    trainable_params: int
+    mult_adds: int
+    output_bytes: int
+    kernel_size: int | None
+    stride: int | None
+    receptive_field: int | None
+    receptive_step: int | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the shell's six fields, JSON-safe."""
+        return {
+            "name": self.name,
+            "type": self.type,
+            "depth": self.depth,
+            "output_shape": list(self.output_shape),
+            "params": self.params,
+            "mult_adds": self.mult_adds,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Totals for one batch, and the rows. Bytes as torchinfo counts them: outputs twice (forward and backward)."""
+
+    input_shape: tuple[int, ...]
+    total_params: int
+    trainable_params: int
+    total_mult_adds: int
+    forward_backward_bytes: int
+    params_bytes: int
+    input_bytes: int
+    layers: tuple[LayerRow, ...]
+    text: str
+
+    @property
+    def estimated_total_bytes(self) -> int:
+        """Input, outputs with gradients, and parameters."""
+        return self.input_bytes + self.forward_backward_bytes + self.params_bytes
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `summary --json` prints."""
+        return {
+            "total_params": self.total_params,
+            "trainable_params": self.trainable_params,
+            "total_mult_adds": self.total_mult_adds,
+            "forward_backward_bytes": self.forward_backward_bytes,
+            "params_bytes": self.params_bytes,
+            "layers": [row.as_dict() for row in self.layers],
+        }
+
+
+def summarize(network: nn.Module, *, input_shape: tuple[int, ...]) -> Summary:
+    """Count a network for one batch of (B, C, H, W). The network is not touched and may itself be on meta."""
+    probe = meta_copy(network).eval()
+    statistics = torchinfo.summary(
+        probe, input_data=torch.empty(input_shape, device="meta"), depth=_DEEPEST, verbose=0, col_names=_COLUMNS, col_width=20,
+        row_settings=("depth", "var_names"),
+    )  # fmt: skip
+    names = {id(module): name for name, module in probe.named_modules()}
+    fields = {node.name: node.field for node in trace_graph(probe, input_shape=input_shape)}
+    rows = tuple(_row(info, names[info.layer_id], fields) for info in statistics.summary_list)
+    return Summary(
+        input_shape=tuple(input_shape),
+        total_params=statistics.total_params,
+        trainable_params=statistics.trainable_params,
+        total_mult_adds=statistics.total_mult_adds,
+        forward_backward_bytes=statistics.total_output_bytes,
+        params_bytes=sum(p.numel() * p.element_size() for p in probe.parameters()),
+        input_bytes=prod(input_shape) * _FLOAT_BYTES,
+        layers=rows,
+        text=str(statistics),
+    )
+
+
+def summary_text(summary: Summary) -> str:
+    """Return torchinfo's own table."""
+    return summary.text
+
+
+def _row(info: LayerInfo, name: str, fields: dict[str, Field | None]) -> LayerRow:
+    leaf = info.is_leaf_layer
+    field = fields.get(name) if leaf else None
+    own = 0 if info.is_recursive else max(info.num_params if leaf else info.leftover_params(), 0)
+    own_trainable = 0 if info.is_recursive else max(
+        info.trainable_params if leaf else info.leftover_trainable_params(), 0
+    )  # fmt: skip
+    return LayerRow(
+        name=name or info.class_name,
+        type=info.class_name,
+        depth=info.depth,
+        is_leaf=leaf,
+        input_shape=tuple(info.input_size),
+        output_shape=tuple(info.output_size),
+        params=own,
+        trainable_params=own_trainable,
+        mult_adds=info.macs if leaf else 0,
+        output_bytes=info.output_bytes,
+        kernel_size=_first(getattr(info.module, "kernel_size", None)),
+        stride=_first(getattr(info.module, "stride", None)),
+        receptive_field=field.size if field else None,
+        receptive_step=field.step if field else None,
+    )
+
+
+def _first(value: object) -> int | None:
+    if isinstance(value, tuple):
+        value = value[0]
+    return value if isinstance(value, int) else None

@@ -1,0 +1,201 @@
+"""Known answers: counts of every network against the reports, sizes they take and refuse, and what they compute."""
+
+import pytest
+import torch
+from torch import nn
+
+from lab.architectures.build import build_network, smallest_size
+from lab.architectures.googlenet import WithAuxiliary
+from lab.architectures.registry import get_architecture, list_architectures
+from lab.errors import ConfigError, ShapeError, UnknownNameError
+from lab.inspection.summary import summarize
+
+# id: parameters, mult-adds and forward/backward bytes; the printed digits of reference/experiments.md
+KNOWN = {
+    "conv2-fc2": (1_625_866, "1046.96 M", "38.61"),
+    "conv3-bn": (125_642, "1444.56 M", "90.18"),
+    "conv2-bn": (35_530, "161.16 M", "32.25"),
+    "wide-cnn": (26_585_098, "3992.65 M", "77.73"),
+    "basic-cnn": (21_840, "31.21 M", "3.64"),
+    "lenet5": (61_706, "27.07 M", "3.34"),
+    "lenet-bn": (61_750, "27.08 M", "6.56"),
+    "alexnet": (46_764_746, "60.08 G", "311.63"),
+    "vgg11": (128_806_154, "483.50 G", "3806.34"),
+    "vgg19": (139_610_058, "1.25 T", "7608.47"),
+    "mobilenet": (3_216_650, "35.87 G", "5163.72"),
+    "resnet18": (11_178_378, "111.19 G", "2453.41"),
+    "googlenet": (5_977_530, "96.40 G", "1651.80"),
+    "vgg16-64": (134_300_362, "9.29 G", "64.52"),
+    "vgg-small": (1_899_850, "4767.77 M", "154.34"),
+    "resnet18-tv": (11_175_370, "2113.32 M", "44.05"),
+    "resnet-small": (41_514, "129.93 M", "8.66"),
+}
+UNITS = {"M": 1e6, "G": 1e9, "T": 1e12}
+ALL = [arch.id for arch in list_architectures()]
+SMALL = ["lenet5", "lenet-bn", "basic-cnn", "speedrun-cnn", "conv2-fc2", "conv2-bn", "conv3-bn", "resnet-small"]
+
+
+def on_meta(id: str, **settings) -> nn.Module:
+    with torch.device("meta"):
+        return build_network(id, **settings)
+
+
+@pytest.mark.parametrize("id", KNOWN)
+def test_counts_agree_with_the_reports_to_the_unit(id: str) -> None:
+    params, mult_adds, megabytes = KNOWN[id]
+    batch = 8 if id == "vgg16-64" else 64
+    summary = summarize(on_meta(id), input_shape=(batch, 1, 28, 28))
+    assert summary.total_params == params
+    number, unit = mult_adds.split()
+    assert f"{summary.total_mult_adds / UNITS[unit]:.2f}" == number
+    assert f"{summary.forward_backward_bytes / 1e6:.2f}" == megabytes
+
+
+def test_the_known_answers_cover_the_registry() -> None:
+    assert set(ALL) == set(KNOWN) | {"speedrun-cnn"}
+
+
+@pytest.mark.parametrize("id", ALL)
+def test_every_network_gives_logits_for_any_number_of_classes(id: str) -> None:
+    network = on_meta(id, classes=47).eval()
+    assert network(torch.empty(3, 1, 28, 28, device="meta")).shape == (3, 47)
+
+
+@pytest.mark.parametrize("size", ["native", "32", "64", "224"])
+@pytest.mark.parametrize("id", ALL)
+def test_every_size_works_or_is_refused_with_the_smallest_that_does(id: str, size: str) -> None:
+    arch = get_architecture(id)
+    pixels = 28 if size == "native" else int(size)
+    try:
+        network = on_meta(id, input_size=size).eval()
+    except ShapeError as error:
+        smallest = smallest_size(arch)
+        assert smallest is not None
+        assert smallest > pixels
+        assert f"the smallest size that works is {smallest}×{smallest}" in str(error)
+    else:
+        assert network(torch.empty(2, 1, 28, 28, device="meta")).shape == (2, 10)
+        assert network.get_submodule("resize").size == pixels
+
+
+@pytest.mark.parametrize(("id", "smallest"), [("vgg11", 32), ("vgg16-64", 34), ("alexnet", 67), ("basic-cnn", 16)])
+def test_the_smallest_size_follows_from_the_layers_by_hand(id: str, smallest: int) -> None:
+    assert smallest_size(get_architecture(id)) == smallest
+
+
+def test_a_refused_size_tells_the_layer_the_shape_and_the_way_out() -> None:
+    with pytest.raises(ShapeError, match=r"features\.pool5 \(MaxPool2d\) cannot take 512×1×1.*choose input size 32"):
+        build_network("vgg11", input_size="native")
+
+
+def test_options_decide_the_smallest_size() -> None:
+    with pytest.raises(ShapeError, match="smallest size that works is 32×32"):
+        build_network("wide-cnn", options={"widths": [4] * 6})
+
+
+@pytest.mark.parametrize("id", SMALL)
+def test_small_networks_compute_finite_logits_and_gradients(id: str) -> None:
+    torch.manual_seed(0)
+    network = build_network(id)
+    network(torch.randn(4, 1, 28, 28)).square().sum().backward()
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, name
+            assert torch.isfinite(parameter.grad).all(), name
+
+
+@pytest.mark.parametrize("side", [16, 28, 32])
+def test_images_of_another_size_are_resized_inside(side: int) -> None:
+    network = build_network("lenet5", image_size=side).eval()
+    assert network(torch.randn(2, 1, side, side)).shape == (2, 10)
+
+
+def test_colour_images_are_taken_where_asked_for() -> None:
+    assert on_meta("resnet18-tv", channels=3).eval()(torch.empty(2, 3, 28, 28, device="meta")).shape == (2, 10)
+
+
+def test_options_change_what_they_name() -> None:
+    wide = build_network("wide-cnn", options={"widths": [4, 8], "hidden": [16], "batch_norm": False})
+    assert [m.out_channels for m in wide.modules() if isinstance(m, nn.Conv2d)] == [4, 8]
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in wide.modules())
+    assert [m.out_features for m in wide.modules() if isinstance(m, nn.Linear)] == [16, 10]
+    assert {m.p for m in build_network("basic-cnn", options={"dropout": 0.25}).modules() if hasattr(m, "p")} == {0.25}
+
+
+def test_layers_keep_the_order_of_the_reports() -> None:
+    assert [name for name, _ in build_network("basic-cnn").get_submodule("features").named_children()] == [
+        "conv1", "pool1", "relu1", "conv2", "drop2", "pool2", "relu2",
+    ]  # fmt: skip
+    assert [name for name, _ in build_network("lenet5").get_submodule("features").named_children()] == [
+        "conv1", "relu1", "pool1", "conv2", "relu2", "pool2",
+    ]  # fmt: skip
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    torch.manual_seed(3)
+    one = build_network("vgg-small").state_dict()
+    torch.manual_seed(3)
+    two = build_network("vgg-small").state_dict()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_vgg_small_starts_as_report_e_says() -> None:
+    torch.manual_seed(0)
+    network = build_network("vgg-small")
+    linear, convolution = network.get_submodule("classifier.fc1"), network.get_submodule("features.conv2_2")
+    assert linear.weight.std().item() == pytest.approx(0.01, rel=0.01)
+    assert linear.bias.abs().max().item() == 0
+    assert convolution.weight.std().item() == pytest.approx((2 / (128 * 9)) ** 0.5, rel=0.02)  # sqrt(2 / fan out)
+
+
+@pytest.mark.parametrize("size", ["32", "64", "224"])
+def test_googlenet_has_two_auxiliary_classifiers_in_training_only(size: str) -> None:
+    network = on_meta("googlenet", input_size=size, options={"aux": True}, classes=7)
+    x = torch.empty(2, 1, 28, 28, device="meta")
+    trained = network.train()(x)
+    assert isinstance(trained, WithAuxiliary)
+    assert [tuple(t.shape) for t in (trained.logits, *trained.auxiliary)] == [(2, 7)] * 3
+    assert network.eval()(x).shape == (2, 7)
+
+
+def test_the_auxiliary_classifiers_of_the_paper_hang_on_4a_and_4d() -> None:
+    network = on_meta("googlenet", options={"aux": True})
+    sizes = {n: m.in_features for n, m in network.named_modules() if n.endswith("fc1")}
+    assert sizes == {"auxiliary.inception4a.fc1": 2048, "auxiliary.inception4d.fc1": 2048}  # 128 × 4 × 4
+    assert [m.in_channels for n, m in network.named_modules() if n.startswith("aux") and n.endswith("conv")] == [
+        512,
+        528,
+    ]
+
+
+def test_auxiliary_losses_reach_the_early_layers() -> None:
+    torch.manual_seed(0)
+    network = build_network("googlenet", input_size="32", options={"aux": True}).train()
+    for extra in network(torch.randn(2, 1, 28, 28)).auxiliary:
+        (gradient,) = torch.autograd.grad(
+            extra.sum(), network.get_parameter("features.conv1.weight"), retain_graph=True
+        )
+        assert gradient.abs().sum() > 0
+
+
+def test_googlenet_without_the_option_returns_plain_logits_in_training() -> None:
+    assert isinstance(on_meta("googlenet").train()(torch.empty(2, 1, 28, 28, device="meta")), torch.Tensor)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"classes": 0}, "classes is 0"),
+        ({"image_size": -3}, "image_size is -3"),
+        ({"channels": "1"}, "channels is '1'"),
+        ({"options": {"aux": True}}, "no option 'aux'"),
+    ],
+)
+def test_wrong_settings_are_refused_in_one_sentence(settings: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build_network("lenet5", **settings)
+
+
+def test_an_unknown_network_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'alexnet'"):
+        build_network("alexnt")

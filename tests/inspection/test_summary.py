@@ -1,0 +1,138 @@
+"""Rows add up to torchinfo's totals, receptive fields agree with hand calculation, and nothing is touched."""
+
+import json
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from lab.architectures.build import build_network
+from lab.architectures.registry import list_architectures
+from lab.inspection.graph import trace_graph
+from lab.inspection.receptive import Field
+from lab.inspection.summary import summarize, summary_text
+
+
+def on_meta(id: str, **settings) -> nn.Module:
+    with torch.device("meta"):
+        return build_network(id, **settings)
+
+
+@pytest.mark.parametrize("id", [arch.id for arch in list_architectures()])
+def test_rows_add_up_to_the_totals(id: str) -> None:
+    summary = summarize(on_meta(id), input_shape=(2, 1, 28, 28))
+    assert sum(row.params for row in summary.layers) == summary.total_params
+    assert sum(row.trainable_params for row in summary.layers) == summary.trainable_params
+    assert sum(row.mult_adds for row in summary.layers) == summary.total_mult_adds
+
+
+def test_auxiliary_classifiers_count_as_parameters_though_they_do_not_run() -> None:
+    plain = summarize(on_meta("googlenet"), input_shape=(1, 1, 28, 28))
+    helped = summarize(on_meta("googlenet", options={"aux": True}), input_shape=(1, 1, 28, 28))
+    # Each: a 1×1 convolution to 128, 2,048 → 1,024, 1,024 → 10, with biases.
+    extra = sum(c * 128 + 128 + 2048 * 1024 + 1024 + 1024 * 10 + 10 for c in (512, 528))
+    assert helped.total_params - plain.total_params == extra
+    assert helped.total_mult_adds == plain.total_mult_adds
+    assert sum(row.params for row in helped.layers) == helped.total_params
+
+
+def test_frozen_weights_are_not_trainable() -> None:
+    summary = summarize(on_meta("speedrun-cnn"), input_shape=(1, 1, 28, 28))
+    assert summary.total_params - summary.trainable_params == 16 * 25
+
+
+def test_the_shells_json_has_the_promised_fields() -> None:
+    told = json.loads(json.dumps(summarize(on_meta("lenet5"), input_shape=(64, 1, 28, 28)).as_dict(), allow_nan=False))
+    assert set(told) == {
+        "total_params", "trainable_params", "total_mult_adds", "forward_backward_bytes", "params_bytes", "layers",
+    }  # fmt: skip
+    assert told["layers"][3] == {
+        "name": "features.conv1", "type": "Conv2d", "depth": 2, "output_shape": [64, 6, 28, 28], "params": 156,
+        "mult_adds": 7_827_456,
+    }  # fmt: skip
+    assert told["params_bytes"] == 61_706 * 4
+
+
+def test_the_text_is_torchinfos_table() -> None:
+    text = summary_text(summarize(on_meta("lenet5"), input_shape=(64, 1, 28, 28)))
+    assert "Total params: 61,706" in text
+    assert "Forward/backward pass size (MB): 3.34" in text
+
+
+def fields_of(id: str) -> dict[str, tuple[int, int]]:
+    rows = summarize(on_meta(id), input_shape=(1, 1, 28, 28)).layers
+    return {r.name: (r.receptive_field, r.receptive_step) for r in rows if r.receptive_field is not None}
+
+
+def test_receptive_fields_of_lenet5_by_hand() -> None:
+    assert fields_of("lenet5") == {
+        "resize": (1, 1), "features.conv1": (5, 1), "features.relu1": (5, 1), "features.pool1": (6, 2),
+        "features.conv2": (14, 2), "features.relu2": (14, 2), "features.pool2": (16, 4),
+    }  # fmt: skip
+
+
+def test_receptive_fields_of_vgg11_by_hand() -> None:
+    fields = fields_of("vgg11")
+    convolutions = ["1_1", "2_1", "3_1", "3_2", "4_1", "4_2", "5_1", "5_2"]
+    assert [fields[f"features.conv{n}"] for n in convolutions] == [
+        (3, 1), (8, 2), (18, 4), (26, 4), (46, 8), (62, 8), (102, 16), (134, 16),
+    ]  # fmt: skip
+    assert fields["features.pool5"] == (150, 32)
+
+
+def test_a_residual_block_sees_what_its_longer_branch_sees() -> None:
+    fields = fields_of("resnet-small")
+    assert fields["features.pool1"] == (6, 2)
+    assert fields["features.residual1.relu"] == (14, 2)  # two 3×3 at step 2: 6 + 2·2·2
+
+
+@pytest.mark.parametrize("id", ["lenet5", "lenet-bn", "resnet-small", "conv3-bn", "speedrun-cnn"])
+def test_a_receptive_field_is_exactly_where_the_gradient_can_be(id: str) -> None:
+    torch.manual_seed(0)
+    network = build_network(id).eval()
+    nodes = {
+        n.name: n for n in trace_graph(network, input_shape=(1, 1, 28, 28)) if n.field and len(n.output_shape) == 4
+    }
+    deepest = list(nodes.values())[-1]
+    side = network.get_submodule("resize").size
+    x = torch.randn(1, 1, side, side, requires_grad=True)
+    kept = {}
+    layer = network.get_submodule(deepest.name)
+    handle = layer.register_forward_hook(lambda _m, _i, output: kept.update(map=output))
+    for module in network.modules():  # every pixel must have a way through
+        if isinstance(module, nn.ReLU):
+            module.forward = lambda t: t
+        if isinstance(module, nn.MaxPool2d):
+            module.forward = lambda t: nn.functional.avg_pool2d(t, 2)
+    try:
+        network(x)
+        (gradient,) = torch.autograd.grad(kept["map"][0, :, 1, 1].sum(), x)
+    finally:
+        handle.remove()
+    seen = gradient[0, 0].abs().sum(0).nonzero().flatten()
+    assert deepest.field is not None
+    assert (int(seen.min()), int(seen.max())) == deepest.field.pixels(1, image_size=side)
+
+
+def test_a_field_is_cut_at_the_edge_of_the_image() -> None:
+    assert Field(-2, 2, 1).pixels(0, image_size=28) == (0, 2)
+    assert Field(-2, 2, 1).pixels(27, image_size=28) == (25, 27)
+
+
+def test_summing_up_touches_nothing() -> None:
+    network = build_network("lenet-bn").train()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    rng = torch.get_rng_state()
+    summarize(network, input_shape=(4, 1, 28, 28))
+    assert network.training
+    assert all(torch.equal(before[n], t) for n, t in network.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), rng)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
+
+
+def test_a_large_network_at_224_is_counted_without_its_memory() -> None:
+    start = time.perf_counter()
+    summary = summarize(on_meta("vgg19"), input_shape=(4096, 1, 28, 28))
+    assert summary.forward_backward_bytes > 400e9
+    assert time.perf_counter() - start < 5
