@@ -28,11 +28,14 @@ class StoreBase:
         )
 
     def _write_held(self, connection: Connection, run: str, lease: int, **values: Any) -> Row[Any]:
-        """Write as the owner of a run and return its row, or raise `LeaseLostError` without having written."""
+        """Write as the owner of a run, or raise `LeaseLostError` without having written.
+
+        Returns its number, the user's wish and the notices so far.
+        """
         statement = self._held(run, lease)
         if values:
             statement = statement.values(**values)
-        row = connection.execute(statement.returning(runs)).one_or_none()
+        row = connection.execute(statement.returning(runs.c.number, runs.c.want, runs.c.notices)).one_or_none()
         if row is None:
             raise LeaseLostError(
                 f"Run {run} is no longer held by lease {lease}: it was ended, or taken over by another worker, "

@@ -65,11 +65,12 @@ class Edits(StoreBase):
     def purge(self, *, older_than_s: float = PURGE_AFTER_S) -> tuple[str, ...]:
         """Remove for good what was deleted longer ago than this; return the paths of files that may now be deleted."""
         with self._database.write() as connection:
-            old = connection.execute(select(runs.c.id).where(runs.c.deleted_at <= self._clock() - older_than_s))
-            ids = list(old.scalars())
+            gone = runs.c.deleted_at <= self._clock() - older_than_s
+            ids, numbers = select(runs.c.id).where(gone), select(runs.c.number).where(gone)
             paths = list(connection.execute(select(kept.c.path).where(kept.c.run.in_(ids))).scalars())
-            for table, column in ((points, points.c.run), (kept, kept.c.run), (runs, runs.c.id)):
-                connection.execute(delete(table).where(column.in_(ids)))
+            connection.execute(delete(points).where(points.c.run.in_(numbers)))
+            connection.execute(delete(kept).where(kept.c.run.in_(ids)))
+            connection.execute(delete(runs).where(gone))
             return unlisted(connection, sorted(set(paths)))
 
     def _edit(self, run: str, **values: Any) -> RunRecord:

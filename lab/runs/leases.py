@@ -35,7 +35,7 @@ class Leases(StoreBase):
         first = (
             select(runs.c.id)
             .where(waiting, runs.c.deleted_at.is_(None))
-            .order_by(runs.c.queued_at, runs.c.id)
+            .order_by(runs.c.queued_at, runs.c.number)
             .limit(1)
             .with_for_update(skip_locked=True)
         )
@@ -52,6 +52,12 @@ class Leases(StoreBase):
                 .returning(runs)
             ).one_or_none()  # fmt: skip
         return None if row is None else self._record(row)
+
+    def count_queued(self) -> int:
+        """Return how many runs wait for a worker."""
+        waiting = select(func.count()).where(runs.c.state == RunState.QUEUED, runs.c.deleted_at.is_(None))
+        with self._database.read() as connection:
+            return int(connection.execute(waiting).scalar_one())
 
     def heartbeat(self, run: str, lease: int) -> Want:
         """Renew the lease and return what the user wants of the run. Raises `LeaseLostError`."""
@@ -99,8 +105,8 @@ class Leases(StoreBase):
         if seconds is not None:
             values["seconds"] = seconds
         with self._database.write() as connection:
-            row = self._write_held(connection, run, lease, **values)
-        return self._record(row)
+            self._write_held(connection, run, lease, **values)
+            return self._record(self._row(connection, run, deleted=True))
 
     def request(self, run: str, want: Want) -> RunRecord:
         """Ask a run to stop, to pause, or to go on, whatever it is doing now; asking twice is the same as once.

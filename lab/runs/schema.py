@@ -12,7 +12,6 @@ from sqlalchemy import (
     Column,
     Connection,
     Float,
-    ForeignKey,
     Index,
     Integer,
     MetaData,
@@ -40,7 +39,8 @@ version_table = Table("lab_schema", metadata, Column("version", Integer, nullabl
 runs = Table(
     "runs",
     metadata,
-    Column("id", String(32), primary_key=True),
+    Column("number", Integer, primary_key=True),  # inside the store only: half the room of a text key in `points`
+    Column("id", String(32), nullable=False, unique=True),  # random: what everybody else knows the run by
     Column("name", Text, nullable=False),
     Column("config", _json, nullable=False),
     Column("fingerprint", String(64), nullable=False),
@@ -85,13 +85,22 @@ runs = Table(
     Index("runs_state", "state", "queued_at"),
     Index("runs_created", "created_at"),
     Index("runs_family", "family"),
+    sqlite_autoincrement=True,
+)
+
+series_names = Table(
+    "series_names",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    sqlite_autoincrement=True,
 )
 
 points = Table(
     "points",
     metadata,
-    Column("run", String(32), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
-    Column("series", String(64), primary_key=True),
+    Column("run", Integer, primary_key=True, autoincrement=False),  # runs.number
+    Column("series", Integer, primary_key=True, autoincrement=False),  # series_names.number
     Column("step", BigInteger, primary_key=True, autoincrement=False),
     Column("value", _real),  # NULL means NaN
     Column("time_s", _real, nullable=False),
@@ -101,7 +110,7 @@ points = Table(
 kept = Table(
     "kept",
     metadata,
-    Column("run", String(32), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("run", String(32), primary_key=True),  # runs.id
     Column("path", Text, primary_key=True),
     Column("kind", String(32), nullable=False),
     Column("step", BigInteger, nullable=False),
