@@ -3,6 +3,7 @@
 Reading is NumPy only; torch appears in `lab.data.augment` and `lab.data.resident`, which are imported by name.
 """
 
+from lab.data.fetch import fetch_dataset
 from lab.data.load import Dataset, dataset_checksum, is_present, load_dataset, normalization_constants
 from lab.data.registry import DatasetSpec, get_dataset_spec, list_datasets
 from lab.data.split import stratified_split
@@ -11,6 +12,7 @@ __all__ = [
     "Dataset",
     "DatasetSpec",
     "dataset_checksum",
+    "fetch_dataset",
     "get_dataset_spec",
     "is_present",
     "list_datasets",

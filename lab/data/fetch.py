@@ -1,0 +1,241 @@
+"""Fetch data sets over the network from torchvision's own addresses and mirrors, all or nothing.
+
+Everything is downloaded, checked and unpacked in a staging folder beside the data and moved into place at the end, so
+a failed, truncated or killed download leaves the data as it was. Only the addresses below are ever asked.
+"""
+
+import gzip
+import hashlib
+import http.client
+import os
+import shutil
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
+
+from lab.data.idx import MAX_BYTES
+from lab.data.load import is_present, list_files, load_dataset
+from lab.data.registry import DatasetSpec, get_dataset_spec
+from lab.errors import DataError
+
+Progress = Callable[[str, int, int], None]  # file name, bytes so far, bytes in all (0 if the host does not say)
+TIMEOUT_S = 30.0  # without a byte
+MAX_DOWNLOAD = 700 << 20  # bytes; EMNIST's archive has 562 MB
+_CHUNK = 1 << 18  # bytes
+_AGENT = "ConvLab (pytorch/vision data sets)"
+_EMNIST = ("emnist-letters", "emnist-balanced")
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """One file to fetch: addresses in order of preference, the MD5 torchvision knows, and what it holds.
+
+    targets: maps a member of the archive ("" for the file itself) to a path below the data folder.
+    """
+
+    urls: tuple[str, ...]
+    md5: str
+    targets: tuple[tuple[str, str], ...]
+
+    @property
+    def name(self) -> str:
+        """The file's own name, for messages."""
+        return self.urls[0].rsplit("/", 1)[-1]
+
+
+def fetch_dataset(
+    id: str,
+    *,
+    root: Path,
+    progress: Progress | None = None,
+    remote: Sequence[RemoteFile] | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> None:
+    """Bring a data set into `root`; does nothing if it is there already.
+
+    Raises `DataError` naming host, reason and way out if any of it fails; `root` is then unchanged. `remote` replaces
+    the published addresses, for a mirror of one's own.
+    """
+    spec = get_dataset_spec(id)
+    if is_present(id, root=root):
+        return
+    files = list_remote_files(id) if remote is None else remote
+    with _staging(root, spec) as staging:
+        for file in files:
+            _fetch_file(file, staging, spec=spec, root=root, progress=progress, timeout_s=timeout_s)
+        for each in _EMNIST if id in _EMNIST else (id,):  # EMNIST's one archive brings both
+            if each == id or is_present(each, root=staging):
+                load_dataset(each, root=staging)
+        _publish(staging, root)
+
+
+def list_remote_files(id: str) -> tuple[RemoteFile, ...]:
+    """Return what torchvision would download for a data set, with all mirrors."""
+    from torchvision import datasets  # imports torch, so only when something is fetched
+
+    paths = [path.relative_to("/").as_posix() for path in list_files(id, root=Path("/"))]
+    if id == "usps":
+        return tuple(
+            RemoteFile((url,), md5, (("", path),))
+            for (url, _, md5), path in zip(datasets.USPS.split_list.values(), paths, strict=True)
+        )
+    if id in _EMNIST:
+        every = [path.relative_to("/") for each in _EMNIST for path in list_files(each, root=Path("/"))]
+        members = tuple((f"gzip/{path.name}.gz", path.as_posix()) for path in every)
+        return (RemoteFile((datasets.EMNIST.url,), datasets.EMNIST.md5, members),)
+    if id == "qmnist":
+        found = [*datasets.QMNIST.resources["train"], *datasets.QMNIST.resources["test"]]
+        return tuple(RemoteFile((url,), md5, (("", path),)) for (url, md5), path in zip(found, paths, strict=True))
+    kind = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST, "kmnist": datasets.KMNIST}[id]
+    return tuple(
+        RemoteFile(tuple(mirror + name for mirror in kind.mirrors), md5, (("", path),))
+        for (name, md5), path in zip(kind.resources, paths, strict=True)
+    )
+
+
+@contextmanager
+def _staging(root: Path, spec: DatasetSpec) -> Iterator[Path]:
+    """Lend a private folder on the same disk, alone; what a killed fetch left behind is removed first."""
+    try:
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with FileLock(root / ".fetch.lock", timeout=0, mode=0o600):
+            for leftover in root.glob(".fetch-*"):
+                shutil.rmtree(leftover)
+            staging = Path(tempfile.mkdtemp(prefix=".fetch-", dir=root))
+            try:
+                yield staging
+            finally:
+                shutil.rmtree(staging)
+    except Timeout as error:
+        raise DataError(f"Another process is fetching into {root} just now: wait until it is done.") from error
+    except OSError as error:
+        raise DataError(
+            f"{spec.title} could not be written to {root} ({error.strerror or error}): make room or set LAB_DATA to "
+            "another folder, or use the built-in data set 'digits'."
+        ) from error
+
+
+def _fetch_file(
+    file: RemoteFile, staging: Path, *, spec: DatasetSpec, root: Path, progress: Progress | None, timeout_s: float
+) -> None:
+    reasons = []
+    packed = staging / "download"
+    for url in file.urls:
+        try:
+            _download(url, packed, md5=file.md5, progress=progress, timeout_s=timeout_s)
+        except _FetchError as error:
+            reasons.append(f"{urlsplit(url).netloc}: {error}")
+            continue
+        _unpack(file, packed, staging)
+        return
+    place = (root / file.targets[0][1]).parent
+    raise DataError(
+        f"{spec.title} could not be fetched: {file.name} from {'; '.join(reasons)}. Try again later, or put its files "
+        f"into {place} yourself, or use the built-in data set 'digits'."
+    )
+
+
+class _FetchError(Exception):
+    """One address did not give the file."""
+
+
+def _download(url: str, target: Path, *, md5: str, progress: Progress | None, timeout_s: float) -> None:
+    with _open(url, timeout_s=timeout_s) as response:
+        length = response.headers.get("Content-Length") or "0"
+        total = int(length) if length.isdecimal() else 0
+        found = _store(_pieces(response), target, total=total, name=url.rsplit("/", 1)[-1], progress=progress)
+    if found != md5:
+        raise _FetchError("what arrived is not the published file (wrong MD5)")
+
+
+def _open(url: str, *, timeout_s: float) -> http.client.HTTPResponse:
+    request = urllib.request.Request(url, headers={"User-Agent": _AGENT})  # noqa: S310  fixed http(s) addresses
+    try:
+        return cast(http.client.HTTPResponse, urllib.request.urlopen(request, timeout=timeout_s))  # noqa: S310
+    except urllib.error.HTTPError as error:
+        raise _FetchError(f"answered {error.code} {error.reason}") from error
+    except urllib.error.URLError as error:
+        raise _FetchError(str(error.reason)) from error
+    except (OSError, http.client.HTTPException) as error:  # the answer's head was cut, broken or too late
+        raise _FetchError(str(error) or type(error).__name__) from error
+
+
+def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """Yield what the host sends; network errors become `_FetchError`, so that those of the disk stay what they are."""
+    while True:
+        try:
+            piece = response.read(_CHUNK)
+        except TimeoutError as error:
+            raise _FetchError("stopped sending") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise _FetchError(f"connection lost ({error})") from error
+        if not piece:
+            return
+        yield piece
+
+
+def _store(pieces: Iterator[bytes], target: Path, *, total: int, name: str, progress: Progress | None) -> str:
+    """Write the pieces and return their MD5 (torchvision publishes no other digest)."""
+    digest = hashlib.md5(usedforsecurity=False)
+    done = 0
+    with target.open("wb") as stream:
+        for piece in pieces:
+            done += len(piece)
+            if done > MAX_DOWNLOAD:
+                raise _FetchError(f"sent more than {MAX_DOWNLOAD:,} bytes")
+            digest.update(piece)
+            stream.write(piece)
+            if progress is not None:
+                progress(name, done, total)
+    if total and done != total:
+        raise _FetchError(f"sent only {done:,} of {total:,} bytes")
+    return digest.hexdigest()
+
+
+def _unpack(file: RemoteFile, packed: Path, staging: Path) -> None:
+    """Put every target of a download into the staging folder, by our own list of names, and drop the download."""
+    try:
+        for member, path in file.targets:
+            target = staging / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if member:
+                with zipfile.ZipFile(packed) as archive, archive.open(member) as inner, gzip.open(inner) as stream:
+                    _copy(stream, target)
+            elif path.endswith(".bz2"):
+                packed.replace(target)
+            else:
+                with gzip.open(packed) as stream:
+                    _copy(stream, target)
+    except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
+        raise DataError(f"{file.name} cannot be unpacked ({error}): fetch it again.") from error
+    packed.unlink(missing_ok=True)
+
+
+def _copy(stream: IO[bytes] | gzip.GzipFile, target: Path) -> None:
+    done = 0
+    with target.open("wb") as out:
+        while piece := stream.read(_CHUNK):
+            done += len(piece)
+            if done > MAX_BYTES:
+                raise DataError(f"{target.name} unpacks to more than {MAX_BYTES:,} bytes: it is not the data set.")
+            out.write(piece)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _publish(staging: Path, root: Path) -> None:
+    """Move checked files into place; a data set counts as present only with all of them."""
+    for source in sorted(path for path in staging.rglob("*") if path.is_file()):
+        target = root / source.relative_to(staging)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.replace(target)

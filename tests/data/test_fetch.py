@@ -1,0 +1,192 @@
+"""Fetching is all or nothing, tried against a real server on the loopback that sends, cuts, stalls and lies."""
+
+import gzip
+import hashlib
+import io
+import threading
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lab.data import is_present, list_datasets, load_dataset
+from lab.data.fetch import RemoteFile, fetch_dataset, list_remote_files
+from lab.data.load import list_files
+from lab.errors import DataError
+from tests.data.data_files import idx_bytes, usps_bytes
+
+
+@dataclass
+class Host:
+    """A server of `files` by path; a path in `cut` is sent only half, one in `stall` never."""
+
+    address: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
+    cut: set[str] = field(default_factory=set)
+    stall: set[str] = field(default_factory=set)
+    released: threading.Event = field(default_factory=threading.Event)
+
+    def url(self, name: str) -> str:
+        return f"http://{self.address}/{name}"
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    state = Host()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            name = self.path.lstrip("/")
+            if name in state.stall:
+                state.released.wait(10)
+                return
+            if name not in state.files:
+                self.send_error(404, "Not Found")
+                return
+            body = state.files[name]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[: len(body) // 2] if name in state.cut else body)
+
+        def log_message(self, *_args: object) -> None:
+            """Keep the test's output quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    state.address = f"127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield state
+    state.released.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def _offer(host: Host, target: str, data: bytes, *, mirrors: tuple[str, ...] = ()) -> RemoteFile:
+    name = target.replace("/", "_") + ("" if target.endswith("bz2") else ".gz")
+    packed = data if target.endswith("bz2") else gzip.compress(data)
+    host.files[name] = packed
+    md5 = hashlib.md5(packed, usedforsecurity=False).hexdigest()
+    return RemoteFile((*mirrors, host.url(name)), md5, (("", target),))
+
+
+def _offer_mnist(host: Host, *, mirrors: tuple[str, ...] = ()) -> list[RemoteFile]:
+    images = np.random.default_rng(0).integers(0, 256, (30, 28, 28), dtype=np.uint8)
+    labels = (np.arange(30) % 10).astype(np.uint8)
+    names = [path.as_posix().lstrip("/") for path in list_files("mnist", root=Path("/"))]
+    return [_offer(host, name, idx_bytes(images if "images" in name else labels), mirrors=mirrors) for name in names]
+
+
+def _left(root: Path) -> list[str]:
+    return sorted(path.name for path in root.rglob("*") if path.name != ".fetch.lock")
+
+
+def test_a_fetched_data_set_loads_and_progress_was_told(tmp_path: Path, host: Host) -> None:
+    told: list[tuple[str, int, int]] = []
+    fetch_dataset("mnist", root=tmp_path, remote=_offer_mnist(host), progress=lambda *now: told.append(now))
+    assert load_dataset("mnist", root=tmp_path).test_labels.tolist() == [*range(10)] * 3
+    assert _left(tmp_path / "MNIST") == ["raw", *sorted(p.name for p in list_files("mnist", root=tmp_path))]
+    assert [done == total for _, done, total in told].count(True) == 4
+
+
+def test_fetching_what_is_there_asks_nobody(tmp_path: Path, host: Host) -> None:
+    fetch_dataset("mnist", root=tmp_path, remote=_offer_mnist(host))
+    fetch_dataset("mnist", root=tmp_path, remote=[RemoteFile(("http://127.0.0.1:1/x",), "", (("", "x"),))])
+
+
+def test_the_second_mirror_serves_when_the_first_does_not_answer(tmp_path: Path, host: Host) -> None:
+    fetch_dataset("mnist", root=tmp_path, remote=_offer_mnist(host, mirrors=("http://127.0.0.1:1/gone",)))
+    assert is_present("mnist", root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        ("absent", "answered 404 Not Found"),
+        ("cut", r"sent only \d+ of \d+ bytes"),
+        ("stall", "timed out"),
+        ("other", r"what arrived is not the published file \(wrong MD5\)"),
+    ],
+)
+def test_a_failed_download_names_host_reason_and_way_out_and_leaves_nothing(
+    tmp_path: Path, host: Host, trouble: str, reason: str
+) -> None:
+    files = _offer_mnist(host)
+    last = "MNIST_raw_t10k-labels-idx1-ubyte.gz"
+    if trouble == "absent":
+        del host.files[last]
+    elif trouble == "cut":
+        host.cut.add(last)
+    elif trouble == "stall":
+        host.stall.add(last)
+    else:
+        host.files[last] = gzip.compress(b"something else")
+    with pytest.raises(DataError, match=f"{host.address}: {reason}.*Try again later.*'digits'"):
+        fetch_dataset("mnist", root=tmp_path, remote=files, timeout_s=0.5)
+    assert _left(tmp_path) == []
+
+
+def test_a_host_that_refuses_the_connection_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"127\.0\.0\.1:1: .*refused"):
+        fetch_dataset("mnist", root=tmp_path, remote=[RemoteFile(("http://127.0.0.1:1/x",), "", (("", "x"),))])
+
+
+def test_published_but_damaged_files_never_reach_the_data_folder(tmp_path: Path, host: Host) -> None:
+    files = _offer_mnist(host)[:3]
+    name = list_files("mnist", root=Path("/"))[3].as_posix().lstrip("/")
+    files.append(_offer(host, name, idx_bytes(np.zeros(29, dtype=np.uint8))))
+    with pytest.raises(DataError, match="are 30, but there are 29 labels"):
+        fetch_dataset("mnist", root=tmp_path, remote=files)
+    assert _left(tmp_path) == []
+
+
+def test_what_a_killed_fetch_left_behind_is_removed_by_the_next(tmp_path: Path, host: Host) -> None:
+    (tmp_path / ".fetch-abc" / "MNIST").mkdir(parents=True)
+    (tmp_path / ".fetch-abc" / "MNIST" / "half").write_bytes(b"0")
+    fetch_dataset("mnist", root=tmp_path, remote=_offer_mnist(host))
+    assert list(tmp_path.glob(".fetch-*")) == []
+
+
+def test_a_folder_that_cannot_be_made_is_said_with_the_way_out(tmp_path: Path, host: Host) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DataError, match=r"could not be written to .*set LAB_DATA to another folder"):
+        fetch_dataset("mnist", root=tmp_path / "file", remote=_offer_mnist(host))
+
+
+def test_usps_stays_packed(tmp_path: Path, host: Host) -> None:
+    data = usps_bytes(np.zeros((3, 16, 16)), np.array([0, 4, 9]))
+    fetch_dataset("usps", root=tmp_path, remote=[_offer(host, name, data) for name in ("usps.bz2", "usps.t.bz2")])
+    assert load_dataset("usps", root=tmp_path).train_labels.tolist() == [0, 4, 9]
+
+
+def test_emnists_one_archive_brings_both_sets_and_only_known_names(tmp_path: Path, host: Host) -> None:
+    published = list_remote_files("emnist-letters")[0]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("../evil", b"outside")
+        for member, _ in published.targets:
+            many = np.zeros((5, 28, 28), dtype=np.uint8)
+            content = idx_bytes(many if "images" in member else np.arange(1, 6, dtype=np.uint8))
+            archive.writestr(member, gzip.compress(content))
+    host.files["gzip.zip"] = packed.getvalue()
+    md5 = hashlib.md5(packed.getvalue(), usedforsecurity=False).hexdigest()
+    fetch_dataset(
+        "emnist-letters", root=tmp_path / "data", remote=[RemoteFile((host.url("gzip.zip"),), md5, published.targets)]
+    )
+    assert is_present("emnist-balanced", root=tmp_path / "data")
+    assert load_dataset("emnist-letters", root=tmp_path / "data").train_labels.tolist() == [0, 1, 2, 3, 4]
+    assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize("spec", [s for s in list_datasets() if not s.built_in], ids=lambda spec: spec.id)
+def test_every_published_address_fills_the_files_that_are_read(spec: object, tmp_path: Path) -> None:
+    files = list_remote_files(spec.id)
+    filled = {path for file in files for _, path in file.targets}
+    assert filled >= {path.relative_to(tmp_path).as_posix() for path in list_files(spec.id, root=tmp_path)}
+    assert all(url.startswith("http") for file in files for url in file.urls)
+    assert all(len(file.md5) == 32 for file in files)
