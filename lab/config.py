@@ -169,6 +169,10 @@ class RunConfig:
         0, "Seed", "Decides initial weights, the split, the order of the images and dropout.", "training",
         low=0, high=2**31 - 1,
     )  # fmt: skip
+    init_from: str = _setting(
+        "", "Start from", "Id of a run whose best kept weights are the initial ones (fine-tuning); empty draws new ones.",
+        "training",
+    )  # fmt: skip
     eval_every: int = _setting(
         0, "Validate every N steps", "Also validate inside the epochs; 0 validates after each epoch only.",
         "training", low=0,

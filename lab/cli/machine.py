@@ -1,0 +1,97 @@
+"""Verbs on the machine: the worker and the doctor."""
+
+import os
+import sqlite3
+import sys
+from importlib import metadata
+from typing import Any
+
+import click
+
+from lab import __version__
+from lab.cli.output import json_flag, print_json
+from lab.data import is_present, list_datasets
+from lab.errors import LabError
+from lab.experiment import Lab
+
+PACKAGES = ("torch", "torchvision", "streamlit", "plotly", "pandas", "numpy", "sqlalchemy", "safetensors", "captum")
+
+
+@click.command()
+@json_flag
+@click.pass_obj
+def worker(lab: Lab, as_json: bool) -> None:
+    """Train queued runs in the foreground, until nothing is queued for some minutes; one per lab."""
+    from lab.supervisor import is_running, lock_path
+    from lab.supervisor import main as supervise
+
+    if is_running(lab.settings):
+        raise LabError(
+            f"A worker is alive already (it holds {lock_path(lab.settings)}): queue runs with `train --detach` and it "
+            "will train them, or end it first."
+        )
+    code = supervise(lab.settings)
+    if as_json:
+        print_json({"exit_code": code})
+    sys.exit(code)
+
+
+def examine(lab: Lab) -> dict[str, Any]:
+    """Return what the doctor found: versions, places, device, data sets, and sentences about what is wrong."""
+    from lab.devices import describe_device, resolve_device
+
+    problems: list[str] = []
+    device: dict[str, Any] = {}
+    state: dict[str, Any] = {"database": lab.settings.database}
+    try:
+        device = describe_device(resolve_device(lab.settings.device))
+    except LabError as error:
+        problems.append(str(error))
+    try:
+        state["runs"] = lab.store.count_runs()
+    except LabError as error:
+        problems.append(str(error))
+    here = [spec.id for spec in list_datasets() if is_present(spec.id, root=lab.settings.data)]
+    if not os.access(lab.settings.home, os.W_OK):
+        problems.append(f"{lab.settings.home} cannot be written: set LAB_HOME to a place that can.")
+    return {
+        "convlab": __version__,
+        "python": sys.version.split()[0],
+        "sqlite": sqlite3.sqlite_version,
+        "packages": {name: _version(name) for name in PACKAGES},
+        "home": str(lab.settings.home),
+        "data": str(lab.settings.data),
+        "datasets": here,
+        "store": state,
+        "device": device,
+        "problems": problems,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+@click.command()
+@json_flag
+@click.pass_obj
+def doctor(lab: Lab, as_json: bool) -> None:
+    """Say what is installed, where things lie, and what is wrong; exit 1 if something is."""
+    lab.settings.make_home()
+    found = examine(lab)
+    if as_json:
+        print_json(found)
+    else:
+        for name, value in found.items():
+            if name == "problems":
+                continue
+            shown = "\n".join(f"  {k}: {v}" for k, v in value.items()) if isinstance(value, dict) else f"  {value}"
+            click.echo(f"{name}\n{shown}")
+        click.echo("\n".join(found["problems"]) or "Nothing is wrong.")
+    sys.exit(1 if found["problems"] else 0)
+
+
+COMMANDS = (worker, doctor)

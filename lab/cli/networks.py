@@ -1,0 +1,120 @@
+"""Verbs on what there is to train: architectures, data sets, presets, a network's summary."""
+
+from typing import Any
+
+import click
+
+from lab.architectures.registry import check_options, get_architecture, list_architectures, resolve_input_size
+from lab.cli.output import json_flag, percent, print_json, print_table
+from lab.cli.train import parse_option
+from lab.config import INPUT_SIZES
+from lab.data import is_present, list_datasets
+from lab.experiment import Lab
+from lab.presets import list_presets
+
+
+@click.command()
+@json_flag
+def architectures(as_json: bool) -> None:
+    """List the networks and their options."""
+    entries: list[dict[str, Any]] = [
+        {
+            "id": arch.id, "title": arch.title, "description": arch.description, "source": arch.source,
+            "report": arch.report, "input_size": arch.default_input_size,
+            "options": [{"name": o.name, "default": o.default, "rule": o.rule(), "help": o.help} for o in arch.options],
+        }
+        for arch in list_architectures()
+    ]  # fmt: skip
+    if as_json:
+        print_json({"architectures": entries})
+        return
+    print_table(
+        ("network", "input", "options", "what it is"),
+        [
+            (e["id"], e["input_size"], " ".join(f"{o['name']}={o['default']}" for o in e["options"]), e["description"])
+            for e in entries
+        ],
+    )
+
+
+@click.command()
+@click.option("--fetch", metavar="ID", help="Get a data set from its mirrors first.")
+@json_flag
+@click.pass_obj
+def datasets(lab: Lab, fetch: str | None, as_json: bool) -> None:
+    """List the data sets and whether they are on this machine; --fetch gets one."""
+    root = lab.settings.data
+    if fetch:
+        from lab.data.fetch import fetch_dataset
+
+        fetch_dataset(fetch, root=root)
+    entries: list[dict[str, Any]] = [
+        {
+            "id": spec.id, "title": spec.title, "description": spec.description, "classes": list(spec.classes),
+            "here": is_present(spec.id, root=root),
+        }
+        for spec in list_datasets()
+    ]  # fmt: skip
+    if as_json:
+        print_json({"datasets": entries, "root": str(root)})
+        return
+    print_table(
+        ("data set", "here", "classes", "what it is"),
+        [(e["id"], "yes" if e["here"] else "no", len(e["classes"]), e["description"]) for e in entries],
+        right=("classes",),
+    )
+
+
+@click.command()
+@json_flag
+def presets(as_json: bool) -> None:
+    """List the reports' experiments and the lab's own quick starts."""
+    entries: list[dict[str, Any]] = [
+        {
+            "id": p.id, "report": p.report, "title": p.title, "changes": dict(p.changes), "reported": dict(p.reported),
+            "mistake": p.mistake, "ours": p.ours,
+        }
+        for p in list_presets()
+    ]  # fmt: skip
+    if as_json:
+        print_json({"presets": entries})
+        return
+    print_table(
+        ("preset", "report", "reported", "what it is"),
+        [(e["id"], e["report"], percent(e["reported"].get("test_accuracy")), e["title"]) for e in entries],
+        right=("reported",),
+    )
+
+
+@click.command()
+@click.argument("arch")
+@click.option("--batch-size", default=64, show_default=True, type=click.IntRange(1, 65_536))
+@click.option("--input-size", default="auto", show_default=True, metavar="|".join(INPUT_SIZES))
+@click.option("--arch-option", "options", multiple=True, metavar="NAME=VALUE")
+@click.option("--classes", default=10, show_default=True, type=click.IntRange(2, 1_000))
+@json_flag
+def summary(arch: str, batch_size: int, input_size: str, options: tuple[str, ...], classes: int, as_json: bool) -> None:
+    """Print a network's layers, parameters, mult-adds and memory, as torchinfo counts them."""
+    from lab.architectures.build import build_network
+    from lab.inspection.summary import summarize, summary_text
+
+    entry = get_architecture(arch)
+    resolve_input_size(entry, input_size)
+    chosen = check_options(entry, dict(parse_option(text) for text in options))
+    network = build_network(arch, classes=classes, input_size=input_size, options=chosen)
+    shape = (batch_size, 1, 28, 28)
+    made = summarize(network, input_shape=shape)
+    if not as_json:
+        click.echo(summary_text(made))
+        return
+    totals = ("total_params", "trainable_params", "total_mult_adds", "forward_backward_bytes", "params_bytes")
+    columns = ("name", "type", "depth", "output_shape", "params", "mult_adds")
+    print_json(
+        {
+            **{word: getattr(made, word) for word in totals},
+            "layers": [{word: getattr(layer, word) for word in columns} for layer in made.layers],
+        }
+    )
+
+
+COMMANDS = (architectures, datasets, presets, summary)

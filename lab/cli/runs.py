@@ -1,0 +1,191 @@
+"""Verbs on runs: list, show, stop, pause, resume, tag, delete."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from lab.cli.output import duration, json_flag, moment, percent, print_json, print_table
+from lab.experiment import Lab
+from lab.runs.records import RunRecord, Series, Want
+
+EPOCH_SERIES = ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy", "lr",
+                "grad_norm", "images_per_second", "memory_mb")  # fmt: skip
+ANSWER_S = 30.0  # how long stop and pause wait for the worker's answer
+
+
+def as_dict(run: RunRecord) -> dict[str, Any]:
+    """Return one run as the shell's JSON shows it."""
+    return {
+        "run": run.id, "name": run.name, "state": run.state.value, "responding": run.responding, "reason": run.reason,
+        "arch": run.config.arch, "dataset": run.config.dataset, "epochs": run.config.epochs, "seconds": run.seconds,
+        "device": run.device, "created_at": run.created_at, "finished_at": run.finished_at, "parent": run.parent,
+        "tags": list(run.tags), "note": run.note, "notices": list(run.notices), "summary": run.summary,
+    }  # fmt: skip
+
+
+@click.command()
+@click.option("--limit", default=20, show_default=True, help="At most this many, newest first.")
+@json_flag
+@click.pass_obj
+def runs(lab: Lab, limit: int, as_json: bool) -> None:
+    """List the runs, newest first."""
+    found = lab.store.list_runs(limit=limit)
+    if as_json:
+        print_json({"runs": [as_dict(run) for run in found], "total": lab.store.count_runs()})
+        return
+    print_table(
+        ("run", "state", "name", "network", "data set", "epochs", "test", "time", "date"),
+        [
+            (
+                run.id, run.state.value, run.name, run.config.arch, run.config.dataset, run.config.epochs,
+                percent(run.summary.get("test_accuracy")), duration(run.seconds), moment(run.created_at),
+            )
+            for run in found
+        ],
+        right=("epochs", "test", "time"),
+    )  # fmt: skip
+
+
+def epoch_rows(points: Mapping[str, Series]) -> list[dict[str, Any]]:
+    """Return one row of metrics for every step at which an epoch's metrics were taken."""
+    rows: dict[int, dict[str, Any]] = {}
+    for name in EPOCH_SERIES:
+        if name in points:
+            for step, value in zip(points[name].step.tolist(), points[name].value.tolist(), strict=True):
+                rows.setdefault(step, {"step": step})[name] = value
+    return [rows[step] for step in sorted(rows)]
+
+
+@click.command()
+@click.argument("run")
+@click.option("--metrics", is_flag=True, help="Add loss and accuracy of every step.")
+@json_flag
+@click.pass_obj
+def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
+    """Show one run: configuration, state, metrics per epoch, kept files. RUN is an id, its beginning, or a name."""
+    record = lab.store.resolve(run)
+    points = lab.store.points(record.id)
+    rows = epoch_rows({name: series for name, series in points.items() if not name.startswith("batch/")})
+    kept = lab.store.kept(record.id)
+    if as_json:
+        answer = {
+            **as_dict(record), "config": record.config.as_dict(), "progress": record.progress,
+            "environment": record.environment, "metrics": rows,
+            "checkpoints": [
+                {"kind": k.kind, "epoch": k.epoch, "step": k.step, "bytes": k.bytes, "sha256": k.sha256} for k in kept
+            ],
+        }  # fmt: skip
+        if metrics:
+            answer["steps"] = {
+                name: {"step": s.step, "value": s.value, "time_s": s.time_s}
+                for name, s in points.items()
+                if name.startswith("batch/")
+            }
+        print_json(answer)
+        return
+    _show_text(record, rows, len(kept))
+
+
+def _show_text(run: RunRecord, rows: list[dict[str, Any]], kept: int) -> None:
+    click.echo(f"{run.id}  {run.name}  {run.state.value}  {run.reason}".rstrip())
+    changed = ", ".join(f"{name}={value}" for name, value in run.config.changed().items())
+    click.echo(f"Settings that differ from the defaults: {changed or 'none'}")
+    click.echo(f"{kept} kept files, {duration(run.seconds)} of training on {run.device or '–'}\n")
+    for notice in run.notices:
+        click.echo(f"Note: {notice}")
+    columns = ("step", "train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy")
+    print_table(
+        columns,
+        [[row["step"], *(_digits(row.get(name)) for name in columns[1:])] for row in rows],
+        right=columns,
+    )
+
+
+def _digits(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _request(lab: Lab, run: str, want: Want, as_json: bool) -> None:
+    record = lab.control(lab.store.resolve(run).id, want)
+    if want is Want.RUN:
+        lab.ensure_worker()
+    else:
+        end = time.monotonic() + ANSWER_S
+        while record.state.live and record.responding and time.monotonic() < end:
+            time.sleep(0.2)
+            record = lab.store.get(record.id)
+    if as_json:
+        print_json(as_dict(record))
+    else:
+        click.echo(f"Run {record.id} is {record.state.value}.")
+
+
+@click.command()
+@click.argument("run")
+@json_flag
+@click.pass_obj
+def stop(lab: Lab, run: str, as_json: bool) -> None:
+    """Stop a run within a step or two and keep its weights."""
+    _request(lab, run, Want.STOP, as_json)
+
+
+@click.command()
+@click.argument("run")
+@json_flag
+@click.pass_obj
+def pause(lab: Lab, run: str, as_json: bool) -> None:
+    """Pause a run; `resume` goes on from the very step."""
+    _request(lab, run, Want.PAUSE, as_json)
+
+
+@click.command()
+@click.argument("run")
+@json_flag
+@click.pass_obj
+def resume(lab: Lab, run: str, as_json: bool) -> None:
+    """Go on with a paused, stopped, interrupted or failed run from its last checkpoint."""
+    _request(lab, run, Want.RUN, as_json)
+
+
+@click.command()
+@click.argument("run")
+@click.argument("tags", nargs=-1)
+@click.option("--remove", is_flag=True, help="Take these tags off instead.")
+@json_flag
+@click.pass_obj
+def tag(lab: Lab, run: str, tags: tuple[str, ...], remove: bool, as_json: bool) -> None:
+    """Put tags on a run."""
+    record = lab.store.resolve(run)
+    kept = [t for t in record.tags if t not in tags]
+    lab.store.set_tags(record.id, tags=tuple(kept if remove else [*kept, *tags]))
+    record = lab.store.get(record.id)
+    if as_json:
+        print_json(as_dict(record))
+    else:
+        click.echo(f"Run {record.id} has the tags: {', '.join(record.tags) or 'none'}.")
+
+
+@click.command()
+@click.argument("run")
+@click.option("--undo", is_flag=True, help="Bring a deleted run back.")
+@json_flag
+@click.pass_obj
+def delete(lab: Lab, run: str, undo: bool, as_json: bool) -> None:
+    """Delete a run; --undo brings it back."""
+    if undo:
+        lab.store.undelete(run)
+        record = lab.store.get(run)
+    else:
+        record = lab.store.resolve(run)
+        lab.store.delete(record.id)
+    if as_json:
+        print_json({"run": record.id, "deleted": not undo})
+    else:
+        click.echo(
+            f"Run {record.id} is {'back' if undo else 'deleted; `delete --undo` with its full id brings it back'}."
+        )
+
+
+COMMANDS = (runs, show, stop, pause, resume, tag, delete)

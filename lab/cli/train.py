@@ -1,0 +1,180 @@
+"""`train`: queue a run (or find it), and follow it to its end."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from lab.cli.output import duration, json_flag, moment, percent, print_json
+from lab.config import FIELDS, FieldSpec, RunConfig
+from lab.errors import ConfigError, StoreBusyError
+from lab.experiment import Lab
+from lab.presets import PRESETS, get_preset
+from lab.runs.records import RunRecord, RunState, Want
+
+POLL_S = 0.25
+ENSURE_S = 5.0  # a worker that was just started needs this long before it can be missed
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def config_options(function: _Function) -> _Function:
+    """Add one flag for every field of the configuration; what is not given stays `None`."""
+    for spec in reversed(FIELDS.values()):
+        function = _option(spec)(function)
+    return function
+
+
+def _option(spec: FieldSpec) -> Callable[[_Function], _Function]:
+    if spec.kind is dict:
+        return click.option("--arch-option", spec.name, multiple=True, metavar="NAME=VALUE", help=spec.help)
+    shown = f"{spec.help} [default: {spec.default}]"
+    if spec.kind is bool:
+        return click.option(f"{spec.flag}/--no-{spec.flag[2:]}", spec.name, default=None, help=shown)
+    if spec.choices:
+        shown = f"{spec.help} {', '.join(spec.choices)}. [default: {spec.default}]"
+    metavar = {int: "N", float: "X", str: "ID"}[spec.kind]
+    return click.option(spec.flag, spec.name, type=spec.kind, default=None, metavar=metavar, help=shown)
+
+
+def parse_option(text: str) -> tuple[str, Any]:
+    """Read `widths=32,128`, `dropout=0.5`, `aux=true` as a name and a value."""
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise ConfigError(f"The network option is {text!r}, but it must look like NAME=VALUE.", field="arch_options")
+    if "," in value:
+        return name, [_scalar(part) for part in value.split(",") if part]
+    return name, _scalar(value)
+
+
+def _scalar(text: str) -> Any:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def build_config(preset: str | None, flags: dict[str, Any]) -> RunConfig:
+    """Return the preset's configuration (or the default one) with the given flags in it."""
+    given = {name: value for name, value in flags.items() if value is not None and name != "arch_options"}
+    if flags.get("arch_options"):
+        given["arch_options"] = dict(parse_option(text) for text in flags["arch_options"])
+    return get_preset(preset).config(**given) if preset else RunConfig.from_dict(given)
+
+
+@click.command(context_settings={"show_default": False})
+@click.option("--preset", metavar="ID", help=f"Fill in an experiment: {', '.join(PRESETS)}.")
+@click.option("--name", default="", help="A name for the run.")
+@click.option("--tag", "tags", multiple=True, help="A tag for the run; may be given several times.")
+@click.option("--no-cache", is_flag=True, help="Train again even if this run is there.")
+@click.option("--detach", is_flag=True, help="Queue the run and return; a background worker trains it.")
+@config_options
+@json_flag
+@click.pass_obj
+def train(
+    lab: Lab, preset: str | None, name: str, tags: tuple[str, ...], no_cache: bool, detach: bool, as_json: bool,
+    **flags: Any,
+) -> None:  # fmt: skip
+    """Train a network, or return the run at once if it is there already.
+
+    The run belongs to the store: it goes on when this command is left with --detach. Ctrl-C stops it and keeps what it
+    has learned so far.
+    """
+    config = build_config(preset, flags)
+    tags = tags or ((f"report-{get_preset(preset).report.lower()}",) if preset else ())
+    submission = lab.submit(config, name=name or (preset or ""), tags=tags, fresh=no_cache)
+    run = submission.run
+    if not detach and run.state.live:
+        run = follow(lab, run, quiet=as_json)
+    elif run.state.live:
+        lab.ensure_worker()
+    if as_json:
+        print_json(result(run, cached=submission.cached))
+    else:
+        _tell(run, cached=submission.cached)
+    failed = run.state in (RunState.FAILED, RunState.INTERRUPTED)
+    if failed or (not detach and run.state is not RunState.FINISHED):
+        sys.exit(1)
+
+
+def result(run: RunRecord, *, cached: bool) -> dict[str, Any]:
+    """Return what scripts rely on of one run."""
+    words = ("test_accuracy", "val_accuracy", "test_loss", "images_per_second")
+    return {
+        "run": run.id,
+        "name": run.name,
+        "state": run.state.value,
+        "cached": cached,
+        "epochs": run.summary.get("epochs", run.progress.get("epoch", 0)),
+        **{word: run.summary.get(word) for word in words},
+        "seconds": run.seconds,
+        "reason": run.reason,
+    }
+
+
+def follow(lab: Lab, run: RunRecord, *, quiet: bool) -> RunRecord:
+    """Wait until the run is over, showing a bar on a terminal; the first Ctrl-C stops it and keeps its weights."""
+    console = Console(stderr=True, quiet=quiet)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(), TextColumn("{task.fields[left]}"),
+    )  # fmt: skip
+    told: set[str] = set()
+    helped = -ENSURE_S
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("queued", total=1, left="")
+        while run.state.live:
+            try:
+                if time.monotonic() - helped > ENSURE_S:
+                    lab.ensure_worker()
+                    helped = time.monotonic()
+                time.sleep(POLL_S)
+                run = lab.store.get(run.id)
+            except KeyboardInterrupt:
+                run = _stop(lab, run, console)
+            except StoreBusyError as error:
+                console.print(str(error), markup=False)
+            for notice in run.notices:
+                if notice not in told:
+                    console.print(f"Note: {notice}", markup=False, highlight=False)
+                    told.add(notice)
+            _show(bar, task, run)
+    return run
+
+
+def _stop(lab: Lab, run: RunRecord, console: Console) -> RunRecord:
+    console.print("Stopping after this step; the weights are kept.", markup=False)
+    return lab.control(run.id, Want.STOP)
+
+
+def _show(bar: Progress, task: Any, run: RunRecord) -> None:
+    state = run.progress
+    if not state.get("total_steps"):
+        bar.update(task, description=str(state.get("phase") or run.state.value))
+        return
+    rate = f"{state.get('images_per_second') or 0:,.0f} images/s"
+    left = f"{rate}, {duration(state.get('eta_seconds'))} left"
+    text = f"epoch {state.get('epoch', 0)}/{run.config.epochs}"
+    bar.update(task, description=text, completed=state["step"], total=state["total_steps"], left=left)
+
+
+def _tell(run: RunRecord, *, cached: bool) -> None:
+    what = {RunState.QUEUED: "is queued", RunState.RUNNING: "is training"}.get(run.state, f"is {run.state.value}")
+    click.echo(f"Run {run.id} {what}{f': {run.reason}' if run.reason else ''}.".replace("..", "."))
+    if cached and run.finished_at:
+        click.echo(f"It was trained on {moment(run.finished_at)}, {duration(run.seconds)}; --no-cache trains it again.")
+    if run.state is RunState.FINISHED:
+        click.echo(
+            f"Test accuracy {percent(run.summary.get('test_accuracy'))}, validation "
+            f"{percent(run.summary.get('val_accuracy'))}, {duration(run.seconds)} of training."
+        )
+
+
+COMMANDS = (train,)

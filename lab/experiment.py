@@ -1,0 +1,266 @@
+"""The composition root: the one module that knows all rooms and joins them into a lab.
+
+Pages and the shell talk to a `Lab`. It checks a configuration against the registries, finds or queues its run, starts a
+worker where none is alive, and hands out kept weights as a network of their own. Torch is imported only inside the
+functions that need a network, so that a page which lists and plots opens without it.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from lab.architectures.registry import check_options, get_architecture, resolve_input_size
+from lab.config import INPUT_SIZES, RunConfig
+from lab.data import Dataset, dataset_checksum, get_dataset_spec, is_present, load_dataset, normalization_constants
+from lab.errors import ConfigError, InputError, ReadOnlyError
+from lab.runs.artifacts import ArtifactStore
+from lab.runs.records import KeptFile, RunRecord, RunState, Want
+from lab.runs.store import RunStore
+from lab.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+WEIGHTS = "weights"
+CHECKPOINT = "checkpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What asking for a run gave: the run, and whether it was there already (`cached`)."""
+
+    run: RunRecord
+    cached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedNetwork:
+    """A run's kept weights as a network of its own, in evaluation mode on the CPU; nobody trains it.
+
+    It takes `(x / 255 - mean) / std` of uint8 pictures x_BCHW and returns logits_BK. step/epoch: when it was kept.
+    """
+
+    run: RunRecord
+    network: "nn.Module"
+    epoch: int
+    step: int
+    mean: float
+    std: float
+    class_names: tuple[str, ...]
+    image_size: int
+
+
+class Lab:
+    """One lab: a store, its kept files and its data sets, as `Settings` place them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def store(self) -> RunStore:
+        """The run store; opening it migrates an older one."""
+        self.settings.make_home()
+        return RunStore.open(self.settings.database, read_only=self.settings.read_only)
+
+    @cached_property
+    def artifacts(self) -> ArtifactStore:
+        """The kept files."""
+        return ArtifactStore(self.settings.artifacts, read_only=self.settings.read_only)
+
+    # -- asking for a run ---------------------------------------------------------------------------------------------
+
+    def check(self, config: RunConfig) -> RunConfig:
+        """Return the configuration as it will run: names known, options checked, "auto" sizes made concrete."""
+        arch = get_architecture(config.arch)
+        spec = get_dataset_spec(config.dataset)
+        side = resolve_input_size(arch, config.input_size, image_size=spec.image_size)
+        changes: dict[str, Any] = {
+            "arch_options": check_options(arch, config.arch_options),
+            "input_size": str(side) if str(side) in INPUT_SIZES else "native",
+        }
+        if config.init_from:
+            changes["init_from"] = self.store.resolve(config.init_from).id
+        return config.replace(**changes).normalised()
+
+    def check_fits(self, config: RunConfig) -> None:
+        """Raise `ShapeError` if the network cannot take the images, `DataError` if the data set is not here."""
+        import torch
+
+        self.require_dataset(config.dataset)
+        with torch.device("meta"):
+            self.build_network(config)
+        if config.init_from:
+            self._check_parent(config)
+
+    def _check_parent(self, config: RunConfig) -> None:
+        parent = self.store.resolve(config.init_from).config
+        same = (parent.arch, parent.arch_options, parent.input_size) == (
+            config.arch,
+            config.arch_options,
+            config.input_size,
+        )
+        if not same:
+            raise ConfigError(
+                f"init_from is {config.init_from}, a {parent.arch} with other options than this {config.arch}: "
+                "choose the same network and options, or leave init_from empty.",
+                field="init_from",
+            )
+
+    def require_dataset(self, dataset: str) -> None:
+        """Raise `DataError` with the way out if a data set's files are not on this machine."""
+        if not is_present(dataset, root=self.settings.data):
+            load_dataset(dataset, root=self.settings.data)
+
+    def fingerprint(self, config: RunConfig) -> tuple[str, str]:
+        """Return (fingerprint, family) of a checked configuration.
+
+        Runs of one family differ only in their length and have a schedule that does not look ahead, so that a longer
+        one can continue a shorter one. An empty family has no such kin.
+        """
+        checksum = dataset_checksum(config.dataset, root=self.settings.data)
+        fingerprint = config.digest(data_checksum=checksum)
+        if config.schedule not in ("constant", "step") or config.max_steps or config.restore_best:
+            return fingerprint, ""
+        return fingerprint, config.digest(data_checksum=checksum, without=("epochs",))
+
+    def submit(
+        self,
+        config: RunConfig,
+        *,
+        name: str = "",
+        tags: tuple[str, ...] = (),
+        fresh: bool = False,
+        parent: str | None = None,
+    ) -> Submission:
+        """Return the run of this configuration: the finished or live one if there is one, else a new one, queued.
+
+        `fresh` trains again whatever is there. A run that only asks for more epochs than a finished one continues it:
+        the new run starts from the other's last checkpoint and carries its history.
+        """
+        self._require_writable()
+        checked = self.check(config)
+        self.check_fits(checked)
+        fingerprint, family = self.fingerprint(checked)
+        shorter = None if fresh or parent else self._shorter_kin(checked, family)
+        run, cached = self.store.submit(
+            checked,
+            fingerprint=fingerprint,
+            family=family,
+            name=name,
+            parent=shorter.id if shorter else parent,
+            fresh=fresh,
+            tags=tags,
+        )
+        return Submission(run, cached)
+
+    def _shorter_kin(self, config: RunConfig, family: str) -> RunRecord | None:
+        """Return the longest finished run of the family that is shorter than `config` and can be continued."""
+        kin = [
+            run
+            for run in (self.store.find_family(family) if family else ())
+            if run.state is RunState.FINISHED
+            and run.config.epochs < config.epochs
+            and run.summary.get("outcome") == "finished"
+            and self.store.kept(run.id, kind=CHECKPOINT)
+        ]
+        return max(kin, key=lambda run: run.config.epochs, default=None)
+
+    def control(self, run_id: str, want: Want) -> RunRecord:
+        """Ask a run to pause, stop and keep, or go on; raises `RunStateError` where that makes no sense."""
+        self._require_writable()
+        return self.store.request(run_id, want)
+
+    def ensure_worker(self) -> bool:
+        """Start the detached supervisor if runs are queued and none is alive; return whether one was started."""
+        from lab.supervisor import start_supervisor
+
+        self._require_writable()
+        return self.store.count_queued() > 0 and start_supervisor(self.settings)
+
+    def _require_writable(self) -> None:
+        if self.settings.read_only:
+            raise ReadOnlyError(
+                "This lab is read-only (LAB_READ_ONLY is set): start it without LAB_READ_ONLY to train or change runs."
+            )
+
+    # -- looking at a run ---------------------------------------------------------------------------------------------
+
+    def dataset(self, dataset: str) -> Dataset:
+        """Read a data set (not cached here: pages cache it)."""
+        return load_dataset(dataset, root=self.settings.data)
+
+    def kept_epochs(self, run_id: str) -> tuple[KeptFile, ...]:
+        """Return the kept weights in step order."""
+        return tuple(sorted(self.store.kept(run_id, kind=WEIGHTS), key=lambda kept: kept.step))
+
+    def find_weights(self, run_id: str, *, epoch: int | str = "best") -> KeptFile:
+        """Return one epoch's kept file; "best" is the lowest validation loss (else the newest), "latest" the newest."""
+        run = self.store.get(run_id)
+        kept = self.kept_epochs(run_id)
+        if not kept:
+            raise InputError(
+                f"Run {run.name or run.id} ({run.state}) has no kept weights yet: wait for its first epoch, or train it."
+            )
+        if isinstance(epoch, str) and epoch not in ("best", "latest"):
+            raise InputError(f"The epoch is {epoch!r}, but it must be a number, best or latest.")
+        if epoch == "best":
+            best = run.summary.get("best_epoch")
+            return next((k for k in reversed(kept) if k.epoch == best), kept[-1])
+        if epoch == "latest":
+            return kept[-1]
+        found = [k for k in kept if k.epoch == epoch]
+        if not found:
+            have = ", ".join(str(k.epoch) for k in kept)
+            raise InputError(f"Epoch {epoch} of run {run.name or run.id} was not kept; there are: {have}.")
+        return found[-1]
+
+    def load_run_network(self, run_id: str, *, epoch: int | str = "best") -> LoadedNetwork:
+        """Return the network of a run as it was kept after an epoch (or "best", "latest")."""
+        kept = self.find_weights(run_id, epoch=epoch)
+        return self.load_kept(self.store.get(run_id), kept)
+
+    def load_kept(self, run: RunRecord, kept: KeptFile) -> LoadedNetwork:
+        """Build the run's network and load one kept file into it; its SHA-256 is checked first."""
+        from lab.training.checkpoints import load_weights
+
+        data = self.artifacts.read(kept)
+        network = self.build_network(run.config)
+        load_weights(network, data)
+        network.eval()
+        mean, std = self.normalization(run)
+        spec = get_dataset_spec(run.config.dataset)
+        return LoadedNetwork(
+            run=run,
+            network=network,
+            epoch=kept.epoch,
+            step=kept.step,
+            mean=mean,
+            std=std,
+            class_names=spec.classes,
+            image_size=spec.image_size,
+        )
+
+    def build_network(self, config: RunConfig) -> "nn.Module":
+        """Build the network of a configuration with fresh weights (on the CPU, drawn from the global generator)."""
+        from lab.architectures.build import build_network
+
+        spec = get_dataset_spec(config.dataset)
+        return build_network(
+            config.arch,
+            classes=len(spec.classes),
+            image_size=spec.image_size,
+            input_size=config.input_size,
+            options=config.arch_options,
+        )
+
+    def normalization(self, run: RunRecord) -> tuple[float, float]:
+        """Return (mean, std) the run's network was trained with, from its own record where it says so."""
+        kept: Any = run.environment.get("normalization")
+        if isinstance(kept, list) and len(kept) == 2:
+            return float(kept[0]), float(kept[1])
+        return normalization_constants(self.dataset(run.config.dataset), run.config.normalization)
+
+    def checkpoint(self, run_id: str) -> bytes | None:
+        """Return the newest resumable checkpoint whose hash is right, or nothing if none was kept."""
+        kept = sorted(self.store.kept(run_id, kind=CHECKPOINT), key=lambda k: k.step)
+        return self.artifacts.read(kept[-1]) if kept else None

@@ -1,0 +1,221 @@
+"""Keeps what training tells: points in the store before the checkpoint that follows them, weights within a budget.
+
+A buffer is emptied only after its commit returned, so what the store acknowledged is never lost and what it refused is
+tried again. The rules of `lab.diagnosis` are asked while the run goes on, and their findings become the run's notices.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lab.diagnosis.rules import Finding, diagnose_config, diagnose_curves
+from lab.errors import StoreBusyError
+from lab.experiment import CHECKPOINT
+from lab.runs.artifacts import ArtifactStore
+from lab.runs.records import KeptFile, RunRecord, RunState, Series
+from lab.runs.store import RunStore
+from lab.training.events import Ended, Evaluated, Event, Kept, Notice, Started, StepMetrics
+
+FLUSH_S = 0.5  # the store's points are at most this old
+DIAGNOSE_S = 5.0  # how often the curves are looked at inside an epoch
+BUSY_LIMIT_S = 60.0  # a store that refuses longer than this ends the run
+MB = 1_000_000
+
+_Points = dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]
+
+
+class Journal:
+    """Takes a run's events and writes them down under the run's lease."""
+
+    def __init__(self, store: RunStore, artifacts: ArtifactStore, run: RunRecord) -> None:
+        self._store, self._artifacts, self._run = store, artifacts, run
+        self._buffer: _Points = defaultdict(list)
+        self._history: dict[str, list[np.ndarray]] = defaultdict(list)
+        self._progress: dict[str, Any] = {"epochs": run.config.epochs}
+        self._told = set(run.notices)
+        self._classes = 10
+        self._normalization: list[float] = []
+        self._started_at = (0, 0.0)  # step and clock at which this attempt began, for an honest time left
+        self._flushed = self._diagnosed = time.monotonic()
+        self._busy_since: float | None = None
+        self._best = float("inf")
+        self._best_path = ""
+
+    # -- what the worker says -----------------------------------------------------------------------------------------
+
+    def phase(self, text: str) -> None:
+        """Show what is being done when nothing is being trained."""
+        self._progress["phase"] = text
+        self._store.set_progress(self._run.id, self._run.lease, self._progress)
+
+    def describe(self, mean: float, std: float, *, classes: int) -> None:
+        """Note the normalisation the network is trained with and its number of classes."""
+        self._normalization, self._classes = [mean, std], classes
+        for finding in diagnose_config(self._run.config):
+            if finding.severity != "hint":
+                self._tell(finding)
+
+    def take(self, event: Event) -> None:
+        """Keep one event."""
+        match event:
+            case Started():
+                self._start(event)
+            case StepMetrics():
+                self._steps(event)
+            case Evaluated():
+                self._evaluated(event)
+            case Kept():
+                self._keep(event)
+            case Notice():
+                self._notice(event.message)
+            case Ended():
+                raise ValueError("the end of a run is written by finish")
+
+    def finish(self, ended: Ended, *, state: RunState, reason: str) -> None:
+        """Write the last points and the result, and give the run back."""
+        self._flush()
+        self._diagnose()
+        summary = {**ended.summary, "outcome": ended.outcome, "step": ended.step, "epoch": ended.epoch}
+        self._store.finish(
+            self._run.id, self._run.lease, state=state, reason=reason, summary=summary, seconds=ended.time_s
+        )
+
+    def fail(self, reason: str) -> None:
+        """Write down why the run ended; what it had kept stays, and Resume goes on from there."""
+        self._store.finish(self._run.id, self._run.lease, state=RunState.FAILED, reason=reason)
+
+    # -- events -------------------------------------------------------------------------------------------------------
+
+    def _start(self, event: Started) -> None:
+        self._started_at = (event.step, time.monotonic())
+        self._progress |= {
+            "step": event.step, "total_steps": event.total_steps, "steps_per_epoch": event.steps_per_epoch,
+            "device": event.device, "phase": "training",
+        }  # fmt: skip
+        environment = {
+            **event.environment, "normalization": self._normalization, "params": event.params,
+            "train_images": event.train_images, "val_images": event.val_images, "test_images": event.test_images,
+        }  # fmt: skip
+        self._store.set_environment(self._run.id, self._run.lease, environment=environment, device=event.device)
+        for name, series in self._store.points(self._run.id).items():
+            self._history[name].append(series.value[series.step <= event.step])
+
+    def _steps(self, event: StepMetrics) -> None:
+        self._add("batch/loss", event.step, event.loss, event.time_s)
+        self._add("batch/accuracy", event.step, event.accuracy, event.time_s)
+        step, seconds = int(event.step[-1]), float(event.time_s[-1])
+        self._progress |= {
+            "step": step, "seconds": seconds, "images_per_second": event.images_per_second,
+            "epoch": -(-step // max(1, int(self._progress["steps_per_epoch"]))), "eta_seconds": self._time_left(step),
+        }  # fmt: skip
+        now = time.monotonic()
+        if now - self._flushed >= FLUSH_S:
+            self._flush()
+        if now - self._diagnosed >= DIAGNOSE_S or not np.isfinite(event.loss).all():
+            self._diagnose()
+
+    def _time_left(self, step: int) -> float | None:
+        first, since = self._started_at
+        if step <= first:
+            return None
+        return (time.monotonic() - since) / (step - first) * (int(self._progress["total_steps"]) - step)
+
+    def _evaluated(self, event: Evaluated) -> None:
+        at, when = np.array([event.step]), np.array([event.time_s])
+        for name, value in event.metrics.items():
+            self._add(name, at, np.array([value], dtype=np.float64), when)
+        self._progress |= {"seconds": event.time_s, "latest": dict(event.metrics)}
+        self._flush()
+        if event.epoch_end:
+            self._diagnose()
+
+    def _keep(self, event: Kept) -> None:
+        self._flush()  # points first: a checkpoint never knows more than the store
+        old = self._store.kept(self._run.id, kind=event.kind)
+        kept = self._write(event)
+        if event.kind == CHECKPOINT:
+            self._forget([k for k in old if k.path != kept.path])
+        else:
+            self._note_best(event, kept)
+            self._stay_within_budget([*(k for k in old if k.path != kept.path), kept])
+
+    def _write(self, event: Kept) -> KeptFile:
+        path = f"{self._run.id}/{event.kind}-{event.step:09d}-{self._run.lease}.safetensors"
+        sha256, size = self._artifacts.write(path, event.data())
+        kept = KeptFile(
+            run=self._run.id, kind=event.kind, step=event.step, epoch=event.epoch, path=path, sha256=sha256,
+            bytes=size, created_at=time.time(),
+        )  # fmt: skip
+        self._store.keep(self._run.id, self._run.lease, kept)
+        return kept
+
+    def _note_best(self, event: Kept, kept: KeptFile) -> None:
+        losses = self._history.get("val/loss")
+        newest = float(losses[-1][-1]) if losses and losses[-1].size else float("nan")
+        if newest < self._best or not self._best_path:
+            self._best, self._best_path = newest, kept.path
+
+    def _stay_within_budget(self, kept: list[KeptFile]) -> None:
+        total = sum(k.bytes for k in kept)
+        surplus = []
+        for file in sorted(kept, key=lambda k: k.step)[:-1]:  # the newest always stays
+            if total <= self._run.config.keep_mb * MB:
+                break
+            if file.path != self._best_path:
+                surplus.append(file)
+                total -= file.bytes
+        if surplus:
+            self._forget(surplus)
+            self._notice(
+                f"The weights of all epochs need more than the disk budget of {self._run.config.keep_mb} MB: "
+                "only the best and the newest are kept. Raise keep_mb to keep more."
+            )
+
+    def _forget(self, files: list[KeptFile]) -> None:
+        if files:
+            free = self._store.forget_kept(self._run.id, self._run.lease, [k.path for k in files])
+            self._artifacts.delete(free)
+
+    # -- the store ----------------------------------------------------------------------------------------------------
+
+    def _add(self, name: str, step: np.ndarray, value: np.ndarray, time_s: np.ndarray) -> None:
+        self._buffer[name].append((step, value, time_s))
+        self._history[name].append(value)
+
+    def _flush(self) -> None:
+        points = {
+            name: Series(name, *(np.concatenate(column) for column in zip(*parts, strict=True)))
+            for name, parts in self._buffer.items()
+        }
+        try:
+            self._store.append_points(self._run.id, self._run.lease, points, progress=self._progress)
+        except StoreBusyError:
+            now = time.monotonic()
+            self._busy_since = self._busy_since or now
+            if now - self._busy_since > BUSY_LIMIT_S:
+                raise
+            return  # the buffer is still here; the next flush takes it along
+        self._busy_since = None
+        self._buffer.clear()
+        self._flushed = time.monotonic()
+
+    def _diagnose(self) -> None:
+        self._diagnosed = time.monotonic()
+        curves: Mapping[str, np.ndarray] = {
+            name: np.concatenate(parts) for name, parts in self._history.items() if parts
+        }
+        for finding in diagnose_curves(self._run.config, curves, classes=self._classes):
+            self._tell(finding)
+
+    def _tell(self, finding: Finding) -> None:
+        if finding.code not in self._told:
+            self._told.add(finding.code)
+            self._notice(finding.message)
+
+    def _notice(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._store.add_notice(self._run.id, self._run.lease, text)

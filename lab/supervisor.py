@@ -1,0 +1,174 @@
+"""The supervisor: a small detached process that keeps a worker alive while there is work, and leaves when there is none.
+
+It is single by a file lock in the lab's home, survives the server and the terminal that started it (a session of its
+own, no terminal on its streams), marks the run of a dead worker interrupted at once and starts another for the rest of
+the queue. It never imports torch; the worker does.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import BinaryIO
+
+from filelock import FileLock, Timeout
+
+from lab.errors import StoreBusyError, StoreError
+from lab.runs.store import RunStore
+from lab.settings import CHECKOUT, Settings
+
+POLL_S = 0.5
+IDLE_S = 5.0  # with no worker and nothing queued for this long, leave
+LOCK_S = 1.0  # longer than a look at the lock takes, so that a look never turns a new supervisor away
+TERM_S = 15.0  # time a worker has to write its checkpoint when it is asked to end
+LOG_BYTES = 5_000_000  # a longer log is put aside once, at the next start
+FAST_DEATHS = 3  # a worker that dies this often without taking a run will not do better the next time
+START_S = 60.0  # a fast death is one within this time
+
+
+def lock_path(settings: Settings) -> Path:
+    """Return the lock that makes the supervisor single."""
+    return settings.home / "supervisor.lock"
+
+
+def log_path(settings: Settings) -> Path:
+    """Return the log of supervisor and workers."""
+    return settings.home / "logs" / "worker.log"
+
+
+def is_running(settings: Settings) -> bool:
+    """Say whether a supervisor holds the lock."""
+    lock = FileLock(lock_path(settings), timeout=0)
+    try:
+        with lock:
+            return False
+    except Timeout:
+        return True
+
+
+def start_supervisor(settings: Settings) -> bool:
+    """Start a detached supervisor unless one is alive; return whether one was started."""
+    settings.make_home()
+    if is_running(settings):
+        return False
+    with _open_log(settings) as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "lab.supervisor"],
+            cwd=CHECKOUT,
+            env={**os.environ, **settings.environment()},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            close_fds=True,
+        )
+    return True
+
+
+def _open_log(settings: Settings) -> BinaryIO:
+    path = log_path(settings)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > LOG_BYTES:
+        path.replace(path.with_suffix(".old.log"))
+    return path.open("ab")
+
+
+@dataclass
+class Supervisor:
+    """One supervisor's life: `run` returns when nothing is left to do or it was asked to end."""
+
+    settings: Settings
+    worker: subprocess.Popen[bytes] | None = None
+    ending: bool = False
+    deaths: int = 0
+    started_at: float = 0.0
+    idle_since: float = field(default_factory=time.monotonic)
+
+    def run(self, store: RunStore) -> None:
+        """Keep a worker while runs are queued; recover what dead ones left."""
+        while not self.ending:
+            try:
+                self._step(store)
+            except StoreBusyError as error:
+                _say(str(error))
+            if self.worker is None and time.monotonic() - self.idle_since > IDLE_S:
+                return
+            time.sleep(POLL_S)
+        self._end_worker()
+        store.recover()
+
+    def _step(self, store: RunStore) -> None:
+        if self.worker is not None and (code := self.worker.poll()) is not None:
+            self._buried(code, store)
+        if self.worker is not None:
+            self.idle_since = time.monotonic()
+            return
+        for run in store.recover():
+            _say(f"run {run} was left by a dead worker and is interrupted now")
+        if store.count_queued() == 0 or self.deaths >= FAST_DEATHS:
+            return
+        _say("starting a worker")
+        self.started_at = time.monotonic()
+        self.worker = subprocess.Popen([sys.executable, "-m", "lab.worker"], cwd=CHECKOUT, stdin=subprocess.DEVNULL)
+
+    def _buried(self, code: int, store: RunStore) -> None:
+        self.worker = None
+        if code == 0:
+            self.deaths = 0
+            return
+        _say(f"the worker ended with exit code {code}")
+        interrupted = store.recover()
+        quick = time.monotonic() - self.started_at < START_S
+        self.deaths = self.deaths + 1 if quick and not interrupted else 0
+        if self.deaths >= FAST_DEATHS:
+            _say(f"the worker died {self.deaths} times before it took a run: see the lines above")
+
+    def _end_worker(self) -> None:
+        if self.worker is None:
+            return
+        self.worker.terminate()
+        try:
+            self.worker.wait(TERM_S)
+        except subprocess.TimeoutExpired:
+            _say("the worker did not end in time and is killed")
+            self.worker.kill()
+            self.worker.wait()
+
+    def end(self, _signal: int, _frame: FrameType | None) -> None:
+        """Signal handler: end the worker, let it keep a checkpoint, then leave."""
+        self.ending = True
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} supervisor {os.getpid()}: {text}\n")
+    sys.stderr.flush()
+
+
+def main(settings: Settings | None = None) -> int:
+    """Run one supervisor in this process; return 0, or 1 if another is alive or the store cannot be opened."""
+    settings = settings or Settings.from_env(os.environ)
+    settings.make_home()
+    try:
+        with FileLock(lock_path(settings), timeout=LOCK_S):
+            store = RunStore.open(settings.database)
+            supervisor = Supervisor(settings)
+            signal.signal(signal.SIGTERM, supervisor.end)
+            signal.signal(signal.SIGINT, supervisor.end)
+            supervisor.run(store)
+            again = not supervisor.ending and supervisor.deaths < FAST_DEATHS
+    except Timeout:
+        _say(f"another worker is alive and holds {lock_path(settings)}: queue runs, and it will train them")
+        return 1
+    except StoreError as error:
+        _say(str(error))
+        return 1
+    # A run queued between the last look and the release of the lock would wait for ever.
+    return main(settings) if again and store.count_queued() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

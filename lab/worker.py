@@ -1,0 +1,205 @@
+"""The worker: a process that claims queued runs and trains them one at a time, writing what happens to the store.
+
+`work` is its life; `execute` is one run. The training loop yields events and a `Journal` keeps them. A `Watch` renews
+the lease and hears what the user wants, on a thread of its own, so that a long step never looks like a death. A
+deliberate error ends the run with its sentence; anything else ends the process with its traceback in the log, and the
+supervisor marks the run.
+"""
+
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from types import FrameType
+
+import torch
+from torch import nn
+
+from lab.data.resident import ResidentData, load_resident
+from lab.devices import resolve_device
+from lab.errors import LabError, LeaseLostError, StoreBusyError
+from lab.experiment import Lab
+from lab.journal import Journal
+from lab.runs.owner import Owner
+from lab.runs.records import RunRecord, RunState, Want
+from lab.runs.rows import RENEW_S
+from lab.seeding import seed_everything
+from lab.settings import Settings
+from lab.training.checkpoints import load_weights
+from lab.training.engine import train
+from lab.training.events import Command, Ended
+
+LISTEN_S = 0.2  # how often the user's wish is looked at
+IDLE_S = 300.0  # stay warm this long: importing torch again costs seconds
+POLL_S = 0.3  # how often an idle worker looks for a queued run
+
+_STATES = {
+    "finished": RunState.FINISHED,
+    "early-stopped": RunState.FINISHED,
+    "paused": RunState.PAUSED,
+    "stopped": RunState.STOPPED,
+}
+
+
+@dataclass
+class Watch:
+    """Renews a run's lease and hears the user's wish, on a thread of its own."""
+
+    lab: Lab
+    run: RunRecord
+    ending: threading.Event
+    want: Want = Want.RUN
+    lost: bool = False
+    _done: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> "Watch":
+        self._thread = threading.Thread(target=self._listen, name="watch", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _listen(self) -> None:
+        renewed = time.monotonic()
+        while not self._done.wait(LISTEN_S):
+            try:
+                if time.monotonic() - renewed >= RENEW_S:
+                    self.want = self.lab.store.heartbeat(self.run.id, self.run.lease)
+                    renewed = time.monotonic()
+                else:
+                    self.want = self.lab.store.get(self.run.id).want
+            except StoreBusyError as error:
+                _say(str(error))
+            except LeaseLostError as error:
+                _say(str(error))
+                self.lost = True
+                return
+
+    def command(self) -> Command:
+        """Answer the training loop's question between two steps."""
+        if self.lost or self.want is Want.STOP:
+            return Command.STOP
+        if self.ending.is_set() or self.want is Want.PAUSE:
+            return Command.PAUSE
+        return Command.RUN
+
+
+def execute(lab: Lab, run: RunRecord, *, ending: threading.Event) -> None:
+    """Train one claimed run to its end, whatever that is; the store says so afterwards."""
+    journal = Journal(lab.store, lab.artifacts, run)
+    try:
+        with Watch(lab, run, ending) as watch:
+            ended = _train(lab, run, journal, watch)
+        state, reason = _STATES[ended.outcome], ""
+        if state is RunState.PAUSED and ending.is_set() and watch.want is not Want.PAUSE:
+            state, reason = RunState.INTERRUPTED, "The worker was asked to end; Resume continues where it stopped."
+        journal.finish(ended, state=state, reason=reason)
+    except LeaseLostError as error:
+        _say(f"run {run.id}: {error}")
+    except LabError as error:
+        _say(f"run {run.id} failed: {error}")
+        journal.fail(str(error))
+
+
+def _train(lab: Lab, run: RunRecord, journal: Journal, watch: Watch) -> Ended:
+    journal.phase("reading data")
+    device = resolve_device(lab.settings.device if run.config.device == "auto" else run.config.device)
+    data = load_resident(run.config, root=lab.settings.data, device=device)
+    journal.describe(data.mean, data.std, classes=data.classes)
+    journal.phase("building the network")
+    network = _build(lab, run)
+    resume = _starting_point(lab, run)
+    journal.phase("training")
+    return _listen(run, network, data, device, watch, resume, journal)
+
+
+def _listen(
+    run: RunRecord, network: nn.Module, data: ResidentData, device: torch.device, watch: Watch,
+    resume: bytes | None, journal: Journal,
+) -> Ended:  # fmt: skip
+    events = train(run.config, network=network, data=data, device=device, command=watch.command, resume=resume)
+    for event in events:
+        if isinstance(event, Ended):
+            return event
+        journal.take(event)
+    raise AssertionError("training ended without its last event")
+
+
+def _build(lab: Lab, run: RunRecord) -> nn.Module:
+    seed_everything(run.config.seed)
+    network = lab.build_network(run.config)
+    if run.config.init_from:
+        kept = lab.find_weights(run.config.init_from)
+        load_weights(network, lab.artifacts.read(kept))
+    return network
+
+
+def _starting_point(lab: Lab, run: RunRecord) -> bytes | None:
+    """Return the checkpoint to go on from: the run's own, or that of the shorter run which it continues."""
+    own = lab.checkpoint(run.id)
+    if own is not None or not run.parent or not run.family:
+        return own
+    parent = lab.store.get(run.parent, deleted=True)
+    if parent.family != run.family:
+        return None
+    lab.store.copy_history(parent.id, run.id, lease=run.lease)
+    return lab.checkpoint(run.id)
+
+
+def work(lab: Lab, *, ending: threading.Event, idle_s: float = IDLE_S) -> None:
+    """Train queued runs until asked to end, or until nothing was queued for `idle_s` seconds."""
+    owner = Owner.of_this_process()
+    slot = str(resolve_device(lab.settings.device))
+    idle_since = time.monotonic()
+    while not ending.is_set() and time.monotonic() - idle_since < idle_s:
+        try:
+            run = lab.store.claim(slot=slot, owner=owner)
+        except StoreBusyError as error:
+            _say(str(error))
+            run = None
+        if run is None:
+            ending.wait(POLL_S)
+            continue
+        _say(f"run {run.id} ({run.config.arch} on {run.config.dataset}), attempt {run.attempts}")
+        execute(lab, run, ending=ending)
+        _let_go()
+        idle_since = time.monotonic()
+
+
+def _let_go() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} worker {os.getpid()}: {text}\n")
+    sys.stderr.flush()
+
+
+def main() -> int:
+    """Work with the settings of the environment until the work or the patience is over."""
+    ending = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        ending.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    try:
+        work(Lab(Settings.from_env(os.environ)), ending=ending)
+    except LabError as error:
+        _say(str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
