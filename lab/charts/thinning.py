@@ -1,0 +1,132 @@
+"""Thin a metric to what a screen can show without losing its spikes.
+
+Steps are cut into buckets on a fixed grid whose width is a power of two, so a bucket that is complete never changes
+when more points arrive; it keeps its lowest and its highest value (the raw line) and its mean (the smoothed line).
+A `Cursor` says how far a reader has come: it then gets new complete buckets only, and everything again when the width
+changed or a resumed run wrote its steps anew. Numbers only: no figure, no JSON, no store.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from lab.errors import InputError
+from lab.runs.records import Series
+
+MAX_BUCKETS = 1000  # two points each: what a chart 1,000 to 2,000 pixels wide can tell apart
+MAX_POINTS = 2 * MAX_BUCKETS
+_PART = re.compile(r"(\d{1,2})-(-?\d{1,15})")
+
+
+@dataclass(frozen=True, slots=True)
+class Thinned:
+    """Part of one series. `step`, `value`, `time_s` are the kept points in step order; values may be NaN or infinite.
+
+    `mean_step`, `mean`, `mean_time_s` have one entry a bucket, over its finite values, and are the kept points
+    themselves at width 1. `total` counts the points of the whole series. `until` is the last step that is covered.
+    """
+
+    step: np.ndarray  # int64 (n,)
+    value: np.ndarray  # float64 (n,)
+    time_s: np.ndarray  # float64 (n,)
+    mean_step: np.ndarray  # float64 (b,)
+    mean: np.ndarray  # float64 (b,)
+    mean_time_s: np.ndarray  # float64 (b,)
+    width: int  # steps a bucket
+    total: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a reader has come in one series: the bucket width it has, and the last step it was given."""
+
+    width: int
+    until: int
+
+    def text(self) -> str:
+        """Write it as the short form that travels in an address."""
+        return f"{self.width.bit_length() - 1}-{self.until}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor":
+        """Read the short form; anything else raises `InputError`."""
+        match = _PART.fullmatch(text)
+        if match is None or int(match[1]) > 40:
+            raise InputError(f"The position {text[:40]!r} is not one this lab gave out: ask without `since`.")
+        return cls(width=1 << int(match[1]), until=int(match[2]))
+
+
+START = Cursor(width=1, until=-1)
+
+
+def bucket_width(series: Series) -> int:
+    """Return the steps a bucket spans: 1 while every point fits, else the smallest power of two that fits."""
+    count = len(series.step)
+    if count <= MAX_POINTS:
+        return 1
+    first, last = int(series.step[0]), int(series.step[-1])
+    width = 2
+    while last // width - first // width + 1 > MAX_BUCKETS:
+        width *= 2
+    return width
+
+
+def thin(series: Series, since: Cursor = START, *, complete: bool) -> tuple[Thinned, bool]:
+    """Return what a reader at `since` lacks, and whether it must drop what it has.
+
+    `complete` says that no more points will come, so the last bucket is given although it is not full.
+    """
+    width = bucket_width(series)
+    last = int(series.step[-1]) if len(series.step) else -1
+    replace = since.width != width or since.until > last or _inside_bucket(since, complete=complete, last=last)
+    after = -1 if replace else since.until
+    until = last if complete or width == 1 else (last + 1) // width * width - 1
+    low, high = np.searchsorted(series.step, [after, until], side="right")
+    part = Series(series.name, series.step[low:high], series.value[low:high], series.time_s[low:high])
+    return _buckets(part, width=width, total=len(series.step), until=max(until, after)), replace
+
+
+def _inside_bucket(since: Cursor, *, complete: bool, last: int) -> bool:
+    """Whether the reader was given half a bucket (a run that had ended) that has gone on since."""
+    return (since.until + 1) % since.width != 0 and not (complete and since.until == last)
+
+
+def _buckets(part: Series, *, width: int, total: int, until: int) -> Thinned:
+    if width == 1 or not len(part.step):
+        step = part.step.astype(np.float64)
+        return Thinned(part.step, part.value, part.time_s, step, part.value, part.time_s, width, total, until)
+    starts = np.flatnonzero(np.diff(part.step // width, prepend=-1))
+    counts = np.diff(starts, append=len(part.step))
+    group = np.repeat(np.arange(len(starts)), counts)
+    keep = _kept_indices(part.value, group, starts)
+    finite = np.isfinite(part.value)
+    with np.errstate(invalid="ignore"):  # a bucket without one finite value has the mean NaN
+        mean = np.bincount(group, np.where(finite, part.value, 0.0)) / np.bincount(group, finite)
+    return Thinned(
+        step=part.step[keep],
+        value=part.value[keep],
+        time_s=part.time_s[keep],
+        mean_step=np.bincount(group, part.step) / counts,
+        mean=mean,
+        mean_time_s=np.bincount(group, part.time_s) / counts,
+        width=width,
+        total=total,
+        until=until,
+    )
+
+
+def _kept_indices(value: np.ndarray, group: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Return, in order, each bucket's lowest and highest finite value and its first that is not finite."""
+    finite = np.isfinite(value)
+    kept = [_first_of_each(np.flatnonzero(~finite), group)]
+    for extreme, other in ((np.minimum, np.inf), (np.maximum, -np.inf)):
+        filled = np.where(finite, value, other)
+        best = extreme.reduceat(filled, starts)
+        kept.append(_first_of_each(np.flatnonzero(finite & (filled == best[group])), group))
+    return np.unique(np.concatenate(kept))
+
+
+def _first_of_each(index: np.ndarray, group: np.ndarray) -> np.ndarray:
+    return index[np.flatnonzero(np.diff(group[index], prepend=-1))]

@@ -1,0 +1,77 @@
+"""The frame every page stands in: navigation, heading, and the one place where errors become sentences."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import streamlit as st
+
+from lab.errors import LabError
+from pages.ui.state import take_flash
+
+PAGES_DIR = Path(__file__).resolve().parent.parent
+# file, title, icon, section
+SCREENS = (
+    ("home", "Home", ":material/home:", ""),
+    ("train", "Train", ":material/play_circle:", "Experiment"),
+    ("runs", "Runs", ":material/table_rows:", "Experiment"),
+    ("architecture", "Architecture", ":material/account_tree:", "Understand"),
+    ("inside", "Inside", ":material/visibility:", "Understand"),
+    ("draw", "Draw", ":material/draw:", "Understand"),
+)
+_LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 148 32" width="148" height="32">
+<g fill="none" stroke="#2f86cf" stroke-width="2.4" stroke-linejoin="round">
+<rect x="2" y="9" width="14" height="14" rx="3"/><path d="M9 9V6a2 2 0 0 1 2-2h10a2 2 0 0 1 2 2v10a2 2 0 0 1-2 2h-5"/></g>
+<rect x="6.2" y="13.2" width="5.6" height="5.6" rx="1.2" fill="#e08a1e"/>
+<text x="34" y="22.5" font-family="Source Sans, Source Sans Pro, Segoe UI, Helvetica, Arial, sans-serif" font-size="20"
+ font-weight="600" letter-spacing="0.2" fill="{ink}">ConvLab</text></svg>"""
+_MARK = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 26 26" width="26" height="26">
+<g fill="none" stroke="#2f86cf" stroke-width="2.4" stroke-linejoin="round" transform="translate(0 -1)">
+<rect x="2" y="9" width="14" height="14" rx="3"/><path d="M9 9V6a2 2 0 0 1 2-2h10a2 2 0 0 1 2 2v10a2 2 0 0 1-2 2h-5"/></g>
+<rect x="6.2" y="12.2" width="5.6" height="5.6" rx="1.2" fill="#e08a1e"/></svg>"""
+
+
+def page_path(name: str) -> str:
+    """Return what `st.switch_page` and `st.page_link` want for a screen, such as "train"."""
+    return str(PAGES_DIR / f"{name}.py")
+
+
+def navigation() -> None:
+    """Set the page up, draw the navigation and run the chosen screen."""
+    st.set_page_config(page_title="ConvLab", page_icon=":material/filter_center_focus:", layout="wide")
+    dark = st.context.theme.type == "dark"
+    st.logo(_LOGO.format(ink="#e4eaf2" if dark else "#1a2330"), size="large", icon_image=_MARK)
+    sections: dict[str, list[st.Page]] = {}
+    for name, title, icon, section in SCREENS:
+        if (PAGES_DIR / f"{name}.py").is_file():
+            page = st.Page(page_path(name), title=title, icon=icon, default=name == "home")
+            sections.setdefault(section, []).append(page)
+    chosen = st.navigation(sections, expanded=True)
+    with show_errors():
+        chosen.run()
+
+
+def page_frame(title: str, intro: str = "") -> None:
+    """Write a page's heading and its one line of introduction, and what the page before wanted to say."""
+    st.title(title, anchor=False)
+    if intro:
+        st.caption(intro)
+    message = take_flash()
+    if message:
+        st.toast(message, icon=":material/info:")
+
+
+@contextmanager
+def show_errors() -> Iterator[None]:
+    """Show a deliberate error as its sentence; anything else is a bug and keeps its traceback in the log."""
+    try:
+        yield
+    except LabError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+
+
+def plain(text: str) -> str:
+    """Return text that Markdown shows as it is written."""
+    for mark in "\\`*_{}[]()#+-.!|<>~$:":
+        text = text.replace(mark, "\\" + mark)
+    return text

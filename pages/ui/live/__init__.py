@@ -1,0 +1,48 @@
+"""The live view of a run: one Streamlit component that polls our route and grows its charts in place.
+
+`st.plotly_chart` is taken out and put back whenever its data change, which blinks and loses the zoom, so it is for
+finished figures. This component keeps its Plotly figures over updates, reruns and theme changes; user text reaches it
+as data and is written as text only.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import plotly
+import streamlit as st
+
+from lab.runs.records import RunRecord
+
+PLOTLY_ADDRESS = f"/assets/plotly.min.js?v={plotly.__version__}"
+_HERE = Path(__file__).parent
+
+
+@cache
+def _component() -> Any:
+    def text(name: str) -> str:
+        return (_HERE / name).read_text(encoding="utf-8")
+
+    return st.components.v2.component(
+        "convlab_live", html=text("live.html"), css=text("live.css"), js=text("live.js"), isolate_styles=False
+    )
+
+
+def live_run(run: RunRecord) -> None:
+    """Show a run's progress and curves; the page is rerun when its state or its notices change."""
+    _component()(
+        key=f"live-{run.id}",
+        data={
+            "run": run.id,
+            "state": str(run.state),
+            "live": run.state.live,
+            "notices": len(run.notices),
+            "epochs": run.config.epochs,
+            "plotly": PLOTLY_ADDRESS,
+        },
+        on_changed_change=_rerun,
+    )
+
+
+def _rerun() -> None:
+    """Do nothing more: a trigger with a callback makes Streamlit run the page again."""

@@ -1,0 +1,387 @@
+// The live view of one run: progress, and charts that grow in place with Plotly's extendTraces.
+// It polls /api/runs/{id}/points and waits longer while nothing changes. Streamlit calls the default export again at
+// every rerun and theme change; the instance, and with it the zoom, lives on until the element is taken away.
+
+const SPANS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]; // steps that the smoothed line averages over
+const POLL_MS = { first: 500, longest: 5000, ended: 20000, failed: 10000, growth: 1.5 };
+const CHARTS = {
+  loss: { dense: "batch/loss", points: ["val/loss", "test/loss"], hover: ".4f", format: "~g" },
+  accuracy: { dense: "batch/accuracy", points: ["val/accuracy", "test/accuracy"], hover: ".2%", format: "~%" },
+  lr: { points: ["lr"], hover: ".3~e", format: "~e" },
+};
+const LOOK = {
+  "val/loss": ["validation", 1, "diamond", "dot"], "val/accuracy": ["validation", 1, "diamond", "dot"],
+  "test/loss": ["test", 2, "square", "dash"], "test/accuracy": ["test", 2, "square", "dash"],
+  lr: ["learning rate", 3, "circle", "solid"],
+};
+const instances = new WeakMap();
+let plotly;
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  let live = instances.get(parentElement);
+  if (!live || live.run !== data.run) {
+    live?.dispose();
+    live = new Live(parentElement, data);
+    instances.set(parentElement, live);
+  }
+  live.setTrigger = setTriggerValue;
+  live.refresh(data);
+  return () => {
+    live.dispose();
+    instances.delete(parentElement);
+  };
+}
+
+function loadPlotly(source) {
+  plotly ??= new Promise((resolve, reject) => {
+    if (window.Plotly) return resolve(window.Plotly);
+    const script = document.createElement("script");
+    script.src = source;
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => {
+      plotly = undefined;
+      script.remove();
+      reject(new Error("the chart library could not be loaded"));
+    };
+    document.head.appendChild(script);
+  });
+  return plotly;
+}
+
+class Live {
+  constructor(root, data) {
+    this.root = root.querySelector(".cl-live") ?? root;
+    this.run = data.run;
+    this.data = data;
+    this.store = {}; // by series: step, epoch-free raw columns as they came
+    this.since = "";
+    this.wait = POLL_MS.first;
+    this.closed = false;
+    this.settings = readSettings();
+    this.find = (selector) => this.root.querySelector(selector);
+    this.drawn = false;
+    this.listen();
+    this.onVisible = () => !document.hidden && this.poll();
+    document.addEventListener("visibilitychange", this.onVisible);
+    this.poll();
+  }
+
+  dispose() {
+    this.closed = true;
+    clearTimeout(this.timer);
+    document.removeEventListener("visibilitychange", this.onVisible);
+    this.watcher?.disconnect();
+    if (window.Plotly) this.plots().forEach(([, element]) => window.Plotly.purge(element));
+  }
+
+  plots() {
+    return Object.keys(CHARTS).map((name) => [name, this.find(`[data-chart="${name}"] .cl-plot`)]);
+  }
+
+  // Called at every rerun and theme change: only colours may have changed, or the run may have been resumed.
+  refresh(data) {
+    const resumed = data.live && !this.data.live;
+    this.data = data;
+    this.styled(this.drawn);
+    if (resumed) this.poll();
+  }
+
+  listen() {
+    const form = this.find(".cl-controls");
+    const show = () => {
+      form.smoothing.value = this.settings.smoothing;
+      form.x.value = this.settings.x;
+      form.logx.checked = this.settings.logx;
+      form.logy.checked = this.settings.logy;
+      const span = SPANS[this.settings.smoothing];
+      form.querySelector("output").textContent = span === 1 ? "off" : `${span} steps`;
+      form.smoothing.setAttribute("aria-valuetext", span === 1 ? "off" : `${span} steps`);
+    };
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("input", (event) => {
+      this.settings = {
+        smoothing: Number(form.smoothing.value), x: form.x.value, logx: form.logx.checked, logy: form.logy.checked,
+      };
+      try { localStorage.setItem("convlab.live", JSON.stringify(this.settings)); } catch { /* private window */ }
+      show();
+      this.draw({ keepZoom: event.target.name === "smoothing" });
+    });
+    form.reset.addEventListener("click", () => this.draw({ keepZoom: false }));
+    show();
+  }
+
+  // -- data -----------------------------------------------------------------------------------------------------------
+
+  async poll() {
+    clearTimeout(this.timer);
+    if (this.closed || document.hidden || this.asking) return;
+    this.asking = true;
+    try {
+      const since = this.since ? `?since=${encodeURIComponent(this.since)}` : "";
+      const answer = await fetch(`/api/runs/${encodeURIComponent(this.run)}/points${since}`, { cache: "no-store" });
+      const news = await answer.json();
+      if (this.closed) return;
+      if (!answer.ok) throw new Error(news.error ?? `the lab answered ${answer.status}`);
+      await this.take(news);
+      this.trouble = "";
+    } catch (error) {
+      this.trouble = error instanceof TypeError ? "No connection to the lab; trying again." : `${error.message}`;
+      this.wait = POLL_MS.failed;
+    } finally {
+      this.asking = false;
+    }
+    this.tell();
+    if (!this.closed) this.timer = setTimeout(() => this.poll(), this.wait);
+  }
+
+  async take(news) {
+    const changed = news.replace ? news.since !== this.since : Object.keys(news.series).length > 0;
+    if (news.replace) this.store = {};
+    for (const [name, part] of Object.entries(news.series)) this.append(name, part);
+    this.since = news.since;
+    const before = this.news;
+    this.news = news;
+    this.wait = !news.live ? POLL_MS.ended
+      : changed ? POLL_MS.first : Math.min(this.wait * POLL_MS.growth, POLL_MS.longest);
+    this.progress();
+    if (before ? before.state !== news.state || before.notices !== news.notices || before.responding !== news.responding
+      : news.state !== this.data.state || news.notices !== this.data.notices) {
+      this.setTrigger("changed", `${news.state} ${news.notices} ${Date.now()}`);
+    }
+    if (!changed && this.drawn) return;
+    await loadPlotly(this.data.plotly);
+    if (this.closed) return;
+    if (news.replace || !this.drawn) this.draw({ keepZoom: true });
+    else this.extend(news.series);
+  }
+
+  append(name, part) {
+    const mean = part.mean ?? part;
+    const have = (this.store[name] ??= { step: [], value: [], time: [], odd: [], mstep: [], mvalue: [], mtime: [] });
+    have.width = part.width;
+    have.step.push(...part.step);
+    have.value.push(...part.value);
+    have.time.push(...part.time);
+    have.odd.push(...(part.odd ?? []));
+    have.mstep.push(...mean.step);
+    have.mvalue.push(...mean.value);
+    have.mtime.push(...mean.time);
+  }
+
+  // -- drawing --------------------------------------------------------------------------------------------------------
+
+  stepsPerEpoch() {
+    return this.news?.progress.steps_per_epoch || this.data.steps_per_epoch || 0;
+  }
+
+  across(steps, times) {
+    const perEpoch = this.stepsPerEpoch();
+    if (this.settings.x === "time") return times.slice();
+    return this.settings.x === "epoch" && perEpoch ? steps.map((step) => step / perEpoch) : steps.slice();
+  }
+
+  // Debiased exponential mean over SPANS steps; a bucket of n steps weighs as n steps, so thinning does not change it.
+  smoothed(series, from) {
+    const span = SPANS[this.settings.smoothing];
+    const keep = Math.pow(1 - 1 / span, series.width);
+    const state = (from && series.ema) || { sum: 0, weight: 0 };
+    const values = series.mvalue.slice(from).map((value) => {
+      if (value === null) return null;
+      state.sum = keep * state.sum + (1 - keep) * value;
+      state.weight = keep * state.weight + (1 - keep);
+      return state.sum / state.weight;
+    });
+    series.ema = state;
+    return values;
+  }
+
+  traces(name) {
+    const { dense, points, hover } = CHARTS[name];
+    const tip = `%{y:${hover}}<extra>%{fullData.name}</extra>`;
+    const empty = { step: [], value: [], time: [], odd: [], mstep: [], mvalue: [], mtime: [], width: 1 };
+    const traces = [];
+    if (dense) {
+      const series = this.store[dense] ?? empty;
+      traces.push({ series: dense, kind: "raw", name: "training, each step", mode: "lines", opacity: 0.35, showlegend: false,
+        x: this.across(series.step, series.time), y: [...series.value], line: { width: 1 }, hoverinfo: "skip", color: 0 });
+      traces.push({ series: dense, kind: "smooth", name: "training", mode: "lines",
+        x: this.across(series.mstep, series.mtime), y: this.smoothed(series, 0), line: { width: 2.2 }, hovertemplate: tip, color: 0 });
+    }
+    for (const id of points) {
+      const [label, color, symbol, dash] = LOOK[id];
+      const series = this.store[id] ?? empty;
+      traces.push({ series: id, kind: "points", name: label, mode: "lines+markers", x: this.across(series.step, series.time),
+        y: [...series.value], marker: { symbol, size: 7 }, line: { width: 1.6, dash, shape: name === "lr" ? "hv" : "linear" },
+        hovertemplate: tip, showlegend: name !== "lr" && series.step.length > 0, color });
+    }
+    if (dense) {
+      const odd = (this.store[dense] ?? empty).odd;
+      const steps = odd.map(([step]) => step);
+      traces.push({ series: dense, kind: "odd", name: "not finite", mode: "markers", yaxis: "y2", showlegend: odd.length > 0,
+        x: this.across(steps, steps), y: steps.map(() => 0.97), text: odd.map(([, text]) => text), color: 1,
+        marker: { symbol: "x", size: 7 }, hovertemplate: "%{text}<extra>step %{x}</extra>", visible: this.settings.x !== "time" });
+    }
+    return traces.map((trace) => ({ type: "scatter", connectgaps: false, ...trace, ...this.coloured(trace) }));
+  }
+
+  coloured({ line, marker, color }) {
+    const colour = this.theme().series[color];
+    return { line: { ...line, color: colour }, marker: { ...marker, color: colour } };
+  }
+
+  theme() {
+    const css = getComputedStyle(this.root);
+    const read = (name, otherwise) => css.getPropertyValue(name).trim() || otherwise;
+    return {
+      text: read("--st-text-color", "#222"), grid: read("--st-border-color", "#ddd"),
+      paper: read("--st-background-color", "#fff"), font: css.fontFamily,
+      series: read("--st-chart-categorical-colors", "#0072b2,#c75000,#00805d,#a8497f").split(","),
+    };
+  }
+
+  layout(name) {
+    const { text, grid, paper, font } = this.theme();
+    const axis = { color: text, gridcolor: grid, linecolor: grid, zeroline: false, automargin: true };
+    const title = { step: "step", epoch: "epoch", time: "training time (s)" }[this.settings.x];
+    return {
+      uirevision: this.zoom, margin: { l: 48, r: 10, t: 8, b: 36 }, font: { family: font, size: 12, color: text },
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "x unified", dragmode: "zoom",
+      hoverlabel: { bgcolor: paper, bordercolor: grid, font: { color: text } },
+      legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", font: { color: text } },
+      xaxis: { ...axis, title: { text: title, standoff: 6 }, type: this.settings.logx ? "log" : "linear" },
+      yaxis: { ...axis, tickformat: CHARTS[name].format, type: name === "loss" && this.settings.logy ? "log" : "linear" },
+      yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true },
+    };
+  }
+
+  async draw({ keepZoom }) {
+    if (!window.Plotly || !this.news) return;
+    if (!keepZoom || !this.zoom) this.zoom = `${this.run} ${Date.now()}`;
+    this.drawn = true;
+    const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+    for (const [name, element] of this.plots()) {
+      await window.Plotly.react(element, this.traces(name), this.layout(name), config);
+    }
+    this.describe();
+  }
+
+  extend(news) {
+    for (const [name, element] of this.plots()) {
+      const x = [], y = [], which = [];
+      let legend = false;
+      element.data.forEach((trace, index) => {
+        const part = news[trace.series];
+        if (!part || !part.step.length) return;
+        const all = this.store[trace.series];
+        if (trace.kind === "odd" ? part.odd : trace.showlegend === false && trace.kind === "points" && name !== "lr") legend = true;
+        if (trace.kind === "odd") return;
+        const count = (part.mean ?? part).step.length;
+        const raw = trace.kind !== "smooth";
+        const source = raw ? part : part.mean ?? part;
+        x.push(this.across(source.step, source.time));
+        y.push(raw ? source.value : this.smoothed(all, all.mvalue.length - count));
+        which.push(index);
+      });
+      if (legend) window.Plotly.react(element, this.traces(name), this.layout(name));
+      else if (which.length) window.Plotly.extendTraces(element, { x, y }, which);
+    }
+    this.describe();
+  }
+
+  styled(drawn) {
+    if (!drawn || !window.Plotly) return;
+    const look = JSON.stringify(this.theme());
+    if (look === this.look) return;
+    this.look = look;
+    this.draw({ keepZoom: true });
+  }
+
+  // -- words ----------------------------------------------------------------------------------------------------------
+
+  progress() {
+    const { progress, state } = this.news;
+    const total = progress.total_steps || 0;
+    const share = total ? Math.min(1, (progress.step || 0) / total) : 0;
+    const bar = this.find(".cl-bar");
+    bar.firstElementChild.style.width = `${(100 * share).toFixed(1)}%`;
+    bar.setAttribute("aria-valuenow", Math.round(100 * share));
+    const facts = [
+      ["Epoch", progress.epoch == null ? "–" : `${progress.epoch} of ${progress.epochs ?? this.data.epochs}`],
+      ["Step", total ? `${number(progress.step)} of ${number(total)}` : "–"],
+      ["Images a second", progress.images_per_second ? number(Math.round(progress.images_per_second)) : "–"],
+      ["Training time", duration(progress.seconds)],
+      ["Time left", state === "running" ? duration(progress.eta_seconds) : "–"],
+    ];
+    const list = this.find(".cl-facts");
+    facts.forEach(([label, value], index) => {
+      const cell = list.children[index] ?? list.appendChild(document.createElement("div"));
+      if (!cell.children.length) cell.append(document.createElement("dt"), document.createElement("dd"));
+      cell.children[0].textContent = label;
+      if (cell.children[1].textContent !== value) cell.children[1].textContent = value;
+    });
+  }
+
+  tell() {
+    const lines = [];
+    if (this.trouble) lines.push(this.trouble);
+    const news = this.news;
+    if (news && !news.responding && news.live && news.state !== "queued") lines.push("The worker has not answered for a while.");
+    if (news && !this.drawn && !this.trouble) lines.push("Loading the charts.");
+    if (news && news.total === 0) lines.push(news.state === "queued" ? "Waiting for a worker." : news.live ? "Waiting for the first step." : "No step was recorded.");
+    const odd = this.store["batch/loss"]?.odd ?? [];
+    if (odd.length) lines.push(`The loss is ${odd[0][1]} at step ${number(odd[0][0])}: crosses mark steps that have no number.`);
+    const note = this.find(".cl-note");
+    note.hidden = lines.length === 0;
+    if (note.textContent !== lines.join(" ")) note.textContent = lines.join(" ");
+  }
+
+  describe() {
+    const loss = this.store["batch/loss"];
+    const newest = Object.entries(this.store).filter(([name]) => name !== "lr").map(([name, series]) => {
+      const value = series.value.at(-1);
+      const shown = value === null ? series.odd.at(-1)?.[1] : name.endsWith("accuracy") ? `${(100 * value).toFixed(2)} %` : value?.toPrecision(4);
+      return shown == null ? "" : `${WORDS[name]} ${shown}`;
+    }).filter(Boolean);
+    const shown = loss?.step.length ?? 0;
+    const total = this.news.total;
+    const count = shown < total ? `${number(shown)} of ${number(total)} points shown` : `${number(total)} points`;
+    this.find(".cl-newest").textContent = total ? `Step ${number(loss?.step.at(-1))}: ${newest.join(", ")}. ${count}.` : "";
+    this.root.dataset.points = shown;
+    this.root.dataset.total = total;
+    const words = { loss: "loss", accuracy: "accuracy", lr: "learning rate" };
+    for (const [name, element] of this.plots()) {
+      element.setAttribute("aria-label", `Line chart of the ${words[name]} by ${this.settings.x}. ${newest.join(", ")}`);
+    }
+  }
+}
+
+const WORDS = {
+  "batch/loss": "training loss", "batch/accuracy": "training accuracy", "val/loss": "validation loss",
+  "val/accuracy": "validation accuracy", "test/loss": "test loss", "test/accuracy": "test accuracy",
+};
+
+function readSettings() {
+  const usual = { smoothing: 4, x: "step", logx: false, logy: false };
+  try {
+    const kept = JSON.parse(localStorage.getItem("convlab.live")) ?? {};
+    return {
+      smoothing: kept.smoothing in SPANS ? kept.smoothing : usual.smoothing,
+      x: ["step", "epoch", "time"].includes(kept.x) ? kept.x : usual.x, logx: kept.logx === true, logy: kept.logy === true,
+    };
+  } catch {
+    return usual;
+  }
+}
+
+function number(value) {
+  return value == null ? "–" : value.toLocaleString("en-GB");
+}
+
+function duration(seconds) {
+  if (seconds == null) return "–";
+  const whole = Math.round(seconds);
+  if (whole < 10) return `${seconds.toFixed(1)} s`;
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];
+  const two = (value) => String(value).padStart(2, "0");
+  return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+}

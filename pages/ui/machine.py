@@ -1,0 +1,61 @@
+"""Which device this machine would train on, in words, found without importing torch.
+
+The worker asks torch itself; this is for pages that must open at once.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+_ASK_S = 5.0
+
+
+@cache
+def describe_machine(device: str = "auto") -> str:
+    """Return such as "NVIDIA H200 (cuda)" or "CPU, 8 cores, AMD EPYC 9654"; `device` is the lab's setting."""
+    wanted = device.lower()
+    cards = _nvidia_cards() if wanted == "auto" or wanted.startswith("cuda") else []
+    if cards:
+        index = int(wanted.partition(":")[2] or 0) if wanted.startswith("cuda") else 0
+        return f"{cards[min(index, len(cards) - 1)]} (cuda)"
+    if wanted in ("auto", "mps") and platform.system() == "Darwin" and platform.machine() == "arm64":
+        return "Apple GPU (mps)"
+    cores = os.cpu_count() or 1
+    name = _cpu_name()
+    return ", ".join(["CPU", f"{cores} core{'s' if cores > 1 else ''}", *([name] if name else [])])
+
+
+def device_choices() -> list[str]:
+    """Return the device settings that make sense here; the worker has the last word."""
+    cards = _nvidia_cards()
+    cuda = ["cuda", *(f"cuda:{index}" for index in range(len(cards)))] if cards else []
+    mps = ["mps"] if describe_machine() == "Apple GPU (mps)" else []
+    return ["auto", *cuda, *mps, "cpu"]
+
+
+@cache
+def _nvidia_cards() -> list[str]:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    try:
+        answer = subprocess.run(  # noqa: S603 (a fixed command)
+            [tool, "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=_ASK_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line.strip() for line in answer.stdout.splitlines() if line.strip()] if answer.returncode == 0 else []
+
+
+def _cpu_name() -> str:
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text(encoding="utf-8", errors="replace").splitlines() if facts.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names and names[0].lower() != "unknown" else ""

@@ -1,0 +1,164 @@
+"""One run on the Train page: what it is, how it stands, its live curves, and what one may ask of it.
+
+Everything shown is the run's own record, never the form beside it.
+"""
+
+from typing import Any
+
+import streamlit as st
+
+from lab.config import FIELDS, GROUPS
+from lab.diagnosis.rules import diagnose_config
+from lab.runs.records import RunRecord, RunState, Want
+from pages.ui import state
+from pages.ui.frame import PAGES_DIR, page_path, plain, show_errors
+from pages.ui.lab import get_lab
+from pages.ui.live import live_run
+from pages.ui.widgets import (
+    dataset_title,
+    format_duration,
+    format_moment,
+    format_share,
+    run_title,
+    state_badge,
+)
+
+_PAUSABLE = (RunState.QUEUED, RunState.RUNNING)
+_STOPPABLE = (RunState.QUEUED, RunState.RUNNING, RunState.PAUSED, RunState.INTERRUPTED)
+
+
+def show_run(run: RunRecord) -> None:
+    """Draw the whole view of a run."""
+    _heading(run)
+    _cached_hint(run)
+    if run.reason and run.state not in (RunState.FINISHED, RunState.STOPPED):
+        st.warning(plain(run.reason), icon=":material/info:")
+    if run.state is RunState.FINISHED or run.summary:
+        _results(run)
+    with st.container(border=True):
+        live_run(run)
+    _notices(run)
+    with st.expander("Settings of this run", icon=":material/tune:"):
+        st.dataframe(settings_table(run), hide_index=True, width="stretch")
+
+
+def _heading(run: RunRecord) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            st.subheader(plain(run_title(run)), anchor=False, width="content")
+            state_badge(run)
+        _controls(run)
+    facts = [f"{run.config.arch} on {dataset_title(run.config.dataset)}", device_words(run), f"run {run.id}"]
+    facts.append(f"asked for {format_moment(run.created_at)}")
+    st.caption(plain(" · ".join(facts)))
+
+
+def device_words(run: RunRecord) -> str:
+    """Return the device a run trained on with its name, or that none has taken it yet."""
+    if not run.device:
+        return "no device yet"
+    name = str(run.environment.get("name", ""))
+    return f"{run.device} ({name})" if name and name.lower() != run.device else run.device
+
+
+def _controls(run: RunRecord) -> None:
+    writable = not get_lab().settings.read_only
+    with st.container(horizontal=True, width="content", gap="small"):
+        if run.state in _PAUSABLE:
+            _button("Pause", ":material/pause:", run, Want.PAUSE, enabled=writable)
+        if run.state.resumable:
+            _button("Resume", ":material/play_arrow:", run, Want.RUN, enabled=writable)
+        if run.state in _STOPPABLE:
+            _button("Stop", ":material/stop:", run, Want.STOP, enabled=writable)
+        if run.state is RunState.FINISHED:
+            again = st.button("Train again", icon=":material/refresh:", key=f"again-{run.id}", disabled=not writable)
+            if again:
+                train(run, fresh=True)
+        for name, label, icon in (("inside", "Look inside", "visibility"), ("draw", "Draw for it", "draw")):
+            if run.summary and (PAGES_DIR / f"{name}.py").is_file():
+                go = st.button(label, icon=f":material/{icon}:", key=f"{name}-{run.id}")
+                if go:
+                    st.switch_page(page_path(name), query_params={"run": run.id})
+
+
+def _button(label: str, icon: str, run: RunRecord, want: Want, *, enabled: bool) -> None:
+    pressed = st.button(label, icon=icon, key=f"{want}-{run.id}", disabled=not enabled)
+    if pressed:
+        with show_errors():
+            get_lab().control(run.id, want)
+            if want is Want.RUN:
+                get_lab().ensure_worker()
+            st.rerun()
+
+
+def train(run: RunRecord, *, fresh: bool) -> None:
+    """Ask for this run's configuration again and show what came of it."""
+    with show_errors():
+        lab = get_lab()
+        submission = lab.submit(run.config, fresh=fresh)
+        lab.ensure_worker()
+        watch(submission.run, cached=submission.cached)
+
+
+def watch(run: RunRecord, *, cached: bool) -> None:
+    """Go to the Train page and attach it to a run."""
+    state.remember_cached(run.id if cached else "")
+    st.switch_page(page_path("train"), query_params={"run": run.id})
+
+
+def _cached_hint(run: RunRecord) -> None:
+    if state.cached_run() != run.id or run.state is not RunState.FINISHED:
+        return
+    when = format_moment(run.finished_at or run.created_at)
+    st.info(
+        f"These settings were trained on {when}, in {format_duration(run.seconds)}; here is that run. "
+        "Train again makes a new one.",
+        icon=":material/history:",
+    )
+
+
+def _results(run: RunRecord) -> None:
+    summary = run.summary
+    best = summary.get("best_epoch")
+    facts = [
+        ("Test accuracy", format_share(summary.get("test_accuracy"))),
+        ("Validation accuracy", format_share(summary.get("val_accuracy"))),
+        ("Test loss", _loss(summary.get("test_loss"))),
+        ("Best epoch", "–" if best is None else f"{best} of {run.config.epochs}"),
+        ("Training time", format_duration(run.seconds)),
+        ("Parameters", f"{summary['params']:,}" if "params" in summary else "–"),
+    ]
+    with st.grid(min_column_width="9rem", key=f"results-{run.id}"):
+        for label, value in facts:
+            st.metric(label, value)
+
+
+def _loss(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, int | float) else "–"
+
+
+def _notices(run: RunRecord) -> None:
+    named = {finding.message for finding in diagnose_config(run.config)}
+    for notice in [*run.notices, *sorted(named - set(run.notices))]:
+        st.warning(plain(notice), icon=":material/lightbulb:")
+
+
+def settings_table(run: RunRecord) -> list[dict[str, str]]:
+    """Return the run's settings, those changed from the default first, as text."""
+    rows = []
+    for group in GROUPS:
+        for spec in (s for s in FIELDS.values() if s.group == group and s.relevant(run.config)):
+            value = getattr(run.config, spec.name)
+            rows.append({
+                "Setting": spec.label, "Value": _words(value), "Default": _words(spec.default),
+                "Changed": "changed" if value != spec.default else "", "Group": group,
+            })  # fmt: skip
+    return sorted(rows, key=lambda row: not row["Changed"])
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {v}" for k, v in value.items()) or "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

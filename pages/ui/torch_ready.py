@@ -1,0 +1,30 @@
+"""Brings torch into the page process once, in the background, and freezes the garbage collector's view of it.
+
+Importing torch takes seconds and leaves hundreds of thousands of objects that a collection would walk each time; after
+`gc.freeze()` it does not. Pages that need torch call `require_torch()`; the Train page calls `warm_torch()` and goes on.
+"""
+
+import gc
+import importlib
+import threading
+
+_ready = threading.Event()
+_once = threading.Lock()
+
+
+def require_torch() -> None:
+    """Import torch if it is not there yet, and freeze what it brought; returns when it can be used."""
+    with _once:
+        if _ready.is_set():
+            return
+        importlib.import_module("torch")
+        gc.collect()
+        gc.freeze()
+        _ready.set()
+
+
+def warm_torch() -> bool:
+    """Begin to import torch in the background if nobody has; return whether it can be used now."""
+    if not _ready.is_set() and not _once.locked():
+        threading.Thread(target=require_torch, name="import-torch", daemon=True).start()
+    return _ready.is_set()

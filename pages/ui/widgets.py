@@ -1,0 +1,117 @@
+"""Small pieces that several pages share: a run's badge and name, times in words, lists of networks and data sets."""
+
+import time
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import streamlit as st
+
+from lab.architectures.registry import get_architecture
+from lab.data.load import is_present
+from lab.data.registry import DatasetSpec, get_dataset_spec, list_datasets
+from lab.errors import UnknownNameError
+from lab.runs.records import RunRecord, RunState
+from lab.settings import Settings
+from pages.ui.frame import page_path, plain
+
+# icon and colour always come with the word
+BADGES = {
+    RunState.QUEUED: (":material/schedule:", "gray"),
+    RunState.RUNNING: (":material/play_arrow:", "blue"),
+    RunState.PAUSED: (":material/pause:", "orange"),
+    RunState.STOPPING: (":material/hourglass_bottom:", "orange"),
+    RunState.STOPPED: (":material/stop:", "gray"),
+    RunState.FINISHED: (":material/check:", "green"),
+    RunState.FAILED: (":material/error:", "red"),
+    RunState.INTERRUPTED: (":material/power_off:", "red"),
+}
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
+
+
+def state_badge(run: RunRecord) -> None:
+    """Show a run's state as a word with an icon and a colour."""
+    icon, color = BADGES[run.state]
+    st.badge(str(run.state), icon=icon, color=color)  # type: ignore[arg-type]
+
+
+def arch_title(arch: str) -> str:
+    """Return a network's title, or the id itself if this release does not know it."""
+    try:
+        return get_architecture(arch).title
+    except UnknownNameError:
+        return arch
+
+
+def dataset_title(dataset: str) -> str:
+    """Return a data set's title, or the id itself if this release does not know it."""
+    try:
+        return get_dataset_spec(dataset).title
+    except UnknownNameError:
+        return dataset
+
+
+def run_title(run: RunRecord) -> str:
+    """Return what to call a run: the name it was given, else network and data set."""
+    named = run.name and run.name != run.config.arch
+    return run.name if named else f"{arch_title(run.config.arch)} on {dataset_title(run.config.dataset)}"
+
+
+def present_datasets(settings: Settings) -> tuple[DatasetSpec, ...]:
+    """Return the data sets whose files are on this machine."""
+    return tuple(spec for spec in list_datasets() if is_present(spec.id, root=settings.data))
+
+
+def format_duration(seconds: float) -> str:
+    """Return such as "0.8 s", "42 s", "4 min 10 s" or "2 h 5 min"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _MINUTE_S:
+        return f"{whole} s"
+    if whole < _HOUR_S:
+        rest = f" {whole % _MINUTE_S} s" if whole % _MINUTE_S else ""
+        return f"{whole // _MINUTE_S} min{rest}"
+    return f"{whole // _HOUR_S} h {whole % _HOUR_S // _MINUTE_S} min"
+
+
+def format_ago(moment: float, *, now: float | None = None) -> str:
+    """Return how long ago a time (seconds since the epoch) was, such as "5 min ago"; older than a week, its date."""
+    age = max(0.0, (time.time() if now is None else now) - moment)
+    if age < _MINUTE_S:
+        return "just now"
+    for unit, size in (("d", _DAY_S), ("h", _HOUR_S), ("min", _MINUTE_S)):
+        if age >= size:
+            return f"{int(age // size)} {unit} ago" if age < 7 * _DAY_S else format_moment(moment)
+    return "just now"
+
+
+def format_moment(moment: float) -> str:
+    """Return a time (seconds since the epoch) as a date and a time of day in the reader's own time zone."""
+    return datetime.fromtimestamp(moment, _zone()).strftime("%-d %b %Y, %H:%M")
+
+
+def _zone() -> tzinfo:
+    name = st.context.timezone
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
+
+
+def format_share(value: object, *, digits: int = 2) -> str:
+    """Return a share as per cent, such as "98.31 %"; a dash for nothing, the name for NaN."""
+    return f"{100 * value:.{digits}f} %" if isinstance(value, int | float) else "–"
+
+
+def run_line(run: RunRecord, *, key: str) -> None:
+    """Show one run in one line: where to, state, accuracy, when."""
+    with st.container(horizontal=True, vertical_alignment="center", key=key):
+        st.page_link(page_path("train"), label=plain(run_title(run)), query_params={"run": run.id})
+        state_badge(run)
+        facts = [format_ago(run.created_at)]
+        accuracy = run.summary.get("test_accuracy")
+        if accuracy is not None:
+            facts.insert(0, f"{format_share(accuracy)} of the test set")
+        elif run.state.live and run.progress.get("total_steps"):
+            facts.insert(0, f"step {run.progress.get('step', 0):,} of {run.progress['total_steps']:,}")
+        st.caption(" · ".join(facts), width="content")
