@@ -1,0 +1,124 @@
+"""A drawing, wherever it came from: light ink on black, any size. Both pads, photos and files end here."""
+
+import base64
+import binascii
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from lab.errors import InputError
+
+CANVAS = 280  # side of both pads' own coordinates, in pixels
+MAX_SIDE = 4096  # pixels of a picture handed in
+MAX_STROKES = 400
+MAX_POINTS = 20_000  # of all strokes together: an hour of scribbling
+MIN_BRUSH, MAX_BRUSH = 1.0, 80.0  # width in canvas pixels
+SEEN = 24  # ink levels below this are haze of anti-aliasing, not ink
+
+
+@dataclass(frozen=True, slots=True)
+class Stroke:
+    """One line without lifting the pen: points (x, y) in canvas pixels and the pen's width."""
+
+    points: tuple[tuple[float, float], ...]
+    width: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sketch:
+    """ink: uint8 (H, W), 0 is paper and 255 full ink. origin: "live", "canvas", "photo", "file" or "saved"."""
+
+    ink: np.ndarray
+    origin: str
+    strokes: tuple[Stroke, ...] = field(default=())
+
+    @property
+    def blank(self) -> bool:
+        """Whether there is nothing on it."""
+        return not bool((self.ink >= SEEN).any())
+
+
+def sketch_from_strokes(strokes: Sequence[Stroke], *, side: int = CANVAS, origin: str = "live") -> Sketch:
+    """Draw strokes with round pens onto a square canvas of `side` pixels, anti-aliased.
+
+    The canvas's own coordinates run from 0 to `CANVAS` whatever `side` is.
+    """
+    fine = 2 * side
+    scale = fine / CANVAS
+    picture = Image.new("L", (fine, fine))
+    draw = ImageDraw.Draw(picture)
+    for stroke in strokes:
+        points = [(x * scale, y * scale) for x, y in stroke.points]
+        width = max(1.0, stroke.width * scale)
+        if len(points) > 1:
+            draw.line(points, fill=255, width=round(width))
+        _dots(draw, points, width / 2)
+    return Sketch(np.asarray(picture.reduce(2)), origin, tuple(strokes))
+
+
+def _dots(draw: ImageDraw.ImageDraw, points: list[tuple[float, float]], radius: float) -> None:
+    """Round off ends and corners; points closer than half a radius to the last dot need none."""
+    last: tuple[float, float] | None = None
+    for x, y in points:
+        if last is None or (x, y) == points[-1] or math.dist(last, (x, y)) > radius / 2:
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
+            last = (x, y)
+
+
+def parse_strokes(text: str) -> tuple[Stroke, ...]:
+    """Read what the pad sends: `[[width, x, y, x, y, …], …]` in JSON; anything else raises `InputError`."""
+    if len(text) > 16 * MAX_POINTS:
+        raise InputError(f"The drawing has {len(text):,} characters, more than a pad sends: clear it and draw again.")
+    try:
+        rows = json.loads(text)
+        strokes = tuple(_stroke(row) for row in rows) if isinstance(rows, list) else None
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise InputError(f"The drawing cannot be read ({error}): clear the pad and draw again.") from error
+    if strokes is None or len(strokes) > MAX_STROKES or sum(len(s.points) for s in strokes) > MAX_POINTS:
+        raise InputError(f"A drawing has at most {MAX_STROKES} strokes and {MAX_POINTS:,} points: clear the pad.")
+    return strokes
+
+
+def _stroke(row: Any) -> Stroke:
+    if not isinstance(row, list) or len(row) < 3 or len(row) % 2 == 0:
+        raise ValueError("a stroke is a width and pairs of coordinates")
+    width, *numbers = (float(number) for number in row)
+    if not all(-CANVAS <= number <= 2 * CANVAS for number in numbers):  # "not inside", so that NaN fails too
+        raise ValueError("a point lies far outside the canvas")
+    if not MIN_BRUSH <= width <= MAX_BRUSH:
+        raise ValueError(f"the pen's width is not between {MIN_BRUSH:g} and {MAX_BRUSH:g}")
+    return Stroke(tuple(zip(numbers[::2], numbers[1::2], strict=True)), width)
+
+
+def dump_strokes(strokes: Sequence[Stroke]) -> str:
+    """Return the text that `parse_strokes` reads, to a tenth of a pixel."""
+    rows = [[s.width, *(round(value, 1) for point in s.points for value in point)] for s in strokes]
+    return json.dumps(rows, allow_nan=False, separators=(",", ":"))
+
+
+def sketch_from_rgba(image_BHW4: np.ndarray) -> Sketch:
+    """Take the ink of a canvas with a transparent background: uint8 (H, W, 4); any colour of stroke counts."""
+    if image_BHW4.ndim != 3 or image_BHW4.shape[2] != 4 or image_BHW4.dtype != np.uint8:
+        raise InputError(f"A canvas is uint8 (H, W, 4), not {image_BHW4.dtype} {image_BHW4.shape}.")
+    return Sketch(np.ascontiguousarray(image_BHW4[:, :, 3]), "canvas")
+
+
+def sketch_from_png(text: str, *, origin: str = "canvas") -> Sketch:
+    """Take the ink (alpha) of a canvas sent as a PNG data URL, without decoding more than one channel further."""
+    head, _, body = text.partition(",")
+    try:
+        if not head.startswith("data:image/png;base64"):
+            raise ValueError("it is not a PNG data URL")
+        with Image.open(io.BytesIO(base64.b64decode(body, validate=True)), formats=["PNG"]) as picture:
+            if max(picture.size) > MAX_SIDE:
+                raise ValueError(f"it is larger than {MAX_SIDE} pixels")
+            alpha = picture.convert("RGBA").getchannel("A")
+    except (ValueError, binascii.Error, OSError, SyntaxError) as error:
+        raise InputError(f"The canvas cannot be read ({error}): clear it and draw again.") from error
+    return Sketch(np.asarray(alpha), origin)
