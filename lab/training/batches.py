@@ -60,9 +60,11 @@ class Batches:
 
     def iterate(self, order: Tensor, start: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches from number `start` on, in this order."""
-        order = order.to(self._x.device)
+        order = order[start * self._batch :].to(self._x.device)
+        if not len(order):
+            return  # torch splits nothing into one empty part
         gather = 1 if self._augment else self._ahead
-        for part in torch.split(order[start * self._batch :], self._batch * gather):
+        for part in torch.split(order, self._batch * gather):
             x_u8, y = self._x.index_select(0, part), self._y.index_select(0, part)
             if self._augment:
                 x = self._augment(x_u8.to(torch.float32).mul_(1.0 / 255.0), generator)

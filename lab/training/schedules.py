@@ -33,6 +33,8 @@ def _one_cycle(step: int, total_steps: int) -> float:
     first = 1.0 / START_DIVISOR
     last = first / END_DIVISOR
     top_step = RISE_SHARE * total_steps - 1.0
+    if total_steps == 1:
+        return 1.0
     if step <= top_step:
         return _cosine_between(first, 1.0, step / top_step)
     return _cosine_between(1.0, last, (step - top_step) / (total_steps - 1.0 - top_step))

@@ -1,0 +1,42 @@
+"""Fixtures of the engine's tests; one thread, so that busy machines do not slow them down."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import nn
+
+from lab.data.resident import ResidentData
+from tests.training.training_nets import LinearNet, SmallNet, StuckNet, build_data
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def data() -> ResidentData:
+    return build_data()
+
+
+@pytest.fixture
+def small_net() -> Callable[[], nn.Module]:
+    def build() -> nn.Module:
+        torch.manual_seed(1)
+        return SmallNet()
+
+    return build
+
+
+@pytest.fixture
+def linear_net() -> type[LinearNet]:
+    return LinearNet
+
+
+@pytest.fixture
+def stuck_net() -> type[StuckNet]:
+    return StuckNet

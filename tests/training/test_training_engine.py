@@ -1,0 +1,303 @@
+"""The loop on small networks whose course is known."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lab.config import RunConfig
+from lab.data.resident import ResidentData
+from lab.errors import TrainingError
+from lab.training.engine import train
+from lab.training.events import Command, Ended, Evaluated, Event, Kept, Notice, Started, StepMetrics
+from tests.training.training_nets import LinearNet, StuckNet, build_data
+
+CPU = torch.device("cpu")
+Build = Callable[[], nn.Module]
+
+
+def config(**settings: object) -> RunConfig:
+    return RunConfig(**{"batch_size": 16, "epochs": 2, "val_fraction": 0.2, **settings})
+
+
+def run(network: nn.Module, data: ResidentData, settings: RunConfig, **rest: object) -> list[Event]:
+    return list(train(settings, network=network, data=data, device=CPU, **rest))
+
+
+def steps_of(events: list[Event]) -> tuple[np.ndarray, np.ndarray]:
+    told = [e for e in events if isinstance(e, StepMetrics)]
+    return np.concatenate([e.step for e in told]), np.concatenate([e.loss for e in told])
+
+
+def epochs_of(events: list[Event]) -> list[Evaluated]:
+    return [e for e in events if isinstance(e, Evaluated) and e.epoch_end]
+
+
+def after(steps: int, command: Command) -> Callable[[], Command]:
+    """A user who gives this command when that many steps are done."""
+    asked = iter([Command.RUN] * (steps + 3))  # three evaluation chunks, or questions, come before the first step
+
+    return lambda: next(asked, command)
+
+
+def test_events_come_in_order_and_every_step_is_told_once(data: ResidentData, small_net: Build) -> None:
+    events = run(small_net(), data, config())
+    assert isinstance(events[0], Started)
+    assert (events[0].total_steps, events[0].steps_per_epoch) == (12, 6)
+    assert steps_of(events)[0].tolist() == list(range(1, 13))
+    names = [e.kind if isinstance(e, Kept) else type(e).__name__ for e in events if not isinstance(e, StepMetrics)]
+    assert names == ["Started", "Evaluated", *["Evaluated", "weights", "checkpoint"] * 2, "Ended"]
+    assert [e.step for e in events if isinstance(e, Evaluated)] == [0, 6, 12]
+    assert [e.epoch for e in events if isinstance(e, Evaluated)] == [0, 1, 2]
+
+
+def test_the_first_loss_of_zero_weights_is_log_k(data: ResidentData, linear_net: Build) -> None:
+    events = run(linear_net(), data, config(epochs=1))
+    assert steps_of(events)[1][0] == pytest.approx(math.log(3), rel=1e-6)
+    first = next(e for e in events if isinstance(e, Evaluated))
+    assert first.metrics["val/loss"] == pytest.approx(math.log(3), rel=1e-6)
+    assert first.metrics["test/loss"] == pytest.approx(math.log(3), rel=1e-6)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_two_sgd_steps_on_a_linear_model_equal_the_closed_form(data: ResidentData, momentum: float) -> None:
+    """Softmax regression: the gradient is X^T (softmax - onehot) / B. One batch holds everything, in file order."""
+    network = LinearNet()
+    settings = config(optimizer="sgd", lr=0.05, momentum=momentum, batch_size=90, shuffle=False)
+    run(network, data, settings)
+    x = ((data.train_x.double() / 255 - data.mean) / data.std).flatten(1)
+    one_hot = nn.functional.one_hot(data.train_y, 3).double()
+    weight, bias = torch.zeros(3, 64, dtype=torch.double), torch.zeros(3, dtype=torch.double)
+    speed_w, speed_b = torch.zeros_like(weight), torch.zeros_like(bias)
+    for _ in range(2):
+        error = ((x @ weight.T + bias).softmax(1) - one_hot) / 90
+        speed_w, speed_b = momentum * speed_w + error.T @ x, momentum * speed_b + error.sum(0)
+        weight, bias = weight - 0.05 * speed_w, bias - 0.05 * speed_b
+    assert torch.allclose(network[1].weight.double(), weight, atol=1e-6)
+    assert torch.allclose(network[1].bias.double(), bias, atol=1e-6)
+
+
+def test_epoch_numbers_are_the_means_of_the_steps(data: ResidentData, small_net: Build) -> None:
+    events = run(small_net(), data, config(epochs=1))
+    _, loss = steps_of(events)
+    images = np.array([16, 16, 16, 16, 16, 10])
+    assert epochs_of(events)[0].metrics["train/loss"] == pytest.approx((loss * images).sum() / 90, rel=1e-9)
+    told = {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy", "lr", "grad_norm"}
+    assert epochs_of(events)[0].metrics.keys() == told | {"images_per_second", "memory_mb"}
+
+
+def test_the_gradient_norm_is_the_last_steps(data: ResidentData) -> None:
+    settings = config(optimizer="sgd", momentum=0.0, lr=0.01, batch_size=90, epochs=1, shuffle=False)
+    network = LinearNet()
+    norm = epochs_of(run(network, data, settings))[0].metrics["grad_norm"]
+    moved = torch.cat([p.detach().flatten() for p in network.parameters()]).norm()  # from zero, by lr times gradient
+    assert norm == pytest.approx(moved.item() / 0.01, rel=1e-5)
+
+
+def test_clipping_shortens_the_step_to_its_limit(data: ResidentData) -> None:
+    settings = config(optimizer="sgd", momentum=0.0, lr=1.0, batch_size=90, epochs=1, grad_clip=0.01)
+    network = LinearNet()
+    assert epochs_of(run(network, data, settings))[0].metrics["grad_norm"] > 0.01  # told before clipping
+    moved = torch.cat([p.detach().flatten() for p in network.parameters()]).norm()
+    assert moved.item() == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [(1, 2), (3, 4)])
+def test_a_loss_that_never_falls_ends_after_patience_epochs_more(
+    data: ResidentData, patience: int, epochs: int
+) -> None:
+    events = run(StuckNet(), data, config(epochs=9, patience=patience))
+    assert len(epochs_of(events)) == epochs
+    assert isinstance(events[-1], Ended)
+    assert events[-1].outcome == "early-stopped"
+    assert events[-1].summary["best_epoch"] == 1
+
+
+def test_a_fall_smaller_than_min_delta_does_not_count(data: ResidentData) -> None:
+    slow = config(epochs=9, patience=2, optimizer="sgd", momentum=0.0, lr=1e-4)
+    assert len(epochs_of(run(LinearNet(), data, slow))) == 9
+    assert len(epochs_of(run(LinearNet(), data, slow.replace(min_delta=0.1)))) == 3
+
+
+def test_restoring_the_best_ends_with_the_lowest_validation_loss(data: ResidentData, small_net: Build) -> None:
+    network = small_net()
+    kept: dict[int, torch.Tensor] = {}
+    events = []
+    for event in train(
+        config(epochs=6, lr=1.0, restore_best=True, seed=3), network=network, data=data, device=CPU
+    ):
+        events.append(event)
+        if isinstance(event, Kept) and event.kind == "weights":
+            kept[event.epoch] = network[0].weight.detach().clone()
+    losses = [e.metrics["val/loss"] for e in epochs_of(events)]
+    best = int(np.argmin(losses)) + 1
+    assert best != 6, "the case shows nothing if the last epoch is the best"
+    summary = events[-1].summary
+    assert (summary["best_epoch"], summary["final_epoch"]) == (best, best)
+    assert summary["val_loss"] == min(losses)
+    assert torch.equal(network[0].weight, kept[best])
+
+
+def test_validation_inside_the_epochs_happens_every_n_steps(data: ResidentData, small_net: Build) -> None:
+    events = run(small_net(), data, config(eval_every=4))
+    told = [(e.step, e.epoch_end) for e in events if isinstance(e, Evaluated)]
+    assert told == [(0, False), (4, False), (6, True), (8, False), (12, True)]
+    between = next(e for e in events if isinstance(e, Evaluated) and e.step == 4)
+    assert between.metrics.keys() == {"val/loss", "val/accuracy"}
+
+
+def test_validating_more_often_does_not_change_the_weights(data: ResidentData, small_net: Build) -> None:
+    often, seldom = small_net(), small_net()
+    run(often, data, config(eval_every=1))
+    run(seldom, data, config())
+    assert all(torch.equal(a, b) for a, b in zip(often.state_dict().values(), seldom.state_dict().values()))
+
+
+def test_a_step_limit_ends_inside_an_epoch_and_is_told_as_one(data: ResidentData, small_net: Build) -> None:
+    events = run(small_net(), data, config(max_steps=8))
+    assert [(e.step, e.epoch) for e in epochs_of(events)] == [(6, 1), (8, 2)]
+    assert (events[-1].outcome, events[-1].step) == ("finished", 8)
+
+
+def test_without_a_validation_set_nothing_is_chosen(small_net: Build) -> None:
+    events = run(small_net(), build_data(val=0), config(val_fraction=0.0))
+    assert "val/loss" not in epochs_of(events)[0].metrics
+    assert events[-1].summary["best_epoch"] == events[-1].summary["final_epoch"] == 2
+
+
+@pytest.mark.parametrize(("command", "outcome"), [(Command.PAUSE, "paused"), (Command.STOP, "stopped")])
+def test_a_command_is_obeyed_before_the_next_step(
+    data: ResidentData, small_net: Build, command: Command, outcome: str
+) -> None:
+    events = run(small_net(), data, config(), command=after(3, command))
+    assert isinstance(events[-1], Ended)
+    assert events[-1].outcome == outcome
+    assert steps_of(events)[0][-1] == events[-1].step
+    assert events[-1].step < 6
+    assert [e.kind for e in events if isinstance(e, Kept)][-1] == "checkpoint"
+    assert any(isinstance(e, Kept) and e.kind == "weights" for e in events) == (command is Command.STOP)
+
+
+def test_listeners_cannot_disturb_the_random_numbers(data: ResidentData, small_net: Build) -> None:
+    quiet, disturbed = small_net(), small_net()
+    run(quiet, data, config(seed=2))
+    for _ in train(config(seed=2), network=disturbed, data=data, device=CPU):
+        torch.manual_seed(0)
+        torch.rand(100)
+    assert all(torch.equal(a, b) for a, b in zip(quiet.state_dict().values(), disturbed.state_dict().values()))
+
+
+def test_softmax_before_nll_learns_worse_than_the_sound_pair(data: ResidentData) -> None:
+    """The reports' mistake: gradients are multiplied by probabilities, so the loss stays high."""
+    accuracy = {}
+    for output in ("softmax", "log-softmax"):
+        network = LinearNet()
+        torch.manual_seed(0)
+        nn.init.normal_(network[1].weight, std=1.0)  # confident and wrong, as after a bad step
+        settings = config(loss="nll", output=output, optimizer="sgd", lr=0.02, momentum=0.0, epochs=5)
+        metrics = epochs_of(run(network, data, settings))[-1].metrics
+        accuracy[output] = metrics["train/accuracy"]
+    assert accuracy["log-softmax"] > accuracy["softmax"] + 0.1
+
+
+def test_nan_is_told_as_nan(data: ResidentData, small_net: Build) -> None:
+    events = run(small_net(), data, config(optimizer="sgd", lr=100.0, loss="nll", output="logits", epochs=8))
+    assert not math.isfinite(epochs_of(events)[-1].metrics["train/loss"])
+    assert isinstance(events[-1], Ended)
+    assert events[-1].outcome == "finished"
+
+
+class HungryNet(LinearNet):
+    """Fits into memory only below a number of images, as a large network on a small card."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training and len(x) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return super().forward(x)
+
+
+@pytest.mark.parametrize(("most", "notices"), [(90, 0), (45, 1), (23, 2)])
+def test_parts_of_a_batch_add_up_to_the_whole(data: ResidentData, most: int, notices: int) -> None:
+    whole, parts = LinearNet(), HungryNet(most)
+    settings = config(optimizer="sgd", lr=0.1, batch_size=90)
+    whole_events, events = run(whole, data, settings), run(parts, data, settings)
+    assert sum(isinstance(e, Notice) and e.code == "out-of-memory" for e in events) == notices
+    assert torch.allclose(whole[1].weight, parts[1].weight, atol=1e-6)
+    assert np.allclose(steps_of(whole_events)[1], steps_of(events)[1], atol=1e-6)
+
+
+def test_memory_too_small_for_a_quarter_batch_ends_the_run_with_a_way_out(data: ResidentData) -> None:
+    with pytest.raises(TrainingError, match="ran out of memory on batches of 16 images, even in 4 parts: choose"):
+        run(HungryNet(2), data, config())
+
+
+def test_other_errors_of_torch_keep_their_traceback(data: ResidentData) -> None:
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        run(LinearNet(size=9), data, config())
+
+
+def test_no_training_images_is_said_before_anything_runs() -> None:
+    with pytest.raises(TrainingError, match="no image to train on"):
+        run(LinearNet(), build_data(train=0), config())
+
+
+class PreparedNet(LinearNet):
+    """Sets its bias from the data."""
+
+    calls = 0
+
+    def initialise_from_data(self, x_BCHW: torch.Tensor) -> None:
+        self.calls += 1
+        nn.init.constant_(self[1].bias, float(x_BCHW.amax()))
+
+
+def test_a_network_that_asks_for_it_sees_normalised_images_once_before_step_one(data: ResidentData) -> None:
+    network = PreparedNet()
+    settings = config(epochs=1, optimizer="sgd", lr=1e-9)
+    events = train(settings, network=network, data=data, device=CPU)
+    next(event for event in events if isinstance(event, Evaluated))
+    assert network[1].bias[0].item() == pytest.approx((1.0 - data.mean) / data.std)
+    list(events)
+    assert network.calls == 1
+
+
+def test_auxiliary_classifiers_are_trained_and_not_evaluated(data: ResidentData) -> None:
+    class TwoHeads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.main, self.side = LinearNet(), LinearNet()
+
+        def forward(self, x: torch.Tensor) -> object:
+            return (self.main(x), (self.side(x),)) if self.training else self.main(x)
+
+    network = TwoHeads()
+    events = run(network, data, config(epochs=1, optimizer="sgd", momentum=0.0, lr=0.1, batch_size=90))
+    assert steps_of(events)[1][0] == pytest.approx(1.3 * math.log(3), rel=1e-6)
+    assert torch.allclose(network.side[1].weight, 0.3 * network.main[1].weight, atol=1e-6)
+
+
+def test_bfloat16_trains_float32_weights(data: ResidentData, small_net: Build) -> None:
+    network = small_net()
+    events = run(network, data, config(precision="bfloat16", epochs=4))
+    assert network[0].weight.dtype is torch.float32
+    losses = [e.metrics["train/loss"] for e in epochs_of(events)]
+    assert losses[-1] < losses[0]
+
+
+def test_time_stands_still_while_listeners_work(data: ResidentData, small_net: Build) -> None:
+    def slow() -> Iterator[Event]:
+        for event in train(config(epochs=1), network=small_net(), data=data, device=CPU):
+            time.sleep(0.5 if isinstance(event, Kept) else 0.0)
+            yield event
+
+    ended = list(slow())[-1]
+    assert isinstance(ended, Ended)
+    assert ended.time_s < 0.9  # two files were kept

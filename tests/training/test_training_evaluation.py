@@ -1,0 +1,60 @@
+"""Evaluation in chunks, without a trace in the network."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from lab.data.resident import ResidentData
+from lab.training.evaluation import evaluate
+
+Build = Callable[[], nn.Module]
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 49, 50, 1000])
+def test_chunks_give_what_the_whole_gives(data: ResidentData, small_net: Build, chunk: int) -> None:
+    network = small_net().eval()
+    x = (data.test_x.float() / 255 - data.mean) / data.std
+    with torch.no_grad():
+        logits = network(x)
+    result = evaluate(network, data.test_x, data.test_y, mean=data.mean, std=data.std, batch_size=chunk)
+    assert torch.allclose(result.logits, logits, atol=1e-5)
+    assert result.loss == pytest.approx(nn.functional.cross_entropy(logits, data.test_y).item(), rel=1e-5)
+    assert result.accuracy == int((logits.argmax(1) == data.test_y).sum()) / 50
+    assert torch.equal(result.predictions, logits.argmax(1))
+
+
+def test_the_network_is_left_as_it_was(data: ResidentData, small_net: Build) -> None:
+    network = small_net().train()
+    network[5].eval()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    evaluate(network, data.test_x, data.test_y, mean=0.0, std=1.0)
+    assert [module.training for module in network] == [True] * 5 + [False, True]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_modes_are_put_back_when_it_is_left_early(data: ResidentData, small_net: Build) -> None:
+    network = small_net().train()
+
+    def leave() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(network, data.test_x, data.test_y, mean=0.0, std=1.0, between=leave)
+    assert all(module.training for module in network.modules())
+
+
+def test_an_empty_set_has_no_loss(small_net: Build) -> None:
+    empty = torch.empty(0, 1, 8, 8, dtype=torch.uint8)
+    result = evaluate(small_net(), empty, torch.empty(0, dtype=torch.int64), mean=0.0, std=1.0)
+    assert math.isnan(result.loss)
+    assert math.isnan(result.accuracy)
+
+
+def test_the_logits_can_be_used_with_gradients_afterwards(data: ResidentData, small_net: Build) -> None:
+    logits = evaluate(small_net(), data.test_x, data.test_y, mean=0.0, std=1.0).logits
+    scale = torch.ones(3, requires_grad=True)
+    (logits * scale).sum().backward()
+    assert torch.allclose(scale.grad, logits.sum(0), rtol=1e-4)

@@ -1,0 +1,57 @@
+"""The faster view computes what the network computes, with the network's own tensors."""
+
+import pytest
+import torch
+from torch import nn
+
+from lab.architectures.build import build_network
+from lab.training.layout import build_view, to_channels_last
+
+SMALL = ("lenet5", "lenet-bn", "basic-cnn", "conv2-fc2", "vgg-small", "resnet-small", "speedrun-cnn")
+
+
+def test_relu_and_pool_change_places_only_in_the_view() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
+    view = build_view(network)
+    assert [type(m).__name__ for m in view] == ["Conv2d", "MaxPool2d", "ReLU", "Flatten"]
+    assert [type(m).__name__ for m in network] == ["Conv2d", "ReLU", "MaxPool2d", "Flatten"]
+    assert view[0] is network[0]
+
+
+def test_a_pool_that_returns_indices_stays_where_it_is() -> None:
+    network = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2, return_indices=True))
+    assert isinstance(build_view(network)[0], nn.ReLU)
+
+
+@pytest.mark.parametrize("arch", SMALL)
+def test_outputs_and_gradients_are_the_networks(arch: str) -> None:
+    torch.manual_seed(0)
+    network = build_network(arch).to(memory_format=torch.channels_last)
+    view = build_view(network)
+    x = to_channels_last(torch.randn(6, 1, 28, 28))
+    results = []
+    for module in (network, view):
+        torch.manual_seed(7)  # dropout
+        module.train()
+        network.zero_grad()
+        logits = module(x)
+        logits.square().sum().backward()
+        results.append((logits.detach(), [p.grad.clone() for p in network.parameters() if p.grad is not None]))
+    (logits, gradients), (view_logits, view_gradients) = results
+    assert torch.allclose(logits, view_logits, rtol=1e-5, atol=1e-6)
+    for mine, other in zip(gradients, view_gradients, strict=True):
+        assert torch.allclose(mine, other, rtol=1e-4, atol=1e-5 * float(mine.abs().max()))
+
+
+def test_the_views_state_is_the_networks_by_name_and_by_storage() -> None:
+    network = build_network("lenet-bn")
+    mine, other = network.state_dict(), build_view(network).state_dict()
+    assert mine.keys() == other.keys()
+    assert all(mine[name].data_ptr() == other[name].data_ptr() for name in mine)
+
+
+def test_one_channel_images_make_the_whole_network_run_in_nhwc() -> None:
+    conv = nn.Conv2d(1, 4, 3).to(memory_format=torch.channels_last)
+    x = torch.randn(2, 1, 8, 8)
+    assert torch.equal(to_channels_last(x), x)
+    assert conv(to_channels_last(x)).is_contiguous(memory_format=torch.channels_last)

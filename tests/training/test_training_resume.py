@@ -1,0 +1,208 @@
+"""A run that was cut anywhere and resumed equals one that never stopped, bit for bit: SHA-256 of everything."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import nn
+
+from lab.config import RunConfig
+from lab.data.resident import ResidentData
+from lab.errors import ArtifactError
+from lab.training import engine
+from lab.training.checkpoints import Checkpoint, decode_checkpoint, encode_checkpoint, encode_weights, load_weights
+from lab.training.engine import train
+from lab.training.events import Command, Ended, Evaluated, Event, Kept, Notice, StepMetrics
+from lab.training.progress import Progress
+from tests.training.training_nets import LinearNet, SmallNet
+
+CPU = torch.device("cpu")
+NOT_BITS = ("images_per_second", "memory_mb", "seconds", "train_seconds", "epoch_seconds")  # clocks, not results
+Table = dict[tuple[str, int], float]
+
+FULL = RunConfig(
+    arch="lenet5", epochs=4, batch_size=16, seed=11, optimizer="adam", lr=0.02, schedule="cosine", warmup_epochs=0.5,
+    augment="light", patience=3, min_delta=0.01, restore_best=True, eval_every=4, grad_clip=1.0, val_fraction=0.2,
+)  # fmt: skip
+
+
+class Follower:
+    """Listens to a run, keeps its last checkpoint and its table of metrics, and can leave like a killed process."""
+
+    def __init__(self, config: RunConfig, data: ResidentData) -> None:
+        self.config, self.data = config, data
+        self.table: Table = {}
+        self.checkpoint: bytes | None = None
+        self.outcome = ""
+        self.notices: list[Notice] = []
+
+    def follow(self, command: Callable[[], Command] = lambda: Command.RUN) -> nn.Module:
+        torch.manual_seed(1)
+        network = SmallNet()
+        torch.manual_seed(int.from_bytes(hashlib.sha256(str(id(self)).encode()).digest()[:4], "big"))  # a new process
+        events = train(
+            self.config, network=network, data=self.data, device=CPU, command=command, resume=self.checkpoint
+        )
+        for event in events:
+            self.note(event)
+        return network
+
+    def note(self, event: Event) -> None:
+        if isinstance(event, StepMetrics):
+            for step, loss, accuracy in zip(event.step.tolist(), event.loss.tolist(), event.accuracy.tolist()):
+                self.table["batch/loss", step] = loss
+                self.table["batch/accuracy", step] = accuracy
+        elif isinstance(event, Evaluated):
+            self.table |= {(n, event.step): v for n, v in event.metrics.items() if n not in NOT_BITS}
+        elif isinstance(event, Kept) and event.kind == "checkpoint":
+            self.checkpoint = event.data()
+        elif isinstance(event, Notice):
+            self.notices.append(event)
+        elif isinstance(event, Ended):
+            self.outcome = event.outcome
+
+    def digest(self, network: nn.Module) -> str:
+        """SHA-256 of final weights, the whole last checkpoint (clocks left out) and the metric table."""
+        assert self.checkpoint is not None
+        saved = decode_checkpoint(self.checkpoint)
+        sha = hashlib.sha256()
+        for group in (dict(network.state_dict()), saved.model, saved.optimizer, saved.rng, saved.best):
+            for name in sorted(group):
+                sha.update(name.encode() + group[name].contiguous().numpy().tobytes())
+        progress = saved.progress.as_dict()
+        for name in NOT_BITS:
+            for part in (progress, progress["latest"], progress["best"]):
+                part.pop(name, None)
+        sha.update(repr(sorted(progress.items())).encode())
+        sha.update(repr(sorted((n, s, v.hex()) for (n, s), v in self.table.items())).encode())
+        return sha.hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def flush_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "FLUSH_S", 0.0)
+
+
+def pause_at(question: int) -> Callable[[], Command]:
+    """A user who pauses when asked for this time: before a step or between two chunks of an evaluation."""
+    asked = iter([Command.RUN] * question)
+    return lambda: next(asked, Command.PAUSE)
+
+
+VARIANTS = {
+    "dropout, augmentation, schedule, early stopping": FULL,
+    "sgd with momentum": FULL.replace(optimizer="sgd", augment="none", schedule="step", warmup_epochs=0.0),
+    "muon and one-cycle": FULL.replace(optimizer="muon", schedule="one-cycle", warmup_epochs=0.0, patience=0),
+    "rmsprop in bfloat16": FULL.replace(optimizer="rmsprop", precision="bfloat16", restore_best=False),
+}
+
+
+@pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS.keys())
+def test_a_chain_of_pauses_gives_the_bits_of_a_run_that_never_stopped(config: RunConfig, data: ResidentData) -> None:
+    straight = Follower(config, data)
+    expected = straight.digest(straight.follow())
+    for stride in (1, 2, 5, 11):
+        broken = Follower(config, data)
+        pauses = 0
+        while broken.outcome in ("", "paused"):
+            network = broken.follow(pause_at(stride + 2))  # two questions may be an evaluation's
+            pauses += 1
+        assert pauses > 2
+        assert broken.digest(network) == expected, f"differs when paused every {stride} questions"
+        assert not broken.notices
+
+
+def test_a_killed_run_continues_from_its_last_checkpoint_with_the_same_bits(
+    data: ResidentData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed: the listener just leaves. Steps after the checkpoint are told twice, with equal numbers."""
+    monkeypatch.setattr(engine, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(engine, "CHECKPOINT_SHARE", 0.0)  # a checkpoint after every step
+    straight = Follower(FULL, data)
+    expected = straight.digest(straight.follow())
+    for events_until_death in (3, 8, 20, 33):
+        killed = Follower(FULL, data)
+        torch.manual_seed(1)
+        for i, event in enumerate(train(FULL, network=SmallNet(), data=data, device=CPU)):
+            if i == events_until_death:
+                break
+            killed.note(event)
+        assert killed.digest(killed.follow()) == expected
+
+
+def test_more_epochs_continue_a_finished_run_as_if_it_had_been_that_long(data: ResidentData) -> None:
+    long = FULL.replace(schedule="constant", warmup_epochs=0.0, epochs=5, patience=0)
+    straight = Follower(long, data)
+    expected = straight.digest(straight.follow())
+    grown = Follower(long.replace(epochs=2), data)
+    grown.follow()
+    assert grown.outcome == "finished"
+    grown.config = long
+    assert grown.digest(grown.follow()) == expected
+
+
+def test_a_run_that_stopped_early_stays_stopped_when_more_epochs_are_asked_for(data: ResidentData) -> None:
+    config = FULL.replace(schedule="constant", warmup_epochs=0.0, lr=1e-6, patience=1, min_delta=0.5)
+    follower = Follower(config, data)
+    follower.follow()
+    assert follower.outcome == "early-stopped"
+    steps = len(follower.table)
+    follower.config = config.replace(epochs=9)
+    follower.follow()
+    assert follower.outcome == "early-stopped"
+    assert len(follower.table) == steps
+
+
+def test_another_number_of_threads_is_said(data: ResidentData) -> None:
+    follower = Follower(FULL, data)
+    follower.follow(pause_at(6))
+    torch.set_num_threads(2)
+    follower.follow()
+    assert [n.code for n in follower.notices] == ["not-bit-exact"]
+    assert "threads 1 is now 2" in follower.notices[0].message
+
+
+def test_a_checkpoint_of_another_network_is_refused(data: ResidentData) -> None:
+    follower = Follower(FULL, data)
+    follower.follow(pause_at(6))
+    events = train(FULL, network=LinearNet(), data=data, device=CPU, resume=follower.checkpoint)
+    with pytest.raises(ArtifactError, match="another network's.*Build the network with the configuration"):
+        list(events)
+
+
+def cuts(data: bytes) -> Iterator[bytes]:
+    yield b""
+    yield data[:100]
+    yield data[:-1]
+    yield b"\x00" * 64
+
+
+def test_a_damaged_checkpoint_is_named_as_such(data: ResidentData) -> None:
+    follower = Follower(FULL, data)
+    follower.follow(pause_at(6))
+    assert follower.checkpoint is not None
+    for broken in cuts(follower.checkpoint):
+        with pytest.raises(ArtifactError, match="damaged or not one of ConvLab's"):
+            decode_checkpoint(broken)
+    with pytest.raises(ArtifactError, match="is 'weights', but a checkpoint is needed"):
+        decode_checkpoint(encode_weights(SmallNet()))
+
+
+def test_weights_load_from_kept_weights_and_from_a_checkpoint(data: ResidentData) -> None:
+    follower = Follower(FULL.replace(restore_best=False), data)
+    network = follower.follow()
+    assert follower.checkpoint is not None
+    for kept in (encode_weights(network, epoch=4), follower.checkpoint):
+        other = SmallNet()
+        load_weights(other, kept)
+        assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), other.state_dict().values()))
+
+
+def test_progress_survives_as_exact_text_with_nan_and_infinity() -> None:
+    progress = Progress(loss_sum=0.1 + 0.2, best_loss=float("inf"), latest={"val/loss": float("nan"), "lr": 5e-324})
+    data = encode_checkpoint(Checkpoint(progress, {"w": torch.zeros(1)}, {}, {}, {}, {}))
+    back = decode_checkpoint(data).progress
+    assert back.as_dict() == progress.as_dict()
+    assert back.loss_sum == 0.1 + 0.2
+    assert back.latest["val/loss"] != back.latest["val/loss"]

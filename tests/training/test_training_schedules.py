@@ -1,0 +1,56 @@
+"""The learning rate at steps where it is known."""
+
+import pytest
+import torch
+
+from lab.config import RunConfig
+from lab.training.schedules import compute_lr, is_constant
+
+
+def lr(step: int, *, total: int = 100, per_epoch: int = 10, **settings: object) -> float:
+    return compute_lr(RunConfig(lr=0.5, **settings), step, steps_per_epoch=per_epoch, total_steps=total)
+
+
+def test_constant_is_the_same_at_every_step() -> None:
+    assert {lr(step) for step in range(100)} == {0.5}
+
+
+def test_warm_up_rises_linearly_from_zero_over_its_epochs() -> None:
+    assert [lr(step, warmup_epochs=0.4) for step in range(5)] == [0.125, 0.25, 0.375, 0.5, 0.5]
+
+
+def test_step_multiplies_by_gamma_after_each_stretch_of_epochs() -> None:
+    values = [lr(step, schedule="step", step_epochs=3, gamma=0.1) for step in (0, 29, 30, 59, 60)]
+    assert values == pytest.approx([0.5, 0.5, 0.05, 0.05, 0.005], rel=1e-12)
+
+
+def test_cosine_is_half_way_down_in_the_middle_and_nearly_zero_at_the_end() -> None:
+    assert lr(0, schedule="cosine") == 0.5
+    assert lr(50, schedule="cosine") == pytest.approx(0.25)
+    assert lr(99, schedule="cosine") == pytest.approx(0.25 * (1 - 0.99950656), rel=1e-4)  # cos(0.99 pi)
+
+
+def test_cosine_starts_to_fall_after_the_warm_up() -> None:
+    assert lr(9, schedule="cosine", warmup_epochs=1.0) == 0.5
+    assert lr(55, schedule="cosine", warmup_epochs=1.0) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("total", [2, 7, 100, 469])
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+def test_one_cycle_equals_torchs_at_every_step(total: int) -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.5, total_steps=total, cycle_momentum=False)
+    for step in range(total):
+        assert lr(step, total=total, schedule="one-cycle") == pytest.approx(theirs.get_last_lr()[0], rel=1e-9)
+        if step + 1 < total:
+            theirs.step()
+
+
+def test_one_cycle_of_a_single_step_uses_a_finite_rate() -> None:
+    assert lr(0, total=1, schedule="one-cycle") == 0.5
+
+
+def test_only_a_constant_rate_without_warm_up_can_be_continued() -> None:
+    assert is_constant(RunConfig())
+    assert not is_constant(RunConfig(warmup_epochs=1.0))
+    assert not is_constant(RunConfig(schedule="cosine"))
