@@ -129,8 +129,8 @@ class _Loop:
         constant = is_constant(config)
         session.stepper.optimizer.set_lr(self._lr(progress.step))
         batches = session.batches.iterate(order, progress.step_in_epoch, session.augment_generator)
+        self._check_command()
         for x_BCHW, y_B in batches:
-            self._check_command()
             if not constant:
                 session.stepper.optimizer.set_lr(self._lr(progress.step))
             loss, logits = session.stepper.step(x_BCHW, y_B, want_norm=progress.step + 1 == last_step)
@@ -145,6 +145,7 @@ class _Loop:
                 return
             if config.eval_every and progress.step % config.eval_every == 0:
                 yield from self._evaluate_between(last_step)
+            self._check_command()  # before the next batch is augmented: its random numbers belong to the next step
 
     def _lr(self, step: int) -> float:
         session = self.session
