@@ -109,10 +109,8 @@ class _Loop:
     def _train_epoch(self) -> Iterator[Event]:
         """Take the epoch's remaining steps."""
         session, progress = self.session, self.session.progress
-        if (
-            progress.epoch == 0
-            or (progress.step == progress.closed
-            and progress.step_in_epoch == session.steps_per_epoch)
+        if progress.epoch == 0 or (
+            progress.step == progress.closed and progress.step_in_epoch == session.steps_per_epoch
         ):
             progress.open_epoch()
             session.augment_generator = session.epoch_generator(progress.epoch)
@@ -166,6 +164,8 @@ class _Loop:
         loss, right, images, time_s = self._recorder.take()  # waits for the device
         seconds = self.session.clock.read() - self._window_start
         progress.add_steps(loss, right, images)
+        if self.session.stepper.grad_norm is not None:
+            progress.grad_norm = float(self.session.stepper.grad_norm)
         progress.train_seconds += seconds
         progress.epoch_seconds += seconds
         steps = progress.step - len(loss) + 1 + torch.arange(len(loss)).numpy()
@@ -227,8 +227,6 @@ class _Loop:
         """Tell the epoch's numbers and keep its weights and a checkpoint."""
         yield from self._flush()
         session, progress = self.session, self.session.progress
-        if session.stepper.grad_norm is not None:
-            progress.grad_norm = float(session.stepper.grad_norm)
         metrics = self._epoch_metrics()
         metrics |= self._evaluate(self._sets())
         progress.closed = progress.step

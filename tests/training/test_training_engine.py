@@ -127,9 +127,7 @@ def test_restoring_the_best_ends_with_the_lowest_validation_loss(data: ResidentD
     network = small_net()
     kept: dict[int, torch.Tensor] = {}
     events = []
-    for event in train(
-        config(epochs=6, lr=1.0, restore_best=True, seed=3), network=network, data=data, device=CPU
-    ):
+    for event in train(config(epochs=6, lr=1.0, restore_best=True, seed=3), network=network, data=data, device=CPU):
         events.append(event)
         if isinstance(event, Kept) and event.kind == "weights":
             kept[event.epoch] = network[0].weight.detach().clone()
