@@ -1,7 +1,7 @@
 """Which device a run uses, what that device is, and the process settings that make a CPU fast.
 
-`resolve_device` turns "auto" or a name into a `torch.device` or one clear sentence. `PROCESS_ENVIRONMENT` must be in a
-worker's environment before torch is imported; `keep_big_blocks` can be called at any time.
+`resolve_device` turns "auto" or a name into a `torch.device` or one clear sentence; `keep_big_blocks` can be called at
+any time. What must be in the environment before torch is imported is `lab.settings.PROCESS_ENVIRONMENT`.
 """
 
 import ctypes
@@ -15,9 +15,6 @@ from typing import Any
 import torch
 
 from lab.errors import DeviceError, near_miss
-
-# Waiting threads sleep instead of spinning: half the time on a busy machine, no loss on a quiet one.
-PROCESS_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # <malloc.h>
 _MMAP_THRESHOLD_MAX = 32 * 2**20  # bytes; glibc refuses more (HEAP_MAX_SIZE / 2)

@@ -17,6 +17,7 @@ from lab.runs.artifacts import ArtifactStore
 from lab.runs.records import KeptFile, RunRecord, RunState, Want
 from lab.runs.store import RunStore
 from lab.settings import Settings
+from lab.supervisor import dismiss_stranger, start_supervisor
 
 if TYPE_CHECKING:
     from torch import nn
@@ -141,6 +142,8 @@ class Lab:
         checked = self.check(config)
         self.check_fits(checked)
         fingerprint, family = self.fingerprint(checked)
+        if self.store.count_running() == 0:
+            dismiss_stranger(self.settings)
         shorter = None if fresh or parent else self._shorter_kin(checked, family)
         run, cached = self.store.submit(
             checked,
@@ -172,8 +175,6 @@ class Lab:
 
     def ensure_worker(self) -> bool:
         """Start the detached supervisor if runs are queued and none is alive; return whether one was started."""
-        from lab.supervisor import start_supervisor
-
         self._require_writable()
         return self.store.count_queued() > 0 and start_supervisor(self.settings)
 

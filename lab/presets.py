@@ -132,7 +132,7 @@ def _report_c() -> list[Preset]:
         Preset("c-epochs-40", "C", "Basic network, 40 epochs", {**base, "epochs": 40}, {"test_accuracy": 0.99},
                ours=ours + ", and the number of epochs"),
     ]  # fmt: skip
-    studies = {
+    studies: dict[str, tuple[str, str, dict[float, float]]] = {
         "batch": ("batch_size", "Batch size", {50: 0.091, 100: 0.191, 200: 0.278}),
         "epochs": ("epochs", "Epochs", {10: 0.316, 20: 0.154, 100: 0.037}),
         "lr": ("lr", "Learning rate", {0.001: 0.507, 0.01: 0.191, 0.05: 0.191}),

@@ -5,6 +5,7 @@ own, no terminal on its streams), marks the run of a dead worker interrupted at 
 the queue. It never imports torch; the worker does.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -18,8 +19,9 @@ from typing import BinaryIO
 from filelock import FileLock, Timeout
 
 from lab.errors import StoreBusyError, StoreError
+from lab.runs.owner import Owner, is_alive
 from lab.runs.store import RunStore
-from lab.settings import CHECKOUT, Settings
+from lab.settings import CHECKOUT, PROCESS_ENVIRONMENT, Settings
 
 POLL_S = 0.5
 IDLE_S = 5.0  # with no worker and nothing queued for this long, leave
@@ -69,6 +71,33 @@ def start_supervisor(settings: Settings) -> bool:
     return True
 
 
+def _card_path(settings: Settings) -> Path:
+    return settings.home / "supervisor.json"
+
+
+def _leave_card(settings: Settings) -> None:
+    owner = Owner.of_this_process()
+    card = {"pid": owner.pid, "pid_start": owner.pid_start, "host": owner.host, "settings": settings.environment()}
+    _card_path(settings).write_text(json.dumps(card), encoding="utf-8")
+
+
+def dismiss_stranger(settings: Settings) -> None:
+    """End a warm supervisor that was started with other settings; call it only while nothing is being trained.
+
+    With another LAB_DATA, say, its worker would claim a run and look for the data in its own place.
+    """
+    if not _card_path(settings).exists():
+        return
+    card = json.loads(_card_path(settings).read_text(encoding="utf-8"))
+    owner = Owner(host=card["host"], pid=card["pid"], pid_start=card["pid_start"])
+    if card["settings"] == settings.environment() or not is_alive(owner):
+        return
+    os.kill(owner.pid, signal.SIGTERM)
+    end = time.monotonic() + TERM_S
+    while is_running(settings) and time.monotonic() < end:
+        time.sleep(0.1)
+
+
 def _open_log(settings: Settings) -> BinaryIO:
     path = log_path(settings)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -113,7 +142,12 @@ class Supervisor:
             return
         _say("starting a worker")
         self.started_at = time.monotonic()
-        self.worker = subprocess.Popen([sys.executable, "-m", "lab.worker"], cwd=CHECKOUT, stdin=subprocess.DEVNULL)
+        self.worker = subprocess.Popen(
+            [sys.executable, "-m", "lab.worker"],
+            cwd=CHECKOUT,
+            env={**PROCESS_ENVIRONMENT, **os.environ, **self.settings.environment()},
+            stdin=subprocess.DEVNULL,
+        )
 
     def _buried(self, code: int, store: RunStore) -> None:
         self.worker = None
@@ -154,6 +188,7 @@ def main(settings: Settings | None = None) -> int:
     settings.make_home()
     try:
         with FileLock(lock_path(settings), timeout=LOCK_S):
+            _leave_card(settings)
             store = RunStore.open(settings.database)
             supervisor = Supervisor(settings)
             signal.signal(signal.SIGTERM, supervisor.end)

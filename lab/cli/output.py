@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+PIPE_WIDTH = 240  # characters
+
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print strict JSON and nothing else.")
 
 
@@ -42,7 +44,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPE_WIDTH)  # a file has no width: never fold an id that a script will read
+    console.print(table)
 
 
 def percent(share: float | None) -> str:

@@ -95,12 +95,10 @@ def _show_text(run: RunRecord, rows: list[dict[str, Any]], kept: int) -> None:
     click.echo(f"{kept} kept files, {duration(run.seconds)} of training on {run.device or '–'}\n")
     for notice in run.notices:
         click.echo(f"Note: {notice}")
-    columns = ("step", "train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy")
-    print_table(
-        columns,
-        [[row["step"], *(_digits(row.get(name)) for name in columns[1:])] for row in rows],
-        right=columns,
-    )
+    series = [f"{split}/{what}" for split in ("train", "val", "test") for what in ("loss", "accuracy")]
+    columns = ("step", *(name.replace("accuracy", "acc") for name in series))
+    rows_text = [[row["step"], *(_digits(row.get(name)) for name in series)] for row in rows]
+    print_table(columns, rows_text, right=columns)
 
 
 def _digits(value: float | None) -> str:

@@ -79,7 +79,7 @@ def build_config(preset: str | None, flags: dict[str, Any]) -> RunConfig:
 @json_flag
 @click.pass_obj
 def train(
-    lab: Lab, preset: str | None, name: str, tags: tuple[str, ...], no_cache: bool, detach: bool, as_json: bool,
+    lab: Lab, /, preset: str | None, name: str, tags: tuple[str, ...], no_cache: bool, detach: bool, as_json: bool,
     **flags: Any,
 ) -> None:  # fmt: skip
     """Train a network, or return the run at once if it is there already.
