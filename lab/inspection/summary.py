@@ -111,9 +111,9 @@ def summarize(network: nn.Module, *, input_shape: tuple[int, ...]) -> Summary:
     )
 
 
-def summary_text(summary: Summary) -> str:
-    """Return torchinfo's own table."""
-    return summary.text
+def summary_text(network: nn.Module, *, input_shape: tuple[int, ...]) -> str:
+    """Return torchinfo's own table for one batch of (B, C, H, W)."""
+    return summarize(network, input_shape=input_shape).text
 
 
 def _row(info: LayerInfo, name: str, fields: dict[str, Field | None]) -> LayerRow:

@@ -1,0 +1,128 @@
+"""Why this answer: which pixels spoke for a class, by Captum's methods. The network's weights and modes stay as they are.
+
+All values are for the class's logit, signed, (H, W), in the pixels of the data. The baseline of the methods that need
+one is a black image (not grey zero: after normalisation black is below zero).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import captum.attr
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lab.errors import InputError, near_miss
+from lab.inspection.observe import evaluating, list_layers
+
+METHODS = {
+    "saliency": ("Saliency", "The gradient: how the logit would change if a pixel did."),
+    "smoothgrad": ("SmoothGrad", "The gradient averaged over 25 copies with a little noise."),
+    "integrated-gradients": ("Integrated gradients", "Gradients summed on the way from black; they add up to the logit."),
+    "grad-cam": ("Grad-CAM", "Where the last convolution found what speaks for the class."),
+    "occlusion": ("Occlusion", "How much the logit falls when a small square is painted black."),
+}  # fmt: skip
+_NOISE_COPIES = 25
+_NOISE_SHARE = 0.15  # of the image's range (Smilkov et al. 2017, section 3.2: 10 to 20 %)
+_STEPS = (32, 64, 128, 256, 512)
+_COMPLETE = 0.005  # integrated gradients stop when their sum is this near to the difference of logits
+_ENOUGH = 1e-3  # or when the gap, in logits, is nothing beside any real difference
+_PATCH_SHARE = 7  # the occluding square is a seventh of the image wide
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """values: float32 (H, W), signed. gap: |sum - difference of logits| for integrated gradients, else None."""
+
+    method: str
+    target: int
+    values: np.ndarray
+    gap: float | None = None
+
+
+def attribute(network: nn.Module, x_1CHW: Tensor, *, target: int, method: str, black: float) -> Attribution:
+    """Explain the logit of class `target` for one normalised image. black: the value of a black pixel.
+
+    Raises `InputError` for an unknown method or class, and for Grad-CAM on a network without a convolution.
+    """
+    if method not in METHODS:
+        raise InputError(f"There is no method {method!r}. {near_miss(method, METHODS)}")
+    with evaluating(network), _not_in_place(network):
+        with torch.no_grad():
+            classes = network(x_1CHW).shape[1]
+        if not 0 <= target < classes:
+            raise InputError(f"The class is {target}, but it must be 0 to {classes - 1}.")
+        x = x_1CHW.detach().clone().requires_grad_()
+        baseline = torch.full_like(x_1CHW, black)
+        values, gap = _run(network, x, target, method, baseline)
+    return Attribution(method, target, values.detach()[0].sum(0).float().cpu().numpy(), gap)
+
+
+def _run(network: nn.Module, x: Tensor, target: int, method: str, baseline: Tensor) -> tuple[Tensor, float | None]:
+    if method == "saliency":
+        return captum.attr.Saliency(network).attribute(x, target=target, abs=False), None
+    if method == "smoothgrad":
+        return _smoothgrad(network, x, target), None
+    if method == "integrated-gradients":
+        return _integrated(network, x, target, baseline)
+    if method == "grad-cam":
+        return _grad_cam(network, x, target), None
+    return _occlusion(network, x, target, baseline), None
+
+
+def _smoothgrad(network: nn.Module, x: Tensor, target: int) -> Tensor:
+    spread = _NOISE_SHARE * float(x.detach().max() - x.detach().min())
+    tunnel = captum.attr.NoiseTunnel(captum.attr.Saliency(network))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # the same picture every time
+        values: Tensor = tunnel.attribute(
+            x, nt_type="smoothgrad", nt_samples=_NOISE_COPIES, stdevs=spread, target=target, abs=False
+        )
+    return values
+
+
+def _integrated(network: nn.Module, x: Tensor, target: int, baseline: Tensor) -> tuple[Tensor, float]:
+    """Take more steps until the values add up (Sundararajan et al. 2017, section 5)."""
+    with torch.no_grad():
+        wanted = float(network(x)[0, target] - network(baseline)[0, target])
+    method = captum.attr.IntegratedGradients(network)
+    values, gap = torch.zeros_like(x), abs(wanted)
+    for steps in _STEPS:
+        values = method.attribute(x, baselines=baseline, target=target, n_steps=steps, internal_batch_size=64)
+        gap = abs(float(values.detach().double().sum()) - wanted)
+        if gap <= max(_COMPLETE * abs(wanted), _ENOUGH):
+            break
+    return values, gap
+
+
+def _grad_cam(network: nn.Module, x: Tensor, target: int) -> Tensor:
+    layers = [v for v in list_layers(network, image_size=x.shape[-1], channels=x.shape[1]) if v.type == "Conv2d"]
+    if not layers:
+        raise InputError("Grad-CAM needs a convolution, and this network has none: choose another method.")
+    last = network.get_submodule(layers[-1].name)
+    small = captum.attr.LayerGradCam(network, last).attribute(x, target=target, relu_attributions=True)
+    return nn.functional.interpolate(small.detach(), size=x.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _occlusion(network: nn.Module, x: Tensor, target: int, baseline: Tensor) -> Tensor:
+    patch = max(2, x.shape[-1] // _PATCH_SHARE)
+    with torch.no_grad():
+        values: Tensor = captum.attr.Occlusion(network).attribute(
+            x.detach(), sliding_window_shapes=(x.shape[1], patch, patch), strides=(x.shape[1], patch // 2, patch // 2),
+            baselines=baseline, target=target, perturbations_per_eval=64,
+        )  # fmt: skip
+    return values
+
+
+@contextmanager
+def _not_in_place(network: nn.Module) -> Iterator[None]:
+    """Let activations write to a new tensor meanwhile: what a hook has seen must not be overwritten."""
+    changed = [module for module in network.modules() if getattr(module, "inplace", False)]
+    for module in changed:
+        module.inplace = False  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for module in changed:
+            module.inplace = True  # type: ignore[assignment]

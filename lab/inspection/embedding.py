@@ -1,0 +1,80 @@
+"""The last hidden layer of many images, flattened to two dimensions for the eye.
+
+The features are what the last linear layer is given. Projections of different epochs are turned onto each other
+(orthogonal Procrustes), so that a picture scrubbed through training moves instead of jumping.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lab.errors import InputError
+from lab.inspection.observe import CHUNK, evaluating, to_input
+
+PROJECTIONS = ("pca", "tsne")
+_PERPLEXITY = 30.0  # neighbours t-SNE tries to keep (van der Maaten, Hinton 2008 suggest 5 to 50)
+_PCA_FIRST = 50  # dimensions left for t-SNE, as its authors do
+
+
+def penultimate_features(network: nn.Module, images_u8: np.ndarray, *, mean: float, std: float) -> np.ndarray:
+    """Return what the last linear layer is given, float32 (N, features), for uint8 images (N, H, W)."""
+    linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise InputError("This network has no linear layer, so there is no last hidden layer to show.")
+    kept: list[Tensor] = []
+    handle = linear[-1].register_forward_pre_hook(_keeper(kept))
+    try:
+        with evaluating(network), torch.inference_mode():
+            for start in range(0, len(images_u8), CHUNK):
+                network(to_input(images_u8[start : start + CHUNK], mean=mean, std=std))
+    finally:
+        handle.remove()
+    return torch.cat(kept).numpy()
+
+
+def _keeper(kept: list[Tensor]) -> Any:
+    def keep(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        kept.append(inputs[0].detach().float().cpu().clone())
+
+    return keep
+
+
+def project(features: np.ndarray, *, method: str = "pca", seed: int = 0) -> np.ndarray:
+    """Return points float64 (N, 2), centred, with the larger coordinate at 1; raises `InputError`.
+
+    "pca" is exact and fast; "tsne" (scikit-learn, started from PCA) keeps neighbours together and takes seconds.
+    """
+    if method not in PROJECTIONS:
+        raise InputError(f"The projection is {method!r}, but it must be one of: {', '.join(PROJECTIONS)}.")
+    if len(features) < 3:
+        raise InputError(f"There are {len(features)} images, but a map of them needs at least 3.")
+    if not np.isfinite(features).all():
+        raise InputError("The network's activations are not finite numbers here: choose an earlier epoch.")
+    points = _pca(features, 2) if method == "pca" else _tsne(features, seed=seed)
+    largest = np.abs(points).max()
+    return np.asarray(points / largest if largest > 0 else points)
+
+
+def _pca(features: np.ndarray, dimensions: int) -> np.ndarray:
+    centred = features.astype(np.float64) - features.mean(axis=0)
+    left, values, right = np.linalg.svd(centred, full_matrices=False)
+    signs = np.sign(right[np.arange(len(right)), np.abs(right).argmax(axis=1)])
+    points = (left * values * signs)[:, :dimensions]
+    return np.pad(points, ((0, 0), (0, dimensions - points.shape[1]))) if points.shape[1] < dimensions else points
+
+
+def _tsne(features: np.ndarray, *, seed: int) -> np.ndarray:
+    from sklearn.manifold import TSNE
+
+    reduced = _pca(features, _PCA_FIRST) if features.shape[1] > _PCA_FIRST else features.astype(np.float64)
+    perplexity = min(_PERPLEXITY, (len(features) - 1) / 3)
+    points = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced)
+    return np.asarray(points - points.mean(axis=0), np.float64)
+
+
+def align(points: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Turn or mirror points (N, 2) so that they lie as near to the reference as can be; distances stay."""
+    left, _, right = np.linalg.svd((points - points.mean(axis=0)).T @ (reference - reference.mean(axis=0)))
+    return np.asarray((points - points.mean(axis=0)) @ (left @ right))

@@ -1,0 +1,62 @@
+"""The weights of convolutions as pictures, and how far they moved since the network was new."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import nn
+
+from lab.errors import InputError, near_miss
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """One convolution's weights: float32 (filters, input channels of each, height, width) and biases (filters,)."""
+
+    layer: str
+    weight: np.ndarray
+    bias: np.ndarray
+    stride: int
+    padding: int
+    dilation: int
+    groups: int
+
+
+@dataclass(frozen=True, slots=True)
+class KernelChange:
+    """Change of each filter: relative = |now - before| / |before|, cosine between the two; both (filters,)."""
+
+    difference: np.ndarray
+    relative: np.ndarray
+    cosine: np.ndarray
+
+
+def list_convolutions(network: nn.Module) -> tuple[str, ...]:
+    """Return the names of all 2-D convolutions, in the order they are declared."""
+    return tuple(name for name, module in network.named_modules() if isinstance(module, nn.Conv2d))
+
+
+def read_kernels(network: nn.Module, *, layer: str) -> Kernels:
+    """Return a copy of one convolution's weights; another layer raises `InputError`."""
+    names = list_convolutions(network)
+    if layer not in names:
+        raise InputError(f"{layer!r} is no convolution of this network. {near_miss(layer, names)}")
+    module = network.get_submodule(layer)
+    assert isinstance(module, nn.Conv2d)
+    weight = module.weight.detach().float().cpu().numpy().copy()
+    bias = np.zeros(len(weight), np.float32) if module.bias is None else module.bias.detach().float().cpu().numpy()
+    padding = module.padding[0]
+    assert isinstance(padding, int)  # no network here pads by name
+    return Kernels(
+        layer, weight, bias.copy(), int(module.stride[0]), padding, int(module.dilation[0]), int(module.groups)
+    )
+
+
+def kernel_change(now: Kernels, before: Kernels) -> KernelChange:
+    """Compare one convolution at two moments; a filter that was zero before has a relative change of infinity."""
+    a, b = (k.weight.reshape(len(k.weight), -1).astype(np.float64) for k in (now, before))
+    moved, length = np.linalg.norm(a - b, axis=1), np.linalg.norm(b, axis=1)
+    both = np.linalg.norm(a, axis=1) * length
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = np.where(moved == 0, 0.0, moved / length)
+        cosine = np.where(both == 0, np.nan, (a * b).sum(1) / both)
+    return KernelChange(now.weight - before.weight, relative, cosine)

@@ -1,0 +1,180 @@
+"""Right and wrong answers counted: confusion, per class, calibration, and which images to look at. NumPy only.
+
+Rows of a confusion matrix are the truth. What is not defined (precision of a class that was never answered) is NaN.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lab.errors import InputError
+
+
+def softmax(logits_NK: np.ndarray) -> np.ndarray:
+    """Return probabilities (N, K)."""
+    shifted = np.exp(logits_NK - logits_NK.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """A network's answers to labelled images. logits and probabilities: (N, K); labels, predicted: (N,)."""
+
+    labels: np.ndarray
+    logits: np.ndarray
+    probabilities: np.ndarray
+    predicted: np.ndarray
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """Probability of the answer given, (N,)."""
+        return np.asarray(self.probabilities.max(axis=1))
+
+    @property
+    def right(self) -> np.ndarray:
+        """Whether each answer is right, bool (N,)."""
+        return np.asarray(self.predicted == self.labels)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers; NaN for no images."""
+        return float(self.right.mean()) if len(self.labels) else float("nan")
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy in nats; NaN for no images."""
+        if not len(self.labels):
+            return float("nan")
+        top = self.logits.max(axis=1)
+        total = top + np.log(np.exp(self.logits - top[:, None]).sum(axis=1))
+        return float((total - self.logits[np.arange(len(self.labels)), self.labels]).mean())
+
+
+def judge(logits_NK: np.ndarray, labels: np.ndarray) -> Answers:
+    """Put answers beside the truth."""
+    logits = logits_NK.astype(np.float64)
+    return Answers(labels, logits, softmax(logits), np.asarray(logits.argmax(axis=1)))
+
+
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, *, classes: int) -> np.ndarray:
+    """Return counts int64 (K, K): row = truth, column = answer."""
+    return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+
+
+def as_rates(confusion: np.ndarray) -> np.ndarray:
+    """Return each row as shares of its class; a class without images gives NaN."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(confusion / confusion.sum(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True, slots=True)
+class PerClass:
+    """Precision, recall and F1 in [0, 1] (NaN where undefined) and number of images, each (K,)."""
+
+    precision: np.ndarray
+    recall: np.ndarray
+    f1: np.ndarray
+    support: np.ndarray
+
+
+def per_class(confusion: np.ndarray) -> PerClass:
+    """Compute each class's figures from the confusion matrix."""
+    hits = np.diag(confusion).astype(np.float64)
+    truth, answered = confusion.sum(axis=1), confusion.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return PerClass(hits / answered, hits / truth, 2 * hits / (truth + answered), truth)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Answers sorted into bins of confidence: mean confidence, accuracy (NaN for an empty bin), count; edges (n+1,).
+
+    ece: expected calibration error, the mean gap between the two weighted by count (Guo et al. 2017, equation 3).
+    """
+
+    edges: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+    count: np.ndarray
+    ece: float
+
+
+def calibrate(answers: Answers, *, bins: int = 10) -> Calibration:
+    """Compare how sure the network was with how often it was right."""
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    place = np.clip(np.ceil(answers.confidence * bins).astype(int) - 1, 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        confidence = np.bincount(place, weights=answers.confidence, minlength=bins) / count
+        accuracy = np.bincount(place, weights=answers.right, minlength=bins) / count
+    gaps = np.nan_to_num(np.abs(confidence - accuracy))
+    ece = float((gaps * count).sum() / max(1, count.sum()))
+    return Calibration(edges, confidence, accuracy, count, ece)
+
+
+def find_cell(answers: Answers, *, truth: int, answer: int, limit: int = 60) -> np.ndarray:
+    """Return the indices of the images of one cell of the confusion matrix, surest first."""
+    found = np.flatnonzero((answers.labels == truth) & (answers.predicted == answer))
+    return found[np.argsort(-answers.confidence[found], kind="stable")][:limit]
+
+
+def worst_mistakes(answers: Answers, *, limit: int = 40) -> np.ndarray:
+    """Return the indices of the wrong answers, surest first."""
+    wrong = np.flatnonzero(~answers.right)
+    return wrong[np.argsort(-answers.confidence[wrong], kind="stable")][:limit]
+
+
+def shakiest_hits(answers: Answers, *, limit: int = 40) -> np.ndarray:
+    """Return the indices of the right answers, least sure first."""
+    right = np.flatnonzero(answers.right)
+    return right[np.argsort(answers.confidence[right], kind="stable")][:limit]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationReport:
+    """All figures of one network on one labelled set."""
+
+    images: int
+    accuracy: float
+    loss: float
+    classes: tuple[str, ...]
+    confusion: np.ndarray
+    per_class: PerClass
+    calibration: Calibration
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report JSON-safe; what is not a finite number is null."""
+        figures = self.per_class
+        return {
+            "images": self.images,
+            "accuracy": _finite(self.accuracy),
+            "loss": _finite(self.loss),
+            "calibration_error": _finite(self.calibration.ece),
+            "per_class": [
+                {
+                    "class": name,
+                    "precision": _finite(figures.precision[k]),
+                    "recall": _finite(figures.recall[k]),
+                    "f1": _finite(figures.f1[k]),
+                    "images": int(figures.support[k]),
+                }
+                for k, name in enumerate(self.classes)
+            ],
+            "confusion": self.confusion.tolist(),
+        }
+
+
+def report(answers: Answers, *, classes: tuple[str, ...]) -> EvaluationReport:
+    """Sum up; labels beyond the classes raise `InputError`."""
+    if len(answers.labels) and int(answers.labels.max()) >= len(classes):
+        raise InputError(f"A label is {int(answers.labels.max())}, but there are only {len(classes)} classes.")
+    confusion = confusion_matrix(answers.labels, answers.predicted, classes=len(classes))
+    return EvaluationReport(
+        len(answers.labels), answers.accuracy, answers.loss, classes, confusion, per_class(confusion),
+        calibrate(answers),
+    )  # fmt: skip
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,124 @@
+"""What a network answers and what its layers say about one image, looked at without touching it.
+
+Only forward hooks are used; hooks and modes are put back in `finally`, and outputs are copied, because a ReLU that
+works in place would overwrite what its convolution said.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lab.errors import InputError, near_miss
+from lab.inspection.graph import trace_graph
+from lab.inspection.receptive import Field
+
+CHUNK = 250  # images at once; larger chunks are slower on a CPU for wide networks
+
+
+@dataclass(frozen=True, slots=True)
+class LayerView:
+    """One layer that can be looked at. shape: (C, H, W) of its maps, or (N,) of its vector."""
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+    field: Field | None
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether its output is pictures, one a channel."""
+        return len(self.shape) == 3
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureMaps:
+    """A layer's output for one image. values: float32 (C, H, W); mean and sparsity (share of exact zeros): (C,)."""
+
+    layer: LayerView
+    values: np.ndarray
+    mean: np.ndarray
+    sparsity: np.ndarray
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[nn.Module]:
+    """Put every module into eval mode and give each its own mode back."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield network
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def list_layers(network: nn.Module, *, image_size: int, channels: int = 1) -> tuple[LayerView, ...]:
+    """Return every layer in the order it runs, with the shape of its output for one image."""
+    nodes = trace_graph(network, input_shape=(1, channels, image_size, image_size))
+    known = dict(network.named_modules())
+    return tuple(
+        LayerView(node.name, node.type, node.output_shape[1:], node.field) for node in nodes if node.name in known
+    )
+
+
+def find_layer(layers: Sequence[LayerView], name: str) -> LayerView:
+    """Return one layer by name; a name that is not there raises `InputError` with the near miss."""
+    for layer in layers:
+        if layer.name == name:
+            return layer
+    raise InputError(f"The network has no layer {name!r}. {near_miss(name, [layer.name for layer in layers])}")
+
+
+def to_input(images_u8: np.ndarray, *, mean: float, std: float) -> Tensor:
+    """Return x_BCHW float32 of uint8 images (N, H, W) or one (H, W): scaled to [0, 1], minus mean, over std."""
+    stack = images_u8[None] if images_u8.ndim == 2 else images_u8
+    x = torch.from_numpy(np.ascontiguousarray(stack)).unsqueeze(1).float()
+    return (x / 255 - mean) / std
+
+
+def capture(network: nn.Module, x_BCHW: Tensor, *, layers: Sequence[str]) -> dict[str, Tensor]:
+    """Run once in eval mode and return a copy of the named layers' outputs."""
+    kept: dict[str, Tensor] = {}
+    handles = []
+
+    def watch(name: str) -> None:
+        def keep(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+            kept[name] = output.detach().clone()
+
+        handles.append(network.get_submodule(name).register_forward_hook(keep))
+
+    try:
+        with evaluating(network), torch.no_grad():
+            for name in layers:
+                watch(name)
+            network(x_BCHW)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return kept
+
+
+def feature_maps(network: nn.Module, x_1CHW: Tensor, *, layer: str) -> FeatureMaps:
+    """Return a layer's maps for one normalised image; a vector becomes maps of 1×1. Raises `InputError`."""
+    layers = list_layers(network, image_size=x_1CHW.shape[-1], channels=x_1CHW.shape[1])
+    view = find_layer(layers, layer)
+    output = capture(network, x_1CHW, layers=[layer])[layer][0]
+    values = output.float().cpu().numpy().reshape(output.shape[0], *(output.shape[1:] or (1, 1)))
+    flat = values.reshape(len(values), -1)
+    return FeatureMaps(view, values, flat.mean(1), (flat == 0).mean(1))
+
+
+def compute_logits(network: nn.Module, images_u8: np.ndarray, *, mean: float, std: float) -> np.ndarray:
+    """Return logits float32 (N, K) of uint8 images (N, H, W), in chunks on the network's device."""
+    device = next(network.parameters()).device
+    parts = []
+    with evaluating(network), torch.inference_mode():
+        for start in range(0, len(images_u8), CHUNK):
+            x = to_input(images_u8[start : start + CHUNK], mean=mean, std=std).to(device)
+            parts.append(network(x).float().cpu().numpy())
+    return np.concatenate(parts)

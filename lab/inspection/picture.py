@@ -1,0 +1,124 @@
+"""A network's graph folded to what a person wants to see: every layer, layers with their activations, or blocks.
+
+Boxes and arrows only, no coordinates: `layout` places them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lab.architectures.shapes import ShapeStep
+from lab.inspection.graph import GraphNode
+
+DETAILS = ("blocks", "layers", "everything")
+_FOLDED = {  # steps that belong to the layer before them, by the word shown for them
+    "ReLU": "ReLU", "ReLU6": "ReLU6", "BatchNorm2d": "batch norm", "BatchNorm1d": "batch norm", "Dropout": "dropout",
+    "Dropout2d": "dropout",
+}  # fmt: skip
+_FAMILIES = {
+    "Conv2d": "convolution", "Linear": "linear", "MaxPool2d": "pooling", "AvgPool2d": "pooling",
+    "AdaptiveAvgPool2d": "pooling", "add": "join", "join": "join", "Input": "input",
+}  # fmt: skip
+_WORDS = {
+    "Conv2d": "convolution", "Linear": "linear", "MaxPool2d": "max pooling", "AvgPool2d": "average pooling",
+    "AdaptiveAvgPool2d": "average pooling", "add": "sum", "join": "channels joined", "Input": "image",
+    "Flatten": "flatten", "Resize": "resize", "Crop": "crop", "Identity": "shortcut", **_FOLDED,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One box: `names` are the modules in it (the first is where a click leads), `inputs` the ids of boxes before it.
+
+    family: "input", "convolution", "linear", "pooling", "join", "block" or "other". failed: its input does not fit.
+    """
+
+    id: str
+    title: str
+    detail: str
+    family: str
+    shape: tuple[int, ...]
+    params: int
+    names: tuple[str, ...]
+    inputs: tuple[str, ...]
+    failed: bool = False
+
+
+def boxes(nodes: Sequence[GraphNode], *, detail: str = "layers", opened: frozenset[str] = frozenset()) -> list[Box]:
+    """Fold a traced graph. detail: one of `DETAILS`. opened: blocks shown with their layers all the same."""
+    groups = _group(nodes, detail=detail, opened=opened)
+    place = {node.id: group[0].id for group in groups for node in group}
+    return [_box(group, place, detail=detail, opened=opened) for group in groups]
+
+
+def _group(nodes: Sequence[GraphNode], *, detail: str, opened: frozenset[str]) -> list[list[GraphNode]]:
+    readers: dict[str, int] = {}
+    for node in nodes:
+        for source in node.inputs:
+            readers[source] = readers.get(source, 0) + 1
+    groups: list[list[GraphNode]] = []
+    home: dict[str, list[GraphNode]] = {}
+    blocks: dict[str, list[GraphNode]] = {}
+    for node in nodes:
+        block = _block(node.name) if detail == "blocks" else ""
+        before = home[node.inputs[0]] if len(node.inputs) == 1 else None
+        if block and block not in opened:
+            group = blocks.get(block)
+        elif detail != "everything" and node.type in _FOLDED and before is not None and readers[node.inputs[0]] == 1:
+            group = before
+        else:
+            group = None
+        if group is None:
+            group = []
+            groups.append(group)
+        if block and block not in opened:
+            blocks[block] = group
+        group.append(node)
+        home[node.id] = group
+    return groups
+
+
+def _block(name: str) -> str:
+    """Return the block a module belongs to: the part below `features` if it has parts itself, such as
+    "features.inception3a" for "features.inception3a.branch1.conv"; "" for a layer of its own."""
+    parts = name.split(".")
+    if len(parts) < 3 or parts[0] != "features":
+        return ""
+    return ".".join(parts[:2])
+
+
+def _box(group: list[GraphNode], place: dict[str, str], *, detail: str, opened: frozenset[str]) -> Box:
+    first, last = group[0], group[-1]
+    inside = {node.id for node in group}
+    inputs = tuple(dict.fromkeys(place[i] for node in group for i in node.inputs if i not in inside))
+    block = _block(first.name) if detail == "blocks" else ""
+    if block and block not in opened:
+        title, words, family = block.split(".")[-1], f"{len(group)} steps", "block"
+        names: tuple[str, ...] = (block, *(node.name for node in group))
+    else:
+        title = _title(first)
+        words = " · ".join(dict.fromkeys(_WORDS.get(node.type, node.type) for node in group))
+        family = _FAMILIES.get(first.type, "other")
+        names = tuple(node.name for node in group)
+    params = sum(node.params for node in group)
+    return Box(first.id, title, words, family, last.output_shape[1:], params, names, inputs)
+
+
+def _title(node: GraphNode) -> str:
+    """Return the last two parts of a name: enough to know a layer by within its block."""
+    if node.type == "Input":
+        return "image"
+    parts = node.name.removeprefix("features.").removeprefix("classifier.").split(".")
+    return " ".join(parts[-2:]) if parts[-1] == "+" else ".".join(parts[-2:])
+
+
+def failed_boxes(steps: Sequence[ShapeStep], *, image_size: int, channels: int = 1) -> list[Box]:
+    """Draw what ran before a layer failed, as a chain, and the failing layer marked."""
+    chain = [Box("image", "image", "image", "input", (channels, image_size, image_size), 0, ("image",), ())]
+    for index, step in enumerate(steps):
+        shape = step.output_shape or step.input_shape
+        title = step.name.removeprefix("features.")
+        words = _WORDS.get(step.type, step.type)
+        family = _FAMILIES.get(step.type, "other")
+        failed = step.output_shape is None
+        chain.append(Box(f"s{index}", title, words, family, shape[1:], 0, (step.name,), (chain[-1].id,), failed))
+    return chain

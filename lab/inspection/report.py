@@ -1,0 +1,30 @@
+"""Whole answers for the shell and other rooms: one image looked at, one network judged."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import nn
+
+from lab.inspection.metrics import EvaluationReport, judge, report, softmax
+from lab.inspection.observe import FeatureMaps, compute_logits, feature_maps, to_input
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """One image through one network: a layer's maps and the probabilities (K,)."""
+
+    maps: FeatureMaps
+    probabilities: np.ndarray
+
+
+def inspect_image(network: nn.Module, image_u8: np.ndarray, *, layer: str, mean: float, std: float) -> Inspected:
+    """Return what a layer says about a uint8 image (H, W), and the answer. Raises `InputError` for the layer."""
+    maps = feature_maps(network, to_input(image_u8, mean=mean, std=std), layer=layer)
+    return Inspected(maps, softmax(compute_logits(network, image_u8[None], mean=mean, std=std))[0])
+
+
+def evaluate_network(
+    network: nn.Module, images_u8: np.ndarray, labels: np.ndarray, *, mean: float, std: float, classes: tuple[str, ...]
+) -> EvaluationReport:
+    """Judge a network on uint8 images (N, H, W) and labels (N,): accuracy, loss, per class, confusion, calibration."""
+    return report(judge(compute_logits(network, images_u8, mean=mean, std=std), labels), classes=classes)

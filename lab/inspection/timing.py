@@ -1,0 +1,86 @@
+"""How long each layer takes for one batch, measured on this machine, not counted."""
+
+import statistics
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lab.inspection.observe import evaluating
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTime:
+    """Median and spread (slowest minus fastest) in milliseconds of one layer's forward pass."""
+
+    name: str
+    type: str
+    median_ms: float
+    spread_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Forward passes of one batch: the layers, and the whole network timed without looking inside."""
+
+    layers: tuple[LayerTime, ...]
+    total_ms: float
+    spread_ms: float
+    repeats: int
+    device: str
+
+
+def time_layers(network: nn.Module, x_BCHW: Tensor, *, repeats: int = 7) -> Timing:
+    """Time every layer's forward pass in eval mode on the batch's device, after one pass to warm up."""
+    seen: dict[str, list[float]] = defaultdict(list)
+    leaves = [(name, module) for name, module in network.named_modules() if name and not any(module.children())]
+    with evaluating(network), torch.inference_mode():
+        network(x_BCHW)
+        totals = [_timed(network, x_BCHW) for _ in range(repeats)]
+        handles = [handle for name, module in leaves for handle in _watch(name, module, seen, x_BCHW.device)]
+        try:
+            for _ in range(repeats):
+                network(x_BCHW)
+        finally:
+            for handle in handles:
+                handle.remove()
+    layers = tuple(
+        LayerTime(name, type(module).__name__, statistics.median(seen[name]), max(seen[name]) - min(seen[name]))
+        for name, module in leaves
+        if name in seen
+    )
+    return Timing(layers, statistics.median(totals), max(totals) - min(totals), repeats, str(x_BCHW.device))
+
+
+def _timed(network: nn.Module, x_BCHW: Tensor) -> float:
+    _wait(x_BCHW.device)
+    start = time.perf_counter()
+    network(x_BCHW)
+    _wait(x_BCHW.device)
+    return (time.perf_counter() - start) * 1e3
+
+
+def _watch(name: str, module: nn.Module, seen: dict[str, list[float]], device: torch.device) -> list[Any]:
+    started = 0.0
+
+    def before(_module: nn.Module, _inputs: Any) -> None:
+        nonlocal started
+        _wait(device)
+        started = time.perf_counter()
+
+    def after(_module: nn.Module, _inputs: Any, _output: Any) -> None:
+        _wait(device)
+        seen[name].append((time.perf_counter() - started) * 1e3)
+
+    return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
+
+
+def _wait(device: torch.device) -> None:
+    """A GPU works on after the call has returned; wait for it, so that the time is the layer's."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
