@@ -72,7 +72,8 @@ def _fit(points: np.ndarray, hand: Hand) -> np.ndarray:
     wanted = np.array(hand.middle)
     room = CANVAS - (high - low)
     inside = np.clip(wanted, -low, CANVAS - high)
-    return np.where(room > 0, inside, CANVAS / 2 - (low + high) / 2)
+    shift: np.ndarray = np.where(room > 0, inside, CANVAS / 2 - (low + high) / 2)
+    return shift
 
 
 def draw_digit(digit: str, hand: Hand | None = None) -> Sketch:
