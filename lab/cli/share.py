@@ -1,0 +1,88 @@
+"""`export`, `import`, `compare`: runs as files, files as runs, and runs beside each other."""
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lab.cli.output import json_flag, print_json, print_table
+from lab.cli.runs import as_dict
+from lab.errors import InputError
+from lab.experiment import Lab
+from lab.sharing.comparison import RESULTS, comparison_table, differing_settings, result_of
+from lab.sharing.formats import FORMATS, ExportFormat, export_runs, get_format
+from lab.sharing.tables import shown
+
+
+@click.command("export")
+@click.argument("runs", nargs=-1, required=True)
+@click.option("--format", "format", required=True, metavar="FORMAT", help=f"One of: {', '.join(FORMATS)}.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write; an old one is replaced.")
+@json_flag
+@click.pass_obj
+def export(lab: Lab, runs: tuple[str, ...], format: str, out: Path, as_json: bool) -> None:
+    """Write RUNS to a file: bundle, HTML report, metrics, table, weights, ONNX, TensorBoard events or code."""
+    chosen = get_format(format)
+    records = [lab.store.resolve(run) for run in runs]
+    files = export_runs(lab, records, format=format)
+    written = write_files(files, chosen, out.expanduser())
+    if as_json:
+        print_json({"format": format, "runs": [r.id for r in records], "files": written})
+    else:
+        for file in written:
+            click.echo(f"{file['path']}  {file['bytes']:,} bytes")
+
+
+def write_files(files: Mapping[str, bytes], format: ExportFormat, out: Path) -> list[dict[str, Any]]:
+    """Write an export to `out` (for a format that is a folder: below it) and return paths and sizes."""
+    written = []
+    for ending, data in files.items():
+        if format.folder:
+            path = out / ending
+        else:
+            path = out.with_name(out.stem + ending) if ending else out
+        _write(path, data)
+        written.append({"path": str(path), "bytes": len(data)})
+    return written
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a whole file or none."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from error
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True)
+@json_flag
+@click.pass_obj
+def compare(lab: Lab, runs: tuple[str, ...], as_json: bool) -> None:
+    """Show in which settings RUNS differ, beside their results."""
+    records = [lab.store.resolve(run) for run in runs]
+    if as_json:
+        print_json(
+            {
+                "runs": [as_dict(run) for run in records],
+                "differences": differing_settings(records),
+                "results": {key: [result_of(run, key) for run in records] for key, _ in RESULTS},
+            }
+        )
+        return
+    table = comparison_table(records)
+    numbers = [title for _, title in RESULTS]
+    print_table(
+        table.columns,
+        [[shown(cell, column=c) for cell, c in zip(row, table.columns, strict=True)] for row in table.rows],
+        right=numbers,
+    )
+
+
+COMMANDS = (export, compare)

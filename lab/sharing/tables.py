@@ -1,0 +1,135 @@
+"""Tables of runs and their metrics as text files: CSV, JSON, Markdown, LaTeX.
+
+Numbers keep all their bits. Text is the user's: in CSV a cell that a spreadsheet would take for a formula gets an
+apostrophe in front (OWASP ASVS 5.0, 1.2.10), in Markdown and LaTeX every special character is escaped.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from lab.runs.records import RunRecord, Series
+from lab.sharing.comparison import Cell, Table
+from lab.sharing.strict import float_text, strict_json
+
+METRICS_VERSION = 1
+# What makes Excel, LibreOffice or Google Sheets read a cell as a formula, full-width forms included.
+_FORMULA_STARTS = frozenset("=+-@\t\r\n\0＝＋－＠")
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    '"': r"\textquotedbl{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}",
+}  # fmt: skip
+_MARKDOWN = frozenset("\\`*_{}[]<>#!|~&:@$^")  # ":" and "@" because bare addresses become links
+
+
+def csv_cell(value: Cell) -> str:
+    """Return one cell: numbers as they are, text in quotation marks and never a formula."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return float_text(value)
+    if isinstance(value, int):
+        return str(value)
+    harmless = f"'{value}" if value.lstrip(" ")[:1] in _FORMULA_STARTS and value.strip(" ") else value
+    return '"' + harmless.replace('"', '""').replace("\0", "") + '"'
+
+
+def write_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+    """Return a CSV document (RFC 4180: comma, CRLF, UTF-8)."""
+    lines = [",".join(map(csv_cell, columns))]
+    lines.extend(",".join(map(csv_cell, row)) for row in rows)
+    return "\r\n".join(lines) + "\r\n"
+
+
+def metrics_csv(runs: Sequence[tuple[RunRecord, Mapping[str, Series]]]) -> str:
+    """Return every point of every run in one long table: run, name, series, step, time_s, value."""
+    rows = (
+        (run.id, run.name, name, step, time_s, value)
+        for run, points in runs
+        for name, series in points.items()
+        for step, time_s, value in zip(
+            series.step.tolist(), series.time_s.tolist(), series.value.tolist(), strict=True
+        )
+    )  # fmt: skip
+    return write_csv(("run", "name", "series", "step", "time_s", "value"), rows)
+
+
+def metrics_json(runs: Sequence[tuple[RunRecord, Mapping[str, Series]]]) -> str:
+    """Return configuration, results and every point of every run; NaN and infinities are the words JSON lacks."""
+    return strict_json(
+        {
+            "format": "convlab-metrics",
+            "version": METRICS_VERSION,
+            "runs": [
+                {
+                    "run": run.id, "name": run.name, "state": run.state.value, "config": run.config.as_dict(),
+                    "tags": list(run.tags), "note": run.note, "seconds": run.seconds, "summary": run.summary,
+                    "environment": run.environment,
+                    "series": {
+                        name: {"step": series.step, "time_s": series.time_s, "value": series.value}
+                        for name, series in points.items()
+                    },
+                }
+                for run, points in runs
+            ],
+        },
+        indent=None,
+    )  # fmt: skip
+
+
+def shown(value: Cell, *, column: str = "") -> str:
+    """Write a cell for reading: shares as per cent, large numbers with thousands, five digits otherwise."""
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return f"{value:,}"
+    if not math.isfinite(value):
+        return float_text(value)
+    if column.endswith("accuracy"):
+        return f"{100 * value:.2f} %"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.5g}"
+
+
+def write_markdown(table: Table) -> str:
+    """Return a GitHub-flavoured table; numbers are right-aligned."""
+    numbers = _number_columns(table)
+    lines = [
+        "| " + " | ".join(markdown_text(column) for column in table.columns) + " |",
+        "|" + "|".join(" ---: " if number else " --- " for number in numbers) + "|",
+    ]
+    for row in table.rows:
+        cells = [markdown_text(shown(cell, column=column)) for cell, column in zip(row, table.columns, strict=True)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def write_latex(table: Table) -> str:
+    """Return a `tabular` with booktabs rules, ready to be pasted into a report."""
+    layout = "".join("r" if number else "l" for number in _number_columns(table))
+    lines = [r"% needs \usepackage{booktabs}", rf"\begin{{tabular}}{{{layout}}}", r"\toprule"]
+    lines += [" & ".join(latex_text(column) for column in table.columns) + r" \\", r"\midrule"]
+    for row in table.rows:
+        cells = [latex_text(shown(cell, column=column)) for cell, column in zip(row, table.columns, strict=True)]
+        lines.append(" & ".join(cells) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def markdown_text(text: str) -> str:
+    """Return text that Markdown shows as it is: no markup, no HTML, no line break out of its cell."""
+    words = "".join(f"\\{c}" if c in _MARKDOWN else c for c in " ".join(text.split()))
+    return words.replace("www.", "www\\.")
+
+
+def latex_text(text: str) -> str:
+    """Return text that LaTeX shows as it is."""
+    return "".join(_LATEX.get(c, c) for c in " ".join(text.split()))
+
+
+def _number_columns(table: Table) -> list[bool]:
+    return [
+        any(isinstance(row[index], (int, float)) for row in table.rows)
+        and not any(isinstance(row[index], str) for row in table.rows)
+        for index in range(len(table.columns))
+    ]

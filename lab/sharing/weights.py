@@ -1,0 +1,116 @@
+"""A run's weights for other programs: safetensors, PyTorch's state_dict, and the card that says how to use them.
+
+The state_dict is written for people who load it elsewhere; this lab reads safetensors only and never unpickles.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from lab.architectures.registry import get_architecture
+from lab.data.registry import get_dataset_spec
+from lab.runs.records import RunRecord
+from lab.sharing.source import Loaded
+from lab.sharing.strict import plain
+from lab.sharing.tables import markdown_text, shown
+
+
+def weights_digest(state: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 over every tensor's name, shape and bytes, in the order of the state dict.
+
+    The generated `train.py` computes the same, so two sets of weights are equal to the last bit or told apart.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in state.items():
+        digest.update(f"{name} {list(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def portable_state(network: nn.Module) -> dict[str, Tensor]:
+    """Return the weights on the CPU in torch's usual memory layout, in the order of the network's layers."""
+    plain = torch.contiguous_format
+    return {name: t.detach().to("cpu").contiguous(memory_format=plain) for name, t in network.state_dict().items()}
+
+
+def facts(loaded: Loaded) -> dict[str, Any]:
+    """Return what whoever uses the weights must know, JSON-safe."""
+    run = loaded.run
+    return {
+        "run": run.id, "name": run.name, "architecture": run.config.arch, "options": run.config.arch_options,
+        "input_size": run.config.input_size, "image_size": loaded.image_size, "dataset": run.config.dataset,
+        "classes": list(loaded.class_names), "mean": loaded.mean, "std": loaded.std,
+        "epoch": loaded.epoch, "step": loaded.step,
+        "test_accuracy_of_the_run": run.summary.get("test_accuracy"),
+        "input": "float32 (B, 1, H, W): (pixel / 255 - mean) / std, light ink on black",
+        "output": "logits float32 (B, classes)",
+    }  # fmt: skip
+
+
+def safetensors_bytes(loaded: Loaded) -> bytes:
+    """Return the weights as one safetensors file; the facts are in its header under "convlab"."""
+    header = {"convlab": json.dumps(plain(facts(loaded)), sort_keys=True, allow_nan=False), "format": "pt"}
+    return safetensors.torch.save(portable_state(loaded.network), metadata=header)
+
+
+def state_dict_bytes(loaded: Loaded) -> bytes:
+    """Return what `torch.save` writes of the state dict; `torch.load(path, weights_only=True)` reads it elsewhere."""
+    target = io.BytesIO()
+    torch.save(portable_state(loaded.network), target)
+    return target.getvalue()
+
+
+def model_card(loaded: Loaded) -> str:
+    """Return the card as Markdown: data, normalisation, classes, results, and how to use the file."""
+    run, spec = loaded.run, get_dataset_spec(loaded.run.config.dataset)
+    arch = get_architecture(run.config.arch)
+    parameters = sum(p.numel() for p in loaded.network.parameters())
+    options = ", ".join(f"{name} = {value}" for name, value in run.config.arch_options.items()) or "the network's own"
+    lines = [
+        f"# {markdown_text(run.name or run.id)}",
+        "",
+        f"{arch.title}, {parameters:,} parameters, trained with ConvLab (run {run.id}).",
+        "",
+        "## Network",
+        f"- {markdown_text(arch.description)}",
+        f"- Source: {markdown_text(arch.source)}",
+        f"- Options: {markdown_text(options)}; images are resized inside to {markdown_text(run.config.input_size)}.",
+        "",
+        "## Data",
+        f"- {markdown_text(spec.title)}: {markdown_text(spec.source)}",
+        f"- Classes in the order of the outputs: {markdown_text(', '.join(loaded.class_names))}",
+        "",
+        "## Use",
+        f"- Input: float32 (B, 1, {loaded.image_size}, {loaded.image_size}), light ink on black: "
+        f"`(pixel / 255 - {loaded.mean!r}) / {loaded.std!r}`.",
+        f"- Output: logits (B, {len(loaded.class_names)}); softmax gives probabilities.",
+        "- Batch norm and dropout must be in evaluation mode.",
+        "",
+        "## Results",
+        *_results(run, loaded),
+        "",
+        "## Settings that differ from ConvLab's defaults",
+        *[f"- {markdown_text(name)}: {markdown_text(str(value))}" for name, value in run.config.changed().items()],
+        "",
+        "## Trained on",
+        *[f"- {markdown_text(name)}: {markdown_text(str(value))}" for name, value in run.environment.items()],
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _results(run: RunRecord, loaded: Loaded) -> list[str]:
+    words = (("val_accuracy", "validation accuracy"), ("test_accuracy", "test accuracy"), ("test_loss", "test loss"))
+    known = [
+        f"- {title}: {shown(run.summary[key], column=title)}"
+        for key, title in words
+        if run.summary.get(key) is not None
+    ]
+    final = run.summary.get("final_epoch")
+    when = f"- The weights are those of epoch {loaded.epoch} (step {loaded.step})"
+    return [*known, when + (f"; the results above are those of epoch {final}." if final is not None else ".")]

@@ -1,0 +1,33 @@
+"""One lab with two finished runs for all tests of this room; one thread, so that busy machines do not slow it down."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from lab.experiment import Lab
+from lab.runs.records import RunRecord
+from tests.sharing.sharing_runs import open_lab, train_run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    return open_lab(tmp_path_factory.mktemp("lab"))
+
+
+@pytest.fixture(scope="session")
+def run(lab: Lab) -> RunRecord:
+    return train_run(lab, name="first", tags=("report-c",))
+
+
+@pytest.fixture(scope="session")
+def pair(lab: Lab, run: RunRecord) -> tuple[RunRecord, RunRecord]:
+    return run, train_run(lab, name="=1+1 <b>second</b>", lr=0.01)

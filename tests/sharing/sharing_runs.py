@@ -1,0 +1,36 @@
+"""Real runs for the tests of this room: short trainings on the built-in digits, made once."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from lab.config import RunConfig
+from lab.experiment import Lab
+from lab.runs.owner import Owner
+from lab.runs.records import RunRecord
+from lab.settings import Settings
+from lab.worker import execute
+
+SMALL = {
+    "arch": "lenet5", "dataset": "digits", "train_limit": 200, "epochs": 2, "batch_size": 32, "device": "cpu",
+}  # fmt: skip
+
+
+def open_lab(home: Path) -> Lab:
+    """Return an empty lab of its own."""
+    return Lab(
+        Settings(
+            home=home, data=home / "data", database=f"sqlite:///{home / 'lab.db'}", artifacts=str(home / "artifacts"),
+            device="cpu",
+        )
+    )  # fmt: skip
+
+
+def train_run(lab: Lab, *, name: str = "", tags: tuple[str, ...] = (), **changes: Any) -> RunRecord:
+    """Train one run in this process, as the worker does, and return it finished."""
+    run = lab.submit(RunConfig.from_dict({**SMALL, **changes}), name=name, tags=tags).run
+    claimed = lab.store.claim(slot="cpu", owner=Owner.of_this_process())
+    assert claimed is not None
+    assert claimed.id == run.id
+    execute(lab, claimed, ending=threading.Event())
+    return lab.store.get(run.id)

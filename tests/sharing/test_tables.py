@@ -1,0 +1,110 @@
+"""Metrics and tables as text: every bit of a number survives, and no text becomes a formula or markup."""
+
+import csv
+import io
+import json
+import math
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.experiment import Lab
+from lab.runs.records import RunRecord, Series
+from lab.sharing.comparison import comparison_table, differing_settings
+from lab.sharing.formats import export_runs
+from lab.sharing.tables import (
+    csv_cell,
+    latex_text,
+    markdown_text,
+    metrics_csv,
+    metrics_json,
+    write_latex,
+    write_markdown,
+)
+
+ODD = (0.0, -0.0, 5e-324, 1e308, -1e308, math.nan, math.inf, -math.inf, 0.1, 1 / 3)
+PAYLOADS = (
+    "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\0=1", "=HYPERLINK(\"http://x\")", "=cmd|' /C calc'!A0", " =1+1",
+    "＝1", "-2+3+cmd|' /C calc'!A0",
+)  # fmt: skip
+
+
+def odd_points() -> dict[str, Series]:
+    count = len(ODD)
+    return {"batch/loss": Series("batch/loss", np.arange(count), np.array(ODD), np.linspace(0, 1, count))}
+
+
+def bits(value: float) -> bytes:
+    return struct.pack("<d", math.nan if math.isnan(value) else value)
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_text_that_starts_like_a_formula_is_neutralised(payload: str) -> None:
+    read = next(csv.reader(io.StringIO(csv_cell(payload))))[0]
+    assert read.startswith("'")
+    assert read[1:] == payload.replace("\0", "")
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n"), max_size=40))
+def test_a_csv_cell_comes_back_as_the_text_it_was_save_for_the_apostrophe(text: str) -> None:
+    read = next(csv.reader(io.StringIO(csv_cell(text) + "\r\n"), strict=True))[0]
+    assert read in (text, f"'{text}")
+    assert not read.lstrip(" ").startswith(("=", "+", "-", "@", "\t"))
+
+
+@given(st.floats())
+def test_a_number_in_csv_keeps_all_its_bits_and_is_never_escaped(value: float) -> None:
+    cell = csv_cell(value)
+    assert not cell.startswith(("'", '"'))
+    assert bits(float(cell)) == bits(value)
+
+
+def test_metrics_in_csv_hold_every_point_bit_for_bit(run: RunRecord) -> None:
+    rows = list(csv.DictReader(io.StringIO(metrics_csv([(run, odd_points())]), newline="")))
+    assert [bits(float(row["value"])) for row in rows] == [bits(v) for v in ODD]
+    assert {row["run"] for row in rows} == {run.id}
+
+
+def test_metrics_in_json_are_strict_and_hold_every_point_bit_for_bit(run: RunRecord) -> None:
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    document = json.loads(metrics_json([(run, odd_points())]), parse_constant=refuse)
+    values = document["runs"][0]["series"]["batch/loss"]["value"]
+    assert [bits(float(v)) for v in values] == [bits(v) for v in ODD]
+    assert document["runs"][0]["config"] == run.config.as_dict()
+
+
+def test_several_runs_share_one_file_of_metrics(lab: Lab, pair: tuple[RunRecord, RunRecord]) -> None:
+    data = export_runs(lab, pair, format="csv")[""].decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(data, newline="")))
+    expected = sum(len(series.step) for run in pair for series in lab.store.points(run.id).values())
+    assert len(rows) == expected
+    assert {row["name"] for row in rows} == {"first", "'=1+1 <b>second</b>"}
+
+
+def test_only_the_settings_that_differ_are_listed(pair: tuple[RunRecord, RunRecord]) -> None:
+    assert differing_settings(pair) == {"lr": [0.001, 0.01]}
+    assert differing_settings(pair[:1]) == {}
+    assert "lr" in comparison_table(pair).columns
+
+
+def test_markdown_shows_text_as_it_is(pair: tuple[RunRecord, RunRecord]) -> None:
+    lines = write_markdown(comparison_table(pair)).splitlines()
+    assert len(lines) == 4
+    assert r"=1+1 \<b\>second\</b\>" in lines[3]
+    widths = {line.replace(r"\|", "").count("|") for line in lines}
+    assert len(widths) == 1
+    assert markdown_text("a|b\nc [x](javascript:1) www.x.de") == r"a\|b c \[x\](javascript\:1) www\.x.de"
+
+
+def test_latex_shows_text_as_it_is(pair: tuple[RunRecord, RunRecord]) -> None:
+    text = write_latex(comparison_table(pair))
+    assert r"=1+1 \textless{}b\textgreater{}second\textless{}/b\textgreater{}" in text
+    assert text.count(r"\\") == 3
+    assert latex_text(r"50% of $x_1 & \input{y}^2~#") == (
+        r"50\% of \$x\_1 \& \textbackslash{}input\{y\}\textasciicircum{}2\textasciitilde{}\#"
+    )

@@ -1,0 +1,68 @@
+"""Weights for other programs: the same bits, readable by PyTorch's safe loader, with a card that says how to use them."""
+
+import io
+import json
+
+import pytest
+import safetensors.torch
+import torch
+from safetensors import safe_open
+
+from lab.errors import InputError, UnknownNameError
+from lab.experiment import Lab
+from lab.runs.records import RunRecord
+from lab.sharing.formats import FORMATS, export_runs
+from lab.sharing.weights import portable_state, weights_digest
+
+
+def test_safetensors_hold_the_best_weights_and_how_to_use_them(lab: Lab, run: RunRecord, tmp_path) -> None:
+    files = export_runs(lab, [run], format="safetensors")
+    loaded = lab.load_run_network(run.id)
+    state = safetensors.torch.load(files[""])
+    assert weights_digest({name: state[name] for name in loaded.network.state_dict()}) == weights_digest(
+        loaded.network.state_dict()
+    )
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(files[""])
+    with safe_open(path, "pt") as file:
+        facts = json.loads(file.metadata()["convlab"])
+    assert facts["classes"] == [str(digit) for digit in range(10)]
+    assert (facts["mean"], facts["std"]) == (loaded.mean, loaded.std)
+
+
+def test_a_state_dict_is_read_by_the_safe_loader_and_gives_the_same_logits(lab: Lab, run: RunRecord) -> None:
+    files = export_runs(lab, [run], format="state-dict")
+    # Elsewhere means elsewhere: the lab itself never unpickles, this test stands for the user's own program.
+    state = torch.load(io.BytesIO(files[""]), weights_only=True)
+    network = lab.build_network(run.config).eval()
+    network.load_state_dict(state)
+    x_BCHW = torch.rand(4, 1, 28, 28)
+    with torch.no_grad():
+        assert torch.equal(network(x_BCHW), lab.load_run_network(run.id).network(x_BCHW))
+
+
+def test_the_card_says_data_normalisation_classes_and_accuracy(lab: Lab, run: RunRecord) -> None:
+    card = export_runs(lab, [run], format="safetensors")[".card.md"].decode()
+    mean, std = lab.normalization(run)
+    assert f"(pixel / 255 - {mean!r}) / {std!r}" in card
+    assert "0, 1, 2, 3, 4, 5, 6, 7, 8, 9" in card
+    assert f"{100 * run.summary['test_accuracy']:.2f} %" in card
+
+
+def test_the_digest_tells_apart_what_differs_in_one_bit(lab: Lab, run: RunRecord) -> None:
+    state = portable_state(lab.load_run_network(run.id).network)
+    before = weights_digest(state)
+    name = next(iter(state))
+    state[name].view(torch.int32).view(-1)[0] ^= 1
+    assert weights_digest(state) != before
+
+
+def test_a_wrong_format_is_answered_with_the_near_miss(lab: Lab, run: RunRecord) -> None:
+    with pytest.raises(UnknownNameError, match=r"no export format 'jsn'\. Did you mean 'json'\?"):
+        export_runs(lab, [run], format="jsn")
+
+
+@pytest.mark.parametrize("format", [f.id for f in FORMATS.values() if not f.many])
+def test_a_format_for_one_run_refuses_two(lab: Lab, pair: tuple[RunRecord, RunRecord], format: str) -> None:
+    with pytest.raises(InputError, match="holds one run, but 2 were given"):
+        export_runs(lab, pair, format=format)
