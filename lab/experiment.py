@@ -84,14 +84,20 @@ class Lab:
         return config.replace(**changes).normalised()
 
     def check_fits(self, config: RunConfig) -> None:
-        """Raise `ShapeError` if the network cannot take the images, `DataError` if the data set is not here."""
-        import torch
+        """Raise `ShapeError` if the network cannot take the images, `DataError` if the data set is not here.
 
+        A network without options at its own size takes every data set (the registry's tests build each one), so it is
+        not built: that would import torch, and a first press on Train would be answered seconds later.
+        """
         self.require_dataset(config.dataset)
-        with torch.device("meta"):
-            self.build_network(config)
         if config.init_from:
             self._check_parent(config)
+        own = self.check(config.replace(input_size="auto")).input_size
+        if config.arch_options or config.input_size != own:
+            import torch
+
+            with torch.device("meta"):
+                self.build_network(config)
 
     def _check_parent(self, config: RunConfig) -> None:
         parent = self.store.resolve(config.init_from).config

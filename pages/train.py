@@ -23,8 +23,6 @@ def main() -> None:
     """Draw the run in the address, else the form."""
     run = _run_in_address()
     if run is not None:
-        page_frame("Train")
-        _new_training(run)
         show_run(run)
         return
     page_frame("Train", "Choose a network and its settings, see what they cost, and watch the curves grow.")
@@ -41,17 +39,6 @@ def _run_in_address() -> RunRecord | None:
     except RunNotFoundError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return None
-
-
-def _new_training(run: RunRecord) -> None:
-    with st.container(horizontal=True):
-        if st.button("New training", icon=":material/add:", key="new-training"):
-            st.query_params.clear()
-            st.rerun()
-        if st.button("Change these settings", icon=":material/edit:", key="edit-settings"):
-            state.fill_form(run.config)
-            st.query_params.clear()
-            st.rerun()
 
 
 def _live_runs() -> None:

@@ -3,12 +3,13 @@
 Fields that have no effect beside the others are not shown. Values belong to `pages.ui.state` and survive page switches.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import streamlit as st
 
-from lab.architectures.registry import ArchOption, get_architecture, list_architectures
+from lab.architectures.registry import ArchOption, check_options, get_architecture, list_architectures
 from lab.config import FIELDS, FieldSpec, RunConfig
 from lab.data.registry import get_dataset_spec, list_datasets
 from lab.errors import ConfigError
@@ -56,7 +57,8 @@ def train_form(present: Iterable[str]) -> tuple[RunConfig | None, ConfigError | 
 def read_form() -> tuple[RunConfig | None, ConfigError | None]:
     """Return the form's configuration, or the first reason why its values are none."""
     try:
-        return RunConfig.from_dict(state.form_values()), None
+        config = RunConfig.from_dict(state.form_values())
+        return config.replace(arch_options=check_options(get_architecture(config.arch), config.arch_options)), None
     except ConfigError as error:
         return None, error
 
@@ -156,7 +158,11 @@ def _option(arch: str, option: ArchOption) -> None:
         "key": state.option_key(arch, option.name), "persist_state": "session", "help": plain(rule),
     }  # fmt: skip
     state.ensure_option(arch, option)
-    finite = {k: v for k, v in (("min_value", option.low), ("max_value", option.high)) if abs(v) != float("inf")}
+    bounds: dict[str, Any] = {
+        name: option.kind(value)
+        for name, value in (("min_value", option.low), ("max_value", option.high))
+        if option.kind in (int, float) and math.isfinite(value)
+    }
     if option.kind is bool:
         st.toggle(label, **common)
     elif option.kind is str:
@@ -164,9 +170,9 @@ def _option(arch: str, option: ArchOption) -> None:
     elif option.kind is list:
         st.text_input(label, **common)
     elif option.kind is int:
-        st.number_input(label, step=1, **{k: int(v) for k, v in finite.items()}, **common)
+        st.number_input(label, step=1, **bounds, **common)
     else:
-        st.number_input(label, step=0.05, format="%.4g", **{k: float(v) for k, v in finite.items()}, **common)
+        st.number_input(label, step=0.05, format="%.4g", **bounds, **common)
 
 
 def _preset_picker() -> None:

@@ -30,6 +30,13 @@ _MARK = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 26 26" width="26
 <rect x="2" y="9" width="14" height="14" rx="3"/><path d="M9 9V6a2 2 0 0 1 2-2h10a2 2 0 0 1 2 2v10a2 2 0 0 1-2 2h-5"/></g>
 <rect x="6.2" y="12.2" width="5.6" height="5.6" rx="1.2" fill="#e08a1e"/></svg>"""
 
+# Streamlit leaves six rem above a page; charts and forms need the room more.
+_STYLE = """<style>
+[data-testid="stMainBlockContainer"] { padding-top: 4.4rem; padding-bottom: 4rem; max-width: 1320px; }
+@media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; } }
+@media (min-width: 1000px) { .st-key-cost-card { position: sticky; top: 4.5rem; } }
+</style>"""
+
 
 def page_path(name: str) -> str:
     """Return what `st.switch_page` and `st.page_link` want for a screen, such as "train"."""
@@ -38,7 +45,8 @@ def page_path(name: str) -> str:
 
 def navigation() -> None:
     """Set the page up, draw the navigation and run the chosen screen."""
-    st.set_page_config(page_title="ConvLab", page_icon=":material/filter_center_focus:", layout="wide")
+    st.set_page_config(page_title="ConvLab", page_icon=_MARK, layout="wide")
+    st.html(_STYLE)
     dark = st.context.theme.type == "dark"
     st.logo(_LOGO.format(ink="#e4eaf2" if dark else "#1a2330"), size="large", icon_image=_MARK)
     sections: dict[str, list[st.Page]] = {}

@@ -20,6 +20,9 @@ from pages.ui.points import PointCache
 
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 _DAY_S = 86_400
+_PROGRESS = (
+    "step", "total_steps", "epoch", "epochs", "steps_per_epoch", "images_per_second", "seconds", "eta_seconds", "phase",
+)  # fmt: skip
 
 _cache = PointCache()
 
@@ -58,13 +61,13 @@ def run_status(run: RunRecord) -> dict[str, Any]:
         "state": str(run.state),
         "live": run.state.live,
         "responding": run.responding,
-        "lease": run.lease,
+        "device": run.device,
         "notices": len(run.notices),
-        "progress": {name: _json_safe(value) for name, value in run.progress.items()},
+        "progress": {name: _finite(run.progress[name]) for name in _PROGRESS if name in run.progress},
     }
 
 
-def _json_safe(value: Any) -> Any:
+def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

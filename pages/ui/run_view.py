@@ -15,7 +15,6 @@ from pages.ui.frame import PAGES_DIR, page_path, plain, show_errors
 from pages.ui.lab import get_lab
 from pages.ui.live import live_run
 from pages.ui.widgets import (
-    dataset_title,
     format_duration,
     format_moment,
     format_share,
@@ -45,10 +44,10 @@ def show_run(run: RunRecord) -> None:
 def _heading(run: RunRecord) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
-            st.subheader(plain(run_title(run)), anchor=False, width="content")
+            st.title(plain(run_title(run)), anchor=False, width="content")
             state_badge(run)
         _controls(run)
-    facts = [f"{run.config.arch} on {dataset_title(run.config.dataset)}", device_words(run), f"run {run.id}"]
+    facts = [f"{run.config.arch} on {run.config.dataset}", device_words(run), f"run {run.id}"]
     facts.append(f"asked for {format_moment(run.created_at)}")
     st.caption(plain(" · ".join(facts)))
 
@@ -74,11 +73,21 @@ def _controls(run: RunRecord) -> None:
             again = st.button("Train again", icon=":material/refresh:", key=f"again-{run.id}", disabled=not writable)
             if again:
                 train(run, fresh=True)
+        if st.button("New training", icon=":material/add:", key="new-training"):
+            _back_to_form()
+        if st.button("Change settings", icon=":material/tune:", key="edit-settings", help="Start from these settings."):
+            state.fill_form(run.config)
+            _back_to_form()
         for name, label, icon in (("inside", "Look inside", "visibility"), ("draw", "Draw for it", "draw")):
             if run.summary and (PAGES_DIR / f"{name}.py").is_file():
                 go = st.button(label, icon=f":material/{icon}:", key=f"{name}-{run.id}")
                 if go:
                     st.switch_page(page_path(name), query_params={"run": run.id})
+
+
+def _back_to_form() -> None:
+    st.query_params.clear()
+    st.rerun()
 
 
 def _button(label: str, icon: str, run: RunRecord, want: Want, *, enabled: bool) -> None:
@@ -128,7 +137,7 @@ def _results(run: RunRecord) -> None:
         ("Training time", format_duration(run.seconds)),
         ("Parameters", f"{summary['params']:,}" if "params" in summary else "–"),
     ]
-    with st.grid(min_column_width="9rem", key=f"results-{run.id}"):
+    with st.grid(min_column_width=140, key=f"results-{run.id}"):
         for label, value in facts:
             st.metric(label, value)
 

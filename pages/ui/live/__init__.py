@@ -37,6 +37,7 @@ def live_run(run: RunRecord) -> None:
             "state": str(run.state),
             "live": run.state.live,
             "notices": len(run.notices),
+            "device": run.device,
             "epochs": run.config.epochs,
             "plotly": PLOTLY_ADDRESS,
         },

@@ -144,9 +144,9 @@ class Live {
     this.wait = !news.live ? POLL_MS.ended
       : changed ? POLL_MS.first : Math.min(this.wait * POLL_MS.growth, POLL_MS.longest);
     this.progress();
-    if (before ? before.state !== news.state || before.notices !== news.notices || before.responding !== news.responding
-      : news.state !== this.data.state || news.notices !== this.data.notices) {
-      this.setTrigger("changed", `${news.state} ${news.notices} ${Date.now()}`);
+    const watched = ["state", "notices", "device"]; // what the page around the charts shows
+    if (watched.some((name) => news[name] !== (before ?? this.data)[name])) {
+      this.setTrigger("changed", `${news.state} ${Date.now()}`);
     }
     if (!changed && this.drawn) return;
     await loadPlotly(this.data.plotly);
@@ -211,7 +211,7 @@ class Live {
       const [label, color, symbol, dash] = LOOK[id];
       const series = this.store[id] ?? empty;
       traces.push({ series: id, kind: "points", name: label, mode: "lines+markers", x: this.across(series.step, series.time),
-        y: [...series.value], marker: { symbol, size: 7 }, line: { width: 1.6, dash, shape: name === "lr" ? "hv" : "linear" },
+        y: [...series.value], marker: { symbol, size: 7 }, line: { width: 1.3, dash, shape: name === "lr" ? "hv" : "linear" },
         hovertemplate: tip, showlegend: name !== "lr" && series.step.length > 0, color });
     }
     if (dense) {
@@ -248,8 +248,9 @@ class Live {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "x unified", dragmode: "zoom",
       hoverlabel: { bgcolor: paper, bordercolor: grid, font: { color: text } },
       legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", font: { color: text } },
-      xaxis: { ...axis, title: { text: title, standoff: 6 }, type: this.settings.logx ? "log" : "linear" },
-      yaxis: { ...axis, tickformat: CHARTS[name].format, type: name === "loss" && this.settings.logy ? "log" : "linear" },
+      xaxis: { ...axis, rangemode: name === "lr" ? "tozero" : "normal", title: { text: title, standoff: 6 }, type: this.settings.logx ? "log" : "linear" },
+      yaxis: { ...axis, tickformat: CHARTS[name].format, type: name === "loss" && this.settings.logy ? "log" : "linear",
+        rangemode: name === "lr" ? "tozero" : "normal", hoverformat: CHARTS[name].hover },
       yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true },
     };
   }
@@ -289,17 +290,17 @@ class Live {
   }
 
   styled(drawn) {
-    if (!drawn || !window.Plotly) return;
     const look = JSON.stringify(this.theme());
     if (look === this.look) return;
     this.look = look;
-    this.draw({ keepZoom: true });
+    this.root.style.colorScheme = isDark(this.theme().paper) ? "dark" : "light"; // sliders, boxes and lists of the browser
+    if (drawn) this.draw({ keepZoom: true });
   }
 
   // -- words ----------------------------------------------------------------------------------------------------------
 
   progress() {
-    const { progress, state } = this.news;
+    const { progress, state, live } = this.news;
     const total = progress.total_steps || 0;
     const share = total ? Math.min(1, (progress.step || 0) / total) : 0;
     const bar = this.find(".cl-bar");
@@ -311,6 +312,7 @@ class Live {
       ["Images a second", progress.images_per_second ? number(Math.round(progress.images_per_second)) : "–"],
       ["Training time", duration(progress.seconds)],
       ["Time left", state === "running" ? duration(progress.eta_seconds) : "–"],
+      ["Now", (live && state === "running" && progress.phase) || state],
     ];
     const list = this.find(".cl-facts");
     facts.forEach(([label, value], index) => {
@@ -361,7 +363,7 @@ const WORDS = {
 };
 
 function readSettings() {
-  const usual = { smoothing: 4, x: "step", logx: false, logy: false };
+  const usual = { smoothing: 3, x: "step", logx: false, logy: false };
   try {
     const kept = JSON.parse(localStorage.getItem("convlab.live")) ?? {};
     return {
@@ -371,6 +373,11 @@ function readSettings() {
   } catch {
     return usual;
   }
+}
+
+function isDark(colour) {
+  const [r, g, b] = (colour.match(/[\da-f]{2}/gi) ?? ["ff", "ff", "ff"]).map((part) => parseInt(part, 16));
+  return 0.3 * r + 0.6 * g + 0.1 * b < 128;
 }
 
 function number(value) {

@@ -1,0 +1,20 @@
+"""A private lab for the pages: its own home, no data sets but the built-in digits, and a way to put runs into it."""
+
+from pathlib import Path
+
+import pytest
+
+from pages.ui import routes
+from pages.ui.lab import get_lab
+from pages.ui.points import PointCache
+from tests.web.web_data import Bench
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Return a lab in a temporary home that the pages and the routes find through the environment."""
+    monkeypatch.setenv("LAB_HOME", str(tmp_path / "home"))
+    for name in ("LAB_DATA", "LAB_DATABASE", "LAB_ARTIFACTS", "LAB_DEVICE", "LAB_READ_ONLY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(routes, "_cache", PointCache())
+    return Bench(get_lab())

@@ -1,0 +1,273 @@
+"""Home and Train as Streamlit draws them, without a browser and without a worker."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lab.config import FIELDS, GROUPS, RunConfig
+from lab.presets import PRESETS
+from lab.runs.records import RunState, Want
+from pages.ui.frame import plain
+from tests.web.web_data import DIGITS_CONFIG, Bench, series
+
+ROOT = Path(__file__).resolve().parents[2]
+ENTRY = ROOT / "pages" / "entry.py"
+
+
+def _open(page: str = "home", **query: str) -> AppTest:
+    app = AppTest.from_file(str(ENTRY), default_timeout=60)
+    app.run()
+    for name, value in query.items():
+        app.query_params[name] = value
+    if page != "home":
+        app.switch_page(f"{page}.py").run()
+    assert not app.exception, [e.value for e in app.exception]
+    return app
+
+
+def _texts(app: AppTest) -> str:
+    parts = [*app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.title]
+    return "\n".join(part.value.replace("\\", "") for part in parts)
+
+
+def _labels(app: AppTest) -> list[str]:
+    return [button.label for button in app.button]
+
+
+# -- home --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_first_start_without_data_or_runs_offers_the_built_in_digits_and_how_to_get_more(bench: Bench) -> None:
+    app = _open()
+    assert "Train LeNet-5 on the built-in digits" in _labels(app)
+    assert "Fetch MNIST" in _labels(app)
+    assert "No runs yet" in _texts(app)
+    assert "99 % in seconds" not in _labels(app)
+
+
+def test_home_lists_recent_runs_with_state_and_accuracy(bench: Bench) -> None:
+    bench.finish(bench.start())
+    text = _texts(_open())
+    assert ":green-badge[:material/check: finished]" in text
+    assert "97.31 % of the test set" in text
+
+
+def test_a_read_only_lab_shows_everything_and_starts_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = bench.finish(bench.start())
+    monkeypatch.setenv("LAB_READ_ONLY", "1")
+    assert all(button.disabled for button in _open().button)
+    again = [b for b in _open("train", run=run.id).button if b.label == "Train again"]
+    assert [b.disabled for b in again] == [True]
+
+
+# -- the form ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_setting_of_the_registry_is_in_the_form_when_it_has_an_effect(bench: Bench) -> None:
+    app = _open("train")
+    drawn = {w.key for kind in ("selectbox", "number_input", "toggle", "text_input") for w in app.get(kind)}
+    config = RunConfig(dataset="digits")
+    expected = {f"train.{s.name}" for s in FIELDS.values() if s.relevant(config)} - {"train.arch_options"}
+    assert expected <= drawn
+    assert {s.group for s in FIELDS.values()} <= set(GROUPS)
+
+
+def test_a_setting_without_effect_is_not_shown_and_comes_with_the_one_it_needs(bench: Bench) -> None:
+    app = _open("train")
+    assert "train.momentum" not in {w.key for w in app.number_input}
+    app.selectbox(key="train.optimizer").set_value("sgd").run()
+    assert "train.momentum" in {w.key for w in app.number_input}
+
+
+def test_form_values_survive_a_page_switch(bench: Bench) -> None:
+    app = _open("train")
+    app.number_input(key="train.epochs").set_value(17).run()
+    app.number_input(key="train.lr").set_value(0.004).run()
+    app.selectbox(key="train.arch").set_value("basic-cnn").run()
+    app.switch_page("home.py").run()
+    app.switch_page("train.py").run()
+    assert app.number_input(key="train.epochs").value == 17
+    assert app.number_input(key="train.lr").value == pytest.approx(0.004)
+    assert app.selectbox(key="train.arch").value == "basic-cnn"
+
+
+def test_every_preset_fills_the_form_with_its_own_configuration(bench: Bench) -> None:
+    app = AppTest.from_function(_fill_with_every_preset, default_timeout=60).run()
+    assert not app.exception
+    for preset, values in app.session_state["read"].items():
+        wanted = PRESETS[preset].config()
+        assert RunConfig.from_dict({**values, "arch_options": {}}) == wanted.replace(arch_options={})
+        assert wanted.arch_options.items() <= values["arch_options"].items()
+
+
+def _fill_with_every_preset() -> None:
+    import streamlit as st
+
+    from lab.presets import PRESETS
+    from pages.ui import state
+
+    st.session_state["read"] = read = {}
+    for name, preset in PRESETS.items():
+        state.fill_form(preset.config(), preset=name)
+        read[name] = state.form_values()
+
+
+def test_choosing_an_experiment_fills_the_form_and_tells_what_the_report_saw(bench: Bench) -> None:
+    app = _open("train")
+    app.selectbox(key="train.preset").set_value("d-lenet-bn").run()
+    assert app.selectbox(key="train.arch").value == "lenet-bn"
+    assert app.number_input(key="train.lr").value == pytest.approx(1e-4)
+    assert "97.48 %" in _texts(app)
+    assert "40.72" not in _texts(app)
+
+
+def test_a_mistake_is_named_before_it_is_trained_and_one_press_mends_it(bench: Bench) -> None:
+    app = _open("train")
+    app.selectbox(key="train.loss").set_value("nll").run()
+    assert "NLL is given raw logits" in _texts(app)
+    [remedy] = [b for b in app.button if b.key == "remedy-nll-on-logits"]
+    remedy.click().run()
+    assert app.selectbox(key="train.loss").value == "cross-entropy"
+    assert "NLL is given raw logits" not in _texts(app)
+
+
+def test_a_wrong_value_is_one_sentence_at_its_field_and_cannot_be_trained(bench: Bench) -> None:
+    app = _open("train")
+    app.number_input(key="train.lr").set_value(0.0).run()
+    assert "lr is 0, but it must be above 0 and at most 100. The default is 0.001." in _texts(app)
+    assert [b.disabled for b in app.button if b.label == "Train"] == [True]
+
+
+def test_a_wrong_list_of_widths_is_one_sentence_with_the_rule(bench: Bench) -> None:
+    app = _open("train")
+    app.text_input(key="train.option.lenet5.widths").set_value("6, many").run()
+    assert "widths" in "".join(e.value for e in app.error)
+    assert [b.disabled for b in app.button if b.label == "Train"] == [True]
+
+
+def test_a_data_set_that_is_not_here_is_offered_and_not_trained(bench: Bench) -> None:
+    app = _open("train")
+    app.selectbox(key="train.dataset").set_value("mnist").run()
+    assert "MNIST is not on this machine yet (12 MB)" in _texts(app)
+    assert [b.disabled for b in app.button if b.label == "Train"] == [True]
+
+
+# -- a run -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_shown_with_its_own_configuration_never_the_forms(bench: Bench) -> None:
+    run = bench.start()
+    app = _open("train")
+    app.number_input(key="train.epochs").set_value(99).run()
+    app.query_params["run"] = run.id
+    app.run()
+    table = app.dataframe[0].value
+    row = table[table["Setting"] == "Epochs"].iloc[0]
+    assert (row["Value"], row["Default"], row["Changed"]) == ("3", "5", "changed")
+    assert _labels(app)[:2] == ["Pause", "Stop"]
+
+
+def test_the_live_view_is_attached_to_the_run_in_the_address(bench: Bench) -> None:
+    run = bench.start()
+    bench.write(run, series("batch/loss", np.linspace(2, 1, 10)))
+    app = _open("train", run=run.id)
+    [component] = app.get("bidi_component")
+    assert f'"run":"{run.id}"' in component.proto.json.replace(" ", "")
+
+
+def test_pause_and_stop_reach_the_store(bench: Bench) -> None:
+    run = bench.start()
+    app = _open("train", run=run.id)
+    [pause] = [b for b in app.button if b.label == "Pause"]
+    pause.click().run()
+    assert bench.lab.store.get(run.id).want is Want.PAUSE
+    [stop] = [b for b in _open("train", run=run.id).button if b.label == "Stop"]
+    stop.click().run()
+    assert bench.lab.store.get(run.id).state is RunState.STOPPING
+
+
+def test_a_finished_run_shows_its_numbers(bench: Bench) -> None:
+    run = bench.finish(bench.start())
+    app = _open("train", run=run.id)
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown["Test accuracy"] == "97.31 %"
+    assert shown["Best epoch"] == "3 of 3"
+    assert shown["Training time"] == "1 min 23 s"
+    assert "Train again" in _labels(app)
+
+
+def test_asking_for_a_finished_run_again_gives_it_at_once_and_says_so(bench: Bench) -> None:
+    run = bench.finish(bench.start())
+    app = _open("train")
+    app.session_state["train.cached"] = run.id
+    app.query_params["run"] = run.id
+    app.run()
+    assert "These settings were trained on" in _texts(app)
+    assert bench.lab.submit(DIGITS_CONFIG).cached
+
+
+def test_the_settings_of_a_run_can_be_taken_into_the_form(bench: Bench) -> None:
+    run = bench.start(DIGITS_CONFIG.replace(lr=0.0123, arch="basic-cnn"))
+    app = _open("train", run=run.id)
+    [edit] = [b for b in app.button if b.key == "edit-settings"]
+    edit.click().run()
+    assert app.number_input(key="train.lr").value == pytest.approx(0.0123)
+    assert app.selectbox(key="train.arch").value == "basic-cnn"
+    assert "run" not in app.query_params
+
+
+def test_a_failed_run_says_why_and_a_name_is_shown_as_it_is_written(bench: Bench) -> None:
+    run = bench.start()
+    bench.lab.store.rename(run.id, "<b>*bold* $x$")
+    bench.lab.store.finish(run.id, run.lease, state=RunState.FAILED, reason="The disk is full: free some space.")
+    app = _open("train", run=run.id)
+    assert "The disk is full: free some space." in _texts(app)
+    assert app.title[0].value == plain("<b>*bold* $x$")
+    assert "Resume" in _labels(app)
+
+
+def test_a_link_to_a_run_that_is_gone_is_one_sentence_above_the_form(bench: Bench) -> None:
+    app = _open("train", run="nobody")
+    assert "There is no run 'nobody'" in _texts(app)
+    assert "Train" in _labels(app)
+
+
+def test_markdown_is_shown_as_it_was_typed() -> None:
+    assert plain("a_b [x](javascript:1) <i>") == r"a\_b \[x\]\(javascript\:1\) \<i\>"
+
+
+# -- what the pages cost -----------------------------------------------------------------------------------------------
+
+_NO_TORCH = """
+import sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file({entry!r}, default_timeout=60).run()
+assert not app.exception, [e.value for e in app.exception]
+for page in {pages!r}:
+    app.switch_page(page + ".py").run()
+    assert not app.exception, [e.value for e in app.exception]
+print("torch" in sys.modules)
+"""
+
+
+def test_pages_that_list_and_plot_never_import_torch(bench: Bench) -> None:
+    bench.finish(bench.start())
+    pages = [name for name in ("home", "runs") if (ROOT / "pages" / f"{name}.py").is_file()]
+    script = _NO_TORCH.format(entry=str(ENTRY), pages=pages)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.strip() == "False", done.stderr[-2000:]
+
+
+def test_no_page_module_imports_torch_when_it_is_imported() -> None:
+    names = ["app", *(f"pages.ui.{p.stem}" for p in (ROOT / "pages" / "ui").glob("*.py")), "pages.ui.live"]
+    script = f"import importlib, sys\nfor n in {names!r}: importlib.import_module(n)\nprint('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.strip() == "False", done.stderr[-2000:]

@@ -1,0 +1,109 @@
+"""The routes answer from the store, refuse in a sentence, and read only what is new."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import plotly
+import pytest
+from starlette.applications import Starlette
+
+from lab.runs.records import Series
+from pages.ui.points import PointCache
+from pages.ui.routes import ROUTES
+from tests.web.web_data import Bench, Client, series
+
+
+@pytest.fixture
+def client(bench: Bench) -> Client:
+    return Client(Starlette(routes=ROUTES))
+
+
+def test_health_says_how_many_runs_there_are(bench: Bench, client: Client) -> None:
+    bench.queue()
+    assert client.get("/healthz").json() == {"ok": True, "runs": 1}
+
+
+def test_a_watcher_is_sent_a_runs_points_and_then_only_the_new_ones(bench: Bench, client: Client) -> None:
+    run = bench.start()
+    bench.write(run, series("batch/loss", np.linspace(2, 1, 50)), series("batch/accuracy", np.linspace(0, 1, 50)))
+    first = client.get(f"/api/runs/{run.id}/points").json()
+    assert (first["state"], first["live"], first["device"], first["total"]) == ("running", True, "cpu", 50)
+    assert first["progress"] == {"step": 50, "total_steps": 4000, "epoch": 1, "epochs": 3, "phase": "training"}
+    bench.write(
+        run, series("batch/loss", np.array([0.9, 0.8]), first=51), series("val/loss", np.array([0.7]), first=50)
+    )
+    second = client.get(f"/api/runs/{run.id}/points", params={"since": first["since"]}).json()
+    assert second["series"]["batch/loss"]["step"] == [51, 52]
+    assert second["series"]["val/loss"] == {"step": [50], "value": [0.7], "time": [0.05], "width": 1}
+    assert "batch/accuracy" not in second["series"]
+
+
+def test_an_update_without_news_is_small(bench: Bench, client: Client) -> None:
+    run = bench.start()
+    bench.write(run, series("batch/loss", np.linspace(2, 1, 5000)))
+    first = client.get(f"/api/runs/{run.id}/points").json()
+    again = client.get(f"/api/runs/{run.id}/points", params={"since": first["since"]})
+    assert len(again.content) < 500
+
+
+def test_an_ended_run_is_sent_to_its_last_step_and_is_not_live(bench: Bench, client: Client) -> None:
+    run = bench.start()
+    bench.write(run, series("batch/loss", np.linspace(2, 1, 4003)))
+    running = client.get(f"/api/runs/{run.id}/points").json()
+    assert running["series"]["batch/loss"]["step"][-1] < 4000
+    bench.finish(run)
+    ended = client.get(f"/api/runs/{run.id}/points", params={"since": running["since"]}).json()
+    assert (ended["live"], ended["replace"]) == (False, False)
+    assert ended["series"]["batch/loss"]["step"][-1] == 4003
+
+
+def test_a_loss_that_is_nan_does_not_break_the_answer(bench: Bench, client: Client) -> None:
+    run = bench.start()
+    bench.write(run, series("batch/loss", np.array([1.0, np.nan, np.inf])))
+    part = client.get(f"/api/runs/{run.id}/points").json()["series"]["batch/loss"]
+    assert part["odd"] == [[2, "NaN"], [3, "Infinity"]]
+
+
+def test_an_unknown_run_is_404_and_a_wrong_position_400_each_with_a_sentence(bench: Bench, client: Client) -> None:
+    assert client.get("/api/runs/nobody/points").status_code == 404
+    run = bench.queue()
+    answer = client.get(f"/api/runs/{run.id}/points", params={"since": "1;drop"})
+    assert answer.status_code == 400
+    assert "not one this lab gave out" in answer.json()["error"]
+
+
+def test_plotly_comes_from_the_installed_package_and_may_be_kept(client: Client) -> None:
+    answer = client.get(f"/assets/plotly.min.js?v={plotly.__version__}")
+    assert answer.status_code == 200
+    assert "plotly.js v" in answer.text[:200]
+    assert "immutable" in answer.headers["cache-control"]
+
+
+class _Counting:
+    """A store in memory that counts the rows it hands out."""
+
+    def __init__(self) -> None:
+        self.curves: dict[str, Series] = {}
+        self.rows = 0
+
+    def points(self, run: str, *, series: Iterable[str] | None = None, after_step: int = -1) -> dict[str, Series]:
+        found = {}
+        for name in series or ():
+            if name in self.curves:
+                curve = self.curves[name]
+                new = curve.step > after_step
+                found[name] = Series(name, curve.step[new], curve.value[new], curve.time_s[new])
+                self.rows += int(new.sum())
+        return found
+
+
+def test_the_cache_asks_the_store_for_new_rows_only(bench: Bench) -> None:
+    run, store, cache = bench.start(), _Counting(), PointCache()
+    for name in ("batch/loss", "batch/accuracy"):
+        store.curves[name] = series(name, np.zeros(1000))
+    cache.read(store, run)
+    for name in store.curves:
+        store.curves[name] = series(name, np.zeros(1010))
+    store.rows = 0
+    assert len(cache.read(store, run)["batch/loss"].step) == 1010
+    assert store.rows == 20

@@ -1,0 +1,113 @@
+"""Thinning keeps every spike, never moves a bucket, and gives in parts exactly what it gives at once."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lab.charts.thinning import MAX_POINTS, Cursor, bucket_width, thin
+from lab.errors import InputError
+from tests.web.web_data import series
+
+
+def test_few_points_are_all_kept_as_they_are() -> None:
+    whole, replace = thin(series("loss", np.array([3.0, 1.0, 2.0])), complete=False)
+    assert replace is False
+    assert whole.value.tolist() == [3.0, 1.0, 2.0]
+    assert (whole.width, whole.total, whole.until) == (1, 3, 3)
+
+
+@pytest.mark.parametrize(("count", "width"), [(2000, 1), (2001, 4), (3998, 4), (4001, 8), (100_000, 128)])
+def test_the_bucket_width_is_the_smallest_power_of_two_that_fits(count: int, width: int) -> None:
+    assert bucket_width(series("loss", np.zeros(count))) == width
+
+
+def test_at_most_2000_points_are_kept_and_a_single_spike_among_100000_is_one_of_them() -> None:
+    values = np.zeros(100_000)
+    values[77_777], values[12_345] = 9.0, -4.0
+    kept, _ = thin(series("loss", values), complete=True)
+    assert len(kept.step) <= MAX_POINTS
+    assert kept.step[kept.value == 9.0].tolist() == [77_778]
+    assert kept.step[kept.value == -4.0].tolist() == [12_346]
+
+
+def test_a_bucket_keeps_its_lowest_its_highest_and_its_mean() -> None:
+    values = np.arange(4000, dtype=np.float64)
+    values[0:3] = [5.0, 7.0, 0.0]  # steps 1, 2, 3 share the first bucket, [0, 4)
+    kept, _ = thin(series("loss", values), complete=False)
+    assert kept.width == 8
+    first = kept.step < 8
+    assert kept.value[first].tolist() == [7.0, 0.0]
+    assert kept.mean[0] == pytest.approx(np.mean([5, 7, 0, 3, 4, 5, 6]))
+
+
+def test_only_complete_buckets_are_given_while_the_run_goes_on_and_the_rest_at_its_end() -> None:
+    curve = series("loss", np.arange(2998.0))  # steps 1 to 2998; width 4, so the last full bucket ends at 2995
+    running, _ = thin(curve, complete=False)
+    assert (running.width, running.until, int(running.step[-1])) == (4, 2995, 2995)
+    rest, replace = thin(curve, Cursor(running.width, running.until), complete=True)
+    assert replace is False
+    assert rest.step.tolist() == [2996, 2998]
+
+
+def test_a_reader_with_another_width_or_half_a_bucket_gets_everything_again() -> None:
+    curve = series("loss", np.zeros(5000))
+    for stale in (Cursor(1, 2000), Cursor(8, 2998), Cursor(8, 99_999)):
+        part, replace = thin(curve, stale, complete=False)
+        assert replace is True
+        assert part.step[0] < 8
+
+
+def test_values_that_are_not_finite_are_kept_beside_the_extremes_and_out_of_the_mean() -> None:
+    values = np.ones(4001)
+    values[[8, 9, 10]] = [np.nan, np.inf, 5.0]  # steps 9, 10, 11: the bucket [8, 16)
+    kept, _ = thin(series("loss", values), complete=False)
+    inside = (kept.step >= 8) & (kept.step < 16)
+    assert kept.step[inside].tolist() == [8, 9, 11]
+    assert np.isnan(kept.value[inside][1])
+    assert kept.mean[1] == pytest.approx((5 * 1 + 5) / 6)
+
+
+def test_a_bucket_without_a_number_has_no_mean() -> None:
+    values = np.ones(4001)
+    values[7:15] = np.nan
+    kept, _ = thin(series("loss", values), complete=False)
+    assert np.isnan(kept.mean[1])
+
+
+def test_an_empty_series_is_a_case() -> None:
+    part, replace = thin(series("loss", np.empty(0)), complete=True)
+    assert (len(part.step), part.total, part.until, replace) == (0, 0, -1, False)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 1500), min_size=1, max_size=8),
+    seed=st.integers(0, 2**32 - 1),
+    odd=st.booleans(),
+)
+def test_what_comes_in_parts_is_what_comes_at_once(lengths: list[int], seed: int, odd: bool) -> None:
+    values = np.random.default_rng(seed).normal(size=sum(lengths))
+    if odd:
+        values[values > 1.5] = np.nan
+    steps: list[int] = []
+    cursor, seen = Cursor(1, -1), 0
+    for length in lengths:
+        seen += length
+        part, replace = thin(series("loss", values[:seen]), cursor, complete=False)
+        steps = [] if replace else steps
+        steps += part.step.tolist()
+        cursor = Cursor(part.width, part.until)
+    whole, _ = thin(series("loss", values), complete=False)
+    assert steps == whole.step.tolist()
+
+
+def test_a_cursor_survives_its_short_form() -> None:
+    for cursor in (Cursor(1, -1), Cursor(64, 6399)):
+        assert Cursor.parse(cursor.text()) == cursor
+
+
+@pytest.mark.parametrize("text", ["", "x", "3", "3-", "99-1", "1-1; DROP", "1-99999999999999999999"])
+def test_a_foreign_cursor_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="not one this lab gave out"):
+        Cursor.parse(text)

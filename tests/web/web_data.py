@@ -1,0 +1,77 @@
+"""Runs without a worker: the tests claim them and write their points, as a worker would."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import httpx
+import numpy as np
+from starlette.applications import Starlette
+
+from lab.config import RunConfig
+from lab.experiment import Lab
+from lab.runs.owner import Owner, process_start
+from lab.runs.records import RunRecord, RunState, Series
+
+DIGITS_CONFIG = RunConfig(dataset="digits", epochs=3, batch_size=32)
+
+
+def series(name: str, values: np.ndarray, *, first: int = 1, every: int = 1) -> Series:
+    """Return a series with one value every so many steps, a millisecond a step."""
+    step = np.arange(first, first + every * len(values), every, dtype=np.int64)
+    return Series(name, step, np.asarray(values, dtype=np.float64), step / 1000.0)
+
+
+@dataclass
+class Bench:
+    """A lab whose runs are trained by hand."""
+
+    lab: Lab
+    owner: Owner = field(default_factory=lambda: Owner("test-host", os.getpid(), process_start(os.getpid()) or 0.0))
+
+    def queue(self, config: RunConfig = DIGITS_CONFIG) -> RunRecord:
+        """Ask for a run."""
+        return self.lab.submit(config).run
+
+    def start(self, config: RunConfig = DIGITS_CONFIG) -> RunRecord:
+        """Ask for a run and claim it."""
+        self.queue(config)
+        run = self.lab.store.claim(slot="cpu", owner=self.owner)
+        assert run is not None
+        self.lab.store.set_environment(run.id, run.lease, environment={"name": "Test CPU"}, device="cpu")
+        return self.lab.store.get(run.id)
+
+    def write(self, run: RunRecord, *parts: Series) -> None:
+        """Store points."""
+        progress = {"step": int(parts[0].step[-1]), "total_steps": 4000, "epoch": 1, "epochs": 3, "phase": "training"}
+        self.lab.store.append_points(run.id, run.lease, {part.name: part for part in parts}, progress=progress)
+
+    def finish(self, run: RunRecord) -> RunRecord:
+        """End a run well."""
+        self.lab.store.finish(
+            run.id, run.lease, state=RunState.FINISHED, seconds=83.0,
+            summary={"outcome": "finished", "test_accuracy": 0.9731, "val_accuracy": 0.97, "test_loss": 0.081,
+                     "best_epoch": 3, "params": 61706},
+        )  # fmt: skip
+        return self.lab.store.get(run.id)
+
+
+@dataclass(frozen=True)
+class Client:
+    """Asks an application for one address after another, without a socket."""
+
+    app: Starlette
+    host: str = "localhost:8501"
+
+    def get(
+        self, path: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """Return the answer."""
+
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self.app)
+            async with httpx.AsyncClient(transport=transport, base_url=f"http://{self.host}") as client:
+                return await client.get(path, params=params, headers=headers)
+
+        return asyncio.run(ask())
