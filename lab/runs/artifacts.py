@@ -5,18 +5,19 @@ fsspec URL) put an object in one piece themselves. Paths come from the lab, neve
 same.
 """
 
+import errno
 import hashlib
 import os
 import secrets
 import time
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from lab.errors import ArtifactError, ReadOnlyError
+from lab.runs.private import make_private, sync_folder
 from lab.runs.records import KeptFile
 
 _TEMPORARY = ".tmp"
@@ -98,17 +99,16 @@ class ArtifactStore:
 
     def _full(self, path: str) -> str:
         parts = PurePosixPath(path).parts
-        plain = parts and all(part not in ("..", "/") and not part.startswith(".") for part in parts)
-        if not plain or "\\" in path or "\0" in path or ":" in path:
+        plain = parts and not any(part.startswith((".", "/")) for part in parts)
+        if not plain or any(sign in path for sign in "\\\0:"):
             raise ArtifactError(f"{path!r} is no name for a kept file: use plain relative names such as run/epoch.bin.")
         return "/".join([self._root, *parts])
 
 
 def _write_local(target: Path, data: bytes) -> None:
-    _make_private(target.parent)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_TEMPORARY}")
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        handle = _create(temporary)
         try:
             _write_all(handle, data)
             os.fsync(handle)
@@ -118,7 +118,17 @@ def _write_local(target: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
+
+
+def _create(path: Path) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    make_private(path.parent)
+    try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:  # another process deleted the last file of this folder, and the folder, just now
+        make_private(path.parent)
+        return os.open(path, flags, 0o600)
 
 
 def _write_all(handle: int, data: bytes) -> None:
@@ -127,23 +137,11 @@ def _write_all(handle: int, data: bytes) -> None:
         view = view[os.write(handle, view) :]
 
 
-def _make_private(folder: Path) -> None:
-    missing = [p for p in (folder, *folder.parents) if not p.exists()]
-    for path in reversed(missing):
-        path.mkdir(mode=0o700, exist_ok=True)
-        _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return  # other systems keep a rename without it, or cannot open a folder
-    handle: Any = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _remove_if_empty(folder: Path, root: Path) -> None:
-    if folder != root and folder.is_dir() and not any(folder.iterdir()):
+    if folder == root or not folder.is_dir():
+        return
+    try:
         folder.rmdir()
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+            raise

@@ -16,7 +16,7 @@ class StoreBase:
     """The ground of `RunStore`; use that."""
 
     def __init__(self, database: Database, clock: Callable[[], float]) -> None:
-        self._database = database
+        self.database = database
         self._clock = clock
 
     def _held(self, run: str, lease: int) -> Update:

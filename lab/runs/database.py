@@ -18,6 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from lab.errors import LabError, ReadOnlyError, StoreBusyError, StoreError
 from lab.runs.encoding import decode_json, encode_json
+from lab.runs.private import make_private
 
 BUSY_S = 15.0  # longer than any honest write (milliseconds) and than a stopped process that is soon continued
 NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb", "smb3", "smbfs", "afs", "9p", "ncpfs", "fuse.sshfs"})
@@ -70,6 +71,11 @@ class Database:
             self._engine = self._sqlite_engine() if self.is_sqlite else self._server_engine()
             self._pid = os.getpid()
         return self._engine
+
+    def close(self) -> None:
+        """Close the connections of this process."""
+        if self._engine is not None and self._pid == os.getpid():
+            self._engine.dispose()
 
     def _server_engine(self) -> Engine:
         return create_engine(
@@ -173,7 +179,7 @@ def _prepare_file(url: URL, *, read_only: bool) -> str:
         if read_only:
             raise StoreError(f"There is no run store at {path} to read: start the lab once without LAB_READ_ONLY.")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(path.parent)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as error:
             raise StoreError(

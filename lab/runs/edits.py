@@ -43,7 +43,7 @@ class Edits(StoreBase):
 
     def delete(self, run: str) -> RunRecord:
         """Hide a run; `undelete` brings it back until it is purged. One that is training must be stopped first."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             row = self._row(connection, run, lock=True)
             state = self._state(row)
             if state in (RunState.RUNNING, RunState.STOPPING):
@@ -55,7 +55,7 @@ class Edits(StoreBase):
 
     def undelete(self, run: str) -> RunRecord:
         """Bring back a deleted run."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             row = self._row(connection, run, deleted=True, lock=True)
             if row.deleted_at is not None:
                 values = {"deleted_at": None, **_key_if_free(connection, row)}
@@ -64,7 +64,7 @@ class Edits(StoreBase):
 
     def purge(self, *, older_than_s: float = PURGE_AFTER_S) -> tuple[str, ...]:
         """Remove for good what was deleted longer ago than this; return the paths of files that may now be deleted."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             gone = runs.c.deleted_at <= self._clock() - older_than_s
             ids, numbers = select(runs.c.id).where(gone), select(runs.c.number).where(gone)
             paths = list(connection.execute(select(kept.c.path).where(kept.c.run.in_(ids))).scalars())
@@ -74,7 +74,7 @@ class Edits(StoreBase):
             return unlisted(connection, sorted(set(paths)))
 
     def _edit(self, run: str, **values: Any) -> RunRecord:
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             self._row(connection, run)
             return self._record(
                 connection.execute(update(runs).where(runs.c.id == run).values(**values).returning(runs)).one()

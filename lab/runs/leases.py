@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, exists, func, select, update
 
 from lab.errors import RunStateError
 from lab.runs.base import StoreBase
+from lab.runs.digests import content_digest, row_digest
 from lab.runs.owner import Owner, kill
 from lab.runs.records import RunRecord, RunState, Want
 from lab.runs.rows import LEASE_S, derive, owner_of
@@ -39,7 +40,7 @@ class Leases(StoreBase):
             .limit(1)
             .with_for_update(skip_locked=True)
         )
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             self._bury(connection, now)
             row = connection.execute(
                 update(runs)
@@ -55,28 +56,35 @@ class Leases(StoreBase):
 
     def count_queued(self) -> int:
         """Return how many runs wait for a worker."""
-        waiting = select(func.count()).where(runs.c.state == RunState.QUEUED, runs.c.deleted_at.is_(None))
-        with self._database.read() as connection:
-            return int(connection.execute(waiting).scalar_one())
+        return self._count(RunState.QUEUED)
+
+    def count_running(self) -> int:
+        """Return how many runs a worker holds, or held when it died."""
+        return self._count(RunState.RUNNING)
+
+    def _count(self, state: RunState) -> int:
+        query = select(func.count()).where(runs.c.state == state, runs.c.deleted_at.is_(None))
+        with self.database.read() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def heartbeat(self, run: str, lease: int) -> Want:
         """Renew the lease and return what the user wants of the run. Raises `LeaseLostError`."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             return Want(self._write_held(connection, run, lease).want)
 
     def set_environment(self, run: str, lease: int, *, environment: Mapping[str, Any], device: str) -> None:
         """Record where the run is trained: packages, machine, threads; and the device it really got."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             self._write_held(connection, run, lease, environment=dict(environment), device=device)
 
     def set_progress(self, run: str, lease: int, progress: Mapping[str, Any]) -> Want:
         """Replace the newest step's numbers; `seconds` among them becomes the run's training time."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             return Want(self._write_held(connection, run, lease, **progress_values(progress)).want)
 
     def add_notice(self, run: str, lease: int, text: str) -> None:
         """Add a sentence to the run; one that it already has is not repeated."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             row = self._write_held(connection, run, lease)
             if text not in row.notices:
                 self._write_held(connection, run, lease, notices=[*row.notices, text])
@@ -104,9 +112,13 @@ class Leases(StoreBase):
             values |= {name: _number(summary.get(name)) for name in _RESULTS}
         if seconds is not None:
             values["seconds"] = seconds
-        with self._database.write() as connection:
+        with self.database.read() as connection:  # before the lock: only the owner changes these rows
+            content = content_digest(connection, self._row(connection, run, deleted=True))
+        with self.database.write() as connection:
             self._write_held(connection, run, lease, **values)
-            return self._record(self._row(connection, run, deleted=True))
+            row = self._row(connection, run, deleted=True)
+            sealed = update(runs).where(runs.c.id == run).values(digest=row_digest(row, content))
+            return self._record(connection.execute(sealed.returning(runs)).one())
 
     def request(self, run: str, want: Want) -> RunRecord:
         """Ask a run to stop, to pause, or to go on, whatever it is doing now; asking twice is the same as once.
@@ -115,7 +127,7 @@ class Leases(StoreBase):
         queue, takes back a wish that was not yet acted on, and ends a process that holds the run but answers no more.
         Raises `RunStateError` where the wish makes no sense, such as resuming a finished run.
         """
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             row = self._row(connection, run, lock=True)
             state, responding = derive(row, now=self._clock())
             if want is Want.RUN and not responding:
@@ -134,8 +146,9 @@ class Leases(StoreBase):
         # A dead owner's row still says running: whatever comes next, its lease is over.
         over = {"lease": row.lease + 1} if row.state == RunState.RUNNING else {}
         if want is Want.RUN and (state is RunState.QUEUED or state.resumable):
-            queued = {"state": RunState.QUEUED, "want": Want.RUN, "reason": "", "queued_at": now, "finished_at": None}
-            return {} if state is RunState.QUEUED else queued | over | _key_if_free(connection, row)
+            queued = {"state": RunState.QUEUED, "want": Want.RUN, "queued_at": now, "finished_at": None}
+            rest = {"reason": "", "digest": ""}
+            return {} if state is RunState.QUEUED else queued | rest | over | _key_if_free(connection, row)
         if want is Want.STOP and state in _CAN_STOP:
             return {} if row.state == RunState.STOPPED else {"state": RunState.STOPPED, "finished_at": now} | over
         if want is Want.PAUSE and state in (RunState.QUEUED, RunState.PAUSED):
@@ -145,11 +158,11 @@ class Leases(StoreBase):
     def recover(self) -> list[str]:
         """Write down the runs whose owner died, and return their ids; anyone may call this at any time."""
         now = self._clock()
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             dead = _dead(connection, now)
-        if not dead or self._database.read_only:
+        if not dead or self.database.read_only:
             return []
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             return self._bury(connection, now)
 
     def _bury(self, connection: Connection, now: float) -> list[str]:

@@ -37,7 +37,7 @@ class Points(StoreBase):
         them. Returns what the user wants of the run. Raises `LeaseLostError`, `StoreBusyError`, `StoreError`.
         """
         ready = {name: _columns(run, name, series) for name, series in points.items()}
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             held = self._write_held(connection, run, lease, **(progress_values(progress) if progress else {}))
             self._upsert(connection, held.number, ready)
         return Want(held.want)
@@ -49,14 +49,14 @@ class Points(StoreBase):
         ]
         if rows:
             # One prepared statement, handed to the driver with all rows: 2,000 points in about 5 ms.
-            connection.exec_driver_sql(_UPSERT if self._database.is_sqlite else _UPSERT.replace("?", "%s"), rows)
+            connection.exec_driver_sql(_UPSERT if self.database.is_sqlite else _UPSERT.replace("?", "%s"), rows)
 
     def _series_numbers(self, connection: Connection, names: Iterable[str]) -> dict[str, int]:
         wanted = list(names)
         known = _known_series(connection, wanted)
         missing = [name for name in wanted if name not in known]
         if missing:
-            make = sqlite.insert if self._database.is_sqlite else postgresql.insert
+            make = sqlite.insert if self.database.is_sqlite else postgresql.insert
             fresh = make(series_names).on_conflict_do_nothing(index_elements=["name"])
             connection.execute(fresh, [{"name": name} for name in missing])
             known = _known_series(connection, wanted)
@@ -64,7 +64,7 @@ class Points(StoreBase):
 
     def points(self, run: str, *, series: Iterable[str] | None = None, after_step: int = -1) -> dict[str, Series]:
         """Return the curves of a run in step order, all or only the named ones, from the step after `after_step` on."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             number = self._row(connection, run).number
             names = _known_series(connection, None if series is None else list(series))
             found = {name: _read_series(connection, number, name, names[name], after_step) for name in sorted(names)}
@@ -76,9 +76,9 @@ class Points(StoreBase):
             "run": run, "path": file.path, "kind": file.kind, "step": file.step, "epoch": file.epoch,
             "sha256": file.sha256, "bytes": file.bytes, "created_at": file.created_at,
         }  # fmt: skip
-        make = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        make = sqlite.insert if self.database.is_sqlite else postgresql.insert
         fresh = {name: value for name, value in values.items() if name not in ("run", "path")}
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             self._write_held(connection, run, lease)
             statement = make(kept).values(**values)
             connection.execute(statement.on_conflict_do_update(index_elements=["run", "path"], set_=fresh))
@@ -86,7 +86,7 @@ class Points(StoreBase):
     def forget_kept(self, run: str, lease: int, paths: Iterable[str]) -> tuple[str, ...]:
         """Take files off the list and return those that no other run lists: only these may be deleted."""
         gone = list(paths)
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             self._write_held(connection, run, lease)
             connection.execute(delete(kept).where(kept.c.run == run, kept.c.path.in_(gone)))
             return unlisted(connection, gone)
@@ -96,7 +96,7 @@ class Points(StoreBase):
         query = select(kept).where(kept.c.run == run).order_by(kept.c.step, kept.c.kind, kept.c.path)
         if kind is not None:
             query = query.where(kept.c.kind == kind)
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             self._row(connection, run)
             return tuple(kept_file(row) for row in connection.execute(query))
 
@@ -105,7 +105,7 @@ class Points(StoreBase):
 
         lease: of the target, once it is claimed. Raises `LeaseLostError`, `RunStateError` where the target has ended.
         """
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             origin = self._row(connection, source)
             target_row = self._open_for(connection, target, lease)
             for table, old, new in ((points, origin.number, target_row.number), (kept, source, target)):

@@ -108,14 +108,18 @@ def _check(term: Term) -> None:
         for name in term.value.lower().split(","):
             if "*" not in name and "?" not in name and name not in set(RunState):
                 raise InputError(f"{name!r} is no state of a run. {near_miss(name, list(RunState))}")
-    elif term.key == "pinned" and term.value.lower() not in _YES:
-        raise InputError(f"pinned is yes or no, not {term.value!r}.")
+    elif _is_switch(term.key) and (term.value.lower() not in _YES or term.sign not in (":", "=", "!=")):
+        raise InputError(f"{term.key} is yes or no, not {term.sign}{term.value}: write {term.key}:yes.")
     elif term.sign in ("<", "<=", ">", ">=") or (_is_number(term.key) and not _has_wildcard(term.value)):
         _numbers(term)
 
 
 def _is_number(key: str) -> bool:
     return key in _NUMBER_KEYS or (key in FIELDS and FIELDS[key].kind in (int, float))
+
+
+def _is_switch(key: str) -> bool:
+    return key == "pinned" or (key in FIELDS and FIELDS[key].kind is bool)
 
 
 def _has_wildcard(value: str) -> bool:
@@ -155,8 +159,11 @@ def _meaning(term: Term, states: Mapping[str, RunState]) -> ColumnElement[bool]:
         return or_(*[_like(c, f"*{term.value}*") for c in _SEARCHED])
     if term.key == "state":
         return _in_state(term, states)
-    if term.key == "pinned":
-        return _signed(term, runs.c.pinned == _YES[term.value.lower()])
+    if _is_switch(term.key):
+        wanted = _YES[term.value.lower()]
+        if term.key == "pinned":
+            return _signed(term, runs.c.pinned == wanted)
+        return _signed(term, runs.c.config[term.key].as_boolean() == bool(wanted))
     if term.key == "tag":
         return _signed(term, or_(*[_like(runs.c.tags, f"*\n{p}\n*") for p in term.value.split(",")]))
     if _is_number(term.key) and not _has_wildcard(term.value):

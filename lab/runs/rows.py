@@ -43,9 +43,11 @@ def derive(row: Row[Any], *, now: float, alive: Alive = is_alive) -> tuple[RunSt
         return state, True
     want = Want(row.want)
     at_work = RunState.STOPPING if want is Want.STOP else RunState.RUNNING
+    lives = alive(owner_of(row))
+    if lives is False:  # a death seen on this host needs no lease to run out
+        return AFTER_DEATH[want], True
     if lease_holds(row.lease_until, now):
         return at_work, True
-    lives = alive(owner_of(row))
     if lives is None:
         lives = now < (row.lease_until or 0.0) + FOREIGN_GRACE_S
     return (at_work, False) if lives else (AFTER_DEATH[want], True)
@@ -66,10 +68,10 @@ def run_record(row: Row[Any], *, now: float) -> RunRecord:
         reason=row.reason,
         lease=row.lease,
         attempts=row.attempts,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        seconds=row.seconds,
+        created_at=float(row.created_at),
+        started_at=_seconds(row.started_at),
+        finished_at=_seconds(row.finished_at),
+        seconds=float(row.seconds),
         device=row.device,
         parent=row.parent,
         origin=row.origin,
@@ -81,6 +83,11 @@ def run_record(row: Row[Any], *, now: float) -> RunRecord:
         environment=row.environment,
         notices=tuple(row.notices),
     )
+
+
+def _seconds(value: float | None) -> float | None:
+    # What SQLite hands back from RETURNING is a whole number where a REAL column holds one.
+    return None if value is None else float(value)
 
 
 def kept_file(row: Row[Any]) -> KeptFile:

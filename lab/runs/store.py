@@ -2,15 +2,16 @@
 
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lab.config import RunConfig
 from lab.errors import RunNotFoundError, near_miss
 from lab.runs.database import BUSY_S, Database
+from lab.runs.digests import Digests
 from lab.runs.edits import NAME_LIMIT, Edits, checked_tags, checked_text
 from lab.runs.encoding import encode_tags
 from lab.runs.leases import Leases
@@ -19,10 +20,11 @@ from lab.runs.query import condition, ordering
 from lab.runs.records import RunRecord, RunState, Want
 from lab.runs.schema import CACHED, migrate, runs
 
+_PART = 5_000  # values in one statement
 _ID_BYTES = 6  # 48 random bits: among a million runs two share an id with a chance of 1 in 600
 
 
-class RunStore(Leases, Points, Edits):
+class RunStore(Leases, Points, Edits, Digests):
     """Runs, their points and their files in one database. Safe to use from any thread and any process."""
 
     @classmethod
@@ -38,10 +40,19 @@ class RunStore(Leases, Points, Edits):
         migrate(database)
         return cls(database, clock)
 
+    def close(self) -> None:
+        """Let go of connections; the store may be used again afterwards."""
+        self.database.close()
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is a file of this machine."""
+        return self.database.is_sqlite
+
     @property
     def read_only(self) -> bool:
         """Whether every write is refused."""
-        return self._database.read_only
+        return self.database.read_only
 
     def submit(
         self,
@@ -69,10 +80,10 @@ class RunStore(Leases, Points, Edits):
             "dataset": config.dataset, "tags": encode_tags(checked_tags(tags)),
             "progress": {}, "summary": {}, "environment": {}, "notices": [],
         }  # fmt: skip
-        make = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        make = sqlite.insert if self.database.is_sqlite else postgresql.insert
         statement = make(runs).values(**values)
         statement = statement.on_conflict_do_nothing(index_elements=["cache_key"], index_where=CACHED)
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             self._bury(connection, now)
             row = connection.execute(statement.returning(runs)).one_or_none()
             cached = row is None
@@ -82,7 +93,7 @@ class RunStore(Leases, Points, Edits):
 
     def get(self, run: str, *, deleted: bool = False) -> RunRecord:
         """Return the run with this id. Raises `RunNotFoundError`."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return self._record(self._row(connection, run, deleted=deleted))
 
     def resolve(self, text: str) -> RunRecord:
@@ -97,7 +108,7 @@ class RunStore(Leases, Points, Edits):
             runs.c.id.startswith(wanted, autoescape=True),
             runs.c.name == wanted,
         )
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             for test in tests if wanted else ():
                 rows = connection.execute(select(runs).where(there, test).order_by(runs.c.created_at).limit(6)).all()
                 if len(rows) == 1:
@@ -114,7 +125,7 @@ class RunStore(Leases, Points, Edits):
         query = select(runs).where(
             runs.c.family == family, runs.c.state == RunState.FINISHED, runs.c.deleted_at.is_(None)
         )
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             records = [self._record(row) for row in connection.execute(query)]
         return tuple(sorted(records, key=lambda record: (-record.config.epochs, -record.created_at)))
 
@@ -134,17 +145,17 @@ class RunStore(Leases, Points, Edits):
         first. ids: only these. Raises `InputError` for a search or an order that cannot be read.
         """
         orders = ordering(order)
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             # Only numbers are sorted: carrying 10,000 whole rows through the sorter costs as much again.
             query = self._found(connection, select(runs.c.number), where, ids)
             query = query.order_by(*([runs.c.pinned.desc()] if pinned_first else []), *orders)
             numbers = list(connection.execute(query.limit(limit).offset(offset)).scalars())
-            rows = {row.number: row for row in connection.execute(select(runs).where(runs.c.number.in_(numbers)))}
+            rows = {row.number: row for row in _by_number(connection, numbers)}
         return tuple(self._record(rows[number]) for number in numbers)
 
     def count_runs(self, *, where: str = "", ids: Iterable[str] | None = None) -> int:
         """Return how many runs the search finds."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             query = self._found(connection, select(func.count()).select_from(runs), where, ids)
             return int(connection.execute(query).scalar_one())
 
@@ -152,3 +163,9 @@ class RunStore(Leases, Points, Edits):
         at_work = connection.execute(select(runs).where(runs.c.state == RunState.RUNNING)) if where else ()
         found = query.where(condition(where, states={row.id: self._state(row) for row in at_work}))
         return found if ids is None else found.where(runs.c.id.in_(list(ids)))
+
+
+def _by_number(connection: Connection, numbers: Sequence[int]) -> Iterator[Row[Any]]:
+    # A statement holds some 32,000 values in SQLite: long lists are asked for in parts.
+    for start in range(0, len(numbers), _PART):
+        yield from connection.execute(select(runs).where(runs.c.number.in_(numbers[start : start + _PART])))

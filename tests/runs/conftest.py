@@ -1,0 +1,92 @@
+"""A store of every kind at hand, a clock that the test turns, and processes that are alive or dead on demand."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from lab.runs.owner import Owner, process_start
+from lab.runs.store import RunStore
+
+POSTGRES = os.environ.get("LAB_TEST_DATABASE_URL", "")
+
+
+class Clock:
+    """Seconds since the epoch that pass only when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["sqlite", "postgres"] if POSTGRES else ["sqlite"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Return the address of an empty store; Postgres where LAB_TEST_DATABASE_URL names a server."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'home' / 'lab.db'}"
+        return
+    schema = f"test_{os.getpid()}_{abs(hash(str(tmp_path)))}"
+    admin = create_engine(POSTGRES)
+    with admin.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {schema}"))
+    yield f"{POSTGRES}?options=-csearch_path%3D{schema}"
+    with admin.begin() as connection:
+        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+    admin.dispose()
+
+
+@pytest.fixture
+def store(url: str, clock: Clock) -> Iterator[RunStore]:
+    opened = RunStore.open(url, clock=clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def me() -> Owner:
+    return Owner.of_this_process()
+
+
+@pytest.fixture
+def process() -> Iterator[Callable[[], "Process"]]:
+    """Start processes that do nothing; all are gone after the test."""
+    started: list[Process] = []
+
+    def start() -> Process:
+        started.append(Process())
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.die()
+
+
+class Process:
+    """A process of this machine that sleeps until it is killed."""
+
+    def __init__(self) -> None:
+        self._popen = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        self.owner = Owner(
+            host=Owner.of_this_process().host,
+            pid=self._popen.pid,
+            pid_start=process_start(self._popen.pid) or "",
+        )
+
+    def die(self) -> None:
+        self._popen.kill()
+        self._popen.wait()
+
+    @property
+    def alive(self) -> bool:
+        return self._popen.poll() is None

@@ -1,0 +1,67 @@
+"""A process to be killed: it claims a run, writes points, keeps files, and tells its parent what was acknowledged.
+
+Usage: python -m tests.runs.killed_writer URL ARTIFACTS honest|buffered. Each line on standard input starts one writer in
+a process of its own (forked, to save the imports), which says its id first. The buffered writer is the negative
+control: it acknowledges points that it has only in memory, as a store without a commit would.
+"""
+
+import hashlib
+import os
+import sys
+import time
+
+import numpy as np
+
+from lab.runs.artifacts import ArtifactStore
+from lab.runs.owner import Owner
+from lab.runs.records import KeptFile, Series
+from lab.runs.store import RunStore
+
+STEPS = 20
+
+
+def value_at(step: int) -> float:
+    """Return a number that a reader can check."""
+    return step / 7
+
+
+def part(first: int) -> dict[str, Series]:
+    """Return the points of the next steps."""
+    step = np.arange(first, first + STEPS)
+    return {name: Series(name, step, step / 7, step * 0.1) for name in ("batch/loss", "batch/accuracy")}
+
+
+def main(url: str, place: str, manner: str) -> None:
+    store, artifacts = RunStore.open(url), ArtifactStore(place)
+    run = store.claim(slot="cpu", owner=Owner.of_this_process())
+    assert run is not None
+    first = 1 + max((series.step[-1] for series in store.points(run.id).values()), default=0)
+    waiting: list[dict[str, Series]] = []
+    while True:
+        waiting.append(part(int(first)))
+        first += STEPS
+        if manner == "honest" or len(waiting) == 50:
+            for points in waiting:
+                store.append_points(run.id, run.lease, points)
+            waiting.clear()
+        os.write(1, f"points {first - 1}\n".encode())
+        path = f"{run.id}/{first}.bin"
+        data = hashlib.sha256(path.encode()).digest() * 200
+        sha256, size = artifacts.write(path, data)
+        store.keep(run.id, run.lease, KeptFile(run.id, "weights", int(first), 1, path, sha256, size, time.time()))
+        os.write(1, f"kept {path}\n".encode())
+
+
+def start_on_demand(url: str, place: str, manner: str) -> None:
+    """Fork one writer for each line, and say when it is gone."""
+    for _ in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            os.write(1, f"pid {os.getpid()}\n".encode())
+            main(url, place, manner)
+        os.waitpid(child, 0)
+        os.write(1, b"\ngone\n")
+
+
+if __name__ == "__main__":
+    start_on_demand(*sys.argv[1:])

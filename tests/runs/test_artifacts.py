@@ -1,0 +1,172 @@
+"""Kept files: whole or absent, checked on the way out, never outside their root."""
+
+import hashlib
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from lab.errors import ArtifactError, ReadOnlyError
+from lab.runs.artifacts import ArtifactStore
+from lab.runs.records import KeptFile
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = bytes(range(256)) * 1000
+
+
+@pytest.fixture(params=["folder", "memory"])
+def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
+    """A place for kept files: a local folder, or an object store."""
+    if request.param == "folder":
+        return ArtifactStore(str(tmp_path / "artifacts"))
+    return ArtifactStore(f"memory://{tmp_path.name}")
+
+
+def kept(path: str, sha256: str, size: int) -> KeptFile:
+    return KeptFile(run="r", kind="weights", step=1, epoch=1, path=path, sha256=sha256, bytes=size, created_at=0.0)
+
+
+def test_bytes_come_back_with_their_digest(artifacts: ArtifactStore) -> None:
+    sha256, size = artifacts.write("r/epoch-1.safetensors", DATA)
+    assert (sha256, size) == (hashlib.sha256(DATA).hexdigest(), 256_000)
+    assert artifacts.read(kept("r/epoch-1.safetensors", sha256, size)) == DATA
+
+
+def test_writing_again_replaces(artifacts: ArtifactStore) -> None:
+    artifacts.write("r/c", b"old")
+    sha256, size = artifacts.write("r/c", b"new one")
+    assert artifacts.read(kept("r/c", sha256, size)) == b"new one"
+
+
+def test_an_absent_file_is_said(artifacts: ArtifactStore) -> None:
+    with pytest.raises(ArtifactError, match=r"r/none of run r cannot be read \(.+\): choose another epoch"):
+        artifacts.read(kept("r/none", "0" * 64, 1))
+
+
+def test_deleting_is_idempotent(artifacts: ArtifactStore) -> None:
+    sha256, size = artifacts.write("r/c", b"x")
+    artifacts.delete(["r/c", "r/c", "r/never"])
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        artifacts.read(kept("r/c", sha256, size))
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", ".", "..", "../x", "a/../../x", "/etc/passwd", "a\\..\\x", "C:x", "a\0b", ".hidden", "a/.x", "//host/x"],
+)
+def test_a_name_that_could_leave_the_root_is_refused(artifacts: ArtifactStore, path: str) -> None:
+    for act in (
+        lambda: artifacts.write(path, b"x"),
+        lambda: artifacts.read(kept(path, "0" * 64, 1)),
+        lambda: artifacts.delete([path]),
+    ):
+        with pytest.raises(ArtifactError, match="is no name for a kept file"):
+            act()
+
+
+def test_a_read_only_store_reads_and_refuses_to_write(artifacts: ArtifactStore) -> None:
+    sha256, size = artifacts.write("r/c", b"x")
+    reader = ArtifactStore(artifacts.url, read_only=True)
+    assert reader.read(kept("r/c", sha256, size)) == b"x"
+    with pytest.raises(ReadOnlyError, match="no file was kept"):
+        reader.write("r/d", b"y")
+    with pytest.raises(ReadOnlyError, match="no file was deleted"):
+        reader.delete(["r/c"])
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(ArtifactError, match="LAB_ARTIFACTS is 'nosuch://x', which cannot be opened"):
+        ArtifactStore("nosuch://x")
+
+
+@pytest.mark.parametrize("bit", [0, 7, 8 * 128_000 + 3, 8 * 255_999 + 7])
+def test_one_flipped_bit_is_noticed(tmp_path: Path, bit: int) -> None:
+    artifacts = ArtifactStore(str(tmp_path))
+    sha256, size = artifacts.write("r/c", DATA)
+    damaged = bytearray(DATA)
+    damaged[bit // 8] ^= 1 << (bit % 8)
+    (tmp_path / "r" / "c").write_bytes(damaged)
+    with pytest.raises(ArtifactError, match="is not the file that was kept"):
+        artifacts.read(kept("r/c", sha256, size))
+
+
+@pytest.mark.parametrize("data", [DATA[:-1], DATA + b"x", b""])
+def test_a_file_of_another_length_is_noticed(tmp_path: Path, data: bytes) -> None:
+    artifacts = ArtifactStore(str(tmp_path))
+    sha256, size = artifacts.write("r/c", DATA)
+    (tmp_path / "r" / "c").write_bytes(data)
+    with pytest.raises(ArtifactError, match="is not the file that was kept"):
+        artifacts.read(kept("r/c", sha256, size))
+
+
+def test_local_files_and_folders_are_private_and_empty_folders_go(tmp_path: Path) -> None:
+    root = tmp_path / "artifacts"
+    artifacts = ArtifactStore(str(root))
+    artifacts.write("r/deep/c", b"x")
+    assert stat.S_IMODE((root / "r" / "deep" / "c").stat().st_mode) == 0o600
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in (root, root / "r", root / "r" / "deep")} == {0o700}
+    artifacts.delete(["r/deep/c"])
+    assert not (root / "r" / "deep").exists()
+    assert root.is_dir()
+
+
+def test_a_crowd_of_writers_leaves_one_whole_file(tmp_path: Path) -> None:
+    artifacts = ArtifactStore(str(tmp_path))
+    texts = [bytes([65 + n]) * 300_000 for n in range(8)]
+    threads = [threading.Thread(target=artifacts.write, args=("r/c", text)) for text in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (tmp_path / "r" / "c").read_bytes() in texts
+    assert [path.name for path in (tmp_path / "r").iterdir()] == ["c"]
+
+
+def test_stray_temporary_files_of_dead_writers_are_swept(tmp_path: Path) -> None:
+    artifacts = ArtifactStore(str(tmp_path))
+    artifacts.write("r/c", b"x")
+    old, young = tmp_path / "r" / ".c.dead.tmp", tmp_path / "r" / ".c.busy.tmp"
+    for path in (old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    assert artifacts.sweep() == 1
+    assert not old.exists()
+    assert young.exists()
+
+
+FULL = """
+import resource, signal, sys
+from lab.errors import ArtifactError
+from lab.runs.artifacts import ArtifactStore
+store = ArtifactStore(sys.argv[1])
+store.write("r/c", b"old")
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    store.write("r/c", b"x" * 250_000)
+except ArtifactError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_said_and_the_old_file_stays(tmp_path: Path) -> None:
+    out = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
+    assert out.stderr == ""
+    assert "r/c (250,000 bytes) could not be kept (File too large): free some space" in out.stdout
+    assert [path.name for path in (tmp_path / "r").iterdir()] == ["c"]
+    assert (tmp_path / "r" / "c").read_bytes() == b"old"
+
+
+def test_the_folder_of_an_object_store_is_its_own(tmp_path: Path) -> None:
+    one, other = ArtifactStore(f"memory://{tmp_path.name}-a"), ArtifactStore(f"memory://{tmp_path.name}-b")
+    one.write("r/c", b"1")
+    other.write("r/c", b"2")
+    files = fsspec.filesystem("memory")
+    assert files.cat_file(f"/{tmp_path.name}-a/r/c") == b"1"
+    other.delete(["r/c"])
+    assert files.cat_file(f"/{tmp_path.name}-a/r/c") == b"1"

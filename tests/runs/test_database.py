@@ -1,0 +1,267 @@
+"""SQLite's dangers: journal, locks, rights, full disks, forks. Each has its sentence or its remedy."""
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from lab.errors import ReadOnlyError, StoreBusyError, StoreError
+from lab.runs.database import NETWORK_FILE_SYSTEMS, Database, file_system_of, journal_mode, wal_is_safe
+from lab.runs.owner import Owner
+from lab.runs.records import Want
+from lab.runs.store import RunStore
+from tests.runs.runs_data import claimed, series, submit
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "home" / "deeper" / "lab.db"
+
+
+@pytest.fixture
+def here(path: Path) -> RunStore:
+    return RunStore.open(f"sqlite:///{path}", busy_s=0.2)
+
+
+@pytest.mark.parametrize(
+    ("version", "safe"),
+    [("3.40.1", False), ("3.44.6", True), ("3.44.5", False), ("3.50.7", True), ("3.50.6", False), ("3.51.2", False),
+     ("3.51.3", True), ("3.52.0", True), ("4.0.0", True)],
+)  # fmt: skip
+def test_the_write_ahead_log_is_used_only_where_it_is_whole(version: str, safe: bool) -> None:
+    assert wal_is_safe(version) is safe
+    assert journal_mode(version, "ext4") == ("WAL" if safe else "TRUNCATE")
+
+
+@pytest.mark.parametrize("file_system", sorted(NETWORK_FILE_SYSTEMS))
+def test_the_write_ahead_log_is_never_used_over_a_network(file_system: str) -> None:
+    assert journal_mode("4.0.0", file_system) == "TRUNCATE"
+
+
+def test_the_file_system_of_a_path_is_known(tmp_path: Path) -> None:
+    assert file_system_of(tmp_path) not in {"", *NETWORK_FILE_SYSTEMS}
+    assert file_system_of(Path("/proc/self")) == "proc"
+
+
+def test_the_journal_chosen_is_the_journal_used(here: RunStore) -> None:
+    with here.database.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one().upper() == journal_mode(
+            sqlite3.sqlite_version, "ext4"
+        )
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2  # FULL
+
+
+def test_a_file_left_in_wal_mode_is_brought_back(here: RunStore, path: Path) -> None:
+    if wal_is_safe(sqlite3.sqlite_version):
+        pytest.skip("this SQLite keeps its write-ahead log whole, so it is used")
+    other = sqlite3.connect(path)
+    assert other.execute("PRAGMA journal_mode=WAL").fetchone() == ("wal",)
+    other.close()
+    submit(here)
+    with here.database.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "truncate"
+
+
+def test_the_file_and_its_folders_are_private(here: RunStore, path: Path) -> None:
+    submit(here)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.with_name("lab.db-journal").stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(path.parent.parent.stat().st_mode) == 0o700
+
+
+def test_a_writer_that_holds_the_lock_too_long_is_named_as_the_reason(here: RunStore, path: Path) -> None:
+    run = submit(here)
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreBusyError, match=r"held by another process for more than 0.2 s, so nothing was written"):
+        here.rename(run.id, "new")
+    assert here.get(run.id).name == "lenet5"  # reading goes on
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert here.rename(run.id, "new").name == "new"
+
+
+def test_a_waiting_writer_gets_its_turn(path: Path) -> None:
+    patient = RunStore.open(f"sqlite:///{path}", busy_s=5)
+    run = submit(patient)
+    holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.3, lambda: holder.execute("COMMIT"))
+    release.start()
+    assert patient.rename(run.id, "new").name == "new"
+    release.join()
+    holder.close()
+
+
+def test_many_threads_write_and_read_without_a_lock_error(here: RunStore, path: Path, me: Owner) -> None:
+    store = RunStore.open(f"sqlite:///{path}")
+    runs = [claimed(store, me, str(n), slot=f"cpu:{n}") for n in range(4)]
+    errors: list[BaseException] = []
+
+    def work(number: int) -> None:
+        try:
+            for step in range(10):
+                store.append_points(runs[number].id, runs[number].lease, {"a": series("a", [step], [float(number)])})
+                store.list_runs(where="state:running")
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    for number, run in enumerate(runs):
+        assert store.points(run.id)["a"].value.tolist() == [float(number)] * 10
+
+
+def test_a_forked_child_uses_connections_of_its_own(here: RunStore) -> None:
+    run = submit(here)
+    code = (
+        "import os, sys; from lab.runs.store import RunStore\n"
+        "store = RunStore.open(sys.argv[1]); engine = store.database.engine\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    fine = store.database.engine is not engine\n"
+        "    store.rename(sys.argv[2], 'from the child')\n"
+        "    os._exit(0 if fine else 1)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), store.database.engine is engine)\n"
+    )
+    url = str(here.database.url)
+    out = subprocess.run([sys.executable, "-c", code, url, run.id], cwd=ROOT, capture_output=True, text=True)
+    assert (out.stdout, out.stderr) == ("0 True\n", "")
+    assert here.get(run.id).name == "from the child"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("nonsense", "'nonsense', which is no database address: use sqlite:////path/lab.db or"),
+        ("nosuch://x/y", "which is no database address"),
+        ("sqlite://", "in memory is seen by one process only"),
+        ("sqlite:////proc/no/lab.db", "cannot be made .*: choose another place with LAB_HOME"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused_with_a_way_out(url: str, words: str) -> None:
+    with pytest.raises(StoreError, match=words):
+        RunStore.open(url)
+
+
+def test_a_read_only_lab_without_a_store_says_how_to_get_one(path: Path) -> None:
+    with pytest.raises(StoreError, match=r"no run store at .* to read: start the lab once without LAB_READ_ONLY"):
+        RunStore.open(f"sqlite:///{path}", read_only=True)
+    assert not path.exists()
+
+
+def test_a_file_that_is_no_database_is_called_damaged(tmp_path: Path) -> None:
+    file = tmp_path / "lab.db"
+    file.write_bytes(b"not a database, but long enough to be looked at" * 100)
+    with pytest.raises(StoreError, match=r"is damaged .*: restore it from a copy"):
+        RunStore.open(f"sqlite:///{file}")
+
+
+def test_a_password_never_shows_in_a_message() -> None:
+    database = Database("postgresql+psycopg://user:secret@127.0.0.1:1/lab") if _has_psycopg() else None
+    if database is None:
+        pytest.skip("psycopg is not installed (requirements-postgres.txt)")
+    with pytest.raises(StoreError, match="answered") as caught, database.read():
+        pass
+    assert "secret" not in str(caught.value)
+
+
+def _has_psycopg() -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec("psycopg") is not None
+
+
+FULL = """
+import resource, signal, sys
+import numpy as np
+from lab.config import RunConfig
+from lab.errors import StoreError
+from lab.runs.owner import Owner
+from lab.runs.records import Series
+from lab.runs.store import RunStore
+store = RunStore.open(sys.argv[1])
+store.submit(RunConfig(), fingerprint="f", family="f")
+run = store.claim(slot="cpu", owner=Owner.of_this_process())
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+acknowledged = 0
+try:
+    for part in range(200):
+        step = np.arange(part * 500, part * 500 + 500)
+        store.append_points(run.id, run.lease, {"a": Series("a", step, step * 1.0, step * 1.0)})
+        acknowledged = part * 500 + 500
+except StoreError as error:
+    print(acknowledged)
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("limit", [200_000, 400_000, 800_000])
+def test_a_full_disk_is_said_and_no_acknowledged_point_is_lost(path: Path, limit: int) -> None:
+    url = f"sqlite:///{path}"
+    start = time.monotonic()
+    out = subprocess.run([sys.executable, "-c", FULL, url, str(limit)], cwd=ROOT, capture_output=True, text=True)
+    assert time.monotonic() - start < 60
+    assert out.stderr == ""
+    acknowledged, sentence = out.stdout.splitlines()
+    assert "disk of the run store is full" in sentence
+    assert "free some space" in sentence
+    store = RunStore.open(url)
+    (run,) = store.list_runs()
+    found = store.points(run.id)["a"]
+    assert int(acknowledged) > 0
+    assert found.step.tolist() == list(range(int(acknowledged)))
+    assert store.request(run.id, Want.STOP)
+
+
+def test_a_file_without_the_right_to_write_is_said(here: RunStore, path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write everything")
+    run = submit(here)
+    path.chmod(0o400)
+    with pytest.raises(ReadOnlyError, match="may not be written by this user"):
+        here.rename(run.id, "x")
+
+
+def test_an_owner_is_told_apart_from_a_later_process_with_its_number(process: type, me: Owner) -> None:
+    from lab.runs.owner import is_alive, kill
+
+    one = process()
+    assert is_alive(one.owner) is True
+    assert is_alive(me) is True
+    assert is_alive(Owner(host="elsewhere", pid=one.owner.pid, pid_start=one.owner.pid_start)) is None
+    stranger = Owner(host=one.owner.host, pid=one.owner.pid, pid_start="other")
+    assert is_alive(stranger) is False
+    kill(stranger)
+    kill(me)
+    assert one.alive
+    kill(one.owner)
+    one.die()
+    assert is_alive(one.owner) is False
+
+
+def test_a_killed_process_that_nobody_collected_is_dead() -> None:
+    from lab.runs.owner import is_alive, kill, process_start
+
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    owner = Owner(Owner.of_this_process().host, child.pid, process_start(child.pid) or "")
+    kill(owner)
+    deadline = time.monotonic() + 10
+    while is_alive(owner) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert is_alive(owner) is False
+    child.wait()

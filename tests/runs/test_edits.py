@@ -1,0 +1,134 @@
+"""What people do to runs, and that deleting loses nothing for a week."""
+
+import pytest
+
+from lab.errors import RunNotFoundError, RunStateError, StoreError
+from lab.runs.edits import PURGE_AFTER_S
+from lab.runs.owner import Owner
+from lab.runs.records import RunState, Want
+from lab.runs.store import RunStore
+from tests.runs.conftest import Clock
+from tests.runs.runs_data import CONFIG, claimed, kept_file, series, submit
+
+HOSTILE = "<script>alert(1)</script> '; DROP TABLE runs; -- \u202e 🐍 %s {0}"
+
+
+def test_names_notes_tags_and_pins_are_kept_as_written(store: RunStore) -> None:
+    run = submit(store)
+    store.rename(run.id, HOSTILE)
+    store.set_note(run.id, "two\nlines\t" + HOSTILE)
+    store.set_tags(run.id, ["b", " a ", "b", "", HOSTILE])
+    store.set_pinned(run.id, True)
+    found = store.get(run.id)
+    assert (found.name, found.note, found.pinned) == (HOSTILE, "two\nlines\t" + HOSTILE, True)
+    assert found.tags == tuple(sorted(["a", "b", HOSTILE]))
+    assert store.set_tags(run.id, []).tags == ()
+    assert store.set_pinned(run.id, False).pinned is False
+
+
+def test_edits_work_while_a_run_trains_and_do_not_touch_its_lease(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    store.rename(run.id, "new")
+    assert store.heartbeat(run.id, run.lease) is Want.RUN
+
+
+@pytest.mark.parametrize(
+    ("tag", "words"), [("x" * 61, "The tag has 61 characters, but at most 60"), ("a\nb", "control character")]
+)
+def test_a_tag_that_would_break_the_list_is_refused(store: RunStore, tag: str, words: str) -> None:
+    run = submit(store)
+    with pytest.raises(StoreError, match=words):
+        store.set_tags(run.id, [tag])
+
+
+def test_a_deleted_run_is_hidden_and_comes_back_whole(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    store.append_points(run.id, run.lease, {"a": series("a", [1], [1.0])})
+    ended = store.finish(run.id, run.lease, state=RunState.FINISHED, summary={"test_accuracy": 0.5})
+    store.delete(run.id)
+    assert store.count_runs() == 0
+    for read in (lambda: store.get(run.id), lambda: store.points(run.id), lambda: store.rename(run.id, "x")):
+        with pytest.raises(RunNotFoundError, match="There is no run"):
+            read()
+    with pytest.raises(RunNotFoundError, match="no run with the id or name"):
+        store.resolve(run.id)
+    assert store.get(run.id, deleted=True).id == run.id
+    back = store.undelete(run.id)
+    assert (back.state, back.summary) == (ended.state, ended.summary)
+    assert store.points(run.id)["a"].value.tolist() == [1.0]
+    assert store.undelete(run.id) == back
+
+
+def test_a_deleted_run_answers_for_nothing_and_gives_way_when_it_comes_back(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    store.finish(run.id, run.lease, state=RunState.FINISHED)
+    store.delete(run.id)
+    again, cached = store.submit(CONFIG, fingerprint="f", family="g")
+    assert not cached
+    store.undelete(run.id)
+    assert store.submit(CONFIG, fingerprint="f", family="g")[0].id == again.id
+
+
+def test_a_training_run_must_be_stopped_before_it_is_deleted(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    with pytest.raises(RunStateError, match="is running, so it cannot be deleted: stop it first"):
+        store.delete(run.id)
+
+
+def test_a_deleted_queued_run_is_never_trained(store: RunStore, me: Owner) -> None:
+    run = submit(store)
+    store.delete(run.id)
+    assert store.claim(slot="cpu", owner=me) is None
+    assert store.undelete(run.id).state is RunState.STOPPED
+
+
+def test_purging_takes_only_what_was_deleted_a_week_ago_and_names_its_files(
+    store: RunStore, me: Owner, clock: Clock
+) -> None:
+    old = claimed(store, me, "a")
+    store.append_points(old.id, old.lease, {"a": series("a", [1], [1.0])})
+    for path in ("r/own", "r/shared"):
+        store.keep(old.id, old.lease, kept_file(old.id, path))
+    store.finish(old.id, old.lease, state=RunState.FINISHED)
+    heir = submit(store, "b")
+    store.copy_history(old.id, heir.id)
+    store.request(heir.id, Want.STOP)
+    recent = submit(store, "c")
+    store.delete(old.id)
+    clock.now += PURGE_AFTER_S - 1
+    store.delete(recent.id)
+    assert store.purge() == ()
+    clock.now += 1
+    fresh = [file.path for file in store.kept(heir.id)]
+    assert fresh == ["r/own", "r/shared"]
+    assert store.purge() == ()
+    with pytest.raises(RunNotFoundError, match="There is no run"):
+        store.undelete(old.id)
+    assert store.points(heir.id)["a"].value.tolist() == [1.0]
+    store.delete(heir.id)
+    assert store.purge(older_than_s=0) == ("r/own", "r/shared")
+    assert store.count_runs() == 0
+
+
+def test_a_run_is_verified_against_the_digest_of_its_end(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    store.append_points(run.id, run.lease, {"a": series("a", [1, 2], [1.0, float("nan")])})
+    store.keep(run.id, run.lease, kept_file(run.id))
+    assert store.verify(run.id) == ()
+    store.finish(run.id, run.lease, state=RunState.FINISHED, summary={"test_accuracy": 0.5, "x": float("inf")})
+    store.rename(run.id, "edits are no damage")
+    assert store.verify(run.id) == ()
+    for damage in (
+        "UPDATE points SET value = 1.0000000000000002 WHERE step = 1",
+        "UPDATE kept SET epoch = 2",
+        "UPDATE runs SET seconds = 9",
+    ):
+        with store.database.write() as connection:
+            connection.exec_driver_sql(damage)
+        (sentence,) = store.verify(run.id)
+        assert "not those that were written when it ended" in sentence
+        with store.database.write() as connection:
+            connection.exec_driver_sql("UPDATE points SET value = 1.0 WHERE step = 1")
+            connection.exec_driver_sql("UPDATE kept SET epoch = 1")
+            connection.exec_driver_sql("UPDATE runs SET seconds = 0")
+        assert store.verify(run.id) == ()

@@ -1,0 +1,156 @@
+"""Curves and kept files: exact, in order, each point once, and only from the owner."""
+
+import struct
+import time
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lab.errors import RunNotFoundError, RunStateError, StoreError
+from lab.runs.owner import Owner
+from lab.runs.records import RunState, Series, Want
+from lab.runs.store import RunStore
+from tests.runs.runs_data import claimed, kept_file, series, submit
+
+
+def test_points_come_back_in_step_order_by_series(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    store.append_points(run.id, run.lease, {"val/loss": series("val/loss", [4], [0.5])})
+    store.append_points(run.id, run.lease, {"batch/loss": series("batch/loss", [3, 1, 2], [3.0, 1.0, 2.0])})
+    found = store.points(run.id)
+    assert list(found) == ["batch/loss", "val/loss"]
+    assert found["batch/loss"].step.tolist() == [1, 2, 3]
+    assert found["batch/loss"].value.tolist() == [1.0, 2.0, 3.0]
+    assert found["batch/loss"].time_s.tolist() == [0.5, 1.0, 1.5]
+    assert (found["val/loss"].step.dtype, found["val/loss"].value.dtype) == (np.int64, np.float64)
+
+
+def test_a_reader_asks_for_what_is_new_and_for_the_series_it_draws(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    points = {name: series(name, range(1, 6), [0.0] * 5) for name in ("a", "b")}
+    store.append_points(run.id, run.lease, points)
+    assert store.points(run.id, series=["a"], after_step=3)["a"].step.tolist() == [4, 5]
+    assert list(store.points(run.id, series=["b", "nothing"])) == ["b"]
+    assert store.points(run.id, after_step=5) == {}
+    with pytest.raises(RunNotFoundError, match="no run 'nothing'"):
+        store.points("nothing")
+
+
+def test_a_replayed_step_replaces_the_old_point(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    store.append_points(run.id, run.lease, {"a": series("a", [1, 2, 3], [1.0, 2.0, 3.0])})
+    store.append_points(run.id, run.lease, {"a": series("a", [2, 3, 4], [20.0, 30.0, 40.0])})
+    assert store.points(run.id)["a"].value.tolist() == [1.0, 20.0, 30.0, 40.0]
+
+
+SPECIAL = [float("nan"), float("inf"), float("-inf"), 1e308, -1e308, 5e-324, 2.2250738585072014e-308, 0.1, 1 / 3]
+
+
+def test_every_kind_of_number_comes_back_as_what_it_is(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    store.append_points(run.id, run.lease, {"a": series("a", range(len(SPECIAL)), SPECIAL)})
+    assert repr(store.points(run.id)["a"].value.tolist()) == repr(SPECIAL)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(patterns=st.lists(st.integers(0, 2**64 - 1), min_size=500, max_size=500))
+def test_random_bit_patterns_come_back_to_the_bit(store: RunStore, me: Owner, patterns: list[int]) -> None:
+    values = np.frombuffer(struct.pack(f"<{len(patterns)}Q", *patterns), dtype=np.float64)
+    run, _ = store.submit(submit(store).config, fingerprint="x", family="x", fresh=True)
+    store.request(submit(store).id, Want.STOP)
+    claim = store.claim(slot="cpu", owner=me)
+    assert claim is not None
+    assert claim.id == run.id
+    store.append_points(run.id, claim.lease, {"a": Series("a", np.arange(500), values, np.zeros(500))})
+    back = store.points(run.id)["a"].value
+    store.finish(run.id, claim.lease, state=RunState.STOPPED)
+    exact = ~np.isnan(values) & (values != 0)  # the contract: one quiet NaN, and -0.0 becomes 0.0
+    assert np.array_equal(back[exact].view(np.uint64), values[exact].view(np.uint64))
+    assert np.array_equal(np.isnan(back), np.isnan(values))
+    assert np.array_equal(back == 0, values == 0)
+
+
+def test_a_large_step_number_fits(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    store.append_points(run.id, run.lease, {"a": series("a", [2**40], [1.0])})
+    assert store.points(run.id)["a"].step.tolist() == [2**40]
+
+
+def test_arrays_of_different_length_are_refused_and_nothing_is_stored(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    bad = Series("b", np.arange(3), np.zeros(2), np.zeros(3))
+    with pytest.raises(StoreError, match=r"'b' of run \w+ has 3 steps, 2 values and 3 times"):
+        store.append_points(run.id, run.lease, {"a": series("a", [1], [1.0]), "b": bad})
+    assert store.points(run.id) == {}
+
+
+def test_points_and_progress_arrive_together(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    store.append_points(run.id, run.lease, {"a": series("a", [1], [1.0])}, progress={"step": 1, "seconds": 0.25})
+    found = store.get(run.id)
+    assert (found.progress, found.seconds) == ({"step": 1, "seconds": 0.25}, 0.25)
+
+
+def test_a_thousand_steps_of_two_series_are_written_in_milliseconds(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    took_s = []
+    for part in range(5):
+        steps = range(part * 1000, part * 1000 + 1000)
+        points = {name: series(name, steps, [0.1] * 1000) for name in ("batch/loss", "batch/accuracy")}
+        start = time.perf_counter()
+        store.append_points(run.id, run.lease, points)
+        took_s.append(time.perf_counter() - start)
+    # 5 ms on a quiet machine; one statement per point would take ten times as long.
+    assert min(took_s) < 0.05 if store.is_sqlite else 0.5
+    assert store.points(run.id)["batch/loss"].step.size == 5000
+
+
+def test_kept_files_are_listed_by_step_and_kind(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    files = [
+        kept_file(run.id, "r/2", step=2),
+        kept_file(run.id, "r/1", step=1),
+        kept_file(run.id, "r/c", kind="checkpoint"),
+    ]
+    for file in files:
+        store.keep(run.id, run.lease, file)
+    assert store.kept(run.id) == (files[2], files[1], files[0])
+    assert store.kept(run.id, kind="weights") == (files[1], files[0])
+    again = kept_file(run.id, "r/2", step=3)
+    store.keep(run.id, run.lease, again)
+    assert store.kept(run.id, kind="weights") == (files[1], again)
+
+
+def test_forgotten_files_may_be_deleted_only_if_no_other_run_lists_them(store: RunStore, me: Owner) -> None:
+    first = claimed(store, me, "a")
+    for path in ("r/1", "r/2"):
+        store.keep(first.id, first.lease, kept_file(first.id, path))
+    store.finish(first.id, first.lease, state=RunState.FINISHED)
+    second = claimed(store, me, "b")
+    store.copy_history(first.id, second.id, lease=second.lease)
+    store.keep(second.id, second.lease, kept_file(second.id, "r/3"))
+    assert store.forget_kept(second.id, second.lease, ["r/1", "r/3"]) == ("r/3",)
+    assert [file.path for file in store.kept(second.id)] == ["r/2"]
+    assert [file.path for file in store.kept(first.id)] == ["r/1", "r/2"]
+
+
+def test_a_run_that_continues_another_starts_with_its_history(store: RunStore, me: Owner) -> None:
+    first = claimed(store, me, "a")
+    store.append_points(first.id, first.lease, {"a": series("a", [1, 2], [1.0, float("nan")])})
+    store.keep(first.id, first.lease, kept_file(first.id))
+    store.finish(first.id, first.lease, state=RunState.FINISHED, seconds=3.5)
+    second = submit(store, "b", parent=first.id)
+    store.copy_history(first.id, second.id)
+    store.copy_history(first.id, second.id)
+    assert store.get(second.id).seconds == 3.5
+    assert repr(store.points(second.id)) == repr(store.points(first.id))
+    assert [file.path for file in store.kept(second.id)] == ["r/1.safetensors"]
+    assert store.kept(second.id)[0].run == second.id
+    taken = store.claim(slot="cpu", owner=me)
+    assert taken is not None
+    with pytest.raises(RunStateError, match="is running, so only its worker may give it a history"):
+        store.copy_history(first.id, second.id)
+    store.append_points(second.id, taken.lease, {"a": series("a", [3], [3.0])})
+    assert store.points(first.id)["a"].step.tolist() == [1, 2]

@@ -1,0 +1,148 @@
+"""The search language, on the database that answers it."""
+
+import pytest
+
+from lab.config import FIELDS, RunConfig
+from lab.errors import InputError
+from lab.runs.owner import Owner
+from lab.runs.query import KEYS, ORDERS, Term, parse_query
+from lab.runs.records import RunState
+from lab.runs.store import RunStore
+from tests.runs.conftest import Clock
+
+CONFIGS = {
+    "one": RunConfig(arch="lenet5", dataset="digits", lr=0.1, optimizer="sgd", nesterov=True),
+    "two": RunConfig(arch="lenet-bn", dataset="digits", lr=1e-4, batch_size=32),
+    "three 100%": RunConfig(arch="vgg11", dataset="mnist", lr=1e-3, batch_size=16),
+    "four_x": RunConfig(arch="wide-cnn", dataset="mnist", lr=1e-3, arch_options={"widths": [8]}),
+}
+
+
+@pytest.fixture
+def four(store: RunStore, me: Owner, clock: Clock) -> RunStore:
+    """Four runs, of which the first two have finished with accuracies 0.9 and 0.5 and the third is running."""
+    tags = {"one": ["report-d", "best"], "two": ["report-c"], "three 100%": [], "four_x": ["report-dx"]}
+    for name, config in CONFIGS.items():
+        clock.now += 1
+        run, _ = store.submit(config, fingerprint=name, family=name, name=name, tags=tags[name])
+        if name == "one":
+            store.set_pinned(run.id, True)
+            store.set_note(run.id, "Looks good")
+    for accuracy in (0.9, 0.5):
+        claim = store.claim(slot="cpu", owner=me)
+        assert claim is not None
+        summary = {"test_accuracy": accuracy, "val_accuracy": float("nan"), "best_epoch": 3}
+        store.finish(claim.id, claim.lease, state=RunState.FINISHED, summary=summary, seconds=accuracy * 10)
+    store.claim(slot="cpu", owner=me)
+    return store
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", ["one", "two", "three 100%", "four_x"]),
+        ("arch:lenet*", ["one", "two"]),
+        ("arch:LENET5,vgg??", ["one", "three 100%"]),
+        ("-arch:lenet*", ["three 100%", "four_x"]),
+        ("arch!=lenet5 dataset:digits", ["two"]),
+        ("arch:lenet", []),
+        ("lr<0.01", ["two", "three 100%", "four_x"]),
+        ("lr<=1e-3 lr>0.0005", ["three 100%", "four_x"]),
+        ("lr=0.1", ["one"]),
+        ("lr:0.1,0.0001", ["one", "two"]),
+        ("batch_size!=64", ["two", "three 100%"]),
+        ("arch:lenet* lr<0.01 tag:report-c state:finished", ["two"]),
+        ("tag:report-d", ["one"]),
+        ("tag:report-*", ["one", "two", "four_x"]),
+        ("-tag:report-*", ["three 100%"]),
+        ("state:queued", ["four_x"]),
+        ("state:running,queued", ["three 100%", "four_x"]),
+        ("-state:fin*", ["three 100%", "four_x"]),
+        ("test>0.6", ["one"]),
+        ("test>=50%", ["one", "two"]),
+        ("-test>0.6", ["two", "three 100%", "four_x"]),
+        ("val>0", []),
+        ("seconds>=5 best_epoch:3", ["one", "two"]),
+        ("pinned:yes", ["one"]),
+        ("pinned!=yes", ["two", "three 100%", "four_x"]),
+        ("nesterov:yes", ["one"]),
+        ("nesterov:no", ["two", "three 100%", "four_x"]),
+        ("optimizer:sgd", ["one"]),
+        ("arch_options:*widths*", ["four_x"]),
+        ("good", ["one"]),
+        ("-good vgg", ["three 100%"]),
+        ('"looks good"', ["one"]),
+        ('name:"three 100%"', ["three 100%"]),
+        ("100%", ["three 100%"]),
+        ("r_x", ["four_x"]),
+        ("name:four?x", ["four_x"]),
+        ("name:%", []),
+        ("name:*_*", ["four_x"]),
+        ("'; DROP TABLE runs; --", []),
+    ],
+)
+def test_a_search_finds_these_runs(four: RunStore, text: str, names: list[str]) -> None:
+    assert [run.name for run in four.list_runs(where=text, order="created")] == names
+    assert four.count_runs(where=text) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("archh:lenet5", r"no key 'archh'. Did you mean 'arch'\?"),
+        ("lr<", "nothing after lr< to compare with"),
+        ("lr<small", r"compares a number, but 'small' is none: write lr<0.01"),
+        ("arch<5", "arch is text, so it cannot be compared with <: write arch:5"),
+        ("state:done", "'done' is no state of a run"),
+        ("pinned:maybe", "pinned is yes or no, not :maybe"),
+        ('name:"open', "opens a quote and does not close it"),
+    ],
+)
+def test_a_search_that_cannot_be_read_is_refused_with_a_way_out(store: RunStore, text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        store.list_runs(where=text)
+
+
+def test_terms_are_what_they_look_like() -> None:
+    assert parse_query('arch:lenet* -lr<=0.01 word -"two words" tag:"a b"') == (
+        Term("arch", ":", "lenet*"),
+        Term("lr", "<=", "0.01", negative=True),
+        Term("", ":", "word"),
+        Term("", ":", "two words", negative=True),
+        Term("tag", ":", "a b"),
+    )
+
+
+def test_every_key_and_every_order_can_be_asked_for(four: RunStore) -> None:
+    for key in {*KEYS, *FIELDS}:
+        four.count_runs(where=f"{key}:*" if key not in ("pinned",) and not _switch(key) else f"{key}:no")
+    for order in {*ORDERS, *FIELDS}:
+        assert len(four.list_runs(order=order)) == len(four.list_runs(order="-" + order)) == 4
+
+
+def _switch(key: str) -> bool:
+    return key in FIELDS and FIELDS[key].kind is bool
+
+
+def test_sorting_puts_absent_numbers_last_both_ways(four: RunStore) -> None:
+    assert [run.name for run in four.list_runs(order="test")][:2] == ["two", "one"]
+    assert [run.name for run in four.list_runs(order="-test")][:2] == ["one", "two"]
+    assert next(run.name for run in four.list_runs(order="lr")) == "two"
+    assert next(run.name for run in four.list_runs(order="-created", pinned_first=True)) == "one"
+
+
+def test_an_order_that_is_none_is_refused(store: RunStore) -> None:
+    with pytest.raises(InputError, match="cannot be sorted by 'colour'"):
+        store.list_runs(order="-colour")
+
+
+def test_pages_follow_each_other_without_gap_or_repeat(four: RunStore) -> None:
+    pages = [four.list_runs(order="lr", limit=1, offset=page) for page in range(5)]
+    assert [run.name for page in pages for run in page] == [run.name for run in four.list_runs(order="lr")]
+
+
+def test_only_the_named_ids_are_listed(four: RunStore) -> None:
+    one, two, *_ = four.list_runs(order="created")
+    assert [run.id for run in four.list_runs(order="created", ids=[two.id, one.id, "nothing"])] == [one.id, two.id]
+    assert four.list_runs(ids=[]) == ()
+    assert four.count_runs(ids=[one.id], where="state:finished") == 1

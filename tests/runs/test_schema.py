@@ -1,0 +1,105 @@
+"""Migrations: many processes at once, a newer store refused, a failed step undone."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from lab.errors import ReadOnlyError, StoreError, StoreVersionError
+from lab.runs import schema
+from lab.runs.database import Database
+from lab.runs.store import RunStore
+from tests.runs.conftest import POSTGRES
+from tests.runs.runs_data import submit
+
+ROOT = Path(__file__).resolve().parents[2]
+OPEN = "import sys; from lab.runs.store import RunStore; print(RunStore.open(sys.argv[1]).count_runs())"
+
+
+def test_postgres_is_held_to_the_same_contract() -> None:
+    if not POSTGRES:
+        pytest.skip("LAB_TEST_DATABASE_URL names no Postgres server")
+    assert POSTGRES.startswith("postgresql")
+
+
+def test_sixteen_processes_may_start_at_once(url: str) -> None:
+    started = [
+        subprocess.Popen([sys.executable, "-c", OPEN, url], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(16)
+    ]
+    ends = [process.communicate(timeout=120) for process in started]
+    assert [(out.strip(), err) for out, err in ends] == [(b"0", b"")] * 16
+
+
+def test_opening_again_keeps_what_is_there(url: str, store: RunStore) -> None:
+    run = submit(store)
+    again = RunStore.open(url)
+    assert again.get(run.id).id == run.id
+    again.close()
+
+
+def test_a_store_of_a_newer_release_is_refused(url: str, store: RunStore) -> None:
+    with store.database.write() as connection:
+        connection.execute(text("UPDATE lab_schema SET version = 99"))
+    with pytest.raises(StoreVersionError, match="schema 99, but this release of ConvLab knows schemas up to 1: update"):
+        RunStore.open(url)
+
+
+def _second(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE runs ADD COLUMN colour TEXT"))
+
+
+def _broken(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE runs ADD COLUMN half TEXT"))
+    connection.execute(text("SELECT nonsense FROM nowhere"))
+
+
+def test_a_later_migration_runs_once_and_keeps_the_rows(url: str, store: RunStore) -> None:
+    run = submit(store)
+    database = Database(url)
+    for _ in range(2):
+        schema.migrate(database, migrations=(*schema.MIGRATIONS, _second))
+    with database.read() as connection:
+        assert connection.execute(text("SELECT id, colour FROM runs")).all() == [(run.id, None)]
+    with pytest.raises(StoreVersionError, match="schema 2, but this release"):
+        RunStore.open(url)
+    database.close()
+
+
+def test_a_migration_that_fails_leaves_the_old_schema(url: str, store: RunStore) -> None:
+    run = submit(store)
+    database = Database(url)
+    with pytest.raises(StoreError, match="nowhere"):
+        schema.migrate(database, migrations=(*schema.MIGRATIONS, _broken))
+    again = RunStore.open(url)
+    assert again.get(run.id).id == run.id
+    with pytest.raises(StoreError, match="half"), database.read() as connection:
+        connection.execute(text("SELECT half FROM runs"))
+    database.close()
+    again.close()
+
+
+def test_a_read_only_lab_does_not_migrate(url: str, store: RunStore) -> None:
+    database = Database(url, read_only=True)
+    with pytest.raises(StoreVersionError, match="has schema 1 and this release needs 2"):
+        schema.migrate(database, migrations=(*schema.MIGRATIONS, _second))
+    database.close()
+
+
+def test_a_read_only_lab_reads_and_refuses_every_write(url: str, store: RunStore) -> None:
+    run = submit(store)
+    reader = RunStore.open(url, read_only=True)
+    assert reader.read_only
+    assert reader.get(run.id).id == run.id
+    assert reader.recover() == []
+    for write in (
+        lambda: submit(reader, "other"),
+        lambda: reader.rename(run.id, "x"),
+        lambda: reader.delete(run.id),
+        lambda: reader.heartbeat(run.id, 1),
+    ):
+        with pytest.raises(ReadOnlyError, match="read-only, so nothing was changed: start it without LAB_READ_ONLY"):
+            write()
+    reader.close()

@@ -1,0 +1,121 @@
+"""Asking for a run: one answer per fingerprint, found by id, beginning of id or name."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from lab.config import RunConfig
+from lab.errors import RunNotFoundError, StoreError
+from lab.runs.owner import Owner
+from lab.runs.records import RunState, Want
+from lab.runs.store import RunStore
+from tests.runs.conftest import Clock
+from tests.runs.runs_data import CONFIG, claimed, submit
+
+
+def test_a_submitted_run_comes_back_as_it_was_asked_for(store: RunStore, clock: Clock) -> None:
+    config = RunConfig(arch="wide-cnn", arch_options={"widths": [8, 16]}, dataset="digits", lr=0.0123456789)
+    record, cached = store.submit(
+        config, fingerprint="f" * 64, family="g" * 64, name="  first try ", parent="p", tags=["b", "a", "b", " "],
+        origin="imported",
+    )  # fmt: skip
+    assert not cached
+    assert store.get(record.id) == record
+    assert record.config == config
+    assert (record.state, record.want, record.responding) == (RunState.QUEUED, Want.RUN, True)
+    assert (record.name, record.tags, record.parent, record.origin) == ("first try", ("a", "b"), "p", "imported")
+    assert (record.fingerprint, record.family) == ("f" * 64, "g" * 64)
+    assert (record.created_at, record.started_at, record.finished_at) == (clock.now, None, None)
+    assert (record.lease, record.attempts, record.seconds) == (0, 0, 0.0)
+
+
+def test_a_run_without_a_name_is_called_after_its_network(store: RunStore) -> None:
+    assert submit(store).name == "lenet5"
+
+
+def test_a_queued_running_or_finished_run_answers_for_its_fingerprint(store: RunStore, me: Owner) -> None:
+    first = submit(store)
+    assert store.submit(CONFIG, fingerprint="f", family="g") == (first, True)
+    running = store.claim(slot="cpu", owner=me)
+    assert running is not None
+    assert store.submit(CONFIG, fingerprint="f", family="g") == (running, True)
+    finished = store.finish(running.id, running.lease, state=RunState.FINISHED)
+    assert store.submit(CONFIG, fingerprint="f", family="g") == (finished, True)
+    assert store.count_runs() == 1
+
+
+@pytest.mark.parametrize("end", [RunState.STOPPED, RunState.PAUSED, RunState.FAILED, RunState.INTERRUPTED])
+def test_a_run_that_did_not_finish_answers_for_nothing(store: RunStore, me: Owner, end: RunState) -> None:
+    run = claimed(store, me)
+    store.finish(run.id, run.lease, state=end)
+    again, cached = store.submit(CONFIG, fingerprint="f", family="g")
+    assert not cached
+    assert again.id != run.id
+
+
+def test_fresh_makes_a_new_run_that_is_no_answer_itself(store: RunStore) -> None:
+    first = submit(store)
+    fresh, cached = store.submit(CONFIG, fingerprint="f", family="g", fresh=True)
+    assert not cached
+    assert fresh.id != first.id
+    assert store.submit(CONFIG, fingerprint="f", family="g")[0].id == first.id
+
+
+def test_sixteen_callers_at_once_get_one_run(store: RunStore) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: store.submit(CONFIG, fingerprint="f", family="g"), range(16)))
+    assert len({record.id for record, _ in answers}) == 1
+    assert sorted(cached for _, cached in answers) == [False] + [True] * 15
+
+
+def test_a_resumed_run_gives_up_its_place_if_another_became_the_answer(store: RunStore, me: Owner) -> None:
+    old = claimed(store, me)
+    store.finish(old.id, old.lease, state=RunState.STOPPED)
+    new = submit(store)
+    assert store.request(old.id, Want.RUN).state is RunState.QUEUED
+    assert store.submit(CONFIG, fingerprint="f", family="g")[0].id == new.id
+
+
+def test_a_run_is_found_by_id_beginning_of_id_and_name(store: RunStore) -> None:
+    run = submit(store, name="my first")
+    submit(store, "other", name="another")
+    assert store.resolve(run.id) == run
+    assert store.resolve(run.id[:8]) == run
+    assert store.resolve(" my first ") == run
+
+
+def test_what_fits_two_runs_or_none_is_refused_with_a_way_out(store: RunStore) -> None:
+    first, second = submit(store, "a", name="twin"), submit(store, "b", name="twin")
+    with pytest.raises(RunNotFoundError, match=f"'twin' fits more than one run .*({first.id}|{second.id})"):
+        store.resolve("twin")
+    with pytest.raises(RunNotFoundError, match=r"no run with the id or name 'twim'. Did you mean 'twin'\?"):
+        store.resolve("twim")
+    with pytest.raises(RunNotFoundError, match="no run with the id or name ''"):
+        store.resolve(" ")
+    with pytest.raises(RunNotFoundError, match="no run with the id or name '%'"):
+        store.resolve("%")
+    with pytest.raises(RunNotFoundError, match="There is no run 'nothing'"):
+        store.get("nothing")
+
+
+def test_the_family_lists_finished_runs_the_longest_first(store: RunStore, me: Owner) -> None:
+    made = []
+    for epochs in (2, 5, 3):
+        config = CONFIG.replace(epochs=epochs)
+        store.submit(config, fingerprint=f"f{epochs}", family="same")
+        run = store.claim(slot="cpu", owner=me)
+        assert run is not None
+        made.append(run)
+        store.finish(run.id, run.lease, state=RunState.STOPPED if epochs == 3 else RunState.FINISHED)
+    assert [record.config.epochs for record in store.find_family("same")] == [5, 2]
+    assert store.find_family("other") == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("x" * 201, "The name has 201 characters, but at most 200 fit"), ("a\x00b", r"control character '\\x00'")],
+)
+def test_a_name_that_cannot_be_shown_is_refused(store: RunStore, name: str, words: str) -> None:
+    with pytest.raises(StoreError, match=words):
+        submit(store, name=name)
+    assert store.count_runs() == 0
