@@ -45,7 +45,7 @@ def colour(values: np.ndarray, *, low: float, high: float, scale: str = "viridis
     span = high - low
     finite = np.isfinite(values)
     share = np.clip((np.where(finite, values, low) - low) / span, 0, 1) if span > 0 else np.zeros(values.shape)
-    rgb = table[np.round(share * (_STEPS - 1)).astype(int)].round().astype(np.uint8)
+    rgb: np.ndarray = table[np.round(share * (_STEPS - 1)).astype(int)].round().astype(np.uint8)
     rgb[~finite] = (255, 0, 255)
     return rgb
 

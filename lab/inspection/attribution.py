@@ -23,6 +23,7 @@ METHODS = {
     "grad-cam": ("Grad-CAM", "Where the last convolution found what speaks for the class."),
     "occlusion": ("Occlusion", "How much the logit falls when a small square is painted black."),
 }  # fmt: skip
+_ACTIVATIONS = ("BatchNorm2d", "ReLU", "ReLU6")
 _NOISE_COPIES = 25
 _NOISE_SHARE = 0.15  # of the image's range (Smilkov et al. 2017, section 3.2: 10 to 20 %)
 _STEPS = (32, 64, 128, 256, 512)
@@ -97,11 +98,16 @@ def _integrated(network: nn.Module, x: Tensor, target: int, baseline: Tensor) ->
 
 
 def _grad_cam(network: nn.Module, x: Tensor, target: int) -> Tensor:
-    layers = [v for v in list_layers(network, image_size=x.shape[-1], channels=x.shape[1]) if v.type == "Conv2d"]
-    if not layers:
+    """Look at the last convolution's maps after its activation (Selvaraju et al. 2017, section 3)."""
+    layers = list_layers(network, image_size=x.shape[-1], channels=x.shape[1])
+    places = [index for index, view in enumerate(layers) if view.type == "Conv2d"]
+    if not places:
         raise InputError("Grad-CAM needs a convolution, and this network has none: choose another method.")
-    last = network.get_submodule(layers[-1].name)
-    small = captum.attr.LayerGradCam(network, last).attribute(x, target=target, relu_attributions=True)
+    last = places[-1]
+    while layers[last + 1].type in _ACTIVATIONS and layers[last + 1].shape == layers[last].shape:
+        last += 1
+    module = network.get_submodule(layers[last].name)
+    small = captum.attr.LayerGradCam(network, module).attribute(x, target=target, relu_attributions=True)
     return nn.functional.interpolate(small.detach(), size=x.shape[-2:], mode="bilinear", align_corners=False)
 
 

@@ -67,10 +67,12 @@ def _pca(features: np.ndarray, dimensions: int) -> np.ndarray:
 
 def _tsne(features: np.ndarray, *, seed: int) -> np.ndarray:
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     reduced = _pca(features, _PCA_FIRST) if features.shape[1] > _PCA_FIRST else features.astype(np.float64)
     perplexity = min(_PERPLEXITY, (len(features) - 1) / 3)
-    points = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced)
+    with threadpool_limits(1):  # its threads wait by spinning: beside a training they are slower than one
+        points = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced)
     return np.asarray(points - points.mean(axis=0), np.float64)
 
 

@@ -55,7 +55,7 @@ def test_the_shells_json_has_the_promised_fields() -> None:
 
 
 def test_the_text_is_torchinfos_table() -> None:
-    text = summary_text(summarize(on_meta("lenet5"), input_shape=(64, 1, 28, 28)))
+    text = summary_text(on_meta("lenet5"), input_shape=(64, 1, 28, 28))
     assert "Total params: 61,706" in text
     assert "Forward/backward pass size (MB): 3.34" in text
 

@@ -1,0 +1,67 @@
+"""Colours and tiles land where they should, whatever the numbers are."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lab.charts.tiles import blend, colour, digits, grid, limits, pack, paint
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def test_the_ends_and_the_middle_of_the_scales() -> None:
+    assert colour(np.array([0.0, 1.0]), low=0, high=1, scale="viridis").tolist() == [[68, 1, 84], [253, 231, 37]]
+    middle = colour(np.array([0.0]), low=-1, high=1, scale="diverging")[0]
+    assert middle == pytest.approx([247, 247, 247], abs=2)
+    assert colour(np.array([-9.0, 9.0]), low=-1, high=1, scale="grey").tolist() == [[0, 0, 0], [255, 255, 255]]
+
+
+def test_what_is_not_finite_is_magenta_and_does_not_move_the_scale() -> None:
+    values = np.array([[[0.0, np.nan], [np.inf, 2.0]]])
+    painted = paint(values)
+    assert painted[0, 0, 1].tolist() == painted[0, 1, 0].tolist() == [255, 0, 255]
+    assert painted[0, 1, 1].tolist() == [253, 231, 37]
+
+
+def test_limits_put_zero_in_the_middle_of_signed_values() -> None:
+    assert limits(np.array([-1.0, 3.0]), signed=True) == (-3, 3)
+    assert limits(np.array([-1.0, 3.0]), signed=False) == (-1, 3)
+    assert limits(np.array([np.nan]), signed=True) == (0, 0)
+
+
+def test_one_scale_for_all_or_for_each() -> None:
+    values = np.array([[[0.0, 1.0]], [[0.0, 10.0]]])
+    assert paint(values)[0, 0, 1].tolist() != [253, 231, 37]
+    assert paint(values, each=True)[0, 0, 1].tolist() == [253, 231, 37]
+    assert paint(np.zeros((1, 2, 2)), each=True)[0, 0, 0].tolist() == [68, 1, 84]
+
+
+def test_tiles_are_packed_row_by_row() -> None:
+    tiles = np.stack([np.full((2, 3, 3), n, np.uint8) for n in range(5)])
+    sprite = pack(tiles)
+    assert (sprite.columns, sprite.tile_width, sprite.tile_height, sprite.count) == (3, 3, 2, 5)
+    sheet = pixels(sprite.png)
+    assert sheet.shape == (4, 9, 3)
+    assert sheet[0, ::3, 0].tolist() == [0, 1, 2]
+    assert sheet[2, ::3, 0].tolist() == [3, 4, 0]
+
+
+def test_the_grid_to_keep_is_enlarged_with_gaps() -> None:
+    sheet = pixels(grid(digits(np.zeros((3, 2, 2), np.uint8)), columns=2, enlarge=4, gap=1))
+    assert sheet.shape == (2 * 9 + 1, 2 * 9 + 1, 3)
+    assert sheet[0].tolist() == [[255] * 3] * 19
+    assert (sheet[1:9, 1:9] == 0).all()
+    assert (sheet[10:18, 10:18] == 255).all()  # no fourth tile
+
+
+def test_blending_shows_the_image_where_nothing_speaks() -> None:
+    image = np.array([[0, 255]], np.uint8)
+    silent = blend(image, np.zeros((1, 2)))
+    assert silent[0, 1].mean() > silent[0, 0].mean()
+    loud = blend(image, np.array([[1.0, -1.0]]))
+    assert loud[0, 0, 0] > loud[0, 0, 2]  # orange for
+    assert loud[0, 1, 2] > loud[0, 1, 0]  # blue against

@@ -1,0 +1,123 @@
+"""Attribution methods on networks whose explanation is known."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lab.architectures.build import build_network
+from lab.errors import InputError
+from lab.inspection.attribution import METHODS, attribute
+
+BLACK = -0.4242
+
+
+def linear() -> tuple[nn.Module, np.ndarray]:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 10)).eval()
+    return network, network[1].weight.detach().numpy().reshape(10, 28, 28)
+
+
+def image() -> torch.Tensor:
+    torch.manual_seed(1)
+    return torch.rand(1, 1, 28, 28) * 3 + BLACK
+
+
+@pytest.fixture(scope="module")
+def lenet() -> nn.Module:
+    torch.manual_seed(0)
+    return build_network("lenet-bn").eval()
+
+
+@pytest.mark.parametrize("method", ["saliency", "smoothgrad"])
+def test_a_linear_networks_saliency_is_its_weight(method: str) -> None:
+    network, weight = linear()
+    told = attribute(network, image(), target=3, method=method, black=BLACK)
+    assert told.values == pytest.approx(weight[3], abs=1e-6)
+
+
+def test_a_linear_networks_integrated_gradients_are_weight_times_distance_from_black() -> None:
+    network, weight = linear()
+    told = attribute(network, image(), target=3, method="integrated-gradients", black=BLACK)
+    assert told.values == pytest.approx(weight[3] * (image()[0, 0].numpy() - BLACK), abs=1e-5)
+
+
+def test_occlusion_of_a_linear_network_has_its_sum() -> None:
+    network, weight = linear()
+    told = attribute(network, image(), target=3, method="occlusion", black=BLACK)
+    # Patches of 4 with stride 2: an inner pixel's value is the mean fall of the logit over the patches that hide it.
+    fall = weight[3] * (image()[0, 0].numpy() - BLACK)
+    patches = [fall[r : r + 4, c : c + 4].sum() for r in (10, 12) for c in (10, 12)]
+    assert told.values[13, 13] == pytest.approx(np.mean(patches), abs=1e-4)
+
+
+@pytest.mark.parametrize("target", [0, 7])
+def test_integrated_gradients_add_up_to_the_difference_of_logits(lenet: nn.Module, target: int) -> None:
+    x = image()
+    told = attribute(lenet, x, target=target, method="integrated-gradients", black=BLACK)
+    with torch.no_grad():
+        difference = float(lenet(x)[0, target] - lenet(torch.full_like(x, BLACK))[0, target])
+    assert told.values.sum() == pytest.approx(difference, rel=0.01, abs=1e-3)
+    assert told.gap is not None
+    assert told.gap <= max(0.01 * abs(difference), 1e-3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_methods_give_one_finite_value_a_pixel_and_touch_nothing(lenet: nn.Module, method: str) -> None:
+    lenet.get_submodule("features.bn1").train()
+    before = [t.clone() for t in lenet.state_dict().values()]
+    try:
+        told = attribute(lenet, image(), target=1, method=method, black=BLACK)
+        assert lenet.get_submodule("features.bn1").training
+    finally:
+        lenet.eval()
+    assert told.values.shape == (28, 28)
+    assert np.isfinite(told.values).all()
+    assert np.abs(told.values).max() > 0 or method == "grad-cam"  # which is silent where nothing speaks for it
+    assert all(torch.equal(a, b) for a, b in zip(before, lenet.state_dict().values()))
+    assert all(p.grad is None for p in lenet.parameters())
+    assert not any(m._forward_hooks or m._backward_hooks for m in lenet.modules())
+
+
+def test_the_same_picture_twice_and_no_random_numbers_taken(lenet: nn.Module) -> None:
+    state = torch.get_rng_state()
+    one, two = (attribute(lenet, image(), target=1, method="smoothgrad", black=BLACK).values for _ in range(2))
+    torch.manual_seed(1)
+    torch.rand(1, 1, 28, 28)  # what image() does
+    assert np.array_equal(one, two)
+    assert len(state) == len(torch.get_rng_state())
+
+
+def test_grad_cam_lights_up_where_the_class_is_found() -> None:
+    features = nn.Conv2d(1, 2, 3, padding=1, bias=False)
+    nn.init.zeros_(features.weight)
+    with torch.no_grad():
+        features.weight[1, 0, 1, 1] = 1.0  # channel 1 copies the image, channel 0 is silent
+    head = nn.Linear(2, 2, bias=False)
+    with torch.no_grad():
+        head.weight.copy_(torch.eye(2))
+    network = nn.Sequential(features, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head).eval()
+    x = torch.zeros(1, 1, 28, 28)
+    x[..., 4:9, 18:23] = 1.0
+    values = attribute(network, x, target=1, method="grad-cam", black=0.0).values
+    assert (values > 0).sum() == 25
+    assert (values[4:9, 18:23] > 0).all()
+    assert not attribute(network, x, target=0, method="grad-cam", black=0.0).values.any()
+
+
+def test_in_place_activations_are_handled_and_put_back() -> None:
+    torch.manual_seed(0)
+    network = build_network("resnet18-tv").eval()
+    told = attribute(network, image(), target=0, method="grad-cam", black=BLACK)
+    assert np.isfinite(told.values).all()
+    assert network.get_submodule("features.relu").inplace
+
+
+def test_what_cannot_be_explained_is_said_in_one_sentence() -> None:
+    network, _ = linear()
+    with pytest.raises(InputError, match="Grad-CAM needs a convolution"):
+        attribute(network, image(), target=0, method="grad-cam", black=BLACK)
+    with pytest.raises(InputError, match="The class is 10, but it must be 0 to 9"):
+        attribute(network, image(), target=10, method="saliency", black=BLACK)
+    with pytest.raises(InputError, match=r"no method 'salience'. Did you mean 'saliency'\?"):
+        attribute(network, image(), target=0, method="salience", black=BLACK)

@@ -1,0 +1,72 @@
+"""Projections of points whose picture is known, turned onto each other."""
+
+import numpy as np
+import pytest
+import torch
+
+from lab.architectures.build import build_network
+from lab.errors import InputError
+from lab.inspection.embedding import align, penultimate_features, project
+
+RNG = np.random.default_rng(0)
+
+
+def test_the_features_are_what_the_last_linear_layer_is_given() -> None:
+    torch.manual_seed(0)
+    network = build_network("lenet5").eval()
+    images = RNG.integers(0, 256, (300, 28, 28), dtype=np.uint8)
+    features = penultimate_features(network, images, mean=0.1, std=0.3)
+    x = (torch.from_numpy(images).unsqueeze(1).float() / 255 - 0.1) / 0.3
+    logits = network.get_submodule("classifier.fc3")(torch.from_numpy(features))
+    assert features.shape == (300, 84)
+    assert torch.allclose(logits, network(x), atol=1e-4)
+    assert not any(m._forward_pre_hooks for m in network.modules())
+
+
+def test_pca_finds_the_plane_the_points_lie_in() -> None:
+    flat = RNG.normal(size=(50, 2)) * [3.0, 1.0]
+    axes = np.linalg.qr(RNG.normal(size=(7, 2)))[0]
+    points = project((flat @ axes.T + 5).astype(np.float32))
+    original = flat - flat.mean(0)
+    distances = np.linalg.norm(points[:, None] - points[None], axis=2)
+    wanted = np.linalg.norm(original[:, None] - original[None], axis=2)
+    assert distances / distances.max() == pytest.approx(wanted / wanted.max(), abs=1e-4)
+    assert np.abs(points).max() == pytest.approx(1)
+
+
+def test_one_dimension_is_padded_and_equal_points_stay_together() -> None:
+    assert project(np.arange(5.0)[:, None])[:, 1].tolist() == [0] * 5
+    assert project(np.ones((4, 3))).tolist() == [[0, 0]] * 4
+
+
+def test_tsne_keeps_clusters_apart_and_is_the_same_every_time() -> None:
+    features = np.concatenate([RNG.normal(size=(20, 8)), RNG.normal(size=(20, 8)) + 30]).astype(np.float32)
+    points = project(features, method="tsne")
+    near = np.linalg.norm(points[:20] - points[:20].mean(0), axis=1).max()
+    assert np.linalg.norm(points[:20].mean(0) - points[20:].mean(0)) > 2 * near
+    assert np.array_equal(points, project(features, method="tsne"))
+
+
+def test_a_turned_and_mirrored_map_is_turned_back() -> None:
+    points = RNG.normal(size=(30, 2))
+    points -= points.mean(0)
+    turn = np.array([[np.cos(2), -np.sin(2)], [np.sin(2), np.cos(2)]]) @ np.diag([1, -1])
+    assert align(points @ turn, points) == pytest.approx(points, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("features", "method", "message"),
+    [
+        (np.zeros((2, 3)), "pca", "There are 2 images"),
+        (np.full((9, 3), np.nan), "pca", "not finite numbers"),
+        (np.zeros((9, 3)), "umap", "must be one of: pca, tsne"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(features: np.ndarray, method: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        project(features, method=method)
+
+
+def test_a_network_without_linear_layer_is_refused() -> None:
+    with pytest.raises(InputError, match="no linear layer"):
+        penultimate_features(torch.nn.Flatten(), np.zeros((1, 28, 28), np.uint8), mean=0, std=1)

@@ -1,0 +1,80 @@
+"""Images by number and from files: the right ones pass untouched, the others are refused in one sentence."""
+
+import io
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lab.errors import InputError
+from lab.inspection.images import pick_image, read_image
+
+DIGIT = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
+DATA = SimpleNamespace(
+    train_images=np.zeros((3, 28, 28), np.uint8), train_labels=np.array([4, 5, 6]),
+    test_images=DIGIT[None], test_labels=np.array([7]),
+)  # fmt: skip
+
+
+def png(array: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(array).save(out, format="PNG")
+    return out.getvalue()
+
+
+def test_an_image_is_found_by_its_number() -> None:
+    image, label = pick_image("test:0", DATA, size=28)
+    assert np.array_equal(image, DIGIT)
+    assert label == 7
+    assert pick_image("train:2", DATA, size=28)[1] == 6
+
+
+def test_a_grey_picture_of_the_right_size_comes_through_bit_for_bit(tmp_path: Path) -> None:
+    path = tmp_path / "digit.png"
+    path.write_bytes(png(DIGIT))
+    image, label = pick_image(str(path), DATA, size=28)
+    assert np.array_equal(image, DIGIT)
+    assert label is None
+    assert np.array_equal(read_image(png(np.repeat(DIGIT[..., None], 3, 2)), size=28), DIGIT)
+
+
+def test_another_size_or_colour_is_taken_only_when_asked_to_fit() -> None:
+    big, red = np.full((56, 40), 200, np.uint8), np.zeros((28, 28, 3), np.uint8)
+    red[..., 0] = 255
+    with pytest.raises(InputError, match="40×56 pixels, but the network's data are 28×28"):
+        read_image(png(big), size=28)
+    with pytest.raises(InputError, match="in colour"):
+        read_image(png(red), size=28)
+    assert (read_image(png(big), size=28, fit=True) == 200).all()
+    assert read_image(png(red), size=28, fit=True).shape == (28, 28)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("test:1", "must be followed by 0 to 0"),
+        ("train:x", "must be followed by 0 to 2"),
+        ("test:-1", "must be followed by"),
+        ("nowhere.png", "give test:N, train:N, or the path"),
+    ],
+)
+def test_an_image_that_is_not_there_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        pick_image(text, DATA, size=28)
+
+
+@pytest.mark.parametrize("data", [b"", b"not a picture", png(DIGIT)[:60], b"GIF89a" + b"\0" * 40])
+def test_what_is_no_picture_is_refused(data: bytes) -> None:
+    with pytest.raises(InputError, match="no picture that can be read"):
+        read_image(data, size=28)
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
+    bomb = io.BytesIO()
+    Image.new("1", (6000, 6000)).save(bomb, format="PNG")
+    with pytest.raises(InputError, match="36,000,000 pixels"):
+        read_image(bomb.getvalue(), size=28)
+    with pytest.raises(InputError, match="bytes, but at most"):
+        read_image(b"\0" * 20_000_001, size=28)

@@ -1,0 +1,106 @@
+"""Figures of answers whose right values are known: a constant predictor, a perfect one, uniform logits."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from lab.errors import InputError
+from lab.inspection.metrics import (
+    as_rates,
+    calibrate,
+    confusion_matrix,
+    find_cell,
+    judge,
+    per_class,
+    report,
+    shakiest_hits,
+    softmax,
+    worst_mistakes,
+)
+
+LABELS = np.array([0, 0, 1, 2, 2, 2])
+
+
+def constant(answer: int, labels: np.ndarray = LABELS) -> np.ndarray:
+    logits = np.zeros((len(labels), 3))
+    logits[:, answer] = 50.0
+    return logits
+
+
+def test_the_confusion_matrix_of_a_constant_predictor_is_one_column() -> None:
+    answers = judge(constant(2), LABELS)
+    confusion = confusion_matrix(LABELS, answers.predicted, classes=3)
+    assert confusion.tolist() == [[0, 0, 2], [0, 0, 1], [0, 0, 3]]
+    figures = per_class(confusion)
+    assert figures.recall.tolist() == [0, 0, 1]
+    assert figures.precision[2] == 0.5
+    assert np.isnan(figures.precision[:2]).all()
+    assert figures.f1.tolist() == [0, 0, pytest.approx(2 / 3)]
+    assert figures.support.tolist() == [2, 1, 3]
+
+
+def test_rates_are_shares_of_the_truth_and_an_absent_class_has_none() -> None:
+    rates = as_rates(np.array([[3, 1], [0, 0]]))
+    assert rates[0].tolist() == [0.75, 0.25]
+    assert np.isnan(rates[1]).all()
+
+
+def test_uniform_logits_give_log_k() -> None:
+    answers = judge(np.zeros((5, 7)), np.arange(5))
+    assert answers.loss == pytest.approx(math.log(7))
+    assert answers.confidence == pytest.approx(1 / 7)
+
+
+def test_loss_and_probabilities_do_not_overflow() -> None:
+    answers = judge(np.array([[1e4, 0.0]]), np.array([1]))
+    assert answers.loss == pytest.approx(1e4)
+    assert softmax(np.array([[1e4, 0.0]])).tolist() == [[1.0, 0.0]]
+
+
+def test_a_sure_and_always_wrong_network_has_a_calibration_error_of_one() -> None:
+    wrong = judge(constant(0, np.array([1, 2, 1])), np.array([1, 2, 1]))
+    assert calibrate(wrong).ece == pytest.approx(1.0)
+    assert calibrate(wrong).count.tolist() == [0] * 9 + [3]
+    assert calibrate(judge(constant(0, np.zeros(4, int)), np.zeros(4, int))).ece == pytest.approx(0.0)
+
+
+def test_calibration_by_hand() -> None:
+    def logit(p: float) -> list[float]:
+        return [math.log(p), math.log(1 - p)]
+
+    answers = judge(np.array([logit(0.85), logit(0.85), logit(0.65)]), np.array([0, 1, 0]))
+    table = calibrate(answers)
+    assert table.accuracy[8] == 0.5
+    assert table.confidence[8] == pytest.approx(0.85)
+    assert table.ece == pytest.approx(2 / 3 * 0.35 + 1 / 3 * 0.35)
+
+
+def test_galleries_are_in_order_of_confidence() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8], [0.55, 0.45]])
+    answers = judge(np.log(probabilities), np.array([1, 1, 0, 1, 0]))
+    assert worst_mistakes(answers).tolist() == [0, 1]
+    assert shakiest_hits(answers).tolist() == [4, 2, 3]
+    assert find_cell(answers, truth=1, answer=0).tolist() == [0, 1]
+    assert find_cell(answers, truth=0, answer=1).tolist() == []
+
+
+def test_the_report_is_strict_json() -> None:
+    told = report(judge(constant(2), LABELS), classes=("a", "b", "c")).as_dict()
+    assert json.loads(json.dumps(told, allow_nan=False))["per_class"][0] == {
+        "class": "a", "precision": None, "recall": 0.0, "f1": 0.0, "images": 2,
+    }  # fmt: skip
+    assert told["accuracy"] == 0.5
+    assert told["confusion"][2] == [0, 0, 3]
+
+
+def test_no_images_give_nan_and_not_an_error() -> None:
+    empty = report(judge(np.zeros((0, 3)), np.zeros(0, int)), classes=("a", "b", "c"))
+    assert math.isnan(empty.accuracy)
+    assert empty.as_dict()["loss"] is None
+
+
+def test_a_label_beyond_the_classes_is_refused() -> None:
+    with pytest.raises(InputError, match="A label is 2, but there are only 2 classes"):
+        report(judge(constant(0), LABELS), classes=("a", "b"))
