@@ -1,0 +1,153 @@
+"""A real server and a real Chromium for the browser tests.
+
+Each server has a free port and a home of its own with no data but the built-in digits. Where no Chromium can be started
+the tests are skipped and say why; with `CI` in the environment they fail instead, so that a gate cannot pass them over.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Error, Page, Playwright, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+READY = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
+START_S = 60.0
+_CHROMIUM_ARGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+# Streamlit asks for these beside a deep link before it knows its own root.
+_HARMLESS = ("/_stcore/health", "/_stcore/host-config")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running lab."""
+
+    url: str
+    home: Path
+    process: subprocess.Popen[bytes]
+
+    def stop(self) -> None:
+        """End the server and the supervisor and worker it started."""
+        self.process.terminate()
+        self.process.wait(timeout=20)
+        _end_workers(self.home)
+
+
+def start_server(home: Path) -> Server:
+    """Start `streamlit run app.py` on a free port with a home of its own, and wait until it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
+    environment |= {"LAB_HOME": str(home), "LAB_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)],
+            cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    server = Server(f"http://127.0.0.1:{port}", home, process)
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=2) as answer:
+                if answer.read() == b"ok":
+                    return server
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.1)
+    process.kill()
+    raise RuntimeError("the server did not start:\n" + (home / "server.log").read_text(encoding="utf-8"))
+
+
+def _end_workers(home: Path) -> None:
+    """End the supervisor and worker of one home, known by the home in their environment."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (entry / "environ").read_bytes().split(b"\0")
+            command = (entry / "cmdline").read_bytes()
+            if f"LAB_HOME={home}".encode() in environment and b"lab." in command:
+                os.kill(int(entry.name), signal.SIGKILL)
+        except (OSError, ValueError):  # gone, or another user's
+            continue
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Return one lab for all tests that do not need a fresh one."""
+    running = start_server(tmp_path_factory.mktemp("lab") / "home")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Return a Chromium: the machine's own, else Playwright's."""
+    with sync_playwright() as playwright:
+        chromium = _launch(playwright)
+        yield chromium
+        chromium.close()
+
+
+def _launch(playwright: Playwright) -> Browser:
+    own = os.environ.get("LAB_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    try:
+        return playwright.chromium.launch(executable_path=own, args=_CHROMIUM_ARGS)
+    except Error as error:
+        reason = f"no Chromium could be started ({str(error).splitlines()[0]}): install one, or set LAB_CHROMIUM"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@dataclass
+class Visitor:
+    """One tab, which remembers what its console complained about."""
+
+    page: Page
+    complaints: list[str]
+
+    def open(self, url: str) -> None:
+        """Go to an address and wait until Streamlit has drawn it."""
+        self.page.goto(url)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until no script runs."""
+        self.page.wait_for_selector(READY, timeout=30_000)
+
+    def press(self, name: str) -> None:
+        """Press a button by its words."""
+        self.page.get_by_role("button", name=name, exact=False).first.click()
+
+
+@pytest.fixture
+def visitor(browser: Browser) -> Iterator[Visitor]:
+    """Return a fresh tab; an error in its console that is not known to be harmless fails the test."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on(
+        "console",
+        lambda message: (
+            complaints.append(f"{message.text} ({message.location.get('url', '')})")
+            if message.type == "error" and not message.location.get("url", "").endswith(_HARMLESS)
+            else None
+        ),
+    )
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield Visitor(page, complaints)
+    context.close()
+    assert complaints == []

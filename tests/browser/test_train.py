@@ -1,0 +1,153 @@
+"""A student trains on the built-in digits: press, watch, leave, come back, ask again."""
+
+import json
+import re
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Server, Visitor
+
+pytestmark = pytest.mark.browser
+_LIVE = ".cl-live[data-points]"
+_TRAINED_S = 90.0
+
+
+def _points(visitor: Visitor) -> int:
+    return int(visitor.page.locator(_LIVE).get_attribute("data-points", timeout=60_000) or 0)
+
+
+def _wait(visitor: Visitor, condition: str, timeout_s: float = _TRAINED_S) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not visitor.page.evaluate(condition):  # wait_for_function would need eval, which the lab's policy forbids
+        assert time.monotonic() < deadline, f"after {timeout_s:g} s not yet: {condition}"
+        visitor.page.wait_for_timeout(100)
+
+
+def _run_in_address(visitor: Visitor) -> str:
+    _wait(visitor, "location.search.includes('run=')", 30)
+    found = re.search(r"run=(\w+)", str(visitor.page.evaluate("location.href")))
+    assert found is not None
+    return found[1]
+
+
+def _set_number(visitor: Visitor, label: str, value: str) -> None:
+    field = visitor.page.get_by_label(label, exact=True).first
+    field.fill(value)
+    field.press("Enter")
+    visitor.settle()
+
+
+def _plot_range(visitor: Visitor) -> Any:
+    return visitor.page.evaluate("document.querySelector('[data-chart=loss] .cl-plot').layout.xaxis.range")
+
+
+def test_pressing_train_shows_curves_that_outlive_page_switch_and_reload_and_come_from_the_cache_next_time(
+    server: Server, visitor: Visitor
+) -> None:
+    page = visitor.page
+    visitor.open(f"{server.url}/train")
+    _set_number(visitor, "Epochs", "12")
+    visitor.press("Train")
+    run = _run_in_address(visitor)
+    _wait(visitor, "document.querySelector('.cl-live')?.dataset.points > 0")
+    first = _points(visitor)
+    _wait(visitor, f"document.querySelector('.cl-live')?.dataset.total > {first}")
+
+    page.get_by_test_id("stSidebarNavLink").filter(has_text="Home").click()
+    page.get_by_role("heading", name="Recent runs").wait_for()
+    page.get_by_role("link", name="LeNet-5 on Digits").first.click()
+    assert _run_in_address(visitor) == run
+    _wait(visitor, "document.querySelector('.cl-live')?.dataset.points > 0")
+
+    page.reload()
+    visitor.settle()
+    assert _run_in_address(visitor) == run
+    expect(page.get_by_text("finished", exact=True).first).to_be_visible(timeout=_TRAINED_S * 1000)
+    expect(page.get_by_text("Test accuracy", exact=True)).to_be_visible()
+    _wait(visitor, "document.querySelector('.cl-newest').textContent.includes('test accuracy')", 15)
+
+    visitor.press("New training")
+    page.get_by_role("heading", name="Train", exact=True).wait_for()
+    _set_number(visitor, "Epochs", "12")
+    asked = time.monotonic()
+    visitor.press("Train")
+    expect(page.get_by_text("These settings were trained on")).to_be_visible(timeout=15_000)
+    assert time.monotonic() - asked < 10
+    assert _run_in_address(visitor) == run
+
+
+def test_zoom_survives_new_points_a_rerun_and_a_change_of_theme(server: Server, visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.open(f"{server.url}/train")
+    _set_number(visitor, "Epochs", "400")
+    _set_number(visitor, "Batch size", "16")
+    visitor.press("Train")
+    _run_in_address(visitor)
+    _wait(visitor, "document.querySelector('.cl-live')?.dataset.total > 100")
+
+    box = page.locator("[data-chart=loss] .nsewdrag").first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 60, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 220, box["y"] + 160, steps=6)
+    page.mouse.up()
+    _wait(visitor, "document.querySelector('[data-chart=loss] .cl-plot').layout.xaxis.autorange === false", 10)
+    zoomed = _plot_range(visitor)
+
+    total = int(page.locator(_LIVE).get_attribute("data-total") or 0)
+    _wait(visitor, f"document.querySelector('.cl-live')?.dataset.total > {total + 20}")
+    assert _plot_range(visitor) == zoomed
+    page.emulate_media(color_scheme="dark")
+    _wait(visitor, "document.querySelector('.cl-live').style.colorScheme === 'dark'", 10)
+    assert _plot_range(visitor) == zoomed
+
+    visitor.press("Pause")
+    expect(page.get_by_text("paused", exact=True).first).to_be_visible(timeout=20_000)
+    assert _plot_range(visitor) == zoomed
+    visitor.press("Resume")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible(timeout=20_000)
+    page.wait_for_timeout(1500)
+    visitor.press("Stop")
+    expect(page.get_by_text("stopped", exact=True).first).to_be_visible(timeout=30_000)
+
+
+def test_form_values_survive_a_page_switch_in_the_browser_too(server: Server, visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.open(f"{server.url}/train")
+    _set_number(visitor, "Epochs", "23")
+    page.get_by_test_id("stSidebarNavLink").filter(has_text="Home").click()
+    page.get_by_role("heading", name="Data sets").wait_for()
+    page.get_by_test_id("stSidebarNavLink").filter(has_text="Train").click()
+    page.get_by_role("heading", name="Train", exact=True).wait_for()
+    visitor.settle()
+    expect(page.get_by_label("Epochs", exact=True).first).to_have_value("23")
+
+
+def test_the_charts_have_names_and_the_newest_values_stand_beside_them_as_text(
+    server: Server, visitor: Visitor
+) -> None:
+    visitor.open(f"{server.url}/train")
+    _set_number(visitor, "Epochs", "2")
+    visitor.press("Train")
+    _wait(visitor, "document.querySelector('.cl-newest')?.textContent.includes('validation loss')")
+    for chart in ("loss", "accuracy", "learning rate"):
+        expect(visitor.page.get_by_role("img", name=re.compile(f"Line chart of the {chart} by step"))).to_be_visible()
+    expect(visitor.page.get_by_role("progressbar", name="Training progress")).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/api/runs/x/points", "/static/js/none.js", "/_stcore/health"])
+def test_a_foreign_host_header_gets_nothing_from_the_real_server(server: Server, path: str) -> None:
+    request = urllib.request.Request(server.url + path, headers={"Host": "evil.example"})
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(request, timeout=10)
+
+
+def test_the_real_server_answers_on_its_routes(server: Server) -> None:
+    with urllib.request.urlopen(f"{server.url}/healthz", timeout=10) as answer:
+        assert json.load(answer)["ok"] is True
+        assert "script-src" in answer.headers["Content-Security-Policy"]
