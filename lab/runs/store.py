@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lab.config import RunConfig
-from lab.errors import RunNotFoundError, near_miss
+from lab.errors import RunNotFoundError, StoreError, near_miss
 from lab.runs.database import BUSY_S, Database
 from lab.runs.digests import Digests
 from lab.runs.edits import NAME_LIMIT, Edits, checked_tags, checked_text
@@ -37,7 +37,11 @@ class RunStore(Leases, Points, Edits, Digests):
         Raises `StoreError`, `StoreVersionError`, `StoreBusyError`.
         """
         database = Database(url, read_only=read_only, busy_s=busy_s)
-        migrate(database)
+        try:
+            migrate(database)
+        except StoreError:
+            database.close()
+            raise
         return cls(database, clock)
 
     def close(self) -> None:
