@@ -8,6 +8,8 @@ import json
 import math
 from typing import Any
 
+from lab.config import RunConfig
+
 _MARK = "$float"
 
 
@@ -43,3 +45,8 @@ def encode_tags(tags: tuple[str, ...]) -> str:
 def decode_tags(text: str) -> tuple[str, ...]:
     """Read what `encode_tags` wrote."""
     return tuple(text.split("\n")[1:-1])
+
+
+def setting_key(config: RunConfig) -> str:
+    """Return what a run has in common with those that differ only in their seed."""
+    return config.digest(data_checksum="", without=("seed",))

@@ -208,6 +208,7 @@ def _like(column: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
 ORDERS: dict[str, ColumnElement[Any]] = {
     "created": runs.c.created_at,
     "finished": runs.c.finished_at,
+    "number": runs.c.number,
     "name": func.lower(runs.c.name),
     "state": runs.c.state,
     "arch": runs.c.arch,

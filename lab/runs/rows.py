@@ -82,6 +82,7 @@ def run_record(row: Row[Any], *, now: float) -> RunRecord:
         summary=row.summary,
         environment=row.environment,
         notices=tuple(row.notices),
+        number=row.number,
     )
 
 

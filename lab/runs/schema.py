@@ -19,13 +19,16 @@ from sqlalchemy import (
     Table,
     Text,
     inspect,
+    select,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
+from lab.config import RunConfig
 from lab.errors import StoreVersionError
 from lab.runs.database import Database
+from lab.runs.encoding import setting_key
 
 metadata = MetaData()
 _json: TypeEngine[Any] = JSON().with_variant(JSONB(), "postgresql")
@@ -76,6 +79,7 @@ runs = Table(
     # What the table of runs is filtered and sorted by, copied out of config and summary.
     Column("arch", Text, nullable=False),
     Column("dataset", Text, nullable=False),
+    Column("setting", String(64), nullable=False, server_default=""),  # equal for runs that differ only in their seed
     Column("test_accuracy", _real),
     Column("val_accuracy", _real),
     Column("best_epoch", Integer),
@@ -85,6 +89,7 @@ runs = Table(
     Index("runs_state", "state", "queued_at"),
     Index("runs_created", "created_at"),
     Index("runs_family", "family"),
+    Index("runs_setting", "setting"),
     sqlite_autoincrement=True,
 )
 
@@ -126,7 +131,18 @@ def _first_tables(connection: Connection) -> None:
     metadata.create_all(connection, checkfirst=False)
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first_tables,)
+def _setting_column(connection: Connection) -> None:
+    """Add `setting` to a store made before it; `_first_tables` makes a new store with it."""
+    if any(column["name"] == "setting" for column in inspect(connection).get_columns("runs")):
+        return
+    connection.execute(text("ALTER TABLE runs ADD COLUMN setting VARCHAR(64) NOT NULL DEFAULT ''"))
+    connection.execute(text("CREATE INDEX runs_setting ON runs (setting)"))
+    for run, config in connection.execute(select(runs.c.number, runs.c.config)).all():
+        key = setting_key(RunConfig.from_dict(config))
+        connection.execute(runs.update().where(runs.c.number == run).values(setting=key))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first_tables, _setting_column)
 _MIGRATION_LOCK = 0x636F6E76  # "conv": the advisory lock that lets one process at a time migrate on Postgres
 
 

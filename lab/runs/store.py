@@ -13,7 +13,7 @@ from lab.errors import RunNotFoundError, StoreError, near_miss
 from lab.runs.database import BUSY_S, Database
 from lab.runs.digests import Digests
 from lab.runs.edits import NAME_LIMIT, Edits, checked_tags, checked_text
-from lab.runs.encoding import encode_tags
+from lab.runs.encoding import encode_tags, setting_key
 from lab.runs.leases import Leases
 from lab.runs.points import Points
 from lab.runs.query import condition, ordering
@@ -81,7 +81,7 @@ class RunStore(Leases, Points, Edits, Digests):
             "config": config.as_dict(), "fingerprint": fingerprint, "family": family,
             "cache_key": None if fresh else fingerprint, "state": RunState.QUEUED, "want": Want.RUN,
             "created_at": now, "queued_at": now, "parent": parent, "origin": origin, "arch": config.arch,
-            "dataset": config.dataset, "tags": encode_tags(checked_tags(tags)),
+            "dataset": config.dataset, "setting": setting_key(config), "tags": encode_tags(checked_tags(tags)),
             "progress": {}, "summary": {}, "environment": {}, "notices": [],
         }  # fmt: skip
         make = sqlite.insert if self.database.is_sqlite else postgresql.insert
@@ -132,6 +132,16 @@ class RunStore(Leases, Points, Edits, Digests):
         with self.database.read() as connection:
             records = [self._record(row) for row in connection.execute(query)]
         return tuple(sorted(records, key=lambda record: (-record.config.epochs, -record.created_at)))
+
+    def find_settings(self, configs: Iterable[RunConfig]) -> dict[str, tuple[RunRecord, ...]]:
+        """Return, by `setting_key`, the runs whose configuration differs from one of these in its seed at most."""
+        keys = sorted({setting_key(config) for config in configs})
+        query = select(runs).where(runs.c.setting.in_(keys), runs.c.deleted_at.is_(None)).order_by(runs.c.number)
+        found: dict[str, list[RunRecord]] = {key: [] for key in keys}
+        with self.database.read() as connection:
+            for row in connection.execute(query):
+                found[row.setting].append(self._record(row))
+        return {key: tuple(records) for key, records in found.items()}
 
     def list_runs(
         self,

@@ -12,7 +12,7 @@ from lab.runs import schema
 from lab.runs.database import Database
 from lab.runs.store import RunStore
 from tests.runs.conftest import POSTGRES
-from tests.runs.runs_data import submit
+from tests.runs.runs_data import CONFIG, submit
 
 ROOT = Path(__file__).resolve().parents[2]
 OPEN = "import sys; from lab.runs.store import RunStore; print(RunStore.open(sys.argv[1]).count_runs())"
@@ -43,7 +43,7 @@ def test_opening_again_keeps_what_is_there(url: str, store: RunStore) -> None:
 def test_a_store_of_a_newer_release_is_refused(url: str, store: RunStore) -> None:
     with store.database.write() as connection:
         connection.execute(text("UPDATE lab_schema SET version = 99"))
-    with pytest.raises(StoreVersionError, match="schema 99, but this release of ConvLab knows schemas up to 1: update"):
+    with pytest.raises(StoreVersionError, match="schema 99, but this release of ConvLab knows schemas up to 2: update"):
         RunStore.open(url)
 
 
@@ -63,7 +63,7 @@ def test_a_later_migration_runs_once_and_keeps_the_rows(url: str, store: RunStor
         schema.migrate(database, migrations=(*schema.MIGRATIONS, _second))
     with database.read() as connection:
         assert connection.execute(text("SELECT id, colour FROM runs")).all() == [(run.id, None)]
-    with pytest.raises(StoreVersionError, match="schema 2, but this release"):
+    with pytest.raises(StoreVersionError, match="schema 3, but this release"):
         RunStore.open(url)
     database.close()
 
@@ -83,7 +83,7 @@ def test_a_migration_that_fails_leaves_the_old_schema(url: str, store: RunStore)
 
 def test_a_read_only_lab_does_not_migrate(url: str, store: RunStore) -> None:
     database = Database(url, read_only=True)
-    with pytest.raises(StoreVersionError, match="has schema 1 and this release needs 2"):
+    with pytest.raises(StoreVersionError, match="has schema 2 and this release needs 3"):
         schema.migrate(database, migrations=(*schema.MIGRATIONS, _second))
     database.close()
 
@@ -103,3 +103,18 @@ def test_a_read_only_lab_reads_and_refuses_every_write(url: str, store: RunStore
         with pytest.raises(ReadOnlyError, match="read-only, so nothing was changed: start it without LAB_READ_ONLY"):
             write()
     reader.close()
+
+
+def test_a_store_of_the_first_schema_learns_which_runs_differ_only_in_their_seed(url: str, store: RunStore) -> None:
+    config = CONFIG.replace(seed=1)
+    store.submit(config, fingerprint="a", family="f")
+    with store.database.write() as connection:
+        connection.execute(text("DROP INDEX runs_setting"))
+        connection.execute(text("ALTER TABLE runs DROP COLUMN setting"))
+        connection.execute(text("UPDATE lab_schema SET version = 1"))
+    again = RunStore.open(url)
+    again.submit(config.replace(seed=2), fingerprint="b", family="f")
+    again.submit(config.replace(lr=0.5), fingerprint="c", family="f")
+    (found,) = again.find_settings([CONFIG]).values()
+    assert [run.config.seed for run in found] == [1, 2]
+    again.close()
