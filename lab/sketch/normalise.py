@@ -195,7 +195,8 @@ def _picture(found: Measured, recipe: Recipe, steps: frozenset[str]) -> np.ndarr
     else:
         how = Image.Resampling.BILINEAR if "smooth" in steps else Image.Resampling.NEAREST
         small = _frame(found, recipe.field, place, resolution=1, how=how)
-    return small if recipe.field == SIDE else resize_images(small[None], SIDE)[0]
+    # A copy: what Pillow lends cannot be written to, and torch warns of that.
+    return small.copy() if recipe.field == SIDE else resize_images(small[None], SIDE)[0]
 
 
 def _draw_fine(found: Measured, recipe: Recipe, place: _Place) -> np.ndarray:

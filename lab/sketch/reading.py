@@ -63,7 +63,7 @@ def compute_probabilities(loaded: NetworkLike, images_BHW: np.ndarray) -> np.nda
     parts = []
     with torch.inference_mode():
         for start in range(0, len(images_BHW), _CHUNK):
-            chunk = torch.from_numpy(np.ascontiguousarray(images_BHW[start : start + _CHUNK])).to(device)
+            chunk = torch.from_numpy(np.require(images_BHW[start : start + _CHUNK], requirements=["C", "W"])).to(device)
             x_BCHW = (chunk.unsqueeze(1).float() / 255 - loaded.mean) / loaded.std
             parts.append(torch.softmax(loaded.network(x_BCHW).double(), dim=1).cpu())
     return torch.cat(parts).numpy() if parts else np.zeros((0, len(loaded.class_names)))

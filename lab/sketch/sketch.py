@@ -1,7 +1,5 @@
 """A drawing, wherever it came from: light ink on black, any size. Both pads, photos and files end here."""
 
-import base64
-import binascii
 import io
 import json
 import math
@@ -109,16 +107,13 @@ def sketch_from_rgba(image_BHW4: np.ndarray) -> Sketch:
     return Sketch(np.ascontiguousarray(image_BHW4[:, :, 3]), "canvas")
 
 
-def sketch_from_png(text: str, *, origin: str = "canvas") -> Sketch:
-    """Take the ink (alpha) of a canvas sent as a PNG data URL, without decoding more than one channel further."""
-    head, _, body = text.partition(",")
+def sketch_from_png(data: bytes, *, origin: str = "canvas") -> Sketch:
+    """Take the ink (alpha) of a canvas saved as a PNG; raises `InputError`."""
     try:
-        if not head.startswith("data:image/png;base64"):
-            raise ValueError("it is not a PNG data URL")
-        with Image.open(io.BytesIO(base64.b64decode(body, validate=True)), formats=["PNG"]) as picture:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
             if max(picture.size) > MAX_SIDE:
-                raise ValueError(f"it is larger than {MAX_SIDE} pixels")
+                raise InputError(f"The canvas is {picture.size}, larger than {MAX_SIDE} pixels: clear it.")
             alpha = picture.convert("RGBA").getchannel("A")
-    except (ValueError, binascii.Error, OSError, SyntaxError) as error:
+    except (ValueError, OSError, SyntaxError) as error:
         raise InputError(f"The canvas cannot be read ({error}): clear it and draw again.") from error
     return Sketch(np.asarray(alpha), origin)

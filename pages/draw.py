@@ -1,0 +1,35 @@
+"""Draw: sketch a digit and watch the networks read it, stroke by stroke, and see why.
+
+With `?runs=a,b` in the address the page opens with those runs.
+"""
+
+import streamlit as st
+
+from pages.ui.draw_runs import chosen_runs, offer_training
+from pages.ui.frame import page_frame, plain
+from pages.ui.torch_ready import require_torch
+
+
+def main() -> None:
+    """Draw the page."""
+    page_frame("Draw", "Draw a digit: the networks read along, and the page shows what they see and why.")
+    chosen = chosen_runs()
+    if not chosen:
+        offer_training()
+        return
+    with st.spinner("Loading the networks"):
+        require_torch()
+        from pages.ui.draw_models import load_models
+
+        models, problems = load_models(chosen)
+    for problem in problems:
+        st.warning(plain(problem), icon=":material/warning:")
+    if models:
+        from pages.ui.draw_studio import studio
+        from pages.ui.draw_view import STYLE
+
+        st.html(STYLE)
+        studio(models)
+
+
+main()

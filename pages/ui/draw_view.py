@@ -1,0 +1,170 @@
+"""What the Draw page shows, as plain HTML: answer cards, the steps of the normalisation, tiled pictures.
+
+Plain HTML is swapped in place without a chart being rebuilt. Every text that is not ours is escaped here.
+"""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import numpy as np
+from PIL import Image
+
+from lab.sketch.normalise import StepPicture
+from lab.sketch.reading import Answer
+
+STYLE = """<style>
+.cl-answers { display: grid; grid-template-columns: repeat(auto-fit, minmax(138px, 1fr)); gap: 10px; }
+.cl-card { border: 1px solid var(--st-border-color, #8884); border-radius: 10px; padding: 10px 12px 12px; min-width: 0; }
+.cl-card.differs { border-color: #c75000; box-shadow: inset 0 0 0 1px #c75000; }
+.cl-name { font-weight: 600; font-size: .92rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.cl-sub { font-size: .78rem; opacity: .72; min-height: 1.2em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.cl-big { display: flex; align-items: baseline; gap: 10px; margin: 2px 0 4px; height: 3.3rem; }
+.cl-big b { font-size: 2.7rem; line-height: 1.2; font-weight: 700; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.cl-big span { font-size: .95rem; }
+.cl-unsure b { opacity: .35; }
+.cl-why { font-size: .78rem; height: 2.5em; line-height: 1.25; overflow: hidden; opacity: .85; }
+.cl-row { display: grid; grid-template-columns: minmax(1em, max-content) 1fr 2.9em; align-items: center; gap: 6px; font-size: .8rem; white-space: nowrap; height: 1.36em; font-variant-numeric: tabular-nums; }
+.cl-row i { font-style: normal; overflow: hidden; white-space: nowrap; text-overflow: ellipsis; }
+.cl-row em { font-style: normal; text-align: right; opacity: .75; }
+.cl-track { height: .62em; border-radius: 3px; background: rgba(128,140,155,.18); overflow: hidden; }
+.cl-track div { height: 100%; border-radius: 3px; background: #0b66a8; }
+.cl-row.first { font-weight: 650; }
+.cl-row.first .cl-track div { background: #c75000; }
+.cl-line { margin: 0 0 10px; min-height: 1.6em; font-size: .95rem; }
+.cl-steps { display: grid; grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)); gap: 12px; }
+.cl-steps figure, .cl-pics figure { margin: 0; min-width: 0; }
+.cl-steps img, .cl-pic { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; background: #000; border-radius: 6px; display: block; }
+.cl-steps figcaption, .cl-pics figcaption { font-size: .8rem; line-height: 1.3; margin-top: 4px; }
+.cl-steps figcaption small, .cl-pics figcaption small { display: block; opacity: .72; font-size: .76rem; min-height: 1.2em; }
+.cl-pics { display: grid; grid-template-columns: repeat(auto-fill, minmax(76px, 1fr)); gap: 10px; }
+.cl-maps { width: 100%; image-rendering: pixelated; border-radius: 6px; display: block; }
+.cl-inside { display: grid; grid-template-columns: minmax(120px, 1fr) minmax(0, 3fr); gap: 16px; align-items: start; }
+.cl-inside figure { margin: 0; } .cl-inside figcaption { font-size: .82rem; margin-top: 4px; }
+@media (max-width: 640px) { .cl-answers { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
+</style>"""
+_MOST_ROWS = 10
+
+
+def data_url(picture: np.ndarray) -> str:
+    """Return a uint8 picture, (H, W) or (H, W, 3), as a PNG data URL."""
+    out = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(out, format="PNG", compress_level=1)
+    return png_url(out.getvalue())
+
+
+def png_url(png: bytes) -> str:
+    """Return PNG bytes as a data URL."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def percent(share: float) -> str:
+    """Return a probability as it is shown; what is not certain never looks like it."""
+    return ">99.9 %" if 0.9995 <= share < 1 else f"{100 * share:.1f} %"
+
+
+def answers_html(cards: Sequence[tuple[str, str, Answer]], *, answered: int, blank: bool) -> str:
+    """Return the cards of (title, subtitle, answer), headed by one line on what they say together.
+
+    `answered` is the number of the pad's message, for whoever measures how fast the answer came.
+    """
+    labels = [answer.label for _, _, answer in cards]
+    usual = max(sorted(set(labels)), key=labels.count) if labels else ""
+    body = "".join(_card(*card, usual=usual, blank=blank) for card in cards)
+    return (
+        f'<div class="cl-result" data-answered="{answered}" data-blank="{int(blank)}">'
+        f'<p class="cl-line" role="status">{_line(cards, blank=blank)}</p><div class="cl-answers">{body}</div></div>'
+    )
+
+
+def _line(cards: Sequence[tuple[str, str, Answer]], *, blank: bool) -> str:
+    if blank:
+        return "Draw a digit: the networks read along."
+    sure = [(title, answer) for title, _, answer in cards if not answer.verdict.unsure]
+    if not sure:
+        return f"<b>Unsure</b>: {escape(cards[0][2].verdict.reasons[0])}." if cards else ""
+    named = sorted({answer.label for _, answer in sure})
+    if len(named) == 1:
+        some = f" ({len(cards) - len(sure)} of {len(cards)} unsure)" if len(sure) < len(cards) else ""
+        return f"It is read as <b>{escape(named[0])}</b>{some}."
+    says = ", ".join(f"{escape(title)} says <b>{escape(answer.label)}</b>" for title, answer in sure)
+    return f"<b>They disagree</b>: {says}."
+
+
+def _card(title: str, subtitle: str, answer: Answer, *, usual: str, blank: bool) -> str:
+    differs = not blank and answer.label != usual
+    unsure = answer.verdict.unsure
+    big = "–" if blank else escape(answer.label)
+    beside = "" if blank else "unsure" if unsure else percent(answer.probability) + (" · differs" if differs else "")
+    why = "" if blank else escape(answer.verdict.reasons[0]) if unsure else _runners_up(answer)
+    shown = "" if blank else "".join(_rows(answer))
+    empty = "".join(_empty_rows(answer)) if blank else ""
+    return (
+        f'<section class="cl-card{" differs" if differs else ""}{" cl-unsure" if unsure else ""}" '
+        f'data-label="{"" if blank else escape(answer.label)}" data-unsure="{int(unsure)}">'
+        f'<div class="cl-name" title="{escape(title)}">{escape(title)}</div><div class="cl-sub">{escape(subtitle)}</div>'
+        f'<div class="cl-big"><b>{big}</b><span>{escape(beside)}</span></div><div class="cl-why">{why}</div>'
+        f"{shown}{empty}</section>"
+    )
+
+
+def _runners_up(answer: Answer) -> str:
+    rest = [f"{escape(label)} {percent(share)}" for label, share in answer.top(3)[1:] if share >= 0.0005]
+    return "then " + ", ".join(rest) if rest else "nothing else in sight"
+
+
+def _shown_classes(answer: Answer) -> list[int]:
+    """Return the classes to draw bars for: all in their order if they are few, else the likeliest."""
+    count = len(answer.class_names)
+    if count <= _MOST_ROWS:
+        return list(range(count))
+    return [int(i) for i in np.argsort(-answer.probabilities, kind="stable")[:_MOST_ROWS]]
+
+
+def _rows(answer: Answer) -> list[str]:
+    best = int(answer.probabilities.argmax())
+    rows = []
+    for index in _shown_classes(answer):
+        share = float(answer.probabilities[index])
+        rows.append(
+            f'<div class="cl-row{" first" if index == best else ""}"><i>{escape(answer.class_names[index])}</i>'
+            f'<div class="cl-track"><div style="width:{100 * share:.1f}%"></div></div><em>{percent(share).removesuffix(" %")}</em></div>'
+        )
+    return rows
+
+
+def _empty_rows(answer: Answer) -> list[str]:
+    return [
+        f'<div class="cl-row"><i>{escape(answer.class_names[index])}</i><div class="cl-track"></div><em></em></div>'
+        for index in _shown_classes(answer)
+    ]
+
+
+def steps_html(
+    pictures: Sequence[StepPicture], *, without: Mapping[str, tuple[str, float]], answer: Answer | None
+) -> str:
+    """Return the pictures of the steps with what the network would say without each of them."""
+    figures = []
+    for each in pictures:
+        says = ""
+        if each.step in without and answer is not None:
+            label, share = without[each.step]
+            changed = label != answer.label
+            words = f"without: {escape(label)} at {share:.0%}"
+            says = f"<b>{words}</b>" if changed else words
+        figures.append(
+            f'<figure><img decoding="sync" alt="{escape(each.title)}" src="{data_url(each.picture)}">'
+            f"<figcaption>{escape(each.title)}<small>{escape(each.note)}</small><small>{says}</small></figcaption></figure>"
+        )
+    return f'<div class="cl-steps">{"".join(figures)}</div>'
+
+
+def pictures_html(pictures: Sequence[tuple[np.ndarray, str, str]]) -> str:
+    """Return small pictures of (uint8 picture, caption, small print)."""
+    figures = [
+        f'<figure><img class="cl-pic" decoding="sync" alt="{escape(caption)}" src="{data_url(picture)}">'
+        f"<figcaption>{escape(caption)}<small>{escape(small)}</small></figcaption></figure>"
+        for picture, caption, small in pictures
+    ]
+    return f'<div class="cl-pics">{"".join(figures)}</div>'

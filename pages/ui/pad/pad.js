@@ -1,0 +1,222 @@
+// A drawing pad that tells its strokes while they are drawn.
+// It sends the strokes themselves (width and points on a canvas of 280 units), which the server draws: a kilobyte a
+// stroke at full resolution. While a stroke is under way the next message waits until the last one was answered, so a
+// slow server gets fewer messages instead of a queue; lifting the pen always sends at once.
+
+const SIDE = 280; // units of the canvas's own coordinates
+const NEAR = 1.2; // units: points closer than this to the last one add nothing
+const PATIENCE_MS = 400; // after this long without an answer the pad sends again
+const PAUSE_MS = 40; // between two messages of one stroke
+const pads = new WeakMap();
+
+export default function ({ data, parentElement, setStateValue }) {
+  let pad = pads.get(parentElement);
+  if (!pad) {
+    pad = new Pad(parentElement.querySelector(".pad"), data);
+    pads.set(parentElement, pad);
+  }
+  pad.tell = (text) => setStateValue("ink", text);
+  pad.refresh(data);
+  return () => {
+    pad.dispose();
+    pads.delete(parentElement);
+  };
+}
+
+class Pad {
+  constructor(root, data) {
+    this.root = root;
+    this.canvas = root.querySelector("canvas");
+    this.pen = root.querySelector("input");
+    this.pen.value = data.pen ?? 16;
+    this.strokes = [];
+    this.past = [];
+    this.future = [];
+    this.stroke = null;
+    this.sequence = data.answered ?? 0;
+    this.answered = this.sequence;
+    this.sentAt = 0;
+    this.version = null;
+    this.listen();
+    this.watcher = new ResizeObserver(() => this.draw());
+    this.watcher.observe(this.canvas);
+  }
+
+  dispose() {
+    clearTimeout(this.timer);
+    this.watcher.disconnect();
+  }
+
+  // Called at every answer and at every change of theme.
+  refresh(data) {
+    this.answered = Math.max(this.answered, data.answered ?? 0);
+    if (data.version !== this.version) {
+      this.version = data.version;
+      this.strokes = read(data.ink);
+      this.past = [];
+      this.future = [];
+      this.stroke = null;
+    }
+    this.draw();
+    if (this.waiting) this.report();
+  }
+
+  listen() {
+    const paper = this.canvas;
+    paper.addEventListener("pointerdown", (event) => this.down(event));
+    paper.addEventListener("pointermove", (event) => this.move(event));
+    for (const end of ["pointerup", "pointercancel", "lostpointercapture"])
+      paper.addEventListener(end, (event) => this.up(event));
+    paper.addEventListener("contextmenu", (event) => event.preventDefault());
+    paper.addEventListener("keydown", (event) => this.key(event));
+    paper.addEventListener("keyup", (event) => event.key === "Tab" && paper.classList.add("keys"));
+    this.root.querySelectorAll("[data-do]").forEach((button) =>
+      button.addEventListener("click", () => this[button.dataset.do]())
+    );
+    this.pen.addEventListener("input", () => this.showPen());
+  }
+
+  down(event) {
+    if (event.button !== 0 || this.stroke) return;
+    event.preventDefault();
+    this.canvas.classList.remove("keys"); // the ring is for those who came by keyboard
+    this.canvas.focus({ preventScroll: true });
+    this.canvas.setPointerCapture(event.pointerId);
+    this.pointer = event.pointerId;
+    this.remember();
+    this.stroke = [Number(this.pen.value)];
+    this.strokes = [...this.strokes, this.stroke];
+    this.add(event);
+    this.draw();
+    this.report();
+  }
+
+  move(event) {
+    if (!this.stroke || event.pointerId !== this.pointer) return;
+    const events = event.getCoalescedEvents?.() ?? [];
+    const before = this.stroke.length;
+    for (const each of events.length ? events : [event]) this.add(each);
+    if (this.stroke.length === before) return;
+    this.line(this.stroke, Math.max(1, before - 2));
+    this.report();
+  }
+
+  up(event) {
+    if (!this.stroke || event.pointerId !== this.pointer) return;
+    if (event.type === "pointerup") this.add(event);
+    this.stroke = null;
+    this.draw();
+    this.report(true);
+  }
+
+  add(event) {
+    const box = this.canvas.getBoundingClientRect();
+    const x = ((event.clientX - box.left) * SIDE) / box.width;
+    const y = ((event.clientY - box.top) * SIDE) / box.height;
+    const [lastX, lastY] = this.stroke.slice(-2);
+    if (this.stroke.length > 2 && Math.hypot(x - lastX, y - lastY) < NEAR) return;
+    this.stroke.push(inside(x), inside(y));
+  }
+
+  key(event) {
+    if (!(event.ctrlKey || event.metaKey)) return;
+    const name = event.key.toLowerCase();
+    const redo = name === "y" || (name === "z" && event.shiftKey);
+    if (!redo && name !== "z") return;
+    event.preventDefault();
+    if (redo) this.redo();
+    else this.undo();
+  }
+
+  remember() {
+    this.past.push(this.strokes);
+    this.future = [];
+  }
+
+  undo() {
+    this.step(this.past, this.future);
+  }
+
+  redo() {
+    this.step(this.future, this.past);
+  }
+
+  step(from, to) {
+    if (this.stroke || !from.length) return;
+    to.push(this.strokes);
+    this.strokes = from.pop();
+    this.draw();
+    this.report(true);
+  }
+
+  clear() {
+    if (this.stroke || !this.strokes.length) return;
+    this.remember();
+    this.strokes = [];
+    this.draw();
+    this.report(true);
+  }
+
+  // Send the strokes: at once when `now`, else when the last message was answered or took too long.
+  report(now = false) {
+    clearTimeout(this.timer);
+    const since = performance.now() - this.sentAt;
+    const answered = this.answered >= this.sequence;
+    const wait = now ? 0 : answered ? PAUSE_MS - since : PATIENCE_MS - since;
+    if (wait > 0) {
+      this.waiting = true;
+      this.timer = setTimeout(() => this.report(), wait);
+      return;
+    }
+    this.waiting = false;
+    this.sequence += 1;
+    this.sentAt = performance.now();
+    this.root.dataset.sent = this.sequence;
+    this.tell(JSON.stringify({ seq: this.sequence, pen: Number(this.pen.value), strokes: this.strokes }));
+  }
+
+  draw() {
+    const scale = Math.min(2, window.devicePixelRatio || 1);
+    const pixels = Math.round(this.canvas.clientWidth * scale) || 560;
+    if (this.canvas.width !== pixels) this.canvas.width = this.canvas.height = pixels;
+    const brush = this.canvas.getContext("2d");
+    brush.setTransform(1, 0, 0, 1, 0, 0);
+    brush.clearRect(0, 0, pixels, pixels);
+    this.color = getComputedStyle(this.root).color;
+    for (const stroke of this.strokes) this.line(stroke, 1);
+    this.root.classList.toggle("inked", this.strokes.length > 0);
+    const can = { undo: this.past.length, redo: this.future.length, clear: this.strokes.length };
+    for (const [name, count] of Object.entries(can)) this.root.querySelector(`[data-do="${name}"]`).disabled = !count;
+    this.showPen();
+  }
+
+  // Draw a stroke from the point at index `start` of its list on.
+  line(stroke, start) {
+    const brush = this.canvas.getContext("2d");
+    const scale = this.canvas.width / SIDE;
+    brush.setTransform(scale, 0, 0, scale, 0, 0);
+    brush.lineCap = brush.lineJoin = "round";
+    brush.lineWidth = stroke[0];
+    brush.strokeStyle = this.color;
+    brush.beginPath();
+    brush.moveTo(stroke[start], stroke[start + 1]);
+    if (stroke.length === start + 2) brush.lineTo(stroke[start], stroke[start + 1]);
+    for (let i = start + 2; i < stroke.length; i += 2) brush.lineTo(stroke[i], stroke[i + 1]);
+    brush.stroke();
+  }
+
+  showPen() {
+    const dot = this.root.querySelector(".pad-dot");
+    const size = Math.max(4, (Number(this.pen.value) * this.canvas.clientWidth) / SIDE / 2);
+    dot.style.width = dot.style.height = `${size}px`;
+  }
+}
+
+function inside(value) {
+  return Math.round(Math.min(2 * SIDE, Math.max(-SIDE, value)) * 10) / 10;
+}
+
+function read(text) {
+  const strokes = JSON.parse(text || "[]");
+  return Array.isArray(strokes) ? strokes : [];
+}
