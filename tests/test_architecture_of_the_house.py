@@ -18,6 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("lab.charts",),
     ("lab.supervisor",),
     ("lab.experiment",),
+    ("lab.costs",),
     ("lab.journal",),
     ("lab.worker",),
     ("lab.cli", "lab.__main__"),

@@ -1,19 +1,82 @@
 """Beside the form: what the settings would cost, and which of them look like a mistake, before anything is started."""
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from lab.config import RunConfig
 from lab.diagnosis.rules import Finding, diagnose_config
+from lab.errors import ConfigError
 from pages.ui import state
+from pages.ui.caching import estimate_cost
 from pages.ui.frame import plain
+from pages.ui.torch_ready import warm_torch
+from pages.ui.widgets import format_duration
+
+if TYPE_CHECKING:
+    from lab.costs import Estimate
 
 _ICONS = {"mistake": ":material/error:", "warning": ":material/warning:", "hint": ":material/lightbulb:"}
+_LONG_S = 600.0  # an epoch that takes longer than this is worth a word before it is started
+_WAIT_S = 0.5
 
 
 def cost_card(config: RunConfig) -> None:
-    """Draw the card for a configuration that can be run."""
+    """Draw the cost and the findings for a configuration."""
+    if warm_torch():
+        _cost(config)
+    else:
+        _waiting()
     for finding in diagnose_config(config):
         _finding(finding)
+
+
+@st.fragment(run_every=_WAIT_S)
+def _waiting() -> None:
+    if warm_torch():
+        st.rerun()
+    with st.container(border=True):
+        st.caption("What it will cost")
+        st.skeleton(height=180)
+
+
+def _cost(config: RunConfig) -> None:
+    try:
+        cost, smaller = estimate_cost(config)
+    except ConfigError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    with st.container(border=True):
+        st.caption("What it will cost")
+        left, right = st.columns(2)
+        left.metric("Parameters", f"{cost.params:,}")
+        right.metric("Mult-adds an image", count(cost.mult_adds))
+        left.metric(
+            "Memory", size(cost.memory_bytes), help="Weights, gradients, optimizer and one batch's activations."
+        )
+        right.metric("Time an epoch", ("" if cost.measured else "about ") + format_duration(cost.seconds_per_epoch))
+        st.caption(plain(_words(cost)))
+    if smaller is not None and cost.seconds_per_epoch > _LONG_S:
+        _offer_smaller(cost, *smaller)
+
+
+def _words(cost: "Estimate") -> str:
+    epochs = f"{cost.epochs} epoch{'s' if cost.epochs > 1 else ''} on {cost.device}: {format_duration(cost.seconds)}"
+    source = "as measured in an earlier run" if cost.measured else "estimated from the mult-adds"
+    return f"{epochs}, {source}. Images are {cost.side}×{cost.side}."
+
+
+def _offer_smaller(cost: "Estimate", size: str, smaller: "Estimate") -> None:
+    st.warning(
+        plain(
+            f"At {cost.side}×{cost.side} pixels an epoch takes about {format_duration(cost.seconds_per_epoch)} on this "
+            f"device, at {smaller.side}×{smaller.side} about {format_duration(smaller.seconds_per_epoch)}."
+        ),
+        icon=":material/hourglass_top:",
+    )
+    st.button(
+        f"Use {smaller.side}×{smaller.side}", key="smaller-input", on_click=state.set_field, args=("input_size", size)
+    )
 
 
 def _finding(finding: Finding) -> None:
@@ -25,3 +88,16 @@ def _finding(finding: Finding) -> None:
             st.button(
                 f"Set {words}", key=f"remedy-{finding.code}", on_click=state.apply_changes, args=(dict(finding.remedy),)
             )
+
+
+def count(number: int) -> str:
+    """Return a large count in three digits, such as "423 k" or "19.6 G"."""
+    for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= factor:
+            return f"{number / factor:.3g} {unit}"
+    return str(number)
+
+
+def size(number: float) -> str:
+    """Return bytes in three digits, such as "18.4 MB"."""
+    return f"{number / 1e9:.3g} GB" if number >= 1e9 else f"{number / 1e6:.3g} MB"

@@ -1,0 +1,125 @@
+"""What a training will cost, before it is started: counted where it can be counted, measured or estimated where not.
+
+Parameters, mult-adds and activations are counted on the meta device. The time of an epoch comes from this lab's own
+finished runs of the same network where there is one, else from the mult-adds and how fast this processor is at a small
+convolution; a GPU is not asked, because that would claim memory on it. Import torch before calling: it takes seconds.
+"""
+
+import time
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch.nn import functional as F
+
+from lab.config import RunConfig
+from lab.data.registry import get_dataset_spec
+from lab.devices import resolve_device
+from lab.errors import ShapeError
+from lab.experiment import Lab
+from lab.inspection.summary import summarize
+from lab.runs.records import RunRecord
+
+_BACKWARD = 3.0  # forward and backward together, in forwards
+_OVERHEAD_S = {"cpu": 30e-6, "cuda": 1e-6, "mps": 10e-6}  # per image: pooling, resizing, memory
+_GPU_MACS_PER_S = {"cuda": 8e12, "mps": 1e12}  # what report D's times on an A100 come to; a guess elsewhere
+_MOMENTS = {"sgd": 1, "rmsprop": 2, "adam": 2, "adamw": 2, "muon": 2}  # tensors the optimizer keeps a weight
+_LOOK_BACK = 200  # newest runs among which a measured one is looked for
+_SMALLER = ("native", "32", "64")
+_FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The cost of one configuration on one device.
+
+    mult_adds: of one image, forward. memory_bytes: weights, gradients, optimizer and one batch's activations.
+    measured: whether the time comes from a finished run rather than from counting.
+    """
+
+    params: int
+    mult_adds: int
+    memory_bytes: int
+    seconds_per_epoch: float
+    measured: bool
+    device: str
+    side: int
+    epochs: int
+
+    @property
+    def seconds(self) -> float:
+        """All epochs, without the evaluations between them."""
+        return self.seconds_per_epoch * self.epochs
+
+
+def estimate(lab: Lab, config: RunConfig) -> Estimate:
+    """Return what a configuration will cost. Raises `ShapeError`, `ConfigError` or `DeviceError` where it cannot run."""
+    checked = lab.check(config)
+    spec = get_dataset_spec(checked.dataset)
+    device = resolve_device(checked.device if checked.device != "auto" else lab.settings.device)
+    with torch.device("meta"):
+        network = lab.build_network(checked)
+    summary = summarize(network, input_shape=(1, 1, spec.image_size, spec.image_size))
+    images = round((min(checked.train_limit, spec.train_images) or spec.train_images) * (1 - checked.val_fraction))
+    rate = _measured_rate(lab, checked, device.type)
+    seconds = images / rate if rate else images * _seconds_per_image(summary.total_mult_adds, device.type)
+    side = spec.image_size if checked.input_size == "native" else int(checked.input_size)
+    return Estimate(
+        params=summary.total_params,
+        mult_adds=summary.total_mult_adds,
+        memory_bytes=summary.forward_backward_bytes * checked.batch_size
+        + summary.params_bytes * (2 + _MOMENTS[checked.optimizer]),
+        seconds_per_epoch=seconds,
+        measured=rate is not None,
+        device=str(device),
+        side=side,
+        epochs=checked.epochs,
+    )
+
+
+def smaller_input(lab: Lab, config: RunConfig) -> tuple[str, Estimate] | None:
+    """Return the smallest input size this network can take, and its cost, if it is smaller than the chosen one."""
+    for size in _SMALLER:
+        try:
+            smaller = estimate(lab, config.replace(input_size=size))
+        except ShapeError:
+            continue
+        return (size, smaller) if smaller.side < estimate(lab, config).side else None
+    return None
+
+
+def _measured_rate(lab: Lab, config: RunConfig, device: str) -> float | None:
+    """Return the training images a second of the newest finished run of the same network on this kind of device."""
+    for run in lab.store.list_runs(limit=_LOOK_BACK):
+        rate = run.summary.get("images_per_second")
+        if isinstance(rate, int | float) and rate > 0 and _same_work(run, config) and run.device.startswith(device):
+            return float(rate)
+    return None
+
+
+def _same_work(run: RunRecord, config: RunConfig) -> bool:
+    ours, theirs = config, run.config
+    return all(
+        getattr(ours, name) == getattr(theirs, name)
+        for name in ("arch", "arch_options", "input_size", "batch_size", "precision")
+    )
+
+
+def _seconds_per_image(mult_adds: int, device: str) -> float:
+    speed = _GPU_MACS_PER_S.get(device) or _cpu_macs_per_second()
+    return mult_adds * _BACKWARD / speed + _OVERHEAD_S.get(device, _OVERHEAD_S["cpu"])
+
+
+@cache
+def _cpu_macs_per_second() -> float:
+    """Measure the processor on one 3×3 convolution of 64 channels: the best of five, some 60 ms in all."""
+    x_BCHW = torch.ones(16, 64, 28, 28).to(memory_format=torch.channels_last)
+    kernel = torch.ones(64, 64, 3, 3)
+    work = 16 * 64 * 64 * 9 * 28 * 28
+    best = float("inf")
+    with torch.inference_mode():
+        for _ in range(5):
+            began = time.perf_counter()
+            F.conv2d(x_BCHW, kernel, padding=1)
+            best = min(best, time.perf_counter() - began)
+    return work / best
