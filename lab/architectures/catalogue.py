@@ -54,6 +54,11 @@ CATALOGUE: tuple[Architecture, ...] = (
         ),
     ),
     Architecture(
+        "pytorch-example", "PyTorch's MNIST example", "Two 3×3 convolutions, one pooling, a hidden layer of 128.",
+        "github.com/pytorch/examples, mnist/main.py, 2019", "", "lab.architectures.small:pytorch_example", "native",
+        (_widths(32, 64), _hidden(128)),
+    ),
+    Architecture(
         "conv2-fc2", "Two convolutions, two linear layers", "First try of report A: pool after the second convolution.",
         "Report A", "A", "lab.architectures.small:conv2_fc2", "native",
         (_widths(32, 64), _hidden(128), _dropout(0.5)),

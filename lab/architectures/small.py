@@ -1,4 +1,4 @@
-"""The reports' own small networks: A's three, B's wide one, and the old PyTorch example of C and E."""
+"""The reports' own small networks: A's three, B's wide one, the old PyTorch example of C and E, and the new one."""
 
 from torch import nn
 
@@ -72,3 +72,17 @@ def basic_cnn(build: Build, *, widths: list[int], hidden: int, dropout: float) -
         ]
     )
     return assemble(build, features, lambda n: hidden_group([n, hidden], classes=build.classes, dropout=dropout))
+
+
+def pytorch_example(build: Build, *, widths: list[int], hidden: int) -> ConvNet:
+    """PyTorch's own MNIST example since 2019: two 3×3 convolutions, dropout 0.25 before and 0.5 after the hidden layer."""
+    first, second = widths
+    features = named(
+        [
+            *conv_group(1, nn.Conv2d(build.channels, first, 3), batch_norm=False),
+            *conv_group(2, nn.Conv2d(first, second, 3), batch_norm=False),
+            ("pool", nn.MaxPool2d(2)),
+            ("drop", nn.Dropout(0.25)),
+        ]
+    )
+    return assemble(build, features, lambda n: hidden_group([n, hidden], classes=build.classes, dropout=0.5))

@@ -52,7 +52,7 @@ def test_counts_agree_with_the_reports_to_the_unit(id: str) -> None:
 
 
 def test_the_known_answers_cover_the_registry() -> None:
-    assert set(ALL) == set(KNOWN) | {"speedrun-cnn"}
+    assert set(ALL) == set(KNOWN) | {"speedrun-cnn", "pytorch-example"}
 
 
 @pytest.mark.parametrize("id", ALL)

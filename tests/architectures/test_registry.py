@@ -22,7 +22,7 @@ REPORTS = {
 
 
 def test_every_network_of_the_reports_and_the_speedrun_is_there() -> None:
-    assert {arch.id for arch in list_architectures()} == REPORTS | {"speedrun-cnn"}
+    assert {arch.id for arch in list_architectures()} == REPORTS | {"speedrun-cnn", "pytorch-example"}
 
 
 def test_the_registry_opens_without_torch() -> None:

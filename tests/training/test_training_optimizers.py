@@ -118,5 +118,5 @@ def test_a_state_taken_over_continues_with_the_same_bits(name: str) -> None:
 
 def test_a_state_for_unknown_weights_is_refused() -> None:
     optimizer = build_optimizer(RunConfig(), nn.Linear(2, 2))
-    with pytest.raises(ArtifactError, match="'other.weight', which this network does not train"):
+    with pytest.raises(ArtifactError, match=r"'other\.weight', which this network does not train"):
         optimizer.load_state({"other.weight/exp_avg": torch.zeros(2, 2)})

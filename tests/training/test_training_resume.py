@@ -167,7 +167,7 @@ def test_a_checkpoint_of_another_network_is_refused(data: ResidentData) -> None:
     follower = Follower(FULL, data)
     follower.follow(pause_at(6))
     events = train(FULL, network=LinearNet(), data=data, device=CPU, resume=follower.checkpoint)
-    with pytest.raises(ArtifactError, match="another network's.*Build the network with the configuration"):
+    with pytest.raises(ArtifactError, match=r"another network's.*Build the network with the configuration"):
         list(events)
 
 

@@ -1,0 +1,220 @@
+"""How fast the engine trains: against a plain loop, PyTorch's own example, and the most this network allows.
+
+    LAB_DATA=... python -m benchmarks.training [--arch lenet5 ...] [--updates 60] [--repeats 15] [--threads 1]
+
+Four contestants take the same number of updates on the same network (batch 64, float32, Adam), taking turns in one
+process, each repeat in another order:
+
+- engine: `lab.training.engine.train` as the worker runs it, every event consumed; from the first step to the last
+  step's metrics (evaluation and files are not part of the other loops either);
+- plain: torchvision's MNIST, `DataLoader`, the loop of every tutorial;
+- example: the structure of github.com/pytorch/examples `mnist/main.py` (log-softmax and NLL, a line every 10 batches),
+  but with Adam, so that only the loop differs;
+- limit: forward, backward and step on one batch that never changes, in the best layout.
+
+On a CPU the clock is the process's CPU time (other work on the machine then disturbs less); the wall clock is printed
+too. A ratio is the median over the repeats of (CPU time of the other / of the engine in the same repeat), with its
+quartiles.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader
+from torchvision import datasets, transforms
+
+from lab.architectures.build import build_network
+from lab.config import RunConfig
+from lab.data.resident import ResidentData, load_resident
+from lab.devices import describe_device, keep_big_blocks, resolve_device
+from lab.seeding import seed_everything
+from lab.training.engine import train
+from lab.training.events import Evaluated, Kept, StepMetrics
+from lab.training.layout import build_view, to_channels_last
+
+BATCH, LR = 64, 1e-3
+CONTESTANTS = ("engine", "limit", "plain", "example")
+TARGETS = {"lenet5": 2.4, "basic-cnn": 2.4, "pytorch-example": 1.9}  # times the plain loop
+LIMIT_TARGET = 0.95
+
+
+@dataclass
+class Stopwatch:
+    """CPU and wall seconds of one contestant, one pair for each repeat."""
+
+    cpu: list[float] = field(default_factory=list)
+    wall: list[float] = field(default_factory=list)
+
+    @contextmanager
+    def running(self, device: torch.device) -> Iterator[None]:
+        synchronise(device)
+        cpu, wall = time.process_time(), time.perf_counter()
+        yield
+        synchronise(device)
+        self.cpu.append(time.process_time() - cpu)
+        self.wall.append(time.perf_counter() - wall)
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+@dataclass(frozen=True)
+class Race:
+    """What all contestants share."""
+
+    arch: str
+    updates: int
+    device: torch.device
+    root: Path
+    data: ResidentData
+
+    def network(self) -> nn.Module:
+        seed_everything(0)
+        return build_network(self.arch).to(self.device)
+
+    def loader(self) -> DataLoader[object]:
+        transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
+        images = datasets.MNIST(str(self.root), train=True, transform=transform)
+        return DataLoader(images, batch_size=BATCH, shuffle=True)
+
+
+def run_engine(race: Race, watch: Stopwatch) -> None:
+    config = race_config(race.arch, race.updates)
+    events = train(config, network=race.network(), data=race.data, device=race.device)
+    for event in events:
+        if isinstance(event, Evaluated):
+            break  # the numbers before training
+    with watch.running(race.device):
+        for event in events:
+            if isinstance(event, StepMetrics) and event.step[-1] == race.updates:
+                break
+    for event in events:
+        if isinstance(event, Kept):
+            event.data()
+
+
+def run_limit(race: Race, watch: Stopwatch) -> None:
+    network = race.network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    view = build_view(network).train()
+    optimizer = torch.optim.Adam(network.parameters(), LR, fused=True)
+    x = to_channels_last(torch.randn(BATCH, 1, 28, 28, device=race.device))
+    y = torch.randint(0, 10, (BATCH,), device=race.device)
+    with watch.running(race.device):
+        for _ in range(race.updates):
+            optimizer.zero_grad()
+            F.cross_entropy(view(x), y).backward()
+            optimizer.step()
+
+
+def run_plain(race: Race, watch: Stopwatch) -> None:
+    network, loader = race.network().train(), race.loader()
+    optimizer = torch.optim.Adam(network.parameters(), LR)
+    criterion = nn.CrossEntropyLoss()
+    running = 0.0
+    with watch.running(race.device):
+        for step, (images, labels) in enumerate(loader, start=1):
+            images, labels = images.to(race.device), labels.to(race.device)
+            optimizer.zero_grad()
+            loss = criterion(network(images), labels)
+            loss.backward()
+            optimizer.step()
+            running += loss.item()
+            if step == race.updates:
+                break
+
+
+def run_example(race: Race, watch: Stopwatch) -> None:
+    network, loader = race.network(), race.loader()
+    optimizer = torch.optim.Adam(network.parameters(), LR)
+    with watch.running(race.device), open(os.devnull, "w", encoding="utf-8") as out:
+        network.train()
+        for number, (images, target) in enumerate(loader):
+            images, target = images.to(race.device), target.to(race.device)
+            optimizer.zero_grad()
+            loss = F.nll_loss(F.log_softmax(network(images), dim=1), target)
+            loss.backward()
+            optimizer.step()
+            if number % 10 == 0:
+                print(f"Train Epoch: 1 [{number * len(images)}/60000]\tLoss: {loss.item():.6f}", file=out)
+            if number + 1 == race.updates:
+                break
+
+
+RUNNERS: dict[str, Callable[[Race, Stopwatch], None]] = {
+    "engine": run_engine, "limit": run_limit, "plain": run_plain, "example": run_example,
+}  # fmt: skip
+
+
+def race_config(arch: str, updates: int) -> RunConfig:
+    return RunConfig(arch=arch, batch_size=BATCH, lr=LR, epochs=10_000, max_steps=updates, val_fraction=0.0)
+
+
+def run_race(race: Race, repeats: int) -> dict[str, Stopwatch]:
+    """Let the contestants take turns; the first round is not counted."""
+    watches = {name: Stopwatch() for name in CONTESTANTS}
+    for name in CONTESTANTS:
+        RUNNERS[name](race, Stopwatch())
+    for repeat in range(repeats):
+        for i in range(len(CONTESTANTS)):
+            name = CONTESTANTS[(i + repeat) % len(CONTESTANTS)]
+            RUNNERS[name](race, watches[name])
+    return watches
+
+
+def spread(values: list[float]) -> str:
+    low, middle, high = statistics.quantiles(values, n=4)
+    return f"{middle:.2f} ({low:.2f}–{high:.2f})"
+
+
+def report(race: Race, watches: dict[str, Stopwatch]) -> str:
+    """Return one row of the table: ms a step, and how many times faster the engine is than each other."""
+    clock = "cpu" if race.device.type == "cpu" else "wall"
+    times = {name: getattr(watch, clock) for name, watch in watches.items()}
+    step_ms = statistics.median(times["engine"]) / race.updates * 1e3
+    ratios = {
+        name: [other / own for other, own in zip(times[name], times["engine"])] for name in CONTESTANTS if name != "engine"
+    }
+    wall = [other / own for other, own in zip(watches["plain"].wall, watches["engine"].wall)]
+    return (
+        f"| {race.arch} | {step_ms:.2f} | {spread(ratios['limit'])} | {spread(ratios['plain'])} "
+        f"| {spread(ratios['example'])} | {spread(wall)} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--arch", action="append", choices=list(TARGETS), help="repeat for several; all by default")
+    parser.add_argument("--updates", type=int, default=60)
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("LAB_DATA", ".lab/data")))
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    keep_big_blocks()
+    device = resolve_device(given.device)
+    data = load_resident(race_config("lenet5", 1), root=given.data, device=device)
+    print(", ".join(f"{k} {v}" for k, v in describe_device(device).items()))
+    print(f"n = {given.repeats} repeats of {given.updates} updates, batch {BATCH}; median (quartiles)")
+    print("| network | engine, ms a step | of the limit | × plain | × example | × plain, wall clock |")
+    print("|---|---|---|---|---|---|")
+    for arch in given.arch or TARGETS:
+        race = Race(arch, given.updates, device, given.data, data)
+        print(report(race, run_race(race, given.repeats)))
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
