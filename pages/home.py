@@ -5,13 +5,19 @@ import streamlit as st
 from lab.data.registry import list_datasets
 from lab.presets import get_preset
 from pages.ui.datasets import default_dataset, fetch_button
-from pages.ui.frame import PAGES_DIR, page_frame, page_path, show_errors
+from pages.ui.frame import PAGES_DIR, SCREENS, page_frame, page_path, show_errors
 from pages.ui.lab import get_lab
 from pages.ui.machine import describe_machine
 from pages.ui.run_view import watch
 from pages.ui.widgets import present_datasets, run_line
 
 _RECENT = 6
+_ROOMS = {
+    "runs": "Compare curves and settings, find a run again, take results away.",
+    "architecture": "Layers, shapes, parameters and what each value sees.",
+    "inside": "Kernels, feature maps and mistakes, epoch by epoch.",
+    "draw": "Sketch a digit: the networks read along and show why.",
+}
 
 
 def main() -> None:
@@ -23,6 +29,7 @@ def main() -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         _recent()
+        _rooms()
     with right:
         _machine()
         _datasets(present)
@@ -62,6 +69,16 @@ def _recent() -> None:
             run_line(run, key=f"recent-{run.id}")
     if (PAGES_DIR / "runs.py").is_file():
         st.page_link(page_path("runs"), label="All runs", icon=":material/arrow_forward:")
+
+
+def _rooms() -> None:
+    rooms = [(name, title, icon) for name, title, icon, _ in SCREENS if name in _ROOMS]
+    with st.grid(min_column_width=220, key="rooms"):
+        for name, title, icon in rooms:
+            if (PAGES_DIR / f"{name}.py").is_file():
+                with st.container(border=True, key=f"room-{name}"):
+                    st.page_link(page_path(name), label=f"**{title}**", icon=icon)
+                    st.caption(_ROOMS[name])
 
 
 def _machine() -> None:

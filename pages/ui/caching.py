@@ -4,7 +4,7 @@ Nothing kept here is the only copy: pressing C in Streamlit clears it all and co
 """
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -36,62 +36,3 @@ def _estimate_cost(home: str, config: str) -> "tuple[Estimate, tuple[str, Estima
     lab, wanted = get_lab(), RunConfig.from_dict(json.loads(config))
     cost = estimate(lab, wanted)
     return cost, smaller_input(lab, wanted) if cost.side > _LARGE else None
-
-
-@dataclass(frozen=True, slots=True)
-class Design:
-    """A network without weights: id, input size ("auto", "native", …), its options as sorted pairs, classes."""
-
-    arch: str
-    input_size: str
-    options: tuple[tuple[str, object], ...]
-    classes: int
-
-    def arguments(self) -> dict[str, Any]:
-        """Return what `build_network` is told beside the id."""
-        return {
-            "input_size": self.input_size,
-            "classes": self.classes,
-            "options": {name: list(v) if isinstance(v, tuple) else v for name, v in self.options},
-        }
-
-
-@st.cache_data(max_entries=_SMALL, max_size="50MB", show_spinner=False)
-def summary_of(design: Design, batch: int) -> "Summary":
-    """Return the counts for one batch; raises `ShapeError` where the images do not fit."""
-    require_torch()
-    import torch
-
-    from lab.architectures.build import build_network
-    from lab.inspection.summary import summarize
-
-    with torch.device("meta"):
-        network = build_network(design.arch, **design.arguments())
-    return summarize(network, input_shape=(batch, 1, IMAGE_SIZE, IMAGE_SIZE))
-
-
-@st.cache_data(max_entries=_SMALL, max_size="50MB", show_spinner=False)
-def graph_of(design: Design) -> "tuple[GraphNode, ...]":
-    """Return the network's graph for one image; raises `ShapeError` where the images do not fit."""
-    require_torch()
-    import torch
-
-    from lab.architectures.build import build_network
-    from lab.inspection.graph import trace_graph
-
-    with torch.device("meta"):
-        network = build_network(design.arch, **design.arguments())
-    return trace_graph(network, input_shape=(1, 1, IMAGE_SIZE, IMAGE_SIZE))
-
-
-@st.cache_data(max_entries=_LARGE, show_spinner=False)
-def timing_of(design: Design, batch: int, attempt: int) -> "Timing":
-    """Measure each layer's forward pass on this machine's CPU; another `attempt` measures again."""
-    require_torch()
-    import torch
-
-    from lab.architectures.build import build_network
-    from lab.inspection.timing import time_layers
-
-    network = build_network(design.arch, **design.arguments())
-    return time_layers(network, torch.rand(batch, 1, IMAGE_SIZE, IMAGE_SIZE))

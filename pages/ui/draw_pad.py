@@ -86,7 +86,7 @@ def standard_pad(page: DrawPage) -> Sketch:
         page.canvas_start = page.canvas
     result = st_canvas(
         stroke_width=width, stroke_color=INK_COLOR, background_color="", height=CANVAS, width=CANVAS,
-        initial_drawing=page.canvas_start, return_image_data=True, key=key, label="Drawing canvas",
+        initial_drawing=page.canvas_start, return_image_data=True, key=key,
     )  # fmt: skip
     png = result.image_bytes
     if png is not None and result.json_data is not None:

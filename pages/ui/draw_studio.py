@@ -31,7 +31,7 @@ def studio(models: Sequence[Model]) -> None:
         images = normalised(models, sketch, steps=frozenset(page.steps))
         answers = read_all(models, sketch, images)
         with right:
-            show_answers(models, answers, page=page, blank=sketch.blank)
+            show_answers(models, answers, page=page, sketch=sketch)
         _views(models, sketch, images, answers, page)
 
 
@@ -61,13 +61,13 @@ def read_all(models: Sequence[Model], sketch: Sketch, images: dict[str, np.ndarr
     return [read_sketch(model.loaded, sketch, images[model.spec.recipe], rule=model.rule) for model in models]
 
 
-def show_answers(models: Sequence[Model], answers: Sequence[Answer], *, page: DrawPage, blank: bool) -> None:
+def show_answers(models: Sequence[Model], answers: Sequence[Answer], *, page: DrawPage, sketch: Sketch) -> None:
     """Show a card for each model and one for their average."""
     cards = [(title, subtitle(model), answer) for title, model, answer in zip(titles(models), models, answers)]
     together = average(answers)
     if together is not None:
         cards.append(("All together", f"average of {len(answers)}", together))
-    st.html(answers_html(cards, answered=page.answered, blank=blank))
+    st.html(answers_html(cards, answered=page.answered, ink=0 if sketch.blank else int(sketch.ink.sum(dtype=np.int64))))
 
 
 def titles(models: Sequence[Model]) -> list[str]:

@@ -64,16 +64,18 @@ def percent(share: float) -> str:
     return ">99.9 %" if 0.9995 <= share < 1 else f"{100 * share:.1f} %"
 
 
-def answers_html(cards: Sequence[tuple[str, str, Answer]], *, answered: int, blank: bool) -> str:
+def answers_html(cards: Sequence[tuple[str, str, Answer]], *, answered: int, ink: int) -> str:
     """Return the cards of (title, subtitle, answer), headed by one line on what they say together.
 
-    `answered` is the number of the pad's message, for whoever measures how fast the answer came.
+    ink: the sum of the drawing's ink, 0 for none. It and `answered`, the number of the pad's message, stand in the
+    HTML for whoever measures how fast the answer came.
     """
+    blank = ink == 0
     labels = [answer.label for _, _, answer in cards]
     usual = max(sorted(set(labels)), key=labels.count) if labels else ""
     body = "".join(_card(*card, usual=usual, blank=blank) for card in cards)
     return (
-        f'<div class="cl-result" data-answered="{answered}" data-blank="{int(blank)}">'
+        f'<div class="cl-result" data-answered="{answered}" data-ink="{ink}">'
         f'<p class="cl-line" role="status">{_line(cards, blank=blank)}</p><div class="cl-answers">{body}</div></div>'
     )
 

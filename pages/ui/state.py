@@ -118,3 +118,13 @@ def remember_cached(run: str) -> None:
 def cached_run() -> str:
     """Return the id of the run that was there already when it was asked for last."""
     return str(st.session_state.get(_CACHED, ""))
+
+
+def value_of(key: str, default: Any = None) -> Any:
+    """Return what a widget or component has under its key."""
+    return st.session_state.get(key, default)
+
+
+def put(key: str, value: object) -> None:
+    """Give a widget a value, in a callback or before it is made."""
+    st.session_state[key] = value

@@ -4,6 +4,7 @@ Importing torch takes seconds and leaves hundreds of thousands of objects that a
 `gc.freeze()` it does not. Pages that need torch call `require_torch()`; the Train page calls `warm_torch()` and goes on.
 """
 
+import atexit
 import gc
 import importlib
 import threading
@@ -20,6 +21,7 @@ def require_torch() -> None:
         importlib.import_module("torch")
         gc.collect()
         gc.freeze()
+        atexit.register(gc.unfreeze)  # what is frozen is not cleared at the end, and extension modules complain of leaks
         _ready.set()
 
 

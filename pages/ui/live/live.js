@@ -3,6 +3,7 @@
 // every rerun and theme change; the instance, and with it the zoom, lives on until the element is taken away.
 
 const SPANS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]; // steps that the smoothed line averages over
+const SKIPPED = 0.05; // share of the steps that "skip the start" leaves out
 const POLL_MS = { first: 500, longest: 5000, ended: 20000, failed: 10000, growth: 1.5 };
 const CHARTS = {
   loss: { dense: "batch/loss", points: ["val/loss", "test/loss"], hover: ".4f", format: "~g" },
@@ -93,6 +94,7 @@ class Live {
       form.x.value = this.settings.x;
       form.logx.checked = this.settings.logx;
       form.logy.checked = this.settings.logy;
+      form.skip.checked = this.settings.skip;
       const span = SPANS[this.settings.smoothing];
       form.querySelector("output").textContent = span === 1 ? "off" : `${span} steps`;
       form.smoothing.setAttribute("aria-valuetext", span === 1 ? "off" : `${span} steps`);
@@ -101,6 +103,7 @@ class Live {
     form.addEventListener("input", (event) => {
       this.settings = {
         smoothing: Number(form.smoothing.value), x: form.x.value, logx: form.logx.checked, logy: form.logy.checked,
+        skip: form.skip.checked,
       };
       try { localStorage.setItem("convlab.live", JSON.stringify(this.settings)); } catch { /* private window */ }
       show();
@@ -180,6 +183,12 @@ class Live {
     return this.settings.x === "epoch" && perEpoch ? steps.map((step) => step / perEpoch) : steps.slice();
   }
 
+  // The columns without their first steps, if these are to be skipped.
+  tail(steps, ...columns) {
+    const first = this.settings.skip ? SKIPPED * (this.news?.progress.total_steps || steps.at(-1) || 0) : -1;
+    return columns.map((column) => column.filter((_, index) => steps[index] > first));
+  }
+
   // Debiased exponential mean over SPANS steps; a bucket of n steps weighs as n steps, so thinning does not change it.
   smoothed(series, from) {
     const span = SPANS[this.settings.smoothing];
@@ -202,16 +211,18 @@ class Live {
     const traces = [];
     if (dense) {
       const series = this.store[dense] ?? empty;
+      const [rawX, rawY] = this.tail(series.step, this.across(series.step, series.time), series.value);
+      const [meanX, meanY] = this.tail(series.mstep, this.across(series.mstep, series.mtime), this.smoothed(series, 0));
       traces.push({ series: dense, kind: "raw", name: "training, each step", mode: "lines", opacity: 0.35, showlegend: false,
-        x: this.across(series.step, series.time), y: [...series.value], line: { width: 1 }, hoverinfo: "skip", color: 0 });
-      traces.push({ series: dense, kind: "smooth", name: "training", mode: "lines",
-        x: this.across(series.mstep, series.mtime), y: this.smoothed(series, 0), line: { width: 2.2 }, hovertemplate: tip, color: 0 });
+        x: rawX, y: rawY, line: { width: 1 }, hoverinfo: "skip", color: 0 });
+      traces.push({ series: dense, kind: "smooth", name: "training", mode: "lines", x: meanX, y: meanY, line: { width: 2.2 },
+        hovertemplate: tip, color: 0 });
     }
     for (const id of points) {
       const [label, color, symbol, dash] = LOOK[id];
       const series = this.store[id] ?? empty;
-      traces.push({ series: id, kind: "points", name: label, mode: "lines+markers", x: this.across(series.step, series.time),
-        y: [...series.value], marker: { symbol, size: 7 }, line: { width: 1.3, dash, shape: name === "lr" ? "hv" : "linear" },
+      const [x, y] = this.tail(series.step, this.across(series.step, series.time), series.value);
+      traces.push({ series: id, kind: "points", name: label, mode: "lines+markers", x, y, marker: { symbol, size: 7 }, line: { width: 1.3, dash, shape: name === "lr" ? "hv" : "linear" },
         hovertemplate: tip, showlegend: name !== "lr" && series.step.length > 0, color });
     }
     if (dense) {
@@ -279,8 +290,10 @@ class Live {
         const count = (part.mean ?? part).step.length;
         const raw = trace.kind !== "smooth";
         const source = raw ? part : part.mean ?? part;
-        x.push(this.across(source.step, source.time));
-        y.push(raw ? source.value : this.smoothed(all, all.mvalue.length - count));
+        const values = raw ? source.value : this.smoothed(all, all.mvalue.length - count);
+        const [newX, newY] = this.tail(source.step, this.across(source.step, source.time), values);
+        x.push(newX);
+        y.push(newY);
         which.push(index);
       });
       if (legend) window.Plotly.react(element, this.traces(name), this.layout(name));
@@ -363,12 +376,13 @@ const WORDS = {
 };
 
 function readSettings() {
-  const usual = { smoothing: 3, x: "step", logx: false, logy: false };
+  const usual = { smoothing: 3, x: "step", logx: false, logy: false, skip: false };
   try {
     const kept = JSON.parse(localStorage.getItem("convlab.live")) ?? {};
     return {
       smoothing: kept.smoothing in SPANS ? kept.smoothing : usual.smoothing,
       x: ["step", "epoch", "time"].includes(kept.x) ? kept.x : usual.x, logx: kept.logx === true, logy: kept.logy === true,
+      skip: kept.skip === true,
     };
   } catch {
     return usual;

@@ -1,0 +1,290 @@
+"""What the Architecture page shows of one summary: totals, the tree of layers, the graph, the comparison, the times."""
+
+import csv
+import io
+from collections.abc import Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from pages.ui.frame import plain
+from pages.ui.looking import Design, graph_of, summary_of, timing_of
+from pages.ui.parts import graph, layer_table
+from pages.ui.state import put, value_of
+
+if TYPE_CHECKING:
+    from lab.inspection.summary import LayerRow, Summary
+
+_SELECTED, _OPENED = "arch.selected", "arch.opened"
+_LONG = 40  # rows beyond which inner blocks start closed
+_DETAIL_WORDS = {"blocks": "Blocks", "layers": "Layers", "everything": "Every step"}
+_TIME_LIMIT_MACS, _TIME_LIMIT_BYTES = 60e9, 1.5e9  # about half a minute on one core, and what a small machine has
+
+
+def format_count(number: float) -> str:
+    """Return such as "61,706", "27.07 M", "483.50 G", "1.25 T"."""
+    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6)):
+        if number >= size:
+            return f"{number / size:,.2f} {unit}"
+    return f"{number:,.0f}"
+
+
+def format_bytes(number: float) -> str:
+    """Return such as "3.34 MB", in millions of bytes as torchinfo counts them."""
+    if number >= 1e9:
+        return f"{number / 1e9:,.2f} GB"
+    return f"{number / 1e6:,.2f} MB" if number >= 1e4 else f"{number / 1e3:,.1f} kB"
+
+
+def show_totals(summary: "Summary") -> None:
+    """Show torchinfo's totals."""
+    frozen = summary.total_params - summary.trainable_params
+    facts = [
+        ("Parameters", f"{summary.total_params:,}", f"{frozen:,} of them are not trained." if frozen else None),
+        ("Mult-adds", format_count(summary.total_mult_adds), "Multiplications with addition, forward, whole batch."),
+        ("Forward/backward", format_bytes(summary.forward_backward_bytes), "Outputs of all layers, kept twice."),
+        ("Parameters' size", format_bytes(summary.params_bytes), None),
+        ("Estimated total", format_bytes(summary.estimated_total_bytes), "Input, outputs and parameters."),
+    ]
+    with st.grid(min_column_width=150, key="arch-totals"):
+        for label, value, words in facts:
+            st.metric(label, value, help=words)
+
+
+def table_rows(summary: "Summary") -> list[dict[str, Any]]:
+    """Return the rows of the tree below the root, groups with the sums of what is in them."""
+    rows = []
+    for index, row in enumerate(summary.layers):
+        if row.depth == 0:
+            continue
+        params, mult_adds, held = _sums(summary.layers, index)
+        rows.append({
+            "name": row.name, "short": row.name.split(".")[-1], "type": row.type, "depth": row.depth - 1,
+            "leaf": row.is_leaf, "shape": "×".join(map(str, row.output_shape[1:])), "size": prod(row.output_shape),
+            "params": params, "params_text": f"{params:,}" if params else "",
+            "param_share": params / max(1, summary.total_params),
+            "mult_adds": mult_adds, "mult_adds_text": format_count(mult_adds) if mult_adds else "",
+            "work_share": mult_adds / max(1, summary.total_mult_adds),
+            "bytes": held, "bytes_text": format_bytes(held) if held else "",
+            "field": row.receptive_field, "step": row.receptive_step,
+        })  # fmt: skip
+    hidden = summary.layers[0].params
+    if hidden:
+        rows.append({
+            "name": "auxiliary", "short": "auxiliary", "type": "training only", "depth": 0, "leaf": True, "shape": "",
+            "size": 0, "params": hidden, "params_text": f"{hidden:,}", "param_share": hidden / summary.total_params,
+            "mult_adds": 0, "mult_adds_text": "", "work_share": 0, "bytes": 0, "bytes_text": "", "field": None,
+            "step": None,
+        })  # fmt: skip
+    return rows
+
+
+def _sums(layers: "Sequence[LayerRow]", index: int) -> tuple[int, int, int]:
+    """Return parameters, mult-adds and bytes of outputs of a row, or of everything below it."""
+    part = [layers[index]]
+    for row in layers[index + 1 :]:
+        if row.depth <= layers[index].depth:
+            break
+        part.append(row)
+    held = sum(row.output_bytes for row in part if row.is_leaf)
+    return sum(row.params for row in part), sum(row.mult_adds for row in part), held
+
+
+def show_layers(design: Design, summary: "Summary") -> None:
+    """Show the tree, with downloads."""
+    rows = table_rows(summary)
+    folded = [r["name"] for r in rows if not r["leaf"] and r["depth"] > 0] if len(rows) > _LONG else []
+    layer_table("arch-layers", rows, network=repr(design), folded=folded, selected=value_of(_SELECTED, ()))
+    st.caption(
+        "Counted by torchinfo. **Sees** is the receptive field in pixels of the resized image, **Step** how far apart "
+        "two neighbouring values look; a linear layer sees everything. Click a heading to sort, an arrow to fold."
+    )
+    with st.container(horizontal=True):
+        st.download_button(
+            "Text", summary.text, f"{design.arch}.txt", "text/plain", icon=":material/download:", key="arch-text"
+        )
+        st.download_button(
+            "CSV", rows_csv(summary), f"{design.arch}.csv", "text/csv", icon=":material/download:", key="arch-csv"
+        )
+
+
+def rows_csv(summary: "Summary") -> str:
+    """Return one line a module, with raw numbers."""
+    out = io.StringIO()
+    fields = ("name", "type", "depth", "output_shape", "params", "mult_adds", "output_bytes", "kernel_size", "stride",
+              "receptive_field", "receptive_step")  # fmt: skip
+    writer = csv.writer(out)
+    writer.writerow(fields)
+    for row in summary.layers:
+        values = [getattr(row, name) for name in fields]
+        writer.writerow(["x".join(map(str, v)) if isinstance(v, tuple) else v for v in values])
+    return out.getvalue()
+
+
+def show_graph(design: Design, summary: "Summary") -> None:
+    """Show the picture beside the facts of the chosen box."""
+    from lab.inspection.layout import draw
+    from lab.inspection.picture import DETAILS, boxes
+
+    nodes = graph_of(design)
+    branched = any(len(node.inputs) > 1 for node in nodes) and len(nodes) > _LONG
+    detail = st.segmented_control(
+        "Detail", DETAILS, default="blocks" if branched else "layers", format_func=_DETAIL_WORDS.__getitem__,
+        key=f"arch.detail.{design.arch}", required=True, label_visibility="collapsed",
+    )  # fmt: skip
+    opened = frozenset(value_of(_OPENED, ()))
+    shown = boxes(nodes, detail=str(detail), opened=opened)
+    selected = value_of(_SELECTED, ())
+    picture = draw(shown, selected=selected[0] if selected else "", title=f"Graph of {design.arch}")
+    left, right = st.columns([3, 2], gap="large")
+    blocks = {box.names[0] for box in shown if box.family == "block"}
+    with left:
+        graph("arch-graph", picture.svg, network=f"{design.arch} {detail}", on_pick=lambda n: _picked(n, blocks, shown))
+        st.download_button(
+            "SVG", picture.svg, f"{design.arch}.svg", "image/svg+xml", icon=":material/download:", key="arch-svg"
+        )
+    with right:
+        if opened:
+            st.button("Close all blocks", icon=":material/unfold_less:", on_click=put, args=(_OPENED, ()))
+        _facts(summary, selected)
+
+
+def _picked(name: str, blocks: set[str], shown: Sequence[Any]) -> None:
+    if name in blocks:
+        put(_OPENED, (*value_of(_OPENED, ()), name))
+        return
+    put(_SELECTED, next(box.names for box in shown if box.names[0] == name))
+
+
+def _facts(summary: "Summary", selected: Sequence[str]) -> None:
+    rows = [row for row in summary.layers if row.name in selected]
+    if not rows:
+        st.info("Click a box to see its numbers here; a block opens into its layers.", icon=":material/ads_click:")
+        return
+    for row in rows:
+        with st.container(border=True):
+            st.markdown(f"**{plain(row.name)}** &nbsp; {plain(row.type)}")
+            facts = [("Input", _shape(row.input_shape)), ("Output", _shape(row.output_shape))]
+            if row.params:
+                facts.append(("Parameters", f"{row.params:,}"))
+            if row.mult_adds:
+                facts.append(
+                    (
+                        "Mult-adds",
+                        f"{format_count(row.mult_adds)} ({100 * row.mult_adds / summary.total_mult_adds:.1f} %)",
+                    )
+                )
+            if row.kernel_size:
+                facts.append(("Window", f"{row.kernel_size}×{row.kernel_size}, stride {row.stride}"))
+            if row.receptive_field:
+                facts.append(("Sees", f"{row.receptive_field}×{row.receptive_field} pixels, step {row.receptive_step}"))
+            st.markdown("  \n".join(f"{label}: **{plain(value)}**" for label, value in facts))
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))
+
+
+def show_failed(error: Any) -> None:
+    """Show how far the images came, and where they did not fit."""
+    from lab.inspection.layout import draw
+    from lab.inspection.picture import failed_boxes
+
+    picture = draw(failed_boxes(error.steps, image_size=error.steps[0].input_shape[-1]), title="Up to the failure")
+    graph("arch-failed", picture.svg, network="failed", on_pick=lambda _name: None)
+
+
+def show_comparison(design: Design, other: Design, batch: int) -> None:
+    """Show two networks' totals and their layers in pairs."""
+    from lab.inspection.compare import compare
+
+    left, right = summary_of(design, batch), summary_of(other, batch)
+    facts = [
+        ("Parameters", left.total_params, right.total_params, format_count),
+        ("Mult-adds", left.total_mult_adds, right.total_mult_adds, format_count),
+        ("Forward/backward", left.forward_backward_bytes, right.forward_backward_bytes, format_bytes),
+        ("Layers", len(_leaves(left)), len(_leaves(right)), format_count),
+    ]
+    with st.grid(min_column_width=170, key="arch-compared"):
+        for label, a, b, words in facts:
+            st.metric(label, f"{words(a)} | {words(b)}", _times(a, b), delta_color="off", delta_arrow="off")
+    pairs = compare(left, right)
+    marks = {"same": "=", "changed": "≠ changed", "only left": "← only here", "only right": "→ only there"}
+    st.dataframe(
+        [
+            {
+                design.arch: _line(pair.left), "": marks[pair.verdict], other.arch + " ": _line(pair.right),
+                "Parameters": pair.left.params if pair.left else None,
+                "Parameters ": pair.right.params if pair.right else None,
+                "Output": _shape(pair.left.output_shape[1:]) if pair.left else "",
+                "Output ": _shape(pair.right.output_shape[1:]) if pair.right else "",
+            }
+            for pair in pairs
+        ],
+        hide_index=True, width="stretch", key="arch-pairs",
+    )  # fmt: skip
+    same = sum(pair.verdict == "same" for pair in pairs)
+    st.caption(f"{same} of {len(pairs)} lines are the same: kind, window, output and parameters.")
+
+
+def _leaves(summary: "Summary") -> list["LayerRow"]:
+    return [row for row in summary.layers if row.is_leaf]
+
+
+def _line(row: "LayerRow | None") -> str:
+    if row is None:
+        return ""
+    window = f" {row.kernel_size}×{row.kernel_size}" if row.kernel_size else ""
+    return f"{row.name.removeprefix('features.')} · {row.type}{window}"
+
+
+def _times(a: int, b: int) -> str:
+    return f"{b / a:.2f} times" if a else ""
+
+
+def show_times(design: Design, batch: int) -> None:
+    """Measure one batch on this machine when asked, and show where the time goes."""
+    summary = summary_of(design, batch)
+    if summary.total_mult_adds > _TIME_LIMIT_MACS or summary.estimated_total_bytes > _TIME_LIMIT_BYTES:
+        st.info(
+            f"One batch of {batch} needs {format_count(summary.total_mult_adds)} mult-adds and about "
+            f"{format_bytes(summary.estimated_total_bytes)}: too much to measure while you wait. Choose a smaller "
+            "batch or input size.", icon=":material/hourglass_disabled:",
+        )  # fmt: skip
+        return
+    attempts = f"arch.timed.{design!r}.{batch}"
+    if st.button("Measure", type="primary", icon=":material/timer:", key="arch-measure"):
+        put(attempts, int(value_of(attempts, 0)) + 1)
+    attempt = int(value_of(attempts, 0))
+    if not attempt:
+        st.caption("Runs one batch through the network seven times on this machine's CPU and takes the median.")
+        return
+    with st.spinner("Measuring"):
+        timing = timing_of(design, batch, attempt)
+    work = {row.name: row.mult_adds for row in summary.layers}
+    inside = sum(layer.median_ms for layer in timing.layers)
+    st.metric(
+        f"One batch of {batch} forward", f"{timing.total_ms:.2f} ms", f"{1e3 * batch / timing.total_ms:,.0f} images/s",
+        delta_color="off", delta_arrow="off",
+    )  # fmt: skip
+    st.dataframe(
+        [
+            {
+                "Layer": layer.name, "Type": layer.type, "ms": layer.median_ms,
+                "Share": 100 * layer.median_ms / inside, "± ms": layer.spread_ms,
+                "G mult-adds/s": work.get(layer.name, 0) / layer.median_ms / 1e6 or None,
+            }
+            for layer in timing.layers
+        ],
+        hide_index=True, width="stretch", key="arch-times",
+        column_config={
+            "ms": st.column_config.NumberColumn(format="%.3f"), "± ms": st.column_config.NumberColumn(format="%.3f"),
+            "Share": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100),
+            "G mult-adds/s": st.column_config.NumberColumn(format="%.2f"),
+        },
+    )  # fmt: skip
+    st.caption(
+        f"Forward only, CPU, median of {timing.repeats} passes; ± is slowest minus fastest. The layers add up to "
+        f"{inside:.2f} ms, the network without looking inside took {timing.total_ms:.2f} ms."
+    )

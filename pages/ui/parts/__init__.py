@@ -1,0 +1,154 @@
+"""Small components of our own (v2, no build): the epoch slider, tiles, matrix, graph and layer table.
+
+They change what they show in place, where Streamlit's own elements would be taken out and put back. Texts reach them as
+data and are written as text; the one piece of markup is the graph's SVG, whose writer escapes.
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from lab.charts.tiles import Sprite
+
+_HERE = Path(__file__).parent
+
+
+@cache
+def _component(name: str) -> Any:
+    def text(ending: str) -> str:
+        path = _HERE / f"{name}.{ending}"
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+    base = (_HERE / "base.css").read_text(encoding="utf-8")
+    return st.components.v2.component(
+        f"convlab_{name}", html=text("html") or "<span></span>", css=base + text("css"), js=text("js")
+    )
+
+
+def _nothing() -> None:
+    """Do nothing more: a callback makes the component's value available and the page run again."""
+
+
+def data_url(png: bytes) -> str:
+    """Return a PNG as an address that holds the picture itself."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def epoch_slider(
+    run: str, *, epochs: Sequence[int], val: Sequence[float | None], test: Sequence[float | None], start: int
+) -> int:
+    """Show the slider over a run's kept epochs and return the chosen index. start: the index chosen at first."""
+    key = f"epochs-{run}"
+    chosen = _chosen(key, "index")
+    index = min(int(start if chosen is None else chosen), len(epochs) - 1)
+    _component("epochs")(
+        key=key,
+        data={"run": run, "epochs": list(epochs), "val": list(val), "test": list(test), "index": index},
+        on_index_change=_nothing,
+    )
+    return index
+
+
+def _chosen(key: str, name: str) -> Any:
+    from pages.ui.state import value_of
+
+    value = value_of(key)
+    return None if value is None else value.get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Words of one tile: two short lines under it, what a screen reader says, and whether it is marked as wrong."""
+
+    label: str
+    one: str = ""
+    two: str = ""
+    bad: bool = False
+
+
+def tiles(
+    key: str,
+    sprite: Sprite,
+    words: Sequence[Tile],
+    *,
+    name: str,
+    height: int,
+    cell: int = 0,
+    selected: int | None = None,
+    on_pick: Callable[[int], None] | None = None,
+) -> None:
+    """Show a grid of pictures `height` px high; `on_pick` is called with a clicked tile's index, before the page runs.
+
+    cell: least width in px that a tile's words need. name: what the grid shows, for screen readers.
+    """
+
+    def picked() -> None:
+        index = _chosen(key, "pick")
+        if index is not None and on_pick is not None and 0 <= int(index) < len(words):
+            on_pick(int(index))
+
+    _component("tiles")(
+        key=key,
+        data={
+            "sprite": data_url(sprite.png), "columns": sprite.columns, "tile_width": sprite.tile_width,
+            "tile_height": sprite.tile_height, "height": height, "cell": cell, "name": name,
+            "tiles": [asdict(word) for word in words], "selected": selected, "clickable": on_pick is not None,
+        },
+        on_pick_change=picked,
+    )  # fmt: skip
+
+
+def matrix(
+    key: str,
+    *,
+    classes: Sequence[str],
+    counts: list[list[int]],
+    rates: list[list[float | None]],
+    as_rates: bool,
+    chosen: tuple[int, int] | None,
+    caption: str,
+    on_pick: Callable[[int, int], None],
+) -> None:
+    """Show a confusion matrix; `on_pick` is called with (truth, answer) of a clicked cell, before the page runs."""
+
+    def picked() -> None:
+        cell = _chosen(key, "pick")
+        if cell is not None:
+            on_pick(int(cell[0]), int(cell[1]))
+
+    _component("matrix")(
+        key=key,
+        data={
+            "classes": list(classes), "counts": counts, "rates": rates, "as_rates": as_rates,
+            "chosen": list(chosen) if chosen else None, "caption": caption,
+        },
+        on_pick_change=picked,
+    )  # fmt: skip
+
+
+def graph(key: str, svg: str, *, network: str, on_pick: Callable[[str], None]) -> None:
+    """Show a network's picture; `on_pick` is called with the module name of a clicked box, before the page runs."""
+
+    def picked() -> None:
+        name = _chosen(key, "pick")
+        if name is not None:
+            on_pick(str(name))
+
+    digest = hashlib.sha256(svg.encode()).hexdigest()
+    _component("graph")(key=key, data={"svg": svg, "digest": digest, "network": network}, on_pick_change=picked)
+
+
+def layer_table(
+    key: str, rows: Sequence[Mapping[str, Any]], *, network: str, folded: Sequence[str], selected: Sequence[str]
+) -> None:
+    """Show the layers as a tree that folds and sorts. folded: groups closed at first. selected: rows to mark."""
+    _component("layers")(
+        key=key,
+        data={"rows": list(rows), "network": network, "folded": list(folded), "selected": list(selected)},
+    )

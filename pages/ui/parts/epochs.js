@@ -1,0 +1,112 @@
+// One slider for everything on the page: which kept epoch is looked at, with the accuracy curve right above it.
+// It tells the server while it is dragged, but not again before the last answer has come (or PATIENCE_MS have passed).
+
+const PATIENCE_MS = 1500;
+const PLAY_MS = 350; // at least this long on each epoch
+const INSET = 8; // px: half the thumb, so that points stand above it
+const bars = new WeakMap();
+
+export default function ({ data, parentElement, setStateValue }) {
+  let bar = bars.get(parentElement);
+  if (!bar) bars.set(parentElement, (bar = new Bar(parentElement)));
+  bar.tell = (index) => setStateValue("index", index);
+  bar.refresh(data);
+  return () => { bar.dispose(); bars.delete(parentElement); };
+}
+
+class Bar {
+  constructor(root) {
+    this.chart = root.querySelector(".chart");
+    this.input = root.querySelector("input");
+    this.now = root.querySelector(".now");
+    this.play = root.querySelector(".play");
+    this.input.addEventListener("input", () => { this.stop(); this.move(Number(this.input.value)); });
+    this.play.addEventListener("click", () => (this.timer ? this.stop() : this.start()));
+    this.watcher = new ResizeObserver(() => this.draw());
+    this.watcher.observe(this.chart);
+    this.sent = null;
+    this.sentAt = 0;
+  }
+
+  refresh(data) {
+    const fresh = !this.data || this.data.run !== data.run || this.data.epochs.length !== data.epochs.length;
+    this.data = data;
+    this.input.max = data.epochs.length - 1;
+    this.play.disabled = data.epochs.length < 2;
+    if (data.index === this.sent || performance.now() - this.sentAt > PATIENCE_MS) this.answered();
+    if (fresh) { this.stop(); this.sent = null; this.wanted = null; this.input.value = data.index; }
+    this.draw();
+  }
+
+  answered() {
+    this.sent = null;
+    const wanted = this.wanted;
+    this.wanted = null;
+    if (wanted != null) this.send(wanted);
+  }
+
+  move(index) {
+    this.input.value = index;
+    this.draw();
+    if (this.sent == null || performance.now() - this.sentAt > PATIENCE_MS) this.send(index);
+    else this.wanted = index;
+  }
+
+  send(index) {
+    this.sent = index;
+    this.sentAt = performance.now();
+    this.tell(index);
+  }
+
+  start() {
+    this.play.textContent = "❚❚";
+    this.play.setAttribute("aria-label", "Stop playing");
+    if (Number(this.input.value) >= this.data.epochs.length - 1) this.move(0);
+    this.timer = setInterval(() => {
+      if (this.sent != null && performance.now() - this.sentAt < PATIENCE_MS) return; // wait for the picture
+      const next = Number(this.input.value) + 1;
+      if (next >= this.data.epochs.length) return this.stop();
+      this.move(next);
+    }, PLAY_MS);
+  }
+
+  stop() {
+    clearInterval(this.timer);
+    this.timer = null;
+    this.play.textContent = "▶";
+    this.play.setAttribute("aria-label", "Play through the epochs");
+  }
+
+  draw() {
+    const { epochs, val, test } = this.data;
+    const at = Number(this.input.value);
+    const [width, height] = [this.chart.clientWidth, this.chart.clientHeight];
+    const percent = (v) => (v == null ? "–" : `${(100 * v).toFixed(2)} %`);
+    const name = epochs[at] === 0 ? "Before training" : `Epoch ${epochs[at]}`;
+    this.now.querySelector("b").textContent = name;
+    this.now.querySelector("span").textContent = test[at] == null ? "" : `test ${percent(test[at])}`;
+    this.input.setAttribute("aria-valuetext", `${name}, test accuracy ${percent(test[at])}`);
+    if (!width) return;
+    const known = [...val, ...test].filter((v) => v != null);
+    const [low, high] = known.length ? [Math.min(...known), Math.max(...known)] : [0, 1];
+    const x = (i) => INSET + (epochs.length < 2 ? 0 : (i / (epochs.length - 1)) * (width - 2 * INSET));
+    const y = (v) => 8 + (1 - (high > low ? (v - low) / (high - low) : 1)) * (height - 16);
+    this.chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    this.chart.setAttribute("aria-label", `Accuracy after each epoch; ${name}: test ${percent(test[at])}`);
+    const line = (values, kind) => {
+      const points = values.map((v, i) => (v == null ? null : [x(i), y(v)])).filter(Boolean);
+      const dots = points.length < 40 ? points.map(([a, b]) => `<circle class="${kind}" cx="${a}" cy="${b}" r="2.4"/>`) : [];
+      return points.length ? `<path class="${kind}" d="M${points.map((p) => p.join(" ")).join("L")}"/>${dots.join("")}` : "";
+    };
+    const here = test[at] ?? val[at];
+    const mark = here == null ? "" : `<circle class="${test[at] == null ? "val" : "test"}" cx="${x(at)}" cy="${y(here)}" r="5"/>`;
+    const range = known.length ? `<text x="${width}" y="8" text-anchor="end">${percent(high)}</text>`
+      + `<text x="${width}" y="${height}" text-anchor="end">${percent(low)}</text>` : "";
+    this.chart.innerHTML = `${range}<line x1="${x(at)}" x2="${x(at)}" y1="0" y2="${height}"/>${line(val, "val")}${line(test, "test")}${mark}`;
+  }
+
+  dispose() {
+    this.stop();
+    this.watcher.disconnect();
+  }
+}

@@ -1,0 +1,28 @@
+// The network's picture: SVG written by lab.inspection.layout, which escapes every text. A box tells its module's name.
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  let view = parentElement.querySelector(".view");
+  if (!view) {
+    view = document.createElement("div");
+    view.className = "view";
+    parentElement.appendChild(view);
+  }
+  if (view.dataset.svg !== data.digest) {
+    const place = [view.scrollLeft, view.scrollTop];
+    view.innerHTML = data.svg;
+    view.dataset.svg = data.digest;
+    if (view.dataset.network === data.network) [view.scrollLeft, view.scrollTop] = place;
+    else view.scrollLeft = (view.scrollWidth - view.clientWidth) / 2;
+    view.dataset.network = data.network;
+  }
+  const tell = (target) => {
+    const box = target.closest(".box");
+    if (box) setTriggerValue("pick", box.dataset.name);
+  };
+  view.onclick = (event) => tell(event.target);
+  view.onkeydown = (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    tell(event.target);
+  };
+}

@@ -1,0 +1,118 @@
+// The summary as a tree: groups fold, headers sort (a sorted table is flat; a third click brings the tree back).
+
+const COLUMNS = [
+  ["name", "Layer", ""], ["shape", "Output", ""], ["params", "Parameters", "r"], ["param_share", "of all", ""],
+  ["mult_adds", "Mult-adds", "r"], ["work_share", "of all", ""], ["bytes", "Memory", "r"], ["field", "Sees", "r"],
+  ["step", "Step", "r"],
+];
+const tables = new WeakMap();
+
+export default function ({ data, parentElement }) {
+  let table = tables.get(parentElement);
+  if (!table || table.network !== data.network) {
+    const folded = new Set(data.folded);
+    table = { network: data.network, folded, sort: null, down: true };
+    tables.set(parentElement, table);
+  }
+  const moved = table.selected !== data.selected && data.selected;
+  table.selected = data.selected;
+  draw(parentElement, table, data);
+  if (moved) parentElement.querySelector("tr.chosen")?.scrollIntoView({ block: "nearest" });
+}
+
+function draw(root, table, data) {
+  let wrap = root.querySelector(".wrap");
+  if (!wrap) {
+    wrap = document.createElement("div");
+    wrap.className = "wrap";
+    wrap.tabIndex = 0;
+    wrap.setAttribute("role", "region");
+    wrap.setAttribute("aria-label", "Layers of the network");
+    root.appendChild(wrap);
+  }
+  const sheet = document.createElement("table");
+  const head = sheet.createTHead().insertRow();
+  for (const [key, label, kind] of COLUMNS) {
+    const cell = document.createElement("th");
+    cell.className = kind;
+    cell.scope = "col";
+    const sorted = table.sort === key;
+    cell.setAttribute("aria-sort", sorted ? (table.down ? "descending" : "ascending") : "none");
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = label + (sorted ? (table.down ? " ▾" : " ▴") : "");
+    button.onclick = () => {
+      if (!sorted) [table.sort, table.down] = [key, key !== "name"];
+      else if (table.down === (key !== "name")) table.down = !table.down;
+      else table.sort = null;
+      draw(root, table, data);
+    };
+    cell.appendChild(button);
+    head.appendChild(cell);
+  }
+  const body = sheet.createTBody();
+  for (const row of shown(table, data)) body.appendChild(line(row, root, table, data));
+  wrap.replaceChildren(sheet);
+}
+
+function shown(table, { rows }) {
+  if (table.sort) {
+    const value = (row) => (table.sort === "shape" ? row.size : row[table.sort]) ?? -1;
+    const order = (a, b) => (typeof value(a) === "string" ? value(a).localeCompare(value(b)) : value(a) - value(b));
+    return rows.filter((row) => row.leaf).sort((a, b) => (table.down ? -1 : 1) * order(a, b));
+  }
+  let below = Infinity;
+  return rows.filter((row) => {
+    if (row.depth > below) return false;
+    below = !row.leaf && table.folded.has(row.name) ? row.depth : Infinity;
+    return true;
+  });
+}
+
+function line(row, root, table, data) {
+  const tr = document.createElement("tr");
+  if (!row.leaf) tr.classList.add("group");
+  if (data.selected && data.selected.includes(row.name)) tr.classList.add("chosen");
+  const name = tr.insertCell();
+  name.style.paddingLeft = `${0.4 + (table.sort ? 0 : row.depth) * 1.1}rem`;
+  const fold = document.createElement(row.leaf ? "span" : "button");
+  fold.className = "fold";
+  if (!row.leaf && !table.sort) {
+    const closed = table.folded.has(row.name);
+    fold.type = "button";
+    fold.textContent = closed ? "▸" : "▾";
+    fold.setAttribute("aria-expanded", String(!closed));
+    fold.setAttribute("aria-label", `${closed ? "Open" : "Close"} ${row.name}`);
+    fold.onclick = () => {
+      if (!table.folded.delete(row.name)) table.folded.add(row.name);
+      draw(root, table, data);
+    };
+  }
+  const type = document.createElement("span");
+  type.className = "type";
+  type.textContent = ` ${row.type}`;
+  name.append(fold, table.sort ? row.name : row.short, type);
+  const put = (text, kind = "") => { const cell = tr.insertCell(); cell.className = kind; cell.textContent = text; return cell; };
+  put(row.shape, "num");
+  put(row.params_text, "r num");
+  bar(put(""), row.param_share, "");
+  put(row.mult_adds_text, "r num");
+  bar(put(""), row.work_share, "work");
+  put(row.bytes_text, "r num");
+  put(row.field == null ? "" : `${row.field}×${row.field}`, "r num");
+  put(row.step ?? "", "r num");
+  return tr;
+}
+
+function bar(cell, share, kind) {
+  if (!share) return;
+  const track = document.createElement("span");
+  track.className = `share ${kind}`;
+  const fill = document.createElement("i");
+  fill.style.width = `${100 * share}%`;
+  track.appendChild(fill);
+  const text = document.createElement("span");
+  text.className = "pct num";
+  text.textContent = `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
+  cell.append(track, text);
+}

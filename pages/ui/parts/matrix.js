@@ -1,0 +1,72 @@
+// A confusion matrix whose cells are buttons: rows are the truth, columns the answer.
+// The diagonal is blue by recall; mistakes are orange, scaled to the worst of them. Numbers are always written.
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const count = data.classes.length;
+  let table = parentElement.querySelector("table");
+  if (!table || Number(table.dataset.count) !== count) {
+    parentElement.querySelector(".wrap")?.remove();
+    const wrap = document.createElement("div");
+    wrap.className = "wrap";
+    wrap.appendChild((table = build(data.classes)));
+    parentElement.appendChild(wrap);
+  }
+  const room = count <= 10 ? 44 : count <= 30 ? 30 : 24;
+  const small = window.innerWidth < 640;
+  table.style.setProperty("--side", `${small ? Math.min(room, 31) : room}px`);
+  table.style.setProperty("--font", `${count <= 10 && !small ? 0.85 : count <= 30 ? 0.72 : 0.6}rem`);
+  table.caption.textContent = data.caption;
+  const worst = Math.max(1e-9, ...data.rates.flatMap((row, t) => row.filter((_, a) => a !== t).map((r) => r ?? 0)));
+  for (const cell of table.querySelectorAll("td button")) paint(cell, data, worst);
+  table.onclick = (event) => {
+    const cell = event.target.closest("td button");
+    if (cell) setTriggerValue("pick", [Number(cell.dataset.truth), Number(cell.dataset.answer)]);
+  };
+}
+
+function build(classes) {
+  const table = document.createElement("table");
+  table.dataset.count = classes.length;
+  table.createCaption();
+  const head = table.createTHead().insertRow();
+  head.appendChild(document.createElement("td"));
+  for (const name of classes) head.appendChild(header(name, "col"));
+  const body = table.createTBody();
+  classes.forEach((name, truth) => {
+    const row = body.insertRow();
+    row.appendChild(header(name, "row"));
+    classes.forEach((_, answer) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.dataset.truth = truth;
+      button.dataset.answer = answer;
+      row.insertCell().appendChild(button);
+    });
+  });
+  return table;
+}
+
+function header(name, scope) {
+  const cell = document.createElement("th");
+  cell.scope = scope;
+  cell.textContent = name;
+  cell.title = name;
+  return cell;
+}
+
+function paint(cell, data, worst) {
+  const [truth, answer] = [Number(cell.dataset.truth), Number(cell.dataset.answer)];
+  const number = data.counts[truth][answer];
+  const rate = data.rates[truth][answer] ?? 0;
+  const right = truth === answer;
+  const share = right ? 12 + 58 * rate : number ? 14 + 66 * (rate / worst) : 0;
+  const percent = `${(100 * rate).toFixed(rate < 0.0995 ? 1 : 0)}`;
+  cell.style.background = number
+    ? `color-mix(in srgb, ${right ? "#3b8fd4" : "#e0861a"} ${share.toFixed(0)}%, var(--st-background-color))`
+    : "var(--st-secondary-background-color)";
+  cell.textContent = number ? (data.as_rates ? percent : number) : "";
+  const chosen = data.chosen && data.chosen[0] === truth && data.chosen[1] === answer;
+  cell.setAttribute("aria-pressed", String(Boolean(chosen)));
+  cell.setAttribute("aria-label",
+    `truth ${data.classes[truth]}, answered ${data.classes[answer]}: ${number} images, ${percent} %`);
+}

@@ -1,0 +1,56 @@
+// A grid of small pictures cut from one PNG; each is a button (or, where nothing follows, a plain tile).
+// Existing tiles are changed in place, so a new epoch does not make the page jump.
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  let grid = parentElement.querySelector(".tiles");
+  const kind = data.clickable ? "button" : "div";
+  if (!grid || grid.dataset.kind !== kind) {
+    grid?.remove();
+    grid = document.createElement("div");
+    grid.className = "tiles";
+    grid.dataset.kind = kind;
+    parentElement.appendChild(grid);
+  }
+  const width = (data.height * data.tile_width) / data.tile_height;
+  grid.setAttribute("role", "group");
+  grid.setAttribute("aria-label", data.name);
+  grid.style.setProperty("--w", `${width}px`);
+  grid.style.setProperty("--h", `${data.height}px`);
+  grid.style.setProperty("--cell", `${Math.max(width + 8, data.cell)}px`);
+  while (grid.children.length > data.tiles.length) grid.lastChild.remove();
+  while (grid.children.length < data.tiles.length) grid.appendChild(build(kind));
+  data.tiles.forEach((tile, index) => fill(grid.children[index], tile, index, data, width));
+  grid.onclick = (event) => {
+    const tile = event.target.closest("button.tile");
+    if (tile) setTriggerValue("pick", Number(tile.dataset.index));
+  };
+}
+
+function build(kind) {
+  const tile = document.createElement(kind);
+  tile.className = "tile";
+  for (const part of ["pic", "one", "two"]) {
+    const span = document.createElement("span");
+    span.className = part;
+    tile.appendChild(span);
+  }
+  if (kind === "button") tile.type = "button";
+  return tile;
+}
+
+function fill(node, tile, index, data, width) {
+  const [picture, one, two] = node.children;
+  const [row, column] = [Math.floor(index / data.columns), index % data.columns];
+  node.dataset.index = index;
+  node.classList.toggle("bad", Boolean(tile.bad));
+  picture.style.backgroundImage = `url(${data.sprite})`;
+  picture.style.backgroundSize = `${data.columns * width}px auto`;
+  picture.style.backgroundPosition = `${-column * width}px ${-row * data.height}px`;
+  one.textContent = tile.one ?? "";
+  two.textContent = tile.two ?? "";
+  one.hidden = !tile.one;
+  two.hidden = !tile.two;
+  node.setAttribute("aria-label", tile.label);
+  if (node.tagName === "BUTTON") node.setAttribute("aria-pressed", String(index === data.selected));
+  else node.setAttribute("role", "img");
+}
