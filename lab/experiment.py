@@ -5,6 +5,7 @@ worker where none is alive, and hands out kept weights as a network of their own
 functions that need a network, so that a page which lists and plots opens without it.
 """
 
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = "weights"
 CHECKPOINT = "checkpoint"
+# Building draws from torch's one global generator: two sessions of a page at once would disturb each other's seed.
+_BUILDING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +187,11 @@ class Lab:
         self._require_writable()
         return self.store.count_queued() > 0 and start_supervisor(self.settings)
 
+    def warm_up(self) -> None:
+        """Start a worker before there is work, so that the next run begins at once; it leaves when nothing comes."""
+        if not self.settings.read_only:
+            start_supervisor(self.settings, warm=True)
+
     def _require_writable(self) -> None:
         if self.settings.read_only:
             raise ReadOnlyError(
@@ -231,16 +239,42 @@ class Lab:
         from lab.training.checkpoints import load_weights
 
         data = self.artifacts.read(kept)
-        network = self.build_network(run.config)
+        with _BUILDING:
+            network = self.build_network(run.config)
         load_weights(network, data)
+        return self._loaded(run, network, epoch=kept.epoch, step=kept.step)
+
+    def load_initial_network(self, run_id: str) -> LoadedNetwork:
+        """Return a run's network as it was before its first step (epoch 0), made again from its seed."""
+        import torch
+
+        from lab.data.resident import load_resident
+        from lab.seeding import seed_everything
+        from lab.training.batches import normalise
+        from lab.training.checkpoints import load_weights
+        from lab.training.session import _INITIAL_IMAGES
+
+        run = self.store.get(run_id)
+        with _BUILDING, torch.random.fork_rng(devices=[]):
+            seed_everything(run.config.seed)
+            network = self.build_network(run.config)
+        if run.config.init_from:
+            load_weights(network, self.artifacts.read(self.find_weights(run.config.init_from)))
+        prepare = getattr(network, "initialise_from_data", None)
+        if prepare:
+            data = load_resident(run.config, root=self.settings.data, device=torch.device("cpu"))
+            prepare(normalise(data.train_x[:_INITIAL_IMAGES], mean=data.mean, std=data.std))
+        return self._loaded(run, network, epoch=0, step=0)
+
+    def _loaded(self, run: RunRecord, network: "nn.Module", *, epoch: int, step: int) -> LoadedNetwork:
         network.eval()
         mean, std = self.normalization(run)
         spec = get_dataset_spec(run.config.dataset)
         return LoadedNetwork(
             run=run,
             network=network,
-            epoch=kept.epoch,
-            step=kept.step,
+            epoch=epoch,
+            step=step,
             mean=mean,
             std=std,
             class_names=spec.classes,

@@ -11,7 +11,7 @@ from html import escape
 
 from lab.inspection.picture import Box
 
-_WIDTH, _HEIGHT = 236, 46  # of a box
+_WIDTH, _HEIGHT = 264, 46  # of a box
 _GAP_X, _GAP_Y = 22, 26
 _LANE = 14  # width of a waypoint
 _MARGIN = 12
@@ -173,10 +173,10 @@ def _drawn(cell: _Cell, *, selected: str) -> str:
         f'<rect x="{x:.0f}" y="{y:.0f}" width="{_WIDTH}" height="{_HEIGHT}" rx="7" '
         f'fill="var(--st-secondary-background-color, #f3f6f9)" stroke="{frame}" stroke-width="{2.5 if marked else 1.2}"/>'
         f'<rect x="{x:.0f}" y="{y:.0f}" width="6" height="{_HEIGHT}" rx="3" fill="{colour}"/>'
-        + _text(x + 16, y + 19, _cut(box.title, 17), weight=600)
-        + _text(x + 16, y + 36, _cut(box.detail, 27), size=11, opacity=0.75)
+        + _text(x + 16, y + 19, _cut(box.title, 20), weight=600)
+        + _text(x + 16, y + 36, _cut(box.detail, 36), size=11, opacity=0.75)
         + _text(x + _WIDTH - 10, y + 19, shown, size=12, anchor="end")
-        + _text(x + _WIDTH - 10, y + 36, facts if len(box.detail) < 19 else "", size=11, opacity=0.75, anchor="end")
+        + _text(x + _WIDTH - 10, y + 36, facts if len(box.detail) < 26 else "", size=11, opacity=0.75, anchor="end")
         + "</g>"
     )
 

@@ -11,7 +11,7 @@ from lab.inspection.graph import GraphNode
 
 DETAILS = ("blocks", "layers", "everything")
 _FOLDED = {  # steps that belong to the layer before them, by the word shown for them
-    "ReLU": "ReLU", "ReLU6": "ReLU6", "BatchNorm2d": "batch norm", "BatchNorm1d": "batch norm", "Dropout": "dropout",
+    "ReLU": "ReLU", "ReLU6": "ReLU6", "BatchNorm2d": "BN", "BatchNorm1d": "BN", "Dropout": "dropout",
     "Dropout2d": "dropout",
 }  # fmt: skip
 _FAMILIES = {

@@ -192,7 +192,7 @@ def show_failed(error: Any) -> None:
     from lab.inspection.picture import failed_boxes
 
     picture = draw(failed_boxes(error.steps, image_size=error.steps[0].input_shape[-1]), title="Up to the failure")
-    graph("arch-failed", picture.svg, network="failed", on_pick=lambda _name: None)
+    graph("arch-failed", picture.svg, network="failed", on_pick=lambda _name: None, from_end=True)
 
 
 def show_comparison(design: Design, other: Design, batch: int) -> None:
@@ -215,8 +215,8 @@ def show_comparison(design: Design, other: Design, batch: int) -> None:
         [
             {
                 design.arch: _line(pair.left), "": marks[pair.verdict], other.arch + " ": _line(pair.right),
-                "Parameters": pair.left.params if pair.left else None,
-                "Parameters ": pair.right.params if pair.right else None,
+                "Parameters": _number(pair.left),
+                "Parameters ": _number(pair.right),
                 "Output": _shape(pair.left.output_shape[1:]) if pair.left else "",
                 "Output ": _shape(pair.right.output_shape[1:]) if pair.right else "",
             }
@@ -237,6 +237,10 @@ def _line(row: "LayerRow | None") -> str:
         return ""
     window = f" {row.kernel_size}×{row.kernel_size}" if row.kernel_size else ""
     return f"{row.name.removeprefix('features.')} · {row.type}{window}"
+
+
+def _number(row: "LayerRow | None") -> str:
+    return f"{row.params:,}" if row is not None and row.params else ""
 
 
 def _times(a: int, b: int) -> str:

@@ -36,8 +36,8 @@ def test_googlenet_joins_four_branches_nine_times() -> None:
 
 def test_folding_puts_activations_with_their_layer() -> None:
     assert [(box.title, box.detail) for box in boxes(traced("lenet-bn"))][2:5] == [
-        ("conv1", "convolution · batch norm · ReLU"), ("pool1", "max pooling"),
-        ("conv2", "convolution · batch norm · ReLU"),
+        ("conv1", "convolution · BN · ReLU"), ("pool1", "max pooling"),
+        ("conv2", "convolution · BN · ReLU"),
     ]  # fmt: skip
     everything = boxes(traced("lenet-bn"), detail="everything")
     assert len(everything) == len(traced("lenet-bn"))
@@ -61,11 +61,11 @@ def test_every_network_is_drawn_whole_with_no_boxes_on_each_other(arch: str, det
     assert {name for box in shown for name in box.names} >= {node.name for node in nodes}
     assert sum(box.params for box in shown) == sum(node.params for node in nodes)
     picture = draw(shown, title=arch)
-    places = re.findall(r'<rect x="(-?\d+)" y="(\d+)" width="236"', picture.svg)
+    places = re.findall(r'<rect x="(-?\d+)" y="(\d+)" width="264"', picture.svg)
     assert len(places) == len(shown)
     for i, (x, y) in enumerate(places):
         for other_x, other_y in places[i + 1 :]:
-            assert y != other_y or abs(int(x) - int(other_x)) >= 236
+            assert y != other_y or abs(int(x) - int(other_x)) >= 264
 
 
 def test_the_svg_is_well_formed_and_escapes_what_it_is_given() -> None:

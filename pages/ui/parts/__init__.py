@@ -132,8 +132,11 @@ def matrix(
     )  # fmt: skip
 
 
-def graph(key: str, svg: str, *, network: str, on_pick: Callable[[str], None]) -> None:
-    """Show a network's picture; `on_pick` is called with the module name of a clicked box, before the page runs."""
+def graph(key: str, svg: str, *, network: str, on_pick: Callable[[str], None], from_end: bool = False) -> None:
+    """Show a network's picture; `on_pick` is called with the module name of a clicked box, before the page runs.
+
+    from_end: whether its last box is seen first.
+    """
 
     def picked() -> None:
         name = _chosen(key, "pick")
@@ -141,7 +144,9 @@ def graph(key: str, svg: str, *, network: str, on_pick: Callable[[str], None]) -
             on_pick(str(name))
 
     digest = hashlib.sha256(svg.encode()).hexdigest()
-    _component("graph")(key=key, data={"svg": svg, "digest": digest, "network": network}, on_pick_change=picked)
+    _component("graph")(
+        key=key, data={"svg": svg, "digest": digest, "network": network, "end": from_end}, on_pick_change=picked
+    )
 
 
 def layer_table(

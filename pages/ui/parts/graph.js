@@ -12,7 +12,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     view.innerHTML = data.svg;
     view.dataset.svg = data.digest;
     if (view.dataset.network === data.network) [view.scrollLeft, view.scrollTop] = place;
-    else view.scrollLeft = (view.scrollWidth - view.clientWidth) / 2;
+    else [view.scrollLeft, view.scrollTop] = [(view.scrollWidth - view.clientWidth) / 2, data.end ? view.scrollHeight : 0];
     view.dataset.network = data.network;
   }
   const tell = (target) => {
