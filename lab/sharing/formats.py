@@ -97,6 +97,12 @@ def _state_dict(source: Source, runs: Sequence[RunRecord]) -> Files:
     return {"": state_dict_bytes(loaded), CARD: model_card(loaded).encode()}
 
 
+def _code(source: Source, runs: Sequence[RunRecord]) -> Files:
+    from lab.sharing.script.program import write_script
+
+    return {"": write_script(source, runs[0]).encode()}
+
+
 _ALL = (
     ExportFormat("csv", "Metrics (CSV)", "Every point of every curve, one row each.", ".csv", "text/csv", _csv, many=True),
     ExportFormat(
@@ -117,6 +123,10 @@ _ALL = (
     ExportFormat(
         "state-dict", "Weights (PyTorch state_dict)", "The best kept weights as torch.save writes them.", ".pt",
         "application/octet-stream", _state_dict, weights=True,
+    ),
+    ExportFormat(
+        "code", "Code (train.py)", "Plain PyTorch that repeats the run, to the last bit on a CPU.", ".py",
+        "text/x-python", _code,
     ),
 )  # fmt: skip
 FORMATS: dict[str, ExportFormat] = {format.id: format for format in _ALL}

@@ -1,5 +1,6 @@
 """Real runs for the tests of this room: short trainings on the built-in digits, made once."""
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,17 @@ from lab.runs.records import RunRecord
 from lab.settings import Settings
 from lab.worker import execute
 
+DATA = Path(os.environ.get("LAB_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 SMALL = {
     "arch": "lenet5", "dataset": "digits", "train_limit": 200, "epochs": 2, "batch_size": 32, "device": "cpu",
 }  # fmt: skip
 
 
-def open_lab(home: Path) -> Lab:
+def open_lab(home: Path, *, data: Path | None = None) -> Lab:
     """Return an empty lab of its own."""
     return Lab(
         Settings(
-            home=home, data=home / "data", database=f"sqlite:///{home / 'lab.db'}", artifacts=str(home / "artifacts"),
+            home=home, data=data or home / "data", database=f"sqlite:///{home / 'lab.db'}", artifacts=str(home / "artifacts"),
             device="cpu",
         )
     )  # fmt: skip

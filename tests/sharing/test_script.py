@@ -1,0 +1,183 @@
+"""The generated train.py, run in a process of its own without the lab, gives the run's weights and metrics bit for bit."""
+
+import ast
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lab.architectures.build import build_network
+from lab.architectures.registry import list_architectures
+from lab.data import is_present
+from lab.experiment import Lab
+from lab.runs.records import RunRecord
+from lab.sharing.formats import export_runs
+from lab.sharing.script.inline import Inliner
+from lab.sharing.script.layers import describe, same_weights
+from lab.sharing.script.program import write_script
+from lab.sharing.weights import portable_state, weights_digest
+from lab.training.layout import build_view
+from tests.sharing.sharing_runs import DATA, open_lab, train_run
+
+QUICK: dict[str, Any] = {"train_limit": 160, "epochs": 2, "batch_size": 32}
+CONFIGS: dict[str, dict[str, Any]] = {
+    "plain adam": {},
+    "dropout, cosine, warm-up, sgd, clipping": {
+        "arch": "lenet-bn", "schedule": "cosine", "warmup_epochs": 0.5, "optimizer": "sgd", "lr": 0.1, "nesterov": True,
+        "weight_decay": 1e-4, "grad_clip": 1.0, "seed": 7,
+    },
+    "one-cycle, label smoothing, augmentation, best restored": {
+        "arch": "basic-cnn", "schedule": "one-cycle", "optimizer": "adamw", "lr": 0.01, "label_smoothing": 0.1,
+        "augment": "sketch", "restore_best": True, "weight_decay": 0.01,
+    },
+    "muon on the speedrun network": {
+        "arch": "speedrun-cnn", "arch_options": {"random_crop": True}, "optimizer": "muon", "lr": 0.01, "grad_clip": 0.5,
+        "augment": "light", "batch_size": 50,
+    },
+    "copied builder": {"arch": "vgg-small", "arch_options": {"widths": [4, 4, 8, 8]}, "max_steps": 3, "epochs": 1},
+    "mean squared error, no validation, step limit inside an epoch": {
+        "loss": "mse", "output": "softmax", "val_fraction": 0.0, "max_steps": 7, "channels_last": False,
+        "optimizer": "rmsprop", "schedule": "step", "step_epochs": 1, "gamma": 0.5, "shuffle": False,
+        "normalization": "half",
+    },
+    "nll on logits, early stopping, validation inside": {
+        "loss": "nll", "epochs": 4, "patience": 1, "min_delta": 10.0, "eval_every": 2, "normalization": "none",
+    },
+    "bfloat16": {"precision": "bfloat16", "arch": "conv3-bn", "arch_options": {"widths": [8, 8, 8]}},
+}  # fmt: skip
+
+LARGE: dict[str, dict[str, Any]] = {
+    "auxiliary classifiers": {
+        "arch": "googlenet", "input_size": "32", "arch_options": {"aux": True}, "max_steps": 2, "epochs": 1,
+    },
+    "torchvision": {"arch": "resnet18-tv", "max_steps": 2, "epochs": 1, "train_limit": 80},
+    "depthwise": {"arch": "mobilenet", "input_size": "32", "max_steps": 2, "epochs": 1, "train_limit": 80},
+}  # fmt: skip
+FINE_TUNED, MNIST = "fine-tuned from exported weights", "real MNIST"
+
+# Runs scripts one after the other, so that torch is imported once; the lab is not on the path.
+DRIVER = """
+import json, runpy, sys
+for script, out, *more in json.loads(sys.argv[1]):
+    sys.argv = [script, "--out", out, *more]
+    runpy.run_path(script, run_name="__main__")
+assert not [name for name in sys.modules if name.split(".")[0] in ("lab", "pages")]
+"""
+
+
+@dataclass(frozen=True)
+class Repeated:
+    run: RunRecord
+    source: str
+    metrics: dict[str, Any]
+
+
+def repeat(folder: Path, jobs: dict[str, tuple[RunRecord, str, list[str]]]) -> dict[str, Repeated]:
+    """Run scripts in a fresh process with every warning an error, and return what they wrote."""
+    orders = []
+    for number, (_, source, more) in enumerate(jobs.values()):
+        script = folder / f"train{number}.py"
+        script.write_text(source, encoding="utf-8")
+        orders.append([str(script), str(folder / str(number)), *more])
+    command = [sys.executable, "-W", "error", "-P", "-c", DRIVER, json.dumps(orders)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("They are the run's, to the last bit.") == len(jobs), done.stdout
+    return {
+        name: Repeated(run, source, json.loads((folder / str(number) / "metrics.json").read_text()))
+        for number, (name, (run, source, _)) in enumerate(jobs.items())
+    }
+
+
+@pytest.fixture(scope="module")
+def repeated(lab: Lab, run: RunRecord, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Repeated]:
+    """Every run repeated by one process: plain ones, a fine-tuned one, and one on real MNIST where it is at hand."""
+    folder = tmp_path_factory.mktemp("scripts")
+    initial = folder / "initial.safetensors"
+    initial.write_bytes(export_runs(lab, [run], format="safetensors")[""])
+    runs = {name: train_run(lab, **{**QUICK, **changes}) for name, changes in CONFIGS.items()}
+    jobs = {name: (run, write_script(lab, run), []) for name, run in runs.items()}
+    tuned = train_run(lab, **QUICK, init_from=run.id, lr=1e-4)
+    jobs[FINE_TUNED] = (tuned, write_script(lab, tuned), ["--initial", str(initial)])
+    if is_present("mnist", root=DATA):
+        on_mnist = open_lab(lab.settings.home, data=DATA)
+        real = train_run(on_mnist, dataset="mnist", train_limit=640, epochs=1, batch_size=64)
+        jobs[MNIST] = (real, write_script(on_mnist, real), ["--data", str(DATA)])
+    return repeat(folder, jobs)
+
+
+def assert_same(lab: Lab, found: Repeated) -> None:
+    final = lab.load_run_network(found.run.id, epoch=found.run.summary["final_epoch"])
+    assert found.metrics["weights_sha256"] == weights_digest(portable_state(final.network))
+    points = lab.store.points(found.run.id)
+    for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"):
+        at_ends = [] if name not in points else points[name].value.tolist()
+        mine = [row[name] for row in found.metrics["epochs"] if name in row]
+        if name.startswith("train") or not found.run.config.eval_every:
+            assert at_ends[len(at_ends) - len(mine) :] == mine, name
+        assert set(mine) <= set(at_ends), name
+    assert len(found.metrics["epochs"]) == found.run.summary["epochs"]
+
+
+@pytest.mark.parametrize("name", [*CONFIGS, FINE_TUNED])
+def test_the_script_repeats_the_run_to_the_last_bit(lab: Lab, repeated: dict[str, Repeated], name: str) -> None:
+    assert_same(lab, repeated[name])
+
+
+@pytest.mark.mnist
+def test_a_run_on_mnist_repeats_to_the_last_bit(lab: Lab, repeated: dict[str, Repeated]) -> None:
+    if MNIST not in repeated:
+        pytest.skip(f"MNIST is not at {DATA}")
+    assert_same(open_lab(lab.settings.home, data=DATA), repeated[MNIST])
+
+
+@pytest.mark.slow
+def test_scripts_of_large_networks_repeat_their_runs(lab: Lab, tmp_path: Path) -> None:
+    runs = {name: train_run(lab, **{**QUICK, **changes}) for name, changes in LARGE.items()}
+    for found in repeat(tmp_path, {name: (run, write_script(lab, run), []) for name, run in runs.items()}).values():
+        assert_same(lab, found)
+
+
+def test_the_script_passes_the_linter_and_never_names_the_lab_as_a_module(
+    repeated: dict[str, Repeated], tmp_path: Path
+) -> None:
+    for number, found in enumerate(repeated.values()):
+        (tmp_path / f"{number}.py").write_text(found.source, encoding="utf-8")
+        imported = {
+            module
+            for node in ast.walk(ast.parse(found.source))
+            for module in ([node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in getattr(node, "names", []) if isinstance(node, ast.Import)])
+        }  # fmt: skip
+        assert not [module for module in imported if module.split(".")[0] in ("lab", "pages")]
+    command = ["-m", "ruff", "check", "--isolated", "--select", "E,F,W,I", "--line-length", "120", str(tmp_path)]
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("arch", [a.id for a in list_architectures() if a.default_input_size in ("native", "32")])
+def test_a_plain_network_is_written_layer_by_layer_with_the_same_initial_weights(lab: Lab, arch: str) -> None:
+    copied = {"resnet18-tv", "vgg-small"}  # these draw their weights in another order
+    torch.manual_seed(3)
+    network = build_network(arch)
+    call = describe(build_view(network))
+    assert (call is not None and same_weights(call, network, seed=3)) == (arch not in copied)
+
+
+def test_a_copied_function_brings_what_it_needs_and_leaves_the_checks_behind() -> None:
+    inliner = Inliner()
+    inliner.add("lab.data.split", "stratified_split")
+    assert [text.split("(")[0] for text in inliner.texts] == ["def _shares", "def stratified_split"]
+    assert "raise" not in "".join(inliner.texts)
+    assert inliner.imports == {("numpy", "", "np")}
+
+
+def test_a_name_with_two_meanings_is_refused() -> None:
+    inliner = Inliner()
+    inliner.add("lab.training.batches", "Augment")
+    with pytest.raises(ValueError, match=r"Augment is defined in lab\.data\.augment and in lab\.training\.batches"):
+        inliner.add("lab.data.augment", "Augment")
