@@ -25,6 +25,7 @@ from lab.settings import CHECKOUT, PROCESS_ENVIRONMENT, Settings
 
 POLL_S = 0.5
 IDLE_S = 5.0  # with no worker and nothing queued for this long, leave
+WARM = "--warm"
 LOCK_S = 1.0  # longer than a look at the lock takes, so that a look never turns a new supervisor away
 TERM_S = 15.0  # time a worker has to write its checkpoint when it is asked to end
 LOG_BYTES = 5_000_000  # a longer log is put aside once, at the next start
@@ -52,14 +53,17 @@ def is_running(settings: Settings) -> bool:
         return True
 
 
-def start_supervisor(settings: Settings) -> bool:
-    """Start a detached supervisor unless one is alive; return whether one was started."""
+def start_supervisor(settings: Settings, *, warm: bool = False) -> bool:
+    """Start a detached supervisor unless one is alive; return whether one was started.
+
+    warm: start a worker even with nothing queued, so that the next run need not wait for torch to be imported.
+    """
     settings.make_home()
     if is_running(settings):
         return False
     with _open_log(settings) as log:
         subprocess.Popen(
-            [sys.executable, "-m", "lab.supervisor"],
+            [sys.executable, "-m", "lab.supervisor", *([WARM] if warm else [])],
             cwd=CHECKOUT,
             env={**os.environ, **settings.environment()},
             stdin=subprocess.DEVNULL,
@@ -112,6 +116,7 @@ class Supervisor:
 
     settings: Settings
     worker: subprocess.Popen[bytes] | None = None
+    warm: bool = False  # start a worker though nothing is queued
     ending: bool = False
     deaths: int = 0
     started_at: float = 0.0
@@ -138,8 +143,9 @@ class Supervisor:
             return
         for run in store.recover():
             _say(f"run {run} was left by a dead worker and is interrupted now")
-        if store.count_queued() == 0 or self.deaths >= FAST_DEATHS:
+        if self.deaths >= FAST_DEATHS or not (self.warm or store.count_queued()):
             return
+        self.warm = False
         _say("starting a worker")
         self.started_at = time.monotonic()
         self.worker = subprocess.Popen(
@@ -182,7 +188,7 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
-def main(settings: Settings | None = None) -> int:
+def main(settings: Settings | None = None, *, warm: bool = False) -> int:
     """Run one supervisor in this process; return 0, or 1 if another is alive or the store cannot be opened."""
     settings = settings or Settings.from_env(os.environ)
     settings.make_home()
@@ -190,7 +196,7 @@ def main(settings: Settings | None = None) -> int:
         with FileLock(lock_path(settings), timeout=LOCK_S):
             _leave_card(settings)
             store = RunStore.open(settings.database)
-            supervisor = Supervisor(settings)
+            supervisor = Supervisor(settings, warm=warm)
             signal.signal(signal.SIGTERM, supervisor.end)
             signal.signal(signal.SIGINT, supervisor.end)
             supervisor.run(store)
@@ -206,4 +212,4 @@ def main(settings: Settings | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(warm=WARM in sys.argv))
