@@ -1,0 +1,103 @@
+"""Runs grouped by one setting: mean and standard deviation of their results, as a table and as bars."""
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+
+from lab.charts.style import layout, plain_text, run_style
+from lab.config import FIELDS
+from lab.errors import InputError, near_miss
+from lab.runs.records import RunRecord
+from lab.sharing.comparison import RESULTS, result_of, setting_text
+
+
+class Spread(NamedTuple):
+    """Mean of n values and their standard deviation (n - 1), which one value does not have."""
+
+    n: int
+    mean: float
+    sd: float | None
+
+
+class Group(NamedTuple):
+    """The runs that share a value of the setting; results by key of `RESULTS`."""
+
+    value: str
+    runs: tuple[RunRecord, ...]
+    results: dict[str, Spread | None]
+
+
+def spread_of(values: Iterable[Any]) -> Spread | None:
+    """Return mean and deviation of those values that are finite numbers, None where there are none."""
+    finite = [float(v) for v in values if isinstance(v, (int, float)) and math.isfinite(v)]
+    if not finite:
+        return None
+    return Spread(len(finite), statistics.fmean(finite), statistics.stdev(finite) if len(finite) > 1 else None)
+
+
+def group_info(runs: Sequence[RunRecord], by: str) -> tuple[Group, ...]:
+    """Return the runs by the value of one setting, in the order of the values. Raises `InputError`."""
+    if by not in FIELDS:
+        raise InputError(f"Runs cannot be grouped by {by!r}. {near_miss(by, FIELDS)}")
+    values: dict[str, tuple[Any, list[RunRecord]]] = {}
+    for run in runs:
+        value = setting_text(getattr(run.config, by))
+        values.setdefault(str(value), (value, []))[1].append(run)
+    ordered = sorted(values.items(), key=lambda item: (isinstance(item[1][0], str), item[1][0]))
+    return tuple(
+        Group(
+            value=text or "–",
+            runs=tuple(members),
+            results={key: spread_of(result_of(run, key) for run in members) for key, _ in RESULTS},
+        )
+        for text, (_, members) in ordered
+    )
+
+
+def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = False, height: int = 360) -> go.Figure:
+    """Draw one bar a value with one standard deviation, and the single runs as points on it."""
+    shown = [(group, spread) for group in groups if (spread := group.results.get(result)) is not None]
+    share = result.endswith("accuracy")
+    figure = go.Figure()
+    figure.add_bar(
+        x=[plain_text(group.value) for group, _ in shown],
+        y=[spread.mean for _, spread in shown],
+        error_y={"type": "data", "array": [spread.sd or 0.0 for _, spread in shown], "thickness": 1.5},
+        marker={"color": run_style(0, dark=dark).shade(0.55), "line": {"color": run_style(0, dark=dark).colour, "width": 1}},
+        customdata=[spread.n for _, spread in shown],
+        hovertemplate=f"%{{x}}: %{{y:{'.2%' if share else '.4g'}}} (n = %{{customdata}})<extra></extra>",
+        name="mean",
+    )  # fmt: skip
+    values = [(group.value, value) for group, _ in shown for run in group.runs if (value := result_of(run, result)) is not None]  # fmt: skip
+    figure.add_scatter(
+        x=[plain_text(value) for value, _ in values],
+        y=[number for _, number in values],
+        mode="markers",
+        marker={"color": run_style(1, dark=dark).colour, "size": 7, "symbol": "circle-open", "line": {"width": 2}},
+        hoverinfo="skip",
+        name="single runs",
+    )
+    numbers = [number for _, number in values if isinstance(number, (int, float)) and math.isfinite(number)]
+    figure.update_layout(
+        layout(
+            height=height,
+            dark=dark,
+            title={"text": f"{dict(RESULTS)[result].capitalize()} by {FIELDS[by].label.lower()}", "font": {"size": 15}, "x": 0,
+                   "xref": "paper"},
+            xaxis={"type": "category", "title": {"text": FIELDS[by].label}},
+            yaxis={"tickformat": ".1%" if share else None, "range": _range(numbers, share=share)},
+            bargap=0.45,
+        )
+    )  # fmt: skip
+    return figure
+
+
+def _range(values: Sequence[float], *, share: bool) -> list[float] | None:
+    """Return an axis on which accuracies above one half can be told apart; None lets it begin at zero."""
+    if not share or not values or min(values) < 0.5:
+        return None
+    room = max(0.002, (max(values) - min(values)) * 0.6)
+    return [max(0.0, min(values) - room), min(1.0, max(values) + room)]

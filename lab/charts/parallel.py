@@ -1,0 +1,121 @@
+"""Parallel coordinates: one upright axis for each setting in which runs differ and each result, one line a run.
+
+Drawn with plain lines: Plotly's own parallel coordinates compile shaders with `eval`, which the lab's
+Content-Security-Policy forbids, and tell runs apart by colour alone.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+
+from lab.charts.overlay import label_of
+from lab.charts.style import layout, plain_text, run_style
+from lab.config import FIELDS
+from lab.runs.records import RunRecord
+from lab.sharing.comparison import differing_settings, result_of, setting_text
+
+_RESULTS = (("seconds", "Seconds"), ("val_accuracy", "Validation accuracy"), ("test_accuracy", "Test accuracy"))
+LOG_FROM = 20.0  # an axis whose largest value is this many times its smallest is logarithmic
+
+
+class Axis(NamedTuple):
+    """One upright axis. positions: each run's place between 0 and 1, NaN where it has none; ticks: place and text."""
+
+    title: str
+    positions: tuple[float, ...]
+    texts: tuple[str, ...]
+    ticks: tuple[tuple[float, str], ...]
+    log: bool
+
+
+def parallel_info(runs: Sequence[RunRecord]) -> tuple[Axis, ...]:
+    """Return the axes: settings that differ, in the order of the form, then results that are known."""
+    axes = [
+        _axis(FIELDS[name].label, [setting_text(value) for value in values], name)
+        for name, values in differing_settings(runs).items()
+    ]
+    for key, title in _RESULTS:
+        values = [result_of(run, key) for run in runs]
+        if any(value is not None for value in values):
+            axes.append(_axis(title, values, key))
+    return tuple(axes)
+
+
+def _axis(title: str, values: Sequence[Any], key: str) -> Axis:
+    texts = tuple("–" if value is None else _text(value, key) for value in values)
+    if any(isinstance(value, str) for value in values):
+        return _words(title, texts)
+    known = [float(v) for v in values if v is not None and math.isfinite(v)]
+    if not known:
+        return Axis(title, tuple(math.nan for _ in values), texts, (), False)
+    low, high = min(known), max(known)
+    log = low > 0 and high / low >= LOG_FROM
+    places = [_place(v, low, high, log=log) for v in values]
+    marks = sorted({low, high}) if low == high or len(set(known)) > 6 else sorted(set(known))
+    ticks = tuple((_place(v, low, high, log=log), _text(v, key)) for v in marks)
+    return Axis(title, tuple(places), texts, ticks, log)
+
+
+def _words(title: str, texts: tuple[str, ...]) -> Axis:
+    names = sorted(set(texts))
+    place = {name: 0.5 if len(names) == 1 else index / (len(names) - 1) for index, name in enumerate(names)}
+    return Axis(title, tuple(place[t] for t in texts), texts, tuple((place[n], n) for n in names), False)
+
+
+def _place(value: float | None, low: float, high: float, *, log: bool) -> float:
+    if value is None or not math.isfinite(value):
+        return math.nan
+    if low == high:
+        return 0.5
+    if log:
+        value, low, high = math.log(value), math.log(low), math.log(high)
+    return (value - low) / (high - low)
+
+
+def _text(value: Any, key: str) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:.2%}" if key.endswith("accuracy") else f"{value:.4g}"
+
+
+def parallel_figure(
+    runs: Sequence[RunRecord], axes: Sequence[Axis], *, dark: bool = False, height: int = 460
+) -> go.Figure:
+    """Draw the axes and one line a run in the run's own colour and dash."""
+    figure = go.Figure()
+    for index, run in enumerate(runs):
+        style = run_style(run.number, dark=dark)
+        figure.add_scatter(
+            x=list(range(len(axes))),
+            y=[axis.positions[index] for axis in axes],
+            mode="lines+markers",
+            line={"color": style.colour, "dash": style.dash, "width": 1.8},
+            marker={"size": 6, "color": style.colour},
+            text=[plain_text(f"{axis.title}: {axis.texts[index]}") for axis in axes],
+            hovertemplate="%{text}",
+            name=plain_text(label_of(run)),
+            showlegend=len(runs) <= 20,
+            connectgaps=True,
+        )
+    titles = [f"{axis.title} (log)" if axis.log else axis.title for axis in axes]
+    figure.update_layout(
+        layout(
+            height=height,
+            dark=dark,
+            xaxis={"tickvals": list(range(len(axes))), "ticktext": titles, "showgrid": True, "side": "top",
+                   "range": [-0.35, len(axes) - 0.45]},
+            yaxis={"visible": False, "range": [-0.08, 1.08]},
+            hovermode="closest",
+            annotations=[_tick(at, place, text) for at, axis in enumerate(axes) for place, text in axis.ticks],
+            margin={"t": 60, "l": 20},
+        )
+    )  # fmt: skip
+    return figure
+
+
+def _tick(at: int, place: float, text: str) -> dict[str, Any]:
+    shown = text if len(text) <= 24 else text[:23] + "…"
+    return {"x": at, "y": place, "text": plain_text(shown), "showarrow": False, "xanchor": "left", "xshift": 6, "yshift": 9,
+            "font": {"size": 11}}  # fmt: skip

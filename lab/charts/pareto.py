@@ -1,0 +1,79 @@
+"""Accuracy against what it cost: which runs are not beaten in both at once (the Pareto front)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from lab.charts.overlay import label_of
+from lab.charts.style import layout, plain_text, run_style
+from lab.runs.records import RunRecord
+from lab.sharing.comparison import result_of
+
+COSTS = {"seconds": "Training time (s)", "params": "Parameters"}
+
+
+class ParetoPoint(NamedTuple):
+    """One run: its cost, its test (else validation) accuracy, and whether no other run is better and cheaper."""
+
+    run: RunRecord
+    cost: float
+    accuracy: float
+    best: bool
+
+
+def pareto_info(runs: Sequence[RunRecord], cost: str) -> tuple[ParetoPoint, ...]:
+    """Return the runs that have both numbers, the cheapest first."""
+    known = []
+    for run in runs:
+        accuracy = result_of(run, "test_accuracy")
+        accuracy = result_of(run, "val_accuracy") if accuracy is None else accuracy
+        price = result_of(run, cost)
+        if _positive(price) and isinstance(accuracy, (int, float)) and accuracy == accuracy:
+            known.append((float(price or 0.0), float(accuracy), run))
+    points, highest = [], -1.0
+    for price, accuracy, run in sorted(known, key=lambda item: (item[0], -item[1], item[2].number)):
+        points.append(ParetoPoint(run, price, accuracy, best=accuracy > highest))
+        highest = max(highest, accuracy)
+    return tuple(points)
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, (int, float)) and 0 < value < float("inf")
+
+
+def pareto_figure(points: Sequence[ParetoPoint], cost: str, *, dark: bool = False, height: int = 430) -> go.Figure:
+    """Draw every run as a point and the front as a line through the best; cost is on a logarithmic axis."""
+    figure = go.Figure()
+    for point in points:
+        style = run_style(point.run.number, dark=dark)
+        figure.add_scatter(
+            x=[point.cost],
+            y=[point.accuracy],
+            mode="markers",
+            marker={"size": 11, "color": style.colour, "symbol": "circle" if point.best else "circle-open",
+                    "line": {"width": 2, "color": style.colour}},
+            name=plain_text(label_of(point.run)),
+            hovertemplate=f"%{{y:.2%}} for %{{x:,.4g}}{' (on the front)' if point.best else ''}",
+            showlegend=len(points) <= 12,
+        )  # fmt: skip
+    front = [point for point in points if point.best]
+    figure.add_scatter(
+        x=[point.cost for point in front],
+        y=[point.accuracy for point in front],
+        mode="lines",
+        line={"shape": "hv", "width": 1.5, "dash": "dot", "color": "#8792a0"},
+        name="front",
+        hoverinfo="skip",
+    )
+    figure.update_layout(
+        layout(
+            height=height,
+            dark=dark,
+            title={"text": "Accuracy against cost", "font": {"size": 15}, "x": 0, "xref": "paper"},
+            xaxis={"type": "log", "title": {"text": COSTS[cost]}},
+            yaxis={"tickformat": ".1%", "title": {"text": "Test accuracy"}},
+            hovermode="closest",
+        )
+    )
+    return figure

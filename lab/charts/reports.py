@@ -1,0 +1,88 @@
+"""The reports' tables, live: what a report printed beside what this lab measured for the same setting.
+
+A run counts for an experiment if its configuration is the preset's, as the lab would run it, whatever its seed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from lab.charts.groups import Spread, spread_of
+from lab.config import RunConfig
+from lab.presets import Preset, list_presets
+from lab.runs.encoding import setting_key
+from lab.runs.records import RunRecord, RunState
+from lab.sharing.comparison import Table, result_of
+
+
+class RunFinder(Protocol):
+    """The one question asked of the store."""
+
+    def find_settings(self, configs: Sequence[RunConfig]) -> Mapping[str, tuple[RunRecord, ...]]:
+        """Return, by `setting_key`, the runs that differ from one of these in their seed at most."""
+        ...
+
+
+class ReportRow(NamedTuple):
+    """One experiment. finished, waiting: its runs. Accuracies are shares, times seconds, losses what they are.
+
+    last_loss is the training loss of the last epoch. config: the preset's as the lab would run it.
+    """
+
+    preset: Preset
+    config: RunConfig
+    finished: tuple[RunRecord, ...]
+    waiting: tuple[RunRecord, ...]
+    test_accuracy: Spread | None
+    last_loss: Spread | None
+    seconds: Spread | None
+    stopped_epoch: Spread | None
+
+    @property
+    def missing(self) -> bool:
+        """Whether nobody has run it, and nobody is about to."""
+        return not self.finished and not self.waiting
+
+
+def report_rows(report: str, *, check: Callable[[RunConfig], RunConfig], store: RunFinder) -> tuple[ReportRow, ...]:
+    """Return the experiments of one report ("A" to "E", "lab") in its order. `check` is `Lab.check`."""
+    asked = [(preset, check(preset.config())) for preset in list_presets(report)]
+    found = store.find_settings([config for _, config in asked])
+    return tuple(_row(preset, config, found.get(setting_key(config), ())) for preset, config in asked)
+
+
+def _row(preset: Preset, config: RunConfig, runs: Sequence[RunRecord]) -> ReportRow:
+    finished = tuple(run for run in runs if run.state is RunState.FINISHED)
+    return ReportRow(
+        preset=preset,
+        config=config,
+        finished=finished,
+        waiting=tuple(run for run in runs if run.state.live or run.state is RunState.PAUSED),
+        test_accuracy=spread_of(result_of(run, "test_accuracy") for run in finished),
+        last_loss=spread_of(result_of(run, "train_loss") for run in finished),
+        seconds=spread_of(run.seconds for run in finished),
+        stopped_epoch=spread_of(result_of(run, "epochs") for run in finished),
+    )
+
+
+_COLUMNS = (
+    "experiment", "network", "reported accuracy", "measured accuracy", "reported last loss", "measured last loss",
+    "reported seconds", "measured seconds", "n", "mistake",
+)  # fmt: skip
+
+
+def report_table(rows: Sequence[ReportRow]) -> Table:
+    """Return the table as cells, for the shell and for files: accuracies as shares, means where n is above 1."""
+    return Table(_COLUMNS, tuple(_cells(row) for row in rows))
+
+
+def _cells(row: ReportRow) -> tuple[Any, ...]:
+    reported = row.preset.reported
+    return (
+        row.preset.title, row.config.arch, reported.get("test_accuracy"), _mean(row.test_accuracy),
+        reported.get("last_loss"), _mean(row.last_loss), reported.get("seconds"), _mean(row.seconds),
+        len(row.finished), row.preset.mistake or None,
+    )  # fmt: skip
+
+
+def _mean(spread: Spread | None) -> float | None:
+    return None if spread is None else spread.mean

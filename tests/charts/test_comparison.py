@@ -1,0 +1,139 @@
+"""Groups, parallel coordinates, the Pareto front and the reports' tables: known answers."""
+
+import json
+import math
+
+import pytest
+
+from lab.charts.groups import Spread, group_figure, group_info, spread_of
+from lab.charts.parallel import parallel_figure, parallel_info
+from lab.charts.pareto import pareto_figure, pareto_info
+from lab.charts.reports import report_rows, report_table
+from lab.config import RunConfig
+from lab.errors import InputError
+from lab.presets import REPORTS, get_preset, list_presets
+from lab.runs.encoding import setting_key
+from lab.runs.records import RunRecord, RunState
+from tests.charts.charts_data import run
+
+
+def test_a_spread_is_mean_and_deviation_of_the_finite_values() -> None:
+    assert spread_of([1.0, 2.0, 3.0, None, math.nan, math.inf]) == Spread(3, 2.0, 1.0)
+    assert spread_of([5]) == Spread(1, 5.0, None)
+    assert spread_of([None, math.nan]) is None
+
+
+def test_runs_are_grouped_by_the_value_of_a_setting_in_its_order() -> None:
+    runs = [
+        run(n, batch_size=size, seed=n, summary={"test_accuracy": accuracy})
+        for n, (size, accuracy) in enumerate([(200, 0.9), (50, 0.96), (50, 0.98), (100, 0.95)])
+    ]
+    groups = group_info(runs, "batch_size")
+    assert [group.value for group in groups] == ["50", "100", "200"]
+    assert groups[0].results["test_accuracy"] == pytest.approx(Spread(2, 0.97, 0.02 / math.sqrt(2)))
+    assert groups[1].results["test_accuracy"] == Spread(1, 0.95, None)
+    assert groups[0].results["val_loss"] is None
+    figure = group_figure(groups, "test_accuracy", by="batch_size")
+    assert list(figure.data[0].x) == ["50", "100", "200"]
+    assert figure.data[0].y[0] == pytest.approx(0.97)
+    assert list(figure.data[1].y) == [0.96, 0.98, 0.95, 0.9]
+
+
+def test_switches_and_words_can_be_grouped_too_and_nothing_is_an_empty_picture() -> None:
+    assert [g.value for g in group_info([run(1, shuffle=True), run(2, shuffle=False)], "shuffle")] == ["no", "yes"]
+    assert [g.value for g in group_info([run(1)], "init_from")] == ["–"]
+    assert group_info([], "lr") == ()
+    assert len(group_figure((), "seconds", by="lr").data[0].x) == 0
+    with pytest.raises(InputError, match=r"cannot be grouped by 'batchsize'. Did you mean 'batch_size'\?"):
+        group_info([], "batchsize")
+
+
+def test_parallel_axes_are_the_settings_that_differ_and_the_results() -> None:
+    runs = [
+        run(1, lr=1e-4, arch="lenet5", seconds=10, summary={"test_accuracy": 0.9}),
+        run(2, lr=1e-2, arch="mlp", seconds=20, summary={"test_accuracy": 0.95}),
+        run(3, lr=1e-3, arch="lenet5", seconds=15),
+    ]
+    axes = {axis.title: axis for axis in parallel_info(runs)}
+    assert list(axes) == ["Network", "Learning rate", "Seconds", "Test accuracy"]
+    assert axes["Network"].positions == (0.0, 1.0, 0.0)
+    assert axes["Learning rate"].log
+    assert axes["Learning rate"].positions == pytest.approx((0.0, 1.0, 0.5))
+    assert axes["Seconds"].positions == (0.0, 1.0, 0.5)
+    assert axes["Test accuracy"].positions[:2] == (0.0, 1.0)
+    assert math.isnan(axes["Test accuracy"].positions[2])
+    assert axes["Test accuracy"].texts == ("90.00%", "95.00%", "–")
+    figure = parallel_figure(runs, list(axes.values()))
+    assert len(figure.data) == 3
+    assert {trace.type for trace in figure.data} == {"scatter"}  # others compile shaders, which the policy forbids
+    json.loads(figure.to_json())
+
+
+def test_equal_results_stand_in_the_middle_and_one_run_has_no_setting_that_differs() -> None:
+    axes = parallel_info([run(1, summary={"test_accuracy": 0.9})])
+    assert [(axis.title, axis.positions) for axis in axes] == [("Seconds", (0.5,)), ("Test accuracy", (0.5,))]
+    assert parallel_info([]) == ()
+
+
+def test_the_front_holds_the_runs_that_none_beats_in_both() -> None:
+    runs = [
+        run(n, seconds=seconds, summary={"test_accuracy": accuracy})
+        for n, (seconds, accuracy) in enumerate([(10, 0.9), (20, 0.85), (30, 0.95), (30, 0.94), (40, 0.95), (5, 0.1)])
+    ]
+    points = pareto_info(runs, "seconds")
+    assert [(p.cost, p.accuracy) for p in points if p.best] == [(5, 0.1), (10, 0.9), (30, 0.95)]
+    assert len(points) == 6
+    figure = pareto_figure(points, "seconds")
+    assert list(figure.data[-1].x) == [5, 10, 30]
+    assert figure.layout.xaxis.type == "log"
+
+
+def test_runs_without_a_cost_or_an_accuracy_are_left_out_of_the_front() -> None:
+    runs = [run(1, summary={"test_accuracy": math.nan}), run(2, seconds=0.0, summary={"test_accuracy": 0.9}), run(3)]
+    assert pareto_info(runs, "seconds") == ()
+    (point,) = pareto_info([run(4, summary={"val_accuracy": 0.8, "params": 10})], "params")
+    assert (point.cost, point.accuracy) == (10, 0.8)
+    assert len(pareto_figure((), "params").data) == 1
+
+
+class Finder:
+    """Runs by setting, as the store answers."""
+
+    def __init__(self, *runs: RunRecord) -> None:
+        self.runs = runs
+
+    def find_settings(self, configs: list[RunConfig]) -> dict[str, tuple[RunRecord, ...]]:
+        keys = {setting_key(config) for config in configs}
+        return {key: tuple(run for run in self.runs if setting_key(run.config) == key) for key in keys}
+
+
+def test_a_report_shows_what_it_printed_beside_what_was_measured() -> None:
+    config = get_preset("d-lenet-bn").config().as_dict()
+    seeds = [
+        run(n, **config | {"seed": n}, seconds=n, summary={"test_accuracy": 0.97 + n / 100, "train_loss": 0.1})
+        for n in (0, 2)
+    ]
+    stopped = run(3, **config | {"seed": 3}, state=RunState.STOPPED, summary={"test_accuracy": 0.1})
+    waiting = run(4, **get_preset("d-alexnet").config().as_dict(), state=RunState.QUEUED)
+    rows = {row.preset.id: row for row in report_rows("D", check=_same, store=Finder(*seeds, stopped, waiting))}
+    lenet = rows["d-lenet-bn"]
+    assert lenet.test_accuracy == pytest.approx(Spread(2, 0.98, 0.02 / math.sqrt(2)))
+    assert (lenet.seconds, lenet.last_loss) == (Spread(2, 1.0, math.sqrt(2)), Spread(2, 0.1, 0.0))
+    assert lenet.preset.reported["test_accuracy"] == 0.9748
+    assert not lenet.missing
+    assert not rows["d-alexnet"].missing
+    assert rows["d-vgg11"].missing
+    table = report_table(list(rows.values()))
+    assert table.rows[0][:4] == ("LeNet, 5 epochs", "lenet-bn", 0.9748, pytest.approx(0.98))
+    assert table.rows[0][8] == 2
+
+
+@pytest.mark.parametrize("report", REPORTS)
+def test_every_report_has_a_table_before_anything_was_run(report: str) -> None:
+    rows = report_rows(report, check=_same, store=Finder())
+    assert [row.preset for row in rows] == list(list_presets(report))
+    assert all(row.missing and row.test_accuracy is None for row in rows)
+
+
+def _same(config: RunConfig) -> RunConfig:
+    return config
