@@ -96,7 +96,7 @@ def presets(as_json: bool) -> None:
 def summary(arch: str, batch_size: int, input_size: str, options: tuple[str, ...], classes: int, as_json: bool) -> None:
     """Print a network's layers, parameters, mult-adds and memory, as torchinfo counts them."""
     from lab.architectures.build import build_network
-    from lab.inspection.summary import summarize, summary_text
+    from lab.inspection.summary import summarize
 
     entry = get_architecture(arch)
     resolve_input_size(entry, input_size)
@@ -105,7 +105,7 @@ def summary(arch: str, batch_size: int, input_size: str, options: tuple[str, ...
     shape = (batch_size, 1, 28, 28)
     made = summarize(network, input_shape=shape)
     if not as_json:
-        click.echo(summary_text(made))
+        click.echo(made.text)
         return
     totals = ("total_params", "trainable_params", "total_mult_adds", "forward_backward_bytes", "params_bytes")
     columns = ("name", "type", "depth", "output_shape", "params", "mult_adds")

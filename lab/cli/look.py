@@ -1,0 +1,126 @@
+"""Verbs that look at a run's kept weights: predict, evaluate, inspect."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from lab.charts.tiles import grid, paint
+from lab.cli.output import json_flag, percent, print_json, print_table
+from lab.errors import InputError
+from lab.experiment import Lab
+
+epoch_option = click.option(
+    "--epoch", default="best", show_default=True, metavar="N", help="Epoch whose weights are used, best or latest."
+)
+
+
+def read_epoch(text: str) -> int | str:
+    """Read an epoch as a number or as best/latest."""
+    if text in ("best", "latest"):
+        return text
+    if not text.isdigit():
+        raise InputError(f"The epoch is {text!r}, but it must be a number, best or latest.")
+    return int(text)
+
+
+@click.command()
+@click.argument("run")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path))
+@click.option("--sketch", is_flag=True, help="Pictures of any size and either polarity, read like drawings.")
+@epoch_option
+@json_flag
+@click.pass_obj
+def predict(lab: Lab, run: str, images: tuple[Path, ...], sketch: bool, epoch: str, as_json: bool) -> None:
+    """Read picture files with a run's network."""
+    from lab.sketch.reading import predict_images
+
+    loaded = lab.load_run_network(lab.store.resolve(run).id, epoch=read_epoch(epoch))
+    pictures = [(str(path), _read(path)) for path in images]
+    answers = predict_images(loaded, pictures, dataset=lab.dataset(loaded.run.config.dataset), sketch=sketch)
+    if as_json:
+        print_json({"run": loaded.run.id, "epoch": loaded.epoch, "predictions": answers})
+        return
+    print_table(
+        ("image", "reads", "probability", ""),
+        [(a["image"], a["label"], percent(max(a["probabilities"])), "unsure" if a["unsure"] else "") for a in answers],
+        right=("probability",),
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): give the path of a picture file.") from error
+
+
+@click.command()
+@click.argument("run")
+@epoch_option
+@click.option("--all-epochs", is_flag=True, help="Every kept epoch, one after the other.")
+@json_flag
+@click.pass_obj
+def evaluate(lab: Lab, run: str, epoch: str, all_epochs: bool, as_json: bool) -> None:
+    """Test a run's kept weights on the whole test set: accuracy, loss, per class, confusion."""
+    from lab.inspection.report import evaluate_network
+
+    record = lab.store.resolve(run)
+    files = lab.kept_epochs(record.id) if all_epochs else ()
+    files = files or (lab.find_weights(record.id, epoch=read_epoch(epoch)),)
+    data = lab.dataset(record.config.dataset)
+    reports: list[dict[str, Any]] = []
+    for kept in files:
+        loaded = lab.load_kept(record, kept)
+        made = evaluate_network(
+            loaded.network, data.test_images, data.test_labels,
+            mean=loaded.mean, std=loaded.std, classes=loaded.class_names,
+        )  # fmt: skip
+        reports.append({"epoch": kept.epoch, "step": kept.step, **made.as_dict()})
+        if not as_json:
+            click.echo(f"epoch {kept.epoch:>3}  {percent(made.accuracy)}  loss {made.loss:.4f}")
+    if as_json:
+        print_json({"run": record.id, "epochs": reports} if all_epochs else {"run": record.id, **reports[0]})
+
+
+@click.command()
+@click.argument("run")
+@click.option("--layer", required=True, metavar="NAME", help="A layer as `summary` names it.")
+@click.option("--image", default="test:0", show_default=True, metavar="IMAGE", help="test:N, train:N or a picture.")
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="PNG file to write.")
+@click.option("--per-channel", is_flag=True, help="One colour scale per channel instead of one for the layer.")
+@epoch_option
+@json_flag
+@click.pass_obj
+def inspect(
+    lab: Lab, run: str, layer: str, image: str, out: Path, per_channel: bool, epoch: str, as_json: bool
+) -> None:
+    """Write a layer's feature maps for one image as a PNG."""
+    from lab.inspection.images import pick_image
+    from lab.inspection.report import inspect_image
+
+    loaded = lab.load_run_network(lab.store.resolve(run).id, epoch=read_epoch(epoch))
+    picture, label = pick_image(image, lab.dataset(loaded.run.config.dataset), size=loaded.image_size)
+    seen = inspect_image(loaded.network, picture, layer=layer, mean=loaded.mean, std=loaded.std)
+    maps = seen.maps.values
+    if maps.ndim != 3:
+        raise InputError(f"{layer} gives a vector of {maps.size} numbers, not maps: choose a convolution or a pooling.")
+    out.write_bytes(grid(paint(maps, each=per_channel), enlarge=max(1, 84 // maps.shape[-1])))
+    best = int(np.argmax(seen.probabilities))
+    answer = {
+        "run": loaded.run.id, "epoch": loaded.epoch, "layer": layer, "image": image, "truth": label,
+        "label": loaded.class_names[best], "probabilities": seen.probabilities, "out": str(out),
+        "channels": [
+            {"channel": c, "mean": float(m), "sparsity": float(s)}
+            for c, (m, s) in enumerate(zip(seen.maps.mean, seen.maps.sparsity, strict=True))
+        ],
+    }  # fmt: skip
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(f"{len(maps)} maps of {layer} at epoch {loaded.epoch} are in {out}; the network reads {image} as "
+                   f"{loaded.class_names[best]} ({percent(float(seen.probabilities[best]))}).")  # fmt: skip
+
+
+COMMANDS = (predict, evaluate, inspect)
