@@ -4,6 +4,8 @@ The script that Streamlit reruns lives inside `pages/`, so that a deep link on a
 """
 
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import streamlit as st
@@ -13,10 +15,19 @@ ROOT = Path(__file__).resolve().parent
 if str(ROOT) not in sys.path:  # started from another folder, or by uvicorn
     sys.path.insert(0, str(ROOT))
 
+from pages.ui.lab import serve  # noqa: E402
 from pages.ui.routes import ROUTES  # noqa: E402
 from pages.ui.security import Guard  # noqa: E402
 
-app = st.App(ROOT / "pages" / "entry.py", routes=ROUTES, middleware=[Middleware(Guard)])
+
+@asynccontextmanager
+async def lifespan(_app: st.App) -> AsyncIterator[None]:
+    """Mark this process as the server while it serves."""
+    serve()
+    yield
+
+
+app = st.App(ROOT / "pages" / "entry.py", routes=ROUTES, middleware=[Middleware(Guard)], lifespan=lifespan)
 
 if __name__ == "__main__":
     app.run()

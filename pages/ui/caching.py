@@ -4,6 +4,7 @@ Nothing kept here is the only copy: pressing C in Streamlit clears it all and co
 """
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 _ENTRIES = 256
 _MINUTE_S = 60.0  # a run that has finished since may know better
+_COSTLY = (  # the settings that change what an epoch costs; the others need no new count
+    "arch", "arch_options", "input_size", "dataset", "train_limit", "val_fraction", "batch_size", "optimizer", "device",
+    "precision",
+)  # fmt: skip
 _LARGE = 64  # pixels a side above which a smaller input is worth offering
 
 
@@ -25,7 +30,10 @@ def estimate_cost(config: RunConfig) -> "tuple[Estimate, tuple[str, Estimate] | 
 
     Raises what `lab.costs.estimate` raises. Imports torch if nobody has.
     """
-    return _estimate_cost(str(get_lab().settings.home), json.dumps(config.as_dict(), sort_keys=True))
+    decisive = RunConfig(**{name: getattr(config, name) for name in _COSTLY})
+    cost, smaller = _estimate_cost(str(get_lab().settings.home), json.dumps(decisive.as_dict(), sort_keys=True))
+    epochs = {"epochs": config.epochs}
+    return replace(cost, **epochs), None if smaller is None else (smaller[0], replace(smaller[1], **epochs))
 
 
 @st.cache_data(max_entries=_ENTRIES, ttl=_MINUTE_S, show_spinner=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from lab.errors import LabError
+from pages.ui.lab import warm_worker
 from pages.ui.state import take_flash
 
 PAGES_DIR = Path(__file__).resolve().parent.parent
@@ -56,6 +57,7 @@ def navigation() -> None:
             sections.setdefault(section, []).append(page)
     chosen = st.navigation(sections, expanded=True)
     with show_errors():
+        warm_worker()
         chosen.run()
 
 

@@ -34,9 +34,9 @@ def show_run(run: RunRecord) -> None:
         st.warning(plain(run.reason), icon=":material/info:")
     if run.state is RunState.FINISHED or run.summary:
         _results(run)
+    _notices(run)
     with st.container(border=True):
         live_run(run)
-    _notices(run)
     with st.expander("Settings of this run", icon=":material/tune:"):
         st.dataframe(settings_table(run), hide_index=True, width="stretch")
 

@@ -8,7 +8,7 @@ const POLL_MS = { first: 500, longest: 5000, ended: 20000, failed: 10000, growth
 const CHARTS = {
   loss: { dense: "batch/loss", points: ["val/loss", "test/loss"], hover: ".4f", format: "~g" },
   accuracy: { dense: "batch/accuracy", points: ["val/accuracy", "test/accuracy"], hover: ".2%", format: "~%" },
-  lr: { points: ["lr"], hover: ".3~e", format: "~e" },
+  lr: { points: ["lr"], hover: ".3~g", format: "~g" },
 };
 const LOOK = {
   "val/loss": ["validation", 1, "diamond", "dot"], "val/accuracy": ["validation", 1, "diamond", "dot"],
@@ -272,6 +272,7 @@ class Live {
     this.drawn = true;
     const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
     for (const [name, element] of this.plots()) {
+      element.closest("figure").hidden = name === "lr" && !this.store.lr;
       await window.Plotly.react(element, this.traces(name), this.layout(name), config);
     }
     this.describe();
@@ -296,6 +297,11 @@ class Live {
         y.push(newY);
         which.push(index);
       });
+      const figure = element.closest("figure");
+      if (figure.hidden && which.length) {
+        figure.hidden = false;
+        window.Plotly.Plots.resize(element);
+      }
       if (legend) window.Plotly.react(element, this.traces(name), this.layout(name));
       else if (which.length) window.Plotly.extendTraces(element, { x, y }, which);
     }

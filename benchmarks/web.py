@@ -1,0 +1,120 @@
+"""How quickly the web side answers, measured in a real Chromium on a real server: `python -m benchmarks.web`.
+
+Three numbers on the built-in digits, each with n and spread: a changed setting to the changed page, a press on Train to
+the first point of the curve (with a warm worker), and the bytes of one live update.
+"""
+
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Page, Response, sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+READY = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
+CLICKS, RUNS = 30, 5
+_CLICK = """async (n) => {
+  const words = () => document.querySelector('.st-key-cost-card')?.innerText ?? '';
+  const times = [];
+  for (let i = 0; i < n; i++) {
+    const before = words(), began = performance.now();
+    document.querySelector('[data-testid=stNumberInputStepUp]').click();
+    while (words() === before) await new Promise((done) => setTimeout(done, 2));
+    times.push(performance.now() - began);
+    await new Promise((done) => setTimeout(done, 250));
+  }
+  return times;
+}"""
+_POINTS = "+(document.querySelector('.cl-live')?.dataset.points ?? 0)"
+
+
+@contextmanager
+def _server(home: Path) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "LAB_HOME": str(home)}
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(200):
+            try:
+                urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).close()
+                break
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _line(name: str, values: list[float], unit: str) -> str:
+    low, high = min(values), max(values)
+    return f"| {name} | {statistics.median(values):.3g} {unit} | {low:.3g} to {high:.3g} | {len(values)} |"
+
+
+def _train(page: Page, url: str, seed: int) -> tuple[float, list[float]]:
+    """Press Train on a run nobody has trained; return seconds to the first point and the bytes of each update."""
+    sizes: list[float] = []
+
+    def note(response: Response) -> None:
+        if "since=" in response.url:
+            sizes.append(len(response.body()))
+
+    page.goto(f"{url}/train")
+    page.wait_for_selector(READY)
+    field = page.get_by_label("Epochs", exact=True).first
+    field.fill(str(20 + seed))
+    field.press("Enter")
+    page.wait_for_selector(READY)
+    page.wait_for_timeout(500)
+    page.on("response", note)
+    began = time.perf_counter()
+    page.get_by_role("button", name="Train").first.click()
+    while not page.evaluate(_POINTS):
+        page.wait_for_timeout(20)
+    first = time.perf_counter() - began
+    page.get_by_text("finished", exact=True).first.wait_for(timeout=120_000)
+    page.remove_listener("response", note)
+    return first, sizes
+
+
+def main() -> None:
+    """Measure and print a Markdown table."""
+    home = Path(tempfile.mkdtemp(prefix="convlab-web-"))
+    with _server(home / "home") as url, sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = chromium.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(f"{url}/train")
+        page.get_by_text("Mult-adds an image").wait_for(timeout=60_000)  # torch has come
+        page.wait_for_timeout(8000)  # and the worker
+        clicks = page.evaluate(_CLICK, CLICKS)
+        trained = [_train(page, url, seed) for seed in range(RUNS)]
+        chromium.close()
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}\n"
+    )
+    print("| what | median | range | n |\n|---|---|---|---|")
+    print(_line("a changed setting to the changed page", clicks, "ms"))
+    print(_line("a press on Train to the first point, worker warm", [first for first, _ in trained], "s"))
+    print(_line("one live update", [size for _, sizes in trained for size in sizes], "bytes"))
+    print(f"\nThe worker of {home} leaves by itself.")
+
+
+if __name__ == "__main__":
+    main()
