@@ -103,6 +103,22 @@ def capture(network: nn.Module, x_BCHW: Tensor, *, layers: Sequence[str]) -> dic
     return kept
 
 
+def layer_input(network: nn.Module, x_BCHW: Tensor, *, layer: str) -> Tensor:
+    """Run once in eval mode and return a copy of what the named layer is given."""
+    kept: list[Tensor] = []
+
+    def keep(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        kept.append(inputs[0].detach().clone())
+
+    handle = network.get_submodule(layer).register_forward_pre_hook(keep)
+    try:
+        with evaluating(network), torch.no_grad():
+            network(x_BCHW)
+    finally:
+        handle.remove()
+    return kept[0]
+
+
 def feature_maps(network: nn.Module, x_1CHW: Tensor, *, layer: str) -> FeatureMaps:
     """Return a layer's maps for one normalised image; a vector becomes maps of 1×1. Raises `InputError`."""
     layers = list_layers(network, image_size=x_1CHW.shape[-1], channels=x_1CHW.shape[1])

@@ -145,6 +145,17 @@ def kernels_of(run: str, digest: str, layer: str) -> "Kernels":
         return read_kernels(loaded.network, layer=layer)
 
 
+@st.cache_data(max_entries=_SMALL, max_size="100MB", show_spinner=False)
+def input_of(run: str, digest: str, layer: str, image_u8: np.ndarray) -> np.ndarray:
+    """Return what a layer is given for one image, (C, H, W)."""
+    require_torch()
+    from lab.inspection.observe import layer_input, to_input
+
+    with lent_network(run, digest) as loaded:
+        x = to_input(image_u8, mean=loaded.mean, std=loaded.std)
+        return np.asarray(layer_input(loaded.network, x, layer=layer)[0].numpy())
+
+
 @st.cache_data(max_entries=_SMALL, show_spinner=False)
 def attribution_of(run: str, digest: str, image_u8: np.ndarray, target: int, method: str) -> "Attribution":
     """Return which pixels spoke for a class."""

@@ -12,11 +12,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from lab.charts.tiles import Sprite
+from pages.ui.live import PLOTLY_ADDRESS
 
 _HERE = Path(__file__).parent
+_OPEN = ("scatter",)  # Plotly writes its styles into the page
 
 
 @cache
@@ -27,8 +30,9 @@ def _component(name: str) -> Any:
 
     base = (_HERE / "base.css").read_text(encoding="utf-8")
     return st.components.v2.component(
-        f"convlab_{name}", html=text("html") or "<span></span>", css=base + text("css"), js=text("js")
-    )
+        f"convlab_{name}", html=text("html") or "<span></span>", css=base + text("css"), js=text("js"),
+        isolate_styles=name not in _OPEN,
+    )  # fmt: skip
 
 
 def _nothing() -> None:
@@ -157,3 +161,37 @@ def layer_table(
         key=key,
         data={"rows": list(rows), "network": network, "folded": list(folded), "selected": list(selected)},
     )
+
+
+def scatter(
+    key: str,
+    points: np.ndarray,
+    sprite: Sprite,
+    *,
+    labels: Sequence[int],
+    wrong: Sequence[bool],
+    notes: Sequence[str],
+    classes: Sequence[str],
+    method: str,
+    words: str,
+    on_caught: Callable[[list[int]], None],
+) -> None:
+    """Show images as points (N, 2) within [-1, 1]; `on_caught` gets the indices a lasso or box caught.
+
+    notes: what the card of a point says. method: zoom is kept while it stays the same.
+    """
+
+    def caught() -> None:
+        found = _chosen(key, "caught")
+        if found is not None:
+            on_caught([int(index) for index in found if 0 <= int(index) < len(labels)])
+
+    _component("scatter")(
+        key=key,
+        data={
+            "x": points[:, 0].round(4).tolist(), "y": points[:, 1].round(4).tolist(), "labels": list(labels),
+            "wrong": list(wrong), "notes": list(notes), "classes": list(classes), "sprite": data_url(sprite.png),
+            "columns": sprite.columns, "method": method, "revision": 0, "words": words, "plotly": PLOTLY_ADDRESS,
+        },
+        on_caught_change=caught,
+    )  # fmt: skip

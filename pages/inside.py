@@ -1,0 +1,91 @@
+"""Inside: what a trained network does, at every epoch it was kept. One slider moves everything on the page.
+
+The address carries run, epoch, view and image, so a link opens the same picture.
+"""
+
+import streamlit as st
+
+from pages.ui.address import show_in_address, take_from_address
+from pages.ui.frame import page_frame, show_errors
+from pages.ui.inside_answers import VIEW_KEY, show_answers
+from pages.ui.inside_image import choose_picture, show_picture
+from pages.ui.inside_subject import Picture, Subject, choose_moment, choose_run
+from pages.ui.state import put, value_of
+from pages.ui.torch_ready import require_torch
+
+_VIEWS = {
+    "maps": "Feature maps", "kernels": "Kernels", "hand": "Convolution by hand", "why": "Why this answer",
+    "answers": "Right and wrong", "map": "Map of images",
+}  # fmt: skip
+_WITH_IMAGE = ("maps", "kernels", "hand", "why")
+_STYLE = """<style>
+.st-key-inside-epochs { position: sticky; top: 3.2rem; z-index: 50; background: var(--st-background-color); }
+</style>"""
+
+
+def main() -> None:
+    """Draw the page."""
+    page_frame("Inside", "Move the slider and watch a network learn: its maps, its filters, its mistakes.")
+    st.html(_STYLE)
+    run = choose_run()
+    if run is None:
+        return
+    with st.spinner("Loading the network"):
+        require_torch()
+    subject = choose_moment(run)
+    if subject is None:
+        return
+    show_in_address("epoch", subject.moment.epoch)
+    view = _choose_view()
+    with show_errors():
+        if view in _WITH_IMAGE:
+            _beside_image(subject, view)
+        elif view == "answers":
+            show_answers(subject)
+        else:
+            from pages.ui.inside_map import show_map
+
+            show_map(subject)
+
+
+def _choose_view() -> str:
+    put(VIEW_KEY, value_of(VIEW_KEY, "maps"))
+    take_from_address("view", key=VIEW_KEY, allowed=_VIEWS)
+    view = st.segmented_control(
+        "View", list(_VIEWS), format_func=_VIEWS.__getitem__, key=VIEW_KEY, required=True, persist_state="session",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    show_in_address("view", view, default="maps")
+    return str(view)
+
+
+def _beside_image(subject: Subject, view: str) -> None:
+    left, right = st.columns([1, 3], gap="large")
+    picture: Picture | None = None
+    with left, show_errors():
+        picture = choose_picture(subject)
+        if picture is not None:
+            show_picture(subject, picture)
+    if picture is None:
+        right.info("Upload a picture to see it pass through the network.", icon=":material/upload:")
+        return
+    with right, show_errors():
+        _show(subject, picture, view)
+
+
+def _show(subject: Subject, picture: Picture, view: str) -> None:
+    from pages.ui.inside_hand import show_hand
+    from pages.ui.inside_maps import show_kernels, show_maps
+    from pages.ui.inside_why import show_why
+
+    if view == "maps":
+        show_maps(subject, picture)
+    elif view == "kernels":
+        show_kernels(subject)
+    elif view == "hand":
+        show_hand(subject, picture)
+    else:
+        show_why(subject, picture)
+
+
+main()

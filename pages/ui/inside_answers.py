@@ -1,0 +1,151 @@
+"""Right and wrong answers over the whole test set: confusion, galleries, figures per class, calibration."""
+
+import numpy as np
+import streamlit as st
+
+from lab.charts import tiles as paint
+from lab.charts.calibration import calibration_figure
+from lab.inspection.metrics import Answers, EvaluationReport, find_cell, report, shakiest_hits, worst_mistakes
+from pages.ui.frame import plain
+from pages.ui.inside_image import look_at
+from pages.ui.inside_subject import Subject
+from pages.ui.looking import answers_of
+from pages.ui.parts import Tile, matrix, tiles
+from pages.ui.state import put, value_of
+
+_CELL, _GALLERY, VIEW_KEY = "inside.cell", "inside.gallery", "inside.view"
+_GALLERIES = {"cell": "The chosen cell", "mistakes": "Surest mistakes", "shaky": "Shakiest hits"}
+
+
+def show_answers(subject: Subject) -> None:
+    """Draw the view."""
+    with st.spinner("Asking the network about every test image"):
+        answers = answers_of(*subject.key, subject.run.config.dataset)
+    told = report(answers, classes=subject.classes)
+    _totals(told, answers)
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        _matrix(subject, told)
+    with right:
+        _gallery(subject, answers)
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        _per_class(told)
+    with right:
+        _calibration(told)
+
+
+def _totals(told: EvaluationReport, answers: Answers) -> None:
+    wrong = int((~answers.right).sum())
+    facts = [
+        ("Test accuracy", f"{100 * told.accuracy:.2f} %"), ("Mistakes", f"{wrong:,} of {told.images:,}"),
+        ("Loss", f"{told.loss:.4f}"), ("Calibration error", f"{100 * told.calibration.ece:.2f} %"),
+    ]  # fmt: skip
+    with st.grid(min_column_width=140, key="inside-totals"):
+        for label, value in facts:
+            st.metric(label, value)
+
+
+def _matrix(subject: Subject, told: EvaluationReport) -> None:
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.subheader("Confusion", anchor=False, width="content")
+        as_rates = st.toggle("Per cent of the class", key="inside.rates", persist_state="session")
+    support = np.maximum(1, told.confusion.sum(axis=1, keepdims=True))
+    matrix(
+        "inside-matrix", classes=subject.classes, counts=told.confusion.tolist(),
+        rates=(told.confusion / support).tolist(), as_rates=as_rates, chosen=value_of(_CELL),
+        caption="Rows: what the image is. Columns: what the network answered. Click a cell to see its images.",
+        on_pick=_pick_cell,
+    )  # fmt: skip
+
+
+def _pick_cell(truth: int, answer: int) -> None:
+    put(_CELL, (truth, answer))
+    put(_GALLERY, "cell")
+
+
+def _gallery(subject: Subject, answers: Answers) -> None:
+    put(_GALLERY, value_of(_GALLERY, "mistakes"))
+    st.subheader("Images", anchor=False)
+    which = st.segmented_control(
+        "Images", list(_GALLERIES), format_func=_GALLERIES.__getitem__, key=_GALLERY, required=True,
+        persist_state="session", label_visibility="collapsed",
+    )  # fmt: skip
+    found, words = _found(subject, answers, str(which))
+    st.caption(words)
+    show_gallery("inside-gallery", subject, answers, found)
+
+
+def _found(subject: Subject, answers: Answers, which: str) -> tuple[np.ndarray, str]:
+    if which == "mistakes":
+        found = worst_mistakes(answers)
+        return found, "Wrong and sure of it: truth → answer." if len(found) else "There are no mistakes at this epoch."
+    if which == "shaky":
+        return shakiest_hits(answers), "Right, but hardly sure."
+    cell = value_of(_CELL)
+    if cell is None:
+        return np.zeros(0, int), "Click a cell of the matrix to see its images."
+    found = find_cell(answers, truth=cell[0], answer=cell[1])
+    truth, answer = (plain(subject.classes[k]) for k in cell)
+    verb = "read rightly" if cell[0] == cell[1] else f"read as **{answer}**"
+    count = int(((answers.labels == cell[0]) & (answers.predicted == cell[1])).sum())
+    shown = f", {len(found)} shown" if count > len(found) else ""
+    return found, f"**{truth}** {verb}: {count} image{'' if count == 1 else 's'}{shown}, surest first."
+
+
+def show_gallery(key: str, subject: Subject, answers: Answers, found: np.ndarray) -> None:
+    """Show test images by their indices; a click opens one in feature maps."""
+    if not len(found):
+        return
+    names = subject.classes
+    words = []
+    for k in found:
+        truth, answer, sure = names[answers.labels[k]], names[answers.predicted[k]], 100 * answers.confidence[k]
+        right = truth == answer
+        words.append(
+            Tile(
+                label=f"Test image {k}, a {truth}, read as {answer} with {sure:.0f} per cent",
+                one=truth if right else f"{truth} → {answer}", two=f"{sure:.0f} %", bad=not right,
+            )
+        )  # fmt: skip
+    tiles(
+        key, paint.pack(paint.digits(subject.dataset.test_images[found])), words, name="Test images", height=56,
+        cell=68, on_pick=lambda place: _open(int(found[place])),
+    )  # fmt: skip
+    st.caption("Click an image to see its feature maps.")
+
+
+def _open(number: int) -> None:
+    look_at(number)
+    put(VIEW_KEY, "maps")
+
+
+def _per_class(told: EvaluationReport) -> None:
+    st.subheader("Each class", anchor=False)
+    figures = told.per_class
+    share = st.column_config.NumberColumn(format="%.2f %%")
+    st.dataframe(
+        [
+            {
+                "Class": name, "Precision": 100 * figures.precision[k], "Recall": 100 * figures.recall[k],
+                "F1": 100 * figures.f1[k], "Images": int(figures.support[k]),
+            }
+            for k, name in enumerate(told.classes)
+        ],
+        hide_index=True, width="stretch", key="inside-classes",
+        column_config={"Precision": share, "Recall": share, "F1": share},
+    )  # fmt: skip
+    st.caption("Precision: share of its answers that are right. Recall: share of its images that are found.")
+
+
+def _calibration(told: EvaluationReport) -> None:
+    st.subheader("Is it as sure as it is right?", anchor=False)
+    table = told.calibration
+    st.plotly_chart(
+        calibration_figure(table.edges, table.confidence, table.accuracy, table.count), key="inside-calibration",
+        config={"displayModeBar": False}, alt=f"Calibration curve, expected calibration error {100 * table.ece:.2f} %",
+    )  # fmt: skip
+    st.caption(
+        f"On the line, answers given with 80 % are right 80 times in 100. Below it the network is too sure. The mean "
+        f"gap is {100 * table.ece:.2f} %."
+    )

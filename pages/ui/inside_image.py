@@ -1,0 +1,101 @@
+"""The image beside every view: where it comes from, how it looks, and what the network answers at this epoch."""
+
+from html import escape
+
+import numpy as np
+import streamlit as st
+
+from lab.charts.tiles import digits, encode
+from lab.inspection.images import read_image
+from pages.ui.address import show_in_address, take_number
+from pages.ui.frame import plain
+from pages.ui.inside_subject import Picture, Subject
+from pages.ui.looking import IMAGE_SIZE, probabilities_of
+from pages.ui.state import put, value_of
+
+NUMBER_KEY = "inside.image"
+SOURCE_KEY = "inside.source"
+_ENLARGE = 8
+_SHOWN = 10  # bars
+_BARS = """<style>
+.cl-probs { display: grid; grid-template-columns: minmax(1.2rem, auto) 1fr 3.6rem; gap: 0.22rem 0.5rem; align-items: center; font-size: 0.86rem; }
+.cl-probs b { font-weight: 600; text-align: right; white-space: nowrap; }
+.cl-probs .t { background: color-mix(in srgb, currentColor 12%, transparent); border-radius: 0.25rem; height: 0.8rem; overflow: hidden; }
+.cl-probs .t i { display: block; height: 100%; background: #2f86cf; border-radius: 0.25rem; }
+.cl-probs .wrong .t i, .cl-probs .t i.wrong { background: #d98a1f; }
+.cl-probs .p { text-align: right; font-variant-numeric: tabular-nums; }
+</style>"""
+
+
+def choose_picture(subject: Subject) -> Picture | None:
+    """Draw the source's widgets and return the image, or nothing before one was uploaded."""
+    put(SOURCE_KEY, value_of(SOURCE_KEY, "test"))
+    source = st.segmented_control(
+        "Image", ["test", "upload"], format_func={"test": "Test image", "upload": "Upload"}.__getitem__,
+        key=SOURCE_KEY, required=True, persist_state="session", label_visibility="collapsed",
+    )  # fmt: skip
+    return _test_image(subject) if source == "test" else _uploaded()
+
+
+def _test_image(subject: Subject) -> Picture:
+    count = len(subject.dataset.test_images)
+    take_number("image", key=NUMBER_KEY, low=0, high=count - 1)
+    put(NUMBER_KEY, min(int(value_of(NUMBER_KEY, 0)), count - 1))
+    number = int(st.number_input(f"Number, 0 to {count - 1:,}", 0, count - 1, key=NUMBER_KEY, persist_state="session"))
+    show_in_address("image", number, default=0)
+    return Picture(subject.dataset.test_images[number], int(subject.dataset.test_labels[number]), f"test:{number}")
+
+
+def _uploaded() -> Picture | None:
+    file = st.file_uploader("Picture file", ["png", "jpg", "jpeg", "bmp", "gif", "webp"], key="inside.upload")
+    fit = st.toggle("Make it grey and resize it", True, key="inside.fit")
+    invert = st.toggle("Dark ink on white paper", False, key="inside.invert")
+    if file is None:
+        st.caption(f"The network reads {IMAGE_SIZE}×{IMAGE_SIZE} pixels, light ink on black.")
+        return None
+    pixels = read_image(file.getvalue(), size=IMAGE_SIZE, fit=fit)
+    return Picture(255 - pixels if invert else pixels, None, file.name)
+
+
+def show_picture(subject: Subject, picture: Picture) -> None:
+    """Show the image and the answer to it."""
+    big = digits(picture.pixels[None])[0].repeat(_ENLARGE, axis=0).repeat(_ENLARGE, axis=1)
+    st.image(encode(big), width=_ENLARGE * IMAGE_SIZE, alt=f"The image {picture.name}, enlarged")
+    probabilities = probabilities_of(*subject.key, picture.pixels)
+    answer = int(probabilities.argmax())
+    truth = "" if picture.label is None else subject.classes[picture.label]
+    told = f"Read as **{plain(subject.classes[answer])}** ({100 * probabilities[answer]:.1f} %)"
+    if picture.label is None:
+        st.markdown(told)
+    elif picture.label == answer:
+        st.markdown(f":material/check_circle: {told}, which is right")
+    else:
+        st.markdown(f":material/cancel: {told}, but it is **{plain(truth)}**")
+    st.html(_BARS + bars_html(probabilities, subject.classes, label=picture.label))
+
+
+def bars_html(probabilities: np.ndarray, classes: tuple[str, ...], *, label: int | None) -> str:
+    """Return the probabilities as bars, in class order for ten classes, else the highest and the truth."""
+    if len(classes) <= _SHOWN:
+        order = list(range(len(classes)))
+    else:
+        order = [int(k) for k in np.argsort(-probabilities)[:_SHOWN]]
+        if label is not None and label not in order:
+            order.append(label)
+    top = int(probabilities.argmax())
+    rows = []
+    for k in order:
+        share = float(probabilities[k])
+        wrong = " class='wrong'" if k == top and label is not None and k != label else ""
+        mark = " ✓" if k == label else ""
+        rows.append(
+            f"<b>{escape(classes[k])}{mark}</b><span class='t'><i{wrong} style='width:{100 * share:.1f}%'></i></span>"
+            f"<span class='p'>{100 * share:.1f} %</span>"
+        )
+    return f"<div class='cl-probs' role='img' aria-label='Probabilities of the classes'>{''.join(rows)}</div>"
+
+
+def look_at(number: int) -> None:
+    """Take a test image by its number, in a callback."""
+    put(SOURCE_KEY, "test")
+    put(NUMBER_KEY, number)

@@ -1,0 +1,110 @@
+// Images as points: hover shows the image, a lasso or a box tells which were caught. Plotly keeps its zoom over epochs.
+
+const COLOURS = ["#2f86cf", "#d98a1f", "#1f9e77", "#c45a9a", "#8a7a00", "#6b6bd6", "#d1495b", "#2aa5a0", "#9a6b3f", "#7d8694"];
+const SHAPES = ["circle", "square", "diamond", "triangle-up", "star", "hexagon", "pentagon", "triangle-down", "bowtie", "cross"];
+const SHOWN_PX = 84;
+const views = new WeakMap();
+let plotly;
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  let view = views.get(parentElement);
+  if (!view) views.set(parentElement, (view = new View(parentElement)));
+  view.tell = (indices) => setTriggerValue("caught", indices);
+  view.refresh(data);
+  return () => { view.dispose(); views.delete(parentElement); };
+}
+
+function load(source) {
+  plotly ??= new Promise((resolve, reject) => {
+    if (window.Plotly) return resolve(window.Plotly);
+    const script = document.createElement("script");
+    script.src = source;
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => { plotly = undefined; reject(new Error("the chart library could not be loaded")); };
+    document.head.appendChild(script);
+  });
+  return plotly;
+}
+
+class View {
+  constructor(root) {
+    this.box = document.createElement("div");
+    this.box.className = "cl-scatter";
+    this.plot = document.createElement("div");
+    this.plot.className = "cl-scatter-plot";
+    this.card = document.createElement("div");
+    this.card.className = "cl-scatter-card";
+    this.picture = document.createElement("i");
+    this.words = document.createElement("span");
+    this.card.append(this.picture, this.words);
+    this.box.append(this.plot, this.card);
+    root.appendChild(this.box);
+  }
+
+  async refresh(data) {
+    this.data = data;
+    this.plot.setAttribute("role", "img");
+    this.plot.setAttribute("aria-label", data.words);
+    const Plotly = await load(data.plotly);
+    if (this.closed) return;
+    const first = !this.plot.data;
+    await Plotly.react(this.plot, this.traces(), this.layout(), {
+      displaylogo: false, responsive: true, modeBarButtonsToRemove: ["autoScale2d", "toImage"],
+    });
+    if (!first) return;
+    this.plot.on("plotly_hover", (event) => this.hover(event));
+    this.plot.on("plotly_unhover", () => (this.card.style.display = "none"));
+    this.plot.on("plotly_selected", (event) => event && this.tell(event.points.map((p) => p.customdata)));
+    this.plot.on("plotly_deselect", () => this.tell([]));
+  }
+
+  traces() {
+    const { x, y, labels, wrong, classes } = this.data;
+    return classes.map((name, k) => {
+      const members = labels.map((_, i) => i).filter((i) => labels[i] === k);
+      return {
+        type: "scatter", mode: "markers", name, x: members.map((i) => x[i]), y: members.map((i) => y[i]),
+        customdata: members, hoverinfo: "none",
+        marker: {
+          color: COLOURS[k % COLOURS.length], symbol: SHAPES[Math.floor(k / COLOURS.length + k) % SHAPES.length],
+          size: members.map((i) => (wrong[i] ? 12 : 6)), opacity: members.map((i) => (wrong[i] ? 1 : 0.65)),
+          line: { color: this.style("--st-text-color"), width: members.map((i) => (wrong[i] ? 2 : 0)) },
+        },
+      };
+    });
+  }
+
+  layout() {
+    const text = this.style("--st-text-color");
+    const axis = { showticklabels: false, zeroline: false, gridcolor: this.style("--st-border-color"), range: [-1.08, 1.08] };
+    return {
+      dragmode: "lasso", uirevision: this.data.method, selectionrevision: this.data.revision, showlegend: true,
+      xaxis: { ...axis }, yaxis: { ...axis }, margin: { l: 8, r: 8, t: 8, b: 8 },
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: text, family: this.style("--st-font") },
+      legend: { orientation: "h", y: -0.02, itemsizing: "constant" }, modebar: { bgcolor: "rgba(0,0,0,0)", color: text },
+    };
+  }
+
+  style(name) {
+    return getComputedStyle(this.box).getPropertyValue(name).trim();
+  }
+
+  hover(event) {
+    const index = event.points[0].customdata;
+    const { columns, sprite, notes } = this.data;
+    const [row, column] = [Math.floor(index / columns), index % columns];
+    this.picture.style.background = `url(${sprite}) ${-column * SHOWN_PX}px ${-row * SHOWN_PX}px / ${columns * SHOWN_PX}px auto`;
+    this.words.textContent = notes[index];
+    const box = this.box.getBoundingClientRect();
+    const [left, top] = [event.event.clientX - box.left, event.event.clientY - box.top];
+    this.card.style.display = "flex";
+    this.card.style.left = `${Math.min(Math.max(0, left + 14), Math.max(0, box.width - 230))}px`;
+    this.card.style.top = `${Math.max(0, top > box.height / 2 ? top - 116 : top + 14)}px`;
+  }
+
+  dispose() {
+    this.closed = true;
+    if (window.Plotly) window.Plotly.purge(this.plot);
+    this.box.remove();
+  }
+}
