@@ -19,12 +19,13 @@ from lab.runs.points import Points
 from lab.runs.query import condition, ordering
 from lab.runs.records import RunRecord, RunState, Want
 from lab.runs.schema import CACHED, migrate, runs
+from lab.runs.sketches import Sketches
 
 _PART = 5_000  # values in one statement
 _ID_BYTES = 6  # 48 random bits: among a million runs two share an id with a chance of 1 in 600
 
 
-class RunStore(Leases, Points, Edits, Digests):
+class RunStore(Leases, Points, Edits, Digests, Sketches):
     """Runs, their points and their files in one database. Safe to use from any thread and any process."""
 
     @classmethod

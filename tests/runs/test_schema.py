@@ -17,6 +17,8 @@ from tests.runs.runs_data import CONFIG, submit
 ROOT = Path(__file__).resolve().parents[2]
 OPEN = "import sys; from lab.runs.store import RunStore; print(RunStore.open(sys.argv[1]).count_runs())"
 
+NEWEST = len(schema.MIGRATIONS)
+
 
 def test_postgres_is_held_to_the_same_contract() -> None:
     if not POSTGRES:
@@ -43,7 +45,7 @@ def test_opening_again_keeps_what_is_there(url: str, store: RunStore) -> None:
 def test_a_store_of_a_newer_release_is_refused(url: str, store: RunStore) -> None:
     with store.database.write() as connection:
         connection.execute(text("UPDATE lab_schema SET version = 99"))
-    with pytest.raises(StoreVersionError, match="schema 99, but this release of ConvLab knows schemas up to 2: update"):
+    with pytest.raises(StoreVersionError, match=f"schema 99, but this release of ConvLab knows schemas up to {NEWEST}: update"):
         RunStore.open(url)
 
 
@@ -63,7 +65,7 @@ def test_a_later_migration_runs_once_and_keeps_the_rows(url: str, store: RunStor
         schema.migrate(database, migrations=(*schema.MIGRATIONS, _second))
     with database.read() as connection:
         assert connection.execute(text("SELECT id, colour FROM runs")).all() == [(run.id, None)]
-    with pytest.raises(StoreVersionError, match="schema 3, but this release"):
+    with pytest.raises(StoreVersionError, match=f"schema {NEWEST + 1}, but this release"):
         RunStore.open(url)
     database.close()
 
@@ -83,7 +85,7 @@ def test_a_migration_that_fails_leaves_the_old_schema(url: str, store: RunStore)
 
 def test_a_read_only_lab_does_not_migrate(url: str, store: RunStore) -> None:
     database = Database(url, read_only=True)
-    with pytest.raises(StoreVersionError, match="has schema 2 and this release needs 3"):
+    with pytest.raises(StoreVersionError, match=f"has schema {NEWEST} and this release needs {NEWEST + 1}"):
         schema.migrate(database, migrations=(*schema.MIGRATIONS, _second))
     database.close()
 

@@ -1,0 +1,67 @@
+"""Saved drawings: one's own test set, in the same store as the runs.
+
+A drawing is kept as it was drawn (the ink as a PNG), not as one network's recipe made it, with the class its author
+gave it. This part knows nothing of networks or pictures.
+"""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, delete, func, select
+
+from lab.errors import InputError
+from lab.runs.base import StoreBase
+from lab.runs.sketches_table import LABEL_LIMIT, sketches
+
+MAX_SKETCHES = 10_000
+MAX_BYTES = 256 << 10  # of one drawing; a full canvas has about 5 KB
+_ID_BYTES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSketch:
+    """One saved drawing. label: class name; dataset: whose classes it is one of; png: the ink, light on black."""
+
+    id: str
+    label: str
+    dataset: str
+    png: bytes
+    created_at: float
+
+
+class Sketches(StoreBase):
+    """The part of `RunStore` that keeps drawings."""
+
+    def save_sketch(self, png: bytes, *, label: str, dataset: str) -> SavedSketch:
+        """Keep a drawing. Raises `InputError` for one that is too large, without a label, or one too many."""
+        if not 0 < len(png) <= MAX_BYTES:
+            raise InputError(f"The drawing has {len(png):,} bytes, but it must have 1 to {MAX_BYTES:,}: draw it anew.")
+        if not 0 < len(label.strip()) <= LABEL_LIMIT:
+            raise InputError(f"The label is {label[:80]!r}, but it must have 1 to {LABEL_LIMIT} characters.")
+        values: dict[str, Any] = {
+            "id": secrets.token_hex(_ID_BYTES), "label": label.strip(), "dataset": dataset, "png": png,
+            "created_at": self._clock(),
+        }  # fmt: skip
+        with self.database.write() as connection:
+            if connection.execute(select(func.count()).select_from(sketches)).scalar_one() >= MAX_SKETCHES:
+                raise InputError(f"There are {MAX_SKETCHES:,} saved drawings already: delete some first.")
+            connection.execute(sketches.insert().values(**values))
+        return SavedSketch(**values)
+
+    def list_sketches(self, *, dataset: str | None = None) -> tuple[SavedSketch, ...]:
+        """Return the saved drawings, the oldest first; only those of one data set's classes if asked."""
+        query = select(sketches).order_by(sketches.c.number)
+        if dataset is not None:
+            query = query.where(sketches.c.dataset == dataset)
+        with self.database.read() as connection:
+            return tuple(_record(row) for row in connection.execute(query))
+
+    def delete_sketches(self, ids: tuple[str, ...]) -> int:
+        """Delete drawings; ids that are not there do not matter. Returns how many were deleted."""
+        with self.database.write() as connection:
+            return int(connection.execute(delete(sketches).where(sketches.c.id.in_(ids))).rowcount)
+
+
+def _record(row: Row[Any]) -> SavedSketch:
+    return SavedSketch(row.id, row.label, row.dataset, bytes(row.png), row.created_at)
