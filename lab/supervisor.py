@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,7 +63,7 @@ def start_supervisor(settings: Settings, *, warm: bool = False) -> bool:
     if is_running(settings):
         return False
     with _open_log(settings) as log:
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "lab.supervisor", *([WARM] if warm else [])],
             cwd=CHECKOUT,
             env={**os.environ, **settings.environment()},
@@ -70,8 +71,9 @@ def start_supervisor(settings: Settings, *, warm: bool = False) -> bool:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            close_fds=True,
         )
+    # Somebody has to collect it when it leaves, or it stays behind as a zombie of the server.
+    threading.Thread(target=process.wait, name="supervisor", daemon=True).start()
     return True
 
 

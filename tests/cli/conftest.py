@@ -1,0 +1,60 @@
+"""One lab for the shell's tests, with one real run trained by a real background worker."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.cli.app import main
+from lab.settings import Settings
+from lab.supervisor import is_running
+
+Shell = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A private LAB_HOME whose worker is ended afterwards."""
+    place = tmp_path_factory.mktemp("shell")
+    yield place
+    card = place / "supervisor.json"
+    if card.exists() and is_running(Settings.from_env({"LAB_HOME": str(place)})):
+        os.kill(json.loads(card.read_text())["pid"], signal.SIGTERM)
+        end = time.monotonic() + 20
+        while is_running(Settings.from_env({"LAB_HOME": str(place)})) and time.monotonic() < end:
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def shell(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    """Run a command line and return (exit code, standard output, standard error)."""
+    monkeypatch.setenv("LAB_HOME", str(home))
+    for name in ("LAB_DATA", "LAB_DATABASE", "LAB_ARTIFACTS", "LAB_READ_ONLY"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        code: Any = 0
+        try:
+            main(list(words))
+        except SystemExit as leave:
+            code = leave.code
+        out, err = capsys.readouterr()
+        return int(code or 0), out, err
+
+    return run
+
+
+@pytest.fixture
+def trained(shell: Shell) -> dict[str, Any]:
+    """Return the JSON of one finished run; the first test that asks for it trains it."""
+    code, out, err = shell(
+        "train", "--arch", "lenet5", "--dataset", "digits", "--epochs", "2", "--name", "first", "--json"
+    )
+    assert code == 0, err
+    answer: dict[str, Any] = json.loads(out)
+    return answer

@@ -1,0 +1,212 @@
+"""The shell end to end: a real worker trains, scripts read strict JSON, wrong use is one sentence and exit code 2."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lab.architectures.registry import list_architectures
+from lab.cli.app import cli
+from lab.config import FIELDS
+from lab.data import load_dataset
+from lab.presets import PRESETS
+from lab.settings import CHECKOUT
+from tests.cli.conftest import Shell
+
+
+def _strict(text: str) -> Any:
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_train_answers_with_what_scripts_rely_on(trained: dict[str, Any]) -> None:
+    wanted = {"run", "state", "cached", "epochs", "test_accuracy", "val_accuracy", "test_loss", "seconds",
+              "images_per_second"}  # fmt: skip
+    assert wanted <= trained.keys()
+    assert (trained["state"], trained["epochs"]) == ("finished", 2)
+    assert trained["test_accuracy"] > 0.6
+    assert trained["images_per_second"] > 0
+
+
+def test_asking_again_returns_the_finished_run_at_once(shell: Shell, trained: dict[str, Any]) -> None:
+    code, out, _ = shell("train", "--arch", "lenet5", "--dataset", "digits", "--epochs", "2", "--json")
+    again = _strict(out)
+    assert code == 0
+    assert (again["run"], again["cached"]) == (trained["run"], True)
+
+
+def test_more_epochs_continue_the_shorter_run(shell: Shell, trained: dict[str, Any]) -> None:
+    code, out, err = shell("train", "--arch", "lenet5", "--dataset", "digits", "--epochs", "3", "--json")
+    assert code == 0, err
+    longer = _strict(out)
+    shown = _strict(shell("show", longer["run"], "--json")[1])
+    shorter = _strict(shell("show", trained["run"], "--json")[1])
+    assert shown["parent"] == trained["run"]
+    losses = [row["train/loss"] for row in shown["metrics"] if "train/loss" in row]
+    assert losses[:2] == [row["train/loss"] for row in shorter["metrics"] if "train/loss" in row]
+    assert len(losses) == 3
+
+
+def test_show_gives_configuration_metrics_checkpoints_and_on_request_every_step(
+    shell: Shell, trained: dict[str, Any]
+) -> None:
+    plain = _strict(shell("show", trained["run"], "--json")[1])
+    assert plain["config"]["dataset"] == "digits"
+    assert {c["kind"] for c in plain["checkpoints"]} == {"weights", "checkpoint"}
+    assert "steps" not in plain
+    detailed = _strict(shell("show", "first", "--metrics", "--json")[1])
+    steps = detailed["steps"]["batch/loss"]["step"]
+    assert steps == list(range(1, len(steps) + 1))
+    assert len(steps) == plain["summary"]["step"]
+
+
+def test_runs_lists_the_run(shell: Shell, trained: dict[str, Any]) -> None:
+    assert trained["run"] in {run["run"] for run in _strict(shell("runs", "--json")[1])["runs"]}
+    assert trained["run"] in shell("runs")[1]
+
+
+def test_predict_reads_a_picture_of_the_test_set(shell: Shell, trained: dict[str, Any], tmp_path: Path) -> None:
+    images = load_dataset("digits", root=tmp_path)
+    picture = tmp_path / "digit.png"
+    Image.fromarray(images.test_images[3]).save(picture)
+    answer = _strict(shell("predict", trained["run"], str(picture), "--json")[1])
+    (reading,) = answer["predictions"]
+    assert reading.keys() == {"image", "label", "probabilities", "unsure"}
+    assert reading["label"] == str(np.argmax(reading["probabilities"]))
+    assert sum(reading["probabilities"]) == pytest.approx(1)
+
+
+def test_evaluate_all_epochs_agrees_with_what_training_recorded(shell: Shell, trained: dict[str, Any]) -> None:
+    reports = _strict(shell("evaluate", trained["run"], "--all-epochs", "--json")[1])["epochs"]
+    rows = _strict(shell("show", trained["run"], "--json")[1])["metrics"]
+    recorded = {row["step"]: row["test/accuracy"] for row in rows if "test/accuracy" in row}
+    assert [r["epoch"] for r in reports][-2:] == [1, 2]
+    for report in reports:
+        assert report["accuracy"] == pytest.approx(recorded[report["step"]])
+        assert sum(map(sum, report["confusion"])) == report["images"]
+
+
+def test_inspect_writes_the_maps_and_says_what_it_saw(shell: Shell, trained: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "maps.png"
+    answer = _strict(
+        shell("inspect", trained["run"], "--layer", "features.conv1", "--image", "test:0", "--out", str(out), "--json")[
+            1
+        ]
+    )
+    assert len(answer["channels"]) == 6
+    with Image.open(out) as picture:
+        assert picture.width > 6 * 28
+
+
+def test_summary_counts_lenet5_as_the_report_does(shell: Shell) -> None:
+    found = _strict(shell("summary", "lenet5", "--batch-size", "64", "--json")[1])
+    assert found["total_params"] == found["trainable_params"] == 61_706
+    assert round(found["total_mult_adds"] / 1e6, 2) == 27.07
+    assert round(found["forward_backward_bytes"] / 1e6, 2) == 3.34
+    assert {"name", "type", "depth", "output_shape", "params", "mult_adds"} <= found["layers"][0].keys()
+    assert "Total params: 61,706" in shell("summary", "lenet5")[1]
+
+
+def test_architectures_presets_and_datasets_come_from_their_registries(shell: Shell) -> None:
+    assert [a["id"] for a in _strict(shell("architectures", "--json")[1])["architectures"]] == [
+        a.id for a in list_architectures()
+    ]
+    assert [p["id"] for p in _strict(shell("presets", "--json")[1])["presets"]] == list(PRESETS)
+    here = {d["id"]: d["here"] for d in _strict(shell("datasets", "--json")[1])["datasets"]}
+    assert here["digits"] is True
+    assert here["mnist"] is False
+
+
+def test_every_setting_has_a_flag() -> None:
+    flags = {flag for parameter in cli.commands["train"].params for flag in parameter.opts}
+    missing = [s.name for s in FIELDS.values() if s.flag not in flags and s.name != "arch_options"]
+    assert missing == []
+    assert "--arch-option" in flags
+
+
+def test_every_verb_with_something_to_say_takes_json() -> None:
+    without = [name for name, verb in cli.commands.items() if "--json" not in {o for p in verb.params for o in p.opts}]
+    assert without == []
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("train", "--lr", "nan"), "lr is nan, but it must be above 0"),
+        (("train", "--batch-size", "0"), "batch_size is 0"),
+        (("train", "--arch", "lenet6"), "Did you mean 'lenet5'"),
+        (("train", "--dataset", "minst"), "Did you mean 'mnist'"),
+        (("train", "--preset", "d-lenetbn"), "Did you mean 'd-lenet-bn'"),
+        (("train", "--epochs", "many"), "not a valid integer"),
+        (("train", "--arch-option", "widths"), "NAME=VALUE"),
+        (("train", "--arch", "vgg11", "--input-size", "native", "--dataset", "digits"), "the smallest size that works"),
+        (("show", "no-such-run"), "There is no run"),
+        (("evaluate", "first", "--epoch", "99"), "was not kept"),
+        (("evaluate", "first", "--epoch", "soon"), "best or latest"),
+        (("inspect", "first", "--layer", "conv9", "--out", "x.png"), "has no layer 'conv9'"),
+        (("predict", "first", "nowhere.png"), "cannot be read"),
+        (("nonsense",), "No such command"),
+    ],
+)
+def test_wrong_use_is_one_sentence_and_exit_code_two(
+    shell: Shell, trained: dict[str, Any], words: tuple[str, ...], sentence: str
+) -> None:
+    code, out, err = shell(*words)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert err.startswith("Error: ")
+    assert "Traceback" not in err
+
+
+def test_with_json_an_error_is_json_too(shell: Shell) -> None:
+    code, out, _ = shell("train", "--lr", "nan", "--json")
+    assert code == 2
+    assert "above 0" in _strict(out)["error"]
+
+
+def test_a_data_set_that_is_not_here_names_the_way_out(shell: Shell) -> None:
+    code, _, err = shell("train", "--dataset", "mnist")
+    assert code == 1
+    assert "digits" in err
+
+
+def test_a_read_only_lab_trains_nothing(shell: Shell) -> None:
+    code, _, err = shell("--read-only", "train", "--dataset", "digits", "--epochs", "9")
+    assert code == 1
+    assert "LAB_READ_ONLY" in err
+
+
+def test_a_second_worker_is_refused(shell: Shell, trained: dict[str, Any]) -> None:
+    code, _, err = shell("worker")
+    assert code == 1
+    assert "alive already" in err
+
+
+def test_the_doctor_finds_nothing_wrong(shell: Shell) -> None:
+    code, out, _ = shell("doctor", "--json")
+    found = _strict(out)
+    assert (code, found["problems"]) == (0, [])
+    assert "digits" in found["datasets"]
+
+
+def test_tags_come_and_go_and_a_deleted_run_can_be_brought_back(shell: Shell, trained: dict[str, Any]) -> None:
+    run = trained["run"]
+    assert _strict(shell("tag", run, "kept", "liked", "--json")[1])["tags"] == ["kept", "liked"]
+    assert _strict(shell("tag", run, "liked", "--remove", "--json")[1])["tags"] == ["kept"]
+    assert shell("delete", run)[0] == 0
+    assert shell("show", run)[0] == 2
+    assert shell("delete", run, "--undo")[0] == 0
+    assert shell("show", run)[0] == 0
+
+
+def test_help_opens_without_torch() -> None:
+    code = "import sys; from lab.cli.app import main\ntry: main(['train', '--help'])\nfinally: print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("False")
