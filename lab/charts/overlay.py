@@ -47,13 +47,17 @@ MAX_SMOOTHING = 0.999
 
 @dataclass(frozen=True, slots=True)
 class OverlayOptions:
-    """What to draw. metric: a key of METRICS; x: a key of AXES; smoothing: 0 (none) to 0.999; fold: seeds to bands."""
+    """What to draw. metric: a key of METRICS; x: a key of AXES; smoothing: 0 (none) to 0.999.
+
+    fold: seeds become bands; test: also the test set; raw: the points behind the smoothed line.
+    """
 
     metric: str = "loss"
     x: str = "step"
     smoothing: float = 0.6
     fold: bool = True
     test: bool = False
+    raw: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class RunCurves:
 
 
 class Odd(NamedTuple):
-    """A value that is no number: where, and what it is."""
+    """Values that are no finite number: where they begin, and what they are."""
 
     x: float
     name: str
@@ -158,12 +162,13 @@ def _lines(one: RunCurves, options: OverlayOptions) -> list[Line]:
 
 
 def _dense(one: RunCurves, series: Series, options: OverlayOptions) -> Line:
-    thinned, _ = thin(series, complete=True)
     at = _ends(series.step.size)
     line = _sparse(one, series, "train", options)
+    line = line._replace(x=line.x[at], y=smooth(series.value, options.smoothing)[at])
+    if not options.raw:
+        return line
+    thinned, _ = thin(series, complete=True)
     return line._replace(
-        x=line.x[at],
-        y=smooth(series.value, options.smoothing)[at],
         raw_x=x_values(one, thinned.step, thinned.time_s, options.x),
         raw_y=thinned.value,
     )
@@ -171,7 +176,7 @@ def _dense(one: RunCurves, series: Series, options: OverlayOptions) -> Line:
 
 def _sparse(one: RunCurves, series: Series, kind: str, options: OverlayOptions) -> Line:
     x = x_values(one, series.step, series.time_s, options.x)
-    odd = np.flatnonzero(~np.isfinite(series.value))[:50]
+    odd = _stretches(series.value)
     return Line(
         label=label_of(one.run),
         kind=kind,
@@ -186,6 +191,12 @@ def _sparse(one: RunCurves, series: Series, kind: str, options: OverlayOptions) 
         odd=tuple(Odd(x[i], "NaN" if np.isnan(series.value[i]) else f"{series.value[i]:+}") for i in odd),
         total=series.step.size,
     )
+
+
+def _stretches(value: np.ndarray) -> np.ndarray:
+    """Return where each stretch of one kind of value that is no finite number begins."""
+    kind = np.where(np.isnan(value), 1, np.where(np.isposinf(value), 2, np.where(np.isneginf(value), 3, 0)))
+    return np.flatnonzero((kind > 0) & (np.diff(kind, prepend=0) != 0))
 
 
 def _ends(count: int) -> np.ndarray:

@@ -12,12 +12,22 @@ from lab.charts.style import RunStyle, layout, plain_text, run_style
 _WORDS = {"train": "training", "val": "validation", "test": "test", "plain": ""}
 _SYMBOLS = {"val": "circle", "test": "diamond-open"}
 RAW_OPACITY = 0.28
+FAR = 30.0
 
 
 def overlay_figure(
-    info: OverlayInfo, *, dark: bool = False, log_x: bool = False, log_y: bool = False, height: int = 430
+    info: OverlayInfo,
+    *,
+    dark: bool = False,
+    log_x: bool = False,
+    log_y: bool = False,
+    clip: bool = False,
+    height: int = 430,
 ) -> go.Figure:
-    """Draw the lines; a click on a name in the legend hides all lines of that run, hovering shows all runs."""
+    """Draw the lines; a click on a name in the legend hides all lines of that run, hovering shows all runs.
+
+    clip: choose the y axis by the lines that are alike in size, so that one runaway does not flatten the rest.
+    """
     figure = go.Figure()
     seen: set[tuple[str, ...]] = set()
     for line in info.lines:
@@ -33,10 +43,32 @@ def overlay_figure(
             title={"text": METRICS[info.metric].title, "font": {"size": 15}, "x": 0, "xref": "paper"},
             hovermode="x unified",
             xaxis={"title": {"text": AXES[info.x]}, "type": "date" if info.x == "wall" else _kind(log_x)},
-            yaxis={"type": _kind(log_y), "tickformat": ".1%" if share else None},
+            yaxis={
+                "type": _kind(log_y),
+                "tickformat": ".1%" if share else None,
+                "range": usual_range(info, log=log_y) if clip else None,
+            },
         )
     )
     return figure
+
+
+def usual_range(info: OverlayInfo, *, log: bool) -> list[float] | None:
+    """Return the y axis that shows 98 % of each line, without lines FAR times larger than the middle one."""
+    spans = []
+    for line in info.lines:
+        finite = line.y[np.isfinite(line.y) & ((line.y > 0) | (not log))]
+        if finite.size:
+            spans.append(np.quantile(finite, [0.01, 0.99]))
+    if not spans:
+        return None
+    sizes = np.array([np.abs(span).max() for span in spans])
+    near = [span for span, size in zip(spans, sizes) if size <= FAR * np.median(sizes)]
+    low, high = min(span[0] for span in near), max(span[1] for span in near)
+    if log:
+        low, high = np.log10(low), np.log10(high)
+    room = 0.05 * (high - low) or 0.05
+    return [float(low - room), float(high + room)]
 
 
 def _kind(log: bool) -> str:

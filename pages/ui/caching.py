@@ -4,12 +4,14 @@ Nothing kept here is the only copy: pressing C in Streamlit clears it all and co
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from lab.config import RunConfig
+from lab.runs.records import RunRecord, Series
 from pages.ui.lab import get_lab
 from pages.ui.torch_ready import require_torch
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from lab.costs import Estimate
 
 _ENTRIES = 256
+_CURVES = 64  # runs; 100,000 steps take 5 MB
 _MINUTE_S = 60.0  # a run that has finished since may know better
 _COSTLY = (  # the settings that change what an epoch costs; the others need no new count
     "arch", "arch_options", "input_size", "dataset", "train_limit", "val_fraction", "batch_size", "optimizer", "device",
@@ -32,8 +35,9 @@ def estimate_cost(config: RunConfig) -> "tuple[Estimate, tuple[str, Estimate] | 
     """
     decisive = RunConfig(**{name: getattr(config, name) for name in _COSTLY})
     cost, smaller = _estimate_cost(str(get_lab().settings.home), json.dumps(decisive.as_dict(), sort_keys=True))
-    epochs = {"epochs": config.epochs}
-    return replace(cost, **epochs), None if smaller is None else (smaller[0], replace(smaller[1], **epochs))
+    if smaller is not None:
+        smaller = (smaller[0], replace(smaller[1], epochs=config.epochs))
+    return replace(cost, epochs=config.epochs), smaller
 
 
 @st.cache_data(max_entries=_ENTRIES, ttl=_MINUTE_S, show_spinner=False)
@@ -44,3 +48,15 @@ def _estimate_cost(home: str, config: str) -> "tuple[Estimate, tuple[str, Estima
     lab, wanted = get_lab(), RunConfig.from_dict(json.loads(config))
     cost = estimate(lab, wanted)
     return cost, smaller_input(lab, wanted) if cost.side > _LARGE else None
+
+
+def run_points(run: RunRecord) -> Mapping[str, Series]:
+    """Return all points of a run, read again only when it has gone on. Nobody may write to the arrays."""
+    return _run_points(
+        str(get_lab().settings.home), run.id, run.lease, str(run.state), int(run.progress.get("step", 0))
+    )
+
+
+@st.cache_resource(max_entries=_CURVES, show_spinner=False)
+def _run_points(home: str, run: str, lease: int, state: str, step: int) -> Mapping[str, Series]:
+    return get_lab().store.points(run)

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import pytest
 
 from lab.charts.overlay import AXES, METRICS, OverlayOptions, overlay_info, smooth
-from lab.charts.overlay_figure import overlay_figure, overlay_words
+from lab.charts.overlay_figure import overlay_figure, overlay_words, usual_range
 from lab.charts.thinning import MAX_BUCKETS, MAX_POINTS
 from tests.charts.charts_data import curves, run
 
@@ -92,6 +92,27 @@ def test_values_that_are_no_numbers_are_named_where_they_happened() -> None:
     marks = [trace for trace in overlay_figure(overlay_info([one], OverlayOptions())).data if trace.mode == "markers"]
     assert list(marks[0].text) == ["NaN", "+inf", "-inf"]
     assert np.isfinite(np.asarray(marks[0].y, float)).all()
+
+
+def test_a_stretch_of_nan_is_marked_once_where_it_begins() -> None:
+    one = curves(run(), batch_loss=[1.0, np.nan, np.nan, np.nan, np.inf, np.inf, 1.0, np.nan])
+    (line,) = overlay_info([one], OverlayOptions()).lines
+    assert [(odd.x, odd.name) for odd in line.odd] == [(2, "NaN"), (5, "+inf"), (8, "NaN")]
+
+
+def test_a_runaway_does_not_flatten_the_other_runs_when_outliers_are_ignored() -> None:
+    alike = [curves(run(n, lr=0.1 * n), val_loss=[2.0, 1.0]) for n in (1, 2, 3)]
+    runaway = curves(run(4, lr=0.9), val_loss=[-1e6, -1e12])
+    info = overlay_info([*alike, runaway], OverlayOptions())
+    low, high = usual_range(info, log=False) or (0.0, 0.0)
+    assert 0.9 < low < 1.02
+    assert 1.98 < high < 2.1
+    assert overlay_figure(info, clip=True).layout.yaxis.range == (low, high)
+    assert overlay_figure(info).layout.yaxis.range is None
+    logs = usual_range(overlay_info(alike, OverlayOptions()), log=True)
+    assert logs is not None
+    assert 10 ** logs[1] == pytest.approx(2.0, rel=0.1)
+    assert usual_range(overlay_info([], OverlayOptions()), log=False) is None
 
 
 def test_a_run_without_points_is_missing_and_said() -> None:

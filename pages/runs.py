@@ -1,0 +1,50 @@
+"""Runs: find them, name them, and look at them beside each other; the reports' tables, measured anew.
+
+The whole view stands in the address, so a copied link opens the same picture.
+"""
+
+import streamlit as st
+
+from pages.ui.frame import page_frame, show_errors
+from pages.ui.runs_actions import actions, undo_box
+from pages.ui.runs_address import SHOWS, RunsView
+from pages.ui.runs_compare import chosen_box, chosen_runs, compare
+from pages.ui.runs_reports import reports_view
+from pages.ui.runs_state import bind, read_view
+from pages.ui.runs_table import complaints_box, runs_table
+
+
+def main() -> None:
+    """Draw the table and the comparison, or the reports."""
+    page_frame("Runs", "Find runs, compare them, and set them beside what the reports measured.")
+    view, complaints = read_view()
+    complaints_box(complaints)
+    st.segmented_control(
+        "Show", list(SHOWS), format_func=SHOWS.__getitem__, required=True, label_visibility="collapsed",
+        **bind("show", view.show),
+    )  # fmt: skip
+    if view.show == "reports":
+        reports_view(view)
+    else:
+        _runs(view)
+
+
+def _runs(view: RunsView) -> None:
+    undo_box()
+    page = runs_table(view)
+    with show_errors():
+        runs = chosen_runs(view)
+        lost = len(view.runs) - len(runs)
+        if lost:
+            one = lost == 1
+            complaints_box([f"{lost} of the chosen runs {'is' if one else 'are'} not in this lab, or deleted."])
+        if not page and not runs:
+            return
+        st.subheader("Compare", anchor=False)
+        chosen_box(view, page, runs)
+        if runs:
+            actions(runs)
+            compare(view, runs)
+
+
+main()

@@ -1,0 +1,82 @@
+"""What can be done to the chosen runs at once: delete (and take it back), tag, forget the choice."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from lab.errors import LabError
+from lab.runs.records import RunRecord
+from pages.ui.frame import show_errors
+from pages.ui.lab import get_lab
+from pages.ui.runs_state import change_view, just_deleted, remember_deleted, renew_table
+from pages.ui.state import flash, put, value_of
+
+_TAG = "runs.new-tag"
+
+
+def actions(runs: Sequence[RunRecord]) -> None:
+    """Draw the buttons for the chosen runs."""
+    writable = not get_lab().settings.read_only
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.popover("Tag", icon=":material/sell:", disabled=not writable):
+            st.text_input("Tag for the chosen runs", key=_TAG, on_change=_tag, args=([run.id for run in runs],))
+        st.button(
+            "Delete", icon=":material/delete:", key="runs.delete", disabled=not writable, on_click=_delete,
+            args=([run.id for run in runs],), help="Runs can be brought back for a week.",
+        )  # fmt: skip
+        st.button("Choose none", icon=":material/close:", key="runs.none", on_click=_none)
+
+
+def undo_box() -> None:
+    """Offer to bring back what was deleted last."""
+    deleted = just_deleted()
+    if not deleted:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", border=True):
+        words = "1 run was deleted." if len(deleted) == 1 else f"{len(deleted)} runs were deleted."
+        st.markdown(f":material/delete: &nbsp;{words}", width="content")
+        st.button("Undo", icon=":material/undo:", key="runs.undo", on_click=_undo)
+        st.button("Dismiss", key="runs.dismiss", type="tertiary", on_click=remember_deleted, args=((),))
+
+
+def _none() -> None:
+    change_view(runs=())
+    renew_table()
+
+
+def _tag(runs: Sequence[str]) -> None:
+    tag = str(value_of(_TAG, "")).strip()
+    put(_TAG, "")
+    if not tag:
+        return
+    store = get_lab().store
+    try:
+        for run in store.list_runs(ids=runs, limit=None):
+            store.set_tags(run.id, (*run.tags, tag))
+        flash(f"Tagged {len(runs)} run{'s' if len(runs) > 1 else ''}.")
+    except LabError as error:
+        flash(str(error))
+    renew_table()
+
+
+def _delete(runs: Sequence[str]) -> None:
+    gone, kept = [], []
+    for run in runs:
+        try:
+            get_lab().store.delete(run)
+            gone.append(run)
+        except LabError as error:
+            kept.append(run)
+            flash(str(error))
+    remember_deleted(tuple(gone))
+    change_view(runs=tuple(kept))
+    renew_table()
+
+
+def _undo() -> None:
+    with show_errors():
+        for run in just_deleted():
+            get_lab().store.undelete(run)
+        change_view(runs=just_deleted())
+    remember_deleted(())
+    renew_table()

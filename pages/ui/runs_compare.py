@@ -1,0 +1,187 @@
+"""Beneath the table: the chosen runs, and five ways to look at them beside each other."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from lab.charts.groups import Group, group_figure, group_info
+from lab.charts.overlay import AXES, METRICS, OverlayOptions, RunCurves, label_of, overlay_info
+from lab.charts.overlay_figure import overlay_figure, overlay_words
+from lab.charts.parallel import parallel_figure, parallel_info
+from lab.charts.pareto import COSTS, pareto_figure, pareto_info
+from lab.config import FIELDS
+from lab.runs.records import RunRecord
+from lab.sharing.comparison import RESULTS, comparison_table, differing_settings
+from lab.sharing.tables import shown
+from pages.ui.caching import run_points
+from pages.ui.frame import plain
+from pages.ui.lab import get_lab
+from pages.ui.runs_address import LOOKS, MOST_RUNS, RunsView
+from pages.ui.runs_state import bind
+
+_PLOTLY = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
+
+
+def chosen_runs(view: RunsView) -> tuple[RunRecord, ...]:
+    """Return the chosen runs that there are, in the order in which they were chosen."""
+    if not view.runs:
+        return ()
+    found = {run.id: run for run in get_lab().store.list_runs(ids=view.runs, limit=None)}
+    return tuple(found[run] for run in view.runs if run in found)
+
+
+def compare(view: RunsView, runs: Sequence[RunRecord]) -> None:
+    """Draw the way of looking that the view asks for."""
+    st.segmented_control(
+        "Look at", list(LOOKS), format_func=LOOKS.__getitem__, required=True, **bind("look", view.look)
+    )
+    {
+        "curves": _curves,
+        "differences": _differences,
+        "groups": _groups,
+        "parallel": _parallel,
+        "pareto": _pareto,
+    }[view.look](view, runs)
+
+
+def _dark() -> bool:
+    return st.context.theme.type == "dark"
+
+
+def _curves(view: RunsView, runs: Sequence[RunRecord]) -> None:
+    _curve_controls(view)
+    curves = [RunCurves(run, run_points(run)) for run in runs]
+    notes: list[str] = []
+    total = points = 0
+    with st.grid(min_column_width=460, key="runs.curves.grid"):
+        for metric in view.curves:
+            options = OverlayOptions(metric, view.x, view.smooth, fold=view.fold, test=view.test, raw=view.raw)
+            info = overlay_info(curves, options)
+            figure = overlay_figure(info, dark=_dark(), log_x=view.logx, log_y=view.logy, clip=view.clip)
+            st.plotly_chart(figure, key=f"runs.curve.{metric}", config=_PLOTLY, alt=overlay_words(info))
+            notes += [note for note in info.notes if note not in notes]
+            total, points = total + info.total, points + info.shown
+    _small_print(runs, total, points, notes)
+
+
+def _small_print(runs: Sequence[RunRecord], total: int, points: int, notes: Sequence[str]) -> None:
+    words = (
+        [f"{points:,} points stand for {total:,}; each stretch keeps its lowest and highest."] if total > points else []
+    )
+    live = sum(run.state.live for run in runs)
+    if live:
+        words.append(f"{live} of these runs {'is' if live == 1 else 'are'} still training: press R to see how far.")
+    st.caption(plain(" ".join([*words, *notes])))
+
+
+def _curve_controls(view: RunsView) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        st.multiselect(
+            "Curves", list(METRICS), format_func=lambda m: METRICS[m].title, width=420, **bind("curves", view.curves)
+        )
+        st.selectbox("X axis", list(AXES), format_func=lambda x: AXES[x].split(" (")[0], width=170, **bind("x", view.x))
+        st.slider(
+            "Smoothing", 0.0, 0.99, step=0.01, width=190, **bind("smooth", min(view.smooth, 0.99)),
+            help="Exponential mean over the steps; the raw points stay behind the line.",
+        )  # fmt: skip
+    with st.container(horizontal=True, gap="medium"):
+        for name, label, words in (
+            ("raw", "Raw points", "Show the raw points behind the smoothed line."),
+            (
+                "fold",
+                "Seeds as bands",
+                "Runs that differ only in their seed become their mean and one standard deviation.",
+            ),
+            ("test", "Test set", "Show the test set's curve as well."),
+            ("clip", "Ignore outliers", "Choose the y axis without the most extreme values and runaway runs."),
+            ("logx", "Logarithmic x", ""),
+            ("logy", "Logarithmic y", ""),
+        ):
+            st.toggle(label, help=words or None, **bind(name, getattr(view, name)))
+
+
+def _differences(view: RunsView, runs: Sequence[RunRecord]) -> None:
+    table = comparison_table(runs)
+    heads = [FIELDS[name].label if name in FIELDS else name.capitalize() for name in table.columns]
+    rows = [[shown(c, column=n) for c, n in zip(row, table.columns, strict=True)] for row in table.rows]
+    st.dataframe(pd.DataFrame(rows, columns=heads), hide_index=True, width="stretch", alt="Settings that differ")
+    same = len([spec for spec in FIELDS.values() if spec.result]) - len(differing_settings(runs))
+    st.caption(f"{same} settings are the same in all {len(runs)} runs and are left out.")
+
+
+def _groups(view: RunsView, runs: Sequence[RunRecord]) -> None:
+    differing = [name for name in differing_settings(runs) if FIELDS[name].result]
+    names = differing or ["arch"]
+    by = view.by if view.by in FIELDS else next((name for name in names if name != "seed"), names[0])
+    with st.container(horizontal=True, gap="medium"):
+        known = [*names, *(name for name in FIELDS if name not in names)]
+        st.selectbox("Group by", known, format_func=lambda n: FIELDS[n].label, width=240, **bind("by", by))
+        titles = dict(RESULTS)
+        st.selectbox(
+            "Result",
+            list(titles),
+            format_func=lambda r: titles[r].capitalize(),
+            width=240,
+            **bind("result", view.result),
+        )
+    groups = group_info(runs, by)
+    left, right = st.columns([3, 2])
+    with left:
+        figure = group_figure(groups, view.result, by=by, dark=_dark())
+        alt = f"Bars of {titles[view.result]} by {FIELDS[by].label}"
+        st.plotly_chart(figure, key="runs.groups", config=_PLOTLY, alt=alt)
+    with right:
+        st.dataframe(_group_frame(groups, by), hide_index=True, width="stretch")
+        st.caption("Mean ± one standard deviation (n − 1) over the runs of a group.")
+
+
+def _group_frame(groups: Sequence[Group], by: str) -> pd.DataFrame:
+    rows = []
+    for group in groups:
+        row = {FIELDS[by].label: group.value, "n": len(group.runs)}
+        for key, title in RESULTS:
+            if key in ("test_accuracy", "val_accuracy", "test_loss", "seconds"):
+                row[title.capitalize()] = spread_text(group, key)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def spread_text(group: Group, key: str) -> str:
+    """Return such as "98.10 ± 0.12 %"; a dash where no run of the group has the number."""
+    spread = group.results[key]
+    if spread is None:
+        return "–"
+    scale, digits, unit = (100, 2, " %") if key.endswith("accuracy") else (1, 4 if key.endswith("loss") else 1, "")
+    mean = f"{spread.mean * scale:.{digits}f}"
+    return f"{mean}{unit}" if spread.sd is None else f"{mean} ± {spread.sd * scale:.{digits}f}{unit}"
+
+
+def _parallel(view: RunsView, runs: Sequence[RunRecord]) -> None:
+    axes = parallel_info(runs)
+    if len(axes) < 2:
+        st.info("These runs differ in nothing that can be drawn: choose others.", icon=":material/info:")
+        return
+    figure = parallel_figure(runs, axes, dark=_dark())
+    st.plotly_chart(figure, key="runs.parallel", config=_PLOTLY, alt=f"{len(runs)} runs on {len(axes)} parallel axes")
+
+
+def _pareto(view: RunsView, runs: Sequence[RunRecord]) -> None:
+    st.segmented_control("Cost", list(COSTS), format_func=COSTS.__getitem__, required=True, **bind("cost", view.cost))
+    points = pareto_info(runs, view.cost)
+    if not points:
+        st.info("None of these runs has an accuracy and a cost yet.", icon=":material/info:")
+        return
+    best = "; ".join(f"{label_of(p.run)} {p.accuracy:.2%}" for p in points if p.best)
+    figure = pareto_figure(points, view.cost, dark=_dark())
+    st.plotly_chart(figure, key="runs.pareto", config=_PLOTLY, alt=f"On the front: {best}")
+    st.caption(plain(f"On the front, where no other run is both better and cheaper: {best}."))
+
+
+def chosen_box(view: RunsView, page: Sequence[RunRecord], runs: Sequence[RunRecord]) -> None:
+    """Draw the list of chosen runs, to which those of the table's page can be added."""
+    known = {run.id: run for run in (*runs, *page)}
+    st.multiselect(
+        "Chosen runs", list(known), format_func=lambda run: label_of(known[run]), max_selections=MOST_RUNS,
+        placeholder="Tick runs in the table, or choose them here", **bind("runs", tuple(run.id for run in runs)),
+    )  # fmt: skip

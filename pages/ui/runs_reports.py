@@ -1,0 +1,172 @@
+"""The reports' tables, live: what each printed, what this lab measured for the same setting, and what is missing."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from lab.architectures.registry import get_architecture
+from lab.charts.groups import Spread
+from lab.charts.reports import ReportRow, report_rows
+from lab.data.load import is_present
+from lab.errors import ConfigError
+from lab.presets import REPORTS
+from pages.ui.caching import estimate_cost
+from pages.ui.frame import PAGES_DIR, page_path, plain, show_errors
+from pages.ui.lab import get_lab
+from pages.ui.runs_address import RunsView
+from pages.ui.runs_state import bind
+from pages.ui.state import flash
+from pages.ui.torch_ready import warm_torch
+from pages.ui.widgets import format_duration, format_share
+
+
+def reports_view(view: RunsView) -> None:
+    """Draw one report's experiments."""
+    names = {report: "The lab's own" if report == "lab" else f"Report {report}" for report in REPORTS}
+    st.segmented_control(
+        "Report", list(names), format_func=names.__getitem__, required=True, **bind("report", view.report)
+    )
+    lab = get_lab()
+    rows = report_rows(view.report, check=lab.check, store=lab.store)
+    if view.report != "lab":
+        st.subheader(REPORTS[view.report], anchor=False)
+    st.dataframe(
+        pd.DataFrame([_cells(row) for row in rows]), hide_index=True, width="stretch", height=len(rows) * 36 + 40,
+        row_height=36, column_config={"Runs": st.column_config.LinkColumn(display_text=r".*#(.*)$")},
+        alt=f"{names[view.report]}: reported and measured results of {len(rows)} experiments",
+    )  # fmt: skip
+    st.caption(
+        "Measured is the mean ± one standard deviation over the finished runs of exactly this setting, whatever their "
+        "seed. Reported times are the reports' own machines."
+    )
+    _mistakes(rows)
+    _missing(view, [row for row in rows if row.missing])
+
+
+def _cells(row: ReportRow) -> dict[str, Any]:
+    reported = row.preset.reported
+    cells = {
+        "Experiment": row.preset.title,
+        "Network": get_architecture(row.config.arch).title,
+        "Reported": _reported(row),
+        "Measured": _measured(row),
+        "Reported time": format_duration(reported["seconds"]) if "seconds" in reported else "–",
+        "Measured time": format_duration(row.seconds.mean) if row.seconds else "–",
+        "Runs": _runs_link(row),
+    }
+    return {name: value for name, value in cells.items() if value is not None}
+
+
+def _reported(row: ReportRow) -> str:
+    reported = row.preset.reported
+    words = []
+    if "test_accuracy" in reported:
+        words.append(format_share(reported["test_accuracy"]))
+    if "last_loss" in reported:
+        words.append(f"loss {reported['last_loss']:,g}")
+    if "stopped_epoch" in reported:
+        words.append(f"stopped in epoch {reported['stopped_epoch']}")
+    if "note" in reported and not words:
+        words.append(str(reported["note"]))
+    return ", ".join(words) or "–"
+
+
+def _measured(row: ReportRow) -> str:
+    if not row.finished:
+        return "waiting" if row.waiting else "–"
+    words = [_spread(row.test_accuracy, scale=100, digits=2, unit=" %")]
+    if "last_loss" in row.preset.reported:
+        words.append("loss " + _spread(row.last_loss, scale=1, digits=3, unit=""))
+    if "stopped_epoch" in row.preset.reported:
+        words.append("stopped in epoch " + _spread(row.stopped_epoch, scale=1, digits=0, unit=""))
+    return ", ".join(words)
+
+
+def _spread(spread: Spread | None, *, scale: float, digits: int, unit: str) -> str:
+    if spread is None:
+        return "–"
+    mean = f"{spread.mean * scale:,.{digits}f}"
+    return f"{mean}{unit}" if spread.sd is None else f"{mean} ± {spread.sd * scale:.{digits}f}{unit}"
+
+
+def _runs_link(row: ReportRow) -> str | None:
+    runs = [run.id for run in (*row.finished, *row.waiting)]
+    return f"runs?runs={','.join(runs[:20])}#{len(runs)}" if runs else None
+
+
+def _mistakes(rows: Sequence[ReportRow]) -> None:
+    wrong = [row for row in rows if row.preset.mistake]
+    if wrong:
+        with st.expander("Mistakes that are reproduced on purpose", icon=":material/warning:"):
+            for row in wrong:
+                st.markdown(f"**{plain(row.preset.title)}.** {plain(row.preset.mistake)}")
+
+
+def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
+    if not missing:
+        st.success("Every experiment of this table has been run or waits for its turn.", icon=":material/check:")
+        return
+    lab = get_lab()
+    absent = sorted(
+        {row.config.dataset for row in missing if not is_present(row.config.dataset, root=lab.settings.data)}
+    )
+    titles = {row.preset.id: row.preset.title for row in missing}
+    chosen = st.multiselect(
+        "Not yet run", list(titles), default=list(titles), format_func=titles.__getitem__,
+        key=f"runs.missing.{view.report}.{len(missing)}",
+    )  # fmt: skip
+    rows = [row for row in missing if row.preset.id in chosen]
+    if absent:
+        st.info(
+            f"Needs data that is not here yet: {', '.join(absent)}. Fetch it on the Home page.",
+            icon=":material/download:",
+        )
+        if (PAGES_DIR / "home.py").is_file():
+            st.page_link(page_path("home"), label="Go to the data sets", icon=":material/arrow_forward:")
+    else:
+        _estimate(rows)
+    disabled = lab.settings.read_only or bool(absent) or not rows
+    pressed = st.button(
+        f"Queue {len(rows)} run{'s' if len(rows) != 1 else ''}", type="primary", icon=":material/playlist_add:",
+        key="runs.queue", disabled=disabled,
+    )  # fmt: skip
+    if pressed:
+        _queue(rows)
+
+
+def _queue(rows: Sequence[ReportRow]) -> None:
+    lab = get_lab()
+    with show_errors():
+        for row in rows:
+            tag = "" if row.preset.report == "lab" else f"report-{row.preset.report.lower()}"
+            lab.submit(row.preset.config(), name=row.preset.title, tags=(tag,))
+        lab.ensure_worker()
+        flash(f"{len(rows)} runs are queued; they are trained one after the other.")
+        st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def _estimating() -> None:
+    if warm_torch():
+        st.rerun()
+    st.caption("Estimating how long they take …")
+
+
+def _estimate(rows: Sequence[ReportRow]) -> None:
+    """Say how long the chosen experiments will take on this machine."""
+    if not rows:
+        return
+    if not warm_torch():
+        _estimating()
+        return
+    total = 0.0
+    unknown = []
+    for row in rows:
+        try:
+            total += estimate_cost(row.config)[0].seconds
+        except ConfigError:
+            unknown.append(row.preset.title)
+    words = f"About {format_duration(total)} of training on this machine, one run after the other."
+    st.caption(plain(words + (f" Not counted: {', '.join(unknown)}." if unknown else "")))

@@ -1,0 +1,224 @@
+"""The table of runs: search, sort, page, choose, and edit in place.
+
+Filtering, sorting and paging happen in the database. What is typed into the table is compared with the records and
+written run by run.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from lab.config import FIELDS
+from lab.errors import LabError
+from lab.runs.query import KEYS, ORDERS
+from lab.runs.records import RunRecord, RunState
+from lab.sharing.comparison import differing_settings, setting_text
+from pages.ui.frame import plain, show_errors
+from pages.ui.lab import get_lab
+from pages.ui.runs_address import MOST_RUNS, RunsView
+from pages.ui.runs_state import bind, change_view, read_view, renew_table, table_version
+from pages.ui.state import flash, put, value_of
+
+PAGE_ROWS = 25
+_SETTING_COLUMNS = 6  # that differ on this page; the rest is under Differences
+_SORTS = {
+    "-created": "newest first", "created": "oldest first", "-test": "best test accuracy", "-val": "best validation",
+    "name": "name", "arch": "network", "dataset": "data set", "seconds": "quickest", "-speed": "most images per second",
+    "state": "state",
+}  # fmt: skip
+_STATES = [str(state) for state in RunState]
+_CHIPS = {
+    RunState.QUEUED: "gray", RunState.RUNNING: "blue", RunState.PAUSED: "orange", RunState.STOPPING: "orange",
+    RunState.STOPPED: "gray", RunState.FINISHED: "green", RunState.FAILED: "red", RunState.INTERRUPTED: "red",
+}  # fmt: skip
+_SHOWN = "runs.shown"
+_TYPED = "runs.typed"
+
+
+def runs_table(view: RunsView) -> tuple[RunRecord, ...]:
+    """Draw the toolbar, the table and the pages; return the runs of this page."""
+    _toolbar(view)
+    store = get_lab().store
+    with show_errors():
+        total = store.count_runs(where=view.q)
+        pages = max(1, -(-total // PAGE_ROWS))
+        page = min(view.page, pages)
+        runs = store.list_runs(
+            where=view.q, order=view.sort, limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS, pinned_first=True
+        )
+        if not runs:
+            _nothing(view)
+            return ()
+        _grid(runs, view)
+        _pages(view, page, pages, total)
+        return runs
+    return ()
+
+
+def _toolbar(view: RunsView) -> None:
+    left, right = st.columns([4, 1], vertical_alignment="bottom")
+    with left:
+        st.text_input(
+            "Search", placeholder="arch:lenet* lr<0.01 tag:report-d state:finished", icon=":material/search:",
+            help=_search_help(), **bind("q", view.q),
+        )  # fmt: skip
+    orders = _SORTS if view.sort in _SORTS else _SORTS | {view.sort: _order_words(view.sort)}
+    with right:
+        st.selectbox("Sort", list(orders), format_func=orders.__getitem__, **bind("sort", view.sort))
+
+
+def _order_words(order: str) -> str:
+    key = order.removeprefix("-")
+    label = FIELDS[key].label.lower() if key in FIELDS and key not in ORDERS else key.replace("_", " ")
+    return f"{label}, highest first" if order.startswith("-") else f"{label}, lowest first"
+
+
+def _search_help() -> str:
+    keys = " ".join(f"`{key}`" for key in [*KEYS, *FIELDS])
+    return (
+        "Words are looked for in names, notes and tags. `key:text` compares text (`*` stands for anything, commas for "
+        "or), `key<number`, `<=`, `>`, `>=`, `=`, `!=` compare numbers, and a `-` in front turns a term round. All "
+        f"terms must hold. Keys: {keys}."
+    )
+
+
+def _nothing(view: RunsView) -> None:
+    with st.container(border=True):
+        if view.q:
+            st.markdown("**No run fits this search.**")
+            st.button("Clear the search", on_click=change_view, kwargs={"q": "", "page": 1})
+        else:
+            st.markdown("**No runs yet.** Train one, and it appears here.")
+
+
+def _grid(runs: Sequence[RunRecord], view: RunsView) -> None:
+    ids = [run.id for run in runs]
+    key = f"runs.table.{table_version()}.{'.'.join(ids)}"
+    if value_of(_SHOWN) != key:
+        put(_SHOWN, key)
+        put(_TYPED, {})
+    frame = pd.DataFrame(_rows(runs, view))
+    writable = not get_lab().settings.read_only
+    st.data_editor(
+        frame, key=key, hide_index=True, width="stretch", height=min(len(runs), 12) * 36 + 40,
+        column_config=_columns(runs, writable=writable), on_change=_typed, args=(key, ids),
+        disabled=[name for name in frame.columns if name not in _editable(writable)], row_height=36,
+        alt=f"Table of {len(runs)} runs: state, name, network, data set, settings that differ, and results",
+    )  # fmt: skip
+
+
+def _editable(writable: bool) -> tuple[str, ...]:
+    return ("chosen", "pinned", "name", "tags", "note") if writable else ("chosen",)
+
+
+def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
+    differing = _differing(runs)
+    return [
+        {
+            "chosen": run.id in view.runs, "state": [str(run.state)], "name": run.name,
+            "open": f"train?run={run.id}", "network": run.config.arch,
+            "data": run.config.dataset, **{name: str(setting_text(values[at])) for name, values in differing.items()},
+            "test": _percent(run, "test_accuracy"), "val": _percent(run, "val_accuracy"),
+            "epoch": run.summary.get("best_epoch"), "seconds": run.seconds or None,
+            "speed": run.summary.get("images_per_second"), "created": pd.Timestamp(run.created_at, unit="s", tz="UTC"),
+            "tags": list(run.tags), "note": run.note, "pinned": run.pinned,
+        }
+        for at, run in enumerate(runs)
+    ]  # fmt: skip
+
+
+def _differing(runs: Sequence[RunRecord]) -> Mapping[str, list[Any]]:
+    found = {n: v for n, v in differing_settings(runs).items() if n not in ("arch", "dataset") and FIELDS[n].result}
+    return dict(list(found.items())[:_SETTING_COLUMNS])
+
+
+def _percent(run: RunRecord, key: str) -> float | None:
+    value = run.summary.get(key)
+    return 100 * value if isinstance(value, int | float) else None
+
+
+def _columns(runs: Sequence[RunRecord], *, writable: bool) -> dict[str, Any]:
+    column = st.column_config
+    tags = sorted({tag for run in runs for tag in run.tags})
+    zone = st.context.timezone or "UTC"
+    return {
+        "chosen": column.CheckboxColumn("Compare", pinned=True, help="Tick runs to compare them below."),
+        "state": column.MultiselectColumn(
+            "State", options=_STATES, color=[_CHIPS[RunState(state)] for state in _STATES], width="small"
+        ),
+        "name": column.TextColumn("Name", required=True, max_chars=200),
+        "network": "Network",
+        "data": "Data set",
+        **{name: FIELDS[name].label for name in _differing(runs)},
+        "test": column.NumberColumn("Test", format="%.2f %%", help="Accuracy on the test set."),
+        "val": column.NumberColumn("Validation", format="%.2f %%"),
+        "epoch": column.NumberColumn("Best epoch", format="%d"),
+        "seconds": column.NumberColumn("Seconds", format="%.1f"),
+        "speed": column.NumberColumn("Images/s", format="localized"),
+        "created": column.DatetimeColumn("Date", format="D MMM YYYY, HH:mm", timezone=zone),
+        "tags": column.MultiselectColumn("Tags", options=tags, accept_new_options=True),
+        "note": column.TextColumn("Note", max_chars=20_000),
+        "pinned": column.CheckboxColumn("Pinned", help="Pinned runs stay at the head of the table."),
+        "open": column.LinkColumn("Open", display_text="open"),
+    }
+
+
+def _typed(key: str, ids: list[str]) -> None:
+    """Write what was typed into the table since the last look at it."""
+    typed: dict[int, dict[str, Any]] = value_of(key, {}).get("edited_rows", {})
+    known: dict[int, dict[str, Any]] = value_of(_TYPED, {})
+    for at, cells in typed.items():
+        fresh = {name: value for name, value in cells.items() if known.get(at, {}).get(name, _typed) != value}
+        try:
+            _apply(ids[at], fresh)
+        except LabError as error:
+            flash(str(error))
+            renew_table()
+    put(_TYPED, {at: dict(cells) for at, cells in typed.items()})
+
+
+def _apply(run: str, cells: Mapping[str, Any]) -> None:
+    store = get_lab().store
+    for name, value in cells.items():
+        if name == "chosen":
+            choose(run, chosen=bool(value))
+        elif name == "pinned":
+            store.set_pinned(run, bool(value))
+        elif name == "name":
+            store.rename(run, str(value or ""))
+        elif name == "tags":
+            store.set_tags(run, [str(tag) for tag in value or ()])
+        elif name == "note":
+            store.set_note(run, str(value or ""))
+
+
+def choose(run: str, *, chosen: bool) -> None:
+    """Add a run to the comparison or take it out."""
+    others = tuple(other for other in read_view()[0].runs if other != run)
+    if chosen and len(others) >= MOST_RUNS:
+        flash(f"At most {MOST_RUNS} runs can be compared at once: take one out first.")
+        renew_table()
+        return
+    change_view(runs=(*others, run) if chosen else others)
+
+
+def _pages(view: RunsView, page: int, pages: int, total: int) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        first = (page - 1) * PAGE_ROWS + 1
+        found = "found" if view.q else "in all"
+        st.caption(f"{first:,}–{min(total, page * PAGE_ROWS):,} of {total:,} runs {found}", width="content")
+        if pages > 1:
+            key = f"runs.page.{page}.{pages}"
+            st.pagination(pages, default=page, key=key, on_change=_turn, args=(key,))
+
+
+def _turn(key: str) -> None:
+    change_view(page=int(value_of(key, 1)))
+
+
+def complaints_box(complaints: Sequence[str]) -> None:
+    """Say which parts of the address were passed over."""
+    if complaints:
+        st.warning("  \n".join(plain(complaint) for complaint in complaints), icon=":material/link_off:")
