@@ -9,7 +9,10 @@ from pages.ui.address import show_in_address, take_from_address
 from pages.ui.frame import page_frame, show_errors
 from pages.ui.inside_answers import VIEW_KEY, show_answers
 from pages.ui.inside_image import choose_picture, show_picture
+from pages.ui.inside_map import show_map
+from pages.ui.inside_maps import show_kernels, show_maps
 from pages.ui.inside_subject import Picture, Subject, choose_moment, choose_run
+from pages.ui.inside_why import show_why
 from pages.ui.state import put, value_of
 from pages.ui.torch_ready import require_torch
 
@@ -17,16 +20,17 @@ _VIEWS = {
     "maps": "Feature maps", "kernels": "Kernels", "hand": "Convolution by hand", "why": "Why this answer",
     "answers": "Right and wrong", "map": "Map of images",
 }  # fmt: skip
-_WITH_IMAGE = ("maps", "kernels", "hand", "why")
+_WITH_IMAGE = ("maps", "hand", "why")
 _STYLE = """<style>
-.st-key-inside-epochs { position: sticky; top: 3.2rem; z-index: 50; background: var(--st-background-color); }
+[data-testid="stLayoutWrapper"]:has(> .st-key-inside-epochs) {{ position: sticky; top: 3.75rem; z-index: 50; }}
+.st-key-inside-epochs {{ background: {paper}; }}
 </style>"""
 
 
 def main() -> None:
     """Draw the page."""
     page_frame("Inside", "Move the slider and watch a network learn: its maps, its filters, its mistakes.")
-    st.html(_STYLE)
+    st.html(_STYLE.format(paper="#10151c" if st.context.theme.type == "dark" else "#ffffff"))
     run = choose_run()
     if run is None:
         return
@@ -40,12 +44,8 @@ def main() -> None:
     with show_errors():
         if view in _WITH_IMAGE:
             _beside_image(subject, view)
-        elif view == "answers":
-            show_answers(subject)
         else:
-            from pages.ui.inside_map import show_map
-
-            show_map(subject)
+            _alone(subject, view)
 
 
 def _choose_view() -> str:
@@ -73,15 +73,20 @@ def _beside_image(subject: Subject, view: str) -> None:
         _show(subject, picture, view)
 
 
+def _alone(subject: Subject, view: str) -> None:
+    if view == "answers":
+        show_answers(subject)
+    elif view == "kernels":
+        show_kernels(subject)
+    else:
+        show_map(subject)
+
+
 def _show(subject: Subject, picture: Picture, view: str) -> None:
-    from pages.ui.inside_hand import show_hand
-    from pages.ui.inside_maps import show_kernels, show_maps
-    from pages.ui.inside_why import show_why
+    from pages.ui.inside_hand import show_hand  # brings torch, which is there by now
 
     if view == "maps":
         show_maps(subject, picture)
-    elif view == "kernels":
-        show_kernels(subject)
     elif view == "hand":
         show_hand(subject, picture)
     else:

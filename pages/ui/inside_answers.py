@@ -23,7 +23,7 @@ def show_answers(subject: Subject) -> None:
         answers = answers_of(*subject.key, subject.run.config.dataset)
     told = report(answers, classes=subject.classes)
     _totals(told, answers)
-    left, right = st.columns([1, 1], gap="large")
+    left, right = st.columns([1, 1], gap="medium")
     with left:
         _matrix(subject, told)
     with right:
@@ -47,9 +47,8 @@ def _totals(told: EvaluationReport, answers: Answers) -> None:
 
 
 def _matrix(subject: Subject, told: EvaluationReport) -> None:
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.subheader("Confusion", anchor=False, width="content")
-        as_rates = st.toggle("Per cent of the class", key="inside.rates", persist_state="session")
+    st.subheader("Confusion", anchor=False)
+    as_rates = st.toggle("Per cent of the class", key="inside.rates", persist_state="session")
     support = np.maximum(1, told.confusion.sum(axis=1, keepdims=True))
     matrix(
         "inside-matrix", classes=subject.classes, counts=told.confusion.tolist(),
@@ -90,6 +89,8 @@ def _found(subject: Subject, answers: Answers, which: str) -> tuple[np.ndarray, 
     verb = "read rightly" if cell[0] == cell[1] else f"read as **{answer}**"
     count = int(((answers.labels == cell[0]) & (answers.predicted == cell[1])).sum())
     shown = f", {len(found)} shown" if count > len(found) else ""
+    if not count:
+        return found, f"No **{truth}** was {verb}."
     return found, f"**{truth}** {verb}: {count} image{'' if count == 1 else 's'}{shown}, surest first."
 
 

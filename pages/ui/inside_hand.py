@@ -8,17 +8,17 @@ import streamlit as st
 from lab.charts import tiles as paint
 from lab.inspection.by_hand import Window, convolve, report_e_example, take_window
 from lab.inspection.kernels import Kernels
-from pages.ui.inside_maps import _framed, choose_layer
+from pages.ui.inside_maps import choose_layer, framed, side_by_side
 from pages.ui.inside_subject import Picture, Subject
 from pages.ui.looking import input_of, kernels_of, layers_of, maps_of
 from pages.ui.state import put, value_of
 
 _EXAMPLE = "example"
 _STYLE = """<style>
-.cl-hand { display: flex; flex-wrap: wrap; align-items: center; gap: 0.4rem 0.9rem; }
+.cl-hand { display: flex; flex-wrap: wrap; align-items: center; gap: 0.4rem 0.6rem; }
 .cl-hand figure { margin: 0; } .cl-hand figcaption { font-size: 0.8rem; opacity: 0.85; margin-bottom: 0.2rem; }
 .cl-hand table { border-collapse: separate; border-spacing: 2px; font-variant-numeric: tabular-nums; }
-.cl-hand td { min-width: 2.9rem; height: 1.75rem; text-align: center; font-size: 0.78rem; border-radius: 3px; padding: 0 0.2rem; }
+.cl-hand td { min-width: 2.45rem; height: 1.75rem; text-align: center; font-size: 0.74rem; border-radius: 3px; padding: 0 0.1rem; }
 .cl-hand .op { font-size: 1.5rem; opacity: 0.7; }
 </style>"""
 
@@ -41,7 +41,8 @@ def show_hand(subject: Subject, picture: Picture) -> None:
     window = take_window(image, kernels, filter=place[0], row=place[1], column=place[2])
     channel = _choose_channel(window)
     _pictures(image, output, kernels, window, place, channel)
-    _arithmetic(window, channel, computed=float(output[place]))
+    who = "The loops" if layer == _EXAMPLE else "The network"
+    _arithmetic(window, channel, computed=float(output[place]), who=who)
 
 
 def _choose_place(output: np.ndarray) -> tuple[int, int, int]:
@@ -84,12 +85,14 @@ def _pictures(
     height, width = source.shape
     box = (max(0, window.row), min(height, window.row + window.span) - 1,
            max(0, window.column), min(width, window.column + window.span) - 1)  # fmt: skip
-    pictures = [
-        _framed(_painted(source), box, f"What the layer is given, channel {first + channel}, {height}×{width}"),
-        _framed(_painted(result), (place[1], place[1], place[2], place[2]),
-                f"What it makes, filter {place[0]}, {result.shape[0]}×{result.shape[1]}"),
-    ]  # fmt: skip
-    st.html(f"<div style='display:flex;flex-wrap:wrap;gap:1.2rem'>{''.join(pictures)}</div>")
+    given = f"What the layer is given, channel {first + channel}, {height}×{width}"
+    made = f"What it makes, filter {place[0]}, {result.shape[0]}×{result.shape[1]}"
+    side_by_side(
+        [
+            framed(_painted(source), given, box=box),
+            framed(_painted(result), made, box=(place[1], place[1], place[2], place[2])),
+        ]
+    )
 
 
 def _painted(values: np.ndarray) -> np.ndarray:
@@ -97,7 +100,7 @@ def _painted(values: np.ndarray) -> np.ndarray:
     return np.asarray(paint.paint(values[None], scale=scale)[0])
 
 
-def _arithmetic(window: Window, channel: int, *, computed: float) -> None:
+def _arithmetic(window: Window, channel: int, *, computed: float, who: str) -> None:
     bound = max(abs(window.patches[channel]).max(), 1e-9)
     kernel_bound, product_bound = (max(abs(a[channel]).max(), 1e-9) for a in (window.kernels, window.products))
     parts = [
@@ -111,7 +114,7 @@ def _arithmetic(window: Window, channel: int, *, computed: float) -> None:
     rest = "" if count == 1 else f" (this channel {own:.4f}, the other {count - 1} together {window.total - own:.4f})"
     st.markdown(
         f"Sum of the products **{window.total:.4f}**{rest} + bias **{window.bias:.4f}** = **{window.value:.4f}**  \n"
-        f"The network computed **{computed:.4f}**: a difference of {abs(window.value - computed):.1g}."
+        f"{who} computed **{computed:.4f}**: a difference of {abs(window.value - computed):.1g}."
     )
 
 
@@ -128,4 +131,6 @@ def _table(values: np.ndarray, bound: float, caption: str) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.0f}" if value == int(value) and abs(value) < 1000 else f"{value:.2f}"
+    if value == int(value) and abs(value) < 1000:
+        return f"{value:.0f}"
+    return f"{value:.2f}".replace("-0.00", "0.00")

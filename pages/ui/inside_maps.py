@@ -1,20 +1,27 @@
 """Feature maps of a layer for the image, one channel enlarged over it, and kernels with what training changed."""
 
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
 import numpy as np
 import streamlit as st
 
 from lab.charts import tiles as paint
 from pages.ui.frame import plain
 from pages.ui.inside_subject import Picture, Subject
-from pages.ui.looking import INITIAL, kernels_of, layers_of, maps_of
+from pages.ui.looking import IMAGE_SIZE, INITIAL, kernels_of, layers_of, maps_of
 from pages.ui.parts import Tile, data_url, tiles
 from pages.ui.state import put, value_of
+
+if TYPE_CHECKING:
+    from lab.inspection.receptive import Field
 
 _CHANNEL = "inside.channel"
 _MOST = 256  # tiles at once
 _SORTS = {"index": "By number", "activation": "Strongest first"}
 _KERNEL_VIEWS = {"now": "Weights", "change": "Change since the start", "before": "Before training"}
-_SIDE = 224  # px of an enlarged picture
+_SIDE = 206  # px of an enlarged picture
 _LEGEND = (
     "<div style='display:flex;align-items:center;gap:.5rem;font-size:.8rem'><span>{low:.3g}</span>"
     "<span style='width:9rem;height:.7rem;border-radius:.2rem;background:linear-gradient(90deg,{stops})'></span>"
@@ -33,7 +40,7 @@ def show_maps(subject: Subject, picture: Picture) -> None:
         order = st.selectbox("Order", list(_SORTS), format_func=_SORTS.__getitem__, key="inside.order",
                              persist_state="session")  # fmt: skip
     with columns[2]:
-        each = st.toggle("Scale each channel", key="inside.each", persist_state="session",
+        each = st.toggle("Own scales", key="inside.each", persist_state="session",
                          help="Off: one colour scale for the layer, so channels can be compared. On: each its own.")  # fmt: skip
     maps = maps_of(*subject.key, chosen, picture.pixels)
     index = np.argsort(-maps.mean, kind="stable") if order == "activation" else np.arange(len(maps.mean))
@@ -49,7 +56,8 @@ def show_maps(subject: Subject, picture: Picture) -> None:
     channel = value_of(_CHANNEL)
     channel = int(channel) if channel is not None and int(channel) < len(maps.mean) else None
     if channel is not None:
-        _enlarged(picture, maps.values[channel], maps.layer.field, channel, scale)
+        read_side = next((v.shape[-1] for v in layers_of(*subject.key) if v.type == "Resize"), IMAGE_SIZE)
+        _enlarged(picture, maps.values[channel], maps.layer.field, channel, scale=scale, read_side=read_side)
     tiles(
         "inside-maps", paint.pack(paint.paint(maps.values[shown], scale=scale, each=each)), words,
         name=f"Feature maps of {chosen}", height=_tile_height(maps.values.shape[-1]), cell=92,
@@ -95,58 +103,72 @@ def legend(low: float, high: float, scale: str) -> None:
     st.html(_LEGEND.format(low=low, high=high, stops=stops, words=words))
 
 
-def _enlarged(picture: Picture, values: np.ndarray, field: object, channel: int, scale: str) -> None:
+def _enlarged(
+    picture: Picture, values: np.ndarray, field: "Field | None", channel: int, *, scale: str, read_side: int
+) -> None:
+    """Show one channel beside and over the image. read_side: side of the image after the network's own resize."""
     row, column = (int(n) for n in np.unravel_index(int(np.abs(values).argmax()), values.shape))
     side = picture.pixels.shape[-1]
-    painted = paint.paint(values[None], scale=scale)[0]
+    seen = None
+    if field is not None:
+        seen = (*field.pixels(row, image_size=read_side), *field.pixels(column, image_size=read_side))
+    strongest = f"strongest value, {values[row, column]:.2f} at row {row}, column {column}"
+    sees = f"the frame is what the {strongest}, can see" if seen else f"the {strongest}, sees all of it"
+    placed = _placed(values, field, side=side, read_side=read_side)
     pictures = [
-        _framed(paint.digits(picture.pixels[None])[0], _seen(field, row, column, side), "The image; the frame is what "
-                f"the strongest value, {values[row, column]:.2f} at row {row}, column {column}, can see"),
-        _framed(painted, (row, row, column, column), f"Channel {channel}, {values.shape[0]}×{values.shape[1]}"),
-        _framed(paint.blend(picture.pixels, _stretched(values, side), scale=scale), None, "The channel over the image"),
-    ]  # fmt: skip
+        framed(paint.digits(picture.pixels[None])[0], f"The image; {sees}", box=seen, of=read_side),
+        framed(
+            paint.paint(values[None], scale=scale)[0],
+            f"Channel {channel}, {values.shape[0]}×{values.shape[1]}",
+            box=(row, row, column, column),
+        ),
+        framed(paint.blend(picture.pixels, placed, scale=scale), "The channel over the image"),
+    ]
     with st.container(border=True, key="inside-enlarged"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown(f"**Channel {channel}**")
             st.button("Close", icon=":material/close:", on_click=put, args=(_CHANNEL, None), key="inside-close")
-        st.html(f"<div style='display:flex;flex-wrap:wrap;gap:1.2rem'>{''.join(pictures)}</div>")
+        side_by_side(pictures)
 
 
-def _seen(field: object, row: int, column: int, side: int) -> tuple[int, int, int, int] | None:
-    """Return first and last row and column seen, in pixels of the image; None where everything is."""
-    from lab.inspection.receptive import Field
-
-    if not isinstance(field, Field):
-        return None
-    return (*field.pixels(row, image_size=side), *field.pixels(column, image_size=side))
-
-
-def _stretched(values: np.ndarray, side: int) -> np.ndarray:
-    """Return a map at the image's size, by nearest neighbour."""
-    rows = (np.arange(side) * values.shape[0]) // side
-    columns = (np.arange(side) * values.shape[1]) // side
-    return np.asarray(values[rows[:, None], columns[None]])
+def _placed(values: np.ndarray, field: "Field | None", *, side: int, read_side: int) -> np.ndarray:
+    """Return a map at the image's size: each value over the pixels it is centred on, 0 where no value is."""
+    places = np.arange(side)
+    if field is None:
+        index = places * values.shape[0] // side
+        return np.asarray(values[index[:, None], index[None]])
+    middle = (field.first + field.last) / 2
+    index = np.round(((places + 0.5) * read_side / side - 0.5 - middle) / field.step).astype(int)
+    inside = (index >= 0) & (index < len(values))
+    index = index.clip(0, len(values) - 1)
+    return np.where(inside[:, None] & inside[None], values[index[:, None], index[None]], 0.0)
 
 
-def _framed(rgb: np.ndarray, box: tuple[int, int, int, int] | None, caption: str) -> str:
-    """Return a picture enlarged in HTML, with a frame around rows and columns first to last."""
-    from html import escape
-
-    height, width = rgb.shape[:2]
+def framed(
+    rgb: np.ndarray, caption: str, *, box: tuple[int, int, int, int] | None = None, of: int | None = None
+) -> str:
+    """Return a picture enlarged in HTML. box: first and last row, first and last column of a frame, on a grid of
+    `of`×`of` cells (the picture's own pixels if None)."""
     frame = ""
     if box is not None:
-        top, bottom, left, right = (100 * edge for edge in (
-            box[0] / height, (box[1] + 1) / height, box[2] / width, (box[3] + 1) / width))  # fmt: skip
+        height, width = (of, of) if of else rgb.shape[:2]
+        top, left = 100 * box[0] / height, 100 * box[2] / width
+        tall, wide = 100 * (box[1] + 1 - box[0]) / height, 100 * (box[3] + 1 - box[2]) / width
         frame = (
-            f"<span style='position:absolute;top:{top:.2f}%;left:{left:.2f}%;width:{right - left:.2f}%;"
-            f"height:{bottom - top:.2f}%;box-shadow:0 0 0 2px #f2a33a, 0 0 0 3px #10151c;border-radius:2px'></span>"
+            f"<span style='position:absolute;top:{top:.2f}%;left:{left:.2f}%;width:{wide:.2f}%;height:{tall:.2f}%;"
+            "box-shadow:0 0 0 2px #f2a33a, 0 0 0 3px #10151c;border-radius:2px'></span>"
         )
     return (
-        f"<figure style='margin:0;width:{_SIDE}px;max-width:100%'><span style='position:relative;display:block'>"
+        f"<figure style='margin:0;width:min({_SIDE}px, 46%)'><span style='position:relative;display:block'>"
         f"<img src='{data_url(paint.encode(rgb))}' alt='{escape(caption)}' style='width:100%;display:block;"
         f"image-rendering:pixelated;border-radius:4px'>{frame}</span>"
         f"<figcaption style='font-size:.8rem;opacity:.85;margin-top:.3rem'>{escape(caption)}</figcaption></figure>"
     )
+
+
+def side_by_side(figures: Sequence[str]) -> None:
+    """Show figures made by `framed` in a row that wraps."""
+    st.html(f"<div style='display:flex;flex-wrap:wrap;gap:1rem'>{''.join(figures)}</div>")
 
 
 def show_kernels(subject: Subject) -> None:

@@ -4,7 +4,7 @@ import streamlit as st
 
 from lab.charts import tiles as paint
 from pages.ui.frame import plain
-from pages.ui.inside_maps import _framed, legend
+from pages.ui.inside_maps import framed, legend, side_by_side
 from pages.ui.inside_subject import Picture, Subject
 from pages.ui.looking import attribution_of, probabilities_of
 from pages.ui.state import put, value_of
@@ -39,12 +39,14 @@ def show_why(subject: Subject, picture: Picture) -> None:
     name = plain(subject.classes[chosen])
     against = "orange speaks for it, blue against it" if signed else "the brighter, the more it speaks for it"
     st.markdown(f"**Which pixels speak for {name}?** {METHODS[str(method)][1]} Here {against}.")
-    pictures = [
-        _framed(paint.digits(picture.pixels[None])[0], None, "The image"),
-        _framed(paint.paint(values[None], scale=scale)[0], None, f"{METHODS[str(method)][0]} for {subject.classes[chosen]}"),
-        _framed(paint.blend(picture.pixels, values, scale=scale), None, "Over the image"),
-    ]  # fmt: skip
-    st.html(f"<div style='display:flex;flex-wrap:wrap;gap:1.2rem'>{''.join(pictures)}</div>")
+    title = METHODS[str(method)][0]
+    side_by_side(
+        [
+            framed(paint.digits(picture.pixels[None])[0], "The image"),
+            framed(paint.paint(values[None], scale=scale)[0], f"{title} for {subject.classes[chosen]}"),
+            framed(paint.blend(picture.pixels, values, scale=scale), "Over the image"),
+        ]
+    )
     legend(*paint.limits(values, signed=signed), scale)
     if not values.any():
         st.caption("Nothing in the image speaks for this class by this method.")

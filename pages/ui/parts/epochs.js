@@ -100,8 +100,8 @@ class Bar {
     };
     const here = test[at] ?? val[at];
     const mark = here == null ? "" : `<circle class="${test[at] == null ? "val" : "test"}" cx="${x(at)}" cy="${y(here)}" r="5"/>`;
-    const range = known.length ? `<text x="${width}" y="8" text-anchor="end">${percent(high)}</text>`
-      + `<text x="${width}" y="${height}" text-anchor="end">${percent(low)}</text>` : "";
+    const range = known.length ? `<text x="0" y="10">${percent(high)}</text>`
+      + `<text x="0" y="${height - 2}">${percent(low)}</text>` : "";
     this.chart.innerHTML = `${range}<line x1="${x(at)}" x2="${x(at)}" y1="0" y2="${height}"/>${line(val, "val")}${line(test, "test")}${mark}`;
   }
 

@@ -11,7 +11,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     wrap.appendChild((table = build(data.classes)));
     parentElement.appendChild(wrap);
   }
-  const room = count <= 10 ? 44 : count <= 30 ? 30 : 24;
+  const room = count <= 10 ? 40 : count <= 30 ? 30 : 24;
   const small = window.innerWidth < 640;
   table.style.setProperty("--side", `${small ? Math.min(room, 31) : room}px`);
   table.style.setProperty("--font", `${count <= 10 && !small ? 0.85 : count <= 30 ? 0.72 : 0.6}rem`);

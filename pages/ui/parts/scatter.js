@@ -76,7 +76,7 @@ class View {
 
   layout() {
     const text = this.style("--st-text-color");
-    const axis = { showticklabels: false, zeroline: false, gridcolor: this.style("--st-border-color"), range: [-1.08, 1.08] };
+    const axis = { showticklabels: false, zeroline: false, showgrid: false, range: [-1.08, 1.08] };
     return {
       dragmode: "lasso", uirevision: this.data.method, selectionrevision: this.data.revision, showlegend: true,
       xaxis: { ...axis }, yaxis: { ...axis }, margin: { l: 8, r: 8, t: 8, b: 8 },
