@@ -60,6 +60,26 @@ def _write(path: Path, data: bytes) -> None:
         raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from error
 
 
+@click.command("import")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@json_flag
+@click.pass_obj
+def import_(lab: Lab, bundle: Path, as_json: bool) -> None:
+    """Take in the runs of a BUNDLE; everything in it is checked first."""
+    from lab.sharing.bundle.read import import_bundle
+
+    try:
+        with bundle.expanduser().open("rb") as stream:
+            records = import_bundle(lab, stream)
+    except OSError as error:
+        raise InputError(f"{bundle} cannot be read ({error.strerror or error}): give the path of a bundle.") from error
+    if as_json:
+        print_json({"runs": [as_dict(run) for run in records]})
+    else:
+        for run in records:
+            click.echo(f"Run {run.id} ({run.name}) is imported.")
+
+
 @click.command()
 @click.argument("runs", nargs=-1, required=True)
 @json_flag
@@ -85,4 +105,4 @@ def compare(lab: Lab, runs: tuple[str, ...], as_json: bool) -> None:
     )
 
 
-COMMANDS = (export, compare)
+COMMANDS = (export, import_, compare)

@@ -14,6 +14,7 @@ from lab.runs.database import BUSY_S, Database
 from lab.runs.digests import Digests
 from lab.runs.edits import NAME_LIMIT, Edits, checked_tags, checked_text
 from lab.runs.encoding import encode_tags, setting_key
+from lab.runs.imports import Imports
 from lab.runs.leases import Leases
 from lab.runs.points import Points
 from lab.runs.query import condition, ordering
@@ -25,7 +26,7 @@ _PART = 5_000  # values in one statement
 _ID_BYTES = 6  # 48 random bits: among a million runs two share an id with a chance of 1 in 600
 
 
-class RunStore(Leases, Points, Edits, Digests, Sketches):
+class RunStore(Imports, Leases, Points, Edits, Digests, Sketches):
     """Runs, their points and their files in one database. Safe to use from any thread and any process."""
 
     @classmethod

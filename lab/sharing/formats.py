@@ -103,7 +103,17 @@ def _code(source: Source, runs: Sequence[RunRecord]) -> Files:
     return {"": write_script(source, runs[0]).encode()}
 
 
+def _bundle(source: Source, runs: Sequence[RunRecord]) -> Files:
+    from lab.sharing.bundle.write import write_bundle
+
+    return {"": write_bundle(source, runs)}
+
+
 _ALL = (
+    ExportFormat(
+        "bundle", "Bundle (.zip)", "Everything: settings, curves, kept weights, environment. Another lab imports it.",
+        ".zip", "application/zip", _bundle, many=True,
+    ),
     ExportFormat("csv", "Metrics (CSV)", "Every point of every curve, one row each.", ".csv", "text/csv", _csv, many=True),
     ExportFormat(
         "json", "Metrics (JSON)", "Settings, results and every point, strict JSON.", ".json", "application/json", _json,

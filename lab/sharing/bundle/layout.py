@@ -1,0 +1,56 @@
+"""What is inside a bundle, and how much of it may be there. Both sides read it here; `docs/formats.md` tells people.
+
+manifest.json                       format, version, every file's size and SHA-256, and the volatile fields
+runs/0/run.json                     name, configuration, results, environment, list of weights
+runs/0/points.safetensors           every curve: NAME:step int64, NAME:value and NAME:time_s float64
+runs/0/weights-000001500.safetensors  one file for every kept epoch, as the lab keeps them
+"""
+
+import re
+from typing import Any
+
+import numpy as np
+
+FORMAT = "convlab-bundle"
+VERSION = 1  # raised when an older release could misread a bundle; a newer one is refused
+
+MANIFEST = "manifest.json"
+NAME = re.compile(
+    r"manifest\.json|runs/(0|[1-9][0-9]{0,2})/(run\.json|points\.safetensors|weights-[0-9]{9}\.safetensors)"
+)
+
+MAX_ENTRIES = 2_000
+MAX_RUNS = 200
+MAX_BYTES = 1 << 30  # unpacked, all files together
+MAX_RATIO = 100  # unpacked to packed, of each file
+MAX_JSON = 4 << 20  # bytes of one JSON file
+MAX_POINTS = 256 << 20  # bytes of one run's curves
+MAX_HEADER = 1 << 20  # bytes of a safetensors header
+MAX_TENSORS = 1_000
+CHUNK = 1 << 20  # bytes read at once
+
+# Fields that say when and where the bundle was made: all that may differ between export, import and export again.
+VOLATILE = "volatile"
+
+
+def run_name(index: int) -> str:
+    """Return the name of a run's record."""
+    return f"runs/{index}/run.json"
+
+
+def points_name(index: int) -> str:
+    """Return the name of a run's curves."""
+    return f"runs/{index}/points.safetensors"
+
+
+def weights_name(index: int, step: int) -> str:
+    """Return the name of the weights kept after a step."""
+    return f"runs/{index}/weights-{step:09d}.safetensors"
+
+
+# What numpy and safetensors call the types of a curve's columns.
+COLUMNS: dict[str, tuple[str, Any]] = {
+    "step": ("I64", np.int64),
+    "value": ("F64", np.float64),
+    "time_s": ("F64", np.float64),
+}

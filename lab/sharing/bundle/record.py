@@ -1,0 +1,200 @@
+"""From a bundle's `run.json` to checked values. Every text is bounded and free of control characters, every name known."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lab.architectures.registry import check_options, get_architecture
+from lab.config import RunConfig
+from lab.data.registry import get_dataset_spec
+from lab.errors import ConfigError, StoreError
+from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT, checked_tags, checked_text
+from lab.runs.imports import IMPORTABLE
+from lab.runs.records import RunState
+from lab.sharing.bundle.strict_reading import Fields, items, maybe, read_json, refuse, seconds, whole
+
+REASON_LIMIT = 2_000
+NOTICE_LIMIT = 2_000
+_TEXT_LIMIT = 500  # characters of one fact
+_FACTS = 100  # entries of summary and environment
+_MOST_STEPS = 999_999_999
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_RUN_ID = re.compile(r"[0-9a-f]{0,32}")
+_FACT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsEntry:
+    """One kept epoch as the record lists it."""
+
+    step: int
+    epoch: int
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A run's own facts, checked."""
+
+    name: str
+    config: RunConfig
+    fingerprint: str
+    state: RunState
+    reason: str
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+    seconds: float
+    device: str
+    note: str
+    tags: tuple[str, ...]
+    summary: dict[str, Any]
+    environment: dict[str, Any]
+    notices: tuple[str, ...]
+    weights: tuple[WeightsEntry, ...]
+
+
+def read_record(data: bytes, name: str) -> Record:
+    """Return the record; anything unexpected raises `InputError`."""
+    fields = Fields(read_json(data, name), name)
+    record = Record(
+        name=fields.take("name", _text(NAME_LIMIT)),
+        config=fields.take("config", _config),
+        fingerprint=fields.take("fingerprint", _matching(_DIGEST)),
+        state=fields.take("state", _state),
+        reason=fields.take("reason", _text(REASON_LIMIT, lines=True)),
+        created_at=fields.take("created_at", seconds),
+        started_at=fields.take("started_at", maybe(seconds)),
+        finished_at=fields.take("finished_at", maybe(seconds)),
+        seconds=fields.take("seconds", seconds),
+        device=fields.take("device", _text(_TEXT_LIMIT)),
+        note=fields.take("note", _text(NOTE_LIMIT, lines=True)),
+        tags=fields.take("tags", _tags),
+        summary=fields.take("summary", _facts(_result)),
+        environment=fields.take("environment", _facts(_circumstance)),
+        notices=fields.take("notices", items(_text(NOTICE_LIMIT, lines=True), most=200)),
+        weights=fields.take("weights", items(_weights_entry, most=2_000)),
+    )
+    fields.done()
+    steps = [entry.step for entry in record.weights]
+    if steps != sorted(set(steps)):
+        refuse(f"the weights in {name} are not in step order")
+    return record
+
+
+def clean(text: str, limit: int) -> str:
+    """Return text as a bundle may hold it: no control characters, no space around it, not too long."""
+    return "".join(c for c in text if c in "\n\t" or (ord(c) >= 32 and ord(c) != 127)).strip()[:limit].strip()
+
+
+def _text(limit: int, *, lines: bool = False) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if not isinstance(value, str):
+            raise ValueError("is not text")
+        try:
+            value.encode()  # half a surrogate pair cannot be stored
+            if checked_text(value, "text", limit, lines=lines) != value:
+                raise ValueError("has space around it")
+        except (StoreError, UnicodeEncodeError) as error:
+            raise ValueError(f"cannot be kept: {error}") from error
+        return value
+
+    return check
+
+
+def _matching(pattern: re.Pattern[str]) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            raise ValueError("is not of its form")
+        return value
+
+    return check
+
+
+def _state(value: Any) -> RunState:
+    if not isinstance(value, str) or value not in {state.value for state in IMPORTABLE}:
+        raise ValueError("is no state in which a run can be exported")
+    return RunState(value)
+
+
+def _tags(value: Any) -> tuple[str, ...]:
+    tags = items(_text(_TEXT_LIMIT), most=200)(value)
+    try:
+        if checked_tags(tags) != tags:
+            raise ValueError("are not sorted")
+    except StoreError as error:
+        raise ValueError(f"cannot be kept: {error}") from error
+    return tags
+
+
+def _config(value: Any) -> RunConfig:
+    """Check the settings as the lab checks its own: ranges, names of network and data set, the network's options."""
+    if not isinstance(value, dict):
+        raise ValueError("is not an object")
+    try:
+        config = RunConfig.from_dict(value)
+        get_dataset_spec(config.dataset)
+        options = check_options(get_architecture(config.arch), config.arch_options)
+        if config.replace(arch_options=options).as_dict() != value:
+            raise ValueError("is not written out in full")
+    except (ConfigError, OverflowError) as error:
+        raise ValueError(f"cannot be used: {error}") from error
+    _matching(_RUN_ID)(config.init_from)
+    return config
+
+
+def _facts(check: Callable[[str, Any], Any]) -> Callable[[Any], dict[str, Any]]:
+    def check_all(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict) or len(value) > _FACTS:
+            raise ValueError(f"is not an object of at most {_FACTS} facts")
+        if not all(_FACT.fullmatch(name) for name in value):
+            raise ValueError("has a name that is none")
+        return {name: check(name, item) for name, item in value.items()}
+
+    return check_all
+
+
+def _result(name: str, value: Any) -> Any:
+    """Results are numbers, so that every page can count on it; only the outcome is a word."""
+    if name == "outcome":
+        return _text(_TEXT_LIMIT)(value)
+    if value is not None and type(value) not in (int, float):
+        raise ValueError(f"has a {name} that is no number")
+    return _bounded(value)
+
+
+def _circumstance(name: str, value: Any) -> Any:
+    if name == "normalization":
+        pair = items(_number, most=2)(value)
+        if pair and (len(pair) != 2 or not (abs(pair[0]) < 1e6 and 0 < pair[1] < 1e6)):
+            raise ValueError("has a normalisation that is none")
+        return list(pair)
+    if isinstance(value, str):
+        return _text(_TEXT_LIMIT)(value)
+    if value is None or isinstance(value, bool):
+        return value
+    return _bounded(_number(value))
+
+
+def _number(value: Any) -> int | float:
+    if type(value) not in (int, float):
+        raise ValueError("has something that is no number")
+    return value  # type: ignore[no-any-return]
+
+
+def _bounded(value: Any) -> Any:
+    if type(value) is int and abs(value) > 2**62:
+        raise ValueError("has a number too large to be kept")
+    return value
+
+
+def _weights_entry(value: Any) -> WeightsEntry:
+    fields = Fields(value, "the list of weights")
+    entry = WeightsEntry(
+        fields.take("step", whole(0, _MOST_STEPS)),
+        fields.take("epoch", whole(0, 10_000)),
+        fields.take("created_at", seconds),
+    )
+    fields.done()
+    return entry

@@ -1,0 +1,102 @@
+"""Reading JSON that somebody else wrote: strict syntax, no key twice, no depth that could end the process."""
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+from lab.errors import InputError
+
+_MARK = "$float"  # how `lab.runs.encoding` writes what JSON has no word for
+_WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+_Value = TypeVar("_Value")
+
+
+def refuse(detail: str, *, way_out: str = "export it again from the lab it came from") -> NoReturn:
+    """Raise the one sentence that every wrong bundle is answered with."""
+    raise InputError(f"This is no bundle that ConvLab can take in ({detail}): {way_out}.")
+
+
+def read_json(data: bytes, name: str) -> dict[str, Any]:
+    """Return one JSON object, marked floats restored; anything unexpected raises `InputError`."""
+    try:
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant)
+    except (ValueError, RecursionError) as error:  # a wrong word, a long number; nested too deeply
+        refuse(f"{name} is not strict JSON: {str(error)[:100]}")
+    if not isinstance(value, dict):
+        refuse(f"{name} is not an object")
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Any:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice")
+    if found.keys() == {_MARK}:
+        word = found[_MARK]
+        if not isinstance(word, str) or word not in _WORDS:
+            raise ValueError("a marked number is none")
+        return _WORDS[word]
+    return found
+
+
+def _constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
+
+
+class Fields:
+    """The fields of one JSON object, taken one by one; `done` refuses those that nobody asked for."""
+
+    def __init__(self, values: Any, where: str) -> None:
+        if not isinstance(values, dict):
+            refuse(f"{where} is not an object")
+        self._left = dict(values)
+        self._where = where
+
+    def take(self, name: str, check: Callable[[Any], _Value]) -> _Value:
+        """Return a field that passes its check; a check raises ValueError or returns the value to use."""
+        if name not in self._left:
+            refuse(f"{self._where} lacks {name!r}")
+        try:
+            return check(self._left.pop(name))
+        except ValueError as error:
+            refuse(f"{name!r} in {self._where} {error}")
+
+    def done(self) -> None:
+        """Refuse the object if it has fields that this release does not know."""
+        if self._left:
+            refuse(f"{self._where} has the unknown field {next(iter(self._left))[:40]!r}")
+
+
+def whole(low: int, high: int) -> Callable[[Any], int]:
+    """Check for a whole number inside bounds."""
+
+    def check(value: Any) -> int:
+        if type(value) is not int or not low <= value <= high:
+            raise ValueError(f"is not a whole number from {low} to {high}")
+        return value
+
+    return check
+
+
+def seconds(value: Any) -> float:
+    """Check for a time: a finite number that is not negative."""
+    if type(value) not in (int, float) or not 0 <= value < 1e12:
+        raise ValueError("is not a time in seconds")
+    return float(value)
+
+
+def maybe(check: Callable[[Any], _Value]) -> Callable[[Any], _Value | None]:
+    """Allow null as well."""
+    return lambda value: None if value is None else check(value)
+
+
+def items(check: Callable[[Any], _Value], *, most: int) -> Callable[[Any], tuple[_Value, ...]]:
+    """Check for a list of at most `most` values that all pass."""
+
+    def check_all(value: Any) -> tuple[_Value, ...]:
+        if not isinstance(value, list) or len(value) > most:
+            raise ValueError(f"is not a list of at most {most}")
+        return tuple(map(check, value))
+
+    return check_all

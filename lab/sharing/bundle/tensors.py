@@ -1,0 +1,111 @@
+"""Looks at a safetensors file before anybody parses it: names, types, shapes and places must be exactly the expected ones.
+
+The format has no checksum and leaves some freedom (holes, order, odd text); none of it is allowed here.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from lab.sharing.bundle.layout import COLUMNS, MAX_HEADER, MAX_TENSORS
+from lab.sharing.bundle.strict_reading import Fields, items, read_json, refuse, whole
+
+_METADATA = "__metadata__"
+_ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+Expected = Mapping[str, tuple[str, tuple[int, ...]]]  # type and shape by name
+
+
+def header_bytes(start: bytes, name: str, *, size: int) -> int:
+    """Return how long the header is, from the first eight bytes of a file of this size."""
+    length = int.from_bytes(start[:8], "little")
+    if len(start) < 8 or not 2 <= length <= min(MAX_HEADER, size - 8):
+        refuse(f"{name} is no safetensors file")
+    return length
+
+
+def read_header(
+    data: bytes, name: str, *, body: int
+) -> tuple[dict[str, tuple[str, tuple[int, ...], int]], dict[str, Any]]:
+    """Return (type, shape, offset) by name, and the lab's own words; tensors must fill `body` bytes without a hole."""
+    header = read_json(data, name)
+    words = _own_words(header.pop(_METADATA, {}), name)
+    if len(header) > MAX_TENSORS:
+        refuse(f"{name} has {len(header):,} tensors, more than {MAX_TENSORS:,}")
+    found = {}
+    places = []
+    for tensor, described in header.items():
+        fields = Fields(described, f"{tensor[:60]!r} of {name}")
+        dtype = fields.take("dtype", _known_type)
+        shape = fields.take("shape", items(whole(0, 2**40), most=8))
+        begin, end = fields.take("data_offsets", _pair)
+        fields.done()
+        if end - begin != math.prod(shape) * _ITEM_BYTES[dtype]:
+            refuse(f"{tensor[:60]!r} of {name} has not the length of its shape")
+        found[tensor] = (dtype, shape, begin)
+        places.append((begin, end))
+    _check_places(sorted(places), name, body=body)
+    return found, words
+
+
+def _known_type(value: Any) -> str:
+    if not isinstance(value, str) or value not in _ITEM_BYTES:
+        raise ValueError("is no type of number")
+    return value
+
+
+def _pair(value: Any) -> tuple[int, ...]:
+    pair = items(whole(0, 2**40), most=2)(value)
+    if len(pair) != 2:
+        raise ValueError("is no pair of offsets")
+    return pair
+
+
+def _check_places(places: list[tuple[int, int]], name: str, *, body: int) -> None:
+    position = 0
+    for begin, end in places:
+        if begin != position:
+            refuse(f"{name} has a hole or an overlap")
+        position = end
+    if position != body:
+        refuse(f"{name} is {body - position:,} bytes longer than its tensors")
+
+
+def _own_words(metadata: Any, name: str) -> dict[str, Any]:
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        refuse(f"{name} has words that are none")
+    return read_json(metadata["convlab"].encode(errors="replace"), name) if "convlab" in metadata else {}
+
+
+def check_weights(header: bytes, name: str, *, body: int, expected: Expected, arch: str, step: int, epoch: int) -> None:
+    """Refuse weights that are not those of this network, kept after this step."""
+    found, words = read_header(header, name, body=body)
+    odd = sorted(found.keys() ^ expected.keys()) or sorted(n for n in found if found[n][:2] != expected[n])
+    if odd:
+        refuse(f"{odd[0][:60]!r} of {name} is not a tensor of {arch} with these options")
+    said = {key: words.get(key) for key in ("format", "kind", "arch", "step", "epoch")}
+    if said != {"format": 1, "kind": "weights", "arch": arch, "step": step, "epoch": epoch}:
+        refuse(f"{name} says that it is {json.dumps(said)[:120]}")
+
+
+def read_points(data: bytes, name: str) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Yield (series, its columns) of a file of curves; each series has its three columns, of one length."""
+    length = header_bytes(data, name, size=len(data))
+    found, _ = read_header(data[8 : 8 + length], name, body=len(data) - 8 - length)
+    for series in sorted({tensor.rpartition(":")[0] for tensor in found}):
+        columns = {}
+        for column, (dtype, kind) in COLUMNS.items():
+            described = found.pop(f"{series}:{column}", None)
+            if described is None or described[0] != dtype or len(described[1]) != 1:
+                refuse(f"{series[:60]!r} in {name} has not its three columns")
+            start = 8 + length + described[2]
+            columns[column] = np.frombuffer(
+                data, dtype=np.dtype(kind).newbyteorder("<"), count=described[1][0], offset=start
+            )
+        if len({len(values) for values in columns.values()}) != 1:
+            refuse(f"{series[:60]!r} in {name} has columns of different lengths")
+        yield series, columns
+    if found:
+        refuse(f"{next(iter(found))[:60]!r} in {name} is no column of a curve")

@@ -1,0 +1,128 @@
+"""Makes a bundle. The same runs give the same bytes but for the manifest's volatile fields: order, times and packing are fixed."""
+
+import hashlib
+import io
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from lab import __version__
+from lab.errors import InputError
+from lab.runs.edits import NAME_LIMIT
+from lab.runs.encoding import encode_json
+from lab.runs.records import KeptFile, RunRecord
+from lab.sharing.bundle.layout import (
+    COLUMNS,
+    FORMAT,
+    MANIFEST,
+    MAX_BYTES,
+    MAX_POINTS,
+    MAX_RUNS,
+    VERSION,
+    VOLATILE,
+    points_name,
+    run_name,
+    weights_name,
+)
+from lab.sharing.bundle.record import NOTICE_LIMIT, REASON_LIMIT, clean
+from lab.sharing.source import Source
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold
+_REGULAR_FILE = 0o100644 << 16
+_UNIX = 3
+_MARGIN = 8 << 20  # bytes left for everything but weights
+
+
+def write_bundle(source: Source, runs: Sequence[RunRecord]) -> bytes:
+    """Return the bundle of runs that have ended.
+
+    Where all kept weights do not fit into 1 GiB, the best and the newest of each run stay. Raises `InputError` for a
+    run that is still going on, or if even those are too large.
+    """
+    if len(runs) > MAX_RUNS:
+        raise InputError(f"A bundle holds {MAX_RUNS} runs, but {len(runs)} were given: make several.")
+    live = next((run for run in runs if run.state.live), None)
+    if live is not None:
+        raise InputError(f"Run {live.name or live.id} is {live.state.value}: wait until it has ended, or stop it.")
+    weights, left_out = _choose_weights(source, runs)
+    files: list[tuple[str, bytes]] = []
+    for index, run in enumerate(runs):
+        files.extend(_run_files(source, run, index, weights[run.id]))
+    volatile = {
+        "exported_at": time.time(), "convlab": __version__, "weights_left_out": left_out,
+        "runs": [{"run": run.id, "origin": run.origin, "parent": run.parent} for run in runs],
+    }  # fmt: skip
+    return _pack([(MANIFEST, _manifest(files, volatile)), *files])
+
+
+def _manifest(files: Sequence[tuple[str, bytes]], volatile: dict[str, Any]) -> bytes:
+    listed = [{"name": n, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for n, data in files]
+    return _json({"format": FORMAT, "version": VERSION, "files": listed, VOLATILE: volatile})
+
+
+def _json(value: Any) -> bytes:
+    return encode_json(value).encode()
+
+
+def _choose_weights(source: Source, runs: Sequence[RunRecord]) -> tuple[dict[str, list[KeptFile]], int]:
+    """Return each run's weights in step order, one a step, and how many had to stay behind."""
+    every = {run.id: list({kept.step: kept for kept in source.kept_epochs(run.id)}.values()) for run in runs}
+    if _total(every) <= MAX_BYTES - _MARGIN:
+        return every, 0
+    few: dict[str, list[KeptFile]] = {}
+    for run in runs:
+        ends = {source.find_weights(run.id, epoch=which).step for which in ("best", "latest")} if every[run.id] else ()
+        few[run.id] = [kept for kept in every[run.id] if kept.step in ends]
+    if _total(few) > MAX_BYTES - _MARGIN:
+        raise InputError(
+            f"The weights of these runs need {_total(few):,} bytes, but a bundle holds {MAX_BYTES:,}: export fewer runs."
+        )
+    return few, sum(map(len, every.values())) - sum(map(len, few.values()))
+
+
+def _total(weights: dict[str, list[KeptFile]]) -> int:
+    return sum(kept.bytes for files in weights.values() for kept in files)
+
+
+def _run_files(source: Source, run: RunRecord, index: int, weights: Sequence[KeptFile]) -> Iterator[tuple[str, bytes]]:
+    record = {
+        "name": clean(run.name, NAME_LIMIT), "config": run.config.as_dict(), "fingerprint": run.fingerprint,
+        "state": run.state.value, "reason": clean(run.reason, REASON_LIMIT), "created_at": run.created_at,
+        "started_at": run.started_at, "finished_at": run.finished_at, "seconds": run.seconds, "device": run.device,
+        "note": run.note, "tags": list(run.tags), "summary": run.summary, "environment": run.environment,
+        "notices": [clean(notice, NOTICE_LIMIT) for notice in run.notices],
+        "weights": [{"step": k.step, "epoch": k.epoch, "created_at": k.created_at} for k in weights],
+    }  # fmt: skip
+    yield run_name(index), _json(record)
+    yield points_name(index), _points(source, run)
+    for kept in weights:
+        yield weights_name(index, kept.step), source.artifacts.read(kept)
+
+
+def _points(source: Source, run: RunRecord) -> bytes:
+    arrays: dict[str, np.ndarray] = {}
+    for name, series in source.store.points(run.id).items():
+        for column, (_, dtype) in COLUMNS.items():
+            arrays[f"{name}:{column}"] = np.ascontiguousarray(getattr(series, column), dtype=dtype)
+    data = safetensors.numpy.save(arrays)
+    if len(data) > MAX_POINTS:
+        raise InputError(
+            f"The curves of run {run.name or run.id} have {len(data):,} bytes, but a bundle takes {MAX_POINTS:,}: "
+            "export them as CSV."
+        )
+    return data
+
+
+def _pack(files: Sequence[tuple[str, bytes]]) -> bytes:
+    """Store the files uncompressed: weights do not shrink, and no release of zlib can change the bytes."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, allowZip64=False) as archive:
+        for name, data in files:
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.create_system, entry.external_attr = _UNIX, _REGULAR_FILE
+            archive.writestr(entry, data)
+    return target.getvalue()

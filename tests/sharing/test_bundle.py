@@ -1,0 +1,276 @@
+"""Bundles: what comes in is what went out, byte for byte; what is not whole and honest is refused with one sentence."""
+
+import dataclasses
+import io
+import json
+import random
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from lab.config import RunConfig
+from lab.errors import ArtifactError, InputError, ReadOnlyError, StoreError
+from lab.experiment import Lab
+from lab.runs.imports import EndedRun, new_run_id
+from lab.runs.records import RunRecord, RunState, Series
+from lab.runs.store import RunStore
+from lab.sharing.bundle.layout import MANIFEST, VOLATILE
+from lab.sharing.bundle.read import import_bundle
+from lab.sharing.bundle.write import write_bundle
+from tests.sharing.hostile_bundles import CANARY, every_case, unpack
+from tests.sharing.sharing_runs import SMALL, open_lab
+
+FLOATS = (0.0, 5e-324, 1e308, -1e308, float("nan"), float("inf"), float("-inf"), 0.1, -1 / 3)
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Lab]:
+    lab = open_lab(tmp_path / "other")
+    yield lab
+    lab.store.close()
+
+
+@pytest.fixture(scope="module")
+def bundle(lab: Lab, run: RunRecord) -> bytes:
+    return write_bundle(lab, [run])
+
+
+def steady(bundle: bytes) -> tuple[list[str], dict[str, bytes]]:
+    """Return the names in order and the contents without the volatile fields."""
+    files = unpack(bundle)
+    manifest = json.loads(files[MANIFEST])
+    manifest[VOLATILE] = {}
+    return list(files), {**files, MANIFEST: json.dumps(manifest).encode()}
+
+
+def same_points(first: dict[str, Series], second: dict[str, Series]) -> bool:
+    return first.keys() == second.keys() and all(
+        getattr(first[name], column).tobytes() == getattr(second[name], column).tobytes()
+        for name in first
+        for column in ("step", "value", "time_s")
+    )
+
+
+def test_a_bundle_comes_in_and_goes_out_again_with_the_same_bytes(
+    lab: Lab, pair: tuple[RunRecord, RunRecord], other: Lab
+) -> None:
+    sent = write_bundle(lab, pair)
+    arrived = import_bundle(other, io.BytesIO(sent))
+    assert steady(write_bundle(other, arrived)) == steady(sent)
+
+
+def test_the_same_runs_give_the_same_bytes_save_the_volatile_fields(
+    lab: Lab, pair: tuple[RunRecord, RunRecord]
+) -> None:
+    assert steady(write_bundle(lab, pair)) == steady(write_bundle(lab, pair))
+    with zipfile.ZipFile(io.BytesIO(write_bundle(lab, pair))) as archive:
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_an_imported_run_is_a_run_like_any_other(lab: Lab, run: RunRecord, bundle: bytes, other: Lab) -> None:
+    (arrived,) = import_bundle(other, io.BytesIO(bundle))
+    assert arrived.origin == "imported"
+    assert arrived.id != run.id
+    same = ("name", "config", "state", "summary", "environment", "tags", "seconds", "created_at", "notices")
+    assert {name: getattr(arrived, name) for name in same} == {name: getattr(run, name) for name in same}
+    assert same_points(other.store.points(arrived.id), lab.store.points(run.id))
+    assert other.store.verify(arrived.id) == ()
+    x_BCHW = torch.rand(3, 1, 28, 28)
+    with torch.no_grad():
+        before, after = lab.load_run_network(run.id), other.load_run_network(arrived.id)
+        assert torch.equal(before.network(x_BCHW), after.network(x_BCHW))
+    assert other.store.rename(arrived.id, "mine").name == "mine"
+    assert other.store.list_runs(where="origin:imported")[0].id == arrived.id
+
+
+def test_an_imported_run_is_nobodys_answer_because_its_numbers_were_not_computed_here(
+    run: RunRecord, bundle: bytes, other: Lab
+) -> None:
+    import_bundle(other, io.BytesIO(bundle))
+    submission = other.submit(RunConfig.from_dict(SMALL))
+    assert not submission.cached
+    assert submission.run.state is RunState.QUEUED
+
+
+def random_run(chance: random.Random) -> EndedRun:
+    """Return a run with every odd number and text that a store can hold."""
+
+    def number() -> float:
+        return chance.choice([*FLOATS, chance.uniform(-1e6, 1e6), chance.random()])
+
+    def words(size: int) -> str:
+        return "".join(chance.choice("aé語🙂=<>&\"'\\ {[_$/") for _ in range(chance.randrange(size))).strip()
+
+    points = {}
+    for name in ("batch/loss", "val/accuracy", "lr")[: chance.randrange(4)]:
+        steps = np.cumsum(np.array([chance.randrange(1, 9) for _ in range(chance.randrange(1, 30))], dtype=np.int64))
+        values = np.array([number() for _ in steps])
+        points[name] = Series(name, steps, values, np.sort(np.abs(np.array([chance.uniform(0, 1e5) for _ in steps]))))
+    config = RunConfig(
+        arch=chance.choice(["lenet5", "basic-cnn"]), lr=chance.uniform(1e-6, 1), seed=chance.randrange(2**31 - 1),
+        epochs=chance.randrange(1, 100), val_fraction=chance.uniform(0, 0.9),
+    )  # fmt: skip
+    started = chance.choice([None, chance.uniform(1e9, 2e9)])
+    return EndedRun(
+        id=new_run_id(), name=words(40) or "run", config=config, fingerprint=f"{chance.getrandbits(256):064x}",
+        state=chance.choice([RunState.FINISHED, RunState.STOPPED, RunState.FAILED, RunState.PAUSED]),
+        reason=words(80), created_at=chance.uniform(1e9, 2e9), started_at=started, finished_at=started,
+        seconds=chance.uniform(0, 1e5), device=chance.choice(["cpu", "cuda:0"]), note=words(300),
+        tags=tuple(sorted({words(20) for _ in range(3)} - {""})), summary={"test_accuracy": number(), "outcome": "finished"},
+        environment={"torch": "2.15", "threads": 2, "normalization": [0.1, 0.3]}, notices=(words(60),), points=points,
+        kept=(),
+    )  # fmt: skip
+
+
+def check_round_trips(lab: Lab, other: Lab, count: int) -> None:
+    for seed in range(count):
+        records = lab.store.insert_ended([random_run(random.Random(seed))])
+        sent = write_bundle(lab, records)
+        arrived = import_bundle(other, io.BytesIO(sent))
+        assert steady(write_bundle(other, arrived)) == steady(sent), f"seed {seed}"
+        assert same_points(other.store.points(arrived[0].id), lab.store.points(records[0].id)), f"seed {seed}"
+
+
+def test_odd_numbers_and_odd_text_survive_the_round_trip(tmp_path: Path, other: Lab) -> None:
+    check_round_trips(open_lab(tmp_path / "first"), other, 40)
+
+
+@pytest.mark.slow
+def test_a_thousand_random_runs_survive_the_round_trip(tmp_path: Path, other: Lab) -> None:
+    check_round_trips(open_lab(tmp_path / "first"), other, 1_000)
+
+
+FORBIDDEN = (
+    "os.mkdir", "os.symlink", "os.link", "os.rename", "os.system", "os.exec", "os.spawn", "subprocess", "socket.connect",
+    "exec", "pickle",
+)  # fmt: skip
+
+
+class Watcher:
+    """Hears every file opened for writing, folder made, command run or connection opened while `on`."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.seen: list[str] = []
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self.on:
+            return
+        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & 0b11
+        if writes or event.startswith(FORBIDDEN):
+            self.seen.append(f"{event} {arguments[:1]}")
+
+
+WATCHER = Watcher()
+
+
+def test_two_hundred_hostile_bundles_are_refused_with_one_sentence_and_nothing_is_written(
+    bundle: bytes, other: Lab
+) -> None:
+    import_bundle(other, io.BytesIO(bundle))  # everything is imported and opened by now
+    before = (other.store.count_runs(), sorted(Path(other.settings.artifacts).rglob("*")))
+    count = 0
+    for name, data in every_case(bundle):
+        WATCHER.seen.clear()
+        WATCHER.on = True
+        try:
+            with pytest.raises(InputError, match=r"^This is no bundle that ConvLab can take in \(.*\.$") as caught:
+                import_bundle(other, io.BytesIO(data))
+        finally:
+            WATCHER.on = False
+        count += 1
+        assert "\n" not in str(caught.value), name
+        assert len(str(caught.value)) < 600, name
+        assert WATCHER.seen == [], name
+    assert count >= 200
+    assert (other.store.count_runs(), sorted(Path(other.settings.artifacts).rglob("*"))) == before
+    assert not Path("/tmp", CANARY).exists()
+
+
+def test_a_newer_bundle_is_refused_with_the_advice_to_update(bundle: bytes, other: Lab) -> None:
+    newer = next(data for name, data in every_case(bundle, only="manifests") if name == "manifests: a newer version")
+    with pytest.raises(InputError, match=r"it has version 2, and this release reads up to 1\): update ConvLab\.$"):
+        import_bundle(other, io.BytesIO(newer))
+
+
+def test_a_bomb_is_refused_quickly_and_without_room(bundle: bytes, other: Lab) -> None:
+    bombs = [data for _, data in every_case(bundle, only="bombs")]
+    before = psutil.Process().memory_info().rss
+    for data in bombs:
+        start = time.perf_counter()
+        with pytest.raises(InputError, match=r"grows from|is damaged|not the size|headers"):
+            import_bundle(other, io.BytesIO(data))
+        assert time.perf_counter() - start < 2
+    assert psutil.Process().memory_info().rss - before < 128 << 20
+
+
+@pytest.mark.slow
+def test_five_thousand_mutated_bundles_are_refused_or_come_in_unchanged(bundle: bytes, other: Lab) -> None:
+    honest = steady(bundle)[1]
+    chance = random.Random(1)
+    for _ in range(5_000):
+        data = bytearray(bundle)
+        for _ in range(chance.randrange(1, 4)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        try:
+            arrived = import_bundle(other, io.BytesIO(bytes(data)))
+        except InputError:
+            continue
+        assert steady(write_bundle(other, arrived))[1] == honest
+
+
+def test_a_bundle_packed_again_by_another_program_still_comes_in(bundle: bytes, other: Lab) -> None:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in unpack(bundle).items():
+            archive.writestr(name, data)
+    (arrived,) = import_bundle(other, target)
+    assert arrived.origin == "imported"
+
+
+def test_nothing_stays_if_the_files_cannot_be_kept(bundle: bytes, other: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    artifacts = other.artifacts
+    write, written = type(artifacts).write, []
+
+    def full_disk(self: Any, path: str, data: bytes) -> tuple[str, int]:
+        if written:
+            raise ArtifactError(f"{path} could not be kept.")
+        written.append(path)
+        return write(self, path, data)
+
+    monkeypatch.setattr(type(artifacts), "write", full_disk)
+    with pytest.raises(ArtifactError, match="could not be kept"):
+        import_bundle(other, io.BytesIO(bundle))
+    assert other.store.count_runs() == 0
+    assert [path for path in Path(other.settings.artifacts).rglob("*") if path.is_file()] == []
+
+
+def test_a_run_that_is_still_going_on_is_no_bundle_yet(other: Lab) -> None:
+    queued = other.submit(RunConfig.from_dict(SMALL)).run
+    with pytest.raises(InputError, match=r"is queued: wait until it has ended, or stop it\."):
+        write_bundle(other, [queued])
+
+
+def test_a_read_only_lab_takes_nothing_in(bundle: bytes, other: Lab) -> None:
+    assert other.store.count_runs() == 0
+    closed = Lab(dataclasses.replace(other.settings, read_only=True))
+    with pytest.raises(ReadOnlyError, match="start it without LAB_READ_ONLY"):
+        import_bundle(closed, io.BytesIO(bundle))
+
+
+def test_runs_come_in_all_or_none(tmp_path: Path) -> None:
+    store = RunStore.open(f"sqlite:///{tmp_path / 'lab.db'}")
+    good = random_run(random.Random(1))
+    with pytest.raises(StoreError, match=r"UNIQUE|duplicate"):
+        store.insert_ended([good, good])
+    assert store.count_runs() == 0
+    store.close()
