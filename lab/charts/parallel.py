@@ -17,6 +17,7 @@ from lab.runs.records import RunRecord
 from lab.sharing.comparison import differing_settings, result_of, setting_text
 
 _RESULTS = (("seconds", "Seconds"), ("val_accuracy", "Validation accuracy"), ("test_accuracy", "Test accuracy"))
+TICK_GAP = 0.07  # of an axis: the height of a line of text
 LOG_FROM = 20.0  # an axis whose largest value is this many times its smallest is logarithmic
 
 
@@ -53,15 +54,23 @@ def _axis(title: str, values: Sequence[Any], key: str) -> Axis:
     low, high = min(known), max(known)
     log = low > 0 and high / low >= LOG_FROM
     places = [_place(v, low, high, log=log) for v in values]
-    marks = sorted({low, high}) if low == high or len(set(known)) > 6 else sorted(set(known))
-    ticks = tuple((_place(v, low, high, log=log), _text(v, key)) for v in marks)
-    return Axis(title, tuple(places), texts, ticks, log)
+    ticks = tuple((_place(v, low, high, log=log), _text(v, key)) for v in sorted({low, high, *known}))
+    return Axis(title, tuple(places), texts, _apart(ticks), log)
+
+
+def _apart(ticks: tuple[tuple[float, str], ...]) -> tuple[tuple[float, str], ...]:
+    """Return the ticks that can be written without touching, the lowest and the highest among them."""
+    kept = list(ticks[:1])
+    for tick in ticks[1:-1]:
+        if tick[0] - kept[-1][0] >= TICK_GAP and ticks[-1][0] - tick[0] >= TICK_GAP:
+            kept.append(tick)
+    return (*kept, *ticks[1:][-1:])
 
 
 def _words(title: str, texts: tuple[str, ...]) -> Axis:
     names = sorted(set(texts))
     place = {name: 0.5 if len(names) == 1 else index / (len(names) - 1) for index, name in enumerate(names)}
-    return Axis(title, tuple(place[t] for t in texts), texts, tuple((place[n], n) for n in names), False)
+    return Axis(title, tuple(place[t] for t in texts), texts, _apart(tuple((place[n], n) for n in names)), False)
 
 
 def _place(value: float | None, low: float, high: float, *, log: bool) -> float:

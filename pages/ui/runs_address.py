@@ -25,6 +25,7 @@ LOOKS = {
 }
 SHOWS = {"runs": "Runs", "reports": "Reports"}
 MOST_RUNS = 60  # in one picture: more cannot be told apart, and an address has its limits
+_BETWEEN = re.compile(r"[.,]")  # written with points, which an address carries as they are
 _ID = re.compile(r"[0-9a-f]{4,32}")
 
 
@@ -55,6 +56,20 @@ class RunsView:
     cost: str = "seconds"
     report: str = "D"
 
+    @property
+    def search(self) -> str:
+        """The search if it can be read, else none: what was typed stays in its box to be mended."""
+        return "" if search_problem(self.q) else self.q
+
+
+def search_problem(text: str) -> str:
+    """Return why a search cannot be read, "" where it can."""
+    try:
+        parse_query(text)
+    except InputError as error:
+        return str(error)
+    return ""
+
 
 def _one_of(known: Mapping[str, Any]) -> Callable[[str], str]:
     def read(text: str) -> str:
@@ -67,7 +82,7 @@ def _one_of(known: Mapping[str, Any]) -> Callable[[str], str]:
 
 def _several_of(known: Mapping[str, Any]) -> Callable[[str], tuple[str, ...]]:
     def read(text: str) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(_one_of(known)(part) for part in text.split(",")))
+        return tuple(dict.fromkeys(_one_of(known)(part) for part in _BETWEEN.split(text)))
 
     return read
 
@@ -95,15 +110,10 @@ def _page(text: str) -> int:
 
 
 def _ids(text: str) -> tuple[str, ...]:
-    ids = tuple(dict.fromkeys(text.split(",")))
+    ids = tuple(dict.fromkeys(_BETWEEN.split(text)))
     if len(ids) > MOST_RUNS or not all(_ID.fullmatch(one) for one in ids):
         raise ValueError(f"at most {MOST_RUNS} ids of runs")
     return ids
-
-
-def _search(text: str) -> str:
-    parse_query(text)
-    return text
 
 
 def _order(text: str) -> str:
@@ -113,7 +123,7 @@ def _order(text: str) -> str:
 
 _READ: dict[str, Callable[[str], Any]] = {
     "show": _one_of(SHOWS),
-    "q": _search,
+    "q": str,
     "sort": _order,
     "page": _page,
     "runs": _ids,
@@ -125,7 +135,8 @@ _READ: dict[str, Callable[[str], Any]] = {
     "result": _one_of(dict(RESULTS)),
     "cost": _one_of(COSTS),
     "report": _one_of(REPORTS),
-} | dict.fromkeys(("raw", "logx", "logy", "fold", "test", "clip"), _switch)
+    **dict.fromkeys(("raw", "logx", "logy", "fold", "test", "clip"), _switch),
+}
 _DEFAULT = RunsView()
 
 
@@ -143,7 +154,8 @@ def parse_view(address: Mapping[str, str]) -> tuple[RunsView, tuple[str, ...]]:
             complaints.append(str(error))
         except ValueError as error:
             complaints.append(f"The address has {name}={_short(text)!r}, but it must be {error}.")
-    return RunsView(**values), tuple(complaints)
+    problem = search_problem(values.get("q", ""))
+    return RunsView(**values), (*complaints, *([problem] if problem else []))
 
 
 def view_address(view: RunsView) -> dict[str, str]:
@@ -156,7 +168,7 @@ def _written(value: Any) -> str:
     if isinstance(value, bool):
         return str(int(value))
     if isinstance(value, tuple):
-        return ",".join(value)
+        return ".".join(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -45,6 +45,9 @@ def compare(view: RunsView, runs: Sequence[RunRecord]) -> None:
     }[view.look](view, runs)
 
 
+_GROUP_COLUMNS = ("test_accuracy", "val_accuracy", "test_loss", "seconds", "images_per_second")
+
+
 def _dark() -> bool:
     return st.context.theme.type == "dark"
 
@@ -126,23 +129,19 @@ def _groups(view: RunsView, runs: Sequence[RunRecord]) -> None:
             **bind("result", view.result),
         )
     groups = group_info(runs, by)
-    left, right = st.columns([3, 2])
-    with left:
-        figure = group_figure(groups, view.result, by=by, dark=_dark())
-        alt = f"Bars of {titles[view.result]} by {FIELDS[by].label}"
-        st.plotly_chart(figure, key="runs.groups", config=_PLOTLY, alt=alt)
-    with right:
-        st.dataframe(_group_frame(groups, by), hide_index=True, width="stretch")
-        st.caption("Mean ± one standard deviation (n − 1) over the runs of a group.")
+    figure = group_figure(groups, view.result, by=by, dark=_dark())
+    alt = f"Bars of {titles[view.result]} by {FIELDS[by].label}"
+    st.plotly_chart(figure, key="runs.groups", config=_PLOTLY, alt=alt)
+    st.dataframe(_group_frame(groups, by), hide_index=True, width="stretch", alt=alt)
+    st.caption("Mean ± one standard deviation (n − 1) over the runs of a group.")
 
 
 def _group_frame(groups: Sequence[Group], by: str) -> pd.DataFrame:
     rows = []
     for group in groups:
         row = {FIELDS[by].label: group.value, "n": len(group.runs)}
-        for key, title in RESULTS:
-            if key in ("test_accuracy", "val_accuracy", "test_loss", "seconds"):
-                row[title.capitalize()] = spread_text(group, key)
+        for key in _GROUP_COLUMNS:
+            row[dict(RESULTS)[key].capitalize()] = spread_text(group, key)
         rows.append(row)
     return pd.DataFrame(rows)
 

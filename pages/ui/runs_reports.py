@@ -33,8 +33,11 @@ def reports_view(view: RunsView) -> None:
     if view.report != "lab":
         st.subheader(REPORTS[view.report], anchor=False)
     st.dataframe(
-        pd.DataFrame([_cells(row) for row in rows]), hide_index=True, width="stretch", height=len(rows) * 36 + 40,
-        row_height=36, column_config={"Runs": st.column_config.LinkColumn(display_text=r".*#(.*)$")},
+        pd.DataFrame([_cells(row) for row in rows]), hide_index=True, width="stretch", height=len(rows) * 36 + 44,
+        row_height=36, column_config={
+            "Runs": st.column_config.LinkColumn(display_text=r".*#(.*)$"),
+            "Reported": st.column_config.TextColumn(width="medium"),
+        },
         alt=f"{names[view.report]}: reported and measured results of {len(rows)} experiments",
     )  # fmt: skip
     st.caption(
@@ -93,7 +96,7 @@ def _spread(spread: Spread | None, *, scale: float, digits: int, unit: str) -> s
 
 def _runs_link(row: ReportRow) -> str | None:
     runs = [run.id for run in (*row.finished, *row.waiting)]
-    return f"runs?runs={','.join(runs[:20])}#{len(runs)}" if runs else None
+    return f"runs?runs={'.'.join(runs[:20])}#{len(runs)}" if runs else None
 
 
 def _mistakes(rows: Sequence[ReportRow]) -> None:

@@ -42,11 +42,11 @@ def runs_table(view: RunsView) -> tuple[RunRecord, ...]:
     _toolbar(view)
     store = get_lab().store
     with show_errors():
-        total = store.count_runs(where=view.q)
+        total = store.count_runs(where=view.search)
         pages = max(1, -(-total // PAGE_ROWS))
         page = min(view.page, pages)
         runs = store.list_runs(
-            where=view.q, order=view.sort, limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS, pinned_first=True
+            where=view.search, order=view.sort, limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS, pinned_first=True
         )
         if not runs:
             _nothing(view)
@@ -86,7 +86,7 @@ def _search_help() -> str:
 
 def _nothing(view: RunsView) -> None:
     with st.container(border=True):
-        if view.q:
+        if view.search:
             st.markdown("**No run fits this search.**")
             st.button("Clear the search", on_click=change_view, kwargs={"q": "", "page": 1})
         else:
@@ -207,7 +207,7 @@ def choose(run: str, *, chosen: bool) -> None:
 def _pages(view: RunsView, page: int, pages: int, total: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         first = (page - 1) * PAGE_ROWS + 1
-        found = "found" if view.q else "in all"
+        found = "found" if view.search else "in all"
         st.caption(f"{first:,}–{min(total, page * PAGE_ROWS):,} of {total:,} runs {found}", width="content")
         if pages > 1:
             key = f"runs.page.{page}.{pages}"
