@@ -9,7 +9,7 @@ from pages.ui.frame import PAGES_DIR, SCREENS, page_frame, page_path, show_error
 from pages.ui.lab import get_lab
 from pages.ui.machine import describe_machine
 from pages.ui.run_view import watch
-from pages.ui.widgets import present_datasets, run_line
+from pages.ui.widgets import REFRESH_S, present_datasets, run_line
 
 _RECENT = 6
 _ROOMS = {
@@ -64,11 +64,19 @@ def _recent() -> None:
         with st.container(border=True):
             st.markdown("**No runs yet.** Press the button above: the first curves appear within seconds.")
         return
+    live = any(run.state.live for run in runs)
+    st.fragment(_recent_lines, run_every=REFRESH_S if live else None)(live=live)
+    if (PAGES_DIR / "runs.py").is_file():
+        st.page_link(page_path("runs"), label="All runs", icon=":material/arrow_forward:")
+
+
+def _recent_lines(*, live: bool) -> None:
+    runs = get_lab().store.list_runs(limit=_RECENT)
     with st.container(border=True):
         for run in runs:
             run_line(run, key=f"recent-{run.id}")
-    if (PAGES_DIR / "runs.py").is_file():
-        st.page_link(page_path("runs"), label="All runs", icon=":material/arrow_forward:")
+    if live and not any(run.state.live for run in runs):
+        st.rerun()  # nothing is left to refresh
 
 
 def _rooms() -> None:

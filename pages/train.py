@@ -16,7 +16,10 @@ from pages.ui.form import train_form
 from pages.ui.frame import page_frame, plain, show_errors
 from pages.ui.lab import get_lab
 from pages.ui.run_view import show_run, watch
-from pages.ui.widgets import present_datasets, run_line
+from pages.ui.widgets import REFRESH_S, present_datasets, run_line
+
+_NEWEST = 20  # runs among which live ones are looked for
+_SHOWN = 3
 
 
 def main() -> None:
@@ -42,11 +45,18 @@ def _run_in_address() -> RunRecord | None:
 
 
 def _live_runs() -> None:
-    live = [run for run in get_lab().store.list_runs(limit=20) if run.state.live]
+    live = any(run.state.live for run in get_lab().store.list_runs(limit=_NEWEST))
     if live:
-        with st.container(border=True):
-            for run in live[:3]:
-                run_line(run, key=f"live-line-{run.id}")
+        st.fragment(_live_lines, run_every=REFRESH_S)()
+
+
+def _live_lines() -> None:
+    live = [run for run in get_lab().store.list_runs(limit=_NEWEST) if run.state.live]
+    if not live:
+        st.rerun()  # nothing is left to refresh
+    with st.container(border=True):
+        for run in live[:_SHOWN]:
+            run_line(run, key=f"live-line-{run.id}")
 
 
 def _form() -> None:

@@ -54,7 +54,7 @@ def _cost(config: RunConfig) -> None:
         left.metric(
             "Memory", size(cost.memory_bytes), help="Weights, gradients, optimizer and one batch's activations."
         )
-        right.metric("Time an epoch", ("" if cost.measured else "about ") + format_duration(cost.seconds_per_epoch))
+        right.metric("Time an epoch", ("" if cost.measured else "≈ ") + format_duration(cost.seconds_per_epoch))
         st.caption(plain(_words(cost)))
     if smaller is not None and cost.seconds_per_epoch > _LONG_S:
         _offer_smaller(cost, *smaller)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from lab.data.fetch import fetch_dataset
 from lab.data.registry import DatasetSpec
+from pages.ui import state
 from pages.ui.frame import plain, show_errors
 from pages.ui.lab import get_lab
 
@@ -25,6 +26,10 @@ def fetch_offer(spec: DatasetSpec) -> None:
         ),
         icon=":material/download:",
     )
+    st.button(
+        "Use the built-in digits", icon=":material/database:", key="use-digits", on_click=state.set_field,
+        args=("dataset", FALLBACK),
+    )  # fmt: skip
     fetch_button(spec, key="offer")
 
 

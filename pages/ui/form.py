@@ -21,7 +21,7 @@ from pages.ui.widgets import format_duration, format_share
 
 _FIRST = ("epochs", "batch_size", "optimizer", "lr")
 _CHOICE_WORDS = {
-    "auto": "auto (the network's own)", "native": "native (the data's own)", "cross-entropy": "cross-entropy",
+    "cross-entropy": "cross-entropy",
     "nll": "NLL", "mse": "MSE", "sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "muon": "Muon",
 }  # fmt: skip
 _SECTIONS = (
@@ -108,7 +108,7 @@ def _section(
     wrong = error is not None and any(spec.name == error.field for spec in specs)
     label = f"{title} ({changed} changed)" if changed else title
     with st.expander(label, icon=icon, expanded=wrong, key=f"train.section.{group}"):
-        columns = st.columns(3)
+        columns = st.columns(3, vertical_alignment="bottom")
         for index, spec in enumerate(specs):
             with columns[index % 3]:
                 setting(spec, error)
@@ -141,7 +141,7 @@ def _network() -> None:
 
 def _options(error: ConfigError | None) -> None:
     arch = get_architecture(str(state.form_values()["arch"]))
-    columns = st.columns(3)
+    columns = st.columns(3, vertical_alignment="bottom")
     with columns[0]:
         setting(FIELDS["input_size"], error)
     for index, option in enumerate(arch.options, start=1):
@@ -213,7 +213,7 @@ def _tell_preset(preset: Preset) -> None:
         facts.append(f"stopped after epoch {reported['stopped_epoch']}")
     if "seconds" in reported:
         facts.append(format_duration(float(reported["seconds"])))
-    lines = [f"The report has: {', '.join(facts)}."] if facts else []
+    lines = [f"In the report: {', '.join(facts)}."] if facts else []
     if "note" in reported:
         lines.append(f"{str(reported['note'])[:1].upper()}{str(reported['note'])[1:]}.")
     if preset.ours:

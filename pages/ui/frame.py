@@ -9,6 +9,7 @@ import streamlit as st
 from lab.errors import LabError
 from pages.ui.lab import warm_worker
 from pages.ui.state import take_flash
+from pages.ui.torch_ready import settle_torch
 
 PAGES_DIR = Path(__file__).resolve().parent.parent
 # file, title, icon, section
@@ -36,6 +37,7 @@ _STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding-top: 4.4rem; padding-bottom: 4rem; max-width: 1320px; }
 @media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; } }
 @media (min-width: 1000px) { .st-key-cost-card { position: sticky; top: 4.5rem; } }
+.st-key-cost-card [data-testid="stMetricValue"] { font-size: 1.15rem; }
 </style>"""
 
 
@@ -58,6 +60,7 @@ def navigation() -> None:
     chosen = st.navigation(sections, expanded=True)
     with show_errors():
         warm_worker()
+        settle_torch()
         chosen.run()
 
 

@@ -7,6 +7,7 @@ Importing torch takes seconds and leaves hundreds of thousands of objects that a
 import atexit
 import gc
 import importlib
+import sys
 import threading
 
 _ready = threading.Event()
@@ -24,8 +25,16 @@ def require_torch() -> None:
         torch.set_num_threads(1)
         gc.collect()
         gc.freeze()
-        atexit.register(gc.unfreeze)  # what is frozen is not cleared at the end, and extension modules complain of leaks
+        atexit.register(
+            gc.unfreeze
+        )  # what is frozen is not cleared at the end, and extension modules complain of leaks
         _ready.set()
+
+
+def settle_torch() -> None:
+    """Freeze torch if a page brought it in without asking here; does nothing while it is on its way."""
+    if "torch" in sys.modules and not _ready.is_set() and not _once.locked():
+        require_torch()
 
 
 def warm_torch() -> bool:

@@ -25,6 +25,7 @@ BADGES = {
     RunState.FAILED: (":material/error:", "red"),
     RunState.INTERRUPTED: (":material/power_off:", "red"),
 }
+REFRESH_S = 2.0  # between two looks at a list of runs while one of them is being trained
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 
 

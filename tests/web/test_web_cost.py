@@ -1,0 +1,80 @@
+"""What a training costs, with the reports' own counts, and the way out of 224 pixels on a CPU."""
+
+import json
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lab.config import RunConfig
+from lab.costs import estimate, smaller_input
+from lab.errors import DeviceError, ShapeError
+from lab.runs.records import RunState
+from pages.ui.cost import count, size
+from pages.ui.torch_ready import require_torch
+from tests.web.test_web_pages import ENTRY
+from tests.web.web_data import DIGITS_CONFIG, Bench
+
+
+def test_parameters_and_mult_adds_are_the_known_ones(bench: Bench) -> None:
+    cost = estimate(bench.lab, RunConfig(arch="lenet5", dataset="digits"))
+    assert (cost.params, cost.mult_adds, cost.side, cost.epochs) == (61_706, 423_038, 32, 5)
+
+
+def test_memory_is_four_copies_of_the_weights_for_adam_and_three_for_sgd_plus_a_batch_of_activations(
+    bench: Bench,
+) -> None:
+    adam, sgd = (
+        estimate(bench.lab, RunConfig(arch="lenet5", dataset="digits", optimizer=name, batch_size=1)).memory_bytes
+        for name in ("adam", "sgd")
+    )
+    assert adam - sgd == 61_706 * 4
+    twice = estimate(bench.lab, RunConfig(arch="lenet5", dataset="digits", batch_size=2)).memory_bytes
+    assert twice - adam == adam - 4 * 61_706 * 4
+
+
+def test_an_epoch_takes_as_long_as_the_last_run_of_the_same_network_did(bench: Bench) -> None:
+    assert not estimate(bench.lab, DIGITS_CONFIG).measured
+    run = bench.start()
+    bench.lab.store.finish(
+        run.id, run.lease, state=RunState.FINISHED, seconds=1.0, summary={"images_per_second": 1000.0}
+    )
+    cost = estimate(bench.lab, DIGITS_CONFIG)
+    assert cost.measured
+    assert cost.seconds_per_epoch == pytest.approx(1437 * 0.9 / 1000, rel=0.01)
+    assert not estimate(bench.lab, DIGITS_CONFIG.replace(batch_size=8)).measured
+
+
+def test_a_large_input_is_answered_with_the_smallest_one_the_network_can_take(bench: Bench) -> None:
+    config = RunConfig(arch="vgg11", dataset="digits", device="cpu")
+    found = smaller_input(bench.lab, config)
+    assert found is not None
+    assert (found[0], found[1].side) == ("32", 32)
+    assert found[1].seconds_per_epoch < estimate(bench.lab, config).seconds_per_epoch / 10
+    assert smaller_input(bench.lab, RunConfig(arch="basic-cnn", dataset="digits")) is None
+
+
+def test_what_cannot_run_has_no_cost_but_a_sentence(bench: Bench) -> None:
+    with pytest.raises(ShapeError, match="smallest size that works is 32"):
+        estimate(bench.lab, RunConfig(arch="vgg11", dataset="digits", input_size="native"))
+    with pytest.raises(DeviceError, match="not on this machine"):
+        estimate(bench.lab, RunConfig(dataset="digits", device="cuda:77"))
+
+
+def test_the_page_shows_the_cost_and_one_press_takes_the_smaller_input(bench: Bench) -> None:
+    require_torch()
+    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
+    app.switch_page("train.py").run()
+    assert {m.label: m.value for m in app.metric}["Parameters"] == "61,706"
+    app.selectbox(key="train.arch").set_value("vgg11").run()
+    app.selectbox(key="train.device").set_value("cpu").run()
+    assert "At 224×224 pixels an epoch takes about" in "".join(w.value for w in app.warning).replace("\\", "")
+    app.button(key="smaller-input").click().run()
+    assert app.selectbox(key="train.input_size").value == "32"
+    app.selectbox(key="train.input_size").set_value("native").run()
+    assert "smallest size that works is 32×32" in "".join(e.value for e in app.error).replace("\\", "")
+    assert not app.exception, json.dumps([e.value for e in app.exception])
+
+
+def test_large_numbers_are_written_in_three_digits() -> None:
+    assert [count(n) for n in (7, 423_038, 19_585_064_970)] == ["7", "423 k", "19.6 G"]
+    assert [size(n) for n in (4_320_000, 9_842_000_000)] == ["4.32 MB", "9.84 GB"]
