@@ -4,6 +4,7 @@ A buffer is emptied only after its commit returned, so what the store acknowledg
 tried again. The rules of `lab.diagnosis` are asked while the run goes on, and their findings become the run's notices.
 """
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -41,8 +42,7 @@ class Journal:
         self._started_at = (0, 0.0)  # step and clock at which this attempt began, for an honest time left
         self._flushed = self._diagnosed = time.monotonic()
         self._busy_since: float | None = None
-        self._best = float("inf")
-        self._best_path = ""
+        self._val_loss: dict[int, float] = {}  # by step: what makes one epoch's weights the best
 
     # -- what the worker says -----------------------------------------------------------------------------------------
 
@@ -101,7 +101,10 @@ class Journal:
         }  # fmt: skip
         self._store.set_environment(self._run.id, self._run.lease, environment=environment, device=event.device)
         for name, series in self._store.points(self._run.id).items():
-            self._history[name].append(series.value[series.step <= event.step])
+            before = series.step <= event.step
+            self._history[name].append(series.value[before])
+            if name == "val/loss":
+                self._val_loss |= dict(zip(series.step[before].tolist(), series.value[before].tolist(), strict=True))
 
     def _steps(self, event: StepMetrics) -> None:
         self._add("batch/loss", event.step, event.loss, event.time_s)
@@ -125,6 +128,8 @@ class Journal:
 
     def _evaluated(self, event: Evaluated) -> None:
         at, when = np.array([event.step]), np.array([event.time_s])
+        if "val/loss" in event.metrics and not math.isnan(event.metrics["val/loss"]):
+            self._val_loss[event.step] = event.metrics["val/loss"]
         for name, value in event.metrics.items():
             self._add(name, at, np.array([value], dtype=np.float64), when)
         self._progress |= {"seconds": event.time_s, "latest": dict(event.metrics)}
@@ -139,7 +144,6 @@ class Journal:
         if event.kind == CHECKPOINT:
             self._forget([k for k in old if k.path != kept.path])
         else:
-            self._note_best(event, kept)
             self._stay_within_budget([*(k for k in old if k.path != kept.path), kept])
 
     def _write(self, event: Kept) -> KeptFile:
@@ -152,19 +156,14 @@ class Journal:
         self._store.keep(self._run.id, self._run.lease, kept)
         return kept
 
-    def _note_best(self, event: Kept, kept: KeptFile) -> None:
-        losses = self._history.get("val/loss")
-        newest = float(losses[-1][-1]) if losses and losses[-1].size else float("nan")
-        if newest < self._best or not self._best_path:
-            self._best, self._best_path = newest, kept.path
-
     def _stay_within_budget(self, kept: list[KeptFile]) -> None:
         total = sum(k.bytes for k in kept)
+        best = min(kept, key=lambda k: self._val_loss.get(k.step, math.inf))
         surplus = []
         for file in sorted(kept, key=lambda k: k.step)[:-1]:  # the newest always stays
             if total <= self._run.config.keep_mb * MB:
                 break
-            if file.path != self._best_path:
+            if file.path != best.path:
                 surplus.append(file)
                 total -= file.bytes
         if surplus:

@@ -1,0 +1,151 @@
+"""The worker outlives whoever started it, hears pause, resume and stop, and leaves truthfully when it is told to."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lab.config import RunConfig
+from lab.errors import RunStateError
+from lab.experiment import CHECKPOINT, Lab
+from lab.runs.owner import process_start
+from lab.runs.records import RunRecord, RunState, Want
+from lab.settings import CHECKOUT, Settings
+from lab.supervisor import dismiss_stranger, is_running
+
+PATIENCE_S = 60.0
+LONG = RunConfig(arch="lenet5", dataset="digits", epochs=2_000, batch_size=16, keep_mb=1)
+_SERVER = """
+import sys, time
+from lab.config import RunConfig
+from lab.experiment import Lab
+from lab.settings import Settings
+lab = Lab(Settings.from_env({"LAB_HOME": sys.argv[1]}))
+run = lab.submit(RunConfig.from_dict({**RunConfig().as_dict(), "dataset": "digits", "epochs": 2000,
+                 "batch_size": 16, "keep_mb": 1})).run
+lab.ensure_worker()
+print(run.id, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    return Lab(Settings.from_env({"LAB_HOME": str(tmp_path_factory.mktemp("survival"))}))
+
+
+def _until(lab: Lab, run: str, wanted: Callable[[RunRecord], bool]) -> RunRecord:
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        record = lab.store.get(run)
+        if wanted(record):
+            return record
+        time.sleep(0.05)
+    raise AssertionError(f"waited {PATIENCE_S} s: {lab.store.get(run)}")
+
+
+def _step(record: RunRecord) -> int:
+    return int(record.progress.get("step", 0))
+
+
+def _supervisor_pid(lab: Lab) -> int:
+    return int(json.loads((lab.settings.home / "supervisor.json").read_text())["pid"])
+
+
+@pytest.fixture(scope="module")
+def run(lab: Lab) -> str:
+    """A run that a server queued before it was killed with its whole process group."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _SERVER, str(lab.settings.home)],
+        cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    ) as server:  # fmt: skip
+        assert server.stdout is not None
+        run = server.stdout.readline().strip()
+        os.killpg(server.pid, signal.SIGKILL)
+    return run
+
+
+def test_a_killed_server_takes_no_run_with_it(lab: Lab, run: str) -> None:
+    first = _until(lab, run, lambda r: _step(r) > 0)
+    assert first.state is RunState.RUNNING
+    _until(lab, run, lambda r: _step(r) > _step(first) + 600)
+
+
+def test_pause_keeps_the_very_step_and_resume_goes_on_from_it(lab: Lab, run: str) -> None:
+    lab.control(run, Want.PAUSE)
+    paused = _until(lab, run, lambda r: r.state is RunState.PAUSED)
+    (checkpoint,) = lab.store.kept(run, kind=CHECKPOINT)
+    assert checkpoint.step == paused.summary["step"]
+    lab.control(run, Want.RUN)
+    _until(lab, run, lambda r: r.state is RunState.RUNNING and _step(r) > checkpoint.step)
+    steps = lab.store.points(run, series=["batch/loss"])["batch/loss"].step.tolist()
+    assert steps == list(range(1, len(steps) + 1))
+
+
+def test_a_worker_told_to_end_keeps_a_checkpoint_and_says_interrupted(lab: Lab, run: str) -> None:
+    asked = time.monotonic()
+    os.kill(_supervisor_pid(lab), signal.SIGTERM)
+    record = _until(lab, run, lambda r: r.state is not RunState.RUNNING)
+    assert record.state is RunState.INTERRUPTED
+    assert "asked to end" in record.reason
+    assert time.monotonic() - asked < 15
+    (checkpoint,) = lab.store.kept(run, kind=CHECKPOINT)
+    assert checkpoint.step == record.summary["step"]
+    end = time.monotonic() + PATIENCE_S
+    while is_running(lab.settings) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not is_running(lab.settings)
+
+
+def test_resume_starts_a_worker_where_none_is_alive_and_stop_keeps_the_weights(lab: Lab, run: str) -> None:
+    before = lab.store.get(run).summary["step"]
+    lab.control(run, Want.RUN)
+    assert lab.ensure_worker()
+    _until(lab, run, lambda r: _step(r) > before)
+    lab.control(run, Want.STOP)
+    stopped = _until(lab, run, lambda r: r.state is RunState.STOPPED)
+    assert stopped.attempts == 3
+    assert lab.load_run_network(run, epoch="latest").step <= stopped.summary["step"]
+
+
+def test_a_stopped_run_cannot_be_paused(lab: Lab, run: str) -> None:
+    with pytest.raises(RunStateError, match="cannot be paused"):
+        lab.control(run, Want.PAUSE)
+
+
+def test_the_disk_budget_keeps_best_and_newest(lab: Lab, run: str) -> None:
+    kept = lab.kept_epochs(run)
+    assert sum(k.bytes for k in kept) <= 1_000_000
+    assert any("disk budget" in notice for notice in lab.store.get(run).notices)
+
+
+def test_a_killed_worker_reads_as_interrupted_and_the_supervisor_goes_on_with_the_queue(lab: Lab) -> None:
+    doomed = lab.submit(LONG, fresh=True).run.id
+    waiting = lab.submit(LONG.replace(epochs=1, keep_mb=10), fresh=True).run.id
+    lab.ensure_worker()
+    _until(lab, doomed, lambda r: _step(r) > 0)
+    for pid in _children(_supervisor_pid(lab)):
+        os.kill(pid, signal.SIGKILL)
+    seen = time.monotonic()
+    assert _until(lab, doomed, lambda r: r.state is not RunState.RUNNING).state is RunState.INTERRUPTED
+    assert time.monotonic() - seen < 15
+    assert _until(lab, waiting, lambda r: r.state is RunState.FINISHED).attempts == 1
+
+
+def _children(pid: int) -> list[int]:
+    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_warm_worker_with_other_settings_is_dismissed(lab: Lab, tmp_path: Path) -> None:
+    assert is_running(lab.settings)
+    pid = _supervisor_pid(lab)
+    dismiss_stranger(lab.settings)
+    assert process_start(pid) is not None
+    dismiss_stranger(Settings.from_env({"LAB_HOME": str(lab.settings.home), "LAB_DATA": str(tmp_path)}))
+    assert not is_running(lab.settings)
