@@ -1,0 +1,62 @@
+"""Writes docs/reference.md from the registries: `python -m tests.reference_docs`. A test keeps the file honest."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from lab.architectures.registry import list_architectures
+from lab.config import FIELDS, FieldSpec
+from lab.data import list_datasets
+from lab.presets import REPORTS, Preset, list_presets
+
+PATH = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in lines)
+
+
+def _range(spec: FieldSpec) -> str:
+    if spec.choices:
+        return ", ".join(spec.choices)
+    return spec.range_words() if spec.kind in (int, float) else ""
+
+
+def _reported(preset: Preset) -> str:
+    accuracy = preset.reported.get("test_accuracy")
+    return "" if accuracy is None else f"{100 * accuracy:.2f} %"
+
+
+def render() -> str:
+    """Return the whole page."""
+    networks = _table(
+        ("id", "what it is", "input", "options", "source"),
+        [
+            (f"`{a.id}`", a.description, a.default_input_size,
+             " ".join(f"`{o.name}={o.default}`" for o in a.options), a.source)
+            for a in list_architectures()
+        ],
+    )  # fmt: skip
+    datasets = _table(
+        ("id", "what it is", "classes"), [(f"`{d.id}`", d.description, len(d.classes)) for d in list_datasets()]
+    )
+    presets = "\n\n".join(
+        f"### {title}\n\n"
+        + _table(
+            ("preset", "what it is", "reported", "left open by the report"),
+            [(f"`{p.id}`", p.title, _reported(p), p.ours) for p in list_presets(report)],
+        )
+        for report, title in REPORTS.items()
+    )
+    settings = _table(
+        ("flag", "default", "values", "what it is"),
+        [(f"`{s.flag}`", s.default if s.default != {} else "", _range(s), s.help) for s in FIELDS.values()],
+    )
+    return (
+        "# Reference\n\nWritten from the registries by `python -m tests.reference_docs`; a test compares.\n\n"
+        f"## Networks\n\n{networks}\n\n## Data sets\n\n{datasets}\n\n## Presets\n\n{presets}\n\n## Settings\n\n{settings}\n"
+    )
+
+
+if __name__ == "__main__":
+    PATH.write_text(render(), encoding="utf-8")
