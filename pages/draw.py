@@ -25,11 +25,9 @@ def main() -> None:
     for problem in problems:
         st.warning(plain(problem), icon=":material/warning:")
     if models:
-        from pages.ui.draw_studio import studio
-        from pages.ui.draw_view import STYLE
+        from pages.ui.draw_modes import show_mode
 
-        st.html(STYLE)
-        studio(models)
+        show_mode(models)
 
 
 main()

@@ -9,6 +9,7 @@ from lab.sketch.normalise import ALL_STEPS, RECIPES, STEP_TITLES, STEPS, normali
 from lab.sketch.reading import Answer, average, compare_steps, read_sketch
 from lab.sketch.sketch import Sketch
 from pages.ui.draw_inside import inside, similar
+from pages.ui.draw_keep import keep
 from pages.ui.draw_models import Model
 from pages.ui.draw_pad import live_pad, standard_pad, switch_pad
 from pages.ui.draw_state import DrawPage, draw_page
@@ -16,7 +17,7 @@ from pages.ui.draw_view import answers_html, steps_html
 from pages.ui.frame import show_errors
 from pages.ui.widgets import format_share
 
-_VIEWS = ("Why", "Inside", "Look-alikes")
+_VIEWS = ("Why", "Inside", "Look-alikes", "Keep")
 LIVE_SWITCH = "draw.live-ink"
 
 
@@ -95,7 +96,13 @@ def _views(
     page: DrawPage,
 ) -> None:
     view = st.segmented_control(
-        "Show", _VIEWS, default="Why", key="draw.view", persist_state="session", label_visibility="collapsed"
+        "Show",
+        _VIEWS,
+        default="Why",
+        key="draw.view",
+        persist_state="session",
+        label_visibility="collapsed",
+        required=True,
     )
     if view == "Why":
         _why(models, sketch, answers, page)
@@ -103,6 +110,8 @@ def _views(
         inside(models, images, answers, blank=sketch.blank)
     elif view == "Look-alikes":
         similar(models, images, blank=sketch.blank)
+    elif view == "Keep":
+        keep(models, sketch)
 
 
 def _why(models: Sequence[Model], sketch: Sketch, answers: Sequence[Answer], page: DrawPage) -> None:

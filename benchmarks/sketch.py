@@ -1,0 +1,88 @@
+"""How well networks read drawings: test digits drawn again by other hands, through the Draw page's own path.
+
+The middle lines of MNIST's test digits and ten digits written as polylines are drawn on a 280×280 canvas with pens 4 to
+34 wide, 70 to 240 high, slanted by -20° to 30°, turned by up to 12°, anywhere on the canvas. Each drawing is normalised
+as on the page, with all steps and without each, and read by every given run. Prints a Markdown table.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from lab.data import Dataset, get_dataset_spec
+from lab.experiment import Lab, LoadedNetwork
+from lab.settings import Settings
+from lab.sketch.normalise import ALL_STEPS, RECIPES, STEPS, normalise
+from lab.sketch.reading import compute_probabilities
+from lab.sketch.render import POLYLINES, draw_digit, random_hand, redraw_image
+from lab.sketch.sketch import Sketch
+
+VARIANTS: dict[str, frozenset[str]] = {
+    "all steps": ALL_STEPS,
+    **{f"without {step}": ALL_STEPS - {step} for step in STEPS},
+    "none": frozenset(),
+}
+
+
+def main() -> None:
+    """Measure the given runs and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", help="ids or names of runs in this lab's store")
+    parser.add_argument("--images", type=int, default=2000, help="test digits to draw again")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    lab = Lab(Settings.from_env(os.environ))
+    loaded = [lab.load_run_network(lab.store.resolve(run).id) for run in options.runs]
+    dataset = lab.dataset(loaded[0].run.config.dataset)
+    sketches, labels, hands = drawings(dataset, images=options.images, seed=options.seed)
+    print(
+        f"{len(sketches):,} drawings (seed {options.seed}): {hands[0]:,} test digits drawn again, {hands[1]:,} polylines\n"
+    )
+    columns = {name: variant(sketches, steps, dataset) for name, steps in VARIANTS.items()}
+    print("| network | trained with | test set | " + " | ".join(VARIANTS) + " | polylines, all steps |")
+    print("|---" * (4 + len(VARIANTS)) + "|")
+    for each in loaded:
+        print(row(each, columns, labels, dataset, first_polyline=hands[0]))
+
+
+def drawings(dataset: Dataset, *, images: int, seed: int) -> tuple[list[Sketch], np.ndarray, tuple[int, int]]:
+    """Return sketches, their labels, and how many are redrawn test digits and how many polylines."""
+    random = np.random.default_rng(seed)
+    sketches = [redraw_image(image, random_hand(random)) for image in dataset.test_images[:images]]
+    labels = list(dataset.test_labels[:images])
+    for _ in range(max(1, images // 50)):
+        for digit in POLYLINES:
+            sketches.append(draw_digit(digit, random_hand(random)))
+            labels.append(dataset.spec.classes.index(digit))
+    return sketches, np.array(labels), (images, len(sketches) - images)
+
+
+def variant(sketches: Sequence[Sketch], steps: frozenset[str], dataset: Dataset) -> np.ndarray:
+    """Return the normalised pictures uint8 (N, 28, 28)."""
+    recipe = RECIPES[get_dataset_spec(dataset.spec.id).recipe]
+    return np.stack([normalise(sketch, recipe=recipe, steps=steps) for sketch in sketches])
+
+
+def row(
+    loaded: LoadedNetwork,
+    columns: dict[str, np.ndarray],
+    labels: np.ndarray,
+    dataset: Dataset,
+    *,
+    first_polyline: int,
+) -> str:
+    """Return one line of the table."""
+    right = {name: compute_probabilities(loaded, images).argmax(1) == labels for name, images in columns.items()}
+    test = compute_probabilities(loaded, dataset.test_images).argmax(1) == dataset.test_labels
+    cells = [f"`{loaded.run.config.arch}`", loaded.run.config.augment, f"{test.mean():.2%}"]
+    cells += [f"{hits.mean():.2%}" for hits in right.values()]
+    cells.append(f"{right['all steps'][first_polyline:].mean():.2%}")
+    return "| " + " | ".join(cells) + " |"
+
+
+if __name__ == "__main__":
+    main()

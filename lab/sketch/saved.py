@@ -1,0 +1,68 @@
+"""Drawings as files: the PNG they are kept as, and what one can take home, as pictures or as idx."""
+
+import io
+import struct
+import zipfile
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from lab.errors import InputError
+from lab.sketch.normalise import Recipe, normalise
+from lab.sketch.sketch import MAX_SIDE, Sketch
+
+_KEPT_SIDE = 280  # pixels: larger drawings (photos) are kept at this size
+
+
+def encode_ink(sketch: Sketch) -> bytes:
+    """Return the ink as a grey PNG, light on black, at most 280 pixels a side."""
+    picture = Image.fromarray(np.ascontiguousarray(sketch.ink))
+    picture.thumbnail((_KEPT_SIDE, _KEPT_SIDE))
+    out = io.BytesIO()
+    picture.save(out, format="PNG", optimize=True)
+    return out.getvalue()
+
+
+def decode_ink(png: bytes) -> Sketch:
+    """Return the drawing of `encode_ink`'s PNG; raises `InputError` for anything else."""
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+            if max(picture.size) > MAX_SIDE:
+                raise InputError(f"The saved drawing is {picture.size}, larger than {MAX_SIDE} pixels: delete it.")
+            return Sketch(np.asarray(picture.convert("L")), "saved")
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"A saved drawing cannot be read ({error}): delete it.") from error
+
+
+def zip_pngs(drawings: Sequence[tuple[str, str, bytes]]) -> bytes:
+    """Return a zip of (id, label, PNG) as `label/id.png`; labels become plain folder names."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for each, label, png in drawings:
+            folder = "".join(c if c.isalnum() else "-" for c in label) or "none"
+            archive.writestr(f"{folder}/{each}.png", png)
+    return out.getvalue()
+
+
+def zip_idx(drawings: Sequence[Sketch], labels: Sequence[int], *, recipe: Recipe) -> bytes:
+    """Return a zip of the normalised drawings in MNIST's own two files, labels as class numbers."""
+    images = normalise_all(drawings, recipe=recipe)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("sketches-images-idx3-ubyte", idx_bytes(images))
+        archive.writestr("sketches-labels-idx1-ubyte", idx_bytes(np.array(labels, dtype=np.uint8)))
+    return out.getvalue()
+
+
+def normalise_all(drawings: Sequence[Sketch], *, recipe: Recipe) -> np.ndarray:
+    """Return uint8 (N, 28, 28)."""
+    if not drawings:
+        return np.zeros((0, 28, 28), dtype=np.uint8)
+    return np.stack([normalise(drawing, recipe=recipe) for drawing in drawings])
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    """Return a uint8 array as an idx file (LeCun's format)."""
+    header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+    return header + array.astype(np.uint8).tobytes()

@@ -1,0 +1,90 @@
+"""The guess game: ten digits to draw, and which network understands most of them."""
+
+import random
+from collections.abc import Sequence
+
+import streamlit as st
+
+from lab.sketch.reading import Answer
+from pages.ui.draw_models import Model
+from pages.ui.draw_state import DrawPage, Game, draw_page
+from pages.ui.draw_studio import normalised, read_all, show_answers, show_pad, titles
+from pages.ui.frame import plain, show_errors
+
+ROUNDS = 10
+
+
+@st.fragment
+def guess_game(models: Sequence[Model]) -> None:
+    """Play: say what to draw, read it, count."""
+    with show_errors():
+        page = draw_page()
+        if not page.game.running:
+            _score(models, page)
+            st.button(
+                "Play again" if page.game.round else "Start", type="primary", icon=":material/play_arrow:",
+                key="draw.game.start", on_click=_start, args=(models,),
+            )  # fmt: skip
+            return
+        target = page.game.digits[page.game.round - 1]
+        left, right = st.columns([5, 9], gap="large")
+        with left:
+            st.subheader(f"Draw: {plain(target)}", anchor=False)
+            sketch = show_pad(page)
+            st.caption(f"Round {page.game.round} of {len(page.game.digits)}")
+        answers = read_all(models, sketch, normalised(models, sketch))
+        with left, st.container(horizontal=True):
+            st.button(
+                "Done", type="primary", icon=":material/check:", key="draw.game.next", disabled=sketch.blank,
+                on_click=_next, args=(models, answers),
+            )  # fmt: skip
+            st.button("Stop", key="draw.game.stop", on_click=_stop)
+        with right:
+            show_answers(models, answers, page=page, sketch=sketch)
+
+
+def _start(models: Sequence[Model]) -> None:
+    page = draw_page()
+    names = list(models[0].loaded.class_names)
+    chosen = random.sample(names, len(names))[:ROUNDS]
+    page.game = Game(tuple(chosen), 1, {model.id: 0 for model in models})
+    page.clear()
+
+
+def _next(models: Sequence[Model], answers: Sequence[Answer]) -> None:
+    page = draw_page()
+    game = page.game
+    target = game.digits[game.round - 1]
+    for model, answer in zip(models, answers, strict=True):
+        understood = answer.label == target and not answer.verdict.unsure
+        game.scores[model.id] = game.scores.get(model.id, 0) + int(understood)
+    game.drawn.append({"Asked": target, **{
+        f"{title} ({model.id[:4]})": ("unsure: " if answer.verdict.unsure else "") + answer.label
+        for title, model, answer in zip(titles(models), models, answers, strict=True)
+    }})  # fmt: skip
+    game.round += 1
+    page.clear()
+
+
+def _stop() -> None:
+    page = draw_page()
+    page.game = Game()
+    page.clear()
+
+
+def _score(models: Sequence[Model], page: DrawPage) -> None:
+    game = page.game
+    if not game.drawn:
+        st.markdown(f"**{ROUNDS} rounds.** You are told what to draw; every network that reads it scores a point.")
+        return
+    st.subheader("Result", anchor=False)
+    best = max(game.scores.values(), default=0)
+    rows = [
+        {
+            "Network": model.title, "Run": model.id, "Understood": f"{game.scores.get(model.id, 0)} of {len(game.drawn)}",
+            "": "best" if game.scores.get(model.id, 0) == best else "",
+        }
+        for model in models
+    ]  # fmt: skip
+    st.dataframe(rows, hide_index=True, width="stretch")
+    st.dataframe(game.drawn, hide_index=True, width="stretch")

@@ -1,0 +1,29 @@
+"""What one can do on the Draw page: draw, bring a photo, play, look at what was kept."""
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from pages.ui.draw_game import guess_game
+from pages.ui.draw_keep import my_drawings
+from pages.ui.draw_models import Model
+from pages.ui.draw_photo import photo
+from pages.ui.draw_studio import studio
+from pages.ui.draw_view import STYLE
+
+_MODES: dict[str, tuple[str, Callable[[Sequence[Model]], None]]] = {
+    "Draw": (":material/draw:", studio),
+    "Photo": (":material/photo_camera:", photo),
+    "Guess game": (":material/casino:", guess_game),
+    "My drawings": (":material/collections:", my_drawings),
+}
+
+
+def show_mode(models: Sequence[Model]) -> None:
+    """Let the reader choose and show the choice."""
+    st.html(STYLE)
+    mode = st.segmented_control(
+        "What to do", list(_MODES), default="Draw", format_func=lambda name: f"{_MODES[name][0]} {name}",
+        key="draw.mode", persist_state="session", label_visibility="collapsed", required=True,
+    )  # fmt: skip
+    _MODES[mode or "Draw"][1](models)
