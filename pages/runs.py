@@ -30,7 +30,6 @@ def main() -> None:
 
 
 def _runs(view: RunsView) -> None:
-    undo_box()
     page = runs_table(view)
     with show_errors():
         runs = chosen_runs(view)
@@ -38,6 +37,7 @@ def _runs(view: RunsView) -> None:
         if lost:
             one = lost == 1
             complaints_box([f"{lost} of the chosen runs {'is' if one else 'are'} not in this lab, or deleted."])
+        undo_box()
         if not page and not runs:
             return
         st.subheader("Compare", anchor=False)

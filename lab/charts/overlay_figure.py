@@ -26,7 +26,8 @@ def overlay_figure(
 ) -> go.Figure:
     """Draw the lines; a click on a name in the legend hides all lines of that run, hovering shows all runs.
 
-    clip: choose the y axis by the lines that are alike in size, so that one runaway does not flatten the rest.
+    log_y: not for accuracies, of which a logarithm shows the wrong end. clip: choose the y axis by the lines that are
+    alike in size, so that one runaway does not flatten the rest.
     """
     figure = go.Figure()
     seen: set[tuple[str, ...]] = set()
@@ -36,6 +37,7 @@ def overlay_figure(
             figure.add_trace(trace)
         seen.add(line.runs)
     share = info.metric.endswith("accuracy")
+    log_y = log_y and not share
     figure.update_layout(
         layout(
             height=height,

@@ -50,6 +50,19 @@ def _estimate_cost(home: str, config: str) -> "tuple[Estimate, tuple[str, Estima
     return cost, smaller_input(lab, wanted) if cost.side > _LARGE else None
 
 
+def estimate_seconds(config: RunConfig) -> float:
+    """Return how long all epochs of a configuration will take. Raises and imports what `estimate_cost` does."""
+    return _estimate_seconds(str(get_lab().settings.home), json.dumps(config.as_dict(), sort_keys=True))
+
+
+@st.cache_data(max_entries=_ENTRIES, ttl=10 * _MINUTE_S, show_spinner=False)
+def _estimate_seconds(home: str, config: str) -> float:
+    require_torch()
+    from lab.costs import estimate
+
+    return estimate(get_lab(), RunConfig.from_dict(json.loads(config))).seconds
+
+
 def run_points(run: RunRecord) -> Mapping[str, Series]:
     """Return all points of a run, read again only when it has gone on. Nobody may write to the arrays."""
     return _run_points(

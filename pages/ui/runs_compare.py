@@ -99,7 +99,7 @@ def _curve_controls(view: RunsView) -> None:
             ("test", "Test set", "Show the test set's curve as well."),
             ("clip", "Ignore outliers", "Choose the y axis without the most extreme values and runaway runs."),
             ("logx", "Logarithmic x", ""),
-            ("logy", "Logarithmic y", ""),
+            ("logy", "Logarithmic y", "Accuracies stay as they are."),
         ):
             st.toggle(label, help=words or None, **bind(name, getattr(view, name)))
 

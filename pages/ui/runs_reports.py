@@ -12,7 +12,7 @@ from lab.charts.reports import ReportRow, report_rows
 from lab.data.load import is_present
 from lab.errors import ConfigError
 from lab.presets import REPORTS
-from pages.ui.caching import estimate_cost
+from pages.ui.caching import estimate_seconds
 from pages.ui.frame import PAGES_DIR, page_path, plain, show_errors
 from pages.ui.lab import get_lab
 from pages.ui.runs_address import RunsView
@@ -128,8 +128,6 @@ def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
         )
         if (PAGES_DIR / "home.py").is_file():
             st.page_link(page_path("home"), label="Go to the data sets", icon=":material/arrow_forward:")
-    else:
-        _estimate(rows)
     disabled = lab.settings.read_only or bool(absent) or not rows
     pressed = st.button(
         f"Queue {len(rows)} run{'s' if len(rows) != 1 else ''}", type="primary", icon=":material/playlist_add:",
@@ -137,6 +135,8 @@ def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
     )  # fmt: skip
     if pressed:
         _queue(rows)
+    if not absent:
+        _estimate(rows)
 
 
 def _queue(rows: Sequence[ReportRow]) -> None:
@@ -151,25 +151,26 @@ def _queue(rows: Sequence[ReportRow]) -> None:
 
 
 @st.fragment(run_every=1.0)
-def _estimating() -> None:
+def _waiting() -> None:
     if warm_torch():
         st.rerun()
     st.caption("Estimating how long they take …")
 
 
 def _estimate(rows: Sequence[ReportRow]) -> None:
-    """Say how long the chosen experiments will take on this machine."""
+    """Say how long the chosen experiments will take on this machine; last, because counting large networks takes time."""
     if not rows:
         return
     if not warm_torch():
-        _estimating()
+        _waiting()
         return
-    total = 0.0
-    unknown = []
-    for row in rows:
+    line = st.empty()
+    total, unknown = 0.0, []
+    for done, row in enumerate(rows, start=1):
+        line.caption(f"Estimating how long they take … {done} of {len(rows)}")
         try:
-            total += estimate_cost(row.config)[0].seconds
+            total += estimate_seconds(row.config)
         except ConfigError:
             unknown.append(row.preset.title)
     words = f"About {format_duration(total)} of training on this machine, one run after the other."
-    st.caption(plain(words + (f" Not counted: {', '.join(unknown)}." if unknown else "")))
+    line.caption(plain(words + (f" Not counted: {', '.join(unknown)}." if unknown else "")))
