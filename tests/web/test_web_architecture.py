@@ -1,0 +1,89 @@
+"""The Architecture page as Streamlit draws it, for every network and every view."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lab.architectures.registry import list_architectures
+from tests.web.web_data import Bench
+
+ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
+VIEWS = ("layers", "graph", "compare", "time")
+
+
+def open_page(**query: str) -> AppTest:
+    app = AppTest.from_file(str(ENTRY), default_timeout=60)
+    app.run()
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.switch_page("architecture.py").run()
+    assert not app.exception, [e.value for e in app.exception]
+    return app
+
+
+def components(app: AppTest) -> list[dict[str, Any]]:
+    return [json.loads(element.proto.json) for element in app.get("bidi_component") if element.proto.json]
+
+
+def metrics(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def test_the_page_opens_with_lenets_known_numbers(bench: Bench) -> None:
+    app = open_page()
+    shown = metrics(app)
+    assert shown["Parameters"] == "61,706"
+    assert shown["Mult-adds"] == "27.07 M"
+    assert shown["Forward/backward"] == "3.34 MB"
+    (table,) = components(app)
+    rows = {row["name"]: row for row in table["rows"]}
+    assert rows["features.conv2"]["params_text"] == "2,416"
+    assert rows["features"]["params"] == 156 + 2416
+    assert (rows["features.pool2"]["field"], rows["features.pool2"]["step"]) == (16, 4)
+
+
+@pytest.mark.parametrize("arch", [a.id for a in list_architectures()])
+def test_every_network_has_its_table_and_its_graph(bench: Bench, arch: str) -> None:
+    (table,) = components(open_page(arch=arch))
+    assert sum(row["params"] for row in table["rows"] if row["leaf"]) > 1000
+    (picture,) = components(open_page(arch=arch, view="graph"))
+    assert picture["svg"].startswith("<svg")
+
+
+def test_a_size_that_does_not_fit_is_drawn_up_to_the_failing_layer(bench: Bench) -> None:
+    app = open_page(arch="vgg11", size="native")
+    assert "smallest size that works is 32×32" in app.error[0].value.replace("\\", "")
+    (picture,) = components(app)
+    assert "does not fit: 512×1×1" in picture["svg"]
+
+
+def test_two_networks_side_by_side(bench: Bench) -> None:
+    app = open_page(**{"arch": "lenet-bn", "view": "compare", "with": "lenet5"})
+    frame = app.dataframe[0].value
+    assert list(frame.iloc[:, 1]).count("← only here") == 4  # two batch norms, two dropouts
+    assert metrics(app)["Layers"] == "17 | 13"
+
+
+def test_times_are_measured_when_asked_and_refused_where_they_would_take_minutes(bench: Bench) -> None:
+    app = open_page(view="time", batch="4")
+    app.button(key="arch-measure").click().run()
+    assert not app.exception
+    assert list(app.dataframe[0].value["Layer"])[:2] == ["resize", "features.conv1"]
+    big = open_page(arch="vgg19", view="time")
+    assert "too much to measure" in big.info[0].value
+
+
+def test_options_change_the_counts_and_wrong_ones_are_said(bench: Bench) -> None:
+    app = open_page()
+    app.text_input(key="arch.option.lenet5.widths").set_value("6, 20").run()
+    assert metrics(app)["Parameters"] == f"{61_706 + 4 * 151 + 120 * 100:,}"
+    app.text_input(key="arch.option.lenet5.widths").set_value("six").run()
+    assert "must be 2 whole numbers" in app.error[0].value.replace("\\", "")
+
+
+def test_an_address_with_nonsense_opens_the_page_all_the_same(bench: Bench) -> None:
+    app = open_page(arch="<b>", size="9", view="x", batch="-1")
+    assert metrics(app)["Parameters"] == "61,706"

@@ -1,0 +1,174 @@
+"""The Inside page as Streamlit draws it: on a run trained here, at every epoch, in every view."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from lab.config import RunConfig
+from lab.experiment import Lab
+from lab.runs.owner import Owner
+from lab.runs.records import RunRecord
+from lab.settings import Settings
+from lab.worker import execute
+from tests.web.web_data import Bench
+
+ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
+VIEWS = ("maps", "kernels", "hand", "why", "answers", "map")
+CONFIG = RunConfig(dataset="digits", epochs=2, batch_size=32, train_limit=400, device="cpu", seed=3)
+
+
+def train(lab: Lab, config: RunConfig) -> RunRecord:
+    """Train in this process, as the worker does."""
+    lab.submit(config)
+    run = lab.store.claim(slot="cpu", owner=Owner.of_this_process())
+    assert run is not None
+    execute(lab, run, ending=threading.Event())
+    return lab.store.get(run.id)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("inside") / "home"
+
+
+@pytest.fixture(scope="module")
+def lab(home: Path) -> Lab:
+    return Lab(Settings.from_env({"LAB_HOME": str(home)}))
+
+
+@pytest.fixture(scope="module")
+def run(lab: Lab) -> RunRecord:
+    threads = torch.get_num_threads()
+    try:
+        return train(lab, CONFIG)
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_HOME", str(home))
+    for name in ("LAB_DATA", "LAB_DATABASE", "LAB_ARTIFACTS", "LAB_DEVICE", "LAB_READ_ONLY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def open_page(**query: str) -> AppTest:
+    app = AppTest.from_file(str(ENTRY), default_timeout=60)
+    app.run()
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.switch_page("inside.py").run()
+    assert not app.exception, [e.value for e in app.exception]
+    return app
+
+
+def component(app: AppTest, field: str) -> dict[str, Any]:
+    shown = [json.loads(element.proto.json) for element in app.get("bidi_component") if element.proto.json]
+    return next(data for data in shown if field in data)
+
+
+def texts(app: AppTest) -> str:
+    parts = [*app.markdown, *app.caption, *app.info, *app.warning, *app.error]
+    return "\n".join(part.value.replace("\\", "") for part in parts)
+
+
+def test_without_a_run_the_page_says_how_to_get_one(bench: Bench) -> None:
+    assert "Nothing to look into yet" in texts(open_page())
+
+
+def test_a_run_that_is_not_there_is_one_sentence(bench: Bench) -> None:
+    assert "nobody" in texts(open_page(run="nobody"))
+
+
+def test_a_run_without_weights_is_one_sentence(bench: Bench) -> None:
+    finished = bench.finish(bench.start())
+    assert "kept no weights" in texts(open_page(run=finished.id))
+
+
+def test_a_run_in_its_first_epoch_is_waited_for(bench: Bench) -> None:
+    assert "first epoch is not done yet" in texts(open_page(run=bench.start().id))
+
+
+def test_the_slider_has_every_kept_epoch_and_the_untrained_network(here: None, run: RunRecord) -> None:
+    slider = component(open_page(run=run.id), "epochs")
+    assert slider["epochs"] == [0, 1, 2]
+    assert slider["test"][0] is None
+    assert slider["test"][2] == pytest.approx(run.summary["test_accuracy"])
+
+
+@pytest.mark.parametrize("epoch", ["0", "2"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_opens_at_every_epoch(here: None, run: RunRecord, view: str, epoch: str) -> None:
+    app = open_page(run=run.id, view=view, epoch=epoch)
+    assert not app.error
+    expected = "before training" if epoch == "0" else "after epoch 2"
+    if view in ("maps", "map"):
+        assert expected in texts(app)
+
+
+def test_the_confusion_matrix_adds_up_to_the_runs_own_accuracy(here: None, run: RunRecord) -> None:
+    app = open_page(run=run.id, view="answers", epoch="2")
+    counts = component(app, "counts")["counts"]
+    right, images = sum(counts[k][k] for k in range(10)), sum(map(sum, counts))
+    assert images == 359
+    assert right / images == pytest.approx(run.summary["test_accuracy"])
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown["Mistakes"] == f"{images - right} of {images}"
+
+
+def test_a_chosen_cell_shows_its_images(here: None, run: RunRecord) -> None:
+    app = open_page(run=run.id, view="answers", epoch="2")
+    counts = component(app, "counts")["counts"]
+    app.session_state["inside.cell"] = (4, 4)
+    app.session_state["inside.gallery"] = "cell"
+    app.run()
+    assert len(component(app, "tiles")["tiles"]) == counts[4][4]
+    assert f"4 read rightly: {counts[4][4]} images" in texts(app).replace("**", "")
+
+
+def test_maps_carry_numbers_for_every_channel(here: None, run: RunRecord) -> None:
+    app = open_page(run=run.id, view="maps", epoch="2")
+    app.selectbox(key="inside.layer").select("features.conv2").run()
+    grid = component(app, "tiles")
+    assert [tile["one"] for tile in grid["tiles"]] == [f"#{k}" for k in range(16)]
+    app.session_state["inside.channel"] = 5
+    app.run()
+    assert "**Channel 5**" in texts(app)
+
+
+def test_the_hand_convolution_is_what_the_network_computed(here: None, run: RunRecord) -> None:
+    app = open_page(run=run.id, view="hand", epoch="2")
+    told = next(m.value for m in app.markdown if "computed" in m.value)
+    summed = float(told.split("= **")[1].split("**")[0])
+    computed = float(told.split("computed **")[1].split("**")[0])
+    assert computed == pytest.approx(summed, abs=1e-4)
+
+
+def test_kernels_have_not_moved_before_training_and_have_after(here: None, run: RunRecord) -> None:
+    assert "Nothing has moved yet" in texts(open_page(run=run.id, view="kernels", epoch="0"))
+    tiles = component(open_page(run=run.id, view="kernels", epoch="2"), "tiles")["tiles"]
+    assert all(tile["two"] != "moved 0 %" for tile in tiles)
+
+
+def test_nonsense_in_the_address_opens_the_page_all_the_same(here: None, run: RunRecord) -> None:
+    app = open_page(run=run.id, view="<b>", epoch="99", image="-4")
+    assert not app.error
+    assert component(app, "epochs")["index"] == 2
+
+
+@pytest.mark.parametrize("arch", ["lenet5", "speedrun-cnn"])
+def test_the_untrained_network_is_the_one_training_began_with(tmp_path: Path, arch: str) -> None:
+    lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path)}))
+    frozen = RunConfig(arch=arch, dataset="digits", epochs=1, max_steps=1, train_limit=300, optimizer="sgd",
+                       lr=1e-30, momentum=0.0, device="cpu", seed=5, val_fraction=0.2)  # fmt: skip
+    trained = train(lab, frozen)
+    began = lab.load_initial_network(trained.id).network.state_dict()
+    ended = lab.load_run_network(trained.id, epoch="latest").network.state_dict()
+    for name, tensor in began.items():
+        if "running" not in name and "batches" not in name:
+            assert torch.allclose(tensor, ended[name], rtol=0, atol=1e-25), name
