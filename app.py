@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent
 if str(ROOT) not in sys.path:  # started from another folder, or by uvicorn
     sys.path.insert(0, str(ROOT))
 
+from pages.ui.frame import report_bug  # noqa: E402
 from pages.ui.lab import serve  # noqa: E402
 from pages.ui.routes import ROUTES  # noqa: E402
 from pages.ui.security import Guard  # noqa: E402
@@ -27,7 +28,13 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     yield
 
 
-app = st.App(ROOT / "pages" / "entry.py", routes=ROUTES, middleware=[Middleware(Guard)], lifespan=lifespan)
+app = st.App(
+    ROOT / "pages" / "entry.py",
+    routes=ROUTES,
+    middleware=[Middleware(Guard)],
+    lifespan=lifespan,
+    on_script_error=report_bug,
+)
 
 if __name__ == "__main__":
     app.run()

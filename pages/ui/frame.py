@@ -1,5 +1,6 @@
 """The frame every page stands in: navigation, heading, and the one place where errors become sentences."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from pages.ui.lab import warm_worker
 from pages.ui.state import take_flash
 from pages.ui.torch_ready import settle_torch
 
+_log = logging.getLogger(__name__)
 PAGES_DIR = Path(__file__).resolve().parent.parent
 # file, title, icon, section
 SCREENS = (
@@ -81,6 +83,16 @@ def show_errors() -> Iterator[None]:
         yield
     except LabError as error:
         st.error(plain(str(error)), icon=":material/error:")
+
+
+def report_bug(error: Exception) -> bool:
+    """Answer an error that nobody meant: the traceback into the log, a neutral sentence on the page."""
+    _log.error("a page failed", exc_info=error)
+    st.error(
+        "This page has a fault. The server's log says where; runs and results are safe. Reload, or go to another page.",
+        icon=":material/bug_report:",
+    )
+    return True  # Streamlit need not show its own
 
 
 def plain(text: str) -> str:

@@ -1,23 +1,13 @@
 """Every page, opened cold by its deep link on a server nobody has visited yet, stands in its frame."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
 from pages.ui.frame import PAGES_DIR, SCREENS
-from tests.browser.conftest import Server, Visitor, start_server
+from tests.browser.conftest import Server, Visitor
 
 pytestmark = pytest.mark.browser
 _TITLES = {name: title for name, title, *_ in SCREENS if (PAGES_DIR / f"{name}.py").is_file()}
-
-
-@pytest.fixture
-def fresh_server(tmp_path: Path) -> Iterator[Server]:
-    running = start_server(tmp_path / "home")
-    yield running
-    running.stop()
 
 
 @pytest.mark.parametrize("name", sorted(_TITLES))

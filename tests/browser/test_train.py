@@ -7,10 +7,14 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from lab.experiment import Lab
+from lab.settings import Settings
 from tests.browser.conftest import Server, Visitor
+from tests.web.web_data import Bench, series
 
 pytestmark = pytest.mark.browser
 _LIVE = ".cl-live[data-points]"
@@ -42,8 +46,8 @@ def _set_number(visitor: Visitor, label: str, value: str) -> None:
     visitor.settle()
 
 
-def _plot_range(visitor: Visitor) -> Any:
-    return visitor.page.evaluate("document.querySelector('[data-chart=loss] .cl-plot').layout.xaxis.range")
+def _plot_range(visitor: Visitor, chart: str = "loss") -> Any:
+    return visitor.page.evaluate(f"document.querySelector('[data-chart={chart}] .cl-plot').layout.xaxis.range")
 
 
 def test_pressing_train_shows_curves_that_outlive_page_switch_and_reload_and_come_from_the_cache_next_time(
@@ -98,13 +102,14 @@ def test_zoom_survives_new_points_a_rerun_and_a_change_of_theme(server: Server, 
     page.mouse.up()
     _wait(visitor, "document.querySelector('[data-chart=loss] .cl-plot').layout.xaxis.autorange === false", 10)
     zoomed = _plot_range(visitor)
+    assert _plot_range(visitor, "accuracy") == zoomed  # the charts are linked
 
     total = int(page.locator(_LIVE).get_attribute("data-total") or 0)
     _wait(visitor, f"document.querySelector('.cl-live')?.dataset.total > {total + 20}")
     assert _plot_range(visitor) == zoomed
     page.emulate_media(color_scheme="dark")
     _wait(visitor, "document.querySelector('.cl-live').style.colorScheme === 'dark'", 10)
-    assert _plot_range(visitor) == zoomed
+    assert _plot_range(visitor) == _plot_range(visitor, "accuracy") == zoomed
 
     visitor.press("Pause")
     expect(page.get_by_text("paused", exact=True).first).to_be_visible(timeout=20_000)
@@ -114,6 +119,29 @@ def test_zoom_survives_new_points_a_rerun_and_a_change_of_theme(server: Server, 
     page.wait_for_timeout(1500)
     visitor.press("Stop")
     expect(page.get_by_text("stopped", exact=True).first).to_be_visible(timeout=30_000)
+
+
+def test_a_long_run_is_thinned_grows_in_place_and_says_where_there_is_no_number(
+    fresh_server: Server, visitor: Visitor
+) -> None:
+    bench = Bench(Lab(Settings.from_env({"LAB_HOME": str(fresh_server.home)})))
+    run = bench.start()  # before the first visit starts a worker that would take it
+    losses = np.linspace(2.3, 0.1, 7000)
+    losses[5000:5010] = np.nan
+    bench.write(run, series("batch/loss", losses), series("batch/accuracy", 1 - losses / 2.5))
+    visitor.open(f"{fresh_server.url}/train?run={run.id}")
+    words = visitor.page.locator(".cl-newest")
+    expect(words).to_contain_text("of 7,000 points shown", timeout=20_000)
+    assert _points(visitor) <= 2010
+    expect(visitor.page.locator(".cl-note")).to_contain_text("The loss is NaN at step 5,001")
+    visitor.page.evaluate("document.querySelector('[data-chart=loss] .cl-plot').mark = 'the same element'")
+    bench.write(run, series("batch/loss", np.full(500, 0.1), first=7001))
+    expect(words).to_contain_text("of 7,500 points shown", timeout=20_000)
+    assert visitor.page.evaluate("document.querySelector('[data-chart=loss] .cl-plot').mark") == "the same element"
+    drawn = visitor.page.evaluate("document.querySelector('[data-chart=loss] .cl-plot').data[0].x.length")
+    assert drawn == _points(visitor)
+    bench.finish(run)
+    expect(visitor.page.get_by_text("finished", exact=True).first).to_be_visible(timeout=20_000)
 
 
 def test_form_values_survive_a_page_switch_in_the_browser_too(server: Server, visitor: Visitor) -> None:

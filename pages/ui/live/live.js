@@ -259,7 +259,7 @@ class Live {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "x unified", dragmode: "zoom",
       hoverlabel: { bgcolor: paper, bordercolor: grid, font: { color: text } },
       legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", font: { color: text } },
-      xaxis: { ...axis, rangemode: name === "lr" ? "tozero" : "normal", title: { text: title, standoff: 6 }, type: this.settings.logx ? "log" : "linear" },
+      xaxis: { ...axis, ...(this.range ? { range: [...this.range], autorange: false } : {}), rangemode: name === "lr" ? "tozero" : "normal", title: { text: title, standoff: 6 }, type: this.settings.logx ? "log" : "linear" },
       yaxis: { ...axis, tickformat: CHARTS[name].format, type: name === "loss" && this.settings.logy ? "log" : "linear",
         rangemode: name === "lr" ? "tozero" : "normal", hoverformat: CHARTS[name].hover },
       yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true },
@@ -268,14 +268,30 @@ class Live {
 
   async draw({ keepZoom }) {
     if (!window.Plotly || !this.news) return;
-    if (!keepZoom || !this.zoom) this.zoom = `${this.run} ${Date.now()}`;
+    if (!keepZoom || !this.zoom) {
+      this.zoom = `${this.run} ${Date.now()}`;
+      this.range = null;
+    }
     this.drawn = true;
     const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
     for (const [name, element] of this.plots()) {
       element.closest("figure").hidden = name === "lr" && !this.store.lr;
       await window.Plotly.react(element, this.traces(name), this.layout(name), config);
+      if (!element.linked) element.on("plotly_relayout", (change) => this.link(element, change));
+      element.linked = true;
     }
     this.describe();
+  }
+
+  // Zooming along x in one chart zooms the others.
+  link(source, change) {
+    const names = ["xaxis.range[0]", "xaxis.range[1]", "xaxis.autorange"].filter((name) => name in change);
+    if (this.linking || !names.length) return;
+    this.linking = true;
+    this.range = change["xaxis.autorange"] ? null : [...source.layout.xaxis.range];
+    const same = Object.fromEntries(names.map((name) => [name, change[name]]));
+    const others = this.plots().filter(([, element]) => element !== source && element.data);
+    Promise.all(others.map(([, element]) => window.Plotly.relayout(element, same))).finally(() => (this.linking = false));
   }
 
   extend(news) {
