@@ -237,6 +237,34 @@ def test_a_link_to_a_run_that_is_gone_is_one_sentence_above_the_form(bench: Benc
     assert "Train" in _labels(app)
 
 
+@pytest.mark.parametrize("page", ["home", "train"])
+def test_a_store_that_cannot_be_read_is_one_sentence_on_every_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    home = tmp_path / "broken"
+    home.mkdir()
+    (home / "lab.db").write_bytes(b"this is no database at all, only some text that is long enough" * 20)
+    monkeypatch.setenv("LAB_HOME", str(home))
+    app = _open(page)
+    assert "run store" in "".join(e.value for e in app.error)
+
+
+def test_a_fault_is_told_without_its_details_and_kept_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    app = AppTest.from_function(_fail).run()
+    assert "secret" not in app.error[0].value
+    assert "server's log" in app.error[0].value
+    assert "ValueError: a secret" in caplog.text
+
+
+def _fail() -> None:
+    from pages.ui.frame import report_bug
+
+    try:
+        raise ValueError("a secret")
+    except ValueError as error:
+        report_bug(error)
+
+
 def test_markdown_is_shown_as_it_was_typed() -> None:
     assert plain("a_b [x](javascript:1) <i>") == r"a\_b \[x\]\(javascript\:1\) \<i\>"
 
