@@ -109,7 +109,17 @@ def _bundle(source: Source, runs: Sequence[RunRecord]) -> Files:
     return {"": write_bundle(source, runs)}
 
 
+def _html(source: Source, runs: Sequence[RunRecord]) -> Files:
+    from lab.sharing.report.page import write_report
+
+    return {"": write_report(source, runs).encode()}
+
+
 _ALL = (
+    ExportFormat(
+        "html", "Report (one HTML file)", "Settings, interactive curves, mistakes, feature maps; needs no network.",
+        ".html", "text/html", _html, many=True,
+    ),
     ExportFormat(
         "bundle", "Bundle (.zip)", "Everything: settings, curves, kept weights, environment. Another lab imports it.",
         ".zip", "application/zip", _bundle, many=True,

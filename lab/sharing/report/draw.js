@@ -1,0 +1,14 @@
+"use strict";
+// Draws every figure of the report from the JSON beside it, and offers each as PNG (Plotly's own button) and SVG.
+for (const data of document.querySelectorAll("script[type='application/json'][data-figure]")) {
+  const place = document.getElementById(data.dataset.figure);
+  const figure = JSON.parse(data.textContent);
+  const svg = {
+    name: "svg",
+    title: "Download as SVG",
+    icon: Plotly.Icons.disk,
+    click: (graph) => Plotly.downloadImage(graph, { format: "svg", filename: data.dataset.figure }),
+  };
+  const options = { responsive: true, displaylogo: false, modeBarButtonsToAdd: [svg] };
+  Plotly.newPlot(place, figure.data, figure.layout, options);
+}

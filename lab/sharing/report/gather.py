@@ -1,0 +1,150 @@
+"""What a report says of a run beside its numbers: which images it gets wrong and what its layers see.
+
+Looking costs time, so the test images are judged within a budget of seconds, and the report says how many were.
+"""
+
+import base64
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from lab.charts.tiles import digits, grid, paint
+from lab.data.load import Dataset
+from lab.errors import ArtifactError, DataError, InputError
+from lab.inspection.kernels import list_convolutions
+from lab.inspection.metrics import Answers, as_rates, confusion_matrix, judge, per_class, worst_mistakes
+from lab.inspection.observe import compute_logits, feature_maps, to_input
+from lab.runs.records import RunRecord
+from lab.sharing.source import Loaded, Source
+
+_FIRST_IMAGES = 250  # judged to learn how long the rest takes
+_MISTAKES = 24
+_MAPS = 32
+_MAP_LAYERS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture as a data address, with the words that say what it shows."""
+
+    source: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfusionCell:
+    """One cell: images counted, and their share of the row in [0, 1]."""
+
+    count: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRow:
+    """One true class: its cells, one for each answer, and precision, recall and F1 in [0, 1] (NaN where undefined)."""
+
+    name: str
+    cells: tuple[ConfusionCell, ...]
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What looking at a run's network gave, or in `missing` why there was nothing to look at."""
+
+    missing: str = ""
+    epoch: int = 0
+    images: int = 0
+    test_images: int = 0
+    accuracy: float = float("nan")
+    classes: tuple[str, ...] = ()
+    rows: tuple[ClassRow, ...] = ()
+    mistakes: tuple[Picture, ...] = ()
+    maps: tuple[Picture, ...] = ()
+
+
+def look_at(source: Source, run: RunRecord, *, budget_s: float, clock: Callable[[], float] = time.perf_counter) -> Look:
+    """Judge the run's best kept network on its test set, for about `budget_s` seconds, and look inside it."""
+    try:
+        loaded = source.load_run_network(run.id)
+        dataset = source.dataset(run.config.dataset)
+    except (InputError, ArtifactError, DataError) as error:
+        return Look(missing=str(error))
+    answers = _judge(loaded, dataset, budget_s=budget_s, clock=clock)
+    names = loaded.class_names
+    confusion = confusion_matrix(answers.labels, answers.predicted, classes=len(names))
+    return Look(
+        epoch=loaded.epoch,
+        images=len(answers.labels),
+        test_images=len(dataset.test_labels),
+        accuracy=answers.accuracy,
+        classes=names,
+        rows=_class_rows(confusion, names),
+        mistakes=_mistakes(answers, dataset, names),
+        maps=_maps(loaded, dataset),
+    )
+
+
+def _judge(loaded: Loaded, dataset: Dataset, *, budget_s: float, clock: Callable[[], float]) -> Answers:
+    images, labels = dataset.test_images, dataset.test_labels
+    began = clock()
+    first = _logits(loaded, images[:_FIRST_IMAGES])
+    each_s = (clock() - began) / len(first)
+    affordable = len(first) + int(max(0.0, budget_s - (clock() - began)) / each_s) if each_s > 0 else len(images)
+    end = min(len(images), affordable)
+    logits = first if end <= len(first) else np.concatenate([first, _logits(loaded, images[len(first) : end])])
+    return judge(logits, labels[: len(logits)])
+
+
+def _logits(loaded: Loaded, images: np.ndarray) -> np.ndarray:
+    return compute_logits(loaded.network, images, mean=loaded.mean, std=loaded.std)
+
+
+def _class_rows(confusion: np.ndarray, names: tuple[str, ...]) -> tuple[ClassRow, ...]:
+    rates, figures = as_rates(confusion), per_class(confusion)
+    return tuple(
+        ClassRow(
+            name,
+            tuple(ConfusionCell(int(n), float(r)) for n, r in zip(confusion[k], rates[k], strict=True)),
+            float(figures.precision[k]),
+            float(figures.recall[k]),
+            float(figures.f1[k]),
+        )
+        for k, name in enumerate(names)
+    )
+
+
+def _mistakes(answers: Answers, dataset: Dataset, names: tuple[str, ...]) -> tuple[Picture, ...]:
+    return tuple(
+        Picture(
+            png_address(grid(digits(dataset.test_images[index : index + 1]), enlarge=3, gap=0)),
+            f"test:{index} is {names[answers.labels[index]]}, taken for {names[answers.predicted[index]]} "
+            f"({100 * answers.confidence[index]:.1f} % sure)",
+        )
+        for index in worst_mistakes(answers, limit=_MISTAKES).tolist()
+    )
+
+
+def _maps(loaded: Loaded, dataset: Dataset) -> tuple[Picture, ...]:
+    """Draw what the first, the middle and the last convolution make of the first test image."""
+    layers = list_convolutions(loaded.network)
+    chosen = sorted({0, len(layers) // 2, len(layers) - 1}) if layers else []
+    x_1CHW = to_input(dataset.test_images[0], mean=loaded.mean, std=loaded.std)
+    pictures = [Picture(png_address(grid(digits(dataset.test_images[:1]), enlarge=4, gap=0)), "The image (test:0)")]
+    for place in chosen[:_MAP_LAYERS]:
+        maps = feature_maps(loaded.network, x_1CHW, layer=layers[place])
+        side = maps.values.shape[-1]
+        sheet = grid(paint(maps.values[:_MAPS], each=True), enlarge=max(1, 56 // side), gap=2)
+        count = len(maps.values)
+        shown = f"{count} maps" if count <= _MAPS else f"{_MAPS} of {count} maps"
+        pictures.append(Picture(png_address(sheet), f"{layers[place]}: {shown} of {side}×{side}"))
+    return tuple(pictures)
+
+
+def png_address(png: bytes) -> str:
+    """Return a picture as an address that needs no network."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

@@ -1,0 +1,150 @@
+"""Writes the report. What is the user's is escaped by the template; what is drawn stands as JSON that no browser runs.
+
+The file carries its own Content-Security-Policy: nothing is fetched from anywhere, and only the two scripts whose
+SHA-256 it names may run (Plotly and the few lines that draw). Styles may be inline, because Plotly writes them.
+"""
+
+import base64
+import hashlib
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from lab import __version__
+from lab.architectures.registry import get_architecture
+from lab.charts.overlay import METRICS, OverlayOptions, RunCurves, overlay_info
+from lab.charts.overlay_figure import overlay_figure, overlay_words
+from lab.config import FIELDS
+from lab.data.registry import get_dataset_spec
+from lab.runs.records import RunRecord
+from lab.sharing.comparison import comparison_table, setting_text
+from lab.sharing.report.gather import Look, look_at
+from lab.sharing.source import Source
+from lab.sharing.tables import shown
+
+LOOK_S = 40.0  # for the test images of all runs together
+_METRICS = ("loss", "accuracy", "lr", "grad-norm", "speed")
+_SMOOTHING = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class _Figure:
+    id: str
+    title: str
+    words: str
+    json: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    run: RunRecord
+    network: str
+    dataset: str
+    changed: tuple[tuple[str, Any], ...]
+    settings: tuple[tuple[str, Any], ...]
+    environment: tuple[tuple[str, Any], ...]
+    look: Look
+
+
+def write_report(source: Source, runs: Sequence[RunRecord], *, look_s: float = LOOK_S) -> str:
+    """Return one HTML document on these runs, about 5 MB because Plotly is inside.
+
+    look_s: seconds that judging the test images may take, for all runs together.
+    """
+    curves = [RunCurves(run, source.store.points(run.id)) for run in runs]
+    table = comparison_table(runs)
+    return _template().render(
+        title=runs[0].name or runs[0].id if len(runs) == 1 else f"{len(runs)} runs compared",
+        version=__version__,
+        written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        policy=_policy(),
+        columns=table.columns,
+        rows=[[shown(cell, column=c) for cell, c in zip(row, table.columns, strict=True)] for row in table.rows],
+        figures=_figures(curves),
+        runs=[_described(source, run, look_s=look_s / len(runs)) for run in runs],
+        plotly=Markup(get_plotlyjs()),  # noqa: S704  Plotly's own source, not the user's
+        drawing=Markup(_drawing()),  # noqa: S704  ours
+    )
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"shown": shown, "percent": _percent, "moment": _moment}
+    text = (resources.files("lab.sharing.report") / "report.html.jinja").read_text(encoding="utf-8")
+    return environment.from_string(text)
+
+
+@cache
+def _drawing() -> str:
+    return (resources.files("lab.sharing.report") / "draw.js").read_text(encoding="utf-8")
+
+
+@cache
+def _policy() -> str:
+    scripts = " ".join(f"'sha256-{_digest(script)}'" for script in (get_plotlyjs(), _drawing()))
+    return (
+        f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; "
+        "form-action 'none'"
+    )
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+
+
+def _figures(curves: Sequence[RunCurves]) -> list[_Figure]:
+    """Return the charts that have something to show; a learning rate that never changed is nothing."""
+    found = []
+    for metric in _METRICS:
+        info = overlay_info(curves, OverlayOptions(metric=metric, smoothing=_SMOOTHING, test=True))
+        if not info.lines or (metric == "lr" and all(len(set(line.y.tolist())) == 1 for line in info.lines)):
+            continue
+        figure = overlay_figure(info)
+        points = f"{info.shown:,} points of {info.total:,}" if info.shown < info.total else f"{info.total:,} points"
+        words = f"{overlay_words(info)}. {points}."
+        found.append(_Figure(f"figure-{metric}", METRICS[metric].title, words, _data(figure.to_json())))
+    return found
+
+
+def _data(text: str) -> Markup:
+    """Return JSON that can stand inside a script element: nothing in it can end the element."""
+    strict = json.dumps(json.loads(text), allow_nan=False)
+    safe = strict.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    return Markup(safe)  # noqa: S704  every character that means something to HTML is gone
+
+
+def _described(source: Source, run: RunRecord, *, look_s: float) -> _Run:
+    arch, spec = get_architecture(run.config.arch), get_dataset_spec(run.config.dataset)
+    return _Run(
+        run=run,
+        network=f"{arch.title} ({arch.id}): {arch.description} Source: {arch.source}.",
+        dataset=f"{spec.title}: {spec.description}",
+        changed=tuple((FIELDS[name].label, setting_text(value)) for name, value in run.config.changed().items()),
+        settings=tuple((name, setting_text(getattr(run.config, name))) for name in FIELDS),
+        environment=tuple((name.replace("_", " "), _fact(value)) for name, value in run.environment.items()),
+        look=look_at(source, run, budget_s=look_s),
+    )
+
+
+def _fact(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None or math.isnan(share) else f"{100 * share:.2f} %"
+
+
+def _moment(stamp: float | None) -> str:
+    return "–" if stamp is None else time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(stamp))

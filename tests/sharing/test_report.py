@@ -1,0 +1,159 @@
+"""The HTML report: opens from disk with the network off and no console error; text of the user's never becomes markup."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from lab.config import RunConfig
+from lab.experiment import Lab
+from lab.runs.imports import EndedRun, new_run_id
+from lab.runs.records import RunRecord, RunState
+from lab.sharing.report.gather import look_at
+from lab.sharing.report.page import write_report
+
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync")  # fmt: skip
+ATTACKS = (
+    "<script>document.title='owned'</script>", "<img src=x onerror=\"document.title='owned'\">",
+    "</script><script>document.title='owned'</script>", "\" onmouseover=\"document.title='owned'", "{{ 7 * 7 }}",
+    "javascript:document.title='owned'", "<svg onload=document.title='owned'>", "' style='background:url(http://evil.test/)",
+    "<a href=\"http://evil.test\">x</a>", "<meta http-equiv=refresh content=0;url=http://evil.test>", "&lt;b&gt;\u2028\u202e",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = os.environ.get("LAB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not path:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("there is no Chromium on this machine")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+
+
+def open_from_disk(browser: Browser, path: Path) -> tuple[Page, list[str]]:
+    """Open a file with the network off; return the page and everything it said, asked for or threw."""
+    said: list[str] = []
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: said.append(f"error: {error}"))
+    page.on("dialog", lambda dialog: said.append(f"dialog: {dialog.message}"))
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith(("file:", "data:", "blob:")) else said.append(request.url),
+    )
+    page.goto(path.as_uri())
+    page.wait_for_function(
+        "document.querySelectorAll('.js-plotly-plot').length === document.querySelectorAll('.figure').length"
+    )
+    return page, said
+
+
+@pytest.fixture
+def attacked(lab: Lab, run: RunRecord) -> Iterator[list[RunRecord]]:
+    """Runs whose every text is an attack."""
+    ended = [
+        EndedRun(
+            id=new_run_id(), name=attack, config=run.config, fingerprint=run.fingerprint, state=RunState.STOPPED,
+            reason=attack, created_at=run.created_at, started_at=None, finished_at=None, seconds=1.0, device=attack,
+            note=attack, tags=(attack,), summary={}, environment={"name": attack}, notices=(attack,),
+            points=lab.store.points(run.id), kept=(),
+        )
+        for attack in ATTACKS
+    ]  # fmt: skip
+    records = list(lab.store.insert_ended(ended))
+    yield records
+    for record in records:
+        lab.store.delete(record.id)
+
+
+@pytest.mark.browser
+def test_the_report_opens_from_disk_with_the_network_off_and_no_console_error(
+    lab: Lab, pair: tuple[RunRecord, RunRecord], browser: Browser, tmp_path: Path
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(write_report(lab, pair), encoding="utf-8")
+    page, said = open_from_disk(browser, path)
+    assert said == []
+    assert page.locator(".js-plotly-plot").count() >= 3
+    assert page.locator("#figure-loss path.js-line").count() >= 4  # raw, smoothed and validation of two runs
+    pictures = page.evaluate("[...document.images].map((image) => image.complete && image.naturalWidth > 0)")
+    assert pictures
+    assert all(pictures)
+    with page.expect_download() as download:
+        page.locator("#figure-loss").hover()
+        page.locator("#figure-loss .modebar-btn[data-title='Download as SVG']").click()
+    assert download.value.path().read_text(encoding="utf-8").startswith("<svg")
+    assert said == []
+
+
+@pytest.mark.browser
+def test_no_text_of_the_users_becomes_markup_or_a_request(
+    lab: Lab, attacked: list[RunRecord], browser: Browser, tmp_path: Path
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(write_report(lab, attacked), encoding="utf-8")
+    page, said = open_from_disk(browser, path)
+    assert said == []
+    assert page.title() == f"{len(attacked)} runs compared – ConvLab"
+    headings = page.locator("h2").all_inner_texts()
+    assert [attack for attack in ATTACKS if attack not in headings] == []
+    assert (
+        page.locator("svg[onload], img[onerror], [onmouseover], meta[http-equiv=refresh], a[href^='http:']").count()
+        == 0
+    )
+
+
+def test_the_policy_names_the_two_scripts_and_allows_nothing_else(lab: Lab, run: RunRecord) -> None:
+    html = write_report(lab, [run], look_s=0.0)
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
+    assert policy is not None
+    assert policy[1].startswith("default-src &#39;none&#39;; script-src &#39;sha256-")
+    assert policy[1].count("sha256-") == 2
+    assert "unsafe-eval" not in policy[1]
+    assert "http:" not in policy[1]
+    assert html.index("Content-Security-Policy") < html.index("<style>")
+    assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=\"(?!data:)", html)
+
+
+def test_the_report_says_settings_results_and_machine(lab: Lab, run: RunRecord) -> None:
+    html = write_report(lab, [run])
+    assert f"{100 * run.summary['test_accuracy']:.2f} %" in html
+    assert str(run.environment["torch"]) in html
+    assert "all 359 test images" in html
+    assert html.count('<th scope="row">') > 40
+
+
+def test_a_run_without_weights_still_makes_a_report(lab: Lab) -> None:
+    waiting = lab.submit(RunConfig(dataset="digits", seed=12345)).run
+    html = write_report(lab, [waiting])
+    lab.store.delete(waiting.id)
+    assert "There was no network to look at" in html
+    assert "There are no curves yet." in html
+    assert "Confusion matrix" not in html
+
+
+def test_a_slow_network_is_judged_on_as_many_images_as_time_allows_and_the_report_says_so(
+    lab: Lab, run: RunRecord
+) -> None:
+    ticks = count()
+    look = look_at(lab, run, budget_s=1.2, clock=lambda: float(next(ticks)))  # the first 250 images take one second
+    assert look.images == 250
+    assert look.test_images == 359
+    full = look_at(lab, run, budget_s=60.0)
+    assert full.images == 359
+    assert sum(cell.count for row in full.rows for cell in row.cells) == 359
+    assert full.accuracy == pytest.approx(run.summary["test_accuracy"])
+
+
+def test_pictures_show_the_surest_wrong_answers_first(lab: Lab, run: RunRecord) -> None:
+    look = look_at(lab, run, budget_s=60.0)
+    sure = [float(re.search(r"\(([\d.]+) % sure", picture.words)[1]) for picture in look.mistakes]  # type: ignore[index]
+    assert sure == sorted(sure, reverse=True)
+    assert len(look.maps) == 3  # the image and LeNet's two convolutions
