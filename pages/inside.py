@@ -9,8 +9,9 @@ from pages.ui.address import show_in_address, take_from_address
 from pages.ui.frame import page_frame, show_errors
 from pages.ui.inside_answers import VIEW_KEY, show_answers
 from pages.ui.inside_image import choose_picture, show_picture
+from pages.ui.inside_kernels import show_kernels
 from pages.ui.inside_map import show_map
-from pages.ui.inside_maps import show_kernels, show_maps
+from pages.ui.inside_maps import show_maps
 from pages.ui.inside_subject import Picture, Subject, choose_moment, choose_run
 from pages.ui.inside_why import show_why
 from pages.ui.state import put, value_of
@@ -67,7 +68,7 @@ def _beside_image(subject: Subject, view: str) -> None:
         if picture is not None:
             show_picture(subject, picture)
     if picture is None:
-        right.info("Upload a picture to see it pass through the network.", icon=":material/upload:")
+        right.info("Choose a picture to see it pass through the network.", icon=":material/image:")
         return
     with right, show_errors():
         _show(subject, picture, view)

@@ -8,7 +8,7 @@ import streamlit as st
 from lab.charts import tiles as paint
 from lab.inspection.by_hand import Window, convolve, report_e_example, take_window
 from lab.inspection.kernels import Kernels
-from pages.ui.inside_maps import choose_layer, framed, side_by_side
+from pages.ui.inside_figures import choose_layer, framed, side_by_side
 from pages.ui.inside_subject import Picture, Subject
 from pages.ui.looking import input_of, kernels_of, layers_of, maps_of
 from pages.ui.state import put, value_of

@@ -7,14 +7,18 @@ import streamlit as st
 
 from lab.charts.tiles import digits, encode
 from lab.inspection.images import read_image
+from lab.sketch.normalise import RECIPES, normalise
+from lab.sketch.saved import decode_ink
 from pages.ui.address import show_in_address, take_number
-from pages.ui.frame import plain
+from pages.ui.frame import page_path, plain
 from pages.ui.inside_subject import Picture, Subject
+from pages.ui.lab import get_lab
 from pages.ui.looking import IMAGE_SIZE, probabilities_of
 from pages.ui.state import put, value_of
 
 NUMBER_KEY = "inside.image"
 SOURCE_KEY = "inside.source"
+_SOURCES = {"test": "Test image", "drawing": "Drawing", "upload": "Upload"}
 _ENLARGE = 8
 _SHOWN = 10  # bars
 _BARS = """<style>
@@ -28,13 +32,32 @@ _BARS = """<style>
 
 
 def choose_picture(subject: Subject) -> Picture | None:
-    """Draw the source's widgets and return the image, or nothing before one was uploaded."""
+    """Draw the source's widgets and return the image, or nothing where the source has none yet."""
     put(SOURCE_KEY, value_of(SOURCE_KEY, "test"))
     source = st.segmented_control(
-        "Image", ["test", "upload"], format_func={"test": "Test image", "upload": "Upload"}.__getitem__,
-        key=SOURCE_KEY, required=True, persist_state="session", label_visibility="collapsed",
+        "Image", list(_SOURCES), format_func=_SOURCES.__getitem__, key=SOURCE_KEY, required=True,
+        persist_state="session", label_visibility="collapsed",
     )  # fmt: skip
-    return _test_image(subject) if source == "test" else _uploaded()
+    if source == "test":
+        return _test_image(subject)
+    return _drawn(subject) if source == "drawing" else _uploaded()
+
+
+def _drawn(subject: Subject) -> Picture | None:
+    """Return a saved drawing, made into what the run's data set looks like."""
+    spec = subject.dataset.spec
+    saved = {each.id: each for each in get_lab().store.list_sketches() if each.label in spec.classes}
+    if not saved:
+        st.caption("No drawing is saved yet: keep one on the Draw page, with its label.")
+        st.page_link(page_path("draw"), label="Draw", icon=":material/draw:")
+        return None
+    numbers = {id: number for number, id in enumerate(saved, start=1)}
+    chosen = st.selectbox(
+        "Saved drawing", list(saved)[::-1], format_func=lambda each: f"{saved[each].label}, drawing {numbers[each]}",
+        key="inside.drawing", persist_state="session",
+    )  # fmt: skip
+    pixels = normalise(decode_ink(saved[chosen].png), recipe=RECIPES[spec.recipe])
+    return Picture(pixels, spec.classes.index(saved[chosen].label), f"drawing {numbers[chosen]}")
 
 
 def _test_image(subject: Subject) -> Picture:

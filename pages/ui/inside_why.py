@@ -4,7 +4,7 @@ import streamlit as st
 
 from lab.charts import tiles as paint
 from pages.ui.frame import plain
-from pages.ui.inside_maps import framed, legend, side_by_side
+from pages.ui.inside_figures import framed, legend, side_by_side
 from pages.ui.inside_subject import Picture, Subject
 from pages.ui.looking import attribution_of, probabilities_of
 from pages.ui.state import put, value_of

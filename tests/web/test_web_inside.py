@@ -5,15 +5,19 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from lab.architectures.registry import list_architectures
 from lab.config import RunConfig
 from lab.experiment import Lab
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord
 from lab.settings import Settings
+from lab.sketch.saved import encode_ink
+from lab.sketch.sketch import Sketch
 from lab.worker import execute
 from tests.web.web_data import Bench
 
@@ -172,3 +176,40 @@ def test_the_untrained_network_is_the_one_training_began_with(tmp_path: Path, ar
     for name, tensor in began.items():
         if "running" not in name and "batches" not in name:
             assert torch.allclose(tensor, ended[name], rtol=0, atol=1e-25), name
+
+
+def test_a_saved_drawing_passes_through_the_network(here: None, lab: Lab, run: RunRecord) -> None:
+    ink = np.zeros((280, 280), np.uint8)
+    ink[40:240, 130:150] = 255
+    lab.store.save_sketch(encode_ink(Sketch(ink, "live")), label="1", dataset="digits")
+    app = open_page(run=run.id, view="maps", epoch="2")
+    app.segmented_control(key="inside.source").set_value("drawing").run()
+    assert not app.exception
+    assert "for drawing 1" in texts(app)
+    assert len(component(app, "tiles")["tiles"]) == 6
+
+
+def test_the_first_five_test_images_are_shown_in_one_layer(here: None, run: RunRecord) -> None:
+    app = open_page(run=run.id, view="maps", epoch="2")
+    app.toggle(key="inside.five").set_value(True).run()
+    assert not app.exception
+    shown = [json.loads(e.proto.json) for e in app.get("bidi_component")]
+    assert sum("for test image" in data.get("name", "") for data in shown) == 5
+
+
+_SMALLER = {"mobilenet": "32", "resnet18": "32", "googlenet": "32"}
+_TOO_LARGE = ("alexnet", "vgg11", "vgg19", "vgg16-64")  # half a gigabyte of weights each
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", [a.id for a in list_architectures() if a.id not in _TOO_LARGE])
+def test_every_network_of_the_registry_opens_in_every_view(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arch: str
+) -> None:
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path)}))
+    trained = train(lab, RunConfig(arch=arch, dataset="digits", epochs=1, max_steps=2, batch_size=8, train_limit=64,
+                                   input_size=_SMALLER.get(arch, "auto"), device="cpu"))  # fmt: skip
+    for view in VIEWS:
+        app = open_page(run=trained.id, view=view)
+        assert not app.error, (view, [error.value for error in app.error])

@@ -17,6 +17,7 @@ import streamlit as st
 
 from lab.charts.tiles import Sprite
 from pages.ui.live import PLOTLY_ADDRESS
+from pages.ui.state import put, value_of
 
 _HERE = Path(__file__).parent
 _OPEN = ("scatter",)  # Plotly writes its styles into the page
@@ -49,8 +50,7 @@ def epoch_slider(
 ) -> int:
     """Show the slider over a run's kept epochs and return the chosen index. start: the index chosen at first."""
     key = f"epochs-{run}"
-    chosen = _chosen(key, "index")
-    index = min(int(start if chosen is None else chosen), len(epochs) - 1)
+    index = _index(key, len(epochs), start)
     _component("epochs")(
         key=key,
         data={"run": run, "epochs": list(epochs), "val": list(val), "test": list(test), "index": index},
@@ -59,9 +59,19 @@ def epoch_slider(
     return index
 
 
-def _chosen(key: str, name: str) -> Any:
-    from pages.ui.state import value_of
+def _index(key: str, count: int, start: int) -> int:
+    """Return where the slider stands; at the newest epoch it stays at the newest when another joins."""
+    told = _chosen(key, "index")
+    at = start if told is None else int(told)
+    known, answered, moved = value_of(f"{key}.seen", (count, told, at))
+    if told == answered:  # the slider was not touched since
+        at = count - 1 if known < count and moved == known - 1 else moved
+    at = min(at, count - 1)
+    put(f"{key}.seen", (count, told, at))
+    return at
 
+
+def _chosen(key: str, name: str) -> Any:
     value = value_of(key)
     return None if value is None else value.get(name)
 

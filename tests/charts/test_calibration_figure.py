@@ -1,0 +1,23 @@
+"""The calibration figure shows the bins it is given, and nothing for empty ones."""
+
+import numpy as np
+
+from lab.charts.calibration import calibration_figure
+
+
+def test_only_bins_with_answers_are_points_and_the_tooltip_has_their_number() -> None:
+    edges = np.linspace(0, 1, 4)
+    figure = calibration_figure(
+        edges, np.array([np.nan, 0.5, 0.9]), np.array([np.nan, 0.25, 1.0]), np.array([0, 4, 12])
+    )
+    diagonal, curve = figure.data
+    assert list(diagonal.x) == list(diagonal.y) == [0, 1]
+    assert list(curve.x) == [0.5, 0.9]
+    assert list(curve.y) == [0.25, 1.0]
+    assert list(curve.customdata) == [4, 12]
+    assert curve.marker.size[1] > curve.marker.size[0]
+
+
+def test_no_answers_give_an_empty_curve() -> None:
+    nothing = np.full(2, np.nan)
+    assert len(calibration_figure(np.linspace(0, 1, 3), nothing, nothing, np.zeros(2, int)).data[1].x) == 0
