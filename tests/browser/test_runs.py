@@ -1,0 +1,87 @@
+"""Two runs on the digits: trained, ticked, compared, and the same picture for whoever gets the link."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser.conftest import READY, ROOT, Server, Visitor
+
+pytestmark = pytest.mark.browser
+_PICTURE = """() => [...document.querySelectorAll('.js-plotly-plot')].map(plot => ({
+  title: plot.layout.title.text.replace(/<.?b>/g, ''), y: plot.layout.yaxis.type,
+  lines: plot.data.filter(t => t.showlegend !== false).map(t => [t.name, t.line.color, t.line.dash, t.x.length]),
+  last: plot.data.map(t => t.y[t.y.length - 1]),
+}))"""
+
+
+def _train(home: Path, *options: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
+    environment |= {"LAB_HOME": str(home), "LAB_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
+    out = subprocess.run(
+        [sys.executable, "-m", "lab", "train", "--dataset", "digits", "--epochs", "2", "--json", *options],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=True,
+    )  # fmt: skip
+    answer = json.loads(out.stdout)
+    assert answer["state"] == "finished"
+    return str(answer["run"])
+
+
+def _settle(page: Page) -> None:
+    page.wait_for_timeout(300)
+    page.wait_for_selector(READY, timeout=60_000)
+
+
+def _picture(page: Page) -> Any:
+    page.wait_for_selector(".js-plotly-plot .legend", timeout=60_000)
+    _settle(page)
+    return page.evaluate(_PICTURE)
+
+
+def test_two_runs_are_compared_and_the_link_shows_the_same_picture_in_a_fresh_browser(
+    server: Server, visitor: Visitor, browser: Browser
+) -> None:
+    page = visitor.page
+    runs = {_train(server.home, "--lr", lr) for lr in ("0.004", "0.0004")}
+    visitor.open(f"{server.url}/runs?q=lr%3A0.004,0.0004")
+    table = page.get_by_test_id("stDataFrame").first
+    table.wait_for()
+    page.wait_for_timeout(1000)  # the grid paints itself after it is there
+    box = table.bounding_box()
+    assert box is not None
+    for row in (1, 2):  # the table is a picture: tick the first cell of both rows
+        page.mouse.click(box["x"] + 48, box["y"] + 36 * row + 18)
+        _settle(page)
+    page.get_by_text("Logarithmic y").click()
+    _settle(page)
+    address = str(page.evaluate("location.href"))
+    assert all(run in address for run in runs)
+    assert "logy=1" in address
+
+    seen = _picture(page)
+    assert [plot["title"] for plot in seen] == ["Loss", "Accuracy"]
+    assert [plot["y"] for plot in seen] == ["log", "linear"]
+    assert len(seen[0]["lines"]) == 2
+    assert len({(colour, dash) for _, colour, dash, _ in seen[0]["lines"]}) == 2
+
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    other = context.new_page()
+    other.goto(address)
+    _settle(other)
+    assert _picture(other) == seen
+    context.close()
+
+
+def test_a_link_that_asks_for_nonsense_opens_and_says_so(server: Server, visitor: Visitor) -> None:
+    visitor.open(f"{server.url}/runs?look=upside-down&smooth=9&runs=%3Cscript%3E&extra=1")
+    warning = visitor.page.get_by_test_id("stAlert").first
+    warning.wait_for()
+    words = warning.inner_text()
+    assert "look='upside-down', but it must be one of curves" in words
+    assert "smooth='9', but it must be a number" in words
+    assert "asks for 'extra', which this page does not know" in words

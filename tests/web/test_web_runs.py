@@ -1,0 +1,296 @@
+"""The Runs page: its address, its table, its comparison and the reports, without a browser."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
+
+from lab.charts.overlay import AXES, METRICS
+from lab.presets import get_preset
+from lab.runs.records import RunRecord, RunState
+from pages.ui.runs_address import LOOKS, RunsView, parse_view, view_address
+from tests.web.web_data import DIGITS_CONFIG, Bench, series
+
+ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
+
+VIEWS = st.builds(
+    RunsView,
+    show=st.sampled_from(["runs", "reports"]),
+    q=st.sampled_from(["", "arch:lenet* lr<0.01", "tag:a,b", 'name:"x y" -test>99%']),
+    sort=st.sampled_from(["-created", "name", "-lr", "test"]),
+    page=st.integers(1, 999_999),
+    runs=st.lists(st.text("0123456789abcdef", min_size=12, max_size=12), unique=True, max_size=8).map(tuple),
+    look=st.sampled_from(list(LOOKS)),
+    curves=st.lists(st.sampled_from(list(METRICS)), unique=True, min_size=1).map(tuple),
+    x=st.sampled_from(list(AXES)),
+    smooth=st.integers(0, 99).map(lambda n: n / 100),
+    by=st.sampled_from(["", "batch_size", "lr"]),
+    result=st.sampled_from(["test_accuracy", "seconds"]),
+    cost=st.sampled_from(["seconds", "params"]),
+    report=st.sampled_from(["A", "B", "lab"]),
+    **{name: st.booleans() for name in ("raw", "logx", "logy", "fold", "test", "clip")},
+)
+
+
+@given(VIEWS)
+def test_every_view_comes_back_from_its_address(view: RunsView) -> None:
+    assert parse_view(view_address(view)) == (view, ())
+
+
+def test_an_address_leaves_out_what_is_as_usual() -> None:
+    assert view_address(RunsView()) == {}
+    assert view_address(RunsView(runs=("aaaa", "bbbb"), logy=True)) == {"runs": "aaaa.bbbb", "logy": "1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("show", "nix", "show='nix', but it must be one of runs, reports"),
+        ("foo", "1", "asks for 'foo', which this page does not know"),
+        ("runs", "../../etc/passwd", "must be at most 60 ids of runs"),
+        ("runs", "<script>", "must be at most 60 ids of runs"),
+        ("runs", ".".join(f"{n:012x}" for n in range(61)), "must be at most 60 ids"),
+        ("q", "archh:lenet5", r"The search knows no key 'archh'. Did you mean 'arch'?"),
+        ("sort", "colour", "cannot be sorted by 'colour'"),
+        ("page", "0", "must be a page number from 1"),
+        ("page", "-1", "must be a page number from 1"),
+        ("page", "٣", "must be a page number from 1"),
+        ("smooth", "nan", "must be a number from 0 to 0.999"),
+        ("smooth", "1e9", "must be a number from 0 to 0.999"),
+        ("logx", "yes", "must be 0 or 1"),
+        ("curves", "loss,flavour", "must be one of loss, accuracy"),
+        ("by", "x" * 100, "must be one of"),
+    ],
+)
+def test_nonsense_in_an_address_is_passed_over_and_said(name: str, text: str, words: str) -> None:
+    view, complaints = parse_view({name: text, "look": "pareto"})
+    assert view.look == "pareto"
+    assert view.search == ""
+    assert getattr(view, name, getattr(RunsView(), name, None)) == (
+        text if name == "q" else getattr(RunsView(), name, None)
+    )
+    assert len(complaints) == 1
+    assert words in complaints[0]
+
+
+@given(st.dictionaries(st.text(max_size=12), st.text(max_size=60), max_size=6))
+def test_no_address_breaks_the_page(address: dict[str, str]) -> None:
+    view, complaints = parse_view(address)
+    assert parse_view(view_address(view))[0] == view
+    assert all(isinstance(complaint, str) and len(complaint) < 400 for complaint in complaints)
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+def _open(**query: str) -> AppTest:
+    app = AppTest.from_file(str(ENTRY), default_timeout=60)
+    app.run()
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.switch_page("runs.py").run()
+    assert not app.exception, [e.value for e in app.exception]
+    return app
+
+
+def _texts(app: AppTest) -> str:
+    parts = [*app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.title, *app.success, *app.subheader]
+    return "\n".join(part.value.replace("\\", "") for part in parts)
+
+
+def _figures(app: AppTest) -> list[dict[str, Any]]:
+    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+
+
+def _button(app: AppTest, label: str) -> Any:
+    (found,) = [button for button in app.button if button.label == label]
+    return found
+
+
+def _trained(bench: Bench, **changes: Any) -> RunRecord:
+    run = bench.start(DIGITS_CONFIG.replace(**changes))
+    loss = np.geomspace(2.3, 0.1, 60)
+    bench.write(run, series("batch/loss", loss), series("batch/accuracy", 1 - loss / 2.5))
+    bench.write(run, series("val/loss", loss[19::20], first=20, every=20), series("val/accuracy", 1 - loss[19::20] / 3))
+    return bench.finish(run)
+
+
+@pytest.fixture
+def three(bench: Bench) -> list[RunRecord]:
+    """Two runs that differ in their seed, and one with another learning rate."""
+    return [_trained(bench, seed=0), _trained(bench, seed=1), _trained(bench, lr=0.01)]
+
+
+def test_an_empty_lab_says_so(bench: Bench) -> None:
+    assert "No runs yet" in _texts(_open())
+
+
+def test_the_table_lists_runs_newest_first_with_what_differs_between_them(bench: Bench, three: list[RunRecord]) -> None:
+    app = _open()
+    frame = app.dataframe[0].value
+    assert list(frame["name"]) == ["lenet5"] * 3
+    assert list(frame["lr"]) == ["0.01", "0.001", "0.001"]
+    assert list(frame["seed"]) == ["0", "1", "0"]
+    assert "batch_size" not in frame
+    assert frame["test"].tolist() == pytest.approx([97.31] * 3)
+    assert not frame["chosen"].any()
+    assert "1–3 of 3 runs in all" in _texts(app)
+
+
+def test_the_search_is_answered_by_the_database_and_an_unreadable_one_is_mended(
+    bench: Bench, three: list[RunRecord]
+) -> None:
+    app = _open(q="lr<0.005 seed:1")
+    assert list(app.dataframe[0].value["open"]) == [f"train?run={three[1].id}"]
+    assert "1–1 of 1 runs found" in _texts(app)
+    app.text_input(key="runs.q").set_value("lrr<1").run()
+    assert "The search knows no key 'lrr'" in _texts(app)
+    assert app.text_input(key="runs.q").value == "lrr<1"
+    assert "1–3 of 3 runs in all" in _texts(app)
+    app.text_input(key="runs.q").set_value("tag:none").run()
+    assert "No run fits this search" in _texts(app)
+
+
+def test_chosen_runs_are_drawn_with_seeds_as_one_band(bench: Bench, three: list[RunRecord]) -> None:
+    app = _open(runs=".".join(run.id for run in three))
+    loss, accuracy = _figures(app)
+    assert loss["layout"]["title"]["text"] == "Loss"
+    assert accuracy["layout"]["title"]["text"] == "Accuracy"
+    names = {trace["name"] for trace in loss["data"] if trace.get("showlegend")}
+    assert names == {"lenet5 on digits (2 seeds)", f"lenet5 on digits · {three[2].id[:4]}"}
+    app.toggle(key="runs.fold").set_value(False).run()
+    assert len({trace["name"] for trace in _figures(app)[0]["data"] if trace.get("showlegend")}) == 3
+
+
+def test_what_a_widget_says_goes_to_the_address_and_defaults_do_not(bench: Bench, three: list[RunRecord]) -> None:
+    app = _open(runs=three[0].id)
+    app.toggle(key="runs.logy").set_value(True).run()
+    app.slider(key="runs.smooth").set_value(0.9).run()
+    assert dict(app.query_params) == {"runs": three[0].id, "logy": "1", "smooth": "0.9"}
+    assert _figures(app)[0]["layout"]["yaxis"]["type"] == "log"
+    app.toggle(key="runs.logy").set_value(False).run()
+    assert "logy" not in app.query_params
+
+
+def test_differences_leave_out_what_is_the_same(bench: Bench, three: list[RunRecord]) -> None:
+    app = _open(runs=".".join(run.id for run in three), look="differences")
+    frame = app.dataframe[1].value
+    assert {"Seed", "Learning rate", "Test accuracy"} <= set(frame.columns)
+    assert "Batch size" not in frame.columns
+    assert "settings are the same in all 3 runs" in _texts(app)
+
+
+def test_groups_parallel_axes_and_the_front_are_drawn(bench: Bench, three: list[RunRecord]) -> None:
+    chosen = ".".join(run.id for run in three)
+    groups = _open(runs=chosen, look="groups", by="lr")
+    assert list(groups.dataframe[1].value["Learning rate"]) == ["0.001", "0.01"]
+    assert list(groups.dataframe[1].value["n"]) == [2, 1]
+    assert "97.31 ± 0.00 %" in list(groups.dataframe[1].value["Test accuracy"])
+    parallel = _open(runs=chosen, look="parallel")
+    ticks = _figures(parallel)[0]["layout"]["xaxis"]["ticktext"]
+    assert ticks[:2] == ["Seed", "Learning rate"]
+    front = _open(runs=chosen, look="pareto", cost="params")
+    assert "On the front" in _texts(front)
+
+
+def test_a_chosen_run_that_is_gone_is_said(bench: Bench, three: list[RunRecord]) -> None:
+    app = _open(runs=f"{three[0].id}.{'f' * 12}")
+    assert "1 of the chosen runs is not in this lab, or deleted" in _texts(app)
+    assert len(_figures(app)) == 2
+
+
+def test_deleting_can_be_taken_back(bench: Bench, three: list[RunRecord]) -> None:
+    app = _open(runs=".".join(run.id for run in three[:2]))
+    _button(app, "Delete").click().run()
+    assert "2 runs were deleted" in _texts(app)
+    assert bench.lab.store.count_runs() == 1
+    _button(app, "Undo").click().run()
+    assert bench.lab.store.count_runs() == 3
+    assert app.query_params["runs"] == ".".join(run.id for run in three[:2])
+
+
+def test_a_training_run_is_not_deleted_and_the_page_says_why(bench: Bench) -> None:
+    run = bench.start()
+    app = _open(runs=run.id)
+    _button(app, "Delete").click().run()
+    assert bench.lab.store.get(run.id).state is RunState.RUNNING
+    assert "cannot be deleted" in "".join(toast.value for toast in app.toast)
+
+
+def test_a_tag_is_put_on_all_chosen_runs(bench: Bench, three: list[RunRecord]) -> None:
+    bench.lab.store.set_tags(three[0].id, ["old"])
+    app = _open(runs=".".join(run.id for run in three[:2]))
+    app.text_input(key="runs.new-tag").set_value("sweep").run()
+    assert [bench.lab.store.get(run.id).tags for run in three] == [("old", "sweep"), ("sweep",), ()]
+
+
+def test_what_is_typed_into_the_table_is_written_once(bench: Bench, three: list[RunRecord]) -> None:
+    from pages.ui import runs_table
+
+    run = three[0]
+    runs_table._apply(run.id, {"name": "<b>mine</b>", "tags": ["a", "b"], "note": "x", "pinned": True})
+    found = bench.lab.store.get(run.id)
+    assert (found.name, found.tags, found.note, found.pinned) == ("<b>mine</b>", ("a", "b"), "x", True)
+    assert next(iter(_open().dataframe[0].value["name"])) == "<b>mine</b>"  # pinned runs lead
+
+
+def test_a_read_only_lab_can_be_looked_at(
+    bench: Bench, three: list[RunRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_READ_ONLY", "1")
+    app = _open(runs=three[0].id)
+    assert _button(app, "Delete").disabled
+    assert len(_figures(app)) == 2
+
+
+def test_values_that_are_no_numbers_do_not_break_the_page(bench: Bench) -> None:
+    run = bench.start()
+    bench.write(run, series("batch/loss", np.array([1.0, math.nan, math.inf, 2.0])))
+    ended = bench.lab.store.finish(
+        run.id,
+        run.lease,
+        state=RunState.FAILED,
+        summary={"test_accuracy": math.nan, "test_loss": math.inf},
+        seconds=1.0,
+    )
+    for look in LOOKS:
+        _open(runs=ended.id, look=look)
+
+
+# -- the reports -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("report", ["A", "B", "C", "D", "E", "lab"])
+def test_every_report_has_its_table(bench: Bench, report: str) -> None:
+    app = _open(show="reports", report=report)
+    assert len(app.dataframe[0].value) >= 3
+    assert set(app.dataframe[0].value["Measured"]) == {"–"}
+
+
+def test_a_report_shows_what_was_measured_beside_what_it_printed(bench: Bench) -> None:
+    config = bench.lab.check(get_preset("d-lenet-bn").config())
+    store = bench.lab.store
+    for seed, accuracy in ((0, 0.97), (1, 0.99)):
+        store.submit(config.replace(seed=seed), fingerprint=f"f{seed}", family="")
+        run = store.claim(slot="cpu", owner=bench.owner)
+        assert run is not None
+        summary = {"test_accuracy": accuracy, "train_loss": 0.1}
+        store.finish(run.id, run.lease, state=RunState.FINISHED, summary=summary, seconds=20.0)
+    app = _open(show="reports", report="D")
+    row = app.dataframe[0].value.iloc[0]
+    assert (row["Reported"], row["Measured"], row["Measured time"]) == ("97.48 %", "98.00 ± 1.41 %", "20 s")
+    assert row["Runs"].endswith("#2")
+
+
+def test_without_mnist_a_report_says_what_is_missing_and_queues_nothing(bench: Bench) -> None:
+    app = _open(show="reports", report="C")
+    assert "Needs data that is not here yet: mnist" in _texts(app)
+    (queue,) = [button for button in app.button if button.label.startswith("Queue")]
+    assert queue.disabled
+    assert bench.lab.store.count_runs() == 0
