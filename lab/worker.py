@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 
 import torch
@@ -20,7 +21,7 @@ from torch import nn
 
 from lab.data.resident import ResidentData, load_resident
 from lab.devices import resolve_device
-from lab.errors import LabError, LeaseLostError, StoreBusyError
+from lab.errors import LabError, LeaseLostError, StoreBusyError, StoreError
 from lab.experiment import Lab
 from lab.journal import Journal
 from lab.runs.owner import Owner
@@ -34,6 +35,7 @@ from lab.training.events import Command, Ended
 
 LISTEN_S = 0.2  # how often the user's wish is looked at
 IDLE_S = 300.0  # stay warm this long: importing torch again costs seconds
+BALLAST_BYTES = 1_000_000  # room for the few rows that say why a run failed
 POLL_S = 0.3  # how often an idle worker looks for a queued run
 
 _STATES = {
@@ -105,7 +107,31 @@ def execute(lab: Lab, run: RunRecord, *, ending: threading.Event) -> None:
         _say(f"run {run.id}: {error}")
     except LabError as error:
         _say(f"run {run.id} failed: {error}")
-        journal.fail(str(error))
+        _fail(lab, run, journal, str(error))
+
+
+def _fail(lab: Lab, run: RunRecord, journal: Journal, reason: str) -> None:
+    """Write down why a run failed, even on a disk that was filled to its last byte."""
+    try:
+        journal.fail(reason)
+    except LeaseLostError as error:
+        _say(f"run {run.id}: {error}")
+    except StoreError:
+        _ballast(lab).unlink(missing_ok=True)
+        journal.fail(reason)
+
+
+def _ballast(lab: Lab) -> Path:
+    return lab.settings.home / "ballast"
+
+
+def _take_ballast(lab: Lab) -> None:
+    """Hold some room back, to be thrown off when the disk is full and the reason has to be written down."""
+    if not _ballast(lab).exists():
+        try:
+            _ballast(lab).write_bytes(bytes(BALLAST_BYTES))
+        except OSError as error:
+            _say(f"no room could be held back for a full disk ({error.strerror})")
 
 
 def _train(lab: Lab, run: RunRecord, journal: Journal, watch: Watch) -> Ended:
@@ -166,6 +192,7 @@ def work(lab: Lab, *, ending: threading.Event, idle_s: float = IDLE_S) -> None:
     owner = Owner.of_this_process()
     slot = str(resolve_device(lab.settings.device))
     idle_since = time.monotonic()
+    _take_ballast(lab)
     while not ending.is_set() and time.monotonic() - idle_since < idle_s:
         try:
             run = lab.store.claim(slot=slot, owner=owner)

@@ -1,0 +1,71 @@
+"""A full disk ends a run loudly within seconds, loses no acknowledged row, and Resume goes on once there is room."""
+
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.config import RunConfig
+from lab.experiment import Lab
+from lab.runs.records import RunState, Want
+from lab.settings import Settings
+from lab.worker import work
+
+CONFIG = RunConfig(arch="lenet5", dataset="digits", epochs=4, batch_size=32)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "disk"
+    place.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)], capture_output=True, text=True, check=False
+    )
+    if made.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {made.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def _work(home: Path) -> None:
+    work(Lab(Settings.from_env({"LAB_HOME": str(home)})), ending=threading.Event(), idle_s=0.2)
+
+
+def _fill(disk: Path, *, leave: int) -> Path:
+    """Write a file that leaves about `leave` bytes free."""
+    filler = disk / "filler"
+    filler.write_bytes(b"\0" * max(0, shutil.disk_usage(disk).free - leave))
+    return filler
+
+
+@pytest.mark.parametrize("leave", [600_000, 40_000], ids=["no room for weights", "no room for points"])
+def test_a_full_disk_fails_the_run_with_its_reason_and_resume_finishes_it(small_disk: Path, leave: int) -> None:
+    home = small_disk / "home"
+    lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
+    run = lab.submit(CONFIG).run.id
+    _make_ballast(lab)
+    filler = _fill(small_disk, leave=leave)
+    _work(home)
+    failed = lab.store.get(run)
+    assert failed.state is RunState.FAILED
+    assert "space" in failed.reason or "full" in failed.reason
+    known = {name: series.step.tolist() for name, series in lab.store.points(run).items()}
+    filler.unlink()
+    lab.control(run, Want.RUN)
+    _work(home)
+    finished = lab.store.get(run)
+    assert finished.state is RunState.FINISHED, finished.reason
+    points = lab.store.points(run)
+    assert all(set(steps) <= set(points[name].step.tolist()) for name, steps in known.items())
+    steps = points["batch/loss"].step.tolist()
+    assert steps == list(range(1, len(steps) + 1))
+
+
+def _make_ballast(lab: Lab) -> None:
+    """A worker sets its ballast down when it starts; here one has started before the disk filled up."""
+    lab.store.request(lab.store.list_runs()[0].id, Want.PAUSE)
+    _work(lab.settings.home)
+    lab.store.request(lab.store.list_runs()[0].id, Want.RUN)
