@@ -16,7 +16,7 @@ MAX_BYTES = 10 << 20
 MAX_PIXELS = 50_000_000
 WORK_SIDE = 1024  # pixels; larger photos are reduced first
 MAX_DIGITS = 24
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "MPO", "PPM")
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _LEAST_CONTRAST = 30  # grey levels between ink and paper; less is an empty sheet
 _SPECK = 0.02  # components with less than this share of the largest one's area are dust
 

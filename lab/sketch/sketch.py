@@ -65,7 +65,8 @@ def _dots(draw: ImageDraw.ImageDraw, points: list[tuple[float, float]], radius: 
     last: tuple[float, float] | None = None
     for x, y in points:
         if last is None or (x, y) == points[-1] or math.dist(last, (x, y)) > radius / 2:
-            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
+            # Pillow's boxes include their last pixel.
+            draw.ellipse((x - radius, y - radius, x + radius - 1, y + radius - 1), fill=255)
             last = (x, y)
 
 

@@ -12,7 +12,7 @@ from lab.sketch.normalise import measure
 from lab.sketch.sketch import Sketch
 
 KEEP = 0.98  # share of rightly read test pictures that must not be called unsure, by each limit
-_DOT = 1.5  # ink no longer than this many stroke widths is a dot
+_DOT = 2.2  # ink no longer than this many stroke widths is a dot (a disc has 1.8)
 _HAIR = 6  # pixels: ink shorter than this is a slip of the hand
 
 

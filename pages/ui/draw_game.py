@@ -30,6 +30,7 @@ def guess_game(models: Sequence[Model]) -> None:
         left, right = st.columns([5, 9], gap="large")
         with left:
             st.subheader(f"Draw: {plain(target)}", anchor=False)
+            says = st.empty()
             sketch = show_pad(page)
             st.caption(f"Round {page.game.round} of {len(page.game.digits)}")
         answers = read_all(models, sketch, normalised(models, sketch))
@@ -40,7 +41,7 @@ def guess_game(models: Sequence[Model]) -> None:
             )  # fmt: skip
             st.button("Stop", key="draw.game.stop", on_click=_stop)
         with right:
-            show_answers(models, answers, page=page, sketch=sketch)
+            show_answers(models, answers, page=page, sketch=sketch, says=says)
 
 
 def _start(models: Sequence[Model]) -> None:

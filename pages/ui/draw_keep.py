@@ -100,9 +100,10 @@ def _gallery(saved: Sequence[SavedSketch], drawings: Sequence[Sketch], model: Mo
     says = read_saved(model, drawings)
     shown = list(zip(saved, drawings, says, strict=True))[-_SHOWN:]
     pictures = [
-        (drawing.ink, f"{number}: {each.label}", f"{model.title}: {said}")
+        (drawing.ink, f"{number}: {each.label}", "read as it" if said == each.label else f"read as {said}")
         for number, (each, drawing, said) in enumerate(shown, start=1)
     ]
+    st.caption(f"As {plain(model.title)} reads them:")
     st.html(pictures_html(pictures))
     names = {each.id: f"{number}: {each.label}" for number, (each, _, _) in enumerate(shown, start=1)}
     chosen = st.pills(

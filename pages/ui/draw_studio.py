@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from lab.sketch.normalise import ALL_STEPS, RECIPES, STEP_TITLES, STEPS, normalise, normalise_steps
 from lab.sketch.reading import Answer, average, compare_steps, read_sketch
@@ -13,7 +14,7 @@ from pages.ui.draw_keep import keep
 from pages.ui.draw_models import Model
 from pages.ui.draw_pad import live_pad, standard_pad, switch_pad
 from pages.ui.draw_state import DrawPage, draw_page
-from pages.ui.draw_view import answers_html, steps_html
+from pages.ui.draw_view import answers_html, line_html, steps_html
 from pages.ui.frame import show_errors
 from pages.ui.widgets import format_share
 
@@ -28,11 +29,12 @@ def studio(models: Sequence[Model]) -> None:
         page = draw_page()
         left, right = st.columns([5, 9], gap="large")
         with left:
+            says = st.empty()  # above the pad, where a finger does not cover it and a phone shows it
             sketch = show_pad(page)
         images = normalised(models, sketch, steps=frozenset(page.steps))
         answers = read_all(models, sketch, images)
         with right:
-            show_answers(models, answers, page=page, sketch=sketch)
+            show_answers(models, answers, page=page, sketch=sketch, says=says)
         _views(models, sketch, images, answers, page)
 
 
@@ -62,13 +64,17 @@ def read_all(models: Sequence[Model], sketch: Sketch, images: dict[str, np.ndarr
     return [read_sketch(model.loaded, sketch, images[model.spec.recipe], rule=model.rule) for model in models]
 
 
-def show_answers(models: Sequence[Model], answers: Sequence[Answer], *, page: DrawPage, sketch: Sketch) -> None:
-    """Show a card for each model and one for their average."""
+def show_answers(
+    models: Sequence[Model], answers: Sequence[Answer], *, page: DrawPage, sketch: Sketch, says: DeltaGenerator
+) -> None:
+    """Show a card for each model and one for their average, and in `says` one line on them all."""
     cards = [(title, subtitle(model), answer) for title, model, answer in zip(titles(models), models, answers)]
     together = average(answers)
     if together is not None:
         cards.append(("All together", f"average of {len(answers)}", together))
-    st.html(answers_html(cards, answered=page.answered, ink=0 if sketch.blank else int(sketch.ink.sum(dtype=np.int64))))
+    says.html(line_html(cards, blank=sketch.blank))
+    ink = 0 if sketch.blank else int(sketch.ink.sum(dtype=np.int64))
+    st.html(answers_html(cards, answered=page.answered, ink=ink))
 
 
 def titles(models: Sequence[Model]) -> list[str]:
@@ -78,13 +84,12 @@ def titles(models: Sequence[Model]) -> list[str]:
 
 
 def subtitle(model: Model) -> str:
-    """Return a model's accuracy, kept epoch and augmentation."""
+    """Return a model's test accuracy and how its training images were changed; before the run ends, its epoch."""
     run = model.loaded.run
-    words = [f"epoch {model.loaded.epoch}"]
-    if run.summary.get("test_accuracy") is not None:
-        words.insert(0, f"{format_share(run.summary['test_accuracy'])} test")
+    accuracy = run.summary.get("test_accuracy")
+    words = [f"epoch {model.loaded.epoch}" if accuracy is None else format_share(accuracy)]
     if run.config.augment != "none":
-        words.append(f"{run.config.augment} training")
+        words.append(run.config.augment)
     return " · ".join(words)
 
 

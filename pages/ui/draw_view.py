@@ -18,7 +18,7 @@ STYLE = """<style>
 .cl-answers { display: grid; grid-template-columns: repeat(auto-fit, minmax(138px, 1fr)); gap: 10px; }
 .cl-card { border: 1px solid var(--st-border-color, #8884); border-radius: 10px; padding: 10px 12px 12px; min-width: 0; }
 .cl-card.differs { border-color: #c75000; box-shadow: inset 0 0 0 1px #c75000; }
-.cl-name { font-weight: 600; font-size: .92rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.cl-name { font-weight: 600; font-size: .92rem; line-height: 1.25; height: 2.5em; overflow: hidden; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; }
 .cl-sub { font-size: .78rem; opacity: .72; min-height: 1.2em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .cl-big { display: flex; align-items: baseline; gap: 10px; margin: 2px 0 4px; height: 3.3rem; }
 .cl-big b { font-size: 2.7rem; line-height: 1.2; font-weight: 700; font-variant-numeric: tabular-nums; white-space: nowrap; }
@@ -32,7 +32,8 @@ STYLE = """<style>
 .cl-track div { height: 100%; border-radius: 3px; background: #0b66a8; }
 .cl-row.first { font-weight: 650; }
 .cl-row.first .cl-track div { background: #c75000; }
-.cl-line { margin: 0 0 10px; min-height: 1.6em; font-size: .95rem; }
+.cl-line { margin: 0; min-height: 3em; line-height: 1.5; font-size: 1rem; }
+.cl-photo { min-height: 0; }
 .cl-steps { display: grid; grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)); gap: 12px; }
 .cl-steps figure, .cl-pics figure { margin: 0; min-width: 0; }
 .cl-steps img, .cl-pic { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; background: #000; border-radius: 6px; display: block; }
@@ -65,7 +66,7 @@ def percent(share: float) -> str:
 
 
 def answers_html(cards: Sequence[tuple[str, str, Answer]], *, answered: int, ink: int) -> str:
-    """Return the cards of (title, subtitle, answer), headed by one line on what they say together.
+    """Return the cards of (title, subtitle, answer), where they differ marked.
 
     ink: the sum of the drawing's ink, 0 for none. It and `answered`, the number of the pad's message, stand in the
     HTML for whoever measures how fast the answer came.
@@ -75,9 +76,13 @@ def answers_html(cards: Sequence[tuple[str, str, Answer]], *, answered: int, ink
     usual = max(sorted(set(labels)), key=labels.count) if labels else ""
     body = "".join(_card(*card, usual=usual, blank=blank) for card in cards)
     return (
-        f'<div class="cl-result" data-answered="{answered}" data-ink="{ink}">'
-        f'<p class="cl-line" role="status">{_line(cards, blank=blank)}</p><div class="cl-answers">{body}</div></div>'
+        f'<div class="cl-result" data-answered="{answered}" data-ink="{ink}"><div class="cl-answers">{body}</div></div>'
     )
+
+
+def line_html(cards: Sequence[tuple[str, str, Answer]], *, blank: bool) -> str:
+    """Return the one line on what the cards say together."""
+    return f'<p class="cl-line" role="status">{_line(cards, blank=blank)}</p>'
 
 
 def _line(cards: Sequence[tuple[str, str, Answer]], *, blank: bool) -> str:

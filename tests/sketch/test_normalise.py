@@ -1,0 +1,159 @@
+"""Drawings become what the data set's makers would have made of them, wherever and however large they are drawn."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lab.data import load_dataset
+from lab.sketch.normalise import (
+    ALL_STEPS,
+    RECIPES,
+    STEPS,
+    measure,
+    normalise,
+    normalise_steps,
+    stroke_width,
+)
+from lab.sketch.render import POLYLINES, Hand, draw_digit, redraw_image
+from lab.sketch.sketch import Sketch, Stroke, sketch_from_strokes
+
+MNIST = RECIPES["mnist"]
+
+
+def _square(side: int, *, top: int, left: int, canvas: int = 280) -> Sketch:
+    ink = np.zeros((canvas, canvas), dtype=np.uint8)
+    ink[top : top + side, left : left + side] = 255
+    return Sketch(ink, "canvas")
+
+
+def _mass(image: np.ndarray) -> tuple[float, float]:
+    rows, columns = image.sum(axis=1), image.sum(axis=0)
+    places = np.arange(28)
+    return float(rows @ places / rows.sum()), float(columns @ places / columns.sum())
+
+
+def _unlike(one: np.ndarray, two: np.ndarray) -> float:
+    """Mean difference as a share of the ink."""
+    return float(np.abs(one.astype(float) - two).sum() / max(1.0, (one.astype(float) + two).sum() / 2))
+
+
+@given(side=st.integers(60, 200), top=st.integers(0, 79), left=st.integers(0, 79))
+@settings(max_examples=30, deadline=None)
+def test_a_square_becomes_twenty_pixels_wide_and_its_mass_sits_at_pixel_fourteen(
+    side: int, top: int, left: int
+) -> None:
+    image = normalise(_square(side, top=top, left=left), recipe=MNIST, steps=ALL_STEPS - {"pen"})
+    assert _mass(image) == pytest.approx((14.0, 14.0), abs=0.05)
+    assert image.astype(float).sum() / 255 == pytest.approx(400, rel=0.02)
+
+
+@pytest.mark.parametrize("digit", POLYLINES)
+@given(dx=st.integers(-60, 60), dy=st.integers(-40, 40))
+@settings(max_examples=8, deadline=None)
+def test_moving_a_drawing_changes_nothing(digit: str, dx: int, dy: int) -> None:
+    still = normalise(draw_digit(digit, Hand(pen=10, height=150)), recipe=MNIST)
+    moved = normalise(draw_digit(digit, Hand(pen=10, height=150, middle=(140.0 + dx, 140.0 + dy))), recipe=MNIST)
+    assert _unlike(still, moved) < 0.02
+
+
+@pytest.mark.parametrize("digit", POLYLINES)
+@given(factor=st.floats(0.5, 1.5))
+@settings(max_examples=8, deadline=None)
+def test_scaling_a_drawing_with_its_pen_changes_almost_nothing(digit: str, factor: float) -> None:
+    still = normalise(draw_digit(digit, Hand(pen=18, height=160)), recipe=MNIST)
+    scaled = normalise(draw_digit(digit, Hand(pen=18 * factor, height=160 * factor)), recipe=MNIST)
+    assert _unlike(still, scaled) < 0.12
+
+
+@pytest.mark.parametrize("digit", POLYLINES)
+@pytest.mark.parametrize("pen", [2.0, 4.0, 10.0, 30.0])
+def test_any_pen_gives_strokes_as_wide_as_the_data_has(digit: str, pen: float) -> None:
+    image = normalise(draw_digit(digit, Hand(pen=pen, height=200)), recipe=MNIST)
+    large = np.asarray(image).repeat(8, axis=0).repeat(8, axis=1)
+    assert 1.3 < stroke_width(large) / 8 < 5.5
+    assert image.max() > 200
+
+
+def test_the_longer_side_decides_and_the_shape_is_kept() -> None:
+    ink = np.zeros((280, 280), dtype=np.uint8)
+    ink[20:220, 100:150] = 255  # four times as tall as wide
+    image = normalise(Sketch(ink, "canvas"), recipe=MNIST, steps=ALL_STEPS - {"pen"})
+    ink = image / 255
+    assert (ink.sum(axis=0).max(), ink.sum(axis=1).max()) == pytest.approx((20, 5), rel=0.01)
+
+
+def test_each_step_can_be_switched_off_and_then_shows() -> None:
+    small = draw_digit("7", Hand(pen=4, height=90, middle=(70.0, 200.0)))
+    full = normalise(small, recipe=MNIST)
+    for step in STEPS:
+        assert _unlike(full, normalise(small, recipe=MNIST, steps=ALL_STEPS - {step})) > 0.05, step
+    raw = normalise(small, recipe=MNIST, steps=frozenset())
+    row, column = _mass(raw)
+    assert (row, column) == pytest.approx((200 / 10 - 0.5, 70 / 10 - 0.5), abs=3.0)
+
+
+def test_the_pictures_of_the_steps_end_with_the_one_the_network_gets() -> None:
+    sketch = draw_digit("3")
+    pictures = normalise_steps(sketch, recipe=MNIST)
+    assert [picture.step for picture in pictures] == ["ink", *STEPS]
+    np.testing.assert_array_equal(pictures[-1].picture, normalise(sketch, recipe=MNIST))
+    fewer = normalise_steps(sketch, recipe=MNIST, steps=frozenset({"scale", "centre"}))
+    assert [picture.step for picture in fewer] == ["ink", "scale", "centre"]
+
+
+def test_an_empty_drawing_gives_an_empty_picture_and_no_steps() -> None:
+    blank = Sketch(np.zeros((280, 280), dtype=np.uint8), "canvas")
+    assert blank.blank
+    assert measure(blank) is None
+    assert not normalise(blank, recipe=MNIST).any()
+    assert normalise_steps(blank, recipe=MNIST) == ()
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("ink", [1, 2, 280])
+def test_a_dot_a_line_and_a_full_canvas_are_pictures_too(recipe: str, ink: int) -> None:
+    sketch = _square(ink, top=0, left=280 - ink)
+    for steps in (ALL_STEPS, frozenset()):
+        image = normalise(sketch, recipe=RECIPES[recipe], steps=steps)
+        assert (image.shape, image.dtype) == ((28, 28), np.uint8)
+    line = sketch_from_strokes([Stroke(((140.0, 0.0), (140.0, 280.0)), 3.0)])
+    assert normalise(line, recipe=RECIPES[recipe]).any()
+
+
+def test_stroke_width_is_that_of_the_pen() -> None:
+    for width in (4.0, 10.0, 24.0):
+        ink = sketch_from_strokes([Stroke(((40.0, 60.0), (240.0, 60.0)), width)]).ink
+        assert stroke_width(ink) == pytest.approx(width, abs=1.0)  # half a pixel a side is drawn as a whole one
+
+
+def test_digits_fill_their_field_from_top_to_bottom_like_the_built_in_data(tmp_path: object) -> None:
+    image = normalise(draw_digit("4"), recipe=RECIPES["digits"])
+    data = load_dataset("digits", root=tmp_path)
+    assert image[:3].max() > 100
+    assert image[-3:].max() > 100
+    assert 0.5 < image.mean() / data.train_images.mean() < 2.0
+
+
+@pytest.mark.mnist
+def test_a_test_digit_of_mnist_comes_back_nearly_as_it_was(mnist_root: object) -> None:
+    """Normalising a picture that is normalised already only resamples it."""
+    data = load_dataset("mnist", root=mnist_root)
+    differences = []
+    for image in data.test_images[:50]:
+        large = np.kron(image, np.ones((10, 10), dtype=np.uint8))
+        again = normalise(Sketch(large, "file"), recipe=MNIST, steps=ALL_STEPS - {"pen"})
+        differences.append(_unlike(image, again))
+    assert np.median(differences) < 0.3
+
+
+@pytest.mark.mnist
+def test_another_hand_drawing_the_same_digit_gives_a_similar_picture(mnist_root: object) -> None:
+    data = load_dataset("mnist", root=mnist_root)
+    same, other = [], []
+    images = data.test_images[:20]
+    again = [normalise(redraw_image(image, Hand(pen=18, height=180)), recipe=MNIST) for image in images]
+    for index, image in enumerate(images):
+        same.append(_unlike(image, again[index]))
+        other.append(_unlike(image, again[index - 1]))
+    assert np.median(same) < 0.6 * np.median(other)

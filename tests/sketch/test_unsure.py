@@ -1,0 +1,153 @@
+"""When to say "unsure": by limits learned on test pictures, and by the drawing's own shape."""
+
+import numpy as np
+import pytest
+
+from lab.data.load import Dataset
+from lab.data.registry import get_dataset_spec
+from lab.errors import InputError
+from lab.sketch.reading import (
+    Answer,
+    average,
+    compare_steps,
+    compute_probabilities,
+    disagree,
+    predict_images,
+    read_sketch,
+)
+from lab.sketch.render import Hand, draw_digit
+from lab.sketch.saved import encode_ink
+from lab.sketch.sketch import Sketch, Stroke, sketch_from_strokes
+from lab.sketch.unsure import UnsureRule, Verdict, compute_entropy, judge, learn_rule
+from tests.sketch.conftest import Loaded
+
+SURE = np.array([0.97, 0.01, 0.02])
+RULE = UnsureRule(probability=0.6, entropy=0.8, ink=(0.01, 0.4))
+
+
+def test_uniform_probabilities_have_the_entropy_log_k() -> None:
+    assert compute_entropy(np.full((1, 10), 0.1))[0] == pytest.approx(np.log(10))
+    assert compute_entropy(np.array([[1.0, 0.0]]))[0] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_limits_keep_the_asked_share_of_right_answers_sure() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 1, (4000, 10))
+    labels = random.integers(0, 10, 4000)
+    logits[np.arange(4000), labels] += random.uniform(2, 9, 4000)
+    rows = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    images = random.integers(0, 90, (4000, 28, 28)).astype(np.uint8)
+    rule = learn_rule(rows, labels, images)
+    right = rows.argmax(1) == labels
+    sure = [not judge(row, rule=rule, image=image).unsure for row, image in zip(rows[right], images[right])]
+    assert np.mean(sure) > 0.9
+    flat = np.full(10, 0.1)
+    assert judge(flat, rule=rule).unsure
+
+
+def test_a_network_that_is_always_certain_still_lets_drawings_be_read() -> None:
+    rows = np.eye(10)[np.arange(100) % 10]
+    rule = learn_rule(rows, np.arange(100) % 10, np.full((100, 28, 28), 30, dtype=np.uint8))
+    assert rule.probability <= 0.9
+    assert rule.entropy >= 0.35
+
+
+def test_too_few_right_answers_teach_nothing() -> None:
+    rule = learn_rule(np.full((50, 2), 0.5), np.ones(50, dtype=int), np.full((50, 28, 28), 51, dtype=np.uint8))
+    assert (rule.probability, rule.entropy) == (UnsureRule().probability, UnsureRule().entropy)
+    assert rule.ink == pytest.approx((0.14, 0.23))
+
+
+@pytest.mark.parametrize(
+    ("strokes", "reason"),
+    [
+        ((), "nothing is drawn"),
+        ((Stroke(((140.0, 140.0),), 16.0),), "only a dot"),
+        ((Stroke(((140.0, 140.0), (143.0, 141.0)), 20.0),), "only a dot"),
+    ],
+)
+def test_blank_and_dots_are_unsure_whatever_the_network_says(strokes: tuple[Stroke, ...], reason: str) -> None:
+    verdict = judge(SURE, rule=RULE, sketch=sketch_from_strokes(strokes))
+    assert verdict.unsure
+    assert reason in verdict.reasons[0]
+
+
+def test_a_scribble_has_too_much_ink() -> None:
+    image = np.full((28, 28), 130, dtype=np.uint8)
+    assert "more ink" in judge(SURE, rule=RULE, sketch=draw_digit("8"), image=image).reasons[0]
+    assert "less ink" in judge(SURE, rule=RULE, image=np.zeros((28, 28), dtype=np.uint8)).reasons[0]
+
+
+def test_a_clear_digit_is_believed_and_nan_is_not() -> None:
+    image = np.full((28, 28), 30, dtype=np.uint8)
+    assert judge(SURE, rule=RULE, sketch=draw_digit("8"), image=image) == Verdict(False, ())
+    assert judge(np.array([np.nan, 0.5]), rule=RULE).unsure
+    assert "spread out" in judge(np.array([0.62, 0.19, 0.19]), rule=RULE).reasons[0]
+
+
+def test_reading_gives_the_networks_own_probabilities(halves: Loaded) -> None:
+    image = np.zeros((28, 28), dtype=np.uint8)
+    image[10, 20:23] = 255  # three pixels on the right: logits 0 and 0.6
+    answer = read_sketch(halves, draw_digit("1"), image, rule=UnsureRule(probability=0.5, ink=(0, 1)))
+    assert answer.label == "right"
+    assert answer.probability == pytest.approx(1 / (1 + np.exp(-0.6)), abs=1e-6)
+    assert answer.top(2)[1] == ("left", pytest.approx(1 / (1 + np.exp(0.6)), abs=1e-6))
+    assert compute_probabilities(halves, np.zeros((0, 28, 28), dtype=np.uint8)).shape == (0, 2)
+
+
+def _answer(*shares: float, unsure: bool = False, names: tuple[str, ...] = ("a", "b")) -> Answer:
+    return Answer(np.array(shares), names, Verdict(unsure, ("why",) if unsure else ()))
+
+
+def test_the_ensemble_averages_and_is_unsure_with_half_of_its_networks() -> None:
+    together = average([_answer(0.9, 0.1), _answer(0.3, 0.7, unsure=True), _answer(0.6, 0.4)])
+    assert together is not None
+    assert together.probabilities == pytest.approx([0.6, 0.4])
+    assert not together.verdict.unsure
+    half = average([_answer(0.9, 0.1), _answer(0.8, 0.2, unsure=True)])
+    assert half is not None
+    assert half.verdict == Verdict(True, ("why",))
+    assert average([_answer(1.0, 0.0)]) is None
+    assert average([_answer(1.0, 0.0), _answer(1.0, 0.0, names=("x", "y"))]) is None
+
+
+def test_disagreement_is_about_the_named_class() -> None:
+    assert disagree([_answer(0.9, 0.1), _answer(0.1, 0.9)])
+    assert not disagree([_answer(0.9, 0.1), _answer(0.6, 0.4)])
+
+
+def test_without_centring_a_network_that_looks_at_places_answers_otherwise(halves: Loaded) -> None:
+    ink = np.zeros((280, 280), dtype=np.uint8)
+    ink[40:240, 40:60] = 255  # a long stem on the left
+    ink[40:60, 40:240] = 255  # and an arm to the right
+    ink[40:100, 160:240] = 255
+    changed = compare_steps(halves, Sketch(ink, "canvas"), recipe_id="mnist")
+    assert set(changed) == {"crop", "pen", "scale", "smooth", "centre"}
+    assert changed["centre"][1] != pytest.approx(changed["smooth"][1], abs=0.02)
+    assert compare_steps(halves, Sketch(np.zeros((9, 9), dtype=np.uint8), "canvas"), recipe_id="mnist") == {}
+
+
+@pytest.fixture
+def tiny() -> Dataset:
+    random = np.random.default_rng(0)
+    images = random.integers(0, 255, (30, 28, 28)).astype(np.uint8)
+    labels = np.arange(30) % 2
+    return Dataset(get_dataset_spec("mnist"), images, labels, images, labels, 0.0, 1.0)
+
+
+def test_predictions_of_files_are_json_safe_and_in_order(halves: Loaded, tiny: Dataset) -> None:
+    left = np.zeros((28, 28), dtype=np.uint8)
+    left[:, 4] = 255
+    files = [("a.png", encode_ink(Sketch(left, "file"))), ("b.png", encode_ink(Sketch(left[:, ::-1], "file")))]
+    first, second = predict_images(halves, files, dataset=tiny)
+    assert (first["image"], first["label"], second["label"]) == ("a.png", "left", "right")
+    assert sum(first["probabilities"]) == pytest.approx(1.0)
+    assert isinstance(first["unsure"], bool)
+
+
+def test_a_picture_of_another_size_is_refused_without_sketch_and_read_with_it(halves: Loaded, tiny: Dataset) -> None:
+    picture = [("big.png", encode_ink(draw_digit("7", Hand(pen=20))))]
+    with pytest.raises(InputError, match=r"big.png has 280×280 pixels, but the network takes 28×28: add --sketch"):
+        predict_images(halves, picture, dataset=tiny)
+    (found,) = predict_images(halves, picture, dataset=tiny, sketch=True)
+    assert found["label"] in ("left", "right")
