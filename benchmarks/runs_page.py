@@ -1,0 +1,150 @@
+"""How quick the Runs page stays: 10,000 made-up runs with metrics, on disk: `python -m benchmarks.runs_page`.
+
+Times what the page asks of the store (count, one page of 25, searches, sorts), the overlay of ten runs from the points
+to the figure's JSON, one run of a million points, and the page's whole script (Streamlit's AppTest, no browser). Prints
+the table for docs/benchmarks.md: median and slowest of n, in milliseconds.
+"""
+
+import argparse
+import os
+import platform
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from streamlit.testing.v1 import AppTest
+
+from benchmarks.generated_runs import fill
+from lab.charts.overlay import OverlayInfo, OverlayOptions, RunCurves, overlay_info
+from lab.charts.overlay_figure import overlay_figure
+from lab.config import RunConfig
+from lab.runs.owner import Owner
+from lab.runs.records import RunRecord, Series
+from lab.runs.store import RunStore
+
+ENTRY = Path(__file__).resolve().parent.parent / "pages" / "entry.py"
+SEARCHES = {
+    "newest first": ("", "-created", 0),
+    "page 300 of 400": ("", "-created", 300 * 25),
+    "`arch:lenet* lr<0.01 tag:report-d state:finished`": (
+        "arch:lenet* lr<0.01 tag:report-d state:finished",
+        "-test",
+        0,
+    ),
+    "a word: `sweep 77`": ("sweep 77", "-created", 0),
+    "`-arch:vgg* batch_size:16,32 test>99%`": ("-arch:vgg* batch_size:16,32 test>99%", "-speed", 0),
+    "sorted by a setting (lr)": ("", "lr", 0),
+}
+MILLION = 1_000_000
+
+
+def timed(work: Callable[[], object], *, repeats: int) -> list[float]:
+    """Return how long each call took, in milliseconds."""
+    took = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        work()
+        took.append(1000 * (time.perf_counter() - began))
+    return took
+
+
+def row(label: str, took: list[float]) -> str:
+    """Return one line of the table."""
+    return f"| {label} | {len(took)} | {statistics.median(took):,.0f} | {max(took):,.0f} |"
+
+
+def measure_table(store: RunStore, repeats: int) -> Iterator[str]:
+    """Time one page and its count for every search."""
+    for label, (where, order, offset) in SEARCHES.items():
+
+        def ask(where: str = where, order: str = order, offset: int = offset) -> None:
+            store.list_runs(where=where, order=order, limit=25, offset=offset, pinned_first=True)
+
+        yield row(f"25 runs: {label}", timed(ask, repeats=repeats))
+    some = SEARCHES["`arch:lenet* lr<0.01 tag:report-d state:finished`"][0]
+    yield row("count of all runs", timed(store.count_runs, repeats=repeats))
+    yield row("count of that search", timed(lambda: store.count_runs(where=some), repeats=repeats))
+
+
+def overlay_json(curves: list[RunCurves]) -> OverlayInfo:
+    """Do what the page does for one chart once the points are there."""
+    info = overlay_info(curves, OverlayOptions())
+    overlay_figure(info).to_json()
+    return info
+
+
+def measure_overlay(store: RunStore, repeats: int) -> Iterator[str]:
+    """Time ten runs and one run of a million points, from the database to the figure."""
+    runs = store.list_runs(limit=10, offset=100)
+    yield row("points of 10 runs from the database", timed(lambda: _curves(store, runs), repeats=repeats))
+    curves = _curves(store, runs)
+    yield row("overlay of 10 runs, smoothed, to JSON", timed(lambda: overlay_json(curves), repeats=repeats))
+    long = _long_run(store)
+    yield row("1,000,000 points from the database", timed(lambda: _curves(store, (long,)), repeats=3))
+    curves = _curves(store, (long,))
+    yield row("overlay of 1,000,000 points, to JSON", timed(lambda: overlay_json(curves), repeats=repeats))
+
+
+def _curves(store: RunStore, runs: tuple[RunRecord, ...]) -> list[RunCurves]:
+    return [RunCurves(run, store.points(run.id)) for run in runs]
+
+
+def _long_run(store: RunStore) -> RunRecord:
+    store.submit(RunConfig(), fingerprint="long", family="", name="a million steps")
+    run = store.claim(slot="benchmark", owner=Owner.of_this_process())
+    if run is None:
+        raise RuntimeError("a worker took the benchmark's run")
+    for first in range(0, MILLION, 100_000):
+        step = np.arange(first, first + 100_000)
+        value = 1 / (1 + step / 1e4) + 0.01 * np.random.default_rng(first).standard_normal(step.size)
+        store.append_points(run.id, run.lease, {"batch/loss": Series("batch/loss", step, value, step * 0.001)})
+    return store.get(run.id)
+
+
+def measure_page(store: RunStore, repeats: int) -> Iterator[str]:
+    """Time a rerun of the whole page, as a click causes it."""
+    chosen = ".".join(run.id for run in store.list_runs(limit=10, offset=100))
+    for label, address in (("table only", {}), ("table and 10 runs overlaid (2 charts)", {"runs": chosen})):
+        app = AppTest.from_file(str(ENTRY), default_timeout=120)
+        app.run()
+        for name, value in address.items():
+            app.query_params[name] = value
+        app.switch_page("runs.py").run()
+        yield row(f"the page's script: {label}", timed(app.run, repeats=repeats))
+
+
+@contextmanager
+def store_of(runs: int, steps: int) -> Iterator[RunStore]:
+    """Give a store of made-up runs in a home of its own, which the page finds through the environment."""
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["LAB_HOME"] = home
+        store = RunStore.open(f"sqlite:///{home}/lab.db")
+        began = time.perf_counter()
+        fill(store, runs=runs, steps=steps)
+        size = Path(home, "lab.db").stat().st_size / 1e6
+        print(f"{runs:,} runs of {steps} steps, {size:,.0f} MB, made in {time.perf_counter() - began:.0f} s\n")
+        yield store
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=20)
+    asked = parser.parse_args()
+    with store_of(asked.runs, asked.steps) as store:
+        print(f"{platform.machine()}, {os.cpu_count()} cores, SQLite {sqlite3.sqlite_version}, milliseconds\n")
+        print("| what | n | median | slowest |\n|---|---:|---:|---:|")
+        for part in (measure_table, measure_overlay, measure_page):
+            for line in part(store, asked.repeats):
+                print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
