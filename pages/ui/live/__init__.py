@@ -24,7 +24,7 @@ def _component() -> Any:
         return (_HERE / name).read_text(encoding="utf-8")
 
     return st.components.v2.component(
-        "convlab_live", html=text("live.html"), css=text("live.css"), js=text("live.js"), isolate_styles=False
+        "convlab_live", html=text("live.html"), css=text("live.css"), js=text("look.js") + text("live.js"), isolate_styles=False
     )
 
 
@@ -39,6 +39,7 @@ def live_run(run: RunRecord) -> None:
             "notices": len(run.notices),
             "device": run.device,
             "epochs": run.config.epochs,
+            "schedule": run.config.schedule,
             "plotly": PLOTLY_ADDRESS,
         },
         on_changed_change=_rerun,

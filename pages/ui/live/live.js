@@ -1,20 +1,8 @@
 // The live view of one run: progress, and charts that grow in place with Plotly's extendTraces.
 // It polls /api/runs/{id}/points and waits longer while nothing changes. Streamlit calls the default export again at
 // every rerun and theme change; the instance, and with it the zoom, lives on until the element is taken away.
+// look.js stands in front of this file: what is drawn, how it looks and how numbers are written.
 
-const SPANS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]; // steps that the smoothed line averages over
-const SKIPPED = 0.05; // share of the steps that "skip the start" leaves out
-const POLL_MS = { first: 500, longest: 5000, ended: 20000, failed: 10000, growth: 1.5 };
-const CHARTS = {
-  loss: { dense: "batch/loss", points: ["val/loss", "test/loss"], hover: ".4f", format: "~g" },
-  accuracy: { dense: "batch/accuracy", points: ["val/accuracy", "test/accuracy"], hover: ".2%", format: "~%" },
-  lr: { points: ["lr"], hover: ".3~g", format: "~g" },
-};
-const LOOK = {
-  "val/loss": ["validation", 1, "diamond", "dot"], "val/accuracy": ["validation", 1, "diamond", "dot"],
-  "test/loss": ["test", 2, "square", "dash"], "test/accuracy": ["test", 2, "square", "dash"],
-  lr: ["learning rate", 3, "circle", "solid"],
-};
 const instances = new WeakMap();
 let plotly;
 
@@ -213,7 +201,7 @@ class Live {
       const series = this.store[dense] ?? empty;
       const [rawX, rawY] = this.tail(series.step, this.across(series.step, series.time), series.value);
       const [meanX, meanY] = this.tail(series.mstep, this.across(series.mstep, series.mtime), this.smoothed(series, 0));
-      traces.push({ series: dense, kind: "raw", name: "training, each step", mode: "lines", opacity: 0.35, showlegend: false,
+      traces.push({ series: dense, kind: "raw", name: "training, each step", mode: "lines", opacity: 0.3, showlegend: false,
         x: rawX, y: rawY, line: { width: 1 }, hoverinfo: "skip", color: 0 });
       traces.push({ series: dense, kind: "smooth", name: "training", mode: "lines", x: meanX, y: meanY, line: { width: 2.2 },
         hovertemplate: tip, color: 0 });
@@ -222,7 +210,8 @@ class Live {
       const [label, color, symbol, dash] = LOOK[id];
       const series = this.store[id] ?? empty;
       const [x, y] = this.tail(series.step, this.across(series.step, series.time), series.value);
-      traces.push({ series: id, kind: "points", name: label, mode: "lines+markers", x, y, marker: { symbol, size: 7 }, line: { width: 1.3, dash, shape: name === "lr" ? "hv" : "linear" },
+      traces.push({ series: id, kind: "points", name: label, mode: "lines+markers", x, y, marker: { symbol, size: 7 },
+        line: { width: 1.3, dash, shape: this.data.schedule === "step" && name === "lr" ? "vh" : "linear" },
         hovertemplate: tip, showlegend: name !== "lr" && series.step.length > 0, color });
     }
     if (dense) {
@@ -241,29 +230,7 @@ class Live {
   }
 
   theme() {
-    const css = getComputedStyle(this.root);
-    const read = (name, otherwise) => css.getPropertyValue(name).trim() || otherwise;
-    return {
-      text: read("--st-text-color", "#222"), grid: read("--st-border-color", "#ddd"),
-      paper: read("--st-background-color", "#fff"), font: css.fontFamily,
-      series: read("--st-chart-categorical-colors", "#0072b2,#c75000,#00805d,#a8497f").split(","),
-    };
-  }
-
-  layout(name) {
-    const { text, grid, paper, font } = this.theme();
-    const axis = { color: text, gridcolor: grid, linecolor: grid, zeroline: false, automargin: true };
-    const title = { step: "step", epoch: "epoch", time: "training time (s)" }[this.settings.x];
-    return {
-      uirevision: this.zoom, margin: { l: 48, r: 10, t: 8, b: 36 }, font: { family: font, size: 12, color: text },
-      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "x unified", dragmode: "zoom",
-      hoverlabel: { bgcolor: paper, bordercolor: grid, font: { color: text } },
-      legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", font: { color: text } },
-      xaxis: { ...axis, ...(this.range ? { range: [...this.range], autorange: false } : {}), rangemode: name === "lr" ? "tozero" : "normal", title: { text: title, standoff: 6 }, type: this.settings.logx ? "log" : "linear" },
-      yaxis: { ...axis, tickformat: CHARTS[name].format, type: name === "loss" && this.settings.logy ? "log" : "linear",
-        rangemode: name === "lr" ? "tozero" : "normal", hoverformat: CHARTS[name].hover },
-      yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true },
-    };
+    return readTheme(this.root);
   }
 
   async draw({ keepZoom }) {
@@ -276,7 +243,7 @@ class Live {
     const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
     for (const [name, element] of this.plots()) {
       element.closest("figure").hidden = name === "lr" && !this.store.lr;
-      await window.Plotly.react(element, this.traces(name), this.layout(name), config);
+      await window.Plotly.react(element, this.traces(name), layoutOf(name, this), config);
       if (!element.linked) element.on("plotly_relayout", (change) => this.link(element, change));
       element.linked = true;
     }
@@ -318,7 +285,7 @@ class Live {
         figure.hidden = false;
         window.Plotly.Plots.resize(element);
       }
-      if (legend) window.Plotly.react(element, this.traces(name), this.layout(name));
+      if (legend) window.Plotly.react(element, this.traces(name), layoutOf(name, this));
       else if (which.length) window.Plotly.extendTraces(element, { x, y }, which);
     }
     this.describe();
@@ -390,41 +357,4 @@ class Live {
       element.setAttribute("aria-label", `Line chart of the ${words[name]} by ${this.settings.x}. ${newest.join(", ")}`);
     }
   }
-}
-
-const WORDS = {
-  "batch/loss": "training loss", "batch/accuracy": "training accuracy", "val/loss": "validation loss",
-  "val/accuracy": "validation accuracy", "test/loss": "test loss", "test/accuracy": "test accuracy",
-};
-
-function readSettings() {
-  const usual = { smoothing: 3, x: "step", logx: false, logy: false, skip: false };
-  try {
-    const kept = JSON.parse(localStorage.getItem("convlab.live")) ?? {};
-    return {
-      smoothing: kept.smoothing in SPANS ? kept.smoothing : usual.smoothing,
-      x: ["step", "epoch", "time"].includes(kept.x) ? kept.x : usual.x, logx: kept.logx === true, logy: kept.logy === true,
-      skip: kept.skip === true,
-    };
-  } catch {
-    return usual;
-  }
-}
-
-function isDark(colour) {
-  const [r, g, b] = (colour.match(/[\da-f]{2}/gi) ?? ["ff", "ff", "ff"]).map((part) => parseInt(part, 16));
-  return 0.3 * r + 0.6 * g + 0.1 * b < 128;
-}
-
-function number(value) {
-  return value == null ? "–" : value.toLocaleString("en-GB");
-}
-
-function duration(seconds) {
-  if (seconds == null) return "–";
-  const whole = Math.round(seconds);
-  if (whole < 10) return `${seconds.toFixed(1)} s`;
-  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];
-  const two = (value) => String(value).padStart(2, "0");
-  return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
 }

@@ -1,0 +1,85 @@
+// What the live view draws, how it looks, and how its numbers are written; live.js follows in the same module.
+
+const SPANS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]; // steps that the smoothed line averages over
+const SKIPPED = 0.05; // share of the steps that "skip the start" leaves out
+const POLL_MS = { first: 500, longest: 5000, ended: 20000, failed: 10000, growth: 1.5 };
+const CHARTS = {
+  loss: { dense: "batch/loss", points: ["val/loss", "test/loss"], hover: ".4f", format: "~g" },
+  accuracy: { dense: "batch/accuracy", points: ["val/accuracy", "test/accuracy"], hover: ".2%", format: "~%" },
+  lr: { points: ["lr"], hover: ".3~g", format: "~g" },
+};
+const LOOK = {
+  "val/loss": ["validation", 1, "diamond", "dot"], "val/accuracy": ["validation", 1, "diamond", "dot"],
+  "test/loss": ["test", 2, "square", "dash"], "test/accuracy": ["test", 2, "square", "dash"],
+  lr: ["learning rate", 3, "circle", "solid"],
+};
+
+const WORDS = {
+  "batch/loss": "training loss", "batch/accuracy": "training accuracy", "val/loss": "validation loss",
+  "val/accuracy": "validation accuracy", "test/loss": "test loss", "test/accuracy": "test accuracy",
+};
+
+function readSettings() {
+  const usual = { smoothing: 4, x: "step", logx: false, logy: false, skip: false };
+  try {
+    const kept = JSON.parse(localStorage.getItem("convlab.live")) ?? {};
+    return {
+      smoothing: kept.smoothing in SPANS ? kept.smoothing : usual.smoothing,
+      x: ["step", "epoch", "time"].includes(kept.x) ? kept.x : usual.x, logx: kept.logx === true, logy: kept.logy === true,
+      skip: kept.skip === true,
+    };
+  } catch {
+    return usual;
+  }
+}
+
+// Streamlit hands its theme to components as CSS variables.
+function readTheme(root) {
+  const css = getComputedStyle(root);
+  const read = (name, otherwise) => css.getPropertyValue(name).trim() || otherwise;
+  return {
+    text: read("--st-text-color", "#222"), grid: read("--st-border-color", "#ddd"),
+    paper: read("--st-background-color", "#fff"), font: css.fontFamily,
+    series: read("--st-chart-categorical-colors", "#0072b2,#c75000,#00805d,#a8497f").split(","),
+  };
+}
+
+function layoutOf(name, { root, settings, range, zoom }) {
+  const { text, grid, paper, font } = readTheme(root);
+  const axis = { color: text, gridcolor: grid, linecolor: grid, zeroline: false, automargin: true };
+  const title = { step: "step", epoch: "epoch", time: "training time (s)" }[settings.x];
+  const low = name === "lr";
+  return {
+    uirevision: zoom, margin: { l: 48, r: 10, t: 8, b: 36 }, font: { family: font, size: 12, color: text },
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "x unified", dragmode: "zoom",
+    hoverlabel: { bgcolor: paper, bordercolor: grid, font: { color: text } },
+    legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", font: { color: text } },
+    xaxis: {
+      ...axis, ...(range ? { range: [...range], autorange: false } : {}), rangemode: low ? "tozero" : "normal",
+      title: { text: title, standoff: 6 }, type: settings.logx ? "log" : "linear",
+    },
+    yaxis: {
+      ...axis, tickformat: CHARTS[name].format, hoverformat: CHARTS[name].hover, rangemode: low ? "tozero" : "normal",
+      type: name === "loss" && settings.logy ? "log" : "linear",
+    },
+    yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true },
+  };
+}
+
+function isDark(colour) {
+  const [r, g, b] = (colour.match(/[\da-f]{2}/gi) ?? ["ff", "ff", "ff"]).map((part) => parseInt(part, 16));
+  return 0.3 * r + 0.6 * g + 0.1 * b < 128;
+}
+
+function number(value) {
+  return value == null ? "–" : value.toLocaleString("en-GB");
+}
+
+function duration(seconds) {
+  if (seconds == null) return "–";
+  const whole = Math.round(seconds);
+  if (whole < 10) return `${seconds.toFixed(1)} s`;
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];
+  const two = (value) => String(value).padStart(2, "0");
+  return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+}
