@@ -115,6 +115,28 @@ def _html(source: Source, runs: Sequence[RunRecord]) -> Files:
     return {"": write_report(source, runs).encode()}
 
 
+def _onnx(source: Source, runs: Sequence[RunRecord]) -> Files:
+    from lab.sharing.onnx_file import onnx_bytes
+    from lab.sharing.weights import model_card
+
+    loaded = source.load_run_network(runs[0].id)
+    return {"": onnx_bytes(loaded), CARD: model_card(loaded).encode()}
+
+
+def _torch_export(source: Source, runs: Sequence[RunRecord]) -> Files:
+    from lab.sharing.onnx_file import program_bytes
+    from lab.sharing.weights import model_card
+
+    loaded = source.load_run_network(runs[0].id)
+    return {"": program_bytes(loaded), CARD: model_card(loaded).encode()}
+
+
+def _tensorboard(source: Source, runs: Sequence[RunRecord]) -> Files:
+    from lab.sharing.event_files import event_files
+
+    return event_files(source, runs)
+
+
 _ALL = (
     ExportFormat(
         "html", "Report (one HTML file)", "Settings, interactive curves, mistakes, feature maps; needs no network.",
@@ -143,6 +165,18 @@ _ALL = (
     ExportFormat(
         "state-dict", "Weights (PyTorch state_dict)", "The best kept weights as torch.save writes them.", ".pt",
         "application/octet-stream", _state_dict, weights=True,
+    ),
+    ExportFormat(
+        "onnx", "Network (ONNX)", "Opset 18, checked against PyTorch to 1e-4; opens in Netron.", ".onnx",
+        "application/octet-stream", _onnx, weights=True,
+    ),
+    ExportFormat(
+        "torch-export", "Network (torch.export)", "The program that torch.export.load reads, without any source.", ".pt2",
+        "application/octet-stream", _torch_export, weights=True,
+    ),
+    ExportFormat(
+        "tensorboard", "TensorBoard events", "A folder for `tensorboard --logdir`: curves and hyperparameters.", "",
+        "application/zip", _tensorboard, many=True, folder=True,
     ),
     ExportFormat(
         "code", "Code (train.py)", "Plain PyTorch that repeats the run, to the last bit on a CPU.", ".py",

@@ -1,0 +1,86 @@
+"""A run's network for other programs: ONNX, checked against PyTorch before it is given away, and torch.export's program.
+
+The network is exported in evaluation mode and takes any number of normalised images; what it must be given stands in
+the file's metadata and on the model card. onnx, onnxscript and onnxruntime are imported only here.
+"""
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from lab.errors import LabError
+from lab.sharing.source import Loaded
+from lab.sharing.strict import plain
+from lab.sharing.weights import facts
+
+OPSET = 18  # what torch's exporter writes by itself, and every onnxruntime since 1.14 reads
+TOLERANCE = 1e-4  # largest difference of any logit from PyTorch's
+_CHECKED_IMAGES = 16
+_INPUT, _OUTPUT = "images", "logits"
+
+
+def onnx_bytes(loaded: Loaded) -> bytes:
+    """Return the network as ONNX (opset 18).
+
+    Raises `LabError` if the packages are not installed or onnxruntime's answers differ by more than 1e-4.
+    """
+    try:
+        import onnxruntime
+        import onnxscript  # noqa: F401  torch.onnx needs it
+    except ImportError as error:
+        raise LabError(
+            f"ONNX export needs the package {error.name}, which is not installed: `pip install onnx onnxscript "
+            "onnxruntime`, or export safetensors."
+        ) from error
+    program = torch.onnx.export(
+        loaded.network, (_example(loaded),), dynamo=True, opset_version=OPSET, input_names=[_INPUT],
+        output_names=[_OUTPUT], dynamic_shapes=_any_batch(), verbose=False,
+    )  # fmt: skip
+    assert program is not None
+    model = program.model_proto
+    for name, value in facts(loaded).items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = name, value if isinstance(value, str) else json.dumps(plain(value))
+    data: bytes = model.SerializeToString()
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    _compare(loaded, session)
+    return data
+
+
+def program_bytes(loaded: Loaded) -> bytes:
+    """Return the network as torch.export's program (.pt2), for `torch.export.load`."""
+    program = torch.export.export(loaded.network, (_example(loaded),), dynamic_shapes=_any_batch())
+    target = io.BytesIO()
+    torch.export.save(program, target)
+    return target.getvalue()
+
+
+def _any_batch() -> tuple[dict[int, Any]]:
+    return ({0: torch.export.Dim("batch", min=1, max=65_536)},)
+
+
+def _example(loaded: Loaded) -> torch.Tensor:
+    # Two images: with one, the exporter would take the number for a constant.
+    return torch.zeros(2, 1, loaded.image_size, loaded.image_size)
+
+
+def _compare(loaded: Loaded, session: Any) -> None:
+    shape = (_CHECKED_IMAGES, loaded.image_size, loaded.image_size)
+    images_u8 = np.random.default_rng(0).integers(0, 256, size=shape).astype(np.float32)
+    x_BCHW = ((images_u8 / 255 - loaded.mean) / loaded.std).astype(np.float32)[:, None]
+    difference = float(np.abs(session.run([_OUTPUT], {_INPUT: x_BCHW})[0] - _logits(loaded.network, x_BCHW)).max())
+    if not difference <= TOLERANCE:
+        raise LabError(
+            f"The ONNX file's logits differ from PyTorch's by {difference:.2g}, more than {TOLERANCE:g}, so it was not "
+            "written: export safetensors or code instead."
+        )
+
+
+def _logits(network: nn.Module, x_BCHW: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        logits: np.ndarray = network(torch.from_numpy(x_BCHW)).numpy()
+    return logits

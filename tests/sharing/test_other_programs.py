@@ -1,0 +1,120 @@
+"""What other programs read: onnxruntime gives PyTorch's answers, TensorBoard shows the curves and the settings."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lab.errors import LabError
+from lab.experiment import Lab
+from lab.runs.records import RunRecord
+from lab.sharing import onnx_file
+from lab.sharing.formats import export_runs
+from tests.sharing.sharing_runs import train_run
+
+
+def onnx_logits(data: bytes, x_BCHW: torch.Tensor) -> np.ndarray:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    return session.run(None, {"images": x_BCHW.numpy()})[0]
+
+
+def check_onnx(lab: Lab, run: RunRecord) -> None:
+    data = export_runs(lab, [run], format="onnx")[""]
+    loaded = lab.load_run_network(run.id)
+    for batch in (1, 7):
+        x_BCHW = torch.randn(batch, 1, 28, 28)
+        with torch.no_grad():
+            expected = loaded.network(x_BCHW).numpy()
+        assert np.abs(onnx_logits(data, x_BCHW) - expected).max() < 1e-4
+
+
+def test_onnx_gives_pytorchs_answers_for_any_number_of_images_and_says_how_to_use_it(lab: Lab, run: RunRecord) -> None:
+    import onnx
+
+    check_onnx(lab, run)
+    files = export_runs(lab, [run], format="onnx")
+    model = onnx.load_from_string(files[""])
+    onnx.checker.check_model(model, full_check=True)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", onnx_file.OPSET)]
+    facts = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(facts["mean"]) == lab.normalization(run)[0]
+    assert json.loads(facts["classes"]) == list("0123456789")
+    assert ".card.md" in files
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ["lenet-bn", "speedrun-cnn", "resnet-small", "vgg-small", "resnet18-tv"])
+def test_onnx_gives_pytorchs_answers_for_every_kind_of_layer(lab: Lab, arch: str) -> None:
+    check_onnx(lab, train_run(lab, arch=arch, train_limit=64, max_steps=2, epochs=1))
+
+
+def test_an_onnx_file_with_other_answers_is_not_given_away(
+    lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_file, "TOLERANCE", -1.0)
+    with pytest.raises(LabError, match=r"differ from PyTorch's by .* so it was not written"):
+        export_runs(lab, [run], format="onnx")
+
+
+@pytest.mark.parametrize(
+    ("format", "package"), [("onnx", "onnxruntime"), ("tensorboard", "tensorboard.summary.writer.record_writer")]
+)
+def test_a_missing_package_is_one_sentence_with_the_way_out(
+    lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch, format: str, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(LabError, match="which is not installed: `pip install"):
+        export_runs(lab, [run], format=format)
+
+
+def test_the_exported_program_gives_the_same_logits(lab: Lab, run: RunRecord) -> None:
+    program = torch.export.load(io.BytesIO(export_runs(lab, [run], format="torch-export")[""]))
+    x_BCHW = torch.randn(5, 1, 28, 28)
+    with torch.no_grad():
+        assert torch.allclose(program.module()(x_BCHW), lab.load_run_network(run.id).network(x_BCHW), atol=1e-6)
+
+
+def test_tensorboard_reads_back_every_point(lab: Lab, pair: tuple[RunRecord, RunRecord], tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    files = export_runs(lab, pair, format="tensorboard")
+    assert len(files) == 2
+    for (name, data), run in zip(files.items(), pair, strict=True):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(data)
+        found = EventAccumulator(str(path.parent), size_guidance={"scalars": 0})
+        found.Reload()
+        points = lab.store.points(run.id)
+        assert set(found.Tags()["scalars"]) == set(points)
+        for tag, series in points.items():
+            scalars = found.Scalars(tag)
+            assert [scalar.step for scalar in scalars] == series.step.tolist()
+            assert [scalar.value for scalar in scalars] == series.value.astype(np.float32).tolist()
+            assert scalars[0].wall_time == pytest.approx(run.started_at + series.time_s[0], abs=1e-3)
+
+
+def test_tensorboard_knows_the_settings_and_the_results(lab: Lab, run: RunRecord, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+    from tensorboard.plugins.hparams import metadata
+
+    ((_, data),) = export_runs(lab, [run], format="tensorboard").items()
+    path = tmp_path / "events"
+    path.write_bytes(data)
+    contents = [
+        metadata.parse_session_start_info_plugin_data(value.metadata.plugin_data.content)
+        for event in EventFileLoader(str(path)).Load()
+        for value in event.summary.value
+        if value.tag == metadata.SESSION_START_INFO_TAG
+    ]
+    settings = contents[0].hparams
+    assert settings["lr"].number_value == run.config.lr
+    assert settings["optimizer"].string_value == "adam"
+    assert settings["shuffle"].bool_value is True
+    assert len(settings) == len(run.config.as_dict()) - 1
