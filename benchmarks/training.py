@@ -40,7 +40,8 @@ from lab.devices import describe_device, keep_big_blocks, resolve_device
 from lab.seeding import seed_everything
 from lab.training.engine import train
 from lab.training.events import Evaluated, Kept, StepMetrics
-from lab.training.layout import build_view, to_channels_last
+from lab.training.kernels import to_channels_last
+from lab.training.layout import build_view
 
 BATCH, LR = 64, 1e-3
 CONTESTANTS = ("engine", "limit", "plain", "example")
@@ -114,7 +115,7 @@ def run_limit(race: Race, watch: Stopwatch) -> None:
     with watch.running(race.device):
         for _ in range(race.updates):
             optimizer.zero_grad()
-            F.cross_entropy(view(x), y).backward()
+            torch.autograd.backward(F.cross_entropy(view(x), y))
             optimizer.step()
 
 
@@ -128,7 +129,7 @@ def run_plain(race: Race, watch: Stopwatch) -> None:
             images, labels = images.to(race.device), labels.to(race.device)
             optimizer.zero_grad()
             loss = criterion(network(images), labels)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             running += loss.item()
             if step == race.updates:
@@ -144,7 +145,7 @@ def run_example(race: Race, watch: Stopwatch) -> None:
             images, target = images.to(race.device), target.to(race.device)
             optimizer.zero_grad()
             loss = F.nll_loss(F.log_softmax(network(images), dim=1), target)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             if number % 10 == 0:
                 print(f"Train Epoch: 1 [{number * len(images)}/60000]\tLoss: {loss.item():.6f}", file=out)
@@ -184,7 +185,9 @@ def report(race: Race, watches: dict[str, Stopwatch]) -> str:
     times = {name: getattr(watch, clock) for name, watch in watches.items()}
     step_ms = statistics.median(times["engine"]) / race.updates * 1e3
     ratios = {
-        name: [other / own for other, own in zip(times[name], times["engine"])] for name in CONTESTANTS if name != "engine"
+        name: [other / own for other, own in zip(times[name], times["engine"])]
+        for name in CONTESTANTS
+        if name != "engine"
     }
     wall = [other / own for other, own in zip(watches["plain"].wall, watches["engine"].wall)]
     return (

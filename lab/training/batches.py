@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lab.seeding import build_generator
-from lab.training.layout import to_channels_last
+from lab.training.kernels import to_channels_last
 
 Augment: TypeAlias = Callable[[Tensor, torch.Generator], Tensor]
 

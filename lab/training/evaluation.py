@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lab.training.batches import normalise
-from lab.training.layout import to_channels_last
+from lab.training.kernels import to_channels_last
 from lab.training.losses import Loss, split_output
 
 CPU_CHUNK, GPU_CHUNK = 250, 2_000  # images; larger chunks are slower on a CPU for wide networks

@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from lab.architectures.blocks import Resize
 from lab.architectures.build import build_network
-from lab.training.layout import build_view, to_channels_last
+from lab.training.kernels import QuickDropout, QuickResize, to_channels_last
+from lab.training.layout import build_view
 
 SMALL = ("lenet5", "lenet-bn", "basic-cnn", "conv2-fc2", "vgg-small", "resnet-small", "speedrun-cnn")
 
@@ -16,6 +18,8 @@ def test_relu_and_pool_change_places_only_in_the_view() -> None:
     assert [type(m).__name__ for m in view] == ["Conv2d", "MaxPool2d", "ReLU", "Flatten"]
     assert [type(m).__name__ for m in network] == ["Conv2d", "ReLU", "MaxPool2d", "Flatten"]
     assert view[0] is network[0]
+    assert view[2].inplace
+    assert not network[1].inplace
 
 
 def test_a_pool_that_returns_indices_stays_where_it_is() -> None:
@@ -27,11 +31,14 @@ def test_a_pool_that_returns_indices_stays_where_it_is() -> None:
 def test_outputs_and_gradients_are_the_networks(arch: str) -> None:
     torch.manual_seed(0)
     network = build_network(arch).to(memory_format=torch.channels_last)
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0  # its random numbers are others; see below
     view = build_view(network)
     x = to_channels_last(torch.randn(6, 1, 28, 28))
     results = []
     for module in (network, view):
-        torch.manual_seed(7)  # dropout
+        torch.manual_seed(7)  # for Dropout2d
         module.train()
         network.zero_grad()
         logits = module(x)
@@ -55,3 +62,34 @@ def test_one_channel_images_make_the_whole_network_run_in_nhwc() -> None:
     x = torch.randn(2, 1, 8, 8)
     assert torch.equal(to_channels_last(x), x)
     assert conv(to_channels_last(x)).is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.5])
+@pytest.mark.parametrize("shape", [(100, 999), (50, 8, 9, 9)])
+def test_dropout_drops_its_share_and_keeps_the_mean(p: float, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    x = torch.ones(shape, requires_grad=True)
+    x_last = x if len(shape) == 2 else x.contiguous(memory_format=torch.channels_last)
+    y = QuickDropout(p)(x_last)
+    deviation = (p * (1 - p) / x.numel()) ** 0.5
+    assert (y == 0).double().mean().item() == pytest.approx(p, abs=4 * deviation)
+    assert torch.allclose(y[y != 0], torch.tensor(1 / (1 - p)), rtol=1e-4)
+    assert torch.equal(torch.autograd.grad(y.sum(), x)[0], y.detach())
+
+
+def test_dropout_repeats_itself_with_the_seed_and_rests_in_eval_mode() -> None:
+    x = torch.randn(30, 40)
+    masks = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        masks.append(QuickDropout(0.5)(x) == 0)
+    assert torch.equal(masks[0], masks[1])
+    assert not torch.equal(masks[0], masks[2])
+    assert torch.equal(QuickDropout(0.5).eval()(x), x)
+    assert torch.equal(QuickDropout(0.0)(x), x)
+
+
+@pytest.mark.parametrize(("side", "size"), [(28, 32), (28, 224), (28, 28), (28, 20), (8, 31)])
+def test_resizing_by_matrices_is_torchs_bilinear_resize(side: int, size: int) -> None:
+    x = torch.randn(3, 1, side, side)
+    assert torch.allclose(QuickResize(size)(x), Resize(size)(x), atol=2e-6)

@@ -1,0 +1,71 @@
+"""Drop-in layers for a CPU in training: the same functions, several times faster at the sizes of these networks.
+
+Measured on one thread, batch 64: torch's dropout draws one Bernoulli number at a time (590,000 values forward and
+backward: 7.2 ms, here 2.2), its bilinear resize works pixel by pixel (28 to 32 pixels: 0.47 ms, here 0.06). On other
+devices and shapes they call torch's own. Tried and lost: 2×2 max-pooling by comparing strided halves (forward 1.0 to
+0.2 ms at 6 channels, but its backward pass gives all of that back).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_LEVELS = 2**16  # dropout probabilities are rounded to 1/65,536
+
+
+def to_channels_last(x_BCHW: Tensor) -> Tensor:
+    """Return the images in NHWC memory, unmistakably.
+
+    With one channel both layouts hold the same bytes and torch would read the strides as NCHW, and the whole network
+    after it would follow.
+    """
+    batch, channels, height, width = x_BCHW.shape
+    if channels == 1 and x_BCHW.is_contiguous():
+        return x_BCHW.as_strided((batch, 1, height, width), (height * width, 1, width, 1))
+    return x_BCHW.contiguous(memory_format=torch.channels_last)
+
+
+class QuickDropout(nn.Dropout):
+    """`nn.Dropout` whose mask comes from 16-bit pieces of 64-bit random numbers; reproducible by torch's seed."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Drop in training on a CPU; the mask has the memory layout of the input."""
+        dropped = round(self.p * _LEVELS)
+        if not self.training or input.device.type != "cpu" or not 0 < dropped < _LEVELS:
+            return super().forward(input)
+        numbers = torch.empty(-(-input.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        pieces = numbers.view(torch.int16)[: input.numel()]
+        mask = torch.empty(input.numel(), dtype=input.dtype)
+        torch.ge(pieces, dropped - _LEVELS // 2, out=mask)
+        mask.mul_(_LEVELS / (_LEVELS - dropped))
+        dense = input if input.is_contiguous() else input.contiguous(memory_format=torch.channels_last)
+        return dense * mask.as_strided(dense.shape, dense.stride())
+
+
+class QuickResize(nn.Module):
+    """Bilinear enlargement as two small matrix products; anything else as torch does it."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self._weights: dict[int, Tensor] = {}
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Return (B, C, size, size)."""
+        side = x_BCHW.shape[-1]
+        if x_BCHW.shape[-2:] == (self.size, self.size):
+            return x_BCHW
+        quick = x_BCHW.device.type == "cpu" and x_BCHW.shape[1] == 1 and x_BCHW.shape[-2] == side < self.size
+        if not quick or torch.is_autocast_enabled("cpu"):
+            size, shrinks = (self.size, self.size), side > self.size
+            return F.interpolate(x_BCHW, size=size, mode="bilinear", align_corners=False, antialias=shrinks)
+        matrix = self._matrix(side)
+        return to_channels_last(torch.matmul(matrix, x_BCHW.contiguous()) @ matrix.T)
+
+    def _matrix(self, side: int) -> Tensor:
+        """Return (size, side): row i holds the weights of output pixel i, read off torch's own resize of unit pixels."""
+        if side not in self._weights:
+            unit = torch.eye(side)[:, None, None, :]  # (side, 1, 1, side)
+            rows = F.interpolate(unit, size=(1, self.size), mode="bilinear", align_corners=False)
+            self._weights[side] = rows[:, 0, 0].T.contiguous()
+        return self._weights[side]
