@@ -6,7 +6,7 @@ The whole view stands in the address, so a copied link opens the same picture.
 import streamlit as st
 
 from pages.ui.frame import page_frame, show_errors
-from pages.ui.runs_actions import actions, undo_box
+from pages.ui.runs_actions import actions, undo_box, watch
 from pages.ui.runs_address import SHOWS, RunsView
 from pages.ui.runs_compare import chosen_box, chosen_runs, compare
 from pages.ui.runs_reports import reports_view
@@ -45,6 +45,7 @@ def _runs(view: RunsView) -> None:
         if runs:
             actions(runs)
             compare(view, runs)
+        watch((*page, *runs))
 
 
 main()

@@ -1,6 +1,7 @@
-"""What can be done to the chosen runs at once: delete (and take it back), tag, forget the choice."""
+"""What can be done to the chosen runs at once: delete (and take it back), tag, forget the choice, pass the link on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -8,10 +9,12 @@ from lab.errors import LabError
 from lab.runs.records import RunRecord
 from pages.ui.frame import show_errors
 from pages.ui.lab import get_lab
-from pages.ui.runs_state import change_view, just_deleted, remember_deleted, renew_table
+from pages.ui.runs_address import view_address
+from pages.ui.runs_state import change_view, just_deleted, read_view, remember_deleted, renew_table
 from pages.ui.state import flash, put, value_of
 
 _TAG = "runs.new-tag"
+_WATCH_S = 3.0
 
 
 def actions(runs: Sequence[RunRecord]) -> None:
@@ -24,7 +27,29 @@ def actions(runs: Sequence[RunRecord]) -> None:
             "Delete", icon=":material/delete:", key="runs.delete", disabled=not writable, on_click=_delete,
             args=([run.id for run in runs],), help="Runs can be brought back for a week.",
         )  # fmt: skip
+        with st.popover("Link", icon=":material/link:"):
+            st.caption("Opens this view: the same runs, the same picture.")
+            st.code(_link(), language=None, wrap_lines=True)
         st.button("Choose none", icon=":material/close:", key="runs.none", on_click=_none)
+
+
+def _link() -> str:
+    view, _ = read_view()
+    return f"{(st.context.url or '').partition('?')[0]}?{urlencode(view_address(view), safe='.:,')}"
+
+
+def watch(runs: Iterable[RunRecord]) -> None:
+    """Run the page again as soon as one of the runs changes its state; finished ones are left alone."""
+    live = {run.id: str(run.state) for run in runs if run.state.live}
+    if live:
+        _watch(live)
+
+
+@st.fragment(run_every=_WATCH_S)
+def _watch(live: dict[str, str]) -> None:
+    now = {run.id: str(run.state) for run in get_lab().store.list_runs(ids=live, limit=None)}
+    if now != live:
+        st.rerun()
 
 
 def undo_box() -> None:

@@ -74,8 +74,11 @@ def _small_print(runs: Sequence[RunRecord], total: int, points: int, notes: Sequ
     )
     live = sum(run.state.live for run in runs)
     if live:
-        words.append(f"{live} of these runs {'is' if live == 1 else 'are'} still training: press R to see how far.")
-    st.caption(plain(" ".join([*words, *notes])))
+        words.append(f"{live} of these runs {'is' if live == 1 else 'are'} still training.")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(plain(" ".join([*words, *notes])), width="content")
+        if live:
+            st.button("Refresh the curves", icon=":material/refresh:", key="runs.refresh", type="tertiary")
 
 
 def _curve_controls(view: RunsView) -> None:
