@@ -45,7 +45,9 @@ def test_opening_again_keeps_what_is_there(url: str, store: RunStore) -> None:
 def test_a_store_of_a_newer_release_is_refused(url: str, store: RunStore) -> None:
     with store.database.write() as connection:
         connection.execute(text("UPDATE lab_schema SET version = 99"))
-    with pytest.raises(StoreVersionError, match=f"schema 99, but this release of ConvLab knows schemas up to {NEWEST}: update"):
+    with pytest.raises(
+        StoreVersionError, match=f"schema 99, but this release of ConvLab knows schemas up to {NEWEST}: update"
+    ):
         RunStore.open(url)
 
 
