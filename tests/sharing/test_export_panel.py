@@ -1,0 +1,99 @@
+"""The export panel as Streamlit draws it: every format writes its file, a bundle comes in, errors are sentences."""
+
+import io
+import zipfile
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lab.experiment import Lab
+from lab.runs.records import RunRecord
+from lab.sharing.bundle.write import write_bundle
+from lab.sharing.formats import FORMATS, export_runs, list_formats
+from pages.ui.export_panel import downloads, file_stem
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def open_panel(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Open:
+    for name, value in lab.settings.environment().items():
+        monkeypatch.setenv(name, value)
+
+    def page(ids: list[str]) -> None:
+        from pages.ui.export_panel import export_panel
+        from pages.ui.lab import get_lab
+
+        export_panel(get_lab(), [get_lab().store.get(id) for id in ids])
+
+    def opened(*runs: RunRecord) -> AppTest:
+        app = AppTest.from_function(page, default_timeout=60, kwargs={"ids": [run.id for run in runs]}).run()
+        assert not app.exception, [error.value for error in app.exception]
+        return app
+
+    return opened
+
+
+def write(app: AppTest, format: str) -> AppTest:
+    app.selectbox[0].set_value(format).run()
+    app.button(key="share.write").click().run()
+    assert not app.exception, [error.value for error in app.exception]
+    return app
+
+
+@pytest.mark.parametrize("format", ["csv", "markdown", "safetensors", "tensorboard", "bundle"])
+def test_a_format_writes_its_file(open_panel: Open, run: RunRecord, format: str) -> None:
+    app = write(open_panel(run), format)
+    labels = [element.proto.label for element in app.get("download_button")]
+    assert labels
+    assert all(run.id in label for label in labels)
+    assert not app.error
+
+
+def test_several_runs_are_offered_only_what_holds_several(open_panel: Open, pair: tuple[RunRecord, RunRecord]) -> None:
+    app = open_panel(*pair)
+    assert app.selectbox[0].options == [f.title for f in list_formats() if f.many]
+    app = write(app, "latex")
+    assert [element.proto.label for element in app.get("download_button")] == ["convlab-2-runs.tex"]
+
+
+def test_an_error_is_shown_as_its_sentence(open_panel: Open, lab: Lab, run: RunRecord) -> None:
+    from lab.config import RunConfig
+
+    waiting = lab.submit(RunConfig(dataset="digits", seed=54321)).run
+    app = write(open_panel(waiting), "safetensors")
+    lab.store.delete(waiting.id)
+    assert "has no kept weights yet" in app.error[0].value.replace("\\", "")
+
+
+def test_a_bundle_is_taken_in(open_panel: Open, lab: Lab, run: RunRecord) -> None:
+    app = open_panel()
+    app.file_uploader[0].set_value(("runs.zip", write_bundle(lab, [run]), "application/zip")).run()
+    before = lab.store.count_runs()
+    app.button(key="share.import").click().run()
+    assert not app.exception
+    assert not app.error
+    arrived = lab.store.list_runs(where="origin:imported")[0]
+    assert (arrived.name, lab.store.count_runs()) == (run.name, before + 1)
+    lab.store.delete(arrived.id)
+
+
+def test_a_file_that_is_no_bundle_is_refused_with_a_sentence(open_panel: Open) -> None:
+    app = open_panel()
+    app.file_uploader[0].set_value(("runs.zip", b"hello", "application/zip")).run()
+    app.button(key="share.import").click().run()
+    assert "it is no zip file" in app.error[0].value
+
+
+@pytest.mark.parametrize("format", ["csv", "safetensors", "tensorboard"])
+def test_file_names_are_plain_whatever_the_runs_are_called(
+    lab: Lab, pair: tuple[RunRecord, RunRecord], format: str
+) -> None:
+    odd = pair[1]
+    assert file_stem([odd]) == f"1-1-b-second-b-{odd.id}"
+    names = downloads(export_runs(lab, [odd], format=format), FORMATS[format], file_stem([odd]))
+    assert all(name.replace("-", "").replace(".", "").isalnum() for name in names)
+    if format == "tensorboard":
+        with zipfile.ZipFile(io.BytesIO(next(iter(names.values())))) as archive:
+            assert archive.namelist()[0].startswith(f"lenet5-{odd.id}/events.out.tfevents.")
