@@ -107,7 +107,7 @@ def run_engine(race: Race, watch: Stopwatch) -> None:
 
 
 def run_limit(race: Race, watch: Stopwatch) -> None:
-    network = race.network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = race.network().to(memory_format=torch.channels_last)
     view = build_view(network).train()
     optimizer = torch.optim.Adam(network.parameters(), LR, fused=True)
     x = to_channels_last(torch.randn(BATCH, 1, 28, 28, device=race.device))
@@ -129,7 +129,7 @@ def run_plain(race: Race, watch: Stopwatch) -> None:
             images, labels = images.to(race.device), labels.to(race.device)
             optimizer.zero_grad()
             loss = criterion(network(images), labels)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             running += loss.item()
             if step == race.updates:

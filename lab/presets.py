@@ -55,7 +55,7 @@ def _share(percents: str) -> tuple[float, ...]:
 def _quick_starts() -> list[Preset]:
     speedrun = {
         "arch": "speedrun-cnn", "dataset": "mnist", "val_fraction": 0.0, "epochs": 1, "max_steps": 235,
-        "batch_size": 128, "optimizer": "muon", "lr": 0.01, "schedule": "one-cycle", "label_smoothing": 0.1,
+        "batch_size": 128, "optimizer": "muon", "lr": 0.05, "schedule": "one-cycle", "label_smoothing": 0.1,
     }  # fmt: skip
     return [
         Preset("lenet5", "lab", "LeNet-5, five epochs", {"arch": "lenet5", "epochs": 5}),
