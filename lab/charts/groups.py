@@ -70,6 +70,7 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
         customdata=[spread.n for _, spread in shown],
         hovertemplate=f"%{{x}}: %{{y:{'.2%' if share else '.4g'}}} (n = %{{customdata}})<extra></extra>",
         name="mean",
+        width=0.4,
     )  # fmt: skip
     values = [(group.value, value) for group, _ in shown for run in group.runs if (value := result_of(run, result)) is not None]  # fmt: skip
     figure.add_scatter(
@@ -81,6 +82,7 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
         name="single runs",
     )
     numbers = [number for _, number in values if isinstance(number, (int, float)) and math.isfinite(number)]
+    cut = _range(numbers, share=share)
     figure.update_layout(
         layout(
             height=height,
@@ -88,8 +90,8 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
             title={"text": f"{dict(RESULTS)[result].capitalize()} by {FIELDS[by].label.lower()}", "font": {"size": 15}, "x": 0,
                    "xref": "paper"},
             xaxis={"type": "category", "title": {"text": FIELDS[by].label}},
-            yaxis={"tickformat": ".1%" if share else None, "range": _range(numbers, share=share)},
-            bargap=0.45,
+            yaxis={"tickformat": ".1%" if share else None, "range": cut,
+                   "title": {"text": "the axis does not begin at 0" if cut else None, "font": {"size": 11}}},
         )
     )  # fmt: skip
     return figure
