@@ -16,10 +16,12 @@ from lab.errors import ConfigError
 from lab.presets import REPORTS, Preset, get_preset, list_presets
 from pages.ui import state
 from pages.ui.frame import plain
+from pages.ui.lab import get_lab
 from pages.ui.machine import device_choices
-from pages.ui.widgets import format_duration, format_share
+from pages.ui.widgets import format_duration, format_share, run_title
 
 _FIRST = ("epochs", "batch_size", "optimizer", "lr")
+_OFFERED = 100  # newest runs to start from
 _CHOICE_WORDS = {
     "cross-entropy": "cross-entropy",
     "nll": "NLL", "mse": "MSE", "sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "muon": "Muon",
@@ -68,6 +70,8 @@ def setting(spec: FieldSpec, error: ConfigError | None = None) -> None:
     common: dict[str, Any] = {"key": state.field_key(spec.name), "persist_state": "session", "help": _help(spec)}
     if spec.name == "device":
         st.selectbox(spec.label, device_choices(), **common)
+    elif spec.name == "init_from":
+        _start_from(spec, common)
     elif spec.choices:
         st.selectbox(spec.label, spec.choices, format_func=lambda c: _CHOICE_WORDS.get(c, c), **common)
     elif spec.kind is bool:
@@ -80,6 +84,16 @@ def setting(spec: FieldSpec, error: ConfigError | None = None) -> None:
         st.number_input(spec.label, **_bounds(spec, float), step=_step(spec), format="%.7g", **common)
     if error is not None and error.field == spec.name:
         st.error(plain(str(error)), icon=":material/error:")
+
+
+def _start_from(spec: FieldSpec, common: dict[str, Any]) -> None:
+    """Offer the runs whose weights fit: those of the same network that kept some."""
+    values = state.form_values()
+    runs = get_lab().store.list_runs(limit=_OFFERED)
+    labels = {"": "new weights"}
+    labels |= {r.id: f"{run_title(r)} · {r.id}" for r in runs if r.config.arch == values["arch"] and r.summary}
+    labels.setdefault(str(values["init_from"]), str(values["init_from"]))
+    st.selectbox(spec.label, list(labels), format_func=labels.__getitem__, **common)
 
 
 def _help(spec: FieldSpec) -> str:

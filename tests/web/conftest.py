@@ -1,5 +1,7 @@
 """A private lab for the pages: its own home, no data sets but the built-in digits, and a way to put runs into it."""
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,15 @@ from pages.ui import routes
 from pages.ui.lab import get_lab
 from pages.ui.points import PointCache
 from tests.web.web_data import Bench
+
+
+@pytest.fixture(scope="session", autouse=True)
+def torch_settled() -> Iterator[None]:
+    """Let a background import of torch end before the interpreter does."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "import-torch":
+            thread.join()
 
 
 @pytest.fixture

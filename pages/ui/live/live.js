@@ -177,19 +177,25 @@ class Live {
     return columns.map((column) => column.filter((_, index) => steps[index] > first));
   }
 
-  // Debiased exponential mean over SPANS steps; a bucket of n steps weighs as n steps, so thinning does not change it.
-  smoothed(series, from) {
-    const span = SPANS[this.settings.smoothing];
-    const keep = Math.pow(1 - 1 / span, series.width);
-    const state = (from && series.ema) || { sum: 0, weight: 0 };
-    const values = series.mvalue.slice(from).map((value) => {
-      if (value === null) return null;
-      state.sum = keep * state.sum + (1 - keep) * value;
-      state.weight = keep * state.weight + (1 - keep);
-      return state.sum / state.weight;
+  // A centred mean over the chosen number of steps: it does not lag behind, as a running mean would, which makes
+  // training look worse than validation while both improve. The window shrinks towards the start, and towards the
+  // newest point to a quarter. A bucket of n steps counts as n steps, so thinning changes nothing.
+  smoothed(series) {
+    const half = Math.floor(SPANS[this.settings.smoothing] / series.width / 2);
+    if (half < 1) return series.mvalue.slice();
+    const sums = [0], counts = [0];
+    series.mvalue.forEach((value, index) => {
+      sums.push(sums[index] + (value ?? 0));
+      counts.push(counts[index] + (value === null ? 0 : 1));
     });
-    series.ema = state;
-    return values;
+    const last = series.mvalue.length - 1;
+    return series.mvalue.map((value, index) => {
+      if (value === null) return null;
+      const right = Math.min(half, index, last - index);
+      const left = Math.min(index, Math.max(right, half >> 2));
+      const [from, to] = [index - left, index + right + 1];
+      return (sums[to] - sums[from]) / (counts[to] - counts[from]);
+    });
   }
 
   traces(name) {
@@ -200,7 +206,7 @@ class Live {
     if (dense) {
       const series = this.store[dense] ?? empty;
       const [rawX, rawY] = this.tail(series.step, this.across(series.step, series.time), series.value);
-      const [meanX, meanY] = this.tail(series.mstep, this.across(series.mstep, series.mtime), this.smoothed(series, 0));
+      const [meanX, meanY] = this.tail(series.mstep, this.across(series.mstep, series.mtime), this.smoothed(series));
       traces.push({ series: dense, kind: "raw", name: "training, each step", mode: "lines", opacity: 0.3, showlegend: false,
         x: rawX, y: rawY, line: { width: 1 }, hoverinfo: "skip", color: 0 });
       traces.push({ series: dense, kind: "smooth", name: "training", mode: "lines", x: meanX, y: meanY, line: { width: 2.2 },
@@ -263,32 +269,36 @@ class Live {
 
   extend(news) {
     for (const [name, element] of this.plots()) {
-      const x = [], y = [], which = [];
-      let legend = false;
-      element.data.forEach((trace, index) => {
-        const part = news[trace.series];
-        if (!part || !part.step.length) return;
-        const all = this.store[trace.series];
-        if (trace.kind === "odd" ? part.odd : trace.showlegend === false && trace.kind === "points" && name !== "lr") legend = true;
-        if (trace.kind === "odd") return;
-        const count = (part.mean ?? part).step.length;
-        const raw = trace.kind !== "smooth";
-        const source = raw ? part : part.mean ?? part;
-        const values = raw ? source.value : this.smoothed(all, all.mvalue.length - count);
-        const [newX, newY] = this.tail(source.step, this.across(source.step, source.time), values);
-        x.push(newX);
-        y.push(newY);
-        which.push(index);
-      });
       const figure = element.closest("figure");
-      if (figure.hidden && which.length) {
+      const fresh = element.data.filter((trace) => news[trace.series]?.step.length);
+      if (!fresh.length) continue;
+      const anew = fresh.some((trace) => // crosses are rare, and a split's first point needs its entry in the legend
+        trace.kind === "odd" ? news[trace.series].odd : trace.kind === "points" && name !== "lr" && !trace.showlegend);
+      if (anew || figure.hidden) {
         figure.hidden = false;
         window.Plotly.Plots.resize(element);
+        window.Plotly.react(element, this.traces(name), layoutOf(name, this));
+        continue;
       }
-      if (legend) window.Plotly.react(element, this.traces(name), layoutOf(name, this));
-      else if (which.length) window.Plotly.extendTraces(element, { x, y }, which);
+      const grown = fresh.filter((trace) => trace.kind === "raw" || trace.kind === "points");
+      const parts = grown.map(({ series }) => {
+        const { step, time, value } = news[series];
+        return this.tail(step, this.across(step, time), value);
+      });
+      const which = grown.map((trace) => element.data.indexOf(trace));
+      window.Plotly.extendTraces(element, { x: parts.map(([x]) => x), y: parts.map(([, y]) => y) }, which);
+      this.smoothAgain(element);
     }
     this.describe();
+  }
+
+  // New points move the newest part of a centred mean, so its line is set anew.
+  smoothAgain(element) {
+    const index = element.data.findIndex((trace) => trace.kind === "smooth");
+    if (index < 0) return;
+    const series = this.store[element.data[index].series];
+    const [x, y] = this.tail(series.mstep, this.across(series.mstep, series.mtime), this.smoothed(series));
+    window.Plotly.restyle(element, { x: [x], y: [y] }, [index]);
   }
 
   styled(drawn) {
