@@ -154,7 +154,7 @@ def settled(page: Page) -> dict[str, Any]:
 
 def clear(page: Page) -> None:
     """Empty the pad that is shown."""
-    page.get_by_role("button", name="Clear").first.click()
+    page.get_by_role("button", name="Clear", exact=True).click()
     page.wait_for_timeout(700)
 
 

@@ -1,0 +1,261 @@
+"""Drawing in a real Chromium: mouse and finger, both pads, several networks, keeping, photos, and nothing trained yet."""
+
+import io
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page
+
+from lab.sketch.render import POLYLINES, Hand, draw_digit, place_strokes
+from tests.browser.conftest import ROOT, Server, Visitor
+
+pytestmark = pytest.mark.browser
+_PAD = ".pad-paper"
+_CANVAS = "canvas.dc-canvas.upper-canvas"
+_ANSWER_S = 15.0
+
+
+def _train(server: Server, arch: str, epochs: int) -> str:
+    environment = {**os.environ, "LAB_HOME": str(server.home), "LAB_DATA": "", "OMP_NUM_THREADS": "1"}
+    command = [
+        "train", "--arch", arch, "--dataset", "digits", "--epochs", str(epochs), "--batch-size", "32", "--lr", "0.003",
+        "--schedule", "one-cycle", "--augment", "light", "--json",
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "lab", *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split('"run": "')[1].split('"')[0]
+
+
+@pytest.fixture(scope="module")
+def runs(server: Server) -> tuple[str, str]:
+    """Two networks that read digits: LeNet-5 and a small one."""
+    return _train(server, "lenet5", 12), _train(server, "basic-cnn", 4)
+
+
+def _until(page: Page, condition: Callable[[], bool], what: str, timeout_s: float = _ANSWER_S) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"after {timeout_s:g} s not yet: {what}"
+        page.wait_for_timeout(50)
+
+
+def _draw(page: Page, digit: str, *, pad: str = _PAD, hand: Hand | None = None) -> None:
+    canvas = page.locator(pad).first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    scale = box["width"] / 280
+    for stroke in place_strokes(POLYLINES[digit], hand or Hand(pen=16, height=200)):
+        points = [(box["x"] + x * scale, box["y"] + y * scale) for x, y in stroke.points]
+        page.mouse.move(*points[0])
+        page.mouse.down()
+        for point in points[1:]:
+            page.mouse.move(*point, steps=2)
+        page.mouse.up()
+
+
+def _ink(page: Page) -> int:
+    return int(page.locator(".cl-result").get_attribute("data-ink") or 0)
+
+
+def _labels(page: Page) -> list[str]:
+    return [card.get_attribute("data-label") or "" for card in page.locator(".cl-card").all()]
+
+
+def _answer(page: Page, before: int) -> list[str]:
+    """Wait until the answer belongs to other ink than `before` and has come to rest; return the cards' labels."""
+    _until(page, lambda: _ink(page) != before, "an answer to the drawing")
+    last, still = -1, 0
+    while still < 4:
+        page.wait_for_timeout(60)
+        now = _ink(page)
+        last, still = now, still + 1 if now == last else 0
+    return _labels(page)
+
+
+def _open(visitor: Visitor, server: Server, *chosen: str) -> Page:
+    visitor.open(f"{server.url}/draw?runs={','.join(chosen)}")
+    visitor.page.wait_for_selector(_PAD, timeout=60_000)
+    visitor.settle()
+    return visitor.page
+
+
+def test_ten_drawn_digits_are_read_while_the_mouse_draws_them(
+    server: Server, runs: tuple[str, str], visitor: Visitor
+) -> None:
+    page = _open(visitor, server, runs[0])
+    read = {}
+    for digit in POLYLINES:
+        _draw(page, digit)
+        read[digit] = _answer(page, 0)[0]
+        assert int(page.locator(".cl-result").get_attribute("data-answered") or 0) > 0
+        page.get_by_role("button", name="Clear", exact=True).click()
+        _until(page, lambda: _ink(page) == 0, "an empty pad")
+    assert sum(said == digit for digit, said in read.items()) >= 8, read
+
+
+def test_undo_redo_and_clear_change_the_answer(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
+    page = _open(visitor, server, runs[0])
+    _draw(page, "4")
+    assert _answer(page, 0) == ["4"]
+    whole = _ink(page)
+    page.get_by_role("button", name="Undo").click()
+    _answer(page, whole)
+    assert 0 < _ink(page) < whole
+    page.get_by_role("button", name="Redo").click()
+    _until(page, lambda: _ink(page) == whole, "the second stroke back")
+    page.get_by_role("button", name="Clear", exact=True).click()
+    _until(page, lambda: _ink(page) == 0, "an empty pad")
+    page.keyboard.press("Tab")
+    page.locator(_PAD).focus()
+    page.keyboard.press("Control+z")
+    _until(page, lambda: _ink(page) == whole, "the drawing back after Ctrl+Z")
+
+
+def test_two_networks_answer_side_by_side_and_the_link_carries_them(
+    server: Server, runs: tuple[str, str], visitor: Visitor
+) -> None:
+    page = _open(visitor, server, *runs)
+    _draw(page, "0")
+    assert _answer(page, 0) == ["0", "0", "0"]
+    assert page.locator(".cl-name").all_inner_texts() == ["LeNet-5", "Basic CNN", "All together"]
+    assert "0" in page.locator(".cl-line").inner_text()
+    address = str(page.evaluate("location.href"))
+    assert all(run in address for run in runs)
+
+
+def test_the_pictures_of_the_steps_and_the_layers_follow_the_drawing(
+    server: Server, runs: tuple[str, str], visitor: Visitor
+) -> None:
+    page = _open(visitor, server, runs[0])
+    _draw(page, "3")
+    _answer(page, 0)
+    _until(page, lambda: page.locator(".cl-steps figure").count() == 6, "six steps")
+    page.get_by_role("button", name="Centred").or_(page.get_by_role("checkbox", name="Centred")).first.click()
+    _until(page, lambda: page.locator(".cl-steps figure").count() == 5, "five steps without centring")
+    for view, picture in (("Inside", ".cl-maps"), ("Look-alikes", ".cl-pic >> nth=9")):
+        page.get_by_role("radio", name=view).or_(page.get_by_role("button", name=view)).first.click()
+        page.wait_for_selector(picture, timeout=30_000)
+
+
+def test_dots_are_unsure_and_an_empty_pad_says_nothing(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
+    page = _open(visitor, server, runs[0])
+    assert "read along" in page.locator(".cl-line").inner_text()
+    page.locator(_PAD).click()
+    _answer(page, 0)
+    assert "Unsure" in page.locator(".cl-line").inner_text()
+    assert page.locator(".cl-card").first.get_attribute("data-unsure") == "1"
+
+
+def test_the_drawing_survives_a_page_switch_and_the_standard_canvas_reads_the_same(
+    server: Server, runs: tuple[str, str], visitor: Visitor
+) -> None:
+    page = _open(visitor, server, runs[0])
+    _draw(page, "5")
+    assert _answer(page, 0) == ["5"]
+    page.get_by_role("link", name="Home").first.click()
+    page.wait_for_selector(_PAD, state="detached")
+    page.get_by_role("link", name="Draw").first.click()
+    page.wait_for_selector(_PAD, timeout=30_000)
+    _until(page, lambda: page.locator(".cl-result").count() > 0 and _labels(page) == ["5"], "the drawing back")
+    page.get_by_text("Live ink").click()
+    page.wait_for_selector(_CANVAS, timeout=30_000)
+    visitor.settle()
+    before = _ink(page)
+    page.get_by_role("button", name="Clear", exact=True).click()
+    _answer(page, before)
+    page.wait_for_timeout(500)
+    _draw(page, "2", pad=_CANVAS)
+    assert _answer(page, 0) == ["2"]
+
+
+def test_kept_drawings_become_a_test_set_that_can_be_deleted(
+    server: Server, runs: tuple[str, str], visitor: Visitor
+) -> None:
+    page = _open(visitor, server, *runs)
+    for digit in ("6", "1"):
+        _draw(page, digit)
+        _answer(page, 0)
+        page.get_by_role("radio", name="Keep").or_(page.get_by_role("button", name="Keep")).first.click()
+        page.get_by_text("What did you draw?").wait_for()
+        page.get_by_test_id("stButtonGroup").last.get_by_text(digit, exact=True).click()
+        visitor.settle()
+        page.get_by_role("button", name="Save drawing").click()
+        _until(page, lambda: _ink(page) == 0, "the pad empty after saving")
+    page.get_by_role("radio", name="My drawings").or_(page.get_by_role("button", name="My drawings")).first.click()
+    page.wait_for_selector("text=Choose drawings to delete", timeout=20_000)
+    assert page.locator(".cl-pics figcaption").count() == 2
+    page.get_by_test_id("stButtonGroup").last.get_by_text("1: 6").click()
+    page.get_by_role("button", name="Delete 1").click()
+    _until(page, lambda: page.locator(".cl-pics figcaption").count() == 1, "one drawing left")
+
+
+def test_a_photo_is_read_digit_by_digit(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
+    sheet = np.full((320, 700), 230, dtype=np.uint8)
+    for index, digit in enumerate("205"):
+        drawn = draw_digit(digit, Hand(pen=16, height=170)).ink
+        sheet[20:300, 220 * index : 220 * index + 260] -= (drawn[:, 10:270] // 255) * 190
+    out = io.BytesIO()
+    Image.fromarray(sheet).save(out, format="PNG")
+    page = _open(visitor, server, runs[0])
+    page.get_by_role("radio", name="Photo").or_(page.get_by_role("button", name="Photo")).first.click()
+    page.locator("input[type=file]").set_input_files(
+        {"name": "sheet.png", "mimeType": "image/png", "buffer": out.getvalue()}
+    )
+    page.wait_for_selector(".cl-photo", timeout=30_000)
+    assert "reads 205" in page.locator(".cl-photo").inner_text()
+
+
+def test_a_finger_draws_without_scrolling_the_page(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
+    browser = visitor.page.context.browser
+    assert browser is not None
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(f"{server.url}/draw?runs={runs[0]}")
+    page.wait_for_selector(_PAD, timeout=60_000)
+    page.locator(_PAD).scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
+    box = page.locator(_PAD).bounding_box()
+    assert box is not None
+    scale, finger = box["width"] / 280, context.new_cdp_session(page)
+    for stroke in place_strokes(POLYLINES["3"], Hand(pen=16, height=200)):
+        for index, (x, y) in enumerate(stroke.points):
+            point = {"x": box["x"] + x * scale, "y": box["y"] + y * scale}
+            kind = "touchMove" if index else "touchStart"
+            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+        finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert _answer(page, 0) == ["3"]
+    after = page.locator(_PAD).bounding_box()
+    assert after is not None
+    assert after["y"] == pytest.approx(box["y"], abs=1)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    context.close()
+
+
+def test_with_no_run_the_page_offers_to_train_one_and_says_how_long_it_takes(
+    fresh_server: Server, visitor: Visitor
+) -> None:
+    visitor.open(f"{fresh_server.url}/draw")
+    page = visitor.page
+    page.get_by_role("button", name="Train LeNet-5 on digits").wait_for()
+    assert page.get_by_text("Takes about").count() == 1
+    visitor.press("Train LeNet-5 on digits")
+    page.get_by_text("Training LeNet-5").first.wait_for(timeout=60_000)
+
+
+@pytest.mark.slow
+def test_the_trained_network_is_there_to_read_when_its_training_ends(fresh_server: Server, visitor: Visitor) -> None:
+    visitor.open(f"{fresh_server.url}/draw")
+    visitor.press("Train LeNet-5 on digits")
+    visitor.page.wait_for_selector(_PAD, timeout=240_000)
+    visitor.settle()
+    _draw(visitor.page, "0")
+    assert _answer(visitor.page, 0) == ["0"]
