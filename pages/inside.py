@@ -61,7 +61,7 @@ def _choose_view() -> str:
 
 
 def _beside_image(subject: Subject, view: str) -> None:
-    left, right = st.columns([1, 3], gap="large")
+    left, right = st.columns([1.2, 3], gap="medium")
     picture: Picture | None = None
     with left, show_errors():
         picture = choose_picture(subject)

@@ -14,6 +14,7 @@ from pages.ui.parts import Tile, matrix, tiles
 from pages.ui.state import put, value_of
 
 _CELL, _GALLERY, VIEW_KEY = "inside.cell", "inside.gallery", "inside.view"
+_BESIDE = 12  # classes up to which the matrix leaves room beside it
 _GALLERIES = {"cell": "The chosen cell", "mistakes": "Surest mistakes", "shaky": "Shakiest hits"}
 
 
@@ -23,7 +24,10 @@ def show_answers(subject: Subject) -> None:
         answers = answers_of(*subject.key, subject.run.config.dataset)
     told = report(answers, classes=subject.classes)
     _totals(told, answers)
-    left, right = st.columns([1, 1], gap="medium")
+    # A large matrix needs the whole width; its gallery comes below.
+    left, right = (
+        st.columns([1, 1], gap="medium") if len(subject.classes) <= _BESIDE else (st.container(), st.container())
+    )
     with left:
         _matrix(subject, told)
     with right:
@@ -38,10 +42,10 @@ def show_answers(subject: Subject) -> None:
 def _totals(told: EvaluationReport, answers: Answers) -> None:
     wrong = int((~answers.right).sum())
     facts = [
-        ("Test accuracy", f"{100 * told.accuracy:.2f} %"), ("Mistakes", f"{wrong:,} of {told.images:,}"),
+        ("Test accuracy", f"{100 * told.accuracy:.2f} %"), ("Mistakes", f"{wrong:,}"), ("Images", f"{told.images:,}"),
         ("Loss", f"{told.loss:.4f}"), ("Calibration error", f"{100 * told.calibration.ece:.2f} %"),
     ]  # fmt: skip
-    with st.grid(min_column_width=140, key="inside-totals"):
+    with st.grid(min_column_width=130, key="inside-totals"):
         for label, value in facts:
             st.metric(label, value)
 

@@ -18,7 +18,7 @@ from pages.ui.state import put, value_of
 
 NUMBER_KEY = "inside.image"
 SOURCE_KEY = "inside.source"
-_SOURCES = {"test": "Test image", "drawing": "Drawing", "upload": "Upload"}
+_SOURCES = {"test": "Test", "drawing": "Drawing", "upload": "Upload"}
 _ENLARGE = 8
 _SHOWN = 10  # bars
 _BARS = """<style>

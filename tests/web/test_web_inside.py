@@ -122,7 +122,7 @@ def test_the_confusion_matrix_adds_up_to_the_runs_own_accuracy(here: None, run: 
     assert images == 359
     assert right / images == pytest.approx(run.summary["test_accuracy"])
     shown = {metric.label: metric.value for metric in app.metric}
-    assert shown["Mistakes"] == f"{images - right} of {images}"
+    assert shown["Mistakes"] == f"{images - right}"
 
 
 def test_a_chosen_cell_shows_its_images(here: None, run: RunRecord) -> None:

@@ -85,6 +85,7 @@ class Bar {
     const name = epochs[at] === 0 ? "Before training" : `Epoch ${epochs[at]}`;
     this.now.querySelector("b").textContent = name;
     this.now.querySelector("span").textContent = test[at] == null ? "" : `test ${percent(test[at])}`;
+    this.input.style.setProperty("--at", `${epochs.length < 2 ? 0 : (100 * at) / (epochs.length - 1)}%`);
     this.input.setAttribute("aria-valuetext", `${name}, test accuracy ${percent(test[at])}`);
     if (!width) return;
     const known = [...val, ...test].filter((v) => v != null);

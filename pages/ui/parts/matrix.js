@@ -11,10 +11,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
     wrap.appendChild((table = build(data.classes)));
     parentElement.appendChild(wrap);
   }
-  const room = count <= 10 ? 40 : count <= 30 ? 30 : 24;
+  const room = count <= 10 ? 40 : count <= 30 ? 30 : 18;
   const small = window.innerWidth < 640;
   table.style.setProperty("--side", `${small ? Math.min(room, 31) : room}px`);
-  table.style.setProperty("--font", `${count <= 10 && !small ? 0.85 : count <= 30 ? 0.72 : 0.6}rem`);
+  table.style.setProperty("--font", `${count <= 10 && !small ? 0.85 : count <= 30 ? 0.72 : 0.5}rem`);
   table.caption.textContent = data.caption;
   const worst = Math.max(1e-9, ...data.rates.flatMap((row, t) => row.filter((_, a) => a !== t).map((r) => r ?? 0)));
   for (const cell of table.querySelectorAll("td button")) paint(cell, data, worst);

@@ -60,6 +60,7 @@ class View {
 
   traces() {
     const { x, y, labels, wrong, classes } = this.data;
+    const large = wrong.filter(Boolean).length > 0.2 * wrong.length ? 8 : 12; // where most are wrong, large ones would hide all
     return classes.map((name, k) => {
       const members = labels.map((_, i) => i).filter((i) => labels[i] === k);
       return {
@@ -67,7 +68,7 @@ class View {
         customdata: members, hoverinfo: "none",
         marker: {
           color: COLOURS[k % COLOURS.length], symbol: SHAPES[Math.floor(k / COLOURS.length + k) % SHAPES.length],
-          size: members.map((i) => (wrong[i] ? 12 : 6)), opacity: members.map((i) => (wrong[i] ? 1 : 0.65)),
+          size: members.map((i) => (wrong[i] ? large : 6)), opacity: members.map((i) => (wrong[i] ? 1 : 0.65)),
           line: { color: this.style("--st-text-color"), width: members.map((i) => (wrong[i] ? 2 : 0)) },
         },
       };
