@@ -26,14 +26,18 @@ def as_dict(run: RunRecord) -> dict[str, Any]:
 
 
 @click.command()
-@click.option("--limit", default=20, show_default=True, help="At most this many, newest first.")
+@click.option("--filter", "where", default="", metavar="SEARCH", help='Such as "arch:lenet* lr<0.01 state:finished".')
+@click.option(
+    "--sort", "order", default="-created", show_default=True, metavar="KEY", help="A key; -KEY is biggest first."
+)
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="At most this many.")
 @json_flag
 @click.pass_obj
-def runs(lab: Lab, limit: int, as_json: bool) -> None:
-    """List the runs, newest first."""
-    found = lab.store.list_runs(limit=limit)
+def runs(lab: Lab, where: str, order: str, limit: int, as_json: bool) -> None:
+    """List the runs, newest first; the search is that of the Runs page."""
+    found = lab.store.list_runs(where=where, order=order, limit=limit)
     if as_json:
-        print_json({"runs": [as_dict(run) for run in found], "total": lab.store.count_runs()})
+        print_json({"runs": [as_dict(run) for run in found], "total": lab.store.count_runs(where=where)})
         return
     print_table(
         ("run", "state", "name", "network", "data set", "epochs", "test", "time", "date"),

@@ -1,0 +1,47 @@
+"""`report-table`: a report's experiments, what it printed, and what this lab measured for the same settings."""
+
+from typing import Any
+
+import click
+
+from lab.charts.reports import ReportRow, report_rows, report_table
+from lab.cli.output import json_flag, print_json, print_table
+from lab.errors import UnknownNameError, near_miss
+from lab.experiment import Lab
+from lab.presets import REPORTS
+from lab.sharing.tables import shown
+
+
+@click.command("report-table")
+@click.argument("report")
+@json_flag
+@click.pass_obj
+def report_table_command(lab: Lab, report: str, as_json: bool) -> None:
+    """Show REPORT (A to E, or lab): reported beside measured, the mean over all seeds that were run."""
+    known = {name.lower(): name for name in REPORTS}
+    if report.lower() not in known:
+        raise UnknownNameError(f"There is no report {report!r}. {near_miss(report, REPORTS)}", field="report")
+    rows = report_rows(known[report.lower()], check=lab.check, store=lab.store)
+    if as_json:
+        title = REPORTS[known[report.lower()]]
+        print_json({"report": known[report.lower()], "title": title, "experiments": [_as_dict(row) for row in rows]})
+        return
+    table = report_table(rows)
+    columns = table.columns[:-1]  # the mistakes are sentences: `--json` has them
+    numbers = [name for name in columns if name not in ("experiment", "network")]
+    cells = [[shown(c, column=n) for c, n in zip(row, columns)] for row in table.rows]
+    print_table(columns, cells, right=numbers)
+
+
+def _as_dict(row: ReportRow) -> dict[str, Any]:
+    measured = {"test_accuracy": row.test_accuracy, "last_loss": row.last_loss, "seconds": row.seconds,
+                "stopped_epoch": row.stopped_epoch}  # fmt: skip
+    return {
+        "preset": row.preset.id, "title": row.preset.title, "arch": row.config.arch, "dataset": row.config.dataset,
+        "reported": dict(row.preset.reported), "mistake": row.preset.mistake or None, "ours": row.preset.ours or None,
+        "measured": {name: None if spread is None else spread._asdict() for name, spread in measured.items()},
+        "runs": [run.id for run in row.finished], "waiting": [run.id for run in row.waiting],
+    }  # fmt: skip
+
+
+COMMANDS = (report_table_command,)

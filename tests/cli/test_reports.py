@@ -1,0 +1,95 @@
+"""`runs --filter` and `report-table`, on runs that were put into the store by hand."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.cli.app import main
+from lab.experiment import Lab
+from lab.presets import get_preset
+from lab.runs.owner import Owner
+from lab.runs.records import RunState
+from lab.settings import Settings
+
+FAR = Owner(host="elsewhere", pid=1, pid_start="x")
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """A lab with two finished runs of report D's LeNet, seeds 0 and 1."""
+    for name in ("LAB_DATA", "LAB_DATABASE", "LAB_ARTIFACTS", "LAB_READ_ONLY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    made = Lab(Settings.from_env({"LAB_HOME": str(tmp_path)}))
+    config = made.check(get_preset("d-lenet-bn").config())
+    for seed, accuracy in ((0, 0.96), (1, 0.98)):
+        made.store.submit(config.replace(seed=seed), fingerprint=f"f{seed}", family="", name=f"lenet {seed}")
+        run = made.store.claim(slot="cpu", owner=FAR)
+        assert run is not None
+        summary = {"test_accuracy": accuracy, "train_loss": 0.1}
+        made.store.finish(run.id, run.lease, state=RunState.FINISHED, summary=summary, seconds=20.0 + seed)
+    return made
+
+
+def _shell(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any, str]:
+    code: Any = 0
+    try:
+        main([*words, "--json"])
+    except SystemExit as leave:
+        code = leave.code
+    out, err = capsys.readouterr()
+    return int(code or 0), json.loads(out), err
+
+
+def test_runs_are_searched_and_sorted_as_on_the_page(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    _, answer, _ = _shell(capsys, "runs", "--filter", "arch:lenet* test>97%")
+    assert [run["name"] for run in answer["runs"]] == ["lenet 1"]
+    assert answer["total"] == 1
+    _, answer, _ = _shell(capsys, "runs", "--sort=test")
+    assert [run["name"] for run in answer["runs"]] == ["lenet 0", "lenet 1"]
+
+
+def test_a_search_that_cannot_be_read_is_wrong_use(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    code, answer, err = _shell(capsys, "runs", "--filter", "archh:lenet5")
+    assert code == 2
+    assert answer["error"] == "The search knows no key 'archh'. Did you mean 'arch'?"
+    assert answer["error"] in err
+
+
+def test_a_reports_table_has_reported_and_measured_side_by_side(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    _, answer, _ = _shell(capsys, "report-table", "d")
+    lenet, alexnet, *_ = answer["experiments"]
+    assert lenet["reported"]["test_accuracy"] == 0.9748
+    assert lenet["measured"]["test_accuracy"] == pytest.approx({"n": 2, "mean": 0.97, "sd": 0.02 / 2**0.5})
+    assert lenet["measured"]["seconds"]["mean"] == 20.5
+    assert len(lenet["runs"]) == 2
+    assert alexnet["measured"]["test_accuracy"] is None
+    assert alexnet["runs"] == []
+
+
+def test_the_table_is_also_for_people(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["report-table", "D"])
+    first = capsys.readouterr().out.splitlines()[1]
+    assert first.split() == [
+        "LeNet,",
+        "5",
+        "epochs",
+        "lenet-bn",
+        "97.48",
+        "%",
+        "97.00",
+        "%",
+        "–",
+        "0.1",
+        "40.72",
+        "20.5",
+        "2",
+    ]
+
+
+def test_a_report_that_there_is_not_is_wrong_use(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    code, answer, _ = _shell(capsys, "report-table", "Z")
+    assert code == 2
+    assert answer["error"].startswith("There is no report 'Z'. Choose one of: A, B")
