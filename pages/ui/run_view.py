@@ -11,6 +11,7 @@ from lab.config import FIELDS, GROUPS
 from lab.diagnosis.rules import diagnose_config
 from lab.runs.records import RunRecord, RunState, Want
 from pages.ui import state
+from pages.ui.export_panel import export_panel
 from pages.ui.frame import PAGES_DIR, page_path, plain, show_errors
 from pages.ui.lab import get_lab
 from pages.ui.live import live_run
@@ -27,16 +28,22 @@ _STOPPABLE = (RunState.QUEUED, RunState.RUNNING, RunState.PAUSED, RunState.INTER
 
 
 def show_run(run: RunRecord) -> None:
-    """Draw the whole view of a run."""
+    """Draw the whole view of a run.
+
+    What comes and goes stands in one container: were it beside the live view, its coming would move that to another
+    place on the page, and Streamlit would make it anew, without its zoom.
+    """
     _heading(run)
-    _cached_hint(run)
-    if run.reason and run.state not in (RunState.FINISHED, RunState.STOPPED):
-        st.warning(plain(run.reason), icon=":material/info:")
-    if run.state is RunState.FINISHED or run.summary:
-        _results(run)
-    _notices(run)
+    with st.container():
+        _cached_hint(run)
+        if run.reason and run.state not in (RunState.FINISHED, RunState.STOPPED):
+            st.warning(plain(run.reason), icon=":material/info:")
+        if run.state is RunState.FINISHED or run.summary:
+            _results(run)
+        _notices(run)
     with st.container(border=True):
         live_run(run)
+    export_panel(get_lab(), (run,), take_in=False)
     with st.expander("Settings of this run", icon=":material/tune:"):
         st.dataframe(settings_table(run), hide_index=True, width="stretch")
 
