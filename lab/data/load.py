@@ -14,7 +14,7 @@ import numpy as np
 from lab.data.digits import read_digits
 from lab.data.idx import find_idx, read_idx
 from lab.data.libsvm import read_usps
-from lab.data.registry import DatasetSpec, get_dataset_spec
+from lab.data.registry import OWN_PREFIX, DatasetSpec, get_dataset_spec
 from lab.data.resize import resize_images
 from lab.errors import ConfigError, DataError, near_miss
 
@@ -48,7 +48,7 @@ def list_files(id: str, *, root: Path) -> tuple[Path, ...]:
         return ()
     if id == "usps":
         return (root / "usps.bz2", root / "usps.t.bz2")
-    raw = root / _FOLDERS[id] / "raw"
+    raw = root / "Drawings" / id if id.startswith(OWN_PREFIX) else root / _FOLDERS[id] / "raw"
     if id == "qmnist":
         return tuple(
             raw / f"qmnist-{p}-{k}" for p in ("train", "test") for k in ("images-idx3-ubyte", "labels-idx2-int")
@@ -129,6 +129,8 @@ def _digest(spec: DatasetSpec, files: list[Path]) -> str:
 
 def _require(spec: DatasetSpec, root: Path) -> None:
     missing = [path for path in list_files(spec.id, root=root) if find_idx(path) is None]
+    if missing and spec.id.startswith(OWN_PREFIX):
+        raise DataError(f"The drawings of {spec.id} are not in {missing[0].parent}: fine-tune on your drawings again.")
     if missing:
         raise DataError(
             f"{spec.title} is not at hand ({missing[0]} is missing): fetch it with "

@@ -3,6 +3,7 @@
 Every data set is served as 28×28 grey pictures with light ink on black, whatever its files hold (`lab.data.load`).
 """
 
+import re
 import string
 from dataclasses import dataclass
 
@@ -16,6 +17,9 @@ _CLOTHES = (
 # EMNIST merges upper and lower case where they look alike; these eleven lower-case letters stay on their own.
 _BALANCED = (*string.digits, *string.ascii_uppercase, *"abdefghnqrt")
 RECIPES = ("mnist", "emnist", "digits", "usps")
+# Data sets that the lab writes from saved drawings (`lab.data.own`): known by their id, listed nowhere.
+OWN_PREFIX = "drawings-"
+_OWN = re.compile(rf"{OWN_PREFIX}({'|'.join(RECIPES)})-[0-9a-f]{{12}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,10 @@ def list_datasets() -> tuple[DatasetSpec, ...]:
 
 def get_dataset_spec(id: str) -> DatasetSpec:
     """Return one data set's description; an unknown id raises `UnknownNameError` with the nearest one."""
+    own = _OWN.fullmatch(id)
+    if own:
+        words = "Drawings saved on the Draw page, each repeated, with part of the data the parent run was trained on."
+        return DatasetSpec(id, "My drawings", words, DIGITS, "drawn in this lab", 0, 0, 0, recipe=own[1])
     if id not in _SPECS:
         raise UnknownNameError(f"There is no data set {id!r}. {near_miss(id, _SPECS)}", field="dataset")
     return _SPECS[id]

@@ -1,13 +1,13 @@
 """Drawings as files: the PNG they are kept as, and what one can take home, as pictures or as idx."""
 
 import io
-import struct
 import zipfile
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
+from lab.data.own import idx_bytes
 from lab.errors import InputError
 from lab.sketch.normalise import Recipe, normalise
 from lab.sketch.sketch import MAX_SIDE, Sketch
@@ -60,9 +60,3 @@ def normalise_all(drawings: Sequence[Sketch], *, recipe: Recipe) -> np.ndarray:
     if not drawings:
         return np.zeros((0, 28, 28), dtype=np.uint8)
     return np.stack([normalise(drawing, recipe=recipe) for drawing in drawings])
-
-
-def idx_bytes(array: np.ndarray) -> bytes:
-    """Return a uint8 array as an idx file (LeCun's format)."""
-    header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
-    return header + array.astype(np.uint8).tobytes()

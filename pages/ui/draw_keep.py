@@ -12,6 +12,7 @@ from lab.sketch.saved import decode_ink, encode_ink, normalise_all, zip_idx, zip
 from lab.sketch.sketch import Sketch
 from pages.ui.draw_models import Model
 from pages.ui.draw_state import draw_page, forget
+from pages.ui.draw_tune import fine_tune
 from pages.ui.draw_view import pictures_html
 from pages.ui.frame import plain, show_errors
 from pages.ui.lab import get_lab
@@ -72,6 +73,7 @@ def my_drawings(models: Sequence[Model]) -> None:
         _accuracy(models, saved, drawings)
         _gallery(saved, drawings, models[0])
         _downloads(saved, drawings, models[0])
+        fine_tune(models, saved, drawings)
 
 
 def read_saved(model: Model, drawings: Sequence[Sketch]) -> list[str]:

@@ -131,6 +131,8 @@ def _section(
 def _dataset(at_hand: frozenset[str]) -> None:
     spec = FIELDS["dataset"]
     titles = {d.id: d.title if d.id in at_hand else f"{d.title} (not here yet)" for d in list_datasets()}
+    chosen = str(state.form_values()["dataset"])
+    titles.setdefault(chosen, get_dataset_spec(chosen).title)  # a fine-tuned run's own drawings
     st.selectbox(
         spec.label,
         sorted(titles, key=lambda name: name not in at_hand),
