@@ -5,7 +5,9 @@ The whole view stands in the address, so a copied link opens the same picture.
 
 import streamlit as st
 
+from pages.ui.export_panel import export_panel
 from pages.ui.frame import page_frame, show_errors
+from pages.ui.lab import get_lab
 from pages.ui.runs_actions import actions, undo_box, watch
 from pages.ui.runs_address import SHOWS, RunsView
 from pages.ui.runs_compare import chosen_box, chosen_runs, compare
@@ -38,6 +40,7 @@ def _runs(view: RunsView) -> None:
             one = lost == 1
             complaints_box([f"{lost} of the chosen runs {'is' if one else 'are'} not in this lab, or deleted."])
         undo_box()
+        export_panel(get_lab(), runs)
         if not page and not runs:
             return
         st.subheader("Compare", anchor=False)

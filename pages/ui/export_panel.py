@@ -22,14 +22,15 @@ _UPLOAD, _ROUND = "share.upload", "share.upload-round"
 _LARGEST_MB = 1024  # what a bundle may hold
 
 
-def export_panel(lab: Lab, runs: Sequence[RunRecord]) -> None:
-    """Draw "Export" for these runs (nothing for none) and "Import" for a bundle, beside each other."""
+def export_panel(lab: Lab, runs: Sequence[RunRecord], *, take_in: bool = True) -> None:
+    """Draw "Export" for these runs (nothing for none) and, if `take_in`, "Import" for a bundle, beside each other."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if runs:
             with st.popover("Export", icon=":material/download:"):
                 _export(lab, tuple(runs))
-        with st.popover("Import", icon=":material/upload:", disabled=lab.settings.read_only):
-            _import(lab)
+        if take_in:
+            with st.popover("Import", icon=":material/upload:", disabled=lab.settings.read_only):
+                _import(lab)
 
 
 @st.fragment

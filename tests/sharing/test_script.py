@@ -154,7 +154,7 @@ def test_the_script_passes_the_linter_and_never_names_the_lab_as_a_module(
             for module in ([node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in getattr(node, "names", []) if isinstance(node, ast.Import)])
         }  # fmt: skip
         assert not [module for module in imported if module.split(".")[0] in ("lab", "pages")]
-    command = ["-m", "ruff", "check", "--isolated", "--select", "E,F,W,I", "--line-length", "120", str(tmp_path)]
+    command = ["-m", "ruff", "check", "--isolated", "--select", "E,F,W,I", "--ignore", "E501", str(tmp_path)]
     done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 

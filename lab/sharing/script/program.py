@@ -180,7 +180,7 @@ def _data_names(dataset: str) -> list[tuple[str, str]]:
 def _batch_names(config: RunConfig) -> list[tuple[str, str]]:
     names = [("lab.training.batches", "normalise")]
     if config.channels_last:
-        names.append(("lab.training.layout", "to_channels_last"))
+        names.append(("lab.training.batches", "to_channels_last"))
     if RECIPES[config.augment] is not None:
         names.append(("lab.data.augment", "augment_batch"))
     return names

@@ -1,0 +1,105 @@
+"""The shell's `export`, `import` and `compare`, as a script would call them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab.cli.app import main
+from lab.experiment import Lab
+from lab.runs.records import RunRecord
+from lab.sharing.formats import FORMATS
+from tests.sharing.sharing_runs import open_lab
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def shell(lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Call the shell on the lab of this room (or another home) and return what it printed and its exit code."""
+    for name, value in lab.settings.environment().items():
+        monkeypatch.setenv(name, value)
+
+    def call(*words: str | Path, home: Path | None = None) -> tuple[str, str, int]:
+        if home is not None:
+            for name, value in open_lab(home).settings.environment().items():
+                monkeypatch.setenv(name, value)
+        code = 0
+        try:
+            main([str(word) for word in words])
+        except SystemExit as leave:
+            code = int(leave.code or 0)
+        said = capsys.readouterr()
+        return said.out, said.err, code
+
+    return call
+
+
+# Written in full by tests of their own; here the way through the shell counts.
+@pytest.mark.parametrize("format", ["csv", "json", "markdown", "latex", "safetensors", "code", "bundle", "tensorboard"])
+def test_export_writes_the_file_and_says_where(shell, run: RunRecord, format: str, tmp_path: Path) -> None:
+    out = tmp_path / f"new folder/take-away{FORMATS[format].suffix}"
+    printed, _, code = shell("export", run.id, "--format", format, "--out", out, "--json")
+    answer = json.loads(printed)
+    assert code == 0
+    assert answer["runs"] == [run.id]
+    for file in answer["files"]:
+        assert Path(file["path"]).stat().st_size == file["bytes"] > 0
+        assert out == Path(file["path"]) or out.parent in Path(file["path"]).parents
+    assert list(tmp_path.rglob("*.tmp")) == []
+
+
+def test_weights_come_with_their_card_beside_them(shell, run: RunRecord, tmp_path: Path) -> None:
+    shell("export", run.name, "--format", "safetensors", "--out", tmp_path / "net.safetensors")
+    assert (tmp_path / "net.card.md").read_text(encoding="utf-8").startswith("# first")
+
+
+def test_a_bundle_goes_from_one_lab_to_another(shell, run: RunRecord, tmp_path: Path) -> None:
+    shell("export", run.id, "--format", "bundle", "--out", tmp_path / "runs.zip")
+    printed, _, code = shell("import", tmp_path / "runs.zip", "--json", home=tmp_path / "other")
+    assert code == 0
+    (arrived,) = json.loads(printed)["runs"]
+    assert (arrived["name"], arrived["state"]) == ("first", "finished")
+    assert arrived["summary"]["test_accuracy"] == run.summary["test_accuracy"]
+
+
+def test_a_file_that_is_no_bundle_is_refused_in_one_sentence(shell, tmp_path: Path) -> None:
+    (tmp_path / "no.zip").write_bytes(b"hello")
+    printed, said, code = shell("import", tmp_path / "no.zip", "--json")
+    assert code == 2
+    assert "it is no zip file" in json.loads(printed)["error"]
+    assert said.count("\n") == 1
+    assert shell("import", tmp_path / "none.zip")[2] == 2
+
+
+def test_compare_shows_what_differs_and_the_results(shell, pair: tuple[RunRecord, RunRecord]) -> None:
+    printed, _, code = shell("compare", pair[0].id, pair[1].id, "--json")
+    answer = json.loads(printed)
+    assert code == 0
+    assert answer["differences"] == {"lr": [0.001, 0.01]}
+    assert answer["results"]["test_accuracy"] == [run.summary["test_accuracy"] for run in pair]
+    assert [run["run"] for run in answer["runs"]] == [run.id for run in pair]
+    assert "0.01" in shell("compare", pair[0].id, pair[1].id)[0]
+
+
+def test_a_wrong_format_and_a_place_that_cannot_be_written_are_said(shell, run: RunRecord, tmp_path: Path) -> None:
+    assert "Did you mean 'onnx'" in shell("export", run.id, "--format", "onx", "--out", tmp_path / "x")[1]
+    (tmp_path / "file").write_text("")
+    _, said, code = shell("export", run.id, "--format", "csv", "--out", tmp_path / "file" / "x.csv")
+    assert code == 2
+    assert "cannot be written" in said
+
+
+def test_the_list_of_formats_opens_without_torch_plotly_and_streamlit() -> None:
+    code = "import sys, lab.sharing.formats, lab.cli.share; print(sorted({'torch', 'streamlit'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_docs_describe_every_format() -> None:
+    text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    missing = [id for id, format in FORMATS.items() if f"`{id}`" not in text or f"`{format.suffix}`" not in text]
+    assert [id for id in missing if id != "tensorboard"] == []
+    assert "`tensorboard`" in text
