@@ -60,15 +60,23 @@ def epoch_slider(
 
 
 def _index(key: str, count: int, start: int) -> int:
-    """Return where the slider stands; at the newest epoch it stays at the newest when another joins."""
     told = _chosen(key, "index")
-    at = start if told is None else int(told)
-    known, answered, moved = value_of(f"{key}.seen", (count, told, at))
-    if told == answered:  # the slider was not touched since
-        at = count - 1 if known < count and moved == known - 1 else moved
-    at = min(at, count - 1)
-    put(f"{key}.seen", (count, told, at))
-    return at
+    index = next_index(None if told is None else int(told), count=count, start=start, seen=value_of(f"{key}.seen"))
+    put(f"{key}.seen", (count, told, index))
+    return index
+
+
+def next_index(told: int | None, *, count: int, start: int, seen: tuple[int, int | None, int] | None) -> int:
+    """Return where the slider stands among `count` epochs; at the newest it stays at the newest when another joins.
+
+    told: what the slider said last, None before it was touched. seen: count, told and result of the last time.
+    """
+    index = start if told is None else told
+    if seen is not None and seen[1] == told:  # not touched since
+        known, _, index = seen
+        if known < count and index == known - 1:
+            index = count - 1
+    return min(index, count - 1)
 
 
 def _chosen(key: str, name: str) -> Any:

@@ -1,0 +1,87 @@
+"""What the looking pages share: the slider's memory, the shelf of networks, and words of numbers."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lab.config import RunConfig
+from lab.errors import InputError
+from lab.experiment import Lab
+from lab.settings import Settings
+from pages.ui import looking
+from pages.ui.arch_view import format_bytes, format_count
+from pages.ui.inside_image import bars_html
+from pages.ui.parts import next_index
+from tests.web.test_web_inside import train
+
+
+def test_the_slider_begins_where_it_is_told_and_then_leads() -> None:
+    assert next_index(None, count=5, start=3, seen=None) == 3
+    assert next_index(1, count=5, start=3, seen=(5, None, 3)) == 1
+    assert next_index(1, count=5, start=3, seen=(5, 1, 1)) == 1
+
+
+def test_at_the_newest_epoch_the_slider_follows_and_elsewhere_it_stays() -> None:
+    assert next_index(None, count=4, start=2, seen=(3, None, 2)) == 3
+    assert next_index(2, count=4, start=0, seen=(3, 2, 2)) == 3
+    assert next_index(1, count=4, start=0, seen=(3, 1, 1)) == 1
+    assert next_index(2, count=5, start=0, seen=(4, 2, 3)) == 4  # followed before, and again
+
+
+def test_epochs_that_were_forgotten_leave_the_slider_at_the_last() -> None:
+    assert next_index(7, count=3, start=0, seen=(9, 7, 7)) == 2
+
+
+def test_networks_are_kept_within_their_budget_and_lent_one_reader_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path)}))
+    run = train(lab, RunConfig(dataset="digits", epochs=3, train_limit=64, batch_size=32, device="cpu"))
+    shelf = looking._Shelf()
+    monkeypatch.setattr(looking, "_shelf", shelf)
+    monkeypatch.setattr(looking, "_NETWORK_BYTES", 2 * 61_706 * 4)
+    digests = [kept.sha256 for kept in lab.kept_epochs(run.id)]
+    for digest in digests:
+        with looking.lent_network(run.id, digest) as loaded:
+            assert not loaded.network.training
+    assert [key for _, key in shelf.networks] == digests[1:]
+    with pytest.raises(InputError, match="choose another epoch"), looking.lent_network(run.id, "gone"):
+        pass
+
+    entered = threading.Event()
+
+    def read() -> None:
+        with looking.lent_network(run.id, digests[-1]):
+            entered.set()
+
+    with looking.lent_network(run.id, digests[-1]):
+        reader = threading.Thread(target=read)
+        reader.start()
+        assert not entered.wait(0.2)
+    reader.join(timeout=10)
+    assert entered.is_set()
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(61_706, "61,706"), (27_074_432, "27.07 M"), (483.5e9, "483.50 G"), (1.2534e12, "1.25 T")]
+)
+def test_counts_are_short(number: float, words: str) -> None:
+    assert format_count(number) == words
+
+
+def test_bytes_are_torchinfos_megabytes() -> None:
+    assert format_bytes(3_337_216) == "3.34 MB"
+    assert format_bytes(2_560) == "2.6 kB"
+    assert format_bytes(7_608_472_576) == "7.61 GB"
+
+
+def test_bars_escape_class_names_and_keep_the_truth_in_sight() -> None:
+    classes = tuple(f"<{k}>" for k in range(30))
+    probabilities = np.linspace(0, 1, 30)
+    html = bars_html(probabilities, classes, label=0)
+    assert "<0>" not in html
+    assert "&lt;0&gt; ✓" in html
+    assert html.count("class='p'") == 11
