@@ -12,6 +12,7 @@ from lab.inspection.observe import capture, to_input
 from lab.sketch.reading import Answer
 from pages.ui.draw_models import Model, look_alikes
 from pages.ui.draw_view import pictures_html, png_url
+from pages.ui.frame import plain
 
 _MOST_MAPS = 64
 _ACROSS = 8
@@ -23,7 +24,7 @@ def inside(models: Sequence[Model], images: dict[str, np.ndarray], answers: Sequ
     with left:
         model = _choose(models, key="draw.inside.run")
     if not model.layers:
-        st.info(f"{model.title} has no layer with maps to look at.", icon=":material/info:")
+        st.info(f"{plain(model.title)} has no layer with maps to look at.", icon=":material/info:")
         return
     names = [layer.name for layer in model.layers]
     types = {layer.name: f"{layer.name} · {layer.type} {'×'.join(map(str, layer.shape))}" for layer in model.layers}
@@ -98,5 +99,7 @@ def similar(models: Sequence[Model], images: dict[str, np.ndarray], *, blank: bo
         st.caption("Draw something to see which training pictures it resembles.")
         return
     found = look_alikes(model, images[model.spec.recipe])
-    st.caption(f"It looks like these to {model.title}: nearest in its last hidden layer, of 3,000 training pictures.")
+    st.caption(
+        f"It looks like these to {plain(model.title)}: nearest in its last hidden layer, of 3,000 training pictures."
+    )
     st.html(pictures_html([(picture, name, f"{likeness:.3f}") for picture, name, likeness in found]))

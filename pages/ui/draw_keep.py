@@ -11,11 +11,12 @@ from lab.sketch.reading import compute_probabilities
 from lab.sketch.saved import decode_ink, encode_ink, normalise_all, zip_idx, zip_pngs
 from lab.sketch.sketch import Sketch
 from pages.ui.draw_models import Model
-from pages.ui.draw_state import draw_page, forget
+from pages.ui.draw_state import draw_page
 from pages.ui.draw_tune import fine_tune
 from pages.ui.draw_view import pictures_html
 from pages.ui.frame import plain, show_errors
 from pages.ui.lab import get_lab
+from pages.ui.state import forget
 
 _LABEL = "draw.keep.label"
 _CHOSEN = "draw.saved.chosen"

@@ -24,7 +24,8 @@ from lab.sketch.sketch import (
     sketch_from_png,
     sketch_from_strokes,
 )
-from pages.ui.draw_state import DrawPage, is_mounted, value_of
+from pages.ui.draw_state import DrawPage
+from pages.ui.state import value_of
 
 _HERE = Path(__file__).parent / "pad"
 INK_COLOR = "#2f86cf"  # 3:1 or better on both themes' canvases; only the alpha of a stroke is read
@@ -82,7 +83,7 @@ def standard_pad(page: DrawPage) -> Sketch:
 
     width = st.slider("Pen width", 4, 40, page.pen, key="draw.canvas.pen", persist_state="session")
     key = f"draw.canvas.{page.version}"
-    if not is_mounted(key):  # changing this while it is shown would load the canvas anew
+    if value_of(key) is None:  # changing this while it is shown would load the canvas anew
         page.canvas_start = page.canvas
     result = st_canvas(
         stroke_width=width, stroke_color=INK_COLOR, background_color="", height=CANVAS, width=CANVAS,

@@ -10,10 +10,10 @@ from lab.errors import RunNotFoundError
 from lab.presets import get_preset
 from lab.runs.records import RunRecord
 from pages.ui.datasets import default_dataset
-from pages.ui.draw_state import put, value_of
 from pages.ui.frame import plain, show_errors
 from pages.ui.lab import get_lab
 from pages.ui.machine import describe_machine
+from pages.ui.state import put, value_of
 from pages.ui.widgets import format_duration, format_share, present_datasets, run_title
 
 KEY = "draw.runs"

@@ -1,11 +1,10 @@
-"""What the Draw page remembers of a session: one record, reached through this door only. It can be pickled."""
+"""What the Draw page remembers of a session: one record, kept behind `state`. It can be pickled."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-import streamlit as st
-
 from lab.sketch.normalise import STEPS
+from pages.ui import state
 
 _KEY = "draw.page"
 
@@ -51,27 +50,8 @@ class DrawPage:
 
 def draw_page() -> DrawPage:
     """Return this session's record."""
-    if not isinstance(st.session_state.get(_KEY), DrawPage):
-        st.session_state[_KEY] = DrawPage()
-    page: DrawPage = st.session_state[_KEY]
+    page = state.value_of(_KEY)
+    if not isinstance(page, DrawPage):
+        page = DrawPage()
+        state.put(_KEY, page)
     return page
-
-
-def is_mounted(key: str) -> bool:
-    """Whether a widget with this key was on the page in the run before."""
-    return key in st.session_state
-
-
-def forget(key: str) -> None:
-    """Drop a widget's value, so that it starts from its default again."""
-    st.session_state.pop(key, None)
-
-
-def put(key: str, value: object) -> None:
-    """Give a widget a value before it is made."""
-    st.session_state[key] = value
-
-
-def value_of(key: str, default: Any = None) -> Any:
-    """Return a widget's value."""
-    return st.session_state.get(key, default)

@@ -15,7 +15,7 @@ from pages.ui.draw_models import Model
 from pages.ui.draw_pad import live_pad, standard_pad, switch_pad
 from pages.ui.draw_state import DrawPage, draw_page
 from pages.ui.draw_view import answers_html, line_html, steps_html
-from pages.ui.frame import show_errors
+from pages.ui.frame import plain, show_errors
 from pages.ui.widgets import format_share
 
 _VIEWS = ("Why", "Inside", "Look-alikes", "Keep")
@@ -136,5 +136,5 @@ def _why(models: Sequence[Model], sketch: Sketch, answers: Sequence[Answer], pag
     st.html(steps_html(pictures, without=without, answer=answer))
     st.caption(
         f"Made as {model.spec.title} was made, then brought to mean {model.loaded.mean:.4f} and standard deviation "
-        f"{model.loaded.std:.4f} for {model.title}; the small print says what it would read without a step."
+        f"{model.loaded.std:.4f} for {plain(model.title)}; the small print says what it would read without a step."
     )

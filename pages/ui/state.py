@@ -128,3 +128,8 @@ def value_of(key: str, default: Any = None) -> Any:
 def put(key: str, value: object) -> None:
     """Give a widget a value, in a callback or before it is made."""
     st.session_state[key] = value
+
+
+def forget(key: str) -> None:
+    """Drop a value; a widget then starts from its default again."""
+    st.session_state.pop(key, None)

@@ -1,0 +1,115 @@
+"""The Draw page's parts without a browser: HTML that cannot be broken, messages that cannot harm, pads that agree."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lab.config import RunConfig
+from lab.errors import InputError
+from lab.sketch.normalise import RECIPES, normalise_steps
+from lab.sketch.reading import Answer
+from lab.sketch.render import draw_digit
+from lab.sketch.sketch import dump_strokes
+from lab.sketch.unsure import Verdict
+from pages.ui.draw_pad import _told, canvas_of_strokes, sketch_of, strokes_of_canvas
+from pages.ui.draw_tune import tuned
+from pages.ui.draw_view import answers_html, line_html, percent, steps_html
+
+NAMES = tuple("0123456789")
+
+
+def _answer(label: int, share: float = 0.9, *, unsure: str = "") -> Answer:
+    shares = np.full(10, (1 - share) / 9)
+    shares[label] = share
+    return Answer(shares, NAMES, Verdict(bool(unsure), (unsure,) if unsure else ()))
+
+
+def test_cards_show_label_probability_and_every_class_once() -> None:
+    html = answers_html([("LeNet-5", "99 %", _answer(7))], answered=12, ink=500)
+    assert 'data-answered="12" data-ink="500"' in html
+    assert 'data-label="7"' in html
+    assert html.count('class="cl-row') == 10
+    assert "90.0 %" in html
+
+
+def test_the_card_that_differs_from_most_is_marked_in_words_too() -> None:
+    cards = [("a", "", _answer(3)), ("b", "", _answer(3)), ("c", "", _answer(8))]
+    html = answers_html(cards, answered=1, ink=1)
+    assert html.count("cl-card differs") == 1
+    assert html.count("· differs") == 1
+    assert line_html(cards, blank=False).count("says") == 3
+    assert "disagree" in line_html(cards, blank=False)
+
+
+def test_an_unsure_answer_names_its_reason_and_no_probability() -> None:
+    html = answers_html([("a", "", _answer(8, unsure="it is only a dot"))], answered=1, ink=1)
+    assert "it is only a dot" in html
+    assert 'data-unsure="1"' in html
+    assert "<span>unsure</span>" in html
+    assert "Unsure" in line_html([("a", "", _answer(8, unsure="it is only a dot"))], blank=False)
+
+
+def test_an_empty_pad_names_no_digit() -> None:
+    html = answers_html([("a", "", _answer(8))], answered=0, ink=0)
+    assert 'data-label=""' in html
+    assert "%" not in html
+    assert "read along" in line_html([], blank=True)
+
+
+@pytest.mark.parametrize("text", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a & b"])
+def test_a_runs_name_is_text_whatever_it_says(text: str) -> None:
+    cards = [(text, text, _answer(1)), (text, text, _answer(2))]
+    for html in (answers_html(cards, answered=1, ink=1), line_html(cards, blank=False)):
+        assert text not in html
+        assert "<script" not in html
+        assert "<img" not in html
+
+
+def test_what_is_not_certain_never_looks_certain() -> None:
+    assert percent(1.0) == "100.0 %"
+    assert percent(0.99999) == ">99.9 %"
+    assert percent(0.9994) == "99.9 %"
+    assert percent(0.0) == "0.0 %"
+
+
+def test_steps_say_what_would_be_read_without_them_and_mark_a_change() -> None:
+    pictures = normalise_steps(draw_digit("7"), recipe=RECIPES["mnist"])
+    html = steps_html(pictures, without={"centre": ("1", 0.48), "crop": ("7", 0.9)}, answer=_answer(7))
+    assert "<b>without: 1 at 48%</b>" in html
+    assert "without: 7 at 90%" in html
+    assert html.count("<figure>") == 6
+
+
+def test_strokes_survive_the_change_to_the_standard_canvas_and_back() -> None:
+    text = dump_strokes(draw_digit("4").strokes)
+    assert json.loads(strokes_of_canvas(canvas_of_strokes(text))) == json.loads(text)
+
+
+def test_shapes_of_the_standard_canvas_that_are_no_strokes_are_left_out() -> None:
+    drawing: dict[str, Any] = {
+        "objects": [{"type": "Rect", "left": 3}, {"type": "Path", "path": [["M", 1, 2], ["Q", 3, 4, 5, 6], ["Z"]]}]
+    }
+    assert json.loads(strokes_of_canvas(drawing)) == [[16.0, 1.0, 2.0, 5.0, 6.0]]
+    assert json.loads(strokes_of_canvas({})) == []
+
+
+def test_the_pads_message_is_checked_before_it_is_believed() -> None:
+    told = _told({"ink": '{"seq": 4, "pen": 900, "strokes": [[16, 1, 2, 3, 4]]}'})
+    assert told == {"seq": 4, "pen": 80, "strokes": "[[16,1,2,3,4]]"}
+    assert _told(None) is None
+    assert _told({"ink": None}) is None
+    for wrong in ("{", "[]", '{"seq": "x", "pen": 1, "strokes": []}', '{"seq": 1, "pen": 1, "strokes": NaN}'):
+        with pytest.raises(InputError, match="cannot be read"):
+            _told({"ink": wrong})
+    with pytest.raises(InputError, match="cannot be read"):
+        sketch_of('[[16, "a", 2]]')
+
+
+def test_fine_tuning_starts_from_the_parent_slower_and_without_holding_drawings_back() -> None:
+    parent = RunConfig(arch="lenet5", lr=0.01, schedule="one-cycle", epochs=9, val_fraction=0.2, patience=2)
+    config = tuned(parent, dataset="drawings-mnist-0123456789ab", parent="abc123")
+    assert (config.init_from, config.arch, config.dataset) == ("abc123", "lenet5", "drawings-mnist-0123456789ab")
+    assert config.lr == pytest.approx(0.003)
+    assert (config.schedule, config.epochs, config.val_fraction, config.patience) == ("constant", 3, 0.0, 0)
