@@ -101,13 +101,21 @@ class GoogLeNet(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor | WithAuxiliary:
         x_BCHW = self.resize(x_BCHW)
+        if self.training and len(self.auxiliary):
+            return self._with_auxiliary(x_BCHW)
+        return self._head(self.features(x_BCHW))
+
+    def _head(self, x_BCHW: Tensor) -> Tensor:
+        logits_BK: Tensor = self.classifier(self.flatten(self.pool(x_BCHW)))
+        return logits_BK
+
+    def _with_auxiliary(self, x_BCHW: Tensor) -> WithAuxiliary:
         extra: list[Tensor] = []
         for name, part in self.features.named_children():
             x_BCHW = part(x_BCHW)
-            if self.training and name in self.auxiliary:
+            if name in self.auxiliary:
                 extra.append(self.auxiliary[name](x_BCHW))
-        logits_BK: Tensor = self.classifier(self.flatten(self.pool(x_BCHW)))
-        return WithAuxiliary(logits_BK, tuple(extra)) if extra else logits_BK
+        return WithAuxiliary(self._head(x_BCHW), tuple(extra))
 
 
 def _auxiliaries(features: nn.Sequential, image_shape: tuple[int, ...], classes: int) -> dict[str, nn.Sequential]:

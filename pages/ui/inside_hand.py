@@ -16,9 +16,9 @@ from pages.ui.state import put, value_of
 _EXAMPLE = "example"
 _STYLE = """<style>
 .cl-hand { display: flex; flex-wrap: wrap; align-items: center; gap: 0.4rem 0.6rem; }
-.cl-hand figure { margin: 0; } .cl-hand figcaption { font-size: 0.8rem; opacity: 0.85; margin-bottom: 0.2rem; }
+.cl-hand figure { margin: 0; max-width: 100%; overflow-x: auto; } .cl-hand figcaption { font-size: 0.8rem; opacity: 0.85; margin-bottom: 0.2rem; }
 .cl-hand table { border-collapse: separate; border-spacing: 2px; font-variant-numeric: tabular-nums; }
-.cl-hand td { min-width: 2.45rem; height: 1.75rem; text-align: center; font-size: 0.74rem; border-radius: 3px; padding: 0 0.1rem; }
+.cl-hand td { min-width: 2.15rem; height: 1.75rem; text-align: center; font-size: 0.72rem; border-radius: 3px; padding: 0 0.1rem; }
 .cl-hand .op { font-size: 1.5rem; opacity: 0.7; }
 </style>"""
 
