@@ -8,7 +8,8 @@ for the rest, one-cycle, label smoothing 0.1, batch 128, half an epoch. The sett
 weight decay 0.1: 99.05 %; beta 2 of 0.95: 99.02 %); the seeds used here were never looked at while choosing.
 
 Training time is the engine's own time on updates; the total adds the evaluations before and after, and the first
-layer's linear algebra. CPU seconds are the process's, all threads together.
+layer's linear algebra. CPU seconds are the process's during the updates, all threads together: on a busy machine they
+say more than the wall clock.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from lab.devices import describe_device, resolve_device
 from lab.presets import get_preset
 from lab.seeding import seed_everything
 from lab.training.engine import train
-from lab.training.events import Ended
+from lab.training.events import Ended, Evaluated, StepMetrics
 
 FIRST_SEED = 2_000  # held out: 100 to 103 chose the settings
 GOAL_ACCURACY, GOAL_SECONDS = 0.99, 5.0
@@ -41,18 +42,23 @@ class Result:
     accuracy: float
     train_s: float
     total_s: float
-    cpu_s: float
+    train_cpu_s: float
 
 
 def run_seed(config: RunConfig, data: ResidentData, device: torch.device) -> Result:
     seed_everything(config.seed)
     network = build_network(config.arch, classes=data.classes, options=config.arch_options)
-    cpu = time.process_time()
-    ended = list(train(config, network=network, data=data, device=device))[-1]
-    assert isinstance(ended, Ended)
-    summary = ended.summary
-    seconds = (summary["train_seconds"], summary["seconds"], time.process_time() - cpu)
-    return Result(config.seed, summary["test_accuracy"], *seconds)
+    cpu_start = cpu_end = 0.0
+    for event in train(config, network=network, data=data, device=device):
+        if isinstance(event, Evaluated) and event.step == 0:
+            cpu_start = time.process_time()
+        elif isinstance(event, StepMetrics):
+            cpu_end = time.process_time()
+    assert isinstance(event, Ended)
+    summary = event.summary
+    return Result(
+        config.seed, summary["test_accuracy"], summary["train_seconds"], summary["seconds"], cpu_end - cpu_start
+    )
 
 
 def main() -> None:
@@ -68,20 +74,21 @@ def main() -> None:
     data = load_resident(config, root=given.data, device=device)
     print(", ".join(f"{k} {v}" for k, v in describe_device(device).items()))
     print(f"settings: {config.changed()}")
-    print("| seed | test accuracy | training, s | with evaluation, s | CPU, s |")
+    print("| seed | test accuracy | training, s | with evaluation, s | training, CPU s |")
     print("|---|---|---|---|---|")
     results = []
     for seed in range(FIRST_SEED, FIRST_SEED + given.seeds):
         result = run_seed(config.replace(seed=seed), data, device)
         results.append(result)
         print(
-            f"| {seed} | {result.accuracy:.2%} | {result.train_s:.2f} | {result.total_s:.2f} | {result.cpu_s:.2f} |",
+            f"| {seed} | {result.accuracy:.2%} | {result.train_s:.2f} | {result.total_s:.2f} | {result.train_cpu_s:.2f} |",
             flush=True,
         )
     accuracy = statistics.mean(r.accuracy for r in results)
     train_s = statistics.median(r.train_s for r in results)
     print(f"mean accuracy {accuracy:.3%} (goal {GOAL_ACCURACY:.0%}), n = {len(results)}")
-    print(f"median training time {train_s:.2f} s (goal {GOAL_SECONDS:.0f} s on two quiet cores)")
+    cpu_s = statistics.median(r.train_cpu_s for r in results)
+    print(f"median training time {train_s:.2f} s, CPU {cpu_s:.2f} s (goal {GOAL_SECONDS:.0f} s on two quiet cores)")
 
 
 if __name__ == "__main__":
