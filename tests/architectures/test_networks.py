@@ -1,5 +1,7 @@
 """Known answers: counts of every network against the reports, sizes they take and refuse, and what they compute."""
 
+from functools import cache
+
 import pytest
 import torch
 from torch import nn
@@ -35,6 +37,11 @@ ALL = [arch.id for arch in list_architectures()]
 SMALL = ["lenet5", "lenet-bn", "basic-cnn", "speedrun-cnn", "conv2-fc2", "conv2-bn", "conv3-bn", "resnet-small"]
 
 
+@cache
+def smallest(id: str) -> int | None:
+    return smallest_size(get_architecture(id))
+
+
 def on_meta(id: str, **settings) -> nn.Module:
     with torch.device("meta"):
         return build_network(id, **settings)
@@ -64,23 +71,22 @@ def test_every_network_gives_logits_for_any_number_of_classes(id: str) -> None:
 @pytest.mark.parametrize("size", ["native", "32", "64", "224"])
 @pytest.mark.parametrize("id", ALL)
 def test_every_size_works_or_is_refused_with_the_smallest_that_does(id: str, size: str) -> None:
-    arch = get_architecture(id)
     pixels = 28 if size == "native" else int(size)
     try:
         network = on_meta(id, input_size=size).eval()
     except ShapeError as error:
-        smallest = smallest_size(arch)
-        assert smallest is not None
-        assert smallest > pixels
-        assert f"the smallest size that works is {smallest}×{smallest}" in str(error)
+        least = smallest(id)
+        assert least is not None
+        assert least > pixels
+        assert f"the smallest size that works is {least}×{least}" in str(error)
     else:
         assert network(torch.empty(2, 1, 28, 28, device="meta")).shape == (2, 10)
         assert network.get_submodule("resize").size == pixels
 
 
-@pytest.mark.parametrize(("id", "smallest"), [("vgg11", 32), ("vgg16-64", 34), ("alexnet", 67), ("basic-cnn", 16)])
-def test_the_smallest_size_follows_from_the_layers_by_hand(id: str, smallest: int) -> None:
-    assert smallest_size(get_architecture(id)) == smallest
+@pytest.mark.parametrize(("id", "by_hand"), [("vgg11", 32), ("vgg16-64", 34), ("alexnet", 67), ("basic-cnn", 16)])
+def test_the_smallest_size_follows_from_the_layers_by_hand(id: str, by_hand: int) -> None:
+    assert smallest(id) == by_hand
 
 
 def test_a_refused_size_tells_the_layer_the_shape_and_the_way_out() -> None:

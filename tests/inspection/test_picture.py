@@ -1,6 +1,7 @@
 """The graph: every layer once, joins where branches meet, folded as asked, drawn as SVG that can be trusted."""
 
 import re
+from functools import cache
 from xml.etree import ElementTree
 
 import pytest
@@ -13,9 +14,10 @@ from lab.inspection.layout import draw
 from lab.inspection.picture import DETAILS, boxes, failed_boxes
 
 
-def traced(arch: str, **settings) -> tuple[GraphNode, ...]:
+@cache
+def traced(arch: str) -> tuple[GraphNode, ...]:
     with torch.device("meta"):
-        return trace_graph(build_network(arch, **settings), input_shape=(1, 1, 28, 28))
+        return trace_graph(build_network(arch), input_shape=(1, 1, 28, 28))
 
 
 def test_a_residual_network_has_a_sum_with_two_inputs() -> None:
