@@ -1,7 +1,7 @@
 """How quickly the web side answers, measured in a real Chromium on a real server: `python -m benchmarks.web`.
 
 Three numbers on the built-in digits, each with n and spread: a changed setting to the changed page, a press on Train to
-the first point of the curve (with a warm worker), and the bytes of one live update.
+the first point of the curve (with a warm worker), and the bytes of one live update on the wire.
 """
 
 import json
@@ -72,12 +72,12 @@ def _line(name: str, values: list[float], unit: str) -> str:
 
 
 def _train(page: Page, url: str, seed: int) -> tuple[float, list[float]]:
-    """Press Train on a run nobody has trained; return seconds to the first point and the bytes of each update."""
+    """Press Train on a run nobody has trained; return seconds to the first point and the bytes each update took."""
     sizes: list[float] = []
 
     def note(response: Response) -> None:
         if "since=" in response.url:
-            sizes.append(len(response.body()))
+            sizes.append(response.request.sizes()["responseBodySize"])
 
     page.goto(f"{url}/train")
     page.wait_for_selector(READY)

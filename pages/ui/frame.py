@@ -39,6 +39,7 @@ _STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding-top: 4.4rem; padding-bottom: 4rem; max-width: 1320px; }
 @media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; } }
 @media (min-width: 1000px) { .st-key-cost-card { position: sticky; top: 4.5rem; } }
+[class*="st-key-recent-"], [class*="st-key-live-line-"] { row-gap: 0; }
 .st-key-cost-card [data-testid="stMetricValue"] { font-size: 1.15rem; }
 </style>"""
 
@@ -50,7 +51,7 @@ def page_path(name: str) -> str:
 
 def navigation() -> None:
     """Set the page up, draw the navigation and run the chosen screen."""
-    st.set_page_config(page_title="ConvLab", page_icon=_MARK, layout="wide")
+    st.set_page_config(page_title="ConvLab", page_icon=_MARK, layout="wide")  # else the pages' icons, from a font host
     st.html(_STYLE)
     dark = st.context.theme.type == "dark"
     st.logo(_LOGO.format(ink="#e4eaf2" if dark else "#1a2330"), size="large", icon_image=_MARK)
@@ -60,6 +61,8 @@ def navigation() -> None:
             page = st.Page(page_path(name), title=title, icon=icon, default=name == "home")
             sections.setdefault(section, []).append(page)
     chosen = st.navigation(sections, expanded=True)
+    if chosen.title != "Home":
+        st.set_page_config(page_title=f"{chosen.title} · ConvLab")
     with show_errors():
         warm_worker()
         settle_torch()
