@@ -1,0 +1,52 @@
+"""Devices, seeds and what is said about them."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from lab.devices import available_devices, describe_device, keep_big_blocks, memory_mb, resolve_device
+from lab.errors import DeviceError
+from lab.seeding import build_generator, derive_seed
+
+
+def test_auto_is_the_best_device_and_a_name_is_itself() -> None:
+    assert str(resolve_device("auto")) == available_devices()[0]
+    assert resolve_device(" CPU ") == torch.device("cpu")
+
+
+def test_an_absent_device_is_answered_with_those_at_hand() -> None:
+    with pytest.raises(DeviceError, match=r"'cuda:99' is not on this machine\. (Did you mean|Choose one of)"):
+        resolve_device("cuda:99")
+    with pytest.raises(DeviceError, match=r"'cpuu' is not on this machine\. Did you mean 'cpu'\?"):
+        resolve_device("cpuu")
+
+
+def test_a_device_is_described_with_what_the_bits_depend_on() -> None:
+    facts = describe_device(torch.device("cpu"))
+    assert facts["threads"] == torch.get_num_threads() == 1
+    assert facts["torch"] == torch.__version__
+    assert facts["name"]
+
+
+def test_memory_is_this_processs_in_mebibytes() -> None:
+    assert 50 < memory_mb(torch.device("cpu")) < 100_000
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
+def test_the_allocator_takes_its_settings() -> None:
+    assert keep_big_blocks()
+
+
+def test_a_derived_seed_is_the_same_in_every_process() -> None:
+    code = "from lab.seeding import derive_seed; print(derive_seed(7, 'order', 3))"
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert int(told) == derive_seed(7, "order", 3) == 929583480629082613
+    assert len({derive_seed(seed, "order", epoch) for seed in range(30) for epoch in range(30)}) == 900
+
+
+def test_generators_of_the_same_name_agree_and_of_others_do_not() -> None:
+    draws = [torch.rand(4, generator=build_generator(1, *names)) for names in (("a",), ("a",), ("b",))]
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
