@@ -3,7 +3,9 @@
 Metric names are `series/…` as they are kept: `batch/loss`, `batch/accuracy` (every step) and `train/loss`,
 `train/accuracy`, `val/loss`, `val/accuracy`, `test/loss`, `test/accuracy`, `lr`, `grad_norm`, `images_per_second`,
 `memory_mb` (per epoch, at the epoch's last step; validation also between). A step counts updates from 1; step 0 is
-before training. `time_s` is pure training time since the start of the run, in seconds.
+before training (evaluated on the first 1,000 images of each set). `epoch` counts from 1 and is the one a step belongs
+to. `time_s` is the engine's own time since the start of the run in seconds, over all attempts: updates and evaluations,
+without what listeners do.
 """
 
 from collections.abc import Callable, Mapping
