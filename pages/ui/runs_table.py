@@ -4,6 +4,7 @@ Filtering, sorting and paging happen in the database. What is typed into the tab
 written run by run.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -122,7 +123,7 @@ def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
             "data": run.config.dataset, **{name: str(setting_text(values[at])) for name, values in differing.items()},
             "test": _percent(run, "test_accuracy"), "val": _percent(run, "val_accuracy"),
             "epoch": run.summary.get("best_epoch"), "seconds": run.seconds or None,
-            "speed": run.summary.get("images_per_second"), "created": pd.Timestamp(run.created_at, unit="s", tz="UTC"),
+            "speed": _whole(run.summary.get("images_per_second")), "created": pd.Timestamp(run.created_at, unit="s", tz="UTC"),
             "tags": list(run.tags), "note": run.note, "pinned": run.pinned,
         }
         for at, run in enumerate(runs)
@@ -137,6 +138,10 @@ def _differing(runs: Sequence[RunRecord]) -> Mapping[str, list[Any]]:
 def _percent(run: RunRecord, key: str) -> float | None:
     value = run.summary.get(key)
     return 100 * value if isinstance(value, int | float) else None
+
+
+def _whole(value: Any) -> int | None:
+    return round(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _columns(runs: Sequence[RunRecord], *, writable: bool) -> dict[str, Any]:
