@@ -1,7 +1,8 @@
 """How quickly the web side answers, measured in a real Chromium on a real server: `python -m benchmarks.web`.
 
-Three numbers on the built-in digits, each with n and spread: a changed setting to the changed page, a press on Train to
-the first point of the curve (with a warm worker), and the bytes of one live update on the wire.
+Numbers on the built-in digits, each with n and spread: a changed setting to the changed page, a press on Train to
+the first point of the curve (with a warm worker), and the bytes of one live update on the wire;
+and, without a browser, the processor time of the route that live charts poll.
 """
 
 import json
@@ -21,11 +22,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from playwright.sync_api import Page, Response, sync_playwright
+
+from lab.charts.live import live_payload
+from lab.config import RunConfig
+from lab.runs.owner import Owner
+from lab.runs.records import RunRecord, Series
+from lab.runs.store import RunStore
+from pages.ui.points import PointCache
 
 ROOT = Path(__file__).resolve().parent.parent
 READY = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
-CLICKS, RUNS = 30, 5
+CLICKS, RUNS, POLLS = 30, 5, 21
 _CLICK = """async (n) => {
   const words = () => document.querySelector('.st-key-cost-card')?.innerText ?? '';
   const times = [];
@@ -97,9 +106,54 @@ def _train(page: Page, url: str, seed: int) -> tuple[float, list[float]]:
     return first, sizes
 
 
+def _long_run(store: RunStore, steps: int) -> RunRecord:
+    """Put a run of so many steps into the store, still in training."""
+    owner = Owner.of_this_process()
+    store.submit(RunConfig(dataset="digits", seed=steps), fingerprint=str(steps), family="")
+    run = store.claim(slot=f"slot {steps}", owner=owner)
+    if run is None:
+        raise RuntimeError("the run that was just queued could not be claimed")
+    _append(store, run, first=1, count=steps)
+    return store.get(run.id)
+
+
+def _append(store: RunStore, run: RunRecord, *, first: int, count: int) -> None:
+    step = np.arange(first, first + count, dtype=np.int64)
+    noise = np.random.default_rng(first).random(count)
+    store.append_points(
+        run.id, run.lease, {name: Series(name, step, noise, step / 500) for name in ("batch/loss", "batch/accuracy")}
+    )
+
+
+def _route_costs(home: Path) -> list[str]:
+    """Return table lines: processor time of the points route for a first look and for each of the looks after it."""
+    store = RunStore.open(f"sqlite:///{home / 'route.db'}")
+    lines = []
+    for steps in (5_000, 100_000):
+        run, cache, since, seen = _long_run(store, steps), PointCache(), "", steps
+        first: list[float] = []
+        later: list[float] = []
+        for look in range(POLLS):
+            began = time.process_time()
+            current = store.get(run.id)
+            points = cache.read(store, current)
+            answer = live_payload(points, since=since, lease=current.lease, complete=False)
+            json.dumps(answer, allow_nan=False)
+            (later if look else first).append(1000 * (time.process_time() - began))
+            since = str(answer["since"])
+            _append(store, run, first=seen + 1, count=250)  # what half a second of LeNet-5 writes
+            seen += 250
+        lines += [
+            _line(f"points route, processor: first look at {steps:,} steps", first, "ms"),
+            _line(f"points route, processor: a look after it, 250 new steps of {steps:,}", later, "ms"),
+        ]
+    return lines
+
+
 def main() -> None:
     """Measure and print a Markdown table."""
     home = Path(tempfile.mkdtemp(prefix="convlab-web-"))
+    routes = _route_costs(home)
     with _server(home / "home") as url, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
@@ -118,6 +172,7 @@ def main() -> None:
     print(_line("a changed setting to the changed page", clicks, "ms"))
     print(_line("a press on Train to the first point, worker warm", [first for first, _ in trained], "s"))
     print(_line("one live update", [size for _, sizes in trained for size in sizes], "bytes"))
+    print("\n".join(routes))
 
 
 if __name__ == "__main__":
