@@ -28,5 +28,8 @@ as the one quiet NaN, and -0.0 comes back as 0.0. JSON columns keep NaN and infi
 **Kept files** are listed after they are written, with SHA-256 and size; a file may be listed by several runs
 (`copy_history`), and only paths that no run lists any more are handed out for deletion.
 
+**Coming in.** `insert_ended` takes runs that ended elsewhere, with their points and files, all of them or none. They are
+marked by their origin and are nobody's cached answer.
+
 **Deleting** hides a run, `undelete` brings it back, `purge` removes what was deleted a week ago.
 """

@@ -19,7 +19,7 @@ from lab.inspection.observe import compute_logits, feature_maps, to_input
 from lab.runs.records import RunRecord
 from lab.sharing.source import Loaded, Source
 
-_FIRST_IMAGES = 250  # judged to learn how long the rest takes
+_FIRST_IMAGES = 16  # judged to learn how long the rest takes; at 224 pixels each may take a second
 _MISTAKES = 24
 _MAPS = 32
 _MAP_LAYERS = 3

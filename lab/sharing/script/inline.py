@@ -27,6 +27,7 @@ class Piece:
 class Module:
     """What a module of the lab defines and imports, by name."""
 
+    name: str
     pieces: Mapping[str, Piece]
     imports: Mapping[str, Import]
 
@@ -66,20 +67,13 @@ class Inliner:
 
     def _use(self, name: str, parsed: Module) -> None:
         if name in parsed.pieces:
-            self.add(_module_of(parsed), name)
+            self.add(parsed.name, name)
         elif name in parsed.imports:
             module, original, _ = parsed.imports[name]
             if module.split(".")[0] == _OURS:
                 self.add(module, original)
             else:
                 self.imports.add(parsed.imports[name])
-
-
-def _module_of(parsed: Module) -> str:
-    return _NAMES[id(parsed)]
-
-
-_NAMES: dict[int, str] = {}
 
 
 @cache
@@ -94,9 +88,7 @@ def read_module(name: str) -> Module:
         for defined in _defined(node):
             text = _text(node, lines)
             pieces[defined] = Piece(text, used_names(ast.parse(text)))
-    module = Module(pieces, imports)
-    _NAMES[id(module)] = name
-    return module
+    return Module(name, pieces, imports)
 
 
 def _imports(node: ast.stmt) -> Iterator[Import]:
