@@ -15,6 +15,7 @@ from pages.ui.state import put, value_of
 
 if TYPE_CHECKING:
     from lab.inspection.summary import LayerRow, Summary
+    from lab.inspection.timing import Timing
 
 _SELECTED, _OPENED = "arch.selected", "arch.opened"
 _LONG = 40  # rows beyond which inner blocks start closed
@@ -266,12 +267,16 @@ def show_times(design: Design, batch: int) -> None:
         return
     with st.spinner("Measuring"):
         timing = timing_of(design, batch, attempt)
-    work = {row.name: row.mult_adds for row in summary.layers}
-    inside = sum(layer.median_ms for layer in timing.layers)
     st.metric(
         f"One batch of {batch} forward", f"{timing.total_ms:.2f} ms", f"{1e3 * batch / timing.total_ms:,.0f} images/s",
         delta_color="off", delta_arrow="off",
     )  # fmt: skip
+    _time_table(summary, timing)
+
+
+def _time_table(summary: "Summary", timing: "Timing") -> None:
+    work = {row.name: row.mult_adds for row in summary.layers}
+    inside = sum(layer.median_ms for layer in timing.layers)
     st.dataframe(
         [
             {

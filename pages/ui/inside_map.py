@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from lab.charts import tiles as paint
+from lab.inspection.metrics import Answers
 from pages.ui.inside_answers import show_gallery
 from pages.ui.inside_subject import Subject
 from pages.ui.looking import answers_of, points_of
@@ -18,45 +19,66 @@ _MOST = 60  # images of a gallery
 
 def show_map(subject: Subject) -> None:
     """Draw the map of images and the gallery of those a lasso caught."""
-    from lab.inspection.embedding import align
+    method, count = _choose(subject)
+    dataset = subject.run.config.dataset
+    with st.spinner("Placing the images"):
+        points = _places(subject, method, count)
+        answers = answers_of(*subject.key, dataset)
+    wrong = ~answers.right[:count]
+    scatter(
+        "inside-scatter", points, paint.pack(paint.digits(subject.dataset.test_images[:count])),
+        labels=answers.labels[:count].tolist(), wrong=wrong.tolist(), notes=_notes(answers, subject.classes, count),
+        classes=subject.classes, method=f"{subject.run.id} {method} {count}",
+        on_caught=lambda found: put(_CAUGHT, found),
+        words=f"{count} test images by their place in the last hidden layer, {wrong.sum()} of them read wrongly",
+    )  # fmt: skip
+    st.caption(
+        f"The first {count:,} test images {subject.moment.words}: near each other is what the last hidden layer finds "
+        f"alike. The {wrong.sum()} large framed points are mistakes. Draw a lasso to see the images in it."
+    )
+    _caught(subject, answers, count)
 
+
+def _choose(subject: Subject) -> tuple[str, int]:
+    """Return the projection and the number of images."""
     columns = st.columns([1, 1, 2], vertical_alignment="bottom")
     with columns[0]:
-        method = str(st.selectbox("Projection", list(_METHODS), format_func=_METHODS.__getitem__,
-                                  key="inside.projection", persist_state="session"))  # fmt: skip
+        method = st.selectbox("Projection", list(_METHODS), format_func=_METHODS.__getitem__, key="inside.projection",
+                              persist_state="session")  # fmt: skip
     with columns[1]:
         available = len(subject.dataset.test_images)
         options = [n for n in _COUNTS if n < available] + ([available] if available < _COUNTS[-1] else [])
         if value_of("inside.points") not in options:
             put("inside.points", options[min(1, len(options) - 1)])
-        count = int(st.selectbox("Images", options, key="inside.points", persist_state="session"))
+        count = st.selectbox("Images", options, key="inside.points", persist_state="session")
+    return str(method), int(count)
+
+
+def _places(subject: Subject, method: str, count: int) -> np.ndarray:
+    """Return the images' places (count, 2), turned onto the last epoch's and within [-1, 1]."""
+    from lab.inspection.embedding import align
+
     dataset = subject.run.config.dataset
-    with st.spinner("Placing the images"):
-        last = points_of(subject.run.id, subject.last.digest, dataset, count, method)
-        points = align(points_of(*subject.key, dataset, count, method), last)
-        answers = answers_of(*subject.key, dataset)
-    points = points / max(1e-9, float(np.abs(points).max()))
-    labels, predicted = answers.labels[:count], answers.predicted[:count]
-    names = subject.classes
-    notes = [
+    last = points_of(subject.run.id, subject.last.digest, dataset, count, method)
+    points = align(points_of(*subject.key, dataset, count, method), last)
+    return np.asarray(points / max(1e-9, float(np.abs(points).max())))
+
+
+def _notes(answers: Answers, names: tuple[str, ...], count: int) -> list[str]:
+    pairs = zip(answers.labels[:count], answers.predicted[:count])
+    return [
         f"{names[t]}, test image {k}" if t == a else f"{names[t]} read as {names[a]}, test image {k}"
-        for k, (t, a) in enumerate(zip(labels, predicted))
+        for k, (t, a) in enumerate(pairs)
     ]
-    wrong = int((labels != predicted).sum())
-    scatter(
-        "inside-scatter", points, paint.pack(paint.digits(subject.dataset.test_images[:count])),
-        labels=labels.tolist(), wrong=(labels != predicted).tolist(), notes=notes, classes=names,
-        method=f"{subject.run.id} {method} {count}", on_caught=lambda found: put(_CAUGHT, found),
-        words=f"{count} test images by their place in the last hidden layer, {wrong} of them read wrongly",
-    )  # fmt: skip
-    st.caption(
-        f"The first {count:,} test images {subject.moment.words}: near each other is what the last hidden layer finds "
-        f"alike. The {wrong} large framed points are mistakes. Draw a lasso to see the images in it."
-    )
+
+
+def _caught(subject: Subject, answers: Answers, count: int) -> None:
+    """Show the images in the lasso, the least sure first if there are too many."""
     caught = np.asarray([k for k in value_of(_CAUGHT, []) or [] if k < count], int)
-    if len(caught):
-        st.subheader(f"{len(caught)} images in the lasso", anchor=False)
-        if len(caught) > _MOST:
-            st.caption(f"The {_MOST} least sure of them.")
-            caught = caught[np.argsort(answers.confidence[caught], kind="stable")][:_MOST]
-        show_gallery("inside-caught", subject, answers, caught)
+    if not len(caught):
+        return
+    st.subheader(f"{len(caught)} images in the lasso", anchor=False)
+    if len(caught) > _MOST:
+        st.caption(f"The {_MOST} least sure of them.")
+        caught = caught[np.argsort(answers.confidence[caught], kind="stable")][:_MOST]
+    show_gallery("inside-caught", subject, answers, caught)
