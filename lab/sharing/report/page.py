@@ -34,12 +34,13 @@ from lab.sharing.tables import shown
 LOOK_S = 40.0  # for the test images of all runs together
 _METRICS = ("loss", "accuracy", "lr", "grad-norm", "speed")
 _SMOOTHING = 0.6
+_KEY = "Thick: training, smoothed, with the raw values behind it. Points: validation. Diamonds: test."
 
 
 @dataclass(frozen=True, slots=True)
 class _Figure:
     id: str
-    title: str
+    spoken: str  # for those who cannot see it
     words: str
     json: Markup
 
@@ -113,8 +114,8 @@ def _figures(curves: Sequence[RunCurves]) -> list[_Figure]:
             continue
         figure = overlay_figure(info)
         points = f"{info.shown:,} points of {info.total:,}" if info.shown < info.total else f"{info.total:,} points"
-        words = f"{overlay_words(info)}. {points}."
-        found.append(_Figure(f"figure-{metric}", METRICS[metric].title, words, _data(figure.to_json())))
+        words = f"{_KEY} {points}." if METRICS[metric].dense else f"{points}."
+        found.append(_Figure(f"figure-{metric}", overlay_words(info), words, _data(figure.to_json())))
     return found
 
 
