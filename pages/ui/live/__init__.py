@@ -24,7 +24,11 @@ def _component() -> Any:
         return (_HERE / name).read_text(encoding="utf-8")
 
     return st.components.v2.component(
-        "convlab_live", html=text("live.html"), css=text("live.css"), js=text("look.js") + text("live.js"), isolate_styles=False
+        "convlab_live",
+        html=text("live.html"),
+        css=text("live.css"),
+        js=text("look.js") + text("live.js"),
+        isolate_styles=False,
     )
 
 
