@@ -1,7 +1,9 @@
 """What networks say about drawings: probabilities, top three, disagreement, an average, and whether to believe it."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,10 +15,11 @@ from lab.errors import InputError
 from lab.sketch.normalise import ALL_STEPS, RECIPES, SIDE, STEPS, normalise
 from lab.sketch.photo import find_ink, read_picture
 from lab.sketch.sketch import Sketch
-from lab.sketch.unsure import UnsureRule, Verdict, judge, learn_rule
+from lab.sketch.unsure import Familiar, UnsureRule, Verdict, judge, learn_rule, unit_rows
 
 _CHUNK = 250  # pictures; larger chunks are slower on a CPU
 RULE_IMAGES = 1_000  # test pictures the unsure limits are learned on
+_STRANGE = 0.01  # share of test pictures that may look strange
 _SLOW_IMAGES = 200  # the same for networks that enlarge their input
 
 
@@ -59,20 +62,55 @@ class Answer:
 
 def compute_probabilities(loaded: NetworkLike, images_BHW: np.ndarray) -> np.ndarray:
     """Return softmax probabilities (B, K) float64 of uint8 pictures (B, 28, 28), in chunks, without gradients."""
+    return run_network(loaded, images_BHW)[0]
+
+
+def run_network(loaded: NetworkLike, images_BHW: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return probabilities (B, K) float64 and what the last linear layer was given (B, D), None without such a layer."""
     device = next((p.device for p in loaded.network.parameters()), torch.device("cpu"))
-    parts = []
-    with torch.inference_mode():
+    probabilities: list[torch.Tensor] = []
+    features: list[torch.Tensor] = []
+    with torch.inference_mode(), _last_inputs(loaded.network, features):
         for start in range(0, len(images_BHW), _CHUNK):
-            chunk = torch.from_numpy(np.require(images_BHW[start : start + _CHUNK], requirements=["C", "W"])).to(device)
-            x_BCHW = (chunk.unsqueeze(1).float() / 255 - loaded.mean) / loaded.std
-            parts.append(torch.softmax(loaded.network(x_BCHW).double(), dim=1).cpu())
-    return torch.cat(parts).numpy() if parts else np.zeros((0, len(loaded.class_names)))
+            part = np.require(images_BHW[start : start + _CHUNK], requirements=["C", "W"])
+            x_BCHW = (torch.from_numpy(part).to(device).unsqueeze(1).float() / 255 - loaded.mean) / loaded.std
+            probabilities.append(torch.softmax(loaded.network(x_BCHW).double(), dim=1).cpu())
+    if not probabilities:
+        return np.zeros((0, len(loaded.class_names))), None
+    return torch.cat(probabilities).numpy(), torch.cat(features).numpy() if features else None
+
+
+@contextmanager
+def _last_inputs(network: nn.Module, kept: list[torch.Tensor]) -> Iterator[None]:
+    """Collect what the last linear layer is given by this thread; others may use the network at the same time."""
+    linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        yield
+        return
+    me = threading.get_ident()
+
+    def keep(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if threading.get_ident() == me:
+            kept.append(inputs[0].detach().float().flatten(1).cpu())
+
+    handle = linear[-1].register_forward_pre_hook(keep)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def learn_network_rule(loaded: NetworkLike, dataset: Dataset, *, count: int = RULE_IMAGES) -> UnsureRule:
-    """Learn when this network is unsure, from the first `count` test pictures of its data set."""
+    """Learn when this network is unsure: from the first `count` test pictures, and twice as many of training."""
     images, labels = dataset.test_images[:count], dataset.test_labels[:count]
-    return learn_rule(compute_probabilities(loaded, images), labels, images)
+    probabilities, features = run_network(loaded, images)
+    rule = learn_rule(probabilities, labels, images)
+    _, known = run_network(loaded, dataset.train_images[: 2 * count])
+    if features is None or known is None:
+        return rule
+    bank = unit_rows(known)
+    nearest = (unit_rows(features) @ bank.T).max(axis=1)
+    return replace(rule, familiar=Familiar(bank, float(np.quantile(nearest, _STRANGE))))
 
 
 def rule_images(parameters: int, input_size: str) -> int:
@@ -82,9 +120,16 @@ def rule_images(parameters: int, input_size: str) -> int:
 
 def read_sketch(loaded: NetworkLike, sketch: Sketch, image: np.ndarray, *, rule: UnsureRule) -> Answer:
     """Ask one network about a drawing that was normalised to `image`, uint8 (28, 28)."""
-    probabilities = compute_probabilities(loaded, image[None])[0]
-    verdict = judge(probabilities, rule=rule, sketch=sketch, image=image)
+    probabilities, verdict = _judged(loaded, image, rule=rule, sketch=sketch)
     return Answer(probabilities, loaded.class_names, verdict)
+
+
+def _judged(
+    loaded: NetworkLike, image: np.ndarray, *, rule: UnsureRule, sketch: Sketch | None
+) -> tuple[np.ndarray, Verdict]:
+    probabilities, features = run_network(loaded, image[None])
+    seen = None if features is None else features[0]
+    return probabilities[0], judge(probabilities[0], rule=rule, sketch=sketch, image=image, features_D=seen)
 
 
 def average(answers: Sequence[Answer]) -> Answer | None:
@@ -149,8 +194,7 @@ def _predict_image(
             f"{name} has {grey.shape[1]}×{grey.shape[0]} pixels, but the network takes {SIDE}×{SIDE}: add --sketch to "
             "have it cut out and scaled like a drawing."
         )
-    probabilities = compute_probabilities(loaded, image[None])[0]
-    verdict = judge(probabilities, rule=rule, sketch=drawing, image=image)
+    probabilities, verdict = _judged(loaded, image, rule=rule, sketch=drawing)
     return {
         "image": name,
         "label": loaded.class_names[int(probabilities.argmax())],

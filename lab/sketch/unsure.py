@@ -1,7 +1,8 @@
 """When the lab says "unsure" instead of naming a digit: limits learned on the run's test set, and a look at the ink.
 
 A network shouts for anything it is shown, so probability alone does not do: a scribble has far more ink than any digit
-and a dot has no shape. What cannot be a member of the data set is said to be none before the network is believed.
+and a dot has no shape. What cannot be a member of the data set is said to be none before the network is believed, and
+what its last hidden layer finds like no training picture is not believed either.
 """
 
 from dataclasses import dataclass
@@ -12,20 +13,36 @@ from lab.sketch.normalise import measure
 from lab.sketch.sketch import Sketch
 
 KEEP = 0.98  # share of rightly read test pictures that must not be called unsure, by each limit
+_USUAL = 0.995  # share of test pictures whose outline counts as usual
 _DOT = 2.2  # ink no longer than this many stroke widths is a dot (a disc has 1.8)
 _HAIR = 6  # pixels: ink shorter than this is a slip of the hand
 
 
-@dataclass(frozen=True, slots=True)
-class UnsureRule:
-    """Limits of one network: lowest largest probability, highest entropy in nats, and usual (least, most) mean ink.
+@dataclass(frozen=True, slots=True, eq=False)
+class Familiar:
+    """What the last hidden layer makes of training pictures: unit vectors (N, D), and the least usual cosine to them."""
 
-    The ink is a share in [0, 1] of the normalised picture.
+    bank: np.ndarray
+    least: float
+
+    def likeness(self, features_D: np.ndarray) -> float:
+        """Return the cosine between the features and the nearest training picture's."""
+        return float((self.bank @ unit_rows(features_D[None])[0]).max())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnsureRule:
+    """Limits of one network: lowest largest probability, highest entropy in nats, and what a picture usually is.
+
+    ink: usual (least, most) share of ink in [0, 1]. outline: longest usual outline, the summed differences of
+    neighbouring pixels; scribbles have more. familiar: None where the network has no hidden layer.
     """
 
     probability: float = 0.5
     entropy: float = 1.2
     ink: tuple[float, float] = (0.01, 0.4)
+    outline: float = float("inf")
+    familiar: Familiar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,43 +60,79 @@ def compute_entropy(probabilities_BK: np.ndarray) -> np.ndarray:
     return entropy
 
 
+def unit_rows(rows_ND: np.ndarray) -> np.ndarray:
+    """Return each row at length 1; a row of zeros stays one."""
+    unit: np.ndarray = rows_ND / np.maximum(np.linalg.norm(rows_ND, axis=1, keepdims=True), 1e-12)
+    return unit
+
+
+def outline_length(images_BHW: np.ndarray) -> np.ndarray:
+    """Return the total variation of uint8 pictures, in full steps from paper to ink: about two a pixel of stroke."""
+    level = images_BHW.astype(np.float32) / 255
+    across, down = np.abs(np.diff(level, axis=-1)), np.abs(np.diff(level, axis=-2))
+    length: np.ndarray = across.sum(axis=(-1, -2)) + down.sum(axis=(-1, -2))
+    return length
+
+
 def learn_rule(probabilities_BK: np.ndarray, labels_B: np.ndarray, images_BHW: np.ndarray) -> UnsureRule:
     """Learn limits from test pictures (uint8), so that `KEEP` of those read rightly stay sure by each.
 
-    With fewer than 20 right answers there is nothing to learn from: the plain defaults are returned.
+    With fewer than 20 right answers probability and entropy keep their defaults.
     """
     right = probabilities_BK.argmax(axis=1) == labels_B
     ink = images_BHW.reshape(len(images_BHW), -1).mean(axis=1) / 255
-    least, most = float(ink.min()), float(ink.max())
+    usual = (float(ink.min()) * 0.7, float(ink.max()) * 1.15)
+    outline = float(np.quantile(outline_length(images_BHW), _USUAL)) * 1.05
     if right.sum() < 20:
-        return UnsureRule(ink=(least * 0.7, most * 1.15))
+        return UnsureRule(ink=usual, outline=outline)
     surest = probabilities_BK[right].max(axis=1)
     entropy = compute_entropy(probabilities_BK[right])
     # Half is asked for at least: below it the others together are likelier. A saturated network's limits are kept
     # apart from 1 and 0, or every drawing would be unsure.
     probability = float(np.clip(np.quantile(surest, 1 - KEEP), 0.5, 0.9))
     limit = float(np.clip(np.quantile(entropy, KEEP), 0.35, np.log(probabilities_BK.shape[1]) * 0.8))
-    return UnsureRule(probability, limit, (least * 0.7, most * 1.15))
+    return UnsureRule(probability, limit, usual, outline)
 
 
 def judge(
-    probabilities_K: np.ndarray, *, rule: UnsureRule, sketch: Sketch | None = None, image: np.ndarray | None = None
+    probabilities_K: np.ndarray,
+    *,
+    rule: UnsureRule,
+    sketch: Sketch | None = None,
+    image: np.ndarray | None = None,
+    features_D: np.ndarray | None = None,
 ) -> Verdict:
-    """Say whether one answer (probabilities in class order) is unsure, given the drawing and its normalised picture."""
+    """Say whether one answer (probabilities in class order) is unsure.
+
+    Looked at are, as far as given, the drawing, its normalised picture and its features in the last hidden layer.
+    """
     reasons = _shape_reasons(sketch) if sketch is not None else []
     if image is not None and not reasons:
-        share = float(image.mean()) / 255
-        if share > rule.ink[1]:
-            reasons.append("there is more ink than in any picture of the data set")
-        elif share < rule.ink[0]:
-            reasons.append("there is less ink than in any picture of the data set")
+        reasons = _picture_reasons(image, rule)
     top = float(probabilities_K.max())
     entropy = float(compute_entropy(probabilities_K[None])[0])
     if not top >= rule.probability:  # "not inside", so that NaN fails too
         reasons.append(f"the best answer has only {top:.0%} (usual: at least {rule.probability:.0%})")
     elif not entropy <= rule.entropy:
         reasons.append(f"the answer is spread out (entropy {entropy:.2f}, usual: at most {rule.entropy:.2f})")
+    if rule.familiar is not None and features_D is not None and not reasons:
+        likeness = rule.familiar.likeness(features_D)
+        if not likeness >= rule.familiar.least:
+            reasons.append(
+                f"it is like no training picture (likeness {likeness:.2f}, usual: {rule.familiar.least:.2f})"
+            )
     return Verdict(bool(reasons), tuple(reasons))
+
+
+def _picture_reasons(image: np.ndarray, rule: UnsureRule) -> list[str]:
+    share = float(image.mean()) / 255
+    if share > rule.ink[1]:
+        return ["there is more ink than in any picture of the data set"]
+    if share < rule.ink[0]:
+        return ["there is less ink than in any picture of the data set"]
+    if float(outline_length(image[None])[0]) > rule.outline:
+        return ["its lines are longer and more tangled than the data set's"]
+    return []
 
 
 def _shape_reasons(sketch: Sketch) -> list[str]:

@@ -71,19 +71,26 @@ def _labels(page: Page) -> list[str]:
 
 
 def _answer(page: Page, before: int) -> list[str]:
-    """Wait until the answer belongs to other ink than `before` and has come to rest; return the cards' labels."""
+    """Wait for the answer to the whole drawing, other than with `before` ink; return the cards' labels."""
     _until(page, lambda: _ink(page) != before, "an answer to the drawing")
-    last, still = -1, 0
-    while still < 4:
+    if page.locator(".pad").count():
+        _until(page, lambda: _answered(page) == page.locator(".pad").get_attribute("data-sent"), "the last answer")
+        return _labels(page)
+    seen, since = _ink(page), time.monotonic()  # the standard canvas numbers nothing: wait until it rests
+    while time.monotonic() - since < 1.0:
         page.wait_for_timeout(60)
-        now = _ink(page)
-        last, still = now, still + 1 if now == last else 0
+        if _ink(page) != seen:
+            seen, since = _ink(page), time.monotonic()
     return _labels(page)
 
 
+def _answered(page: Page) -> str | None:
+    return page.locator(".cl-result").get_attribute("data-answered")
+
+
 def _open(visitor: Visitor, server: Server, *chosen: str) -> Page:
-    visitor.open(f"{server.url}/draw?runs={','.join(chosen)}")
-    visitor.page.wait_for_selector(_PAD, timeout=60_000)
+    visitor.page.goto(f"{server.url}/draw?runs={','.join(chosen)}")
+    visitor.page.wait_for_selector(_PAD, timeout=90_000)  # the first visit imports torch and loads the networks
     visitor.settle()
     return visitor.page
 

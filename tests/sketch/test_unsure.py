@@ -14,11 +14,12 @@ from lab.sketch.reading import (
     disagree,
     predict_images,
     read_sketch,
+    run_network,
 )
 from lab.sketch.render import Hand, draw_digit
 from lab.sketch.saved import encode_ink
 from lab.sketch.sketch import Sketch, Stroke, sketch_from_strokes
-from lab.sketch.unsure import UnsureRule, Verdict, compute_entropy, judge, learn_rule
+from lab.sketch.unsure import Familiar, UnsureRule, Verdict, compute_entropy, judge, learn_rule, outline_length
 from tests.sketch.conftest import Loaded
 
 SURE = np.array([0.97, 0.01, 0.02])
@@ -36,7 +37,8 @@ def test_limits_keep_the_asked_share_of_right_answers_sure() -> None:
     labels = random.integers(0, 10, 4000)
     logits[np.arange(4000), labels] += random.uniform(2, 9, 4000)
     rows = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    images = random.integers(0, 90, (4000, 28, 28)).astype(np.uint8)
+    images = np.zeros((4000, 28, 28), dtype=np.uint8)
+    images[:, 5:20, 10:13] = random.integers(100, 255, (4000, 1, 1))
     rule = learn_rule(rows, labels, images)
     right = rows.argmax(1) == labels
     sure = [not judge(row, rule=rule, image=image).unsure for row, image in zip(rows[right], images[right])]
@@ -76,6 +78,31 @@ def test_a_scribble_has_too_much_ink() -> None:
     image = np.full((28, 28), 130, dtype=np.uint8)
     assert "more ink" in judge(SURE, rule=RULE, sketch=draw_digit("8"), image=image).reasons[0]
     assert "less ink" in judge(SURE, rule=RULE, image=np.zeros((28, 28), dtype=np.uint8)).reasons[0]
+
+
+def test_a_tangle_has_a_longer_outline_than_any_digit() -> None:
+    stripes = np.zeros((28, 28), dtype=np.uint8)
+    stripes[::4] = 255  # seven lines from edge to edge: 28 pixels each, two edges, one at the border
+    assert outline_length(stripes[None])[0] == pytest.approx(13 * 28)
+    rule = UnsureRule(probability=0.6, outline=160.0)
+    assert "tangled" in judge(SURE, rule=rule, image=stripes).reasons[0]
+    assert not judge(SURE, rule=UnsureRule(probability=0.6, outline=400.0), image=stripes).unsure
+
+
+def test_what_is_like_no_training_picture_is_not_believed() -> None:
+    rule = UnsureRule(probability=0.6, familiar=Familiar(np.eye(3)[:2], least=0.9))
+    assert not judge(SURE, rule=rule, features_D=np.array([0.0, 5.0, 0.1])).unsure
+    assert "like no training picture" in judge(SURE, rule=rule, features_D=np.array([0.1, 0.1, 5.0])).reasons[0]
+    assert judge(SURE, rule=rule, features_D=np.zeros(3)).unsure
+
+
+def test_the_features_are_the_last_linear_layers_input_and_no_hook_stays(halves: Loaded) -> None:
+    image = np.zeros((1, 28, 28), dtype=np.uint8)
+    image[0, 3, 5] = 255
+    _, features = run_network(halves, image)
+    assert features is not None
+    assert np.flatnonzero(features[0]).tolist() == [3 * 28 + 5]
+    assert not halves.network[1]._forward_pre_hooks
 
 
 def test_a_clear_digit_is_believed_and_nan_is_not() -> None:
