@@ -1,0 +1,54 @@
+"""A run leaves the lab by the Runs page as a report that opens without a network, and as a bundle that comes back in."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Download, Page
+
+from tests.browser.conftest import Server, Visitor
+from tests.browser.test_runs import _settle, _train
+
+pytestmark = pytest.mark.browser
+
+
+def _take_away(page: Page, format: str) -> Download:
+    page.get_by_role("button", name="Export").click()
+    page.get_by_role("combobox", name="Format").click()
+    page.get_by_role("option", name=format).click()
+    _settle(page)
+    page.get_by_role("button", name="Write the file").click()
+    button = page.get_by_test_id("stDownloadButton").get_by_role("button").first
+    button.wait_for(timeout=60_000)
+    with page.expect_download() as download:
+        button.click()
+    page.keyboard.press("Escape")
+    return download.value
+
+
+def test_a_run_leaves_as_a_report_and_as_a_bundle_and_comes_back_in(
+    server: Server, visitor: Visitor, browser: Browser, tmp_path: Path
+) -> None:
+    run = _train(server.home, "--lr", "0.002", "--name", "traveller")
+    page = visitor.page
+    visitor.open(f"{server.url}/runs?q=traveller&runs={run}")
+    report, bundle = tmp_path / "report.html", tmp_path / "bundle.zip"
+    _take_away(page, "Report (one HTML file)").save_as(report)
+    _take_away(page, "Bundle (.zip)").save_as(bundle)
+
+    offline = browser.new_context(offline=True)
+    paper = offline.new_page()
+    said: list[str] = []
+    paper.on("console", lambda message: said.append(message.text))
+    paper.on("pageerror", lambda error: said.append(str(error)))
+    paper.goto(report.as_uri())
+    paper.wait_for_selector(".js-plotly-plot .legend")
+    assert paper.title() == "traveller – ConvLab"
+    assert said == []
+    offline.close()
+
+    page.get_by_role("button", name="Import").click()
+    page.locator("input[type=file]").set_input_files(bundle)
+    _settle(page)
+    page.get_by_role("button", name="Take in").click()
+    page.get_by_text("Imported 1 run").wait_for(timeout=60_000)
+    assert page.get_by_text("2 runs").count() >= 1  # both are called traveller
