@@ -32,8 +32,8 @@ STYLE = """<style>
 .cl-track div { height: 100%; border-radius: 3px; background: #0b66a8; }
 .cl-row.first { font-weight: 650; }
 .cl-row.first .cl-track div { background: #c75000; }
-.cl-line { margin: 0; min-height: 3em; line-height: 1.5; font-size: 1rem; }
-.cl-photo { min-height: 0; }
+.cl-line { margin: 0; height: 3em; line-height: 1.5; font-size: 1rem; overflow: hidden; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; }
+.cl-line.cl-photo { height: auto; display: block; }
 .cl-steps { display: grid; grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)); gap: 12px; }
 .cl-steps figure, .cl-pics figure { margin: 0; min-width: 0; }
 .cl-steps img, .cl-pic { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; background: #000; border-radius: 6px; display: block; }
@@ -72,7 +72,7 @@ def answers_html(cards: Sequence[tuple[str, str, Answer]], *, answered: int, ink
     HTML for whoever measures how fast the answer came.
     """
     blank = ink == 0
-    labels = [answer.label for _, _, answer in cards]
+    labels = [answer.label for _, _, answer in cards if not answer.verdict.unsure]
     usual = max(sorted(set(labels)), key=labels.count) if labels else ""
     body = "".join(_card(*card, usual=usual, blank=blank) for card in cards)
     return (
@@ -95,13 +95,13 @@ def _line(cards: Sequence[tuple[str, str, Answer]], *, blank: bool) -> str:
     if len(named) == 1:
         some = f" ({len(cards) - len(sure)} of {len(cards)} unsure)" if len(sure) < len(cards) else ""
         return f"It is read as <b>{escape(named[0])}</b>{some}."
-    says = ", ".join(f"{escape(title)} says <b>{escape(answer.label)}</b>" for title, answer in sure)
+    says = ", ".join(f"<b>{escape(answer.label)}</b> says {escape(title)}" for title, answer in sure)
     return f"<b>They disagree</b>: {says}."
 
 
 def _card(title: str, subtitle: str, answer: Answer, *, usual: str, blank: bool) -> str:
-    differs = not blank and answer.label != usual
     unsure = answer.verdict.unsure
+    differs = not blank and not unsure and answer.label != usual
     big = "–" if blank else escape(answer.label)
     beside = "" if blank else "unsure" if unsure else percent(answer.probability) + (" · differs" if differs else "")
     why = "" if blank else escape(answer.verdict.reasons[0]) if unsure else _runners_up(answer)
