@@ -249,22 +249,26 @@ class Lab:
         import torch
 
         from lab.data.resident import load_resident
-        from lab.seeding import seed_everything
-        from lab.training.batches import normalise
-        from lab.training.checkpoints import load_weights
-        from lab.training.session import _INITIAL_IMAGES
 
         run = self.store.get(run_id)
         with _BUILDING, torch.random.fork_rng(devices=[]):
-            seed_everything(run.config.seed)
-            network = self.build_network(run.config)
-        if run.config.init_from:
-            load_weights(network, self.artifacts.read(self.find_weights(run.config.init_from)))
-        prepare = getattr(network, "initialise_from_data", None)
-        if prepare:
-            data = load_resident(run.config, root=self.settings.data, device=torch.device("cpu"))
-            prepare(normalise(data.train_x[:_INITIAL_IMAGES], mean=data.mean, std=data.std))
+            network = self.build_seeded(run.config)
+        if hasattr(network, "initialise_from_data"):
+            from lab.training.session import initialise
+
+            initialise(network, load_resident(run.config, root=self.settings.data, device=torch.device("cpu")))
         return self._loaded(run, network, epoch=0, step=0)
+
+    def build_seeded(self, config: RunConfig) -> "nn.Module":
+        """Build a run's network as its training starts: weights drawn from its seed, or those of `init_from`."""
+        from lab.seeding import seed_everything
+        from lab.training.checkpoints import load_weights
+
+        seed_everything(config.seed)
+        network = self.build_network(config)
+        if config.init_from:
+            load_weights(network, self.artifacts.read(self.find_weights(config.init_from)))
+        return network
 
     def _loaded(self, run: RunRecord, network: "nn.Module", *, epoch: int, step: int) -> LoadedNetwork:
         network.eval()

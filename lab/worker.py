@@ -27,9 +27,7 @@ from lab.journal import Journal
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunState, Want
 from lab.runs.rows import RENEW_S
-from lab.seeding import seed_everything
 from lab.settings import Settings
-from lab.training.checkpoints import load_weights
 from lab.training.engine import train
 from lab.training.events import Command, Ended
 
@@ -140,7 +138,7 @@ def _train(lab: Lab, run: RunRecord, journal: Journal, watch: Watch) -> Ended:
     data = load_resident(run.config, root=lab.settings.data, device=device)
     journal.describe(data.mean, data.std, classes=data.classes)
     journal.phase("building the network")
-    network = _build(lab, run)
+    network = lab.build_seeded(run.config)
     resume = _starting_point(lab, run)
     journal.phase("training")
     return _listen(run, network, data, device, watch, resume, journal)
@@ -156,15 +154,6 @@ def _listen(
             return event
         journal.take(event)
     raise AssertionError("training ended without its last event")
-
-
-def _build(lab: Lab, run: RunRecord) -> nn.Module:
-    seed_everything(run.config.seed)
-    network = lab.build_network(run.config)
-    if run.config.init_from:
-        kept = lab.find_weights(run.config.init_from)
-        load_weights(network, lab.artifacts.read(kept))
-    return network
 
 
 def _starting_point(lab: Lab, run: RunRecord) -> bytes | None:

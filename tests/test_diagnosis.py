@@ -76,5 +76,9 @@ def test_a_validation_loss_that_turned_up_is_overfitting() -> None:
     assert _codes(SOUND, train_loss=training, val_loss=[1.0, 0.6, 0.5, 0.45, 0.44, 0.43]) == set()
 
 
+def test_a_diverged_loss_that_comes_back_is_not_overfitting() -> None:
+    assert _codes(SOUND, train_loss=[1e14, 1e12, 1e10, 1e3, 1e2], val_loss=[1e12, 1e10, 50.0, 60.0, 80.0]) == set()
+
+
 def test_no_curves_give_no_findings() -> None:
     assert _codes(SOUND) == set()

@@ -95,13 +95,16 @@ def presets(as_json: bool) -> None:
 @json_flag
 def summary(arch: str, batch_size: int, input_size: str, options: tuple[str, ...], classes: int, as_json: bool) -> None:
     """Print a network's layers, parameters, mult-adds and memory, as torchinfo counts them."""
+    import torch
+
     from lab.architectures.build import build_network
     from lab.inspection.summary import summarize
 
     entry = get_architecture(arch)
     resolve_input_size(entry, input_size)
     chosen = check_options(entry, dict(parse_option(text) for text in options))
-    network = build_network(arch, classes=classes, input_size=input_size, options=chosen)
+    with torch.device("meta"):  # counting needs no weights
+        network = build_network(arch, classes=classes, input_size=input_size, options=chosen)
     shape = (batch_size, 1, 28, 28)
     made = summarize(network, input_shape=shape)
     if not as_json:

@@ -176,13 +176,14 @@ def _stuck(config: RunConfig, curves: Mapping[str, Curve], classes: int) -> Find
     )  # fmt: skip
 
 
-def _overfitting(_config: RunConfig, curves: Mapping[str, Curve], _classes: int) -> Finding | None:
+def _overfitting(_config: RunConfig, curves: Mapping[str, Curve], classes: int) -> Finding | None:
     validation, training = _curve(curves, "val/loss"), _curve(curves, "train/loss")
     if validation.size < 4 or training.size < 3 or not np.isfinite(validation).all():
         return None
     best = int(np.argmin(validation))
     lowest, last = float(validation[best]), float(validation[-1])
-    falling = training[-1] < training[len(training) // 2]
+    # By heart means: better on the training images than on the others. A diverged loss that comes back is not that.
+    falling = training[-1] < min(training[len(training) // 2], last, math.log(classes))
     if best >= validation.size - 2 or last < lowest * (1 + TURNED_UP) or not falling:
         return None
     return Finding(

@@ -29,6 +29,13 @@ _INITIAL_IMAGES = 2_000  # given to a network that sets its first weights from t
 _BITS_DEPEND_ON = ("threads", "torch", "device", "name")
 
 
+def initialise(network: nn.Module, data: ResidentData) -> None:
+    """Let a network that asks for it set its first weights from training images."""
+    prepare: Callable[[Tensor], None] | None = getattr(network, "initialise_from_data", None)
+    if prepare:
+        prepare(normalise(data.train_x[:_INITIAL_IMAGES], mean=data.mean, std=data.std))
+
+
 class Clock:
     """Seconds of the engine's own work; stands still while listeners work."""
 
@@ -84,10 +91,7 @@ class Session:
 
     def initialise(self) -> None:
         """Let a network that asks for it set its first weights from training images."""
-        prepare: Callable[[Tensor], None] | None = getattr(self.network, "initialise_from_data", None)
-        if prepare:
-            x_u8 = self.data.train_x[:_INITIAL_IMAGES]
-            prepare(normalise(x_u8, mean=self.data.mean, std=self.data.std))
+        initialise(self.network, self.data)
 
     def evaluate(self, name: str, *, limit: int | None = None, between: Callable[[], None]) -> Evaluation:
         """Evaluate on "val" or "test", or the first `limit` images of it."""

@@ -60,6 +60,13 @@ class Stepper:
                 if not is_out_of_memory(error):
                     raise
                 self._halve(len(y_B), error)
+            except ValueError as error:
+                if len(y_B) > 1:
+                    raise
+                raise TrainingError(
+                    f"The last batch of an epoch has one image, which this network cannot train on ({error}): choose "
+                    "a batch size that does not leave one over."
+                ) from error
             self._recover()  # outside the handler: the traceback holds the failed step's tensors
 
     def _update(self, x_BCHW: Tensor, y_B: Tensor, want_norm: bool) -> tuple[Tensor, Tensor]:
