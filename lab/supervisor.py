@@ -19,7 +19,8 @@ from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
-from lab.errors import StoreBusyError, StoreError
+from lab.errors import LabError, StoreBusyError, StoreError
+from lab.runs.artifacts import ArtifactStore
 from lab.runs.owner import Owner, is_alive
 from lab.runs.store import RunStore
 from lab.settings import CHECKOUT, PROCESS_ENVIRONMENT, Settings
@@ -190,6 +191,16 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
+def _tidy(settings: Settings, store: RunStore) -> None:
+    """Remove what was deleted a week ago, and half-written files whose writer died."""
+    artifacts = ArtifactStore(settings.artifacts)
+    try:
+        artifacts.delete(store.purge())
+        artifacts.sweep()
+    except (OSError, LabError) as error:
+        _say(f"tidying was left for later: {error}")
+
+
 def main(settings: Settings | None = None, *, warm: bool = False) -> int:
     """Run one supervisor in this process; return 0, or 1 if another is alive or the store cannot be opened."""
     settings = settings or Settings.from_env(os.environ)
@@ -198,6 +209,7 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
         with FileLock(lock_path(settings), timeout=LOCK_S):
             _leave_card(settings)
             store = RunStore.open(settings.database)
+            _tidy(settings, store)
             supervisor = Supervisor(settings, warm=warm)
             signal.signal(signal.SIGTERM, supervisor.end)
             signal.signal(signal.SIGINT, supervisor.end)

@@ -10,7 +10,7 @@ import sys
 import click
 
 from lab import __version__
-from lab.cli import look, machine, networks, reports, runs, share, train
+from lab.cli import look, machine, networks, reports, runs, share, train, upkeep
 from lab.cli.output import print_json
 from lab.errors import LabError
 from lab.experiment import Lab
@@ -31,7 +31,7 @@ def cli(context: click.Context, /, **flags: str | bool | None) -> None:
     context.obj = Lab(Settings.from_env({**os.environ, **given}))
 
 
-for module in (train, runs, reports, networks, look, share, machine):
+for module in (train, runs, reports, networks, look, share, machine, upkeep):
     for command in module.COMMANDS:
         cli.add_command(command)
 

@@ -14,8 +14,9 @@ nothing, once the run has ended or was given to another. The lease lasts `LEASE_
 owners renew it every `RENEW_S` = 2 s (`heartbeat`).
 
 **True states.** A record's state is read off the row in one place (`rows.derive`): RUNNING with a wish to stop is
-STOPPING; RUNNING whose process (host, pid *and* start) is dead is what `recover` will write down: INTERRUPTED, or what had been asked for (STOPPED, PAUSED). A live process with an expired lease is busy or
-stopped, never dead: RUNNING with `responding=False`. On another host, silence for 40 s in all counts as death.
+STOPPING; RUNNING whose process (host, pid *and* start) is dead is what `recover` will write down: INTERRUPTED, or what
+had been asked for (STOPPED, PAUSED). A live process with an expired lease is busy or stopped, never dead: RUNNING with
+`responding=False`. On another host (or in another container), silence for 40 s in all counts as death.
 
 **Wishes.** `request` works in every state where it makes sense, is idempotent, and says so where it makes none. A
 queued run stops or pauses at once. Going on again queues a paused, stopped, interrupted or failed run; if the process

@@ -20,6 +20,17 @@ _FIELDS = ("id", "config", "fingerprint", "family", "seconds", "reason", "device
 class Digests(StoreBase):
     """The part of `RunStore` that notices when something stored has changed by itself."""
 
+    def check(self) -> tuple[str, ...]:
+        """Return what SQLite's own check finds wrong with the file, none on a server, which looks after itself."""
+        if not self.database.is_sqlite:
+            return ()
+        with self.database.read() as connection:
+            found = list(connection.exec_driver_sql("PRAGMA integrity_check(5)").scalars())
+        if found == ["ok"]:
+            return ()
+        where = self.database.url.database
+        return tuple(f"The database {where} is damaged ({line}): restore it from a copy." for line in found)
+
     def verify(self, run: str) -> tuple[str, ...]:
         """Return a sentence for each thing that is not as it was when the run ended; none for a run still going on."""
         with self.database.read() as connection:

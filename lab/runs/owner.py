@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+_NAMESPACE = Path("/proc/self/ns/pid")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -26,7 +27,15 @@ class Owner:
     def of_this_process(cls) -> "Owner":
         """Return the identity of the process that asks."""
         pid = os.getpid()
-        return cls(host=socket.gethostname(), pid=pid, pid_start=process_start(pid) or "")
+        return cls(host=this_host(), pid=pid, pid_start=process_start(pid) or "")
+
+
+def this_host() -> str:
+    """Return the name of this machine, with its table of processes: two containers of one name do not see each other's."""
+    try:
+        return f"{socket.gethostname()} {_NAMESPACE.readlink()}"
+    except OSError:  # no Linux, or not allowed to look
+        return socket.gethostname()
 
 
 def process_start(pid: int) -> str | None:
@@ -58,7 +67,7 @@ def _linux_start(pid: int) -> str | None:
 
 def is_alive(owner: Owner) -> bool | None:
     """Say whether the process still runs; None when it is on another host, where nobody here can know."""
-    if owner.host != socket.gethostname():
+    if owner.host != this_host():
         return None
     return process_start(owner.pid) == owner.pid_start
 

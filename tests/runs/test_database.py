@@ -254,6 +254,14 @@ def test_an_owner_is_told_apart_from_a_later_process_with_its_number(process: ty
     assert is_alive(one.owner) is False
 
 
+def test_a_container_of_the_same_name_does_not_take_our_processes_for_its_own(me: Owner) -> None:
+    from lab.runs.owner import is_alive, this_host
+
+    assert me.host == this_host()
+    same_name = me.host.split(" ")[0]
+    assert is_alive(Owner(host=f"{same_name} pid:[1]", pid=me.pid, pid_start=me.pid_start)) is None
+
+
 def test_a_killed_process_that_nobody_collected_is_dead() -> None:
     from lab.runs.owner import is_alive, kill, process_start
 

@@ -1,0 +1,94 @@
+"""`verify` finds what has changed by itself, in rows and in files; the supervisor clears away what was deleted."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lab import supervisor
+from lab.cli.app import main
+from lab.config import RunConfig
+from lab.experiment import Lab
+from lab.runs.edits import PURGE_AFTER_S
+from lab.runs.owner import Owner
+from lab.runs.records import KeptFile, RunRecord, RunState, Series
+from lab.runs.store import RunStore
+from lab.settings import Settings
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    for name in ("LAB_DATA", "LAB_DATABASE", "LAB_ARTIFACTS", "LAB_READ_ONLY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    return Lab(Settings.from_env({"LAB_HOME": str(tmp_path)}))
+
+
+@pytest.fixture
+def run(lab: Lab) -> RunRecord:
+    """A finished run with one point and one kept file."""
+    lab.store.submit(RunConfig(), fingerprint="f", family="f", name="mine")
+    claim = lab.store.claim(slot="cpu", owner=Owner("elsewhere", 1, "x"))
+    assert claim is not None
+    step = np.array([1])
+    lab.store.append_points(claim.id, claim.lease, {"lr": Series("lr", step, step * 0.5, step * 0.1)})
+    path = f"{claim.id}/1.safetensors"
+    sha256, size = lab.artifacts.write(path, b"weights")
+    lab.store.keep(claim.id, claim.lease, KeptFile(claim.id, "weights", 1, 1, path, sha256, size, 0.0))
+    return lab.store.finish(claim.id, claim.lease, state=RunState.FINISHED, summary={"test_accuracy": 0.5})
+
+
+def _verify(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any]]:
+    with pytest.raises(SystemExit, match=r"^[01]$") as leave:
+        main(["verify", *words, "--json"])
+    return int(str(leave.value)), json.loads(capsys.readouterr().out)
+
+
+def test_a_whole_lab_has_no_problems(lab: Lab, run: RunRecord, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _verify(capsys) == (0, {"runs": 1, "problems": []})
+
+
+def test_a_changed_point_and_a_changed_file_are_named(
+    lab: Lab, run: RunRecord, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with lab.store.database.write() as connection:
+        connection.exec_driver_sql("UPDATE points SET value = 0.25")
+    (Path(lab.settings.artifacts) / run.id / "1.safetensors").write_bytes(b"weighty")
+    code, answer = _verify(capsys, "mine")
+    assert code == 1
+    rows, file = answer["problems"]
+    assert f"stored rows of run {run.id} are not those that were written" in rows
+    assert "is not the file that was kept" in file
+
+
+def test_a_damaged_database_file_is_noticed(lab: Lab, run: RunRecord, capsys: pytest.CaptureFixture[str]) -> None:
+    file = Path(lab.settings.home) / "lab.db"
+    data = bytearray(file.read_bytes())
+    at = data.index(b"CREATE INDEX runs_family")
+    data[at : at + 12] = b"CREATE INDEZ"
+    file.write_bytes(data)
+    code, answer = _verify(capsys)
+    assert code == 1
+    assert "error" in answer or answer["problems"]
+
+
+def test_the_supervisor_clears_away_what_was_deleted_a_week_ago(
+    lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "IDLE_S", 0.1)
+    lab.store.delete(run.id)
+    folder = Path(lab.settings.artifacts) / run.id
+    stray = Path(lab.settings.artifacts) / ".half.tmp"
+    stray.write_bytes(b"half")
+    os.utime(stray, (0, 0))
+    assert supervisor.main(lab.settings) == 0
+    assert folder.exists()
+    assert not stray.exists()
+    with lab.store.database.write() as connection:
+        connection.exec_driver_sql(f"UPDATE runs SET deleted_at = deleted_at - {PURGE_AFTER_S + 1}")
+    assert supervisor.main(lab.settings) == 0
+    assert not folder.exists()
+    assert RunStore.open(lab.settings.database).count_runs() == 0
