@@ -12,9 +12,11 @@ import numpy as np
 from PIL import Image
 
 from lab.errors import InputError
+from lab.sketch.normalise import stroke_width
 from lab.sketch.sketch import CANVAS, MAX_BRUSH, MIN_BRUSH, Sketch, Stroke, sketch_from_strokes
 
 _TRACE_SIDE = 84  # three times a picture's resolution: middle lines to a third of a pixel
+_SOLID = 112  # ink level that counts as stroke
 _PRUNE = 5  # pixels at that resolution: shorter side branches are thorns of thinning
 
 
@@ -99,9 +101,23 @@ def trace_lines(image: np.ndarray) -> list[list[tuple[float, float]]]:
     A picture without ink gives [].
     """
     large = Image.fromarray(image).resize((_TRACE_SIDE, _TRACE_SIDE), Image.Resampling.BICUBIC)
-    thin = _thin(np.asarray(large) >= 112)
+    thin = _thin(np.asarray(large) >= _SOLID)
     scale = image.shape[0] / _TRACE_SIDE
     return [[(x * scale, y * scale) for x, y in line] for line in _follow(thin)]
+
+
+def trace_fidelity(image: np.ndarray, lines: Sequence[Sequence[tuple[float, float]]]) -> float:
+    """Return how well traced lines, drawn with the picture's own pen, cover its ink: shared ink over all ink, 0 to 1.
+
+    Blots have no middle line that keeps their shape; what is traced from them is another drawing.
+    """
+    large = Image.fromarray(image).resize((_TRACE_SIDE, _TRACE_SIDE), Image.Resampling.BICUBIC)
+    solid = np.asarray(large) >= _SOLID
+    pen = stroke_width(np.where(solid, 255, 0).astype(np.uint8)) * CANVAS / _TRACE_SIDE
+    scale = CANVAS / image.shape[0]
+    strokes = [Stroke(tuple((x * scale, y * scale) for x, y in line), pen) for line in lines]
+    drawn = sketch_from_strokes(strokes, side=_TRACE_SIDE).ink >= 128
+    return float((drawn & solid).sum() / max(1, (drawn | solid).sum()))
 
 
 def _thin(solid: np.ndarray) -> np.ndarray:
