@@ -71,14 +71,14 @@ class FieldSpec:
                 field=self.name,
             )
         if self.kind in (int, float):
-            self._check_range(float(checked))
+            self._check_range(checked)
         return checked
 
     def _typed(self, value: object) -> Any:
         if self.kind is dict and isinstance(value, Mapping):
             return dict(value)
         if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
+            return float(value) if abs(value) < _EXACT else math.copysign(math.inf, value)
         if self.kind is int and isinstance(value, float) and value.is_integer():
             return int(value)
         if isinstance(value, self.kind) and not (self.kind is int and isinstance(value, bool)):
@@ -88,15 +88,15 @@ class FieldSpec:
             field=self.name,
         )
 
-    def _check_range(self, value: float) -> None:
+    def _check_range(self, value: int | float) -> None:
         low = -math.inf if self.low is None else self.low
         high = math.inf if self.high is None else self.high
         # Written as "not inside", so that NaN fails too.
         inside = (low < value <= high) if self.open_low else (low <= value <= high)
-        if inside and math.isfinite(value):
+        if inside and (isinstance(value, int) or math.isfinite(value)):
             return
         raise ConfigError(
-            f"{self.name} is {value:g}, but it must be {self.range_words()}. The default is {self.default}.",
+            f"{self.name} is {_shown(value)}, but it must be {self.range_words()}. The default is {self.default}.",
             field=self.name,
         )
 
@@ -110,11 +110,12 @@ class FieldSpec:
         return " and ".join(parts) or "a finite number"
 
 
+_EXACT = 2**1023  # larger whole numbers are no float
 _KIND_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", dict: "a set of options"}
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = f"{value:g}" if isinstance(value, float) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -1,8 +1,46 @@
-"""What every test runs under: the environment of a worker, set before anything imports torch."""
+"""What every test runs under: the environment of a worker, and one Chromium for all that need a browser.
+
+Where no Chromium can be started those tests are skipped and say why; with `CI` in the environment they fail instead, so
+that a gate cannot pass them over.
+"""
 
 import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Error, Playwright, sync_playwright
 
 from lab.settings import PROCESS_ENVIRONMENT
 
-for name, value in PROCESS_ENVIRONMENT.items():
-    os.environ.setdefault(name, value)
+os.environ.update({**PROCESS_ENVIRONMENT, **os.environ})  # before anything imports torch
+
+_CHROMIUM_ARGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the browser tests last: once Playwright runs, its event loop stays, and `asyncio.run` refuses to work."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Return a Chromium: the machine's own, else Playwright's."""
+    with sync_playwright() as playwright:
+        chromium = _launch(playwright)
+        yield chromium
+        chromium.close()
+
+
+def _launch(playwright: Playwright) -> Browser:
+    own = os.environ.get("LAB_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    try:
+        return playwright.chromium.launch(executable_path=own, args=_CHROMIUM_ARGS)
+    except Error as error:
+        reason = f"no Chromium could be started ({str(error).splitlines()[0]}): install one, or set LAB_CHROMIUM"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)

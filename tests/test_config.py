@@ -42,6 +42,9 @@ def test_a_configuration_survives_json() -> None:
         ("loss", "🙂", "Choose one of"),
         ("arch", 7, "must be text"),
         ("seed", -1, "at least 0"),
+        ("seed", 10**400, "at most"),
+        ("lr", 10**400, "above 0 and at most 100"),
+        ("train_limit", -(10**400), "at least 0"),
         ("nesterov", 1, "true or false"),
     ],
 )

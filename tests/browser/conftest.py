@@ -1,11 +1,9 @@
-"""A real server and a real Chromium for the browser tests.
+"""A real server for the browser tests; the Chromium comes from `tests/conftest.py`.
 
-Each server has a free port and a home of its own with no data but the built-in digits. Where no Chromium can be started
-the tests are skipped and say why; with `CI` in the environment they fail instead, so that a gate cannot pass them over.
+Each server has a free port and a home of its own with no data but the built-in digits.
 """
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,15 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parents[2]
 READY = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
 START_S = 60.0
-_CHROMIUM_ARGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 # Streamlit asks for these beside a deep link before it knows its own root.
 _HARMLESS = ("/_stcore/health", "/_stcore/host-config")
 
@@ -98,26 +92,6 @@ def fresh_server(tmp_path: Path) -> Iterator[Server]:
     running = start_server(tmp_path / "home")
     yield running
     running.stop()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Return a Chromium: the machine's own, else Playwright's."""
-    with sync_playwright() as playwright:
-        chromium = _launch(playwright)
-        yield chromium
-        chromium.close()
-
-
-def _launch(playwright: Playwright) -> Browser:
-    own = os.environ.get("LAB_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    try:
-        return playwright.chromium.launch(executable_path=own, args=_CHROMIUM_ARGS)
-    except Error as error:
-        reason = f"no Chromium could be started ({str(error).splitlines()[0]}): install one, or set LAB_CHROMIUM"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
 
 
 @dataclass

@@ -1,14 +1,12 @@
 """The HTML report: opens from disk with the network off and no console error; text of the user's never becomes markup."""
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from lab.config import RunConfig
 from lab.experiment import Lab
@@ -17,23 +15,12 @@ from lab.runs.records import RunRecord, RunState
 from lab.sharing.report.gather import look_at
 from lab.sharing.report.page import write_report
 
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync")  # fmt: skip
 ATTACKS = (
     "<script>document.title='owned'</script>", "<img src=x onerror=\"document.title='owned'\">",
     "</script><script>document.title='owned'</script>", "\" onmouseover=\"document.title='owned'", "{{ 7 * 7 }}",
     "javascript:document.title='owned'", "<svg onload=document.title='owned'>", "' style='background:url(http://evil.test/)",
     "<a href=\"http://evil.test\">x</a>", "<meta http-equiv=refresh content=0;url=http://evil.test>", "&lt;b&gt;\u2028\u202e",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = os.environ.get("LAB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not path:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("there is no Chromium on this machine")
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=path, args=list(FLAGS))
 
 
 def open_from_disk(browser: Browser, path: Path) -> tuple[Page, list[str]]:
