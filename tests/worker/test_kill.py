@@ -99,6 +99,15 @@ def _fingerprint(lab: Lab, run: RunRecord) -> dict[str, str]:
     return made
 
 
+def _killed(pid: int) -> bool:
+    """Kill a worker; return False if it had already finished, which on a quiet machine the quickest do."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def _train_with_kills(nursery: Nursery, lab: Lab, kills: int, seed: int, *, honest: bool = True) -> list[RunRecord]:
     """Train fresh runs of CONFIG, each through up to ten kills, until `kills` have been made."""
     chance = random.Random(seed)
@@ -114,8 +123,8 @@ def _train_with_kills(nursery: Nursery, lab: Lab, kills: int, seed: int, *, hone
             if chain < 10 and done < kills:
                 # Log-uniform: as many deaths in the first moments, and so during a start, as later on.
                 time.sleep(10 ** chance.uniform(-2, 0.1))
-                os.kill(pid, signal.SIGKILL)
-                chain, done = chain + 1, done + 1
+                if _killed(pid):
+                    chain, done = chain + 1, done + 1
             nursery.wait()
         finished.append(run)
     return finished
