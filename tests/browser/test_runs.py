@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
+from lab.runs.store import RunStore
 from tests.browser.conftest import READY, ROOT, Server, Visitor
 
 pytestmark = pytest.mark.browser
@@ -85,3 +86,28 @@ def test_a_link_that_asks_for_nonsense_opens_and_says_so(server: Server, visitor
     assert "look='upside-down', but it must be one of curves" in words
     assert "smooth='9', but it must be a number" in words
     assert "asks for 'extra', which this page does not know" in words
+
+
+def test_what_is_typed_into_the_table_is_kept_and_markup_in_it_is_only_text(server: Server, visitor: Visitor) -> None:
+    page = visitor.page
+    run = _train(server.home, "--lr", "0.002")
+    hostile = "<img src=x onerror=alert(1)>"
+    page.on("dialog", lambda dialog: pytest.fail(f"a name was run as a script: {dialog.message}"))
+    visitor.open(f"{server.url}/runs?q=id:{run}&runs={run}")
+    table = page.get_by_test_id("stDataFrame").first
+    table.wait_for()
+    page.wait_for_timeout(1000)
+    box = table.bounding_box()
+    assert box is not None
+    page.mouse.dblclick(box["x"] + 200, box["y"] + 36 + 18)  # the name
+    page.wait_for_timeout(500)
+    page.keyboard.press("Control+A")
+    page.keyboard.type(hostile)
+    page.keyboard.press("Enter")
+    _settle(page)
+    assert RunStore.open(f"sqlite:///{server.home / 'lab.db'}").get(run).name == hostile
+    assert f"{hostile} · {run[:4]}" in page.get_by_test_id("stMultiSelect").first.inner_text()
+    for look in ("curves", "differences", "groups", "parallel", "pareto"):
+        visitor.open(f"{server.url}/runs?runs={run}&look={look}")
+        page.wait_for_timeout(500)
+        assert page.locator("img[src=x]").count() == 0
