@@ -78,7 +78,7 @@ class FieldSpec:
         if self.kind is dict and isinstance(value, Mapping):
             return dict(value)
         if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
-            return float(value) if abs(value) < _EXACT else math.copysign(math.inf, value)
+            return float(max(-_LARGEST_FLOAT, min(_LARGEST_FLOAT, value)))
         if self.kind is int and isinstance(value, float) and value.is_integer():
             return int(value)
         if isinstance(value, self.kind) and not (self.kind is int and isinstance(value, bool)):
@@ -104,14 +104,19 @@ class FieldSpec:
         """Say the allowed range in words, such as "above 0 and at most 10"."""
         parts = []
         if self.low is not None:
-            parts.append(f"above {self.low:g}" if self.open_low else f"at least {self.low:g}")
+            parts.append(f"above {_number(self.low)}" if self.open_low else f"at least {_number(self.low)}")
         if self.high is not None:
-            parts.append(f"at most {self.high:g}")
+            parts.append(f"at most {_number(self.high)}")
         return " and ".join(parts) or "a finite number"
 
 
-_EXACT = 2**1023  # larger whole numbers are no float
+_LARGEST_FLOAT = 10**300  # a larger whole number may be no float at all, and no setting goes so far
+_LARGEST_INT = 2**31 - 1  # of every whole number without a bound of its own: databases and torch take it
 _KIND_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", dict: "a set of options"}
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else f"{value:g}"
 
 
 def _shown(value: object) -> str:
@@ -339,7 +344,8 @@ def _specs() -> dict[str, FieldSpec]:
         factory = item.default_factory
         default = factory() if factory is not dataclasses.MISSING else item.default
         kind = cast(type, type(default))
-        specs[item.name] = FieldSpec(name=item.name, kind=kind, default=default, **item.metadata)
+        bounds = {"high": _LARGEST_INT} if kind is int else {}
+        specs[item.name] = FieldSpec(name=item.name, kind=kind, default=default, **{**bounds, **item.metadata})
     return specs
 
 

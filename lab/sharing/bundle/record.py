@@ -138,7 +138,7 @@ def _config(value: Any) -> RunConfig:
         options = check_options(get_architecture(config.arch), config.arch_options)
         if config.replace(arch_options=options).as_dict() != value:
             raise ValueError("is not written out in full")
-    except (ConfigError, OverflowError) as error:
+    except ConfigError as error:
         raise ValueError(f"cannot be used: {error}") from error
     _matching(_RUN_ID)(config.init_from)
     return config
