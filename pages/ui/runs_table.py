@@ -214,9 +214,20 @@ def _pages(view: RunsView, page: int, pages: int, total: int) -> None:
         first = (page - 1) * PAGE_ROWS + 1
         found = "found" if view.search else "in all"
         st.caption(f"{first:,}–{min(total, page * PAGE_ROWS):,} of {total:,} runs {found}", width="content")
+        many = min(total, MOST_RUNS)
+        st.button(
+            f"Compare the first {many}" if total > many else f"Compare all {many}" if many > 1 else "Compare it",
+            icon=":material/checklist:", key="runs.all", type="tertiary", on_click=_choose_found, args=(view,),
+        )  # fmt: skip
         if pages > 1:
             key = f"runs.page.{page}.{pages}"
             st.pagination(pages, default=page, key=key, on_change=_turn, args=(key,))
+
+
+def _choose_found(view: RunsView) -> None:
+    found = get_lab().store.list_runs(where=view.search, order=view.sort, limit=MOST_RUNS, pinned_first=True)
+    change_view(runs=tuple(run.id for run in found))
+    renew_table()
 
 
 def _turn(key: str) -> None:

@@ -157,6 +157,13 @@ def test_the_search_is_answered_by_the_database_and_an_unreadable_one_is_mended(
     assert "No run fits this search" in _texts(app)
 
 
+def test_all_runs_that_a_search_found_can_be_compared_at_once(bench: Bench, three: list[RunRecord]) -> None:
+    app = _open(q="lr<0.005")
+    _button(app, "Compare all 2").click().run()
+    assert set(app.query_params["runs"].split(".")) == {run.id for run in three[:2]}
+    assert app.dataframe[0].value["chosen"].all()
+
+
 def test_chosen_runs_are_drawn_with_seeds_as_one_band(bench: Bench, three: list[RunRecord]) -> None:
     app = _open(runs=".".join(run.id for run in three))
     loss, accuracy = _figures(app)
