@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from lab.architectures.registry import ArchOption, check_options, get_architecture, list_architectures
 from lab.config import FIELDS, FieldSpec, RunConfig
@@ -21,6 +22,7 @@ from pages.ui.machine import device_choices
 from pages.ui.widgets import format_duration, format_share, run_title
 
 _FIRST = ("epochs", "batch_size", "optimizer", "lr")
+_A_ROW = 3  # settings side by side
 _OFFERED = 100  # newest runs to start from
 _CHOICE_WORDS = {
     "cross-entropy": "cross-entropy",
@@ -122,10 +124,15 @@ def _section(
     wrong = error is not None and any(spec.name == error.field for spec in specs)
     label = f"{title} ({changed} changed)" if changed else title
     with st.expander(label, icon=icon, expanded=wrong, key=f"train.section.{group}"):
-        columns = st.columns(3, vertical_alignment="bottom")
-        for index, spec in enumerate(specs):
-            with columns[index % 3]:
+        for cell, spec in zip(_cells(len(specs)), specs):
+            with cell:
                 setting(spec, error)
+
+
+def _cells(count: int) -> list[DeltaGenerator]:
+    """Return places for `count` settings, row by row, so that a switch moves nothing beside it."""
+    rows = [st.columns(_A_ROW, vertical_alignment="bottom") for _ in range(0, count, _A_ROW)]
+    return [cell for row in rows for cell in row][:count]
 
 
 def _dataset(at_hand: frozenset[str]) -> None:
@@ -157,11 +164,11 @@ def _network() -> None:
 
 def _options(error: ConfigError | None) -> None:
     arch = get_architecture(str(state.form_values()["arch"]))
-    columns = st.columns(3, vertical_alignment="bottom")
-    with columns[0]:
+    first, *others = _cells(1 + len(arch.options))
+    with first:
         setting(FIELDS["input_size"], error)
-    for index, option in enumerate(arch.options, start=1):
-        with columns[index % 3]:
+    for cell, option in zip(others, arch.options):
+        with cell:
             _option(arch.id, option)
     if error is not None and error.field in ("arch", "arch_options"):
         st.error(plain(str(error)), icon=":material/error:")

@@ -24,6 +24,7 @@ from pages.ui.widgets import (
 )
 
 _PAUSABLE = (RunState.QUEUED, RunState.RUNNING)
+_UNTESTED = "No epoch is complete yet, so nothing was tested; the weights so far can be looked at and drawn for."
 _STOPPABLE = (RunState.QUEUED, RunState.RUNNING, RunState.PAUSED, RunState.INTERRUPTED)
 
 
@@ -38,8 +39,10 @@ def show_run(run: RunRecord) -> None:
         _cached_hint(run)
         if run.reason and run.state not in (RunState.FINISHED, RunState.STOPPED):
             st.warning(plain(run.reason), icon=":material/info:")
-        if run.state is RunState.FINISHED or run.summary:
+        if run.state is RunState.FINISHED or "val_accuracy" in run.summary or "test_accuracy" in run.summary:
             _results(run)
+        elif run.summary:
+            st.caption(_UNTESTED)
         _notices(run)
     with st.container(border=True):
         live_run(run)
@@ -135,7 +138,7 @@ def _cached_hint(run: RunRecord) -> None:
 
 def _results(run: RunRecord) -> None:
     summary = run.summary
-    best = summary.get("best_epoch")
+    best = summary.get("best_epoch") if "val_accuracy" in summary else None  # without validation none is the best
     facts = [
         ("Test accuracy", format_share(summary.get("test_accuracy"))),
         ("Validation accuracy", format_share(summary.get("val_accuracy"))),

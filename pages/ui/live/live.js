@@ -165,6 +165,12 @@ class Live {
     return this.news?.progress.steps_per_epoch || this.data.steps_per_epoch || 0;
   }
 
+  // Where the run will end, by what the charts may run across; the time is not known.
+  get reach() {
+    const { total_steps: step = 0, epochs: epoch = this.data.epochs } = this.news?.progress ?? {};
+    return { step, epoch, time: 0 };
+  }
+
   across(steps, times) {
     const perEpoch = this.stepsPerEpoch();
     if (this.settings.x === "time") return times.slice();
@@ -246,10 +252,14 @@ class Live {
       this.range = null;
     }
     this.drawn = true;
-    const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+    const config = {
+      displaylogo: false, responsive: true, displayModeBar: touched() ? false : "hover",
+      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+    };
     for (const [name, element] of this.plots()) {
       element.closest("figure").hidden = name === "lr" && !this.store.lr;
-      await window.Plotly.react(element, this.traces(name), layoutOf(name, this), config);
+      const traces = this.traces(name);
+      await window.Plotly.react(element, traces, layoutOf(name, this, traces), config);
       if (!element.linked) element.on("plotly_relayout", (change) => this.link(element, change));
       element.linked = true;
     }
@@ -274,10 +284,12 @@ class Live {
       if (!fresh.length) continue;
       const anew = fresh.some((trace) => // crosses are rare, and a split's first point needs its entry in the legend
         trace.kind === "odd" ? news[trace.series].odd : trace.kind === "points" && name !== "lr" && !trace.showlegend);
-      if (anew || figure.hidden) {
+      const first = element.data.every((trace) => trace.x.length === 0); // its axes were those of an empty chart
+      if (anew || first || figure.hidden) {
         figure.hidden = false;
         window.Plotly.Plots.resize(element);
-        window.Plotly.react(element, this.traces(name), layoutOf(name, this));
+        const traces = this.traces(name);
+        window.Plotly.react(element, traces, layoutOf(name, this, traces));
         continue;
       }
       const grown = fresh.filter((trace) => trace.kind === "raw" || trace.kind === "points");
@@ -341,7 +353,7 @@ class Live {
     const news = this.news;
     if (news && !news.responding && news.live && news.state !== "queued") lines.push("The worker has not answered for a while.");
     if (news && !this.drawn && !this.trouble) lines.push("Loading the charts.");
-    if (news && news.total === 0) lines.push(news.state === "queued" ? "Waiting for a worker." : news.live ? "Waiting for the first step." : "No step was recorded.");
+    if (news && news.total === 0) lines.push(news.state === "queued" ? "Waiting for its turn: runs are trained one after the other." : news.live ? "Waiting for the first step." : "No step was recorded.");
     const odd = this.store["batch/loss"]?.odd ?? [];
     if (odd.length) lines.push(`The loss is ${odd[0][1]} at step ${number(odd[0][0])}: crosses mark steps that have no number.`);
     const note = this.find(".cl-note");
@@ -351,15 +363,18 @@ class Live {
 
   describe() {
     const loss = this.store["batch/loss"];
+    const last = Math.max(0, ...Object.values(this.store).map(({ step }) => step.at(-1) ?? 0));
     const newest = Object.entries(this.store).filter(([name]) => name !== "lr").map(([name, series]) => {
       const value = series.value.at(-1);
       const shown = value === null ? series.odd.at(-1)?.[1] : name.endsWith("accuracy") ? `${(100 * value).toFixed(2)} %` : value?.toPrecision(4);
-      return shown == null ? "" : `${WORDS[name]} ${shown}`;
+      const earlier = last - series.step.at(-1) > (loss?.width ?? 1); // more than what thinning left out
+      const at = earlier ? ` (step ${number(series.step.at(-1))})` : "";
+      return shown == null ? "" : `${WORDS[name]} ${shown}${at}`;
     }).filter(Boolean);
     const shown = loss?.step.length ?? 0;
     const total = this.news.total;
     const count = shown < total ? `${number(shown)} of ${number(total)} points shown` : `${number(total)} points`;
-    this.find(".cl-newest").textContent = total ? `Step ${number(loss?.step.at(-1))}: ${newest.join(", ")}. ${count}.` : "";
+    this.find(".cl-newest").textContent = total ? `Step ${number(last)}: ${newest.join(", ")}. ${count}.` : "";
     this.root.dataset.points = shown;
     this.root.dataset.total = total;
     const words = { loss: "loss", accuracy: "accuracy", lr: "learning rate" };

@@ -44,23 +44,42 @@ function readTheme(root) {
   };
 }
 
-function layoutOf(name, { root, settings, range, zoom }) {
+// Without a mouse the tools would lie over the legend for good, and a finger that scrolls the page would zoom.
+function touched() {
+  return window.matchMedia("(hover: none)").matches;
+}
+
+// Before the first point Plotly would show axes from -1 to 4 (-100 % to 400 %), and around a single one ±100 %.
+const SHARES = [-0.02, 1.02];
+
+function emptyAxes(name, { settings, reach }) {
+  const end = settings.logx ? 0 : reach[settings.x];
+  return {
+    x: end ? { range: [0, end], autorange: false } : { showticklabels: false },
+    y: name === "accuracy" ? { range: SHARES, autorange: false } : { showticklabels: false },
+  };
+}
+
+function layoutOf(name, live, traces) {
+  const { root, settings, range, zoom } = live;
+  const empty = traces.every(({ x }) => x.length === 0) ? emptyAxes(name, live) : {};
   const { text, grid, paper, font } = readTheme(root);
   const axis = { color: text, gridcolor: grid, linecolor: grid, zeroline: false, automargin: true };
   const title = { step: "step", epoch: "epoch", time: "training time (s)" }[settings.x];
   const low = name === "lr";
   return {
     uirevision: zoom, margin: { l: 48, r: 10, t: 8, b: 36 }, font: { family: font, size: 12, color: text },
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "x unified", dragmode: "zoom",
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "x unified", dragmode: touched() ? false : "zoom",
     hoverlabel: { bgcolor: paper, bordercolor: grid, font: { color: text } },
     legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", font: { color: text } },
     xaxis: {
       ...axis, ...(range ? { range: [...range], autorange: false } : {}), rangemode: low ? "tozero" : "normal",
-      title: { text: title, standoff: 6 }, type: settings.logx ? "log" : "linear",
+      title: { text: title, standoff: 6 }, type: settings.logx ? "log" : "linear", ...empty.x,
     },
     yaxis: {
       ...axis, tickformat: CHARTS[name].format, hoverformat: CHARTS[name].hover, rangemode: low ? "tozero" : "normal",
-      type: name === "loss" && settings.logy ? "log" : "linear",
+      type: name === "loss" && settings.logy ? "log" : "linear", ...empty.y,
+      ...(name === "accuracy" ? { autorangeoptions: { minallowed: SHARES[0], maxallowed: SHARES[1] } } : {}),
     },
     yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true },
   };
