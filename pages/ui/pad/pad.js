@@ -6,7 +6,7 @@
 const SIDE = 280; // units of the canvas's own coordinates
 const NEAR = 1.2; // units: points closer than this to the last one add nothing
 const PATIENCE_MS = 400; // after this long without an answer the pad sends again
-const PAUSE_MS = 40; // between two messages of one stroke
+const PAUSE_MS = 70; // between two messages of one stroke: the last one shall find the server free
 const pads = new WeakMap();
 
 export default function ({ data, parentElement, setStateValue }) {
