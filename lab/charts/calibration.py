@@ -12,12 +12,13 @@ def calibration_figure(edges: np.ndarray, confidence: np.ndarray, accuracy: np.n
     figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"dash": "dot", "color": "#8a94a3"}, hoverinfo="skip",
                        showlegend=False)  # fmt: skip
     figure.add_scatter(
-        x=confidence[full], y=accuracy[full], mode="lines+markers", showlegend=False, line={"color": "#2f86cf"},
+        x=confidence[full], y=accuracy[full], mode="lines+markers", showlegend=False, cliponaxis=False,
+        line={"color": "#2f86cf"},
         marker={"size": 7 + 26 * np.sqrt(share), "opacity": 0.75}, customdata=count[full],
         hovertemplate="sure %{x:.1%}, right %{y:.1%}<br>%{customdata:,} answers<extra></extra>",
     )  # fmt: skip
     axis = {"range": [-0.02, 1.04], "tickformat": ".0%", "dtick": 0.2}
     figure.update_xaxes(title="how sure", **axis)
     figure.update_yaxes(title="how often right", **axis)
-    figure.update_layout(height=330, margin={"l": 10, "r": 10, "t": 10, "b": 10})
+    figure.update_layout(height=330, margin={"l": 10, "r": 20, "t": 20, "b": 10})
     return figure

@@ -70,6 +70,12 @@ def read_image(data: bytes, *, size: int, fit: bool = False) -> np.ndarray:
     return np.ascontiguousarray(pixels[..., 0])
 
 
+def is_on_paper(pixels: np.ndarray) -> bool:
+    """Return whether a grey picture (H, W) is dark ink on light paper: most of its border is light."""
+    border = np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])
+    return bool(np.median(border) > 127)  # the middle of uint8
+
+
 def _open(data: bytes) -> Image.Image:
     try:
         with warnings.catch_warnings():

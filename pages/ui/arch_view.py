@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _SELECTED, _OPENED = "arch.selected", "arch.opened"
 _LONG = 40  # rows beyond which inner blocks start closed
 _DETAIL_WORDS = {"blocks": "Blocks", "layers": "Layers", "everything": "Every step"}
+_MANY = 100  # times, from here on without decimals
 _TIME_LIMIT_MACS, _TIME_LIMIT_BYTES = 60e9, 1.5e9  # about half a minute on one core, and what a small machine has
 
 
@@ -211,22 +212,29 @@ def show_comparison(design: Design, other: Design, batch: int) -> None:
         for label, a, b, words in facts:
             st.metric(label, f"{words(a)} | {words(b)}", _times(a, b), delta_color="off", delta_arrow="off")
     pairs = compare(left, right)
+    here, there = _two_names(design, other)
     marks = {"same": "=", "changed": "≠ changed", "only left": "← only here", "only right": "→ only there"}
     st.dataframe(
         [
             {
-                design.arch: _line(pair.left), "": marks[pair.verdict], other.arch + " ": _line(pair.right),
-                "Parameters": _number(pair.left),
-                "Parameters ": _number(pair.right),
-                "Output": _shape(pair.left.output_shape[1:]) if pair.left else "",
-                "Output ": _shape(pair.right.output_shape[1:]) if pair.right else "",
+                here: _line(pair.left), "": marks[pair.verdict], there: _line(pair.right),
+                f"{here}: parameters": _number(pair.left),
+                f"{there}: parameters": _number(pair.right),
+                f"{here}: output": _shape(pair.left.output_shape[1:]) if pair.left else "",
+                f"{there}: output": _shape(pair.right.output_shape[1:]) if pair.right else "",
             }
             for pair in pairs
         ],
-        hide_index=True, width="stretch", key="arch-pairs",
+        hide_index=True, width="stretch", key="arch-pairs", alt="Layers of both networks in pairs",
     )  # fmt: skip
     same = sum(pair.verdict == "same" for pair in pairs)
     st.caption(f"{same} of {len(pairs)} lines are the same: kind, window, output and parameters.")
+
+
+def _two_names(design: Design, other: Design) -> tuple[str, str]:
+    if design.arch != other.arch:
+        return design.arch, other.arch
+    return f"{design.arch} (left)", f"{other.arch} (right)"
 
 
 def _leaves(summary: "Summary") -> list["LayerRow"]:
@@ -245,7 +253,10 @@ def _number(row: "LayerRow | None") -> str:
 
 
 def _times(a: int, b: int) -> str:
-    return f"{b / a:.2f} times" if a else ""
+    if not a:
+        return ""
+    times = b / a
+    return f"{times:,.0f} times" if times >= _MANY else f"{times:.3g} times"
 
 
 def show_times(design: Design, batch: int) -> None:
@@ -286,7 +297,7 @@ def _time_table(summary: "Summary", timing: "Timing") -> None:
             }
             for layer in timing.layers
         ],
-        hide_index=True, width="stretch", key="arch-times",
+        hide_index=True, width="stretch", key="arch-times", placeholder="", alt="Time by layer",
         column_config={
             "ms": st.column_config.NumberColumn(format="%.3f"), "± ms": st.column_config.NumberColumn(format="%.3f"),
             "Share": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100),

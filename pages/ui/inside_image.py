@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from lab.charts.tiles import digits, encode
-from lab.inspection.images import read_image
+from lab.inspection.images import is_on_paper, read_image
 from lab.sketch.normalise import RECIPES, normalise
 from lab.sketch.saved import decode_ink
 from pages.ui.address import show_in_address, take_number
@@ -72,11 +72,14 @@ def _test_image(subject: Subject) -> Picture:
 def _uploaded() -> Picture | None:
     file = st.file_uploader("Picture file", ["png", "jpg", "jpeg", "bmp", "gif", "webp"], key="inside.upload")
     fit = st.toggle("Make it grey and resize it", True, key="inside.fit")
-    invert = st.toggle("Dark ink on white paper", False, key="inside.invert")
     if file is None:
         st.caption(f"The network reads {IMAGE_SIZE}×{IMAGE_SIZE} pixels, light ink on black.")
         return None
     pixels = read_image(file.getvalue(), size=IMAGE_SIZE, fit=fit)
+    if value_of("inside.upload.seen") != file.file_id:  # a first guess for each file; the switch overrules it
+        put("inside.upload.seen", file.file_id)
+        put("inside.invert", is_on_paper(pixels))
+    invert = st.toggle("Dark ink on white paper", key="inside.invert")
     return Picture(255 - pixels if invert else pixels, None, file.name)
 
 
@@ -115,7 +118,7 @@ def bars_html(probabilities: np.ndarray, classes: tuple[str, ...], *, label: int
             f"<b>{escape(classes[k])}{mark}</b><span class='t'><i{wrong} style='width:{100 * share:.1f}%'></i></span>"
             f"<span class='p'>{100 * share:.1f} %</span>"
         )
-    return f"<div class='cl-probs' role='img' aria-label='Probabilities of the classes'>{''.join(rows)}</div>"
+    return f"<div class='cl-probs' role='group' aria-label='Probabilities of the classes'>{''.join(rows)}</div>"
 
 
 def look_at(number: int) -> None:

@@ -48,7 +48,7 @@ def show_run(run: RunRecord) -> None:
         live_run(run)
     export_panel(get_lab(), (run,), take_in=False)
     with st.expander("Settings of this run", icon=":material/tune:"):
-        st.dataframe(settings_table(run), hide_index=True, width="stretch")
+        st.dataframe(settings_table(run), hide_index=True, width="stretch", alt="Settings of this run")
 
 
 def _heading(run: RunRecord) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lab.errors import InputError
-from lab.inspection.images import pick_image, read_image
+from lab.inspection.images import is_on_paper, pick_image, read_image
 
 DIGIT = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
 DATA = SimpleNamespace(
@@ -78,3 +78,12 @@ def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
         read_image(bomb.getvalue(), size=28)
     with pytest.raises(InputError, match="bytes, but at most"):
         read_image(b"\0" * 20_000_001, size=28)
+
+
+def test_ink_on_paper_is_told_from_light_on_black_by_the_border() -> None:
+    seven = np.zeros((28, 28), np.uint8)
+    seven[4:24, 6:20] = 255  # more than a third is ink
+    assert not is_on_paper(seven)
+    assert is_on_paper(255 - seven)
+    seven[0, 6:20] = 255  # ink that touches the border
+    assert not is_on_paper(seven)

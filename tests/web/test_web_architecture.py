@@ -65,6 +65,13 @@ def test_two_networks_side_by_side(bench: Bench) -> None:
     frame = app.dataframe[0].value
     assert list(frame.iloc[:, 1]).count("← only here") == 4  # two batch norms, two dropouts
     assert metrics(app)["Layers"] == "17 | 13"
+    assert list(frame.columns)[3:5] == ["lenet-bn: parameters", "lenet5: parameters"]
+
+
+def test_a_network_beside_itself_at_another_size_has_two_names(bench: Bench) -> None:
+    app = open_page(**{"arch": "lenet5", "view": "compare", "with": "lenet5", "with_size": "64"})
+    assert not app.exception
+    assert list(app.dataframe[0].value.columns)[:3] == ["lenet5 (left)", "", "lenet5 (right)"]
 
 
 def test_times_are_measured_when_asked_and_refused_where_they_would_take_minutes(bench: Bench) -> None:
