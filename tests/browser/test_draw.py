@@ -205,6 +205,23 @@ def test_kept_drawings_become_a_test_set_that_can_be_deleted(
     _until(page, lambda: page.locator(".cl-pics figcaption").count() == 1, "one drawing left")
 
 
+def test_the_guess_game_asks_counts_and_goes_on(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
+    page = _open(visitor, server, *runs)
+    page.get_by_role("radio", name="Guess game").or_(page.get_by_role("button", name="Guess game")).first.click()
+    page.get_by_role("button", name="Start").click()
+    asked = page.get_by_role("heading", name="Draw:")
+    asked.wait_for()
+    digit = asked.inner_text()[-1]
+    page.wait_for_selector(_PAD)
+    _draw(page, digit)
+    _answer(page, 0)
+    page.get_by_role("button", name="Done").click()
+    page.get_by_text("Round 2 of 10").wait_for()
+    _until(page, lambda: _ink(page) == 0, "an empty pad for the next digit")
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Start").wait_for()
+
+
 def test_a_photo_is_read_digit_by_digit(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
     sheet = np.full((320, 700), 230, dtype=np.uint8)
     for index, digit in enumerate("205"):
