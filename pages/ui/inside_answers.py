@@ -137,7 +137,8 @@ def _per_class(told: EvaluationReport) -> None:
             }
             for k, name in enumerate(told.classes)
         ],
-        hide_index=True, width="stretch", key="inside-classes", placeholder="–", alt="Precision, recall and F1 of each class",
+        hide_index=True, width="stretch", key="inside-classes", placeholder="–",
+        alt="Precision, recall and F1 of each class",
         column_config={"Precision": share, "Recall": share, "F1": share},
     )  # fmt: skip
     st.caption("Precision: share of its answers that are right. Recall: share of its images that are found.")
