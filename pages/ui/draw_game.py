@@ -30,7 +30,7 @@ def guess_game(models: Sequence[Model]) -> None:
         left, right = st.columns([5, 9], gap="large")
         with left:
             st.subheader(f"Draw: {plain(target)}", anchor=False)
-            says = st.empty()
+            says = st.container()  # see draw_studio
             sketch = show_pad(page)
             st.caption(f"Round {page.game.round} of {len(page.game.digits)}")
         answers = read_all(models, sketch, normalised(models, sketch))
@@ -87,5 +87,5 @@ def _score(models: Sequence[Model], page: DrawPage) -> None:
         }
         for model in models
     ]  # fmt: skip
-    st.dataframe(rows, hide_index=True, width="stretch")
-    st.dataframe(game.drawn, hide_index=True, width="stretch")
+    st.dataframe(rows, hide_index=True, width="stretch", alt="Score of each network")
+    st.dataframe(game.drawn, hide_index=True, width="stretch", alt="What was asked and what was read")

@@ -29,7 +29,9 @@ def studio(models: Sequence[Model]) -> None:
         page = draw_page()
         left, right = st.columns([5, 9], gap="large")
         with left:
-            says = st.empty()  # above the pad, where a finger does not cover it and a phone shows it
+            # Above the pad, where a finger does not cover it and a phone shows it. Not `st.empty`: that takes the old line
+            # out before the new one is there, the pad jumps up for a moment, and the stroke gets a kink.
+            says = st.container()
             sketch = show_pad(page)
         images = normalised(models, sketch, steps=frozenset(page.steps))
         answers = read_all(models, sketch, images)

@@ -95,6 +95,32 @@ def _open(visitor: Visitor, server: Server, *chosen: str) -> Page:
     return visitor.page
 
 
+def test_the_pad_stays_where_it_is_while_answers_come_in(
+    server: Server, runs: tuple[str, str], visitor: Visitor
+) -> None:
+    page = _open(visitor, server, runs[0])
+    page.locator(_PAD).first.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)  # the first line above the pad has come
+    page.evaluate(
+        """() => {
+          const pad = document.querySelector(".pad-paper") ??
+            [...document.querySelectorAll("*")].map((e) => e.shadowRoot?.querySelector(".pad-paper")).find(Boolean);
+          window.padPlaces = new Set();
+          const look = () => {
+            window.padPlaces.add(Math.round(pad.getBoundingClientRect().top));
+            requestAnimationFrame(look);
+          };
+          look();
+        }"""
+    )
+    for digit in ("7", "2"):
+        _draw(page, digit)
+        _answer(page, 0)
+        page.get_by_role("button", name="Clear", exact=True).click()
+        _until(page, lambda: _ink(page) == 0, "an empty pad")
+    assert len(page.evaluate("[...window.padPlaces]")) == 1
+
+
 def test_ten_drawn_digits_are_read_while_the_mouse_draws_them(
     server: Server, runs: tuple[str, str], visitor: Visitor
 ) -> None:
