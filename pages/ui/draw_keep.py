@@ -96,7 +96,7 @@ def _accuracy(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: S
             "Network": model.title, "Run": model.id, "Right": f"{sum(right)} of {len(right)}",
             "Accuracy": f"{np.mean(right):.1%}", "Read wrongly": ", ".join(wrong[:8]) or "none",
         })  # fmt: skip
-    st.dataframe(rows, hide_index=True, width="stretch")
+    st.dataframe(rows, hide_index=True, width="stretch", alt="Accuracy of each network on the drawings")
 
 
 def _gallery(saved: Sequence[SavedSketch], drawings: Sequence[Sketch], model: Model) -> None:

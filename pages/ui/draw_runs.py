@@ -14,7 +14,7 @@ from pages.ui.frame import plain, show_errors
 from pages.ui.lab import get_lab
 from pages.ui.machine import describe_machine
 from pages.ui.state import put, value_of
-from pages.ui.widgets import format_duration, format_share, present_datasets, run_title
+from pages.ui.widgets import dataset_title, format_duration, format_share, present_datasets, run_title
 
 KEY = "draw.runs"
 MOST = 6
@@ -113,7 +113,8 @@ def offer_training() -> None:
         st.markdown("**No network has been trained yet.** Train one, and then draw for it.")
         with st.container(horizontal=True, vertical_alignment="center"):
             pressed = st.button(
-                f"Train LeNet-5 on {config.dataset}", type="primary", icon=":material/play_arrow:", key="draw-train",
+                f"Train LeNet-5 on {dataset_title(config.dataset)}", type="primary", icon=":material/play_arrow:",
+                key="draw-train",
                 disabled=get_lab().settings.read_only,
             )  # fmt: skip
             st.caption(f"Takes about {format_duration(seconds)} on this machine ({plain(machine)}).", width="content")

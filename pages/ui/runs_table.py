@@ -16,7 +16,7 @@ from lab.errors import LabError
 from lab.runs.query import KEYS, ORDERS
 from lab.runs.records import RunRecord, RunState
 from lab.sharing.comparison import differing_settings, setting_text
-from pages.ui.frame import plain, show_errors
+from pages.ui.frame import page_path, plain, show_errors
 from pages.ui.lab import get_lab
 from pages.ui.runs_address import MOST_RUNS, RunsView
 from pages.ui.runs_state import bind, change_view, read_view, renew_table, table_version
@@ -92,6 +92,7 @@ def _nothing(view: RunsView) -> None:
             st.button("Clear the search", on_click=change_view, kwargs={"q": "", "page": 1})
         else:
             st.markdown("**No runs yet.** Train one, and it appears here.")
+            st.page_link(page_path("train"), label="Train a network", icon=":material/play_circle:")
 
 
 def _grid(runs: Sequence[RunRecord], view: RunsView) -> None:
@@ -103,7 +104,7 @@ def _grid(runs: Sequence[RunRecord], view: RunsView) -> None:
     frame = pd.DataFrame(_rows(runs, view))
     writable = not get_lab().settings.read_only
     st.data_editor(
-        frame, key=key, hide_index=True, width="stretch", height=min(len(runs), 12) * 36 + 40,
+        frame, key=key, hide_index=True, width="stretch", height=min(len(runs), 12) * 36 + 40, placeholder="–",
         column_config=_columns(runs, writable=writable), on_change=_typed, args=(key, ids),
         disabled=[name for name in frame.columns if name not in _editable(writable)], row_height=36,
         alt=f"Table of {len(runs)} runs: state, name, network, data set, settings that differ, and results",
@@ -120,8 +121,8 @@ def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
         {
             "chosen": run.id in view.runs, "state": [str(run.state)], "name": run.name,
             "open": f"train?run={run.id}", "network": run.config.arch,
-            "data": run.config.dataset, **{name: str(setting_text(values[at])) for name, values in differing.items()},
-            "test": _percent(run, "test_accuracy"), "val": _percent(run, "val_accuracy"),
+            "data": run.config.dataset, "test": _percent(run, "test_accuracy"), "val": _percent(run, "val_accuracy"),
+            **{name: _setting(values[at]) for name, values in differing.items()},
             "epoch": run.summary.get("best_epoch"), "seconds": run.seconds or None,
             "speed": _whole(run.summary.get("images_per_second")), "created": pd.Timestamp(run.created_at, unit="s", tz="UTC"),
             "tags": list(run.tags), "note": run.note, "pinned": run.pinned,
@@ -133,6 +134,11 @@ def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
 def _differing(runs: Sequence[RunRecord]) -> Mapping[str, list[Any]]:
     found = {n: v for n, v in differing_settings(runs).items() if n not in ("arch", "dataset") and FIELDS[n].result}
     return dict(list(found.items())[:_SETTING_COLUMNS])
+
+
+def _setting(value: Any) -> str:
+    text = setting_text(value)
+    return f"{text:g}" if isinstance(text, float) else str(text)
 
 
 def _percent(run: RunRecord, key: str) -> float | None:
