@@ -50,7 +50,9 @@ class StoreBase:
             query = query.where(runs.c.deleted_at.is_(None))
         row = connection.execute(query.with_for_update() if lock else query).one_or_none()
         if row is None:
-            raise RunNotFoundError(f"There is no run {run!r}: the Runs page and `python -m lab runs` list those there are.")
+            raise RunNotFoundError(
+                f"There is no run {run!r}: the Runs page and `python -m lab runs` list those there are."
+            )
         return row
 
     def _record(self, row: Row[Any]) -> RunRecord:

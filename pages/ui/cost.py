@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _ICONS = {"mistake": ":material/error:", "warning": ":material/warning:", "hint": ":material/lightbulb:"}
 _LONG_S = 600.0  # an epoch that takes longer than this is worth a word before it is started
 _WAIT_S = 0.5
+_LEAST_PX = 110  # width below which a number's words would be cut
 
 
 def cost_card(config: RunConfig) -> None:
@@ -48,13 +49,13 @@ def _cost(config: RunConfig) -> None:
         return
     with st.container(border=True):
         st.caption("What it will cost")
-        left, right = st.columns(2)
-        left.metric("Parameters", f"{cost.params:,}")
-        right.metric("Mult-adds an image", count(cost.mult_adds))
-        left.metric(
-            "Memory", size(cost.memory_bytes), help="Weights, gradients, optimizer and one batch's activations."
-        )
-        right.metric("Time an epoch", ("" if cost.measured else "≈ ") + format_duration(cost.seconds_per_epoch))
+        with st.grid(2, min_column_width=_LEAST_PX):
+            st.metric("Parameters", f"{cost.params:,}")
+            st.metric("Mult-adds an image", count(cost.mult_adds))
+            st.metric(
+                "Memory", size(cost.memory_bytes), help="Weights, gradients, optimizer and one batch's activations."
+            )
+            st.metric("Time an epoch", ("" if cost.measured else "≈ ") + format_duration(cost.seconds_per_epoch))
         st.caption(plain(_words(cost)))
     if smaller is not None and cost.seconds_per_epoch > _LONG_S:
         _offer_smaller(cost, *smaller)

@@ -5,10 +5,9 @@ Fields that have no effect beside the others are not shown. Values belong to `pa
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from lab.architectures.registry import ArchOption, check_options, get_architecture, list_architectures
 from lab.config import FIELDS, FieldSpec, RunConfig
@@ -21,8 +20,12 @@ from pages.ui.lab import get_lab
 from pages.ui.machine import device_choices
 from pages.ui.widgets import format_duration, format_share, run_title
 
+if TYPE_CHECKING:
+    from streamlit.elements.lib.grid_container import GridContainer
+
 _FIRST = ("epochs", "batch_size", "optimizer", "lr")
 _A_ROW = 3  # settings side by side
+_LEAST_PX = 135  # width below which a setting's words would be cut
 _OFFERED = 100  # newest runs to start from
 _CHOICE_WORDS = {
     "cross-entropy": "cross-entropy",
@@ -50,8 +53,9 @@ def train_form(present: Iterable[str]) -> tuple[RunConfig | None, ConfigError | 
             _network()
         _options(error)
     with st.container(border=True):
-        for column, name in zip(st.columns(4), _FIRST):
-            with column:
+        grid = st.grid(len(_FIRST), min_column_width=_LEAST_PX)
+        for name in _FIRST:
+            with grid.cell():
                 setting(FIELDS[name], error)
     for title, icon, group, shown_above in _SECTIONS:
         _section(title, icon, group, shown_above, config or RunConfig(), error)
@@ -124,15 +128,15 @@ def _section(
     wrong = error is not None and any(spec.name == error.field for spec in specs)
     label = f"{title} ({changed} changed)" if changed else title
     with st.expander(label, icon=icon, expanded=wrong, key=f"train.section.{group}"):
-        for cell, spec in zip(_cells(len(specs)), specs):
-            with cell:
+        grid = _rows()
+        for spec in specs:
+            with grid.cell():
                 setting(spec, error)
 
 
-def _cells(count: int) -> list[DeltaGenerator]:
-    """Return places for `count` settings, row by row, so that a switch moves nothing beside it."""
-    rows = [st.columns(_A_ROW, vertical_alignment="bottom") for _ in range(0, count, _A_ROW)]
-    return [cell for row in rows for cell in row][:count]
+def _rows() -> "GridContainer":
+    """Return places for settings, row by row, so that a switch moves nothing beside it."""
+    return st.grid(_A_ROW, min_column_width=_LEAST_PX, vertical_alignment="bottom")
 
 
 def _dataset(at_hand: frozenset[str]) -> None:
@@ -164,11 +168,11 @@ def _network() -> None:
 
 def _options(error: ConfigError | None) -> None:
     arch = get_architecture(str(state.form_values()["arch"]))
-    first, *others = _cells(1 + len(arch.options))
-    with first:
+    grid = _rows()
+    with grid.cell():
         setting(FIELDS["input_size"], error)
-    for cell, option in zip(others, arch.options):
-        with cell:
+    for option in arch.options:
+        with grid.cell():
             _option(arch.id, option)
     if error is not None and error.field in ("arch", "arch_options"):
         st.error(plain(str(error)), icon=":material/error:")

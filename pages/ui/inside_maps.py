@@ -54,13 +54,13 @@ def show_maps(subject: Subject, picture: Picture) -> None:
 def _choose(subject: Subject) -> tuple[str, str, bool]:
     """Return the chosen layer, order, and whether each channel has its own colour scale."""
     layers = [layer for layer in layers_of(*subject.key) if layer.has_maps and layer.type not in ("Resize", "Crop")]
-    columns = st.columns([2, 1, 1], vertical_alignment="bottom")
-    with columns[0]:
+    grid = st.grid(3, min_column_width=150, vertical_alignment="bottom")
+    with grid.cell():
         chosen = choose_layer("inside.layer", {v.name: layer_words(v.name, v.type, v.shape) for v in layers})
-    with columns[1]:
+    with grid.cell():
         order = st.selectbox("Order", list(_SORTS), format_func=_SORTS.__getitem__, key="inside.order",
                              persist_state="session")  # fmt: skip
-    with columns[2]:
+    with grid.cell():
         each = st.toggle("Own scales", key="inside.each", persist_state="session",
                          help="Off: one colour scale for the layer, so channels can be compared. On: each its own.")  # fmt: skip
     return chosen, str(order), bool(each)
