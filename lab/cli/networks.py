@@ -88,10 +88,31 @@ def presets(as_json: bool) -> None:
 
 @click.command()
 @click.argument("arch")
-@click.option("--batch-size", default=64, show_default=True, type=click.IntRange(1, 65_536))
-@click.option("--input-size", default="auto", show_default=True, metavar="|".join(INPUT_SIZES))
-@click.option("--arch-option", "options", multiple=True, metavar="NAME=VALUE")
-@click.option("--classes", default=10, show_default=True, type=click.IntRange(2, 1_000))
+@click.option(
+    "--batch-size",
+    default=64,
+    show_default=True,
+    type=click.IntRange(1, 65_536),
+    metavar="N",
+    help="Images in the batch that mult-adds and memory are counted for.",
+)
+@click.option(
+    "--input-size",
+    default="auto",
+    show_default=True,
+    metavar="|".join(INPUT_SIZES),
+    help="Side of the square the images are resized to; auto is the network's own.",
+)
+@click.option(
+    "--arch-option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of the network, as `architectures` lists them; may be given several times.",
+)
+@click.option(
+    "--classes", default=10, show_default=True, type=click.IntRange(2, 1_000), metavar="N", help="Classes to tell apart."
+)  # fmt: skip
 @json_flag
 def summary(arch: str, batch_size: int, input_size: str, options: tuple[str, ...], classes: int, as_json: bool) -> None:
     """Print a network's layers, parameters, mult-adds and memory, as torchinfo counts them."""

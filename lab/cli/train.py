@@ -31,7 +31,7 @@ def config_options(function: _Function) -> _Function:
 def _option(spec: FieldSpec) -> Callable[[_Function], _Function]:
     if spec.kind is dict:
         return click.option("--arch-option", spec.name, multiple=True, metavar="NAME=VALUE", help=spec.help)
-    shown = f"{spec.help} [default: {spec.default}]"
+    shown = f"{spec.help} [default: {spec.default}]" if spec.default != "" else spec.help
     if spec.kind is bool:
         return click.option(f"{spec.flag}/--no-{spec.flag[2:]}", spec.name, default=None, help=shown)
     if spec.choices:

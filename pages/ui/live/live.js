@@ -353,7 +353,7 @@ class Live {
     const news = this.news;
     if (news && !news.responding && news.live && news.state !== "queued") lines.push("The worker has not answered for a while.");
     if (news && !this.drawn && !this.trouble) lines.push("Loading the charts.");
-    if (news && news.total === 0) lines.push(news.state === "queued" ? "Waiting for its turn: runs are trained one after the other." : news.live ? "Waiting for the first step." : "No step was recorded.");
+    if (news && news.total === 0) lines.push(news.state === "queued" ? "Waiting for the worker, which trains one run after the other." : news.live ? "Waiting for the first step." : "No step was recorded.");
     const odd = this.store["batch/loss"]?.odd ?? [];
     if (odd.length) lines.push(`The loss is ${odd[0][1]} at step ${number(odd[0][0])}: crosses mark steps that have no number.`);
     const note = this.find(".cl-note");
