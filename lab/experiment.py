@@ -87,7 +87,7 @@ class Lab:
         return config.replace(**changes).normalised()
 
     def check_fits(self, config: RunConfig) -> None:
-        """Raise `ShapeError` if the network cannot take the images, `DataError` if the data set is not here.
+        """Raise `ShapeError` if the network cannot take the images, `DataError` or `DeviceError` for what is not here.
 
         A network without options at its own size takes every data set (the registry's tests build each one), so it is
         not built: that would import torch, and a first press on Train would be answered seconds later.
@@ -95,6 +95,10 @@ class Lab:
         self.require_dataset(config.dataset)
         if config.init_from:
             self._check_parent(config)
+        if config.device not in ("auto", "cpu"):
+            from lab.devices import resolve_device
+
+            resolve_device(config.device)
         own = self.check(config.replace(input_size="auto")).input_size
         if config.arch_options or config.input_size != own:
             import torch

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.errors import LabError
+
 # A worker's environment before it imports torch. Waiting threads sleep instead of spinning: half the time on a busy
 # machine, no loss on a quiet one.
 PROCESS_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -55,8 +57,14 @@ class Settings:
         }
 
     def make_home(self) -> Path:
-        """Create the home directory, private to its owner, and return it."""
+        """Create the home directory, private to its owner, and return it; a `LabError` says why it cannot be."""
         if not self.home.is_dir():
-            self.home.mkdir(parents=True, mode=0o700)
-            self.home.chmod(0o700)
+            try:
+                self.home.mkdir(parents=True, mode=0o700)
+                self.home.chmod(0o700)
+            except OSError as error:
+                raise LabError(
+                    f"The lab's home {self.home} cannot be made ({error.strerror}): set LAB_HOME to a folder that can "
+                    "be written."
+                ) from error
         return self.home

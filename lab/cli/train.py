@@ -167,7 +167,7 @@ def _show(bar: Progress, task: Any, run: RunRecord) -> None:
 
 def _tell(run: RunRecord, *, cached: bool) -> None:
     what = {RunState.QUEUED: "is queued", RunState.RUNNING: "is training"}.get(run.state, f"is {run.state.value}")
-    click.echo(f"Run {run.id} {what}{f': {run.reason}' if run.reason else ''}.".replace("..", "."))
+    click.echo(f"Run {run.id} {what}: {run.reason}" if run.reason else f"Run {run.id} {what}.")
     if cached and run.finished_at:
         click.echo(f"It was trained on {moment(run.finished_at)}, {duration(run.seconds)}; --no-cache trains it again.")
     if run.state is RunState.FINISHED:

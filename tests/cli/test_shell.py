@@ -145,6 +145,7 @@ def test_every_verb_with_something_to_say_takes_json() -> None:
         (("train", "--dataset", "minst"), "Did you mean 'mnist'"),
         (("train", "--preset", "d-lenetbn"), "Did you mean 'd-lenet-bn'"),
         (("train", "--epochs", "many"), "not a valid integer"),
+        (("train", "--dataset", "digits", "--device", "abacus"), "The device 'abacus' is not on this machine"),
         (("train", "--arch-option", "widths"), "NAME=VALUE"),
         (("train", "--arch", "vgg11", "--input-size", "native", "--dataset", "digits"), "the smallest size that works"),
         (("show", "no-such-run"), "There is no run"),
@@ -181,6 +182,14 @@ def test_a_read_only_lab_trains_nothing(shell: Shell) -> None:
     code, _, err = shell("--read-only", "train", "--dataset", "digits", "--epochs", "9")
     assert code == 1
     assert "LAB_READ_ONLY" in err
+
+
+def test_a_home_that_cannot_be_made_is_one_sentence(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for verb in ("runs", "doctor"):
+        code, _, err = shell("--home", str(tmp_path / "file" / "home"), verb)
+        assert code == 1
+        assert "set LAB_HOME to a folder that can be written" in err
 
 
 def test_a_second_worker_is_refused(shell: Shell, trained: dict[str, Any]) -> None:
