@@ -1,5 +1,6 @@
 """Drawing in a real Chromium: mouse and finger, both pads, several networks, keeping, photos, and nothing trained yet."""
 
+import base64
 import io
 import os
 import subprocess
@@ -248,7 +249,26 @@ def test_the_guess_game_asks_counts_and_goes_on(server: Server, runs: tuple[str,
     page.get_by_role("button", name="Start").wait_for()
 
 
-def test_a_photo_is_read_digit_by_digit(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
+def _upload(page: Page, png: bytes) -> None:
+    page.locator("input[type=file]").set_input_files({"name": "sheet.png", "mimeType": "image/png", "buffer": png})
+
+
+def _paste(page: Page, png: bytes) -> None:
+    page.locator(".paste").evaluate(
+        """(target, body) => {
+          const bytes = Uint8Array.from(atob(body), c => c.charCodeAt(0));
+          const clipboardData = new DataTransfer();
+          clipboardData.items.add(new File([bytes], "sheet.png", {type: "image/png"}));
+          target.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true}));
+        }""",
+        base64.b64encode(png).decode(),
+    )
+
+
+@pytest.mark.parametrize("give", [_upload, _paste])
+def test_a_photo_is_read_digit_by_digit(
+    server: Server, runs: tuple[str, str], visitor: Visitor, give: Callable[[Page, bytes], None]
+) -> None:
     sheet = np.full((320, 700), 230, dtype=np.uint8)
     for index, digit in enumerate("205"):
         drawn = draw_digit(digit, Hand(pen=16, height=170)).ink
@@ -257,9 +277,7 @@ def test_a_photo_is_read_digit_by_digit(server: Server, runs: tuple[str, str], v
     Image.fromarray(sheet).save(out, format="PNG")
     page = _open(visitor, server, runs[0])
     page.get_by_role("radio", name="Photo").or_(page.get_by_role("button", name="Photo")).first.click()
-    page.locator("input[type=file]").set_input_files(
-        {"name": "sheet.png", "mimeType": "image/png", "buffer": out.getvalue()}
-    )
+    give(page, out.getvalue())
     page.wait_for_selector(".cl-photo", timeout=30_000)
     assert "reads 205" in page.locator(".cl-photo").inner_text()
 
