@@ -10,7 +10,7 @@ from typing import TypeAlias
 from lab.errors import InputError, UnknownNameError, near_miss
 from lab.runs.records import RunRecord, Series
 from lab.sharing.comparison import comparison_table
-from lab.sharing.source import Source
+from lab.sharing.source import Loaded, Source
 from lab.sharing.tables import metrics_csv, metrics_json, write_latex, write_markdown
 
 CARD = ".card.md"
@@ -83,18 +83,23 @@ def _latex(_source: Source, runs: Sequence[RunRecord]) -> Files:
     return {"": write_latex(comparison_table(runs)).encode()}
 
 
-def _safetensors(source: Source, runs: Sequence[RunRecord]) -> Files:
-    from lab.sharing.weights import model_card, safetensors_bytes
+def _with_card(source: Source, runs: Sequence[RunRecord], encode: Callable[[Loaded], bytes]) -> Files:
+    from lab.sharing.weights import model_card
 
     loaded = source.load_run_network(runs[0].id)
-    return {"": safetensors_bytes(loaded), CARD: model_card(loaded).encode()}
+    return {"": encode(loaded), CARD: model_card(loaded).encode()}
+
+
+def _safetensors(source: Source, runs: Sequence[RunRecord]) -> Files:
+    from lab.sharing.weights import safetensors_bytes
+
+    return _with_card(source, runs, safetensors_bytes)
 
 
 def _state_dict(source: Source, runs: Sequence[RunRecord]) -> Files:
-    from lab.sharing.weights import model_card, state_dict_bytes
+    from lab.sharing.weights import state_dict_bytes
 
-    loaded = source.load_run_network(runs[0].id)
-    return {"": state_dict_bytes(loaded), CARD: model_card(loaded).encode()}
+    return _with_card(source, runs, state_dict_bytes)
 
 
 def _code(source: Source, runs: Sequence[RunRecord]) -> Files:
@@ -117,18 +122,14 @@ def _html(source: Source, runs: Sequence[RunRecord]) -> Files:
 
 def _onnx(source: Source, runs: Sequence[RunRecord]) -> Files:
     from lab.sharing.onnx_file import onnx_bytes
-    from lab.sharing.weights import model_card
 
-    loaded = source.load_run_network(runs[0].id)
-    return {"": onnx_bytes(loaded), CARD: model_card(loaded).encode()}
+    return _with_card(source, runs, onnx_bytes)
 
 
 def _torch_export(source: Source, runs: Sequence[RunRecord]) -> Files:
     from lab.sharing.onnx_file import program_bytes
-    from lab.sharing.weights import model_card
 
-    loaded = source.load_run_network(runs[0].id)
-    return {"": program_bytes(loaded), CARD: model_card(loaded).encode()}
+    return _with_card(source, runs, program_bytes)
 
 
 def _tensorboard(source: Source, runs: Sequence[RunRecord]) -> Files:
