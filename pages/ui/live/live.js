@@ -16,7 +16,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   live.setTrigger = setTriggerValue;
   live.refresh(data);
   return () => {
-    live.dispose();
+    if (parentElement.isConnected) return; // Streamlit also cleans up after a call that newer data overtook
+    instances.get(parentElement)?.dispose();
     instances.delete(parentElement);
   };
 }

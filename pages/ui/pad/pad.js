@@ -18,7 +18,8 @@ export default function ({ data, parentElement, setStateValue }) {
   pad.tell = (text) => setStateValue("ink", text);
   pad.refresh(data);
   return () => {
-    pad.dispose();
+    if (parentElement.isConnected) return; // Streamlit also cleans up after a call that newer data overtook
+    pads.get(parentElement)?.dispose();
     pads.delete(parentElement);
   };
 }

@@ -11,7 +11,11 @@ export default function ({ data, parentElement, setStateValue }) {
   if (!bar) bars.set(parentElement, (bar = new Bar(parentElement)));
   bar.tell = (index) => setStateValue("index", index);
   bar.refresh(data);
-  return () => { bar.dispose(); bars.delete(parentElement); };
+  return () => {
+    if (parentElement.isConnected) return; // Streamlit also cleans up after a call that newer data overtook
+    bars.get(parentElement)?.dispose();
+    bars.delete(parentElement);
+  };
 }
 
 class Bar {

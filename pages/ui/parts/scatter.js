@@ -11,7 +11,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
   if (!view) views.set(parentElement, (view = new View(parentElement)));
   view.tell = (indices) => setTriggerValue("caught", indices);
   view.refresh(data);
-  return () => { view.dispose(); views.delete(parentElement); };
+  return () => {
+    if (parentElement.isConnected) return; // Streamlit also cleans up after a call that newer data overtook
+    views.get(parentElement)?.dispose();
+    views.delete(parentElement);
+  };
 }
 
 function load(source) {

@@ -1,0 +1,83 @@
+"""Our own components in a bare page: what Streamlit may do to them at any moment loses nothing and doubles nothing."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+_PAD = Path(__file__).parents[2] / "pages" / "ui" / "pad"
+_MOUNT = """async ([html, css, js]) => {
+  const module = await import(URL.createObjectURL(new Blob([js], { type: "text/javascript" })));
+  window.told = [];
+  window.render = (data) => {
+    const parentElement = document.querySelector("#place");
+    window.cleanUp = module.default({ data, parentElement, setStateValue: (_, text) => told.push(text) });
+  };
+  document.body.innerHTML = `<style>${css}</style><div id="place" style="width:300px">${html}</div>`;
+}"""
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """Return a page that holds nothing but the drawing pad."""
+    page = browser.new_page()
+    page.goto("about:blank")
+    page.evaluate(_MOUNT, [(_PAD / name).read_text(encoding="utf-8") for name in ("pad.html", "pad.css", "pad.js")])
+    yield page
+    page.close()
+
+
+def _render(page: Page, *, answered: int = 0, ink: str = "[]", version: int = 0) -> None:
+    page.evaluate("data => render(data)", {"version": version, "ink": ink, "pen": 16, "answered": answered})
+
+
+def _stroke(page: Page, y: float) -> None:
+    box = page.locator("canvas").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 60, box["y"] + y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 200, box["y"] + y, steps=5)
+    page.mouse.up()
+
+
+def _strokes(page: Page) -> int:
+    message = page.evaluate("told.at(-1)")
+    return len(json.loads(message)["strokes"])
+
+
+def test_the_pad_outlives_the_clean_up_of_a_call_that_newer_data_overtook(page: Page) -> None:
+    _render(page)
+    page.evaluate("cleanUp()")  # Streamlit does this while the first import of the script is still under way
+    _stroke(page, 80)
+    _render(page, answered=1)  # the first answer comes
+    _stroke(page, 160)
+    assert page.get_by_role("button", name="Undo").is_enabled()
+    sent = page.evaluate("told.map((text) => JSON.parse(text).seq)")
+    assert sent == sorted(set(sent)), "two pads are listening on one canvas"
+    assert _strokes(page) == 2
+    page.get_by_role("button", name="Undo").click()
+    assert _strokes(page) == 1
+    assert page.get_by_role("button", name="Redo").is_enabled()
+
+
+def test_a_pad_that_was_taken_out_is_let_go_and_comes_back_with_the_drawing_of_the_server(page: Page) -> None:
+    _render(page)
+    _stroke(page, 80)
+    drawn = json.dumps(json.loads(page.evaluate("told.at(-1)"))["strokes"])
+    page.evaluate(
+        """() => {
+          const place = document.querySelector("#place");
+          place.remove();
+          cleanUp();
+          document.body.append(place);
+        }"""
+    )
+    _render(page, answered=1, ink=drawn)
+    assert page.get_by_role("button", name="Undo").is_disabled(), "its history starts anew"
+    page.get_by_role("button", name="Clear").click()
+    assert _strokes(page) == 0
+    page.get_by_role("button", name="Undo").click()
+    assert _strokes(page) == 1
