@@ -3,8 +3,9 @@
     LAB_DATA=... python -m benchmarks.training [--arch lenet5 ...] [--updates 60] [--repeats 15] [--threads 1]
 
 Four contestants take the same number of updates on the same network (batch 64, float32, Adam), taking turns in one
-run, each repeat in another order. The allocator setting that is part of the engine holds for a whole process, so the two
-ordinary loops wait for their turn in a process of their own, which has torch's defaults:
+run, each repeat in another order. The allocator settings that are part of the engine hold for a whole process, so engine
+and limit wait for their turn in one process, set up as a worker is, and the two ordinary loops in another one with the
+machine's defaults:
 
 - engine: `lab.training.engine.train` as the worker runs it, every event consumed; from the first step to the last
   step's metrics (evaluation and files are not part of the other loops either);
@@ -21,7 +22,6 @@ quartiles.
 import argparse
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,6 +41,7 @@ from lab.config import RunConfig
 from lab.data.resident import ResidentData, load_resident
 from lab.devices import describe_device, keep_big_blocks, resolve_device
 from lab.seeding import seed_everything
+from lab.settings import PROCESS_ENVIRONMENT
 from lab.training.engine import train
 from lab.training.events import Evaluated, Kept, StepMetrics
 from lab.training.kernels import to_channels_last
@@ -167,30 +168,47 @@ def race_config(arch: str, updates: int) -> RunConfig:
     return RunConfig(arch=arch, batch_size=BATCH, lr=LR, epochs=10_000, max_steps=updates, val_fraction=0.0)
 
 
-def wait_for_turns(connection: Connection, root: Path, device: torch.device, threads: int) -> None:
-    """Live as the ordinary loops' process: take (arch, updates, contestant), answer (CPU seconds, wall seconds)."""
+def wait_for_turns(connection: Connection, root: Path, device: torch.device, threads: int, as_worker: bool) -> None:
+    """Live as one side's process: take (arch, updates, contestant), answer (CPU seconds, wall seconds)."""
     torch.set_num_threads(threads)
+    data = None
+    if as_worker:
+        keep_big_blocks()
+        data = load_resident(race_config("lenet5", 1), root=root, device=device)
     while (order := connection.recv()) is not None:
         arch, updates, name = order
         watch = Stopwatch()
-        RUNNERS[name](Race(arch, updates, device, root), watch)
+        RUNNERS[name](Race(arch, updates, device, root, data), watch)
         connection.send((watch.cpu[0], watch.wall[0]))
 
 
-def run_race(race: Race, repeats: int, ordinary: Connection) -> dict[str, Stopwatch]:
+@contextmanager
+def side(root: Path, device: torch.device, threads: int, *, as_worker: bool) -> Iterator[Connection]:
+    """Yield the connection to a new process, which has a worker's environment or this one's."""
+    here, there = get_context("spawn").Pipe()
+    before = dict(os.environ)
+    os.environ.update({**PROCESS_ENVIRONMENT, **before} if as_worker else {})
+    process = get_context("spawn").Process(target=wait_for_turns, args=(there, root, device, threads, as_worker))
+    process.start()
+    os.environ.clear()
+    os.environ.update(before)
+    yield here
+    here.send(None)
+    process.join()
+
+
+def run_race(race: Race, repeats: int, *, own: Connection, ordinary: Connection) -> dict[str, Stopwatch]:
     """Let the contestants take turns; the first round is not counted."""
     watches = {name: Stopwatch() for name in CONTESTANTS}
     for repeat in range(-1, repeats):
         for i in range(len(CONTESTANTS)):
             name = CONTESTANTS[(i + repeat) % len(CONTESTANTS)]
-            watch = watches[name] if repeat >= 0 else Stopwatch()
-            if name in ORDINARY:
-                ordinary.send((race.arch, race.updates, name))
-                cpu, wall = ordinary.recv()
-                watch.cpu.append(cpu)
-                watch.wall.append(wall)
-            else:
-                RUNNERS[name](race, watch)
+            connection = ordinary if name in ORDINARY else own
+            connection.send((race.arch, race.updates, name))
+            cpu, wall = connection.recv()
+            if repeat >= 0:
+                watches[name].cpu.append(cpu)
+                watches[name].wall.append(wall)
     return watches
 
 
@@ -226,22 +244,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("LAB_DATA", ".lab/data")))
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    keep_big_blocks()
     device = resolve_device(given.device)
-    data = load_resident(race_config("lenet5", 1), root=given.data, device=device)
     print(", ".join(f"{k} {v}" for k, v in describe_device(device).items()))
     print(f"n = {given.repeats} repeats of {given.updates} updates, batch {BATCH}; median (quartiles)")
     print("| network | engine, ms a step | of the limit | × plain | × example | × plain, wall clock |")
     print("|---|---|---|---|---|---|")
-    here, there = get_context("spawn").Pipe()
-    loops = get_context("spawn").Process(target=wait_for_turns, args=(there, given.data, device, given.threads))
-    loops.start()
-    for arch in given.arch or TARGETS:
-        race = Race(arch, given.updates, device, given.data, data)
-        print(report(race, run_race(race, given.repeats, here)))
-        sys.stdout.flush()
-    here.send(None)
-    loops.join()
+    with (
+        side(given.data, device, given.threads, as_worker=True) as own,
+        side(given.data, device, given.threads, as_worker=False) as ordinary,
+    ):
+        for arch in given.arch or TARGETS:
+            race = Race(arch, given.updates, device, given.data)
+            print(report(race, run_race(race, given.repeats, own=own, ordinary=ordinary)), flush=True)
 
 
 if __name__ == "__main__":

