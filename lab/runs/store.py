@@ -1,6 +1,5 @@
 """The run store: the one record of what was asked, who trains it and what came out. The contract is in `lab.runs`."""
 
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -14,7 +13,7 @@ from lab.runs.database import BUSY_S, Database
 from lab.runs.digests import Digests
 from lab.runs.edits import NAME_LIMIT, Edits, checked_tags, checked_text
 from lab.runs.encoding import encode_tags, setting_key
-from lab.runs.imports import Imports
+from lab.runs.imports import Imports, new_run_id
 from lab.runs.leases import Leases
 from lab.runs.points import Points
 from lab.runs.query import condition, ordering
@@ -23,7 +22,6 @@ from lab.runs.schema import CACHED, migrate, runs
 from lab.runs.sketches import Sketches
 
 _PART = 5_000  # values in one statement
-_ID_BYTES = 6  # 48 random bits: among a million runs two share an id with a chance of 1 in 600
 
 
 class RunStore(Imports, Leases, Points, Edits, Digests, Sketches):
@@ -51,11 +49,6 @@ class RunStore(Imports, Leases, Points, Edits, Digests, Sketches):
         self.database.close()
 
     @property
-    def is_sqlite(self) -> bool:
-        """Whether this is a file of this machine."""
-        return self.database.is_sqlite
-
-    @property
     def read_only(self) -> bool:
         """Whether every write is refused."""
         return self.database.read_only
@@ -79,7 +72,7 @@ class RunStore(Imports, Leases, Points, Edits, Digests, Sketches):
         """
         now = self._clock()
         values: dict[str, Any] = {
-            "id": secrets.token_hex(_ID_BYTES), "name": checked_text(name, "name", NAME_LIMIT) or config.arch,
+            "id": new_run_id(), "name": checked_text(name, "name", NAME_LIMIT) or config.arch,
             "config": config.as_dict(), "fingerprint": fingerprint, "family": family,
             "cache_key": None if fresh else fingerprint, "state": RunState.QUEUED, "want": Want.RUN,
             "created_at": now, "queued_at": now, "parent": parent, "origin": origin, "arch": config.arch,
@@ -103,7 +96,7 @@ class RunStore(Imports, Leases, Points, Edits, Digests, Sketches):
             return self._record(self._row(connection, run, deleted=deleted))
 
     def resolve(self, text: str) -> RunRecord:
-        """Find a run by what a person types: its id, the beginning of its id, or its name.
+        """Find a run by what a person types: its id, its name, or the beginning of its id, in this order.
 
         Raises `RunNotFoundError` where nothing or more than one run fits.
         """
@@ -111,8 +104,8 @@ class RunStore(Imports, Leases, Points, Edits, Digests, Sketches):
         there = runs.c.deleted_at.is_(None)
         tests: tuple[ColumnElement[bool], ...] = (
             runs.c.id == wanted,
-            runs.c.id.startswith(wanted, autoescape=True),
             runs.c.name == wanted,
+            runs.c.id.startswith(wanted, autoescape=True),
         )
         with self.database.read() as connection:
             for test in tests if wanted else ():

@@ -84,6 +84,13 @@ def test_a_run_is_found_by_id_beginning_of_id_and_name(store: RunStore) -> None:
     assert store.resolve(" my first ") == run
 
 
+def test_a_whole_name_goes_before_the_beginning_of_another_runs_id(store: RunStore) -> None:
+    other = submit(store)
+    named = submit(store, "b", name=other.id[:2])
+    assert store.resolve(other.id[:2]) == named
+    assert store.resolve(other.id[:11]) == other
+
+
 def test_what_fits_two_runs_or_none_is_refused_with_a_way_out(store: RunStore) -> None:
     first, second = submit(store, "a", name="twin"), submit(store, "b", name="twin")
     with pytest.raises(RunNotFoundError, match=f"'twin' fits more than one run .*({first.id}|{second.id})"):
