@@ -146,7 +146,12 @@ class Database:
                 f"The run store was held by another process for more than {self.busy_s:g} s, so nothing was written: "
                 f"try again, and look for a stopped process that holds {where}."
             )
-        if "full" in low or "disk i/o" in low or "no space" in low or "file too large" in low:
+        if "disk i/o" in low:  # a limit on the size of a file, or a disk that breaks: SQLite does not tell which
+            return StoreError(
+                f"The disk of the run store is full or failing ({cause}), and what was not yet confirmed is not stored: "
+                f"free some space beside {where}, or move it to a healthy disk, and resume the run."
+            )
+        if "full" in low or "no space" in low or "file too large" in low:
             return StoreError(
                 f"The disk of the run store is full ({cause}), and what was not yet confirmed is not stored: "
                 f"free some space beside {where} and resume the run."

@@ -1,6 +1,7 @@
 """SQLite's dangers: journal, locks, rights, full disks, forks. Each has its sentence or its remedy."""
 
 import os
+import re
 import sqlite3
 import stat
 import subprocess
@@ -226,6 +227,17 @@ def test_a_full_disk_is_said_and_no_acknowledged_point_is_lost(path: Path, limit
     assert int(acknowledged) > 0
     assert found.step.tolist() == list(range(int(acknowledged)))
     assert store.request(run.id, Want.STOP)
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        ("database or disk is full", r"is full \("),
+        ("disk I/O error", r"is full or failing \(disk I/O error\).*healthy disk"),
+    ],
+)
+def test_a_disk_that_fails_is_not_called_full(here: RunStore, cause: str, words: str) -> None:
+    assert re.search(words, str(here.database.explain(sqlite3.OperationalError(cause))))
 
 
 def test_a_file_without_the_right_to_write_is_said(here: RunStore, path: Path) -> None:
