@@ -47,7 +47,7 @@ KEYS: dict[str, str] = {
     "on": "the device it was trained on",
     "reason": "why it ended",
     "test": "test accuracy, such as test>0.99 or test>99%",
-    "val": "best validation accuracy",
+    "val": "validation accuracy at the end",
     "best_epoch": "epoch of the best validation",
     "seconds": "training time",
     "speed": "images per second",
