@@ -49,10 +49,10 @@ def _parse(line: bytes) -> tuple[int, np.ndarray]:
     pixels = np.array(values, dtype=np.float64)
     if not (np.abs(pixels) <= 1.0).all():  # "not inside", so that NaN fails too
         raise ValueError("a value outside [-1, 1]")
-    digit = int(float(label)) - 1
-    if not 0 <= digit <= 9 or float(label) != digit + 1:
+    digit = float(label) - 1
+    if digit not in range(10):  # NaN and infinities are not
         raise ValueError(f"label {label.decode('ascii', 'replace')[:20]!r} instead of 1 to 10")
-    return digit, np.rint((pixels + 1) * 127.5).astype(np.uint8)
+    return int(digit), np.rint((pixels + 1) * 127.5).astype(np.uint8)
 
 
 def _damaged(path: Path, what: str) -> DataError:

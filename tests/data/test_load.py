@@ -136,6 +136,8 @@ def test_usps_values_become_pixels_and_labels_start_at_zero(tmp_path: Path) -> N
         (b"3 1:0.5 2:0.5\n", r"line 1 \(2 values instead of 256\)"),
         (b"11 " + b" ".join(b"%d:0" % i for i in range(1, 257)), "label '11' instead of 1 to 10"),
         (b"1.5 " + b" ".join(b"%d:0" % i for i in range(1, 257)), "label '1.5' instead of 1 to 10"),
+        (b"inf " + b" ".join(b"%d:0" % i for i in range(1, 257)), "label 'inf' instead of 1 to 10"),
+        (b"nan " + b" ".join(b"%d:0" % i for i in range(1, 257)), "label 'nan' instead of 1 to 10"),
         (b"1 " + b" ".join(b"%d:nan" % i for i in range(1, 257)), r"a value outside \[-1, 1\]"),
         (b"1 " + b" ".join(b"%d:0" % i for i in range(256)), "indices do not run from 1 to 256"),
         (b"", "is empty"),
