@@ -13,7 +13,8 @@ import torch
 from torch.nn import functional as F
 
 from lab.config import RunConfig
-from lab.data.registry import get_dataset_spec
+from lab.data.load import is_present
+from lab.data.registry import DatasetSpec, get_dataset_spec
 from lab.devices import resolve_device
 from lab.errors import ShapeError
 from lab.experiment import Lab
@@ -26,7 +27,6 @@ _GPU_MACS_PER_S = {"cuda": 8e12, "mps": 1e12}  # what report D's times on an A10
 _MOMENTS = {"sgd": 1, "rmsprop": 2, "adam": 2, "adamw": 2, "muon": 2}  # tensors the optimizer keeps a weight
 _LOOK_BACK = 200  # newest runs among which a measured one is looked for
 _SMALLER = ("native", "32", "64")
-_FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,8 @@ def estimate(lab: Lab, config: RunConfig) -> Estimate:
     with torch.device("meta"):
         network = lab.build_network(checked)
     summary = summarize(network, input_shape=(1, 1, spec.image_size, spec.image_size))
-    images = round((min(checked.train_limit, spec.train_images) or spec.train_images) * (1 - checked.val_fraction))
+    there = _train_images(lab, spec)
+    images = round((min(checked.train_limit, there) or there) * (1 - checked.val_fraction))
     rate = _measured_rate(lab, checked, device.type)
     seconds = images / rate if rate else images * _seconds_per_image(summary.total_mult_adds, device.type)
     side = spec.image_size if checked.input_size == "native" else int(checked.input_size)
@@ -86,6 +87,13 @@ def smaller_input(lab: Lab, config: RunConfig) -> tuple[str, Estimate] | None:
             continue
         return (size, smaller) if smaller.side < estimate(lab, config).side else None
     return None
+
+
+def _train_images(lab: Lab, spec: DatasetSpec) -> int:
+    """Return how many training images a data set has; drawings are counted, 0 where they are no longer here."""
+    if spec.train_images or not is_present(spec.id, root=lab.settings.data):
+        return spec.train_images
+    return len(lab.dataset(spec.id).train_labels)
 
 
 def _measured_rate(lab: Lab, config: RunConfig, device: str) -> float | None:

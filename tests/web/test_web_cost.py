@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from lab.config import RunConfig
 from lab.costs import estimate, smaller_input
+from lab.data.own import write_own_dataset
 from lab.errors import DeviceError, ShapeError
 from lab.runs.records import RunState
 from pages.ui.cost import count, size
@@ -42,6 +43,17 @@ def test_an_epoch_takes_as_long_as_the_last_run_of_the_same_network_did(bench: B
     assert cost.measured
     assert cost.seconds_per_epoch == pytest.approx(1437 * 0.9 / 1000, rel=0.01)
     assert not estimate(bench.lab, DIGITS_CONFIG.replace(batch_size=8)).measured
+
+
+def test_a_data_set_of_drawings_is_counted_because_no_published_number_is_known(bench: Bench) -> None:
+    digits = bench.lab.dataset("digits")
+    drawn = write_own_dataset(
+        digits.test_images[:50], digits.test_labels[:50], beside=digits, root=bench.lab.settings.data
+    )
+    config = RunConfig(arch="lenet5", dataset="digits", device="cpu", val_fraction=0.0)
+    images = 20 * 50 + 1_438  # the drawings are repeated to about a thousand
+    ratio = estimate(bench.lab, config.replace(dataset=drawn)).seconds / estimate(bench.lab, config).seconds
+    assert ratio == pytest.approx(images / 1_438)
 
 
 def test_a_large_input_is_answered_with_the_smallest_one_the_network_can_take(bench: Bench) -> None:
