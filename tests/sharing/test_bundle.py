@@ -20,9 +20,9 @@ from lab.config import RunConfig
 from lab.errors import ArtifactError, InputError, ReadOnlyError, StoreError
 from lab.experiment import Lab
 from lab.runs.imports import EndedRun, new_run_id
-from lab.runs.records import RunRecord, RunState, Series
+from lab.runs.records import KeptFile, RunRecord, RunState, Series
 from lab.runs.store import RunStore
-from lab.sharing.bundle.layout import MANIFEST, VOLATILE
+from lab.sharing.bundle.layout import MANIFEST, MAX_ENTRIES, VOLATILE, weights_name
 from lab.sharing.bundle.read import import_bundle
 from lab.sharing.bundle.write import write_bundle
 from tests.sharing.hostile_bundles import CANARY, every_case, unpack
@@ -98,6 +98,17 @@ def test_an_imported_run_is_nobodys_answer_because_its_numbers_were_not_computed
     submission = other.submit(RunConfig.from_dict(SMALL))
     assert not submission.cached
     assert submission.run.state is RunState.QUEUED
+
+
+def test_of_more_epochs_than_a_bundle_has_room_for_the_best_and_the_newest_go_along(other: Lab) -> None:
+    id, epochs = new_run_id(), MAX_ENTRIES
+    other.artifacts.write(f"{id}/7", b"weights")
+    sha256, size = other.artifacts.write(f"{id}/{epochs}", b"weights")
+    kept = tuple(KeptFile(id, "weights", n, n, f"{id}/{n}", sha256, size, 0.0) for n in range(1, epochs + 1))
+    long = dataclasses.replace(random_run(random.Random(0)), id=id, kept=kept, summary={"best_epoch": 7})
+    files = unpack(write_bundle(other, other.store.insert_ended([long])))
+    assert [name for name in files if "weights" in name] == [weights_name(0, 7), weights_name(0, epochs)]
+    assert json.loads(files[MANIFEST])[VOLATILE]["weights_left_out"] == epochs - 2
 
 
 def random_run(chance: random.Random) -> EndedRun:

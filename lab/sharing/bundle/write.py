@@ -20,6 +20,7 @@ from lab.sharing.bundle.layout import (
     FORMAT,
     MANIFEST,
     MAX_BYTES,
+    MAX_ENTRIES,
     MAX_POINTS,
     MAX_RUNS,
     VERSION,
@@ -40,8 +41,8 @@ _MARGIN = 8 << 20  # bytes left for everything but weights
 def write_bundle(source: Source, runs: Sequence[RunRecord]) -> bytes:
     """Return the bundle of runs that have ended.
 
-    Where all kept weights do not fit into 1 GiB, the best and the newest of each run stay. Raises `InputError` for a
-    run that is still going on, or if even those are too large.
+    Where all kept weights do not fit into 1 GiB and 2,000 files, the best and the newest of each run stay. Raises
+    `InputError` for a run that is still going on, or if even those are too large.
     """
     if len(runs) > MAX_RUNS:
         raise InputError(f"A bundle holds {MAX_RUNS} runs, but {len(runs)} were given: make several.")
@@ -71,7 +72,8 @@ def _json(value: Any) -> bytes:
 def _choose_weights(source: Source, runs: Sequence[RunRecord]) -> tuple[dict[str, list[KeptFile]], int]:
     """Return each run's weights in step order, one a step, and how many had to stay behind."""
     every = {run.id: list({kept.step: kept for kept in source.kept_epochs(run.id)}.values()) for run in runs}
-    if _total(every) <= MAX_BYTES - _MARGIN:
+    entries = 1 + 2 * len(runs) + _count(every)  # the manifest; each run's record and curves
+    if _total(every) <= MAX_BYTES - _MARGIN and entries <= MAX_ENTRIES:
         return every, 0
     few: dict[str, list[KeptFile]] = {}
     for run in runs:
@@ -81,7 +83,11 @@ def _choose_weights(source: Source, runs: Sequence[RunRecord]) -> tuple[dict[str
         raise InputError(
             f"The weights of these runs need {_total(few):,} bytes, but a bundle holds {MAX_BYTES:,}: export fewer runs."
         )
-    return few, sum(map(len, every.values())) - sum(map(len, few.values()))
+    return few, _count(every) - _count(few)
+
+
+def _count(weights: dict[str, list[KeptFile]]) -> int:
+    return sum(map(len, weights.values()))
 
 
 def _total(weights: dict[str, list[KeptFile]]) -> int:
