@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from lab.architectures.build import build_network
 from lab.architectures.registry import list_architectures
 from lab.data import is_present
+from lab.data.own import write_own_dataset
 from lab.experiment import Lab
 from lab.runs.records import RunRecord
 from lab.sharing.formats import export_runs
@@ -58,7 +60,7 @@ LARGE: dict[str, dict[str, Any]] = {
     "torchvision": {"arch": "resnet18-tv", "max_steps": 2, "epochs": 1, "train_limit": 80},
     "depthwise": {"arch": "mobilenet", "input_size": "32", "max_steps": 2, "epochs": 1, "train_limit": 80},
 }  # fmt: skip
-FINE_TUNED, MNIST = "fine-tuned from exported weights", "real MNIST"
+FINE_TUNED, DRAWN, MNIST = "fine-tuned from exported weights", "fine-tuned on drawings", "real MNIST"
 
 # Runs scripts one after the other, so that torch is imported once; the lab is not on the path.
 DRIVER = """
@@ -104,6 +106,10 @@ def repeated(lab: Lab, run: RunRecord, tmp_path_factory: pytest.TempPathFactory)
     jobs = {name: (run, write_script(lab, run), []) for name, run in runs.items()}
     tuned = train_run(lab, **QUICK, init_from=run.id, lr=1e-4)
     jobs[FINE_TUNED] = (tuned, write_script(lab, tuned), ["--initial", str(initial)])
+    drawings = lab.dataset("digits").test_images[:20]
+    drawn = write_own_dataset(drawings, np.arange(20) % 10, beside=lab.dataset("digits"), root=lab.settings.data)
+    tuned = train_run(lab, **QUICK, dataset=drawn, init_from=run.id)
+    jobs[DRAWN] = (tuned, write_script(lab, tuned), ["--initial", str(initial), "--data", str(lab.settings.data)])
     if is_present("mnist", root=DATA):
         on_mnist = open_lab(lab.settings.home, data=DATA)
         real = train_run(on_mnist, dataset="mnist", train_limit=640, epochs=1, batch_size=64)
@@ -124,7 +130,7 @@ def assert_same(lab: Lab, found: Repeated) -> None:
     assert len(found.metrics["epochs"]) == found.run.summary["epochs"]
 
 
-@pytest.mark.parametrize("name", [*CONFIGS, FINE_TUNED])
+@pytest.mark.parametrize("name", [*CONFIGS, FINE_TUNED, DRAWN])
 def test_the_script_repeats_the_run_to_the_last_bit(lab: Lab, repeated: dict[str, Repeated], name: str) -> None:
     assert_same(lab, repeated[name])
 
