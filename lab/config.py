@@ -31,10 +31,6 @@ GROUPS = ("network", "data", "training", "optimizer", "loss", "early stopping", 
 Option: TypeAlias = str | int | float | bool | list[int]
 
 
-def _always(_config: "RunConfig") -> bool:
-    return True
-
-
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
     """What a form, a flag and a check need to know of one setting.
@@ -54,13 +50,14 @@ class FieldSpec:
     high: float | None = None
     open_low: bool = False
     choices: tuple[str, ...] = ()
-    relevant: Callable[["RunConfig"], bool] = _always
+    relevant: Callable[["RunConfig"], bool] = lambda _config: True
     result: bool = True
 
     @property
     def flag(self) -> str:
-        """The shell's spelling, such as `--batch-size`."""
-        return "--" + self.name.replace("_", "-")
+        """The shell's spelling, such as `--batch-size`; options are given one by one, so theirs is `--arch-option`."""
+        name = self.name.removesuffix("s") if self.kind is dict else self.name
+        return "--" + name.replace("_", "-")
 
     def check(self, value: object) -> Any:
         """Return the value in the field's type, or raise `ConfigError` with value, rule and way out."""
@@ -158,12 +155,9 @@ class RunConfig:
         "deviation of the training set; half uses 0.5 and 0.5.", "data", choices=NORMALIZATIONS,
     )  # fmt: skip
     augment: str = _setting(
-        "none",
-        "Augmentation",
-        "Random changes to the training images: light shifts and turns a little, sketch imitates drawings.",
-        "data",
-        choices=AUGMENTS,
-    )
+        "none", "Augmentation", "Random changes to the training images: light shifts and turns a little, sketch imitates "
+        "drawings.", "data", choices=AUGMENTS,
+    )  # fmt: skip
     shuffle: bool = _setting(True, "Shuffle", "Draw the training images in a new order every epoch.", "data")
 
     epochs: int = _setting(5, "Epochs", "Passes over the training images.", "training", low=1, high=10_000)

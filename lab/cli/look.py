@@ -7,7 +7,7 @@ import click
 import numpy as np
 
 from lab.charts.tiles import grid, paint
-from lab.cli.output import json_flag, percent, print_json, print_table
+from lab.cli.output import json_flag, percent, print_json, print_table, write_file
 from lab.errors import InputError
 from lab.experiment import Lab
 
@@ -20,7 +20,7 @@ def read_epoch(text: str) -> int | str:
     """Read an epoch as a number or as best/latest."""
     if text in ("best", "latest"):
         return text
-    if not text.isdigit():
+    if not (text.isdecimal() and len(text) < 10):  # isdigit would let ² through
         raise InputError(f"The epoch is {text!r}, but it must be a number, best or latest.")
     return int(text)
 
@@ -106,7 +106,7 @@ def inspect(
     maps = seen.maps.values
     if maps.ndim != 3:
         raise InputError(f"{layer} gives a vector of {maps.size} numbers, not maps: choose a convolution or a pooling.")
-    out.write_bytes(grid(paint(maps, each=per_channel), enlarge=max(1, 84 // maps.shape[-1])))
+    write_file(out.expanduser(), grid(paint(maps, each=per_channel), enlarge=max(1, 84 // maps.shape[-1])))
     best = int(np.argmax(seen.probabilities))
     answer = {
         "run": loaded.run.id, "epoch": loaded.epoch, "layer": layer, "image": image, "truth": label,

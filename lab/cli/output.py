@@ -1,10 +1,11 @@
 """How the shell prints: strict JSON, tables, and numbers a person can read."""
 
-import dataclasses
 import json
 import math
+import secrets
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,29 +13,34 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lab.errors import InputError
+from lab.sharing.strict import plain
+
 PIPE_WIDTH = 240  # characters
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print strict JSON and nothing else.")
 
 
-def jsonable(value: Any) -> Any:
-    """Return a value strict JSON can hold: NaN and infinities become "NaN", "Infinity", "-Infinity"."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return jsonable(dataclasses.asdict(value))
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-    if isinstance(value, dict):
-        return {str(key): jsonable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [jsonable(item) for item in value]
-    if hasattr(value, "tolist"):
-        return jsonable(value.tolist())
-    return value
-
-
 def print_json(value: Any) -> None:
-    """Print one strict JSON document on standard output."""
-    click.echo(json.dumps(jsonable(value), allow_nan=False, indent=2, ensure_ascii=False))
+    """Print one strict JSON document on standard output, in ASCII: no terminal's encoding can break it."""
+    click.echo(json.dumps(plain(value), allow_nan=False, indent=2))
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a whole file or none, making the folders above it; raises `InputError` where that cannot be."""
+    if not path.name:
+        raise InputError(f"{path} is a folder, so no file can be written there: add a name.")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from error
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:

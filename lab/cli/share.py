@@ -1,13 +1,12 @@
 """`export`, `import`, `compare`: runs as files, files as runs, and runs beside each other."""
 
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from lab.cli.output import json_flag, print_json, print_table
+from lab.cli.output import json_flag, print_json, print_table, write_file
 from lab.cli.runs import as_dict
 from lab.errors import InputError
 from lab.experiment import Lab
@@ -42,25 +41,11 @@ def write_files(files: Mapping[str, bytes], format: ExportFormat, out: Path) -> 
         if format.folder:
             path = out / ending
         else:
-            path = out.with_name(out.stem + ending) if ending else out
-        _write(path, data)
+            # Only the format's own ending goes: the names lr-0.1 and lr-0.01 would share one card.
+            path = out.with_name(out.name.removesuffix(format.suffix) + ending) if ending else out
+        write_file(path, data)
         written.append({"path": str(path), "bytes": len(data)})
     return written
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a whole file or none."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(data)
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from error
 
 
 @click.command("import")

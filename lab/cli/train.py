@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lab.cli.output import duration, json_flag, moment, percent, print_json
 from lab.config import FIELDS, FieldSpec, RunConfig
-from lab.errors import ConfigError, StoreBusyError
+from lab.errors import ConfigError, RunStateError, StoreBusyError
 from lab.experiment import Lab
 from lab.presets import PRESETS, get_preset
 from lab.runs.records import RunRecord, RunState, Want
@@ -30,7 +30,7 @@ def config_options(function: _Function) -> _Function:
 
 def _option(spec: FieldSpec) -> Callable[[_Function], _Function]:
     if spec.kind is dict:
-        return click.option("--arch-option", spec.name, multiple=True, metavar="NAME=VALUE", help=spec.help)
+        return click.option(spec.flag, spec.name, multiple=True, metavar="NAME=VALUE", help=spec.help)
     shown = f"{spec.help} [default: {spec.default}]" if spec.default != "" else spec.help
     if spec.kind is bool:
         return click.option(f"{spec.flag}/--no-{spec.flag[2:]}", spec.name, default=None, help=shown)
@@ -151,7 +151,10 @@ def follow(lab: Lab, run: RunRecord, *, quiet: bool) -> RunRecord:
 
 def _stop(lab: Lab, run: RunRecord, console: Console) -> RunRecord:
     console.print("Stopping after this step; the weights are kept.", markup=False)
-    return lab.control(run.id, Want.STOP)
+    try:
+        return lab.control(run.id, Want.STOP)
+    except RunStateError:  # it ended while the key was pressed
+        return lab.store.get(run.id)
 
 
 def _show(bar: Progress, task: Any, run: RunRecord) -> None:

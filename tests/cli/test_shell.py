@@ -3,19 +3,24 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from lab.architectures.registry import list_architectures
 from lab.cli.app import cli
+from lab.cli.train import _stop
 from lab.config import FIELDS
 from lab.data import load_dataset
+from lab.experiment import Lab
 from lab.presets import PRESETS
-from lab.settings import CHECKOUT
+from lab.runs.records import RunState
+from lab.settings import CHECKOUT, Settings
 from tests.cli.conftest import Shell
 
 
@@ -94,7 +99,7 @@ def test_evaluate_all_epochs_agrees_with_what_training_recorded(shell: Shell, tr
 
 
 def test_inspect_writes_the_maps_and_says_what_it_saw(shell: Shell, trained: dict[str, Any], tmp_path: Path) -> None:
-    out = tmp_path / "maps.png"
+    out = tmp_path / "new folder" / "maps.png"
     answer = _strict(
         shell("inspect", trained["run"], "--layer", "features.conv1", "--image", "test:0", "--out", str(out), "--json")[
             1
@@ -126,9 +131,7 @@ def test_architectures_presets_and_datasets_come_from_their_registries(shell: Sh
 
 def test_every_setting_has_a_flag() -> None:
     flags = {flag for parameter in cli.commands["train"].params for flag in parameter.opts}
-    missing = [s.name for s in FIELDS.values() if s.flag not in flags and s.name != "arch_options"]
-    assert missing == []
-    assert "--arch-option" in flags
+    assert [spec.flag for spec in FIELDS.values() if spec.flag not in flags] == []
 
 
 def test_every_verb_with_something_to_say_takes_json() -> None:
@@ -151,7 +154,11 @@ def test_every_verb_with_something_to_say_takes_json() -> None:
         (("show", "no-such-run"), "There is no run"),
         (("evaluate", "first", "--epoch", "99"), "was not kept"),
         (("evaluate", "first", "--epoch", "soon"), "best or latest"),
+        (("evaluate", "first", "--epoch", "²"), "best or latest"),
+        (("evaluate", "first", "--epoch", "9" * 5_000), "best or latest"),
         (("inspect", "first", "--layer", "conv9", "--out", "x.png"), "has no layer 'conv9'"),
+        (("inspect", "first", "--layer", "features.conv1", "--out", "/dev/null/x.png"), "x.png cannot be written"),
+        (("inspect", "first", "--layer", "features.conv1", "--out", "/"), "is a directory"),
         (("predict", "first", "nowhere.png"), "cannot be read"),
         (("nonsense",), "No such command"),
     ],
@@ -213,6 +220,13 @@ def test_tags_come_and_go_and_a_deleted_run_can_be_brought_back(shell: Shell, tr
     assert shell("show", run)[0] == 2
     assert shell("delete", run, "--undo")[0] == 0
     assert shell("show", run)[0] == 0
+
+
+def test_a_run_that_ends_while_ctrl_c_is_pressed_has_ended(shell: Shell, trained: dict[str, Any], home: Path) -> None:
+    lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
+    run = lab.store.get(trained["run"])
+    stale = replace(run, state=RunState.RUNNING)
+    assert _stop(lab, stale, Console(quiet=True)) == run
 
 
 def test_help_opens_without_torch() -> None:

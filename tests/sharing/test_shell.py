@@ -56,6 +56,12 @@ def test_weights_come_with_their_card_beside_them(shell, run: RunRecord, tmp_pat
     assert (tmp_path / "net.card.md").read_text(encoding="utf-8").startswith("# first")
 
 
+def test_names_that_differ_behind_a_dot_have_cards_of_their_own(shell, run: RunRecord, tmp_path: Path) -> None:
+    for name in ("lenet-lr-0.001", "lenet-lr-0.01"):
+        shell("export", run.id, "--format", "safetensors", "--out", tmp_path / name)
+    assert {path.name for path in tmp_path.glob("*.card.md")} == {"lenet-lr-0.001.card.md", "lenet-lr-0.01.card.md"}
+
+
 def test_a_bundle_goes_from_one_lab_to_another(shell, run: RunRecord, tmp_path: Path) -> None:
     shell("export", run.id, "--format", "bundle", "--out", tmp_path / "runs.zip")
     printed, _, code = shell("import", tmp_path / "runs.zip", "--json", home=tmp_path / "other")
@@ -86,6 +92,7 @@ def test_compare_shows_what_differs_and_the_results(shell, pair: tuple[RunRecord
 
 def test_a_wrong_format_and_a_place_that_cannot_be_written_are_said(shell, run: RunRecord, tmp_path: Path) -> None:
     assert "Did you mean 'onnx'" in shell("export", run.id, "--format", "onx", "--out", tmp_path / "x")[1]
+    assert "is a folder" in shell("export", run.id, "--format", "csv", "--out", "/")[1]
     (tmp_path / "file").write_text("")
     _, said, code = shell("export", run.id, "--format", "csv", "--out", tmp_path / "file" / "x.csv")
     assert code == 2
