@@ -3,6 +3,7 @@
 Nothing here is read at import: the entry points call `Settings.from_env(os.environ)` once and pass the result on.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,17 @@ from lab.errors import LabError
 
 # A worker's environment before it starts. Waiting threads sleep instead of spinning: half the time on a busy machine, no
 # loss on a quiet one. glibc 2.35 and later asks for huge pages: networks with big feature maps are 4 to 5 % faster.
-PROCESS_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+# cuBLAS reads its own setting once a process and is deterministic only with it, in whichever run asks for that.
+PROCESS_ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+}
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 _TRUE = {"1", "true", "yes", "on"}
+# A file by its path, relative or not; one in memory and SQLite's own `file:` addresses stay as they are.
+_SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!:memory:|file:)([^?]+)(\?.*)?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +43,12 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
         """Build from `LAB_HOME`, `LAB_DATA`, `LAB_DATABASE`, `LAB_ARTIFACTS`, `LAB_DEVICE`, `LAB_READ_ONLY`."""
-        home = Path(env.get("LAB_HOME") or CHECKOUT / ".lab").expanduser().absolute()
+        home = _absolute(env.get("LAB_HOME") or CHECKOUT / ".lab")
         return cls(
             home=home,
-            data=Path(env.get("LAB_DATA") or home / "data").expanduser().absolute(),
-            database=env.get("LAB_DATABASE") or f"sqlite:///{home / 'lab.db'}",
-            artifacts=env.get("LAB_ARTIFACTS") or str(home / "artifacts"),
+            data=_absolute(env.get("LAB_DATA") or home / "data"),
+            database=_absolute_database(env.get("LAB_DATABASE") or f"sqlite:///{home / 'lab.db'}"),
+            artifacts=_absolute_place(env.get("LAB_ARTIFACTS") or str(home / "artifacts")),
             device=env.get("LAB_DEVICE") or "auto",
             read_only=env.get("LAB_READ_ONLY", "").strip().lower() in _TRUE,
         )
@@ -68,3 +76,17 @@ class Settings:
                     "be written."
                 ) from error
         return self.home
+
+
+def _absolute(place: str | Path) -> Path:
+    """Return a place as it is meant from here: a worker starts in the checkout, not where its lab was opened."""
+    return Path(place).expanduser().absolute()
+
+
+def _absolute_place(place: str) -> str:
+    return place if "://" in place else str(_absolute(place))
+
+
+def _absolute_database(url: str) -> str:
+    found = _SQLITE_FILE.fullmatch(url)
+    return f"{found[1]}{_absolute(found[2])}{found[3] or ''}" if found else url

@@ -1,0 +1,49 @@
+"""Where a lab keeps its things: the same places for everyone who is given its settings, wherever they start."""
+
+from pathlib import Path
+
+import pytest
+
+from lab.settings import PROCESS_ENVIRONMENT, Settings
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("sqlite:///my lab.db", "sqlite:///{here}/my lab.db"),
+        ("sqlite+pysqlite:///deep/lab.db?timeout=5", "sqlite+pysqlite:///{here}/deep/lab.db?timeout=5"),
+        ("sqlite:////srv/lab.db", "sqlite:////srv/lab.db"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("sqlite:///file:lab.db?mode=ro&uri=true", "sqlite:///file:lab.db?mode=ro&uri=true"),
+        ("sqlite://", "sqlite://"),
+        ("postgresql+psycopg://user@host/name", "postgresql+psycopg://user@host/name"),
+    ],
+)
+def test_a_relative_database_is_meant_from_where_the_lab_was_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, meant: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Settings.from_env({"LAB_DATABASE": given}).database == meant.format(here=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("kept", "{here}/kept"), ("/srv/kept", "/srv/kept"), ("s3://bucket/kept", "s3://bucket/kept")],
+)
+def test_a_relative_place_of_kept_files_is_meant_from_where_the_lab_was_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, meant: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Settings.from_env({"LAB_ARTIFACTS": given}).artifacts == meant.format(here=tmp_path)
+
+
+def test_a_worker_that_starts_elsewhere_gets_the_same_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    relative = {"LAB_HOME": "home", "LAB_DATA": "data", "LAB_DATABASE": "sqlite:///lab.db", "LAB_ARTIFACTS": "kept"}
+    settings = Settings.from_env(relative)
+    monkeypatch.chdir("/")
+    assert Settings.from_env(settings.environment()) == settings
+
+
+def test_a_worker_is_told_before_it_starts_how_cublas_can_be_deterministic() -> None:
+    assert PROCESS_ENVIRONMENT["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
