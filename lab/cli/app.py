@@ -23,6 +23,7 @@ from lab.settings import Settings
 @click.option("--data", help="Where the data sets lie, in torchvision's layout (LAB_DATA).")
 @click.option("--database", help="SQLAlchemy URL of the run store (LAB_DATABASE).")
 @click.option("--artifacts", help="Path or fsspec URL of the kept files (LAB_ARTIFACTS).")
+@click.option("--device", help="Device of the runs that name none: auto, cpu, cuda, cuda:1, mps (LAB_DEVICE).")
 @click.option("--read-only", is_flag=True, help="Change nothing (LAB_READ_ONLY).")
 @click.pass_context
 def cli(context: click.Context, /, **flags: str | bool | None) -> None:

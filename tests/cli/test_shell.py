@@ -1,6 +1,7 @@
 """The shell end to end: a real worker trains, scripts read strict JSON, wrong use is one sentence and exit code 2."""
 
 import json
+import stat
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from lab import supervisor
 from lab.architectures.registry import list_architectures
 from lab.cli.app import cli
 from lab.cli.train import _stop
@@ -197,6 +199,22 @@ def test_a_home_that_cannot_be_made_is_one_sentence(shell: Shell, tmp_path: Path
         code, _, err = shell("--home", str(tmp_path / "file" / "home"), verb)
         assert code == 1
         assert "set LAB_HOME to a folder that can be written" in err
+
+
+def test_every_variable_has_a_flag(shell: Shell, tmp_path: Path) -> None:
+    variables = set(Settings.from_env({}).environment())
+    assert {f"LAB_{parameter.name.upper()}" for parameter in cli.params if parameter.name} >= variables
+    found = _strict(shell("--home", str(tmp_path), "--device", "abacus", "doctor", "--json")[1])
+    assert [p for p in found["problems"] if "The device 'abacus' is not on this machine" in p]
+
+
+def test_the_worker_makes_a_home_that_is_its_owners_alone(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "IDLE_S", 0.1)
+    home = tmp_path / "new"
+    assert _strict(shell("--home", str(home), "worker", "--json")[1]) == {"exit_code": 0}
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
 
 def test_a_second_worker_is_refused(shell: Shell, trained: dict[str, Any]) -> None:

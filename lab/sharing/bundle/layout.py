@@ -18,6 +18,7 @@ MANIFEST = "manifest.json"
 NAME = re.compile(
     r"manifest\.json|runs/(0|[1-9][0-9]{0,2})/(run\.json|points\.safetensors|weights-[0-9]{9}\.safetensors)"
 )
+DIGEST = re.compile(r"[0-9a-f]{64}")  # SHA-256
 
 MAX_ENTRIES = 2_000
 MAX_RUNS = 200

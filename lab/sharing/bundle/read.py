@@ -16,6 +16,7 @@ from lab.runs.imports import EndedRun, new_run_id
 from lab.runs.records import KeptFile, RunRecord, Series
 from lab.sharing.bundle.archive import Archive, open_archive
 from lab.sharing.bundle.layout import (
+    DIGEST,
     FORMAT,
     MANIFEST,
     MAX_JSON,
@@ -34,7 +35,6 @@ from lab.sharing.source import Source
 
 _SERIES = re.compile(r"[a-z0-9_]{1,30}(/[a-z0-9_]{1,30})?")
 _MOST_SERIES = 64
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _WEIGHTS = "weights"
 
 
@@ -86,7 +86,7 @@ def _listed(value: Any) -> tuple[str, int, str]:
     size = fields.take("bytes", whole(0, 2**40))
     digest = fields.take("sha256", _text)
     fields.done()
-    if not _DIGEST.fullmatch(digest):
+    if not DIGEST.fullmatch(digest):
         raise ValueError("has a digest that is none")
     return name, size, digest
 

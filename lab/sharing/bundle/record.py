@@ -12,6 +12,7 @@ from lab.errors import ConfigError, StoreError
 from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT, checked_tags, checked_text
 from lab.runs.imports import IMPORTABLE
 from lab.runs.records import RunState
+from lab.sharing.bundle.layout import DIGEST
 from lab.sharing.bundle.strict_reading import Fields, items, maybe, read_json, refuse, seconds, whole
 
 REASON_LIMIT = 2_000
@@ -19,7 +20,6 @@ NOTICE_LIMIT = 2_000
 _TEXT_LIMIT = 500  # characters of one fact
 _FACTS = 100  # entries of summary and environment
 _MOST_STEPS = 999_999_999
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _RUN_ID = re.compile(r"[0-9a-f]{0,32}")
 _FACT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 
@@ -61,7 +61,7 @@ def read_record(data: bytes, name: str) -> Record:
     record = Record(
         name=fields.take("name", _text(NAME_LIMIT)),
         config=fields.take("config", _config),
-        fingerprint=fields.take("fingerprint", _matching(_DIGEST)),
+        fingerprint=fields.take("fingerprint", _matching(DIGEST)),
         state=fields.take("state", _state),
         reason=fields.take("reason", _text(REASON_LIMIT, lines=True)),
         created_at=fields.take("created_at", seconds),
