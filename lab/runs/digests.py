@@ -7,12 +7,12 @@ tags, pin) is not part of it.
 import hashlib
 from typing import Any
 
-import numpy as np
 from sqlalchemy import Connection, Row, select
 
 from lab.runs.base import StoreBase
+from lab.runs.curves import fetch
 from lab.runs.encoding import encode_json
-from lab.runs.schema import kept, points, series_names
+from lab.runs.schema import kept, series_names
 
 _FIELDS = ("id", "config", "fingerprint", "family", "seconds", "reason", "device", "summary", "environment", "notices")
 
@@ -51,11 +51,9 @@ def content_digest(connection: Connection, row: Row[Any]) -> str:
     digest = hashlib.sha256()
     names = connection.execute(select(series_names).order_by(series_names.c.name)).all()
     for name in names:
-        query = select(points.c.step, points.c.value, points.c.time_s).order_by(points.c.step)
-        found = connection.execute(query.where(points.c.run == row.number, points.c.series == name.number)).all()
-        if found:
-            digest.update(name.name.encode() + b"\0")
-            digest.update(np.array([tuple(point) for point in found], dtype=np.float64).tobytes())
+        for index, part in enumerate(fetch(connection, row.number, name.number)):
+            digest.update(b"" if index else name.name.encode() + b"\0")
+            digest.update(part.tobytes())
     for file in connection.execute(select(kept).where(kept.c.run == row.id).order_by(kept.c.path)):
         digest.update(f"{file.path}\0{file.kind}\0{file.step}\0{file.epoch}\0{file.sha256}\0{file.bytes}\0".encode())
     return digest.hexdigest()

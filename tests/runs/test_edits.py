@@ -1,8 +1,13 @@
 """What people do to runs, and that deleting loses nothing for a week."""
 
+import hashlib
+
+import numpy as np
 import pytest
 
 from lab.errors import RunNotFoundError, RunStateError, StoreError
+from lab.runs import curves
+from lab.runs.digests import content_digest
 from lab.runs.edits import PURGE_AFTER_S
 from lab.runs.owner import Owner
 from lab.runs.records import RunState, Want
@@ -132,3 +137,17 @@ def test_a_run_is_verified_against_the_digest_of_its_end(store: RunStore, me: Ow
             connection.exec_driver_sql("UPDATE kept SET epoch = 1")
             connection.exec_driver_sql("UPDATE runs SET seconds = 0")
         assert store.verify(run.id) == ()
+
+
+def test_the_digest_of_a_curve_is_that_of_its_numbers_in_whatever_parts_they_are_read(
+    store: RunStore, me: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = [1 / 3, float("nan"), float("inf"), 5e-324, -2.0]
+    run = claimed(store, me)
+    store.append_points(run.id, run.lease, {name: series(name, range(1, 6), values) for name in ("b", "a")})
+    table = np.array([[step, value, step * 0.5] for step, value in enumerate(values, 1)])
+    known = hashlib.sha256(b"a\0" + table.tobytes() + b"b\0" + table.tobytes()).hexdigest()
+    for part in (2, 5, 20_000):
+        monkeypatch.setattr(curves, "_FETCH", part)
+        with store.database.read() as connection:
+            assert content_digest(connection, store._row(connection, run.id)) == known
