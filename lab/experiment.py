@@ -15,7 +15,7 @@ from lab.config import INPUT_SIZES, RunConfig
 from lab.data import Dataset, dataset_checksum, get_dataset_spec, is_present, load_dataset, normalization_constants
 from lab.errors import ConfigError, InputError, ReadOnlyError
 from lab.runs.artifacts import ArtifactStore
-from lab.runs.records import KeptFile, RunRecord, RunState, Want
+from lab.runs.records import CHECKPOINT, WEIGHTS, KeptFile, RunRecord, Want
 from lab.runs.store import RunStore
 from lab.settings import Settings
 from lab.supervisor import dismiss_stranger, start_supervisor
@@ -23,8 +23,6 @@ from lab.supervisor import dismiss_stranger, start_supervisor
 if TYPE_CHECKING:
     from torch import nn
 
-WEIGHTS = "weights"
-CHECKPOINT = "checkpoint"
 # Building draws from torch's one global generator: two sessions of a page at once would disturb each other's seed.
 _BUILDING = threading.Lock()
 
@@ -171,15 +169,14 @@ class Lab:
 
     def _shorter_kin(self, config: RunConfig, family: str) -> RunRecord | None:
         """Return the longest finished run of the family that is shorter than `config` and can be continued."""
-        kin = [
+        kin = (
             run
             for run in (self.store.find_family(family) if family else ())
-            if run.state is RunState.FINISHED
-            and run.config.epochs < config.epochs
+            if run.config.epochs < config.epochs
             and run.summary.get("outcome") == "finished"
             and self.store.kept(run.id, kind=CHECKPOINT)
-        ]
-        return max(kin, key=lambda run: run.config.epochs, default=None)
+        )
+        return next(kin, None)
 
     def control(self, run_id: str, want: Want) -> RunRecord:
         """Ask a run to pause, stop and keep, or go on; raises `RunStateError` where that makes no sense."""
@@ -210,7 +207,7 @@ class Lab:
 
     def kept_epochs(self, run_id: str) -> tuple[KeptFile, ...]:
         """Return the kept weights in step order."""
-        return tuple(sorted(self.store.kept(run_id, kind=WEIGHTS), key=lambda kept: kept.step))
+        return self.store.kept(run_id, kind=WEIGHTS)
 
     def find_weights(self, run_id: str, *, epoch: int | str = "best") -> KeptFile:
         """Return one epoch's kept file; "best" is the lowest validation loss (else the newest), "latest" the newest."""
@@ -310,6 +307,6 @@ class Lab:
         return normalization_constants(self.dataset(run.config.dataset), run.config.normalization)
 
     def checkpoint(self, run_id: str) -> bytes | None:
-        """Return the newest resumable checkpoint whose hash is right, or nothing if none was kept."""
-        kept = sorted(self.store.kept(run_id, kind=CHECKPOINT), key=lambda k: k.step)
+        """Return the newest resumable checkpoint, or nothing if none was kept; raises `ArtifactError` for a damaged one."""
+        kept = self.store.kept(run_id, kind=CHECKPOINT)
         return self.artifacts.read(kept[-1]) if kept else None

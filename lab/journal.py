@@ -14,9 +14,8 @@ import numpy as np
 
 from lab.diagnosis.rules import Finding, diagnose_config, diagnose_curves
 from lab.errors import StoreBusyError
-from lab.experiment import CHECKPOINT
 from lab.runs.artifacts import ArtifactStore
-from lab.runs.records import KeptFile, RunRecord, RunState, Series
+from lab.runs.records import CHECKPOINT, KeptFile, RunRecord, RunState, Series
 from lab.runs.store import RunStore
 from lab.training.events import Ended, Evaluated, Event, Kept, Notice, Started, StepMetrics
 

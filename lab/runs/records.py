@@ -8,6 +8,9 @@ import numpy as np
 
 from lab.config import RunConfig
 
+WEIGHTS = "weights"  # a kept file's kind: the network after an epoch
+CHECKPOINT = "checkpoint"  # everything a run needs to go on
+
 
 class RunState(StrEnum):
     """Life of a run. `STOPPING` and a dead owner's `INTERRUPTED` are read off the row, not only written by the owner."""
@@ -90,7 +93,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class KeptFile:
-    """One artifact: `kind` is "weights" (an epoch's), "checkpoint" (resumable) or another room's word."""
+    """One artifact: `kind` is `WEIGHTS`, `CHECKPOINT` or another room's word."""
 
     run: str
     kind: str

@@ -13,9 +13,9 @@ import pytest
 
 from lab.config import RunConfig
 from lab.errors import RunStateError
-from lab.experiment import CHECKPOINT, Lab
+from lab.experiment import Lab
 from lab.runs.owner import process_start
-from lab.runs.records import RunRecord, RunState, Want
+from lab.runs.records import CHECKPOINT, RunRecord, RunState, Want
 from lab.settings import CHECKOUT, Settings
 from lab.supervisor import dismiss_stranger, is_running
 
