@@ -21,7 +21,7 @@ from torch import nn
 
 from lab.data.resident import ResidentData, load_resident
 from lab.devices import resolve_device
-from lab.errors import LabError, LeaseLostError, StoreBusyError, StoreError
+from lab.errors import LabError, LeaseLostError, RunNotFoundError, StoreBusyError, StoreError
 from lab.experiment import Lab
 from lab.journal import Journal
 from lab.runs.owner import Owner
@@ -138,8 +138,9 @@ def _train(lab: Lab, run: RunRecord, journal: Journal, watch: Watch) -> Ended:
     data = load_resident(run.config, root=lab.settings.data, device=device)
     journal.describe(data.mean, data.std, classes=data.classes)
     journal.phase("building the network")
-    network = lab.build_seeded(run.config)
     resume = _starting_point(lab, run)
+    # A checkpoint holds every weight: a run that goes on needs neither its seed nor the run it was fine-tuned from.
+    network = lab.build_network(run.config) if resume else lab.build_seeded(run.config)
     journal.phase("training")
     return _listen(run, network, data, device, watch, resume, journal)
 
@@ -161,10 +162,12 @@ def _starting_point(lab: Lab, run: RunRecord) -> bytes | None:
     own = lab.checkpoint(run.id)
     if own is not None or not run.parent or not run.family:
         return own
-    parent = lab.store.get(run.parent, deleted=True)
-    if parent.family != run.family:
+    try:
+        if lab.store.get(run.parent, deleted=True).family != run.family:
+            return None
+        lab.store.copy_history(run.parent, run.id, lease=run.lease)
+    except RunNotFoundError:  # deleted for good: from the first step on it is the same run, only longer under way
         return None
-    lab.store.copy_history(parent.id, run.id, lease=run.lease)
     return lab.checkpoint(run.id)
 
 

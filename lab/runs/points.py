@@ -102,12 +102,12 @@ class Points(StoreBase):
             return tuple(kept_file(row) for row in connection.execute(query))
 
     def copy_history(self, source: str, target: str, *, lease: int | None = None) -> None:
-        """Give a run the curves, training time and kept files of the one it continues; the files are shared.
+        """Give a run the curves, training time and kept files of the one it continues, deleted or not; files are shared.
 
         lease: of the target, once it is claimed. Raises `LeaseLostError`, `RunStateError` where the target has ended.
         """
         with self.database.write() as connection:
-            origin = self._row(connection, source)
+            origin = self._row(connection, source, deleted=True)
             target_row = self._open_for(connection, target, lease)
             for table, old, new in ((points, origin.number, target_row.number), (kept, source, target)):
                 rest = [column for column in table.columns if column.name != "run"]
