@@ -76,6 +76,13 @@ def test_a_validation_loss_that_turned_up_is_overfitting() -> None:
     assert _codes(SOUND, train_loss=training, val_loss=[1.0, 0.6, 0.5, 0.45, 0.44, 0.43]) == set()
 
 
+def test_a_validation_loss_below_zero_that_stays_at_its_lowest_is_not_overfitting() -> None:
+    probabilities = RunConfig(loss="nll", output="softmax")  # the loss lies between -1 and 0
+    training = [-0.5, -0.8, -0.9, -0.95, -0.97]
+    assert _codes(probabilities, train_loss=training, val_loss=[-0.5, -0.8, -0.9, -0.899, -0.898]) == set()
+    assert _codes(probabilities, train_loss=training, val_loss=[-0.5, -0.9, -0.85, -0.8, -0.7]) == {"overfitting"}
+
+
 def test_a_diverged_loss_that_comes_back_is_not_overfitting() -> None:
     assert _codes(SOUND, train_loss=[1e14, 1e12, 1e10, 1e3, 1e2], val_loss=[1e12, 1e10, 50.0, 60.0, 80.0]) == set()
 

@@ -184,7 +184,7 @@ def _overfitting(_config: RunConfig, curves: Mapping[str, Curve], classes: int) 
     lowest, last = float(validation[best]), float(validation[-1])
     # By heart means: better on the training images than on the others. A diverged loss that comes back is not that.
     falling = training[-1] < min(training[len(training) // 2], last, math.log(classes))
-    if best >= validation.size - 2 or last < lowest * (1 + TURNED_UP) or not falling:
+    if best >= validation.size - 2 or last - lowest < TURNED_UP * abs(lowest) or not falling:
         return None
     return Finding(
         "overfitting", "warning",
