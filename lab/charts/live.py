@@ -6,6 +6,7 @@ finite travels as null in `value` (a gap) and by name in `odd` (a marker).
 """
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ DENSE = ("batch/loss", "batch/accuracy")  # one point a step
 SPARSE = ("val/loss", "val/accuracy", "test/loss", "test/accuracy", "lr")  # one point an evaluation
 SHOWN = DENSE + SPARSE
 _DIGITS = 6  # significant digits of a value: a chart shows three
+_LEASE = re.compile(r"[0-9]{1,15}")  # str.isdigit also takes "²", which int() refuses
 
 
 def live_payload(points: Mapping[str, Series], *, since: str, lease: int, complete: bool) -> dict[str, Any]:
@@ -46,7 +48,7 @@ def _read_position(since: str, *, lease: int) -> dict[str, Cursor]:
     if not since:
         return {}
     owner, *cursors = since.split("_")
-    if not owner.isdigit() or len(cursors) != len(SHOWN):
+    if not _LEASE.fullmatch(owner) or len(cursors) != len(SHOWN):
         raise InputError(f"The position {since[:40]!r} is not one this lab gave out: ask without `since`.")
     known = dict(zip(SHOWN, map(Cursor.parse, cursors)))
     return known if int(owner) == lease else {}

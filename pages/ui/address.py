@@ -8,7 +8,7 @@ from collections.abc import Container
 
 import streamlit as st
 
-from pages.ui.state import put, value_of
+from pages.ui.state import put, value_of, whole_number
 
 
 def take_from_address(name: str, *, key: str, allowed: Container[str]) -> None:
@@ -27,8 +27,9 @@ def take_number(name: str, *, key: str, low: int, high: int) -> None:
     if wanted is None or wanted == value_of(_seen(name)):
         return
     put(_seen(name), wanted)
-    if wanted.isdigit() and low <= int(wanted) <= high:
-        put(key, int(wanted))
+    number = whole_number(wanted)
+    if number is not None and low <= number <= high:
+        put(key, number)
 
 
 def show_in_address(name: str, value: object, *, default: object = None) -> None:

@@ -13,7 +13,7 @@ from pages.ui.frame import page_path, plain
 from pages.ui.lab import get_lab
 from pages.ui.looking import INITIAL, dataset_of
 from pages.ui.parts import epoch_slider
-from pages.ui.state import put, value_of
+from pages.ui.state import put, value_of, whole_number
 from pages.ui.widgets import format_share, run_title, state_badge
 
 _RUN_KEY = "inside.run"
@@ -136,10 +136,10 @@ def choose_moment(run: RunRecord) -> Subject | None:
 
 def _start(run: RunRecord, moments: tuple[Moment, ...]) -> int:
     """Return the index the slider begins at: the epoch in the address, else the best, else the newest."""
-    wanted = st.query_params.get("epoch", "")
+    wanted = whole_number(st.query_params.get("epoch", ""))
     epochs = [moment.epoch for moment in moments]
-    if wanted.isdigit() and int(wanted) in epochs:
-        return epochs.index(int(wanted))
+    if wanted in epochs:
+        return epochs.index(wanted)
     best = run.summary.get("best_epoch")
     return epochs.index(best) if best in epochs else len(epochs) - 1
 

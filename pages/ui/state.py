@@ -4,6 +4,7 @@ Form values live under `train.<setting>` so that they survive a page switch (the
 `persist_state="session"`); everything in here can be pickled. Nothing else in `pages/` touches `st.session_state`.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ _READY = "train.ready"
 _FLASH = "flash"
 _CACHED = "train.cached"
 PRESET_KEY = "train.preset"
+_WHOLE = re.compile(r"-?[0-9]{1,15}")  # str.isdigit also takes "²", which int() refuses
 
 
 def field_key(name: str) -> str:
@@ -96,8 +98,13 @@ def _option_values(arch_id: str) -> dict[str, Any]:
 def parse_numbers(text: str) -> list[int] | str:
     """Return the whole numbers of "32, 64, 128"; text that is not a list of them comes back for the check to refuse."""
     parts = text.replace(",", " ").split()
-    digits = [part.lstrip("-").isdigit() for part in parts]
-    return [int(part) for part in parts] if parts and all(digits) else text
+    numbers = [number for part in parts if (number := whole_number(part)) is not None]
+    return numbers if parts and len(numbers) == len(parts) else text
+
+
+def whole_number(text: str) -> int | None:
+    """Return the whole number that a text from outside is, None for any other text and for one of over 15 digits."""
+    return int(text) if _WHOLE.fullmatch(text) else None
 
 
 def flash(message: str) -> None:

@@ -160,9 +160,10 @@ def test_kernels_have_not_moved_before_training_and_have_after(here: None, run: 
 
 
 def test_nonsense_in_the_address_opens_the_page_all_the_same(here: None, run: RunRecord) -> None:
-    app = open_page(run=run.id, view="<b>", epoch="99", image="-4")
-    assert not app.error
-    assert component(app, "epochs")["index"] == 2
+    for number in ("99", "-4", "²"):
+        app = open_page(run=run.id, view="<b>", epoch=number, image="-4" if number == "99" else number)
+        assert not app.error
+        assert component(app, "epochs")["index"] == 2
 
 
 @pytest.mark.parametrize("arch", ["lenet5", "speedrun-cnn"])

@@ -71,7 +71,10 @@ def test_a_run_without_points_is_a_case() -> None:
     assert _ask({}, empty["since"])["replace"] is False
 
 
-@pytest.mark.parametrize("since", ["7", "x_0-1", "1_0-1_0-1", "1" + "_0-1" * 8, "-1" + "_0-1" * 7, "1" + "_0-x" * 7])
+@pytest.mark.parametrize(
+    "since",
+    ["7", "x_0-1", "1_0-1_0-1", "1" + "_0-1" * 8, "-1" + "_0-1" * 7, "1" + "_0-x" * 7, "²" + "_0-1" * 7],
+)
 def test_a_position_from_elsewhere_is_refused(since: str) -> None:
     with pytest.raises(InputError, match="not one this lab gave out"):
         _ask(_points(10), since)

@@ -143,9 +143,11 @@ def test_a_wrong_value_is_one_sentence_at_its_field_and_cannot_be_trained(bench:
     assert [b.disabled for b in app.button if b.label == "Train"] == [True]
 
 
-def test_a_wrong_list_of_widths_is_one_sentence_with_the_rule(bench: Bench) -> None:
+@pytest.mark.parametrize("widths", ["6, many", "6²", "--6, 16", "6, ٣", f"6, {'9' * 5000}"])
+def test_a_wrong_list_of_widths_is_one_sentence_with_the_rule(bench: Bench, widths: str) -> None:
     app = _open("train")
-    app.text_input(key="train.option.lenet5.widths").set_value("6, many").run()
+    app.text_input(key="train.option.lenet5.widths").set_value(widths).run()
+    assert not app.exception
     assert "widths" in "".join(e.value for e in app.error)
     assert [b.disabled for b in app.button if b.label == "Train"] == [True]
 
