@@ -49,6 +49,8 @@ def _take(name: str, key: str) -> None:
     value = value_of(key)
     again = {"page": 1} if name in ("q", "sort") else {}
     change_view(**{name: tuple(value) if isinstance(value, list) else value}, **again)
+    if name == "runs":  # the table would go on showing the ticks that were put in it
+        renew_table()
 
 
 def table_version() -> int:

@@ -175,6 +175,15 @@ def test_chosen_runs_are_drawn_with_seeds_as_one_band(bench: Bench, three: list[
     assert len({trace["name"] for trace in _figures(app)[0]["data"] if trace.get("showlegend")}) == 3
 
 
+def test_a_run_taken_out_of_the_list_loses_its_tick_in_the_table(bench: Bench, three: list[RunRecord]) -> None:
+    app = _open(runs=".".join(run.id for run in three))
+    table = app.dataframe[0].proto.id  # an editor of the same id goes on showing what was ticked in it
+    app.multiselect(key="runs.runs").set_value([three[0].id]).run()
+    assert app.query_params["runs"] == three[0].id
+    assert app.dataframe[0].proto.id != table
+    assert app.dataframe[0].value["chosen"].tolist() == [False, False, True]
+
+
 def test_what_a_widget_says_goes_to_the_address_and_defaults_do_not(bench: Bench, three: list[RunRecord]) -> None:
     app = _open(runs=three[0].id)
     app.toggle(key="runs.logy").set_value(True).run()
