@@ -29,6 +29,16 @@ def orthogonalise(matrix: Tensor) -> Tensor:
     return (x.T if tall else x).to(matrix.dtype)
 
 
+def hidden_weights(network: nn.Module) -> list[nn.Parameter]:
+    """Return the trainable weights Muon is for: of two or more dimensions, without the output layers.
+
+    An output layer's rows are the classes. It is the last weight of the network, and of each auxiliary classifier.
+    """
+    weights = {n: p for n, p in network.named_parameters() if p.requires_grad and p.ndim >= 2}
+    outputs = {name.split(".")[1] if name.startswith("auxiliary.") else "": name for name in weights}  # the last stays
+    return [weight for name, weight in weights.items() if name not in outputs.values()]
+
+
 class Muon(torch.optim.Optimizer):
     """Muon with Nesterov momentum and decoupled weight decay for weights of two or more dimensions."""
 

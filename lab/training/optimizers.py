@@ -5,16 +5,13 @@ of the parameters.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lab.config import RunConfig
 from lab.errors import ArtifactError
-from lab.training.muon import Muon
-
-_FUSED = ("cpu", "cuda", "mps")
+from lab.training.muon import Muon, hidden_weights
 
 
 class Optimizer:
@@ -29,10 +26,7 @@ class Optimizer:
         """Use this learning rate from the next step on."""
         for part in self.parts:
             for group in part.param_groups:
-                if isinstance(group["lr"], Tensor):
-                    group["lr"].fill_(lr)
-                else:
-                    group["lr"] = lr
+                group["lr"] = lr
 
     def zero_grad(self) -> None:
         """Forget the gradients, so that the next backward pass hands over its own tensors."""
@@ -69,45 +63,34 @@ def _like(parameter: Tensor, value: Tensor) -> Tensor:
     return value.to(parameter.device, copy=True)
 
 
-def build_optimizer(config: RunConfig, network: nn.Module, *, capturable: bool = False) -> Optimizer:
-    """Return the optimizer of the network's trainable parameters. capturable: for a CUDA graph."""
+def build_optimizer(config: RunConfig, network: nn.Module) -> Optimizer:
+    """Return the optimizer of the network's trainable parameters."""
     names: dict[Tensor, str] = {p: n for n, p in network.named_parameters() if p.requires_grad}
     parameters = [p for p in network.parameters() if p.requires_grad]
-    device = parameters[0].device.type if parameters else "cpu"
-    lr: Any = torch.tensor(config.lr, device=device) if capturable else config.lr
     if config.optimizer == "muon":
-        return Optimizer(_muon_parts(config, parameters, lr, device, capturable), names)
-    return Optimizer([_plain(config, parameters, lr, device, capturable)], names)
+        return Optimizer(_muon_parts(config, network, parameters), names)
+    return Optimizer([_plain(config, parameters)], names)
 
 
-def _plain(
-    config: RunConfig, parameters: list[nn.Parameter], lr: Any, device: str, capturable: bool
-) -> torch.optim.Optimizer:
+def _plain(config: RunConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
     decay = config.weight_decay
     if config.optimizer == "sgd":
         return torch.optim.SGD(
-            parameters, lr, momentum=config.momentum, nesterov=config.nesterov and config.momentum > 0,
-            weight_decay=decay, fused=device in _FUSED,
+            parameters, config.lr, momentum=config.momentum, nesterov=config.nesterov and config.momentum > 0,
+            weight_decay=decay, fused=True,
         )  # fmt: skip
     if config.optimizer == "rmsprop":
-        return torch.optim.RMSprop(
-            parameters, lr, momentum=config.momentum, weight_decay=decay, foreach=True, capturable=capturable
-        )
+        return torch.optim.RMSprop(parameters, config.lr, momentum=config.momentum, weight_decay=decay, foreach=True)
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return kind(
-        parameters, lr, betas=(config.beta1, config.beta2), weight_decay=decay,
-        fused=device in _FUSED, capturable=capturable,
-    )  # fmt: skip
+    return kind(parameters, config.lr, betas=(config.beta1, config.beta2), weight_decay=decay, fused=True)
 
 
-def _muon_parts(
-    config: RunConfig, parameters: list[nn.Parameter], lr: Any, device: str, capturable: bool
-) -> list[torch.optim.Optimizer]:
-    """Muon for the hidden weights, Adam for the rest: biases, norms and the last layer (its rows are the classes)."""
-    matrices = [p for p in parameters if p.ndim >= 2][:-1]
+def _muon_parts(config: RunConfig, network: nn.Module, parameters: list[nn.Parameter]) -> list[torch.optim.Optimizer]:
+    """Muon for the hidden weights, Adam for the rest: biases, norms and the output layers."""
+    matrices = hidden_weights(network)
     chosen = {id(p) for p in matrices}
     rest = [p for p in parameters if id(p) not in chosen]
-    parts: list[torch.optim.Optimizer] = [_plain(config, rest, lr, device, capturable)] if rest else []
+    parts: list[torch.optim.Optimizer] = [_plain(config, rest)] if rest else []
     if matrices:
-        parts.append(Muon(matrices, lr, momentum=config.momentum, weight_decay=config.weight_decay))
+        parts.append(Muon(matrices, config.lr, momentum=config.momentum, weight_decay=config.weight_decay))
     return parts

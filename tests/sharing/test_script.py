@@ -54,8 +54,9 @@ CONFIGS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 LARGE: dict[str, dict[str, Any]] = {
-    "auxiliary classifiers": {
+    "auxiliary classifiers, muon": {
         "arch": "googlenet", "input_size": "32", "arch_options": {"aux": True}, "max_steps": 2, "epochs": 1,
+        "optimizer": "muon",
     },
     "torchvision": {"arch": "resnet18-tv", "max_steps": 2, "epochs": 1, "train_limit": 80},
     "depthwise": {"arch": "mobilenet", "input_size": "32", "max_steps": 2, "epochs": 1, "train_limit": 80},
@@ -184,6 +185,6 @@ def test_a_copied_function_brings_what_it_needs_and_leaves_the_checks_behind() -
 
 def test_a_name_with_two_meanings_is_refused() -> None:
     inliner = Inliner()
-    inliner.add("lab.training.batches", "Augment")
-    with pytest.raises(ValueError, match=r"Augment is defined in lab\.data\.augment and in lab\.training\.batches"):
-        inliner.add("lab.data.augment", "Augment")
+    inliner.add("lab.training.batches", "normalise")
+    with pytest.raises(ValueError, match=r"normalise is defined in lab\.sketch\.normalise and in lab\.training"):
+        inliner.add("lab.sketch.normalise", "normalise")

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from lab.architectures.build import build_network
 from lab.config import RunConfig
 from lab.errors import ArtifactError
-from lab.training.muon import Muon, orthogonalise
+from lab.training.muon import Muon, hidden_weights, orthogonalise
 from lab.training.optimizers import Optimizer, build_optimizer
 
 
@@ -84,6 +85,14 @@ def test_muon_takes_hidden_weights_and_adam_the_rest() -> None:
     shapes = [tuple(p.shape) for p in muon.param_groups[0]["params"]]
     assert shapes == [(4, 1, 3, 3), (8, 4)]
     assert len(adam.param_groups[0]["params"]) == 6
+
+
+def test_muon_leaves_every_output_layer_to_adam() -> None:
+    with torch.device("meta"):
+        network = build_network("googlenet", options={"aux": True})
+    hidden = {id(weight) for weight in hidden_weights(network)}
+    left = [name for name, p in network.named_parameters() if p.ndim >= 2 and id(p) not in hidden]
+    assert left == ["classifier.fc.weight", "auxiliary.inception4a.fc2.weight", "auxiliary.inception4d.fc2.weight"]
 
 
 def test_frozen_weights_are_left_alone() -> None:

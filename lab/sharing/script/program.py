@@ -187,7 +187,7 @@ def _batch_names(config: RunConfig) -> list[tuple[str, str]]:
 
 
 def _optimizer_names(config: RunConfig) -> list[tuple[str, str]]:
-    muon = [("lab.training.muon", "Muon")] if config.optimizer == "muon" else []
+    muon = [("lab.training.muon", name) for name in ("hidden_weights", "Muon")] if config.optimizer == "muon" else []
     cycle = [("lab.training.schedules", "_one_cycle")] if config.schedule == "one-cycle" else []
     return muon + cycle
 
