@@ -15,7 +15,6 @@ from lab.architectures.shapes import output_shape
 from lab.errors import ConfigError
 
 _MARGIN = 4  # pixels the crop is smaller than the image: 28 -> 24
-_WHITENING_IMAGES = 5_000
 _EPSILON = 5e-4  # added to each variance, so that empty directions are not blown up (section 3.2)
 
 
@@ -52,7 +51,7 @@ class SpeedrunNet(nn.Sequential):
         """Set the first layer to whitening filters of these normalised images; its weights are never trained."""
         convolution = self.get_submodule("features.conv1")
         assert isinstance(convolution, nn.Conv2d)
-        cropped = self.get_submodule("crop")(self.get_submodule("resize")(x_BCHW[:_WHITENING_IMAGES]))
+        cropped = self.get_submodule("crop")(self.get_submodule("resize")(x_BCHW))
         filters = whitening_filters(cropped, side=convolution.kernel_size[0], count=convolution.out_channels // 2)
         convolution.weight.copy_(torch.cat([filters, -filters]))
 

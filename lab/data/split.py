@@ -17,7 +17,7 @@ def stratified_split(labels: np.ndarray, *, fraction: float, seed: int) -> tuple
         )
     count = len(labels)
     wanted = max(1, round(count * fraction)) if fraction > 0 else 0
-    if wanted >= count and count > 0 and wanted > 0:
+    if wanted >= count > 0:
         raise ConfigError(
             f"val_fraction {fraction:g} of {count} images leaves none to train on. Use more images or a smaller share.",
             field="val_fraction",
