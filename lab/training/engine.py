@@ -272,16 +272,17 @@ class _Loop:
         return Ended(outcome, progress.step, progress.epoch, session.clock.read(), self._summary(over))
 
     def _summary(self, over: bool) -> dict[str, Any]:
-        """Return the run's final numbers: those of the weights it ends with."""
+        """Return the run's final numbers: those of the weights it ends with, or of its last whole epoch if it was cut."""
         progress = self.session.progress
         restored = over and self.config.restore_best and bool(progress.best)
         numbers = progress.best if restored else progress.latest
         final = {name.replace("/", "_"): value for name, value in numbers.items() if "/" in name}
         speed = progress.trained_images / progress.train_seconds if progress.train_seconds else float("nan")
+        told = progress.best_epoch if restored else progress.closed_epoch(self.session.steps_per_epoch)
+        which = {"best_epoch": progress.best_epoch or told, "final_epoch": told} if told else {}
         return {
             **final,
-            "best_epoch": progress.best_epoch or progress.epoch,
-            "final_epoch": progress.best_epoch if restored else progress.epoch,
+            **which,
             "epochs": progress.epoch,
             "steps": progress.step,
             "params": self._params(),

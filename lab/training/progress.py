@@ -46,6 +46,10 @@ class Progress:
         self.step_in_epoch = 0
         self.loss_sum, self.right, self.seen, self.epoch_seconds = 0.0, 0, 0, 0.0
 
+    def closed_epoch(self, steps_per_epoch: int) -> int:
+        """Return the epoch that `latest` tells of: the newest whose end is done, 0 before the first."""
+        return math.ceil(max(0, self.closed) / steps_per_epoch)
+
     def add_steps(self, loss: np.ndarray, right: np.ndarray, images: np.ndarray) -> None:
         """Add consecutive steps to the epoch's sums, one after the other: the result does not depend on the grouping."""
         self.loss_sum = float(np.cumsum(np.concatenate([[self.loss_sum], loss * images]))[-1])

@@ -182,6 +182,17 @@ def test_a_command_is_obeyed_before_the_next_step(
     assert any(isinstance(e, Kept) and e.kind == "weights" for e in events) == (command is Command.STOP)
 
 
+@pytest.mark.parametrize("questions", range(18))
+def test_a_run_that_is_cut_names_the_epoch_its_numbers_are_of(
+    data: ResidentData, small_net: Build, questions: int
+) -> None:
+    """Cut before any step, between any two steps, between two sets of an evaluation."""
+    events = run(small_net(), data, config(), command=after(questions - 3, Command.STOP))
+    summary, whole = events[-1].summary, epochs_of(events)
+    assert summary.get("final_epoch", 0) == summary.get("best_epoch", 0) == len(whole)
+    assert summary.get("test_loss") == (whole[-1].metrics["test/loss"] if whole else None)
+
+
 def test_listeners_cannot_disturb_the_random_numbers(data: ResidentData, small_net: Build) -> None:
     quiet, disturbed = small_net(), small_net()
     run(quiet, data, config(seed=2))
