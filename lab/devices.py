@@ -10,6 +10,7 @@ import platform
 import resource
 import sys
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from lab.errors import DeviceError, near_miss
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # <malloc.h>
 _MMAP_THRESHOLD_MAX = 32 * 2**20  # bytes; glibc refuses more (HEAP_MAX_SIZE / 2)
 _MB = 2**20
+_STATUS, _CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")  # proc(5)
 
 
 def available_devices() -> tuple[str, ...]:
@@ -64,11 +66,32 @@ def describe_device(device: torch.device) -> dict[str, Any]:
 
 
 def memory_mb(device: torch.device) -> float:
-    """Return the peak memory in MiB: allocated on a CUDA device, else resident in this process."""
+    """Return the peak memory in MiB since `reset_peak_memory`: allocated on a CUDA device, else resident in this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / _MB
+    lines = _STATUS.read_text(encoding="utf-8").splitlines() if _STATUS.exists() else []
+    for line in lines:  # first: what getrusage says may be the peak of the process that started this one
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / _MB if sys.platform == "darwin" else peak / 1024  # macOS counts bytes, Linux KiB
+    return peak / _MB if sys.platform == "darwin" else peak / 1024  # macOS counts bytes, others KiB
+
+
+def reset_peak_memory(device: torch.device) -> bool:
+    """Let the peak begin anew at what is in use now; False where the system cannot (there it is the process's).
+
+    A worker trains one run after the other, and a small network's peak is not that of the large one before it.
+    """
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return True
+    if _has_glibc():
+        ctypes.CDLL(None).malloc_trim(0)  # what `keep_big_blocks` kept
+    try:
+        _CLEAR_REFS.write_text("5", encoding="ascii")  # 5: the peak resident set size is what is resident now
+    except OSError:  # not Linux, or a container without it
+        return False
+    return True
 
 
 @cache
@@ -77,11 +100,16 @@ def keep_big_blocks() -> bool:
 
     Without it every step's large tensors are mapped and page-faulted anew (max-pooling's backward most of all).
     """
-    if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
+    if not _has_glibc():
         return False
     libc = ctypes.CDLL(None)
     settings = ((_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_MAX), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 * 2**20))
     return all(libc.mallopt(setting, value) == 1 for setting, value in settings)
+
+
+@cache
+def _has_glibc() -> bool:
+    return sys.platform.startswith("linux") and platform.libc_ver()[0] == "glibc"
 
 
 @cache

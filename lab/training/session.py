@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lab.config import RunConfig
 from lab.data.augment import build_augment
 from lab.data.resident import ResidentData
-from lab.devices import describe_device, keep_big_blocks
+from lab.devices import describe_device, keep_big_blocks, reset_peak_memory
 from lab.errors import TrainingError
 from lab.seeding import build_generator, derive_seed
 from lab.training.batches import Batches, normalise
@@ -190,6 +190,7 @@ def process_settings(config: RunConfig, device: torch.device) -> Iterator[None]:
     """Set what torch keeps per process for this run, and put it back."""
     if device.type == "cpu":
         keep_big_blocks()
+    reset_peak_memory(device)
     if device.type != "cuda":
         yield
         return
@@ -199,7 +200,6 @@ def process_settings(config: RunConfig, device: torch.device) -> Iterator[None]:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     cudnn.benchmark, cudnn.deterministic = not config.deterministic, config.deterministic
     torch.use_deterministic_algorithms(config.deterministic)
-    torch.cuda.reset_peak_memory_stats(device)
     try:
         yield
     finally:

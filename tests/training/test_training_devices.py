@@ -6,7 +6,14 @@ import sys
 import pytest
 import torch
 
-from lab.devices import available_devices, describe_device, keep_big_blocks, memory_mb, resolve_device
+from lab.devices import (
+    available_devices,
+    describe_device,
+    keep_big_blocks,
+    memory_mb,
+    reset_peak_memory,
+    resolve_device,
+)
 from lab.errors import DeviceError
 from lab.seeding import build_generator, derive_seed
 
@@ -32,6 +39,17 @@ def test_a_device_is_described_with_what_the_bits_depend_on() -> None:
 
 def test_memory_is_this_processs_in_mebibytes() -> None:
     assert 50 < memory_mb(torch.device("cpu")) < 100_000
+
+
+def test_the_peak_of_an_earlier_run_is_forgotten() -> None:
+    """In blocks that `keep_big_blocks` lets glibc hold on to."""
+    keep_big_blocks()
+    blocks = [torch.ones(2**20) for _ in range(64)]  # 256 MiB
+    del blocks
+    before = memory_mb(torch.device("cpu"))
+    if not reset_peak_memory(torch.device("cpu")):
+        pytest.skip("this system keeps one peak for the whole process")
+    assert memory_mb(torch.device("cpu")) < before - 200
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
