@@ -26,7 +26,7 @@ from lab.training.progress import Progress
 from lab.training.stepping import Stepper, autocast_dtype
 
 _INITIAL_IMAGES = 2_000  # given to a network that sets its first weights from the data
-_BITS_DEPEND_ON = ("threads", "torch", "device", "name")
+_BITS_DEPEND_ON = ("threads", "torch", "device", "name", "channels_last", "compile")
 
 
 def initialise(network: nn.Module, data: ResidentData) -> None:
@@ -114,6 +114,10 @@ class Session:
         """Return what the bits depend on beside the configuration."""
         return describe_device(self.device)
 
+    def _conditions(self) -> dict[str, Any]:
+        """The environment, and the settings that are the engine's: a longer run may continue one with others."""
+        return {**self.environment(), "channels_last": self.channels_last, "compile": self.config.compile}
+
     def save(self) -> bytes:
         """Return a checkpoint of this very moment."""
         self.progress.seconds = self.clock.read()
@@ -126,7 +130,7 @@ class Session:
                 rng=self._read_generators(),
                 best=self.best,
                 environment={
-                    **self.environment(),
+                    **self._conditions(),
                     "parts": self.stepper.parts,
                     "scaler": scaler.state_dict() if scaler else {},
                 },
@@ -148,8 +152,8 @@ class Session:
         return self._compare(saved.environment)
 
     def _compare(self, saved: Mapping[str, Any]) -> list[Notice]:
-        now = self.environment()
-        changed = [f"{k} {saved.get(k)} is now {now[k]}" for k in _BITS_DEPEND_ON if saved.get(k) != now[k]]
+        now = self._conditions()
+        changed = [f"{k} {saved[k]} is now {now[k]}" for k in _BITS_DEPEND_ON if k in saved and saved[k] != now[k]]
         if not changed:
             return []
         text = (

@@ -1,5 +1,6 @@
 """A run that was cut anywhere and resumed equals one that never stopped, bit for bit: SHA-256 of everything."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator
 
@@ -161,6 +162,21 @@ def test_another_number_of_threads_is_said(data: ResidentData) -> None:
     follower.follow()
     assert [n.code for n in follower.notices] == ["not-bit-exact"]
     assert "threads 1 is now 2" in follower.notices[0].message
+
+
+def test_another_memory_layout_is_said_where_the_checkpoint_knows_its_own(data: ResidentData) -> None:
+    follower = Follower(FULL, data)
+    follower.follow(pause_at(6))
+    assert follower.checkpoint is not None
+    saved = decode_checkpoint(follower.checkpoint)
+    follower.config = FULL.replace(channels_last=False)
+    follower.follow(pause_at(3))
+    assert [n.code for n in follower.notices] == ["not-bit-exact"]
+    assert "(channels_last True is now False)" in follower.notices[0].message
+    older = {name: value for name, value in saved.environment.items() if name not in ("channels_last", "compile")}
+    follower.checkpoint = encode_checkpoint(dataclasses.replace(saved, environment=older))
+    follower.follow()
+    assert len(follower.notices) == 1
 
 
 def test_a_checkpoint_of_another_network_is_refused(data: ResidentData) -> None:
