@@ -1,7 +1,6 @@
 """What a run holds while it trains: network, data, optimizer, generators, progress; how it is saved and brought back."""
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -200,8 +199,6 @@ def process_settings(config: RunConfig, device: torch.device) -> Iterator[None]:
         return
     cudnn = torch.backends.cudnn
     before = (cudnn.benchmark, cudnn.deterministic, torch.are_deterministic_algorithms_enabled())
-    if config.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     cudnn.benchmark, cudnn.deterministic = not config.deterministic, config.deterministic
     torch.use_deterministic_algorithms(config.deterministic)
     try:
