@@ -5,16 +5,15 @@ once, which spreads the fixed cost of each tensor operation; augmentation runs b
 whose state is part of every checkpoint.
 """
 
-from collections.abc import Callable, Iterator
-from typing import TypeAlias
+import itertools
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
+from lab.data.augment import Augment
 from lab.seeding import build_generator
 from lab.training.kernels import to_channels_last
-
-Augment: TypeAlias = Callable[[Tensor, torch.Generator], Tensor]
 
 _GATHER_BYTES = 1 * 2**20  # float bytes gathered at once: several batches, still in the second-level cache
 
@@ -29,6 +28,15 @@ def epoch_order(images: int, *, seed: int, epoch: int, shuffle: bool = True) -> 
 def normalise(x_u8: Tensor, *, mean: float, std: float) -> Tensor:
     """Return (x / 255 - mean) / std as float32: images in [0, 255] to what a network takes."""
     return x_u8.to(torch.float32).sub_(255.0 * mean).mul_(1.0 / (255.0 * std))
+
+
+def fitting_batch_size(images: int, most: int) -> int:
+    """Return the largest batch size up to `most` whose last batch has two images or more, else the smallest above it.
+
+    Batch norm cannot be trained on a single image. 1 stays 1: who asked for it has a network that can.
+    """
+    sizes = itertools.chain(range(most, 1, -1), range(most + 1, images + 1))
+    return most if most == 1 else next((size for size in sizes if images % size != 1), most)
 
 
 class Batches:

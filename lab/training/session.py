@@ -1,6 +1,8 @@
 """What a run holds while it trains: network, data, optimizer, generators, progress; how it is saved and brought back."""
 
 import contextlib
+import itertools
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -14,7 +16,7 @@ from lab.data.resident import ResidentData
 from lab.devices import describe_device, keep_big_blocks, reset_peak_memory
 from lab.errors import TrainingError
 from lab.seeding import build_generator, derive_seed
-from lab.training.batches import Batches, normalise
+from lab.training.batches import Batches, fitting_batch_size, normalise
 from lab.training.checkpoints import Checkpoint, copy_state, decode_checkpoint, encode_checkpoint
 from lab.training.evaluation import Evaluation, evaluate
 from lab.training.events import Notice
@@ -73,11 +75,36 @@ class Session:
         self.steps_per_epoch = self.batches.steps_per_epoch
         planned = config.epochs * self.steps_per_epoch
         self.total_steps = min(planned, config.max_steps) if config.max_steps else planned
+        self._check_single_images()
         self.progress = Progress()
         self.clock = Clock()
         self.augment_generator = self.epoch_generator(0)
         self.best: dict[str, Tensor] = {}
         self.stepper = self._build_stepper()
+
+    @torch.no_grad()
+    def _check_single_images(self) -> None:
+        """Raise `TrainingError` if there will be a batch of one image that the network cannot be trained on.
+
+        Tried on the meta device, so that no weight, batch norm average or generator is touched.
+        """
+        images, batch = len(self.data.train_y), self.config.batch_size
+        first = 1 if batch == 1 else self.steps_per_epoch if images % batch == 1 else math.inf
+        if self.total_steps < first:
+            return
+        tensors = itertools.chain(self.view.named_parameters(), self.view.named_buffers())
+        state = {name: tensor.to("meta") for name, tensor in tensors}
+        x_BCHW = torch.empty(1, *self.data.train_x.shape[1:], device="meta")
+        self.view.train()
+        try:
+            torch.func.functional_call(self.view, state, x_BCHW)
+        except ValueError as error:
+            where = "Every batch" if batch == 1 else f"The last batch of an epoch ({images:,} images by {batch})"
+            size = f"choose another batch size, such as {fitting_batch_size(images, max(batch, 2))}"
+            raise TrainingError(
+                f"{where} has one image, which this network cannot be trained on ({error}): "
+                f"{size if images > 1 else 'raise train_limit or lower val_fraction'}."
+            ) from error
 
     def _build_stepper(self) -> Stepper:
         optimizer = build_optimizer(self.config, self.network)

@@ -12,11 +12,13 @@ from lab.runs.records import RunRecord
 from lab.runs.sketches import SavedSketch
 from lab.sketch.saved import normalise_all
 from lab.sketch.sketch import Sketch
+from lab.training.batches import fitting_batch_size
 from pages.ui.draw_models import Model, cached_dataset
 from pages.ui.frame import page_path, plain, show_errors
 from pages.ui.lab import get_lab
 
 _EPOCHS = 3
+_BATCH = 64  # images a step at most: there are few
 _SLOWER = 0.3  # of the parent's learning rate: its weights are to be bent, not replaced
 
 
@@ -57,14 +59,15 @@ def start(model: Model, saved: Sequence[SavedSketch], drawings: Sequence[Sketch]
         beside=cached_dataset(lab.settings, model.spec.id), root=lab.settings.data,
     )  # fmt: skip
     parent = model.loaded.run
-    name = f"{model.title} + my drawings"
-    return lab.submit(tuned(parent.config, dataset=dataset, parent=parent.id), parent=parent.id, name=name).run
+    images = len(lab.dataset(dataset).train_labels)
+    config = tuned(parent.config, dataset=dataset, images=images, parent=parent.id)
+    return lab.submit(config, parent=parent.id, name=f"{model.title} + my drawings").run
 
 
-def tuned(config: RunConfig, *, dataset: str, parent: str) -> RunConfig:
-    """Return the parent's settings, changed for a short training on `dataset` from its weights."""
+def tuned(config: RunConfig, *, dataset: str, images: int, parent: str) -> RunConfig:
+    """Return the parent's settings, changed for a short training on the `images` of `dataset` from its weights."""
     return config.replace(
         dataset=dataset, init_from=parent, epochs=_EPOCHS, max_steps=0, lr=config.lr * _SLOWER, schedule="constant",
         warmup_epochs=0.0, augment="sketch", val_fraction=0.0, patience=0, restore_best=False, train_limit=0,
-        shuffle=True, batch_size=min(config.batch_size, 64),
+        shuffle=True, batch_size=fitting_batch_size(images, min(config.batch_size, _BATCH)),
     )  # fmt: skip

@@ -1,8 +1,9 @@
 """Order, position and values of batches."""
 
+import pytest
 import torch
 
-from lab.training.batches import Batches, epoch_order, normalise
+from lab.training.batches import Batches, epoch_order, fitting_batch_size, normalise
 from tests.training.training_nets import build_data
 
 X, Y = build_data(train=53).train_x, build_data(train=53).train_y
@@ -53,3 +54,11 @@ def test_augmentation_gets_images_in_the_unit_range_and_is_normalised_after() ->
     x, _ = next(batches.iterate(torch.arange(53), 0, GENERATOR))
     assert seen == [(True, True)]
     assert torch.allclose(x, torch.full_like(x, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("images", "most", "size"),
+    [(4000, 64, 64), (3969, 64, 63), (51, 10, 9), (51, 1, 1), (51, 2, 3), (2, 64, 64), (1, 64, 64)],
+)
+def test_a_fitting_batch_size_leaves_no_single_image_over(images: int, most: int, size: int) -> None:
+    assert fitting_batch_size(images, most) == size

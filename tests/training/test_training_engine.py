@@ -3,16 +3,14 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from lab.architectures.build import build_network
 from lab.config import RunConfig
-from lab.data.resident import ResidentData, load_resident
+from lab.data.resident import ResidentData
 from lab.errors import TrainingError
 from lab.training.engine import train
 from lab.training.events import Command, Ended, Evaluated, Event, Kept, Notice, Started, StepMetrics
@@ -312,11 +310,3 @@ def test_time_stands_still_while_listeners_work(data: ResidentData, small_net: B
     ended = list(slow())[-1]
     assert isinstance(ended, Ended)
     assert ended.time_s < 0.9  # two files were kept
-
-
-def test_a_last_batch_of_one_image_that_batch_norm_cannot_use_is_named(tmp_path: Path) -> None:
-    network = build_network("speedrun-cnn")
-    config = RunConfig(arch="speedrun-cnn", dataset="digits", train_limit=9, batch_size=4, val_fraction=0.0, epochs=1)
-    data = load_resident(config, root=tmp_path, device=torch.device("cpu"))
-    with pytest.raises(TrainingError, match="does not leave one over"):
-        list(train(config, network=network, data=data, device=torch.device("cpu")))

@@ -109,7 +109,13 @@ def test_the_pads_message_is_checked_before_it_is_believed() -> None:
 
 def test_fine_tuning_starts_from_the_parent_slower_and_without_holding_drawings_back() -> None:
     parent = RunConfig(arch="lenet5", lr=0.01, schedule="one-cycle", epochs=9, val_fraction=0.2, patience=2)
-    config = tuned(parent, dataset="drawings-mnist-0123456789ab", parent="abc123")
+    config = tuned(parent, dataset="drawings-mnist-0123456789ab", images=4000, parent="abc123")
     assert (config.init_from, config.arch, config.dataset) == ("abc123", "lenet5", "drawings-mnist-0123456789ab")
     assert config.lr == pytest.approx(0.003)
     assert (config.schedule, config.epochs, config.val_fraction, config.patience) == ("constant", 3, 0.0, 0)
+
+
+def test_fine_tuning_leaves_no_drawing_over_that_batch_norm_could_not_use() -> None:
+    parent = RunConfig(arch="speedrun-cnn", batch_size=128)
+    sizes = {images: tuned(parent, dataset="d", images=images, parent="p").batch_size for images in (3968, 3969)}
+    assert sizes == {3968: 64, 3969: 63}  # 51 drawings 19 times and 3,000 pictures are 62 · 64 + 1
