@@ -94,6 +94,18 @@ def reset_peak_memory(device: torch.device) -> bool:
     return True
 
 
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether an allocation failed: CUDA and MPS have a type of their own or a phrase, the CPU only a phrase."""
+    text = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
+
+
+def release_memory(device: torch.device) -> None:
+    """Give blocks that torch holds for later back to a CUDA device, so that smaller ones find room."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
 @cache
 def keep_big_blocks() -> bool:
     """Tell glibc to keep big freed blocks instead of returning them to the kernel; False where there is no glibc.

@@ -1,4 +1,4 @@
-"""How good a network is on a set, always in chunks and without gradients: the reports' out-of-memory cannot happen."""
+"""How good a network is on a set, without gradients and in chunks, smaller ones where those do not fit into memory."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lab.devices import is_out_of_memory, release_memory
+from lab.errors import TrainingError
 from lab.training.batches import normalise
 from lab.training.kernels import to_channels_last
 from lab.training.losses import Loss, split_output
@@ -16,16 +18,12 @@ CPU_CHUNK, GPU_CHUNK = 250, 2_000  # images; larger chunks are slower on a CPU f
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Mean loss, share of right answers in [0, 1], and logits_NK float32 on the CPU."""
+    """Mean loss, share of right answers in [0, 1], logits_NK float32 on the CPU, and the images per chunk that fitted."""
 
     loss: float
     accuracy: float
     logits: Tensor
-
-    @property
-    def predictions(self) -> Tensor:
-        """Classes (N,) int64, the largest logit's."""
-        return self.logits.argmax(1)
+    chunk: int
 
 
 def resolve_chunk(batch_size: int, device: torch.device) -> int:
@@ -48,29 +46,50 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate in eval mode on uint8 images (N,1,H,W) and labels (N,) that lie on the network's device.
 
-    `between` is called before every chunk and may raise to leave early. Every module's mode is put back. An empty set
-    gives NaN.
+    `between` is called before every chunk and may raise to leave early. A chunk that does not fit into memory is halved:
+    in eval mode images do not see each other. Every module's mode is put back. An empty set gives NaN. Raises
+    `TrainingError` where a single image does not fit.
     """
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     parts: list[Tensor] = []
+    done, chunk = 0, resolve_chunk(batch_size, x_u8.device)
     try:
         with torch.inference_mode(), torch.autocast(x_u8.device.type, autocast, enabled=autocast is not None):
-            for part in torch.split(x_u8, resolve_chunk(batch_size, x_u8.device)):
+            while done < len(x_u8):
                 if between:
                     between()
-                x = normalise(part, mean=mean, std=std)
-                x = to_channels_last(x) if channels_last else x
-                parts.append(split_output(network(x))[0].float())
+                part = x_u8[done : done + chunk]
+                try:
+                    parts.append(_logits(network, normalise(part, mean=mean, std=std), channels_last))
+                    done += chunk
+                    continue
+                except RuntimeError as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    chunk = _halve(len(part), error)
+                release_memory(x_u8.device)  # outside the handler: the traceback holds the failed chunk's tensors
     finally:
         for module, mode in modes:
             module.training = mode
-    return _summarise(parts, y, loss)
+    return _summarise(parts, y, loss, chunk)
 
 
-def _summarise(parts: list[Tensor], y: Tensor, loss: Loss) -> Evaluation:
+def _logits(network: nn.Module, x_BCHW: Tensor, channels_last: bool) -> Tensor:
+    return split_output(network(to_channels_last(x_BCHW) if channels_last else x_BCHW))[0].float()
+
+
+def _halve(images: int, error: RuntimeError) -> int:
+    if images == 1:
+        raise TrainingError(
+            "The device ran out of memory on evaluating a single image: choose a smaller input size or a smaller network."
+        ) from error
+    return images // 2
+
+
+def _summarise(parts: list[Tensor], y: Tensor, loss: Loss, chunk: int) -> Evaluation:
     if not len(y):
-        return Evaluation(loss=float("nan"), accuracy=float("nan"), logits=torch.empty(0, 0))
+        return Evaluation(loss=float("nan"), accuracy=float("nan"), logits=torch.empty(0, 0), chunk=chunk)
     logits = torch.cat(parts)  # outside inference mode: an ordinary tensor
     right = (logits.argmax(1) == y).sum()
-    return Evaluation(loss=loss(logits, y).item(), accuracy=right.item() / len(y), logits=logits.cpu())
+    return Evaluation(loss(logits, y).item(), right.item() / len(y), logits.cpu(), chunk)

@@ -68,6 +68,7 @@ class Session:
             network.to(device)
         self.view = build_view(network)
         self.loss = build_loss(config)
+        self.eval_chunk = config.eval_batch_size
         self.batches = Batches(
             data.train_x, data.train_y, mean=data.mean, std=data.std, batch_size=config.batch_size,
             augment=build_augment(config.augment), channels_last=self.channels_last,
@@ -122,11 +123,13 @@ class Session:
     def evaluate(self, name: str, *, limit: int | None = None, between: Callable[[], None]) -> Evaluation:
         """Evaluate on "val" or "test", or the first `limit` images of it."""
         x_u8, y = (self.data.val_x, self.data.val_y) if name == "val" else (self.data.test_x, self.data.test_y)
-        return evaluate(
+        result = evaluate(
             self.view, x_u8[:limit], y[:limit], mean=self.data.mean, std=self.data.std, loss=self.loss,
-            batch_size=self.config.eval_batch_size, autocast=autocast_dtype(self.config),
-            channels_last=self.channels_last, between=between,
+            batch_size=self.eval_chunk, autocast=autocast_dtype(self.config), channels_last=self.channels_last,
+            between=between,
         )  # fmt: skip
+        self.eval_chunk = result.chunk  # what fitted into memory once is asked for from then on
+        return result
 
     def remember_best(self) -> None:
         """Keep a copy of the weights as the best so far."""

@@ -1,4 +1,9 @@
-"""One update: forward, backward, clip, step. In parts if the whole batch does not fit into memory."""
+"""One update: forward, backward, clip, step. In parts if the whole batch does not fit into memory.
+
+Only forward and backward are tried again: they change no weight. What they may have changed before the memory ran out,
+batch norm's averages and the random generators, is not put back, because a copy of both before every step would cost
+every run what few need; the notice says so.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lab.config import RunConfig
+from lab.devices import is_out_of_memory, release_memory
 from lab.errors import TrainingError
 from lab.training.events import Notice
 from lab.training.losses import Loss, compute_loss
@@ -18,12 +24,6 @@ MOST_PARTS = 4  # a batch is halved at most twice
 def autocast_dtype(config: RunConfig) -> torch.dtype | None:
     """Return the number format of the forward pass, None for float32."""
     return {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[config.precision]
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an allocation failed: CUDA and MPS have a type of their own or a phrase, the CPU only a phrase."""
-    text = str(error)
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
 class Stepper:
@@ -53,33 +53,44 @@ class Stepper:
 
     def step(self, x_BCHW: Tensor, y_B: Tensor, *, want_norm: bool = False) -> tuple[Tensor, Tensor]:
         """Update on one batch and return (loss, logits_BK), detached; raises `TrainingError` when memory is too small."""
+        loss, logits = self._differentiate(x_BCHW, y_B)
+        try:
+            self._apply(want_norm)
+        except RuntimeError as error:  # never tried again: part of the weights may have moved
+            if not is_out_of_memory(error):
+                raise
+            raise TrainingError(
+                "The device ran out of memory in the optimizer's step, which smaller parts of a batch do not make "
+                "smaller: choose SGD without momentum, a smaller network or another device."
+            ) from error
+        return loss, logits
+
+    def _differentiate(self, x_BCHW: Tensor, y_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Forward and backward; tried again in smaller parts where they do not fit into memory."""
+        self.optimizer.zero_grad()
         while True:
+            parts = self._count_parts(len(y_B))
             try:
-                return self._update(x_BCHW, y_B, want_norm)
+                return self._backward(x_BCHW, y_B) if parts == 1 else self._accumulate(x_BCHW, y_B, parts)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
                 self._halve(len(y_B), error)
-            except ValueError as error:
-                if len(y_B) > 1:
-                    raise
-                raise TrainingError(
-                    f"The last batch of an epoch has one image, which this network cannot train on ({error}): choose "
-                    "a batch size that does not leave one over."
-                ) from error
-            self._recover()  # outside the handler: the traceback holds the failed step's tensors
+            self.optimizer.zero_grad()
+            release_memory(self._device)  # outside the handler: the traceback holds the failed attempt's tensors
 
-    def _update(self, x_BCHW: Tensor, y_B: Tensor, want_norm: bool) -> tuple[Tensor, Tensor]:
-        self.optimizer.zero_grad()
-        loss, logits = self._backward(x_BCHW, y_B) if self.parts == 1 else self._accumulate(x_BCHW, y_B)
+    def _count_parts(self, images: int) -> int:
+        """Parts of two images at least: batch norm cannot be trained on one."""
+        return min(self.parts, max(1, images // 2))
+
+    def _apply(self, want_norm: bool) -> None:
         if self.scaler:
             self._scaled_step(want_norm)
-            return loss, logits
+            return
         if self._clip or want_norm:
             self._measure()
         for part in self.optimizer.parts:
             part.step()
-        return loss, logits
 
     def _backward(self, x_BCHW: Tensor, y_B: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor]:
         if self._dtype is None:
@@ -91,11 +102,10 @@ class Stepper:
         torch.autograd.backward(self.scaler.scale(target) if self.scaler else target)
         return loss.detach(), logits.detach()
 
-    def _accumulate(self, x_BCHW: Tensor, y_B: Tensor) -> tuple[Tensor, Tensor]:
+    def _accumulate(self, x_BCHW: Tensor, y_B: Tensor, parts: int) -> tuple[Tensor, Tensor]:
         """Add up the gradients of parts; each weighs as many images as it has."""
-        size = -(-len(y_B) // self.parts)
         losses, logits = [], []
-        for x, y in zip(torch.split(x_BCHW, size), torch.split(y_B, size)):
+        for x, y in zip(torch.tensor_split(x_BCHW, parts), torch.tensor_split(y_B, parts)):
             share = len(y) / len(y_B)
             part_loss, part_logits = self._backward(x, y, share)
             losses.append(part_loss * share)
@@ -118,22 +128,20 @@ class Stepper:
         if self._clip:
             nn.utils.clip_grads_with_norm_(with_gradient, self._clip, self.grad_norm)
 
-    def _halve(self, batch: int, error: RuntimeError) -> None:
-        if self.parts >= MOST_PARTS or batch <= self.parts:
+    def _halve(self, images: int, error: RuntimeError) -> None:
+        used = self._count_parts(images)
+        self.parts *= 2
+        if self.parts > MOST_PARTS or self._count_parts(images) == used:
+            tried = f", even in {used} parts" if used > 1 else ""
             raise TrainingError(
-                f"The device ran out of memory on batches of {batch} images, even in {self.parts} parts: "
+                f"The device ran out of memory on batches of {images} images{tried}: "
                 "choose a smaller batch, a smaller input size or a smaller network."
             ) from error
-        self.parts *= 2
         self.notices.append(
             Notice(
                 "out-of-memory",
-                f"The device ran out of memory: every batch of {batch} images is now computed in {self.parts} parts "
-                "whose gradients are added up. Batch norm and dropout see the smaller parts.",
+                f"The device ran out of memory: every batch of {images} images is now computed in {self.parts} parts "
+                "whose gradients are added up. Batch norm and dropout see the smaller parts; what the failed attempt did "
+                "to batch norm's averages and to the random numbers stays.",
             )
         )
-
-    def _recover(self) -> None:
-        self.optimizer.zero_grad()
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()

@@ -13,7 +13,7 @@ from lab.config import RunConfig
 from lab.data.resident import ResidentData
 from lab.errors import TrainingError
 from lab.training.engine import train
-from lab.training.events import Command, Ended, Evaluated, Event, Kept, Notice, Started, StepMetrics
+from lab.training.events import Command, Ended, Evaluated, Event, Kept, Started, StepMetrics
 from tests.training.training_nets import LinearNet, StuckNet, build_data
 
 CPU = torch.device("cpu")
@@ -218,34 +218,6 @@ def test_nan_is_told_as_nan(data: ResidentData, small_net: Build) -> None:
     assert not math.isfinite(epochs_of(events)[-1].metrics["train/loss"])
     assert isinstance(events[-1], Ended)
     assert events[-1].outcome == "finished"
-
-
-class HungryNet(LinearNet):
-    """Fits into memory only below a number of images, as a large network on a small card."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self.most = most
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self.training and len(x) > self.most:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        return super().forward(x)
-
-
-@pytest.mark.parametrize(("most", "notices"), [(90, 0), (45, 1), (23, 2)])
-def test_parts_of_a_batch_add_up_to_the_whole(data: ResidentData, most: int, notices: int) -> None:
-    whole, parts = LinearNet(), HungryNet(most)
-    settings = config(optimizer="sgd", lr=0.1, batch_size=90)
-    whole_events, events = run(whole, data, settings), run(parts, data, settings)
-    assert sum(isinstance(e, Notice) and e.code == "out-of-memory" for e in events) == notices
-    assert torch.allclose(whole[1].weight, parts[1].weight, atol=1e-6)
-    assert np.allclose(steps_of(whole_events)[1], steps_of(events)[1], atol=1e-6)
-
-
-def test_memory_too_small_for_a_quarter_batch_ends_the_run_with_a_way_out(data: ResidentData) -> None:
-    with pytest.raises(TrainingError, match="ran out of memory on batches of 16 images, even in 4 parts: choose"):
-        run(HungryNet(2), data, config())
 
 
 def test_other_errors_of_torch_keep_their_traceback(data: ResidentData) -> None:

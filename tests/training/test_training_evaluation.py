@@ -23,7 +23,6 @@ def test_chunks_give_what_the_whole_gives(data: ResidentData, small_net: Build, 
     assert torch.allclose(result.logits, logits, atol=1e-5)
     assert result.loss == pytest.approx(nn.functional.cross_entropy(logits, data.test_y).item(), rel=1e-5)
     assert result.accuracy == int((logits.argmax(1) == data.test_y).sum()) / 50
-    assert torch.equal(result.predictions, logits.argmax(1))
 
 
 def test_the_network_is_left_as_it_was(data: ResidentData, small_net: Build) -> None:

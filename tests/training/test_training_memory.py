@@ -1,7 +1,8 @@
-"""Batches too small to be trained on: what is said before the first step."""
+"""Too little memory, and batches too small to be trained on: what is tried again, what is said, what it costs."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,9 +13,13 @@ from lab.data.resident import ResidentData, load_resident
 from lab.errors import TrainingError
 from lab.seeding import derive_seed
 from lab.training.engine import train
-from lab.training.events import Event, StepMetrics
+from lab.training.evaluation import evaluate
+from lab.training.events import Event, Notice, StepMetrics
+from lab.training.losses import build_loss
+from lab.training.optimizers import Optimizer
 from lab.training.session import Session
-from tests.training.training_nets import SmallNet, build_data
+from lab.training.stepping import Stepper
+from tests.training.training_nets import LinearNet, SmallNet, build_data
 
 CPU = torch.device("cpu")
 
@@ -25,6 +30,100 @@ def config(**settings: object) -> RunConfig:
 
 def run(network: nn.Module, data: ResidentData, settings: RunConfig) -> list[Event]:
     return list(train(settings, network=network, data=data, device=CPU))
+
+
+class HungryNet(LinearNet):
+    """Fits into memory only below a number of images, as a large network on a small card."""
+
+    def __init__(self, most: int, *, training: bool = True) -> None:
+        super().__init__()
+        self.most, self.hungry_in_training = most, training
+        self.sizes: list[int] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training is self.hungry_in_training:
+            self.sizes.append(len(x))
+            if len(x) > self.most:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return super().forward(x)
+
+
+class HungrySGD(torch.optim.SGD):
+    """Finds no room for its state, as Adam and Muon on their first step."""
+
+    def step(self, closure: object = None) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def steps_of(events: list[Event]) -> np.ndarray:
+    return np.concatenate([e.loss for e in events if isinstance(e, StepMetrics)])
+
+
+@pytest.mark.parametrize(("most", "notices"), [(90, 0), (45, 1), (23, 2)])
+def test_parts_of_a_batch_add_up_to_the_whole(data: ResidentData, most: int, notices: int) -> None:
+    whole, parts = LinearNet(), HungryNet(most)
+    settings = config(optimizer="sgd", lr=0.1, batch_size=90)
+    whole_events, events = run(whole, data, settings), run(parts, data, settings)
+    told = [e for e in events if isinstance(e, Notice) and e.code == "out-of-memory"]
+    assert len(told) == notices
+    assert all("batch norm's averages and to the random numbers stays" in notice.message for notice in told)
+    assert torch.allclose(whole[1].weight, parts[1].weight, atol=1e-6)
+    assert np.allclose(steps_of(whole_events), steps_of(events), atol=1e-6)
+
+
+def test_memory_too_small_for_a_quarter_batch_ends_the_run_with_a_way_out(data: ResidentData) -> None:
+    with pytest.raises(TrainingError, match="ran out of memory on batches of 16 images, even in 4 parts: choose"):
+        run(HungryNet(2), data, config())
+    with pytest.raises(TrainingError, match="ran out of memory on batches of 2 images: choose"):
+        run(HungryNet(1), data, config(batch_size=2))
+
+
+def build_stepper(network: nn.Module, *parts: torch.optim.Optimizer) -> Stepper:
+    names = {parameter: name for name, parameter in network.named_parameters()}
+    return Stepper(network, build_loss(config()), Optimizer(list(parts), names), config(), CPU)
+
+
+@pytest.mark.parametrize(("images", "sizes"), [(90, [23, 23, 22, 22]), (6, [2, 2, 2]), (5, [3, 2]), (3, [3]), (1, [1])])
+def test_a_batch_is_never_cut_down_to_a_single_image(data: ResidentData, images: int, sizes: list[int]) -> None:
+    network = HungryNet(90)
+    stepper = build_stepper(network, torch.optim.SGD(network.parameters(), lr=0.1))
+    stepper.parts = 4
+    stepper.step(data.train_x[:images].float(), data.train_y[:images])
+    assert network.sizes == sizes
+
+
+def test_no_step_is_taken_twice_when_the_optimizer_finds_no_room(data: ResidentData) -> None:
+    network = LinearNet()
+    parts = torch.optim.SGD([network[1].weight], lr=0.1), HungrySGD([network[1].bias], lr=0.1)
+    with pytest.raises(TrainingError, match=r"out of memory in the optimizer's step.*choose SGD without momentum"):
+        build_stepper(network, *parts).step(data.train_x.float(), data.train_y)
+    once = LinearNet()
+    stepper = build_stepper(once, torch.optim.SGD(once.parameters(), lr=0.1))
+    stepper.step(data.train_x.float(), data.train_y)
+    assert torch.equal(network[1].weight, once[1].weight)
+
+
+def test_an_evaluation_that_does_not_fit_goes_on_in_smaller_chunks_with_the_same_numbers(data: ResidentData) -> None:
+    whole, hungry = LinearNet(), HungryNet(12, training=False)
+    torch.nn.init.normal_(whole[1].weight)
+    hungry.load_state_dict(whole.state_dict())
+    expected = evaluate(whole, data.test_x, data.test_y, mean=data.mean, std=data.std)
+    result = evaluate(hungry, data.test_x, data.test_y, mean=data.mean, std=data.std)
+    assert hungry.sizes == [50, 25, 12, 12, 12, 12, 2]
+    assert result.chunk == 12
+    assert torch.allclose(result.logits, expected.logits, atol=1e-6)
+    assert result.accuracy == expected.accuracy
+
+
+def test_a_chunk_that_fitted_is_asked_for_from_then_on(data: ResidentData) -> None:
+    network = HungryNet(20, training=False)
+    run(network, data, config(eval_batch_size=40))
+    assert [size for size in network.sizes if size > 20] == [40]
+
+
+def test_a_single_image_that_does_not_fit_ends_the_evaluation_with_a_way_out(data: ResidentData) -> None:
+    with pytest.raises(TrainingError, match="on evaluating a single image: choose a smaller input size"):
+        evaluate(HungryNet(0, training=False), data.test_x, data.test_y, mean=0.0, std=1.0)
 
 
 @pytest.mark.parametrize(
