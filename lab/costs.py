@@ -5,6 +5,7 @@ finished runs of the same network where there is one, else from the mult-adds an
 convolution; a GPU is not asked, because that would claim memory on it. Import torch before calling: it takes seconds.
 """
 
+import math
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -34,13 +35,15 @@ class Estimate:
     """The cost of one configuration on one device.
 
     mult_adds: of one image, forward. memory_bytes: weights, gradients, optimizer and one batch's activations.
-    measured: whether the time comes from a finished run rather than from counting.
+    measured: whether the time comes from a finished run rather than from counting. limit_s: how long the steps up to
+    the step limit take, infinity without one.
     """
 
     params: int
     mult_adds: int
     memory_bytes: int
     seconds_per_epoch: float
+    limit_s: float
     measured: bool
     device: str
     side: int
@@ -48,8 +51,13 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """All epochs, without the evaluations between them."""
-        return self.seconds_per_epoch * self.epochs
+        """All epochs, or the steps up to the limit, without the evaluations between them."""
+        return min(self.seconds_per_epoch * self.epochs, self.limit_s)
+
+    @property
+    def limited(self) -> bool:
+        """Whether the step limit ends the training before its last epoch."""
+        return self.limit_s < self.seconds_per_epoch * self.epochs
 
 
 def estimate(lab: Lab, config: RunConfig) -> Estimate:
@@ -63,14 +71,16 @@ def estimate(lab: Lab, config: RunConfig) -> Estimate:
     there = _train_images(lab, spec)
     images = round((min(checked.train_limit, there) or there) * (1 - checked.val_fraction))
     rate = _measured_rate(lab, checked, device.type)
-    seconds = images / rate if rate else images * _seconds_per_image(summary.total_mult_adds, device.type)
+    seconds_per_image = 1 / rate if rate else _seconds_per_image(summary.total_mult_adds, device.type)
+    limit = checked.max_steps * checked.batch_size if checked.max_steps else math.inf  # images
     side = spec.image_size if checked.input_size == "native" else int(checked.input_size)
     return Estimate(
         params=summary.total_params,
         mult_adds=summary.total_mult_adds,
         memory_bytes=summary.forward_backward_bytes * checked.batch_size
         + summary.params_bytes * (2 + _MOMENTS[checked.optimizer]),
-        seconds_per_epoch=seconds,
+        seconds_per_epoch=images * seconds_per_image,
+        limit_s=limit * seconds_per_image,
         measured=rate is not None,
         device=str(device),
         side=side,

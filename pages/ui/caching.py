@@ -1,6 +1,7 @@
-"""What the pages remember between reruns; nowhere else in `pages/` is anything cached. Keys are ids and digests.
+"""What Train and Runs remember between reruns: costs and curves. Networks and what they answer are in `looking.py`.
 
-Nothing kept here is the only copy: pressing C in Streamlit clears it all and costs time, never a run.
+Keys are ids and settings. Nothing kept here is the only copy: pressing C in Streamlit clears it all and costs time,
+never a run.
 """
 
 import json
@@ -22,8 +23,8 @@ _ENTRIES = 256
 _CURVES = 64  # runs; 100,000 steps take 5 MB
 _MINUTE_S = 60.0  # a run that has finished since may know better
 _COSTLY = (  # the settings that change what an epoch costs; the others need no new count
-    "arch", "arch_options", "input_size", "dataset", "train_limit", "val_fraction", "batch_size", "optimizer", "device",
-    "precision",
+    "arch", "arch_options", "input_size", "dataset", "train_limit", "val_fraction", "batch_size", "max_steps",
+    "optimizer", "device", "precision",
 )  # fmt: skip
 _LARGE = 64  # pixels a side above which a smaller input is worth offering
 

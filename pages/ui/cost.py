@@ -57,14 +57,14 @@ def _cost(config: RunConfig) -> None:
             )
             st.metric("Time an epoch", ("" if cost.measured else "≈ ") + format_duration(cost.seconds_per_epoch))
         st.caption(plain(_words(cost)))
-    if smaller is not None and cost.seconds_per_epoch > _LONG_S:
+    if smaller is not None and min(cost.seconds_per_epoch, cost.seconds) > _LONG_S:
         _offer_smaller(cost, *smaller)
 
 
 def _words(cost: "Estimate") -> str:
-    epochs = f"{cost.epochs} epoch{'s' if cost.epochs > 1 else ''} on {cost.device}: {format_duration(cost.seconds)}"
+    length = "Up to the step limit" if cost.limited else f"{cost.epochs} epoch{'s' if cost.epochs > 1 else ''}"
     source = "as measured in an earlier run" if cost.measured else "estimated from the mult-adds"
-    return f"{epochs}, {source}. Images are {cost.side}×{cost.side}."
+    return f"{length} on {cost.device}: {format_duration(cost.seconds)}, {source}. Images are {cost.side}×{cost.side}."
 
 
 def _offer_smaller(cost: "Estimate", size: str, smaller: "Estimate") -> None:

@@ -45,6 +45,20 @@ def test_an_epoch_takes_as_long_as_the_last_run_of_the_same_network_did(bench: B
     assert not estimate(bench.lab, DIGITS_CONFIG.replace(batch_size=8)).measured
 
 
+def test_a_step_limit_ends_the_training_and_what_it_costs(bench: Bench) -> None:
+    run = bench.start()
+    bench.lab.store.finish(
+        run.id, run.lease, state=RunState.FINISHED, seconds=1.0, summary={"images_per_second": 1000.0}
+    )
+    cost = estimate(bench.lab, DIGITS_CONFIG.replace(max_steps=10))
+    assert cost.limited
+    assert cost.seconds == pytest.approx(10 * 32 / 1000)
+    assert cost.seconds_per_epoch == estimate(bench.lab, DIGITS_CONFIG).seconds_per_epoch
+    roomy = estimate(bench.lab, DIGITS_CONFIG.replace(max_steps=1_000_000))
+    assert not roomy.limited
+    assert roomy.seconds == 3 * roomy.seconds_per_epoch
+
+
 def test_a_data_set_of_drawings_is_counted_because_no_published_number_is_known(bench: Bench) -> None:
     digits = bench.lab.dataset("digits")
     drawn = write_own_dataset(
@@ -83,6 +97,9 @@ def test_the_page_shows_the_cost_and_one_press_takes_the_smaller_input(
     app.selectbox(key="train.arch").set_value("vgg11").run()
     app.selectbox(key="train.device").set_value("cpu").run()
     assert "At 224×224 pixels an epoch takes about" in "".join(w.value for w in app.warning).replace("\\", "")
+    app.number_input(key="train.max_steps").set_value(1).run()
+    assert "Up to the step limit on cpu" in "".join(c.value for c in app.caption)
+    app.number_input(key="train.max_steps").set_value(0).run()
     app.button(key="smaller-input").click().run()
     assert app.selectbox(key="train.input_size").value == "32"
     app.selectbox(key="train.input_size").set_value("native").run()
