@@ -6,6 +6,7 @@ With `?run=` in the address the page is attached to that run; a link or a reload
 import streamlit as st
 
 from lab.config import RunConfig
+from lab.data.load import is_present
 from lab.data.registry import get_dataset_spec
 from lab.errors import RunNotFoundError
 from lab.runs.records import RunRecord
@@ -67,16 +68,18 @@ def _form() -> None:
     left, right = st.columns([2, 1], gap="large")
     with left:
         config, _ = train_form(present)
+    # The data set may be drawings of a run that was fine-tuned, which no list has.
+    ready = config is not None and is_present(config.dataset, root=lab.settings.data)
     with right, st.container(key="cost-card"):
-        if config is not None and config.dataset not in present:
+        if config is not None and not ready:
             fetch_offer(get_dataset_spec(config.dataset))
         pressed = st.button(
             "Train", type="primary", icon=":material/play_arrow:", width="stretch", key="train-button",
-            disabled=config is None or config.dataset not in present or lab.settings.read_only,
+            disabled=not ready or lab.settings.read_only,
         )  # fmt: skip
         if pressed and config is not None:
             _start(config)
-        if config is not None:
+        if config is not None and (ready or get_dataset_spec(config.dataset).train_images):  # else nobody can count
             cost_card(config)
         if lab.settings.read_only:
             st.info("This lab is read-only: runs can be looked at, not started.", icon=":material/lock:")

@@ -19,18 +19,19 @@ def default_dataset(present: Collection[str]) -> str:
 
 
 def fetch_offer(spec: DatasetSpec) -> None:
-    """Say that a data set is not here and offer to fetch it."""
+    """Say that a data set is not here and offer to fetch it; saved drawings can be fetched from nowhere."""
+    fetched = spec.download_mb > 0
+    absent = f"on this machine yet ({spec.download_mb} MB)" if fetched else "on this machine: fine-tune on them again"
     st.info(
-        plain(
-            f"{spec.title} is not on this machine yet ({spec.download_mb} MB). The built-in digits need no download."
-        ),
+        plain(f"{spec.title} {'is' if fetched else 'are'} not {absent}. The built-in digits need no download."),
         icon=":material/download:",
     )
     st.button(
         "Use the built-in digits", icon=":material/database:", key="use-digits", on_click=state.set_field,
         args=("dataset", FALLBACK),
     )  # fmt: skip
-    fetch_button(spec, key="offer")
+    if fetched:
+        fetch_button(spec, key="offer")
 
 
 def fetch_button(spec: DatasetSpec, *, key: str) -> None:

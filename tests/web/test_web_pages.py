@@ -1,6 +1,7 @@
 """Home and Train as Streamlit draws them, without a browser and without a worker."""
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.config import FIELDS, GROUPS, RunConfig
+from lab.data.own import write_own_dataset
 from lab.presets import PRESETS
 from lab.runs.records import RunState, Want
 from pages.ui.frame import plain
@@ -157,6 +159,24 @@ def test_a_data_set_that_is_not_here_is_offered_and_not_trained(bench: Bench) ->
     app.selectbox(key="train.dataset").set_value("mnist").run()
     assert "MNIST is not on this machine yet (12 MB)" in _texts(app)
     assert [b.disabled for b in app.button if b.label == "Train"] == [True]
+
+
+def test_a_run_on_saved_drawings_can_be_changed_and_trained_again(bench: Bench) -> None:
+    digits = bench.lab.dataset("digits")
+    root = bench.lab.settings.data
+    drawn = write_own_dataset(digits.test_images[:50], digits.test_labels[:50], beside=digits, root=root)
+    run = bench.start(DIGITS_CONFIG.replace(dataset=drawn))
+    app = _open("train", run=run.id)
+    app.button(key="edit-settings").click().run()
+    assert app.selectbox(key="train.dataset").value == drawn
+    assert "not on this machine" not in _texts(app)
+    assert not app.button(key="train-button").disabled
+    shutil.rmtree(root / "Drawings")
+    app.run()
+    assert "My drawings are not on this machine: fine-tune on them again" in _texts(app)
+    assert app.button(key="train-button").disabled
+    assert not [label for label in _labels(app) if label.startswith("Fetch")]
+    assert not app.metric, "what it costs can only be counted with the drawings"
 
 
 # -- a run -------------------------------------------------------------------------------------------------------------
