@@ -15,6 +15,7 @@ from lab.data.own import write_own_dataset
 from lab.presets import PRESETS
 from lab.runs.records import RunState, Want
 from pages.ui.frame import plain
+from pages.ui.torch_ready import require_torch
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -166,8 +167,10 @@ def test_a_run_on_saved_drawings_can_be_changed_and_trained_again(bench: Bench) 
     root = bench.lab.settings.data
     drawn = write_own_dataset(digits.test_images[:50], digits.test_labels[:50], beside=digits, root=root)
     run = bench.start(DIGITS_CONFIG.replace(dataset=drawn))
+    require_torch()
     app = _open("train", run=run.id)
     app.button(key="edit-settings").click().run()
+    assert "Parameters" in {metric.label for metric in app.metric}
     assert app.selectbox(key="train.dataset").value == drawn
     assert "not on this machine" not in _texts(app)
     assert not app.button(key="train-button").disabled
