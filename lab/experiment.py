@@ -5,6 +5,7 @@ worker where none is alive, and hands out kept weights as a network of their own
 functions that need a network, so that a page which lists and plots opens without it.
 """
 
+import math
 import threading
 from dataclasses import dataclass
 from functools import cached_property
@@ -220,8 +221,7 @@ class Lab:
         if isinstance(epoch, str) and epoch not in ("best", "latest"):
             raise InputError(f"The epoch is {epoch!r}, but it must be a number, best or latest.")
         if epoch == "best":
-            best = run.summary.get("best_epoch")
-            return next((k for k in reversed(kept) if k.epoch == best), kept[-1])
+            return self._best(kept)
         if epoch == "latest":
             return kept[-1]
         found = [k for k in kept if k.epoch == epoch]
@@ -229,6 +229,13 @@ class Lab:
             have = ", ".join(str(k.epoch) for k in kept)
             raise InputError(f"Epoch {epoch} of run {run.name or run.id} was not kept; there are: {have}.")
         return found[-1]
+
+    def _best(self, kept: tuple[KeptFile, ...]) -> KeptFile:
+        # Read off the curve: a run that was killed, or is still under way, has no summary of its own.
+        curve = self.store.points(kept[0].run, series=["val/loss"]).get("val/loss")
+        loss = {} if curve is None else dict(zip(curve.step.tolist(), curve.value.tolist(), strict=True))
+        judged = [k for k in kept if not math.isnan(loss.get(k.step, math.nan))]
+        return min(judged, key=lambda k: loss[k.step], default=kept[-1])
 
     def load_run_network(self, run_id: str, *, epoch: int | str = "best") -> LoadedNetwork:
         """Return the network of a run as it was kept after an epoch (or "best", "latest")."""

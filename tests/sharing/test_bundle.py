@@ -105,7 +105,8 @@ def test_of_more_epochs_than_a_bundle_has_room_for_the_best_and_the_newest_go_al
     other.artifacts.write(f"{id}/7", b"weights")
     sha256, size = other.artifacts.write(f"{id}/{epochs}", b"weights")
     kept = tuple(KeptFile(id, "weights", n, n, f"{id}/{n}", sha256, size, 0.0) for n in range(1, epochs + 1))
-    long = dataclasses.replace(random_run(random.Random(0)), id=id, kept=kept, summary={"best_epoch": 7})
+    loss = Series("val/loss", np.array([7, epochs]), np.array([0.1, 0.2]), np.array([1.0, 2.0]))
+    long = dataclasses.replace(random_run(random.Random(0)), id=id, kept=kept, points={"val/loss": loss})
     files = unpack(write_bundle(other, other.store.insert_ended([long])))
     assert [name for name in files if "weights" in name] == [weights_name(0, 7), weights_name(0, epochs)]
     assert json.loads(files[MANIFEST])[VOLATILE]["weights_left_out"] == epochs - 2

@@ -1,0 +1,63 @@
+"""What the lab answers before anything is trained: which device, which run is the same, which weights are the best."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lab.config import RunConfig
+from lab.experiment import Lab
+from lab.runs.owner import Owner
+from lab.runs.records import WEIGHTS, KeptFile, RunRecord, RunState, Series
+from lab.settings import Settings
+
+CONFIG = RunConfig(dataset="digits")
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(Settings.from_env({"LAB_HOME": str(tmp_path)}))
+
+
+def _claim(lab: Lab, config: RunConfig = CONFIG) -> RunRecord:
+    lab.submit(config)
+    run = lab.store.claim(slot="cpu", owner=Owner.of_this_process())
+    assert run is not None
+    return run
+
+
+def _keep(lab: Lab, run: RunRecord, epoch: int, *, loss: float | None = None, step: int | None = None) -> KeptFile:
+    """Keep an epoch's weights (ten steps each), with its validation loss if there is one."""
+    step = epoch * 10 if step is None else step
+    file = KeptFile(run.id, WEIGHTS, step, epoch, f"{run.id}/{step}", f"{step:064x}", 1, 0.0)
+    if loss is not None:
+        at = np.array([step])
+        lab.store.append_points(run.id, run.lease, {"val/loss": Series("val/loss", at, np.array([loss]), at * 1.0)})
+    lab.store.keep(run.id, run.lease, file)
+    return file
+
+
+@pytest.mark.parametrize("end", [None, RunState.INTERRUPTED, RunState.FAILED, RunState.STOPPED, RunState.FINISHED])
+def test_the_best_weights_are_those_of_the_lowest_validation_loss_however_the_run_ended(
+    lab: Lab, end: RunState | None
+) -> None:
+    run = _claim(lab)
+    kept = [_keep(lab, run, epoch, loss=loss) for epoch, loss in enumerate([0.5, 0.25, 0.25, float("nan"), 0.4], 1)]
+    if end:
+        lab.store.finish(run.id, run.lease, state=end)
+    assert lab.find_weights(run.id) == kept[1]
+    assert lab.find_weights(run.id, epoch="latest") == kept[4]
+
+
+def test_where_the_best_epoch_was_dropped_the_best_of_the_kept_ones_is_returned(lab: Lab) -> None:
+    run = _claim(lab)
+    dropped, second, _ = (_keep(lab, run, epoch, loss=loss) for epoch, loss in enumerate([0.1, 0.2, 0.3], 1))
+    lab.store.forget_kept(run.id, run.lease, [dropped.path])
+    lab.store.finish(run.id, run.lease, state=RunState.FINISHED, summary={"best_epoch": 1})
+    assert lab.find_weights(run.id) == second
+
+
+def test_without_validation_the_newest_weights_are_the_best(lab: Lab) -> None:
+    run = _claim(lab)
+    files = [_keep(lab, run, epoch) for epoch in (1, 2)]
+    assert lab.find_weights(run.id) == files[-1]
