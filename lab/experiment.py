@@ -128,13 +128,16 @@ class Lab:
         """Return (fingerprint, family) of a checked configuration.
 
         Runs of one family differ only in their length and have a schedule that does not look ahead, so that a longer
-        one can continue a shorter one. An empty family has no such kin.
+        one can continue a shorter one. An empty family has no such kin. A fine-tuned run is known by the weights it
+        starts from: the run they are of may go on and learn more. Raises `InputError` where that run has none.
         """
-        checksum = dataset_checksum(config.dataset, root=self.settings.data)
-        fingerprint = config.digest(data_checksum=checksum)
+        given = dataset_checksum(config.dataset, root=self.settings.data)
+        if config.init_from:
+            given += self.find_weights(config.init_from).sha256
+        fingerprint = config.digest(data_checksum=given)
         if config.schedule not in ("constant", "step") or config.max_steps or config.restore_best:
             return fingerprint, ""
-        return fingerprint, config.digest(data_checksum=checksum, without=("epochs",))
+        return fingerprint, config.digest(data_checksum=given, without=("epochs",))
 
     def submit(
         self,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lab.config import RunConfig
+from lab.errors import InputError
 from lab.experiment import Lab
 from lab.runs.owner import Owner
 from lab.runs.records import WEIGHTS, KeptFile, RunRecord, RunState, Series
@@ -61,3 +62,29 @@ def test_without_validation_the_newest_weights_are_the_best(lab: Lab) -> None:
     run = _claim(lab)
     files = [_keep(lab, run, epoch) for epoch in (1, 2)]
     assert lab.find_weights(run.id) == files[-1]
+
+
+def test_a_fine_tuned_run_is_asked_for_by_the_weights_it_starts_from(lab: Lab) -> None:
+    parent = _claim(lab)
+    tuned = CONFIG.replace(init_from=parent.id, lr=1e-4)
+    with pytest.raises(InputError, match="has no kept weights yet: wait for its first epoch"):
+        lab.submit(tuned)
+    _keep(lab, parent, 1, loss=0.5)
+    first = lab.submit(tuned)
+    assert lab.submit(tuned).run.id == first.run.id
+    _keep(lab, parent, 2, loss=0.6)  # not the best: the child would start from the same weights
+    assert lab.submit(tuned).run.id == first.run.id
+    _keep(lab, parent, 3, loss=0.4)
+    second = lab.submit(tuned)
+    assert not second.cached
+    assert {second.run.fingerprint, second.run.family}.isdisjoint({first.run.fingerprint, first.run.family})
+
+
+def test_the_fingerprint_of_a_run_from_fresh_weights_stays_what_it_was(lab: Lab) -> None:
+    from lab.data import dataset_checksum
+
+    checksum = dataset_checksum("digits", root=lab.settings.data)
+    checked = lab.check(CONFIG)
+    assert lab.fingerprint(checked) == (
+        checked.digest(data_checksum=checksum), checked.digest(data_checksum=checksum, without=("epochs",)),
+    )  # fmt: skip
