@@ -68,7 +68,11 @@ def _recorded(module: nn.Module, prefix: str) -> Iterator[list[ShapeStep]]:
             handle.remove()
 
 
-def _run(module: nn.Module, input_shape: tuple[int, ...], prefix: str) -> tuple[tuple[ShapeStep, ...], tuple[int, ...]]:
+def output_shape(module: nn.Module, *, input_shape: tuple[int, ...], prefix: str = "") -> tuple[int, ...]:
+    """Return the shape a module gives for an input of (B, C, H, W), in eval mode; the module itself is not touched.
+
+    prefix: put before the layers' names. Raises `LayerShapeError` where a layer cannot take its input.
+    """
     probe = meta_copy(module).eval()
     with _recorded(probe, prefix) as steps, torch.no_grad():
         try:
@@ -78,18 +82,4 @@ def _run(module: nn.Module, input_shape: tuple[int, ...], prefix: str) -> tuple[
             side = "×".join(str(n) for n in failed.input_shape[1:])
             message = f"{failed.name} ({failed.type}) cannot take {side}."
             raise LayerShapeError(message, steps=tuple(steps)) from error
-    return tuple(steps), tuple(result.shape)
-
-
-def trace_shapes(module: nn.Module, *, input_shape: tuple[int, ...], prefix: str = "") -> tuple[ShapeStep, ...]:
-    """Return the steps of one forward pass in eval mode, in the order they ran.
-
-    input_shape: (B, C, H, W). prefix: put before the layers' names. The module itself is not touched. Raises
-    `LayerShapeError` where a layer cannot take its input.
-    """
-    return _run(module, input_shape, prefix)[0]
-
-
-def output_shape(module: nn.Module, *, input_shape: tuple[int, ...], prefix: str = "") -> tuple[int, ...]:
-    """Return the shape a module gives for an input of (B, C, H, W); raises `LayerShapeError`."""
-    return _run(module, input_shape, prefix)[1]
+    return tuple(result.shape)
