@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lab.architectures.registry import check_options, get_architecture, resolve_input_size
 from lab.config import INPUT_SIZES, RunConfig
 from lab.data import Dataset, dataset_checksum, get_dataset_spec, is_present, load_dataset, normalization_constants
-from lab.errors import ConfigError, InputError, ReadOnlyError
+from lab.errors import ConfigError, DeviceError, InputError, ReadOnlyError
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.records import CHECKPOINT, WEIGHTS, KeptFile, RunRecord, Want
 from lab.runs.store import RunStore
@@ -94,16 +94,25 @@ class Lab:
         self.require_dataset(config.dataset)
         if config.init_from:
             self._check_parent(config)
-        if config.device not in ("auto", "cpu"):
-            from lab.devices import resolve_device
-
-            resolve_device(config.device)
+        self._check_devices(config.device)
         own = self.check(config.replace(input_size="auto")).input_size
         if config.arch_options or config.input_size != own:
             import torch
 
             with torch.device("meta"):
                 self.build_network(config)
+
+    def _check_devices(self, device: str) -> None:
+        """Look for the device of a run and for that of the worker, which would not start without its own."""
+        if {device, self.settings.device} <= {"auto", "cpu"}:
+            return  # nothing to look for, and torch would have to be imported for it
+        from lab.devices import resolve_device
+
+        resolve_device(device)
+        try:
+            resolve_device(self.settings.device)
+        except DeviceError as error:
+            raise DeviceError(f"LAB_DEVICE cannot be used, and no run would begin. {error}") from error
 
     def _check_parent(self, config: RunConfig) -> None:
         parent = self.store.resolve(config.init_from).config

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lab.config import RunConfig
-from lab.errors import InputError
+from lab.errors import DeviceError, InputError
 from lab.experiment import Lab
 from lab.runs.owner import Owner
 from lab.runs.records import WEIGHTS, KeptFile, RunRecord, RunState, Series
@@ -36,6 +36,14 @@ def _keep(lab: Lab, run: RunRecord, epoch: int, *, loss: float | None = None, st
         lab.store.append_points(run.id, run.lease, {"val/loss": Series("val/loss", at, np.array([loss]), at * 1.0)})
     lab.store.keep(run.id, run.lease, file)
     return file
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_a_worker_that_could_not_start_is_noticed_before_a_run_waits_for_it(tmp_path: Path, device: str) -> None:
+    lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_DEVICE": "cuda:99"}))
+    with pytest.raises(DeviceError, match=r"LAB_DEVICE cannot be used.*'cuda:99' is not on this machine"):
+        lab.submit(CONFIG.replace(device=device))
+    assert lab.store.count_queued() == 0
 
 
 @pytest.mark.parametrize("end", [None, RunState.INTERRUPTED, RunState.FAILED, RunState.STOPPED, RunState.FINISHED])
