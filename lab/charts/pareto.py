@@ -14,7 +14,7 @@ COSTS = {"seconds": "Training time (s)", "params": "Parameters"}
 
 
 class ParetoPoint(NamedTuple):
-    """One run: its cost, its test (else validation) accuracy, and whether no other run is better and cheaper."""
+    """One run: its cost, its test accuracy, and whether no other run is better and cheaper."""
 
     run: RunRecord
     cost: float
@@ -23,11 +23,11 @@ class ParetoPoint(NamedTuple):
 
 
 def pareto_info(runs: Sequence[RunRecord], cost: str) -> tuple[ParetoPoint, ...]:
-    """Return the runs that have both numbers, the cheapest first."""
+    """Return the runs that have both numbers, the cheapest first; an accuracy in validation is no match for one in
+    the test."""
     known = []
     for run in runs:
         accuracy = result_of(run, "test_accuracy")
-        accuracy = result_of(run, "val_accuracy") if accuracy is None else accuracy
         price = result_of(run, cost)
         if _positive(price) and isinstance(accuracy, (int, float)) and accuracy == accuracy:
             known.append((float(price or 0.0), float(accuracy), run))

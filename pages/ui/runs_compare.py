@@ -172,12 +172,14 @@ def _pareto(view: RunsView, runs: Sequence[RunRecord]) -> None:
     st.segmented_control("Cost", list(COSTS), format_func=COSTS.__getitem__, required=True, **bind("cost", view.cost))
     points = pareto_info(runs, view.cost)
     if not points:
-        st.info("None of these runs has an accuracy and a cost yet.", icon=":material/info:")
+        st.info("None of these runs has a test accuracy and a cost yet.", icon=":material/info:")
         return
     best = "; ".join(f"{label_of(p.run)} {p.accuracy:.2%}" for p in points if p.best)
     figure = pareto_figure(points, view.cost, dark=_dark())
     st.plotly_chart(figure, key="runs.pareto", config=_PLOTLY, alt=f"On the front: {best}")
-    st.caption(plain(f"On the front, where no other run is both better and cheaper: {best}."))
+    without = len(runs) - len(points)
+    left_out = f" Left out, without a test accuracy or a cost: {without} of {len(runs)} runs." if without else ""
+    st.caption(plain(f"On the front, where no other run is both better and cheaper: {best}.{left_out}"))
 
 
 def chosen_box(view: RunsView, page: Sequence[RunRecord], runs: Sequence[RunRecord]) -> None:

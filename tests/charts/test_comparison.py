@@ -91,8 +91,9 @@ def test_the_front_holds_the_runs_that_none_beats_in_both() -> None:
 def test_runs_without_a_cost_or_an_accuracy_are_left_out_of_the_front() -> None:
     runs = [run(1, summary={"test_accuracy": math.nan}), run(2, seconds=0.0, summary={"test_accuracy": 0.9}), run(3)]
     assert pareto_info(runs, "seconds") == ()
-    (point,) = pareto_info([run(4, summary={"val_accuracy": 0.8, "params": 10})], "params")
+    (point,) = pareto_info([run(4, summary={"test_accuracy": 0.8, "params": 10})], "params")
     assert (point.cost, point.accuracy) == (10, 0.8)
+    assert pareto_info([run(5, summary={"val_accuracy": 0.99, "params": 10})], "params") == ()
     assert len(pareto_figure((), "params").data) == 1
 
 

@@ -213,6 +213,9 @@ def test_groups_parallel_axes_and_the_front_are_drawn(bench: Bench, three: list[
     assert ticks[:2] == ["Seed", "Learning rate"]
     front = _open(runs=chosen, look="pareto", cost="params")
     assert "On the front" in _texts(front)
+    assert "Left out" not in _texts(front)
+    waiting = bench.queue(DIGITS_CONFIG.replace(lr=0.1))
+    assert "cost: 1 of 4 runs" in _texts(_open(runs=f"{chosen}.{waiting.id}", look="pareto"))
 
 
 def test_a_chosen_run_that_is_gone_is_said(bench: Bench, three: list[RunRecord]) -> None:
