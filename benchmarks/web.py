@@ -51,7 +51,8 @@ _POINTS = "+(document.querySelector('.cl-live')?.dataset.points ?? 0)"
 
 
 @contextmanager
-def _server(home: Path) -> Iterator[str]:
+def serve(home: Path) -> Iterator[str]:
+    """Yield the address of a lab with this home; it ends with the block, and its worker too."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -154,7 +155,7 @@ def main() -> None:
     """Measure and print a Markdown table."""
     home = Path(tempfile.mkdtemp(prefix="convlab-web-"))
     routes = _route_costs(home)
-    with _server(home / "home") as url, sync_playwright() as playwright:
+    with serve(home / "home") as url, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )

@@ -1,0 +1,132 @@
+"""What the lab around the engine costs a run: `LAB_DATA=... python -m benchmarks.overhead [--repeats 7] [--threads 1]`.
+
+Three contestants train the same network (LeNet-5, MNIST, one epoch, batch 64), taking turns in one process, each repeat in
+another order:
+
+- engine: data, network and `lab.training.engine.train`, every event consumed and thrown away;
+- lab: the worker's `execute`, so with store, curves, checkpoints, kept weights, diagnosis, lease and watch;
+- page: the same while the Train page shows that run live in a Chromium on this machine.
+
+A ratio is the median over the repeats of (time / the engine's in the same repeat), with its quartiles. The processor time
+is this process's, so it leaves out the server and the browser; the wall clock has them in.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from playwright.sync_api import Page, sync_playwright
+
+from benchmarks.web import serve
+from lab.architectures.build import build_network
+from lab.config import RunConfig
+from lab.data.resident import load_resident
+from lab.devices import describe_device, keep_big_blocks, resolve_device
+from lab.experiment import Lab
+from lab.runs.owner import Owner
+from lab.runs.records import RunRecord, RunState
+from lab.settings import Settings
+from lab.training.engine import train
+from lab.worker import execute, warm_up
+
+CONTESTANTS = ("engine", "lab", "page")
+
+
+def train_alone(lab: Lab, config: RunConfig) -> None:
+    device = resolve_device("cpu")
+    data = load_resident(config, root=lab.settings.data, device=device)
+    for _ in train(config, network=build_network(config.arch), data=data, device=device):
+        pass
+
+
+def claim(lab: Lab, config: RunConfig) -> RunRecord:
+    lab.submit(config)
+    run = lab.store.claim(slot="cpu", owner=Owner.of_this_process())
+    if run is None:
+        raise RuntimeError("the run that was just queued could not be claimed")
+    return run
+
+
+def train_in_lab(lab: Lab, run: RunRecord) -> None:
+    execute(lab, run, ending=threading.Event())
+    if lab.store.get(run.id).state is not RunState.FINISHED:
+        raise RuntimeError(f"run {run.id} did not finish")
+
+
+def timed(action: Callable[[], None]) -> tuple[float, float]:
+    """Return processor and wall-clock seconds of an action."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    action()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def take_turn(name: str, lab: Lab, seed: int, page: Page, url: str) -> tuple[float, float]:
+    config = RunConfig(
+        arch="lenet5", dataset="mnist", epochs=1, batch_size=64, val_fraction=0.0, device="cpu", seed=seed
+    )
+    if name == "engine":
+        return timed(lambda: train_alone(lab, config))
+    run = claim(lab, config)
+    if name == "lab":
+        return timed(lambda: train_in_lab(lab, run))
+    page.goto(f"{url}/train?run={run.id}")
+    page.wait_for_selector(".cl-live")
+    page.wait_for_timeout(1500)  # the page rests and polls
+    try:
+        return timed(lambda: train_in_lab(lab, run))
+    finally:
+        if not page.evaluate("+document.querySelector('.cl-live').dataset.points"):
+            raise RuntimeError("the page showed no point of the run")
+        page.goto("about:blank")
+
+
+def spread(values: list[float]) -> str:
+    low, middle, high = statistics.quantiles(values, n=4)
+    return f"{middle:.3f} ({low:.3f}–{high:.3f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    keep_big_blocks()
+    warm_up()
+    place = tempfile.TemporaryDirectory(prefix="convlab-overhead-", ignore_cleanup_errors=True)
+    home = Path(place.name)
+    data = os.environ.get("LAB_DATA", ".lab/data")
+    lab = Lab(Settings.from_env({"LAB_HOME": str(home), "LAB_DATA": data}))
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in CONTESTANTS}
+    with serve(home) as url, sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = chromium.new_page()
+        for repeat in range(-1, given.repeats):  # the first round is not counted
+            for i in range(len(CONTESTANTS)):
+                name = CONTESTANTS[(i + repeat) % len(CONTESTANTS)]
+                taken = take_turn(name, lab, 10 * (repeat + 1) + i, page, url)
+                if repeat >= 0:
+                    times[name].append(taken)
+        chromium.close()
+    place.cleanup()
+    print(", ".join(f"{k} {v}" for k, v in describe_device(resolve_device("cpu")).items()))
+    print(
+        f"n = {given.repeats}, engine alone {statistics.median(wall for _, wall in times['engine']):.1f} s; median (quartiles)"
+    )
+    print("| | processor time × engine | wall clock × engine |\n|---|---|---|")
+    for name in CONTESTANTS[1:]:
+        pairs = list(zip(times[name], times["engine"]))
+        print(f"| {name} | {spread([a[0] / b[0] for a, b in pairs])} | {spread([a[1] / b[1] for a, b in pairs])} |")
+
+
+if __name__ == "__main__":
+    main()
