@@ -4,13 +4,12 @@ from typing import Any
 
 import streamlit as st
 
-from lab.architectures.registry import Architecture, ArchOption, check_options, get_architecture, list_architectures
+from lab.architectures.registry import Architecture, check_options, get_architecture, list_architectures
 from lab.config import INPUT_SIZES
-from lab.errors import InputError
 from pages.ui.address import show_in_address, take_from_address
-from pages.ui.frame import plain
 from pages.ui.looking import IMAGE_SIZE, Design
-from pages.ui.state import parse_numbers, put, value_of
+from pages.ui.options import option_input
+from pages.ui.state import put, value_of
 
 _SIZE_WORDS = {"auto": "its own", "native": "native (28)", "32": "32", "64": "64", "224": "224"}
 
@@ -45,27 +44,8 @@ def choose_options(key: str, arch: Architecture) -> dict[str, Any]:
     if not arch.options:
         return {}
     with st.expander("Options of this network", icon=":material/tune:", key=f"{key}.{arch.id}"), st.grid(3):
-        given = {option.name: _option(f"{key}.{arch.id}.{option.name}", option) for option in arch.options}
+        given = {option.name: option_input(f"{key}.{arch.id}.{option.name}", option) for option in arch.options}
     return check_options(arch, given)
-
-
-def _option(key: str, option: ArchOption) -> Any:
-    label = option.name.replace("_", " ").capitalize()
-    common: dict[str, Any] = {"key": key, "help": plain(f"{option.help} It must be {option.rule()}.")}
-    default: Any = option.default
-    if option.kind is bool:
-        return st.toggle(label, default, persist_state="session", **common)
-    if option.kind is list:
-        return parse_numbers(st.text_input(label, ", ".join(map(str, default)), persist_state="session", **common))
-    if option.kind is int:
-        return st.number_input(
-            label, int(option.low), int(option.high), default, step=1, persist_state="session", **common
-        )
-    if option.kind is float:
-        return st.number_input(
-            label, float(option.low), float(option.high), default, step=0.05, persist_state="session", **common
-        )
-    raise InputError(f"The option {option.name!r} is of a kind this page cannot show.")
 
 
 def design_of(arch: Architecture, input_size: str, options: dict[str, Any], *, classes: int = 10) -> Design:

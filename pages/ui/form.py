@@ -3,13 +3,12 @@
 Fields that have no effect beside the others are not shown. Values belong to `pages.ui.state` and survive page switches.
 """
 
-import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from lab.architectures.registry import ArchOption, check_options, get_architecture, list_architectures
+from lab.architectures.registry import check_options, get_architecture, list_architectures
 from lab.config import FIELDS, FieldSpec, RunConfig
 from lab.data.registry import get_dataset_spec, list_datasets
 from lab.errors import ConfigError
@@ -18,6 +17,7 @@ from pages.ui import state
 from pages.ui.frame import plain
 from pages.ui.lab import get_lab
 from pages.ui.machine import device_choices
+from pages.ui.options import option_input
 from pages.ui.widgets import format_duration, format_share, run_title
 
 if TYPE_CHECKING:
@@ -173,33 +173,9 @@ def _options(error: ConfigError | None) -> None:
         setting(FIELDS["input_size"], error)
     for option in arch.options:
         with grid.cell():
-            _option(arch.id, option)
+            option_input(state.option_key(arch.id, option.name), option)
     if error is not None and error.field in ("arch", "arch_options"):
         st.error(plain(str(error)), icon=":material/error:")
-
-
-def _option(arch: str, option: ArchOption) -> None:
-    label = option.name.replace("_", " ").capitalize()
-    rule = f"{option.help} It must be {option.rule()}."
-    common: dict[str, Any] = {
-        "key": state.option_key(arch, option.name), "persist_state": "session", "help": plain(rule),
-    }  # fmt: skip
-    state.ensure_option(arch, option)
-    bounds: dict[str, Any] = {
-        name: option.kind(value)
-        for name, value in (("min_value", option.low), ("max_value", option.high))
-        if option.kind in (int, float) and math.isfinite(value)
-    }
-    if option.kind is bool:
-        st.toggle(label, **common)
-    elif option.kind is str:
-        st.selectbox(label, option.choices, **common)
-    elif option.kind is list:
-        st.text_input(label, **common)
-    elif option.kind is int:
-        st.number_input(label, step=1, **bounds, **common)
-    else:
-        st.number_input(label, step=0.05, format="%.4g", **bounds, **common)
 
 
 def _preset_picker() -> None:

@@ -21,6 +21,7 @@ from pages.ui.lab import get_lab
 from pages.ui.runs_address import MOST_RUNS, RunsView
 from pages.ui.runs_state import bind, change_view, read_view, renew_table, table_version
 from pages.ui.state import flash, put, value_of
+from pages.ui.widgets import BADGES
 
 PAGE_ROWS = 25
 _SETTING_COLUMNS = 6  # that differ on this page; the rest is under Differences
@@ -30,10 +31,6 @@ _SORTS = {
     "state": "state",
 }  # fmt: skip
 _STATES = [str(state) for state in RunState]
-_CHIPS = {
-    RunState.QUEUED: "gray", RunState.RUNNING: "blue", RunState.PAUSED: "orange", RunState.STOPPING: "orange",
-    RunState.STOPPED: "gray", RunState.FINISHED: "green", RunState.FAILED: "red", RunState.INTERRUPTED: "red",
-}  # fmt: skip
 _SHOWN = "runs.shown"
 _TYPED = "runs.typed"
 
@@ -157,7 +154,7 @@ def _columns(runs: Sequence[RunRecord], *, writable: bool) -> dict[str, Any]:
     return {
         "chosen": column.CheckboxColumn("Compare", pinned=True, help="Tick runs to compare them below."),
         "state": column.MultiselectColumn(
-            "State", options=_STATES, color=[_CHIPS[RunState(state)] for state in _STATES], width="small"
+            "State", options=_STATES, color=[BADGES[RunState(state)][1] for state in _STATES], width="small"
         ),
         "name": column.TextColumn("Name", required=True, max_chars=200),
         "network": "Network",

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from lab.architectures.registry import ArchOption, get_architecture
+from lab.architectures.registry import get_architecture
 from lab.config import FIELDS, RunConfig
 
 _FORM = "train."
@@ -44,20 +44,16 @@ def fill_form(config: RunConfig, *, preset: str | None = None) -> None:
             st.session_state[field_key(name)] = getattr(config, name)
     arch = get_architecture(config.arch)
     for option in arch.options:
-        st.session_state[option_key(arch.id, option.name)] = _option_text(
+        st.session_state[option_key(arch.id, option.name)] = option_text(
             config.arch_options.get(option.name, option.default)
         )
     st.session_state[PRESET_KEY] = preset
     st.session_state[_READY] = True
 
 
-def _option_text(value: Any) -> Any:
+def option_text(value: Any) -> Any:
+    """Return an option's value as its widget holds it: a list is text."""
     return ", ".join(map(str, value)) if isinstance(value, list) else value
-
-
-def ensure_option(arch: str, option: ArchOption) -> None:
-    """Give an option its own value before its widget is first made."""
-    st.session_state.setdefault(option_key(arch, option.name), _option_text(option.default))
 
 
 def chosen_preset() -> str | None:
