@@ -12,6 +12,7 @@ from pages.ui.frame import plain
 from pages.ui.looking import Design, graph_of, summary_of, timing_of
 from pages.ui.parts import graph, layer_table
 from pages.ui.state import put, value_of
+from pages.ui.widgets import format_bytes, format_count
 
 if TYPE_CHECKING:
     from lab.inspection.summary import LayerRow, Summary
@@ -22,21 +23,6 @@ _LONG = 40  # rows beyond which inner blocks start closed
 _DETAIL_WORDS = {"blocks": "Blocks", "layers": "Layers", "everything": "Every step"}
 _MANY = 100  # times, from here on without decimals
 _TIME_LIMIT_MACS, _TIME_LIMIT_BYTES = 60e9, 1.5e9  # about half a minute on one core, and what a small machine has
-
-
-def format_count(number: float) -> str:
-    """Return such as "61,706", "27.07 M", "483.50 G", "1.25 T"."""
-    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6)):
-        if number >= size:
-            return f"{number / size:,.2f} {unit}"
-    return f"{number:,.0f}"
-
-
-def format_bytes(number: float) -> str:
-    """Return such as "3.34 MB", in millions of bytes as torchinfo counts them."""
-    if number >= 1e9:
-        return f"{number / 1e9:,.2f} GB"
-    return f"{number / 1e6:,.2f} MB" if number >= 1e4 else f"{number / 1e3:,.1f} kB"
 
 
 def show_totals(summary: "Summary") -> None:

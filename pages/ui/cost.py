@@ -11,7 +11,7 @@ from pages.ui import state
 from pages.ui.caching import estimate_cost
 from pages.ui.frame import plain
 from pages.ui.torch_ready import warm_torch
-from pages.ui.widgets import format_duration
+from pages.ui.widgets import format_bytes, format_count, format_duration
 
 if TYPE_CHECKING:
     from lab.costs import Estimate
@@ -51,10 +51,11 @@ def _cost(config: RunConfig) -> None:
         st.caption("What it will cost")
         with st.grid(2, min_column_width=_LEAST_PX):
             st.metric("Parameters", f"{cost.params:,}")
-            st.metric("Mult-adds an image", count(cost.mult_adds))
+            st.metric("Mult-adds an image", format_count(cost.mult_adds))
             st.metric(
-                "Memory", size(cost.memory_bytes), help="Weights, gradients, optimizer and one batch's activations."
-            )
+                "Memory", format_bytes(cost.memory_bytes),
+                help="Weights, gradients, optimizer and one batch's activations.",
+            )  # fmt: skip
             st.metric("Time an epoch", ("" if cost.measured else "≈ ") + format_duration(cost.seconds_per_epoch))
         st.caption(plain(_words(cost)))
     if smaller is not None and min(cost.seconds_per_epoch, cost.seconds) > _LONG_S:
@@ -89,16 +90,3 @@ def _finding(finding: Finding) -> None:
             st.button(
                 f"Set {words}", key=f"remedy-{finding.code}", on_click=state.apply_changes, args=(dict(finding.remedy),)
             )
-
-
-def count(number: int) -> str:
-    """Return a large count in three digits, such as "423 k" or "19.6 G"."""
-    for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= factor:
-            return f"{number / factor:.3g} {unit}"
-    return str(number)
-
-
-def size(number: float) -> str:
-    """Return bytes in three digits, such as "18.4 MB"."""
-    return f"{number / 1e9:.3g} GB" if number >= 1e9 else f"{number / 1e6:.3g} MB"

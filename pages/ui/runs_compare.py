@@ -19,6 +19,7 @@ from pages.ui.frame import plain
 from pages.ui.lab import get_lab
 from pages.ui.runs_address import LOOKS, MOST_RUNS, RunsView
 from pages.ui.runs_state import bind
+from pages.ui.widgets import format_spread
 
 _PLOTLY = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 
@@ -144,19 +145,15 @@ def _group_frame(groups: Sequence[Group], by: str) -> pd.DataFrame:
     for group in groups:
         row = {FIELDS[by].label: group.value, "n": len(group.runs)}
         for key in _GROUP_COLUMNS:
-            row[dict(RESULTS)[key].capitalize()] = spread_text(group, key)
+            row[dict(RESULTS)[key].capitalize()] = _result_text(group, key)
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def spread_text(group: Group, key: str) -> str:
-    """Return such as "98.10 ± 0.12 %"; a dash where no run of the group has the number."""
-    spread = group.results[key]
-    if spread is None:
-        return "–"
-    scale, digits, unit = (100, 2, " %") if key.endswith("accuracy") else (1, 4 if key.endswith("loss") else 1, "")
-    mean = f"{spread.mean * scale:.{digits}f}"
-    return f"{mean}{unit}" if spread.sd is None else f"{mean} ± {spread.sd * scale:.{digits}f}{unit}"
+def _result_text(group: Group, key: str) -> str:
+    if key.endswith("accuracy"):
+        return format_spread(group.results[key], scale=100, digits=2, unit=" %")
+    return format_spread(group.results[key], digits=4 if key.endswith("loss") else 1)
 
 
 def _parallel(view: RunsView, runs: Sequence[RunRecord]) -> None:

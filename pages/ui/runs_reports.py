@@ -7,7 +7,6 @@ import pandas as pd
 import streamlit as st
 
 from lab.architectures.registry import get_architecture
-from lab.charts.groups import Spread
 from lab.charts.reports import ReportRow, report_rows
 from lab.data.load import is_present
 from lab.errors import ConfigError
@@ -19,7 +18,7 @@ from pages.ui.runs_address import RunsView
 from pages.ui.runs_state import bind
 from pages.ui.state import flash
 from pages.ui.torch_ready import warm_torch
-from pages.ui.widgets import format_duration, format_share
+from pages.ui.widgets import format_duration, format_share, format_spread
 
 
 def reports_view(view: RunsView) -> None:
@@ -79,19 +78,12 @@ def _reported(row: ReportRow) -> str:
 def _measured(row: ReportRow) -> str:
     if not row.finished:
         return "waiting" if row.waiting else "–"
-    words = [_spread(row.test_accuracy, scale=100, digits=2, unit=" %")]
+    words = [format_spread(row.test_accuracy, scale=100, digits=2, unit=" %")]
     if "last_loss" in row.preset.reported:
-        words.append("loss " + _spread(row.last_loss, scale=1, digits=3, unit=""))
+        words.append("loss " + format_spread(row.last_loss, digits=3))
     if "stopped_epoch" in row.preset.reported:
-        words.append("stopped in epoch " + _spread(row.stopped_epoch, scale=1, digits=0, unit=""))
+        words.append("stopped in epoch " + format_spread(row.stopped_epoch, digits=0))
     return ", ".join(words)
-
-
-def _spread(spread: Spread | None, *, scale: float, digits: int, unit: str) -> str:
-    if spread is None:
-        return "–"
-    mean = f"{spread.mean * scale:,.{digits}f}"
-    return f"{mean}{unit}" if spread.sd is None else f"{mean} ± {spread.sd * scale:.{digits}f}{unit}"
 
 
 def _runs_link(row: ReportRow) -> str | None:

@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
@@ -13,6 +14,9 @@ from lab.errors import UnknownNameError
 from lab.runs.records import RunRecord, RunState
 from lab.settings import Settings
 from pages.ui.frame import page_path, plain
+
+if TYPE_CHECKING:
+    from lab.charts.groups import Spread
 
 # icon and colour always come with the word
 BADGES = {
@@ -102,6 +106,29 @@ def _zone() -> tzinfo:
 def format_share(value: object, *, digits: int = 2) -> str:
     """Return a share as per cent, such as "98.31 %"; a dash for nothing, the name for NaN."""
     return f"{100 * value:.{digits}f} %" if isinstance(value, int | float) else "–"
+
+
+def format_count(number: float) -> str:
+    """Return such as "61,706", "27.07 M", "483.50 G", "1.25 T"."""
+    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6)):
+        if number >= size:
+            return f"{number / size:,.2f} {unit}"
+    return f"{number:,.0f}"
+
+
+def format_bytes(number: float) -> str:
+    """Return such as "3.34 MB", in millions of bytes as torchinfo counts them."""
+    if number >= 1e9:
+        return f"{number / 1e9:,.2f} GB"
+    return f"{number / 1e6:,.2f} MB" if number >= 1e4 else f"{number / 1e3:,.1f} kB"
+
+
+def format_spread(spread: "Spread | None", *, scale: float = 1, digits: int = 1, unit: str = "") -> str:
+    """Return such as "98.10 ± 0.12 %", the mean alone of one value, a dash for none."""
+    if spread is None:
+        return "–"
+    mean = f"{spread.mean * scale:,.{digits}f}"
+    return f"{mean}{unit}" if spread.sd is None else f"{mean} ± {spread.sd * scale:,.{digits}f}{unit}"
 
 
 def run_line(run: RunRecord, *, key: str) -> None:
