@@ -69,18 +69,20 @@ class Watch:
     def _listen(self) -> None:
         renewed = time.monotonic()
         while not self._done.wait(LISTEN_S):
+            due = time.monotonic() - renewed >= RENEW_S
+            if due:
+                renewed = time.monotonic()  # tried is enough: on a full disk a wish can be read, but no lease renewed
             try:
-                if time.monotonic() - renewed >= RENEW_S:
-                    self.want = self.lab.store.heartbeat(self.run.id, self.run.lease)
-                    renewed = time.monotonic()
-                else:
-                    self.want = self.lab.store.get(self.run.id).want
-            except StoreBusyError as error:
-                _say(str(error))
+                self.want = self._renew() if due else self.lab.store.get(self.run.id).want
             except LeaseLostError as error:
                 _say(str(error))
                 self.lost = True
                 return
+            except StoreError as error:
+                _say(str(error))
+
+    def _renew(self) -> Want:
+        return self.lab.store.heartbeat(self.run.id, self.run.lease)
 
     def command(self) -> Command:
         """Answer the training loop's question between two steps."""
@@ -97,10 +99,11 @@ def execute(lab: Lab, run: RunRecord, *, ending: threading.Event) -> None:
     try:
         with Watch(lab, run, ending) as watch:
             ended = _train(lab, run, journal, watch)
-        state, reason = _STATES[ended.outcome], ""
-        if state is RunState.PAUSED and ending.is_set() and watch.want is not Want.PAUSE:
-            state, reason = RunState.INTERRUPTED, "The worker was asked to end; Resume continues where it stopped."
-        journal.finish(ended, state=state, reason=reason)
+            state, reason = _STATES[ended.outcome], ""
+            if state is RunState.PAUSED and ending.is_set() and watch.want is not Want.PAUSE:
+                state, reason = RunState.INTERRUPTED, "The worker was asked to end; Resume continues where it stopped."
+            # Still watched: to read millions of points for the digest takes longer than a lease lasts.
+            journal.finish(ended, state=state, reason=reason)
     except LeaseLostError as error:
         _say(f"run {run.id}: {error}")
     except LabError as error:

@@ -1,13 +1,18 @@
 """What a worker does with one run: where it starts, what it hears on the way, and how it ends."""
 
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lab import worker
 from lab.experiment import Lab
 from lab.runs.records import RunRecord, RunState, Want
-from lab.worker import execute
+from lab.runs.store import RunStore
+from lab.training.events import Command
+from lab.worker import Watch, execute
 from tests.worker.worker_runs import SMALL, claim, open_lab, train, work_off
 
 
@@ -62,3 +67,55 @@ def test_a_fine_tuned_run_is_resumed_without_the_run_it_came_from(lab: Lab) -> N
     resumed = work_off(lab)
     assert (resumed.state, resumed.reason) == (RunState.FINISHED, "")
     assert _weights(lab, resumed) == _weights(lab, whole)
+
+
+def test_a_wish_is_heard_though_the_disk_is_too_full_to_renew_the_lease(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "LISTEN_S", 0.01)
+    monkeypatch.setattr(worker, "RENEW_S", 0.1)
+    lab.submit(SMALL)
+    run = claim(lab)
+    with lab.store.database.write() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER full BEFORE UPDATE OF lease_until ON runs "
+            "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+        )
+    with Watch(lab, run, threading.Event()) as watch:
+        time.sleep(0.3)
+        assert watch.command() is Command.RUN
+        lab.control(run.id, Want.STOP)
+        end = time.monotonic() + 5
+        while watch.command() is Command.RUN and time.monotonic() < end:
+            time.sleep(0.01)
+        assert watch.command() is Command.STOP
+        assert not watch.lost
+
+
+class _SlowToFinish(RunStore):
+    """Counts the renewals of the lease while a run's end is written down."""
+
+    renewed = 0
+    meanwhile = 0
+
+    def heartbeat(self, run: str, lease: int) -> Want:
+        self.renewed += 1
+        return super().heartbeat(run, lease)
+
+    def finish(self, run: str, lease: int, **result: Any) -> RunRecord:
+        before = self.renewed
+        time.sleep(0.3)
+        self.meanwhile = self.renewed - before
+        return super().finish(run, lease, **result)
+
+
+def test_the_lease_is_renewed_while_the_end_of_a_long_run_is_written_down(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "LISTEN_S", 0.01)
+    monkeypatch.setattr(worker, "RENEW_S", 0.05)
+    store = _SlowToFinish.open(lab.settings.database)
+    assert isinstance(store, _SlowToFinish)
+    vars(lab)["store"] = store
+    assert train(lab).state is RunState.FINISHED
+    assert store.meanwhile > 0
