@@ -81,13 +81,19 @@ def choose_run() -> RunRecord | None:
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
         chosen = st.selectbox(
-            "Run", list(runs), format_func=lambda run: _words(runs[run]), key=_RUN_KEY, persist_state="session"
-        )
+            "Run", list(runs), format_func=lambda run: _words(runs[run]), key=_RUN_KEY, persist_state="session",
+            on_change=_leave_epoch,
+        )  # fmt: skip
     show_in_address("run", chosen)
     with right, st.container(horizontal=True, vertical_alignment="center"):
         state_badge(runs[chosen])
         st.page_link(page_path("train"), label="Its curves", icon=":material/show_chart:", query_params={"run": chosen})
     return runs[chosen]
+
+
+def _leave_epoch() -> None:
+    """Take the epoch out of the address, where the slider of a run begins: it was the other run's."""
+    st.query_params.pop("epoch", None)
 
 
 def _started(run: RunRecord) -> bool:

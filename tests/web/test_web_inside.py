@@ -115,6 +115,18 @@ def test_every_view_opens_at_every_epoch(here: None, run: RunRecord, view: str, 
         assert expected in texts(app)
 
 
+def test_another_run_opens_at_its_own_best_epoch_not_at_that_of_the_run_before(
+    here: None, lab: Lab, run: RunRecord
+) -> None:
+    other = train(lab, CONFIG.replace(seed=4, epochs=3))
+    app = open_page(run=run.id, epoch="1")
+    app.selectbox(key="inside.run").set_value(other.id).run()
+    slider = component(app, "epochs")
+    assert slider["run"] == other.id
+    assert slider["epochs"][slider["index"]] == other.summary["best_epoch"] == 3
+    assert app.query_params["epoch"] == "3"
+
+
 def test_the_confusion_matrix_adds_up_to_the_runs_own_accuracy(here: None, run: RunRecord) -> None:
     app = open_page(run=run.id, view="answers", epoch="2")
     counts = component(app, "counts")["counts"]
