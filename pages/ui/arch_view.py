@@ -260,7 +260,10 @@ def show_times(design: Design, batch: int) -> None:
         put(attempts, int(value_of(attempts, 0)) + 1)
     attempt = int(value_of(attempts, 0))
     if not attempt:
-        st.caption("Runs one batch through the network seven times on this machine's CPU and takes the median.")
+        st.caption(
+            "Runs one batch through the network seven times on one thread of this machine's CPU and takes the median. "
+            "A training uses more threads, or the GPU where there is one."
+        )
         return
     with st.spinner("Measuring"):
         timing = timing_of(design, batch, attempt)
@@ -291,6 +294,6 @@ def _time_table(summary: "Summary", timing: "Timing") -> None:
         },
     )  # fmt: skip
     st.caption(
-        f"Forward only, CPU, median of {timing.repeats} passes; ± is slowest minus fastest. The layers add up to "
+        f"Forward only, one thread of the CPU, median of {timing.repeats} passes; ± is slowest minus fastest. The layers add up to "
         f"{inside:.2f} ms, the network without looking inside took {timing.total_ms:.2f} ms."
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
 from lab.architectures.registry import list_architectures
@@ -79,6 +80,8 @@ def test_times_are_measured_when_asked_and_refused_where_they_would_take_minutes
     app.button(key="arch-measure").click().run()
     assert not app.exception
     assert list(app.dataframe[0].value["Layer"])[:2] == ["resize", "features.conv1"]
+    assert "one thread of the CPU" in app.caption[-1].value
+    assert torch.get_num_threads() == 1
     big = open_page(arch="vgg19", view="time")
     assert "too much to measure" in big.info[0].value
 
