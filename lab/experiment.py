@@ -36,7 +36,7 @@ class Submission:
     cached: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class LoadedNetwork:
     """A run's kept weights as a network of its own, in evaluation mode on the CPU; nobody trains it.
 

@@ -1,7 +1,8 @@
-"""Why this answer: which pixels spoke for a class, by Captum's methods. The network's weights and modes stay as they are.
+"""Why this answer: which pixels spoke for a class. The network's weights and modes stay as they are.
 
 All values are for the class's logit, signed, (H, W), in the pixels of the data. The baseline of the methods that need
-one is a black image (not grey zero: after normalisation black is below zero).
+one is a black image (not grey zero: after normalisation black is below zero). The methods are Captum's, but for
+Grad-CAM: Captum's hook takes what any thread runs, and a network may be shared.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from lab.errors import InputError, near_miss
-from lab.inspection.observe import evaluating, list_layers
+from lab.inspection.observe import evaluating, in_this_thread, list_layers
 
 METHODS = {
     "saliency": ("Saliency", "The gradient: how the logit would change if a pixel did."),
@@ -113,12 +114,23 @@ _cam_layers: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()  # finding 
 
 
 def _grad_cam(network: nn.Module, x: Tensor, target: int) -> Tensor:
-    """Look at the last convolution's maps after its activation (Selvaraju et al. 2017, section 3)."""
+    """Weigh the last convolution's maps, after its activation, by their slopes (Selvaraju et al. 2017, section 3)."""
     if network not in _cam_layers:
         _cam_layers[network] = _last_maps(network, x)
-    module = network.get_submodule(_cam_layers[network])
-    small = captum.attr.LayerGradCam(network, module).attribute(x, target=target, relu_attributions=True)
-    return nn.functional.interpolate(small.detach(), size=x.shape[-2:], mode="bilinear", align_corners=False)
+    kept: list[Tensor] = []
+
+    def keep(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        kept.append(output)
+
+    handle = network.get_submodule(_cam_layers[network]).register_forward_hook(in_this_thread(keep))
+    try:
+        logit = network(x)[0, target]
+    finally:
+        handle.remove()
+    maps = kept[-1]  # (1, C, h, w)
+    (slopes,) = torch.autograd.grad(logit, maps)
+    small = (slopes.mean((2, 3), keepdim=True) * maps.detach()).sum(1, keepdim=True).relu()
+    return nn.functional.interpolate(small, size=x.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def _occlusion(network: nn.Module, x: Tensor, target: int, baseline: Tensor) -> Tensor:

@@ -4,41 +4,13 @@ The features are what the last linear layer is given. Projections of different e
 (orthogonal Procrustes), so that a picture scrubbed through training moves instead of jumping.
 """
 
-from typing import Any
-
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from lab.errors import InputError
-from lab.inspection.observe import CHUNK, evaluating, to_input
 
 PROJECTIONS = ("pca", "tsne")
 _PERPLEXITY = 30.0  # neighbours t-SNE tries to keep (van der Maaten, Hinton 2008 suggest 5 to 50)
 _PCA_FIRST = 50  # dimensions left for t-SNE, as its authors do
-
-
-def penultimate_features(network: nn.Module, images_u8: np.ndarray, *, mean: float, std: float) -> np.ndarray:
-    """Return what the last linear layer is given, float32 (N, features), for uint8 images (N, H, W)."""
-    linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
-    if not linear:
-        raise InputError("This network has no linear layer, so there is no last hidden layer to show.")
-    kept: list[Tensor] = []
-    handle = linear[-1].register_forward_pre_hook(_keeper(kept))
-    try:
-        with evaluating(network), torch.inference_mode():
-            for start in range(0, len(images_u8), CHUNK):
-                network(to_input(images_u8[start : start + CHUNK], mean=mean, std=std))
-    finally:
-        handle.remove()
-    return torch.cat(kept).numpy()
-
-
-def _keeper(kept: list[Tensor]) -> Any:
-    def keep(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        kept.append(inputs[0].detach().float().cpu().clone())
-
-    return keep
 
 
 def project(features: np.ndarray, *, method: str = "pca", seed: int = 0) -> np.ndarray:

@@ -1,10 +1,12 @@
 """What a network answers and what its layers say about one image, looked at without touching it.
 
 Only forward hooks are used; hooks and modes are put back in `finally`, and outputs are copied, because a ReLU that
-works in place would overwrite what its convolution said.
+works in place would overwrite what its convolution said. A hook hears its own thread only, so that one network can be
+shared by all who look at it.
 """
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -81,8 +83,19 @@ def to_input(images_u8: np.ndarray, *, mean: float, std: float) -> Tensor:
     return (x / 255 - mean) / std
 
 
+def in_this_thread(hook: Callable[..., None]) -> Callable[..., None]:
+    """Return the hook as one that is silent when another thread runs the same network meanwhile."""
+    me = threading.get_ident()
+
+    def heard(*told: Any) -> None:
+        if threading.get_ident() == me:
+            hook(*told)
+
+    return heard
+
+
 def capture(network: nn.Module, x_BCHW: Tensor, *, layers: Sequence[str]) -> dict[str, Tensor]:
-    """Run once in eval mode and return a copy of the named layers' outputs."""
+    """Run once in eval mode and return a copy of the named layers' outputs; of a layer that runs twice, the last."""
     kept: dict[str, Tensor] = {}
     handles = []
 
@@ -90,7 +103,7 @@ def capture(network: nn.Module, x_BCHW: Tensor, *, layers: Sequence[str]) -> dic
         def keep(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
             kept[name] = output.detach().clone()
 
-        handles.append(network.get_submodule(name).register_forward_hook(keep))
+        handles.append(network.get_submodule(name).register_forward_hook(in_this_thread(keep)))
 
     try:
         with evaluating(network), torch.no_grad():
@@ -104,19 +117,19 @@ def capture(network: nn.Module, x_BCHW: Tensor, *, layers: Sequence[str]) -> dic
 
 
 def layer_input(network: nn.Module, x_BCHW: Tensor, *, layer: str) -> Tensor:
-    """Run once in eval mode and return a copy of what the named layer is given."""
+    """Run once in eval mode and return a copy of what the named layer is given, the last time if it runs twice."""
     kept: list[Tensor] = []
 
     def keep(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         kept.append(inputs[0].detach().clone())
 
-    handle = network.get_submodule(layer).register_forward_pre_hook(keep)
+    handle = network.get_submodule(layer).register_forward_pre_hook(in_this_thread(keep))
     try:
         with evaluating(network), torch.no_grad():
             network(x_BCHW)
     finally:
         handle.remove()
-    return kept[0]
+    return kept[-1]
 
 
 def feature_maps(network: nn.Module, x_1CHW: Tensor, *, layer: str) -> FeatureMaps:

@@ -65,6 +65,14 @@ def compute_probabilities(loaded: NetworkLike, images_BHW: np.ndarray) -> np.nda
     return run_network(loaded, images_BHW)[0]
 
 
+def compute_features(loaded: NetworkLike, images_BHW: np.ndarray) -> np.ndarray:
+    """Return what the last linear layer is given (B, D) for uint8 pictures (B, 28, 28); raises `InputError` without one."""
+    features = run_network(loaded, images_BHW)[1]
+    if features is None:
+        raise InputError("This network has no linear layer, so there is no last hidden layer to show.")
+    return features
+
+
 def run_network(loaded: NetworkLike, images_BHW: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """Return probabilities (B, K) float64 and what the last linear layer was given (B, D), None without such a layer."""
     device = next((p.device for p in loaded.network.parameters()), torch.device("cpu"))

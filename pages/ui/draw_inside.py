@@ -10,7 +10,7 @@ from lab.charts.tiles import blend, encode, paint
 from lab.inspection.attribution import attribute
 from lab.inspection.observe import capture, to_input
 from lab.sketch.reading import Answer
-from pages.ui.draw_models import Model, look_alikes
+from pages.ui.draw_models import Model, bank_size, look_alikes
 from pages.ui.draw_view import pictures_html, png_url
 from pages.ui.frame import plain
 
@@ -62,9 +62,8 @@ def _choose(models: Sequence[Model], *, key: str) -> Model:
 
 def _maps(model: Model, image: np.ndarray, layer: str) -> tuple[bytes, str]:
     """Return a layer's maps as one PNG, and words for it."""
-    with model.lock:
-        x = to_input(image, mean=model.loaded.mean, std=model.loaded.std)
-        values = capture(model.loaded.network, x, layers=[layer])[layer][0].float().numpy()
+    x = to_input(image, mean=model.loaded.mean, std=model.loaded.std)
+    values = capture(model.loaded.network, x, layers=[layer])[layer][0].float().numpy()
     shown = values[:_MOST_MAPS]
     some = f"the first {_MOST_MAPS} of {len(values)}" if len(values) > _MOST_MAPS else f"{len(values)}"
     return encode(_sheet(paint(shown))), f"Feature maps: {some}, brighter is stronger"
@@ -85,10 +84,8 @@ def _sheet(tiles_NHW3: np.ndarray) -> np.ndarray:
 def _heat(model: Model, image: np.ndarray, target: int) -> bytes:
     """Return Grad-CAM over the picture as a PNG."""
     loaded = model.loaded
-    with model.lock:
-        x = to_input(image, mean=loaded.mean, std=loaded.std)
-        black = (0.0 - loaded.mean) / loaded.std
-        values = attribute(loaded.network, x, target=target, method="grad-cam", black=black).values
+    x = to_input(image, mean=loaded.mean, std=loaded.std)
+    values = attribute(loaded.network, x, target=target, method="grad-cam", black=-loaded.mean / loaded.std).values
     return encode(blend(image, values))
 
 
@@ -100,6 +97,7 @@ def similar(models: Sequence[Model], images: dict[str, np.ndarray], *, blank: bo
         return
     found = look_alikes(model, images[model.spec.recipe])
     st.caption(
-        f"It looks like these to {plain(model.title)}: nearest in its last hidden layer, of 3,000 training pictures."
+        f"It looks like these to {plain(model.title)}: nearest in its last hidden layer, of {bank_size(model):,} "
+        "training pictures."
     )
     st.html(pictures_html([(picture, name, f"{likeness:.3f}") for picture, name, likeness in found]))

@@ -1,48 +1,55 @@
-"""Runs ready to read drawings: loaded once a process, in a bounded cache, each with its unsure limits learned.
+"""Runs ready to read drawings: the network and its unsure limits are shared by all sessions, name and state are the run's now.
 
-Networks are shared by all sessions and are only looked at; whatever hangs hooks on one holds its lock.
+Reading a drawing takes no lock: networks are only looked at, and hooks hear their own thread only.
 """
 
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
 
 import numpy as np
+import streamlit as st
 
-from lab.data import Dataset, load_dataset
-from lab.data.registry import DatasetSpec
-from lab.errors import InputError, LabError
+from lab.data.registry import DatasetSpec, get_dataset_spec
+from lab.errors import LabError
 from lab.experiment import LoadedNetwork
-from lab.inspection.embedding import penultimate_features
-from lab.inspection.observe import LayerView, list_layers
-from lab.settings import Settings
+from lab.inspection.observe import LayerView
+from lab.runs.records import RunRecord
 from lab.sketch.normalise import RECIPES, Recipe
-from lab.sketch.reading import learn_network_rule, rule_images
-from lab.sketch.unsure import UnsureRule
+from lab.sketch.reading import compute_features, learn_network_rule, rule_images
+from lab.sketch.unsure import UnsureRule, unit_rows
 from pages.ui.lab import get_lab
+from pages.ui.looking import dataset_of, layers_of, network_of
 from pages.ui.widgets import run_title
 
-_KEPT = 12  # networks in memory: twice what one page shows
+_RULES = 24  # networks; up to 8 MB each
+_BANKS = 6  # networks of which look-alikes are searched; 1 to 50 MB each
 _BANK = 3_000  # training pictures that look-alikes are searched in
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A run's network and what belongs to it. layers: those with maps to look at. bank: filled on first use."""
+    """A run, its network by the digest of its weights, and when it is unsure. layers: those with maps to look at."""
 
+    run: RunRecord
+    digest: str
     loaded: LoadedNetwork
-    title: str
-    spec: DatasetSpec
     rule: UnsureRule
     layers: tuple[LayerView, ...]
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    bank: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
         """The run's id."""
-        return self.loaded.run.id
+        return self.run.id
+
+    @property
+    def title(self) -> str:
+        """What the run is called."""
+        return run_title(self.run)
+
+    @property
+    def spec(self) -> DatasetSpec:
+        """The run's data set."""
+        return get_dataset_spec(self.run.config.dataset)
 
     @property
     def recipe(self) -> Recipe:
@@ -55,58 +62,44 @@ def load_models(ids: Sequence[str]) -> tuple[list[Model], list[str]]:
     models, problems = [], []
     for run_id in ids:
         try:
-            kept = get_lab().find_weights(run_id)
-            models.append(_load(get_lab().settings, run_id, kept.sha256))
+            models.append(_load(run_id))
         except LabError as error:
             problems.append(str(error))
     return models, problems
 
 
-@lru_cache(maxsize=_KEPT)
-def _load(settings: Settings, run_id: str, sha256: str) -> Model:
-    """Load one kept file; its digest is part of the key, so that newer weights are loaded anew."""
+def _load(run_id: str) -> Model:
     lab = get_lab()
-    run = lab.store.get(run_id)
-    kept = next((k for k in lab.kept_epochs(run_id) if k.sha256 == sha256), None)
-    if kept is None:
-        raise InputError(f"The weights of run {run_title(run)} were just replaced: reload the page.")
-    loaded = lab.load_kept(run, kept)
-    for parameter in loaded.network.parameters():
-        parameter.requires_grad_(False)
-    dataset = cached_dataset(settings, run.config.dataset)
-    count = rule_images(sum(p.numel() for p in loaded.network.parameters()), run.config.input_size)
-    rule = learn_network_rule(loaded, dataset, count=count)
-    layers = [view for view in list_layers(loaded.network, image_size=loaded.image_size) if view.has_maps]
-    return Model(loaded, run_title(run), dataset.spec, rule, tuple(layers))
+    digest = lab.find_weights(run_id).sha256
+    layers = tuple(view for view in layers_of(run_id, digest) if view.has_maps)
+    return Model(lab.store.get(run_id), digest, network_of(run_id, digest), _rule_of(run_id, digest), layers)
 
 
-@lru_cache(maxsize=2)
-def cached_dataset(settings: Settings, dataset: str) -> Dataset:
-    """Return a data set, read once a process."""
-    return load_dataset(dataset, root=settings.data)
+@st.cache_resource(max_entries=_RULES, show_spinner=False)
+def _rule_of(run: str, digest: str) -> UnsureRule:
+    loaded = network_of(run, digest)
+    count = rule_images(sum(p.numel() for p in loaded.network.parameters()), loaded.run.config.input_size)
+    return learn_network_rule(loaded, dataset_of(loaded.run.config.dataset), count=count)
 
 
 def look_alikes(model: Model, image: np.ndarray, *, count: int = 10) -> list[tuple[np.ndarray, str, float]]:
     """Return the training pictures nearest in the last hidden layer: (picture, class name, cosine likeness).
 
-    Searched are the first `_BANK` training pictures; their features are computed at the first call.
+    Searched are the first `bank_size` training pictures; their features are computed at the first call.
     """
-    dataset = cached_dataset(get_lab().settings, model.spec.id)
-    with model.lock:
-        if "features" not in model.bank:
-            model.bank["features"] = _unit(_features(model, dataset.train_images[:_BANK]))
-        wanted = _unit(_features(model, image[None]))[0]
-    likeness = model.bank["features"] @ wanted
+    likeness = _bank_of(model.id, model.digest) @ unit_rows(compute_features(model.loaded, image[None]))[0]
     nearest = np.argsort(-likeness, kind="stable")[:count]
+    dataset = dataset_of(model.spec.id)
     names = dataset.spec.classes
     return [(dataset.train_images[i], names[int(dataset.train_labels[i])], float(likeness[i])) for i in nearest]
 
 
-def _features(model: Model, images: np.ndarray) -> np.ndarray:
-    loaded = model.loaded
-    return penultimate_features(loaded.network, images, mean=loaded.mean, std=loaded.std)
+def bank_size(model: Model) -> int:
+    """Return how many training pictures look-alikes are searched in."""
+    return min(_BANK, len(dataset_of(model.spec.id).train_images))
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
-    unit: np.ndarray = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    return unit
+@st.cache_resource(max_entries=_BANKS, show_spinner=False)
+def _bank_of(run: str, digest: str) -> np.ndarray:
+    loaded = network_of(run, digest)
+    return unit_rows(compute_features(loaded, dataset_of(loaded.run.config.dataset).train_images[:_BANK]))

@@ -87,7 +87,7 @@ def titles(models: Sequence[Model]) -> list[str]:
 
 def subtitle(model: Model) -> str:
     """Return a model's test accuracy and how its training images were changed; before the run ends, its epoch."""
-    run = model.loaded.run
+    run = model.run
     accuracy = run.summary.get("test_accuracy")
     words = [f"epoch {model.loaded.epoch}" if accuracy is None else format_share(accuracy)]
     if run.config.augment != "none":

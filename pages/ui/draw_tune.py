@@ -13,9 +13,10 @@ from lab.runs.sketches import SavedSketch
 from lab.sketch.saved import normalise_all
 from lab.sketch.sketch import Sketch
 from lab.training.batches import fitting_batch_size
-from pages.ui.draw_models import Model, cached_dataset
+from pages.ui.draw_models import Model
 from pages.ui.frame import page_path, plain, show_errors
 from pages.ui.lab import get_lab
+from pages.ui.looking import dataset_of
 
 _EPOCHS = 3
 _BATCH = 64  # images a step at most: there are few
@@ -56,9 +57,9 @@ def start(model: Model, saved: Sequence[SavedSketch], drawings: Sequence[Sketch]
     names = model.loaded.class_names
     dataset = write_own_dataset(
         normalise_all(drawings, recipe=model.recipe), np.array([names.index(each.label) for each in saved]),
-        beside=cached_dataset(lab.settings, model.spec.id), root=lab.settings.data,
+        beside=dataset_of(model.spec.id), root=lab.settings.data,
     )  # fmt: skip
-    parent = model.loaded.run
+    parent = model.run
     images = len(lab.dataset(dataset).train_labels)
     config = tuned(parent.config, dataset=dataset, images=images, parent=parent.id)
     return lab.submit(config, parent=parent.id, name=f"{model.title} + my drawings").run

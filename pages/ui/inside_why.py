@@ -70,4 +70,4 @@ def _note(told: "Attribution", subject: Subject) -> str:
         total = f"{told.values.sum():.3f}"
         return f"The values add up to {total}: the logit's distance from a black image's, within {told.gap:.1g}."
     unit = " per unit of input" if told.method in ("saliency", "smoothgrad") else ""
-    return f"Computed by Captum, {subject.moment.words}. Units are logits{unit}."
+    return f"Computed {subject.moment.words}. Units are logits{unit}."

@@ -1,15 +1,14 @@
-"""What the Inside and Architecture pages compute, cached by run, weights and question.
+"""What the Inside, Draw and Architecture pages compute, cached by run, weights and question.
 
 Keys are ids and SHA-256 digests; nothing kept here is the only copy. Networks are kept within a budget of bytes and
-lent to one reader at a time, because hooks of two readers on one network would hear each other.
+shared by all sessions: whoever looks at one leaves it as it is, and hooks hear their own thread only.
 """
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import streamlit as st
@@ -37,42 +36,43 @@ _SMALL, _LARGE = 512, 64  # entries: a few kilobytes each, and up to a megabyte 
 
 @dataclass(slots=True)
 class _Shelf:
-    """Networks by (run, digest of weights), least used first."""
+    """Networks by (run, digest of weights). kept: with their bytes, least used first. held: all that somebody uses."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    networks: OrderedDict[tuple[str, str], tuple[LoadedNetwork, threading.Lock, int]] = field(
-        default_factory=OrderedDict
-    )
+    kept: OrderedDict[tuple[str, str], tuple[LoadedNetwork, int]] = field(default_factory=OrderedDict)
+    held: WeakValueDictionary[tuple[str, str], LoadedNetwork] = field(default_factory=WeakValueDictionary)
 
 
 _shelf = _Shelf()
 
 
-@contextmanager
-def lent_network(run: str, digest: str) -> Iterator[LoadedNetwork]:
-    """Lend the network of a run's kept weights (by their SHA-256, or `INITIAL`) to this reader alone."""
-    loaded, mine = _take(run, digest)
-    with mine:
-        yield loaded
-
-
-def _take(run: str, digest: str) -> tuple[LoadedNetwork, threading.Lock]:
+def network_of(run: str, digest: str) -> LoadedNetwork:
+    """Return the network of a run's kept weights (by their SHA-256, or `INITIAL`): one for all, to be left as it is."""
     require_torch()
+    key = run, digest
     with _shelf.lock:
-        if (run, digest) in _shelf.networks:
-            _shelf.networks.move_to_end((run, digest))
-            loaded, mine, _ = _shelf.networks[run, digest]
-            return loaded, mine
-        loaded = _load(run, digest)
+        if key in _shelf.kept:
+            _shelf.kept.move_to_end(key)
+            return _shelf.kept[key][0]
+        loaded = _shelf.held.get(key) or _load(run, digest)
         size = sum(p.numel() * p.element_size() for p in loaded.network.parameters())
-        while _shelf.networks and size + sum(s for _, _, s in _shelf.networks.values()) > _NETWORK_BYTES:
-            _shelf.networks.popitem(last=False)
-        mine = threading.Lock()
-        _shelf.networks[run, digest] = (loaded, mine, size)
-        return loaded, mine
+        while _shelf.kept and size + sum(other for _, other in _shelf.kept.values()) > _NETWORK_BYTES:
+            _shelf.kept.popitem(last=False)
+        _shelf.kept[key], _shelf.held[key] = (loaded, size), loaded
+        return loaded
 
 
 def _load(run: str, digest: str) -> LoadedNetwork:
+    loaded = _read(run, digest)
+    for parameter in loaded.network.parameters():
+        parameter.requires_grad_(False)
+    for module in loaded.network.modules():
+        if getattr(module, "inplace", False):  # attribution would switch it off and on again while others look
+            module.inplace = False  # type: ignore[assignment]
+    return loaded
+
+
+def _read(run: str, digest: str) -> LoadedNetwork:
     lab = get_lab()
     if digest == INITIAL:
         return lab.load_initial_network(run)
@@ -99,8 +99,8 @@ def answers_of(run: str, digest: str, dataset: str) -> Answers:
     from lab.inspection.observe import compute_logits
 
     data = dataset_of(dataset)
-    with lent_network(run, digest) as loaded:
-        logits = compute_logits(loaded.network, data.test_images, mean=loaded.mean, std=loaded.std)
+    loaded = network_of(run, digest)
+    logits = compute_logits(loaded.network, data.test_images, mean=loaded.mean, std=loaded.std)
     return judge(logits, data.test_labels)
 
 
@@ -110,8 +110,8 @@ def probabilities_of(run: str, digest: str, image_u8: np.ndarray) -> np.ndarray:
     require_torch()
     from lab.inspection.observe import compute_logits
 
-    with lent_network(run, digest) as loaded:
-        both = softmax(compute_logits(loaded.network, image_u8[None], mean=loaded.mean, std=loaded.std))
+    loaded = network_of(run, digest)
+    both = softmax(compute_logits(loaded.network, image_u8[None], mean=loaded.mean, std=loaded.std))
     return np.asarray(both[0])
 
 
@@ -121,8 +121,8 @@ def layers_of(run: str, digest: str) -> "tuple[LayerView, ...]":
     require_torch()
     from lab.inspection.observe import list_layers
 
-    with lent_network(run, digest) as loaded:
-        return list_layers(loaded.network, image_size=loaded.image_size)
+    loaded = network_of(run, digest)
+    return list_layers(loaded.network, image_size=loaded.image_size)
 
 
 @st.cache_data(max_entries=_SMALL, max_size="200MB", show_spinner=False)
@@ -131,8 +131,8 @@ def maps_of(run: str, digest: str, layer: str, image_u8: np.ndarray) -> "Feature
     require_torch()
     from lab.inspection.observe import feature_maps, to_input
 
-    with lent_network(run, digest) as loaded:
-        return feature_maps(loaded.network, to_input(image_u8, mean=loaded.mean, std=loaded.std), layer=layer)
+    loaded = network_of(run, digest)
+    return feature_maps(loaded.network, to_input(image_u8, mean=loaded.mean, std=loaded.std), layer=layer)
 
 
 @st.cache_data(max_entries=_SMALL, max_size="200MB", show_spinner=False)
@@ -141,8 +141,8 @@ def kernels_of(run: str, digest: str, layer: str) -> "Kernels":
     require_torch()
     from lab.inspection.kernels import read_kernels
 
-    with lent_network(run, digest) as loaded:
-        return read_kernels(loaded.network, layer=layer)
+    loaded = network_of(run, digest)
+    return read_kernels(loaded.network, layer=layer)
 
 
 @st.cache_data(max_entries=_SMALL, max_size="100MB", show_spinner=False)
@@ -151,9 +151,9 @@ def input_of(run: str, digest: str, layer: str, image_u8: np.ndarray) -> np.ndar
     require_torch()
     from lab.inspection.observe import layer_input, to_input
 
-    with lent_network(run, digest) as loaded:
-        x = to_input(image_u8, mean=loaded.mean, std=loaded.std)
-        return np.asarray(layer_input(loaded.network, x, layer=layer)[0].numpy())
+    loaded = network_of(run, digest)
+    x = to_input(image_u8, mean=loaded.mean, std=loaded.std)
+    return np.asarray(layer_input(loaded.network, x, layer=layer)[0].numpy())
 
 
 @st.cache_data(max_entries=_SMALL, show_spinner=False)
@@ -163,20 +163,19 @@ def attribution_of(run: str, digest: str, image_u8: np.ndarray, target: int, met
     from lab.inspection.attribution import attribute
     from lab.inspection.observe import to_input
 
-    with lent_network(run, digest) as loaded:
-        x = to_input(image_u8, mean=loaded.mean, std=loaded.std)
-        return attribute(loaded.network, x, target=target, method=method, black=-loaded.mean / loaded.std)
+    loaded = network_of(run, digest)
+    x = to_input(image_u8, mean=loaded.mean, std=loaded.std)
+    return attribute(loaded.network, x, target=target, method=method, black=-loaded.mean / loaded.std)
 
 
 @st.cache_data(max_entries=_LARGE, show_spinner=False)
 def points_of(run: str, digest: str, dataset: str, count: int, method: str) -> np.ndarray:
     """Return the first `count` test images' places (N, 2) in a map of the last hidden layer, not yet turned."""
     require_torch()
-    from lab.inspection.embedding import penultimate_features, project
+    from lab.inspection.embedding import project
+    from lab.sketch.reading import compute_features
 
-    images = dataset_of(dataset).test_images[:count]
-    with lent_network(run, digest) as loaded:
-        features = penultimate_features(loaded.network, images, mean=loaded.mean, std=loaded.std)
+    features = compute_features(network_of(run, digest), dataset_of(dataset).test_images[:count])
     return project(features, method=method)
 
 

@@ -1,9 +1,11 @@
 """One thread for small networks: on a shared machine more threads wait for each other."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -12,3 +14,37 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+class Shared(nn.Module):
+    """Gives on what it is given; while the main thread runs it, `others` run in another thread from start to end."""
+
+    def __init__(self, others: list[Callable[[], object]]) -> None:
+        super().__init__()
+        self.others = others
+
+    def forward(self, x: Tensor) -> Tensor:
+        if threading.current_thread() is threading.main_thread() and x.device.type != "meta":
+            for other in self.others:
+                reader = threading.Thread(target=other)
+                reader.start()
+                reader.join()
+        return x
+
+
+@pytest.fixture
+def shared() -> tuple[nn.Sequential, Tensor]:
+    """A network that another session runs on a black image in the middle of each of our passes, and our image."""
+    torch.manual_seed(0)
+    others: list[Callable[[], object]] = []
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU(), Shared(others), nn.Conv2d(4, 4, 3), nn.ReLU(), Shared(others),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3),
+    ).eval()  # fmt: skip
+
+    @torch.inference_mode()
+    def read() -> None:
+        network(torch.full((1, 1, 28, 28), -9.0))
+
+    others.append(read)
+    return network, torch.rand(1, 1, 28, 28)

@@ -1,5 +1,6 @@
 """Attribution methods on networks whose explanation is known."""
 
+import captum.attr
 import numpy as np
 import pytest
 import torch
@@ -103,6 +104,27 @@ def test_grad_cam_lights_up_where_the_class_is_found() -> None:
     assert (values > 0).sum() == 25
     assert (values[4:9, 18:23] > 0).all()
     assert not attribute(network, x, target=0, method="grad-cam", black=0.0).values.any()
+
+
+def test_grad_cam_is_captums(lenet: nn.Module) -> None:
+    captums = captum.attr.LayerGradCam(lenet, lenet.get_submodule("features.relu2"))
+    loud = 0
+    for target in range(10):
+        small = captums.attribute(image(), target=target, relu_attributions=True).detach()
+        wanted = nn.functional.interpolate(small, size=(28, 28), mode="bilinear", align_corners=False)[0, 0].numpy()
+        told = attribute(lenet, image(), target=target, method="grad-cam", black=BLACK)
+        assert told.values == pytest.approx(wanted, abs=1e-6)
+        loud += wanted.max() > 0
+    assert loud > 1
+
+
+def test_grad_cam_does_not_show_what_another_session_draws(shared: tuple[nn.Sequential, torch.Tensor]) -> None:
+    network, x = shared
+    seen = [attribute(network, x, target=target, method="grad-cam", black=0.0).values for target in range(3)]
+    network[2].others.clear()  # both places have one list
+    alone = [attribute(network, x, target=target, method="grad-cam", black=0.0).values for target in range(3)]
+    assert np.max(alone) > 0
+    assert np.array(seen) == pytest.approx(np.array(alone))
 
 
 def test_in_place_activations_are_handled_and_put_back() -> None:

@@ -2,25 +2,11 @@
 
 import numpy as np
 import pytest
-import torch
 
-from lab.architectures.build import build_network
 from lab.errors import InputError
-from lab.inspection.embedding import align, penultimate_features, project
+from lab.inspection.embedding import align, project
 
 RNG = np.random.default_rng(0)
-
-
-def test_the_features_are_what_the_last_linear_layer_is_given() -> None:
-    torch.manual_seed(0)
-    network = build_network("lenet5").eval()
-    images = RNG.integers(0, 256, (300, 28, 28), dtype=np.uint8)
-    features = penultimate_features(network, images, mean=0.1, std=0.3)
-    x = (torch.from_numpy(images).unsqueeze(1).float() / 255 - 0.1) / 0.3
-    logits = network.get_submodule("classifier.fc3")(torch.from_numpy(features))
-    assert features.shape == (300, 84)
-    assert torch.allclose(logits, network(x), atol=1e-4)
-    assert not any(m._forward_pre_hooks for m in network.modules())
 
 
 def test_pca_finds_the_plane_the_points_lie_in() -> None:
@@ -65,8 +51,3 @@ def test_a_turned_and_mirrored_map_is_turned_back() -> None:
 def test_what_cannot_be_drawn_is_refused(features: np.ndarray, method: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         project(features, method=method)
-
-
-def test_a_network_without_linear_layer_is_refused() -> None:
-    with pytest.raises(InputError, match="no linear layer"):
-        penultimate_features(torch.nn.Flatten(), np.zeros((1, 28, 28), np.uint8), mean=0, std=1)

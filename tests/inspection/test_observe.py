@@ -10,7 +10,7 @@ from lab.architectures.registry import list_architectures
 from lab.errors import InputError
 from lab.inspection.compare import compare
 from lab.inspection.kernels import kernel_change, list_convolutions, read_kernels
-from lab.inspection.observe import capture, compute_logits, feature_maps, list_layers, to_input
+from lab.inspection.observe import capture, compute_logits, feature_maps, layer_input, list_layers, to_input
 from lab.inspection.report import evaluate_network, inspect_image
 from lab.inspection.summary import summarize
 from lab.inspection.timing import time_layers
@@ -76,6 +76,17 @@ def test_a_layer_before_an_in_place_relu_keeps_its_negative_values() -> None:
 def test_a_layer_that_is_not_there_is_answered_with_the_near_miss() -> None:
     with pytest.raises(InputError, match=r"no layer 'features.cnv1'. Did you mean 'features.conv1'\?"):
         feature_maps(lenet(), to_input(images(1), mean=0, std=1), layer="features.cnv1")
+
+
+def test_another_session_on_the_same_network_is_not_heard(shared: tuple[nn.Sequential, torch.Tensor]) -> None:
+    network, x = shared
+    with torch.no_grad():
+        first = network[:2](x)
+        second = network[3](first)
+    kept = capture(network, x, layers=["0", "1", "3"])
+    assert torch.equal(kept["1"], first)
+    assert torch.equal(kept["3"], second)
+    assert torch.equal(layer_input(network, x, layer="3"), first)
 
 
 def test_looking_leaves_weights_modes_and_hooks_as_they_were() -> None:

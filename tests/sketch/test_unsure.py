@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from torch import nn
 
 from lab.data.load import Dataset
 from lab.data.registry import get_dataset_spec
@@ -10,11 +11,11 @@ from lab.sketch.reading import (
     Answer,
     average,
     compare_steps,
+    compute_features,
     compute_probabilities,
     disagree,
     predict_images,
     read_sketch,
-    run_network,
 )
 from lab.sketch.render import Hand, draw_digit
 from lab.sketch.saved import encode_ink
@@ -99,10 +100,14 @@ def test_what_is_like_no_training_picture_is_not_believed() -> None:
 def test_the_features_are_the_last_linear_layers_input_and_no_hook_stays(halves: Loaded) -> None:
     image = np.zeros((1, 28, 28), dtype=np.uint8)
     image[0, 3, 5] = 255
-    _, features = run_network(halves, image)
-    assert features is not None
+    features = compute_features(halves, image)
     assert np.flatnonzero(features[0]).tolist() == [3 * 28 + 5]
     assert not halves.network[1]._forward_pre_hooks
+
+
+def test_a_network_without_linear_layer_has_no_features() -> None:
+    with pytest.raises(InputError, match="no linear layer"):
+        compute_features(Loaded(nn.Flatten()), np.zeros((1, 28, 28), np.uint8))
 
 
 def test_a_clear_digit_is_believed_and_nan_is_not() -> None:

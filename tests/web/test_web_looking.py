@@ -1,6 +1,5 @@
 """What the looking pages share: the slider's memory, the shelf of networks, and words of numbers."""
 
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +33,7 @@ def test_epochs_that_were_forgotten_leave_the_slider_at_the_last() -> None:
     assert next_index(7, count=3, start=0, seen=(9, 7, 7)) == 2
 
 
-def test_networks_are_kept_within_their_budget_and_lent_one_reader_at_a_time(
+def test_networks_are_kept_within_their_budget_and_those_in_use_are_found_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
@@ -44,25 +43,14 @@ def test_networks_are_kept_within_their_budget_and_lent_one_reader_at_a_time(
     monkeypatch.setattr(looking, "_shelf", shelf)
     monkeypatch.setattr(looking, "_NETWORK_BYTES", 2 * 61_706 * 4)
     digests = [kept.sha256 for kept in lab.kept_epochs(run.id)]
-    for digest in digests:
-        with looking.lent_network(run.id, digest) as loaded:
-            assert not loaded.network.training
-    assert [key for _, key in shelf.networks] == digests[1:]
-    with pytest.raises(InputError, match="choose another epoch"), looking.lent_network(run.id, "gone"):
-        pass
-
-    entered = threading.Event()
-
-    def read() -> None:
-        with looking.lent_network(run.id, digests[-1]):
-            entered.set()
-
-    with looking.lent_network(run.id, digests[-1]):
-        reader = threading.Thread(target=read)
-        reader.start()
-        assert not entered.wait(0.2)
-    reader.join(timeout=10)
-    assert entered.is_set()
+    drawn = looking.network_of(run.id, digests[0])
+    for digest in digests[1:]:
+        assert not looking.network_of(run.id, digest).network.training
+    assert [key for _, key in shelf.kept] == digests[1:]
+    assert looking.network_of(run.id, digests[0]) is drawn  # a page holds it, so it is not read twice
+    assert {key for _, key in shelf.held} == {digests[2], digests[0]}
+    with pytest.raises(InputError, match="choose another epoch"):
+        looking.network_of(run.id, "gone")
 
 
 @pytest.mark.parametrize(

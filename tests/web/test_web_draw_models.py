@@ -1,0 +1,75 @@
+"""What the Draw page shares with the rest of the process: one network for all sessions, whose drawings stay apart."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lab.config import RunConfig
+from lab.experiment import Lab
+from lab.runs.records import RunRecord
+from lab.settings import Settings
+from lab.sketch.render import draw_digit
+from pages.ui.draw_models import Model, load_models, look_alikes
+from pages.ui.draw_studio import normalised, read_all, subtitle
+from pages.ui.looking import dataset_of, network_of
+from tests.web.test_web_inside import train
+
+CONFIG = RunConfig(dataset="digits", epochs=1, max_steps=4, batch_size=32, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("draw") / "home"
+
+
+@pytest.fixture(scope="module")
+def lab(home: Path) -> Lab:
+    return Lab(Settings.from_env({"LAB_HOME": str(home)}))
+
+
+@pytest.fixture(scope="module")
+def run(lab: Lab) -> RunRecord:
+    return train(lab, CONFIG)
+
+
+@pytest.fixture
+def model(home: Path, run: RunRecord, monkeypatch: pytest.MonkeyPatch) -> Model:
+    monkeypatch.setenv("LAB_HOME", str(home))
+    (found,), problems = load_models([run.id])
+    assert problems == []
+    return found
+
+
+def test_draw_and_inside_look_at_one_network(model: Model) -> None:
+    assert network_of(model.id, model.digest) is model.loaded
+
+
+def test_look_alikes_are_not_shifted_by_what_another_session_draws_meanwhile(model: Model) -> None:
+    sketch = draw_digit("8")
+
+    def draw(*_told: object) -> None:
+        if threading.current_thread() is threading.main_thread():
+            session = threading.Thread(target=lambda: read_all([model], sketch, normalised([model], sketch)))
+            session.start()
+            session.join()
+
+    handle = model.loaded.network.register_forward_pre_hook(draw)
+    try:
+        pictures = dataset_of("digits").train_images
+        for number in (3, 700, 1_400):  # of the first, a middle and the last chunk
+            (picture, _, likeness), *_ = look_alikes(model, pictures[number])
+            assert likeness == pytest.approx(1.0, abs=1e-5)
+            assert np.array_equal(picture, pictures[number])
+    finally:
+        handle.remove()
+
+
+def test_cards_have_the_runs_name_and_accuracy_of_now(lab: Lab, model: Model) -> None:
+    assert subtitle(model) == f"{100 * model.run.summary['test_accuracy']:.2f} %"
+    assert model.title == "LeNet-5 on Digits (built in)"
+    lab.store.rename(model.id, "steady hand")
+    (renamed,), _ = load_models([model.id])
+    assert renamed.title == "steady hand"
+    assert renamed.loaded is model.loaded
