@@ -75,7 +75,7 @@ class Journal:
 
     def finish(self, ended: Ended, *, state: RunState, reason: str) -> None:
         """Write the last points and the result, and give the run back."""
-        self._flush()
+        self._flush_all()
         self._diagnose()
         summary = {**ended.summary, "outcome": ended.outcome, "step": ended.step, "epoch": ended.epoch}
         self._store.finish(
@@ -137,7 +137,7 @@ class Journal:
             self._diagnose()
 
     def _keep(self, event: Kept) -> None:
-        self._flush()  # points first: a checkpoint never knows more than the store
+        self._flush_all()  # points first: a checkpoint never knows more than the store
         old = self._store.kept(self._run.id, kind=event.kind)
         kept = self._write(event)
         if event.kind == CHECKPOINT:
@@ -182,6 +182,11 @@ class Journal:
     def _add(self, name: str, step: np.ndarray, value: np.ndarray, time_s: np.ndarray) -> None:
         self._buffer[name].append((step, value, time_s))
         self._history[name].append(value)
+
+    def _flush_all(self) -> None:
+        """Write every point down before anything that must not overtake them, however long the store is busy."""
+        while self._buffer:
+            self._flush()
 
     def _flush(self) -> None:
         points = {

@@ -1,0 +1,105 @@
+"""What is kept of a run's events, told by hand: points before what follows them, and nothing of a future it left."""
+
+import math
+import sqlite3
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lab import journal as journals
+from lab.config import RunConfig
+from lab.errors import StoreBusyError
+from lab.experiment import Lab
+from lab.journal import Journal
+from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, RunState
+from lab.runs.store import RunStore
+from lab.training.events import Ended, Evaluated, Kept, Started, StepMetrics
+from tests.worker.worker_runs import claim, open_lab
+
+CONFIG = RunConfig(dataset="digits", keep_mb=1)
+LOG_10 = math.log(10)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    """A lab whose store loses patience quickly."""
+    lab = open_lab(tmp_path)
+    vars(lab)["store"] = RunStore.open(lab.settings.database, busy_s=0.4)
+    return lab
+
+
+def _begin(lab: Lab, *, step: int = 0) -> tuple[RunRecord, Journal]:
+    """Claim the run that is queued (a new one if none is) and tell its start."""
+    if not lab.store.count_queued():
+        lab.submit(CONFIG)
+    run = claim(lab)
+    journal = Journal(lab.store, lab.artifacts, run)
+    journal.take(
+        Started(
+            device="cpu", step=step, total_steps=1_000, steps_per_epoch=20, train_images=1, val_images=1, test_images=1,
+            params=1, environment={},
+        )
+    )  # fmt: skip
+    return run, journal
+
+
+def _steps(first: int, last: int) -> StepMetrics:
+    step = np.arange(first, last + 1)
+    return StepMetrics(step, np.full(len(step), LOG_10), step * 0.0, step * 0.1, images_per_second=1.0)
+
+
+def _epoch(journal: Journal, epoch: int, *, loss: float | None = None, step: int = 0, size: int = 100) -> None:
+    """Tell the end of an epoch of 20 steps: its steps, validation and weights."""
+    step = step or epoch * 20
+    journal.take(_steps(step - 19, step))
+    if loss is not None:
+        journal.take(Evaluated(step, epoch, 1.0, {"val/loss": loss}, epoch_end=True))
+    journal.take(Kept(WEIGHTS, step, epoch, lambda: bytes([epoch]) * size))
+
+
+def _checkpoint(step: int) -> Kept:
+    return Kept(CHECKPOINT, step, -(-step // 20), lambda: b"everything")
+
+
+def _ended(outcome: str, step: int) -> Ended:
+    return Ended(outcome, step, -(-step // 20), 1.0, {})
+
+
+def _files(lab: Lab) -> list[str]:
+    return sorted(path.name[: len("weights-000000020")] for path in Path(lab.settings.artifacts).rglob("*-*"))
+
+
+def _hold(lab: Lab, seconds: float | None) -> sqlite3.Connection:
+    """Hold the store's write lock as a stopped process does, for so long or until it is closed."""
+    holder = sqlite3.connect(lab.settings.home / "lab.db", isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN IMMEDIATE")
+    if seconds is not None:
+        threading.Timer(seconds, holder.close).start()
+    return holder
+
+
+@pytest.mark.parametrize("what", ["the end", "a checkpoint"])
+def test_nothing_overtakes_points_that_wait_for_a_busy_store(lab: Lab, what: str) -> None:
+    run, journal = _begin(lab)
+    journal.take(_steps(1, 20))
+    _hold(lab, 0.6)  # the points give up once, at 0.4 s; what comes after them would not
+    if what == "the end":
+        journal.finish(_ended("finished", 20), state=RunState.FINISHED, reason="")
+    else:
+        journal.take(_checkpoint(20))
+        assert [kept.step for kept in lab.store.kept(run.id)] == [20]
+    assert lab.store.points(run.id)["batch/loss"].step.tolist() == list(range(1, 21))
+    assert lab.store.verify(run.id) == ()
+
+
+def test_a_store_that_stays_busy_ends_no_run_without_its_points(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journals, "BUSY_LIMIT_S", 0.2)
+    run, journal = _begin(lab)
+    journal.take(_steps(1, 20))
+    holder = _hold(lab, None)
+    with pytest.raises(StoreBusyError, match=r"held by another process for more than 0.4 s"):
+        journal.finish(_ended("finished", 20), state=RunState.FINISHED, reason="")
+    holder.close()
+    assert lab.store.get(run.id).state is RunState.RUNNING
