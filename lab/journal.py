@@ -16,6 +16,7 @@ from lab.diagnosis.rules import Finding, diagnose_config, diagnose_curves
 from lab.errors import StoreBusyError
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.records import CHECKPOINT, KeptFile, RunRecord, RunState, Series
+from lab.runs.rows import AFTER_DEATH
 from lab.runs.store import RunStore
 from lab.training.events import Ended, Evaluated, Event, Kept, Notice, Started, StepMetrics
 
@@ -24,6 +25,7 @@ DIAGNOSE_S = 5.0  # how often the curves are looked at inside an epoch
 BUSY_LIMIT_S = 60.0  # a store that refuses longer than this ends the run
 MB = 1_000_000
 
+_HEARD = {state: wish for wish, state in AFTER_DEATH.items()}  # the wish that a run which ends so has heard
 _Points = dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]
 
 
@@ -79,8 +81,9 @@ class Journal:
         self._diagnose()
         summary = {**ended.summary, "outcome": ended.outcome, "step": ended.step, "epoch": ended.epoch}
         self._store.finish(
-            self._run.id, self._run.lease, state=state, reason=reason, summary=summary, seconds=ended.time_s
-        )
+            self._run.id, self._run.lease, state=state, heard=_HEARD.get(state), reason=reason, summary=summary,
+            seconds=ended.time_s,
+        )  # fmt: skip
 
     def fail(self, reason: str) -> None:
         """Write down why the run ended; what it had kept stays, and Resume goes on from there."""

@@ -20,7 +20,8 @@ had been asked for (STOPPED, PAUSED). A live process with an expired lease is bu
 
 **Wishes.** `request` works in every state where it makes sense, is idempotent, and says so where it makes none. A
 queued run stops or pauses at once. Going on again queues a paused, stopped, interrupted or failed run; if the process
-that holds it lives but answers no more, it is killed first.
+that holds it lives but answers no more, it is killed first. The last wish counts, also where it comes while the
+owner writes down the end that an earlier one asked for.
 
 **Points** are known by run, series and step; writing one again replaces it, so that a resumed run may repeat steps.
 All float64 values come back as they were, with two exceptions that SQLite makes: NaN is stored as NULL and comes back

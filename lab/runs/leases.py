@@ -14,7 +14,7 @@ from lab.runs.base import StoreBase
 from lab.runs.digests import content_digest, row_digest
 from lab.runs.owner import Owner, kill
 from lab.runs.records import RunRecord, RunState, Want
-from lab.runs.rows import LEASE_S, derive, owner_of
+from lab.runs.rows import AFTER_DEATH, LEASE_S, derive, owner_of
 from lab.runs.schema import runs
 
 ENDS = frozenset({RunState.FINISHED, RunState.STOPPED, RunState.PAUSED, RunState.FAILED, RunState.INTERRUPTED})
@@ -95,14 +95,17 @@ class Leases(StoreBase):
         lease: int,
         *,
         state: RunState,
+        heard: Want | None = None,
         reason: str = "",
         summary: Mapping[str, Any] | None = None,
         seconds: float | None = None,
     ) -> RunRecord:
         """End the owner's part of a run.
 
-        state: FINISHED, STOPPED, PAUSED, FAILED or INTERRUPTED. summary replaces the old one; seconds is the pure
-        training time of all attempts together. Raises `LeaseLostError`, `RunStateError`.
+        state: FINISHED, STOPPED, PAUSED, FAILED or INTERRUPTED. heard: the wish that it ends so for; where the user
+        has meanwhile wished something else, that is done, and going on puts it back into the queue. summary replaces
+        the old one; seconds is the pure training time of all attempts together. Raises `LeaseLostError`,
+        `RunStateError`.
         """
         if state not in ENDS:
             raise RunStateError(f"A run cannot end as {state.value}: end it as one of {', '.join(sorted(ENDS))}.")
@@ -115,10 +118,20 @@ class Leases(StoreBase):
         with self.database.read() as connection:  # before the lock: only the owner changes these rows
             content = content_digest(connection, self._row(connection, run, deleted=True))
         with self.database.write() as connection:
+            wish = Want(self._write_held(connection, run, lease).want)
+            if heard not in (None, wish):
+                values |= self._as_wished(wish)
             self._write_held(connection, run, lease, **values)
             row = self._row(connection, run, deleted=True)
-            sealed = update(runs).where(runs.c.id == run).values(digest=row_digest(row, content))
+            digest = "" if row.state == RunState.QUEUED else row_digest(row, content)
+            sealed = update(runs).where(runs.c.id == run).values(digest=digest)
             return self._record(connection.execute(sealed.returning(runs)).one())
+
+    def _as_wished(self, wish: Want) -> dict[str, Any]:
+        """Return the columns of an end that was overtaken by another wish."""
+        if wish is Want.RUN:
+            return {"state": RunState.QUEUED, "queued_at": self._clock(), "finished_at": None, "reason": ""}
+        return {"state": AFTER_DEATH[wish], "reason": ""}
 
     def request(self, run: str, want: Want) -> RunRecord:
         """Ask a run to stop, to pause, or to go on, whatever it is doing now; asking twice is the same as once.

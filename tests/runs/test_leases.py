@@ -231,6 +231,46 @@ def test_a_run_cannot_end_in_a_state_that_is_no_end(store: RunStore, me: Owner) 
         store.finish(run.id, run.lease, state=RunState.QUEUED)
 
 
+@pytest.mark.parametrize(
+    ("end", "heard", "wish", "becomes"),
+    [
+        (RunState.PAUSED, Want.PAUSE, Want.PAUSE, RunState.PAUSED),
+        (RunState.PAUSED, Want.PAUSE, Want.STOP, RunState.STOPPED),
+        (RunState.STOPPED, Want.STOP, Want.PAUSE, RunState.PAUSED),
+        (RunState.INTERRUPTED, Want.RUN, Want.STOP, RunState.STOPPED),
+        (RunState.INTERRUPTED, Want.RUN, Want.RUN, RunState.INTERRUPTED),
+        (RunState.FINISHED, None, Want.STOP, RunState.FINISHED),
+    ],
+)
+def test_a_wish_that_came_while_the_run_was_ending_is_the_one_that_counts(
+    store: RunStore, me: Owner, end: RunState, heard: Want | None, wish: Want, becomes: RunState
+) -> None:
+    run = claimed(store, me)
+    store.request(run.id, wish)
+    ended = store.finish(run.id, run.lease, state=end, heard=heard, reason="because")
+    assert (ended.state, ended.want) == (becomes, Want.RUN)
+    assert ended.reason == ("because" if becomes is end else "")
+    assert store.verify(run.id) == ()
+
+
+@pytest.mark.parametrize(("end", "heard"), [(RunState.PAUSED, Want.PAUSE), (RunState.STOPPED, Want.STOP)])
+def test_a_wish_taken_back_while_the_run_was_ending_queues_it_again(
+    store: RunStore, me: Owner, clock: Clock, end: RunState, heard: Want
+) -> None:
+    run = claimed(store, me)
+    other = submit(store, "other")
+    clock.now += 1
+    store.request(run.id, heard)
+    store.request(run.id, Want.RUN)
+    queued = store.finish(run.id, run.lease, state=end, heard=heard, summary={"step": 3})
+    assert (queued.state, queued.finished_at, queued.summary) == (RunState.QUEUED, None, {"step": 3})
+    for waiting in (other, run):
+        taken = store.claim(slot="cpu", owner=me)
+        assert taken is not None
+        assert taken.id == waiting.id
+        store.finish(taken.id, taken.lease, state=RunState.FINISHED)
+
+
 def test_the_end_keeps_summary_reason_and_seconds(store: RunStore, me: Owner, clock: Clock) -> None:
     run = claimed(store, me)
     store.set_environment(run.id, run.lease, environment={"torch": "2.15"}, device="cpu")

@@ -13,7 +13,7 @@ from lab.config import RunConfig
 from lab.errors import StoreBusyError
 from lab.experiment import Lab
 from lab.journal import Journal
-from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, RunState
+from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, RunState, Want
 from lab.runs.store import RunStore
 from lab.training.events import Ended, Evaluated, Kept, Started, StepMetrics
 from tests.worker.worker_runs import claim, open_lab
@@ -103,3 +103,12 @@ def test_a_store_that_stays_busy_ends_no_run_without_its_points(lab: Lab, monkey
         journal.finish(_ended("finished", 20), state=RunState.FINISHED, reason="")
     holder.close()
     assert lab.store.get(run.id).state is RunState.RUNNING
+
+
+def test_resume_pressed_while_a_pause_is_written_down_goes_on(lab: Lab) -> None:
+    run, journal = _begin(lab)
+    lab.control(run.id, Want.PAUSE)
+    journal.take(_steps(1, 20))
+    lab.control(run.id, Want.RUN)
+    journal.finish(_ended("paused", 20), state=RunState.PAUSED, reason="")
+    assert lab.store.get(run.id).state is RunState.QUEUED
