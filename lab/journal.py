@@ -5,6 +5,7 @@ tried again. The rules of `lab.diagnosis` are asked while the run goes on, and t
 """
 
 import math
+import re
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ BUSY_LIMIT_S = 60.0  # a store that refuses longer than this ends the run
 MB = 1_000_000
 
 _HEARD = {state: wish for wish, state in AFTER_DEATH.items()}  # the wish that a run which ends so has heard
+_NUMBER = re.compile(r"\d[\d.,]*")
 _Points = dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]
 
 
@@ -38,6 +40,7 @@ class Journal:
         self._history: dict[str, list[np.ndarray]] = defaultdict(list)
         self._progress: dict[str, Any] = {"epochs": run.config.epochs}
         self._told = set(run.notices)
+        self._found = {_NUMBER.sub("", notice) for notice in run.notices}
         self._classes = 10
         self._normalization: list[float] = []
         self._started_at = (0, 0.0)  # step and clock at which this attempt began, for an honest time left
@@ -217,8 +220,9 @@ class Journal:
             self._tell(finding)
 
     def _tell(self, finding: Finding) -> None:
-        if finding.code not in self._told:
-            self._told.add(finding.code)
+        words = _NUMBER.sub("", finding.message)  # after a resume it is the same finding with other numbers
+        if words not in self._found:
+            self._found.add(words)
             self._notice(finding.message)
 
     def _notice(self, text: str) -> None:

@@ -105,6 +105,19 @@ def test_a_store_that_stays_busy_ends_no_run_without_its_points(lab: Lab, monkey
     assert lab.store.get(run.id).state is RunState.RUNNING
 
 
+def test_a_finding_is_told_once_however_its_numbers_change_after_a_resume(lab: Lab) -> None:
+    run, journal = _begin(lab)
+    journal.take(_steps(1, 250))
+    journal.finish(_ended("paused", 250), state=RunState.PAUSED, reason="")
+    (told,) = lab.store.get(run.id).notices
+    assert told.startswith("After 250 steps the loss is 2.30")
+    lab.control(run.id, Want.RUN)
+    _, journal = _begin(lab, step=250)
+    journal.take(_steps(251, 1_000))
+    journal.finish(_ended("finished", 1_000), state=RunState.FINISHED, reason="")
+    assert lab.store.get(run.id).notices == (told,)
+
+
 def test_resume_pressed_while_a_pause_is_written_down_goes_on(lab: Lab) -> None:
     run, journal = _begin(lab)
     lab.control(run.id, Want.PAUSE)
