@@ -163,19 +163,20 @@ class Journal:
 
     def _stay_within_budget(self, kept: list[KeptFile]) -> None:
         total = sum(k.bytes for k in kept)
-        best = min(kept, key=lambda k: self._val_loss.get(k.step, math.inf))
+        judged = [k for k in kept if k.step in self._val_loss]
+        best = min(judged, key=lambda k: self._val_loss[k.step], default=None)
         surplus = []
         for file in sorted(kept, key=lambda k: k.step)[:-1]:  # the newest always stays
             if total <= self._run.config.keep_mb * MB:
                 break
-            if file.path != best.path:
+            if file != best:
                 surplus.append(file)
                 total -= file.bytes
         if surplus:
             self._forget(surplus)
             self._notice(
                 f"The weights of all epochs need more than the disk budget of {self._run.config.keep_mb} MB: "
-                "only the best and the newest are kept. Raise keep_mb to keep more."
+                "the oldest are deleted, but never the best or the newest. Raise keep_mb to keep more."
             )
 
     def _forget(self, files: list[KeptFile]) -> None:

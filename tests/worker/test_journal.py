@@ -105,6 +105,17 @@ def test_a_store_that_stays_busy_ends_no_run_without_its_points(lab: Lab, monkey
     assert lab.store.get(run.id).state is RunState.RUNNING
 
 
+@pytest.mark.parametrize(("loss", "kept"), [([0.1, 0.3, 0.2, 0.4], [1, 4]), ([None] * 4, [3, 4])])
+def test_within_its_budget_a_run_keeps_the_best_weights_it_knows_and_the_newest(
+    lab: Lab, loss: list[float | None], kept: list[int]
+) -> None:
+    run, journal = _begin(lab)
+    for epoch, value in enumerate(loss, 1):
+        _epoch(journal, epoch, loss=value, size=400_000)
+    assert [file.epoch for file in lab.kept_epochs(run.id)] == kept
+    assert "never the best or the newest" in lab.store.get(run.id).notices[-1]
+
+
 def test_a_finding_is_told_once_however_its_numbers_change_after_a_resume(lab: Lab) -> None:
     run, journal = _begin(lab)
     journal.take(_steps(1, 250))
