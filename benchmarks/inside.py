@@ -1,0 +1,135 @@
+"""How soon the Inside page has followed its epoch slider: `LAB_DATA=... python -m benchmarks.inside [--arch lenet-bn]`.
+
+A real Chromium on a real server. The network is trained on 3,000 images of MNIST for four epochs; then, view by view,
+each epoch is visited once and what the page shows is noted. After that the slider is moved to and fro, and the time runs
+from its movement until the page shows exactly what it showed for that epoch before: n moves with median and range.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from benchmarks.web import READY, ROOT, serve
+
+VIEWS = ("maps", "kernels", "hand", "why", "answers", "map")
+EPOCHS = 4
+REST_MS = 1500  # a page that has not changed for so long has finished
+_SETUP = """() => {
+  window.pageShows = () => {
+    const parts = [];
+    const visit = (root) => {
+      for (const each of root.querySelectorAll("*")) {
+        const inner = each.shadowRoot;
+        if (inner && !inner.querySelector(".bar")) parts.push(inner.innerHTML);
+        else if (each.matches(".stHtml, .stMarkdown")) parts.push(each.innerHTML);
+        else if (each.matches("img")) parts.push(each.src);
+        else if (each.matches(".scatterlayer .point")) parts.push(each.getAttribute("transform"));
+      }
+    };
+    visit(document.querySelector("[data-testid=stMain]"));
+    return parts.join("\\n");
+  };
+  window.slider = [...document.querySelectorAll("*")].map((each) => each.shadowRoot?.querySelector(".bar input"))
+    .find(Boolean);
+  window.moveSlider = (index) => {
+    slider.value = index;
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  window.seen = {};
+}"""
+_VISIT = """async ([index, rest]) => {
+  moveSlider(index);
+  let shows = pageShows(), since = performance.now();
+  while (performance.now() - since < rest) {
+    await new Promise((done) => setTimeout(done, 50));
+    const now = pageShows();
+    const busy = document.querySelector("[data-testid=stApp]").dataset.testScriptState !== "notRunning";
+    if (busy || now !== shows) [shows, since] = [now, performance.now()];
+  }
+  seen[index] = shows;
+}"""
+_MOVE = """async (index) => {
+  const began = performance.now();
+  moveSlider(index);
+  while (pageShows() !== seen[index]) {
+    if (performance.now() - began > 10000) return null;
+    await new Promise((done) => setTimeout(done, 4));
+  }
+  const took = performance.now() - began;
+  await new Promise((done) => setTimeout(done, 400));
+  return took;
+}"""
+
+
+def train(home: Path, arch: str) -> str:
+    environment = {**os.environ, "LAB_HOME": str(home)}
+    command = [
+        "train",
+        "--arch",
+        arch,
+        "--dataset",
+        "mnist",
+        "--epochs",
+        str(EPOCHS),
+        "--train-limit",
+        "3000",
+        "--json",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "lab", *command], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+    )
+    return str(json.loads(done.stdout)["run"])
+
+
+def measure(page: Page, url: str, run: str, view: str, moves: int) -> list[float]:
+    """Return the milliseconds of each move on one view, all of whose epochs have been visited."""
+    page.goto(f"{url}/inside?run={run}&view={view}")
+    page.wait_for_selector(READY)
+    page.get_by_role("slider", name="Epoch").wait_for(timeout=60_000)
+    page.wait_for_timeout(4000)
+    page.evaluate(_SETUP)
+    count = 1 + int(page.evaluate("+slider.max"))
+    for index in range(count):
+        page.evaluate(_VISIT, [index, REST_MS])
+    times = [page.evaluate(_MOVE, (3 * move) % count) for move in range(1, moves + 1)]
+    if None in times:
+        raise RuntimeError(f"on {view} the page did not come back to what it had shown for an epoch")
+    return [float(each) for each in times]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--arch", default="lenet-bn")
+    parser.add_argument("--moves", type=int, default=20)
+    given = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory(prefix="convlab-inside-", ignore_cleanup_errors=True) as place,
+        serve(Path(place)) as url,
+        sync_playwright() as playwright,
+    ):
+        run = train(Path(place), given.arch)
+        chromium = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = chromium.new_page(viewport={"width": 1440, "height": 900})
+        print(
+            f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {given.arch}, n = {given.moves}"
+        )
+        print("| view | median, ms | range, ms |\n|---|---|---|")
+        for view in VIEWS:
+            times = measure(page, url, run, view, given.moves)
+            print(f"| {view} | {statistics.median(times):.0f} | {min(times):.0f} to {max(times):.0f} |", flush=True)
+        chromium.close()
+
+
+if __name__ == "__main__":
+    main()
