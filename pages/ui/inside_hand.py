@@ -14,6 +14,7 @@ from pages.ui.looking import input_of, kernels_of, layers_of, maps_of
 from pages.ui.state import put, value_of
 
 _EXAMPLE = "example"
+_TINT = 60  # per cent of a cell's colour at most: more would hide light text
 _STYLE = """<style>
 .cl-hand { display: flex; flex-wrap: wrap; align-items: center; gap: 0.4rem 0.6rem; }
 .cl-hand figure { margin: 0; max-width: 100%; overflow-x: auto; } .cl-hand figcaption { font-size: 0.8rem; opacity: 0.85; margin-bottom: 0.2rem; }
@@ -123,7 +124,7 @@ def _table(values: np.ndarray, bound: float, caption: str) -> str:
     for row in values:
         cells = "".join(
             f"<td style='background:color-mix(in srgb, {'#e0861a' if v > 0 else '#3b8fd4'} "
-            f"{65 * min(1.0, abs(v) / bound):.0f}%, transparent)'>{_number(float(v))}</td>"
+            f"{_TINT * min(1.0, abs(v) / bound):.0f}%, transparent)'>{_number(float(v))}</td>"
             for v in row
         )
         rows.append(f"<tr>{cells}</tr>")

@@ -3,8 +3,9 @@
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const count = data.classes.length;
+  const names = data.classes.join("\n");
   let table = parentElement.querySelector("table");
-  if (!table || Number(table.dataset.count) !== count) {
+  if (!table || table.dataset.names !== names) {
     parentElement.querySelector(".wrap")?.remove();
     const wrap = document.createElement("div");
     wrap.className = "wrap";
@@ -26,7 +27,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
 
 function build(classes) {
   const table = document.createElement("table");
-  table.dataset.count = classes.length;
+  table.dataset.names = classes.join("\n");
   table.createCaption();
   const head = table.createTHead().insertRow();
   head.appendChild(document.createElement("td"));
@@ -59,7 +60,7 @@ function paint(cell, data, worst) {
   const number = data.counts[truth][answer];
   const rate = data.rates[truth][answer] ?? 0;
   const right = truth === answer;
-  const share = right ? 12 + 58 * rate : number ? 14 + 66 * (rate / worst) : 0;
+  const share = right ? 12 + 58 * rate : number ? 14 + 46 * (rate / worst) : 0; // more would hide light text
   const percent = `${(100 * rate).toFixed(rate < 0.0995 ? 1 : 0)}`;
   cell.style.background = number
     ? `color-mix(in srgb, ${right ? "#3b8fd4" : "#e0861a"} ${share.toFixed(0)}%, var(--st-background-color))`
