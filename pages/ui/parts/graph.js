@@ -9,11 +9,13 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
   if (view.dataset.svg !== data.digest) {
     const place = [view.scrollLeft, view.scrollTop];
+    const held = view.getRootNode().activeElement?.dataset.name;
     view.innerHTML = data.svg;
     view.dataset.svg = data.digest;
     if (view.dataset.network === data.network) [view.scrollLeft, view.scrollTop] = place;
     else [view.scrollLeft, view.scrollTop] = [(view.scrollWidth - view.clientWidth) / 2, data.end ? view.scrollHeight : 0];
     view.dataset.network = data.network;
+    if (held) focusOn(held, view);
   }
   const tell = (target) => {
     const box = target.closest(".box");
@@ -25,4 +27,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
     event.preventDefault();
     tell(event.target);
   };
+}
+
+// The box that was chosen, or, where it opened into its layers, the first of these.
+function focusOn(name, view) {
+  const boxes = [...view.querySelectorAll(".box")];
+  const box = boxes.find((one) => one.dataset.name === name) ?? boxes.find((one) => one.dataset.name.startsWith(`${name}.`));
+  box?.focus({ preventScroll: true });
 }

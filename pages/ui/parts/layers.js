@@ -14,8 +14,9 @@ export default function ({ data, parentElement }) {
     table = { network: data.network, folded, sort: null, down: true };
     tables.set(parentElement, table);
   }
-  const moved = table.selected !== data.selected && data.selected;
-  table.selected = data.selected;
+  const selected = (data.selected ?? []).join("\n");
+  const moved = selected && table.selected !== selected;
+  table.selected = selected;
   draw(parentElement, table, data);
   if (moved) parentElement.querySelector("tr.chosen")?.scrollIntoView({ block: "nearest" });
 }
@@ -30,6 +31,7 @@ function draw(root, table, data) {
     wrap.setAttribute("aria-label", "Layers of the network");
     root.appendChild(wrap);
   }
+  const held = root.getRootNode().activeElement?.dataset.key; // the button that was pressed is made anew as well
   const sheet = document.createElement("table");
   const head = sheet.createTHead().insertRow();
   for (const [key, label, kind] of COLUMNS) {
@@ -41,6 +43,7 @@ function draw(root, table, data) {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = label + (sorted ? (table.down ? " ▾" : " ▴") : "");
+    button.dataset.key = `sort ${key}`;
     button.onclick = () => {
       if (!sorted) [table.sort, table.down] = [key, key !== "name"];
       else if (table.down === (key !== "name")) table.down = !table.down;
@@ -53,6 +56,7 @@ function draw(root, table, data) {
   const body = sheet.createTBody();
   for (const row of shown(table, data)) body.appendChild(line(row, root, table, data));
   wrap.replaceChildren(sheet);
+  if (held) [...wrap.querySelectorAll("[data-key]")].find((button) => button.dataset.key === held)?.focus({ preventScroll: true });
 }
 
 function shown(table, { rows }) {
@@ -80,6 +84,7 @@ function line(row, root, table, data) {
   if (!row.leaf && !table.sort) {
     const closed = table.folded.has(row.name);
     fold.type = "button";
+    fold.dataset.key = `fold ${row.name}`;
     fold.textContent = closed ? "▸" : "▾";
     fold.setAttribute("aria-expanded", String(!closed));
     fold.setAttribute("aria-label", `${closed ? "Open" : "Close"} ${row.name}`);
