@@ -60,7 +60,6 @@ class Live {
     this.closed = true;
     clearTimeout(this.timer);
     document.removeEventListener("visibilitychange", this.onVisible);
-    this.watcher?.disconnect();
     if (window.Plotly) this.plots().forEach(([, element]) => window.Plotly.purge(element));
   }
 
@@ -163,7 +162,7 @@ class Live {
   // -- drawing --------------------------------------------------------------------------------------------------------
 
   stepsPerEpoch() {
-    return this.news?.progress.steps_per_epoch || this.data.steps_per_epoch || 0;
+    return this.news?.progress.steps_per_epoch || 0;
   }
 
   // Where the run will end, by what the charts may run across; the time is not known.
@@ -229,10 +228,11 @@ class Live {
     }
     if (dense) {
       const odd = (this.store[dense] ?? empty).odd;
-      const steps = odd.map(([step]) => step);
-      traces.push({ series: dense, kind: "odd", name: "not finite", mode: "markers", yaxis: "y2", showlegend: odd.length > 0,
-        x: this.across(steps, steps), y: steps.map(() => 0.97), text: odd.map(([, text]) => text), color: 1,
-        marker: { symbol: "x", size: 7 }, hovertemplate: "%{text}<extra>step %{x}</extra>", visible: this.settings.x !== "time" });
+      const all = odd.map(([step]) => step);
+      const [x, steps, text] = this.tail(all, this.across(all, all), all, odd.map(([, words]) => words));
+      traces.push({ series: dense, kind: "odd", name: "not finite", mode: "markers", yaxis: "y2", showlegend: x.length > 0,
+        x, y: x.map(() => 0.97), customdata: steps, text, color: 1, marker: { symbol: "x", size: 7 },
+        hovertemplate: "%{text}<extra>step %{customdata}</extra>", visible: this.settings.x !== "time" });
     }
     return traces.map((trace) => ({ type: "scatter", connectgaps: false, ...trace, ...this.coloured(trace) }));
   }

@@ -1,0 +1,197 @@
+"""The pages' other components in a bare page: what they show follows their data, and the keyboard keeps its place."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Route
+
+from pages.ui.routes import PLOTLY_JS
+
+pytestmark = pytest.mark.browser
+_UI = Path(__file__).parents[2] / "pages" / "ui"
+_ORIGIN = "http://lab.test"
+_LIGHT = {
+    "text-color": "#1a2330", "background-color": "#ffffff", "secondary-background-color": "#f3f6f9",
+    "border-color": "#d9e0e8", "primary-color": "#0b66a8",
+}  # fmt: skip
+_DARK = {
+    "text-color": "#e4eaf2", "background-color": "#10151c", "secondary-background-color": "#1a222d",
+    "border-color": "#2d3846", "primary-color": "#2f86cf",
+}  # fmt: skip
+_MOUNT = """async ([html, css, js, shadow]) => {
+  const module = await import(URL.createObjectURL(new Blob([js], { type: "text/javascript" })));
+  const place = document.createElement("div");
+  document.body.replaceChildren(place);
+  window.place = shadow ? place.attachShadow({ mode: "open" }) : place;
+  window.place.innerHTML = `<style>${css}</style>${html}`;
+  window.told = [];
+  const tell = (name, value) => told.push([name, value]);
+  window.render = (data) =>
+    module.default({ data, parentElement: window.place, setTriggerValue: tell, setStateValue: tell });
+}"""
+_CONTRASTS = """() => {
+  const context = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d");
+  const light = (colour) => {
+    context.fillStyle = colour;
+    context.fillRect(0, 0, 1, 1);
+    const [r, g, b] = [...context.getImageData(0, 0, 1, 1).data].map((part) => part / 255)
+      .map((part) => (part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  return [...place.querySelectorAll("td button")].map((cell) => {
+    const style = getComputedStyle(cell);
+    const [low, high] = [light(style.color), light(style.backgroundColor)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  });
+}"""
+
+Mount = Callable[..., Page]
+
+
+@pytest.fixture
+def mount(browser: Browser) -> Iterator[Mount]:
+    """Return what puts a component into an empty page of a colour theme; `answers` are served below /api."""
+    page = browser.new_page()
+
+    def put(*parts: str, theme: dict[str, str] = _LIGHT, shadow: bool = True, answers: list[Any] | None = None) -> Page:
+        def serve(route: Route) -> None:
+            if route.request.url.endswith("plotly.min.js"):
+                route.fulfill(path=PLOTLY_JS, content_type="text/javascript")
+            elif "/api/" in route.request.url and answers:
+                route.fulfill(json=answers.pop(0) if len(answers) > 1 else answers[0])
+            else:
+                route.fulfill(body="<!doctype html><title>bare</title>", content_type="text/html")
+
+        page.route(f"{_ORIGIN}/**", serve)
+        page.goto(_ORIGIN)
+        style = ";".join(f"--st-{name}:{value}" for name, value in theme.items())
+        page.evaluate("style => document.documentElement.style.cssText = style", style)
+        texts = dict.fromkeys(("html", "css", "js"), "")
+        for part in parts:
+            path = _UI / part
+            texts[path.suffix[1:]] += path.read_text(encoding="utf-8")
+        page.evaluate(_MOUNT, [*texts.values(), shadow])
+        return page
+
+    yield put
+    page.close()
+
+
+def _matrix(classes: list[str], counts: list[list[int]]) -> dict[str, Any]:
+    rates = [[cell / max(1, sum(row)) for cell in row] for row in counts]
+    return {"classes": classes, "counts": counts, "rates": rates, "as_rates": False, "chosen": None, "caption": "x"}
+
+
+def _heads(page: Page) -> list[str]:
+    found: list[str] = page.evaluate("[...place.querySelectorAll('thead th')].map((cell) => cell.textContent)")
+    return found
+
+
+def test_the_matrix_takes_the_names_of_another_data_set_with_as_many_classes(mount: Mount) -> None:
+    page = mount("parts/base.css", "parts/matrix.css", "parts/matrix.js")
+    page.evaluate("data => render(data)", _matrix(["0", "1"], [[9, 1], [2, 8]]))
+    page.evaluate("data => render(data)", _matrix(["Coat", "Bag"], [[7, 3], [0, 10]]))
+    assert _heads(page) == ["Coat", "Bag"]
+    assert page.evaluate("place.querySelector('td button').getAttribute('aria-label')").startswith("truth Coat")
+
+
+@pytest.mark.parametrize("theme", [_LIGHT, _DARK], ids=["light", "dark"])
+def test_every_number_of_the_matrix_can_be_read_against_its_colour(mount: Mount, theme: dict[str, str]) -> None:
+    page = mount("parts/base.css", "parts/matrix.css", "parts/matrix.js", theme=theme)
+    page.evaluate("style => (place.host.style.color = style)", theme["text-color"])
+    page.evaluate("data => render(data)", _matrix(["0", "1", "2"], [[50, 50, 0], [1, 99, 0], [0, 0, 100]]))
+    contrasts = page.evaluate(_CONTRASTS)
+    assert len(contrasts) == 9
+    assert min(contrasts) >= 4.5  # WCAG 2.2, 1.4.3
+
+
+def _row(name: str, depth: int, *, leaf: bool) -> dict[str, Any]:
+    return {
+        "name": name, "short": name, "type": "t", "depth": depth, "leaf": leaf, "shape": "1", "size": 1, "params": 1,
+        "params_text": "1", "param_share": 0.5, "mult_adds": 1, "mult_adds_text": "1", "work_share": 0.5, "bytes": 1,
+        "bytes_text": "1", "field": 1, "step": 1,
+    }  # fmt: skip
+
+
+def _focused(page: Page) -> str:
+    found: str = page.evaluate(
+        "(one => one?.getAttribute('aria-label') ?? one?.textContent ?? '')(place.activeElement)"
+    )
+    return found
+
+
+def test_the_table_of_layers_keeps_the_keyboards_place_when_it_folds_and_sorts(mount: Mount) -> None:
+    page = mount("parts/base.css", "parts/layers.css", "parts/layers.js")
+    rows = [_row("body", 0, leaf=False), _row("body.conv", 1, leaf=True), _row("head", 0, leaf=False)]
+    page.evaluate("data => render(data)", {"rows": rows, "network": "n", "folded": [], "selected": []})
+    page.get_by_role("button", name="Close head").focus()
+    page.keyboard.press("Enter")
+    assert _focused(page) == "Open head"
+    page.get_by_role("button", name="Parameters").focus()
+    page.keyboard.press("Enter")
+    assert _focused(page) == "Parameters ▾"
+
+
+def test_the_table_of_layers_goes_to_a_chosen_row_once_and_not_at_every_rerun(mount: Mount) -> None:
+    page = mount("parts/base.css", "parts/layers.css", "parts/layers.js")
+    page.evaluate(
+        "place.append(Object.assign(document.createElement('style'), { textContent: '.wrap { height: 200px }' }))"
+    )
+    rows = [_row(f"layer{k}", 0, leaf=True) for k in range(60)]
+    data = {"rows": rows, "network": "n", "folded": [], "selected": ["layer50"]}
+    page.evaluate("data => render(data)", data)
+    top = "place.querySelector('.wrap').scrollTop"
+    assert page.evaluate(top) > 0
+    page.evaluate(f"{top} = 0")
+    page.evaluate("data => render(data)", data)
+    assert page.evaluate(top) == 0
+
+
+def _picture(*names: str) -> dict[str, Any]:
+    boxes = "".join(
+        f'<g class="box" data-name="{name}" role="button" tabindex="0" aria-label="{name}"><rect width="9" height="9"/></g>'
+        for name in names
+    )
+    return {"svg": f"<svg>{boxes}</svg>", "digest": " ".join(names), "network": "n", "end": False}
+
+
+def test_the_graph_keeps_the_keyboards_place_and_steps_into_a_block_that_opens(mount: Mount) -> None:
+    page = mount("parts/base.css", "parts/graph.css", "parts/graph.js")
+    page.evaluate("data => render(data)", _picture("stem", "layer1", "layer2"))
+    page.get_by_role("button", name="layer1").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("told") == [["pick", "layer1"]]
+    page.evaluate("data => render(data)", _picture("stem", "layer1.conv", "layer1.relu", "layer2"))
+    assert _focused(page) == "layer1.conv"
+    page.evaluate("data => render(data)", _picture("stem", "layer1.conv", "layer1.relu", "layer2", "head"))
+    assert _focused(page) == "layer1.conv"
+
+
+_NEWS = {
+    "since": "1", "replace": True, "total": 3, "run": "r", "state": "finished", "live": False, "responding": True,
+    "device": "cpu", "notices": 0, "progress": {"step": 30, "total_steps": 30, "epochs": 3, "steps_per_epoch": 10},
+    "series": {
+        "batch/loss": {"step": [10, 20, 30], "value": [1.0, None, 0.5], "time": [1, 2, 3], "width": 1, "odd": [[20, "NaN"]]}
+    },
+}  # fmt: skip
+_LIVE = ("live/live.html", "live/live.css", "live/look.js", "live/live.js")
+
+
+def _live(mount: Mount) -> Page:
+    page = mount(*_LIVE, shadow=False, answers=[_NEWS])
+    data = {"run": "r", "state": "finished", "live": False, "notices": 0, "device": "cpu", "epochs": 3,
+            "schedule": "constant", "plotly": "/assets/plotly.min.js"}  # fmt: skip
+    page.evaluate("data => render(data)", data)
+    page.wait_for_function("place.querySelector('[data-chart=loss] .cl-plot').data")
+    return page
+
+
+def test_a_cross_names_its_step_on_every_axis(mount: Mount) -> None:
+    page = _live(mount)
+    page.locator("select[name=x]").select_option("epoch")
+    odd = "place.querySelector('[data-chart=loss] .cl-plot').data.find((trace) => trace.kind === 'odd')"
+    page.wait_for_function(f"{odd}.x[0] === 2")
+    trace = page.evaluate(f"(({{ customdata, text, hovertemplate }}) => [customdata, text, hovertemplate])({odd})")
+    assert trace == [[20], ["NaN"], "%{text}<extra>step %{customdata}</extra>"]
