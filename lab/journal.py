@@ -16,7 +16,7 @@ import numpy as np
 from lab.diagnosis.rules import Finding, diagnose_config, diagnose_curves
 from lab.errors import StoreBusyError
 from lab.runs.artifacts import ArtifactStore
-from lab.runs.records import CHECKPOINT, KeptFile, RunRecord, RunState, Series
+from lab.runs.records import CHECKPOINT, WEIGHTS, KeptFile, RunRecord, RunState, Series
 from lab.runs.rows import AFTER_DEATH
 from lab.runs.store import RunStore
 from lab.training.events import Ended, Evaluated, Event, Kept, Notice, Started, StepMetrics
@@ -96,6 +96,7 @@ class Journal:
 
     def _start(self, event: Started) -> None:
         self._started_at = (event.step, time.monotonic())
+        self._artifacts.delete(self._store.rewind(self._run.id, self._run.lease, event.step))
         self._progress |= {
             "step": event.step, "total_steps": event.total_steps, "steps_per_epoch": event.steps_per_epoch,
             "device": event.device, "phase": "training",
@@ -106,10 +107,9 @@ class Journal:
         }  # fmt: skip
         self._store.set_environment(self._run.id, self._run.lease, environment=environment, device=event.device)
         for name, series in self._store.points(self._run.id).items():
-            before = series.step <= event.step
-            self._history[name].append(series.value[before])
+            self._history[name].append(series.value)
             if name == "val/loss":
-                self._val_loss |= dict(zip(series.step[before].tolist(), series.value[before].tolist(), strict=True))
+                self._val_loss |= dict(zip(series.step.tolist(), series.value.tolist(), strict=True))
 
     def _steps(self, event: StepMetrics) -> None:
         self._add("batch/loss", event.step, event.loss, event.time_s)
@@ -146,10 +146,11 @@ class Journal:
         self._flush_all()  # points first: a checkpoint never knows more than the store
         old = self._store.kept(self._run.id, kind=event.kind)
         kept = self._write(event)
-        if event.kind == CHECKPOINT:
-            self._forget([k for k in old if k.path != kept.path])
-        else:
-            self._stay_within_budget([*(k for k in old if k.path != kept.path), kept])
+        # Beside an epoch's weights, those of a stop inside it would be a second epoch of that number.
+        stale = [k for k in old if k.path != kept.path and (event.kind == CHECKPOINT or k.epoch == kept.epoch)]
+        self._forget(stale)
+        if event.kind == WEIGHTS:
+            self._stay_within_budget([*(k for k in old if k not in stale and k.path != kept.path), kept])
 
     def _write(self, event: Kept) -> KeptFile:
         path = f"{self._run.id}/{event.kind}-{event.step:09d}-{self._run.lease}.safetensors"
@@ -166,7 +167,7 @@ class Journal:
         judged = [k for k in kept if k.step in self._val_loss]
         best = min(judged, key=lambda k: self._val_loss[k.step], default=None)
         surplus = []
-        for file in sorted(kept, key=lambda k: k.step)[:-1]:  # the newest always stays
+        for file in kept[:-1]:  # in step order, and the newest always stays
             if total <= self._run.config.keep_mb * MB:
                 break
             if file != best:

@@ -23,7 +23,8 @@ queued run stops or pauses at once. Going on again queues a paused, stopped, int
 that holds it lives but answers no more, it is killed first. The last wish counts, also where it comes while the
 owner writes down the end that an earlier one asked for.
 
-**Points** are known by run, series and step; writing one again replaces it, so that a resumed run may repeat steps.
+**Points** are known by run, series and step; writing one again replaces it, so that a resumed run may repeat steps. A
+run that went back to a step (`rewind`) has neither points nor files beyond it; until its owner says so, all are there.
 All float64 values come back as they were, with two exceptions that SQLite makes: NaN is stored as NULL and comes back
 as the one quiet NaN, and -0.0 comes back as 0.0. JSON columns keep NaN and infinities (`encoding`).
 

@@ -48,7 +48,7 @@ class Leases(StoreBase):
                 .values(
                     state=RunState.RUNNING, want=Want.RUN, reason="", finished_at=None, slot=slot, host=owner.host,
                     pid=owner.pid, pid_start=owner.pid_start, lease=runs.c.lease + 1, attempts=runs.c.attempts + 1,
-                    lease_until=now + LEASE_S, started_at=func.coalesce(runs.c.started_at, now),
+                    lease_until=now + LEASE_S, started_at=func.coalesce(runs.c.started_at, now), progress={},
                 )
                 .returning(runs)
             ).one_or_none()  # fmt: skip

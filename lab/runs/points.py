@@ -71,6 +71,16 @@ class Points(StoreBase):
             found = {n: _read_series(connection, number, n, names[n], after_step) for n in sorted(names)}
         return {name: one for name, one in found.items() if one.step.size}
 
+    def rewind(self, run: str, lease: int, step: int) -> tuple[str, ...]:
+        """Take a run back to a step: points and files beyond it go. Returns the files that no run lists any more."""
+        with self.database.write() as connection:
+            number = self._write_held(connection, run, lease).number
+            known = select(series_names.c.number)  # so that the key leads to each curve's end; none is read through
+            beyond = (points.c.run == number) & points.c.series.in_(known) & (points.c.step > step)
+            connection.execute(delete(points).where(beyond))
+            taken = delete(kept).where(kept.c.run == run, kept.c.step > step).returning(kept.c.path)
+            return unlisted(connection, list(connection.execute(taken).scalars()))
+
     def keep(self, run: str, lease: int, file: KeptFile) -> None:
         """List a file that is already written; a path listed before takes the new digest."""
         values = {

@@ -12,6 +12,14 @@ from lab.runs.records import RunRecord, Series
 _RUNS = 16  # watched at once; 100,000 steps take 5 MB
 
 
+def attempt(run: RunRecord) -> int:
+    """Return a number that changes when points read before may no longer be the run's.
+
+    A resumed run has a new lease; when it begins, it leaves what lies beyond its checkpoint and says its step.
+    """
+    return 2 * run.lease + ("step" in run.progress)
+
+
 class PointReader(Protocol):
     """The one question asked of the store."""
 
@@ -21,7 +29,7 @@ class PointReader(Protocol):
 
 
 class PointCache:
-    """Points by run and lease: a resumed run may write steps again, so its points are read anew."""
+    """Points by run and attempt: a resumed run may write steps again, so its points are read anew."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -29,7 +37,7 @@ class PointCache:
 
     def read(self, store: PointReader, run: RunRecord) -> dict[str, Series]:
         """Return all points of the charts' series, asking the store only for the steps not seen yet."""
-        key = (run.id, run.lease)
+        key = (run.id, attempt(run))
         with self._lock:
             known = self._runs.get(key, {})
         # Values of one step may arrive one after another, so each group goes on from its slowest series.

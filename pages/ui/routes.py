@@ -16,7 +16,7 @@ from lab.charts.live import live_payload
 from lab.errors import InputError, LabError, RunNotFoundError
 from lab.runs.records import RunRecord
 from pages.ui.lab import get_lab
-from pages.ui.points import PointCache
+from pages.ui.points import PointCache, attempt
 
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 _DAY_S = 86_400
@@ -43,7 +43,7 @@ def points(request: Request) -> Response:
         run = store.get(request.path_params["run"])
         series = _cache.read(store, run)
         payload = live_payload(
-            series, since=request.query_params.get("since", ""), lease=run.lease, complete=not run.state.live
+            series, since=request.query_params.get("since", ""), lease=attempt(run), complete=not run.state.live
         )
     except RunNotFoundError as error:
         return JSONResponse({"error": str(error)}, status_code=404)

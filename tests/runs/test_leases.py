@@ -35,11 +35,12 @@ def test_the_same_slot_of_another_host_is_another_slot(store: RunStore, me: Owne
 
 def test_a_second_attempt_gets_a_higher_lease_and_the_first_can_write_nothing(store: RunStore, me: Owner) -> None:
     old = claimed(store, me)
+    store.set_progress(old.id, old.lease, {"step": 3})
     store.finish(old.id, old.lease, state=RunState.PAUSED)
     store.request(old.id, Want.RUN)
     new = store.claim(slot="cpu", owner=me)
     assert new is not None
-    assert (new.lease, new.attempts) == (2, 2)
+    assert (new.lease, new.attempts, new.progress) == (2, 2, {})
     point = {"lr": series("lr", [1], [0.1])}
     for write in (
         lambda: store.heartbeat(old.id, old.lease),
@@ -48,6 +49,7 @@ def test_a_second_attempt_gets_a_higher_lease_and_the_first_can_write_nothing(st
         lambda: store.set_environment(old.id, old.lease, environment={}, device="cpu"),
         lambda: store.add_notice(old.id, old.lease, "x"),
         lambda: store.keep(old.id, old.lease, kept_file(old.id)),
+        lambda: store.rewind(old.id, old.lease, 0),
         lambda: store.forget_kept(old.id, old.lease, ["x"]),
         lambda: store.copy_history(old.id, old.id, lease=old.lease),
         lambda: store.finish(old.id, old.lease, state=RunState.FINISHED),

@@ -104,6 +104,22 @@ def test_a_thousand_steps_of_two_series_are_written_in_milliseconds(store: RunSt
     assert store.points(run.id)["batch/loss"].step.size == 5000
 
 
+def test_a_run_taken_back_to_a_step_has_nothing_beyond_it(store: RunStore, me: Owner) -> None:
+    other = claimed(store, me, "other", slot="cuda:0")
+    run = claimed(store, me)
+    for each in (other, run):
+        points = {name: series(name, range(1, 6), [0.5] * 5) for name in ("a", "b")}
+        store.append_points(each.id, each.lease, points)
+        for step in (2, 4):
+            store.keep(each.id, each.lease, kept_file(each.id, f"{each.id}/{step}", step=step))
+    store.keep(run.id, run.lease, kept_file(run.id, f"{other.id}/4", step=4))  # shared
+    assert store.rewind(run.id, run.lease, 3) == (f"{run.id}/4",)
+    assert {name: one.step.tolist() for name, one in store.points(run.id).items()} == {"a": [1, 2, 3], "b": [1, 2, 3]}
+    assert [file.step for file in store.kept(run.id)] == [2]
+    assert store.points(other.id)["b"].step.tolist() == [1, 2, 3, 4, 5]
+    assert [file.step for file in store.kept(other.id)] == [2, 4]
+
+
 def test_kept_files_are_listed_by_step_and_kind(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     files = [

@@ -7,7 +7,7 @@ import plotly
 import pytest
 from starlette.applications import Starlette
 
-from lab.runs.records import Series
+from lab.runs.records import RunState, Series, Want
 from pages.ui.points import PointCache
 from pages.ui.routes import ROUTES
 from tests.web.web_data import Bench, Client, series
@@ -55,6 +55,23 @@ def test_an_ended_run_is_sent_to_its_last_step_and_is_not_live(bench: Bench, cli
     ended = client.get(f"/api/runs/{run.id}/points", params={"since": running["since"]}).json()
     assert (ended["live"], ended["replace"]) == (False, False)
     assert ended["series"]["batch/loss"]["step"][-1] == 4003
+
+
+def test_a_watcher_of_a_resumed_run_is_shown_nothing_beyond_where_it_went_back_to(bench: Bench, client: Client) -> None:
+    store, run = bench.lab.store, bench.start()
+    bench.write(run, series("batch/loss", np.linspace(2, 1, 50)))
+    address = f"/api/runs/{run.id}/points"
+    seen = client.get(address).json()["since"]
+    store.finish(run.id, run.lease, state=RunState.INTERRUPTED)
+    store.request(run.id, Want.RUN)
+    again = store.claim(slot="cpu", owner=bench.owner)
+    assert again is not None
+    seen = client.get(address, params={"since": seen}).json()["since"]  # before the worker has read its data
+    store.rewind(run.id, again.lease, 20)
+    bench.write(again, series("batch/loss", np.array([1.5]), first=21))
+    news = client.get(address, params={"since": seen}).json()
+    assert (news["replace"], news["total"]) == (True, 21)
+    assert news["series"]["batch/loss"]["step"] == list(range(1, 22))
 
 
 def test_a_loss_that_is_nan_does_not_break_the_answer(bench: Bench, client: Client) -> None:

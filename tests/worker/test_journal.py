@@ -105,6 +105,38 @@ def test_a_store_that_stays_busy_ends_no_run_without_its_points(lab: Lab, monkey
     assert lab.store.get(run.id).state is RunState.RUNNING
 
 
+def test_a_resumed_run_leaves_the_future_it_went_back_from(lab: Lab) -> None:
+    run, journal = _begin(lab)
+    _epoch(journal, 1, loss=0.5)
+    journal.take(_checkpoint(20))
+    _epoch(journal, 2, loss=0.4)
+    lab.store.finish(run.id, run.lease, state=RunState.INTERRUPTED)
+    lab.control(run.id, Want.RUN)
+    assert lab.store.points(run.id)["batch/loss"].step[-1] == 40  # until it goes on, all is there
+    assert lab.find_weights(run.id).step == 40
+    run, journal = _begin(lab, step=20)
+    assert lab.store.points(run.id)["batch/loss"].step[-1] == 20
+    assert _files(lab) == ["checkpoint-000000", "weights-000000020"]
+    journal.take(_steps(21, 30))
+    journal.finish(_ended("stopped", 30), state=RunState.STOPPED, reason="")
+    assert lab.store.points(run.id)["batch/loss"].step[-1] == 30
+    assert lab.store.points(run.id)["val/loss"].step.tolist() == [20]
+    assert lab.find_weights(run.id).step == 20
+
+
+def test_an_epoch_that_was_stopped_and_went_on_has_one_set_of_weights(lab: Lab) -> None:
+    run, journal = _begin(lab)
+    _epoch(journal, 1, loss=0.5)
+    journal.take(Kept(WEIGHTS, 30, 2, lambda: b"half"))
+    journal.finish(_ended("stopped", 30), state=RunState.STOPPED, reason="")
+    assert [kept.step for kept in lab.kept_epochs(run.id)] == [20, 30]
+    lab.control(run.id, Want.RUN)
+    _, journal = _begin(lab, step=30)
+    _epoch(journal, 2, loss=0.4)
+    assert [(kept.step, kept.epoch) for kept in lab.kept_epochs(run.id)] == [(20, 1), (40, 2)]
+    assert _files(lab) == ["weights-000000020", "weights-000000040"]
+
+
 @pytest.mark.parametrize(("loss", "kept"), [([0.1, 0.3, 0.2, 0.4], [1, 4]), ([None] * 4, [3, 4])])
 def test_within_its_budget_a_run_keeps_the_best_weights_it_knows_and_the_newest(
     lab: Lab, loss: list[float | None], kept: list[int]
