@@ -38,8 +38,8 @@ def show_kernels(subject: Subject) -> None:
     shown = values[:_MOST]
     labels = [
         Tile(
-            label=f"Filter {k}, moved by {100 * change.relative[k]:.0f} per cent of its length",
-            one=f"#{k}", two=f"moved {_percent(change.relative[k])}",
+            label=f"Filter {k}, {moved_words(change.relative[k], unit='per cent of its length')}",
+            one=f"#{k}", two=moved_words(change.relative[k]),
         )
         for k in range(len(shown))
     ]  # fmt: skip
@@ -48,7 +48,7 @@ def show_kernels(subject: Subject) -> None:
         height=now.weight.shape[-1] * max(1, round(70 / now.weight.shape[-1])), cell=92,
     )  # fmt: skip
     legend(*paint.limits(shown, signed=True), "diverging")
-    st.caption(_kernel_words(change.relative, change.cosine, len(now.weight), now.weight.shape, subject))
+    st.caption(kernel_words(change.relative, change.cosine, now.weight.shape, untrained=subject.moment.epoch == 0))
 
 
 def _input_channel(count: int) -> int:
@@ -59,21 +59,28 @@ def _input_channel(count: int) -> int:
     return int(st.number_input("Input channel", 0, count - 1, key="inside.kernel.source", persist_state="session"))
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if np.isfinite(share) else "from zero"
+def moved_words(share: float, *, unit: str = "%") -> str:
+    """Return how far a filter moved, as a share of its length before; without a length there is no share."""
+    if np.isnan(share):
+        return "no number"
+    return f"moved {100 * share:.0f} {unit}" if np.isfinite(share) else "was zero"
 
 
-def _kernel_words(
-    relative: np.ndarray, cosine: np.ndarray, count: int, shape: tuple[int, ...], subject: Subject
-) -> str:
-    side = f"{shape[-2]}×{shape[-1]}"
-    first = f"{count} filters of {side}, {shape[1]} input channel{'s' if shape[1] > 1 else ''} each. "
-    if subject.moment.digest == INITIAL:
+def kernel_words(relative: np.ndarray, cosine: np.ndarray, shape: tuple[int, ...], *, untrained: bool) -> str:
+    """Return what training did to filters of a shape (filters, channels, H, W), by their `KernelChange`."""
+    channels = f"{shape[1]} input channel{'s' if shape[1] > 1 else ''}"
+    first = f"{shape[0]} filters of {shape[2]}×{shape[3]}, {channels} each. "
+    if untrained:
         return first + "Nothing has moved yet: move the slider to see training change them."
     if not relative.any():
         return first + "This layer is frozen: training did not touch it."
-    finite = np.where(np.isfinite(relative), relative, 0)
+    known = np.isfinite(relative)
+    if not known.any():
+        return first + "They were zero at the start, or are no numbers now, so how far they moved is no number either."
+    most = int(np.where(known, relative, -1).argmax())
+    alike = cosine[np.isfinite(cosine)]
+    turned = f"; mean cosine to the start {alike.mean():.2f}" if len(alike) else ""
     return (
-        f"{first}Since the start they moved by {_percent(float(finite.mean()))} of their length on average, most of "
-        f"all #{int(finite.argmax())} ({_percent(float(finite.max()))}); mean cosine to the start {np.nanmean(cosine):.2f}."
+        f"{first}Since the start they moved by {100 * relative[known].mean():.0f} % of their length on average, most of "
+        f"all #{most} ({100 * relative[most]:.0f} %){turned}."
     )

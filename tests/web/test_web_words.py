@@ -1,6 +1,9 @@
 """How numbers are written on the pages: short, with their unit, and the same everywhere."""
 
+import numpy as np
+
 from lab.charts.groups import Spread
+from pages.ui.inside_kernels import kernel_words, moved_words
 from pages.ui.widgets import format_spread
 
 
@@ -8,3 +11,15 @@ def test_a_spread_is_mean_and_deviation_in_one_scale() -> None:
     assert format_spread(Spread(3, 0.981, 0.0012), scale=100, digits=2, unit=" %") == "98.10 ± 0.12 %"
     assert format_spread(Spread(1, 1234.56, None)) == "1,234.6"
     assert format_spread(None) == "–"
+
+
+def test_filters_that_were_zero_or_are_no_numbers_are_told_apart_from_those_that_moved() -> None:
+    assert moved_words(0.123) == "moved 12 %"
+    assert (moved_words(np.inf, unit="per cent"), moved_words(np.nan)) == ("was zero", "no number")
+    words = kernel_words(np.array([0.1, np.inf, 0.3]), np.array([0.9, np.nan, 0.7]), (3, 1, 5, 5), untrained=False)
+    assert words == (
+        "3 filters of 5×5, 1 input channel each. Since the start they moved by 20 % of their length on average, most "
+        "of all #2 (30 %); mean cosine to the start 0.80."
+    )
+    lost = np.full(3, np.nan)
+    assert "is no number either" in kernel_words(lost, lost, (3, 1, 5, 5), untrained=False)
