@@ -21,7 +21,7 @@ from lab.inspection.observe import evaluating, in_this_thread, list_layers
 METHODS = {
     "saliency": ("Saliency", "The gradient: how the logit would change if a pixel did."),
     "smoothgrad": ("SmoothGrad", "The gradient averaged over 25 copies with a little noise."),
-    "integrated-gradients": ("Integrated gradients", "Gradients summed on the way from black; they add up to the logit."),
+    "integrated-gradients": ("Integrated gradients", "Gradients summed on the way from black; they add up to its logit minus black's."),
     "grad-cam": ("Grad-CAM", "Where the last convolution found what speaks for the class."),
     "occlusion": ("Occlusion", "How much the logit falls when a small square is painted black."),
 }  # fmt: skip
@@ -47,15 +47,20 @@ class Attribution:
 def attribute(network: nn.Module, x_1CHW: Tensor, *, target: int, method: str, black: float) -> Attribution:
     """Explain the logit of class `target` for one normalised image. black: the value of a black pixel.
 
-    Raises `InputError` for an unknown method or class, and for Grad-CAM on a network without a convolution.
+    Raises `InputError` for an unknown method or class, for logits that are not finite, and for Grad-CAM on a network
+    without a convolution.
     """
     if method not in METHODS:
         raise InputError(f"There is no method {method!r}. {near_miss(method, METHODS)}")
     with evaluating(network), _not_in_place(network):
         with torch.no_grad():
-            classes = network(x_1CHW).shape[1]
-        if not 0 <= target < classes:
-            raise InputError(f"The class is {target}, but it must be 0 to {classes - 1}.")
+            logits = network(x_1CHW)
+        if not 0 <= target < logits.shape[1]:
+            raise InputError(f"The class is {target}, but it must be 0 to {logits.shape[1] - 1}.")
+        if not logits.isfinite().all():
+            raise InputError(
+                "The network's logits are not finite numbers, so no pixel speaks for one: use other weights."
+            )
         x = x_1CHW.detach().clone().requires_grad_()
         baseline = torch.full_like(x_1CHW, black)
         values, gap = _run(network, x, target, method, baseline)

@@ -19,17 +19,20 @@ def softmax(logits_NK: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """A network's answers to labelled images. logits and probabilities: (N, K); labels, predicted: (N,)."""
+    """A network's answers to labelled images, each (N,): the truth, the answer, its probability, the cross-entropy in nats.
+
+    Where a network's logits are not finite there is no answer: `predicted` is -1, confidence and loss are NaN.
+    """
 
     labels: np.ndarray
-    logits: np.ndarray
-    probabilities: np.ndarray
     predicted: np.ndarray
+    confidence: np.ndarray
+    losses: np.ndarray
 
     @property
-    def confidence(self) -> np.ndarray:
-        """Probability of the answer given, (N,)."""
-        return np.asarray(self.probabilities.max(axis=1))
+    def answered(self) -> np.ndarray:
+        """Whether there is an answer to each image, bool (N,)."""
+        return np.asarray(self.predicted >= 0)
 
     @property
     def right(self) -> np.ndarray:
@@ -43,23 +46,28 @@ class Answers:
 
     @property
     def loss(self) -> float:
-        """Mean cross-entropy in nats; NaN for no images."""
-        if not len(self.labels):
-            return float("nan")
-        top = self.logits.max(axis=1)
-        total = top + np.log(np.exp(self.logits - top[:, None]).sum(axis=1))
-        return float((total - self.logits[np.arange(len(self.labels)), self.labels]).mean())
+        """Mean cross-entropy in nats; NaN for no images and where an answer is missing."""
+        return float(self.losses.mean()) if len(self.labels) else float("nan")
 
 
 def judge(logits_NK: np.ndarray, labels: np.ndarray) -> Answers:
     """Put answers beside the truth."""
-    logits = logits_NK.astype(np.float64)
-    return Answers(labels, logits, softmax(logits), np.asarray(logits.argmax(axis=1)))
+    answered = np.isfinite(logits_NK).all(axis=1)
+    logits = np.where(answered[:, None], logits_NK, 0.0).astype(np.float64)
+    top = logits.max(axis=1)
+    total = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+    return Answers(
+        labels,
+        predicted=np.where(answered, logits.argmax(axis=1), -1),
+        confidence=np.where(answered, np.exp(top - total), np.nan),
+        losses=np.where(answered, total - logits[np.arange(len(labels)), labels], np.nan),
+    )
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, *, classes: int) -> np.ndarray:
-    """Return counts int64 (K, K): row = truth, column = answer."""
-    return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+    """Return counts int64 (K, K): row = truth, column = answer; what was not answered is not counted."""
+    places = (labels * classes + predicted)[predicted >= 0]
+    return np.bincount(places, minlength=classes * classes).reshape(classes, classes)
 
 
 def as_rates(confusion: np.ndarray) -> np.ndarray:
@@ -90,7 +98,8 @@ def per_class(confusion: np.ndarray) -> PerClass:
 class Calibration:
     """Answers sorted into bins of confidence: mean confidence, accuracy (NaN for an empty bin), count; edges (n+1,).
 
-    ece: expected calibration error, the mean gap between the two weighted by count (Guo et al. 2017, equation 3).
+    ece: expected calibration error, the mean gap between the two weighted by count (Guo et al. 2017, equation 3); NaN
+    where an answer is missing.
     """
 
     edges: np.ndarray
@@ -103,13 +112,14 @@ class Calibration:
 def calibrate(answers: Answers, *, bins: int = 10) -> Calibration:
     """Compare how sure the network was with how often it was right."""
     edges = np.linspace(0.0, 1.0, bins + 1)
-    place = np.clip(np.ceil(answers.confidence * bins).astype(int) - 1, 0, bins - 1)
+    sure, right = answers.confidence[answers.answered], answers.right[answers.answered]
+    place = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
     count = np.bincount(place, minlength=bins)
     with np.errstate(invalid="ignore"):
-        confidence = np.bincount(place, weights=answers.confidence, minlength=bins) / count
-        accuracy = np.bincount(place, weights=answers.right, minlength=bins) / count
-    gaps = np.nan_to_num(np.abs(confidence - accuracy))
-    ece = float((gaps * count).sum() / max(1, count.sum()))
+        confidence = np.bincount(place, weights=sure, minlength=bins) / count
+        accuracy = np.bincount(place, weights=right, minlength=bins) / count
+    gaps = np.nan_to_num(np.abs(confidence - accuracy))  # of empty bins
+    ece = float((gaps * count).sum() / max(1, count.sum())) if answers.answered.all() else float("nan")
     return Calibration(edges, confidence, accuracy, count, ece)
 
 
@@ -121,7 +131,7 @@ def find_cell(answers: Answers, *, truth: int, answer: int, limit: int = 60) -> 
 
 def worst_mistakes(answers: Answers, *, limit: int = 40) -> np.ndarray:
     """Return the indices of the wrong answers, surest first."""
-    wrong = np.flatnonzero(~answers.right)
+    wrong = np.flatnonzero(answers.answered & ~answers.right)
     return wrong[np.argsort(-answers.confidence[wrong], kind="stable")][:limit]
 
 

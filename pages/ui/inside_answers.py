@@ -5,7 +5,16 @@ import streamlit as st
 
 from lab.charts import tiles as paint
 from lab.charts.calibration import calibration_figure
-from lab.inspection.metrics import Answers, EvaluationReport, find_cell, report, shakiest_hits, worst_mistakes
+from lab.errors import InputError
+from lab.inspection.metrics import (
+    Answers,
+    EvaluationReport,
+    as_rates,
+    find_cell,
+    report,
+    shakiest_hits,
+    worst_mistakes,
+)
 from pages.ui.frame import plain
 from pages.ui.inside_image import look_at
 from pages.ui.inside_subject import Subject
@@ -22,6 +31,11 @@ def show_answers(subject: Subject) -> None:
     """Draw the view."""
     with st.spinner("Asking the network about every test image"):
         answers = answers_of(*subject.key, subject.run.config.dataset)
+    if not answers.answered.all():
+        raise InputError(
+            f"The answers to {int((~answers.answered).sum()):,} of {len(answers.labels):,} test images "
+            f"{subject.moment.words} are not finite numbers, because the training diverged: choose an earlier epoch."
+        )
     told = report(answers, classes=subject.classes)
     _totals(told, answers)
     # A large matrix needs the whole width; its gallery comes below.
@@ -52,11 +66,10 @@ def _totals(told: EvaluationReport, answers: Answers) -> None:
 
 def _matrix(subject: Subject, told: EvaluationReport) -> None:
     st.subheader("Confusion", anchor=False)
-    as_rates = st.toggle("Per cent of the class", key="inside.rates", persist_state="session")
-    support = np.maximum(1, told.confusion.sum(axis=1, keepdims=True))
+    shares = st.toggle("Per cent of the class", key="inside.rates", persist_state="session")
+    rates = [[None if np.isnan(rate) else rate for rate in row] for row in as_rates(told.confusion).tolist()]
     matrix(
-        "inside-matrix", classes=subject.classes, counts=told.confusion.tolist(),
-        rates=(told.confusion / support).tolist(), as_rates=as_rates, chosen=value_of(_CELL),
+        "inside-matrix", classes=subject.classes, counts=told.confusion.tolist(), rates=rates, as_rates=shares, chosen=value_of(_CELL),
         caption="Rows: what the image is. Columns: what the network answered. Click a cell to see its images.",
         on_pick=_pick_cell,
     )  # fmt: skip

@@ -4,9 +4,10 @@ import numpy as np
 import streamlit as st
 
 from lab.charts import tiles as paint
+from lab.errors import InputError
 from lab.inspection.metrics import Answers
 from pages.ui.inside_answers import show_gallery
-from pages.ui.inside_subject import Subject
+from pages.ui.inside_subject import Moment, Subject
 from pages.ui.looking import answers_of, points_of
 from pages.ui.parts import scatter
 from pages.ui.state import put, value_of
@@ -55,12 +56,20 @@ def _choose(subject: Subject) -> tuple[str, int]:
 
 
 def _places(subject: Subject, method: str, count: int) -> np.ndarray:
-    """Return the images' places (count, 2), turned onto the last epoch's and within [-1, 1]."""
+    """Return the images' places (count, 2) within [-1, 1], turned onto those of the last epoch that has any."""
     from lab.inspection.embedding import align
 
-    dataset = subject.run.config.dataset
-    last = points_of(subject.run.id, subject.last.digest, dataset, count, method)
-    points = align(points_of(*subject.key, dataset, count, method), last)
+    def at(moment: Moment) -> np.ndarray | None:
+        return points_of(subject.run.id, moment.digest, subject.run.config.dataset, count, method)
+
+    points = at(subject.moment)
+    if points is None:
+        raise InputError(
+            f"The network's activations {subject.moment.words} are not finite numbers, because its training diverged: "
+            "choose an earlier epoch."
+        )
+    last = next(found for moment in reversed(subject.moments) if (found := at(moment)) is not None)
+    points = align(points, last)
     return np.asarray(points / max(1e-9, float(np.abs(points).max())))
 
 

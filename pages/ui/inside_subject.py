@@ -36,11 +36,11 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The run, the moment, and the last moment of the run (maps of images are turned onto it)."""
+    """The run, the moment, and all moments of the run there are."""
 
     run: RunRecord
     moment: Moment
-    last: Moment
+    moments: tuple[Moment, ...]
     dataset: Dataset
 
     @property
@@ -137,7 +137,7 @@ def choose_moment(run: RunRecord) -> Subject | None:
         )  # fmt: skip
     if run.state.live:
         _watch(run, len(files))
-    return Subject(run, moments[index], moments[-1], dataset_of(run.config.dataset))
+    return Subject(run, moments[index], moments, dataset_of(run.config.dataset))
 
 
 def _start(run: RunRecord, moments: tuple[Moment, ...]) -> int:

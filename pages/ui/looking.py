@@ -106,13 +106,18 @@ def answers_of(run: str, digest: str, dataset: str) -> Answers:
 
 @st.cache_data(max_entries=_SMALL, show_spinner=False)
 def probabilities_of(run: str, digest: str, image_u8: np.ndarray) -> np.ndarray:
-    """Return the probabilities (K,) for one image (H, W)."""
+    """Return the probabilities (K,) for one image (H, W); raises `InputError` where they are not finite."""
     require_torch()
     from lab.inspection.observe import compute_logits
 
     loaded = network_of(run, digest)
-    both = softmax(compute_logits(loaded.network, image_u8[None], mean=loaded.mean, std=loaded.std))
-    return np.asarray(both[0])
+    logits = compute_logits(loaded.network, image_u8[None], mean=loaded.mean, std=loaded.std)
+    if not np.isfinite(logits).all():
+        raise InputError(
+            "The network's answer to this image is not a finite number, because its training diverged: choose an "
+            "earlier epoch."
+        )
+    return np.asarray(softmax(logits)[0])
 
 
 @st.cache_data(max_entries=_SMALL, show_spinner=False)
@@ -169,14 +174,17 @@ def attribution_of(run: str, digest: str, image_u8: np.ndarray, target: int, met
 
 
 @st.cache_data(max_entries=_LARGE, show_spinner=False)
-def points_of(run: str, digest: str, dataset: str, count: int, method: str) -> np.ndarray:
-    """Return the first `count` test images' places (N, 2) in a map of the last hidden layer, not yet turned."""
+def points_of(run: str, digest: str, dataset: str, count: int, method: str) -> np.ndarray | None:
+    """Return the first `count` test images' places (N, 2) in a map of the last hidden layer, not yet turned.
+
+    None where the training has diverged: there is no place for what is not a finite number.
+    """
     require_torch()
     from lab.inspection.embedding import project
     from lab.sketch.reading import compute_features
 
     features = compute_features(network_of(run, digest), dataset_of(dataset).test_images[:count])
-    return project(features, method=method)
+    return project(features, method=method) if np.isfinite(features).all() else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -64,6 +65,32 @@ def test_a_sure_and_always_wrong_network_has_a_calibration_error_of_one() -> Non
     assert calibrate(wrong).ece == pytest.approx(1.0)
     assert calibrate(wrong).count.tolist() == [0] * 9 + [3]
     assert calibrate(judge(constant(0, np.zeros(4, int)), np.zeros(4, int))).ece == pytest.approx(0.0)
+
+
+def test_answers_are_kept_small_however_many_classes_there_are() -> None:
+    answers = judge(np.zeros((500, 47)), np.zeros(500, int))
+    assert sum(getattr(answers, part.name).nbytes for part in fields(answers)) <= 32 * 500
+
+
+def test_logits_that_are_no_numbers_are_no_answers() -> None:
+    logits = constant(2)
+    logits[0], logits[5, 1] = np.nan, np.inf
+    answers = judge(logits, LABELS)
+    assert answers.predicted.tolist() == [-1, 2, 2, 2, 2, -1]
+    assert answers.answered.tolist() == [False, True, True, True, True, False]
+    told = report(answers, classes=("a", "b", "c"))
+    assert told.accuracy == pytest.approx(2 / 6)
+    assert told.confusion.tolist() == [[0, 0, 1], [0, 0, 1], [0, 0, 2]]
+    assert told.calibration.count.sum() == 4
+    assert (told.as_dict()["loss"], told.as_dict()["calibration_error"]) == (None, None)
+    assert worst_mistakes(answers).tolist() == [1, 2]
+
+
+def test_a_network_of_nan_is_never_right_and_not_calibrated() -> None:
+    told = report(judge(np.full((6, 3), np.nan), LABELS), classes=("a", "b", "c"))
+    assert told.accuracy == 0.0
+    assert told.confusion.sum() == 0
+    assert math.isnan(told.calibration.ece)
 
 
 def test_calibration_by_hand() -> None:

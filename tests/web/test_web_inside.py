@@ -1,6 +1,7 @@
 """The Inside page as Streamlit draws it: on a run trained here, at every epoch, in every view."""
 
 import json
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,27 @@ def test_nonsense_in_the_address_opens_the_page_all_the_same(here: None, run: Ru
         app = open_page(run=run.id, view="<b>", epoch=number, image="-4" if number == "99" else number)
         assert not app.error
         assert component(app, "epochs")["index"] == 2
+
+
+@pytest.fixture(scope="module")
+def diverged(lab: Lab) -> RunRecord:
+    return train(lab, RunConfig(dataset="digits", epochs=1, train_limit=400, device="cpu", optimizer="sgd", lr=100.0,
+                               weight_decay=1.0))  # fmt: skip
+
+
+@pytest.mark.parametrize("view", ["maps", "why", "answers", "map"])
+def test_a_diverged_epoch_is_a_sentence_and_no_figures(here: None, diverged: RunRecord, view: str) -> None:
+    app = open_page(run=diverged.id, view=view, epoch="1")
+    assert all(re.search("not (a )?finite number", error.value) for error in app.error)
+    assert len(app.error) == (2 if view == "why" else 1)
+    assert "Read as" not in texts(app)
+    assert not app.metric
+
+
+def test_epochs_before_the_training_diverged_have_their_map(here: None, diverged: RunRecord) -> None:
+    app = open_page(run=diverged.id, view="map", epoch="0")
+    assert not app.error
+    assert len(component(app, "notes")["x"]) == 359
 
 
 @pytest.mark.parametrize("arch", ["lenet5", "speedrun-cnn"])
