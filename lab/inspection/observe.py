@@ -60,11 +60,17 @@ def evaluating(network: nn.Module) -> Iterator[nn.Module]:
 
 
 def list_layers(network: nn.Module, *, image_size: int, channels: int = 1) -> tuple[LayerView, ...]:
-    """Return every layer in the order it runs, with the shape of its output for one image."""
+    """Return every layer in the order it runs, with the shape of its output for one image.
+
+    A layer that runs twice (a block's one ReLU) stands where it runs last: that output is what `capture` keeps.
+    """
     nodes = trace_graph(network, input_shape=(1, channels, image_size, image_size))
     known = dict(network.named_modules())
+    last = {node.name: place for place, node in enumerate(nodes)}
     return tuple(
-        LayerView(node.name, node.type, node.output_shape[1:], node.field) for node in nodes if node.name in known
+        LayerView(node.name, node.type, node.output_shape[1:], node.field)
+        for place, node in enumerate(nodes)
+        if node.name in known and last[node.name] == place
     )
 
 

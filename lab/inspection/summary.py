@@ -96,7 +96,9 @@ def summarize(network: nn.Module, *, input_shape: tuple[int, ...]) -> Summary:
         row_settings=("depth", "var_names"),
     )  # fmt: skip
     names = {id(module): name for name, module in probe.named_modules()}
-    fields = {node.name: node.field for node in trace_graph(probe, input_shape=input_shape)}
+    fields: dict[str, list[Field | None]] = {}  # of each time a layer runs: it has a row for each
+    for node in trace_graph(probe, input_shape=input_shape):
+        fields.setdefault(node.name, []).append(node.field)
     rows = tuple(_row(info, names[info.layer_id], fields) for info in statistics.summary_list)
     return Summary(
         input_shape=tuple(input_shape),
@@ -116,9 +118,10 @@ def summary_text(network: nn.Module, *, input_shape: tuple[int, ...]) -> str:
     return summarize(network, input_shape=input_shape).text
 
 
-def _row(info: LayerInfo, name: str, fields: dict[str, Field | None]) -> LayerRow:
+def _row(info: LayerInfo, name: str, fields: dict[str, list[Field | None]]) -> LayerRow:
     leaf = info.is_leaf_layer
-    field = fields.get(name) if leaf else None
+    runs = fields.get(name) if leaf else None
+    field = runs.pop(0) if runs else None
     own = 0 if info.is_recursive else max(info.num_params if leaf else info.leftover_params(), 0)
     own_trainable = 0 if info.is_recursive else max(
         info.trainable_params if leaf else info.leftover_trainable_params(), 0

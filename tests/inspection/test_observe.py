@@ -73,6 +73,21 @@ def test_a_layer_before_an_in_place_relu_keeps_its_negative_values() -> None:
     assert (maps.values < 0).any()
 
 
+def test_a_layer_that_runs_twice_is_shown_as_it_runs_last() -> None:
+    torch.manual_seed(0)
+    network, x = build_network("resnet18-tv").eval(), to_input(images(1), mean=0.13, std=0.31)
+    names = [view.name for view in list_layers(network, image_size=28)]
+    assert len(set(names)) == len(names)
+    assert names.index("features.layer1.0.relu") == names.index("features.layer1.0.bn2") + 1
+    maps = feature_maps(network, x, layer="features.layer1.0.relu")
+    stem = capture(network, x, layers=["features.maxpool"])["features.maxpool"]
+    with torch.no_grad():
+        wanted = network.get_submodule("features.layer1.0")(stem)  # ends with its ReLU
+    assert maps.values == pytest.approx(wanted[0].numpy(), abs=1e-5)
+    assert maps.layer.field is not None
+    assert maps.layer.field.size == 27
+
+
 def test_a_layer_that_is_not_there_is_answered_with_the_near_miss() -> None:
     with pytest.raises(InputError, match=r"no layer 'features.cnv1'. Did you mean 'features.conv1'\?"):
         feature_maps(lenet(), to_input(images(1), mean=0, std=1), layer="features.cnv1")

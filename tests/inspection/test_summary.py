@@ -115,6 +115,17 @@ def test_a_receptive_field_is_exactly_where_the_gradient_can_be(id: str) -> None
     assert (int(seen.min()), int(seen.max())) == deepest.field.pixels(1, image_size=side)
 
 
+def test_a_layer_that_runs_twice_has_a_row_and_a_field_for_each_time() -> None:
+    # torchvision's basic block has one ReLU: after its first convolution, and after the sum of its two branches.
+    rows = summarize(on_meta("resnet18-tv"), input_shape=(1, 1, 28, 28)).layers
+    sees = [
+        (row.type, row.receptive_field) for row in rows if row.name.startswith("features.layer1.0.") and row.is_leaf
+    ]
+    assert sees == [
+        ("Conv2d", 19), ("BatchNorm2d", 19), ("ReLU", 19), ("Conv2d", 27), ("BatchNorm2d", 27), ("ReLU", 27),
+    ]  # fmt: skip
+
+
 def test_a_field_is_cut_at_the_edge_of_the_image() -> None:
     assert Field(-2, 2, 1).pixels(0, image_size=28) == (0, 2)
     assert Field(-2, 2, 1).pixels(27, image_size=28) == (25, 27)
