@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
@@ -85,7 +85,20 @@ def _card_path(settings: Settings) -> Path:
 def _leave_card(settings: Settings) -> None:
     owner = Owner.of_this_process()
     card = {"pid": owner.pid, "pid_start": owner.pid_start, "host": owner.host, "settings": settings.environment()}
-    _card_path(settings).write_text(json.dumps(card), encoding="utf-8")
+    fresh = _card_path(settings).with_suffix(".tmp")
+    try:
+        fresh.write_text(json.dumps(card), encoding="utf-8")
+        fresh.replace(_card_path(settings))
+    except OSError as error:
+        _say(f"no card could be left ({error.strerror}), so a lab with other settings will not dismiss this worker")
+
+
+def _read_card(settings: Settings) -> tuple[Owner, Any] | None:
+    try:
+        card = json.loads(_card_path(settings).read_text(encoding="utf-8"))
+        return Owner(host=card["host"], pid=card["pid"], pid_start=card["pid_start"]), card["settings"]
+    except (OSError, ValueError, KeyError, TypeError):  # none was left, or an older release tore it on a full disk
+        return None
 
 
 def dismiss_stranger(settings: Settings) -> None:
@@ -93,13 +106,13 @@ def dismiss_stranger(settings: Settings) -> None:
 
     With another LAB_DATA, say, its worker would claim a run and look for the data in its own place.
     """
-    if not _card_path(settings).exists():
+    card = _read_card(settings)
+    if card is None or card[1] == settings.environment() or not is_alive(card[0]):
         return
-    card = json.loads(_card_path(settings).read_text(encoding="utf-8"))
-    owner = Owner(host=card["host"], pid=card["pid"], pid_start=card["pid_start"])
-    if card["settings"] == settings.environment() or not is_alive(owner):
+    try:
+        os.kill(card[0].pid, signal.SIGTERM)
+    except ProcessLookupError:  # it left by itself, just now
         return
-    os.kill(owner.pid, signal.SIGTERM)
     end = time.monotonic() + TERM_S
     while is_running(settings) and time.monotonic() < end:
         time.sleep(0.1)
