@@ -162,7 +162,7 @@ class Lab:
         `fresh` trains again whatever is there. A run that only asks for more epochs than a finished one continues it:
         the new run starts from the other's last checkpoint and carries its history.
         """
-        self._require_writable()
+        self.require_writable()
         checked = self.check(config)
         self.check_fits(checked)
         fingerprint, family = self.fingerprint(checked)
@@ -193,12 +193,12 @@ class Lab:
 
     def control(self, run_id: str, want: Want) -> RunRecord:
         """Ask a run to pause, stop and keep, or go on; raises `RunStateError` where that makes no sense."""
-        self._require_writable()
+        self.require_writable()
         return self.store.request(run_id, want)
 
     def ensure_worker(self) -> bool:
         """Start the detached supervisor if runs are queued and none is alive; return whether one was started."""
-        self._require_writable()
+        self.require_writable()
         return self.store.count_queued() > 0 and start_supervisor(self.settings)
 
     def warm_up(self) -> None:
@@ -206,10 +206,11 @@ class Lab:
         if not self.settings.read_only:
             start_supervisor(self.settings, warm=True)
 
-    def _require_writable(self) -> None:
+    def require_writable(self) -> None:
+        """Raise `ReadOnlyError` in a lab that must not change anything."""
         if self.settings.read_only:
             raise ReadOnlyError(
-                "This lab is read-only (LAB_READ_ONLY is set): start it without LAB_READ_ONLY to train or change runs."
+                "This lab is read-only (--read-only or LAB_READ_ONLY): start it without to train, fetch or change anything."
             )
 
     # -- looking at a run ---------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ def worker(lab: Lab, as_json: bool) -> None:
     from lab.supervisor import is_running, lock_path
     from lab.supervisor import main as supervise
 
+    lab.require_writable()
     lab.settings.make_home()  # private, before a lock is put there
     if is_running(lab.settings):
         raise LabError(

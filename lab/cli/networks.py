@@ -47,6 +47,7 @@ def datasets(lab: Lab, fetch: str | None, as_json: bool) -> None:
     if fetch:
         from lab.data.fetch import fetch_dataset
 
+        lab.require_writable()
         fetch_dataset(fetch, root=root)
     entries: list[dict[str, Any]] = [
         {

@@ -92,3 +92,17 @@ def test_the_supervisor_clears_away_what_was_deleted_a_week_ago(
     assert supervisor.main(lab.settings) == 0
     assert not folder.exists()
     assert RunStore.open(lab.settings.database).count_runs() == 0
+
+
+@pytest.mark.parametrize("words", [("worker",), ("datasets", "--fetch", "mnist")])
+def test_a_read_only_lab_neither_works_nor_fetches(
+    lab: Lab, run: RunRecord, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    lab.store.delete(run.id)
+    with lab.store.database.write() as connection:
+        connection.exec_driver_sql(f"UPDATE runs SET deleted_at = deleted_at - {PURGE_AFTER_S + 1}")
+    with pytest.raises(SystemExit, match=r"^1$"):
+        main(["--read-only", *words])
+    assert "This lab is read-only (--read-only or LAB_READ_ONLY): start it without" in capsys.readouterr().err
+    assert lab.store.get(run.id, deleted=True).id == run.id
+    assert not lab.settings.data.exists()
