@@ -205,11 +205,12 @@ def _say(text: str) -> None:
 
 
 def _tidy(settings: Settings, store: RunStore) -> None:
-    """Remove what was deleted a week ago, and half-written files whose writer died."""
+    """Remove what was deleted a week ago, half-written files, and whole ones that a killed worker did not list."""
     artifacts = ArtifactStore(settings.artifacts)
     try:
-        artifacts.delete(store.purge())
+        store.purge(artifacts.delete)
         artifacts.sweep()
+        artifacts.delete(store.strays(artifacts.old_files()))
     except (OSError, LabError) as error:
         _say(f"tidying was left for later: {error}")
 

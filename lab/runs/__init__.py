@@ -29,10 +29,11 @@ All float64 values come back as they were, with two exceptions that SQLite makes
 as the one quiet NaN, and -0.0 comes back as 0.0. JSON columns keep NaN and infinities (`encoding`).
 
 **Kept files** are listed after they are written, with SHA-256 and size; a file may be listed by several runs
-(`copy_history`), and only paths that no run lists any more are handed out for deletion.
+(`copy_history`), and only paths that no run lists any more are handed out for deletion. `strays` names the files whose
+writer died before it listed them, or after it took them off the list.
 
 **Coming in.** `insert_ended` takes runs that ended elsewhere, with their points and files, all of them or none. They are
 marked by their origin and are nobody's cached answer.
 
-**Deleting** hides a run, `undelete` brings it back, `purge` removes what was deleted a week ago.
+**Deleting** hides a run, `undelete` brings it back, `purge` removes what was deleted a week ago, its files first.
 """

@@ -1,9 +1,9 @@
 """What people do to runs: name, note, tag, pin, delete and take the deletion back.
 
-Deleting only hides a run. `purge` removes what was deleted some time ago, and says which files may go.
+Deleting only hides a run. `purge` removes what was deleted some time ago, its files first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import delete, select, update
@@ -62,8 +62,11 @@ class Edits(StoreBase):
                 row = connection.execute(update(runs).where(runs.c.id == run).values(**values).returning(runs)).one()
         return self._record(row)
 
-    def purge(self, *, older_than_s: float = PURGE_AFTER_S) -> tuple[str, ...]:
-        """Remove for good what was deleted longer ago than this; return the paths of files that may now be deleted."""
+    def purge(self, remove: Callable[[Sequence[str]], None], *, older_than_s: float = PURGE_AFTER_S) -> None:
+        """Remove for good what was deleted longer ago than this; `remove` is given the paths that no run lists any more.
+
+        The rows go after the files: whoever is killed in between finds the rows again, and leaves no file without one.
+        """
         with self.database.write() as connection:
             gone = runs.c.deleted_at <= self._clock() - older_than_s
             ids, numbers = select(runs.c.id).where(gone), select(runs.c.number).where(gone)
@@ -71,7 +74,7 @@ class Edits(StoreBase):
             connection.execute(delete(points).where(points.c.run.in_(numbers)))
             connection.execute(delete(kept).where(kept.c.run.in_(ids)))
             connection.execute(delete(runs).where(gone))
-            return unlisted(connection, sorted(set(paths)))
+            remove(unlisted(connection, sorted(set(paths))))
 
     def _edit(self, run: str, **values: Any) -> RunRecord:
         with self.database.write() as connection:

@@ -111,6 +111,19 @@ class Points(StoreBase):
             self._row(connection, run)
             return tuple(kept_file(row) for row in connection.execute(query))
 
+    def strays(self, files: Mapping[str, float]) -> tuple[str, ...]:
+        """Return those of the files (path to time of writing) that a worker wrote or let go of and died before saying so.
+
+        They lie in a run's folder, no run lists them, and they were written under a lease that this store gave out.
+        Others may be another store's, or all that is left of a newer copy of this one.
+        """
+        leases = select(runs.c.id, runs.c.lease_until).where(runs.c.lease_until.is_not(None))
+        with self.database.read() as connection:
+            until = {row.id: row.lease_until for row in connection.execute(leases)}
+            listed = set(connection.execute(select(kept.c.path)).scalars())
+        loose = {path: written for path, written in files.items() if path not in listed and path.split("/")[0] in until}
+        return tuple(path for path, written in loose.items() if written <= until[path.split("/")[0]])
+
     def copy_history(self, source: str, target: str, *, lease: int | None = None) -> None:
         """Give a run the curves, training time and kept files of the one it continues, deleted or not; files are shared.
 

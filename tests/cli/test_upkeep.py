@@ -75,6 +75,21 @@ def test_a_damaged_database_file_is_noticed(lab: Lab, run: RunRecord, capsys: py
     assert "error" in answer or answer["problems"]
 
 
+def test_the_supervisor_clears_away_what_a_killed_worker_did_not_list(
+    lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "IDLE_S", 0.1)
+    for path in (f"{run.id}/unlisted", f"{run.id}/young", "stranger/1"):
+        lab.artifacts.write(path, b"weights")
+    root = Path(lab.settings.artifacts)
+    for path in root.rglob("*"):
+        if path.is_file() and path.name != "young":
+            os.utime(path, (0, 0))
+    assert supervisor.main(lab.settings) == 0
+    left = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+    assert left == sorted([f"{run.id}/1.safetensors", f"{run.id}/young", "stranger/1"])
+
+
 def test_the_supervisor_clears_away_what_was_deleted_a_week_ago(
     lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -139,6 +139,18 @@ def test_stray_temporary_files_of_dead_writers_are_swept(tmp_path: Path) -> None
     assert young.exists()
 
 
+def test_old_files_are_told_with_their_time_and_those_being_written_are_not(tmp_path: Path) -> None:
+    artifacts = ArtifactStore(str(tmp_path))
+    assert ArtifactStore(str(tmp_path / "none")).old_files() == {}
+    for name in ("r/old", "r/young", "r/.old.tmp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    for name in ("r/old", "r/.old.tmp"):
+        os.utime(tmp_path / name, (1_000, 1_000))
+    assert artifacts.old_files() == {"r/old": 1_000.0}
+    assert ArtifactStore(f"memory://{tmp_path.name}").old_files() == {}
+
+
 FULL = """
 import resource, signal, sys
 from lab.errors import ArtifactError

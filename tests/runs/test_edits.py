@@ -1,6 +1,7 @@
 """What people do to runs, and that deleting loses nothing for a week."""
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -102,17 +103,37 @@ def test_purging_takes_only_what_was_deleted_a_week_ago_and_names_its_files(
     store.delete(old.id)
     clock.now += PURGE_AFTER_S - 1
     store.delete(recent.id)
-    assert store.purge() == ()
+    removed: list[str] = []
+    store.purge(removed.extend)
+    assert removed == []
     clock.now += 1
     fresh = [file.path for file in store.kept(heir.id)]
     assert fresh == ["r/own", "r/shared"]
-    assert store.purge() == ()
+    store.purge(removed.extend)
+    assert removed == []
     with pytest.raises(RunNotFoundError, match="There is no run"):
         store.undelete(old.id)
     assert store.points(heir.id)["a"].value.tolist() == [1.0]
     store.delete(heir.id)
-    assert store.purge(older_than_s=0) == ("r/own", "r/shared")
+    store.purge(removed.extend, older_than_s=0)
+    assert removed == ["r/own", "r/shared"]
     assert store.count_runs() == 0
+
+
+def test_a_purge_that_dies_before_the_files_are_gone_finds_them_again(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    store.keep(run.id, run.lease, kept_file(run.id, "r/own"))
+    store.finish(run.id, run.lease, state=RunState.FINISHED)
+    store.delete(run.id)
+
+    def die(paths: Sequence[str]) -> None:
+        raise OSError(f"killed before {paths} were gone")
+
+    with pytest.raises(OSError, match="r/own"):
+        store.purge(die, older_than_s=0)
+    removed: list[str] = []
+    store.purge(removed.extend, older_than_s=0)
+    assert removed == ["r/own"]
 
 
 def test_a_run_is_verified_against_the_digest_of_its_end(store: RunStore, me: Owner) -> None:

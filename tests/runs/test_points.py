@@ -9,6 +9,7 @@ from lab.errors import RunNotFoundError, RunStateError, StoreError
 from lab.runs.owner import Owner
 from lab.runs.records import RunState, Series
 from lab.runs.store import RunStore
+from tests.runs.conftest import Clock
 from tests.runs.runs_data import claimed, kept_file, series, submit
 
 
@@ -147,6 +148,18 @@ def test_forgotten_files_may_be_deleted_only_if_no_other_run_lists_them(store: R
     assert store.forget_kept(second.id, second.lease, ["r/1", "r/3"]) == ("r/3",)
     assert [file.path for file in store.kept(second.id)] == ["r/2"]
     assert [file.path for file in store.kept(first.id)] == ["r/1", "r/2"]
+
+
+def test_only_unlisted_files_of_a_worker_of_this_store_are_strays(store: RunStore, me: Owner, clock: Clock) -> None:
+    run, waiting = claimed(store, me), submit(store, "never held")
+    store.keep(run.id, run.lease, kept_file(run.id, f"{run.id}/listed"))
+    written = clock.now
+    store.finish(run.id, run.lease, state=RunState.FINISHED)
+    files = dict.fromkeys(
+        [f"{run.id}/listed", f"{run.id}/let go", "elsewhere/of another store", "beside", f"{waiting.id}/x"], written
+    )
+    assert store.strays(files) == (f"{run.id}/let go",)
+    assert store.strays({f"{run.id}/by a newer copy of this store": written + 60.0}) == ()
 
 
 def test_a_run_that_continues_another_starts_with_its_history(store: RunStore, me: Owner) -> None:

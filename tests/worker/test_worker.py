@@ -36,7 +36,7 @@ def _interrupt(lab: Lab) -> RunRecord:
 
 def _remove(lab: Lab, run: RunRecord) -> None:
     lab.store.delete(run.id)
-    lab.artifacts.delete(lab.store.purge(older_than_s=0))
+    lab.store.purge(lab.artifacts.delete, older_than_s=0)
 
 
 @pytest.mark.parametrize("purged", [False, True])
