@@ -60,6 +60,12 @@ class ReadOnlyError(StoreError):
     """The lab was started with `LAB_READ_ONLY`."""
 
 
+class TextError(StoreError):
+    """A name, note or tag cannot be kept as it is."""
+
+    exit_code = 2
+
+
 class LeaseLostError(StoreError):
     """This process no longer owns the run it writes to."""
 
@@ -86,7 +92,7 @@ class InputError(LabError):
 
 def near_miss(name: str, known: Iterable[str]) -> str:
     """Return the sentence that leads from a wrong name to a right one: the closest name, else all of them."""
-    names = sorted(known)
+    names = sorted(map(str, known))  # members of an enum show as their value
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:
         return f"Did you mean {close[0]!r}?"

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import delete, select, update
 
-from lab.errors import RunStateError, StoreError
+from lab.errors import RunStateError, TextError
 from lab.runs.base import StoreBase
 from lab.runs.encoding import encode_tags
 from lab.runs.leases import _key_if_free
@@ -19,6 +19,7 @@ from lab.runs.schema import kept, points, runs
 NAME_LIMIT = 200
 NOTE_LIMIT = 20_000
 TAG_LIMIT = 60
+TAGS_LIMIT = 200  # of one run; a bundle takes as many
 PURGE_AFTER_S = 7 * 24 * 3600.0  # a week to change one's mind
 
 
@@ -85,17 +86,20 @@ class Edits(StoreBase):
 
 
 def checked_text(text: str, what: str, limit: int, *, lines: bool = False) -> str:
-    """Return the text trimmed, or raise `StoreError` for one that is too long or holds control characters."""
+    """Return the text trimmed, or raise `TextError` for one that is too long or holds control characters."""
     trimmed = text.strip()
     allowed = "\n\t" if lines else ""
     if len(trimmed) > limit:
-        raise StoreError(f"The {what} has {len(trimmed)} characters, but at most {limit} fit: shorten it.")
+        raise TextError(f"The {what} has {len(trimmed)} characters, but at most {limit} fit: shorten it.")
     bad = next((c for c in trimmed if (ord(c) < 32 or ord(c) == 127) and c not in allowed), None)
     if bad is not None:
-        raise StoreError(f"The {what} holds the control character {bad!r}, which cannot be shown: take it out.")
+        raise TextError(f"The {what} holds the control character {bad!r}, which cannot be shown: take it out.")
     return trimmed
 
 
 def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """Return the tags trimmed, sorted, each once, or raise `StoreError`."""
-    return tuple(sorted({trimmed for tag in tags if (trimmed := checked_text(tag, "tag", TAG_LIMIT))}))
+    """Return the tags trimmed, sorted, each once, or raise `TextError`."""
+    found = tuple(sorted({trimmed for tag in tags if (trimmed := checked_text(tag, "tag", TAG_LIMIT))}))
+    if len(found) > TAGS_LIMIT:
+        raise TextError(f"There are {len(found)} tags, but at most {TAGS_LIMIT} fit on a run: take some off.")
+    return found

@@ -8,8 +8,8 @@ from typing import Any
 from lab.architectures.registry import check_options, get_architecture
 from lab.config import RunConfig
 from lab.data.registry import get_dataset_spec
-from lab.errors import ConfigError, StoreError
-from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT, checked_tags, checked_text
+from lab.errors import ConfigError, TextError
+from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT, TAGS_LIMIT, checked_tags, checked_text
 from lab.runs.imports import IMPORTABLE
 from lab.runs.records import RunState
 from lab.sharing.bundle.layout import DIGEST
@@ -17,6 +17,7 @@ from lab.sharing.bundle.strict_reading import Fields, items, maybe, read_json, r
 
 REASON_LIMIT = 2_000
 NOTICE_LIMIT = 2_000
+MOST_NOTICES = 200
 _TEXT_LIMIT = 500  # characters of one fact
 _FACTS = 100  # entries of summary and environment
 _MOST_STEPS = 999_999_999
@@ -73,7 +74,7 @@ def read_record(data: bytes, name: str) -> Record:
         tags=fields.take("tags", _tags),
         summary=fields.take("summary", _facts(_result)),
         environment=fields.take("environment", _facts(_circumstance)),
-        notices=fields.take("notices", items(_text(NOTICE_LIMIT, lines=True), most=200)),
+        notices=fields.take("notices", items(_text(NOTICE_LIMIT, lines=True), most=MOST_NOTICES)),
         weights=fields.take("weights", items(_weights_entry, most=2_000)),
     )
     fields.done()
@@ -96,7 +97,7 @@ def _text(limit: int, *, lines: bool = False) -> Callable[[Any], str]:
             value.encode()  # half a surrogate pair cannot be stored
             if checked_text(value, "text", limit, lines=lines) != value:
                 raise ValueError("has space around it")
-        except (StoreError, UnicodeEncodeError) as error:
+        except (TextError, UnicodeEncodeError) as error:
             raise ValueError(f"cannot be kept: {error}") from error
         return value
 
@@ -119,11 +120,11 @@ def _state(value: Any) -> RunState:
 
 
 def _tags(value: Any) -> tuple[str, ...]:
-    tags = items(_text(_TEXT_LIMIT), most=200)(value)
+    tags = items(_text(_TEXT_LIMIT), most=TAGS_LIMIT)(value)
     try:
         if checked_tags(tags) != tags:
             raise ValueError("are not sorted")
-    except StoreError as error:
+    except TextError as error:
         raise ValueError(f"cannot be kept: {error}") from error
     return tags
 

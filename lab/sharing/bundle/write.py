@@ -29,7 +29,7 @@ from lab.sharing.bundle.layout import (
     run_name,
     weights_name,
 )
-from lab.sharing.bundle.record import NOTICE_LIMIT, REASON_LIMIT, clean
+from lab.sharing.bundle.record import MOST_NOTICES, NOTICE_LIMIT, REASON_LIMIT, clean
 from lab.sharing.source import Source
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold
@@ -100,7 +100,7 @@ def _run_files(source: Source, run: RunRecord, index: int, weights: Sequence[Kep
         "state": run.state.value, "reason": clean(run.reason, REASON_LIMIT), "created_at": run.created_at,
         "started_at": run.started_at, "finished_at": run.finished_at, "seconds": run.seconds, "device": run.device,
         "note": run.note, "tags": list(run.tags), "summary": run.summary, "environment": run.environment,
-        "notices": [clean(notice, NOTICE_LIMIT) for notice in run.notices],
+        "notices": [clean(notice, NOTICE_LIMIT) for notice in run.notices[:MOST_NOTICES]],
         "weights": [{"step": k.step, "epoch": k.epoch, "created_at": k.created_at} for k in weights],
     }  # fmt: skip
     yield run_name(index), _json(record)
