@@ -166,7 +166,12 @@ class Database:
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
-        parsed.get_dialect()
+        parsed.get_dialect().import_dbapi()
+    except ImportError as error:
+        raise StoreError(
+            f"LAB_DATABASE is {str(parsed)!r}, but {error.name}, which speaks to it, is not installed: install it, or use "
+            "sqlite:////path/lab.db or postgresql+psycopg://user@host/name."
+        ) from error
     except (ArgumentError, NoSuchModuleError) as error:
         raise StoreError(
             f"LAB_DATABASE is {url!r}, which is no database address: use sqlite:////path/lab.db or "
