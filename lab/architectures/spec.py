@@ -35,6 +35,8 @@ class ArchOption:
         """Return the value in the option's type, or raise `ConfigError` with value, rule and way out."""
         if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
+        if self.kind is list and type(value) is int:
+            value = [value]
         if self.kind is list and isinstance(value, tuple):
             value = list(value)
         if not self._typed(value) or not self._inside(value):

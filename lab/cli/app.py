@@ -6,13 +6,15 @@ also `{"error": …}` on standard output.
 
 import os
 import sys
+from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
 from lab import __version__
 from lab.cli import look, machine, networks, reports, runs, share, train, upkeep
 from lab.cli.output import print_json
-from lab.errors import LabError
+from lab.errors import InputError, LabError
 from lab.experiment import Lab
 from lab.settings import Settings
 
@@ -41,20 +43,42 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
+        _check_words(words)
         cli.main(words, prog_name="python -m lab", standalone_mode=False)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
     except click.Abort:
-        click.echo("Aborted.", err=True)
-        sys.exit(1)
+        _fail("The command was interrupted before it was done.", words, 1)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
     except click.ClickException as error:
         _fail(error.format_message(), words, 2)
     except LabError as error:
         _fail(str(error), words, error.exit_code)
+    except OSError as error:  # a full disk, a folder of somebody else's, a place that is gone
+        what = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+        _fail(f"The machine refused ({what}): make room, or choose places that can be read and written.", words, 1)
 
 
-def _fail(message: str, words: list[str], code: int) -> None:
-    if "--json" in words:
-        print_json({"error": message})
+def _check_words(words: Sequence[str]) -> None:
+    """Refuse what no JSON and no database can hold: bytes on the command line that are not UTF-8."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{word!r} is not UTF-8, so it can be neither kept nor printed: rename the file, or write it in UTF-8."
+            ) from error
+
+
+def _fail(message: str, words: list[str], code: int) -> NoReturn:
     click.echo(f"Error: {message}", err=True)
+    try:
+        if "--json" in words:
+            print_json({"error": message})
+        if sys.stdout is not None:  # where it is closed
+            sys.stdout.flush()
+    except OSError:  # nobody reads it, or the disk behind it is full: what is left would fail again at the exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)

@@ -50,10 +50,16 @@ def predict(lab: Lab, run: str, images: tuple[Path, ...], sketch: bool, epoch: s
 
 
 def _read(path: Path) -> bytes:
+    from lab.sketch.photo import MAX_BYTES
+
     try:
-        return path.read_bytes()
+        with path.expanduser().open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)  # /dev/zero has no end
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): give the path of a picture file.") from error
+    if len(data) > MAX_BYTES:
+        raise InputError(f"{path} has more than {MAX_BYTES:,} bytes: make it smaller first.")
+    return data
 
 
 @click.command()
@@ -66,9 +72,10 @@ def evaluate(lab: Lab, run: str, epoch: str, all_epochs: bool, as_json: bool) ->
     """Test a run's kept weights on the whole test set: accuracy, loss, per class, confusion."""
     from lab.inspection.report import evaluate_network
 
+    wanted = read_epoch(epoch)
     record = lab.store.resolve(run)
     files = lab.kept_epochs(record.id) if all_epochs else ()
-    files = files or (lab.find_weights(record.id, epoch=read_epoch(epoch)),)
+    files = files or (lab.find_weights(record.id, epoch=wanted),)
     data = lab.dataset(record.config.dataset)
     reports: list[dict[str, Any]] = []
     for kept in files:
@@ -104,8 +111,6 @@ def inspect(
     picture, label = pick_image(image, lab.dataset(loaded.run.config.dataset), size=loaded.image_size)
     seen = inspect_image(loaded.network, picture, layer=layer, mean=loaded.mean, std=loaded.std)
     maps = seen.maps.values
-    if maps.ndim != 3:
-        raise InputError(f"{layer} gives a vector of {maps.size} numbers, not maps: choose a convolution or a pooling.")
     write_file(out.expanduser(), grid(paint(maps, each=per_channel), enlarge=max(1, 84 // maps.shape[-1])))
     best = int(np.argmax(seen.probabilities))
     answer = {

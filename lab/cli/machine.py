@@ -1,6 +1,7 @@
 """Verbs on the machine: the worker and the doctor."""
 
 import os
+import re
 import sqlite3
 import sys
 from importlib import metadata
@@ -44,7 +45,7 @@ def examine(lab: Lab) -> dict[str, Any]:
 
     problems: list[str] = []
     device: dict[str, Any] = {}
-    state: dict[str, Any] = {"database": lab.settings.database}
+    state: dict[str, Any] = {"database": re.sub(r"(?<=:)[^:@/]+(?=@)", "***", lab.settings.database)}  # its password
     try:
         device = describe_device(resolve_device(lab.settings.device))
     except LabError as error:
@@ -54,7 +55,7 @@ def examine(lab: Lab) -> dict[str, Any]:
     except LabError as error:
         problems.append(str(error))
     here = [spec.id for spec in list_datasets() if is_present(spec.id, root=lab.settings.data)]
-    if not os.access(lab.settings.home, os.W_OK):
+    if not lab.settings.read_only and not os.access(lab.settings.home, os.W_OK):
         problems.append(f"{lab.settings.home} cannot be written: set LAB_HOME to a place that can.")
     return {
         "convlab": __version__,

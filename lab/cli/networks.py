@@ -44,7 +44,7 @@ def architectures(as_json: bool) -> None:
 def datasets(lab: Lab, fetch: str | None, as_json: bool) -> None:
     """List the data sets and whether they are on this machine; --fetch gets one."""
     root = lab.settings.data
-    if fetch:
+    if fetch is not None:
         from lab.data.fetch import fetch_dataset
 
         lab.require_writable()

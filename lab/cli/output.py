@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import secrets
 import time
 from collections.abc import Iterable, Sequence
@@ -28,19 +29,24 @@ def print_json(value: Any) -> None:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a whole file or none, making the folders above it; raises `InputError` where that cannot be."""
-    if not path.name:
-        raise InputError(f"{path} is a folder, so no file can be written there: add a name.")
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(data)
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)  # a pipe or a device takes the bytes; replaced by a file, /dev/null would be gone
+        else:
+            _replace(Path(os.path.realpath(path)), data)
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:

@@ -12,6 +12,7 @@ from lab.runs.records import RunRecord, Series, Want
 
 EPOCH_SERIES = ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy", "lr",
                 "grad_norm", "images_per_second", "memory_mb")  # fmt: skip
+MOST = 1_000_000  # runs listed at once
 ANSWER_S = 30.0  # how long stop and pause wait for the worker's answer
 
 
@@ -30,7 +31,7 @@ def as_dict(run: RunRecord) -> dict[str, Any]:
 @click.option(
     "--sort", "order", default="-created", show_default=True, metavar="KEY", help="A key; -KEY is biggest first."
 )
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="At most this many.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, MOST), help="At most this many.")
 @json_flag
 @click.pass_obj
 def runs(lab: Lab, where: str, order: str, limit: int, as_json: bool) -> None:

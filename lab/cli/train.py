@@ -46,7 +46,7 @@ def parse_option(text: str) -> tuple[str, Any]:
     if not sign or not name:
         raise ConfigError(f"The network option is {text!r}, but it must look like NAME=VALUE.", field="arch_options")
     if "," in value:
-        return name, [_scalar(part) for part in value.split(",") if part]
+        return name, [_scalar(part) for part in value.removesuffix(",").split(",")]
     return name, _scalar(value)
 
 
@@ -62,11 +62,15 @@ def _scalar(text: str) -> Any:
 
 
 def build_config(preset: str | None, flags: dict[str, Any]) -> RunConfig:
-    """Return the preset's configuration (or the default one) with the given flags in it."""
+    """Return the preset's configuration (or the default one) with the given flags in it.
+
+    Network options given one by one are added to the preset's, which go where another network is asked for.
+    """
     given = {name: value for name, value in flags.items() if value is not None and name != "arch_options"}
-    if flags.get("arch_options"):
-        given["arch_options"] = dict(parse_option(text) for text in flags["arch_options"])
-    return get_preset(preset).config(**given) if preset else RunConfig.from_dict(given)
+    base = get_preset(preset).config() if preset else RunConfig()
+    kept = base.arch_options if given.get("arch", base.arch) == base.arch else {}
+    options = dict(parse_option(text) for text in flags.get("arch_options") or ())
+    return base.replace(**given, arch_options={**kept, **options})
 
 
 @click.command(context_settings={"show_default": False})
@@ -131,22 +135,26 @@ def follow(lab: Lab, run: RunRecord, *, quiet: bool) -> RunRecord:
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("queued", total=1, left="")
         while run.state.live:
-            try:
+            try:  # around all of it: a Ctrl-C while the bar is drawn must stop the run as well
                 if time.monotonic() - helped > ENSURE_S:
                     lab.ensure_worker()
                     helped = time.monotonic()
                 time.sleep(POLL_S)
                 run = lab.store.get(run.id)
+                _tell_notices(run, told, console)
+                _show(bar, task, run)
             except KeyboardInterrupt:
                 run = _stop(lab, run, console)
             except StoreBusyError as error:
                 console.print(str(error), markup=False)
-            for notice in run.notices:
-                if notice not in told:
-                    console.print(f"Note: {notice}", markup=False, highlight=False)
-                    told.add(notice)
-            _show(bar, task, run)
     return run
+
+
+def _tell_notices(run: RunRecord, told: set[str], console: Console) -> None:
+    for notice in run.notices:
+        if notice not in told:
+            console.print(f"Note: {notice}", markup=False, highlight=False)
+            told.add(notice)
 
 
 def _stop(lab: Lab, run: RunRecord, console: Console) -> RunRecord:

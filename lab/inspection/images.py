@@ -36,7 +36,7 @@ def pick_image(text: str, dataset: ImageSet, *, size: int) -> tuple[np.ndarray, 
     if part in ("test", "train") and number:
         images = dataset.test_images if part == "test" else dataset.train_images
         labels = dataset.test_labels if part == "test" else dataset.train_labels
-        if not number.isdigit() or int(number) >= len(images):
+        if not (number.isdecimal() and len(number) < 10) or int(number) >= len(images):
             raise InputError(f"The image is {text!r}, but {part}: must be followed by 0 to {len(images) - 1}.")
         return images[int(number)], int(labels[int(number)])
     path = Path(text)

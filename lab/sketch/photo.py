@@ -7,7 +7,7 @@ are tried at all.
 import io
 
 import numpy as np
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
 from lab.errors import InputError
 from lab.sketch.sketch import SEEN, Sketch
@@ -38,7 +38,8 @@ def read_picture(data: bytes, *, name: str = "the picture") -> np.ndarray:
             return np.asarray(upright.convert("L"))
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         known = ", ".join(_FORMATS[:5])
-        raise InputError(f"{name} cannot be read as a picture ({error}): use {known}.") from error
+        reason = "its format is not known" if isinstance(error, UnidentifiedImageError) else error
+        raise InputError(f"{name} cannot be read as a picture ({reason}): use {known}.") from error
 
 
 def find_ink(grey: np.ndarray) -> Sketch:

@@ -92,7 +92,7 @@ def test_compare_shows_what_differs_and_the_results(shell, pair: tuple[RunRecord
 
 def test_a_wrong_format_and_a_place_that_cannot_be_written_are_said(shell, run: RunRecord, tmp_path: Path) -> None:
     assert "Did you mean 'onnx'" in shell("export", run.id, "--format", "onx", "--out", tmp_path / "x")[1]
-    assert "is a folder" in shell("export", run.id, "--format", "csv", "--out", "/")[1]
+    assert "Is a directory" in shell("export", run.id, "--format", "csv", "--out", "/")[1]
     (tmp_path / "file").write_text("")
     _, said, code = shell("export", run.id, "--format", "csv", "--out", tmp_path / "file" / "x.csv")
     assert code == 2

@@ -1,0 +1,192 @@
+"""What careless hands and strange machines do to the shell: one sentence, the right exit code, nothing lost."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.cli.app import main
+from lab.cli.output import write_file
+from lab.cli.train import build_config, follow
+from lab.errors import near_miss
+from lab.experiment import Lab
+from lab.presets import get_preset
+from lab.runs.records import RunState
+from lab.settings import CHECKOUT, Settings
+from tests.cli.conftest import Shell
+
+FULL = Path("/dev/full")
+
+
+def _shell_command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "lab", *words]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("train", "--name", "bad \udcff"), r"'bad \udcff' is not UTF-8"),
+        (("runs", "--filter", "\udcff"), "is not UTF-8"),
+        (("train", "--name", "a\x1b[31m", "--dataset", "digits"), "The name holds the control character"),
+        (("train", "--name", "x" * 201, "--dataset", "digits"), "The name has 201 characters, but at most 200"),
+        (("tag", "first", *(f"t{n}" for n in range(201))), "There are 201 tags, but at most 200 fit on a run"),
+        (("runs", "--limit", "9" * 30), "is not in the range 1<=x<=1000000"),
+        (("runs", "--filter", "state:finishd"), "Did you mean 'finished'?"),
+        (("summary", "lenet5", "--arch-option", "widths=1,,2"), "lenet5 has widths = [1, '', 2]"),
+        (("inspect", "first", "--layer", "features.conv1", "--image", "test:²", "--out", "x.png"), "by 0 to 358"),
+        (("inspect", "first", "--layer", "features.conv1", "--image", f"test:{'9' * 5000}", "--out", "x"), "0 to 358"),
+        (("evaluate", "first", "--all-epochs", "--epoch", "soon"), "best or latest"),
+        (("predict", "first", "/dev/zero"), "/dev/zero has more than 10,485,760 bytes"),
+        (("predict", "first", "/dev/null"), "(its format is not known): use PNG"),
+        (("datasets", "--fetch", ""), "There is no data set ''"),
+    ],
+    ids=lambda part: " ".join(part)[:40] if isinstance(part, tuple) else "",
+)
+def test_wrong_words_are_wrong_use(
+    shell: Shell, trained: dict[str, Any], words: tuple[str, ...], sentence: str
+) -> None:
+    code, out, err = shell(*words, "--json")
+    assert code == 2
+    assert sentence in json.loads(out)["error"]
+    assert err.startswith("Error: ")
+    assert err.count("\n") == 1
+
+
+def test_drawings_cannot_be_fetched(shell: Shell) -> None:
+    code, _, err = shell("datasets", "--fetch", "drawings-mnist-0123456789ab")
+    assert code == 1
+    assert "fine-tune on your drawings again" in err
+
+
+def test_without_a_verb_the_help_is_shown(shell: Shell) -> None:
+    code, out, err = shell()
+    assert (code, out) == (2, "")
+    assert err.startswith("Usage: ")
+
+
+def test_one_width_is_a_list_of_one(shell: Shell) -> None:
+    one, other = (
+        json.loads(shell("summary", "wide-cnn", "--arch-option", f"widths={text}", "--json")[1])["total_params"]
+        for text in ("8", "8,")
+    )
+    assert one == other
+
+
+def test_a_presets_network_options_stay_beside_those_that_are_given_and_go_with_its_network() -> None:
+    widths = get_preset("b-small-lr-0.01").config().arch_options
+    kept = build_config("b-small-lr-0.01", {"arch_options": ["hidden=64,"]})
+    assert kept.arch_options == {**widths, "hidden": [64]}
+    assert build_config("b-small-lr-0.01", {"arch": "lenet5"}).arch_options == {}
+
+
+def test_a_near_miss_among_the_members_of_an_enum_is_its_value() -> None:
+    assert near_miss("finishd", RunState) == "Did you mean 'finished'?"
+
+
+def test_json_is_ascii_whatever_the_names_are(shell: Shell, trained: dict[str, Any]) -> None:
+    shell("tag", "first", "語 🙂")
+    code, out, _ = shell("show", "first", "--json")
+    assert code == 0
+    assert out.isascii()
+    assert "語 🙂" in json.loads(out)["tags"]
+    shell("tag", "first", "語 🙂", "--remove")
+
+
+def test_a_pipe_takes_an_export_and_stays_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    heard: list[bytes] = []
+    reader = threading.Thread(target=lambda: heard.append(pipe.read_bytes()))
+    reader.start()
+    write_file(pipe, b"maps")
+    reader.join()
+    assert heard == [b"maps"]
+    assert pipe.is_fifo()
+
+
+def test_a_file_behind_a_link_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "new folder" / "file")
+    write_file(tmp_path / "link", b"one")
+    write_file(tmp_path / "link", b"two")
+    assert (tmp_path / "new folder" / "file").read_bytes() == b"two"
+    assert (tmp_path / "link").is_symlink()
+    assert len(list((tmp_path / "new folder").iterdir())) == 1
+
+
+@pytest.mark.skipif(not FULL.is_char_device(), reason="this system has no /dev/full")
+def test_a_full_disk_behind_the_output_is_said() -> None:
+    for words, code in ((("presets",), 1), (("presets", "--json"), 1), (("summary", "nope", "--json"), 2)):
+        with FULL.open("w") as full:
+            done = subprocess.run(_shell_command(*words), cwd=CHECKOUT, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert (done.returncode, done.stderr.count("\n")) == (code, 1), done.stderr
+        assert done.stderr.startswith("Error: ")
+
+
+def test_a_terminal_without_dashes_gets_their_numbers() -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(_shell_command("presets"), cwd=CHECKOUT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"\u2013" in done.stdout
+
+
+def test_a_reader_that_leaves_early_ends_the_command_quietly() -> None:
+    with subprocess.Popen(
+        _shell_command("presets", "--json"), cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
+
+
+def test_a_folder_that_cannot_be_used_is_one_sentence(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "supervisor.lock").mkdir()  # where the lock's file belongs; rights would not stop a superuser
+    code, out, err = shell("--home", str(tmp_path), "worker", "--json")
+    assert code == 1
+    assert json.loads(out)["error"].startswith("The machine refused (Is a directory")
+    assert err.count("\n") == 1
+
+
+def test_ctrl_c_while_the_answer_is_computed_is_said_in_json_too(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def press(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lab.cli.networks.get_architecture", press)
+    code, out, err = shell("summary", "vgg16-64", "--json")
+    assert code == 1
+    assert json.loads(out) == {"error": "The command was interrupted before it was done."}
+    assert err.strip() == "Error: The command was interrupted before it was done."
+
+
+def test_ctrl_c_while_the_bar_is_drawn_stops_the_run(
+    shell: Shell, trained: dict[str, Any], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
+    shell("train", "--dataset", "digits", "--epochs", "5000", "--seed", "5", "--name", "long", "--detach")
+    pressed = []
+
+    def draw(*_: Any) -> None:
+        if not pressed:
+            pressed.append(time.monotonic())
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("lab.cli.train._show", draw)
+    assert follow(lab, lab.store.resolve("long"), quiet=True).state is RunState.STOPPED
+
+
+def test_the_doctor_keeps_the_stores_password_to_itself(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    database = "postgresql+psycopg://me:secret@127.0.0.1:1/lab"
+    with pytest.raises(SystemExit, match="1"):
+        main(["--home", str(tmp_path), "--database", database, "doctor", "--json"])
+    out = capsys.readouterr().out
+    assert json.loads(out)["store"]["database"] == "postgresql+psycopg://me:***@127.0.0.1:1/lab"
+    assert "secret" not in out
