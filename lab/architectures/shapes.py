@@ -4,6 +4,7 @@ Builders use it to size their first linear layer, and everybody to say which lay
 """
 
 import copy
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,8 +35,10 @@ class LayerShapeError(ShapeError):
 
 
 def meta_copy(module: nn.Module) -> nn.Module:
-    """Return a copy with the same names and settings whose tensors have a shape but no memory."""
+    """Return a copy with the same names and settings, without hooks, whose tensors have a shape but no memory."""
     memo: dict[int, Any] = {}
+    for each in module.modules():  # hooks are others' business, who may be adding and taking away meanwhile
+        memo |= {id(hooks): OrderedDict() for hooks in (each._forward_hooks, each._forward_pre_hooks)}
     for parameter in module.parameters():
         memo[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
     for buffer in module.buffers():

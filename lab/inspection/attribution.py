@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lab.architectures.chunks import chunk_size, chunk_size_with_gradients
 from lab.errors import InputError, near_miss
 from lab.inspection.observe import evaluating, in_this_thread, list_layers
 
@@ -25,9 +26,12 @@ METHODS = {
     "grad-cam": ("Grad-CAM", "Where the last convolution found what speaks for the class."),
     "occlusion": ("Occlusion", "How much the logit falls when a small square is painted black."),
 }  # fmt: skip
+# About how many forward passes a method takes, a way back counted as two; integrated gradients mostly need 96 steps.
+PASSES = {"saliency": 3, "smoothgrad": 75, "integrated-gradients": 288, "grad-cam": 3, "occlusion": 170}
 _ACTIVATIONS = ("BatchNorm2d", "ReLU", "ReLU6")
 _NOISE_COPIES = 25
 _NOISE_SHARE = 0.15  # of the image's range (Smilkov et al. 2017, section 3.2: 10 to 20 %)
+_AT_ONCE = 64  # copies of the image at once, at most
 _STEPS = (32, 64, 128, 256, 512)
 _COMPLETE = 0.005  # integrated gradients stop when their sum is this near to the difference of logits
 _ENOUGH = 1e-3  # or when the gap, in logits, is nothing beside any real difference
@@ -80,14 +84,14 @@ def _run(network: nn.Module, x: Tensor, target: int, method: str, baseline: Tens
 
 
 def _smoothgrad(network: nn.Module, x: Tensor, target: int) -> Tensor:
+    """Average the slopes at noisy copies; the noise is the same every time and takes nobody's random numbers."""
     spread = _NOISE_SHARE * float(x.detach().max() - x.detach().min())
-    tunnel = captum.attr.NoiseTunnel(captum.attr.Saliency(network))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # the same picture every time
-        values: Tensor = tunnel.attribute(
-            x, nt_type="smoothgrad", nt_samples=_NOISE_COPIES, stdevs=spread, target=target, abs=False
-        )
-    return values
+    noise = torch.randn((_NOISE_COPIES, *x.shape[1:]), generator=torch.Generator().manual_seed(0)).to(x)
+    copies = x.detach() + spread * noise
+    size = chunk_size_with_gradients(network, images=_NOISE_COPIES, image_shape=tuple(x.shape[1:]))
+    method = captum.attr.Saliency(network)
+    slopes = [method.attribute(part.requires_grad_(), target=target, abs=False) for part in torch.split(copies, size)]
+    return torch.cat(slopes).mean(0, keepdim=True)
 
 
 def _integrated(network: nn.Module, x: Tensor, target: int, baseline: Tensor) -> tuple[Tensor, float]:
@@ -95,9 +99,10 @@ def _integrated(network: nn.Module, x: Tensor, target: int, baseline: Tensor) ->
     with torch.no_grad():
         wanted = float(network(x)[0, target] - network(baseline)[0, target])
     method = captum.attr.IntegratedGradients(network)
+    size = chunk_size_with_gradients(network, images=_AT_ONCE, image_shape=tuple(x.shape[1:]))
     values, gap = torch.zeros_like(x), abs(wanted)
     for steps in _STEPS:
-        values = method.attribute(x, baselines=baseline, target=target, n_steps=steps, internal_batch_size=64)
+        values = method.attribute(x, baselines=baseline, target=target, n_steps=steps, internal_batch_size=size)
         gap = abs(float(values.detach().double().sum()) - wanted)
         if gap <= max(_COMPLETE * abs(wanted), _ENOUGH):
             break
@@ -140,10 +145,11 @@ def _grad_cam(network: nn.Module, x: Tensor, target: int) -> Tensor:
 
 def _occlusion(network: nn.Module, x: Tensor, target: int, baseline: Tensor) -> Tensor:
     patch = max(2, x.shape[-1] // _PATCH_SHARE)
+    size = chunk_size(network, images=_AT_ONCE, image_shape=tuple(x.shape[1:]))
     with torch.no_grad():
         values: Tensor = captum.attr.Occlusion(network).attribute(
             x.detach(), sliding_window_shapes=(x.shape[1], patch, patch), strides=(x.shape[1], patch // 2, patch // 2),
-            baselines=baseline, target=target, perturbations_per_eval=64,
+            baselines=baseline, target=target, perturbations_per_eval=size,
         )  # fmt: skip
     return values
 

@@ -15,11 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lab.architectures.chunks import chunk_size
 from lab.errors import InputError, near_miss
 from lab.inspection.graph import trace_graph
 from lab.inspection.receptive import Field
-
-CHUNK = 250  # images at once; larger chunks are slower on a CPU for wide networks
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +150,10 @@ def feature_maps(network: nn.Module, x_1CHW: Tensor, *, layer: str) -> FeatureMa
 def compute_logits(network: nn.Module, images_u8: np.ndarray, *, mean: float, std: float) -> np.ndarray:
     """Return logits float32 (N, K) of uint8 images (N, H, W), in chunks on the network's device."""
     device = next(network.parameters()).device
+    size = chunk_size(network, images=len(images_u8), image_shape=(1, *images_u8.shape[1:]))
     parts = []
     with evaluating(network), torch.inference_mode():
-        for start in range(0, len(images_u8), CHUNK):
-            x = to_input(images_u8[start : start + CHUNK], mean=mean, std=std).to(device)
+        for start in range(0, len(images_u8), size):
+            x = to_input(images_u8[start : start + size], mean=mean, std=std).to(device)
             parts.append(network(x).float().cpu().numpy())
     return np.concatenate(parts)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from lab.architectures.chunks import chunk_size
 from lab.data import Dataset
 from lab.errors import InputError
 from lab.sketch.normalise import ALL_STEPS, RECIPES, SIDE, STEPS, normalise
@@ -17,7 +18,6 @@ from lab.sketch.photo import find_ink, read_picture
 from lab.sketch.sketch import Sketch
 from lab.sketch.unsure import Familiar, UnsureRule, Verdict, judge, learn_rule, unit_rows
 
-_CHUNK = 250  # pictures; larger chunks are slower on a CPU
 RULE_IMAGES = 1_000  # test pictures the unsure limits are learned on
 _STRANGE = 0.01  # share of test pictures that may look strange
 _SLOW_IMAGES = 200  # the same for networks that enlarge their input
@@ -78,9 +78,10 @@ def run_network(loaded: NetworkLike, images_BHW: np.ndarray) -> tuple[np.ndarray
     device = next((p.device for p in loaded.network.parameters()), torch.device("cpu"))
     probabilities: list[torch.Tensor] = []
     features: list[torch.Tensor] = []
+    size = chunk_size(loaded.network, images=len(images_BHW), image_shape=(1, *images_BHW.shape[1:]))
     with torch.inference_mode(), _last_inputs(loaded.network, features):
-        for start in range(0, len(images_BHW), _CHUNK):
-            part = np.require(images_BHW[start : start + _CHUNK], requirements=["C", "W"])
+        for start in range(0, len(images_BHW), size):
+            part = np.require(images_BHW[start : start + size], requirements=["C", "W"])
             x_BCHW = (torch.from_numpy(part).to(device).unsqueeze(1).float() / 255 - loaded.mean) / loaded.std
             probabilities.append(torch.softmax(loaded.network(x_BCHW).double(), dim=1).cpu())
     if not probabilities:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from lab.architectures import chunks
 from lab.architectures.build import build_network
 from lab.errors import InputError
 from lab.inspection.attribution import METHODS, attribute
@@ -80,13 +81,33 @@ def test_methods_give_one_finite_value_a_pixel_and_touch_nothing(lenet: nn.Modul
     assert not any(m._forward_hooks or m._backward_hooks for m in lenet.modules())
 
 
-def test_the_same_picture_twice_and_no_random_numbers_taken(lenet: nn.Module) -> None:
-    state = torch.get_rng_state()
-    one, two = (attribute(lenet, image(), target=1, method="smoothgrad", black=BLACK).values for _ in range(2))
-    torch.manual_seed(1)
-    torch.rand(1, 1, 28, 28)  # what image() does
+def test_the_same_picture_twice_and_no_random_numbers_taken(shared: tuple[nn.Sequential, torch.Tensor]) -> None:
+    network, x = shared
+    torch.manual_seed(5)
+    wanted = torch.rand(3)
+    drawn: list[torch.Tensor] = []  # by another session, while the network is asked
+    network[2].others.append(lambda: drawn.append(torch.rand(1)))
+    torch.manual_seed(5)
+    one, two = (attribute(network, x, target=1, method="smoothgrad", black=BLACK).values for _ in range(2))
     assert np.array_equal(one, two)
-    assert len(state) == len(torch.get_rng_state())
+    assert torch.equal(torch.cat(drawn[:3]), wanted)
+
+
+@pytest.mark.parametrize("method", ["smoothgrad", "integrated-gradients", "occlusion"])
+def test_a_large_network_is_asked_about_fewer_copies_at_once(
+    lenet: nn.Module, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    handle = lenet.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    try:
+        usual = attribute(lenet, image(), target=1, method=method, black=BLACK).values
+        assert max(sizes) > 20
+        sizes.clear()
+        monkeypatch.setattr(chunks, "BUDGET_BYTES", 500_000)
+        assert attribute(lenet, image(), target=1, method=method, black=BLACK).values == pytest.approx(usual, abs=1e-5)
+        assert max(sizes) <= 500_000 // (2 * 4 * 6 * 28 * 28)  # before and after the first batch norm
+    finally:
+        handle.remove()
 
 
 def test_grad_cam_lights_up_where_the_class_is_found() -> None:

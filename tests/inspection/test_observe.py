@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from lab.architectures import chunks
 from lab.architectures.build import build_network
 from lab.architectures.registry import list_architectures
 from lab.errors import InputError
@@ -119,10 +120,16 @@ def test_looking_leaves_weights_modes_and_hooks_as_they_were() -> None:
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
 
 
-def test_chunks_change_nothing() -> None:
+def test_chunks_are_as_large_as_memory_allows_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     network, many = lenet(), images(501)
+    sizes = []
+    network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     whole = network((torch.from_numpy(many).unsqueeze(1).float() / 255 - 0.1) / 0.3).detach().numpy()
     assert compute_logits(network, many, mean=0.1, std=0.3) == pytest.approx(whole, abs=1e-4)
+    assert sizes[1:] == [250, 250, 1]
+    monkeypatch.setattr(chunks, "BUDGET_BYTES", 200 * 2 * 4 * 6 * 28 * 28)  # 200 images before and after the first ReLU
+    assert compute_logits(network, many, mean=0.1, std=0.3) == pytest.approx(whole, abs=1e-4)
+    assert sizes[4:] == [200, 200, 101]
 
 
 def test_inspecting_and_evaluating_agree_with_the_network() -> None:
