@@ -143,6 +143,14 @@ def test_a_run_on_mnist_repeats_to_the_last_bit(lab: Lab, repeated: dict[str, Re
     assert_same(open_lab(lab.settings.home, data=DATA), repeated[MNIST])
 
 
+def test_a_run_whose_weights_are_damaged_is_still_written_as_code(lab: Lab) -> None:
+    torn = train_run(lab, **QUICK, lr=3e-3)
+    assert "EXPECTED =" in write_script(lab, torn)
+    for kept in lab.kept_epochs(torn.id):
+        (Path(lab.settings.artifacts) / kept.path).write_bytes(b"torn")
+    assert "EXPECTED =" not in write_script(lab, torn)
+
+
 @pytest.mark.slow
 def test_scripts_of_large_networks_repeat_their_runs(lab: Lab, tmp_path: Path) -> None:
     runs = {name: train_run(lab, **{**QUICK, **changes}) for name, changes in LARGE.items()}

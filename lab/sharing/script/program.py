@@ -20,7 +20,7 @@ from lab.architectures.registry import complete_options, get_architecture, resol
 from lab.config import RunConfig
 from lab.data.augment import RECIPES, AugmentRecipe
 from lab.data.registry import OWN_PREFIX, get_dataset_spec
-from lab.errors import InputError
+from lab.errors import ArtifactError, InputError
 from lab.runs.records import RunRecord, RunState
 from lab.sharing.script.inline import Import, Inliner, import_lines, used_names
 from lab.sharing.script.layers import describe, same_weights, used_types
@@ -163,7 +163,7 @@ def _expected(source: Source, run: RunRecord) -> str:
         return ""
     try:
         loaded = source.load_run_network(run.id, epoch=final)
-    except InputError:  # that epoch was dropped to stay within the disk budget
+    except (InputError, ArtifactError):  # dropped to stay within the disk budget, or damaged: the code needs no weights
         return ""
     return weights_digest(loaded.network.state_dict())
 
