@@ -17,7 +17,7 @@ from rich.text import Text
 from lab.errors import InputError
 from lab.sharing.strict import plain
 
-PIPE_WIDTH = 240  # characters
+PIPE_WIDTH = 10_000  # characters; more than the widest row, or an id that a script reads would be folded
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print strict JSON and nothing else.")
 
@@ -58,7 +58,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     console = Console()
     if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH)  # a file has no width: never fold an id that a script will read
+        console = Console(width=PIPE_WIDTH)
     console.print(table)
 
 

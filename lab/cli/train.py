@@ -153,7 +153,7 @@ def follow(lab: Lab, run: RunRecord, *, quiet: bool) -> RunRecord:
 def _tell_notices(run: RunRecord, told: set[str], console: Console) -> None:
     for notice in run.notices:
         if notice not in told:
-            console.print(f"Note: {notice}", markup=False, highlight=False)
+            console.print(f"Note: {notice}", markup=False, highlight=False, soft_wrap=True)
             told.add(notice)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lab.cli.app import main
-from lab.cli.output import write_file
+from lab.cli.output import print_table, write_file
 from lab.cli.train import build_config, follow
 from lab.errors import near_miss
 from lab.experiment import Lab
@@ -96,6 +96,11 @@ def test_json_is_ascii_whatever_the_names_are(shell: Shell, trained: dict[str, A
     assert out.isascii()
     assert "語 🙂" in json.loads(out)["tags"]
     shell("tag", "first", "語 🙂", "--remove")
+
+
+def test_a_wide_table_is_not_folded_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table([f"setting number {n}" for n in range(60)], [[f"065a8ffb{n:04d}" for n in range(60)]])
+    assert capsys.readouterr().out.splitlines()[1].split() == [f"065a8ffb{n:04d}" for n in range(60)]
 
 
 def test_a_pipe_takes_an_export_and_stays_a_pipe(tmp_path: Path) -> None:
