@@ -13,6 +13,7 @@ from lab.sketch.reading import Answer
 from pages.ui.draw_models import Model, bank_size, look_alikes
 from pages.ui.draw_view import pictures_html, png_url
 from pages.ui.frame import plain
+from pages.ui.waiting import worth_waiting
 
 _MOST_MAPS = 64
 _ACROSS = 8
@@ -95,9 +96,14 @@ def similar(models: Sequence[Model], images: dict[str, np.ndarray], *, blank: bo
     if blank:
         st.caption("Draw something to see which training pictures it resembles.")
         return
+    searched = bank_size(model)
+    if not worth_waiting(
+        model.run, passes=searched, what=f"Looking through {searched:,} training pictures", key=f"bank.{model.digest}"
+    ):
+        return
     found = look_alikes(model, images[model.spec.recipe])
     st.caption(
-        f"It looks like these to {plain(model.title)}: nearest in its last hidden layer, of {bank_size(model):,} "
+        f"It looks like these to {plain(model.title)}: nearest in its last hidden layer, of {searched:,} "
         "training pictures."
     )
     st.html(pictures_html([(picture, name, f"{likeness:.3f}") for picture, name, likeness in found]))

@@ -21,6 +21,7 @@ from pages.ui.inside_subject import Subject
 from pages.ui.looking import answers_of
 from pages.ui.parts import Tile, matrix, tiles
 from pages.ui.state import put, value_of
+from pages.ui.waiting import worth_waiting
 
 _CELL, _GALLERY, VIEW_KEY = "inside.cell", "inside.gallery", "inside.view"
 _BESIDE = 12  # classes up to which the matrix leaves room beside it
@@ -29,6 +30,8 @@ _GALLERIES = {"cell": "The chosen cell", "mistakes": "Surest mistakes", "shaky":
 
 def show_answers(subject: Subject) -> None:
     """Draw the view."""
+    if not may_ask(subject):
+        return
     with st.spinner("Asking the network about every test image"):
         answers = answers_of(*subject.key, subject.run.config.dataset)
     if not answers.answered.all():
@@ -51,6 +54,15 @@ def show_answers(subject: Subject) -> None:
         _per_class(told)
     with right:
         _calibration(told)
+
+
+def may_ask(subject: Subject) -> bool:
+    """Return whether to ask about the whole test set: at once, or when the reader wants to wait for it."""
+    images = len(subject.dataset.test_images)
+    return worth_waiting(
+        subject.run, passes=images, what=f"Asking about all {images:,} test images",
+        key=f"answers.{subject.moment.digest}",
+    )  # fmt: skip
 
 
 def _totals(told: EvaluationReport, answers: Answers) -> None:

@@ -6,7 +6,7 @@ import streamlit as st
 from lab.charts import tiles as paint
 from lab.errors import InputError
 from lab.inspection.metrics import Answers
-from pages.ui.inside_answers import show_gallery
+from pages.ui.inside_answers import may_ask, show_gallery
 from pages.ui.inside_subject import Moment, Subject
 from pages.ui.looking import answers_of, points_of
 from pages.ui.parts import scatter
@@ -22,6 +22,8 @@ def show_map(subject: Subject) -> None:
     """Draw the map of images and the gallery of those a lasso caught."""
     method, count = _choose(subject)
     dataset = subject.run.config.dataset
+    if not may_ask(subject):  # the mistakes among the points are marked
+        return
     with st.spinner("Placing the images"):
         points = _places(subject, method, count)
         answers = answers_of(*subject.key, dataset)

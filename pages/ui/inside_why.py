@@ -10,6 +10,7 @@ from pages.ui.inside_figures import framed, legend, side_by_side
 from pages.ui.inside_subject import Picture, Subject
 from pages.ui.looking import attribution_of, probabilities_of
 from pages.ui.state import put, value_of
+from pages.ui.waiting import worth_waiting
 
 if TYPE_CHECKING:
     from lab.inspection.attribution import Attribution
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def show_why(subject: Subject, picture: Picture) -> None:
     """Show one method's map for the predicted or a chosen class."""
-    from lab.inspection.attribution import METHODS
+    from lab.inspection.attribution import METHODS, PASSES
 
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     with left:
@@ -28,9 +29,11 @@ def show_why(subject: Subject, picture: Picture) -> None:
         )  # fmt: skip
     with right:
         target = _choose_class(subject, picture)
+    title, words = METHODS[method]
+    if not worth_waiting(subject.run, passes=PASSES[method], what=title, key=f"{method}.{subject.moment.digest}"):
+        return
     with st.spinner("Asking the network"):
         told = attribution_of(*subject.key, picture.pixels, target, method)
-    title, words = METHODS[method]
     against = "orange speaks for it, blue against it" if _signed(told) else "the brighter, the more it speaks for it"
     st.markdown(f"**Which pixels speak for {plain(subject.classes[target])}?** {words} Here {against}.")
     scale = "diverging" if _signed(told) else "viridis"

@@ -219,6 +219,12 @@ def summary_of(design: Design, batch: int) -> "Summary":
     return summarize(network, input_shape=(batch, 1, IMAGE_SIZE, IMAGE_SIZE))
 
 
+@st.cache_data(max_entries=_SMALL, show_spinner=False)
+def mult_adds_of(design: Design) -> int:
+    """Return the mult-adds of one image's way forward."""
+    return summary_of(design, 1).total_mult_adds
+
+
 @st.cache_data(max_entries=_SMALL, max_size="50MB", show_spinner=False)
 def graph_of(design: Design) -> "tuple[GraphNode, ...]":
     """Return the network's graph for one image; raises `ShapeError` where the images do not fit."""

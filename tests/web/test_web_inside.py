@@ -20,6 +20,7 @@ from lab.settings import Settings
 from lab.sketch.saved import encode_ink
 from lab.sketch.sketch import Sketch
 from lab.worker import execute
+from pages.ui import waiting
 from tests.web.web_data import Bench
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
@@ -177,6 +178,23 @@ def test_nonsense_in_the_address_opens_the_page_all_the_same(here: None, run: Ru
         app = open_page(run=run.id, view="<b>", epoch=number, image="-4" if number == "99" else number)
         assert not app.error
         assert component(app, "epochs")["index"] == 2
+
+
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [("answers", "all 359 test images takes 151.87 M mult-adds, roughly 0.0 s"), ("why", "Saliency takes 1.27 M")],
+)
+def test_long_work_is_counted_and_waits_to_be_asked_for(
+    here: None, run: RunRecord, monkeypatch: pytest.MonkeyPatch, view: str, words: str
+) -> None:
+    monkeypatch.setattr(waiting, "_AT_ONCE", 1e6)  # LeNet-5 makes 423,038 mult-adds an image
+    app = open_page(run=run.id, view=view, epoch="2")
+    assert words in texts(app)
+    assert "Mistakes" not in [metric.label for metric in app.metric]
+    assert "Which pixels speak" not in texts(app)
+    next(button for button in app.button if button.label == "Do it all the same").click().run()
+    assert words not in texts(app)
+    assert "Mistakes" in [metric.label for metric in app.metric] or "Which pixels speak" in texts(app)
 
 
 @pytest.fixture(scope="module")
