@@ -7,7 +7,8 @@ import streamlit as st
 
 from lab.sketch.reading import Answer
 from pages.ui.draw_models import Model
-from pages.ui.draw_state import DrawPage, Game, draw_page
+from pages.ui.draw_pad import drawn
+from pages.ui.draw_state import Game, draw_page
 from pages.ui.draw_studio import normalised, read_all, show_answers, show_pad, titles
 from pages.ui.frame import plain, show_errors
 
@@ -20,7 +21,7 @@ def guess_game(models: Sequence[Model]) -> None:
     with show_errors():
         page = draw_page()
         if not page.game.running:
-            _score(models, page)
+            _result(models, page.game)
             st.button(
                 "Play again" if page.game.round else "Start", type="primary", icon=":material/play_arrow:",
                 key="draw.game.start", on_click=_start, args=(models,),
@@ -37,7 +38,7 @@ def guess_game(models: Sequence[Model]) -> None:
         with left, st.container(horizontal=True):
             st.button(
                 "Done", type="primary", icon=":material/check:", key="draw.game.next", disabled=sketch.blank,
-                on_click=_next, args=(models, answers),
+                on_click=_next, args=(models,),
             )  # fmt: skip
             st.button("Stop", key="draw.game.stop", on_click=_stop)
         with right:
@@ -52,9 +53,16 @@ def _start(models: Sequence[Model]) -> None:
     page.clear()
 
 
-def _next(models: Sequence[Model], answers: Sequence[Answer]) -> None:
+def _next(models: Sequence[Model]) -> None:
+    """Score the drawing as it is now: its last stroke may not have been answered when "Done" was pressed."""
     page = draw_page()
-    game = page.game
+    with show_errors():
+        sketch = drawn(page)
+        _score(page.game, models, read_all(models, sketch, normalised(models, sketch)))
+        page.clear()
+
+
+def _score(game: Game, models: Sequence[Model], answers: Sequence[Answer]) -> None:
     target = game.digits[game.round - 1]
     for model, answer in zip(models, answers, strict=True):
         understood = answer.label == target and not answer.verdict.unsure
@@ -64,7 +72,6 @@ def _next(models: Sequence[Model], answers: Sequence[Answer]) -> None:
         for title, model, answer in zip(titles(models), models, answers, strict=True)
     }})  # fmt: skip
     game.round += 1
-    page.clear()
 
 
 def _stop() -> None:
@@ -73,8 +80,7 @@ def _stop() -> None:
     page.clear()
 
 
-def _score(models: Sequence[Model], page: DrawPage) -> None:
-    game = page.game
+def _result(models: Sequence[Model], game: Game) -> None:
     if not game.drawn:
         st.markdown(f"**{ROUNDS} rounds.** You are told what to draw; every network that reads it scores a point.")
         return

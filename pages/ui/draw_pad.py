@@ -42,9 +42,7 @@ def _component() -> Any:
 
 def live_pad(page: DrawPage) -> Sketch:
     """Show our pad and return what is on it now. Raises `InputError` for a message no pad sends."""
-    told = _told(value_of(LIVE_KEY))
-    if told is not None and told["seq"] > page.answered:
-        page.strokes, page.pen, page.answered = told["strokes"], told["pen"], told["seq"]
+    take_newest(page)
     _component()(
         key=LIVE_KEY,
         data={"version": page.version, "ink": page.strokes, "pen": page.pen, "answered": page.answered},
@@ -53,18 +51,34 @@ def live_pad(page: DrawPage) -> Sketch:
     return sketch_of(page.strokes)
 
 
+def take_newest(page: DrawPage) -> None:
+    """Take over the live pad's newest message, unless the drawing was cleared or replaced since the pad saw it."""
+    told = _told(value_of(LIVE_KEY))
+    if told is None or told["seq"] <= page.answered:
+        return
+    page.answered = told["seq"]
+    if told["version"] == page.version:
+        page.strokes, page.pen = told["strokes"], told["pen"]
+
+
+def drawn(page: DrawPage) -> Sketch:
+    """Return what is on the pads by now, for a callback: the newest message came with the press that called it."""
+    take_newest(page)
+    return sketch_from_png(page.png) if page.png else sketch_of(page.strokes)
+
+
 def _told(value: Any) -> dict[str, Any] | None:
-    """Return the pad's newest message, checked: `seq`, `pen` and `strokes` (text); None before the first."""
+    """Return the pad's newest message, checked: `seq`, `version`, `pen`, `strokes` (text); None before the first."""
     text = value.get("ink") if isinstance(value, Mapping) else None
     if not text:
         return None
     try:
         message = json.loads(text)
-        seq, pen = int(message["seq"]), int(message["pen"])
+        seq, version, pen = (int(message[name]) for name in ("seq", "version", "pen"))
         strokes = json.dumps(message["strokes"], allow_nan=False, separators=(",", ":"))
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise InputError(f"The pad's message cannot be read ({error}): reload the page.") from error
-    return {"seq": seq, "pen": round(min(max(pen, MIN_BRUSH), MAX_BRUSH)), "strokes": strokes}
+    return {"seq": seq, "version": version, "pen": round(min(max(pen, MIN_BRUSH), MAX_BRUSH)), "strokes": strokes}
 
 
 def _nothing() -> None:

@@ -96,11 +96,12 @@ def test_shapes_of_the_standard_canvas_that_are_no_strokes_are_left_out() -> Non
 
 
 def test_the_pads_message_is_checked_before_it_is_believed() -> None:
-    told = _told({"ink": '{"seq": 4, "pen": 900, "strokes": [[16, 1, 2, 3, 4]]}'})
-    assert told == {"seq": 4, "pen": 80, "strokes": "[[16,1,2,3,4]]"}
+    told = _told({"ink": '{"seq": 4, "version": 2, "pen": 900, "strokes": [[16, 1, 2, 3, 4]]}'})
+    assert told == {"seq": 4, "version": 2, "pen": 80, "strokes": "[[16,1,2,3,4]]"}
     assert _told(None) is None
     assert _told({"ink": None}) is None
-    for wrong in ("{", "[]", '{"seq": "x", "pen": 1, "strokes": []}', '{"seq": 1, "pen": 1, "strokes": NaN}'):
+    fair = '{"seq": 1, "version": 0, "pen": 1, "strokes": []}'
+    for wrong in ("{", "[]", fair.replace("1", '"x"'), fair.replace("[]", "NaN"), fair.replace("version", "v")):
         with pytest.raises(InputError, match="cannot be read"):
             _told({"ink": wrong})
     with pytest.raises(InputError, match="cannot be read"):

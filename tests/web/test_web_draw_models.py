@@ -5,18 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from lab.config import RunConfig
 from lab.experiment import Lab
 from lab.runs.records import RunRecord
 from lab.settings import Settings
 from lab.sketch.render import draw_digit
+from lab.sketch.sketch import Stroke, dump_strokes, sketch_from_strokes
 from pages.ui.draw_models import Model, load_models, look_alikes
 from pages.ui.draw_studio import normalised, read_all, subtitle
 from pages.ui.looking import dataset_of, network_of
-from tests.web.test_web_inside import train
+from tests.web.test_web_inside import ENTRY, train
 
-CONFIG = RunConfig(dataset="digits", epochs=1, max_steps=4, batch_size=32, device="cpu")
+CONFIG = RunConfig(dataset="digits", epochs=4, lr=3e-3, batch_size=32, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +75,30 @@ def test_cards_have_the_runs_name_and_accuracy_of_now(lab: Lab, model: Model) ->
     (renamed,), _ = load_models([model.id])
     assert renamed.title == "steady hand"
     assert renamed.loaded is model.loaded
+
+
+def _message(seq: int, version: int, strokes: str) -> dict[str, str]:
+    return {"ink": f'{{"seq": {seq}, "version": {version}, "pen": 16, "strokes": {strokes}}}'}
+
+
+def test_done_scores_the_last_stroke_and_a_late_message_leaves_the_next_pad_empty(model: Model) -> None:
+    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
+    app.query_params["runs"] = model.id
+    app.switch_page("draw.py").run()
+    app.segmented_control(key="draw.mode").set_value("Guess game").run()
+    app.button(key="draw.game.start").click().run()
+    page = app.session_state["draw.page"]
+    whole = draw_digit("0").strokes
+    app.session_state["draw.live"] = _message(1, page.version, dump_strokes([Stroke(((9, 9), (10, 9)), 16)]))
+    app.run()
+    app.session_state["draw.live"] = _message(2, page.version, dump_strokes(whole))
+    app.button(key="draw.game.next").click().run()
+    sketch = sketch_from_strokes(whole)
+    (answer,) = read_all([model], sketch, normalised([model], sketch))
+    (row,) = page.game.drawn
+    assert list(row.values())[1] == ("unsure: " if answer.verdict.unsure else "") + answer.label
+    assert (page.game.round, page.strokes, page.answered) == (2, "[]", 2)
+    unaware = page.version - 1  # sent before the pad heard that it was cleared
+    app.session_state["draw.live"] = _message(3, unaware, dump_strokes(whole))
+    app.run()
+    assert (page.strokes, page.answered) == ("[]", 3)

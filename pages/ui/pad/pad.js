@@ -173,7 +173,8 @@ class Pad {
     this.sequence += 1;
     this.sentAt = performance.now();
     this.root.dataset.sent = this.sequence;
-    this.tell(JSON.stringify({ seq: this.sequence, pen: Number(this.pen.value), strokes: this.strokes }));
+    const { sequence: seq, version, strokes } = this;
+    this.tell(JSON.stringify({ seq, version, pen: Number(this.pen.value), strokes }));
   }
 
   draw() {
