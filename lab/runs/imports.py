@@ -76,7 +76,8 @@ class Imports(Points):
             "dataset": run.config.dataset, "setting": setting_key(run.config),
             **{name: _number(run.summary.get(name)) for name in _RESULTS},
         }  # fmt: skip
-        row = connection.execute(insert(runs).values(**values).returning(runs)).one()
+        connection.execute(insert(runs).values(**values))
+        row = self._row(connection, run.id)  # not `returning`: SQLite returns 0.0 as 0 there, which is another digest
         self._upsert(connection, row.number, {n: _columns(run.id, n, series) for n, series in run.points.items()})
         if run.kept:
             connection.execute(insert(kept), [_kept_values(file) for file in run.kept])

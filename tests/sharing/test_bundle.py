@@ -100,6 +100,12 @@ def test_an_imported_run_is_nobodys_answer_because_its_numbers_were_not_computed
     assert submission.run.state is RunState.QUEUED
 
 
+def test_an_imported_run_that_never_trained_is_what_was_written(other: Lab) -> None:
+    failed = dataclasses.replace(random_run(random.Random(1)), seconds=0.0, state=RunState.FAILED)
+    (record,) = other.store.insert_ended([failed])
+    assert other.store.verify(record.id) == ()
+
+
 def test_of_more_epochs_than_a_bundle_has_room_for_the_best_and_the_newest_go_along(other: Lab) -> None:
     id, epochs = new_run_id(), MAX_ENTRIES
     other.artifacts.write(f"{id}/7", b"weights")
