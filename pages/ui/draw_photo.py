@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ from pages.ui.draw_models import Model
 from pages.ui.draw_studio import normalised, read_all, titles
 from pages.ui.draw_view import data_url, percent
 from pages.ui.frame import plain, show_errors
+from pages.ui.state import put, value_of
 
 _HERE = Path(__file__).parent / "paste"
+_LAST = "draw.photo.last"  # which of the two came last
 _KINDS = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"]
 
 
@@ -39,18 +41,18 @@ def photo(models: Sequence[Model]) -> None:
     with show_errors():
         left, right = st.columns(2)
         with left:
-            upload = st.file_uploader("Photo of one or more digits", type=_KINDS, key="draw.photo", max_upload_size=10)
+            upload = st.file_uploader(
+                "Photo of one or more digits", type=_KINDS, key="draw.photo", max_upload_size=10,
+                on_change=put, args=(_LAST, "uploaded"),
+            )  # fmt: skip
         with right:
-            pasted = _pasted(_component()(key="draw.paste", on_png_change=_nothing))
-        data = (upload.name, upload.getvalue()) if upload is not None else pasted
+            pasted = _pasted(_component()(key="draw.paste", on_png_change=partial(put, _LAST, "pasted")))
+        uploaded = None if upload is None else (upload.name, upload.getvalue())
+        data = (pasted or uploaded) if value_of(_LAST) == "pasted" else (uploaded or pasted)
         if data is None:
             st.caption("Dark ink on light paper or the other way round; several digits are read one by one.")
             return
         _show(models, *data)
-
-
-def _nothing() -> None:
-    """Do nothing more: with a callback the component's new state runs the fragment again."""
 
 
 def _pasted(value: Any) -> tuple[str, bytes] | None:
