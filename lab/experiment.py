@@ -62,7 +62,8 @@ class Lab:
     @cached_property
     def store(self) -> RunStore:
         """The run store; opening it migrates an older one."""
-        self.settings.make_home()
+        if not self.settings.read_only:
+            self.settings.make_home()
         return RunStore.open(self.settings.database, read_only=self.settings.read_only)
 
     @cached_property

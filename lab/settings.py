@@ -3,12 +3,13 @@
 Nothing here is read at import: the entry points call `Settings.from_env(os.environ)` once and pass the result on.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.errors import LabError
+from lab.errors import ConfigError, LabError
 
 # A worker's environment before it starts. Waiting threads sleep instead of spinning: half the time on a busy machine, no
 # loss on a quiet one. glibc 2.35 and later asks for huge pages: networks with big feature maps are 4 to 5 % faster.
@@ -21,6 +22,7 @@ PROCESS_ENVIRONMENT = {
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 _TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"", "0", "false", "no", "off"}
 # A file by its path, relative or not; one in memory and SQLite's own `file:` addresses stay as they are.
 _SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!:memory:|file:)([^?]+)(\?.*)?", re.DOTALL)
 
@@ -50,7 +52,7 @@ class Settings:
             database=_absolute_database(env.get("LAB_DATABASE") or f"sqlite:///{home / 'lab.db'}"),
             artifacts=_absolute_place(env.get("LAB_ARTIFACTS") or str(home / "artifacts")),
             device=env.get("LAB_DEVICE") or "auto",
-            read_only=env.get("LAB_READ_ONLY", "").strip().lower() in _TRUE,
+            read_only=_switch("LAB_READ_ONLY", env),
         )
 
     def environment(self) -> dict[str, str]:
@@ -80,7 +82,20 @@ class Settings:
 
 def _absolute(place: str | Path) -> Path:
     """Return a place as it is meant from here: a worker starts in the checkout, not where its lab was opened."""
-    return Path(place).expanduser().absolute()
+    return user_path(place).absolute()
+
+
+def user_path(place: str | Path) -> Path:
+    """Return a path with its ~ read; where there is no such user, it is a name like any other."""
+    return Path(os.path.expanduser(place))  # noqa: PTH111  pathlib's own raises there
+
+
+def _switch(name: str, env: Mapping[str, str]) -> bool:
+    """Return whether a variable is set; a word that is neither yes nor no is refused, for it may be meant as a yes."""
+    word = env.get(name, "").strip().lower()
+    if word not in _TRUE | _FALSE:
+        raise ConfigError(f"{name} is {word!r}, but it must be 1, true, yes or on, or 0, false, no, off or empty.")
+    return word in _TRUE
 
 
 def _absolute_place(place: str) -> str:

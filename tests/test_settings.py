@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.errors import ConfigError
 from lab.settings import PROCESS_ENVIRONMENT, Settings
 
 
@@ -43,6 +44,23 @@ def test_a_worker_that_starts_elsewhere_gets_the_same_places(tmp_path: Path, mon
     settings = Settings.from_env(relative)
     monkeypatch.chdir("/")
     assert Settings.from_env(settings.environment()) == settings
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("1", True), (" Yes", True), ("on", True), ("", False), ("0", False), ("off", False)]
+)
+def test_a_lab_is_read_only_where_a_yes_says_so(word: str, meant: bool) -> None:
+    assert Settings.from_env({"LAB_READ_ONLY": word}).read_only is meant
+
+
+def test_a_word_that_is_neither_yes_nor_no_is_refused_because_it_may_be_meant_as_a_yes() -> None:
+    with pytest.raises(ConfigError, match="LAB_READ_ONLY is 'y', but it must be 1, true, yes or on, or 0"):
+        Settings.from_env({"LAB_READ_ONLY": "y"})
+
+
+def test_a_home_of_nobody_is_a_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Settings.from_env({"LAB_HOME": "~no such user/lab"}).home == tmp_path / "~no such user/lab"
 
 
 def test_a_worker_is_told_before_it_starts_how_cublas_can_be_deterministic() -> None:

@@ -10,6 +10,7 @@ from lab.charts.tiles import grid, paint
 from lab.cli.output import json_flag, percent, print_json, print_table, write_file
 from lab.errors import InputError
 from lab.experiment import Lab
+from lab.settings import user_path
 
 epoch_option = click.option(
     "--epoch", default="best", show_default=True, metavar="N", help="Epoch whose weights are used, best or latest."
@@ -53,7 +54,7 @@ def _read(path: Path) -> bytes:
     from lab.sketch.photo import MAX_BYTES
 
     try:
-        with path.expanduser().open("rb") as stream:
+        with user_path(path).open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)  # /dev/zero has no end
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): give the path of a picture file.") from error
@@ -111,7 +112,7 @@ def inspect(
     picture, label = pick_image(image, lab.dataset(loaded.run.config.dataset), size=loaded.image_size)
     seen = inspect_image(loaded.network, picture, layer=layer, mean=loaded.mean, std=loaded.std)
     maps = seen.maps.values
-    write_file(out.expanduser(), grid(paint(maps, each=per_channel), enlarge=max(1, 84 // maps.shape[-1])))
+    write_file(out, grid(paint(maps, each=per_channel), enlarge=max(1, 84 // maps.shape[-1])))
     best = int(np.argmax(seen.probabilities))
     answer = {
         "run": loaded.run.id, "epoch": loaded.epoch, "layer": layer, "image": image, "truth": label,

@@ -83,7 +83,8 @@ def _version(name: str) -> str | None:
 @click.pass_obj
 def doctor(lab: Lab, as_json: bool) -> None:
     """Say what is installed, where things lie, and what is wrong; exit 1 if something is."""
-    lab.settings.make_home()
+    if not lab.settings.read_only:
+        lab.settings.make_home()
     found = examine(lab)
     if as_json:
         print_json(found)

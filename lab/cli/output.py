@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.errors import InputError
+from lab.settings import user_path
 from lab.sharing.strict import plain
 
 PIPE_WIDTH = 10_000  # characters; more than the widest row, or an id that a script reads would be folded
@@ -30,10 +31,11 @@ def print_json(value: Any) -> None:
 def write_file(path: Path, data: bytes) -> None:
     """Write a whole file or none, making the folders above it; raises `InputError` where that cannot be."""
     try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(data)  # a pipe or a device takes the bytes; replaced by a file, /dev/null would be gone
+        place = user_path(path)
+        if place.exists() and not place.is_file():
+            place.write_bytes(data)  # a pipe or a device takes the bytes; replaced by a file, /dev/null would be gone
         else:
-            _replace(Path(os.path.realpath(path)), data)
+            _replace(Path(os.path.realpath(place)), data)
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from error
 

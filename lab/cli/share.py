@@ -10,6 +10,7 @@ from lab.cli.output import json_flag, print_json, print_table, write_file
 from lab.cli.runs import as_dict
 from lab.errors import InputError
 from lab.experiment import Lab
+from lab.settings import user_path
 from lab.sharing.comparison import RESULTS, comparison_table, differing_settings, result_of
 from lab.sharing.formats import FORMATS, ExportFormat, export_runs, get_format
 from lab.sharing.tables import shown
@@ -26,7 +27,7 @@ def export(lab: Lab, runs: tuple[str, ...], format: str, out: Path, as_json: boo
     chosen = get_format(format)
     records = [lab.store.resolve(run) for run in runs]
     files = export_runs(lab, records, format=format)
-    written = write_files(files, chosen, out.expanduser())
+    written = write_files(files, chosen, out)
     if as_json:
         print_json({"format": format, "runs": [r.id for r in records], "files": written})
     else:
@@ -57,7 +58,7 @@ def import_(lab: Lab, bundle: Path, as_json: bool) -> None:
     from lab.sharing.bundle.read import import_bundle
 
     try:
-        with bundle.expanduser().open("rb") as stream:
+        with user_path(bundle).open("rb") as stream:
             records = import_bundle(lab, stream)
     except OSError as error:
         raise InputError(f"{bundle} cannot be read ({error.strerror or error}): give the path of a bundle.") from error

@@ -188,6 +188,20 @@ def test_ctrl_c_while_the_bar_is_drawn_stops_the_run(
     assert follow(lab, lab.store.resolve("long"), quiet=True).state is RunState.STOPPED
 
 
+def test_a_read_only_lab_makes_no_home(shell: Shell, tmp_path: Path) -> None:
+    home = tmp_path / "none"
+    for verb in ("runs", "doctor"):
+        code, _, err = shell("--read-only", "--home", str(home), verb)
+        assert code == 1
+        assert "Traceback" not in err
+    assert not home.exists()
+
+
+def test_paths_of_a_user_that_there_is_not_are_paths(shell: Shell, trained: dict[str, Any], tmp_path: Path) -> None:
+    assert "~nobody here/x.png cannot be read" in shell("predict", "first", "~nobody here/x.png")[2]
+    assert "~nobody here/x.zip cannot be read" in shell("import", "~nobody here/x.zip")[2]
+
+
 def test_the_doctor_keeps_the_stores_password_to_itself(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     database = "postgresql+psycopg://me:secret@127.0.0.1:1/lab"
     with pytest.raises(SystemExit, match="1"):
