@@ -13,7 +13,7 @@ import numpy as np
 
 from lab.errors import ReadOnlyError, ShapeError
 from lab.runs.imports import EndedRun, new_run_id
-from lab.runs.records import KeptFile, RunRecord, Series
+from lab.runs.records import WEIGHTS, KeptFile, RunRecord, Series
 from lab.sharing.bundle.archive import Archive, open_archive
 from lab.sharing.bundle.layout import (
     DIGEST,
@@ -35,7 +35,6 @@ from lab.sharing.source import Source
 
 _SERIES = re.compile(r"[a-z0-9_]{1,30}(/[a-z0-9_]{1,30})?")
 _MOST_SERIES = 64
-_WEIGHTS = "weights"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +194,12 @@ def _keep_weights(
     kept = []
     for entry in record.weights:
         name = weights_name(run.index, entry.step)
-        path = f"{id}/{_WEIGHTS}-{entry.step:09d}-0.safetensors"
+        path = f"{id}/{WEIGHTS}-{entry.step:09d}-0.safetensors"
         sha256, size = source.artifacts.write(path, b"".join(archive.stream(name)))
         written.append(path)
         if sha256 != digests[name]:
             refuse(f"{name} changed while it was read")
-        kept.append(KeptFile(id, _WEIGHTS, entry.step, entry.epoch, path, sha256, size, entry.created_at))
+        kept.append(KeptFile(id, WEIGHTS, entry.step, entry.epoch, path, sha256, size, entry.created_at))
     return EndedRun(
         id=id, name=record.name, config=record.config, fingerprint=record.fingerprint, state=record.state,
         reason=record.reason, created_at=record.created_at, started_at=record.started_at,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lab.runs.records import WEIGHTS
 from lab.sharing.bundle.layout import COLUMNS, MAX_HEADER, MAX_TENSORS
 from lab.sharing.bundle.strict_reading import Fields, items, read_json, refuse, whole
 
@@ -86,7 +87,7 @@ def check_weights(header: bytes, name: str, *, body: int, expected: Expected, ar
     if odd:
         refuse(f"{odd[0][:60]!r} of {name} is not a tensor of {arch} with these options")
     said = {key: words.get(key) for key in ("format", "kind", "arch", "step", "epoch")}
-    if said != {"format": 1, "kind": "weights", "arch": arch, "step": step, "epoch": epoch}:
+    if said != {"format": 1, "kind": WEIGHTS, "arch": arch, "step": step, "epoch": epoch}:
         refuse(f"{name} says that it is {json.dumps(said)[:120]}")
 
 

@@ -70,8 +70,8 @@ def _json(value: Any) -> bytes:
 
 
 def _choose_weights(source: Source, runs: Sequence[RunRecord]) -> tuple[dict[str, list[KeptFile]], int]:
-    """Return each run's weights in step order, one a step, and how many had to stay behind."""
-    every = {run.id: list({kept.step: kept for kept in source.kept_epochs(run.id)}.values()) for run in runs}
+    """Return each run's weights in step order, and how many had to stay behind."""
+    every = {run.id: list(source.kept_epochs(run.id)) for run in runs}
     entries = 1 + 2 * len(runs) + _count(every)  # the manifest; each run's record and curves
     if _total(every) <= MAX_BYTES - _MARGIN and entries <= MAX_ENTRIES:
         return every, 0
