@@ -51,7 +51,7 @@ def predict(lab: Lab, run: str, images: tuple[Path, ...], sketch: bool, epoch: s
 
 
 def _read(path: Path) -> bytes:
-    from lab.sketch.photo import MAX_BYTES
+    from lab.data.pictures import MAX_BYTES
 
     try:
         with user_path(path).open("rb") as stream:

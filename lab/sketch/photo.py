@@ -1,45 +1,15 @@
-"""Photos and files of handwriting: grey, even lighting, invert if the paper is white, cut out the ink, split digits.
-
-Pictures come from strangers: size on disk and in pixels is checked before anything is decoded, and only a few formats
-are tried at all.
-"""
-
-import io
+"""Photos of handwriting: even lighting, invert if the paper is white, cut out the ink, split digits."""
 
 import numpy as np
-from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFilter
 
 from lab.errors import InputError
 from lab.sketch.sketch import SEEN, Sketch
 
-MAX_BYTES = 10 << 20
-MAX_PIXELS = 50_000_000
 WORK_SIDE = 1024  # pixels; larger photos are reduced first
 MAX_DIGITS = 24
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _LEAST_CONTRAST = 30  # grey levels between ink and paper; less is an empty sheet
 _SPECK = 0.02  # components with less than this share of the largest one's area are dust
-
-
-def read_picture(data: bytes, *, name: str = "the picture") -> np.ndarray:
-    """Decode an image file to grey uint8 (H, W), upright, transparent parts on white; raises `InputError`."""
-    if len(data) > MAX_BYTES:
-        raise InputError(f"{name} has {len(data):,} bytes, more than {MAX_BYTES:,}: make it smaller first.")
-    try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
-            wide, tall = picture.size
-            if not 0 < wide * tall <= MAX_PIXELS:
-                raise InputError(f"{name} has {wide}×{tall} pixels, more than {MAX_PIXELS:,}: make it smaller first.")
-            upright = ImageOps.exif_transpose(picture)
-            upright.thumbnail((2 * WORK_SIDE, 2 * WORK_SIDE))
-            if upright.mode in ("LA", "PA", "RGBA") or "transparency" in upright.info:
-                layer = upright.convert("RGBA")
-                upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-            return np.asarray(upright.convert("L"))
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        known = ", ".join(_FORMATS[:5])
-        reason = "its format is not known" if isinstance(error, UnidentifiedImageError) else error
-        raise InputError(f"{name} cannot be read as a picture ({reason}): use {known}.") from error
 
 
 def find_ink(grey: np.ndarray) -> Sketch:

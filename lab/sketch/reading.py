@@ -12,9 +12,10 @@ from torch import nn
 
 from lab.architectures.chunks import chunk_size
 from lab.data import Dataset
+from lab.data.pictures import read_picture
 from lab.errors import InputError
 from lab.sketch.normalise import ALL_STEPS, RECIPES, SIDE, STEPS, normalise
-from lab.sketch.photo import find_ink, read_picture
+from lab.sketch.photo import find_ink
 from lab.sketch.sketch import Sketch
 from lab.sketch.unsure import Familiar, UnsureRule, Verdict, judge, learn_rule, unit_rows
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import streamlit as st
 
+from lab.data.pictures import read_picture
 from lab.errors import InputError
-from lab.sketch.photo import find_ink, read_picture, split_digits
+from lab.sketch.photo import find_ink, split_digits
 from lab.sketch.reading import Answer, average
 from lab.sketch.sketch import Sketch
 from pages.ui.draw_models import Model

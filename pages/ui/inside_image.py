@@ -71,11 +71,13 @@ def _test_image(subject: Subject) -> Picture:
 
 def _uploaded() -> Picture | None:
     file = st.file_uploader("Picture file", ["png", "jpg", "jpeg", "bmp", "gif", "webp"], key="inside.upload")
-    fit = st.toggle("Make it grey and resize it", True, key="inside.fit")
+    fit = st.toggle(
+        "Resize it", True, key="inside.fit", help="On a square of its own paper, so that it keeps its shape."
+    )
     if file is None:
         st.caption(f"The network reads {IMAGE_SIZE}×{IMAGE_SIZE} pixels, light ink on black.")
         return None
-    pixels = read_image(file.getvalue(), size=IMAGE_SIZE, fit=fit)
+    pixels = read_image(file.getvalue(), size=IMAGE_SIZE, fit=fit, name=file.name)
     if value_of("inside.upload.seen") != file.file_id:  # a first guess for each file; the switch overrules it
         put("inside.upload.seen", file.file_id)
         put("inside.invert", is_on_paper(pixels))

@@ -1,13 +1,10 @@
-"""Photos: dark on light or light on dark, uneven light, several digits, dust; and files that are no pictures."""
-
-import io
+"""Photos: dark on light or light on dark, uneven light, several digits, dust."""
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from lab.errors import InputError
-from lab.sketch.photo import find_ink, read_picture, split_digits
+from lab.sketch.photo import find_ink, split_digits
 from lab.sketch.render import Hand, draw_digit
 
 
@@ -74,38 +71,6 @@ def test_two_lines_are_read_one_after_the_other() -> None:
 def test_an_empty_sheet_has_no_ink(level: int) -> None:
     sheet = np.full((120, 160), level) + np.random.default_rng(1).normal(0, 4, (120, 160))
     assert find_ink(np.clip(sheet, 0, 255).astype(np.uint8)).blank
-
-
-def test_a_transparent_picture_lies_on_white() -> None:
-    picture = Image.new("RGBA", (40, 30), (0, 0, 0, 0))
-    picture.putpixel((5, 6), (0, 0, 0, 255))
-    out = io.BytesIO()
-    picture.save(out, format="PNG")
-    grey = read_picture(out.getvalue())
-    assert grey.shape == (30, 40)
-    assert grey[6, 5] == 0
-    assert grey[0, 0] == 255
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"no picture", "my.png cannot be read as a picture"),
-        (b"", "my.png cannot be read as a picture"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "my.png cannot be read as a picture"),
-        (b"\0" * ((10 << 20) + 1), r"my.png has 10,485,761 bytes, more than 10,485,760"),
-    ],
-)
-def test_what_is_no_picture_is_refused_by_name(data: bytes, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        read_picture(data, name="my.png")
-
-
-def test_a_picture_with_too_many_pixels_is_refused_before_it_is_decoded() -> None:
-    out = io.BytesIO()
-    Image.new("1", (9000, 9000)).save(out, format="PNG")
-    with pytest.raises(InputError, match="has 9000×9000 pixels, more than 50,000,000"):
-        read_picture(out.getvalue())
 
 
 def test_hundreds_of_pieces_are_not_a_number() -> None:
