@@ -89,7 +89,7 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
             dark=dark,
             title={"text": f"{dict(RESULTS)[result].capitalize()} by {FIELDS[by].label.lower()}", "font": {"size": 15}, "x": 0,
                    "xref": "paper"},
-            xaxis={"type": "category", "title": {"text": FIELDS[by].label}},
+            xaxis={"type": "category", "showgrid": False, "title": {"text": FIELDS[by].label}},
             yaxis={"tickformat": ".1%" if share else None, "range": cut,
                    "title": {"text": "the axis does not begin at 0" if cut else None, "font": {"size": 11}}},
         )

@@ -45,10 +45,15 @@ def layout(*, height: int, dark: bool, **rest: Any) -> dict[str, Any]:
         "paper_bgcolor": "rgba(0, 0, 0, 0)",
         "plot_bgcolor": "rgba(0, 0, 0, 0)",
         "font": {"color": "#e4eaf2" if dark else "#1a2330"},
-        "legend": {"orientation": "h", "yanchor": "bottom", "y": -0.02, "yref": "container", "x": 0},
-        "xaxis": {"gridcolor": line, "zeroline": False},
-        "yaxis": {"gridcolor": line, "zeroline": False},
-    }
-    for name, value in rest.items():
-        common[name] = common[name] | value if isinstance(common.get(name), dict) else value
-    return common
+        "legend": {"orientation": "h", "yanchor": "top", "y": -0.17, "x": 0},  # below the x axis and its title
+        "xaxis": {"gridcolor": line, "zeroline": False, "automargin": True, "title": {"standoff": 6},
+                  "spikecolor": "#8792a0", "spikethickness": 1, "spikedash": "solid"},
+        "yaxis": {"gridcolor": line, "zeroline": False, "automargin": True},
+    }  # fmt: skip
+    return _completed(common, rest)
+
+
+def _completed(common: dict[str, Any], rest: dict[str, Any]) -> dict[str, Any]:
+    """Return `common` with what `rest` says instead or beside it, dictionary by dictionary."""
+    both = {name: _completed(common[name], rest[name]) for name in rest if isinstance(common.get(name), dict)}
+    return common | rest | both

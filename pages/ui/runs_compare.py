@@ -17,11 +17,10 @@ from lab.sharing.tables import shown
 from pages.ui.caching import run_points
 from pages.ui.frame import plain
 from pages.ui.lab import get_lab
+from pages.ui.parts import plot
 from pages.ui.runs_address import LOOKS, MOST_RUNS, RunsView
 from pages.ui.runs_state import bind
 from pages.ui.widgets import format_spread
-
-_PLOTLY = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 
 
 def chosen_runs(view: RunsView) -> tuple[RunRecord, ...]:
@@ -63,7 +62,10 @@ def _curves(view: RunsView, runs: Sequence[RunRecord]) -> None:
             options = OverlayOptions(metric, view.x, view.smooth, fold=view.fold, test=view.test, raw=view.raw)
             info = overlay_info(curves, options)
             figure = overlay_figure(info, dark=_dark(), log_x=view.logx, log_y=view.logy, clip=view.clip)
-            st.plotly_chart(figure, key=f"runs.curve.{metric}", config=_PLOTLY, alt=overlay_words(info))
+            plot(
+                f"runs.curve.{metric}", figure, words=overlay_words(info), name=f"runs-{metric}",
+                revision=f"{view.x} {view.logx} {view.logy} {view.clip}",
+            )  # fmt: skip
             notes += [note for note in info.notes if note not in notes]
             total, points = total + info.total, points + info.shown
     _small_print(runs, total, points, notes)
@@ -135,7 +137,7 @@ def _groups(view: RunsView, runs: Sequence[RunRecord]) -> None:
     groups = group_info(runs, by)
     figure = group_figure(groups, view.result, by=by, dark=_dark())
     alt = f"Bars of {titles[view.result]} by {FIELDS[by].label}"
-    st.plotly_chart(figure, key="runs.groups", config=_PLOTLY, alt=alt)
+    plot("runs.groups", figure, words=alt, name=f"runs-by-{by}", revision=f"{by} {view.result}")
     st.dataframe(_group_frame(groups, by), hide_index=True, width="stretch", alt=alt)
     st.caption("Mean ± one standard deviation (n − 1) over the runs of a group.")
 
@@ -162,7 +164,8 @@ def _parallel(view: RunsView, runs: Sequence[RunRecord]) -> None:
         st.info("These runs differ in nothing that can be drawn: choose others.", icon=":material/info:")
         return
     figure = parallel_figure(runs, axes, dark=_dark())
-    st.plotly_chart(figure, key="runs.parallel", config=_PLOTLY, alt=f"{len(runs)} runs on {len(axes)} parallel axes")
+    words = f"{len(runs)} runs on {len(axes)} parallel axes"
+    plot("runs.parallel", figure, words=words, name="runs-parallel", revision=str(len(axes)))
 
 
 def _pareto(view: RunsView, runs: Sequence[RunRecord]) -> None:
@@ -173,7 +176,7 @@ def _pareto(view: RunsView, runs: Sequence[RunRecord]) -> None:
         return
     best = "; ".join(f"{label_of(p.run)} {p.accuracy:.2%}" for p in points if p.best)
     figure = pareto_figure(points, view.cost, dark=_dark())
-    st.plotly_chart(figure, key="runs.pareto", config=_PLOTLY, alt=f"On the front: {best}")
+    plot("runs.pareto", figure, words=f"On the front: {best}", name=f"runs-{view.cost}", revision=view.cost)
     without = len(runs) - len(points)
     left_out = f" Left out, without a test accuracy or a cost: {without} of {len(runs)} runs." if without else ""
     st.caption(plain(f"On the front, where no other run is both better and cheaper: {best}.{left_out}"))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import plotly.graph_objects as go
 import pytest
 from playwright.sync_api import Browser, Page, Route
 
@@ -176,7 +177,7 @@ _NEWS = {
         "batch/loss": {"step": [10, 20, 30], "value": [1.0, None, 0.5], "time": [1, 2, 3], "width": 1, "odd": [[20, "NaN"]]}
     },
 }  # fmt: skip
-_LIVE = ("live/live.html", "live/live.css", "live/look.js", "live/live.js")
+_LIVE = ("live/live.html", "live/live.css", "live/plotly.js", "live/look.js", "live/live.js")
 
 
 def _live(mount: Mount) -> Page:
@@ -195,3 +196,60 @@ def test_a_cross_names_its_step_on_every_axis(mount: Mount) -> None:
     page.wait_for_function(f"{odd}.x[0] === 2")
     trace = page.evaluate(f"(({{ customdata, text, hovertemplate }}) => [customdata, text, hovertemplate])({odd})")
     assert trace == [[20], ["NaN"], "%{text}<extra>step %{customdata}</extra>"]
+
+
+_PLOT = ("parts/base.css", "parts/plot.css", "live/plotly.js", "parts/plot.js")
+
+
+def _figure(*values: float, revision: str = "linear") -> dict[str, Any]:
+    figure = go.Figure(go.Scatter(x=list(range(len(values))), y=values)).update_layout(height=300, title="Loss")
+    return {"figure": figure.to_json(), "height": 300, "words": "x", "filename": "loss", "revision": revision,
+            "plotly": "/assets/plotly.min.js"}  # fmt: skip
+
+
+def _plot(mount: Mount) -> Page:
+    page = mount(*_PLOT, shadow=False)
+    page.evaluate("data => render(data)", _figure(1, 2, 3))
+    page.wait_for_selector(".js-plotly-plot .main-svg")
+    return page
+
+
+@pytest.mark.parametrize("chart", [_plot, _live], ids=["plot", "live"])
+@pytest.mark.parametrize(("button", "begins"), [("Save as SVG", b"<svg"), ("Save as PNG", b"\x89PNG")])
+def test_a_chart_is_saved_as_it_is_asked_for(
+    mount: Mount, chart: Callable[[Mount], Page], button: str, begins: bytes
+) -> None:
+    page = chart(mount)
+    page.locator(".js-plotly-plot").first.hover()
+    with page.expect_download() as download:
+        page.locator(f'.modebar-btn[data-title="{button}"]').first.click()
+    assert download.value.path().read_bytes().startswith(begins)
+    assert download.value.suggested_filename == f"{'loss' if chart is _plot else 'r-loss'}.{button[-3:].lower()}"
+
+
+def test_a_chart_keeps_its_zoom_until_its_axes_mean_something_else(mount: Mount) -> None:
+    page = _plot(mount)
+    span = "place.querySelector('.js-plotly-plot').layout.xaxis.range"
+    page.mouse.move(300, 150)
+    page.mouse.down()
+    page.mouse.move(500, 200, steps=5)
+    page.mouse.up()
+    page.wait_for_function(f"{span}[1] < 1.5")
+    zoomed = page.evaluate(span)
+    page.evaluate("data => render(data)", _figure(3, 2, 1, 0))
+    page.wait_for_function("place.querySelector('.js-plotly-plot').data[0].y[0] === 3")
+    assert page.evaluate(span) == zoomed
+    page.evaluate("data => render(data)", _figure(3, 2, 1, 0, revision="log"))
+    page.wait_for_function(f"{span}[1] > 2")
+
+
+@pytest.mark.parametrize("chart", [_plot, _live], ids=["plot", "live"])
+def test_a_chart_fills_its_place_when_that_changes_without_the_window(
+    mount: Mount, chart: Callable[[Mount], Page]
+) -> None:
+    page = chart(mount)
+    page.evaluate("document.body.style.width = '900px'")
+    page.wait_for_function("place.querySelector('.js-plotly-plot').clientWidth <= 900")
+    page.wait_for_function(
+        "(plot => plot.querySelector('.main-svg').clientWidth === plot.clientWidth)(place.querySelector('.js-plotly-plot'))"
+    )

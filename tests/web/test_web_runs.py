@@ -105,7 +105,8 @@ def _texts(app: AppTest) -> str:
 
 
 def _figures(app: AppTest) -> list[dict[str, Any]]:
-    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+    parts = [json.loads(part.proto.json) for part in app.get("bidi_component")]
+    return [json.loads(part["figure"]) for part in parts if "figure" in part]
 
 
 def _button(app: AppTest, label: str) -> Any:

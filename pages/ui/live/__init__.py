@@ -1,8 +1,8 @@
 """The live view of a run: one Streamlit component that polls our route and grows its charts in place.
 
-`st.plotly_chart` is taken out and put back whenever its data change, which blinks and loses the zoom, so it is for
-finished figures. This component keeps its Plotly figures over updates, reruns and theme changes; user text reaches it
-as data and is written as text only.
+`st.plotly_chart` is taken out and put back whenever its data change, which blinks and loses the zoom. This component
+keeps its Plotly figures over updates, reruns and theme changes; user text reaches it as data and is written as text
+only.
 """
 
 from functools import cache
@@ -16,6 +16,7 @@ from lab.runs.records import RunRecord
 
 PLOTLY_ADDRESS = f"/assets/plotly.min.js?v={plotly.__version__}"
 _HERE = Path(__file__).parent
+CHART_TOOLS = (_HERE / "plotly.js").read_text(encoding="utf-8")  # stands in front of every script that draws a chart
 
 
 @cache
@@ -27,7 +28,7 @@ def _component() -> Any:
         "convlab_live",
         html=text("live.html"),
         css=text("live.css"),
-        js=text("look.js") + text("live.js"),
+        js=CHART_TOOLS + text("look.js") + text("live.js"),
         isolate_styles=False,
     )
 

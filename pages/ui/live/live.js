@@ -1,10 +1,9 @@
 // The live view of one run: progress, and charts that grow in place with Plotly's extendTraces.
 // It polls /api/runs/{id}/points and waits longer while nothing changes. Streamlit calls the default export again at
 // every rerun and theme change; the instance, and with it the zoom, lives on until the element is taken away.
-// look.js stands in front of this file: what is drawn, how it looks and how numbers are written.
+// plotly.js and look.js stand in front of this file: the charts' tools, what is drawn, how it looks.
 
 const instances = new WeakMap();
-let plotly;
 
 export default function ({ data, parentElement, setTriggerValue }) {
   let live = instances.get(parentElement);
@@ -22,22 +21,6 @@ export default function ({ data, parentElement, setTriggerValue }) {
   };
 }
 
-function loadPlotly(source) {
-  plotly ??= new Promise((resolve, reject) => {
-    if (window.Plotly) return resolve(window.Plotly);
-    const script = document.createElement("script");
-    script.src = source;
-    script.onload = () => resolve(window.Plotly);
-    script.onerror = () => {
-      plotly = undefined;
-      script.remove();
-      reject(new Error("the chart library could not be loaded"));
-    };
-    document.head.appendChild(script);
-  });
-  return plotly;
-}
-
 class Live {
   constructor(root, data) {
     this.root = root.querySelector(".cl-live") ?? root;
@@ -50,6 +33,7 @@ class Live {
     this.settings = readSettings();
     this.find = (selector) => this.root.querySelector(selector);
     this.drawn = false;
+    this.watchers = this.plots().map(([, element]) => filling(element));
     this.listen();
     this.onVisible = () => !document.hidden && this.poll();
     document.addEventListener("visibilitychange", this.onVisible);
@@ -60,6 +44,7 @@ class Live {
     this.closed = true;
     clearTimeout(this.timer);
     document.removeEventListener("visibilitychange", this.onVisible);
+    this.watchers.forEach((watcher) => watcher.disconnect());
     if (window.Plotly) this.plots().forEach(([, element]) => window.Plotly.purge(element));
   }
 
@@ -253,14 +238,11 @@ class Live {
       this.range = null;
     }
     this.drawn = true;
-    const config = {
-      displaylogo: false, responsive: true, displayModeBar: touched() ? false : "hover",
-      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
-    };
     for (const [name, element] of this.plots()) {
       element.closest("figure").hidden = name === "lr" && !this.store.lr;
       const traces = this.traces(name);
-      await window.Plotly.react(element, traces, layoutOf(name, this, traces), config);
+      element.tools ??= tools(`${this.run}-${name}`, { unwanted: ["select2d", "lasso2d"] });
+      await window.Plotly.react(element, traces, layoutOf(name, this, traces), element.tools);
       if (!element.linked) element.on("plotly_relayout", (change) => this.link(element, change));
       element.linked = true;
     }
@@ -288,7 +270,6 @@ class Live {
       const first = element.data.every((trace) => trace.x.length === 0); // its axes were those of an empty chart
       if (anew || first || figure.hidden) {
         figure.hidden = false;
-        window.Plotly.Plots.resize(element);
         const traces = this.traces(name);
         window.Plotly.react(element, traces, layoutOf(name, this, traces));
         continue;

@@ -44,11 +44,6 @@ function readTheme(root) {
   };
 }
 
-// Without a mouse the tools would lie over the legend for good, and a finger that scrolls the page would zoom.
-function touched() {
-  return window.matchMedia("(hover: none)").matches;
-}
-
 // Before the first point Plotly would show axes from -1 to 4 (-100 % to 400 %), and around a single one ±100 %.
 const SHARES = [-0.02, 1.02];
 
@@ -64,12 +59,13 @@ function layoutOf(name, live, traces) {
   const { root, settings, range, zoom } = live;
   const empty = traces.every(({ x }) => x.length === 0) ? emptyAxes(name, live) : {};
   const { text, grid, paper, font } = readTheme(root);
-  const axis = { color: text, gridcolor: grid, linecolor: grid, zeroline: false, automargin: true };
+  const axis = { color: text, gridcolor: grid, linecolor: grid, zeroline: false, automargin: true,
+    spikecolor: grid, spikethickness: 1, spikedash: "solid" };
   const title = { step: "step", epoch: "epoch", time: "training time (s)" }[settings.x];
   const low = name === "lr";
   return {
     uirevision: zoom, margin: { l: 48, r: 10, t: 8, b: 36 }, font: { family: font, size: 12, color: text },
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "x unified", dragmode: touched() ? false : "zoom",
+    paper_bgcolor: paper, plot_bgcolor: paper, hovermode: "x unified", dragmode: touched() ? false : "zoom",
     hoverlabel: { bgcolor: paper, bordercolor: grid, font: { color: text } },
     legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", font: { color: text } },
     xaxis: {

@@ -1,4 +1,4 @@
-"""Small components of our own (v2, no build): the epoch slider, tiles, matrix, graph and layer table.
+"""Small components of our own (v2, no build): the epoch slider, tiles, matrix, graph, layer table and charts.
 
 They change what they show in place, where Streamlit's own elements would be taken out and put back. Texts reach them as
 data and are written as text; the one piece of markup is the graph's SVG, whose writer escapes.
@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 
 from lab.charts.tiles import Sprite
-from pages.ui.live import PLOTLY_ADDRESS
+from pages.ui.live import CHART_TOOLS, PLOTLY_ADDRESS
 from pages.ui.state import put, value_of
 
 _HERE = Path(__file__).parent
-_OPEN = ("scatter",)  # Plotly writes its styles into the page
+_CHARTS = ("scatter", "plot")  # Plotly writes its styles into the page, so they are not walled off from it
 
 
 @cache
@@ -30,9 +31,10 @@ def _component(name: str) -> Any:
         return path.read_text(encoding="utf-8") if path.is_file() else ""
 
     base = (_HERE / "base.css").read_text(encoding="utf-8")
+    chart = name in _CHARTS
     return st.components.v2.component(
-        f"convlab_{name}", html=text("html") or "<span></span>", css=base + text("css"), js=text("js"),
-        isolate_styles=name not in _OPEN,
+        f"convlab_{name}", html=text("html") or "<span></span>", css=base + text("css"),
+        js=(CHART_TOOLS if chart else "") + text("js"), isolate_styles=not chart,
     )  # fmt: skip
 
 
@@ -210,6 +212,22 @@ def scatter(
             "x": points[:, 0].round(4).tolist(), "y": points[:, 1].round(4).tolist(), "labels": list(labels),
             "wrong": list(wrong), "notes": list(notes), "classes": list(classes), "sprite": data_url(sprite.png),
             "columns": sprite.columns, "method": method, "revision": 0, "words": words, "plotly": PLOTLY_ADDRESS,
+            "filename": "map-of-images",
         },
         on_caught_change=caught,
+    )  # fmt: skip
+
+
+def plot(key: str, figure: go.Figure, *, words: str, name: str, revision: str = "same") -> None:
+    """Show a finished figure in place, with tools that save it as PNG and SVG under `name`.
+
+    words: what it shows, for screen readers. revision: the zoom is kept while it stays the same.
+    """
+    figure.update_layout(template="none")
+    _component("plot")(
+        key=key,
+        data={
+            "figure": figure.to_json(), "height": figure.layout.height, "words": words, "filename": name,
+            "revision": revision, "plotly": PLOTLY_ADDRESS,
+        },
     )  # fmt: skip

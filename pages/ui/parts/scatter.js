@@ -4,7 +4,6 @@ const COLOURS = ["#2f86cf", "#d98a1f", "#1f9e77", "#c45a9a", "#8a7a00", "#6b6bd6
 const SHAPES = ["circle", "square", "diamond", "triangle-up", "star", "hexagon", "pentagon", "triangle-down", "bowtie", "cross"];
 const SHOWN_PX = 84;
 const views = new WeakMap();
-let plotly;
 
 export default function ({ data, parentElement, setTriggerValue }) {
   let view = views.get(parentElement);
@@ -16,18 +15,6 @@ export default function ({ data, parentElement, setTriggerValue }) {
     views.get(parentElement)?.dispose();
     views.delete(parentElement);
   };
-}
-
-function load(source) {
-  plotly ??= new Promise((resolve, reject) => {
-    if (window.Plotly) return resolve(window.Plotly);
-    const script = document.createElement("script");
-    script.src = source;
-    script.onload = () => resolve(window.Plotly);
-    script.onerror = () => { plotly = undefined; reject(new Error("the chart library could not be loaded")); };
-    document.head.appendChild(script);
-  });
-  return plotly;
 }
 
 class View {
@@ -43,18 +30,17 @@ class View {
     this.card.append(this.picture, this.words);
     this.box.append(this.plot, this.card);
     root.appendChild(this.box);
+    this.watcher = filling(this.plot);
   }
 
   async refresh(data) {
     this.data = data;
     this.plot.setAttribute("role", "img");
     this.plot.setAttribute("aria-label", data.words);
-    const Plotly = await load(data.plotly);
+    const Plotly = await loadPlotly(data.plotly);
     if (this.closed) return;
     const first = !this.plot.data;
-    await Plotly.react(this.plot, this.traces(), this.layout(), {
-      displaylogo: false, responsive: true, modeBarButtonsToRemove: ["autoScale2d", "toImage"],
-    });
+    await Plotly.react(this.plot, this.traces(), this.layout(), (this.tools ??= tools(data.filename)));
     if (!first) return;
     this.plot.on("plotly_hover", (event) => this.hover(event));
     this.plot.on("plotly_unhover", () => (this.card.style.display = "none"));
@@ -80,12 +66,12 @@ class View {
   }
 
   layout() {
-    const text = this.style("--st-text-color");
+    const [text, paper] = [this.style("--st-text-color"), this.style("--st-background-color")];
     const axis = { showticklabels: false, zeroline: false, showgrid: false, range: [-1.08, 1.08] };
     return {
       dragmode: "lasso", uirevision: this.data.method, selectionrevision: this.data.revision, showlegend: true,
       xaxis: { ...axis }, yaxis: { ...axis }, margin: { l: 8, r: 8, t: 8, b: 8 },
-      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: text, family: this.style("--st-font") },
+      paper_bgcolor: paper, plot_bgcolor: paper, font: { color: text, family: this.style("--st-font") },
       legend: { orientation: "h", y: -0.02, itemsizing: "constant" }, modebar: { bgcolor: "rgba(0,0,0,0)", color: text },
     };
   }
@@ -109,6 +95,7 @@ class View {
 
   dispose() {
     this.closed = true;
+    this.watcher.disconnect();
     if (window.Plotly) window.Plotly.purge(this.plot);
     this.box.remove();
   }

@@ -1,0 +1,78 @@
+// A finished figure: Plotly changes it in place, where Streamlit's own chart would be taken out and lose its zoom.
+
+const charts = new WeakMap();
+const MARGINS_PX = 32; // of the full screen, as in the style sheet
+const FULL_ICON = { width: 24, height: 24, path: "M3 9V3h6v2H5v4zm12-6h6v6h-2V5h-4zM3 15h2v4h4v2H3zm16 0h2v6h-6v-2h4z" };
+
+export default function ({ data, parentElement }) {
+  let chart = charts.get(parentElement);
+  if (!chart) charts.set(parentElement, (chart = new Chart(parentElement)));
+  chart.refresh(data);
+  return () => {
+    if (parentElement.isConnected) return; // Streamlit also cleans up after a call that newer data overtook
+    charts.get(parentElement)?.dispose();
+    charts.delete(parentElement);
+  };
+}
+
+class Chart {
+  constructor(root) {
+    this.box = document.createElement("div");
+    this.box.className = "cl-plot-box";
+    this.plot = document.createElement("div");
+    this.plot.setAttribute("role", "img");
+    this.box.append(this.plot);
+    root.appendChild(this.box);
+    this.watcher = filling(this.plot);
+    this.box.addEventListener("fullscreenchange", () => this.size());
+  }
+
+  async refresh(data) {
+    this.data = data;
+    this.plot.setAttribute("aria-label", data.words);
+    this.size(); // at once, so that the page does not jump while Plotly is on its way
+    await loadPlotly(data.plotly);
+    const seen = [data.figure, data.revision, this.font(), this.style("--st-background-color")].join(" ");
+    if (this.closed || seen === this.seen) return;
+    this.seen = seen;
+    this.draw();
+  }
+
+  size() {
+    const full = document.fullscreenElement === this.box;
+    this.plot.style.height = `${full ? window.innerHeight - MARGINS_PX : this.data.height}px`;
+  }
+
+  draw() {
+    const { data, layout } = JSON.parse(this.data.figure);
+    const more = [{ name: "full", title: "Full screen", icon: FULL_ICON, click: () => this.turn() }];
+    this.tools ??= tools(this.data.filename, { unwanted: ["select2d", "lasso2d"], more });
+    const [paper, line, text] = ["background", "border", "text"].map((name) => this.style(`--st-${name}-color`));
+    window.Plotly.react(this.plot, data, {
+      ...layout, uirevision: this.data.revision, font: { ...layout.font, family: this.font() },
+      height: undefined, ...(touched() ? { dragmode: false } : {}),
+      paper_bgcolor: paper, plot_bgcolor: paper, modebar: { bgcolor: "rgba(0,0,0,0)" },
+      hoverlabel: { bgcolor: paper, bordercolor: line, font: { color: text } },
+    }, this.tools);
+  }
+
+  turn() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else this.box.requestFullscreen();
+  }
+
+  font() {
+    return getComputedStyle(this.box).fontFamily;
+  }
+
+  style(name) {
+    return getComputedStyle(this.box).getPropertyValue(name).trim();
+  }
+
+  dispose() {
+    this.closed = true;
+    this.watcher.disconnect();
+    if (window.Plotly) window.Plotly.purge(this.plot);
+    this.box.remove();
+  }
+}
