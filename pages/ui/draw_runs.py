@@ -18,7 +18,7 @@ from pages.ui.widgets import dataset_title, format_duration, format_share, prese
 
 KEY = "draw.runs"
 MOST = 6
-_FRESH = "draw.training"
+_FRESH, _FAILED = "draw.training", "draw.training.failed"
 # Images per second of LeNet-5 in training, with sketch augmentation; rough on purpose (docs/benchmarks.md has exact ones).
 _SPEED = {"cpu": 3_000, "gpu": 60_000}
 _START_S = 6  # a worker's start, most of it importing torch
@@ -106,6 +106,8 @@ def offer_training() -> None:
     if fresh:
         _wait_for(fresh)
         return
+    if value_of(_FAILED):
+        st.error(plain(str(value_of(_FAILED))), icon=":material/error:")
     config = _starter()
     machine = describe_machine(get_lab().settings.device)
     seconds = _estimate(config, gpu=not machine.startswith("CPU"))
@@ -121,6 +123,7 @@ def offer_training() -> None:
         if pressed:
             with show_errors():
                 put(_FRESH, get_lab().submit(config).run.id)
+                put(_FAILED, "")
                 get_lab().ensure_worker()
                 st.rerun()
 
@@ -143,6 +146,8 @@ def _wait_for(run_id: str) -> None:
     run = get_lab().store.get(run_id)
     if run.summary or not run.state.live:
         put(_FRESH, "")
+        if not run.summary:
+            put(_FAILED, f"{run_title(run)} is {run.state} and cannot read yet. {run.reason}")
         st.rerun(scope="app")
     done, total = run.progress.get("step", 0), run.progress.get("total_steps", 0)
     words = f"step {done:,} of {total:,}" if total else "starting"

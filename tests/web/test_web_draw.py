@@ -1,13 +1,16 @@
 """The Draw page's parts without a browser: HTML that cannot be broken, messages that cannot harm, pads that agree."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from lab.config import RunConfig
 from lab.errors import InputError
+from lab.runs.records import RunState
 from lab.sketch.normalise import RECIPES, normalise_steps
 from lab.sketch.reading import Answer
 from lab.sketch.render import draw_digit
@@ -16,7 +19,9 @@ from lab.sketch.unsure import Verdict
 from pages.ui.draw_pad import _told, canvas_of_strokes, sketch_of, strokes_of_canvas
 from pages.ui.draw_tune import tuned
 from pages.ui.draw_view import answers_html, line_html, percent, steps_html
+from tests.web.web_data import Bench
 
+ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
 NAMES = tuple("0123456789")
 
 
@@ -120,3 +125,15 @@ def test_fine_tuning_leaves_no_drawing_over_that_batch_norm_could_not_use() -> N
     parent = RunConfig(arch="speedrun-cnn", batch_size=128)
     sizes = {images: tuned(parent, dataset="d", images=images, parent="p").batch_size for images in (3968, 3969)}
     assert sizes == {3968: 64, 3969: 63}  # 51 drawings 19 times and 3,000 pictures are 62 · 64 + 1
+
+
+def test_a_first_training_that_failed_says_why_and_is_offered_again(bench: Bench) -> None:
+    run = bench.start()
+    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
+    app.session_state["draw.training"] = run.id
+    app.switch_page("draw.py").run()
+    assert not app.error
+    bench.lab.store.finish(run.id, run.lease, state=RunState.FAILED, reason="The disk is full: make room.", seconds=1.0)
+    app.run()
+    assert "is failed and cannot read yet. The disk is full: make room." in app.error[0].value.replace("\\", "")
+    assert [button.label for button in app.button if button.label.startswith("Train LeNet-5 on")]
