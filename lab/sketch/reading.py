@@ -1,4 +1,4 @@
-"""What networks say about drawings: probabilities, top three, disagreement, an average, and whether to believe it."""
+"""What networks say about drawings: probabilities, top three, an average, and whether to believe it."""
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -153,11 +153,6 @@ def average(answers: Sequence[Answer]) -> Answer | None:
     unsure = [answer.verdict for answer in answers if answer.verdict.unsure]
     verdict = Verdict(True, unsure[0].reasons) if 2 * len(unsure) >= len(answers) else Verdict(False, ())
     return Answer(mean, answers[0].class_names, verdict)
-
-
-def disagree(answers: Iterable[Answer]) -> bool:
-    """Whether the networks name different classes."""
-    return len({answer.label for answer in answers}) > 1
 
 
 def compare_steps(

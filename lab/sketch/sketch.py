@@ -101,13 +101,6 @@ def dump_strokes(strokes: Sequence[Stroke]) -> str:
     return json.dumps(rows, allow_nan=False, separators=(",", ":"))
 
 
-def sketch_from_rgba(image_BHW4: np.ndarray) -> Sketch:
-    """Take the ink of a canvas with a transparent background: uint8 (H, W, 4); any colour of stroke counts."""
-    if image_BHW4.ndim != 3 or image_BHW4.shape[2] != 4 or image_BHW4.dtype != np.uint8:
-        raise InputError(f"A canvas is uint8 (H, W, 4), not {image_BHW4.dtype} {image_BHW4.shape}.")
-    return Sketch(np.ascontiguousarray(image_BHW4[:, :, 3]), "canvas")
-
-
 def sketch_from_png(data: bytes, *, origin: str = "canvas") -> Sketch:
     """Take the ink (alpha) of a canvas saved as a PNG; raises `InputError`."""
     try:

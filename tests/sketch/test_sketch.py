@@ -18,7 +18,6 @@ from lab.sketch.sketch import (
     dump_strokes,
     parse_strokes,
     sketch_from_png,
-    sketch_from_rgba,
     sketch_from_strokes,
 )
 
@@ -84,7 +83,6 @@ def test_the_colour_of_a_stroke_does_not_matter(colour: tuple[int, int, int]) ->
     canvas[..., 3] = ink
     out = io.BytesIO()
     Image.fromarray(canvas).save(out, format="PNG")
-    np.testing.assert_array_equal(sketch_from_rgba(canvas).ink, ink)
     np.testing.assert_array_equal(sketch_from_png(out.getvalue()).ink, ink)
 
 

@@ -13,7 +13,6 @@ from lab.sketch.reading import (
     compare_steps,
     compute_features,
     compute_probabilities,
-    disagree,
     predict_images,
     read_sketch,
 )
@@ -141,11 +140,6 @@ def test_the_ensemble_averages_and_is_unsure_with_half_of_its_networks() -> None
     assert half.verdict == Verdict(True, ("why",))
     assert average([_answer(1.0, 0.0)]) is None
     assert average([_answer(1.0, 0.0), _answer(1.0, 0.0, names=("x", "y"))]) is None
-
-
-def test_disagreement_is_about_the_named_class() -> None:
-    assert disagree([_answer(0.9, 0.1), _answer(0.1, 0.9)])
-    assert not disagree([_answer(0.9, 0.1), _answer(0.6, 0.4)])
 
 
 def test_without_centring_a_network_that_looks_at_places_answers_otherwise(halves: Loaded) -> None:
