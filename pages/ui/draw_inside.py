@@ -11,8 +11,9 @@ from lab.inspection.attribution import attribute
 from lab.inspection.observe import capture, to_input
 from lab.sketch.reading import Answer
 from pages.ui.draw_models import Model, bank_size, look_alikes
-from pages.ui.draw_view import pictures_html, png_url
+from pages.ui.draw_view import pictures_html
 from pages.ui.frame import plain
+from pages.ui.parts import data_url
 from pages.ui.waiting import worth_waiting
 
 _MOST_MAPS = 64
@@ -41,9 +42,9 @@ def inside(models: Sequence[Model], images: dict[str, np.ndarray], answers: Sequ
     heat = _heat(model, image, int(answer.probabilities.argmax()))
     st.html(
         '<div class="cl-inside">'
-        f'<figure><img class="cl-pic" decoding="sync" alt="Grad-CAM over the drawing" src="{png_url(heat)}">'
+        f'<figure><img class="cl-pic" decoding="sync" alt="Grad-CAM over the drawing" src="{data_url(heat)}">'
         f"<figcaption>Grad-CAM: where it looks for “{escape(answer.label)}”</figcaption></figure>"
-        f'<figure><img class="cl-maps" decoding="sync" alt="Feature maps of the layer" src="{png_url(maps)}">'
+        f'<figure><img class="cl-maps" decoding="sync" alt="Feature maps of the layer" src="{data_url(maps)}">'
         f"<figcaption>{note}</figcaption></figure></div>"
     )
 

@@ -17,7 +17,7 @@ from lab.sketch.reading import Answer, average
 from lab.sketch.sketch import Sketch
 from pages.ui.draw_models import Model
 from pages.ui.draw_studio import normalised, read_all, titles
-from pages.ui.draw_view import data_url, percent
+from pages.ui.draw_view import percent, picture_url
 from pages.ui.frame import plain, show_errors
 from pages.ui.state import put, value_of
 
@@ -102,7 +102,7 @@ def _table(models: Sequence[Model], digits: Sequence[Sketch], read: Sequence[Seq
             for title, answer in zip(titles(models), answers, strict=True)
         )
         figures.append(
-            f'<figure><img decoding="sync" alt="One digit, normalised" src="{data_url(picture)}">'
+            f'<figure><img decoding="sync" alt="One digit, normalised" src="{picture_url(picture)}">'
             f"<figcaption>{says}</figcaption></figure>"
         )
     return f'<div class="cl-steps">{"".join(figures)}</div>'

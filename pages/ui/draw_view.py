@@ -3,16 +3,15 @@
 Plain HTML is swapped in place without a chart being rebuilt. Every text that is not ours is escaped here.
 """
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
-from PIL import Image
 
+from lab.charts.tiles import encode
 from lab.sketch.normalise import StepPicture
 from lab.sketch.reading import Answer
+from pages.ui.parts import data_url
 
 STYLE = """<style>
 .cl-answers { display: grid; grid-template-columns: repeat(auto-fit, minmax(138px, 1fr)); gap: 10px; }
@@ -49,16 +48,9 @@ STYLE = """<style>
 _MOST_ROWS = 10
 
 
-def data_url(picture: np.ndarray) -> str:
-    """Return a uint8 picture, (H, W) or (H, W, 3), as a PNG data URL."""
-    out = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).save(out, format="PNG", compress_level=1)
-    return png_url(out.getvalue())
-
-
-def png_url(png: bytes) -> str:
-    """Return PNG bytes as a data URL."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def picture_url(picture: np.ndarray) -> str:
+    """Return a uint8 picture, (H, W) or (H, W, 3), as an address that holds it."""
+    return data_url(encode(np.ascontiguousarray(picture)))
 
 
 def percent(share: float) -> str:
@@ -162,7 +154,7 @@ def steps_html(
             words = f"without: {escape(label)} at {share:.0%}"
             says = f"<b>{words}</b>" if changed else words
         figures.append(
-            f'<figure><img decoding="sync" alt="{escape(each.title)}" src="{data_url(each.picture)}">'
+            f'<figure><img decoding="sync" alt="{escape(each.title)}" src="{picture_url(each.picture)}">'
             f"<figcaption>{escape(each.title)}<small>{escape(each.note)}</small><small>{says}</small></figcaption></figure>"
         )
     return f'<div class="cl-steps">{"".join(figures)}</div>'
@@ -171,7 +163,7 @@ def steps_html(
 def pictures_html(pictures: Sequence[tuple[np.ndarray, str, str]]) -> str:
     """Return small pictures of (uint8 picture, caption, small print)."""
     figures = [
-        f'<figure><img class="cl-pic" decoding="sync" alt="{escape(caption)}" src="{data_url(picture)}">'
+        f'<figure><img class="cl-pic" decoding="sync" alt="{escape(caption)}" src="{picture_url(picture)}">'
         f"<figcaption>{escape(caption)}<small>{escape(small)}</small></figcaption></figure>"
         for picture, caption, small in pictures
     ]
