@@ -126,13 +126,9 @@ def result(run: RunRecord, *, cached: bool) -> dict[str, Any]:
 def follow(lab: Lab, run: RunRecord, *, quiet: bool) -> RunRecord:
     """Wait until the run is over, showing a bar on a terminal; the first Ctrl-C stops it and keeps its weights."""
     console = Console(stderr=True, quiet=quiet)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(), TextColumn("{task.fields[left]}"),
-    )  # fmt: skip
     told: set[str] = set()
     helped = -ENSURE_S
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+    with build_bar(console) as bar:
         task = bar.add_task("queued", total=1, left="")
         while run.state.live:
             try:  # around all of it: a Ctrl-C while the bar is drawn must stop the run as well
@@ -148,6 +144,15 @@ def follow(lab: Lab, run: RunRecord, *, quiet: bool) -> RunRecord:
             except StoreBusyError as error:
                 console.print(str(error), markup=False)
     return run
+
+
+def build_bar(console: Console) -> Progress:
+    """Return the bar, which shows nothing where there is no terminal; in 80 columns the time left is still to be read."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(), TextColumn("{task.fields[left]}"),
+    )  # fmt: skip
+    return Progress(*columns, console=console, transient=True, disable=console.quiet or not console.is_terminal)
 
 
 def _tell_notices(run: RunRecord, told: set[str], console: Console) -> None:
@@ -171,7 +176,7 @@ def _show(bar: Progress, task: Any, run: RunRecord) -> None:
         bar.update(task, description=str(state.get("phase") or run.state.value))
         return
     rate = f"{state.get('images_per_second') or 0:,.0f} images/s"
-    left = f"{rate}, {duration(state.get('eta_seconds'))} left"
+    left = f"{duration(state.get('eta_seconds'))} left, {rate}"
     text = f"epoch {state.get('epoch', 0)}/{run.config.epochs}"
     bar.update(task, description=text, completed=state["step"], total=state["total_steps"], left=left)
 

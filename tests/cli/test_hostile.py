@@ -1,19 +1,22 @@
 """What careless hands and strange machines do to the shell: one sentence, the right exit code, nothing lost."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from lab.cli.app import main
 from lab.cli.output import print_table, write_file
-from lab.cli.train import build_config, follow
+from lab.cli.train import _show, build_bar, build_config, follow
 from lab.errors import near_miss
 from lab.experiment import Lab
 from lab.presets import get_preset
@@ -101,6 +104,18 @@ def test_json_is_ascii_whatever_the_names_are(shell: Shell, trained: dict[str, A
 def test_a_wide_table_is_not_folded_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     print_table([f"setting number {n}" for n in range(60)], [[f"065a8ffb{n:04d}" for n in range(60)]])
     assert capsys.readouterr().out.splitlines()[1].split() == [f"065a8ffb{n:04d}" for n in range(60)]
+
+
+def test_the_time_left_is_to_be_read_in_eighty_columns(shell: Shell, trained: dict[str, Any], home: Path) -> None:
+    run = Lab(Settings.from_env({"LAB_HOME": str(home)})).store.get(trained["run"])
+    progress = {"step": 1, "total_steps": 2, "epoch": 4999, "images_per_second": 12_345.0, "eta_seconds": 725.0}
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    bar = build_bar(console)
+    task = bar.add_task("queued", total=1, left="")
+    _show(bar, task, replace(run, config=run.config.replace(epochs=9999), progress=progress))
+    with console.capture() as said:
+        console.print(bar.get_renderable())
+    assert "12 min 05 s left" in said.get()
 
 
 def test_a_pipe_takes_an_export_and_stays_a_pipe(tmp_path: Path) -> None:
