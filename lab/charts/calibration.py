@@ -3,8 +3,12 @@
 import numpy as np
 import plotly.graph_objects as go
 
+from lab.charts.style import layout
 
-def calibration_figure(edges: np.ndarray, confidence: np.ndarray, accuracy: np.ndarray, count: np.ndarray) -> go.Figure:
+
+def calibration_figure(
+    edges: np.ndarray, confidence: np.ndarray, accuracy: np.ndarray, count: np.ndarray, *, dark: bool = False
+) -> go.Figure:
     """Return accuracy over confidence, a point a bin, its area by the number of answers. Arrays as in `Calibration`."""
     full = count > 0
     share = count[full] / max(1, count.sum())
@@ -18,7 +22,13 @@ def calibration_figure(edges: np.ndarray, confidence: np.ndarray, accuracy: np.n
         hovertemplate="sure %{x:.1%}, right %{y:.1%}<br>%{customdata:,} answers<extra></extra>",
     )  # fmt: skip
     axis = {"range": [-0.02, 1.04], "tickformat": ".0%", "dtick": 0.2}
-    figure.update_xaxes(title="how sure", **axis)
-    figure.update_yaxes(title="how often right", **axis)
-    figure.update_layout(height=330, margin={"l": 10, "r": 20, "t": 20, "b": 10})
+    figure.update_layout(
+        layout(
+            height=330,
+            dark=dark,
+            margin={"l": 10, "r": 20, "t": 24, "b": 10},
+            xaxis={"title": {"text": "how sure"}, **axis},
+            yaxis={"title": {"text": "how often right"}, **axis},
+        )
+    )
     return figure

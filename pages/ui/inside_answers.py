@@ -19,7 +19,7 @@ from pages.ui.frame import plain
 from pages.ui.inside_image import look_at
 from pages.ui.inside_subject import Subject
 from pages.ui.looking import answers_of
-from pages.ui.parts import Tile, matrix, tiles
+from pages.ui.parts import Tile, matrix, plot, tiles
 from pages.ui.state import put, value_of
 from pages.ui.waiting import worth_waiting
 
@@ -81,7 +81,8 @@ def _matrix(subject: Subject, told: EvaluationReport) -> None:
     shares = st.toggle("Per cent of the class", key="inside.rates", persist_state="session")
     rates = [[None if np.isnan(rate) else rate for rate in row] for row in as_rates(told.confusion).tolist()]
     matrix(
-        "inside-matrix", classes=subject.classes, counts=told.confusion.tolist(), rates=rates, as_rates=shares, chosen=value_of(_CELL),
+        "inside-matrix", classes=subject.classes, counts=told.confusion.tolist(), rates=rates, as_rates=shares,
+        chosen=value_of(_CELL),
         caption="Rows: what the image is. Columns: what the network answered. Click a cell to see its images.",
         on_pick=_pick_cell,
     )  # fmt: skip
@@ -111,7 +112,7 @@ def _found(subject: Subject, answers: Answers, which: str) -> tuple[np.ndarray, 
     if which == "shaky":
         return shakiest_hits(answers), "Right, but hardly sure."
     cell = value_of(_CELL)
-    if cell is None:
+    if cell is None or max(cell) >= len(subject.classes):  # a cell of a run with more classes
         return np.zeros(0, int), "Click a cell of the matrix to see its images."
     found = find_cell(answers, truth=cell[0], answer=cell[1])
     truth, answer = (plain(subject.classes[k]) for k in cell)
@@ -172,9 +173,11 @@ def _per_class(told: EvaluationReport) -> None:
 def _calibration(told: EvaluationReport) -> None:
     st.subheader("Is it as sure as it is right?", anchor=False)
     table = told.calibration
-    st.plotly_chart(
-        calibration_figure(table.edges, table.confidence, table.accuracy, table.count), key="inside-calibration",
-        config={"displayModeBar": False}, alt=f"Calibration curve, expected calibration error {100 * table.ece:.2f} %",
+    dark = st.context.theme.type == "dark"
+    plot(
+        "inside-calibration",
+        calibration_figure(table.edges, table.confidence, table.accuracy, table.count, dark=dark),
+        words=f"Calibration curve, expected calibration error {100 * table.ece:.2f} %", name="calibration",
     )  # fmt: skip
     st.caption(
         f"On the line, answers given with 80 % are right 80 times in 100. Below it the network is too sure. The mean "

@@ -28,18 +28,20 @@ def show_map(subject: Subject) -> None:
         points = _places(subject, method, count)
         answers = answers_of(*subject.key, dataset)
     wrong = ~answers.right[:count]
+    drawn = f"{subject.run.id} {method} {count}"  # of which a lasso caught images: another map has others there
     scatter(
         "inside-scatter", points, paint.pack(paint.digits(subject.dataset.test_images[:count])),
         labels=answers.labels[:count].tolist(), wrong=wrong.tolist(), notes=_notes(answers, subject.classes, count),
-        classes=subject.classes, method=f"{subject.run.id} {method} {count}",
-        on_caught=lambda found: put(_CAUGHT, found),
+        classes=subject.classes, method=drawn, on_caught=lambda found: put(_CAUGHT, (drawn, found)),
         words=f"{count} test images by their place in the last hidden layer, {wrong.sum()} of them read wrongly",
     )  # fmt: skip
     st.caption(
         f"The first {count:,} test images {subject.moment.words}: near each other is what the last hidden layer finds "
         f"alike. The {wrong.sum()} large framed points are mistakes. Draw a lasso to see the images in it."
     )
-    _caught(subject, answers, count)
+    of, found = value_of(_CAUGHT, ("", ()))
+    if found and of == drawn:
+        _caught(subject, answers, np.asarray(found, int))
 
 
 def _choose(subject: Subject) -> tuple[str, int]:
@@ -83,11 +85,8 @@ def _notes(answers: Answers, names: tuple[str, ...], count: int) -> list[str]:
     ]
 
 
-def _caught(subject: Subject, answers: Answers, count: int) -> None:
+def _caught(subject: Subject, answers: Answers, caught: np.ndarray) -> None:
     """Show the images in the lasso, the least sure first if there are too many."""
-    caught = np.asarray([k for k in value_of(_CAUGHT, []) or [] if k < count], int)
-    if not len(caught):
-        return
     st.subheader(f"{len(caught)} images in the lasso", anchor=False)
     if len(caught) > _MOST:
         st.caption(f"The {_MOST} least sure of them.")

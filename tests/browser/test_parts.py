@@ -253,3 +253,30 @@ def test_a_chart_fills_its_place_when_that_changes_without_the_window(
     page.wait_for_function(
         "(plot => plot.querySelector('.main-svg').clientWidth === plot.clientWidth)(place.querySelector('.js-plotly-plot'))"
     )
+
+
+def _map(method: str) -> dict[str, Any]:
+    return {"x": [-0.5, 0.5], "y": [0, 0], "labels": [0, 1], "wrong": [False, True], "notes": ["a", "b"],
+            "classes": ["a", "b"], "sprite": "", "columns": 2, "method": method, "words": "x", "filename": "map",
+            "plotly": "/assets/plotly.min.js"}  # fmt: skip
+
+
+def test_a_lasso_stays_over_epochs_and_goes_with_its_map(mount: Mount) -> None:
+    page = mount("parts/base.css", "parts/scatter.css", "live/plotly.js", "parts/scatter.js", shadow=False)
+    page.evaluate("data => render(data)", _map("run pca"))
+    page.wait_for_selector(".nsewdrag")
+    caught = "place.querySelector('.js-plotly-plot').data.map((trace) => trace.selectedpoints?.length ?? null)"
+    box = page.locator(".nsewdrag").bounding_box()
+    assert box is not None
+    left, top, width, height = box["x"], box["y"], box["width"] * 0.45, box["height"] * 0.9
+    page.mouse.move(left + 5, top + 5)
+    page.mouse.down()
+    for x, y in ((width, 5), (width, height), (5, height), (5, 5)):
+        page.mouse.move(left + x, top + y, steps=8)
+    page.mouse.up()
+    page.wait_for_function("told.length > 0")
+    assert page.evaluate("told.at(-1)") == ["caught", [0]]
+    page.evaluate("data => render(data)", _map("run pca"))
+    assert page.evaluate(caught) == [1, 0]
+    page.evaluate("data => render(data)", _map("run tsne"))
+    page.wait_for_function(f"{caught}.every((count) => count === null)")

@@ -149,6 +149,26 @@ def test_a_chosen_cell_shows_its_images(here: None, run: RunRecord) -> None:
     assert f"4 read rightly: {counts[4][4]} images" in texts(app).replace("**", "")
 
 
+def test_a_cell_of_a_run_with_more_classes_is_none_here(here: None, run: RunRecord) -> None:
+    app = open_page(run=run.id, view="answers", epoch="2")
+    app.session_state["inside.cell"] = (30, 2)
+    app.session_state["inside.gallery"] = "cell"
+    app.run()
+    assert not app.exception
+    assert "Click a cell of the matrix" in texts(app)
+
+
+def test_the_images_of_a_lasso_go_with_the_map_it_was_drawn_in(here: None, run: RunRecord) -> None:
+    app = open_page(run=run.id, view="map", epoch="2")
+    app.session_state["inside.caught"] = (component(app, "method")["method"], [1, 2, 3])
+    app.run()
+    assert "3 images in the lasso" in [head.value for head in app.subheader]
+    [other] = [count for count in app.selectbox(key="inside.points").options if count == "300"]
+    app.selectbox(key="inside.points").set_value(int(other)).run()
+    assert not app.exception
+    assert not app.subheader
+
+
 def test_maps_carry_numbers_for_every_channel(here: None, run: RunRecord) -> None:
     app = open_page(run=run.id, view="maps", epoch="2")
     app.selectbox(key="inside.layer").select("features.conv2").run()

@@ -198,7 +198,7 @@ def scatter(
 ) -> None:
     """Show images as points (N, 2) within [-1, 1]; `on_caught` gets the indices a lasso or box caught.
 
-    notes: what the card of a point says. method: zoom is kept while it stays the same.
+    notes: what the card of a point says. method: zoom and lasso are kept while it stays the same.
     """
 
     def caught() -> None:
@@ -211,7 +211,7 @@ def scatter(
         data={
             "x": points[:, 0].round(4).tolist(), "y": points[:, 1].round(4).tolist(), "labels": list(labels),
             "wrong": list(wrong), "notes": list(notes), "classes": list(classes), "sprite": data_url(sprite.png),
-            "columns": sprite.columns, "method": method, "revision": 0, "words": words, "plotly": PLOTLY_ADDRESS,
+            "columns": sprite.columns, "method": method, "words": words, "plotly": PLOTLY_ADDRESS,
             "filename": "map-of-images",
         },
         on_caught_change=caught,

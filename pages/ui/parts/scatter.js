@@ -69,7 +69,7 @@ class View {
     const [text, paper] = [this.style("--st-text-color"), this.style("--st-background-color")];
     const axis = { showticklabels: false, zeroline: false, showgrid: false, range: [-1.08, 1.08] };
     return {
-      dragmode: "lasso", uirevision: this.data.method, selectionrevision: this.data.revision, showlegend: true,
+      dragmode: "lasso", uirevision: this.data.method, showlegend: true,
       xaxis: { ...axis }, yaxis: { ...axis }, margin: { l: 8, r: 8, t: 8, b: 8 },
       paper_bgcolor: paper, plot_bgcolor: paper, font: { color: text, family: this.style("--st-font") },
       legend: { orientation: "h", y: -0.02, itemsizing: "constant" }, modebar: { bgcolor: "rgba(0,0,0,0)", color: text },
