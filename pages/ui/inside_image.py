@@ -9,7 +9,7 @@ from lab.charts.tiles import digits, encode
 from lab.inspection.images import is_on_paper, read_image
 from lab.sketch.normalise import RECIPES, normalise
 from lab.sketch.saved import decode_ink
-from pages.ui.address import show_in_address, take_number
+from pages.ui.address import show_in_address, take_from_address, take_number
 from pages.ui.frame import page_path, plain
 from pages.ui.inside_subject import Picture, Subject
 from pages.ui.lab import get_lab
@@ -18,6 +18,7 @@ from pages.ui.state import put, value_of
 
 NUMBER_KEY = "inside.image"
 SOURCE_KEY = "inside.source"
+_DRAWING_KEY = "inside.drawing"
 _SOURCES = {"test": "Test", "drawing": "Drawing", "upload": "Upload"}
 _ENLARGE = 8
 _SHOWN = 10  # bars
@@ -34,13 +35,16 @@ _BARS = """<style>
 def choose_picture(subject: Subject) -> Picture | None:
     """Draw the source's widgets and return the image, or nothing where the source has none yet."""
     put(SOURCE_KEY, value_of(SOURCE_KEY, "test"))
+    take_from_address("source", key=SOURCE_KEY, allowed=_SOURCES)
     source = st.segmented_control(
         "Image", list(_SOURCES), format_func=_SOURCES.__getitem__, key=SOURCE_KEY, required=True,
         persist_state="session", label_visibility="collapsed",
     )  # fmt: skip
-    if source == "test":
-        return _test_image(subject)
-    return _drawn(subject) if source == "drawing" else _uploaded()
+    show_in_address("source", source, default="test")
+    if source == "drawing":
+        return _drawn(subject)
+    show_in_address("drawing", None)
+    return _test_image(subject) if source == "test" else _uploaded()
 
 
 def _drawn(subject: Subject) -> Picture | None:
@@ -52,10 +56,12 @@ def _drawn(subject: Subject) -> Picture | None:
         st.page_link(page_path("draw"), label="Draw", icon=":material/draw:")
         return None
     numbers = {id: number for number, id in enumerate(saved, start=1)}
+    take_from_address("drawing", key=_DRAWING_KEY, allowed=saved)
     chosen = st.selectbox(
         "Saved drawing", list(saved)[::-1], format_func=lambda each: f"{saved[each].label}, drawing {numbers[each]}",
-        key="inside.drawing", persist_state="session",
+        key=_DRAWING_KEY, persist_state="session",
     )  # fmt: skip
+    show_in_address("drawing", chosen)
     pixels = normalise(decode_ink(saved[chosen].png), recipe=RECIPES[spec.recipe])
     return Picture(pixels, spec.classes.index(saved[chosen].label), f"drawing {numbers[chosen]}")
 

@@ -262,6 +262,21 @@ def test_a_saved_drawing_passes_through_the_network(here: None, lab: Lab, run: R
     assert len(component(app, "tiles")["tiles"]) == 6
 
 
+def test_a_link_opens_the_saved_drawing_it_was_taken_at(here: None, lab: Lab, run: RunRecord) -> None:
+    drawings = []
+    for left in (100, 130):
+        ink = np.zeros((280, 280), np.uint8)
+        ink[40:240, left : left + 20] = 255
+        drawings.append(lab.store.save_sketch(encode_ink(Sketch(ink, "live")), label="1", dataset="digits").id)
+    app = open_page(run=run.id, view="maps", epoch="2", source="drawing", drawing=drawings[0])
+    assert app.segmented_control(key="inside.source").value == "drawing"
+    assert app.selectbox(key="inside.drawing").value == drawings[0]
+    app.selectbox(key="inside.drawing").set_value(drawings[1]).run()
+    assert app.query_params["drawing"] == drawings[1]
+    app.segmented_control(key="inside.source").set_value("test").run()
+    assert not {"source", "drawing"} & set(app.query_params)
+
+
 def test_the_first_five_test_images_are_shown_in_one_layer(here: None, run: RunRecord) -> None:
     app = open_page(run=run.id, view="maps", epoch="2")
     app.toggle(key="inside.five").set_value(True).run()
