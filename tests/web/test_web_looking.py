@@ -10,9 +10,9 @@ from lab.errors import InputError
 from lab.experiment import Lab
 from lab.settings import Settings
 from pages.ui import looking
-from pages.ui.arch_view import format_bytes, format_count
 from pages.ui.inside_image import bars_html
 from pages.ui.parts import next_index
+from pages.ui.widgets import format_bytes, format_count
 from tests.web.test_web_inside import train
 
 
