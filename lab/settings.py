@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from lab.errors import ConfigError, LabError
 
@@ -49,7 +50,7 @@ class Settings:
         return cls(
             home=home,
             data=_absolute(env.get("LAB_DATA") or home / "data"),
-            database=_absolute_database(env.get("LAB_DATABASE") or f"sqlite:///{home / 'lab.db'}"),
+            database=_absolute_database(env.get("LAB_DATABASE") or f"sqlite:///{_in_url(home / 'lab.db')}"),
             artifacts=_absolute_place(env.get("LAB_ARTIFACTS") or str(home / "artifacts")),
             device=env.get("LAB_DEVICE") or "auto",
             read_only=_switch("LAB_READ_ONLY", env),
@@ -104,4 +105,9 @@ def _absolute_place(place: str) -> str:
 
 def _absolute_database(url: str) -> str:
     found = _SQLITE_FILE.fullmatch(url)
-    return f"{found[1]}{_absolute(found[2])}{found[3] or ''}" if found else url
+    return f"{found[1]}{_in_url(_absolute(unquote(found[2])))}{found[3] or ''}" if found else url
+
+
+def _in_url(path: Path) -> str:
+    """Write a path so that an address means this file: a folder's ? would begin a query, and its %20 be a space."""
+    return str(path).replace("%", "%25").replace("?", "%3F")

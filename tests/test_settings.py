@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import ConfigError
+from lab.experiment import Lab
 from lab.settings import PROCESS_ENVIRONMENT, Settings
 
 
@@ -14,6 +15,7 @@ from lab.settings import PROCESS_ENVIRONMENT, Settings
         ("sqlite:///my lab.db", "sqlite:///{here}/my lab.db"),
         ("sqlite+pysqlite:///deep/lab.db?timeout=5", "sqlite+pysqlite:///{here}/deep/lab.db?timeout=5"),
         ("sqlite:////srv/lab.db", "sqlite:////srv/lab.db"),
+        ("sqlite:////srv/50%25 off/what%3F.db?timeout=5", "sqlite:////srv/50%25 off/what%3F.db?timeout=5"),
         ("sqlite:///:memory:", "sqlite:///:memory:"),
         ("sqlite:///file:lab.db?mode=ro&uri=true", "sqlite:///file:lab.db?mode=ro&uri=true"),
         ("sqlite://", "sqlite://"),
@@ -36,6 +38,13 @@ def test_a_relative_place_of_kept_files_is_meant_from_where_the_lab_was_opened(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert Settings.from_env({"LAB_ARTIFACTS": given}).artifacts == meant.format(here=tmp_path)
+
+
+def test_the_store_lies_in_the_home_whatever_its_name_is(tmp_path: Path) -> None:
+    home = tmp_path / "50%20 off? #1"
+    Lab(Settings.from_env({"LAB_HOME": str(home)})).store.close()
+    assert (home / "lab.db").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [home.name]
 
 
 def test_a_worker_that_starts_elsewhere_gets_the_same_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

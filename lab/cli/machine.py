@@ -45,7 +45,9 @@ def examine(lab: Lab) -> dict[str, Any]:
 
     problems: list[str] = []
     device: dict[str, Any] = {}
-    state: dict[str, Any] = {"database": re.sub(r"(?<=:)[^:@/]+(?=@)", "***", lab.settings.database)}  # its password
+    state: dict[str, Any] = {
+        "database": re.sub(r"(://[^/@]*:)[^/@]*@", r"\1***@", lab.settings.database)
+    }  # its password
     try:
         device = describe_device(resolve_device(lab.settings.device))
     except LabError as error:
