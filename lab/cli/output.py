@@ -42,7 +42,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 def _replace(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")  # short, though the name be as long as names can be
     try:
         temporary.write_bytes(data)
         temporary.replace(path)

@@ -106,6 +106,11 @@ def test_a_wide_table_is_not_folded_where_there_is_no_terminal(capsys: pytest.Ca
     assert capsys.readouterr().out.splitlines()[1].split() == [f"065a8ffb{n:04d}" for n in range(60)]
 
 
+def test_a_name_of_the_greatest_length_is_written(tmp_path: Path) -> None:
+    write_file(tmp_path / ("x" * 255), b"one")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"one"]
+
+
 def test_the_time_left_is_to_be_read_in_eighty_columns(shell: Shell, trained: dict[str, Any], home: Path) -> None:
     run = Lab(Settings.from_env({"LAB_HOME": str(home)})).store.get(trained["run"])
     progress = {"step": 1, "total_steps": 2, "epoch": 4999, "images_per_second": 12_345.0, "eta_seconds": 725.0}
