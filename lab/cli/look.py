@@ -77,6 +77,7 @@ def evaluate(lab: Lab, run: str, epoch: str, all_epochs: bool, as_json: bool) ->
     record = lab.store.resolve(run)
     files = lab.kept_epochs(record.id) if all_epochs else ()
     files = files or (lab.find_weights(record.id, epoch=wanted),)
+    chosen = lab.find_weights(record.id) if all_epochs and record.config.val_fraction else None
     data = lab.dataset(record.config.dataset)
     reports: list[dict[str, Any]] = []
     for kept in files:
@@ -87,7 +88,8 @@ def evaluate(lab: Lab, run: str, epoch: str, all_epochs: bool, as_json: bool) ->
         )  # fmt: skip
         reports.append({"epoch": kept.epoch, "step": kept.step, **made.as_dict()})
         if not as_json:
-            click.echo(f"epoch {kept.epoch:>3}  {percent(made.accuracy)}  loss {made.loss:.4f}")
+            mark = "  lowest validation loss" if kept == chosen else ""
+            click.echo(f"epoch {kept.epoch:>3}  {percent(made.accuracy)}  loss {made.loss:.4f}{mark}")
     if as_json:
         print_json({"run": record.id, "epochs": reports} if all_epochs else {"run": record.id, **reports[0]})
 

@@ -98,6 +98,9 @@ def test_evaluate_all_epochs_agrees_with_what_training_recorded(shell: Shell, tr
     for report in reports:
         assert report["accuracy"] == pytest.approx(recorded[report["step"]])
         assert sum(map(sum, report["confusion"])) == report["images"]
+    losses = [row["val/loss"] for row in rows if row["step"] in {report["step"] for report in reports}]
+    lines = shell("evaluate", trained["run"], "--all-epochs")[1].splitlines()
+    assert [line.endswith("lowest validation loss") for line in lines] == [loss == min(losses) for loss in losses]
 
 
 def test_inspect_writes_the_maps_and_says_what_it_saw(shell: Shell, trained: dict[str, Any], tmp_path: Path) -> None:
