@@ -20,6 +20,7 @@ from lab.devices import resolve_device
 from lab.errors import ShapeError
 from lab.experiment import Lab
 from lab.inspection.summary import summarize
+from lab.runs.imports import IMPORTED
 from lab.runs.records import RunRecord
 
 _BACKWARD = 3.0  # forward and backward together, in forwards
@@ -27,6 +28,8 @@ _OVERHEAD_S = {"cpu": 30e-6, "cuda": 1e-6, "mps": 10e-6}  # per image: pooling, 
 _GPU_MACS_PER_S = {"cuda": 8e12, "mps": 1e12}  # what report D's times on an A100 come to; a guess elsewhere
 _MOMENTS = {"sgd": 1, "rmsprop": 2, "adam": 2, "adamw": 2, "muon": 2}  # tensors the optimizer keeps a weight
 _LOOK_BACK = 200  # newest runs among which a measured one is looked for
+_TELLING_S = 10.0  # a run of that long was not all beginning
+_WORK = ("arch", "arch_options", "input_size", "batch_size", "precision", "compile", "deterministic")
 _SMALLER = ("native", "32", "64")
 
 
@@ -107,20 +110,22 @@ def _train_images(lab: Lab, spec: DatasetSpec) -> int:
 
 
 def _measured_rate(lab: Lab, config: RunConfig, device: str) -> float | None:
-    """Return the training images a second of the newest finished run of the same network on this kind of device."""
-    for run in lab.store.list_runs(limit=_LOOK_BACK):
-        rate = run.summary.get("images_per_second")
-        if isinstance(rate, int | float) and rate > 0 and _same_work(run, config) and run.device.startswith(device):
-            return float(rate)
-    return None
+    """Return the training images a second of the newest run that did the same work here, on this kind of device.
+
+    A run of seconds tells how long it took to begin; it is asked only where no longer one is known.
+    """
+    runs = [run for run in lab.store.list_runs(limit=_LOOK_BACK) if _same_work(run, config, device)]
+    telling = [run for run in runs if run.seconds >= _TELLING_S] or runs
+    return float(telling[0].summary["images_per_second"]) if telling else None
 
 
-def _same_work(run: RunRecord, config: RunConfig) -> bool:
-    ours, theirs = config, run.config
-    return all(
-        getattr(ours, name) == getattr(theirs, name)
-        for name in ("arch", "arch_options", "input_size", "batch_size", "precision")
-    )
+def _same_work(run: RunRecord, config: RunConfig, device: str) -> bool:
+    rate = run.summary.get("images_per_second")
+    if not isinstance(rate, int | float) or not 0 < rate < math.inf:
+        return False
+    if run.origin == IMPORTED or not run.device.startswith(device):  # measured elsewhere, or on another kind of device
+        return False
+    return all(getattr(config, name) == getattr(run.config, name) for name in _WORK)
 
 
 def _seconds_per_image(mult_adds: int, device: str) -> float:

@@ -1,6 +1,7 @@
 """What a training costs, with the reports' own counts, and the way out of 224 pixels on a CPU."""
 
 import json
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -9,6 +10,7 @@ from lab.config import RunConfig
 from lab.costs import estimate, smaller_input
 from lab.data.own import write_own_dataset
 from lab.errors import DeviceError, ShapeError
+from lab.runs.imports import IMPORTED
 from lab.runs.records import RunState
 from pages.ui.torch_ready import require_torch
 from tests.web.test_web_pages import ENTRY
@@ -42,6 +44,29 @@ def test_an_epoch_takes_as_long_as_the_last_run_of_the_same_network_did(bench: B
     assert cost.measured
     assert cost.seconds_per_epoch == pytest.approx(1437 * 0.9 / 1000, rel=0.01)
     assert not estimate(bench.lab, DIGITS_CONFIG.replace(batch_size=8)).measured
+
+
+def test_a_time_is_taken_from_a_run_that_was_long_enough_did_the_same_and_was_trained_here(bench: Bench) -> None:
+    def finish(speed: float, *, seconds: float, origin: str = "local", **changes: Any) -> None:
+        config = bench.lab.check(DIGITS_CONFIG.replace(seed=round(speed), **changes))
+        bench.lab.store.submit(config, fingerprint=f"f{speed}", family="", origin=origin)
+        run = bench.lab.store.claim(slot="cpu", owner=bench.owner)
+        assert run is not None
+        bench.lab.store.set_environment(run.id, run.lease, environment={}, device="cpu")
+        bench.lab.store.finish(
+            run.id, run.lease, state=RunState.FINISHED, seconds=seconds, summary={"images_per_second": speed}
+        )
+
+    def speed() -> float:
+        return round(1438 * 0.9) / estimate(bench.lab, DIGITS_CONFIG).seconds_per_epoch
+
+    finish(900.0, seconds=30.0)
+    finish(70.0, seconds=40.0, compile=True)
+    finish(8000.0, seconds=30.0, origin=IMPORTED)
+    finish(200.0, seconds=2.0)
+    assert speed() == pytest.approx(900.0)
+    finish(1000.0, seconds=12.0)
+    assert speed() == pytest.approx(1000.0)
 
 
 def test_a_step_limit_ends_the_training_and_what_it_costs(bench: Bench) -> None:
