@@ -194,7 +194,7 @@ def show_comparison(design: Design, other: Design, batch: int) -> None:
         ("Forward/backward", left.forward_backward_bytes, right.forward_backward_bytes, format_bytes),
         ("Layers", len(_leaves(left)), len(_leaves(right)), format_count),
     ]
-    with st.grid(min_column_width=170, key="arch-compared"):
+    with st.grid(min_column_width=200, key="arch-compared"):
         for label, a, b, words in facts:
             st.metric(label, f"{words(a)} | {words(b)}", _times(a, b), delta_color="off", delta_arrow="off")
     pairs = compare(left, right)

@@ -34,10 +34,12 @@ _MARK = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 26 26" width="26
 <rect x="2" y="9" width="14" height="14" rx="3"/><path d="M9 9V6a2 2 0 0 1 2-2h10a2 2 0 0 1 2 2v10a2 2 0 0 1-2 2h-5"/></g>
 <rect x="6.2" y="12.2" width="5.6" height="5.6" rx="1.2" fill="#e08a1e"/></svg>"""
 
-# Streamlit leaves six rem above a page; charts and forms need the room more.
+# Streamlit leaves six rem above a page; charts and forms need the room more. Where nothing hovers, a table's tools are
+# always there, and lay over what stands above it.
 _STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding-top: 4.4rem; padding-bottom: 4rem; max-width: 1320px; }
 @media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; } }
+@media (hover: none) { [data-testid="stElementContainer"]:has([data-testid="stDataFrame"]) { padding-top: 1.9rem; } }
 @media (min-width: 1000px) { .st-key-cost-card { position: sticky; top: 4.5rem; } }
 [class*="st-key-recent-"], [class*="st-key-live-line-"] { row-gap: 0; }
 .st-key-cost-card [data-testid="stMetricValue"] { font-size: 1.15rem; }
