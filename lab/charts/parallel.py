@@ -118,7 +118,7 @@ def parallel_figure(
             yaxis={"visible": False, "range": [-0.08, 1.08]},
             hovermode="closest",
             annotations=[_tick(at, place, text) for at, axis in enumerate(axes) for place, text in axis.ticks],
-            margin={"t": 60, "l": 20, "r": 44},
+            margin={"t": 60, "l": 60, "r": 44},
         )
     )  # fmt: skip
     return figure

@@ -39,7 +39,7 @@ _MARK = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 26 26" width="26
 _STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding-top: 4.4rem; padding-bottom: 4rem; max-width: 1320px; }
 @media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; } }
-@media (hover: none) { [data-testid="stElementContainer"]:has([data-testid="stDataFrame"]) { padding-top: 1.9rem; } }
+@media (hover: none) { [data-testid="stElementContainer"]:has([data-testid="stDataFrame"]) { margin-top: 1.9rem; } }
 @media (min-width: 1000px) { .st-key-cost-card { position: sticky; top: 4.5rem; } }
 [class*="st-key-recent-"], [class*="st-key-live-line-"] { row-gap: 0; }
 .st-key-cost-card [data-testid="stMetricValue"] { font-size: 1.15rem; }

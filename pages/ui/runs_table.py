@@ -56,15 +56,13 @@ def runs_table(view: RunsView) -> tuple[RunRecord, ...]:
 
 
 def _toolbar(view: RunsView) -> None:
-    left, right = st.columns([4, 1], vertical_alignment="bottom")
-    with left:
+    orders = _SORTS if view.sort in _SORTS else _SORTS | {view.sort: _order_words(view.sort)}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input(
             "Search", placeholder="arch:lenet* lr<0.01 tag:report-d state:finished", icon=":material/search:",
             help=_search_help(), **bind("q", view.q),
         )  # fmt: skip
-    orders = _SORTS if view.sort in _SORTS else _SORTS | {view.sort: _order_words(view.sort)}
-    with right:
-        st.selectbox("Sort", list(orders), format_func=orders.__getitem__, **bind("sort", view.sort))
+        st.selectbox("Sort", list(orders), format_func=orders.__getitem__, width=230, **bind("sort", view.sort))
 
 
 def _order_words(order: str) -> str:
