@@ -22,7 +22,7 @@ from lab.inspection.observe import evaluating, in_this_thread, list_layers
 METHODS = {
     "saliency": ("Saliency", "The gradient: how the logit would change if a pixel did."),
     "smoothgrad": ("SmoothGrad", "The gradient averaged over 25 copies with a little noise."),
-    "integrated-gradients": ("Integrated gradients", "Gradients summed on the way from black; they add up to its logit minus black's."),
+    "integrated-gradients": ("Integrated gradients", "Gradients summed on the way from black to the image; they add up to its logit minus black's."),
     "grad-cam": ("Grad-CAM", "Where the last convolution found what speaks for the class."),
     "occlusion": ("Occlusion", "How much the logit falls when a small square is painted black."),
 }  # fmt: skip
