@@ -79,48 +79,6 @@ class QuickResize(nn.Module):
         return self._weights[side]
 
 
-class QuickMaxPool(nn.MaxPool2d):
-    """`nn.MaxPool2d` that lets go of its input: torch's keeps it for the backward pass, which reads only its shape.
-
-    What is pooled is the largest tensor of most networks here. Without it the step's memory shrinks, and the gradient of
-    that size is written where the cache is still warm (`pytorch-example`: clearing it takes 0.4 ms instead of 4).
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Return the maxima; other devices, compiled graphs and calls that want the indices are left to torch."""
-        maxima: Tensor
-        if input.device.type != "cpu" or input.dim() != 4 or self.return_indices or torch.compiler.is_compiling():
-            maxima = super().forward(input)
-        else:
-            geometry = [_pair(value) for value in (self.kernel_size, self.stride, self.padding, self.dilation)]
-            maxima = _MaxPool.apply(input, geometry, self.ceil_mode)
-        return maxima
-
-
-def _pair(value: Any) -> list[int]:
-    return [value, value] if isinstance(value, int) else list(value)
-
-
-class _MaxPool(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x_BCHW: Tensor, geometry: list[list[int]], ceil_mode: bool) -> Tensor:
-        pooled: tuple[Tensor, Tensor] = torch.ops.aten.max_pool2d_with_indices(x_BCHW, *geometry, ceil_mode)
-        ctx.geometry, ctx.ceil_mode = geometry, ceil_mode
-        ctx.shape, ctx.layout = x_BCHW.shape, torch.channels_last if is_nhwc(x_BCHW) else torch.contiguous_format
-        ctx.save_for_backward(pooled[1])
-        return pooled[0]
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (indices,) = ctx.saved_tensors
-        result = torch.empty(ctx.shape, dtype=gradient.dtype, memory_format=ctx.layout)
-        torch.ops.aten.max_pool2d_with_indices_backward.grad_input(
-            gradient, result, *ctx.geometry, ctx.ceil_mode, indices, grad_input=result
-        )
-        return result, None, None
-
-
 class QuickFlatten(nn.Flatten):
     """`nn.Flatten` whose gradient comes back in the memory layout of what was flattened.
 

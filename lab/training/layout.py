@@ -5,7 +5,7 @@
 - `ReLU, MaxPool` and `Dropout2d, MaxPool` change places. They commute: clipping and scaling by a number that is not
   negative keep the order of values. What was first then has a quarter of the work.
 - A ReLU right after a convolution, linear layer, norm or pool works in place: none of these needs its own output.
-- MaxPool2d, Dropout, Resize and Flatten are exchanged for `lab.training.kernels`.
+- Dropout, Resize and Flatten are exchanged for `lab.training.kernels`.
 
 Names in the state dict are the original network's, which is never changed.
 """
@@ -16,10 +16,10 @@ import itertools
 from torch import nn
 
 from lab.architectures.blocks import Resize
-from lab.training.kernels import QuickDropout, QuickFlatten, QuickMaxPool, QuickResize
+from lab.training.kernels import QuickDropout, QuickFlatten, QuickResize
 
 _KEEPS_ORDER = (nn.ReLU, nn.ReLU6, nn.Dropout2d)
-_FORGETS_ITS_OUTPUT = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.BatchNorm1d, QuickMaxPool)
+_FORGETS_ITS_OUTPUT = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.BatchNorm1d, nn.MaxPool2d)
 
 
 def build_view(network: nn.Module) -> nn.Module:
@@ -33,10 +33,6 @@ def build_view(network: nn.Module) -> nn.Module:
         return QuickResize(network.size)
     if type(network) is nn.Flatten:
         return QuickFlatten(network.start_dim, network.end_dim)
-    if type(network) is nn.MaxPool2d and not network.return_indices:
-        return QuickMaxPool(
-            network.kernel_size, network.stride, network.padding, network.dilation, ceil_mode=network.ceil_mode
-        )
     if not network._modules:
         return network
     twin = copy.copy(network)
@@ -49,7 +45,7 @@ def _improve_chain(children: dict[str, nn.Module | None]) -> dict[str, nn.Module
     chain = list(children.items())
     for i in range(len(chain) - 1):
         first, second = chain[i][1], chain[i + 1][1]
-        if isinstance(first, _KEEPS_ORDER) and isinstance(second, QuickMaxPool):
+        if isinstance(first, _KEEPS_ORDER) and isinstance(second, nn.MaxPool2d) and not second.return_indices:
             chain[i], chain[i + 1] = chain[i + 1], chain[i]
     in_place = {
         name: nn.ReLU(inplace=True)

@@ -6,7 +6,7 @@ from torch import nn
 
 from lab.architectures.blocks import Resize
 from lab.architectures.build import build_network
-from lab.training.kernels import QuickDropout, QuickFlatten, QuickMaxPool, QuickResize, to_channels_last
+from lab.training.kernels import QuickDropout, QuickFlatten, QuickResize, to_channels_last
 from lab.training.layout import build_view
 
 SMALL = ("lenet5", "lenet-bn", "basic-cnn", "conv2-fc2", "vgg-small", "resnet-small", "speedrun-cnn")
@@ -15,7 +15,7 @@ SMALL = ("lenet5", "lenet-bn", "basic-cnn", "conv2-fc2", "vgg-small", "resnet-sm
 def test_relu_and_pool_change_places_only_in_the_view() -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
     view = build_view(network)
-    assert [type(m).__name__ for m in view] == ["Conv2d", "QuickMaxPool", "ReLU", "QuickFlatten"]
+    assert [type(m).__name__ for m in view] == ["Conv2d", "MaxPool2d", "ReLU", "QuickFlatten"]
     assert [type(m).__name__ for m in network] == ["Conv2d", "ReLU", "MaxPool2d", "Flatten"]
     assert view[0] is network[0]
     assert view[2].inplace
@@ -107,35 +107,3 @@ def test_flattening_keeps_torchs_order_and_hands_the_gradient_back_in_the_layout
     assert torch.equal(gradient, slope.reshape(5, 3, 4, 6))
     assert gradient.is_contiguous(memory_format=layout)
     assert torch.equal(QuickFlatten(2)(images), images.flatten(2))
-
-
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize(
-    "pool",
-    [
-        nn.MaxPool2d(2),
-        nn.MaxPool2d(3, 2),
-        nn.MaxPool2d((3, 2), stride=(2, 1), padding=1),
-        nn.MaxPool2d(3, 2, ceil_mode=True),
-    ],
-)
-def test_pooling_picks_torchs_maxima_and_sends_the_gradient_to_the_first_of_equals(
-    pool: nn.MaxPool2d, layout: torch.memory_format
-) -> None:
-    images = torch.randint(0, 3, (4, 5, 8, 9)).float().contiguous(memory_format=layout)  # many ties
-    results = []
-    for module in (pool, build_view(pool)):
-        x = images.clone(memory_format=torch.preserve_format).requires_grad_()
-        y = module(x)
-        results.append((y, *torch.autograd.grad(y.square().sum(), x)))
-    for mine, other in zip(*results, strict=True):
-        assert torch.equal(mine, other)
-        assert mine.stride() == other.stride()
-
-
-def test_pooling_does_not_keep_what_it_pooled() -> None:
-    kept: list[int] = []
-    x = torch.randn(4, 5, 8, 8, requires_grad=True)
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
-        QuickMaxPool(2)(x)
-    assert kept == [4 * 5 * 4 * 4], "only the indices of the maxima"
