@@ -73,7 +73,7 @@ class Watch:
             if due:
                 renewed = time.monotonic()  # tried is enough: on a full disk a wish can be read, but no lease renewed
             try:
-                self.want = self._renew() if due else self.lab.store.get(self.run.id).want
+                self.want = self._renew() if due else self.lab.store.wish(self.run.id)
             except LeaseLostError as error:
                 _say(str(error))
                 self.lost = True

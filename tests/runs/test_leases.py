@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from lab.errors import LeaseLostError, RunStateError
+from lab.errors import LeaseLostError, RunNotFoundError, RunStateError
 from lab.runs.owner import Owner
 from lab.runs.records import RunState, Want
 from lab.runs.rows import FOREIGN_GRACE_S, LEASE_S
@@ -66,6 +66,15 @@ def test_a_running_run_whose_lease_holds_is_running(store: RunStore, me: Owner, 
     clock.now += LEASE_S - 0.1
     found = store.get(run.id)
     assert (found.state, found.responding) == (RunState.RUNNING, True)
+
+
+def test_a_wish_is_read_without_the_rest_of_the_run(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    for want in (Want.RUN, Want.PAUSE, Want.STOP):
+        store.request(run.id, want)
+        assert store.wish(run.id) is want
+    with pytest.raises(RunNotFoundError, match="nobody"):
+        store.wish("nobody")
 
 
 def test_a_live_owner_with_an_expired_lease_is_busy_not_dead(store: RunStore, me: Owner, clock: Clock) -> None:
