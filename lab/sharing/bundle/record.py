@@ -7,6 +7,7 @@ from typing import Any
 
 from lab.architectures.registry import check_options, get_architecture
 from lab.config import RunConfig
+from lab.config.upgrades import upgrade
 from lab.data.registry import get_dataset_spec
 from lab.errors import ConfigError, TextError
 from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT, TAGS_LIMIT, checked_tags, checked_text
@@ -131,14 +132,15 @@ def _tags(value: Any) -> tuple[str, ...]:
 
 def _config(value: Any) -> RunConfig:
     """Check the settings as the lab checks its own: ranges, names of network and data set, the network's options."""
-    if not isinstance(value, dict):
-        raise ValueError("is not an object")
+    if not isinstance(value, dict) or "schema" not in value:
+        raise ValueError("is not an object with a schema")
     try:
         config = RunConfig.from_dict(value)
         get_dataset_spec(config.dataset)
         options = check_options(get_architecture(config.arch), config.arch_options)
-        if config.replace(arch_options=options).as_dict() != value:
-            raise ValueError("is not written out in full")
+        written = config.replace(arch_options=options).as_dict()
+        if any(written[name] != given for name, given in upgrade(value).items()):
+            raise ValueError("is not written as a lab writes it")
     except ConfigError as error:
         raise ValueError(f"cannot be used: {error}") from error
     _matching(_RUN_ID)(config.init_from)

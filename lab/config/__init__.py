@@ -1,0 +1,36 @@
+"""The configuration of a run: its settings, their checks, their upgrades and what identifies them."""
+
+from lab.config.fields import FieldSpec, Option
+from lab.config.identity import ENGINE
+from lab.config.run_config import (
+    AUGMENTS,
+    FIELDS,
+    GROUPS,
+    INPUT_SIZES,
+    LOSSES,
+    NORMALIZATIONS,
+    OPTIMIZERS,
+    OUTPUTS,
+    PRECISIONS,
+    SCHEDULES,
+    RunConfig,
+)
+from lab.config.upgrades import SCHEMA
+
+__all__ = [
+    "AUGMENTS",
+    "ENGINE",
+    "FIELDS",
+    "GROUPS",
+    "INPUT_SIZES",
+    "LOSSES",
+    "NORMALIZATIONS",
+    "OPTIMIZERS",
+    "OUTPUTS",
+    "PRECISIONS",
+    "SCHEDULES",
+    "SCHEMA",
+    "FieldSpec",
+    "Option",
+    "RunConfig",
+]

@@ -1,0 +1,131 @@
+"""What a form, a flag, a check and a fingerprint need to know of one setting, and how a configuration declares it.
+
+A setting is declared once, as a field of `lab.config.run_config.RunConfig`; everything else is made from its `FieldSpec`.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from lab.errors import ConfigError, near_miss
+
+Option: TypeAlias = str | int | float | bool | list[int]
+
+_LARGEST_FLOAT = 10**300  # a larger whole number may be no float at all, and no setting goes so far
+LARGEST_INT = 2**31 - 1  # of every whole number without a bound of its own: databases and torch take it
+_KIND_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", dict: "a set of options"}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """What a form, a flag and a check need to know of one setting.
+
+    low/high: inclusive bounds unless `open_low` (then low itself is refused). relevant: whether the setting has an
+    effect beside the others; where it has none it is put back to its default before the fingerprint is taken.
+    result: False for settings that change where or how fast a run is computed but not what it is.
+    neutral: the value that stands for "as before there was this setting": what stored configurations without it had,
+    and what leaves fingerprints as they were; the default unless `setting` was given another. identity: the name under
+    which fingerprints know the setting, its first name for ever. identity_values: the same for renamed choices.
+    """
+
+    name: str
+    kind: type
+    default: Any
+    label: str
+    help: str
+    group: str
+    low: float | None = None
+    high: float | None = None
+    open_low: bool = False
+    choices: tuple[str, ...] = ()
+    relevant: Callable[[Any], bool] = lambda _config: True
+    result: bool = True
+    neutral: Any = None
+    identity: str = ""
+    identity_values: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def flag(self) -> str:
+        """The shell's spelling, such as `--batch-size`; options are given one by one, so theirs is `--arch-option`."""
+        name = self.name.removesuffix("s") if self.kind is dict else self.name
+        return "--" + name.replace("_", "-")
+
+    def check(self, value: object) -> Any:
+        """Return the value in the field's type, or raise `ConfigError` with value, rule and way out."""
+        checked = self._typed(value)
+        if self.choices and checked not in self.choices:
+            raise ConfigError(
+                f"{self.name} is {checked!r}, which is not one of its values. {near_miss(str(checked), self.choices)}",
+                field=self.name,
+            )
+        if self.kind in (int, float):
+            self._check_range(checked)
+        return checked
+
+    def _typed(self, value: object) -> Any:
+        if self.kind is dict and isinstance(value, Mapping):
+            return dict(value)
+        if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(max(-_LARGEST_FLOAT, min(_LARGEST_FLOAT, value)))
+        if self.kind is int and isinstance(value, float) and value.is_integer():
+            return int(value)
+        if isinstance(value, self.kind) and not (self.kind is int and isinstance(value, bool)):
+            return value
+        raise ConfigError(
+            f"{self.name} is {shown(value)}, but it must be {_KIND_WORDS[self.kind]}. The default is {self.default!r}.",
+            field=self.name,
+        )
+
+    def _check_range(self, value: int | float) -> None:
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        # Written as "not inside", so that NaN fails too.
+        inside = (low < value <= high) if self.open_low else (low <= value <= high)
+        if inside and (isinstance(value, int) or math.isfinite(value)):
+            return
+        raise ConfigError(
+            f"{self.name} is {shown(value)}, but it must be {self.range_words()}. The default is {self.default}.",
+            field=self.name,
+        )
+
+    def range_words(self) -> str:
+        """Say the allowed range in words, such as "above 0 and at most 10"."""
+        parts = []
+        if self.low is not None:
+            parts.append(f"above {_number(self.low)}" if self.open_low else f"at least {_number(self.low)}")
+        if self.high is not None:
+            parts.append(f"at most {_number(self.high)}")
+        return " and ".join(parts) or "a finite number"
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else f"{value:g}"
+
+
+def shown(value: object) -> str:
+    text = f"{value:g}" if isinstance(value, float) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def setting(default: Any, label: str, help: str, group: str, **rest: Any) -> Any:
+    """Declare one field of a configuration; `rest` are `FieldSpec` fields."""
+    metadata = {"label": label, "help": help, "group": group, **rest}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=dict, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def build_specs(config: type[Any]) -> dict[str, FieldSpec]:
+    """Return the specs of a configuration class, by name, in the order of its fields."""
+    specs = {}
+    for item in dataclasses.fields(config):
+        factory = item.default_factory
+        default = factory() if factory is not dataclasses.MISSING else item.default
+        kind: type = type(default)
+        given: dict[str, Any] = {"neutral": default, "identity": item.name, **item.metadata}
+        if kind is int:
+            given.setdefault("high", LARGEST_INT)
+        specs[item.name] = FieldSpec(name=item.name, kind=kind, default=default, **given)
+    return specs

@@ -1,0 +1,279 @@
+"""What one run is asked to do: the only list of hyperparameters.
+
+The form, the command line's flags, the differences between runs and the table in the docs are all made from the fields
+below. Names of networks and data sets are checked by `lab.experiment`, which knows those registries; everything else is
+checked here.
+"""
+
+from dataclasses import dataclass
+
+from lab.config.base import ConfigBase
+from lab.config.fields import FieldSpec, Option, setting
+from lab.errors import ConfigError
+
+LOSSES = ("cross-entropy", "nll", "mse")
+OUTPUTS = ("logits", "log-softmax", "softmax")
+OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "muon")
+SCHEDULES = ("constant", "step", "cosine", "one-cycle")
+NORMALIZATIONS = ("none", "dataset", "half")
+INPUT_SIZES = ("auto", "native", "32", "64", "224")
+PRECISIONS = ("float32", "bfloat16", "float16")
+AUGMENTS = ("none", "light", "sketch")
+GROUPS = ("network", "data", "training", "optimizer", "loss", "early stopping", "engine")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig(ConfigBase):
+    """One training, from data to result. Building it checks it; see `fields()` for ranges and help."""
+
+    arch: str = setting("lenet5", "Network", "Id of the architecture.", "network")
+    arch_options: dict[str, Option] = setting(
+        {}, "Network options", "Options of the architecture, such as widths or dropout.", "network"
+    )
+    input_size: str = setting(
+        "auto",
+        "Input size",
+        "Side of the square the images are resized to; auto is the network's own setting.",
+        "network",
+        choices=INPUT_SIZES,
+    )
+
+    dataset: str = setting("mnist", "Data set", "Id of the data set.", "data")
+    train_limit: int = setting(
+        0, "Training images", "Use only the first N training images, for quick tries; 0 uses all.", "data", low=0
+    )
+    val_fraction: float = setting(
+        0.1,
+        "Validation share",
+        "Share of the training images held back to choose by, stratified by class.",
+        "data",
+        low=0.0,
+        high=0.9,
+    )
+    normalization: str = setting(
+        "dataset",
+        "Normalisation",
+        "none keeps [0, 1]; dataset subtracts the mean and divides by the standard "
+        "deviation of the training set; half uses 0.5 and 0.5.",
+        "data",
+        choices=NORMALIZATIONS,
+    )
+    augment: str = setting(
+        "none",
+        "Augmentation",
+        "Random changes to the training images: light shifts and turns a little, sketch imitates drawings.",
+        "data",
+        choices=AUGMENTS,
+    )
+    shuffle: bool = setting(True, "Shuffle", "Draw the training images in a new order every epoch.", "data")
+
+    epochs: int = setting(5, "Epochs", "Passes over the training images.", "training", low=1, high=10_000)
+    max_steps: int = setting(
+        0, "Step limit", "Stop after this many steps even inside an epoch; 0 is no limit.", "training", low=0
+    )
+    batch_size: int = setting(64, "Batch size", "Images per step.", "training", low=1, high=65_536)
+    seed: int = setting(
+        0,
+        "Seed",
+        "Decides initial weights, the split, the order of the images and dropout.",
+        "training",
+        low=0,
+        high=2**31 - 1,
+    )
+    init_from: str = setting(
+        "",
+        "Start from",
+        "Id of a run whose best kept weights are the initial ones (fine-tuning); empty draws new ones.",
+        "training",
+    )
+    eval_every: int = setting(
+        0,
+        "Validate every N steps",
+        "Also validate inside the epochs; 0 validates after each epoch only.",
+        "training",
+        low=0,
+    )
+
+    optimizer: str = setting(
+        "adam", "Optimizer", "Rule that turns gradients into steps.", "optimizer", choices=OPTIMIZERS
+    )
+    lr: float = setting(
+        1e-3,
+        "Learning rate",
+        "Size of a step; the highest one where a schedule changes it.",
+        "optimizer",
+        low=0.0,
+        high=100.0,
+        open_low=True,
+    )
+    momentum: float = setting(
+        0.9,
+        "Momentum",
+        "Share of the last step that is kept (SGD, RMSprop, Muon).",
+        "optimizer",
+        low=0.0,
+        high=0.9999,
+        relevant=lambda c: c.optimizer in ("sgd", "rmsprop", "muon"),
+    )
+    nesterov: bool = setting(
+        False,
+        "Nesterov",
+        "Look ahead along the momentum before taking the gradient.",
+        "optimizer",
+        relevant=lambda c: c.optimizer == "sgd" and c.momentum > 0,
+    )
+    beta1: float = setting(
+        0.9,
+        "Beta 1",
+        "Memory of Adam's mean of gradients.",
+        "optimizer",
+        low=0.0,
+        high=0.9999,
+        relevant=lambda c: c.optimizer in ("adam", "adamw", "muon"),
+    )
+    beta2: float = setting(
+        0.999,
+        "Beta 2",
+        "Memory of Adam's mean of squared gradients.",
+        "optimizer",
+        low=0.0,
+        high=0.99999,
+        relevant=lambda c: c.optimizer in ("adam", "adamw", "muon"),
+    )
+    weight_decay: float = setting(
+        0.0, "Weight decay", "Pull of every weight towards zero.", "optimizer", low=0.0, high=10.0
+    )
+    grad_clip: float = setting(
+        0.0,
+        "Gradient clipping",
+        "Longest gradient (2-norm over all weights) that is used as it is; 0 is off.",
+        "optimizer",
+        low=0.0,
+    )
+    schedule: str = setting(
+        "constant", "Schedule", "How the learning rate changes over the run.", "optimizer", choices=SCHEDULES
+    )
+    warmup_epochs: float = setting(
+        0.0,
+        "Warm-up epochs",
+        "The learning rate rises linearly from 0 over this time.",
+        "optimizer",
+        low=0.0,
+        relevant=lambda c: c.schedule != "one-cycle",
+    )
+    step_epochs: int = setting(
+        10,
+        "Step every N epochs",
+        "The step schedule multiplies the learning rate this often.",
+        "optimizer",
+        low=1,
+        relevant=lambda c: c.schedule == "step",
+    )
+    gamma: float = setting(
+        0.1,
+        "Step factor",
+        "What the step schedule multiplies the learning rate by.",
+        "optimizer",
+        low=0.0,
+        high=1.0,
+        open_low=True,
+        relevant=lambda c: c.schedule == "step",
+    )
+
+    loss: str = setting("cross-entropy", "Loss", "What is made small.", "loss", choices=LOSSES)
+    output: str = setting(
+        "logits",
+        "Output",
+        "What the loss is given: cross-entropy wants logits, NLL wants log-softmax, MSE softmax.",
+        "loss",
+        choices=OUTPUTS,
+    )
+    label_smoothing: float = setting(
+        0.0,
+        "Label smoothing",
+        "Share of the target spread evenly over all classes (cross-entropy).",
+        "loss",
+        low=0.0,
+        high=0.9,
+        relevant=lambda c: c.loss == "cross-entropy",
+    )
+
+    patience: int = setting(
+        0,
+        "Patience",
+        "Stop early after this many epochs without a lower validation loss; 0 is off.",
+        "early stopping",
+        low=0,
+    )
+    min_delta: float = setting(
+        0.0,
+        "Minimum change",
+        "How much lower the validation loss must be to count.",
+        "early stopping",
+        low=0.0,
+        relevant=lambda c: c.patience > 0,
+    )
+    restore_best: bool = setting(
+        False,
+        "Restore best",
+        "End with the weights of the lowest validation loss.",
+        "early stopping",
+        relevant=lambda c: c.val_fraction > 0,
+    )
+
+    device: str = setting(
+        "auto", "Device", "auto takes a GPU where there is one; else cpu, cuda, cuda:1, mps.", "engine", result=False
+    )
+    precision: str = setting(
+        "float32",
+        "Precision",
+        "Number format of the forward and backward pass (mixed precision below float32).",
+        "engine",
+        choices=PRECISIONS,
+    )
+    channels_last: bool = setting(
+        True,
+        "Channels last",
+        "Memory layout NHWC: faster pooling and convolutions on most devices.",
+        "engine",
+        result=False,
+    )
+    compile: bool = setting(
+        False, "torch.compile", "Compile the step: pays on a GPU in long runs, loses on a CPU.", "engine", result=False
+    )
+    deterministic: bool = setting(
+        False,
+        "Deterministic GPU",
+        "Same bits every time on a GPU as well, at some cost; a CPU always is.",
+        "engine",
+        result=False,
+    )
+    eval_batch_size: int = setting(
+        0,
+        "Evaluation batch",
+        "Images per evaluation chunk; 0 chooses by device.",
+        "engine",
+        low=0,
+        high=65_536,
+        result=False,
+    )
+    keep_mb: int = setting(
+        2048,
+        "Disk budget (MB)",
+        "Room for the weights of every epoch; beyond it best and latest stay.",
+        "engine",
+        low=1,
+        result=False,
+    )
+
+    def check_together(self) -> None:
+        """Raise `ConfigError` for settings that are right one by one and wrong beside each other."""
+        if self.patience > 0 and self.val_fraction == 0:
+            raise ConfigError(
+                f"patience is {self.patience}, but early stopping needs a validation set: "
+                "set val_fraction above 0, or patience to 0.",
+                field="patience",
+            )
+
+
+FIELDS: dict[str, FieldSpec] = RunConfig.specs()
