@@ -157,3 +157,10 @@ def test_any_json_gives_a_configuration_or_a_named_error(values: dict[str, Any])
         assert len(str(error)) < 1_000
     else:
         assert config.normalised().normalised() == config.normalised()
+
+
+def test_nesterov_without_momentum_is_no_other_run() -> None:
+    base = RunConfig(optimizer="sgd", momentum=0.0)
+    assert base.replace(nesterov=True).digest(data_checksum="x") == base.digest(data_checksum="x")
+    moving = RunConfig(optimizer="sgd", momentum=0.9)
+    assert moving.replace(nesterov=True).digest(data_checksum="x") != moving.digest(data_checksum="x")

@@ -1,11 +1,13 @@
 """Augmentation is reproducible, keeps what it must and changes what it says, measured on known pictures."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
 from lab.config import AUGMENTS
-from lab.data.augment import AugmentRecipe, augment_batch, build_augment
+from lab.data.augment import RECIPES, AugmentRecipe, augment_batch, build_augment
 from lab.errors import ConfigError
 
 
@@ -119,3 +121,55 @@ def test_half_precision_batches_stay_half_precision(squares: Tensor) -> None:
     augment = build_augment("sketch")
     assert augment is not None
     assert augment(squares.bfloat16(), _generator()).dtype == torch.bfloat16
+
+
+def _angles(x: Tensor) -> Tensor:
+    """Direction of each picture's longer axis in degrees from upright, -90 to 90, by its second moments."""
+    places = torch.arange(28.0) - 13.5
+    ink = x.sum((1, 2, 3))
+    rows, columns = places[:, None], places[None, :]
+    xx, yy, xy = ((x[:, 0] * part).sum((1, 2)) / ink for part in (columns**2, rows**2, rows * columns))
+    return torch.rad2deg(0.5 * torch.atan2(2 * xy, yy - xx))
+
+
+@pytest.mark.parametrize("degrees", [10.0, 30.0])
+def test_rotation_turns_by_at_most_the_asked_angle_in_both_directions(degrees: float) -> None:
+    bars = torch.zeros(256, 1, 28, 28)
+    bars[:, :, 4:24, 12:16] = 1.0
+    turned = _angles(augment_batch(bars, _generator(), recipe=AugmentRecipe(rotate_deg=degrees)))
+    assert turned.abs().max() <= degrees + 0.5
+    assert turned.min() < -0.9 * degrees
+    assert turned.max() > 0.9 * degrees
+
+
+@pytest.mark.parametrize("name", ["light", "sketch"])
+def test_presets_turn_as_far_as_their_recipe_says(name: str) -> None:
+    recipe = RECIPES[name]
+    assert recipe is not None
+    assert recipe.rotate_deg == {"light": 10.0, "sketch": 15.0}[name]
+
+
+def test_shear_slants_by_at_most_its_tangent() -> None:
+    bars = torch.zeros(256, 1, 28, 28)
+    bars[:, :, 4:24, 12:16] = 1.0
+    slanted = _angles(augment_batch(bars, _generator(), recipe=AugmentRecipe(shear=0.35)))
+    most = math.degrees(math.atan(0.35))
+    assert slanted.abs().max() <= most + 1.5
+    assert slanted.abs().max() > 0.8 * most
+
+
+def test_gain_never_darkens_and_reaches_its_factor(squares: Tensor) -> None:
+    grey = squares * 0.25
+    lit = augment_batch(grey, _generator(), recipe=AugmentRecipe(gain=1.8))[:, 0, 14, 14] / 0.25
+    assert lit.min() >= 1.0
+    assert lit.max() <= 1.8 + 1e-5
+    assert lit.max() > 1.7
+
+
+def test_a_share_of_pictures_loses_a_rectangle_of_two_to_six_pixels_a_side() -> None:
+    x = torch.ones(2_000, 1, 28, 28)
+    lost = (augment_batch(x, _generator(), recipe=AugmentRecipe(erase=0.1)) == 0).sum((1, 2, 3))
+    holed = lost[lost > 0]
+    assert 0.07 < len(holed) / len(x) < 0.13
+    assert holed.min() >= 1
+    assert holed.max() <= 49  # a rectangle of six pixels covers at most seven places a side

@@ -119,3 +119,13 @@ def test_the_checks_hold_without_asserts(tmp_path: Path) -> None:
         [sys.executable, "-O", "-c", code], capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[2]
     )
     assert done.stdout.startswith("refused"), done.stderr
+
+
+def test_a_small_gzip_may_not_unpack_to_more_than_a_gibibyte(tmp_path: Path) -> None:
+    """The header promises 1 GiB and one image more; the file is large enough for the ratio that deflate can reach."""
+    images = (1 << 30) // (1024 * 1024) + 1
+    header = b"\0\0\x08\x03" + struct.pack(">3I", images, 1024, 1024)
+    padding = np.random.default_rng(0).bytes(1_100_000)  # does not shrink: the ratio would allow 1.1 GB
+    (tmp_path / "x.gz").write_bytes(gzip.compress(header + padding))
+    with pytest.raises(DataError, match=r"promises 1,074,790,400 bytes of elements, more than it can hold"):
+        read_idx(tmp_path / "x", dims=3, dtype="uint8")

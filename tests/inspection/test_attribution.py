@@ -9,7 +9,7 @@ from torch import nn
 from lab.architectures import chunks
 from lab.architectures.build import build_network
 from lab.errors import InputError
-from lab.inspection.attribution import METHODS, attribute
+from lab.inspection.attribution import _NOISE_SHARE, METHODS, attribute
 
 BLACK = -0.4242
 
@@ -166,3 +166,20 @@ def test_what_cannot_be_explained_is_said_in_one_sentence() -> None:
         attribute(network, torch.full((1, 1, 28, 28), torch.nan), target=0, method="integrated-gradients", black=BLACK)
     with pytest.raises(InputError, match=r"no method 'salience'. Did you mean 'saliency'\?"):
         attribute(network, image(), target=0, method="salience", black=BLACK)
+
+
+class Squares(nn.Module):
+    """The logit of class k is the sum of cubes: its slope 3 x**2 tells how far the noise went."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x**3).flatten(1).sum(1, keepdim=True).expand(-1, 2)
+
+
+@pytest.mark.parametrize("scale", [1.0, 10.0])
+def test_smoothgrads_noise_grows_with_the_range_of_the_image(scale: float) -> None:
+    """Smilkov et al. 2017: the spread is a share of the range. The mean slope of x**3 is 3 (x**2 + spread**2)."""
+    x = (torch.rand(1, 1, 28, 28, generator=torch.Generator().manual_seed(2)) - 0.5) * scale
+    told = attribute(Squares().eval(), x, target=0, method="smoothgrad", black=0.0)
+    spread = _NOISE_SHARE * float(x.max() - x.min())
+    excess = (told.values / 3 - (x[0, 0] ** 2).numpy()).mean()
+    assert excess == pytest.approx(spread**2, rel=0.1)

@@ -51,3 +51,12 @@ def test_a_turned_and_mirrored_map_is_turned_back() -> None:
 def test_what_cannot_be_drawn_is_refused(features: np.ndarray, method: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         project(features, method=method)
+
+
+@pytest.mark.parametrize("images", [3, 4, 10, 30])
+def test_tsne_takes_as_few_images_as_a_map_can_have(images: int) -> None:
+    """scikit-learn refuses a perplexity that is not below the number of images; 30 is our own."""
+    points = project(np.random.default_rng(1).normal(size=(images, 6)).astype(np.float32), method="tsne")
+    assert points.shape == (images, 2)
+    assert np.isfinite(points).all()
+    assert np.abs(points).max() == pytest.approx(1)

@@ -9,6 +9,7 @@ import pytest
 
 from lab.errors import InputError
 from lab.inspection.metrics import (
+    Answers,
     as_rates,
     calibrate,
     confusion_matrix,
@@ -131,3 +132,32 @@ def test_no_images_give_nan_and_not_an_error() -> None:
 def test_a_label_beyond_the_classes_is_refused() -> None:
     with pytest.raises(InputError, match="A label is 2, but there are only 2 classes"):
         report(judge(constant(0), LABELS), classes=("a", "b"))
+
+
+def _answers_with(confidence: list[float], right: list[bool]) -> Answers:
+    """Two classes: the answer is class 0 with this probability, and class 0 or 1 is the truth."""
+    probability = np.array(confidence)
+    logits = np.log(np.stack([probability, 1 - probability], axis=1))
+    return judge(logits, np.where(right, 0, 1))
+
+
+def test_a_confidence_on_the_edge_of_two_bins_belongs_to_the_lower_one() -> None:
+    """Bins are closed above, as in Guo et al. 2017: (0.5, 0.6], and so on."""
+    found = calibrate(_answers_with([0.75, 0.75, 0.76], [True, False, True]), bins=4)
+    assert found.count.tolist() == [0, 0, 2, 1]
+    assert found.accuracy[2:].tolist() == [0.5, 1.0]
+
+
+def test_the_calibration_error_weighs_each_bins_gap_by_its_count() -> None:
+    found = calibrate(_answers_with([0.9, 0.9, 0.9, 0.9, 0.6], [True, True, True, False, True]), bins=10)
+    assert found.ece == pytest.approx((4 * abs(0.75 - 0.9) + 1 * abs(1.0 - 0.6)) / 5, abs=1e-6)
+
+
+def test_f1_is_the_harmonic_mean_of_precision_and_recall() -> None:
+    figures = per_class(np.array([[6, 2], [3, 9]]))
+    for k in range(2):
+        p, r = figures.precision[k], figures.recall[k]
+        assert figures.f1[k] == pytest.approx(2 * p * r / (p + r))
+    assert figures.precision.tolist() == pytest.approx([6 / 9, 9 / 11])
+    assert figures.recall.tolist() == pytest.approx([6 / 8, 9 / 12])
+    assert figures.support.tolist() == [8, 12]

@@ -11,7 +11,7 @@ from torch import nn
 from lab.config import RunConfig
 from lab.data.resident import ResidentData
 from lab.errors import ArtifactError
-from lab.training import engine
+from lab.training import checkpoints, engine
 from lab.training.checkpoints import Checkpoint, decode_checkpoint, encode_checkpoint, encode_weights, load_weights
 from lab.training.engine import train
 from lab.training.events import Command, Ended, Evaluated, Event, Kept, Notice, StepMetrics
@@ -222,3 +222,71 @@ def test_progress_survives_as_exact_text_with_nan_and_infinity() -> None:
     assert back.as_dict() == progress.as_dict()
     assert back.loss_sum == 0.1 + 0.2
     assert back.latest["val/loss"] != back.latest["val/loss"]
+
+
+def test_the_best_weights_outlive_a_pause_after_their_epoch(data: ResidentData) -> None:
+    """The validation labels are wrong, so that learning makes the validation loss rise: the first epoch stays the best."""
+    wrong = dataclasses.replace(data, val_y=(data.val_y + 1) % 3)
+    config = FULL.replace(epochs=6, patience=0, eval_every=0, schedule="constant", warmup_epochs=0.0)
+    straight = Follower(config, wrong)
+    expected = straight.follow()
+    losses = {step: value for (name, step), value in straight.table.items() if name == "val/loss" and step}
+    assert min(losses, key=lambda step: losses[step]) == 6  # the end of the first epoch
+    broken = Follower(config, wrong)
+    broken.follow(pause_at(30))
+    assert broken.outcome == "paused"
+    assert broken.checkpoint is not None
+    assert 12 < decode_checkpoint(broken.checkpoint).progress.step < 36
+    network = broken.follow()
+    assert all(torch.equal(a, b) for a, b in zip(expected.state_dict().values(), network.state_dict().values()))
+
+
+class NarrowNet(LinearNet):
+    """Finds no room for more than ten images at once while it is trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures: list[int] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training and len(x) > 10:
+            self.failures.append(len(x))
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return super().forward(x)
+
+
+def test_a_run_that_had_to_halve_its_batches_goes_on_with_the_halves(data: ResidentData) -> None:
+    config = FULL.replace(augment="none", eval_every=0, patience=0, restore_best=False)
+    torch.manual_seed(1)
+    first = NarrowNet()
+    events = list(train(config, network=first, data=data, device=CPU, command=pause_at(12)))
+    saved = [event.data() for event in events if isinstance(event, Kept) and event.kind == "checkpoint"][-1]
+    assert first.failures == [16]
+    second = NarrowNet()
+    rest = list(train(config, network=second, data=data, device=CPU, resume=saved))
+    assert second.failures == []
+    assert [event for event in rest if isinstance(event, Notice)] == []
+    steps = [step for event in rest if isinstance(event, StepMetrics) for step in event.step.tolist()]
+    assert steps[-1] == 24
+
+
+def test_a_checkpoint_of_a_newer_format_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "FORMAT", checkpoints.FORMAT + 1)
+    newer = encode_weights(SmallNet())
+    newer_checkpoint = encode_checkpoint(Checkpoint(Progress(), {"w": torch.zeros(1)}, {}, {}, {}, {}))
+    monkeypatch.undo()
+    with pytest.raises(ArtifactError, match="has format 2, but this release reads 1 to 1: update ConvLab"):
+        load_weights(SmallNet(), newer)
+    with pytest.raises(ArtifactError, match="has format 2, but this release reads 1 to 1: update ConvLab"):
+        decode_checkpoint(newer_checkpoint)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (2, 1), (1, 1), (3, 2)])
+def test_weights_of_another_shape_are_refused_even_where_torch_would_spread_them(shape: tuple[int, int]) -> None:
+    network = nn.Linear(3, 2, bias=False)
+    before = network.weight.detach().clone()
+    other = nn.Linear(1, 1, bias=False)
+    other.weight = nn.Parameter(torch.ones(shape))
+    with pytest.raises(ArtifactError, match=r"'weight' does not match \(1 of 1 tensors\)"):
+        load_weights(network, encode_weights(other))
+    assert torch.equal(network.weight, before)

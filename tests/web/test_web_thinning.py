@@ -111,3 +111,19 @@ def test_a_cursor_survives_its_short_form() -> None:
 def test_a_foreign_cursor_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="not one this lab gave out"):
         Cursor.parse(text)
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_never_thinned_away(odd: float) -> None:
+    values = np.ones(50_000)
+    values[[7, 30_001]] = odd
+    kept, _ = thin(series("loss", values), complete=True)
+    assert kept.step[~np.isfinite(kept.value)].tolist() == [8, 30_002]
+    assert np.isfinite(kept.mean).all()  # the smoothed line goes on over the finite values beside it
+
+
+def test_the_last_point_of_a_long_run_is_kept_where_it_is_an_extreme() -> None:
+    values = np.zeros(5_001)
+    values[-1] = 3.0
+    kept, _ = thin(series("loss", values), complete=True)
+    assert (kept.step[-1], kept.value[-1]) == (5_001, 3.0)

@@ -1,0 +1,116 @@
+"""Speeds, intervals and limits of the loop under a clock that the test moves: no number depends on the machine."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lab.config import RunConfig
+from lab.data.resident import ResidentData
+from lab.training import engine, session
+from lab.training.engine import train
+from lab.training.events import Ended, Evaluated, Event, Kept, StepMetrics
+from tests.training.training_nets import LinearNet, build_data
+
+CPU = torch.device("cpu")
+STEP_S = 0.5
+
+
+class FakeTime:
+    """Stands in for the module `time`: `perf_counter` shows what the test set."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+class SlowNet(LinearNet):
+    """Each training step takes half a second of the fake clock; evaluation takes none."""
+
+    def __init__(self, clock: FakeTime) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.clock.now += STEP_S
+        return super().forward(x)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
+    fake = FakeTime()
+    monkeypatch.setattr(engine, "time", fake)
+    monkeypatch.setattr(session, "time", fake)
+    return fake
+
+
+def config(**settings: object) -> RunConfig:
+    return RunConfig(**{"batch_size": 16, "epochs": 3, "val_fraction": 0.2, "optimizer": "sgd", "lr": 0.01, **settings})
+
+
+def run(network: nn.Module, data: ResidentData, settings: RunConfig) -> list[Event]:
+    return list(train(settings, network=network, data=data, device=CPU))
+
+
+def test_every_epochs_speed_counts_its_own_images(clock: FakeTime, data: ResidentData) -> None:
+    """90 images in 6 steps of half a second are 30 a second, in the first epoch and in the third."""
+    events = run(SlowNet(clock), data, config())
+    speeds = [e.metrics["images_per_second"] for e in events if isinstance(e, Evaluated) and e.epoch_end]
+    assert speeds == pytest.approx([30.0, 30.0, 30.0])
+    ended = events[-1]
+    assert isinstance(ended, Ended)
+    assert ended.summary["images_per_second"] == pytest.approx(30.0)
+    assert ended.summary["train_seconds"] == pytest.approx(9.0)
+
+
+def test_step_times_are_the_engines_own_seconds(clock: FakeTime, data: ResidentData) -> None:
+    times = np.concatenate(
+        [e.time_s for e in run(SlowNet(clock), data, config(epochs=1)) if isinstance(e, StepMetrics)]
+    )
+    assert times.tolist() == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.5, 3.0])
+
+
+def test_what_a_listener_takes_is_not_the_runs_time(clock: FakeTime, data: ResidentData) -> None:
+    last = 0.0
+    for event in train(config(epochs=1), network=SlowNet(clock), data=data, device=CPU):
+        clock.now += 100.0
+        if isinstance(event, Ended):
+            last = event.time_s
+    assert last == pytest.approx(3.0)
+
+
+def _checkpoint_steps(data: ResidentData, clock: FakeTime, *, save_s: float, epochs: int = 40) -> list[int]:
+    steps = []
+    for event in train(config(epochs=epochs), network=SlowNet(clock), data=data, device=CPU):
+        if isinstance(event, Kept) and event.kind == "checkpoint":
+            clock.now += save_s
+            steps.append(event.step)
+    return steps
+
+
+def test_a_cheap_checkpoint_is_taken_every_thirty_seconds_inside_an_epoch(clock: FakeTime) -> None:
+    """One epoch of 200 steps of half a second; a save takes a tenth of one."""
+    steps = _checkpoint_steps(build_data(train=3200), clock, save_s=0.1, epochs=1)
+    assert steps == [60, 120, 180, 200]
+
+
+def test_an_expensive_checkpoint_waits_fifty_times_what_it_costs(clock: FakeTime) -> None:
+    steps = _checkpoint_steps(build_data(train=3200), clock, save_s=1.0, epochs=1)
+    assert steps == [60, 160, 200]
+
+
+def test_the_first_look_takes_the_first_thousand_images_of_each_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The 1,001st image would change the answer: a linear network on zeros is right about class 0 only."""
+    data = build_data(train=32, val=1_500, test=1_200)
+    assert engine.START_IMAGES == 1_000
+    events = run(LinearNet(), data, config(epochs=1))
+    first = next(e for e in events if isinstance(e, Evaluated))
+    assert first.step == 0
+    assert first.metrics["val/accuracy"] == pytest.approx((data.val_y[:1_000] == 0).double().mean().item())
+    assert first.metrics["test/accuracy"] == pytest.approx((data.test_y[:1_000] == 0).double().mean().item())
+    last = [e for e in events if isinstance(e, Evaluated) and e.epoch_end][-1]
+    share = last.metrics["test/accuracy"] * 1_200
+    assert share == pytest.approx(round(share), abs=1e-6)  # the end of an epoch takes them all
