@@ -52,6 +52,10 @@ class StoreBusyError(StoreError):
     """Another process holds the store's write lock for too long."""
 
 
+class StoreUnreachableError(StoreBusyError):
+    """The database server does not answer for now; what waits for a busy store waits for this one too."""
+
+
 class StoreVersionError(StoreError):
     """The store was written by a newer release."""
 
@@ -74,6 +78,10 @@ class RunNotFoundError(StoreError):
     """No run has this id."""
 
     exit_code = 2
+
+
+class UnreadableRunError(StoreError):
+    """A run's stored values are damaged, or this release cannot read them, so none of them is shown."""
 
 
 class RunStateError(StoreError):

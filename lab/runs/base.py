@@ -1,51 +1,39 @@
-"""What every part of the run store shares: the database, the clock and the two guards in front of a run's rows."""
+"""What every part of the run store shares: the database, its clock, and the one way in which a run's row is changed.
+
+Every change reads the row under a lock, checks its seal, writes, and seals what is then stored; so no change of ours
+can confirm a damage that happened before it.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Row, Update, select, update
+from sqlalchemy import Connection, Row, select, update
 
-from lab.errors import LeaseLostError, RunNotFoundError
-from lab.runs.database import Database
+from lab.errors import LeaseLostError, RunNotFoundError, UnreadableRunError
+from lab.runs.database import Database, Moment
 from lab.runs.records import RunRecord, RunState
-from lab.runs.rows import LEASE_S, derive, run_record
+from lab.runs.rows import LEASE_S, damage_words, derive, run_record
 from lab.runs.schema import runs
+from lab.runs.seals import RAW, is_sealed, is_sound, row_seal
 
 
 class StoreBase:
     """The ground of `RunStore`; use that."""
 
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float] | None) -> None:
         self.database = database
         self._clock = clock
 
-    def _held(self, run: str, lease: int) -> Update:
-        """Return the guarded update of a run that its owner holds; it renews the lease as well."""
-        return (
-            update(runs)
-            .where(runs.c.id == run, runs.c.lease == lease, runs.c.state == RunState.RUNNING)
-            .values(lease_until=self._clock() + LEASE_S)
-        )
+    def _moment(self, connection: Connection) -> Moment:
+        """Return the time by the store's clock, or by the one this store was opened with."""
+        return self.database.moment(connection) if self._clock is None else Moment(self._clock())
 
-    def _write_held(self, connection: Connection, run: str, lease: int, **values: Any) -> Row[Any]:
-        """Write as the owner of a run, or raise `LeaseLostError` without having written.
+    def _find(self, connection: Connection, run: str, *, deleted: bool = False, lock: bool = False) -> Row[Any]:
+        """Return the row of a run as it is stored, sound or not, or raise `RunNotFoundError`.
 
-        Returns its number, the user's wish and the notices so far.
+        lock: until the transaction ends.
         """
-        statement = self._held(run, lease)
-        if values:
-            statement = statement.values(**values)
-        row = connection.execute(statement.returning(runs.c.number, runs.c.want, runs.c.notices)).one_or_none()
-        if row is None:
-            raise LeaseLostError(
-                f"Run {run} is no longer held by lease {lease}: it was ended, or taken over by another worker, "
-                "so nothing was written."
-            )
-        return row
-
-    def _row(self, connection: Connection, run: str, *, deleted: bool = False, lock: bool = False) -> Row[Any]:
-        """Return the row of a run, locked until the transaction ends where asked for, or raise `RunNotFoundError`."""
-        query = select(runs).where(runs.c.id == run)
+        query = select(*RAW).where(runs.c.id == run)
         if not deleted:
             query = query.where(runs.c.deleted_at.is_(None))
         row = connection.execute(query.with_for_update() if lock else query).one_or_none()
@@ -55,8 +43,50 @@ class StoreBase:
             )
         return row
 
-    def _record(self, row: Row[Any]) -> RunRecord:
-        return run_record(row, now=self._clock())
+    def _row(self, connection: Connection, run: str, *, deleted: bool = False, lock: bool = False) -> Row[Any]:
+        """Return the row of a run like `_find`, or raise `UnreadableRunError` for a damaged one."""
+        row = self._find(connection, run, deleted=deleted, lock=lock)
+        if not is_sound(row):
+            raise UnreadableRunError(damage_words(row.id))
+        return row
 
-    def _state(self, row: Row[Any]) -> RunState:
-        return derive(row, now=self._clock())[0]
+    def _change(self, connection: Connection, row: Row[Any], **values: Any) -> Row[Any]:
+        """Write columns of a row that this transaction has locked, seal it anew and return it.
+
+        A row that is not as it was written stays marked as damaged, one that never was sealed stays so.
+        """
+        fresh = update(runs).where(runs.c.number == row.number).values(**values).returning(*RAW)
+        changed = connection.execute(fresh).one()
+        return self._seal(connection, changed) if is_sealed(row) and is_sound(row) else changed
+
+    def _seal(self, connection: Connection, row: Row[Any]) -> Row[Any]:
+        """Seal a row as it is now stored, and return it."""
+        sealed = update(runs).where(runs.c.number == row.number).values(seal=row_seal(row)).returning(*RAW)
+        return connection.execute(sealed).one()
+
+    def _held(self, connection: Connection, run: str, lease: int) -> Row[Any]:
+        """Return the locked row of a run that its owner holds, or raise `LeaseLostError`."""
+        query = select(*RAW).where(runs.c.id == run).with_for_update()
+        row = connection.execute(query).one_or_none()
+        if row is None or row.lease != lease or row.state != RunState.RUNNING:
+            raise LeaseLostError(
+                f"Run {run} is no longer held by lease {lease}: it was ended, or taken over by another worker, "
+                "so nothing was written."
+            )
+        if not is_sound(row):
+            raise UnreadableRunError(damage_words(run))
+        return row
+
+    def _write_held(self, connection: Connection, run: str, lease: int, **values: Any) -> Row[Any]:
+        """Write as the owner of a run and renew the lease, or raise `LeaseLostError` without having written."""
+        row = self._held(connection, run, lease)
+        return self._change(connection, row, **self._renewed(connection), **values)
+
+    def _renewed(self, connection: Connection) -> dict[str, Any]:
+        return {"lease_until": self._moment(connection).now + LEASE_S}
+
+    def _record(self, connection: Connection, row: Row[Any]) -> RunRecord:
+        return run_record(row, moment=self._moment(connection))
+
+    def _state(self, connection: Connection, row: Row[Any]) -> RunState:
+        return derive(row, moment=self._moment(connection))[0]

@@ -1,28 +1,46 @@
 """The way to the database: short transactions, one writer at a time, no connection kept across a fork.
 
 SQLite gets `BEGIN IMMEDIATE` for every write, `synchronous=FULL` and a rollback journal (the write-ahead log only where
-the linked SQLite is free of its corruption bug). Every refusal of the driver leaves here as one sentence.
+the linked SQLite is free of its corruption bug). A server's connections are tested before they are used, notice a host
+that went away within half a minute, and read one snapshot. Every refusal of the driver leaves here as one sentence.
 """
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from lab.errors import LabError, ReadOnlyError, StoreBusyError, StoreError
+from lab.errors import LabError, ReadOnlyError, StoreBusyError, StoreError, StoreUnreachableError
 from lab.runs.encoding import decode_json, encode_json
 from lab.runs.private import make_private
 
 BUSY_S = 15.0  # longer than any honest write (milliseconds) and than a stopped process that is soon continued
 NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb", "smb3", "smbfs", "afs", "9p", "ncpfs", "fuse.sshfs"})
 _LOCKED = ("locked", "could not obtain lock", "lock timeout", "deadlock", "could not serialize")
+# Postgres answered the connection and meant it: waiting does not help. All other refusals to connect pass by themselves.
+_REFUSED = (
+    "authentication failed",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "no password supplied",
+    "permission denied",
+)
+# SQLSTATE classes: 08 connection exception, 57P0x the server is shut down, crashed or starting up, 53300 too many clients.
+_GONE = ("08", "57P0", "53300")
+# A host that went away without a word is noticed after some 25 s, not after the system's quarter of an hour.
+_LIBPQ = {
+    "connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}  # fmt: skip
+_CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8, extract(epoch FROM pg_postmaster_start_time())::float8"
 
 
 def wal_is_safe(version: str) -> bool:
@@ -47,6 +65,13 @@ def file_system_of(path: Path) -> str:
 def journal_mode(version: str, file_system: str) -> str:
     """Choose how SQLite survives a crash; TRUNCATE was the quickest of the rollback journals (see docs/benchmarks.md)."""
     return "WAL" if wal_is_safe(version) and file_system not in NETWORK_FILE_SYSTEMS else "TRUNCATE"
+
+
+class Moment(NamedTuple):
+    """What time it is at the store, and since when its server is up, both in seconds since the epoch."""
+
+    now: float
+    up_since: float = 0.0
 
 
 class Database:
@@ -78,9 +103,23 @@ class Database:
             self._engine.dispose()
 
     def _server_engine(self) -> Engine:
-        return create_engine(
-            self.url, json_serializer=encode_json, json_deserializer=decode_json, pool_pre_ping=True, pool_recycle=600
+        libpq = self.url.get_driver_name() in ("psycopg", "psycopg2")
+        engine = create_engine(
+            self.url,
+            json_serializer=encode_json,
+            json_deserializer=decode_json,
+            pool_pre_ping=True,
+            pool_recycle=600,
+            connect_args={k: v for k, v in _LIBPQ.items() if k not in self.url.query} if libpq else {},
         )
+
+        @event.listens_for(engine, "connect")
+        def _configure(connection: Any, _record: Any) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET lock_timeout = {round(1000 * self.busy_s)}")
+            connection.commit()
+
+        return engine
 
     def _sqlite_engine(self) -> Engine:
         engine = create_engine(
@@ -94,6 +133,7 @@ class Database:
         @event.listens_for(engine, "connect")
         def _configure(connection: sqlite3.Connection, _record: Any) -> None:
             connection.isolation_level = None  # transactions are begun below, by name
+            connection.text_factory = _lenient_text
             mode = connection.execute(f"PRAGMA journal_mode={self._journal}").fetchone()[0]
             if self._journal != "WAL" and mode == "wal":
                 raise sqlite3.OperationalError("database is locked: it cannot leave WAL while others hold it")
@@ -111,14 +151,18 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Give a connection whose reads all see the same moment."""
-        with self._sentences(), self.engine.connect() as connection, connection.begin():
-            yield connection
+        with self._sentences(), self.engine.connect() as connection:
+            if not self.is_sqlite:
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Give a connection that holds the write lock; leaving the block commits, an exception takes all back.
 
-        Raises `ReadOnlyError`, `StoreBusyError` after `busy_s` seconds of waiting, `StoreError` for a full disk.
+        Raises `ReadOnlyError`, `StoreBusyError` after `busy_s` seconds of waiting, `StoreUnreachableError` where the
+        server does not answer, `StoreError` for a full disk.
         """
         if self.read_only:
             raise ReadOnlyError(
@@ -129,11 +173,18 @@ class Database:
             with connection.begin():
                 yield connection
 
+    def moment(self, connection: Connection) -> Moment:
+        """Return the store's own time: the server's, so that hosts need not agree; with SQLite this host's."""
+        if self.is_sqlite:
+            return Moment(time.time())
+        now, up_since = connection.exec_driver_sql(_CLOCK).one()
+        return Moment(now, up_since)
+
     @contextmanager
     def _sentences(self) -> Iterator[None]:
         try:
             yield
-        except (DBAPIError, sqlite3.Error) as error:
+        except (DBAPIError, exc.TimeoutError, sqlite3.Error) as error:
             raise self.explain(error) from error
 
     def explain(self, error: Exception) -> LabError:
@@ -141,6 +192,11 @@ class Database:
         cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         where = self.url.render_as_string(hide_password=True)
         low = cause.lower()
+        if _is_gone(error):
+            return StoreUnreachableError(
+                f"The run store {where} cannot be reached ({_short(cause)}), so nothing was read or written: check that "
+                "the database server runs, and try again; a training waits for it."
+            )
         if any(word in low for word in _LOCKED):
             return StoreBusyError(
                 f"The run store was held by another process for more than {self.busy_s:g} s, so nothing was written: "
@@ -160,7 +216,33 @@ class Database:
             return ReadOnlyError(f"The run store {where} may not be written by this user: check its owner and rights.")
         if "malformed" in low or "not a database" in low:
             return StoreError(f"The file of the run store {where} is damaged ({cause}): restore it from a copy.")
-        return StoreError(f"The run store {where} answered {cause!r}: check that it can be reached and written.")
+        return StoreError(
+            f"The run store {where} answered {_short(cause)!r}: check that it can be reached and written."
+        )
+
+
+def _is_gone(error: Exception) -> bool:
+    """Whether a server could not be reached or closed the connection, so that asking again later helps."""
+    if isinstance(error, exc.TimeoutError):  # every connection of this process waits for the server
+        return True
+    if not isinstance(error, DBAPIError) or isinstance(error.orig, sqlite3.Error) or error.orig is None:
+        return False
+    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+    if state:
+        return str(state).startswith(_GONE)
+    low = str(error.orig).lower()
+    if any(words in low for words in _REFUSED):
+        return False
+    return error.connection_invalidated or isinstance(error, OperationalError)
+
+
+def _short(cause: str) -> str:
+    return cause if len(cause) <= 90 else cause[:87] + "..."
+
+
+def _lenient_text(stored: bytes) -> str:
+    """Read a text as UTF-8; a byte that is none is shown as its number, so that one damaged row breaks no list."""
+    return stored.decode("utf-8", errors="backslashreplace")
 
 
 def _parsed(url: str) -> URL:

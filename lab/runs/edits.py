@@ -6,7 +6,7 @@ Deleting only hides a run. `purge` removes what was deleted some time ago, its f
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Connection, Row, delete, select
 
 from lab.errors import RunStateError, TextError
 from lab.runs.base import StoreBase
@@ -14,7 +14,9 @@ from lab.runs.encoding import encode_tags
 from lab.runs.leases import _key_if_free
 from lab.runs.points import unlisted
 from lab.runs.records import RunRecord, RunState
+from lab.runs.rows import derive, listed_record
 from lab.runs.schema import kept, points, runs
+from lab.runs.seals import RAW, is_sound
 
 NAME_LIMIT = 200
 NOTE_LIMIT = 20_000
@@ -45,44 +47,48 @@ class Edits(StoreBase):
     def delete(self, run: str) -> RunRecord:
         """Hide a run; `undelete` brings it back until it is purged. One that is training must be stopped first."""
         with self.database.write() as connection:
-            row = self._row(connection, run, lock=True)
-            state = self._state(row)
-            if state in (RunState.RUNNING, RunState.STOPPING):
-                raise RunStateError(f"Run {run} is {state.value}, so it cannot be deleted: stop it first.")
-            ended = {"state": RunState.STOPPED} if state is RunState.QUEUED else {"state": state}
-            values = {"deleted_at": self._clock(), "lease": row.lease + 1, **ended}
-            changed = connection.execute(update(runs).where(runs.c.id == run).values(**values).returning(runs)).one()
-        return self._record(changed)
+            row = self._find(connection, run, lock=True)
+            moment = self._moment(connection)
+            values: dict[str, Any] = {"deleted_at": moment.now}
+            if not listed_record(row, moment=moment).problem:  # else only hidden: nobody knows what it is
+                state = derive(row, moment=moment)[0]
+                if state in (RunState.RUNNING, RunState.STOPPING):
+                    raise RunStateError(f"Run {run} is {state.value}, so it cannot be deleted: stop it first.")
+                ended = RunState.STOPPED if state is RunState.QUEUED else state
+                values |= {"lease": row.lease + 1, "state": ended}
+            return listed_record(self._change(connection, row, **values), moment=moment)
 
     def undelete(self, run: str) -> RunRecord:
         """Bring back a deleted run."""
         with self.database.write() as connection:
-            row = self._row(connection, run, deleted=True, lock=True)
+            row = self._find(connection, run, deleted=True, lock=True)
             if row.deleted_at is not None:
-                values = {"deleted_at": None, **_key_if_free(connection, row)}
-                row = connection.execute(update(runs).where(runs.c.id == run).values(**values).returning(runs)).one()
-        return self._record(row)
+                row = self._change(connection, row, deleted_at=None, **_key_if_free(connection, row))
+            return listed_record(row, moment=self._moment(connection))
 
     def purge(self, remove: Callable[[Sequence[str]], None], *, older_than_s: float = PURGE_AFTER_S) -> None:
         """Remove for good what was deleted longer ago than this; `remove` is given the paths that no run lists any more.
 
         The rows go after the files: whoever is killed in between finds the rows again, and leaves no file without one.
+        A damaged run stays: its time of deletion may be the damage.
         """
         with self.database.write() as connection:
-            gone = runs.c.deleted_at <= self._clock() - older_than_s
-            ids, numbers = select(runs.c.id).where(gone), select(runs.c.number).where(gone)
-            paths = list(connection.execute(select(kept.c.path).where(kept.c.run.in_(ids))).scalars())
-            connection.execute(delete(points).where(points.c.run.in_(numbers)))
-            connection.execute(delete(kept).where(kept.c.run.in_(ids)))
-            connection.execute(delete(runs).where(gone))
+            limit = self._moment(connection).now - older_than_s
+            gone = [row for row in connection.execute(select(*RAW).where(runs.c.deleted_at <= limit)) if is_sound(row)]
+            paths = [path for row in gone for path in self._remove_rows(connection, row)]
             remove(unlisted(connection, sorted(set(paths))))
+
+    def _remove_rows(self, connection: Connection, row: Row[Any]) -> list[str]:
+        """Delete a run's rows and return the paths of its files."""
+        paths = list(connection.execute(delete(kept).where(kept.c.run == row.id).returning(kept.c.path)).scalars())
+        connection.execute(delete(points).where(points.c.run == row.number))
+        connection.execute(delete(runs).where(runs.c.number == row.number))
+        return paths
 
     def _edit(self, run: str, **values: Any) -> RunRecord:
         with self.database.write() as connection:
-            self._row(connection, run)
-            return self._record(
-                connection.execute(update(runs).where(runs.c.id == run).values(**values).returning(runs)).one()
-            )
+            row = self._row(connection, run, lock=True)
+            return self._record(connection, self._change(connection, row, **values))
 
 
 def checked_text(text: str, what: str, limit: int, *, lines: bool = False) -> str:

@@ -9,16 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, insert
 
 from lab.config import RunConfig
 from lab.errors import RunStateError
-from lab.runs.digests import content_digest, row_digest
 from lab.runs.encoding import encode_tags, setting_key
 from lab.runs.leases import _RESULTS, ENDS, _number
-from lab.runs.points import Points, _columns
+from lab.runs.points import Points, _columns, _sums_of_files
 from lab.runs.records import KeptFile, RunRecord, RunState, Series, Want
 from lab.runs.schema import kept, runs
+from lab.runs.seals import RAW, file_sum
 
 IMPORTED = "imported"
 IMPORTABLE = ENDS  # states in which a run can come in
@@ -72,17 +72,18 @@ class Imports(Points):
             "created_at": run.created_at, "queued_at": run.created_at, "started_at": run.started_at,
             "finished_at": run.finished_at, "seconds": run.seconds, "device": run.device, "origin": origin,
             "note": run.note, "tags": encode_tags(run.tags), "progress": {}, "summary": dict(run.summary),
-            "environment": dict(run.environment), "notices": list(run.notices), "arch": run.config.arch,
+            "environment": dict(run.environment), "notices": list(run.notices), "arch": run.config.arch, "sums": {},
             "dataset": run.config.dataset, "setting": setting_key(run.config),
             **{name: _number(run.summary.get(name)) for name in _RESULTS},
         }  # fmt: skip
-        connection.execute(insert(runs).values(**values))
-        row = self._row(connection, run.id)  # not `returning`: SQLite returns 0.0 as 0 there, which is another digest
-        self._upsert(connection, row.number, {n: _columns(run.id, n, series) for n, series in run.points.items()})
+        row = self._seal(connection, connection.execute(insert(runs).values(**values).returning(*RAW)).one())
+        ready = {name: _columns(run.id, name, series) for name, series in run.points.items()}
+        row = self._store_points(connection, row, ready)
         if run.kept:
-            connection.execute(insert(kept), [_kept_values(file) for file in run.kept])
-        sealed = update(runs).where(runs.c.id == run.id).values(digest=row_digest(row, content_digest(connection, row)))
-        return self._record(connection.execute(sealed.returning(runs)).one())
+            listed = [_kept_values(file) for file in run.kept]
+            connection.execute(insert(kept), listed)
+            row = self._change(connection, row, **_sums_of_files(row, gone=(), new=[file_sum(one) for one in listed]))
+        return self._record(connection, row)
 
 
 def _kept_values(file: KeptFile) -> dict[str, Any]:

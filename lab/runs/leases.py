@@ -7,22 +7,23 @@ worker that comes back after its run was given away writes nothing and is told s
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, func, select, update
+from sqlalchemy import Connection, Row, func, select
 
 from lab.errors import RunStateError
-from lab.runs.base import StoreBase
-from lab.runs.digests import content_digest, row_digest
+from lab.runs.database import Moment
+from lab.runs.digests import Digests
 from lab.runs.owner import Owner, kill
 from lab.runs.records import RunRecord, RunState, Want
-from lab.runs.rows import AFTER_DEATH, LEASE_S, derive, owner_of
+from lab.runs.rows import AFTER_DEATH, LEASE_S, decoded, derive, listed_record, owner_of, run_record
 from lab.runs.schema import runs
+from lab.runs.seals import RAW, is_sealed, is_sound
 
 ENDS = frozenset({RunState.FINISHED, RunState.STOPPED, RunState.PAUSED, RunState.FAILED, RunState.INTERRUPTED})
 _REASON_OF_DEATH = "The process that trained it ended without a word; resume continues from the last checkpoint."
 _RESULTS = ("test_accuracy", "val_accuracy", "best_epoch", "images_per_second")  # columns filled from the summary
 
 
-class Leases(StoreBase):
+class Leases(Digests):
     """The part of `RunStore` that decides who may write."""
 
     def claim(self, *, slot: str, owner: Owner) -> RunRecord | None:
@@ -30,29 +31,45 @@ class Leases(StoreBase):
 
         slot: what can train one run at a time, such as "cpu" or "cuda:0". The record's `lease` is the fencing token.
         """
-        now = self._clock()
-        busy = exists().where(runs.c.host == owner.host, runs.c.slot == slot, runs.c.state == RunState.RUNNING)
-        waiting = runs.c.state == RunState.QUEUED
-        first = (
-            select(runs.c.id)
-            .where(waiting, runs.c.deleted_at.is_(None))
-            .order_by(runs.c.queued_at, runs.c.number)
-            .limit(1)
-            .with_for_update(skip_locked=True)
+        busy = select(runs.c.number).where(
+            runs.c.host == owner.host, runs.c.slot == slot, runs.c.state == RunState.RUNNING
         )
         with self.database.write() as connection:
-            self._bury(connection, now)
-            row = connection.execute(
-                update(runs)
-                .where(runs.c.id == first.scalar_subquery(), waiting, ~busy)
-                .values(
-                    state=RunState.RUNNING, want=Want.RUN, reason="", finished_at=None, slot=slot, host=owner.host,
-                    pid=owner.pid, pid_start=owner.pid_start, lease=runs.c.lease + 1, attempts=runs.c.attempts + 1,
-                    lease_until=now + LEASE_S, started_at=func.coalesce(runs.c.started_at, now), progress={},
-                )
-                .returning(runs)
-            ).one_or_none()  # fmt: skip
-        return None if row is None else self._record(row)
+            moment = self._moment(connection)
+            self._bury(connection, moment)
+            row = None if connection.execute(busy).first() else self._first_waiting(connection)
+            if row is None:
+                return None
+            taken = self._change(
+                connection, row, state=RunState.RUNNING, want=Want.RUN, reason="", finished_at=None, slot=slot,
+                host=owner.host, pid=owner.pid, pid_start=owner.pid_start, lease=row.lease + 1,
+                attempts=row.attempts + 1, lease_until=moment.now + LEASE_S, progress={},
+                started_at=moment.now if row.started_at is None else row.started_at,
+            )  # fmt: skip
+            return run_record(taken, moment=moment)
+
+    def _first_waiting(self, connection: Connection) -> Row[Any] | None:
+        """Return the locked row of the run that has waited longest; one that cannot be read is passed over."""
+        waiting = (runs.c.state == RunState.QUEUED) & runs.c.deleted_at.is_(None)
+        order = select(runs.c.number).where(waiting).order_by(runs.c.queued_at, runs.c.number)
+        for number in connection.execute(order).scalars().all():
+            query = select(*RAW).where(waiting, runs.c.number == number).with_for_update(skip_locked=True)
+            row = connection.execute(query).one_or_none()
+            if row is not None and not listed_record(row, moment=Moment(0.0)).problem:
+                row = row if is_sealed(row) else self._adopt(connection, row)
+                if row is not None:
+                    return row
+        return None
+
+    def release(self, *, slot: str, owner: Owner) -> None:
+        """Queue again what this process holds without knowing it: a claim whose answer was lost with the connection."""
+        mine = (
+            (runs.c.host == owner.host) & (runs.c.pid == owner.pid) & (runs.c.pid_start == owner.pid_start)
+            & (runs.c.slot == slot) & (runs.c.state == RunState.RUNNING)
+        )  # fmt: skip
+        with self.database.write() as connection:
+            for row in connection.execute(select(*RAW).where(mine).with_for_update()).all():
+                self._change(connection, row, state=RunState.QUEUED, lease=row.lease + 1, attempts=row.attempts - 1)
 
     def count_queued(self) -> int:
         """Return how many runs wait for a worker."""
@@ -79,7 +96,7 @@ class Leases(StoreBase):
         """
         with self.database.read() as connection:
             want = connection.execute(select(runs.c.want).where(runs.c.id == run)).scalar_one_or_none()
-            return Want(want or self._row(connection, run, deleted=True).want)
+            return Want(want if want in set(Want) else self._row(connection, run, deleted=True).want)
 
     def set_environment(self, run: str, lease: int, *, environment: Mapping[str, Any], device: str) -> None:
         """Record where the run is trained: packages, machine, threads; and the device it really got."""
@@ -94,9 +111,10 @@ class Leases(StoreBase):
     def add_notice(self, run: str, lease: int, text: str) -> None:
         """Add a sentence to the run; one that it already has is not repeated."""
         with self.database.write() as connection:
-            row = self._write_held(connection, run, lease)
-            if text not in row.notices:
-                self._write_held(connection, run, lease, notices=[*row.notices, text])
+            row = self._held(connection, run, lease)
+            notices = decoded(row.notices)
+            more = {} if text in notices else {"notices": [*notices, text]}
+            self._change(connection, row, **self._renewed(connection), **more)
 
     def finish(
         self,
@@ -118,29 +136,20 @@ class Leases(StoreBase):
         """
         if state not in ENDS:
             raise RunStateError(f"A run cannot end as {state.value}: end it as one of {', '.join(sorted(ENDS))}.")
-        values: dict[str, Any] = {"state": state, "want": Want.RUN, "reason": reason, "finished_at": self._clock()}
+        values: dict[str, Any] = {"state": state, "want": Want.RUN, "reason": reason, "digest": ""}
         if summary is not None:
             values["summary"] = dict(summary)
             values |= {name: _number(summary.get(name)) for name in _RESULTS}
         if seconds is not None:
             values["seconds"] = seconds
-        with self.database.read() as connection:  # before the lock: only the owner changes these rows
-            content = content_digest(connection, self._row(connection, run, deleted=True))
         with self.database.write() as connection:
-            wish = Want(self._write_held(connection, run, lease).want)
+            moment = self._moment(connection)
+            row = self._held(connection, run, lease)
+            wish = Want(row.want)
+            values |= {"finished_at": moment.now, "lease_until": moment.now + LEASE_S}
             if heard not in (None, wish):
-                values |= self._as_wished(wish)
-            self._write_held(connection, run, lease, **values)
-            row = self._row(connection, run, deleted=True)
-            digest = "" if row.state == RunState.QUEUED else row_digest(row, content)
-            sealed = update(runs).where(runs.c.id == run).values(digest=digest)
-            return self._record(connection.execute(sealed.returning(runs)).one())
-
-    def _as_wished(self, wish: Want) -> dict[str, Any]:
-        """Return the columns of an end that was overtaken by another wish."""
-        if wish is Want.RUN:
-            return {"state": RunState.QUEUED, "queued_at": self._clock(), "finished_at": None, "reason": ""}
-        return {"state": AFTER_DEATH[wish], "reason": ""}
+                values |= _as_wished(wish, moment.now)
+            return run_record(self._change(connection, row, **values), moment=moment)
 
     def request(self, run: str, want: Want) -> RunRecord:
         """Ask a run to stop, to pause, or to go on, whatever it is doing now; asking twice is the same as once.
@@ -151,20 +160,20 @@ class Leases(StoreBase):
         """
         with self.database.write() as connection:
             row = self._row(connection, run, lock=True)
-            state, responding = derive(row, now=self._clock())
+            moment = self._moment(connection)
+            state, responding = derive(row, moment=moment)
             if want is Want.RUN and not responding:
                 kill(owner_of(row))
                 state = RunState.INTERRUPTED
-            values = self._answer(connection, row, state, want)
+            values = self._answer(connection, row, state, want, moment.now)
             if values:
-                row = connection.execute(update(runs).where(runs.c.id == run).values(**values).returning(runs)).one()
-        return self._record(row)
+                row = self._change(connection, row, **values)
+            return run_record(row, moment=moment)
 
-    def _answer(self, connection: Connection, row: Row[Any], state: RunState, want: Want) -> dict[str, Any]:
+    def _answer(self, connection: Connection, row: Row[Any], state: RunState, want: Want, now: float) -> dict[str, Any]:
         """Return the columns that a wish changes, none where it is already so."""
         if state in (RunState.RUNNING, RunState.STOPPING):
             return {"want": want}
-        now = self._clock()
         # A dead owner's row still says running: whatever comes next, its lease is over.
         over = {"lease": row.lease + 1} if row.state == RunState.RUNNING else {}
         if want is Want.RUN and (state is RunState.QUEUED or state.resumable):
@@ -179,26 +188,21 @@ class Leases(StoreBase):
 
     def recover(self) -> list[str]:
         """Write down the runs whose owner died, and return their ids; anyone may call this at any time."""
-        now = self._clock()
         with self.database.read() as connection:
-            dead = _dead(connection, now)
+            dead = _dead(connection, self._moment(connection))
         if not dead or self.database.read_only:
             return []
         with self.database.write() as connection:
-            return self._bury(connection, now)
+            return self._bury(connection, self._moment(connection))
 
-    def _bury(self, connection: Connection, now: float) -> list[str]:
-        buried = []
-        for row, state in _dead(connection, now):
-            done = connection.execute(
-                update(runs)
-                .where(runs.c.id == row.id, runs.c.lease == row.lease, runs.c.state == RunState.RUNNING)
-                .where(runs.c.lease_until == row.lease_until)  # not renewed since it was looked at
-                .values(state=state, want=Want.RUN, lease=row.lease + 1, reason=_REASON_OF_DEATH, finished_at=now)
-            )
-            if done.rowcount:
-                buried.append(str(row.id))
-        return buried
+    def _bury(self, connection: Connection, moment: Moment) -> list[str]:
+        dead = _dead(connection, moment, lock=True)
+        for row, state in dead:
+            self._change(
+                connection, row, state=state, want=Want.RUN, lease=row.lease + 1, reason=_REASON_OF_DEATH,
+                finished_at=moment.now,
+            )  # fmt: skip
+        return [str(row.id) for row, _ in dead]
 
 
 _CAN_STOP = (RunState.QUEUED, RunState.PAUSED, RunState.INTERRUPTED, RunState.STOPPED)
@@ -212,9 +216,22 @@ def progress_values(progress: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _dead(connection: Connection, now: float) -> list[tuple[Row[Any], RunState]]:
-    rows = connection.execute(select(runs).where(runs.c.state == RunState.RUNNING)).all()
-    states = [(row, derive(row, now=now)[0]) for row in rows]
+def _as_wished(wish: Want, now: float) -> dict[str, Any]:
+    """Return the columns of an end that was overtaken by another wish."""
+    if wish is Want.RUN:
+        return {"state": RunState.QUEUED, "queued_at": now, "finished_at": None, "reason": ""}
+    return {"state": AFTER_DEATH[wish], "reason": ""}
+
+
+def _dead(connection: Connection, moment: Moment, *, lock: bool = False) -> list[tuple[Row[Any], RunState]]:
+    """Return the rows that say running and whose owner is dead, with the state that this makes.
+
+    lock: until the transaction ends; a row that its owner writes to at this moment is left out then.
+    """
+    query = select(*RAW).where(runs.c.state == RunState.RUNNING)
+    rows = connection.execute(query.with_for_update(skip_locked=True) if lock else query).all()
+    # A damaged row may name another process than its owner.
+    states = [(row, derive(row, moment=moment)[0]) for row in rows if is_sound(row)]
     return [(row, state) for row, state in states if state not in (RunState.RUNNING, RunState.STOPPING)]
 
 

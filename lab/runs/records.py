@@ -79,6 +79,7 @@ class RunRecord:
     environment: dict[str, Any] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     number: int = 0  # counts the runs of this store from 1; a run's colour is made from it
+    problem: str = ""  # why nothing else of it is to be shown: damaged, or written by another release
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,16 @@ holds or the owner is known to live; STOPPING and INTERRUPTED come from here.
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Float, Integer, Row, String
 
 from lab.config import RunConfig
-from lab.runs.encoding import decode_tags
+from lab.errors import ConfigError, UnreadableRunError
+from lab.runs.database import Moment
+from lab.runs.encoding import decode_json, decode_tags
 from lab.runs.owner import Owner, is_alive
 from lab.runs.records import KeptFile, RunRecord, RunState, Want
+from lab.runs.schema import runs
+from lab.runs.seals import is_sound
 
 LEASE_S = 10.0  # a lease not renewed for this long is expired; workers renew every RENEW_S
 RENEW_S = 2.0
@@ -33,10 +37,11 @@ def lease_holds(lease_until: float | None, now: float) -> bool:
     return lease_until is not None and now <= lease_until <= now + LEASE_S + FOREIGN_GRACE_S
 
 
-def derive(row: Row[Any], *, now: float, alive: Alive = is_alive) -> tuple[RunState, bool]:
+def derive(row: Row[Any], *, moment: Moment, alive: Alive = is_alive) -> tuple[RunState, bool]:
     """Return the run's state as it is, and whether its owner answers.
 
-    A live owner whose lease ran out is busy, not dead: it stays RUNNING or STOPPING with False.
+    A live owner whose lease ran out is busy, not dead: it stays RUNNING or STOPPING with False. While the server was
+    down nobody could renew a lease, so the silence of an owner on another host counts from when it was up again.
     """
     state = RunState(row.state)
     if state is not RunState.RUNNING:
@@ -46,20 +51,72 @@ def derive(row: Row[Any], *, now: float, alive: Alive = is_alive) -> tuple[RunSt
     lives = alive(owner_of(row))
     if lives is False:  # a death seen on this host needs no lease to run out
         return AFTER_DEATH[want], True
-    if lease_holds(row.lease_until, now):
+    if lease_holds(row.lease_until, moment.now):
         return at_work, True
     if lives is None:
-        lives = now < (row.lease_until or 0.0) + FOREIGN_GRACE_S
+        lives = moment.now < max(row.lease_until or 0.0, moment.up_since + LEASE_S) + FOREIGN_GRACE_S
     return (at_work, False) if lives else (AFTER_DEATH[want], True)
 
 
-def run_record(row: Row[Any], *, now: float) -> RunRecord:
-    """Build the record of a row of `runs`."""
-    state, responding = derive(row, now=now)
+def damage_words(run: object) -> str:
+    """Say that a run's row is not as it was written."""
+    return (
+        f"Run {str(run)[:40]} is damaged in the database (its checksum differs), so its values are not shown: restore "
+        "the store from a copy, or delete the run."
+    )
+
+
+def run_record(row: Row[Any], *, moment: Moment) -> RunRecord:
+    """Build the record of a row of `runs`, or raise `UnreadableRunError` where it cannot be what was written."""
+    record = listed_record(row, moment=moment)
+    if record.problem:
+        raise UnreadableRunError(record.problem)
+    return record
+
+
+def listed_record(row: Row[Any], *, moment: Moment) -> RunRecord:
+    """Build the record of a row of `runs`, whatever is in it.
+
+    One that is damaged, or whose configuration this release cannot read, has a `problem` and shows nothing that is
+    not known to be right.
+    """
+    if not is_sound(row):
+        return _without_values(row, damage_words(row.id))
+    try:
+        if not row.seal:
+            _check_types(row)
+        return _decoded(row, moment)
+    except ConfigError as error:
+        return _without_values(
+            row,
+            f"The configuration of run {row.id} cannot be read by this release ({_short(error)}): update ConvLab, or "
+            "delete the run.",
+            known=True,
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        # A row of an older release has no seal: what cannot even be decoded is damaged all the same.
+        return _without_values(row, damage_words(row.id))
+
+
+def _short(error: Exception) -> str:
+    text = str(error)
+    return text if len(text) <= 110 else text[:107] + "..."
+
+
+def _check_types(row: Row[Any]) -> None:
+    for column in runs.columns:
+        value = getattr(row, column.name)
+        kinds = (str,) if isinstance(column.type, String) else (int, float)
+        if value is not None and isinstance(column.type, (String, Integer, Float)) and not isinstance(value, kinds):
+            raise TypeError(f"{column.name} is {type(value).__name__}")
+
+
+def _decoded(row: Row[Any], moment: Moment) -> RunRecord:
+    state, responding = derive(row, moment=moment)
     return RunRecord(
         id=row.id,
         name=row.name,
-        config=RunConfig.from_dict(row.config),
+        config=RunConfig.from_dict(decoded(row.config)),
         fingerprint=row.fingerprint,
         family=row.family,
         state=state,
@@ -78,12 +135,28 @@ def run_record(row: Row[Any], *, now: float) -> RunRecord:
         pinned=bool(row.pinned),
         note=row.note,
         tags=decode_tags(row.tags),
-        progress=row.progress,
-        summary=row.summary,
-        environment=row.environment,
-        notices=tuple(row.notices),
+        progress=dict(decoded(row.progress)),
+        summary=dict(decoded(row.summary)),
+        environment=dict(decoded(row.environment)),
+        notices=tuple(decoded(row.notices)),
         number=row.number,
     )
+
+
+def _without_values(row: Row[Any], problem: str, *, known: bool = False) -> RunRecord:
+    """Return the record of a row whose values are not shown; known: name and times are as they were written."""
+    return RunRecord(
+        id=str(row.id), name=row.name if known else "", config=RunConfig(), fingerprint="", family="",
+        state=RunState.FAILED, want=Want.RUN, responding=True, reason=problem, lease=0, attempts=0,
+        created_at=float(row.created_at) if known else 0.0, started_at=None, finished_at=None, seconds=0.0, device="",
+        parent=None, origin="", pinned=False, note="", tags=(), progress={}, summary={}, environment={}, notices=(),
+        number=row.number if isinstance(row.number, int) else 0, problem=problem,
+    )  # fmt: skip
+
+
+def decoded(value: Any) -> Any:
+    """Return a JSON column that was read through `seals.raw_columns`: SQLite gives its text, Postgres what it means."""
+    return decode_json(value) if isinstance(value, str) else value
 
 
 def _seconds(value: float | None) -> float | None:

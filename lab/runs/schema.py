@@ -85,6 +85,8 @@ runs = Table(
     Column("val_accuracy", _real),
     Column("best_epoch", Integer),
     Column("images_per_second", _real),
+    Column("sums", _json),  # `lab.runs.seals`: of each curve and of the saved files; NULL in an older release's rows
+    Column("seal", Text, nullable=False, server_default=""),  # over all other columns; "" in an older release's rows
     Index("runs_cache", "cache_key", unique=True, sqlite_where=CACHED, postgresql_where=CACHED),
     Index("runs_slot", "host", "slot", unique=True, sqlite_where=IN_SLOT, postgresql_where=IN_SLOT),
     Index("runs_state", "state", "queued_at"),
@@ -143,7 +145,19 @@ def _setting_column(connection: Connection) -> None:
         connection.execute(runs.update().where(runs.c.number == run).values(setting=key))
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first_tables, _setting_column, add_sketches)
+def _seal_columns(connection: Connection) -> None:
+    """Add the checksums; rows that are there get theirs from `RunStore.seal_older`, once they have been checked."""
+    real = "JSONB" if connection.dialect.name == "postgresql" else "JSON"
+    for table, column, kind in (
+        ("runs", "sums", real),
+        ("runs", "seal", "TEXT NOT NULL DEFAULT ''"),
+        ("sketches", "seal", "TEXT NOT NULL DEFAULT ''"),
+    ):
+        if all(known["name"] != column for known in inspect(connection).get_columns(table)):
+            connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column} {kind}"))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first_tables, _setting_column, add_sketches, _seal_columns)
 _MIGRATION_LOCK = 0x636F6E76  # "conv": the advisory lock that lets one process at a time migrate on Postgres
 
 

@@ -8,10 +8,11 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, delete, func, select
+from sqlalchemy import Connection, Row, delete, func, select, update
 
 from lab.errors import InputError
 from lab.runs.base import StoreBase
+from lab.runs.seals import is_sound, row_seal
 from lab.runs.sketches_table import LABEL_LIMIT, sketches
 
 MAX_SKETCHES = 10_000
@@ -41,21 +42,37 @@ class Sketches(StoreBase):
             raise InputError(f"The label is {label[:80]!r}, but it must have 1 to {LABEL_LIMIT} characters.")
         values: dict[str, Any] = {
             "id": secrets.token_hex(_ID_BYTES), "label": label.strip(), "dataset": dataset, "png": png,
-            "created_at": self._clock(),
         }  # fmt: skip
         with self.database.write() as connection:
+            values["created_at"] = self._moment(connection).now
             if connection.execute(select(func.count()).select_from(sketches)).scalar_one() >= MAX_SKETCHES:
                 raise InputError(f"There are {MAX_SKETCHES:,} saved drawings already: delete some first.")
-            connection.execute(sketches.insert().values(**values))
+            row = connection.execute(sketches.insert().values(**values).returning(sketches)).one()
+            _seal(connection, row)
         return SavedSketch(**values)
 
     def list_sketches(self, *, dataset: str | None = None) -> tuple[SavedSketch, ...]:
-        """Return the saved drawings, the oldest first; only those of one data set's classes if asked."""
+        """Return the saved drawings, the oldest first; only those of one data set's classes if asked.
+
+        Damaged ones are left out; `damaged_sketches` counts them.
+        """
         query = select(sketches).order_by(sketches.c.number)
         if dataset is not None:
             query = query.where(sketches.c.dataset == dataset)
         with self.database.read() as connection:
-            return tuple(_record(row) for row in connection.execute(query))
+            return tuple(_record(row) for row in connection.execute(query) if _is_right(row))
+
+    def damaged_sketches(self) -> int:
+        """Return how many saved drawings are not as they were saved."""
+        with self.database.read() as connection:
+            return sum(not _is_right(row) for row in connection.execute(select(sketches)))
+
+    def seal_older_sketches(self) -> None:
+        """Seal the drawings that an older release saved."""
+        with self.database.write() as connection:
+            for row in connection.execute(select(sketches).where(sketches.c.seal == "")).all():
+                if _is_right(row):
+                    _seal(connection, row)
 
     def delete_sketches(self, ids: tuple[str, ...]) -> int:
         """Delete drawings; ids that are not there do not matter. Returns how many were deleted."""
@@ -63,5 +80,15 @@ class Sketches(StoreBase):
             return int(connection.execute(delete(sketches).where(sketches.c.id.in_(ids))).rowcount)
 
 
+def _seal(connection: Connection, row: Row[Any]) -> None:
+    sealed = update(sketches).where(sketches.c.number == row.number)
+    connection.execute(sealed.values(seal=row_seal(row, sketches)))
+
+
+def _is_right(row: Row[Any]) -> bool:
+    plain = isinstance(row.label, str) and isinstance(row.dataset, str) and isinstance(row.png, bytes | memoryview)
+    return plain and is_sound(row, sketches)
+
+
 def _record(row: Row[Any]) -> SavedSketch:
-    return SavedSketch(row.id, row.label, row.dataset, bytes(row.png), row.created_at)
+    return SavedSketch(row.id, row.label, row.dataset, bytes(row.png), float(row.created_at))

@@ -1,6 +1,7 @@
 """A store of every kind at hand, a clock that the test turns, and processes that are alive or dead on demand."""
 
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,8 +12,7 @@ from sqlalchemy import create_engine, text
 
 from lab.runs.owner import Owner, process_start
 from lab.runs.store import RunStore
-
-POSTGRES = os.environ.get("LAB_TEST_DATABASE_URL", "")
+from tests.postgres import started_server
 
 
 class Clock:
@@ -30,20 +30,36 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["sqlite", "postgres"] if POSTGRES else ["sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Return the address of an empty store; Postgres where LAB_TEST_DATABASE_URL names a server."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'home' / 'lab.db'}"
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """Return the address of a Postgres server: that of LAB_TEST_DATABASE_URL, else one of the tests' own."""
+    given = os.environ.get("LAB_TEST_DATABASE_URL", "")
+    if given:
+        yield given
         return
-    schema = f"test_{os.getpid()}_{abs(hash(str(tmp_path)))}"
-    admin = create_engine(POSTGRES)
+    with started_server() as server:
+        yield server.url
+
+
+@pytest.fixture
+def postgres_store(postgres_url: str) -> Iterator[str]:
+    """Return the address of an empty store on Postgres: a schema of its own, dropped afterwards."""
+    schema = f"test_{secrets.token_hex(6)}"
+    admin = create_engine(postgres_url)
     with admin.begin() as connection:
         connection.execute(text(f"CREATE SCHEMA {schema}"))
-    yield f"{POSTGRES}?options=-csearch_path%3D{schema}"
+    yield f"{postgres_url}?options=-csearch_path%3D{schema}"
     with admin.begin() as connection:
         connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
     admin.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the address of an empty store of every kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'home' / 'lab.db'}"
+    return str(request.getfixturevalue("postgres_store"))
 
 
 @pytest.fixture

@@ -152,7 +152,7 @@ def test_a_run_is_verified_against_the_digest_of_its_end(store: RunStore, me: Ow
         with store.database.write() as connection:
             connection.exec_driver_sql(damage)
         (sentence,) = store.verify(run.id)
-        assert "not those that were written when it ended" in sentence
+        assert run.id in sentence
         with store.database.write() as connection:
             connection.exec_driver_sql("UPDATE points SET value = 1.0 WHERE step = 1")
             connection.exec_driver_sql("UPDATE kept SET epoch = 1")

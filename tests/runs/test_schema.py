@@ -12,7 +12,6 @@ from lab.errors import ReadOnlyError, StoreError, StoreVersionError
 from lab.runs import schema
 from lab.runs.database import Database
 from lab.runs.store import RunStore
-from tests.runs.conftest import POSTGRES
 from tests.runs.runs_data import CONFIG, submit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,12 +36,6 @@ for _ in children:
 os.close(go[1])
 print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
 """
-
-
-def test_postgres_is_held_to_the_same_contract() -> None:
-    if not POSTGRES:
-        pytest.skip("LAB_TEST_DATABASE_URL names no Postgres server")
-    assert POSTGRES.startswith("postgresql")
 
 
 def test_sixteen_processes_may_start_at_once(url: str) -> None:

@@ -1,0 +1,135 @@
+"""Checksums over everything the store shows, because a database cannot tell a rotten bit from a good one.
+
+A row of `runs` carries a seal: a digest over all its columns, taken anew in the transaction of every change. A run's
+points and saved files are covered by sums of hashes, one a curve, that are brought up to date with what is added and
+taken away, so that no change reads the rest; the sums are a column of the row and so under its seal. They find damage,
+not forgery. Measured: 210 of 1,000 flipped bits passed SQLite's own integrity check.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Column, Float, Integer, Row, Table, TextClause, type_coerce
+from sqlalchemy.types import JSON, NullType
+
+from lab.runs.encoding import encode_json
+from lab.runs.schema import runs
+
+VERSION = "1:"  # in front of every seal; a later way of sealing gets another number
+NOT_SEALED = frozenset({"seal"})  # all other columns are covered, those that later releases add as well
+EMPTY_SUM = "0" * 32
+_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))  # of splitmix64 (Steele, Lea and Flood, 2014)
+_SECOND = np.uint64(0x9E3779B97F4A7C15)
+_WORD = 2**64
+
+
+def raw_columns(table: Table) -> tuple[Any, ...]:
+    """Return a table's columns as they are stored: JSON is not decoded, so that one damaged row breaks no list."""
+    return tuple(
+        type_coerce(column, NullType()).label(column.name) if isinstance(column.type, JSON) else column
+        for column in table.columns
+    )
+
+
+RAW = raw_columns(runs)
+
+
+def row_seal(row: Row[Any], table: Table = runs) -> str:
+    """Return the digest over a row that was read through `raw_columns`.
+
+    A column that holds its default is left out: one that a later release adds breaks no seal that was there before.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for column in table.columns:
+        if column.name in NOT_SEALED:
+            continue
+        text = _text(column, getattr(row, column.name))
+        if text is not None and text != _default(column):
+            digest.update(f"{column.name}\0{len(text)}\0{text}".encode(errors="surrogatepass"))
+    return VERSION + digest.hexdigest()
+
+
+def is_sealed(row: Row[Any]) -> bool:
+    """Whether the row carries a seal; those of a store that an older release wrote do not, until they are changed."""
+    return bool(row.seal)
+
+
+def is_sound(row: Row[Any], table: Table = runs) -> bool:
+    """Whether the row is as it was written; True for one without a seal, which nobody can know."""
+    return not is_sealed(row) or row.seal == row_seal(row, table)
+
+
+def _text(column: Column[Any], value: Any) -> str | None:
+    """Write a stored value so that equal texts mean equal values, whichever driver read it."""
+    if value is None:
+        return None
+    if isinstance(value, (dict, list)):
+        return encode_json(value)
+    if isinstance(value, (bytes, memoryview)):
+        return "bytes " + bytes(value).hex()
+    if isinstance(value, (int, float)) and isinstance(column.type, Float):
+        return repr(float(value))  # SQLite's RETURNING gives 0 for 0.0
+    return value if isinstance(value, str) and not isinstance(column.type, (Integer, Float)) else repr(value)
+
+
+def _default(column: Column[Any]) -> str | None:
+    default = getattr(column.server_default, "arg", None)
+    if default is None:
+        return None
+    plain = (default.text if isinstance(default, TextClause) else str(default)).strip("'")
+    if isinstance(column.type, JSON):
+        return encode_json(json.loads(plain))
+    if isinstance(column.type, (Integer, Float)):
+        return _text(column, float(plain) if isinstance(column.type, Float) else int(plain))
+    return plain
+
+
+def points_sum(name: str, tables: Iterable[np.ndarray]) -> str:
+    """Return the sum of hashes of one curve; tables_N3: step, value and time as `curves.fetch` yields them."""
+    seed = np.frombuffer(hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest(), dtype=np.uint64)
+    low = high = 0
+    for table_N3 in tables:
+        step_N, value_N, time_N = (_bits(column) for column in table_N3.T)
+        hash_N = _mixed(_mixed(_mixed(step_N ^ seed) + value_N) + time_N)
+        low += int(hash_N.sum(dtype=np.uint64))
+        high += int(_mixed(hash_N + _SECOND).sum(dtype=np.uint64))
+    return f"{high % _WORD:016x}{low % _WORD:016x}"
+
+
+def _bits(column_N: np.ndarray) -> np.ndarray:
+    plain_N = np.asarray(column_N, dtype=np.float64) + 0.0  # -0.0 comes back as 0.0 from SQLite
+    plain_N[np.isnan(plain_N)] = np.nan  # there is one NaN only
+    return plain_N.view(np.uint64)
+
+
+def _mixed(bits_N: np.ndarray) -> np.ndarray:
+    bits_N = (bits_N ^ (bits_N >> np.uint64(30))) * _MIX[0]
+    bits_N = (bits_N ^ (bits_N >> np.uint64(27))) * _MIX[1]
+    mixed_N: np.ndarray = bits_N ^ (bits_N >> np.uint64(31))
+    return mixed_N
+
+
+def file_sum(values: Mapping[str, Any] | Row[Any]) -> str:
+    """Return the hash of one saved file's row, without the run it belongs to: a copied history has the same sums."""
+    get = values.get if isinstance(values, Mapping) else lambda name: getattr(values, name)
+    parts = [get(name) for name in ("path", "kind", "step", "epoch", "sha256", "bytes")] + [_seconds(get("created_at"))]
+    return hashlib.blake2b(repr(parts).encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def _seconds(value: Any) -> Any:
+    return float(value) if isinstance(value, (int, float)) else value
+
+
+def added(*sums: str) -> str:
+    """Add sums; both halves count for themselves and wrap around."""
+    halves = [sum(int(one[at : at + 16], 16) for one in sums) % _WORD for at in (0, 16)]
+    return f"{halves[0]:016x}{halves[1]:016x}"
+
+
+def taken(total: str, part: str) -> str:
+    """Take a sum out of another that contains it."""
+    halves = [(int(total[at : at + 16], 16) - int(part[at : at + 16], 16)) % _WORD for at in (0, 16)]
+    return f"{halves[0]:016x}{halves[1]:016x}"

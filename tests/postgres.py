@@ -1,0 +1,106 @@
+"""A Postgres server of the tests' own, on a free port of 127.0.0.1, that can be stopped, killed and started again.
+
+Its programs are those of Debian's package `postgresql`, or what `LAB_POSTGRES_BIN` names. Where there are none the tests
+that need it are skipped and say why; with `CI` in the environment they fail instead.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+_DEBIAN = Path("/usr/lib/postgresql")
+_START_S = 30.0
+_TRIES = 10  # after kill -9 a start is refused until the old server's processes have ended
+
+
+def programs() -> Path:
+    """Return the folder of `initdb` and `pg_ctl`, or skip the test (fail it in CI)."""
+    named = os.environ.get("LAB_POSTGRES_BIN", "")
+    found = [Path(named)] if named else sorted(_DEBIAN.glob("*/bin"))
+    if not found and (on_path := shutil.which("initdb")):
+        found = [Path(on_path).parent]
+    for folder in reversed(found):
+        if (folder / "initdb").exists():
+            return folder
+    reason = "no Postgres is installed: install Debian's postgresql, or set LAB_POSTGRES_BIN"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+class PostgresServer:
+    """One server with its files in a folder of its own; `url` is the address of its database."""
+
+    def __init__(self, folder: Path) -> None:
+        self._bin, self._folder = programs(), folder
+        self._data = folder / "data"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.url = f"postgresql+psycopg://lab@127.0.0.1:{self.port}/postgres"
+        if os.geteuid() == 0:  # Postgres refuses to run as root
+            shutil.chown(folder, "postgres", "postgres")
+        self._run("initdb", "-D", str(self._data), "-U", "lab", "--auth=trust", "--encoding=UTF8", "--no-locale", "-N")
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        options = f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories={self._folder}"
+        for attempt in range(_TRIES):
+            done = self._control(
+                "start", "-o", f"{options} -c max_connections=200 -c fsync=off", check=attempt == _TRIES - 1
+            )
+            if done == 0:
+                return
+            time.sleep(0.5)
+
+    def stop(self) -> None:
+        """Stop the server at once; open transactions are taken back, clients are told."""
+        self._control("stop", "-m", "immediate")
+
+    def kill(self) -> None:
+        """Kill the server as a crash would."""
+        pid = int((self._data / "postmaster.pid").read_text().splitlines()[0])
+        os.kill(pid, signal.SIGKILL)
+
+    @property
+    def running(self) -> bool:
+        """Whether the server is alive."""
+        return self._control("status", check=False) == 0
+
+    def _control(self, *words: str, check: bool = True) -> int:
+        log = str(self._folder / "log")  # without a log of its own the server would hold the caller's pipe open
+        return self._run("pg_ctl", "-D", str(self._data), "-w", "-t", str(_START_S), "-l", log, *words, check=check)
+
+    def _run(self, program: str, *words: str, check: bool = True) -> int:
+        command = [str(self._bin / program), *words]
+        if os.geteuid() == 0:
+            command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command]
+        done = subprocess.run(
+            command, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            timeout=2 * _START_S, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0 or not check, f"{program} {words}: {done.stderr}"
+        return done.returncode
+
+
+@contextmanager
+def started_server() -> Iterator[PostgresServer]:
+    """Give a server that answers; it and its files are gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="convlab-postgres-"))  # not pytest's: the server runs as another user
+    server = PostgresServer(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        if server.running:
+            server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
