@@ -15,6 +15,7 @@ from lab.runs.digests import content_digest, row_digest
 from lab.runs.owner import Owner, kill
 from lab.runs.records import RunRecord, RunState, Want
 from lab.runs.rows import AFTER_DEATH, LEASE_S, derive, owner_of
+from lab.runs.run_queue import CLAIM_ORDER
 from lab.runs.schema import runs
 
 ENDS = frozenset({RunState.FINISHED, RunState.STOPPED, RunState.PAUSED, RunState.FAILED, RunState.INTERRUPTED})
@@ -26,7 +27,7 @@ class Leases(StoreBase):
     """The part of `RunStore` that decides who may write."""
 
     def claim(self, *, slot: str, owner: Owner) -> RunRecord | None:
-        """Take the run that has waited longest, or None if there is none or the slot is in use on this host.
+        """Take the first run of the queue, or None if there is none or the slot is in use on this host.
 
         slot: what can train one run at a time, such as "cpu" or "cuda:0". The record's `lease` is the fencing token.
         """
@@ -36,7 +37,7 @@ class Leases(StoreBase):
         first = (
             select(runs.c.id)
             .where(waiting, runs.c.deleted_at.is_(None))
-            .order_by(runs.c.queued_at, runs.c.number)
+            .order_by(*CLAIM_ORDER)
             .limit(1)
             .with_for_update(skip_locked=True)
         )

@@ -18,13 +18,14 @@ from lab.runs.leases import Leases
 from lab.runs.points import Points
 from lab.runs.query import condition, ordering
 from lab.runs.records import RunRecord, RunState, Want
+from lab.runs.run_queue import Queue
 from lab.runs.schema import CACHED, migrate, runs
 from lab.runs.sketches import Sketches
 
 _PART = 5_000  # values in one statement
 
 
-class RunStore(Imports, Leases, Points, Edits, Digests, Sketches):
+class RunStore(Imports, Leases, Queue, Points, Edits, Digests, Sketches):
     """Runs, their points and their files in one database. Safe to use from any thread and any process."""
 
     @classmethod
