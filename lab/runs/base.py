@@ -5,11 +5,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Update, select, update
 
-from lab.errors import LeaseLostError, RunNotFoundError
+from lab.errors import LeaseLostError, RunNotFoundError, close_match
 from lab.runs.database import Database
 from lab.runs.records import RunRecord, RunState
 from lab.runs.rows import LEASE_S, derive, run_record
 from lab.runs.schema import runs
+
+_COMPARED = 1_000  # newest runs among whose ids a mistyped one is looked for
+_ALIKE = 0.75  # two random ids of 1,000 are seldom so much alike
+_REPEATED = 40  # characters of a wrong id that are repeated
 
 
 class StoreBase:
@@ -50,9 +54,7 @@ class StoreBase:
             query = query.where(runs.c.deleted_at.is_(None))
         row = connection.execute(query.with_for_update() if lock else query).one_or_none()
         if row is None:
-            raise RunNotFoundError(
-                f"There is no run {run!r}: the Runs page and `python -m lab runs` list those there are."
-            )
+            raise RunNotFoundError(_not_found(connection, run))
         return row
 
     def _record(self, row: Row[Any]) -> RunRecord:
@@ -60,3 +62,14 @@ class StoreBase:
 
     def _state(self, row: Row[Any]) -> RunState:
         return derive(row, now=self._clock())[0]
+
+
+def _not_found(connection: Connection, run: str) -> str:
+    """Return the sentence for an id that no run has, with the closest one, or the one that begins so."""
+    newest = select(runs.c.id).where(runs.c.deleted_at.is_(None)).order_by(runs.c.number.desc()).limit(_COMPARED)
+    ids = list(connection.execute(newest).scalars())
+    longer = [known for known in ids if known.startswith(run)] if run else []
+    close = longer[0] if len(longer) == 1 else close_match(run[:_REPEATED], ids, cutoff=_ALIKE)
+    hint = f"did you mean {close!r}?" if close else "the Runs page and `python -m lab runs` list those there are."
+    shown = run if len(run) <= _REPEATED else run[: _REPEATED - 1] + "…"
+    return f"There is no run {shown!r}: {hint}"

@@ -120,6 +120,12 @@ class RunStore(Imports, Leases, Queue, Points, Edits, Digests, Sketches):
         hint = near_miss(wanted, names) if 0 < len(names) <= 20 else "`lab runs` lists those there are."
         raise RunNotFoundError(f"There is no run with the id or name {wanted!r}. {hint}")
 
+    def find_answer(self, fingerprint: str) -> RunRecord | None:
+        """Return the queued, running or finished run that answers for this fingerprint."""
+        with self.database.read() as connection:
+            row = connection.execute(select(runs).where(runs.c.cache_key == fingerprint, CACHED)).one_or_none()
+        return None if row is None else self._record(row)
+
     def find_family(self, family: str) -> tuple[RunRecord, ...]:
         """Return the finished runs of a family (equal but for the number of epochs), the longest first."""
         query = select(runs).where(
