@@ -17,6 +17,7 @@ if str(ROOT) not in sys.path:  # started from another folder, or by uvicorn
 
 from pages.ui.frame import report_bug  # noqa: E402
 from pages.ui.lab import serve  # noqa: E402
+from pages.ui.not_found import NotFound  # noqa: E402
 from pages.ui.routes import ROUTES  # noqa: E402
 from pages.ui.security import Guard  # noqa: E402
 
@@ -31,7 +32,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
 app = st.App(
     ROOT / "pages" / "entry.py",
     routes=ROUTES,
-    middleware=[Middleware(Guard)],
+    middleware=[Middleware(Guard), Middleware(NotFound, routes=tuple(route.path for route in ROUTES))],
     lifespan=lifespan,
     on_script_error=report_bug,
 )

@@ -98,10 +98,15 @@ class InputError(LabError):
     exit_code = 2
 
 
+def close_match(name: str, known: Iterable[str], *, cutoff: float = 0.5) -> str:
+    """Return the known name that is closest to a wrong one, "" where none is close (`difflib`'s ratio, 0 to 1)."""
+    return next(iter(difflib.get_close_matches(name, sorted(map(str, known)), n=1, cutoff=cutoff)), "")
+
+
 def near_miss(name: str, known: Iterable[str]) -> str:
     """Return the sentence that leads from a wrong name to a right one: the closest name, else all of them."""
     names = sorted(map(str, known))  # members of an enum show as their value
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    close = close_match(name, names)
     if close:
-        return f"Did you mean {close[0]!r}?"
+        return f"Did you mean {close!r}?"
     return f"Choose one of: {', '.join(names)}."

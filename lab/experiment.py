@@ -149,6 +149,10 @@ class Lab:
             return fingerprint, ""
         return fingerprint, config.digest(data_checksum=given, without=("epochs",))
 
+    def find_answer(self, config: RunConfig) -> RunRecord | None:
+        """Return the run that `submit` would answer with instead of queueing a new one."""
+        return self.store.find_answer(self.fingerprint(self.check(config))[0])
+
     def submit(
         self,
         config: RunConfig,

@@ -7,7 +7,7 @@ import streamlit as st
 
 from lab.errors import ShapeError
 from pages.ui import arch_view
-from pages.ui.address import show_in_address, take_from_address, take_number
+from pages.ui.address import refuse_unknown, show_in_address, take_from_address, take_number
 from pages.ui.design import choose_network, choose_options, choose_size, design_of
 from pages.ui.frame import page_frame, plain, show_errors
 from pages.ui.looking import Design, summary_of
@@ -21,16 +21,20 @@ _VIEWS = {"layers": "Layers", "graph": "Graph", "compare": "Compare", "time": "M
 def main() -> None:
     """Draw the page."""
     page_frame("Architecture", "What a network is made of, what it costs, and what each layer can see.")
+    refuse_unknown(("arch", "size", "batch", "view", "with", "with_size"))
     with show_errors():
         with st.container(border=True):
-            design, batch = _choose()
-        _show(design, batch)
+            chosen = _choose()
+        if chosen is not None:
+            _show(*chosen)
 
 
-def _choose() -> tuple[Design, int]:
+def _choose() -> tuple[Design, int] | None:
     columns = st.columns([2, 1, 1])
     with columns[0]:
         arch = choose_network("arch")
+    if arch is None:
+        return None
     with columns[1]:
         size = choose_size("size", arch)
     with columns[2]:
@@ -74,6 +78,8 @@ def _compare(design: Design, batch: int) -> None:
     columns = st.columns([2, 1, 1])
     with columns[0]:
         other = choose_network("with", label="Compare with", default="lenet-bn")
+    if other is None:
+        return
     with columns[1]:
         size = choose_size("with_size", other)
     arch_view.show_comparison(design, design_of(other, size, {}), batch)

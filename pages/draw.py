@@ -5,6 +5,7 @@ With `?runs=a,b` in the address the page opens with those runs.
 
 import streamlit as st
 
+from pages.ui.address import refuse_unknown
 from pages.ui.draw_runs import chosen_runs, offer_training
 from pages.ui.frame import page_frame, plain
 from pages.ui.torch_ready import require_torch
@@ -13,6 +14,7 @@ from pages.ui.torch_ready import require_torch
 def main() -> None:
     """Draw the page."""
     page_frame("Draw", "Draw a digit: the networks read along, and the page shows what they see and why.")
+    refuse_unknown(("run", "runs"))
     chosen = chosen_runs()
     if not chosen:
         offer_training()

@@ -4,11 +4,13 @@ import streamlit as st
 
 from lab.data.registry import list_datasets
 from lab.presets import get_preset
+from lab.runs.records import RunRecord, RunState
+from pages.ui.address import refuse_unknown
 from pages.ui.datasets import default_dataset, fetch_button
-from pages.ui.frame import PAGES_DIR, SCREENS, page_frame, page_path, show_errors
+from pages.ui.frame import PAGES_DIR, SCREENS, page_frame, page_path
 from pages.ui.lab import get_lab
 from pages.ui.machine import describe_machine
-from pages.ui.run_view import watch
+from pages.ui.run_view import start_training
 from pages.ui.widgets import REFRESH_S, present_datasets, run_line
 
 _RECENT = 6
@@ -23,6 +25,7 @@ _ROOMS = {
 def main() -> None:
     """Draw the page."""
     page_frame("ConvLab", "Train the networks that read handwriting, watch them learn, look inside, and draw for them.")
+    refuse_unknown(())
     lab = get_lab()
     present = [spec.id for spec in present_datasets(lab.settings)]
     _start(present, enabled=not lab.settings.read_only)
@@ -39,27 +42,23 @@ def _start(present: list[str], *, enabled: bool) -> None:
     mnist = default_dataset(present) == "mnist"
     with st.container(horizontal=True, vertical_alignment="center"):
         label = "Train LeNet-5 on MNIST" if mnist else "Train LeNet-5 on the built-in digits"
-        first = st.button(label, type="primary", icon=":material/play_arrow:", key="train-lenet", disabled=not enabled)
-        if first:
-            _train("lenet5" if mnist else "lenet5-digits")
+        pressed = st.button(
+            label, type="primary", icon=":material/play_arrow:", key="train-lenet", disabled=not enabled
+        )
+        _train("lenet5" if mnist else "lenet5-digits", pressed=pressed)
         if mnist:
             fast = st.button("99 % in seconds", icon=":material/bolt:", key="train-speedrun", disabled=not enabled)
-            if fast:
-                _train("speedrun")
+            _train("speedrun", pressed=fast)
         st.page_link(page_path("train"), label="Choose network and settings", icon=":material/tune:")
 
 
-def _train(preset: str) -> None:
-    with show_errors():
-        lab = get_lab()
-        submission = lab.submit(get_preset(preset).config())
-        lab.ensure_worker()
-        watch(submission.run, cached=submission.cached)
+def _train(preset: str, *, pressed: bool) -> None:
+    start_training(get_preset(preset).config(), place=f"home-{preset}", pressed=pressed)
 
 
 def _recent() -> None:
     st.subheader("Recent runs", anchor=False)
-    runs = get_lab().store.list_runs(limit=_RECENT)
+    runs = _runs()
     if not runs:
         with st.container(border=True):
             st.markdown("**No runs yet.** Press the button above: the first curves appear within seconds.")
@@ -70,8 +69,16 @@ def _recent() -> None:
         st.page_link(page_path("runs"), label="All runs", icon=":material/arrow_forward:")
 
 
+def _runs() -> list[RunRecord]:
+    """Return the runs in training, however long ago they were asked for, then the newest ones."""
+    store = get_lab().store
+    training = [run for run in store.list_queue(limit=_RECENT) if run.state is not RunState.QUEUED]
+    shown = {run.id for run in training}
+    return [*training, *(run for run in store.list_runs(limit=_RECENT) if run.id not in shown)][:_RECENT]
+
+
 def _recent_lines(*, live: bool) -> None:
-    runs = get_lab().store.list_runs(limit=_RECENT)
+    runs = _runs()
     with st.container(border=True):
         for run in runs:
             run_line(run, key=f"recent-{run.id}")

@@ -5,7 +5,7 @@ The address carries run, epoch, view and image, so a link opens the same picture
 
 import streamlit as st
 
-from pages.ui.address import show_in_address, take_from_address
+from pages.ui.address import refuse_unknown, show_in_address, take_from_address
 from pages.ui.frame import page_frame, show_errors
 from pages.ui.inside_answers import VIEW_KEY, show_answers
 from pages.ui.inside_image import choose_picture, show_picture
@@ -33,6 +33,7 @@ _STYLE = """<style>
 def main() -> None:
     """Draw the page."""
     page_frame("Inside", "Move the slider and watch a network learn: its maps, its filters, its mistakes.")
+    refuse_unknown(("run", "epoch", "view", "source", "drawing", "image"))
     st.html(_STYLE.format(paper="#10151c" if st.context.theme.type == "dark" else "#ffffff"))
     run = choose_run()
     if run is None:

@@ -10,7 +10,7 @@ from pages.ui.frame import page_frame, show_errors
 from pages.ui.lab import get_lab
 from pages.ui.runs_actions import actions, undo_box, watch
 from pages.ui.runs_address import SHOWS, RunsView
-from pages.ui.runs_compare import chosen_box, chosen_runs, compare
+from pages.ui.runs_compare import chosen_box, chosen_runs, compare, lost_runs
 from pages.ui.runs_reports import reports_view
 from pages.ui.runs_state import bind, read_view
 from pages.ui.runs_table import complaints_box, runs_table
@@ -35,10 +35,7 @@ def _runs(view: RunsView) -> None:
     page = runs_table(view)
     with show_errors():
         runs = chosen_runs(view)
-        lost = len(view.runs) - len(runs)
-        if lost:
-            one = lost == 1
-            complaints_box([f"{lost} of the chosen runs {'is' if one else 'are'} not in this lab, or deleted."])
+        complaints_box(lost_runs(view, runs))
         undo_box()
         export_panel(get_lab(), runs)
         if not page and not runs:

@@ -8,56 +8,31 @@ import streamlit as st
 from lab.config import RunConfig
 from lab.data.load import is_present
 from lab.data.registry import get_dataset_spec
-from lab.errors import RunNotFoundError
-from lab.runs.records import RunRecord
 from pages.ui import state
+from pages.ui.address import complain, find_run, refuse_unknown
 from pages.ui.cost import cost_card
 from pages.ui.datasets import default_dataset, fetch_offer
 from pages.ui.form import train_form
-from pages.ui.frame import page_frame, plain, show_errors
+from pages.ui.frame import page_frame
 from pages.ui.lab import get_lab
-from pages.ui.run_view import show_run, watch
-from pages.ui.widgets import REFRESH_S, present_datasets, run_line
-
-_NEWEST = 20  # runs among which live ones are looked for
-_SHOWN = 3
+from pages.ui.queue_view import live_runs
+from pages.ui.run_view import show_run, start_training
+from pages.ui.widgets import present_datasets
 
 
 def main() -> None:
     """Draw the run in the address, else the form."""
-    run = _run_in_address()
+    run, problem = find_run(st.query_params.get("run", ""))
+    if run is None:
+        page_frame("Train", "Choose a network and its settings, see what they cost, and watch the curves grow.")
+    refuse_unknown(("run",))
     if run is not None:
         show_run(run)
         return
-    page_frame("Train", "Choose a network and its settings, see what they cost, and watch the curves grow.")
-    _live_runs()
+    if problem:
+        complain(problem)
+    live_runs()
     _form()
-
-
-def _run_in_address() -> RunRecord | None:
-    wanted = st.query_params.get("run", "")
-    if not wanted:
-        return None
-    try:
-        return get_lab().store.get(wanted)
-    except RunNotFoundError as error:
-        st.error(plain(str(error)), icon=":material/error:")
-        return None
-
-
-def _live_runs() -> None:
-    live = any(run.state.live for run in get_lab().store.list_runs(limit=_NEWEST))
-    if live:
-        st.fragment(_live_lines, run_every=REFRESH_S)()
-
-
-def _live_lines() -> None:
-    live = [run for run in get_lab().store.list_runs(limit=_NEWEST) if run.state.live]
-    if not live:
-        st.rerun()  # nothing is left to refresh
-    with st.container(border=True):
-        for run in live[:_SHOWN]:
-            run_line(run, key=f"live-line-{run.id}")
 
 
 def _form() -> None:
@@ -77,20 +52,12 @@ def _form() -> None:
             "Train", type="primary", icon=":material/play_arrow:", width="stretch", key="train-button",
             disabled=not ready or lab.settings.read_only,
         )  # fmt: skip
-        if pressed and config is not None:
-            _start(config)
+        if config is not None:
+            start_training(config, place="train", pressed=pressed)
         if config is not None and (ready or get_dataset_spec(config.dataset).train_images):  # else nobody can count
             cost_card(config)
         if lab.settings.read_only:
             st.info("This lab is read-only: runs can be looked at, not started.", icon=":material/lock:")
-
-
-def _start(config: RunConfig) -> None:
-    with show_errors():
-        lab = get_lab()
-        submission = lab.submit(config)
-        lab.ensure_worker()
-        watch(submission.run, cached=submission.cached)
 
 
 main()

@@ -8,10 +8,13 @@ may call at any time. Every refusal is a `StoreError` of one sentence.
 by a unique index and not by looking first. Paused, stopped, failed, interrupted and deleted runs are no answers, and
 `fresh=True` makes a run that is none either.
 
-**One owner.** `claim` gives the run that has waited longest to one process, for one slot of its host, with a new
+**One owner.** `claim` gives the first run of the queue to one process, for one slot of its host, with a new
 `lease` number. Every write of the owner carries that number and is refused with `LeaseLostError`, having changed
 nothing, once the run has ended or was given to another. The lease lasts `LEASE_S` = 10 s and each write renews it;
 owners renew it every `RENEW_S` = 2 s (`heartbeat`).
+
+**The queue** is `list_queue`: what is in training, then what waits, in the order in which `claim` takes it: as queued, until
+`move_in_queue` changes it. `stop_all` is one transaction: no run is claimed between.
 
 **True states.** A record's state is read off the row in one place (`rows.derive`): RUNNING with a wish to stop is
 STOPPING; RUNNING whose process (host, pid *and* start) is dead is what `recover` will write down: INTERRUPTED, or what

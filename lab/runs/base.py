@@ -9,12 +9,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
-from lab.errors import LeaseLostError, RunNotFoundError, UnreadableRunError
+from lab.errors import LeaseLostError, RunNotFoundError, UnreadableRunError, close_match
 from lab.runs.database import Database, Moment
 from lab.runs.records import RunRecord, RunState
 from lab.runs.rows import LEASE_S, damage_words, derive, run_record
 from lab.runs.schema import runs
 from lab.runs.seals import RAW, is_sealed, is_sound, row_seal
+
+_COMPARED = 1_000  # newest runs among whose ids a mistyped one is looked for
+_ALIKE = 0.75  # two random ids of 1,000 are seldom so much alike
+_REPEATED = 40  # characters of a wrong id that are repeated
 
 
 class StoreBase:
@@ -38,9 +42,7 @@ class StoreBase:
             query = query.where(runs.c.deleted_at.is_(None))
         row = connection.execute(query.with_for_update() if lock else query).one_or_none()
         if row is None:
-            raise RunNotFoundError(
-                f"There is no run {run!r}: the Runs page and `python -m lab runs` list those there are."
-            )
+            raise RunNotFoundError(_not_found(connection, run))
         return row
 
     def _row(self, connection: Connection, run: str, *, deleted: bool = False, lock: bool = False) -> Row[Any]:
@@ -90,3 +92,14 @@ class StoreBase:
 
     def _state(self, connection: Connection, row: Row[Any]) -> RunState:
         return derive(row, moment=self._moment(connection))[0]
+
+
+def _not_found(connection: Connection, run: str) -> str:
+    """Return the sentence for an id that no run has, with the closest one, or the one that begins so."""
+    newest = select(runs.c.id).where(runs.c.deleted_at.is_(None)).order_by(runs.c.number.desc()).limit(_COMPARED)
+    ids = list(connection.execute(newest).scalars())
+    longer = [known for known in ids if known.startswith(run)] if run else []
+    close = longer[0] if len(longer) == 1 else close_match(run[:_REPEATED], ids, cutoff=_ALIKE)
+    hint = f"did you mean {close!r}?" if close else "the Runs page and `python -m lab runs` list those there are."
+    shown = run if len(run) <= _REPEATED else run[: _REPEATED - 1] + "…"
+    return f"There is no run {shown!r}: {hint}"

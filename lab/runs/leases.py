@@ -15,6 +15,7 @@ from lab.runs.digests import Digests
 from lab.runs.owner import Owner, kill
 from lab.runs.records import RunRecord, RunState, Want
 from lab.runs.rows import AFTER_DEATH, LEASE_S, decoded, derive, listed_record, owner_of, run_record
+from lab.runs.run_queue import CLAIM_ORDER
 from lab.runs.schema import runs
 from lab.runs.seals import RAW, is_sealed, is_sound
 
@@ -27,7 +28,7 @@ class Leases(Digests):
     """The part of `RunStore` that decides who may write."""
 
     def claim(self, *, slot: str, owner: Owner) -> RunRecord | None:
-        """Take the run that has waited longest, or None if there is none or the slot is in use on this host.
+        """Take the first run of the queue, or None if there is none or the slot is in use on this host.
 
         slot: what can train one run at a time, such as "cpu" or "cuda:0". The record's `lease` is the fencing token.
         """
@@ -51,7 +52,7 @@ class Leases(Digests):
     def _first_waiting(self, connection: Connection) -> Row[Any] | None:
         """Return the locked row of the run that has waited longest; one that cannot be read is passed over."""
         waiting = (runs.c.state == RunState.QUEUED) & runs.c.deleted_at.is_(None)
-        order = select(runs.c.number).where(waiting).order_by(runs.c.queued_at, runs.c.number)
+        order = select(runs.c.number).where(waiting).order_by(*CLAIM_ORDER)
         for number in connection.execute(order).scalars().all():
             query = select(*RAW).where(waiting, runs.c.number == number).with_for_update(skip_locked=True)
             row = connection.execute(query).one_or_none()

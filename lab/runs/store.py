@@ -17,6 +17,7 @@ from lab.runs.points import Points
 from lab.runs.query import condition, ordering
 from lab.runs.records import RunRecord, RunState, Want
 from lab.runs.rows import listed_record, run_record
+from lab.runs.run_queue import Queue
 from lab.runs.schema import CACHED, migrate, runs
 from lab.runs.seals import RAW, is_sound
 from lab.runs.sketches import Sketches
@@ -25,7 +26,7 @@ _PART = 5_000  # values in one statement
 _HINTS = 20  # names among which the nearest to a mistyped one is looked for
 
 
-class RunStore(Imports, Leases, Points, Edits, Sketches):
+class RunStore(Imports, Leases, Queue, Points, Edits, Sketches):
     """Runs, their points and their files in one database. Safe to use from any thread and any process."""
 
     @classmethod
@@ -120,6 +121,12 @@ class RunStore(Imports, Leases, Points, Edits, Sketches):
             names = {row.name for row in some if is_sound(row)}
         hint = near_miss(wanted, names) if 0 < len(names) <= _HINTS else "`lab runs` lists those there are."
         raise RunNotFoundError(f"There is no run with the id or name {wanted!r}. {hint}")
+
+    def find_answer(self, fingerprint: str) -> RunRecord | None:
+        """Return the queued, running or finished run that answers for this fingerprint."""
+        with self.database.read() as connection:
+            row = connection.execute(select(*RAW).where(runs.c.cache_key == fingerprint, CACHED)).one_or_none()
+            return None if row is None else self._record(connection, row)
 
     def find_family(self, family: str) -> tuple[RunRecord, ...]:
         """Return the finished runs of a family (equal but for the number of epochs), the longest first."""

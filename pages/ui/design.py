@@ -6,7 +6,7 @@ import streamlit as st
 
 from lab.architectures.registry import Architecture, check_options, get_architecture, list_architectures
 from lab.config import INPUT_SIZES
-from pages.ui.address import show_in_address, take_from_address
+from pages.ui.address import leave_address, show_in_address, take_from_address
 from pages.ui.looking import IMAGE_SIZE, Design
 from pages.ui.options import option_input
 from pages.ui.state import put, value_of
@@ -14,13 +14,19 @@ from pages.ui.state import put, value_of
 _SIZE_WORDS = {"auto": "its own", "native": "native (28)", "32": "32", "64": "64", "224": "224"}
 
 
-def choose_network(name: str, *, label: str = "Network", default: str = "lenet5") -> Architecture:
-    """Return the chosen entry; `name` is the choice's name in the address."""
+def choose_network(name: str, *, label: str = "Network", default: str = "lenet5") -> Architecture | None:
+    """Return the chosen entry; `name` is the choice's name in the address. None where the address has no such network."""
     titles = {arch.id: arch.title for arch in list_architectures()}
     key = f"design.{name}"
-    put(key, value_of(key, default))
-    take_from_address(name, key=key, allowed=titles)
-    chosen = st.selectbox(label, list(titles), format_func=titles.__getitem__, key=key, persist_state="session")
+    put(key, value_of(key) or default)
+    if not take_from_address(name, key=key, allowed=titles):
+        put(key, None)
+    chosen = st.selectbox(
+        label, list(titles), index=None, format_func=titles.__getitem__, key=key, persist_state="session",
+        placeholder="Choose a network", on_change=leave_address, args=(name,),
+    )  # fmt: skip
+    if chosen is None:
+        return None
     show_in_address(name, chosen, default=default)
     return get_architecture(chosen)
 

@@ -6,9 +6,10 @@ import streamlit as st
 
 from lab.config import RunConfig
 from lab.data.registry import get_dataset_spec
-from lab.errors import RunNotFoundError
 from lab.presets import get_preset
 from lab.runs.records import RunRecord
+from pages.ui.address import complain, find_run
+from pages.ui.confirm import start_unless_long
 from pages.ui.datasets import default_dataset
 from pages.ui.frame import plain, show_errors
 from pages.ui.lab import get_lab
@@ -18,6 +19,7 @@ from pages.ui.widgets import dataset_title, format_duration, format_share, prese
 
 KEY = "draw.runs"
 MOST = 6
+_LOOKED = 200  # newest runs among which those that can read are looked for
 _FRESH, _FAILED = "draw.training", "draw.training.failed"
 # Images per second of LeNet-5 in training, with sketch augmentation; rough on purpose (docs/benchmarks.md has exact ones).
 _SPEED = {"cpu": 3_000, "gpu": 60_000}
@@ -27,10 +29,10 @@ _START_S = 6  # a worker's start, most of it importing torch
 def chosen_runs() -> list[str]:
     """Let the reader choose up to six runs; the address bar follows. Returns [] where there is none to choose."""
     runs = {run.id: run for run in readable_runs()}
-    wanted = _from_address(runs)
+    wanted, wrong = _from_address(runs)
     if not runs:
         return []
-    if wanted:
+    if wanted or wrong:  # of runs that are not there no other ones take the place
         put(KEY, wanted)
     elif not [run for run in value_of(KEY, []) if run in runs]:
         put(KEY, default_runs(list(runs.values())))
@@ -41,7 +43,7 @@ def chosen_runs() -> list[str]:
         max_selections=MOST, persist_state="session", on_change=_follow, placeholder="Choose up to six runs",
         help="Each reads the same drawing. The link in the address bar carries the choice.",
     )  # fmt: skip
-    if chosen and st.query_params.get("runs") != ",".join(chosen):
+    if chosen and not wrong and st.query_params.get("runs") != ",".join(chosen):
         st.query_params.clear()
         st.query_params["runs"] = ",".join(chosen)
     return list(chosen)
@@ -53,20 +55,27 @@ def _follow() -> None:
         st.query_params["runs"] = ",".join(value_of(KEY))
 
 
-def _from_address(runs: dict[str, RunRecord]) -> list[str]:
-    """Return the runs named by `?runs=a,b` or `?run=a`, adding older ones to `runs`; says which are not there."""
+def _from_address(runs: dict[str, RunRecord]) -> tuple[list[str], bool]:
+    """Return the runs named by `?runs=a,b` or `?run=a`, and whether others are named that cannot be read.
+
+    Adds older ones to `runs`; says which are not there, and which are too many.
+    """
     text = st.query_params.get("runs") or st.query_params.get("run") or ""
-    wanted = list(dict.fromkeys(part for part in text.split(",") if part))[:MOST]
+    wanted = list(dict.fromkeys(part for part in text.split(",") if part))
+    problems = []
+    if len(wanted) > MOST:
+        problems.append(f"The address names {len(wanted)} runs, but at most {MOST} read along: the first {MOST} do.")
     found = []
-    for run_id in wanted:
-        try:
-            run = runs.get(run_id) or get_lab().store.get(run_id)
-        except RunNotFoundError as error:
-            st.warning(plain(str(error)), icon=":material/link_off:")
+    for run_id in wanted[:MOST]:
+        run, problem = find_run(run_id)
+        if run is None:
+            problems.append(problem)
             continue
         runs.setdefault(run.id, run)
         found.append(run.id)
-    return found
+    for problem in problems:
+        complain(problem)
+    return found, bool(problems)
 
 
 def label(run: RunRecord) -> str:
@@ -77,7 +86,7 @@ def label(run: RunRecord) -> str:
     return f"{run_title(run)}{augmented}{share} · {run.id[:4]}"
 
 
-def readable_runs(limit: int = 200) -> list[RunRecord]:
+def readable_runs(limit: int = _LOOKED) -> list[RunRecord]:
     """Return runs that may have weights for a data set one can draw, the newest first; reads no file."""
     return [
         run for run in get_lab().store.list_runs(limit=limit)
@@ -102,6 +111,9 @@ def _accuracy(run: RunRecord) -> float:
 
 def offer_training() -> None:
     """Say that nothing can read yet, and train a LeNet-5 on the data at hand at one press."""
+    if readable_runs(limit=_LOOKED):
+        st.info("Choose one or more networks above: they read what you draw.", icon=":material/arrow_upward:")
+        return
     fresh = str(value_of(_FRESH, ""))
     if fresh:
         _wait_for(fresh)
@@ -120,12 +132,15 @@ def offer_training() -> None:
                 disabled=get_lab().settings.read_only,
             )  # fmt: skip
             st.caption(f"Takes about {format_duration(seconds)} on this machine ({plain(machine)}).", width="content")
-        if pressed:
-            with show_errors():
-                put(_FRESH, get_lab().submit(config).run.id)
-                put(_FAILED, "")
-                get_lab().ensure_worker()
-                st.rerun()
+        with show_errors():
+            start_unless_long("draw", pressed=pressed, seconds=lambda: seconds, act=lambda: _start(config))
+
+
+def _start(config: RunConfig) -> None:
+    put(_FRESH, get_lab().submit(config).run.id)
+    put(_FAILED, "")
+    get_lab().ensure_worker()
+    st.rerun()
 
 
 def _starter() -> RunConfig:

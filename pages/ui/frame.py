@@ -9,6 +9,7 @@ import streamlit as st
 
 from lab.errors import LabError
 from pages.ui.lab import warm_worker
+from pages.ui.nav import start_again
 from pages.ui.state import take_flash
 from pages.ui.torch_ready import settle_torch
 
@@ -42,6 +43,7 @@ _STYLE = """<style>
 @media (hover: none) { [data-testid="stElementContainer"]:has([data-testid="stDataFrame"]) { margin-top: 1.9rem; } }
 @media (min-width: 1000px) { .st-key-cost-card { position: sticky; top: 4.5rem; } }
 [class*="st-key-recent-"], [class*="st-key-live-line-"] { row-gap: 0; }
+[data-testid="stLayoutWrapper"]:has(> .st-key-nav-again) { display: none; }
 .st-key-cost-card [data-testid="stMetricValue"] { font-size: 1.15rem; }
 </style>"""
 
@@ -65,6 +67,7 @@ def navigation() -> None:
     chosen = st.navigation(sections, expanded=True)
     if chosen.title != "Home":
         st.set_page_config(page_title=f"{chosen.title} · ConvLab")
+    start_again(chosen.url_path or "home")
     with show_errors():
         warm_worker()
         settle_torch()

@@ -6,10 +6,9 @@ import numpy as np
 import streamlit as st
 
 from lab.data import Dataset
-from lab.errors import RunNotFoundError
 from lab.runs.records import KeptFile, RunRecord, Series
-from pages.ui.address import show_in_address, take_from_address
-from pages.ui.frame import page_path, plain
+from pages.ui.address import check_address, complain, find_run, leave_address, show_in_address, take_from_address
+from pages.ui.frame import page_path
 from pages.ui.lab import get_lab
 from pages.ui.looking import INITIAL, dataset_of
 from pages.ui.parts import epoch_slider
@@ -64,36 +63,37 @@ class Picture:
 
 
 def choose_run() -> RunRecord | None:
-    """Draw the picker and return the chosen run, or say how to get one."""
+    """Draw the picker and return the chosen run, or say how to get one; None too where the address has no such run."""
     runs = {run.id: run for run in get_lab().store.list_runs(limit=_LISTED) if _started(run)}
     wanted = st.query_params.get("run", "")
-    if wanted and wanted not in runs:
-        try:
-            runs[wanted] = get_lab().store.get(wanted)
-        except RunNotFoundError as error:
-            st.error(plain(str(error)), icon=":material/error:")
+    found, problem = find_run(wanted)
+    if problem:
+        complain(problem)
+    if found is not None:
+        runs[found.id] = found
     if not runs:
         _no_runs()
         return None
-    if value_of(_RUN_KEY) not in runs:
-        put(_RUN_KEY, next(iter(runs)))
-    take_from_address("run", key=_RUN_KEY, allowed=runs)
+    if problem:
+        put(_RUN_KEY, None)
+    else:
+        if value_of(_RUN_KEY) not in runs:
+            put(_RUN_KEY, next(iter(runs)))
+        take_from_address("run", key=_RUN_KEY, allowed=runs)
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
         chosen = st.selectbox(
-            "Run", list(runs), format_func=lambda run: _words(runs[run]), key=_RUN_KEY, persist_state="session",
-            on_change=_leave_epoch,
+            "Run", list(runs), index=None, format_func=lambda run: _words(runs[run]), key=_RUN_KEY,
+            persist_state="session", placeholder="Choose a run",
+            on_change=leave_address, args=("run", "epoch"),  # the epoch was the other run's
         )  # fmt: skip
+    if chosen is None:
+        return None
     show_in_address("run", chosen)
     with right, st.container(horizontal=True, vertical_alignment="center"):
         state_badge(runs[chosen])
         st.page_link(page_path("train"), label="Its curves", icon=":material/show_chart:", query_params={"run": chosen})
     return runs[chosen]
-
-
-def _leave_epoch() -> None:
-    """Take the epoch out of the address, where the slider of a run begins: it was the other run's."""
-    st.query_params.pop("epoch", None)
 
 
 def _started(run: RunRecord) -> bool:
@@ -144,6 +144,9 @@ def _start(run: RunRecord, moments: tuple[Moment, ...]) -> int:
     """Return the index the slider begins at: the epoch in the address, else the best, else the newest."""
     wanted = whole_number(st.query_params.get("epoch", ""))
     epochs = [moment.epoch for moment in moments]
+    check_address(
+        "epoch", right=wanted in epochs, rule=f"is no saved epoch of this run: choose one from 0 to {epochs[-1]} below."
+    )
     if wanted in epochs:
         return epochs.index(wanted)
     best = run.summary.get("best_epoch")

@@ -7,10 +7,13 @@ from typing import Any
 
 import streamlit as st
 
-from lab.config import FIELDS, GROUPS
+from lab.config import FIELDS, GROUPS, RunConfig
 from lab.diagnosis.rules import diagnose_config
+from lab.errors import ConfigError
 from lab.runs.records import RunRecord, RunState, Want
 from pages.ui import state
+from pages.ui.caching import estimate_cost
+from pages.ui.confirm import start_unless_long
 from pages.ui.export_panel import export_panel
 from pages.ui.frame import PAGES_DIR, page_path, plain, show_errors
 from pages.ui.lab import get_lab
@@ -81,8 +84,7 @@ def _controls(run: RunRecord) -> None:
             _button("Stop", ":material/stop:", run, Want.STOP, enabled=writable)
         if run.state is RunState.FINISHED:
             again = st.button("Train again", icon=":material/refresh:", key=f"again-{run.id}", disabled=not writable)
-            if again:
-                train(run, fresh=True)
+            start_training(run.config, place=f"again-{run.id}", pressed=again, fresh=True)
         if st.button("New training", icon=":material/add:", key="new-training"):
             _back_to_form()
         if st.button("Change settings", icon=":material/tune:", key="edit-settings", help="Start from these settings."):
@@ -110,13 +112,27 @@ def _button(label: str, icon: str, run: RunRecord, want: Want, *, enabled: bool)
             st.rerun()
 
 
-def train(run: RunRecord, *, fresh: bool) -> None:
-    """Ask for this run's configuration again and show what came of it."""
-    with show_errors():
+def start_training(config: RunConfig, *, place: str, pressed: bool, fresh: bool = False) -> None:
+    """Ask for a run of this configuration once its button was pressed, and show it; before a long one, ask."""
+
+    def start() -> None:
         lab = get_lab()
-        submission = lab.submit(run.config, fresh=fresh)
+        submission = lab.submit(config, fresh=fresh)
         lab.ensure_worker()
         watch(submission.run, cached=submission.cached)
+
+    with show_errors():
+        start_unless_long(place, pressed=pressed, seconds=lambda: _seconds(config, fresh=fresh), act=start)
+
+
+def _seconds(config: RunConfig, *, fresh: bool) -> float:
+    """Return how long a training takes, as the cost card says it; 0 where it is there, or cannot be, which `start` says."""
+    if not fresh and get_lab().find_answer(config) is not None:
+        return 0.0
+    try:
+        return estimate_cost(config)[0].seconds
+    except ConfigError:
+        return 0.0
 
 
 def watch(run: RunRecord, *, cached: bool) -> None:

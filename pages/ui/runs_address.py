@@ -11,7 +11,7 @@ from typing import Any
 from lab.charts.overlay import AXES, MAX_SMOOTHING, METRICS
 from lab.charts.pareto import COSTS
 from lab.config import FIELDS
-from lab.errors import InputError
+from lab.errors import InputError, close_match
 from lab.presets import REPORTS
 from lab.runs.query import ordering, parse_query
 from lab.sharing.comparison import RESULTS
@@ -71,10 +71,18 @@ def search_problem(text: str) -> str:
     return ""
 
 
+_LISTED = 12  # values that are named where one is wrong
+_NAMED = 5  # wrong ids that are named
+
+
 def _one_of(known: Mapping[str, Any]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in known:
-            raise ValueError(f"one of {', '.join(known)}")
+            close = close_match(text, known)
+            hint = f": did you mean {close!r}?" if close else ""
+            raise ValueError(
+                f"one of {', '.join(known)}{hint}" if len(known) <= _LISTED else f"one of {len(known)} names{hint}"
+            )
         return text
 
     return read
@@ -111,8 +119,12 @@ def _page(text: str) -> int:
 
 def _ids(text: str) -> tuple[str, ...]:
     ids = tuple(dict.fromkeys(_BETWEEN.split(text)))
-    if len(ids) > MOST_RUNS or not all(_ID.fullmatch(one) for one in ids):
-        raise ValueError(f"at most {MOST_RUNS} ids of runs")
+    wrong = [_short(one) for one in ids if not _ID.fullmatch(one)]
+    if wrong:
+        more = " and others" if len(wrong) > _NAMED else ""
+        raise ValueError(f"ids of runs, and {', '.join(map(repr, wrong[:_NAMED]))}{more} cannot be one")
+    if len(ids) > MOST_RUNS:
+        raise ValueError(f"at most {MOST_RUNS} ids of runs, not {len(ids)}")
     return ids
 
 
@@ -146,14 +158,18 @@ def parse_view(address: Mapping[str, str]) -> tuple[RunsView, tuple[str, ...]]:
     complaints = []
     for name, text in address.items():
         if name not in _READ:
-            complaints.append(f"The address asks for {_short(name)!r}, which this page does not know.")
+            close = close_match(name, _READ)
+            hint = f" Did you mean {close!r}?" if close else ""
+            complaints.append(f"The address asks for {_short(name)!r}, which this page does not know.{hint}")
             continue
         try:
             values[name] = _READ[name](text)
         except InputError as error:
             complaints.append(str(error))
         except ValueError as error:
-            complaints.append(f"The address has {name}={_short(text)!r}, but it must be {error}.")
+            complaints.append(
+                f"The address has {name}={_short(text)!r}, but it must be {str(error).rstrip('?')}{'?' if str(error).endswith('?') else '.'}"
+            )
     problem = search_problem(values.get("q", ""))
     return RunsView(**values), (*complaints, *([problem] if problem else []))
 

@@ -14,6 +14,7 @@ from lab.config import FIELDS
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import RESULTS, comparison_table, differing_settings
 from lab.sharing.tables import shown
+from pages.ui.address import find_run
 from pages.ui.caching import run_points
 from pages.ui.frame import plain
 from pages.ui.lab import get_lab
@@ -31,6 +32,17 @@ def chosen_runs(view: RunsView) -> tuple[RunRecord, ...]:
     return tuple(found[run] for run in view.runs if run in found)
 
 
+def lost_runs(view: RunsView, found: Sequence[RunRecord]) -> tuple[str, ...]:
+    """Return a sentence for each of the first runs that were chosen and are not there, and one for the rest."""
+    there = {run.id for run in found}
+    lost = [run for run in view.runs if run not in there]
+    sentences = [find_run(run)[1] for run in lost[:_NAMED]]
+    rest = len(lost) - _NAMED
+    return (
+        (*sentences, f"{rest} more of the chosen runs are not in this lab, or deleted.") if rest > 0 else (*sentences,)
+    )
+
+
 def compare(view: RunsView, runs: Sequence[RunRecord]) -> None:
     """Draw the way of looking that the view asks for."""
     st.segmented_control(
@@ -45,6 +57,7 @@ def compare(view: RunsView, runs: Sequence[RunRecord]) -> None:
     }[view.look](view, runs)
 
 
+_NAMED = 3  # of the chosen runs that are not there
 _GROUP_COLUMNS = ("test_accuracy", "val_accuracy", "test_loss", "seconds", "images_per_second")
 
 

@@ -1,6 +1,6 @@
 """The reports' tables, live: what each printed, what this lab measured for the same setting, and what is missing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,11 +12,12 @@ from lab.data.load import is_present
 from lab.errors import ConfigError
 from lab.presets import REPORTS
 from pages.ui.caching import estimate_seconds
+from pages.ui.confirm import start_unless_long
 from pages.ui.frame import PAGES_DIR, page_path, plain, show_errors
 from pages.ui.lab import get_lab
 from pages.ui.runs_address import RunsView
 from pages.ui.runs_state import bind
-from pages.ui.state import flash
+from pages.ui.state import flash, put
 from pages.ui.torch_ready import warm_torch
 from pages.ui.widgets import format_duration, format_share, format_spread
 
@@ -108,10 +109,16 @@ def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
         {row.config.dataset for row in missing if not is_present(row.config.dataset, root=lab.settings.data)}
     )
     titles = {row.preset.id: row.preset.title for row in missing}
-    chosen = st.multiselect(
-        "Not yet run", list(titles), default=list(titles), format_func=titles.__getitem__,
-        key=f"runs.missing.{view.report}.{len(missing)}",
-    )  # fmt: skip
+    key = f"runs.missing.{view.report}.{len(missing)}"
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.multiselect(
+            "Not yet run", list(titles), format_func=titles.__getitem__, key=key,
+            placeholder="Choose experiments to train",
+        )  # fmt: skip
+        st.button(
+            f"Choose all {len(missing)}", key="runs.missing.all", icon=":material/checklist:", on_click=put,
+            args=(key, list(titles)),
+        )  # fmt: skip
     rows = [row for row in missing if row.preset.id in chosen]
     if absent:
         st.info(
@@ -120,26 +127,30 @@ def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
         )
         if (PAGES_DIR / "home.py").is_file():
             st.page_link(page_path("home"), label="Go to the data sets", icon=":material/arrow_forward:")
+    if not absent:
+        _estimate(rows)
     disabled = lab.settings.read_only or bool(absent) or not rows
     pressed = st.button(
         f"Queue {len(rows)} run{'s' if len(rows) != 1 else ''}", type="primary", icon=":material/playlist_add:",
         key="runs.queue", disabled=disabled,
     )  # fmt: skip
-    if pressed:
-        _queue(rows)
-    if not absent:
-        _estimate(rows)
+    with show_errors():
+        start_unless_long(
+            f"report-{view.report}", pressed=pressed, seconds=lambda: _seconds(rows)[0], act=lambda: _queue(rows),
+            runs=len(rows),
+        )  # fmt: skip
 
 
 def _queue(rows: Sequence[ReportRow]) -> None:
     lab = get_lab()
-    with show_errors():
-        for row in rows:
-            tag = "" if row.preset.report == "lab" else f"report-{row.preset.report.lower()}"
-            lab.submit(row.preset.config(), name=row.preset.title, tags=(tag,))
-        lab.ensure_worker()
-        flash(f"{len(rows)} runs are queued; they are trained one after the other.")
-        st.rerun()
+    for row in rows:
+        tag = "" if row.preset.report == "lab" else f"report-{row.preset.report.lower()}"
+        lab.submit(row.preset.config(), name=row.preset.title, tags=(tag,))
+    lab.ensure_worker()
+    flash(
+        "1 run is queued." if len(rows) == 1 else f"{len(rows)} runs are queued; they are trained one after the other."
+    )
+    st.rerun()
 
 
 @st.fragment(run_every=1.0)
@@ -150,19 +161,25 @@ def _waiting() -> None:
 
 
 def _estimate(rows: Sequence[ReportRow]) -> None:
-    """Say how long the chosen experiments will take on this machine; last, because counting large networks takes time."""
+    """Say how long the chosen experiments will take on this machine."""
     if not rows:
         return
     if not warm_torch():
         _waiting()
         return
     line = st.empty()
+    total, unknown = _seconds(rows, lambda done: line.caption(f"Estimating how long they take … {done} of {len(rows)}"))
+    words = f"About {format_duration(total)} of training on this machine, one run after the other."
+    line.caption(plain(words + (f" Not counted: {', '.join(unknown)}." if unknown else "")))
+
+
+def _seconds(rows: Sequence[ReportRow], show: Callable[[int], object] = int) -> tuple[float, list[str]]:
+    """Return how long the experiments take one after the other, and which of them nobody can tell; `show` is told each."""
     total, unknown = 0.0, []
     for done, row in enumerate(rows, start=1):
-        line.caption(f"Estimating how long they take … {done} of {len(rows)}")
+        show(done)
         try:
             total += estimate_seconds(row.config)
         except ConfigError:
             unknown.append(row.preset.title)
-    words = f"About {format_duration(total)} of training on this machine, one run after the other."
-    line.caption(plain(words + (f" Not counted: {', '.join(unknown)}." if unknown else "")))
+    return total, unknown

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from pages.ui.runs_address import RunsView, parse_view, view_address
-from pages.ui.state import put, value_of
+from pages.ui.state import forget, put, value_of
 
 _LAST = "runs.last"
 _DELETED = "runs.deleted"
@@ -33,6 +33,12 @@ def change_view(**changes: Any) -> None:
     address = view_address(replace(view, **changes))
     put(_LAST, address)
     st.query_params.from_dict(address)
+
+
+def forget_view() -> None:
+    """Have the page start from its plain list again, without the last view of this session."""
+    forget(_LAST)
+    renew_table()
 
 
 def bind(name: str, value: Any) -> dict[str, Any]:

@@ -211,6 +211,8 @@ def choose(run: str, *, chosen: bool) -> None:
 
 
 def _pages(view: RunsView, page: int, pages: int, total: int) -> None:
+    if view.page > pages:
+        complaints_box([f"The address has page={view.page}, but the search finds {pages}: this is page {page}."])
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         first = (page - 1) * PAGE_ROWS + 1
         found = "found" if view.search else "in all"

@@ -26,7 +26,8 @@ def open_page(**query: str) -> AppTest:
 
 
 def components(app: AppTest) -> list[dict[str, Any]]:
-    return [json.loads(element.proto.json) for element in app.get("bidi_component") if element.proto.json]
+    shown = [json.loads(element.proto.json) for element in app.get("bidi_component") if element.proto.json]
+    return [data for data in shown if data.keys() != {"page"}]  # without the navigation's
 
 
 def metrics(app: AppTest) -> dict[str, str]:
@@ -94,6 +95,26 @@ def test_options_change_the_counts_and_wrong_ones_are_said(bench: Bench) -> None
     assert "must be 2 whole numbers" in app.error[0].value.replace("\\", "")
 
 
-def test_an_address_with_nonsense_opens_the_page_all_the_same(bench: Bench) -> None:
-    app = open_page(arch="<b>", size="9", view="x", batch="-1")
+def test_an_address_with_nonsense_opens_the_page_and_says_what_it_passed_over(bench: Bench) -> None:
+    app = open_page(size="9", view="grahp", batch="-1", colour="red")
     assert metrics(app)["Parameters"] == "61,706"
+    said = [error.value.replace("\\", "") for error in app.error]
+    assert said == [
+        "The address asks for 'colour', which this page does not know.",
+        "The address has size='9', which is not known here. Choose one of: auto, native, 32, 64, 224.",
+        "The address has batch='-1', which must be a whole number from 1 to 65,536.",
+        "The address has view='grahp', which is not known here. Did you mean 'graph'?",
+    ]
+
+
+@pytest.mark.parametrize(("name", "rest"), [("arch", {}), ("with", {"view": "compare"})])
+def test_no_other_network_takes_the_place_of_one_that_is_mistyped(
+    bench: Bench, name: str, rest: dict[str, str]
+) -> None:
+    app = open_page(**{name: "lenet55"}, **rest)
+    assert f"{name}='lenet55', which is not known here. Did you mean 'lenet5'?" in app.error[0].value.replace("\\", "")
+    assert app.selectbox(key=f"design.{name}").value is None
+    assert not [metric for metric in app.metric if "|" in metric.value or name == "arch"]
+    app.selectbox(key=f"design.{name}").set_value("lenet-bn").run()
+    assert not app.error
+    assert metrics(app)

@@ -193,11 +193,31 @@ def test_kernels_have_not_moved_before_training_and_have_after(here: None, run: 
     assert all(tile["two"] != "moved 0 %" for tile in tiles)
 
 
-def test_nonsense_in_the_address_opens_the_page_all_the_same(here: None, run: RunRecord) -> None:
+def test_nonsense_in_the_address_opens_the_page_and_says_what_it_passed_over(here: None, run: RunRecord) -> None:
     for number in ("99", "-4", "²"):
-        app = open_page(run=run.id, view="<b>", epoch=number, image="-4" if number == "99" else number)
-        assert not app.error
+        image = "-4" if number == "99" else number
+        app = open_page(run=run.id, view="answer", epoch=number, image=image, layer="conv1")
+        said = [error.value.replace("\\", "") for error in app.error]
+        assert said == [
+            "The address asks for 'layer', which this page does not know.",
+            f"The address has epoch={number!r}, which is no saved epoch of this run: choose one from 0 to 2 below.",
+            "The address has view='answer', which is not known here. Did you mean 'answers'?",
+            f"The address has image={image!r}, which must be a whole number from 0 to 358.",
+        ]
         assert component(app, "epochs")["index"] == 2
+        again = app.run()
+        assert len(again.error) == 4, "what is wrong in the address is said as long as it stands there"
+
+
+def test_no_other_run_takes_the_place_of_one_that_is_mistyped(here: None, run: RunRecord) -> None:
+    app = open_page(run=f"{run.id[:-1]}x")
+    (error,) = app.error
+    assert error.value.replace("\\", "") == f"There is no run '{run.id[:-1]}x': did you mean '{run.id}'?"
+    assert app.selectbox(key="inside.run").value is None
+    assert not app.get("bidi_component")[1:]
+    app.selectbox(key="inside.run").set_value(run.id).run()
+    assert not app.error
+    assert component(app, "epochs")["run"] == run.id
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Home and Train as Streamlit draws them, without a browser and without a worker."""
 
 import ast
+import json
 import shutil
 import subprocess
 import sys
@@ -201,7 +202,7 @@ def test_the_live_view_is_attached_to_the_run_in_the_address(bench: Bench) -> No
     run = bench.start()
     bench.write(run, series("batch/loss", np.linspace(2, 1, 10)))
     app = _open("train", run=run.id)
-    [component] = app.get("bidi_component")
+    [component] = [each for each in app.get("bidi_component") if "run" in json.loads(each.proto.json)]
     assert f'"run":"{run.id}"' in component.proto.json.replace(" ", "")
 
 

@@ -53,8 +53,11 @@ def test_an_address_leaves_out_what_is_as_usual() -> None:
     [
         ("show", "nix", "show='nix', but it must be one of runs, reports"),
         ("foo", "1", "asks for 'foo', which this page does not know"),
-        ("runs", "../../etc/passwd", "must be at most 60 ids of runs"),
-        ("runs", "<script>", "must be at most 60 ids of runs"),
+        ("runs", "../../etc/passwd", "must be ids of runs, and '', '/', '/etc/passwd' cannot be one."),
+        ("runs", "<script>", "must be ids of runs, and '<script>' cannot be one."),
+        ("reprot", "D", "which this page does not know. Did you mean 'report'?"),
+        ("look", "curve", "one of curves, differences, groups, parallel, pareto: did you mean 'curves'?"),
+        ("by", "batchsize", "names: did you mean 'batch_size'?"),
         ("runs", ".".join(f"{n:012x}" for n in range(61)), "must be at most 60 ids"),
         ("q", "archh:lenet5", r"The search knows no key 'archh'. Did you mean 'arch'?"),
         ("sort", "colour", "cannot be sorted by 'colour'"),
@@ -69,8 +72,8 @@ def test_an_address_leaves_out_what_is_as_usual() -> None:
     ],
 )
 def test_nonsense_in_an_address_is_passed_over_and_said(name: str, text: str, words: str) -> None:
-    view, complaints = parse_view({name: text, "look": "pareto"})
-    assert view.look == "pareto"
+    view, complaints = parse_view({"look": "pareto", name: text})
+    assert view.look == ("curves" if name == "look" else "pareto")
     assert view.search == ""
     assert getattr(view, name, getattr(RunsView(), name, None)) == (
         text if name == "q" else getattr(RunsView(), name, None)
@@ -221,7 +224,7 @@ def test_groups_parallel_axes_and_the_front_are_drawn(bench: Bench, three: list[
 
 def test_a_chosen_run_that_is_gone_is_said(bench: Bench, three: list[RunRecord]) -> None:
     app = _open(runs=f"{three[0].id}.{'f' * 12}")
-    assert "1 of the chosen runs is not in this lab, or deleted" in _texts(app)
+    assert f"There is no run '{'f' * 12}'" in _texts(app)
     assert len(_figures(app)) == 2
 
 

@@ -1,0 +1,75 @@
+"""`queue`: the live runs in the order in which they are taken; move one, or stop them all."""
+
+from collections.abc import Sequence
+
+import click
+
+from lab.cli.output import json_flag, moment, print_json, print_table
+from lab.cli.runs import as_dict
+from lab.experiment import Lab
+from lab.runs.records import RunRecord, RunState
+from lab.runs.run_queue import Move
+
+
+@click.group(invoke_without_command=True)
+@json_flag
+@click.pass_context
+def queue(context: click.Context, as_json: bool) -> None:
+    """List the live runs: those in training first, then the queue in its order."""
+    if context.invoked_subcommand is None:
+        _print_queue(context.obj.store.list_queue(), as_json)
+
+
+@queue.command()
+@click.argument("run")
+@click.argument("where", type=click.Choice([move.value for move in Move]))
+@json_flag
+@click.pass_obj
+def move(lab: Lab, run: str, where: str, as_json: bool) -> None:
+    """Move a queued RUN to the front or the back of the queue, or up or down by one place."""
+    lab.require_writable()
+    _print_queue(lab.store.move_in_queue(lab.store.resolve(run).id, Move(where)), as_json)
+
+
+@queue.command("stop-all")
+@click.option("--yes", is_flag=True, help="Do not ask; with --json nothing is asked either.")
+@json_flag
+@click.pass_obj
+def stop_all(lab: Lab, yes: bool, as_json: bool) -> None:
+    """Stop every run that trains or waits; weights of finished epochs stay, and `resume` goes on."""
+    lab.require_writable()
+    live = len(lab.store.list_queue())
+    if live and not (yes or as_json or click.confirm(f"Stop {live} run{'s' if live > 1 else ''}?")):
+        click.echo("Nothing was stopped.")
+        return
+    stopped = lab.store.stop_all()
+    if as_json:
+        print_json({"stopped": [as_dict(run) for run in stopped]})
+    else:
+        click.echo(f"{len(stopped)} run{'' if len(stopped) == 1 else 's'} stopped, or about to stop.")
+
+
+def _print_queue(runs: Sequence[RunRecord], as_json: bool) -> None:
+    waiting = [run.id for run in runs if run.state is RunState.QUEUED]
+    places = {run: place for place, run in enumerate(waiting, start=1)}
+    if as_json:
+        print_json({"queue": [as_dict(run) | {"place": places.get(run.id)} for run in runs]})
+        return
+    columns = ("place", "run", "state", "name", "network", "data set", "epochs", "asked for")
+    rows = [
+        (
+            places.get(run.id, ""),
+            run.id,
+            run.state.value,
+            run.name,
+            run.config.arch,
+            run.config.dataset,
+            run.config.epochs,
+            moment(run.created_at),
+        )
+        for run in runs
+    ]
+    print_table(columns, rows, right=("place", "epochs"))
+
+
+COMMANDS = (queue,)

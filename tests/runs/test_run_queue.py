@@ -1,0 +1,187 @@
+"""The queue: its order is that of `claim`, moves and a stop of everything hold against workers that claim meanwhile."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from lab.errors import RunNotFoundError, RunStateError
+from lab.runs.owner import Owner
+from lab.runs.records import RunRecord, RunState, Want
+from lab.runs.run_queue import Move
+from lab.runs.store import RunStore
+from tests.runs.conftest import Clock, Process
+from tests.runs.runs_data import submit
+
+
+def _names(records: Sequence[RunRecord]) -> str:
+    return "".join(record.name for record in records)
+
+
+def _queue(store: RunStore, names: str) -> dict[str, str]:
+    """Queue one run a letter, all at the same moment of the clock; return their ids."""
+    return {name: submit(store, name, name=name).id for name in names}
+
+
+def _claimed(store: RunStore, owner: Owner) -> str:
+    """Let workers take everything there is, one slot each, and return the names in that order."""
+    names = []
+    while run := store.claim(slot=f"slot {len(names)}", owner=owner):
+        names.append(run.name)
+    return "".join(names)
+
+
+def test_the_queue_is_what_trains_then_what_waits_in_the_order_of_claim(
+    store: RunStore, me: Owner, clock: Clock
+) -> None:
+    ids = _queue(store, "abcdefg")
+    store.claim(slot="cpu", owner=me)
+    clock.now += 1
+    store.request(ids["c"], Want.PAUSE)
+    store.request(ids["c"], Want.RUN)
+    store.delete(ids["e"])
+    assert _names(store.list_queue()) == "abdfgc"
+    assert _names(store.list_queue(limit=3)) == "abd"
+    assert [run.state for run in store.list_queue()] == [RunState.RUNNING, *[RunState.QUEUED] * 5]
+    assert _claimed(store, me) == "bdfgc"
+
+
+def test_a_run_that_goes_on_waits_behind_those_that_were_there(store: RunStore, clock: Clock) -> None:
+    ids = _queue(store, "abc")
+    clock.now += 1
+    store.request(ids["a"], Want.PAUSE)
+    store.request(ids["a"], Want.RUN)
+    assert _names(store.list_queue()) == "bca"
+
+
+@pytest.mark.parametrize(
+    ("run", "move", "after"),
+    [
+        ("c", Move.UP, "acbde"), ("c", Move.DOWN, "abdce"), ("c", Move.FRONT, "cabde"), ("c", Move.BACK, "abdec"),
+        ("a", Move.UP, "abcde"), ("a", Move.FRONT, "abcde"), ("e", Move.DOWN, "abcde"), ("e", Move.BACK, "abcde"),
+        ("e", Move.FRONT, "eabcd"), ("a", Move.BACK, "bcdea"),
+    ],
+)  # fmt: skip
+def test_a_moved_run_is_claimed_at_its_new_place(store: RunStore, me: Owner, run: str, move: Move, after: str) -> None:
+    ids = _queue(store, "abcde")
+    assert _names(store.move_in_queue(ids[run], move)) == after
+    assert _names(store.list_queue()) == after
+    assert _claimed(store, me) == after
+
+
+def test_what_is_queued_later_waits_behind_a_run_that_was_moved_back(store: RunStore, clock: Clock) -> None:
+    ids = _queue(store, "abc")
+    store.move_in_queue(ids["a"], Move.BACK)
+    clock.now += 0.001
+    submit(store, "d", name="d")
+    assert _names(store.list_queue()) == "bcad"
+
+
+def test_only_a_queued_run_can_be_moved(store: RunStore, me: Owner) -> None:
+    ids = _queue(store, "ab")
+    store.claim(slot="cpu", owner=me)
+    with pytest.raises(RunStateError, match=f"{ids['a']} is running, so it has no place in the queue"):
+        store.move_in_queue(ids["a"], Move.FRONT)
+    with pytest.raises(RunNotFoundError, match="nobody"):
+        store.move_in_queue("nobody", Move.UP)
+
+
+def test_stopping_all_ends_what_waits_at_once_and_asks_what_trains(store: RunStore, me: Owner, clock: Clock) -> None:
+    ids = _queue(store, "abcdef")
+    first = store.claim(slot="cpu", owner=me)
+    second = store.claim(slot="cuda:0", owner=me)
+    assert first is not None
+    assert second is not None
+    store.request(ids["f"], Want.PAUSE)
+    clock.now += 1
+    stopped = store.stop_all()
+    assert sorted(_names(stopped)) == list("abcde")
+    states = {name: store.get(run).state for name, run in ids.items()}
+    assert states == {
+        "a": RunState.STOPPING, "b": RunState.STOPPING, "c": RunState.STOPPED, "d": RunState.STOPPED,
+        "e": RunState.STOPPED, "f": RunState.PAUSED,
+    }  # fmt: skip
+    assert store.wish(first.id) is Want.STOP
+    assert store.claim(slot="cuda:1", owner=me) is None
+    assert store.stop_all() == ()
+    assert store.finish(first.id, first.lease, state=RunState.STOPPED, heard=Want.STOP).state is RunState.STOPPED
+    assert store.request(ids["c"], Want.RUN).state is RunState.QUEUED
+
+
+def test_a_run_whose_worker_died_is_not_listed_and_is_stopped_with_the_others(
+    store: RunStore, process: Callable[[], Process]
+) -> None:
+    worker = process()
+    ids = _queue(store, "ab")
+    store.claim(slot="cpu", owner=worker.owner)
+    worker.die()
+    assert _names(store.list_queue()) == "b"
+    store.stop_all()
+    store.recover()
+    assert {store.get(run).state for run in ids.values()} == {RunState.STOPPED}
+
+
+def test_moves_and_claims_at_the_same_moment_lose_no_run_and_train_none_twice(
+    store: RunStore, url: str, me: Owner, clock: Clock
+) -> None:
+    names = "abcdefghijklmnopqrst"
+    ids = _queue(store, names)
+    taken: list[str] = []
+    refused: list[str] = []
+
+    def take() -> None:
+        own = RunStore.open(url, clock=clock)
+        while len(taken) < len(names):
+            run = own.claim(slot=f"slot {threading.get_ident()}", owner=me)
+            if run is not None:
+                taken.append(run.name)
+                own.finish(run.id, run.lease, state=RunState.FINISHED)
+        own.close()
+
+    def move(moves: Sequence[Move]) -> None:
+        own = RunStore.open(url, clock=clock)
+        for index, name in enumerate(names):
+            try:
+                own.move_in_queue(ids[name], moves[index % len(moves)])
+            except RunStateError as error:
+                refused.append(str(error))
+        own.close()
+
+    threads = [
+        threading.Thread(target=take), threading.Thread(target=move, args=([Move.FRONT, Move.DOWN],)),
+        threading.Thread(target=move, args=([Move.BACK, Move.UP],)), threading.Thread(target=take),
+    ]  # fmt: skip
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == list(names)
+    assert all("no place in the queue" in words for words in refused)
+    assert {store.get(run).attempts for run in ids.values()} == {1}
+
+
+def test_no_worker_gets_a_run_that_a_stop_of_everything_has_counted(
+    store: RunStore, url: str, me: Owner, clock: Clock
+) -> None:
+    ids = _queue(store, "abcdefghijklmnopqrst")
+    claimed: list[RunRecord] = []
+    begin = threading.Barrier(3)
+
+    def take(slot: str) -> None:
+        own = RunStore.open(url, clock=clock)
+        begin.wait()
+        for number in range(6):
+            run = own.claim(slot=f"{slot} {number}", owner=me)
+            claimed.extend([run] if run else [])
+        own.close()
+
+    threads = [threading.Thread(target=take, args=(slot,)) for slot in ("cpu", "cuda")]
+    for thread in threads:
+        thread.start()
+    begin.wait()
+    store.stop_all()
+    for thread in threads:
+        thread.join()
+    assert all(store.wish(run.id) is Want.STOP for run in claimed)
+    still = {run for run in ids.values() if store.get(run).state is RunState.QUEUED}
+    assert still == set()

@@ -1,0 +1,197 @@
+"""Many live runs on the pages: what trains is never hidden, the queue stands in its order, and both can be changed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lab.config import RunConfig
+from lab.presets import list_presets
+from lab.runs.records import RunRecord, RunState
+from pages.ui.queue_view import queue_words
+from pages.ui.torch_ready import require_torch
+from tests.data.data_files import idx_bytes
+from tests.web.web_data import DIGITS_CONFIG, Bench
+
+ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
+
+
+def _open(page: str = "home", **query: str) -> AppTest:
+    app = AppTest.from_file(str(ENTRY), default_timeout=60)
+    app.run()
+    for name, value in query.items():
+        app.query_params[name] = value
+    if page != "home":
+        app.switch_page(f"{page}.py").run()
+    assert not app.exception, [e.value for e in app.exception]
+    return app
+
+
+def _texts(app: AppTest) -> str:
+    parts = [*app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.title]
+    return "\n".join(part.value.replace("\\", "") for part in parts)
+
+
+def _linked(app: AppTest) -> list[str]:
+    """Return the runs that the page links, in order."""
+    links = [link.proto.query_string for link in app.get("page_link")]
+    return [query.removeprefix("run=") for query in links if query.startswith("run=")]
+
+
+def _queue(bench: Bench, count: int) -> list[RunRecord]:
+    """Return one run in training and others that wait, in order."""
+    first = bench.start(DIGITS_CONFIG.replace(seed=1000))
+    return [first, *(bench.queue(DIGITS_CONFIG.replace(seed=seed)) for seed in range(count - 1))]
+
+
+def _key(app: AppTest, key: str) -> bool:
+    return any(button.key == key for button in app.button)
+
+
+@pytest.mark.parametrize("count", [2, 5, 9])
+def test_train_shows_what_trains_first_and_then_the_queue_in_its_order(bench: Bench, count: int) -> None:
+    runs = _queue(bench, count)
+    app = _open("train")
+    assert f"1 run is training, {count - 1} wait" in _texts(app)
+    assert _linked(app) == [run.id for run in runs[:6]]
+    if count > 6:
+        app.button(key="queue-more").click().run()
+    assert _linked(app) == [run.id for run in runs]
+
+
+def test_moving_a_run_changes_the_order_on_the_page_and_for_the_next_worker(bench: Bench) -> None:
+    a, b, c, d, e = _queue(bench, 5)
+    app = _open("train")
+    assert not _key(app, f"queue-up-{a.id}"), "what trains has no place in the queue"
+    assert app.button(key=f"queue-up-{b.id}").disabled
+    assert app.button(key=f"queue-down-{e.id}").disabled
+    app.button(key=f"queue-front-{e.id}").click().run()
+    app.button(key=f"queue-down-{b.id}").click().run()
+    assert _linked(app) == [run.id for run in (a, e, c, b, d)]
+    bench.finish(a)
+    claimed = bench.lab.store.claim(slot="cpu", owner=bench.owner)
+    assert claimed is not None
+    assert claimed.id == e.id
+
+
+def test_a_run_that_was_taken_meanwhile_is_not_moved_and_said(bench: Bench) -> None:
+    a, b, _ = _queue(bench, 3)
+    app = _open("train")
+    bench.finish(a)
+    bench.lab.store.claim(slot="cpu", owner=bench.owner)
+    app.button(key=f"queue-down-{b.id}").click().run()
+    assert f"Run {b.id} is running, so it has no place in the queue" in _texts(app)
+
+
+def test_stopping_all_asks_and_then_stops_what_trains_and_what_waits(bench: Bench) -> None:
+    runs = _queue(bench, 9)
+    app = _open("train")
+    assert "Stop these 9 runs? Weights of finished epochs stay" in _texts(app)
+    app.button(key="queue-stop-all").click().run()
+    states = [bench.lab.store.get(run.id).state for run in runs]
+    assert states == [RunState.STOPPING, *[RunState.STOPPED] * 8]
+    assert _linked(app) == [runs[0].id]
+
+
+def test_a_read_only_lab_shows_the_queue_and_changes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = _queue(bench, 3)
+    monkeypatch.setenv("LAB_READ_ONLY", "1")
+    app = _open("train")
+    assert _linked(app) == [run.id for run in runs]
+    assert all(button.disabled for button in app.button if str(button.key).startswith("queue-up"))
+
+
+def test_home_shows_what_trains_though_many_were_queued_after_it(bench: Bench) -> None:
+    runs = _queue(bench, 9)
+    assert _linked(_open())[0] == runs[0].id
+
+
+@pytest.mark.parametrize(
+    ("total", "waiting", "words"),
+    [
+        (1, 0, "1 run is training"), (3, 0, "3 runs are training"), (1, 1, "1 run waits in the queue"),
+        (2, 1, "1 run is training, 1 waits in the queue"), (5, 3, "2 runs are training, 3 wait in the queue"),
+    ],
+)  # fmt: skip
+def test_the_queue_in_words(total: int, waiting: int, words: str) -> None:
+    assert queue_words(total, waiting) == words
+
+
+# -- nothing long is started by one press ------------------------------------------------------------------------------
+
+LONG = RunConfig(dataset="digits", epochs=1000, arch="vgg11", input_size="224")
+
+
+def test_a_short_training_starts_at_once(bench: Bench) -> None:
+    app = _open("train")
+    app.number_input(key="train.epochs").set_value(2).run()
+    app.button(key="train-button").click().run()
+    assert bench.lab.store.count_queued() == 1
+
+
+def test_a_training_of_hours_is_asked_about_before_it_is_queued(bench: Bench) -> None:
+    app = _open("train")
+    app.selectbox(key="train.arch").set_value("vgg11").run()
+    app.number_input(key="train.epochs").set_value(1000).run()
+    app.button(key="train-button").click().run()
+    assert bench.lab.store.count_queued() == 0
+    (words,) = [markdown.value for markdown in app.markdown if "This run takes about" in markdown.value]
+    assert " h " in words.replace("\\", "")
+    app.button(key="confirm-yes").click().run()
+    assert bench.lab.store.count_queued() == 1
+
+
+def test_what_was_trained_already_is_shown_without_a_question(bench: Bench) -> None:
+    bench.finish(bench.start(LONG))
+    app = _open("train")
+    for name in ("arch", "input_size"):
+        app.selectbox(key=f"train.{name}").set_value(getattr(LONG, name)).run()
+    app.number_input(key="train.epochs").set_value(LONG.epochs).run()
+    app.button(key="train-button").click().run()
+    assert not _key(app, "confirm-yes")
+    assert "These settings were trained on" in _texts(app)
+
+
+def test_training_again_a_run_of_hours_asks_too(bench: Bench) -> None:
+    run = bench.finish(bench.start(LONG))
+    app = _open("train", run=run.id)
+    app.button(key=f"again-{run.id}").click().run()
+    assert bench.lab.store.count_queued() == 0
+    app.button(key="confirm-no").click().run()
+    assert bench.lab.store.count_queued() == 0
+    app.button(key=f"again-{run.id}").click().run()
+    app.button(key="confirm-yes").click().run()
+    assert bench.lab.store.count_queued() == 1
+
+
+def _write_mnist(root: Path) -> None:
+    """Write files that have MNIST's names and form and hold 100 images: enough to be trained on."""
+    random = np.random.default_rng(0)
+    raw = root / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part, count in (("train", 100), ("t10k", 100)):
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(idx_bytes(random.integers(0, 256, (count, 28, 28), np.uint8)))
+        labels = np.arange(count, dtype=np.uint8) % 10
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
+
+
+def test_a_report_preselects_nothing_and_asks_with_the_hours_before_it_queues(bench: Bench) -> None:
+    _write_mnist(bench.lab.settings.data)
+    require_torch()
+    app = _open("runs", show="reports", report="D")
+    (chosen,) = [box for box in app.multiselect if box.label == "Not yet run"]
+    assert chosen.value == []
+    assert app.button(key="runs.queue").disabled
+    app.button(key="runs.missing.all").click().run()
+    (chosen,) = [box for box in app.multiselect if box.label == "Not yet run"]
+    count = len(chosen.value)
+    assert count == len(list_presets("D"))
+    (cost,) = [line.value for line in app.caption if "of training on this machine" in line.value]
+    hours = cost.replace("\\", "").split("About ")[1].split(" of training")[0]
+    assert " h " in hours
+    app.button(key="runs.queue").click().run()
+    assert bench.lab.store.count_queued() == 0
+    assert f"These {count} runs take about {hours}" in _texts(app)
+    app.button(key="confirm-yes").click().run()
+    assert bench.lab.store.count_queued() == count
