@@ -60,6 +60,10 @@ def content_digest(connection: Connection, row: Row[Any]) -> str:
 
 
 def row_digest(row: Row[Any], content: str) -> str:
-    """Return the SHA-256 of a row of `runs` together with the digest of what belongs to it."""
-    text = encode_json({"content": content, **{name: getattr(row, name) for name in _FIELDS}})
+    """Return the SHA-256 of a row of `runs` together with the digest of what belongs to it.
+
+    A run of an earlier release has no findings (NULL) until they are judged; its digest was made without them.
+    """
+    fields = _FIELDS if row.findings is None else (*_FIELDS, "findings")
+    text = encode_json({"content": content, **{name: getattr(row, name) for name in fields}})
     return hashlib.sha256(text.encode()).hexdigest()

@@ -10,7 +10,9 @@ from typing import Any
 from sqlalchemy import Row
 
 from lab.config import RunConfig
+from lab.findings import Finding
 from lab.runs.encoding import decode_tags
+from lab.runs.old_notices import is_old_finding
 from lab.runs.owner import Owner, is_alive
 from lab.runs.records import KeptFile, RunRecord, RunState, Want
 
@@ -81,8 +83,9 @@ def run_record(row: Row[Any], *, now: float) -> RunRecord:
         progress=row.progress,
         summary=row.summary,
         environment=row.environment,
-        notices=tuple(row.notices),
+        notices=tuple(notice for notice in row.notices if not is_old_finding(notice)),
         number=row.number,
+        findings=tuple(Finding.from_dict(values) for values in row.findings or ()),
     )
 
 

@@ -13,6 +13,7 @@ from lab.runs.database import BUSY_S, Database
 from lab.runs.digests import Digests
 from lab.runs.edits import NAME_LIMIT, Edits, checked_tags, checked_text
 from lab.runs.encoding import encode_tags, setting_key
+from lab.runs.findings import StoredFindings
 from lab.runs.imports import Imports, new_run_id
 from lab.runs.leases import Leases
 from lab.runs.points import Points
@@ -24,7 +25,7 @@ from lab.runs.sketches import Sketches
 _PART = 5_000  # values in one statement
 
 
-class RunStore(Imports, Leases, Points, Edits, Digests, Sketches):
+class RunStore(Imports, Leases, Points, Edits, Digests, Sketches, StoredFindings):
     """Runs, their points and their files in one database. Safe to use from any thread and any process."""
 
     @classmethod
@@ -77,7 +78,7 @@ class RunStore(Imports, Leases, Points, Edits, Digests, Sketches):
             "cache_key": None if fresh else fingerprint, "state": RunState.QUEUED, "want": Want.RUN,
             "created_at": now, "queued_at": now, "parent": parent, "origin": origin, "arch": config.arch,
             "dataset": config.dataset, "setting": setting_key(config), "tags": encode_tags(checked_tags(tags)),
-            "progress": {}, "summary": {}, "environment": {}, "notices": [],
+            "progress": {}, "summary": {}, "environment": {}, "notices": [], "findings": [],
         }  # fmt: skip
         make = sqlite.insert if self.database.is_sqlite else postgresql.insert
         statement = make(runs).values(**values)
