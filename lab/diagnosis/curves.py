@@ -20,6 +20,7 @@ SPLITS = ("train", "val", "test")
 EPOCH_METRICS = tuple(f"{split}/{metric}" for split in SPLITS for metric in ("loss", "accuracy"))
 _ASSUMED_IMBALANCE = 1.2  # largest class over an even share, where the run does not say: MNIST's is 1.13
 _DEVIATIONS = 3.0  # standard errors above the largest class's share that are still called guessing
+_HALF = 0.5  # of the way to all images right: the most that a few images can excuse
 _ASSUMED_IMAGES = 300
 _EMPTY = np.empty(0)
 
@@ -53,13 +54,18 @@ class DataFacts:
         return {f"{split}_largest_class": share for split, share in self.largest.items()}
 
     def share(self, split: str) -> float:
-        """Return the share of the largest class: the accuracy of always naming it."""
+        """Return the share of the largest class: the accuracy of always naming it.
+
+        A split with few images says little of it, so that of the training images stands for it.
+        """
+        if self.images.get(split, _ASSUMED_IMAGES) < 2 * self.classes:
+            split = "train"
         return self.largest.get(split, min(1.0, _ASSUMED_IMBALANCE / max(1, self.classes)))
 
     def chance(self, split: str, *, images: int = 0) -> float:
         """Return the highest accuracy on so many images (default: the split's) that is no better than guessing."""
         share, count = self.share(split), images or self.images.get(split, _ASSUMED_IMAGES)
-        return share + _DEVIATIONS * math.sqrt(share * (1 - share) / count)
+        return share + min(_DEVIATIONS * math.sqrt(share * (1 - share) / count), _HALF * (1 - share))
 
 
 def _positive(value: object) -> float:

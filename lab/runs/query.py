@@ -111,8 +111,10 @@ def _check(term: Term) -> None:
         for name in term.value.lower().split(","):
             if "*" not in name and "?" not in name and name not in set(RunState):
                 raise InputError(f"{name!r} is no state of a run. {near_miss(name, list(RunState))}")
-    elif term.key == "outcome" and not set(term.value.lower().split(",")) <= _OUTCOMES.keys():
-        raise InputError(f"{term.value!r} is no outcome of a run. {near_miss(term.value, _OUTCOMES)}")
+    elif term.key == "outcome":
+        for name in term.value.lower().split(","):
+            if not fnmatch.filter(_OUTCOMES, name):
+                raise InputError(f"{name!r} is no outcome of a run. {near_miss(name, _OUTCOMES)}")
     elif _is_switch(term.key) and (term.value.lower() not in _YES or term.sign not in (":", "=", "!=")):
         raise InputError(f"{term.key} is yes or no, not {term.sign}{term.value}: write {term.key}:yes.")
     elif term.sign in ("<", "<=", ">", ">=") or (_is_number(term.key) and not _has_wildcard(term.value)):
@@ -195,11 +197,10 @@ def _in_state(term: Term, states: Mapping[str, RunState]) -> ColumnElement[bool]
     return _signed(term, or_(written, runs.c.id.in_(derived)))
 
 
-def _with_outcome(words: Sequence[str]) -> ColumnElement[bool]:
+def _with_outcome(patterns: Sequence[str]) -> ColumnElement[bool]:
     stored = func.coalesce(cast(runs.c.findings, Text), "")
-    return and_(
-        runs.c.state == RunState.FINISHED, or_(*[stored.contains(f'"code": "{_OUTCOMES[word]}"') for word in words])
-    )
+    codes = [code for pattern in patterns for word, code in _OUTCOMES.items() if fnmatch.fnmatchcase(word, pattern)]
+    return and_(runs.c.state == RunState.FINISHED, or_(*[stored.contains(f'"code": "{code}"') for code in codes]))
 
 
 def _number_column(key: str) -> ColumnElement[Any]:

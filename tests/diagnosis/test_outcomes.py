@@ -67,6 +67,13 @@ def test_a_network_that_always_names_the_largest_class_of_an_unbalanced_set_is_a
     assert codes(RunConfig(), flat(1.2, accuracy=0.7)) == []
 
 
+def test_a_validation_set_of_one_image_excuses_nothing() -> None:
+    one = DataFacts(10, {"train": 20, "val": 1, "test": 1}, {"train": 0.15, "val": 1.0, "test": 1.0})
+    curves = epochs(train_loss=[0.1] * 6, train_accuracy=[1.0] * 6, val_accuracy=[1.0] * 6, test_accuracy=[1.0] * 6)
+    assert codes(RunConfig(), curves, data=one) == []
+    assert codes(RunConfig(), flat(LOG_10, accuracy=0.0), data=one) == ["at-chance"]
+
+
 def test_two_classes_are_guessed_half_the_time() -> None:
     two = DataFacts(2, {"train": 3_200, "val": 400, "test": 1_000}, dict.fromkeys(("train", "val", "test"), 0.5))
     (finding,) = judge(RunConfig(**SGD, batch_size=32), flat(math.log(2), accuracy=0.52), data=two)
