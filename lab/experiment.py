@@ -15,6 +15,7 @@ from lab.architectures.registry import check_options, get_architecture, resolve_
 from lab.config import INPUT_SIZES, RunConfig
 from lab.data import Dataset, dataset_checksum, get_dataset_spec, is_present, load_dataset, normalization_constants
 from lab.errors import ConfigError, DeviceError, InputError, ReadOnlyError
+from lab.judging import OPENING_BUDGET_S, judge_older
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.records import CHECKPOINT, WEIGHTS, KeptFile, RunRecord, Want
 from lab.runs.store import RunStore
@@ -61,10 +62,12 @@ class Lab:
 
     @cached_property
     def store(self) -> RunStore:
-        """The run store; opening it migrates an older one."""
+        """The run store; opening it migrates an older one, whose newest runs are judged at once."""
         if not self.settings.read_only:
             self.settings.make_home()
-        return RunStore.open(self.settings.database, read_only=self.settings.read_only)
+        store = RunStore.open(self.settings.database, read_only=self.settings.read_only)
+        judge_older(store, budget_s=OPENING_BUDGET_S)
+        return store
 
     @cached_property
     def artifacts(self) -> ArtifactStore:

@@ -1,20 +1,21 @@
 """Keeps what training tells: points in the store before the checkpoint that follows them, weights within a budget.
 
 A buffer is emptied only after its commit returned, so what the store acknowledged is never lost and what it refused is
-tried again. The rules of `lab.diagnosis` are asked while the run goes on, and their findings become the run's notices.
+tried again. The rules of `lab.diagnosis` are asked at every epoch's end, now and then inside one, and at the run's end;
+each time their findings replace the earlier ones as a whole.
 """
 
 import math
-import re
 import time
 from collections import defaultdict
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from lab.diagnosis.rules import Finding, diagnose_config, diagnose_curves
+from lab.diagnosis.curves import DataFacts
+from lab.diagnosis.rules import diagnose_run
 from lab.errors import StoreBusyError
+from lab.findings import Finding
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.records import CHECKPOINT, WEIGHTS, KeptFile, RunRecord, RunState, Series
 from lab.runs.rows import AFTER_DEATH
@@ -27,7 +28,6 @@ BUSY_LIMIT_S = 60.0  # a store that refuses longer than this ends the run
 MB = 1_000_000
 
 _HEARD = {state: wish for wish, state in AFTER_DEATH.items()}  # the wish that a run which ends so has heard
-_NUMBER = re.compile(r"\d[\d.,]*")
 _Points = dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]
 
 
@@ -37,11 +37,11 @@ class Journal:
     def __init__(self, store: RunStore, artifacts: ArtifactStore, run: RunRecord) -> None:
         self._store, self._artifacts, self._run = store, artifacts, run
         self._buffer: _Points = defaultdict(list)
-        self._history: dict[str, list[np.ndarray]] = defaultdict(list)
+        self._history: _Points = defaultdict(list)
         self._progress: dict[str, Any] = {"epochs": run.config.epochs}
         self._told = set(run.notices)
-        self._found = {_NUMBER.sub("", notice) for notice in run.notices}
-        self._classes = 10
+        self._findings = run.findings
+        self._data = DataFacts(classes=10)
         self._normalization: list[float] = []
         self._started_at = (0, 0.0)  # step and clock at which this attempt began, for an honest time left
         self._flushed = self._diagnosed = time.monotonic()
@@ -55,12 +55,9 @@ class Journal:
         self._progress["phase"] = text
         self._store.set_progress(self._run.id, self._run.lease, self._progress)
 
-    def describe(self, mean: float, std: float, *, classes: int) -> None:
-        """Note the normalisation the network is trained with and its number of classes."""
-        self._normalization, self._classes = [mean, std], classes
-        for finding in diagnose_config(self._run.config):
-            if finding.severity != "hint":
-                self._tell(finding)
+    def describe(self, mean: float, std: float, data: DataFacts) -> None:
+        """Note the normalisation the network is trained with, and its classes."""
+        self._normalization, self._data = [mean, std], data
 
     def take(self, event: Event) -> None:
         """Keep one event."""
@@ -81,11 +78,10 @@ class Journal:
     def finish(self, ended: Ended, *, state: RunState, reason: str) -> None:
         """Write the last points and the result, and give the run back."""
         self._flush_all()
-        self._diagnose()
         summary = {**ended.summary, "outcome": ended.outcome, "step": ended.step, "epoch": ended.epoch}
         self._store.finish(
             self._run.id, self._run.lease, state=state, heard=_HEARD.get(state), reason=reason, summary=summary,
-            seconds=ended.time_s,
+            seconds=ended.time_s, findings=self._judge(ended=state.over),
         )  # fmt: skip
 
     def fail(self, reason: str) -> None:
@@ -104,12 +100,15 @@ class Journal:
         environment = {
             **event.environment, "normalization": self._normalization, "params": event.params,
             "train_images": event.train_images, "val_images": event.val_images, "test_images": event.test_images,
+            **self._data.environment(),
         }  # fmt: skip
+        self._data = DataFacts.from_environment(environment, classes=self._data.classes)
         self._store.set_environment(self._run.id, self._run.lease, environment=environment, device=event.device)
         for name, series in self._store.points(self._run.id).items():
-            self._history[name].append(series.value)
+            self._history[name] = [(series.step, series.value, series.time_s)]
             if name == "val/loss":
                 self._val_loss |= dict(zip(series.step.tolist(), series.value.tolist(), strict=True))
+        self._diagnose()  # those of an earlier attempt may speak of epochs that it went back from
 
     def _steps(self, event: StepMetrics) -> None:
         self._add("batch/loss", event.step, event.loss, event.time_s)
@@ -189,7 +188,7 @@ class Journal:
 
     def _add(self, name: str, step: np.ndarray, value: np.ndarray, time_s: np.ndarray) -> None:
         self._buffer[name].append((step, value, time_s))
-        self._history[name].append(value)
+        self._history[name].append((step, value, time_s))
 
     def _flush_all(self) -> None:
         """Write every point down before anything that must not overtake them, however long the store is busy."""
@@ -214,18 +213,22 @@ class Journal:
         self._flushed = time.monotonic()
 
     def _diagnose(self) -> None:
+        """Replace the stored findings where they have changed; while the store is busy, the next time does it."""
         self._diagnosed = time.monotonic()
-        curves: Mapping[str, np.ndarray] = {
-            name: np.concatenate(parts) for name, parts in self._history.items() if parts
-        }
-        for finding in diagnose_curves(self._run.config, curves, classes=self._classes):
-            self._tell(finding)
+        findings = self._judge(ended=False)
+        if findings != self._findings:
+            try:
+                self._store.set_findings(self._run.id, self._run.lease, findings)
+            except StoreBusyError:
+                return
+            self._findings = findings
 
-    def _tell(self, finding: Finding) -> None:
-        words = _NUMBER.sub("", finding.message)  # after a resume it is the same finding with other numbers
-        if words not in self._found:
-            self._found.add(words)
-            self._notice(finding.message)
+    def _judge(self, *, ended: bool) -> tuple[Finding, ...]:
+        curves = {}
+        for name, parts in self._history.items():
+            curves[name] = Series(name, *(np.concatenate(column) for column in zip(*parts, strict=True)))
+            self._history[name] = [(curves[name].step, curves[name].value, curves[name].time_s)]
+        return diagnose_run(self._run.config, curves, self._data, ended=ended)
 
     def _notice(self, text: str) -> None:
         if text not in self._told:

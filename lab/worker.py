@@ -21,9 +21,11 @@ from torch import nn
 
 from lab.data.resident import ResidentData, load_resident
 from lab.devices import resolve_device
+from lab.diagnosis.curves import DataFacts
 from lab.errors import LabError, LeaseLostError, RunNotFoundError, StoreBusyError, StoreError
 from lab.experiment import Lab
 from lab.journal import Journal
+from lab.judging import judge_older
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunState, Want
 from lab.runs.rows import RENEW_S
@@ -139,7 +141,7 @@ def _train(lab: Lab, run: RunRecord, journal: Journal, watch: Watch) -> Ended:
     journal.phase("reading data")
     device = resolve_device(lab.settings.device if run.config.device == "auto" else run.config.device)
     data = load_resident(run.config, root=lab.settings.data, device=device)
-    journal.describe(data.mean, data.std, classes=data.classes)
+    journal.describe(data.mean, data.std, DataFacts(data.classes, largest=data.largest_classes()))
     journal.phase("building the network")
     resume = _starting_point(lab, run)
     # A checkpoint holds every weight: a run that goes on needs neither its seed nor the run it was fine-tuned from.
@@ -195,7 +197,8 @@ def work(lab: Lab, *, ending: threading.Event, idle_s: float = IDLE_S) -> None:
             _say(str(error))
             run = None
         if run is None:
-            ending.wait(POLL_S)
+            if not judge_older(lab.store, budget_s=POLL_S):
+                ending.wait(POLL_S)
             continue
         _say(f"run {run.id} ({run.config.arch} on {run.config.dataset}), attempt {run.attempts}")
         execute(lab, run, ending=ending)

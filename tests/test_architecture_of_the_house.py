@@ -9,11 +9,12 @@ ROOT = Path(__file__).resolve().parent.parent
 # Rooms from the bottom up; a file may import from lower floors and from its own room.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("lab.errors",),
-    ("lab.settings", "lab.devices", "lab.seeding"),
+    ("lab.settings", "lab.devices", "lab.seeding", "lab.findings"),
     ("lab.config",),
     ("lab.presets",),
     ("lab.architectures", "lab.data"),
     ("lab.training", "lab.runs", "lab.inspection", "lab.sketch", "lab.diagnosis"),
+    ("lab.judging",),
     ("lab.sharing.comparison",),
     ("lab.charts",),
     ("lab.sharing",),
@@ -29,7 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("app",),
 )
 TORCH_FREE = (
-    "lab.errors", "lab.settings", "lab.config", "lab.presets", "lab.runs", "lab.diagnosis", "lab.charts",
+    "lab.errors", "lab.settings", "lab.config", "lab.presets", "lab.runs", "lab.diagnosis", "lab.findings", "lab.judging", "lab.charts",
     "lab.experiment", "lab.supervisor", "lab.cli", "lab.__main__", "lab.architectures.registry", "lab.data.registry",
     "lab.training.events",
 )  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from lab.cli.findings import finding_lines
 from lab.cli.output import duration, json_flag, moment, percent, print_json, print_table
 from lab.experiment import Lab
 from lab.runs.records import RunRecord, Series, Want
@@ -19,10 +20,11 @@ ANSWER_S = 30.0  # how long stop and pause wait for the worker's answer
 def as_dict(run: RunRecord) -> dict[str, Any]:
     """Return one run as the shell's JSON shows it."""
     return {
-        "run": run.id, "name": run.name, "state": run.state.value, "responding": run.responding, "reason": run.reason,
+        "run": run.id, "name": run.name, "state": run.state.value, "outcome": run.status, "responding": run.responding, "reason": run.reason,
         "arch": run.config.arch, "dataset": run.config.dataset, "epochs": run.config.epochs, "seconds": run.seconds,
         "device": run.device, "created_at": run.created_at, "finished_at": run.finished_at, "parent": run.parent,
         "tags": list(run.tags), "note": run.note, "notices": list(run.notices), "summary": run.summary,
+        "findings": [finding.as_dict() for finding in run.findings],
     }  # fmt: skip
 
 
@@ -44,7 +46,7 @@ def runs(lab: Lab, where: str, order: str, limit: int, as_json: bool) -> None:
         ("run", "state", "name", "network", "data set", "epochs", "test", "time", "date"),
         [
             (
-                run.id, run.state.value, run.name, run.config.arch, run.config.dataset, run.config.epochs,
+                run.id, run.status, run.name, run.config.arch, run.config.dataset, run.config.epochs,
                 percent(run.summary.get("test_accuracy")), duration(run.seconds), moment(run.created_at),
             )
             for run in found
@@ -94,10 +96,12 @@ def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
 
 
 def _show_text(run: RunRecord, rows: list[dict[str, Any]], kept: int) -> None:
-    click.echo(f"{run.id}  {run.name}  {run.state.value}  {run.reason}".rstrip())
+    click.echo(f"{run.id}  {run.name}  {run.status}  {run.reason}".rstrip())
     changed = ", ".join(f"{name}={value}" for name, value in run.config.changed().items())
     click.echo(f"Settings that differ from the defaults: {changed or 'none'}")
     click.echo(f"{kept} kept files, {duration(run.seconds)} of training on {run.device or '–'}\n")
+    for line in finding_lines(run):
+        click.echo(line)
     for notice in run.notices:
         click.echo(f"Note: {notice}")
     series = [f"{split}/{what}" for split in ("train", "val", "test") for what in ("loss", "accuracy")]

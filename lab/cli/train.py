@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from lab.cli.findings import finding_lines
 from lab.cli.output import duration, json_flag, moment, percent, print_json
 from lab.config import FIELDS, FieldSpec, RunConfig
 from lab.errors import ConfigError, RunStateError, StoreBusyError
@@ -120,6 +121,8 @@ def result(run: RunRecord, *, cached: bool) -> dict[str, Any]:
         **{word: run.summary.get(word) for word in words},
         "seconds": run.seconds,
         "reason": run.reason,
+        "outcome": run.status,
+        "findings": [finding.as_dict() for finding in run.findings],
     }
 
 
@@ -186,6 +189,10 @@ def _tell(run: RunRecord, *, cached: bool) -> None:
     click.echo(f"Run {run.id} {what}: {run.reason}" if run.reason else f"Run {run.id} {what}.")
     if cached and run.finished_at:
         click.echo(f"It was trained on {moment(run.finished_at)}, {duration(run.seconds)}; --no-cache trains it again.")
+    if run.outcome:
+        click.echo(f"Outcome: {run.outcome}.")
+    for line in () if run.state.live else finding_lines(run):
+        click.echo(line)
     if run.state is RunState.FINISHED:
         click.echo(
             f"Test accuracy {percent(run.summary.get('test_accuracy'))}, validation "

@@ -31,6 +31,11 @@ class ResidentData:
     classes: int
     class_names: tuple[str, ...]
 
+    def largest_classes(self) -> dict[str, float]:
+        """Return the share of the largest class in every part that has images: the accuracy of always naming it."""
+        parts = {"train": self.train_y, "val": self.val_y, "test": self.test_y}
+        return {name: float(y.bincount().max()) / len(y) for name, y in parts.items() if len(y)}
+
 
 def load_resident(config: RunConfig, *, root: Path, device: torch.device) -> ResidentData:
     """Read the run's data set and apply `train_limit` (the first N), the stratified split and the normalisation.

@@ -1,35 +1,20 @@
 """Names mistakes in settings and curves, in words a beginner can act on.
 
-Two questions, each a list of small rules: what can be said before training from the configuration alone, and what the
-curves say while or after it. A rule returns a `Finding` or nothing; it never guesses where the numbers do not say so.
-Curves are plain arrays in step order, so that this room needs neither the store nor torch.
+Two questions: what can be said before training from the configuration alone (`diagnose_config`), and what the curves
+say while and after it (`diagnose_run`). A rule returns a `Finding` or nothing; it never guesses where the numbers do not
+say so. Curves are plain arrays in step order, so that this package needs neither the store nor torch.
 """
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lab.config import RunConfig
-
-Curve = npt.NDArray[np.float64]
-RECENT_STEPS = 100  # batch losses averaged when a rule asks where the loss is now: one batch says too little
-MIN_STEPS = 200  # before this many updates a flat loss is only a beginning
-STUCK_MARGIN = 0.03  # nats around log K that count as "no better than guessing"
-TURNED_UP = 0.10  # rise of the validation loss above its minimum, as a share, that counts as overfitting
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing to tell: `severity` is "mistake", "warning" or "hint"; `remedy` holds settings that would mend it."""
-
-    code: str
-    severity: str
-    message: str
-    remedy: Mapping[str, Any] = field(default_factory=dict)
+from lab.diagnosis.causes import higher_rate, lower_rate, rate_range
+from lab.diagnosis.curves import Curve, CurveView, DataFacts, number
+from lab.diagnosis.learning import explain_training_below_validation, find_overfitting, find_slow
+from lab.diagnosis.outcomes import find_failure, runs_away
+from lab.findings import Finding
 
 
 def diagnose_config(config: RunConfig) -> tuple[Finding, ...]:
@@ -44,7 +29,7 @@ def _loss_and_output(config: RunConfig) -> Finding | None:
             "nll-on-logits", "mistake",
             "NLL is given raw logits: the loss has no lower bound and will run away below zero. "
             "Give it log-softmax, or use cross-entropy on logits.",
-            {"loss": "cross-entropy", "output": "logits"},
+            {"output": "log-softmax"},
         )  # fmt: skip
     if pair == ("nll", "softmax"):
         return Finding(
@@ -80,21 +65,22 @@ def _unshuffled(config: RunConfig) -> Finding | None:
 
 
 def _learning_rate(config: RunConfig) -> Finding | None:
-    adaptive = config.optimizer in ("adam", "adamw", "rmsprop")
-    low, high = (3e-5, 3e-2) if adaptive else (1e-4, 1.0)
-    if config.lr < low:
+    rates = rate_range(config)
+    if config.lr < rates.low:
+        new = higher_rate(config)
         return Finding(
             "lr-low", "warning",
             f"A learning rate of {config.lr:g} is very small for {config.optimizer}: expect it to learn slowly. "
-            f"Try {1e-3 if adaptive else 1e-2:g}.",
-            {"lr": 1e-3 if adaptive else 1e-2},
+            f"Try {new:g}.",
+            {"lr": new},
         )  # fmt: skip
-    if config.lr > high:
+    if config.lr > rates.high:
+        new = lower_rate(config)
         return Finding(
             "lr-high", "warning",
             f"A learning rate of {config.lr:g} is very large for {config.optimizer}: the loss may jump or become NaN. "
-            f"Try {1e-3 if adaptive else 1e-1:g}.",
-            {"lr": 1e-3 if adaptive else 1e-1},
+            f"Try {new:g}.",
+            {"lr": new},
         )  # fmt: skip
     return None
 
@@ -117,86 +103,37 @@ _CONFIG_RULES: tuple[Callable[[RunConfig], Finding | None], ...] = (
 )
 
 
-def diagnose_curves(config: RunConfig, curves: Mapping[str, Curve], *, classes: int) -> tuple[Finding, ...]:
-    """Say what the curves show: `curves` maps series names (`batch/loss`, `val/loss`, …) to values in step order."""
-    found = (rule(config, curves, classes) for rule in _CURVE_RULES)
-    return tuple(finding for finding in found if finding is not None)
+def diagnose_run(
+    config: RunConfig, curves: Mapping[str, Curve], data: DataFacts, *, ended: bool
+) -> tuple[Finding, ...]:
+    """Say what a run's curves show, and what of its settings they leave to be said.
+
+    curves: by series name (`batch/loss`, `val/loss`, …). ended: whether no further step will come. The findings replace
+    those of an earlier call as a whole. Each cause is named once: what the settings only let expect is left out as soon
+    as the curves have shown what came of it.
+    """
+    view = CurveView(config, curves, data, ended)
+    with np.errstate(all="ignore"):  # curves may hold every float64 there is
+        failure = find_failure(view)
+        if failure:
+            found, named = [failure[0]], {failure[1].rule}
+        else:
+            rules = (_run_away, find_slow, find_overfitting, explain_training_below_validation)
+            found, named = [finding for rule in rules if (finding := rule(view)) is not None], set()
+    named |= {finding.code for finding in found}
+    if view.epochs or failure:
+        named |= {"lr-low", "lr-high"}
+    expected = [f for f in diagnose_config(config) if f.severity != "hint" and f.code not in named]
+    return (*found, *expected)
 
 
-def _curve(curves: Mapping[str, Curve], name: str) -> Curve:
-    return curves.get(name, np.empty(0))
-
-
-def _not_finite(config: RunConfig, curves: Mapping[str, Curve], _classes: int) -> Finding | None:
-    loss = _curve(curves, "batch/loss")
-    bad = np.flatnonzero(~np.isfinite(loss))
-    if bad.size == 0:
+def _run_away(view: CurveView) -> Finding | None:
+    """NLL of raw logits whose answers are right all the same: nothing diverged, but its loss means nothing."""
+    if not runs_away(view):
         return None
     return Finding(
-        "not-finite", "mistake",
-        f"The loss is {loss[bad[0]]} from recorded step {bad[0] + 1} on: the weights are lost. "
-        f"Lower the learning rate ({config.lr:g}), clip the gradient, or check loss and output.",
-        {"lr": config.lr / 10, "grad_clip": 1.0},
+        "nll-on-logits", "mistake",
+        f"The loss is {number(view.now)} and falls without limit: NLL of raw logits rewards larger logits, not better "
+        "answers. Give it log-softmax, or use cross-entropy on logits.",
+        {"output": "log-softmax"},
     )  # fmt: skip
-
-
-def _recent(loss: Curve) -> float:
-    return float(np.mean(loss[-RECENT_STEPS:]))
-
-
-def _runaway(config: RunConfig, curves: Mapping[str, Curve], _classes: int) -> Finding | None:
-    loss = _curve(curves, "batch/loss")
-    if loss.size == 0 or not np.isfinite(loss[-1]) or config.loss != "nll" or config.output != "logits":
-        return None
-    now = _recent(loss)
-    if not now < -1.0:  # also when NaN
-        return None
-    return Finding(
-        "runaway", "mistake",
-        f"The loss is {now:,.2f} and falling without limit: NLL on raw logits rewards ever larger logits, "
-        "not better answers. Output log-softmax, or use cross-entropy.",
-        {"loss": "cross-entropy", "output": "logits"},
-    )  # fmt: skip
-
-
-def _stuck(config: RunConfig, curves: Mapping[str, Curve], classes: int) -> Finding | None:
-    loss = _curve(curves, "batch/loss")
-    if loss.size < MIN_STEPS or (config.loss != "cross-entropy" and config.output != "log-softmax"):
-        return None
-    guessing = math.log(classes)
-    now = _recent(loss)
-    if not abs(now - guessing) < STUCK_MARGIN:
-        return None
-    return Finding(
-        "stuck", "warning",
-        f"After {loss.size:,} steps the loss is {now:.2f}, what guessing among {classes} classes gives "
-        f"(log {classes} = {guessing:.2f}): nothing is learned. Lower the learning rate ({config.lr:g}) or the "
-        "weight decay, or add batch norm.",
-        {"lr": config.lr / 10},
-    )  # fmt: skip
-
-
-def _overfitting(_config: RunConfig, curves: Mapping[str, Curve], classes: int) -> Finding | None:
-    validation, training = _curve(curves, "val/loss"), _curve(curves, "train/loss")
-    if validation.size < 4 or training.size < 3 or not np.isfinite(validation).all():
-        return None
-    best = int(np.argmin(validation))
-    lowest, last = float(validation[best]), float(validation[-1])
-    # By heart means: better on the training images than on the others. A diverged loss that comes back is not that.
-    falling = training[-1] < min(training[len(training) // 2], last, math.log(classes))
-    if best >= validation.size - 2 or last - lowest < TURNED_UP * abs(lowest) or not falling:
-        return None
-    return Finding(
-        "overfitting", "warning",
-        f"The validation loss rose from {lowest:.4f} to {last:.4f} while the training loss kept falling: the network "
-        "learns the training images by heart. Stop early, add augmentation, dropout or weight decay.",
-        {"patience": 3, "restore_best": True},
-    )  # fmt: skip
-
-
-_CURVE_RULES: tuple[Callable[[RunConfig, Mapping[str, Curve], int], Finding | None], ...] = (
-    _not_finite,
-    _runaway,
-    _stuck,
-    _overfitting,
-)

@@ -79,13 +79,17 @@ class Digests(StoreBase):
         """Seal the runs that an older release wrote, each once it is found to be sound; return what is wrong."""
         problems: list[str] = []
         with self.database.read() as connection:
-            waiting = list(connection.execute(select(runs.c.number).where(runs.c.seal == "")).scalars())
-        for number in waiting:
-            with self.database.write() as connection:
-                row = connection.execute(select(*RAW).where(runs.c.number == number).with_for_update()).one_or_none()
-                if row is not None and not is_sealed(row) and not self._adopt(connection, row):
-                    problems.append(damage_words(row.id))
+            waiting = list(connection.execute(select(runs.c.id).where(runs.c.seal == "")).scalars())
+        for run in waiting:
+            if not self.seal_older_run(run):
+                problems.append(damage_words(run))
         return tuple(problems)
+
+    def seal_older_run(self, run: str) -> bool:
+        """Seal one run that an older release wrote; return whether it is sound. One that is gone needs none."""
+        with self.database.write() as connection:
+            row = connection.execute(select(*RAW).where(runs.c.id == run).with_for_update()).one_or_none()
+            return row is None or is_sealed(row) or self._adopt(connection, row) is not None
 
     def _adopt(self, connection: Connection, row: Row[Any]) -> Row[Any] | None:
         """Seal a row of an older release and return it, or nothing where it is not as it was when its run ended."""

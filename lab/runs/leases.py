@@ -4,12 +4,13 @@
 worker that comes back after its run was given away writes nothing and is told so by `LeaseLostError`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
 from lab.errors import RunStateError
+from lab.findings import Finding
 from lab.runs.database import Moment
 from lab.runs.digests import Digests
 from lab.runs.owner import Owner, kill
@@ -127,12 +128,13 @@ class Leases(Digests):
         reason: str = "",
         summary: Mapping[str, Any] | None = None,
         seconds: float | None = None,
+        findings: Iterable[Finding] | None = None,
     ) -> RunRecord:
         """End the owner's part of a run.
 
         state: FINISHED, STOPPED, PAUSED, FAILED or INTERRUPTED. heard: the wish that it ends so for; where the user
-        has meanwhile wished something else, that is done, and going on puts it back into the queue. summary replaces
-        the old one; seconds is the pure training time of all attempts together. Raises `LeaseLostError`,
+        has meanwhile wished something else, that is done, and going on puts it back into the queue. summary and findings
+        replace the old ones; seconds is the pure training time of all attempts together. Raises `LeaseLostError`,
         `RunStateError`.
         """
         if state not in ENDS:
@@ -143,6 +145,8 @@ class Leases(Digests):
             values |= {name: _number(summary.get(name)) for name in _RESULTS}
         if seconds is not None:
             values["seconds"] = seconds
+        if findings is not None:
+            values["findings"] = [finding.as_dict() for finding in findings]
         with self.database.write() as connection:
             moment = self._moment(connection)
             row = self._held(connection, run, lease)

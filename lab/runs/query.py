@@ -9,14 +9,15 @@ database, so a page of 10,000 runs costs some tens of milliseconds.
 
 import fnmatch
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, func, or_
+from sqlalchemy import ColumnElement, Text, and_, cast, false, func, or_
 
 from lab.config import FIELDS
 from lab.errors import InputError, near_miss
+from lab.findings import AT_CHANCE, DIVERGED
 from lab.runs.records import RunState
 from lab.runs.schema import runs
 
@@ -38,6 +39,7 @@ _NUMBER_KEYS: dict[str, ColumnElement[Any]] = {
 }
 KEYS: dict[str, str] = {
     "state": "queued, running, paused, stopping, stopped, finished, failed or interrupted",
+    "outcome": "diverged or guessing (no better than guessing), of finished runs",
     "tag": "one of the run's tags",
     "pinned": "yes or no",
     "id": "the run's id",
@@ -63,6 +65,7 @@ _COMPARE: dict[str, Callable[[ColumnElement[Any], float], ColumnElement[bool]]] 
     "=": lambda column, value: column == value,
     "!=": lambda column, value: column != value,
 }
+_OUTCOMES = {"diverged": DIVERGED, "guessing": AT_CHANCE}  # the code of the finding that decides it
 _YES = {"yes": 1, "true": 1, "1": 1, "no": 0, "false": 0, "0": 0}
 
 
@@ -108,6 +111,10 @@ def _check(term: Term) -> None:
         for name in term.value.lower().split(","):
             if "*" not in name and "?" not in name and name not in set(RunState):
                 raise InputError(f"{name!r} is no state of a run. {near_miss(name, list(RunState))}")
+    elif term.key == "outcome":
+        for name in term.value.lower().split(","):
+            if not fnmatch.filter(_OUTCOMES, name):
+                raise InputError(f"{name!r} is no outcome of a run. {near_miss(name, _OUTCOMES)}")
     elif _is_switch(term.key) and (term.value.lower() not in _YES or term.sign not in (":", "=", "!=")):
         raise InputError(f"{term.key} is yes or no, not {term.sign}{term.value}: write {term.key}:yes.")
     elif term.sign in ("<", "<=", ">", ">=") or (_is_number(term.key) and not _has_wildcard(term.value)):
@@ -159,6 +166,8 @@ def _meaning(term: Term, states: Mapping[str, RunState]) -> ColumnElement[bool]:
         return or_(*[_like(c, f"*{term.value}*") for c in _SEARCHED])
     if term.key == "state":
         return _in_state(term, states)
+    if term.key == "outcome":
+        return _signed(term, _with_outcome(term.value.lower().split(",")))
     if _is_switch(term.key):
         wanted = _YES[term.value.lower()]
         if term.key == "pinned":
@@ -186,6 +195,12 @@ def _in_state(term: Term, states: Mapping[str, RunState]) -> ColumnElement[bool]
     derived = [run for run, state in states.items() if state in wanted]
     written = and_(runs.c.state.in_(wanted), runs.c.id.not_in(list(states)))
     return _signed(term, or_(written, runs.c.id.in_(derived)))
+
+
+def _with_outcome(patterns: Sequence[str]) -> ColumnElement[bool]:
+    stored = func.coalesce(cast(runs.c.findings, Text), "")
+    codes = [code for pattern in patterns for word, code in _OUTCOMES.items() if fnmatch.fnmatchcase(word, pattern)]
+    return and_(runs.c.state == RunState.FINISHED, or_(*[stored.contains(f'"code": "{code}"') for code in codes]))
 
 
 def _number_column(key: str) -> ColumnElement[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lab.config import RunConfig
+from lab.findings import Finding, Outcome, outcome_of
 
 WEIGHTS = "weights"  # a kept file's kind: the network after an epoch
 CHECKPOINT = "checkpoint"  # everything a run needs to go on
@@ -30,6 +31,11 @@ class RunState(StrEnum):
         return self in (RunState.QUEUED, RunState.RUNNING, RunState.STOPPING)
 
     @property
+    def over(self) -> bool:
+        """Whether no further step will come unless somebody asks for one."""
+        return self in (RunState.FINISHED, RunState.STOPPED, RunState.FAILED)
+
+    @property
     def resumable(self) -> bool:
         """Whether Resume makes sense."""
         return self in (RunState.PAUSED, RunState.STOPPED, RunState.INTERRUPTED, RunState.FAILED)
@@ -50,7 +56,8 @@ class RunRecord:
     Times are seconds since the epoch (UTC); `seconds` is pure training time summed over attempts.
     `summary` holds final numbers (`test_accuracy`, `val_accuracy`, `test_loss`, `best_epoch`, `images_per_second`,
     `params`, …); `progress` the newest step (`step`, `total_steps`, `epoch`, `epochs`, `images_per_second`,
-    `seconds`, `eta_seconds`, `device`, `phase`). `notices` are sentences the run collected (out-of-memory, mistakes).
+    `seconds`, `eta_seconds`, `device`, `phase`). `notices` are sentences the run collected (out-of-memory, disk budget).
+    `findings` are what its settings and curves say now; they are judged anew and replaced as a whole.
     """
 
     id: str
@@ -80,6 +87,17 @@ class RunRecord:
     notices: tuple[str, ...] = ()
     number: int = 0  # counts the runs of this store from 1; a run's colour is made from it
     problem: str = ""  # why nothing else of it is to be shown: damaged, or written by another release
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What became of a finished run that did not learn; None for every other."""
+        return outcome_of(self.findings) if self.state is RunState.FINISHED else None
+
+    @property
+    def status(self) -> str:
+        """The word that every list shows: a finished run's outcome where it did not learn, else the state."""
+        return str(self.outcome or self.state)
 
 
 @dataclass(frozen=True, slots=True)

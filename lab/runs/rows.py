@@ -11,8 +11,10 @@ from sqlalchemy import Float, Integer, Row, String
 
 from lab.config import RunConfig
 from lab.errors import ConfigError, UnreadableRunError
+from lab.findings import Finding
 from lab.runs.database import Moment
 from lab.runs.encoding import decode_json, decode_tags
+from lab.runs.old_notices import is_old_finding
 from lab.runs.owner import Owner, is_alive
 from lab.runs.records import KeptFile, RunRecord, RunState, Want
 from lab.runs.schema import runs
@@ -138,8 +140,9 @@ def _decoded(row: Row[Any], moment: Moment) -> RunRecord:
         progress=dict(decoded(row.progress)),
         summary=dict(decoded(row.summary)),
         environment=dict(decoded(row.environment)),
-        notices=tuple(decoded(row.notices)),
+        notices=tuple(notice for notice in decoded(row.notices) if not is_old_finding(notice)),
         number=row.number,
+        findings=tuple(Finding.from_dict(values) for values in decoded(row.findings) or ()),
     )
 
 

@@ -37,6 +37,7 @@ _real: TypeEngine[Any] = Float(53)
 # A fingerprint may belong to one run only among those that are, or will be, its answer.
 CACHED = text("state IN ('queued', 'running', 'finished') AND deleted_at IS NULL")
 IN_SLOT = text("state = 'running'")
+UNJUDGED = text("findings IS NULL")
 
 version_table = Table("lab_schema", metadata, Column("version", Integer, nullable=False))
 
@@ -76,6 +77,7 @@ runs = Table(
     Column("summary", _json, nullable=False),
     Column("environment", _json, nullable=False),
     Column("notices", _json, nullable=False),
+    Column("findings", _json),  # NULL for a run of an earlier release that was not judged yet
     Column("digest", String(64), nullable=False, server_default=""),
     # What the table of runs is filtered and sorted by, copied out of config and summary.
     Column("arch", Text, nullable=False),
@@ -93,6 +95,7 @@ runs = Table(
     Index("runs_created", "created_at"),
     Index("runs_family", "family"),
     Index("runs_setting", "setting"),
+    Index("runs_unjudged", "number", sqlite_where=UNJUDGED, postgresql_where=UNJUDGED),
     sqlite_autoincrement=True,
 )
 
@@ -157,7 +160,22 @@ def _seal_columns(connection: Connection) -> None:
             connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column} {kind}"))
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first_tables, _setting_column, add_sketches, _seal_columns)
+def _findings_column(connection: Connection) -> None:
+    """Add `findings` to a store made before it, NULL until they are judged from the points."""
+    if any(column["name"] == "findings" for column in inspect(connection).get_columns("runs")):
+        return
+    kind = "JSONB" if connection.dialect.name == "postgresql" else "JSON"
+    connection.execute(text(f"ALTER TABLE runs ADD COLUMN findings {kind}"))
+    connection.execute(text("CREATE INDEX runs_unjudged ON runs (number) WHERE findings IS NULL"))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
+    _first_tables,
+    _setting_column,
+    add_sketches,
+    _findings_column,
+    _seal_columns,
+)
 _MIGRATION_LOCK = 0x636F6E76  # "conv": the advisory lock that lets one process at a time migrate on Postgres
 
 

@@ -11,6 +11,7 @@ from lab.errors import RunNotFoundError, StoreError, near_miss
 from lab.runs.database import BUSY_S, Database
 from lab.runs.edits import NAME_LIMIT, Edits, checked_tags, checked_text
 from lab.runs.encoding import encode_tags, setting_key
+from lab.runs.findings import StoredFindings
 from lab.runs.imports import Imports, new_run_id
 from lab.runs.leases import Leases
 from lab.runs.points import Points
@@ -26,7 +27,7 @@ _PART = 5_000  # values in one statement
 _HINTS = 20  # names among which the nearest to a mistyped one is looked for
 
 
-class RunStore(Imports, Leases, Queue, Points, Edits, Sketches):
+class RunStore(Imports, Leases, Queue, Points, Edits, Sketches, StoredFindings):
     """Runs, their points and their files in one database. Safe to use from any thread and any process."""
 
     @classmethod
@@ -78,7 +79,7 @@ class RunStore(Imports, Leases, Queue, Points, Edits, Sketches):
             "cache_key": None if fresh else fingerprint, "state": RunState.QUEUED, "want": Want.RUN,
             "parent": parent, "origin": origin, "arch": config.arch,
             "dataset": config.dataset, "setting": setting_key(config), "tags": encode_tags(checked_tags(tags)),
-            "progress": {}, "summary": {}, "environment": {}, "notices": [], "sums": {},
+            "progress": {}, "summary": {}, "environment": {}, "notices": [], "findings": [], "sums": {},
         }  # fmt: skip
         make = sqlite.insert if self.database.is_sqlite else postgresql.insert
         with self.database.write() as connection:

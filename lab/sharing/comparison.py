@@ -63,7 +63,7 @@ def comparison_table(runs: Sequence[RunRecord]) -> Table:
     columns = ("name", "run", "state", "network", "data set", *settings, *(title for _, title in RESULTS))
     rows = []
     for index, run in enumerate(runs):
-        what = (run.name, run.id, run.state.value, run.config.arch, run.config.dataset)
+        what = (run.name, run.id, run.status, run.config.arch, run.config.dataset)
         differs = tuple(setting_text(values[index]) for values in settings.values())
         rows.append((*what, *differs, *(result_of(run, key) for key, _ in RESULTS)))
     return Table(columns, tuple(rows))

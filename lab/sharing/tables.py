@@ -64,7 +64,8 @@ def metrics_json(runs: Sequence[tuple[RunRecord, Mapping[str, Series]]]) -> str:
                 {
                     "run": run.id, "name": run.name, "state": run.state.value, "config": run.config.as_dict(),
                     "tags": list(run.tags), "note": run.note, "seconds": run.seconds, "summary": run.summary,
-                    "environment": run.environment,
+                    "environment": run.environment, "outcome": run.status,
+                    "findings": [finding.as_dict() for finding in run.findings],
                     "series": {
                         name: {"step": series.step, "time_s": series.time_s, "value": series.value}
                         for name, series in points.items()

@@ -94,6 +94,7 @@ def model_card(loaded: Loaded) -> str:
         "",
         "## Results",
         *_results(run, loaded),
+        *_findings(run),
         "",
         "## Settings that differ from ConvLab's defaults",
         *[f"- {markdown_text(name)}: {markdown_text(str(value))}" for name, value in run.config.changed().items()],
@@ -102,6 +103,10 @@ def model_card(loaded: Loaded) -> str:
         *[f"- {markdown_text(name)}: {markdown_text(str(value))}" for name, value in run.environment.items()],
     ]
     return "\n".join(lines) + "\n"
+
+
+def _findings(run: RunRecord) -> list[str]:
+    return ["", "## Findings", *[f"- {markdown_text(f.message)}" for f in run.findings]] if run.findings else []
 
 
 def _results(run: RunRecord, loaded: Loaded) -> list[str]:

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from lab.config import RunConfig
-from lab.diagnosis.rules import Finding, diagnose_config
+from lab.diagnosis.rules import diagnose_config
 from lab.errors import ConfigError
+from lab.findings import Finding
 from pages.ui import state
 from pages.ui.caching import estimate_cost
+from pages.ui.findings import remedy_words, show_finding
 from pages.ui.frame import plain
 from pages.ui.torch_ready import warm_torch
 from pages.ui.widgets import format_bytes, format_count, format_duration
@@ -16,7 +18,6 @@ from pages.ui.widgets import format_bytes, format_count, format_duration
 if TYPE_CHECKING:
     from lab.costs import Estimate
 
-_ICONS = {"mistake": ":material/error:", "warning": ":material/warning:", "hint": ":material/lightbulb:"}
 _LONG_S = 600.0  # an epoch that takes longer than this is worth a word before it is started
 _WAIT_S = 0.5
 _LEAST_PX = 110  # width below which a number's words would be cut
@@ -82,11 +83,10 @@ def _offer_smaller(cost: "Estimate", size: str, smaller: "Estimate") -> None:
 
 
 def _finding(finding: Finding) -> None:
-    show = st.error if finding.severity == "mistake" else st.warning if finding.severity == "warning" else st.info
     with st.container(gap="small"):
-        show(plain(finding.message), icon=_ICONS[finding.severity])
+        show_finding(finding)
         if finding.remedy:
-            words = ", ".join(f"{name} {value}" for name, value in finding.remedy.items())
             st.button(
-                f"Set {words}", key=f"remedy-{finding.code}", on_click=state.apply_changes, args=(dict(finding.remedy),)
-            )
+                f"Set {remedy_words(finding.remedy)}", key=f"remedy-{finding.code}", on_click=state.apply_changes,
+                args=(dict(finding.remedy),),
+            )  # fmt: skip

@@ -16,6 +16,7 @@ from lab.charts.live import live_payload
 from lab.errors import InputError, LabError, RunNotFoundError
 from lab.runs.records import RunRecord
 from pages.ui.lab import get_lab
+from pages.ui.live import findings_mark
 from pages.ui.points import PointCache, attempt
 
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -63,6 +64,7 @@ def run_status(run: RunRecord) -> dict[str, Any]:
         "responding": run.responding,
         "device": run.device,
         "notices": len(run.notices),
+        "findings": findings_mark(run),
         "progress": {name: _finite(run.progress[name]) for name in _PROGRESS if name in run.progress},
     }
 

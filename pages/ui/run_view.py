@@ -3,18 +3,20 @@
 Everything shown is the run's own record, never the form beside it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
 from lab.config import FIELDS, GROUPS, RunConfig
-from lab.diagnosis.rules import diagnose_config
 from lab.errors import ConfigError
+from lab.findings import Finding
 from lab.runs.records import RunRecord, RunState, Want
 from pages.ui import state
 from pages.ui.caching import estimate_cost
 from pages.ui.confirm import start_unless_long
 from pages.ui.export_panel import export_panel
+from pages.ui.findings import show_run_findings
 from pages.ui.frame import PAGES_DIR, page_path, plain, show_errors
 from pages.ui.lab import get_lab
 from pages.ui.live import live_run
@@ -46,9 +48,13 @@ def show_run(run: RunRecord) -> None:
             _results(run)
         elif run.summary:
             st.caption(_UNTESTED)
-        _notices(run)
+        _findings(run, [finding for finding in run.findings if run.outcome and finding.outcome])
     with st.container(border=True):
         live_run(run)
+    with st.container():  # below the curves, which must not move while somebody looks at them
+        _findings(run, [finding for finding in run.findings if not (run.outcome and finding.outcome)])
+        for notice in run.notices:
+            st.info(plain(notice), icon=":material/info:")
     export_panel(get_lab(), (run,), take_in=False)
     with st.expander("Settings of this run", icon=":material/tune:"):
         st.dataframe(settings_table(run), hide_index=True, width="stretch", alt="Settings of this run")
@@ -88,8 +94,7 @@ def _controls(run: RunRecord) -> None:
         if st.button("New training", icon=":material/add:", key="new-training"):
             _back_to_form()
         if st.button("Change settings", icon=":material/tune:", key="edit-settings", help="Start from these settings."):
-            state.fill_form(run.config)
-            _back_to_form()
+            _fill_form(run.config)
         for name, label, icon in (("inside", "Look inside", "visibility"), ("draw", "Draw for it", "draw")):
             if run.summary and (PAGES_DIR / f"{name}.py").is_file():
                 go = st.button(label, icon=f":material/{icon}:", key=f"{name}-{run.id}")
@@ -172,10 +177,13 @@ def _loss(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, int | float) else "–"
 
 
-def _notices(run: RunRecord) -> None:
-    named = {finding.message for finding in diagnose_config(run.config)}
-    for notice in [*run.notices, *sorted(named - set(run.notices))]:
-        st.warning(plain(notice), icon=":material/lightbulb:")
+def _findings(run: RunRecord, findings: Sequence[Finding]) -> None:
+    show_run_findings(run.config, findings, train_again=_fill_form)
+
+
+def _fill_form(config: RunConfig) -> None:
+    state.fill_form(config)
+    _back_to_form()
 
 
 def settings_table(run: RunRecord) -> list[dict[str, str]]:

@@ -14,14 +14,14 @@ import streamlit as st
 from lab.config import FIELDS
 from lab.errors import LabError
 from lab.runs.query import KEYS, ORDERS
-from lab.runs.records import RunRecord, RunState
+from lab.runs.records import RunRecord
 from lab.sharing.comparison import differing_settings, setting_text
 from pages.ui.frame import page_path, plain, show_errors
 from pages.ui.lab import get_lab
 from pages.ui.runs_address import MOST_RUNS, RunsView
 from pages.ui.runs_state import bind, change_view, read_view, renew_table, table_version
 from pages.ui.state import flash, put, value_of
-from pages.ui.widgets import BADGES
+from pages.ui.widgets import STATUS_COLORS
 
 PAGE_ROWS = 25
 _SETTING_COLUMNS = 6  # that differ on this page; the rest is under Differences
@@ -30,7 +30,6 @@ _SORTS = {
     "name": "name", "arch": "network", "dataset": "data set", "seconds": "quickest", "-speed": "most images per second",
     "state": "state",
 }  # fmt: skip
-_STATES = [str(state) for state in RunState]
 _SHOWN = "runs.shown"
 _TYPED = "runs.typed"
 
@@ -114,7 +113,7 @@ def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
     differing = _differing(runs)
     return [
         {
-            "chosen": run.id in view.runs, "state": [str(run.state)], "name": run.name,
+            "chosen": run.id in view.runs, "state": [run.status], "name": run.name,
             "open": f"train?run={run.id}", "network": run.config.arch,
             "data": run.config.dataset, "test": _percent(run, "test_accuracy"), "val": _percent(run, "val_accuracy"),
             **{name: _setting(values[at]) for name, values in differing.items()},
@@ -152,7 +151,7 @@ def _columns(runs: Sequence[RunRecord], *, writable: bool) -> dict[str, Any]:
     return {
         "chosen": column.CheckboxColumn("Compare", pinned=True, help="Tick runs to compare them below."),
         "state": column.MultiselectColumn(
-            "State", options=_STATES, color=[BADGES[RunState(state)][1] for state in _STATES], width="small"
+            "State", options=list(STATUS_COLORS), color=list(STATUS_COLORS.values()), width="small"
         ),
         "name": column.TextColumn("Name", required=True, max_chars=200),
         "network": "Network",

@@ -11,6 +11,7 @@ from lab.architectures.registry import get_architecture
 from lab.data.load import is_present
 from lab.data.registry import DatasetSpec, get_dataset_spec, list_datasets
 from lab.errors import UnknownNameError
+from lab.findings import Outcome
 from lab.runs.records import RunRecord, RunState
 from lab.settings import Settings
 from pages.ui.frame import page_path, plain
@@ -29,14 +30,20 @@ BADGES = {
     RunState.FAILED: (":material/error:", "red"),
     RunState.INTERRUPTED: (":material/power_off:", "red"),
 }
+# of a run that finished without having learned, instead of the green one
+OUTCOME_BADGES = {
+    Outcome.DIVERGED: (":material/trending_up:", "red"),
+    Outcome.AT_CHANCE: (":material/casino:", "orange"),
+}
+STATUS_COLORS = {str(word): color for word, (_, color) in (BADGES | OUTCOME_BADGES).items()}
 REFRESH_S = 2.0  # between two looks at a list of runs while one of them is being trained
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 
 
 def state_badge(run: RunRecord) -> None:
-    """Show a run's state as a word with an icon and a colour."""
-    icon, color = BADGES[run.state]
-    st.badge(str(run.state), icon=icon, color=color)  # type: ignore[arg-type]
+    """Show how a run stands, or what became of it, as a word with an icon and a colour."""
+    icon, color = OUTCOME_BADGES[run.outcome] if run.outcome else BADGES[run.state]
+    st.badge(run.status, icon=icon, color=color)  # type: ignore[arg-type]
 
 
 def arch_title(arch: str) -> str:

@@ -148,17 +148,68 @@ def test_within_its_budget_a_run_keeps_the_best_weights_it_knows_and_the_newest(
     assert "never the best or the newest" in lab.store.get(run.id).notices[-1]
 
 
-def test_a_finding_is_told_once_however_its_numbers_change_after_a_resume(lab: Lab) -> None:
+def _codes(lab: Lab, run: RunRecord) -> list[str]:
+    return [finding.code for finding in lab.store.get(run.id).findings]
+
+
+def _validated(journal: Journal, epoch: int, loss: float, training: float) -> None:
+    metrics = {"train/loss": training, "val/loss": loss, "train/accuracy": 0.9, "val/accuracy": 0.9}
+    journal.take(Evaluated(epoch * 20, epoch, 1.0, metrics, epoch_end=True))
+
+
+def test_findings_are_judged_anew_at_every_epoch_and_withdrawn_when_they_are_no_longer_true(lab: Lab) -> None:
+    run, journal = _begin(lab)
+    losses = [1.0, 0.5, 0.4, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    for epoch, loss in enumerate(losses, 1):
+        _validated(journal, epoch, loss, 0.8**epoch)
+    (finding,) = lab.store.get(run.id).findings
+    assert finding.code == "overfitting"
+    assert "is 0.8000 in epochs 7 to 9" in finding.message
+    for epoch in range(10, 13):
+        _validated(journal, epoch, 0.3, 0.8**epoch)
+    assert _codes(lab, run) == []
+    journal.finish(_ended("finished", 240), state=RunState.FINISHED, reason="")
+    assert _codes(lab, run) == []
+    assert lab.store.get(run.id).notices == ()
+    assert lab.store.verify(run.id) == ()
+
+
+def test_the_findings_of_the_end_have_the_numbers_of_the_end(lab: Lab) -> None:
     run, journal = _begin(lab)
     journal.take(_steps(1, 250))
     journal.finish(_ended("paused", 250), state=RunState.PAUSED, reason="")
-    (told,) = lab.store.get(run.id).notices
-    assert told.startswith("After 250 steps the loss is 2.30")
     lab.control(run.id, Want.RUN)
-    _, journal = _begin(lab, step=250)
+    run, journal = _begin(lab, step=250)
     journal.take(_steps(251, 1_000))
     journal.finish(_ended("finished", 1_000), state=RunState.FINISHED, reason="")
-    assert lab.store.get(run.id).notices == (told,)
+    ended = lab.store.get(run.id)
+    assert [finding.code for finding in ended.findings] == ["at-chance"]
+    assert "after 1,000 steps" in ended.findings[0].message
+    assert (ended.state, ended.status) == (RunState.FINISHED, "no better than guessing")
+    assert lab.store.verify(run.id) == ()
+
+
+def test_a_run_that_goes_back_takes_back_what_was_said_of_the_epochs_it_left(lab: Lab) -> None:
+    run, journal = _begin(lab)
+    journal.take(_checkpoint(0))
+    journal.take(_steps(1, 20))
+    journal.take(StepMetrics(np.array([21]), np.array([math.nan]), np.zeros(1), np.ones(1), images_per_second=1.0))
+    assert _codes(lab, run) == ["diverged"]
+    lab.store.finish(run.id, run.lease, state=RunState.INTERRUPTED)
+    lab.control(run.id, Want.RUN)
+    _begin(lab, step=0)
+    assert _codes(lab, run) == []
+
+
+def test_findings_that_a_busy_store_refused_are_written_the_next_time(lab: Lab) -> None:
+    run, journal = _begin(lab)
+    journal.take(_steps(1, 250))
+    holder = _hold(lab, None)
+    journal._diagnose()
+    holder.close()
+    assert _codes(lab, run) == []
+    journal._diagnose()
+    assert _codes(lab, run) == ["at-chance"]
 
 
 def test_resume_pressed_while_a_pause_is_written_down_goes_on(lab: Lab) -> None:

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from lab.errors import ReadOnlyError, ShapeError
+from lab.judging import judge_older
 from lab.runs.imports import EndedRun, new_run_id
 from lab.runs.records import WEIGHTS, KeptFile, RunRecord, Series
 from lab.sharing.bundle.archive import Archive, open_archive
@@ -35,6 +36,7 @@ from lab.sharing.source import Source
 
 _SERIES = re.compile(r"[a-z0-9_]{1,30}(/[a-z0-9_]{1,30})?")
 _MOST_SERIES = 64
+JUDGING_S = 10.0  # runs of a large bundle that are not judged by then are judged by an idle worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +52,17 @@ def import_bundle(source: Source, stream: BinaryIO) -> tuple[RunRecord, ...]:
     """Take in the runs of a bundle under new ids and return them, marked as imported.
 
     stream: seekable, such as an open file or an upload. Raises `InputError` with one sentence for anything that is not
-    a whole, unchanged bundle; then nothing was written. Raises `ReadOnlyError` in a read-only lab.
+    a whole, unchanged bundle; then nothing was written. Raises `ReadOnlyError` in a read-only lab. Findings are not read
+    from a bundle but judged from its curves.
     """
     if source.store.read_only:
         raise ReadOnlyError("This lab is read-only, so no run was taken in: start it without LAB_READ_ONLY.")
     with open_archive(stream) as archive:
         digests = _read_manifest(archive)
         runs = _check_runs(source, archive, digests)
-        return _keep(source, archive, digests, runs)
+        kept = _keep(source, archive, digests, runs)
+    judge_older(source.store, budget_s=JUDGING_S, ids=[run.id for run in kept])
+    return tuple(source.store.get(run.id) for run in kept)
 
 
 def _read_manifest(archive: Archive) -> dict[str, str]:

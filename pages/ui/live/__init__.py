@@ -5,6 +5,7 @@ keeps its Plotly figures over updates, reruns and theme changes; user text reach
 only.
 """
 
+import hashlib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def _component() -> Any:
 
 
 def live_run(run: RunRecord) -> None:
-    """Show a run's progress and curves; the page is rerun when its state or its notices change."""
+    """Show a run's progress and curves; the page is rerun when its state, notices or findings change."""
     _component()(
         key=f"live-{run.id}",
         data={
@@ -42,6 +43,7 @@ def live_run(run: RunRecord) -> None:
             "state": str(run.state),
             "live": run.state.live,
             "notices": len(run.notices),
+            "findings": findings_mark(run),
             "device": run.device,
             "epochs": run.config.epochs,
             "schedule": run.config.schedule,
@@ -49,6 +51,11 @@ def live_run(run: RunRecord) -> None:
         },
         on_changed_change=_rerun,
     )
+
+
+def findings_mark(run: RunRecord) -> str:
+    """Return a text that differs where a run's findings differ."""
+    return hashlib.sha256("\n".join(finding.message for finding in run.findings).encode()).hexdigest()[:16]
 
 
 def _rerun() -> None:

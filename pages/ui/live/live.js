@@ -120,7 +120,7 @@ class Live {
     this.wait = !news.live ? POLL_MS.ended
       : changed ? POLL_MS.first : Math.min(this.wait * POLL_MS.growth, POLL_MS.longest);
     this.progress();
-    const watched = ["state", "notices", "device"]; // what the page around the charts shows
+    const watched = ["state", "notices", "findings", "device"]; // what the page around the charts shows
     if (watched.some((name) => news[name] !== (before ?? this.data)[name])) {
       this.setTrigger("changed", `${news.state} ${Date.now()}`);
     }

@@ -1,0 +1,202 @@
+"""Why a run did not learn, and the one change of its settings that fits: a rate can be too high or too low, never both.
+
+The settings decide where they are far out of range; inside it the curves do: a loss that jumped up from where it
+started was pushed there by its steps, one that hardly moved was not moved enough.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lab.architectures.registry import complete_options, get_architecture
+from lab.config import RunConfig
+from lab.diagnosis.curves import CurveView, moving_mean, number
+from lab.errors import ConfigError
+
+MIN_STEPS = 200  # before this many updates a flat loss is only a beginning
+WANTED_STEPS = 1_000  # a beginner's run that learns MNIST has about as many
+_JUMP = 0.05  # rise above the start, as a share of the guessing level, that no batch noise explains
+_AT_LEVEL = 0.03  # share of the guessing level around it
+_JUMP_WINDOW = 10  # batches
+_DECAYED = 3.0  # weights pulled by this many e-foldings over a run are gone
+_STRONG_COUPLED = 0.05  # weight decay that outweighs the gradients where the optimizer rescales them
+
+
+@dataclass(frozen=True, slots=True)
+class RateRange:
+    """Learning rates of an optimizer: below `low` and above `high` hardly any network learns; `usual` mostly works."""
+
+    low: float
+    usual: float
+    high: float
+
+
+_ADAPTIVE = RateRange(3e-5, 1e-3, 3e-2)
+_RANGES = {"adam": _ADAPTIVE, "adamw": _ADAPTIVE, "rmsprop": _ADAPTIVE, "muon": RateRange(1e-4, 2e-2, 1.0)}
+_SGD = RateRange(1e-4, 1e-2, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why, in words that end with what to do, and the settings that do it. rule: the settings' rule it stands for."""
+
+    words: str
+    remedy: Mapping[str, Any] = field(default_factory=dict)
+    rule: str = ""
+
+
+def rate_range(config: RunConfig) -> RateRange:
+    """Return the learning rates that make sense for a run's optimizer."""
+    return _RANGES.get(config.optimizer, _SGD)
+
+
+def lower_rate(config: RunConfig) -> float:
+    """Return the learning rate to try where the run's own is too high."""
+    return min(config.lr / 10, rate_range(config).usual)
+
+
+def higher_rate(config: RunConfig) -> float:
+    """Return the learning rate to try where the run's own is too low."""
+    rates = rate_range(config)
+    return min(max(config.lr * 10, rates.usual), rates.high)
+
+
+def rate_too_high(config: RunConfig, because: str) -> Cause:
+    """Return that cause; `because` is a clause that names what was seen."""
+    new = lower_rate(config)
+    return Cause(f"{because}: the learning rate ({config.lr:g}) is too high. Try {new:g}.", {"lr": new}, "lr-high")
+
+
+def rate_too_low(config: RunConfig, because: str) -> Cause:
+    """Return that cause; `because` is a clause that names what was seen."""
+    new = higher_rate(config)
+    return Cause(f"{because}: the learning rate ({config.lr:g}) is too low. Try {new:g}.", {"lr": new}, "lr-low")
+
+
+def cause_of_divergence(view: CurveView) -> Cause:
+    """Return why the loss of a run ran away or stopped being a number."""
+    config = view.config
+    if config.loss == "nll" and config.output == "logits":
+        return _wrong_pair(view)
+    if decays_everything(view):
+        return _decay(config)
+    if config.precision == "float16" and config.lr <= rate_range(config).usual:
+        return Cause("float16 overflows above 65,504. Use bfloat16.", {"precision": "bfloat16"})
+    return rate_too_high(config, "The steps were too large")
+
+
+def cause_of_no_learning(view: CurveView) -> Cause:
+    """Return why a run is no better than guessing."""
+    config, rates = view.config, rate_range(view.config)
+    jump = highest_jump(view)
+    if config.lr < rates.low and jump is None:
+        return rate_too_low(config, _moved(view))
+    if config.lr > rates.high:
+        return rate_too_high(config, _jumped(view, jump) if jump is not None else "The first steps saturated it")
+    if config.loss == "nll" and (
+        config.output == "logits" or (config.output == "softmax" and config.lr >= rates.usual)
+    ):
+        return _wrong_pair(view)
+    if decays_everything(view):
+        return _decay(config)
+    if jump is not None:
+        return rate_too_high(config, _jumped(view, jump))
+    if view.steps < MIN_STEPS:
+        return _too_short(view)
+    if falls(view) or config.lr < rates.usual:
+        return rate_too_low(config, _moved(view))
+    return _vanishing(view)
+
+
+def _wrong_pair(view: CurveView) -> Cause:
+    if view.config.output == "logits":
+        return Cause(
+            f"NLL of raw logits has no lower bound (now {number(view.now)}): give it log-softmax.",
+            {"output": "log-softmax"}, "nll-on-logits",
+        )  # fmt: skip
+    return Cause(
+        "NLL is given probabilities, whose gradient fades where the answer is wrong: give it log-softmax.",
+        {"output": "log-softmax"}, "nll-on-softmax",
+    )  # fmt: skip
+
+
+def decays_everything(view: CurveView) -> bool:
+    """Whether weight decay pulls the weights to zero faster than gradients of usual size can hold them."""
+    config = view.config
+    if config.weight_decay < _STRONG_COUPLED:
+        return False
+    if config.optimizer in ("adam", "rmsprop"):
+        return True
+    reach = config.lr / (1 - config.momentum) if config.optimizer == "sgd" else config.lr
+    return reach * config.weight_decay * view.steps > _DECAYED
+
+
+def _decay(config: RunConfig) -> Cause:
+    return Cause(
+        f"A weight decay of {config.weight_decay:g} pulls all weights to zero. Try 0.0001.", {"weight_decay": 1e-4}
+    )
+
+
+def highest_jump(view: CurveView) -> float | None:
+    """Return the highest training loss where it rose above its start by more than noise, infinite for NaN, else None."""
+    if view.batch_loss.size >= _JUMP_WINDOW:
+        smooth, peak = moving_mean(view.batch_loss, _JUMP_WINDOW), view.batch_loss
+    else:
+        smooth = peak = view.at_epochs("train/loss")
+    if not smooth.size:
+        return None
+    if not np.isfinite(smooth).all():
+        return math.inf
+    margin = _JUMP * (abs(view.level) or 1.0)
+    return float(peak.max()) if smooth.max() > view.start + margin else None
+
+
+def _jumped(view: CurveView, jump: float) -> str:
+    return f"The loss jumped from {number(view.start)} to {number(jump)}"
+
+
+def falls(view: CurveView) -> bool:
+    """Whether the training loss fell by more than the noise of its means."""
+    tenth = max(1, view.batch_loss.size // 10)
+    first, last = view.batch_loss[:tenth], view.batch_loss[-tenth:]
+    if first.size < _JUMP_WINDOW:
+        return False
+    error = math.sqrt((float(np.var(first)) + float(np.var(last))) / tenth)
+    return float(first.mean() - last.mean()) > 3 * error
+
+
+def _moved(view: CurveView) -> str:
+    near = abs(view.now - view.level) <= _AT_LEVEL * abs(view.level)
+    if near:
+        return f"After {view.steps:,} steps the loss is {number(view.now)}, still what guessing gives ({number(view.level)})"
+    return f"The loss hardly moved: {number(view.start)} at first, {number(view.now)} after {view.steps:,} steps"
+
+
+def _too_short(view: CurveView) -> Cause:
+    config = view.config
+    done = f"{view.steps:,} steps are too few to judge by"
+    if 0 < config.max_steps <= view.steps:
+        return Cause(f"{done}. Take away the limit of {config.max_steps:,}.", {"max_steps": 0})
+    per_epoch = max(1, math.ceil(view.steps / max(1, view.epochs)))
+    epochs = min(10_000, max(config.epochs + 1, math.ceil(WANTED_STEPS / per_epoch)))
+    return Cause(f"{done}. Train for {epochs:,} epochs.", {"epochs": epochs})
+
+
+def _vanishing(view: CurveView) -> Cause:
+    config = view.config
+    if option_of(config, "batch_norm") is False:
+        options = {**config.arch_options, "batch_norm": True}
+        return Cause(f"{_moved(view)}: gradients vanish on their way. Use batch norm.", {"arch_options": options})
+    new = lower_rate(config)
+    return Cause(f"{_moved(view)} at a usual learning rate ({config.lr:g}). Try {new:g}.", {"lr": new})
+
+
+def option_of(config: RunConfig, name: str) -> object:
+    """Return an option of the run's network as it was built, None where the network has no such option."""
+    try:
+        return complete_options(get_architecture(config.arch), config.arch_options).get(name)
+    except ConfigError:  # a network or an option of another release
+        return None

@@ -1,0 +1,208 @@
+"""A run's curves as the rules read them: metrics at the ends of epochs, the loss at the start, what guessing gives.
+
+Arrays are float64 in step order and may hold NaN and infinities; nothing here assumes that curves fit together.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lab.config import RunConfig
+
+Values = npt.NDArray[np.float64]
+RECENT_STEPS = 100  # batches averaged to say where the loss is now: one batch says too little
+SPLITS = ("train", "val", "test")
+EPOCH_METRICS = tuple(f"{split}/{metric}" for split in SPLITS for metric in ("loss", "accuracy"))
+_ASSUMED_IMBALANCE = 1.2  # largest class over an even share, where the run does not say: MNIST's is 1.13
+_DEVIATIONS = 3.0  # standard errors above the largest class's share that are still called guessing
+_HALF = 0.5  # of the way to all images right: the most that a few images can excuse
+_ASSUMED_IMAGES = 300
+_EMPTY = np.empty(0)
+
+
+class Curve(Protocol):
+    """One metric in step order; `lab.runs.records.Series` is one."""
+
+    @property
+    def step(self) -> np.ndarray: ...
+    @property
+    def value(self) -> np.ndarray: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DataFacts:
+    """What the rules need to know of the data: classes, and by split the images and the share of the largest class."""
+
+    classes: int
+    images: Mapping[str, int] = field(default_factory=dict)
+    largest: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, Any], *, classes: int) -> "DataFacts":
+        """Read them off what a run recorded; what it did not record is assumed by `share` and `chance`."""
+        images = {s: int(n) for s in SPLITS if (n := _positive(environment.get(f"{s}_images"))) >= 1}
+        largest = {s: p for s in SPLITS if 0 < (p := _positive(environment.get(f"{s}_largest_class"))) <= 1}
+        return cls(classes, images, largest)
+
+    def environment(self) -> dict[str, Any]:
+        """Return the shares as a run records them."""
+        return {f"{split}_largest_class": share for split, share in self.largest.items()}
+
+    def share(self, split: str) -> float:
+        """Return the share of the largest class: the accuracy of always naming it.
+
+        A split with few images says little of it, so that of the training images stands for it.
+        """
+        if self.images.get(split, _ASSUMED_IMAGES) < 2 * self.classes:
+            split = "train"
+        return self.largest.get(split, min(1.0, _ASSUMED_IMBALANCE / max(1, self.classes)))
+
+    def chance(self, split: str, *, images: int = 0) -> float:
+        """Return the highest accuracy on so many images (default: the split's) that is no better than guessing."""
+        share, count = self.share(split), images or self.images.get(split, _ASSUMED_IMAGES)
+        return share + min(_DEVIATIONS * math.sqrt(share * (1 - share) / count), _HALF * (1 - share))
+
+
+def _positive(value: object) -> float:
+    """Return a recorded number if it is a positive one, else 0."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+    return float(value) if is_number else 0.0  # type: ignore[arg-type]
+
+
+def guessing_level(config: RunConfig, classes: int) -> float:
+    """Return the loss of a network that gives all classes the same probability.
+
+    Label smoothing does not change it. NLL of raw logits has no such level; 0 is where equal logits begin.
+    """
+    even = 1.0 / classes
+    if config.loss == "mse":
+        given = -math.log(classes) if config.output == "log-softmax" else even
+        return ((1 - given) ** 2 + (classes - 1) * given**2) / classes
+    if config.loss == "nll" and config.output != "log-softmax":
+        return -even if config.output == "softmax" else 0.0
+    return math.log(classes)
+
+
+def is_bounded(config: RunConfig) -> bool:
+    """Whether the loss cannot go far above its guessing level, whatever the weights are."""
+    return config.output == "softmax"
+
+
+@dataclass(frozen=True)
+class CurveView:
+    """A run's settings, curves and data, with what several rules ask of them.
+
+    ended: whether no further step will come, so that "so far" is the end.
+    """
+
+    config: RunConfig
+    curves: Mapping[str, Curve]
+    data: DataFacts
+    ended: bool
+
+    @cached_property
+    def level(self) -> float:
+        """The loss that guessing gives."""
+        return guessing_level(self.config, self.data.classes)
+
+    @cached_property
+    def batch_loss(self) -> Values:
+        """The loss of every recorded batch."""
+        return _values(self.curves.get("batch/loss"))
+
+    @cached_property
+    def steps(self) -> int:
+        """How many updates were made, as far as the curves say."""
+        last = [int(curve.step[-1]) for curve in self.curves.values() if len(curve.step)]
+        return max(last, default=0)
+
+    @cached_property
+    def epoch_steps(self) -> np.ndarray:
+        """The last step of every epoch that is complete."""
+        for name in EPOCH_METRICS:
+            curve = self.curves.get(name)
+            if curve is not None and (np.asarray(curve.step) > 0).any():
+                return np.asarray(curve.step)[np.asarray(curve.step) > 0]
+        return np.empty(0, dtype=np.int64)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs are complete."""
+        return len(self.epoch_steps)
+
+    def at_epochs(self, name: str) -> Values:
+        """Return one metric at the end of every epoch, NaN where it was not measured."""
+        curve = self.curves.get(name)
+        found = np.full(self.epochs, math.nan)
+        if curve is None or not len(curve.step):
+            return found
+        steps, values = np.asarray(curve.step), _values(curve)
+        at = np.minimum(np.searchsorted(steps, self.epoch_steps), len(steps) - 1)
+        there = steps[at] == self.epoch_steps
+        found[there] = values[at[there]]
+        return found
+
+    def last(self, name: str) -> float:
+        """Return one metric at the end of the last complete epoch, NaN where there is none."""
+        values = self.at_epochs(name)
+        return float(values[-1]) if values.size else math.nan
+
+    @cached_property
+    def start(self) -> float:
+        """The loss before the first update: evaluated at step 0, or the first batch's, which is taken before its own."""
+        for name, step in (("val/loss", 0), ("test/loss", 0), ("batch/loss", 1)):
+            curve = self.curves.get(name)
+            if curve is not None and len(curve.step) and curve.step[0] == step and math.isfinite(curve.value[0]):
+                return float(curve.value[0])
+        return self.level
+
+    @cached_property
+    def now(self) -> float:
+        """The training loss of the last complete epoch or, before the first, of the recent batches."""
+        if self.epochs and math.isfinite(self.last("train/loss")):
+            return self.last("train/loss")
+        return mean_of(self.batch_loss[-RECENT_STEPS:])
+
+    def held_out(self) -> list[str]:
+        """Return the splits whose accuracy was measured at the last complete epoch: val and test, else train."""
+        known = [split for split in SPLITS if math.isfinite(self.last(f"{split}/accuracy"))]
+        return [split for split in known if split != "train"] or known
+
+
+def _values(curve: Curve | None) -> Values:
+    return _EMPTY if curve is None else np.asarray(curve.value, dtype=np.float64)
+
+
+def mean_of(values: Iterable[float]) -> float:
+    """Return the mean of the finite values, NaN where there are none."""
+    array = np.asarray(values, dtype=np.float64)
+    finite = array[np.isfinite(array)]
+    return float(finite.mean()) if finite.size else math.nan
+
+
+def moving_mean(values: Values, width: int) -> Values:
+    """Return the mean of every full window of `width` neighbouring values: shape (n - width + 1,)."""
+    if values.size < width:
+        return _EMPTY
+    means: Values = np.lib.stride_tricks.sliding_window_view(values, width).mean(axis=1)
+    return means
+
+
+def number(value: float) -> str:
+    """Write a loss for reading, such as 0.0829, 15.3, 155,699 or 4.4e+15."""
+    size = abs(value)
+    if not math.isfinite(value):
+        return str(value)
+    if size >= 1e7 or 0 < size < 1e-4:
+        return f"{value:.2g}"
+    return f"{value:,.0f}" if size >= 1000 else f"{value:.1f}" if size >= 10 else f"{value:.4f}"
+
+
+def share(value: float) -> str:
+    """Write a share of images as per cent."""
+    return f"{100 * value:.2f} %" if abs(value) <= 1 else number(value)  # a share beyond 1 was not counted here

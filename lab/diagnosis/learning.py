@@ -1,0 +1,106 @@
+"""What the curves of a run that learned say: too slowly, too well on its own images, or worse on them than on others."""
+
+import math
+
+import numpy as np
+
+from lab.diagnosis.causes import higher_rate, option_of, rate_range
+from lab.diagnosis.curves import CurveView, Values, moving_mean, number, share
+from lab.findings import Finding
+
+_RISE = 0.20  # of the smoothed minimum: a smaller rise of the validation loss is not worth a word
+_NOISE = 4.0  # standard errors: the minimum is the lowest of many, and every epoch asks again
+_LASTING = 0.5  # of the rise that every one of the last epochs must keep
+_HALF_WAY = 0.5  # of the way from the first loss to 0
+_BELOW = 0.005  # accuracy by which training may lie below validation without a word
+_BELOW_ERRORS = 2.0
+
+
+def find_overfitting(view: CurveView) -> Finding | None:
+    """Return the finding that the smoothed validation loss has risen for good while the training loss fell on."""
+    validation, training = view.at_epochs("val/loss"), view.at_epochs("train/loss")
+    width = _width(validation.size)
+    if validation.size < 2 * width or not (np.isfinite(validation).all() and np.isfinite(training).all()):
+        return None
+    smooth, smooth_training = moving_mean(validation, width), moving_mean(training, width)
+    lowest = int(np.argmin(smooth))  # its window: epochs lowest + 1 to lowest + width
+    if lowest + width > validation.size - width:  # it reaches into the last window: nothing has lasted yet
+        return None
+    low, end = float(smooth[lowest]), float(smooth[-1])
+    tail = validation[-width:]
+    falling = smooth_training[-1] < min(smooth_training[lowest], end, view.level if view.level > 0 else math.inf)
+    enough = max(_RISE * abs(low), _NOISE * _error(validation, lowest, width))
+    if not falling or end - low < enough or float(tail.min()) - low < _LASTING * (end - low):
+        return None
+    first = validation.size - width + 1
+    return Finding(
+        "overfitting", "warning",
+        f"Overfitting: the validation loss was {number(low)} around epoch {lowest + 1 + width // 2} and is "
+        f"{number(end)} in epochs {first} to {validation.size} (means of {width}){_accuracy(view, lowest, width)}, while "
+        f"the training loss fell to {number(float(smooth_training[-1]))}. Stop early, or add augmentation or dropout.",
+        {"patience": 5, "restore_best": True},
+    )  # fmt: skip
+
+
+def _accuracy(view: CurveView, lowest: int, width: int) -> str:
+    """Say what became of the accuracy meanwhile, which need not fall: a loss also grows with wrong confidence."""
+    accuracy = view.at_epochs("val/accuracy")
+    if not np.isfinite(accuracy).all():
+        return ""
+    smooth = moving_mean(accuracy, width)
+    return f", the accuracy {share(float(smooth[lowest]))} and {share(float(smooth[-1]))}"
+
+
+def _error(values: Values, lowest: int, width: int) -> float:
+    """Return the standard error of a difference of two means of `width` epochs, by their scatter and by all epochs'."""
+    windows = np.var(values[-width:], ddof=1) + np.var(values[lowest : lowest + width], ddof=1)
+    around_trend = 1.4826 * np.median(np.abs(np.diff(values, 2))) / math.sqrt(6)  # robust, from second differences
+    return max(math.sqrt(float(windows) / width), float(around_trend) * math.sqrt(2 / width))
+
+
+def _width(epochs: int) -> int:
+    """Return how many epochs are averaged: more where there are more."""
+    return 3 if epochs < 15 else 5 if epochs < 50 else 7
+
+
+def find_slow(view: CurveView) -> Finding | None:
+    """Return the finding that a rate below the usual range left the run half way, still getting better."""
+    loss = view.at_epochs("train/loss")
+    rates = rate_range(view.config)
+    if view.config.lr >= rates.low or loss.size < 3 or not np.isfinite(loss).all():
+        return None
+    unfinished = loss[-1] > _HALF_WAY * view.start if view.start > 0 else loss[-1] > _HALF_WAY * -1.0
+    if not unfinished or not (np.diff(loss[-3:]) < 0).all():
+        return None
+    new = higher_rate(view.config)
+    return Finding(
+        "lr-low", "warning",
+        f"After epoch {view.epochs} the training loss is {number(float(loss[-1]))}, from {number(view.start)} at the "
+        f"start, and still falls: the learning rate ({view.config.lr:g}) is too low. Try {new:g}.",
+        {"lr": new},
+    )  # fmt: skip
+
+
+def explain_training_below_validation(view: CurveView) -> Finding | None:
+    """Return why the training accuracy is below the validation accuracy, which looks like an error and is none."""
+    training, validation = view.last("train/accuracy"), view.last("val/accuracy")
+    if not (math.isfinite(training) and math.isfinite(validation)) or view.now > view.level > 0:
+        return None
+    images = view.data.images.get("val", 0) or 1
+    margin = max(_BELOW, _BELOW_ERRORS * math.sqrt(max(0.0, validation * (1 - validation)) / images))
+    if validation - training <= margin:
+        return None
+    return Finding(
+        "training-below-validation", "hint",
+        f"In epoch {view.epochs} the training accuracy ({share(training)}) is below the validation accuracy "
+        f"({share(validation)}). That is expected: it is a mean over the epoch, while the weights still got better"
+        f"{_only_in_training(view)}.",
+    )  # fmt: skip
+
+
+def _only_in_training(view: CurveView) -> str:
+    dropout = option_of(view.config, "dropout")
+    parts = ["dropout"] if isinstance(dropout, float) and dropout > 0 else []
+    if view.config.augment != "none":
+        parts.append("augmentation")
+    return f", and {' and '.join(parts)} made training images harder" if parts else ""

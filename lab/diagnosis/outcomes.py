@@ -1,0 +1,139 @@
+"""Whether a run diverged or is no better than guessing, by its accuracy first and its loss second, whatever the loss is.
+
+At chance: on every held-out split the accuracy is at most what naming the largest class gives, within three standard
+errors. Diverged: the loss is no number, or far above what guessing gives, or the network was better once.
+"""
+
+import math
+
+import numpy as np
+
+from lab.diagnosis.causes import MIN_STEPS, Cause, cause_of_divergence, cause_of_no_learning
+from lab.diagnosis.curves import RECENT_STEPS, CurveView, is_bounded, mean_of, number, share
+from lab.findings import AT_CHANCE, DIVERGED, Finding
+
+_MOSTLY_RIGHT = 0.5  # training accuracy beyond which a high loss is no divergence
+_FAR_ABOVE = 2.0  # times the guessing level
+_LEARNED = 0.05  # accuracy above chance that was really learned
+_FITTED = 0.5  # half way from chance to all training images right
+
+
+def find_failure(view: CurveView) -> tuple[Finding, Cause] | None:
+    """Return the finding that the run diverged or is at chance, with its cause, or nothing."""
+    return _not_finite(view) or _far_above(view) or _at_chance(view)
+
+
+def runs_away(view: CurveView) -> bool:
+    """Whether the loss falls below what any loss of probabilities can reach: NLL of raw logits."""
+    return view.config.loss == "nll" and view.config.output == "logits" and view.now < -1.0
+
+
+def _failure(code: str, what: str, cause: Cause) -> tuple[Finding, Cause]:
+    return Finding(code, "mistake", f"{what} {cause.words}", cause.remedy), cause
+
+
+def _not_finite(view: CurveView) -> tuple[Finding, Cause] | None:
+    name = "batch/loss" if view.batch_loss.size else "train/loss"
+    curve = view.curves.get(name)
+    if curve is None or not len(curve.value) or math.isfinite(curve.value[-1]):
+        return None  # one batch without a number is skipped by loss scaling, and training goes on
+    finite = np.flatnonzero(np.isfinite(curve.value))
+    first = int(finite[-1]) + 1 if finite.size else 0
+    step, value = int(curve.step[first]), curve.value[first]
+    what = f"Diverged: the loss is {value} from step {step:,}{_in_epoch(view, step)} on and the weights are lost."
+    return _failure(DIVERGED, what, cause_of_divergence(view))
+
+
+def _in_epoch(view: CurveView, step: int) -> str:
+    if not view.epochs:
+        return ""
+    return f" (epoch {int(np.searchsorted(view.epoch_steps, step)) + 1})"
+
+
+def _far_above(view: CurveView) -> tuple[Finding, Cause] | None:
+    """The training loss is far above guessing, and most answers are wrong: large steps that come back do not count."""
+    bounded = is_bounded(view.config) or view.level <= 0  # NLL of raw logits starts at 0 and runs away downwards
+    if bounded or not (view.epochs or view.steps >= MIN_STEPS):
+        return None
+    accuracy = view.last("train/accuracy") if view.epochs else _recent_accuracy(view)
+    if not view.now > _FAR_ABOVE * view.level or accuracy > _MOSTLY_RIGHT:
+        return None
+    what = f"Diverged: the training loss is {number(view.now)}{_when(view)}, and guessing gives {number(view.level)}."
+    return _failure(DIVERGED, what, cause_of_divergence(view))
+
+
+def _recent_accuracy(view: CurveView) -> float:
+    curve = view.curves.get("batch/accuracy")
+    return math.nan if curve is None else mean_of(curve.value[-RECENT_STEPS:])
+
+
+def _when(view: CurveView) -> str:
+    return f" after epoch {view.epochs}" if view.epochs else f" after {view.steps:,} steps"
+
+
+def _at_chance(view: CurveView) -> tuple[Finding, Cause] | None:
+    if not view.ended and (view.steps < MIN_STEPS or _is_warming_up(view)):
+        return None
+    return _epochs_at_chance(view) if view.epochs else _batches_at_chance(view)
+
+
+def _is_warming_up(view: CurveView) -> bool:
+    warmup = view.config.warmup_epochs if view.config.schedule != "one-cycle" else 0.3 * view.config.epochs
+    return view.epochs < warmup
+
+
+def _epochs_at_chance(view: CurveView) -> tuple[Finding, Cause] | None:
+    splits = view.held_out()
+    if not splits or any(view.last(f"{s}/accuracy") > view.data.chance(s) for s in splits):
+        return None
+    if runs_away(view):
+        what = f"Diverged: the loss fell to {number(view.now)}{_when(view)} without better answers."
+        return _failure(DIVERGED, what, cause_of_no_learning(view))
+    split = splits[0]
+    learned = _best_before(view, split)
+    now = share(view.last(f"{split}/accuracy"))
+    if learned:
+        epoch, best = learned
+        what = f"Diverged: the {_WORDS[split]} accuracy fell from {share(best)} (epoch {epoch}) to {now}{_when(view)}."
+        return _failure(DIVERGED, what, cause_of_divergence(view))
+    what = (
+        f"No better than guessing: {now} of the {_WORDS[split]} images are right{_when(view)}; "
+        f"{_guessing(view, split)}."
+    )
+    if view.last("train/accuracy") > view.data.chance("train") + _FITTED * (1 - view.data.chance("train")):
+        fitted = Cause(f"{share(view.last('train/accuracy'))} of the training images are: it only memorised them.")
+        return _failure(AT_CHANCE, what, fitted)
+    return _failure(AT_CHANCE, what, cause_of_no_learning(view))
+
+
+def _guessing(view: CurveView, split: str) -> str:
+    if split in view.data.largest:
+        return f"always naming the largest class gets {share(view.data.share(split))}"
+    return f"guessing among {view.data.classes} classes gets about {share(1 / view.data.classes)}"
+
+
+_WORDS = {"train": "training", "val": "validation", "test": "test"}
+
+
+def _best_before(view: CurveView, split: str) -> tuple[int, float] | None:
+    accuracy = view.at_epochs(f"{split}/accuracy")
+    if not np.isfinite(accuracy).any():
+        return None
+    best = int(np.nanargmax(accuracy))
+    learned = accuracy[best] > view.data.chance(split) + _LEARNED
+    return (best + 1, float(accuracy[best])) if learned else None
+
+
+def _batches_at_chance(view: CurveView) -> tuple[Finding, Cause] | None:
+    curve = view.curves.get("batch/accuracy")
+    recent = np.empty(0) if curve is None else np.asarray(curve.value[-RECENT_STEPS:], dtype=np.float64)
+    if not recent.size or view.steps < MIN_STEPS or _is_warming_up(view):
+        return None
+    accuracy = mean_of(recent)
+    if not accuracy <= view.data.chance("train", images=recent.size * view.config.batch_size):
+        return None
+    what = (
+        f"No better than guessing: {share(accuracy)} of the training images are right after {view.steps:,} steps; "
+        f"{_guessing(view, 'train')}."
+    )
+    return _failure(AT_CHANCE, what, cause_of_no_learning(view))

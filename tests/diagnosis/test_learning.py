@@ -1,0 +1,99 @@
+"""Runs that learned: overfitting is a lasting rise and nothing less, and training below validation is explained."""
+
+import numpy as np
+import pytest
+
+from lab.config import RunConfig
+from tests.diagnosis.made_curves import codes, epochs, judge
+
+# The first run of a fresh lab (LeNet-5 on the digits, 15 of 40 epochs): noise of one epoch to the next, and sound.
+DIGITS_VAL = [0.6176, 0.3246, 0.1734, 0.1815, 0.1787, 0.1047, 0.2139, 0.1706, 0.0749, 0.081, 0.0868, 0.2095, 0.0502, 0.0366, 0.1352]  # fmt: skip
+DIGITS_TRAIN = [1.5772, 0.4052, 0.2258, 0.157, 0.1186, 0.0815, 0.0523, 0.0512, 0.0519, 0.0455, 0.033, 0.0216, 0.0195, 0.0088, 0.0136]  # fmt: skip
+
+
+def _overfitted(count: int = 30, *, noise: float = 0.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return validation and training loss of a run whose validation loss is lowest (0.4) at epoch 8 and doubles."""
+    epoch = np.arange(1, count + 1)
+    validation = np.where(epoch < 8, 0.4 + 0.1 * (8 - epoch), 0.4 + 0.4 * (epoch - 8) / (count - 8))
+    return validation + noise * np.random.default_rng(seed).normal(size=count), 0.8 * 0.85**epoch
+
+
+def test_a_lasting_rise_is_overfitting_and_its_numbers_are_those_of_the_end() -> None:
+    validation, training = _overfitted()
+    (finding,) = judge(RunConfig(), epochs(val_loss=validation, train_loss=training))
+    assert (finding.code, finding.severity) == ("overfitting", "warning")
+    assert f"is {validation[-5:].mean():.4f} in epochs 26 to 30 (means of 5)" in finding.message
+    assert f"was {validation[7:12].mean():.4f} around epoch 10" in finding.message
+    assert finding.remedy == {"patience": 5, "restore_best": True}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_overfitting_is_found_through_noise(seed: int) -> None:
+    validation, training = _overfitted(noise=0.04, seed=seed)
+    assert codes(RunConfig(), epochs(val_loss=validation, train_loss=training)) == ["overfitting"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_around_a_loss_that_no_longer_falls_is_not_overfitting(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    validation = 0.08 + 0.5 * 0.6 ** np.arange(40) + 0.02 * np.abs(chance.normal(size=40))
+    for count in range(1, 41):
+        assert codes(RunConfig(), epochs(val_loss=validation[:count], train_loss=0.7 ** np.arange(count))) == []
+
+
+def test_a_sound_run_is_not_alarmed_at_after_any_of_its_epochs() -> None:
+    for count in range(1, len(DIGITS_VAL) + 1):
+        curves = epochs(val_loss=DIGITS_VAL[:count], train_loss=DIGITS_TRAIN[:count])
+        assert codes(RunConfig(), curves, ended=False) == [], count
+
+
+def test_one_last_epoch_that_is_worse_than_all_others_is_not_overfitting() -> None:
+    validation = [*np.linspace(1.0, 0.1, 29), 0.9]
+    assert codes(RunConfig(), epochs(val_loss=validation, train_loss=np.linspace(1.0, 0.05, 30))) == []
+
+
+def test_a_rise_that_was_made_good_again_is_withdrawn() -> None:
+    validation, training = _overfitted(20)
+    assert codes(RunConfig(), epochs(val_loss=validation, train_loss=training), ended=False) == ["overfitting"]
+    recovered = np.concatenate([validation, np.linspace(0.5, 0.2, 10)])
+    assert codes(RunConfig(), epochs(val_loss=recovered, train_loss=0.8 * 0.85 ** np.arange(30))) == []
+
+
+def test_a_validation_loss_below_zero_is_compared_by_its_size() -> None:
+    probabilities = RunConfig(loss="nll", output="softmax")  # the loss lies between -1 and 0
+    training = -1 + 0.5 * 0.8 ** np.arange(20)
+    shares = {"train_accuracy": [0.9] * 20, "val_accuracy": [0.9] * 20}
+    stays = np.concatenate([[-0.5, -0.8], np.full(18, -0.9) + 0.0001 * np.arange(18)])
+    assert codes(probabilities, epochs(val_loss=stays, train_loss=training, **shares)) == ["nll-on-softmax"]
+    rises = np.concatenate([[-0.5, -0.8], np.linspace(-0.9, -0.5, 18)])
+    assert "overfitting" in codes(probabilities, epochs(val_loss=rises, train_loss=training, **shares))
+
+
+def test_a_training_loss_that_rises_as_well_is_not_overfitting() -> None:
+    validation, training = _overfitted()
+    assert codes(RunConfig(), epochs(val_loss=validation, train_loss=training[::-1])) == []
+
+
+def test_training_below_validation_is_explained_by_the_mean_over_the_epoch() -> None:
+    curves = epochs(train_loss=[0.5], train_accuracy=[0.85], val_loss=[0.2], val_accuracy=[0.95])
+    (finding,) = judge(RunConfig(), curves)
+    assert (finding.code, finding.severity, finding.remedy) == ("training-below-validation", "hint", {})
+    assert "In epoch 1 the training accuracy (85.00 %) is below the validation accuracy (95.00 %)" in finding.message
+    assert "a mean over the epoch" in finding.message
+    assert "dropout" not in finding.message
+
+
+def test_dropout_and_augmentation_are_named_where_they_are_on() -> None:
+    curves = epochs(train_loss=[0.5], train_accuracy=[0.85], val_loss=[0.2], val_accuracy=[0.95])
+    for arch, options, augment, words in (
+        ("lenet-bn", {}, "none", ", and dropout made"),
+        ("lenet-bn", {"dropout": 0.0}, "light", ", and augmentation made"),
+        ("lenet-bn", {}, "sketch", ", and dropout and augmentation made"),
+    ):
+        (finding,) = judge(RunConfig(arch=arch, arch_options=options, augment=augment), curves)
+        assert words in finding.message
+
+
+def test_equal_accuracies_need_no_explanation() -> None:
+    curves = epochs(train_loss=[0.2], train_accuracy=[0.946], val_loss=[0.2], val_accuracy=[0.95])
+    assert codes(RunConfig(), curves) == []

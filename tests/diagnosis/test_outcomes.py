@@ -1,0 +1,197 @@
+"""Diverged or no better than guessing, whatever the loss is, each with one cause and a remedy that fits it."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lab.config import RunConfig
+from lab.diagnosis.curves import DataFacts, guessing_level
+from lab.training.losses import build_loss
+from tests.diagnosis.made_curves import LOG_10, PER_EPOCH, batches, codes, epochs, flat, judge
+
+SGD = {"optimizer": "sgd", "lr": 0.01}
+EVERY_LOSS = [
+    ("cross-entropy", "logits", 0.0), ("cross-entropy", "logits", 0.2), ("cross-entropy", "log-softmax", 0.0),
+    ("cross-entropy", "softmax", 0.0), ("nll", "log-softmax", 0.0), ("nll", "softmax", 0.0), ("mse", "softmax", 0.0),
+    ("mse", "log-softmax", 0.0),
+]  # fmt: skip
+
+
+def _config(loss: str, output: str, smoothing: float = 0.0, **more: Any) -> RunConfig:
+    return RunConfig(loss=loss, output=output, label_smoothing=smoothing, **more)
+
+
+@pytest.mark.parametrize(("loss", "output", "smoothing"), EVERY_LOSS)
+@pytest.mark.parametrize("classes", [10, 47])
+def test_the_guessing_level_is_the_loss_of_equal_logits(loss: str, output: str, smoothing: float, classes: int) -> None:
+    config = _config(loss, output, smoothing)
+    equal, labels = torch.zeros(classes, classes), torch.arange(classes)
+    assert guessing_level(config, classes) == pytest.approx(build_loss(config)(equal, labels).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(("loss", "output", "smoothing"), EVERY_LOSS)
+def test_a_rate_too_low_is_named_under_every_loss(loss: str, output: str, smoothing: float) -> None:
+    config = _config(loss, output, smoothing, optimizer="sgd", lr=1e-5)
+    finding, *others = judge(config, flat(guessing_level(config, 10)))
+    assert finding.code == "at-chance"
+    assert "too low" in finding.message
+    assert finding.remedy == {"lr": 0.01}
+    assert {other.code for other in others} <= {"softmax-twice", "nll-on-softmax"}
+
+
+@pytest.mark.parametrize(("loss", "output", "smoothing"), EVERY_LOSS)
+def test_a_rate_too_high_is_named_under_every_loss(loss: str, output: str, smoothing: float) -> None:
+    config = _config(loss, output, smoothing, optimizer="rmsprop", lr=0.5)
+    level = guessing_level(config, 10)
+    finding, *others = judge(config, flat(level, jump=level + 2 * abs(level)))
+    assert finding.code == "at-chance"
+    assert "too high" in finding.message
+    assert finding.remedy == {"lr": 0.001}
+    assert {other.code for other in others} <= {"softmax-twice", "nll-on-softmax"}
+
+
+def test_rmsprop_stuck_at_the_share_of_the_largest_class_is_named_though_its_rate_is_in_range() -> None:
+    (finding,) = judge(RunConfig(optimizer="rmsprop", lr=0.03), flat(2.43, accuracy=0.1135, jump=155_698.8))
+    assert (finding.code, finding.remedy) == ("at-chance", {"lr": 0.001})
+    assert "11.35 % of the validation images are right after epoch 6" in finding.message
+    assert "the largest class gets 11.25 %" in finding.message
+    assert "jumped from 2.4300 to 155,699" in finding.message
+
+
+def test_a_network_that_always_names_the_largest_class_of_an_unbalanced_set_is_at_chance() -> None:
+    unbalanced = DataFacts(10, {"train": 3_200, "val": 400, "test": 1_000}, {"train": 0.7, "val": 0.7, "test": 0.7})
+    assert codes(RunConfig(), flat(1.2, accuracy=0.7), data=unbalanced) == ["at-chance"]
+    assert codes(RunConfig(), flat(1.2, accuracy=0.7)) == []
+
+
+def test_a_validation_set_of_one_image_excuses_nothing() -> None:
+    one = DataFacts(10, {"train": 20, "val": 1, "test": 1}, {"train": 0.15, "val": 1.0, "test": 1.0})
+    curves = epochs(train_loss=[0.1] * 6, train_accuracy=[1.0] * 6, val_accuracy=[1.0] * 6, test_accuracy=[1.0] * 6)
+    assert codes(RunConfig(), curves, data=one) == []
+    assert codes(RunConfig(), flat(LOG_10, accuracy=0.0), data=one) == ["at-chance"]
+
+
+def test_two_classes_are_guessed_half_the_time() -> None:
+    two = DataFacts(2, {"train": 3_200, "val": 400, "test": 1_000}, dict.fromkeys(("train", "val", "test"), 0.5))
+    (finding,) = judge(RunConfig(**SGD, batch_size=32), flat(math.log(2), accuracy=0.52), data=two)
+    assert (finding.code, "(0.6931)" in finding.message) == ("at-chance", True)
+    assert codes(RunConfig(**SGD), flat(0.5, accuracy=0.8), data=two) == []
+
+
+def test_a_loss_without_number_is_a_divergence_with_step_and_epoch() -> None:
+    loss = np.full(4 * PER_EPOCH, 2.3)
+    loss[60:] = math.nan
+    (finding,) = judge(RunConfig(lr=1.0), batches(loss) | epochs(train_loss=[2.3, math.nan, math.nan, math.nan]))
+    assert (finding.code, finding.severity, finding.remedy) == ("diverged", "mistake", {"lr": 0.001})
+    assert "the loss is nan from step 61 (epoch 2) on" in finding.message
+
+
+def test_a_single_batch_without_number_that_training_got_over_is_no_divergence() -> None:
+    loss = np.full(4 * PER_EPOCH, 0.3)
+    loss[60] = math.inf
+    good = epochs(train_loss=[0.5, math.inf, 0.3, 0.3], val_accuracy=[0.9] * 4)
+    assert codes(RunConfig(precision="float16"), batches(loss) | good) == []
+
+
+def test_a_loss_far_above_guessing_is_a_divergence() -> None:
+    (finding,) = judge(RunConfig(loss="mse", lr=1.0), flat(7.8679, jump=4.4e15))
+    assert (finding.code, finding.remedy) == ("diverged", {"lr": 0.001})
+    assert "the training loss is 7.8679 after epoch 6, and guessing gives 0.0900" in finding.message
+
+
+def test_a_run_that_lost_what_it_had_learned_diverged_and_both_epochs_are_named() -> None:
+    accuracy = [0.8, 0.95, 0.9653, 0.0972, 0.0972, 0.0972]
+    curves = flat(2.3) | epochs(val_accuracy=accuracy, test_accuracy=accuracy)
+    (finding,) = judge(RunConfig(optimizer="sgd", lr=0.5), curves)
+    assert (finding.code, finding.remedy) == ("diverged", {"lr": 0.01})
+    assert "fell from 96.53 % (epoch 3) to 9.72 % after epoch 6" in finding.message
+
+
+def test_nll_of_raw_logits_is_one_finding_whether_it_learned_or_not() -> None:
+    falling = -np.geomspace(0.1, 1e10, 6 * PER_EPOCH)
+    at_ends = falling[PER_EPOCH - 1 :: PER_EPOCH]
+    for accuracy, expected in ((0.1, "diverged"), (0.95, "nll-on-logits")):
+        curves = batches(falling) | epochs(
+            train_loss=at_ends, val_loss=at_ends, train_accuracy=[accuracy] * 6, val_accuracy=[accuracy] * 6
+        )
+        (finding,) = judge(RunConfig(loss="nll"), curves)
+        assert (finding.code, finding.remedy) == (expected, {"output": "log-softmax"})
+        assert "-1e+10" in finding.message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "sgd", "lr": 0.05, "weight_decay": 1.0},
+        {"optimizer": "adam", "lr": 1e-3, "weight_decay": 0.5},
+        {"optimizer": "adamw", "lr": 1e-2, "weight_decay": 10.0},
+    ],
+)
+def test_a_weight_decay_that_pulls_everything_to_zero_is_the_cause(changes: dict[str, Any]) -> None:
+    (finding,) = judge(RunConfig(**changes), flat(LOG_10))
+    assert (finding.code, finding.remedy) == ("at-chance", {"weight_decay": 1e-4})
+
+
+def test_float16_that_overflows_at_a_usual_rate_is_the_cause() -> None:
+    (finding,) = judge(RunConfig(precision="float16"), batches([2.3] * 300 + [math.nan] * 50))
+    assert (finding.code, finding.remedy) == ("diverged", {"precision": "bfloat16"})
+
+
+def test_a_deep_network_whose_loss_does_not_move_is_offered_batch_norm() -> None:
+    (finding,) = judge(RunConfig(arch="vgg11", **SGD), flat(LOG_10))
+    assert (finding.code, finding.remedy) == ("at-chance", {"arch_options": {"batch_norm": True}})
+
+
+def test_a_run_of_a_few_steps_is_told_to_go_on_and_a_step_limit_is_named() -> None:
+    short = {name: type(p)(p.step[:1] // 10, p.value[:1]) for name, p in flat(2.3).items() if name != "batch/loss"}
+    (finding,) = judge(RunConfig(epochs=1), short)
+    assert (finding.code, finding.remedy) == ("at-chance", {"epochs": 200})
+    (finding,) = judge(RunConfig(epochs=1, max_steps=5), short)
+    assert finding.remedy == {"max_steps": 0}
+
+
+def test_training_images_learned_by_heart_are_no_matter_of_the_learning_rate() -> None:
+    curves = flat(3.0) | epochs(train_loss=np.geomspace(2, 0.01, 6), train_accuracy=np.linspace(0.2, 1.0, 6))
+    (finding,) = judge(RunConfig(), curves)
+    assert (finding.code, finding.remedy) == ("at-chance", {})
+    assert "100.00 % of the training images are: it only memorised them" in finding.message
+
+
+def test_a_live_run_is_judged_at_chance_only_after_enough_steps_and_after_its_warm_up() -> None:
+    assert codes(RunConfig(**SGD), flat(LOG_10, count=3), ended=False) == []
+    assert codes(RunConfig(**SGD), flat(LOG_10, count=6), ended=False) == ["at-chance"]
+    assert codes(RunConfig(**SGD, warmup_epochs=8, epochs=20), flat(LOG_10, count=6), ended=False) == []
+    stuck = batches([LOG_10] * 300) | {"batch/accuracy": batches([0.1] * 300)["batch/loss"]}
+    assert codes(RunConfig(**SGD), stuck, ended=False) == ["at-chance"]
+    assert codes(RunConfig(**SGD), batches([LOG_10] * 50), ended=False) == []
+
+
+def test_what_settings_let_expect_is_withdrawn_once_the_curves_show_what_came_of_it() -> None:
+    learned = epochs(train_loss=[0.9, 0.4, 0.3], train_accuracy=[0.7, 0.9, 0.92], val_accuracy=[0.8, 0.92, 0.93])
+    for lr in (1e-5, 0.5):
+        assert codes(RunConfig(lr=lr), {}, ended=False) == ["lr-low" if lr < 1 / 10 else "lr-high"]
+        assert codes(RunConfig(lr=lr), learned, ended=False) == []
+
+
+def test_a_rate_below_the_usual_that_left_the_run_half_way_is_said_with_its_numbers() -> None:
+    loss = [2.3, 2.2, 2.0, 1.8, 1.5421]
+    curves = epochs(train_loss=loss, val_loss=loss, train_accuracy=[0.6] * 5, val_accuracy=[0.7] * 5)
+    slow, *_ = judge(RunConfig(lr=2e-5), curves)
+    assert (slow.code, slow.remedy) == ("lr-low", {"lr": 0.001})
+    assert "After epoch 5 the training loss is 1.5421" in slow.message
+    assert "lr-low" not in codes(RunConfig(lr=1e-3), curves)
+
+
+def test_no_curves_give_no_findings() -> None:
+    assert codes(RunConfig(), {}) == []
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e300, -1e300, 5e-324, 0.0])
+def test_curves_of_any_number_are_judged_without_an_error(value: float) -> None:
+    for config in (RunConfig(), RunConfig(loss="nll"), RunConfig(loss="mse", output="softmax")):
+        judge(config, flat(value, accuracy=value, jump=-value))
+        judge(config, flat(value, accuracy=0.9, count=40), ended=False)
+        judge(config, epochs(val_loss=[value] * 20), data=DataFacts(1))

@@ -1,0 +1,172 @@
+"""Findings in the store: replaced as a whole, part of the digest, and filled in where an earlier release had none."""
+
+import pytest
+from sqlalchemy import text
+
+from lab.errors import InputError, LeaseLostError
+from lab.findings import AT_CHANCE, DIVERGED, Finding, Outcome
+from lab.runs import schema
+from lab.runs.digests import content_digest, row_digest
+from lab.runs.old_notices import is_old_finding
+from lab.runs.owner import Owner
+from lab.runs.records import RunState
+from lab.runs.store import RunStore
+from tests.runs.runs_data import claimed
+
+STUCK = Finding(AT_CHANCE, "mistake", "No better than guessing: 9.80 % after epoch 2.", {"lr": 0.001})
+LOST = Finding(DIVERGED, "mistake", "Diverged: the loss is nan from step 5 on.", {"lr": 0.0005})
+HINT = Finding("training-below-validation", "hint", "Training is below validation.")
+# Word for word as the release before wrote them.
+OLD = (
+    "NLL is given raw logits: the loss has no lower bound and will run away below zero. Give it log-softmax, or use "
+    "cross-entropy on logits.",
+    "NLL is given probabilities instead of their logarithms: the loss stays between -1 and 0 and its gradient fades when "
+    "an answer is wrong. Give it log-softmax.",
+    "Cross-entropy applies softmax itself, so softmax is applied twice: the loss cannot fall below about 1.46 with ten "
+    "classes. Give it logits.",
+    "The images come in the same order every epoch, so neighbouring steps repeat; shuffling usually learns better.",
+    "A learning rate of 1e-05 is very small for sgd: expect it to learn slowly. Try 0.01.",
+    "A learning rate of 1 is very large for adam: the loss may jump or become NaN. Try 0.001.",
+    "The loss is nan from recorded step 13 on: the weights are lost. Lower the learning rate (1), clip the gradient, or "
+    "check loss and output.",
+    "The loss is -1,263.42 and falling without limit: NLL on raw logits rewards ever larger logits, not better answers. "
+    "Output log-softmax, or use cross-entropy.",
+    "After 215 steps the loss is 2.30, what guessing among 10 classes gives (log 10 = 2.30): nothing is learned. Lower "
+    "the learning rate (1e-05) or the weight decay, or add batch norm.",
+    "The validation loss rose from 0.1144 to 0.1667 while the training loss kept falling: the network learns the training "
+    "images by heart. Stop early, add augmentation, dropout or weight decay.",
+    "The validation loss rose from -0.9000 to -0.7000 while the training loss kept falling: the network learns the "
+    "training images by heart. Stop early, add augmentation, dropout or weight decay.",
+)
+NOTICES = (
+    "The weights of all epochs need more than the disk budget of 1 MB: the oldest are deleted, but never the best or the "
+    "newest. Raise keep_mb to keep more.",
+    "This run goes on under other conditions (threads 1 is now 2): its numbers may differ in the last bits.",
+)
+
+
+def test_a_run_begins_without_findings_and_its_owner_replaces_them_as_a_whole(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    assert (run.findings, run.outcome, run.status) == ((), None, "running")
+    for findings in ((STUCK,), (HINT, STUCK), ()):
+        store.set_findings(run.id, run.lease, findings)
+        assert store.get(run.id).findings == findings
+    store.finish(run.id, run.lease, state=RunState.FINISHED)
+    with pytest.raises(LeaseLostError, match="no longer held"):
+        store.set_findings(run.id, run.lease, (STUCK,))
+
+
+@pytest.mark.parametrize(
+    ("findings", "status"),
+    [((), "finished"), ((HINT,), "finished"), ((HINT, STUCK), "no better than guessing"), ((LOST,), "diverged")],
+)
+def test_a_finished_run_says_what_became_of_it(
+    store: RunStore, me: Owner, findings: tuple[Finding, ...], status: str
+) -> None:
+    run = claimed(store, me)
+    ended = store.finish(run.id, run.lease, state=RunState.FINISHED, findings=findings)
+    assert (ended.state, ended.status, ended.findings) == (RunState.FINISHED, status, findings)
+    assert store.verify(run.id) == ()
+
+
+def test_a_run_that_was_stopped_is_stopped_whatever_was_found(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    ended = store.finish(run.id, run.lease, state=RunState.STOPPED, findings=(LOST,))
+    assert (ended.status, ended.outcome) == ("stopped", None)
+
+
+def test_a_search_finds_runs_by_their_outcome(store: RunStore, me: Owner) -> None:
+    ends = [((STUCK,), "stuck"), ((LOST,), "lost"), ((HINT,), "sound")]
+    for findings, name in ends:
+        run = claimed(store, me, name)
+        store.rename(run.id, name)
+        store.finish(run.id, run.lease, state=RunState.FINISHED, findings=findings)
+    for search, names in (
+        ("outcome:diverged", {"lost"}), ("outcome:guessing", {"stuck"}), ("outcome:*", {"lost", "stuck"}),
+        ("outcome!=diverged", {"stuck", "sound"}), ("-outcome:diverged,guessing", {"sound"}),
+    ):  # fmt: skip
+        assert {run.name for run in store.list_runs(where=search)} == names, search
+    with pytest.raises(InputError, match="'lucky' is no outcome of a run"):
+        store.list_runs(where="outcome:lucky")
+
+
+def test_findings_that_changed_by_themselves_are_noticed(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    store.finish(run.id, run.lease, state=RunState.FINISHED, findings=(STUCK,))
+    for changed in ("'[]'", "NULL"):
+        with store.database.write() as connection:
+            connection.execute(text(f"UPDATE runs SET findings = {changed}"))
+        assert "checksum differs" in store.verify(run.id)[0]
+
+
+def _make_old(url: str, store: RunStore, me: Owner, *notices: str) -> str:
+    """Turn the store into one of the release before findings, with one run, and return the run."""
+    run = claimed(store, me)
+    for notice in notices:
+        store.add_notice(run.id, run.lease, notice)
+    store.finish(run.id, run.lease, state=RunState.FINISHED, summary={"test_accuracy": 0.098})
+    with store.database.write() as connection:
+        connection.execute(text("DROP INDEX runs_unjudged"))
+        connection.execute(text("ALTER TABLE runs DROP COLUMN findings"))
+        connection.execute(text(f"UPDATE lab_schema SET version = {schema.MIGRATIONS.index(schema._findings_column)}"))
+    again = RunStore.open(url)
+    with again.database.write() as connection:  # the digest as that release made it
+        row = again._row(connection, run.id)
+        assert row.findings is None
+        digest = row_digest(row, content_digest(connection, row))
+        connection.execute(text("UPDATE runs SET digest = :digest"), {"digest": digest})
+    again.close()
+    return run.id
+
+
+def test_a_store_of_the_release_before_opens_whole_and_without_its_stale_sentences(
+    url: str, store: RunStore, me: Owner
+) -> None:
+    run = _make_old(url, store, me, *OLD, *NOTICES)
+    again = RunStore.open(url)
+    found = again.get(run)
+    assert (found.notices, found.findings, found.status) == (NOTICES, (), "finished")
+    assert again.verify(run) == ()
+    assert [id for _, id in again.list_unjudged(limit=5)] == [run]
+    again.fill_findings({run: (STUCK,)})
+    found = again.get(run)
+    assert (found.notices, found.findings, found.outcome) == (NOTICES, (STUCK,), Outcome.AT_CHANCE)
+    assert again.verify(run) == ()
+    assert again.list_unjudged(limit=5) == []
+    again.fill_findings({run: (LOST,)})
+    assert again.get(run).findings == (STUCK,)
+    again.close()
+
+
+def test_filling_in_findings_does_not_seal_what_was_damaged_before(url: str, store: RunStore, me: Owner) -> None:
+    run = _make_old(url, store, me)
+    again = RunStore.open(url)
+    with again.database.write() as connection:
+        connection.execute(text("UPDATE runs SET seconds = 12.5"))
+    again.fill_findings({run: (STUCK,)})
+    assert "SHA-256 differs" in again.verify(run)[0]
+    again.close()
+
+
+@pytest.mark.parametrize("notice", OLD)
+def test_every_sentence_of_the_old_rules_is_known(notice: str) -> None:
+    assert is_old_finding(notice)
+
+
+@pytest.mark.parametrize("notice", NOTICES)
+def test_a_notice_that_is_no_finding_stays(notice: str) -> None:
+    assert not is_old_finding(notice)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"code": "x", "severity": "loud", "message": "", "remedy": {}}, {**STUCK.as_dict(), "message": 5},
+     {**STUCK.as_dict(), "remedy": []}],
+)  # fmt: skip
+def test_what_is_no_finding_is_refused(values: dict[str, object]) -> None:
+    with pytest.raises((KeyError, ValueError), match=r"code|not a finding"):
+        Finding.from_dict(values)
+
+
+def test_a_finding_survives_json() -> None:
+    assert Finding.from_dict(STUCK.as_dict()) == STUCK
