@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Rooms from the bottom up; a file may import from lower floors and from its own room.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("lab.errors",),
+    ("lab.errors", "lab.formatting"),
     ("lab.settings", "lab.devices", "lab.seeding"),
     ("lab.config",),
     ("lab.presets",),

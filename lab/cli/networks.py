@@ -5,11 +5,12 @@ from typing import Any
 import click
 
 from lab.architectures.registry import check_options, get_architecture, list_architectures, resolve_input_size
-from lab.cli.output import json_flag, percent, print_json, print_table
+from lab.cli.output import json_flag, print_json, print_table
 from lab.cli.train import parse_option
 from lab.config import INPUT_SIZES
 from lab.data import is_present, list_datasets
 from lab.experiment import Lab
+from lab.formatting import format_percent
 from lab.presets import list_presets
 
 
@@ -82,7 +83,7 @@ def presets(as_json: bool) -> None:
         return
     print_table(
         ("preset", "report", "reported", "what it is"),
-        [(e["id"], e["report"], percent(e["reported"].get("test_accuracy")), e["title"]) for e in entries],
+        [(e["id"], e["report"], format_percent(e["reported"].get("test_accuracy")), e["title"]) for e in entries],
         right=("reported",),
     )
 

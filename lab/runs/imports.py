@@ -81,6 +81,7 @@ class Imports(Points):
         self._upsert(connection, row.number, {n: _columns(run.id, n, series) for n, series in run.points.items()})
         if run.kept:
             connection.execute(insert(kept), [_kept_values(file) for file in run.kept])
+        self._refresh_headline(connection, run.id)
         sealed = update(runs).where(runs.c.id == run.id).values(digest=row_digest(row, content_digest(connection, row)))
         return self._record(connection.execute(sealed.returning(runs)).one())
 

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, exists, func, select, update
 
 from lab.errors import RunStateError
-from lab.runs.base import StoreBase
 from lab.runs.digests import content_digest, row_digest
+from lab.runs.headlines import Headlines
 from lab.runs.owner import Owner, kill
 from lab.runs.records import RunRecord, RunState, Want
 from lab.runs.rows import AFTER_DEATH, LEASE_S, derive, owner_of
@@ -19,10 +19,10 @@ from lab.runs.schema import runs
 
 ENDS = frozenset({RunState.FINISHED, RunState.STOPPED, RunState.PAUSED, RunState.FAILED, RunState.INTERRUPTED})
 _REASON_OF_DEATH = "The process that trained it ended without a word; resume continues from the last checkpoint."
-_RESULTS = ("test_accuracy", "val_accuracy", "best_epoch", "images_per_second")  # columns filled from the summary
+_RESULTS = ("best_epoch", "images_per_second")  # columns filled from the summary
 
 
-class Leases(StoreBase):
+class Leases(Headlines):
     """The part of `RunStore` that decides who may write."""
 
     def claim(self, *, slot: str, owner: Owner) -> RunRecord | None:
@@ -131,6 +131,7 @@ class Leases(StoreBase):
             if heard not in (None, wish):
                 values |= self._as_wished(wish)
             self._write_held(connection, run, lease, **values)
+            self._refresh_headline(connection, run)
             row = self._row(connection, run, deleted=True)
             digest = "" if row.state == RunState.QUEUED else row_digest(row, content)
             sealed = update(runs).where(runs.c.id == run).values(digest=digest)

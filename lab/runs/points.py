@@ -12,10 +12,10 @@ from sqlalchemy import Connection, Row, delete, insert, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lab.errors import RunStateError, StoreError
-from lab.runs.base import StoreBase
 from lab.runs.curves import fetch
+from lab.runs.headlines import Headlines
 from lab.runs.leases import progress_values
-from lab.runs.records import KeptFile, RunState, Series, Want
+from lab.runs.records import WEIGHTS, KeptFile, RunState, Series, Want
 from lab.runs.rows import kept_file
 from lab.runs.schema import kept, points, runs, series_names
 
@@ -26,7 +26,7 @@ _UPSERT = (
 )
 
 
-class Points(StoreBase):
+class Points(Headlines):
     """The part of `RunStore` that holds curves and the list of kept files."""
 
     def append_points(
@@ -79,7 +79,9 @@ class Points(StoreBase):
             beyond = (points.c.run == number) & points.c.series.in_(known) & (points.c.step > step)
             connection.execute(delete(points).where(beyond))
             taken = delete(kept).where(kept.c.run == run, kept.c.step > step).returning(kept.c.path)
-            return unlisted(connection, list(connection.execute(taken).scalars()))
+            paths = list(connection.execute(taken).scalars())
+            self._refresh_headline(connection, run)
+            return unlisted(connection, paths)
 
     def keep(self, run: str, lease: int, file: KeptFile) -> None:
         """List a file that is already written; a path listed before takes the new digest."""
@@ -93,6 +95,8 @@ class Points(StoreBase):
             self._write_held(connection, run, lease)
             statement = make(kept).values(**values)
             connection.execute(statement.on_conflict_do_update(index_elements=["run", "path"], set_=fresh))
+            if file.kind == WEIGHTS:
+                self._refresh_headline(connection, run)
 
     def forget_kept(self, run: str, lease: int, paths: Iterable[str]) -> tuple[str, ...]:
         """Take files off the list and return those that no other run lists: only these may be deleted."""
@@ -100,6 +104,7 @@ class Points(StoreBase):
         with self.database.write() as connection:
             self._write_held(connection, run, lease)
             connection.execute(delete(kept).where(kept.c.run == run, kept.c.path.in_(gone)))
+            self._refresh_headline(connection, run)
             return unlisted(connection, gone)
 
     def kept(self, run: str, *, kind: str | None = None) -> tuple[KeptFile, ...]:
@@ -138,6 +143,7 @@ class Points(StoreBase):
                 copied = select(literal(new), *rest).where(table.c.run == old)
                 connection.execute(insert(table).from_select(["run", *[c.name for c in rest]], copied))
             connection.execute(runs.update().where(runs.c.id == target).values(seconds=origin.seconds))
+            self._refresh_headline(connection, target)
 
     def _open_for(self, connection: Connection, target: str, lease: int | None) -> Row[Any]:
         if lease is not None:

@@ -11,6 +11,7 @@ from sqlalchemy import Row
 
 from lab.config import RunConfig
 from lab.runs.encoding import decode_tags
+from lab.runs.headline import METRICS, HeadlineResult
 from lab.runs.owner import Owner, is_alive
 from lab.runs.records import KeptFile, RunRecord, RunState, Want
 
@@ -69,8 +70,8 @@ def run_record(row: Row[Any], *, now: float) -> RunRecord:
         lease=row.lease,
         attempts=row.attempts,
         created_at=float(row.created_at),
-        started_at=_seconds(row.started_at),
-        finished_at=_seconds(row.finished_at),
+        started_at=_real(row.started_at),
+        finished_at=_real(row.finished_at),
         seconds=float(row.seconds),
         device=row.device,
         parent=row.parent,
@@ -83,10 +84,20 @@ def run_record(row: Row[Any], *, now: float) -> RunRecord:
         environment=row.environment,
         notices=tuple(row.notices),
         number=row.number,
+        saved=_saved_result(row),
     )
 
 
-def _seconds(value: float | None) -> float | None:
+def _saved_result(row: Row[Any]) -> HeadlineResult | None:
+    if row.weights_step is None:
+        return None
+    metrics = {name: _real(getattr(row, name)) for name in METRICS}
+    return HeadlineResult(
+        step=row.weights_step, epoch=row.weights_epoch, which=row.weights_which or "", saved=True, **metrics
+    )
+
+
+def _real(value: float | None) -> float | None:
     # What SQLite hands back from RETURNING is a whole number where a REAL column holds one.
     return None if value is None else float(value)
 

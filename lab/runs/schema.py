@@ -29,6 +29,7 @@ from lab.config import RunConfig
 from lab.errors import StoreVersionError
 from lab.runs.database import Database
 from lab.runs.encoding import setting_key
+from lab.runs.headline_columns import add_headline
 from lab.runs.sketches_table import add_sketches
 
 metadata = MetaData()
@@ -81,8 +82,14 @@ runs = Table(
     Column("arch", Text, nullable=False),
     Column("dataset", Text, nullable=False),
     Column("setting", String(64), nullable=False, server_default=""),  # equal for runs that differ only in their seed
+    # Those of the weights that answer (`lab.runs.headline`); without saved weights the summary's, and no weights_step.
+    Column("weights_step", BigInteger),
+    Column("weights_epoch", Integer),
+    Column("weights_which", String(16)),
     Column("test_accuracy", _real),
+    Column("test_loss", _real),
     Column("val_accuracy", _real),
+    Column("val_loss", _real),
     Column("best_epoch", Integer),
     Column("images_per_second", _real),
     Index("runs_cache", "cache_key", unique=True, sqlite_where=CACHED, postgresql_where=CACHED),
@@ -143,7 +150,7 @@ def _setting_column(connection: Connection) -> None:
         connection.execute(runs.update().where(runs.c.number == run).values(setting=key))
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first_tables, _setting_column, add_sketches)
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first_tables, _setting_column, add_sketches, add_headline)
 _MIGRATION_LOCK = 0x636F6E76  # "conv": the advisory lock that lets one process at a time migrate on Postgres
 
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from lab.formatting import format_count
 from pages.ui.frame import plain
 from pages.ui.looking import Design, graph_of, summary_of, timing_of
 from pages.ui.parts import graph, layer_table
 from pages.ui.state import put, value_of
-from pages.ui.widgets import format_bytes, format_count
+from pages.ui.widgets import format_bytes
 
 if TYPE_CHECKING:
     from lab.inspection.summary import LayerRow, Summary

@@ -7,11 +7,12 @@ import streamlit as st
 from lab.config import RunConfig
 from lab.diagnosis.rules import Finding, diagnose_config
 from lab.errors import ConfigError
+from lab.formatting import format_count, format_duration
 from pages.ui import state
 from pages.ui.caching import estimate_cost
 from pages.ui.frame import plain
 from pages.ui.torch_ready import warm_torch
-from pages.ui.widgets import format_bytes, format_count, format_duration
+from pages.ui.widgets import format_bytes
 
 if TYPE_CHECKING:
     from lab.costs import Estimate

@@ -7,6 +7,7 @@ import streamlit as st
 from lab.config import RunConfig
 from lab.data.registry import get_dataset_spec
 from lab.errors import RunNotFoundError
+from lab.formatting import format_duration
 from lab.presets import get_preset
 from lab.runs.records import RunRecord
 from pages.ui.datasets import default_dataset
@@ -14,7 +15,7 @@ from pages.ui.frame import plain, show_errors
 from pages.ui.lab import get_lab
 from pages.ui.machine import describe_machine
 from pages.ui.state import put, value_of
-from pages.ui.widgets import dataset_title, format_duration, format_share, present_datasets, run_title
+from pages.ui.widgets import dataset_title, present_datasets, run_title
 
 KEY = "draw.runs"
 MOST = 6
@@ -70,18 +71,17 @@ def _from_address(runs: dict[str, RunRecord]) -> list[str]:
 
 
 def label(run: RunRecord) -> str:
-    """Return a run's name, accuracy and id, to tell equal ones apart."""
+    """Return a run's name, accuracy with its epoch and id, to tell equal ones apart."""
     augmented = f", {run.config.augment}" if run.config.augment != "none" else ""
-    accuracy = run.summary.get("test_accuracy")
-    share = f" · {format_share(accuracy)}" if accuracy is not None else ""
+    share = f" · {run.headline_text}" if run.headline_text else ""
     return f"{run_title(run)}{augmented}{share} · {run.id[:4]}"
 
 
 def readable_runs(limit: int = 200) -> list[RunRecord]:
-    """Return runs that may have weights for a data set one can draw, the newest first; reads no file."""
+    """Return runs that have weights for a data set one can draw, the newest first; reads no file."""
     return [
         run for run in get_lab().store.list_runs(limit=limit)
-        if (run.summary or run.progress.get("epoch", 0) > 1) and get_dataset_spec(run.config.dataset).drawable
+        if run.has_weights and get_dataset_spec(run.config.dataset).drawable
     ]  # fmt: skip
 
 
@@ -96,8 +96,8 @@ def default_runs(runs: Sequence[RunRecord], *, count: int = 3) -> list[str]:
 
 
 def _accuracy(run: RunRecord) -> float:
-    value = run.summary.get("test_accuracy")
-    return float(value) if isinstance(value, int | float) else -1.0
+    value = run.headline.test_accuracy
+    return -1.0 if value is None else value
 
 
 def offer_training() -> None:
@@ -144,9 +144,9 @@ def _estimate(config: RunConfig, *, gpu: bool) -> float:
 @st.fragment(run_every=1.0)
 def _wait_for(run_id: str) -> None:
     run = get_lab().store.get(run_id)
-    if run.summary or not run.state.live:
+    if not run.state.live:
         put(_FRESH, "")
-        if not run.summary:
+        if not run.has_weights:
             put(_FAILED, f"{run_title(run)} is {run.state} and cannot read yet. {run.reason}")
         st.rerun(scope="app")
     done, total = run.progress.get("step", 0), run.progress.get("total_steps", 0)

@@ -7,6 +7,7 @@ import streamlit as st
 
 from lab.data import Dataset
 from lab.errors import RunNotFoundError
+from lab.formatting import plural
 from lab.runs.records import KeptFile, RunRecord, Series
 from pages.ui.address import show_in_address, take_from_address
 from pages.ui.frame import page_path, plain
@@ -14,7 +15,7 @@ from pages.ui.lab import get_lab
 from pages.ui.looking import INITIAL, dataset_of
 from pages.ui.parts import epoch_slider
 from pages.ui.state import put, value_of, whole_number
-from pages.ui.widgets import format_share, run_title, state_badge
+from pages.ui.widgets import run_title, state_badge
 
 _RUN_KEY = "inside.run"
 _LISTED = 200
@@ -97,14 +98,11 @@ def _leave_epoch() -> None:
 
 
 def _started(run: RunRecord) -> bool:
-    return bool(run.summary) or bool(run.progress.get("epoch")) or run.state.live
+    return run.has_weights or run.state.live
 
 
 def _words(run: RunRecord) -> str:
-    accuracy = run.summary.get("test_accuracy")
-    facts = [run_title(run), f"{run.config.epochs} epochs", run.id[:6]]
-    if accuracy is not None:
-        facts.insert(1, format_share(accuracy))
+    facts = [run_title(run), run.headline_text or plural(run.config.epochs, "epoch"), run.id[:6]]
     return " · ".join(facts)
 
 
@@ -141,13 +139,13 @@ def choose_moment(run: RunRecord) -> Subject | None:
 
 
 def _start(run: RunRecord, moments: tuple[Moment, ...]) -> int:
-    """Return the index the slider begins at: the epoch in the address, else the best, else the newest."""
+    """Return the index the slider begins at: the epoch in the address, else the one that answers, else the newest."""
     wanted = whole_number(st.query_params.get("epoch", ""))
     epochs = [moment.epoch for moment in moments]
     if wanted in epochs:
         return epochs.index(wanted)
-    best = run.summary.get("best_epoch")
-    return epochs.index(best) if best in epochs else len(epochs) - 1
+    answering = run.headline.epoch
+    return epochs.index(answering) if answering in epochs else len(epochs) - 1
 
 
 def _at(series: Series | None, files: tuple[KeptFile, ...]) -> list[float | None]:

@@ -13,6 +13,7 @@ import streamlit as st
 
 from lab.config import FIELDS
 from lab.errors import LabError
+from lab.formatting import percent_number
 from lab.runs.query import KEYS, ORDERS
 from lab.runs.records import RunRecord, RunState
 from lab.sharing.comparison import differing_settings, setting_text
@@ -31,6 +32,10 @@ _SORTS = {
     "state": "state",
 }  # fmt: skip
 _STATES = [str(state) for state in RunState]
+_HELP = (
+    "Accuracies are those of the weights that answer for a run on Inside and Draw: of the epoch with the lowest "
+    "validation loss, or of the last one where nothing was validated."
+)
 _SHOWN = "runs.shown"
 _TYPED = "runs.typed"
 
@@ -116,9 +121,10 @@ def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
         {
             "chosen": run.id in view.runs, "state": [str(run.state)], "name": run.name,
             "open": f"train?run={run.id}", "network": run.config.arch,
-            "data": run.config.dataset, "test": _percent(run, "test_accuracy"), "val": _percent(run, "val_accuracy"),
+            "data": run.config.dataset, "test": percent_number(run.headline.test_accuracy), "val": percent_number(run.headline.val_accuracy),
+            "epoch": run.epoch_text or None,
             **{name: _setting(values[at]) for name, values in differing.items()},
-            "epoch": run.summary.get("best_epoch"), "seconds": run.seconds or None,
+            "seconds": run.seconds or None,
             "speed": _whole(run.summary.get("images_per_second")), "created": pd.Timestamp(run.created_at, unit="s", tz="UTC"),
             "tags": list(run.tags), "note": run.note, "pinned": run.pinned,
         }
@@ -134,11 +140,6 @@ def _differing(runs: Sequence[RunRecord]) -> Mapping[str, list[Any]]:
 def _setting(value: Any) -> str:
     text = setting_text(value)
     return f"{text:g}" if isinstance(text, float) else str(text)
-
-
-def _percent(run: RunRecord, key: str) -> float | None:
-    value = run.summary.get(key)
-    return 100 * value if isinstance(value, int | float) else None
 
 
 def _whole(value: Any) -> int | None:
@@ -158,9 +159,9 @@ def _columns(runs: Sequence[RunRecord], *, writable: bool) -> dict[str, Any]:
         "network": "Network",
         "data": "Data set",
         **{name: FIELDS[name].label for name in _differing(runs)},
-        "test": column.NumberColumn("Test", format="%.2f %%", help="Accuracy on the test set."),
-        "val": column.NumberColumn("Validation", format="%.2f %%"),
-        "epoch": column.NumberColumn("Best epoch", format="%d"),
+        "test": column.NumberColumn("Test", format="%.2f %%", help=_HELP),
+        "val": column.NumberColumn("Validation", format="%.2f %%", help=_HELP),
+        "epoch": column.TextColumn("Epoch of these", help=_HELP),
         "seconds": column.NumberColumn("Seconds", format="%.1f"),
         "speed": column.NumberColumn("Images/s", format="localized"),
         "created": column.DatetimeColumn("Date", format="D MMM YYYY, HH:mm", timezone=zone),
