@@ -1,8 +1,10 @@
 """How numbers are written for people: per cent, durations, counts and plurals, the same on pages, CLI, report and files."""
 
 import math
+import sys
 
 _MINUTE_S, _HOUR_S = 60, 3600
+_TENTHS_S = 9.95  # below it tenths of a second are written
 _PLAIN = 1e6  # shares beyond this are no accuracies; they are written in scientific notation
 
 
@@ -13,8 +15,10 @@ def format_percent(share: object, *, digits: int = 2) -> str:
     """
     if not isinstance(share, int | float):
         return "–"
-    if not math.isfinite(share):
-        return "NaN" if math.isnan(share) else "∞" if share > 0 else "-∞"
+    if share != share:
+        return "NaN"
+    if abs(share) > sys.float_info.max:
+        return "∞" if share > 0 else "-∞"
     if abs(share) > _PLAIN:
         return f"{100.0 * share:.3g} %"
     text = f"{100 * share:.{digits}f}"
@@ -31,7 +35,7 @@ def percent_number(share: object, *, digits: int = 2) -> float | None:
 
     Below 100 it stays at least the last digit below it, above 0 at least the last digit above; nothing for no number.
     """
-    if not isinstance(share, int | float) or not math.isfinite(share):
+    if not isinstance(share, int | float) or not abs(share) <= _PLAIN:  # "not inside", so that NaN fails too
         return None
     least = 10.0**-digits
     value = round(100.0 * share, digits)
@@ -43,7 +47,7 @@ def format_duration(seconds: float | None) -> str:
     if seconds is None or not math.isfinite(seconds):
         return "–"
     whole = round(seconds)
-    if whole < 10:
+    if seconds < _TENTHS_S:
         return f"{seconds:.1f} s"
     if whole < _MINUTE_S:
         return f"{whole} s"

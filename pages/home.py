@@ -3,6 +3,7 @@
 import streamlit as st
 
 from lab.data.registry import list_datasets
+from lab.formatting import plural
 from lab.presets import get_preset
 from pages.ui.datasets import default_dataset, fetch_button
 from pages.ui.frame import PAGES_DIR, SCREENS, page_frame, page_path, show_errors
@@ -100,7 +101,7 @@ def _datasets(present: list[str]) -> None:
     with st.container(border=True):
         for spec in list_datasets():
             if spec.id in present:
-                facts = f"{spec.train_images + spec.test_images:,} images, {len(spec.classes)} classes"
+                facts = f"{plural(spec.train_images + spec.test_images, 'image')}, {plural(len(spec.classes), 'class', 'classes')}"
                 st.markdown(f":material/check: &nbsp;**{spec.title}** &nbsp;{facts}")
     others = [spec for spec in list_datasets() if spec.id not in present]
     if others:

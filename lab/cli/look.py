@@ -10,7 +10,7 @@ from lab.charts.tiles import grid, paint
 from lab.cli.output import json_flag, print_json, print_table, write_file
 from lab.errors import InputError
 from lab.experiment import Lab
-from lab.formatting import format_percent
+from lab.formatting import format_percent, plural
 from lab.settings import user_path
 
 epoch_option = click.option(
@@ -142,7 +142,7 @@ def inspect(
     if as_json:
         print_json(answer)
     else:
-        click.echo(f"{len(maps)} maps of {layer} at epoch {loaded.epoch} are in {out}; the network reads {image} as "
+        click.echo(f"{plural(len(maps), 'map')} of {layer} at epoch {loaded.epoch} {'is' if len(maps) == 1 else 'are'} in {out}; the network reads {image} as "
                    f"{loaded.class_names[best]} ({format_percent(float(seen.probabilities[best]))}).")  # fmt: skip
 
 

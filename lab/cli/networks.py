@@ -133,14 +133,7 @@ def summary(arch: str, batch_size: int, input_size: str, options: tuple[str, ...
     if not as_json:
         click.echo(made.text)
         return
-    totals = ("total_params", "trainable_params", "total_mult_adds", "forward_backward_bytes", "params_bytes")
-    columns = ("name", "type", "depth", "output_shape", "params", "mult_adds")
-    print_json(
-        {
-            **{word: getattr(made, word) for word in totals},
-            "layers": [{word: getattr(layer, word) for word in columns} for layer in made.layers],
-        }
-    )
+    print_json({**made.as_dict(), "batch_size": made.batch, "mult_adds_per_image": made.mult_adds_per_image})
 
 
 COMMANDS = (architectures, datasets, presets, summary)

@@ -7,22 +7,22 @@ import streamlit as st
 from lab.config import RunConfig
 from lab.data.registry import get_dataset_spec
 from lab.errors import RunNotFoundError
-from lab.formatting import format_duration
+from lab.formatting import format_duration, format_range
 from lab.presets import get_preset
 from lab.runs.records import RunRecord
+from pages.ui.caching import estimate_cost
 from pages.ui.datasets import default_dataset
 from pages.ui.frame import plain, show_errors
 from pages.ui.lab import get_lab
 from pages.ui.machine import describe_machine
 from pages.ui.state import put, value_of
+from pages.ui.torch_ready import warm_torch
 from pages.ui.widgets import dataset_title, present_datasets, run_title
 
 KEY = "draw.runs"
 MOST = 6
 _FRESH, _FAILED = "draw.training", "draw.training.failed"
-# Images per second of LeNet-5 in training, with sketch augmentation; rough on purpose (docs/benchmarks.md has exact ones).
-_SPEED = {"cpu": 3_000, "gpu": 60_000}
-_START_S = 6  # a worker's start, most of it importing torch
+_WAIT_S = 0.5
 
 
 def chosen_runs() -> list[str]:
@@ -109,8 +109,6 @@ def offer_training() -> None:
     if value_of(_FAILED):
         st.error(plain(str(value_of(_FAILED))), icon=":material/error:")
     config = _starter()
-    machine = describe_machine(get_lab().settings.device)
-    seconds = _estimate(config, gpu=not machine.startswith("CPU"))
     with st.container(border=True):
         st.markdown("**No network has been trained yet.** Train one, and then draw for it.")
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -119,7 +117,7 @@ def offer_training() -> None:
                 key="draw-train",
                 disabled=get_lab().settings.read_only,
             )  # fmt: skip
-            st.caption(f"Takes about {format_duration(seconds)} on this machine ({plain(machine)}).", width="content")
+            _promise(config)
         if pressed:
             with show_errors():
                 put(_FRESH, get_lab().submit(config).run.id)
@@ -136,9 +134,26 @@ def _starter() -> RunConfig:
     return get_preset("lenet5-digits").config(augment="light")
 
 
-def _estimate(config: RunConfig, *, gpu: bool) -> float:
-    images = 60_000 if config.dataset == "mnist" else 1_438
-    return _START_S + config.epochs * images * (1 - config.val_fraction) / _SPEED["gpu" if gpu else "cpu"]
+def _promise(config: RunConfig) -> None:
+    """Say how long the training will take, as the Train page's cost card does."""
+    if not warm_torch():
+        _estimating()
+        return
+    cost, _ = estimate_cost(config)
+    source = "as measured in an earlier run" if cost.measured else "estimated from its mult-adds"
+    st.caption(
+        plain(
+            f"Takes {format_range(*cost.range_s)} on this machine ({describe_machine(get_lab().settings.device)}), {source}."
+        ),
+        width="content",
+    )
+
+
+@st.fragment(run_every=_WAIT_S)
+def _estimating() -> None:
+    if warm_torch():
+        st.rerun()
+    st.caption("Estimating how long it takes …", width="content")
 
 
 @st.fragment(run_every=1.0)
@@ -151,4 +166,6 @@ def _wait_for(run_id: str) -> None:
         st.rerun(scope="app")
     done, total = run.progress.get("step", 0), run.progress.get("total_steps", 0)
     words = f"step {done:,} of {total:,}" if total else "starting"
+    left = run.progress.get("eta_seconds")
+    words += f", {format_duration(left)} left" if total and left is not None else ""
     st.progress(done / total if total else 0.0, text=f"Training {plain(run_title(run))}: {words}")

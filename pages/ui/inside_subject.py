@@ -130,12 +130,20 @@ def choose_moment(run: RunRecord) -> Subject | None:
     points = get_lab().store.points(run.id, series=("val/accuracy", "test/accuracy"))
     with st.container(border=True, key="inside-epochs"):
         index = epoch_slider(
-            run.id, epochs=[m.epoch for m in moments], start=_start(run, moments),
+            run.id, epochs=[m.epoch for m in moments], names=[_epoch_name(run, m) for m in moments],
+            start=_start(run, moments),
             val=[None, *_at(points.get("val/accuracy"), files)], test=[None, *_at(points.get("test/accuracy"), files)],
         )  # fmt: skip
     if run.state.live:
         _watch(run, len(files))
     return Subject(run, moments[index], moments, dataset_of(run.config.dataset))
+
+
+def _epoch_name(run: RunRecord, moment: Moment) -> str:
+    """Return such as "Epoch 3 of 5 (best)": which of them answers for the run is said on it."""
+    if not moment.epoch:
+        return "Before training"
+    return f"Epoch {run.epoch_text if moment.epoch == run.headline.epoch else moment.epoch}"
 
 
 def _start(run: RunRecord, moments: tuple[Moment, ...]) -> int:

@@ -172,7 +172,7 @@ def _parallel(view: RunsView, runs: Sequence[RunRecord]) -> None:
         st.info("These runs differ in nothing that can be drawn: choose others.", icon=":material/info:")
         return
     figure = parallel_figure(runs, axes, dark=_dark())
-    words = f"{len(runs)} runs on {len(axes)} parallel axes"
+    words = f"{plural(len(runs), 'run')} on {len(axes)} parallel axes"
     plot("runs.parallel", figure, words=words, name="runs-parallel", revision=str(len(axes)))
 
 

@@ -13,7 +13,7 @@ import streamlit as st
 
 from lab.config import FIELDS
 from lab.errors import LabError
-from lab.formatting import percent_number
+from lab.formatting import percent_number, plural
 from lab.runs.query import KEYS, ORDERS
 from lab.runs.records import RunRecord, RunState
 from lab.sharing.comparison import differing_settings, setting_text
@@ -107,7 +107,7 @@ def _grid(runs: Sequence[RunRecord], view: RunsView) -> None:
         frame, key=key, hide_index=True, width="stretch", height=min(len(runs), 12) * 36 + 40, placeholder="–",
         column_config=_columns(runs, writable=writable), on_change=_typed, args=(key, ids),
         disabled=[name for name in frame.columns if name not in _editable(writable)], row_height=36,
-        alt=f"Table of {len(runs)} runs: state, name, network, data set, settings that differ, and results",
+        alt=f"Table of {plural(len(runs), 'run')}: state, name, network, data set, settings that differ, and results",
     )  # fmt: skip
 
 
@@ -215,7 +215,7 @@ def _pages(view: RunsView, page: int, pages: int, total: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         first = (page - 1) * PAGE_ROWS + 1
         found = "found" if view.search else "in all"
-        st.caption(f"{first:,}–{min(total, page * PAGE_ROWS):,} of {total:,} runs {found}", width="content")
+        st.caption(f"{first:,}–{min(total, page * PAGE_ROWS):,} of {plural(total, 'run')} {found}", width="content")
         many = min(total, MOST_RUNS)
         st.button(
             f"Compare the first {many}" if total > many else f"Compare all {many}" if many > 1 else "Compare it",

@@ -58,11 +58,16 @@ def test_an_unsure_answer_names_its_reason_and_no_probability() -> None:
 
 
 def test_the_average_is_not_counted_as_a_network_and_says_its_own_reason() -> None:
-    answers = [_answer(3, unsure="it is like no training picture"), *(_answer(3, unsure="there is more ink") for _ in "123")]
+    answers = [
+        _answer(3, unsure="it is like no training picture"),
+        *(_answer(3, unsure="there is more ink") for _ in "123"),
+    ]
     answers.append(_answer(8))
     together = average(answers)
     assert together is not None
-    cards = [(f"net {k}", "", answer) for k, answer in enumerate(answers)] + [("All together", "average of 5", together)]
+    cards = [(f"net {k}", "", answer) for k, answer in enumerate(answers)] + [
+        ("All together", "average of 5", together)
+    ]
     assert "(4 of 5 unsure)" in line_html(cards, blank=False)
     assert "4 of 5 networks are unsure" in answers_html(cards, answered=1, ink=1)
     assert answers_html(cards, answered=1, ink=1).count("it is like no training picture") == 1

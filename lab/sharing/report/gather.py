@@ -13,7 +13,7 @@ import numpy as np
 from lab.charts.tiles import digits, grid, paint
 from lab.data.load import Dataset
 from lab.errors import ArtifactError, DataError, InputError
-from lab.formatting import format_percent
+from lab.formatting import format_percent, plural
 from lab.inspection.kernels import list_convolutions
 from lab.inspection.metrics import Answers, as_rates, confusion_matrix, judge, per_class, worst_mistakes
 from lab.inspection.observe import compute_logits, feature_maps, to_input
@@ -141,7 +141,7 @@ def _maps(loaded: Loaded, dataset: Dataset) -> tuple[Picture, ...]:
         side = maps.values.shape[-1]
         sheet = grid(paint(maps.values[:_MAPS], each=True), enlarge=max(1, 56 // side), gap=2)
         count = len(maps.values)
-        shown = f"{count} maps" if count <= _MAPS else f"{_MAPS} of {count} maps"
+        shown = plural(count, "map") if count <= _MAPS else f"{_MAPS} of {count} maps"
         pictures.append(Picture(png_address(sheet), f"{layers[place]}: {shown} of {side}×{side}"))
     return tuple(pictures)
 
