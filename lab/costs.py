@@ -2,11 +2,15 @@
 
 Parameters, mult-adds and activations are counted on the meta device. The time of an epoch comes from this lab's own
 finished runs of the same network where there is one, else from the mult-adds and how fast this processor is at a small
-convolution; a GPU is not asked, because that would claim memory on it. Import torch before calling: it takes seconds.
+convolution and at the augmentation; a GPU is not asked, because that would claim memory on it. What is promised is a
+range: other processes take their share of the processor, and a worker may have to be started. Import torch before
+calling: it takes seconds.
 """
 
 import math
+import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,6 +18,7 @@ import torch
 from torch.nn import functional as F
 
 from lab.config import RunConfig
+from lab.data.augment import build_augment
 from lab.data.load import is_present
 from lab.data.registry import DatasetSpec, get_dataset_spec
 from lab.devices import resolve_device
@@ -29,7 +34,10 @@ _GPU_MACS_PER_S = {"cuda": 8e12, "mps": 1e12}  # what report D's times on an A10
 _MOMENTS = {"sgd": 1, "rmsprop": 2, "adam": 2, "adamw": 2, "muon": 2}  # tensors the optimizer keeps a weight
 _LOOK_BACK = 200  # newest runs among which a measured one is looked for
 _TELLING_S = 10.0  # a run of that long was not all beginning
-_WORK = ("arch", "arch_options", "input_size", "batch_size", "precision", "compile", "deterministic")
+_WORK = ("arch", "arch_options", "input_size", "batch_size", "precision", "compile", "deterministic", "augment")
+_START_S = (1.0, 6.0)  # with a worker that waits for work, and with one that has to import torch first
+_UNSURE = {True: 1.3, False: 2.0}  # by `measured`: how much longer it may take on a quiet machine
+_AUGMENT_BATCH = 64
 _SMALLER = ("native", "32", "64")
 
 
@@ -39,7 +47,8 @@ class Estimate:
 
     mult_adds: of one image, forward. memory_bytes: weights, gradients, optimizer and one batch's activations.
     measured: whether the time comes from a finished run rather than from counting. limit_s: how long the steps up to
-    the step limit take, infinity without one.
+    the step limit take, infinity without one. evaluation_s: of the validation and test images after an epoch. slowdown:
+    how much longer everything may take, because it was estimated and because of what else this machine does now.
     """
 
     params: int
@@ -51,11 +60,20 @@ class Estimate:
     device: str
     side: int
     epochs: int
+    evaluation_s: float = 0.0
+    slowdown: float = 1.0
 
     @property
     def seconds(self) -> float:
         """All epochs, or the steps up to the limit, without the evaluations between them."""
         return min(self.seconds_per_epoch * self.epochs, self.limit_s)
+
+    @property
+    def range_s(self) -> tuple[float, float]:
+        """Shortest and longest time to expect from the press on Train to the result, with evaluations and start."""
+        begun = math.ceil(self.seconds / self.seconds_per_epoch) if self.seconds_per_epoch else self.epochs
+        work = self.seconds + self.evaluation_s * begun
+        return _START_S[0] + work, (_START_S[1] + work) * self.slowdown
 
     @property
     def limited(self) -> bool:
@@ -72,9 +90,11 @@ def estimate(lab: Lab, config: RunConfig) -> Estimate:
         network = lab.build_network(checked)
     summary = summarize(network, input_shape=(1, 1, spec.image_size, spec.image_size))
     there = _train_images(lab, spec)
-    images = round((min(checked.train_limit, there) or there) * (1 - checked.val_fraction))
+    used = min(checked.train_limit, there) or there
+    images = round(used * (1 - checked.val_fraction))
     rate = _measured_rate(lab, checked, device.type)
-    seconds_per_image = 1 / rate if rate else _seconds_per_image(summary.total_mult_adds, device.type)
+    counted = _seconds_per_image(summary.total_mult_adds, device.type)
+    seconds_per_image = 1 / rate if rate else counted + _augment_seconds(checked.augment, device.type)
     limit = checked.max_steps * checked.batch_size if checked.max_steps else math.inf  # images
     side = spec.image_size if checked.input_size == "native" else int(checked.input_size)
     return Estimate(
@@ -88,7 +108,22 @@ def estimate(lab: Lab, config: RunConfig) -> Estimate:
         device=str(device),
         side=side,
         epochs=checked.epochs,
+        evaluation_s=(used - images + _test_images(lab, spec)) * (1 / rate if rate else counted) / _BACKWARD,
+        slowdown=max(_UNSURE[rate is not None], _busy()),
     )
+
+
+def _test_images(lab: Lab, spec: DatasetSpec) -> int:
+    """Return how many test images a data set has; those beside drawings are counted, 0 where they are no longer here."""
+    if spec.test_images or not is_present(spec.id, root=lab.settings.data):
+        return spec.test_images
+    return len(lab.dataset(spec.id).test_labels)
+
+
+def _busy() -> float:
+    """Return how many processes want each core, one more counted in: a training beside them takes so much longer."""
+    waiting = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0  # Windows has none
+    return (waiting + 1) / (os.cpu_count() or 1)
 
 
 def smaller_input(lab: Lab, config: RunConfig) -> tuple[str, Estimate] | None:
@@ -134,15 +169,26 @@ def _seconds_per_image(mult_adds: int, device: str) -> float:
 
 
 @cache
+def _augment_seconds(name: str, device: str) -> float:
+    """Measure an augmentation on this processor, in seconds an image: the best of five batches. On a GPU it is little."""
+    augment = build_augment(name)
+    if augment is None or device != "cpu":
+        return 0.0
+    x_BCHW, generator = torch.zeros(_AUGMENT_BATCH, 1, 28, 28), torch.Generator()
+    return min(_timed(lambda: augment(x_BCHW, generator)) for _ in range(5)) / _AUGMENT_BATCH
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+@cache
 def _cpu_macs_per_second() -> float:
     """Measure the processor on one 3×3 convolution of 64 channels: the best of five, some 60 ms in all."""
     x_BCHW = torch.ones(16, 64, 28, 28).to(memory_format=torch.channels_last)
     kernel = torch.ones(64, 64, 3, 3)
     work = 16 * 64 * 64 * 9 * 28 * 28
-    best = float("inf")
     with torch.inference_mode():
-        for _ in range(5):
-            began = time.perf_counter()
-            F.conv2d(x_BCHW, kernel, padding=1)
-            best = min(best, time.perf_counter() - began)
-    return work / best
+        return work / min(_timed(lambda: F.conv2d(x_BCHW, kernel, padding=1)) for _ in range(5))

@@ -5,7 +5,6 @@ worker where none is alive, and hands out kept weights as a network of their own
 functions that need a network, so that a page which lists and plots opens without it.
 """
 
-import math
 import threading
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from lab.data import Dataset, dataset_checksum, get_dataset_spec, is_present, lo
 from lab.errors import ConfigError, DeviceError, InputError, ReadOnlyError
 from lab.judging import OPENING_BUDGET_S, judge_older
 from lab.runs.artifacts import ArtifactStore
+from lab.runs.headline import HeadlineResult
 from lab.runs.records import CHECKPOINT, WEIGHTS, KeptFile, RunRecord, Want
 from lab.runs.store import RunStore
 from lab.settings import Settings
@@ -42,6 +42,7 @@ class LoadedNetwork:
     """A run's kept weights as a network of its own, in evaluation mode on the CPU; nobody trains it.
 
     It takes `(x / 255 - mean) / std` of uint8 pictures x_BCHW and returns logits_BK. step/epoch: when it was kept.
+    result: what was measured on these very weights, None for the untrained network.
     """
 
     run: RunRecord
@@ -52,6 +53,7 @@ class LoadedNetwork:
     std: float
     class_names: tuple[str, ...]
     image_size: int
+    result: HeadlineResult | None = None
 
 
 class Lab:
@@ -232,7 +234,7 @@ class Lab:
         return self.store.kept(run_id, kind=WEIGHTS)
 
     def find_weights(self, run_id: str, *, epoch: int | str = "best") -> KeptFile:
-        """Return one epoch's kept file; "best" is the lowest validation loss (else the newest), "latest" the newest."""
+        """Return one epoch's kept file; "best" is what answers for the run (`lab.runs.headline`), "latest" the newest."""
         run = self.store.get(run_id)
         kept = self.kept_epochs(run_id)
         if not kept:
@@ -242,7 +244,8 @@ class Lab:
         if isinstance(epoch, str) and epoch not in ("best", "latest"):
             raise InputError(f"The epoch is {epoch!r}, but it must be a number, best or latest.")
         if epoch == "best":
-            return self._best(kept)
+            answering = self.store.headline(run_id)
+            return next((k for k in reversed(kept) if answering and k.step == answering.step), kept[-1])
         if epoch == "latest":
             return kept[-1]
         found = [k for k in kept if k.epoch == epoch]
@@ -250,13 +253,6 @@ class Lab:
             have = ", ".join(str(k.epoch) for k in kept)
             raise InputError(f"Epoch {epoch} of run {run.name or run.id} was not kept; there are: {have}.")
         return found[-1]
-
-    def _best(self, kept: tuple[KeptFile, ...]) -> KeptFile:
-        # Read off the curve: a run that was killed, or is still under way, has no summary of its own.
-        curve = self.store.points(kept[0].run, series=["val/loss"]).get("val/loss")
-        loss = {} if curve is None else dict(zip(curve.step.tolist(), curve.value.tolist(), strict=True))
-        judged = [k for k in kept if not math.isnan(loss.get(k.step, math.nan))]
-        return min(judged, key=lambda k: loss[k.step], default=kept[-1])
 
     def load_run_network(self, run_id: str, *, epoch: int | str = "best") -> LoadedNetwork:
         """Return the network of a run as it was kept after an epoch (or "best", "latest")."""
@@ -312,6 +308,7 @@ class Lab:
             std=std,
             class_names=spec.classes,
             image_size=spec.image_size,
+            result=self.store.result_at(run.id, step) if step else None,
         )
 
     def build_network(self, config: RunConfig) -> "nn.Module":

@@ -5,7 +5,6 @@ tried again. The rules of `lab.diagnosis` are asked at every epoch's end, now an
 each time their findings replace the earlier ones as a whole.
 """
 
-import math
 import time
 from collections import defaultdict
 from typing import Any
@@ -46,7 +45,6 @@ class Journal:
         self._started_at = (0, 0.0)  # step and clock at which this attempt began, for an honest time left
         self._flushed = self._diagnosed = time.monotonic()
         self._busy_since: float | None = None
-        self._val_loss: dict[int, float] = {}  # by step: what makes one epoch's weights the best
 
     # -- what the worker says -----------------------------------------------------------------------------------------
 
@@ -106,8 +104,6 @@ class Journal:
         self._store.set_environment(self._run.id, self._run.lease, environment=environment, device=event.device)
         for name, series in self._store.points(self._run.id).items():
             self._history[name] = [(series.step, series.value, series.time_s)]
-            if name == "val/loss":
-                self._val_loss |= dict(zip(series.step.tolist(), series.value.tolist(), strict=True))
         self._diagnose()  # those of an earlier attempt may speak of epochs that it went back from
 
     def _steps(self, event: StepMetrics) -> None:
@@ -132,8 +128,6 @@ class Journal:
 
     def _evaluated(self, event: Evaluated) -> None:
         at, when = np.array([event.step]), np.array([event.time_s])
-        if "val/loss" in event.metrics and not math.isnan(event.metrics["val/loss"]):
-            self._val_loss[event.step] = event.metrics["val/loss"]
         for name, value in event.metrics.items():
             self._add(name, at, np.array([value], dtype=np.float64), when)
         self._progress |= {"seconds": event.time_s, "latest": dict(event.metrics)}
@@ -163,13 +157,12 @@ class Journal:
 
     def _stay_within_budget(self, kept: list[KeptFile]) -> None:
         total = sum(k.bytes for k in kept)
-        judged = [k for k in kept if k.step in self._val_loss]
-        best = min(judged, key=lambda k: self._val_loss[k.step], default=None)
+        answering = self._store.headline(self._run.id)
         surplus = []
         for file in kept[:-1]:  # in step order, and the newest always stays
             if total <= self._run.config.keep_mb * MB:
                 break
-            if file != best:
+            if answering is None or file.step != answering.step:
                 surplus.append(file)
                 total -= file.bytes
         if surplus:

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from lab.data.registry import list_datasets
+from lab.formatting import plural
 from lab.presets import get_preset
 from lab.runs.records import RunRecord, RunState
 from pages.ui.address import refuse_unknown
@@ -107,7 +108,7 @@ def _datasets(present: list[str]) -> None:
     with st.container(border=True):
         for spec in list_datasets():
             if spec.id in present:
-                facts = f"{spec.train_images + spec.test_images:,} images, {len(spec.classes)} classes"
+                facts = f"{plural(spec.train_images + spec.test_images, 'image')}, {plural(len(spec.classes), 'class', 'classes')}"
                 st.markdown(f":material/check: &nbsp;**{spec.title}** &nbsp;{facts}")
     others = [spec for spec in list_datasets() if spec.id not in present]
     if others:

@@ -10,6 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("lab.errors",),
     ("lab.settings", "lab.devices", "lab.seeding", "lab.findings"),
+    ("lab.errors", "lab.formatting"),
+    ("lab.settings", "lab.devices", "lab.seeding"),
     ("lab.config",),
     ("lab.presets",),
     ("lab.architectures", "lab.data"),

@@ -3,7 +3,8 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from lab.charts.style import layout
+from lab.charts.style import layout, plain_text
+from lab.formatting import format_percent, plural
 
 
 def calibration_figure(
@@ -19,7 +20,8 @@ def calibration_figure(
         x=confidence[full], y=accuracy[full], mode="lines+markers", showlegend=False, cliponaxis=False,
         line={"color": "#2f86cf"},
         marker={"size": 7 + 26 * np.sqrt(share), "opacity": 0.75}, customdata=count[full],
-        hovertemplate="sure %{x:.1%}, right %{y:.1%}<br>%{customdata:,} answers<extra></extra>",
+        text=[_words(*point) for point in zip(confidence[full], accuracy[full], count[full], strict=True)],
+        hovertemplate="%{text}<extra></extra>",
     )  # fmt: skip
     axis = {"range": [-0.02, 1.04], "tickformat": ".0%", "dtick": 0.2}
     figure.update_layout(
@@ -32,3 +34,8 @@ def calibration_figure(
         )
     )
     return figure
+
+
+def _words(confidence: float, accuracy: float, count: int) -> str:
+    sure, right = (format_percent(float(share), digits=1) for share in (confidence, accuracy))
+    return f"{plain_text(f'sure {sure}, right {right}')}<br>{plural(int(count), 'answer')}"

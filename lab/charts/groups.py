@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from lab.charts.style import layout, plain_text, run_style
 from lab.config import FIELDS
 from lab.errors import InputError, near_miss
+from lab.formatting import format_percent
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import RESULTS, result_of, setting_text
 
@@ -23,7 +24,7 @@ class Spread(NamedTuple):
 
 
 class Group(NamedTuple):
-    """The runs that share a value of the setting; results by key of `RESULTS`."""
+    """The runs that share a value of the setting; results by key of `RESULTS`, of those that have ended."""
 
     value: str
     runs: tuple[RunRecord, ...]
@@ -51,10 +52,15 @@ def group_info(runs: Sequence[RunRecord], by: str) -> tuple[Group, ...]:
         Group(
             value=text or "–",
             runs=tuple(members),
-            results={key: spread_of(result_of(run, key) for run in members) for key, _ in RESULTS},
+            results={key: spread_of(_ended(run, key) for run in members) for key, _ in RESULTS},
         )
         for text, (_, members) in ordered
     )
+
+
+def _ended(run: RunRecord, key: str) -> Any:
+    """Return a result of a run that has ended: a mean of it with one of its first epochs would say nothing."""
+    return None if run.state.live else result_of(run, key)
 
 
 def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = False, height: int = 360) -> go.Figure:
@@ -67,12 +73,13 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
         y=[spread.mean for _, spread in shown],
         error_y={"type": "data", "array": [spread.sd or 0.0 for _, spread in shown], "thickness": 1.5},
         marker={"color": run_style(0, dark=dark).shade(0.55), "line": {"color": run_style(0, dark=dark).colour, "width": 1}},
-        customdata=[spread.n for _, spread in shown],
-        hovertemplate=f"%{{x}}: %{{y:{'.2%' if share else '.4g'}}} (n = %{{customdata}})<extra></extra>",
+        text=[f"{format_percent(s.mean) if share else f'{s.mean:.4g}'} (n = {s.n})" for _, s in shown],
+        textposition="none",
+        hovertemplate="%{x}: %{text}<extra></extra>",
         name="mean",
         width=0.4,
     )  # fmt: skip
-    values = [(group.value, value) for group, _ in shown for run in group.runs if (value := result_of(run, result)) is not None]  # fmt: skip
+    values = [(group.value, value) for group, _ in shown for run in group.runs if (value := _ended(run, result)) is not None]  # fmt: skip
     figure.add_scatter(
         x=[plain_text(value) for value, _ in values],
         y=[number for _, number in values],

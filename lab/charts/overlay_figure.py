@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from lab.charts.overlay import AXES, METRICS, Line, OverlayInfo
 from lab.charts.style import RunStyle, layout, plain_text, run_style
+from lab.formatting import plural
 
 _WORDS = {"train": "training", "val": "validation", "test": "test", "plain": ""}
 _SYMBOLS = {"val": "circle", "test": "diamond-open"}
@@ -151,8 +152,9 @@ def dates(x: np.ndarray, axis: str) -> np.ndarray:
 def overlay_words(info: OverlayInfo) -> str:
     """Say what the picture shows, for those who cannot see it."""
     ends = [f"{line.label} ends at {line.y[-1]:.4g}" for line in info.lines if line.kind != "test" and line.y.size]
-    return f"{METRICS[info.metric].title} of {_count(info.lines)} runs by {AXES[info.x].lower()}: " + "; ".join(
-        ends[:8]
+    return (
+        f"{METRICS[info.metric].title} of {plural(_count(info.lines), 'run')} by {AXES[info.x].lower()}: "
+        + "; ".join(ends[:8])
     )
 
 

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from lab.charts.overlay import label_of
 from lab.charts.style import layout, plain_text, run_style
 from lab.config import FIELDS
+from lab.formatting import format_percent
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import differing_settings, result_of, setting_text
 
@@ -86,7 +87,7 @@ def _place(value: float | None, low: float, high: float, *, log: bool) -> float:
 def _text(value: Any, key: str) -> str:
     if isinstance(value, str):
         return value
-    return f"{value:.2%}" if key.endswith("accuracy") else f"{value:.4g}"
+    return format_percent(value) if key.endswith("accuracy") else f"{value:.4g}"
 
 
 def parallel_figure(

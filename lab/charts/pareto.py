@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from lab.charts.overlay import label_of
 from lab.charts.style import layout, plain_text, run_style
+from lab.formatting import format_percent
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import result_of
 
@@ -23,13 +24,13 @@ class ParetoPoint(NamedTuple):
 
 
 def pareto_info(runs: Sequence[RunRecord], cost: str) -> tuple[ParetoPoint, ...]:
-    """Return the runs that have both numbers, the cheapest first; an accuracy in validation is no match for one in
-    the test."""
+    """Return the runs that have ended and have both numbers, the cheapest first; an accuracy in validation is no match
+    for one in the test."""
     known = []
     for run in runs:
         accuracy = result_of(run, "test_accuracy")
         price = result_of(run, cost)
-        if _positive(price) and isinstance(accuracy, (int, float)) and accuracy == accuracy:
+        if not run.state.live and _positive(price) and isinstance(accuracy, (int, float)) and accuracy == accuracy:
             known.append((float(price or 0.0), float(accuracy), run))
     points, highest = [], -1.0
     for price, accuracy, run in sorted(known, key=lambda item: (item[0], -item[1], item[2].number)):
@@ -54,7 +55,8 @@ def pareto_figure(points: Sequence[ParetoPoint], cost: str, *, dark: bool = Fals
             marker={"size": 11, "color": style.colour, "symbol": "circle" if point.best else "circle-open",
                     "line": {"width": 2, "color": style.colour}},
             name=plain_text(label_of(point.run)),
-            hovertemplate=f"%{{y:.2%}} for %{{x:,.4g}}{' (on the front)' if point.best else ''}",
+            text=[plain_text(f"{format_percent(point.accuracy)}, epoch {point.run.epoch_text or '–'}")],
+            hovertemplate=f"%{{text}}, for %{{x:,.4g}}{' (on the front)' if point.best else ''}",
             showlegend=len(points) <= 12,
         )  # fmt: skip
     front = [point for point in points if point.best]

@@ -1,6 +1,8 @@
 """The reports' tables, live: what a report printed beside what this lab measured for the same setting.
 
-A run counts for an experiment if its configuration is the preset's, as the lab would run it, whatever its seed.
+A run counts for an experiment if its configuration is the preset's, as the lab would run it, whatever its seed. The
+reports quote the last epoch of a training, so the measured accuracy is the last epoch's too; where a report tested every
+epoch and quotes the highest, `quoted_epoch` says which it was.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +13,7 @@ from lab.config import RunConfig
 from lab.presets import Preset, list_presets
 from lab.runs.encoding import setting_key
 from lab.runs.records import RunRecord, RunState
-from lab.sharing.comparison import Table, result_of
+from lab.sharing.comparison import Table, last_result_of
 
 
 class RunFinder(Protocol):
@@ -25,7 +27,7 @@ class RunFinder(Protocol):
 class ReportRow(NamedTuple):
     """One experiment. finished, waiting: its runs. Accuracies are shares, times seconds, losses what they are.
 
-    last_loss is the training loss of the last epoch. config: the preset's as the lab would run it.
+    test_accuracy and last_loss (of the training) are those of the last epoch, which is `stopped_epoch`. config: the preset's as the lab would run it.
     """
 
     preset: Preset
@@ -36,6 +38,19 @@ class ReportRow(NamedTuple):
     last_loss: Spread | None
     seconds: Spread | None
     stopped_epoch: Spread | None
+
+    @property
+    def last_epoch(self) -> str:
+        """The epoch in which the finished runs ended, such as "5" or "17–21", "" where they do not say it."""
+        ends = sorted({run.last_result.epoch for run in self.finished if run.last_result.epoch is not None})
+        return "–".join(str(end) for end in dict.fromkeys((ends[0], ends[-1]))) if ends else ""
+
+    @property
+    def quoted_epoch(self) -> int | None:
+        """The epoch (from 1) that the report quotes, where it tested each and quotes the highest."""
+        every = self.preset.reported.get("test_accuracy_by_epoch", ())
+        quoted = self.preset.reported.get("test_accuracy")
+        return every.index(quoted) + 1 if quoted in every else None
 
     @property
     def missing(self) -> bool:
@@ -57,15 +72,15 @@ def _row(preset: Preset, config: RunConfig, runs: Sequence[RunRecord]) -> Report
         config=config,
         finished=finished,
         waiting=tuple(run for run in runs if run.state.live or run.state is RunState.PAUSED),
-        test_accuracy=spread_of(result_of(run, "test_accuracy") for run in finished),
-        last_loss=spread_of(result_of(run, "train_loss") for run in finished),
+        test_accuracy=spread_of(last_result_of(run, "test_accuracy") for run in finished),
+        last_loss=spread_of(last_result_of(run, "train_loss") for run in finished),
         seconds=spread_of(run.seconds for run in finished),
-        stopped_epoch=spread_of(result_of(run, "epochs") for run in finished),
+        stopped_epoch=spread_of(last_result_of(run, "epochs") for run in finished),
     )
 
 
 _COLUMNS = (
-    "experiment", "network", "reported accuracy", "measured accuracy", "reported last loss", "measured last loss",
+    "experiment", "network", "reported accuracy", "measured accuracy (last epoch)", "reported last loss", "measured last loss",
     "reported seconds", "measured seconds", "n", "mistake",
 )  # fmt: skip
 

@@ -7,14 +7,22 @@ import click
 import numpy as np
 
 from lab.charts.tiles import grid, paint
-from lab.cli.output import json_flag, percent, print_json, print_table, write_file
+from lab.cli.output import json_flag, print_json, print_table, write_file
 from lab.errors import InputError
 from lab.experiment import Lab
+from lab.formatting import format_percent, plural
 from lab.settings import user_path
 
 epoch_option = click.option(
     "--epoch", default="best", show_default=True, metavar="N", help="Epoch whose weights are used, best or latest."
 )
+
+
+_WHICH = {
+    "best": "best: lowest validation loss",
+    "last": "last: nothing was validated",
+    "untested": "stopped inside this epoch",
+}
 
 
 def read_epoch(text: str) -> int | str:
@@ -45,7 +53,10 @@ def predict(lab: Lab, run: str, images: tuple[Path, ...], sketch: bool, epoch: s
         return
     print_table(
         ("image", "reads", "probability", ""),
-        [(a["image"], a["label"], percent(max(a["probabilities"])), "unsure" if a["unsure"] else "") for a in answers],
+        [
+            (a["image"], a["label"], format_percent(max(a["probabilities"])), "unsure" if a["unsure"] else "")
+            for a in answers
+        ],
         right=("probability",),
     )
 
@@ -77,7 +88,7 @@ def evaluate(lab: Lab, run: str, epoch: str, all_epochs: bool, as_json: bool) ->
     record = lab.store.resolve(run)
     files = lab.kept_epochs(record.id) if all_epochs else ()
     files = files or (lab.find_weights(record.id, epoch=wanted),)
-    chosen = lab.find_weights(record.id) if all_epochs and record.config.val_fraction else None
+    answering = record.headline
     data = lab.dataset(record.config.dataset)
     reports: list[dict[str, Any]] = []
     for kept in files:
@@ -86,10 +97,14 @@ def evaluate(lab: Lab, run: str, epoch: str, all_epochs: bool, as_json: bool) ->
             loaded.network, data.test_images, data.test_labels,
             mean=loaded.mean, std=loaded.std, classes=loaded.class_names,
         )  # fmt: skip
-        reports.append({"epoch": kept.epoch, "step": kept.step, **made.as_dict()})
+        answers = kept.step == answering.step
+        reports.append(
+            {"epoch": kept.epoch, "step": kept.step, "which": answering.which if answers else "", **made.as_dict()}
+        )
         if not as_json:
-            mark = "  lowest validation loss" if kept == chosen else ""
-            click.echo(f"epoch {kept.epoch:>3}  {percent(made.accuracy)}  loss {made.loss:.4f}{mark}")
+            mark = f"  {_WHICH.get(answering.which, '')}" if answers else ""
+            accuracy = f"{format_percent(made.accuracy)} test"
+            click.echo(f"epoch {kept.epoch:>3} of {record.config.epochs}  {accuracy}  loss {made.loss:.4f}{mark}")
     if as_json:
         print_json({"run": record.id, "epochs": reports} if all_epochs else {"run": record.id, **reports[0]})
 
@@ -127,8 +142,8 @@ def inspect(
     if as_json:
         print_json(answer)
     else:
-        click.echo(f"{len(maps)} maps of {layer} at epoch {loaded.epoch} are in {out}; the network reads {image} as "
-                   f"{loaded.class_names[best]} ({percent(float(seen.probabilities[best]))}).")  # fmt: skip
+        click.echo(f"{plural(len(maps), 'map')} of {layer} at epoch {loaded.epoch} {'is' if len(maps) == 1 else 'are'} in {out}; the network reads {image} as "
+                   f"{loaded.class_names[best]} ({format_percent(float(seen.probabilities[best]))}).")  # fmt: skip
 
 
 COMMANDS = (predict, evaluate, inspect)

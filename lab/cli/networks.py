@@ -5,11 +5,12 @@ from typing import Any
 import click
 
 from lab.architectures.registry import check_options, get_architecture, list_architectures, resolve_input_size
-from lab.cli.output import json_flag, percent, print_json, print_table
+from lab.cli.output import json_flag, print_json, print_table
 from lab.cli.train import parse_option
 from lab.config import INPUT_SIZES
 from lab.data import is_present, list_datasets
 from lab.experiment import Lab
+from lab.formatting import format_percent
 from lab.presets import list_presets
 
 
@@ -82,7 +83,7 @@ def presets(as_json: bool) -> None:
         return
     print_table(
         ("preset", "report", "reported", "what it is"),
-        [(e["id"], e["report"], percent(e["reported"].get("test_accuracy")), e["title"]) for e in entries],
+        [(e["id"], e["report"], format_percent(e["reported"].get("test_accuracy")), e["title"]) for e in entries],
         right=("reported",),
     )
 
@@ -132,14 +133,7 @@ def summary(arch: str, batch_size: int, input_size: str, options: tuple[str, ...
     if not as_json:
         click.echo(made.text)
         return
-    totals = ("total_params", "trainable_params", "total_mult_adds", "forward_backward_bytes", "params_bytes")
-    columns = ("name", "type", "depth", "output_shape", "params", "mult_adds")
-    print_json(
-        {
-            **{word: getattr(made, word) for word in totals},
-            "layers": [{word: getattr(layer, word) for word in columns} for layer in made.layers],
-        }
-    )
+    print_json({**made.as_dict(), "batch_size": made.batch, "mult_adds_per_image": made.mult_adds_per_image})
 
 
 COMMANDS = (architectures, datasets, presets, summary)

@@ -1,7 +1,6 @@
 """How the shell prints: strict JSON, tables, and numbers a person can read."""
 
 import json
-import math
 import os
 import secrets
 import time
@@ -62,23 +61,6 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right:
     if not console.is_terminal:
         console = Console(width=PIPE_WIDTH)
     console.print(table)
-
-
-def percent(share: float | None) -> str:
-    """Write a share as per cent with two digits, or a dash."""
-    return "–" if share is None else f"{100 * share:.2f} %"
-
-
-def duration(seconds: float | None) -> str:
-    """Write seconds as "8.3 s", "4 min 05 s" or "2 h 10 min"."""
-    if seconds is None or not math.isfinite(seconds):
-        return "–"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def moment(stamp: float | None) -> str:

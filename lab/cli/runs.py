@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from lab.cli.findings import finding_lines
-from lab.cli.output import duration, json_flag, moment, percent, print_json, print_table
+from lab.cli.output import json_flag, moment, print_json, print_table
 from lab.experiment import Lab
+from lab.formatting import format_duration, format_percent, plural
 from lab.runs.records import RunRecord, Series, Want
 
 EPOCH_SERIES = ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy", "lr",
@@ -25,6 +26,7 @@ def as_dict(run: RunRecord) -> dict[str, Any]:
         "device": run.device, "created_at": run.created_at, "finished_at": run.finished_at, "parent": run.parent,
         "tags": list(run.tags), "note": run.note, "notices": list(run.notices), "summary": run.summary,
         "findings": [finding.as_dict() for finding in run.findings],
+        "headline": run.headline.as_dict(),
     }  # fmt: skip
 
 
@@ -43,15 +45,16 @@ def runs(lab: Lab, where: str, order: str, limit: int, as_json: bool) -> None:
         print_json({"runs": [as_dict(run) for run in found], "total": lab.store.count_runs(where=where)})
         return
     print_table(
-        ("run", "state", "name", "network", "data set", "epochs", "test", "time", "date"),
+        ("run", "state", "name", "network", "data set", "test", "epoch", "time", "date"),
         [
             (
-                run.id, run.status, run.name, run.config.arch, run.config.dataset, run.config.epochs,
-                percent(run.summary.get("test_accuracy")), duration(run.seconds), moment(run.created_at),
+                run.id, run.status, run.name, run.config.arch, run.config.dataset,
+                format_percent(run.headline.test_accuracy), run.epoch_text or f"– of {run.config.epochs}",
+                format_duration(run.seconds), moment(run.created_at),
             )
             for run in found
         ],
-        right=("epochs", "test", "time"),
+        right=("test", "time"),
     )  # fmt: skip
 
 
@@ -99,7 +102,9 @@ def _show_text(run: RunRecord, rows: list[dict[str, Any]], kept: int) -> None:
     click.echo(f"{run.id}  {run.name}  {run.status}  {run.reason}".rstrip())
     changed = ", ".join(f"{name}={value}" for name, value in run.config.changed().items())
     click.echo(f"Settings that differ from the defaults: {changed or 'none'}")
-    click.echo(f"{kept} kept files, {duration(run.seconds)} of training on {run.device or '–'}\n")
+    click.echo(_headline_line(run))
+    trained = f"{format_duration(run.seconds)} of training on {run.device or '–'}"
+    click.echo(f"{plural(kept, 'saved file')}, {trained}\n")
     for line in finding_lines(run):
         click.echo(line)
     for notice in run.notices:
@@ -108,6 +113,14 @@ def _show_text(run: RunRecord, rows: list[dict[str, Any]], kept: int) -> None:
     columns = ("step", *(name.replace("accuracy", "acc") for name in series))
     rows_text = [[row["step"], *(_digits(row.get(name)) for name in series)] for row in rows]
     print_table(columns, rows_text, right=columns)
+
+
+def _headline_line(run: RunRecord) -> str:
+    """Return the accuracy of the weights that answer with its epoch, and that of the last epoch where it is another."""
+    words = run.headline_text or "not tested yet"
+    if run.headline.saved:
+        words += "; these weights answer in predict, evaluate, Draw and exports"
+    return f"Accuracy: {words}" + (f". It ended at {run.last_text}" if run.last_text else "")
 
 
 def _digits(value: float | None) -> str:

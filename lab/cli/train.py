@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lab.cli.findings import finding_lines
-from lab.cli.output import duration, json_flag, moment, percent, print_json
+from lab.cli.output import json_flag, moment, print_json
 from lab.config import FIELDS, FieldSpec, RunConfig
 from lab.errors import ConfigError, RunStateError, StoreBusyError
 from lab.experiment import Lab
+from lab.formatting import format_duration, format_percent
 from lab.presets import PRESETS, get_preset
 from lab.runs.records import RunRecord, RunState, Want
 
@@ -110,15 +111,20 @@ def train(
 
 
 def result(run: RunRecord, *, cached: bool) -> dict[str, Any]:
-    """Return what scripts rely on of one run."""
-    words = ("test_accuracy", "val_accuracy", "test_loss", "images_per_second")
+    """Return what scripts rely on of one run; accuracies and loss are those of the weights that answer, of `epoch`."""
+    headline = run.headline
     return {
         "run": run.id,
         "name": run.name,
         "state": run.state.value,
         "cached": cached,
         "epochs": run.summary.get("epochs", run.progress.get("epoch", 0)),
-        **{word: run.summary.get(word) for word in words},
+        "epoch": headline.epoch,
+        "which": headline.which,
+        "test_accuracy": headline.test_accuracy,
+        "val_accuracy": headline.val_accuracy,
+        "test_loss": headline.test_loss,
+        "images_per_second": run.summary.get("images_per_second"),
         "seconds": run.seconds,
         "reason": run.reason,
         "outcome": run.status,
@@ -179,7 +185,7 @@ def _show(bar: Progress, task: Any, run: RunRecord) -> None:
         bar.update(task, description=str(state.get("phase") or run.state.value))
         return
     rate = f"{state.get('images_per_second') or 0:,.0f} images/s"
-    left = f"{duration(state.get('eta_seconds'))} left, {rate}"
+    left = f"{format_duration(state.get('eta_seconds'))} left, {rate}"
     text = f"epoch {state.get('epoch', 0)}/{run.config.epochs}"
     bar.update(task, description=text, completed=state["step"], total=state["total_steps"], left=left)
 
@@ -188,15 +194,17 @@ def _tell(run: RunRecord, *, cached: bool) -> None:
     what = {RunState.QUEUED: "is queued", RunState.RUNNING: "is training"}.get(run.state, f"is {run.state.value}")
     click.echo(f"Run {run.id} {what}: {run.reason}" if run.reason else f"Run {run.id} {what}.")
     if cached and run.finished_at:
-        click.echo(f"It was trained on {moment(run.finished_at)}, {duration(run.seconds)}; --no-cache trains it again.")
+        click.echo(
+            f"It was trained on {moment(run.finished_at)}, {format_duration(run.seconds)}; --no-cache trains it again."
+        )
     if run.outcome:
         click.echo(f"Outcome: {run.outcome}.")
     for line in () if run.state.live else finding_lines(run):
         click.echo(line)
     if run.state is RunState.FINISHED:
         click.echo(
-            f"Test accuracy {percent(run.summary.get('test_accuracy'))}, validation "
-            f"{percent(run.summary.get('val_accuracy'))}, {duration(run.seconds)} of training."
+            f"Accuracy: {run.headline_text}, validation {format_percent(run.headline.val_accuracy)}; "
+            f"{format_duration(run.seconds)} of training."
         )
 
 

@@ -8,6 +8,7 @@ import click
 from lab.cli.output import json_flag, print_json
 from lab.errors import ArtifactError
 from lab.experiment import Lab
+from lab.formatting import plural
 from lab.runs.records import RunRecord
 
 
@@ -24,7 +25,9 @@ def verify(lab: Lab, runs: tuple[str, ...], as_json: bool) -> None:
     else:
         for problem in problems:
             click.echo(problem)
-        click.echo(f"{len(records)} runs checked, {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}.")
+        click.echo(
+            f"{plural(len(records), 'run')} checked, {plural(len(problems), 'problem') if problems else 'no problems'}."
+        )
     sys.exit(1 if problems else 0)
 
 

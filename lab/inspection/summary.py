@@ -11,9 +11,12 @@ from typing import Any
 import torch
 import torchinfo
 from torch import nn
+from torchinfo.enums import Units
 from torchinfo.layer_info import LayerInfo
+from torchinfo.model_statistics import ModelStatistics
 
 from lab.architectures.shapes import meta_copy
+from lab.formatting import format_count, plural
 from lab.inspection.graph import trace_graph
 from lab.inspection.receptive import Field
 
@@ -72,6 +75,16 @@ class Summary:
     text: str
 
     @property
+    def batch(self) -> int:
+        """Images in the batch that shapes, mult-adds and bytes are counted for."""
+        return self.input_shape[0]
+
+    @property
+    def mult_adds_per_image(self) -> int:
+        """Mult-adds of one image's way forward: torchinfo counts every layer's as many times as there are images."""
+        return self.total_mult_adds // self.batch
+
+    @property
     def estimated_total_bytes(self) -> int:
         """Input, outputs with gradients, and parameters."""
         return self.input_bytes + self.forward_backward_bytes + self.params_bytes
@@ -109,8 +122,26 @@ def summarize(network: nn.Module, *, input_shape: tuple[int, ...]) -> Summary:
         params_bytes=sum(p.numel() * p.element_size() for p in probe.parameters()),
         input_bytes=prod(input_shape) * _FLOAT_BYTES,
         layers=rows,
-        text=str(statistics),
+        text=_table_text(statistics, batch=input_shape[0]),
     )
+
+
+def _table_text(statistics: ModelStatistics, *, batch: int) -> str:
+    """Return torchinfo's table with the units it means, naming the batch it counts and adding what one image takes.
+
+    torchinfo puts its `Units` into an f-string, which since Python 3.11 gives "Units.MEGABYTES" instead of "M".
+    """
+    text = str(statistics)
+    for unit in Units:
+        text = text.replace(f"({Units.__name__}.{unit.name})", f"({unit.value})")
+    lines = text.split("\n")
+    at = next(place for place, line in enumerate(lines) if line.startswith("Total mult-adds"))
+    one = statistics.total_mult_adds // batch
+    lines[at + 1 : at + 1] = [
+        f"Mult-adds of one image: {format_count(one)}",
+        f"Total mult-adds, shapes and sizes are those of a batch of {plural(batch, 'image')}.",
+    ]
+    return "\n".join(lines)
 
 
 def summary_text(network: nn.Module, *, input_shape: tuple[int, ...]) -> str:

@@ -4,11 +4,13 @@ import statistics
 import time
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lab.formatting import plural
 from lab.inspection.observe import evaluating
 
 
@@ -31,6 +33,31 @@ class Timing:
     spread_ms: float
     repeats: int
     device: str
+
+    def unclear_pairs(self) -> tuple[tuple[LayerTime, LayerTime], ...]:
+        """Return neighbours in the order of their medians, slowest first, that their spread does not tell apart."""
+        order = sorted(self.layers, key=lambda layer: -layer.median_ms)
+        return tuple(
+            (slow, quick)
+            for slow, quick in pairwise(order)
+            if slow.median_ms - quick.median_ms <= max(slow.spread_ms, quick.spread_ms)
+        )
+
+    def caution(self) -> str:
+        """Say how far the order of the layers can be believed, "" where every difference exceeds the spread."""
+        pairs = self.unclear_pairs()
+        if not pairs:
+            return ""
+        slow, quick = pairs[0]
+        which = (
+            f"{slow.name} ({slow.median_ms:.3f} ± {slow.spread_ms:.3f} ms) and {quick.name} ({quick.median_ms:.3f} ± "
+        )
+        which += f"{quick.spread_ms:.3f} ms)"
+        if len(pairs) == len(self.layers) - 1:
+            return f"The spread exceeds every difference, such as that of {which}: this order may be chance. Measure again."
+        others = plural(len(pairs) - 1, "more pair")
+        rest = f" and {others} of neighbours in this order" if len(pairs) > 1 else ""
+        return f"The spread exceeds the difference of {which}{rest}: which of them is slower may be chance."
 
 
 def time_layers(network: nn.Module, x_BCHW: Tensor, *, repeats: int = 7) -> Timing:

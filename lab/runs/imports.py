@@ -83,7 +83,7 @@ class Imports(Points):
             listed = [_kept_values(file) for file in run.kept]
             connection.execute(insert(kept), listed)
             row = self._change(connection, row, **_sums_of_files(row, gone=(), new=[file_sum(one) for one in listed]))
-        return self._record(connection, row)
+        return self._record(connection, self._refresh_headline(connection, row))
 
 
 def _kept_values(file: KeptFile) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, func, select
 from lab.errors import RunStateError
 from lab.findings import Finding
 from lab.runs.database import Moment
-from lab.runs.digests import Digests
+from lab.runs.headlines import Headlines
 from lab.runs.owner import Owner, kill
 from lab.runs.records import RunRecord, RunState, Want
 from lab.runs.rows import AFTER_DEATH, LEASE_S, decoded, derive, listed_record, owner_of, run_record
@@ -22,10 +22,10 @@ from lab.runs.seals import RAW, is_sealed, is_sound
 
 ENDS = frozenset({RunState.FINISHED, RunState.STOPPED, RunState.PAUSED, RunState.FAILED, RunState.INTERRUPTED})
 _REASON_OF_DEATH = "The process that trained it ended without a word; resume continues from the last checkpoint."
-_RESULTS = ("test_accuracy", "val_accuracy", "best_epoch", "images_per_second")  # columns filled from the summary
+_RESULTS = ("best_epoch", "images_per_second")  # columns filled from the summary
 
 
-class Leases(Digests):
+class Leases(Headlines):
     """The part of `RunStore` that decides who may write."""
 
     def claim(self, *, slot: str, owner: Owner) -> RunRecord | None:
@@ -154,7 +154,8 @@ class Leases(Digests):
             values |= {"finished_at": moment.now, "lease_until": moment.now + LEASE_S}
             if heard not in (None, wish):
                 values |= _as_wished(wish, moment.now)
-            return run_record(self._change(connection, row, **values), moment=moment)
+            ended = self._refresh_headline(connection, self._change(connection, row, **values))
+            return run_record(ended, moment=moment)
 
     def request(self, run: str, want: Want) -> RunRecord:
         """Ask a run to stop, to pause, or to go on, whatever it is doing now; asking twice is the same as once.

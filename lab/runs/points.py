@@ -13,11 +13,11 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, insert, literal, 
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lab.errors import RunStateError, StoreError, UnreadableRunError
-from lab.runs.base import StoreBase
 from lab.runs.curves import fetch
 from lab.runs.digests import stored_sums, sum_files
+from lab.runs.headlines import Headlines
 from lab.runs.leases import progress_values
-from lab.runs.records import KeptFile, RunState, Series, Want
+from lab.runs.records import WEIGHTS, KeptFile, RunState, Series, Want
 from lab.runs.rows import decoded, kept_file
 from lab.runs.schema import kept, points, runs, series_names
 from lab.runs.seals import EMPTY_SUM, RAW, added, file_sum, is_sound, points_sum, taken
@@ -29,7 +29,7 @@ _UPSERT = (
 )
 
 
-class Points(StoreBase):
+class Points(Headlines):
     """The part of `RunStore` that holds curves and the list of kept files."""
 
     def append_points(
@@ -99,12 +99,14 @@ class Points(StoreBase):
             values = self._renewed(connection)
             if row.sums is not None:
                 values["sums"] = _sums_up_to(connection, row, step)
-            self._change(connection, row, **values)
+            row = self._change(connection, row, **values)
             known = select(series_names.c.number)  # so that the key leads to each curve's end; none is read through
             beyond = (points.c.run == row.number) & points.c.series.in_(known) & (points.c.step > step)
             connection.execute(delete(points).where(beyond))
             taken_off = delete(kept).where(kept.c.run == run, kept.c.step > step).returning(kept.c.path)
-            return unlisted(connection, list(connection.execute(taken_off).scalars()))
+            paths = list(connection.execute(taken_off).scalars())
+            self._refresh_headline(connection, row)
+            return unlisted(connection, paths)
 
     def keep(self, run: str, lease: int, file: KeptFile) -> None:
         """List a file that is already written; a path listed before takes the new digest."""
@@ -118,9 +120,11 @@ class Points(StoreBase):
             row = self._held(connection, run, lease)
             replaced = _files(connection, kept.c.run == run, kept.c.path == file.path)
             sums = _sums_of_files(row, gone=replaced, new=[file_sum(values)])
-            self._change(connection, row, **self._renewed(connection), **sums)
+            row = self._change(connection, row, **self._renewed(connection), **sums)
             statement = make(kept).values(**values)
             connection.execute(statement.on_conflict_do_update(index_elements=["run", "path"], set_=fresh))
+            if file.kind == WEIGHTS:
+                self._refresh_headline(connection, row)
 
     def forget_kept(self, run: str, lease: int, paths: Iterable[str]) -> tuple[str, ...]:
         """Take files off the list and return those that no other run lists: only these may be deleted."""
@@ -128,8 +132,9 @@ class Points(StoreBase):
         with self.database.write() as connection:
             row = self._held(connection, run, lease)
             listed = _files(connection, kept.c.run == run, kept.c.path.in_(gone))
-            self._change(connection, row, **self._renewed(connection), **_sums_of_files(row, gone=listed))
+            row = self._change(connection, row, **self._renewed(connection), **_sums_of_files(row, gone=listed))
             connection.execute(delete(kept).where(kept.c.run == run, kept.c.path.in_(gone)))
+            self._refresh_headline(connection, row)
             return unlisted(connection, gone)
 
     def kept(self, run: str, *, kind: str | None = None) -> tuple[KeptFile, ...]:
@@ -176,7 +181,8 @@ class Points(StoreBase):
                 connection.execute(insert(table).from_select(["run", *[c.name for c in rest]], copied))
             sums = stored_sums(connection, origin) if origin.sums is None else decoded(origin.sums)
             values = self._renewed(connection) if lease is not None else {}
-            self._change(connection, target_row, seconds=origin.seconds, sums=sums, **values)
+            changed = self._change(connection, target_row, seconds=origin.seconds, sums=sums, **values)
+            self._refresh_headline(connection, changed)
 
     def _open_for(self, connection: Connection, target: str, lease: int | None) -> Row[Any]:
         if lease is not None:

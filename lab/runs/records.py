@@ -8,6 +8,7 @@ import numpy as np
 
 from lab.config import RunConfig
 from lab.findings import Finding, Outcome, outcome_of
+from lab.runs.headline import HeadlineResult, result_of_summary
 
 WEIGHTS = "weights"  # a kept file's kind: the network after an epoch
 CHECKPOINT = "checkpoint"  # everything a run needs to go on
@@ -58,6 +59,9 @@ class RunRecord:
     `params`, …); `progress` the newest step (`step`, `total_steps`, `epoch`, `epochs`, `images_per_second`,
     `seconds`, `eta_seconds`, `device`, `phase`). `notices` are sentences the run collected (out-of-memory, disk budget).
     `findings` are what its settings and curves say now; they are judged anew and replaced as a whole.
+    `params`, …), those of `final_epoch`; what the run is known by is `headline`. `saved`: the result of the saved
+    weights that answer, None where no weights are saved. `progress` the newest step (`step`, `total_steps`, `epoch`, `epochs`, `images_per_second`,
+    `seconds`, `eta_seconds`, `device`, `phase`). `notices` are sentences the run collected (out-of-memory, mistakes).
     """
 
     id: str
@@ -98,6 +102,41 @@ class RunRecord:
     def status(self) -> str:
         """The word that every list shows: a finished run's outcome where it did not learn, else the state."""
         return str(self.outcome or self.state)
+
+    saved: HeadlineResult | None = None
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether weights are saved that can be loaded."""
+        return self.saved is not None
+
+    @property
+    def headline(self) -> HeadlineResult:
+        """The result of the weights that answer; of a run without saved weights, what its summary says."""
+        return self.saved or result_of_summary(self.summary, restore_best=self.config.restore_best)
+
+    @property
+    def last_result(self) -> HeadlineResult:
+        """What the run's summary says: its last whole epoch, or its best one where that was restored at the end."""
+        return result_of_summary(self.summary, restore_best=self.config.restore_best)
+
+    @property
+    def last_text(self) -> str:
+        """Such as "95.26 % test, epoch 5 of 5 (last)" where the run ended with another epoch than its headline's, else ""."""
+        last = self.last_result
+        if self.state.live or last.epoch is None or last.epoch == self.headline.epoch:
+            return ""
+        return last.text(self.config.epochs)
+
+    @property
+    def headline_text(self) -> str:
+        """The headline in words, such as "96.38 % test, epoch 3 of 5 (best)", "" where nothing was measured."""
+        return self.headline.text(self.config.epochs, live=self.state.live)
+
+    @property
+    def epoch_text(self) -> str:
+        """The headline's epoch in words, such as "3 of 5 (best)", "" where it is not known."""
+        return self.headline.epoch_text(self.config.epochs, live=self.state.live)
 
 
 @dataclass(frozen=True, slots=True)

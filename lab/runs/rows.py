@@ -14,6 +14,7 @@ from lab.errors import ConfigError, UnreadableRunError
 from lab.findings import Finding
 from lab.runs.database import Moment
 from lab.runs.encoding import decode_json, decode_tags
+from lab.runs.headline import METRICS, HeadlineResult
 from lab.runs.old_notices import is_old_finding
 from lab.runs.owner import Owner, is_alive
 from lab.runs.records import KeptFile, RunRecord, RunState, Want
@@ -128,8 +129,8 @@ def _decoded(row: Row[Any], moment: Moment) -> RunRecord:
         lease=row.lease,
         attempts=row.attempts,
         created_at=float(row.created_at),
-        started_at=_seconds(row.started_at),
-        finished_at=_seconds(row.finished_at),
+        started_at=_real(row.started_at),
+        finished_at=_real(row.finished_at),
         seconds=float(row.seconds),
         device=row.device,
         parent=row.parent,
@@ -143,6 +144,7 @@ def _decoded(row: Row[Any], moment: Moment) -> RunRecord:
         notices=tuple(notice for notice in decoded(row.notices) if not is_old_finding(notice)),
         number=row.number,
         findings=tuple(Finding.from_dict(values) for values in decoded(row.findings) or ()),
+        saved=_saved_result(row),
     )
 
 
@@ -162,7 +164,16 @@ def decoded(value: Any) -> Any:
     return decode_json(value) if isinstance(value, str) else value
 
 
-def _seconds(value: float | None) -> float | None:
+def _saved_result(row: Row[Any]) -> HeadlineResult | None:
+    if row.weights_step is None:
+        return None
+    metrics = {name: _real(getattr(row, name)) for name in METRICS}
+    return HeadlineResult(
+        step=row.weights_step, epoch=row.weights_epoch, which=row.weights_which or "", saved=True, **metrics
+    )
+
+
+def _real(value: float | None) -> float | None:
     # What SQLite hands back from RETURNING is a whole number where a REAL column holds one.
     return None if value is None else float(value)
 

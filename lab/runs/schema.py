@@ -29,6 +29,7 @@ from lab.config import RunConfig
 from lab.errors import StoreVersionError
 from lab.runs.database import Database
 from lab.runs.encoding import setting_key
+from lab.runs.headline_columns import add_headline
 from lab.runs.sketches_table import add_sketches
 
 metadata = MetaData()
@@ -83,8 +84,14 @@ runs = Table(
     Column("arch", Text, nullable=False),
     Column("dataset", Text, nullable=False),
     Column("setting", String(64), nullable=False, server_default=""),  # equal for runs that differ only in their seed
+    # Those of the weights that answer (`lab.runs.headline`); without saved weights the summary's, and no weights_step.
+    Column("weights_step", BigInteger),
+    Column("weights_epoch", Integer),
+    Column("weights_which", String(16)),
     Column("test_accuracy", _real),
+    Column("test_loss", _real),
     Column("val_accuracy", _real),
+    Column("val_loss", _real),
     Column("best_epoch", Integer),
     Column("images_per_second", _real),
     Column("sums", _json),  # `lab.runs.seals`: of each curve and of the saved files; NULL in an older release's rows
@@ -173,6 +180,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _first_tables,
     _setting_column,
     add_sketches,
+    add_headline,
     _findings_column,
     _seal_columns,
 )

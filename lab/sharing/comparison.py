@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lab.config import FIELDS
+from lab.runs.headline import METRICS
 from lab.runs.records import RunRecord
 
 Cell: TypeAlias = str | int | float | None
 
-# key of the summary (or "seconds"), heading
+# Key, heading. Accuracies and losses are the headline's: those of the weights that answer, of the epoch in `EPOCH`.
 RESULTS = (
     ("params", "parameters"),
     ("best_epoch", "best epoch"),
@@ -20,6 +21,8 @@ RESULTS = (
     ("seconds", "seconds"),
     ("images_per_second", "images per second"),
 )
+
+EPOCH = "epoch of the results"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +54,29 @@ def setting_text(value: Any) -> Cell:
 
 def result_of(run: RunRecord, key: str) -> Cell:
     """Return one result of a run, None where there is none (yet)."""
-    value = run.seconds if key == "seconds" else run.summary.get(key)
+    if key in METRICS:
+        value: object = getattr(run.headline, key)
+    else:
+        value = run.seconds if key == "seconds" else run.summary.get(key)
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def last_result_of(run: RunRecord, key: str) -> Cell:
+    """Return one result of a run's last whole epoch, which the lab reports quote; None where there is none (yet)."""
+    value = getattr(run.last_result, key) if key in METRICS else run.summary.get(key)
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def comparison_table(runs: Sequence[RunRecord]) -> Table:
-    """Return one row a run: name, id, state, network, data set, what differs, results."""
+    """Return one row a run: name, id, state, network, data set, what differs, results and the epoch they are of."""
     settings = {
         name: values for name, values in differing_settings(runs).items() if name not in ("arch", "dataset", "keep_mb")
     }
-    columns = ("name", "run", "state", "network", "data set", *settings, *(title for _, title in RESULTS))
+    results = {key: title for key, title in RESULTS if key != "best_epoch"}
+    columns = ("name", "run", "state", "network", "data set", *settings, EPOCH, *results.values())
     rows = []
     for index, run in enumerate(runs):
         what = (run.name, run.id, run.status, run.config.arch, run.config.dataset)
         differs = tuple(setting_text(values[index]) for values in settings.values())
-        rows.append((*what, *differs, *(result_of(run, key) for key, _ in RESULTS)))
+        rows.append((*what, *differs, run.epoch_text or None, *(result_of(run, key) for key in results)))
     return Table(columns, tuple(rows))

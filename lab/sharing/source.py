@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 from lab.config import RunConfig
 from lab.data.load import Dataset
 from lab.runs.artifacts import ArtifactStore
+from lab.runs.headline import HeadlineResult
 from lab.runs.records import KeptFile, RunRecord
 from lab.runs.store import RunStore
 
@@ -34,6 +35,8 @@ class Loaded(Protocol):
     def class_names(self) -> tuple[str, ...]: ...
     @property
     def image_size(self) -> int: ...
+    @property
+    def result(self) -> HeadlineResult | None: ...
 
 
 class Source(Protocol):

@@ -7,6 +7,7 @@ apostrophe in front (OWASP ASVS 5.0, 1.2.10), in Markdown and LaTeX every specia
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from lab.formatting import format_percent
 from lab.runs.records import RunRecord, Series
 from lab.sharing.comparison import Cell, Table
 from lab.sharing.strict import float_text, strict_json
@@ -63,7 +64,7 @@ def metrics_json(runs: Sequence[tuple[RunRecord, Mapping[str, Series]]]) -> str:
             "runs": [
                 {
                     "run": run.id, "name": run.name, "state": run.state.value, "config": run.config.as_dict(),
-                    "tags": list(run.tags), "note": run.note, "seconds": run.seconds, "summary": run.summary,
+                    "tags": list(run.tags), "note": run.note, "seconds": run.seconds, "summary": run.summary, "headline": run.headline.as_dict(),
                     "environment": run.environment, "outcome": run.status,
                     "findings": [finding.as_dict() for finding in run.findings],
                     "series": {
@@ -88,8 +89,8 @@ def shown(value: Cell, *, column: str = "") -> str:
         return f"{value:,}"
     if not math.isfinite(value):
         return float_text(value)
-    if column.endswith("accuracy"):
-        return f"{100 * value:.2f} %"
+    if "accuracy" in column:
+        return format_percent(value)
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.5g}"
 
 

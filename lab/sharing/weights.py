@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from lab.architectures.registry import get_architecture
 from lab.data.registry import get_dataset_spec
+from lab.runs.headline import HeadlineResult
 from lab.runs.records import RunRecord
 from lab.sharing.source import Loaded
 from lab.sharing.strict import plain
@@ -40,14 +41,16 @@ def portable_state(network: nn.Module) -> dict[str, Tensor]:
 
 
 def facts(loaded: Loaded) -> dict[str, Any]:
-    """Return what whoever uses the weights must know, JSON-safe."""
-    run = loaded.run
+    """Return what whoever uses the weights must know, JSON-safe; accuracies are those of these very weights."""
+    run, result = loaded.run, loaded.result or HeadlineResult()
     return {
         "run": run.id, "name": run.name, "architecture": run.config.arch, "options": run.config.arch_options,
         "input_size": run.config.input_size, "image_size": loaded.image_size, "dataset": run.config.dataset,
         "classes": list(loaded.class_names), "mean": loaded.mean, "std": loaded.std,
         "epoch": loaded.epoch, "step": loaded.step,
-        "test_accuracy_of_the_run": run.summary.get("test_accuracy"),
+        "epochs": run.config.epochs, "which_epoch": result.which,
+        "test_accuracy": result.test_accuracy, "val_accuracy": result.val_accuracy,
+        "test_accuracy_of_the_run": run.headline.test_accuracy,
         "input": "float32 (B, 1, H, W): (pixel / 255 - mean) / std, light ink on black",
         "output": "logits float32 (B, classes)",
     }  # fmt: skip
@@ -93,7 +96,7 @@ def model_card(loaded: Loaded) -> str:
         "- Batch norm and dropout must be in evaluation mode.",
         "",
         "## Results",
-        *_results(run, loaded),
+        *_results(loaded),
         *_findings(run),
         "",
         "## Settings that differ from ConvLab's defaults",
@@ -109,13 +112,12 @@ def _findings(run: RunRecord) -> list[str]:
     return ["", "## Findings", *[f"- {markdown_text(f.message)}" for f in run.findings]] if run.findings else []
 
 
-def _results(run: RunRecord, loaded: Loaded) -> list[str]:
+def _results(loaded: Loaded) -> list[str]:
+    """Return what was measured on these very weights, and what the run's last epoch had where that is another."""
+    run, result = loaded.run, loaded.result or HeadlineResult(step=loaded.step, epoch=loaded.epoch)
     words = (("val_accuracy", "validation accuracy"), ("test_accuracy", "test accuracy"), ("test_loss", "test loss"))
-    known = [
-        f"- {title}: {shown(run.summary[key], column=title)}"
-        for key, title in words
-        if run.summary.get(key) is not None
-    ]
-    final = run.summary.get("final_epoch")
-    when = f"- The weights are those of epoch {loaded.epoch} (step {loaded.step})"
-    return [*known, when + (f"; the results above are those of epoch {final}." if final is not None else ".")]
+    known = [(title, getattr(result, key)) for key, title in words]
+    lines = [f"- {title}: {shown(value, column=title)}" for title, value in known if value is not None]
+    epoch = result.epoch_text(run.config.epochs)
+    lines.append(f"- Weights and results are those of epoch {epoch}, step {loaded.step}.")
+    return [*lines, f"- The run ended at {run.last_text}."] if run.last_text else lines

@@ -14,6 +14,7 @@ from lab.architectures.chunks import chunk_size
 from lab.data import Dataset
 from lab.data.pictures import read_picture
 from lab.errors import InputError
+from lab.formatting import format_percent
 from lab.sketch.normalise import ALL_STEPS, RECIPES, SIDE, STEPS, normalise
 from lab.sketch.photo import find_ink
 from lab.sketch.sketch import Sketch
@@ -21,6 +22,7 @@ from lab.sketch.unsure import Familiar, UnsureRule, Verdict, judge, learn_rule, 
 
 RULE_IMAGES = 1_000  # test pictures the unsure limits are learned on
 _STRANGE = 0.01  # share of test pictures that may look strange
+_MEAN_LEAST = 0.5  # of the mean's best answer: below it the others together are likelier
 _SLOW_IMAGES = 200  # the same for networks that enlarge their input
 
 
@@ -39,11 +41,15 @@ class NetworkLike(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """One network's reading of one picture: probabilities float64 (K,) in class order, and the verdict on them."""
+    """One network's reading of one picture: probabilities float64 (K,) in class order, and the verdict on them.
+
+    networks: how many networks' answers it is the mean of.
+    """
 
     probabilities: np.ndarray
     class_names: tuple[str, ...]
     verdict: Verdict
+    networks: int = 1
 
     @property
     def label(self) -> str:
@@ -145,14 +151,27 @@ def _judged(
 def average(answers: Sequence[Answer]) -> Answer | None:
     """Return the ensemble: mean probabilities of networks that know the same classes; None if they do not.
 
-    It is unsure where at least half of them are.
+    It is unsure where at least half of them are, or where they disagree so much that no class has half of the mean; its
+    reason is its own, not that of one network.
     """
     if len(answers) < 2 or len({answer.class_names for answer in answers}) > 1:
         return None
     mean = np.mean([answer.probabilities for answer in answers], axis=0)
-    unsure = [answer.verdict for answer in answers if answer.verdict.unsure]
-    verdict = Verdict(True, unsure[0].reasons) if 2 * len(unsure) >= len(answers) else Verdict(False, ())
-    return Answer(mean, answers[0].class_names, verdict)
+    reasons = []
+    unsure = sum(answer.verdict.unsure for answer in answers)
+    if 2 * unsure >= len(answers):
+        reasons.append(f"{_of_all(unsure, len(answers))} unsure")
+    elif not mean.max() >= _MEAN_LEAST:  # "not inside", so that NaN fails too
+        reasons.append(
+            f"the networks disagree: on average their best answer has only {format_percent(mean.max(), digits=0)}"
+        )
+    return Answer(mean, answers[0].class_names, Verdict(bool(reasons), tuple(reasons)), len(answers))
+
+
+def _of_all(some: int, count: int) -> str:
+    if some == count:
+        return "both networks are" if count == 2 else f"all {count} networks are"
+    return f"{some} of {count} networks {'is' if some == 1 else 'are'}"
 
 
 def compare_steps(

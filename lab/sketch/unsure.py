@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lab.formatting import format_percent
 from lab.sketch.normalise import measure
 from lab.sketch.sketch import Sketch
 
@@ -112,7 +113,9 @@ def judge(
     top = float(probabilities_K.max())
     entropy = float(compute_entropy(probabilities_K[None])[0])
     if not top >= rule.probability:  # "not inside", so that NaN fails too
-        reasons.append(f"the best answer has only {top:.0%} (usual: at least {rule.probability:.0%})")
+        reasons.append(
+            f"the best answer has only {format_percent(top, digits=0)} (usual: at least {format_percent(rule.probability, digits=0)})"
+        )
     elif not entropy <= rule.entropy:
         reasons.append(f"the answer is spread out (entropy {entropy:.2f}, usual: at most {rule.entropy:.2f})")
     if rule.familiar is not None and features_D is not None and not reasons:

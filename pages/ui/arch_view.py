@@ -2,17 +2,20 @@
 
 import csv
 import io
+import time
 from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from lab.formatting import format_count, format_percent, percent_number, plural
 from pages.ui.frame import plain
-from pages.ui.looking import Design, graph_of, summary_of, timing_of
+from pages.ui.looking import Design, graph_of, measure_times, summary_of
+from pages.ui.machine import describe_machine
 from pages.ui.parts import graph, layer_table
 from pages.ui.state import put, value_of
-from pages.ui.widgets import format_bytes, format_count
+from pages.ui.widgets import format_bytes, format_moment
 
 if TYPE_CHECKING:
     from lab.inspection.summary import LayerRow, Summary
@@ -30,10 +33,27 @@ def show_totals(summary: "Summary") -> None:
     frozen = summary.total_params - summary.trainable_params
     facts = [
         ("Parameters", f"{summary.total_params:,}", f"{frozen:,} of them are not trained." if frozen else None),
-        ("Mult-adds", format_count(summary.total_mult_adds), "Multiplications with addition, forward, whole batch."),
-        ("Forward/backward", format_bytes(summary.forward_backward_bytes), "Outputs of all layers, kept twice."),
+        (
+            "Mult-adds an image",
+            format_count(summary.mult_adds_per_image),
+            "Multiplications with addition, forward, of one image.",
+        ),
+        (
+            f"Mult-adds, batch of {summary.batch:,}",
+            format_count(summary.total_mult_adds),
+            "The same for the whole batch, as torchinfo and the reports print it.",
+        ),
+        (
+            "Forward/backward",
+            format_bytes(summary.forward_backward_bytes),
+            f"Outputs of all layers for the batch of {summary.batch:,}, kept twice.",
+        ),
         ("Parameters' size", format_bytes(summary.params_bytes), None),
-        ("Estimated total", format_bytes(summary.estimated_total_bytes), "Input, outputs and parameters."),
+        (
+            "Estimated total",
+            format_bytes(summary.estimated_total_bytes),
+            f"Input, outputs and parameters for the batch of {summary.batch:,}.",
+        ),
     ]
     with st.grid(min_column_width=150, key="arch-totals"):
         for label, value, words in facts:
@@ -47,12 +67,13 @@ def table_rows(summary: "Summary") -> list[dict[str, Any]]:
         if row.depth == 0:
             continue
         params, mult_adds, held = _sums(summary.layers, index)
+        one = mult_adds // summary.batch
         rows.append({
             "name": row.name, "short": row.name.split(".")[-1], "type": row.type, "depth": row.depth - 1,
             "leaf": row.is_leaf, "shape": "×".join(map(str, row.output_shape[1:])), "size": prod(row.output_shape),
             "params": params, "params_text": f"{params:,}" if params else "",
             "param_share": params / max(1, summary.total_params),
-            "mult_adds": mult_adds, "mult_adds_text": format_count(mult_adds) if mult_adds else "",
+            "mult_adds": one, "mult_adds_text": format_count(one) if one else "",
             "work_share": mult_adds / max(1, summary.total_mult_adds),
             "bytes": held, "bytes_text": format_bytes(held) if held else "",
             "field": row.receptive_field, "step": row.receptive_step,
@@ -65,6 +86,8 @@ def table_rows(summary: "Summary") -> list[dict[str, Any]]:
             "mult_adds": 0, "mult_adds_text": "", "work_share": 0, "bytes": 0, "bytes_text": "", "field": None,
             "step": None,
         })  # fmt: skip
+    for made in rows:
+        made |= {f"{share}_text": format_percent(made[share], digits=1) for share in ("param_share", "work_share")}
     return rows
 
 
@@ -85,7 +108,7 @@ def show_layers(design: Design, summary: "Summary") -> None:
     folded = [r["name"] for r in rows if not r["leaf"] and r["depth"] > 0] if len(rows) > _LONG else []
     layer_table("arch-layers", rows, network=repr(design), folded=folded, selected=value_of(_SELECTED, ()))
     st.caption(
-        "Counted by torchinfo. **Sees** is the receptive field in pixels of the resized image, **Step** how far apart "
+        f"Counted by torchinfo: **Mult-adds** of one image, **Memory** of the batch of {summary.batch:,}. **Sees** is the receptive field in pixels of the resized image, **Step** how far apart "
         "two neighbouring values look; a linear layer sees everything. Click a heading to sort, an arrow to fold."
     )
     with st.container(horizontal=True):
@@ -103,9 +126,9 @@ def rows_csv(summary: "Summary") -> str:
     fields = ("name", "type", "depth", "output_shape", "params", "mult_adds", "output_bytes", "kernel_size", "stride",
               "receptive_field", "receptive_step")  # fmt: skip
     writer = csv.writer(out)
-    writer.writerow(fields)
+    writer.writerow([*fields, "batch_size", "mult_adds_per_image"])
     for row in summary.layers:
-        values = [getattr(row, name) for name in fields]
+        values = [*(getattr(row, name) for name in fields), summary.batch, row.mult_adds // summary.batch]
         writer.writerow(["x".join(map(str, v)) if isinstance(v, tuple) else v for v in values])
     return out.getvalue()
 
@@ -159,8 +182,9 @@ def _facts(summary: "Summary", selected: Sequence[str]) -> None:
             if row.mult_adds:
                 facts.append(
                     (
-                        "Mult-adds",
-                        f"{format_count(row.mult_adds)} ({100 * row.mult_adds / summary.total_mult_adds:.1f} %)",
+                        "Mult-adds an image",
+                        f"{format_count(row.mult_adds // summary.batch)} "
+                        f"({format_percent(row.mult_adds / summary.total_mult_adds, digits=1)})",
                     )
                 )
             if row.kernel_size:
@@ -190,8 +214,13 @@ def show_comparison(design: Design, other: Design, batch: int) -> None:
     left, right = summary_of(design, batch), summary_of(other, batch)
     facts = [
         ("Parameters", left.total_params, right.total_params, format_count),
-        ("Mult-adds", left.total_mult_adds, right.total_mult_adds, format_count),
-        ("Forward/backward", left.forward_backward_bytes, right.forward_backward_bytes, format_bytes),
+        ("Mult-adds an image", left.mult_adds_per_image, right.mult_adds_per_image, format_count),
+        (
+            f"Forward/backward, batch of {batch:,}",
+            left.forward_backward_bytes,
+            right.forward_backward_bytes,
+            format_bytes,
+        ),
         ("Layers", len(_leaves(left)), len(_leaves(right)), format_count),
     ]
     with st.grid(min_column_width=200, key="arch-compared"):
@@ -250,27 +279,29 @@ def show_times(design: Design, batch: int) -> None:
     summary = summary_of(design, batch)
     if summary.total_mult_adds > _TIME_LIMIT_MACS or summary.estimated_total_bytes > _TIME_LIMIT_BYTES:
         st.info(
-            f"One batch of {batch} needs {format_count(summary.total_mult_adds)} mult-adds and about "
+            f"One batch of {plural(batch, 'image')} needs {format_count(summary.total_mult_adds)} mult-adds and about "
             f"{format_bytes(summary.estimated_total_bytes)}: too much to measure while you wait. Choose a smaller "
             "batch or input size.", icon=":material/hourglass_disabled:",
         )  # fmt: skip
         return
-    attempts = f"arch.timed.{design!r}.{batch}"
+    key = f"arch.timed.{design!r}.{batch}"  # of this session: nobody is shown what others measured at another time
     if st.button("Measure", type="primary", icon=":material/timer:", key="arch-measure"):
-        put(attempts, int(value_of(attempts, 0)) + 1)
-    attempt = int(value_of(attempts, 0))
-    if not attempt:
+        with st.spinner("Measuring"):
+            put(key, (measure_times(design, batch), time.time()))
+    if value_of(key) is None:
         st.caption(
             "Runs one batch through the network seven times on one thread of this machine's CPU and takes the median. "
             "A training uses more threads, or the GPU where there is one."
         )
         return
-    with st.spinner("Measuring"):
-        timing = timing_of(design, batch, attempt)
+    timing, when = value_of(key)
     st.metric(
-        f"One batch of {batch} forward", f"{timing.total_ms:.2f} ms", f"{1e3 * batch / timing.total_ms:,.0f} images/s",
-        delta_color="off", delta_arrow="off",
+        f"One batch of {plural(batch, 'image')} forward", f"{timing.total_ms:.2f} ± {timing.spread_ms:.2f} ms",
+        f"{1e3 * batch / timing.total_ms:,.0f} images/s", delta_color="off", delta_arrow="off",
     )  # fmt: skip
+    st.caption(plain(f"Measured on {format_moment(when)} on one thread of this machine ({describe_machine('cpu')})."))
+    if timing.caution():
+        st.warning(plain(timing.caution()), icon=":material/warning:")
     _time_table(summary, timing)
 
 
@@ -281,7 +312,7 @@ def _time_table(summary: "Summary", timing: "Timing") -> None:
         [
             {
                 "Layer": layer.name, "Type": layer.type, "ms": layer.median_ms,
-                "Share": 100 * layer.median_ms / inside, "± ms": layer.spread_ms,
+                "Share": percent_number(layer.median_ms / inside, digits=1), "± ms": layer.spread_ms,
                 "G mult-adds/s": work.get(layer.name, 0) / layer.median_ms / 1e6 or None,
             }
             for layer in timing.layers

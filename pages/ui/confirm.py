@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from lab.formatting import format_duration
 from pages.ui.frame import plain, show_errors
 from pages.ui.state import forget, put, value_of
-from pages.ui.widgets import format_duration
 
 LONG_S = 600.0  # training that takes longer than this is not started by one press
 _ASKED = "confirm.asked"

@@ -8,12 +8,13 @@ from lab.config import RunConfig
 from lab.diagnosis.rules import diagnose_config
 from lab.errors import ConfigError
 from lab.findings import Finding
+from lab.formatting import format_count, format_duration, format_range, plural
 from pages.ui import state
 from pages.ui.caching import estimate_cost
 from pages.ui.findings import remedy_words, show_finding
 from pages.ui.frame import plain
 from pages.ui.torch_ready import warm_torch
-from pages.ui.widgets import format_bytes, format_count, format_duration
+from pages.ui.widgets import format_bytes
 
 if TYPE_CHECKING:
     from lab.costs import Estimate
@@ -64,9 +65,12 @@ def _cost(config: RunConfig) -> None:
 
 
 def _words(cost: "Estimate") -> str:
-    length = "Up to the step limit" if cost.limited else f"{cost.epochs} epoch{'s' if cost.epochs > 1 else ''}"
+    length = "Up to the step limit" if cost.limited else plural(cost.epochs, "epoch")
     source = "as measured in an earlier run" if cost.measured else "estimated from the mult-adds"
-    return f"{length} on {cost.device}: {format_duration(cost.seconds)}, {source}. Images are {cost.side}×{cost.side}."
+    return (
+        f"{length} on {cost.device}, with evaluations and start: {format_range(*cost.range_s)}, {source}. "
+        f"Images are {cost.side}×{cost.side}."
+    )
 
 
 def _offer_smaller(cost: "Estimate", size: str, smaller: "Estimate") -> None:

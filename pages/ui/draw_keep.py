@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from lab.data.registry import get_dataset_spec
+from lab.formatting import format_percent
 from lab.runs.sketches import SavedSketch
 from lab.sketch.reading import compute_probabilities
 from lab.sketch.saved import decode_ink, encode_ink, normalise_all, zip_idx, zip_pngs
@@ -94,7 +95,7 @@ def _accuracy(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: S
         wrong = [f"{e.label} as {s}" for e, s in zip(saved, says, strict=True) if e.label != s]
         rows.append({
             "Network": model.title, "Run": model.id, "Right": f"{sum(right)} of {len(right)}",
-            "Accuracy": f"{np.mean(right):.1%}", "Read wrongly": ", ".join(wrong[:8]) or "none",
+            "Accuracy": format_percent(float(np.mean(right)), digits=1), "Read wrongly": ", ".join(wrong[:8]) or "none",
         })  # fmt: skip
     st.dataframe(rows, hide_index=True, width="stretch", alt="Accuracy of each network on the drawings")
 

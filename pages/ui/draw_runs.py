@@ -6,24 +6,25 @@ import streamlit as st
 
 from lab.config import RunConfig
 from lab.data.registry import get_dataset_spec
+from lab.formatting import format_duration, format_range
 from lab.presets import get_preset
 from lab.runs.records import RunRecord
 from pages.ui.address import complain, find_run
+from pages.ui.caching import estimate_cost
 from pages.ui.confirm import start_unless_long
 from pages.ui.datasets import default_dataset
 from pages.ui.frame import plain, show_errors
 from pages.ui.lab import get_lab
 from pages.ui.machine import describe_machine
 from pages.ui.state import put, value_of
-from pages.ui.widgets import dataset_title, format_duration, format_share, present_datasets, run_title
+from pages.ui.torch_ready import warm_torch
+from pages.ui.widgets import dataset_title, present_datasets, run_title
 
 KEY = "draw.runs"
 MOST = 6
 _LOOKED = 200  # newest runs among which those that can read are looked for
 _FRESH, _FAILED = "draw.training", "draw.training.failed"
-# Images per second of LeNet-5 in training, with sketch augmentation; rough on purpose (docs/benchmarks.md has exact ones).
-_SPEED = {"cpu": 3_000, "gpu": 60_000}
-_START_S = 6  # a worker's start, most of it importing torch
+_WAIT_S = 0.5
 
 
 def chosen_runs() -> list[str]:
@@ -79,18 +80,17 @@ def _from_address(runs: dict[str, RunRecord]) -> tuple[list[str], bool]:
 
 
 def label(run: RunRecord) -> str:
-    """Return a run's name, accuracy and id, to tell equal ones apart."""
+    """Return a run's name, accuracy with its epoch and id, to tell equal ones apart."""
     augmented = f", {run.config.augment}" if run.config.augment != "none" else ""
-    accuracy = run.summary.get("test_accuracy")
-    share = f" · {format_share(accuracy)}" if accuracy is not None else ""
+    share = f" · {run.headline_text}" if run.headline_text else ""
     return f"{run_title(run)}{augmented}{share} · {run.id[:4]}"
 
 
 def readable_runs(limit: int = _LOOKED) -> list[RunRecord]:
-    """Return runs that may have weights for a data set one can draw, the newest first; reads no file."""
+    """Return runs that have weights for a data set one can draw, the newest first; reads no file."""
     return [
         run for run in get_lab().store.list_runs(limit=limit)
-        if (run.summary or run.progress.get("epoch", 0) > 1) and get_dataset_spec(run.config.dataset).drawable
+        if run.has_weights and get_dataset_spec(run.config.dataset).drawable
     ]  # fmt: skip
 
 
@@ -105,8 +105,8 @@ def default_runs(runs: Sequence[RunRecord], *, count: int = 3) -> list[str]:
 
 
 def _accuracy(run: RunRecord) -> float:
-    value = run.summary.get("test_accuracy")
-    return float(value) if isinstance(value, int | float) else -1.0
+    value = run.headline.test_accuracy
+    return -1.0 if value is None else value
 
 
 def offer_training() -> None:
@@ -121,8 +121,6 @@ def offer_training() -> None:
     if value_of(_FAILED):
         st.error(plain(str(value_of(_FAILED))), icon=":material/error:")
     config = _starter()
-    machine = describe_machine(get_lab().settings.device)
-    seconds = _estimate(config, gpu=not machine.startswith("CPU"))
     with st.container(border=True):
         st.markdown("**No network has been trained yet.** Train one, and then draw for it.")
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -131,9 +129,14 @@ def offer_training() -> None:
                 key="draw-train",
                 disabled=get_lab().settings.read_only,
             )  # fmt: skip
-            st.caption(f"Takes about {format_duration(seconds)} on this machine ({plain(machine)}).", width="content")
+            _promise(config)
         with show_errors():
-            start_unless_long("draw", pressed=pressed, seconds=lambda: seconds, act=lambda: _start(config))
+            start_unless_long(
+                "draw",
+                pressed=pressed,
+                seconds=lambda: estimate_cost(config)[0].range_s[1],
+                act=lambda: _start(config),
+            )
 
 
 def _start(config: RunConfig) -> None:
@@ -151,19 +154,38 @@ def _starter() -> RunConfig:
     return get_preset("lenet5-digits").config(augment="light")
 
 
-def _estimate(config: RunConfig, *, gpu: bool) -> float:
-    images = 60_000 if config.dataset == "mnist" else 1_438
-    return _START_S + config.epochs * images * (1 - config.val_fraction) / _SPEED["gpu" if gpu else "cpu"]
+def _promise(config: RunConfig) -> None:
+    """Say how long the training will take, as the Train page's cost card does."""
+    if not warm_torch():
+        _estimating()
+        return
+    cost, _ = estimate_cost(config)
+    source = "as measured in an earlier run" if cost.measured else "estimated from its mult-adds"
+    st.caption(
+        plain(
+            f"Takes {format_range(*cost.range_s)} on this machine ({describe_machine(get_lab().settings.device)}), {source}."
+        ),
+        width="content",
+    )
+
+
+@st.fragment(run_every=_WAIT_S)
+def _estimating() -> None:
+    if warm_torch():
+        st.rerun()
+    st.caption("Estimating how long it takes …", width="content")
 
 
 @st.fragment(run_every=1.0)
 def _wait_for(run_id: str) -> None:
     run = get_lab().store.get(run_id)
-    if run.summary or not run.state.live:
+    if not run.state.live:
         put(_FRESH, "")
-        if not run.summary:
+        if not run.has_weights:
             put(_FAILED, f"{run_title(run)} is {run.state} and cannot read yet. {run.reason}")
         st.rerun(scope="app")
     done, total = run.progress.get("step", 0), run.progress.get("total_steps", 0)
     words = f"step {done:,} of {total:,}" if total else "starting"
+    left = run.progress.get("eta_seconds")
+    words += f", {format_duration(left)} left" if total and left is not None else ""
     st.progress(done / total if total else 0.0, text=f"Training {plain(run_title(run))}: {words}")

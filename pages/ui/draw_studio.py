@@ -16,7 +16,6 @@ from pages.ui.draw_pad import live_pad, standard_pad, switch_pad
 from pages.ui.draw_state import DrawPage, draw_page
 from pages.ui.draw_view import answers_html, line_html, steps_html
 from pages.ui.frame import plain, show_errors
-from pages.ui.widgets import format_share
 
 _VIEWS = ("Why", "Inside", "Look-alikes", "Keep")
 LIVE_SWITCH = "draw.live-ink"
@@ -86,10 +85,9 @@ def titles(models: Sequence[Model]) -> list[str]:
 
 
 def subtitle(model: Model) -> str:
-    """Return a model's test accuracy and how its training images were changed; before the run ends, its epoch."""
-    run = model.run
-    accuracy = run.summary.get("test_accuracy")
-    words = [f"epoch {model.loaded.epoch}" if accuracy is None else format_share(accuracy)]
+    """Return the loaded weights' epoch and test accuracy, and how the training images were changed."""
+    run, result = model.run, model.loaded.result
+    words = [result.text(run.config.epochs, live=run.state.live) if result else f"epoch {model.loaded.epoch}"]
     if run.config.augment != "none":
         words.append(run.config.augment)
     return " · ".join(words)

@@ -8,6 +8,7 @@ import streamlit as st
 from lab.config import RunConfig
 from lab.data.own import write_own_dataset
 from lab.data.registry import DIGITS
+from lab.formatting import plural
 from lab.runs.records import RunRecord
 from lab.runs.sketches import SavedSketch
 from lab.sketch.saved import normalise_all
@@ -38,7 +39,7 @@ def fine_tune(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: S
             disabled=get_lab().settings.read_only,
         )  # fmt: skip
     st.caption(
-        f"Makes a new run: {_EPOCHS} epochs over your {len(saved)} drawings and part of the parent's own data, so that "
+        f"Makes a new run: {plural(_EPOCHS, 'epoch')} over your {plural(len(saved), 'drawing')} and part of the parent's own data, so that "
         "it does not forget. The more drawings, the better; it has seen them then, so draw new ones to judge it."
     )
     if pressed and parent in able:

@@ -9,30 +9,30 @@ from html import escape
 import numpy as np
 
 from lab.charts.tiles import encode
+from lab.formatting import format_percent, plural
 from lab.sketch.normalise import StepPicture
 from lab.sketch.reading import Answer
 from pages.ui.parts import data_url
 
 STYLE = """<style>
 .cl-answers { display: grid; grid-template-columns: repeat(auto-fit, minmax(138px, 1fr)); gap: 10px; }
-.cl-card { border: 1px solid var(--st-border-color, #8884); border-radius: 10px; padding: 10px 12px 12px; min-width: 0; }
+.cl-card { display: grid; grid-template-rows: subgrid; grid-row: span 5; row-gap: 0; align-content: start; border: 1px solid var(--st-border-color, #8884); border-radius: 10px; padding: 10px 12px 12px; min-width: 0; }
 .cl-card.differs { border-color: #c75000; box-shadow: inset 0 0 0 1px #c75000; }
 .cl-name { font-weight: 600; font-size: .92rem; line-height: 1.25; height: 2.5em; overflow: hidden; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; }
-.cl-sub { font-size: .78rem; opacity: .72; min-height: 1.2em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.cl-sub { font-size: .78rem; line-height: 1.3; opacity: .8; min-height: 1.3em; overflow-wrap: anywhere; }
 .cl-big { display: flex; align-items: baseline; gap: 10px; margin: 2px 0 4px; height: 3.3rem; }
 .cl-big b { font-size: 2.7rem; line-height: 1.2; font-weight: 700; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .cl-big span { font-size: .95rem; }
 .cl-unsure b { opacity: .35; }
-.cl-why { font-size: .78rem; height: 2.5em; line-height: 1.25; overflow: hidden; opacity: .85; }
-.cl-row { display: grid; grid-template-columns: minmax(1em, max-content) 1fr 2.9em; align-items: center; gap: 6px; font-size: .8rem; white-space: nowrap; height: 1.36em; font-variant-numeric: tabular-nums; }
+.cl-why { font-size: .78rem; min-height: 2.5em; line-height: 1.25; opacity: .85; padding-bottom: 4px; }
+.cl-row { display: grid; grid-template-columns: minmax(1em, max-content) 1fr 3.1em; align-items: center; gap: 6px; font-size: .8rem; white-space: nowrap; height: 1.36em; font-variant-numeric: tabular-nums; }
 .cl-row i { font-style: normal; overflow: hidden; white-space: nowrap; text-overflow: ellipsis; }
 .cl-row em { font-style: normal; text-align: right; opacity: .75; }
 .cl-track { height: .62em; border-radius: 3px; background: rgba(128,140,155,.18); overflow: hidden; }
 .cl-track div { height: 100%; border-radius: 3px; background: #0b66a8; }
 .cl-row.first { font-weight: 650; }
 .cl-row.first .cl-track div { background: #c75000; }
-.cl-line { margin: 0; height: 3em; line-height: 1.5; font-size: 1rem; overflow: hidden; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; }
-.cl-line.cl-photo { height: auto; display: block; }
+.cl-line { margin: 0; min-height: 3em; line-height: 1.5; font-size: 1rem; overflow-wrap: anywhere; }
 .cl-steps { display: grid; grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)); gap: 12px; }
 .cl-steps figure, .cl-pics figure { margin: 0; min-width: 0; }
 .cl-steps img, .cl-pic { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; background: #000; border-radius: 6px; display: block; }
@@ -46,6 +46,8 @@ STYLE = """<style>
 @media (max-width: 640px) { .cl-answers { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
 </style>"""
 _MOST_ROWS = 10
+_NOTHING = 0.0005  # a share below it is not worth a word
+_LINE_TITLES = 45  # letters of titles that fit into the two lines above the pad on a phone
 
 
 def picture_url(picture: np.ndarray) -> str:
@@ -55,7 +57,7 @@ def picture_url(picture: np.ndarray) -> str:
 
 def percent(share: float) -> str:
     """Return a probability as it is shown; what is not certain never looks like it."""
-    return ">99.9 %" if 0.9995 <= share < 1 else f"{100 * share:.1f} %"
+    return format_percent(share, digits=1)
 
 
 def answers_html(cards: Sequence[tuple[str, str, Answer]], *, answered: int, ink: int) -> str:
@@ -74,22 +76,35 @@ def answers_html(cards: Sequence[tuple[str, str, Answer]], *, answered: int, ink
 
 
 def line_html(cards: Sequence[tuple[str, str, Answer]], *, blank: bool) -> str:
-    """Return the one line on what the cards say together."""
+    """Return the one line on what the networks say together; a card of their average is none of them."""
     return f'<p class="cl-line" role="status">{_line(cards, blank=blank)}</p>'
 
 
 def _line(cards: Sequence[tuple[str, str, Answer]], *, blank: bool) -> str:
     if blank:
         return "Draw a digit: the networks read along."
-    sure = [(title, answer) for title, _, answer in cards if not answer.verdict.unsure]
+    networks = [(title, answer) for title, _, answer in cards if answer.networks == 1]
+    sure = [(title, answer) for title, answer in networks if not answer.verdict.unsure]
     if not sure:
-        return f"<b>Unsure</b>: {escape(cards[0][2].verdict.reasons[0])}." if cards else ""
+        return f"<b>Unsure</b>: {escape(_shared_reason(networks))}." if networks else ""
+    some = f" ({len(networks) - len(sure)} of {len(networks)} unsure)" if len(sure) < len(networks) else ""
     named = sorted({answer.label for _, answer in sure})
     if len(named) == 1:
-        some = f" ({len(cards) - len(sure)} of {len(cards)} unsure)" if len(sure) < len(cards) else ""
         return f"It is read as <b>{escape(named[0])}</b>{some}."
-    says = ", ".join(f"<b>{escape(answer.label)}</b> says {escape(title)}" for title, answer in sure)
-    return f"<b>They disagree</b>: {says}."
+    if sum(len(title) for title, _ in sure) <= _LINE_TITLES:
+        says = ", ".join(f"<b>{escape(answer.label)}</b> says {escape(title)}" for title, answer in sure)
+    else:
+        counts = {label: sum(answer.label == label for _, answer in sure) for label in named}
+        says = ", ".join(f"<b>{escape(label)}</b> ({plural(count, 'network')})" for label, count in counts.items())
+    return f"<b>They disagree</b>: {says}{some}."
+
+
+def _shared_reason(networks: Sequence[tuple[str, Answer]]) -> str:
+    """Return why all of them are unsure: the reason if they have one, else that each card says its own."""
+    reasons = {answer.verdict.reasons[0] for _, answer in networks}
+    if len(reasons) == 1:
+        return reasons.pop()
+    return f"{'both' if len(networks) == 2 else f'all {len(networks)}'} networks, each for the reason on its card"
 
 
 def _card(title: str, subtitle: str, answer: Answer, *, usual: str, blank: bool) -> str:
@@ -105,12 +120,12 @@ def _card(title: str, subtitle: str, answer: Answer, *, usual: str, blank: bool)
         f'data-label="{"" if blank else escape(answer.label)}" data-unsure="{int(unsure)}">'
         f'<div class="cl-name" title="{escape(title)}">{escape(title)}</div><div class="cl-sub">{escape(subtitle)}</div>'
         f'<div class="cl-big"><b>{big}</b><span>{escape(beside)}</span></div><div class="cl-why">{why}</div>'
-        f"{shown}{empty}</section>"
+        f"<div>{shown}{empty}</div></section>"
     )
 
 
 def _runners_up(answer: Answer) -> str:
-    rest = [f"{escape(label)} {percent(share)}" for label, share in answer.top(3)[1:] if share >= 0.0005]
+    rest = [f"{escape(label)} {escape(percent(share))}" for label, share in answer.top(3)[1:] if share >= _NOTHING]
     return "then " + ", ".join(rest) if rest else "nothing else in sight"
 
 
@@ -129,7 +144,7 @@ def _rows(answer: Answer) -> list[str]:
         share = float(answer.probabilities[index])
         rows.append(
             f'<div class="cl-row{" first" if index == best else ""}"><i>{escape(answer.class_names[index])}</i>'
-            f'<div class="cl-track"><div style="width:{100 * share:.1f}%"></div></div><em>{percent(share).removesuffix(" %")}</em></div>'
+            f'<div class="cl-track"><div style="width:{100 * share:.1f}%"></div></div><em>{escape(percent(share).removesuffix(" %"))}</em></div>'
         )
     return rows
 
@@ -151,7 +166,7 @@ def steps_html(
         if each.step in without and answer is not None:
             label, share = without[each.step]
             changed = label != answer.label
-            words = f"without: {escape(label)} at {share:.0%}"
+            words = f"without: {escape(label)} at {escape(format_percent(share, digits=0))}"
             says = f"<b>{words}</b>" if changed else words
         figures.append(
             f'<figure><img decoding="sync" alt="{escape(each.title)}" src="{picture_url(each.picture)}">'

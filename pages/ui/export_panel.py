@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from lab.experiment import Lab
+from lab.formatting import plural
 from lab.runs.records import RunRecord
 from lab.sharing.formats import ExportFormat, export_runs, list_formats
 from pages.ui.frame import plain, show_errors
@@ -89,5 +90,5 @@ def _import(lab: Lab) -> None:
             arrived = import_bundle(lab, upload)
         put(_ROUND, turn + 1)  # a fresh, empty uploader
         names = ", ".join(run.name or run.id for run in arrived[:5])
-        flash(f"Imported {len(arrived)} run{'s' if len(arrived) > 1 else ''}: {plain(names)}.")
+        flash(f"Imported {plural(len(arrived), 'run')}: {plain(names)}.")
         st.rerun()

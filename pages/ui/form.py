@@ -12,13 +12,14 @@ from lab.architectures.registry import check_options, get_architecture, list_arc
 from lab.config import FIELDS, FieldSpec, RunConfig
 from lab.data.registry import get_dataset_spec, list_datasets
 from lab.errors import ConfigError
+from lab.formatting import format_duration, format_percent
 from lab.presets import REPORTS, Preset, get_preset, list_presets
 from pages.ui import state
 from pages.ui.frame import plain
 from pages.ui.lab import get_lab
 from pages.ui.machine import device_choices
 from pages.ui.options import option_input
-from pages.ui.widgets import format_duration, format_share, run_title
+from pages.ui.widgets import run_title
 
 if TYPE_CHECKING:
     from streamlit.elements.lib.grid_container import GridContainer
@@ -97,7 +98,11 @@ def _start_from(spec: FieldSpec, common: dict[str, Any]) -> None:
     values = state.form_values()
     runs = get_lab().store.list_runs(limit=_OFFERED)
     labels = {"": "new weights"}
-    labels |= {r.id: f"{run_title(r)} · {r.id}" for r in runs if r.config.arch == values["arch"] and r.summary}
+    labels |= {
+        r.id: f"{run_title(r)} · {r.headline_text} · {r.id}"
+        for r in runs
+        if r.config.arch == values["arch"] and r.has_weights
+    }
     labels.setdefault(str(values["init_from"]), str(values["init_from"]))
     st.selectbox(spec.label, list(labels), format_func=labels.__getitem__, **common)
 
@@ -209,7 +214,7 @@ def _tell_preset(preset: Preset) -> None:
     reported = preset.reported
     facts = []
     if "test_accuracy" in reported:
-        facts.append(f"{format_share(reported['test_accuracy'])} of the test set")
+        facts.append(f"{format_percent(reported['test_accuracy'])} of the test set")
     if "last_loss" in reported:
         facts.append(f"last loss {reported['last_loss']:,g}")
     if "stopped_epoch" in reported:

@@ -6,6 +6,7 @@ import streamlit as st
 from lab.charts import tiles as paint
 from lab.charts.calibration import calibration_figure
 from lab.errors import InputError
+from lab.formatting import format_percent, percent_number, plural
 from lab.inspection.metrics import (
     Answers,
     EvaluationReport,
@@ -68,8 +69,8 @@ def may_ask(subject: Subject) -> bool:
 def _totals(told: EvaluationReport, answers: Answers) -> None:
     wrong = int((~answers.right).sum())
     facts = [
-        ("Test accuracy", f"{100 * told.accuracy:.2f} %"), ("Mistakes", f"{wrong:,}"), ("Images", f"{told.images:,}"),
-        ("Loss", f"{told.loss:.4f}"), ("Calibration error", f"{100 * told.calibration.ece:.2f} %"),
+        ("Test accuracy", format_percent(told.accuracy)), ("Mistakes", f"{wrong:,}"), ("Images", f"{told.images:,}"),
+        ("Loss", f"{told.loss:.4f}"), ("Calibration error", format_percent(told.calibration.ece)),
     ]  # fmt: skip
     with st.grid(min_column_width=130, key="inside-totals"):
         for label, value in facts:
@@ -121,7 +122,7 @@ def _found(subject: Subject, answers: Answers, which: str) -> tuple[np.ndarray, 
     shown = f", {len(found)} shown" if count > len(found) else ""
     if not count:
         return found, f"No **{truth}** was {verb}."
-    return found, f"**{truth}** {verb}: {count} image{'' if count == 1 else 's'}{shown}, surest first."
+    return found, f"**{truth}** {verb}: {plural(count, 'image')}{shown}, surest first."
 
 
 def show_gallery(key: str, subject: Subject, answers: Answers, found: np.ndarray) -> None:
@@ -131,12 +132,13 @@ def show_gallery(key: str, subject: Subject, answers: Answers, found: np.ndarray
     names = subject.classes
     words = []
     for k in found:
-        truth, answer, sure = names[answers.labels[k]], names[answers.predicted[k]], 100 * answers.confidence[k]
+        truth, answer = names[answers.labels[k]], names[answers.predicted[k]]
+        sure = format_percent(float(answers.confidence[k]), digits=0)
         right = truth == answer
         words.append(
             Tile(
-                label=f"Test image {k}, a {truth}, read as {answer} with {sure:.0f} per cent",
-                one=truth if right else f"{truth} → {answer}", two=f"{sure:.0f} %", bad=not right,
+                label=f"Test image {k}, a {truth}, read as {answer} with {sure}",
+                one=truth if right else f"{truth} → {answer}", two=sure, bad=not right,
             )
         )  # fmt: skip
     tiles(
@@ -158,8 +160,8 @@ def _per_class(told: EvaluationReport) -> None:
     st.dataframe(
         [
             {
-                "Class": name, "Precision": 100 * figures.precision[k], "Recall": 100 * figures.recall[k],
-                "F1": 100 * figures.f1[k], "Images": int(figures.support[k]),
+                "Class": name, "Precision": percent_number(float(figures.precision[k])), "Recall": percent_number(float(figures.recall[k])),
+                "F1": percent_number(float(figures.f1[k])), "Images": int(figures.support[k]),
             }
             for k, name in enumerate(told.classes)
         ],
@@ -177,9 +179,9 @@ def _calibration(told: EvaluationReport) -> None:
     plot(
         "inside-calibration",
         calibration_figure(table.edges, table.confidence, table.accuracy, table.count, dark=dark),
-        words=f"Calibration curve, expected calibration error {100 * table.ece:.2f} %", name="calibration",
+        words=f"Calibration curve, expected calibration error {format_percent(table.ece)}", name="calibration",
     )  # fmt: skip
     st.caption(
         f"On the line, answers given with 80 % are right 80 times in 100. Below it the network is too sure. The mean "
-        f"gap is {100 * table.ece:.2f} %."
+        f"gap is {format_percent(table.ece)}."
     )

@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from lab.charts.tiles import digits, encode
+from lab.formatting import format_percent
 from lab.inspection.images import is_on_paper, read_image
 from lab.sketch.normalise import RECIPES, normalise
 from lab.sketch.saved import decode_ink
@@ -98,7 +99,7 @@ def show_picture(subject: Subject, picture: Picture) -> None:
     probabilities = probabilities_of(*subject.key, picture.pixels)
     answer = int(probabilities.argmax())
     truth = "" if picture.label is None else subject.classes[picture.label]
-    told = f"Read as **{plain(subject.classes[answer])}** ({100 * probabilities[answer]:.1f} %)"
+    told = f"Read as **{plain(subject.classes[answer])}** ({plain(format_percent(float(probabilities[answer]), digits=1))})"
     if picture.label is None:
         st.markdown(told)
     elif picture.label == answer:
@@ -124,7 +125,7 @@ def bars_html(probabilities: np.ndarray, classes: tuple[str, ...], *, label: int
         mark = " ✓" if k == label else ""
         rows.append(
             f"<b>{escape(classes[k])}{mark}</b><span class='t'><i{wrong} style='width:{100 * share:.1f}%'></i></span>"
-            f"<span class='p'>{100 * share:.1f} %</span>"
+            f"<span class='p'>{escape(format_percent(share, digits=1))}</span>"
         )
     return f"<div class='cl-probs' role='group' aria-label='Probabilities of the classes'>{''.join(rows)}</div>"
 

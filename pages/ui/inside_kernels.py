@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from lab.charts import tiles as paint
+from lab.formatting import format_percent, plural
 from pages.ui.inside_figures import choose_layer, layer_words, legend
 from pages.ui.inside_subject import Subject
 from pages.ui.looking import INITIAL, kernels_of, layers_of
@@ -68,7 +69,7 @@ def moved_words(share: float, *, unit: str = "%") -> str:
 
 def kernel_words(relative: np.ndarray, cosine: np.ndarray, shape: tuple[int, ...], *, untrained: bool) -> str:
     """Return what training did to filters of a shape (filters, channels, H, W), by their `KernelChange`."""
-    channels = f"{shape[1]} input channel{'s' if shape[1] > 1 else ''}"
+    channels = plural(shape[1], "input channel")
     first = f"{shape[0]} filters of {shape[2]}×{shape[3]}, {channels} each. "
     if untrained:
         return first + "Nothing has moved yet: move the slider to see training change them."
@@ -81,6 +82,6 @@ def kernel_words(relative: np.ndarray, cosine: np.ndarray, shape: tuple[int, ...
     alike = cosine[np.isfinite(cosine)]
     turned = f"; mean cosine to the start {alike.mean():.2f}" if len(alike) else ""
     return (
-        f"{first}Since the start they moved by {100 * relative[known].mean():.0f} % of their length on average, most of "
-        f"all #{most} ({100 * relative[most]:.0f} %){turned}."
+        f"{first}Since the start they moved by {format_percent(float(relative[known].mean()), digits=0)} of their length on average, most of "
+        f"all #{most} ({format_percent(float(relative[most]), digits=0)}){turned}."
     )

@@ -5,6 +5,7 @@ import streamlit as st
 
 from lab.charts import tiles as paint
 from lab.errors import InputError
+from lab.formatting import plural
 from lab.inspection.metrics import Answers
 from pages.ui.inside_answers import may_ask, show_gallery
 from pages.ui.inside_subject import Moment, Subject
@@ -33,11 +34,11 @@ def show_map(subject: Subject) -> None:
         "inside-scatter", points, paint.pack(paint.digits(subject.dataset.test_images[:count])),
         labels=answers.labels[:count].tolist(), wrong=wrong.tolist(), notes=_notes(answers, subject.classes, count),
         classes=subject.classes, method=drawn, on_caught=lambda found: put(_CAUGHT, (drawn, found)),
-        words=f"{count} test images by their place in the last hidden layer, {wrong.sum()} of them read wrongly",
+        words=f"{plural(count, 'test image')} by their place in the last hidden layer, {wrong.sum()} of them read wrongly",
     )  # fmt: skip
     st.caption(
         f"The first {count:,} test images {subject.moment.words}: near each other is what the last hidden layer finds "
-        f"alike. The {wrong.sum()} large framed points are mistakes. Draw a lasso to see the images in it."
+        f"alike. Large framed points are mistakes: {int(wrong.sum()):,} of {count:,}. Draw a lasso to see the images in it."
     )
     of, found = value_of(_CAUGHT, ("", ()))
     if found and of == drawn:
@@ -87,7 +88,7 @@ def _notes(answers: Answers, names: tuple[str, ...], count: int) -> list[str]:
 
 def _caught(subject: Subject, answers: Answers, caught: np.ndarray) -> None:
     """Show the images in the lasso, the least sure first if there are too many."""
-    st.subheader(f"{len(caught)} images in the lasso", anchor=False)
+    st.subheader(f"{plural(len(caught), 'image')} in the lasso", anchor=False)
     if len(caught) > _MOST:
         st.caption(f"The {_MOST} least sure of them.")
         caught = caught[np.argsort(answers.confidence[caught], kind="stable")][:_MOST]

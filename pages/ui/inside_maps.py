@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from lab.charts import tiles as paint
+from lab.formatting import format_percent
 from pages.ui.frame import plain
 from pages.ui.inside_figures import choose_layer, framed, layer_words, legend, side_by_side
 from pages.ui.inside_subject import Picture, Subject
@@ -74,8 +75,8 @@ def _chosen_channel(maps: "FeatureMaps") -> int | None:
 def _grid(maps: "FeatureMaps", shown: np.ndarray, *, scale: str, each: bool) -> None:
     words = [
         Tile(
-            label=f"Channel {k}, mean {maps.mean[k]:.3f}, {100 * maps.sparsity[k]:.0f} per cent zeros",
-            one=f"#{k}", two=f"{maps.mean[k]:.2f} · {100 * maps.sparsity[k]:.0f} % zero",
+            label=f"Channel {k}, mean {maps.mean[k]:.3f}, {format_percent(float(maps.sparsity[k]), digits=0)} zeros",
+            one=f"#{k}", two=f"{maps.mean[k]:.2f} · {format_percent(float(maps.sparsity[k]), digits=0)} zero",
         )
         for k in shown
     ]  # fmt: skip

@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from lab.data import Dataset
+from lab.formatting import plural
 from lab.runs.records import KeptFile, RunRecord, Series
 from pages.ui.address import check_address, complain, find_run, leave_address, show_in_address, take_from_address
 from pages.ui.frame import page_path
@@ -13,7 +14,7 @@ from pages.ui.lab import get_lab
 from pages.ui.looking import INITIAL, dataset_of
 from pages.ui.parts import epoch_slider
 from pages.ui.state import put, value_of, whole_number
-from pages.ui.widgets import format_share, run_title, state_badge
+from pages.ui.widgets import run_title, state_badge
 
 _RUN_KEY = "inside.run"
 _LISTED = 200
@@ -97,14 +98,11 @@ def choose_run() -> RunRecord | None:
 
 
 def _started(run: RunRecord) -> bool:
-    return bool(run.summary) or bool(run.progress.get("epoch")) or run.state.live
+    return run.has_weights or run.state.live
 
 
 def _words(run: RunRecord) -> str:
-    accuracy = run.summary.get("test_accuracy")
-    facts = [run_title(run), f"{run.config.epochs} epochs", run.id[:6]]
-    if accuracy is not None:
-        facts.insert(1, format_share(accuracy))
+    facts = [run_title(run), run.headline_text or plural(run.config.epochs, "epoch"), run.id[:6]]
     return " · ".join(facts)
 
 
@@ -132,7 +130,8 @@ def choose_moment(run: RunRecord) -> Subject | None:
     points = get_lab().store.points(run.id, series=("val/accuracy", "test/accuracy"))
     with st.container(border=True, key="inside-epochs"):
         index = epoch_slider(
-            run.id, epochs=[m.epoch for m in moments], start=_start(run, moments),
+            run.id, epochs=[m.epoch for m in moments], names=[_epoch_name(run, m) for m in moments],
+            start=_start(run, moments),
             val=[None, *_at(points.get("val/accuracy"), files)], test=[None, *_at(points.get("test/accuracy"), files)],
         )  # fmt: skip
     if run.state.live:
@@ -140,8 +139,15 @@ def choose_moment(run: RunRecord) -> Subject | None:
     return Subject(run, moments[index], moments, dataset_of(run.config.dataset))
 
 
+def _epoch_name(run: RunRecord, moment: Moment) -> str:
+    """Return such as "Epoch 3 of 5 (best)": which of them answers for the run is said on it."""
+    if not moment.epoch:
+        return "Before training"
+    return f"Epoch {run.epoch_text if moment.epoch == run.headline.epoch else moment.epoch}"
+
+
 def _start(run: RunRecord, moments: tuple[Moment, ...]) -> int:
-    """Return the index the slider begins at: the epoch in the address, else the best, else the newest."""
+    """Return the index the slider begins at: the epoch in the address, else the one that answers, else the newest."""
     wanted = whole_number(st.query_params.get("epoch", ""))
     epochs = [moment.epoch for moment in moments]
     check_address(
@@ -149,8 +155,8 @@ def _start(run: RunRecord, moments: tuple[Moment, ...]) -> int:
     )
     if wanted in epochs:
         return epochs.index(wanted)
-    best = run.summary.get("best_epoch")
-    return epochs.index(best) if best in epochs else len(epochs) - 1
+    answering = run.headline.epoch
+    return epochs.index(answering) if answering in epochs else len(epochs) - 1
 
 
 def _at(series: Series | None, files: tuple[KeptFile, ...]) -> list[float | None]:

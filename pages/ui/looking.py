@@ -44,6 +44,7 @@ class _Shelf:
 
 
 _shelf = _Shelf()
+_measuring = threading.Lock()  # two measurements at once would measure each other
 
 
 def network_of(run: str, digest: str) -> LoadedNetwork:
@@ -239,9 +240,8 @@ def graph_of(design: Design) -> "tuple[GraphNode, ...]":
     return trace_graph(network, input_shape=(1, 1, IMAGE_SIZE, IMAGE_SIZE))
 
 
-@st.cache_data(max_entries=_LARGE, show_spinner=False)
-def timing_of(design: Design, batch: int, attempt: int) -> "Timing":
-    """Measure each layer's forward pass on this machine's CPU; another `attempt` measures again."""
+def measure_times(design: Design, batch: int) -> "Timing":
+    """Measure each layer's forward pass on this machine's CPU, now; sessions that ask at once are measured in turn."""
     require_torch()
     import torch
 
@@ -249,4 +249,5 @@ def timing_of(design: Design, batch: int, attempt: int) -> "Timing":
     from lab.inspection.timing import time_layers
 
     network = build_network(design.arch, **design.arguments())
-    return time_layers(network, torch.rand(batch, 1, IMAGE_SIZE, IMAGE_SIZE))
+    with _measuring:
+        return time_layers(network, torch.rand(batch, 1, IMAGE_SIZE, IMAGE_SIZE))

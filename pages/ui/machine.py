@@ -10,6 +10,8 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+from lab.formatting import plural
+
 _ASK_S = 5.0
 
 
@@ -25,7 +27,7 @@ def describe_machine(device: str = "auto") -> str:
         return "Apple GPU (mps)"
     cores = os.cpu_count() or 1
     name = _cpu_name()
-    return ", ".join(["CPU", f"{cores} core{'s' if cores > 1 else ''}", *([name] if name else [])])
+    return ", ".join(["CPU", plural(cores, "core"), *([name] if name else [])])
 
 
 def device_choices() -> list[str]:

@@ -11,6 +11,8 @@ import streamlit as st
 from lab.config import FIELDS, GROUPS, RunConfig
 from lab.errors import ConfigError
 from lab.findings import Finding
+from lab.formatting import format_duration, format_percent
+from lab.runs.headline import BEST, LAST
 from lab.runs.records import RunRecord, RunState, Want
 from pages.ui import state
 from pages.ui.caching import estimate_cost
@@ -20,13 +22,7 @@ from pages.ui.findings import show_run_findings
 from pages.ui.frame import PAGES_DIR, page_path, plain, show_errors
 from pages.ui.lab import get_lab
 from pages.ui.live import live_run
-from pages.ui.widgets import (
-    format_duration,
-    format_moment,
-    format_share,
-    run_title,
-    state_badge,
-)
+from pages.ui.widgets import format_moment, run_title, state_badge
 
 _PAUSABLE = (RunState.QUEUED, RunState.RUNNING)
 _UNTESTED = "No epoch is complete yet, so nothing was tested; the weights so far can be looked at and drawn for."
@@ -44,9 +40,9 @@ def show_run(run: RunRecord) -> None:
         _cached_hint(run)
         if run.reason and run.state not in (RunState.FINISHED, RunState.STOPPED):
             st.warning(plain(run.reason), icon=":material/info:")
-        if run.state is RunState.FINISHED or "val_accuracy" in run.summary or "test_accuracy" in run.summary:
+        if run.state is RunState.FINISHED or (not run.state.live and run.headline.test_accuracy is not None):
             _results(run)
-        elif run.summary:
+        elif run.has_weights and not run.state.live:
             st.caption(_UNTESTED)
         _findings(run, [finding for finding in run.findings if run.outcome and finding.outcome])
     with st.container(border=True):
@@ -96,7 +92,7 @@ def _controls(run: RunRecord) -> None:
         if st.button("Change settings", icon=":material/tune:", key="edit-settings", help="Start from these settings."):
             _fill_form(run.config)
         for name, label, icon in (("inside", "Look inside", "visibility"), ("draw", "Draw for it", "draw")):
-            if run.summary and (PAGES_DIR / f"{name}.py").is_file():
+            if run.has_weights and (PAGES_DIR / f"{name}.py").is_file():
                 go = st.button(label, icon=f":material/{icon}:", key=f"{name}-{run.id}")
                 if go:
                     st.switch_page(page_path(name), query_params={"run": run.id})
@@ -158,19 +154,34 @@ def _cached_hint(run: RunRecord) -> None:
 
 
 def _results(run: RunRecord) -> None:
-    summary = run.summary
-    best = summary.get("best_epoch") if "val_accuracy" in summary else None  # without validation none is the best
+    headline, params = run.headline, run.summary.get("params")
     facts = [
-        ("Test accuracy", format_share(summary.get("test_accuracy"))),
-        ("Validation accuracy", format_share(summary.get("val_accuracy"))),
-        ("Test loss", _loss(summary.get("test_loss"))),
-        ("Best epoch", "–" if best is None else f"{best} of {run.config.epochs}"),
+        ("Test accuracy", format_percent(headline.test_accuracy)),
+        ("Validation accuracy", format_percent(headline.val_accuracy)),
+        ("Test loss", _loss(headline.test_loss)),
+        ("Epoch of these", run.epoch_text or "–"),
         ("Training time", format_duration(run.seconds)),
-        ("Parameters", f"{summary['params']:,}" if "params" in summary else "–"),
+        ("Parameters", f"{params:,}" if isinstance(params, int) else "–"),
     ]
     with st.grid(min_column_width=140, key=f"results-{run.id}"):
         for label, value in facts:
             st.metric(label, value)
+    words = results_words(run)
+    if words:
+        st.caption(plain(words))
+
+
+def results_words(run: RunRecord) -> str:
+    """Say whose accuracy is shown, and what the last epoch had where that is another."""
+    headline = run.headline
+    if not headline.saved:
+        return f"No weights are saved; these are the results of epoch {run.epoch_text}." if run.epoch_text else ""
+    why = {BEST: ", which has the lowest validation loss", LAST: ", the last one: nothing was validated"}
+    words = (
+        f"Accuracies and loss are those of epoch {headline.epoch}{why.get(headline.which, '')}; its weights answer on "
+    )
+    words += "Inside and Draw and are exported."
+    return f"{words} The run ended at {run.last_text}." if run.last_text else words
 
 
 def _loss(value: Any) -> str:

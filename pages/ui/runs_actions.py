@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from lab.errors import LabError
+from lab.formatting import plural
 from lab.runs.records import RunRecord
 from pages.ui.frame import show_errors
 from pages.ui.lab import get_lab
@@ -58,7 +59,7 @@ def undo_box() -> None:
     if not deleted:
         return
     with st.container(horizontal=True, vertical_alignment="center", border=True):
-        words = "1 run was deleted." if len(deleted) == 1 else f"{len(deleted)} runs were deleted."
+        words = f"{plural(len(deleted), 'run')} {'was' if len(deleted) == 1 else 'were'} deleted."
         st.markdown(f":material/delete: &nbsp;{words}", width="content")
         st.button("Undo", icon=":material/undo:", key="runs.undo", on_click=_undo)
         st.button("Dismiss", key="runs.dismiss", type="tertiary", on_click=remember_deleted, args=((),))
@@ -78,7 +79,7 @@ def _tag(runs: Sequence[str]) -> None:
     try:
         for run in store.list_runs(ids=runs, limit=None):
             store.set_tags(run.id, (*run.tags, tag))
-        flash(f"Tagged {len(runs)} run{'s' if len(runs) > 1 else ''}.")
+        flash(f"Tagged {plural(len(runs), 'run')}.")
     except LabError as error:
         flash(str(error))
     renew_table()

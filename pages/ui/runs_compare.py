@@ -11,6 +11,7 @@ from lab.charts.overlay_figure import overlay_figure, overlay_words
 from lab.charts.parallel import parallel_figure, parallel_info
 from lab.charts.pareto import COSTS, pareto_figure, pareto_info
 from lab.config import FIELDS
+from lab.formatting import plural
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import RESULTS, comparison_table, differing_settings
 from lab.sharing.tables import shown
@@ -129,7 +130,11 @@ def _differences(view: RunsView, runs: Sequence[RunRecord]) -> None:
     rows = [[shown(c, column=n) for c, n in zip(row, table.columns, strict=True)] for row in table.rows]
     st.dataframe(pd.DataFrame(rows, columns=heads), hide_index=True, width="stretch", alt="Settings that differ")
     same = len([spec for spec in FIELDS.values() if spec.result]) - len(differing_settings(runs))
-    st.caption(f"{same} settings are the same in all {len(runs)} runs and are left out.")
+    st.caption(f"{plural(same, 'setting')} {'is' if same == 1 else 'are'} the same in {_all(len(runs))} and left out.")
+
+
+def _all(runs: int) -> str:
+    return "this run" if runs == 1 else f"all {runs:,} runs"
 
 
 def _groups(view: RunsView, runs: Sequence[RunRecord]) -> None:
@@ -152,7 +157,10 @@ def _groups(view: RunsView, runs: Sequence[RunRecord]) -> None:
     alt = f"Bars of {titles[view.result]} by {FIELDS[by].label}"
     plot("runs.groups", figure, words=alt, name=f"runs-by-{by}", revision=f"{by} {view.result}")
     st.dataframe(_group_frame(groups, by), hide_index=True, width="stretch", alt=alt)
-    st.caption("Mean ± one standard deviation (n − 1) over the runs of a group.")
+    st.caption(
+        "Mean ± one standard deviation (n − 1) over the runs of a group that have ended; accuracies and losses are those "
+        "of each run's weights that answer: lowest validation loss, else the last epoch."
+    )
 
 
 def _group_frame(groups: Sequence[Group], by: str) -> pd.DataFrame:
@@ -177,7 +185,7 @@ def _parallel(view: RunsView, runs: Sequence[RunRecord]) -> None:
         st.info("These runs differ in nothing that can be drawn: choose others.", icon=":material/info:")
         return
     figure = parallel_figure(runs, axes, dark=_dark())
-    words = f"{len(runs)} runs on {len(axes)} parallel axes"
+    words = f"{plural(len(runs), 'run')} on {len(axes)} parallel axes"
     plot("runs.parallel", figure, words=words, name="runs-parallel", revision=str(len(axes)))
 
 
@@ -185,13 +193,17 @@ def _pareto(view: RunsView, runs: Sequence[RunRecord]) -> None:
     st.segmented_control("Cost", list(COSTS), format_func=COSTS.__getitem__, required=True, **bind("cost", view.cost))
     points = pareto_info(runs, view.cost)
     if not points:
-        st.info("None of these runs has a test accuracy and a cost yet.", icon=":material/info:")
+        st.info("None of these runs has ended with a test accuracy and a cost yet.", icon=":material/info:")
         return
-    best = "; ".join(f"{label_of(p.run)} {p.accuracy:.2%}" for p in points if p.best)
+    best = "; ".join(f"{label_of(p.run)}: {p.run.headline_text}" for p in points if p.best)
     figure = pareto_figure(points, view.cost, dark=_dark())
     plot("runs.pareto", figure, words=f"On the front: {best}", name=f"runs-{view.cost}", revision=view.cost)
     without = len(runs) - len(points)
-    left_out = f" Left out, without a test accuracy or a cost: {without} of {len(runs)} runs." if without else ""
+    left_out = (
+        f" Left out, still training or without a test accuracy or a cost: {without} of {plural(len(runs), 'run')}."
+        if without
+        else ""
+    )
     st.caption(plain(f"On the front, where no other run is both better and cheaper: {best}.{left_out}"))
 
 

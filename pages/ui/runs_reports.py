@@ -10,6 +10,7 @@ from lab.architectures.registry import get_architecture
 from lab.charts.reports import ReportRow, report_rows
 from lab.data.load import is_present
 from lab.errors import ConfigError
+from lab.formatting import format_duration, format_percent, plural
 from lab.presets import REPORTS
 from pages.ui.caching import estimate_seconds
 from pages.ui.confirm import start_unless_long
@@ -19,7 +20,7 @@ from pages.ui.runs_address import RunsView
 from pages.ui.runs_state import bind
 from pages.ui.state import flash, put
 from pages.ui.torch_ready import warm_torch
-from pages.ui.widgets import format_duration, format_share, format_spread
+from pages.ui.widgets import format_spread
 
 
 def reports_view(view: RunsView) -> None:
@@ -42,7 +43,9 @@ def reports_view(view: RunsView) -> None:
     )  # fmt: skip
     st.caption(
         "Measured is the mean ± one standard deviation over the finished runs of exactly this setting, whatever their "
-        "seed. Reported times are the reports' own machines."
+        "seed. Accuracies are those of the test set after the last epoch, which is what the reports quote (where one quotes "
+        "another epoch, it is named); everywhere else a run is known by the weights that answer for it. Reported times are "
+        "the reports' own machines."
     )
     _mistakes(rows)
     _missing(view, [row for row in rows if row.missing])
@@ -66,7 +69,7 @@ def _reported(row: ReportRow) -> str:
     reported = row.preset.reported
     words = []
     if "test_accuracy" in reported:
-        words.append(format_share(reported["test_accuracy"]))
+        words.append(_quoted(row))
     if "last_loss" in reported:
         words.append(f"loss {reported['last_loss']:,g}")
     if "stopped_epoch" in reported:
@@ -76,10 +79,21 @@ def _reported(row: ReportRow) -> str:
     return ", ".join(words) or "–"
 
 
+def _quoted(row: ReportRow) -> str:
+    """Return the report's accuracy, with its epoch where that is not the last one."""
+    every = row.preset.reported.get("test_accuracy_by_epoch", ())
+    quoted = format_percent(row.preset.reported["test_accuracy"])
+    if row.quoted_epoch in (None, len(every)):
+        return quoted
+    return f"{quoted} in epoch {row.quoted_epoch}, the highest; {format_percent(every[-1])} in the last"
+
+
 def _measured(row: ReportRow) -> str:
     if not row.finished:
         return "waiting" if row.waiting else "–"
     words = [format_spread(row.test_accuracy, scale=100, digits=2, unit=" %")]
+    if row.last_epoch and row.test_accuracy is not None and "stopped_epoch" not in row.preset.reported:
+        words.append(f"epoch {row.last_epoch}")
     if "last_loss" in row.preset.reported:
         words.append("loss " + format_spread(row.last_loss, digits=3))
     if "stopped_epoch" in row.preset.reported:
@@ -131,7 +145,7 @@ def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
         _estimate(rows)
     disabled = lab.settings.read_only or bool(absent) or not rows
     pressed = st.button(
-        f"Queue {len(rows)} run{'s' if len(rows) != 1 else ''}", type="primary", icon=":material/playlist_add:",
+        f"Queue {plural(len(rows), 'run')}", type="primary", icon=":material/playlist_add:",
         key="runs.queue", disabled=disabled,
     )  # fmt: skip
     with show_errors():

@@ -13,6 +13,7 @@ import streamlit as st
 
 from lab.config import FIELDS
 from lab.errors import LabError
+from lab.formatting import percent_number, plural
 from lab.runs.query import KEYS, ORDERS
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import differing_settings, setting_text
@@ -30,6 +31,10 @@ _SORTS = {
     "name": "name", "arch": "network", "dataset": "data set", "seconds": "quickest", "-speed": "most images per second",
     "state": "state",
 }  # fmt: skip
+_HELP = (
+    "Accuracies are those of the weights that answer for a run on Inside and Draw: of the epoch with the lowest "
+    "validation loss, or of the last one where nothing was validated."
+)
 _SHOWN = "runs.shown"
 _TYPED = "runs.typed"
 
@@ -101,7 +106,7 @@ def _grid(runs: Sequence[RunRecord], view: RunsView) -> None:
         frame, key=key, hide_index=True, width="stretch", height=min(len(runs), 12) * 36 + 40, placeholder="–",
         column_config=_columns(runs, writable=writable), on_change=_typed, args=(key, ids),
         disabled=[name for name in frame.columns if name not in _editable(writable)], row_height=36,
-        alt=f"Table of {len(runs)} runs: state, name, network, data set, settings that differ, and results",
+        alt=f"Table of {plural(len(runs), 'run')}: state, name, network, data set, settings that differ, and results",
     )  # fmt: skip
 
 
@@ -115,9 +120,10 @@ def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
         {
             "chosen": run.id in view.runs, "state": [run.status], "name": run.name,
             "open": f"train?run={run.id}", "network": run.config.arch,
-            "data": run.config.dataset, "test": _percent(run, "test_accuracy"), "val": _percent(run, "val_accuracy"),
+            "data": run.config.dataset, "test": percent_number(run.headline.test_accuracy), "val": percent_number(run.headline.val_accuracy),
+            "epoch": run.epoch_text or None,
             **{name: _setting(values[at]) for name, values in differing.items()},
-            "epoch": run.summary.get("best_epoch"), "seconds": run.seconds or None,
+            "seconds": run.seconds or None,
             "speed": _whole(run.summary.get("images_per_second")), "created": pd.Timestamp(run.created_at, unit="s", tz="UTC"),
             "tags": list(run.tags), "note": run.note, "pinned": run.pinned,
         }
@@ -133,11 +139,6 @@ def _differing(runs: Sequence[RunRecord]) -> Mapping[str, list[Any]]:
 def _setting(value: Any) -> str:
     text = setting_text(value)
     return f"{text:g}" if isinstance(text, float) else str(text)
-
-
-def _percent(run: RunRecord, key: str) -> float | None:
-    value = run.summary.get(key)
-    return 100 * value if isinstance(value, int | float) else None
 
 
 def _whole(value: Any) -> int | None:
@@ -157,9 +158,9 @@ def _columns(runs: Sequence[RunRecord], *, writable: bool) -> dict[str, Any]:
         "network": "Network",
         "data": "Data set",
         **{name: FIELDS[name].label for name in _differing(runs)},
-        "test": column.NumberColumn("Test", format="%.2f %%", help="Accuracy on the test set."),
-        "val": column.NumberColumn("Validation", format="%.2f %%"),
-        "epoch": column.NumberColumn("Best epoch", format="%d"),
+        "test": column.NumberColumn("Test", format="%.2f %%", help=_HELP),
+        "val": column.NumberColumn("Validation", format="%.2f %%", help=_HELP),
+        "epoch": column.TextColumn("Epoch of these", help=_HELP),
         "seconds": column.NumberColumn("Seconds", format="%.1f"),
         "speed": column.NumberColumn("Images/s", format="localized"),
         "created": column.DatetimeColumn("Date", format="D MMM YYYY, HH:mm", timezone=zone),
@@ -215,7 +216,7 @@ def _pages(view: RunsView, page: int, pages: int, total: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         first = (page - 1) * PAGE_ROWS + 1
         found = "found" if view.search else "in all"
-        st.caption(f"{first:,}–{min(total, page * PAGE_ROWS):,} of {total:,} runs {found}", width="content")
+        st.caption(f"{first:,}–{min(total, page * PAGE_ROWS):,} of {plural(total, 'run')} {found}", width="content")
         many = min(total, MOST_RUNS)
         st.button(
             f"Compare the first {many}" if total > many else f"Compare all {many}" if many > 1 else "Compare it",

@@ -4,12 +4,12 @@ import streamlit as st
 
 from lab.architectures.registry import get_architecture
 from lab.data.registry import get_dataset_spec
+from lab.formatting import format_count, format_duration
 from lab.runs.records import RunRecord
 from pages.ui.design import design_of
 from pages.ui.frame import plain
 from pages.ui.looking import mult_adds_of
 from pages.ui.state import put, value_of
-from pages.ui.widgets import format_count, format_duration
 
 _AT_ONCE = 600e9  # mult-adds: half a minute on one core, which is what a page computes with
 _PER_S = 20e9  # of one core, roughly: 7 (MobileNet) to 45 (ResNet-18) were measured

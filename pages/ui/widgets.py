@@ -12,6 +12,7 @@ from lab.data.load import is_present
 from lab.data.registry import DatasetSpec, get_dataset_spec, list_datasets
 from lab.errors import UnknownNameError
 from lab.findings import Outcome
+from lab.formatting import format_percent
 from lab.runs.records import RunRecord, RunState
 from lab.settings import Settings
 from pages.ui.frame import page_path, plain
@@ -73,19 +74,6 @@ def present_datasets(settings: Settings) -> tuple[DatasetSpec, ...]:
     return tuple(spec for spec in list_datasets() if is_present(spec.id, root=settings.data))
 
 
-def format_duration(seconds: float) -> str:
-    """Return such as "0.8 s", "42 s", "4 min 10 s" or "2 h 5 min"."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < _MINUTE_S:
-        return f"{whole} s"
-    if whole < _HOUR_S:
-        rest = f" {whole % _MINUTE_S} s" if whole % _MINUTE_S else ""
-        return f"{whole // _MINUTE_S} min{rest}"
-    return f"{whole // _HOUR_S} h {whole % _HOUR_S // _MINUTE_S} min"
-
-
 def format_ago(moment: float, *, now: float | None = None) -> str:
     """Return how long ago a time (seconds since the epoch) was, such as "5 min ago"; older than a week, its date."""
     age = max(0.0, (time.time() if now is None else now) - moment)
@@ -110,19 +98,6 @@ def _zone() -> tzinfo:
         return UTC
 
 
-def format_share(value: object, *, digits: int = 2) -> str:
-    """Return a share as per cent, such as "98.31 %"; a dash for nothing, the name for NaN."""
-    return f"{100 * value:.{digits}f} %" if isinstance(value, int | float) else "–"
-
-
-def format_count(number: float) -> str:
-    """Return such as "61,706", "27.07 M", "483.50 G", "1.25 T"."""
-    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6)):
-        if number >= size:
-            return f"{number / size:,.2f} {unit}"
-    return f"{number:,.0f}"
-
-
 def format_bytes(number: float) -> str:
     """Return such as "3.34 MB", in millions of bytes as torchinfo counts them."""
     if number >= 1e9:
@@ -135,6 +110,8 @@ def format_spread(spread: "Spread | None", *, scale: float = 1, digits: int = 1,
     if spread is None:
         return "–"
     mean = f"{spread.mean * scale:,.{digits}f}"
+    if unit == " %":
+        mean = format_percent(spread.mean, digits=digits).removesuffix(unit)
     return f"{mean}{unit}" if spread.sd is None else f"{mean} ± {spread.sd * scale:,.{digits}f}{unit}"
 
 
@@ -144,9 +121,8 @@ def run_line(run: RunRecord, *, key: str) -> None:
         st.page_link(page_path("train"), label=plain(run_title(run)), query_params={"run": run.id})
         state_badge(run)
         facts = [format_ago(run.created_at)]
-        accuracy = run.summary.get("test_accuracy")
-        if accuracy is not None:
-            facts.insert(0, f"{format_share(accuracy)} of the test set")
-        elif run.state.live and run.progress.get("total_steps"):
+        if run.headline_text:
+            facts.insert(0, run.headline_text)
+        if run.state.live and run.progress.get("total_steps"):
             facts.insert(0, f"step {run.progress.get('step', 0):,} of {run.progress['total_steps']:,}")
         st.caption(" · ".join(facts), width="content")

@@ -62,7 +62,7 @@ def test_parallel_axes_are_the_settings_that_differ_and_the_results() -> None:
     assert axes["Seconds"].positions == (0.0, 1.0, 0.5)
     assert axes["Test accuracy"].positions[:2] == (0.0, 1.0)
     assert math.isnan(axes["Test accuracy"].positions[2])
-    assert axes["Test accuracy"].texts == ("90.00%", "95.00%", "–")
+    assert axes["Test accuracy"].texts == ("90.00 %", "95.00 %", "–")
     figure = parallel_figure(runs, list(axes.values()))
     assert len(figure.data) == 3
     assert {trace.type for trace in figure.data} == {"scatter"}  # others compile shaders, which the policy forbids

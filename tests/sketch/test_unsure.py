@@ -137,9 +137,21 @@ def test_the_ensemble_averages_and_is_unsure_with_half_of_its_networks() -> None
     assert not together.verdict.unsure
     half = average([_answer(0.9, 0.1), _answer(0.8, 0.2, unsure=True)])
     assert half is not None
-    assert half.verdict == Verdict(True, ("why",))
+    assert half.verdict == Verdict(True, ("1 of 2 networks is unsure",))  # not the reason of one of them
+    both = average([_answer(0.9, 0.1, unsure=True)] * 2)
+    assert both is not None
+    assert both.verdict.reasons == ("both networks are unsure",)
+    assert (both.networks, _answer(1.0, 0.0).networks) == (2, 1)
     assert average([_answer(1.0, 0.0)]) is None
     assert average([_answer(1.0, 0.0), _answer(1.0, 0.0, names=("x", "y"))]) is None
+
+
+def test_networks_that_are_sure_of_different_answers_are_unsure_together() -> None:
+    names = ("a", "b", "c")
+    sure = [_answer(*shares, names=names) for shares in ((0.98, 0.01, 0.01), (0.01, 0.98, 0.01), (0.01, 0.01, 0.98))]
+    together = average(sure)
+    assert together is not None
+    assert together.verdict.reasons == ("the networks disagree: on average their best answer has only 33 %",)
 
 
 def test_without_centring_a_network_that_looks_at_places_answers_otherwise(halves: Loaded) -> None:

@@ -38,12 +38,14 @@ def test_the_page_opens_with_lenets_known_numbers(bench: Bench) -> None:
     app = open_page()
     shown = metrics(app)
     assert shown["Parameters"] == "61,706"
-    assert shown["Mult-adds"] == "27.07 M"
+    assert shown["Mult-adds an image"] == "423,038"  # as on the Train page
+    assert shown["Mult-adds, batch of 64"] == "27.07 M"
     assert shown["Forward/backward"] == "3.34 MB"
     (table,) = components(app)
     rows = {row["name"]: row for row in table["rows"]}
     assert rows["features.conv2"]["params_text"] == "2,416"
     assert rows["features"]["params"] == 156 + 2416
+    assert rows["features.conv1"]["mult_adds"] == 7_827_456 // 64
     assert (rows["features.pool2"]["field"], rows["features.pool2"]["step"]) == (16, 4)
 
 

@@ -1,6 +1,7 @@
 """The Draw page's parts without a browser: HTML that cannot be broken, messages that cannot harm, pads that agree."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ from lab.config import RunConfig
 from lab.errors import InputError
 from lab.runs.records import RunState
 from lab.sketch.normalise import RECIPES, normalise_steps
-from lab.sketch.reading import Answer
+from lab.sketch.reading import Answer, average
 from lab.sketch.render import draw_digit
 from lab.sketch.sketch import dump_strokes
 from lab.sketch.unsure import Verdict
 from pages.ui.draw_pad import _told, canvas_of_strokes, sketch_of, strokes_of_canvas
 from pages.ui.draw_tune import tuned
-from pages.ui.draw_view import answers_html, line_html, percent, steps_html
+from pages.ui.draw_view import STYLE, answers_html, line_html, percent, steps_html
 from tests.web.web_data import Bench
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
@@ -56,6 +57,38 @@ def test_an_unsure_answer_names_its_reason_and_no_probability() -> None:
     assert "Unsure" in line_html([("a", "", _answer(8, unsure="it is only a dot"))], blank=False)
 
 
+def test_the_average_is_not_counted_as_a_network_and_says_its_own_reason() -> None:
+    answers = [
+        _answer(3, unsure="it is like no training picture"),
+        *(_answer(3, unsure="there is more ink") for _ in "123"),
+    ]
+    answers.append(_answer(8))
+    together = average(answers)
+    assert together is not None
+    cards = [(f"net {k}", "", answer) for k, answer in enumerate(answers)] + [
+        ("All together", "average of 5", together)
+    ]
+    assert "(4 of 5 unsure)" in line_html(cards, blank=False)
+    assert "4 of 5 networks are unsure" in answers_html(cards, answered=1, ink=1)
+    assert answers_html(cards, answered=1, ink=1).count("it is like no training picture") == 1
+
+
+def test_the_line_on_all_networks_is_a_whole_sentence_however_many_there_are() -> None:
+    two = [("a", "", _answer(3, unsure="it is only a dot")), ("b", "", _answer(8, unsure="there is more ink"))]
+    assert "both networks, each for the reason on its card." in line_html(two, blank=False)
+    assert "it is only a dot." in line_html([two[0], two[0]], blank=False)  # the same for both
+    many = [("a network with a long name of its own", "", _answer(digit)) for digit in (3, 3, 8, 3, 5, 8)]
+    assert "<b>3</b> (3 networks), <b>5</b> (1 network), <b>8</b> (2 networks)." in line_html(many, blank=False)
+
+
+def test_nothing_on_a_card_is_cut_off_but_a_long_name() -> None:
+    rules = dict(re.findall(r"^\.(cl-[a-z]+) \{([^}]*)\}", STYLE, re.MULTILINE))
+    for part in ("cl-why", "cl-sub", "cl-line"):
+        assert "overflow: hidden" not in rules[part]
+        assert not re.search(r"(?<![-\w])height:", rules[part])
+        assert "nowrap" not in rules[part]
+
+
 def test_an_empty_pad_names_no_digit() -> None:
     html = answers_html([("a", "", _answer(8))], answered=0, ink=0)
     assert 'data-label=""' in html
@@ -82,8 +115,8 @@ def test_what_is_not_certain_never_looks_certain() -> None:
 def test_steps_say_what_would_be_read_without_them_and_mark_a_change() -> None:
     pictures = normalise_steps(draw_digit("7"), recipe=RECIPES["mnist"])
     html = steps_html(pictures, without={"centre": ("1", 0.48), "crop": ("7", 0.9)}, answer=_answer(7))
-    assert "<b>without: 1 at 48%</b>" in html
-    assert "without: 7 at 90%" in html
+    assert "<b>without: 1 at 48 %</b>" in html
+    assert "without: 7 at 90 %" in html
     assert html.count("<figure>") == 6
 
 

@@ -68,8 +68,11 @@ def test_look_alikes_are_not_shifted_by_what_another_session_draws_meanwhile(mod
         handle.remove()
 
 
-def test_cards_have_the_runs_name_and_accuracy_of_now(lab: Lab, model: Model) -> None:
-    assert subtitle(model) == f"{100 * model.run.summary['test_accuracy']:.2f} %"
+def test_cards_have_the_runs_name_of_now_and_the_accuracy_of_the_weights_they_loaded(lab: Lab, model: Model) -> None:
+    result = lab.store.result_at(model.id, model.loaded.step)
+    assert result is not None
+    assert result.epoch == model.loaded.epoch
+    assert subtitle(model) == f"{100 * (result.test_accuracy or 0):.2f} % test, epoch {result.epoch} of 4 (best)"
     assert model.title == "LeNet-5 on Digits (built in)"
     lab.store.rename(model.id, "steady hand")
     (renamed,), _ = load_models([model.id])

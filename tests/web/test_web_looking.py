@@ -8,11 +8,12 @@ import pytest
 from lab.config import RunConfig
 from lab.errors import InputError
 from lab.experiment import Lab
+from lab.formatting import format_count
 from lab.settings import Settings
 from pages.ui import looking
 from pages.ui.inside_image import bars_html
 from pages.ui.parts import next_index
-from pages.ui.widgets import format_bytes, format_count
+from pages.ui.widgets import format_bytes
 from tests.web.test_web_inside import train
 
 

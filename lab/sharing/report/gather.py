@@ -13,6 +13,7 @@ import numpy as np
 from lab.charts.tiles import digits, grid, paint
 from lab.data.load import Dataset
 from lab.errors import ArtifactError, DataError, InputError
+from lab.formatting import format_percent, plural
 from lab.inspection.kernels import list_convolutions
 from lab.inspection.metrics import Answers, as_rates, confusion_matrix, judge, per_class, worst_mistakes
 from lab.inspection.observe import compute_logits, feature_maps, to_input
@@ -57,7 +58,7 @@ class Look:
     """What looking at a run's network gave, or in `missing` why there was nothing to look at."""
 
     missing: str = ""
-    epoch: int = 0
+    epoch: str = ""  # such as "3 of 5 (best)"
     images: int = 0
     test_images: int = 0
     accuracy: float = float("nan")
@@ -78,7 +79,7 @@ def look_at(source: Source, run: RunRecord, *, budget_s: float, clock: Callable[
     names = loaded.class_names
     confusion = confusion_matrix(answers.labels, answers.predicted, classes=len(names))
     return Look(
-        epoch=loaded.epoch,
+        epoch=loaded.result.epoch_text(run.config.epochs) if loaded.result else str(loaded.epoch),
         images=len(answers.labels),
         test_images=len(dataset.test_labels),
         accuracy=answers.accuracy,
@@ -123,7 +124,7 @@ def _mistakes(answers: Answers, dataset: Dataset, names: tuple[str, ...]) -> tup
         Picture(
             png_address(grid(digits(dataset.test_images[index : index + 1]), enlarge=3, gap=0)),
             f"test:{index} is {names[answers.labels[index]]}, taken for {names[answers.predicted[index]]} "
-            f"({100 * answers.confidence[index]:.1f} % sure)",
+            f"({format_percent(float(answers.confidence[index]), digits=1)} sure)",
         )
         for index in worst_mistakes(answers, limit=_MISTAKES).tolist()
     )
@@ -140,7 +141,7 @@ def _maps(loaded: Loaded, dataset: Dataset) -> tuple[Picture, ...]:
         side = maps.values.shape[-1]
         sheet = grid(paint(maps.values[:_MAPS], each=True), enlarge=max(1, 56 // side), gap=2)
         count = len(maps.values)
-        shown = f"{count} maps" if count <= _MAPS else f"{_MAPS} of {count} maps"
+        shown = plural(count, "map") if count <= _MAPS else f"{_MAPS} of {count} maps"
         pictures.append(Picture(png_address(sheet), f"{layers[place]}: {shown} of {side}×{side}"))
     return tuple(pictures)
 

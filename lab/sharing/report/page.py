@@ -7,7 +7,6 @@ SHA-256 it names may run (Plotly and the few lines that draw). Styles may be inl
 import base64
 import hashlib
 import json
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from lab.charts.overlay import METRICS, OverlayOptions, RunCurves, overlay_info
 from lab.charts.overlay_figure import overlay_figure, overlay_words
 from lab.config import FIELDS
 from lab.data.registry import get_dataset_spec
+from lab.formatting import format_duration, format_percent
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import comparison_table, setting_text
 from lab.sharing.report.gather import Look, look_at
@@ -82,7 +82,7 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"shown": shown, "percent": _percent, "moment": _moment}
+    environment.filters |= {"shown": shown, "percent": format_percent, "moment": _moment, "duration": format_duration}
     text = (resources.files("lab.sharing.report") / "report.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(text)
 
@@ -141,10 +141,6 @@ def _described(source: Source, run: RunRecord, *, look_s: float) -> _Run:
 
 def _fact(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None or math.isnan(share) else f"{100 * share:.2f} %"
 
 
 def _moment(stamp: float | None) -> str:

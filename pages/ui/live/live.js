@@ -348,7 +348,7 @@ class Live {
     const last = Math.max(0, ...Object.values(this.store).map(({ step }) => step.at(-1) ?? 0));
     const newest = Object.entries(this.store).filter(([name]) => name !== "lr").map(([name, series]) => {
       const value = series.value.at(-1);
-      const shown = value === null ? series.odd.at(-1)?.[1] : name.endsWith("accuracy") ? `${(100 * value).toFixed(2)} %` : value?.toPrecision(4);
+      const shown = value === null ? series.odd.at(-1)?.[1] : name.endsWith("accuracy") ? percent(value) : value?.toPrecision(4);
       const earlier = last - series.step.at(-1) > (loss?.width ?? 1); // more than what thinning left out
       const at = earlier ? ` (step ${number(series.step.at(-1))})` : "";
       return shown == null ? "" : `${WORDS[name]} ${shown}${at}`;

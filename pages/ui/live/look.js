@@ -90,6 +90,13 @@ function number(value) {
   return value == null ? "–" : value.toLocaleString("en-GB");
 }
 
+// As `lab.formatting.format_percent`: a share below 1 is never written as 100 %, one above 0 never as 0 %.
+function percent(share) {
+  const text = (100 * share).toFixed(2);
+  if (share > 0 && share < 1 && text === "100.00") return ">99.99 %";
+  return share > 0 && text === "0.00" ? "<0.01 %" : `${text} %`;
+}
+
 function duration(seconds) {
   if (seconds == null) return "–";
   const whole = Math.round(seconds);

@@ -17,9 +17,11 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from lab.charts.tiles import Sprite
+from lab.formatting import format_percent
 from pages.ui.live import CHART_TOOLS, PLOTLY_ADDRESS
 from pages.ui.state import put, value_of
 
+_COARSE = 0.0995  # a rate from here on is written without decimals
 _HERE = Path(__file__).parent
 _CHARTS = ("scatter", "plot")  # Plotly writes its styles into the page, so they are not walled off from it
 
@@ -48,14 +50,30 @@ def data_url(png: bytes) -> str:
 
 
 def epoch_slider(
-    run: str, *, epochs: Sequence[int], val: Sequence[float | None], test: Sequence[float | None], start: int
+    run: str,
+    *,
+    epochs: Sequence[int],
+    names: Sequence[str],
+    val: Sequence[float | None],
+    test: Sequence[float | None],
+    start: int,
 ) -> int:
     """Show the slider over a run's kept epochs and return the chosen index. start: the index chosen at first."""
     key = f"epochs-{run}"
     index = _index(key, len(epochs), start)
+    known = [share for share in (*val, *test) if share is not None]
     _component("epochs")(
         key=key,
-        data={"run": run, "epochs": list(epochs), "val": list(val), "test": list(test), "index": index},
+        data={
+            "run": run,
+            "epochs": list(epochs),
+            "names": list(names),
+            "val": list(val),
+            "test": list(test),
+            "index": index,
+            "test_texts": [format_percent(share) for share in test],
+            "range_texts": [format_percent(end(known)) for end in (min, max)] if known else [],
+        },
         on_index_change=_nothing,
     )
     return index
@@ -150,10 +168,15 @@ def matrix(
         key=key,
         data={
             "classes": list(classes), "counts": counts, "rates": rates, "as_rates": as_rates,
+            "rate_texts": [[_rate_text(rate) for rate in row] for row in rates],
             "chosen": list(chosen) if chosen else None, "caption": caption,
         },
         on_pick_change=picked,
     )  # fmt: skip
+
+
+def _rate_text(rate: float | None) -> str:
+    return format_percent(rate or 0.0, digits=1 if (rate or 0.0) < _COARSE else 0)
 
 
 def graph(key: str, svg: str, *, network: str, on_pick: Callable[[str], None], from_end: bool = False) -> None:

@@ -5,6 +5,7 @@ const PATIENCE_MS = 1500;
 const PLAY_MS = 350; // at least this long on each epoch
 const INSET = 8; // px: half the thumb, so that points stand above it
 const bars = new WeakMap();
+const escaped = (text) => text.replace("<", "&lt;").replace(">", "&gt;"); // "<0.01 %"
 
 export default function ({ data, parentElement, setStateValue }) {
   let bar = bars.get(parentElement);
@@ -85,19 +86,19 @@ class Bar {
     const { epochs, val, test } = this.data;
     const at = Number(this.input.value);
     const [width, height] = [this.chart.clientWidth, this.chart.clientHeight];
-    const percent = (v) => (v == null ? "–" : `${(100 * v).toFixed(2)} %`);
-    const name = epochs[at] === 0 ? "Before training" : `Epoch ${epochs[at]}`;
+    const percent = this.data.test_texts[at];
+    const name = this.data.names[at];
     this.now.querySelector("b").textContent = name;
-    this.now.querySelector("span").textContent = test[at] == null ? "" : `test ${percent(test[at])}`;
+    this.now.querySelector("span").textContent = test[at] == null ? "" : `test ${percent}`;
     this.input.style.setProperty("--at", `${epochs.length < 2 ? 0 : (100 * at) / (epochs.length - 1)}%`);
-    this.input.setAttribute("aria-valuetext", `${name}, test accuracy ${percent(test[at])}`);
+    this.input.setAttribute("aria-valuetext", `${name}, test accuracy ${percent}`);
     if (!width) return;
     const known = [...val, ...test].filter((v) => v != null);
     const [low, high] = known.length ? [Math.min(...known), Math.max(...known)] : [0, 1];
     const x = (i) => INSET + (epochs.length < 2 ? 0 : (i / (epochs.length - 1)) * (width - 2 * INSET));
     const y = (v) => 8 + (1 - (high > low ? (v - low) / (high - low) : 1)) * (height - 16);
     this.chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    this.chart.setAttribute("aria-label", `Accuracy after each epoch; ${name}: test ${percent(test[at])}`);
+    this.chart.setAttribute("aria-label", `Accuracy after each epoch; ${name}: test ${percent}`);
     const line = (values, kind) => {
       const points = values.map((v, i) => (v == null ? null : [x(i), y(v)])).filter(Boolean);
       const dots = points.length < 40 ? points.map(([a, b]) => `<circle class="${kind}" cx="${a}" cy="${b}" r="2.4"/>`) : [];
@@ -105,8 +106,8 @@ class Bar {
     };
     const here = test[at] ?? val[at];
     const mark = here == null ? "" : `<circle class="${test[at] == null ? "val" : "test"}" cx="${x(at)}" cy="${y(here)}" r="5"/>`;
-    const range = known.length ? `<text x="0" y="10">${percent(high)}</text>`
-      + `<text x="0" y="${height - 2}">${percent(low)}</text>` : "";
+    const range = known.length ? `<text x="0" y="10">${escaped(this.data.range_texts[1])}</text>`
+      + `<text x="0" y="${height - 2}">${escaped(this.data.range_texts[0])}</text>` : "";
     this.chart.innerHTML = `${range}<line x1="${x(at)}" x2="${x(at)}" y1="0" y2="${height}"/>${line(val, "val")}${line(test, "test")}${mark}`;
   }
 

@@ -2,7 +2,7 @@
 
 const COLUMNS = [
   ["name", "Layer", ""], ["shape", "Output", ""], ["params", "Parameters", "r"], ["param_share", "of all", ""],
-  ["mult_adds", "Mult-adds", "r"], ["work_share", "of all", ""], ["bytes", "Memory", "r"], ["field", "Sees", "r"],
+  ["mult_adds", "Mult-adds an image", "r"], ["work_share", "of all", ""], ["bytes", "Memory", "r"], ["field", "Sees", "r"],
   ["step", "Step", "r"],
 ];
 const tables = new WeakMap();
@@ -100,16 +100,16 @@ function line(row, root, table, data) {
   const put = (text, kind = "") => { const cell = tr.insertCell(); cell.className = kind; cell.textContent = text; return cell; };
   put(row.shape, "num");
   put(row.params_text, "r num");
-  bar(put(""), row.param_share, "");
+  bar(put(""), row.param_share, row.param_share_text, "");
   put(row.mult_adds_text, "r num");
-  bar(put(""), row.work_share, "work");
+  bar(put(""), row.work_share, row.work_share_text, "work");
   put(row.bytes_text, "r num");
   put(row.field == null ? "" : `${row.field}×${row.field}`, "r num");
   put(row.step ?? "", "r num");
   return tr;
 }
 
-function bar(cell, share, kind) {
+function bar(cell, share, words, kind) {
   if (!share) return;
   const track = document.createElement("span");
   track.className = `share ${kind}`;
@@ -118,6 +118,6 @@ function bar(cell, share, kind) {
   track.appendChild(fill);
   const text = document.createElement("span");
   text.className = "pct num";
-  text.textContent = `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
+  text.textContent = words;
   cell.append(track, text);
 }

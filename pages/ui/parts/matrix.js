@@ -61,13 +61,13 @@ function paint(cell, data, worst) {
   const rate = data.rates[truth][answer] ?? 0;
   const right = truth === answer;
   const share = right ? 12 + 58 * rate : number ? 14 + 46 * (rate / worst) : 0; // more would hide light text
-  const percent = `${(100 * rate).toFixed(rate < 0.0995 ? 1 : 0)}`;
+  const percent = data.rate_texts[truth][answer];
   cell.style.background = number
     ? `color-mix(in srgb, ${right ? "#3b8fd4" : "#e0861a"} ${share.toFixed(0)}%, var(--st-background-color))`
     : "var(--st-secondary-background-color)";
-  cell.textContent = number ? (data.as_rates ? percent : number) : "";
+  cell.textContent = number ? (data.as_rates ? percent.replace(" %", "") : number) : "";
   const chosen = data.chosen && data.chosen[0] === truth && data.chosen[1] === answer;
   cell.setAttribute("aria-pressed", String(Boolean(chosen)));
   cell.setAttribute("aria-label",
-    `truth ${data.classes[truth]}, answered ${data.classes[answer]}: ${number} images, ${percent} %`);
+    `truth ${data.classes[truth]}, answered ${data.classes[answer]}: ${number} ${number === 1 ? "image" : "images"}, ${percent}`);
 }

@@ -1,0 +1,74 @@
+"""Which saved weights answer for a run, kept up to date in the run's row whenever its saved weights change.
+
+The row's columns are what lists are sorted and filtered by; the rule itself is `lab.runs.headline.choose_weights`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, select
+
+from lab.runs.digests import Digests
+from lab.runs.headline import METRICS, HeadlineResult, SavedEpoch, choose_weights, result_of_saved, result_of_summary
+from lab.runs.records import WEIGHTS
+from lab.runs.rows import decoded
+from lab.runs.schema import kept, points, series_names
+
+
+class Headlines(Digests):
+    """The part of `RunStore` that knows each saved epoch's numbers."""
+
+    def saved_epochs(self, run: str) -> tuple[SavedEpoch, ...]:
+        """Return a run's saved weights in step order with what was measured on them. Raises `RunNotFoundError`."""
+        with self.database.read() as connection:
+            return _saved_epochs(connection, run, self._row(connection, run).number)
+
+    def headline(self, run: str) -> HeadlineResult | None:
+        """Return the result of the saved weights that answer for a run, None where no weights are saved."""
+        return choose_weights(self.saved_epochs(run))
+
+    def result_at(self, run: str, step: int) -> HeadlineResult | None:
+        """Return what was measured on the weights saved at a step, None where none are."""
+        saved = self.saved_epochs(run)
+        answering = choose_weights(saved)
+        if answering is not None and answering.step == step:
+            return answering
+        return next((result_of_saved(one) for one in saved if one.step == step), None)
+
+    def _refresh_headline(self, connection: Connection, row: Row[Any]) -> Row[Any]:
+        """Write into a locked row which of the run's saved weights answer now; without any, what its summary says."""
+        answering = choose_weights(_saved_epochs(connection, row.id, row.number))
+        values = headline_columns(answering, summary=decoded(row.summary), config=decoded(row.config))
+        return self._change(connection, row, **values)
+
+
+def headline_columns(
+    answering: HeadlineResult | None, *, summary: Mapping[str, Any], config: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the columns of `runs` that hold a headline."""
+    shown = answering or result_of_summary(summary, restore_best=bool(config.get("restore_best")))
+    return {
+        "weights_step": None if answering is None else answering.step,
+        "weights_epoch": None if answering is None else answering.epoch,
+        "weights_which": None if answering is None else answering.which,
+        **{name: getattr(shown, name) for name in METRICS},
+    }
+
+
+def _saved_epochs(connection: Connection, run: str, number: int) -> tuple[SavedEpoch, ...]:
+    names = {name.replace("_", "/"): name for name in METRICS}
+    known = connection.execute(select(series_names).where(series_names.c.name.in_(names))).all()
+    series = {row.number: names[row.name] for row in known}
+    measured = and_(points.c.run == number, points.c.step == kept.c.step, points.c.series.in_(list(series)))
+    query = (
+        select(kept.c.step, kept.c.epoch, points.c.series, points.c.value)
+        .select_from(kept.outerjoin(points, measured))
+        .where(kept.c.run == run, kept.c.kind == WEIGHTS)
+        .order_by(kept.c.step)
+    )
+    found: dict[int, SavedEpoch] = {}
+    for row in connection.execute(query):
+        saved = found.get(row.step) or SavedEpoch(row.step, row.epoch)
+        value = {} if row.series is None else {series[row.series]: row.value}
+        found[row.step] = saved._replace(epoch=row.epoch, **value)
+    return tuple(found.values())

@@ -1,0 +1,153 @@
+"""Which saved weights answer for a run, and which accuracy belongs to them: one rule, also in the rows of older stores."""
+
+import math
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy import text
+
+from lab.config import RunConfig
+from lab.runs.headline import HeadlineResult, SavedEpoch, choose_weights, result_of_summary
+from lab.runs.owner import Owner
+from lab.runs.records import RunRecord, RunState
+from lab.runs.store import RunStore
+from tests.runs.runs_data import claimed, kept_file, series
+
+INF, NAN = math.inf, math.nan
+COLUMNS = ("weights_step", "weights_epoch", "weights_which", "test_accuracy", "test_loss", "val_accuracy", "val_loss")
+
+
+def saved(step: int, *, val: float | None = None, test: float | None = None) -> SavedEpoch:
+    return SavedEpoch(step, step // 10, test_accuracy=test, val_loss=val)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "step", "which"),
+    [
+        ([saved(10, val=0.5, test=0.8), saved(20, val=0.2, test=0.9), saved(30, val=0.3, test=0.95)], 20, "best"),
+        ([saved(10, val=0.2, test=0.8), saved(20, val=0.2, test=0.9)], 10, "best"),  # the earliest of equals
+        ([saved(10, test=0.8), saved(20, test=0.7)], 20, "last"),  # nothing was validated
+        ([saved(10, val=0.2, test=0.8), saved(15)], 10, "best"),  # stopped inside the second epoch
+        ([saved(10, test=0.8), saved(15)], 10, "last"),
+        ([saved(10, val=0.4, test=0.8), saved(15, val=0.1)], 10, "best"),  # validated inside the epoch, never tested
+        ([saved(5)], 5, "untested"),
+        ([saved(10, val=INF, test=0.1), saved(20, val=INF, test=0.1)], 20, "last"),  # diverged
+        ([saved(10, val=0.3), saved(20, val=0.4)], 10, "best"),
+        ([saved(30, val=0.3, test=0.9), saved(10, val=0.4, test=0.8)], 30, "best"),  # in any order
+    ],
+)
+def test_the_weights_that_answer(epochs: Sequence[SavedEpoch], step: int, which: str) -> None:
+    chosen = choose_weights(epochs)
+    assert chosen is not None
+    assert (chosen.step, chosen.epoch, chosen.which, chosen.saved) == (step, step // 10, which, True)
+    assert chosen.test_accuracy == next(one.test_accuracy for one in epochs if one.step == step)
+
+
+def test_no_weights_answer_where_none_are_saved() -> None:
+    assert choose_weights([]) is None
+
+
+def test_a_result_names_its_split_its_epoch_and_why_this_one() -> None:
+    best = HeadlineResult(300, 3, "best", test_accuracy=0.9638)
+    assert best.text(5) == "96.38 % test, epoch 3 of 5 (best)"
+    assert best.text(5, live=True) == "96.38 % test, epoch 3 of 5 (best so far)"
+    assert HeadlineResult(300, 3, "last", test_accuracy=0.9638).text(3) == "96.38 % test, epoch 3 of 3 (last)"
+    assert HeadlineResult(150, 2, "untested").text(3) == "epoch 2 of 3 (stopped inside it), not tested"
+    assert HeadlineResult(test_accuracy=0.9).text(3) == "90.00 % test"  # of a record that does not say its epoch
+    assert HeadlineResult().text(3) == ""
+
+
+def test_without_saved_weights_a_run_is_known_by_what_its_summary_says() -> None:
+    summary = {"test_accuracy": 0.9, "val_loss": 0.3, "val_accuracy": NAN, "final_epoch": 5, "best_epoch": 3}
+    assert result_of_summary(summary, restore_best=False) == HeadlineResult(
+        epoch=5, which="last", test_accuracy=0.9, val_loss=0.3
+    )
+    restored = result_of_summary({**summary, "final_epoch": 3}, restore_best=True)
+    assert (restored.epoch, restored.which) == (3, "best")
+    assert result_of_summary({}, restore_best=True) == HeadlineResult()
+    assert result_of_summary({"test_accuracy": "<script>", "final_epoch": 1}, restore_best=False) == HeadlineResult()
+
+
+def train_by_hand(store: RunStore, me: Owner, key: str, *, val: Sequence[float], test: Sequence[float]) -> RunRecord:
+    """Return a finished run whose epochs of ten steps were validated and tested so, with the weights of each."""
+    run = claimed(store, me, key)
+    steps = [10 * (k + 1) for k in range(max(len(val), len(test), 1))]
+    points = {"test/accuracy": series("test/accuracy", steps[: len(test)], test)}
+    points |= {"test/loss": series("test/loss", steps[: len(test)], [1 - t for t in test])}
+    if len(val):
+        points |= {"val/loss": series("val/loss", steps[: len(val)], val)}
+        points |= {"val/accuracy": series("val/accuracy", steps[: len(val)], [1 - v for v in val])}
+    store.append_points(run.id, run.lease, points)
+    for step in steps:
+        file = kept_file(run.id, f"{run.id}/{step}", step=step)
+        store.keep(run.id, run.lease, file)
+    last = {"test_accuracy": test[-1] if len(test) else None, "best_epoch": 7, "final_epoch": len(steps)}
+    return store.finish(run.id, run.lease, state=RunState.FINISHED, summary=last)
+
+
+def test_the_row_holds_the_result_of_the_weights_that_answer_and_not_of_the_last_epoch(
+    store: RunStore, me: Owner
+) -> None:
+    run = train_by_hand(store, me, "a", val=[0.3, 0.1, 0.2], test=[0.7, 0.8, 0.9])
+    assert run.saved == store.headline(run.id) == run.headline
+    assert (run.headline.step, run.headline.test_accuracy, run.headline.val_loss) == (20, 0.8, 0.1)
+    assert run.last_result.test_accuracy == 0.9
+    other = train_by_hand(store, me, "b", val=[], test=[0.85])
+    assert [found.id for found in store.list_runs(order="-test")] == [other.id, run.id]
+    assert store.count_runs(where="test>84%") == 1
+
+
+def test_the_row_follows_while_a_run_trains_and_when_weights_are_dropped(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    assert not store.get(run.id).has_weights
+    for step, loss, accuracy in ((10, 0.3, 0.7), (20, 0.1, 0.8), (30, 0.2, 0.9)):
+        points = {"val/loss": series("val/loss", [step], [loss])}
+        points |= {"test/accuracy": series("test/accuracy", [step], [accuracy])}
+        store.append_points(run.id, run.lease, points)
+        store.keep(run.id, run.lease, kept_file(run.id, f"r/{step}", step=step))
+        assert store.get(run.id).headline.test_accuracy == min(accuracy, 0.8)
+    store.forget_kept(run.id, run.lease, ["r/20"])
+    assert store.get(run.id).headline.step == 30
+    store.rewind(run.id, run.lease, 10)
+    assert store.get(run.id).headline.step == 10
+    assert store.result_at(run.id, 10) == store.get(run.id).headline
+    assert store.result_at(run.id, 30) is None
+
+
+def test_an_older_store_is_given_the_same_results_by_its_migration(url: str, store: RunStore, me: Owner) -> None:
+    curves: list[tuple[list[float], list[float]]] = [
+        ([0.3, 0.1, 0.2], [0.7, 0.8, 0.9]), ([], [0.7, 0.9]), ([NAN, 0.5, -INF], [0.1, 0.2, 0.3]),
+        ([INF, INF], [0.1, 0.2]), ([0.2, 0.2], [0.4, 0.5]), ([], []), ([0.3, 0.1], [0.7]),
+    ]  # fmt: skip
+    runs = [train_by_hand(store, me, str(k), val=v, test=t) for k, (v, t) in enumerate(curves)]
+    bare = claimed(store, me, "without weights")
+    store.finish(bare.id, bare.lease, state=RunState.FINISHED, summary={"test_accuracy": 0.25, "final_epoch": 1})
+    with store.database.write() as connection:
+        for name in ("weights_step", "weights_epoch", "weights_which", "test_loss", "val_loss"):
+            connection.execute(text(f"ALTER TABLE runs DROP COLUMN {name}"))
+        for run in runs:
+            last = run.summary["test_accuracy"]
+            connection.execute(text("UPDATE runs SET test_accuracy = :t WHERE id = :id"), {"t": last, "id": run.id})
+        connection.execute(text("UPDATE lab_schema SET version = 3"))
+    opened = RunStore.open(url)
+    try:
+        for run in runs:
+            assert opened.get(run.id).saved == run.saved == opened.headline(run.id)
+            assert not opened.verify(run.id)  # what was sealed when it ended is as it was
+        assert opened.get(bare.id).headline == HeadlineResult(epoch=1, which="last", test_accuracy=0.25)
+    finally:
+        opened.close()
+
+
+def test_a_run_that_continues_another_has_its_result_until_its_own_epoch(store: RunStore, me: Owner) -> None:
+    first = train_by_hand(store, me, "a", val=[0.3], test=[0.7])
+    longer = claimed(store, me, "b")
+    store.copy_history(first.id, longer.id, lease=longer.lease)
+    assert store.get(longer.id).saved == first.saved
+
+
+def test_the_words_of_a_record_are_those_of_its_configuration(store: RunStore, me: Owner) -> None:
+    run = train_by_hand(store, me, "a", val=[0.3, 0.1, 0.2], test=[0.7, 0.8, 0.9])
+    epochs = RunConfig(dataset="digits").epochs
+    assert run.headline_text == f"80.00 % test, epoch 20 of {epochs} (best)"  # these files say their step as epoch
+    assert run.epoch_text == f"20 of {epochs} (best)"
