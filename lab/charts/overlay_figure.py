@@ -1,5 +1,6 @@
 """Curves of several runs on one pair of axes: the picture of `overlay_info`."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ _WORDS = {"train": "training", "val": "validation", "test": "test"}
 _SYMBOLS = {"val": "circle", "test": "diamond-open", "dots": "circle"}
 _MODES = {"val": "lines+markers", "test": "lines+markers", "dots": "markers"}
 RAW_OPACITY = 0.28
+LEGEND_ROW_PX = 19
+_NARROW_PX, _ENTRY_PX, _LETTER_PX = 380, 55, 6.2  # of a chart, of an entry without its name, of a letter
 _BEYOND = "beyond"  # marks the traces that only a fitted axis needs
 _ODD_AT = 0.94  # of the plot's height
 _EDGE = {True: 0.985, False: 0.015}  # of the plot's height: where what leaves above or below is marked
@@ -36,7 +39,7 @@ def overlay_figure(info: OverlayInfo, *, dark: bool = False, height: int = 430, 
     limits = _axis_range(info)
     figure.update_layout(
         layout(
-            height=height,
+            height=height + LEGEND_ROW_PX * (_legend_rows(info.lines) - 1),
             dark=dark,
             title={"text": METRICS[info.metric].title, "font": {"size": 15}, "x": 0, "xref": "paper"},
             hovermode="x unified",
@@ -49,6 +52,12 @@ def overlay_figure(info: OverlayInfo, *, dark: bool = False, height: int = 430, 
     if switch and limits:
         figure.update_layout(updatemenus=[_range_switch(figure, limits)])
     return figure
+
+
+def _legend_rows(lines: Sequence[Line]) -> int:
+    """Return about how many rows the names take below the narrowest chart, so that they do not take the plot's room."""
+    room = sum(_ENTRY_PX + _LETTER_PX * len(label) for label in {line.runs: line.label for line in lines}.values())
+    return max(1, math.ceil(room / _NARROW_PX))
 
 
 def _axis_range(info: OverlayInfo) -> list[float] | None:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 FAR = 20.0  # times the starting level: farther than any sound loss rises above its start
-NEAR = 3.0  # times the starting level: what is shown of a curve that leaves the chart
+ALONE = 3.0  # times the starting level: what is shown of a run that leaves the chart and has no sound one beside it
+BESIDE = 1.5  # the same where there are sound curves, which are shown whole
 LEAST_LEVEL = 1.0  # a loss that starts below this is not judged by its start
 MARGIN = 0.05  # of the axis, above and below the curves
 MOST_MARKS = 40  # a curve
@@ -42,8 +43,9 @@ def sound_limits(curves: Sequence[np.ndarray], clouds: Sequence[np.ndarray] = ()
     is_sound = [_within(part, _reach(part, level)).all() for part in finite]
     if all(is_sound):
         return None
-    sound = [part for part, well in zip(finite[: len(curves)], is_sound) if well and part.size]
-    reach = max([NEAR * level, *(float(np.abs(part).max()) for part in sound)])
+    beside = any(well and part.size for part, well in zip(finite[: len(curves)], is_sound))
+    sound = [part for part, well in zip(finite, is_sound) if well and part.size]
+    reach = max([(BESIDE if beside else ALONE) * level, *(float(np.abs(part).max()) for part in sound)])
     shown = np.concatenate([part[_within(part, reach)] for part in finite])
     return Limits(float(shown.min()), float(shown.max())) if shown.size else None
 

@@ -6,7 +6,7 @@ recorded the rate once an epoch; those points are not joined, because what lay b
 
 import numpy as np
 
-from lab.charts.lines import NONE, Curve, Line, Measured, line_of, steps_per_epoch, x_values
+from lab.charts.lines import NONE, Curve, Line, Measured, line_of, x_values
 from lab.runs.records import Series
 from lab.training.schedules import is_constant
 
@@ -18,7 +18,7 @@ def rate_lines(one: Curve) -> tuple[list[Line], list[str]]:
         return _constant(one), [f"{one.label} has a constant learning rate of {one.run.config.lr:g}."]
     if series is None or not series.step.size:
         return [], [f"{one.label} has no points of learning rate."]
-    if recorded_by_epoch(series, steps_per_epoch(one.curves)):
+    if recorded_by_epoch(series):
         line = line_of(one, series, "dots")
         return [line], [
             f"{one.label} recorded its learning rate once an epoch, so what its schedule ({one.run.config.schedule}) "
@@ -27,9 +27,9 @@ def rate_lines(one: Curve) -> tuple[list[Line], list[str]]:
     return [line_of(one, series, "plain")], []
 
 
-def recorded_by_epoch(series: Series, steps_per_epoch: int | None) -> bool:
+def recorded_by_epoch(series: Series) -> bool:
     """Whether a schedule's points stand at ends of epochs only: a recording of the schedule begins at step 1."""
-    return bool(series.step[0] > 1) or (steps_per_epoch == 1 and series.step.size < 2)
+    return bool(series.step[0] > 1)
 
 
 def _constant(one: Curve) -> list[Line]:

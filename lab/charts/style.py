@@ -64,9 +64,9 @@ def swatch(style: RunStyle) -> str:
     """Return an SVG of a short line with a dot, in a run's colour and dash: what tables show beside its name."""
     dash = f' stroke-dasharray="{_SVG_DASHES[style.dash]}"' if style.dash != "solid" else ""
     return (
-        '<svg xmlns="http://www.w3.org/2000/svg" width="30" height="14" viewBox="0 0 30 14" aria-hidden="true">'
-        f'<path d="M1 7h28" stroke="{style.colour}" stroke-width="2.5"{dash}/>'
-        f'<circle cx="15" cy="7" r="5" fill="{style.colour}"/></svg>'
+        '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20" viewBox="0 0 40 20" aria-hidden="true">'
+        f'<path d="M5 10h30" stroke="{style.colour}" stroke-width="1.8"{dash}/>'
+        f'<circle cx="20" cy="10" r="4" fill="{style.colour}"/></svg>'
     )
 
 

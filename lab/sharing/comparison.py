@@ -78,14 +78,17 @@ def result_of(run: RunRecord, key: str) -> Cell:
 def run_labels(runs: Sequence[RunRecord], *, without: Collection[str] = ()) -> list[str]:
     """Return what to call each run within this selection: its own name, else what differs, such as "lr 0.05, SGD".
 
+    What most of three or more runs share is not mentioned, unless a run has nothing else to be called by.
     Runs that share a name are told apart by their settings, runs that are the same in all by their ids. A single run
     without a name is called by network and data set. without: settings that are not mentioned.
     """
     names = Counter(_given_name(run) for run in runs)
     differing = sorted((n for n in differing_settings(runs) if FIELDS[n].result and n not in without), key=_rank)
     labels = []
+    usual = {name: _usual([getattr(run.config, name) for run in runs]) for name in differing}
     for run in runs:
-        name, words = _given_name(run), _setting_words(run, differing)
+        unusual = [name for name in differing if getattr(run.config, name) != usual[name]]
+        name, words = _given_name(run), _setting_words(run, unusual or differing)
         told = [name] if names[name] == 1 else [name, *words]
         labels.append(", ".join(told if name else words) or f"{run.config.arch} on {run.config.dataset}")
     if without:
@@ -98,6 +101,12 @@ def run_labels(runs: Sequence[RunRecord], *, without: Collection[str] = ()) -> l
 
 def _given_name(run: RunRecord) -> str:
     return run.name if run.name != run.config.arch else ""
+
+
+def _usual(values: Sequence[Any]) -> Any:
+    """Return the value that more than half of three or more runs share, None where there is none."""
+    most = max(values, key=values.count)
+    return most if len(values) > 2 and 2 * values.count(most) > len(values) else None
 
 
 def _rank(name: str) -> int:

@@ -227,11 +227,13 @@ def shown_slots(view: RunsView, runs: Sequence[RunRecord]) -> dict[str, int]:
 
 def _chip_dots(view: RunsView, runs: Sequence[RunRecord]) -> str:
     """Return styles that put a dot of its run's colour into each chip; Streamlit's chips take no colour of their own."""
-    chip = '.st-key-runs-runs [data-baseweb="tag"]'
-    rules = [f'{chip}::before {{ content: ""; width: 0.7em; height: 0.7em; border-radius: 50%; margin-left: 0.4em; }}']
+    chip = ".st-key-runs-runs [data-tag]"
+    rules = [
+        f"{chip} {{ background: rgba(128, 128, 128, 0.16); color: inherit; }}",
+        f'{chip}::before {{ content: ""; flex: none; width: 0.7em; height: 0.7em; border-radius: 50%; margin: 0 0.1em; }}',
+    ]
     slots = shown_slots(view, runs)
-    for at, run in enumerate(runs, 1):
-        rules.append(
-            f"{chip}:nth-of-type({at})::before {{ background: {run_style(slots[run.id], dark=dark()).colour}; }}"
-        )
+    for at, run in enumerate(runs):
+        colour = run_style(slots[run.id], dark=dark()).colour
+        rules.append(f'{chip}[data-tag-index="{at}"]::before {{ background: {colour}; }}')
     return " ".join(rules)

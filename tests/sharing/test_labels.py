@@ -50,3 +50,9 @@ def test_without_a_setting_runs_that_differ_in_it_alone_share_a_label() -> None:
 def test_the_table_of_a_comparison_uses_the_same_names() -> None:
     table = comparison_table([run(1, lr=0.05), run(2)])
     assert [row[0] for row in table.rows] == ["lr 0.05", "lr 0.001"]
+
+
+def test_what_most_runs_share_is_not_mentioned_unless_nothing_else_is_left() -> None:
+    runs = [run(n, lr=n / 1000) for n in range(1, 5)] + [run(5, lr=0.5, optimizer="sgd")]
+    assert run_labels(runs) == ["lr 0.001", "lr 0.002", "lr 0.003", "lr 0.004", "lr 0.5, SGD"]
+    assert run_labels([run(1), run(2, lr=0.1), run(3, seed=4)]) == ["lr 0.001, seed 0", "lr 0.1", "seed 4"]
