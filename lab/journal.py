@@ -109,6 +109,8 @@ class Journal:
     def _steps(self, event: StepMetrics) -> None:
         self._add("batch/loss", event.step, event.loss, event.time_s)
         self._add("batch/accuracy", event.step, event.accuracy, event.time_s)
+        if event.lr_step.size:
+            self._add("lr", event.lr_step, event.lr, event.time_s[np.searchsorted(event.step, event.lr_step)])
         step, seconds = int(event.step[-1]), float(event.time_s[-1])
         self._progress |= {
             "step": step, "seconds": seconds, "images_per_second": event.images_per_second,

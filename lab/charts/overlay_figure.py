@@ -1,77 +1,92 @@
 """Curves of several runs on one pair of axes: the picture of `overlay_info`."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from lab.charts.overlay import AXES, METRICS, Line, OverlayInfo
+from lab.charts.lines import Line
+from lab.charts.overlay import AXES, METRICS, OverlayInfo
+from lab.charts.ranges import Limits, axis_range, excursions, short_number
 from lab.charts.style import RunStyle, layout, plain_text, run_style
 from lab.formatting import plural
 
-_WORDS = {"train": "training", "val": "validation", "test": "test", "plain": ""}
-_SYMBOLS = {"val": "circle", "test": "diamond-open"}
+_WORDS = {"train": "training", "val": "validation", "test": "test"}
+_SYMBOLS = {"val": "circle", "test": "diamond-open", "dots": "circle"}
+_MODES = {"val": "lines+markers", "test": "lines+markers", "dots": "markers"}
 RAW_OPACITY = 0.28
-FAR = 30.0
+LEGEND_ROW_PX = 19
+_NARROW_PX, _ENTRY_PX, _LETTER_PX = 380, 55, 6.2  # of a chart, of an entry without its name, of a letter
+_BEYOND = "beyond"  # marks the traces that only a fitted axis needs
+_ODD_AT = 0.94  # of the plot's height
+_EDGE = {True: 0.985, False: 0.015}  # of the plot's height: where what leaves above or below is marked
 
 
-def overlay_figure(
-    info: OverlayInfo,
-    *,
-    dark: bool = False,
-    log_x: bool = False,
-    log_y: bool = False,
-    clip: bool = False,
-    height: int = 430,
-) -> go.Figure:
+def overlay_figure(info: OverlayInfo, *, dark: bool = False, height: int = 430, switch: bool = False) -> go.Figure:
     """Draw the lines; a click on a name in the legend hides all lines of that run, hovering shows all runs.
 
-    log_y: not for accuracies, of which a logarithm shows the wrong end. clip: choose the y axis by the lines that are
-    alike in size, so that one runaway does not flatten the rest.
+    switch: buttons in the figure itself that show the full range, for a page without widgets.
     """
     figure = go.Figure()
     seen: set[tuple[str, ...]] = set()
     for line in info.lines:
-        style = run_style(line.number, dark=dark)
+        style = run_style(line.slot, dark=dark)
         for trace in _traces(line, style, info, named=line.runs not in seen):
             figure.add_trace(trace)
         seen.add(line.runs)
-    share = info.metric.endswith("accuracy")
-    log_y = log_y and not share
+    share = METRICS[info.metric].share
+    limits = _axis_range(info)
     figure.update_layout(
         layout(
-            height=height,
+            height=height + LEGEND_ROW_PX * (_legend_rows(info.lines) - 1),
             dark=dark,
             title={"text": METRICS[info.metric].title, "font": {"size": 15}, "x": 0, "xref": "paper"},
             hovermode="x unified",
-            xaxis={"title": {"text": AXES[info.x]}, "type": "date" if info.x == "wall" else _kind(log_x)},
-            yaxis={
-                "type": _kind(log_y),
-                "tickformat": ".1%" if share else None,
-                "range": usual_range(info, log=log_y) if clip else None,
-            },
+            xaxis={"title": {"text": AXES[info.x]}, "type": "date" if info.x == "wall" else _kind(info.log_x)},
+            yaxis={"type": _kind(info.log_y), "tickformat": ".1%" if share else None, "range": limits},
+            # The edges stay where they are when somebody zooms, so marks at the edge have an axis of their own.
+            yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
         )
     )
+    if switch and limits:
+        figure.update_layout(updatemenus=[_range_switch(figure, limits)])
     return figure
 
 
-def usual_range(info: OverlayInfo, *, log: bool) -> list[float] | None:
-    """Return the y axis that shows 98 % of each line, without lines FAR times larger than the middle one."""
-    spans = []
-    for line in info.lines:
-        finite = line.y[np.isfinite(line.y) & ((line.y > 0) | (not log))]
-        if finite.size:
-            spans.append(np.quantile(finite, [0.01, 0.99]))
-    if not spans:
+def _legend_rows(lines: Sequence[Line]) -> int:
+    """Return about how many rows the names take below the narrowest chart, so that they do not take the plot's room."""
+    room = sum(_ENTRY_PX + _LETTER_PX * len(label) for label in {line.runs: line.label for line in lines}.values())
+    return max(1, math.ceil(room / _NARROW_PX))
+
+
+def _axis_range(info: OverlayInfo) -> list[float] | None:
+    if info.limits is None:
         return None
-    sizes = np.array([np.abs(span).max() for span in spans])
-    near = [span for span, size in zip(spans, sizes) if size <= FAR * np.median(sizes)]
-    low, high = min(span[0] for span in near), max(span[1] for span in near)
-    if log:
-        low, high = np.log10(low), np.log10(high)
-    room = 0.05 * (high - low) or 0.05
-    return [float(low - room), float(high + room)]
+    values = np.concatenate([line.measured.value for line in info.lines])
+    positive = values[np.isfinite(values) & (values > 0)]
+    lowest = float(positive.min()) if positive.size else 1.0
+    return list(axis_range(info.limits, lowest, log=info.log_y))
+
+
+def _range_switch(figure: go.Figure, limits: Sequence[float]) -> dict[str, Any]:
+    """Return two buttons: the axis fitted to sound values with the marks at its edge, and the full range."""
+    everything = [True] * len(figure.data)
+    unmarked = [trace.meta != _BEYOND for trace in figure.data]
+    fitted = {"yaxis.range": list(limits), "yaxis.autorange": False}
+    return {
+        "type": "buttons",
+        "direction": "right",
+        "x": 1,
+        "xanchor": "right",
+        "y": 1.02,
+        "yanchor": "bottom",
+        "buttons": [
+            {"label": "Sound values", "method": "update", "args": [{"visible": everything}, fitted]},
+            {"label": "Full range", "method": "update", "args": [{"visible": unmarked}, {"yaxis.autorange": True}]},
+        ],
+    }
 
 
 def _kind(log: bool) -> str:
@@ -81,15 +96,16 @@ def _kind(log: bool) -> str:
 def _traces(line: Line, style: RunStyle, info: OverlayInfo, *, named: bool) -> list[go.Scatter]:
     group = {"legendgroup": "+".join(line.runs), "x": dates(line.x, info.x)}
     traces = [*_band(line, style, group), *_raw(line, style, group, info)]
-    word = _WORDS.get(line.kind, line.kind)
-    share = info.metric.endswith("accuracy")
+    word = _WORDS.get(line.kind, "")
+    share = METRICS[info.metric].share
+    alone = "lines+markers" if line.x.size == 1 else "lines"
     traces.append(
         go.Scatter(
             **group,
-            y=line.y,
+            y=_drawable(line.y, info),
             name=plain_text(line.label),
             showlegend=named,
-            mode="lines+markers" if line.kind in _SYMBOLS or line.x.size == 1 else "lines",
+            mode=_MODES.get(line.kind, alone),
             line={"color": style.colour, "dash": style.dash, "width": 1.2 if line.kind in _SYMBOLS else 2},
             marker={"symbol": _SYMBOLS.get(line.kind, "circle"), "size": 6, "color": style.colour},
             hovertemplate=f"%{{y:{'.2%' if share else '.4g'}}}" + (f" {word}" if word else ""),
@@ -97,7 +113,40 @@ def _traces(line: Line, style: RunStyle, info: OverlayInfo, *, named: bool) -> l
     )
     if line.odd:
         traces.append(_odd(line, style, group, info))
-    return traces
+    return [*traces, *_beyond(line, style, group, info)]
+
+
+def _drawable(y: np.ndarray, info: OverlayInfo) -> np.ndarray:
+    """Return values as they are drawn: on a logarithmic axis, what is not positive is a gap, not a line to the edge."""
+    return np.where(y > 0, y, np.nan) if info.log_y else y
+
+
+def _beyond(line: Line, style: RunStyle, group: dict[str, Any], info: OverlayInfo) -> list[go.Scatter]:
+    """Mark at the edge of the plot where values leave it, each with its true value."""
+    limits: Limits | None = info.limits
+    found = excursions(line.measured.value, limits, log=info.log_y)
+    if not found:
+        return []
+    word = _WORDS.get(line.kind, "")
+    return [
+        go.Scatter(
+            **{**group, "x": dates(line.measured.x[[one.at for one in found]], info.x)},
+            y=[_EDGE[one.above] for one in found],
+            yaxis="y2",
+            mode="markers",
+            marker={
+                "symbol": ["triangle-up" if one.above else "triangle-down" for one in found],
+                "size": 11,
+                "color": style.colour,
+                "line": {"width": 1, "color": "#8792a0"},
+            },
+            text=[f"{short_number(one.value)}, beyond the axis{f' ({word})' if word else ''}" for one in found],
+            hovertemplate="%{text}",
+            name=plain_text(line.label),
+            showlegend=False,
+            meta=_BEYOND,
+        )
+    ]
 
 
 def _band(line: Line, style: RunStyle, group: dict[str, Any]) -> list[go.Scatter]:
@@ -116,7 +165,7 @@ def _raw(line: Line, style: RunStyle, group: dict[str, Any], info: OverlayInfo) 
     return [
         go.Scatter(
             **{**group, "x": dates(line.raw_x, info.x)},
-            y=line.raw_y,
+            y=_drawable(line.raw_y, info),
             mode="lines",
             line={"color": style.shade(RAW_OPACITY), "width": 1},
             hoverinfo="skip",
@@ -126,15 +175,11 @@ def _raw(line: Line, style: RunStyle, group: dict[str, Any], info: OverlayInfo) 
 
 
 def _odd(line: Line, style: RunStyle, group: dict[str, Any], info: OverlayInfo) -> go.Scatter:
-    """Mark values that are no number where the line was last, each with its name."""
-    finite = np.isfinite(line.y)
-    x, y = line.x[finite], line.y[finite]
-    where = np.array([odd.x for odd in line.odd])
-    before = np.searchsorted(x, where, side="right") - 1
-    heights = np.where(before >= 0, y[np.maximum(before, 0)], y[0]) if y.size else np.zeros(where.size)
+    """Mark values that are no number, each with its name, below the upper edge: they have no height of their own."""
     return go.Scatter(
-        **{**group, "x": dates(where, info.x)},
-        y=heights,
+        **{**group, "x": dates(np.array([odd.x for odd in line.odd]), info.x)},
+        y=[_ODD_AT] * len(line.odd),
+        yaxis="y2",
         mode="markers",
         marker={"symbol": "x", "size": 9, "color": style.colour},
         text=[odd.name for odd in line.odd],
@@ -151,11 +196,14 @@ def dates(x: np.ndarray, axis: str) -> np.ndarray:
 
 def overlay_words(info: OverlayInfo) -> str:
     """Say what the picture shows, for those who cannot see it."""
-    ends = [f"{line.label} ends at {line.y[-1]:.4g}" for line in info.lines if line.kind != "test" and line.y.size]
-    return (
-        f"{METRICS[info.metric].title} of {plural(_count(info.lines), 'run')} by {AXES[info.x].lower()}: "
-        + "; ".join(ends[:8])
-    )
+    ends = [f"{line.label} ends at {_end(line)}" for line in info.lines if line.kind != "test" and line.y.size]
+    runs = plural(_count(info.lines), "run")
+    told = [*ends[:8], *([f"and {len(ends) - 8} more"] if len(ends) > 8 else [])]
+    return f"{METRICS[info.metric].title} of {runs} by {AXES[info.x].lower()}: " + "; ".join(told)
+
+
+def _end(line: Line) -> str:
+    return f"{line.y[-1]:.4g}" if np.isfinite(line.y[-1]) else "no number"
 
 
 def _count(lines: Sequence[Line]) -> int:

@@ -5,17 +5,16 @@ Content-Security-Policy forbids, and tell runs apart by colour alone.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from lab.charts.overlay import label_of
-from lab.charts.style import layout, plain_text, run_style
+from lab.charts.style import assign_slots, layout, plain_text, run_style
 from lab.config import FIELDS
 from lab.formatting import format_percent
 from lab.runs.records import RunRecord
-from lab.sharing.comparison import differing_settings, result_of, setting_text
+from lab.sharing.comparison import differing_settings, result_of, run_labels, setting_text
 
 _RESULTS = (("seconds", "Seconds"), ("val_accuracy", "Validation accuracy"), ("test_accuracy", "Test accuracy"))
 TICK_GAP = 0.07  # of an axis: the height of a line of text
@@ -91,12 +90,18 @@ def _text(value: Any, key: str) -> str:
 
 
 def parallel_figure(
-    runs: Sequence[RunRecord], axes: Sequence[Axis], *, dark: bool = False, height: int = 460
+    runs: Sequence[RunRecord],
+    axes: Sequence[Axis],
+    *,
+    slots: Mapping[str, int] | None = None,
+    dark: bool = False,
+    height: int = 460,
 ) -> go.Figure:
-    """Draw the axes and one line a run in the run's own colour and dash."""
+    """Draw the axes and one line a run in the run's own colour and dash; where a value is missing, so is the line."""
+    slots = slots or assign_slots(run.id for run in runs)
     figure = go.Figure()
-    for index, run in enumerate(runs):
-        style = run_style(run.number, dark=dark)
+    for index, (run, label) in enumerate(zip(runs, run_labels(runs), strict=True)):
+        style = run_style(slots[run.id], dark=dark)
         figure.add_scatter(
             x=list(range(len(axes))),
             y=[axis.positions[index] for axis in axes],
@@ -105,9 +110,9 @@ def parallel_figure(
             marker={"size": 6, "color": style.colour},
             text=[plain_text(f"{axis.title}: {axis.texts[index]}") for axis in axes],
             hovertemplate="%{text}",
-            name=plain_text(label_of(run)),
+            name=plain_text(label),
             showlegend=len(runs) <= 20,
-            connectgaps=True,
+            connectgaps=False,
         )
     titles = [f"{axis.title} (log)" if axis.log else axis.title for axis in axes]
     figure.update_layout(

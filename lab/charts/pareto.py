@@ -1,15 +1,14 @@
 """Accuracy against what it cost: which runs are not beaten in both at once (the Pareto front)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from lab.charts.overlay import label_of
-from lab.charts.style import layout, plain_text, run_style
+from lab.charts.style import assign_slots, layout, plain_text, run_style
 from lab.formatting import format_percent
 from lab.runs.records import RunRecord
-from lab.sharing.comparison import result_of
+from lab.sharing.comparison import result_of, run_labels
 
 COSTS = {"seconds": "Training time (s)", "params": "Parameters"}
 
@@ -43,18 +42,32 @@ def _positive(value: object) -> bool:
     return isinstance(value, (int, float)) and 0 < value < float("inf")
 
 
-def pareto_figure(points: Sequence[ParetoPoint], cost: str, *, dark: bool = False, height: int = 430) -> go.Figure:
-    """Draw every run as a point and the front as a line through the best; cost is on a logarithmic axis."""
+def pareto_figure(
+    points: Sequence[ParetoPoint],
+    cost: str,
+    *,
+    slots: Mapping[str, int] | None = None,
+    labels: Mapping[str, str] | None = None,
+    dark: bool = False,
+    height: int = 430,
+) -> go.Figure:
+    """Draw every run as a point and the front as a line through the best; cost is on a logarithmic axis.
+
+    slots, labels: colour and name of each run by its id, where the points are part of a larger selection.
+    """
+    runs = [point.run for point in points]
+    slots = slots or assign_slots(run.id for run in runs)
+    labels = labels or dict(zip((run.id for run in runs), run_labels(runs), strict=True))
     figure = go.Figure()
     for point in points:
-        style = run_style(point.run.number, dark=dark)
+        style = run_style(slots[point.run.id], dark=dark)
         figure.add_scatter(
             x=[point.cost],
             y=[point.accuracy],
             mode="markers",
             marker={"size": 11, "color": style.colour, "symbol": "circle" if point.best else "circle-open",
                     "line": {"width": 2, "color": style.colour}},
-            name=plain_text(label_of(point.run)),
+            name=plain_text(labels[point.run.id]),
             text=[plain_text(f"{format_percent(point.accuracy)}, epoch {point.run.epoch_text or '–'}")],
             hovertemplate=f"%{{text}}, for %{{x:,.4g}}{' (on the front)' if point.best else ''}",
             showlegend=len(points) <= 12,

@@ -1,15 +1,45 @@
-"""How runs look in every chart: a colour and a dash that belong to the run, not to its place in a selection.
+"""How runs look in every chart: a colour and a dash by the run's slot in the selection.
 
-Colours follow Okabe and Ito, adapted to 3:1 against a light and a dark page (the lists of `.streamlit/config.toml`).
-Six colours times five dashes tell thirty runs in a row apart; the dash says the same as the colour to those who cannot
-see it.
+A run takes the lowest free slot when it is chosen and keeps it while others come and go; the address carries the slots,
+so that a shared link shows the same colours. Twelve colours times five dashes tell sixty runs apart. Each colour has at
+least 3:1 against its page, and any two differ by 0.15 in OKLab, by 0.075 as seen with protanopia, deuteranopia or
+tritanopia (simulated after Machado et al. 2009). `.streamlit/config.toml` has the same lists.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-LIGHT = ("#0072b2", "#c75000", "#00805d", "#a8497f", "#8a6a00", "#5b6472")
-DARK = ("#56b4e9", "#f2a33a", "#2cc79a", "#e79ac4", "#f0e442", "#aab4c2")
+LIGHT = (
+    "#0072b2",
+    "#c75000",
+    "#2da578",
+    "#d24bff",
+    "#96000f",
+    "#690fc3",
+    "#005a4b",
+    "#a53c87",
+    "#0f00ff",
+    "#5a1e5a",
+    "#9687c3",
+    "#001e96",
+)
+DARK = (
+    "#56b4e9",
+    "#f2a33a",
+    "#1ea578",
+    "#a51ec3",
+    "#c31e5a",
+    "#a578ff",
+    "#5ae1b4",
+    "#ff69b4",
+    "#3c4bff",
+    "#b46900",
+    "#876996",
+    "#96ff00",
+)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+_SVG_DASHES = {"dash": "6 3", "dot": "2 2", "dashdot": "6 2 2 2", "longdash": "10 3"}
+SLOTS = len(LIGHT) * len(DASHES)  # runs that can be told apart
 
 
 class RunStyle(NamedTuple):
@@ -24,10 +54,32 @@ class RunStyle(NamedTuple):
         return f"rgba({red}, {green}, {blue}, {opacity:g})"
 
 
-def run_style(number: int, *, dark: bool) -> RunStyle:
-    """Return the look of the run with this number in its store."""
+def run_style(slot: int, *, dark: bool) -> RunStyle:
+    """Return the look of the run in this slot."""
     colours = DARK if dark else LIGHT
-    return RunStyle(colours[number % len(colours)], DASHES[number // len(colours) % len(DASHES)])
+    return RunStyle(colours[slot % len(colours)], DASHES[slot // len(colours) % len(DASHES)])
+
+
+def swatch(style: RunStyle) -> str:
+    """Return an SVG of a short line with a dot, in a run's colour and dash: what tables show beside its name."""
+    dash = f' stroke-dasharray="{_SVG_DASHES[style.dash]}"' if style.dash != "solid" else ""
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20" viewBox="0 0 40 20" aria-hidden="true">'
+        f'<path d="M5 10h30" stroke="{style.colour}" stroke-width="1.8"{dash}/>'
+        f'<circle cx="20" cy="10" r="4" fill="{style.colour}"/></svg>'
+    )
+
+
+def assign_slots(runs: Iterable[str], known: Mapping[str, int] | None = None) -> dict[str, int]:
+    """Return each run's slot: the one it has in `known`, unless that is taken, else the lowest free one."""
+    chosen = list(dict.fromkeys(runs))
+    slots: dict[str, int] = {}
+    for run in chosen:
+        slot = (known or {}).get(run, -1)
+        if slot >= 0 and slot not in slots.values():
+            slots[run] = slot
+    free = (slot for slot in range(len(chosen)) if slot not in set(slots.values()))
+    return {run: slots[run] if run in slots else next(free) for run in chosen}
 
 
 def plain_text(text: str) -> str:
@@ -46,10 +98,17 @@ def layout(*, height: int, dark: bool, **rest: Any) -> dict[str, Any]:
         "plot_bgcolor": "rgba(0, 0, 0, 0)",
         "font": {"color": "#e4eaf2" if dark else "#1a2330"},
         "legend": {"orientation": "h", "yanchor": "top", "y": -0.17, "x": 0},  # below the x axis and its title
-        "xaxis": {"gridcolor": line, "zeroline": False, "automargin": True, "title": {"standoff": 6},
-                  "spikecolor": "#8792a0", "spikethickness": 1, "spikedash": "solid"},
+        "xaxis": {
+            "gridcolor": line,
+            "zeroline": False,
+            "automargin": True,
+            "title": {"standoff": 6},
+            "spikecolor": "#8792a0",
+            "spikethickness": 1,
+            "spikedash": "solid",
+        },
         "yaxis": {"gridcolor": line, "zeroline": False, "automargin": True},
-    }  # fmt: skip
+    }
     return _completed(common, rest)
 
 

@@ -2,6 +2,7 @@
 
 Steps are cut into buckets on a fixed grid whose width is a power of two, so a bucket that is complete never changes
 when more points arrive; it keeps its lowest and its highest value (the raw line) and its mean (the smoothed line).
+The first point of a series and, once no more will come, the last are always kept.
 A `Cursor` says how far a reader has come: it then gets new complete buckets only, and everything again when the width
 changed or a resumed run wrote its steps anew. Numbers only: no figure, no JSON, no store.
 """
@@ -85,7 +86,20 @@ def thin(series: Series, since: Cursor = START, *, complete: bool) -> tuple[Thin
     until = last if complete or width == 1 else (last + 1) // width * width - 1
     low, high = np.searchsorted(series.step, [after, until], side="right")
     part = Series(series.name, series.step[low:high], series.value[low:high], series.time_s[low:high])
-    return _buckets(part, width=width, total=len(series.step), until=max(until, after)), replace
+    ends = [0] * int(low == 0) + [int(high - low) - 1] * int(complete)
+    return _buckets(part, ends, width=width, total=len(series.step), until=max(until, after)), replace
+
+
+def thin_log(series: Series) -> Series:
+    """Return the points that a logarithmic step axis can tell apart: buckets of equal width on that axis."""
+    if len(series.step) <= MAX_POINTS:
+        return series
+    place = np.log(np.maximum(series.step, 1))
+    place = (place - place[0]) / (place[-1] - place[0])
+    group = np.unique(np.minimum(place * MAX_BUCKETS, MAX_BUCKETS - 1).astype(np.int64), return_inverse=True)[1]
+    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    keep = np.union1d(_kept_indices(series.value, group, starts), [0, len(series.step) - 1])
+    return Series(series.name, series.step[keep], series.value[keep], series.time_s[keep])
 
 
 def _inside_bucket(since: Cursor, *, complete: bool, last: int) -> bool:
@@ -93,14 +107,14 @@ def _inside_bucket(since: Cursor, *, complete: bool, last: int) -> bool:
     return (since.until + 1) % since.width != 0 and not (complete and since.until == last)
 
 
-def _buckets(part: Series, *, width: int, total: int, until: int) -> Thinned:
+def _buckets(part: Series, ends: list[int], *, width: int, total: int, until: int) -> Thinned:
     if width == 1 or not len(part.step):
         step = part.step.astype(np.float64)
         return Thinned(part.step, part.value, part.time_s, step, part.value, part.time_s, width, total, until)
     starts = np.flatnonzero(np.diff(part.step // width, prepend=-1))
     counts = np.diff(starts, append=len(part.step))
     group = np.repeat(np.arange(len(starts)), counts)
-    keep = _kept_indices(part.value, group, starts)
+    keep = np.union1d(_kept_indices(part.value, group, starts), np.array(ends, dtype=np.int64))
     finite = np.isfinite(part.value)
     with np.errstate(invalid="ignore"):  # a bucket without one finite value has the mean NaN
         mean = np.bincount(group, np.where(finite, part.value, 0.0)) / np.bincount(group, finite)

@@ -59,12 +59,17 @@ def runs(lab: Lab, where: str, order: str, limit: int, as_json: bool) -> None:
 
 
 def epoch_rows(points: Mapping[str, Series]) -> list[dict[str, Any]]:
-    """Return one row of metrics for every step at which an epoch's metrics were taken."""
-    rows: dict[int, dict[str, Any]] = {}
+    """Return one row of metrics for every step at which an epoch's metrics were taken.
+
+    The learning rate is also recorded wherever it changes; between evaluations that makes no row.
+    """
+    evaluated = {step for n in EPOCH_SERIES if n in points and n != "lr" for step in points[n].step.tolist()}
+    rows: dict[int, dict[str, Any]] = {step: {"step": step} for step in evaluated}
     for name in EPOCH_SERIES:
         if name in points:
             for step, value in zip(points[name].step.tolist(), points[name].value.tolist(), strict=True):
-                rows.setdefault(step, {"step": step})[name] = value
+                if step in rows:
+                    rows[step][name] = value
     return [rows[step] for step in sorted(rows)]
 
 

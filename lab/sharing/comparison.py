@@ -1,6 +1,10 @@
-"""What a table of runs says: the settings in which they differ, and their results. Numbers and text, no format yet."""
+"""What a table of runs says: the settings in which they differ, and their results. Numbers and text, no format yet.
 
-from collections.abc import Sequence
+`run_labels` names runs by what differs within a selection; legends, chips, tables, reports and the shell all use it.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -23,6 +27,21 @@ RESULTS = (
 )
 
 EPOCH = "epoch of the results"
+CHOICE_WORDS = {
+    "cross-entropy": "cross-entropy",
+    "nll": "NLL",
+    "mse": "MSE",
+    "sgd": "SGD",
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "rmsprop": "RMSprop",
+    "muon": "Muon",
+}
+_SELF_EXPLAINING = ("arch", "arch_options", "dataset", "optimizer", "loss", "schedule")  # a label needs the value only
+_FIRST = ("arch", "arch_options", "dataset", "lr", "optimizer")  # of a label; the seed comes last
+_SHORT = {"lr": "lr", "batch_size": "batch", "input_size": "input", "train_limit": "images"}
+LABEL_SETTINGS = 4  # named in one label
+_ID_LETTERS = 4  # of the id, where nothing else tells two runs apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +86,69 @@ def last_result_of(run: RunRecord, key: str) -> Cell:
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
+def run_labels(runs: Sequence[RunRecord], *, without: Collection[str] = ()) -> list[str]:
+    """Return what to call each run within this selection: its own name, else what differs, such as "lr 0.05, SGD".
+
+    What most of three or more runs share is not mentioned, unless a run has nothing else to be called by.
+    Runs that share a name are told apart by their settings, runs that are the same in all by their ids. A single run
+    without a name is called by network and data set. without: settings that are not mentioned.
+    """
+    names = Counter(_given_name(run) for run in runs)
+    differing = sorted((n for n in differing_settings(runs) if FIELDS[n].result and n not in without), key=_rank)
+    labels = []
+    usual = {name: _usual([getattr(run.config, name) for run in runs]) for name in differing}
+    for run in runs:
+        unusual = [name for name in differing if getattr(run.config, name) != usual[name]]
+        name, words = _given_name(run), _setting_words(run, unusual or differing)
+        told = [name] if names[name] == 1 else [name, *words]
+        labels.append(", ".join(told if name else words) or f"{run.config.arch} on {run.config.dataset}")
+    if without:
+        return labels
+    many = Counter(labels)
+    return [
+        f"{text} · {run.id[:_ID_LETTERS]}" if many[text] > 1 else text for text, run in zip(labels, runs, strict=True)
+    ]
+
+
+def _given_name(run: RunRecord) -> str:
+    return run.name if run.name != run.config.arch else ""
+
+
+def _usual(values: Sequence[Any]) -> Any:
+    """Return the value that more than half of three or more runs share, None where there is none."""
+    most = max(values, key=values.count)
+    return most if len(values) > 2 and 2 * values.count(most) > len(values) else None
+
+
+def _rank(name: str) -> int:
+    return _FIRST.index(name) if name in _FIRST else len(_FIRST) + (name == "seed")
+
+
+def _setting_words(run: RunRecord, names: Sequence[str]) -> list[str]:
+    words = [_short_words(name, getattr(run.config, name)) for name in names if FIELDS[name].relevant(run.config)]
+    return [*words[:LABEL_SETTINGS], "…"] if len(words) > LABEL_SETTINGS else words
+
+
+def _short_words(name: str, value: Any) -> str:
+    label = _SHORT.get(name, FIELDS[name].label.lower())
+    if isinstance(value, bool):
+        return label if value else f"no {label}"
+    text = setting_text(value)
+    shown = f"{text:g}" if isinstance(text, float) else CHOICE_WORDS.get(str(text), str(text))
+    return shown if shown and name in _SELF_EXPLAINING else f"{label} {shown or '–'}"
+
+
 def comparison_table(runs: Sequence[RunRecord]) -> Table:
-    """Return one row a run: name, id, state, network, data set, what differs, results and the epoch they are of."""
+    """Return one row a run: label, id, state, network, data set, what differs, results and the epoch they are of."""
     settings = {
         name: values for name, values in differing_settings(runs).items() if name not in ("arch", "dataset", "keep_mb")
     }
     results = {key: title for key, title in RESULTS if key != "best_epoch"}
     columns = ("name", "run", "state", "network", "data set", *settings, EPOCH, *results.values())
     rows = []
+    labels = run_labels(runs)
     for index, run in enumerate(runs):
-        what = (run.name, run.id, run.status, run.config.arch, run.config.dataset)
+        what = (labels[index], run.id, run.status, run.config.arch, run.config.dataset)
         differs = tuple(setting_text(values[index]) for values in settings.values())
         rows.append((*what, *differs, run.epoch_text or None, *(result_of(run, key) for key in results)))
     return Table(columns, tuple(rows))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -19,7 +20,7 @@ from lab.training.batches import epoch_order
 from lab.training.checkpoints import encode_weights, load_weights
 from lab.training.events import Command, Ended, Evaluated, Event, Kept, Started, StepMetrics
 from lab.training.recorder import Recorder
-from lab.training.schedules import compute_lr, is_constant
+from lab.training.schedules import compute_lr, is_constant, recorded_steps
 from lab.training.session import Session, process_settings
 
 __all__ = ["load_weights", "train"]
@@ -68,6 +69,9 @@ class _Loop:
         self.session, self.config = session, session.config
         self._command = command
         self._recorder = Recorder()
+        self._lr_steps = recorded_steps(
+            self.config, steps_per_epoch=session.steps_per_epoch, total_steps=session.total_steps
+        )
         self._window_start = 0.0  # clock reading when the steps in the recorder began
         self._next_flush = 0.0
         self._next_checkpoint = time.perf_counter() + CHECKPOINT_S
@@ -149,6 +153,12 @@ class _Loop:
         session = self.session
         return compute_lr(self.config, step, steps_per_epoch=session.steps_per_epoch, total_steps=session.total_steps)
 
+    def _lr_recorded(self, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return those of these consecutive steps whose learning rate is recorded, and the rates."""
+        first, end = np.searchsorted(self._lr_steps, [steps[0], steps[-1] + 1])
+        chosen = self._lr_steps[first:end]
+        return chosen, np.array([self._lr(step - 1) for step in chosen.tolist()])
+
     def _begin_window(self) -> None:
         self._window_start = self.session.clock.read()
         self._next_flush = self._window_start + FLUSH_S
@@ -170,7 +180,7 @@ class _Loop:
         progress.epoch_seconds += seconds
         steps = progress.step - len(loss) + 1 + torch.arange(len(loss)).numpy()
         speed = float(images.sum() / seconds)
-        yield from self._tell(StepMetrics(steps, loss, right / images, time_s, speed))
+        yield from self._tell(StepMetrics(steps, loss, right / images, time_s, speed, *self._lr_recorded(steps)))
         self._begin_window()
 
     def _checkpoint_if_due(self) -> Iterator[Event]:

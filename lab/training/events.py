@@ -2,14 +2,14 @@
 
 Metric names are `series/…` as they are kept: `batch/loss`, `batch/accuracy` (every step) and `train/loss`,
 `train/accuracy`, `val/loss`, `val/accuracy`, `test/loss`, `test/accuracy`, `lr`, `grad_norm`, `images_per_second`,
-`memory_mb` (per epoch, at the epoch's last step; validation also between). A step counts updates from 1; step 0 is
+`memory_mb` (per epoch, at the epoch's last step; validation also between, and `lr` wherever it changes). A step counts updates from 1; step 0 is
 before training (evaluated on the first 1,000 images of each set). `epoch` counts from 1 and is the one a step belongs
 to. `time_s` is the engine's own time since the start of the run in seconds, over all attempts: updates and evaluations,
 without what listeners do.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -41,13 +41,18 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class StepMetrics:
-    """Loss and accuracy of consecutive steps, gathered on the device and handed over a few times a second."""
+    """Loss and accuracy of consecutive steps, gathered on the device and handed over a few times a second.
+
+    `lr_step` has those of the steps at which the learning rate `lr` is recorded (`schedules.recorded_steps`).
+    """
 
     step: np.ndarray  # int64 (n,)
     loss: np.ndarray  # float64 (n,)
     accuracy: np.ndarray  # float64 (n,), shares in [0, 1]
     time_s: np.ndarray  # float64 (n,)
     images_per_second: float
+    lr_step: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # int64 (k,)
+    lr: np.ndarray = field(default_factory=lambda: np.empty(0))  # float64 (k,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,15 @@
 
 import math
 
+import numpy as np
+
 from lab.config import RunConfig
 
 # One-cycle as in Smith & Topin (arXiv:1708.07120) with PyTorch's defaults.
 RISE_SHARE = 0.3  # of the run
 START_DIVISOR = 25.0  # first learning rate = highest / this
 END_DIVISOR = 1e4  # last learning rate = first / this
+RECORDED = 500  # points that show a smooth schedule: a chart is about so many pixels wide
 
 
 def compute_lr(config: RunConfig, step: int, *, steps_per_epoch: int, total_steps: int) -> float:
@@ -27,6 +30,40 @@ def compute_lr(config: RunConfig, step: int, *, steps_per_epoch: int, total_step
 def is_constant(config: RunConfig) -> bool:
     """Whether every step has the same learning rate, so that more epochs continue the same run."""
     return config.schedule == "constant" and config.warmup_epochs == 0
+
+
+def recorded_steps(config: RunConfig, *, steps_per_epoch: int, total_steps: int) -> np.ndarray:
+    """Return the updates (int64, counted from 1) at which the learning rate is recorded so that lines between them show it.
+
+    The first update, RECORDED ones spread over the run, and both sides of every kink; none where the rate stays as it
+    was, and no end of an epoch, which has its own record. Empty for a rate that never changes.
+    """
+    if is_constant(config):
+        return np.empty(0, dtype=np.int64)
+
+    def rate(update: int) -> float:
+        inside = min(max(update, 1), total_steps) - 1
+        return compute_lr(config, inside, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
+
+    spread = np.linspace(1, total_steps, min(total_steps, RECORDED)).round().astype(np.int64)
+    wanted = np.unique(np.concatenate([[1], spread, _kinks(config, steps_per_epoch, total_steps)]))
+    inside = wanted[(wanted >= 1) & (wanted < total_steps) & ((wanted % steps_per_epoch != 0) | (wanted == 1))]
+    changing = [u == 1 or rate(u) != rate(u - 1) or rate(u) != rate(u + 1) for u in inside.tolist()]
+    kept: np.ndarray = inside[np.array(changing, dtype=bool)]
+    return kept
+
+
+def _kinks(config: RunConfig, steps_per_epoch: int, total_steps: int) -> np.ndarray:
+    """Return the updates on both sides of each place where the schedule breaks off."""
+    if config.schedule == "one-cycle":
+        breaks = [RISE_SHARE * total_steps]
+    else:
+        breaks = [round(config.warmup_epochs * steps_per_epoch)]
+        every = steps_per_epoch * config.step_epochs
+        if config.schedule == "step":
+            breaks += range(every, total_steps, every)
+    last = np.floor(np.array(breaks, dtype=np.float64)).astype(np.int64)
+    return np.concatenate([last, last + 1])
 
 
 def _one_cycle(step: int, total_steps: int) -> float:

@@ -14,6 +14,7 @@ from lab.data.registry import get_dataset_spec, list_datasets
 from lab.errors import ConfigError
 from lab.formatting import format_duration, format_percent
 from lab.presets import REPORTS, Preset, get_preset, list_presets
+from lab.sharing.comparison import CHOICE_WORDS
 from pages.ui import state
 from pages.ui.frame import plain
 from pages.ui.lab import get_lab
@@ -28,10 +29,6 @@ _FIRST = ("epochs", "batch_size", "optimizer", "lr")
 _A_ROW = 3  # settings side by side
 _LEAST_PX = 135  # width below which a setting's words would be cut
 _OFFERED = 100  # newest runs to start from
-_CHOICE_WORDS = {
-    "cross-entropy": "cross-entropy",
-    "nll": "NLL", "mse": "MSE", "sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "muon": "Muon",
-}  # fmt: skip
 _SECTIONS = (
     ("Data", ":material/database:", "data", ("dataset",)),
     ("Optimizer and schedule", ":material/trending_down:", "optimizer", ("optimizer", "lr")),
@@ -80,7 +77,7 @@ def setting(spec: FieldSpec, error: ConfigError | None = None) -> None:
     elif spec.name == "init_from":
         _start_from(spec, common)
     elif spec.choices:
-        st.selectbox(spec.label, spec.choices, format_func=lambda c: _CHOICE_WORDS.get(c, c), **common)
+        st.selectbox(spec.label, spec.choices, format_func=lambda c: CHOICE_WORDS.get(c, c), **common)
     elif spec.kind is bool:
         st.toggle(spec.label, **common)
     elif spec.kind is str:

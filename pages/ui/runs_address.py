@@ -4,12 +4,14 @@ Defaults are left out. What an address asks for and cannot have is passed over, 
 """
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from lab.charts.overlay import AXES, MAX_SMOOTHING, METRICS
+from lab.charts.overlay import AXES, METRICS
 from lab.charts.pareto import COSTS
+from lab.charts.smoothing import SPANS, USUAL_SPAN, nearest_span
+from lab.charts.style import SLOTS, assign_slots
 from lab.config import FIELDS
 from lab.errors import InputError, close_match
 from lab.presets import REPORTS
@@ -24,16 +26,20 @@ LOOKS = {
     "pareto": "Accuracy against cost",
 }
 SHOWS = {"runs": "Runs", "reports": "Reports"}
-MOST_RUNS = 60  # in one picture: more cannot be told apart, and an address has its limits
+MOST_RUNS = SLOTS  # in one picture: more cannot be told apart, and an address has its limits
 _BETWEEN = re.compile(r"[.,]")  # written with points, which an address carries as they are
+_RETIRED = ("clip",)  # in older links: leaving out what lies far beyond, which is the default now
 _ID = re.compile(r"[0-9a-f]{4,32}")
+_SLOT = re.compile(r"[0-9]{1,2}")
 
 
 @dataclass(frozen=True, slots=True)
 class RunsView:
     """Everything that decides what the page shows; the names are those in the address.
 
-    q: search; sort: order of the table; runs: ids of the chosen runs; by, result, cost: what groups and the front show.
+    q: search; sort: order of the table; runs: ids of the chosen runs; colours: their slots, where these are not simply
+    0, 1, 2 …; smooth: steps of the mean; full: the y axis shows every value; by, result, cost: what groups and the front
+    show.
     """
 
     show: str = "runs"
@@ -41,20 +47,32 @@ class RunsView:
     sort: str = "-created"
     page: int = 1
     runs: tuple[str, ...] = ()
+    colours: tuple[int, ...] = ()
     look: str = "curves"
     curves: tuple[str, ...] = ("loss", "accuracy")
     x: str = "step"
-    smooth: float = 0.6
+    smooth: int = USUAL_SPAN
     raw: bool = True
     logx: bool = False
     logy: bool = False
     fold: bool = True
     test: bool = False
-    clip: bool = False
+    full: bool = False
     by: str = ""
     result: str = "test_accuracy"
     cost: str = "seconds"
     report: str = "D"
+
+    @property
+    def slots(self) -> dict[str, int]:
+        """The chosen runs' slots, which give their colours."""
+        return assign_slots(self.runs, dict(zip(self.runs, self.colours)))
+
+    def choose(self, runs: Iterable[str]) -> "RunsView":
+        """Return the view with other runs chosen; those that stay keep their colours."""
+        slots = assign_slots(runs, self.slots)
+        colours = tuple(slots.values())
+        return replace(self, runs=tuple(slots), colours=() if colours == tuple(range(len(slots))) else colours)
 
     @property
     def search(self) -> str:
@@ -101,14 +119,24 @@ def _switch(text: str) -> bool:
     return text == "1"
 
 
-def _number(text: str) -> float:
+def _span(text: str) -> int:
+    """Read the steps of a mean, or the weight below 1 that older links have instead."""
     try:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0.0 <= value <= MAX_SMOOTHING:
-        raise ValueError(f"a number from 0 to {MAX_SMOOTHING:g}")
-    return value
+    if 0.0 <= value < 1.0:
+        return nearest_span(value)
+    if value not in SPANS:
+        raise ValueError(f"a number of steps out of {', '.join(map(str, SPANS))}")
+    return int(value)
+
+
+def _slots(text: str) -> tuple[int, ...]:
+    parts = _BETWEEN.split(text)
+    if len(parts) > MOST_RUNS or not all(_SLOT.fullmatch(part) and int(part) < SLOTS for part in parts):
+        raise ValueError(f"numbers from 0 to {SLOTS - 1}, one for each run")
+    return tuple(map(int, parts))
 
 
 def _page(text: str) -> int:
@@ -142,12 +170,13 @@ _READ: dict[str, Callable[[str], Any]] = {
     "look": _one_of(LOOKS),
     "curves": _several_of(METRICS),
     "x": _one_of(AXES),
-    "smooth": _number,
+    "smooth": _span,
+    "colours": _slots,
     "by": _one_of(FIELDS),
     "result": _one_of(dict(RESULTS)),
     "cost": _one_of(COSTS),
     "report": _one_of(REPORTS),
-    **dict.fromkeys(("raw", "logx", "logy", "fold", "test", "clip"), _switch),
+    **dict.fromkeys(("raw", "logx", "logy", "fold", "test", "full"), _switch),
 }
 _DEFAULT = RunsView()
 
@@ -157,6 +186,8 @@ def parse_view(address: Mapping[str, str]) -> tuple[RunsView, tuple[str, ...]]:
     values: dict[str, Any] = {}
     complaints = []
     for name, text in address.items():
+        if name in _RETIRED:
+            continue
         if name not in _READ:
             close = close_match(name, _READ)
             hint = f" Did you mean {close!r}?" if close else ""
@@ -184,8 +215,8 @@ def _written(value: Any) -> str:
     if isinstance(value, bool):
         return str(int(value))
     if isinstance(value, tuple):
-        return ".".join(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        return ".".join(map(str, value))
+    return str(value)
 
 
 def _short(text: str) -> str:

@@ -6,14 +6,17 @@ import pandas as pd
 import streamlit as st
 
 from lab.charts.groups import Group, group_figure, group_info
-from lab.charts.overlay import AXES, METRICS, OverlayOptions, RunCurves, label_of, overlay_info
+from lab.charts.lines import RunCurves
+from lab.charts.overlay import AXES, METRICS, OverlayOptions, line_slots, overlay_info
 from lab.charts.overlay_figure import overlay_figure, overlay_words
 from lab.charts.parallel import parallel_figure, parallel_info
 from lab.charts.pareto import COSTS, pareto_figure, pareto_info
+from lab.charts.smoothing import SPANS
+from lab.charts.style import run_style
 from lab.config import FIELDS
 from lab.formatting import plural
 from lab.runs.records import RunRecord
-from lab.sharing.comparison import RESULTS, comparison_table, differing_settings
+from lab.sharing.comparison import RESULTS, comparison_table, differing_settings, run_labels
 from lab.sharing.tables import shown
 from pages.ui.address import find_run
 from pages.ui.caching import run_points
@@ -62,7 +65,8 @@ _NAMED = 3  # of the chosen runs that are not there
 _GROUP_COLUMNS = ("test_accuracy", "val_accuracy", "test_loss", "seconds", "images_per_second")
 
 
-def _dark() -> bool:
+def dark() -> bool:
+    """Whether the page is dark."""
     return st.context.theme.type == "dark"
 
 
@@ -73,14 +77,26 @@ def _curves(view: RunsView, runs: Sequence[RunRecord]) -> None:
     total = points = 0
     with st.grid(min_column_width=460, key="runs.curves.grid"):
         for metric in view.curves:
-            options = OverlayOptions(metric, view.x, view.smooth, fold=view.fold, test=view.test, raw=view.raw)
-            info = overlay_info(curves, options)
-            figure = overlay_figure(info, dark=_dark(), log_x=view.logx, log_y=view.logy, clip=view.clip)
+            options = OverlayOptions(
+                metric,
+                view.x,
+                view.smooth,
+                fold=view.fold,
+                test=view.test,
+                raw=view.raw,
+                log_x=view.logx,
+                log_y=view.logy,
+                full=view.full,
+            )
+            info = overlay_info(curves, options, slots=view.slots)
+            notes += [note for note in info.notes if note not in notes]
+            if not info.lines:
+                continue  # the notes say why, and a constant learning rate is one of them
+            figure = overlay_figure(info, dark=dark())
             plot(
                 f"runs.curve.{metric}", figure, words=overlay_words(info), name=f"runs-{metric}",
-                revision=f"{view.x} {view.logx} {view.logy} {view.clip}",
+                revision=f"{view.x} {view.logx} {view.logy} {view.full}",
             )  # fmt: skip
-            notes += [note for note in info.notes if note not in notes]
             total, points = total + info.total, points + info.shown
     _small_print(runs, total, points, notes)
 
@@ -104,10 +120,14 @@ def _curve_controls(view: RunsView) -> None:
             "Curves", list(METRICS), format_func=lambda m: METRICS[m].title, width=420, **bind("curves", view.curves)
         )
         st.selectbox("X axis", list(AXES), format_func=lambda x: AXES[x].split(" (")[0], width=170, **bind("x", view.x))
-        st.slider(
-            "Smoothing", 0.0, 0.99, step=0.01, width=190, **bind("smooth", min(view.smooth, 0.99)),
-            help="Exponential mean over the steps; the raw points stay behind the line.",
-        )  # fmt: skip
+        st.select_slider(
+            "Smoothing",
+            SPANS,
+            format_func=lambda span: "off" if span == 1 else f"{span} steps",
+            width=190,
+            help="The strong line is the mean over this many neighbouring steps, as on Train; the raw points are behind it.",
+            **bind("smooth", view.smooth),
+        )
     with st.container(horizontal=True, gap="medium"):
         for name, label, words in (
             ("raw", "Raw points", "Show the raw points behind the smoothed line."),
@@ -117,7 +137,12 @@ def _curve_controls(view: RunsView) -> None:
                 "Runs that differ only in their seed become their mean and one standard deviation.",
             ),
             ("test", "Test set", "Show the test set's curve as well."),
-            ("clip", "Ignore outliers", "Choose the y axis without the most extreme values and runaway runs."),
+            (
+                "full",
+                "Full range",
+                "The y axis shows every value. Without it, losses far beyond those of sound runs are "
+                "marked at its edge.",
+            ),
             ("logx", "Logarithmic x", ""),
             ("logy", "Logarithmic y", "Accuracies stay as they are."),
         ):
@@ -153,7 +178,7 @@ def _groups(view: RunsView, runs: Sequence[RunRecord]) -> None:
             **bind("result", view.result),
         )
     groups = group_info(runs, by)
-    figure = group_figure(groups, view.result, by=by, dark=_dark())
+    figure = group_figure(groups, view.result, by=by, dark=dark())
     alt = f"Bars of {titles[view.result]} by {FIELDS[by].label}"
     plot("runs.groups", figure, words=alt, name=f"runs-by-{by}", revision=f"{by} {view.result}")
     st.dataframe(_group_frame(groups, by), hide_index=True, width="stretch", alt=alt)
@@ -184,7 +209,7 @@ def _parallel(view: RunsView, runs: Sequence[RunRecord]) -> None:
     if len(axes) < 2:
         st.info("These runs differ in nothing that can be drawn: choose others.", icon=":material/info:")
         return
-    figure = parallel_figure(runs, axes, dark=_dark())
+    figure = parallel_figure(runs, axes, slots=view.slots, dark=dark())
     words = f"{plural(len(runs), 'run')} on {len(axes)} parallel axes"
     plot("runs.parallel", figure, words=words, name="runs-parallel", revision=str(len(axes)))
 
@@ -195,8 +220,9 @@ def _pareto(view: RunsView, runs: Sequence[RunRecord]) -> None:
     if not points:
         st.info("None of these runs has ended with a test accuracy and a cost yet.", icon=":material/info:")
         return
-    best = "; ".join(f"{label_of(p.run)}: {p.run.headline_text}" for p in points if p.best)
-    figure = pareto_figure(points, view.cost, dark=_dark())
+    labels = dict(zip((run.id for run in runs), run_labels(runs), strict=True))
+    best = "; ".join(f"{labels[p.run.id]}: {p.run.headline_text}" for p in points if p.best)
+    figure = pareto_figure(points, view.cost, slots=view.slots, labels=labels, dark=dark())
     plot("runs.pareto", figure, words=f"On the front: {best}", name=f"runs-{view.cost}", revision=view.cost)
     without = len(runs) - len(points)
     left_out = (
@@ -209,8 +235,30 @@ def _pareto(view: RunsView, runs: Sequence[RunRecord]) -> None:
 
 def chosen_box(view: RunsView, page: Sequence[RunRecord], runs: Sequence[RunRecord]) -> None:
     """Draw the list of chosen runs, to which those of the table's page can be added."""
-    known = {run.id: run for run in (*runs, *page)}
+    every = {run.id: run for run in (*runs, *page)}
+    labels = dict(zip(every, run_labels(tuple(every.values())), strict=True))
+    labels |= dict(zip((run.id for run in runs), run_labels(runs), strict=True))
+    st.html(f"<style>{_chip_dots(view, runs)}</style>")
     st.multiselect(
-        "Chosen runs", list(known), format_func=lambda run: label_of(known[run]), max_selections=MOST_RUNS,
+        "Chosen runs", list(every), format_func=labels.__getitem__, max_selections=MOST_RUNS,
         placeholder="Tick runs in the table, or choose them here", **bind("runs", tuple(run.id for run in runs)),
     )  # fmt: skip
+
+
+def shown_slots(view: RunsView, runs: Sequence[RunRecord]) -> dict[str, int]:
+    """Return the slot of each chosen run's line as the picture has it: seeds that are one band share a colour."""
+    return line_slots(runs, view.slots, fold=view.fold and view.look == "curves")
+
+
+def _chip_dots(view: RunsView, runs: Sequence[RunRecord]) -> str:
+    """Return styles that put a dot of its run's colour into each chip; Streamlit's chips take no colour of their own."""
+    chip = ".st-key-runs-runs [data-tag]"
+    rules = [
+        f"{chip} {{ background: rgba(128, 128, 128, 0.16); color: inherit; }}",
+        f'{chip}::before {{ content: ""; flex: none; width: 0.7em; height: 0.7em; border-radius: 50%; margin: 0 0.1em; }}',
+    ]
+    slots = shown_slots(view, runs)
+    for at, run in enumerate(runs):
+        colour = run_style(slots[run.id], dark=dark()).colour
+        rules.append(f'{chip}[data-tag-index="{at}"]::before {{ background: {colour}; }}')
+    return " ".join(rules)

@@ -28,8 +28,10 @@ def read_view() -> tuple[RunsView, tuple[str, ...]]:
 
 
 def change_view(**changes: Any) -> None:
-    """Write some changes of the view to the address; the page follows in its next run."""
+    """Write some changes of the view to the address; the page follows in its next run. Runs keep their colours."""
     view, _ = parse_view(st.query_params.to_dict())
+    if "runs" in changes:
+        view = view.choose(changes.pop("runs"))
     address = view_address(replace(view, **changes))
     put(_LAST, address)
     st.query_params.from_dict(address)

@@ -4,6 +4,7 @@ Filtering, sorting and paging happen in the database. What is typed into the tab
 written run by run.
 """
 
+import base64
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from lab.charts.style import run_style, swatch
 from lab.config import FIELDS
 from lab.errors import LabError
 from lab.formatting import percent_number, plural
@@ -20,6 +22,7 @@ from lab.sharing.comparison import differing_settings, setting_text
 from pages.ui.frame import page_path, plain, show_errors
 from pages.ui.lab import get_lab
 from pages.ui.runs_address import MOST_RUNS, RunsView
+from pages.ui.runs_compare import chosen_runs, dark, shown_slots
 from pages.ui.runs_state import bind, change_view, read_view, renew_table, table_version
 from pages.ui.state import flash, put, value_of
 from pages.ui.widgets import STATUS_COLORS
@@ -116,9 +119,10 @@ def _editable(writable: bool) -> tuple[str, ...]:
 
 def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
     differing = _differing(runs)
+    slots = shown_slots(view, chosen_runs(view))
     return [
         {
-            "chosen": run.id in view.runs, "state": [run.status], "name": run.name,
+            "chosen": run.id in view.runs, "line": _swatch(slots.get(run.id)), "state": [run.status], "name": run.name,
             "open": f"train?run={run.id}", "network": run.config.arch,
             "data": run.config.dataset, "test": percent_number(run.headline.test_accuracy), "val": percent_number(run.headline.val_accuracy),
             "epoch": run.epoch_text or None,
@@ -129,6 +133,15 @@ def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
         }
         for at, run in enumerate(runs)
     ]  # fmt: skip
+
+
+def _swatch(slot: int | None) -> str | None:
+    """Return a compared run's line in the charts as the address of a picture, None for a run that is not compared."""
+    if slot is None:
+        return None
+    return "data:image/svg+xml;base64," + base64.b64encode(swatch(run_style(slot, dark=dark())).encode()).decode(
+        "ascii"
+    )
 
 
 def _differing(runs: Sequence[RunRecord]) -> Mapping[str, list[Any]]:
@@ -151,6 +164,7 @@ def _columns(runs: Sequence[RunRecord], *, writable: bool) -> dict[str, Any]:
     zone = st.context.timezone or "UTC"
     return {
         "chosen": column.CheckboxColumn("Compare", pinned=True, help="Tick runs to compare them below."),
+        "line": column.ImageColumn("Line", pinned=True, width=56, help="The run's line in the charts below."),
         "state": column.MultiselectColumn(
             "State", options=list(STATUS_COLORS), color=list(STATUS_COLORS.values()), width="small"
         ),

@@ -93,7 +93,7 @@ def test_a_link_that_asks_for_nonsense_opens_and_says_so(server: Server, visitor
     warning.wait_for()
     words = warning.inner_text()
     assert "look='upside-down', but it must be one of curves" in words
-    assert "smooth='9', but it must be a number" in words
+    assert "smooth='9', but it must be a number of steps" in words
     assert "asks for 'extra', which this page does not know" in words
 
 

@@ -14,6 +14,7 @@ from lab.data.resident import ResidentData
 from lab.errors import TrainingError
 from lab.training.engine import train
 from lab.training.events import Command, Ended, Evaluated, Event, Kept, Started, StepMetrics
+from lab.training.schedules import compute_lr
 from tests.training.training_nets import LinearNet, StuckNet, build_data
 
 CPU = torch.device("cpu")
@@ -282,3 +283,16 @@ def test_time_stands_still_while_listeners_work(data: ResidentData, small_net: B
     ended = list(slow())[-1]
     assert isinstance(ended, Ended)
     assert ended.time_s < 0.9  # two files were kept
+
+
+def test_the_learning_rate_of_a_schedule_is_told_where_it_changes_and_a_constant_one_only_with_its_epoch(
+    data: ResidentData, small_net: Build
+) -> None:
+    settings = config(epochs=2, schedule="one-cycle", lr=0.5)
+    events = run(small_net(), data, settings)
+    told = {s: v for e in events if isinstance(e, StepMetrics) for s, v in zip(e.lr_step.tolist(), e.lr.tolist())}
+    told |= {e.step: e.metrics["lr"] for e in epochs_of(events)}
+    assert told == {s: compute_lr(settings, s - 1, steps_per_epoch=6, total_steps=12) for s in range(1, 13)}
+    constant = run(small_net(), data, config(epochs=2))
+    assert sum(e.lr_step.size for e in constant if isinstance(e, StepMetrics)) == 0
+    assert [e.metrics["lr"] for e in epochs_of(constant)] == [config().lr] * 2

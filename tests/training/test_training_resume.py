@@ -54,6 +54,7 @@ class Follower:
             for step, loss, accuracy in zip(event.step.tolist(), event.loss.tolist(), event.accuracy.tolist()):
                 self.table["batch/loss", step] = loss
                 self.table["batch/accuracy", step] = accuracy
+            self.table |= {("lr", step): rate for step, rate in zip(event.lr_step.tolist(), event.lr.tolist())}
         elif isinstance(event, Evaluated):
             self.table |= {(n, event.step): v for n, v in event.metrics.items() if n not in NOT_BITS}
         elif isinstance(event, Kept) and event.kind == "checkpoint":

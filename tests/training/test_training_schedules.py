@@ -1,10 +1,11 @@
 """The learning rate at steps where it is known."""
 
+import numpy as np
 import pytest
 import torch
 
 from lab.config import RunConfig
-from lab.training.schedules import compute_lr, is_constant
+from lab.training.schedules import RECORDED, compute_lr, is_constant, recorded_steps
 
 
 def lr(step: int, *, total: int = 100, per_epoch: int = 10, **settings: object) -> float:
@@ -54,3 +55,48 @@ def test_only_a_constant_rate_without_warm_up_can_be_continued() -> None:
     assert is_constant(RunConfig())
     assert not is_constant(RunConfig(warmup_epochs=1.0))
     assert not is_constant(RunConfig(schedule="cosine"))
+
+
+SCHEDULES: list[dict[str, object]] = [
+    {"schedule": "one-cycle"},
+    {"schedule": "cosine"},
+    {"schedule": "cosine", "warmup_epochs": 1.3},
+    {"schedule": "step", "step_epochs": 3},
+    {"schedule": "step", "step_epochs": 2, "warmup_epochs": 0.5},
+    {"warmup_epochs": 2.0},
+]
+
+
+def test_a_constant_rate_is_recorded_nowhere_but_at_the_ends_of_epochs() -> None:
+    assert recorded_steps(RunConfig(), steps_per_epoch=10, total_steps=100).size == 0
+
+
+def test_a_step_schedule_is_recorded_on_both_sides_of_each_step_only() -> None:
+    config = RunConfig(schedule="step", step_epochs=3)
+    assert recorded_steps(config, steps_per_epoch=10, total_steps=100).tolist() == [
+        1,
+        31,
+        61,
+        91,
+    ]  # 30, 60, 90 end epochs
+
+
+def test_a_warm_up_is_recorded_until_it_is_over() -> None:
+    config = RunConfig(warmup_epochs=0.5)
+    assert recorded_steps(config, steps_per_epoch=10, total_steps=100).tolist() == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("settings", SCHEDULES)
+@pytest.mark.parametrize(("per_epoch", "epochs"), [(1, 1), (1, 40), (7, 5), (469, 10), (5000, 20)])
+def test_lines_between_the_recorded_steps_are_the_schedule(
+    settings: dict[str, object], per_epoch: int, epochs: int
+) -> None:
+    total = per_epoch * epochs
+    config = RunConfig(lr=0.5, **settings)
+    steps = recorded_steps(config, steps_per_epoch=per_epoch, total_steps=total)
+    assert steps.size <= RECORDED + 2 * epochs
+    known = np.union1d(steps, per_epoch * np.arange(1, epochs + 1))  # an epoch's end has its own record
+    every = np.arange(1, total + 1)
+    truth = np.array([lr(u - 1, total=total, per_epoch=per_epoch, **settings) for u in every])
+    drawn = np.interp(every, known, truth[known - 1])
+    assert np.abs(drawn - truth).max() <= 0.002 * truth.max()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from lab.charts.overlay import AXES, METRICS
+from lab.charts.smoothing import SPANS
 from lab.presets import get_preset
 from lab.runs.records import RunRecord, RunState
 from pages.ui.runs_address import LOOKS, RunsView, parse_view, view_address
@@ -28,13 +29,14 @@ VIEWS = st.builds(
     runs=st.lists(st.text("0123456789abcdef", min_size=12, max_size=12), unique=True, max_size=8).map(tuple),
     look=st.sampled_from(list(LOOKS)),
     curves=st.lists(st.sampled_from(list(METRICS)), unique=True, min_size=1).map(tuple),
+    colours=st.lists(st.integers(0, 59), unique=True, max_size=8).map(tuple),
     x=st.sampled_from(list(AXES)),
-    smooth=st.integers(0, 99).map(lambda n: n / 100),
+    smooth=st.sampled_from(SPANS),
     by=st.sampled_from(["", "batch_size", "lr"]),
     result=st.sampled_from(["test_accuracy", "seconds"]),
     cost=st.sampled_from(["seconds", "params"]),
     report=st.sampled_from(["A", "B", "lab"]),
-    **{name: st.booleans() for name in ("raw", "logx", "logy", "fold", "test", "clip")},
+    **{name: st.booleans() for name in ("raw", "logx", "logy", "fold", "test", "full")},
 )
 
 
@@ -64,8 +66,10 @@ def test_an_address_leaves_out_what_is_as_usual() -> None:
         ("page", "0", "must be a page number from 1"),
         ("page", "-1", "must be a page number from 1"),
         ("page", "٣", "must be a page number from 1"),
-        ("smooth", "nan", "must be a number from 0 to 0.999"),
-        ("smooth", "1e9", "must be a number from 0 to 0.999"),
+        ("smooth", "nan", "must be a number of steps out of 1, 2, 5"),
+        ("smooth", "1e9", "must be a number of steps out of 1, 2, 5"),
+        ("colours", "60", "must be numbers from 0 to 59"),
+        ("colours", "1.x", "must be numbers from 0 to 59"),
         ("logx", "yes", "must be 0 or 1"),
         ("curves", "loss,flavour", "must be one of loss, accuracy"),
         ("by", "x" * 100, "must be one of"),
@@ -80,6 +84,23 @@ def test_nonsense_in_an_address_is_passed_over_and_said(name: str, text: str, wo
     )
     assert len(complaints) == 1
     assert words in complaints[0]
+
+
+def test_a_run_keeps_its_colour_while_others_come_and_go_and_the_link_has_it() -> None:
+    view = RunsView().choose(("aaaa", "bbbb", "cccc"))
+    assert (view.slots, view.colours) == ({"aaaa": 0, "bbbb": 1, "cccc": 2}, ())
+    without = view.choose(("bbbb", "cccc"))
+    assert view_address(without) == {"runs": "bbbb.cccc", "colours": "1.2"}
+    shared, complaints = parse_view(view_address(without.choose(("cccc", "dddd", "bbbb"))))
+    assert complaints == ()
+    assert shared.slots == {"cccc": 2, "dddd": 0, "bbbb": 1}
+    assert view_address(shared.choose(())) == {}
+
+
+@pytest.mark.parametrize(("weight", "span"), [("0", 1), ("0.6", 5), ("0.9", 20), ("0.99", 200), ("20", 20)])
+def test_links_of_the_release_before_open_with_the_smoothing_that_comes_nearest(weight: str, span: int) -> None:
+    view, complaints = parse_view({"runs": "aaaa.bbbb", "smooth": weight, "clip": "1"})
+    assert (view.smooth, view.full, complaints) == (span, False, ())
 
 
 @given(st.dictionaries(st.text(max_size=12), st.text(max_size=60), max_size=6))
@@ -174,7 +195,7 @@ def test_chosen_runs_are_drawn_with_seeds_as_one_band(bench: Bench, three: list[
     assert loss["layout"]["title"]["text"] == "Loss"
     assert accuracy["layout"]["title"]["text"] == "Accuracy"
     names = {trace["name"] for trace in loss["data"] if trace.get("showlegend")}
-    assert names == {"lenet5 on digits (2 seeds)", f"lenet5 on digits · {three[2].id[:4]}"}
+    assert names == {"lr 0.001 (2 seeds)", "lr 0.01, seed 0"}
     app.toggle(key="runs.fold").set_value(False).run()
     assert len({trace["name"] for trace in _figures(app)[0]["data"] if trace.get("showlegend")}) == 3
 
@@ -191,8 +212,8 @@ def test_a_run_taken_out_of_the_list_loses_its_tick_in_the_table(bench: Bench, t
 def test_what_a_widget_says_goes_to_the_address_and_defaults_do_not(bench: Bench, three: list[RunRecord]) -> None:
     app = _open(runs=three[0].id)
     app.toggle(key="runs.logy").set_value(True).run()
-    app.slider(key="runs.smooth").set_value(0.9).run()
-    assert dict(app.query_params) == {"runs": three[0].id, "logy": "1", "smooth": "0.9"}
+    app.select_slider(key="runs.smooth").set_value(100).run()
+    assert dict(app.query_params) == {"runs": three[0].id, "logy": "1", "smooth": "100"}
     assert _figures(app)[0]["layout"]["yaxis"]["type"] == "log"
     app.toggle(key="runs.logy").set_value(False).run()
     assert "logy" not in app.query_params

@@ -3,12 +3,14 @@
 import math
 import sqlite3
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lab import journal as journals
+from lab.cli.runs import epoch_rows
 from lab.config import RunConfig
 from lab.errors import StoreBusyError
 from lab.experiment import Lab
@@ -219,3 +221,21 @@ def test_resume_pressed_while_a_pause_is_written_down_goes_on(lab: Lab) -> None:
     lab.control(run.id, Want.RUN)
     journal.finish(_ended("paused", 20), state=RunState.PAUSED, reason="")
     assert lab.store.get(run.id).state is RunState.QUEUED
+
+
+def test_a_recorded_learning_rate_is_stored_at_its_steps_and_a_resume_continues_it(lab: Lab) -> None:
+    run, journal = _begin(lab)
+    steps = _steps(1, 20)
+    journal.take(replace(steps, lr_step=np.array([1, 5, 12]), lr=np.array([0.1, 0.3, 0.2])))
+    journal.take(Evaluated(20, 1, 1.0, {"lr": 0.15}, epoch_end=True))
+    journal.take(_checkpoint(20))
+    journal.finish(_ended("paused", 20), state=RunState.PAUSED, reason="")
+    lab.control(run.id, Want.RUN)
+    _, journal = _begin(lab, step=20)
+    journal.take(replace(_steps(21, 30), lr_step=np.array([24]), lr=np.array([0.05])))
+    journal.finish(_ended("finished", 30), state=RunState.FINISHED, reason="")
+    series = lab.store.points(run.id)["lr"]
+    assert series.step.tolist() == [1, 5, 12, 20, 24]
+    assert series.value.tolist() == [0.1, 0.3, 0.2, 0.15, 0.05]
+    assert series.time_s.tolist() == pytest.approx([0.1, 0.5, 1.2, 1.0, 2.4])
+    assert [row["step"] for row in epoch_rows(lab.store.points(run.id))] == []  # rates alone are no evaluation

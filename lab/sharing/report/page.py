@@ -20,20 +20,21 @@ from plotly.offline import get_plotlyjs
 
 from lab import __version__
 from lab.architectures.registry import get_architecture
-from lab.charts.overlay import METRICS, OverlayOptions, RunCurves, overlay_info
+from lab.charts.lines import RunCurves
+from lab.charts.overlay import METRICS, OverlayOptions, line_slots, overlay_info
 from lab.charts.overlay_figure import overlay_figure, overlay_words
+from lab.charts.style import run_style, swatch
 from lab.config import FIELDS
 from lab.data.registry import get_dataset_spec
 from lab.formatting import format_duration, format_percent
 from lab.runs.records import RunRecord
-from lab.sharing.comparison import comparison_table, setting_text
+from lab.sharing.comparison import comparison_table, run_labels, setting_text
 from lab.sharing.report.gather import Look, look_at
 from lab.sharing.source import Source
 from lab.sharing.tables import shown
 
 LOOK_S = 40.0  # for the test images of all runs together
 _METRICS = ("loss", "accuracy", "lr", "grad-norm", "speed")
-_SMOOTHING = 0.6
 _KEY = "Thick: training, smoothed, with the raw values behind it. Points: validation. Diamonds: test."
 
 
@@ -42,12 +43,15 @@ class _Figure:
     id: str
     spoken: str  # for those who cannot see it
     words: str
+    notes: tuple[str, ...]
     json: Markup
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
     run: RunRecord
+    label: str
+    swatch: Markup  # its line in the charts; empty in a report on one run
     network: str
     dataset: str
     changed: tuple[tuple[str, Any], ...]
@@ -63,15 +67,20 @@ def write_report(source: Source, runs: Sequence[RunRecord], *, look_s: float = L
     """
     curves = [RunCurves(run, source.store.points(run.id)) for run in runs]
     table = comparison_table(runs)
+    labels, swatches = run_labels(runs), _swatches(runs)
     return _template().render(
-        title=runs[0].name or runs[0].id if len(runs) == 1 else f"{len(runs)} runs compared",
+        title=labels[0] if len(runs) == 1 else f"{len(runs)} runs compared",
         version=__version__,
         written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         policy=_policy(),
         columns=table.columns,
         rows=[[shown(cell, column=c) for cell, c in zip(row, table.columns, strict=True)] for row in table.rows],
         figures=_figures(curves),
-        runs=[_described(source, run, look_s=look_s / len(runs)) for run in runs],
+        swatches=swatches,
+        runs=[
+            _described(source, run, label=label, swatch=line, look_s=look_s / len(runs))
+            for run, label, line in zip(runs, labels, swatches, strict=True)
+        ],
         plotly=Markup(get_plotlyjs()),  # noqa: S704  Plotly's own source, not the user's
         drawing=Markup(_drawing()),  # noqa: S704  ours
     )
@@ -105,17 +114,25 @@ def _digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
 
 
+def _swatches(runs: Sequence[RunRecord]) -> list[Markup]:
+    """Return each run's line as an SVG; a run alone needs none."""
+    if len(runs) == 1:
+        return [Markup("")]
+    slots = line_slots(runs, {}, fold=True)
+    return [Markup(swatch(run_style(slots[run.id], dark=False))) for run in runs]  # noqa: S704  ours
+
+
 def _figures(curves: Sequence[RunCurves]) -> list[_Figure]:
-    """Return the charts that have something to show; a learning rate that never changed is nothing."""
+    """Return the charts that have something to show; a learning rate that never changed is a number, not a chart."""
     found = []
     for metric in _METRICS:
-        info = overlay_info(curves, OverlayOptions(metric=metric, smoothing=_SMOOTHING, test=True))
-        if not info.lines or (metric == "lr" and all(len(set(line.y.tolist())) == 1 for line in info.lines)):
+        info = overlay_info(curves, OverlayOptions(metric=metric, test=True))
+        if not info.lines:
             continue
-        figure = overlay_figure(info)
+        figure = overlay_figure(info, switch=True)
         points = f"{info.shown:,} points of {info.total:,}" if info.shown < info.total else f"{info.total:,} points"
         words = f"{_KEY} {points}." if METRICS[metric].dense else f"{points}."
-        found.append(_Figure(f"figure-{metric}", overlay_words(info), words, _data(figure.to_json())))
+        found.append(_Figure(f"figure-{metric}", overlay_words(info), words, info.notes, _data(figure.to_json())))
     return found
 
 
@@ -126,10 +143,12 @@ def _data(text: str) -> Markup:
     return Markup(safe)  # noqa: S704  every character that means something to HTML is gone
 
 
-def _described(source: Source, run: RunRecord, *, look_s: float) -> _Run:
+def _described(source: Source, run: RunRecord, *, label: str, swatch: Markup, look_s: float) -> _Run:
     arch, spec = get_architecture(run.config.arch), get_dataset_spec(run.config.dataset)
     return _Run(
         run=run,
+        label=label,
+        swatch=swatch,
         network=f"{arch.title} ({arch.id}): {arch.description} Source: {arch.source}.",
         dataset=f"{spec.title}: {spec.description}",
         changed=tuple((FIELDS[name].label, setting_text(value)) for name, value in run.config.changed().items()),

@@ -1,0 +1,65 @@
+"""Runs that differ only in their seed as one line: their mean, and a band of one standard deviation (n - 1)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lab.charts.lines import NONE, Line, Measured
+
+
+def fold(group: Sequence[Sequence[Line]], *, label: str) -> list[Line]:
+    """Return one run's lines that stand for several runs, under one label."""
+    folded = []
+    for first in group[0]:
+        members = [line for lines in group for line in lines if line.kind == first.kind and line.x.size]
+        folded.append((_folded(members[0], members) if len(members) > 1 else first)._replace(label=label))
+    return folded
+
+
+def _folded(first: Line, members: Sequence[Line]) -> Line:
+    x = _common_x(members)
+    values = np.stack([_at(line, x) for line in members])
+    values = np.where(np.isfinite(values), values, np.nan)  # with one value missing there is no mean: a gap
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, spread = values.mean(axis=0), values.std(axis=0, ddof=1)
+    # A band that a logarithmic axis can show: never below the lowest value there was.
+    low = np.where((mean - spread <= 0) & (values.min(axis=0) > 0), values.min(axis=0), mean - spread)
+    return first._replace(
+        runs=tuple(run for line in members for run in line.runs),
+        x=x,
+        y=mean,
+        low=low,
+        high=mean + spread,
+        raw_x=NONE,
+        raw_y=NONE,
+        odd=tuple(odd for line in members for odd in line.odd),
+        total=sum(line.total for line in members),
+        measured=Measured(x, mean, NONE),
+        dropped=_mean_dropped(members),
+    )
+
+
+def _mean_dropped(members: Sequence[Line]) -> tuple[tuple[int, float], ...]:
+    """Return what all members dropped at the same steps, with the mean of their values."""
+    steps = [[step for step, _ in line.dropped] for line in members]
+    if not steps[0] or any(other != steps[0] for other in steps):
+        return ()
+    values = np.array([[value for _, value in line.dropped] for line in members])
+    return tuple(zip(steps[0], values.mean(axis=0).tolist(), strict=True))
+
+
+def _common_x(members: Sequence[Line]) -> np.ndarray:
+    start = max(line.x[0] for line in members)
+    end = min(line.x[-1] for line in members)
+    x: np.ndarray = members[0].x
+    inside: np.ndarray = x[(x >= start) & (x <= end)]
+    return inside
+
+
+def _at(line: Line, x: np.ndarray) -> np.ndarray:
+    """Return a line's values at these places; between two values of which one is no number, there is none."""
+    if line.x.size == x.size and np.array_equal(line.x, x):
+        return line.y
+    y = np.where(np.isfinite(line.y), line.y, np.nan)
+    between: np.ndarray = np.interp(x, line.x, y)
+    return between

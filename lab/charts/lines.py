@@ -1,0 +1,169 @@
+"""One run's series as lines of a chart: where points stand, which are drawn, and what could not be."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from lab.charts.smoothing import centred_mean
+from lab.charts.thinning import MAX_BUCKETS, thin, thin_log
+from lab.runs.records import RunRecord, Series
+
+MOST_GAPS = 200  # stretches without a number that a smoothed line shows as gaps
+
+
+@dataclass(frozen=True, slots=True)
+class RunCurves:
+    """One run with all its points."""
+
+    run: RunRecord
+    points: Mapping[str, Series]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One run as it is to be drawn. seedless: its label where runs of other seeds are the same line."""
+
+    curves: RunCurves
+    label: str
+    seedless: str
+    slot: int
+    x: str
+    log_x: bool
+    smoothing: int
+    raw: bool
+
+    @property
+    def run(self) -> RunRecord:
+        """The run itself."""
+        return self.curves.run
+
+    @property
+    def points(self) -> Mapping[str, Series]:
+        """All its points, by series."""
+        return self.curves.points
+
+
+class Odd(NamedTuple):
+    """Values that are no finite number: where they begin, and what they are."""
+
+    x: float
+    name: str
+
+
+class Measured(NamedTuple):
+    """Every value of a series, at its place on the x axis; steps is empty where runs were folded."""
+
+    x: np.ndarray
+    value: np.ndarray
+    steps: np.ndarray
+
+
+class Line(NamedTuple):
+    """One line of the chart. x and y have one length; low and high are a band around y, or empty.
+
+    kind: "train" (smoothed), "val", "test", "plain", "constant" (a learning rate that never changed) or "dots" (points
+    that are not joined). raw_x, raw_y: thinned raw points, for "train" of a single run. total: points the line stands
+    for. slot: the first run's, which gives the colour. dropped: step and value that a logarithmic x axis cannot show.
+    """
+
+    label: str
+    kind: str
+    slot: int
+    runs: tuple[str, ...]
+    x: np.ndarray
+    y: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    raw_x: np.ndarray
+    raw_y: np.ndarray
+    odd: tuple[Odd, ...]
+    total: int
+    measured: Measured
+    dropped: tuple[tuple[int, float], ...] = ()
+
+
+NONE = np.empty(0)
+
+
+def line_of(one: Curve, series: Series, kind: str) -> Line:
+    """Return a series as a line; step-level ones ("train") are smoothed and thinned."""
+    dropped: tuple[tuple[int, float], ...] = ()
+    if one.log_x:
+        series, dropped = _positive_part(one, series)
+    x = x_values(one.curves, series.step, series.time_s, one.x)
+    odd = stretch_starts(series.value)
+    line = Line(
+        label=one.label,
+        kind=kind,
+        slot=one.slot,
+        runs=(one.run.id,),
+        x=x,
+        y=series.value,
+        low=NONE,
+        high=NONE,
+        raw_x=NONE,
+        raw_y=NONE,
+        odd=tuple(Odd(x[i], "NaN" if np.isnan(series.value[i]) else f"{series.value[i]:+}") for i in odd),
+        total=series.step.size,
+        measured=Measured(x, series.value, series.step),
+        dropped=dropped,
+    )
+    return _smoothed(one, series, line) if kind == "train" and series.step.size else line
+
+
+def _positive_part(one: Curve, series: Series) -> tuple[Series, tuple[tuple[int, float], ...]]:
+    shown = x_values(one.curves, series.step, series.time_s, one.x) > 0
+    left = tuple(zip(series.step[~shown].tolist(), series.value[~shown].tolist(), strict=True))
+    part = Series(series.name, series.step[shown], series.value[shown], series.time_s[shown])
+    return part, left
+
+
+def _smoothed(one: Curve, series: Series, line: Line) -> Line:
+    at = _chosen(series, log=one.log_x)
+    line = line._replace(x=line.x[at], y=centred_mean(series.value, one.smoothing, at))
+    if not one.raw:
+        return line
+    kept = thin_log(series) if one.log_x else thin(series, complete=True)[0]
+    return line._replace(raw_x=x_values(one.curves, kept.step, kept.time_s, one.x), raw_y=kept.value)
+
+
+def _chosen(series: Series, *, log: bool) -> np.ndarray:
+    """Return the indices of about MAX_BUCKETS points, evenly spread over the axis, both ends and every gap among them."""
+    count = series.step.size
+    if count <= MAX_BUCKETS:
+        return np.arange(count)
+    if log:
+        wanted = np.geomspace(max(1, series.step[0]), series.step[-1], MAX_BUCKETS)
+        spread = np.minimum(np.searchsorted(series.step, wanted), count - 1)
+    else:
+        spread = np.linspace(0, count - 1, MAX_BUCKETS).round().astype(np.int64)
+    ends = np.array([0, count - 1])
+    return np.unique(np.concatenate([spread, ends, stretch_starts(series.value)[:MOST_GAPS]]))
+
+
+def stretch_starts(value: np.ndarray) -> np.ndarray:
+    """Return where each stretch of one kind of value that is no finite number begins."""
+    kind = np.where(np.isnan(value), 1, np.where(np.isposinf(value), 2, np.where(np.isneginf(value), 3, 0)))
+    return np.flatnonzero((kind > 0) & (np.diff(kind, prepend=0) != 0))
+
+
+def steps_per_epoch(one: RunCurves) -> int | None:
+    """Return the steps of one epoch, from the run's progress or its first whole epoch; None before that."""
+    known = one.run.progress.get("steps_per_epoch")
+    if isinstance(known, int) and known > 0:
+        return known
+    whole = one.points.get("train/loss")
+    return int(whole.step[0]) if whole is not None and whole.step.size and whole.step[0] > 0 else None
+
+
+def x_values(one: RunCurves, step: np.ndarray, time_s: np.ndarray, x: str) -> np.ndarray:
+    """Return where points stand on the axis: steps, epochs, seconds, or (wall) milliseconds since the epoch."""
+    if x == "epoch":
+        return step / float(steps_per_epoch(one) or 1)
+    if x == "relative":
+        return time_s
+    if x == "wall":
+        return ((one.run.started_at or one.run.created_at) + time_s) * 1000.0
+    return step.astype(np.float64)

@@ -1,0 +1,109 @@
+"""Where an axis ends, so that a run which diverged does not flatten the others.
+
+Losses begin near the level of guessing, whatever becomes of them later. Values up to FAR times that level are sound and
+the axis shows all of them. Only when some lie beyond, the axis is fitted to the curves that stay within, and the others
+leave the chart: each stretch beyond the edge is an `Excursion`, to be marked and said in words.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+FAR = 20.0  # times the starting level: farther than any sound loss rises above its start
+ALONE = 3.0  # times the starting level: what is shown of a run that leaves the chart and has no sound one beside it
+BESIDE = 1.5  # the same where there are sound curves, which are shown whole
+LEAST_LEVEL = 1.0  # a loss that starts below this is not judged by its start
+MARGIN = 0.05  # of the axis, above and below the curves
+MOST_MARKS = 40  # a curve
+
+
+class Limits(NamedTuple):
+    """The lowest and highest value that an axis shows; beyond them values are marked at the edge."""
+
+    low: float
+    high: float
+
+
+class Excursion(NamedTuple):
+    """A stretch of values beyond the axis: the place in the series at which it begins, its most extreme value, and the edge."""
+
+    at: int
+    value: float
+    above: bool
+
+
+def sound_limits(curves: Sequence[np.ndarray], clouds: Sequence[np.ndarray] = ()) -> Limits | None:
+    """Return the limits for curves and the raw values (clouds) behind them; None where nothing lies far beyond."""
+    finite = [part[np.isfinite(part)] for part in (*curves, *clouds)]
+    starts = sorted(float(np.abs(part[0])) for part in finite if part.size)
+    if not starts:
+        return None
+    level = max(LEAST_LEVEL, starts[(len(starts) - 1) // 2])
+    is_sound = [_within(part, _reach(part, level)).all() for part in finite]
+    if all(is_sound):
+        return None
+    beside = any(well and part.size for part, well in zip(finite[: len(curves)], is_sound))
+    sound = [part for part, well in zip(finite, is_sound) if well and part.size]
+    reach = max([(BESIDE if beside else ALONE) * level, *(float(np.abs(part).max()) for part in sound)])
+    shown = np.concatenate([part[_within(part, reach)] for part in finite])
+    return Limits(float(shown.min()), float(shown.max())) if shown.size else None
+
+
+def share_limits(curves: Sequence[np.ndarray]) -> Limits | None:
+    """Return the limits for accuracies: what lies outside [0, 1] is none."""
+    outside = any(((part < 0) | (part > 1))[np.isfinite(part)].any() for part in curves)
+    return Limits(0.0, 1.0) if outside else None
+
+
+def excursions(value: np.ndarray, limits: Limits | None, *, log: bool = False) -> tuple[Excursion, ...]:
+    """Return the stretches of finite values that the axis does not show, the largest MOST_MARKS of them.
+
+    log: on a logarithmic axis, values of 0 or less are below its lower edge.
+    """
+    low, high = limits or (-np.inf, np.inf)
+    finite = np.isfinite(value)
+    above = finite & (value > high)
+    below = finite & ((value < low) | (log & (value <= 0)))
+    found = [*_stretches(value, above, above=True), *_stretches(value, below, above=False)]
+    if len(found) > MOST_MARKS:
+        found = sorted(found, key=lambda one: -abs(one.value))[:MOST_MARKS]
+    return tuple(sorted(found))
+
+
+def axis_range(limits: Limits, lowest_positive: float, *, log: bool) -> tuple[float, float]:
+    """Return the ends of the axis with some room, as powers of ten where it is logarithmic."""
+    low, high = limits
+    if log:
+        low, high = float(np.log10(max(low, lowest_positive))), float(np.log10(max(high, lowest_positive)))
+    room = MARGIN * (high - low) or MARGIN
+    return low - room, high + room
+
+
+def _reach(part: np.ndarray, level: float) -> float:
+    """Return how far a curve may go: it may begin high, as on images that are not normalised, but not beyond measure."""
+    own = float(np.abs(part[0])) if part.size else 0.0
+    return FAR * (max(level, own) if own <= FAR * FAR * level else level)
+
+
+def _within(part: np.ndarray, reach: float) -> np.ndarray:
+    inside: np.ndarray = np.abs(part) <= reach
+    return inside
+
+
+def _stretches(value: np.ndarray, beyond: np.ndarray, *, above: bool) -> list[Excursion]:
+    starts = np.flatnonzero(beyond & ~np.append(False, beyond[:-1]))
+    if not starts.size:
+        return []
+    extreme = np.maximum if above else np.minimum
+    # A stretch is followed by values that are shown; these must not count.
+    filled = np.where(beyond, value, -np.inf if above else np.inf)
+    return [Excursion(int(i), float(v), above) for i, v in zip(starts, extreme.reduceat(filled, starts), strict=True)]
+
+
+def short_number(value: float) -> str:
+    """Return such as "2.5T", "1.2M", "0.0431", "3.1e+18"."""
+    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if size <= abs(value) < 1e15:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"

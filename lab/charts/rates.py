@@ -1,0 +1,59 @@
+"""Learning rates as lines: a schedule where it was recorded as it changed, else what is known and a sentence.
+
+A rate that never changes is a number, not a curve: it is a line only beside one that does. A release before this one
+recorded the rate once an epoch; those points are not joined, because what lay between them was not recorded.
+"""
+
+import numpy as np
+
+from lab.charts.lines import NONE, Curve, Line, Measured, line_of, x_values
+from lab.runs.records import Series
+from lab.training.schedules import is_constant
+
+
+def rate_lines(one: Curve) -> tuple[list[Line], list[str]]:
+    """Return a run's learning rate as lines, and what is to be said of it."""
+    series = one.points.get("lr")
+    if is_constant(one.run.config):
+        return _constant(one), [f"{one.label} has a constant learning rate of {one.run.config.lr:g}."]
+    if series is None or not series.step.size:
+        return [], [f"{one.label} has no points of learning rate."]
+    if recorded_by_epoch(series):
+        line = line_of(one, series, "dots")
+        return [line], [
+            f"{one.label} recorded its learning rate once an epoch, so what its schedule ({one.run.config.schedule}) "
+            "did between these points is not shown."
+        ]
+    return [line_of(one, series, "plain")], []
+
+
+def recorded_by_epoch(series: Series) -> bool:
+    """Whether a schedule's points stand at ends of epochs only: a recording of the schedule begins at step 1."""
+    return bool(series.step[0] > 1)
+
+
+def _constant(one: Curve) -> list[Line]:
+    """Return a level line over the steps that the run has taken."""
+    taken = [part for part in one.points.values() if part.step.size]
+    if not taken:
+        return []
+    longest = max(taken, key=lambda part: int(part.step[-1]))
+    step, time_s = np.array([1, longest.step[-1]]), np.array([longest.time_s[0], longest.time_s[-1]])
+    x, y = x_values(one.curves, step, time_s, one.x), np.full(2, one.run.config.lr)
+    return [
+        Line(
+            label=one.label,
+            kind="constant",
+            slot=one.slot,
+            runs=(one.run.id,),
+            x=x,
+            y=y,
+            low=NONE,
+            high=NONE,
+            raw_x=NONE,
+            raw_y=NONE,
+            odd=(),
+            total=2,
+            measured=Measured(x, y, step),
+        )
+    ]

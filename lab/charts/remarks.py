@@ -1,0 +1,82 @@
+"""What a chart of curves leaves out, in words: values beyond its axis, and points that a logarithmic axis has no place for."""
+
+from collections.abc import Sequence
+
+from lab.charts.lines import Line
+from lab.charts.ranges import Excursion, Limits, excursions, short_number
+
+_WORDS = {"val": "validation", "test": "test"}
+_MOST = 3  # runs named in one sentence
+_UNITS = {"step": "step", "epoch": "epoch", "relative": "second"}
+
+
+def left_out_remarks(
+    lines: Sequence[Line], limits: Limits | None, *, x: str, share: bool, log_x: bool, log_y: bool
+) -> tuple[str, ...]:
+    """Return a sentence for each kind of thing that the picture lacks."""
+    remarks = [_leaving(line, limits, x) for line in _first_of_each_run(lines, limits)]
+    if log_x:
+        remarks.append(_no_place(lines, share=share))
+    if log_y:
+        remarks += [_not_positive(line, x) for line in lines]
+    return tuple(text for text in remarks if text)
+
+
+def _first_of_each_run(lines: Sequence[Line], limits: Limits | None) -> list[Line]:
+    """Return, of each run, the line that leaves the chart first."""
+    leaving: dict[tuple[str, ...], tuple[float, Line]] = {}
+    for line in lines:
+        for one in excursions(line.measured.value, limits)[:1]:
+            at = float(line.measured.x[one.at])
+            if line.runs not in leaving or at < leaving[line.runs][0]:
+                leaving[line.runs] = (at, line)
+    return [line for _, line in leaving.values()]
+
+
+def _leaving(line: Line, limits: Limits | None, x: str) -> str:
+    found = excursions(line.measured.value, limits)
+    peak = max(found, key=lambda one: abs(one.value))
+    where = place_words(line, found[0], x)
+    return f"{line.label} leaves the chart at {where}: {short_number(peak.value)}."
+
+
+def place_words(line: Line, one: Excursion, x: str) -> str:
+    """Return where a stretch begins, such as "step 120"."""
+    if line.measured.steps.size:
+        return f"step {line.measured.steps[one.at]:,}"
+    at = float(line.measured.x[one.at])
+    return "that time of day" if x == "wall" else f"{_UNITS[x]} {at:,.6g}"
+
+
+def _no_place(lines: Sequence[Line], *, share: bool) -> str:
+    seen: dict[tuple[str, ...], str] = {}
+    steps = set()
+    for line in lines:
+        for step, value in line.dropped[:1]:
+            steps.add(step)
+            seen.setdefault(line.runs, f"{line.label} {_value(value, share=share)}")
+    if not seen:
+        return ""
+    told = list(seen.values())
+    more = f" and {len(told) - _MOST} more" if len(told) > _MOST else ""
+    where = " and ".join(f"step {step:,}" for step in sorted(steps)[:_MOST])
+    verb = "is" if len(steps) == 1 else "are"
+    return f"{where.capitalize()} ({', '.join(told[:_MOST])}{more}) {verb} not on a logarithmic axis."
+
+
+def _value(value: float, *, share: bool) -> str:
+    return f"{100 * value:.1f} %" if share else f"{value:.4g}"
+
+
+def _not_positive(line: Line, x: str) -> str:
+    value = line.measured.value
+    found = excursions(value, None, log=True)
+    if not found:
+        return ""
+    count = int((value <= 0).sum())
+    kind = f" ({_WORDS[line.kind]})" if line.kind in _WORDS else ""
+    values = "value" if count == 1 else "values"
+    return (
+        f"{line.label}{kind} has {count:,} {values} of 0 or less from {place_words(line, found[0], x)} on, which are not "
+        "on a logarithmic axis."
+    )

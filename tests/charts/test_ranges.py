@@ -1,0 +1,150 @@
+"""Where an axis ends: sound curves are never cut, what lies far beyond is marked and said."""
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from lab.charts.lines import RunCurves
+from lab.charts.overlay import OverlayOptions, overlay_info
+from lab.charts.overlay_figure import overlay_figure
+from lab.charts.ranges import (
+    MOST_MARKS,
+    Excursion,
+    Limits,
+    axis_range,
+    excursions,
+    share_limits,
+    short_number,
+    sound_limits,
+)
+from lab.runs.records import Series
+from tests.charts.charts_data import curves, run
+
+SOUND = np.geomspace(2.3, 0.01, 200)
+DIVERGED = np.concatenate([np.linspace(2.3, 2.0, 119), np.full(81, 2.5e12)])
+
+
+def test_sound_curves_are_never_cut() -> None:
+    for values in (SOUND, np.geomspace(300, 0.01, 100), np.linspace(0.05, 2.3, 50), np.linspace(0, -0.97, 50)):
+        assert sound_limits([values], [values]) is None
+    assert sound_limits([SOUND, np.geomspace(300, 5, 50)]) is None
+    assert sound_limits([]) is None
+    assert sound_limits([np.array([np.nan, np.inf])]) is None
+
+
+def test_the_axis_shows_the_sound_runs_whole_and_the_diverged_one_leaves() -> None:
+    limits = sound_limits([SOUND, SOUND * 1.5, DIVERGED])
+    assert limits is not None
+    assert limits.low == 0.01
+    assert limits.high == pytest.approx(2.3 * 1.5)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_diverged_run_alone_shows_where_it_was_sound(sign: int) -> None:
+    limits = sound_limits([], [sign * DIVERGED])
+    assert limits is not None
+    assert sorted(map(abs, limits)) == pytest.approx([2.0, 2.3])
+
+
+def test_a_spike_of_one_step_does_not_flatten_a_sound_run() -> None:
+    raw = SOUND.copy()
+    raw[50] = 900.0
+    assert sound_limits([SOUND], [raw]) == Limits(0.01, 2.3)
+
+
+def test_excursions_are_stretches_with_their_most_extreme_value() -> None:
+    value = np.array([1.0, 50.0, 70.0, 2.0, np.nan, 60.0, -5.0, 0.0])
+    limits = Limits(0.0, 3.0)
+    assert excursions(value, limits) == (
+        Excursion(1, 70.0, above=True),
+        Excursion(5, 60.0, above=True),
+        Excursion(6, -5.0, above=False),
+    )
+    assert excursions(value, None) == ()
+    assert excursions(value, None, log=True) == (Excursion(6, -5.0, above=False),)  # and the 0 behind it
+    assert len(excursions(np.tile([1.0, 9.0], 500), limits)) == MOST_MARKS
+
+
+def test_accuracies_outside_of_0_to_1_are_none() -> None:
+    assert share_limits([np.array([0.1, 1.0, np.nan])]) is None
+    assert share_limits([np.array([0.1, 2.0**60])]) == Limits(0.0, 1.0)
+
+
+def test_numbers_are_written_shortly() -> None:
+    told = [short_number(value) for value in (2.5e12, -1.2e6, 4321.0, 0.0431, 3.1e18, 69.0)]
+    assert told == ["2.5T", "-1.2M", "4.32k", "0.0431", "3.1e+18", "69"]
+
+
+def test_the_ends_of_the_axis_have_room_on_both_scales() -> None:
+    assert axis_range(Limits(0.0, 2.0), 0.1, log=False) == pytest.approx((-0.1, 2.1))
+    low, high = axis_range(Limits(0.0, 10.0), 0.1, log=True)
+    assert (low, high) == pytest.approx((-1.1, 1.1))
+
+
+def _compared(**options: bool) -> tuple[list[str], go.Figure]:
+    sound = [curves(run(n, lr=n / 1000), batch_loss=SOUND, val_loss=[2.3, 1.0]) for n in (1, 2)]
+    wild = curves(run(3, lr=10.0), batch_loss=DIVERGED, val_loss=[2.3, 2.5e12])
+    info = overlay_info([*sound, wild], OverlayOptions(smoothing=1, **options))
+    return list(info.notes), overlay_figure(info)
+
+
+def test_a_run_that_leaves_the_chart_is_said_with_its_step_and_value_and_marked_at_the_edge() -> None:
+    notes, figure = _compared()
+    assert notes == ["lr 10 leaves the chart at step 20: 2.5T."]  # its validation at step 20, before step 120
+    low, high = figure.layout.yaxis.range
+    assert low < 0.01
+    assert 2.3 < high < 2.6
+    marks = [trace for trace in figure.data if trace.meta == "beyond"]
+    assert [(*mark.x, *mark.text) for mark in marks] == [
+        (120, "2.5T, beyond the axis (training)"),
+        (20, "2.5T, beyond the axis (validation)"),
+    ]
+    assert {mark.yaxis for mark in marks} == {"y2"}
+
+
+def test_the_full_range_is_one_switch_away_and_shows_no_marks() -> None:
+    notes, figure = _compared(full=True)
+    assert notes == []
+    assert figure.layout.yaxis.range is None
+    assert not [trace for trace in figure.data if trace.meta == "beyond"]
+
+
+def test_on_a_logarithmic_axis_zeros_and_negatives_are_gaps_marked_below_and_said() -> None:
+    one = curves(run(name="nll"), batch_loss=[2.0, 1.0, 0.0, -3.0, -0.5, 1.0])
+    info = overlay_info([one], OverlayOptions(smoothing=1, log_y=True))
+    assert info.notes == ("nll has 3 values of 0 or less from step 3 on, which are not on a logarithmic axis.",)
+    figure = overlay_figure(info)
+    line = next(trace for trace in figure.data if trace.showlegend)
+    assert np.isnan(line.y[2:5]).all()
+    assert line.y[5] == 1.0
+    (mark,) = [trace for trace in figure.data if trace.meta == "beyond"]
+    assert (list(mark.x), list(mark.marker.symbol), list(mark.text)) == (
+        [3],
+        ["triangle-down"],
+        ["-3, beyond the axis (training)"],
+    )
+
+
+def test_step_0_is_not_drawn_on_a_logarithmic_x_axis_and_the_picture_says_what_it_was() -> None:
+    start = Series("val/accuracy", np.array([0, 10]), np.array([0.102, 0.7]), np.array([0.1, 5.0]))
+    one = curves(run(name="a"), batch_accuracy=[0.69, 0.8])
+    one = RunCurves(one.run, {**one.points, "val/accuracy": start})
+    info = overlay_info([one], OverlayOptions("accuracy", smoothing=1, log_x=True))
+    assert info.notes == ("Step 0 (a 10.2 %) is not on a logarithmic axis.",)
+    train, val = info.lines
+    assert (train.x.tolist(), train.y.tolist()) == ([1.0, 2.0], [0.69, 0.8])  # what was measured at step 1
+    assert (val.x.tolist(), val.y.tolist()) == ([10.0], [0.7])
+    linear = overlay_info([one], OverlayOptions("accuracy", smoothing=1))
+    assert linear.lines[1].x.tolist() == [0.0, 10.0]
+    assert linear.notes == ()
+
+
+def test_a_long_run_keeps_its_first_steps_on_a_logarithmic_axis() -> None:
+    one = curves(run(), batch_loss=np.arange(1.0, 200_001.0))
+    info = overlay_info([one], OverlayOptions(smoothing=1, log_x=True, full=True))
+    (line,) = info.lines
+    for x, y in ((line.x, line.y), (line.raw_x, line.raw_y)):
+        assert x[:50].tolist() == list(range(1, 51))
+        assert x[-1] == 200_000
+        assert np.array_equal(x, y)
+        assert x.size <= 2_100

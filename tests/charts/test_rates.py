@@ -1,0 +1,55 @@
+"""Learning rates: a recorded schedule is a curve, a constant a number, and points once an epoch are not joined."""
+
+from typing import Any
+
+import numpy as np
+
+from lab.charts.lines import RunCurves
+from lab.charts.overlay import OverlayInfo, OverlayOptions, overlay_info
+from lab.charts.overlay_figure import overlay_figure
+from lab.runs.records import Series
+from tests.charts.charts_data import curves, run
+
+
+def _rated(number: int, steps: list[int], values: list[float], **config: Any) -> RunCurves:
+    one = curves(run(number, **config), batch_loss=[2.0] * steps[-1])
+    step = np.array(steps)
+    return RunCurves(one.run, {**one.points, "lr": Series("lr", step, np.array(values), step * 0.5)})
+
+
+def _rates(*runs: RunCurves) -> OverlayInfo:
+    return overlay_info(runs, OverlayOptions("lr"))
+
+
+def test_a_recorded_schedule_is_a_curve() -> None:
+    info = _rates(_rated(1, [1, 3, 10], [0.1, 0.5, 0.01], schedule="one-cycle"))
+    (line,) = info.lines
+    assert (line.kind, line.x.tolist(), line.y.tolist()) == ("plain", [1, 3, 10], [0.1, 0.5, 0.01])
+    assert info.notes == ()
+
+
+def test_a_constant_rate_is_a_number_and_no_chart() -> None:
+    info = _rates(_rated(1, [10, 20], [0.05, 0.05], lr=0.05), _rated(2, [10, 20], [0.1, 0.1], lr=0.1))
+    assert info.lines == ()
+    assert info.notes == (
+        "lr 0.05 has a constant learning rate of 0.05.",
+        "lr 0.1 has a constant learning rate of 0.1.",
+    )
+
+
+def test_beside_a_schedule_a_constant_rate_is_a_level_line_over_the_steps_taken() -> None:
+    info = _rates(_rated(1, [10, 20], [0.05, 0.05], lr=0.05), _rated(2, [1, 10], [0.1, 0.2], schedule="cosine", lr=0.2))
+    level, curve = info.lines
+    assert (level.kind, level.x.tolist(), level.y.tolist()) == ("constant", [1, 20], [0.05, 0.05])
+    assert curve.kind == "plain"
+
+
+def test_points_of_an_older_release_once_an_epoch_are_dots_with_a_note() -> None:
+    info = _rates(_rated(1, [10, 20], [0.1, 0.01], schedule="one-cycle", name="old"))
+    (line,) = info.lines
+    assert line.kind == "dots"
+    assert info.notes == (
+        "old recorded its learning rate once an epoch, so what its schedule (one-cycle) did between these points is not "
+        "shown.",
+    )
+    assert overlay_figure(info).data[0].mode == "markers"
