@@ -22,7 +22,9 @@ WORK_SIDE = 1_280  # pixels of the longer side; larger photos are reduced first
 LEAST_SIDE = 400  # and smaller ones enlarged
 MAX_DIGITS = 24
 _NARROW = 8  # pixels of the shorter side at work; less is no picture of a digit
-_PALE = 0.3  # share of the usual ink's contrast that a pixel must have to count as ink at first
+_FAINT = 0.15  # share of the strongest ink's contrast that a printed line has at least
+_PALE = 0.35  # the same of a pixel of ink
+_STRONG = 0.6  # the same of the strongest pixels of every piece of ink
 _BLANK = "There is no ink in {name}: it needs more contrast between pen and paper."
 _NO_DIGIT = "There is no digit in {name}: what was found are lines, frames or things that touch its edge."
 
@@ -71,12 +73,12 @@ def _at_work_size(picture: np.ndarray) -> np.ndarray:
 def _find(sheet: np.ndarray, name: str, *, split: bool) -> Photo:
     contrast = measure_contrast(sheet)
     shape = sheet.shape[:2]
-    mask, level = _ink_mask(contrast)
-    if level == 0:
+    faint = _faint_mask(contrast)
+    if not faint.any():
         return Photo((), (), shape, _BLANK.format(name=name))
-    pieces = find_pieces(remove_lines(mask, contrast.ink))
-    inside = [i for i, box in enumerate(pieces.boxes) if not touches_edge(box, shape)]
-    numbers = without_dust(pieces, inside)
+    pieces = find_pieces(_inked(remove_lines(faint, contrast.ink), contrast.ink))
+    numbers = [i for i, box in enumerate(pieces.boxes) if not touches_edge(box, shape)]
+    numbers = without_dust(pieces, numbers)
     if len(numbers) > MAX_PIECES:
         raise InputError(f"{name} has {len(numbers)} separate pieces, more than {MAX_DIGITS}: cut out the digits.")
     groups = group(pieces, numbers, split=split)
@@ -88,15 +90,30 @@ def _find(sheet: np.ndarray, name: str, *, split: bool) -> Photo:
     return Photo(digits, tuple(box for box, _ in groups), shape)
 
 
-def _ink_mask(contrast: Contrast) -> tuple[np.ndarray, float]:
-    """Return what is darker (or lighter) than paper, uint8 (H, W), and the usual ink's contrast; 0 without ink."""
-    ink = contrast.ink
-    candidates = ink > contrast.least
-    if not candidates.any():
-        return candidates.astype(np.uint8), 0.0
-    level = float(np.percentile(ink[candidates], 90))
-    mask = np.where(ink > max(contrast.least, _PALE * level), 255, 0).astype(np.uint8)
-    return mask, level
+def _faint_mask(contrast: Contrast) -> np.ndarray:
+    """Return uint8 (H, W) of all that might be ink or a printed line, however pale beside the ink."""
+    level = _usual(contrast.ink, contrast.ink > contrast.least)
+    return np.where(contrast.ink > max(contrast.least, _FAINT * level), 255, 0).astype(np.uint8)
+
+
+def _inked(mask: np.ndarray, ink: np.ndarray) -> np.ndarray:
+    """Return the part of a mask that is ink: no paler than `_PALE` of what is strongest away from the sheet's edges."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    edge = np.zeros(count, dtype=bool)
+    for index in range(1, count):
+        left, top, wide, tall, _ = (int(v) for v in stats[index])
+        edge[index] = touches_edge((top, left, top + tall, left + wide), mask.shape)
+    inner = (labels > 0) & ~edge[labels]
+    level = _usual(ink, inner if inner.any() else mask > 0)
+    strong = inner & (ink > _STRONG * level)
+    rooted = np.zeros(count, dtype=bool)
+    rooted[np.unique(labels[strong])] = True
+    return np.where((ink > _PALE * level) & (mask > 0) & rooted[labels], 255, 0).astype(np.uint8)
+
+
+def _usual(ink: np.ndarray, where: np.ndarray) -> float:
+    """Return the contrast that the strongest tenth of the chosen pixels has at least; 0 where none is chosen."""
+    return float(np.percentile(ink[where], 90)) if where.any() else 0.0
 
 
 def _cut(ink: np.ndarray, pieces: Pieces, box: Box, members: list[int]) -> Sketch:

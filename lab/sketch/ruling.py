@@ -132,6 +132,7 @@ def _fitted(line: Line, points: np.ndarray, near: float, shape: tuple[int, int])
 def _frame_lines(mask: np.ndarray) -> list[Line]:
     """Return the lines of pieces that are frames: straight along at least three sides of their box."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    thin = _thin_part(mask)
     lines: list[Line] = []
     large = [i for i in range(1, count) if min(stats[i, 2], stats[i, 3]) >= _LEAST_FRAME]
     large.sort(key=lambda i: -int(stats[i, 2]) * int(stats[i, 3]))
@@ -140,7 +141,7 @@ def _frame_lines(mask: np.ndarray) -> list[Line]:
         if area > 0.5 * wide * tall:
             continue
         piece = np.where(labels[top : top + tall, left : left + wide] == index, 255, 0).astype(np.uint8)
-        found = _find(_thin_part(np.pad(piece, 1))[1:-1, 1:-1], _FRAME_SIDE * min(wide, tall))
+        found = _find(cv2.bitwise_and(piece, thin[top : top + tall, left : left + wide]), _FRAME_SIDE * min(wide, tall))
         if _sides(found, wide, tall) >= 3:
             lines += [Line(f.x0 + left, f.y0 + top, f.x1 + left, f.y1 + top) for f in found if _upright(f)]
     return lines
