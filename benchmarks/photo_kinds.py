@@ -33,7 +33,7 @@ class Scene:
 
     def render(self) -> np.ndarray:
         """Return the colours float32 (H, W, 3) that reach the lens."""
-        picture = np.broadcast_to(self.paper, (*self.mask.shape, 3)).astype(np.float32)
+        picture: np.ndarray = np.broadcast_to(self.paper, (*self.mask.shape, 3)).astype(np.float32)
         if self.lines is not None:
             picture = picture + self.lines[..., None] * (self.line_colour - picture)
         picture = picture + self.mask[..., None] * (self.ink - picture)
@@ -46,7 +46,7 @@ def enlarge(image: np.ndarray, height: float, random: Random, *, turn: float = 6
     rows, columns = np.flatnonzero(image.max(axis=1) > 40), np.flatnonzero(image.max(axis=0) > 40)
     crop = np.pad(image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], 3)
     scale = height / (rows[-1] - rows[0] + 1)
-    large = cv2.resize(crop, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    large: np.ndarray = cv2.resize(crop, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC).astype(np.float32)
     large = cv2.GaussianBlur(large, (0, 0), max(0.3, 0.35 * scale))
     tall, wide = large.shape
     matrix = cv2.getRotationMatrix2D((wide / 2, tall / 2), float(random.uniform(-turn, turn)), 1.0)
@@ -162,7 +162,8 @@ def _wood(size: tuple[int, int], random: Random) -> np.ndarray:
     coarse = random.normal(0, 1, (max(2, size[0] // 6), max(2, size[1] // 90))).astype(np.float32)
     grain = cv2.resize(coarse, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
     table: np.ndarray = (level + random.uniform(0, 10) * grain)[..., None] * tint
-    return np.clip(table, 5, 255).astype(np.float32)
+    wood: np.ndarray = np.clip(table, 5, 255).astype(np.float32)
+    return wood
 
 
 def _scanner(image: np.ndarray, random: Random) -> bytes:
@@ -281,18 +282,20 @@ def _colour(image: np.ndarray, random: Random) -> bytes:
     while True:
         made.paper, made.ink = random.uniform(20, 235, 3), random.uniform(20, 235, 3)
         made.ink += (made.paper - made.ink) @ _LUMA  # now equally bright
-        if np.abs(made.paper - made.ink).max() > 90 and 0 <= made.ink.min() and made.ink.max() <= 255:
+        if np.abs(made.paper - made.ink).max() > 90 and made.ink.min() >= 0 and made.ink.max() <= 255:
             break
     picture = Image.fromarray(photograph(made.render(), random, noise=3))
     out = io.BytesIO()
     choice = int(random.integers(0, 4))
     if choice == 0:
-        lab = ImageCms.createProfile("LAB")
-        ImageCms.profileToProfile(picture, ImageCms.createProfile("sRGB"), lab, outputMode="LAB").save(out, "TIFF")
+        profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+        changed = ImageCms.profileToProfile(picture, *profiles, outputMode="LAB")
+        assert changed is not None
+        changed.save(out, "TIFF")
     elif choice == 1:
         picture.convert("CMYK").save(out, "JPEG", quality=90, subsampling=0)
     else:
-        picture.save(out, *(("PNG",) if choice == 2 else ("JPEG", )), quality=90)
+        picture.save(out, *(("PNG",) if choice == 2 else ("JPEG",)), quality=90)
     return out.getvalue()
 
 

@@ -85,7 +85,9 @@ def measure(
         if len(answers) == 1 and answers[0].label == truth:
             tally.right += 1
         else:
-            tally.wrong.append((number, "".join(a.label for a in answers), max((a.probability for a in answers), default=0)))
+            tally.wrong.append(
+                (number, "".join(a.label for a in answers), max((a.probability for a in answers), default=0))
+            )
         tally.none += not answers
         tally.several += len(answers) > 1
         tally.unsure += any(answer.verdict.unsure for answer in answers)
@@ -101,7 +103,9 @@ def picture(kind: str, image: np.ndarray, number: int, *, seed: int) -> bytes:
 def row(kind: str, tally: Tally) -> str:
     """Return one line of the table."""
     count = len(tally.seconds)
-    shares = [f"{100 * n / count:.0f} %" for n in (tally.right, tally.sure_wrong, tally.unsure, tally.none, tally.several)]
+    shares = [
+        f"{100 * n / count:.0f} %" for n in (tally.right, tally.sure_wrong, tally.unsure, tally.none, tally.several)
+    ]
     times = [f"{1000 * t:.0f}" for t in (float(np.median(tally.seconds)), max(tally.seconds))]
     return "| " + " | ".join([kind, *shares, *times]) + " |"
 

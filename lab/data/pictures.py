@@ -73,7 +73,7 @@ def _open(data: bytes, name: str) -> Image.Image:
     if data[:3] == b"\xff\xd8\xff":
         # Not `Image.open`: it refuses from 180 megapixels on, which a JPEG can be reduced from while it is decoded.
         return JpegImagePlugin.JpegImageFile(io.BytesIO(data))
-    formats = _FORMATS
+    formats: tuple[str, ...] = _FORMATS
     if data[4:8] == b"ftyp" and data[8:12] in _HEIC:
         _register_heif(name)
         formats = ("HEIF",)
@@ -137,7 +137,9 @@ def _reduced(picture: Image.Image) -> Image.Image:
     """Return the decoded picture, its longer side at most `LONGEST` pixels."""
     longest = max(picture.size)
     if picture.format == "JPEG":
-        picture.draft(None, (max(1, picture.size[0] * LONGEST // longest), max(1, picture.size[1] * LONGEST // longest)))
+        picture.draft(
+            None, (max(1, picture.size[0] * LONGEST // longest), max(1, picture.size[1] * LONGEST // longest))
+        )
     picture.load()
     factor = -(-max(picture.size) // LONGEST)
     if factor == 1:

@@ -8,7 +8,6 @@ import numpy as np
 from lab.data import Dataset
 from lab.data.pictures import read_colours, read_picture
 from lab.data.pixels import is_on_paper
-from lab.data.registry import DIGITS
 from lab.errors import InputError
 from lab.sketch.normalise import RECIPES, SIDE, normalise
 from lab.sketch.photo import find_digits
@@ -70,11 +69,8 @@ def _record(
     return {"image": name, **_fields(answer)}
 
 
-def _read_photo(
-    loaded: NetworkLike, name: str, data: bytes, dataset: Dataset, rule: UnsureRule
-) -> dict[str, Any]:
-    split = set(dataset.spec.classes) <= set(DIGITS)
-    photo = find_digits(read_colours(data, name=name), name=name, split=split)
+def _read_photo(loaded: NetworkLike, name: str, data: bytes, dataset: Dataset, rule: UnsureRule) -> dict[str, Any]:
+    photo = find_digits(read_colours(data, name=name), name=name, split=dataset.spec.has_digits)
     recipe = RECIPES[dataset.spec.recipe]
     answers = [read_sketch(loaded, digit, normalise(digit, recipe=recipe), rule=rule) for digit in photo.digits]
     digits = [{**_fields(answer), "box": list(box)} for answer, box in zip(answers, photo.boxes, strict=True)]

@@ -47,7 +47,7 @@ def find_sheet(picture: np.ndarray) -> np.ndarray | None:
     best: tuple[float, np.ndarray] | None = None
     for channel in range(small.shape[2]):
         plane = cv2.medianBlur(np.clip(small[..., channel], 0, 255).astype(np.uint8), 5)
-        threshold, light = cv2.threshold(plane, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+        _, light = cv2.threshold(plane, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
         for mask in (light, 255 - light):
             found = _quadrilateral(mask, plane)
             if found is not None and (best is None or found[0] > best[0]):
