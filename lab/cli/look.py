@@ -37,28 +37,50 @@ def read_epoch(text: str) -> int | str:
 @click.command()
 @click.argument("run")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path))
-@click.option("--sketch", is_flag=True, help="Pictures of any size and either polarity, read like drawings.")
+@click.option(
+    "--sketch", is_flag=True, help="Photos and scans of any size and either polarity: find the digits, read each."
+)
 @epoch_option
 @json_flag
-@click.pass_obj
-def predict(lab: Lab, run: str, images: tuple[Path, ...], sketch: bool, epoch: str, as_json: bool) -> None:
-    """Read picture files with a run's network."""
-    from lab.sketch.reading import predict_images
+@click.pass_context
+def predict(
+    context: click.Context, run: str, images: tuple[Path, ...], sketch: bool, epoch: str, as_json: bool
+) -> None:
+    """Read picture files with a run's network.
 
+    Of several files those that cannot be read are named, the others are answered, and the exit code is 1.
+    """
+    from lab.sketch.files import predict_images
+
+    lab: Lab = context.obj
     loaded = lab.load_run_network(lab.store.resolve(run).id, epoch=read_epoch(epoch))
-    pictures = [(str(path), _read(path)) for path in images]
+    pictures = [(str(path), _content(path)) for path in images]
     answers = predict_images(loaded, pictures, dataset=lab.dataset(loaded.run.config.dataset), sketch=sketch)
     if as_json:
         print_json({"run": loaded.run.id, "epoch": loaded.epoch, "predictions": answers})
-        return
-    print_table(
-        ("image", "reads", "probability", ""),
-        [
-            (a["image"], a["label"], format_percent(max(a["probabilities"])), "unsure" if a["unsure"] else "")
-            for a in answers
-        ],
-        right=("probability",),
-    )
+    else:
+        print_table(("image", "reads", "probability", ""), [_row(a) for a in answers], right=("probability",))
+    if any("error" in answer for answer in answers):
+        context.exit(1)
+
+
+def _row(answer: dict[str, Any]) -> tuple[str, str, str, str]:
+    """Return one line of the table: of several digits the least certain one's probability."""
+    parts = [part["probabilities"] for part in answer.get("digits", [])] or [answer["probabilities"]]
+    shares = [max(probabilities) for probabilities in parts if probabilities]
+    note = "; ".join(["unsure", *answer["reasons"]] if answer["unsure"] else [])
+    if answer["label"] is None:
+        note = answer.get("error") or answer["reason"]
+    elif len(parts) > 1:
+        note = f"{len(parts)} digits" + (f"; {note}" if note else "")
+    return answer["image"], answer["label"] or "–", format_percent(min(shares) if shares else None), note
+
+
+def _content(path: Path) -> bytes | InputError:
+    try:
+        return _read(path)
+    except InputError as error:
+        return error
 
 
 def _read(path: Path) -> bytes:

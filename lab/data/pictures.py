@@ -1,40 +1,157 @@
-"""Picture files, photos and scans, read as grey numbers.
+"""Picture files, photos and scans, decoded to numbers at no more than a second of processor time.
 
-They come from strangers: size on disk and in pixels is checked before anything is decoded, and only a few formats are
-tried at all.
+They come from strangers: size on disk, format and the header's count of pixels are checked before anything is decoded,
+large JPEGs are reduced while they are decoded, and of an animation only as many frames are looked at as a budget allows.
+What the numbers mean (modes, bits, transparency) is said in `lab.data.pixels`.
 """
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
+from lab.data.pixels import colours_of, grey_of
 from lab.errors import InputError
 
 MAX_BYTES = 10 << 20
-MAX_PIXELS = 50_000_000
-_LONGEST = 2_048  # pixels a side; larger pictures are reduced at once
+MAX_PIXELS = 50_000_000  # of a picture that can only be decoded whole
+MAX_SAMPLES = 120_000_000  # pixels times channels of such a picture: about half a second
+MAX_JPEG_PIXELS = 250_000_000  # decoded at an eighth of their size: about 0.2 s
+MAX_PROGRESSIVE_PIXELS = 100_000_000  # a progressive JPEG keeps all its coefficients, three bytes a pixel
+LONGEST = 2_048  # pixels a side that are handed on; larger pictures are reduced
+FRAME_BUDGET = 24_000_000  # pixels of all frames looked at together
+FRAME_COST = 12_000  # pixels that a frame of an animation costs at least
+_FRAME_VIEW = 128  # pixels a side at which frames are compared
+_ANIMATED = ("GIF", "PNG", "WEBP", "TIFF")
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+_HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+EXTENSIONS = ("png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "heic", "heif")
 
 
 def read_picture(data: bytes, *, name: str = "the picture") -> np.ndarray:
     """Decode an image file to grey uint8 (H, W), upright, transparent parts on white; raises `InputError`."""
+    with _decoded(data, name) as picture:
+        return grey_of(picture)
+
+
+def read_colours(data: bytes, *, name: str = "the picture") -> np.ndarray:
+    """Decode an image file to float32 (H, W, C), 0 to 255, upright: one channel, or three of RGB or CIELAB.
+
+    Transparent parts get the paper that makes what is drawn on them visible. Raises `InputError`.
+    """
+    with _decoded(data, name) as picture:
+        return colours_of(picture)
+
+
+@contextmanager
+def _decoded(data: bytes, name: str) -> Iterator[Image.Image]:
+    """Decode, reduce and turn a picture upright. Whatever a decoder says of a hostile file becomes an `InputError`."""
     if len(data) > MAX_BYTES:
         raise InputError(f"{name} has {len(data):,} bytes, more than {MAX_BYTES:,}: make it smaller first.")
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
-            wide, tall = picture.size
-            if not 0 < wide * tall <= MAX_PIXELS:
-                raise InputError(f"{name} has {wide}×{tall} pixels, more than {MAX_PIXELS:,}: make it smaller first.")
-            upright = ImageOps.exif_transpose(picture)
-            upright.thumbnail((_LONGEST, _LONGEST))
-            if upright.mode in ("LA", "PA", "RGBA") or "transparency" in upright.info:
-                layer = upright.convert("RGBA")
-                upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-            return np.array(
-                upright.convert("L")
-            )  # a copy: what Pillow lends cannot be written to, and torch warns of that
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        with _open(data, name) as picture:
+            _check_size(picture, name)
+            yield _upright(_fullest_frame(picture))
+    except InputError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(f"{name} has more than {MAX_PIXELS:,} pixels: make it smaller first.") from error
+    except Exception as error:  # the boundary to Pillow's plugins: on damaged files they raise what they like
         known = ", ".join(_FORMATS[:5])
-        reason = "its format is not known" if isinstance(error, UnidentifiedImageError) else error
+        reason = "its format is not known" if isinstance(error, UnidentifiedImageError) else _short(error)
         raise InputError(f"{name} cannot be read as a picture ({reason}): use {known}.") from error
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 90 else f"{text[:89]}…"
+
+
+def _open(data: bytes, name: str) -> Image.Image:
+    if data[:3] == b"\xff\xd8\xff":
+        # Not `Image.open`: it refuses from 180 megapixels on, which a JPEG can be reduced from while it is decoded.
+        return JpegImagePlugin.JpegImageFile(io.BytesIO(data))
+    formats: tuple[str, ...] = _FORMATS
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIC:
+        _register_heif(name)
+        formats = ("HEIF",)
+    return Image.open(io.BytesIO(data), formats=formats)
+
+
+def _register_heif(name: str) -> None:
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        raise InputError(
+            f"{name} is a HEIC photo, which needs the package pillow-heif: install it (pip install pillow-heif) or save "
+            "the photo as JPEG."
+        ) from error
+    register_heif_opener(thumbnails=False)
+
+
+def _check_size(picture: Image.Image, name: str) -> None:
+    """Refuse by the header what would take more than a second to decode."""
+    wide, tall = picture.size
+    pixels, limit, what = wide * tall, MAX_PIXELS, ""
+    if picture.format == "JPEG":
+        progressive = bool(picture.info.get("progressive"))
+        limit = MAX_PROGRESSIVE_PIXELS if progressive else MAX_JPEG_PIXELS
+    elif pixels * len(picture.getbands()) > MAX_SAMPLES:
+        limit, what = MAX_SAMPLES // len(picture.getbands()), f" in {len(picture.getbands())} channels"
+    if not 0 < pixels <= limit:
+        raise InputError(f"{name} has {wide}×{tall} pixels{what}, more than {limit:,}: make it smaller first.")
+
+
+def _fullest_frame(picture: Image.Image) -> Image.Image:
+    """Return the picture, reduced; of an animation or of several pages the frame that differs most from its paper."""
+    # `is_animated` and `n_frames` would walk the whole file: frames are asked for one by one.
+    if picture.format not in _ANIMATED:
+        return _reduced(picture)
+    best, most, spent, number = None, -1.0, 0, 0
+    while True:
+        frame = _reduced(picture) if best is None else None
+        view = _view(frame if frame is not None else picture)
+        ink = float(np.abs(view - np.median(view)).sum())
+        if ink > most:
+            best, most = frame if frame is not None else _reduced(picture), ink
+        spent += max(picture.size[0] * picture.size[1], FRAME_COST)
+        number += 1
+        try:
+            picture.seek(number)
+        except (EOFError, ValueError, OSError, SyntaxError):  # the last frame, or a damaged one after it
+            break
+        if spent + picture.size[0] * picture.size[1] > FRAME_BUDGET:
+            break
+    assert best is not None
+    return best
+
+
+def _view(frame: Image.Image) -> np.ndarray:
+    small = frame.resize((min(_FRAME_VIEW, frame.size[0]), min(_FRAME_VIEW, frame.size[1])), Image.Resampling.NEAREST)
+    return grey_of(small).astype(np.float32)
+
+
+def _reduced(picture: Image.Image) -> Image.Image:
+    """Return the decoded picture, its longer side at most `LONGEST` pixels."""
+    longest = max(picture.size)
+    if picture.format == "JPEG":
+        picture.draft(
+            None, (max(1, picture.size[0] * LONGEST // longest), max(1, picture.size[1] * LONGEST // longest))
+        )
+    picture.load()
+    factor = -(-max(picture.size) // LONGEST)
+    if factor == 1:
+        return picture.copy()
+    if picture.mode in ("P", "PA", "1"):
+        picture = picture.convert("RGBA" if "transparency" in picture.info or picture.mode == "PA" else "RGB")
+    if picture.mode.startswith("I;16"):
+        picture = picture.convert("I")
+    reduced = picture.reduce((min(factor, picture.size[0]), min(factor, picture.size[1])))
+    reduced.info = dict(picture.info)
+    return reduced
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    return ImageOps.exif_transpose(picture)

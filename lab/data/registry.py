@@ -44,6 +44,11 @@ class DatasetSpec:
     image_size: int = 28
 
     @property
+    def has_digits(self) -> bool:
+        """Whether the classes are digits, so that a photo of several is cut into single ones."""
+        return set(self.classes) <= set(DIGITS)
+
+    @property
     def built_in(self) -> bool:
         """Whether it needs no download."""
         return self.download_mb == 0

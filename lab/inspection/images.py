@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from lab.data.pictures import read_picture
+from lab.data.pixels import border_of
 from lab.errors import InputError
 
 
@@ -55,15 +56,6 @@ def read_image(data: bytes, *, size: int, fit: bool = False, name: str = "the pi
             f"{name} has {wide}×{tall} pixels, but the network's data are {size}×{size}: resize it, or choose to fit it."
         )
     side = max(tall, wide)
-    square = Image.new("L", (side, side), int(np.median(_border(grey))))
+    square = Image.new("L", (side, side), int(np.median(border_of(grey))))
     square.paste(Image.fromarray(grey), ((side - wide) // 2, (side - tall) // 2))
     return np.array(square.resize((size, size), Image.Resampling.LANCZOS))
-
-
-def is_on_paper(pixels: np.ndarray) -> bool:
-    """Return whether a grey picture (H, W) is dark ink on light paper: most of its border is light."""
-    return bool(np.median(_border(pixels)) > 127)  # the middle of uint8
-
-
-def _border(pixels: np.ndarray) -> np.ndarray:
-    return np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])

@@ -1,147 +1,134 @@
-"""Photos of handwriting: even lighting, invert if the paper is white, cut out the ink, split digits."""
+"""Photos and scans of handwriting: find the sheet, its ink whatever the light, and the digits in it.
 
+One way for the Draw page, the Inside page and the command line: `find_digits`. Each picture costs a bounded amount of
+work: it is reduced to `WORK_SIDE` pixels, and pieces of ink are counted before they are joined.
+"""
+
+from dataclasses import dataclass
+
+import cv2
 import numpy as np
-from PIL import Image, ImageFilter
 
 from lab.errors import InputError
-from lab.sketch.sketch import SEEN, Sketch
+from lab.sketch.contrast import Contrast, measure_contrast
+from lab.sketch.pieces import MAX_PIECES, Box, Pieces, find_pieces, group, touches_edge, without_dust
+from lab.sketch.ruling import remove_lines
+from lab.sketch.sheet import cut_sheet
+from lab.sketch.sketch import Sketch
 
-WORK_SIDE = 1024  # pixels; larger photos are reduced first
+cv2.setNumThreads(1)  # a picture is one short task; more threads would only take them from a training
+
+WORK_SIDE = 1_280  # pixels of the longer side; larger photos are reduced first
+LEAST_SIDE = 400  # and smaller ones enlarged
 MAX_DIGITS = 24
-_LEAST_CONTRAST = 30  # grey levels between ink and paper; less is an empty sheet
-_SPECK = 0.02  # components with less than this share of the largest one's area are dust
+_NARROW = 8  # pixels of the shorter side at work; less is no picture of a digit
+_FAINT = 0.15  # share of the strongest ink's contrast that a printed line has at least
+_PALE = 0.35  # the same of a pixel of ink
+_STRONG = 0.6  # the same of the strongest pixels of every piece of ink
+_BLANK = "There is no ink in {name}: it needs more contrast between pen and paper."
+_NO_DIGIT = "There is no digit in {name}: what was found are lines, frames or things that touch its edge."
 
 
-def find_ink(grey: np.ndarray) -> Sketch:
-    """Separate ink from paper, whichever is lighter: a `Sketch` with light ink on black.
+@dataclass(frozen=True, slots=True, eq=False)
+class Photo:
+    """What was found in a picture: its digits in reading order, or the reason in a sentence why there are none.
 
-    The paper is taken to be what most of the border shows; its brightness is levelled out over the page, and Otsu's
-    threshold (1979) separates the rest. A sheet without contrast gives a blank sketch.
+    boxes: where the digits are, in pixels of the straightened sheet, whose (height, width) is `size`.
     """
-    picture = Image.fromarray(np.ascontiguousarray(grey))
-    picture.thumbnail((WORK_SIDE, WORK_SIDE))
-    level = np.asarray(picture).astype(np.float32)
-    border = np.concatenate((level[0], level[-1], level[:, 0], level[:, -1]))
-    dark_paper = np.median(border) < 128 and np.median(border) <= np.mean(level) + 1
-    ink = level if dark_paper else 255 - level
-    ink = ink - _paper(ink)
-    contrast = float(np.percentile(ink, 99.9)) if ink.size > 4096 else float(ink.max())
-    if contrast < _LEAST_CONTRAST:
-        return Sketch(np.zeros(level.shape, dtype=np.uint8), "photo")
-    scaled = np.clip(ink * (255 / contrast), 0, 255)
-    threshold = _otsu(scaled.astype(np.uint8))
-    # A soft step keeps the anti-aliased rim of strokes: 0 well below the threshold, full ink well above.
-    soft = np.clip((scaled - 0.6 * threshold) / max(1.0, 0.8 * threshold), 0, 1)
-    return Sketch(np.rint(soft * 255).astype(np.uint8), "photo")
+
+    digits: tuple[Sketch, ...]
+    boxes: tuple[Box, ...]
+    size: tuple[int, int]
+    reason: str = ""
 
 
-def _paper(ink: np.ndarray) -> np.ndarray:
-    """Estimate the level of the paper everywhere: the darkest of a wide neighbourhood, smoothed."""
-    small = Image.fromarray(np.clip(ink, 0, 255).astype(np.uint8)).resize(
-        (max(1, ink.shape[1] // 8), max(1, ink.shape[0] // 8)), Image.Resampling.BOX
-    )
-    reach = max(3, (max(small.size) // 6) | 1)
-    darkest = small.filter(ImageFilter.MedianFilter(3)).filter(ImageFilter.MinFilter(min(reach, 31)))
-    smooth = darkest.filter(ImageFilter.GaussianBlur(reach / 2))
-    paper: np.ndarray = np.asarray(smooth.resize((ink.shape[1], ink.shape[0]), Image.Resampling.BILINEAR), np.float32)
-    return paper
+def find_digits(picture: np.ndarray, *, name: str = "the picture", split: bool = True) -> Photo:
+    """Find the digits in a picture: float32 or uint8 (H, W, C) or (H, W), in [0, 255].
 
-
-def _otsu(image: np.ndarray) -> float:
-    """Return the threshold that separates two classes of grey best: the largest variance between them."""
-    counts = np.bincount(image.ravel(), minlength=256).astype(np.float64)
-    levels = np.arange(256)
-    below = np.cumsum(counts)
-    above = below[-1] - below
-    mean_below = np.cumsum(counts * levels) / np.maximum(below, 1)
-    mean_above = (np.sum(counts * levels) - np.cumsum(counts * levels)) / np.maximum(above, 1)
-    between = below * above * (mean_below - mean_above) ** 2
-    best = np.flatnonzero(between == between.max())
-    return float(best.mean()) + 1  # the middle of a gap without any pixels
-
-
-def split_digits(sketch: Sketch) -> tuple[Sketch, ...]:
-    """Cut a sketch into its digits, in reading order; one digit, or none, comes back as it is.
-
-    Connected ink belongs together, and so do pieces that lie above one another (the bar of a 5). Dust is dropped.
+    Without `split` all that is found is one drawing, such as a character of several strokes. Raises `InputError` where there is more in it than a number has digits.
     """
-    boxes = _merge(_components(sketch.ink))
-    if len(boxes) <= 1:
-        return (sketch,)
-    if len(boxes) > MAX_DIGITS:
-        raise InputError(f"The picture has {len(boxes)} separate pieces, more than {MAX_DIGITS}: cut out the digits.")
-    return tuple(_cut(sketch, box) for box in _reading_order(boxes))
+    whole = _at_work_size(picture)
+    if min(whole.shape[:2]) < _NARROW:
+        return Photo((), (), whole.shape[:2], _BLANK.format(name=name))
+    sheet = cut_sheet(whole)
+    found = _find(sheet, name, split=split)
+    if not found.digits and sheet is not whole:
+        return _find(whole, name, split=split)
+    return found
 
 
-Box = tuple[int, int, int, int]  # top, left, bottom, right; the last two are one beyond
+def _at_work_size(picture: np.ndarray) -> np.ndarray:
+    """Return float32 (H, W, C) of a size that the constants of the next steps are made for."""
+    level = np.atleast_3d(picture).astype(np.float32)
+    longest = max(level.shape[:2])
+    scale = WORK_SIDE / longest if longest > WORK_SIDE else max(1.0, LEAST_SIDE / longest)
+    if scale == 1:
+        return level
+    size = max(1, round(level.shape[1] * scale)), max(1, round(level.shape[0] * scale))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    resized: np.ndarray = cv2.resize(level, size, interpolation=how).reshape(size[1], size[0], -1)
+    return resized
 
 
-def _components(ink: np.ndarray) -> list[Box]:
-    from scipy import ndimage  # 0.2 s to import
-
-    labels, count = ndimage.label(ink >= max(SEEN, 96), structure=np.ones((3, 3), dtype=bool))
-    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    slices = ndimage.find_objects(labels)
-    if not count:
-        return []
-    large = areas >= max(4.0, _SPECK * float(areas.max()))
-    return [
-        (rows.start, columns.start, rows.stop, columns.stop)
-        for (rows, columns), keep in zip(slices, large, strict=True)
-        if keep
-    ]
-
-
-def _merge(boxes: list[Box]) -> list[Box]:
-    """Join boxes whose columns overlap by half of the narrower one and that lie close above one another."""
-    merged = sorted(boxes)
-    height = float(np.median([bottom - top for top, _, bottom, _ in merged])) if merged else 0.0
-    changed = True
-    while changed:
-        changed = False
-        for first in range(len(merged)):
-            for second in range(first + 1, len(merged)):
-                if _belong(merged[first], merged[second], reach=0.5 * height):
-                    merged[first] = _join(merged[first], merged.pop(second))
-                    changed = True
-                    break
-            if changed:
-                break
-    return merged
+def _find(sheet: np.ndarray, name: str, *, split: bool) -> Photo:
+    contrast = measure_contrast(sheet)
+    shape = sheet.shape[:2]
+    faint = _faint_mask(contrast)
+    if not faint.any():
+        return Photo((), (), shape, _BLANK.format(name=name))
+    pieces = find_pieces(_inked(remove_lines(faint, contrast.ink), contrast.ink))
+    numbers = [i for i, box in enumerate(pieces.boxes) if not touches_edge(box, shape)]
+    numbers = without_dust(pieces, numbers)
+    if len(numbers) > MAX_PIECES:
+        raise InputError(f"{name} has {len(numbers)} separate pieces, more than {MAX_DIGITS}: cut out the digits.")
+    groups = group(pieces, numbers, split=split)
+    if len(groups) > MAX_DIGITS:
+        raise InputError(f"{name} has {len(groups)} separate pieces, more than {MAX_DIGITS}: cut out the digits.")
+    if not groups:
+        return Photo((), (), shape, _NO_DIGIT.format(name=name))
+    digits = tuple(_cut(contrast.ink, pieces, box, members) for box, members in groups)
+    return Photo(digits, tuple(box for box, _ in groups), shape)
 
 
-def _belong(one: Box, two: Box, *, reach: float) -> bool:
-    shared = min(one[3], two[3]) - max(one[1], two[1])
-    narrower = min(one[3] - one[1], two[3] - two[1])
-    gap = max(one[0], two[0]) - min(one[2], two[2])
-    return shared >= 0.5 * narrower and gap <= reach
+def _faint_mask(contrast: Contrast) -> np.ndarray:
+    """Return uint8 (H, W) of all that might be ink or a printed line, however pale beside the ink."""
+    level = _usual(contrast.ink, contrast.ink > contrast.least)
+    return np.where(contrast.ink > max(contrast.least, _FAINT * level), 255, 0).astype(np.uint8)
 
 
-def _join(one: Box, two: Box) -> Box:
-    return min(one[0], two[0]), min(one[1], two[1]), max(one[2], two[2]), max(one[3], two[3])
+def _inked(mask: np.ndarray, ink: np.ndarray) -> np.ndarray:
+    """Return the part of a mask that is ink: no paler than `_PALE` of what is strongest away from the sheet's edges."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    edge = np.zeros(count, dtype=bool)
+    for index in range(1, count):
+        left, top, wide, tall, _ = (int(v) for v in stats[index])
+        edge[index] = touches_edge((top, left, top + tall, left + wide), mask.shape)
+    inner = (labels > 0) & ~edge[labels]
+    level = _usual(ink, inner if inner.any() else mask > 0)
+    strong = inner & (ink > _STRONG * level)
+    rooted = np.zeros(count, dtype=bool)
+    rooted[np.unique(labels[strong])] = True
+    return np.where((ink > _PALE * level) & (mask > 0) & rooted[labels], 255, 0).astype(np.uint8)
 
 
-def _reading_order(boxes: list[Box]) -> list[Box]:
-    """Sort by line, then from left to right; a box belongs to a line if its middle lies within it."""
-    lines: list[list[Box]] = []
-    for box in sorted(boxes):
-        middle = (box[0] + box[2]) / 2
-        for line in lines:
-            if min(b[0] for b in line) <= middle <= max(b[2] for b in line):
-                line.append(box)
-                break
-        else:
-            lines.append([box])
-    return [box for line in lines for box in sorted(line, key=lambda b: b[1])]
+def _usual(ink: np.ndarray, where: np.ndarray) -> float:
+    """Return the contrast that the strongest tenth of the chosen pixels has at least; 0 where none is chosen."""
+    return float(np.percentile(ink[where], 90)) if where.any() else 0.0
 
 
-def _cut(sketch: Sketch, box: Box) -> Sketch:
-    """Lend the piece a square canvas of its own with some paper around."""
+def _cut(ink: np.ndarray, pieces: Pieces, box: Box, members: list[int]) -> Sketch:
+    """Lend a digit a square canvas of its own with some paper around; the rim of its strokes stays soft."""
     top, left, bottom, right = box
-    piece = sketch.ink[top:bottom, left:right]
-    margin = max(piece.shape) // 5 + 2
-    side = max(piece.shape) + 2 * margin
+    margin = max(bottom - top, right - left) // 5 + 2
+    own = pieces.mask(members)[top:bottom, left:right]
+    own = np.pad(own, margin).astype(np.uint8)
+    near = cv2.dilate(own, np.ones((3, 3), np.uint8))
+    padded = np.pad(ink[top:bottom, left:right], margin)
+    full = float(np.median(padded[own > 0]))
+    soft = np.clip((padded - 0.3 * full) / (0.5 * full), 0, 1) * near
+    tall, wide = soft.shape
+    side = max(tall, wide)
     paper = np.zeros((side, side), dtype=np.uint8)
-    down, across = (side - piece.shape[0]) // 2, (side - piece.shape[1]) // 2
-    paper[down : down + piece.shape[0], across : across + piece.shape[1]] = piece
-    return Sketch(paper, sketch.origin)
+    down, across = (side - tall) // 2, (side - wide) // 2
+    paper[down : down + tall, across : across + wide] = np.rint(soft * 255)
+    return Sketch(paper, "photo")

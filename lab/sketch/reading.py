@@ -1,10 +1,10 @@
 """What networks say about drawings: probabilities, top three, an average, and whether to believe it."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,11 +12,9 @@ from torch import nn
 
 from lab.architectures.chunks import chunk_size
 from lab.data import Dataset
-from lab.data.pictures import read_picture
 from lab.errors import InputError
 from lab.formatting import format_percent
-from lab.sketch.normalise import ALL_STEPS, RECIPES, SIDE, STEPS, normalise
-from lab.sketch.photo import find_ink
+from lab.sketch.normalise import ALL_STEPS, RECIPES, STEPS, normalise
 from lab.sketch.sketch import Sketch
 from lab.sketch.unsure import Familiar, UnsureRule, Verdict, judge, learn_rule, unit_rows
 
@@ -136,16 +134,15 @@ def rule_images(parameters: int, input_size: str) -> int:
 
 def read_sketch(loaded: NetworkLike, sketch: Sketch, image: np.ndarray, *, rule: UnsureRule) -> Answer:
     """Ask one network about a drawing that was normalised to `image`, uint8 (28, 28)."""
-    probabilities, verdict = _judged(loaded, image, rule=rule, sketch=sketch)
-    return Answer(probabilities, loaded.class_names, verdict)
+    return read_image(loaded, image, rule=rule, sketch=sketch)
 
 
-def _judged(
-    loaded: NetworkLike, image: np.ndarray, *, rule: UnsureRule, sketch: Sketch | None
-) -> tuple[np.ndarray, Verdict]:
+def read_image(loaded: NetworkLike, image: np.ndarray, *, rule: UnsureRule, sketch: Sketch | None = None) -> Answer:
+    """Ask one network about a picture uint8 (28, 28); `sketch` is the drawing it was made from, if there is one."""
     probabilities, features = run_network(loaded, image[None])
     seen = None if features is None else features[0]
-    return probabilities[0], judge(probabilities[0], rule=rule, sketch=sketch, image=image, features_D=seen)
+    verdict = judge(probabilities[0], rule=rule, sketch=sketch, image=image, features_D=seen)
+    return Answer(probabilities[0], loaded.class_names, verdict)
 
 
 def average(answers: Sequence[Answer]) -> Answer | None:
@@ -185,43 +182,3 @@ def compare_steps(
     images = np.stack([normalise(sketch, recipe=recipe, steps=steps - {step}) for step in tried])
     rows = compute_probabilities(loaded, images)
     return {s: (loaded.class_names[int(r.argmax())], float(r.max())) for s, r in zip(tried, rows, strict=True)}
-
-
-def predict_images(
-    loaded: NetworkLike,
-    pictures: Iterable[tuple[str, bytes]],
-    *,
-    dataset: Dataset,
-    sketch: bool = False,
-) -> list[dict[str, Any]]:
-    """Read image files: one JSON-safe `{"image", "label", "probabilities", "unsure"}` each, in order.
-
-    pictures: (name, file content). With `sketch` they may have any size and either polarity and go through the drawing
-    page's path; without, they must be 28×28 like the data set's own. Raises `InputError` naming the picture.
-    """
-    rule = learn_network_rule(loaded, dataset)
-    return [_predict_image(loaded, name, data, dataset, rule, sketch) for name, data in pictures]
-
-
-def _predict_image(
-    loaded: NetworkLike, name: str, data: bytes, dataset: Dataset, rule: UnsureRule, as_sketch: bool
-) -> dict[str, Any]:
-    grey = read_picture(data, name=name)
-    drawing: Sketch | None = None
-    if as_sketch:
-        drawing = find_ink(grey)
-        image = normalise(drawing, recipe=RECIPES[dataset.spec.recipe])
-    elif grey.shape == (SIDE, SIDE):
-        image = grey
-    else:
-        raise InputError(
-            f"{name} has {grey.shape[1]}×{grey.shape[0]} pixels, but the network takes {SIDE}×{SIDE}: add --sketch to "
-            "have it cut out and scaled like a drawing."
-        )
-    probabilities, verdict = _judged(loaded, image, rule=rule, sketch=drawing)
-    return {
-        "image": name,
-        "label": loaded.class_names[int(probabilities.argmax())],
-        "probabilities": [float(p) for p in probabilities],
-        "unsure": verdict.unsure,
-    }

@@ -10,20 +10,18 @@ from typing import Any
 
 import streamlit as st
 
-from lab.data.pictures import read_picture
 from lab.errors import InputError
-from lab.sketch.photo import find_ink, split_digits
 from lab.sketch.reading import Answer, average
 from lab.sketch.sketch import Sketch
 from pages.ui.draw_models import Model
 from pages.ui.draw_studio import normalised, read_all, titles
 from pages.ui.draw_view import percent, picture_url
 from pages.ui.frame import plain, show_errors
+from pages.ui.photos import PICTURE_KINDS, photo_of
 from pages.ui.state import put, value_of
 
 _HERE = Path(__file__).parent / "paste"
 _LAST = "draw.photo.last"  # which of the two came last
-_KINDS = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"]
 
 
 @cache
@@ -43,7 +41,7 @@ def photo(models: Sequence[Model]) -> None:
         left, right = st.columns(2)
         with left:
             upload = st.file_uploader(
-                "Photo of one or more digits", type=_KINDS, key="draw.photo", max_upload_size=10,
+                "Photo of one or more digits", type=PICTURE_KINDS, key="draw.photo", max_upload_size=10,
                 on_change=put, args=(_LAST, "uploaded"),
             )  # fmt: skip
         with right:
@@ -51,7 +49,9 @@ def photo(models: Sequence[Model]) -> None:
         uploaded = None if upload is None else (upload.name, upload.getvalue())
         data = (pasted or uploaded) if value_of(_LAST) == "pasted" else (uploaded or pasted)
         if data is None:
-            st.caption("Dark ink on light paper or the other way round; several digits are read one by one.")
+            st.caption(
+                "Any light, any colours, on lined paper or on a table; several digits are read one by one, from left to right."
+            )
             return
         _show(models, *data)
 
@@ -70,14 +70,18 @@ def _pasted(value: Any) -> tuple[str, bytes] | None:
 
 
 def _show(models: Sequence[Model], name: str, data: bytes) -> None:
-    ink = find_ink(read_picture(data, name=name))
-    digits = split_digits(ink)
-    if ink.blank:
-        st.warning(plain(f"There is no ink in {name}: it needs more contrast between pen and paper."))
+    found = photo_of(data, name, split=any(model.spec.has_digits for model in models))
+    if not found.digits:
+        st.warning(plain(found.reason))
         return
-    read = [read_all(models, digit, normalised(models, digit)) for digit in digits]
+    read, status = [], st.empty()
+    for number, digit in enumerate(found.digits, start=1):
+        if len(found.digits) > 1:  # also where Streamlit ends the script of a tab that was closed
+            status.caption(f"Reading digit {number} of {len(found.digits)}")
+        read.append(read_all(models, digit, normalised(models, digit)))
+    status.empty()
     st.html(_summary(models, read))
-    st.html(_table(models, digits, read))
+    st.html(_table(models, found.digits, read))
 
 
 def _summary(models: Sequence[Model], read: Sequence[Sequence[Answer]]) -> str:

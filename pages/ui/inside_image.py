@@ -6,20 +6,25 @@ import numpy as np
 import streamlit as st
 
 from lab.charts.tiles import digits, encode
+from lab.data.pictures import read_picture
+from lab.data.pixels import is_on_paper
 from lab.formatting import format_percent
-from lab.inspection.images import is_on_paper, read_image
+from lab.inspection.images import read_image
 from lab.sketch.normalise import RECIPES, normalise
 from lab.sketch.saved import decode_ink
+from lab.sketch.unsure import UnsureRule, judge
 from pages.ui.address import show_in_address, take_from_address, take_number
 from pages.ui.frame import page_path, plain
 from pages.ui.inside_subject import Picture, Subject
 from pages.ui.lab import get_lab
 from pages.ui.looking import IMAGE_SIZE, probabilities_of
+from pages.ui.photos import PICTURE_KINDS, photo_of
 from pages.ui.state import put, value_of
 
 NUMBER_KEY = "inside.image"
 SOURCE_KEY = "inside.source"
 _DRAWING_KEY = "inside.drawing"
+_DIGIT_KEY = "inside.digit"
 _SOURCES = {"test": "Test", "drawing": "Drawing", "upload": "Upload"}
 _ENLARGE = 8
 _SHOWN = 10  # bars
@@ -45,7 +50,7 @@ def choose_picture(subject: Subject) -> Picture | None:
     if source == "drawing":
         return _drawn(subject)
     show_in_address("drawing", None)
-    return _test_image(subject) if source == "test" else _uploaded()
+    return _test_image(subject) if source == "test" else _uploaded(subject)
 
 
 def _drawn(subject: Subject) -> Picture | None:
@@ -76,20 +81,47 @@ def _test_image(subject: Subject) -> Picture:
     return Picture(subject.dataset.test_images[number], int(subject.dataset.test_labels[number]), f"test:{number}")
 
 
-def _uploaded() -> Picture | None:
-    file = st.file_uploader("Picture file", ["png", "jpg", "jpeg", "bmp", "gif", "webp"], key="inside.upload")
-    fit = st.toggle(
-        "Resize it", True, key="inside.fit", help="On a square of its own paper, so that it keeps its shape."
-    )
+def _uploaded(subject: Subject) -> Picture | None:
+    """Return an uploaded picture: as it is if it has the network's size, else the digit that is found in it."""
+    spec = subject.dataset.spec
+    file = st.file_uploader("Picture file", PICTURE_KINDS, key="inside.upload", max_upload_size=10)
+    cut = spec.drawable and st.toggle(
+        "Cut out the digit", True, key="inside.cut",
+        help="Found as on the Draw page and made into what the data set looks like. Off: the whole picture, resized.",
+    )  # fmt: skip
     if file is None:
-        st.caption(f"The network reads {IMAGE_SIZE}×{IMAGE_SIZE} pixels, light ink on black.")
+        st.caption(f"A photo or scan of any size; {IMAGE_SIZE}×{IMAGE_SIZE} pixels are taken as they are.")
         return None
-    pixels = read_image(file.getvalue(), size=IMAGE_SIZE, fit=fit, name=file.name)
+    data = file.getvalue()
+    pixels = read_image(data, size=IMAGE_SIZE, fit=True, name=file.name)
+    if cut and read_picture(data, name=file.name).shape != (IMAGE_SIZE, IMAGE_SIZE):
+        return _cut_out(subject, data, file.name)
     if value_of("inside.upload.seen") != file.file_id:  # a first guess for each file; the switch overrules it
         put("inside.upload.seen", file.file_id)
         put("inside.invert", is_on_paper(pixels))
     invert = st.toggle("Dark ink on white paper", key="inside.invert")
     return Picture(255 - pixels if invert else pixels, None, file.name)
+
+
+def _cut_out(subject: Subject, data: bytes, name: str) -> Picture | None:
+    """Return the digit in a photo, normalised; of several the one that is chosen."""
+    spec = subject.dataset.spec
+    found = photo_of(data, name, split=spec.has_digits)
+    if not found.digits:
+        st.warning(plain(found.reason))
+        return None
+    number = 1
+    if len(found.digits) > 1:
+        put(_DIGIT_KEY, min(int(value_of(_DIGIT_KEY, 1)), len(found.digits)))
+        label = f"Digit, 1 to {len(found.digits)} from left to right"
+        number = int(st.number_input(label, 1, len(found.digits), key=_DIGIT_KEY))
+    digit = found.digits[number - 1]
+    pixels = normalise(digit, recipe=RECIPES[spec.recipe])
+    probabilities = probabilities_of(*subject.key, pixels)
+    verdict = judge(probabilities, rule=UnsureRule(), sketch=digit, image=pixels)
+    if verdict.unsure:
+        st.caption(plain(f"Unsure whether it is a digit: {verdict.reasons[0]}."))
+    return Picture(pixels, None, name if len(found.digits) == 1 else f"{name}, digit {number}")
 
 
 def show_picture(subject: Subject, picture: Picture) -> None:

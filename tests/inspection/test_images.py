@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lab.data.pixels import is_on_paper
 from lab.errors import InputError
-from lab.inspection.images import is_on_paper, pick_image, read_image
+from lab.inspection.images import pick_image, read_image
 
 DIGIT = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
 DATA = SimpleNamespace(

@@ -1,0 +1,114 @@
+"""How well photographs and scans of digits are read: twelve kinds made from test digits, through the pages' own path.
+
+Each kind is made from the same test digits with random parameters (`benchmarks.photo_kinds`), saved as a file, decoded,
+searched for digits and read by the run's network with its own rule for "unsure". Prints a Markdown table: read rightly,
+wrong and sure, unsure, no digit or several found, and the processor's time a picture.
+"""
+
+import argparse
+import os
+import time
+import zlib
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from benchmarks.photo_kinds import KINDS
+from lab.data.pictures import read_colours
+from lab.errors import InputError
+from lab.experiment import Lab, LoadedNetwork
+from lab.settings import Settings
+from lab.sketch.normalise import RECIPES, normalise
+from lab.sketch.photo import find_digits
+from lab.sketch.reading import learn_network_rule, read_sketch
+from lab.sketch.unsure import UnsureRule
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of a kind's pictures. wrong: (number, answer, probability) of those that were not read rightly."""
+
+    right: int = 0
+    sure_wrong: int = 0
+    unsure: int = 0
+    none: int = 0
+    several: int = 0
+    seconds: list[float] = field(default_factory=list)
+    wrong: list[tuple[int, str, float]] = field(default_factory=list)
+
+
+def main() -> None:
+    """Measure one run and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", help="id or name of a run in this lab's store")
+    parser.add_argument("--images", type=int, default=100, help="digits a kind")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kind", action="append", choices=sorted(KINDS), help="only this kind; may be repeated")
+    parser.add_argument("--split", choices=("test", "train"), default="test", help="train: to tune on")
+    parser.add_argument("--show-wrong", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    lab = Lab(Settings.from_env(os.environ))
+    loaded = lab.load_run_network(lab.store.resolve(options.run).id)
+    dataset = lab.dataset(loaded.run.config.dataset)
+    images = dataset.test_images if options.split == "test" else dataset.train_images
+    labels = dataset.test_labels if options.split == "test" else dataset.train_labels
+    chosen = np.random.default_rng([options.seed, len(images)]).permutation(len(images))[: options.images]
+    rule = learn_network_rule(loaded, dataset)
+    print(f"{options.images} {options.split} digits a kind, seed {options.seed}\n")
+    print("| kind | read rightly | wrong and sure | unsure | no digit found | several found | CPU ms, median | most |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    for kind in options.kind or KINDS:
+        tally = measure(kind, images[chosen], labels[chosen], loaded, rule, seed=options.seed)
+        print(row(kind, tally), flush=True)
+        if options.show_wrong:
+            print(f"<!-- {tally.wrong} -->")
+
+
+def measure(
+    kind: str, images: np.ndarray, labels: np.ndarray, loaded: LoadedNetwork, rule: UnsureRule, *, seed: int
+) -> Tally:
+    """Read one kind's photographs of digits (uint8 (N, 28, 28))."""
+    tally = Tally()
+    recipe = RECIPES["mnist"]
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        data = picture(kind, image, number, seed=seed)
+        start = time.process_time()
+        try:
+            found = find_digits(read_colours(data)).digits
+        except InputError:
+            found = ()
+        answers = [read_sketch(loaded, digit, normalise(digit, recipe=recipe), rule=rule) for digit in found]
+        tally.seconds.append(time.process_time() - start)
+        truth = loaded.class_names[int(label)]
+        if len(answers) == 1 and answers[0].label == truth:
+            tally.right += 1
+        else:
+            tally.wrong.append(
+                (number, "".join(a.label for a in answers), max((a.probability for a in answers), default=0))
+            )
+        tally.none += not answers
+        tally.several += len(answers) > 1
+        tally.unsure += any(answer.verdict.unsure for answer in answers)
+        tally.sure_wrong += any(not a.verdict.unsure for a in answers) and [a.label for a in answers] != [truth]
+    return tally
+
+
+def picture(kind: str, image: np.ndarray, number: int, *, seed: int) -> bytes:
+    """Return the file of one photograph; its parameters depend on kind, number and seed only."""
+    return KINDS[kind](image, np.random.default_rng([seed, zlib.crc32(kind.encode()), number]))
+
+
+def row(kind: str, tally: Tally) -> str:
+    """Return one line of the table."""
+    count = len(tally.seconds)
+    shares = [
+        f"{100 * n / count:.0f} %" for n in (tally.right, tally.sure_wrong, tally.unsure, tally.none, tally.several)
+    ]
+    times = [f"{1000 * t:.0f}" for t in (float(np.median(tally.seconds)), max(tally.seconds))]
+    return "| " + " | ".join([kind, *shares, *times]) + " |"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""What the numbers of a decoded picture mean: colour spaces, more than eight bits, floats, transparency."""
+
+import numpy as np
+from PIL import Image
+
+_TRANSPARENT = 250  # alpha below which a pixel shows what lies under it
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+def colours_of(picture: Image.Image) -> np.ndarray:
+    """Return float32 (H, W, C) in [0, 255]: one channel of grey, or three of RGB or CIELAB."""
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+        return np.atleast_3d(_eight_bits(np.asarray(picture)))
+    if picture.mode == "LAB":  # three channels whose differences matter are as good as RGB, and need no profile
+        # By channel: as a whole Pillow hands out a and b as signed bytes.
+        return np.stack([np.asarray(picture.getchannel(i), dtype=np.float32) for i in range(3)], axis=-1)
+    if picture.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in picture.info:
+        return _on_paper(np.asarray(_rgba(picture), dtype=np.float32))
+    if picture.mode in ("1", "L"):
+        return np.asarray(picture.convert("L"), dtype=np.float32)[..., None]
+    return np.asarray(picture.convert("RGB"), dtype=np.float32)
+
+
+def grey_of(picture: Image.Image) -> np.ndarray:
+    """Return uint8 (H, W), transparent parts on white; a copy that may be written to."""
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+        return np.rint(_eight_bits(np.asarray(picture))).astype(np.uint8)
+    if picture.mode == "LAB":
+        return np.array(picture.getchannel(0))
+    if picture.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in picture.info:
+        layer = _rgba(picture)
+        picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return np.array(picture.convert("L"))
+
+
+def _rgba(picture: Image.Image) -> Image.Image:
+    if picture.mode == "La":
+        picture = picture.convert("LA")
+    return picture.convert("RGBA")
+
+
+def _eight_bits(values: np.ndarray) -> np.ndarray:
+    """Return float32 in [0, 255] of whole numbers of any depth or of floats: the depth is the least that holds them.
+
+    A depth rather than the largest value: a blank sheet's noise must not be stretched into ink.
+    """
+    level = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(level.min()), float(level.max())
+    if low < 0:
+        level, high = level - low, high - low
+    if high <= 1.0:
+        top = 1.0 if values.dtype.kind == "f" else 255.0
+    else:
+        top = next((float(2**bits - 1) for bits in (8, 10, 12, 14, 16) if high < 2**bits), high)
+    scaled: np.ndarray = (level * (255.0 / top)).astype(np.float32)
+    return scaled
+
+
+def _on_paper(rgba: np.ndarray) -> np.ndarray:
+    """Lay a transparent picture float32 (H, W, 4) on white if what is visible is dark, else on black: RGB."""
+    alpha = rgba[..., 3:] / 255
+    rgb = rgba[..., :3]
+    weight = float(alpha.sum())
+    if weight == 0 or float(alpha.min()) >= _TRANSPARENT / 255:  # nothing is transparent, or all of it
+        return rgb
+    visible = float((rgb @ _LUMA * alpha[..., 0]).sum()) / weight
+    paper: np.ndarray = rgb * alpha + (255.0 if visible < 128 else 0.0) * (1 - alpha)
+    return paper.astype(np.float32)
+
+
+def is_on_paper(pixels: np.ndarray) -> bool:
+    """Return whether a grey picture (H, W) is dark ink on light paper: most of its border is light."""
+    return bool(np.median(border_of(pixels)) > 127)  # the middle of uint8
+
+
+def border_of(pixels: np.ndarray) -> np.ndarray:
+    """Return the outermost pixels of a grey picture (H, W)."""
+    return np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])

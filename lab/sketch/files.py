@@ -1,0 +1,101 @@
+"""Picture files read by a network, one JSON-safe record each: what was found, what was read, or why nothing was."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from lab.data import Dataset
+from lab.data.pictures import read_colours, read_picture
+from lab.data.pixels import is_on_paper
+from lab.errors import InputError
+from lab.sketch.normalise import RECIPES, SIDE, normalise
+from lab.sketch.photo import find_digits
+from lab.sketch.reading import Answer, NetworkLike, learn_network_rule, read_image, read_sketch
+from lab.sketch.unsure import UnsureRule, Verdict
+
+INVERTED = (
+    "it looks inverted: dark ink on light, but the network's data have light ink on black; add --sketch, or invert it"
+)
+
+
+def predict_images(
+    loaded: NetworkLike,
+    pictures: Iterable[tuple[str, bytes | InputError]],
+    *,
+    dataset: Dataset,
+    sketch: bool = False,
+) -> list[dict[str, Any]]:
+    """Read image files: one JSON-safe record each, in order.
+
+    pictures: (name, file content, or the error that kept it from being read). With `sketch` they are photos of any
+    size and polarity, in which digits are looked for; without, they must be 28×28 like the data set's own.
+
+    Record: `image`, `label` (the digits from left to right; None if there are none), `probabilities` in class order (of
+    a single digit, else []), `unsure`, `reasons`, and with `sketch` `digits`: the same of each, with its `box` (top,
+    left, bottom, right). A picture without digits has a `reason`, an unreadable one an `error`. Of a single picture
+    the error is raised instead.
+    """
+    rule = learn_network_rule(loaded, dataset)
+    given = list(pictures)
+    records = []
+    for name, data in given:
+        try:
+            if isinstance(data, InputError):
+                raise data
+            records.append(_record(loaded, name, data, dataset, rule, sketch))
+        except InputError as error:
+            if len(given) == 1:
+                raise
+            records.append({**_nothing(name), "error": str(error)})
+    return records
+
+
+def _record(
+    loaded: NetworkLike, name: str, data: bytes, dataset: Dataset, rule: UnsureRule, as_sketch: bool
+) -> dict[str, Any]:
+    if as_sketch:
+        return _read_photo(loaded, name, data, dataset, rule)
+    grey = read_picture(data, name=name)
+    if grey.shape != (SIDE, SIDE):
+        raise InputError(
+            f"{name} has {grey.shape[1]}×{grey.shape[0]} pixels, but the network takes {SIDE}×{SIDE}: add --sketch to "
+            "have it cut out and scaled like a drawing."
+        )
+    answer = read_image(loaded, grey, rule=rule)
+    if is_on_paper(grey) and not is_on_paper(np.median(dataset.test_images[:200], axis=0)):
+        verdict = Verdict(True, (INVERTED, *answer.verdict.reasons))
+        answer = Answer(answer.probabilities, answer.class_names, verdict)
+    return {"image": name, **_fields(answer)}
+
+
+def _read_photo(loaded: NetworkLike, name: str, data: bytes, dataset: Dataset, rule: UnsureRule) -> dict[str, Any]:
+    photo = find_digits(read_colours(data, name=name), name=name, split=dataset.spec.has_digits)
+    recipe = RECIPES[dataset.spec.recipe]
+    answers = [read_sketch(loaded, digit, normalise(digit, recipe=recipe), rule=rule) for digit in photo.digits]
+    digits = [{**_fields(answer), "box": list(box)} for answer, box in zip(answers, photo.boxes, strict=True)]
+    if not answers:
+        return {**_nothing(name), "digits": [], "reason": photo.reason}
+    if len(answers) == 1:
+        return {"image": name, **_fields(answers[0]), "digits": digits}
+    return {
+        "image": name,
+        "label": "".join(answer.label for answer in answers),
+        "probabilities": [],
+        "unsure": any(answer.verdict.unsure for answer in answers),
+        "reasons": list(dict.fromkeys(reason for answer in answers for reason in answer.verdict.reasons)),
+        "digits": digits,
+    }
+
+
+def _fields(answer: Answer) -> dict[str, Any]:
+    return {
+        "label": answer.label,
+        "probabilities": [float(p) for p in answer.probabilities],
+        "unsure": answer.verdict.unsure,
+        "reasons": list(answer.verdict.reasons),
+    }
+
+
+def _nothing(name: str) -> dict[str, Any]:
+    return {"image": name, "label": None, "probabilities": [], "unsure": True, "reasons": []}

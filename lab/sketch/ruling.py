@@ -1,0 +1,195 @@
+"""Printed lines, grids, frames and boxes around handwriting: found as long thin straight lines, and taken out.
+
+Where a stroke crosses a line its ink stays: what lies on both sides of a line is joined again.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+_THIN = 0.014  # a line's width as a share of the longer side, at most
+_WIDEST = 15  # pixels, the same at any size
+_ROUNDS = (0.3, 0.3, 0.15)  # least lengths of lines, as shares of the shorter side: what is left is looked at again
+_EDGE = 0.03  # a line whose end is so near to the edge (share of the longer side) runs off the sheet
+_FRAME_SIDE = 0.62  # least length of a frame's line as a share of the frame's side
+_NEAR_SIDE = 0.14  # a frame's line lies so near to the frame's side
+_LEAST_FRAME = 24  # pixels; smaller pieces are no frames
+_SEARCHED = 60_000  # ink pixels that lines are looked for in, at most
+_MOST_LINES = 1_000
+_MOST_FITTED = 150
+_SAME = 3.5  # pixels between lines that are one
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A straight line between two points, in pixels."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    @property
+    def length(self) -> float:
+        """Distance between its ends."""
+        return math.hypot(self.x1 - self.x0, self.y1 - self.y0)
+
+
+def remove_lines(mask: np.ndarray, strength: np.ndarray) -> np.ndarray:
+    """Return the ink mask uint8 (H, W) without printed lines; `strength` float32 (H, W) tells pale lines from ink."""
+    out, erased = mask, np.zeros_like(mask)
+    for length in _ROUNDS:
+        thin = _thin_part(out)
+        lines = [line for line in _find(thin, length * min(mask.shape)) if _is_ruling(line, erased)]
+        if lines:
+            out, band = _erase(out, _extended(lines, thin), strength)
+            erased = cv2.bitwise_or(erased, band)
+    frames = _frame_lines(out)
+    return _erase(out, frames, strength)[0] if frames else out
+
+
+def _thin_part(mask: np.ndarray) -> np.ndarray:
+    """Return what is thinner than a line may be."""
+    width = min(_WIDEST, max(3, round(_THIN * max(mask.shape)))) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+    thick = cv2.dilate(cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel), np.ones((3, 3), np.uint8))
+    return cv2.bitwise_and(mask, cv2.bitwise_not(thick))
+
+
+def _find(mask: np.ndarray, length: float) -> list[Line]:
+    """Return straight lines of at least `length` pixels (probabilistic Hough transform, Matas et al. 2000)."""
+    count = int(np.count_nonzero(mask))
+    scale = min(1.0, math.sqrt(_SEARCHED / max(1, count)))
+    small = mask
+    if scale < 1:
+        small = cv2.resize(mask, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+    least = max(8.0, length * scale)
+    found = cv2.HoughLinesP(
+        small, 1, math.pi / 360, round(0.4 * least), minLineLength=least, maxLineGap=max(3.0, 0.12 * least)
+    )
+    if found is None:
+        return []
+    rows = found.reshape(-1, 4)[:_MOST_LINES] / scale
+    return [Line(*(float(v) for v in row)) for row in rows]
+
+
+def _is_ruling(line: Line, erased: np.ndarray) -> bool:
+    """Whether a line runs off the sheet with one of its ends, or from one line that was taken out to another."""
+    shape = erased.shape
+    near = max(4.0, _EDGE * max(shape))
+    ends = ((line.x0, line.y0), (line.x1, line.y1))
+    if any(min(x, y, shape[1] - 1 - x, shape[0] - 1 - y) <= near for x, y in ends):
+        return True
+    return all(_is_near(erased, x, y, round(near / 2)) for x, y in ends)
+
+
+def _is_near(erased: np.ndarray, x: float, y: float, reach: int) -> bool:
+    """Whether something was taken out within `reach` pixels."""
+    row, column = round(y), round(x)
+    return bool(erased[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1].any())
+
+
+def _extended(lines: list[Line], thin: np.ndarray) -> list[Line]:
+    """Return one line for those that lie on another, fitted to their ink and drawn right across the sheet."""
+    rows, columns = np.nonzero(thin)
+    points = np.column_stack((columns, rows)).astype(np.float32)
+    out: list[Line] = []
+    for line in sorted(lines, key=lambda each: -each.length):
+        if any(_distance(line, done) <= _SAME for done in out) or len(out) >= _MOST_FITTED:
+            continue
+        for near in (4.0, 2.5):
+            line = _fitted(line, points, near, thin.shape)
+        out.append(line)
+    return out
+
+
+def _distance(line: Line, other: Line) -> float:
+    """Return how far the ends of a line are from another one, at most, in pixels."""
+    nx, ny = (other.y1 - other.y0) / other.length, (other.x0 - other.x1) / other.length
+    return max(abs((x - other.x0) * nx + (y - other.y0) * ny) for x, y in ((line.x0, line.y0), (line.x1, line.y1)))
+
+
+def _fitted(line: Line, points: np.ndarray, near: float, shape: tuple[int, int]) -> Line:
+    """Return the line through the ink near a line (robust least squares), from edge to edge."""
+    nx, ny = (line.y1 - line.y0) / line.length, (line.x0 - line.x1) / line.length
+    along = ((points[:, 0] - line.x0) * -ny + (points[:, 1] - line.y0) * nx) / line.length
+    away = np.abs((points[:, 0] - line.x0) * nx + (points[:, 1] - line.y0) * ny)
+    close = points[(away <= near) & (along >= -0.1) & (along <= 1.1)]
+    if len(close) < 8:
+        return line
+    dx, dy, x, y = (float(v) for v in cv2.fitLine(close, cv2.DIST_HUBER, 0, 0.01, 0.01).ravel())
+    reach = float(max(shape)) * 1.5
+    inside, (x0, y0), (x1, y1) = cv2.clipLine(
+        (0, 0, shape[1], shape[0]),
+        (round(x - reach * dx), round(y - reach * dy)),
+        (round(x + reach * dx), round(y + reach * dy)),
+    )
+    return Line(x0, y0, x1, y1) if inside and (x0, y0) != (x1, y1) else line
+
+
+def _frame_lines(mask: np.ndarray) -> list[Line]:
+    """Return the lines of pieces that are frames: straight along at least three sides of their box."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    thin = _thin_part(mask)
+    lines: list[Line] = []
+    large = [i for i in range(1, count) if min(stats[i, 2], stats[i, 3]) >= _LEAST_FRAME]
+    large.sort(key=lambda i: -int(stats[i, 2]) * int(stats[i, 3]))
+    for index in large[:12]:
+        left, top, wide, tall, area = (int(v) for v in stats[index])
+        if area > 0.5 * wide * tall:
+            continue
+        piece = np.where(labels[top : top + tall, left : left + wide] == index, 255, 0).astype(np.uint8)
+        found = _find(cv2.bitwise_and(piece, thin[top : top + tall, left : left + wide]), _FRAME_SIDE * min(wide, tall))
+        if _sides(found, wide, tall) >= 3:
+            lines += [Line(f.x0 + left, f.y0 + top, f.x1 + left, f.y1 + top) for f in found if _upright(f)]
+    return lines
+
+
+def _upright(line: Line) -> bool:
+    """Whether a line is within 12 degrees of the sheet's axes."""
+    across, down = abs(line.x1 - line.x0), abs(line.y1 - line.y0)
+    return min(across, down) <= 0.21 * max(across, down)
+
+
+def _sides(lines: list[Line], wide: int, tall: int) -> int:
+    """Count the sides of a box that have a line along most of them."""
+    near_x, near_y = max(3.0, _NEAR_SIDE * min(wide, tall)), max(3.0, _NEAR_SIDE * min(wide, tall))
+    sides = set()
+    for line in lines:
+        x, y = (line.x0 + line.x1) / 2, (line.y0 + line.y1) / 2
+        across, down = abs(line.x1 - line.x0), abs(line.y1 - line.y0)
+        if not _upright(line):
+            continue
+        if across > down and across >= _FRAME_SIDE * min(wide, tall):
+            sides |= {"top"} if y <= near_y else {"bottom"} if y >= tall - near_y else set()
+        elif down > across and down >= _FRAME_SIDE * tall:
+            sides |= {"left"} if x <= near_x else {"right"} if x >= wide - near_x else set()
+    return len(sides)
+
+
+def _erase(mask: np.ndarray, lines: list[Line], strength: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Take lines out of the mask, but leave strokes that cross them; return what is left, and where the lines were."""
+    core = np.zeros_like(mask)
+    for line in lines:
+        ends = (round(line.x0), round(line.y0)), (round(line.x1), round(line.y1))
+        cv2.line(core, *ends, 255, 1)
+    width = _line_width(mask, core)
+    band = cv2.dilate(core, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width + 2, width + 2)))
+    usual = float(np.median(strength[(core > 0) & (mask > 0)])) if ((core > 0) & (mask > 0)).any() else 0.0
+    dark = np.where(strength > 1.5 * usual, 255, 0).astype(np.uint8)  # ink over a paler line
+    rest = cv2.bitwise_and(mask, cv2.bitwise_or(cv2.bitwise_not(band), dark))
+    bridge = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width + 6, width + 6))
+    crossed = cv2.bitwise_and(cv2.morphologyEx(rest, cv2.MORPH_CLOSE, bridge), mask)
+    return cv2.bitwise_or(rest, crossed), band
+
+
+def _line_width(mask: np.ndarray, core: np.ndarray) -> int:
+    """Return the usual width of the lines: what the mask has across their middle."""
+    depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
+    near = cv2.dilate(core, np.ones((3, 3), np.uint8)) > 0
+    on = depth[near & (depth > 0)]
+    if not len(on):
+        return 3
+    return int(min(_WIDEST, max(2, round(2 * float(np.percentile(on, 75))))))
