@@ -8,6 +8,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Rooms from the bottom up; a file may import from lower floors and from its own room.
 FLOORS: tuple[tuple[str, ...], ...] = (
+    ("lab.text",),
     ("lab.errors",),
     ("lab.settings", "lab.devices", "lab.seeding"),
     ("lab.config",),
@@ -29,7 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("app",),
 )
 TORCH_FREE = (
-    "lab.errors", "lab.settings", "lab.config", "lab.presets", "lab.runs", "lab.diagnosis", "lab.charts",
+    "lab.text", "lab.errors", "lab.settings", "lab.config", "lab.presets", "lab.runs", "lab.diagnosis", "lab.charts",
     "lab.experiment", "lab.supervisor", "lab.cli", "lab.__main__", "lab.architectures.registry", "lab.data.registry",
     "lab.training.events",
 )  # fmt: skip

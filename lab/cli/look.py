@@ -7,7 +7,7 @@ import click
 import numpy as np
 
 from lab.charts.tiles import grid, paint
-from lab.cli.output import json_flag, percent, print_json, print_table, write_file
+from lab.cli.output import echo, json_flag, percent, print_json, print_table, write_file
 from lab.errors import InputError
 from lab.experiment import Lab
 from lab.settings import user_path
@@ -127,7 +127,7 @@ def inspect(
     if as_json:
         print_json(answer)
     else:
-        click.echo(f"{len(maps)} maps of {layer} at epoch {loaded.epoch} are in {out}; the network reads {image} as "
+        echo(f"{len(maps)} maps of {layer} at epoch {loaded.epoch} are in {out}; the network reads {image} as "
                    f"{loaded.class_names[best]} ({percent(float(seen.probabilities[best]))}).")  # fmt: skip
 
 

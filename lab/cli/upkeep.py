@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import click
 
-from lab.cli.output import json_flag, print_json
+from lab.cli.output import echo, json_flag, print_json
 from lab.errors import ArtifactError
 from lab.experiment import Lab
 from lab.runs.records import RunRecord
@@ -23,7 +23,7 @@ def verify(lab: Lab, runs: tuple[str, ...], as_json: bool) -> None:
         print_json({"runs": len(records), "problems": problems})
     else:
         for problem in problems:
-            click.echo(problem)
+            echo(problem)
         click.echo(f"{len(records)} runs checked, {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}.")
     sys.exit(1 if problems else 0)
 

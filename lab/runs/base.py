@@ -10,6 +10,7 @@ from lab.runs.database import Database
 from lab.runs.records import RunRecord, RunState
 from lab.runs.rows import LEASE_S, derive, run_record
 from lab.runs.schema import runs
+from lab.runs.visible import with_visible_text
 
 
 class StoreBase:
@@ -56,7 +57,7 @@ class StoreBase:
         return row
 
     def _record(self, row: Row[Any]) -> RunRecord:
-        return run_record(row, now=self._clock())
+        return with_visible_text(run_record(row, now=self._clock()))
 
     def _state(self, row: Row[Any]) -> RunState:
         return derive(row, now=self._clock())[0]
