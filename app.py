@@ -3,6 +3,7 @@
 The script that Streamlit reruns lives inside `pages/`, so that a deep link on a fresh server opens in its frame too.
 """
 
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import streamlit as st
 from starlette.middleware import Middleware
+from streamlit.runtime import get_instance
 
 ROOT = Path(__file__).resolve().parent
 if str(ROOT) not in sys.path:  # started from another folder, or by uvicorn
@@ -20,19 +22,24 @@ from pages.ui.lab import serve  # noqa: E402
 from pages.ui.not_found import NotFound  # noqa: E402
 from pages.ui.routes import ROUTES  # noqa: E402
 from pages.ui.security import Guard  # noqa: E402
+from pages.ui.sessions import install  # noqa: E402
 
 
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[None]:
-    """Mark this process as the server while it serves."""
+    """Mark this process as the server while it serves, and let sessions of closed tabs expire."""
     serve()
+    install(get_instance(), ttl_s=st.get_option("server.disconnectedSessionTTL"))
     yield
 
 
 app = st.App(
     ROOT / "pages" / "entry.py",
     routes=ROUTES,
-    middleware=[Middleware(Guard), Middleware(NotFound, routes=tuple(route.path for route in ROUTES))],
+    middleware=[
+        Middleware(Guard, token=os.environ.get("LAB_TOKEN", "")),
+        Middleware(NotFound, routes=tuple(route.path for route in ROUTES)),
+    ],
     lifespan=lifespan,
     on_script_error=report_bug,
 )

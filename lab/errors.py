@@ -1,17 +1,25 @@
 """Every deliberate error of the lab.
 
 One root, so that a page or the shell can show `LabError` and let anything else keep its traceback. A message is one
-sentence with the value, the rule and the way out. The exit code is the shell's: 2 for wrong use, 1 for a failure.
+sentence with the value, the rule and the way out, at most 300 characters whatever the value is. The exit code is the
+shell's: 2 for wrong use, 1 for a failure.
 """
 
 import difflib
 from collections.abc import Iterable
+
+from lab.text import one_sentence, shortened
+
+_LISTED = 160  # characters of the names that a message lists
 
 
 class LabError(Exception):
     """Something the user or the machine did that the lab answers in one sentence."""
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_sentence(message))
 
 
 class ConfigError(LabError):
@@ -104,9 +112,13 @@ def close_match(name: str, known: Iterable[str], *, cutoff: float = 0.5) -> str:
 
 
 def near_miss(name: str, known: Iterable[str]) -> str:
-    """Return the sentence that leads from a wrong name to a right one: the closest name, else all of them."""
+    """Return the sentence that leads from a wrong name to a right one: the closest name, else as many as fit."""
     names = sorted(map(str, known))  # members of an enum show as their value
-    close = close_match(name, names)
+    close = close_match(name[:100], names)
     if close:
-        return f"Did you mean {close!r}?"
-    return f"Choose one of: {', '.join(names)}."
+        return f"Did you mean {shortened(close, _LISTED)!r}?"
+    listed = [shortened(name, _LISTED // 2) for name in names]
+    while len(", ".join(listed)) > _LISTED:
+        listed.pop()
+    left = len(names) - len(listed)
+    return f"Choose one of: {', '.join(listed)}{f' and {left} more' if left else ''}."

@@ -8,10 +8,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Rooms from the bottom up; a file may import from lower floors and from its own room.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("lab.errors",),
-    ("lab.settings", "lab.devices", "lab.seeding", "lab.findings"),
+    ("lab.text",),
     ("lab.errors", "lab.formatting"),
-    ("lab.settings", "lab.devices", "lab.seeding"),
+    ("lab.settings", "lab.devices", "lab.seeding", "lab.findings"),
     ("lab.config",),
     ("lab.presets",),
     ("lab.architectures", "lab.data"),
@@ -32,7 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("app",),
 )
 TORCH_FREE = (
-    "lab.errors", "lab.settings", "lab.config", "lab.presets", "lab.runs", "lab.diagnosis", "lab.findings", "lab.judging", "lab.charts",
+    "lab.text", "lab.errors", "lab.settings", "lab.config", "lab.presets", "lab.runs", "lab.diagnosis", "lab.findings", "lab.judging", "lab.charts",
     "lab.experiment", "lab.supervisor", "lab.cli", "lab.__main__", "lab.architectures.registry", "lab.data.registry",
     "lab.training.events",
 )  # fmt: skip

@@ -17,6 +17,7 @@ from lab.cli.output import print_json
 from lab.errors import InputError, LabError
 from lab.experiment import Lab
 from lab.settings import Settings
+from lab.text import one_sentence
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -72,7 +73,8 @@ def _check_words(words: Sequence[str]) -> None:
             ) from error
 
 
-def _fail(message: str, words: list[str], code: int) -> NoReturn:
+def _fail(text: str, words: list[str], code: int) -> NoReturn:
+    message = one_sentence(text)
     click.echo(f"Error: {message}", err=True)
     try:
         if "--json" in words:

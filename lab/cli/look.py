@@ -7,7 +7,7 @@ import click
 import numpy as np
 
 from lab.charts.tiles import grid, paint
-from lab.cli.output import json_flag, print_json, print_table, write_file
+from lab.cli.output import echo, json_flag, print_json, print_table, write_file
 from lab.errors import InputError
 from lab.experiment import Lab
 from lab.formatting import format_percent, plural
@@ -164,7 +164,7 @@ def inspect(
     if as_json:
         print_json(answer)
     else:
-        click.echo(f"{plural(len(maps), 'map')} of {layer} at epoch {loaded.epoch} {'is' if len(maps) == 1 else 'are'} in {out}; the network reads {image} as "
+        echo(f"{plural(len(maps), 'map')} of {layer} at epoch {loaded.epoch} {'is' if len(maps) == 1 else 'are'} in {out}; the network reads {image} as "
                    f"{loaded.class_names[best]} ({format_percent(float(seen.probabilities[best]))}).")  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from lab import __version__
-from lab.cli.output import json_flag, print_json
+from lab.cli.output import echo, json_flag, print_json
 from lab.data import is_present, list_datasets
 from lab.errors import LabError
 from lab.experiment import Lab
@@ -95,8 +95,8 @@ def doctor(lab: Lab, as_json: bool) -> None:
             if name == "problems":
                 continue
             shown = "\n".join(f"  {k}: {v}" for k, v in value.items()) if isinstance(value, dict) else f"  {value}"
-            click.echo(f"{name}\n{shown}")
-        click.echo("\n".join(found["problems"]) or "Nothing is wrong.")
+            echo(f"{name}\n{shown}")
+        echo("\n".join(found["problems"]) or "Nothing is wrong.")
     sys.exit(1 if found["problems"] else 0)
 
 

@@ -16,10 +16,16 @@ from rich.text import Text
 from lab.errors import InputError
 from lab.settings import user_path
 from lab.sharing.strict import plain
+from lab.text import escaped
 
 PIPE_WIDTH = 10_000  # characters; more than the widest row, or an id that a script reads would be folded
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print strict JSON and nothing else.")
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print text in which names and paths may hold anything: hidden characters are shown as escapes."""
+    click.echo(escaped(text, lines=True), err=err)
 
 
 def print_json(value: Any) -> None:
@@ -51,12 +57,12 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
-    """Print rows under headings; the columns named in `right` are numbers. Cells are text, never markup."""
+    """Print rows under headings; the columns named in `right` are numbers. Cells are one line of text, never markup."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(Text("" if cell is None else escaped(str(cell))) for cell in row))
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPE_WIDTH)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from lab.cli.output import json_flag, print_json, print_table, write_file
+from lab.cli.output import echo, json_flag, print_json, print_table, write_file
 from lab.cli.runs import as_dict
 from lab.errors import InputError
 from lab.experiment import Lab
@@ -32,7 +32,7 @@ def export(lab: Lab, runs: tuple[str, ...], format: str, out: Path, as_json: boo
         print_json({"format": format, "runs": [r.id for r in records], "files": written})
     else:
         for file in written:
-            click.echo(f"{file['path']}  {file['bytes']:,} bytes")
+            echo(f"{file['path']}  {file['bytes']:,} bytes")
 
 
 def write_files(files: Mapping[str, bytes], format: ExportFormat, out: Path) -> list[dict[str, Any]]:
@@ -66,7 +66,7 @@ def import_(lab: Lab, bundle: Path, as_json: bool) -> None:
         print_json({"runs": [as_dict(run) for run in records]})
     else:
         for run in records:
-            click.echo(f"Run {run.id} ({run.name}) is imported.")
+            echo(f"Run {run.id} ({run.name}) is imported.")
 
 
 @click.command()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import click
 
-from lab.cli.output import json_flag, print_json
+from lab.cli.output import echo, json_flag, print_json
 from lab.errors import ArtifactError
 from lab.experiment import Lab
 from lab.formatting import plural
@@ -24,7 +24,7 @@ def verify(lab: Lab, runs: tuple[str, ...], as_json: bool) -> None:
         print_json({"runs": len(records), "problems": problems})
     else:
         for problem in problems:
-            click.echo(problem)
+            echo(problem)
         click.echo(
             f"{plural(len(records), 'run')} checked, {plural(len(problems), 'problem') if problems else 'no problems'}."
         )

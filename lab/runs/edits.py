@@ -17,6 +17,7 @@ from lab.runs.records import RunRecord, RunState
 from lab.runs.rows import derive, listed_record
 from lab.runs.schema import kept, points, runs
 from lab.runs.seals import RAW, is_sound
+from lab.text import describe_character, hidden_character
 
 NAME_LIMIT = 200
 NOTE_LIMIT = 20_000
@@ -92,14 +93,17 @@ class Edits(StoreBase):
 
 
 def checked_text(text: str, what: str, limit: int, *, lines: bool = False) -> str:
-    """Return the text trimmed, or raise `TextError` for one that is too long or holds control characters."""
+    """Return the text trimmed, or raise `TextError` for one that is too long or holds what cannot be shown.
+
+    That is control characters, bidirectional controls, invisible characters, line separators and lone surrogates
+    (`lab.text`). lines: whether line ends and tabs are allowed.
+    """
     trimmed = text.strip()
-    allowed = "\n\t" if lines else ""
     if len(trimmed) > limit:
         raise TextError(f"The {what} has {len(trimmed)} characters, but at most {limit} fit: shorten it.")
-    bad = next((c for c in trimmed if (ord(c) < 32 or ord(c) == 127) and c not in allowed), None)
-    if bad is not None:
-        raise TextError(f"The {what} holds the control character {bad!r}, which cannot be shown: take it out.")
+    hidden = hidden_character(text.strip(" \t\r\n"), lines=lines)
+    if hidden is not None:
+        raise TextError(f"The {what} holds the {describe_character(hidden)}, which cannot be shown: take it out.")
     return trimmed
 
 

@@ -20,6 +20,7 @@ from lab.errors import InputError, near_miss
 from lab.findings import AT_CHANCE, DIVERGED
 from lab.runs.records import RunState
 from lab.runs.schema import runs
+from lab.text import describe_character, hidden_character
 
 _TEXT_KEYS: dict[str, ColumnElement[Any]] = {
     "id": runs.c.id,
@@ -81,6 +82,9 @@ class Term:
 
 def parse_query(text: str) -> tuple[Term, ...]:
     """Split a search into its terms. Raises `InputError` for an unknown key or a value that does not fit it."""
+    hidden = hidden_character(text, lines=True)
+    if hidden is not None:
+        raise InputError(f"The search holds the {describe_character(hidden)}, which cannot be shown: take it out.")
     if text.count('"') % 2:
         raise InputError(f"The search {text!r} opens a quote and does not close it: add the missing quote.")
     return tuple(_term(word) for word in _WORDS.findall(text))

@@ -20,6 +20,7 @@ from lab.runs.owner import Owner, is_alive
 from lab.runs.records import KeptFile, RunRecord, RunState, Want
 from lab.runs.schema import runs
 from lab.runs.seals import is_sound
+from lab.runs.visible import with_visible_text
 
 LEASE_S = 10.0  # a lease not renewed for this long is expired; workers renew every RENEW_S
 RENEW_S = 2.0
@@ -88,7 +89,7 @@ def listed_record(row: Row[Any], *, moment: Moment) -> RunRecord:
     try:
         if not row.seal:
             _check_types(row)
-        return _decoded(row, moment)
+        return with_visible_text(_decoded(row, moment))
     except ConfigError as error:
         return _without_values(
             row,

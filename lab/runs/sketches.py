@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 
 from lab.errors import InputError
 from lab.runs.base import StoreBase
+from lab.runs.edits import checked_text
 from lab.runs.seals import is_sound, row_seal
 from lab.runs.sketches_table import LABEL_LIMIT, sketches
 
@@ -40,6 +41,7 @@ class Sketches(StoreBase):
             raise InputError(f"The drawing has {len(png):,} bytes, but it must have 1 to {MAX_BYTES:,}: draw it anew.")
         if not 0 < len(label.strip()) <= LABEL_LIMIT:
             raise InputError(f"The label is {label[:80]!r}, but it must have 1 to {LABEL_LIMIT} characters.")
+        checked_text(label, "label", LABEL_LIMIT)
         values: dict[str, Any] = {
             "id": secrets.token_hex(_ID_BYTES), "label": label.strip(), "dataset": dataset, "png": png,
         }  # fmt: skip

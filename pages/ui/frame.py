@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from lab.errors import LabError
+from lab.text import escaped
 from pages.ui.lab import warm_worker
 from pages.ui.nav import start_again
 from pages.ui.state import take_flash
@@ -104,7 +105,8 @@ def report_bug(error: Exception) -> bool:
 
 
 def plain(text: str) -> str:
-    """Return text that Markdown shows as it is written."""
+    """Return text that Markdown shows as it is written, hidden characters as their escapes."""
+    text = escaped(text, lines=True)
     for mark in "\\`*_{}[]()#+-.!|<>~$:":
         text = text.replace(mark, "\\" + mark)
     return text

@@ -1,38 +1,24 @@
-"""What every HTTP answer of the lab is checked for and carries.
+"""The middleware in front of Streamlit: refuses what `pages.ui.origins` refuses, and adds the security headers.
 
 Streamlit's `server.allowedHosts` guards only the WebSocket, so a page elsewhere could read our routes under a name that
-it points at this machine (DNS rebinding). This middleware asks the same list for every request, and adds the headers
-that keep other sites from framing the lab and foreign scripts from running in it.
+it points at this machine (DNS rebinding); its check of origins connects to the outside. A request refused here costs one
+answer and reaches no code of Streamlit. The headers keep other sites from framing the lab and foreign scripts out.
 """
 
 import base64
 import hashlib
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from pages.ui.origins import Access, refusal, request_origin
 
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
-
-
-def host_allowed(host: str | None, allowed: list[str]) -> bool:
-    """Whether a Host header names one of the allowed hosts; "*.name" allows subdomains, "*" and an empty list all."""
-    if not allowed or "*" in allowed:
-        return True
-    try:
-        parts = urlsplit(f"//{host or ''}")
-        name = (parts.hostname or "").rstrip(".")
-        _ = parts.port  # raises when it is not a port
-    except ValueError:
-        return False
-    if not name or "@" in parts.netloc or parts.path or parts.query or parts.fragment:
-        return False
-    known = [entry.strip().lower().rstrip(".") for entry in allowed]
-    return any(name == entry or (entry.startswith("*.") and name.endswith(entry[1:])) for entry in known)
 
 
 def inline_script_hashes(html: str) -> list[str]:
@@ -66,26 +52,32 @@ def content_security_policy(host: str) -> str:
 
 
 class Guard:
-    """ASGI middleware: refuses foreign hosts with 403 and adds the security headers to every answer."""
+    """ASGI middleware: answers 403 to foreign hosts and origins, and adds the security headers to every answer.
 
-    def __init__(self, app: ASGIApp) -> None:
+    token: what tools send as "Authorization: Bearer TOKEN" in place of an origin; empty for no such access.
+    """
+
+    def __init__(self, app: ASGIApp, *, token: str = "") -> None:
         self.app = app
+        self.token = token
         self._policies: dict[str, str] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Check one request; WebSockets pass through to Streamlit's own check of the same list."""
-        if scope["type"] != "http":
+        """Check one HTTP request or one WebSocket handshake."""
+        if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        host = Headers(scope=scope).get("host")
-        if host is None or not host_allowed(host, st.get_option("server.allowedHosts")):
-            answer = PlainTextResponse(
-                "403: this lab does not answer under this name. Add it to server.allowedHosts in "
-                ".streamlit/config.toml if it is yours.\n",
-                status_code=403,
-            )
-            await answer(scope, receive, send)
-            return
+        hosts, origins = st.get_option("server.allowedHosts"), st.get_option("server.corsAllowedOrigins")
+        reason = refusal(scope, Access(hosts, origins, self.token))
+        if scope["type"] == "websocket":
+            await (_refuse(scope, receive, send, reason) if reason else self.app(_as_same_origin(scope), receive, send))
+        elif reason:
+            await PlainTextResponse(reason, status_code=403)(scope, receive, send)
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        host = Headers(scope=scope)["host"]
         policy = self._policies.get(host) or self._remember(host)
 
         async def send_with_headers(message: Message) -> None:
@@ -106,3 +98,23 @@ class Guard:
         if len(self._policies) < 64:  # hosts are few unless every one is allowed
             self._policies[host] = policy
         return policy
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, reason: str) -> None:
+    """Answer a handshake with 403 and the reason, in place of accepting it."""
+    websocket = WebSocket(scope, receive, send)
+    await websocket.receive()
+    if "websocket.http.response" in scope.get("extensions", {}):
+        await websocket.send_denial_response(PlainTextResponse(reason, status_code=403))
+    else:
+        await websocket.close(code=1008)
+
+
+def _as_same_origin(scope: Scope) -> Scope:
+    """Return the scope of an accepted handshake with the request's own origin.
+
+    Streamlit compares Origin and Host as texts, and asks outside addresses where they differ.
+    """
+    own = request_origin(scope).encode("latin-1")
+    headers = [(name, own if name == b"origin" else value) for name, value in scope["headers"]]
+    return {**scope, "headers": headers}

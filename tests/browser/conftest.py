@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,18 +40,21 @@ class Server:
         _end_workers(self.home)
 
 
-def start_server(home: Path) -> Server:
-    """Start `streamlit run app.py` on a free port with a home of its own, and wait until it answers."""
+def start_server(home: Path, *options: str, environment: Mapping[str, str] | None = None) -> Server:
+    """Start `streamlit run app.py` on a free port with a home of its own, and wait until it answers.
+
+    options: further words of the command. environment: variables beside the usual ones.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
-    environment |= {"LAB_HOME": str(home), "LAB_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
+    variables |= {"LAB_HOME": str(home), "LAB_DEVICE": "cpu", "OMP_NUM_THREADS": "1", **(environment or {})}
     home.mkdir(parents=True, exist_ok=True)
     with (home / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)],
-            cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), *options],
+            cwd=ROOT, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
     server = Server(f"http://127.0.0.1:{port}", home, process)
     deadline = time.monotonic() + START_S

@@ -16,7 +16,7 @@ from lab.runs.store import RunStore
 from tests.runs.conftest import Clock
 from tests.runs.runs_data import CONFIG, claimed, kept_file, series, submit
 
-HOSTILE = "<script>alert(1)</script> '; DROP TABLE runs; -- \u202e 🐍 %s {0}"
+HOSTILE = "<script>alert(1)</script> '; DROP TABLE runs;-- 👩\u200d🔬 語 %s {0}"
 
 
 def test_names_notes_tags_and_pins_are_kept_as_written(store: RunStore) -> None:

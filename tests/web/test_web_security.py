@@ -1,4 +1,4 @@
-"""Foreign hosts get nothing, and every answer carries the headers that keep foreign pages out."""
+"""Foreign hosts and pages get nothing, and every answer carries the headers that keep foreign pages out."""
 
 import base64
 import hashlib
@@ -9,8 +9,9 @@ import streamlit
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from pages.ui.origins import Access, host_allowed, parse_origin, refusal
 from pages.ui.routes import ROUTES
-from pages.ui.security import Guard, content_security_policy, host_allowed, inline_script_hashes
+from pages.ui.security import Guard, content_security_policy, inline_script_hashes
 from tests.web.web_data import Bench, Client
 
 ALLOWED = ["localhost", "127.0.0.1", "*.lab.example"]
@@ -39,7 +40,8 @@ def test_an_empty_list_or_a_star_lets_everyone_in() -> None:
 
 @pytest.fixture
 def client(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Client:
-    monkeypatch.setattr("streamlit.get_option", {"server.allowedHosts": ["localhost"]}.__getitem__)
+    options = {"server.allowedHosts": ["localhost"], "server.corsAllowedOrigins": ["https://lab.example"]}
+    monkeypatch.setattr("streamlit.get_option", options.__getitem__)
     return Client(Starlette(routes=ROUTES, middleware=[Middleware(Guard)]))
 
 
@@ -73,3 +75,92 @@ def test_the_inline_scripts_of_streamlits_own_page_are_allowed_by_their_hash() -
     digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
     assert f"'sha256-{digest}'" in content_security_policy("localhost")
     assert len(inline_script_hashes(page)) == page.count("<script>")
+
+
+OWN = "http://localhost:8501"
+ACCESS = Access(hosts=["localhost"], origins=["https://lab.example"], token="0123456789abcdef")
+LINK = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+_PICTURE = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}
+
+
+def _refused(method: str, headers: dict[str, str], *, scheme: str = "http") -> bool:
+    pairs = [(name.encode(), value.encode()) for name, value in ({"host": "localhost:8501"} | headers).items()]
+    kind = "websocket" if scheme.startswith("ws") else "http"
+    return bool(refusal({"type": kind, "scheme": scheme, "method": method, "headers": pairs}, ACCESS))
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("GET", {}),  # typed into the address bar of an old browser, or a tool
+        ("GET", {"origin": OWN}),
+        ("GET", {"sec-fetch-site": "same-origin"}),
+        ("GET", {"sec-fetch-site": "none"}),
+        ("GET", LINK),
+        ("GET", LINK | {"sec-fetch-site": "same-site"}),
+        ("HEAD", {}),
+        ("PUT", {"origin": OWN}),
+        ("PUT", {"origin": "HTTP://LocalHost:8501"}),
+        ("PUT", {"origin": "https://lab.example"}),
+        ("PUT", {"origin": "https://lab.example:443"}),
+        ("POST", {"sec-fetch-site": "same-origin"}),
+        ("POST", {"authorization": f"Bearer {ACCESS.token}"}),
+    ],
+    ids=str,
+)
+def test_requests_of_own_pages_links_and_tools_are_answered(method: str, headers: dict[str, str]) -> None:
+    assert not _refused(method, headers)
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("GET", {"origin": "http://evil.example"}),
+        ("GET", {"origin": "http://localhost:3000"}),
+        ("GET", {"origin": "http://localhost"}),
+        ("GET", {"origin": "https://localhost:8501"}),
+        ("GET", {"origin": "http://lab.example"}),
+        ("GET", {"origin": "null"}),
+        ("GET", _PICTURE),
+        ("GET", _PICTURE | {"sec-fetch-site": "same-site"}),
+        ("GET", LINK | {"sec-fetch-dest": "iframe"}),
+        ("POST", LINK),
+        ("GET", LINK | {"origin": "http://evil.example"}),
+        ("PUT", {}),
+        ("DELETE", {}),
+        ("POST", {"sec-fetch-site": "none"}),
+        ("POST", {"authorization": "Bearer "}),
+        ("POST", {"authorization": ACCESS.token}),
+        ("OPTIONS", {"origin": "http://evil.example"}),
+        ("GET", {"host": "evil.example", "origin": "http://evil.example"}),
+    ],
+    ids=str,
+)
+def test_requests_of_other_pages_are_refused(method: str, headers: dict[str, str]) -> None:
+    assert _refused(method, headers)
+
+
+@pytest.mark.parametrize(("scheme", "origin"), [("ws", OWN), ("wss", "https://localhost:8501")])
+def test_a_websocket_is_accepted_from_its_own_scheme_alone(scheme: str, origin: str) -> None:
+    other = {"ws": "wss", "wss": "ws"}[scheme]
+    assert not _refused("GET", {"origin": origin}, scheme=scheme)
+    assert _refused("GET", {"origin": origin}, scheme=other)
+    assert _refused("GET", {}, scheme=scheme)
+
+
+def test_without_a_configured_token_no_token_opens_the_lab() -> None:
+    scope = {"type": "websocket", "scheme": "ws", "headers": [(b"host", b"localhost"), (b"authorization", b"Bearer ")]}
+    assert refusal(scope, Access(hosts=["localhost"]))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "null", "localhost:8501", "ftp://a", "http://", "http://a/b", "http://u@a", "http://a:b"]
+)
+def test_what_is_no_origin_is_none(text: str) -> None:
+    assert parse_origin(text) is None
+
+
+def test_the_middleware_answers_a_foreign_page_with_the_way_out(client: Client) -> None:
+    answer = client.get("/healthz", headers={"origin": "http://evil.example"})
+    assert answer.status_code == 403
+    assert "server.corsAllowedOrigins" in answer.text

@@ -1,7 +1,7 @@
 """From a bundle's `run.json` to checked values. Every text is bounded and free of control characters, every name known."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,12 @@ from lab.config import RunConfig
 from lab.config.upgrades import upgrade
 from lab.data.registry import get_dataset_spec
 from lab.errors import ConfigError, TextError
-from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT, TAGS_LIMIT, checked_tags, checked_text
+from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT, TAG_LIMIT, TAGS_LIMIT, checked_tags, checked_text
 from lab.runs.imports import IMPORTABLE
 from lab.runs.records import RunState
 from lab.sharing.bundle.layout import DIGEST
 from lab.sharing.bundle.strict_reading import Fields, items, maybe, read_json, refuse, seconds, whole
+from lab.text import escaped
 
 REASON_LIMIT = 2_000
 NOTICE_LIMIT = 2_000
@@ -86,8 +87,13 @@ def read_record(data: bytes, name: str) -> Record:
 
 
 def clean(text: str, limit: int) -> str:
-    """Return text as a bundle may hold it: no control characters, no space around it, not too long."""
-    return "".join(c for c in text if c in "\n\t" or (ord(c) >= 32 and ord(c) != 127)).strip()[:limit].strip()
+    """Return text as a bundle may hold it: hidden characters as escapes, no space around it, not too long."""
+    return escaped(text, lines=True).strip()[:limit].strip()
+
+
+def clean_tags(tags: Iterable[str]) -> list[str]:
+    """Return tags as a bundle may hold them: clean, sorted, each once."""
+    return sorted({clean(tag, TAG_LIMIT) for tag in tags})
 
 
 def _text(limit: int, *, lines: bool = False) -> Callable[[Any], str]:

@@ -12,7 +12,7 @@ import safetensors.numpy
 
 from lab import __version__
 from lab.errors import InputError
-from lab.runs.edits import NAME_LIMIT
+from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT
 from lab.runs.encoding import encode_json
 from lab.runs.records import KeptFile, RunRecord
 from lab.sharing.bundle.layout import (
@@ -29,7 +29,7 @@ from lab.sharing.bundle.layout import (
     run_name,
     weights_name,
 )
-from lab.sharing.bundle.record import MOST_NOTICES, NOTICE_LIMIT, REASON_LIMIT, clean
+from lab.sharing.bundle.record import MOST_NOTICES, NOTICE_LIMIT, REASON_LIMIT, clean, clean_tags
 from lab.sharing.source import Source
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold
@@ -99,7 +99,8 @@ def _run_files(source: Source, run: RunRecord, index: int, weights: Sequence[Kep
         "name": clean(run.name, NAME_LIMIT), "config": run.config.as_dict(), "fingerprint": run.fingerprint,
         "state": run.state.value, "reason": clean(run.reason, REASON_LIMIT), "created_at": run.created_at,
         "started_at": run.started_at, "finished_at": run.finished_at, "seconds": run.seconds, "device": run.device,
-        "note": run.note, "tags": list(run.tags), "summary": run.summary, "environment": run.environment,
+        "note": clean(run.note, NOTE_LIMIT), "tags": clean_tags(run.tags), "summary": run.summary,
+        "environment": run.environment,
         "notices": [clean(notice, NOTICE_LIMIT) for notice in run.notices[:MOST_NOTICES]],
         "weights": [{"step": k.step, "epoch": k.epoch, "created_at": k.created_at} for k in weights],
     }  # fmt: skip

@@ -1,0 +1,117 @@
+"""How long `/_stcore/health` takes while foreign pages ask for WebSockets: `python -m benchmarks.handshakes`.
+
+1,000 handshakes from foreign origins, one after another (a browser opens the next one to a host only when the last one
+has ended), eight and fifty at a time, come from a process of their own; all must be answered with 403. Connections that
+the server opens are counted by an audit hook in it.
+"""
+
+import asyncio
+import http.client
+import json
+import os
+import platform
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HANDSHAKES = 1_000
+AT_ONCE = (1, 8, 50)
+_HOOK = """
+import os, sys
+def _note(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        with open(os.environ["CONNECTIONS"], "a") as file:
+            print(event, repr(arguments), file=file)
+sys.addaudithook(_note)
+"""
+
+
+async def flood(port: int, at_once: int) -> list[int]:
+    """Send the handshakes, so many at a time, and return the statuses."""
+    places = asyncio.Semaphore(at_once)
+
+    async def ask(number: int) -> int:
+        async with places:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(
+                f"GET /_stcore/stream HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://{number}.evil.example\r\n"
+                "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+            )
+            line = await reader.readline()
+            writer.close()
+            return int(line.split()[1])
+
+    return await asyncio.gather(*(ask(number) for number in range(HANDSHAKES)))
+
+
+def health_s(port: int) -> float:
+    """Return the seconds that one answer of the health route took, connecting included."""
+    began = time.perf_counter()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("GET", "/_stcore/health")
+    with connection.getresponse() as answer:
+        if answer.read() != b"ok":
+            raise RuntimeError("the server is not healthy")
+    connection.close()
+    return time.perf_counter() - began
+
+
+def measure(port: int, at_once: int) -> str:
+    """Return one line of the table: handshakes per second, statuses, and the health's times."""
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "benchmarks.handshakes", "flood", str(port), str(at_once)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    times = []
+    while process.poll() is None:
+        times.append(1000 * health_s(port))
+        time.sleep(0.01)
+    seconds = time.perf_counter() - began
+    statuses = set(json.loads(process.communicate()[0]))
+    low, middle, high = min(times), statistics.median(times), max(times)
+    return (
+        f"{at_once:>3} at a time: {HANDSHAKES} in {seconds:.1f} s, statuses {statuses}, health n = {len(times)}: "
+        f"median {middle:.1f} ms ({low:.1f} to {high:.1f})"
+    )
+
+
+def main() -> None:
+    """Start a server, flood it and print the table."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "sitecustomize.py").write_text(_HOOK, encoding="utf-8")
+        connections = Path(folder) / "connections"
+        connections.touch()
+        places = {"LAB_HOME": f"{folder}/home", "PYTHONPATH": folder, "CONNECTIONS": str(connections)}
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+        server = subprocess.Popen(
+            command, cwd=ROOT, env={**os.environ, **places}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            for _ in range(300):
+                with suppress(OSError):
+                    health_s(port)
+                    break
+                time.sleep(0.1)
+            print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+            for at_once in AT_ONCE:
+                print(measure(port, at_once), flush=True)
+            print(f"connections and names asked for by the server: {connections.read_text().count(chr(10))}")
+        finally:
+            server.terminate()
+            server.wait()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["flood"]:
+        print(json.dumps(asyncio.run(flood(int(sys.argv[2]), int(sys.argv[3])))))
+    else:
+        main()

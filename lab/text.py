@@ -1,0 +1,79 @@
+"""Text that people see: which characters cannot be shown as they are, and how a long text is shortened.
+
+Control characters can drive a terminal, bidirectional controls and invisible characters make a name look like another
+(Unicode Technical Report 36), and lone surrogates cannot be written as UTF-8. New text with any of them is refused
+(`lab.runs.edits.checked_text`); text that is there already, and whatever comes from files, is shown with their escapes.
+"""
+
+import re
+import unicodedata
+
+SENTENCE_LIMIT = 300  # characters of an error message
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control, format, surrogate, line and paragraph separator
+_BLANK = frozenset("\u115f\u1160\u3164\uffa0")  # Hangul fillers: letters by category, without any ink
+_JOINERS = frozenset("\u200c\u200d")  # parts of Persian and Indic words and of emoji
+_LATIN_END = "\u02ff"  # up to here no letter needs a joiner
+_KINDS = {"Cc": "control character", "Cs": "lone surrogate", "Zl": "line separator", "Zp": "paragraph separator"}
+_C0_NAMES = {"\0": "NULL", "\a": "BELL", "\b": "BACKSPACE", "\t": "TAB", "\n": "LINE FEED", "\r": "CARRIAGE RETURN",
+             "\x1b": "ESCAPE", "\x7f": "DELETE", "\x85": "NEXT LINE", "\x9b": "CONTROL SEQUENCE INTRODUCER"}  # fmt: skip
+_PIECE = re.compile(r"'[^']{40,}'|\"[^\"]{40,}\"|\S{40,}")
+_GAP = "…"
+
+
+def hidden_character(text: str, *, lines: bool = False) -> str | None:
+    """Return the first character that cannot be shown as it is, or None; lines: whether line ends and tabs are text."""
+    return next((c for at, c in enumerate(text) if _is_hidden(text, at, lines=lines)), None)
+
+
+def _is_hidden(text: str, at: int, *, lines: bool) -> bool:
+    character = text[at]
+    if " " <= character <= "~" or (lines and character in "\n\t"):
+        return False
+    if character in _JOINERS:
+        return not (0 < at < len(text) - 1 and _is_joined(text[at - 1]) and _is_joined(text[at + 1]))
+    return character in _BLANK or unicodedata.category(character) in _HIDDEN
+
+
+def _is_joined(neighbour: str) -> bool:
+    return neighbour > _LATIN_END and neighbour not in _BLANK and unicodedata.category(neighbour) not in _HIDDEN
+
+
+def describe_character(character: str) -> str:
+    """Name a character that cannot be shown, such as "invisible character U+202E (RIGHT-TO-LEFT OVERRIDE)"."""
+    kind = _KINDS.get(unicodedata.category(character), "invisible character")
+    name = unicodedata.name(character, _C0_NAMES.get(character, ""))
+    return f"{kind} U+{ord(character):04X}" + (f" ({name})" if name else "")
+
+
+def escaped(text: str, *, lines: bool = False) -> str:
+    """Return the text with every hidden character written as its escape, such as \\x9b or \\u202e."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        c.encode("unicode_escape").decode("ascii") if _is_hidden(text, at, lines=lines) else c
+        for at, c in enumerate(text)
+    )
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return at most `limit` characters (at least 3) of a text, its middle left out."""
+    if len(text) <= limit:
+        return text
+    head = (limit - len(_GAP) + 1) // 2
+    tail = limit - len(_GAP) - head
+    return text[:head] + _GAP + (text[-tail:] if tail else "")
+
+
+def one_sentence(text: str, limit: int = SENTENCE_LIMIT) -> str:
+    """Return an error message as it is shown: one line without hidden characters, at most `limit` characters.
+
+    Long values go first, the longest by as much as is needed, so that the rule and the way out stay; then the middle.
+    """
+    line = escaped(" ".join(text.split("\n")))
+    while len(line) > limit:
+        longest = max(_PIECE.finditer(line), key=lambda piece: len(piece[0]), default=None)
+        if longest is None or len(longest[0]) <= 40:
+            return shortened(line, limit)
+        room = max(40, len(longest[0]) - (len(line) - limit))
+        line = line[: longest.start()] + shortened(longest[0], room) + line[longest.end() :]
+    return line

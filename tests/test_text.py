@@ -1,0 +1,118 @@
+"""Text that could drive a terminal or deceive a reader is refused where it is new and escaped where it is old."""
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.config import RunConfig
+from lab.errors import ConfigError, InputError, LabError, TextError, near_miss
+from lab.runs.edits import checked_tags, checked_text
+from lab.runs.query import parse_query
+from lab.runs.store import RunStore
+from lab.text import describe_character, escaped, hidden_character, one_sentence, shortened
+
+HIDDEN = {
+    "U+0000": "\0", "U+0007": "\a", "U+001B": "\x1b", "U+007F": "\x7f", "U+0085": "\x85", "U+009B": "\x9b",
+    "U+009F": "\x9f", "U+00AD": "\xad", "U+061C": "\u061c", "U+200B": "\u200b", "U+200D": "\u200d", "U+200E": "\u200e",
+    "U+2028": "\u2028", "U+2029": "\u2029", "U+202A": "\u202a", "U+202E": "\u202e", "U+2060": "\u2060",
+    "U+2066": "\u2066", "U+2069": "\u2069", "U+FEFF": "\ufeff", "U+FFF9": "\ufff9", "U+D800": "\ud800",
+    "U+DFFF": "\udfff", "U+E0001": "\U000e0001", "U+E0041": "\U000e0041", "U+3164": "\u3164",
+}  # fmt: skip
+SHOWN = ("Zoë's 3. Versuch, lr 0.05", "語 実験", "👩\u200d🔬 best", "می\u200cخواهم", "क्\u200dष", "e\u0301 é")
+
+
+@pytest.mark.parametrize("point", HIDDEN)
+@pytest.mark.parametrize("what", ["name", "note", "tag", "label"])
+def test_a_hidden_character_is_refused_by_its_code_point(point: str, what: str) -> None:
+    for text in (f"run {HIDDEN[point]}5", HIDDEN[point] + "run", "run" + HIDDEN[point]):
+        with pytest.raises(TextError, match=rf"^The {what} holds the .* {point.replace('+', '.')}\b.*: take it out\.$"):
+            checked_text(text, what, 100, lines=what == "note")
+
+
+@pytest.mark.parametrize("text", SHOWN)
+def test_words_of_every_script_and_emoji_are_kept(text: str) -> None:
+    assert checked_text(text, "name", 100) == text
+    assert escaped(text) == text
+
+
+def test_the_sentence_names_the_character() -> None:
+    with pytest.raises(TextError, match=r"the invisible character U\+202E \(RIGHT-TO-LEFT OVERRIDE\), which cannot"):
+        checked_text("safe\u202egpj.exe", "name", 100)
+    with pytest.raises(TextError, match=r"the control character U\+009B \(CONTROL SEQUENCE INTRODUCER\)"):
+        checked_tags(["a\x9b31m"])
+    assert describe_character("\ud800") == "lone surrogate U+D800"
+
+
+def test_a_search_with_a_hidden_character_is_refused() -> None:
+    with pytest.raises(InputError, match=r"^The search holds the invisible character U\+2066"):
+        parse_query("name:a\u2066b")
+
+
+def test_a_note_keeps_its_lines_and_tabs() -> None:
+    assert checked_text("one\n\ttwo\r\n", "note", 100, lines=True) == "one\n\ttwo"
+
+
+@given(st.text())
+def test_nothing_hidden_is_left_in_escaped_text(text: str) -> None:
+    shown = escaped(text)
+    assert hidden_character(shown) is None
+    shown.encode()  # no lone surrogate
+    assert escaped(shown) == shown
+    assert all(unicodedata.category(c) not in {"Cc", "Cs", "Zl", "Zp"} for c in shown)
+
+
+@given(st.text(max_size=2_000), st.integers(3, 400))
+def test_a_shortened_text_keeps_its_ends(text: str, limit: int) -> None:
+    short = shortened(text, limit)
+    assert len(short) <= limit
+    assert short == text or (short.count("…") >= 1 and text.startswith(short[0]) and text.endswith(short[-1]))
+
+
+@given(st.text(max_size=3_000), st.text(max_size=3_000))
+def test_no_error_message_is_longer_than_300_characters(name: str, other: str) -> None:
+    for error in (
+        LabError(f"There is no {name!r} in {other}: try again."),
+        ConfigError(f"epochs is {name}. {near_miss(name, [other, 'one', 'two'])}", field="epochs"),
+        InputError(name + other),
+    ):
+        assert len(str(error)) <= 300
+        assert hidden_character(str(error)) is None
+
+
+def test_the_rule_and_the_way_out_outlive_a_long_value() -> None:
+    sentence = str(LabError(f"The name is {'x' * 5_000!r}, but it must have at most 200 characters: shorten it."))
+    assert sentence.startswith("The name is 'xxx")
+    assert sentence.endswith("xxx', but it must have at most 200 characters: shorten it.")
+    assert len(sentence) <= 300
+
+
+def test_a_long_list_of_names_says_how_many_are_left_out() -> None:
+    names = [f"network-{number:03d}" for number in range(500)]
+    assert near_miss("?", names).endswith(" more.")
+    assert len(near_miss("?", names)) < 200
+    assert near_miss("?" * 10_000, ["a", "b"]) == "Choose one of: a, b."
+    assert len(near_miss("?", ["n" * 1_000])) < 200
+
+
+def test_a_message_of_many_short_words_is_cut_in_its_middle() -> None:
+    sentence = one_sentence("first " + "word " * 200 + "last.")
+    assert (len(sentence), sentence[:6], sentence[-5:]) == (300, "first ", "last.")
+
+
+def test_what_an_older_release_stored_is_read_with_escapes(tmp_path: Path) -> None:
+    store = RunStore.open(f"sqlite:///{tmp_path / 'lab.db'}")
+    store.submit(RunConfig(), fingerprint="f", family="f", name="run", tags=("a",))
+    with store.database.write() as connection:
+        connection.exec_driver_sql(
+            "UPDATE runs SET name = ?, note = ?, tags = ?, reason = ?, device = ?, notices = ?, environment = ?",
+            ("a\x9b31m\u202e", "one\n\x1b[2J", "\nb\u2066\n", "\x07", "cpu\x85", '["\\u2028"]', '{"name": "\\u009b"}'),
+        )
+    (found,) = store.list_runs()
+    assert (found.name, found.note) == (r"a\x9b31m\u202e", "one\n" + r"\x1b[2J")
+    assert (found.tags, found.reason, found.device) == ((r"b\u2066",), r"\x07", r"cpu\x85")
+    assert (found.notices, found.environment) == ((r"\u2028",), {"name": r"\x9b"})
+    assert store.get(found.id) == found
+    store.close()

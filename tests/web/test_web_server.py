@@ -1,0 +1,174 @@
+"""A real server under foreign handshakes and many tabs: it answers, asks nobody outside, and lets every handle go."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.browser.conftest import Server, start_server
+from tests.web.tabs import handshake, open_handles, visit
+
+TOKEN = "a token for tools, 32 characters"
+PUBLIC = "https://lab.example"
+# Every connection and every name asked for, of the server and all that it starts, one JSON line each.
+_AUDIT = """
+import json, os, socket, sys
+def _note(event, arguments):
+    if event in ("hooked", "socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"):
+        asked = arguments[1] if event in ("socket.connect", "socket.sendto") else arguments[0]
+        line = json.dumps([event, os.getpid(), repr(asked)]) + chr(10)
+        descriptor = os.open(os.environ["CONNECTIONS"], os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+        os.write(descriptor, line.encode())
+        os.close(descriptor)
+sys.addaudithook(_note)
+sys.audit("hooked", None)
+"""
+_LOCAL = (
+    "127.0.0.1",
+    "localhost",
+    "'::1'",
+    "b'127.0.0.1'",
+    "None",
+    "'0.0.0.0'",
+    "/",
+)  # "/": a socket in the file system
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
+    """Return a server on all interfaces behind a named proxy, and the file of what it connects to."""
+    folder = tmp_path_factory.mktemp("audited")
+    (folder / "sitecustomize.py").write_text(_AUDIT, encoding="utf-8")
+    connections = folder / "connections"
+    running = start_server(
+        folder / "home", "--server.address", "0.0.0.0", "--server.corsAllowedOrigins", PUBLIC,
+        "--server.disconnectedSessionTTL", "60",
+        environment={"PYTHONPATH": str(folder), "CONNECTIONS": str(connections), "LAB_TOKEN": TOKEN},
+    )  # fmt: skip
+    yield running, connections
+    running.stop()
+
+
+def _outside(connections: Path) -> list[str]:
+    lines = connections.read_text(encoding="utf-8").splitlines() if connections.exists() else []
+    return [line for line in lines if not any(place in json.loads(line)[2] for place in _LOCAL)]
+
+
+def _port(server: Server) -> int:
+    return int(server.url.rsplit(":", 1)[1])
+
+
+def _foreign(server: Server) -> list[dict[str, str]]:
+    port = _port(server)
+    return [
+        {"Origin": "http://evil.example"},
+        {"Origin": f"http://evil.example:{port}"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "http://127.0.0.1"},
+        {"Origin": f"https://127.0.0.1:{port}"},
+        {"Origin": f"http://localhost:{port}"},  # another name than the one that was asked
+        {"Origin": "null"},
+        {"Origin": ""},
+        {"Origin": f"http://127.0.0.1:{port}@evil.example"},
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Origin": "http://evil.example", "Authorization": f"Bearer {TOKEN}"},
+        {"Host": "evil.example", "Origin": "http://evil.example"},
+        {"Host": f"evil.example:{port}", "Authorization": f"Bearer {TOKEN}"},
+    ]
+
+
+def _flood(server: Server, count: int) -> list[int]:
+    """Return the status of many foreign handshakes, eight at a time, while the health is asked for."""
+
+    def ask(number: int) -> int:
+        return handshake(server.url, Origin=f"http://{number}.evil.example")
+
+    with ThreadPoolExecutor(9) as pool:
+        answers = [pool.submit(ask, number) for number in range(count)]
+        while not all(answer.done() for answer in answers):
+            with urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=10) as health:
+                assert health.read() == b"ok"
+        return [answer.result() for answer in answers]
+
+
+def test_foreign_origins_other_ports_and_none_are_refused(audited: tuple[Server, Path]) -> None:
+    server, connections = audited
+    assert [handshake(server.url, **headers) for headers in _foreign(server)] == [403] * len(_foreign(server))
+    assert _outside(connections) == []
+
+
+def test_own_pages_the_named_proxy_and_tools_with_the_token_are_let_in(audited: tuple[Server, Path]) -> None:
+    server, connections = audited
+    accepted = [
+        {"Origin": server.url},
+        {"Origin": server.url.upper().replace("HTTP", "http")},
+        {"Host": f"localhost:{_port(server)}", "Origin": f"http://localhost:{_port(server)}"},
+        {"Origin": PUBLIC},
+        {"Host": "localhost", "Origin": PUBLIC},
+        {"Authorization": f"Bearer {TOKEN}"},
+    ]
+    assert [handshake(server.url, **headers) for headers in accepted] == [101] * len(accepted)
+    assert _outside(connections) == []
+
+
+def test_nothing_outside_is_asked_at_the_start_by_pages_or_by_a_flood(audited: tuple[Server, Path]) -> None:
+    server, connections = audited
+    for page in ("", "train", "runs", "architecture", "inside", "draw"):
+        visit(server.url, page)
+    assert _flood(server, 50) == [403] * 50
+    assert "hooked" in connections.read_text(encoding="utf-8")
+    assert _outside(connections) == []
+
+
+@pytest.mark.slow
+def test_a_thousand_foreign_handshakes_are_refused_while_the_server_answers(audited: tuple[Server, Path]) -> None:
+    server, connections = audited
+    assert _flood(server, 1_000) == [403] * 1_000
+    assert _outside(connections) == []
+
+
+def test_the_hook_notices_a_connection_to_the_outside(tmp_path: Path) -> None:
+    connections = tmp_path / "connections"
+    code = _AUDIT + "\ntry:\n    socket.create_connection(('192.0.2.1', 9), timeout=0.01)\nexcept OSError:\n    pass"
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "CONNECTIONS": str(connections)}, check=True)
+    assert ["192.0.2.1" in line for line in _outside(connections)] == [True] * 2  # its name and the connection
+
+
+def _settled(count: Callable[[], int], expected: int, *, seconds: float = 20.0) -> int:
+    """Return the count as soon as it is no more than expected, else the last one."""
+    end = time.monotonic() + seconds
+    while (found := count()) > expected and time.monotonic() < end:
+        time.sleep(0.2)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="handles are counted under /proc")
+def test_closed_tabs_leave_no_file_handle_open(audited: tuple[Server, Path]) -> None:
+    server, _ = audited
+
+    def handles() -> int:
+        return open_handles(server.process.pid).total()
+
+    visit(server.url, "runs")
+    before = _settled(handles, 0, seconds=6)
+    for _ in range(20):
+        visit(server.url, "runs")
+    assert _settled(handles, before) <= before, open_handles(server.process.pid)
+
+
+def test_a_tab_that_comes_back_finds_its_session(audited: tuple[Server, Path]) -> None:
+    server, _ = audited
+    session = visit(server.url, "runs")
+    time.sleep(4)  # its event loop is closed by now
+    assert visit(server.url, "runs", session=session) == session
+    assert visit(server.url, "runs", session="unknown") != session
+    log = (server.home / "server.log").read_text(encoding="utf-8")
+    assert "script event loop is closed" not in log
