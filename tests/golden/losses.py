@@ -1,0 +1,93 @@
+"""The first batch losses of every network: what must stay equal to the bit while code is moved and renamed.
+
+`python -m tests.golden.losses tests/golden/0.1.0/losses.json` records them (once, at the release they stand for).
+Bits depend on torch, the processor's vector width and the thread count, so these are written beside the numbers.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lab.architectures.registry import get_architecture, list_architectures
+from lab.config import RunConfig
+from lab.data.resident import load_resident
+from lab.experiment import Lab
+from lab.settings import Settings
+from lab.training.engine import train
+from lab.training.events import StepMetrics
+
+STEPS = 20
+LARGE_PIXELS = 100  # networks on larger images get small batches: VGG-19 takes seconds a step on one core
+MNIST = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+def conditions() -> dict[str, str]:
+    """Return what the bits depend on beside the code."""
+    return {"torch": torch.__version__, "cpu": torch.backends.cpu.get_cpu_capability(), "threads": "1"}
+
+
+def is_large(arch_id: str) -> bool:
+    """Whether a network takes images so large that 20 steps last longer than a quick test may."""
+    size = get_architecture(arch_id).default_input_size
+    return size != "native" and int(size) > LARGE_PIXELS
+
+
+def first_losses(arch_id: str, *, dataset: str, home: Path, data: Path) -> list[str]:
+    """Return the losses of the first 20 batches as hexadecimal float64 values."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        lab = Lab(Settings.from_env({"LAB_HOME": str(home), "LAB_DATA": str(data)}))
+        batch = 2 if is_large(arch_id) else 32
+        config = lab.check(
+            RunConfig(
+                arch=arch_id,
+                dataset=dataset,
+                batch_size=batch,
+                max_steps=STEPS,
+                train_limit=1000,
+                seed=11,
+                device="cpu",
+            )
+        )
+        device = torch.device("cpu")
+        resident = load_resident(config, root=data, device=device)
+        if is_large(arch_id):  # the evaluations at the end are not asked for: four images are enough
+            resident = _few_images(resident)
+        events = train(config, network=lab.build_seeded(config), data=resident, device=device)
+        found: list[Any] = [value for e in events if isinstance(e, StepMetrics) for value in e.loss.tolist()]
+    finally:
+        torch.set_num_threads(before)
+    return [float(value).hex() for value in found]
+
+
+def _few_images(resident: Any) -> Any:
+    import dataclasses
+
+    few = {name: getattr(resident, name)[:4] for name in ("val_x", "val_y", "test_x", "test_y")}
+    return dataclasses.replace(resident, **few)
+
+
+def main(target: Path) -> None:
+    """Record every network on the built-in digits, and on MNIST where it is."""
+    home = Path(os.environ.get("TMPDIR", "/tmp")) / "golden-losses"
+    found: dict[str, Any] = {"conditions": conditions(), "losses": {}}
+    for dataset, data in (("digits", home), ("mnist", MNIST)):
+        if dataset == "mnist" and not data.is_dir():
+            continue
+        for arch in list_architectures():
+            if dataset == "mnist" and arch.default_input_size not in ("native", "32"):
+                continue  # minutes each, and no other code than on the digits
+            losses = first_losses(arch.id, dataset=dataset, home=home, data=data)
+            assert len(losses) == STEPS, (arch.id, len(losses))
+            found["losses"][f"{dataset}/{arch.id}"] = losses
+            sys.stderr.write(f"{dataset} {arch.id} {float.fromhex(losses[-1]):.4f}\n")
+            target.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

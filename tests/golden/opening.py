@@ -1,0 +1,23 @@
+"""Opens the golden files of a release as a user's lab: each test gets a copy of its own."""
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+GOLDEN = Path(__file__).resolve().parent
+RELEASES = tuple(sorted(path.name for path in GOLDEN.iterdir() if (path / "expected.json").is_file()))
+
+
+def read(release: str, name: str) -> Any:
+    """Return the content of one of a release's JSON files."""
+    return json.loads((GOLDEN / release / name).read_text(encoding="utf-8"))
+
+
+def unpack_home(release: str, home: Path) -> Path:
+    """Lay the release's store and artifacts down as `LAB_HOME` and return it."""
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "lab.db").write_bytes(gzip.decompress((GOLDEN / release / "lab.db.gz").read_bytes()))
+    shutil.copytree(GOLDEN / release / "artifacts", home / "artifacts")
+    return home

@@ -1,0 +1,212 @@
+"""Writes the golden files of a release: a store with its artifacts, a bundle, links and what each of them must show.
+
+Run once per release, at that release, and never again for it: `python -m tests.golden.write_golden tests/golden/0.1.0`.
+The files stand for what users have on their disks; `tests/golden/test_golden.py` opens them with today's code.
+"""
+
+import gzip
+import io
+import json
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+from lab.config import RunConfig
+from lab.experiment import Lab
+from lab.runs.owner import Owner
+from lab.runs.records import RunRecord, Want
+from lab.runs.store import RunStore
+from lab.settings import Settings
+from lab.sharing.bundle.read import import_bundle
+from lab.sharing.bundle.write import write_bundle
+from lab.worker import execute
+
+TINY: dict[str, Any] = {
+    "arch": "basic-cnn",
+    "arch_options": {"widths": [2, 4], "hidden": 8, "dropout": 0.25},
+    "dataset": "digits",
+    "train_limit": 400,
+    "batch_size": 32,
+    "epochs": 2,
+    "optimizer": "sgd",
+    "lr": 0.05,
+    "device": "cpu",
+}
+
+
+class _PausingStore(RunStore):
+    """Requests a pause once a run has passed a step, so that it stops inside an epoch."""
+
+    pause_after = 0
+
+    def append_points(self, run: str, lease: int, points: Any, *, progress: Any = None) -> Want:
+        want = super().append_points(run, lease, points, progress=progress)
+        if self.pause_after and progress and progress.get("step", 0) >= self.pause_after:
+            self.request(run, Want.PAUSE)
+        return want
+
+
+def _train(lab: Lab, config: RunConfig, **more: Any) -> RunRecord:
+    run = lab.submit(config, **more).run
+    claimed = lab.store.claim(slot="cpu", owner=Owner.of_this_process())
+    assert claimed is not None
+    assert claimed.id == run.id
+    execute(lab, claimed, ending=threading.Event())
+    return lab.store.get(run.id)
+
+
+def _fill(lab: Lab) -> dict[str, str]:
+    """Make one run of each kind that people have, and return their ids by what they stand for."""
+    base = RunConfig(**TINY)
+    finished = _train(lab, base, name="tiny two epochs", tags=("golden", "tiny"))
+    lab.store.set_note(finished.id, "The first run.\nTwo lines.")
+    lab.store.set_pinned(finished.id, True)
+    one_cycle = _train(
+        lab,
+        base.replace(optimizer="adam", lr=0.01, schedule="one-cycle", label_smoothing=0.1, augment="light", seed=3),
+    )
+    second_seed = _train(lab, base.replace(seed=1), tags=("golden",))
+    early = _train(lab, base.replace(epochs=4, patience=1, min_delta=10.0, restore_best=True), name="early stopping")
+    diverged = _train(lab, base.replace(loss="nll", output="logits", lr=0.5, max_steps=20), name="diverged")
+    tuned = _train(lab, base.replace(init_from=finished.id, lr=0.001), name="fine-tuned")
+    store = _PausingStore(lab.store.database, lab.store._clock)
+    store.pause_after = 600
+    vars(lab)["store"] = store
+    paused = _train(lab, base.replace(epochs=300, batch_size=16, schedule="step", momentum=0.5), name="paused")
+    store.pause_after = 0
+    assert paused.state == "paused", paused.state
+    deleted = _train(lab, base.replace(epochs=1), name="deleted")
+    lab.store.delete(deleted.id)
+    queued = lab.submit(base.replace(arch="lenet5", arch_options={"widths": [2, 3]}, epochs=1), name="queued").run
+    ids = {
+        "finished": finished.id,
+        "one_cycle": one_cycle.id,
+        "second_seed": second_seed.id,
+        "early_stopped": early.id,
+        "diverged": diverged.id,
+        "fine_tuned": tuned.id,
+        "paused": paused.id,
+        "deleted": deleted.id,
+        "queued": queued.id,
+    }
+    for label, end in (("1", (140, 240)), ("7", (120, 240))):
+        picture = Image.new("L", (280, 280))
+        ImageDraw.Draw(picture).line([(150, 40), end], fill=255, width=22)
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG")
+        ids[f"sketch_{label}"] = lab.store.save_sketch(buffer.getvalue(), label=label, dataset="digits").id
+    return ids
+
+
+def _expected(lab: Lab, ids: dict[str, str]) -> dict[str, Any]:
+    """Return what the store must still say: numbers as hexadecimal floats, so that not a bit is lost."""
+    runs = {}
+    lab.store.undelete(ids["deleted"])  # hidden runs have neither points nor files to look at
+    for kind, run_id in ids.items():
+        if kind.startswith("sketch_"):
+            continue
+        run = lab.store.get(run_id, deleted=True)
+        points = lab.store.points(run_id)
+        runs[kind] = {
+            "id": run.id,
+            "name": run.name,
+            "state": run.state.value,
+            "config": run.config.as_dict(),
+            "fingerprint": run.fingerprint,
+            "family": run.family,
+            "note": run.note,
+            "tags": list(run.tags),
+            "pinned": run.pinned,
+            "origin": run.origin,
+            "summary": {k: v.hex() if isinstance(v, float) else v for k, v in run.summary.items()},
+            "notices": list(run.notices),
+            "series": {
+                name: {"count": len(s.step), "last_step": int(s.step[-1]), "last": float(s.value[-1]).hex()}
+                for name, s in points.items()
+            },
+            "weights": [[k.epoch, k.step, k.sha256, k.bytes] for k in lab.kept_epochs(run_id)],
+        }
+    lab.store.delete(ids["deleted"])
+    return {
+        "release": "0.1.0",
+        "torch": torch.__version__,
+        "runs": runs,
+        "sketches": [[s.id, s.label, s.dataset] for s in lab.store.list_sketches()],
+    }
+
+
+def _answers(lab: Lab, ids: dict[str, str]) -> dict[str, list[str]]:
+    """Return the logits of each finished run's best weights for the first test image."""
+    x = lab.dataset("digits").test_images[:1]
+    found = {}
+    for kind in ("finished", "one_cycle", "early_stopped", "fine_tuned"):
+        loaded = lab.load_run_network(ids[kind])
+        images = torch.from_numpy(np.asarray(x)).reshape(1, 1, 28, 28).float() / 255
+        with torch.no_grad():
+            logits = loaded.network((images - loaded.mean) / loaded.std)[0]
+        found[kind] = [value.hex() for value in logits.double().tolist()]
+    return found
+
+
+def _links(ids: dict[str, str]) -> list[dict[str, str]]:
+    """Return addresses that people may have kept, and words that the page behind each must show."""
+    run, other, paused = ids["finished"], ids["one_cycle"], ids["paused"]
+    return [
+        {"address": "/", "shows": "ConvLab"},
+        {"address": f"/train?run={run}", "shows": "tiny two epochs"},
+        {"address": f"/train?run={paused}", "shows": "paused"},
+        {"address": f"/runs?runs={run}.{other}", "shows": "tiny two epochs"},
+        {"address": f"/runs?runs={run}.{other}&look=differences", "shows": "Differences"},
+        {"address": f"/runs?runs={run}.{other}&smooth=0.9&logx=1&x=epoch&curves=loss", "shows": "tiny two epochs"},
+        {"address": f"/runs?runs={run}.{other}.{ids['second_seed']}&look=groups&by=optimizer", "shows": "Groups"},
+        {"address": f"/runs?runs={run}.{other}&look=parallel", "shows": "Parallel axes"},
+        {"address": f"/runs?runs={run}.{other}&look=pareto&cost=params", "shows": "Accuracy against cost"},
+        {"address": "/runs?q=tag:golden&sort=-test", "shows": "tiny two epochs"},
+        {"address": "/runs?q=arch:basic* lr<0.1 state:finished&sort=lr", "shows": "tiny two epochs"},
+        {"address": "/runs?show=reports&report=D", "shows": "Seven networks"},
+        {"address": "/architecture?arch=basic-cnn&batch=32&view=graph", "shows": "Graph"},
+        {"address": "/architecture?arch=lenet5&view=layers&size=64", "shows": "Layers"},
+        {"address": f"/inside?run={run}&epoch=1&view=kernels", "shows": "Kernels"},
+        {"address": f"/inside?run={run}&epoch=2&view=maps&source=test&image=5", "shows": "Feature maps"},
+        {"address": f"/inside?run={run}&view=why&source=drawing&drawing={ids['sketch_7']}", "shows": "Why this answer"},
+        {"address": f"/inside?run={other}&view=answers&epoch=0", "shows": "Right and wrong"},
+        {"address": f"/draw?runs={run},{other}", "shows": "tiny two epochs"},
+        {"address": f"/draw?run={run}", "shows": "tiny two epochs"},
+    ]
+
+
+def _write(path: Path, data: object) -> None:
+    path.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def main(target: Path) -> None:
+    """Write everything into `target`, which must not exist yet."""
+    target.mkdir(parents=True)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
+        ids = _fill(lab)
+        bundle = write_bundle(lab, [lab.store.get(ids[k]) for k in ("finished", "one_cycle", "diverged")])
+        (target / "bundle.zip").write_bytes(bundle)
+        (imported,) = import_bundle(lab, io.BytesIO(write_bundle(lab, [lab.store.get(ids["second_seed"])])))
+        ids["imported"] = imported.id
+        _write(target / "expected.json", {**_expected(lab, ids), "logits": _answers(lab, ids), "ids": ids})
+        _write(target / "links.json", _links(ids))
+        (database,) = home.glob("*.db")
+        lab.store.close()
+        (target / f"{database.name}.gz").write_bytes(gzip.compress(database.read_bytes(), mtime=0))
+        shutil.copytree(home / "artifacts", target / "artifacts")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main(Path(sys.argv[1]))
