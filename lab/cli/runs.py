@@ -26,6 +26,11 @@ def as_dict(run: RunRecord) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def as_listed(run: RunRecord) -> dict[str, Any]:
+    """Return one run of a list; of one that cannot be read only its id and the reason."""
+    return {"run": run.id, "state": "unreadable", "problem": run.problem} if run.problem else as_dict(run)
+
+
 @click.command()
 @click.option("--filter", "where", default="", metavar="SEARCH", help='Such as "arch:lenet* lr<0.01 state:finished".')
 @click.option(
@@ -36,14 +41,15 @@ def as_dict(run: RunRecord) -> dict[str, Any]:
 @click.pass_obj
 def runs(lab: Lab, where: str, order: str, limit: int, as_json: bool) -> None:
     """List the runs, newest first; the search is that of the Runs page."""
-    found = lab.store.list_runs(where=where, order=order, limit=limit)
+    found = lab.store.list_runs(where=where, order=order, limit=limit, problems=True)
+    warn(lab)
     if as_json:
-        print_json({"runs": [as_dict(run) for run in found], "total": lab.store.count_runs(where=where)})
+        print_json({"runs": [as_listed(run) for run in found], "total": lab.store.count_runs(where=where)})
         return
     print_table(
         ("run", "state", "name", "network", "data set", "epochs", "test", "time", "date"),
         [
-            (
+            (run.id, "unreadable", *[""] * 7) if run.problem else (
                 run.id, run.state.value, run.name, run.config.arch, run.config.dataset, run.config.epochs,
                 percent(run.summary.get("test_accuracy")), duration(run.seconds), moment(run.created_at),
             )
@@ -51,6 +57,15 @@ def runs(lab: Lab, where: str, order: str, limit: int, as_json: bool) -> None:
         ],
         right=("epochs", "test", "time"),
     )  # fmt: skip
+    for run in found:
+        if run.problem:
+            click.echo(run.problem)
+
+
+def warn(lab: Lab) -> None:
+    """Say on standard error what is wrong with the database's file: a list may lack runs without showing it."""
+    for warning in lab.store.warnings():
+        click.echo(f"Warning: {warning}", err=True)
 
 
 def epoch_rows(points: Mapping[str, Series]) -> list[dict[str, Any]]:
@@ -70,6 +85,7 @@ def epoch_rows(points: Mapping[str, Series]) -> list[dict[str, Any]]:
 @click.pass_obj
 def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
     """Show one run: configuration, state, metrics per epoch, kept files. RUN is an id, its beginning, or a name."""
+    warn(lab)
     record = lab.store.resolve(run)
     points = lab.store.points(record.id)
     rows = epoch_rows({name: series for name, series in points.items() if not name.startswith("batch/")})

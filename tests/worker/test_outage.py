@@ -20,7 +20,7 @@ from lab.worker import execute, work
 from tests.postgres import PostgresServer, started_server
 from tests.worker.worker_runs import SMALL, claim, open_lab, work_off
 
-LONG = RunConfig(arch="lenet5", dataset="digits", epochs=10, batch_size=16, device="cpu", keep_mb=100)
+LONG = RunConfig(arch="lenet5", dataset="digits", epochs=6, batch_size=16, device="cpu", keep_mb=100)
 TIMEOUT_S = 90.0
 
 
