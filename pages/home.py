@@ -5,7 +5,7 @@ import streamlit as st
 from lab.data.registry import list_datasets
 from lab.presets import get_preset
 from pages.ui.datasets import default_dataset, fetch_button
-from pages.ui.frame import PAGES_DIR, SCREENS, page_frame, page_path, show_errors
+from pages.ui.frame import PAGES_DIR, SCREENS, page_frame, page_path, show_errors, shows_errors
 from pages.ui.lab import get_lab
 from pages.ui.machine import describe_machine
 from pages.ui.run_view import watch
@@ -59,7 +59,7 @@ def _train(preset: str) -> None:
 
 def _recent() -> None:
     st.subheader("Recent runs", anchor=False)
-    runs = get_lab().store.list_runs(limit=_RECENT)
+    runs = get_lab().store.list_runs(limit=_RECENT, problems=True)
     if not runs:
         with st.container(border=True):
             st.markdown("**No runs yet.** Press the button above: the first curves appear within seconds.")
@@ -70,8 +70,9 @@ def _recent() -> None:
         st.page_link(page_path("runs"), label="All runs", icon=":material/arrow_forward:")
 
 
+@shows_errors
 def _recent_lines(*, live: bool) -> None:
-    runs = get_lab().store.list_runs(limit=_RECENT)
+    runs = get_lab().store.list_runs(limit=_RECENT, problems=True)
     with st.container(border=True):
         for run in runs:
             run_line(run, key=f"recent-{run.id}")

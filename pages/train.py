@@ -14,7 +14,7 @@ from pages.ui import state
 from pages.ui.cost import cost_card
 from pages.ui.datasets import default_dataset, fetch_offer
 from pages.ui.form import train_form
-from pages.ui.frame import page_frame, plain, show_errors
+from pages.ui.frame import page_frame, plain, show_errors, shows_errors
 from pages.ui.lab import get_lab
 from pages.ui.run_view import show_run, watch
 from pages.ui.widgets import REFRESH_S, present_datasets, run_line
@@ -51,6 +51,7 @@ def _live_runs() -> None:
         st.fragment(_live_lines, run_every=REFRESH_S)()
 
 
+@shows_errors
 def _live_lines() -> None:
     live = [run for run in get_lab().store.list_runs(limit=_NEWEST) if run.state.live]
     if not live:

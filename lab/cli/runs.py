@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from lab.cli.output import duration, json_flag, moment, percent, print_json, print_table
+from lab.errors import UnreadableRunError
 from lab.experiment import Lab
 from lab.runs.records import RunRecord, Series, Want
 
@@ -194,11 +195,14 @@ def tag(lab: Lab, run: str, tags: tuple[str, ...], remove: bool, as_json: bool) 
 def delete(lab: Lab, run: str, undo: bool, as_json: bool) -> None:
     """Delete a run; --undo brings it back."""
     if undo:
-        lab.store.undelete(run)
-        record = lab.store.get(run)
+        record = lab.store.undelete(run)
     else:
-        record = lab.store.resolve(run)
-        lab.store.delete(record.id)
+        try:
+            record = lab.store.resolve(run)
+        except UnreadableRunError:  # deleting is the way out; such a run is known by its id alone
+            record = lab.store.delete(run.strip())
+        else:
+            lab.store.delete(record.id)
     if as_json:
         print_json({"run": record.id, "deleted": not undo})
     else:

@@ -4,6 +4,8 @@ Every change reads the row under a lock, checks its seal, writes, and seals what
 can confirm a damage that happened before it.
 """
 
+import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +18,8 @@ from lab.runs.rows import LEASE_S, damage_words, derive, run_record
 from lab.runs.schema import runs
 from lab.runs.seals import RAW, is_sealed, is_sound, row_seal
 
+_ASK_EVERY_S = 60.0  # how often a server is asked the time
+
 
 class StoreBase:
     """The ground of `RunStore`; use that."""
@@ -23,10 +27,23 @@ class StoreBase:
     def __init__(self, database: Database, clock: Callable[[], float] | None) -> None:
         self.database = database
         self._clock = clock
+        self._asked_at, self._ahead_s = -math.inf, 0.0  # the server's clock against this process's monotonic one
 
     def _moment(self, connection: Connection) -> Moment:
         """Return the time by the store's clock, or by the one this store was opened with."""
         return self.database.moment(connection) if self._clock is None else Moment(self._clock())
+
+    def now(self) -> float:
+        """Return the time by the store's clock, which is what its times are to be compared with."""
+        if self._clock is not None:
+            return self._clock()
+        if self.database.is_sqlite:
+            return time.time()
+        if time.monotonic() - self._asked_at > _ASK_EVERY_S:
+            with self.database.read() as connection:
+                self._ahead_s = self.database.moment(connection).now - time.monotonic()
+            self._asked_at = time.monotonic()
+        return time.monotonic() + self._ahead_s
 
     def _find(self, connection: Connection, run: str, *, deleted: bool = False, lock: bool = False) -> Row[Any]:
         """Return the row of a run as it is stored, sound or not, or raise `RunNotFoundError`.

@@ -10,7 +10,7 @@ from lab.errors import RunNotFoundError
 from lab.presets import get_preset
 from lab.runs.records import RunRecord
 from pages.ui.datasets import default_dataset
-from pages.ui.frame import plain, show_errors
+from pages.ui.frame import plain, show_errors, shows_errors
 from pages.ui.lab import get_lab
 from pages.ui.machine import describe_machine
 from pages.ui.state import put, value_of
@@ -142,6 +142,7 @@ def _estimate(config: RunConfig, *, gpu: bool) -> float:
 
 
 @st.fragment(run_every=1.0)
+@shows_errors
 def _wait_for(run_id: str) -> None:
     run = get_lab().store.get(run_id)
     if run.summary or not run.state.live:

@@ -21,7 +21,7 @@ from pages.ui.lab import get_lab
 from pages.ui.runs_address import MOST_RUNS, RunsView
 from pages.ui.runs_state import bind, change_view, read_view, renew_table, table_version
 from pages.ui.state import flash, put, value_of
-from pages.ui.widgets import BADGES
+from pages.ui.widgets import BADGES, UNREADABLE
 
 PAGE_ROWS = 25
 _SETTING_COLUMNS = 6  # that differ on this page; the rest is under Differences
@@ -44,15 +44,38 @@ def runs_table(view: RunsView) -> tuple[RunRecord, ...]:
         pages = max(1, -(-total // PAGE_ROWS))
         page = min(view.page, pages)
         runs = store.list_runs(
-            where=view.search, order=view.sort, limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS, pinned_first=True
-        )
+            where=view.search, order=view.sort, limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS, pinned_first=True,
+            problems=True,
+        )  # fmt: skip
         if not runs:
             _nothing(view)
             return ()
         _grid(runs, view)
+        _unreadable(runs)
         _pages(view, page, pages, total)
-        return runs
+        return tuple(run for run in runs if not run.problem)
     return ()
+
+
+def _unreadable(runs: Sequence[RunRecord]) -> None:
+    """Say why some rows of the table are empty, and offer to delete those runs."""
+    for run in runs:
+        if not run.problem:
+            continue
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.warning(plain(run.problem), icon=":material/heart_broken:", width="stretch")
+            st.button(
+                "Delete", icon=":material/delete:", key=f"runs.unreadable.{run.id}", on_click=_delete, args=(run.id,),
+                disabled=get_lab().settings.read_only,
+            )  # fmt: skip
+
+
+def _delete(run: str) -> None:
+    try:
+        get_lab().store.delete(run)
+    except LabError as error:
+        flash(str(error))
+    renew_table()
 
 
 def _toolbar(view: RunsView) -> None:
@@ -111,19 +134,24 @@ def _editable(writable: bool) -> tuple[str, ...]:
 
 
 def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
-    differing = _differing(runs)
+    differing = _differing([run for run in runs if not run.problem])
+    at = {run.id: index for index, run in enumerate(run for run in runs if not run.problem)}
     return [
-        {
+        _unreadable_row(run) if run.problem else {
             "chosen": run.id in view.runs, "state": [str(run.state)], "name": run.name,
             "open": f"train?run={run.id}", "network": run.config.arch,
             "data": run.config.dataset, "test": _percent(run, "test_accuracy"), "val": _percent(run, "val_accuracy"),
-            **{name: _setting(values[at]) for name, values in differing.items()},
+            **{name: _setting(values[at[run.id]]) for name, values in differing.items()},
             "epoch": run.summary.get("best_epoch"), "seconds": run.seconds or None,
             "speed": _whole(run.summary.get("images_per_second")), "created": pd.Timestamp(run.created_at, unit="s", tz="UTC"),
             "tags": list(run.tags), "note": run.note, "pinned": run.pinned,
         }
-        for at, run in enumerate(runs)
+        for run in runs
     ]  # fmt: skip
+
+
+def _unreadable_row(run: RunRecord) -> dict[str, Any]:
+    return {"chosen": False, "state": [UNREADABLE], "name": run.name or f"run {run.id}", "tags": [], "pinned": False}
 
 
 def _differing(runs: Sequence[RunRecord]) -> Mapping[str, list[Any]]:
@@ -152,12 +180,15 @@ def _columns(runs: Sequence[RunRecord], *, writable: bool) -> dict[str, Any]:
     return {
         "chosen": column.CheckboxColumn("Compare", pinned=True, help="Tick runs to compare them below."),
         "state": column.MultiselectColumn(
-            "State", options=_STATES, color=[BADGES[RunState(state)][1] for state in _STATES], width="small"
+            "State",
+            options=[*_STATES, UNREADABLE],
+            width="small",
+            color=[*(BADGES[RunState(state)][1] for state in _STATES), "red"],
         ),
         "name": column.TextColumn("Name", required=True, max_chars=200),
         "network": "Network",
         "data": "Data set",
-        **{name: FIELDS[name].label for name in _differing(runs)},
+        **{name: FIELDS[name].label for name in _differing([run for run in runs if not run.problem])},
         "test": column.NumberColumn("Test", format="%.2f %%", help="Accuracy on the test set."),
         "val": column.NumberColumn("Validation", format="%.2f %%"),
         "epoch": column.NumberColumn("Best epoch", format="%d"),

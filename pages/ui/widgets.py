@@ -1,6 +1,5 @@
 """Small pieces that several pages share: a run's badge and name, times in words, lists of networks and data sets."""
 
-import time
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,6 +13,7 @@ from lab.errors import UnknownNameError
 from lab.runs.records import RunRecord, RunState
 from lab.settings import Settings
 from pages.ui.frame import page_path, plain
+from pages.ui.lab import get_lab
 
 if TYPE_CHECKING:
     from lab.charts.groups import Spread
@@ -29,6 +29,7 @@ BADGES = {
     RunState.FAILED: (":material/error:", "red"),
     RunState.INTERRUPTED: (":material/power_off:", "red"),
 }
+UNREADABLE = "unreadable"  # in the place of a state
 REFRESH_S = 2.0  # between two looks at a list of runs while one of them is being trained
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 
@@ -81,7 +82,7 @@ def format_duration(seconds: float) -> str:
 
 def format_ago(moment: float, *, now: float | None = None) -> str:
     """Return how long ago a time (seconds since the epoch) was, such as "5 min ago"; older than a week, its date."""
-    age = max(0.0, (time.time() if now is None else now) - moment)
+    age = max(0.0, (get_lab().store.now() if now is None else now) - moment)
     if age < _MINUTE_S:
         return "just now"
     for unit, size in (("d", _DAY_S), ("h", _HOUR_S), ("min", _MINUTE_S)):
@@ -132,7 +133,12 @@ def format_spread(spread: "Spread | None", *, scale: float = 1, digits: int = 1,
 
 
 def run_line(run: RunRecord, *, key: str) -> None:
-    """Show one run in one line: where to, state, accuracy, when."""
+    """Show one run in one line: where to, state, accuracy, when; of one that cannot be read, why."""
+    if run.problem:
+        with st.container(horizontal=True, vertical_alignment="center", key=key):
+            st.badge(UNREADABLE, icon=":material/heart_broken:", color="red")
+            st.caption(plain(run.problem), width="stretch")
+        return
     with st.container(horizontal=True, vertical_alignment="center", key=key):
         st.page_link(page_path("train"), label=plain(run_title(run)), query_params={"run": run.id})
         state_badge(run)
