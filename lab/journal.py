@@ -1,40 +1,49 @@
 """Keeps what training tells: points in the store before the checkpoint that follows them, weights within a budget.
 
 A buffer is emptied only after its commit returned, so what the store acknowledged is never lost and what it refused is
-tried again. The rules of `lab.diagnosis` are asked at every epoch's end, now and then inside one, and at the run's end;
-each time their findings replace the earlier ones as a whole.
+tried again. While the store is busy or unreachable training goes on, and saved files wait to be listed; after a longer
+outage the worker pauses the run. The rules of `lab.diagnosis` are asked at every epoch's end, now and then inside one,
+and at the run's end; each time their findings replace the earlier ones as a whole.
 """
 
 import time
 from collections import defaultdict
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
 from lab.diagnosis.curves import DataFacts
 from lab.diagnosis.rules import diagnose_run
-from lab.errors import StoreBusyError
+from lab.errors import ArtifactError, StoreBusyError
 from lab.findings import Finding
 from lab.runs.artifacts import ArtifactStore
-from lab.runs.records import CHECKPOINT, WEIGHTS, KeptFile, RunRecord, RunState, Series
+from lab.runs.outage import Outage
+from lab.runs.records import CHECKPOINT, WEIGHTS, KeptFile, RunRecord, RunState, Series, Want
 from lab.runs.rows import AFTER_DEATH
 from lab.runs.store import RunStore
 from lab.training.events import Ended, Evaluated, Event, Kept, Notice, Started, StepMetrics
 
 FLUSH_S = 0.5  # the store's points are at most this old
 DIAGNOSE_S = 5.0  # how often the curves are looked at inside an epoch
-BUSY_LIMIT_S = 60.0  # a store that refuses longer than this ends the run
 MB = 1_000_000
 
 _HEARD = {state: wish for wish, state in AFTER_DEATH.items()}  # the wish that a run which ends so has heard
+_T = TypeVar("_T")
 _Points = dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]
 
 
 class Journal:
     """Takes a run's events and writes them down under the run's lease."""
 
-    def __init__(self, store: RunStore, artifacts: ArtifactStore, run: RunRecord) -> None:
+    def __init__(
+        self, store: RunStore, artifacts: ArtifactStore, run: RunRecord, *, outage: Outage | None = None
+    ) -> None:
         self._store, self._artifacts, self._run = store, artifacts, run
+        self._outage = outage or Outage()
+        self._unlisted: list[KeptFile] = []  # saved, and not yet in the store
+        self._saved_all = True
+        self._unwritten: list[str] = []  # notices that the store has not taken yet
         self._buffer: _Points = defaultdict(list)
         self._history: _Points = defaultdict(list)
         self._progress: dict[str, Any] = {"epochs": run.config.epochs}
@@ -44,14 +53,13 @@ class Journal:
         self._normalization: list[float] = []
         self._started_at = (0, 0.0)  # step and clock at which this attempt began, for an honest time left
         self._flushed = self._diagnosed = time.monotonic()
-        self._busy_since: float | None = None
 
     # -- what the worker says -----------------------------------------------------------------------------------------
 
     def phase(self, text: str) -> None:
         """Show what is being done when nothing is being trained."""
         self._progress["phase"] = text
-        self._store.set_progress(self._run.id, self._run.lease, self._progress)
+        self._call(lambda: self._store.set_progress(self._run.id, self._run.lease, self._progress))
 
     def describe(self, mean: float, std: float, data: DataFacts) -> None:
         """Note the normalisation the network is trained with, and its classes."""
@@ -74,23 +82,40 @@ class Journal:
                 raise ValueError("the end of a run is written by finish")
 
     def finish(self, ended: Ended, *, state: RunState, reason: str) -> None:
-        """Write the last points and the result, and give the run back."""
-        self._flush_all()
-        summary = {**ended.summary, "outcome": ended.outcome, "step": ended.step, "epoch": ended.epoch}
-        self._store.finish(
-            self._run.id, self._run.lease, state=state, heard=_HEARD.get(state), reason=reason, summary=summary,
-            seconds=ended.time_s, findings=self._judge(ended=state.over),
-        )  # fmt: skip
+        """Write the last points and the result, and give the run back, however long the store is away."""
+        self._catch_up()
+        self._end(ended, state=state, heard=_HEARD.get(state), reason=reason)
+
+    def pause_after_outage(self, ended: Ended | None = None) -> None:
+        """Wait until the store is back and give the run back as paused; ended: where training could stop at a step."""
+        self._catch_up()
+        where = f" at step {ended.step:,}" if ended else ""
+        point = "there" if ended and self._saved_all else "its last checkpoint"
+        reason = (
+            f"The run store was unreachable for {self._outage.longest_s:.0f} s, so training paused{where}: resume goes on "
+            f"from {point}."
+        )
+        self._end(ended, state=RunState.PAUSED, heard=Want.RUN, reason=reason)
 
     def fail(self, reason: str) -> None:
         """Write down why the run ended; what it had kept stays, and Resume goes on from there."""
-        self._store.finish(self._run.id, self._run.lease, state=RunState.FAILED, reason=reason)
+        self._end(None, state=RunState.FAILED, heard=None, reason=reason)
+
+    def _end(self, ended: Ended | None, *, state: RunState, heard: Want | None, reason: str) -> None:
+        result: dict[str, Any] = {}
+        if ended is not None:
+            summary = {**ended.summary, "outcome": ended.outcome, "step": ended.step, "epoch": ended.epoch}
+            result = {"summary": summary, "seconds": ended.time_s, "findings": self._judge(ended=state.over)}
+        run, lease = self._run.id, self._run.lease
+        self._outage.call(
+            lambda: self._store.finish(run, lease, state=state, heard=heard, reason=reason, **result), patient=True
+        )
 
     # -- events -------------------------------------------------------------------------------------------------------
 
     def _start(self, event: Started) -> None:
         self._started_at = (event.step, time.monotonic())
-        self._artifacts.delete(self._store.rewind(self._run.id, self._run.lease, event.step))
+        self._artifacts.delete(self._call(lambda: self._store.rewind(self._run.id, self._run.lease, event.step)))
         self._progress |= {
             "step": event.step, "total_steps": event.total_steps, "steps_per_epoch": event.steps_per_epoch,
             "device": event.device, "phase": "training",
@@ -101,8 +126,9 @@ class Journal:
             **self._data.environment(),
         }  # fmt: skip
         self._data = DataFacts.from_environment(environment, classes=self._data.classes)
-        self._store.set_environment(self._run.id, self._run.lease, environment=environment, device=event.device)
-        for name, series in self._store.points(self._run.id).items():
+        run, lease = self._run.id, self._run.lease
+        self._call(lambda: self._store.set_environment(run, lease, environment=environment, device=event.device))
+        for name, series in self._call(lambda: self._store.points(run)).items():
             self._history[name] = [(series.step, series.value, series.time_s)]
         self._diagnose()  # those of an earlier attempt may speak of epochs that it went back from
 
@@ -138,24 +164,40 @@ class Journal:
             self._diagnose()
 
     def _keep(self, event: Kept) -> None:
-        self._flush_all()  # points first: a checkpoint never knows more than the store
-        old = self._store.kept(self._run.id, kind=event.kind)
-        kept = self._write(event)
+        self._flush_all()
+        try:
+            self._unlisted.append(self._write(event))
+        except ArtifactError:
+            if not self._outage.exceeded:
+                raise
+            self._saved_all = False  # the place of the files is away as well: what was saved before has to do
+        self._list_files()
+
+    def _list_files(self) -> None:
+        """List what is saved, after the points that go before it; what the store does not take now is listed later."""
+        try:
+            while self._unlisted and not self._buffer:  # a checkpoint never knows more than the store
+                self._call(lambda: self._list(self._unlisted[0]))
+                self._unlisted.pop(0)
+        except StoreBusyError:  # away for too long: the worker pauses the run, and `_catch_up` lists the rest
+            return
+
+    def _list(self, kept: KeptFile) -> None:
+        old = self._store.kept(self._run.id, kind=kept.kind)
+        self._store.keep(self._run.id, self._run.lease, kept)
         # Beside an epoch's weights, those of a stop inside it would be a second epoch of that number.
-        stale = [k for k in old if k.path != kept.path and (event.kind == CHECKPOINT or k.epoch == kept.epoch)]
+        stale = [k for k in old if k.path != kept.path and (kept.kind == CHECKPOINT or k.epoch == kept.epoch)]
         self._forget(stale)
-        if event.kind == WEIGHTS:
+        if kept.kind == WEIGHTS:
             self._stay_within_budget([*(k for k in old if k not in stale and k.path != kept.path), kept])
 
     def _write(self, event: Kept) -> KeptFile:
         path = f"{self._run.id}/{event.kind}-{event.step:09d}-{self._run.lease}.safetensors"
         sha256, size = self._artifacts.write(path, event.data())
-        kept = KeptFile(
+        return KeptFile(
             run=self._run.id, kind=event.kind, step=event.step, epoch=event.epoch, path=path, sha256=sha256,
             bytes=size, created_at=time.time(),
         )  # fmt: skip
-        self._store.keep(self._run.id, self._run.lease, kept)
-        return kept
 
     def _stay_within_budget(self, kept: list[KeptFile]) -> None:
         total = sum(k.bytes for k in kept)
@@ -185,25 +227,41 @@ class Journal:
         self._buffer[name].append((step, value, time_s))
         self._history[name].append((step, value, time_s))
 
+    def _call(self, operation: Callable[[], _T]) -> _T:
+        return self._outage.call(operation)
+
     def _flush_all(self) -> None:
-        """Write every point down before anything that must not overtake them, however long the store is busy."""
-        while self._buffer:
+        """Write every point down before anything that must not overtake them, or wait for it until the outage's limit."""
+        self._flush()
+        while self._buffer and not self._outage.hopeless:
+            self._outage.wait()
             self._flush()
 
+    def _catch_up(self) -> None:
+        """Write down everything that waits, however long the store is away. Raises `StoreBusyError` at the process's end."""
+        self._outage.call(self._append, patient=True)
+        while self._unlisted:
+            self._outage.call(lambda: self._list(self._unlisted[0]), patient=True)
+            self._unlisted.pop(0)
+        self._outage.call(self._write_notices, patient=True)
+
     def _flush(self) -> None:
+        """Write the points down; where the store is away they stay, and the next flush takes them along."""
+        try:
+            self._append()
+        except StoreBusyError as error:
+            self._outage.refused(error)
+        else:
+            self._outage.answered()
+
+    def _append(self) -> None:
+        if not self._buffer:
+            return
         points = {
             name: Series(name, *(np.concatenate(column) for column in zip(*parts, strict=True)))
             for name, parts in self._buffer.items()
         }
-        try:
-            self._store.append_points(self._run.id, self._run.lease, points, progress=self._progress)
-        except StoreBusyError:
-            now = time.monotonic()
-            self._busy_since = self._busy_since or now
-            if now - self._busy_since > BUSY_LIMIT_S:
-                raise
-            return  # the buffer is still here; the next flush takes it along
-        self._busy_since = None
+        self._store.append_points(self._run.id, self._run.lease, points, progress=self._progress)
         self._buffer.clear()
         self._flushed = time.monotonic()
 
@@ -228,4 +286,13 @@ class Journal:
     def _notice(self, text: str) -> None:
         if text not in self._told:
             self._told.add(text)
-            self._store.add_notice(self._run.id, self._run.lease, text)
+            self._unwritten.append(text)
+            try:
+                self._write_notices()
+            except StoreBusyError as error:
+                self._outage.refused(error)
+
+    def _write_notices(self) -> None:
+        while self._unwritten:
+            self._store.add_notice(self._run.id, self._run.lease, self._unwritten[0])
+            self._unwritten.pop(0)

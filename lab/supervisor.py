@@ -2,10 +2,13 @@
 
 It is single by a file lock in the lab's home, survives the server and the terminal that started it (a session of its
 own, no terminal on its streams), marks the run of a dead worker interrupted at once and starts another for the rest of
-the queue. It never imports torch; the worker does.
+the queue. Killed alone, it is started again by its worker or by the web server, and adopts the worker that lives, known
+by its pid file. It never imports torch; the worker does.
 """
 
+import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -21,7 +24,8 @@ from filelock import FileLock, Timeout
 
 from lab.errors import LabError, StoreBusyError, StoreError
 from lab.runs.artifacts import ArtifactStore
-from lab.runs.owner import Owner, is_alive
+from lab.runs.outage import Outage
+from lab.runs.owner import Owner, is_alive, process_start, this_host
 from lab.runs.store import RunStore
 from lab.settings import CHECKOUT, PROCESS_ENVIRONMENT, Settings
 
@@ -82,20 +86,29 @@ def _card_path(settings: Settings) -> Path:
     return settings.home / "supervisor.json"
 
 
-def _leave_card(settings: Settings) -> None:
-    owner = Owner.of_this_process()
+def worker_pid_path(settings: Settings) -> Path:
+    """Return the pid file of the worker."""
+    return settings.home / "worker.json"
+
+
+def _write_pid_file(path: Path, owner: Owner, settings: Settings) -> None:
+    """Write down a process and its settings, whole or not at all. Raises OSError."""
     card = {"pid": owner.pid, "pid_start": owner.pid_start, "host": owner.host, "settings": settings.environment()}
-    fresh = _card_path(settings).with_suffix(".tmp")
+    fresh = path.with_suffix(".tmp")
+    fresh.write_text(json.dumps(card), encoding="utf-8")
+    fresh.replace(path)
+
+
+def _leave_card(settings: Settings) -> None:
     try:
-        fresh.write_text(json.dumps(card), encoding="utf-8")
-        fresh.replace(_card_path(settings))
+        _write_pid_file(_card_path(settings), Owner.of_this_process(), settings)
     except OSError as error:
         _say(f"no card could be left ({error.strerror}), so a lab with other settings will not dismiss this worker")
 
 
-def _read_card(settings: Settings) -> tuple[Owner, Any] | None:
+def _read_card(path: Path) -> tuple[Owner, Any] | None:
     try:
-        card = json.loads(_card_path(settings).read_text(encoding="utf-8"))
+        card = json.loads(path.read_text(encoding="utf-8"))
         return Owner(host=card["host"], pid=card["pid"], pid_start=card["pid_start"]), card["settings"]
     except (OSError, ValueError, KeyError, TypeError):  # none was left, or an older release tore it on a full disk
         return None
@@ -106,7 +119,7 @@ def dismiss_stranger(settings: Settings) -> None:
 
     With another LAB_DATA, say, its worker would claim a run and look for the data in its own place.
     """
-    card = _read_card(settings)
+    card = _read_card(_card_path(settings))
     if card is None or card[1] == settings.environment() or not is_alive(card[0]):
         return
     try:
@@ -126,30 +139,89 @@ def _open_log(settings: Settings) -> BinaryIO:
     return path.open("ab")
 
 
+class AdoptedWorker:
+    """A worker that another supervisor started: no child of this process, so nobody here learns its exit code."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+
+    def poll(self) -> int | None:
+        """Return None while it lives, then 0: how it ended shows in the store."""
+        return None if is_alive(self._owner) else 0
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end. Raises `subprocess.TimeoutExpired`."""
+        end = time.monotonic() + (math.inf if timeout is None else timeout)
+        while self.poll() is None:
+            if time.monotonic() > end:
+                raise subprocess.TimeoutExpired("lab.worker", timeout or 0.0)
+            time.sleep(0.1)
+        return 0
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        if is_alive(self._owner):
+            with contextlib.suppress(ProcessLookupError):  # it ended just now
+                os.kill(self._owner.pid, number)
+
+
+def _living_worker(settings: Settings) -> AdoptedWorker | None:
+    """Return the worker of these settings that outlived its supervisor, if there is one."""
+    card = _read_card(worker_pid_path(settings))
+    if card is None or card[1] != settings.environment() or not is_alive(card[0]):
+        return None
+    _say(f"worker {card[0].pid} outlived its supervisor and is adopted")
+    return AdoptedWorker(card[0])
+
+
 @dataclass
 class Supervisor:
     """One supervisor's life: `run` returns when nothing is left to do or it was asked to end."""
 
     settings: Settings
-    worker: subprocess.Popen[bytes] | None = None
+    worker: "subprocess.Popen[bytes] | AdoptedWorker | None" = None
     warm: bool = False  # start a worker though nothing is queued
     ending: bool = False
     deaths: int = 0
     started_at: float = 0.0
     idle_since: float = field(default_factory=time.monotonic)
+    outage: Outage = field(default_factory=lambda: Outage(say=_say))
+
+    def open_store(self) -> RunStore:
+        """Open the store, waiting for a server that does not answer. Raises `StoreError`."""
+        while True:
+            try:
+                return RunStore.open(self.settings.database)
+            except StoreBusyError as error:
+                self.outage.refused(error)
+                if self.ending or self.outage.exceeded:
+                    raise
+                time.sleep(POLL_S)
 
     def run(self, store: RunStore) -> None:
         """Keep a worker while runs are queued; recover what dead ones left."""
         while not self.ending:
             try:
                 self._step(store)
-            except StoreBusyError as error:
-                _say(str(error))
+                self.outage.answered()
+            except StoreBusyError as error:  # nobody knows whether something is queued
+                self.outage.refused(error)
+                self.idle_since = time.monotonic()
             if self.worker is None and time.monotonic() - self.idle_since > IDLE_S:
                 return
             time.sleep(POLL_S)
         self._end_worker()
-        store.recover()
+        try:
+            store.recover()
+        except StoreBusyError as error:
+            _say(f"what the worker left is marked by the next supervisor: {error}")
 
     def _step(self, store: RunStore) -> None:
         if self.worker is not None and (code := self.worker.poll()) is not None:
@@ -170,6 +242,11 @@ class Supervisor:
             env={**PROCESS_ENVIRONMENT, **os.environ, **self.settings.environment()},
             stdin=subprocess.DEVNULL,
         )
+        owner = Owner(this_host(), self.worker.pid, process_start(self.worker.pid) or "")
+        try:
+            _write_pid_file(worker_pid_path(self.settings), owner, self.settings)
+        except OSError as error:
+            _say(f"no pid file could be written ({error.strerror}), so a new supervisor would not know this worker")
 
     def _buried(self, code: int, store: RunStore) -> None:
         self.worker = None
@@ -208,6 +285,9 @@ def _tidy(settings: Settings, store: RunStore) -> None:
     """Remove what was deleted a week ago, half-written files, and whole ones that a killed worker did not list."""
     artifacts = ArtifactStore(settings.artifacts)
     try:
+        for problem in store.seal_older():
+            _say(problem)
+        store.seal_older_sketches()
         store.purge(artifacts.delete)
         artifacts.sweep()
         artifacts.delete(store.strays(artifacts.old_files()))
@@ -222,11 +302,11 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
     try:
         with FileLock(lock_path(settings), timeout=LOCK_S):
             _leave_card(settings)
-            store = RunStore.open(settings.database)
-            _tidy(settings, store)
-            supervisor = Supervisor(settings, warm=warm)
+            supervisor = Supervisor(settings, warm=warm, worker=_living_worker(settings))
             signal.signal(signal.SIGTERM, supervisor.end)
             signal.signal(signal.SIGINT, supervisor.end)
+            store = supervisor.open_store()
+            _tidy(settings, store)
             supervisor.run(store)
             again = not supervisor.ending and supervisor.deaths < FAST_DEATHS
     except Timeout:
@@ -236,7 +316,14 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
         _say(str(error))
         return 1
     # A run queued between the last look and the release of the lock would wait for ever.
-    return main(settings) if again and store.count_queued() else 0
+    return main(settings) if again and _may_be_queued(store) else 0
+
+
+def _may_be_queued(store: RunStore) -> bool:
+    try:
+        return store.count_queued() > 0
+    except StoreBusyError:
+        return True
 
 
 if __name__ == "__main__":

@@ -22,20 +22,23 @@ from torch import nn
 from lab.data.resident import ResidentData, load_resident
 from lab.devices import resolve_device
 from lab.diagnosis.curves import DataFacts
-from lab.errors import LabError, LeaseLostError, RunNotFoundError, StoreBusyError, StoreError
+from lab.errors import LabError, LeaseLostError, RunNotFoundError, StoreBusyError, StoreError, UnreadableRunError
 from lab.experiment import Lab
 from lab.journal import Journal
 from lab.judging import judge_older
+from lab.runs.outage import WAIT_S, Outage
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunState, Want
 from lab.runs.rows import RENEW_S
 from lab.settings import Settings
+from lab.supervisor import start_supervisor
 from lab.training.engine import train
 from lab.training.events import Command, Ended
 
 LISTEN_S = 0.2  # how often the user's wish is looked at
 IDLE_S = 300.0  # stay warm this long: importing torch again costs seconds
 BALLAST_BYTES = 1_000_000  # room for the few rows that say why a run failed
+_RESTART_S = 60.0  # a supervisor that cannot stay alive is started again this often at most
 POLL_S = 0.3  # how often an idle worker looks for a queued run
 
 _STATES = {
@@ -53,8 +56,11 @@ class Watch:
     lab: Lab
     run: RunRecord
     ending: threading.Event
+    outage: Outage = field(default_factory=Outage)
     want: Want = Want.RUN
     lost: bool = False
+    gave_up: bool = False  # the loop was told to pause because the store is away for too long
+    said: str = ""
     _done: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -80,8 +86,11 @@ class Watch:
                 _say(str(error))
                 self.lost = True
                 return
-            except StoreError as error:
-                _say(str(error))
+                self.said = ""
+            except StoreError as error:  # said once, not five times a second
+                if str(error) != self.said:
+                    self.said = str(error)
+                    _say(self.said)
 
     def _renew(self) -> Want:
         return self.lab.store.heartbeat(self.run.id, self.run.lease)
@@ -92,32 +101,53 @@ class Watch:
             return Command.STOP
         if self.ending.is_set() or self.want is Want.PAUSE:
             return Command.PAUSE
+        if self.outage.exceeded:
+            self.gave_up = True
+            return Command.PAUSE
         return Command.RUN
 
 
-def execute(lab: Lab, run: RunRecord, *, ending: threading.Event) -> None:
-    """Train one claimed run to its end, whatever that is; the store says so afterwards."""
-    journal = Journal(lab.store, lab.artifacts, run)
+def execute(lab: Lab, run: RunRecord, *, ending: threading.Event, wait_s: float = WAIT_S) -> None:
+    """Train one claimed run to its end, whatever that is; the store says so afterwards.
+
+    wait_s: how long the store may be busy or unreachable before the run is paused.
+    """
+    outage = Outage(limit_s=wait_s, ending=ending, say=_say)
+    journal = Journal(lab.store, lab.artifacts, run, outage=outage)
     try:
-        with Watch(lab, run, ending) as watch:
-            ended = _train(lab, run, journal, watch)
-            state, reason = _STATES[ended.outcome], ""
-            if state is RunState.PAUSED and ending.is_set() and watch.want is not Want.PAUSE:
-                state, reason = RunState.INTERRUPTED, "The worker was asked to end; Resume continues where it stopped."
-            # Still watched: to read millions of points for the digest takes longer than a lease lasts.
-            journal.finish(ended, state=state, reason=reason)
-    except LeaseLostError as error:
+        with Watch(lab, run, ending, outage) as watch:
+            _train_and_finish(lab, run, journal, watch)
+    except (LeaseLostError, UnreadableRunError, StoreBusyError) as error:
+        # Busy to the end of the process: whoever sees that it is gone marks the run interrupted.
         _say(f"run {run.id}: {error}")
     except LabError as error:
         _say(f"run {run.id} failed: {error}")
         _fail(lab, run, journal, str(error))
 
 
+def _train_and_finish(lab: Lab, run: RunRecord, journal: Journal, watch: Watch) -> None:
+    try:
+        ended = _train(lab, run, journal, watch)
+    except StoreBusyError:
+        if watch.ending.is_set():
+            raise
+        journal.pause_after_outage()
+        return
+    state, reason = _STATES[ended.outcome], ""
+    if state is RunState.PAUSED and watch.gave_up and not watch.ending.is_set():
+        journal.pause_after_outage(ended)
+        return
+    if state is RunState.PAUSED and watch.ending.is_set() and watch.want is not Want.PAUSE:
+        state, reason = RunState.INTERRUPTED, "The worker was asked to end; Resume continues where it stopped."
+    # Still watched: the store may be away for longer than a lease lasts.
+    journal.finish(ended, state=state, reason=reason)
+
+
 def _fail(lab: Lab, run: RunRecord, journal: Journal, reason: str) -> None:
     """Write down why a run failed, even on a disk that was filled to its last byte."""
     try:
         journal.fail(reason)
-    except LeaseLostError as error:
+    except (LeaseLostError, StoreBusyError) as error:
         _say(f"run {run.id}: {error}")
     except StoreError:
         _ballast(lab).unlink(missing_ok=True)
@@ -138,6 +168,13 @@ def _take_ballast(lab: Lab) -> None:
 
 
 def _train(lab: Lab, run: RunRecord, journal: Journal, watch: Watch) -> Ended:
+    network, data, device, resume = watch.outage.call(lambda: _prepare(lab, run, journal))
+    journal.phase("training")
+    return _listen(run, network, data, device, watch, resume, journal)
+
+
+def _prepare(lab: Lab, run: RunRecord, journal: Journal) -> tuple[nn.Module, ResidentData, torch.device, bytes | None]:
+    """Read the data and build the network; done again where the store did not answer in between."""
     journal.phase("reading data")
     device = resolve_device(lab.settings.device if run.config.device == "auto" else run.config.device)
     data = load_resident(run.config, root=lab.settings.data, device=device)
@@ -146,8 +183,7 @@ def _train(lab: Lab, run: RunRecord, journal: Journal, watch: Watch) -> Ended:
     resume = _starting_point(lab, run)
     # A checkpoint holds every weight: a run that goes on needs neither its seed nor the run it was fine-tuned from.
     network = lab.build_network(run.config) if resume else lab.build_seeded(run.config)
-    journal.phase("training")
-    return _listen(run, network, data, device, watch, resume, journal)
+    return network, data, device, resume
 
 
 def _listen(
@@ -184,26 +220,49 @@ def warm_up() -> None:
     optimizer.step()
 
 
-def work(lab: Lab, *, ending: threading.Event, idle_s: float = IDLE_S) -> None:
-    """Train queued runs until asked to end, or until nothing was queued for `idle_s` seconds."""
+def work(lab: Lab, *, ending: threading.Event, idle_s: float = IDLE_S, wait_s: float = WAIT_S) -> None:
+    """Train queued runs until asked to end, or until nothing was queued for `idle_s` seconds.
+
+    wait_s: how long the store may be busy or unreachable before a run is paused.
+    """
     owner = Owner.of_this_process()
     slot = str(resolve_device(lab.settings.device))
     idle_since = time.monotonic()
+    outage = Outage(ending=ending, say=_say)
+    unsure = False  # whether a claim may have been taken down though its answer was lost
     _take_ballast(lab)
     while not ending.is_set() and time.monotonic() - idle_since < idle_s:
         try:
-            run = lab.store.claim(slot=slot, owner=owner)
+            if unsure:
+                lab.store.release(slot=slot, owner=owner)
+            run, unsure = lab.store.claim(slot=slot, owner=owner), False
+            outage.answered()
         except StoreBusyError as error:
-            _say(str(error))
-            run = None
+            outage.refused(error)
+            run, unsure = None, True
         if run is None:
             if not judge_older(lab.store, budget_s=POLL_S):
                 ending.wait(POLL_S)
             continue
         _say(f"run {run.id} ({run.config.arch} on {run.config.dataset}), attempt {run.attempts}")
-        execute(lab, run, ending=ending)
+        execute(lab, run, ending=ending, wait_s=wait_s)
         _let_go()
         idle_since = time.monotonic()
+
+
+def keep_supervised(settings: Settings, ending: threading.Event) -> None:
+    """Start a new supervisor where this worker's was killed; it adopts this worker."""
+    pause_s = RENEW_S
+    while not ending.wait(pause_s):
+        try:
+            started = start_supervisor(settings)
+        except (OSError, LabError) as error:
+            _say(f"the supervisor is gone, and none could be started: {error}")
+            started = True
+        else:
+            if started:
+                _say("the supervisor was gone, and another was started")
+        pause_s = min(2 * pause_s, _RESTART_S) if started else RENEW_S
 
 
 def _let_go() -> None:
@@ -226,9 +285,11 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
+    settings = Settings.from_env(os.environ)
+    threading.Thread(target=keep_supervised, args=(settings, ending), name="supervisor watch", daemon=True).start()
     warm_up()
     try:
-        work(Lab(Settings.from_env(os.environ)), ending=ending)
+        work(Lab(settings), ending=ending)
     except LabError as error:
         _say(str(error))
         return 1

@@ -5,10 +5,9 @@ import streamlit as st
 from lab.data.registry import list_datasets
 from lab.formatting import plural
 from lab.presets import get_preset
-from lab.runs.records import RunRecord, RunState
 from pages.ui.address import refuse_unknown
 from pages.ui.datasets import default_dataset, fetch_button
-from pages.ui.frame import PAGES_DIR, SCREENS, page_frame, page_path
+from pages.ui.frame import PAGES_DIR, SCREENS, page_frame, page_path, shows_errors
 from pages.ui.lab import get_lab
 from pages.ui.machine import describe_machine
 from pages.ui.run_view import start_training
@@ -75,9 +74,11 @@ def _runs() -> list[RunRecord]:
     store = get_lab().store
     training = [run for run in store.list_queue(limit=_RECENT) if run.state is not RunState.QUEUED]
     shown = {run.id for run in training}
-    return [*training, *(run for run in store.list_runs(limit=_RECENT) if run.id not in shown)][:_RECENT]
+    newest = store.list_runs(limit=_RECENT, problems=True)
+    return [*training, *(run for run in newest if run.id not in shown)][:_RECENT]
 
 
+@shows_errors
 def _recent_lines(*, live: bool) -> None:
     runs = _runs()
     with st.container(border=True):

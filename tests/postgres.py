@@ -5,6 +5,7 @@ that need it are skipped and say why; with `CI` in the environment they fail ins
 """
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -61,6 +62,12 @@ class PostgresServer:
             if done == 0:
                 return
             time.sleep(0.5)
+
+    def new_database(self) -> str:
+        """Make an empty database and return its address."""
+        name = f"lab_{secrets.token_hex(6)}"
+        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "lab", name)
+        return self.url.rpartition("/")[0] + "/" + name
 
     def stop(self) -> None:
         """Stop the server at once; open transactions are taken back, clients are told."""

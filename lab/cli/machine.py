@@ -1,6 +1,5 @@
 """Verbs on the machine: the worker and the doctor."""
 
-import os
 import re
 import sqlite3
 import sys
@@ -10,6 +9,7 @@ from typing import Any
 import click
 
 from lab import __version__
+from lab.cli.disks import examine_disks
 from lab.cli.output import echo, json_flag, print_json
 from lab.data import is_present, list_datasets
 from lab.errors import LabError
@@ -54,11 +54,11 @@ def examine(lab: Lab) -> dict[str, Any]:
         problems.append(str(error))
     try:
         state["runs"] = lab.store.count_runs()
+        problems += _stored(lab)
     except LabError as error:
         problems.append(str(error))
     here = [spec.id for spec in list_datasets() if is_present(spec.id, root=lab.settings.data)]
-    if not lab.settings.read_only and not os.access(lab.settings.home, os.W_OK):
-        problems.append(f"{lab.settings.home} cannot be written: set LAB_HOME to a place that can.")
+    free_bytes, unwritable = examine_disks(lab)
     return {
         "convlab": __version__,
         "python": sys.version.split()[0],
@@ -69,8 +69,18 @@ def examine(lab: Lab) -> dict[str, Any]:
         "datasets": here,
         "store": state,
         "device": device,
-        "problems": problems,
+        "free_bytes": free_bytes,
+        "problems": [*problems, *unwritable],
     }
+
+
+def _stored(lab: Lab) -> list[str]:
+    """Return what is wrong with the store's file, its runs and its drawings."""
+    problems = list(lab.store.check())
+    problems += [run.problem for run in lab.store.list_runs(limit=None, problems=True) if run.problem]
+    if damaged := lab.store.damaged_sketches():
+        problems.append(f"{damaged} saved drawings are damaged and left out: restore the store from a copy.")
+    return problems
 
 
 def _version(name: str) -> str | None:

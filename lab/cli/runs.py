@@ -8,6 +8,7 @@ import click
 
 from lab.cli.findings import finding_lines
 from lab.cli.output import json_flag, moment, print_json, print_table
+from lab.errors import UnreadableRunError
 from lab.experiment import Lab
 from lab.formatting import format_duration, format_percent, plural
 from lab.runs.records import RunRecord, Series, Want
@@ -30,6 +31,11 @@ def as_dict(run: RunRecord) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def as_listed(run: RunRecord) -> dict[str, Any]:
+    """Return one run of a list; of one that cannot be read only its id and the reason."""
+    return {"run": run.id, "state": "unreadable", "problem": run.problem} if run.problem else as_dict(run)
+
+
 @click.command()
 @click.option("--filter", "where", default="", metavar="SEARCH", help='Such as "arch:lenet* lr<0.01 state:finished".')
 @click.option(
@@ -40,14 +46,15 @@ def as_dict(run: RunRecord) -> dict[str, Any]:
 @click.pass_obj
 def runs(lab: Lab, where: str, order: str, limit: int, as_json: bool) -> None:
     """List the runs, newest first; the search is that of the Runs page."""
-    found = lab.store.list_runs(where=where, order=order, limit=limit)
+    found = lab.store.list_runs(where=where, order=order, limit=limit, problems=True)
+    warn(lab)
     if as_json:
-        print_json({"runs": [as_dict(run) for run in found], "total": lab.store.count_runs(where=where)})
+        print_json({"runs": [as_listed(run) for run in found], "total": lab.store.count_runs(where=where)})
         return
     print_table(
         ("run", "state", "name", "network", "data set", "test", "epoch", "time", "date"),
         [
-            (
+            (run.id, "unreadable", *[""] * 7) if run.problem else (
                 run.id, run.status, run.name, run.config.arch, run.config.dataset,
                 format_percent(run.headline.test_accuracy), run.epoch_text or f"– of {run.config.epochs}",
                 format_duration(run.seconds), moment(run.created_at),
@@ -56,6 +63,15 @@ def runs(lab: Lab, where: str, order: str, limit: int, as_json: bool) -> None:
         ],
         right=("test", "time"),
     )  # fmt: skip
+    for run in found:
+        if run.problem:
+            click.echo(run.problem)
+
+
+def warn(lab: Lab) -> None:
+    """Say on standard error what is wrong with the database's file: a list may lack runs without showing it."""
+    for warning in lab.store.warnings():
+        click.echo(f"Warning: {warning}", err=True)
 
 
 def epoch_rows(points: Mapping[str, Series]) -> list[dict[str, Any]]:
@@ -80,6 +96,7 @@ def epoch_rows(points: Mapping[str, Series]) -> list[dict[str, Any]]:
 @click.pass_obj
 def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
     """Show one run: configuration, state, metrics per epoch, kept files. RUN is an id, its beginning, or a name."""
+    warn(lab)
     record = lab.store.resolve(run)
     points = lab.store.points(record.id)
     rows = epoch_rows({name: series for name, series in points.items() if not name.startswith("batch/")})
@@ -200,11 +217,14 @@ def tag(lab: Lab, run: str, tags: tuple[str, ...], remove: bool, as_json: bool) 
 def delete(lab: Lab, run: str, undo: bool, as_json: bool) -> None:
     """Delete a run; --undo brings it back."""
     if undo:
-        lab.store.undelete(run)
-        record = lab.store.get(run)
+        record = lab.store.undelete(run)
     else:
-        record = lab.store.resolve(run)
-        lab.store.delete(record.id)
+        try:
+            record = lab.store.resolve(run)
+        except UnreadableRunError:  # deleting is the way out; such a run is known by its id alone
+            record = lab.store.delete(run.strip())
+        else:
+            lab.store.delete(record.id)
     if as_json:
         print_json({"run": record.id, "deleted": not undo})
     else:

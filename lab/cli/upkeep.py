@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import click
 
 from lab.cli.output import echo, json_flag, print_json
-from lab.errors import ArtifactError
+from lab.errors import ArtifactError, UnreadableRunError
 from lab.experiment import Lab
 from lab.formatting import plural
 from lab.runs.records import RunRecord
@@ -17,9 +17,14 @@ from lab.runs.records import RunRecord
 @json_flag
 @click.pass_obj
 def verify(lab: Lab, runs: tuple[str, ...], as_json: bool) -> None:
-    """Check RUNS (all if none is named) against the digests taken when they ended, and their kept files."""
-    records = [lab.store.resolve(run) for run in runs] if runs else lab.store.list_runs(limit=None, order="number")
+    """Check RUNS (all if none is named) against the checksums taken when they were written, and their saved files."""
+    if runs:
+        records: Sequence[RunRecord] = [lab.store.resolve(run) for run in runs]
+    else:
+        records = lab.store.list_runs(limit=None, order="number", problems=True)
     problems = [*lab.store.check(), *_problems(lab, records)]
+    if not runs and (drawings := lab.store.damaged_sketches()):
+        problems.append(f"{drawings} saved drawings are damaged: restore the store from a copy.")
     if as_json:
         print_json({"runs": len(records), "problems": problems})
     else:
@@ -34,8 +39,17 @@ def verify(lab: Lab, runs: tuple[str, ...], as_json: bool) -> None:
 def _problems(lab: Lab, records: Sequence[RunRecord]) -> list[str]:
     found: list[str] = []
     for run in records:
-        found += lab.store.verify(run.id)
-        for file in lab.store.kept(run.id):
+        if run.problem:
+            found.append(run.problem)
+            continue
+        wrong = lab.store.verify(run.id)
+        found += wrong
+        try:
+            files = lab.store.kept(run.id)
+        except UnreadableRunError as error:
+            found += [] if wrong else [str(error)]
+            continue
+        for file in files:
             try:
                 lab.artifacts.read(file)
             except ArtifactError as error:

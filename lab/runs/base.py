@@ -4,6 +4,8 @@ Every change reads the row under a lock, checks its seal, writes, and seals what
 can confirm a damage that happened before it.
 """
 
+import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +21,7 @@ from lab.runs.seals import RAW, is_sealed, is_sound, row_seal
 _COMPARED = 1_000  # newest runs among whose ids a mistyped one is looked for
 _ALIKE = 0.75  # two random ids of 1,000 are seldom so much alike
 _REPEATED = 40  # characters of a wrong id that are repeated
+_ASK_EVERY_S = 60.0  # how often a server is asked the time
 
 
 class StoreBase:
@@ -27,10 +30,23 @@ class StoreBase:
     def __init__(self, database: Database, clock: Callable[[], float] | None) -> None:
         self.database = database
         self._clock = clock
+        self._asked_at, self._ahead_s = -math.inf, 0.0  # the server's clock against this process's monotonic one
 
     def _moment(self, connection: Connection) -> Moment:
         """Return the time by the store's clock, or by the one this store was opened with."""
         return self.database.moment(connection) if self._clock is None else Moment(self._clock())
+
+    def now(self) -> float:
+        """Return the time by the store's clock, which is what its times are to be compared with."""
+        if self._clock is not None:
+            return self._clock()
+        if self.database.is_sqlite:
+            return time.time()
+        if time.monotonic() - self._asked_at > _ASK_EVERY_S:
+            with self.database.read() as connection:
+                self._ahead_s = self.database.moment(connection).now - time.monotonic()
+            self._asked_at = time.monotonic()
+        return time.monotonic() + self._ahead_s
 
     def _find(self, connection: Connection, run: str, *, deleted: bool = False, lock: bool = False) -> Row[Any]:
         """Return the row of a run as it is stored, sound or not, or raise `RunNotFoundError`.

@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, and_, cast, false, func, or_
+from sqlalchemy import Boolean, ColumnElement, Text, and_, case, cast, false, func, or_
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from lab.config import FIELDS
 from lab.errors import InputError, near_miss
@@ -176,7 +178,7 @@ def _meaning(term: Term, states: Mapping[str, RunState]) -> ColumnElement[bool]:
         wanted = _YES[term.value.lower()]
         if term.key == "pinned":
             return _signed(term, runs.c.pinned == wanted)
-        return _signed(term, runs.c.config[term.key].as_boolean() == bool(wanted))
+        return _signed(term, _of_config(runs.c.config[term.key].as_boolean()) == bool(wanted))
     if term.key == "tag":
         return _signed(term, or_(*[_like(runs.c.tags, f"*\n{p}\n*") for p in term.value.split(",")]))
     if _is_number(term.key) and not _has_wildcard(term.value):
@@ -207,14 +209,37 @@ def _with_outcome(patterns: Sequence[str]) -> ColumnElement[bool]:
     return and_(runs.c.state == RunState.FINISHED, or_(*[stored.contains(f'"code": "{code}"') for code in codes]))
 
 
+class _IsJson(FunctionElement[bool]):
+    """Whether a column holds JSON: in SQLite it is text, and a single damaged row would break every search."""
+
+    inherit_cache = True
+    type = Boolean()
+
+
+@compiles(_IsJson, "sqlite")
+def _is_json_in_sqlite(element: Any, compiler: Any, **rest: Any) -> str:
+    return f"json_valid({compiler.process(element.clauses, **rest)})"
+
+
+@compiles(_IsJson)
+def _is_json_elsewhere(_element: Any, _compiler: Any, **_rest: Any) -> str:
+    return "true"
+
+
+def _of_config(value: ColumnElement[Any]) -> ColumnElement[Any]:
+    return case((_IsJson(runs.c.config), value))
+
+
 def _number_column(key: str) -> ColumnElement[Any]:
-    return _NUMBER_KEYS[key] if key in _NUMBER_KEYS else runs.c.config[key].as_float()
+    return _NUMBER_KEYS[key] if key in _NUMBER_KEYS else _of_config(runs.c.config[key].as_float())
 
 
 def _text_column(key: str) -> ColumnElement[Any]:
     if key in _TEXT_KEYS:
         return _TEXT_KEYS[key]
-    column: ColumnElement[Any] = runs.c[key] if key in ("arch", "dataset") else runs.c.config[key].as_string()
+    column: ColumnElement[Any] = (
+        runs.c[key] if key in ("arch", "dataset") else _of_config(runs.c.config[key].as_string())
+    )
     return column
 
 

@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
 from lab.config import RunConfig
-from lab.errors import StoreVersionError
+from lab.errors import StoreError, StoreVersionError
 from lab.runs.database import Database
 from lab.runs.encoding import setting_key
 from lab.runs.headline_columns import add_headline
@@ -184,6 +184,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _findings_column,
     _seal_columns,
 )
+_DAMAGED = "The run store is damaged ({}): restore it from a copy, or point LAB_HOME to another place."
 _MIGRATION_LOCK = 0x636F6E76  # "conv": the advisory lock that lets one process at a time migrate on Postgres
 
 
@@ -215,9 +216,15 @@ def migrate(database: Database, *, migrations: tuple[Callable[[Connection], None
 
 
 def _version(connection: Connection) -> int:
-    if not inspect(connection).has_table(version_table.name):
+    known = inspect(connection)
+    if not known.has_table(version_table.name):
+        if known.has_table(runs.name) or known.has_table(points.name):
+            raise StoreError(_DAMAGED.format("it has runs, but no table lab_schema"))
         return 0
-    return int(connection.execute(version_table.select()).scalar() or 0)
+    found = connection.execute(version_table.select()).scalar()
+    if not isinstance(found, int) or found < 1:
+        raise StoreError(_DAMAGED.format(f"its schema is {str(found)[:40]!r}, which is no number from 1"))
+    return found
 
 
 def _refuse_newer(found: int, newest: int) -> None:

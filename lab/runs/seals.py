@@ -9,6 +9,7 @@ not forgery. Measured: 210 of 1,000 flipped bits passed SQLite's own integrity c
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from lab.runs.schema import runs
 
 VERSION = "1:"  # in front of every seal; a later way of sealing gets another number
 NOT_SEALED = frozenset({"seal"})  # all other columns are covered, those that later releases add as well
+_KINDS: tuple[tuple[type[Any], type], ...] = ((Float, float), (Integer, int))
 EMPTY_SUM = "0" * 32
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))  # of splitmix64 (Steele, Lea and Flood, 2014)
 _SECOND = np.uint64(0x9E3779B97F4A7C15)
@@ -42,14 +44,20 @@ def row_seal(row: Row[Any], table: Table = runs) -> str:
 
     A column that holds its default is left out: one that a later release adds breaks no seal that was there before.
     """
-    digest = hashlib.blake2b(digest_size=16)
-    for column in table.columns:
-        if column.name in NOT_SEALED:
-            continue
-        text = _text(column, getattr(row, column.name))
-        if text is not None and text != _default(column):
-            digest.update(f"{column.name}\0{len(text)}\0{text}".encode(errors="surrogatepass"))
-    return VERSION + digest.hexdigest()
+    parts = []
+    for name, kind, default in _covered(table):
+        value = getattr(row, name)
+        if value is not None and (text := _text(kind, value)) != default:
+            parts.append(f"{name}\0{len(text)}\0{text}")
+    written = "".join(parts).encode(errors="surrogatepass")
+    return VERSION + hashlib.blake2b(written, digest_size=16).hexdigest()
+
+
+@cache
+def _covered(table: Table) -> tuple[tuple[str, type, str | None], ...]:
+    """Return the columns under a seal: name, kind of value, and the text of its default."""
+    columns = [column for column in table.columns if column.name not in NOT_SEALED]
+    return tuple((column.name, _kind(column), _default(column)) for column in columns)
 
 
 def is_sealed(row: Row[Any]) -> bool:
@@ -62,17 +70,22 @@ def is_sound(row: Row[Any], table: Table = runs) -> bool:
     return not is_sealed(row) or row.seal == row_seal(row, table)
 
 
-def _text(column: Column[Any], value: Any) -> str | None:
+def _kind(column: Column[Any]) -> type:
+    return next((kind for types, kind in _KINDS if isinstance(column.type, types)), str)
+
+
+def _text(kind: type, value: Any) -> str:
     """Write a stored value so that equal texts mean equal values, whichever driver read it."""
-    if value is None:
-        return None
-    if isinstance(value, (dict, list)):
-        return encode_json(value)
-    if isinstance(value, (bytes, memoryview)):
-        return "bytes " + bytes(value).hex()
-    if isinstance(value, (int, float)) and isinstance(column.type, Float):
+    found = type(value)
+    if found is str and kind is str:
+        return str(value)
+    if kind is float and found in (int, float):
         return repr(float(value))  # SQLite's RETURNING gives 0 for 0.0
-    return value if isinstance(value, str) and not isinstance(column.type, (Integer, Float)) else repr(value)
+    if found in (dict, list):
+        return encode_json(value)
+    if found in (bytes, memoryview):
+        return "bytes " + bytes(value).hex()
+    return repr(value)
 
 
 def _default(column: Column[Any]) -> str | None:
@@ -82,9 +95,8 @@ def _default(column: Column[Any]) -> str | None:
     plain = (default.text if isinstance(default, TextClause) else str(default)).strip("'")
     if isinstance(column.type, JSON):
         return encode_json(json.loads(plain))
-    if isinstance(column.type, (Integer, Float)):
-        return _text(column, float(plain) if isinstance(column.type, Float) else int(plain))
-    return plain
+    kind = _kind(column)
+    return _text(kind, kind(plain))
 
 
 def points_sum(name: str, tables: Iterable[np.ndarray]) -> str:

@@ -68,6 +68,11 @@ def my_drawings(models: Sequence[Model]) -> None:
     """Show the saved drawings, every model's accuracy on them, and what can be done with them."""
     with show_errors():
         saved = same_classes(models)
+        if damaged := get_lab().store.damaged_sketches():
+            st.warning(
+                f"{damaged} saved drawings are damaged in the database and left out: restore the store from a copy.",
+                icon=":material/heart_broken:",
+            )
         if not saved:
             st.info("No drawings are saved yet. Draw one, and choose Keep below the pad.", icon=":material/draw:")
             return

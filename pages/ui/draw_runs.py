@@ -13,7 +13,7 @@ from pages.ui.address import complain, find_run
 from pages.ui.caching import estimate_cost
 from pages.ui.confirm import start_unless_long
 from pages.ui.datasets import default_dataset
-from pages.ui.frame import plain, show_errors
+from pages.ui.frame import plain, show_errors, shows_errors
 from pages.ui.lab import get_lab
 from pages.ui.machine import describe_machine
 from pages.ui.state import put, value_of
@@ -177,6 +177,7 @@ def _estimating() -> None:
 
 
 @st.fragment(run_every=1.0)
+@shows_errors
 def _wait_for(run_id: str) -> None:
     run = get_lab().store.get(run_id)
     if not run.state.live:

@@ -1,19 +1,22 @@
 """The frame every page stands in: navigation, heading, and the one place where errors become sentences."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec
 
 import streamlit as st
 
 from lab.errors import LabError
 from lab.text import escaped
-from pages.ui.lab import warm_worker
+from pages.ui.lab import get_lab, warm_worker
 from pages.ui.nav import start_again
 from pages.ui.state import take_flash
 from pages.ui.torch_ready import settle_torch
 
+_P = ParamSpec("_P")
 _log = logging.getLogger(__name__)
 PAGES_DIR = Path(__file__).resolve().parent.parent
 # file, title, icon, section
@@ -72,7 +75,18 @@ def navigation() -> None:
     with show_errors():
         warm_worker()
         settle_torch()
+        _warn()
         chosen.run()
+
+
+def _warn() -> None:
+    """Say above every page what is wrong with the database's file: a list may lack runs without showing it."""
+    try:
+        warnings = get_lab().store.warnings()
+    except LabError:  # a page that needs the store says so itself; the others work without it
+        return
+    for warning in warnings:
+        st.warning(plain(warning), icon=":material/warning:")
 
 
 def page_frame(title: str, intro: str = "") -> None:
@@ -94,8 +108,25 @@ def show_errors() -> Iterator[None]:
         st.error(plain(str(error)), icon=":material/error:")
 
 
+def shows_errors(draw: Callable[_P, None]) -> Callable[_P, None]:
+    """Make a fragment show a deliberate error as its sentence; Streamlit runs it without the page around it."""
+
+    @wraps(draw)
+    def drawn(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        with show_errors():
+            draw(*args, **kwargs)
+
+    return drawn
+
+
 def report_bug(error: Exception) -> bool:
-    """Answer an error that nobody meant: the traceback into the log, a neutral sentence on the page."""
+    """Answer an error that left a page, a fragment or a callback.
+
+    A deliberate one is its sentence. One that nobody meant is a traceback in the log and a neutral sentence.
+    """
+    if isinstance(error, LabError):
+        st.error(plain(str(error)), icon=":material/error:")
+        return True
     _log.error("a page failed", exc_info=error)
     st.error(
         "This page has a fault. The server's log says where; runs and results are safe. Reload, or go to another page.",

@@ -9,7 +9,7 @@ from lab.data import Dataset
 from lab.formatting import plural
 from lab.runs.records import KeptFile, RunRecord, Series
 from pages.ui.address import check_address, complain, find_run, leave_address, show_in_address, take_from_address
-from pages.ui.frame import page_path
+from pages.ui.frame import page_path, shows_errors
 from pages.ui.lab import get_lab
 from pages.ui.looking import INITIAL, dataset_of
 from pages.ui.parts import epoch_slider
@@ -182,6 +182,7 @@ def _watch(run: RunRecord, known: int) -> None:
     """Draw the page again when the run has kept another epoch."""
 
     @st.fragment(run_every=_POLL_S, key=f"inside-watch-{run.id}")
+    @shows_errors
     def look() -> None:
         fresh = get_lab().store.get(run.id)
         if len({kept.epoch for kept in get_lab().kept_epochs(run.id)}) != known or not fresh.state.live:

@@ -8,7 +8,7 @@ import streamlit as st
 from lab.errors import LabError
 from lab.formatting import plural
 from lab.runs.records import RunRecord
-from pages.ui.frame import show_errors
+from pages.ui.frame import show_errors, shows_errors
 from pages.ui.lab import get_lab
 from pages.ui.runs_address import view_address
 from pages.ui.runs_state import change_view, just_deleted, read_view, remember_deleted, renew_table
@@ -47,6 +47,7 @@ def watch(runs: Iterable[RunRecord]) -> None:
 
 
 @st.fragment(run_every=_WATCH_S)
+@shows_errors
 def _watch(live: dict[str, str]) -> None:
     now = {run.id: str(run.state) for run in get_lab().store.list_runs(ids=live, limit=None)}
     if now != live:

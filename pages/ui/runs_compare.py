@@ -14,6 +14,7 @@ from lab.charts.pareto import COSTS, pareto_figure, pareto_info
 from lab.charts.smoothing import SPANS
 from lab.charts.style import run_style
 from lab.config import FIELDS
+from lab.errors import UnreadableRunError
 from lab.formatting import plural
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import RESULTS, comparison_table, differing_settings, run_labels
@@ -72,7 +73,7 @@ def dark() -> bool:
 
 def _curves(view: RunsView, runs: Sequence[RunRecord]) -> None:
     _curve_controls(view)
-    curves = [RunCurves(run, run_points(run)) for run in runs]
+    curves = _sound_curves(runs)
     notes: list[str] = []
     total = points = 0
     with st.grid(min_column_width=460, key="runs.curves.grid"):
@@ -99,6 +100,17 @@ def _curves(view: RunsView, runs: Sequence[RunRecord]) -> None:
             )  # fmt: skip
             total, points = total + info.total, points + info.shown
     _small_print(runs, total, points, notes)
+
+
+def _sound_curves(runs: Sequence[RunRecord]) -> list[RunCurves]:
+    """Return the runs' curves; those that are damaged are named and left out."""
+    curves = []
+    for run in runs:
+        try:
+            curves.append(RunCurves(run, run_points(run)))
+        except UnreadableRunError as error:
+            st.warning(plain(str(error)), icon=":material/heart_broken:")
+    return curves
 
 
 def _small_print(runs: Sequence[RunRecord], total: int, points: int, notes: Sequence[str]) -> None:

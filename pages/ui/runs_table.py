@@ -25,7 +25,7 @@ from pages.ui.runs_address import MOST_RUNS, RunsView
 from pages.ui.runs_compare import chosen_runs, dark, shown_slots
 from pages.ui.runs_state import bind, change_view, read_view, renew_table, table_version
 from pages.ui.state import flash, put, value_of
-from pages.ui.widgets import STATUS_COLORS
+from pages.ui.widgets import STATUS_COLORS, UNREADABLE
 
 PAGE_ROWS = 25
 _SETTING_COLUMNS = 6  # that differ on this page; the rest is under Differences
@@ -51,15 +51,38 @@ def runs_table(view: RunsView) -> tuple[RunRecord, ...]:
         pages = max(1, -(-total // PAGE_ROWS))
         page = min(view.page, pages)
         runs = store.list_runs(
-            where=view.search, order=view.sort, limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS, pinned_first=True
-        )
+            where=view.search, order=view.sort, limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS, pinned_first=True,
+            problems=True,
+        )  # fmt: skip
         if not runs:
             _nothing(view)
             return ()
         _grid(runs, view)
+        _unreadable(runs)
         _pages(view, page, pages, total)
-        return runs
+        return tuple(run for run in runs if not run.problem)
     return ()
+
+
+def _unreadable(runs: Sequence[RunRecord]) -> None:
+    """Say why some rows of the table are empty, and offer to delete those runs."""
+    for run in runs:
+        if not run.problem:
+            continue
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.warning(plain(run.problem), icon=":material/heart_broken:", width="stretch")
+            st.button(
+                "Delete", icon=":material/delete:", key=f"runs.unreadable.{run.id}", on_click=_delete, args=(run.id,),
+                disabled=get_lab().settings.read_only,
+            )  # fmt: skip
+
+
+def _delete(run: str) -> None:
+    try:
+        get_lab().store.delete(run)
+    except LabError as error:
+        flash(str(error))
+    renew_table()
 
 
 def _toolbar(view: RunsView) -> None:
@@ -118,20 +141,21 @@ def _editable(writable: bool) -> tuple[str, ...]:
 
 
 def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
-    differing = _differing(runs)
     slots = shown_slots(view, chosen_runs(view))
+    differing = _differing([run for run in runs if not run.problem])
+    at = {run.id: index for index, run in enumerate(run for run in runs if not run.problem)}
     return [
-        {
+        _unreadable_row(run) if run.problem else {
             "chosen": run.id in view.runs, "line": _swatch(slots.get(run.id)), "state": [run.status], "name": run.name,
-            "open": f"train?run={run.id}", "network": run.config.arch,
-            "data": run.config.dataset, "test": percent_number(run.headline.test_accuracy), "val": percent_number(run.headline.val_accuracy),
+            "open": f"train?run={run.id}", "network": run.config.arch, "data": run.config.dataset,
+            "test": percent_number(run.headline.test_accuracy), "val": percent_number(run.headline.val_accuracy),
             "epoch": run.epoch_text or None,
-            **{name: _setting(values[at]) for name, values in differing.items()},
+            **{name: _setting(values[at[run.id]]) for name, values in differing.items()},
             "seconds": run.seconds or None,
             "speed": _whole(run.summary.get("images_per_second")), "created": pd.Timestamp(run.created_at, unit="s", tz="UTC"),
             "tags": list(run.tags), "note": run.note, "pinned": run.pinned,
         }
-        for at, run in enumerate(runs)
+        for run in runs
     ]  # fmt: skip
 
 
@@ -142,6 +166,10 @@ def _swatch(slot: int | None) -> str | None:
     return "data:image/svg+xml;base64," + base64.b64encode(swatch(run_style(slot, dark=dark())).encode()).decode(
         "ascii"
     )
+
+
+def _unreadable_row(run: RunRecord) -> dict[str, Any]:
+    return {"chosen": False, "state": [UNREADABLE], "name": run.name or f"run {run.id}", "tags": [], "pinned": False}
 
 
 def _differing(runs: Sequence[RunRecord]) -> Mapping[str, list[Any]]:
@@ -166,12 +194,15 @@ def _columns(runs: Sequence[RunRecord], *, writable: bool) -> dict[str, Any]:
         "chosen": column.CheckboxColumn("Compare", pinned=True, help="Tick runs to compare them below."),
         "line": column.ImageColumn("Line", pinned=True, width=56, help="The run's line in the charts below."),
         "state": column.MultiselectColumn(
-            "State", options=list(STATUS_COLORS), color=list(STATUS_COLORS.values()), width="small"
+            "State",
+            options=[*STATUS_COLORS, UNREADABLE],
+            width="small",
+            color=[*STATUS_COLORS.values(), "red"],
         ),
         "name": column.TextColumn("Name", required=True, max_chars=200),
         "network": "Network",
         "data": "Data set",
-        **{name: FIELDS[name].label for name in _differing(runs)},
+        **{name: FIELDS[name].label for name in _differing([run for run in runs if not run.problem])},
         "test": column.NumberColumn("Test", format="%.2f %%", help=_HELP),
         "val": column.NumberColumn("Validation", format="%.2f %%", help=_HELP),
         "epoch": column.TextColumn("Epoch of these", help=_HELP),

@@ -1,6 +1,5 @@
 """Small pieces that several pages share: a run's badge and name, times in words, lists of networks and data sets."""
 
-import time
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -16,6 +15,7 @@ from lab.formatting import format_percent
 from lab.runs.records import RunRecord, RunState
 from lab.settings import Settings
 from pages.ui.frame import page_path, plain
+from pages.ui.lab import get_lab
 
 if TYPE_CHECKING:
     from lab.charts.groups import Spread
@@ -37,6 +37,7 @@ OUTCOME_BADGES = {
     Outcome.AT_CHANCE: (":material/casino:", "orange"),
 }
 STATUS_COLORS = {str(word): color for word, (_, color) in (BADGES | OUTCOME_BADGES).items()}
+UNREADABLE = "unreadable"  # in the place of a state
 REFRESH_S = 2.0  # between two looks at a list of runs while one of them is being trained
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 
@@ -76,7 +77,7 @@ def present_datasets(settings: Settings) -> tuple[DatasetSpec, ...]:
 
 def format_ago(moment: float, *, now: float | None = None) -> str:
     """Return how long ago a time (seconds since the epoch) was, such as "5 min ago"; older than a week, its date."""
-    age = max(0.0, (time.time() if now is None else now) - moment)
+    age = max(0.0, (get_lab().store.now() if now is None else now) - moment)
     if age < _MINUTE_S:
         return "just now"
     for unit, size in (("d", _DAY_S), ("h", _HOUR_S), ("min", _MINUTE_S)):
@@ -116,7 +117,12 @@ def format_spread(spread: "Spread | None", *, scale: float = 1, digits: int = 1,
 
 
 def run_line(run: RunRecord, *, key: str) -> None:
-    """Show one run in one line: where to, state, accuracy, when."""
+    """Show one run in one line: where to, state, accuracy, when; of one that cannot be read, why."""
+    if run.problem:
+        with st.container(horizontal=True, vertical_alignment="center", key=key):
+            st.badge(UNREADABLE, icon=":material/heart_broken:", color="red")
+            st.caption(plain(run.problem), width="stretch")
+        return
     with st.container(horizontal=True, vertical_alignment="center", key=key):
         st.page_link(page_path("train"), label=plain(run_title(run)), query_params={"run": run.id})
         state_badge(run)

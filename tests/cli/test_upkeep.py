@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,10 @@ def run(lab: Lab) -> RunRecord:
     sha256, size = lab.artifacts.write(path, b"weights")
     lab.store.keep(claim.id, claim.lease, KeptFile(claim.id, "weights", 1, 1, path, sha256, size, 0.0))
     return lab.store.finish(claim.id, claim.lease, state=RunState.FINISHED, summary={"test_accuracy": 0.5})
+
+
+def _delete_long_ago(lab: Lab, run: RunRecord) -> None:
+    RunStore.open(lab.settings.database, clock=lambda: time.time() - PURGE_AFTER_S - 1).delete(run.id)
 
 
 def _verify(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any]]:
@@ -102,8 +107,8 @@ def test_the_supervisor_clears_away_what_was_deleted_a_week_ago(
     assert supervisor.main(lab.settings) == 0
     assert folder.exists()
     assert not stray.exists()
-    with lab.store.database.write() as connection:
-        connection.exec_driver_sql(f"UPDATE runs SET deleted_at = deleted_at - {PURGE_AFTER_S + 1}")
+    lab.store.undelete(run.id)
+    _delete_long_ago(lab, run)
     assert supervisor.main(lab.settings) == 0
     assert not folder.exists()
     assert RunStore.open(lab.settings.database).count_runs() == 0
@@ -113,9 +118,7 @@ def test_the_supervisor_clears_away_what_was_deleted_a_week_ago(
 def test_a_read_only_lab_neither_works_nor_fetches(
     lab: Lab, run: RunRecord, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
-    lab.store.delete(run.id)
-    with lab.store.database.write() as connection:
-        connection.exec_driver_sql(f"UPDATE runs SET deleted_at = deleted_at - {PURGE_AFTER_S + 1}")
+    _delete_long_ago(lab, run)
     with pytest.raises(SystemExit, match=r"^1$"):
         main(["--read-only", *words])
     assert "This lab is read-only (--read-only or LAB_READ_ONLY): start it without" in capsys.readouterr().err

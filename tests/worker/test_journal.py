@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab import journal as journals
 from lab.cli.runs import epoch_rows
 from lab.config import RunConfig
 from lab.errors import StoreBusyError
 from lab.experiment import Lab
 from lab.journal import Journal
+from lab.runs.outage import Outage
 from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, RunState, Want
 from lab.runs.store import RunStore
 from lab.training.events import Ended, Evaluated, Kept, Started, StepMetrics
@@ -32,12 +32,12 @@ def lab(tmp_path: Path) -> Lab:
     return lab
 
 
-def _begin(lab: Lab, *, step: int = 0) -> tuple[RunRecord, Journal]:
+def _begin(lab: Lab, *, step: int = 0, outage: Outage | None = None) -> tuple[RunRecord, Journal]:
     """Claim the run that is queued (a new one if none is) and tell its start."""
     if not lab.store.count_queued():
         lab.submit(CONFIG)
     run = claim(lab)
-    journal = Journal(lab.store, lab.artifacts, run)
+    journal = Journal(lab.store, lab.artifacts, run, outage=outage)
     journal.take(
         Started(
             device="cpu", step=step, total_steps=1_000, steps_per_epoch=20, train_images=1, val_images=1, test_images=1,
@@ -96,11 +96,12 @@ def test_nothing_overtakes_points_that_wait_for_a_busy_store(lab: Lab, what: str
     assert lab.store.verify(run.id) == ()
 
 
-def test_a_store_that_stays_busy_ends_no_run_without_its_points(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journals, "BUSY_LIMIT_S", 0.2)
-    run, journal = _begin(lab)
+def test_a_store_that_stays_busy_until_the_worker_ends_ends_no_run_without_its_points(lab: Lab) -> None:
+    ending = threading.Event()
+    run, journal = _begin(lab, outage=Outage(limit_s=0.2, ending=ending))
     journal.take(_steps(1, 20))
     holder = _hold(lab, None)
+    threading.Timer(1.0, ending.set).start()
     with pytest.raises(StoreBusyError, match=r"held by another process for more than 0.4 s"):
         journal.finish(_ended("finished", 20), state=RunState.FINISHED, reason="")
     holder.close()

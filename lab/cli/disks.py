@@ -1,0 +1,88 @@
+"""Whether the lab's places can be written: a small file is written, synced and removed again, and free space is counted.
+
+A look at rights and names would find nothing wrong on a full disk.
+"""
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import make_url
+
+from lab.errors import LabError
+from lab.experiment import Lab
+
+LOW_BYTES = 100_000_000  # the weights of a few epochs; with less a training soon ends for want of room
+_PROBE = b"\0" * 65_536  # more than what a file system may keep inside a directory entry
+
+
+def examine_disks(lab: Lab) -> tuple[dict[str, Any], list[str]]:
+    """Return each place with its free bytes (None where nobody can tell), and sentences about what is wrong."""
+    places = {"home": lab.settings.home, "artifacts": _local(lab.settings.artifacts), "database": _database_folder(lab)}
+    free = {name: None if path is None else _free_bytes(path) for name, path in places.items()}
+    problems = [] if lab.settings.read_only else _unwritable(lab, places)
+    return free, [*problems, *_low(places, free)]
+
+
+def _local(place: str) -> Path | None:
+    return None if "://" in place else Path(place)
+
+
+def _database_folder(lab: Lab) -> Path | None:
+    url = make_url(lab.settings.database)
+    return Path(str(url.database)).parent if url.get_backend_name() == "sqlite" and url.database else None
+
+
+def _free_bytes(path: Path) -> int | None:
+    there = next((folder for folder in (path, *path.parents) if folder.is_dir()), None)
+    return None if there is None else shutil.disk_usage(there).free
+
+
+def _unwritable(lab: Lab, places: dict[str, Path | None]) -> list[str]:
+    problems = []
+    for folder in dict.fromkeys(path for name, path in places.items() if path is not None and name != "artifacts"):
+        try:
+            _write_and_remove(folder)
+        except OSError as error:
+            problems.append(
+                f"Nothing can be written to {folder} ({error.strerror}): make room, or set LAB_HOME to a place that can."
+            )
+    probe = f"doctor/{secrets.token_hex(8)}"
+    try:
+        lab.artifacts.write(probe, _PROBE)
+        lab.artifacts.delete([probe])
+    except LabError as error:
+        problems.append(str(error))
+    except OSError as error:
+        problems.append(
+            f"Artifacts cannot be removed at {lab.settings.artifacts} ({error.strerror}): check its rights."
+        )
+    return problems
+
+
+def _write_and_remove(folder: Path) -> None:
+    path = folder / f".doctor-{secrets.token_hex(8)}.tmp"
+    try:
+        with path.open("xb") as file:
+            file.write(_PROBE)
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _low(places: dict[str, Path | None], free: dict[str, int | None]) -> list[str]:
+    problems: dict[int, str] = {}  # one a file system
+    for name, path in places.items():
+        left = free[name]
+        if path is None or left is None or left >= LOW_BYTES:
+            continue
+        there = next(folder for folder in (path, *path.parents) if folder.is_dir())
+        problems.setdefault(
+            there.stat().st_dev,
+            f"Only {left / 1e6:.1f} MB are free at {path}, but trainings need {LOW_BYTES / 1e6:.0f} MB and more: make room, "
+            "or choose another place with LAB_HOME or LAB_ARTIFACTS.",
+        )
+    return list(problems.values())

@@ -1,0 +1,107 @@
+"""The doctor writes where the lab writes: it finds a full disk, a damaged run and a drawing that rotted."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.cli.app import main
+from lab.config import RunConfig
+from lab.experiment import Lab
+from lab.settings import Settings
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "disk"
+    place.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], capture_output=True, text=True, check=False
+    )
+    if made.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {made.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LAB_HOME", "LAB_DATA", "LAB_DATABASE", "LAB_ARTIFACTS", "LAB_READ_ONLY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def _doctor(capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, dict[str, Any]]:
+    with pytest.raises(SystemExit, match=r"^[01]$") as leave:
+        main([*flags, "doctor", "--json"])
+    return int(str(leave.value)), json.loads(capsys.readouterr().out)
+
+
+def _lab(home: Path, **more: str) -> Lab:
+    return Lab(Settings.from_env({"LAB_HOME": str(home), **more}))
+
+
+def _fill(disk: Path) -> None:
+    with (disk / "filler").open("wb", buffering=0) as filler:
+        filler.write(bytes(shutil.disk_usage(disk).free))
+    assert shutil.disk_usage(disk).free == 0
+
+
+def test_a_full_disk_is_found(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = small_disk / "home"
+    assert _lab(home).store.count_runs() == 0
+    _fill(small_disk)
+    code, found = _doctor(capsys, "--home", str(home))
+    assert code == 1
+    assert any(f"Nothing can be written to {home} (No space left on device)" in p for p in found["problems"])
+    assert any("could not be kept (No space left on device)" in p for p in found["problems"])
+    assert sum("Only 0.0 MB are free" in p for p in found["problems"]) == 1
+    assert found["free_bytes"] == {"home": 0, "artifacts": 0, "database": 0}
+    assert all(len(problem) < 300 for problem in found["problems"])
+    assert [path.name for path in home.iterdir()] == ["lab.db", "lab.db-journal"] or not list(home.glob(".doctor*"))
+
+
+@pytest.mark.parametrize("which", ["LAB_ARTIFACTS", "LAB_DATABASE"])
+def test_a_full_disk_is_found_wherever_it_is(
+    small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], which: str
+) -> None:
+    place = str(small_disk) if which == "LAB_ARTIFACTS" else f"sqlite:///{small_disk}/lab.db"
+    home = tmp_path / "home"
+    assert _lab(home, **{which: place}).store.count_runs() == 0
+    _fill(small_disk)
+    flag = "--artifacts" if which == "LAB_ARTIFACTS" else "--database"
+    code, found = _doctor(capsys, "--home", str(home), flag, place)
+    assert code == 1
+    assert any("No space left on device" in problem for problem in found["problems"])
+
+
+def test_a_disk_that_is_nearly_full_is_told(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = _doctor(capsys, "--home", str(small_disk / "home"))
+    assert code == 1
+    (problem,) = found["problems"]
+    assert "MB are free at" in problem
+    assert "make room" in problem
+
+
+def test_a_read_only_lab_is_examined_without_a_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _lab(tmp_path).store.count_runs() == 0
+    before = sorted(tmp_path.rglob("*"))
+    assert _doctor(capsys, "--home", str(tmp_path), "--read-only")[1]["problems"] == []
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_damaged_run_and_a_damaged_drawing_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lab = _lab(tmp_path)
+    run, _ = lab.store.submit(RunConfig(dataset="digits"), fingerprint="f", family="f")
+    lab.store.save_sketch(b"png", label="3", dataset="mnist")
+    with lab.store.database.write() as connection:
+        connection.exec_driver_sql("UPDATE runs SET seconds = 1")
+        connection.exec_driver_sql("UPDATE sketches SET label = '8'")
+    code, found = _doctor(capsys, "--home", str(tmp_path))
+    assert code == 1
+    rows, drawings = found["problems"]
+    assert f"Run {run.id} is damaged" in rows
+    assert "1 saved drawings are damaged" in drawings

@@ -1,0 +1,273 @@
+"""A byte that changes by itself: what is shown is right, or marked, or refused in one sentence; never silently wrong.
+
+A store with runs of every kind is written once. Then one byte of its file is changed at a time, and everything that
+shows runs is compared with the truth: lists, searches, each run, its curves and files, drawings, and the command line.
+`make test-slow` changes 1,000 bytes.
+"""
+
+import json
+import os
+import random
+import shutil
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import select
+
+from lab.cli.app import main
+from lab.config import RunConfig
+from lab.errors import LabError
+from lab.runs import base, rows
+from lab.runs.owner import Owner
+from lab.runs.records import KeptFile, RunRecord, RunState, Series
+from lab.runs.schema import runs as runs_table
+from lab.runs.seals import NOT_SEALED, RAW, row_seal
+from lab.runs.store import RunStore
+
+RUNS = 12
+SEED = 20261126
+
+
+def _fill(store: RunStore) -> None:
+    """Write finished, failed, running and queued runs with curves and files, and two drawings."""
+    owner = Owner("elsewhere", 1, "x")
+    step = np.arange(1, 40)
+    for number in range(RUNS):
+        config = RunConfig(dataset="digits", lr=0.001 * (number + 1), seed=number)
+        store.submit(config, fingerprint=f"f{number}", family="family", name=f"run {number}", tags=("a", f"t{number}"))
+    for number in range(RUNS - 2):
+        run = store.claim(slot=f"cpu:{number}", owner=owner)
+        assert run is not None
+        value = np.sin(step + number)
+        curves = {name: Series(name, step, value, step * 0.1) for name in ("batch/loss", "val/loss", "lr")}
+        store.append_points(run.id, run.lease, curves, progress={"step": 39, "seconds": 3.9, "total_steps": 100})
+        store.keep(run.id, run.lease, KeptFile(run.id, "weights", 39, 1, f"{run.id}/w", "ab" * 32, 5, 1.5))
+        store.set_environment(run.id, run.lease, environment={"torch": "2.15", "machine": "m" * 200}, device="cpu")
+        store.add_notice(run.id, run.lease, "The loss is not falling.")
+        if number < RUNS - 4:
+            state = RunState.FINISHED if number % 3 else RunState.FAILED
+            summary = {"test_accuracy": 0.9 + number / 1000, "val_accuracy": 0.91, "best_epoch": 1, "params": 61_706}
+            store.finish(run.id, run.lease, state=state, reason=f"reason {number}", summary=summary, seconds=4.0)
+            store.set_note(run.id, f"a note on run {number}")
+    store.save_sketch(b"png" * 100, label="3", dataset="mnist")
+    store.save_sketch(b"gnp" * 100, label="7", dataset="mnist")
+
+
+class _Changed:
+    """A row of which one column has another value."""
+
+    def __init__(self, row: Any, column: str) -> None:
+        self._row, self._column = row, column
+
+    def __getattr__(self, name: str) -> Any:
+        return "damaged" if name == self._column else getattr(self._row, name)
+
+
+@dataclass
+class Truth:
+    """What an undamaged store shows."""
+
+    records: dict[str, RunRecord]
+    curves: dict[str, dict[str, Series]]
+    files: dict[str, tuple[KeptFile, ...]]
+    sketches: tuple[Any, ...]
+    cli: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> "Truth":
+        store = RunStore.open(f"sqlite:///{path}")
+        records = {run.id: run for run in store.list_runs(limit=None)}
+        return cls(
+            records,
+            {run: store.points(run) for run in records},
+            {run: store.kept(run) for run in records},
+            store.list_sketches(),
+            {run["run"]: run for run in json.loads(_shell(path, "runs", "--limit", "100", "--json")[1])["runs"]},
+        )
+
+
+@dataclass
+class Outcome:
+    """What came of looking at a damaged store. silent: shown, wrong and not marked. bugs: what was no `LabError`."""
+
+    number: int
+    silent: list[str] = field(default_factory=list)
+    bugs: list[str] = field(default_factory=list)
+    refused: int = 0
+    marked: int = 0
+
+    def chosen(self, truth: Truth) -> tuple[str, str]:
+        """Return two of the runs, others at every flip."""
+        known = list(truth.records)
+        return known[self.number % len(known)], known[-1 - self.number % len(known)]
+
+    def read(self, what: str, look: Callable[[], Any]) -> Any:
+        try:
+            return look()
+        except LabError as error:
+            self.refused += 1
+            if len(str(error)) > 300 or "\n" in str(error):
+                self.bugs.append(f"{what}: not one sentence: {error}")
+        except Exception:
+            self.bugs.append(f"{what}: {traceback.format_exc()}")
+        return None
+
+
+def _shell(path: Path, *words: str) -> tuple[int, str, str]:
+    runner = CliRunner()
+    with runner.isolation(env={"LAB_HOME": str(path.parent), "LAB_DATABASE": f"sqlite:///{path}"}) as streams:
+        code: Any = 0
+        try:
+            main(list(words))
+        except SystemExit as leave:
+            code = leave.code
+        return int(code or 0), streams[0].getvalue().decode(), streams[1].getvalue().decode()
+
+
+def _same(one: Series, other: Series) -> bool:
+    return all(
+        np.array_equal(getattr(one, part), getattr(other, part), equal_nan=True) for part in ("step", "value", "time_s")
+    )
+
+
+def _look(path: Path, truth: Truth, number: int) -> Outcome:
+    """Look at everything a store shows and compare it with the truth."""
+    outcome = Outcome(number)
+    store = outcome.read("opening", lambda: RunStore.open(f"sqlite:///{path}"))
+    if store is None:
+        return outcome
+    warned = bool(outcome.read("the quick check", store.warnings))
+    outcome.marked += warned
+    for order, where in (("-created", ""), ("-lr", ""), ("name", "lr>0.0001"), ("-test", "state:finished tag:a")):
+        found = outcome.read("a list", partial(store.list_runs, limit=None, order=order, where=where, problems=True))
+        for run in found or ():
+            outcome.marked += bool(run.problem)
+            if not run.problem and run != truth.records.get(run.id):
+                outcome.silent.append(f"a list shows {run}")
+        whole = not where and found is not None
+        if whole and not warned and len(found) != len(truth.records):
+            outcome.silent.append(f"the list has {len(found)} of {len(truth.records)} runs")
+        count = outcome.read("the count", store.count_runs)
+        if count is not None and count != len(truth.records) and not warned:
+            outcome.silent.append(f"the count is {count}")
+    for run, record in truth.records.items():
+        seen = outcome.read("a run", partial(store.get, run))
+        if seen is not None and seen != record:
+            outcome.silent.append(f"a run is {seen}")
+        curves = outcome.read("curves", partial(store.points, run))
+        if curves is not None:
+            known = truth.curves[run]
+            if curves.keys() != known.keys() or not all(_same(curves[name], known[name]) for name in known):
+                outcome.silent.append(f"the curves of {run}")
+        files = outcome.read("files", partial(store.kept, run))
+        if files is not None and files != truth.files[run]:
+            outcome.silent.append(f"the files of {run}: {files}")
+    drawings = outcome.read("drawings", store.list_sketches)
+    lost = outcome.read("damaged drawings", store.damaged_sketches)
+    if drawings is not None and not set(drawings) <= set(truth.sketches):
+        outcome.silent.append(f"a drawing {drawings}")
+    if drawings is not None and lost is not None and not warned and len(drawings) + lost != len(truth.sketches):
+        outcome.silent.append("a drawing is missing")
+    _look_at_shell(path, truth, outcome)
+    return outcome
+
+
+def _look_at_shell(path: Path, truth: Truth, outcome: Outcome) -> None:
+    code, out, err = outcome.read("lab runs", lambda: _shell(path, "runs", "--limit", "100", "--json")) or (1, "", "")
+    answer = json.loads(out) if out else {}
+    for run in answer.get("runs", ()):
+        if "problem" not in run and run != truth.cli.get(run["run"]):
+            outcome.silent.append(f"the shell lists {run}")
+    if code == 0 and not err and answer["total"] != len(truth.cli):
+        outcome.silent.append(f"the shell counts {answer['total']}")
+    for run in outcome.chosen(truth):
+        look = partial(_shell, path, "show", run, "--metrics", "--json")
+        code, out, err = outcome.read("lab show", look) or (1, "", "")
+        shown = json.loads(out) if code == 0 else truth.cli[run]
+        if {key: shown[key] for key in truth.cli[run]} != truth.cli[run]:
+            outcome.silent.append(f"the shell shows {out}")
+
+
+def _flip(count: int, folder: Path) -> dict[str, Any]:
+    whole = folder / "whole" / "lab.db"
+    store = RunStore.open(f"sqlite:///{whole}", clock=lambda: 1_700_000_000.0)
+    _fill(store)
+    truth = Truth.read(whole)
+    data = whole.read_bytes()
+    rng = random.Random(SEED)
+    totals = {"flips": count, "bytes": len(data), "silent": [], "bugs": [], "refused": 0, "marked": 0, "harmless": 0}
+    for number in range(count):
+        place = folder / "damaged" / "lab.db"
+        place.parent.mkdir(exist_ok=True)
+        at, bit = rng.randrange(len(data)), 1 << rng.randrange(8)
+        place.write_bytes(data[:at] + bytes([data[at] ^ bit]) + data[at + 1 :])
+        outcome = _look(place, truth, number)
+        name = f"flip {number}, byte {at} xor {bit}"
+        totals["silent"] += [f"{name}: {one[:300]}" for one in outcome.silent]
+        totals["bugs"] += [f"{name}: {one}" for one in outcome.bugs]
+        totals["refused"] += bool(outcome.refused)
+        totals["marked"] += bool(outcome.marked)
+        totals["harmless"] += not (outcome.refused or outcome.marked or outcome.silent or outcome.bugs)
+        shutil.rmtree(place.parent)
+    return totals
+
+
+def _check(totals: dict[str, Any]) -> None:
+    problems = [*totals["silent"], *totals["bugs"]]
+    assert not problems, f"{len(totals['silent'])} silent, {len(totals['bugs'])} bugs:\n" + "\n".join(problems[:12])
+
+
+def test_a_flipped_byte_never_shows_a_wrong_value_in_silence(tmp_path: Path) -> None:
+    _check(_flip(int(os.environ.get("LAB_FLIPS", "50")), tmp_path))
+
+
+@pytest.mark.slow
+def test_a_thousand_flipped_bytes_never_show_a_wrong_value_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    totals = _flip(1_000, tmp_path)
+    with capsys.disabled():
+        counts = {key: len(value) if isinstance(value, list) else value for key, value in totals.items()}
+        sys.stdout.write(f"\n{counts}\n")
+    _check(totals)
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_the_harness_finds_what_a_store_without_seals_would_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sealed: bool
+) -> None:
+    file = tmp_path / "lab.db"
+    _fill(RunStore.open(f"sqlite:///{file}", clock=lambda: 1_700_000_000.0))
+    truth = Truth.read(file)
+    data = file.read_bytes()
+    file.write_bytes(data.replace(b"a note on run 3", b"a note on run 8", 1))
+    if not sealed:  # the control: a build whose seals are not compared
+        monkeypatch.setattr(base, "is_sound", lambda _row: True)
+        monkeypatch.setattr(rows, "is_sound", lambda _row: True)
+    outcome = _look(file, truth, 0)
+    assert outcome.bugs == []
+    assert bool(outcome.silent) is not sealed
+    assert bool(outcome.marked) is sealed
+
+
+def test_every_column_of_a_run_is_under_its_seal(tmp_path: Path) -> None:
+    """Change each column in turn: all but the seal itself are noticed, those of later releases too."""
+    store = RunStore.open(f"sqlite:///{tmp_path / 'lab.db'}")
+    _fill(store)
+    run = store.list_runs(where="state:finished", limit=1)[0].id
+    assert store.get(run)
+    unnoticed = set()
+    for column in runs_table.columns:
+        with store.database.write() as connection:
+            stored = connection.execute(select(*RAW).where(runs_table.c.id == run)).one()
+            if row_seal(_Changed(stored, column.name)) == row_seal(stored):
+                unnoticed.add(column.name)
+    assert unnoticed == set(NOT_SEALED) == {"seal"}

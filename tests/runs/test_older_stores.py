@@ -1,0 +1,97 @@
+"""Stores that an older release wrote open as they are; what is sound in them is sealed, what is not is named.
+
+`stores/schema-3.db.gz` was written by the release with schema 3 (commit e347f53): a finished, a paused and a queued run
+with points, saved files and a drawing.
+"""
+
+import gzip
+import math
+from pathlib import Path
+
+import pytest
+
+from lab.runs.owner import Owner
+from lab.runs.records import RunState, Want
+from lab.runs.store import RunStore
+
+STORE = Path(__file__).parent / "stores" / "schema-3.db.gz"
+
+
+@pytest.fixture
+def older(tmp_path: Path) -> str:
+    file = tmp_path / "lab.db"
+    file.write_bytes(gzip.decompress(STORE.read_bytes()))
+    return f"sqlite:///{file}"
+
+
+def _damage(url: str, statement: str) -> None:
+    with RunStore.open(url).database.write() as connection:
+        connection.exec_driver_sql(statement)
+
+
+def _seals(store: RunStore) -> list[str]:
+    with store.database.read() as connection:
+        return list(connection.exec_driver_sql("SELECT seal FROM runs ORDER BY number").scalars())
+
+
+def test_an_older_store_shows_what_it_showed_and_is_sealed_once_it_is_checked(older: str) -> None:
+    store = RunStore.open(older)
+    before = store.list_runs(order="number")
+    assert [(run.name, run.state) for run in before] == [
+        ("finished", RunState.FINISHED), ("paused", RunState.PAUSED), ("queued", RunState.QUEUED)
+    ]  # fmt: skip
+    assert _seals(store) == ["", "", ""]
+    assert [store.verify(run.id) for run in before] == [(), (), ()]
+    assert store.seal_older() == ()
+    store.seal_older_sketches()
+    assert all(_seals(store))
+    assert repr(store.list_runs(order="number")) == repr(before)  # NaN is not equal to itself
+    assert [store.verify(run.id) for run in before] == [(), (), ()]
+    value = store.points(before[0].id)["val/loss"].value.tolist()
+    assert value[:2] == [1.0, 0.5]
+    assert math.isnan(value[2])
+    assert len(store.kept(before[0].id)) == 1
+    assert store.damaged_sketches() == 0
+    _damage(older, "UPDATE sketches SET label = '8'")
+    assert (store.damaged_sketches(), store.list_sketches()) == (1, ())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["UPDATE runs SET seconds = 9 WHERE number = 1", "UPDATE points SET value = 9 WHERE run = 1 AND step = 2",
+     "UPDATE kept SET epoch = 2"],
+)  # fmt: skip
+def test_a_damage_that_happened_before_the_upgrade_is_not_sealed(older: str, damage: str) -> None:
+    _damage(older, damage)
+    store = RunStore.open(older)
+    finished, paused, _ = store.list_runs(order="number")
+    named = [sentence for sentence in store.seal_older() if finished.id in sentence]
+    assert len(named) == 1
+    assert store.verify(finished.id)
+    assert _seals(store)[0] == ""
+    assert _seals(store)[2] != ""
+    assert paused
+
+
+def test_a_row_of_an_older_store_that_cannot_even_be_decoded_breaks_no_list(older: str) -> None:
+    _damage(older, "UPDATE runs SET config = substr(config, 1, 9) WHERE number = 1")
+    _damage(older, "UPDATE runs SET name = CAST(x'ff41' AS BLOB) WHERE number = 2")
+    store = RunStore.open(older)
+    assert [bool(run.problem) for run in store.list_runs(order="number", problems=True)] == [True, True, False]
+    assert [run.name for run in store.list_runs()] == ["queued"]
+
+
+def test_runs_of_an_older_store_go_on_and_are_sealed_then(older: str) -> None:
+    store = RunStore.open(older)
+    paused = next(run for run in store.list_runs() if run.name == "paused")
+    store.rename(paused.id, "renamed")
+    store.request(paused.id, Want.RUN)
+    for _ in range(2):
+        run = store.claim(slot="cpu", owner=Owner.of_this_process())
+        assert run is not None
+        store.rewind(run.id, run.lease, 3)
+        store.finish(run.id, run.lease, state=RunState.FINISHED)
+        assert store.verify(run.id) == ()
+    assert store.points(paused.id)["val/loss"].step.tolist() == [1, 2, 3]
+    assert store.kept(paused.id) == ()
+    assert [bool(seal) for seal in _seals(store)] == [False, True, True]

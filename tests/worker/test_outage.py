@@ -1,0 +1,171 @@
+"""A store that is away, busy or unreachable: a run waits for it, a long outage pauses it, and nothing acknowledged is lost.
+
+The Postgres server is real; it is killed and started again in the middle of trainings.
+"""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.config import RunConfig
+from lab.experiment import Lab
+from lab.runs.owner import Owner
+from lab.runs.records import CHECKPOINT, RunRecord, RunState, Want
+from lab.runs.store import RunStore
+from lab.worker import execute, work
+from tests.postgres import PostgresServer, started_server
+from tests.worker.worker_runs import SMALL, claim, open_lab, work_off
+
+LONG = RunConfig(arch="lenet5", dataset="digits", epochs=6, batch_size=16, device="cpu", keep_mb=100)
+TIMEOUT_S = 90.0
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    with started_server() as running:
+        yield running
+
+
+@pytest.fixture
+def lab(server: PostgresServer, tmp_path: Path) -> Iterator[Lab]:
+    """A lab on an empty database of the server."""
+    if not server.running:
+        server.start()
+    lab = open_lab(tmp_path, LAB_DATABASE=server.new_database())
+    yield lab
+    lab.store.close()
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < end, f"waited {TIMEOUT_S} s"
+        time.sleep(0.05)
+
+
+def _start(lab: Lab, run: RunRecord, *, wait_s: float) -> threading.Thread:
+    """Train a claimed run in a thread and return it once 100 steps are stored."""
+    training = threading.Thread(
+        target=execute, args=(lab, run), kwargs={"ending": threading.Event(), "wait_s": wait_s}, daemon=True
+    )
+    training.start()
+    _until(lambda: int(lab.store.get(run.id).progress.get("step", 0)) > 100)
+    return training
+
+
+def _steps(lab: Lab, run: RunRecord) -> list[int]:
+    steps: list[int] = lab.store.points(run.id)["batch/loss"].step.tolist()
+    return steps
+
+
+def _weights(lab: Lab, run: RunRecord) -> list[str]:
+    return [kept.sha256 for kept in lab.kept_epochs(run.id)]
+
+
+@pytest.mark.parametrize("how", ["kill", "stop"])
+def test_a_short_outage_of_postgres_is_survived_by_a_training(lab: Lab, server: PostgresServer, how: str) -> None:
+    lab.submit(LONG)
+    run = claim(lab)
+    training = _start(lab, run, wait_s=60.0)
+    acknowledged = _steps(lab, run)
+    getattr(server, how)()
+    time.sleep(3.0)
+    server.start()
+    training.join(TIMEOUT_S)
+    done = lab.store.get(run.id)
+    assert (done.state, done.reason, done.attempts) == (RunState.FINISHED, "", 1)
+    assert set(acknowledged) <= set(_steps(lab, run))
+    assert _steps(lab, run) == list(range(1, done.summary["step"] + 1))
+    assert lab.store.verify(run.id) == ()
+
+
+def _impatient_lab(home: Path) -> Lab:
+    """A lab on SQLite whose writes wait half a second for another process."""
+    lab = open_lab(home)
+    vars(lab)["store"] = RunStore.open(lab.settings.database, busy_s=0.5)
+    return lab
+
+
+def _hold_lock(lab: Lab) -> Callable[[], None]:
+    holder = sqlite3.connect(lab.settings.home / "lab.db", isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN IMMEDIATE")
+    return holder.close
+
+
+@pytest.mark.parametrize("backend", ["postgres", "sqlite"])
+def test_a_long_outage_pauses_the_run_with_its_reason_and_resume_gives_the_same_result(
+    backend: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    lab = request.getfixturevalue("lab") if backend == "postgres" else _impatient_lab(tmp_path)
+    lab.submit(LONG)
+    run = claim(lab)
+    training = _start(lab, run, wait_s=1.0)
+    acknowledged = _steps(lab, run)
+    if backend == "postgres":
+        server = request.getfixturevalue("server")
+        server.stop()
+        restore = server.start
+    else:
+        restore = _hold_lock(lab)
+    time.sleep(4.0)
+    assert training.is_alive()
+    restore()
+    training.join(TIMEOUT_S)
+    paused = lab.store.get(run.id)
+    assert paused.state is RunState.PAUSED
+    assert paused.reason.startswith("The run store was unreachable for ")
+    assert f"paused at step {paused.summary['step']:,}: resume goes on from there" in paused.reason
+    assert [kept.step for kept in lab.store.kept(run.id, kind=CHECKPOINT)] == [paused.summary["step"]]
+    assert _steps(lab, run) == list(range(1, paused.summary["step"] + 1))
+    assert set(acknowledged) <= set(_steps(lab, run))
+    lab.control(run.id, Want.RUN)
+    resumed = work_off(lab)
+    assert (resumed.state, resumed.reason) == (RunState.FINISHED, "")
+    lab.submit(LONG, fresh=True)
+    assert _weights(lab, resumed) == _weights(lab, work_off(lab))
+
+
+def test_a_run_that_was_given_away_during_the_outage_is_not_written_to(lab: Lab, server: PostgresServer) -> None:
+    lab.submit(LONG)
+    run = claim(lab)
+    training = _start(lab, run, wait_s=30.0)
+    with lab.store.database.write() as connection:  # as another host's supervisor does with an expired lease
+        row = lab.store._row(connection, run.id, lock=True)
+        lab.store._change(connection, row, state=RunState.INTERRUPTED, lease=run.lease + 1)
+    server.stop()
+    time.sleep(1.0)
+    server.start()
+    training.join(TIMEOUT_S)
+    left = lab.store.get(run.id)
+    assert (left.state, left.lease) == (RunState.INTERRUPTED, run.lease + 1)
+    assert lab.store.verify(run.id) == ()
+
+
+def test_a_worker_that_waits_for_postgres_takes_the_run_that_is_queued_afterwards(
+    lab: Lab, server: PostgresServer
+) -> None:
+    lab.submit(SMALL)
+    server.stop()
+    ending = threading.Event()
+    worker = threading.Thread(target=work, args=(lab,), kwargs={"ending": ending, "idle_s": TIMEOUT_S}, daemon=True)
+    worker.start()
+    time.sleep(2.0)
+    assert worker.is_alive()
+    server.start()
+    _until(lambda: lab.store.list_runs()[0].state is RunState.FINISHED)
+    ending.set()
+    worker.join(TIMEOUT_S)
+
+
+def test_a_claim_whose_answer_was_lost_is_queued_again(lab: Lab) -> None:
+    lab.submit(SMALL)
+    run = claim(lab)
+    assert lab.store.claim(slot="cpu", owner=Owner.of_this_process()) is None
+    lab.store.release(slot="cpu", owner=Owner.of_this_process())
+    again = claim(lab)
+    assert (again.id, again.attempts) == (run.id, 1)
+    assert again.lease > run.lease

@@ -1,0 +1,97 @@
+"""A supervisor that is killed alone: its worker goes on, gets another one that adopts it, and its run still ends."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.config import RunConfig
+from lab.experiment import Lab
+from lab.runs.owner import process_start
+from lab.runs.records import RunRecord, RunState
+from lab.supervisor import is_running
+from tests.worker.worker_runs import open_lab
+
+TIMEOUT_S = 90.0
+LONG = RunConfig(arch="lenet5", dataset="digits", epochs=2_000, batch_size=16, keep_mb=1, device="cpu")
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    lab = open_lab(tmp_path)
+    yield lab
+    if is_running(lab.settings):
+        os.kill(_pid(lab, "supervisor"), signal.SIGTERM)
+    _until(lambda: not is_running(lab.settings))
+
+
+def _pid(lab: Lab, what: str) -> int:
+    return int(json.loads((lab.settings.home / f"{what}.json").read_text())["pid"])
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < end, f"waited {TIMEOUT_S} s"
+        time.sleep(0.1)
+
+
+def _step(run: RunRecord) -> int:
+    return int(run.progress.get("step", 0))
+
+
+def _workers(lab: Lab) -> int:
+    """Return how many workers of this lab are alive."""
+    found = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            home = f"LAB_HOME={lab.settings.home}".encode()
+            found += b"lab.worker" in words and home in (folder / "environ").read_bytes().split(b"\0")
+        except OSError:  # it ended just now
+            continue
+    return found
+
+
+def test_a_supervisor_killed_alone_is_started_again_and_adopts_its_worker(lab: Lab) -> None:
+    run = lab.submit(LONG).run.id
+    assert lab.ensure_worker()
+    _until(lambda: _step(lab.store.get(run)) > 0)
+    supervisor, worker = _pid(lab, "supervisor"), _pid(lab, "worker")
+    os.kill(supervisor, signal.SIGKILL)
+    _until(lambda: _pid(lab, "supervisor") != supervisor and is_running(lab.settings))
+    step = _step(lab.store.get(run))
+    _until(lambda: _step(lab.store.get(run)) > step)
+    assert process_start(worker) is not None
+    assert _workers(lab) == 1
+    assert lab.store.get(run).attempts == 1
+    waiting = lab.submit(LONG.replace(epochs=1), fresh=True).run.id
+    os.kill(worker, signal.SIGKILL)
+    _until(lambda: _written_state(lab, run) == "interrupted")
+    _until(lambda: lab.store.get(waiting).state is RunState.FINISHED)
+    assert _pid(lab, "worker") != worker
+
+
+def _written_state(lab: Lab, run: str) -> str:
+    with lab.store.database.read() as connection:
+        return str(lab.store._row(connection, run).state)
+
+
+def test_a_new_supervisor_that_is_asked_to_end_ends_the_worker_it_adopted(lab: Lab) -> None:
+    run = lab.submit(LONG).run.id
+    lab.ensure_worker()
+    _until(lambda: _step(lab.store.get(run)) > 0)
+    supervisor = _pid(lab, "supervisor")
+    os.kill(supervisor, signal.SIGKILL)
+    _until(lambda: _pid(lab, "supervisor") != supervisor and is_running(lab.settings))
+    time.sleep(1.0)  # until its signal handlers are set
+    os.kill(_pid(lab, "supervisor"), signal.SIGTERM)
+    _until(lambda: not is_running(lab.settings))
+    assert _workers(lab) == 0
+    ended = lab.store.get(run)
+    assert ended.state is RunState.INTERRUPTED
+    assert "asked to end" in ended.reason
