@@ -30,6 +30,7 @@ _SORTS = {
     "name": "name", "arch": "network", "dataset": "data set", "seconds": "quickest", "-speed": "most images per second",
     "state": "state",
 }  # fmt: skip
+_OUTCOME_PX = 190  # room for "no better than guessing"
 _SHOWN = "runs.shown"
 _TYPED = "runs.typed"
 
@@ -151,7 +152,10 @@ def _columns(runs: Sequence[RunRecord], *, writable: bool) -> dict[str, Any]:
     return {
         "chosen": column.CheckboxColumn("Compare", pinned=True, help="Tick runs to compare them below."),
         "state": column.MultiselectColumn(
-            "State", options=list(STATUS_COLORS), color=list(STATUS_COLORS.values()), width="small"
+            "State",
+            options=list(STATUS_COLORS),
+            color=list(STATUS_COLORS.values()),
+            width=_OUTCOME_PX if any(run.outcome for run in runs) else "small",
         ),
         "name": column.TextColumn("Name", required=True, max_chars=200),
         "network": "Network",

@@ -41,6 +41,7 @@ def live_run(run: RunRecord) -> None:
         data={
             "run": run.id,
             "state": str(run.state),
+            "status": run.status,
             "live": run.state.live,
             "notices": len(run.notices),
             "findings": findings_mark(run),
