@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lab.diagnosis.curves import DataFacts
+from lab.diagnosis.curves import DataFacts, Points
 from lab.diagnosis.rules import diagnose_run
 from lab.errors import StoreBusyError
 from lab.findings import Finding
@@ -37,7 +37,7 @@ class Journal:
     def __init__(self, store: RunStore, artifacts: ArtifactStore, run: RunRecord) -> None:
         self._store, self._artifacts, self._run = store, artifacts, run
         self._buffer: _Points = defaultdict(list)
-        self._history: _Points = defaultdict(list)
+        self._history: dict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
         self._progress: dict[str, Any] = {"epochs": run.config.epochs}
         self._told = set(run.notices)
         self._findings = run.findings
@@ -105,7 +105,7 @@ class Journal:
         self._data = DataFacts.from_environment(environment, classes=self._data.classes)
         self._store.set_environment(self._run.id, self._run.lease, environment=environment, device=event.device)
         for name, series in self._store.points(self._run.id).items():
-            self._history[name] = [(series.step, series.value, series.time_s)]
+            self._history[name] = [(series.step, series.value)]
             if name == "val/loss":
                 self._val_loss |= dict(zip(series.step.tolist(), series.value.tolist(), strict=True))
         self._diagnose()  # those of an earlier attempt may speak of epochs that it went back from
@@ -188,7 +188,7 @@ class Journal:
 
     def _add(self, name: str, step: np.ndarray, value: np.ndarray, time_s: np.ndarray) -> None:
         self._buffer[name].append((step, value, time_s))
-        self._history[name].append((step, value, time_s))
+        self._history[name].append((step, value))
 
     def _flush_all(self) -> None:
         """Write every point down before anything that must not overtake them, however long the store is busy."""
@@ -226,8 +226,8 @@ class Journal:
     def _judge(self, *, ended: bool) -> tuple[Finding, ...]:
         curves = {}
         for name, parts in self._history.items():
-            curves[name] = Series(name, *(np.concatenate(column) for column in zip(*parts, strict=True)))
-            self._history[name] = [(curves[name].step, curves[name].value, curves[name].time_s)]
+            step, value = (np.concatenate(column) for column in zip(*parts, strict=True))
+            self._history[name], curves[name] = [(step, value)], Points(step, value)
         return diagnose_run(self._run.config, curves, self._data, ended=ended)
 
     def _notice(self, text: str) -> None:
