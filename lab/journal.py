@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from lab.diagnosis.curves import DataFacts
+from lab.diagnosis.curves import DataFacts, Points
 from lab.diagnosis.rules import diagnose_run
 from lab.errors import ArtifactError, StoreBusyError
 from lab.findings import Finding
@@ -45,7 +45,7 @@ class Journal:
         self._saved_all = True
         self._unwritten: list[str] = []  # notices that the store has not taken yet
         self._buffer: _Points = defaultdict(list)
-        self._history: _Points = defaultdict(list)
+        self._history: dict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
         self._progress: dict[str, Any] = {"epochs": run.config.epochs}
         self._told = set(run.notices)
         self._findings = run.findings
@@ -129,7 +129,7 @@ class Journal:
         run, lease = self._run.id, self._run.lease
         self._call(lambda: self._store.set_environment(run, lease, environment=environment, device=event.device))
         for name, series in self._call(lambda: self._store.points(run)).items():
-            self._history[name] = [(series.step, series.value, series.time_s)]
+            self._history[name] = [(series.step, series.value)]
         self._diagnose()  # those of an earlier attempt may speak of epochs that it went back from
 
     def _steps(self, event: StepMetrics) -> None:
@@ -225,7 +225,7 @@ class Journal:
 
     def _add(self, name: str, step: np.ndarray, value: np.ndarray, time_s: np.ndarray) -> None:
         self._buffer[name].append((step, value, time_s))
-        self._history[name].append((step, value, time_s))
+        self._history[name].append((step, value))
 
     def _call(self, operation: Callable[[], _T]) -> _T:
         return self._outage.call(operation)
@@ -279,8 +279,8 @@ class Journal:
     def _judge(self, *, ended: bool) -> tuple[Finding, ...]:
         curves = {}
         for name, parts in self._history.items():
-            curves[name] = Series(name, *(np.concatenate(column) for column in zip(*parts, strict=True)))
-            self._history[name] = [(curves[name].step, curves[name].value, curves[name].time_s)]
+            step, value = (np.concatenate(column) for column in zip(*parts, strict=True))
+            self._history[name], curves[name] = [(step, value)], Points(step, value)
         return diagnose_run(self._run.config, curves, self._data, ended=ended)
 
     def _notice(self, text: str) -> None:

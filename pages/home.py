@@ -5,6 +5,7 @@ import streamlit as st
 from lab.data.registry import list_datasets
 from lab.formatting import plural
 from lab.presets import get_preset
+from lab.runs.records import RunRecord, RunState
 from pages.ui.address import refuse_unknown
 from pages.ui.datasets import default_dataset, fetch_button
 from pages.ui.frame import PAGES_DIR, SCREENS, page_frame, page_path, shows_errors

@@ -1,7 +1,7 @@
 """Findings on a terminal: the sentence, and the command that trains again with the remedy."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lab.config import FIELDS, RunConfig
@@ -15,12 +15,13 @@ def finding_lines(run: RunRecord) -> Iterator[str]:
     for finding in run.findings:
         yield f"{_WORDS[finding.severity]}: {finding.message}"
         if finding.remedy:
-            yield f"  Train again with: python -m lab train {train_flags(run.config.replace(**finding.remedy))}"
+            yield f"  Train again with: python -m lab train {train_flags(run.config, finding.remedy)}"
 
 
-def train_flags(config: RunConfig) -> str:
-    """Return the flags of `train` that ask for a configuration, quoted for a shell."""
-    words = [word for name, value in config.changed().items() for word in _flags(name, value)]
+def train_flags(config: RunConfig, changes: Mapping[str, Any]) -> str:
+    """Return the flags of `train` that ask for a configuration with these changes last, quoted for a shell."""
+    kept = {name: value for name, value in config.changed().items() if name not in changes}
+    words = [word for name, value in (kept | dict(changes)).items() for word in _flags(name, value)]
     return " ".join(map(shlex.quote, words))
 
 

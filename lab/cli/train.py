@@ -192,13 +192,12 @@ def _show(bar: Progress, task: Any, run: RunRecord) -> None:
 
 def _tell(run: RunRecord, *, cached: bool) -> None:
     what = {RunState.QUEUED: "is queued", RunState.RUNNING: "is training"}.get(run.state, f"is {run.state.value}")
+    what += f" ({run.outcome})" if run.outcome else ""
     click.echo(f"Run {run.id} {what}: {run.reason}" if run.reason else f"Run {run.id} {what}.")
     if cached and run.finished_at:
         click.echo(
             f"It was trained on {moment(run.finished_at)}, {format_duration(run.seconds)}; --no-cache trains it again."
         )
-    if run.outcome:
-        click.echo(f"Outcome: {run.outcome}.")
     for line in () if run.state.live else finding_lines(run):
         click.echo(line)
     if run.state is RunState.FINISHED:

@@ -37,6 +37,7 @@ class RateRange:
 _ADAPTIVE = RateRange(3e-5, 1e-3, 3e-2)
 _RANGES = {"adam": _ADAPTIVE, "adamw": _ADAPTIVE, "rmsprop": _ADAPTIVE, "muon": RateRange(1e-4, 2e-2, 1.0)}
 _SGD = RateRange(1e-4, 1e-2, 1.0)
+_SGD_MSE = RateRange(1e-3, 1e-1, 1.0)  # its gradients are some ten times smaller, being a mean over the classes as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Cause:
 
 def rate_range(config: RunConfig) -> RateRange:
     """Return the learning rates that make sense for a run's optimizer."""
-    return _RANGES.get(config.optimizer, _SGD)
+    return _RANGES.get(config.optimizer, _SGD_MSE if config.loss == "mse" else _SGD)
 
 
 def lower_rate(config: RunConfig) -> float:
@@ -115,12 +116,14 @@ def _wrong_pair(view: CurveView) -> Cause:
     if view.config.output == "logits":
         return Cause(
             f"NLL of raw logits has no lower bound (now {number(view.now)}): give it log-softmax.",
-            {"output": "log-softmax"}, "nll-on-logits",
-        )  # fmt: skip
+            {"output": "log-softmax"},
+            "nll-on-logits",
+        )
     return Cause(
         "NLL is given probabilities, whose gradient fades where the answer is wrong: give it log-softmax.",
-        {"output": "log-softmax"}, "nll-on-softmax",
-    )  # fmt: skip
+        {"output": "log-softmax"},
+        "nll-on-softmax",
+    )
 
 
 def decays_everything(view: CurveView) -> bool:

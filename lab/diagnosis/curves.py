@@ -35,6 +35,14 @@ class Curve(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Points:
+    """A curve of nothing but steps and values."""
+
+    step: np.ndarray
+    value: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
 class DataFacts:
     """What the rules need to know of the data: classes, and by split the images and the share of the largest class."""
 

@@ -34,12 +34,13 @@ def find_overfitting(view: CurveView) -> Finding | None:
         return None
     first = validation.size - width + 1
     return Finding(
-        "overfitting", "warning",
+        "overfitting",
+        "warning",
         f"Overfitting: the validation loss was {number(low)} around epoch {lowest + 1 + width // 2} and is "
         f"{number(end)} in epochs {first} to {validation.size} (means of {width}){_accuracy(view, lowest, width)}, while "
         f"the training loss fell to {number(float(smooth_training[-1]))}. Stop early, or add augmentation or dropout.",
         {"patience": 5, "restore_best": True},
-    )  # fmt: skip
+    )
 
 
 def _accuracy(view: CurveView, lowest: int, width: int) -> str:
@@ -74,11 +75,12 @@ def find_slow(view: CurveView) -> Finding | None:
         return None
     new = higher_rate(view.config)
     return Finding(
-        "lr-low", "warning",
+        "lr-low",
+        "warning",
         f"After epoch {view.epochs} the training loss is {number(float(loss[-1]))}, from {number(view.start)} at the "
         f"start, and still falls: the learning rate ({view.config.lr:g}) is too low. Try {new:g}.",
         {"lr": new},
-    )  # fmt: skip
+    )
 
 
 def explain_training_below_validation(view: CurveView) -> Finding | None:
@@ -91,11 +93,12 @@ def explain_training_below_validation(view: CurveView) -> Finding | None:
     if validation - training <= margin:
         return None
     return Finding(
-        "training-below-validation", "hint",
+        "training-below-validation",
+        "hint",
         f"In epoch {view.epochs} the training accuracy ({share(training)}) is below the validation accuracy "
         f"({share(validation)}). That is expected: it is a mean over the epoch, while the weights still got better"
         f"{_only_in_training(view)}.",
-    )  # fmt: skip
+    )
 
 
 def _only_in_training(view: CurveView) -> str:

@@ -132,8 +132,9 @@ def _run_away(view: CurveView) -> Finding | None:
     if not runs_away(view):
         return None
     return Finding(
-        "nll-on-logits", "mistake",
+        "nll-on-logits",
+        "mistake",
         f"The loss is {number(view.now)} and falls without limit: NLL of raw logits rewards larger logits, not better "
         "answers. Give it log-softmax, or use cross-entropy on logits.",
         {"output": "log-softmax"},
-    )  # fmt: skip
+    )

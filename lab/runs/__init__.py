@@ -31,6 +31,9 @@ run that went back to a step (`rewind`) has neither points nor files beyond it; 
 All float64 values come back as they were, with two exceptions that SQLite makes: NaN is stored as NULL and comes back
 as the one quiet NaN, and -0.0 comes back as 0.0. JSON columns keep NaN and infinities (`encoding`).
 
+**Findings** are replaced as a whole by the run's owner, and are part of what its digest covers. NULL means that nobody
+has judged the run yet: it is of an earlier release, or imported. `fill_findings` gives it its findings once.
+
 **Kept files** are listed after they are written, with SHA-256 and size; a file may be listed by several runs
 (`copy_history`), and only paths that no run lists any more are handed out for deletion. `strays` names the files whose
 writer died before it listed them, or after it took them off the list.

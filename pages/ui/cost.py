@@ -91,6 +91,8 @@ def _finding(finding: Finding) -> None:
         show_finding(finding)
         if finding.remedy:
             st.button(
-                f"Set {remedy_words(finding.remedy)}", key=f"remedy-{finding.code}", on_click=state.apply_changes,
+                f"Set {remedy_words(finding.remedy)}",
+                key=f"remedy-{finding.code}",
+                on_click=state.apply_changes,
                 args=(dict(finding.remedy),),
-            )  # fmt: skip
+            )

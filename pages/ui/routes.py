@@ -60,6 +60,7 @@ def run_status(run: RunRecord) -> dict[str, Any]:
     return {
         "run": run.id,
         "state": str(run.state),
+        "status": run.status,
         "live": run.state.live,
         "responding": run.responding,
         "device": run.device,

@@ -38,6 +38,7 @@ _HELP = (
     "Accuracies are those of the weights that answer for a run on Inside and Draw: of the epoch with the lowest "
     "validation loss, or of the last one where nothing was validated."
 )
+_OUTCOME_PX = 190  # room for "no better than guessing"
 _SHOWN = "runs.shown"
 _TYPED = "runs.typed"
 
@@ -196,8 +197,8 @@ def _columns(runs: Sequence[RunRecord], *, writable: bool) -> dict[str, Any]:
         "state": column.MultiselectColumn(
             "State",
             options=[*STATUS_COLORS, UNREADABLE],
-            width="small",
             color=[*STATUS_COLORS.values(), "red"],
+            width=_OUTCOME_PX if any(run.outcome for run in runs) else "small",
         ),
         "name": column.TextColumn("Name", required=True, max_chars=200),
         "network": "Network",

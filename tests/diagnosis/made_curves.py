@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from lab.config import RunConfig
-from lab.diagnosis.curves import DataFacts
+from lab.diagnosis.curves import DataFacts, Points
 from lab.diagnosis.rules import diagnose_run
 from lab.findings import Finding
 
@@ -16,14 +15,6 @@ PER_EPOCH = 50  # steps
 FACTS = DataFacts(
     10, {"train": 3_200, "val": 400, "test": 1_000}, {"train": 0.1124, "val": 0.1125, "test": 0.1135}
 )  # about MNIST's
-
-
-@dataclass(frozen=True)
-class Points:
-    """One made curve."""
-
-    step: np.ndarray
-    value: np.ndarray
 
 
 def batches(values: Sequence[float] | np.ndarray) -> dict[str, Points]:

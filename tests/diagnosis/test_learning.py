@@ -7,8 +7,40 @@ from lab.config import RunConfig
 from tests.diagnosis.made_curves import codes, epochs, judge
 
 # The first run of a fresh lab (LeNet-5 on the digits, 15 of 40 epochs): noise of one epoch to the next, and sound.
-DIGITS_VAL = [0.6176, 0.3246, 0.1734, 0.1815, 0.1787, 0.1047, 0.2139, 0.1706, 0.0749, 0.081, 0.0868, 0.2095, 0.0502, 0.0366, 0.1352]  # fmt: skip
-DIGITS_TRAIN = [1.5772, 0.4052, 0.2258, 0.157, 0.1186, 0.0815, 0.0523, 0.0512, 0.0519, 0.0455, 0.033, 0.0216, 0.0195, 0.0088, 0.0136]  # fmt: skip
+DIGITS_VAL = [
+    0.6176,
+    0.3246,
+    0.1734,
+    0.1815,
+    0.1787,
+    0.1047,
+    0.2139,
+    0.1706,
+    0.0749,
+    0.081,
+    0.0868,
+    0.2095,
+    0.0502,
+    0.0366,
+    0.1352,
+]
+DIGITS_TRAIN = [
+    1.5772,
+    0.4052,
+    0.2258,
+    0.157,
+    0.1186,
+    0.0815,
+    0.0523,
+    0.0512,
+    0.0519,
+    0.0455,
+    0.033,
+    0.0216,
+    0.0195,
+    0.0088,
+    0.0136,
+]
 
 
 def _overfitted(count: int = 30, *, noise: float = 0.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -82,9 +82,12 @@ def test_a_search_finds_runs_by_their_outcome(store: RunStore, me: Owner) -> Non
         store.rename(run.id, name)
         store.finish(run.id, run.lease, state=RunState.FINISHED, findings=findings)
     for search, names in (
-        ("outcome:diverged", {"lost"}), ("outcome:guessing", {"stuck"}), ("outcome:*", {"lost", "stuck"}),
-        ("outcome!=diverged", {"stuck", "sound"}), ("-outcome:diverged,guessing", {"sound"}),
-    ):  # fmt: skip
+        ("outcome:diverged", {"lost"}),
+        ("outcome:guessing", {"stuck"}),
+        ("outcome:*", {"lost", "stuck"}),
+        ("outcome!=diverged", {"stuck", "sound"}),
+        ("-outcome:diverged,guessing", {"sound"}),
+    ):
         assert {run.name for run in store.list_runs(where=search)} == names, search
     with pytest.raises(InputError, match="'lucky' is no outcome of a run"):
         store.list_runs(where="outcome:lucky")
@@ -160,9 +163,13 @@ def test_a_notice_that_is_no_finding_stays(notice: str) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{}, {"code": "x", "severity": "loud", "message": "", "remedy": {}}, {**STUCK.as_dict(), "message": 5},
-     {**STUCK.as_dict(), "remedy": []}],
-)  # fmt: skip
+    [
+        {},
+        {"code": "x", "severity": "loud", "message": "", "remedy": {}},
+        {**STUCK.as_dict(), "message": 5},
+        {**STUCK.as_dict(), "remedy": []},
+    ],
+)
 def test_what_is_no_finding_is_refused(values: dict[str, object]) -> None:
     with pytest.raises((KeyError, ValueError), match=r"code|not a finding"):
         Finding.from_dict(values)

@@ -41,6 +41,7 @@ def live_run(run: RunRecord) -> None:
         data={
             "run": run.id,
             "state": str(run.state),
+            "status": run.status,
             "live": run.state.live,
             "notices": len(run.notices),
             "findings": findings_mark(run),
@@ -54,8 +55,9 @@ def live_run(run: RunRecord) -> None:
 
 
 def findings_mark(run: RunRecord) -> str:
-    """Return a text that differs where a run's findings differ."""
-    return hashlib.sha256("\n".join(finding.message for finding in run.findings).encode()).hexdigest()[:16]
+    """Return a text that differs where a run's findings differ; a hint names its epoch and need not follow every one."""
+    words = [finding.code if finding.severity == "hint" else finding.message for finding in run.findings]
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
 
 
 def _rerun() -> None:

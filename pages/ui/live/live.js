@@ -306,7 +306,7 @@ class Live {
   // -- words ----------------------------------------------------------------------------------------------------------
 
   progress() {
-    const { progress, state, live } = this.news;
+    const { progress, state, status, live } = this.news;
     const total = progress.total_steps || 0;
     const share = total ? Math.min(1, (progress.step || 0) / total) : 0;
     const bar = this.find(".cl-bar");
@@ -318,7 +318,7 @@ class Live {
       ["Images a second", progress.images_per_second ? number(Math.round(progress.images_per_second)) : "–"],
       ["Training time", duration(progress.seconds)],
       ["Time left", state === "running" ? duration(progress.eta_seconds) : "–"],
-      ["Now", (live && state === "running" && progress.phase) || state],
+      ["Now", (live && state === "running" && progress.phase) || status || state],
     ];
     const list = this.find(".cl-facts");
     facts.forEach(([label, value], index) => {

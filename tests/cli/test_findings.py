@@ -1,0 +1,75 @@
+"""Findings in the shell: the outcome in every list, and a command that trains again with the remedy."""
+
+import json
+import shlex
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from lab.cli.findings import finding_lines, train_flags
+from lab.cli.train import build_config, config_options
+from lab.config import RunConfig
+from lab.experiment import Lab
+from lab.findings import AT_CHANCE, Finding
+from lab.runs.owner import Owner
+from lab.runs.records import RunRecord, RunState
+from lab.settings import Settings
+from tests.cli.conftest import Shell
+
+STUCK = Finding(AT_CHANCE, "mistake", "No better than guessing: 9.80 % after epoch 3.", {"lr": 0.001})
+CONFIG = RunConfig(dataset="digits", optimizer="rmsprop", lr=0.03, arch="lenet-bn", arch_options={"widths": [6, 16]})
+
+
+@pytest.fixture
+def stuck(home: object, shell: Shell) -> Iterator[RunRecord]:
+    lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
+    run = lab.store.submit(CONFIG, fingerprint="stuck", family="", name="stuck")[0]
+    held = lab.store.claim(slot="elsewhere", owner=Owner.of_this_process())
+    assert held is not None
+    assert held.id == run.id
+    yield lab.store.finish(run.id, held.lease, state=RunState.FINISHED, findings=(STUCK,))
+    lab.store.delete(run.id)
+
+
+def test_lists_say_what_became_of_a_run(shell: Shell, stuck: RunRecord) -> None:
+    assert "no better than guessing" in shell("runs")[1]
+    code, out, _ = shell("show", "stuck")
+    assert code == 0
+    assert out.startswith(f"{stuck.id}  stuck  no better than guessing")
+    assert f"Problem: {STUCK.message}" in out
+    assert "Train again with: python -m lab train" in out
+    assert "--lr 0.001" in out
+    assert shell("runs", "--filter", "outcome:guessing name:stuck", "--json")[1].count('"run"') == 1
+
+
+def test_json_gains_keys_and_changes_none(shell: Shell, stuck: RunRecord) -> None:
+    answer = json.loads(shell("show", "stuck", "--json")[1])
+    assert (answer["state"], answer["outcome"]) == ("finished", "no better than guessing")
+    assert answer["findings"] == [STUCK.as_dict()]
+    assert answer["notices"] == []
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        CONFIG,
+        RunConfig(dataset="digits", shuffle=False, nesterov=True, optimizer="sgd", init_from="abc"),
+        RunConfig(arch="lenet-bn", arch_options={"widths": [6, 16], "batch_norm": False, "dropout": 0.25}),
+        RunConfig(arch="wide-cnn", arch_options={"hidden": [128]}),
+    ],
+)
+def test_the_flags_of_a_remedy_are_read_back_as_the_configuration_they_stand_for(config: RunConfig) -> None:
+    @click.command()
+    @config_options
+    def read(**flags: object) -> RunConfig:
+        return build_config(None, flags)
+
+    for remedy in ({"lr": 1e-3}, {"patience": 5, "restore_best": True}, {"output": "log-softmax"}):
+        words = shlex.split(train_flags(config, remedy))
+        assert read.main(words, standalone_mode=False) == config.replace(**remedy)
+
+
+def test_a_remedy_that_is_the_default_is_written_out_all_the_same(stuck: RunRecord) -> None:
+    lines = list(finding_lines(stuck))
+    assert lines[1].endswith("--lr 0.001")

@@ -1,0 +1,125 @@
+"""Findings on the pages: a run that did not learn is not green, its remedy fills the form, and curves stay where they are."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lab.findings import AT_CHANCE, DIVERGED, Finding
+from lab.runs.records import RunRecord, RunState
+from pages.ui.findings import remedy_words
+from pages.ui.routes import run_status
+from pages.ui.widgets import STATUS_COLORS
+from tests.web.test_web_pages import _labels, _open, _texts
+from tests.web.web_data import DIGITS_CONFIG, Bench, series
+
+STUCK = Finding(AT_CHANCE, "mistake", "No better than guessing: 9.80 % after epoch 3.", {"lr": 0.01})
+LOST = Finding(DIVERGED, "mistake", "Diverged: the loss is nan from step 5 on.", {"lr": 0.0005})
+RISEN = Finding(
+    "overfitting", "warning", "Overfitting: the validation loss was 0.1.", {"patience": 5, "restore_best": True}
+)
+BELOW = Finding("training-below-validation", "hint", "In epoch 3 the training accuracy is below.")
+
+
+def _finished(bench: Bench, *findings: Finding) -> RunRecord:
+    run = bench.start(DIGITS_CONFIG.replace(seed=len(bench.lab.store.list_runs()), lr=0.1))
+    bench.write(run, series("batch/loss", np.full(40, 2.3)))
+    bench.lab.store.finish(
+        run.id, run.lease, state=RunState.FINISHED, findings=findings, summary={"test_accuracy": 0.098, "best_epoch": 1}
+    )
+    return bench.lab.store.get(run.id)
+
+
+@pytest.mark.parametrize(
+    ("finding", "badge"),
+    [
+        (STUCK, ":orange-badge[:material/casino: no better than guessing]"),
+        (LOST, ":red-badge[:material/trending_up: diverged]"),
+    ],
+)
+def test_a_run_that_did_not_learn_is_not_green_on_any_page(bench: Bench, finding: Finding, badge: str) -> None:
+    run = _finished(bench, finding)
+    for app in (_open(), _open("train", run=run.id), _open("inside", run=run.id)):
+        assert badge in _texts(app)
+        assert "green-badge" not in _texts(app)
+    assert [list(cell) for cell in _open("runs").dataframe[0].value["state"]] == [[run.status]]
+    assert STATUS_COLORS[run.status] != "green"
+
+
+def test_the_cause_comes_with_a_button_that_fills_the_form_with_the_remedy(bench: Bench) -> None:
+    run = _finished(bench, STUCK)
+    app = _open("train", run=run.id)
+    assert "9.80 % after epoch 3." in _texts(app)
+    [again] = [button for button in app.button if button.label == "Train again with learning rate 0.01"]
+    again.click().run()
+    assert not app.exception
+    assert app.number_input(key="train.lr").value == pytest.approx(0.01)
+    assert app.selectbox(key="train.dataset").value == "digits"
+    assert app.number_input(key="train.epochs").value == run.config.epochs
+    assert bench.lab.store.count_runs() == 1
+
+
+def _order(app: AppTest) -> list[str]:
+    """Return the kinds of what is on the page, from top to bottom, in as far as the order matters here."""
+    found: list[str] = []
+
+    def walk(block: Any) -> None:
+        for child in block.children.values():
+            if hasattr(child, "children"):
+                walk(child)
+            else:
+                found.append(child.type)
+
+    walk(app.main)
+    return [kind for kind in found if kind in ("bidi_component", "error", "warning", "info", "unknown")]
+
+
+def test_findings_of_a_live_run_stand_below_its_curves(bench: Bench) -> None:
+    run = bench.start()
+    bench.write(run, series("batch/loss", np.full(40, 2.3)))
+    bench.lab.store.set_findings(run.id, run.lease, (STUCK, RISEN, BELOW))
+    bench.lab.store.add_notice(run.id, run.lease, "The batch was halved.")
+    order = _order(_open("train", run=run.id))
+    curves = order.index("bidi_component")
+    assert order[:curves] == []
+    assert order[curves:].count("error") == order[curves:].count("warning") == 1
+    assert order[curves:].count("info") == 2
+
+
+def test_what_became_of_an_ended_run_stands_above_its_curves_and_the_rest_below(bench: Bench) -> None:
+    order = _order(_open("train", run=_finished(bench, LOST, RISEN).id))
+    assert [kind for kind in order if kind != "unknown"][:3] == ["error", "bidi_component", "warning"]
+
+
+def test_an_explanation_is_no_alarm_and_has_no_button(bench: Bench) -> None:
+    app = _open("train", run=_finished(bench, BELOW).id)
+    assert [e.value for e in app.error] == [w.value for w in app.warning] == []
+    assert "the training accuracy is below" in _texts(app)
+    assert not [label for label in _labels(app) if label.startswith("Train again with")]
+
+
+def test_what_settings_let_expect_is_not_said_of_a_run_that_learned_all_the_same(bench: Bench) -> None:
+    assert "A learning rate of" not in _texts(_open("train", run=_finished(bench).id))
+
+
+def test_a_watcher_is_told_when_findings_change(bench: Bench) -> None:
+    run = bench.start()
+    marks = set()
+    for findings in ((), (STUCK,), (STUCK, RISEN), (Finding(AT_CHANCE, "mistake", "Other numbers."),)):
+        bench.lab.store.set_findings(run.id, run.lease, findings)
+        marks.add(run_status(bench.lab.store.get(run.id))["findings"])
+    assert len(marks) == 4
+
+
+@pytest.mark.parametrize(
+    ("remedy", "words"),
+    [
+        ({"lr": 0.0005}, "learning rate 0.0005"),
+        ({"patience": 5, "restore_best": True}, "patience 5, restore best"),
+        ({"arch_options": {"batch_norm": True}}, "batch_norm True"),
+        ({"output": "log-softmax"}, "output log-softmax"),
+    ],
+)
+def test_a_remedy_is_said_in_the_words_of_the_form(remedy: dict[str, Any], words: str) -> None:
+    assert remedy_words(remedy) == words

@@ -1,0 +1,79 @@
+"""Runs that were really trained, with known faults: named with a remedy, and the remedy cures them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from lab.config import RunConfig
+from lab.experiment import Lab
+from lab.findings import Outcome
+from lab.judging import judge_older
+from lab.runs.records import RunRecord
+from tests.worker.worker_runs import open_lab, train
+
+FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "sgd that hardly moves": ({"optimizer": "sgd", "lr": 1e-5}, {"lr": 0.01}),
+    "rmsprop that jumped": ({"optimizer": "rmsprop", "lr": 0.03}, {"lr": 0.001}),
+    "adam far too fast with smoothed labels": ({"lr": 0.5, "label_smoothing": 0.1}, {"lr": 0.001}),
+    "mse on softmax, saturated": ({"loss": "mse", "output": "softmax", "lr": 0.5}, {"lr": 0.001}),
+    "mse on softmax, too slow": ({"loss": "mse", "output": "softmax", "optimizer": "sgd", "lr": 1e-4}, {"lr": 0.1}),
+    "nll on logits": ({"loss": "nll"}, {"output": "log-softmax"}),
+    "nll on log-softmax, too slow": ({"loss": "nll", "output": "log-softmax", "lr": 1e-6}, {"lr": 0.001}),
+    "weights decayed": ({"optimizer": "sgd", "lr": 0.05, "weight_decay": 1.0}, {"weight_decay": 1e-4}),
+    "sgd without a number": ({"optimizer": "sgd", "lr": 100.0}, {"lr": 0.01}),
+}
+BASE = RunConfig(arch="lenet5", dataset="digits", batch_size=32, epochs=6, device="cpu")
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return open_lab(tmp_path)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_named_with_one_remedy(lab: Lab, fault: str) -> None:
+    changes, remedy = FAULTS[fault]
+    run = train(lab, BASE.replace(**changes))
+    assert run.outcome in (Outcome.DIVERGED, Outcome.AT_CHANCE), run.findings
+    assert run.findings[0].remedy == remedy
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_remedy_of_a_fault_cures_it(lab: Lab, fault: str) -> None:
+    changes, remedy = FAULTS[fault]
+    run = train(lab, BASE.replace(**{**changes, **remedy, "epochs": 12}))  # mean squared error learns slowly
+    assert run.outcome is None, run.findings
+
+
+def _forget_findings(lab: Lab, run: RunRecord, notice: str) -> None:
+    """Make a run what the release before wrote: a stale sentence among its notices, and no findings."""
+    with lab.store.database.write() as connection:
+        values = {"notices": f'["{notice}"]', "id": run.id}
+        connection.execute(
+            text("UPDATE runs SET findings = NULL, digest = '', notices = :notices WHERE id = :id"), values
+        )
+
+
+def test_opening_a_store_judges_the_runs_of_the_release_before_from_their_points(lab: Lab) -> None:
+    stuck, sound = train(lab, BASE.replace(lr=1.0)), train(lab, BASE.replace(epochs=2))
+    for run in (stuck, sound):
+        _forget_findings(lab, run, "The validation loss rose from 0.1 to 0.2 while the training loss kept falling: so.")
+    assert [run.findings for run in lab.store.list_runs()] == [(), ()]
+    again = open_lab(lab.settings.home)
+    assert again.store.get(stuck.id).findings == stuck.findings
+    assert [run.status for run in again.store.list_runs()] == ["finished", str(stuck.outcome)]
+    assert [run.notices for run in again.store.list_runs()] == [(), ()]
+
+
+def test_a_row_that_cannot_be_read_keeps_no_other_run_from_being_judged_and_the_lab_from_opening(lab: Lab) -> None:
+    first, second = train(lab), train(lab, BASE.replace(lr=1.0))
+    for run in (first, second):
+        _forget_findings(lab, run, "so")
+    with lab.store.database.write() as connection:
+        connection.execute(text("UPDATE runs SET config = '{\"schema\": 99}' WHERE id = :id"), {"id": first.id})
+    again = open_lab(lab.settings.home)
+    assert again.store.get(second.id).outcome == second.outcome
+    assert judge_older(again.store, budget_s=1.0) == 0
