@@ -36,7 +36,8 @@ _LOOK_BACK = 200  # newest runs among which a measured one is looked for
 _TELLING_S = 10.0  # a run of that long was not all beginning
 _WORK = ("arch", "arch_options", "input_size", "batch_size", "precision", "compile", "deterministic", "augment")
 _START_S = (1.0, 6.0)  # with a worker that waits for work, and with one that has to import torch first
-_UNSURE = {True: 1.3, False: 2.0}  # by `measured`: how much longer it may take on a quiet machine
+_MEASURED, _COUNTED = 1.5, 2.0  # how much longer it may take than an earlier run, and than what was counted
+_MOST_BUSY = 8.0  # beyond it nothing sensible can be promised
 _AUGMENT_BATCH = 64
 _SMALLER = ("native", "32", "64")
 
@@ -48,7 +49,8 @@ class Estimate:
     mult_adds: of one image, forward. memory_bytes: weights, gradients, optimizer and one batch's activations.
     measured: whether the time comes from a finished run rather than from counting. limit_s: how long the steps up to
     the step limit take, infinity without one. evaluation_s: of the validation and test images after an epoch. slowdown:
-    how much longer everything may take, because it was estimated and because of what else this machine does now.
+    how much longer everything may take. An earlier run had its share of what else this machine does; what was counted
+    had not, so there the processes that want the processor now are counted in.
     """
 
     params: int
@@ -109,7 +111,7 @@ def estimate(lab: Lab, config: RunConfig) -> Estimate:
         side=side,
         epochs=checked.epochs,
         evaluation_s=(used - images + _test_images(lab, spec)) * (1 / rate if rate else counted) / _BACKWARD,
-        slowdown=max(_UNSURE[rate is not None], _busy()),
+        slowdown=_MEASURED if rate else min(max(_COUNTED, _busy()), _MOST_BUSY),
     )
 
 

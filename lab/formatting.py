@@ -43,7 +43,7 @@ def percent_number(share: object, *, digits: int = 2) -> float | None:
 
 
 def format_duration(seconds: float | None) -> str:
-    """Return such as "0.8 s", "42 s", "4 min 10 s" or "2 h 5 min"; a dash for nothing and for what is not finite."""
+    """Return such as "0.8 s", "42 s", "4 min 05 s" or "2 h 05 min"; a dash for nothing and for what is not finite."""
     if seconds is None or not math.isfinite(seconds):
         return "–"
     whole = round(seconds)
@@ -52,9 +52,9 @@ def format_duration(seconds: float | None) -> str:
     if whole < _MINUTE_S:
         return f"{whole} s"
     if whole < _HOUR_S:
-        rest = f" {whole % _MINUTE_S} s" if whole % _MINUTE_S else ""
+        rest = f" {whole % _MINUTE_S:02d} s" if whole % _MINUTE_S else ""
         return f"{whole // _MINUTE_S} min{rest}"
-    return f"{whole // _HOUR_S:,} h {whole % _HOUR_S // _MINUTE_S} min"
+    return f"{whole // _HOUR_S:,} h {whole % _HOUR_S // _MINUTE_S:02d} min"
 
 
 def format_range(low: float, high: float) -> str:

@@ -41,7 +41,7 @@ def test_a_number_column_says_what_the_text_says(share: object, number: float | 
     ("seconds", "text"),
     [
         (0.84, "0.8 s"), (9.94, "9.9 s"), (9.96, "10 s"), (42.4, "42 s"), (59.7, "1 min"), (250, "4 min 10 s"),
-        (7500, "2 h 5 min"), (None, "–"), (math.nan, "–"), (math.inf, "–"),
+        (7500, "2 h 05 min"), (725, "12 min 05 s"), (None, "–"), (math.nan, "–"), (math.inf, "–"),
     ],
 )  # fmt: skip
 def test_a_duration_reads_the_same_everywhere(seconds: float | None, text: str) -> None:
@@ -49,7 +49,7 @@ def test_a_duration_reads_the_same_everywhere(seconds: float | None, text: str) 
 
 
 def test_a_range_names_both_ends_unless_they_read_alike() -> None:
-    assert format_range(25.2, 61) == "25 s to 1 min 1 s"
+    assert format_range(25.2, 61) == "25 s to 1 min 01 s"
     assert format_range(25.2, 25.4) == "25 s"
 
 

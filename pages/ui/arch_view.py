@@ -36,12 +36,12 @@ def show_totals(summary: "Summary") -> None:
         (
             "Mult-adds an image",
             format_count(summary.mult_adds_per_image),
-            "Multiplications with addition, forward, of one image.",
+            "Multiplications with addition, forward; torchinfo and the reports print those of a whole batch.",
         ),
         (
             f"Mult-adds, batch of {summary.batch:,}",
             format_count(summary.total_mult_adds),
-            "The same for the whole batch, as torchinfo and the reports print it.",
+            None,
         ),
         (
             "Forward/backward",
@@ -55,7 +55,7 @@ def show_totals(summary: "Summary") -> None:
             f"Input, outputs and parameters for the batch of {summary.batch:,}.",
         ),
     ]
-    with st.grid(min_column_width=150, key="arch-totals"):
+    with st.grid(min_column_width=165, key="arch-totals"):
         for label, value, words in facts:
             st.metric(label, value, help=words)
 

@@ -85,7 +85,7 @@ def _quoted(row: ReportRow) -> str:
     quoted = format_percent(row.preset.reported["test_accuracy"])
     if row.quoted_epoch in (None, len(every)):
         return quoted
-    return f"{quoted} in epoch {row.quoted_epoch}, the highest; {format_percent(every[-1])} in the last"
+    return f"{quoted} (epoch {row.quoted_epoch}), last {format_percent(every[-1])}"
 
 
 def _measured(row: ReportRow) -> str:

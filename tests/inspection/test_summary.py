@@ -54,6 +54,23 @@ def test_the_shells_json_has_the_promised_fields() -> None:
     assert told["params_bytes"] == 61_706 * 4
 
 
+def test_the_text_names_units_and_batch_whatever_python_makes_of_an_enum() -> None:
+    text = summary_text(on_meta("lenet5"), input_shape=(64, 1, 28, 28))
+    assert "Total mult-adds (M): 27.07\n" in text
+    assert "Mult-adds of one image: 423,038\n" in text
+    assert "those of a batch of 64 images." in text
+    assert "Units." not in text
+    assert "Total mult-adds (G): 1.05\n" in summary_text(on_meta("conv2-fc2"), input_shape=(64, 1, 28, 28))
+
+
+@pytest.mark.parametrize("id", [arch.id for arch in list_architectures()])
+def test_mult_adds_of_one_image_are_those_of_a_batch_of_one(id: str) -> None:
+    several = summarize(on_meta(id), input_shape=(3, 1, 28, 28))
+    one = summarize(on_meta(id), input_shape=(1, 1, 28, 28))
+    assert several.mult_adds_per_image == one.mult_adds_per_image == one.total_mult_adds
+    assert [row.mult_adds // 3 for row in several.layers] == [row.mult_adds for row in one.layers]
+
+
 def test_the_text_is_torchinfos_table() -> None:
     text = summary_text(on_meta("lenet5"), input_shape=(64, 1, 28, 28))
     assert "Total params: 61,706" in text

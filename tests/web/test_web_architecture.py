@@ -9,6 +9,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from lab.architectures.registry import list_architectures
+from pages.ui import arch_view
 from tests.web.web_data import Bench
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
@@ -87,6 +88,27 @@ def test_times_are_measured_when_asked_and_refused_where_they_would_take_minutes
     assert torch.get_num_threads() == 1
     big = open_page(arch="vgg19", view="time")
     assert "too much to measure" in big.info[0].value
+
+
+def test_nobody_is_shown_what_another_session_measured(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[int] = []
+    real = arch_view.measure_times
+
+    def count(design: Any, batch: int) -> Any:
+        measured.append(batch)
+        return real(design, batch)
+
+    monkeypatch.setattr(arch_view, "measure_times", count)
+    first = open_page(view="time", batch="4")
+    first.button(key="arch-measure").click().run()
+    second = open_page(view="time", batch="4")
+    assert not second.dataframe  # before it has measured anything itself
+    second.button(key="arch-measure").click().run()
+    assert measured == [4, 4]
+    told = "".join(caption.value for caption in second.caption).replace("\\", "")
+    assert "Measured on" in told
+    assert "one thread of this machine (CPU" in told
+    assert "One batch of 4 images forward" in metrics(second)
 
 
 def test_options_change_the_counts_and_wrong_ones_are_said(bench: Bench) -> None:

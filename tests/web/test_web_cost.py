@@ -10,8 +10,11 @@ from lab.config import RunConfig
 from lab.costs import estimate, smaller_input
 from lab.data.own import write_own_dataset
 from lab.errors import DeviceError, ShapeError
+from lab.formatting import format_range
+from lab.presets import get_preset
 from lab.runs.imports import IMPORTED
 from lab.runs.records import RunState
+from pages.ui.caching import estimate_cost
 from pages.ui.torch_ready import require_torch
 from tests.web.test_web_pages import ENTRY
 from tests.web.web_data import DIGITS_CONFIG, Bench
@@ -81,6 +84,41 @@ def test_a_step_limit_ends_the_training_and_what_it_costs(bench: Bench) -> None:
     roomy = estimate(bench.lab, DIGITS_CONFIG.replace(max_steps=1_000_000))
     assert not roomy.limited
     assert roomy.seconds == 3 * roomy.seconds_per_epoch
+
+
+def test_the_promise_is_a_range_with_evaluations_and_the_start(bench: Bench) -> None:
+    cost = estimate(bench.lab, DIGITS_CONFIG)
+    shortest, longest = cost.range_s
+    assert shortest > cost.seconds + cost.epochs * cost.evaluation_s
+    assert longest >= 2 * (shortest - 1)  # nothing was measured
+    run = bench.start()
+    bench.lab.store.finish(
+        run.id, run.lease, state=RunState.FINISHED, seconds=12.0, summary={"images_per_second": 1000.0}
+    )
+    known = estimate(bench.lab, DIGITS_CONFIG)
+    images = 144 + 359  # held back for validation, and the test set
+    assert known.evaluation_s == pytest.approx(images / 1000 / 3, rel=0.01)
+    assert known.slowdown == 1.5
+
+
+def test_augmentation_is_part_of_what_a_training_costs(bench: Bench) -> None:
+    plain, drawn = (estimate(bench.lab, DIGITS_CONFIG.replace(augment=name)) for name in ("none", "sketch"))
+    assert drawn.seconds_per_epoch > plain.seconds_per_epoch
+    run = bench.start()  # without augmentation: it says nothing on a training with it
+    bench.lab.store.finish(
+        run.id, run.lease, state=RunState.FINISHED, seconds=12.0, summary={"images_per_second": 1000.0}
+    )
+    assert not estimate(bench.lab, DIGITS_CONFIG.replace(augment="sketch")).measured
+
+
+def test_the_draw_page_promises_what_the_cost_card_does(bench: Bench) -> None:
+    require_torch()
+    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
+    app.switch_page("draw.py").run()
+    told = "".join(caption.value for caption in app.caption).replace("\\", "")
+    cost, _ = estimate_cost(get_preset("lenet5-digits").config(augment="light"))  # remembered for a minute
+    assert f"Takes {format_range(*cost.range_s)} on this machine (CPU, " in told
+    assert "estimated from its mult-adds." in told
 
 
 def test_a_data_set_of_drawings_is_counted_because_no_published_number_is_known(bench: Bench) -> None:

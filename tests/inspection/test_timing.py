@@ -1,0 +1,36 @@
+"""Measured layer times say where their spread hides the differences."""
+
+import torch
+from torch import nn
+
+from lab.inspection.timing import LayerTime, Timing, time_layers
+
+
+def timing(*layers: tuple[str, float, float]) -> Timing:
+    return Timing(tuple(LayerTime(name, "Conv2d", ms, spread) for name, ms, spread in layers), 1.0, 0.1, 7, "cpu")
+
+
+def test_clear_differences_need_no_caution() -> None:
+    assert timing(("conv1", 1.0, 0.1), ("conv2", 2.0, 0.2), ("fc", 0.5, 0.1)).caution() == ""
+    assert timing(("only", 1.0, 5.0)).caution() == ""
+
+
+def test_layers_that_the_spread_does_not_tell_apart_are_named() -> None:
+    told = timing(("conv1", 1.0, 0.1), ("conv2", 1.05, 0.2), ("fc", 0.2, 0.01))
+    assert [(a.name, b.name) for a, b in told.unclear_pairs()] == [("conv2", "conv1")]
+    assert told.caution() == (
+        "The spread exceeds the difference of conv2 (1.050 ± 0.200 ms) and conv1 (1.000 ± 0.100 ms): which of them is "
+        "slower may be chance."
+    )
+
+
+def test_an_order_that_is_all_noise_is_called_so() -> None:
+    told = timing(("a", 1.0, 2.0), ("b", 0.9, 2.0), ("c", 0.8, 2.0)).caution()
+    assert told.startswith("The spread exceeds every difference")
+    assert told.endswith("Measure again.")
+
+
+def test_every_layer_is_timed_once() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16, 4), nn.ReLU())
+    told = time_layers(network, torch.zeros(2, 1, 4, 4), repeats=3)
+    assert [layer.name for layer in told.layers] == ["0", "1", "2"]
