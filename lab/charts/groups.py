@@ -5,8 +5,10 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import plotly.graph_objects as go
 
+from lab.charts.ranges import MARGIN, short_number, sound_limits
 from lab.charts.style import layout, plain_text, run_style
 from lab.config import FIELDS
 from lab.errors import InputError, near_miss
@@ -57,6 +59,24 @@ def group_info(runs: Sequence[RunRecord], by: str) -> tuple[Group, ...]:
     )
 
 
+def cut_at(groups: Sequence[Group], result: str) -> float | None:
+    """Return the height above which bars are cut so that one diverged group does not flatten the others, or None."""
+    spreads = [spread for group in groups if (spread := group.results.get(result)) is not None]
+    limits = sound_limits([np.array([spread.mean]) for spread in spreads]) if result.endswith("loss") else None
+    return None if limits is None else limits.high * (1 + MARGIN)
+
+
+def cut_remark(groups: Sequence[Group], result: str) -> str:
+    """Say which bars go on beyond the axis, and how far; "" for none."""
+    top = cut_at(groups, result)
+    told = [
+        f"{group.value} ({short_number(spread.mean)})"
+        for group in groups
+        if top is not None and (spread := group.results.get(result)) is not None and spread.mean > top
+    ]
+    return f"Beyond the axis: {', '.join(told)}." if told else ""
+
+
 def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = False, height: int = 360) -> go.Figure:
     """Draw one bar a value with one standard deviation, and the single runs as points on it."""
     shown = [(group, spread) for group in groups if (spread := group.results.get(result)) is not None]
@@ -82,7 +102,20 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
         name="single runs",
     )
     numbers = [number for _, number in values if isinstance(number, (int, float)) and math.isfinite(number)]
-    cut = _range(numbers, share=share)
+    cut, top = _range(numbers, share=share), cut_at(groups, result)
+    beyond = [(group, spread) for group, spread in shown if top is not None and spread.mean > top]
+    figure.add_scatter(
+        x=[plain_text(group.value) for group, _ in beyond],
+        y=[top] * len(beyond),
+        mode="markers+text",
+        marker={"color": run_style(0, dark=dark).colour, "size": 11, "symbol": "triangle-up"},
+        text=[short_number(spread.mean) for _, spread in beyond],
+        textposition="middle right",
+        hoverinfo="skip",
+        name="beyond the axis",
+        showlegend=bool(beyond),
+        cliponaxis=False,
+    )
     figure.update_layout(
         layout(
             height=height,
@@ -90,7 +123,7 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
             title={"text": f"{dict(RESULTS)[result].capitalize()} by {FIELDS[by].label.lower()}", "font": {"size": 15}, "x": 0,
                    "xref": "paper"},
             xaxis={"type": "category", "showgrid": False, "title": {"text": FIELDS[by].label}},
-            yaxis={"tickformat": ".1%" if share else None, "range": cut,
+            yaxis={"tickformat": ".1%" if share else None, "range": cut or (None if top is None else [0.0, top]),
                    "title": {"text": "the axis does not begin at 0" if cut else None, "font": {"size": 11}}},
         )
     )  # fmt: skip

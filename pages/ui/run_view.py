@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from lab.charts.ranges import short_number
 from lab.config import FIELDS, GROUPS
 from lab.diagnosis.rules import diagnose_config
 from lab.runs.records import RunRecord, RunState, Want
@@ -23,6 +24,7 @@ from pages.ui.widgets import (
     state_badge,
 )
 
+_LARGE_LOSS = 1000  # above it, digits after the point say nothing and the whole number would be cut off
 _PAUSABLE = (RunState.QUEUED, RunState.RUNNING)
 _UNTESTED = "No epoch is complete yet, so nothing was tested; the weights so far can be looked at and drawn for."
 _STOPPABLE = (RunState.QUEUED, RunState.RUNNING, RunState.PAUSED, RunState.INTERRUPTED)
@@ -153,7 +155,9 @@ def _results(run: RunRecord) -> None:
 
 
 def _loss(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, int | float) else "–"
+    if not isinstance(value, int | float):
+        return "–"
+    return f"{value:.4f}" if abs(value) < _LARGE_LOSS else short_number(value)
 
 
 def _notices(run: RunRecord) -> None:

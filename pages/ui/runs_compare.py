@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from lab.charts.groups import Group, group_figure, group_info
+from lab.charts.groups import Group, cut_remark, group_figure, group_info
 from lab.charts.lines import RunCurves
 from lab.charts.overlay import AXES, METRICS, OverlayOptions, line_slots, overlay_info
 from lab.charts.overlay_figure import overlay_figure, overlay_words
@@ -164,7 +164,8 @@ def _groups(view: RunsView, runs: Sequence[RunRecord]) -> None:
     alt = f"Bars of {titles[view.result]} by {FIELDS[by].label}"
     plot("runs.groups", figure, words=alt, name=f"runs-by-{by}", revision=f"{by} {view.result}")
     st.dataframe(_group_frame(groups, by), hide_index=True, width="stretch", alt=alt)
-    st.caption("Mean ± one standard deviation (n − 1) over the runs of a group.")
+    beyond = cut_remark(groups, view.result)
+    st.caption(plain(f"Mean ± one standard deviation (n − 1) over the runs of a group. {beyond}".strip()))
 
 
 def _group_frame(groups: Sequence[Group], by: str) -> pd.DataFrame:
@@ -178,9 +179,12 @@ def _group_frame(groups: Sequence[Group], by: str) -> pd.DataFrame:
 
 
 def _result_text(group: Group, key: str) -> str:
-    if key.endswith("accuracy"):
-        return format_spread(group.results[key], scale=100, digits=2, unit=" %")
-    return format_spread(group.results[key], digits=4 if key.endswith("loss") else 1)
+    spread = group.results[key]
+    if spread is None:
+        return format_spread(None)
+    scale, digits, unit = (100, 2, " %") if key.endswith("accuracy") else (1, 4 if key.endswith("loss") else 1, "")
+    of = "" if spread.n == len(group.runs) else f" (n = {spread.n})"  # some runs have no such number
+    return format_spread(spread, scale=scale, digits=digits, unit=unit) + of
 
 
 def _parallel(view: RunsView, runs: Sequence[RunRecord]) -> None:
