@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from lab.charts.ranges import MARGIN, short_number, sound_limits
+from lab.charts.ranges import MARGIN, Limits, short_number, sound_limits
 from lab.charts.style import layout, plain_text, run_style
 from lab.config import FIELDS
 from lab.errors import InputError, near_miss
@@ -59,21 +59,27 @@ def group_info(runs: Sequence[RunRecord], by: str) -> tuple[Group, ...]:
     )
 
 
-def cut_at(groups: Sequence[Group], result: str) -> float | None:
-    """Return the height above which bars are cut so that one diverged group does not flatten the others, or None."""
+def bar_limits(groups: Sequence[Group], result: str) -> Limits | None:
+    """Return where bars are cut so that one diverged group does not flatten the others; None where all are shown."""
     spreads = [spread for group in groups if (spread := group.results.get(result)) is not None]
     limits = sound_limits([np.array([spread.mean]) for spread in spreads]) if result.endswith("loss") else None
-    return None if limits is None else limits.high * (1 + MARGIN)
+    return None if limits is None else Limits(min(0.0, limits.low) * (1 + MARGIN), max(0.0, limits.high) * (1 + MARGIN))
+
+
+def _beyond(groups: Sequence[Group], result: str) -> list[tuple[Group, float, float]]:
+    """Return the groups whose bars are cut, with their means and the edge at which they are."""
+    limits = bar_limits(groups, result)
+    if limits is None:
+        return []
+    means = [(group, spread.mean) for group in groups if (spread := group.results.get(result)) is not None]
+    return [
+        (g, mean, limits.high if mean > 0 else limits.low) for g, mean in means if not limits.low <= mean <= limits.high
+    ]
 
 
 def cut_remark(groups: Sequence[Group], result: str) -> str:
     """Say which bars go on beyond the axis, and how far; "" for none."""
-    top = cut_at(groups, result)
-    told = [
-        f"{group.value} ({short_number(spread.mean)})"
-        for group in groups
-        if top is not None and (spread := group.results.get(result)) is not None and spread.mean > top
-    ]
+    told = [f"{group.value} ({short_number(mean)})" for group, mean, _ in _beyond(groups, result)]
     return f"Beyond the axis: {', '.join(told)}." if told else ""
 
 
@@ -102,14 +108,18 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
         name="single runs",
     )
     numbers = [number for _, number in values if isinstance(number, (int, float)) and math.isfinite(number)]
-    cut, top = _range(numbers, share=share), cut_at(groups, result)
-    beyond = [(group, spread) for group, spread in shown if top is not None and spread.mean > top]
+    cut, limits = _range(numbers, share=share), bar_limits(groups, result)
+    beyond = _beyond(groups, result)
     figure.add_scatter(
-        x=[plain_text(group.value) for group, _ in beyond],
-        y=[top] * len(beyond),
+        x=[plain_text(group.value) for group, _, _ in beyond],
+        y=[0.97 * edge for _, _, edge in beyond],
         mode="markers+text",
-        marker={"color": run_style(0, dark=dark).colour, "size": 11, "symbol": "triangle-up"},
-        text=[short_number(spread.mean) for _, spread in beyond],
+        marker={
+            "color": run_style(0, dark=dark).colour,
+            "size": 11,
+            "symbol": ["triangle-up" if mean > 0 else "triangle-down" for _, mean, _ in beyond],
+        },
+        text=[short_number(mean) for _, mean, _ in beyond],
         textposition="middle right",
         hoverinfo="skip",
         name="beyond the axis",
@@ -123,7 +133,7 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
             title={"text": f"{dict(RESULTS)[result].capitalize()} by {FIELDS[by].label.lower()}", "font": {"size": 15}, "x": 0,
                    "xref": "paper"},
             xaxis={"type": "category", "showgrid": False, "title": {"text": FIELDS[by].label}},
-            yaxis={"tickformat": ".1%" if share else None, "range": cut or (None if top is None else [0.0, top]),
+            yaxis={"tickformat": ".1%" if share else None, "range": cut or (limits and list(limits)),
                    "title": {"text": "the axis does not begin at 0" if cut else None, "font": {"size": 11}}},
         )
     )  # fmt: skip

@@ -234,7 +234,7 @@ def _chip_dots(view: RunsView, runs: Sequence[RunRecord]) -> str:
     chip = ".st-key-runs-runs [data-tag]"
     rules = [
         f"{chip} {{ background: rgba(128, 128, 128, 0.16); color: inherit; }}",
-        f'{chip}::before {{ content: ""; flex: none; width: 0.7em; height: 0.7em; border-radius: 50%; margin: 0 0.1em; }}',
+        f'{chip}::before {{ content: ""; flex: none; width: 0.7em; height: 0.7em; border-radius: 50%; margin-right: 0.35em; }}',
     ]
     slots = shown_slots(view, runs)
     for at, run in enumerate(runs):
