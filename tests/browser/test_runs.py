@@ -127,7 +127,7 @@ def test_what_is_typed_into_the_table_is_kept_and_markup_in_it_is_only_text(serv
     store = RunStore.open(f"sqlite:///{server.home / 'lab.db'}")
     editor = page.locator("#portal textarea")
     for _ in range(10):  # the grid is a picture: it does not say when it takes a double click
-        page.mouse.dblclick(box["x"] + 200, box["y"] + 36 + 18)  # the name
+        page.mouse.dblclick(box["x"] + 265, box["y"] + 36 + 18)  # the name
         page.wait_for_timeout(500)
         if editor.count():
             break

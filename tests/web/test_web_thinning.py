@@ -111,3 +111,13 @@ def test_a_cursor_survives_its_short_form() -> None:
 def test_a_foreign_cursor_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="not one this lab gave out"):
         Cursor.parse(text)
+
+
+def test_the_first_point_and_at_the_end_the_last_are_always_kept() -> None:
+    values = np.zeros(5000)
+    values[1], values[-2] = 9.0, -9.0
+    values[0], values[-1] = 0.5, -0.5  # neither the lowest nor the highest of its bucket
+    running, _ = thin(series("loss", values), complete=False)
+    ended, _ = thin(series("loss", values), complete=True)
+    assert (int(running.step[0]), int(ended.step[0])) == (1, 1)
+    assert (int(ended.step[-1]), float(ended.value[-1])) == (5000, -0.5)
