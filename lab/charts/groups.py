@@ -5,8 +5,10 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import plotly.graph_objects as go
 
+from lab.charts.ranges import MARGIN, Limits, short_number, sound_limits
 from lab.charts.style import layout, plain_text, run_style
 from lab.config import FIELDS
 from lab.errors import InputError, near_miss
@@ -63,6 +65,30 @@ def _ended(run: RunRecord, key: str) -> Any:
     return None if run.state.live else result_of(run, key)
 
 
+def bar_limits(groups: Sequence[Group], result: str) -> Limits | None:
+    """Return where bars are cut so that one diverged group does not flatten the others; None where all are shown."""
+    spreads = [spread for group in groups if (spread := group.results.get(result)) is not None]
+    limits = sound_limits([np.array([spread.mean]) for spread in spreads]) if result.endswith("loss") else None
+    return None if limits is None else Limits(min(0.0, limits.low) * (1 + MARGIN), max(0.0, limits.high) * (1 + MARGIN))
+
+
+def _beyond(groups: Sequence[Group], result: str) -> list[tuple[Group, float, float]]:
+    """Return the groups whose bars are cut, with their means and the edge at which they are."""
+    limits = bar_limits(groups, result)
+    if limits is None:
+        return []
+    means = [(group, spread.mean) for group in groups if (spread := group.results.get(result)) is not None]
+    return [
+        (g, mean, limits.high if mean > 0 else limits.low) for g, mean in means if not limits.low <= mean <= limits.high
+    ]
+
+
+def cut_remark(groups: Sequence[Group], result: str) -> str:
+    """Say which bars go on beyond the axis, and how far; "" for none."""
+    told = [f"{group.value} ({short_number(mean)})" for group, mean, _ in _beyond(groups, result)]
+    return f"Beyond the axis: {', '.join(told)}." if told else ""
+
+
 def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = False, height: int = 360) -> go.Figure:
     """Draw one bar a value with one standard deviation, and the single runs as points on it."""
     shown = [(group, spread) for group in groups if (spread := group.results.get(result)) is not None]
@@ -89,7 +115,24 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
         name="single runs",
     )
     numbers = [number for _, number in values if isinstance(number, (int, float)) and math.isfinite(number)]
-    cut = _range(numbers, share=share)
+    cut, limits = _range(numbers, share=share), bar_limits(groups, result)
+    beyond = _beyond(groups, result)
+    figure.add_scatter(
+        x=[plain_text(group.value) for group, _, _ in beyond],
+        y=[0.97 * edge for _, _, edge in beyond],
+        mode="markers+text",
+        marker={
+            "color": run_style(0, dark=dark).colour,
+            "size": 11,
+            "symbol": ["triangle-up" if mean > 0 else "triangle-down" for _, mean, _ in beyond],
+        },
+        text=[short_number(mean) for _, mean, _ in beyond],
+        textposition="middle right",
+        hoverinfo="skip",
+        name="beyond the axis",
+        showlegend=bool(beyond),
+        cliponaxis=False,
+    )
     figure.update_layout(
         layout(
             height=height,
@@ -97,7 +140,7 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
             title={"text": f"{dict(RESULTS)[result].capitalize()} by {FIELDS[by].label.lower()}", "font": {"size": 15}, "x": 0,
                    "xref": "paper"},
             xaxis={"type": "category", "showgrid": False, "title": {"text": FIELDS[by].label}},
-            yaxis={"tickformat": ".1%" if share else None, "range": cut,
+            yaxis={"tickformat": ".1%" if share else None, "range": cut or (limits and list(limits)),
                    "title": {"text": "the axis does not begin at 0" if cut else None, "font": {"size": 11}}},
         )
     )  # fmt: skip

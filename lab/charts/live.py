@@ -2,7 +2,8 @@
 
 The position (`since`) is opaque to the reader: the run's lease and one `Cursor` a series. A resumed run has a new lease
 and may write steps again, so its readers are sent everything once. NaN and infinities are not JSON: a value that is not
-finite travels as null in `value` (a gap) and by name in `odd` (a marker).
+finite travels as null in `value` (a gap) and by name in `odd` (a marker). Where an axis ends and what lies beyond it is
+decided here for both themes and all settings, by the rule of `ranges.py` that the comparison of runs uses too.
 """
 
 import math
@@ -12,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from lab.charts.ranges import Excursion, Limits, axis_range, excursions, share_limits, short_number, sound_limits
+from lab.charts.rates import recorded_by_epoch
 from lab.charts.thinning import START, Cursor, Thinned, thin
 from lab.errors import InputError
 from lab.runs.records import Series
@@ -19,15 +22,21 @@ from lab.runs.records import Series
 DENSE = ("batch/loss", "batch/accuracy")  # one point a step
 SPARSE = ("val/loss", "val/accuracy", "test/loss", "test/accuracy", "lr")  # one point an evaluation
 SHOWN = DENSE + SPARSE
+CHARTS = {
+    "loss": ("batch/loss", "val/loss", "test/loss"),
+    "accuracy": ("batch/accuracy", "val/accuracy", "test/accuracy"),
+}
+_SETS = {"batch": "training", "val": "validation", "test": "test"}
 _DIGITS = 6  # significant digits of a value: a chart shows three
 _LEASE = re.compile(r"[0-9]{1,15}")  # str.isdigit also takes "²", which int() refuses
 
 
 def live_payload(points: Mapping[str, Series], *, since: str, lease: int, complete: bool) -> dict[str, Any]:
-    """Return `{"since", "replace", "total", "shown", "series"}` for a reader who has seen up to `since` ("" is nothing).
+    """Return `{"since", "replace", "total", "series", "newest", "charts", "remarks"}` for a reader at `since` ("": new).
 
-    `series` has only what is new; with `replace` the reader drops all it has. `total` counts the steps of the run,
-    `shown` the points of its thinned loss curve. A `since` that this function did not write raises `InputError`.
+    `series` has only what is new; with `replace` the reader drops all it has. `total` counts the steps of the run;
+    `newest` has each series' last step and value. `charts` and `remarks`: see `_chart` and `_remarks`. A `since` that
+    this function did not write raises `InputError`.
     """
     known = _read_position(since, lease=lease)
     present = {name: points[name] for name in SHOWN if name in points and len(points[name].step)}
@@ -41,7 +50,82 @@ def live_payload(points: Mapping[str, Series], *, since: str, lease: int, comple
         "replace": replace,
         "total": 0 if loss is None else len(loss.step),
         "series": {name: _values(part) for name, (part, _) in parts.items() if len(part.step) or replace},
+        "newest": {name: _newest(series) for name, series in present.items()},
+        "charts": {chart: _chart(present, chart) for chart in CHARTS},
+        "remarks": _remarks(present),
     }
+
+
+def _newest(series: Series) -> list[Any]:
+    """Return the last step and its value, as a number or by name."""
+    value = float(series.value[-1])
+    return [int(series.step[-1]), json_numbers(series.value[-1:])[0] if math.isfinite(value) else number_name(value)]
+
+
+def _limits(points: Mapping[str, Series], chart: str) -> Limits | None:
+    dense, *rest = CHARTS[chart]
+    values = [points[name].value for name in rest if name in points]
+    cloud = [points[dense].value] if dense in points else []
+    return share_limits([*values, *cloud]) if chart == "accuracy" else sound_limits(values, cloud)
+
+
+def _chart(points: Mapping[str, Series], chart: str) -> dict[str, Any]:
+    """Return the ends of the y axis (`range`, and `log_range` in powers of ten; None: all of it is shown), and marks.
+
+    `beyond`: where values leave that axis; `below`: where values of 0 or less leave a logarithmic one; each as series,
+    step, seconds, written value and whether above.
+    """
+    limits, names = _limits(points, chart), [name for name in CHARTS[chart] if name in points]
+    values = [points[name].value for name in names]
+    positive = [float(v[np.isfinite(v) & (v > 0)].min(initial=np.inf)) for v in values]
+    lowest = min([p for p in positive if math.isfinite(p)], default=1.0)
+    return {
+        "range": limits and axis_range(limits, lowest, log=False),
+        "log_range": limits and axis_range(limits, lowest, log=True),
+        "beyond": [_mark(points[n], one) for n in names for one in excursions(points[n].value, limits)],
+        "below": [_mark(points[n], one) for n in names for one in excursions(points[n].value, None, log=True)],
+    }
+
+
+def _mark(series: Series, one: Excursion) -> list[Any]:
+    step, time_s = int(series.step[one.at]), round(float(series.time_s[one.at]), 3)
+    return [series.name, step, time_s, short_number(one.value), one.above]
+
+
+def _remarks(points: Mapping[str, Series]) -> dict[str, str]:
+    """Return what is said of things that the charts leave out, by the setting that leaves them out: "" for nothing."""
+    leaving = [text for chart in CHARTS if (text := _leaving(points, chart))]
+    start = [f"{_title(n)} {_written(n, s.value[0])}" for n, s in points.items() if s.step[0] == 0]
+    below = [_title(n) for n in CHARTS["loss"] if n in points and excursions(points[n].value, None, log=True)]
+    rates = points.get("lr")
+    return {
+        "range": " ".join(leaving),
+        "log_x": f"Step 0 ({', '.join(start)}) is not on a logarithmic axis." if start else "",
+        "log_y": f"Values of 0 or less ({', '.join(below)}) are not on a logarithmic axis." if below else "",
+        "lr": "The learning rate was recorded once an epoch, so what the schedule did between these points is not shown."
+        if rates is not None and recorded_by_epoch(rates)
+        else "",
+    }
+
+
+def _leaving(points: Mapping[str, Series], chart: str) -> str:
+    """Say which of a chart's curves leaves it first, where, and how far it goes."""
+    limits = _limits(points, chart)
+    found = [(n, one) for n in CHARTS[chart] if n in points for one in excursions(points[n].value, limits)]
+    if not found:
+        return ""
+    name, first = min(found, key=lambda item: points[item[0]].step[item[1].at])
+    peak = max((one.value for of, one in found if of == name), key=abs)
+    return f"The {_title(name)} leaves the chart at step {points[name].step[first.at]:,}: {short_number(peak)}."
+
+
+def _title(name: str) -> str:
+    split, _, metric = name.partition("/")
+    return f"{_SETS[split]} {metric}" if split in _SETS else name
+
+
+def _written(name: str, value: float) -> str:
+    return f"{100 * value:.1f} %" if name.endswith("accuracy") else f"{value:.4g}"
 
 
 def _read_position(since: str, *, lease: int) -> dict[str, Cursor]:
@@ -68,7 +152,8 @@ def _values(part: Thinned) -> dict[str, Any]:
         "width": part.width,
     }
     if odd.any():
-        values["odd"] = [[int(s), number_name(v)] for s, v in zip(part.step[odd], part.value[odd])]
+        times = np.round(part.time_s[odd], 3).tolist()
+        values["odd"] = [[int(s), number_name(v), t] for s, v, t in zip(part.step[odd], part.value[odd], times)]
     if part.width > 1:  # at width 1 the points are their own means
         values["mean"] = {
             "step": json_numbers(part.mean_step),

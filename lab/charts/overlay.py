@@ -119,7 +119,9 @@ def overlay_info(
     metric = METRICS[options.metric]
     log_x, log_y = options.log_x and options.x != "wall", options.log_y and not metric.share
     limits = None if options.full else _limits(metric, lines)
-    remarks = left_out_remarks(lines, limits, x=options.x, share=metric.share, log_x=log_x, log_y=log_y)
+    remarks = left_out_remarks(
+        lines, limits, title=metric.title, x=options.x, share=metric.share, log_x=log_x, log_y=log_y
+    )
     return OverlayInfo(options.metric, options.x, tuple(lines), (*notes, *remarks), limits, log_x, log_y)
 
 

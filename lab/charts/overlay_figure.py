@@ -78,12 +78,12 @@ def _range_switch(figure: go.Figure, limits: Sequence[float]) -> dict[str, Any]:
     return {
         "type": "buttons",
         "direction": "right",
-        "x": 1,
-        "xanchor": "right",
+        "x": 0.3,
+        "xanchor": "left",  # between the title and Plotly's own buttons
         "y": 1.02,
         "yanchor": "bottom",
         "buttons": [
-            {"label": "Sound values", "method": "update", "args": [{"visible": everything}, fitted]},
+            {"label": "Fitted range", "method": "update", "args": [{"visible": everything}, fitted]},
             {"label": "Full range", "method": "update", "args": [{"visible": unmarked}, {"yaxis.autorange": True}]},
         ],
     }

@@ -11,12 +11,12 @@ _UNITS = {"step": "step", "epoch": "epoch", "relative": "second"}
 
 
 def left_out_remarks(
-    lines: Sequence[Line], limits: Limits | None, *, x: str, share: bool, log_x: bool, log_y: bool
+    lines: Sequence[Line], limits: Limits | None, *, title: str, x: str, share: bool, log_x: bool, log_y: bool
 ) -> tuple[str, ...]:
     """Return a sentence for each kind of thing that the picture lacks."""
     remarks = [_leaving(line, limits, x) for line in _first_of_each_run(lines, limits)]
     if log_x:
-        remarks.append(_no_place(lines, share=share))
+        remarks.append(_no_place(lines, title=title, share=share))
     if log_y:
         remarks += [_not_positive(line, x) for line in lines]
     return tuple(text for text in remarks if text)
@@ -48,7 +48,7 @@ def place_words(line: Line, one: Excursion, x: str) -> str:
     return "that time of day" if x == "wall" else f"{_UNITS[x]} {at:,.6g}"
 
 
-def _no_place(lines: Sequence[Line], *, share: bool) -> str:
+def _no_place(lines: Sequence[Line], *, title: str, share: bool) -> str:
     seen: dict[tuple[str, ...], str] = {}
     steps = set()
     for line in lines:
@@ -60,8 +60,7 @@ def _no_place(lines: Sequence[Line], *, share: bool) -> str:
     told = list(seen.values())
     more = f" and {len(told) - _MOST} more" if len(told) > _MOST else ""
     where = " and ".join(f"step {step:,}" for step in sorted(steps)[:_MOST])
-    verb = "is" if len(steps) == 1 else "are"
-    return f"{where.capitalize()} ({', '.join(told[:_MOST])}{more}) {verb} not on a logarithmic axis."
+    return f"{title} at {where} ({', '.join(told[:_MOST])}{more}) is not on a logarithmic axis."
 
 
 def _value(value: float, *, share: bool) -> str:

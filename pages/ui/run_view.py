@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from lab.charts.ranges import short_number
 from lab.config import FIELDS, GROUPS, RunConfig
 from lab.errors import ConfigError
 from lab.findings import Finding
@@ -24,6 +25,7 @@ from pages.ui.lab import get_lab
 from pages.ui.live import live_run
 from pages.ui.widgets import format_moment, run_title, state_badge
 
+_LARGE_LOSS = 1000  # above it, digits after the point say nothing and the whole number would be cut off
 _PAUSABLE = (RunState.QUEUED, RunState.RUNNING)
 _UNTESTED = "No epoch is complete yet, so nothing was tested; the weights so far can be looked at and drawn for."
 _STOPPABLE = (RunState.QUEUED, RunState.RUNNING, RunState.PAUSED, RunState.INTERRUPTED)
@@ -185,7 +187,9 @@ def results_words(run: RunRecord) -> str:
 
 
 def _loss(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, int | float) else "–"
+    if not isinstance(value, int | float):
+        return "–"
+    return f"{value:.4f}" if abs(value) < _LARGE_LOSS else short_number(value)
 
 
 def _findings(run: RunRecord, findings: Sequence[Finding]) -> None:

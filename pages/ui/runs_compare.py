@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from lab.charts.groups import Group, group_figure, group_info
+from lab.charts.groups import Group, cut_remark, group_figure, group_info
 from lab.charts.lines import RunCurves
 from lab.charts.overlay import AXES, METRICS, OverlayOptions, line_slots, overlay_info
 from lab.charts.overlay_figure import overlay_figure, overlay_words
@@ -194,10 +194,11 @@ def _groups(view: RunsView, runs: Sequence[RunRecord]) -> None:
     alt = f"Bars of {titles[view.result]} by {FIELDS[by].label}"
     plot("runs.groups", figure, words=alt, name=f"runs-by-{by}", revision=f"{by} {view.result}")
     st.dataframe(_group_frame(groups, by), hide_index=True, width="stretch", alt=alt)
-    st.caption(
+    means = (
         "Mean ± one standard deviation (n − 1) over the runs of a group that have ended; accuracies and losses are those "
         "of each run's weights that answer: lowest validation loss, else the last epoch."
     )
+    st.caption(plain(f"{means} {cut_remark(groups, view.result)}".strip()))
 
 
 def _group_frame(groups: Sequence[Group], by: str) -> pd.DataFrame:
@@ -211,9 +212,12 @@ def _group_frame(groups: Sequence[Group], by: str) -> pd.DataFrame:
 
 
 def _result_text(group: Group, key: str) -> str:
-    if key.endswith("accuracy"):
-        return format_spread(group.results[key], scale=100, digits=2, unit=" %")
-    return format_spread(group.results[key], digits=4 if key.endswith("loss") else 1)
+    spread = group.results[key]
+    if spread is None:
+        return format_spread(None)
+    scale, digits, unit = (100, 2, " %") if key.endswith("accuracy") else (1, 4 if key.endswith("loss") else 1, "")
+    of = "" if spread.n == len(group.runs) else f" (n = {spread.n})"  # some runs have no such number
+    return format_spread(spread, scale=scale, digits=digits, unit=unit) + of
 
 
 def _parallel(view: RunsView, runs: Sequence[RunRecord]) -> None:
@@ -267,7 +271,7 @@ def _chip_dots(view: RunsView, runs: Sequence[RunRecord]) -> str:
     chip = ".st-key-runs-runs [data-tag]"
     rules = [
         f"{chip} {{ background: rgba(128, 128, 128, 0.16); color: inherit; }}",
-        f'{chip}::before {{ content: ""; flex: none; width: 0.7em; height: 0.7em; border-radius: 50%; margin: 0 0.1em; }}',
+        f'{chip}::before {{ content: ""; flex: none; width: 0.7em; height: 0.7em; border-radius: 50%; margin-right: 0.35em; }}',
     ]
     slots = shown_slots(view, runs)
     for at, run in enumerate(runs):

@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from lab.experiment import Lab
 from lab.settings import Settings
 from tests.browser.conftest import Server, Visitor
-from tests.web.web_data import Bench, series
+from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 pytestmark = pytest.mark.browser
 _LIVE = ".cl-live[data-points]"
@@ -144,6 +144,81 @@ def test_a_long_run_is_thinned_grows_in_place_and_says_where_there_is_no_number(
     expect(visitor.page.get_by_text("finished", exact=True).first).to_be_visible(timeout=20_000)
 
 
+def _trace(visitor: Visitor, chart: str, name: str) -> dict[str, Any]:
+    found = visitor.page.evaluate(
+        f"document.querySelector('[data-chart={chart}] .cl-plot').data.filter(t => t.name === '{name}')"
+        ".map(({ x, y, mode, text, yaxis }) => ({ x, y, mode, text, yaxis }))[0]"
+    )
+    return dict(found)
+
+
+def _layout(visitor: Visitor, path: str) -> Any:
+    return visitor.page.evaluate(f"document.querySelector('[data-chart=loss] .cl-plot').layout.{path}")
+
+
+def test_a_diverged_run_leaves_the_chart_with_a_mark_and_a_switch_shows_all_of_it(
+    fresh_server: Server, visitor: Visitor
+) -> None:
+    bench = Bench(Lab(Settings.from_env({"LAB_HOME": str(fresh_server.home)})))
+    run = bench.start()
+    loss = np.concatenate([np.linspace(2.3, 2.0, 120), np.full(80, 2.5e12)])
+    start = [
+        series(name, np.array(values), first=0, every=100)
+        for name, values in (("val/loss", [2.31, 2.0]), ("val/accuracy", [0.102, 0.3]))
+    ]
+    bench.write(run, series("batch/loss", loss), series("batch/accuracy", np.full(200, 0.69)), *start)
+    visitor.open(f"{fresh_server.url}/train?run={run.id}")
+    remarks = visitor.page.locator(".cl-remarks")
+    expect(remarks).to_have_text("The training loss leaves the chart at step 121: 2.5T.", timeout=20_000)
+    low, high = _layout(visitor, "yaxis.range")
+    assert 1.5 < low < 2.0
+    assert 2.3 < high < 3.0
+    mark = _trace(visitor, "loss", "beyond the axis")
+    assert (mark["x"], mark["text"], mark["yaxis"]) == ([121], ["training loss 2.5T"], "y2")
+
+    visitor.page.get_by_label("full range").check()
+    expect(remarks).to_be_hidden()
+    assert _layout(visitor, "yaxis.range")[1] > 2e12
+    assert _trace(visitor, "loss", "beyond the axis")["x"] == []
+
+    visitor.page.get_by_label("full range").uncheck()
+    visitor.page.get_by_label("log across").check()
+    expect(remarks).to_contain_text("Step 0 (validation loss 2.31, validation accuracy 10.2 %) is not on a logarithmic")
+    assert _trace(visitor, "accuracy", "validation")["x"] == [100]
+    steps = _trace(visitor, "accuracy", "training")
+    assert (steps["x"][0], steps["y"][0]) == (1, 0.69)  # what was measured at step 1
+
+    sound = np.full(50, 2.0)
+    bench.write(run, series("batch/loss", sound, first=201))
+    expect(visitor.page.locator(".cl-newest")).to_contain_text("Step 250: training loss 2.000", timeout=20_000)
+    assert _layout(visitor, "yaxis.range") == pytest.approx([low, high])  # the axis stays while points arrive
+    bench.finish(run)
+
+
+def test_a_schedule_is_a_curve_and_points_of_an_older_release_are_dots_with_a_note(
+    fresh_server: Server, visitor: Visitor
+) -> None:
+    bench = Bench(Lab(Settings.from_env({"LAB_HOME": str(fresh_server.home)})))
+    config = DIGITS_CONFIG.replace(schedule="one-cycle", lr=0.5)
+    run = bench.start(config)
+    loss, rates = np.full(40, 1.0), np.concatenate([np.linspace(0.02, 0.5, 12), np.linspace(0.5, 0.01, 28)])
+    bench.write(run, series("batch/loss", loss), series("lr", rates))
+    bench.finish(run)
+    visitor.open(f"{fresh_server.url}/train?run={run.id}")
+    expect(visitor.page.locator("[data-chart=lr]")).to_be_visible(timeout=20_000)
+    curve = _trace(visitor, "lr", "learning rate")
+    assert (curve["mode"], len(curve["x"]), max(curve["y"])) == ("lines", 40, 0.5)
+    expect(visitor.page.locator(".cl-facts > div", has_text="Learning rate").locator("dd")).to_have_text("0.01")
+    expect(visitor.page.locator(".cl-remarks")).to_be_hidden()
+
+    old = bench.start(config.replace(seed=1))
+    bench.write(old, series("batch/loss", loss), series("lr", np.array([0.3, 0.01]), first=20, every=20))
+    bench.finish(old)
+    visitor.open(f"{fresh_server.url}/train?run={old.id}")
+    expect(visitor.page.locator(".cl-remarks")).to_contain_text("recorded once an epoch", timeout=20_000)
+    assert _trace(visitor, "lr", "learning rate")["mode"] == "markers"
+
+
 def test_form_values_survive_a_page_switch_in_the_browser_too(server: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(f"{server.url}/train")
@@ -163,8 +238,10 @@ def test_the_charts_have_names_and_the_newest_values_stand_beside_them_as_text(
     _set_number(visitor, "Epochs", "2")
     visitor.press("Train")
     _wait(visitor, "document.querySelector('.cl-newest')?.textContent.includes('validation loss')")
-    for chart in ("loss", "accuracy", "learning rate"):
+    for chart in ("loss", "accuracy"):
         expect(visitor.page.get_by_role("img", name=re.compile(f"Line chart of the {chart} by step"))).to_be_visible()
+    expect(visitor.page.locator("[data-chart=lr]")).to_be_hidden()  # a rate that never changes is a number
+    expect(visitor.page.locator(".cl-facts > div", has_text="Learning rate").locator("dd")).to_have_text("0.001")
     expect(visitor.page.get_by_role("progressbar", name="Training progress")).to_be_visible()
 
 

@@ -5,10 +5,11 @@ import math
 
 import pytest
 
-from lab.charts.groups import Spread, group_figure, group_info, spread_of
+from lab.charts.groups import Spread, cut_remark, group_figure, group_info, spread_of
 from lab.charts.parallel import parallel_figure, parallel_info
 from lab.charts.pareto import pareto_figure, pareto_info
 from lab.charts.reports import report_rows, report_table
+from lab.charts.style import run_style
 from lab.config import RunConfig
 from lab.errors import InputError
 from lab.presets import REPORTS, get_preset, list_presets
@@ -46,6 +47,41 @@ def test_switches_and_words_can_be_grouped_too_and_nothing_is_an_empty_picture()
     assert len(group_figure((), "seconds", by="lr").data[0].x) == 0
     with pytest.raises(InputError, match=r"cannot be grouped by 'batchsize'. Did you mean 'batch_size'\?"):
         group_info([], "batchsize")
+
+
+def test_one_diverged_group_does_not_flatten_the_bars_of_the_others() -> None:
+    runs = [
+        run(n, lr=lr, summary={"test_loss": loss})
+        for n, (lr, loss) in enumerate([(0.1, 0.2), (0.2, 0.4), (9.0, 2.5e12)])
+    ]
+    groups = group_info(runs, "lr")
+    figure = group_figure(groups, "test_loss", by="lr")
+    low, high = figure.layout.yaxis.range
+    assert low == 0
+    assert 0.4 < high < 2
+    assert list(figure.data[0].y) == [0.2, 0.4, 2.5e12]  # the hover has the true value
+    (mark,) = [trace for trace in figure.data if trace.name == "beyond the axis"]
+    assert (list(mark.x), list(mark.text)) == (["9.0"], ["2.5T"])
+    assert cut_remark(groups, "test_loss") == "Beyond the axis: 9.0 (2.5T)."
+    sound = group_info(runs[:2], "lr")
+    assert group_figure(sound, "test_loss", by="lr").layout.yaxis.range is None
+    assert cut_remark(sound, "test_loss") == ""
+
+
+def test_runs_have_the_colours_of_their_slots_in_the_scatter_and_on_parallel_axes() -> None:
+    runs = [
+        run(n, lr=n / 100, summary={"test_accuracy": 0.9}) for n in (6, 12, 18)
+    ]  # numbers that shared a colour once
+    slots = {runs[0].id: 4, runs[1].id: 0, runs[2].id: 13}
+    scatter = pareto_figure(pareto_info(runs, "seconds"), "seconds", slots=slots)
+    lines = parallel_figure(runs, parallel_info(runs), slots=slots)
+    wanted = {
+        name: run_style(slot, dark=False).colour
+        for name, slot in zip(("lr 0.06", "lr 0.12", "lr 0.18"), slots.values())
+    }
+    assert {trace.name: trace.marker.color for trace in scatter.data if trace.name != "front"} == wanted
+    assert {trace.name: trace.line.color for trace in lines.data} == wanted
+    assert len(set(wanted.values())) == 3
 
 
 def test_parallel_axes_are_the_settings_that_differ_and_the_results() -> None:

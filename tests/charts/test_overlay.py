@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from lab.charts.overlay import AXES, METRICS, OverlayOptions, overlay_info
+from lab.charts.overlay import AXES, METRICS, OverlayOptions, line_slots, overlay_info
 from lab.charts.overlay_figure import overlay_figure, overlay_words
 from lab.charts.thinning import MAX_BUCKETS, MAX_POINTS
 from tests.charts.charts_data import curves, run
@@ -144,3 +144,28 @@ def test_a_name_full_of_markup_is_shown_as_text() -> None:
 def test_the_picture_is_told_in_words() -> None:
     info = overlay_info([curves(run(name="mine"), val_loss=[1.5, 0.25])], OverlayOptions())
     assert overlay_words(info) == "Loss of 1 run by step: mine ends at 0.25"
+
+
+def test_where_one_seed_has_no_number_the_mean_is_a_gap() -> None:
+    seeds = [curves(run(n, seed=n), val_loss=[1.0, bad, 3.0]) for n, bad in ((1, np.inf), (2, -np.inf), (3, 1e308))]
+    (line,) = overlay_info(seeds, OverlayOptions()).lines
+    assert np.isfinite(line.y).tolist() == [True, False, True]
+    assert {odd.name for odd in line.odd} == {"+inf", "-inf"}
+
+
+def test_seeds_share_a_colour_as_one_band_and_have_their_own_without_it() -> None:
+    runs = [run(1, lr=0.5), run(2, seed=1), run(3, seed=2)]
+    slots = {runs[0].id: 0, runs[1].id: 4, runs[2].id: 2}
+    assert line_slots(runs, slots, fold=True) == {runs[0].id: 0, runs[1].id: 2, runs[2].id: 2}
+    assert line_slots(runs, slots, fold=False) == slots
+    folded = overlay_info([curves(one, val_loss=[1.0]) for one in runs], OverlayOptions(), slots=slots)
+    assert [line.slot for line in folded.lines] == [0, 2]
+
+
+def test_a_short_gap_in_a_long_run_is_not_drawn_over() -> None:
+    values = np.ones(100_000)
+    values[50_003:50_006] = np.nan
+    (line,) = overlay_info([curves(run(), batch_loss=values)], OverlayOptions(smoothing=1)).lines
+    assert np.isnan(line.y[line.x == 50_004]).all()
+    assert np.isnan(line.raw_y[line.raw_x == 50_004]).all()
+    assert line.x[-1] == line.raw_x[-1] == 100_000

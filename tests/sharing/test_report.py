@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page
 
+from lab.charts.style import LIGHT
 from lab.config import RunConfig
 from lab.experiment import Lab
 from lab.runs.imports import EndedRun, new_run_id
@@ -116,6 +119,46 @@ def test_the_report_says_settings_results_and_machine(lab: Lab, run: RunRecord) 
     assert str(run.environment["torch"]) in html
     assert "all 359 test images" in html
     assert html.count('<th scope="row">') > 40
+
+
+def test_runs_are_named_coloured_and_drawn_apart_and_a_diverged_one_leaves_the_chart(lab: Lab, run: RunRecord) -> None:
+    points = lab.store.points(run.id)
+    loss = points["batch/loss"]
+    wild = {**points, "batch/loss": replace(loss, value=np.where(loss.step > 10, 2.5e12, loss.value))}
+    ended = [
+        EndedRun(
+            id=new_run_id(),
+            name=run.config.arch,
+            config=run.config.replace(lr=lr),
+            fingerprint="f",
+            state=RunState.STOPPED,
+            reason="",
+            created_at=run.created_at,
+            started_at=None,
+            finished_at=None,
+            seconds=1.0,
+            device="cpu",
+            note="",
+            tags=(),
+            summary={},
+            environment={},
+            notices=(),
+            points=curves,
+            kept=(),
+        )
+        for lr, curves in ((0.1, points), (0.2, points), (9.0, wild))
+    ]
+    records = list(lab.store.insert_ended(ended))
+    html = write_report(lab, records, look_s=0.0)
+    for record in records:
+        lab.store.delete(record.id)
+    headings = re.findall(r"<h2><svg[^§]*?stroke=\"(#[0-9a-f]{6})\"[^§]*?</svg> ([^<]*)</h2>", html)
+    assert [name for _, name in headings] == ["lr 0.1", "lr 0.2", "lr 9"]
+    assert [colour for colour, _ in headings] == list(LIGHT[:3])
+    assert html.count(f'fill="{LIGHT[2]}"') == 2  # in the table and above the run
+    assert "lr 9 leaves the chart at step 11: 2.5T." in html
+    assert "Full range" in html
+    assert "Full range" not in write_report(lab, [run], look_s=0.0)
 
 
 def test_a_run_without_weights_still_makes_a_report(lab: Lab) -> None:

@@ -62,7 +62,7 @@ def test_nan_and_infinity_travel_as_gaps_with_their_names() -> None:
     values = np.array([1.0, np.nan, np.inf, -np.inf])
     part = _ask({"batch/loss": series("batch/loss", values)})["series"]["batch/loss"]
     assert part["value"] == [1.0, None, None, None]
-    assert part["odd"] == [[2, "NaN"], [3, "Infinity"], [4, "-Infinity"]]
+    assert part["odd"] == [[2, "NaN", 0.002], [3, "Infinity", 0.003], [4, "-Infinity", 0.004]]
 
 
 def test_a_run_without_points_is_a_case() -> None:
@@ -78,3 +78,55 @@ def test_a_run_without_points_is_a_case() -> None:
 def test_a_position_from_elsewhere_is_refused(since: str) -> None:
     with pytest.raises(InputError, match="not one this lab gave out"):
         _ask(_points(10), since)
+
+
+def test_an_axis_ends_where_sound_values_do_and_what_lies_beyond_is_marked_and_said() -> None:
+    loss = np.concatenate([np.linspace(2.3, 2.0, 120), np.full(80, 2.5e12)])
+    payload = _ask(
+        {
+            "batch/loss": series("batch/loss", loss),
+            "val/loss": series("val/loss", np.array([2.3, 9e15]), first=0, every=150),
+        }
+    )
+    low, high = payload["charts"]["loss"]["range"]
+    assert low < 2.0
+    assert 2.3 < high < 3
+    assert payload["charts"]["loss"]["beyond"] == [
+        ["batch/loss", 121, 0.121, "2.5T", True],
+        ["val/loss", 150, 0.15, "9e+15", True],
+    ]
+    assert payload["remarks"]["range"] == "The training loss leaves the chart at step 121: 2.5T."
+    assert payload["charts"]["accuracy"]["range"] is None
+
+
+def test_a_sound_run_has_axes_that_show_all_of_it() -> None:
+    payload = _ask(_points(100))
+    assert payload["charts"]["loss"] == {"range": None, "log_range": None, "beyond": [], "below": []}
+    assert set(payload["remarks"].values()) == {""}
+
+
+def test_what_a_logarithmic_axis_has_no_place_for_is_said_with_its_value() -> None:
+    start = {
+        "val/loss": series("val/loss", np.array([2.31, 1.0]), first=0, every=100),
+        "val/accuracy": series("val/accuracy", np.array([0.102, 0.7]), first=0, every=100),
+    }
+    payload = _ask({"batch/loss": series("batch/loss", np.array([0.5, -0.2, 0.1])), **start})
+    assert payload["remarks"]["log_x"] == (
+        "Step 0 (validation loss 2.31, validation accuracy 10.2 %) is not on a logarithmic axis."
+    )
+    assert payload["remarks"]["log_y"] == "Values of 0 or less (training loss) are not on a logarithmic axis."
+    assert payload["charts"]["loss"]["below"] == [["batch/loss", 2, 0.002, "-0.2", False]]
+
+
+def test_the_newest_value_is_the_one_of_the_last_step_however_thin_the_curve() -> None:
+    values = np.ones(9001)
+    values[-1] = 0.25
+    payload = _ask({"batch/loss": series("batch/loss", values), "val/loss": series("val/loss", np.array([np.nan]))})
+    assert payload["newest"] == {"batch/loss": [9001, 0.25], "val/loss": [1, "NaN"]}
+
+
+@pytest.mark.parametrize(("first", "words"), [(1, ""), (100, "The learning rate was recorded once an epoch")])
+def test_a_rate_that_was_recorded_once_an_epoch_is_said_to_be(first: int, words: str) -> None:
+    payload = _ask({"lr": series("lr", np.array([0.1, 0.2]), first=first, every=100)})
+    assert payload["remarks"]["lr"].startswith(words)
+    assert bool(payload["remarks"]["lr"]) is bool(words)

@@ -37,7 +37,7 @@ def test_a_bucket_keeps_its_lowest_its_highest_and_its_mean() -> None:
     kept, _ = thin(series("loss", values), complete=False)
     assert kept.width == 8
     first = kept.step < 8
-    assert kept.value[first].tolist() == [7.0, 0.0]
+    assert kept.value[first].tolist() == [5.0, 7.0, 0.0]  # and the first of all
     assert kept.mean[0] == pytest.approx(np.mean([5, 7, 0, 3, 4, 5, 6]))
 
 
@@ -127,3 +127,13 @@ def test_the_last_point_of_a_long_run_is_kept_where_it_is_an_extreme() -> None:
     values[-1] = 3.0
     kept, _ = thin(series("loss", values), complete=True)
     assert (kept.step[-1], kept.value[-1]) == (5_001, 3.0)
+
+
+def test_the_first_point_and_at_the_end_the_last_are_always_kept() -> None:
+    values = np.zeros(5000)
+    values[1], values[-2] = 9.0, -9.0
+    values[0], values[-1] = 0.5, -0.5  # neither the lowest nor the highest of its bucket
+    running, _ = thin(series("loss", values), complete=False)
+    ended, _ = thin(series("loss", values), complete=True)
+    assert (int(running.step[0]), int(ended.step[0])) == (1, 1)
+    assert (int(ended.step[-1]), float(ended.value[-1])) == (5000, -0.5)

@@ -14,6 +14,7 @@ import plotly
 import streamlit as st
 
 from lab.runs.records import RunRecord
+from lab.training.schedules import is_constant
 
 PLOTLY_ADDRESS = f"/assets/plotly.min.js?v={plotly.__version__}"
 _HERE = Path(__file__).parent
@@ -29,7 +30,7 @@ def _component() -> Any:
         "convlab_live",
         html=text("live.html"),
         css=text("live.css"),
-        js=CHART_TOOLS + text("look.js") + text("live.js"),
+        js=CHART_TOOLS + text("look.js") + text("curves.js") + text("live.js"),
         isolate_styles=False,
     )
 
@@ -47,7 +48,8 @@ def live_run(run: RunRecord) -> None:
             "findings": findings_mark(run),
             "device": run.device,
             "epochs": run.config.epochs,
-            "schedule": run.config.schedule,
+            "lr": run.config.lr,
+            "constant": is_constant(run.config),
             "plotly": PLOTLY_ADDRESS,
         },
         on_changed_change=_rerun,

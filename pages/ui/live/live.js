@@ -1,7 +1,7 @@
 // The live view of one run: progress, and charts that grow in place with Plotly's extendTraces.
 // It polls /api/runs/{id}/points and waits longer while nothing changes. Streamlit calls the default export again at
 // every rerun and theme change; the instance, and with it the zoom, lives on until the element is taken away.
-// plotly.js and look.js stand in front of this file: the charts' tools, what is drawn, how it looks.
+// plotly.js, look.js and curves.js stand in front of this file: the charts' tools, how they look, and what is drawn.
 
 const instances = new WeakMap();
 
@@ -21,8 +21,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
   };
 }
 
-class Live {
+class Live extends Curves {
   constructor(root, data) {
+    super();
     this.root = root.querySelector(".cl-live") ?? root;
     this.run = data.run;
     this.data = data;
@@ -68,7 +69,8 @@ class Live {
       form.logx.checked = this.settings.logx;
       form.logy.checked = this.settings.logy;
       form.skip.checked = this.settings.skip;
-      const span = SPANS[this.settings.smoothing];
+      form.full.checked = this.settings.full;
+      const span = Math.max(SPANS[this.settings.smoothing], this.store["batch/loss"]?.width ?? 1); // a thinned chart's least
       form.querySelector("output").textContent = span === 1 ? "off" : `${span} steps`;
       form.smoothing.setAttribute("aria-valuetext", span === 1 ? "off" : `${span} steps`);
     };
@@ -76,13 +78,14 @@ class Live {
     form.addEventListener("input", (event) => {
       this.settings = {
         smoothing: Number(form.smoothing.value), x: form.x.value, logx: form.logx.checked, logy: form.logy.checked,
-        skip: form.skip.checked,
+        skip: form.skip.checked, full: form.full.checked,
       };
       try { localStorage.setItem("convlab.live", JSON.stringify(this.settings)); } catch { /* private window */ }
       show();
       this.draw({ keepZoom: event.target.name === "smoothing" });
     });
     form.reset.addEventListener("click", () => this.draw({ keepZoom: false }));
+    this.showSettings = show;
     show();
   }
 
@@ -117,6 +120,7 @@ class Live {
     this.since = news.since;
     const before = this.news;
     this.news = news;
+    const moved = JSON.stringify(news.charts) !== JSON.stringify(before?.charts); // an axis, or what lies beyond it
     this.wait = !news.live ? POLL_MS.ended
       : changed ? POLL_MS.first : Math.min(this.wait * POLL_MS.growth, POLL_MS.longest);
     this.progress();
@@ -127,7 +131,7 @@ class Live {
     if (!changed && this.drawn) return;
     await loadPlotly(this.data.plotly);
     if (this.closed) return;
-    if (news.replace || !this.drawn) this.draw({ keepZoom: true });
+    if (news.replace || moved || !this.drawn) this.draw({ keepZoom: true });
     else this.extend(news.series);
   }
 
@@ -146,82 +150,6 @@ class Live {
 
   // -- drawing --------------------------------------------------------------------------------------------------------
 
-  stepsPerEpoch() {
-    return this.news?.progress.steps_per_epoch || 0;
-  }
-
-  // Where the run will end, by what the charts may run across; the time is not known.
-  get reach() {
-    const { total_steps: step = 0, epochs: epoch = this.data.epochs } = this.news?.progress ?? {};
-    return { step, epoch, time: 0 };
-  }
-
-  across(steps, times) {
-    const perEpoch = this.stepsPerEpoch();
-    if (this.settings.x === "time") return times.slice();
-    return this.settings.x === "epoch" && perEpoch ? steps.map((step) => step / perEpoch) : steps.slice();
-  }
-
-  // The columns without their first steps, if these are to be skipped.
-  tail(steps, ...columns) {
-    const first = this.settings.skip ? SKIPPED * (this.news?.progress.total_steps || steps.at(-1) || 0) : -1;
-    return columns.map((column) => column.filter((_, index) => steps[index] > first));
-  }
-
-  // A centred mean over the chosen number of steps: it does not lag behind, as a running mean would, which makes
-  // training look worse than validation while both improve. The window shrinks towards the start, and towards the
-  // newest point to a quarter. A bucket of n steps counts as n steps, so thinning changes nothing.
-  smoothed(series) {
-    const half = Math.floor(SPANS[this.settings.smoothing] / series.width / 2);
-    if (half < 1) return series.mvalue.slice();
-    const sums = [0], counts = [0];
-    series.mvalue.forEach((value, index) => {
-      sums.push(sums[index] + (value ?? 0));
-      counts.push(counts[index] + (value === null ? 0 : 1));
-    });
-    const last = series.mvalue.length - 1;
-    return series.mvalue.map((value, index) => {
-      if (value === null) return null;
-      const right = Math.min(half, index, last - index);
-      const left = Math.min(index, Math.max(right, half >> 2));
-      const [from, to] = [index - left, index + right + 1];
-      return (sums[to] - sums[from]) / (counts[to] - counts[from]);
-    });
-  }
-
-  traces(name) {
-    const { dense, points, hover } = CHARTS[name];
-    const tip = `%{y:${hover}}<extra>%{fullData.name}</extra>`;
-    const empty = { step: [], value: [], time: [], odd: [], mstep: [], mvalue: [], mtime: [], width: 1 };
-    const traces = [];
-    if (dense) {
-      const series = this.store[dense] ?? empty;
-      const [rawX, rawY] = this.tail(series.step, this.across(series.step, series.time), series.value);
-      const [meanX, meanY] = this.tail(series.mstep, this.across(series.mstep, series.mtime), this.smoothed(series));
-      traces.push({ series: dense, kind: "raw", name: "training, each step", mode: "lines", opacity: 0.3, showlegend: false,
-        x: rawX, y: rawY, line: { width: 1 }, hoverinfo: "skip", color: 0 });
-      traces.push({ series: dense, kind: "smooth", name: "training", mode: "lines", x: meanX, y: meanY, line: { width: 2.2 },
-        hovertemplate: tip, color: 0 });
-    }
-    for (const id of points) {
-      const [label, color, symbol, dash] = LOOK[id];
-      const series = this.store[id] ?? empty;
-      const [x, y] = this.tail(series.step, this.across(series.step, series.time), series.value);
-      traces.push({ series: id, kind: "points", name: label, mode: "lines+markers", x, y, marker: { symbol, size: 7 },
-        line: { width: 1.3, dash, shape: this.data.schedule === "step" && name === "lr" ? "vh" : "linear" },
-        hovertemplate: tip, showlegend: name !== "lr" && series.step.length > 0, color });
-    }
-    if (dense) {
-      const odd = (this.store[dense] ?? empty).odd;
-      const all = odd.map(([step]) => step);
-      const [x, steps, text] = this.tail(all, this.across(all, all), all, odd.map(([, words]) => words));
-      traces.push({ series: dense, kind: "odd", name: "not finite", mode: "markers", yaxis: "y2", showlegend: x.length > 0,
-        x, y: x.map(() => 0.97), customdata: steps, text, color: 1, marker: { symbol: "x", size: 7 },
-        hovertemplate: "%{text}<extra>step %{customdata}</extra>", visible: this.settings.x !== "time" });
-    }
-    return traces.map((trace) => ({ type: "scatter", connectgaps: false, ...trace, ...this.coloured(trace) }));
-  }
-
   coloured({ line, marker, color }) {
     const colour = this.theme().series[color];
     return { line: { ...line, color: colour }, marker: { ...marker, color: colour } };
@@ -239,7 +167,7 @@ class Live {
     }
     this.drawn = true;
     for (const [name, element] of this.plots()) {
-      element.closest("figure").hidden = name === "lr" && !this.store.lr;
+      element.closest("figure").hidden = this.unused(name);
       const traces = this.traces(name);
       element.tools ??= tools(`${this.run}-${name}`, { unwanted: ["select2d", "lasso2d"] });
       await window.Plotly.react(element, traces, layoutOf(name, this, traces), element.tools);
@@ -247,6 +175,11 @@ class Live {
       element.linked = true;
     }
     this.describe();
+  }
+
+  // A learning rate that never changes is a number, which stands among the facts.
+  unused(name) {
+    return name === "lr" && (this.data.constant || !this.store.lr);
   }
 
   // Zooming along x in one chart zooms the others.
@@ -265,6 +198,7 @@ class Live {
       const figure = element.closest("figure");
       const fresh = element.data.filter((trace) => news[trace.series]?.step.length);
       if (!fresh.length) continue;
+      if (this.unused(name)) continue;
       const anew = fresh.some((trace) => // crosses are rare, and a split's first point needs its entry in the legend
         trace.kind === "odd" ? news[trace.series].odd : trace.kind === "points" && name !== "lr" && !trace.showlegend);
       const first = element.data.every((trace) => trace.x.length === 0); // its axes were those of an empty chart
@@ -277,21 +211,21 @@ class Live {
       const grown = fresh.filter((trace) => trace.kind === "raw" || trace.kind === "points");
       const parts = grown.map(({ series }) => {
         const { step, time, value } = news[series];
-        return this.tail(step, this.across(step, time), value);
+        return this.columns(name, { step, time, value });
       });
       const which = grown.map((trace) => element.data.indexOf(trace));
       window.Plotly.extendTraces(element, { x: parts.map(([x]) => x), y: parts.map(([, y]) => y) }, which);
-      this.smoothAgain(element);
+      this.smoothAgain(name, element);
     }
     this.describe();
   }
 
   // New points move the newest part of a centred mean, so its line is set anew.
-  smoothAgain(element) {
+  smoothAgain(name, element) {
     const index = element.data.findIndex((trace) => trace.kind === "smooth");
     if (index < 0) return;
     const series = this.store[element.data[index].series];
-    const [x, y] = this.tail(series.mstep, this.across(series.mstep, series.mtime), this.smoothed(series));
+    const [x, y] = this.smoothColumns(name, series);
     window.Plotly.restyle(element, { x: [x], y: [y] }, [index]);
   }
 
@@ -318,6 +252,7 @@ class Live {
       ["Images a second", progress.images_per_second ? number(Math.round(progress.images_per_second)) : "–"],
       ["Training time", duration(progress.seconds)],
       ["Time left", state === "running" ? duration(progress.eta_seconds) : "–"],
+      ["Learning rate", this.rate()],
       ["Now", (live && state === "running" && progress.phase) || status || state],
     ];
     const list = this.find(".cl-facts");
@@ -327,6 +262,22 @@ class Live {
       cell.children[0].textContent = label;
       if (cell.children[1].textContent !== value) cell.children[1].textContent = value;
     });
+  }
+
+  // The newest rate; one that never changes is known before the first step.
+  rate() {
+    const known = this.data.constant ? this.data.lr : this.news.newest.lr?.[1];
+    return known == null ? "–" : `${Number(known.toPrecision(4))}`;
+  }
+
+  // What the charts leave out, by the settings that leave it out.
+  remark() {
+    const { range, log_x, log_y, lr } = this.news.remarks;
+    const { full, logx, logy } = this.settings;
+    const lines = [!full && range, logx && log_x, logy && log_y, !this.unused("lr") && lr].filter(Boolean);
+    const place = this.find(".cl-remarks");
+    place.hidden = lines.length === 0;
+    if (place.textContent !== lines.join(" ")) place.textContent = lines.join(" ");
   }
 
   tell() {
@@ -345,18 +296,19 @@ class Live {
 
   describe() {
     const loss = this.store["batch/loss"];
-    const last = Math.max(0, ...Object.values(this.store).map(({ step }) => step.at(-1) ?? 0));
-    const newest = Object.entries(this.store).filter(([name]) => name !== "lr").map(([name, series]) => {
-      const value = series.value.at(-1);
-      const shown = value === null ? series.odd.at(-1)?.[1] : name.endsWith("accuracy") ? percent(value) : value?.toPrecision(4);
-      const earlier = last - series.step.at(-1) > (loss?.width ?? 1); // more than what thinning left out
-      const at = earlier ? ` (step ${number(series.step.at(-1))})` : "";
-      return shown == null ? "" : `${WORDS[name]} ${shown}${at}`;
-    }).filter(Boolean);
+    const known = Object.entries(this.news.newest).filter(([name]) => name !== "lr");
+    const last = Math.max(0, ...known.map(([, [step]]) => step));
+    const newest = known.map(([name, [step, value]]) => {
+      const shown = typeof value === "string" ? value
+        : name.endsWith("accuracy") ? percent(value) : value.toPrecision(4);
+      return `${WORDS[name]} ${shown}${step < last ? ` (step ${number(step)})` : ""}`;
+    });
     const shown = loss?.step.length ?? 0;
     const total = this.news.total;
     const count = shown < total ? `${number(shown)} of ${number(total)} points shown` : `${number(total)} points`;
     this.find(".cl-newest").textContent = total ? `Step ${number(last)}: ${newest.join(", ")}. ${count}.` : "";
+    this.remark();
+    this.showSettings(); // thinning may have made the least smoothing wider
     this.root.dataset.points = shown;
     this.root.dataset.total = total;
     const words = { loss: "loss", accuracy: "accuracy", lr: "learning rate" };

@@ -6,7 +6,7 @@ const POLL_MS = { first: 500, longest: 5000, ended: 20000, failed: 10000, growth
 const CHARTS = {
   loss: { dense: "batch/loss", points: ["val/loss", "test/loss"], hover: ".4f", format: "~g" },
   accuracy: { dense: "batch/accuracy", points: ["val/accuracy", "test/accuracy"], hover: ".2%", format: "~%" },
-  lr: { points: ["lr"], hover: ".3~g", format: "~g" },
+  lr: { points: ["lr"], hover: ".4~g", format: "~g" },
 };
 const LOOK = {
   "val/loss": ["validation", 1, "diamond", "dot"], "val/accuracy": ["validation", 1, "diamond", "dot"],
@@ -14,19 +14,21 @@ const LOOK = {
   lr: ["learning rate", 3, "circle", "solid"],
 };
 
+const EDGE = { top: 0.985, odd: 0.94, bottom: 0.015 }; // of the plot's height: where marks stand
+
 const WORDS = {
   "batch/loss": "training loss", "batch/accuracy": "training accuracy", "val/loss": "validation loss",
   "val/accuracy": "validation accuracy", "test/loss": "test loss", "test/accuracy": "test accuracy",
 };
 
 function readSettings() {
-  const usual = { smoothing: 4, x: "step", logx: false, logy: false, skip: false };
+  const usual = { smoothing: 4, x: "step", logx: false, logy: false, skip: false, full: false };
   try {
     const kept = JSON.parse(localStorage.getItem("convlab.live")) ?? {};
     return {
       smoothing: kept.smoothing in SPANS ? kept.smoothing : usual.smoothing,
       x: ["step", "epoch", "time"].includes(kept.x) ? kept.x : usual.x, logx: kept.logx === true, logy: kept.logy === true,
-      skip: kept.skip === true,
+      skip: kept.skip === true, full: kept.full === true,
     };
   } catch {
     return usual;
@@ -74,11 +76,18 @@ function layoutOf(name, live, traces) {
     },
     yaxis: {
       ...axis, tickformat: CHARTS[name].format, hoverformat: CHARTS[name].hover, rangemode: low ? "tozero" : "normal",
-      type: name === "loss" && settings.logy ? "log" : "linear", ...empty.y,
+      type: name === "loss" && settings.logy ? "log" : "linear", ...empty.y, ...fitted(name, live),
       ...(name === "accuracy" ? { autorangeoptions: { minallowed: SHARES[0], maxallowed: SHARES[1] } } : {}),
     },
     yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true },
   };
+}
+
+// The axis that shows what is sound; without anything far beyond, or when all is asked for, Plotly chooses it.
+function fitted(name, { settings, news }) {
+  const chart = settings.full ? null : news?.charts[name];
+  const ends = name === "loss" && settings.logy ? chart?.log_range : chart?.range;
+  return ends ? { range: [...ends], autorange: false } : {};
 }
 
 function isDark(colour) {
