@@ -164,7 +164,9 @@ def test_the_charts_have_names_and_the_newest_values_stand_beside_them_as_text(
     visitor.press("Train")
     _wait(visitor, "document.querySelector('.cl-newest')?.textContent.includes('validation loss')")
     for chart in ("loss", "accuracy", "learning rate"):
-        expect(visitor.page.get_by_role("img", name=re.compile(f"Line chart of the {chart} by step"))).to_be_visible()
+        expect(
+            visitor.page.get_by_role("figure", name=re.compile(f"Line chart of the {chart} by step"))
+        ).to_be_visible()
     expect(visitor.page.get_by_role("progressbar", name="Training progress")).to_be_visible()
 
 
