@@ -100,11 +100,11 @@ def test_a_view_has_no_serious_findings_in_either_theme(
     address, drawn = _VIEWS[view]
     page.emulate_media(color_scheme="light")
     page.goto(server.url + address.format(*runs))
-    page.wait_for_selector(drawn, timeout=90_000)
+    page.wait_for_selector(drawn)
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
         if view != "nowhere":
-            expect(page.get_by_test_id("stApp")).to_have_css("color-scheme", theme, timeout=30_000)
+            expect(page.get_by_test_id("stApp")).to_have_css("color-scheme", theme)
             visitor.settle()
-            page.wait_for_selector(drawn, timeout=60_000)
+            page.wait_for_selector(drawn)
         assert _findings(page) == [], f"{view}, {theme}"
