@@ -1,10 +1,11 @@
-"""How quickly the web side answers, measured in a real Chromium on a real server: `python -m benchmarks.web`.
+"""How quickly the web side answers, in a real Chromium on a real server: `python -m benchmarks.web [--runs 5] [--clicks 30]`.
 
-Numbers on the built-in digits, each with n and spread: a changed setting to the changed page, a press on Train to
+Numbers on the built-in digits, whatever LAB_DATA holds, each with n and spread: a changed setting to the changed page, a press on Train to
 the first point of the curve (with a warm worker), and the bytes of one live update on the wire;
 and, without a browser, the processor time of the route that live charts poll.
 """
 
+import argparse
 import json
 import os
 import platform
@@ -34,7 +35,7 @@ from pages.ui.points import PointCache
 
 ROOT = Path(__file__).resolve().parent.parent
 READY = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
-CLICKS, RUNS, POLLS = 30, 5, 21
+POLLS = 21
 _CLICK = """async (n) => {
   const words = () => document.querySelector('.st-key-cost-card')?.innerText ?? '';
   const times = [];
@@ -51,12 +52,15 @@ _POINTS = "+(document.querySelector('.cl-live')?.dataset.points ?? 0)"
 
 
 @contextmanager
-def serve(home: Path) -> Iterator[str]:
-    """Yield the address of a lab with this home; it ends with the block, and its worker too."""
+def serve(home: Path, *, only_digits: bool = False) -> Iterator[str]:
+    """Yield the address of a lab with this home; it ends with the block, and its worker too.
+
+    only_digits: leave the data sets of LAB_DATA out, so that the page starts with the built-in digits.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {**os.environ, "LAB_HOME": str(home)}
+    environment = {**os.environ, "LAB_HOME": str(home)} | ({"LAB_DATA": str(home / "data")} if only_digits else {})
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
@@ -153,9 +157,13 @@ def _route_costs(home: Path) -> list[str]:
 
 def main() -> None:
     """Measure and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5, help="trainings, one after the other")
+    parser.add_argument("--clicks", type=int, default=30, help="changes of a setting")
+    asked = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="convlab-web-"))
     routes = _route_costs(home)
-    with serve(home / "home") as url, sync_playwright() as playwright:
+    with serve(home / "home", only_digits=True) as url, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
@@ -163,8 +171,8 @@ def main() -> None:
         page.goto(f"{url}/train")
         page.get_by_text("Mult-adds an image").wait_for(timeout=60_000)  # torch has come
         page.wait_for_timeout(8000)  # and the worker
-        clicks = page.evaluate(_CLICK, CLICKS)
-        trained = [_train(page, url, seed) for seed in range(RUNS)]
+        clicks = page.evaluate(_CLICK, asked.clicks)
+        trained = [_train(page, url, seed) for seed in range(asked.runs)]
         chromium.close()
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}\n"

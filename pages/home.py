@@ -58,7 +58,7 @@ def _train(preset: str, *, pressed: bool) -> None:
 
 
 def _recent() -> None:
-    st.subheader("Recent runs", anchor=False)
+    st.header("Recent runs", anchor=False)
     runs = _runs()
     if not runs:
         with st.container(border=True):
@@ -100,13 +100,13 @@ def _rooms() -> None:
 
 
 def _machine() -> None:
-    st.subheader("This machine", anchor=False)
+    st.header("This machine", anchor=False)
     with st.container(border=True):
         st.markdown(f":material/memory: &nbsp;{describe_machine(get_lab().settings.device)}")
 
 
 def _datasets(present: list[str]) -> None:
-    st.subheader("Data sets", anchor=False)
+    st.header("Data sets", anchor=False)
     with st.container(border=True):
         for spec in list_datasets():
             if spec.id in present:

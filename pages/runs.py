@@ -40,7 +40,7 @@ def _runs(view: RunsView) -> None:
         export_panel(get_lab(), runs)
         if not page and not runs:
             return
-        st.subheader("Compare", anchor=False)
+        st.header("Compare", anchor=False)
         chosen_box(view, page, runs)
         if runs:
             actions(runs)

@@ -24,9 +24,6 @@ _CHROMIUM_ARGS = [
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the browser tests last: once Playwright runs, its event loop stays, and `asyncio.run` refuses to work."""
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
-    for item in items:
-        if item.get_closest_marker("browser"):  # a busy machine can keep a page waiting; a rerun is named in the report
-            item.add_marker(pytest.mark.flaky(reruns=2))
 
 
 @pytest.fixture(scope="session")

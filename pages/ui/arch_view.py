@@ -232,7 +232,7 @@ def show_comparison(design: Design, other: Design, batch: int) -> None:
     st.dataframe(
         [
             {
-                here: _line(pair.left), "": marks[pair.verdict], there: _line(pair.right),
+                here: _line(pair.left), "Match": marks[pair.verdict], there: _line(pair.right),
                 f"{here}: parameters": _number(pair.left),
                 f"{there}: parameters": _number(pair.right),
                 f"{here}: output": _shape(pair.left.output_shape[1:]) if pair.left else "",

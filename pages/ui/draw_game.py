@@ -30,7 +30,7 @@ def guess_game(models: Sequence[Model]) -> None:
         target = page.game.digits[page.game.round - 1]
         left, right = st.columns([5, 9], gap="large")
         with left:
-            st.subheader(f"Draw: {plain(target)}", anchor=False)
+            st.header(f"Draw: {plain(target)}", anchor=False)
             says = st.container()  # see draw_studio
             sketch = show_pad(page)
             st.caption(f"Round {page.game.round} of {len(page.game.digits)}")
@@ -84,7 +84,7 @@ def _result(models: Sequence[Model], game: Game) -> None:
     if not game.drawn:
         st.markdown(f"**{ROUNDS} rounds.** You are told what to draw; every network that reads it scores a point.")
         return
-    st.subheader("Result", anchor=False)
+    st.header("Result", anchor=False)
     best = max(game.scores.values(), default=0)
     rows = [
         {

@@ -29,7 +29,7 @@ def fine_tune(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: S
     able = {model.id: model for model in models if model.loaded.class_names == DIGITS}
     if not able:
         return
-    st.subheader("Teach a network your hand", anchor=False)
+    st.header("Teach a network your hand", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         parent = st.selectbox(
             "Start from", list(able), format_func=lambda run: f"{able[run].title} · {run[:4]}", key="draw.tune.parent"

@@ -12,7 +12,7 @@ import streamlit as st
 from lab.errors import LabError
 from lab.text import escaped
 from pages.ui.lab import get_lab, warm_worker
-from pages.ui.nav import start_again
+from pages.ui.nav import follow_navigation
 from pages.ui.state import take_flash
 from pages.ui.torch_ready import settle_torch
 
@@ -40,15 +40,22 @@ _MARK = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 26 26" width="26
 <rect x="6.2" y="12.2" width="5.6" height="5.6" rx="1.2" fill="#e08a1e"/></svg>"""
 
 # Streamlit leaves six rem above a page; charts and forms need the room more. Where nothing hovers, a table's tools are
-# always there, and lay over what stands above it.
+# always there, and lay over what stands above it. Streamlit's captions and chosen segments have too little contrast. In the dark
+# theme one blue is bright enough to be read on the page, so that what stands on it is dark.
 _STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding-top: 4.4rem; padding-bottom: 4rem; max-width: 1320px; }
 @media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; } }
 @media (hover: none) { [data-testid="stElementContainer"]:has([data-testid="stDataFrame"]) { margin-top: 1.9rem; } }
 @media (min-width: 1000px) { .st-key-cost-card { position: sticky; top: 4.5rem; } }
-[class*="st-key-recent-"], [class*="st-key-live-line-"] { row-gap: 0; }
+[class*="st-key-recent-"], [class*="st-key-live-line-"], [class*="st-key-queue-line-"] { row-gap: 0; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-nav-again) { display: none; }
 .st-key-cost-card [data-testid="stMetricValue"] { font-size: 1.15rem; }
+div[data-testid="stCaptionContainer"] { color: inherit; opacity: 0.78; }
+[data-testid="stButtonGroup"] button[data-selected="true"] { color: inherit; }
+button[data-testid^="stBaseButton-primary"]:not(:disabled), span[data-tag-index], span[data-tag-index] * {
+  color: light-dark(#ffffff, #0b0f15); }
+button[data-testid^="stBaseButton-primary"]:not(:disabled):is(:hover, :active, :focus-visible) {
+  background-color: light-dark(#095690, #56a3e2); border-color: light-dark(#095690, #56a3e2); }
 </style>"""
 
 
@@ -71,7 +78,7 @@ def navigation() -> None:
     chosen = st.navigation(sections, expanded=True)
     if chosen.title != "Home":
         st.set_page_config(page_title=f"{chosen.title} · ConvLab")
-    start_again(chosen.url_path or "home")
+    follow_navigation(chosen.url_path or "home", dark=dark)
     with show_errors():
         warm_worker()
         settle_torch()

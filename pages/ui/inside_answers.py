@@ -78,7 +78,7 @@ def _totals(told: EvaluationReport, answers: Answers) -> None:
 
 
 def _matrix(subject: Subject, told: EvaluationReport) -> None:
-    st.subheader("Confusion", anchor=False)
+    st.header("Confusion", anchor=False)
     shares = st.toggle("Per cent of the class", key="inside.rates", persist_state="session")
     rates = [[None if np.isnan(rate) else rate for rate in row] for row in as_rates(told.confusion).tolist()]
     matrix(
@@ -96,7 +96,7 @@ def _pick_cell(truth: int, answer: int) -> None:
 
 def _gallery(subject: Subject, answers: Answers) -> None:
     put(_GALLERY, value_of(_GALLERY, "mistakes"))
-    st.subheader("Images", anchor=False)
+    st.header("Images", anchor=False)
     which = st.segmented_control(
         "Images", list(_GALLERIES), format_func=_GALLERIES.__getitem__, key=_GALLERY, required=True,
         persist_state="session", label_visibility="collapsed",
@@ -154,7 +154,7 @@ def _open(number: int) -> None:
 
 
 def _per_class(told: EvaluationReport) -> None:
-    st.subheader("Each class", anchor=False)
+    st.header("Each class", anchor=False)
     figures = told.per_class
     share = st.column_config.NumberColumn(format="%.2f %%")
     st.dataframe(
@@ -173,7 +173,7 @@ def _per_class(told: EvaluationReport) -> None:
 
 
 def _calibration(told: EvaluationReport) -> None:
-    st.subheader("Is it as sure as it is right?", anchor=False)
+    st.header("Is it as sure as it is right?", anchor=False)
     table = told.calibration
     dark = st.context.theme.type == "dark"
     plot(

@@ -88,7 +88,7 @@ def _notes(answers: Answers, names: tuple[str, ...], count: int) -> list[str]:
 
 def _caught(subject: Subject, answers: Answers, caught: np.ndarray) -> None:
     """Show the images in the lasso, the least sure first if there are too many."""
-    st.subheader(f"{plural(len(caught), 'image')} in the lasso", anchor=False)
+    st.header(f"{plural(len(caught), 'image')} in the lasso", anchor=False)
     if len(caught) > _MOST:
         st.caption(f"The {_MOST} least sure of them.")
         caught = caught[np.argsort(answers.confidence[caught], kind="stable")][:_MOST]

@@ -32,7 +32,7 @@ def reports_view(view: RunsView) -> None:
     lab = get_lab()
     rows = report_rows(view.report, check=lab.check, store=lab.store)
     if view.report != "lab":
-        st.subheader(REPORTS[view.report], anchor=False)
+        st.header(REPORTS[view.report], anchor=False)
     st.dataframe(
         pd.DataFrame([_cells(row) for row in rows]), hide_index=True, width="stretch", height=len(rows) * 36 + 44,
         row_height=36, column_config={

@@ -11,16 +11,19 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page, expect
 
 ROOT = Path(__file__).resolve().parents[2]
 READY = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
-START_S = 60.0
+START_S = 120.0
+PATIENCE_S = 90.0  # for any state to come about: the limit of a wait for a state, which ends as soon as it is there
+expect.set_options(timeout=PATIENCE_S * 1000)
+_QUIET = 8  # looks, 50 ms apart, at which nothing has changed
 # Streamlit asks for these beside a deep link before it knows its own root.
 _HARMLESS = ("/_stcore/health", "/_stcore/host-config")
 
@@ -36,7 +39,7 @@ class Server:
     def stop(self) -> None:
         """End the server and the supervisor and worker it started."""
         self.process.terminate()
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=60)
         _end_workers(self.home)
 
 
@@ -97,6 +100,40 @@ def fresh_server(tmp_path: Path) -> Iterator[Server]:
     running.stop()
 
 
+def until(page: Page, condition: Callable[[], object], what: str) -> None:
+    """Wait until something holds; `what` says in the failure what did not come about."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"after {PATIENCE_S:g} s not yet: {what}"
+        page.wait_for_timeout(50)
+
+
+def settle(page: Page) -> None:
+    """Wait until no script runs, nor begins to: what a click asks for reaches the server a moment later."""
+    quiet = 0
+
+    def still() -> bool:
+        nonlocal quiet
+        quiet = quiet + 1 if page.locator(READY).count() else 0
+        return quiet > _QUIET
+
+    until(page, still, "a page whose script has ended")
+
+
+def at_rest(locator: Locator) -> dict[str, float]:
+    """Wait until an element is no longer moved by what comes beside it, and return its place."""
+    seen: list[object] = []
+
+    def rests() -> bool:
+        seen.append(locator.bounding_box())
+        return len(seen) > _QUIET and seen[-1] is not None and all(box == seen[-1] for box in seen[-_QUIET:])
+
+    until(locator.page, rests, "an element that stays where it is")
+    box = locator.bounding_box()
+    assert box is not None
+    return dict(box)
+
+
 @dataclass
 class Visitor:
     """One tab, which remembers what its console complained about."""
@@ -110,8 +147,8 @@ class Visitor:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until no script runs."""
-        self.page.wait_for_selector(READY, timeout=30_000)
+        """Wait until no script runs, nor begins to."""
+        settle(self.page)
 
     def press(self, name: str) -> None:
         """Press a button by its words."""
@@ -122,6 +159,7 @@ class Visitor:
 def visitor(browser: Browser) -> Iterator[Visitor]:
     """Return a fresh tab; an error in its console that is not known to be harmless fails the test."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(PATIENCE_S * 1000)
     page = context.new_page()
     complaints: list[str] = []
     page.on(

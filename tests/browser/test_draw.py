@@ -6,20 +6,18 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from lab.sketch.render import POLYLINES, Hand, draw_digit, place_strokes
-from tests.browser.conftest import ROOT, Server, Visitor
+from tests.browser.conftest import PATIENCE_S, ROOT, Server, Visitor, at_rest, settle, until
 
 pytestmark = pytest.mark.browser
 _PAD = ".pad-paper"
 _CANVAS = "canvas.dc-canvas.upper-canvas"
-_ANSWER_S = 15.0
 
 
 def _train(server: Server, arch: str, epochs: int) -> str:
@@ -29,7 +27,7 @@ def _train(server: Server, arch: str, epochs: int) -> str:
         "--schedule", "one-cycle", "--augment", "light", "--json",
     ]  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "lab", *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240
+        [sys.executable, "-m", "lab", *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.split('"run": "')[1].split('"')[0]
@@ -39,13 +37,6 @@ def _train(server: Server, arch: str, epochs: int) -> str:
 def runs(server: Server) -> tuple[str, str]:
     """Two networks that read digits: LeNet-5 and a small one."""
     return _train(server, "lenet5", 12), _train(server, "basic-cnn", 4)
-
-
-def _until(page: Page, condition: Callable[[], bool], what: str, timeout_s: float = _ANSWER_S) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"after {timeout_s:g} s not yet: {what}"
-        page.wait_for_timeout(50)
 
 
 def _draw(page: Page, digit: str, *, pad: str = _PAD, hand: Hand | None = None) -> None:
@@ -73,9 +64,9 @@ def _labels(page: Page) -> list[str]:
 
 def _answer(page: Page, before: int) -> list[str]:
     """Wait for the answer to the whole drawing, other than with `before` ink; return the cards' labels."""
-    _until(page, lambda: _ink(page) != before, "an answer to the drawing")
+    until(page, lambda: _ink(page) != before, "an answer to the drawing")
     if page.locator(".pad").count():
-        _until(page, lambda: _answered(page) == page.locator(".pad").get_attribute("data-sent"), "the last answer")
+        until(page, lambda: _answered(page) == page.locator(".pad").get_attribute("data-sent"), "the last answer")
         return _labels(page)
     seen, since = _ink(page), time.monotonic()  # the standard canvas numbers nothing: wait until it rests
     while time.monotonic() - since < 1.0:
@@ -91,7 +82,7 @@ def _answered(page: Page) -> str | None:
 
 def _open(visitor: Visitor, server: Server, *chosen: str) -> Page:
     visitor.page.goto(f"{server.url}/draw?runs={','.join(chosen)}")
-    visitor.page.wait_for_selector(_PAD, timeout=90_000)  # the first visit imports torch and loads the networks
+    visitor.page.wait_for_selector(_PAD)  # the first visit imports torch and loads the networks
     visitor.settle()
     return visitor.page
 
@@ -101,7 +92,8 @@ def test_the_pad_stays_where_it_is_while_answers_come_in(
 ) -> None:
     page = _open(visitor, server, runs[0])
     page.locator(_PAD).first.scroll_into_view_if_needed()
-    page.wait_for_timeout(500)  # the first line above the pad has come
+    expect(page.locator(".cl-line")).to_be_visible()
+    at_rest(page.locator(_PAD).first)
     page.evaluate(
         """() => {
           const pad = document.querySelector(".pad-paper") ??
@@ -118,7 +110,7 @@ def test_the_pad_stays_where_it_is_while_answers_come_in(
         _draw(page, digit)
         _answer(page, 0)
         page.get_by_role("button", name="Clear", exact=True).click()
-        _until(page, lambda: _ink(page) == 0, "an empty pad")
+        until(page, lambda: _ink(page) == 0, "an empty pad")
     assert len(page.evaluate("[...window.padPlaces]")) == 1
 
 
@@ -132,7 +124,7 @@ def test_ten_drawn_digits_are_read_while_the_mouse_draws_them(
         read[digit] = _answer(page, 0)[0]
         assert int(page.locator(".cl-result").get_attribute("data-answered") or 0) > 0
         page.get_by_role("button", name="Clear", exact=True).click()
-        _until(page, lambda: _ink(page) == 0, "an empty pad")
+        until(page, lambda: _ink(page) == 0, "an empty pad")
     assert sum(said == digit for digit, said in read.items()) >= 8, read
 
 
@@ -145,13 +137,13 @@ def test_undo_redo_and_clear_change_the_answer(server: Server, runs: tuple[str, 
     _answer(page, whole)
     assert 0 < _ink(page) < whole
     page.get_by_role("button", name="Redo").click()
-    _until(page, lambda: _ink(page) == whole, "the second stroke back")
+    until(page, lambda: _ink(page) == whole, "the second stroke back")
     page.get_by_role("button", name="Clear", exact=True).click()
-    _until(page, lambda: _ink(page) == 0, "an empty pad")
+    until(page, lambda: _ink(page) == 0, "an empty pad")
     page.keyboard.press("Tab")
     page.locator(_PAD).focus()
     page.keyboard.press("Control+z")
-    _until(page, lambda: _ink(page) == whole, "the drawing back after Ctrl+Z")
+    until(page, lambda: _ink(page) == whole, "the drawing back after Ctrl+Z")
 
 
 def test_two_networks_answer_side_by_side_and_the_link_carries_them(
@@ -172,12 +164,12 @@ def test_the_pictures_of_the_steps_and_the_layers_follow_the_drawing(
     page = _open(visitor, server, runs[0])
     _draw(page, "3")
     _answer(page, 0)
-    _until(page, lambda: page.locator(".cl-steps figure").count() == 6, "six steps")
+    until(page, lambda: page.locator(".cl-steps figure").count() == 6, "six steps")
     page.get_by_role("button", name="Centred").or_(page.get_by_role("checkbox", name="Centred")).first.click()
-    _until(page, lambda: page.locator(".cl-steps figure").count() == 5, "five steps without centring")
+    until(page, lambda: page.locator(".cl-steps figure").count() == 5, "five steps without centring")
     for view, picture in (("Inside", ".cl-maps"), ("Look-alikes", ".cl-pic >> nth=9")):
         page.get_by_role("radio", name=view).or_(page.get_by_role("button", name=view)).first.click()
-        page.wait_for_selector(picture, timeout=30_000)
+        page.wait_for_selector(picture)
 
 
 def test_dots_are_unsure_and_an_empty_pad_says_nothing(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
@@ -198,15 +190,16 @@ def test_the_drawing_survives_a_page_switch_and_the_standard_canvas_reads_the_sa
     page.get_by_role("link", name="Home").first.click()
     page.wait_for_selector(_PAD, state="detached")
     page.get_by_role("link", name="Draw").first.click()
-    page.wait_for_selector(_PAD, timeout=30_000)
-    _until(page, lambda: page.locator(".cl-result").count() > 0 and _labels(page) == ["5"], "the drawing back")
+    page.wait_for_selector(_PAD)
+    until(page, lambda: page.locator(".cl-result").count() > 0 and _labels(page) == ["5"], "the drawing back")
     page.get_by_text("Live ink").click()
-    page.wait_for_selector(_CANVAS, timeout=30_000)
+    page.wait_for_selector(_CANVAS)
     visitor.settle()
     before = _ink(page)
     page.get_by_role("button", name="Clear", exact=True).click()
     _answer(page, before)
-    page.wait_for_timeout(500)
+    settle(page)
+    at_rest(page.locator(_CANVAS).first)
     _draw(page, "2", pad=_CANVAS)
     assert _answer(page, 0) == ["2"]
 
@@ -223,13 +216,13 @@ def test_kept_drawings_become_a_test_set_that_can_be_deleted(
         page.get_by_test_id("stButtonGroup").last.get_by_text(digit, exact=True).click()
         visitor.settle()
         page.get_by_role("button", name="Save drawing").click()
-        _until(page, lambda: _ink(page) == 0, "the pad empty after saving")
+        until(page, lambda: _ink(page) == 0, "the pad empty after saving")
     page.get_by_role("radio", name="My drawings").or_(page.get_by_role("button", name="My drawings")).first.click()
-    page.wait_for_selector("text=Choose drawings to delete", timeout=20_000)
+    page.wait_for_selector("text=Choose drawings to delete")
     assert page.locator(".cl-pics figcaption").count() == 2
     page.get_by_test_id("stButtonGroup").last.get_by_text("1: 6").click()
     page.get_by_role("button", name="Delete 1").click()
-    _until(page, lambda: page.locator(".cl-pics figcaption").count() == 1, "one drawing left")
+    until(page, lambda: page.locator(".cl-pics figcaption").count() == 1, "one drawing left")
 
 
 def test_the_guess_game_asks_counts_and_goes_on(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
@@ -244,7 +237,7 @@ def test_the_guess_game_asks_counts_and_goes_on(server: Server, runs: tuple[str,
     _answer(page, 0)
     page.get_by_role("button", name="Done").click()
     page.get_by_text("Round 2 of 10").wait_for()
-    _until(page, lambda: _ink(page) == 0, "an empty pad for the next digit")
+    until(page, lambda: _ink(page) == 0, "an empty pad for the next digit")
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("button", name="Start").wait_for()
 
@@ -282,20 +275,20 @@ def test_photos_are_read_digit_by_digit_the_one_that_came_last(
     page.get_by_role("radio", name="Photo").or_(page.get_by_role("button", name="Photo")).first.click()
     for give, text in ((_upload, "205"), (_paste, "320"), (_upload, "203")):
         give(page, _sheet(text))
-        page.get_by_text(f"reads {text}").wait_for(timeout=30_000)
+        page.get_by_text(f"reads {text}").wait_for()
 
 
 def test_a_finger_draws_without_scrolling_the_page(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
     browser = visitor.page.context.browser
     assert browser is not None
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    context.set_default_timeout(PATIENCE_S * 1000)
     page = context.new_page()
     page.goto(f"{server.url}/draw?runs={runs[0]}")
-    page.wait_for_selector(_PAD, timeout=60_000)
+    page.wait_for_selector(_PAD)
     page.locator(_PAD).scroll_into_view_if_needed()
-    page.wait_for_timeout(500)
-    box = page.locator(_PAD).bounding_box()
-    assert box is not None
+    settle(page)
+    box = at_rest(page.locator(_PAD))
     scale, finger = box["width"] / 280, context.new_cdp_session(page)
     for stroke in place_strokes(POLYLINES["3"], Hand(pen=16, height=200)):
         for index, (x, y) in enumerate(stroke.points):
@@ -319,14 +312,14 @@ def test_with_no_run_the_page_offers_to_train_one_and_says_how_long_it_takes(
     page.get_by_role("button", name="Train LeNet-5 on digits").wait_for()
     assert page.get_by_text("Takes about").count() == 1
     visitor.press("Train LeNet-5 on digits")
-    page.get_by_text("Training LeNet-5").first.wait_for(timeout=60_000)
+    page.get_by_text("Training LeNet-5").first.wait_for()
 
 
 @pytest.mark.slow
 def test_the_trained_network_is_there_to_read_when_its_training_ends(fresh_server: Server, visitor: Visitor) -> None:
     visitor.open(f"{fresh_server.url}/draw")
     visitor.press("Train LeNet-5 on digits")
-    visitor.page.wait_for_selector(_PAD, timeout=240_000)
+    visitor.page.wait_for_selector(_PAD, timeout=600_000)
     visitor.settle()
     _draw(visitor.page, "0")
     assert _answer(visitor.page, 0) == ["0"]

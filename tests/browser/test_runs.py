@@ -4,15 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from lab.runs.store import RunStore
-from tests.browser.conftest import READY, ROOT, Server, Visitor
+from tests.browser.conftest import ROOT, Server, Visitor, at_rest, settle, until
 
 pytestmark = pytest.mark.browser
 _PICTURE = """() => [...document.querySelectorAll('.js-plotly-plot')].map(plot => ({
@@ -27,29 +26,27 @@ def _train(home: Path, *options: str) -> str:
     environment |= {"LAB_HOME": str(home), "LAB_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
     out = subprocess.run(
         [sys.executable, "-m", "lab", "train", "--dataset", "digits", "--epochs", "2", "--json", *options],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=True,
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=True,
     )  # fmt: skip
     answer = json.loads(out.stdout)
     assert answer["state"] == "finished"
     return str(answer["run"])
 
 
-def _settle(page: Page) -> None:
-    page.wait_for_timeout(300)
-    page.wait_for_selector(READY, timeout=60_000)
+def _grid(page: Page) -> dict[str, float]:
+    """Wait until the table, which is a picture, has been painted and stays where it is; return its place."""
+    page.wait_for_selector('[data-testid="data-grid-canvas"] td', state="attached")
+    settle(page)
+    return at_rest(page.get_by_test_id("stDataFrame").first)
 
 
-def _becomes(read: Callable[[], str], wanted: str, page: Page) -> None:
-    """Wait for up to ten seconds until what is read is what is wanted."""
-    for _ in range(100):
-        if read() == wanted:
-            return
-        page.wait_for_timeout(100)
+def _address(page: Page) -> str:
+    return str(page.evaluate("location.href"))
 
 
 def _picture(page: Page) -> Any:
-    page.wait_for_selector(".js-plotly-plot .legend", timeout=60_000)
-    _settle(page)
+    page.wait_for_selector(".js-plotly-plot .legend")
+    settle(page)
     return page.evaluate(_PICTURE)
 
 
@@ -68,19 +65,14 @@ def test_two_runs_are_compared_and_the_link_shows_the_same_picture_in_a_fresh_br
     page = visitor.page
     runs = {_train(server.home, "--lr", lr) for lr in ("0.004", "0.0004")}
     visitor.open(f"{server.url}/runs?q=lr%3A0.004,0.0004")
-    table = page.get_by_test_id("stDataFrame").first
-    table.wait_for()
-    page.wait_for_timeout(1000)  # the grid paints itself after it is there
-    box = table.bounding_box()
-    assert box is not None
-    for row in (1, 2):  # the table is a picture: tick the first cell of both rows
+    for row in (1, 2):  # tick the first cell of both rows
+        box = _grid(page)
         page.mouse.click(box["x"] + 48, box["y"] + 36 * row + 18)
-        _settle(page)
+        until(page, lambda row=row: sum(run in _address(page) for run in runs) == row, f"{row} runs in the address")
     page.get_by_text("Logarithmic y").click()
-    _settle(page)
-    address = str(page.evaluate("location.href"))
-    assert all(run in address for run in runs)
-    assert "logy=1" in address
+    until(page, lambda: "logy=1" in _address(page), "the logarithmic axis in the address")
+    until(page, lambda: [plot["y"] for plot in _picture(page)] == ["log", "linear"], "the logarithmic axis")
+    address = _address(page)
 
     seen = _picture(page)
     assert [plot["title"] for plot in seen] == ["Loss", "Accuracy"]
@@ -91,15 +83,14 @@ def test_two_runs_are_compared_and_the_link_shows_the_same_picture_in_a_fresh_br
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     other = context.new_page()
     other.goto(address)
-    _settle(other)
-    assert _picture(other) == seen
+    until(other, lambda: _picture(other) == seen, "the same picture for whoever gets the link")
     assert _dots(other) == [colour for _, colour, _, _ in seen[0]["lines"]]  # each chip has its line's colour
     assert {name for name, _, _, _ in seen[0]["lines"]} == {"lr 0.004", "lr 0.0004"}
 
     other.get_by_label(f"Remove {seen[0]['lines'][0][0]}").click()
-    _settle(other)
-    assert "colours=1" in str(other.evaluate("location.href"))
-    assert _dots(other) == [seen[0]["lines"][1][1]]  # the run that stays keeps its colour
+    until(other, lambda: "colours=1" in str(other.evaluate("location.href")), "the colours in the address")
+    stays = [seen[0]["lines"][1][1]]  # the run that stays keeps its colour
+    until(other, lambda: _dots(other) == stays, "the dot of the run that stays")
     context.close()
 
 
@@ -119,25 +110,14 @@ def test_what_is_typed_into_the_table_is_kept_and_markup_in_it_is_only_text(serv
     hostile = "<img src=x onerror=alert(1)>"
     page.on("dialog", lambda dialog: pytest.fail(f"a name was run as a script: {dialog.message}"))
     visitor.open(f"{server.url}/runs?q=id:{run}&runs={run}")
-    table = page.get_by_test_id("stDataFrame").first
-    table.wait_for()
-    page.wait_for_timeout(1000)
-    box = table.bounding_box()
-    assert box is not None
+    box = _grid(page)
     store = RunStore.open(f"sqlite:///{server.home / 'lab.db'}")
     editor = page.locator("#portal textarea")
-    for _ in range(10):  # the grid is a picture: it does not say when it takes a double click
-        page.mouse.dblclick(box["x"] + 265, box["y"] + 36 + 18)  # the name
-        page.wait_for_timeout(500)
-        if editor.count():
-            break
+    page.mouse.dblclick(box["x"] + 265, box["y"] + 36 + 18)  # the name
     editor.fill(hostile)
     editor.press("Enter")
-    _becomes(lambda: store.get(run).name, hostile, page)
-    assert store.get(run).name == hostile
-    _settle(page)
-    assert hostile in page.get_by_test_id("stMultiSelect").first.inner_text()
+    until(page, lambda: store.get(run).name == hostile, "the name in the store")
+    expect(page.get_by_test_id("stMultiSelect").first).to_contain_text(f"{hostile} · {run[:4]}")
     for look in ("curves", "differences", "groups", "parallel", "pareto"):
         visitor.open(f"{server.url}/runs?runs={run}&look={look}")
-        page.wait_for_timeout(500)
         assert page.locator("img[src=x]").count() == 0

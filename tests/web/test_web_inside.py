@@ -162,11 +162,11 @@ def test_the_images_of_a_lasso_go_with_the_map_it_was_drawn_in(here: None, run: 
     app = open_page(run=run.id, view="map", epoch="2")
     app.session_state["inside.caught"] = (component(app, "method")["method"], [1, 2, 3])
     app.run()
-    assert "3 images in the lasso" in [head.value for head in app.subheader]
+    assert "3 images in the lasso" in [head.value for head in app.header]
     [other] = [count for count in app.selectbox(key="inside.points").options if count == "300"]
     app.selectbox(key="inside.points").set_value(int(other)).run()
     assert not app.exception
-    assert not app.subheader
+    assert not app.header
 
 
 def test_maps_carry_numbers_for_every_channel(here: None, run: RunRecord) -> None:

@@ -124,7 +124,7 @@ def _open(**query: str) -> AppTest:
 
 
 def _texts(app: AppTest) -> str:
-    parts = [*app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.title, *app.success, *app.subheader]
+    parts = [*app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.title, *app.success, *app.header]
     return "\n".join(part.value.replace("\\", "") for part in parts)
 
 

@@ -1,4 +1,8 @@
-"""The navigation's own link: a click on the page one is on leads to that page's start, without its address."""
+"""What the frame must hear from the browser: a click on the link of the page one is on, and another colour theme.
+
+Streamlit keeps the address when the link of the open page is clicked, and does not run the script when the system turns
+dark, so that "Train" did nothing on a run's page, and pictures drawn for the light theme stayed.
+"""
 
 from functools import cache
 from pathlib import Path
@@ -18,10 +22,15 @@ def _component() -> Any:
     return st.components.v2.component("convlab_nav", html="<span></span>", js=script)
 
 
-def start_again(page: str) -> None:
-    """Have a click on the link of `page`, while it is open, drop everything that its address holds."""
+def follow_navigation(page: str, *, dark: bool) -> None:
+    """Have a click on the link of `page` drop what its address holds, and a theme other than `dark` draw it again."""
     with st.container(key="nav-again"):
-        _component()(key=_KEY, data={"page": page}, on_again_change=lambda: _forget(page))
+        _component()(
+            key=_KEY,
+            data={"page": page, "dark": dark},
+            on_again_change=lambda: _forget(page),
+            on_theme_change=lambda: None,  # the page runs again, and that is all
+        )
 
 
 def _forget(page: str) -> None:

@@ -1,6 +1,6 @@
-// Streamlit keeps the query string when the link of the page one is on is clicked, so "Train" did nothing on a run's page.
-// One listener a document: Streamlit calls this again at every rerun, and may clean up while the script still loads.
-export default function ({ setTriggerValue }) {
+// One listener a document: Streamlit calls this at every rerun and at a change of the theme, and may clean up while the
+// script still loads.
+export default function ({ data, setTriggerValue }) {
   document.removeEventListener("click", document.convlabNav, true);
   document.convlabNav = (event) => {
     const modified = event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey;
@@ -8,4 +8,7 @@ export default function ({ setTriggerValue }) {
     if (link && location.search && !modified) setTriggerValue("again", performance.now());
   };
   document.addEventListener("click", document.convlabNav, true);
+  const dark = getComputedStyle(document.querySelector('[data-testid="stApp"]')).colorScheme === "dark";
+  if (dark !== data.dark && dark !== document.convlabDark) setTriggerValue("theme", performance.now()); // asked once
+  document.convlabDark = dark;
 }

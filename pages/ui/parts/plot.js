@@ -20,7 +20,7 @@ class Chart {
     this.box = document.createElement("div");
     this.box.className = "cl-plot-box";
     this.plot = document.createElement("div");
-    this.plot.setAttribute("role", "img");
+    this.plot.setAttribute("role", "figure");
     this.box.append(this.plot);
     root.appendChild(this.box);
     this.watcher = filling(this.plot);

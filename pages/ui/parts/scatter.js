@@ -35,7 +35,7 @@ class View {
 
   async refresh(data) {
     this.data = data;
-    this.plot.setAttribute("role", "img");
+    this.plot.setAttribute("role", "figure");
     this.plot.setAttribute("aria-label", data.words);
     const Plotly = await loadPlotly(data.plotly);
     if (this.closed) return;

@@ -1,0 +1,81 @@
+"""The navigation and addresses in a real Chromium: the open page's own link, mistyped addresses, a change of the theme."""
+
+import urllib.error
+import urllib.request
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Server, Visitor, until
+from tests.browser.test_runs import _train
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def run(server: Server) -> str:
+    """Return the id of a finished run."""
+    return _train(server.home, "--seed", "4711")
+
+
+def _search(visitor: Visitor) -> str:
+    return str(visitor.page.evaluate("location.pathname + location.search"))
+
+
+def _navigate(visitor: Visitor, name: str) -> None:
+    visitor.page.get_by_test_id("stSidebarNavLink").filter(has_text=name).click()
+
+
+def test_train_in_the_navigation_leads_from_a_run_to_the_form(server: Server, run: str, visitor: Visitor) -> None:
+    visitor.open(f"{server.url}/train?run={run}")
+    expect(visitor.page.get_by_role("button", name="Train again")).to_be_visible()
+    _navigate(visitor, "Train")
+    expect(visitor.page.get_by_role("heading", name="Train", exact=True)).to_be_visible()
+    expect(visitor.page.get_by_role("button", name="Train again")).to_have_count(0)
+    assert _search(visitor) == "/train"
+
+
+@pytest.mark.parametrize(
+    ("page", "address"),
+    [("Runs", "/runs?q=state:finished&sort=name"), ("Train", "/train?run=nobody"), ("Inside", "/inside?run=nobody")],
+)
+def test_the_link_of_the_open_page_leads_to_its_start(
+    server: Server, run: str, visitor: Visitor, page: str, address: str
+) -> None:
+    visitor.open(server.url + address)
+    expect(visitor.page.get_by_role("heading", level=1, name=page)).to_be_visible()
+    _navigate(visitor, page)
+    start = f"/{page.lower()}"
+    until(visitor.page, lambda: _search(visitor).split("?run=")[0] == start, "the start of the page")
+    expect(visitor.page.get_by_text("There is no run")).to_have_count(0)
+
+
+def test_an_address_without_a_page_is_a_404_with_links(server: Server, visitor: Visitor) -> None:
+    for path, hint in (("/nosuchpage", ""), ("/trian", "Did you mean Train?"), ("/runs/x", "Did you mean Runs?")):
+        visitor.page.goto(server.url + path)
+        expect(visitor.page.get_by_role("heading", name="Page not found")).to_be_visible()
+        expect(visitor.page.get_by_text(f"ConvLab has no page {path}.")).to_contain_text(hint)
+    visitor.page.get_by_role("navigation").get_by_role("link", name="Runs").click()
+    expect(visitor.page.get_by_role("heading", level=1, name="Runs")).to_be_visible()
+    visitor.complaints[:] = [line for line in visitor.complaints if "404" not in line]
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{server.url}/nosuchpage", timeout=60)
+
+
+def test_a_mistyped_run_shows_no_other_one_on_any_page(server: Server, run: str, visitor: Visitor) -> None:
+    wrong = run[:-1] + "x"
+    for page in ("train", "inside", "draw"):
+        visitor.open(f"{server.url}/{page}?run={wrong}")
+        expect(visitor.page.get_by_text(f"There is no run '{wrong}': did you mean '{run}'?")).to_be_visible()
+        expect(visitor.page.locator(".cl-live, .cl-probs, .cl-card, .pad-paper")).to_have_count(0)
+        assert _search(visitor) == f"/{page}?run={wrong}"
+
+
+def test_the_page_is_drawn_anew_when_the_system_turns_dark(server: Server, visitor: Visitor) -> None:
+    page = visitor.page
+    page.emulate_media(color_scheme="light")
+    visitor.open(f"{server.url}/")
+    logo = page.get_by_test_id("stSidebarLogo").or_(page.get_by_test_id("stHeaderLogo")).first
+    before = logo.get_attribute("src")
+    page.emulate_media(color_scheme="dark")
+    until(page, lambda: logo.get_attribute("src") != before, "the logo for the dark theme")

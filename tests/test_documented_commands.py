@@ -1,0 +1,146 @@
+"""Every command that the documents show is understood as it is written; the quick ones are run."""
+
+import importlib
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from lab.cli.app import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+_COMMAND = re.compile(r"(?:[A-Z_]+=\S+ )*(?:\.venv/bin/|python3? -m |make |streamlit )[^`\n#]*")
+_VARIABLE = re.compile(r"[A-Z_]+=")
+_QUICK = ("runs", "queue", "doctor")  # of the lab's own verbs: they need no run and no network
+_PLACES = {"RUN…": "RUN", "FORMAT": "bundle", "PATH": "out.zip", "BUNDLE": "in.zip"}  # what a reader fills in
+
+
+def documented() -> dict[str, str]:
+    """Return the commands of all documents, each with the file that shows it first."""
+    found: dict[str, str] = {}
+    for path in DOCUMENTS:
+        text = path.read_text(encoding="utf-8")
+        blocks = re.findall(r"```\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text)
+        for command in (part.strip() for block in blocks for part in block.splitlines()):
+            if match := _COMMAND.match(command):
+                found.setdefault(match[0].strip(), path.name)
+    return found
+
+
+COMMANDS = documented()
+
+
+def _words(command: str) -> list[str]:
+    """Return the words of a command without the variables before it."""
+    words = shlex.split(command)
+    while _VARIABLE.match(words[0]):
+        words.pop(0)
+    return words
+
+
+def _of_module(prefix: str) -> list[str]:
+    return sorted(command for command in COMMANDS if _words(command)[:2] == ["python", "-m"] and prefix in command)
+
+
+LAB = [command for command in _of_module("lab") if _words(command)[2] == "lab"]
+BENCHMARKS = [command for command in _of_module("benchmarks") if _words(command)[2].startswith("benchmarks.")]
+MAKE = sorted(command for command in COMMANDS if command.startswith("make "))
+
+
+def test_the_documents_show_commands_of_every_kind() -> None:
+    known = {*LAB, *BENCHMARKS, *MAKE, "python -m tests.reference_docs"}
+    others = {command for command in COMMANDS if command not in known}
+    assert len(LAB) >= 10
+    assert len(BENCHMARKS) >= 8
+    assert {"make run", "make test", "make check", "make test-slow"} <= set(MAKE)
+    assert others == {
+        "python3 -m venv .venv", ".venv/bin/pip install -r requirements.txt", ".venv/bin/streamlit run app.py",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("command", LAB)
+def test_every_verb_takes_the_options_that_are_shown(command: str) -> None:
+    words = [_PLACES.get(word, word) for word in _words(command)[3:]]
+    found: click.Command = cli
+    while isinstance(found, click.Group) and words:
+        assert words[0] in found.commands, f"{COMMANDS[command]} shows {command!r}: there is no {words[0]!r}"
+        found = found.commands[words.pop(0)]
+    found.make_context(found.name, words)  # raises for an option or an argument that is none
+
+
+@pytest.mark.parametrize(
+    "command", [command for command in LAB if _words(command)[3] in _QUICK and "RUN" not in command]
+)
+def test_quick_verbs_run_as_they_are_written(command: str, tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
+    done = subprocess.run(
+        [sys.executable, *_words(command)[1:]], cwd=ROOT, env=environment | {"LAB_HOME": str(tmp_path)},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", BENCHMARKS)
+def test_every_benchmark_takes_the_options_that_are_shown(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, _, module, *options = _words(command)
+    main = importlib.import_module(module).main
+    monkeypatch.setattr(sys, "argv", [module, *options, "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert "usage" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", MAKE)
+def test_every_target_is_in_the_makefile(command: str) -> None:
+    done = subprocess.run(
+        ["make", "--dry-run", "--always-make", *_words(command)[1:]], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_files_that_set_up_and_start_the_lab_are_there() -> None:
+    for command in (".venv/bin/pip install -r requirements.txt", ".venv/bin/streamlit run app.py"):
+        assert command in COMMANDS
+        assert (ROOT / command.split()[-1]).is_file()
+
+
+# What each benchmark needs to be over in a minute; `make test-slow` runs them all on the real MNIST.
+_SHORT = {
+    "benchmarks.training": ["--arch", "lenet5", "--updates", "4", "--repeats", "1"],
+    "benchmarks.overhead": ["--repeats", "1"],
+    "benchmarks.speedrun": ["--seeds", "1"],
+    "benchmarks.web": ["--runs", "1", "--clicks", "2"],
+    "benchmarks.inside": ["--arch", "lenet5", "--moves", "2"],
+    "benchmarks.draw_latency": ["--rounds", "1"],
+    "benchmarks.runs_page": ["--runs", "50", "--steps", "20", "--repeats", "2"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.mnist
+@pytest.mark.parametrize("module", sorted(_SHORT))
+def test_every_benchmark_comes_to_its_end_on_the_real_mnist(module: str, tmp_path: Path) -> None:
+    data = Path(os.environ.get("LAB_DATA") or ROOT.parent / "shared" / "data")
+    if not (data / "MNIST").is_dir():
+        pytest.skip("the real MNIST is neither under LAB_DATA nor under ../shared/data")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
+    environment |= {"LAB_DATA": str(data), "LAB_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "-m", module, *_SHORT[module]], cwd=ROOT, env=environment, capture_output=True, text=True,
+        timeout=900,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "|" in done.stdout or "median" in done.stdout
+
+
+def test_every_documented_benchmark_is_among_those_that_are_run() -> None:
+    shown = {_words(command)[2] for command in BENCHMARKS}
+    assert shown - {"benchmarks.sketch"} == set(_SHORT), "`sketch` wants trained runs: its options alone are checked"
