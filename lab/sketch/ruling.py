@@ -37,17 +37,25 @@ class Line:
         return math.hypot(self.x1 - self.x0, self.y1 - self.y0)
 
 
-def remove_lines(mask: np.ndarray, strength: np.ndarray) -> np.ndarray:
-    """Return the ink mask uint8 (H, W) without printed lines; `strength` float32 (H, W) tells pale lines from ink."""
-    out, erased = mask, np.zeros_like(mask)
+def remove_lines(mask: np.ndarray, strength: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return the ink mask uint8 (H, W) without printed lines, and the width of what was taken out in pixels (0: none).
+
+    strength: float32 (H, W), tells ink from paler lines.
+    """
+    out, erased, widest = mask, np.zeros_like(mask), 0
     for length in _ROUNDS:
         thin = _thin_part(out)
         lines = [line for line in _find(thin, length * min(mask.shape)) if _is_ruling(line, erased)]
         if lines:
-            out, band = _erase(out, _extended(lines, thin), strength)
-            erased = cv2.bitwise_or(erased, band)
-    frames = _frame_lines(out)
-    return _erase(out, frames, strength)[0] if frames else out
+            out, band, width = _erase(out, _extended(lines, thin), strength)
+            erased, widest = cv2.bitwise_or(erased, band), max(widest, width)
+    for _ in _ROUNDS:
+        frames = _frame_lines(out)
+        if not frames:
+            break
+        out, _, width = _erase(out, frames, strength)
+        widest = max(widest, width)
+    return out, widest
 
 
 def _thin_part(mask: np.ndarray) -> np.ndarray:
@@ -169,8 +177,11 @@ def _sides(lines: list[Line], wide: int, tall: int) -> int:
     return len(sides)
 
 
-def _erase(mask: np.ndarray, lines: list[Line], strength: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Take lines out of the mask, but leave strokes that cross them; return what is left, and where the lines were."""
+def _erase(mask: np.ndarray, lines: list[Line], strength: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Take lines out of the mask, but leave strokes that cross them.
+
+    Returns what is left, where the lines were, and their width.
+    """
     core = np.zeros_like(mask)
     for line in lines:
         ends = (round(line.x0), round(line.y0)), (round(line.x1), round(line.y1))
@@ -182,7 +193,7 @@ def _erase(mask: np.ndarray, lines: list[Line], strength: np.ndarray) -> tuple[n
     rest = cv2.bitwise_and(mask, cv2.bitwise_or(cv2.bitwise_not(band), dark))
     bridge = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width + 6, width + 6))
     crossed = cv2.bitwise_and(cv2.morphologyEx(rest, cv2.MORPH_CLOSE, bridge), mask)
-    return cv2.bitwise_or(rest, crossed), band
+    return cv2.bitwise_or(rest, crossed), band, width
 
 
 def _line_width(mask: np.ndarray, core: np.ndarray) -> int:
