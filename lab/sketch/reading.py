@@ -20,7 +20,7 @@ from lab.sketch.unsure import Familiar, UnsureRule, Verdict, judge, learn_rule, 
 RULE_IMAGES = 1_000  # test pictures the unsure limits are learned on
 _STRANGE = 0.01  # share of test pictures that may look strange
 _CROWD = 3  # digits in a photo from which on they are judged together
-_DOUBTED = 0.3  # share of unsure answers that makes the others unsure
+_DOUBTED = 0.3  # share of unsure answers that makes the others unsure; of two and more unsure ones half of it
 _SLOW_IMAGES = 200  # the same for networks that enlarge their input
 
 
@@ -147,7 +147,8 @@ def doubt_crowd(answers: Sequence[Answer]) -> list[Answer]:
     Text, a pattern or a drawing falls into pieces of which some look like digits.
     """
     unsure = sum(answer.verdict.unsure for answer in answers)
-    if len(answers) < _CROWD or unsure < _DOUBTED * len(answers):
+    few = unsure < _DOUBTED * len(answers) and not (unsure > 1 and unsure >= _DOUBTED / 2 * len(answers))
+    if len(answers) < _CROWD or few:
         return list(answers)
     reason = f"{unsure} of the {len(answers)} things found beside it are no digits"
     return [
