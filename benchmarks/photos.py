@@ -21,7 +21,7 @@ from lab.experiment import Lab, LoadedNetwork
 from lab.settings import Settings
 from lab.sketch.normalise import RECIPES, normalise
 from lab.sketch.photo import find_digits
-from lab.sketch.reading import learn_network_rule, read_sketch
+from lab.sketch.reading import doubt_crowd, learn_network_rule, read_sketch
 from lab.sketch.unsure import UnsureRule
 
 
@@ -79,7 +79,9 @@ def measure(
             found = find_digits(read_colours(data)).digits
         except InputError:
             found = ()
-        answers = [read_sketch(loaded, digit, normalise(digit, recipe=recipe), rule=rule) for digit in found]
+        answers = doubt_crowd(
+            [read_sketch(loaded, digit, normalise(digit, recipe=recipe), rule=rule) for digit in found]
+        )
         tally.seconds.append(time.process_time() - start)
         truth = loaded.class_names[int(label)]
         if len(answers) == 1 and answers[0].label == truth:

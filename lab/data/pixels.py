@@ -10,7 +10,8 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 def colours_of(picture: Image.Image) -> np.ndarray:
     """Return float32 (H, W, C) in [0, 255]: one channel of grey, or three of RGB or CIELAB."""
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
-        return np.atleast_3d(_eight_bits(np.asarray(picture)))
+        level: np.ndarray = _eight_bits(np.asarray(picture))[..., None]
+        return level
     if picture.mode == "LAB":  # three channels whose differences matter are as good as RGB, and need no profile
         # By channel: as a whole Pillow hands out a and b as signed bytes.
         return np.stack([np.asarray(picture.getchannel(i), dtype=np.float32) for i in range(3)], axis=-1)

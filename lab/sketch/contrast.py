@@ -54,7 +54,8 @@ def _paper(level: np.ndarray) -> np.ndarray:
     planes = [cv2.medianBlur(np.ascontiguousarray(wider[..., c]), reach) for c in range(wider.shape[2])]
     median = np.stack(planes, axis=-1)[half : half + size[1], half : half + size[0]].astype(np.float32)
     median = median * ((high - low) / 255) + low
-    return cv2.resize(median, (wide, tall), interpolation=cv2.INTER_LINEAR).reshape(level.shape)
+    paper: np.ndarray = cv2.resize(median, (wide, tall), interpolation=cv2.INTER_LINEAR).reshape(level.shape)
+    return paper
 
 
 def _direction(difference: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from lab.data.pixels import is_on_paper
 from lab.errors import InputError
 from lab.sketch.normalise import RECIPES, SIDE, normalise
 from lab.sketch.photo import find_digits
-from lab.sketch.reading import Answer, NetworkLike, learn_network_rule, read_image, read_sketch
+from lab.sketch.reading import Answer, NetworkLike, doubt_crowd, learn_network_rule, read_image, read_sketch
 from lab.sketch.unsure import UnsureRule, Verdict
 
 INVERTED = (
@@ -72,7 +72,9 @@ def _record(
 def _read_photo(loaded: NetworkLike, name: str, data: bytes, dataset: Dataset, rule: UnsureRule) -> dict[str, Any]:
     photo = find_digits(read_colours(data, name=name), name=name, split=dataset.spec.has_digits)
     recipe = RECIPES[dataset.spec.recipe]
-    answers = [read_sketch(loaded, digit, normalise(digit, recipe=recipe), rule=rule) for digit in photo.digits]
+    answers = doubt_crowd(
+        [read_sketch(loaded, digit, normalise(digit, recipe=recipe), rule=rule) for digit in photo.digits]
+    )
     digits = [{**_fields(answer), "box": list(box)} for answer, box in zip(answers, photo.boxes, strict=True)]
     if not answers:
         return {**_nothing(name), "digits": [], "reason": photo.reason}

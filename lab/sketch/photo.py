@@ -11,8 +11,9 @@ import numpy as np
 
 from lab.errors import InputError
 from lab.sketch.contrast import Contrast, measure_contrast
-from lab.sketch.pieces import MAX_PIECES, Box, Pieces, find_pieces, group, touches_edge, without_dust
+from lab.sketch.pieces import MAX_PIECES, Box, Pieces, find_pieces, group, longer, touches_edge, without_dust
 from lab.sketch.ruling import remove_lines
+from lab.sketch.shape import is_frame
 from lab.sketch.sheet import cut_sheet
 from lab.sketch.sketch import Sketch
 
@@ -24,6 +25,11 @@ MAX_DIGITS = 24
 _NARROW = 8  # pixels of the shorter side at work; less is no picture of a digit
 _FAINT = 0.15  # share of the strongest ink's contrast that a printed line has at least
 _PALE = 0.35  # the same of a pixel of ink
+_LEAST_LEVEL = 0.2  # logarithmic contrast of the strongest tenth; less is the unevenness of an empty sheet
+# How much of its contrast ink gains at its rim over the width of a stroke: strokes 2 and more, shadows less.
+_SOFT = 0.5
+_SOFT_BLOB = 2.2
+_THICK = 24  # pixels; thicker pieces are held to `_SOFT_BLOB`
 _STRONG = 0.6  # the same of the strongest pixels of every piece of ink
 _BLANK = "There is no ink in {name}: it needs more contrast between pen and paper."
 _NO_DIGIT = "There is no digit in {name}: what was found are lines, frames or things that touch its edge."
@@ -51,10 +57,8 @@ def find_digits(picture: np.ndarray, *, name: str = "the picture", split: bool =
     if min(whole.shape[:2]) < _NARROW:
         return Photo((), (), whole.shape[:2], _BLANK.format(name=name))
     sheet = cut_sheet(whole)
-    found = _find(sheet, name, split=split)
-    if not found.digits and sheet is not whole:
-        return _find(whole, name, split=split)
-    return found
+    enlarged = max(whole.shape[:2]) > 1.5 * max(picture.shape[:2])
+    return _find(sheet, name, split=split, enlarged=enlarged)
 
 
 def _at_work_size(picture: np.ndarray) -> np.ndarray:
@@ -70,15 +74,16 @@ def _at_work_size(picture: np.ndarray) -> np.ndarray:
     return resized
 
 
-def _find(sheet: np.ndarray, name: str, *, split: bool) -> Photo:
+def _find(sheet: np.ndarray, name: str, *, split: bool, enlarged: bool) -> Photo:
     contrast = measure_contrast(sheet)
     shape = sheet.shape[:2]
     faint = _faint_mask(contrast)
-    if not faint.any():
+    if _usual(contrast.ink, faint > 0) < _LEAST_LEVEL:
         return Photo((), (), shape, _BLANK.format(name=name))
-    pieces = find_pieces(_inked(remove_lines(faint, contrast.ink), contrast.ink))
-    numbers = [i for i, box in enumerate(pieces.boxes) if not touches_edge(box, shape)]
-    numbers = without_dust(pieces, numbers)
+    unruled, width = remove_lines(faint, contrast.ink)
+    pieces = find_pieces(_inked(unruled, contrast.ink))
+    numbers = [i for i, box in enumerate(pieces.boxes) if not touches_edge(box, shape) and longer(box) > 3 * width]
+    numbers = [i for i in without_dust(pieces, numbers) if not _is_surrounding(pieces, i, contrast.ink, enlarged)]
     if len(numbers) > MAX_PIECES:
         raise InputError(f"{name} has {len(numbers)} separate pieces, more than {MAX_DIGITS}: cut out the digits.")
     groups = group(pieces, numbers, split=split)
@@ -88,6 +93,22 @@ def _find(sheet: np.ndarray, name: str, *, split: bool) -> Photo:
         return Photo((), (), shape, _NO_DIGIT.format(name=name))
     digits = tuple(_cut(contrast.ink, pieces, box, members) for box, members in groups)
     return Photo(digits, tuple(box for box, _ in groups), shape)
+
+
+def _is_surrounding(pieces: Pieces, number: int, ink: np.ndarray, enlarged: bool) -> bool:
+    """Whether a piece is a frame or the soft edge of a shadow, rather than something written."""
+    top, left, bottom, right = pieces.boxes[number]
+    own = np.pad((pieces.labels[top:bottom, left:right] == number + 1).astype(np.uint8), 2)
+    depth = cv2.distanceTransform(own, cv2.DIST_L2, 5)
+    if is_frame(own):
+        return True
+    if enlarged:  # enlarging softens everything
+        return False
+    level = np.pad(ink[top:bottom, left:right], 2, mode="edge")
+    slope = np.hypot(cv2.Sobel(level, cv2.CV_32F, 1, 0), cv2.Sobel(level, cv2.CV_32F, 0, 1)) / 8
+    thick = 2 * float(depth.max())
+    rise = float(np.median(slope[(own > 0) & (depth <= 1.5)])) * thick / _usual(level, own > 0)
+    return rise < (_SOFT_BLOB if thick > _THICK else _SOFT)
 
 
 def _faint_mask(contrast: Contrast) -> np.ndarray:

@@ -98,11 +98,12 @@ def group(pieces: Pieces, numbers: Sequence[int], *, split: bool = True) -> list
         if len(joined) == len(merged):
             break
         merged = joined
-    largest = max((_size(box) for box, _ in merged), default=0)
-    return _reading_order([each for each in merged if _size(each[0]) >= _LOW * largest])
+    largest = max((longer(box) for box, _ in merged), default=0)
+    return _reading_order([each for each in merged if longer(each[0]) >= _LOW * largest])
 
 
-def _size(box: Box) -> int:
+def longer(box: Box) -> int:
+    """Return a box's longer side in pixels."""
     return max(box[2] - box[0], box[3] - box[1])
 
 

@@ -21,6 +21,8 @@ from lab.sketch.unsure import Familiar, UnsureRule, Verdict, judge, learn_rule, 
 RULE_IMAGES = 1_000  # test pictures the unsure limits are learned on
 _STRANGE = 0.01  # share of test pictures that may look strange
 _MEAN_LEAST = 0.5  # of the mean's best answer: below it the others together are likelier
+_CROWD = 3  # digits in a photo from which on they are judged together
+_DOUBTED = 0.3  # share of unsure answers that makes the others unsure; of two and more unsure ones half of it
 _SLOW_IMAGES = 200  # the same for networks that enlarge their input
 
 
@@ -143,6 +145,21 @@ def read_image(loaded: NetworkLike, image: np.ndarray, *, rule: UnsureRule, sket
     seen = None if features is None else features[0]
     verdict = judge(probabilities[0], rule=rule, sketch=sketch, image=image, features_D=seen)
     return Answer(probabilities[0], loaded.class_names, verdict)
+
+
+def doubt_crowd(answers: Sequence[Answer]) -> list[Answer]:
+    """Return one network's answers to all that was found in a photo; all are unsure where many of several are.
+
+    Text, a pattern or a drawing falls into pieces of which some look like digits.
+    """
+    unsure = sum(answer.verdict.unsure for answer in answers)
+    few = unsure < _DOUBTED * len(answers) and not (unsure > 1 and unsure >= _DOUBTED / 2 * len(answers))
+    if len(answers) < _CROWD or few:
+        return list(answers)
+    reason = f"{unsure} of the {len(answers)} things found beside it are no digits"
+    return [
+        answer if answer.verdict.unsure else replace(answer, verdict=Verdict(True, (reason,))) for answer in answers
+    ]
 
 
 def average(answers: Sequence[Answer]) -> Answer | None:

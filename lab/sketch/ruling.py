@@ -11,7 +11,8 @@ import numpy as np
 
 _THIN = 0.014  # a line's width as a share of the longer side, at most
 _WIDEST = 15  # pixels, the same at any size
-_ROUNDS = (0.3, 0.3, 0.15)  # least lengths of lines, as shares of the shorter side: what is left is looked at again
+_ASKEW = 0.1  # sine of twice the angle by which a line may be askew to another one it belongs to
+_ROUNDS = (0.3, 0.3, 0.12)  # least lengths of lines, as shares of the shorter side: what is left is looked at again
 _EDGE = 0.03  # a line whose end is so near to the edge (share of the longer side) runs off the sheet
 _FRAME_SIDE = 0.62  # least length of a frame's line as a share of the frame's side
 _NEAR_SIDE = 0.14  # a frame's line lies so near to the frame's side
@@ -36,18 +37,35 @@ class Line:
         """Distance between its ends."""
         return math.hypot(self.x1 - self.x0, self.y1 - self.y0)
 
+    @property
+    def angle(self) -> float:
+        """Direction in radians."""
+        return math.atan2(self.y1 - self.y0, self.x1 - self.x0)
 
-def remove_lines(mask: np.ndarray, strength: np.ndarray) -> np.ndarray:
-    """Return the ink mask uint8 (H, W) without printed lines; `strength` float32 (H, W) tells pale lines from ink."""
-    out, erased = mask, np.zeros_like(mask)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Erased:
+    """What is left of a mask, where lines were taken out (both uint8 (H, W)), those lines, and their greatest width."""
+
+    rest: np.ndarray
+    band: np.ndarray
+    lines: tuple[Line, ...]
+    width: int
+
+
+def remove_lines(mask: np.ndarray, strength: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return the ink mask uint8 (H, W) without printed lines, and the width of what was taken out in pixels (0: none).
+
+    strength: float32 (H, W), tells ink from paler lines.
+    """
+    done = _Erased(mask, np.zeros_like(mask), (), 0)
     for length in _ROUNDS:
-        thin = _thin_part(out)
-        lines = [line for line in _find(thin, length * min(mask.shape)) if _is_ruling(line, erased)]
-        if lines:
-            out, band = _erase(out, _extended(lines, thin), strength)
-            erased = cv2.bitwise_or(erased, band)
-    frames = _frame_lines(out)
-    return _erase(out, frames, strength)[0] if frames else out
+        thin = _thin_part(done.rest)
+        found = _find(thin, length * min(mask.shape))
+        lines = [line for line in found if _runs_off(line, mask.shape) or _joins(line, done)]
+        done = _erase(done, _extended(lines, thin), strength)
+        done = _erase(done, _frame_lines(done.rest), strength)
+    return done.rest, done.width
 
 
 def _thin_part(mask: np.ndarray) -> np.ndarray:
@@ -75,14 +93,23 @@ def _find(mask: np.ndarray, length: float) -> list[Line]:
     return [Line(*(float(v) for v in row)) for row in rows]
 
 
-def _is_ruling(line: Line, erased: np.ndarray) -> bool:
-    """Whether a line runs off the sheet with one of its ends, or from one line that was taken out to another."""
-    shape = erased.shape
+def _runs_off(line: Line, shape: tuple[int, int]) -> bool:
+    """Whether a line runs off the sheet with one of its ends."""
     near = max(4.0, _EDGE * max(shape))
     ends = ((line.x0, line.y0), (line.x1, line.y1))
-    if any(min(x, y, shape[1] - 1 - x, shape[0] - 1 - y) <= near for x, y in ends):
-        return True
-    return all(_is_near(erased, x, y, round(near / 2)) for x, y in ends)
+    return any(min(x, y, shape[1] - 1 - x, shape[0] - 1 - y) <= near for x, y in ends)
+
+
+def _joins(line: Line, done: _Erased) -> bool:
+    """Whether a line runs from one that was taken out to another, as thin as they and along or across one of them."""
+    if not done.lines:
+        return False
+    reach = round(max(4.0, _EDGE * max(done.rest.shape)) / 2)
+    if not all(_is_near(done.band, x, y, reach) for x, y in ((line.x0, line.y0), (line.x1, line.y1))):
+        return False
+    if not any(abs(math.sin(2 * (line.angle - other.angle))) <= _ASKEW for other in done.lines):
+        return False
+    return _line_width(done.rest, _drawn([line], done.rest.shape)) <= 1.5 * done.width
 
 
 def _is_near(erased: np.ndarray, x: float, y: float, reach: int) -> bool:
@@ -169,20 +196,29 @@ def _sides(lines: list[Line], wide: int, tall: int) -> int:
     return len(sides)
 
 
-def _erase(mask: np.ndarray, lines: list[Line], strength: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Take lines out of the mask, but leave strokes that cross them; return what is left, and where the lines were."""
-    core = np.zeros_like(mask)
-    for line in lines:
-        ends = (round(line.x0), round(line.y0)), (round(line.x1), round(line.y1))
-        cv2.line(core, *ends, 255, 1)
+def _erase(done: _Erased, lines: list[Line], strength: np.ndarray) -> _Erased:
+    """Take lines out of what is left, except where strokes cross them."""
+    if not lines:
+        return done
+    mask, core = done.rest, _drawn(lines, done.rest.shape)
     width = _line_width(mask, core)
     band = cv2.dilate(core, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width + 2, width + 2)))
-    usual = float(np.median(strength[(core > 0) & (mask > 0)])) if ((core > 0) & (mask > 0)).any() else 0.0
+    on = (core > 0) & (mask > 0)
+    usual = float(np.median(strength[on])) if on.any() else 0.0
     dark = np.where(strength > 1.5 * usual, 255, 0).astype(np.uint8)  # ink over a paler line
     rest = cv2.bitwise_and(mask, cv2.bitwise_or(cv2.bitwise_not(band), dark))
     bridge = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width + 6, width + 6))
     crossed = cv2.bitwise_and(cv2.morphologyEx(rest, cv2.MORPH_CLOSE, bridge), mask)
-    return cv2.bitwise_or(rest, crossed), band
+    left = cv2.bitwise_or(rest, crossed)
+    return _Erased(left, cv2.bitwise_or(done.band, band), (*done.lines, *lines), max(done.width, width))
+
+
+def _drawn(lines: list[Line], shape: tuple[int, ...]) -> np.ndarray:
+    """Return lines one pixel wide on an empty mask uint8 (H, W)."""
+    core = np.zeros(shape, np.uint8)
+    for line in lines:
+        cv2.line(core, (round(line.x0), round(line.y0)), (round(line.x1), round(line.y1)), 255, 1)
+    return core
 
 
 def _line_width(mask: np.ndarray, core: np.ndarray) -> int:

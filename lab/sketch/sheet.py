@@ -4,6 +4,8 @@ Otsu's threshold (1979) on the reduced, median-filtered picture gives two classe
 convex quadrilateral and the other class surrounds it. A shadow is no sheet: it ends at the picture's edges.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -84,7 +86,7 @@ def _quadrilateral(mask: np.ndarray, plane: np.ndarray) -> tuple[float, np.ndarr
     return contrast, _clockwise(_corners(hull, box))
 
 
-def _corners(hull: np.ndarray, box: tuple[tuple[float, float], tuple[float, float], float]) -> np.ndarray:
+def _corners(hull: np.ndarray, box: tuple[Sequence[float], Sequence[float], float]) -> np.ndarray:
     """Return the hull's four corners, or those of the smallest rectangle where it has not four."""
     around = cv2.arcLength(hull, True)
     for tolerance in (0.02, 0.03, 0.04, 0.06):

@@ -11,6 +11,7 @@ import numpy as np
 
 from lab.formatting import format_percent
 from lab.sketch.normalise import measure
+from lab.sketch.shape import Shape, learn_limits, shape_reason
 from lab.sketch.sketch import Sketch
 
 KEEP = 0.98  # share of rightly read test pictures that must not be called unsure, by each limit
@@ -36,13 +37,14 @@ class UnsureRule:
     """Limits of one network: lowest largest probability, highest entropy in nats, and what a picture usually is.
 
     ink: usual (least, most) share of ink in [0, 1]. outline: longest usual outline, the summed differences of
-    neighbouring pixels; scribbles have more. familiar: None where the network has no hidden layer.
+    neighbouring pixels; scribbles have more. shape: limits of a picture's outline. familiar: None where the network has no hidden layer.
     """
 
     probability: float = 0.5
     entropy: float = 1.2
     ink: tuple[float, float] = (0.01, 0.4)
     outline: float = float("inf")
+    shape: Shape = Shape()
     familiar: Familiar | None = None
 
 
@@ -84,15 +86,16 @@ def learn_rule(probabilities_BK: np.ndarray, labels_B: np.ndarray, images_BHW: n
     ink = images_BHW.reshape(len(images_BHW), -1).mean(axis=1) / 255
     usual = (float(ink.min()) * 0.7, float(ink.max()) * 1.15)
     outline = float(np.quantile(outline_length(images_BHW), _USUAL)) * 1.05
+    shape = learn_limits(images_BHW)
     if right.sum() < 20:
-        return UnsureRule(ink=usual, outline=outline)
+        return UnsureRule(ink=usual, outline=outline, shape=shape)
     surest = probabilities_BK[right].max(axis=1)
     entropy = compute_entropy(probabilities_BK[right])
     # Half is asked for at least: below it the others together are likelier. A saturated network's limits are kept
     # apart from 1 and 0, or every drawing would be unsure.
     probability = float(np.clip(np.quantile(surest, 1 - KEEP), 0.5, 0.9))
     limit = float(np.clip(np.quantile(entropy, KEEP), 0.35, np.log(probabilities_BK.shape[1]) * 0.8))
-    return UnsureRule(probability, limit, usual, outline)
+    return UnsureRule(probability, limit, usual, outline, shape)
 
 
 def judge(
@@ -135,7 +138,8 @@ def _picture_reasons(image: np.ndarray, rule: UnsureRule) -> list[str]:
         return ["there is less ink than in any picture of the data set"]
     if float(outline_length(image[None])[0]) > rule.outline:
         return ["its lines are longer and more tangled than the data set's"]
-    return []
+    reason = shape_reason(image, rule.shape)
+    return [] if reason is None else [reason]
 
 
 def _shape_reasons(sketch: Sketch) -> list[str]:

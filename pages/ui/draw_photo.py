@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from lab.errors import InputError
-from lab.sketch.reading import Answer, average
+from lab.sketch.reading import Answer, average, doubt_crowd
 from lab.sketch.sketch import Sketch
 from pages.ui.draw_models import Model
 from pages.ui.draw_studio import normalised, read_all, titles
@@ -80,6 +80,8 @@ def _show(models: Sequence[Model], name: str, data: bytes) -> None:
             status.caption(f"Reading digit {number} of {len(found.digits)}")
         read.append(read_all(models, digit, normalised(models, digit)))
     status.empty()
+    by_model = [doubt_crowd(answers) for answers in zip(*read, strict=True)]
+    read = [list(answers) for answers in zip(*by_model, strict=True)]
     st.html(_summary(models, read))
     st.html(_table(models, found.digits, read))
 
