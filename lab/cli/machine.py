@@ -12,6 +12,7 @@ import click
 from lab import __version__
 from lab.cli.output import echo, json_flag, print_json
 from lab.data import is_present, list_datasets
+from lab.data.inventory import inspect_dataset
 from lab.errors import LabError
 from lab.experiment import Lab
 
@@ -57,6 +58,10 @@ def examine(lab: Lab) -> dict[str, Any]:
     except LabError as error:
         problems.append(str(error))
     here = [spec.id for spec in list_datasets() if is_present(spec.id, root=lab.settings.data)]
+    for spec in list_datasets():
+        finding = inspect_dataset(spec, root=lab.settings.data)
+        if finding.detail:
+            problems.append(f"{spec.title}, {finding.state}: {finding.detail}")
     if not lab.settings.read_only and not os.access(lab.settings.home, os.W_OK):
         problems.append(f"{lab.settings.home} cannot be written: set LAB_HOME to a place that can.")
     return {
