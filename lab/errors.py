@@ -44,6 +44,14 @@ class DataError(LabError):
     """A data set is absent, damaged or could not be fetched."""
 
 
+class DamagedDataError(DataError):
+    """A file of a data set is cut or changed: fetching it again helps."""
+
+
+class WrongDataError(DataError):
+    """A file of a data set is whole, but not what belongs there."""
+
+
 class DeviceError(ConfigError):
     """The asked-for device is not on this machine."""
 

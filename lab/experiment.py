@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lab.architectures.registry import check_options, get_architecture, resolve_input_size
 from lab.config import INPUT_SIZES, RunConfig
 from lab.data import Dataset, dataset_checksum, get_dataset_spec, is_present, load_dataset, normalization_constants
+from lab.data.trainable import require_trainable
 from lab.errors import ConfigError, DeviceError, InputError, ReadOnlyError
 from lab.judging import OPENING_BUDGET_S, judge_older
 from lab.runs.artifacts import ArtifactStore
@@ -175,6 +176,7 @@ class Lab:
         self.require_writable()
         checked = self.check(config)
         self.check_fits(checked)
+        require_trainable(checked.dataset, root=self.settings.data, limit=checked.train_limit)
         fingerprint, family = self.fingerprint(checked)
         if self.store.count_running() == 0:
             dismiss_stranger(self.settings)

@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 from lab import __version__
-from lab.cli import look, machine, networks, queue_commands, reports, runs, share, train, upkeep
+from lab.cli import datasets, look, machine, networks, queue_commands, reports, runs, share, train, upkeep
 from lab.cli.output import print_json
 from lab.errors import InputError, LabError
 from lab.experiment import Lab
@@ -35,7 +35,7 @@ def cli(context: click.Context, /, **flags: str | bool | None) -> None:
     context.obj = Lab(Settings.from_env({**os.environ, **given}))
 
 
-for module in (train, runs, queue_commands, reports, networks, look, share, machine, upkeep):
+for module in (train, runs, queue_commands, reports, networks, datasets, look, share, machine, upkeep):
     for command in module.COMMANDS:
         cli.add_command(command)
 

@@ -12,6 +12,7 @@ from lab import __version__
 from lab.cli.disks import examine_disks
 from lab.cli.output import echo, json_flag, print_json
 from lab.data import is_present, list_datasets
+from lab.data.inventory import inspect_dataset
 from lab.errors import LabError
 from lab.experiment import Lab
 
@@ -59,6 +60,10 @@ def examine(lab: Lab) -> dict[str, Any]:
         problems.append(str(error))
     here = [spec.id for spec in list_datasets() if is_present(spec.id, root=lab.settings.data)]
     free_bytes, unwritable = examine_disks(lab)
+    for spec in list_datasets():
+        finding = inspect_dataset(spec, root=lab.settings.data)
+        if finding.detail:
+            problems.append(f"{spec.title}, {finding.state}: {finding.detail}")
     return {
         "convlab": __version__,
         "python": sys.version.split()[0],

@@ -1,4 +1,4 @@
-"""Verbs on what there is to train: architectures, data sets, presets, a network's summary."""
+"""Verbs on what there is to train: architectures, presets, a network's summary."""
 
 from typing import Any
 
@@ -8,8 +8,6 @@ from lab.architectures.registry import check_options, get_architecture, list_arc
 from lab.cli.output import json_flag, print_json, print_table
 from lab.cli.train import parse_option
 from lab.config import INPUT_SIZES
-from lab.data import is_present, list_datasets
-from lab.experiment import Lab
 from lab.formatting import format_percent
 from lab.presets import list_presets
 
@@ -35,35 +33,6 @@ def architectures(as_json: bool) -> None:
             (e["id"], e["input_size"], " ".join(f"{o['name']}={o['default']}" for o in e["options"]), e["description"])
             for e in entries
         ],
-    )
-
-
-@click.command()
-@click.option("--fetch", metavar="ID", help="Get a data set from its mirrors first.")
-@json_flag
-@click.pass_obj
-def datasets(lab: Lab, fetch: str | None, as_json: bool) -> None:
-    """List the data sets and whether they are on this machine; --fetch gets one."""
-    root = lab.settings.data
-    if fetch is not None:
-        from lab.data.fetch import fetch_dataset
-
-        lab.require_writable()
-        fetch_dataset(fetch, root=root)
-    entries: list[dict[str, Any]] = [
-        {
-            "id": spec.id, "title": spec.title, "description": spec.description, "classes": list(spec.classes),
-            "here": is_present(spec.id, root=root),
-        }
-        for spec in list_datasets()
-    ]  # fmt: skip
-    if as_json:
-        print_json({"datasets": entries, "root": str(root)})
-        return
-    print_table(
-        ("data set", "here", "classes", "what it is"),
-        [(e["id"], "yes" if e["here"] else "no", len(e["classes"]), e["description"]) for e in entries],
-        right=("classes",),
     )
 
 
@@ -136,4 +105,4 @@ def summary(arch: str, batch_size: int, input_size: str, options: tuple[str, ...
     print_json({**made.as_dict(), "batch_size": made.batch, "mult_adds_per_image": made.mult_adds_per_image})
 
 
-COMMANDS = (architectures, datasets, presets, summary)
+COMMANDS = (architectures, presets, summary)

@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 
 from lab.data.idx import MAX_BYTES
 from lab.data.load import is_present, list_files, load_dataset
-from lab.data.registry import OWN_PREFIX, DatasetSpec, get_dataset_spec
+from lab.data.registry import DatasetSpec, get_dataset_spec, is_own
 from lab.errors import DataError
 
 Progress = Callable[[str, int, int], None]  # file name, bytes so far, bytes in all (0 if the host does not say)
@@ -69,7 +69,7 @@ def fetch_dataset(
     spec = get_dataset_spec(id)
     if is_present(id, root=root):
         return
-    if id.startswith(OWN_PREFIX):  # drawn here, published nowhere
+    if is_own(id):  # made here, published nowhere
         load_dataset(id, root=root)
     files = list_remote_files(id) if remote is None else remote
     with _staging(root, spec) as staging:

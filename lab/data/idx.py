@@ -6,6 +6,7 @@ nothing is allocated on the word of a header: a plain file's length must match f
 
 import gzip
 import math
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -13,72 +14,117 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from lab.errors import DataError
+from lab.data.places import find_file
+from lab.data.recognise import GZIP_MAGIC, IDX_TYPES, IMPORTABLE, recognise
+from lab.errors import DamagedDataError, DataError, WrongDataError
 
 MAX_BYTES = 1 << 30  # 1 GiB of elements; the largest file in use (EMNIST byclass) has 547 MB
 MAX_DIMS = 3
 _GZIP_BEST_RATIO = 1032  # deflate cannot do better, so a header that promises more is lying
 _CHUNK = 1 << 20  # bytes
-_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+_REPLACE = "put the data set's own file there, or move this one away and fetch it"
 
 
 def read_idx(path: Path, *, dims: int, dtype: str) -> np.ndarray:
     """Read one idx file of `dims` dimensions and element type `dtype` (such as "uint8") in native byte order.
 
-    `path` may lack its `.gz`; the plain file is preferred. Anything unexpected raises `DataError`.
+    `path` is the file's place in torchvision's layout (`lab.data.places`); whether it is compressed is told by its first
+    bytes. A file that is cut raises `DamagedDataError`, one that is something else `WrongDataError`.
     """
-    found = find_idx(path)
+    found = find_file(path)
     if found is None:
         raise DataError(f"{path} is not there, neither plain nor as .gz: fetch the data set again.")
     try:
         size = found.stat().st_size
         with found.open("rb") as raw:
-            if found.suffix != ".gz":
+            packed = raw.read(2) == GZIP_MAGIC
+            raw.seek(0)
+            if not packed:
                 return _read(raw, found, dims=dims, dtype=dtype, exact=size)
             with gzip.GzipFile(fileobj=raw) as stream:
                 return _read(cast(BinaryIO, stream), found, dims=dims, dtype=dtype, most=size * _GZIP_BEST_RATIO)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{found} cannot be read ({error}): delete it and fetch the data set again.") from error
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise _damaged(found, f"cannot be unpacked ({error})") from error
+    except OSError as error:
+        raise DataError(
+            f"{found} cannot be read ({error.strerror or error}): check the file and its rights."
+        ) from error
 
 
-def find_idx(path: Path) -> Path | None:
-    """Return the plain file if it is there, else its `.gz`, else None."""
-    zipped = path.with_name(path.name + ".gz")
-    return path if path.is_file() else zipped if zipped.is_file() else None
+def check_idx(path: Path, *, dims: int, dtype: str) -> int:
+    """Return the number of rows of an idx file after looking at its header and its length alone; raises as `read_idx`.
+
+    Of a gzip file the length is the one that its last four bytes name; its content is not unpacked.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as raw:
+            packed = raw.read(2) == GZIP_MAGIC
+            raw.seek(-4 if packed and size > 4 else 0, os.SEEK_END if packed and size > 4 else os.SEEK_SET)
+            if packed:
+                size = struct.unpack("<I", raw.read(4))[0]
+                raw.seek(0)
+            stream = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
+            shape, _ = _promised(stream, path, dims=dims, dtype=dtype, exact=size, modulo=1 << 32 if packed else 0)
+            return shape[0]
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise _damaged(path, f"cannot be unpacked ({error})") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error}): check the file and its rights.") from error
 
 
 def _read(
     stream: BinaryIO, path: Path, *, dims: int, dtype: str, exact: int | None = None, most: int = MAX_BYTES
 ) -> np.ndarray:
-    shape, element = _header(stream, path, dims=dims)
-    expected_type = np.dtype(dtype)
-    if element.newbyteorder("=") != expected_type:
-        raise _damaged(path, f"holds {element.newbyteorder('=')} elements where {expected_type} belong")
+    shape, element = _promised(stream, path, dims=dims, dtype=dtype, exact=exact, most=most)
     payload = math.prod(shape) * element.itemsize
-    if payload > min(most, MAX_BYTES):
-        raise _damaged(path, f"promises {payload:,} bytes of elements, more than it can hold")
-    header = 4 + 4 * dims
-    if exact is not None and exact != header + payload:
-        raise _damaged(path, f"has {exact:,} bytes, but its header {list(shape)} means {header + payload:,}")
     data = _take(stream, payload)
     if len(data) != payload or stream.read(1):
         raise _damaged(path, f"does not end where its header {list(shape)} says")
-    return np.frombuffer(data, dtype=element).reshape(shape).astype(expected_type, copy=False)
+    return np.frombuffer(data, dtype=element).reshape(shape).astype(np.dtype(dtype), copy=False)
+
+
+def _promised(
+    stream: BinaryIO,
+    path: Path,
+    *,
+    dims: int,
+    dtype: str,
+    exact: int | None = None,
+    most: int = MAX_BYTES,
+    modulo: int = 0,
+) -> tuple[tuple[int, ...], np.dtype]:
+    """Return shape and element type that the header names, checked against the length of the file."""
+    shape, element = _header(stream, path, dims=dims)
+    expected_type = np.dtype(dtype)
+    if element.newbyteorder("=") != expected_type:
+        raise _wrong(path, f"holds {element.newbyteorder('=')} elements where {expected_type} belong")
+    payload = math.prod(shape) * element.itemsize
+    if payload > min(most, MAX_BYTES):
+        raise _damaged(path, f"promises {payload:,} bytes of elements, more than it can hold")
+    total = 4 + 4 * dims + payload
+    if exact is not None and exact != (total % modulo if modulo else total):
+        raise _damaged(path, f"has {exact:,} bytes, but its header {list(shape)} means {total:,}")
+    return shape, element
 
 
 def _header(stream: BinaryIO, path: Path, *, dims: int) -> tuple[tuple[int, ...], np.dtype]:
     magic = stream.read(4)
+    if not magic:
+        raise _damaged(path, "is empty")
     if len(magic) != 4 or magic[:2] != b"\0\0":
-        raise _damaged(path, f"does not start like an idx file (found {magic.hex() or 'nothing'})")
+        kind = recognise(path)
+        way_out = "import it with `python -m lab datasets --import FILE`" if kind.kind in IMPORTABLE else _REPLACE
+        raise _wrong(path, f"is {kind.words}, where an idx file belongs", way_out)
     code, found_dims = magic[2], magic[3]
-    if code not in _TYPES:
-        raise _damaged(path, f"has the unknown element type {code}")
-    if found_dims != dims or not 1 <= found_dims <= MAX_DIMS:
-        raise _damaged(path, f"has {found_dims} dimensions where {dims} belong")
+    if code not in IDX_TYPES or not 1 <= found_dims <= MAX_DIMS:
+        raise _damaged(path, f"has the unknown element type {code} and {found_dims} dimensions")
+    if found_dims != dims:
+        raise _wrong(path, f"is {recognise(path).words}, which has {found_dims} dimensions where {dims} belong")
     sizes = stream.read(4 * dims)
     if len(sizes) != 4 * dims:
         raise _damaged(path, "ends inside its header")
-    return struct.unpack(f">{dims}I", sizes), np.dtype(_TYPES[code])
+    return struct.unpack(f">{dims}I", sizes), np.dtype(IDX_TYPES[code])
 
 
 def _take(stream: BinaryIO, length: int) -> bytearray:
@@ -92,5 +138,9 @@ def _take(stream: BinaryIO, length: int) -> bytearray:
     return data
 
 
-def _damaged(path: Path, what: str) -> DataError:
-    return DataError(f"{path} {what}: the file is damaged, so delete it and fetch the data set again.")
+def _damaged(path: Path, what: str) -> DamagedDataError:
+    return DamagedDataError(f"{path} {what}: the file is damaged, so delete it and fetch the data set again.")
+
+
+def _wrong(path: Path, what: str, way_out: str = _REPLACE) -> WrongDataError:
+    return WrongDataError(f"{path} {what}: {way_out}.")

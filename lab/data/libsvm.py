@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lab.errors import DataError
+from lab.data.recognise import recognise
+from lab.errors import DamagedDataError, WrongDataError
 
 MAX_BYTES = 256 << 20  # unpacked; the training file has 27 MB
 SIDE = 16
@@ -35,7 +36,12 @@ def _unpack(path: Path) -> bytes:
                 if len(data) > MAX_BYTES:
                     raise _damaged(path, f"unpacks to more than {MAX_BYTES:,} bytes")
     except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error}): delete it and fetch the data set again.") from error
+        kind = recognise(path)
+        if kind.kind not in ("bzip2", "empty"):
+            raise WrongDataError(
+                f"{path} is {kind.words}, where USPS's bzip2 file belongs: move it away and fetch the data set again."
+            ) from error
+        raise _damaged(path, f"cannot be unpacked ({error})") from error
     return bytes(data)
 
 
@@ -55,5 +61,5 @@ def _parse(line: bytes) -> tuple[int, np.ndarray]:
     return int(digit), np.rint((pixels + 1) * 127.5).astype(np.uint8)
 
 
-def _damaged(path: Path, what: str) -> DataError:
-    return DataError(f"{path} {what}: the file is damaged, so delete it and fetch the data set again.")
+def _damaged(path: Path, what: str) -> DamagedDataError:
+    return DamagedDataError(f"{path} {what}: the file is damaged, so delete it and fetch the data set again.")

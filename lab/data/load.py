@@ -1,6 +1,7 @@
 """Data sets from disk: whole sets as uint8 arrays, checked against what the registry says. No torch, no network.
 
-Files lie in torchvision's layout below `root`, such as `MNIST/raw/train-images-idx3-ubyte` (or with `.gz`).
+Files lie in torchvision's layout below `root`, such as `MNIST/raw/train-images-idx3-ubyte`, or under the other names and
+folders of `lab.data.places`.
 """
 
 import hashlib
@@ -12,11 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from lab.data.digits import read_digits
-from lab.data.idx import find_idx, read_idx
+from lab.data.idx import read_idx
 from lab.data.libsvm import read_usps
-from lab.data.registry import OWN_PREFIX, DatasetSpec, get_dataset_spec
+from lab.data.places import find_file
+from lab.data.registry import IMPORTED, DatasetSpec, get_dataset_spec, is_own
 from lab.data.resize import resize_images
-from lab.errors import ConfigError, DataError, near_miss
+from lab.errors import ConfigError, DataError, WrongDataError, near_miss
 
 READER_VERSION = 1  # raised when the same files give other arrays; part of every checksum
 _FOLDERS = {
@@ -48,7 +50,7 @@ def list_files(id: str, *, root: Path) -> tuple[Path, ...]:
         return ()
     if id == "usps":
         return (root / "usps.bz2", root / "usps.t.bz2")
-    raw = root / "Drawings" / id if id.startswith(OWN_PREFIX) else root / _FOLDERS[id] / "raw"
+    raw = root / "Drawings" / id if is_own(id) else root / _FOLDERS[id] / "raw"
     if id == "qmnist":
         return tuple(
             raw / f"qmnist-{p}-{k}" for p in ("train", "test") for k in ("images-idx3-ubyte", "labels-idx2-int")
@@ -62,19 +64,25 @@ def list_files(id: str, *, root: Path) -> tuple[Path, ...]:
 
 def is_present(id: str, *, root: Path) -> bool:
     """Whether every file of the data set is on this machine; looks at names only."""
-    return all(find_idx(path) is not None for path in list_files(id, root=root))
+    return all(find_file(path) is not None for path in list_files(id, root=root))
 
 
 def load_dataset(id: str, *, root: Path) -> Dataset:
     """Read a data set from disk; absent or damaged files raise `DataError` with the way out."""
+    parts = read_parts(id, root=root)
+    mean, std = compute_constants(parts[0])
+    return Dataset(get_dataset_spec(id), *parts, mean, std)
+
+
+def read_parts(id: str, *, root: Path) -> "Arrays":
+    """Return training images and labels, test images and labels, checked against each other and the registry."""
     spec = get_dataset_spec(id)
     _require(spec, root)
     parts = _READERS.get(id, _read_plain)(spec, list_files(id, root=root))
     train_x, train_y, test_x, test_y = parts
     for what, images, labels in (("training", train_x, train_y), ("test", test_x, test_y)):
         _check(spec, root, what, images, labels)
-    mean, std = compute_constants(train_x)
-    return Dataset(spec, train_x, train_y, test_x, test_y, mean, std)
+    return parts
 
 
 def normalization_constants(dataset: Dataset, name: str) -> tuple[float, float]:
@@ -107,7 +115,7 @@ def dataset_checksum(id: str, *, root: Path) -> str:
     """
     spec = get_dataset_spec(id)
     _require(spec, root)
-    files = [found for path in list_files(id, root=root) if (found := find_idx(path)) is not None]
+    files = [found for path in list_files(id, root=root) if (found := find_file(path)) is not None]
     stats = [(str(path), path.stat()) for path in files]
     key: tuple[object, ...] = (id, *((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats))
     with _checksums_lock:
@@ -128,9 +136,10 @@ def _digest(spec: DatasetSpec, files: list[Path]) -> str:
 
 
 def _require(spec: DatasetSpec, root: Path) -> None:
-    missing = [path for path in list_files(spec.id, root=root) if find_idx(path) is None]
-    if missing and spec.id.startswith(OWN_PREFIX):
-        raise DataError(f"The drawings of {spec.id} are not in {missing[0].parent}: fine-tune on your drawings again.")
+    missing = [path for path in list_files(spec.id, root=root) if find_file(path) is None]
+    if missing and is_own(spec.id):
+        again = "import its file again" if spec.id.startswith(IMPORTED) else "fine-tune on your drawings again"
+        raise DataError(f"The images of {spec.id} are not in {missing[0].parent}: {again}.")
     if missing:
         raise DataError(
             f"{spec.title} is not at hand ({missing[0]} is missing): fetch it with "
@@ -149,7 +158,10 @@ def _check(spec: DatasetSpec, root: Path, what: str, images: np.ndarray, labels:
     elif labels.min() < 0 or labels.max() >= len(spec.classes):
         problem = f"have labels from {labels.min()} to {labels.max()}, but there are {len(spec.classes)} classes"
     if problem:
-        raise DataError(f"The {what} images of {spec.title} in {root} {problem}: delete its files and fetch it again.")
+        raise WrongDataError(
+            f"The {what} images of {spec.title} in {root} {problem}, so these are not its files: put its own files there, "
+            "or move these away and fetch it."
+        )
 
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -178,7 +190,9 @@ def _read_qmnist(spec: DatasetSpec, files: tuple[Path, ...]) -> Arrays:
     for path in (train_y, test_y):
         table = read_idx(path, dims=2, dtype="int32")
         if table.shape[1] < 1:
-            raise DataError(f"{path} has no label column: delete it and fetch the data set again.")
+            raise WrongDataError(
+                f"{path} has no label column: put QMNIST's own file there, or move it away and fetch it."
+            )
         labels.append(table[:, 0].astype(np.int64))
     return read_idx(train_x, dims=3, dtype="uint8"), labels[0], read_idx(test_x, dims=3, dtype="uint8"), labels[1]
 

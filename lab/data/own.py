@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lab.data.load import Dataset, is_present, list_files
-from lab.data.registry import OWN_PREFIX, get_dataset_spec
+from lab.data.registry import DRAWINGS, get_dataset_spec
 from lab.errors import DataError, InputError
 
 REPLAY = 3_000  # pictures of the old data that go along, so that the network does not forget it
@@ -41,10 +41,18 @@ def write_own_dataset(drawings: np.ndarray, labels: np.ndarray, *, beside: Datas
         beside.test_images,
         beside.test_labels,
     )
+    return publish_own(DRAWINGS, parts, recipe=beside.spec.recipe, root=root)
+
+
+def publish_own(kind: str, parts: tuple[np.ndarray, ...], *, recipe: str, root: Path) -> str:
+    """Write training images and labels and test images and labels under an id made of their content; return the id.
+
+    kind: the id's first word, `DRAWINGS` or `IMPORTED`. Raises `DataError` if the data folder cannot be written.
+    """
     digest = hashlib.sha256()
     for part in parts:
         digest.update(str(part.shape).encode() + np.ascontiguousarray(part, dtype=np.uint8).tobytes())
-    id = f"{OWN_PREFIX}{beside.spec.recipe}-{digest.hexdigest()[:12]}"
+    id = f"{kind}-{recipe}-{digest.hexdigest()[:12]}"
     get_dataset_spec(id)
     if not is_present(id, root=root):
         _publish(id, parts, root)
@@ -68,7 +76,7 @@ def _publish(id: str, parts: tuple[np.ndarray, ...], root: Path) -> None:
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise DataError(
-            f"The drawings could not be written to {folder.parent} ({error.strerror or error}): make room, or set "
+            f"The data set could not be written to {folder.parent} ({error.strerror or error}): make room, or set "
             "LAB_DATA to a folder that can be written."
         ) from error
 

@@ -17,9 +17,18 @@ _CLOTHES = (
 # EMNIST merges upper and lower case where they look alike; these eleven lower-case letters stay on their own.
 _BALANCED = (*string.digits, *string.ascii_uppercase, *"abdefghnqrt")
 RECIPES = ("mnist", "emnist", "digits", "usps")
-# Data sets that the lab writes from saved drawings (`lab.data.own`): known by their id, listed nowhere.
-OWN_PREFIX = "drawings-"
-_OWN = re.compile(rf"{OWN_PREFIX}({'|'.join(RECIPES)})-[0-9a-f]{{12}}")
+# Data sets that the lab writes from saved drawings (`lab.data.own`) or from a file of the user's (`lab.data.imports`):
+# known by their id, listed nowhere.
+DRAWINGS, IMPORTED = "drawings", "imported"
+_OWN = re.compile(rf"({DRAWINGS}|{IMPORTED})-({'|'.join(RECIPES)})-[0-9a-f]{{12}}")
+_OWN_TEXTS = {
+    DRAWINGS: (
+        "My drawings",
+        "Drawings saved on the Draw page, each repeated, with part of the data the parent run was trained on.",
+        "drawn in this lab",
+    ),
+    IMPORTED: ("Imported digits", "Pictures of digits from a CSV or .npz file.", "imported into this lab"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +81,17 @@ def list_datasets() -> tuple[DatasetSpec, ...]:
     return tuple(_SPECS.values())
 
 
+def is_own(id: str) -> bool:
+    """Whether a data set was written by this lab and can be fetched from nowhere."""
+    return _OWN.fullmatch(id) is not None
+
+
 def get_dataset_spec(id: str) -> DatasetSpec:
     """Return one data set's description; an unknown id raises `UnknownNameError` with the nearest one."""
     own = _OWN.fullmatch(id)
     if own:
-        words = "Drawings saved on the Draw page, each repeated, with part of the data the parent run was trained on."
-        return DatasetSpec(id, "My drawings", words, DIGITS, "drawn in this lab", 0, 0, 0, recipe=own[1])
+        title, words, source = _OWN_TEXTS[own[1]]
+        return DatasetSpec(id, title, words, DIGITS, source, 0, 0, 0, recipe=own[2])
     if id not in _SPECS:
         raise UnknownNameError(f"There is no data set {id!r}. {near_miss(id, _SPECS)}", field="dataset")
     return _SPECS[id]

@@ -36,12 +36,12 @@ def test_big_endian_integers_become_native_ones(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "does not start like an idx file"),
-        (b"\x1f\x8b\x08\x03" + b"\0" * 20, "does not start like an idx file"),
+        (b"", "is empty: the file is damaged"),
+        (b"\x1f\x8b\x08\x03" + b"\0" * 20, "cannot be unpacked .* the file is damaged"),
         (b"\0\0\x07\x03" + b"\0" * 12, "unknown element type 7"),
         (b"\0\0\x0d\x03" + b"\0" * 12, "holds float32 elements where uint8 belong"),
         (b"\0\0\x08\x01" + b"\0" * 12, "has 1 dimensions where 3 belong"),
-        (b"\0\0\x08\xff" + b"\0" * 12, "has 255 dimensions where 3 belong"),
+        (b"\0\0\x08\xff" + b"\0" * 12, "unknown element type 8 and 255 dimensions"),
         (b"\0\0\x08\x03" + b"\0" * 11, "ends inside its header"),
         (idx_bytes(IMAGES)[:-1], r"has 3,935 bytes, but its header \[5, 28, 28\] means 3,936"),
         (idx_bytes(IMAGES) + b"\0", r"has 3,937 bytes, but its header \[5, 28, 28\] means 3,936"),

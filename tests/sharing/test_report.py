@@ -188,3 +188,28 @@ def test_pictures_show_the_surest_wrong_answers_first(lab: Lab, run: RunRecord) 
     sure = [float(re.search(r"\(([\d.]+) % sure", picture.words)[1]) for picture in look.mistakes]  # type: ignore[index]
     assert sure == sorted(sure, reverse=True)
     assert len(look.maps) == 3  # the image and LeNet's two convolutions
+
+
+@pytest.mark.browser
+def test_unbroken_words_of_200_letters_do_not_widen_the_report(
+    lab: Lab, pair: tuple[RunRecord, RunRecord], browser: Browser, tmp_path: Path
+) -> None:
+    long = "W" * 200
+    records = [
+        replace(
+            record, name=long, reason=long, note=long, tags=("T" * 60,) * 20, device=long, notices=(long,),
+            environment={"n" * 60: long, "name": long},
+        )
+        for record in pair
+    ]  # fmt: skip
+    for runs in (records[:1], records):
+        path = tmp_path / "report.html"
+        path.write_text(write_report(lab, runs, look_s=0.0), encoding="utf-8")
+        page, said = open_from_disk(browser, path)
+        for width in (390, 1440):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_timeout(300)  # Plotly follows the window after a while
+            content, window = page.evaluate("(r => [r.scrollWidth, r.clientWidth])(document.documentElement)")
+            assert content <= window, f"{len(runs)} runs, {width} px"
+        assert said == []
+        page.close()

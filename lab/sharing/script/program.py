@@ -19,7 +19,7 @@ from torch import nn
 from lab.architectures.registry import complete_options, get_architecture, resolve_input_size
 from lab.config import RunConfig
 from lab.data.augment import RECIPES, AugmentRecipe
-from lab.data.registry import OWN_PREFIX, get_dataset_spec
+from lab.data.registry import get_dataset_spec, is_own
 from lab.errors import ArtifactError, InputError
 from lab.runs.records import RunRecord, RunState
 from lab.sharing.script.inline import Import, Inliner, import_lines, used_names
@@ -115,7 +115,7 @@ def _settings(source: Source, run: RunRecord) -> dict[str, Any]:
         "title": f"{arch.title} on {spec.title}, run {run.id}", "arch_title": arch.title,
         "torch_version": str(run.environment.get("torch", torch.__version__)).split()[0],
         "threads": _threads(run.environment), "device": device.type, "init_from": config.init_from,
-        "own": config.dataset.startswith(OWN_PREFIX), "uses_torchvision": True, "train_set": reader.format(name, train), "test_set": reader.format(name, test),
+        "own": is_own(config.dataset), "uses_torchvision": True, "train_set": reader.format(name, train), "test_set": reader.format(name, test),
         "eval_chunk": resolve_chunk(config.eval_batch_size, device), "constant": is_constant(config),
         "augment": recipe is not None, "recipe": _recipe_source(recipe), "expected": _expected(source, run),
         "remarks": _remarks(run), **_precision(config),

@@ -1,0 +1,77 @@
+"""`datasets`: what there is to train on, what of it really lies on this machine, fetching and importing."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lab.cli.output import echo, json_flag, print_json, print_table
+from lab.data import list_datasets
+from lab.data.inventory import DataState, inspect_dataset, list_other_files
+from lab.experiment import Lab
+from lab.settings import user_path
+
+
+@click.command()
+@click.option("--fetch", metavar="ID", help="Get a data set from its mirrors first.")
+@click.option(
+    "--import", "path", metavar="FILE", type=click.Path(path_type=Path),
+    help="Make a data set of a table of labels and pixels (Kaggle's train.csv) or a NumPy archive (Keras' mnist.npz).",
+)  # fmt: skip
+@json_flag
+@click.pass_obj
+def datasets(lab: Lab, fetch: str | None, path: Path | None, as_json: bool) -> None:
+    """List the data sets and look into their files; --fetch gets one, --import makes one of a file."""
+    if path is not None:
+        _import(lab, path, as_json=as_json)
+        return
+    root = lab.settings.data
+    if fetch is not None:
+        from lab.data.fetch import fetch_dataset
+
+        lab.require_writable()
+        fetch_dataset(fetch, root=root)
+    entries = [_entry(lab, spec.id) for spec in list_datasets()]
+    others = list_other_files(root)
+    if as_json:
+        files = [{"path": str(other.path), "detail": other.words} for other in others]
+        print_json({"datasets": entries, "other_files": files, "root": str(root)})
+        return
+    print_table(
+        ("data set", "state", "classes", "what it is"),
+        [(e["id"], e["state"], len(e["classes"]), e["description"]) for e in entries],
+        right=("classes",),
+    )
+    for entry in entries:
+        if entry["detail"]:
+            echo(f"{entry['id']}, {entry['state']}: {entry['detail']}")
+    for other in others:
+        echo(f"{other.path} {other.words}")
+
+
+def _entry(lab: Lab, id: str) -> dict[str, Any]:
+    spec = next(spec for spec in list_datasets() if spec.id == id)
+    found = inspect_dataset(spec, root=lab.settings.data)
+    return {
+        "id": spec.id, "title": spec.title, "description": spec.description, "classes": list(spec.classes),
+        "here": found.state is DataState.PRESENT, "state": found.state.value, "detail": found.detail,
+    }  # fmt: skip
+
+
+def _import(lab: Lab, path: Path, *, as_json: bool) -> None:
+    from lab.data.imports import import_file
+
+    lab.require_writable()
+    made = import_file(user_path(path), root=lab.settings.data)
+    if as_json:
+        print_json(
+            {"id": made.id, "train_images": made.train_images, "test_images": made.test_images, "remarks": made.remarks}
+        )
+        return
+    echo(f"{path} is the data set {made.id} now: {made.train_images:,} training and {made.test_images:,} test images.")
+    for remark in made.remarks:
+        echo(remark)
+    echo(f"Train on it with `python -m lab train --dataset {made.id}`.")
+
+
+COMMANDS = (datasets,)

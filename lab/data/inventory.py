@@ -1,0 +1,111 @@
+"""What really lies in the data folder: every data set's files looked into, and the other files that could be imported.
+
+Headers, lengths and labels are read, pictures are not unpacked: the whole of MNIST takes milliseconds.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+
+from lab.data.idx import check_idx, read_idx
+from lab.data.load import list_files
+from lab.data.places import find_file
+from lab.data.recognise import IMPORTABLE, recognise
+from lab.data.registry import DatasetSpec
+from lab.errors import DamagedDataError, DataError
+from lab.text import one_sentence
+
+MOST_FILES = 200  # of the data folder that are looked at
+
+
+class DataState(StrEnum):
+    """What can be said of a data set on this machine."""
+
+    PRESENT = "present"
+    ABSENT = "not downloaded"
+    INCOMPLETE = "incomplete"
+    DAMAGED = "damaged"
+    WRONG = "wrong content"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A data set's state, and the sentence that says what is wrong and what to do ("" where nothing is)."""
+
+    state: DataState
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherFile:
+    """A file in the data folder that belongs to no data set the lab knows, and how to use it."""
+
+    path: Path
+    words: str
+
+
+def inspect_dataset(spec: DatasetSpec, *, root: Path) -> Finding:
+    """Look into a data set's files."""
+    expected = list_files(spec.id, root=root)
+    missing = [path for path in expected if find_file(path) is None]
+    if expected and len(missing) == len(expected):
+        return Finding(DataState.ABSENT)
+    if missing:
+        names = ", ".join(path.name for path in missing)
+        return Finding(DataState.INCOMPLETE, one_sentence(f"{names} {'is' if len(missing) == 1 else 'are'} missing."))
+    try:
+        _look(spec, expected)
+    except DamagedDataError as error:
+        return Finding(DataState.DAMAGED, str(error))
+    except DataError as error:
+        return Finding(DataState.WRONG, str(error))
+    return Finding(DataState.PRESENT)
+
+
+def _look(spec: DatasetSpec, files: tuple[Path, ...]) -> None:
+    if spec.id == "usps":
+        for path in files:
+            kind = recognise(path)
+            if kind.kind != "bzip2":
+                raise DataError(
+                    f"{path} is {kind.words}, where USPS's bzip2 file belongs: move it away and fetch it again."
+                )
+        return
+    for images, labels in zip(files[::2], files[1::2], strict=True):
+        pictures = check_idx(_found(images), dims=3, dtype="uint8")
+        table = spec.id == "qmnist"
+        digits = read_idx(labels, dims=2 if table else 1, dtype="int32" if table else "uint8")
+        if pictures != len(digits):
+            raise DataError(
+                f"{images.name} holds {pictures:,} images, but {labels.name} {len(digits):,} labels: put both files of "
+                "the same data set there."
+            )
+        values = np.unique(digits[:, 0] if table else digits)
+        if len(values) < 2:
+            raise DataError(f"{labels.name} holds {len(digits):,} labels of one class: nothing can be learned from it.")
+
+
+def _found(path: Path) -> Path:
+    return find_file(path) or path
+
+
+def list_other_files(root: Path) -> list[OtherFile]:
+    """Return the tables and archives in the data folder itself, each with one sentence on how to use it."""
+    found = []
+    entries = sorted(root.iterdir())[:MOST_FILES] if root.is_dir() else []
+    for path in entries:
+        if not path.is_file() or path.name.startswith("."):
+            continue
+        try:
+            kind = recognise(path)
+        except OSError:  # somebody else's file: the data sets' own are judged above
+            continue
+        if kind.kind in IMPORTABLE:
+            found.append(
+                OtherFile(path, f"is {kind.words}: `python -m lab datasets --import {path}` makes a data set of it.")
+            )
+        elif kind.kind in ("npy", "zip", "parquet", "hdf5", "table", "html", "pointer", "pickle"):
+            found.append(OtherFile(path, f"is {kind.words}, which this lab does not read."))
+    return found

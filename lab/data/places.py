@@ -1,0 +1,74 @@
+"""Where the files of a data set are: torchvision's layout first, then other names and folders that people have.
+
+`train-images.idx3-ubyte` (the name in many archives) stands for `train-images-idx3-ubyte`; every file may be compressed,
+and may lie in `MNIST/raw`, in `MNIST`, or flat in the data folder. The files of MNIST, Fashion-MNIST and KMNIST have the
+same names, so flat ones are told apart by their first labels.
+"""
+
+import gzip
+import re
+import zlib
+from pathlib import Path
+
+from lab.data.recognise import GZIP_MAGIC
+
+_FLAT = "MNIST"  # whose files flat ones are taken for
+# The first ten training labels as published: flat files that begin with them are that set's.
+_FIRST_LABELS = {
+    bytes([9, 0, 0, 3, 0, 2, 7, 2, 5, 5]): "FashionMNIST",
+    bytes([8, 7, 0, 1, 4, 2, 4, 8, 1, 1]): "KMNIST",
+}
+_SHARED = re.compile(r"(train|t10k)-")
+
+
+def find_file(path: Path) -> Path | None:
+    """Return the file that stands for `root/FOLDER/raw/NAME`, or None; the plain file comes before the compressed one.
+
+    A path outside such a layout is looked for under its own name and as `.gz` only.
+    """
+    zipped = path.with_name(path.name + ".gz")
+    for candidate in (path, zipped):
+        if candidate.is_file():
+            return candidate
+    if path.parent.name != "raw":
+        return None
+    folder = path.parent.parent
+    for place in (path.parent, folder, folder.parent):
+        if place == folder.parent and not _is_owner(folder.name, path.name, place):
+            continue
+        found = _by_name(place, path.name)
+        if found is not None:
+            return found
+    return None
+
+
+def _by_name(place: Path, name: str) -> Path | None:
+    """Return the file of a folder whose name means `name`, whatever its dots, case and ending."""
+    if not place.is_dir():
+        return None
+    fitting = [entry for entry in place.iterdir() if _plain(entry.name) == _plain(name) and entry.is_file()]
+    return min(fitting, key=lambda entry: (entry.name.lower().endswith(".gz"), entry.name), default=None)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[._]", "-", name.lower().removesuffix(".gz"))
+
+
+def _is_owner(folder: str, name: str, root: Path) -> bool:
+    """Whether flat files of this name belong to the data set of this folder."""
+    if not _SHARED.match(name):
+        return True
+    labels = _by_name(root, "train-labels-idx1-ubyte")
+    return folder == _FIRST_LABELS.get(_first_labels(labels) if labels else b"", _FLAT)
+
+
+def _first_labels(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(4096)
+        if data.startswith(GZIP_MAGIC):
+            with gzip.open(path) as unpacked:
+                data = unpacked.read(18)
+    except (OSError, EOFError, zlib.error):  # read again, and judged, when the set is loaded
+        return b""
+    return data[8:18]

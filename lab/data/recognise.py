@@ -1,0 +1,140 @@
+"""What a file is, told by its first bytes and never by its name.
+
+Only the start of a file is read, and of a gzip file the start of what is inside. The words complete the sentence
+"FILE is …".
+"""
+
+import gzip
+import io
+import math
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+GZIP_MAGIC = b"\x1f\x8b"
+_START = 64 << 10  # bytes; a line of 785 numbers has at most 4 KB
+_MAGIC: tuple[tuple[bytes, str, str], ...] = (
+    (b"\x93NUMPY", "npy", "a NumPy array (.npy)"),
+    (b"BZh", "bzip2", "a bzip2 file"),
+    (b"\xfd7zXZ\0", "xz", "an xz file"),
+    (b"7z\xbc\xaf\x27\x1c", "7z", "a 7-Zip archive"),
+    (b"PAR1", "parquet", "a Parquet table"),
+    (b"\x89HDF\r\n", "hdf5", "an HDF5 file"),
+    (b"\x89PNG", "picture", "a picture"),
+    (b"\xff\xd8\xff", "picture", "a picture"),
+    (b"GIF8", "picture", "a picture"),
+    (b"version https://git-lfs", "pointer", "a Git LFS pointer without the data"),
+    (b"\x80\x02", "pickle", "a Python pickle"),
+    (b"\x80\x03", "pickle", "a Python pickle"),
+    (b"\x80\x04", "pickle", "a Python pickle"),
+    (b"\x80\x05", "pickle", "a Python pickle"),
+)
+IMPORTABLE = frozenset({"csv", "npz"})
+
+
+@dataclass(frozen=True, slots=True)
+class FileKind:
+    """kind: one word, such as "idx", "gzip", "csv", "npz", "html", "empty", "unknown". words: what it is."""
+
+    kind: str
+    words: str
+
+
+def recognise(path: Path) -> FileKind:
+    """Return what a file is; raises OSError where it cannot be read."""
+    with path.open("rb") as stream:
+        start = stream.read(_START)
+        if start.startswith(b"PK\x03\x04"):
+            return _zip(path)
+        if start.startswith(GZIP_MAGIC):
+            return FileKind("gzip", f"a gzip file that holds {_inside(start)}")
+    return recognise_bytes(start)
+
+
+def recognise_bytes(start: bytes) -> FileKind:
+    """Return what begins with these bytes."""
+    if not start:
+        return FileKind("empty", "empty")
+    for magic, kind, words in _MAGIC:
+        if start.startswith(magic):
+            return FileKind(kind, words)
+    if start[:2] == b"\0\0" and len(start) >= 4 and start[2] in IDX_TYPES and 1 <= start[3] <= 3:
+        return _idx(start)
+    return _text(start) or FileKind("unknown", f"of no format that is known (it starts with {start[:4].hex()})")
+
+
+def _idx(start: bytes) -> FileKind:
+    dims = start[3]
+    if len(start) < 4 + 4 * dims:
+        return FileKind("idx", "an idx file that ends inside its header")
+    shape = struct.unpack(f">{dims}I", start[4 : 4 + 4 * dims])
+    if dims == 3:
+        return FileKind("idx", f"an idx file of {shape[0]:,} images of {shape[1]}×{shape[2]}")
+    if dims == 1:
+        return FileKind("idx", f"an idx file of {shape[0]:,} labels")
+    return FileKind("idx", f"an idx table of {shape[0]:,} rows and {shape[1]:,} columns")
+
+
+def _inside(start: bytes) -> str:
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(start)) as stream:
+            return recognise_bytes(stream.read(_START)).words
+    except EOFError:  # only its start is here
+        return _inside_part(start)
+    except (OSError, zlib.error):
+        return "damaged data"
+
+
+def _inside_part(start: bytes) -> str:
+    try:
+        return recognise_bytes(zlib.decompressobj(wbits=31).decompress(start, _START)).words
+    except zlib.error:
+        return "damaged data"
+
+
+def _zip(path: Path) -> FileKind:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/")]
+    except (zipfile.BadZipFile, ValueError):
+        return FileKind("zip", "a ZIP archive that is cut or damaged")
+    if names and all(name.endswith(".npy") for name in names):
+        shown = ", ".join(sorted(name.removesuffix(".npy") for name in names)[:6])
+        return FileKind("npz", f"a NumPy archive (.npz) of {shown}")
+    return FileKind("zip", f"a ZIP archive of {len(names):,} files")
+
+
+def _text(start: bytes) -> FileKind | None:
+    try:
+        text = start.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if error.start < len(start) - 4:  # not only a character that is cut
+            return None
+        text = start[: error.start].decode("utf-8-sig")
+    if "\0" in text:
+        return None
+    line = text.lstrip().split("\n", 1)[0].strip()
+    if line[:1] == "<":
+        return FileKind("html", "a web page, not data: the download was answered with a page")
+    columns = max((line.split(mark) for mark in ",;\t"), key=len)
+    if len(columns) > 1:
+        return _table(columns)
+    if ":" in line and len(line.split()) > 2:
+        return FileKind("libsvm", "a text in libsvm's format")
+    return FileKind("text", "a text")
+
+
+def _table(columns: list[str]) -> FileKind:
+    names = [column.strip().strip('"').lower() for column in columns]
+    headed = not all(name.replace(".", "", 1).isdigit() for name in names)
+    labelled = len(names) in (785, 65, 257) or names[0] == "label"
+    pixels = len(names) - labelled
+    side = math.isqrt(pixels)
+    if side * side != pixels or side < 8:
+        return FileKind("table", f"a table of {len(names)} columns")
+    labels = "a label and" if labelled else "no label and"
+    header = "" if headed else ", without a header"
+    return FileKind("csv", f"a table of {labels} {pixels} pixels a row ({side}×{side}){header}")

@@ -1,0 +1,49 @@
+"""Whether a data set can teach anything: asked before a run is queued, and answered with one sentence where it cannot."""
+
+import math
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from lab.data.load import dataset_checksum, read_parts
+from lab.data.registry import DatasetSpec, get_dataset_spec
+from lab.errors import DataError
+
+_WAY_OUT = "choose another data set, or put other files there"
+_AT_ONCE = 1_000  # images compared before the next are looked at: nearly always the first decide
+_answers: dict[tuple[str, int], str] = {}
+_lock = threading.Lock()
+
+
+def require_trainable(id: str, *, root: Path, limit: int = 0) -> None:
+    """Raise `DataError` if nothing can be learned from a data set, or from its first `limit` training images (0: all).
+
+    Reads the files once; the answer is remembered in this process for as long as they are the same.
+    """
+    key = (dataset_checksum(id, root=root), limit)
+    with _lock:
+        if key not in _answers:
+            images, labels, _, _ = read_parts(id, root=root)
+            _answers[key] = untrainable_reason(get_dataset_spec(id), images, labels, limit=limit)
+        if _answers[key]:
+            raise DataError(_answers[key])
+
+
+def untrainable_reason(spec: DatasetSpec, images: np.ndarray, labels: np.ndarray, *, limit: int = 0) -> str:
+    """Return the sentence that says why nothing can be learned from training images uint8 (N, 28, 28), or ""."""
+    count = min(limit or len(labels), len(labels))
+    which = f"{'The first' if count < len(labels) else 'All'} {count:,} training images of {spec.title}"
+    raise_limit = "raise train_limit, or " if count < len(labels) else ""
+    classes = np.unique(labels[:count])
+    if len(classes) < 2:
+        name = spec.classes[int(classes[0])]
+        return f"{which} are of one class ({name}), so there is nothing to tell apart: {raise_limit}{_WAY_OUT}."
+    first = images[0]
+    if any((part != first).any() for part in np.array_split(images[:count], math.ceil(count / _AT_ONCE))):
+        return ""
+    if first.min() == first.max():
+        return (
+            f"{which} have pixels of the one value {first[0, 0]}, so there is nothing to see: {raise_limit}{_WAY_OUT}."
+        )
+    return f"{which} are the same picture, so its classes cannot be told apart: {raise_limit}{_WAY_OUT}."

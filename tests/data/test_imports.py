@@ -1,0 +1,157 @@
+"""Files that people have become data sets, or are refused in one sentence; and sets that teach nothing are not trained."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lab.config import RunConfig
+from lab.data import dataset_checksum, load_dataset
+from lab.data.imports import import_file
+from lab.data.trainable import require_trainable
+from lab.errors import DataError, InputError
+from lab.experiment import Lab
+from lab.settings import Settings
+from tests.data.data_files import idx_bytes
+
+Write = Callable[..., Path]
+_random = np.random.default_rng(5)
+IMAGES = _random.integers(1, 256, (70, 28, 28), dtype=np.uint8)
+IMAGES[:, [0, -1], :] = 0
+IMAGES[:, :, [0, -1]] = 0
+LABELS = (np.arange(70) % 10).astype(np.uint8)
+TEST = (IMAGES[:20], LABELS[:20])
+
+
+def _csv(images: np.ndarray, labels: np.ndarray, *, header: bool = True, mark: str = "") -> str:
+    lines = ["label," + ",".join(f"pixel{n}" for n in range(images[0].size))] if header else []
+    lines += [",".join(map(str, [label, *image.reshape(-1)])) for image, label in zip(images, labels, strict=True)]
+    return mark + "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(("header", "mark"), [(True, ""), (False, ""), (True, "\ufeff")])
+def test_a_kaggle_table_becomes_a_data_set_with_a_test_part_of_its_own(tmp_path: Path, header: bool, mark: str) -> None:
+    path = tmp_path / "any.name"
+    path.write_text(_csv(IMAGES, LABELS, header=header, mark=mark), encoding="utf-8")
+    made = import_file(path, root=tmp_path / "data")
+    assert (made.train_images, made.test_images) == (60, 10)
+    assert made.remarks == ("It has no test part, so 10 of its images are held back as one.",)
+    data = load_dataset(made.id, root=tmp_path / "data")
+    assert sorted(data.test_labels.tolist()) == list(range(10))
+    np.testing.assert_array_equal(
+        data.train_images[0], IMAGES[np.flatnonzero((data.train_images[0] == IMAGES).all((1, 2)))[0]]
+    )
+    assert import_file(path, root=tmp_path / "data").id == made.id
+    assert len(dataset_checksum(made.id, root=tmp_path / "data")) == 64
+
+
+ARCHIVES: dict[str, dict[str, Any]] = {
+    "keras": {"x_train": IMAGES, "y_train": LABELS, "x_test": TEST[0], "y_test": TEST[1]},
+    "a channel": {"x_train": IMAGES[..., None], "y_train": LABELS, "x_test": TEST[0][..., None], "y_test": TEST[1]},
+    "colour": {"x_train": np.repeat(IMAGES[..., None], 3, -1), "y_train": LABELS, "x_test": np.repeat(TEST[0][..., None], 3, -1), "y_test": TEST[1]},
+    "from 0 to 1": {"x_train": IMAGES / 255, "y_train": LABELS, "x_test": TEST[0] / 255, "y_test": TEST[1]},
+    "rows": {"x_train": IMAGES.reshape(70, -1), "y_train": LABELS, "x_test": TEST[0].reshape(20, -1), "y_test": TEST[1]},
+    "medmnist": {"train_images": IMAGES[:60], "train_labels": LABELS[:60, None], "val_images": IMAGES[60:], "val_labels": LABELS[60:, None], "test_images": TEST[0], "test_labels": TEST[1][:, None]},
+    "dark on light": {"x_train": 255 - IMAGES, "y_train": LABELS, "x_test": 255 - TEST[0], "y_test": TEST[1]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("archive", ARCHIVES)
+def test_numpy_archives_of_every_style_give_the_same_pictures(tmp_path: Path, archive: str) -> None:
+    np.savez(tmp_path / "a.npz", **ARCHIVES[archive])
+    made = import_file(tmp_path / "a.npz", root=tmp_path / "data")
+    data = load_dataset(made.id, root=tmp_path / "data")
+    np.testing.assert_array_equal(data.train_images, IMAGES)
+    np.testing.assert_array_equal(data.train_labels, LABELS)
+    np.testing.assert_array_equal(data.test_images, TEST[0])
+    inverted = ("Its ink is dark on light, so it was inverted.",)
+    assert made.remarks == (inverted if archive == "dark on light" else ())
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "letters": ({"x_train": IMAGES, "y_train": LABELS + 5}, "has the label 10, but only the digits 0 to 9"),
+    "words": ({"x_train": IMAGES, "y_train": LABELS.astype(str)}, "has the label '0'"),
+    "many labels": ({"x_train": IMAGES, "y_train": np.zeros((70, 14))}, r"labels of the shape \[70, 14\]"),
+    "fewer labels": ({"x_train": IMAGES, "y_train": LABELS[:-1]}, r"labels of the shape \[69\] for 70 images"),
+    "too large": ({"x_train": np.zeros((4, 64, 64)), "y_train": LABELS[:4]}, r"shape \[4, 64, 64\], but square ones"),
+    "oblong": ({"x_train": np.zeros((4, 28, 20)), "y_train": LABELS[:4]}, r"shape \[4, 28, 20\]"),
+    "no images": ({"x_train": IMAGES[:0], "y_train": LABELS[:0]}, r"shape \[0, 28, 28\]"),
+    "NaN": ({"x_train": IMAGES * np.nan, "y_train": LABELS}, "pixels from nan to nan, but they must be from 0 to 255"),
+    "standardised": ({"x_train": IMAGES / 64.0 - 2, "y_train": LABELS}, "pixels from -2 to"),
+    "other names": ({"pictures": IMAGES, "classes": LABELS}, "holds pictures, classes, but x_train and y_train"),
+    "objects": ({"x_train": IMAGES, "y_train": np.array([{}] * 70, dtype=object)}, "cannot be read as a NumPy archive"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("archive", REFUSED)
+def test_what_cannot_be_a_data_set_is_refused_in_one_sentence(tmp_path: Path, archive: str) -> None:
+    arrays, words = REFUSED[archive]
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(InputError, match=words):
+        import_file(tmp_path / "a.npz", root=tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty"),
+        ("a,b\n1,2\n", "is a table of 2 columns"),
+        (_csv(IMAGES[:2], LABELS[:2]).replace("label,", "").replace("\n0,", "\n").replace("\n1,", "\n"), "no labels"),
+        (_csv(IMAGES[:2], LABELS[:2]) + "3,oops\n", "cannot be read as a table of numbers"),
+        (_csv(IMAGES[:2], [1, 12]), "has the label 12"),  # type: ignore[arg-type]
+        (_csv(IMAGES[:1], LABELS[:1]).splitlines()[0] + "\n", "has no rows"),
+    ],
+)
+def test_tables_that_are_none_are_refused(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "train.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=words):
+        import_file(tmp_path / "train.csv", root=tmp_path / "data")
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("x_train", "y_train"):
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                for _ in range(600):
+                    entry.write(bytes(1 << 20))
+    with pytest.raises(InputError, match=r"unpacks to more than 1,073,741,824 bytes"):
+        import_file(tmp_path / "bomb.npz", root=tmp_path / "data")
+
+
+UNTRAINABLE: dict[str, tuple[np.ndarray, np.ndarray, str]] = {
+    "one class": (IMAGES[:40], np.full(40, 3), r"All 40 training images of MNIST are of one class \(3\)"),
+    "black": (np.zeros((40, 28, 28)), LABELS[:40], "All 40 training images of MNIST have pixels of the one value 0"),
+    "white": (np.full((40, 28, 28), 255), LABELS[:40], "have pixels of the one value 255"),
+    "one picture": (np.repeat(IMAGES[:1], 40, 0), LABELS[:40], "All 40 training images of MNIST are the same picture"),
+    "nothing": (IMAGES[:0], LABELS[:0], "training images of MNIST in .* are none at all"),
+}
+
+
+def _write(raw: Path, images: np.ndarray, labels: np.ndarray) -> None:
+    (raw / "train-images-idx3-ubyte").write_bytes(idx_bytes(images.astype(np.uint8)))
+    (raw / "train-labels-idx1-ubyte").write_bytes(idx_bytes(labels.astype(np.uint8)))
+
+
+@pytest.mark.parametrize("content", UNTRAINABLE)
+def test_a_set_that_teaches_nothing_is_refused_before_a_run_is_queued(
+    tmp_path: Path, write_mnist: Write, content: str
+) -> None:
+    images, labels, words = UNTRAINABLE[content]
+    _write(write_mnist(tmp_path / "data"), images, labels)
+    lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path / "home"), "LAB_DATA": str(tmp_path / "data")}))
+    with pytest.raises(DataError, match=words):
+        lab.submit(RunConfig(dataset="mnist"))
+    assert lab.store.count_runs() == 0
+
+
+def test_a_limit_to_one_class_is_named_as_the_cause(tmp_path: Path, write_mnist: Write) -> None:
+    _write(write_mnist(tmp_path), IMAGES[:40], np.sort(LABELS)[:40])
+    require_trainable("mnist", root=tmp_path)
+    with pytest.raises(
+        DataError, match=r"The first 5 training images of MNIST are of one class \(0\).*raise train_limit"
+    ):
+        require_trainable("mnist", root=tmp_path, limit=5)

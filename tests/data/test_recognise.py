@@ -1,0 +1,221 @@
+"""Files are known by what is in them: whatever their names, the right ones are read and the wrong ones called by name."""
+
+import gzip
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lab.data import dataset_checksum, is_present, list_datasets, load_dataset
+from lab.data.inventory import DataState, inspect_dataset, list_other_files
+from lab.data.recognise import recognise
+from lab.data.registry import get_dataset_spec
+from lab.errors import DamagedDataError, DataError, WrongDataError
+from tests.data.data_files import idx_bytes
+
+Write = Callable[..., Path]
+IMAGES = np.random.default_rng(3).integers(0, 256, (30, 28, 28), dtype=np.uint8)
+LABELS = (np.arange(30) % 10).astype(np.uint8)
+KAGGLE = "label," + ",".join(f"pixel{n}" for n in range(784)) + "\n"
+
+
+def _npz(**arrays: np.ndarray) -> bytes:
+    target = io.BytesIO()
+    np.savez(target, **arrays)
+    return target.getvalue()
+
+
+def _zip(*names: str) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"x")
+    return target.getvalue()
+
+
+CONTENTS: dict[str, tuple[bytes, str, str]] = {
+    "idx images": (idx_bytes(IMAGES), "idx", "an idx file of 30 images of 28×28"),
+    "idx labels": (idx_bytes(LABELS), "idx", "an idx file of 30 labels"),
+    "gzip of images": (gzip.compress(idx_bytes(IMAGES)), "gzip", "a gzip file that holds an idx file of 30 images"),
+    "gzip of a table": (gzip.compress(KAGGLE.encode()), "gzip", "a gzip file that holds a table of a label and 784"),
+    "gzip of nothing": (b"\x1f\x8b\x08\0" + b"\xff" * 40, "gzip", "a gzip file that holds damaged data"),
+    "kaggle": (KAGGLE.encode(), "csv", r"a table of a label and 784 pixels a row \(28×28\)"),
+    "kaggle test": (KAGGLE[6:].encode(), "csv", "a table of no label and 784 pixels a row"),
+    "headless": (",".join(["7"] * 785).encode(), "csv", "a label and 784 pixels .* without a header"),
+    "1x1 names": (("label," + ",".join(f"{y}x{x}" for y in range(1, 29) for x in range(1, 29))).encode(), "csv", "28×28"),
+    "byte order mark": (b"\xef\xbb\xbf" + KAGGLE.encode(), "csv", "a table of a label and 784"),
+    "semicolons": (KAGGLE.replace(",", ";").encode(), "csv", "784 pixels"),
+    "another table": (b"file_name,label\na.png,1\n", "table", "a table of 2 columns"),
+    "keras": (_npz(x_train=IMAGES, y_train=LABELS), "npz", "a NumPy archive .* of x_train, y_train"),
+    "medmnist": (_npz(train_images=IMAGES, train_labels=LABELS[:, None]), "npz", "train_images, train_labels"),
+    "folders": (_zip("train/0/a.png", "train/1/b.png"), "zip", "a ZIP archive of 2 files"),
+    "cut zip": (_npz(x_train=IMAGES)[:200], "zip", "a ZIP archive that is cut or damaged"),
+    "npy": (b"\x93NUMPY\x01\0", "npy", "a NumPy array"),
+    "parquet": (b"PAR1\x15\0", "parquet", "a Parquet table"),
+    "web page": (b"\n<!DOCTYPE html><title>404</title>", "html", "a web page, not data"),
+    "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "pointer", "a Git LFS pointer"),
+    "pickle": (b"\x80\x04\x95\0", "pickle", "a Python pickle"),
+    "picture": (b"\x89PNG\r\n\x1a\n", "picture", "a picture"),
+    "libsvm": (b"5 1:0.1 2:0.5 3:-1\n", "libsvm", "libsvm"),
+    "nothing": (b"", "empty", "empty"),
+    "noise": (bytes(range(128, 160)), "unknown", r"no format that is known \(it starts with 80818283\)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+def test_a_file_is_told_by_its_first_bytes(tmp_path: Path, content: str) -> None:
+    data, kind, words = CONTENTS[content]
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(data)
+    found = recognise(path)
+    assert found.kind == kind
+    with pytest.raises(AssertionError, match=words):
+        raise AssertionError(found.words)
+
+
+@pytest.mark.parametrize(
+    "content", [name for name, (_, kind, _) in CONTENTS.items() if kind not in ("idx", "gzip", "empty")]
+)
+def test_another_file_under_the_name_of_one_is_not_called_damaged(
+    tmp_path: Path, write_mnist: Write, content: str
+) -> None:
+    raw = write_mnist(tmp_path)
+    (raw / "train-images-idx3-ubyte").write_bytes(CONTENTS[content][0])
+    with pytest.raises(WrongDataError, match=f"is .*{CONTENTS[content][2]}.*, where an idx file belongs") as refused:
+        load_dataset("mnist", root=tmp_path)
+    assert "damaged, so" not in str(refused.value)
+    found = inspect_dataset(get_dataset_spec("mnist"), root=tmp_path)
+    assert (found.state, found.detail) == (DataState.WRONG, str(refused.value))
+
+
+def test_labels_in_the_place_of_images_are_named(tmp_path: Path, write_mnist: Write) -> None:
+    raw = write_mnist(tmp_path)
+    shutil.copy(raw / "train-labels-idx1-ubyte", raw / "train-images-idx3-ubyte")
+    with pytest.raises(WrongDataError, match="is an idx file of 40 labels, which has 1 dimensions where 3 belong: put"):
+        load_dataset("mnist", root=tmp_path)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_that_is_cut_is_damaged_and_only_then_to_be_deleted(
+    tmp_path: Path, write_mnist: Write, packed: bool
+) -> None:
+    raw = write_mnist(tmp_path)
+    path = raw / "train-images-idx3-ubyte"
+    data = gzip.compress(path.read_bytes()) if packed else path.read_bytes()
+    path.write_bytes(data[:-7])
+    with pytest.raises(DamagedDataError, match="the file is damaged, so delete it and fetch the data set again"):
+        load_dataset("mnist", root=tmp_path)
+    assert inspect_dataset(get_dataset_spec("mnist"), root=tmp_path).state is DataState.DAMAGED
+
+
+LAYOUTS: dict[str, Callable[[str], str]] = {
+    "torchvision's": lambda name: f"MNIST/raw/{name}",
+    "dots": lambda name: f"MNIST/raw/{name.replace('-idx', '.idx')}",
+    "compressed": lambda name: f"MNIST/raw/{name}.gz",
+    "dots, compressed": lambda name: f"MNIST/raw/{name.replace('-idx', '.idx')}.gz",
+    "no raw folder": lambda name: f"MNIST/{name}",
+    "flat": lambda name: name,
+    "flat, dots, compressed": lambda name: f"{name.replace('-idx', '.idx')}.gz",
+    "capitals": lambda name: f"MNIST/raw/{name.upper()}",
+    "underscores": lambda name: f"MNIST/{name.replace('-', '_')}",
+}
+
+
+def _lay_out(
+    raw: Path, root: Path, layout: str, *, gz: Callable[[str], bool] = lambda name: name.endswith(".gz")
+) -> None:
+    for path in raw.iterdir():
+        target = root / LAYOUTS[layout](path.name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(gzip.compress(path.read_bytes()) if gz(target.name) else path.read_bytes())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_same_files_are_found_under_every_name_and_folder_that_people_have(
+    tmp_path: Path, write_mnist: Write, layout: str
+) -> None:
+    raw = write_mnist(tmp_path / "source")
+    root = tmp_path / "data"
+    assert not is_present("mnist", root=root)
+    _lay_out(raw, root, layout)
+    assert is_present("mnist", root=root)
+    assert inspect_dataset(get_dataset_spec("mnist"), root=root).state is DataState.PRESENT
+    data, known = load_dataset("mnist", root=root), load_dataset("mnist", root=tmp_path / "source")
+    np.testing.assert_array_equal(data.train_images, known.train_images)
+    np.testing.assert_array_equal(data.test_labels, known.test_labels)
+    assert len(dataset_checksum("mnist", root=root)) == 64
+    assert [spec.id for spec in list_datasets() if is_present(spec.id, root=root)] == ["mnist", "digits"]
+
+
+@pytest.mark.parametrize("layout", ["torchvision's", "dots", "flat"])
+@pytest.mark.parametrize("swapped", [False, True], ids=["gzip under plain names", "plain under .gz names"])
+def test_compression_is_told_by_content(tmp_path: Path, write_mnist: Write, layout: str, swapped: bool) -> None:
+    raw = write_mnist(tmp_path / "source")
+    root = tmp_path / "data"
+    _lay_out(raw, root, layout, gz=lambda name: not swapped)
+    if swapped:
+        for path in [p for p in root.rglob("*") if p.is_file()]:
+            path.rename(path.with_name(path.name + ".gz"))
+    assert load_dataset("mnist", root=root).train_labels.tolist() == [*range(10)] * 4
+    assert inspect_dataset(get_dataset_spec("mnist"), root=root).state is DataState.PRESENT
+
+
+def test_flat_files_of_fashion_mnist_are_not_taken_for_mnist(tmp_path: Path, write_mnist: Write) -> None:
+    raw = write_mnist(tmp_path / "source")
+    labels = np.concatenate([[9, 0, 0, 3, 0, 2, 7, 2, 5, 5], np.arange(30) % 10]).astype(np.uint8)
+    (raw / "train-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
+    for layout in ("flat", "flat, dots, compressed"):
+        root = tmp_path / layout
+        _lay_out(raw, root, layout)
+        assert is_present("fashion-mnist", root=root)
+        assert not is_present("mnist", root=root)
+
+
+def test_half_a_data_set_names_what_is_missing(tmp_path: Path, write_mnist: Write) -> None:
+    raw = write_mnist(tmp_path)
+    (raw / "t10k-labels-idx1-ubyte").unlink()
+    found = inspect_dataset(get_dataset_spec("mnist"), root=tmp_path)
+    assert (found.state, found.detail) == (DataState.INCOMPLETE, "t10k-labels-idx1-ubyte is missing.")
+
+
+def test_files_of_two_data_sets_are_noticed(tmp_path: Path, write_mnist: Write) -> None:
+    raw = write_mnist(tmp_path)
+    (raw / "t10k-labels-idx1-ubyte").write_bytes(idx_bytes(LABELS))
+    found = inspect_dataset(get_dataset_spec("mnist"), root=tmp_path)
+    assert found.state is DataState.WRONG
+    assert "holds 20 images, but t10k-labels-idx1-ubyte 30 labels" in found.detail
+
+
+def test_a_usps_file_of_another_kind_is_named(tmp_path: Path) -> None:
+    for name in ("usps.bz2", "usps.t.bz2"):
+        (tmp_path / name).write_bytes(b"<html>moved</html>")
+    with pytest.raises(WrongDataError, match="is a web page, not data"):
+        load_dataset("usps", root=tmp_path)
+    assert inspect_dataset(get_dataset_spec("usps"), root=tmp_path).state is DataState.WRONG
+
+
+def test_other_files_in_the_data_folder_are_named_with_their_use(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text(KAGGLE, encoding="utf-8")
+    (tmp_path / "mnist.data").write_bytes(CONTENTS["keras"][0])
+    (tmp_path / "pictures").write_bytes(CONTENTS["folders"][0])
+    (tmp_path / "notes.txt").write_text("nothing", encoding="utf-8")
+    words = {other.path.name: other.words for other in list_other_files(tmp_path)}
+    assert list(words) == ["mnist.data", "pictures", "train.csv"]
+    assert "datasets --import" in words["train.csv"]
+    assert "datasets --import" in words["mnist.data"]
+    assert "does not read" in words["pictures"]
+    assert json.dumps(words)
+    assert list_other_files(tmp_path / "none") == []
+
+
+def test_an_unreadable_file_is_an_error_of_its_own(tmp_path: Path, write_mnist: Write) -> None:
+    raw = write_mnist(tmp_path)
+    (raw / "train-labels-idx1-ubyte").unlink()
+    (raw / "train-labels-idx1-ubyte").symlink_to(raw / "train-labels-idx1-ubyte")
+    with pytest.raises(DataError, match="missing"):
+        load_dataset("mnist", root=tmp_path)
