@@ -1,15 +1,39 @@
-"""Reads one curve straight from the driver: a million points in a third of the time that SQLAlchemy's rows would take."""
+"""Reads one curve straight from the driver: a million points in a third of the time that SQLAlchemy's rows would take.
+
+A curve is read in statements of some ten milliseconds each. On a connection of `Database.read_in_parts` none of them
+holds a lock for longer than that; inside a transaction all of them see the same moment.
+"""
 
 from collections.abc import Iterator
 
 import numpy as np
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
-_SELECT = "SELECT step, value, time_s FROM points WHERE run = ? AND series = ? AND step > ? ORDER BY step"
-_FETCH = 20_000  # rows at a time
+_SELECT = (
+    "SELECT step, value, time_s FROM points WHERE run = ? AND series = ? AND step > ? AND step <= ? "
+    "ORDER BY step LIMIT ?"
+)
+_FETCH = 20_000  # rows in one statement
+LAST_STEP = 2**63 - 1
+# One step down the key for each curve, where DISTINCT would read through all of its points.
+_SERIES = text(
+    "WITH RECURSIVE found(series) AS ("
+    " SELECT MIN(series) FROM points WHERE run = :run"
+    " UNION ALL SELECT (SELECT MIN(p.series) FROM points p WHERE p.run = :run AND p.series > found.series)"
+    " FROM found WHERE found.series IS NOT NULL) "
+    "SELECT series, (SELECT MAX(p.step) FROM points p WHERE p.run = :run AND p.series = found.series) AS last "
+    "FROM found WHERE series IS NOT NULL"
+)
 
 
-def fetch(connection: Connection, run: int, series: int, *, after_step: int = -1) -> Iterator[np.ndarray]:
+def last_steps(connection: Connection, run: int) -> dict[int, int]:
+    """Return the last step of each curve that a run has, by the number of its series."""
+    return {row.series: row.last for row in connection.execute(_SERIES, {"run": run})}
+
+
+def fetch(
+    connection: Connection, run: int, series: int, *, after_step: int = -1, up_to: int = LAST_STEP
+) -> Iterator[np.ndarray]:
     """Yield the points after a step, in order, as float64 tables of step, value and time, each of shape (n, 3).
 
     NULL comes as NaN, and steps below 2**53 stay exact.
@@ -17,8 +41,12 @@ def fetch(connection: Connection, run: int, series: int, *, after_step: int = -1
     select = _SELECT if connection.dialect.name == "sqlite" else _SELECT.replace("?", "%s")
     cursor = connection.connection.cursor()
     try:
-        cursor.execute(select, (run, series, after_step))
-        while rows := cursor.fetchmany(_FETCH):
-            yield np.array(rows, dtype=np.float64)
+        while True:
+            rows = cursor.execute(select, (run, series, after_step, up_to, _FETCH)).fetchall()
+            if rows:
+                yield np.array(rows, dtype=np.float64)
+            if len(rows) < _FETCH:
+                return
+            after_step = rows[-1][0]
     finally:
         cursor.close()

@@ -33,7 +33,7 @@ class Digests(StoreBase):
 
     def verify(self, run: str) -> tuple[str, ...]:
         """Return a sentence for each thing that is not as it was when the run ended; none for a run still going on."""
-        with self.database.read() as connection:
+        with self.database.read_in_parts() as connection:
             row = self._row(connection, run, deleted=True)
             if not row.digest:
                 return ()

@@ -1,26 +1,25 @@
 """What people do to runs: name, note, tag, pin, delete and take the deletion back.
 
-Deleting only hides a run. `purge` removes what was deleted some time ago, its files first.
+Deleting only hides a run. `removal` removes what was deleted some time ago.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import update
 
 from lab.errors import RunStateError, TextError
 from lab.runs.base import StoreBase
 from lab.runs.encoding import encode_tags
 from lab.runs.leases import _key_if_free
-from lab.runs.points import unlisted
 from lab.runs.records import RunRecord, RunState
-from lab.runs.schema import kept, points, runs
+from lab.runs.schema import runs
 
 NAME_LIMIT = 200
 NOTE_LIMIT = 20_000
 TAG_LIMIT = 60
 TAGS_LIMIT = 200  # of one run; a bundle takes as many
-PURGE_AFTER_S = 7 * 24 * 3600.0  # a week to change one's mind
+PURGE_AFTER_S = 7 * 24 * 3600.0  # a week to change one's mind, then `removal` removes it
 
 
 class Edits(StoreBase):
@@ -62,20 +61,6 @@ class Edits(StoreBase):
                 values = {"deleted_at": None, **_key_if_free(connection, row)}
                 row = connection.execute(update(runs).where(runs.c.id == run).values(**values).returning(runs)).one()
         return self._record(row)
-
-    def purge(self, remove: Callable[[Sequence[str]], None], *, older_than_s: float = PURGE_AFTER_S) -> None:
-        """Remove for good what was deleted longer ago than this; `remove` is given the paths that no run lists any more.
-
-        The rows go after the files: whoever is killed in between finds the rows again, and leaves no file without one.
-        """
-        with self.database.write() as connection:
-            gone = runs.c.deleted_at <= self._clock() - older_than_s
-            ids, numbers = select(runs.c.id).where(gone), select(runs.c.number).where(gone)
-            paths = list(connection.execute(select(kept.c.path).where(kept.c.run.in_(ids))).scalars())
-            connection.execute(delete(points).where(points.c.run.in_(numbers)))
-            connection.execute(delete(kept).where(kept.c.run.in_(ids)))
-            connection.execute(delete(runs).where(gone))
-            remove(unlisted(connection, sorted(set(paths))))
 
     def _edit(self, run: str, **values: Any) -> RunRecord:
         with self.database.write() as connection:

@@ -124,7 +124,7 @@ class Leases(StoreBase):
             values |= {name: _number(summary.get(name)) for name in _RESULTS}
         if seconds is not None:
             values["seconds"] = seconds
-        with self.database.read() as connection:  # before the lock: only the owner changes these rows
+        with self.database.read_in_parts() as connection:  # before the lock: only the owner changes these rows
             content = content_digest(connection, self._row(connection, run, deleted=True))
         with self.database.write() as connection:
             wish = Want(self._write_held(connection, run, lease).want)

@@ -4,7 +4,7 @@ A point is known by run, series and step; written again (a resumed run repeats t
 replaces the old one. In the table NULL means NaN, on every backend, because SQLite has no NaN of its own.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,8 +13,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from lab.errors import RunStateError, StoreError
 from lab.runs.base import StoreBase
-from lab.runs.curves import fetch
+from lab.runs.curves import fetch, last_steps
+from lab.runs.database import Database
 from lab.runs.leases import progress_values
+from lab.runs.pace import Pace
 from lab.runs.records import KeptFile, RunState, Series, Want
 from lab.runs.rows import kept_file
 from lab.runs.schema import kept, points, runs, series_names
@@ -64,22 +66,34 @@ class Points(StoreBase):
         return known
 
     def points(self, run: str, *, series: Iterable[str] | None = None, after_step: int = -1) -> dict[str, Series]:
-        """Return the curves of a run in step order, all or only the named ones, from the step after `after_step` on."""
+        """Return the curves of a run in step order, all or only the named ones, from the step after `after_step` on.
+
+        They end where they ended when this was called. A long curve is read in parts, so that no writer waits for it.
+        """
         with self.database.read() as connection:
             number = self._row(connection, run).number
             names = _known_series(connection, None if series is None else list(series))
-            found = {n: _read_series(connection, number, n, names[n], after_step) for n in sorted(names)}
+            last = last_steps(connection, number)
+        with self.database.read_in_parts() as connection:
+            found = {
+                name: _read_series(connection, number, name, names[name], after_step, last[names[name]])
+                for name in sorted(names)
+                if last.get(names[name], -1) > after_step
+            }
         return {name: one for name, one in found.items() if one.step.size}
 
     def rewind(self, run: str, lease: int, step: int) -> tuple[str, ...]:
-        """Take a run back to a step: points and files beyond it go. Returns the files that no run lists any more."""
-        with self.database.write() as connection:
+        """Take a run back to a step: points and files beyond it go. Returns the files that no run lists any more.
+
+        The files go first: whoever is killed in between has no checkpoint that knows more than the points do.
+        """
+        pace = Pace(self.database)
+        with pace.write(sized=False) as connection:
             number = self._write_held(connection, run, lease).number
-            known = select(series_names.c.number)  # so that the key leads to each curve's end; none is read through
-            beyond = (points.c.run == number) & points.c.series.in_(known) & (points.c.step > step)
-            connection.execute(delete(points).where(beyond))
             taken = delete(kept).where(kept.c.run == run, kept.c.step > step).returning(kept.c.path)
-            return unlisted(connection, list(connection.execute(taken).scalars()))
+            free = unlisted(connection, list(connection.execute(taken).scalars()))
+        delete_points(self.database, pace, number, after_step=step, guard=lambda c: self._write_held(c, run, lease))
+        return free
 
     def keep(self, run: str, lease: int, file: KeptFile) -> None:
         """List a file that is already written; a path listed before takes the new digest."""
@@ -127,16 +141,29 @@ class Points(StoreBase):
     def copy_history(self, source: str, target: str, *, lease: int | None = None) -> None:
         """Give a run the curves, training time and kept files of the one it continues, deleted or not; files are shared.
 
+        The list of files comes last: whoever is killed in between has no checkpoint yet, and copies again.
         lease: of the target, once it is claimed. Raises `LeaseLostError`, `RunStateError` where the target has ended.
         """
-        with self.database.write() as connection:
+        pace = Pace(self.database)
+        with pace.write(sized=False) as connection:
             origin = self._row(connection, source, deleted=True)
-            target_row = self._open_for(connection, target, lease)
-            for table, old, new in ((points, origin.number, target_row.number), (kept, source, target)):
-                rest = [column for column in table.columns if column.name != "run"]
-                connection.execute(delete(table).where(table.c.run == new))
-                copied = select(literal(new), *rest).where(table.c.run == old)
-                connection.execute(insert(table).from_select(["run", *[c.name for c in rest]], copied))
+            number = self._open_for(connection, target, lease).number
+            last = last_steps(connection, origin.number)
+        delete_points(self.database, pace, number, guard=lambda c: self._open_for(c, target, lease))
+        for series in last:
+            after: int | None = -1
+            while after is not None:
+                with pace.write() as connection:
+                    self._row(connection, source, deleted=True)  # it may be purged meanwhile
+                    self._open_for(connection, target, lease)
+                    after = _copy_part(connection, (origin.number, number), series, after, pace.size)
+        with pace.write(sized=False) as connection:
+            origin = self._row(connection, source, deleted=True)
+            self._open_for(connection, target, lease)
+            rest = [column for column in kept.columns if column.name != "run"]
+            connection.execute(delete(kept).where(kept.c.run == target))
+            copied = select(literal(target), *rest).where(kept.c.run == source)
+            connection.execute(insert(kept).from_select(["run", *[c.name for c in rest]], copied))
             connection.execute(runs.update().where(runs.c.id == target).values(seconds=origin.seconds))
 
     def _open_for(self, connection: Connection, target: str, lease: int | None) -> Row[Any]:
@@ -146,6 +173,46 @@ class Points(StoreBase):
         if row.state != RunState.QUEUED:
             raise RunStateError(f"Run {target} is {row.state}, so only its worker may give it a history.")
         return row
+
+
+def delete_points(
+    database: Database,
+    pace: Pace,
+    number: int,
+    *,
+    after_step: int = -1,
+    guard: Callable[[Connection], object] = lambda _connection: None,
+) -> None:
+    """Delete the points of a run beyond a step in short transactions, each curve from its end on.
+
+    guard: called in each transaction first; it raises where the points may not be deleted any more.
+    """
+    with database.read() as connection:
+        series = [one for one, last in last_steps(connection, number).items() if last > after_step]
+    for one in series:
+        curve = (points.c.run == number) & (points.c.series == one) & (points.c.step > after_step)
+        left = True
+        while left:
+            with pace.write() as connection:
+                guard(connection)
+                # Neither SQLite as Python has it nor Postgres can delete with a LIMIT.
+                first = select(points.c.step).where(curve).order_by(points.c.step.desc()).offset(pace.size - 1).limit(1)
+                step = connection.execute(first).scalar_one_or_none()
+                left = step is not None
+                connection.execute(delete(points).where(curve if step is None else curve & (points.c.step >= step)))
+
+
+def _copy_part(connection: Connection, numbers: tuple[int, int], series: int, after_step: int, size: int) -> int | None:
+    """Copy the next `size` points of a curve; return the step of the last one, or None once all are copied."""
+    old, new = numbers
+    curve = (points.c.run == old) & (points.c.series == series) & (points.c.step > after_step)
+    last = connection.execute(
+        select(points.c.step).where(curve).order_by(points.c.step).offset(size - 1).limit(1)
+    ).scalar_one_or_none()
+    rest = [column for column in points.columns if column.name != "run"]
+    copied = select(literal(new), *rest).where(curve if last is None else curve & (points.c.step <= last))
+    connection.execute(insert(points).from_select(["run", *[c.name for c in rest]], copied))
+    return last
 
 
 def unlisted(connection: Connection, paths: Sequence[str]) -> tuple[str, ...]:
@@ -176,6 +243,7 @@ def _known_series(connection: Connection, names: Sequence[str] | None) -> dict[s
     return {row.name: row.number for row in connection.execute(query)}
 
 
-def _read_series(connection: Connection, run: int, name: str, number: int, after_step: int) -> Series:
-    table = np.concatenate([np.empty((0, 3)), *fetch(connection, run, number, after_step=after_step)])
+def _read_series(connection: Connection, run: int, name: str, number: int, after_step: int, last_step: int) -> Series:
+    parts = fetch(connection, run, number, after_step=after_step, up_to=last_step)
+    table = np.concatenate([np.empty((0, 3)), *parts])
     return Series(name=name, step=table[:, 0].astype(np.int64), value=table[:, 1].copy(), time_s=table[:, 2].copy())

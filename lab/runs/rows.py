@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from lab.config import RunConfig
+from lab.runs import facts
 from lab.runs.encoding import decode_tags
 from lab.runs.owner import Owner, is_alive
 from lab.runs.records import KeptFile, RunRecord, RunState, Want
@@ -68,27 +69,22 @@ def run_record(row: Row[Any], *, now: float) -> RunRecord:
         reason=row.reason,
         lease=row.lease,
         attempts=row.attempts,
-        created_at=float(row.created_at),
-        started_at=_seconds(row.started_at),
-        finished_at=_seconds(row.finished_at),
-        seconds=float(row.seconds),
-        device=row.device,
+        created_at=facts.moment_or_nan(row.created_at),
+        started_at=facts.usable_moment(row.started_at),
+        finished_at=facts.usable_moment(row.finished_at),
+        seconds=facts.usable_span(row.seconds),
+        device=facts.usable_device(row.device),
         parent=row.parent,
         origin=row.origin,
         pinned=bool(row.pinned),
         note=row.note,
         tags=decode_tags(row.tags),
-        progress=row.progress,
-        summary=row.summary,
-        environment=row.environment,
-        notices=tuple(row.notices),
+        progress=facts.usable(row.progress, facts.progress_kind),
+        summary=facts.usable(row.summary, facts.result_kind),
+        environment=facts.usable(row.environment, facts.environment_kind),
+        notices=facts.usable_texts(row.notices),
         number=row.number,
     )
-
-
-def _seconds(value: float | None) -> float | None:
-    # What SQLite hands back from RETURNING is a whole number where a REAL column holds one.
-    return None if value is None else float(value)
 
 
 def kept_file(row: Row[Any]) -> KeptFile:

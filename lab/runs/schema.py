@@ -29,6 +29,7 @@ from lab.config import RunConfig
 from lab.errors import StoreVersionError
 from lab.runs.database import Database
 from lab.runs.encoding import setting_key
+from lab.runs.partial_table import add_partial_runs
 from lab.runs.sketches_table import add_sketches
 
 metadata = MetaData()
@@ -143,7 +144,12 @@ def _setting_column(connection: Connection) -> None:
         connection.execute(runs.update().where(runs.c.number == run).values(setting=key))
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first_tables, _setting_column, add_sketches)
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
+    _first_tables,
+    _setting_column,
+    add_sketches,
+    add_partial_runs,
+)
 _MIGRATION_LOCK = 0x636F6E76  # "conv": the advisory lock that lets one process at a time migrate on Postgres
 
 

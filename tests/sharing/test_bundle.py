@@ -7,7 +7,7 @@ import random
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,10 @@ def random_run(chance: random.Random) -> EndedRun:
     points = {}
     for name in ("batch/loss", "val/accuracy", "lr")[: chance.randrange(4)]:
         steps = np.cumsum(np.array([chance.randrange(1, 9) for _ in range(chance.randrange(1, 30))], dtype=np.int64))
-        values = np.array([number() for _ in steps])
+        shares = name.endswith("accuracy")
+        values = np.array(
+            [chance.choice([0.0, 1.0, chance.random(), float("nan")]) if shares else number() for _ in steps]
+        )
         points[name] = Series(name, steps, values, np.sort(np.abs(np.array([chance.uniform(0, 1e5) for _ in steps]))))
     config = RunConfig(
         arch=chance.choice(["lenet5", "basic-cnn"]), lr=chance.uniform(1e-6, 1), seed=chance.randrange(2**31 - 1),
@@ -142,7 +145,7 @@ def random_run(chance: random.Random) -> EndedRun:
         state=chance.choice([RunState.FINISHED, RunState.STOPPED, RunState.FAILED, RunState.PAUSED]),
         reason=words(80), created_at=chance.uniform(1e9, 2e9), started_at=started, finished_at=started,
         seconds=chance.uniform(0, 1e5), device=chance.choice(["cpu", "cuda:0"]), note=words(300),
-        tags=tuple(sorted({words(20) for _ in range(3)} - {""})), summary={"test_accuracy": number(), "outcome": "finished"},
+        tags=tuple(sorted({words(20) for _ in range(3)} - {""})), summary={"test_loss": number(), "outcome": "finished"},
         environment={"torch": "2.15", "threads": 2, "normalization": [0.1, 0.3]}, notices=(words(60),), points=points,
         kept=(),
     )  # fmt: skip
@@ -257,15 +260,15 @@ def test_a_bundle_packed_again_by_another_program_still_comes_in(bundle: bytes, 
 
 def test_nothing_stays_if_the_files_cannot_be_kept(bundle: bytes, other: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     artifacts = other.artifacts
-    write, written = type(artifacts).write, []
+    write, written = type(artifacts).write_parts, []
 
-    def full_disk(self: Any, path: str, data: bytes) -> tuple[str, int]:
+    def full_disk(self: Any, path: str, parts: Iterable[bytes]) -> tuple[str, int]:
         if written:
             raise ArtifactError(f"{path} could not be kept.")
         written.append(path)
-        return write(self, path, data)
+        return write(self, path, parts)
 
-    monkeypatch.setattr(type(artifacts), "write", full_disk)
+    monkeypatch.setattr(type(artifacts), "write_parts", full_disk)
     with pytest.raises(ArtifactError, match="could not be kept"):
         import_bundle(other, io.BytesIO(bundle))
     assert other.store.count_runs() == 0

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 from lab.errors import InputError
+from lab.runs.facts import MOMENT, SPAN, Kind
 
 _MARK = "$float"  # how `lab.runs.encoding` writes what JSON has no word for
 _WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
@@ -80,9 +81,18 @@ def whole(low: int, high: int) -> Callable[[Any], int]:
 
 
 def seconds(value: Any) -> float:
-    """Check for a time: a finite number that is not negative."""
-    if type(value) not in (int, float) or not 0 <= value < 1e12:
-        raise ValueError("is not a time in seconds")
+    """Check for a length of time."""
+    return _time(value, SPAN)
+
+
+def moment(value: Any) -> float:
+    """Check for a time of the clock."""
+    return _time(value, MOMENT)
+
+
+def _time(value: Any, kind: Kind) -> float:
+    if not kind.fits(value):
+        raise ValueError(f"is {str(value)[:40]!r}, but it {kind.rule}")
     return float(value)
 
 

@@ -18,7 +18,10 @@ from lab.runs.records import KeptFile, RunRecord
 from lab.sharing.bundle.layout import (
     COLUMNS,
     FORMAT,
+    ITEM_BYTES,
     MANIFEST,
+    MAX_ALL_JSON,
+    MAX_ALL_POINTS,
     MAX_BYTES,
     MAX_ENTRIES,
     MAX_POINTS,
@@ -53,11 +56,24 @@ def write_bundle(source: Source, runs: Sequence[RunRecord]) -> bytes:
     files: list[tuple[str, bytes]] = []
     for index, run in enumerate(runs):
         files.extend(_run_files(source, run, index, weights[run.id]))
+    _check_sizes(files)
     volatile = {
         "exported_at": time.time(), "convlab": __version__, "weights_left_out": left_out,
         "runs": [{"run": run.id, "origin": run.origin, "parent": run.parent} for run in runs],
     }  # fmt: skip
     return _pack([(MANIFEST, _manifest(files, volatile)), *files])
+
+
+def _check_sizes(files: Sequence[tuple[str, bytes]]) -> None:
+    """Refuse what an import would refuse."""
+    records = sum(len(data) for name, data in files if name.endswith("/run.json"))
+    points = sum(len(data) for name, data in files if name.endswith("/points.safetensors"))
+    limit = MAX_ALL_POINTS * ITEM_BYTES * len(COLUMNS)
+    if records > MAX_ALL_JSON or points > limit:
+        raise InputError(
+            f"These runs have {points // (ITEM_BYTES * len(COLUMNS)):,} points and records of {records:,} bytes, but a "
+            f"bundle holds {MAX_ALL_POINTS:,} points and {MAX_ALL_JSON:,} bytes: export fewer runs at a time."
+        )
 
 
 def _manifest(files: Sequence[tuple[str, bytes]], volatile: dict[str, Any]) -> bytes:
