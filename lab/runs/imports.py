@@ -27,7 +27,10 @@ from lab.runs.schema import kept, runs
 
 IMPORTED = "imported"
 IMPORTABLE = ENDS  # states in which a run can come in
-IMPORT_LEASE_S = 600.0  # renewed with every part and every file: longer than one of a gigabyte takes to be written
+IMPORT_LEASE_S = (
+    600.0  # renewed with every part, and every minute while files are written: longer than one of a gigabyte takes
+)
+_RENEW_S = 60.0
 _ID_BYTES = 6  # 48 random bits: among a million runs two share an id with a chance of 1 in 600
 Curves: TypeAlias = Mapping[str, Series] | Iterable[Series]
 
@@ -98,9 +101,8 @@ class Imports(Removal):
             for run in ended:
                 number, values = self._list_partial(pace, run, origin)
                 staged.append(_Staged(number, values))
-                for file in run.kept if write_file else ():
-                    self._renew(pace, number)
-                    write_file(file)  # type: ignore[misc]
+                if write_file is not None:
+                    self._write_files(pace, number, run.kept, write_file)
                 self._store_points(pace, number, run)
             return self._publish(pace, [self._with_digest(one) for one in staged])
         except BaseException as error:
@@ -125,17 +127,39 @@ class Imports(Removal):
                 connection.execute(insert(kept), [_kept_values(file) for file in run.kept])
         return row.number, dict(row._mapping)
 
+    def _write_files(
+        self, pace: Pace, number: int, files: Sequence[KeptFile], write_file: Callable[[KeptFile], None]
+    ) -> None:
+        renewed = self._clock()
+        for file in files:
+            write_file(file)
+            if self._clock() - renewed > _RENEW_S:
+                renewed = self._clock()
+                self._renew(pace, number)
+
     def _store_points(self, pace: Pace, number: int, run: EndedRun) -> None:
+        """Store the curves: as many short ones in one transaction, or as much of a long one, as fit into it."""
+        waiting: list[Series] = []
         for part in _parts(run.points):
-            done = 0
-            while done < part.step.size:
-                chunk = slice(done, done + pace.size)
-                one = Series(part.name, part.step[chunk], part.value[chunk], part.time_s[chunk])
-                ready = {part.name: _columns(run.id, part.name, one)}
-                with pace.write() as connection:
-                    self._hold_partial(connection, number)
-                    self._upsert(connection, number, ready)
-                done += one.step.size
+            waiting.append(part)
+            while sum(one.step.size for one in waiting) >= pace.size:
+                waiting = self._store_part(pace, number, run.id, waiting)
+        while waiting:
+            waiting = self._store_part(pace, number, run.id, waiting)
+
+    def _store_part(self, pace: Pace, number: int, run: str, parts: Sequence[Series]) -> list[Series]:
+        """Store the first points of these parts in one transaction; return what did not fit into it."""
+        ready, rest, room = [], [], pace.size
+        for part in parts:
+            if room:
+                ready.append((part.name, _columns(run, part.name, _cut(part, slice(None, room)))))
+            if part.step.size > room:
+                rest.append(_cut(part, slice(room, None)))
+            room -= min(room, part.step.size)
+        with pace.write() as connection:
+            self._hold_partial(connection, number)
+            self._upsert(connection, number, ready)
+        return rest
 
     def _renew(self, pace: Pace, number: int) -> None:
         with pace.write(sized=False) as connection:
@@ -175,12 +199,15 @@ class _StagedRow:
         self.__dict__.update(values)
 
 
+def _cut(series: Series, rows: slice) -> Series:
+    return Series(series.name, series.step[rows], series.value[rows], series.time_s[rows])
+
+
 def _parts(points: Curves) -> Iterator[Series]:
     """Yield parts of curves that fit into one transaction each."""
     for series in points.values() if isinstance(points, Mapping) else points:
         for start in range(0, max(1, np.size(series.step)), MOST_ROWS):
-            chunk = slice(start, start + MOST_ROWS)
-            yield Series(series.name, series.step[chunk], series.value[chunk], series.time_s[chunk])
+            yield _cut(series, slice(start, start + MOST_ROWS))
 
 
 def _row_values(run: EndedRun, origin: str) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from sqlalchemy import Connection
 
 from lab.runs.database import Database
 
-LOCK_S = 0.02  # what one transaction aims at; five times as long is the limit
+WORK_S = 0.015  # what the statements of one transaction aim at; the commit costs as much again, however few rows it has
 # A writer that waits for SQLite's lock looks for it after 1, 2, 5, 10, 15, 20 and then every 25 ms for a while
 # (`sqliteDefaultBusyCallback`): a pause longer than that is one in which it gets the lock.
 PAUSE_S = 0.03
-_FIRST, _LEAST, MOST_ROWS = 1_000, 20, 8_192  # rows in one transaction
+_FIRST, _LEAST, MOST_ROWS = 1_000, 16, 8_192  # rows in one transaction
 
 
 class Pace:
@@ -21,7 +21,7 @@ class Pace:
     def __init__(self, database: Database, *, first: int = _FIRST) -> None:
         self._database = database
         self._size = first
-        self._begun = False
+        self._took_s: float | None = None  # the last transaction, as soon as there was one
         self.longest_s = 0.0  # how long the write lock was held at most
 
     @property
@@ -31,18 +31,18 @@ class Pace:
 
     @contextmanager
     def write(self, *, sized: bool = True) -> Iterator[Connection]:
-        """Give a connection for one transaction, after a pause in which others may write.
+        """Give a connection for one transaction, after a pause, as long as the last one took, in which others may write.
 
         sized: whether it writes `size` rows, so that its duration tells how many the next one may write.
         """
-        if self._begun:
-            time.sleep(PAUSE_S)
-        self._begun = True
+        if self._took_s is not None:
+            time.sleep(max(PAUSE_S, self._took_s))
         with self._database.write() as connection:
             start = time.perf_counter()
             yield connection
-        took = time.perf_counter() - start
-        self.longest_s = max(self.longest_s, took)
+            worked = time.perf_counter() - start
+        self._took_s = time.perf_counter() - start
+        self.longest_s = max(self.longest_s, self._took_s)
         if sized:
-            factor = min(2.0, max(0.25, LOCK_S / max(took, 1e-6)))
+            factor = min(2.0, max(0.25, WORK_S / max(worked, 1e-6)))
             self._size = int(min(MOST_ROWS, max(_LEAST, self._size * factor)))

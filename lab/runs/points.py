@@ -42,14 +42,12 @@ class Points(StoreBase):
         ready = {name: _columns(run, name, series) for name, series in points.items()}
         with self.database.write() as connection:
             held = self._write_held(connection, run, lease, **(progress_values(progress) if progress else {}))
-            self._upsert(connection, held.number, ready)
+            self._upsert(connection, held.number, list(ready.items()))
         return Want(held.want)
 
-    def _upsert(self, connection: Connection, number: int, ready: Mapping[str, _PointColumns]) -> None:
-        numbers = self._series_numbers(connection, ready)
-        rows = [
-            (number, numbers[name], *point) for name, columns in ready.items() for point in zip(*columns, strict=True)
-        ]
+    def _upsert(self, connection: Connection, number: int, ready: Sequence[tuple[str, _PointColumns]]) -> None:
+        numbers = self._series_numbers(connection, {name for name, _ in ready})
+        rows = [(number, numbers[name], *point) for name, columns in ready for point in zip(*columns, strict=True)]
         if rows:
             # One prepared statement, handed to the driver with all rows: 2,000 points in about 5 ms.
             connection.exec_driver_sql(_UPSERT if self.database.is_sqlite else _UPSERT.replace("?", "%s"), rows)

@@ -31,6 +31,7 @@ _SORTS = {
     "state": "state",
 }  # fmt: skip
 _STATES = [str(state) for state in RunState]
+_LAST_DATE_S = pd.Timestamp.max.timestamp() - 1
 _SHOWN = "runs.shown"
 _TYPED = "runs.typed"
 
@@ -119,7 +120,7 @@ def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
             "data": run.config.dataset, "test": _percent(run, "test_accuracy"), "val": _percent(run, "val_accuracy"),
             **{name: _setting(values[at]) for name, values in differing.items()},
             "epoch": run.summary.get("best_epoch"), "seconds": run.seconds or None,
-            "speed": _whole(run.summary.get("images_per_second")), "created": pd.Timestamp(run.created_at, unit="s", tz="UTC"),
+            "speed": _whole(run.summary.get("images_per_second")), "created": _date(run.created_at),
             "tags": list(run.tags), "note": run.note, "pinned": run.pinned,
         }
         for at, run in enumerate(runs)
@@ -139,6 +140,11 @@ def _setting(value: Any) -> str:
 def _percent(run: RunRecord, key: str) -> float | None:
     value = run.summary.get(key)
     return 100 * value if isinstance(value, int | float) else None
+
+
+def _date(moment: float) -> pd.Timestamp:
+    """Return a time for a date column; none for one that pandas, which ends in 2262, cannot hold."""
+    return pd.Timestamp(moment if moment < _LAST_DATE_S else math.nan, unit="s", tz="UTC")
 
 
 def _whole(value: Any) -> int | None:

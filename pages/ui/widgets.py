@@ -1,5 +1,6 @@
 """Small pieces that several pages share: a run's badge and name, times in words, lists of networks and data sets."""
 
+import math
 import time
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from lab.architectures.registry import get_architecture
 from lab.data.load import is_present
 from lab.data.registry import DatasetSpec, get_dataset_spec, list_datasets
 from lab.errors import UnknownNameError
+from lab.runs.facts import usable_moment
 from lab.runs.records import RunRecord, RunState
 from lab.settings import Settings
 from pages.ui.frame import page_path, plain
@@ -67,7 +69,9 @@ def present_datasets(settings: Settings) -> tuple[DatasetSpec, ...]:
 
 
 def format_duration(seconds: float) -> str:
-    """Return such as "0.8 s", "42 s", "4 min 10 s" or "2 h 5 min"."""
+    """Return such as "0.8 s", "42 s", "4 min 10 s" or "2 h 5 min"; a dash for what is not finite."""
+    if not math.isfinite(seconds):
+        return "–"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -81,6 +85,8 @@ def format_duration(seconds: float) -> str:
 
 def format_ago(moment: float, *, now: float | None = None) -> str:
     """Return how long ago a time (seconds since the epoch) was, such as "5 min ago"; older than a week, its date."""
+    if not math.isfinite(moment):
+        return "–"
     age = max(0.0, (time.time() if now is None else now) - moment)
     if age < _MINUTE_S:
         return "just now"
@@ -91,7 +97,12 @@ def format_ago(moment: float, *, now: float | None = None) -> str:
 
 
 def format_moment(moment: float) -> str:
-    """Return a time (seconds since the epoch) as a date and a time of day in the reader's own time zone."""
+    """Return a time (seconds since the epoch) as a date and a time of day in the reader's own time zone.
+
+    A dash for a time that no calendar has.
+    """
+    if usable_moment(moment) is None:
+        return "–"
     return datetime.fromtimestamp(moment, _zone()).strftime("%-d %b %Y, %H:%M")
 
 

@@ -10,12 +10,14 @@ from lab.runs.facts import MOMENT, SPAN, Kind
 
 _MARK = "$float"  # how `lab.runs.encoding` writes what JSON has no word for
 _WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+_MOST_DETAIL = 180  # characters: the whole sentence stays below 300
 _Value = TypeVar("_Value")
 
 
 def refuse(detail: str, *, way_out: str = "export it again from the lab it came from") -> NoReturn:
     """Raise the one sentence that every wrong bundle is answered with."""
-    raise InputError(f"This is no bundle that ConvLab can take in ({detail}): {way_out}.")
+    short = detail if len(detail) <= _MOST_DETAIL else detail[:_MOST_DETAIL] + "…"
+    raise InputError(f"This is no bundle that ConvLab can take in ({short}): {way_out}.")
 
 
 def read_json(data: bytes, name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import math
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -113,8 +114,8 @@ def _total(weights: dict[str, list[KeptFile]]) -> int:
 def _run_files(source: Source, run: RunRecord, index: int, weights: Sequence[KeptFile]) -> Iterator[tuple[str, bytes]]:
     record = {
         "name": clean(run.name, NAME_LIMIT), "config": run.config.as_dict(), "fingerprint": run.fingerprint,
-        "state": run.state.value, "reason": clean(run.reason, REASON_LIMIT), "created_at": run.created_at,
-        "started_at": run.started_at, "finished_at": run.finished_at, "seconds": run.seconds, "device": run.device,
+        "state": run.state.value, "reason": clean(run.reason, REASON_LIMIT), "created_at": _known(run.created_at),
+        "started_at": run.started_at, "finished_at": run.finished_at, "seconds": _known(run.seconds), "device": run.device,
         "note": run.note, "tags": list(run.tags), "summary": run.summary, "environment": run.environment,
         "notices": [clean(notice, NOTICE_LIMIT) for notice in run.notices[:MOST_NOTICES]],
         "weights": [{"step": k.step, "epoch": k.epoch, "created_at": k.created_at} for k in weights],
@@ -123,6 +124,11 @@ def _run_files(source: Source, run: RunRecord, index: int, weights: Sequence[Kep
     yield points_name(index), _points(source, run)
     for kept in weights:
         yield weights_name(index, kept.step), source.artifacts.read(kept)
+
+
+def _known(seconds: float) -> float:
+    """Return a stored time, 0 for one that no clock can have said."""
+    return seconds if math.isfinite(seconds) else 0.0
 
 
 def _points(source: Source, run: RunRecord) -> bytes:

@@ -25,6 +25,7 @@ from lab.charts.overlay import METRICS, OverlayOptions, RunCurves, overlay_info
 from lab.charts.overlay_figure import overlay_figure, overlay_words
 from lab.config import FIELDS
 from lab.data.registry import get_dataset_spec
+from lab.runs.facts import usable_moment
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import comparison_table, setting_text
 from lab.sharing.report.gather import Look, look_at
@@ -148,4 +149,5 @@ def _percent(share: float | None) -> str:
 
 
 def _moment(stamp: float | None) -> str:
-    return "–" if stamp is None else time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(stamp))
+    known = usable_moment(stamp)
+    return "–" if known is None else time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(known))
