@@ -132,6 +132,7 @@ class Supervisor:
 
     settings: Settings
     worker: subprocess.Popen[bytes] | None = None
+    tidying: threading.Thread | None = None  # while it removes what was deleted, there is something left to do
     warm: bool = False  # start a worker though nothing is queued
     ending: bool = False
     deaths: int = 0
@@ -145,6 +146,8 @@ class Supervisor:
                 self._step(store)
             except StoreBusyError as error:
                 _say(str(error))
+            if self.tidying is not None and self.tidying.is_alive():
+                self.idle_since = time.monotonic()
             if self.worker is None and time.monotonic() - self.idle_since > IDLE_S:
                 return
             time.sleep(POLL_S)
@@ -223,8 +226,9 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
         with FileLock(lock_path(settings), timeout=LOCK_S):
             _leave_card(settings)
             store = RunStore.open(settings.database)
-            _tidy(settings, store)
-            supervisor = Supervisor(settings, warm=warm)
+            tidying = threading.Thread(target=_tidy, args=(settings, store), name="tidy", daemon=True)
+            tidying.start()  # removing a large run takes a minute, for which no queued run has to wait
+            supervisor = Supervisor(settings, tidying=tidying, warm=warm)
             signal.signal(signal.SIGTERM, supervisor.end)
             signal.signal(signal.SIGINT, supervisor.end)
             supervisor.run(store)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, update
 
 from lab.config import RunConfig
 from lab.errors import LabError, RunStateError, StoreError
@@ -20,7 +20,7 @@ from lab.runs.encoding import encode_tags, setting_key
 from lab.runs.leases import _RESULTS, ENDS, _number
 from lab.runs.pace import MOST_ROWS, Pace
 from lab.runs.partial_table import partial_runs
-from lab.runs.points import _columns
+from lab.runs.points import _columns, _PointColumns
 from lab.runs.records import KeptFile, RunRecord, RunState, Series, Want
 from lab.runs.removal import Removal, Remove
 from lab.runs.schema import kept, runs
@@ -31,6 +31,7 @@ IMPORT_LEASE_S = (
     600.0  # renewed with every part, and every minute while files are written: longer than one of a gigabyte takes
 )
 _RENEW_S = 60.0
+_TOGETHER = 10  # runs listed in one transaction
 _ID_BYTES = 6  # 48 random bits: among a million runs two share an id with a chance of 1 in 600
 Curves: TypeAlias = Mapping[str, Series] | Iterable[Series]
 
@@ -63,14 +64,6 @@ class EndedRun:
     kept: tuple[KeptFile, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Staged:
-    """A run of which everything but its row is stored; values are those of its row."""
-
-    number: int
-    values: Mapping[str, Any]
-
-
 def new_run_id() -> str:
     """Return a random id for a new run."""
     return secrets.token_hex(_ID_BYTES)
@@ -96,36 +89,43 @@ class Imports(Removal):
         if live is not None:
             raise RunStateError(f"A run that is {live.state.value} cannot be imported: let it end first.")
         pace = Pace(self.database)
-        staged: list[_Staged] = []
+        numbers: list[int] = []
         try:
-            for run in ended:
-                number, values = self._list_partial(pace, run, origin)
-                staged.append(_Staged(number, values))
+            for first in range(0, len(ended), _TOGETHER):
+                numbers += self._list_partial(pace, ended[first : first + _TOGETHER], origin)
+            staged = []
+            for number, run in zip(numbers, ended, strict=True):
                 if write_file is not None:
                     self._write_files(pace, number, run.kept, write_file)
-                self._store_points(pace, number, run)
-            return self._publish(pace, [self._with_digest(one) for one in staged])
+                staged.append(self._with_digest(self._store_points(pace, number, run, origin)))
+            return self._publish(pace, staged)
         except BaseException as error:
             try:
-                for one in staged:
-                    self._remove_partial(one.number, remove, pace)
+                for number in numbers:
+                    self._remove_partial(number, remove, pace)
             except (LabError, OSError) as second:
                 error.add_note(f"What it left is removed later, because that failed as well: {second}")
             raise
 
-    def _list_partial(self, pace: Pace, run: EndedRun, origin: str) -> tuple[int, dict[str, Any]]:
-        """Give a run its number and list its files; return the number and its row's values as the database has them."""
+    def _list_partial(self, pace: Pace, ended: Sequence[EndedRun], origin: str) -> list[int]:
+        """List runs and their files as partial ones; return the number of each, which no other run will have."""
+        numbers = []
         with pace.write(sized=False) as connection:
-            connection.execute(insert(runs).values(**_row_values(run, origin)))
-            # Read back: what a column holds may not be what was written. Gone again before anybody sees it.
-            row = self._row(connection, run.id)
-            connection.execute(delete(runs).where(runs.c.number == row.number))
-            lease_until = self._clock() + IMPORT_LEASE_S
-            entry = {"number": row.number, "id": run.id, "lease_until": lease_until}
-            connection.execute(insert(partial_runs).values(**entry))
-            if run.kept:
-                connection.execute(insert(kept), [_kept_values(file) for file in run.kept])
-        return row.number, dict(row._mapping)
+            for run in ended:
+                number = self._inserted(connection, _row_values(run, origin)).number
+                lease_until = self._clock() + IMPORT_LEASE_S
+                connection.execute(insert(partial_runs).values(number=number, id=run.id, lease_until=lease_until))
+                if run.kept:
+                    connection.execute(insert(kept), [_kept_values(file) for file in run.kept])
+                numbers.append(number)
+        return numbers
+
+    def _inserted(self, connection: Connection, values: Mapping[str, Any]) -> Row[Any]:
+        """Return the row of these values as the database has it, gone again before anybody can see it."""
+        connection.execute(insert(runs).values(**values))
+        row = self._row(connection, values["id"])  # not `returning`: SQLite returns 0.0 as 0 there
+        connection.execute(delete(runs).where(runs.c.number == row.number))
+        return row
 
     def _write_files(
         self, pace: Pace, number: int, files: Sequence[KeptFile], write_file: Callable[[KeptFile], None]
@@ -137,25 +137,27 @@ class Imports(Removal):
                 renewed = self._clock()
                 self._renew(pace, number)
 
-    def _store_points(self, pace: Pace, number: int, run: EndedRun) -> None:
-        """Store the curves: as many short ones in one transaction, or as much of a long one, as fit into it."""
+    def _store_points(self, pace: Pace, number: int, run: EndedRun, origin: str) -> dict[str, Any]:
+        """Store the curves: as many short ones in one transaction, or as much of a long one, as fit into it.
+
+        Returns the values of the run's row as the database has them.
+        """
         waiting: list[Series] = []
         for part in _parts(run.points):
             waiting.append(part)
             while sum(one.step.size for one in waiting) >= pace.size:
                 waiting = self._store_part(pace, number, run.id, waiting)
-        while waiting:
+        while sum(one.step.size for one in waiting) > pace.size:
             waiting = self._store_part(pace, number, run.id, waiting)
+        ready, _ = _fitting(run.id, waiting, pace.size)
+        with pace.write(sized=False) as connection:
+            self._hold_partial(connection, number)
+            self._upsert(connection, number, ready)
+            return dict(self._inserted(connection, {**_row_values(run, origin), "number": number})._mapping)
 
     def _store_part(self, pace: Pace, number: int, run: str, parts: Sequence[Series]) -> list[Series]:
         """Store the first points of these parts in one transaction; return what did not fit into it."""
-        ready, rest, room = [], [], pace.size
-        for part in parts:
-            if room:
-                ready.append((part.name, _columns(run, part.name, _cut(part, slice(None, room)))))
-            if part.step.size > room:
-                rest.append(_cut(part, slice(room, None)))
-            room -= min(room, part.step.size)
+        ready, rest = _fitting(run, parts, pace.size)
         with pace.write() as connection:
             self._hold_partial(connection, number)
             self._upsert(connection, number, ready)
@@ -174,22 +176,20 @@ class Imports(Removal):
                 "import the bundle again."
             )
 
-    def _with_digest(self, staged: _Staged) -> _Staged:
-        row = _StagedRow(staged.values)
+    def _with_digest(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        row = _StagedRow(values)
         with self.database.read_in_parts() as connection:
-            digest = row_digest(row, content_digest(connection, row))  # type: ignore[arg-type]
-        return _Staged(staged.number, {**staged.values, "digest": digest})
+            return {**values, "digest": row_digest(row, content_digest(connection, row))}  # type: ignore[arg-type]
 
-    def _publish(self, pace: Pace, staged: Sequence[_Staged]) -> tuple[RunRecord, ...]:
-        """Make all partial runs visible at once."""
+    def _publish(self, pace: Pace, staged: Sequence[Mapping[str, Any]]) -> tuple[RunRecord, ...]:
+        """Make all runs visible at once."""
         with pace.write(sized=False) as connection:
-            for one in staged:
-                self._hold_partial(connection, one.number)
-                connection.execute(delete(partial_runs).where(partial_runs.c.number == one.number))
-                connection.execute(insert(runs).values(**one.values))
+            for values in staged:
+                self._hold_partial(connection, values["number"])
+                connection.execute(delete(partial_runs).where(partial_runs.c.number == values["number"]))
+                connection.execute(insert(runs).values(**values))
         with self.database.read() as connection:
-            found = [connection.execute(select(runs).where(runs.c.number == one.number)).one() for one in staged]
-        return tuple(self._record(row) for row in found)
+            return tuple(self._record(self._row(connection, values["id"], deleted=True)) for values in staged)
 
 
 class _StagedRow:
@@ -197,6 +197,18 @@ class _StagedRow:
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.__dict__.update(values)
+
+
+def _fitting(run: str, parts: Sequence[Series], room: int) -> tuple[list[tuple[str, _PointColumns]], list[Series]]:
+    """Return the columns of the first `room` points of some parts, and the parts of all others."""
+    ready, rest = [], []
+    for part in parts:
+        if room:
+            ready.append((part.name, _columns(run, part.name, _cut(part, slice(None, room)))))
+        if part.step.size > room:
+            rest.append(_cut(part, slice(room, None)))
+        room -= min(room, part.step.size)
+    return ready, rest
 
 
 def _cut(series: Series, rows: slice) -> Series:

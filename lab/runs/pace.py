@@ -12,15 +12,15 @@ WORK_S = 0.015  # what the statements of one transaction aim at; the commit cost
 # A writer that waits for SQLite's lock looks for it after 1, 2, 5, 10, 15, 20 and then every 25 ms for a while
 # (`sqliteDefaultBusyCallback`): a pause longer than that is one in which it gets the lock.
 PAUSE_S = 0.03
-_FIRST, _LEAST, MOST_ROWS = 1_000, 16, 8_192  # rows in one transaction
+_FIRST, _LEAST, MOST_ROWS = 1_000, 200, 8_192  # rows in one transaction
 
 
 class Pace:
     """Sizes the transactions of one long write by how long the ones before them took."""
 
-    def __init__(self, database: Database, *, first: int = _FIRST) -> None:
+    def __init__(self, database: Database, *, first: int = _FIRST, least: int = _LEAST) -> None:
         self._database = database
-        self._size = first
+        self._size, self._least = first, least
         self._took_s: float | None = None  # the last transaction, as soon as there was one
         self.longest_s = 0.0  # how long the write lock was held at most
 
@@ -45,4 +45,4 @@ class Pace:
         self.longest_s = max(self.longest_s, self._took_s)
         if sized:
             factor = min(2.0, max(0.25, WORK_S / max(worked, 1e-6)))
-            self._size = int(min(MOST_ROWS, max(_LEAST, self._size * factor)))
+            self._size = int(min(MOST_ROWS, max(self._least, self._size * factor)))

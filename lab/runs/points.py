@@ -22,10 +22,9 @@ from lab.runs.rows import kept_file
 from lab.runs.schema import kept, points, runs, series_names
 
 _PointColumns: TypeAlias = tuple[list[int], list[float | None], list[float]]  # steps, values, times
-_UPSERT = (
-    "INSERT INTO points (run, series, step, value, time_s) VALUES (?, ?, ?, ?, ?) "
-    "ON CONFLICT (run, series, step) DO UPDATE SET value = excluded.value, time_s = excluded.time_s"
-)
+_INTO = "INSERT INTO points (run, series, step, value, time_s)"
+_FROM_ARRAYS = "SELECT * FROM unnest(%s::int[], %s::int[], %s::bigint[], %s::float8[], %s::float8[])"
+_REPLACE = "ON CONFLICT (run, series, step) DO UPDATE SET value = excluded.value, time_s = excluded.time_s"
 
 
 class Points(StoreBase):
@@ -48,9 +47,13 @@ class Points(StoreBase):
     def _upsert(self, connection: Connection, number: int, ready: Sequence[tuple[str, _PointColumns]]) -> None:
         numbers = self._series_numbers(connection, {name for name, _ in ready})
         rows = [(number, numbers[name], *point) for name, columns in ready for point in zip(*columns, strict=True)]
-        if rows:
+        if rows and self.database.is_sqlite:
             # One prepared statement, handed to the driver with all rows: 2,000 points in about 5 ms.
-            connection.exec_driver_sql(_UPSERT if self.database.is_sqlite else _UPSERT.replace("?", "%s"), rows)
+            connection.exec_driver_sql(f"{_INTO} VALUES (?, ?, ?, ?, ?) {_REPLACE}", rows)
+        elif rows:
+            # One statement with five arrays, a twentieth of the time of one a row; it must not meet a point twice.
+            newest = {row[:3]: row for row in rows}
+            connection.exec_driver_sql(f"{_INTO} {_FROM_ARRAYS} {_REPLACE}", tuple(map(list, zip(*newest.values()))))
 
     def _series_numbers(self, connection: Connection, names: Iterable[str]) -> dict[str, int]:
         wanted = list(names)

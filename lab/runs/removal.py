@@ -54,7 +54,7 @@ class Removal(Points):
         if run is None:
             return
         delete_points(self.database, pace, number, after_step=_FIRST_STEP)
-        files = Pace(self.database, first=_FILES)
+        files = Pace(self.database, first=_FILES, least=1)
         listed = select(kept.c.path).where(kept.c.run == run).order_by(kept.c.path)
         paths = [""]
         while paths:

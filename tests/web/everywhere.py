@@ -26,7 +26,7 @@ from pages.ui.runs_address import LOOKS
 from tests.web.web_data import Client
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
-PART = 25  # runs in one table, one comparison and one file
+PART = 50  # runs in one table, one comparison and one file
 
 
 class Everywhere:
@@ -129,6 +129,10 @@ class Everywhere:
                 raise AssertionError(app.exception[0].message + " " + "".join(app.exception[0].stack_trace[-3:]))
             failed = [e.value for e in app.error]
             assert not failed, failed
+            if page == "train":
+                assert any(query["run"] in caption.value for caption in app.caption), "the run is not shown"
+            if page == "runs" and "runs" in query:
+                assert "Compare" in [heading.value for heading in app.subheader], "the runs are not compared"
 
         self._try(f"page {page} {query.get('run') or query.get('look') or query.get('view') or ''}", draw)
         if self.broken and self.broken[-1].startswith(f"page {page} "):

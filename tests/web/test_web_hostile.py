@@ -93,8 +93,8 @@ def check_mutants(bench: Bench, count: int, *, group: int, deep: int, seed: int)
 
 
 def test_accepted_mutants_of_a_bundle_break_no_page_and_no_export(bench: Bench) -> None:
-    accepted, opened = check_mutants(bench, 60, group=60, deep=1, seed=1)
-    assert accepted >= 10
+    accepted, opened = check_mutants(bench, 100, group=100, deep=1, seed=1)
+    assert accepted >= 20
     assert opened >= 100
 
 
@@ -135,7 +135,7 @@ def _write_over(bench: Bench, id: str, chance: random.Random) -> None:
 
 
 def test_whatever_is_stored_breaks_no_page_and_no_export(bench: Bench) -> None:
-    check_stored(bench, 20, deep=1, seed=3)
+    check_stored(bench, 20, deep=0, seed=3)
 
 
 @pytest.mark.slow
