@@ -187,6 +187,7 @@ class Supervisor:
 
     settings: Settings
     worker: "subprocess.Popen[bytes] | AdoptedWorker | None" = None
+    tidying: threading.Thread | None = None  # while it removes what was deleted, there is something left to do
     warm: bool = False  # start a worker though nothing is queued
     ending: bool = False
     deaths: int = 0
@@ -213,6 +214,8 @@ class Supervisor:
                 self.outage.answered()
             except StoreBusyError as error:  # nobody knows whether something is queued
                 self.outage.refused(error)
+                self.idle_since = time.monotonic()
+            if self.tidying is not None and self.tidying.is_alive():
                 self.idle_since = time.monotonic()
             if self.worker is None and time.monotonic() - self.idle_since > IDLE_S:
                 return
@@ -306,7 +309,9 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
             signal.signal(signal.SIGTERM, supervisor.end)
             signal.signal(signal.SIGINT, supervisor.end)
             store = supervisor.open_store()
-            _tidy(settings, store)
+            # Removing a large run takes a minute, for which no queued run has to wait.
+            supervisor.tidying = threading.Thread(target=_tidy, args=(settings, store), name="tidy", daemon=True)
+            supervisor.tidying.start()
             supervisor.run(store)
             again = not supervisor.ending and supervisor.deaths < FAST_DEATHS
     except Timeout:

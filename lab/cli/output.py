@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.errors import InputError
+from lab.runs.facts import usable_moment
 from lab.settings import user_path
 from lab.sharing.strict import plain
 from lab.text import escaped
@@ -70,5 +71,6 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right:
 
 
 def moment(stamp: float | None) -> str:
-    """Write a time of the clock in this machine's zone."""
-    return "–" if stamp is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(stamp))
+    """Write a time of the clock in this machine's zone, or a dash for one that no calendar has."""
+    known = usable_moment(stamp)
+    return "–" if known is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(known))

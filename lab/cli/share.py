@@ -54,7 +54,7 @@ def write_files(files: Mapping[str, bytes], format: ExportFormat, out: Path) -> 
 @json_flag
 @click.pass_obj
 def import_(lab: Lab, bundle: Path, as_json: bool) -> None:
-    """Take in the runs of a BUNDLE; everything in it is checked first."""
+    """Import the runs of a BUNDLE; everything in it is checked first."""
     from lab.sharing.bundle.read import import_bundle
 
     try:

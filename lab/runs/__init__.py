@@ -1,8 +1,8 @@
 """The run store: rows, leases, points and kept files. This is its contract; `tests/runs/` holds every backend to it.
 
 **Records.** The store hands out frozen records (`lab.runs.records`) and takes plain values. What a call returned is on
-disk (`synchronous=FULL`); what raised left nothing behind. Each call is one short transaction; any thread of any process
-may call at any time. Every refusal is a `StoreError` of one sentence.
+disk (`synchronous=FULL`); what raised left nothing behind. Each call is one short transaction, or, where it writes more
+than some thousand rows, several with pauses between them (`pace`); any thread of any process may call at any time. Every refusal is a `StoreError` of one sentence.
 
 **One answer.** `submit` returns the queued, running or finished run with the same fingerprint if there is one, decided
 by a unique index and not by looking first. Paused, stopped, failed, interrupted and deleted runs are no answers, and
@@ -38,8 +38,11 @@ has judged the run yet: it is of an earlier release, or imported. `fill_findings
 (`copy_history`), and only paths that no run lists any more are handed out for deletion. `strays` names the files whose
 writer died before it listed them, or after it took them off the list.
 
-**Coming in.** `insert_ended` takes runs that ended elsewhere, with their points and files, all of them or none. They are
-marked by their origin and are nobody's cached answer.
+**Imports.** `insert_ended` stores runs that ended elsewhere, with their points and files, all of them or none: nobody sees
+one before all are complete, and what a killed import left is removed by `purge`. They are marked by their origin and are
+nobody's cached answer.
 
-**Deleting** hides a run, `undelete` brings it back, `purge` removes what was deleted a week ago, its files first.
+**Deleting** hides a run, `undelete` brings it back, `purge` removes what was deleted a week ago: its points, then its
+files, then the list of them. A record leaves out facts that cannot be what they say (`facts`): NaN, "" or nothing stands
+in their place.
 """

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import os
 import secrets
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -44,20 +45,50 @@ class ArtifactStore:
 
         Raises `ArtifactError` (disk full, no right to write), after which the old file is still whole.
         """
-        if self.read_only:
-            raise ReadOnlyError("This lab is read-only, so no file was kept: start it without LAB_READ_ONLY.")
-        target = self._full(path)
+        target = self._writable(path)
         try:
             if self._is_local:
-                _write_local(Path(target), data)
+                _write_local(Path(target), (data,))
             else:
                 self._files.pipe_file(target, data)
         except OSError as error:
-            raise ArtifactError(
-                f"{path} ({len(data):,} bytes) could not be kept ({error.strerror or error}): free some space at "
-                f"{self.url}, or choose another place with LAB_ARTIFACTS, and resume the run."
-            ) from error
+            raise self._not_kept(path, len(data), error) from error
         return hashlib.sha256(data).hexdigest(), len(data)
+
+    def write_parts(self, path: str, parts: Iterable[bytes]) -> tuple[str, int]:
+        """Store a file that is too large to be held in memory, as `write` does; return its SHA-256 and its size."""
+        target, digest, size = self._writable(path), hashlib.sha256(), 0
+
+        def counted() -> Iterator[bytes]:
+            nonlocal size
+            for part in parts:
+                digest.update(part)
+                size += len(part)
+                yield part
+
+        try:
+            if self._is_local:
+                _write_local(Path(target), counted())
+            else:
+                with tempfile.TemporaryDirectory() as folder:  # an object is put in one piece, once all of it is there
+                    whole = Path(folder, "whole")
+                    with whole.open("wb") as file:
+                        file.writelines(counted())
+                    self._files.put_file(str(whole), target)
+        except OSError as error:
+            raise self._not_kept(path, size, error) from error
+        return digest.hexdigest(), size
+
+    def _writable(self, path: str) -> str:
+        if self.read_only:
+            raise ReadOnlyError("This lab is read-only, so no file was kept: start it without LAB_READ_ONLY.")
+        return self._full(path)
+
+    def _not_kept(self, path: str, size: int, error: OSError) -> ArtifactError:
+        return ArtifactError(
+            f"{path} ({size:,} bytes) could not be kept ({error.strerror or error}): free some space at "
+            f"{self.url}, or choose another place with LAB_ARTIFACTS, and resume the run."
+        )
 
     def read(self, kept: KeptFile) -> bytes:
         """Return the bytes of a kept file. Raises `ArtifactError` if they are gone or not the ones that were kept."""
@@ -126,12 +157,13 @@ def _files_in_folders(root: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
                     yield from ((folder.name, file) for file in files if file.is_file(follow_symlinks=False))
 
 
-def _write_local(target: Path, data: bytes) -> None:
+def _write_local(target: Path, parts: Iterable[bytes]) -> None:
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_TEMPORARY}")
     try:
         handle = _create(temporary)
         try:
-            _write_all(handle, data)
+            for part in parts:
+                _write_all(handle, part)
             os.fsync(handle)
         finally:
             os.close(handle)

@@ -1,36 +1,64 @@
-"""Reads one curve straight from the driver: a million points in a third of the time that SQLAlchemy's rows would take."""
+"""Reads one curve straight from the driver: a million points in a third of the time that SQLAlchemy's rows would take.
+
+A curve is read in statements of some ten milliseconds each. On a connection of `Database.read_in_parts` none of them
+holds a lock for longer than that; inside a transaction all of them see the same moment.
+"""
 
 from collections.abc import Iterator
 
 import numpy as np
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from lab.errors import UnreadableRunError
 
-_SELECT = "SELECT step, value, time_s FROM points WHERE run = ? AND series = ? AND step > ? AND step <= ? ORDER BY step"
-_LAST = 2**63 - 1
-_FETCH = 20_000  # rows at a time
+_SELECT = (
+    "SELECT step, value, time_s FROM points WHERE run = ? AND series = ? AND step > ? AND step <= ? "
+    "ORDER BY step LIMIT ?"
+)
+_FETCH = 20_000  # rows in one statement
+LAST_STEP = 2**63 - 1
+# One step down the key for each curve, where DISTINCT would read through all of its points.
+_SERIES = text(
+    "WITH RECURSIVE found(series) AS ("
+    " SELECT MIN(series) FROM points WHERE run = :run"
+    " UNION ALL SELECT (SELECT MIN(p.series) FROM points p WHERE p.run = :run AND p.series > found.series)"
+    " FROM found WHERE found.series IS NOT NULL) "
+    "SELECT series, (SELECT MAX(p.step) FROM points p WHERE p.run = :run AND p.series = found.series) AS last "
+    "FROM found WHERE series IS NOT NULL"
+)
+
+
+def last_steps(connection: Connection, run: int) -> dict[int, int]:
+    """Return the last step of each curve that a run has, by the number of its series."""
+    return {row.series: row.last for row in connection.execute(_SERIES, {"run": run})}
 
 
 def fetch(
-    connection: Connection, run: int, series: int, *, after_step: int = -1, last_step: int = _LAST
+    connection: Connection, run: int, series: int, *, after_step: int = -1, last_step: int = LAST_STEP
 ) -> Iterator[np.ndarray]:
-    """Yield the points after a step and up to another, in order, as float64 tables of step, value and time, each of shape (n, 3).
+    """Yield the points after a step and up to another, in order, as float64 tables of step, value and time, each (n, 3).
 
     NULL comes as NaN, and steps below 2**53 stay exact.
     """
     select = _SELECT if connection.dialect.name == "sqlite" else _SELECT.replace("?", "%s")
     cursor = connection.connection.cursor()
     try:
-        cursor.execute(select, (run, series, after_step, last_step))
-        while rows := cursor.fetchmany(_FETCH):
-            try:
-                table_N3 = np.array(rows, dtype=np.float64)
-            except (ValueError, TypeError, OverflowError) as error:  # a text where a number was written
-                raise UnreadableRunError(
-                    f"The points of run number {run} are damaged ({str(error)[:80]}): restore the store from a copy, or "
-                    "train the run again."
-                ) from error
-            yield table_N3
+        while True:
+            rows = cursor.execute(select, (run, series, after_step, last_step, _FETCH)).fetchall()
+            if rows:
+                yield _table(rows, run)
+            if len(rows) < _FETCH:
+                return
+            after_step = rows[-1][0]
     finally:
         cursor.close()
+
+
+def _table(rows: list[tuple[int, float | None, float]], run: int) -> np.ndarray:
+    try:
+        return np.array(rows, dtype=np.float64)
+    except (ValueError, TypeError, OverflowError) as error:  # a text where a number was written
+        raise UnreadableRunError(
+            f"The points of run number {run} are damaged ({str(error)[:80]}): restore the store from a copy, or train the "
+            "run again."
+        ) from error

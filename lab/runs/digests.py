@@ -16,6 +16,7 @@ from lab.errors import StoreError
 from lab.runs.base import StoreBase
 from lab.runs.curves import fetch
 from lab.runs.encoding import encode_json
+from lab.runs.records import RunState
 from lab.runs.rows import damage_words, decoded, listed_record
 from lab.runs.schema import kept, runs, series_names
 from lab.runs.seals import EMPTY_SUM, RAW, added, file_sum, is_sealed, is_sound, points_sum
@@ -63,11 +64,14 @@ class Digests(StoreBase):
 
     def verify(self, run: str) -> tuple[str, ...]:
         """Return a sentence for each thing of a run that is not as it was written."""
-        with self.database.read() as connection:
+        with self.database.read_in_parts() as connection:
             row = self._find(connection, run, deleted=True)
             if not is_sound(row):
                 return (damage_words(run),)
             sound = _sums_fit(connection, row) if is_sealed(row) else _older_fits(connection, row)
+        if not sound and row.state == RunState.RUNNING:  # its worker writes meanwhile: one moment decides
+            with self.database.read() as connection:
+                sound = _sums_fit(connection, self._find(connection, run, deleted=True))
         if sound:
             return ()
         return (
@@ -86,16 +90,30 @@ class Digests(StoreBase):
         return tuple(problems)
 
     def seal_older_run(self, run: str) -> bool:
-        """Seal one run that an older release wrote; return whether it is sound. One that is gone needs none."""
+        """Seal one run that an older release wrote; return whether it is sound. One that is gone needs none.
+
+        Its points are read before the lock: of an ended run nobody writes any, and of others the row would be another.
+        """
+        query = select(*RAW).where(runs.c.id == run)
+        with self.database.read_in_parts() as connection:
+            row = connection.execute(query).one_or_none()
+            if row is None or is_sealed(row):
+                return True
+            if listed_record(row, moment=self._moment(connection)).problem or not _older_fits(connection, row):
+                return False
+            sums = stored_sums(connection, row.number, row.id)
         with self.database.write() as connection:
-            row = connection.execute(select(*RAW).where(runs.c.id == run).with_for_update()).one_or_none()
-            return row is None or is_sealed(row) or self._adopt(connection, row) is not None
+            now = connection.execute(query.with_for_update()).one_or_none()
+            if now is not None and not is_sealed(now) and tuple(now) == tuple(row):
+                given = update(runs).where(runs.c.number == row.number).values(sums=sums)
+                self._seal(connection, connection.execute(given.returning(*RAW)).one())
+        return True
 
     def _adopt(self, connection: Connection, row: Row[Any]) -> Row[Any] | None:
         """Seal a row of an older release and return it, or nothing where it is not as it was when its run ended."""
         if listed_record(row, moment=self._moment(connection)).problem or not _older_fits(connection, row):
             return None
-        given = update(runs).where(runs.c.number == row.number).values(sums=stored_sums(connection, row))
+        given = update(runs).where(runs.c.number == row.number).values(sums=stored_sums(connection, row.number, row.id))
         return self._seal(connection, connection.execute(given.returning(*RAW)).one())
 
 
@@ -114,13 +132,13 @@ def _integrity(connection: Connection, within_s: float | None) -> list[str]:
         driver.set_progress_handler(None, 0)
 
 
-def stored_sums(connection: Connection, row: Row[Any]) -> dict[str, str]:
+def stored_sums(connection: Connection, number: int, run: str) -> dict[str, str]:
     """Return the sums of what is stored of a run, read through; curves and files that are empty have none."""
     found = {
-        f"points/{name.name}": points_sum(name.name, fetch(connection, row.number, name.number))
-        for name in connection.execute(select(series_names))
+        f"points/{name.name}": points_sum(name.name, fetch(connection, number, name.number))
+        for name in connection.execute(select(series_names)).all()
     }
-    found["files"] = sum_files(connection.execute(select(kept).where(kept.c.run == row.id)))
+    found["files"] = sum_files(connection.execute(select(kept).where(kept.c.run == run)))
     return {key: one for key, one in found.items() if one != EMPTY_SUM}
 
 
@@ -130,7 +148,7 @@ def sum_files(rows: Iterable[Row[Any]]) -> str:
 
 
 def _sums_fit(connection: Connection, row: Row[Any]) -> bool:
-    return bool(stored_sums(connection, row) == decoded(row.sums))
+    return bool(stored_sums(connection, row.number, row.id) == decoded(row.sums))
 
 
 def _older_fits(connection: Connection, row: Row[Any]) -> bool:

@@ -1,29 +1,24 @@
 """What people do to runs: name, note, tag, pin, delete and take the deletion back.
 
-Deleting only hides a run. `purge` removes what was deleted some time ago, its files first.
+Deleting only hides a run. `removal` removes what was deleted some time ago.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
-
-from sqlalchemy import Connection, Row, delete, select
 
 from lab.errors import RunStateError, TextError
 from lab.runs.base import StoreBase
 from lab.runs.encoding import encode_tags
 from lab.runs.leases import _key_if_free
-from lab.runs.points import unlisted
 from lab.runs.records import RunRecord, RunState
 from lab.runs.rows import derive, listed_record
-from lab.runs.schema import kept, points, runs
-from lab.runs.seals import RAW, is_sound
 from lab.text import describe_character, hidden_character
 
 NAME_LIMIT = 200
 NOTE_LIMIT = 20_000
 TAG_LIMIT = 60
 TAGS_LIMIT = 200  # of one run; a bundle takes as many
-PURGE_AFTER_S = 7 * 24 * 3600.0  # a week to change one's mind
+PURGE_AFTER_S = 7 * 24 * 3600.0  # a week to change one's mind, then `removal` removes it
 
 
 class Edits(StoreBase):
@@ -66,25 +61,6 @@ class Edits(StoreBase):
             if row.deleted_at is not None:
                 row = self._change(connection, row, deleted_at=None, **_key_if_free(connection, row))
             return listed_record(row, moment=self._moment(connection))
-
-    def purge(self, remove: Callable[[Sequence[str]], None], *, older_than_s: float = PURGE_AFTER_S) -> None:
-        """Remove for good what was deleted longer ago than this; `remove` is given the paths that no run lists any more.
-
-        The rows go after the files: whoever is killed in between finds the rows again, and leaves no file without one.
-        A damaged run stays: its time of deletion may be the damage.
-        """
-        with self.database.write() as connection:
-            limit = self._moment(connection).now - older_than_s
-            gone = [row for row in connection.execute(select(*RAW).where(runs.c.deleted_at <= limit)) if is_sound(row)]
-            paths = [path for row in gone for path in self._remove_rows(connection, row)]
-            remove(unlisted(connection, sorted(set(paths))))
-
-    def _remove_rows(self, connection: Connection, row: Row[Any]) -> list[str]:
-        """Delete a run's rows and return the paths of its files."""
-        paths = list(connection.execute(delete(kept).where(kept.c.run == row.id).returning(kept.c.path)).scalars())
-        connection.execute(delete(points).where(points.c.run == row.number))
-        connection.execute(delete(runs).where(runs.c.number == row.number))
-        return paths
 
     def _edit(self, run: str, **values: Any) -> RunRecord:
         with self.database.write() as connection:

@@ -21,7 +21,7 @@ class Headlines(Digests):
     def saved_epochs(self, run: str) -> tuple[SavedEpoch, ...]:
         """Return a run's saved weights in step order with what was measured on them. Raises `RunNotFoundError`."""
         with self.database.read() as connection:
-            return _saved_epochs(connection, run, self._row(connection, run).number)
+            return saved_epochs_of(connection, run, self._row(connection, run).number)
 
     def headline(self, run: str) -> HeadlineResult | None:
         """Return the result of the saved weights that answer for a run, None where no weights are saved."""
@@ -37,7 +37,7 @@ class Headlines(Digests):
 
     def _refresh_headline(self, connection: Connection, row: Row[Any]) -> Row[Any]:
         """Write into a locked row which of the run's saved weights answer now; without any, what its summary says."""
-        answering = choose_weights(_saved_epochs(connection, row.id, row.number))
+        answering = choose_weights(saved_epochs_of(connection, row.id, row.number))
         values = headline_columns(answering, summary=decoded(row.summary), config=decoded(row.config))
         return self._change(connection, row, **values)
 
@@ -55,7 +55,8 @@ def headline_columns(
     }
 
 
-def _saved_epochs(connection: Connection, run: str, number: int) -> tuple[SavedEpoch, ...]:
+def saved_epochs_of(connection: Connection, run: str, number: int) -> tuple[SavedEpoch, ...]:
+    """Return the saved weights of the run with this id and number, in step order, whether or not its row is there yet."""
     names = {name.replace("_", "/"): name for name in METRICS}
     known = connection.execute(select(series_names).where(series_names.c.name.in_(names))).all()
     series = {row.number: names[row.name] for row in known}

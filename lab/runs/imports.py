@@ -1,33 +1,54 @@
-"""Runs that ended elsewhere and come in whole: row, points and list of files in one transaction, or nothing.
+"""Runs that ended elsewhere and are imported whole: in many short transactions, invisible until the last one.
 
-Whoever calls has checked everything and written the files. An imported run is nobody's answer in the cache, because its
-numbers were not computed here; in all else it is a run like any other.
+Until then a run is a partial run: its points and its list of files are stored, its row is not. An import that is killed
+leaves partial runs, which `Removal.purge` removes. Whoever calls has checked everything. An imported run is nobody's
+answer in the cache, because its numbers were not computed here; in all else it is a run like any other.
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, insert
+import numpy as np
+from sqlalchemy import Connection, delete, insert, select, update
 
 from lab.config import RunConfig
-from lab.errors import RunStateError
+from lab.errors import LabError, RunStateError, StoreError
+from lab.runs.digests import stored_sums
 from lab.runs.encoding import encode_tags, setting_key
+from lab.runs.headline import choose_weights
+from lab.runs.headlines import headline_columns, saved_epochs_of
 from lab.runs.leases import _RESULTS, ENDS, _number
-from lab.runs.points import Points, _columns, _sums_of_files
+from lab.runs.pace import MOST_ROWS, Pace
+from lab.runs.partial_table import partial_runs
+from lab.runs.points import _columns
 from lab.runs.records import KeptFile, RunRecord, RunState, Series, Want
+from lab.runs.removal import Removal, Remove
 from lab.runs.schema import kept, runs
-from lab.runs.seals import RAW, file_sum
+from lab.runs.seals import RAW, row_seal
+from lab.runs.sums import PointColumns
 
 IMPORTED = "imported"
 IMPORTABLE = ENDS  # states in which a run can come in
+IMPORT_LEASE_S = (
+    600.0  # renewed with every part, and every minute while files are written: longer than one of a gigabyte takes
+)
+_RENEW_S = 60.0
+_TOGETHER = 10  # runs listed in one transaction
+_NOTHING: dict[str, Any] = {"config": {}, "summary": {}, "environment": {}, "notices": [], "note": ""}  # of a large row
 _ID_BYTES = 6  # 48 random bits: among a million runs two share an id with a chance of 1 in 600
+Curves: TypeAlias = Mapping[str, Series] | Iterable[Series]
 
 
 @dataclass(frozen=True, slots=True)
 class EndedRun:
-    """A run as it comes in. id: from `new_run_id`. kept: files that are already written, listed under this id."""
+    """A run as it comes in.
+
+    id: from `new_run_id`. points: the curves by name, or parts of curves, each in step order, that are read as they are
+    stored. kept: its files, listed under this id.
+    """
 
     id: str
     name: str
@@ -45,7 +66,7 @@ class EndedRun:
     summary: Mapping[str, Any]
     environment: Mapping[str, Any]
     notices: tuple[str, ...]
-    points: Mapping[str, Series]
+    points: Curves
     kept: tuple[KeptFile, ...]
 
 
@@ -54,36 +75,188 @@ def new_run_id() -> str:
     return secrets.token_hex(_ID_BYTES)
 
 
-class Imports(Points):
-    """The part of `RunStore` that takes in what others trained."""
+class Imports(Removal):
+    """The part of `RunStore` that imports what others trained."""
 
-    def insert_ended(self, ended: Sequence[EndedRun], *, origin: str = IMPORTED) -> tuple[RunRecord, ...]:
-        """Store runs that have ended, all of them or none. Raises `RunStateError` for one that has not."""
+    def insert_ended(
+        self,
+        ended: Sequence[EndedRun],
+        *,
+        origin: str = IMPORTED,
+        write_file: Callable[[KeptFile], None] | None = None,
+        remove: Remove = lambda _paths: None,
+    ) -> tuple[RunRecord, ...]:
+        """Store runs that have ended, all of them or none; nobody sees one before all are complete.
+
+        write_file: writes a file that is already listed, so that one whose writer was killed is found and removed.
+        remove: deletes files, should the import fail. Raises `RunStateError` for a run that has not ended.
+        """
         live = next((run for run in ended if run.state not in IMPORTABLE), None)
         if live is not None:
-            raise RunStateError(f"A run that is {live.state.value} cannot be taken in: let it end first.")
-        with self.database.write() as connection:
-            return tuple(self._insert_ended(connection, run, origin) for run in ended)
+            raise RunStateError(f"A run that is {live.state.value} cannot be imported: let it end first.")
+        pace = Pace(self.database)
+        numbers: list[int] = []
+        try:
+            for first in range(0, len(ended), _TOGETHER):
+                numbers += self._list_partial(pace, ended[first : first + _TOGETHER], origin)
+            staged = []
+            for number, run in zip(numbers, ended, strict=True):
+                if write_file is not None:
+                    self._write_files(pace, number, run.kept, write_file)
+                self._import_points(pace, number, run)
+                staged.append(self._complete(pace, number, run, origin))
+            return self._publish(pace, staged)
+        except BaseException as error:
+            try:
+                for number in numbers:
+                    self._remove_partial(number, remove, pace)
+            except (LabError, OSError) as second:
+                error.add_note(f"What it left is removed later, because that failed as well: {second}")
+            raise
 
-    def _insert_ended(self, connection: Connection, run: EndedRun, origin: str) -> RunRecord:
-        values: dict[str, Any] = {
-            "id": run.id, "name": run.name, "config": run.config.as_dict(), "fingerprint": run.fingerprint, "family": "",
-            "cache_key": None, "state": run.state, "want": Want.RUN, "reason": run.reason, "attempts": 1,
-            "created_at": run.created_at, "queued_at": run.created_at, "started_at": run.started_at,
-            "finished_at": run.finished_at, "seconds": run.seconds, "device": run.device, "origin": origin,
-            "note": run.note, "tags": encode_tags(run.tags), "progress": {}, "summary": dict(run.summary),
-            "environment": dict(run.environment), "notices": list(run.notices), "arch": run.config.arch, "sums": {},
-            "dataset": run.config.dataset, "setting": setting_key(run.config),
-            **{name: _number(run.summary.get(name)) for name in _RESULTS},
-        }  # fmt: skip
-        row = self._seal(connection, connection.execute(insert(runs).values(**values).returning(*RAW)).one())
-        ready = {name: _columns(run.id, name, series) for name, series in run.points.items()}
-        row = self._store_points(connection, row, ready)
-        if run.kept:
-            listed = [_kept_values(file) for file in run.kept]
-            connection.execute(insert(kept), listed)
-            row = self._change(connection, row, **_sums_of_files(row, gone=(), new=[file_sum(one) for one in listed]))
-        return self._record(connection, self._refresh_headline(connection, row))
+    def _list_partial(self, pace: Pace, ended: Sequence[EndedRun], origin: str) -> list[int]:
+        """List runs and their files as partial ones; return the number of each, which no other run will have."""
+        numbers = []
+        with pace.write(sized=False) as connection:
+            for run in ended:
+                number = self._new_number(connection, {**_row_values(run, origin), **_NOTHING})
+                lease_until = self._moment(connection).now + IMPORT_LEASE_S
+                connection.execute(insert(partial_runs).values(number=number, id=run.id, lease_until=lease_until))
+                if run.kept:
+                    connection.execute(insert(kept), [_kept_values(file) for file in run.kept])
+                numbers.append(number)
+        return numbers
+
+    def _new_number(self, connection: Connection, values: Mapping[str, Any]) -> int:
+        """Return a number that no other run will have; the row it was drawn with is gone before anybody can see it."""
+        number = connection.execute(insert(runs).values(**values).returning(runs.c.number)).scalar_one()
+        connection.execute(delete(runs).where(runs.c.number == number))
+        return int(number)
+
+    def _write_files(
+        self, pace: Pace, number: int, files: Sequence[KeptFile], write_file: Callable[[KeptFile], None]
+    ) -> None:
+        renewed = time.monotonic()
+        for file in files:
+            write_file(file)
+            if time.monotonic() - renewed > _RENEW_S:
+                renewed = time.monotonic()
+                self._renew(pace, number)
+
+    def _import_points(self, pace: Pace, number: int, run: EndedRun) -> None:
+        """Store the curves: as many short ones in one transaction, or as much of a long one, as fit into it."""
+        waiting: list[Series] = []
+        for part in _parts(run.points):
+            waiting.append(part)
+            while sum(one.step.size for one in waiting) >= pace.size:
+                waiting = self._store_part(pace, number, run.id, waiting)
+        while sum(one.step.size for one in waiting) > pace.size:
+            waiting = self._store_part(pace, number, run.id, waiting)
+        if waiting:
+            self._store_part(pace, number, run.id, waiting)
+
+    def _complete(self, pace: Pace, number: int, run: EndedRun, origin: str) -> dict[str, Any]:
+        """Return the values of a run's row, sealed as the database will have them."""
+        values = {**_row_values(run, origin), "number": number}
+        with self.database.read_in_parts() as connection:
+            values["sums"] = stored_sums(connection, number, run.id)
+            answering = choose_weights(saved_epochs_of(connection, run.id, number))
+        values |= headline_columns(answering, summary=values["summary"], config=values["config"])
+        with pace.write(sized=False) as connection:
+            self._hold_partial(connection, number)
+            connection.execute(insert(runs).values(**values))
+            row = connection.execute(select(*RAW).where(runs.c.number == number)).one()
+            connection.execute(delete(runs).where(runs.c.number == number))
+        return {**values, "seal": row_seal(row)}
+
+    def _store_part(self, pace: Pace, number: int, run: str, parts: Sequence[Series]) -> list[Series]:
+        """Store the first points of these parts in one transaction; return what did not fit into it."""
+        ready, rest = _fitting(run, parts, pace.size)
+        with pace.write() as connection:
+            self._hold_partial(connection, number)
+            self._upsert(connection, number, ready)
+        return rest
+
+    def _renew(self, pace: Pace, number: int) -> None:
+        with pace.write(sized=False) as connection:
+            self._hold_partial(connection, number)
+
+    def _hold_partial(self, connection: Connection, *numbers: int) -> None:
+        now = self._moment(connection).now
+        held = update(partial_runs).where(partial_runs.c.number.in_(numbers), partial_runs.c.lease_until > 0)
+        if connection.execute(held.values(lease_until=now + IMPORT_LEASE_S)).rowcount != len(numbers):
+            raise StoreError(
+                f"The import stood still for more than {IMPORT_LEASE_S / 60:g} minutes and was removed meanwhile: "
+                "import the bundle again."
+            )
+
+    def _publish(self, pace: Pace, staged: Sequence[Mapping[str, Any]]) -> tuple[RunRecord, ...]:
+        """Make all runs visible at once."""
+        if not staged:
+            return ()
+        numbers = [values["number"] for values in staged]
+        with pace.write(sized=False) as connection:
+            self._hold_partial(connection, *numbers)
+            connection.execute(delete(partial_runs).where(partial_runs.c.number.in_(numbers)))
+            connection.execute(insert(runs), [dict(values) for values in staged])
+        with self.database.read() as connection:
+            rows = [self._row(connection, values["id"], deleted=True) for values in staged]
+            return tuple(self._record(connection, row) for row in rows)
+
+
+def _fitting(run: str, parts: Sequence[Series], room: int) -> tuple[list[tuple[str, PointColumns]], list[Series]]:
+    """Return the columns of the first `room` points of some parts, and the parts of all others."""
+    ready, rest = [], []
+    for part in parts:
+        if room:
+            ready.append((part.name, _columns(run, part.name, _cut(part, slice(None, room)))))
+        if part.step.size > room:
+            rest.append(_cut(part, slice(room, None)))
+        room -= min(room, part.step.size)
+    return ready, rest
+
+
+def _cut(series: Series, rows: slice) -> Series:
+    return Series(series.name, series.step[rows], series.value[rows], series.time_s[rows])
+
+
+def _parts(points: Curves) -> Iterator[Series]:
+    """Yield parts of curves that fit into one transaction each."""
+    for series in points.values() if isinstance(points, Mapping) else points:
+        for start in range(0, max(1, np.size(series.step)), MOST_ROWS):
+            yield _cut(series, slice(start, start + MOST_ROWS))
+
+
+def _row_values(run: EndedRun, origin: str) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "name": run.name,
+        "config": run.config.as_dict(),
+        "fingerprint": run.fingerprint,
+        "family": "",
+        "cache_key": None,
+        "state": run.state,
+        "want": Want.RUN,
+        "reason": run.reason,
+        "attempts": 1,
+        "created_at": run.created_at,
+        "queued_at": run.created_at,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "seconds": run.seconds,
+        "device": run.device,
+        "origin": origin,
+        "note": run.note,
+        "tags": encode_tags(run.tags),
+        "progress": {},
+        "summary": dict(run.summary),
+        "environment": dict(run.environment),
+        "notices": list(run.notices),
+        "arch": run.config.arch,
+        "dataset": run.config.dataset,
+        "setting": setting_key(run.config),
+        **{name: _number(run.summary.get(name)) for name in _RESULTS},
+    }
 
 
 def _kept_values(file: KeptFile) -> dict[str, Any]:

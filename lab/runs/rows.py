@@ -12,6 +12,7 @@ from sqlalchemy import Float, Integer, Row, String
 from lab.config import RunConfig
 from lab.errors import ConfigError, UnreadableRunError
 from lab.findings import Finding
+from lab.runs import facts
 from lab.runs.database import Moment
 from lab.runs.encoding import decode_json, decode_tags
 from lab.runs.headline import METRICS, HeadlineResult
@@ -129,20 +130,20 @@ def _decoded(row: Row[Any], moment: Moment) -> RunRecord:
         reason=row.reason,
         lease=row.lease,
         attempts=row.attempts,
-        created_at=float(row.created_at),
-        started_at=_real(row.started_at),
-        finished_at=_real(row.finished_at),
-        seconds=float(row.seconds),
-        device=row.device,
+        created_at=facts.moment_or_nan(row.created_at),
+        started_at=facts.usable_moment(row.started_at),
+        finished_at=facts.usable_moment(row.finished_at),
+        seconds=facts.usable_span(row.seconds),
+        device=facts.usable_device(row.device),
         parent=row.parent,
         origin=row.origin,
         pinned=bool(row.pinned),
         note=row.note,
         tags=decode_tags(row.tags),
-        progress=dict(decoded(row.progress)),
-        summary=dict(decoded(row.summary)),
-        environment=dict(decoded(row.environment)),
-        notices=tuple(notice for notice in decoded(row.notices) if not is_old_finding(notice)),
+        progress=facts.usable(decoded(row.progress), facts.progress_kind),
+        summary=facts.usable(decoded(row.summary), facts.result_kind),
+        environment=facts.usable(decoded(row.environment), facts.environment_kind),
+        notices=tuple(text for text in facts.usable_texts(decoded(row.notices)) if not is_old_finding(text)),
         number=row.number,
         findings=tuple(Finding.from_dict(values) for values in decoded(row.findings) or ()),
         saved=_saved_result(row),
@@ -168,15 +169,12 @@ def decoded(value: Any) -> Any:
 def _saved_result(row: Row[Any]) -> HeadlineResult | None:
     if row.weights_step is None:
         return None
-    metrics = {name: _real(getattr(row, name)) for name in METRICS}
+    stored = {name: getattr(row, name) for name in METRICS}
+    # A whole number is what SQLite's RETURNING hands back of a REAL column that holds one.
+    metrics = {name: float(value) for name, value in stored.items() if facts.result_kind(name).fits(value)}
     return HeadlineResult(
         step=row.weights_step, epoch=row.weights_epoch, which=row.weights_which or "", saved=True, **metrics
     )
-
-
-def _real(value: float | None) -> float | None:
-    # What SQLite hands back from RETURNING is a whole number where a REAL column holds one.
-    return None if value is None else float(value)
 
 
 def kept_file(row: Row[Any]) -> KeptFile:

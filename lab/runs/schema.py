@@ -30,6 +30,7 @@ from lab.errors import StoreError, StoreVersionError
 from lab.runs.database import Database
 from lab.runs.encoding import setting_key
 from lab.runs.headline_columns import add_headline
+from lab.runs.partial_table import add_partial_runs
 from lab.runs.sketches_table import add_sketches
 
 metadata = MetaData()
@@ -183,6 +184,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     add_headline,
     _findings_column,
     _seal_columns,
+    add_partial_runs,
 )
 _DAMAGED = "The run store is damaged ({}): restore it from a copy, or point LAB_HOME to another place."
 _MIGRATION_LOCK = 0x636F6E76  # "conv": the advisory lock that lets one process at a time migrate on Postgres

@@ -38,7 +38,8 @@ def event_files(source: Source, runs: Sequence[RunRecord]) -> dict[str, bytes]:
 
 
 def _start(run: RunRecord) -> float:
-    return run.started_at if run.started_at is not None else run.created_at
+    start = run.started_at if run.started_at is not None else run.created_at
+    return start if math.isfinite(start) else 0.0  # a stored time that no clock can have said
 
 
 def _events(source: Source, run: RunRecord) -> Iterator[Any]:

@@ -83,7 +83,7 @@ def _import(lab: Lab) -> None:
     if not st.button("Take in", key=_TAKE_IN, disabled=upload is None) or upload is None:
         return
     with show_errors():
-        with st.spinner("Checking…"):
+        with st.spinner("Checking and importing…"):
             require_torch()
             from lab.sharing.bundle.read import import_bundle
 

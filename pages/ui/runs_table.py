@@ -39,6 +39,7 @@ _HELP = (
     "validation loss, or of the last one where nothing was validated."
 )
 _OUTCOME_PX = 190  # room for "no better than guessing"
+_LAST_DATE_S = pd.Timestamp.max.timestamp() - 1
 _SHOWN = "runs.shown"
 _TYPED = "runs.typed"
 
@@ -153,7 +154,7 @@ def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
             "epoch": run.epoch_text or None,
             **{name: _setting(values[at[run.id]]) for name, values in differing.items()},
             "seconds": run.seconds or None,
-            "speed": _whole(run.summary.get("images_per_second")), "created": pd.Timestamp(run.created_at, unit="s", tz="UTC"),
+            "speed": _whole(run.summary.get("images_per_second")), "created": _date(run.created_at),
             "tags": list(run.tags), "note": run.note, "pinned": run.pinned,
         }
         for run in runs
@@ -181,6 +182,11 @@ def _differing(runs: Sequence[RunRecord]) -> Mapping[str, list[Any]]:
 def _setting(value: Any) -> str:
     text = setting_text(value)
     return f"{text:g}" if isinstance(text, float) else str(text)
+
+
+def _date(moment: float) -> pd.Timestamp:
+    """Return a time for a date column; none for one that pandas, which ends in 2262, cannot hold."""
+    return pd.Timestamp(moment if moment < _LAST_DATE_S else math.nan, unit="s", tz="UTC")
 
 
 def _whole(value: Any) -> int | None:

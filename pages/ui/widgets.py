@@ -1,5 +1,6 @@
 """Small pieces that several pages share: a run's badge and name, times in words, lists of networks and data sets."""
 
+import math
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -12,6 +13,7 @@ from lab.data.registry import DatasetSpec, get_dataset_spec, list_datasets
 from lab.errors import UnknownNameError
 from lab.findings import Outcome
 from lab.formatting import format_percent
+from lab.runs.facts import usable_moment
 from lab.runs.records import RunRecord, RunState
 from lab.settings import Settings
 from pages.ui.frame import page_path, plain
@@ -77,6 +79,8 @@ def present_datasets(settings: Settings) -> tuple[DatasetSpec, ...]:
 
 def format_ago(moment: float, *, now: float | None = None) -> str:
     """Return how long ago a time (seconds since the epoch) was, such as "5 min ago"; older than a week, its date."""
+    if not math.isfinite(moment):
+        return "–"
     age = max(0.0, (get_lab().store.now() if now is None else now) - moment)
     if age < _MINUTE_S:
         return "just now"
@@ -87,7 +91,12 @@ def format_ago(moment: float, *, now: float | None = None) -> str:
 
 
 def format_moment(moment: float) -> str:
-    """Return a time (seconds since the epoch) as a date and a time of day in the reader's own time zone."""
+    """Return a time (seconds since the epoch) as a date and a time of day in the reader's own time zone.
+
+    A dash for a time that no calendar has.
+    """
+    if usable_moment(moment) is None:
+        return "–"
     return datetime.fromtimestamp(moment, _zone()).strftime("%-d %b %Y, %H:%M")
 
 

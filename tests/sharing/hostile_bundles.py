@@ -278,12 +278,54 @@ def _records(bundle: bytes) -> Iterator[tuple[str, bytes]]:
         "notices": [None, [5], ["x"] * 201], "weights": [None, [], [{}], [{"step": 12, "epoch": 2, "created_at": 0.0}] * 2],
         "more": [1],
     }  # fmt: skip
+    for field, values in _OUT_OF_RANGE.items():
+        wrong[field] = [*wrong[field], *values]
     for field, values in wrong.items():
         for number, value in enumerate(values):
             yield f"{field} is wrong ({number})", changed(**{field: value})
     for field in honest:
         text = json.dumps({name: value for name, value in honest.items() if name != field})
         yield f"no {field}", pack(sealed({**files, RUN: text.encode()}))
+
+
+# What took the Runs page away from everybody, or would have.
+_OUT_OF_RANGE: dict[str, list[Any]] = {
+    "created_at": [253_402_300_800, 1e300],
+    "started_at": [-2e9, 1e12, {"$float": "nan"}],
+    "finished_at": [2.6e11],
+    "seconds": [1e11, {"$float": "inf"}],
+    "device": ["no device", "cuda:99999", "meta", "x" * 500],
+    "name": ["a\x7fb"],
+    "summary": [
+        {"images_per_second": 1e300},
+        {"images_per_second": {"$float": "inf"}},
+        {"test_accuracy": 2**60},
+        {"test_accuracy": -0.01},
+        {"val_accuracy": 1.01},
+        {"per_class_accuracy": 2},
+        {"test_accuracy": None},
+        {"params": None},
+        {"params": 1.5},
+        {"params": -1},
+        {"params": 2**53},
+        {"best_epoch": True},
+        {"best_epoch": "3"},
+        {"seconds": 1e300},
+        {"outcome": 5},
+        {"unheard_of": None},
+    ],
+    "environment": [
+        {"device": "no device"},
+        {"torch": "2.0'; import os"},
+        {"torch": ""},
+        {"threads": -1},
+        {"threads": 2**60},
+        {"name": None},
+        {"train_images": 1e300},
+        {"normalization": [{"$float": "nan"}, 1]},
+        {"unheard_of": 2**60},
+    ],
+}
 
 
 def _split(data: bytes) -> tuple[dict[str, Any], bytes]:
@@ -339,6 +381,15 @@ def _curves(files: Files) -> Iterator[tuple[str, bytes]]:
     }  # fmt: skip
     for what, columns in wrong.items():
         yield what, pack(sealed({**files, POINTS: safetensors.numpy.save({**honest, **columns})}))
+    for what, columns in {
+        "an accuracy of 2^60": {"x/accuracy:value": np.array([0.5, 2.0**60, 1.0])},
+        "an accuracy below 0": {"x/accuracy:value": np.array([0.5, -0.1, 1.0])},
+        "an infinite accuracy": {"x/accuracy:value": np.array([0.5, np.inf, 1.0])},
+        "times of 1e300 seconds": {"x/accuracy:time_s": np.full(3, 1e300)},
+    }.items():
+        named = {key.replace("a/b", "x/accuracy"): value for key, value in honest.items()}
+        yield what, pack(sealed({**files, POINTS: safetensors.numpy.save({**named, **columns})}))
+    yield "columns in another order", pack(sealed({**files, POINTS: _in_another_order(honest)}))
     for name in ("../evil", "A/B", "a/b/c", "", "x" * 70, "<script>", "a b"):
         renamed = {f"{name}:{key.split(':')[1]}": value for key, value in honest.items()}
         yield f"a curve called {name[:20]!r}", pack(sealed({**files, POINTS: safetensors.numpy.save(renamed)}))
@@ -348,3 +399,13 @@ def _curves(files: Files) -> Iterator[tuple[str, bytes]]:
         "an empty curve",
         pack(sealed({**files, POINTS: safetensors.numpy.save({k: v[:0] for k, v in honest.items()})})),
     )
+
+
+def _in_another_order(columns: dict[str, np.ndarray]) -> bytes:
+    """Return two curves whose names do not lie in the order of their columns."""
+    import safetensors.numpy
+
+    both = {**columns, **{key.replace("a/b", "z"): value for key, value in columns.items()}}
+    header, body = _split(safetensors.numpy.save(both))
+    header["a/b:step"], header["z:step"] = header["z:step"], header["a/b:step"]
+    return _joined(header, body)

@@ -25,10 +25,14 @@ MAX_RUNS = 200
 MAX_BYTES = 1 << 30  # unpacked, all files together
 MAX_RATIO = 100  # unpacked to packed, of each file
 MAX_JSON = 4 << 20  # bytes of one JSON file
+MAX_ALL_JSON = 16 << 20  # bytes of all runs' records: they become visible in one transaction
 MAX_POINTS = 256 << 20  # bytes of one run's curves
+MAX_ALL_POINTS = 10_000_000  # points of all runs together: a minute or two of writing
 MAX_HEADER = 1 << 20  # bytes of a safetensors header
 MAX_TENSORS = 1_000
 CHUNK = 1 << 20  # bytes read at once
+
+ITEM_BYTES = 8  # of each number of a curve
 
 # Fields that say when and where the bundle was made: all that may differ between export, import and export again.
 VOLATILE = "volatile"

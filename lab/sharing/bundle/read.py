@@ -1,27 +1,27 @@
-"""Takes a bundle in: everything is checked before anything is written, and what cannot be finished is taken back.
+"""Imports a bundle: everything is checked before anything is written, and what cannot be finished is removed.
 
-The archive is read twice, once to check and once to keep, and the second reading is held to the same SHA-256.
+The archive is read twice, once to check and once to store, and the second reading is held to the same SHA-256. Curves and
+weights are streams both times: what is in memory does not depend on how large they are.
 """
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from lab.errors import ReadOnlyError, ShapeError
 from lab.judging import judge_older
 from lab.runs.imports import EndedRun, new_run_id
-from lab.runs.records import WEIGHTS, KeptFile, RunRecord, Series
+from lab.runs.records import WEIGHTS, KeptFile, RunRecord
 from lab.sharing.bundle.archive import Archive, open_archive
+from lab.sharing.bundle.curves import Curve, check_curves, curve_parts
 from lab.sharing.bundle.layout import (
     DIGEST,
     FORMAT,
     MANIFEST,
+    MAX_ALL_JSON,
+    MAX_ALL_POINTS,
     MAX_JSON,
-    MAX_POINTS,
     MAX_RUNS,
     VERSION,
     VOLATILE,
@@ -29,38 +29,37 @@ from lab.sharing.bundle.layout import (
     run_name,
     weights_name,
 )
-from lab.sharing.bundle.record import Record, read_record
+from lab.sharing.bundle.record import Record, WeightsEntry, read_record
 from lab.sharing.bundle.strict_reading import Fields, items, read_json, refuse, whole
-from lab.sharing.bundle.tensors import Expected, check_weights, header_bytes, read_points
+from lab.sharing.bundle.tensors import Expected, check_weights, header_bytes
 from lab.sharing.source import Source
 
-_SERIES = re.compile(r"[a-z0-9_]{1,30}(/[a-z0-9_]{1,30})?")
-_MOST_SERIES = 64
 JUDGING_S = 10.0  # runs of a large bundle that are not judged by then are judged by an idle worker
+_MOST_NAMES = 100  # of curves, in all runs together: each is stored for good
 
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """One run of the bundle, checked, not yet kept."""
+    """One run of the bundle, checked, not yet stored."""
 
     index: int
     record: Record
-    points: Mapping[str, Series]
+    curves: tuple[Curve, ...]
 
 
 def import_bundle(source: Source, stream: BinaryIO) -> tuple[RunRecord, ...]:
-    """Take in the runs of a bundle under new ids and return them, marked as imported.
+    """Import the runs of a bundle under new ids and return them, marked as imported.
 
     stream: seekable, such as an open file or an upload. Raises `InputError` with one sentence for anything that is not
     a whole, unchanged bundle; then nothing was written. Raises `ReadOnlyError` in a read-only lab. Findings are not read
     from a bundle but judged from its curves.
     """
     if source.store.read_only:
-        raise ReadOnlyError("This lab is read-only, so no run was taken in: start it without LAB_READ_ONLY.")
+        raise ReadOnlyError("This lab is read-only, so no run was imported: start it without LAB_READ_ONLY.")
     with open_archive(stream) as archive:
         digests = _read_manifest(archive)
         runs = _check_runs(source, archive, digests)
-        kept = _keep(source, archive, digests, runs)
+        kept = _store(source, archive, digests, runs)
     judge_older(source.store, budget_s=JUDGING_S, ids=[run.id for run in kept])
     return tuple(source.store.get(run.id) for run in kept)
 
@@ -105,22 +104,35 @@ def _check_runs(source: Source, archive: Archive, digests: Mapping[str, str]) ->
     count = sum(name.endswith("/run.json") for name in digests)
     if not 1 <= count <= MAX_RUNS:
         refuse(f"it holds {count} runs, not 1 to {MAX_RUNS}")
-    runs = []
+    _check_size_of_records(archive, count)
+    runs: list[_Checked] = []
     expected_names = []
+    points_left = MAX_ALL_POINTS
     for index in range(count):
         if run_name(index) not in digests or points_name(index) not in digests:
             refuse(f"run {index} is not whole")
         record = read_record(_verified(archive, run_name(index), digests, most=MAX_JSON), run_name(index))
-        points = _check_points(_verified(archive, points_name(index), digests, most=MAX_POINTS), points_name(index))
+        name = points_name(index)
+        curves = check_curves(archive, name, digests[name], most=points_left)
+        points_left -= sum(curve.count for curve in curves)
         names = [weights_name(index, entry.step) for entry in record.weights]
         expected_names += [run_name(index), points_name(index), *names]
         if not set(names) <= digests.keys():
             refuse(f"run {index} lacks some of its weights")
-        _check_all_weights(source, archive, digests, _Checked(index, record, points))
-        runs.append(_Checked(index, record, points))
+        runs.append(_Checked(index, record, curves))
+        _check_all_weights(source, archive, digests, runs[-1])
+    names_of_curves = {curve.name for run in runs for curve in run.curves}
+    if len(names_of_curves) > _MOST_NAMES:
+        refuse(f"its runs have {len(names_of_curves):,} different curves, more than {_MOST_NAMES}")
     if expected_names != list(digests):
         refuse("it holds a file that no run lists")
     return runs
+
+
+def _check_size_of_records(archive: Archive, count: int) -> None:
+    size = sum(archive.size(run_name(index)) for index in range(count) if run_name(index) in archive.names)
+    if size > MAX_ALL_JSON:
+        refuse(f"its records have {size:,} bytes, more than {MAX_ALL_JSON:,}", way_out="export fewer runs at a time")
 
 
 def _verified(archive: Archive, name: str, digests: Mapping[str, str], *, most: int) -> bytes:
@@ -128,20 +140,6 @@ def _verified(archive: Archive, name: str, digests: Mapping[str, str], *, most: 
     if hashlib.sha256(data).hexdigest() != digests[name]:
         refuse(f"{name} is not the file that was exported: its SHA-256 differs")
     return data
-
-
-def _check_points(data: bytes, name: str) -> dict[str, Series]:
-    points: dict[str, Series] = {}
-    for series, columns in read_points(data, name):
-        step, time_s = columns["step"], columns["time_s"]
-        if not _SERIES.fullmatch(series) or len(points) >= _MOST_SERIES:
-            refuse(f"{series[:60]!r} in {name} is no name of a curve")
-        if not len(step) or step[0] < 0 or step[-1] >= 10**12 or (np.diff(step) <= 0).any():
-            refuse(f"the steps of {series} in {name} do not rise")
-        if not np.isfinite(time_s).all() or (time_s < 0).any():
-            refuse(f"the times of {series} in {name} are none")
-        points[series] = Series(series, step, columns["value"], time_s)
-    return points
 
 
 def _check_all_weights(source: Source, archive: Archive, digests: Mapping[str, str], run: _Checked) -> None:
@@ -181,34 +179,51 @@ def _expected_tensors(source: Source, record: Record) -> Expected:
     return {name: (words[tensor.dtype], tuple(tensor.shape)) for name, tensor in state.items()}
 
 
-def _keep(source: Source, archive: Archive, digests: Mapping[str, str], runs: list[_Checked]) -> tuple[RunRecord, ...]:
-    """Write the weights, then everything else in one transaction; take the files back if that fails."""
-    written: list[str] = []
-    try:
-        ended = [_keep_weights(source, archive, digests, run, written) for run in runs]
-        return source.store.insert_ended(ended)
-    except BaseException:
-        source.artifacts.delete(written)
-        raise
+def _store(source: Source, archive: Archive, digests: Mapping[str, str], runs: list[_Checked]) -> tuple[RunRecord, ...]:
+    """Store everything under new ids; what was written is removed should that fail."""
+    ended = []
+    names: dict[str, str] = {}  # the name in the archive of each file of weights, by where it goes
+    for run in runs:
+        id = new_run_id()
+        files = tuple(_weights_file(archive, digests, run.index, id, entry) for entry in run.record.weights)
+        names |= {file.path: weights_name(run.index, file.step) for file in files}
+        ended.append(_ended_run(archive, digests, run, id, files))
+
+    def write_file(file: KeptFile) -> None:
+        sha256, _ = source.artifacts.write_parts(file.path, archive.stream(names[file.path]))
+        if sha256 != file.sha256:
+            refuse(f"{names[file.path]} changed while it was read")
+
+    return source.store.insert_ended(ended, write_file=write_file, remove=source.artifacts.delete)
 
 
-def _keep_weights(
-    source: Source, archive: Archive, digests: Mapping[str, str], run: _Checked, written: list[str]
+def _weights_file(archive: Archive, digests: Mapping[str, str], index: int, id: str, entry: WeightsEntry) -> KeptFile:
+    name = weights_name(index, entry.step)
+    path = f"{id}/{WEIGHTS}-{entry.step:09d}-0.safetensors"
+    return KeptFile(id, WEIGHTS, entry.step, entry.epoch, path, digests[name], archive.size(name), entry.created_at)
+
+
+def _ended_run(
+    archive: Archive, digests: Mapping[str, str], run: _Checked, id: str, files: tuple[KeptFile, ...]
 ) -> EndedRun:
-    id, record = new_run_id(), run.record
-    kept = []
-    for entry in record.weights:
-        name = weights_name(run.index, entry.step)
-        path = f"{id}/{WEIGHTS}-{entry.step:09d}-0.safetensors"
-        sha256, size = source.artifacts.write(path, b"".join(archive.stream(name)))
-        written.append(path)
-        if sha256 != digests[name]:
-            refuse(f"{name} changed while it was read")
-        kept.append(KeptFile(id, WEIGHTS, entry.step, entry.epoch, path, sha256, size, entry.created_at))
+    record, name = run.record, points_name(run.index)
     return EndedRun(
-        id=id, name=record.name, config=record.config, fingerprint=record.fingerprint, state=record.state,
-        reason=record.reason, created_at=record.created_at, started_at=record.started_at,
-        finished_at=record.finished_at, seconds=record.seconds, device=record.device, note=record.note,
-        tags=record.tags, summary=record.summary, environment=record.environment, notices=record.notices,
-        points=run.points, kept=tuple(kept),
-    )  # fmt: skip
+        id=id,
+        name=record.name,
+        config=record.config,
+        fingerprint=record.fingerprint,
+        state=record.state,
+        reason=record.reason,
+        created_at=record.created_at,
+        started_at=record.started_at,
+        finished_at=record.finished_at,
+        seconds=record.seconds,
+        device=record.device,
+        note=record.note,
+        tags=record.tags,
+        summary=record.summary,
+        environment=record.environment,
+        notices=record.notices,
+        points=curve_parts(archive, name, digests[name], run.curves),
+        kept=files,
+    )

@@ -11,10 +11,11 @@ from lab.config.upgrades import upgrade
 from lab.data.registry import get_dataset_spec
 from lab.errors import ConfigError, TextError
 from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT, TAG_LIMIT, TAGS_LIMIT, checked_tags, checked_text
+from lab.runs.facts import DEVICES, Kind, environment_kind, is_device, result_kind
 from lab.runs.imports import IMPORTABLE
 from lab.runs.records import RunState
 from lab.sharing.bundle.layout import DIGEST
-from lab.sharing.bundle.strict_reading import Fields, items, maybe, read_json, refuse, seconds, whole
+from lab.sharing.bundle.strict_reading import Fields, items, maybe, moment, read_json, refuse, seconds, whole
 from lab.text import escaped
 
 REASON_LIMIT = 2_000
@@ -67,11 +68,11 @@ def read_record(data: bytes, name: str) -> Record:
         fingerprint=fields.take("fingerprint", _matching(DIGEST)),
         state=fields.take("state", _state),
         reason=fields.take("reason", _text(REASON_LIMIT, lines=True)),
-        created_at=fields.take("created_at", seconds),
-        started_at=fields.take("started_at", maybe(seconds)),
-        finished_at=fields.take("finished_at", maybe(seconds)),
+        created_at=fields.take("created_at", moment),
+        started_at=fields.take("started_at", maybe(moment)),
+        finished_at=fields.take("finished_at", maybe(moment)),
         seconds=fields.take("seconds", seconds),
-        device=fields.take("device", _text(_TEXT_LIMIT)),
+        device=fields.take("device", _device),
         note=fields.take("note", _text(NOTE_LIMIT, lines=True)),
         tags=fields.take("tags", _tags),
         summary=fields.take("summary", _facts(_result)),
@@ -166,36 +167,23 @@ def _facts(check: Callable[[str, Any], Any]) -> Callable[[Any], dict[str, Any]]:
 
 def _result(name: str, value: Any) -> Any:
     """Results are numbers, so that every page can count on it; only the outcome is a word."""
-    if name == "outcome":
-        return _text(_TEXT_LIMIT)(value)
-    if value is not None and type(value) not in (int, float):
-        raise ValueError(f"has a {name} that is no number")
-    return _bounded(value)
+    return _fact(name, value, result_kind(name))
 
 
 def _circumstance(name: str, value: Any) -> Any:
-    if name == "normalization":
-        pair = items(_number, most=2)(value)
-        if pair and (len(pair) != 2 or not (abs(pair[0]) < 1e6 and 0 < pair[1] < 1e6)):
-            raise ValueError("has a normalisation that is none")
-        return list(pair)
-    if isinstance(value, str):
-        return _text(_TEXT_LIMIT)(value)
-    if value is None or isinstance(value, bool):
-        return value
-    return _bounded(_number(value))
+    return _fact(name, value, environment_kind(name))
 
 
-def _number(value: Any) -> int | float:
-    if type(value) not in (int, float):
-        raise ValueError("has something that is no number")
-    return value  # type: ignore[no-any-return]
+def _fact(name: str, value: Any, kind: Kind) -> Any:
+    if not kind.fits(value):
+        raise ValueError(f"has {name} = {str(value)[:40]!r}, but it {kind.rule}")
+    return _text(_TEXT_LIMIT)(value) if isinstance(value, str) else value
 
 
-def _bounded(value: Any) -> Any:
-    if type(value) is int and abs(value) > 2**62:
-        raise ValueError("has a number too large to be kept")
-    return value
+def _device(value: Any) -> str:
+    if not is_device(value):
+        raise ValueError(f"is {str(value)[:40]!r}, but it {DEVICES.rule}")
+    return str(value)
 
 
 def _weights_entry(value: Any) -> WeightsEntry:
@@ -203,7 +191,7 @@ def _weights_entry(value: Any) -> WeightsEntry:
     entry = WeightsEntry(
         fields.take("step", whole(0, _MOST_STEPS)),
         fields.take("epoch", whole(0, 10_000)),
-        fields.take("created_at", seconds),
+        fields.take("created_at", moment),
     )
     fields.done()
     return entry

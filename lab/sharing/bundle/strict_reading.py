@@ -6,15 +6,18 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 from lab.errors import InputError
+from lab.runs.facts import MOMENT, SPAN, Kind
 
 _MARK = "$float"  # how `lab.runs.encoding` writes what JSON has no word for
 _WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+_MOST_DETAIL = 180  # characters: the whole sentence stays below 300
 _Value = TypeVar("_Value")
 
 
 def refuse(detail: str, *, way_out: str = "export it again from the lab it came from") -> NoReturn:
     """Raise the one sentence that every wrong bundle is answered with."""
-    raise InputError(f"This is no bundle that ConvLab can take in ({detail}): {way_out}.")
+    short = detail if len(detail) <= _MOST_DETAIL else detail[:_MOST_DETAIL] + "…"
+    raise InputError(f"This is no bundle that ConvLab can take in ({short}): {way_out}.")
 
 
 def read_json(data: bytes, name: str) -> dict[str, Any]:
@@ -80,9 +83,18 @@ def whole(low: int, high: int) -> Callable[[Any], int]:
 
 
 def seconds(value: Any) -> float:
-    """Check for a time: a finite number that is not negative."""
-    if type(value) not in (int, float) or not 0 <= value < 1e12:
-        raise ValueError("is not a time in seconds")
+    """Check for a length of time."""
+    return _time(value, SPAN)
+
+
+def moment(value: Any) -> float:
+    """Check for a time of the clock."""
+    return _time(value, MOMENT)
+
+
+def _time(value: Any, kind: Kind) -> float:
+    if not kind.fits(value):
+        raise ValueError(f"is {str(value)[:40]!r}, but it {kind.rule}")
     return float(value)
 
 

@@ -5,13 +5,11 @@ The format has no checksum and leaves some freedom (holes, order, odd text); non
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from lab.runs.records import WEIGHTS
-from lab.sharing.bundle.layout import COLUMNS, MAX_HEADER, MAX_TENSORS
+from lab.sharing.bundle.layout import MAX_HEADER, MAX_TENSORS
 from lab.sharing.bundle.strict_reading import Fields, items, read_json, refuse, whole
 
 _METADATA = "__metadata__"
@@ -89,24 +87,3 @@ def check_weights(header: bytes, name: str, *, body: int, expected: Expected, ar
     said = {key: words.get(key) for key in ("format", "kind", "arch", "step", "epoch")}
     if said != {"format": 1, "kind": WEIGHTS, "arch": arch, "step": step, "epoch": epoch}:
         refuse(f"{name} says that it is {json.dumps(said)[:120]}")
-
-
-def read_points(data: bytes, name: str) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """Yield (series, its columns) of a file of curves; each series has its three columns, of one length."""
-    length = header_bytes(data, name, size=len(data))
-    found, _ = read_header(data[8 : 8 + length], name, body=len(data) - 8 - length)
-    for series in sorted({tensor.rpartition(":")[0] for tensor in found}):
-        columns = {}
-        for column, (dtype, kind) in COLUMNS.items():
-            described = found.pop(f"{series}:{column}", None)
-            if described is None or described[0] != dtype or len(described[1]) != 1:
-                refuse(f"{series[:60]!r} in {name} has not its three columns")
-            start = 8 + length + described[2]
-            columns[column] = np.frombuffer(
-                data, dtype=np.dtype(kind).newbyteorder("<"), count=described[1][0], offset=start
-            )
-        if len({len(values) for values in columns.values()}) != 1:
-            refuse(f"{series[:60]!r} in {name} has columns of different lengths")
-        yield series, columns
-    if found:
-        refuse(f"{next(iter(found))[:60]!r} in {name} is no column of a curve")

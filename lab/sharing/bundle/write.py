@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import math
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,10 @@ from lab.runs.records import KeptFile, RunRecord
 from lab.sharing.bundle.layout import (
     COLUMNS,
     FORMAT,
+    ITEM_BYTES,
     MANIFEST,
+    MAX_ALL_JSON,
+    MAX_ALL_POINTS,
     MAX_BYTES,
     MAX_ENTRIES,
     MAX_POINTS,
@@ -53,11 +57,24 @@ def write_bundle(source: Source, runs: Sequence[RunRecord]) -> bytes:
     files: list[tuple[str, bytes]] = []
     for index, run in enumerate(runs):
         files.extend(_run_files(source, run, index, weights[run.id]))
+    _check_sizes(files)
     volatile = {
         "exported_at": time.time(), "convlab": __version__, "weights_left_out": left_out,
         "runs": [{"run": run.id, "origin": run.origin, "parent": run.parent} for run in runs],
     }  # fmt: skip
     return _pack([(MANIFEST, _manifest(files, volatile)), *files])
+
+
+def _check_sizes(files: Sequence[tuple[str, bytes]]) -> None:
+    """Refuse what an import would refuse."""
+    records = sum(len(data) for name, data in files if name.endswith("/run.json"))
+    points = sum(len(data) for name, data in files if name.endswith("/points.safetensors"))
+    limit = MAX_ALL_POINTS * ITEM_BYTES * len(COLUMNS)
+    if records > MAX_ALL_JSON or points > limit:
+        raise InputError(
+            f"These runs have {points // (ITEM_BYTES * len(COLUMNS)):,} points and records of {records:,} bytes, but a "
+            f"bundle holds {MAX_ALL_POINTS:,} points and {MAX_ALL_JSON:,} bytes: export fewer runs at a time."
+        )
 
 
 def _manifest(files: Sequence[tuple[str, bytes]], volatile: dict[str, Any]) -> bytes:
@@ -97,8 +114,8 @@ def _total(weights: dict[str, list[KeptFile]]) -> int:
 def _run_files(source: Source, run: RunRecord, index: int, weights: Sequence[KeptFile]) -> Iterator[tuple[str, bytes]]:
     record = {
         "name": clean(run.name, NAME_LIMIT), "config": run.config.as_dict(), "fingerprint": run.fingerprint,
-        "state": run.state.value, "reason": clean(run.reason, REASON_LIMIT), "created_at": run.created_at,
-        "started_at": run.started_at, "finished_at": run.finished_at, "seconds": run.seconds, "device": run.device,
+        "state": run.state.value, "reason": clean(run.reason, REASON_LIMIT), "created_at": _known(run.created_at),
+        "started_at": run.started_at, "finished_at": run.finished_at, "seconds": _known(run.seconds), "device": run.device,
         "note": clean(run.note, NOTE_LIMIT), "tags": clean_tags(run.tags), "summary": run.summary,
         "environment": run.environment,
         "notices": [clean(notice, NOTICE_LIMIT) for notice in run.notices[:MOST_NOTICES]],
@@ -108,6 +125,11 @@ def _run_files(source: Source, run: RunRecord, index: int, weights: Sequence[Kep
     yield points_name(index), _points(source, run)
     for kept in weights:
         yield weights_name(index, kept.step), source.artifacts.read(kept)
+
+
+def _known(seconds: float) -> float:
+    """Return a stored time, 0 for one that no clock can have said."""
+    return seconds if math.isfinite(seconds) else 0.0
 
 
 def _points(source: Source, run: RunRecord) -> bytes:

@@ -27,6 +27,7 @@ from lab.charts.style import run_style, swatch
 from lab.config import FIELDS
 from lab.data.registry import get_dataset_spec
 from lab.formatting import format_duration, format_percent
+from lab.runs.facts import usable_moment
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import comparison_table, run_labels, setting_text
 from lab.sharing.report.gather import Look, look_at
@@ -163,4 +164,5 @@ def _fact(value: Any) -> str:
 
 
 def _moment(stamp: float | None) -> str:
-    return "–" if stamp is None else time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(stamp))
+    known = usable_moment(stamp)
+    return "–" if known is None else time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(known))

@@ -1,0 +1,244 @@
+"""How long a training waits while a bundle is imported beside it: `python -m benchmarks.imports [--points N] [--runs N]`.
+
+A process of its own appends points under its lease every 50 ms, as a worker does, while this one imports. Printed are
+the longest write transaction of the import, the longest wait and the refused writes of the training, and by how much the
+importing process grew. `--siblings` measures the other long writes of the store (purge, copying a history, rewinding)
+and the long readings in the same way.
+"""
+
+import argparse
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import psutil
+import safetensors.numpy
+
+from lab.config import RunConfig
+from lab.experiment import Lab
+from lab.runs import pace
+from lab.runs.imports import EndedRun, new_run_id
+from lab.runs.owner import Owner
+from lab.runs.records import RunRecord, RunState, Series, Want
+from lab.settings import Settings
+from lab.sharing.bundle.layout import COLUMNS, FORMAT, MANIFEST, VERSION, VOLATILE, points_name
+from lab.sharing.bundle.read import import_bundle
+from lab.sharing.bundle.write import write_bundle
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+EVERY_S = 0.05
+_SERIES = ("batch/loss", "batch/accuracy", "train/loss")
+_WRITER = """
+import json, sys, time
+import numpy as np
+from lab.runs.records import Series
+from lab.runs.store import RunStore
+from lab.errors import StoreBusyError
+url, run, lease = sys.argv[1], sys.argv[2], int(sys.argv[3])
+store, waits, refused, step = RunStore.open(url), [], 0, 0
+print("ready", flush=True)
+import select
+while not select.select([sys.stdin], [], [], 0)[0]:
+    step += 1
+    one = Series("batch/loss", np.array([step]), np.array([0.5]), np.array([step * 0.05]))
+    start = time.perf_counter()
+    try:
+        store.append_points(run, lease, {"batch/loss": one}, progress={"step": step})
+    except StoreBusyError:
+        refused += 1
+    waits.append(time.perf_counter() - start)
+    time.sleep(max(0.0, 0.05 - waits[-1]))
+print(json.dumps({"waits": waits, "refused": refused, "steps": step, "stored": store.points(run)["batch/loss"].step.size}))
+"""
+
+
+def open_lab(home: Path, database: str = "") -> Lab:
+    """Return a lab of its own."""
+    url = database or f"sqlite:///{home / 'lab.db'}"
+    return Lab(Settings(home=home, data=home / "data", database=url, artifacts=str(home / "artifacts"), device="cpu"))
+
+
+def bundle_of(points: int, runs: int) -> bytes:
+    """Return a bundle as large in points as asked for, packed as tightly as an attacker would."""
+    each = points // runs
+    with tempfile.TemporaryDirectory() as folder:
+        lab = open_lab(Path(folder))
+        ended = [_ended(seed) for seed in range(runs)]
+        honest = write_bundle(lab, lab.store.insert_ended(ended))
+    files = {}
+    with zipfile.ZipFile(io.BytesIO(honest)) as archive:
+        for name in archive.namelist():
+            files[name] = archive.read(name)
+    for index in range(runs):
+        files[points_name(index)] = _curves(each)
+    rest = {name: data for name, data in files.items() if name != MANIFEST}
+    listed = [{"name": n, "bytes": len(d), "sha256": hashlib.sha256(d).hexdigest()} for n, d in rest.items()]
+    manifest = {"format": FORMAT, "version": VERSION, "files": listed, VOLATILE: {}}
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as out:
+        for name, data in {MANIFEST: json.dumps(manifest).encode(), **rest}.items():
+            out.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED)
+    return target.getvalue()
+
+
+def _ended(seed: int) -> EndedRun:
+    one = Series("batch/loss", np.array([1]), np.array([0.5]), np.array([0.1]))
+    return EndedRun(
+        id=new_run_id(), name=f"large {seed}", config=RunConfig(dataset="digits", seed=seed), fingerprint=f"{seed:064x}",
+        state=RunState.FINISHED, reason="", created_at=1.7e9, started_at=1.7e9, finished_at=1.7e9, seconds=5.0,
+        device="cpu", note="", tags=(), summary={}, environment={}, notices=(), points={"batch/loss": one}, kept=(),
+    )  # fmt: skip
+
+
+def _curves(points: int) -> bytes:
+    count = points // len(_SERIES)
+    columns = {
+        "step": np.arange(1, count + 1), "value": np.full(count, 0.5), "time_s": np.floor(np.arange(count) / 100.0)
+    }  # fmt: skip
+    arrays = {
+        f"{name}:{column}": np.ascontiguousarray(columns[column], dtype=dtype)
+        for name in _SERIES
+        for column, (_, dtype) in COLUMNS.items()
+    }
+    return safetensors.numpy.save(arrays)
+
+
+class Beside:
+    """What a training beside the work has seen."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+        self.refused = self.lost = 0
+        self.seconds = self.grown_mb = self.longest_lock_s = 0.0
+
+
+@contextmanager
+def training_beside(lab: Lab) -> Iterator[Beside]:
+    """Train in a process of its own, watch this process's memory and every write lock it takes, and report at the end."""
+    seen = Beside()
+    lab.store.submit(RunConfig(dataset="digits"), fingerprint=new_run_id(), family=new_run_id(), fresh=True)
+    run = lab.store.claim(slot=f"bench-{new_run_id()}", owner=Owner.of_this_process())
+    assert run is not None
+    writer = subprocess.Popen(
+        [sys.executable, "-c", _WRITER, lab.settings.database, run.id, str(run.lease)], cwd=CHECKOUT,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert writer.stdout is not None
+    writer.stdout.readline()
+    over = threading.Event()
+    watcher = threading.Thread(target=_watch_memory, args=(seen, over))
+    watcher.start()
+    start = time.perf_counter()
+    with locks_measured(seen):
+        yield seen
+    seen.seconds = time.perf_counter() - start
+    over.set()
+    watcher.join()
+    told = json.loads(writer.communicate("stop\n")[0])
+    seen.waits, seen.refused, seen.lost = told["waits"], told["refused"], told["steps"] - told["stored"]
+    lab.store.finish(run.id, run.lease, state=RunState.FINISHED)
+
+
+def _watch_memory(seen: Beside, over: threading.Event) -> None:
+    process = psutil.Process()
+    before = process.memory_info().rss
+    while not over.wait(0.02):
+        seen.grown_mb = max(seen.grown_mb, (process.memory_info().rss - before) / 1e6)
+
+
+@contextmanager
+def locks_measured(seen: Beside) -> Iterator[None]:
+    """Note the longest transaction of every paced write made inside."""
+    made = pace.Pace.write
+
+    @contextmanager
+    def timed(self: pace.Pace, *, sized: bool = True) -> Iterator[object]:
+        with made(self, sized=sized) as connection:
+            yield connection
+        seen.longest_lock_s = max(seen.longest_lock_s, self.longest_s)
+
+    pace.Pace.write = timed  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        pace.Pace.write = made  # type: ignore[method-assign]
+
+
+def tell(what: str, seen: Beside) -> None:
+    """Print one row."""
+    waits = np.array(seen.waits) * 1e3
+    print(
+        f"{what:34} {seen.seconds:8.1f} s  longest lock {1e3 * seen.longest_lock_s:6.1f} ms  writes {len(waits):6,}"
+        f"  wait median {median(waits):6.1f}  p99 {np.quantile(waits, 0.99):7.1f}  longest {waits.max():7.1f} ms"
+        f"  refused {seen.refused}  lost {seen.lost}  memory +{seen.grown_mb:6.1f} MB",
+        flush=True,
+    )
+
+
+def siblings(lab: Lab, run: RunRecord) -> None:
+    """Measure the other long writes, and the long readings, on one large run."""
+    store = lab.store
+    heir, _ = store.submit(RunConfig(dataset="digits", seed=9), fingerprint=new_run_id(), family="f", fresh=True)
+    held = store.claim(slot="bench-heir", owner=Owner.of_this_process())
+    assert held is not None
+    assert held.id == heir.id
+    work: dict[str, Callable[[], object]] = {
+        "nothing": lambda: time.sleep(5),
+        "reading its curves": lambda: store.points(run.id),
+        "verifying it": lambda: store.verify(run.id),
+        "copying its history": lambda: store.copy_history(run.id, held.id, lease=held.lease),
+        "ending the heir": lambda: store.finish(held.id, held.lease, state=RunState.INTERRUPTED),
+        "rewinding the heir to step 0": lambda: store.rewind(held.id, _claim_again(lab, held.id), 0),
+        "deleting and purging it": lambda: _delete_for_good(lab, run.id),
+    }
+    for what, do in work.items():
+        with training_beside(lab) as seen:
+            do()
+        tell(what, seen)
+
+
+def _delete_for_good(lab: Lab, run: str) -> None:
+    lab.store.delete(run)
+    lab.store.purge(lab.artifacts.delete, older_than_s=0)
+
+
+def _claim_again(lab: Lab, run: str) -> int:
+    lab.store.request(run, Want.RUN)
+    held = lab.store.claim(slot="bench-heir", owner=Owner.of_this_process())
+    assert held is not None
+    assert held.id == run
+    return held.lease
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--points", type=int, default=3_000_000)
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--siblings", action="store_true")
+    parser.add_argument("--database", default="", help="an SQLAlchemy URL; by default SQLite in a new folder")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-imports-") as folder:
+        lab = open_lab(Path(folder), chosen.database)
+        import_bundle(lab, io.BytesIO(bundle_of(300, 1)))  # everything is imported
+        data = bundle_of(chosen.points, chosen.runs)
+        with training_beside(lab) as seen:
+            records = import_bundle(lab, io.BytesIO(data))
+        tell(f"import of {chosen.points:,} points, {len(data) / 1e6:.1f} MB", seen)
+        if chosen.siblings:
+            siblings(lab, records[0])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""What the numbers and words of a run can be, stated once: an import refuses what is not, a reader leaves it out.
+
+Without it one run with an accuracy of 2^60, or a date past the year 9999, takes the list of runs away from everybody.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+# What a clock can have said: from 1970 to the last day of 9999 that every time zone can show.
+LAST_MOMENT = 253_402_300_800.0 - 2 * 86_400.0
+LONGEST_S = 1e10  # three hundred years: no training took longer
+MOST = 2**53 - 1  # the largest count that a number of JSON keeps
+_FASTEST = 1e12  # images per second, megabytes
+DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:[0-9]{1,3})?")
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,59}")
+_NAMES = 100  # facts of one record; honest runs have about twenty
+Number: TypeAlias = int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of fact: how to tell it, and its rule in words that follow the fact's name."""
+
+    fits: Callable[[Any], bool]
+    rule: str
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float) or (type(value) is int and abs(value) <= MOST)
+
+
+def _between(low: float, high: float, *, nan: bool = False) -> Callable[[Any], bool]:
+    return lambda value: _is_number(value) and (low <= value <= high or (nan and math.isnan(value)))
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= MOST
+
+
+def _version(value: Any) -> bool:
+    return isinstance(value, str) and _VERSION.fullmatch(value) is not None
+
+
+def is_device(value: Any) -> bool:
+    """Whether this is the name of a device as torch writes it, or "" of a run that was never trained."""
+    return isinstance(value, str) and (not value or DEVICE.fullmatch(value) is not None)
+
+
+def _normalization(value: Any) -> bool:
+    if not isinstance(value, (list, tuple)) or len(value) not in (0, 2) or not all(map(_is_number, value)):
+        return False
+    return not value or (abs(value[0]) < 1e6 and 0 < value[1] < 1e6)
+
+
+SHARE = Kind(_between(0, 1, nan=True), "must be from 0 to 1, or NaN")
+COUNT = Kind(_count, "must be a whole number from 0 to 2^53")
+SPAN = Kind(_between(0, LONGEST_S), f"must be from 0 to {LONGEST_S:,.0f} seconds")
+MOMENT = Kind(_between(0, LAST_MOMENT), "must be a time between the years 1970 and 9999, in seconds")
+RATE = Kind(_between(0, _FASTEST, nan=True), f"must be from 0 to {_FASTEST:,.0f}, or NaN")
+NUMBER = Kind(_is_number, "must be a number, and a whole one at most 2^53")
+TEXT = Kind(lambda value: isinstance(value, str), "must be text")
+VERSION = Kind(_version, "must be the number of a version")
+DEVICES = Kind(is_device, "must be the name of a device, such as cpu or cuda:0")
+NORMALIZATION = Kind(_normalization, "must be a mean and a deviation above 0, both below a million")
+ANY = Kind(
+    lambda value: value is None or isinstance(value, (str, bool)) or _is_number(value),
+    "must be a number, text, true, false or null",
+)
+
+_COMMON: Mapping[str, Kind] = {
+    "epoch": COUNT, "epochs": COUNT, "step": COUNT, "steps": COUNT, "params": COUNT, "best_epoch": COUNT,
+    "final_epoch": COUNT, "images_per_second": RATE, "memory_mb": RATE, "seconds": SPAN, "train_seconds": SPAN,
+}  # fmt: skip
+RESULTS: Mapping[str, Kind] = {**_COMMON, "outcome": TEXT}
+PROGRESS: Mapping[str, Kind] = {
+    **_COMMON, "total_steps": COUNT, "steps_per_epoch": COUNT, "eta_seconds": SPAN, "phase": TEXT, "device": DEVICES,
+}  # fmt: skip
+ENVIRONMENT: Mapping[str, Kind] = {
+    "device": DEVICES, "name": TEXT, "cores": COUNT, "threads": COUNT, "torch": VERSION, "python": VERSION,
+    "platform": TEXT, "memory_mb": COUNT, "cuda": TEXT, "normalization": NORMALIZATION, "params": COUNT,
+    "train_images": COUNT, "val_images": COUNT, "test_images": COUNT,
+}  # fmt: skip
+
+
+def result_kind(name: str) -> Kind:
+    """Return what a number of the summary must be; one that only another release knows must be a number."""
+    return RESULTS.get(name) or (SHARE if name.endswith("accuracy") else NUMBER)
+
+
+def progress_kind(name: str) -> Kind:
+    """Return what a fact of the newest step must be."""
+    return PROGRESS.get(name) or (SHARE if name.endswith("accuracy") else ANY)
+
+
+def environment_kind(name: str) -> Kind:
+    """Return what a fact of the environment must be; one that only another release knows is shown as it is."""
+    return ENVIRONMENT.get(name, ANY)
+
+
+def usable(facts: Any, kind: Callable[[str], Kind]) -> dict[str, Any]:
+    """Return those of stored facts that can be what they say; the others are left out, as if they were not known."""
+    if not isinstance(facts, dict):
+        return {}
+    found = {name: value for name, value in facts.items() if kind(name).fits(value)}
+    return found | {"latest": usable(facts["latest"], kind)} if "latest" in facts else found
+
+
+def usable_moment(value: Any) -> float | None:
+    """Return a stored time, or None for one that no clock can have said."""
+    return float(value) if MOMENT.fits(value) else None
+
+
+def moment_or_nan(value: Any) -> float:
+    """Return a stored time that a run cannot be without, NaN for one that no clock can have said."""
+    return float(value) if MOMENT.fits(value) else math.nan
+
+
+def usable_span(value: Any) -> float:
+    """Return a stored length of time, NaN for one that no training can have taken."""
+    return float(value) if SPAN.fits(value) else math.nan
+
+
+def usable_device(value: Any) -> str:
+    """Return a stored device, "" for what is none."""
+    return str(value) if is_device(value) else ""
+
+
+def usable_texts(values: Any) -> tuple[str, ...]:
+    """Return the texts of a stored list, without what is none."""
+    return tuple(value for value in values if isinstance(value, str)) if isinstance(values, list) else ()
+
+
+def curve_fault(name: str, column: str, values: np.ndarray) -> str:
+    """Return what is wrong with numbers of one column of a curve, "" if nothing is. Losses may be anything."""
+    if column == "time_s" and not ((values >= 0) & (values <= LONGEST_S)).all():
+        return f"has times that are not {SPAN.rule.removeprefix('must be ')}"
+    if (
+        column == "value"
+        and name.endswith("accuracy")
+        and not (np.isnan(values) | ((values >= 0) & (values <= 1))).all()
+    ):
+        return f"has values that are not {SHARE.rule.removeprefix('must be ')}"
+    return ""

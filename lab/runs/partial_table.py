@@ -1,0 +1,22 @@
+"""The table of partial runs and the migration that brings it.
+
+A partial run has points or listed files but no row in `runs`: it is being imported, or being removed for good. Every
+list, search and page starts from `runs`, so none of them can see one.
+"""
+
+from sqlalchemy import Column, Connection, Float, Integer, MetaData, String, Table
+
+# A MetaData of its own: the first migration makes all tables of `schema`, and this table came later.
+_later = MetaData()
+partial_runs = Table(
+    "partial_runs",
+    _later,
+    Column("number", Integer, primary_key=True, autoincrement=False),  # what its points are stored under
+    Column("id", String(32), nullable=False, unique=True),  # what its files are listed under
+    Column("lease_until", Float(53), nullable=False),  # an importer renews it; what has expired may be removed
+)
+
+
+def add_partial_runs(connection: Connection) -> None:
+    """The migration that brings this table."""
+    _later.create_all(connection)

@@ -1,0 +1,95 @@
+"""How a run's checksums change with its curves and files; `lab.runs.seals` says what they are.
+
+A run of an older release has none (`sums` is NULL) until it is sealed; nothing is kept up to date for it.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, Row, select
+
+from lab.errors import UnreadableRunError
+from lab.runs.curves import fetch
+from lab.runs.digests import sum_files
+from lab.runs.rows import decoded
+from lab.runs.schema import kept
+from lab.runs.seals import EMPTY_SUM, added, points_sum, taken
+
+PointColumns: TypeAlias = tuple[list[int], list[float | None], list[float]]  # steps, values, times
+
+
+def files_where(connection: Connection, *where: ColumnElement[bool]) -> Sequence[Row[Any]]:
+    """Return rows of `kept`."""
+    return connection.execute(select(kept).where(*where)).all()
+
+
+def after_storing(
+    connection: Connection, row: Row[Any], ready: Mapping[str, PointColumns], numbers: Mapping[str, int]
+) -> dict[str, Any]:
+    """Return the column `sums` once these points are stored, before they are: those they replace are taken out."""
+    if row.sums is None or not ready:
+        return {}
+    sums = dict(decoded(row.sums))
+    for name, (steps, values, times) in ready.items():
+        if not steps:
+            continue
+        table_N3 = np.array([steps, [math.nan if v is None else v for v in values], times], dtype=np.float64).T
+        last = {step: at for at, step in enumerate(steps)}  # a step that is given twice is stored once
+        new_N3 = table_N3 if len(last) == len(steps) else table_N3[sorted(last.values())]
+        between = fetch(connection, row.number, numbers[name], after_step=min(steps) - 1, last_step=max(steps))
+        old_M3 = np.concatenate([np.empty((0, 3)), *between])
+        key = f"points/{name}"
+        total = added(sums.get(key, EMPTY_SUM), points_sum(name, [new_N3]))
+        sums[key] = taken(total, points_sum(name, [old_M3[np.isin(old_M3[:, 0], new_N3[:, 0])]]))
+    return {"sums": sums}
+
+
+def after_moving(row: Row[Any], name: str, part: str, *, away: bool) -> dict[str, Any]:
+    """Return the column `sums` after points with the sum `part` were deleted from a curve, or copied to it."""
+    if row.sums is None:
+        return {}
+    sums = dict(decoded(row.sums))
+    known = sums.get(f"points/{name}", EMPTY_SUM)
+    sums[f"points/{name}"] = taken(known, part) if away else added(known, part)
+    return {"sums": _without_empty(sums)}
+
+
+def after_files(row: Row[Any], *, gone: Sequence[Row[Any]], new: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the column `sums` after files came and went."""
+    if row.sums is None:
+        return {}
+    sums = dict(decoded(row.sums))
+    files = taken(added(sums.get("files", EMPTY_SUM), *new), sum_files(gone))
+    return {"sums": _without_empty({**sums, "files": files})}
+
+
+def _without_empty(sums: Mapping[str, str]) -> dict[str, str]:
+    return {key: one for key, one in sums.items() if one != EMPTY_SUM}
+
+
+def files_fit(connection: Connection, row: Row[Any]) -> bool:
+    """Whether a run's list of files is as it was written."""
+    if row.sums is None:
+        return True
+    return bool(sum_files(files_where(connection, kept.c.run == row.id)) == decoded(row.sums).get("files", EMPTY_SUM))
+
+
+def wrong_curves(row: Row[Any], tables: Mapping[str, np.ndarray], asked: set[str] | None) -> list[str]:
+    """Return the names of the curves that are not as they were written; asked: those that were read, None for all."""
+    if row.sums is None:
+        return []
+    written = {key.removeprefix("points/"): one for key, one in decoded(row.sums).items() if key != "files"}
+    names = {*written, *tables} if asked is None else asked & {*written, *tables}
+    found = {name: points_sum(name, [tables[name]] if name in tables else []) for name in names}
+    return sorted(name for name in names if written.get(name, EMPTY_SUM) != found[name])
+
+
+def damaged_curves(run: str, wrong: Sequence[str]) -> UnreadableRunError:
+    """Return the error that names damaged curves."""
+    more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+    return UnreadableRunError(
+        f"The curve {wrong[0][:60]!r}{more} of run {run} is damaged in the database (its checksum differs): restore the "
+        "store from a copy, or train the run again."
+    )

@@ -1,0 +1,292 @@
+"""Imports and other long writes: short transactions, nothing seen before it is complete, nothing left of what was killed."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import select
+
+from lab.config import RunConfig
+from lab.errors import LeaseLostError, StoreError
+from lab.runs import pace
+from lab.runs.database import Database
+from lab.runs.imports import IMPORT_LEASE_S, EndedRun, new_run_id
+from lab.runs.owner import Owner
+from lab.runs.partial_table import partial_runs
+from lab.runs.records import KeptFile, RunState, Series, Want
+from lab.runs.schema import kept, points, runs
+from lab.runs.store import RunStore
+from tests.runs.conftest import Clock
+from tests.runs.runs_data import claimed, kept_file, series, submit
+
+ROOT = Path(__file__).resolve().parents[2]
+COUNT = pace.MOST_ROWS + 808
+
+
+def ended(points: Any, *, id: str = "", files: tuple[KeptFile, ...] = (), seed: int = 0) -> EndedRun:
+    return EndedRun(
+        id=id or new_run_id(), name="from elsewhere", config=RunConfig(dataset="digits", seed=seed), fingerprint="f" * 64,
+        state=RunState.FINISHED, reason="", created_at=1.6e9, started_at=1.6e9, finished_at=1.6e9, seconds=5.0,
+        device="cpu", note="", tags=("t",), summary={"test_accuracy": 0.5}, environment={}, notices=(), points=points,
+        kept=files,
+    )  # fmt: skip
+
+
+def long_curve(name: str = "batch/loss", count: int = COUNT) -> Series:
+    step = np.arange(1, count + 1)
+    return Series(name, step, np.sqrt(step), step * 0.5)
+
+
+def rows_left(store: RunStore) -> dict[str, int]:
+    with store.database.read() as connection:
+        return {t.name: len(connection.execute(select(t)).all()) for t in (runs, points, kept, partial_runs)}
+
+
+class Transactions:
+    """The number of points that each transaction has written or deleted."""
+
+    def __init__(self, store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rows: list[int] = []
+        made = Database.write
+
+        def counted(database: Database) -> Any:
+            return self._count(made(database))
+
+        monkeypatch.setattr(Database, "write", counted)
+
+    def _count(self, made: Any) -> Any:
+        outer = self
+
+        class Counted:
+            def __enter__(self) -> Any:
+                self.connection = made.__enter__()
+                self.before = self._points()
+                return self.connection
+
+            def __exit__(self, *error: Any) -> Any:
+                if error[0] is None:
+                    outer.rows.append(abs(self._points() - self.before))
+                return made.__exit__(*error)
+
+            def _points(self) -> int:
+                return int(self.connection.exec_driver_sql("SELECT COUNT(*) FROM points").scalar_one())
+
+        return Counted()
+
+
+@pytest.fixture
+def transactions(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> Transactions:
+    monkeypatch.setattr(pace, "PAUSE_S", 0.0)
+    return Transactions(store, monkeypatch)
+
+
+def test_an_import_is_many_short_transactions(store: RunStore, transactions: Transactions) -> None:
+    curves = [long_curve("batch/loss"), long_curve("batch/accuracy")]
+    (run,) = store.insert_ended([ended({one.name: one for one in curves})])
+    assert sum(transactions.rows) == 2 * COUNT
+    assert max(transactions.rows) <= pace.MOST_ROWS
+    for one in curves:
+        found = store.points(run.id)[one.name]
+        assert np.array_equal(found.step, one.step)
+        assert np.array_equal(found.value, one.value)
+    assert store.verify(run.id) == ()
+
+
+def test_copying_rewinding_and_purging_a_large_run_are_short_transactions(
+    store: RunStore, me: Owner, transactions: Transactions
+) -> None:
+    (source,) = store.insert_ended([ended({"batch/loss": long_curve()})])
+    heir = claimed(store, me)
+    transactions.rows.clear()
+    store.copy_history(source.id, heir.id, lease=heir.lease)
+    assert repr(store.points(heir.id)) == repr(store.points(source.id))
+    store.rewind(heir.id, heir.lease, 5)
+    assert store.points(heir.id)["batch/loss"].step.tolist() == [1, 2, 3, 4, 5]
+    store.delete(source.id)
+    store.purge(lambda paths: None, older_than_s=0)
+    assert rows_left(store) == {"runs": 1, "points": 5, "kept": 0, "partial_runs": 0}
+    assert max(transactions.rows) <= pace.MOST_ROWS
+    assert sum(transactions.rows) == 3 * COUNT - 5
+
+
+def test_nobody_sees_a_run_before_all_of_the_import_is_complete(store: RunStore) -> None:
+    (known,) = store.insert_ended([ended({"a": series("a", [1], [1.0])}, seed=1)])
+    seen: list[object] = []
+
+    def looked_at() -> Iterator[Series]:
+        for part in range(3):
+            yield series("a", [part + 1], [0.5])
+            seen.append([run.id for run in store.list_runs(limit=None)])
+            seen.append([run.id for run in store.list_runs(where="from", limit=None)])
+            seen.append([store.resolve(known.id[:8]).id] * store.count_runs())
+            seen.append([run.id for found in store.find_settings([known.config]).values() for run in found])
+            with pytest.raises(StoreError, match="There is no run"):
+                store.get(new, deleted=True)
+            with pytest.raises(StoreError, match="There is no run"):
+                store.resolve(new)
+
+    first, new = new_run_id(), new_run_id()
+    files = (kept_file(first, f"{first}/1"),)
+    store.insert_ended([ended({}, id=first, files=files), ended(looked_at(), id=new)])
+    assert seen == [[known.id]] * 12
+    assert store.count_runs() == 3
+    assert store.get(new).number > known.number
+
+
+def test_an_import_that_fails_leaves_nothing(store: RunStore, clock: Clock) -> None:
+    def torn() -> Iterator[Series]:
+        yield long_curve(count=10)
+        raise OSError("the bundle was on a disk that is gone")
+
+    written: list[str] = []
+    removed: list[str] = []
+    id = new_run_id()
+    files = tuple(kept_file(id, f"{id}/{n}", step=n) for n in range(40))
+    with pytest.raises(OSError, match="a disk that is gone"):
+        store.insert_ended(
+            [ended({}), ended(torn(), id=id, files=files)],
+            write_file=lambda file: written.append(file.path),
+            remove=removed.extend,
+        )
+    assert rows_left(store) == {"runs": 0, "points": 0, "kept": 0, "partial_runs": 0}
+    assert sorted(removed) == sorted(written) == sorted(file.path for file in files)
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lab.runs.store import RunStore
+from tests.runs.test_imports import ended, kept_file, long_curve
+
+def points():
+    yield long_curve(count=5_000)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+store, folder = RunStore.open(sys.argv[1], clock=lambda: float(sys.argv[3])), Path(sys.argv[2])
+files = (kept_file("victim", "victim/1"), kept_file("victim", "victim/2", step=2))
+write = lambda file: folder.joinpath(Path(file.path).name).write_bytes(b"weights")
+store.insert_ended([ended(points(), id="victim", files=files)], write_file=write)
+"""
+
+
+def test_what_a_killed_import_left_is_removed_later(url: str, store: RunStore, clock: Clock, tmp_path: Path) -> None:
+    killed = subprocess.run(
+        [sys.executable, "-c", _KILLED, url, str(tmp_path), str(clock.now)], cwd=ROOT, timeout=120, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert sorted(path.name for path in tmp_path.glob("[12]")) == ["1", "2"]
+    assert store.count_runs() == 0
+    left = rows_left(store)
+    assert left == {"runs": 0, "points": left["points"], "kept": 2, "partial_runs": 1}
+    assert left["points"] >= 1_000
+    assert store.strays({"victim/1": clock.now, "victim/2": clock.now}) == ()
+
+    def remove(paths: Sequence[str]) -> None:
+        for path in paths:
+            (tmp_path / Path(path).name).unlink()
+
+    store.purge(remove)  # its lease still holds
+    assert rows_left(store) == left
+    clock.now += IMPORT_LEASE_S + 1
+    store.purge(remove)
+    assert rows_left(store) == {"runs": 0, "points": 0, "kept": 0, "partial_runs": 0}
+    assert list(tmp_path.glob("[12]")) == []
+
+
+def test_an_import_that_stood_still_until_it_was_removed_writes_nothing_more(store: RunStore, clock: Clock) -> None:
+    def slow() -> Iterator[Series]:
+        yield long_curve(count=10)
+        clock.now += IMPORT_LEASE_S + 1
+        store.purge(lambda paths: None)
+        yield long_curve("a", count=10)
+
+    with pytest.raises(StoreError, match="stood still for more than 10 minutes and was removed meanwhile: import"):
+        store.insert_ended([ended(slow())])
+    assert rows_left(store) == {"runs": 0, "points": 0, "kept": 0, "partial_runs": 0}
+
+
+def test_a_purge_killed_at_any_transaction_is_finished_by_the_next(
+    store: RunStore, me: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "PAUSE_S", 0.0)
+    made, stop = pace.Pace.write, [0]
+
+    def killed(self: pace.Pace, **rest: Any) -> Any:
+        stop[0] -= 1
+        if stop[0] == 0:
+            raise KeyboardInterrupt
+        return made(self, **rest)
+
+    monkeypatch.setattr(pace.Pace, "write", killed)
+    for at in range(1, 6):
+        id, stop[0] = f"old{at}", 0
+        one = ended({"a": series("a", [1, 2], [1.0, 2.0])}, id=id, files=(kept_file(id, f"{id}/1"),))
+        (run,) = store.insert_ended([one])
+        store.delete(run.id)
+        stop[0] = at
+        with pytest.raises(KeyboardInterrupt):
+            store.purge(lambda paths: None, older_than_s=0)
+        stop[0] = 0
+        store.purge(lambda paths: None, older_than_s=0)
+        assert rows_left(store) == {"runs": 0, "points": 0, "kept": 0, "partial_runs": 0}, at
+
+
+def test_a_run_brought_back_before_its_purge_is_whole(store: RunStore, clock: Clock, me: Owner) -> None:
+    (run,) = store.insert_ended([ended({"a": series("a", [1, 2], [1.0, 2.0])})])
+    store.delete(run.id)
+    store.undelete(run.id)
+    store.purge(lambda paths: None, older_than_s=0)
+    assert store.points(run.id)["a"].step.tolist() == [1, 2]
+    assert store.verify(run.id) == ()
+
+
+def test_who_lost_the_lease_stops_rewinding_and_copying_at_the_next_transaction(
+    store: RunStore, me: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (source,) = store.insert_ended([ended({"a": long_curve("a")})])
+    held = claimed(store, me)
+    made, count = pace.Pace.write, [0]
+
+    def lost(self: pace.Pace, **rest: Any) -> Any:
+        count[0] += 1
+        if count[0] == 4:
+            store.finish(held.id, held.lease, state=RunState.STOPPED)
+            store.request(held.id, Want.RUN)
+        return made(self, **rest)
+
+    monkeypatch.setattr(pace.Pace, "write", lost)
+    with pytest.raises(LeaseLostError, match="no longer held"):
+        store.copy_history(source.id, held.id, lease=held.lease)
+    assert store.kept(held.id) == ()
+
+
+def test_reading_a_curve_that_grows_ends_where_it_ended_at_the_call(
+    store: RunStore, me: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = claimed(store, me)
+    both = {name: series(name, range(1, 8), [0.5] * 7) for name in ("a", "b")}
+    store.append_points(run.id, run.lease, both)
+    made = Database.read_in_parts
+
+    def grows(database: Database) -> Any:
+        store.append_points(run.id, run.lease, {name: series(name, [8], [1.0]) for name in ("a", "b")})
+        return made(database)
+
+    monkeypatch.setattr(Database, "read_in_parts", grows)
+    found = store.points(run.id)
+    assert {name: one.step.tolist() for name, one in found.items()} == {"a": [*range(1, 8)], "b": [*range(1, 8)]}
+
+
+def test_a_run_is_read_without_a_look_at_the_curves_of_all_others(store: RunStore, me: Owner) -> None:
+    for name in ("x", "y"):
+        other = submit(store, name)
+        assert other.state is RunState.QUEUED
+    (many,) = store.insert_ended([ended({f"s{n}": series(f"s{n}", [1], [0.0]) for n in range(60)})])
+    (one,) = store.insert_ended([ended({"s7": series("s7", [3], [2.0])}, seed=2)])
+    assert list(store.points(one.id)) == ["s7"]
+    assert len(store.points(many.id)) == 60
