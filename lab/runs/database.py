@@ -186,6 +186,8 @@ class Database:
             yield
         except (DBAPIError, exc.TimeoutError, sqlite3.Error) as error:
             raise self.explain(error) from error
+        except UnicodeDecodeError as error:  # the driver's own: SQLite quoted a damaged name in its message
+            raise self.explain(sqlite3.DatabaseError("malformed: a name is no UTF-8")) from error
 
     def explain(self, error: Exception) -> LabError:
         """Turn a driver's error into one of ours: value, rule, way out."""

@@ -24,7 +24,7 @@ from sqlalchemy import select
 
 from lab.cli.app import main
 from lab.config import RunConfig
-from lab.errors import LabError
+from lab.errors import LabError, StoreError
 from lab.runs import base, rows
 from lab.runs.owner import Owner
 from lab.runs.records import KeptFile, RunRecord, RunState, Series
@@ -238,6 +238,16 @@ def test_a_thousand_flipped_bytes_never_show_a_wrong_value_in_silence(
         counts = {key: len(value) if isinstance(value, list) else value for key, value in totals.items()}
         sys.stdout.write(f"\n{counts}\n")
     _check(totals)
+
+
+@pytest.mark.parametrize("name", [b"CREATE TABLE runs", b"CREATE INDEX runs_family", b"lab_schema"])
+def test_a_name_that_is_no_utf8_any_more_is_said_in_one_sentence(tmp_path: Path, name: bytes) -> None:
+    file = tmp_path / "lab.db"
+    RunStore.open(f"sqlite:///{file}")
+    data = file.read_bytes()
+    file.write_bytes(data.replace(name, name[:-1] + b"\xce"))
+    with pytest.raises(StoreError, match=r"damaged|answered"):
+        RunStore.open(f"sqlite:///{file}").list_runs()
 
 
 @pytest.mark.parametrize("sealed", [True, False])
