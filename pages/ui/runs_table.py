@@ -65,7 +65,7 @@ def _unreadable(runs: Sequence[RunRecord]) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.warning(plain(run.problem), icon=":material/heart_broken:", width="stretch")
             st.button(
-                "Delete", icon=":material/delete:", key=f"runs.unreadable.{run.id}", on_click=_delete, args=(run.id,),
+                f"Delete run {run.id}", icon=":material/delete:", key=f"runs.unreadable.{run.id}", on_click=_delete, args=(run.id,),
                 disabled=get_lab().settings.read_only,
             )  # fmt: skip
 
@@ -182,7 +182,7 @@ def _columns(runs: Sequence[RunRecord], *, writable: bool) -> dict[str, Any]:
         "state": column.MultiselectColumn(
             "State",
             options=[*_STATES, UNREADABLE],
-            width="small",
+            width=110 if any(run.problem for run in runs) else "small",
             color=[*(BADGES[RunState(state)][1] for state in _STATES), "red"],
         ),
         "name": column.TextColumn("Name", required=True, max_chars=200),
