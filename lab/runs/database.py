@@ -196,7 +196,7 @@ class Database:
         low = cause.lower()
         if _is_gone(error):
             return StoreUnreachableError(
-                f"The run store {where} cannot be reached ({_short(cause)}), so nothing was read or written: check that "
+                f"The run store {where} cannot be reached ({_short(cause.rpartition('failed: ')[2])}), so nothing was read or written: check that "
                 "the database server runs, and try again; a training waits for it."
             )
         if any(word in low for word in _LOCKED):

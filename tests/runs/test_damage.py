@@ -8,6 +8,7 @@ shows runs is compared with the truth: lists, searches, each run, its curves and
 import json
 import os
 import random
+import re
 import shutil
 import sys
 import traceback
@@ -281,3 +282,11 @@ def test_every_column_of_a_run_is_under_its_seal(tmp_path: Path) -> None:
             if row_seal(_Changed(stored, column.name)) == row_seal(stored):
                 unnoticed.add(column.name)
     assert unnoticed == set(NOT_SEALED) == {"seal"}
+
+
+def test_rows_of_runs_are_changed_where_they_are_sealed_and_nowhere_else() -> None:
+    folder = Path(base.__file__).parent
+    changing = {
+        path.name for path in folder.glob("*.py") if re.search(r"update\(runs\)|runs\.update\(", path.read_text())
+    }
+    assert changing == {"base.py", "digests.py", "schema.py"}  # change and seal; seal what came before; old migrations
