@@ -16,6 +16,7 @@ from lab.errors import ConfigError, RunStateError, StoreBusyError
 from lab.experiment import Lab
 from lab.formatting import format_duration, format_percent
 from lab.presets import PRESETS, get_preset
+from lab.runs.outage import Outage
 from lab.runs.records import RunRecord, RunState, Want
 
 POLL_S = 0.25
@@ -136,6 +137,7 @@ def follow(lab: Lab, run: RunRecord, *, quiet: bool) -> RunRecord:
     """Wait until the run is over, showing a bar on a terminal; the first Ctrl-C stops it and keeps its weights."""
     console = Console(stderr=True, quiet=quiet)
     told: set[str] = set()
+    outage = Outage(say=lambda text: console.print(text, markup=False))  # said once, not at every poll
     helped = -ENSURE_S
     with build_bar(console) as bar:
         task = bar.add_task("queued", total=1, left="")
@@ -146,12 +148,13 @@ def follow(lab: Lab, run: RunRecord, *, quiet: bool) -> RunRecord:
                     helped = time.monotonic()
                 time.sleep(POLL_S)
                 run = lab.store.get(run.id)
+                outage.answered()
                 _tell_notices(run, told, console)
                 _show(bar, task, run)
             except KeyboardInterrupt:
                 run = _stop(lab, run, console)
             except StoreBusyError as error:
-                console.print(str(error), markup=False)
+                outage.refused(error)
     return run
 
 

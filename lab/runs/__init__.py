@@ -1,5 +1,16 @@
 """The run store: rows, leases, points and kept files. This is its contract; `tests/runs/` holds every backend to it.
 
+**Seals.** Every change of a run's row reads it under a lock, checks its seal, writes, and seals what is then stored
+(`StoreBase._change`, the only way to change a row); points and saved files are covered by sums in the row
+(`lab.runs.seals`). A row that is not as it was written is never shown, trained, purged or sealed again: `get` and every
+write raise `UnreadableRunError`, `list_runs` leaves it out or, asked for `problems`, lists it with the reason. So it is
+with a configuration that this release cannot read. Whole curves and lists of files are compared with their sums
+whenever they are read; what is read after a step (a live chart's polling) is not.
+
+**Time** is the store's: the server's clock on Postgres, this host's with SQLite (`Database.moment`), so hosts need not
+agree. **Outages**: a store that is busy raises `StoreBusyError`, a server that does not answer `StoreUnreachableError`,
+which is one of them; every operation may be repeated, and `lab.runs.outage` does.
+
 **Records.** The store hands out frozen records (`lab.runs.records`) and takes plain values. What a call returned is on
 disk (`synchronous=FULL`); what raised left nothing behind. Each call is one short transaction, or, where it writes more
 than some thousand rows, several with pauses between them (`pace`); any thread of any process may call at any time. Every refusal is a `StoreError` of one sentence.

@@ -196,6 +196,8 @@ class Database:
             yield
         except (DBAPIError, exc.TimeoutError, sqlite3.Error) as error:
             raise self.explain(error) from error
+        except UnicodeDecodeError as error:  # the driver's own: SQLite quoted a damaged name in its message
+            raise self.explain(sqlite3.DatabaseError("malformed: a name is no UTF-8")) from error
 
     def explain(self, error: Exception) -> LabError:
         """Turn a driver's error into one of ours: value, rule, way out."""
@@ -204,7 +206,7 @@ class Database:
         low = cause.lower()
         if _is_gone(error):
             return StoreUnreachableError(
-                f"The run store {where} cannot be reached ({_short(cause)}), so nothing was read or written: check that "
+                f"The run store {where} cannot be reached ({_short(cause.rpartition('failed: ')[2])}), so nothing was read or written: check that "
                 "the database server runs, and try again; a training waits for it."
             )
         if any(word in low for word in _LOCKED):

@@ -38,7 +38,7 @@ _HELP = (
     "Accuracies are those of the weights that answer for a run on Inside and Draw: of the epoch with the lowest "
     "validation loss, or of the last one where nothing was validated."
 )
-_OUTCOME_PX = 190  # room for "no better than guessing"
+_OUTCOME_PX = 190  # room for "no better than guessing" and "unreadable"
 _LAST_DATE_S = pd.Timestamp.max.timestamp() - 1
 _SHOWN = "runs.shown"
 _TYPED = "runs.typed"
@@ -74,7 +74,7 @@ def _unreadable(runs: Sequence[RunRecord]) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.warning(plain(run.problem), icon=":material/heart_broken:", width="stretch")
             st.button(
-                "Delete", icon=":material/delete:", key=f"runs.unreadable.{run.id}", on_click=_delete, args=(run.id,),
+                f"Delete run {run.id}", icon=":material/delete:", key=f"runs.unreadable.{run.id}", on_click=_delete, args=(run.id,),
                 disabled=get_lab().settings.read_only,
             )  # fmt: skip
 
@@ -204,7 +204,7 @@ def _columns(runs: Sequence[RunRecord], *, writable: bool) -> dict[str, Any]:
             "State",
             options=[*STATUS_COLORS, UNREADABLE],
             color=[*STATUS_COLORS.values(), "red"],
-            width=_OUTCOME_PX if any(run.outcome for run in runs) else "small",
+            width=_OUTCOME_PX if any(run.outcome or run.problem for run in runs) else "small",
         ),
         "name": column.TextColumn("Name", required=True, max_chars=200),
         "network": "Network",

@@ -8,6 +8,7 @@ shows runs is compared with the truth: lists, searches, each run, its curves and
 import json
 import os
 import random
+import re
 import shutil
 import sys
 import traceback
@@ -24,7 +25,7 @@ from sqlalchemy import select
 
 from lab.cli.app import main
 from lab.config import RunConfig
-from lab.errors import LabError
+from lab.errors import LabError, StoreError
 from lab.runs import base, rows
 from lab.runs.owner import Owner
 from lab.runs.records import KeptFile, RunRecord, RunState, Series
@@ -240,6 +241,16 @@ def test_a_thousand_flipped_bytes_never_show_a_wrong_value_in_silence(
     _check(totals)
 
 
+@pytest.mark.parametrize("name", [b"CREATE TABLE runs", b"CREATE INDEX runs_family", b"lab_schema"])
+def test_a_name_that_is_no_utf8_any_more_is_said_in_one_sentence(tmp_path: Path, name: bytes) -> None:
+    file = tmp_path / "lab.db"
+    RunStore.open(f"sqlite:///{file}")
+    data = file.read_bytes()
+    file.write_bytes(data.replace(name, name[:-1] + b"\xce"))
+    with pytest.raises(StoreError, match=r"damaged|answered"):
+        RunStore.open(f"sqlite:///{file}").list_runs()
+
+
 @pytest.mark.parametrize("sealed", [True, False])
 def test_the_harness_finds_what_a_store_without_seals_would_show(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sealed: bool
@@ -271,3 +282,11 @@ def test_every_column_of_a_run_is_under_its_seal(tmp_path: Path) -> None:
             if row_seal(_Changed(stored, column.name)) == row_seal(stored):
                 unnoticed.add(column.name)
     assert unnoticed == set(NOT_SEALED) == {"seal"}
+
+
+def test_rows_of_runs_are_changed_where_they_are_sealed_and_nowhere_else() -> None:
+    folder = Path(base.__file__).parent
+    changing = {
+        path.name for path in folder.glob("*.py") if re.search(r"update\(runs\)|runs\.update\(", path.read_text())
+    }
+    assert changing == {"base.py", "digests.py", "schema.py"}  # change and seal; seal what came before; old migrations

@@ -111,6 +111,7 @@ def _make_old(url: str, store: RunStore, me: Owner, *notices: str) -> str:
     with store.database.write() as connection:
         connection.execute(text("DROP INDEX runs_unjudged"))
         connection.execute(text("ALTER TABLE runs DROP COLUMN findings"))
+        connection.execute(text("UPDATE runs SET seal = '', sums = NULL"))
         connection.execute(text(f"UPDATE lab_schema SET version = {schema.MIGRATIONS.index(schema._findings_column)}"))
     again = RunStore.open(url)
     with again.database.write() as connection:  # the digest as that release made it

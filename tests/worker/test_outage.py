@@ -3,6 +3,9 @@
 The Postgres server is real; it is killed and started again in the middle of trainings.
 """
 
+import json
+import os
+import signal
 import sqlite3
 import threading
 import time
@@ -16,6 +19,7 @@ from lab.experiment import Lab
 from lab.runs.owner import Owner
 from lab.runs.records import CHECKPOINT, RunRecord, RunState, Want
 from lab.runs.store import RunStore
+from lab.supervisor import is_running
 from lab.worker import execute, work
 from tests.postgres import PostgresServer, started_server
 from tests.worker.worker_runs import SMALL, claim, open_lab, work_off
@@ -169,3 +173,29 @@ def test_a_claim_whose_answer_was_lost_is_queued_again(lab: Lab) -> None:
     again = claim(lab)
     assert (again.id, again.attempts) == (run.id, 1)
     assert again.lease > run.lease
+
+
+@pytest.mark.slow
+def test_sixty_seconds_without_postgres_are_survived_by_supervisor_worker_and_training(
+    lab: Lab, server: PostgresServer
+) -> None:
+    run = lab.submit(LONG.replace(epochs=200, keep_mb=1)).run.id
+    assert lab.ensure_worker()
+    _until(lambda: int(lab.store.get(run).progress.get("step", 0)) > 100)
+    card = (lab.settings.home / "supervisor.json").read_text()
+    acknowledged = lab.store.points(run)["batch/loss"].step.tolist()
+    server.kill()
+    time.sleep(60.0)
+    server.start()
+    _until(lambda: lab.store.points(run)["batch/loss"].step[-1] > acknowledged[-1] + 100)
+    going = lab.store.get(run)
+    assert (going.state, going.attempts) == (RunState.RUNNING, 1)
+    lab.control(run, Want.STOP)
+    _until(lambda: lab.store.get(run).state is RunState.STOPPED)
+    steps = lab.store.points(run)["batch/loss"].step.tolist()
+    assert steps == list(range(1, len(steps) + 1))
+    assert set(acknowledged) <= set(steps)
+    assert (lab.settings.home / "supervisor.json").read_text() == card
+    assert lab.store.verify(run) == ()
+    os.kill(int(json.loads(card)["pid"]), signal.SIGTERM)
+    _until(lambda: not is_running(lab.settings))
