@@ -32,6 +32,7 @@ IMPORT_LEASE_S = (
 )
 _RENEW_S = 60.0
 _TOGETHER = 10  # runs listed in one transaction
+_NOTHING: dict[str, Any] = {"config": {}, "summary": {}, "environment": {}, "notices": [], "note": ""}  # of a large row
 _ID_BYTES = 6  # 48 random bits: among a million runs two share an id with a chance of 1 in 600
 Curves: TypeAlias = Mapping[str, Series] | Iterable[Series]
 
@@ -112,7 +113,7 @@ class Imports(Removal):
         numbers = []
         with pace.write(sized=False) as connection:
             for run in ended:
-                number = self._inserted(connection, _row_values(run, origin)).number
+                number = self._inserted(connection, {**_row_values(run, origin), **_NOTHING}).number
                 lease_until = self._clock() + IMPORT_LEASE_S
                 connection.execute(insert(partial_runs).values(number=number, id=run.id, lease_until=lease_until))
                 if run.kept:
@@ -167,10 +168,10 @@ class Imports(Removal):
         with pace.write(sized=False) as connection:
             self._hold_partial(connection, number)
 
-    def _hold_partial(self, connection: Connection, number: int) -> None:
+    def _hold_partial(self, connection: Connection, *numbers: int) -> None:
         now = self._clock()
-        held = update(partial_runs).where(partial_runs.c.number == number, partial_runs.c.lease_until > 0)
-        if connection.execute(held.values(lease_until=now + IMPORT_LEASE_S)).rowcount != 1:
+        held = update(partial_runs).where(partial_runs.c.number.in_(numbers), partial_runs.c.lease_until > 0)
+        if connection.execute(held.values(lease_until=now + IMPORT_LEASE_S)).rowcount != len(numbers):
             raise StoreError(
                 f"The import stood still for more than {IMPORT_LEASE_S / 60:g} minutes and was removed meanwhile: "
                 "import the bundle again."
@@ -183,11 +184,13 @@ class Imports(Removal):
 
     def _publish(self, pace: Pace, staged: Sequence[Mapping[str, Any]]) -> tuple[RunRecord, ...]:
         """Make all runs visible at once."""
+        if not staged:
+            return ()
+        numbers = [values["number"] for values in staged]
         with pace.write(sized=False) as connection:
-            for values in staged:
-                self._hold_partial(connection, values["number"])
-                connection.execute(delete(partial_runs).where(partial_runs.c.number == values["number"]))
-                connection.execute(insert(runs).values(**values))
+            self._hold_partial(connection, *numbers)
+            connection.execute(delete(partial_runs).where(partial_runs.c.number.in_(numbers)))
+            connection.execute(insert(runs), [dict(values) for values in staged])
         with self.database.read() as connection:
             return tuple(self._record(self._row(connection, values["id"], deleted=True)) for values in staged)
 
