@@ -97,8 +97,8 @@ class Imports(Removal):
             staged = []
             for number, run in zip(numbers, ended, strict=True):
                 if write_file is not None:
-                    self._write_files(pace, number, run.kept, write_file)
-                staged.append(self._with_digest(self._store_points(pace, number, run, origin)))
+                    self._write_files(pace, numbers, run.kept, write_file)
+                staged.append(self._with_digest(self._store_points(pace, numbers, number, run, origin)))
             return self._publish(pace, staged)
         except BaseException as error:
             try:
@@ -129,16 +129,16 @@ class Imports(Removal):
         return row
 
     def _write_files(
-        self, pace: Pace, number: int, files: Sequence[KeptFile], write_file: Callable[[KeptFile], None]
+        self, pace: Pace, held: Sequence[int], files: Sequence[KeptFile], write_file: Callable[[KeptFile], None]
     ) -> None:
         renewed = self._clock()
         for file in files:
             write_file(file)
             if self._clock() - renewed > _RENEW_S:
                 renewed = self._clock()
-                self._renew(pace, number)
+                self._renew(pace, held)
 
-    def _store_points(self, pace: Pace, number: int, run: EndedRun, origin: str) -> dict[str, Any]:
+    def _store_points(self, pace: Pace, held: Sequence[int], number: int, run: EndedRun, origin: str) -> dict[str, Any]:
         """Store the curves: as many short ones in one transaction, or as much of a long one, as fit into it.
 
         Returns the values of the run's row as the database has them.
@@ -147,28 +147,31 @@ class Imports(Removal):
         for part in _parts(run.points):
             waiting.append(part)
             while sum(one.step.size for one in waiting) >= pace.size:
-                waiting = self._store_part(pace, number, run.id, waiting)
+                waiting = self._store_part(pace, held, number, run.id, waiting)
         while sum(one.step.size for one in waiting) > pace.size:
-            waiting = self._store_part(pace, number, run.id, waiting)
+            waiting = self._store_part(pace, held, number, run.id, waiting)
         ready, _ = _fitting(run.id, waiting, pace.size)
         with pace.write(sized=False) as connection:
-            self._hold_partial(connection, number)
+            self._hold_partial(connection, held)
             self._upsert(connection, number, ready)
             return dict(self._inserted(connection, {**_row_values(run, origin), "number": number})._mapping)
 
-    def _store_part(self, pace: Pace, number: int, run: str, parts: Sequence[Series]) -> list[Series]:
+    def _store_part(
+        self, pace: Pace, held: Sequence[int], number: int, run: str, parts: Sequence[Series]
+    ) -> list[Series]:
         """Store the first points of these parts in one transaction; return what did not fit into it."""
         ready, rest = _fitting(run, parts, pace.size)
         with pace.write() as connection:
-            self._hold_partial(connection, number)
+            self._hold_partial(connection, held)
             self._upsert(connection, number, ready)
         return rest
 
-    def _renew(self, pace: Pace, number: int) -> None:
+    def _renew(self, pace: Pace, held: Sequence[int]) -> None:
         with pace.write(sized=False) as connection:
-            self._hold_partial(connection, number)
+            self._hold_partial(connection, held)
 
-    def _hold_partial(self, connection: Connection, *numbers: int) -> None:
+    def _hold_partial(self, connection: Connection, numbers: Sequence[int]) -> None:
+        """Renew the leases of all runs of the import, so that none expires while another is stored."""
         now = self._clock()
         held = update(partial_runs).where(partial_runs.c.number.in_(numbers), partial_runs.c.lease_until > 0)
         if connection.execute(held.values(lease_until=now + IMPORT_LEASE_S)).rowcount != len(numbers):
@@ -188,7 +191,7 @@ class Imports(Removal):
             return ()
         numbers = [values["number"] for values in staged]
         with pace.write(sized=False) as connection:
-            self._hold_partial(connection, *numbers)
+            self._hold_partial(connection, numbers)
             connection.execute(delete(partial_runs).where(partial_runs.c.number.in_(numbers)))
             connection.execute(insert(runs), [dict(values) for values in staged])
         with self.database.read() as connection:
