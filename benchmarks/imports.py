@@ -120,7 +120,7 @@ class Beside:
     def __init__(self) -> None:
         self.waits: list[float] = []
         self.refused = self.lost = 0
-        self.seconds = self.grown_mb = self.longest_lock_s = 0.0
+        self.seconds = self.grown_mb = self.longest_lock_s = self.longest_cpu_s = 0.0
 
 
 @contextmanager
@@ -165,7 +165,9 @@ def locks_measured(seen: Beside) -> Iterator[None]:
     @contextmanager
     def timed(self: pace.Pace, *, sized: bool = True) -> Iterator[object]:
         with made(self, sized=sized) as connection:
+            start = time.thread_time()
             yield connection
+        seen.longest_cpu_s = max(seen.longest_cpu_s, time.thread_time() - start)
         seen.longest_lock_s = max(seen.longest_lock_s, self.longest_s)
 
     pace.Pace.write = timed  # type: ignore[assignment, method-assign]
@@ -179,7 +181,8 @@ def tell(what: str, seen: Beside) -> None:
     """Print one row."""
     waits = np.array(seen.waits) * 1e3
     print(
-        f"{what:34} {seen.seconds:8.1f} s  longest lock {1e3 * seen.longest_lock_s:6.1f} ms  writes {len(waits):6,}"
+        f"{what:34} {seen.seconds:8.1f} s  longest lock {1e3 * seen.longest_lock_s:6.1f} ms"
+        f" (CPU {1e3 * seen.longest_cpu_s:5.1f})  writes {len(waits):6,}"
         f"  wait median {median(waits):6.1f}  p99 {np.quantile(waits, 0.99):7.1f}  longest {waits.max():7.1f} ms"
         f"  refused {seen.refused}  lost {seen.lost}  memory +{seen.grown_mb:6.1f} MB",
         flush=True,

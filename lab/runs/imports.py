@@ -102,9 +102,9 @@ class Imports(Removal):
             staged = []
             for number, run in zip(numbers, ended, strict=True):
                 if write_file is not None:
-                    self._write_files(pace, number, run.kept, write_file)
-                self._import_points(pace, number, run)
-                staged.append(self._complete(pace, number, run, origin))
+                    self._write_files(pace, numbers, run.kept, write_file)
+                self._import_points(pace, numbers, number, run)
+                staged.append(self._complete(pace, numbers, number, run, origin))
             return self._publish(pace, staged)
         except BaseException as error:
             try:
@@ -134,28 +134,28 @@ class Imports(Removal):
         return int(number)
 
     def _write_files(
-        self, pace: Pace, number: int, files: Sequence[KeptFile], write_file: Callable[[KeptFile], None]
+        self, pace: Pace, held: Sequence[int], files: Sequence[KeptFile], write_file: Callable[[KeptFile], None]
     ) -> None:
         renewed = time.monotonic()
         for file in files:
             write_file(file)
             if time.monotonic() - renewed > _RENEW_S:
                 renewed = time.monotonic()
-                self._renew(pace, number)
+                self._renew(pace, held)
 
-    def _import_points(self, pace: Pace, number: int, run: EndedRun) -> None:
+    def _import_points(self, pace: Pace, held: Sequence[int], number: int, run: EndedRun) -> None:
         """Store the curves: as many short ones in one transaction, or as much of a long one, as fit into it."""
         waiting: list[Series] = []
         for part in _parts(run.points):
             waiting.append(part)
             while sum(one.step.size for one in waiting) >= pace.size:
-                waiting = self._store_part(pace, number, run.id, waiting)
+                waiting = self._store_part(pace, held, number, run.id, waiting)
         while sum(one.step.size for one in waiting) > pace.size:
-            waiting = self._store_part(pace, number, run.id, waiting)
+            waiting = self._store_part(pace, held, number, run.id, waiting)
         if waiting:
-            self._store_part(pace, number, run.id, waiting)
+            self._store_part(pace, held, number, run.id, waiting)
 
-    def _complete(self, pace: Pace, number: int, run: EndedRun, origin: str) -> dict[str, Any]:
+    def _complete(self, pace: Pace, held: Sequence[int], number: int, run: EndedRun, origin: str) -> dict[str, Any]:
         """Return the values of a run's row, sealed as the database will have them."""
         values = {**_row_values(run, origin), "number": number}
         with self.database.read_in_parts() as connection:
@@ -163,25 +163,28 @@ class Imports(Removal):
             answering = choose_weights(saved_epochs_of(connection, run.id, number))
         values |= headline_columns(answering, summary=values["summary"], config=values["config"])
         with pace.write(sized=False) as connection:
-            self._hold_partial(connection, number)
+            self._hold_partial(connection, held)
             connection.execute(insert(runs).values(**values))
             row = connection.execute(select(*RAW).where(runs.c.number == number)).one()
             connection.execute(delete(runs).where(runs.c.number == number))
         return {**values, "seal": row_seal(row)}
 
-    def _store_part(self, pace: Pace, number: int, run: str, parts: Sequence[Series]) -> list[Series]:
+    def _store_part(
+        self, pace: Pace, held: Sequence[int], number: int, run: str, parts: Sequence[Series]
+    ) -> list[Series]:
         """Store the first points of these parts in one transaction; return what did not fit into it."""
         ready, rest = _fitting(run, parts, pace.size)
         with pace.write() as connection:
-            self._hold_partial(connection, number)
+            self._hold_partial(connection, held)
             self._upsert(connection, number, ready)
         return rest
 
-    def _renew(self, pace: Pace, number: int) -> None:
+    def _renew(self, pace: Pace, held: Sequence[int]) -> None:
         with pace.write(sized=False) as connection:
-            self._hold_partial(connection, number)
+            self._hold_partial(connection, held)
 
-    def _hold_partial(self, connection: Connection, *numbers: int) -> None:
+    def _hold_partial(self, connection: Connection, numbers: Sequence[int]) -> None:
+        """Renew the leases of all runs of the import, so that none expires while another is stored."""
         now = self._moment(connection).now
         held = update(partial_runs).where(partial_runs.c.number.in_(numbers), partial_runs.c.lease_until > 0)
         if connection.execute(held.values(lease_until=now + IMPORT_LEASE_S)).rowcount != len(numbers):
@@ -196,7 +199,7 @@ class Imports(Removal):
             return ()
         numbers = [values["number"] for values in staged]
         with pace.write(sized=False) as connection:
-            self._hold_partial(connection, *numbers)
+            self._hold_partial(connection, numbers)
             connection.execute(delete(partial_runs).where(partial_runs.c.number.in_(numbers)))
             connection.execute(insert(runs), [dict(values) for values in staged])
         with self.database.read() as connection:

@@ -210,6 +210,18 @@ def test_an_import_that_stood_still_until_it_was_removed_writes_nothing_more(sto
     assert rows_left(store) == {"runs": 0, "points": 0, "kept": 0, "partial_runs": 0}
 
 
+def test_while_one_run_is_stored_the_leases_of_all_others_are_renewed(store: RunStore, clock: Clock) -> None:
+    def slow(name: str) -> Iterator[Series]:
+        for part in range(3):
+            clock.now += IMPORT_LEASE_S - 1
+            store.purge(lambda paths: None)
+            one = long_curve(name, count=2_000)
+            yield Series(name, one.step + part * 2_000, one.value, one.time_s)
+
+    found = store.insert_ended([ended(slow("a")), ended(slow("b"), seed=1)])
+    assert [store.points(run.id)[name].step.size for run, name in zip(found, "ab", strict=True)] == [6_000, 6_000]
+
+
 def test_a_purge_killed_at_any_transaction_is_finished_by_the_next(
     store: RunStore, me: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

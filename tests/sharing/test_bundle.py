@@ -228,6 +228,7 @@ def test_points_are_counted_before_anything_is_written(
     bundle: bytes, other: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(read, "MAX_ALL_POINTS", 20)
+    assert other.store.count_runs() == 0
     WATCHER.seen.clear()
     WATCHER.on = True
     try:

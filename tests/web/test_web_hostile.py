@@ -16,7 +16,7 @@ from lab.sharing.bundle.record import read_record
 from lab.sharing.bundle.write import write_bundle
 from tests.sharing.hostile_bundles import Files, pack, sealed, unpack
 from tests.sharing.mutants import mutate_curves, mutate_record, stored_values
-from tests.sharing.sharing_runs import train_run
+from tests.sharing.sharing_runs import open_lab, train_run
 from tests.web.everywhere import Everywhere, parts
 from tests.web.web_data import Bench
 
@@ -25,12 +25,20 @@ IN_ONE_BUNDLE = 50
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
 
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Return the bundle of a run that was really trained."""
+    lab = open_lab(tmp_path_factory.mktemp("honest"))
+    bundle = write_bundle(lab, [train_run(lab, epochs=1)])
+    lab.store.close()
+    return bundle
+
+
 class Mutants:
     """Makes mutants of one honest bundle, and imports those that are accepted, many at a time."""
 
-    def __init__(self, bench: Bench, chance: random.Random) -> None:
+    def __init__(self, bench: Bench, honest: bytes, chance: random.Random) -> None:
         self.lab, self.chance = bench.lab, chance
-        honest = write_bundle(self.lab, [train_run(self.lab, epochs=1)])
         self.files = unpack(honest)
         self.record = json.loads(self.files[run_name(0)])
         self.accepted = self.refused = 0
@@ -49,10 +57,10 @@ class Mutants:
                 continue
             waiting.append(mutant)
         for group in parts(waiting, IN_ONE_BUNDLE):
-            found += self._import(list(group))
+            found += self.imported_group(list(group))
         return found
 
-    def _import(self, group: list[tuple[bytes, bytes]]) -> list[str]:
+    def imported_group(self, group: list[tuple[bytes, bytes]]) -> list[str]:
         """Import a group in one bundle; where that is refused, each by itself."""
         try:
             arrived = import_bundle(self.lab, io.BytesIO(self._bundle(group)))
@@ -61,7 +69,7 @@ class Mutants:
                 self.refused += 1
                 return []
             half = len(group) // 2
-            return self._import(group[:half]) + self._import(group[half:])
+            return self.imported_group(group[:half]) + self.imported_group(group[half:])
         self.accepted += len(arrived)
         return [run.id for run in arrived]
 
@@ -74,10 +82,10 @@ class Mutants:
         return pack(sealed(files))
 
 
-def check_mutants(bench: Bench, count: int, *, group: int, deep: int, seed: int) -> tuple[int, int]:
+def check_mutants(bench: Bench, honest: bytes, count: int, *, group: int, deep: int, seed: int) -> tuple[int, int]:
     """Open the accepted ones of so many mutants everywhere; return how many were accepted, and how many places opened."""
     chance = random.Random(seed)
-    mutants = Mutants(bench, chance)
+    mutants = Mutants(bench, honest, chance)
     everywhere = Everywhere(bench.lab, chance)
     made = 0
     while made < count:
@@ -92,27 +100,27 @@ def check_mutants(bench: Bench, count: int, *, group: int, deep: int, seed: int)
     return mutants.accepted, everywhere.opened
 
 
-def test_accepted_mutants_of_a_bundle_break_no_page_and_no_export(bench: Bench) -> None:
-    accepted, opened = check_mutants(bench, 100, group=100, deep=1, seed=1)
+def test_accepted_mutants_of_a_bundle_break_no_page_and_no_export(bench: Bench, honest: bytes) -> None:
+    accepted, opened = check_mutants(bench, honest, 100, group=100, deep=1, seed=1)
     assert accepted >= 20
     assert opened >= 100
 
 
 @pytest.mark.slow
-def test_ten_thousand_mutants_of_a_bundle_break_no_page_and_no_export(bench: Bench) -> None:
-    accepted, _ = check_mutants(bench, 10_000, group=200, deep=1, seed=2)
+def test_ten_thousand_mutants_of_a_bundle_break_no_page_and_no_export(bench: Bench, honest: bytes) -> None:
+    accepted, _ = check_mutants(bench, honest, 10_000, group=200, deep=1, seed=2)
     assert accepted >= 2_000
 
 
-def check_stored(bench: Bench, count: int, *, deep: int, seed: int) -> None:
+def check_stored(bench: Bench, honest: bytes, count: int, *, deep: int, seed: int) -> None:
     """Write odd values over the stored rows of imported runs, past every check, and open them everywhere."""
     chance = random.Random(seed)
-    mutants = Mutants(bench, chance)
+    mutants = Mutants(bench, honest, chance)
     everywhere = Everywhere(bench.lab, chance)
-    honest = [(json.dumps(mutants.record).encode(), mutants.files[points_name(0)])] * IN_ONE_BUNDLE
+    same = [(json.dumps(mutants.record).encode(), mutants.files[points_name(0)])] * IN_ONE_BUNDLE
     done = 0
     while done < count:
-        ids = mutants._import(honest[: count - done])
+        ids = mutants.imported_group(same[: count - done])
         done += len(ids)
         for id in ids:
             _write_over(bench, id, chance)
@@ -134,10 +142,10 @@ def _write_over(bench: Bench, id: str, chance: random.Random) -> None:
             connection.execute(points.update().where(points.c.run == number, some).values(time_s=late))
 
 
-def test_whatever_is_stored_breaks_no_page_and_no_export(bench: Bench) -> None:
-    check_stored(bench, 20, deep=0, seed=3)
+def test_whatever_is_stored_breaks_no_page_and_no_export(bench: Bench, honest: bytes) -> None:
+    check_stored(bench, honest, 20, deep=0, seed=3)
 
 
 @pytest.mark.slow
-def test_a_thousand_rows_of_odd_values_break_no_page_and_no_export(bench: Bench) -> None:
-    check_stored(bench, 1_000, deep=2, seed=4)
+def test_a_thousand_rows_of_odd_values_break_no_page_and_no_export(bench: Bench, honest: bytes) -> None:
+    check_stored(bench, honest, 1_000, deep=2, seed=4)
