@@ -24,6 +24,8 @@ _JUMP_WINDOW = 10  # batches
 _DECAYED = 3.0  # weights pulled by this many e-foldings over a run are gone
 _STRONG_COUPLED = 0.05  # weight decay that outweighs the gradients where the optimizer rescales them
 
+CROSS_ENTROPY = {"loss": "cross-entropy", "output": "logits"}  # the same loss as NLL of log-softmax
+
 
 @dataclass(frozen=True, slots=True)
 class RateRange:
@@ -115,12 +117,12 @@ def cause_of_no_learning(view: CurveView) -> Cause:
 def _wrong_pair(view: CurveView) -> Cause:
     if view.config.output == "logits":
         return Cause(
-            f"NLL of raw logits has no lower bound (now {number(view.now)}): give it log-softmax.",
-            {"output": "log-softmax"},
+            f"NLL of raw logits has no lower bound (now {number(view.now)}): use cross-entropy, or output log-softmax.",
+            CROSS_ENTROPY,
             "nll-on-logits",
         )
     return Cause(
-        "NLL is given probabilities, whose gradient fades where the answer is wrong: give it log-softmax.",
+        "NLL is given probabilities, whose gradient fades where the answer is wrong: output log-softmax.",
         {"output": "log-softmax"},
         "nll-on-softmax",
     )

@@ -123,7 +123,7 @@ def test_nll_of_raw_logits_is_one_finding_whether_it_learned_or_not() -> None:
             train_loss=at_ends, val_loss=at_ends, train_accuracy=[accuracy] * 6, val_accuracy=[accuracy] * 6
         )
         (finding,) = judge(RunConfig(loss="nll"), curves)
-        assert (finding.code, finding.remedy) == (expected, {"output": "log-softmax"})
+        assert (finding.code, finding.remedy) == (expected, {"loss": "cross-entropy", "output": "logits"})
         assert "-1e+10" in finding.message
 
 
