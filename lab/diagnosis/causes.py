@@ -64,7 +64,12 @@ def lower_rate(config: RunConfig) -> float:
 def higher_rate(config: RunConfig) -> float:
     """Return the learning rate to try where the run's own is too low."""
     rates = rate_range(config)
-    return min(max(config.lr * 10, rates.usual), rates.high)
+    return rates.usual if is_below_usual(config) else min(config.lr * 3, max(rates.high, config.lr))
+
+
+def is_below_usual(config: RunConfig) -> bool:
+    """Whether the learning rate is well below what mostly works."""
+    return config.lr <= rate_range(config).usual / 2
 
 
 def rate_too_high(config: RunConfig, because: str) -> Cause:
@@ -109,7 +114,7 @@ def cause_of_no_learning(view: CurveView) -> Cause:
         return rate_too_high(config, _jumped(view, jump))
     if view.steps < MIN_STEPS:
         return _too_short(view)
-    if falls(view) or config.lr < rates.usual:
+    if falls(view) or is_below_usual(config):
         return rate_too_low(config, _moved(view))
     return _vanishing(view)
 

@@ -12,7 +12,7 @@ import numpy as np
 from lab.config import RunConfig
 from lab.diagnosis.causes import CROSS_ENTROPY, higher_rate, lower_rate, rate_range
 from lab.diagnosis.curves import Curve, CurveView, DataFacts, number
-from lab.diagnosis.learning import explain_training_below_validation, find_overfitting, find_slow
+from lab.diagnosis.learning import explain_training_below_validation, find_overfitting, find_setback, find_slow
 from lab.diagnosis.outcomes import find_failure, runs_away
 from lab.findings import Finding
 
@@ -118,7 +118,7 @@ def diagnose_run(
         if failure:
             found, named = [failure[0]], {failure[1].rule}
         else:
-            rules = (_run_away, find_slow, find_overfitting, explain_training_below_validation)
+            rules = (_run_away, find_setback, find_slow, find_overfitting, explain_training_below_validation)
             found, named = [finding for rule in rules if (finding := rule(view)) is not None], set()
     named |= {finding.code for finding in found}
     if view.epochs or failure:

@@ -188,6 +188,7 @@ def test_a_rate_below_the_usual_that_left_the_run_half_way_is_said_with_its_numb
     assert (slow.code, slow.remedy) == ("lr-low", {"lr": 0.001})
     assert "After epoch 5 the training loss is 1.5421" in slow.message
     assert "lr-low" not in codes(RunConfig(lr=1e-3), curves)
+    assert "lr-low" in codes(RunConfig(optimizer="sgd", lr=1e-3), curves)  # in range, but a tenth of what mostly works
 
 
 def test_no_curves_give_no_findings() -> None:
