@@ -85,6 +85,6 @@ def _row(draw: np.random.Generator, config: RunConfig, *, number: int, steps: in
         "lease": 1, "attempts": 1, "created_at": moment, "queued_at": moment, "started_at": moment,
         "finished_at": moment + 60, "seconds": float(draw.uniform(2, 400)), "device": "cpu", "origin": "generated",
         "tags": encode_tags(tags), "progress": {"step": steps, "steps_per_epoch": steps // config.epochs},
-        "summary": results | rest, "environment": {}, "notices": [], "arch": config.arch, "dataset": config.dataset,
+        "summary": results | rest, "environment": {}, "notices": [], "findings": [], "arch": config.arch, "dataset": config.dataset,
         "setting": setting_key(config), **results,
     }  # fmt: skip

@@ -24,6 +24,8 @@ _JUMP_WINDOW = 10  # batches
 _DECAYED = 3.0  # weights pulled by this many e-foldings over a run are gone
 _STRONG_COUPLED = 0.05  # weight decay that outweighs the gradients where the optimizer rescales them
 
+CROSS_ENTROPY = {"loss": "cross-entropy", "output": "logits"}  # the same loss as NLL of log-softmax
+
 
 @dataclass(frozen=True, slots=True)
 class RateRange:
@@ -62,7 +64,12 @@ def lower_rate(config: RunConfig) -> float:
 def higher_rate(config: RunConfig) -> float:
     """Return the learning rate to try where the run's own is too low."""
     rates = rate_range(config)
-    return min(max(config.lr * 10, rates.usual), rates.high)
+    return rates.usual if is_below_usual(config) else min(config.lr * 3, max(rates.high, config.lr))
+
+
+def is_below_usual(config: RunConfig) -> bool:
+    """Whether the learning rate is well below what mostly works."""
+    return config.lr <= rate_range(config).usual / 2
 
 
 def rate_too_high(config: RunConfig, because: str) -> Cause:
@@ -107,7 +114,7 @@ def cause_of_no_learning(view: CurveView) -> Cause:
         return rate_too_high(config, _jumped(view, jump))
     if view.steps < MIN_STEPS:
         return _too_short(view)
-    if falls(view) or config.lr < rates.usual:
+    if falls(view) or is_below_usual(config):
         return rate_too_low(config, _moved(view))
     return _vanishing(view)
 
@@ -115,12 +122,12 @@ def cause_of_no_learning(view: CurveView) -> Cause:
 def _wrong_pair(view: CurveView) -> Cause:
     if view.config.output == "logits":
         return Cause(
-            f"NLL of raw logits has no lower bound (now {number(view.now)}): give it log-softmax.",
-            {"output": "log-softmax"},
+            f"NLL of raw logits has no lower bound (now {number(view.now)}): use cross-entropy, or output log-softmax.",
+            CROSS_ENTROPY,
             "nll-on-logits",
         )
     return Cause(
-        "NLL is given probabilities, whose gradient fades where the answer is wrong: give it log-softmax.",
+        "NLL is given probabilities, whose gradient fades where the answer is wrong: output log-softmax.",
         {"output": "log-softmax"},
         "nll-on-softmax",
     )

@@ -17,6 +17,7 @@ from lab.config import RunConfig
 Values = npt.NDArray[np.float64]
 RECENT_STEPS = 100  # batches averaged to say where the loss is now: one batch says too little
 SPLITS = ("train", "val", "test")
+WORDS = {"train": "training", "val": "validation", "test": "test"}
 EPOCH_METRICS = tuple(f"{split}/{metric}" for split in SPLITS for metric in ("loss", "accuracy"))
 _ASSUMED_IMBALANCE = 1.2  # largest class over an even share, where the run does not say: MNIST's is 1.13
 _DEVIATIONS = 3.0  # standard errors above the largest class's share that are still called guessing

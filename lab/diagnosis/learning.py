@@ -4,14 +4,16 @@ import math
 
 import numpy as np
 
-from lab.diagnosis.causes import higher_rate, option_of, rate_range
-from lab.diagnosis.curves import CurveView, Values, moving_mean, number, share
+from lab.diagnosis.causes import MIN_STEPS, higher_rate, is_below_usual, option_of, rate_too_high
+from lab.diagnosis.curves import WORDS, CurveView, Values, moving_mean, number, share
 from lab.findings import Finding
 
 _RISE = 0.20  # of the smoothed minimum: a smaller rise of the validation loss is not worth a word
 _NOISE = 4.0  # standard errors: the minimum is the lowest of many, and every epoch asks again
 _LASTING = 0.5  # of the rise that every one of the last epochs must keep
 _HALF_WAY = 0.5  # of the way from the first loss to 0
+_SETBACK = 0.10  # accuracy lost since the best epoch, which noise does not take away
+_SETBACK_LOSS = 0.10  # of the guessing level that the training loss rose meanwhile
 _BELOW = 0.005  # accuracy by which training may lie below validation without a word
 _BELOW_ERRORS = 2.0
 
@@ -64,11 +66,32 @@ def _width(epochs: int) -> int:
     return 3 if epochs < 15 else 5 if epochs < 50 else 7
 
 
-def find_slow(view: CurveView) -> Finding | None:
-    """Return the finding that a rate below the usual range left the run half way, still getting better."""
+def find_setback(view: CurveView) -> Finding | None:
+    """Return the finding that the run ended far worse than it once was, though better than guessing."""
     loss = view.at_epochs("train/loss")
-    rates = rate_range(view.config)
-    if view.config.lr >= rates.low or loss.size < 3 or not np.isfinite(loss).all():
+    splits = view.held_out()
+    if not splits or not np.isfinite(loss).all():
+        return None
+    accuracy = view.at_epochs(f"{splits[0]}/accuracy")
+    best = int(np.nanargmax(accuracy))
+    lowest = int(np.argmin(loss))
+    if accuracy[best] - accuracy[-1] <= _SETBACK or loss[-1] - loss[lowest] <= _SETBACK_LOSS * abs(view.level):
+        return None
+    cause = rate_too_high(view.config, "Steps that large undo what was learned")
+    return Finding(
+        "unstable",
+        "warning",
+        f"Unstable: {share(float(accuracy[best]))} of the {WORDS[splits[0]]} images were right after epoch {best + 1} and "
+        f"{share(float(accuracy[-1]))} are after epoch {view.epochs}, while the training loss rose from "
+        f"{number(float(loss[lowest]))} to {number(float(loss[-1]))}. {cause.words}",
+        cause.remedy,
+    )
+
+
+def find_slow(view: CurveView) -> Finding | None:
+    """Return the finding that a rate below the usual left the run half way, still getting better."""
+    loss = view.at_epochs("train/loss")
+    if not is_below_usual(view.config) or loss.size < 3 or view.steps < MIN_STEPS or not np.isfinite(loss).all():
         return None
     unfinished = loss[-1] > _HALF_WAY * view.start if view.start > 0 else loss[-1] > _HALF_WAY * -1.0
     if not unfinished or not (np.diff(loss[-3:]) < 0).all():

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from lab.diagnosis.causes import MIN_STEPS, Cause, cause_of_divergence, cause_of_no_learning
-from lab.diagnosis.curves import RECENT_STEPS, CurveView, is_bounded, mean_of, number, share
+from lab.diagnosis.curves import RECENT_STEPS, WORDS, CurveView, is_bounded, mean_of, number, share
 from lab.findings import AT_CHANCE, DIVERGED, Finding
 
 _MOSTLY_RIGHT = 0.5  # training accuracy beyond which a high loss is no divergence
@@ -94,11 +94,10 @@ def _epochs_at_chance(view: CurveView) -> tuple[Finding, Cause] | None:
     now = share(view.last(f"{split}/accuracy"))
     if learned:
         epoch, best = learned
-        what = f"Diverged: the {_WORDS[split]} accuracy fell from {share(best)} (epoch {epoch}) to {now}{_when(view)}."
+        what = f"Diverged: the {WORDS[split]} accuracy fell from {share(best)} (epoch {epoch}) to {now}{_when(view)}."
         return _failure(DIVERGED, what, cause_of_divergence(view))
     what = (
-        f"No better than guessing: {now} of the {_WORDS[split]} images are right{_when(view)}; "
-        f"{_guessing(view, split)}."
+        f"No better than guessing: {now} of the {WORDS[split]} images are right{_when(view)}; {_guessing(view, split)}."
     )
     if view.last("train/accuracy") > view.data.chance("train") + _FITTED * (1 - view.data.chance("train")):
         fitted = Cause(f"{share(view.last('train/accuracy'))} of the training images are: it only memorised them.")
@@ -110,9 +109,6 @@ def _guessing(view: CurveView, split: str) -> str:
     if split in view.data.largest:
         return f"always naming the largest class gets {share(view.data.share(split))}"
     return f"guessing among {view.data.classes} classes gets about {share(1 / view.data.classes)}"
-
-
-_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 
 def _best_before(view: CurveView, split: str) -> tuple[int, float] | None:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from lab.config import RunConfig
-from lab.diagnosis.causes import higher_rate, lower_rate, rate_range
+from lab.diagnosis.causes import CROSS_ENTROPY, higher_rate, lower_rate, rate_range
 from lab.diagnosis.curves import Curve, CurveView, DataFacts, number
-from lab.diagnosis.learning import explain_training_below_validation, find_overfitting, find_slow
+from lab.diagnosis.learning import explain_training_below_validation, find_overfitting, find_setback, find_slow
 from lab.diagnosis.outcomes import find_failure, runs_away
 from lab.findings import Finding
 
@@ -29,7 +29,7 @@ def _loss_and_output(config: RunConfig) -> Finding | None:
             "nll-on-logits", "mistake",
             "NLL is given raw logits: the loss has no lower bound and will run away below zero. "
             "Give it log-softmax, or use cross-entropy on logits.",
-            {"output": "log-softmax"},
+            CROSS_ENTROPY,
         )  # fmt: skip
     if pair == ("nll", "softmax"):
         return Finding(
@@ -118,7 +118,7 @@ def diagnose_run(
         if failure:
             found, named = [failure[0]], {failure[1].rule}
         else:
-            rules = (_run_away, find_slow, find_overfitting, explain_training_below_validation)
+            rules = (_run_away, find_setback, find_slow, find_overfitting, explain_training_below_validation)
             found, named = [finding for rule in rules if (finding := rule(view)) is not None], set()
     named |= {finding.code for finding in found}
     if view.epochs or failure:
@@ -136,5 +136,5 @@ def _run_away(view: CurveView) -> Finding | None:
         "mistake",
         f"The loss is {number(view.now)} and falls without limit: NLL of raw logits rewards larger logits, not better "
         "answers. Give it log-softmax, or use cross-entropy on logits.",
-        {"output": "log-softmax"},
+        CROSS_ENTROPY,
     )

@@ -129,3 +129,15 @@ def test_dropout_and_augmentation_are_named_where_they_are_on() -> None:
 def test_equal_accuracies_need_no_explanation() -> None:
     curves = epochs(train_loss=[0.2], train_accuracy=[0.946], val_loss=[0.2], val_accuracy=[0.95])
     assert codes(RunConfig(), curves) == []
+
+
+def test_a_run_that_ended_far_worse_than_it_was_is_unstable_and_both_epochs_are_named() -> None:
+    accuracy, loss = [0.8, 0.95, 0.96, 0.7, 0.6, 0.62], [0.7, 0.2, 0.15, 0.9, 1.2, 1.1]
+    (finding,) = judge(
+        RunConfig(optimizer="sgd", lr=0.2), epochs(train_loss=loss, train_accuracy=accuracy, val_accuracy=accuracy)
+    )
+    assert (finding.code, finding.remedy) == ("unstable", {"lr": 0.01})
+    assert "96.00 % of the validation images were right after epoch 3 and 62.00 % are after epoch 6" in finding.message
+    assert "the training loss rose from 0.1500 to 1.1000" in finding.message
+    back = epochs(train_loss=[*loss, 0.1], train_accuracy=[*accuracy, 0.97], val_accuracy=[*accuracy, 0.96])
+    assert codes(RunConfig(optimizer="sgd", lr=0.2), back) == []

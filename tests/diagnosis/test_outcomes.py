@@ -123,7 +123,7 @@ def test_nll_of_raw_logits_is_one_finding_whether_it_learned_or_not() -> None:
             train_loss=at_ends, val_loss=at_ends, train_accuracy=[accuracy] * 6, val_accuracy=[accuracy] * 6
         )
         (finding,) = judge(RunConfig(loss="nll"), curves)
-        assert (finding.code, finding.remedy) == (expected, {"output": "log-softmax"})
+        assert (finding.code, finding.remedy) == (expected, {"loss": "cross-entropy", "output": "logits"})
         assert "-1e+10" in finding.message
 
 
@@ -188,6 +188,7 @@ def test_a_rate_below_the_usual_that_left_the_run_half_way_is_said_with_its_numb
     assert (slow.code, slow.remedy) == ("lr-low", {"lr": 0.001})
     assert "After epoch 5 the training loss is 1.5421" in slow.message
     assert "lr-low" not in codes(RunConfig(lr=1e-3), curves)
+    assert "lr-low" in codes(RunConfig(optimizer="sgd", lr=1e-3), curves)  # in range, but a tenth of what mostly works
 
 
 def test_no_curves_give_no_findings() -> None:

@@ -19,7 +19,7 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "adam far too fast with smoothed labels": ({"lr": 0.5, "label_smoothing": 0.1}, {"lr": 0.001}),
     "mse on softmax, saturated": ({"loss": "mse", "output": "softmax", "lr": 0.5}, {"lr": 0.001}),
     "mse on softmax, too slow": ({"loss": "mse", "output": "softmax", "optimizer": "sgd", "lr": 1e-4}, {"lr": 0.1}),
-    "nll on logits": ({"loss": "nll"}, {"output": "log-softmax"}),
+    "nll on logits": ({"loss": "nll"}, {"loss": "cross-entropy", "output": "logits"}),
     "nll on log-softmax, too slow": ({"loss": "nll", "output": "log-softmax", "lr": 1e-6}, {"lr": 0.001}),
     "weights decayed": ({"optimizer": "sgd", "lr": 0.05, "weight_decay": 1.0}, {"weight_decay": 1e-4}),
     "sgd without a number": ({"optimizer": "sgd", "lr": 100.0}, {"lr": 0.01}),

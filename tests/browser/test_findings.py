@@ -1,0 +1,50 @@
+"""Findings in a real browser: what is found while a run trains appears, changes and goes, and the curves stay in place."""
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from lab.experiment import Lab
+from lab.findings import Finding
+from lab.runs.records import RunState
+from lab.settings import Settings
+from tests.browser.conftest import Server, Visitor
+from tests.web.web_data import Bench, series
+
+pytestmark = pytest.mark.browser
+RISEN = Finding("overfitting", "warning", "Overfitting: the validation loss is 0.2 in epoch 9.", {"patience": 5})
+HIGHER = Finding("overfitting", "warning", "Overfitting: the validation loss is 0.3 in epoch 10.", {"patience": 5})
+STUCK = Finding("at-chance", "mistake", "No better than guessing: 9.80 % after epoch 11.", {"lr": 0.01})
+
+
+def _top(visitor: Visitor) -> float:
+    box = visitor.page.locator(".cl-live").first.bounding_box()
+    assert box is not None
+    return box["y"]
+
+
+def test_findings_come_change_and_go_without_moving_the_curves_and_an_outcome_replaces_the_green_badge(
+    fresh_server: Server, visitor: Visitor
+) -> None:
+    bench = Bench(Lab(Settings.from_env({"LAB_HOME": str(fresh_server.home)})))
+    run = bench.start()  # before the first visit starts a worker that would take it
+    bench.write(run, series("batch/loss", np.full(40, 2.3)), series("batch/accuracy", np.full(40, 0.1)))
+    page = visitor.page
+    visitor.open(f"{fresh_server.url}/train?run={run.id}")
+    expect(page.locator(".cl-newest")).to_contain_text("40 points", timeout=20_000)
+    top = _top(visitor)
+    for finding in (RISEN, HIGHER):
+        bench.lab.store.set_findings(run.id, run.lease, (finding,))
+        expect(page.get_by_text(finding.message)).to_be_visible(timeout=20_000)
+        assert _top(visitor) == top
+    expect(page.get_by_text(RISEN.message)).to_have_count(0)
+    bench.lab.store.set_findings(run.id, run.lease, ())
+    expect(page.get_by_text(HIGHER.message)).to_have_count(0, timeout=20_000)
+    assert _top(visitor) == top
+    bench.lab.store.finish(
+        run.id, run.lease, state=RunState.FINISHED, findings=(STUCK,), summary={"test_accuracy": 0.1}
+    )
+    expect(page.get_by_text("no better than guessing", exact=True).first).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("finished", exact=True)).to_have_count(0)
+    page.get_by_role("button", name="Train again with learning rate 0.01").click()
+    expect(page.get_by_role("heading", name="Train", exact=True)).to_be_visible(timeout=20_000)
