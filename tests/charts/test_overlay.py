@@ -169,4 +169,4 @@ def test_a_name_full_of_markup_is_shown_as_text() -> None:
 
 def test_the_picture_is_told_in_words() -> None:
     info = overlay_info([curves(run(name="mine"), val_loss=[1.5, 0.25])], OverlayOptions())
-    assert overlay_words(info) == "Loss of 1 runs by step: mine · 1000 ends at 0.25"
+    assert overlay_words(info) == "Loss of 1 run by step: mine · 1000 ends at 0.25"
