@@ -119,7 +119,7 @@ def _card(title: str, subtitle: str, answer: Answer, *, usual: str, blank: bool)
         f'<section class="cl-card{" differs" if differs else ""}{" cl-unsure" if unsure else ""}" '
         f'data-label="{"" if blank else escape(answer.label)}" data-unsure="{int(unsure)}">'
         f'<div class="cl-name" title="{escape(title)}">{escape(title)}</div><div class="cl-sub">{escape(subtitle)}</div>'
-        f'<div class="cl-big"><b>{big}</b><span>{escape(beside)}</span></div><div class="cl-why">{why}</div>'
+        f'<div class="cl-big"><b>{big}</b><span>{escape(beside)}</span></div><div class="cl-why">{why.replace(" %", "&nbsp;%")}</div>'
         f"<div>{shown}{empty}</div></section>"
     )
 

@@ -13,7 +13,7 @@ from lab.config import FIELDS, GROUPS, RunConfig
 from lab.errors import ConfigError
 from lab.findings import Finding
 from lab.formatting import format_duration, format_percent
-from lab.runs.headline import BEST, LAST
+from lab.runs.headline import BEST, LAST, UNTESTED
 from lab.runs.records import RunRecord, RunState, Want
 from pages.ui import state
 from pages.ui.caching import estimate_cost
@@ -28,6 +28,7 @@ from pages.ui.widgets import format_moment, run_title, state_badge
 _LARGE_LOSS = 1000  # above it, digits after the point say nothing and the whole number would be cut off
 _PAUSABLE = (RunState.QUEUED, RunState.RUNNING)
 _UNTESTED = "No epoch is complete yet, so nothing was tested; the weights so far can be looked at and drawn for."
+_EPOCH_LABELS = {BEST: "Best epoch", LAST: "Last epoch", UNTESTED: "Stopped in epoch"}
 _STOPPABLE = (RunState.QUEUED, RunState.RUNNING, RunState.PAUSED, RunState.INTERRUPTED)
 
 
@@ -161,7 +162,10 @@ def _results(run: RunRecord) -> None:
         ("Test accuracy", format_percent(headline.test_accuracy)),
         ("Validation accuracy", format_percent(headline.val_accuracy)),
         ("Test loss", _loss(headline.test_loss)),
-        ("Epoch of these", run.epoch_text or "–"),
+        (
+            _EPOCH_LABELS.get(headline.which, "Epoch"),
+            f"{headline.epoch} of {run.config.epochs}" if headline.epoch else "–",
+        ),
         ("Training time", format_duration(run.seconds)),
         ("Parameters", f"{params:,}" if isinstance(params, int) else "–"),
     ]

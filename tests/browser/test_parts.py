@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import pytest
 from playwright.sync_api import Browser, Page, Route
 
+from pages.ui.parts import _rate_text
 from pages.ui.routes import PLOTLY_JS
 
 pytestmark = pytest.mark.browser
@@ -82,7 +83,9 @@ def mount(browser: Browser) -> Iterator[Mount]:
 
 def _matrix(classes: list[str], counts: list[list[int]]) -> dict[str, Any]:
     rates = [[cell / max(1, sum(row)) for cell in row] for row in counts]
-    return {"classes": classes, "counts": counts, "rates": rates, "as_rates": False, "chosen": None, "caption": "x"}
+    texts = [[_rate_text(rate) for rate in row] for row in rates]
+    return {"classes": classes, "counts": counts, "rates": rates, "rate_texts": texts, "as_rates": False, "chosen": None,
+            "caption": "x"}  # fmt: skip
 
 
 def _heads(page: Page) -> list[str]:
@@ -96,6 +99,14 @@ def test_the_matrix_takes_the_names_of_another_data_set_with_as_many_classes(mou
     page.evaluate("data => render(data)", _matrix(["Coat", "Bag"], [[7, 3], [0, 10]]))
     assert _heads(page) == ["Coat", "Bag"]
     assert page.evaluate("place.querySelector('td button').getAttribute('aria-label')").startswith("truth Coat")
+
+
+def test_a_class_with_one_mistake_in_a_thousand_is_not_all_right(mount: Mount) -> None:
+    page = mount("parts/base.css", "parts/matrix.css", "parts/matrix.js")
+    page.evaluate("data => render(data)", _matrix(["0", "1"], [[999, 1], [0, 5]]) | {"as_rates": True})
+    cells = page.evaluate("[...place.querySelectorAll('td button')].map((cell) => cell.textContent)")
+    assert cells == [">99", "0.1", "", "100"]
+    assert page.evaluate("place.querySelectorAll('td button')[1].getAttribute('aria-label')").endswith("1 image, 0.1 %")
 
 
 @pytest.mark.parametrize("theme", [_LIGHT, _DARK], ids=["light", "dark"])

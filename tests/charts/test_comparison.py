@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from lab.config import RunConfig
 from lab.errors import InputError
 from lab.presets import REPORTS, get_preset, list_presets
 from lab.runs.encoding import setting_key
+from lab.runs.headline import HeadlineResult
 from lab.runs.records import RunRecord, RunState
 from tests.charts.charts_data import run
 
@@ -163,6 +165,28 @@ def test_a_report_shows_what_it_printed_beside_what_was_measured() -> None:
     table = report_table(list(rows.values()))
     assert table.rows[0][:4] == ("LeNet, 5 epochs", "lenet-bn", 0.9748, pytest.approx(0.98))
     assert table.rows[0][8] == 2
+
+
+def test_a_report_is_compared_with_the_last_epoch_and_everything_else_with_the_weights_that_answer() -> None:
+    config = get_preset("d-lenet-bn").config().as_dict()
+    ended = run(1, **config, summary={"test_accuracy": 0.95, "final_epoch": 5, "best_epoch": 3})
+    ended = replace(ended, saved=HeadlineResult(30, 3, "best", test_accuracy=0.96, saved=True))
+    (row, *_) = report_rows("D", check=_same, store=Finder(ended))
+    assert row.test_accuracy == Spread(1, 0.95, None)
+    assert row.last_epoch == "5"
+    assert pareto_info([ended], "seconds")[0].accuracy == 0.96
+    assert group_info([ended], "arch")[0].results["test_accuracy"] == Spread(1, 0.96, None)
+
+
+def test_a_report_that_quotes_the_highest_of_its_epochs_says_which_it_was() -> None:
+    quoted = {row.preset.id: row.quoted_epoch for row in report_rows("B", check=_same, store=Finder())}
+    assert (quoted["b-wide-cnn"], quoted["b-wide-cnn-lr-0.01"], quoted["b-small-lr-0.01"]) == (15, 9, None)
+
+
+def test_a_run_that_still_trains_is_in_no_mean_and_on_no_front() -> None:
+    ended, live = run(1, summary={"test_accuracy": 0.9}), run(2, state=RunState.RUNNING, summary={"test_accuracy": 0.1})
+    assert [point.run for point in pareto_info([ended, live], "seconds")] == [ended]
+    assert group_info([ended, live], "arch")[0].results["test_accuracy"] == Spread(1, 0.9, None)
 
 
 @pytest.mark.parametrize("report", REPORTS)

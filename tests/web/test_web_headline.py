@@ -102,7 +102,7 @@ def test_every_page_shows_it_with_its_epoch(here: None, run: RunRecord) -> None:
     trained = open_screen("train", run=run.id)
     shown = {metric.label: metric.value for metric in trained.metric}
     assert shown["Test accuracy"] == format_percent(run.headline.test_accuracy)
-    assert shown["Epoch of these"] == f"{run.headline.epoch} of {EPOCHS} (best)"
+    assert shown["Best epoch"] == f"{run.headline.epoch} of {EPOCHS}"
     assert f"The run ended at {last_words(run)}." in texts(trained)
     inside = open_page(run=run.id)
     assert words(run) in " ".join(inside.selectbox[0].options)

@@ -58,7 +58,7 @@ def test_home_lists_recent_runs_with_state_and_accuracy(bench: Bench) -> None:
     bench.finish(bench.start())
     text = _texts(_open())
     assert ":green-badge[:material/check: finished]" in text
-    assert "97.31 % of the test set" in text
+    assert "97.31 % test, epoch 3 of 3 (last)" in text
 
 
 def test_a_read_only_lab_shows_everything_and_starts_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +222,8 @@ def test_a_finished_run_shows_its_numbers(bench: Bench) -> None:
     app = _open("train", run=run.id)
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown["Test accuracy"] == "97.31 %"
-    assert shown["Best epoch"] == "3 of 3"
+    assert shown["Last epoch"] == "3 of 3"
+    assert "No weights are saved; these are the results of epoch 3 of 3 (last)." in _texts(app)
     assert shown["Training time"] == "1 min 23 s"
     assert "Train again" in _labels(app)
 

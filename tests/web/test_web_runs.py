@@ -173,7 +173,7 @@ def test_the_search_is_answered_by_the_database_and_an_unreadable_one_is_mended(
 ) -> None:
     app = _open(q="lr<0.005 seed:1")
     assert list(app.dataframe[0].value["open"]) == [f"train?run={three[1].id}"]
-    assert "1–1 of 1 runs found" in _texts(app)
+    assert "1–1 of 1 run found" in _texts(app)
     app.text_input(key="runs.q").set_value("lrr<1").run()
     assert "The search knows no key 'lrr'" in _texts(app)
     assert app.text_input(key="runs.q").value == "lrr<1"

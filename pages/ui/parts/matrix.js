@@ -61,7 +61,7 @@ function paint(cell, data, worst) {
   const rate = data.rates[truth][answer] ?? 0;
   const right = truth === answer;
   const share = right ? 12 + 58 * rate : number ? 14 + 46 * (rate / worst) : 0; // more would hide light text
-  const percent = data.rate_texts[truth][answer];
+  const percent = data.rate_texts?.[truth][answer] ?? "";
   cell.style.background = number
     ? `color-mix(in srgb, ${right ? "#3b8fd4" : "#e0861a"} ${share.toFixed(0)}%, var(--st-background-color))`
     : "var(--st-secondary-background-color)";
