@@ -35,8 +35,8 @@ def live_payload(points: Mapping[str, Series], *, since: str, lease: int, comple
     """Return `{"since", "replace", "total", "series", "newest", "charts", "remarks"}` for a reader at `since` ("": new).
 
     `series` has only what is new; with `replace` the reader drops all it has. `total` counts the steps of the run;
-    `newest` has each series' last step and value. `charts` and `remarks`: see `_chart` and `_remarks`. A `since` that
-    this function did not write raises `InputError`.
+    `newest` has each series' last step and value. `charts` and `remarks` (see `_chart` and `_remarks`) look at every
+    point, so they come only with new ones. A `since` that this function did not write raises `InputError`.
     """
     known = _read_position(since, lease=lease)
     present = {name: points[name] for name in SHOWN if name in points and len(points[name].step)}
@@ -45,14 +45,17 @@ def live_payload(points: Mapping[str, Series], *, since: str, lease: int, comple
     if replace:
         parts = {name: thin(series, complete=complete) for name, series in present.items()}
     loss = points.get("batch/loss")
+    series = {name: _values(part) for name, (part, _) in parts.items() if len(part.step) or replace}
+    looks: dict[str, Any] = {}
+    if series or replace:
+        looks = {"charts": {chart: _chart(present, chart) for chart in CHARTS}, "remarks": _remarks(present)}
     return {
         "since": _write_position(parts, lease=lease),
         "replace": replace,
         "total": 0 if loss is None else len(loss.step),
-        "series": {name: _values(part) for name, (part, _) in parts.items() if len(part.step) or replace},
+        "series": series,
         "newest": {name: _newest(series) for name, series in present.items()},
-        "charts": {chart: _chart(present, chart) for chart in CHARTS},
-        "remarks": _remarks(present),
+        **looks,
     }
 
 

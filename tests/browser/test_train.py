@@ -198,7 +198,8 @@ def test_a_schedule_is_a_curve_and_points_of_an_older_release_are_dots_with_a_no
     bench.write(run, series("batch/loss", loss), series("lr", rates))
     bench.finish(run)
     visitor.open(f"{fresh_server.url}/train?run={run.id}")
-    expect(visitor.page.locator("[data-chart=lr]")).to_be_visible(timeout=20_000)
+    expect(visitor.page.locator(".cl-newest")).to_contain_text("Step 40", timeout=20_000)  # written after the charts
+    expect(visitor.page.locator("[data-chart=lr]")).to_be_visible()
     curve = _trace(visitor, "lr", "learning rate")
     assert (curve["mode"], len(curve["x"]), max(curve["y"])) == ("lines", 40, 0.5)
     expect(visitor.page.locator(".cl-facts > div", has_text="Learning rate").locator("dd")).to_have_text("0.01")
@@ -208,7 +209,8 @@ def test_a_schedule_is_a_curve_and_points_of_an_older_release_are_dots_with_a_no
     bench.write(old, series("batch/loss", loss), series("lr", np.array([0.3, 0.01]), first=20, every=20))
     bench.finish(old)
     visitor.open(f"{fresh_server.url}/train?run={old.id}")
-    expect(visitor.page.locator(".cl-remarks")).to_contain_text("recorded once an epoch", timeout=20_000)
+    expect(visitor.page.locator(".cl-newest")).to_contain_text("Step 40", timeout=20_000)
+    expect(visitor.page.locator(".cl-remarks")).to_contain_text("recorded once an epoch")
     assert _trace(visitor, "lr", "learning rate")["mode"] == "markers"
 
 

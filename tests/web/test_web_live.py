@@ -35,6 +35,8 @@ def test_nothing_new_is_an_answer_without_series_that_stays_where_it_was() -> No
     first = _ask(_points(100))
     again = _ask(_points(100), first["since"])
     assert (again["series"], again["since"], again["replace"]) == ({}, first["since"], False)
+    assert "charts" in first
+    assert "charts" not in again  # they look at every point
 
 
 def test_a_validation_point_that_arrives_after_later_steps_is_not_lost() -> None:

@@ -119,6 +119,7 @@ class Live extends Curves {
     for (const [name, part] of Object.entries(news.series)) this.append(name, part);
     this.since = news.since;
     const before = this.news;
+    news = { charts: before?.charts, remarks: before?.remarks, ...news }; // they come with new points only
     this.news = news;
     const moved = JSON.stringify(news.charts) !== JSON.stringify(before?.charts); // an axis, or what lies beyond it
     this.wait = !news.live ? POLL_MS.ended
