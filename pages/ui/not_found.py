@@ -67,7 +67,7 @@ def not_found_page(path: str) -> str:
     links = "".join(f'<li><a href="{_address(root, name)}">{escape(title)}</a></li>' for name, title in titles.items())
     hint = f'Did you mean <a href="{_address(root, close)}">{escape(titles[close])}</a>?' if close else ""
     shown = wanted if len(wanted) <= 60 else f"{wanted[:59]}…"
-    return _PAGE.substitute(wanted=escape(shown), hint=hint, links=links)
+    return _PAGE.substitute(root=root, wanted=escape(shown), hint=hint, links=links)
 
 
 def _address(root: str, name: str) -> str:
