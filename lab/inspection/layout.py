@@ -168,13 +168,13 @@ def _drawn(cell: _Cell, *, selected: str) -> str:
     facts = f"{box.params:,} params" if box.params else ""
     shown = f"does not fit: {side}" if box.failed else side
     title, detail = _cut(box.title, 20), _cut(box.detail, 36)
-    spoken = f"{box.title}, {box.detail}, {shown}{', ' + facts if facts else ''}"
+    spoken = f"{box.title}, {shown}, {box.detail}{', ' + facts if facts else ''}"  # line by line, as it is seen
     if (title, detail) != (box.title, box.detail):  # the name begins with what is seen
-        spoken = f"{title} {detail} {shown}: {spoken}"
+        spoken = f"{title} {shown} {detail}: {spoken}"
     texts = (
         _text(x + 16, y + 19, title, weight=600),
-        _text(x + 16, y + 36, detail, size=11, opacity=0.75),
         _text(x + _WIDTH - 10, y + 19, shown, size=12, anchor="end"),
+        _text(x + 16, y + 36, detail, size=11, opacity=0.75),
         _text(x + _WIDTH - 10, y + 36, facts if len(box.detail) < 26 else "", size=11, opacity=0.75, anchor="end"),
     )
     return (
