@@ -167,16 +167,22 @@ def _drawn(cell: _Cell, *, selected: str) -> str:
     side = "×".join(str(n) for n in box.shape)
     facts = f"{box.params:,} params" if box.params else ""
     shown = f"does not fit: {side}" if box.failed else side
-    spoken = f"{box.title}, {box.detail}, {shown}{', ' + facts if facts else ''}"
+    title, detail = _cut(box.title, 20), _cut(box.detail, 36)
+    spoken = f"{box.title}, {shown}, {box.detail}{', ' + facts if facts else ''}"  # line by line, as it is seen
+    if (title, detail) != (box.title, box.detail):  # the name begins with what is seen
+        spoken = f"{title} {shown} {detail}: {spoken}"
+    texts = (
+        _text(x + 16, y + 19, title, weight=600),
+        _text(x + _WIDTH - 10, y + 19, shown, size=12, anchor="end"),
+        _text(x + 16, y + 36, detail, size=11, opacity=0.75),
+        _text(x + _WIDTH - 10, y + 36, facts if len(box.detail) < 26 else "", size=11, opacity=0.75, anchor="end"),
+    )
     return (
         f'<g class="box" data-name="{escape(box.names[0])}" role="button" tabindex="0" aria-label="{escape(spoken)}">'
         f'<rect x="{x:.0f}" y="{y:.0f}" width="{_WIDTH}" height="{_HEIGHT}" rx="7" '
         f'fill="var(--st-secondary-background-color, #f3f6f9)" stroke="{frame}" stroke-width="{2.5 if marked else 1.2}"/>'
         f'<rect x="{x:.0f}" y="{y:.0f}" width="6" height="{_HEIGHT}" rx="3" fill="{colour}"/>'
-        + _text(x + 16, y + 19, _cut(box.title, 20), weight=600)
-        + _text(x + 16, y + 36, _cut(box.detail, 36), size=11, opacity=0.75)
-        + _text(x + _WIDTH - 10, y + 19, shown, size=12, anchor="end")
-        + _text(x + _WIDTH - 10, y + 36, facts if len(box.detail) < 26 else "", size=11, opacity=0.75, anchor="end")
+        + " ".join(texts)
         + "</g>"
     )
 

@@ -51,7 +51,7 @@ _STYLE = """<style>
 [data-testid="stLayoutWrapper"]:has(> .st-key-nav-again) { display: none; }
 .st-key-cost-card [data-testid="stMetricValue"] { font-size: 1.15rem; }
 div[data-testid="stCaptionContainer"] { color: inherit; opacity: 0.78; }
-[data-testid="stButtonGroup"] button[data-selected="true"] { color: inherit; }
+[data-testid="stButtonGroup"] button[data-selected="true"] { color: inherit !important; }
 button[data-testid^="stBaseButton-primary"]:not(:disabled), span[data-tag-index], span[data-tag-index] * {
   color: light-dark(#ffffff, #0b0f15); }
 button[data-testid^="stBaseButton-primary"]:not(:disabled):is(:hover, :active, :focus-visible) {

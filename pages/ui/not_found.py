@@ -20,7 +20,7 @@ _STREAMLIT = (
     "auth",
     "oauth2callback",
 )  # first parts of its own paths
-_FILES = Path(st.__file__).parent / "static"
+_FILES = frozenset(path.name for path in (Path(st.__file__).parent / "static").iterdir() if path.is_file())
 _PAGE = Template((Path(__file__).parent / "not_found.html").read_text(encoding="utf-8"))
 
 
@@ -44,7 +44,7 @@ class NotFound:
         inner = _below_base(path)
         parts = inner.split("/")
         # Streamlit looks for its own files beside a deep link, such as /train/_stcore/health, before it knows its root.
-        return inner in _names() or any(part in _STREAMLIT for part in parts[:2]) or (_FILES / parts[-1]).is_file()
+        return inner in _names() or any(part in _STREAMLIT for part in parts[:2]) or parts[-1] in _FILES
 
 
 def _below_base(path: str) -> str:
@@ -67,7 +67,7 @@ def not_found_page(path: str) -> str:
     links = "".join(f'<li><a href="{_address(root, name)}">{escape(title)}</a></li>' for name, title in titles.items())
     hint = f'Did you mean <a href="{_address(root, close)}">{escape(titles[close])}</a>?' if close else ""
     shown = wanted if len(wanted) <= 60 else f"{wanted[:59]}…"
-    return _PAGE.substitute(wanted=escape(shown), hint=hint, links=links)
+    return _PAGE.substitute(root=root, wanted=escape(shown), hint=hint, links=links)
 
 
 def _address(root: str, name: str) -> str:

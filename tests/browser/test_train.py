@@ -4,6 +4,7 @@ import json
 import re
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,13 @@ from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 pytestmark = pytest.mark.browser
 _LIVE = ".cl-live[data-points]"
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_in_training(server: Server) -> Iterator[None]:
+    """Stop what a test left in training: the next one's run would wait for it."""
+    yield
+    Lab(Settings.from_env({"LAB_HOME": str(server.home)})).store.stop_all()
 
 
 def _points(visitor: Visitor) -> int:
@@ -109,7 +117,7 @@ def test_zoom_survives_new_points_a_rerun_and_a_change_of_theme(server: Server, 
     expect(page.get_by_text("paused", exact=True).first).to_be_visible()
     assert _plot_range(visitor) == zoomed
     visitor.press("Resume")
-    expect(page.get_by_text("running", exact=True).first).to_be_visible()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
     visitor.press("Stop")
     expect(page.get_by_text("stopped", exact=True).first).to_be_visible()
 

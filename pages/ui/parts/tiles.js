@@ -32,7 +32,7 @@ function build(kind) {
   for (const part of ["pic", "one", "two"]) {
     const span = document.createElement("span");
     span.className = part;
-    tile.appendChild(span);
+    tile.append(span, " "); // words that stand beneath each other are two words
   }
   if (kind === "button") tile.type = "button";
   return tile;
@@ -50,7 +50,8 @@ function fill(node, tile, index, data, width) {
   two.textContent = tile.two ?? "";
   one.hidden = !tile.one;
   two.hidden = !tile.two;
-  node.setAttribute("aria-label", tile.label);
+  const seen = [tile.one, tile.two].filter(Boolean).join(" "); // who speaks to the page says what is seen
+  node.setAttribute("aria-label", [seen, tile.label].filter(Boolean).join(", "));
   if (node.tagName === "BUTTON") node.setAttribute("aria-pressed", String(index === data.selected));
   else node.setAttribute("role", "img");
 }

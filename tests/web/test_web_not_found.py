@@ -1,0 +1,53 @@
+"""Addresses that no page has are a 404 with links; everything that somebody answers passes."""
+
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from pages.ui.frame import SCREENS
+from pages.ui.not_found import NotFound
+from pages.ui.routes import ROUTES
+from tests.web.web_data import Client
+
+
+@pytest.fixture
+def client() -> Client:
+    """Return an application that answers everything, as Streamlit does, behind the middleware."""
+
+    def answer(_request: Request) -> PlainTextResponse:
+        return PlainTextResponse("passed")
+
+    paths = tuple(route.path for route in ROUTES)
+    return Client(Starlette(routes=[Route("/{path:path}", answer)], middleware=[Middleware(NotFound, routes=paths)]))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/", *(f"/{name}" for name, *_ in SCREENS if name != "home"), "/train/", "/healthz", "/api/runs/abc/points",
+        "/assets/plotly.min.js", "/_stcore/health", "/train/_stcore/health", "/static/js/x.js", "/media/x.png",
+        "/component/x/y.js", "/favicon.png",
+    ],
+)  # fmt: skip
+def test_what_somebody_answers_passes(client: Client, path: str) -> None:
+    assert client.get(path).text == "passed"
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/nosuchpage", "has no page <b>/nosuchpage</b>"), ("/trian", 'Did you mean <a href="/train">Train</a>?'),
+        ("/Runs", 'Did you mean <a href="/runs">Runs</a>?'), ("/train/x", "has no page <b>/train/x</b>"),
+        ("/a/b/c", "has no page <b>/a/b/c</b>"), ("/<script>x", "has no page <b>/&lt;script&gt;x</b>"),
+        ("/" + "x" * 500, "x" * 59 + "…</b>"),
+    ],
+)  # fmt: skip
+def test_every_other_path_is_a_404_with_links_to_all_pages(client: Client, path: str, words: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert words in answer.text
+    assert "<script>" not in answer.text
+    assert all(f">{title}</a>" in answer.text for _, title, *_ in SCREENS)
