@@ -11,7 +11,7 @@ import numpy as np
 
 from lab.errors import InputError
 from lab.sketch.contrast import Contrast, measure_contrast
-from lab.sketch.pieces import MAX_PIECES, Box, Pieces, find_pieces, group, longer, touches_edge, without_dust
+from lab.sketch.pieces import EDGE, MAX_PIECES, Box, Pieces, find_pieces, group, longer, touches_edge, without_dust
 from lab.sketch.ruling import remove_lines
 from lab.sketch.shape import is_frame
 from lab.sketch.sheet import cut_sheet
@@ -120,10 +120,9 @@ def _faint_mask(contrast: Contrast) -> np.ndarray:
 def _inked(mask: np.ndarray, ink: np.ndarray) -> np.ndarray:
     """Return the part of a mask that is ink: no paler than `_PALE` of what is strongest away from the sheet's edges."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    edge = np.zeros(count, dtype=bool)
-    for index in range(1, count):
-        left, top, wide, tall, _ = (int(v) for v in stats[index])
-        edge[index] = touches_edge((top, left, top + tall, left + wide), mask.shape)
+    left, top, wide, tall = stats[:, 0], stats[:, 1], stats[:, 2], stats[:, 3]
+    near, far = EDGE, (mask.shape[0] - EDGE, mask.shape[1] - EDGE)
+    edge = (left <= near) | (top <= near) | (top + tall >= far[0]) | (left + wide >= far[1])
     inner = (labels > 0) & ~edge[labels]
     level = _usual(ink, inner if inner.any() else mask > 0)
     strong = inner & (ink > _STRONG * level)
