@@ -20,6 +20,9 @@ _LEAST_FRAME = 24  # pixels; smaller pieces are no frames
 _AT_ONCE = 25_000  # ink pixels that lines are looked for in; a picture with more is reduced for it
 _SEARCHED = 120_000  # the same of all searches in one picture
 _AREAS = 8  # pixels searched, as a multiple of the picture's
+_LEFT = 3  # pieces of a line that may be left, in line widths
+_LEFT_OF_MANY = 10  # the same of a grid or of ruled paper
+_MANY = 6  # lines that make ruled paper
 _FRAMES = 8  # pieces that may be frames, the largest
 _FITTED_TO = 12_000  # ink pixels that lines are fitted to
 _MOST_LINES = 500
@@ -63,7 +66,7 @@ class _Erased:
 
 
 def remove_lines(mask: np.ndarray, strength: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return the ink mask uint8 (H, W) without printed lines, and the width of what was taken out in pixels (0: none).
+    """Return the ink mask uint8 (H, W) without printed lines, and the size in pixels that what is left of them may have.
 
     strength: float32 (H, W), tells ink from paler lines.
     """
@@ -76,7 +79,7 @@ def remove_lines(mask: np.ndarray, strength: np.ndarray) -> tuple[np.ndarray, in
         lines = [line for line in found if _runs_off(line, mask.shape) or _joins(line, done, depth)]
         done = _erase(done, _extended(lines, thin), strength)
         done = _erase(done, _frame_lines(done.rest, search), strength)
-    return done.rest, done.width
+    return done.rest, done.width * (_LEFT_OF_MANY if len(done.lines) >= _MANY else _LEFT)
 
 
 def _thin_part(mask: np.ndarray) -> np.ndarray:
