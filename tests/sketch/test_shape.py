@@ -46,7 +46,7 @@ def test_a_frame_that_is_turned_is_a_frame_and_a_triangle_is_none(turn: float) -
 
 
 def test_a_blot_and_a_rule_are_no_digits() -> None:
-    blot = sketch_from_strokes([Stroke(((120, 140), (150, 140)), 80)])
+    blot = sketch_from_strokes([Stroke(((140, 140), (142, 140)), 80)])
     assert shape_reason(_picture(blot), Shape()) == "it is a blot"
     rule = sketch_from_strokes([Stroke(((30, 140), (250, 140)), 12)])
     assert (shape_reason(_picture(rule), Shape()) or "").startswith("it is a line, wider")
