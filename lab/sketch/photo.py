@@ -11,7 +11,7 @@ import numpy as np
 
 from lab.errors import InputError
 from lab.sketch.contrast import Contrast, measure_contrast
-from lab.sketch.pieces import MAX_PIECES, Box, Pieces, find_pieces, group, longer, touches_edge, without_dust
+from lab.sketch.pieces import EDGE, MAX_PIECES, Box, Pieces, find_pieces, group, longer, touches_edge, without_dust
 from lab.sketch.ruling import remove_lines
 from lab.sketch.shape import is_frame
 from lab.sketch.sheet import cut_sheet
@@ -26,9 +26,10 @@ _NARROW = 8  # pixels of the shorter side at work; less is no picture of a digit
 _FAINT = 0.15  # share of the strongest ink's contrast that a printed line has at least
 _PALE = 0.35  # the same of a pixel of ink
 _LEAST_LEVEL = 0.2  # logarithmic contrast of the strongest tenth; less is the unevenness of an empty sheet
-# How much of its contrast ink gains at its rim over the width of a stroke: strokes 2 and more, shadows less.
+# By how much of its contrast ink rises at its rim, over the width of a stroke: thick strokes 5 and more, thin ones 2 and
+# more, the corners of shadows about 2, the noise of an empty sheet about 0.1.
 _SOFT = 0.5
-_SOFT_BLOB = 2.2
+_SOFT_BLOB = 3.2
 _THICK = 24  # pixels; thicker pieces are held to `_SOFT_BLOB`
 _STRONG = 0.6  # the same of the strongest pixels of every piece of ink
 _BLANK = "There is no ink in {name}: it needs more contrast between pen and paper."
@@ -80,9 +81,9 @@ def _find(sheet: np.ndarray, name: str, *, split: bool, enlarged: bool) -> Photo
     faint = _faint_mask(contrast)
     if _usual(contrast.ink, faint > 0) < _LEAST_LEVEL:
         return Photo((), (), shape, _BLANK.format(name=name))
-    unruled, width = remove_lines(faint, contrast.ink)
+    unruled, scrap = remove_lines(faint, contrast.ink)
     pieces = find_pieces(_inked(unruled, contrast.ink))
-    numbers = [i for i, box in enumerate(pieces.boxes) if not touches_edge(box, shape) and longer(box) > 3 * width]
+    numbers = [i for i, box in enumerate(pieces.boxes) if not touches_edge(box, shape) and longer(box) > scrap]
     numbers = [i for i in without_dust(pieces, numbers) if not _is_surrounding(pieces, i, contrast.ink, enlarged)]
     if len(numbers) > MAX_PIECES:
         raise InputError(f"{name} has {len(numbers)} separate pieces, more than {MAX_DIGITS}: cut out the digits.")
@@ -107,7 +108,7 @@ def _is_surrounding(pieces: Pieces, number: int, ink: np.ndarray, enlarged: bool
     level = np.pad(ink[top:bottom, left:right], 2, mode="edge")
     slope = np.hypot(cv2.Sobel(level, cv2.CV_32F, 1, 0), cv2.Sobel(level, cv2.CV_32F, 0, 1)) / 8
     thick = 2 * float(depth.max())
-    rise = float(np.median(slope[(own > 0) & (depth <= 1.5)])) * thick / _usual(level, own > 0)
+    rise = float(np.percentile(slope[(own > 0) & (depth <= 1.5)], 25)) * thick / _usual(level, own > 0)
     return rise < (_SOFT_BLOB if thick > _THICK else _SOFT)
 
 
@@ -118,18 +119,34 @@ def _faint_mask(contrast: Contrast) -> np.ndarray:
 
 
 def _inked(mask: np.ndarray, ink: np.ndarray) -> np.ndarray:
-    """Return the part of a mask that is ink: no paler than `_PALE` of what is strongest away from the sheet's edges."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    edge = np.zeros(count, dtype=bool)
-    for index in range(1, count):
-        left, top, wide, tall, _ = (int(v) for v in stats[index])
-        edge[index] = touches_edge((top, left, top + tall, left + wide), mask.shape)
-    inner = (labels > 0) & ~edge[labels]
-    level = _usual(ink, inner if inner.any() else mask > 0)
-    strong = inner & (ink > _STRONG * level)
+    """Return the part of a mask that is ink, by the strongest there is or by the strongest away from the sheet's edges.
+
+    A dark strip at the edge must not make pencil look pale, nor a shadow at the edge take in the ink that it touches.
+    """
+    by_all = _as_strong_as(mask, ink, _usual(ink, mask > 0))
+    if by_all.any():
+        return by_all
+    return _as_strong_as(mask, ink, _usual(ink, _inner(mask)))
+
+
+def _as_strong_as(mask: np.ndarray, ink: np.ndarray, level: float) -> np.ndarray:
+    """Return the pieces away from the edges that are no paler than ink of the given contrast, uint8 (H, W)."""
+    dark = np.where((mask > 0) & (ink > _PALE * level), 255, 0).astype(np.uint8)
+    strong = _inner(dark) & (ink > _STRONG * level)
+    count, labels = cv2.connectedComponents(dark, connectivity=8)
     rooted = np.zeros(count, dtype=bool)
     rooted[np.unique(labels[strong])] = True
-    return np.where((ink > _PALE * level) & (mask > 0) & rooted[labels], 255, 0).astype(np.uint8)
+    return np.where(rooted[labels], dark, 0).astype(np.uint8)
+
+
+def _inner(mask: np.ndarray) -> np.ndarray:
+    """Return where the pieces of a mask are that do not touch the sheet's edges, bool (H, W)."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    left, top, wide, tall = stats[:, 0], stats[:, 1], stats[:, 2], stats[:, 3]
+    inner = (left > EDGE) & (top > EDGE) & (top + tall < mask.shape[0] - EDGE) & (left + wide < mask.shape[1] - EDGE)
+    inner[0] = False
+    where: np.ndarray = inner[labels]
+    return where
 
 
 def _usual(ink: np.ndarray, where: np.ndarray) -> float:

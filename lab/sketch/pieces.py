@@ -7,10 +7,11 @@ import cv2
 import numpy as np
 
 MAX_PIECES = 150  # counted before anything is joined
+MOST_LABELLED = 1_000  # pieces that are looked at, the largest ones
 _SPECK = 0.02  # pieces with less than this share of the largest one's area are dust
 _LOW = 0.3  # groups lower and narrower than this share of the largest are punctuation or print
 _GAP = 0.6  # gaps in a stroke that are closed, in stroke widths
-_EDGE = 2  # pixels from the edge that count as touching it
+EDGE = 2  # pixels from the edge that count as touching it
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right; the last two are one beyond
 
@@ -39,37 +40,29 @@ def stroke_of(mask: np.ndarray) -> float:
 
 
 def find_pieces(mask: np.ndarray) -> Pieces:
-    """Label the pieces of an ink mask uint8 (H, W); small gaps within a stroke are bridged."""
+    """Label the pieces of an ink mask uint8 (H, W), the largest `MOST_LABELLED`; small gaps in a stroke are bridged."""
     reach = max(1, round(_GAP * stroke_of(mask) / 2))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    _, labels, _, _ = cv2.connectedComponentsWithStats(cv2.dilate(mask, kernel), connectivity=8)
-    labels = np.where(mask > 0, labels, 0).astype(np.int32)
-    return _measured(labels)
-
-
-def _measured(labels: np.ndarray) -> Pieces:
-    """Return the pieces with their boxes, numbered without gaps."""
-    rows, columns = np.nonzero(labels)
-    if not len(rows):
-        return Pieces(labels, (), ())
-    found, order = np.unique(labels[rows, columns], return_inverse=True)
-    size = len(found)
-    top, left = np.full(size, labels.shape[0]), np.full(size, labels.shape[1])
-    bottom, right = np.zeros(size, int), np.zeros(size, int)
-    np.minimum.at(top, order, rows)
-    np.minimum.at(left, order, columns)
-    np.maximum.at(bottom, order, rows + 1)
-    np.maximum.at(right, order, columns + 1)
-    again = np.zeros(labels.shape, np.int32)
-    again[rows, columns] = order + 1
-    boxes = tuple((int(t), int(le), int(b), int(r)) for t, le, b, r in zip(top, left, bottom, right, strict=True))
-    return Pieces(again, boxes, tuple(int(n) for n in np.bincount(order, minlength=size)))
+    padded = np.pad(mask, reach + 1)  # or what is near the edge would be cut off when it is widened
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(padded, kernel), connectivity=8)
+    inner = slice(reach + 1, -reach - 1)
+    labels = np.where(mask > 0, labels[inner, inner], 0)
+    areas = np.bincount(labels.ravel(), minlength=len(stats))
+    areas[0] = 0
+    largest = np.argsort(-areas, kind="stable")[:MOST_LABELLED]
+    largest = largest[areas[largest] > 0]
+    number = np.zeros(len(stats), np.int32)
+    number[largest] = np.arange(1, len(largest) + 1)
+    boxes = []
+    for left, top, wide, tall, _ in stats[largest].tolist():  # of the widened pieces, on the padded mask
+        boxes.append((top - 1, left - 1, top - 1 + tall - 2 * reach, left - 1 + wide - 2 * reach))
+    return Pieces(number[labels], tuple(boxes), tuple(areas[largest].tolist()))
 
 
 def touches_edge(box: Box, shape: tuple[int, int]) -> bool:
     """Whether a piece reaches the edge of the sheet."""
     top, left, bottom, right = box
-    return top <= _EDGE or left <= _EDGE or bottom >= shape[0] - _EDGE or right >= shape[1] - _EDGE
+    return top <= EDGE or left <= EDGE or bottom >= shape[0] - EDGE or right >= shape[1] - EDGE
 
 
 def without_dust(pieces: Pieces, numbers: Sequence[int]) -> list[int]:

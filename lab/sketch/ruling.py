@@ -17,8 +17,15 @@ _EDGE = 0.03  # a line whose end is so near to the edge (share of the longer sid
 _FRAME_SIDE = 0.62  # least length of a frame's line as a share of the frame's side
 _NEAR_SIDE = 0.14  # a frame's line lies so near to the frame's side
 _LEAST_FRAME = 24  # pixels; smaller pieces are no frames
-_SEARCHED = 60_000  # ink pixels that lines are looked for in, at most
-_MOST_LINES = 1_000
+_AT_ONCE = 25_000  # ink pixels that lines are looked for in; a picture with more is reduced for it
+_SEARCHED = 120_000  # the same of all searches in one picture
+_AREAS = 8  # pixels searched, as a multiple of the picture's
+_LEFT = 3  # pieces of a line that may be left, in line widths
+_LEFT_OF_MANY = 10  # the same of a grid or of ruled paper
+_MANY = 6  # lines that make ruled paper
+_FRAMES = 8  # pieces that may be frames, the largest
+_FITTED_TO = 12_000  # ink pixels that lines are fitted to
+_MOST_LINES = 500
 _MOST_FITTED = 150
 _SAME = 3.5  # pixels between lines that are one
 
@@ -38,6 +45,11 @@ class Line:
         return math.hypot(self.x1 - self.x0, self.y1 - self.y0)
 
     @property
+    def ends(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Its two ends."""
+        return (self.x0, self.y0), (self.x1, self.y1)
+
+    @property
     def angle(self) -> float:
         """Direction in radians."""
         return math.atan2(self.y1 - self.y0, self.x1 - self.x0)
@@ -54,18 +66,20 @@ class _Erased:
 
 
 def remove_lines(mask: np.ndarray, strength: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return the ink mask uint8 (H, W) without printed lines, and the width of what was taken out in pixels (0: none).
+    """Return the ink mask uint8 (H, W) without printed lines, and the size in pixels that what is left of them may have.
 
     strength: float32 (H, W), tells ink from paler lines.
     """
     done = _Erased(mask, np.zeros_like(mask), (), 0)
+    search = _Search(mask.size)
     for length in _ROUNDS:
         thin = _thin_part(done.rest)
-        found = _find(thin, length * min(mask.shape))
-        lines = [line for line in found if _runs_off(line, mask.shape) or _joins(line, done)]
+        found = search.find(thin, length * min(mask.shape))
+        depth = _depth(done.rest)
+        lines = [line for line in found if _runs_off(line, mask.shape) or _joins(line, done, depth)]
         done = _erase(done, _extended(lines, thin), strength)
-        done = _erase(done, _frame_lines(done.rest), strength)
-    return done.rest, done.width
+        done = _erase(done, _frame_lines(done.rest, search), strength)
+    return done.rest, done.width * (_LEFT_OF_MANY if len(done.lines) >= _MANY else _LEFT)
 
 
 def _thin_part(mask: np.ndarray) -> np.ndarray:
@@ -76,40 +90,51 @@ def _thin_part(mask: np.ndarray) -> np.ndarray:
     return cv2.bitwise_and(mask, cv2.bitwise_not(thick))
 
 
-def _find(mask: np.ndarray, length: float) -> list[Line]:
-    """Return straight lines of at least `length` pixels (probabilistic Hough transform, Matas et al. 2000)."""
-    count = int(np.count_nonzero(mask))
-    scale = min(1.0, math.sqrt(_SEARCHED / max(1, count)))
-    small = mask
-    if scale < 1:
-        small = cv2.resize(mask, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
-    least = max(8.0, length * scale)
-    found = cv2.HoughLinesP(
-        small, 1, math.pi / 360, round(0.4 * least), minLineLength=least, maxLineGap=max(3.0, 0.12 * least)
-    )
-    if found is None:
-        return []
-    rows = found.reshape(-1, 4)[:_MOST_LINES] / scale
-    return [Line(*(float(v) for v in row)) for row in rows]
+class _Search:
+    """Finds straight lines, with a limit on the work for one picture."""
+
+    def __init__(self, pixels: int) -> None:
+        self._points = _SEARCHED
+        self._pixels = _AREAS * pixels
+
+    def find(self, mask: np.ndarray, length: float) -> list[Line]:
+        """Return lines of at least `length` pixels, none once the limit is reached.
+
+        Found by the probabilistic Hough transform (Matas et al. 2000), in a reduced picture where there is much ink.
+        """
+        self._pixels -= mask.size
+        count = int(np.count_nonzero(mask)) if self._pixels > 0 else 0
+        scale = min(1.0, math.sqrt(_AT_ONCE / max(1, count)))
+        self._points -= min(count, _AT_ONCE)
+        if count == 0 or self._points < 0:
+            return []
+        if scale < 1:
+            mask = cv2.resize(mask, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+        least = max(8.0, length * scale)
+        found = cv2.HoughLinesP(
+            mask, 1, math.pi / 360, round(0.4 * least), minLineLength=least, maxLineGap=max(3.0, 0.12 * least)
+        )
+        if found is None:
+            return []
+        return [Line(*row) for row in (found.reshape(-1, 4)[:_MOST_LINES] / scale).tolist()]
 
 
 def _runs_off(line: Line, shape: tuple[int, int]) -> bool:
     """Whether a line runs off the sheet with one of its ends."""
     near = max(4.0, _EDGE * max(shape))
-    ends = ((line.x0, line.y0), (line.x1, line.y1))
-    return any(min(x, y, shape[1] - 1 - x, shape[0] - 1 - y) <= near for x, y in ends)
+    return any(min(x, y, shape[1] - 1 - x, shape[0] - 1 - y) <= near for x, y in line.ends)
 
 
-def _joins(line: Line, done: _Erased) -> bool:
+def _joins(line: Line, done: _Erased, depth: np.ndarray) -> bool:
     """Whether a line runs from one that was taken out to another, as thin as they and along or across one of them."""
     if not done.lines:
         return False
     reach = round(max(4.0, _EDGE * max(done.rest.shape)) / 2)
-    if not all(_is_near(done.band, x, y, reach) for x, y in ((line.x0, line.y0), (line.x1, line.y1))):
+    if not all(_is_near(done.band, x, y, reach) for x, y in line.ends):
         return False
     if not any(abs(math.sin(2 * (line.angle - other.angle))) <= _ASKEW for other in done.lines):
         return False
-    return _line_width(done.rest, _drawn([line], done.rest.shape)) <= 1.5 * done.width
+    return _width_along([line], depth) <= 1.5 * done.width
 
 
 def _is_near(erased: np.ndarray, x: float, y: float, reach: int) -> bool:
@@ -120,22 +145,29 @@ def _is_near(erased: np.ndarray, x: float, y: float, reach: int) -> bool:
 
 def _extended(lines: list[Line], thin: np.ndarray) -> list[Line]:
     """Return one line for those that lie on another, fitted to their ink and drawn right across the sheet."""
+    if not lines:
+        return []
     rows, columns = np.nonzero(thin)
-    points = np.column_stack((columns, rows)).astype(np.float32)
+    step = 1 + len(rows) // _FITTED_TO
+    points = np.column_stack((columns[::step], rows[::step])).astype(np.float32)
     out: list[Line] = []
     for line in sorted(lines, key=lambda each: -each.length):
-        if any(_distance(line, done) <= _SAME for done in out) or len(out) >= _MOST_FITTED:
-            continue
-        for near in (4.0, 2.5):
-            line = _fitted(line, points, near, thin.shape)
-        out.append(line)
+        if len(out) >= _MOST_FITTED:
+            break
+        if not _lies_on_one(line, out):
+            for near in (4.0, 2.5):
+                line = _fitted(line, points, near, thin.shape)
+            out.append(line)
     return out
 
 
-def _distance(line: Line, other: Line) -> float:
-    """Return how far the ends of a line are from another one, at most, in pixels."""
-    nx, ny = (other.y1 - other.y0) / other.length, (other.x0 - other.x1) / other.length
-    return max(abs((x - other.x0) * nx + (y - other.y0) * ny) for x, y in ((line.x0, line.y0), (line.x1, line.y1)))
+def _lies_on_one(line: Line, others: list[Line]) -> bool:
+    """Whether both ends of a line are within `_SAME` pixels of one of the others."""
+    if not others:
+        return False
+    rows = np.array([(o.x0, o.y0, (o.y1 - o.y0) / o.length, (o.x0 - o.x1) / o.length) for o in others])
+    away = [np.abs((x - rows[:, 0]) * rows[:, 2] + (y - rows[:, 1]) * rows[:, 3]) for x, y in line.ends]
+    return bool((np.maximum(*away) <= _SAME).any())
 
 
 def _fitted(line: Line, points: np.ndarray, near: float, shape: tuple[int, int]) -> Line:
@@ -156,19 +188,19 @@ def _fitted(line: Line, points: np.ndarray, near: float, shape: tuple[int, int])
     return Line(x0, y0, x1, y1) if inside and (x0, y0) != (x1, y1) else line
 
 
-def _frame_lines(mask: np.ndarray) -> list[Line]:
+def _frame_lines(mask: np.ndarray, search: _Search) -> list[Line]:
     """Return the lines of pieces that are frames: straight along at least three sides of their box."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     thin = _thin_part(mask)
     lines: list[Line] = []
-    large = [i for i in range(1, count) if min(stats[i, 2], stats[i, 3]) >= _LEAST_FRAME]
-    large.sort(key=lambda i: -int(stats[i, 2]) * int(stats[i, 3]))
-    for index in large[:12]:
-        left, top, wide, tall, area = (int(v) for v in stats[index])
-        if area > 0.5 * wide * tall:
-            continue
+    sides = np.minimum(stats[:, 2], stats[:, 3])
+    possible = np.flatnonzero((sides >= _LEAST_FRAME) & (stats[:, 4] <= 0.5 * stats[:, 2] * stats[:, 3]))
+    possible = possible[possible > 0]
+    for index in possible[np.argsort(-sides[possible], kind="stable")][:_FRAMES]:
+        left, top, wide, tall, _ = stats[index].tolist()
         piece = np.where(labels[top : top + tall, left : left + wide] == index, 255, 0).astype(np.uint8)
-        found = _find(cv2.bitwise_and(piece, thin[top : top + tall, left : left + wide]), _FRAME_SIDE * min(wide, tall))
+        piece = cv2.bitwise_and(piece, thin[top : top + tall, left : left + wide])
+        found = search.find(piece, _FRAME_SIDE * min(wide, tall))
         if _sides(found, wide, tall) >= 3:
             lines += [Line(f.x0 + left, f.y0 + top, f.x1 + left, f.y1 + top) for f in found if _upright(f)]
     return lines
@@ -201,7 +233,7 @@ def _erase(done: _Erased, lines: list[Line], strength: np.ndarray) -> _Erased:
     if not lines:
         return done
     mask, core = done.rest, _drawn(lines, done.rest.shape)
-    width = _line_width(mask, core)
+    width = _width_along(lines, _depth(mask))
     band = cv2.dilate(core, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width + 2, width + 2)))
     on = (core > 0) & (mask > 0)
     usual = float(np.median(strength[on])) if on.any() else 0.0
@@ -221,11 +253,23 @@ def _drawn(lines: list[Line], shape: tuple[int, ...]) -> np.ndarray:
     return core
 
 
-def _line_width(mask: np.ndarray, core: np.ndarray) -> int:
-    """Return the usual width of the lines: what the mask has across their middle."""
-    depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
-    near = cv2.dilate(core, np.ones((3, 3), np.uint8)) > 0
-    on = depth[near & (depth > 0)]
+def _depth(mask: np.ndarray) -> np.ndarray:
+    """Return float32 (H, W): how deep in the ink the deepest of a pixel's neighbours is."""
+    return cv2.dilate(cv2.distanceTransform(mask, cv2.DIST_L2, 3), np.ones((3, 3), np.uint8))
+
+
+def _width_along(lines: list[Line], depth: np.ndarray) -> int:
+    """Return the usual width of lines: what `_depth` is along their middle."""
+    on = depth[_drawn(lines, depth.shape) > 0] if len(lines) > 1 else _along(lines[0], depth)
+    on = on[on > 0]
     if not len(on):
         return 3
     return int(min(_WIDEST, max(2, round(2 * float(np.percentile(on, 75))))))
+
+
+def _along(line: Line, depth: np.ndarray) -> np.ndarray:
+    """Return the values of an array (H, W) along a line."""
+    steps = np.linspace(0, 1, 2 + round(line.length))
+    rows = np.clip(np.rint(line.y0 + steps * (line.y1 - line.y0)).astype(int), 0, depth.shape[0] - 1)
+    columns = np.clip(np.rint(line.x0 + steps * (line.x1 - line.x0)).astype(int), 0, depth.shape[1] - 1)
+    return depth[rows, columns]

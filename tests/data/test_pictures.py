@@ -1,12 +1,15 @@
 """Picture files: transparent, turned, and none at all."""
 
 import io
+import struct
+import sys
+import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
-from lab.data.pictures import read_picture
+from lab.data.pictures import FRAME_BUDGET, FRAME_COST, LONGEST, MAX_PIXELS, read_colours, read_picture
 from lab.errors import InputError
 
 
@@ -55,3 +58,190 @@ def test_what_was_read_can_be_written_to() -> None:
     out = io.BytesIO()
     Image.new("L", (3, 3)).save(out, format="PNG")
     assert read_picture(out.getvalue()).flags.writeable
+
+
+def _file(picture: Image.Image, kind: str, **options: object) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, kind, **options)
+    return out.getvalue()
+
+
+def _bar(low: float, high: float, kind: type) -> np.ndarray:
+    """Return a sheet (20, 30) of `high` with a bar of `low` across rows 5 to 9."""
+    sheet = np.full((20, 30), high, kind)
+    sheet[5:10, 4:26] = low
+    return sheet
+
+
+@pytest.mark.parametrize(
+    ("pixels", "kind"),
+    [
+        (_bar(6_000, 60_000, np.uint16), "PNG"),
+        (_bar(6_000, 60_000, np.uint16), "TIFF"),
+        (_bar(400, 4_000, np.uint16), "TIFF"),  # twelve bits
+        (_bar(0.1, 0.9, np.float32), "TIFF"),
+        (_bar(20, 230, np.float32), "TIFF"),
+        (_bar(-20, 200, np.float32), "TIFF"),
+        (_bar(6_000, 60_000, np.int32), "TIFF"),
+    ],
+)
+def test_more_than_eight_bits_and_floats_keep_their_contrast(pixels: np.ndarray, kind: str) -> None:
+    data = _file(Image.fromarray(pixels), kind)
+    colours = read_colours(data)
+    assert colours.shape == (20, 30, 1)
+    assert colours.min() >= 0
+    assert 180 < colours[0, 0, 0] <= 255
+    assert colours[7, 10, 0] < 60
+    grey = read_picture(data)
+    assert int(grey[0, 0]) - int(grey[7, 10]) > 120
+
+
+def test_the_noise_of_an_empty_deep_scan_is_not_stretched_into_ink() -> None:
+    noise = np.random.default_rng(0).normal(60_000, 200, (40, 50)).astype(np.uint16)
+    colours = read_colours(_file(Image.fromarray(noise), "PNG"))
+    assert colours.max() - colours.min() < 10
+
+
+def test_not_a_number_is_a_number_after_reading() -> None:
+    sheet = _bar(0.2, 0.8, np.float32)
+    sheet[0, 0], sheet[0, 1], sheet[0, 2] = np.nan, np.inf, -np.inf
+    assert np.isfinite(read_colours(_file(Image.fromarray(sheet), "TIFF"))).all()
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "P", "LAB", "L", "1"])
+def test_every_colour_space_keeps_ink_and_paper_apart(mode: str) -> None:
+    picture = Image.fromarray(np.stack([_bar(20, 240, np.uint8)] * 3, axis=-1))
+    if mode == "LAB":
+        profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+        changed = ImageCms.profileToProfile(picture, *profiles, outputMode="LAB")
+        assert changed is not None
+        data = _file(changed, "TIFF")
+    else:
+        data = _file(picture.convert(mode), "JPEG" if mode in ("CMYK", "YCbCr") else "PNG")
+    colours = read_colours(data)
+    assert colours[0, 0, 0] - colours[7, 15, 0] > 150
+    grey = read_picture(data)
+    assert int(grey[0, 0]) - int(grey[7, 15]) > 150
+
+
+def test_the_neutral_colours_of_cielab_are_in_the_middle_of_their_range() -> None:
+    picture = Image.fromarray(np.full((8, 8, 3), 128, np.uint8))
+    profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    changed = ImageCms.profileToProfile(picture, *profiles, outputMode="LAB")
+    assert changed is not None
+    assert np.abs(read_colours(_file(changed, "TIFF"))[..., 1:] - 128).max() <= 2
+
+
+@pytest.mark.parametrize("ink", [(255, 255, 255), (240, 230, 60), (0, 0, 0), (90, 20, 20)])
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_ink_on_nothing_is_seen_whether_light_or_dark(mode: str, ink: tuple[int, int, int]) -> None:
+    layer = np.zeros((20, 30, 4), np.uint8)
+    layer[5:10, 4:26] = (*ink, 255)
+    picture = Image.fromarray(layer)
+    if mode == "P":
+        flat = Image.fromarray((layer[..., 3] > 0).astype(np.uint8)).convert("P")
+        flat.putpalette([0, 0, 0, *ink])
+        data = _file(flat, "PNG", transparency=0)
+    else:
+        data = _file(picture.convert(mode), "PNG")
+    colours = read_colours(data).mean(axis=2)
+    assert abs(float(colours[0, 0]) - float(colours[7, 15])) > 120
+
+
+def test_a_picture_that_is_all_transparent_keeps_its_colours() -> None:
+    layer = np.zeros((20, 30, 4), np.uint8)
+    layer[..., :3] = np.repeat(_bar(20, 240, np.uint8)[..., None], 3, axis=2)
+    colours = read_colours(_file(Image.fromarray(layer), "PNG"))
+    assert colours[0, 0, 0] - colours[7, 15, 0] == 220
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("fullest", [0, 2, 5])
+def test_of_an_animation_the_fullest_frame_is_read(kind: str, fullest: int) -> None:
+    frames = []
+    for number in range(6):
+        sheet = np.full((30, 40), 255, np.uint8)
+        sheet[4 : 6 + 3 * (number == fullest) + number % 2, 4:36] = 0
+        frames.append(Image.fromarray(sheet))
+    more = {"lossless": True} if kind == "WEBP" else {}
+    data = _file(frames[0], kind, save_all=True, append_images=frames[1:], **more)
+    seen = read_picture(data) < 128
+    assert seen.sum() == 32 * (5 + fullest % 2)
+
+
+def test_of_ten_thousand_frames_only_so_many_are_looked_at_as_the_budget_allows() -> None:
+    empty, full = Image.new("L", (16, 16), 255), Image.new("L", (16, 16), 255)
+    full.paste(0, (2, 2, 9, 14))
+    allowed = FRAME_BUDGET // FRAME_COST
+    frames = [empty.point(lambda v, n=n: v - n % 2) for n in range(allowed + 500)]
+    late = _file(frames[0], "GIF", save_all=True, append_images=[*frames[1:], full], duration=20)
+    early = _file(frames[0], "GIF", save_all=True, append_images=[*frames[1:50], full, *frames[50:]], duration=20)
+    assert (read_picture(early) < 128).any()
+    assert not (read_picture(late) < 128).any()
+
+
+def test_a_jpeg_of_more_than_fifty_megapixels_is_reduced_while_it_is_decoded() -> None:
+    data = _file(Image.new("L", (9_000, 7_000), 200), "JPEG")
+    grey = read_picture(data)
+    assert max(grey.shape) <= LONGEST
+    assert grey.shape[1] / grey.shape[0] == pytest.approx(9 / 7, rel=0.01)
+    assert abs(int(grey[5, 5]) - 200) <= 1
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P", "1", "I;16", "RGBA"])
+def test_large_pictures_are_reduced_in_every_mode(mode: str) -> None:
+    picture = Image.new(mode, (3_000, 2_500))
+    assert read_colours(_file(picture, "PNG")).shape[:2] == (1_250, 1_500)
+
+
+def _header(wide: int, tall: int, colour: int = 0, bits: int = 1) -> bytes:
+    """Return a PNG that claims a size and has next to nothing in it."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", wide, tall, bits, colour, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (_header(2**31 - 1, 2**31 - 1), rf"bomb.png has more than {MAX_PIXELS:,} pixels: make it smaller first"),
+        (_header(100_000, 1_000), rf"bomb.png has more than {MAX_PIXELS:,} pixels: make it smaller first"),
+        (_header(10_000, 8_000), r"bomb.png has 10000×8000 pixels, more than 50,000,000: make it smaller first"),
+        (_header(9_000, 5_000, 2, 8), r"9000×5000 pixels in 3 channels, more than 40,000,000: make it smaller"),
+        (_header(9_000, 5_000, 6, 16), r"9000×5000 pixels in 4 channels, more than 30,000,000: make it smaller"),
+    ],
+)
+def test_pictures_that_cannot_be_reduced_are_refused_by_their_header(data: bytes, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_colours(data, name="bomb.png")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP"])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.7, 0.98])
+def test_a_truncated_file_is_read_or_refused_in_one_sentence(kind: str, share: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3)).astype(np.uint8)
+    data = _file(Image.fromarray(noise), kind)
+    try:
+        assert read_colours(data[: int(share * len(data))], name="cut").shape[2] in (1, 3)
+    except InputError as error:
+        assert str(error).startswith("cut cannot be read as a picture (")
+        assert len(str(error)) < 300
+
+
+def test_heic_without_its_package_is_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as where it is not installed
+    data = b"\0\0\0\x18ftypheic" + bytes(200)
+    with pytest.raises(InputError, match=r"my.heic is a HEIC photo, which needs the package pillow-heif: install it"):
+        read_colours(data, name="my.heic")
+
+
+def test_heic_is_read_where_its_package_is_installed() -> None:
+    heif = pytest.importorskip("pillow_heif")
+    out = io.BytesIO()
+    heif.from_pillow(Image.fromarray(np.stack([_bar(20, 240, np.uint8)] * 3, axis=-1))).save(out)
+    grey = read_picture(out.getvalue())
+    assert grey[0, 0] > 200
+    assert grey[7, 15] < 60

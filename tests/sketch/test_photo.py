@@ -1,11 +1,82 @@
-"""Photos: dark on light or light on dark, uneven light, several digits, dust."""
+"""Photos: whatever the light, the paper and the file, the digit is found where it is, and nothing where there is none."""
+
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.photo_kinds import KINDS
+from lab.data.pictures import read_colours
 from lab.errors import InputError
-from lab.sketch.photo import find_ink, split_digits
+from lab.sketch.normalise import RECIPES, normalise
+from lab.sketch.photo import MAX_DIGITS, WORK_SIDE, find_digits
+from lab.sketch.pieces import MAX_PIECES, MOST_LABELLED, find_pieces, group
 from lab.sketch.render import Hand, draw_digit
+from tests.sketch.photo_pictures import EMPTY, NO_DIGITS, digit_image, file_of
+
+CASES = Path(__file__).parent.parent / "cases" / "pictures"
+# What each case shows: its digits, and where they are in the straightened sheet (centre across and down, as shares).
+SHOWN = {
+    "dim-paper-corners-7.png": 1, "dim-paper-flat-3.png": 1, "equal-grey-red-green-7.png": 1, "form-box-3.png": 1,
+    "grey16-full-3.png": 1, "grid-dark-7.png": 1, "grid-paper-1.png": 1, "hard-shadow-2.jpg": 1, "lab-tiff-6.tif": 1,
+    "lined-paper-4.png": 1, "row-2026.png": 4, "sheet-on-dark-table-5.jpg": 1, "small-digit-large-sheet-3.png": 1,
+    "white-on-alpha-3.png": 1,
+}  # fmt: skip
+
+
+def _alike(one: np.ndarray, two: np.ndarray) -> float:
+    """Return the correlation of two normalised pictures, the best of shifts by up to two pixels."""
+    a = one.astype(float).ravel()
+    best = -1.0
+    for down in range(-2, 3):
+        for across in range(-2, 3):
+            b = np.roll(two, (down, across), axis=(0, 1)).astype(float).ravel()
+            best = max(best, float(np.corrcoef(a, b)[0, 1]))
+    return best
+
+
+def test_every_case_of_the_folder_is_listed() -> None:
+    assert {path.name for path in CASES.iterdir()} == set(SHOWN)
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_case_shows_as_many_digits_as_it_has(name: str) -> None:
+    found = find_digits(read_colours((CASES / name).read_bytes()), name=name)
+    assert len(found.digits) == SHOWN[name]
+    assert found.reason == ""
+
+
+@pytest.mark.parametrize(
+    "kind", ["dim-paper-flat-3.png", "form-box-3.png", "white-on-alpha-3.png", "small-digit-large-sheet-3.png"]
+)
+def test_the_same_digit_gives_the_same_picture_however_it_was_photographed(kind: str) -> None:
+    plain = find_digits(read_colours((CASES / "grey16-full-3.png").read_bytes())).digits[0]
+    other = find_digits(read_colours((CASES / kind).read_bytes())).digits[0]
+    recipe = RECIPES["mnist"]
+    assert _alike(normalise(plain, recipe=recipe), normalise(other, recipe=recipe)) > 0.9
+
+
+@pytest.mark.parametrize("digit", ["2", "4", "5", "7", "9"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_digit_is_cut_out_of_every_kind_of_photo(kind: str, digit: str) -> None:
+    image = digit_image(digit)
+    random = np.random.default_rng([zlib.crc32(kind.encode()), int(digit)])
+    found = find_digits(read_colours(KINDS[kind](image, random)))
+    assert len(found.digits) == 1
+    seen = normalise(found.digits[0], recipe=RECIPES["mnist"])
+    wanted = normalise(draw_digit(digit, Hand(pen=26, height=200, slant=0.1)), recipe=RECIPES["mnist"])
+    assert _alike(seen, wanted) > 0.7  # it may be turned by six degrees
+
+
+@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("kind", EMPTY)
+def test_without_a_digit_the_reason_is_said(kind: str, number: int) -> None:
+    picture = NO_DIGITS[kind](np.random.default_rng([zlib.crc32(kind.encode()), number]))
+    found = find_digits(read_colours(file_of(picture)), name="my.png")
+    assert found.digits == ()
+    assert found.reason.startswith(("There is no ink in my.png", "There is no digit in my.png"))
+    assert len(found.reason) < 300
 
 
 def _sheet(text: str, *, paper: float = 235, ink: float = 50, shade: float = 0.0, noise: float = 3.0) -> np.ndarray:
@@ -22,40 +93,42 @@ def _sheet(text: str, *, paper: float = 235, ink: float = 50, shade: float = 0.0
 
 
 @pytest.mark.parametrize("polarity", ["dark on light", "light on dark"])
-def test_ink_is_found_in_both_polarities(polarity: str) -> None:
+def test_the_same_ink_is_found_in_both_polarities(polarity: str) -> None:
     sheet = _sheet("7")
-    found = find_ink(sheet if polarity == "dark on light" else 255 - sheet).ink
-    drawn = draw_digit("7", Hand(pen=14, height=160)).ink[:, :280] > 127
-    area = found[30:310, :280] > 127
-    assert (area & drawn).sum() / (area | drawn).sum() > 0.9
-    assert (found[:30] > 60).sum() == 0
+    (found,) = find_digits(sheet if polarity == "dark on light" else 255 - sheet).digits
+    drawn = normalise(draw_digit("7", Hand(pen=14, height=160)), recipe=RECIPES["mnist"])
+    assert _alike(normalise(found, recipe=RECIPES["mnist"]), drawn) > 0.95
 
 
-def test_a_shadow_over_the_page_is_not_ink() -> None:
-    found = find_ink(_sheet("2026", shade=110))
-    assert len(split_digits(found)) == 4
-    assert (found.ink > 60).mean() < 0.1
+@pytest.mark.parametrize("text", ["3", "2026", "54", "1111"])
+@pytest.mark.parametrize("shade", [0, 110])
+def test_a_photo_is_split_into_its_digits_from_left_to_right(text: str, shade: float) -> None:
+    found = find_digits(_sheet(text, shade=shade))
+    assert len(found.digits) == len(text)
+    lefts = [left for _, left, _, _ in found.boxes]
+    assert lefts == sorted(lefts)
+    assert all(digit.ink.shape[0] == digit.ink.shape[1] for digit in found.digits)
+    for digit, shown in zip(found.digits, text, strict=True):
+        drawn = normalise(draw_digit(shown, Hand(pen=14, height=160)), recipe=RECIPES["mnist"])
+        assert _alike(normalise(digit, recipe=RECIPES["mnist"]), drawn) > 0.9
 
 
-@pytest.mark.parametrize("text", ["3", "2026", "54"])
-def test_a_photo_is_split_into_its_digits_from_left_to_right(text: str) -> None:
-    parts = split_digits(find_ink(_sheet(text)))
-    assert len(parts) == len(text)
-    if len(parts) > 1:
-        heights = [np.flatnonzero(part.ink.max(axis=1) > 127) for part in parts]
-        assert all(140 < rows[-1] - rows[0] < 200 for rows in heights)
-        assert all(part.ink.shape[0] == part.ink.shape[1] for part in parts)
+def test_a_character_of_several_strokes_stays_whole_without_splitting() -> None:
+    assert len(find_digits(_sheet("11"), split=False).digits) == 1
 
 
-def test_pieces_above_one_another_are_one_digit_and_dust_is_none() -> None:
+def _grouped(ink: np.ndarray) -> list[tuple[int, int, int, int]]:
+    pieces = find_pieces(ink)
+    return [box for box, _ in group(pieces, range(len(pieces.boxes)))]
+
+
+def test_pieces_above_one_another_are_one_digit() -> None:
     ink = np.zeros((200, 300), dtype=np.uint8)
     ink[40:48, 60:110] = 255  # the bar of a five, drawn on its own
     ink[60:150, 60:70] = 255
     ink[60:68, 60:110] = 255
     ink[40:150, 200:210] = 255  # a one
-    ink[10, 10] = 255  # dust
-    parts = split_digits(type(draw_digit("1"))(ink, "photo"))
-    assert len(parts) == 2
+    assert _grouped(ink) == [(40, 60, 150, 110), (40, 200, 150, 210)]
 
 
 def test_two_lines_are_read_one_after_the_other() -> None:
@@ -63,21 +136,69 @@ def test_two_lines_are_read_one_after_the_other() -> None:
     ink[10:60, 120:130] = 255
     ink[12:62, 20:50] = 255
     ink[120:180, 30:36] = 255
-    widths = [np.flatnonzero(p.ink.max(axis=0)).size for p in split_digits(type(draw_digit("1"))(ink, "photo"))]
-    assert widths == [30, 10, 6]
+    assert [right - left for _, left, _, right in _grouped(ink)] == [30, 10, 6]
 
 
-@pytest.mark.parametrize("level", [0, 127, 255])
-def test_an_empty_sheet_has_no_ink(level: int) -> None:
-    sheet = np.full((120, 160), level) + np.random.default_rng(1).normal(0, 4, (120, 160))
-    assert find_ink(np.clip(sheet, 0, 255).astype(np.uint8)).blank
+def test_boxes_are_those_of_the_ink_also_at_the_edge() -> None:
+    ink = np.zeros((60, 80), dtype=np.uint8)
+    ink[0:40, 0:12] = 255
+    ink[10:60, 70:80] = 255
+    assert set(find_pieces(ink).boxes) == {(0, 0, 40, 12), (10, 70, 60, 80)}
 
 
-def test_hundreds_of_pieces_are_not_a_number() -> None:
-    ink = np.zeros((400, 400), dtype=np.uint8)
-    ink[::20, ::20] = 255
-    ink[1::20, ::20] = 255
-    ink[::20, 1::20] = 255
-    ink[1::20, 1::20] = 255
-    with pytest.raises(InputError, match="separate pieces, more than 24"):
-        split_digits(type(draw_digit("1"))(ink, "photo"))
+def test_a_page_of_digits_is_counted_and_refused() -> None:
+    sheet = np.full((900, 900), 240, np.uint8)
+    for row in range(5):
+        for column in range(6):
+            drawn = np.asarray(draw_digit("5", Hand(pen=14, height=160)).ink)[::2, ::2] > 127
+            sheet[row * 170 + 20 : row * 170 + 160, column * 145 + 10 : column * 145 + 150][drawn] = 30
+    with pytest.raises(InputError, match=f"my.png has 30 separate pieces, more than {MAX_DIGITS}: cut out the digits"):
+        find_digits(sheet, name="my.png")
+
+
+def _specks(side: int, step: int, size: int) -> np.ndarray:
+    sheet = np.full((side, side), 255, np.uint8)
+    for row in range(size):
+        for column in range(size):
+            sheet[row::step, column::step] = 0
+    return sheet
+
+
+@pytest.mark.parametrize(("side", "step", "size"), [(280, 8, 1), (1280, 6, 3), (1280, 9, 4), (2048, 4, 1), (700, 5, 2)])
+def test_thousands_of_specks_are_counted_before_anything_is_joined(side: int, step: int, size: int) -> None:
+    sheet = _specks(side, step, size)
+    assert len(find_pieces(255 - sheet).boxes) <= MOST_LABELLED
+    data = file_of(sheet)
+    assert len(data) < 10_000
+    try:
+        found = find_digits(read_colours(data), name="specks.png")
+    except InputError as error:
+        assert "separate pieces" in str(error)
+    else:
+        assert len(found.digits) <= MAX_DIGITS
+
+
+def test_no_more_pieces_are_joined_than_the_limit() -> None:
+    assert MAX_DIGITS <= MAX_PIECES <= 200  # joining looks at each pair
+
+
+@pytest.mark.parametrize("shape", [(1, 100_000), (100_000, 1), (3, 5_000), (1, 1), (2, 2)])
+def test_a_picture_of_any_shape_is_answered(shape: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    assert find_digits(read_colours(file_of(noise))).digits == ()
+
+
+def test_no_more_than_the_work_size_is_looked_at() -> None:
+    assert max(find_digits(np.full((3000, 4000), 200, np.uint8)).size) <= WORK_SIDE
+
+
+def test_a_digit_that_crosses_lines_keeps_its_strokes() -> None:
+    sheet = np.full((400, 500), 240.0)
+    drawn = np.asarray(draw_digit("5", Hand(pen=12, height=200)).ink) / 255.0
+    sheet[60:340, 110:390] += (40 - 240) * drawn
+    ruled = sheet.copy()
+    for at in range(20, 400, 26):
+        ruled[at : at + 2] = np.minimum(ruled[at : at + 2], 60)
+    recipe = RECIPES["mnist"]
+    (plain,), (crossed,) = find_digits(sheet).digits, find_digits(ruled).digits
+    assert _alike(normalise(plain, recipe=recipe), normalise(crossed, recipe=recipe)) > 0.95

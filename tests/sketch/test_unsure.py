@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from torch import nn
 
-from lab.data.load import Dataset
-from lab.data.registry import get_dataset_spec
 from lab.errors import InputError
 from lab.sketch.reading import (
     Answer,
@@ -13,11 +11,9 @@ from lab.sketch.reading import (
     compare_steps,
     compute_features,
     compute_probabilities,
-    predict_images,
     read_sketch,
 )
-from lab.sketch.render import Hand, draw_digit
-from lab.sketch.saved import encode_ink
+from lab.sketch.render import draw_digit
 from lab.sketch.sketch import Sketch, Stroke, sketch_from_strokes
 from lab.sketch.unsure import Familiar, UnsureRule, Verdict, compute_entropy, judge, learn_rule, outline_length
 from tests.sketch.conftest import Loaded
@@ -163,29 +159,3 @@ def test_without_centring_a_network_that_looks_at_places_answers_otherwise(halve
     assert set(changed) == {"crop", "pen", "scale", "smooth", "centre"}
     assert changed["centre"][1] != pytest.approx(changed["smooth"][1], abs=0.02)
     assert compare_steps(halves, Sketch(np.zeros((9, 9), dtype=np.uint8), "canvas"), recipe_id="mnist") == {}
-
-
-@pytest.fixture
-def tiny() -> Dataset:
-    random = np.random.default_rng(0)
-    images = random.integers(0, 255, (30, 28, 28)).astype(np.uint8)
-    labels = np.arange(30) % 2
-    return Dataset(get_dataset_spec("mnist"), images, labels, images, labels, 0.0, 1.0)
-
-
-def test_predictions_of_files_are_json_safe_and_in_order(halves: Loaded, tiny: Dataset) -> None:
-    left = np.zeros((28, 28), dtype=np.uint8)
-    left[:, 4] = 255
-    files = [("a.png", encode_ink(Sketch(left, "file"))), ("b.png", encode_ink(Sketch(left[:, ::-1], "file")))]
-    first, second = predict_images(halves, files, dataset=tiny)
-    assert (first["image"], first["label"], second["label"]) == ("a.png", "left", "right")
-    assert sum(first["probabilities"]) == pytest.approx(1.0)
-    assert isinstance(first["unsure"], bool)
-
-
-def test_a_picture_of_another_size_is_refused_without_sketch_and_read_with_it(halves: Loaded, tiny: Dataset) -> None:
-    picture = [("big.png", encode_ink(draw_digit("7", Hand(pen=20))))]
-    with pytest.raises(InputError, match=r"big.png has 280×280 pixels, but the network takes 28×28: add --sketch"):
-        predict_images(halves, picture, dataset=tiny)
-    (found,) = predict_images(halves, picture, dataset=tiny, sketch=True)
-    assert found["label"] in ("left", "right")

@@ -1,0 +1,99 @@
+"""What is no digit by its outline: frames, triangles, blots and rules, whatever a network says of them."""
+
+import math
+
+import numpy as np
+import pytest
+
+from lab.sketch.normalise import RECIPES, normalise
+from lab.sketch.reading import Answer, doubt_crowd
+from lab.sketch.render import POLYLINES, draw_digit, random_hand
+from lab.sketch.shape import Shape, is_frame, learn_limits, measure_shape, shape_reason
+from lab.sketch.sketch import Sketch, Stroke, sketch_from_strokes
+from lab.sketch.unsure import UnsureRule, Verdict, judge
+
+SURE = np.array([0.999, *[0.001 / 9] * 9])
+
+
+def _polygon(corners: int, *, turn: float = 0.0, stretch: float = 1.0, pen: float = 14) -> Sketch:
+    angles = [turn + 2 * math.pi * i / corners for i in range(corners + 1)]
+    points = tuple((140 + 80 * math.cos(a), 140 + 80 * stretch * math.sin(a)) for a in angles)
+    return sketch_from_strokes([Stroke(points, pen)])
+
+
+def _box(wide: float, tall: float, pen: float) -> Sketch:
+    x, y = wide / 2, tall / 2
+    corners = [(-x, -y), (x, -y), (x, y), (-x, y), (-x, -y)]
+    return sketch_from_strokes([Stroke(tuple((140 + a, 140 + b) for a, b in corners), pen)])
+
+
+def _picture(sketch: Sketch) -> np.ndarray:
+    return normalise(sketch, recipe=RECIPES["mnist"])
+
+
+@pytest.mark.parametrize("pen", [4, 14, 28])
+@pytest.mark.parametrize("size", [(200, 200), (90, 200), (220, 120)])
+def test_a_frame_is_never_sure(size: tuple[float, float], pen: float) -> None:
+    sketch = _box(*size, pen)
+    verdict = judge(SURE, rule=UnsureRule(), sketch=sketch, image=_picture(sketch))
+    assert verdict == Verdict(True, ("it is a frame",))
+
+
+@pytest.mark.parametrize("turn", [0.1, 0.4, 0.8])
+def test_a_frame_that_is_turned_is_a_frame_and_a_triangle_is_none(turn: float) -> None:
+    assert shape_reason(_picture(_polygon(4, turn=turn)), Shape()) == "it is a frame"
+    assert shape_reason(_picture(_polygon(3, turn=turn)), Shape()) == "it is a triangle"
+
+
+def test_a_blot_and_a_rule_are_no_digits() -> None:
+    blot = sketch_from_strokes([Stroke(((140, 140), (142, 140)), 80)])
+    assert shape_reason(_picture(blot), Shape()) == "it is a blot"
+    rule = sketch_from_strokes([Stroke(((30, 140), (250, 140)), 12)])
+    assert (shape_reason(_picture(rule), Shape()) or "").startswith("it is a line, wider")
+    assert shape_reason(np.zeros((28, 28), np.uint8), Shape()) is None
+
+
+def test_the_measures_of_an_ellipse_are_known() -> None:
+    shape = measure_shape(_picture(_polygon(60, pen=8)))
+    assert shape is not None
+    assert shape.rectangle == pytest.approx(math.pi / 4, abs=0.03)
+    assert shape.triangle == pytest.approx(math.pi / (3 * math.sqrt(3)), abs=0.03)
+    assert shape.wide == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize("digit", POLYLINES)
+def test_drawn_digits_have_the_outlines_of_digits(digit: str) -> None:
+    random = np.random.default_rng(int(digit))
+    reasons = [shape_reason(_picture(draw_digit(digit, random_hand(random))), Shape()) for _ in range(30)]
+    assert reasons == [None] * 30
+
+
+def test_limits_are_learned_from_the_data_and_never_stricter_than_the_defaults() -> None:
+    boxes = np.stack([_picture(_box(200, 200, 14)), _picture(_box(90, 200, 14))])
+    assert shape_reason(boxes[0], learn_limits(boxes)) is None
+    assert learn_limits(np.zeros((3, 28, 28), np.uint8)) == Shape()
+    ones = np.stack([_picture(draw_digit("1")), _picture(draw_digit("7"))])
+    assert learn_limits(ones) == Shape()
+
+
+def test_a_frame_is_known_by_its_ink_at_any_size() -> None:
+    ink = np.zeros((300, 400), np.uint8)
+    ink[20:280, 30:370] = 1
+    ink[40:260, 50:350] = 0
+    assert is_frame(ink)
+    assert not is_frame(np.asarray(draw_digit("0").ink > 100).astype(np.uint8))
+
+
+def _answers(text: str) -> list[Answer]:
+    """Return one answer for each mark: ! is sure, ? is not."""
+    return [Answer(SURE, tuple("0123456789"), Verdict(m == "?", ("why",) if m == "?" else ())) for m in text]
+
+
+@pytest.mark.parametrize(
+    ("marks", "then"),
+    [("", ""), ("!", "!"), ("?", "?"), ("!?", "!?"), ("!!?", "???"), ("!!!!?", "!!!!?"), ("!!!!!!!!??", "??????????")],
+)
+def test_where_much_is_no_digit_nothing_is_sure(marks: str, then: str) -> None:
+    judged = doubt_crowd(_answers(marks))
+    assert "".join("?" if a.verdict.unsure else "!" for a in judged) == then
+    assert all(a.verdict.reasons for a in judged if a.verdict.unsure)
