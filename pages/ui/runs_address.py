@@ -17,6 +17,7 @@ from lab.errors import InputError, close_match
 from lab.presets import REPORTS
 from lab.runs.query import ordering, parse_query
 from lab.sharing.comparison import RESULTS
+from lab.text import one_sentence
 
 LOOKS = {
     "curves": "Curves",
@@ -202,7 +203,7 @@ def parse_view(address: Mapping[str, str]) -> tuple[RunsView, tuple[str, ...]]:
                 f"The address has {name}={_short(text)!r}, but it must be {str(error).rstrip('?')}{'?' if str(error).endswith('?') else '.'}"
             )
     problem = search_problem(values.get("q", ""))
-    return RunsView(**values), (*complaints, *([problem] if problem else []))
+    return RunsView(**values), tuple(one_sentence(each) for each in (*complaints, *([problem] if problem else [])))
 
 
 def view_address(view: RunsView) -> dict[str, str]:

@@ -1,0 +1,50 @@
+"""Names without a space in 200 letters wrap or are cut: no page grows wider than its window."""
+
+import time
+
+import numpy as np
+import pytest
+
+from lab.config import RunConfig
+from lab.experiment import Lab
+from lab.runs.imports import EndedRun, new_run_id
+from lab.runs.records import RunState, Series
+from lab.settings import Settings
+from tests.browser.conftest import Server, Visitor
+
+_WIDTHS = "(r => [r.scrollWidth, r.clientWidth])(document.documentElement)"
+
+
+@pytest.mark.browser
+def test_unbroken_names_do_not_widen_a_page(server: Server, visitor: Visitor) -> None:
+    lab = Lab(Settings.from_env({"LAB_HOME": str(server.home)}))
+    curve = Series("batch/loss", np.arange(1, 9), np.linspace(2.0, 1.0, 8), np.linspace(0.1, 0.8, 8))
+    now = time.time()
+    runs = lab.store.insert_ended([
+        EndedRun(
+            id=new_run_id(), name=letter * 200, config=RunConfig(dataset="digits"), fingerprint="0" * 64,
+            state=RunState.FINISHED, reason=letter * 200, created_at=now, started_at=now, finished_at=now, seconds=1.0,
+            device="cpu", note=letter * 300, tags=(letter * 60,), summary={}, environment={"name": letter * 200},
+            notices=(letter * 200,), points={"batch/loss": curve}, kept=(),
+        )
+        for letter in "WV"
+    ])  # fmt: skip
+    ids = ",".join(run.id for run in runs)
+    try:
+        for width in (390, 1440):
+            visitor.page.set_viewport_size({"width": width, "height": 900})
+            for address in (
+                "",
+                f"train?run={runs[0].id}",
+                "runs",
+                f"runs?runs={ids}",
+                f"inside?run={runs[0].id}",
+                "draw",
+            ):
+                visitor.open(f"{server.url}/{address}")
+                content, window = visitor.page.evaluate(_WIDTHS)
+                assert content <= window, f"{address} at {width} px"
+    finally:
+        for run in runs:
+            lab.store.delete(run.id)
+        lab.store.close()

@@ -1,0 +1,70 @@
+"""Text with hidden characters that an older lab stored leaves it as escapes, in every format, and does not come back in."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.errors import InputError
+from lab.experiment import Lab
+from lab.runs.records import RunRecord
+from lab.sharing.bundle.read import import_bundle
+from lab.sharing.bundle.write import write_bundle
+from lab.sharing.formats import FORMATS, export_runs
+from lab.text import hidden_character
+from tests.sharing.hostile_bundles import RUN, pack, sealed, unpack
+from tests.sharing.sharing_runs import open_lab
+
+ATTACK = "a\x9b31m\u202eb\u2028c\U000e0041"
+TEXTS = ("csv", "json", "markdown", "latex", "html", "code")
+
+
+@pytest.fixture
+def attacked(lab: Lab, run: RunRecord) -> Iterator[RunRecord]:
+    """A stored run whose texts are as only another program could have written them."""
+    change = "UPDATE runs SET name = ?, note = ?, tags = ?, notices = ? WHERE id = ?"
+    with lab.store.database.write() as connection:
+        connection.exec_driver_sql(
+            change, (ATTACK * 10, f"{ATTACK}\n{ATTACK}", f"\n{'t' * 50}{ATTACK}\n", json.dumps([ATTACK]), run.id)
+        )
+    yield lab.store.get(run.id)
+    with lab.store.database.write() as connection:
+        tags = "".join(f"\n{tag}" for tag in run.tags) + "\n"
+        connection.exec_driver_sql(change, (run.name, run.note, tags, json.dumps(list(run.notices)), run.id))
+
+
+@pytest.mark.parametrize("format", TEXTS)
+def test_no_export_holds_hidden_characters(lab: Lab, attacked: RunRecord, format: str) -> None:
+    (text, *_) = [data.decode("utf-8-sig") for data in export_runs(lab, [attacked], format=format).values()]
+    found = hidden_character(text.split("<script>", 1)[0].replace("\r\n", "\n"), lines=True)
+    assert found is None, f"U+{ord(found):04X}"
+    assert format in FORMATS
+
+
+def test_a_bundle_takes_them_away_as_escapes_and_another_lab_takes_it_in(
+    lab: Lab, attacked: RunRecord, tmp_path: Path
+) -> None:
+    path = tmp_path / "bundle.zip"
+    path.write_bytes(write_bundle(lab, [attacked]))
+    other = open_lab(tmp_path / "other")
+    with path.open("rb") as stream:
+        (found,) = import_bundle(other, stream)
+    assert found.name.startswith(r"a\x9b31m\u202eb\u2028c\U000e0041")
+    assert hidden_character(found.name + found.note.replace("\n", "") + "".join(found.tags + found.notices)) is None
+    other.store.close()
+
+
+@pytest.mark.parametrize("field", ["name", "note", "tags", "notices", "reason"])
+@pytest.mark.parametrize("character", ["\x85", "\x9b", "\u202e", "\u2066", "\u200b", "\u2028", "\U000e0041"])
+def test_a_bundle_with_hidden_characters_is_refused_by_name(
+    lab: Lab, run: RunRecord, tmp_path: Path, field: str, character: str
+) -> None:
+    files = unpack(write_bundle(lab, [run]))
+    record = json.loads(files[RUN])
+    record[field] = [f"a{character}b"] if field in ("tags", "notices") else f"a{character}b"
+    files[RUN] = json.dumps(record).encode()
+    path = tmp_path / "bundle.zip"
+    path.write_bytes(pack(sealed(files)))
+    with path.open("rb") as stream, pytest.raises(InputError, match=rf"U\+{ord(character):04X}\b"):
+        import_bundle(lab, stream)

@@ -1,0 +1,41 @@
+"""What a store holds of hidden characters, the pages show as escapes; what is typed with them is answered."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lab.text import hidden_character
+from tests.web.web_data import Bench
+
+ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
+ATTACK = "a\x9b31m\u202eb\u2066c"
+
+
+def _shown(app: AppTest) -> list[str]:
+    texts = [*app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.title, *app.subheader]
+    tables = [str(cell) for table in app.dataframe for cell in table.value.to_numpy().reshape(-1)]
+    links = [link.proto.label for link in app.get("page_link")]
+    labels = [button.label for button in app.button] + [option for box in app.selectbox for option in box.options]
+    return [*(text.value for text in texts), *tables, *links, *labels]
+
+
+@pytest.mark.parametrize(
+    ("page", "query"), [("home", {}), ("train", {"run": ""}), ("runs", {}), ("runs", {"q": ATTACK})]
+)
+def test_no_page_shows_hidden_characters(bench: Bench, page: str, query: dict[str, str]) -> None:
+    run = bench.finish(bench.start())
+    with bench.lab.store.database.write() as connection:
+        connection.exec_driver_sql(
+            "UPDATE runs SET name = ?, note = ?, tags = ?, reason = ?", (ATTACK, ATTACK, f"\n{ATTACK}\n", ATTACK)
+        )
+    app = AppTest.from_file(str(ENTRY), default_timeout=60)
+    app.run()
+    for name, value in query.items():
+        app.query_params[name] = value or run.id
+    if page != "home":
+        app.switch_page(f"{page}.py").run()
+    assert not app.exception
+    shown = _shown(app)
+    assert [text for text in shown if hidden_character(text, lines=True)] == []
+    assert any("x9b31m" in text or "U+009B" in text.replace("\\", "") for text in shown)
