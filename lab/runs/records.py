@@ -78,7 +78,7 @@ class RunRecord:
     summary: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
-    number: int = 0  # counts the runs of this store from 1; a run's colour is made from it
+    number: int = 0  # counts the runs of this store from 1
 
 
 @dataclass(frozen=True, slots=True)
