@@ -89,9 +89,10 @@ class RunRecord:
     summary: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
-    number: int = 0  # counts the runs of this store from 1; a run's colour is made from it
+    number: int = 0  # counts the runs of this store from 1
     problem: str = ""  # why nothing else of it is to be shown: damaged, or written by another release
     findings: tuple[Finding, ...] = ()
+    saved: HeadlineResult | None = None
 
     @property
     def outcome(self) -> Outcome | None:
@@ -102,8 +103,6 @@ class RunRecord:
     def status(self) -> str:
         """The word that every list shows: a finished run's outcome where it did not learn, else the state."""
         return str(self.outcome or self.state)
-
-    saved: HeadlineResult | None = None
 
     @property
     def has_weights(self) -> bool:

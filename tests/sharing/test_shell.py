@@ -10,6 +10,7 @@ import pytest
 from lab.cli.app import main
 from lab.experiment import Lab
 from lab.runs.records import RunRecord
+from lab.sharing.comparison import run_labels
 from lab.sharing.formats import FORMATS
 from tests.sharing.sharing_runs import open_lab
 
@@ -87,6 +88,7 @@ def test_compare_shows_what_differs_and_the_results(shell, pair: tuple[RunRecord
     assert answer["differences"] == {"lr": [0.001, 0.01]}
     assert answer["results"]["test_accuracy"] == [run.summary["test_accuracy"] for run in pair]
     assert [run["run"] for run in answer["runs"]] == [run.id for run in pair]
+    assert answer["labels"] == run_labels(pair)  # the names of legends and tables
     assert "0.01" in shell("compare", pair[0].id, pair[1].id)[0]
 
 
