@@ -13,7 +13,7 @@ from lab.data.idx import check_idx, read_idx
 from lab.data.load import list_files
 from lab.data.places import find_file
 from lab.data.recognise import IMPORTABLE, recognise
-from lab.data.registry import DatasetSpec
+from lab.data.registry import DatasetSpec, list_datasets
 from lab.errors import DamagedDataError, DataError
 from lab.text import one_sentence
 
@@ -94,9 +94,10 @@ def _found(path: Path) -> Path:
 def list_other_files(root: Path) -> list[OtherFile]:
     """Return the tables and archives in the data folder itself, each with one sentence on how to use it."""
     found = []
+    used = {find_file(path) for spec in list_datasets() for path in list_files(spec.id, root=root)}
     entries = sorted(root.iterdir())[:MOST_FILES] if root.is_dir() else []
     for path in entries:
-        if not path.is_file() or path.name.startswith("."):
+        if not path.is_file() or path.name.startswith(".") or path in used:
             continue
         try:
             kind = recognise(path)
@@ -105,6 +106,12 @@ def list_other_files(root: Path) -> list[OtherFile]:
         if kind.kind in IMPORTABLE:
             found.append(
                 OtherFile(path, f"is {kind.words}: `python -m lab datasets --import {path}` makes a data set of it.")
+            )
+        elif kind.kind == "idx" or " idx " in kind.words:
+            found.append(
+                OtherFile(
+                    path, f"is {kind.words}: name it as its data set does, such as MNIST/raw/train-images-idx3-ubyte."
+                )
             )
         elif kind.kind in ("npy", "zip", "parquet", "hdf5", "table", "html", "pointer", "pickle"):
             found.append(OtherFile(path, f"is {kind.words}, which this lab does not read."))

@@ -36,7 +36,7 @@ def find_file(path: Path) -> Path | None:
     for place in (path.parent, folder, folder.parent):
         if place == folder.parent and not _is_owner(folder.name, path.name, place):
             continue
-        found = _by_name(place, path.name)
+        found = _by_name(place, path.name) or (None if place == folder.parent else _by_ending(place, path.name))
         if found is not None:
             return found
     return None
@@ -48,6 +48,16 @@ def _by_name(place: Path, name: str) -> Path | None:
         return None
     fitting = [entry for entry in place.iterdir() if _plain(entry.name) == _plain(name) and entry.is_file()]
     return min(fitting, key=lambda entry: (entry.name.lower().endswith(".gz"), entry.name), default=None)
+
+
+def _by_ending(place: Path, name: str) -> Path | None:
+    """Return the one file of a data set's own folder whose name ends with `name`, such as `my.train-images.idx3-ubyte`."""
+    if not place.is_dir():
+        return None
+    fitting = [
+        entry for entry in place.iterdir() if _plain(entry.name).endswith("-" + _plain(name)) and entry.is_file()
+    ]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _plain(name: str) -> str:

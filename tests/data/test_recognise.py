@@ -122,6 +122,7 @@ LAYOUTS: dict[str, Callable[[str], str]] = {
     "flat": lambda name: name,
     "flat, dots, compressed": lambda name: f"{name.replace('-idx', '.idx')}.gz",
     "capitals": lambda name: f"MNIST/raw/{name.upper()}",
+    "a word in front": lambda name: f"MNIST/raw/my.{name.replace('-idx', '.idx')}",
     "underscores": lambda name: f"MNIST/{name.replace('-', '_')}",
 }
 
@@ -203,9 +204,11 @@ def test_other_files_in_the_data_folder_are_named_with_their_use(tmp_path: Path)
     (tmp_path / "train.csv").write_text(KAGGLE, encoding="utf-8")
     (tmp_path / "mnist.data").write_bytes(CONTENTS["keras"][0])
     (tmp_path / "pictures").write_bytes(CONTENTS["folders"][0])
+    (tmp_path / "my.train-images.idx3-ubyte").write_bytes(CONTENTS["gzip of images"][0])
     (tmp_path / "notes.txt").write_text("nothing", encoding="utf-8")
     words = {other.path.name: other.words for other in list_other_files(tmp_path)}
-    assert list(words) == ["mnist.data", "pictures", "train.csv"]
+    assert list(words) == ["mnist.data", "my.train-images.idx3-ubyte", "pictures", "train.csv"]
+    assert "30 images of 28×28: name it" in words["my.train-images.idx3-ubyte"]
     assert "datasets --import" in words["train.csv"]
     assert "datasets --import" in words["mnist.data"]
     assert "does not read" in words["pictures"]
