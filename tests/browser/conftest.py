@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 ROOT = Path(__file__).resolve().parents[2]
 READY = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
 START_S = 120.0
-PATIENCE_S = 90.0  # for any state to come about: the limit of a wait for a state, which ends as soon as it is there
+PATIENCE_S = 240.0  # for any state to come about: the limit of a wait for a state, which ends as soon as it is there
 expect.set_options(timeout=PATIENCE_S * 1000)
 _QUIET = 8  # looks, 50 ms apart, at which nothing has changed
 # Streamlit asks for these beside a deep link before it knows its own root.
