@@ -12,7 +12,7 @@ WORK_S = 0.015  # what the statements of one transaction aim at; the commit cost
 # A writer that waits for SQLite's lock looks for it after 1, 2, 5, 10, 15, 20 and then every 25 ms for a while
 # (`sqliteDefaultBusyCallback`): a pause longer than that is one in which it gets the lock.
 PAUSE_S = 0.03
-_FIRST, _LEAST, MOST_ROWS = 1_000, 200, 8_192  # rows in one transaction
+_FIRST, _LEAST, MOST_ROWS = 2_000, 1_000, 8_192  # rows in one transaction
 
 
 class Pace:

@@ -215,11 +215,13 @@ def test_while_one_run_is_stored_the_leases_of_all_others_are_renewed(store: Run
         for part in range(3):
             clock.now += IMPORT_LEASE_S - 1
             store.purge(lambda paths: None)
-            one = long_curve(name, count=2_000)
-            yield Series(name, one.step + part * 2_000, one.value, one.time_s)
+            one = long_curve(name, count=pace.MOST_ROWS)
+            yield Series(name, one.step + part * pace.MOST_ROWS, one.value, one.time_s)
 
     found = store.insert_ended([ended(slow("a")), ended(slow("b"), seed=1)])
-    assert [store.points(run.id)[name].step.size for run, name in zip(found, "ab", strict=True)] == [6_000, 6_000]
+    assert [store.points(run.id)[name].step.size for run, name in zip(found, "ab", strict=True)] == [
+        3 * pace.MOST_ROWS
+    ] * 2
 
 
 def test_a_purge_killed_at_any_transaction_is_finished_by_the_next(

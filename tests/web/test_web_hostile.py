@@ -143,7 +143,7 @@ def _write_over(bench: Bench, id: str, chance: random.Random) -> None:
 
 
 def test_whatever_is_stored_breaks_no_page_and_no_export(bench: Bench, honest: bytes) -> None:
-    check_stored(bench, honest, 20, deep=0, seed=3)
+    check_stored(bench, honest, 8, deep=0, seed=3)
 
 
 @pytest.mark.slow
