@@ -36,6 +36,7 @@ LOCK_S = 1.0  # longer than a look at the lock takes, so that a look never turns
 TERM_S = 15.0  # time a worker has to write its checkpoint when it is asked to end
 LOG_BYTES = 5_000_000  # a longer log is put aside once, at the next start
 FAST_DEATHS = 3  # a worker that dies this often without taking a run will not do better the next time
+GIVE_UP_S = 3600.0  # with no worker and a store that is away for this long, leave: the next visit starts another
 START_S = 60.0  # a fast death is one within this time
 
 
@@ -193,7 +194,7 @@ class Supervisor:
     deaths: int = 0
     started_at: float = 0.0
     idle_since: float = field(default_factory=time.monotonic)
-    outage: Outage = field(default_factory=lambda: Outage(say=_say))
+    outage: Outage = field(default_factory=lambda: Outage(limit_s=GIVE_UP_S, say=_say))
 
     def open_store(self) -> RunStore:
         """Open the store, waiting for a server that does not answer. Raises `StoreError`."""
@@ -214,7 +215,8 @@ class Supervisor:
                 self.outage.answered()
             except StoreBusyError as error:  # nobody knows whether something is queued
                 self.outage.refused(error)
-                self.idle_since = time.monotonic()
+                if not self.outage.exceeded:
+                    self.idle_since = time.monotonic()
             if self.tidying is not None and self.tidying.is_alive():
                 self.idle_since = time.monotonic()
             if self.worker is None and time.monotonic() - self.idle_since > IDLE_S:
@@ -313,7 +315,7 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
             supervisor.tidying = threading.Thread(target=_tidy, args=(settings, store), name="tidy", daemon=True)
             supervisor.tidying.start()
             supervisor.run(store)
-            again = not supervisor.ending and supervisor.deaths < FAST_DEATHS
+            again = not (supervisor.ending or supervisor.outage.exceeded) and supervisor.deaths < FAST_DEATHS
     except Timeout:
         _say(f"another worker is alive and holds {lock_path(settings)}: queue runs, and it will train them")
         return 1

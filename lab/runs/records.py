@@ -56,12 +56,11 @@ class RunRecord:
 
     Times are seconds since the epoch (UTC); `seconds` is pure training time summed over attempts.
     `summary` holds final numbers (`test_accuracy`, `val_accuracy`, `test_loss`, `best_epoch`, `images_per_second`,
-    `params`, …); `progress` the newest step (`step`, `total_steps`, `epoch`, `epochs`, `images_per_second`,
-    `seconds`, `eta_seconds`, `device`, `phase`). `notices` are sentences the run collected (out-of-memory, disk budget).
-    `findings` are what its settings and curves say now; they are judged anew and replaced as a whole.
     `params`, …), those of `final_epoch`; what the run is known by is `headline`. `saved`: the result of the saved
-    weights that answer, None where no weights are saved. `progress` the newest step (`step`, `total_steps`, `epoch`, `epochs`, `images_per_second`,
-    `seconds`, `eta_seconds`, `device`, `phase`). `notices` are sentences the run collected (out-of-memory, mistakes).
+    weights that answer, None where no weights are saved. `progress` is the newest step (`step`, `total_steps`, `epoch`,
+    `epochs`, `images_per_second`, `seconds`, `eta_seconds`, `device`, `phase`). `notices` are sentences the run collected
+    (out-of-memory, disk budget). `findings` are what its settings and curves say now; they are judged anew and replaced
+    as a whole.
     """
 
     id: str

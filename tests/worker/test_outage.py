@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from lab import supervisor
 from lab.config import RunConfig
 from lab.experiment import Lab
+from lab.runs.outage import Outage
 from lab.runs.owner import Owner
 from lab.runs.records import CHECKPOINT, RunRecord, RunState, Want
 from lab.runs.store import RunStore
@@ -173,6 +175,20 @@ def test_a_claim_whose_answer_was_lost_is_queued_again(lab: Lab) -> None:
     again = claim(lab)
     assert (again.id, again.attempts) == (run.id, 1)
     assert again.lease > run.lease
+
+
+def test_a_supervisor_without_a_worker_does_not_wait_for_ever(
+    lab: Lab, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "IDLE_S", 0.1)
+    lab.submit(SMALL)
+    server.stop()
+    alone = supervisor.Supervisor(lab.settings, outage=Outage(limit_s=1.0))
+    began = time.monotonic()
+    alone.run(lab.store)
+    assert time.monotonic() - began > 1.0
+    assert alone.outage.exceeded
+    server.start()
 
 
 @pytest.mark.slow
