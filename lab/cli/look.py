@@ -1,5 +1,6 @@
 """Verbs that look at a run's kept weights: predict, evaluate, inspect."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +43,14 @@ def read_epoch(text: str) -> int | str:
 )
 @epoch_option
 @json_flag
-@click.pass_context
-def predict(
-    context: click.Context, run: str, images: tuple[Path, ...], sketch: bool, epoch: str, as_json: bool
-) -> None:
+@click.pass_obj
+def predict(lab: Lab, run: str, images: tuple[Path, ...], sketch: bool, epoch: str, as_json: bool) -> None:
     """Read picture files with a run's network.
 
     Of several files those that cannot be read are named, the others are answered, and the exit code is 1.
     """
     from lab.sketch.files import predict_images
 
-    lab: Lab = context.obj
     loaded = lab.load_run_network(lab.store.resolve(run).id, epoch=read_epoch(epoch))
     pictures = [(str(path), _content(path)) for path in images]
     answers = predict_images(loaded, pictures, dataset=lab.dataset(loaded.run.config.dataset), sketch=sketch)
@@ -61,7 +59,7 @@ def predict(
     else:
         print_table(("image", "reads", "probability", ""), [_row(a) for a in answers], right=("probability",))
     if any("error" in answer for answer in answers):
-        context.exit(1)
+        sys.exit(1)
 
 
 def _row(answer: dict[str, Any]) -> tuple[str, str, str, str]:

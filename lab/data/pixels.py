@@ -25,7 +25,8 @@ def colours_of(picture: Image.Image) -> np.ndarray:
 def grey_of(picture: Image.Image) -> np.ndarray:
     """Return uint8 (H, W), transparent parts on white; a copy that may be written to."""
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
-        return np.rint(_eight_bits(np.asarray(picture))).astype(np.uint8)
+        whole: np.ndarray = np.rint(_eight_bits(np.asarray(picture))).astype(np.uint8)
+        return whole
     if picture.mode == "LAB":
         return np.array(picture.getchannel(0))
     if picture.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in picture.info:

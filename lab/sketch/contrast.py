@@ -54,8 +54,8 @@ def _paper(level: np.ndarray) -> np.ndarray:
     planes = [cv2.medianBlur(np.ascontiguousarray(wider[..., c]), reach) for c in range(wider.shape[2])]
     median = np.stack(planes, axis=-1)[half : half + size[1], half : half + size[0]].astype(np.float32)
     median = median * ((high - low) / 255) + low
-    paper: np.ndarray = cv2.resize(median, (wide, tall), interpolation=cv2.INTER_LINEAR).reshape(level.shape)
-    return paper
+    paper = cv2.resize(median, (wide, tall), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(paper.reshape(level.shape))
 
 
 def _direction(difference: np.ndarray) -> np.ndarray:
@@ -64,8 +64,8 @@ def _direction(difference: np.ndarray) -> np.ndarray:
     strength = np.einsum("nc,nc->n", rows, rows)
     strong = rows[strength > max(LEAST**2, 0.25 * float(strength.max()))]
     if not len(strong):
-        return np.eye(rows.shape[1], dtype=np.float32)[0]
+        return np.asarray(np.eye(rows.shape[1], dtype=np.float32)[0])
     _, axes = np.linalg.eigh(strong.T @ strong)
-    axis = axes[:, -1].astype(np.float32)
+    axis = np.asarray(axes[:, -1], dtype=np.float32)
     along = strong @ axis
     return axis if float((along * np.abs(along)).sum()) >= 0 else -axis

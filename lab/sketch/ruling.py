@@ -199,8 +199,8 @@ def _frame_lines(mask: np.ndarray, search: _Search) -> list[Line]:
     for index in possible[np.argsort(-sides[possible], kind="stable")][:_FRAMES]:
         left, top, wide, tall, _ = stats[index].tolist()
         piece = np.where(labels[top : top + tall, left : left + wide] == index, 255, 0).astype(np.uint8)
-        piece = cv2.bitwise_and(piece, thin[top : top + tall, left : left + wide])
-        found = search.find(piece, _FRAME_SIDE * min(wide, tall))
+        straight = cv2.bitwise_and(piece, thin[top : top + tall, left : left + wide])
+        found = search.find(np.asarray(straight), _FRAME_SIDE * min(wide, tall))
         if _sides(found, wide, tall) >= 3:
             lines += [Line(f.x0 + left, f.y0 + top, f.x1 + left, f.y1 + top) for f in found if _upright(f)]
     return lines
@@ -272,4 +272,4 @@ def _along(line: Line, depth: np.ndarray) -> np.ndarray:
     steps = np.linspace(0, 1, 2 + round(line.length))
     rows = np.clip(np.rint(line.y0 + steps * (line.y1 - line.y0)).astype(int), 0, depth.shape[0] - 1)
     columns = np.clip(np.rint(line.x0 + steps * (line.x1 - line.x0)).astype(int), 0, depth.shape[1] - 1)
-    return depth[rows, columns]
+    return np.asarray(depth[rows, columns])

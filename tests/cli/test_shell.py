@@ -23,6 +23,7 @@ from lab.experiment import Lab
 from lab.presets import PRESETS
 from lab.runs.records import RunState
 from lab.settings import CHECKOUT, Settings
+from lab.sketch.render import Hand, draw_digit
 from tests.cli.conftest import Shell
 
 
@@ -85,9 +86,39 @@ def test_predict_reads_a_picture_of_the_test_set(shell: Shell, trained: dict[str
     Image.fromarray(images.test_images[3]).save(picture)
     answer = _strict(shell("predict", trained["run"], str(picture), "--json")[1])
     (reading,) = answer["predictions"]
-    assert reading.keys() == {"image", "label", "probabilities", "unsure"}
+    assert reading.keys() >= {"image", "label", "probabilities", "unsure", "reasons"}
     assert reading["label"] == str(np.argmax(reading["probabilities"]))
     assert sum(reading["probabilities"]) == pytest.approx(1)
+
+
+def test_predict_names_the_files_it_cannot_read_answers_the_others_and_leaves_with_one(
+    shell: Shell, trained: dict[str, Any], tmp_path: Path
+) -> None:
+    good, bad, blank, gone = (tmp_path / name for name in ("good.png", "bad.png", "blank.png", "gone.png"))
+    Image.fromarray(draw_digit("7", Hand(pen=20)).ink).save(good)
+    Image.new("L", (300, 200), 240).save(blank)
+    bad.write_bytes(b"no picture")
+    words = ("predict", trained["run"], *map(str, (good, bad, blank, gone)), "--sketch")
+    code, out, _ = shell(*words, "--json")
+    records = _strict(out)["predictions"]
+    assert code == 1
+    assert [Path(r["image"]).name for r in records] == ["good.png", "bad.png", "blank.png", "gone.png"]
+    assert ["error" in r for r in records] == [False, True, False, True]
+    assert records[0]["label"] in "0123456789"
+    assert (records[2]["label"], records[2]["reason"][:19]) == (None, "There is no ink in ")
+    code, out, _ = shell(*words)
+    assert code == 1
+    assert "bad.png cannot be read as a picture" in out
+    assert "There is no ink in" in out
+
+
+def test_predict_splits_a_row_of_digits_and_leaves_with_zero(shell: Shell, trained: dict[str, Any]) -> None:
+    row = CHECKOUT / "tests" / "cases" / "pictures" / "row-2026.png"
+    code, out, _ = shell("predict", trained["run"], str(row), "--sketch", "--json")
+    (record,) = _strict(out)["predictions"]
+    assert code == 0
+    assert len(record["digits"]) == len(record["label"]) == 4
+    assert "4 digits" in shell("predict", trained["run"], str(row), "--sketch")[1]
 
 
 def test_evaluate_all_epochs_agrees_with_what_training_recorded(shell: Shell, trained: dict[str, Any]) -> None:
