@@ -62,6 +62,7 @@ SOUND_MNIST: tuple[dict[str, Any], ...] = (
     {"optimizer": "sgd", "lr": 0.02},
 )
 SHORT = {**DIGITS, "epochs": 15}
+OVERFITTED = {"dataset": "mnist", "train_limit": 800, "val_fraction": 0.5, "epochs": 40, "lr": 2e-3, "seed": 1}
 # what is changed, the codes of which one must be found, the setting that its remedy must change
 FAULTS: tuple[tuple[dict[str, Any], tuple[str, ...], str], ...] = (
     ({"optimizer": "sgd", "lr": 1e-5}, ("at-chance",), "lr"),
@@ -76,7 +77,7 @@ FAULTS: tuple[tuple[dict[str, Any], tuple[str, ...], str], ...] = (
     ({"lr": 1e-6}, ("at-chance",), "lr"),
     ({"lr": 2e-5}, ("lr-low", "at-chance"), "lr"),
     ({"optimizer": "sgd", "lr": 0.05, "weight_decay": 1.0}, ("at-chance",), "weight_decay"),
-    ({"train_limit": 400, "val_fraction": 0.5, "epochs": 80, "lr": 3e-3, "seed": 1}, ("overfitting",), "patience"),
+    (OVERFITTED, ("overfitting",), "patience"),
 )
 
 
@@ -167,8 +168,10 @@ def measure_sound(lab: Lab, count: int) -> None:
 
 def measure_faults(lab: Lab) -> None:
     """Train the faulty runs and print what was found."""
+    has_mnist = is_present("mnist", root=lab.settings.data)  # the digits are too easy to overfit
+    faults = [fault for fault in FAULTS if has_mnist or fault[0] is not OVERFITTED]
     found = 0
-    for changes, codes, setting in FAULTS:
+    for changes, codes, setting in faults:
         run, findings = train(lab, RunConfig.from_dict({**SHORT, **changes}))
         hit = any(f.code in codes and setting in f.remedy for f in findings)
         found += hit
@@ -176,7 +179,7 @@ def measure_faults(lab: Lab) -> None:
             f"{'found ' if hit else 'MISSED'}  {run.status:24}{changes}: {[f.message for f in findings]}",
             flush=True,
         )
-    print(f"faults: {len(FAULTS)}, found with a remedy that fits: {found}")
+    print(f"faults: {len(faults)}, found with a remedy that fits: {found}")
 
 
 def main() -> None:
