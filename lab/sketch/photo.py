@@ -30,6 +30,7 @@ _LEAST_LEVEL = 0.2  # logarithmic contrast of the strongest tenth; less is the u
 # more, the corners of shadows about 2, the noise of an empty sheet about 0.1.
 _SOFT = 0.5
 _SOFT_BLOB = 3.2
+_DARKEST_SHADOW = 0.9  # logarithmic contrast: a shadow that leaves 40 % of the light; more is ink, however soft
 _THICK = 24  # pixels; thicker pieces are held to `_SOFT_BLOB`
 _STRONG = 0.6  # the same of the strongest pixels of every piece of ink
 _BLANK = "There is no ink in {name}: it needs more contrast between pen and paper."
@@ -103,9 +104,9 @@ def _is_surrounding(pieces: Pieces, number: int, ink: np.ndarray, enlarged: bool
     depth = cv2.distanceTransform(own, cv2.DIST_L2, 5)
     if is_frame(own):
         return True
-    if enlarged:  # enlarging softens everything
-        return False
     level = np.pad(ink[top:bottom, left:right], 2, mode="edge")
+    if enlarged or _usual(level, own > 0) > _DARKEST_SHADOW:  # enlarging softens everything
+        return False
     slope = np.hypot(cv2.Sobel(level, cv2.CV_32F, 1, 0), cv2.Sobel(level, cv2.CV_32F, 0, 1)) / 8
     thick = 2 * float(depth.max())
     rise = float(np.percentile(slope[(own > 0) & (depth <= 1.5)], 25)) * thick / _usual(level, own > 0)

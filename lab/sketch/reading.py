@@ -156,7 +156,7 @@ def doubt_crowd(answers: Sequence[Answer]) -> list[Answer]:
     few = unsure < _DOUBTED * len(answers) and not (unsure > 1 and unsure >= _DOUBTED / 2 * len(answers))
     if len(answers) < _CROWD or few:
         return list(answers)
-    reason = f"{unsure} of the {len(answers)} things found beside it are no digits"
+    reason = f"{unsure} of the {len(answers)} things found in the picture are unsure"
     return [
         answer if answer.verdict.unsure else replace(answer, verdict=Verdict(True, (reason,))) for answer in answers
     ]
