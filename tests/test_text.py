@@ -13,6 +13,7 @@ from lab.runs.edits import checked_tags, checked_text
 from lab.runs.query import parse_query
 from lab.runs.store import RunStore
 from lab.text import describe_character, escaped, hidden_character, one_sentence, shortened
+from tests.runs.runs_data import write_past_checks
 
 HIDDEN = {
     "U+0000": "\0", "U+0007": "\a", "U+001B": "\x1b", "U+007F": "\x7f", "U+0085": "\x85", "U+009B": "\x9b",
@@ -104,15 +105,22 @@ def test_a_message_of_many_short_words_is_cut_in_its_middle() -> None:
 
 def test_what_an_older_release_stored_is_read_with_escapes(tmp_path: Path) -> None:
     store = RunStore.open(f"sqlite:///{tmp_path / 'lab.db'}")
-    store.submit(RunConfig(), fingerprint="f", family="f", name="run", tags=("a",))
-    with store.database.write() as connection:
-        connection.exec_driver_sql(
-            "UPDATE runs SET name = ?, note = ?, tags = ?, reason = ?, device = ?, notices = ?, environment = ?",
-            ("a\x9b31m\u202e", "one\n\x1b[2J", "\nb\u2066\n", "\x07", "cpu\x85", '["\\u2028"]', '{"name": "\\u009b"}'),
-        )
+    run, _ = store.submit(RunConfig(), fingerprint="f", family="f", name="run", tags=("a",))
+    write_past_checks(
+        store,
+        run.id,
+        seal=False,
+        name="a\x9b31m\u202e",
+        note="one\n\x1b[2J",
+        tags="\nb\u2066\n",
+        reason="\x07",
+        device="cpu\x85",
+        notices=["\u2028"],
+        environment={"name": "\x9b"},
+    )
     (found,) = store.list_runs()
     assert (found.name, found.note) == (r"a\x9b31m\u202e", "one\n" + r"\x1b[2J")
-    assert (found.tags, found.reason, found.device) == ((r"b\u2066",), r"\x07", r"cpu\x85")
+    assert (found.tags, found.reason, found.device) == ((r"b\u2066",), r"\x07", "")  # "cpu\x85" is no device
     assert (found.notices, found.environment) == ((r"\u2028",), {"name": r"\x9b"})
     assert store.get(found.id) == found
     store.close()

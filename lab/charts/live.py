@@ -17,6 +17,7 @@ from lab.charts.ranges import Excursion, Limits, axis_range, excursions, share_l
 from lab.charts.rates import recorded_by_epoch
 from lab.charts.thinning import START, Cursor, Thinned, thin
 from lab.errors import InputError
+from lab.formatting import format_percent
 from lab.runs.records import Series
 
 DENSE = ("batch/loss", "batch/accuracy")  # one point a step
@@ -128,7 +129,7 @@ def _title(name: str) -> str:
 
 
 def _written(name: str, value: float) -> str:
-    return f"{100 * value:.1f} %" if name.endswith("accuracy") else f"{value:.4g}"
+    return format_percent(value, digits=1) if name.endswith("accuracy") else f"{value:.4g}"
 
 
 def _read_position(since: str, *, lease: int) -> dict[str, Cursor]:

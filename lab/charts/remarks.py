@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from lab.charts.lines import Line
 from lab.charts.ranges import Excursion, Limits, excursions, short_number
+from lab.formatting import format_percent
 
 _WORDS = {"val": "validation", "test": "test"}
 _MOST = 3  # runs named in one sentence
@@ -64,7 +65,7 @@ def _no_place(lines: Sequence[Line], *, title: str, share: bool) -> str:
 
 
 def _value(value: float, *, share: bool) -> str:
-    return f"{100 * value:.1f} %" if share else f"{value:.4g}"
+    return format_percent(value, digits=1) if share else f"{value:.4g}"
 
 
 def _not_positive(line: Line, x: str) -> str:

@@ -7,6 +7,7 @@ import click
 from lab.cli.output import json_flag, moment, print_json, print_table
 from lab.cli.runs import as_dict
 from lab.experiment import Lab
+from lab.formatting import plural
 from lab.runs.records import RunRecord, RunState
 from lab.runs.run_queue import Move
 
@@ -39,14 +40,14 @@ def stop_all(lab: Lab, yes: bool, as_json: bool) -> None:
     """Stop every run that trains or waits; weights of finished epochs stay, and `resume` goes on."""
     lab.require_writable()
     live = len(lab.store.list_queue())
-    if live and not (yes or as_json or click.confirm(f"Stop {live} run{'s' if live > 1 else ''}?")):
+    if live and not (yes or as_json or click.confirm(f"Stop {plural(live, 'run')}?")):
         click.echo("Nothing was stopped.")
         return
     stopped = lab.store.stop_all()
     if as_json:
         print_json({"stopped": [as_dict(run) for run in stopped]})
     else:
-        click.echo(f"{len(stopped)} run{'' if len(stopped) == 1 else 's'} stopped, or about to stop.")
+        click.echo(f"{plural(len(stopped), 'run')} stopped, or about to stop.")
 
 
 def _print_queue(runs: Sequence[RunRecord], as_json: bool) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lab.config import RunConfig
+from lab.formatting import format_percent
 
 Values = npt.NDArray[np.float64]
 RECENT_STEPS = 100  # batches averaged to say where the loss is now: one batch says too little
@@ -214,4 +215,4 @@ def number(value: float) -> str:
 
 def share(value: float) -> str:
     """Write a share of images as per cent."""
-    return f"{100 * value:.2f} %" if abs(value) <= 1 else number(value)  # a share beyond 1 was not counted here
+    return format_percent(value) if abs(value) <= 1 else number(value)  # a share beyond 1 was not counted here

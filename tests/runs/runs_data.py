@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
+from sqlalchemy import update
 
 from lab.config import RunConfig
+from lab.runs.digests import stored_sums
 from lab.runs.owner import Owner
 from lab.runs.records import KeptFile, RunRecord, Series
+from lab.runs.schema import runs
+from lab.runs.seals import RAW
 from lab.runs.store import RunStore
 
 CONFIG = RunConfig(dataset="digits")
@@ -31,3 +35,18 @@ def claimed(store: RunStore, owner: Owner, key: str = "f", *, slot: str = "cpu")
 
 def kept_file(run: str, path: str = "r/1.safetensors", *, step: int = 1, kind: str = "weights") -> KeptFile:
     return KeptFile(run=run, kind=kind, step=step, epoch=step, path=path, sha256="ab" * 32, bytes=5, created_at=1.5)
+
+
+def write_past_checks(store: RunStore, run: str, *, seal: bool = True, **columns: object) -> None:
+    """Write columns of a run past every check, and seal what is then stored, as a program that can do both would.
+
+    seal: without it, the row is one of a release that sealed nothing.
+    """
+    with store.database.write() as connection:
+        row = store._find(connection, run, deleted=True, lock=True)
+        sums = stored_sums(connection, row.number, row.id) if seal else None
+        values = {**columns, "sums": sums, "seal": "", "digest": ""}
+        changed = update(runs).where(runs.c.number == row.number).values(**values).returning(*RAW)
+        fresh = connection.execute(changed).one()
+        if seal:
+            store._seal(connection, fresh)

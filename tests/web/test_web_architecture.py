@@ -76,7 +76,7 @@ def test_two_networks_side_by_side(bench: Bench) -> None:
 def test_a_network_beside_itself_at_another_size_has_two_names(bench: Bench) -> None:
     app = open_page(**{"arch": "lenet5", "view": "compare", "with": "lenet5", "with_size": "64"})
     assert not app.exception
-    assert list(app.dataframe[0].value.columns)[:3] == ["lenet5 (left)", "", "lenet5 (right)"]
+    assert list(app.dataframe[0].value.columns)[:3] == ["lenet5 (left)", "Match", "lenet5 (right)"]
 
 
 def test_times_are_measured_when_asked_and_refused_where_they_would_take_minutes(bench: Bench) -> None:

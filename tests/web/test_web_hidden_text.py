@@ -6,6 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.text import hidden_character
+from tests.runs.runs_data import write_past_checks
 from tests.web.web_data import Bench
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
@@ -25,10 +26,7 @@ def _shown(app: AppTest) -> list[str]:
 )
 def test_no_page_shows_hidden_characters(bench: Bench, page: str, query: dict[str, str]) -> None:
     run = bench.finish(bench.start())
-    with bench.lab.store.database.write() as connection:
-        connection.exec_driver_sql(
-            "UPDATE runs SET name = ?, note = ?, tags = ?, reason = ?", (ATTACK, ATTACK, f"\n{ATTACK}\n", ATTACK)
-        )
+    write_past_checks(bench.lab.store, run.id, name=ATTACK, note=ATTACK, tags=f"\n{ATTACK}\n", reason=ATTACK)
     app = AppTest.from_file(str(ENTRY), default_timeout=60)
     app.run()
     for name, value in query.items():

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 import pytest
 
 from lab.errors import InputError, LabError
-from lab.runs.schema import points, runs
+from lab.runs.schema import points
 from lab.sharing.bundle.layout import MANIFEST, points_name, run_name, weights_name
 from lab.sharing.bundle.read import import_bundle
 from lab.sharing.bundle.record import read_record
 from lab.sharing.bundle.write import write_bundle
+from tests.runs.runs_data import write_past_checks
 from tests.sharing.hostile_bundles import Files, pack, sealed, unpack
 from tests.sharing.mutants import mutate_curves, mutate_record, stored_values
 from tests.sharing.sharing_runs import open_lab, train_run
@@ -133,13 +134,13 @@ def check_stored(bench: Bench, honest: bytes, count: int, *, deep: int, seed: in
 def _write_over(bench: Bench, id: str, chance: random.Random) -> None:
     with bench.lab.store.database.write() as connection:
         number = bench.lab.store._row(connection, id).number
-        connection.execute(runs.update().where(runs.c.id == id).values(**dict(stored_values(chance))))
         wild = chance.choice([1e300, 2.0**60, -1.0, None, float("inf"), 5e-324])
         some = points.c.step % chance.choice([1, 2, 7]) == 0
         connection.execute(points.update().where(points.c.run == number, some).values(value=wild))
         if chance.random() < 0.3:
             late = chance.choice([1e300, -5.0, float("inf")])
             connection.execute(points.update().where(points.c.run == number, some).values(time_s=late))
+    write_past_checks(bench.lab.store, id, **dict(stored_values(chance)))
 
 
 def test_whatever_is_stored_breaks_no_page_and_no_export(bench: Bench, honest: bytes) -> None:

@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import null
 
 from lab.config import RunConfig
 from lab.experiment import Lab
 from lab.findings import Outcome
 from lab.judging import judge_older
 from lab.runs.records import RunRecord
+from tests.runs.runs_data import write_past_checks
 from tests.worker.worker_runs import open_lab, train
 
 FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -50,11 +51,7 @@ def test_the_remedy_of_a_fault_cures_it(lab: Lab, fault: str) -> None:
 
 def _forget_findings(lab: Lab, run: RunRecord, notice: str) -> None:
     """Make a run what the release before wrote: a stale sentence among its notices, and no findings."""
-    with lab.store.database.write() as connection:
-        values = {"notices": f'["{notice}"]', "id": run.id}
-        connection.execute(
-            text("UPDATE runs SET findings = NULL, digest = '', notices = :notices WHERE id = :id"), values
-        )
+    write_past_checks(lab.store, run.id, seal=False, findings=null(), notices=[notice])
 
 
 def test_opening_a_store_judges_the_runs_of_the_release_before_from_their_points(lab: Lab) -> None:
@@ -72,8 +69,7 @@ def test_a_row_that_cannot_be_read_keeps_no_other_run_from_being_judged_and_the_
     first, second = train(lab), train(lab, BASE.replace(lr=1.0))
     for run in (first, second):
         _forget_findings(lab, run, "so")
-    with lab.store.database.write() as connection:
-        connection.execute(text("UPDATE runs SET config = '{\"schema\": 99}' WHERE id = :id"), {"id": first.id})
+    write_past_checks(lab.store, first.id, seal=False, config={"schema": 99})
     again = open_lab(lab.settings.home)
     assert again.store.get(second.id).outcome == second.outcome
     assert judge_older(again.store, budget_s=1.0) == 0
