@@ -15,7 +15,7 @@ from lab.runs.base import StoreBase
 from lab.runs.records import RunRecord, RunState, Want
 from lab.runs.rows import listed_record
 from lab.runs.schema import runs
-from lab.runs.seals import RAW
+from lab.runs.seals import RAW, is_sound
 
 CLAIM_ORDER = (runs.c.queued_at, runs.c.number)
 _QUEUED = (runs.c.state == RunState.QUEUED, runs.c.deleted_at.is_(None))
@@ -54,8 +54,9 @@ class Queue(StoreBase):
         Raises `RunNotFoundError`, and `RunStateError` for a run that is not queued, or no longer.
         """
         with self.database.write() as connection:
-            waiting = select(*RAW).where(*_QUEUED).order_by(*CLAIM_ORDER)
-            queued = list(connection.execute(waiting.with_for_update()))
+            # Locked in the order of their numbers, which no move changes: two moves never wait for each other's rows.
+            locked = connection.execute(select(*RAW).where(*_QUEUED).order_by(runs.c.number).with_for_update()).all()
+            queued = sorted(filter(is_sound, locked), key=lambda row: (row.queued_at, row.number))
             place = next((index for index, row in enumerate(queued) if row.id == run), None)
             if place is None:
                 state = self._state(connection, self._row(connection, run))
@@ -64,6 +65,7 @@ class Queue(StoreBase):
             queued.insert(_target(place, move, last=len(queued)), moved)
             self._write_order(connection, queued)
             moment = self._moment(connection)
+            waiting = select(*RAW).where(*_QUEUED).order_by(*CLAIM_ORDER)
             return tuple(listed_record(row, moment=moment) for row in connection.execute(waiting))
 
     def _write_order(self, connection: Connection, rows: Sequence[Row[Any]]) -> None:
@@ -85,7 +87,9 @@ class Queue(StoreBase):
             rows = [
                 self._change(connection, row, **values)
                 for which, values in ((_QUEUED, ended), ((*_RUNNING, runs.c.want != Want.STOP), {"want": Want.STOP}))
-                for row in connection.execute(select(*RAW).where(*which).with_for_update()).all()
+                for row in connection.execute(
+                    select(*RAW).where(*which).order_by(runs.c.number).with_for_update()
+                ).all()
             ]
             return tuple(listed_record(row, moment=moment) for row in rows)
 

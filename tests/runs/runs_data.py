@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from sqlalchemy import update
+from sqlalchemy import null, update
 
 from lab.config import RunConfig
 from lab.runs.digests import stored_sums
@@ -44,7 +44,7 @@ def write_past_checks(store: RunStore, run: str, *, seal: bool = True, **columns
     """
     with store.database.write() as connection:
         row = store._find(connection, run, deleted=True, lock=True)
-        sums = stored_sums(connection, row.number, row.id) if seal else None
+        sums = stored_sums(connection, row.number, row.id) if seal else null()
         values = {**columns, "sums": sums, "seal": "", "digest": ""}
         changed = update(runs).where(runs.c.number == row.number).values(**values).returning(*RAW)
         fresh = connection.execute(changed).one()

@@ -8,11 +8,13 @@ import pytest
 
 from lab.errors import InputError
 from lab.experiment import Lab
+from lab.runs.encoding import encode_tags
 from lab.runs.records import RunRecord
 from lab.sharing.bundle.read import import_bundle
 from lab.sharing.bundle.write import write_bundle
 from lab.sharing.formats import FORMATS, export_runs
 from lab.text import hidden_character
+from tests.runs.runs_data import write_past_checks
 from tests.sharing.hostile_bundles import RUN, pack, sealed, unpack
 from tests.sharing.sharing_runs import open_lab
 
@@ -23,15 +25,12 @@ TEXTS = ("csv", "json", "markdown", "latex", "html", "code")
 @pytest.fixture
 def attacked(lab: Lab, run: RunRecord) -> Iterator[RunRecord]:
     """A stored run whose texts are as only another program could have written them."""
-    change = "UPDATE runs SET name = ?, note = ?, tags = ?, notices = ? WHERE id = ?"
-    with lab.store.database.write() as connection:
-        connection.exec_driver_sql(
-            change, (ATTACK * 10, f"{ATTACK}\n{ATTACK}", f"\n{'t' * 50}{ATTACK}\n", json.dumps([ATTACK]), run.id)
-        )
+    tags = f"\n{'t' * 50}{ATTACK}\n"
+    write_past_checks(lab.store, run.id, name=ATTACK * 10, note=f"{ATTACK}\n{ATTACK}", tags=tags, notices=[ATTACK])
     yield lab.store.get(run.id)
-    with lab.store.database.write() as connection:
-        tags = "".join(f"\n{tag}" for tag in run.tags) + "\n"
-        connection.exec_driver_sql(change, (run.name, run.note, tags, json.dumps(list(run.notices)), run.id))
+    write_past_checks(
+        lab.store, run.id, name=run.name, note=run.note, tags=encode_tags(run.tags), notices=list(run.notices)
+    )
 
 
 @pytest.mark.parametrize("format", TEXTS)
