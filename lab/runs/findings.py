@@ -36,9 +36,10 @@ class StoredFindings(Digests):
         return [(row.number, row.id) for row in rows]
 
     def fill_findings(self, judged: Mapping[str, Iterable[Finding]]) -> None:
-        """Give ended runs that were not judged their findings, under their seal; others, and damaged ones, stay as they are.
+        """Give ended runs that were not judged their findings, under their seal; others stay as they are.
 
-        judged: by run.
+        judged: by run. A run of an older release whose digest does not hold is not sealed, so that `verify` goes on
+        saying so.
         """
         for run, findings in judged.items():
             self.seal_older_run(run)

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, select
 
 from lab.runs.digests import Digests
+from lab.runs.facts import result_kind
 from lab.runs.headline import METRICS, HeadlineResult, SavedEpoch, choose_weights, result_of_saved, result_of_summary
 from lab.runs.records import WEIGHTS
 from lab.runs.rows import decoded
@@ -70,6 +71,7 @@ def saved_epochs_of(connection: Connection, run: str, number: int) -> tuple[Save
     found: dict[int, SavedEpoch] = {}
     for row in connection.execute(query):
         saved = found.get(row.step) or SavedEpoch(row.step, row.epoch)
-        value = {} if row.series is None else {series[row.series]: row.value}
+        name = series.get(row.series, "")  # none where nothing was measured at this step
+        value = {name: row.value} if name and result_kind(name).fits(row.value) else {}
         found[row.step] = saved._replace(epoch=row.epoch, **value)
     return tuple(found.values())

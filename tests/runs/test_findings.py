@@ -148,7 +148,6 @@ def test_filling_in_findings_does_not_seal_what_was_damaged_before(url: str, sto
     with again.database.write() as connection:
         connection.execute(text("UPDATE runs SET seconds = 12.5"))
     again.fill_findings({run: (STUCK,)})
-    assert again.get(run).findings == ()
     assert "checksum differs" in again.verify(run)[0]
     again.close()
 
