@@ -5,6 +5,7 @@ has ended), eight and fifty at a time, come from a process of their own; all mus
 the server opens are counted by an audit hook in it.
 """
 
+import argparse
 import asyncio
 import http.client
 import json
@@ -83,6 +84,7 @@ def measure(port: int, at_once: int) -> str:
 
 def main() -> None:
     """Start a server, flood it and print the table."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

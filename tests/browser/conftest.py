@@ -4,7 +4,6 @@ Each server has a free port and a home of its own with no data but the built-in 
 """
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +16,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.processes import end_workers
 
 ROOT = Path(__file__).resolve().parents[2]
 READY = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
@@ -40,7 +41,7 @@ class Server:
         """End the server and the supervisor and worker it started."""
         self.process.terminate()
         self.process.wait(timeout=60)
-        _end_workers(self.home)
+        end_workers(self.home)
 
 
 def start_server(home: Path, *options: str, environment: Mapping[str, str] | None = None) -> Server:
@@ -70,18 +71,6 @@ def start_server(home: Path, *options: str, environment: Mapping[str, str] | Non
             time.sleep(0.1)
     process.kill()
     raise RuntimeError("the server did not start:\n" + (home / "server.log").read_text(encoding="utf-8"))
-
-
-def _end_workers(home: Path) -> None:
-    """End the supervisor and worker of one home, known by the home in their environment."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            environment = (entry / "environ").read_bytes().split(b"\0")
-            command = (entry / "cmdline").read_bytes()
-            if f"LAB_HOME={home}".encode() in environment and b"lab." in command:
-                os.kill(int(entry.name), signal.SIGKILL)
-        except (OSError, ValueError):  # gone, or another user's
-            continue
 
 
 @pytest.fixture(scope="session")

@@ -188,7 +188,7 @@ _NEWS = {
         "batch/loss": {"step": [10, 20, 30], "value": [1.0, None, 0.5], "time": [1, 2, 3], "width": 1, "odd": [[20, "NaN"]]}
     },
 }  # fmt: skip
-_LIVE = ("live/live.html", "live/live.css", "live/plotly.js", "live/look.js", "live/live.js")
+_LIVE = ("live/live.html", "live/live.css", "live/plotly.js", "live/look.js", "live/curves.js", "live/live.js")
 
 
 def _live(mount: Mount) -> Page:

@@ -9,6 +9,7 @@ import pytest
 from pages.ui import routes
 from pages.ui.lab import get_lab
 from pages.ui.points import PointCache
+from tests.processes import end_workers
 from tests.web.web_data import Bench
 
 
@@ -22,10 +23,11 @@ def torch_settled() -> Iterator[None]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """Return a lab in a temporary home that the pages and the routes find through the environment."""
     monkeypatch.setenv("LAB_HOME", str(tmp_path / "home"))
     for name in ("LAB_DATA", "LAB_DATABASE", "LAB_ARTIFACTS", "LAB_DEVICE", "LAB_READ_ONLY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(routes, "_cache", PointCache())
-    return Bench(get_lab())
+    yield Bench(get_lab())
+    end_workers(tmp_path / "home")

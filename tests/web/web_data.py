@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import httpx
@@ -74,4 +75,6 @@ class Client:
             async with httpx.AsyncClient(transport=transport, base_url=f"http://{self.host}") as client:
                 return await client.get(path, params=params, headers=headers)
 
-        return asyncio.run(ask())
+        # On a thread of its own: Playwright's event loop stays on the main one, where `asyncio.run` then refuses to work.
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            return pool.submit(asyncio.run, ask()).result()
