@@ -4,10 +4,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 import pytest
 from playwright.sync_api import Browser, Page, Route
 
+from lab.charts.live import live_payload
+from lab.runs.records import Series
 from pages.ui.parts import _rate_text
 from pages.ui.routes import PLOTLY_JS
 
@@ -181,20 +184,22 @@ def test_the_graph_keeps_the_keyboards_place_and_steps_into_a_block_that_opens(m
     assert _focused(page) == "layer1.conv"
 
 
-_NEWS = {
-    "since": "1", "replace": True, "total": 3, "run": "r", "state": "finished", "live": False, "responding": True,
-    "device": "cpu", "notices": 0, "progress": {"step": 30, "total_steps": 30, "epochs": 3, "steps_per_epoch": 10},
-    "series": {
-        "batch/loss": {"step": [10, 20, 30], "value": [1.0, None, 0.5], "time": [1, 2, 3], "width": 1, "odd": [[20, "NaN"]]}
-    },
+_NEWS = live_payload(
+    {"batch/loss": Series("batch/loss", np.array([10, 20, 30]), np.array([1.0, np.nan, 0.5]), np.array([1.0, 2.0, 3.0]))},
+    since="",
+    lease=1,
+    complete=True,
+) | {
+    "run": "r", "state": "finished", "status": "finished", "live": False, "responding": True, "device": "cpu", "notices": 0,
+    "findings": "", "progress": {"step": 30, "total_steps": 30, "epochs": 3, "steps_per_epoch": 10},
 }  # fmt: skip
 _LIVE = ("live/live.html", "live/live.css", "live/plotly.js", "live/look.js", "live/curves.js", "live/live.js")
 
 
 def _live(mount: Mount) -> Page:
     page = mount(*_LIVE, shadow=False, answers=[_NEWS])
-    data = {"run": "r", "state": "finished", "live": False, "notices": 0, "device": "cpu", "epochs": 3,
-            "schedule": "constant", "plotly": "/assets/plotly.min.js"}  # fmt: skip
+    data = {"run": "r", "state": "finished", "status": "finished", "live": False, "notices": 0, "findings": "",
+            "device": "cpu", "epochs": 3, "lr": 0.1, "constant": True, "plotly": "/assets/plotly.min.js"}  # fmt: skip
     page.evaluate("data => render(data)", data)
     page.wait_for_function("place.querySelector('[data-chart=loss] .cl-plot').data")
     return page
