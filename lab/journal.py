@@ -201,6 +201,8 @@ class Journal:
 
     def _stay_within_budget(self, kept: list[KeptFile]) -> None:
         total = sum(k.bytes for k in kept)
+        if total <= self._run.config.keep_mb * MB:
+            return
         answering = self._store.headline(self._run.id)
         surplus = []
         for file in kept[:-1]:  # in step order, and the newest always stays

@@ -38,7 +38,15 @@ def spread_of(values: Iterable[Any]) -> Spread | None:
     finite = [float(v) for v in values if isinstance(v, (int, float)) and math.isfinite(v)]
     if not finite:
         return None
-    return Spread(len(finite), statistics.fmean(finite), statistics.stdev(finite) if len(finite) > 1 else None)
+    # Not `fmean`, whose sum of the largest floats is infinite although their mean is not.
+    return Spread(len(finite), statistics.mean(finite), _deviation(finite))
+
+
+def _deviation(finite: Sequence[float]) -> float | None:
+    try:
+        return statistics.stdev(finite) if len(finite) > 1 else None
+    except OverflowError:  # the square of the largest floats is none
+        return math.inf
 
 
 def group_info(runs: Sequence[RunRecord], by: str) -> tuple[Group, ...]:

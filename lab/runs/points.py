@@ -164,8 +164,9 @@ class Points(Headlines):
             row = self._held(connection, run, lease)
             listed = sums.files_where(connection, kept.c.run == run, kept.c.path.in_(gone))
             row = self._change(connection, row, **self._renewed(connection), **sums.after_files(row, gone=listed))
-            connection.execute(delete(kept).where(kept.c.run == run, kept.c.path.in_(gone)))
-            self._refresh_headline(connection, row)
+            taken = delete(kept).where(kept.c.run == run, kept.c.path.in_(gone)).returning(kept.c.kind)
+            if WEIGHTS in connection.execute(taken).scalars().all():
+                self._refresh_headline(connection, row)
             return unlisted(connection, gone)
 
     def kept(self, run: str, *, kind: str | None = None) -> tuple[KeptFile, ...]:

@@ -26,6 +26,11 @@ def test_a_spread_is_mean_and_deviation_of_the_finite_values() -> None:
     assert spread_of([None, math.nan]) is None
 
 
+def test_a_mean_of_the_largest_floats_is_a_number() -> None:
+    assert spread_of([1e308, 1e308]) == Spread(2, 1e308, 0.0)
+    assert spread_of([1.7e308, -1.7e308]) == Spread(2, 0.0, math.inf)
+
+
 def test_runs_are_grouped_by_the_value_of_a_setting_in_its_order() -> None:
     runs = [
         run(n, batch_size=size, seed=n, summary={"test_accuracy": accuracy})
