@@ -30,9 +30,14 @@ ROOT = Path(__file__).resolve().parent.parent
 STROKE_S = 1.0  # seconds a person takes for a stroke
 PIXELS_A_MOVE = 6.0
 _BROWSER = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 # Notes in the page when the pen is lifted, which message that was, and when which answer stood there.
 _WATCH = """() => {
   const padRoot = () => [...document.querySelectorAll('*')].map(e => e.shadowRoot?.querySelector('.pad')).find(Boolean);

@@ -74,17 +74,40 @@ def fill(store: RunStore, *, runs: int, steps: int, seed: int = 0) -> None:
 def _row(draw: np.random.Generator, config: RunConfig, *, number: int, steps: int, floor: float) -> dict[str, Any]:
     tags = tuple(sorted(str(tag) for tag in draw.choice(WORDS, size=int(draw.integers(0, 3)), replace=False)))
     results = {
-        "test_accuracy": 0.996 - floor / 3, "val_accuracy": 1 - floor / 3, "best_epoch": config.epochs,
+        "test_accuracy": 0.996 - floor / 3,
+        "val_accuracy": 1 - floor / 3,
+        "best_epoch": config.epochs,
         "images_per_second": float(draw.uniform(2e3, 4e4)),
-    }  # fmt: skip
+    }
     rest = {"test_loss": floor + 0.01, "val_loss": floor, "params": int(draw.choice((21_840, 61_706, 1_899_850)))}
     moment = 1.7e9 + 100.0 * number
     return {
-        "number": number, "id": secrets.token_hex(6), "name": f"sweep {number}", "config": config.as_dict(),
-        "fingerprint": f"generated-{number}", "family": "", "cache_key": None, "state": "finished", "want": "run",
-        "lease": 1, "attempts": 1, "created_at": moment, "queued_at": moment, "started_at": moment,
-        "finished_at": moment + 60, "seconds": float(draw.uniform(2, 400)), "device": "cpu", "origin": "generated",
-        "tags": encode_tags(tags), "progress": {"step": steps, "steps_per_epoch": steps // config.epochs},
-        "summary": results | rest, "environment": {}, "notices": [], "findings": [], "arch": config.arch, "dataset": config.dataset,
-        "setting": setting_key(config), **results,
-    }  # fmt: skip
+        "number": number,
+        "id": secrets.token_hex(6),
+        "name": f"sweep {number}",
+        "config": config.as_dict(),
+        "fingerprint": f"generated-{number}",
+        "family": "",
+        "cache_key": None,
+        "state": "finished",
+        "want": "run",
+        "lease": 1,
+        "attempts": 1,
+        "created_at": moment,
+        "queued_at": moment,
+        "started_at": moment,
+        "finished_at": moment + 60,
+        "seconds": float(draw.uniform(2, 400)),
+        "device": "cpu",
+        "origin": "generated",
+        "tags": encode_tags(tags),
+        "progress": {"step": steps, "steps_per_epoch": steps // config.epochs},
+        "summary": results | rest,
+        "environment": {},
+        "notices": [],
+        "findings": [],
+        "arch": config.arch,
+        "dataset": config.dataset,
+        "setting": setting_key(config),
+        **results,
+    }

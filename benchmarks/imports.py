@@ -95,17 +95,34 @@ def bundle_of(points: int, runs: int) -> bytes:
 def _ended(seed: int) -> EndedRun:
     one = Series("batch/loss", np.array([1]), np.array([0.5]), np.array([0.1]))
     return EndedRun(
-        id=new_run_id(), name=f"large {seed}", config=RunConfig(dataset="digits", seed=seed), fingerprint=f"{seed:064x}",
-        state=RunState.FINISHED, reason="", created_at=1.7e9, started_at=1.7e9, finished_at=1.7e9, seconds=5.0,
-        device="cpu", note="", tags=(), summary={}, environment={}, notices=(), points={"batch/loss": one}, kept=(),
-    )  # fmt: skip
+        id=new_run_id(),
+        name=f"large {seed}",
+        config=RunConfig(dataset="digits", seed=seed),
+        fingerprint=f"{seed:064x}",
+        state=RunState.FINISHED,
+        reason="",
+        created_at=1.7e9,
+        started_at=1.7e9,
+        finished_at=1.7e9,
+        seconds=5.0,
+        device="cpu",
+        note="",
+        tags=(),
+        summary={},
+        environment={},
+        notices=(),
+        points={"batch/loss": one},
+        kept=(),
+    )
 
 
 def _curves(points: int) -> bytes:
     count = points // len(_SERIES)
     columns = {
-        "step": np.arange(1, count + 1), "value": np.full(count, 0.5), "time_s": np.floor(np.arange(count) / 100.0)
-    }  # fmt: skip
+        "step": np.arange(1, count + 1),
+        "value": np.full(count, 0.5),
+        "time_s": np.floor(np.arange(count) / 100.0),
+    }
     arrays = {
         f"{name}:{column}": np.ascontiguousarray(columns[column], dtype=dtype)
         for name in _SERIES
@@ -131,9 +148,12 @@ def training_beside(lab: Lab) -> Iterator[Beside]:
     run = lab.store.claim(slot=f"bench-{new_run_id()}", owner=Owner.of_this_process())
     assert run is not None
     writer = subprocess.Popen(
-        [sys.executable, "-c", _WRITER, lab.settings.database, run.id, str(run.lease)], cwd=CHECKOUT,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", _WRITER, lab.settings.database, run.id, str(run.lease)],
+        cwd=CHECKOUT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert writer.stdout is not None
     writer.stdout.readline()
     over = threading.Event()

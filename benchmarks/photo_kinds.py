@@ -186,9 +186,11 @@ def _ruling(size: tuple[int, int], random: Random, *, spacing: float, across: bo
     """Return coverage of parallel lines, along the rows or across them, by a few degrees askew."""
     rows, columns = np.indices(size)
     askew = math.radians(float(random.uniform(-4, 4)))
-    depth = (columns * math.cos(askew) + rows * math.sin(askew)) if across else (
-        rows * math.cos(askew) - columns * math.sin(askew)
-    )  # fmt: skip
+    depth = (
+        (columns * math.cos(askew) + rows * math.sin(askew))
+        if across
+        else (rows * math.cos(askew) - columns * math.sin(askew))
+    )
     away = np.abs((depth + random.uniform(0, spacing)) % spacing - spacing / 2)
     lines: np.ndarray = np.clip(thick / 2 + 0.5 - away, 0, 1).astype(np.float32)
     return lines

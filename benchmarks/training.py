@@ -160,8 +160,11 @@ def run_example(race: Race, watch: Stopwatch) -> None:
 
 
 RUNNERS: dict[str, Callable[[Race, Stopwatch], None]] = {
-    "engine": run_engine, "limit": run_limit, "plain": run_plain, "example": run_example,
-}  # fmt: skip
+    "engine": run_engine,
+    "limit": run_limit,
+    "plain": run_plain,
+    "example": run_example,
+}
 
 
 def race_config(arch: str, updates: int) -> RunConfig:

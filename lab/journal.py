@@ -117,14 +117,21 @@ class Journal:
         self._started_at = (event.step, time.monotonic())
         self._artifacts.delete(self._call(lambda: self._store.rewind(self._run.id, self._run.lease, event.step)))
         self._progress |= {
-            "step": event.step, "total_steps": event.total_steps, "steps_per_epoch": event.steps_per_epoch,
-            "device": event.device, "phase": "training",
-        }  # fmt: skip
+            "step": event.step,
+            "total_steps": event.total_steps,
+            "steps_per_epoch": event.steps_per_epoch,
+            "device": event.device,
+            "phase": "training",
+        }
         environment = {
-            **event.environment, "normalization": self._normalization, "params": event.params,
-            "train_images": event.train_images, "val_images": event.val_images, "test_images": event.test_images,
+            **event.environment,
+            "normalization": self._normalization,
+            "params": event.params,
+            "train_images": event.train_images,
+            "val_images": event.val_images,
+            "test_images": event.test_images,
             **self._data.environment(),
-        }  # fmt: skip
+        }
         self._data = DataFacts.from_environment(environment, classes=self._data.classes)
         run, lease = self._run.id, self._run.lease
         self._call(lambda: self._store.set_environment(run, lease, environment=environment, device=event.device))
@@ -139,9 +146,12 @@ class Journal:
             self._add("lr", event.lr_step, event.lr, event.time_s[np.searchsorted(event.step, event.lr_step)])
         step, seconds = int(event.step[-1]), float(event.time_s[-1])
         self._progress |= {
-            "step": step, "seconds": seconds, "images_per_second": event.images_per_second,
-            "epoch": -(-step // max(1, int(self._progress["steps_per_epoch"]))), "eta_seconds": self._time_left(step),
-        }  # fmt: skip
+            "step": step,
+            "seconds": seconds,
+            "images_per_second": event.images_per_second,
+            "epoch": -(-step // max(1, int(self._progress["steps_per_epoch"]))),
+            "eta_seconds": self._time_left(step),
+        }
         now = time.monotonic()
         if now - self._flushed >= FLUSH_S:
             self._flush()
@@ -195,9 +205,15 @@ class Journal:
         path = f"{self._run.id}/{event.kind}-{event.step:09d}-{self._run.lease}.safetensors"
         sha256, size = self._artifacts.write(path, event.data())
         return KeptFile(
-            run=self._run.id, kind=event.kind, step=event.step, epoch=event.epoch, path=path, sha256=sha256,
-            bytes=size, created_at=time.time(),
-        )  # fmt: skip
+            run=self._run.id,
+            kind=event.kind,
+            step=event.step,
+            epoch=event.epoch,
+            path=path,
+            sha256=sha256,
+            bytes=size,
+            created_at=time.time(),
+        )
 
     def _stay_within_budget(self, kept: list[KeptFile]) -> None:
         total = sum(k.bytes for k in kept)

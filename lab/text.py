@@ -14,8 +14,18 @@ _BLANK = frozenset("\u115f\u1160\u3164\uffa0")  # Hangul fillers: letters by cat
 _JOINERS = frozenset("\u200c\u200d")  # parts of Persian and Indic words and of emoji
 _LATIN_END = "\u02ff"  # up to here no letter needs a joiner
 _KINDS = {"Cc": "control character", "Cs": "lone surrogate", "Zl": "line separator", "Zp": "paragraph separator"}
-_C0_NAMES = {"\0": "NULL", "\a": "BELL", "\b": "BACKSPACE", "\t": "TAB", "\n": "LINE FEED", "\r": "CARRIAGE RETURN",
-             "\x1b": "ESCAPE", "\x7f": "DELETE", "\x85": "NEXT LINE", "\x9b": "CONTROL SEQUENCE INTRODUCER"}  # fmt: skip
+_C0_NAMES = {
+    "\0": "NULL",
+    "\a": "BELL",
+    "\b": "BACKSPACE",
+    "\t": "TAB",
+    "\n": "LINE FEED",
+    "\r": "CARRIAGE RETURN",
+    "\x1b": "ESCAPE",
+    "\x7f": "DELETE",
+    "\x85": "NEXT LINE",
+    "\x9b": "CONTROL SEQUENCE INTRODUCER",
+}
 _PIECE = re.compile(r"'[^']{40,}'|\"[^\"]{40,}\"|\S{40,}")
 _GAP = "…"
 

@@ -187,9 +187,14 @@ def _prepare(lab: Lab, run: RunRecord, journal: Journal) -> tuple[nn.Module, Res
 
 
 def _listen(
-    run: RunRecord, network: nn.Module, data: ResidentData, device: torch.device, watch: Watch,
-    resume: bytes | None, journal: Journal,
-) -> Ended:  # fmt: skip
+    run: RunRecord,
+    network: nn.Module,
+    data: ResidentData,
+    device: torch.device,
+    watch: Watch,
+    resume: bytes | None,
+    journal: Journal,
+) -> Ended:
     events = train(run.config, network=network, data=data, device=device, command=watch.command, resume=resume)
     for event in events:
         if isinstance(event, Ended):

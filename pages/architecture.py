@@ -60,9 +60,14 @@ def _show(design: Design, batch: int) -> None:
     put("arch.view", value_of("arch.view", "layers"))
     take_from_address("view", key="arch.view", allowed=_VIEWS)
     view = st.segmented_control(
-        "Show", list(_VIEWS), format_func=_VIEWS.__getitem__, key="arch.view", required=True, persist_state="session",
+        "Show",
+        list(_VIEWS),
+        format_func=_VIEWS.__getitem__,
+        key="arch.view",
+        required=True,
+        persist_state="session",
         label_visibility="collapsed",
-    )  # fmt: skip
+    )
     show_in_address("view", view, default="layers")
     if view == "layers":
         arch_view.show_layers(design, summary)

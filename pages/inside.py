@@ -18,9 +18,13 @@ from pages.ui.state import put, value_of
 from pages.ui.torch_ready import require_torch
 
 _VIEWS = {
-    "maps": "Feature maps", "kernels": "Kernels", "hand": "Convolution by hand", "why": "Why this answer",
-    "answers": "Right and wrong", "map": "Map of images",
-}  # fmt: skip
+    "maps": "Feature maps",
+    "kernels": "Kernels",
+    "hand": "Convolution by hand",
+    "why": "Why this answer",
+    "answers": "Right and wrong",
+    "map": "Map of images",
+}
 _WITH_IMAGE = ("maps", "hand", "why")
 _STYLE = """<style>
 [data-testid="stLayoutWrapper"]:has(> .st-key-inside-epochs) {{ position: sticky; top: 3.75rem; z-index: 50; }}
@@ -56,9 +60,14 @@ def _choose_view() -> str:
     put(VIEW_KEY, value_of(VIEW_KEY, "maps"))
     take_from_address("view", key=VIEW_KEY, allowed=_VIEWS)
     view = st.segmented_control(
-        "View", list(_VIEWS), format_func=_VIEWS.__getitem__, key=VIEW_KEY, required=True, persist_state="session",
+        "View",
+        list(_VIEWS),
+        format_func=_VIEWS.__getitem__,
+        key=VIEW_KEY,
+        required=True,
+        persist_state="session",
         label_visibility="collapsed",
-    )  # fmt: skip
+    )
     show_in_address("view", view, default="maps")
     return str(view)
 

@@ -22,9 +22,13 @@ def main() -> None:
     view, complaints = read_view()
     complaints_box(complaints)
     st.segmented_control(
-        "Show", list(SHOWS), format_func=SHOWS.__getitem__, required=True, label_visibility="collapsed",
+        "Show",
+        list(SHOWS),
+        format_func=SHOWS.__getitem__,
+        required=True,
+        label_visibility="collapsed",
         **bind("show", view.show),
-    )  # fmt: skip
+    )
     if view.show == "reports":
         reports_view(view)
     else:

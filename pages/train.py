@@ -49,9 +49,13 @@ def _form() -> None:
         if config is not None and not ready:
             fetch_offer(get_dataset_spec(config.dataset))
         pressed = st.button(
-            "Train", type="primary", icon=":material/play_arrow:", width="stretch", key="train-button",
+            "Train",
+            type="primary",
+            icon=":material/play_arrow:",
+            width="stretch",
+            key="train-button",
             disabled=not ready or lab.settings.read_only,
-        )  # fmt: skip
+        )
         if config is not None:
             start_training(config, place="train", pressed=pressed)
         if config is not None and (ready or get_dataset_spec(config.dataset).train_images):  # else nobody can count

@@ -92,9 +92,15 @@ class PostgresServer:
         if os.geteuid() == 0:
             command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command]
         done = subprocess.run(
-            command, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            timeout=2 * _START_S, text=True, check=False,
-        )  # fmt: skip
+            command,
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=2 * _START_S,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0 or not check, f"{program} {words}: {done.stderr}"
         return done.returncode
 

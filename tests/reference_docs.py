@@ -32,11 +32,16 @@ def render() -> str:
     networks = _table(
         ("id", "what it is", "input", "options", "source"),
         [
-            (f"`{a.id}`", a.description, a.default_input_size,
-             " ".join(f"`{o.name}={o.default}`" for o in a.options), a.source)
+            (
+                f"`{a.id}`",
+                a.description,
+                a.default_input_size,
+                " ".join(f"`{o.name}={o.default}`" for o in a.options),
+                a.source,
+            )
             for a in list_architectures()
         ],
-    )  # fmt: skip
+    )
     datasets = _table(
         ("id", "what it is", "classes"), [(f"`{d.id}`", d.description, len(d.classes)) for d in list_datasets()]
     )

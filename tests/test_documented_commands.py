@@ -60,8 +60,10 @@ def test_the_documents_show_commands_of_every_kind() -> None:
     assert len(BENCHMARKS) >= 8
     assert {"make run", "make test", "make check", "make test-slow"} <= set(MAKE)
     assert others == {
-        "python3 -m venv .venv", ".venv/bin/pip install -r requirements.txt", ".venv/bin/streamlit run app.py",
-    }  # fmt: skip
+        "python3 -m venv .venv",
+        ".venv/bin/pip install -r requirements.txt",
+        ".venv/bin/streamlit run app.py",
+    }
 
 
 @pytest.mark.parametrize("command", LAB)
@@ -80,9 +82,14 @@ def test_every_verb_takes_the_options_that_are_shown(command: str) -> None:
 def test_quick_verbs_run_as_they_are_written(command: str, tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
     done = subprocess.run(
-        [sys.executable, *_words(command)[1:]], cwd=ROOT, env=environment | {"LAB_HOME": str(tmp_path)},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        [sys.executable, *_words(command)[1:]],
+        cwd=ROOT,
+        env=environment | {"LAB_HOME": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -136,9 +143,13 @@ def test_every_benchmark_comes_to_its_end_on_the_real_mnist(module: str, tmp_pat
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
     environment |= {"LAB_DATA": str(data), "LAB_HOME": str(tmp_path / "home")}
     done = subprocess.run(
-        [sys.executable, "-m", module, *_SHORT[module]], cwd=ROOT, env=environment, capture_output=True, text=True,
+        [sys.executable, "-m", module, *_SHORT[module]],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
         timeout=900,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "|" in done.stdout or "median" in done.stdout
 

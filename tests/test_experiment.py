@@ -94,5 +94,6 @@ def test_the_fingerprint_of_a_run_from_fresh_weights_stays_what_it_was(lab: Lab)
     checksum = dataset_checksum("digits", root=lab.settings.data)
     checked = lab.check(CONFIG)
     assert lab.fingerprint(checked) == (
-        checked.digest(data_checksum=checksum), checked.digest(data_checksum=checksum, without=("epochs",)),
-    )  # fmt: skip
+        checked.digest(data_checksum=checksum),
+        checked.digest(data_checksum=checksum, without=("epochs",)),
+    )

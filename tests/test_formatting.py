@@ -18,13 +18,27 @@ _OWN_PLURAL = re.compile(r"(['\"])\1 if [^{}]+ else (['\"])s\2|(['\"])s\3 if [^{
 @pytest.mark.parametrize(
     ("share", "digits", "text"),
     [
-        (0.9831, 2, "98.31 %"), (1.0, 2, "100.00 %"), (1, 1, "100.0 %"), (0.0, 2, "0.00 %"), (0.99999, 2, ">99.99 %"),
-        (0.99996, 1, ">99.9 %"), (0.9996, 0, ">99 %"), (0.9994, 1, "99.9 %"), (0.00001, 2, "<0.01 %"),
-        (0.0004, 1, "<0.1 %"), (0.004, 0, "<1 %"), (0.1, 0, "10 %"), (None, 2, "–"), ("0.5", 2, "–"),
-        (math.nan, 2, "NaN"), (math.inf, 2, "∞"), (-math.inf, 2, "-∞"), (1e300, 2, "1e+302 %"),
+        (0.9831, 2, "98.31 %"),
+        (1.0, 2, "100.00 %"),
+        (1, 1, "100.0 %"),
+        (0.0, 2, "0.00 %"),
+        (0.99999, 2, ">99.99 %"),
+        (0.99996, 1, ">99.9 %"),
+        (0.9996, 0, ">99 %"),
+        (0.9994, 1, "99.9 %"),
+        (0.00001, 2, "<0.01 %"),
+        (0.0004, 1, "<0.1 %"),
+        (0.004, 0, "<1 %"),
+        (0.1, 0, "10 %"),
+        (None, 2, "–"),
+        ("0.5", 2, "–"),
+        (math.nan, 2, "NaN"),
+        (math.inf, 2, "∞"),
+        (-math.inf, 2, "-∞"),
+        (1e300, 2, "1e+302 %"),
         (10**400, 2, "∞"),
     ],
-)  # fmt: skip
+)
 def test_a_share_is_written_as_per_cent_without_becoming_certain(share: object, digits: int, text: str) -> None:
     assert format_percent(share, digits=digits) == text
 
@@ -40,10 +54,19 @@ def test_a_number_column_says_what_the_text_says(share: object, number: float | 
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0.84, "0.8 s"), (9.94, "9.9 s"), (9.96, "10 s"), (42.4, "42 s"), (59.7, "1 min"), (250, "4 min 10 s"),
-        (7500, "2 h 05 min"), (725, "12 min 05 s"), (None, "–"), (math.nan, "–"), (math.inf, "–"),
+        (0.84, "0.8 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (42.4, "42 s"),
+        (59.7, "1 min"),
+        (250, "4 min 10 s"),
+        (7500, "2 h 05 min"),
+        (725, "12 min 05 s"),
+        (None, "–"),
+        (math.nan, "–"),
+        (math.inf, "–"),
     ],
-)  # fmt: skip
+)
 def test_a_duration_reads_the_same_everywhere(seconds: float | None, text: str) -> None:
     assert format_duration(seconds) == text
 

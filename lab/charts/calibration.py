@@ -14,15 +14,21 @@ def calibration_figure(
     full = count > 0
     share = count[full] / max(1, count.sum())
     figure = go.Figure()
-    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"dash": "dot", "color": "#8a94a3"}, hoverinfo="skip",
-                       showlegend=False)  # fmt: skip
     figure.add_scatter(
-        x=confidence[full], y=accuracy[full], mode="lines+markers", showlegend=False, cliponaxis=False,
+        x=[0, 1], y=[0, 1], mode="lines", line={"dash": "dot", "color": "#8a94a3"}, hoverinfo="skip", showlegend=False
+    )
+    figure.add_scatter(
+        x=confidence[full],
+        y=accuracy[full],
+        mode="lines+markers",
+        showlegend=False,
+        cliponaxis=False,
         line={"color": "#2f86cf"},
-        marker={"size": 7 + 26 * np.sqrt(share), "opacity": 0.75}, customdata=count[full],
+        marker={"size": 7 + 26 * np.sqrt(share), "opacity": 0.75},
+        customdata=count[full],
         text=[_words(*point) for point in zip(confidence[full], accuracy[full], count[full], strict=True)],
         hovertemplate="%{text}<extra></extra>",
-    )  # fmt: skip
+    )
     axis = {"range": [-0.02, 1.04], "tickformat": ".0%", "dtick": 0.2}
     figure.update_layout(
         layout(

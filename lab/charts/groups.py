@@ -106,14 +106,19 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
         x=[plain_text(group.value) for group, _ in shown],
         y=[spread.mean for _, spread in shown],
         error_y={"type": "data", "array": [spread.sd or 0.0 for _, spread in shown], "thickness": 1.5},
-        marker={"color": run_style(0, dark=dark).shade(0.55), "line": {"color": run_style(0, dark=dark).colour, "width": 1}},
+        marker={
+            "color": run_style(0, dark=dark).shade(0.55),
+            "line": {"color": run_style(0, dark=dark).colour, "width": 1},
+        },
         text=[f"{format_percent(s.mean) if share else f'{s.mean:.4g}'} (n = {s.n})" for _, s in shown],
         textposition="none",
         hovertemplate="%{x}: %{text}<extra></extra>",
         name="mean",
         width=0.4,
-    )  # fmt: skip
-    values = [(group.value, value) for group, _ in shown for run in group.runs if (value := _ended(run, result)) is not None]  # fmt: skip
+    )
+    values = [
+        (group.value, value) for group, _ in shown for run in group.runs if (value := _ended(run, result)) is not None
+    ]
     figure.add_scatter(
         x=[plain_text(value) for value, _ in values],
         y=[number for _, number in values],
@@ -145,13 +150,20 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
         layout(
             height=height,
             dark=dark,
-            title={"text": f"{dict(RESULTS)[result].capitalize()} by {FIELDS[by].label.lower()}", "font": {"size": 15}, "x": 0,
-                   "xref": "paper"},
+            title={
+                "text": f"{dict(RESULTS)[result].capitalize()} by {FIELDS[by].label.lower()}",
+                "font": {"size": 15},
+                "x": 0,
+                "xref": "paper",
+            },
             xaxis={"type": "category", "showgrid": False, "title": {"text": FIELDS[by].label}},
-            yaxis={"tickformat": ".1%" if share else None, "range": cut or (limits and list(limits)),
-                   "title": {"text": "the axis does not begin at 0" if cut else None, "font": {"size": 11}}},
+            yaxis={
+                "tickformat": ".1%" if share else None,
+                "range": cut or (limits and list(limits)),
+                "title": {"text": "the axis does not begin at 0" if cut else None, "font": {"size": 11}},
+            },
         )
-    )  # fmt: skip
+    )
     return figure
 
 

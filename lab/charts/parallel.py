@@ -119,18 +119,31 @@ def parallel_figure(
         layout(
             height=height,
             dark=dark,
-            xaxis={"tickvals": list(range(len(axes))), "ticktext": titles, "showgrid": True, "side": "top",
-                   "range": [-0.35, len(axes) - 0.45]},
+            xaxis={
+                "tickvals": list(range(len(axes))),
+                "ticktext": titles,
+                "showgrid": True,
+                "side": "top",
+                "range": [-0.35, len(axes) - 0.45],
+            },
             yaxis={"visible": False, "range": [-0.08, 1.08]},
             hovermode="closest",
             annotations=[_tick(at, place, text) for at, axis in enumerate(axes) for place, text in axis.ticks],
             margin={"t": 60, "l": 60, "r": 44},
         )
-    )  # fmt: skip
+    )
     return figure
 
 
 def _tick(at: int, place: float, text: str) -> dict[str, Any]:
     shown = text if len(text) <= 24 else text[:23] + "…"
-    return {"x": at, "y": place, "text": plain_text(shown), "showarrow": False, "xanchor": "left", "xshift": 6, "yshift": 9,
-            "font": {"size": 11}}  # fmt: skip
+    return {
+        "x": at,
+        "y": place,
+        "text": plain_text(shown),
+        "showarrow": False,
+        "xanchor": "left",
+        "xshift": 6,
+        "yshift": 9,
+        "font": {"size": 11},
+    }

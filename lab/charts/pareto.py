@@ -65,13 +65,17 @@ def pareto_figure(
             x=[point.cost],
             y=[point.accuracy],
             mode="markers",
-            marker={"size": 11, "color": style.colour, "symbol": "circle" if point.best else "circle-open",
-                    "line": {"width": 2, "color": style.colour}},
+            marker={
+                "size": 11,
+                "color": style.colour,
+                "symbol": "circle" if point.best else "circle-open",
+                "line": {"width": 2, "color": style.colour},
+            },
             name=plain_text(labels[point.run.id]),
             text=[plain_text(f"{format_percent(point.accuracy)}, epoch {point.run.epoch_text or '–'}")],
             hovertemplate=f"%{{text}}, for %{{x:,.4g}}{' (on the front)' if point.best else ''}",
             showlegend=len(points) <= 12,
-        )  # fmt: skip
+        )
     front = [point for point in points if point.best]
     figure.add_scatter(
         x=[point.cost for point in front],

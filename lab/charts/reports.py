@@ -80,9 +80,17 @@ def _row(preset: Preset, config: RunConfig, runs: Sequence[RunRecord]) -> Report
 
 
 _COLUMNS = (
-    "experiment", "network", "reported accuracy", "measured accuracy (last epoch)", "reported last loss", "measured last loss",
-    "reported seconds", "measured seconds", "n", "mistake",
-)  # fmt: skip
+    "experiment",
+    "network",
+    "reported accuracy",
+    "measured accuracy (last epoch)",
+    "reported last loss",
+    "measured last loss",
+    "reported seconds",
+    "measured seconds",
+    "n",
+    "mistake",
+)
 
 
 def report_table(rows: Sequence[ReportRow]) -> Table:
@@ -93,10 +101,17 @@ def report_table(rows: Sequence[ReportRow]) -> Table:
 def _cells(row: ReportRow) -> tuple[Any, ...]:
     reported = row.preset.reported
     return (
-        row.preset.title, row.config.arch, reported.get("test_accuracy"), _mean(row.test_accuracy),
-        reported.get("last_loss"), _mean(row.last_loss), reported.get("seconds"), _mean(row.seconds),
-        len(row.finished), row.preset.mistake or None,
-    )  # fmt: skip
+        row.preset.title,
+        row.config.arch,
+        reported.get("test_accuracy"),
+        _mean(row.test_accuracy),
+        reported.get("last_loss"),
+        _mean(row.last_loss),
+        reported.get("seconds"),
+        _mean(row.seconds),
+        len(row.finished),
+        row.preset.mistake or None,
+    )
 
 
 def _mean(spread: Spread | None) -> float | None:

@@ -15,9 +15,12 @@ from lab.settings import user_path
 @click.command()
 @click.option("--fetch", metavar="ID", help="Get a data set from its mirrors first.")
 @click.option(
-    "--import", "path", metavar="FILE", type=click.Path(path_type=Path),
+    "--import",
+    "path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
     help="Make a data set of a table of labels and pixels (Kaggle's train.csv) or a NumPy archive (Keras' mnist.npz).",
-)  # fmt: skip
+)
 @json_flag
 @click.pass_obj
 def datasets(lab: Lab, fetch: str | None, path: Path | None, as_json: bool) -> None:
@@ -53,9 +56,14 @@ def _entry(lab: Lab, id: str) -> dict[str, Any]:
     spec = next(spec for spec in list_datasets() if spec.id == id)
     found = inspect_dataset(spec, root=lab.settings.data)
     return {
-        "id": spec.id, "title": spec.title, "description": spec.description, "classes": list(spec.classes),
-        "here": found.state is DataState.PRESENT, "state": found.state.value, "detail": found.detail,
-    }  # fmt: skip
+        "id": spec.id,
+        "title": spec.title,
+        "description": spec.description,
+        "classes": list(spec.classes),
+        "here": found.state is DataState.PRESENT,
+        "state": found.state.value,
+        "detail": found.detail,
+    }
 
 
 def _import(lab: Lab, path: Path, *, as_json: bool) -> None:

@@ -114,9 +114,13 @@ def evaluate(lab: Lab, run: str, epoch: str, all_epochs: bool, as_json: bool) ->
     for kept in files:
         loaded = lab.load_kept(record, kept)
         made = evaluate_network(
-            loaded.network, data.test_images, data.test_labels,
-            mean=loaded.mean, std=loaded.std, classes=loaded.class_names,
-        )  # fmt: skip
+            loaded.network,
+            data.test_images,
+            data.test_labels,
+            mean=loaded.mean,
+            std=loaded.std,
+            classes=loaded.class_names,
+        )
         answers = kept.step == answering.step
         reports.append(
             {"epoch": kept.epoch, "step": kept.step, "which": answering.which if answers else "", **made.as_dict()}
@@ -152,18 +156,26 @@ def inspect(
     write_file(out, grid(paint(maps, each=per_channel), enlarge=max(1, 84 // maps.shape[-1])))
     best = int(np.argmax(seen.probabilities))
     answer = {
-        "run": loaded.run.id, "epoch": loaded.epoch, "layer": layer, "image": image, "truth": label,
-        "label": loaded.class_names[best], "probabilities": seen.probabilities, "out": str(out),
+        "run": loaded.run.id,
+        "epoch": loaded.epoch,
+        "layer": layer,
+        "image": image,
+        "truth": label,
+        "label": loaded.class_names[best],
+        "probabilities": seen.probabilities,
+        "out": str(out),
         "channels": [
             {"channel": c, "mean": float(m), "sparsity": float(s)}
             for c, (m, s) in enumerate(zip(seen.maps.mean, seen.maps.sparsity, strict=True))
         ],
-    }  # fmt: skip
+    }
     if as_json:
         print_json(answer)
     else:
-        echo(f"{plural(len(maps), 'map')} of {layer} at epoch {loaded.epoch} {'is' if len(maps) == 1 else 'are'} in {out}; the network reads {image} as "
-                   f"{loaded.class_names[best]} ({format_percent(float(seen.probabilities[best]))}).")  # fmt: skip
+        echo(
+            f"{plural(len(maps), 'map')} of {layer} at epoch {loaded.epoch} {'is' if len(maps) == 1 else 'are'} in {out}; the network reads {image} as "
+            f"{loaded.class_names[best]} ({format_percent(float(seen.probabilities[best]))})."
+        )
 
 
 COMMANDS = (predict, evaluate, inspect)

@@ -18,12 +18,16 @@ def architectures(as_json: bool) -> None:
     """List the networks and their options."""
     entries: list[dict[str, Any]] = [
         {
-            "id": arch.id, "title": arch.title, "description": arch.description, "source": arch.source,
-            "report": arch.report, "input_size": arch.default_input_size,
+            "id": arch.id,
+            "title": arch.title,
+            "description": arch.description,
+            "source": arch.source,
+            "report": arch.report,
+            "input_size": arch.default_input_size,
             "options": [{"name": o.name, "default": o.default, "rule": o.rule(), "help": o.help} for o in arch.options],
         }
         for arch in list_architectures()
-    ]  # fmt: skip
+    ]
     if as_json:
         print_json({"architectures": entries})
         return
@@ -42,11 +46,16 @@ def presets(as_json: bool) -> None:
     """List the reports' experiments and the lab's own quick starts."""
     entries: list[dict[str, Any]] = [
         {
-            "id": p.id, "report": p.report, "title": p.title, "changes": dict(p.changes), "reported": dict(p.reported),
-            "mistake": p.mistake, "ours": p.ours,
+            "id": p.id,
+            "report": p.report,
+            "title": p.title,
+            "changes": dict(p.changes),
+            "reported": dict(p.reported),
+            "mistake": p.mistake,
+            "ours": p.ours,
         }
         for p in list_presets()
-    ]  # fmt: skip
+    ]
     if as_json:
         print_json({"presets": entries})
         return
@@ -82,8 +91,13 @@ def presets(as_json: bool) -> None:
     help="An option of the network, as `architectures` lists them; may be given several times.",
 )
 @click.option(
-    "--classes", default=10, show_default=True, type=click.IntRange(2, 1_000), metavar="N", help="Classes to tell apart."
-)  # fmt: skip
+    "--classes",
+    default=10,
+    show_default=True,
+    type=click.IntRange(2, 1_000),
+    metavar="N",
+    help="Classes to tell apart.",
+)
 @json_flag
 def summary(arch: str, batch_size: int, input_size: str, options: tuple[str, ...], classes: int, as_json: bool) -> None:
     """Print a network's layers, parameters, mult-adds and memory, as torchinfo counts them."""

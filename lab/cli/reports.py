@@ -34,16 +34,26 @@ def report_table_command(lab: Lab, report: str, as_json: bool) -> None:
 
 
 def _as_dict(row: ReportRow) -> dict[str, Any]:
-    measured = {"test_accuracy": row.test_accuracy, "last_loss": row.last_loss, "seconds": row.seconds,
-                "stopped_epoch": row.stopped_epoch}  # fmt: skip
+    measured = {
+        "test_accuracy": row.test_accuracy,
+        "last_loss": row.last_loss,
+        "seconds": row.seconds,
+        "stopped_epoch": row.stopped_epoch,
+    }
     measured_epoch = {"measured_epoch": row.last_epoch or None, "quoted_epoch": row.quoted_epoch}
     return {
-        "preset": row.preset.id, "title": row.preset.title, "arch": row.config.arch, "dataset": row.config.dataset,
-        "reported": dict(row.preset.reported), "mistake": row.preset.mistake or None, "ours": row.preset.ours or None,
+        "preset": row.preset.id,
+        "title": row.preset.title,
+        "arch": row.config.arch,
+        "dataset": row.config.dataset,
+        "reported": dict(row.preset.reported),
+        "mistake": row.preset.mistake or None,
+        "ours": row.preset.ours or None,
         "measured": {name: None if spread is None else spread._asdict() for name, spread in measured.items()},
-        "runs": [run.id for run in row.finished], "waiting": [run.id for run in row.waiting],
+        "runs": [run.id for run in row.finished],
+        "waiting": [run.id for run in row.waiting],
         **measured_epoch,
-    }  # fmt: skip
+    }
 
 
 COMMANDS = (report_table_command,)

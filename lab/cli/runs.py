@@ -13,8 +13,18 @@ from lab.experiment import Lab
 from lab.formatting import format_duration, format_percent, plural
 from lab.runs.records import RunRecord, Series, Want
 
-EPOCH_SERIES = ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy", "lr",
-                "grad_norm", "images_per_second", "memory_mb")  # fmt: skip
+EPOCH_SERIES = (
+    "train/loss",
+    "train/accuracy",
+    "val/loss",
+    "val/accuracy",
+    "test/loss",
+    "test/accuracy",
+    "lr",
+    "grad_norm",
+    "images_per_second",
+    "memory_mb",
+)
 MOST = 1_000_000  # runs listed at once
 ANSWER_S = 30.0  # how long stop and pause wait for the worker's answer
 
@@ -22,13 +32,27 @@ ANSWER_S = 30.0  # how long stop and pause wait for the worker's answer
 def as_dict(run: RunRecord) -> dict[str, Any]:
     """Return one run as the shell's JSON shows it."""
     return {
-        "run": run.id, "name": run.name, "state": run.state.value, "outcome": run.status, "responding": run.responding, "reason": run.reason,
-        "arch": run.config.arch, "dataset": run.config.dataset, "epochs": run.config.epochs, "seconds": run.seconds,
-        "device": run.device, "created_at": run.created_at, "finished_at": run.finished_at, "parent": run.parent,
-        "tags": list(run.tags), "note": run.note, "notices": list(run.notices), "summary": run.summary,
+        "run": run.id,
+        "name": run.name,
+        "state": run.state.value,
+        "outcome": run.status,
+        "responding": run.responding,
+        "reason": run.reason,
+        "arch": run.config.arch,
+        "dataset": run.config.dataset,
+        "epochs": run.config.epochs,
+        "seconds": run.seconds,
+        "device": run.device,
+        "created_at": run.created_at,
+        "finished_at": run.finished_at,
+        "parent": run.parent,
+        "tags": list(run.tags),
+        "note": run.note,
+        "notices": list(run.notices),
+        "summary": run.summary,
         "findings": [finding.as_dict() for finding in run.findings],
         "headline": run.headline.as_dict(),
-    }  # fmt: skip
+    }
 
 
 def as_listed(run: RunRecord) -> dict[str, Any]:
@@ -54,15 +78,23 @@ def runs(lab: Lab, where: str, order: str, limit: int, as_json: bool) -> None:
     print_table(
         ("run", "state", "name", "network", "data set", "test", "epoch", "time", "date"),
         [
-            (run.id, "unreadable", *[""] * 7) if run.problem else (
-                run.id, run.status, run.name, run.config.arch, run.config.dataset,
-                format_percent(run.headline.test_accuracy), run.epoch_text or f"– of {run.config.epochs}",
-                format_duration(run.seconds), moment(run.created_at),
+            (run.id, "unreadable", *[""] * 7)
+            if run.problem
+            else (
+                run.id,
+                run.status,
+                run.name,
+                run.config.arch,
+                run.config.dataset,
+                format_percent(run.headline.test_accuracy),
+                run.epoch_text or f"– of {run.config.epochs}",
+                format_duration(run.seconds),
+                moment(run.created_at),
             )
             for run in found
         ],
         right=("test", "time"),
-    )  # fmt: skip
+    )
     for run in found:
         if run.problem:
             click.echo(run.problem)
@@ -103,12 +135,15 @@ def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
     kept = lab.store.kept(record.id)
     if as_json:
         answer = {
-            **as_dict(record), "config": record.config.as_dict(), "progress": record.progress,
-            "environment": record.environment, "metrics": rows,
+            **as_dict(record),
+            "config": record.config.as_dict(),
+            "progress": record.progress,
+            "environment": record.environment,
+            "metrics": rows,
             "checkpoints": [
                 {"kind": k.kind, "epoch": k.epoch, "step": k.step, "bytes": k.bytes, "sha256": k.sha256} for k in kept
             ],
-        }  # fmt: skip
+        }
         if metrics:
             answer["steps"] = {
                 name: {"step": s.step, "value": s.value, "time_s": s.time_s}

@@ -86,9 +86,16 @@ def build_config(preset: str | None, flags: dict[str, Any]) -> RunConfig:
 @json_flag
 @click.pass_obj
 def train(
-    lab: Lab, /, preset: str | None, name: str, tags: tuple[str, ...], no_cache: bool, detach: bool, as_json: bool,
+    lab: Lab,
+    /,
+    preset: str | None,
+    name: str,
+    tags: tuple[str, ...],
+    no_cache: bool,
+    detach: bool,
+    as_json: bool,
     **flags: Any,
-) -> None:  # fmt: skip
+) -> None:
     """Train a network, or return the run at once if it is there already.
 
     The run belongs to the store: it goes on when this command is left with --detach. Ctrl-C stops it and keeps what it
@@ -161,9 +168,12 @@ def follow(lab: Lab, run: RunRecord, *, quiet: bool) -> RunRecord:
 def build_bar(console: Console) -> Progress:
     """Return the bar, which shows nothing where there is no terminal; in 80 columns the time left is still to be read."""
     columns = (
-        TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(), TextColumn("{task.fields[left]}"),
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
     return Progress(*columns, console=console, transient=True, disable=console.quiet or not console.is_terminal)
 
 

@@ -47,10 +47,17 @@ RECIPES: dict[str, AugmentRecipe | None] = {
     "none": None,
     "light": AugmentRecipe(shift_px=2.0, rotate_deg=10.0, scale=(0.9, 1.1)),
     "sketch": AugmentRecipe(
-        shift_px=2.0, rotate_deg=15.0, scale=(0.8, 1.15), stretch=0.15, shear=0.35, elastic_px=0.7,
-        pen=(-2.0, 3.0), gain=1.8, erase=0.1,
+        shift_px=2.0,
+        rotate_deg=15.0,
+        scale=(0.8, 1.15),
+        stretch=0.15,
+        shear=0.35,
+        elastic_px=0.7,
+        pen=(-2.0, 3.0),
+        gain=1.8,
+        erase=0.1,
     ),
-}  # fmt: skip
+}
 if tuple(RECIPES) != AUGMENTS:
     raise ValueError(f"Augmentation presets {tuple(RECIPES)} are not those of the configuration, {AUGMENTS}.")
 

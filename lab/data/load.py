@@ -22,9 +22,13 @@ from lab.errors import ConfigError, DataError, WrongDataError, near_miss
 
 READER_VERSION = 1  # raised when the same files give other arrays; part of every checksum
 _FOLDERS = {
-    "mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST", "qmnist": "QMNIST",
-    "emnist-letters": "EMNIST", "emnist-balanced": "EMNIST",
-}  # fmt: skip
+    "mnist": "MNIST",
+    "fashion-mnist": "FashionMNIST",
+    "kmnist": "KMNIST",
+    "qmnist": "QMNIST",
+    "emnist-letters": "EMNIST",
+    "emnist-balanced": "EMNIST",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +174,11 @@ Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 def _read_plain(spec: DatasetSpec, files: tuple[Path, ...]) -> Arrays:
     train_x, train_y, test_x, test_y = files
     return (
-        read_idx(train_x, dims=3, dtype="uint8"), read_idx(train_y, dims=1, dtype="uint8").astype(np.int64),
-        read_idx(test_x, dims=3, dtype="uint8"), read_idx(test_y, dims=1, dtype="uint8").astype(np.int64),
-    )  # fmt: skip
+        read_idx(train_x, dims=3, dtype="uint8"),
+        read_idx(train_y, dims=1, dtype="uint8").astype(np.int64),
+        read_idx(test_x, dims=3, dtype="uint8"),
+        read_idx(test_y, dims=1, dtype="uint8").astype(np.int64),
+    )
 
 
 def _read_emnist(spec: DatasetSpec, files: tuple[Path, ...]) -> Arrays:
@@ -207,6 +213,9 @@ def _read_digits(spec: DatasetSpec, files: tuple[Path, ...]) -> Arrays:
 
 
 _READERS: dict[str, Callable[[DatasetSpec, tuple[Path, ...]], Arrays]] = {
-    "digits": _read_digits, "usps": _read_usps, "qmnist": _read_qmnist,
-    "emnist-letters": _read_emnist, "emnist-balanced": _read_emnist,
-}  # fmt: skip
+    "digits": _read_digits,
+    "usps": _read_usps,
+    "qmnist": _read_qmnist,
+    "emnist-letters": _read_emnist,
+    "emnist-balanced": _read_emnist,
+}

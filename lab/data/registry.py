@@ -12,8 +12,17 @@ from lab.errors import UnknownNameError, near_miss
 DIGITS = tuple(string.digits)
 _KUZUSHIJI = ("o お", "ki き", "su す", "tsu つ", "na な", "ha は", "ma ま", "ya や", "re れ", "wo を")
 _CLOTHES = (
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
-)  # fmt: skip
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
 # EMNIST merges upper and lower case where they look alike; these eleven lower-case letters stay on their own.
 _BALANCED = (*string.digits, *string.ascii_uppercase, *"abdefghnqrt")
 RECIPES = ("mnist", "emnist", "digits", "usps")
@@ -97,36 +106,105 @@ def get_dataset_spec(id: str) -> DatasetSpec:
     return _SPECS[id]
 
 
-register(DatasetSpec(
-    "mnist", "MNIST", "Handwritten digits, the reports' data: 60,000 for training and 10,000 for testing.", DIGITS,
-    "LeCun, Cortes, Burges: The MNIST database of handwritten digits", 60_000, 10_000, 12,
-))  # fmt: skip
-register(DatasetSpec(
-    "digits", "Digits (built in)", "1,797 handwritten digits of 8×8 pixels that ship with scikit-learn, scaled to "
-    "28×28: small and coarse, but at hand without a network.", DIGITS,
-    "Alpaydin, Kaynak: Optical recognition of handwritten digits, UCI 1998", 1_438, 359, 0, recipe="digits",
-))  # fmt: skip
-register(DatasetSpec(
-    "fashion-mnist", "Fashion-MNIST", "Ten kinds of clothes in MNIST's format; harder than digits.", _CLOTHES,
-    "Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747", 60_000, 10_000, 31, drawable=False,
-))  # fmt: skip
-register(DatasetSpec(
-    "kmnist", "Kuzushiji-MNIST", "Ten cursive Japanese characters from old books, in MNIST's format.", _KUZUSHIJI,
-    "Clanuwat et al. 2018, arXiv:1812.01718", 60_000, 10_000, 21,
-))  # fmt: skip
-register(DatasetSpec(
-    "emnist-letters", "EMNIST letters", "26 handwritten letters, upper and lower case in one class.",
-    tuple(string.ascii_lowercase), "Cohen et al. 2017, arXiv:1702.05373", 124_800, 20_800, 562, recipe="emnist",
-))  # fmt: skip
-register(DatasetSpec(
-    "emnist-balanced", "EMNIST balanced", "47 classes of handwritten digits and letters, equally many of each.",
-    _BALANCED, "Cohen et al. 2017, arXiv:1702.05373", 112_800, 18_800, 562, recipe="emnist",
-))  # fmt: skip
-register(DatasetSpec(
-    "qmnist", "QMNIST", "MNIST rebuilt from its sources, with all 60,000 test digits.", DIGITS,
-    "Yadav, Bottou 2019, arXiv:1905.10498", 60_000, 60_000, 20,
-))  # fmt: skip
-register(DatasetSpec(
-    "usps", "USPS", "Digits from envelopes, 16×16 pixels scaled to 28×28: another hand and another scanner.", DIGITS,
-    "Hull 1994: A database for handwritten text recognition research", 7_291, 2_007, 8, recipe="usps",
-))  # fmt: skip
+register(
+    DatasetSpec(
+        "mnist",
+        "MNIST",
+        "Handwritten digits, the reports' data: 60,000 for training and 10,000 for testing.",
+        DIGITS,
+        "LeCun, Cortes, Burges: The MNIST database of handwritten digits",
+        60_000,
+        10_000,
+        12,
+    )
+)
+register(
+    DatasetSpec(
+        "digits",
+        "Digits (built in)",
+        "1,797 handwritten digits of 8×8 pixels that ship with scikit-learn, scaled to "
+        "28×28: small and coarse, but at hand without a network.",
+        DIGITS,
+        "Alpaydin, Kaynak: Optical recognition of handwritten digits, UCI 1998",
+        1_438,
+        359,
+        0,
+        recipe="digits",
+    )
+)
+register(
+    DatasetSpec(
+        "fashion-mnist",
+        "Fashion-MNIST",
+        "Ten kinds of clothes in MNIST's format; harder than digits.",
+        _CLOTHES,
+        "Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747",
+        60_000,
+        10_000,
+        31,
+        drawable=False,
+    )
+)
+register(
+    DatasetSpec(
+        "kmnist",
+        "Kuzushiji-MNIST",
+        "Ten cursive Japanese characters from old books, in MNIST's format.",
+        _KUZUSHIJI,
+        "Clanuwat et al. 2018, arXiv:1812.01718",
+        60_000,
+        10_000,
+        21,
+    )
+)
+register(
+    DatasetSpec(
+        "emnist-letters",
+        "EMNIST letters",
+        "26 handwritten letters, upper and lower case in one class.",
+        tuple(string.ascii_lowercase),
+        "Cohen et al. 2017, arXiv:1702.05373",
+        124_800,
+        20_800,
+        562,
+        recipe="emnist",
+    )
+)
+register(
+    DatasetSpec(
+        "emnist-balanced",
+        "EMNIST balanced",
+        "47 classes of handwritten digits and letters, equally many of each.",
+        _BALANCED,
+        "Cohen et al. 2017, arXiv:1702.05373",
+        112_800,
+        18_800,
+        562,
+        recipe="emnist",
+    )
+)
+register(
+    DatasetSpec(
+        "qmnist",
+        "QMNIST",
+        "MNIST rebuilt from its sources, with all 60,000 test digits.",
+        DIGITS,
+        "Yadav, Bottou 2019, arXiv:1905.10498",
+        60_000,
+        60_000,
+        20,
+    )
+)
+register(
+    DatasetSpec(
+        "usps",
+        "USPS",
+        "Digits from envelopes, 16×16 pixels scaled to 28×28: another hand and another scanner.",
+        DIGITS,
+        "Hull 1994: A database for handwritten text recognition research",
+        7_291,
+        2_007,
+        8,
+        recipe="usps",
+    )
+)

@@ -48,11 +48,17 @@ def load_resident(config: RunConfig, *, root: Path, device: torch.device) -> Res
     images, labels = dataset.train_images[:limit], dataset.train_labels[:limit]
     train, val = stratified_split(labels, fraction=config.val_fraction, seed=config.seed)
     return ResidentData(
-        train_x=to_device(images[train], device), train_y=to_device(labels[train], device),
-        val_x=to_device(images[val], device), val_y=to_device(labels[val], device),
-        test_x=to_device(dataset.test_images, device), test_y=to_device(dataset.test_labels, device),
-        mean=mean, std=std, classes=len(dataset.spec.classes), class_names=dataset.spec.classes,
-    )  # fmt: skip
+        train_x=to_device(images[train], device),
+        train_y=to_device(labels[train], device),
+        val_x=to_device(images[val], device),
+        val_y=to_device(labels[val], device),
+        test_x=to_device(dataset.test_images, device),
+        test_y=to_device(dataset.test_labels, device),
+        mean=mean,
+        std=std,
+        classes=len(dataset.spec.classes),
+        class_names=dataset.spec.classes,
+    )
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:

@@ -26,31 +26,35 @@ def _loss_and_output(config: RunConfig) -> Finding | None:
     pair = (config.loss, config.output)
     if pair == ("nll", "logits"):
         return Finding(
-            "nll-on-logits", "mistake",
+            "nll-on-logits",
+            "mistake",
             "NLL is given raw logits: the loss has no lower bound and will run away below zero. "
             "Give it log-softmax, or use cross-entropy on logits.",
             CROSS_ENTROPY,
-        )  # fmt: skip
+        )
     if pair == ("nll", "softmax"):
         return Finding(
-            "nll-on-softmax", "mistake",
+            "nll-on-softmax",
+            "mistake",
             "NLL is given probabilities instead of their logarithms: the loss stays between -1 and 0 and its gradient "
             "fades when an answer is wrong. Give it log-softmax.",
             {"output": "log-softmax"},
-        )  # fmt: skip
+        )
     if pair == ("cross-entropy", "softmax"):
         return Finding(
-            "softmax-twice", "mistake",
+            "softmax-twice",
+            "mistake",
             "Cross-entropy applies softmax itself, so softmax is applied twice: the loss cannot fall below "
             "about 1.46 with ten classes. Give it logits.",
             {"output": "logits"},
-        )  # fmt: skip
+        )
     if config.loss == "mse" and config.output != "softmax":
         return Finding(
-            "mse-without-softmax", "hint",
+            "mse-without-softmax",
+            "hint",
             f"MSE compares {config.output} with one-hot targets; probabilities (softmax) are the matching output.",
             {"output": "softmax"},
-        )  # fmt: skip
+        )
     return None
 
 
@@ -58,10 +62,11 @@ def _unshuffled(config: RunConfig) -> Finding | None:
     if config.shuffle:
         return None
     return Finding(
-        "unshuffled", "warning",
+        "unshuffled",
+        "warning",
         "The images come in the same order every epoch, so neighbouring steps repeat; shuffling usually learns better.",
         {"shuffle": True},
-    )  # fmt: skip
+    )
 
 
 def _learning_rate(config: RunConfig) -> Finding | None:
@@ -69,19 +74,21 @@ def _learning_rate(config: RunConfig) -> Finding | None:
     if config.lr < rates.low:
         new = higher_rate(config)
         return Finding(
-            "lr-low", "warning",
+            "lr-low",
+            "warning",
             f"A learning rate of {config.lr:g} is very small for {config.optimizer}: expect it to learn slowly. "
             f"Try {new:g}.",
             {"lr": new},
-        )  # fmt: skip
+        )
     if config.lr > rates.high:
         new = lower_rate(config)
         return Finding(
-            "lr-high", "warning",
+            "lr-high",
+            "warning",
             f"A learning rate of {config.lr:g} is very large for {config.optimizer}: the loss may jump or become NaN. "
             f"Try {new:g}.",
             {"lr": new},
-        )  # fmt: skip
+        )
     return None
 
 
@@ -89,10 +96,11 @@ def _unnormalised(config: RunConfig) -> Finding | None:
     if config.normalization != "none":
         return None
     return Finding(
-        "unnormalised", "hint",
+        "unnormalised",
+        "hint",
         "Pixels stay in [0, 1]; subtracting the data set's mean and dividing by its deviation usually learns faster.",
         {"normalization": "dataset"},
-    )  # fmt: skip
+    )
 
 
 _CONFIG_RULES: tuple[Callable[[RunConfig], Finding | None], ...] = (

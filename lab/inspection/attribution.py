@@ -22,10 +22,13 @@ from lab.inspection.observe import evaluating, in_this_thread, list_layers
 METHODS = {
     "saliency": ("Saliency", "The gradient: how the logit would change if a pixel did."),
     "smoothgrad": ("SmoothGrad", "The gradient averaged over 25 copies with a little noise."),
-    "integrated-gradients": ("Integrated gradients", "Gradients summed on the way from black to the image; they add up to its logit minus black's."),
+    "integrated-gradients": (
+        "Integrated gradients",
+        "Gradients summed on the way from black to the image; they add up to its logit minus black's.",
+    ),
     "grad-cam": ("Grad-CAM", "Where the last convolution found what speaks for the class."),
     "occlusion": ("Occlusion", "How much the logit falls when a small square is painted black."),
-}  # fmt: skip
+}
 # About how many forward passes a method takes, a way back counted as two; integrated gradients mostly need 96 steps.
 PASSES = {"saliency": 3, "smoothgrad": 75, "integrated-gradients": 288, "grad-cam": 3, "occlusion": 170}
 _ACTIVATIONS = ("BatchNorm2d", "ReLU", "ReLU6")
@@ -148,9 +151,13 @@ def _occlusion(network: nn.Module, x: Tensor, target: int, baseline: Tensor) -> 
     size = chunk_size(network, images=_AT_ONCE, image_shape=tuple(x.shape[1:]))
     with torch.no_grad():
         values: Tensor = captum.attr.Occlusion(network).attribute(
-            x.detach(), sliding_window_shapes=(x.shape[1], patch, patch), strides=(x.shape[1], patch // 2, patch // 2),
-            baselines=baseline, target=target, perturbations_per_eval=size,
-        )  # fmt: skip
+            x.detach(),
+            sliding_window_shapes=(x.shape[1], patch, patch),
+            strides=(x.shape[1], patch // 2, patch // 2),
+            baselines=baseline,
+            target=target,
+            perturbations_per_eval=size,
+        )
     return values
 
 

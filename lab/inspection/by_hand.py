@@ -93,9 +93,15 @@ def take_window(input_CHW: np.ndarray, kernels: Kernels, *, filter: int, row: in
     patches = padded[:, top : top + span : kernels.dilation, left : left + span : kernels.dilation]
     products = patches * weight
     return Window(
-        patches, weight.astype(np.float64), products, float(products.sum()), float(kernels.bias[filter]),
-        top - pad, left - pad, span,
-    )  # fmt: skip
+        patches,
+        weight.astype(np.float64),
+        products,
+        float(products.sum()),
+        float(kernels.bias[filter]),
+        top - pad,
+        left - pad,
+        span,
+    )
 
 
 def _inside(index: int, count: int, what: str) -> int:

@@ -18,9 +18,14 @@ _MARGIN = 12
 _SWEEPS = 4
 # Okabe and Ito, dark enough on white and light enough on black; the words beside them say the same.
 COLOURS = {
-    "input": "#8a94a3", "convolution": "#3b8fd4", "linear": "#1f9e77", "pooling": "#d98a1f", "join": "#b56a97",
-    "block": "#3b8fd4", "other": "#8a94a3",
-}  # fmt: skip
+    "input": "#8a94a3",
+    "convolution": "#3b8fd4",
+    "linear": "#1f9e77",
+    "pooling": "#d98a1f",
+    "join": "#b56a97",
+    "block": "#3b8fd4",
+    "other": "#8a94a3",
+}
 _FAILED = "#d1495b"
 
 

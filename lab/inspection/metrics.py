@@ -181,9 +181,14 @@ def report(answers: Answers, *, classes: tuple[str, ...]) -> EvaluationReport:
         raise InputError(f"A label is {int(answers.labels.max())}, but there are only {len(classes)} classes.")
     confusion = confusion_matrix(answers.labels, answers.predicted, classes=len(classes))
     return EvaluationReport(
-        len(answers.labels), answers.accuracy, answers.loss, classes, confusion, per_class(confusion),
+        len(answers.labels),
+        answers.accuracy,
+        answers.loss,
+        classes,
+        confusion,
+        per_class(confusion),
         calibrate(answers),
-    )  # fmt: skip
+    )
 
 
 def _finite(value: float) -> float | None:

@@ -12,18 +12,38 @@ from lab.inspection.graph import GraphNode
 
 DETAILS = ("blocks", "layers", "everything")
 _FOLDED = {  # steps that belong to the layer before them, by the word shown for them
-    "ReLU": "ReLU", "ReLU6": "ReLU6", "BatchNorm2d": "BN", "BatchNorm1d": "BN", "Dropout": "dropout",
+    "ReLU": "ReLU",
+    "ReLU6": "ReLU6",
+    "BatchNorm2d": "BN",
+    "BatchNorm1d": "BN",
+    "Dropout": "dropout",
     "Dropout2d": "dropout",
-}  # fmt: skip
+}
 _FAMILIES = {
-    "Conv2d": "convolution", "Linear": "linear", "MaxPool2d": "pooling", "AvgPool2d": "pooling",
-    "AdaptiveAvgPool2d": "pooling", "add": "join", "join": "join", "Input": "input",
-}  # fmt: skip
+    "Conv2d": "convolution",
+    "Linear": "linear",
+    "MaxPool2d": "pooling",
+    "AvgPool2d": "pooling",
+    "AdaptiveAvgPool2d": "pooling",
+    "add": "join",
+    "join": "join",
+    "Input": "input",
+}
 _WORDS = {
-    "Conv2d": "convolution", "Linear": "linear", "MaxPool2d": "max pooling", "AvgPool2d": "average pooling",
-    "AdaptiveAvgPool2d": "average pooling", "add": "sum", "join": "channels joined", "Input": "image",
-    "Flatten": "flatten", "Resize": "resize", "Crop": "crop", "Identity": "shortcut", **_FOLDED,
-}  # fmt: skip
+    "Conv2d": "convolution",
+    "Linear": "linear",
+    "MaxPool2d": "max pooling",
+    "AvgPool2d": "average pooling",
+    "AdaptiveAvgPool2d": "average pooling",
+    "add": "sum",
+    "join": "channels joined",
+    "Input": "image",
+    "Flatten": "flatten",
+    "Resize": "resize",
+    "Crop": "crop",
+    "Identity": "shortcut",
+    **_FOLDED,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,15 @@ from lab.architectures.blocks import Resize
 from lab.architectures.speedrun import Crop
 
 _POINTWISE = (
-    nn.ReLU, nn.ReLU6, nn.Identity, nn.BatchNorm2d, nn.Dropout, nn.Dropout2d, nn.Softmax, nn.LogSoftmax,
-)  # fmt: skip
+    nn.ReLU,
+    nn.ReLU6,
+    nn.Identity,
+    nn.BatchNorm2d,
+    nn.Dropout,
+    nn.Dropout2d,
+    nn.Softmax,
+    nn.LogSoftmax,
+)
 _WINDOWS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
 
 

@@ -105,9 +105,14 @@ def summarize(network: nn.Module, *, input_shape: tuple[int, ...]) -> Summary:
     """Count a network for one batch of (B, C, H, W). The network is not touched and may itself be on meta."""
     probe = meta_copy(network).eval()
     statistics = torchinfo.summary(
-        probe, input_data=torch.empty(input_shape, device="meta"), depth=_DEEPEST, verbose=0, col_names=_COLUMNS, col_width=20,
+        probe,
+        input_data=torch.empty(input_shape, device="meta"),
+        depth=_DEEPEST,
+        verbose=0,
+        col_names=_COLUMNS,
+        col_width=20,
         row_settings=("depth", "var_names"),
-    )  # fmt: skip
+    )
     names = {id(module): name for name, module in probe.named_modules()}
     fields: dict[str, list[Field | None]] = {}  # of each time a layer runs: it has a row for each
     for node in trace_graph(probe, input_shape=input_shape):
@@ -154,9 +159,9 @@ def _row(info: LayerInfo, name: str, fields: dict[str, list[Field | None]]) -> L
     runs = fields.get(name) if leaf else None
     field = runs.pop(0) if runs else None
     own = 0 if info.is_recursive else max(info.num_params if leaf else info.leftover_params(), 0)
-    own_trainable = 0 if info.is_recursive else max(
-        info.trainable_params if leaf else info.leftover_trainable_params(), 0
-    )  # fmt: skip
+    own_trainable = (
+        0 if info.is_recursive else max(info.trainable_params if leaf else info.leftover_trainable_params(), 0)
+    )
     return LayerRow(
         name=name or info.class_name,
         type=info.class_name,

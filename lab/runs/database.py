@@ -37,9 +37,12 @@ _REFUSED = (
 _GONE = ("08", "57P0", "53300")
 # A host that went away without a word is noticed after some 25 s, not after the system's quarter of an hour.
 _LIBPQ = {
-    "connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
-}  # fmt: skip
+}
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8, extract(epoch FROM pg_postmaster_start_time())::float8"
 
 

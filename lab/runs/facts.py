@@ -73,18 +73,43 @@ ANY = Kind(
 )
 
 _COMMON: Mapping[str, Kind] = {
-    "epoch": COUNT, "epochs": COUNT, "step": COUNT, "steps": COUNT, "params": COUNT, "best_epoch": COUNT,
-    "final_epoch": COUNT, "images_per_second": RATE, "memory_mb": RATE, "seconds": SPAN, "train_seconds": SPAN,
-}  # fmt: skip
+    "epoch": COUNT,
+    "epochs": COUNT,
+    "step": COUNT,
+    "steps": COUNT,
+    "params": COUNT,
+    "best_epoch": COUNT,
+    "final_epoch": COUNT,
+    "images_per_second": RATE,
+    "memory_mb": RATE,
+    "seconds": SPAN,
+    "train_seconds": SPAN,
+}
 RESULTS: Mapping[str, Kind] = {**_COMMON, "outcome": TEXT}
 PROGRESS: Mapping[str, Kind] = {
-    **_COMMON, "total_steps": COUNT, "steps_per_epoch": COUNT, "eta_seconds": SPAN, "phase": TEXT, "device": DEVICES,
-}  # fmt: skip
+    **_COMMON,
+    "total_steps": COUNT,
+    "steps_per_epoch": COUNT,
+    "eta_seconds": SPAN,
+    "phase": TEXT,
+    "device": DEVICES,
+}
 ENVIRONMENT: Mapping[str, Kind] = {
-    "device": DEVICES, "name": TEXT, "cores": COUNT, "threads": COUNT, "torch": VERSION, "python": VERSION,
-    "platform": TEXT, "memory_mb": COUNT, "cuda": TEXT, "normalization": NORMALIZATION, "params": COUNT,
-    "train_images": COUNT, "val_images": COUNT, "test_images": COUNT,
-}  # fmt: skip
+    "device": DEVICES,
+    "name": TEXT,
+    "cores": COUNT,
+    "threads": COUNT,
+    "torch": VERSION,
+    "python": VERSION,
+    "platform": TEXT,
+    "memory_mb": COUNT,
+    "cuda": TEXT,
+    "normalization": NORMALIZATION,
+    "params": COUNT,
+    "train_images": COUNT,
+    "val_images": COUNT,
+    "test_images": COUNT,
+}
 
 
 def result_kind(name: str) -> Kind:

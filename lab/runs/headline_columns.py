@@ -6,9 +6,12 @@ The migration states the rule of `lab.runs.headline` in SQL, as it was when the 
 from sqlalchemy import Connection, inspect, text
 
 _COLUMNS = {
-    "weights_step": "BIGINT", "weights_epoch": "INTEGER", "weights_which": "VARCHAR(16)",
-    "test_loss": "DOUBLE PRECISION", "val_loss": "DOUBLE PRECISION",
-}  # fmt: skip
+    "weights_step": "BIGINT",
+    "weights_epoch": "INTEGER",
+    "weights_which": "VARCHAR(16)",
+    "test_loss": "DOUBLE PRECISION",
+    "val_loss": "DOUBLE PRECISION",
+}
 _LARGEST = "1.7976931348623157e308"  # a loss above it is infinite, and none was measured where it is NULL
 _CHOOSE = f"""
 SELECT number, step, epoch, test_accuracy, test_loss, val_accuracy, val_loss,

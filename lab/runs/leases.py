@@ -43,11 +43,22 @@ class Leases(Headlines):
             if row is None:
                 return None
             taken = self._change(
-                connection, row, state=RunState.RUNNING, want=Want.RUN, reason="", finished_at=None, slot=slot,
-                host=owner.host, pid=owner.pid, pid_start=owner.pid_start, lease=row.lease + 1,
-                attempts=row.attempts + 1, lease_until=moment.now + LEASE_S, progress={},
+                connection,
+                row,
+                state=RunState.RUNNING,
+                want=Want.RUN,
+                reason="",
+                finished_at=None,
+                slot=slot,
+                host=owner.host,
+                pid=owner.pid,
+                pid_start=owner.pid_start,
+                lease=row.lease + 1,
+                attempts=row.attempts + 1,
+                lease_until=moment.now + LEASE_S,
+                progress={},
                 started_at=moment.now if row.started_at is None else row.started_at,
-            )  # fmt: skip
+            )
             return run_record(taken, moment=moment)
 
     def _first_waiting(self, connection: Connection) -> Row[Any] | None:
@@ -66,9 +77,12 @@ class Leases(Headlines):
     def release(self, *, slot: str, owner: Owner) -> None:
         """Queue again what this process holds without knowing it: a claim whose answer was lost with the connection."""
         mine = (
-            (runs.c.host == owner.host) & (runs.c.pid == owner.pid) & (runs.c.pid_start == owner.pid_start)
-            & (runs.c.slot == slot) & (runs.c.state == RunState.RUNNING)
-        )  # fmt: skip
+            (runs.c.host == owner.host)
+            & (runs.c.pid == owner.pid)
+            & (runs.c.pid_start == owner.pid_start)
+            & (runs.c.slot == slot)
+            & (runs.c.state == RunState.RUNNING)
+        )
         with self.database.write() as connection:
             for row in connection.execute(select(*RAW).where(mine).with_for_update()).all():
                 self._change(connection, row, state=RunState.QUEUED, lease=row.lease + 1, attempts=row.attempts - 1)
@@ -205,9 +219,14 @@ class Leases(Headlines):
         dead = _dead(connection, moment, lock=True)
         for row, state in dead:
             self._change(
-                connection, row, state=state, want=Want.RUN, lease=row.lease + 1, reason=_REASON_OF_DEATH,
+                connection,
+                row,
+                state=state,
+                want=Want.RUN,
+                lease=row.lease + 1,
+                reason=_REASON_OF_DEATH,
                 finished_at=moment.now,
-            )  # fmt: skip
+            )
         return [str(row.id) for row, _ in dead]
 
 

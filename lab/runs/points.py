@@ -142,9 +142,15 @@ class Points(Headlines):
     def keep(self, run: str, lease: int, file: KeptFile) -> None:
         """List a file that is already written; a path listed before takes the new digest."""
         values = {
-            "run": run, "path": file.path, "kind": file.kind, "step": file.step, "epoch": file.epoch,
-            "sha256": file.sha256, "bytes": file.bytes, "created_at": file.created_at,
-        }  # fmt: skip
+            "run": run,
+            "path": file.path,
+            "kind": file.kind,
+            "step": file.step,
+            "epoch": file.epoch,
+            "sha256": file.sha256,
+            "bytes": file.bytes,
+            "created_at": file.created_at,
+        }
         make = sqlite.insert if self.database.is_sqlite else postgresql.insert
         fresh = {name: value for name, value in values.items() if name not in ("run", "path")}
         with self.database.write() as connection:

@@ -153,12 +153,34 @@ def _decoded(row: Row[Any], moment: Moment) -> RunRecord:
 def _without_values(row: Row[Any], problem: str, *, known: bool = False) -> RunRecord:
     """Return the record of a row whose values are not shown; known: name and times are as they were written."""
     return RunRecord(
-        id=str(row.id), name=row.name if known else "", config=RunConfig(), fingerprint="", family="",
-        state=RunState.FAILED, want=Want.RUN, responding=True, reason=problem, lease=0, attempts=0,
-        created_at=float(row.created_at) if known else 0.0, started_at=None, finished_at=None, seconds=0.0, device="",
-        parent=None, origin="", pinned=False, note="", tags=(), progress={}, summary={}, environment={}, notices=(),
-        number=row.number if isinstance(row.number, int) else 0, problem=problem,
-    )  # fmt: skip
+        id=str(row.id),
+        name=row.name if known else "",
+        config=RunConfig(),
+        fingerprint="",
+        family="",
+        state=RunState.FAILED,
+        want=Want.RUN,
+        responding=True,
+        reason=problem,
+        lease=0,
+        attempts=0,
+        created_at=float(row.created_at) if known else 0.0,
+        started_at=None,
+        finished_at=None,
+        seconds=0.0,
+        device="",
+        parent=None,
+        origin="",
+        pinned=False,
+        note="",
+        tags=(),
+        progress={},
+        summary={},
+        environment={},
+        notices=(),
+        number=row.number if isinstance(row.number, int) else 0,
+        problem=problem,
+    )
 
 
 def decoded(value: Any) -> Any:

@@ -43,8 +43,11 @@ class Sketches(StoreBase):
             raise InputError(f"The label is {label[:80]!r}, but it must have 1 to {LABEL_LIMIT} characters.")
         checked_text(label, "label", LABEL_LIMIT)
         values: dict[str, Any] = {
-            "id": secrets.token_hex(_ID_BYTES), "label": label.strip(), "dataset": dataset, "png": png,
-        }  # fmt: skip
+            "id": secrets.token_hex(_ID_BYTES),
+            "label": label.strip(),
+            "dataset": dataset,
+            "png": png,
+        }
         with self.database.write() as connection:
             values["created_at"] = self._moment(connection).now
             if connection.execute(select(func.count()).select_from(sketches)).scalar_one() >= MAX_SKETCHES:

@@ -74,13 +74,27 @@ class RunStore(Imports, Leases, Queue, Points, Edits, Sketches, StoredFindings):
         same moment get the same run.
         """
         values: dict[str, Any] = {
-            "id": new_run_id(), "name": checked_text(name, "name", NAME_LIMIT) or config.arch,
-            "config": config.as_dict(), "fingerprint": fingerprint, "family": family,
-            "cache_key": None if fresh else fingerprint, "state": RunState.QUEUED, "want": Want.RUN,
-            "parent": parent, "origin": origin, "arch": config.arch,
-            "dataset": config.dataset, "setting": setting_key(config), "tags": encode_tags(checked_tags(tags)),
-            "progress": {}, "summary": {}, "environment": {}, "notices": [], "findings": [], "sums": {},
-        }  # fmt: skip
+            "id": new_run_id(),
+            "name": checked_text(name, "name", NAME_LIMIT) or config.arch,
+            "config": config.as_dict(),
+            "fingerprint": fingerprint,
+            "family": family,
+            "cache_key": None if fresh else fingerprint,
+            "state": RunState.QUEUED,
+            "want": Want.RUN,
+            "parent": parent,
+            "origin": origin,
+            "arch": config.arch,
+            "dataset": config.dataset,
+            "setting": setting_key(config),
+            "tags": encode_tags(checked_tags(tags)),
+            "progress": {},
+            "summary": {},
+            "environment": {},
+            "notices": [],
+            "findings": [],
+            "sums": {},
+        }
         make = sqlite.insert if self.database.is_sqlite else postgresql.insert
         with self.database.write() as connection:
             moment = self._moment(connection)

@@ -53,7 +53,7 @@ def _events(source: Source, run: RunRecord) -> Iterator[Any]:
     for name, series in source.store.points(run.id).items():
         for step, value, time_s in zip(
             series.step.tolist(), series.value.tolist(), series.time_s.tolist(), strict=True
-        ):  # fmt: skip
+        ):
             point = Summary.Value(tag=name, simple_value=_single(value))
             yield Event(wall_time=start + time_s, step=step, summary=Summary(value=[point]))
 

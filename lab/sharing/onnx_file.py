@@ -37,9 +37,15 @@ def onnx_bytes(loaded: Loaded) -> bytes:
             "onnxruntime`, or export safetensors."
         ) from error
     program = torch.onnx.export(
-        loaded.network, (_example(loaded),), dynamo=True, opset_version=OPSET, input_names=[_INPUT],
-        output_names=[_OUTPUT], dynamic_shapes=_any_batch(), verbose=False,
-    )  # fmt: skip
+        loaded.network,
+        (_example(loaded),),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=[_INPUT],
+        output_names=[_OUTPUT],
+        dynamic_shapes=_any_batch(),
+        verbose=False,
+    )
     assert program is not None
     model = program.model_proto
     for name, value in facts(loaded).items():

@@ -16,10 +16,23 @@ METRICS_VERSION = 1
 # What makes Excel, LibreOffice or Google Sheets read a cell as a formula, full-width forms included.
 _FORMULA_STARTS = frozenset("=+-@\t\r\n\0＝＋－＠")
 _LATEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
-    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    '"': r"\textquotedbl{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}",
-}  # fmt: skip
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    '"': r"\textquotedbl{}",
+    "|": r"\textbar{}",
+    "[": "{[}",
+    "]": "{]}",
+}
 _MARKDOWN = frozenset("\\`*_{}[]<>#!|~&:@$^")  # ":" and "@" because bare addresses become links
 
 
@@ -48,10 +61,8 @@ def metrics_csv(runs: Sequence[tuple[RunRecord, Mapping[str, Series]]]) -> str:
         (run.id, run.name, name, step, time_s, value)
         for run, points in runs
         for name, series in points.items()
-        for step, time_s, value in zip(
-            series.step.tolist(), series.time_s.tolist(), series.value.tolist(), strict=True
-        )
-    )  # fmt: skip
+        for step, time_s, value in zip(series.step.tolist(), series.time_s.tolist(), series.value.tolist(), strict=True)
+    )
     return write_csv(("run", "name", "series", "step", "time_s", "value"), rows)
 
 
@@ -63,9 +74,17 @@ def metrics_json(runs: Sequence[tuple[RunRecord, Mapping[str, Series]]]) -> str:
             "version": METRICS_VERSION,
             "runs": [
                 {
-                    "run": run.id, "name": run.name, "state": run.state.value, "config": run.config.as_dict(),
-                    "tags": list(run.tags), "note": run.note, "seconds": run.seconds, "summary": run.summary, "headline": run.headline.as_dict(),
-                    "environment": run.environment, "outcome": run.status,
+                    "run": run.id,
+                    "name": run.name,
+                    "state": run.state.value,
+                    "config": run.config.as_dict(),
+                    "tags": list(run.tags),
+                    "note": run.note,
+                    "seconds": run.seconds,
+                    "summary": run.summary,
+                    "headline": run.headline.as_dict(),
+                    "environment": run.environment,
+                    "outcome": run.status,
                     "findings": [finding.as_dict() for finding in run.findings],
                     "series": {
                         name: {"step": series.step, "time_s": series.time_s, "value": series.value}
@@ -76,7 +95,7 @@ def metrics_json(runs: Sequence[tuple[RunRecord, Mapping[str, Series]]]) -> str:
             ],
         },
         indent=None,
-    )  # fmt: skip
+    )
 
 
 def shown(value: Cell, *, column: str = "") -> str:

@@ -44,16 +44,26 @@ def facts(loaded: Loaded) -> dict[str, Any]:
     """Return what whoever uses the weights must know, JSON-safe; accuracies are those of these very weights."""
     run, result = loaded.run, loaded.result or HeadlineResult()
     return {
-        "run": run.id, "name": run.name, "architecture": run.config.arch, "options": run.config.arch_options,
-        "input_size": run.config.input_size, "image_size": loaded.image_size, "dataset": run.config.dataset,
-        "classes": list(loaded.class_names), "mean": loaded.mean, "std": loaded.std,
-        "epoch": loaded.epoch, "step": loaded.step,
-        "epochs": run.config.epochs, "which_epoch": result.which,
-        "test_accuracy": result.test_accuracy, "val_accuracy": result.val_accuracy,
+        "run": run.id,
+        "name": run.name,
+        "architecture": run.config.arch,
+        "options": run.config.arch_options,
+        "input_size": run.config.input_size,
+        "image_size": loaded.image_size,
+        "dataset": run.config.dataset,
+        "classes": list(loaded.class_names),
+        "mean": loaded.mean,
+        "std": loaded.std,
+        "epoch": loaded.epoch,
+        "step": loaded.step,
+        "epochs": run.config.epochs,
+        "which_epoch": result.which,
+        "test_accuracy": result.test_accuracy,
+        "val_accuracy": result.val_accuracy,
         "test_accuracy_of_the_run": run.headline.test_accuracy,
         "input": "float32 (B, 1, H, W): (pixel / 255 - mean) / std, light ink on black",
         "output": "logits float32 (B, classes)",
-    }  # fmt: skip
+    }
 
 
 def safetensors_bytes(loaded: Loaded) -> bytes:

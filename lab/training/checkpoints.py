@@ -65,9 +65,13 @@ def decode_checkpoint(data: bytes) -> Checkpoint:
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(f"its header lacks {error}") from error
     return Checkpoint(
-        progress=progress, model=groups[_MODEL], optimizer=groups[_OPTIMIZER], rng=groups[_RNG], best=groups[_BEST],
+        progress=progress,
+        model=groups[_MODEL],
+        optimizer=groups[_OPTIMIZER],
+        rng=groups[_RNG],
+        best=groups[_BEST],
         environment=environment,
-    )  # fmt: skip
+    )
 
 
 def encode_weights(network: nn.Module, **facts: Any) -> bytes:

@@ -307,7 +307,13 @@ class _Loop:
     def _started(self) -> Started:
         session, data = self.session, self.session.data
         return Started(
-            device=str(session.device), step=session.progress.step, total_steps=session.total_steps,
-            steps_per_epoch=session.steps_per_epoch, train_images=len(data.train_y), val_images=len(data.val_y),
-            test_images=len(data.test_y), params=self._params(), environment=session.environment(),
-        )  # fmt: skip
+            device=str(session.device),
+            step=session.progress.step,
+            total_steps=session.total_steps,
+            steps_per_epoch=session.steps_per_epoch,
+            train_images=len(data.train_y),
+            val_images=len(data.val_y),
+            test_images=len(data.test_y),
+            params=self._params(),
+            environment=session.environment(),
+        )

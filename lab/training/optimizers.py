@@ -76,9 +76,13 @@ def _plain(config: RunConfig, parameters: list[nn.Parameter]) -> torch.optim.Opt
     decay = config.weight_decay
     if config.optimizer == "sgd":
         return torch.optim.SGD(
-            parameters, config.lr, momentum=config.momentum, nesterov=config.nesterov and config.momentum > 0,
-            weight_decay=decay, fused=True,
-        )  # fmt: skip
+            parameters,
+            config.lr,
+            momentum=config.momentum,
+            nesterov=config.nesterov and config.momentum > 0,
+            weight_decay=decay,
+            fused=True,
+        )
     if config.optimizer == "rmsprop":
         return torch.optim.RMSprop(parameters, config.lr, momentum=config.momentum, weight_decay=decay, foreach=True)
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW

@@ -70,9 +70,14 @@ class Session:
         self.loss = build_loss(config)
         self.eval_chunk = config.eval_batch_size
         self.batches = Batches(
-            data.train_x, data.train_y, mean=data.mean, std=data.std, batch_size=config.batch_size,
-            augment=build_augment(config.augment), channels_last=self.channels_last,
-        )  # fmt: skip
+            data.train_x,
+            data.train_y,
+            mean=data.mean,
+            std=data.std,
+            batch_size=config.batch_size,
+            augment=build_augment(config.augment),
+            channels_last=self.channels_last,
+        )
         self.steps_per_epoch = self.batches.steps_per_epoch
         planned = config.epochs * self.steps_per_epoch
         self.total_steps = min(planned, config.max_steps) if config.max_steps else planned
@@ -124,10 +129,17 @@ class Session:
         """Evaluate on "val" or "test", or the first `limit` images of it."""
         x_u8, y = (self.data.val_x, self.data.val_y) if name == "val" else (self.data.test_x, self.data.test_y)
         result = evaluate(
-            self.view, x_u8[:limit], y[:limit], mean=self.data.mean, std=self.data.std, loss=self.loss,
-            batch_size=self.eval_chunk, autocast=autocast_dtype(self.config), channels_last=self.channels_last,
+            self.view,
+            x_u8[:limit],
+            y[:limit],
+            mean=self.data.mean,
+            std=self.data.std,
+            loss=self.loss,
+            batch_size=self.eval_chunk,
+            autocast=autocast_dtype(self.config),
+            channels_last=self.channels_last,
             between=between,
-        )  # fmt: skip
+        )
         self.eval_chunk = result.chunk  # what fitted into memory once is asked for from then on
         return result
 

@@ -68,24 +68,50 @@ def table_rows(summary: "Summary") -> list[dict[str, Any]]:
             continue
         params, mult_adds, held = _sums(summary.layers, index)
         one = mult_adds // summary.batch
-        rows.append({
-            "name": row.name, "short": row.name.split(".")[-1], "type": row.type, "depth": row.depth - 1,
-            "leaf": row.is_leaf, "shape": "×".join(map(str, row.output_shape[1:])), "size": prod(row.output_shape),
-            "params": params, "params_text": f"{params:,}" if params else "",
-            "param_share": params / max(1, summary.total_params),
-            "mult_adds": one, "mult_adds_text": format_count(one) if one else "",
-            "work_share": mult_adds / max(1, summary.total_mult_adds),
-            "bytes": held, "bytes_text": format_bytes(held) if held else "",
-            "field": row.receptive_field, "step": row.receptive_step,
-        })  # fmt: skip
+        rows.append(
+            {
+                "name": row.name,
+                "short": row.name.split(".")[-1],
+                "type": row.type,
+                "depth": row.depth - 1,
+                "leaf": row.is_leaf,
+                "shape": "×".join(map(str, row.output_shape[1:])),
+                "size": prod(row.output_shape),
+                "params": params,
+                "params_text": f"{params:,}" if params else "",
+                "param_share": params / max(1, summary.total_params),
+                "mult_adds": one,
+                "mult_adds_text": format_count(one) if one else "",
+                "work_share": mult_adds / max(1, summary.total_mult_adds),
+                "bytes": held,
+                "bytes_text": format_bytes(held) if held else "",
+                "field": row.receptive_field,
+                "step": row.receptive_step,
+            }
+        )
     hidden = summary.layers[0].params
     if hidden:
-        rows.append({
-            "name": "auxiliary", "short": "auxiliary", "type": "training only", "depth": 0, "leaf": True, "shape": "",
-            "size": 0, "params": hidden, "params_text": f"{hidden:,}", "param_share": hidden / summary.total_params,
-            "mult_adds": 0, "mult_adds_text": "", "work_share": 0, "bytes": 0, "bytes_text": "", "field": None,
-            "step": None,
-        })  # fmt: skip
+        rows.append(
+            {
+                "name": "auxiliary",
+                "short": "auxiliary",
+                "type": "training only",
+                "depth": 0,
+                "leaf": True,
+                "shape": "",
+                "size": 0,
+                "params": hidden,
+                "params_text": f"{hidden:,}",
+                "param_share": hidden / summary.total_params,
+                "mult_adds": 0,
+                "mult_adds_text": "",
+                "work_share": 0,
+                "bytes": 0,
+                "bytes_text": "",
+                "field": None,
+                "step": None,
+            }
+        )
     for made in rows:
         made |= {f"{share}_text": format_percent(made[share], digits=1) for share in ("param_share", "work_share")}
     return rows
@@ -123,8 +149,19 @@ def show_layers(design: Design, summary: "Summary") -> None:
 def rows_csv(summary: "Summary") -> str:
     """Return one line a module, with raw numbers."""
     out = io.StringIO()
-    fields = ("name", "type", "depth", "output_shape", "params", "mult_adds", "output_bytes", "kernel_size", "stride",
-              "receptive_field", "receptive_step")  # fmt: skip
+    fields = (
+        "name",
+        "type",
+        "depth",
+        "output_shape",
+        "params",
+        "mult_adds",
+        "output_bytes",
+        "kernel_size",
+        "stride",
+        "receptive_field",
+        "receptive_step",
+    )
     writer = csv.writer(out)
     writer.writerow([*fields, "batch_size", "mult_adds_per_image"])
     for row in summary.layers:
@@ -141,9 +178,14 @@ def show_graph(design: Design, summary: "Summary") -> None:
     nodes = graph_of(design)
     branched = any(len(node.inputs) > 1 for node in nodes) and len(nodes) > _LONG
     detail = st.segmented_control(
-        "Detail", DETAILS, default="blocks" if branched else "layers", format_func=_DETAIL_WORDS.__getitem__,
-        key=f"arch.detail.{design.arch}", required=True, label_visibility="collapsed",
-    )  # fmt: skip
+        "Detail",
+        DETAILS,
+        default="blocks" if branched else "layers",
+        format_func=_DETAIL_WORDS.__getitem__,
+        key=f"arch.detail.{design.arch}",
+        required=True,
+        label_visibility="collapsed",
+    )
     opened = frozenset(value_of(_OPENED, ()))
     shown = boxes(nodes, detail=str(detail), opened=opened)
     selected = value_of(_SELECTED, ())
@@ -232,7 +274,9 @@ def show_comparison(design: Design, other: Design, batch: int) -> None:
     st.dataframe(
         [
             {
-                here: _line(pair.left), "Match": marks[pair.verdict], there: _line(pair.right),
+                here: _line(pair.left),
+                "Match": marks[pair.verdict],
+                there: _line(pair.right),
                 f"{here}: parameters": _number(pair.left),
                 f"{there}: parameters": _number(pair.right),
                 f"{here}: output": _shape(pair.left.output_shape[1:]) if pair.left else "",
@@ -240,8 +284,11 @@ def show_comparison(design: Design, other: Design, batch: int) -> None:
             }
             for pair in pairs
         ],
-        hide_index=True, width="stretch", key="arch-pairs", alt="Layers of both networks in pairs",
-    )  # fmt: skip
+        hide_index=True,
+        width="stretch",
+        key="arch-pairs",
+        alt="Layers of both networks in pairs",
+    )
     same = sum(pair.verdict == "same" for pair in pairs)
     st.caption(f"{same} of {len(pairs)} lines are the same: kind, window, output and parameters.")
 
@@ -281,8 +328,9 @@ def show_times(design: Design, batch: int) -> None:
         st.info(
             f"One batch of {plural(batch, 'image')} needs {format_count(summary.total_mult_adds)} mult-adds and about "
             f"{format_bytes(summary.estimated_total_bytes)}: too much to measure while you wait. Choose a smaller "
-            "batch or input size.", icon=":material/hourglass_disabled:",
-        )  # fmt: skip
+            "batch or input size.",
+            icon=":material/hourglass_disabled:",
+        )
         return
     key = f"arch.timed.{design!r}.{batch}"  # of this session: nobody is shown what others measured at another time
     if st.button("Measure", type="primary", icon=":material/timer:", key="arch-measure"):
@@ -296,9 +344,12 @@ def show_times(design: Design, batch: int) -> None:
         return
     timing, when = value_of(key)
     st.metric(
-        f"One batch of {plural(batch, 'image')} forward", f"{timing.total_ms:.2f} ± {timing.spread_ms:.2f} ms",
-        f"{1e3 * batch / timing.total_ms:,.0f} images/s", delta_color="off", delta_arrow="off",
-    )  # fmt: skip
+        f"One batch of {plural(batch, 'image')} forward",
+        f"{timing.total_ms:.2f} ± {timing.spread_ms:.2f} ms",
+        f"{1e3 * batch / timing.total_ms:,.0f} images/s",
+        delta_color="off",
+        delta_arrow="off",
+    )
     st.caption(plain(f"Measured on {format_moment(when)} on one thread of this machine ({describe_machine('cpu')})."))
     if timing.caution():
         st.warning(plain(timing.caution()), icon=":material/warning:")
@@ -311,19 +362,27 @@ def _time_table(summary: "Summary", timing: "Timing") -> None:
     st.dataframe(
         [
             {
-                "Layer": layer.name, "Type": layer.type, "ms": layer.median_ms,
-                "Share": percent_number(layer.median_ms / inside, digits=1), "± ms": layer.spread_ms,
+                "Layer": layer.name,
+                "Type": layer.type,
+                "ms": layer.median_ms,
+                "Share": percent_number(layer.median_ms / inside, digits=1),
+                "± ms": layer.spread_ms,
                 "G mult-adds/s": work.get(layer.name, 0) / layer.median_ms / 1e6 or None,
             }
             for layer in timing.layers
         ],
-        hide_index=True, width="stretch", key="arch-times", placeholder="", alt="Time by layer",
+        hide_index=True,
+        width="stretch",
+        key="arch-times",
+        placeholder="",
+        alt="Time by layer",
         column_config={
-            "ms": st.column_config.NumberColumn(format="%.3f"), "± ms": st.column_config.NumberColumn(format="%.3f"),
+            "ms": st.column_config.NumberColumn(format="%.3f"),
+            "± ms": st.column_config.NumberColumn(format="%.3f"),
             "Share": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100),
             "G mult-adds/s": st.column_config.NumberColumn(format="%.2f"),
         },
-    )  # fmt: skip
+    )
     st.caption(
         f"Forward only, one thread of the CPU, median of {timing.repeats} passes; ± is slowest minus fastest. The layers add up to "
         f"{inside:.2f} ms, the network without looking inside took {timing.total_ms:.2f} ms."

@@ -23,9 +23,21 @@ _ENTRIES = 256
 _CURVES = 64  # runs; 100,000 steps take 5 MB
 _MINUTE_S = 60.0  # a run that has finished since may know better
 _COSTLY = (  # the settings that change what an epoch costs; the others need no new count
-    "arch", "arch_options", "input_size", "dataset", "train_limit", "val_fraction", "batch_size", "max_steps",
-    "optimizer", "device", "precision", "compile", "deterministic", "augment",
-)  # fmt: skip
+    "arch",
+    "arch_options",
+    "input_size",
+    "dataset",
+    "train_limit",
+    "val_fraction",
+    "batch_size",
+    "max_steps",
+    "optimizer",
+    "device",
+    "precision",
+    "compile",
+    "deterministic",
+    "augment",
+)
 _LARGE = 64  # pixels a side above which a smaller input is worth offering
 
 

@@ -55,9 +55,10 @@ def _cost(config: RunConfig) -> None:
             st.metric("Parameters", f"{cost.params:,}")
             st.metric("Mult-adds an image", format_count(cost.mult_adds))
             st.metric(
-                "Memory", format_bytes(cost.memory_bytes),
+                "Memory",
+                format_bytes(cost.memory_bytes),
                 help="Weights, gradients, optimizer and one batch's activations.",
-            )  # fmt: skip
+            )
             st.metric("Time an epoch", ("" if cost.measured else "≈ ") + format_duration(cost.seconds_per_epoch))
         st.caption(plain(_words(cost)))
     if smaller is not None and min(cost.seconds_per_epoch, cost.seconds) > _LONG_S:

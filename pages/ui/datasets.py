@@ -27,9 +27,12 @@ def fetch_offer(spec: DatasetSpec) -> None:
         icon=":material/download:",
     )
     st.button(
-        "Use the built-in digits", icon=":material/database:", key="use-digits", on_click=state.set_field,
+        "Use the built-in digits",
+        icon=":material/database:",
+        key="use-digits",
+        on_click=state.set_field,
         args=("dataset", FALLBACK),
-    )  # fmt: skip
+    )
     if fetched:
         fetch_button(spec, key="offer")
 

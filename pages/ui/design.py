@@ -22,9 +22,16 @@ def choose_network(name: str, *, label: str = "Network", default: str = "lenet5"
     if not take_from_address(name, key=key, allowed=titles):
         put(key, None)
     chosen = st.selectbox(
-        label, list(titles), index=None, format_func=titles.__getitem__, key=key, persist_state="session",
-        placeholder="Choose a network", on_change=leave_address, args=(name,),
-    )  # fmt: skip
+        label,
+        list(titles),
+        index=None,
+        format_func=titles.__getitem__,
+        key=key,
+        persist_state="session",
+        placeholder="Choose a network",
+        on_change=leave_address,
+        args=(name,),
+    )
     if chosen is None:
         return None
     show_in_address(name, chosen, default=default)
@@ -38,9 +45,13 @@ def choose_size(name: str, arch: Architecture) -> str:
     key = f"design.{name}"
     take_from_address(name, key=key, allowed=INPUT_SIZES)
     chosen = st.selectbox(
-        "Input size", INPUT_SIZES, format_func=words.__getitem__, key=key, persist_state="session",
+        "Input size",
+        INPUT_SIZES,
+        format_func=words.__getitem__,
+        key=key,
+        persist_state="session",
         help="The side in pixels that images are resized to before the first layer.",
-    )  # fmt: skip
+    )
     show_in_address(name, chosen, default="auto")
     return str(chosen)
 

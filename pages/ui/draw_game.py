@@ -23,9 +23,13 @@ def guess_game(models: Sequence[Model]) -> None:
         if not page.game.running:
             _result(models, page.game)
             st.button(
-                "Play again" if page.game.round else "Start", type="primary", icon=":material/play_arrow:",
-                key="draw.game.start", on_click=_start, args=(models,),
-            )  # fmt: skip
+                "Play again" if page.game.round else "Start",
+                type="primary",
+                icon=":material/play_arrow:",
+                key="draw.game.start",
+                on_click=_start,
+                args=(models,),
+            )
             return
         target = page.game.digits[page.game.round - 1]
         left, right = st.columns([5, 9], gap="large")
@@ -37,9 +41,14 @@ def guess_game(models: Sequence[Model]) -> None:
         answers = read_all(models, sketch, normalised(models, sketch))
         with left, st.container(horizontal=True):
             st.button(
-                "Done", type="primary", icon=":material/check:", key="draw.game.next", disabled=sketch.blank,
-                on_click=_next, args=(models,),
-            )  # fmt: skip
+                "Done",
+                type="primary",
+                icon=":material/check:",
+                key="draw.game.next",
+                disabled=sketch.blank,
+                on_click=_next,
+                args=(models,),
+            )
             st.button("Stop", key="draw.game.stop", on_click=_stop)
         with right:
             show_answers(models, answers, page=page, sketch=sketch, says=says)
@@ -67,10 +76,15 @@ def _score(game: Game, models: Sequence[Model], answers: Sequence[Answer]) -> No
     for model, answer in zip(models, answers, strict=True):
         understood = answer.label == target and not answer.verdict.unsure
         game.scores[model.id] = game.scores.get(model.id, 0) + int(understood)
-    game.drawn.append({"Asked": target, **{
-        f"{title} ({model.id[:4]})": ("unsure: " if answer.verdict.unsure else "") + answer.label
-        for title, model, answer in zip(titles(models), models, answers, strict=True)
-    }})  # fmt: skip
+    game.drawn.append(
+        {
+            "Asked": target,
+            **{
+                f"{title} ({model.id[:4]})": ("unsure: " if answer.verdict.unsure else "") + answer.label
+                for title, model, answer in zip(titles(models), models, answers, strict=True)
+            },
+        }
+    )
     game.round += 1
 
 
@@ -88,10 +102,12 @@ def _result(models: Sequence[Model], game: Game) -> None:
     best = max(game.scores.values(), default=0)
     rows = [
         {
-            "Network": model.title, "Run": model.id, "Understood": f"{game.scores.get(model.id, 0)} of {len(game.drawn)}",
+            "Network": model.title,
+            "Run": model.id,
+            "Understood": f"{game.scores.get(model.id, 0)} of {len(game.drawn)}",
             "": "best" if game.scores.get(model.id, 0) == best else "",
         }
         for model in models
-    ]  # fmt: skip
+    ]
     st.dataframe(rows, hide_index=True, width="stretch", alt="Score of each network")
     st.dataframe(game.drawn, hide_index=True, width="stretch", alt="What was asked and what was read")

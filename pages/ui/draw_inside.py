@@ -31,9 +31,13 @@ def inside(models: Sequence[Model], images: dict[str, np.ndarray], answers: Sequ
     names = [layer.name for layer in model.layers]
     types = {layer.name: f"{layer.name} · {layer.type} {'×'.join(map(str, layer.shape))}" for layer in model.layers}
     layer = right.selectbox(
-        "Layer", names, index=_first_activation(model), format_func=lambda name: types[name],
-        key=f"draw.inside.layer.{model.id}", persist_state="session",
-    )  # fmt: skip
+        "Layer",
+        names,
+        index=_first_activation(model),
+        format_func=lambda name: types[name],
+        key=f"draw.inside.layer.{model.id}",
+        persist_state="session",
+    )
     if blank:
         st.caption("Draw something to see it pass through the network.")
         return
@@ -56,9 +60,12 @@ def _first_activation(model: Model) -> int:
 def _choose(models: Sequence[Model], *, key: str) -> Model:
     by_id = {model.id: model for model in models}
     chosen = st.selectbox(
-        "Network", list(by_id), format_func=lambda run: f"{by_id[run].title} · {run[:4]}", key=key,
+        "Network",
+        list(by_id),
+        format_func=lambda run: f"{by_id[run].title} · {run[:4]}",
+        key=key,
         persist_state="session",
-    )  # fmt: skip
+    )
     return by_id.get(chosen, models[0])
 
 

@@ -58,9 +58,10 @@ def same_classes(models: Sequence[Model]) -> list[SavedSketch]:
     """Return the saved drawings whose classes are those of the first model."""
     names = models[0].loaded.class_names
     return [
-        each for each in get_lab().store.list_sketches()
+        each
+        for each in get_lab().store.list_sketches()
         if get_dataset_spec(each.dataset).classes == names and each.label in names
-    ]  # fmt: skip
+    ]
 
 
 @st.fragment
@@ -98,10 +99,15 @@ def _accuracy(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: S
         says = read_saved(model, drawings)
         right = [each.label == said for each, said in zip(saved, says, strict=True)]
         wrong = [f"{e.label} as {s}" for e, s in zip(saved, says, strict=True) if e.label != s]
-        rows.append({
-            "Network": model.title, "Run": model.id, "Right": f"{sum(right)} of {len(right)}",
-            "Accuracy": format_percent(float(np.mean(right)), digits=1), "Read wrongly": ", ".join(wrong[:8]) or "none",
-        })  # fmt: skip
+        rows.append(
+            {
+                "Network": model.title,
+                "Run": model.id,
+                "Right": f"{sum(right)} of {len(right)}",
+                "Accuracy": format_percent(float(np.mean(right)), digits=1),
+                "Read wrongly": ", ".join(wrong[:8]) or "none",
+            }
+        )
     st.dataframe(rows, hide_index=True, width="stretch", alt="Accuracy of each network on the drawings")
 
 
@@ -116,13 +122,18 @@ def _gallery(saved: Sequence[SavedSketch], drawings: Sequence[Sketch], model: Mo
     st.html(pictures_html(pictures))
     names = {each.id: f"{number}: {each.label}" for number, (each, _, _) in enumerate(shown, start=1)}
     chosen = st.pills(
-        "Choose drawings to delete", list(names), selection_mode="multi", format_func=lambda each: names[each],
+        "Choose drawings to delete",
+        list(names),
+        selection_mode="multi",
+        format_func=lambda each: names[each],
         key=_CHOSEN,
-    )  # fmt: skip
+    )
     pressed = st.button(
-        f"Delete {len(chosen)}" if chosen else "Delete", icon=":material/delete:", key="draw.saved.delete",
+        f"Delete {len(chosen)}" if chosen else "Delete",
+        icon=":material/delete:",
+        key="draw.saved.delete",
         disabled=not chosen or get_lab().settings.read_only,
-    )  # fmt: skip
+    )
     if pressed and chosen:
         get_lab().store.delete_sketches(tuple(chosen))
         forget(_CHOSEN)
@@ -133,11 +144,19 @@ def _downloads(saved: Sequence[SavedSketch], drawings: Sequence[Sketch], model: 
     labels = [model.loaded.class_names.index(each.label) for each in saved]
     with st.container(horizontal=True):
         st.download_button(
-            "Download PNG", lambda: zip_pngs([(each.id, each.label, each.png) for each in saved]), "drawings-png.zip",
-            mime="application/zip", icon=":material/download:", key="draw.saved.png",
-        )  # fmt: skip
+            "Download PNG",
+            lambda: zip_pngs([(each.id, each.label, each.png) for each in saved]),
+            "drawings-png.zip",
+            mime="application/zip",
+            icon=":material/download:",
+            key="draw.saved.png",
+        )
         st.download_button(
-            "Download idx", lambda: zip_idx(drawings, labels, recipe=model.recipe), "drawings-idx.zip",
-            mime="application/zip", icon=":material/download:", key="draw.saved.idx",
+            "Download idx",
+            lambda: zip_idx(drawings, labels, recipe=model.recipe),
+            "drawings-idx.zip",
+            mime="application/zip",
+            icon=":material/download:",
+            key="draw.saved.idx",
             help="28×28 and normalised, in MNIST's own file format.",
-        )  # fmt: skip
+        )

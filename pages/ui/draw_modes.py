@@ -23,7 +23,13 @@ def show_mode(models: Sequence[Model]) -> None:
     """Let the reader choose and show the choice."""
     st.html(STYLE)
     mode = st.segmented_control(
-        "What to do", list(_MODES), default="Draw", format_func=lambda name: f"{_MODES[name][0]} {name}",
-        key="draw.mode", persist_state="session", label_visibility="collapsed", required=True,
-    )  # fmt: skip
+        "What to do",
+        list(_MODES),
+        default="Draw",
+        format_func=lambda name: f"{_MODES[name][0]} {name}",
+        key="draw.mode",
+        persist_state="session",
+        label_visibility="collapsed",
+        required=True,
+    )
     _MODES[mode or "Draw"][1](models)

@@ -100,9 +100,15 @@ def standard_pad(page: DrawPage) -> Sketch:
     if value_of(key) is None:  # changing this while it is shown would load the canvas anew
         page.canvas_start = page.canvas
     result = st_canvas(
-        stroke_width=width, stroke_color=INK_COLOR, background_color="", height=CANVAS, width=CANVAS,
-        initial_drawing=page.canvas_start, return_image_data=True, key=key,
-    )  # fmt: skip
+        stroke_width=width,
+        stroke_color=INK_COLOR,
+        background_color="",
+        height=CANVAS,
+        width=CANVAS,
+        initial_drawing=page.canvas_start,
+        return_image_data=True,
+        key=key,
+    )
     st.button("Clear", key="draw.canvas.clear", on_click=page.clear)
     png = result.image_bytes
     if png is not None and result.json_data is not None:
@@ -134,11 +140,18 @@ def _fabric_path(stroke: Stroke) -> dict[str, Any]:
     points = stroke.points if len(stroke.points) > 1 else (*stroke.points, *stroke.points)
     (first_x, first_y), *rest = points
     return {
-        "type": "Path", "path": [["M", first_x, first_y], *(["L", x, y] for x, y in rest)], "fill": None,
-        "stroke": INK_COLOR, "strokeWidth": stroke.width, "strokeLineCap": "round", "strokeLineJoin": "round",
-        "originX": "left", "originY": "top",
-        "left": min(x for x, _ in points) - stroke.width / 2, "top": min(y for _, y in points) - stroke.width / 2,
-    }  # fmt: skip
+        "type": "Path",
+        "path": [["M", first_x, first_y], *(["L", x, y] for x, y in rest)],
+        "fill": None,
+        "stroke": INK_COLOR,
+        "strokeWidth": stroke.width,
+        "strokeLineCap": "round",
+        "strokeLineJoin": "round",
+        "originX": "left",
+        "originY": "top",
+        "left": min(x for x, _ in points) - stroke.width / 2,
+        "top": min(y for _, y in points) - stroke.width / 2,
+    }
 
 
 def switch_pad(page: DrawPage) -> None:

@@ -41,9 +41,13 @@ def photo(models: Sequence[Model]) -> None:
         left, right = st.columns(2)
         with left:
             upload = st.file_uploader(
-                "Photo of one or more digits", type=PICTURE_KINDS, key="draw.photo", max_upload_size=10,
-                on_change=put, args=(_LAST, "uploaded"),
-            )  # fmt: skip
+                "Photo of one or more digits",
+                type=PICTURE_KINDS,
+                key="draw.photo",
+                max_upload_size=10,
+                on_change=put,
+                args=(_LAST, "uploaded"),
+            )
         with right:
             pasted = _pasted(_component()(key="draw.paste", on_png_change=partial(put, _LAST, "pasted")))
         uploaded = None if upload is None else (upload.name, upload.getvalue())

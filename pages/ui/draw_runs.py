@@ -40,10 +40,16 @@ def chosen_runs() -> list[str]:
     else:
         put(KEY, [run for run in value_of(KEY) if run in runs])
     chosen = st.multiselect(
-        "Networks that read along", list(runs), format_func=lambda run: label(runs[run]), key=KEY,
-        max_selections=MOST, persist_state="session", on_change=_follow, placeholder="Choose up to six runs",
+        "Networks that read along",
+        list(runs),
+        format_func=lambda run: label(runs[run]),
+        key=KEY,
+        max_selections=MOST,
+        persist_state="session",
+        on_change=_follow,
+        placeholder="Choose up to six runs",
         help="Each reads the same drawing. The link in the address bar carries the choice.",
-    )  # fmt: skip
+    )
     if chosen and not wrong and st.query_params.get("runs") != ",".join(chosen):
         st.query_params.clear()
         st.query_params["runs"] = ",".join(chosen)
@@ -89,9 +95,10 @@ def label(run: RunRecord) -> str:
 def readable_runs(limit: int = _LOOKED) -> list[RunRecord]:
     """Return runs that have weights for a data set one can draw, the newest first; reads no file."""
     return [
-        run for run in get_lab().store.list_runs(limit=limit)
+        run
+        for run in get_lab().store.list_runs(limit=limit)
         if run.has_weights and get_dataset_spec(run.config.dataset).drawable
-    ]  # fmt: skip
+    ]
 
 
 def default_runs(runs: Sequence[RunRecord], *, count: int = 3) -> list[str]:
@@ -125,10 +132,12 @@ def offer_training() -> None:
         st.markdown("**No network has been trained yet.** Train one, and then draw for it.")
         with st.container(horizontal=True, vertical_alignment="center"):
             pressed = st.button(
-                f"Train LeNet-5 on {dataset_title(config.dataset)}", type="primary", icon=":material/play_arrow:",
+                f"Train LeNet-5 on {dataset_title(config.dataset)}",
+                type="primary",
+                icon=":material/play_arrow:",
                 key="draw-train",
                 disabled=get_lab().settings.read_only,
-            )  # fmt: skip
+            )
             _promise(config)
         with show_errors():
             start_unless_long(

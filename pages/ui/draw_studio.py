@@ -42,9 +42,13 @@ def studio(models: Sequence[Model]) -> None:
 def show_pad(page: DrawPage) -> Sketch:
     """Show the pad that is switched on and return what is on it."""
     live = st.toggle(
-        "Live ink", value=True, key=LIVE_SWITCH, persist_state="session", on_change=_switch,
+        "Live ink",
+        value=True,
+        key=LIVE_SWITCH,
+        persist_state="session",
+        on_change=_switch,
         help="On: answers while you draw. Off: the standard canvas, which answers after each stroke.",
-    )  # fmt: skip
+    )
     return live_pad(page) if live else standard_pad(page)
 
 
@@ -121,9 +125,13 @@ def _views(
 
 def _why(models: Sequence[Model], sketch: Sketch, answers: Sequence[Answer], page: DrawPage) -> None:
     kept = st.pills(
-        "From your ink to what the network gets. Switch steps off to see what they do.", STEPS, default=page.steps,
-        selection_mode="multi", format_func=lambda step: STEP_TITLES[step], key="draw.steps",
-    )  # fmt: skip
+        "From your ink to what the network gets. Switch steps off to see what they do.",
+        STEPS,
+        default=page.steps,
+        selection_mode="multi",
+        format_func=lambda step: STEP_TITLES[step],
+        key="draw.steps",
+    )
     if set(kept) != set(page.steps):
         page.steps = tuple(step for step in STEPS if step in kept)
         st.rerun(scope="fragment")

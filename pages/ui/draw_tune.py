@@ -35,9 +35,11 @@ def fine_tune(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: S
             "Start from", list(able), format_func=lambda run: f"{able[run].title} · {run[:4]}", key="draw.tune.parent"
         )
         pressed = st.button(
-            "Fine-tune on my drawings", icon=":material/school:", key="draw.tune.start",
+            "Fine-tune on my drawings",
+            icon=":material/school:",
+            key="draw.tune.start",
             disabled=get_lab().settings.read_only,
-        )  # fmt: skip
+        )
     st.caption(
         f"Makes a new run: {plural(_EPOCHS, 'epoch')} over your {plural(len(saved), 'drawing')} and part of the parent's own data, so that "
         "it does not forget. The more drawings, the better; it has seen them then, so draw new ones to judge it."
@@ -47,9 +49,11 @@ def fine_tune(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: S
             run = start(able[parent], saved, drawings)
             get_lab().ensure_worker()
             st.page_link(
-                page_path("train"), label=f"Watch {plain(run.name)}", icon=":material/play_circle:",
+                page_path("train"),
+                label=f"Watch {plain(run.name)}",
+                icon=":material/play_circle:",
                 query_params={"run": run.id},
-            )  # fmt: skip
+            )
 
 
 def start(model: Model, saved: Sequence[SavedSketch], drawings: Sequence[Sketch]) -> RunRecord:
@@ -57,9 +61,11 @@ def start(model: Model, saved: Sequence[SavedSketch], drawings: Sequence[Sketch]
     lab = get_lab()
     names = model.loaded.class_names
     dataset = write_own_dataset(
-        normalise_all(drawings, recipe=model.recipe), np.array([names.index(each.label) for each in saved]),
-        beside=dataset_of(model.spec.id), root=lab.settings.data,
-    )  # fmt: skip
+        normalise_all(drawings, recipe=model.recipe),
+        np.array([names.index(each.label) for each in saved]),
+        beside=dataset_of(model.spec.id),
+        root=lab.settings.data,
+    )
     parent = model.run
     images = len(lab.dataset(dataset).train_labels)
     config = tuned(parent.config, dataset=dataset, images=images, parent=parent.id)
@@ -69,7 +75,18 @@ def start(model: Model, saved: Sequence[SavedSketch], drawings: Sequence[Sketch]
 def tuned(config: RunConfig, *, dataset: str, images: int, parent: str) -> RunConfig:
     """Return the parent's settings, changed for a short training on the `images` of `dataset` from its weights."""
     return config.replace(
-        dataset=dataset, init_from=parent, epochs=_EPOCHS, max_steps=0, lr=config.lr * _SLOWER, schedule="constant",
-        warmup_epochs=0.0, augment="sketch", val_fraction=0.0, patience=0, restore_best=False, train_limit=0,
-        shuffle=True, batch_size=fitting_batch_size(images, min(config.batch_size, _BATCH)),
-    )  # fmt: skip
+        dataset=dataset,
+        init_from=parent,
+        epochs=_EPOCHS,
+        max_steps=0,
+        lr=config.lr * _SLOWER,
+        schedule="constant",
+        warmup_epochs=0.0,
+        augment="sketch",
+        val_fraction=0.0,
+        patience=0,
+        restore_best=False,
+        train_limit=0,
+        shuffle=True,
+        batch_size=fitting_batch_size(images, min(config.batch_size, _BATCH)),
+    )

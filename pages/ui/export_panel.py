@@ -39,10 +39,13 @@ def _export(lab: Lab, runs: tuple[RunRecord, ...]) -> None:
     formats = {f.id: f for f in list_formats() if f.many or len(runs) == 1}
     chosen = formats[
         st.selectbox(
-            "Format", list(formats), format_func=lambda name: formats[name].title, key=f"{_FORMAT}.{len(runs) > 1}",
+            "Format",
+            list(formats),
+            format_func=lambda name: formats[name].title,
+            key=f"{_FORMAT}.{len(runs) > 1}",
             help="Several runs fit into a report, a bundle, metrics, a table or TensorBoard events.",
         )
-    ]  # fmt: skip
+    ]
     st.caption(plain(chosen.help))
     if not st.button("Write the file", key=_WRITE, type="primary"):
         return
@@ -52,9 +55,14 @@ def _export(lab: Lab, runs: tuple[RunRecord, ...]) -> None:
             files = export_runs(lab, runs, format=chosen.id)
         for name, data in downloads(files, chosen, file_stem(runs)).items():
             st.download_button(
-                name, data, name, chosen.mime if name.endswith(chosen.suffix) else "text/markdown",
-                icon=":material/download:", on_click="ignore", key=f"share.download.{name}",
-            )  # fmt: skip
+                name,
+                data,
+                name,
+                chosen.mime if name.endswith(chosen.suffix) else "text/markdown",
+                icon=":material/download:",
+                on_click="ignore",
+                key=f"share.download.{name}",
+            )
 
 
 def file_stem(runs: Sequence[RunRecord]) -> str:

@@ -61,17 +61,22 @@ def may_ask(subject: Subject) -> bool:
     """Return whether to ask about the whole test set: at once, or when the reader wants to wait for it."""
     images = len(subject.dataset.test_images)
     return worth_waiting(
-        subject.run, passes=images, what=f"Asking about all {images:,} test images",
+        subject.run,
+        passes=images,
+        what=f"Asking about all {images:,} test images",
         key=f"answers.{subject.moment.digest}",
-    )  # fmt: skip
+    )
 
 
 def _totals(told: EvaluationReport, answers: Answers) -> None:
     wrong = int((~answers.right).sum())
     facts = [
-        ("Test accuracy", format_percent(told.accuracy)), ("Mistakes", f"{wrong:,}"), ("Images", f"{told.images:,}"),
-        ("Loss", f"{told.loss:.4f}"), ("Calibration error", format_percent(told.calibration.ece)),
-    ]  # fmt: skip
+        ("Test accuracy", format_percent(told.accuracy)),
+        ("Mistakes", f"{wrong:,}"),
+        ("Images", f"{told.images:,}"),
+        ("Loss", f"{told.loss:.4f}"),
+        ("Calibration error", format_percent(told.calibration.ece)),
+    ]
     with st.grid(min_column_width=130, key="inside-totals"):
         for label, value in facts:
             st.metric(label, value)
@@ -82,11 +87,15 @@ def _matrix(subject: Subject, told: EvaluationReport) -> None:
     shares = st.toggle("Per cent of the class", key="inside.rates", persist_state="session")
     rates = [[None if np.isnan(rate) else rate for rate in row] for row in as_rates(told.confusion).tolist()]
     matrix(
-        "inside-matrix", classes=subject.classes, counts=told.confusion.tolist(), rates=rates, as_rates=shares,
+        "inside-matrix",
+        classes=subject.classes,
+        counts=told.confusion.tolist(),
+        rates=rates,
+        as_rates=shares,
         chosen=value_of(_CELL),
         caption="Rows: what the image is. Columns: what the network answered. Click a cell to see its images.",
         on_pick=_pick_cell,
-    )  # fmt: skip
+    )
 
 
 def _pick_cell(truth: int, answer: int) -> None:
@@ -98,9 +107,14 @@ def _gallery(subject: Subject, answers: Answers) -> None:
     put(_GALLERY, value_of(_GALLERY, "mistakes"))
     st.header("Images", anchor=False)
     which = st.segmented_control(
-        "Images", list(_GALLERIES), format_func=_GALLERIES.__getitem__, key=_GALLERY, required=True,
-        persist_state="session", label_visibility="collapsed",
-    )  # fmt: skip
+        "Images",
+        list(_GALLERIES),
+        format_func=_GALLERIES.__getitem__,
+        key=_GALLERY,
+        required=True,
+        persist_state="session",
+        label_visibility="collapsed",
+    )
     found, words = _found(subject, answers, str(which))
     st.caption(words)
     show_gallery("inside-gallery", subject, answers, found)
@@ -138,13 +152,20 @@ def show_gallery(key: str, subject: Subject, answers: Answers, found: np.ndarray
         words.append(
             Tile(
                 label=f"Test image {k}, a {truth}, read as {answer} with {sure}",
-                one=truth if right else f"{truth} → {answer}", two=sure, bad=not right,
+                one=truth if right else f"{truth} → {answer}",
+                two=sure,
+                bad=not right,
             )
-        )  # fmt: skip
+        )
     tiles(
-        key, paint.pack(paint.digits(subject.dataset.test_images[found])), words, name="Test images", height=56,
-        cell=68, on_pick=lambda place: _open(int(found[place])),
-    )  # fmt: skip
+        key,
+        paint.pack(paint.digits(subject.dataset.test_images[found])),
+        words,
+        name="Test images",
+        height=56,
+        cell=68,
+        on_pick=lambda place: _open(int(found[place])),
+    )
     st.caption("Click an image to see its feature maps.")
 
 
@@ -160,15 +181,21 @@ def _per_class(told: EvaluationReport) -> None:
     st.dataframe(
         [
             {
-                "Class": name, "Precision": percent_number(float(figures.precision[k])), "Recall": percent_number(float(figures.recall[k])),
-                "F1": percent_number(float(figures.f1[k])), "Images": int(figures.support[k]),
+                "Class": name,
+                "Precision": percent_number(float(figures.precision[k])),
+                "Recall": percent_number(float(figures.recall[k])),
+                "F1": percent_number(float(figures.f1[k])),
+                "Images": int(figures.support[k]),
             }
             for k, name in enumerate(told.classes)
         ],
-        hide_index=True, width="stretch", key="inside-classes", placeholder="–",
+        hide_index=True,
+        width="stretch",
+        key="inside-classes",
+        placeholder="–",
         alt="Precision, recall and F1 of each class",
         column_config={"Precision": share, "Recall": share, "F1": share},
-    )  # fmt: skip
+    )
     st.caption("Precision: share of its answers that are right. Recall: share of its images that are found.")
 
 
@@ -179,8 +206,9 @@ def _calibration(told: EvaluationReport) -> None:
     plot(
         "inside-calibration",
         calibration_figure(table.edges, table.confidence, table.accuracy, table.count, dark=dark),
-        words=f"Calibration curve, expected calibration error {format_percent(table.ece)}", name="calibration",
-    )  # fmt: skip
+        words=f"Calibration curve, expected calibration error {format_percent(table.ece)}",
+        name="calibration",
+    )
     st.caption(
         f"On the line, answers given with 80 % are right 80 times in 100. Below it the network is too sure. The mean "
         f"gap is {format_percent(table.ece)}."

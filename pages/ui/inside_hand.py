@@ -26,8 +26,11 @@ _STYLE = """<style>
 
 def show_hand(subject: Subject, picture: Picture) -> None:
     """Let a window slide over a layer's input and show the arithmetic of one output value."""
-    words = {v.name: f"{v.name.removeprefix('features.')} · {'×'.join(map(str, v.shape))}"
-             for v in layers_of(*subject.key) if v.type == "Conv2d"}  # fmt: skip
+    words = {
+        v.name: f"{v.name.removeprefix('features.')} · {'×'.join(map(str, v.shape))}"
+        for v in layers_of(*subject.key)
+        if v.type == "Conv2d"
+    }
     words[_EXAMPLE] = "Report E's example: 4×4 image, 2×2 kernel of ones"
     if value_of("inside.hand") not in words:
         put("inside.hand", next(iter(words)))
@@ -71,10 +74,13 @@ def _choose_channel(window: Window) -> int:
     put("inside.hand.channel", min(int(value_of("inside.hand.channel", 0)), count - 1))
     return int(
         st.selectbox(
-            f"Of the {count} input channels, show", range(count), key="inside.hand.channel", persist_state="session",
+            f"Of the {count} input channels, show",
+            range(count),
+            key="inside.hand.channel",
+            persist_state="session",
             format_func=lambda k: f"channel {k} (its products sum to {sums[k]:.3f})",
         )
-    )  # fmt: skip
+    )
 
 
 def _pictures(
@@ -84,8 +90,12 @@ def _pictures(
     first = place[0] // (len(kernels.weight) // kernels.groups) * per_group
     source, result = image[first + channel], output[place[0]]
     height, width = source.shape
-    box = (max(0, window.row), min(height, window.row + window.span) - 1,
-           max(0, window.column), min(width, window.column + window.span) - 1)  # fmt: skip
+    box = (
+        max(0, window.row),
+        min(height, window.row + window.span) - 1,
+        max(0, window.column),
+        min(width, window.column + window.span) - 1,
+    )
     given = f"What the layer is given, channel {first + channel}, {height}×{width}"
     made = f"What it makes, filter {place[0]}, {result.shape[0]}×{result.shape[1]}"
     side_by_side(
@@ -105,10 +115,12 @@ def _arithmetic(window: Window, channel: int, *, computed: float, who: str) -> N
     bound = max(abs(window.patches[channel]).max(), 1e-9)
     kernel_bound, product_bound = (max(abs(a[channel]).max(), 1e-9) for a in (window.kernels, window.products))
     parts = [
-        _table(window.patches[channel], float(bound), "Patch"), "<span class='op'>×</span>",
-        _table(window.kernels[channel], float(kernel_bound), "Kernel"), "<span class='op'>=</span>",
+        _table(window.patches[channel], float(bound), "Patch"),
+        "<span class='op'>×</span>",
+        _table(window.kernels[channel], float(kernel_bound), "Kernel"),
+        "<span class='op'>=</span>",
         _table(window.products[channel], float(product_bound), "Products"),
-    ]  # fmt: skip
+    ]
     st.html(_STYLE + f"<div class='cl-hand'>{''.join(parts)}</div>")
     count = len(window.patches)
     own = float(window.products[channel].sum())

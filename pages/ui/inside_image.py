@@ -43,9 +43,14 @@ def choose_picture(subject: Subject) -> Picture | None:
     put(SOURCE_KEY, value_of(SOURCE_KEY, "test"))
     take_from_address("source", key=SOURCE_KEY, allowed=_SOURCES)
     source = st.segmented_control(
-        "Image", list(_SOURCES), format_func=_SOURCES.__getitem__, key=SOURCE_KEY, required=True,
-        persist_state="session", label_visibility="collapsed",
-    )  # fmt: skip
+        "Image",
+        list(_SOURCES),
+        format_func=_SOURCES.__getitem__,
+        key=SOURCE_KEY,
+        required=True,
+        persist_state="session",
+        label_visibility="collapsed",
+    )
     show_in_address("source", source, default="test")
     if source == "drawing":
         return _drawn(subject)
@@ -64,9 +69,12 @@ def _drawn(subject: Subject) -> Picture | None:
     numbers = {id: number for number, id in enumerate(saved, start=1)}
     take_from_address("drawing", key=_DRAWING_KEY, allowed=saved)
     chosen = st.selectbox(
-        "Saved drawing", list(saved)[::-1], format_func=lambda each: f"{saved[each].label}, drawing {numbers[each]}",
-        key=_DRAWING_KEY, persist_state="session",
-    )  # fmt: skip
+        "Saved drawing",
+        list(saved)[::-1],
+        format_func=lambda each: f"{saved[each].label}, drawing {numbers[each]}",
+        key=_DRAWING_KEY,
+        persist_state="session",
+    )
     show_in_address("drawing", chosen)
     pixels = normalise(decode_ink(saved[chosen].png), recipe=RECIPES[spec.recipe])
     return Picture(pixels, spec.classes.index(saved[chosen].label), f"drawing {numbers[chosen]}")
@@ -86,9 +94,11 @@ def _uploaded(subject: Subject) -> Picture | None:
     spec = subject.dataset.spec
     file = st.file_uploader("Picture file", PICTURE_KINDS, key="inside.upload", max_upload_size=10)
     cut = spec.drawable and st.toggle(
-        "Cut out the digit", True, key="inside.cut",
+        "Cut out the digit",
+        True,
+        key="inside.cut",
         help="Found as on the Draw page and made into what the data set looks like. Off: the whole picture, resized.",
-    )  # fmt: skip
+    )
     if file is None:
         st.caption(f"A photo or scan of any size; {IMAGE_SIZE}×{IMAGE_SIZE} pixels are taken as they are.")
         return None

@@ -31,8 +31,13 @@ def show_kernels(subject: Subject) -> None:
     change = kernel_change(now, before)
     with columns[1]:
         put("inside.kernel.view", value_of("inside.kernel.view", "now"))
-        view = st.selectbox("Show", list(_KERNEL_VIEWS), format_func=_KERNEL_VIEWS.__getitem__,
-                            key="inside.kernel.view", persist_state="session")  # fmt: skip
+        view = st.selectbox(
+            "Show",
+            list(_KERNEL_VIEWS),
+            format_func=_KERNEL_VIEWS.__getitem__,
+            key="inside.kernel.view",
+            persist_state="session",
+        )
     with columns[2]:
         source = _input_channel(now.weight.shape[1])
     values = {"now": now.weight, "change": change.difference, "before": before.weight}[str(view)][:, source]
@@ -40,14 +45,19 @@ def show_kernels(subject: Subject) -> None:
     labels = [
         Tile(
             label=f"Filter {k}, {moved_words(change.relative[k], unit='per cent of its length')}",
-            one=f"#{k}", two=moved_words(change.relative[k]),
+            one=f"#{k}",
+            two=moved_words(change.relative[k]),
         )
         for k in range(len(shown))
-    ]  # fmt: skip
+    ]
     tiles(
-        "inside-kernels", paint.pack(paint.paint(shown, scale="diverging")), labels, name=f"Filters of {chosen}",
-        height=now.weight.shape[-1] * max(1, round(70 / now.weight.shape[-1])), cell=92,
-    )  # fmt: skip
+        "inside-kernels",
+        paint.pack(paint.paint(shown, scale="diverging")),
+        labels,
+        name=f"Filters of {chosen}",
+        height=now.weight.shape[-1] * max(1, round(70 / now.weight.shape[-1])),
+        cell=92,
+    )
     legend(*paint.limits(shown, signed=True), "diverging")
     st.caption(kernel_words(change.relative, change.cosine, now.weight.shape, untrained=subject.moment.epoch == 0))
 

@@ -31,11 +31,17 @@ def show_map(subject: Subject) -> None:
     wrong = ~answers.right[:count]
     drawn = f"{subject.run.id} {method} {count}"  # of which a lasso caught images: another map has others there
     scatter(
-        "inside-scatter", points, paint.pack(paint.digits(subject.dataset.test_images[:count])),
-        labels=answers.labels[:count].tolist(), wrong=wrong.tolist(), notes=_notes(answers, subject.classes, count),
-        classes=subject.classes, method=drawn, on_caught=lambda found: put(_CAUGHT, (drawn, found)),
+        "inside-scatter",
+        points,
+        paint.pack(paint.digits(subject.dataset.test_images[:count])),
+        labels=answers.labels[:count].tolist(),
+        wrong=wrong.tolist(),
+        notes=_notes(answers, subject.classes, count),
+        classes=subject.classes,
+        method=drawn,
+        on_caught=lambda found: put(_CAUGHT, (drawn, found)),
         words=f"{plural(count, 'test image')} by their place in the last hidden layer, {wrong.sum()} of them read wrongly",
-    )  # fmt: skip
+    )
     st.caption(
         f"The first {count:,} test images {subject.moment.words}: near each other is what the last hidden layer finds "
         f"alike. Large framed points are mistakes: {int(wrong.sum()):,} of {count:,}. Draw a lasso to see the images in it."
@@ -49,8 +55,13 @@ def _choose(subject: Subject) -> tuple[str, int]:
     """Return the projection and the number of images."""
     columns = st.columns([1, 1, 2], vertical_alignment="bottom")
     with columns[0]:
-        method = st.selectbox("Projection", list(_METHODS), format_func=_METHODS.__getitem__, key="inside.projection",
-                              persist_state="session")  # fmt: skip
+        method = st.selectbox(
+            "Projection",
+            list(_METHODS),
+            format_func=_METHODS.__getitem__,
+            key="inside.projection",
+            persist_state="session",
+        )
     with columns[1]:
         available = len(subject.dataset.test_images)
         options = [n for n in _COUNTS if n < available] + ([available] if available < _COUNTS[-1] else [])

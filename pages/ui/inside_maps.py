@@ -42,12 +42,19 @@ def show_maps(subject: Subject, picture: Picture) -> None:
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
-            "PNG", lambda: paint.grid(paint.paint(maps.values[shown], scale=scale, each=each), enlarge=4),
-            f"{subject.run.id}-epoch{subject.moment.epoch}-{layer}.png", "image/png", icon=":material/download:",
+            "PNG",
+            lambda: paint.grid(paint.paint(maps.values[shown], scale=scale, each=each), enlarge=4),
+            f"{subject.run.id}-epoch{subject.moment.epoch}-{layer}.png",
+            "image/png",
+            icon=":material/download:",
             key="inside-maps-png",
-        )  # fmt: skip
-        five = st.toggle("First five test images", key="inside.five", persist_state="session",
-                         help="The same layer for the first five images of the test set, as in report C.")  # fmt: skip
+        )
+        five = st.toggle(
+            "First five test images",
+            key="inside.five",
+            persist_state="session",
+            help="The same layer for the first five images of the test set, as in report C.",
+        )
     if five:
         _first_five(subject, layer)
 
@@ -59,11 +66,16 @@ def _choose(subject: Subject) -> tuple[str, str, bool]:
     with grid.cell():
         chosen = choose_layer("inside.layer", {v.name: layer_words(v.name, v.type, v.shape) for v in layers})
     with grid.cell():
-        order = st.selectbox("Order", list(_SORTS), format_func=_SORTS.__getitem__, key="inside.order",
-                             persist_state="session")  # fmt: skip
+        order = st.selectbox(
+            "Order", list(_SORTS), format_func=_SORTS.__getitem__, key="inside.order", persist_state="session"
+        )
     with grid.cell():
-        each = st.toggle("Own scales", key="inside.each", persist_state="session",
-                         help="Off: one colour scale for the layer, so channels can be compared. On: each its own.")  # fmt: skip
+        each = st.toggle(
+            "Own scales",
+            key="inside.each",
+            persist_state="session",
+            help="Off: one colour scale for the layer, so channels can be compared. On: each its own.",
+        )
     return chosen, str(order), bool(each)
 
 
@@ -76,18 +88,23 @@ def _grid(maps: "FeatureMaps", shown: np.ndarray, *, scale: str, each: bool) -> 
     words = [
         Tile(
             label=f"Channel {k}, mean {maps.mean[k]:.3f}, {format_percent(float(maps.sparsity[k]), digits=0)} zeros",
-            one=f"#{k}", two=f"{maps.mean[k]:.2f} · {format_percent(float(maps.sparsity[k]), digits=0)} zero",
+            one=f"#{k}",
+            two=f"{maps.mean[k]:.2f} · {format_percent(float(maps.sparsity[k]), digits=0)} zero",
         )
         for k in shown
-    ]  # fmt: skip
+    ]
     places = {int(k): place for place, k in enumerate(shown)}
     channel = _chosen_channel(maps)
     tiles(
-        "inside-maps", paint.pack(paint.paint(maps.values[shown], scale=scale, each=each)), words,
-        name=f"Feature maps of {maps.layer.name}", height=_tile_height(maps.values.shape[-1], 84), cell=92,
+        "inside-maps",
+        paint.pack(paint.paint(maps.values[shown], scale=scale, each=each)),
+        words,
+        name=f"Feature maps of {maps.layer.name}",
+        height=_tile_height(maps.values.shape[-1], 84),
+        cell=92,
         selected=None if channel is None else places.get(channel),
         on_pick=lambda place: put(_CHANNEL, int(shown[place])),
-    )  # fmt: skip
+    )
 
 
 def _tile_height(side: int, near: int) -> int:
@@ -103,14 +120,19 @@ def _first_five(subject: Subject, layer: str) -> None:
         scale = "diverging" if values.min() < 0 else "viridis"
         with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
             with st.container(width=84):
-                st.image(paint.encode(paint.digits(data.test_images[number][None])[0].repeat(3, 0).repeat(3, 1)),
-                         alt=f"Test image {number}", caption=plain(subject.classes[data.test_labels[number]]))  # fmt: skip
+                st.image(
+                    paint.encode(paint.digits(data.test_images[number][None])[0].repeat(3, 0).repeat(3, 1)),
+                    alt=f"Test image {number}",
+                    caption=plain(subject.classes[data.test_labels[number]]),
+                )
             with st.container(width="stretch"):
                 tiles(
-                    f"inside-five-{number}", paint.pack(paint.paint(values, scale=scale)),
-                    [Tile(label=f"Channel {k}") for k in range(len(values))], height=_tile_height(values.shape[-1], 56),
+                    f"inside-five-{number}",
+                    paint.pack(paint.paint(values, scale=scale)),
+                    [Tile(label=f"Channel {k}") for k in range(len(values))],
+                    height=_tile_height(values.shape[-1], 56),
                     name=f"{layer} for test image {number}",
-                )  # fmt: skip
+                )
 
 
 def _enlarge_chosen(subject: Subject, picture: Picture, maps: "FeatureMaps", scale: str) -> None:

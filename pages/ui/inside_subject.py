@@ -84,10 +84,16 @@ def choose_run() -> RunRecord | None:
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
         chosen = st.selectbox(
-            "Run", list(runs), index=None, format_func=lambda run: _words(runs[run]), key=_RUN_KEY,
-            persist_state="session", placeholder="Choose a run",
-            on_change=leave_address, args=("run", "epoch"),  # the epoch was the other run's
-        )  # fmt: skip
+            "Run",
+            list(runs),
+            index=None,
+            format_func=lambda run: _words(runs[run]),
+            key=_RUN_KEY,
+            persist_state="session",
+            placeholder="Choose a run",
+            on_change=leave_address,
+            args=("run", "epoch"),  # the epoch was the other run's
+        )
     if chosen is None:
         return None
     show_in_address("run", chosen)
@@ -130,10 +136,13 @@ def choose_moment(run: RunRecord) -> Subject | None:
     points = get_lab().store.points(run.id, series=("val/accuracy", "test/accuracy"))
     with st.container(border=True, key="inside-epochs"):
         index = epoch_slider(
-            run.id, epochs=[m.epoch for m in moments], names=[_epoch_name(run, m) for m in moments],
+            run.id,
+            epochs=[m.epoch for m in moments],
+            names=[_epoch_name(run, m) for m in moments],
             start=_start(run, moments),
-            val=[None, *_at(points.get("val/accuracy"), files)], test=[None, *_at(points.get("test/accuracy"), files)],
-        )  # fmt: skip
+            val=[None, *_at(points.get("val/accuracy"), files)],
+            test=[None, *_at(points.get("test/accuracy"), files)],
+        )
     if run.state.live:
         _watch(run, len(files))
     return Subject(run, moments[index], moments, dataset_of(run.config.dataset))
@@ -174,8 +183,9 @@ def _nothing_kept(run: RunRecord) -> None:
             _watch(run, 0)
         else:
             st.markdown(f"**This run ({run.state}) kept no weights**, so there is nothing to look into.")
-            st.page_link(page_path("train"), label="Train it again", icon=":material/play_circle:",
-                         query_params={"run": run.id})  # fmt: skip
+            st.page_link(
+                page_path("train"), label="Train it again", icon=":material/play_circle:", query_params={"run": run.id}
+            )
 
 
 def _watch(run: RunRecord, known: int) -> None:

@@ -24,9 +24,14 @@ def show_why(subject: Subject, picture: Picture) -> None:
     with left:
         put("inside.method", value_of("inside.method", "saliency"))
         method = str(
-            st.selectbox("Method", list(METHODS), format_func=lambda m: METHODS[m][0], key="inside.method",
-                         persist_state="session")
-        )  # fmt: skip
+            st.selectbox(
+                "Method",
+                list(METHODS),
+                format_func=lambda m: METHODS[m][0],
+                key="inside.method",
+                persist_state="session",
+            )
+        )
     with right:
         target = _choose_class(subject, picture)
     title, words = METHODS[method]
@@ -58,9 +63,12 @@ def _choose_class(subject: Subject, picture: Picture) -> int:
     if value_of("inside.target", "answer") not in options:
         put("inside.target", "answer")
     target = st.selectbox(
-        "For the class", options, key="inside.target", persist_state="session",
+        "For the class",
+        options,
+        key="inside.target",
+        persist_state="session",
         format_func=lambda k: "the answer given" if k == "answer" else subject.classes[int(k)],
-    )  # fmt: skip
+    )
     if target == "answer":
         return int(probabilities_of(*subject.key, picture.pixels).argmax())
     return int(target)

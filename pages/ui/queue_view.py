@@ -93,9 +93,14 @@ def _buttons(run: RunRecord, place: int, *, last: int) -> None:
         for move, label, icon in _MOVES:
             idle = place == last if move is Move.DOWN else place == 1
             st.button(
-                label, icon=icon, key=f"queue-{move}-{run.id}", type="tertiary", on_click=_move, args=(run.id, move),
+                label,
+                icon=icon,
+                key=f"queue-{move}-{run.id}",
+                type="tertiary",
+                on_click=_move,
+                args=(run.id, move),
                 disabled=idle or get_lab().settings.read_only,
-            )  # fmt: skip
+            )
 
 
 def _move(run: str, move: Move) -> None:

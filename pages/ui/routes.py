@@ -22,8 +22,16 @@ from pages.ui.points import PointCache, attempt
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 _DAY_S = 86_400
 _PROGRESS = (
-    "step", "total_steps", "epoch", "epochs", "steps_per_epoch", "images_per_second", "seconds", "eta_seconds", "phase",
-)  # fmt: skip
+    "step",
+    "total_steps",
+    "epoch",
+    "epochs",
+    "steps_per_epoch",
+    "images_per_second",
+    "seconds",
+    "eta_seconds",
+    "phase",
+)
 
 _cache = PointCache()
 

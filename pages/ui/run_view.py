@@ -211,10 +211,15 @@ def settings_table(run: RunRecord) -> list[dict[str, str]]:
     for group in GROUPS:
         for spec in (s for s in FIELDS.values() if s.group == group and s.relevant(run.config)):
             value = getattr(run.config, spec.name)
-            rows.append({
-                "Setting": spec.label, "Value": _words(value), "Default": _words(spec.default),
-                "Changed": "changed" if value != spec.default else "", "Group": group,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "Setting": spec.label,
+                    "Value": _words(value),
+                    "Default": _words(spec.default),
+                    "Changed": "changed" if value != spec.default else "",
+                    "Group": group,
+                }
+            )
     return sorted(rows, key=lambda row: not row["Changed"])
 
 

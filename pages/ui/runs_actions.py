@@ -25,9 +25,14 @@ def actions(runs: Sequence[RunRecord]) -> None:
         with st.popover("Tag", icon=":material/sell:", disabled=not writable):
             st.text_input("Tag for the chosen runs", key=_TAG, on_change=_tag, args=([run.id for run in runs],))
         st.button(
-            "Delete", icon=":material/delete:", key="runs.delete", disabled=not writable, on_click=_delete,
-            args=([run.id for run in runs],), help="Runs can be brought back for a week.",
-        )  # fmt: skip
+            "Delete",
+            icon=":material/delete:",
+            key="runs.delete",
+            disabled=not writable,
+            on_click=_delete,
+            args=([run.id for run in runs],),
+            help="Runs can be brought back for a week.",
+        )
         with st.popover("Link", icon=":material/link:"):
             st.caption("Opens this view: the same runs, the same picture.")
             st.code(_link(), language=None, wrap_lines=True)

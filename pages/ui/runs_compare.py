@@ -95,9 +95,12 @@ def _curves(view: RunsView, runs: Sequence[RunRecord]) -> None:
                 continue  # the notes say why, and a constant learning rate is one of them
             figure = overlay_figure(info, dark=dark())
             plot(
-                f"runs.curve.{metric}", figure, words=overlay_words(info), name=f"runs-{metric}",
+                f"runs.curve.{metric}",
+                figure,
+                words=overlay_words(info),
+                name=f"runs-{metric}",
                 revision=f"{view.x} {view.logx} {view.logy} {view.full}",
-            )  # fmt: skip
+            )
             total, points = total + info.total, points + info.shown
     _small_print(runs, total, points, notes)
 
@@ -256,9 +259,13 @@ def chosen_box(view: RunsView, page: Sequence[RunRecord], runs: Sequence[RunReco
     labels |= dict(zip((run.id for run in runs), run_labels(runs), strict=True))
     st.html(f"<style>{_chip_dots(view, runs)}</style>")
     st.multiselect(
-        "Chosen runs", list(every), format_func=labels.__getitem__, max_selections=MOST_RUNS,
-        placeholder="Tick runs in the table, or choose them here", **bind("runs", tuple(run.id for run in runs)),
-    )  # fmt: skip
+        "Chosen runs",
+        list(every),
+        format_func=labels.__getitem__,
+        max_selections=MOST_RUNS,
+        placeholder="Tick runs in the table, or choose them here",
+        **bind("runs", tuple(run.id for run in runs)),
+    )
 
 
 def shown_slots(view: RunsView, runs: Sequence[RunRecord]) -> dict[str, int]:

@@ -34,13 +34,17 @@ def reports_view(view: RunsView) -> None:
     if view.report != "lab":
         st.header(REPORTS[view.report], anchor=False)
     st.dataframe(
-        pd.DataFrame([_cells(row) for row in rows]), hide_index=True, width="stretch", height=len(rows) * 36 + 44,
-        row_height=36, column_config={
+        pd.DataFrame([_cells(row) for row in rows]),
+        hide_index=True,
+        width="stretch",
+        height=len(rows) * 36 + 44,
+        row_height=36,
+        column_config={
             "Runs": st.column_config.LinkColumn(display_text=r".*#(.*)$"),
             "Reported": st.column_config.TextColumn(width="medium"),
         },
         alt=f"{names[view.report]}: reported and measured results of {len(rows)} experiments",
-    )  # fmt: skip
+    )
     st.caption(
         "Measured is the mean ± one standard deviation over the finished runs of exactly this setting, whatever their "
         "seed. Accuracies are those of the test set after the last epoch, which is what the reports quote (where one quotes "
@@ -126,13 +130,19 @@ def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
     key = f"runs.missing.{view.report}.{len(missing)}"
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.multiselect(
-            "Not yet run", list(titles), format_func=titles.__getitem__, key=key,
+            "Not yet run",
+            list(titles),
+            format_func=titles.__getitem__,
+            key=key,
             placeholder="Choose experiments to train",
-        )  # fmt: skip
+        )
         st.button(
-            f"Choose all {len(missing)}", key="runs.missing.all", icon=":material/checklist:", on_click=put,
+            f"Choose all {len(missing)}",
+            key="runs.missing.all",
+            icon=":material/checklist:",
+            on_click=put,
             args=(key, list(titles)),
-        )  # fmt: skip
+        )
     rows = [row for row in missing if row.preset.id in chosen]
     if absent:
         st.info(
@@ -145,14 +155,20 @@ def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
         _estimate(rows)
     disabled = lab.settings.read_only or bool(absent) or not rows
     pressed = st.button(
-        f"Queue {plural(len(rows), 'run')}", type="primary", icon=":material/playlist_add:",
-        key="runs.queue", disabled=disabled,
-    )  # fmt: skip
+        f"Queue {plural(len(rows), 'run')}",
+        type="primary",
+        icon=":material/playlist_add:",
+        key="runs.queue",
+        disabled=disabled,
+    )
     with show_errors():
         start_unless_long(
-            f"report-{view.report}", pressed=pressed, seconds=lambda: _seconds(rows)[0], act=lambda: _queue(rows),
+            f"report-{view.report}",
+            pressed=pressed,
+            seconds=lambda: _seconds(rows)[0],
+            act=lambda: _queue(rows),
             runs=len(rows),
-        )  # fmt: skip
+        )
 
 
 def _queue(rows: Sequence[ReportRow]) -> None:

@@ -30,10 +30,17 @@ from pages.ui.widgets import STATUS_COLORS, UNREADABLE
 PAGE_ROWS = 25
 _SETTING_COLUMNS = 6  # that differ on this page; the rest is under Differences
 _SORTS = {
-    "-created": "newest first", "created": "oldest first", "-test": "best test accuracy", "-val": "best validation",
-    "name": "name", "arch": "network", "dataset": "data set", "seconds": "quickest", "-speed": "most images per second",
+    "-created": "newest first",
+    "created": "oldest first",
+    "-test": "best test accuracy",
+    "-val": "best validation",
+    "name": "name",
+    "arch": "network",
+    "dataset": "data set",
+    "seconds": "quickest",
+    "-speed": "most images per second",
     "state": "state",
-}  # fmt: skip
+}
 _HELP = (
     "Accuracies are those of the weights that answer for a run on Inside and Draw: of the epoch with the lowest "
     "validation loss, or of the last one where nothing was validated."
@@ -53,9 +60,13 @@ def runs_table(view: RunsView) -> tuple[RunRecord, ...]:
         pages = max(1, -(-total // PAGE_ROWS))
         page = min(view.page, pages)
         runs = store.list_runs(
-            where=view.search, order=view.sort, limit=PAGE_ROWS, offset=(page - 1) * PAGE_ROWS, pinned_first=True,
+            where=view.search,
+            order=view.sort,
+            limit=PAGE_ROWS,
+            offset=(page - 1) * PAGE_ROWS,
+            pinned_first=True,
             problems=True,
-        )  # fmt: skip
+        )
         if not runs:
             _nothing(view)
             return ()
@@ -74,9 +85,13 @@ def _unreadable(runs: Sequence[RunRecord]) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.warning(plain(run.problem), icon=":material/heart_broken:", width="stretch")
             st.button(
-                f"Delete run {run.id}", icon=":material/delete:", key=f"runs.unreadable.{run.id}", on_click=_delete, args=(run.id,),
+                f"Delete run {run.id}",
+                icon=":material/delete:",
+                key=f"runs.unreadable.{run.id}",
+                on_click=_delete,
+                args=(run.id,),
                 disabled=get_lab().settings.read_only,
-            )  # fmt: skip
+            )
 
 
 def _delete(run: str) -> None:
@@ -91,9 +106,12 @@ def _toolbar(view: RunsView) -> None:
     orders = _SORTS if view.sort in _SORTS else _SORTS | {view.sort: _order_words(view.sort)}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input(
-            "Search", placeholder="arch:lenet* lr<0.01 tag:report-d state:finished", icon=":material/search:",
-            help=_search_help(), **bind("q", view.q),
-        )  # fmt: skip
+            "Search",
+            placeholder="arch:lenet* lr<0.01 tag:report-d state:finished",
+            icon=":material/search:",
+            help=_search_help(),
+            **bind("q", view.q),
+        )
         st.selectbox("Sort", list(orders), format_func=orders.__getitem__, width=230, **bind("sort", view.sort))
 
 
@@ -131,11 +149,19 @@ def _grid(runs: Sequence[RunRecord], view: RunsView) -> None:
     frame = pd.DataFrame(_rows(runs, view))
     writable = not get_lab().settings.read_only
     st.data_editor(
-        frame, key=key, hide_index=True, width="stretch", height=min(len(runs), 12) * 36 + 40, placeholder="–",
-        column_config=_columns(runs, writable=writable), on_change=_typed, args=(key, ids),
-        disabled=[name for name in frame.columns if name not in _editable(writable)], row_height=36,
+        frame,
+        key=key,
+        hide_index=True,
+        width="stretch",
+        height=min(len(runs), 12) * 36 + 40,
+        placeholder="–",
+        column_config=_columns(runs, writable=writable),
+        on_change=_typed,
+        args=(key, ids),
+        disabled=[name for name in frame.columns if name not in _editable(writable)],
+        row_height=36,
         alt=f"Table of {plural(len(runs), 'run')}: state, name, network, data set, settings that differ, and results",
-    )  # fmt: skip
+    )
 
 
 def _editable(writable: bool) -> tuple[str, ...]:
@@ -147,18 +173,29 @@ def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
     differing = _differing([run for run in runs if not run.problem])
     at = {run.id: index for index, run in enumerate(run for run in runs if not run.problem)}
     return [
-        _unreadable_row(run) if run.problem else {
-            "chosen": run.id in view.runs, "line": _swatch(slots.get(run.id)), "state": [run.status], "name": run.name,
-            "open": f"train?run={run.id}", "network": run.config.arch, "data": run.config.dataset,
-            "test": percent_number(run.headline.test_accuracy), "val": percent_number(run.headline.val_accuracy),
+        _unreadable_row(run)
+        if run.problem
+        else {
+            "chosen": run.id in view.runs,
+            "line": _swatch(slots.get(run.id)),
+            "state": [run.status],
+            "name": run.name,
+            "open": f"train?run={run.id}",
+            "network": run.config.arch,
+            "data": run.config.dataset,
+            "test": percent_number(run.headline.test_accuracy),
+            "val": percent_number(run.headline.val_accuracy),
             "epoch": run.epoch_text or None,
             **{name: _setting(values[at[run.id]]) for name, values in differing.items()},
             "seconds": run.seconds or None,
-            "speed": _whole(run.summary.get("images_per_second")), "created": _date(run.created_at),
-            "tags": list(run.tags), "note": run.note, "pinned": run.pinned,
+            "speed": _whole(run.summary.get("images_per_second")),
+            "created": _date(run.created_at),
+            "tags": list(run.tags),
+            "note": run.note,
+            "pinned": run.pinned,
         }
         for run in runs
-    ]  # fmt: skip
+    ]
 
 
 def _swatch(slot: int | None) -> str | None:
@@ -272,8 +309,12 @@ def _pages(view: RunsView, page: int, pages: int, total: int) -> None:
         many = min(total, MOST_RUNS)
         st.button(
             f"Compare the first {many}" if total > many else f"Compare all {many}" if many > 1 else "Compare it",
-            icon=":material/checklist:", key="runs.all", type="tertiary", on_click=_choose_found, args=(view,),
-        )  # fmt: skip
+            icon=":material/checklist:",
+            key="runs.all",
+            type="tertiary",
+            on_click=_choose_found,
+            args=(view,),
+        )
         if pages > 1:
             key = f"runs.page.{page}.{pages}"
             st.pagination(pages, default=page, key=key, on_change=_turn, args=(key,))

@@ -35,20 +35,22 @@ def content_security_policy(host: str) -> str:
     """
     index = Path(st.__file__).parent / "static" / "index.html"
     scripts = " ".join(inline_script_hashes(index.read_text(encoding="utf-8")))
-    return "; ".join([
-        "default-src 'self'",
-        f"script-src 'self' blob: {scripts}",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "font-src 'self' data:",
-        f"connect-src 'self' data: blob: ws://{host} wss://{host}",
-        "worker-src 'self' blob:",
-        "media-src 'self' data: blob:",
-        "object-src 'none'",
-        "base-uri 'self'",
-        "form-action 'self'",
-        "frame-ancestors 'self'",
-    ])  # fmt: skip
+    return "; ".join(
+        [
+            "default-src 'self'",
+            f"script-src 'self' blob: {scripts}",
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data: blob:",
+            "font-src 'self' data:",
+            f"connect-src 'self' data: blob: ws://{host} wss://{host}",
+            "worker-src 'self' blob:",
+            "media-src 'self' data: blob:",
+            "object-src 'none'",
+            "base-uri 'self'",
+            "form-action 'self'",
+            "frame-ancestors 'self'",
+        ]
+    )
 
 
 class Guard:

@@ -130,11 +130,22 @@ def test_options_change_what_they_name() -> None:
 
 def test_layers_keep_the_order_of_the_reports() -> None:
     assert [name for name, _ in build_network("basic-cnn").get_submodule("features").named_children()] == [
-        "conv1", "pool1", "relu1", "conv2", "drop2", "pool2", "relu2",
-    ]  # fmt: skip
+        "conv1",
+        "pool1",
+        "relu1",
+        "conv2",
+        "drop2",
+        "pool2",
+        "relu2",
+    ]
     assert [name for name, _ in build_network("lenet5").get_submodule("features").named_children()] == [
-        "conv1", "relu1", "pool1", "conv2", "relu2", "pool2",
-    ]  # fmt: skip
+        "conv1",
+        "relu1",
+        "pool1",
+        "conv2",
+        "relu2",
+        "pool2",
+    ]
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:

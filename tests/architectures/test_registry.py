@@ -16,9 +16,24 @@ from lab.architectures.registry import (
 from lab.errors import ConfigError, UnknownNameError
 
 REPORTS = {
-    "conv2-fc2", "conv3-bn", "conv2-bn", "wide-cnn", "basic-cnn", "lenet5", "lenet-bn", "alexnet", "vgg11", "vgg19",
-    "mobilenet", "resnet18", "googlenet", "vgg16-64", "vgg-small", "resnet18-tv", "resnet-small",
-}  # fmt: skip
+    "conv2-fc2",
+    "conv3-bn",
+    "conv2-bn",
+    "wide-cnn",
+    "basic-cnn",
+    "lenet5",
+    "lenet-bn",
+    "alexnet",
+    "vgg11",
+    "vgg19",
+    "mobilenet",
+    "resnet18",
+    "googlenet",
+    "vgg16-64",
+    "vgg-small",
+    "resnet18-tv",
+    "resnet-small",
+}
 
 
 def test_every_network_of_the_reports_and_the_speedrun_is_there() -> None:

@@ -23,9 +23,23 @@ _CANVAS = "canvas.dc-canvas.upper-canvas"
 def _train(server: Server, arch: str, epochs: int) -> str:
     environment = {**os.environ, "LAB_HOME": str(server.home), "LAB_DATA": "", "OMP_NUM_THREADS": "1"}
     command = [
-        "train", "--arch", arch, "--dataset", "digits", "--epochs", str(epochs), "--batch-size", "32", "--lr", "0.003",
-        "--schedule", "one-cycle", "--augment", "light", "--json",
-    ]  # fmt: skip
+        "train",
+        "--arch",
+        arch,
+        "--dataset",
+        "digits",
+        "--epochs",
+        str(epochs),
+        "--batch-size",
+        "32",
+        "--lr",
+        "0.003",
+        "--schedule",
+        "one-cycle",
+        "--augment",
+        "light",
+        "--json",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "lab", *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600
     )

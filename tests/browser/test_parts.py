@@ -18,13 +18,19 @@ pytestmark = pytest.mark.browser
 _UI = Path(__file__).parents[2] / "pages" / "ui"
 _ORIGIN = "http://lab.test"
 _LIGHT = {
-    "text-color": "#1a2330", "background-color": "#ffffff", "secondary-background-color": "#f3f6f9",
-    "border-color": "#d9e0e8", "primary-color": "#0b66a8",
-}  # fmt: skip
+    "text-color": "#1a2330",
+    "background-color": "#ffffff",
+    "secondary-background-color": "#f3f6f9",
+    "border-color": "#d9e0e8",
+    "primary-color": "#0b66a8",
+}
 _DARK = {
-    "text-color": "#e4eaf2", "background-color": "#10151c", "secondary-background-color": "#1a222d",
-    "border-color": "#2d3846", "primary-color": "#2f86cf",
-}  # fmt: skip
+    "text-color": "#e4eaf2",
+    "background-color": "#10151c",
+    "secondary-background-color": "#1a222d",
+    "border-color": "#2d3846",
+    "primary-color": "#2f86cf",
+}
 _MOUNT = """async ([html, css, js, shadow]) => {
   const module = await import(URL.createObjectURL(new Blob([js], { type: "text/javascript" })));
   const place = document.createElement("div");
@@ -87,8 +93,15 @@ def mount(browser: Browser) -> Iterator[Mount]:
 def _matrix(classes: list[str], counts: list[list[int]]) -> dict[str, Any]:
     rates = [[cell / max(1, sum(row)) for cell in row] for row in counts]
     texts = [[_rate_text(rate) for rate in row] for row in rates]
-    return {"classes": classes, "counts": counts, "rates": rates, "rate_texts": texts, "as_rates": False, "chosen": None,
-            "caption": "x"}  # fmt: skip
+    return {
+        "classes": classes,
+        "counts": counts,
+        "rates": rates,
+        "rate_texts": texts,
+        "as_rates": False,
+        "chosen": None,
+        "caption": "x",
+    }
 
 
 def _heads(page: Page) -> list[str]:
@@ -124,10 +137,24 @@ def test_every_number_of_the_matrix_can_be_read_against_its_colour(mount: Mount,
 
 def _row(name: str, depth: int, *, leaf: bool) -> dict[str, Any]:
     return {
-        "name": name, "short": name, "type": "t", "depth": depth, "leaf": leaf, "shape": "1", "size": 1, "params": 1,
-        "params_text": "1", "param_share": 0.5, "mult_adds": 1, "mult_adds_text": "1", "work_share": 0.5, "bytes": 1,
-        "bytes_text": "1", "field": 1, "step": 1,
-    }  # fmt: skip
+        "name": name,
+        "short": name,
+        "type": "t",
+        "depth": depth,
+        "leaf": leaf,
+        "shape": "1",
+        "size": 1,
+        "params": 1,
+        "params_text": "1",
+        "param_share": 0.5,
+        "mult_adds": 1,
+        "mult_adds_text": "1",
+        "work_share": 0.5,
+        "bytes": 1,
+        "bytes_text": "1",
+        "field": 1,
+        "step": 1,
+    }
 
 
 def _focused(page: Page) -> str:
@@ -185,21 +212,43 @@ def test_the_graph_keeps_the_keyboards_place_and_steps_into_a_block_that_opens(m
 
 
 _NEWS = live_payload(
-    {"batch/loss": Series("batch/loss", np.array([10, 20, 30]), np.array([1.0, np.nan, 0.5]), np.array([1.0, 2.0, 3.0]))},
+    {
+        "batch/loss": Series(
+            "batch/loss", np.array([10, 20, 30]), np.array([1.0, np.nan, 0.5]), np.array([1.0, 2.0, 3.0])
+        )
+    },
     since="",
     lease=1,
     complete=True,
 ) | {
-    "run": "r", "state": "finished", "status": "finished", "live": False, "responding": True, "device": "cpu", "notices": 0,
-    "findings": "", "progress": {"step": 30, "total_steps": 30, "epochs": 3, "steps_per_epoch": 10},
-}  # fmt: skip
+    "run": "r",
+    "state": "finished",
+    "status": "finished",
+    "live": False,
+    "responding": True,
+    "device": "cpu",
+    "notices": 0,
+    "findings": "",
+    "progress": {"step": 30, "total_steps": 30, "epochs": 3, "steps_per_epoch": 10},
+}
 _LIVE = ("live/live.html", "live/live.css", "live/plotly.js", "live/look.js", "live/curves.js", "live/live.js")
 
 
 def _live(mount: Mount) -> Page:
     page = mount(*_LIVE, shadow=False, answers=[_NEWS])
-    data = {"run": "r", "state": "finished", "status": "finished", "live": False, "notices": 0, "findings": "",
-            "device": "cpu", "epochs": 3, "lr": 0.1, "constant": True, "plotly": "/assets/plotly.min.js"}  # fmt: skip
+    data = {
+        "run": "r",
+        "state": "finished",
+        "status": "finished",
+        "live": False,
+        "notices": 0,
+        "findings": "",
+        "device": "cpu",
+        "epochs": 3,
+        "lr": 0.1,
+        "constant": True,
+        "plotly": "/assets/plotly.min.js",
+    }
     page.evaluate("data => render(data)", data)
     page.wait_for_function("place.querySelector('[data-chart=loss] .cl-plot').data")
     return page
@@ -219,8 +268,14 @@ _PLOT = ("parts/base.css", "parts/plot.css", "live/plotly.js", "parts/plot.js")
 
 def _figure(*values: float, revision: str = "linear") -> dict[str, Any]:
     figure = go.Figure(go.Scatter(x=list(range(len(values))), y=values)).update_layout(height=300, title="Loss")
-    return {"figure": figure.to_json(), "height": 300, "words": "x", "filename": "loss", "revision": revision,
-            "plotly": "/assets/plotly.min.js"}  # fmt: skip
+    return {
+        "figure": figure.to_json(),
+        "height": 300,
+        "words": "x",
+        "filename": "loss",
+        "revision": revision,
+        "plotly": "/assets/plotly.min.js",
+    }
 
 
 def _plot(mount: Mount) -> Page:
@@ -272,9 +327,20 @@ def test_a_chart_fills_its_place_when_that_changes_without_the_window(
 
 
 def _map(method: str) -> dict[str, Any]:
-    return {"x": [-0.5, 0.5], "y": [0, 0], "labels": [0, 1], "wrong": [False, True], "notes": ["a", "b"],
-            "classes": ["a", "b"], "sprite": "", "columns": 2, "method": method, "words": "x", "filename": "map",
-            "plotly": "/assets/plotly.min.js"}  # fmt: skip
+    return {
+        "x": [-0.5, 0.5],
+        "y": [0, 0],
+        "labels": [0, 1],
+        "wrong": [False, True],
+        "notes": ["a", "b"],
+        "classes": ["a", "b"],
+        "sprite": "",
+        "columns": 2,
+        "method": method,
+        "words": "x",
+        "filename": "map",
+        "plotly": "/assets/plotly.min.js",
+    }
 
 
 def test_a_lasso_stays_over_epochs_and_goes_with_its_map(mount: Mount) -> None:

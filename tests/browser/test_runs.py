@@ -26,8 +26,13 @@ def _train(home: Path, *options: str) -> str:
     environment |= {"LAB_HOME": str(home), "LAB_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
     out = subprocess.run(
         [sys.executable, "-m", "lab", "train", "--dataset", "digits", "--epochs", "2", "--json", *options],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=True,
+    )
     answer = json.loads(out.stdout)
     assert answer["state"] == "finished"
     return str(answer["run"])

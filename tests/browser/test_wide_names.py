@@ -20,15 +20,31 @@ def test_unbroken_names_do_not_widen_a_page(server: Server, visitor: Visitor) ->
     lab = Lab(Settings.from_env({"LAB_HOME": str(server.home)}))
     curve = Series("batch/loss", np.arange(1, 9), np.linspace(2.0, 1.0, 8), np.linspace(0.1, 0.8, 8))
     now = time.time()
-    runs = lab.store.insert_ended([
-        EndedRun(
-            id=new_run_id(), name=letter * 200, config=RunConfig(dataset="digits"), fingerprint="0" * 64,
-            state=RunState.FINISHED, reason=letter * 200, created_at=now, started_at=now, finished_at=now, seconds=1.0,
-            device="cpu", note=letter * 300, tags=(letter * 60,), summary={}, environment={"name": letter * 200},
-            notices=(letter * 200,), points={"batch/loss": curve}, kept=(),
-        )
-        for letter in "WV"
-    ])  # fmt: skip
+    runs = lab.store.insert_ended(
+        [
+            EndedRun(
+                id=new_run_id(),
+                name=letter * 200,
+                config=RunConfig(dataset="digits"),
+                fingerprint="0" * 64,
+                state=RunState.FINISHED,
+                reason=letter * 200,
+                created_at=now,
+                started_at=now,
+                finished_at=now,
+                seconds=1.0,
+                device="cpu",
+                note=letter * 300,
+                tags=(letter * 60,),
+                summary={},
+                environment={"name": letter * 200},
+                notices=(letter * 200,),
+                points={"batch/loss": curve},
+                kept=(),
+            )
+            for letter in "WV"
+        ]
+    )
     ids = ",".join(run.id for run in runs)
     try:
         for width in (390, 1440):

@@ -10,16 +10,41 @@ from lab.runs.records import RunRecord, RunState, Series, Want
 
 
 def run(
-    number: int = 1, *, name: str = "", summary: dict[str, Any] | None = None, seconds: float = 10.0,
-    state: RunState = RunState.FINISHED, **config: Any,
-) -> RunRecord:  # fmt: skip
+    number: int = 1,
+    *,
+    name: str = "",
+    summary: dict[str, Any] | None = None,
+    seconds: float = 10.0,
+    state: RunState = RunState.FINISHED,
+    **config: Any,
+) -> RunRecord:
     """Return a finished run of LeNet-5 on the digits, with these settings changed."""
     return RunRecord(
-        id=f"{number:012x}"[::-1], name=name, config=RunConfig(dataset="digits").replace(**config), fingerprint="f",
-        family="", state=state, want=Want.RUN, responding=True, reason="", lease=1, attempts=1, created_at=1000.0,
-        started_at=2000.0, finished_at=3000.0, seconds=seconds, device="cpu", parent=None, origin="local", pinned=False,
-        note="", tags=(), progress={"steps_per_epoch": 10}, summary=summary or {}, number=number,
-    )  # fmt: skip
+        id=f"{number:012x}"[::-1],
+        name=name,
+        config=RunConfig(dataset="digits").replace(**config),
+        fingerprint="f",
+        family="",
+        state=state,
+        want=Want.RUN,
+        responding=True,
+        reason="",
+        lease=1,
+        attempts=1,
+        created_at=1000.0,
+        started_at=2000.0,
+        finished_at=3000.0,
+        seconds=seconds,
+        device="cpu",
+        parent=None,
+        origin="local",
+        pinned=False,
+        note="",
+        tags=(),
+        progress={"steps_per_epoch": 10},
+        summary=summary or {},
+        number=number,
+    )
 
 
 def series(name: str, values: Any, *, first: int = 1, every: int = 1) -> Series:

@@ -21,9 +21,11 @@ def test_a_damaged_and_a_wrong_file_are_told_from_a_whole_one(shell: Shell, tmp_
     raw.mkdir(parents=True)
     images, labels = np.arange(20 * 784).reshape(20, 28, 28).astype(np.uint8), (np.arange(20) % 10).astype(np.uint8)
     assert _states(shell, tmp_path) == {
-        "digits": "present", **dict.fromkeys(("mnist", "fashion-mnist", "kmnist", "qmnist", "usps"), "not downloaded"),
-        "emnist-letters": "not downloaded", "emnist-balanced": "not downloaded",
-    }  # fmt: skip
+        "digits": "present",
+        **dict.fromkeys(("mnist", "fashion-mnist", "kmnist", "qmnist", "usps"), "not downloaded"),
+        "emnist-letters": "not downloaded",
+        "emnist-balanced": "not downloaded",
+    }
     for part in ("train", "t10k"):
         (raw / f"{part}-images.idx3-ubyte").write_bytes(idx_bytes(images))
         (raw / f"{part}-labels.idx1-ubyte").write_bytes(idx_bytes(labels))

@@ -44,8 +44,12 @@ def test_the_queue_lists_what_trains_then_what_waits(lab: Lab, capsys: pytest.Ca
     answer = json.loads(out)["queue"]
     assert code == 0
     assert [(run["name"], run["state"], run["place"]) for run in answer] == [
-        ("a", "running", None), ("b", "queued", 1), ("c", "queued", 2), ("d", "queued", 3), ("e", "queued", 4),
-    ]  # fmt: skip
+        ("a", "running", None),
+        ("b", "queued", 1),
+        ("c", "queued", 2),
+        ("d", "queued", 3),
+        ("e", "queued", 4),
+    ]
     table = _call(capsys, "queue")[1]
     assert table.index(answer[0]["run"]) < table.index(answer[1]["run"]) < table.index(answer[4]["run"])
 

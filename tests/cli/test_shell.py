@@ -35,8 +35,17 @@ def _strict(text: str) -> Any:
 
 
 def test_train_answers_with_what_scripts_rely_on(trained: dict[str, Any]) -> None:
-    wanted = {"run", "state", "cached", "epochs", "test_accuracy", "val_accuracy", "test_loss", "seconds",
-              "images_per_second"}  # fmt: skip
+    wanted = {
+        "run",
+        "state",
+        "cached",
+        "epochs",
+        "test_accuracy",
+        "val_accuracy",
+        "test_loss",
+        "seconds",
+        "images_per_second",
+    }
     assert wanted <= trained.keys()
     assert (trained["state"], trained["epochs"]) == ("finished", 2)
     assert trained["test_accuracy"] > 0.6

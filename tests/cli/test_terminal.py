@@ -42,10 +42,16 @@ def test_file_names_do_not_reach_the_terminal_as_they_are(
 ) -> None:
     path = str(tmp_path / f"a{ATTACK}.png")
     for words in (
-        ("predict", "first", path), ("import", path), ("train", "--preset", path), ("export", path, "--format", path),
-        ("export", "first", "--format", "csv", "--out", path), ("--data", path, "datasets"), ("--home", path, "doctor"),
-        ("inspect", "first", "--layer", "features.conv1", "--out", path), ("datasets", "--fetch", path),
-    ):  # fmt: skip
+        ("predict", "first", path),
+        ("import", path),
+        ("train", "--preset", path),
+        ("export", path, "--format", path),
+        ("export", "first", "--format", "csv", "--out", path),
+        ("--data", path, "datasets"),
+        ("--home", path, "doctor"),
+        ("inspect", "first", "--layer", "features.conv1", "--out", path),
+        ("datasets", "--fetch", path),
+    ):
         _, out, err = shell(*words)
         assert _harmless(out, err), words
         assert out + err
@@ -60,26 +66,56 @@ def test_cells_and_lines_are_escaped(capsys: pytest.CaptureFixture[str]) -> None
 
 
 _COMMANDS: tuple[tuple[str, ...], ...] = (
-    ("{}",), ("--home", "/dev/null/{}", "runs"), ("--database", "{}", "runs"), ("--device", "{}", "doctor"),
-    ("show", "{}"), ("runs", "--filter", "{}"), ("runs", "--filter", "{}:x"), ("runs", "--filter", "state:{}"),
-    ("runs", "--filter", "lr<{}"), ("runs", "--sort", "{}"), ("runs", "--limit", "{}"), ("tag", "first", "{}"),
-    ("train", "--name", "{}" * 3, "--epochs", "0"), ("train", "--arch", "{}"), ("train", "--dataset", "{}"),
-    ("train", "--preset", "{}"), ("train", "--epochs", "{}"), ("train", "--lr", "{}"), ("train", "--optimizer", "{}"),
-    ("train", "--arch-option", "{}"), ("train", "--arch-option", "{}=1"), ("train", "--init-from", "{}"),
-    ("train", "--{}", "1"), ("summary", "{}"), ("summary", "lenet5", "--input-size", "{}"),
-    ("summary", "lenet5", "--arch-option", "widths={}"), ("summary", "lenet5", "--arch-option", "{}=1"),
-    ("export", "first", "--format", "{}", "--out", "x"), ("export", "{}", "--format", "csv", "--out", "x"),
-    ("import", "{}"), ("predict", "first", "{}"), ("predict", "first", "x", "--epoch", "{}"), ("evaluate", "{}"),
-    ("inspect", "first", "--layer", "{}", "--out", "x"), ("inspect", "first", "--layer", "conv1", "--image", "{}"),
-    ("datasets", "--fetch", "{}"), ("compare", "first", "{}"), ("delete", "{}"), ("verify", "{}"),
-)  # fmt: skip
+    ("{}",),
+    ("--home", "/dev/null/{}", "runs"),
+    ("--database", "{}", "runs"),
+    ("--device", "{}", "doctor"),
+    ("show", "{}"),
+    ("runs", "--filter", "{}"),
+    ("runs", "--filter", "{}:x"),
+    ("runs", "--filter", "state:{}"),
+    ("runs", "--filter", "lr<{}"),
+    ("runs", "--sort", "{}"),
+    ("runs", "--limit", "{}"),
+    ("tag", "first", "{}"),
+    ("train", "--name", "{}" * 3, "--epochs", "0"),
+    ("train", "--arch", "{}"),
+    ("train", "--dataset", "{}"),
+    ("train", "--preset", "{}"),
+    ("train", "--epochs", "{}"),
+    ("train", "--lr", "{}"),
+    ("train", "--optimizer", "{}"),
+    ("train", "--arch-option", "{}"),
+    ("train", "--arch-option", "{}=1"),
+    ("train", "--init-from", "{}"),
+    ("train", "--{}", "1"),
+    ("summary", "{}"),
+    ("summary", "lenet5", "--input-size", "{}"),
+    ("summary", "lenet5", "--arch-option", "widths={}"),
+    ("summary", "lenet5", "--arch-option", "{}=1"),
+    ("export", "first", "--format", "{}", "--out", "x"),
+    ("export", "{}", "--format", "csv", "--out", "x"),
+    ("import", "{}"),
+    ("predict", "first", "{}"),
+    ("predict", "first", "x", "--epoch", "{}"),
+    ("evaluate", "{}"),
+    ("inspect", "first", "--layer", "{}", "--out", "x"),
+    ("inspect", "first", "--layer", "conv1", "--image", "{}"),
+    ("datasets", "--fetch", "{}"),
+    ("compare", "first", "{}"),
+    ("delete", "{}"),
+    ("verify", "{}"),
+)
 
 
 @pytest.mark.parametrize("words", _COMMANDS, ids=" ".join)
 @settings(
-    max_examples=6, deadline=None, derandomize=True, database=None,
+    max_examples=6,
+    deadline=None,
+    derandomize=True,
+    database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
-)  # fmt: skip
+)
 @given(st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=40), st.integers(1, 900))
 def test_whatever_is_put_in_the_refusal_is_one_short_sentence(
     shell: Shell, trained: dict[str, Any], words: tuple[str, ...], text: str, times: int

@@ -51,12 +51,29 @@ def test_a_kaggle_table_becomes_a_data_set_with_a_test_part_of_its_own(tmp_path:
 ARCHIVES: dict[str, dict[str, Any]] = {
     "keras": {"x_train": IMAGES, "y_train": LABELS, "x_test": TEST[0], "y_test": TEST[1]},
     "a channel": {"x_train": IMAGES[..., None], "y_train": LABELS, "x_test": TEST[0][..., None], "y_test": TEST[1]},
-    "colour": {"x_train": np.repeat(IMAGES[..., None], 3, -1), "y_train": LABELS, "x_test": np.repeat(TEST[0][..., None], 3, -1), "y_test": TEST[1]},
+    "colour": {
+        "x_train": np.repeat(IMAGES[..., None], 3, -1),
+        "y_train": LABELS,
+        "x_test": np.repeat(TEST[0][..., None], 3, -1),
+        "y_test": TEST[1],
+    },
     "from 0 to 1": {"x_train": IMAGES / 255, "y_train": LABELS, "x_test": TEST[0] / 255, "y_test": TEST[1]},
-    "rows": {"x_train": IMAGES.reshape(70, -1), "y_train": LABELS, "x_test": TEST[0].reshape(20, -1), "y_test": TEST[1]},
-    "medmnist": {"train_images": IMAGES[:60], "train_labels": LABELS[:60, None], "val_images": IMAGES[60:], "val_labels": LABELS[60:, None], "test_images": TEST[0], "test_labels": TEST[1][:, None]},
+    "rows": {
+        "x_train": IMAGES.reshape(70, -1),
+        "y_train": LABELS,
+        "x_test": TEST[0].reshape(20, -1),
+        "y_test": TEST[1],
+    },
+    "medmnist": {
+        "train_images": IMAGES[:60],
+        "train_labels": LABELS[:60, None],
+        "val_images": IMAGES[60:],
+        "val_labels": LABELS[60:, None],
+        "test_images": TEST[0],
+        "test_labels": TEST[1][:, None],
+    },
     "dark on light": {"x_train": 255 - IMAGES, "y_train": LABELS, "x_test": 255 - TEST[0], "y_test": TEST[1]},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("archive", ARCHIVES)
@@ -83,7 +100,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "standardised": ({"x_train": IMAGES / 64.0 - 2, "y_train": LABELS}, "pixels from -2 to"),
     "other names": ({"pictures": IMAGES, "classes": LABELS}, "holds pictures, classes, but x_train and y_train"),
     "objects": ({"x_train": IMAGES, "y_train": np.array([{}] * 70, dtype=object)}, "cannot be read as a NumPy archive"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("archive", REFUSED)

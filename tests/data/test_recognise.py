@@ -47,7 +47,11 @@ CONTENTS: dict[str, tuple[bytes, str, str]] = {
     "kaggle": (KAGGLE.encode(), "csv", r"a table of a label and 784 pixels a row \(28×28\)"),
     "kaggle test": (KAGGLE[6:].encode(), "csv", "a table of no label and 784 pixels a row"),
     "headless": (",".join(["7"] * 785).encode(), "csv", "a label and 784 pixels .* without a header"),
-    "1x1 names": (("label," + ",".join(f"{y}x{x}" for y in range(1, 29) for x in range(1, 29))).encode(), "csv", "28×28"),
+    "1x1 names": (
+        ("label," + ",".join(f"{y}x{x}" for y in range(1, 29) for x in range(1, 29))).encode(),
+        "csv",
+        "28×28",
+    ),
     "byte order mark": (b"\xef\xbb\xbf" + KAGGLE.encode(), "csv", "a table of a label and 784"),
     "semicolons": (KAGGLE.replace(",", ";").encode(), "csv", "784 pixels"),
     "another table": (b"file_name,label\na.png,1\n", "table", "a table of 2 columns"),
@@ -64,7 +68,7 @@ CONTENTS: dict[str, tuple[bytes, str, str]] = {
     "libsvm": (b"5 1:0.1 2:0.5 3:-1\n", "libsvm", "libsvm"),
     "nothing": (b"", "empty", "empty"),
     "noise": (bytes(range(128, 160)), "unknown", r"no format that is known \(it starts with 80818283\)"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("content", CONTENTS)

@@ -38,9 +38,16 @@ def shared() -> tuple[nn.Sequential, Tensor]:
     torch.manual_seed(0)
     others: list[Callable[[], object]] = []
     network = nn.Sequential(
-        nn.Conv2d(1, 4, 3), nn.ReLU(), Shared(others), nn.Conv2d(4, 4, 3), nn.ReLU(), Shared(others),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3),
-    ).eval()  # fmt: skip
+        nn.Conv2d(1, 4, 3),
+        nn.ReLU(),
+        Shared(others),
+        nn.Conv2d(4, 4, 3),
+        nn.ReLU(),
+        Shared(others),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 3),
+    ).eval()
 
     @torch.inference_mode()
     def read() -> None:

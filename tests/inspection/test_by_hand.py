@@ -49,8 +49,9 @@ def test_report_es_picture_gives_the_sums_of_its_squares() -> None:
     assert window.value == 38
 
 
-@pytest.mark.parametrize(("arch", "layer"), [("lenet-bn", "features.conv1"), ("lenet-bn", "features.conv2"),
-                                             ("conv3-bn", "features.conv3")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arch", "layer"), [("lenet-bn", "features.conv1"), ("lenet-bn", "features.conv2"), ("conv3-bn", "features.conv3")]
+)
 def test_every_corner_of_a_real_layer_is_taken_apart_rightly(arch: str, layer: str) -> None:
     torch.manual_seed(0)
     network = build_network(arch).eval()

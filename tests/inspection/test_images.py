@@ -14,9 +14,11 @@ from lab.inspection.images import pick_image, read_image
 
 DIGIT = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
 DATA = SimpleNamespace(
-    train_images=np.zeros((3, 28, 28), np.uint8), train_labels=np.array([4, 5, 6]),
-    test_images=DIGIT[None], test_labels=np.array([7]),
-)  # fmt: skip
+    train_images=np.zeros((3, 28, 28), np.uint8),
+    train_labels=np.array([4, 5, 6]),
+    test_images=DIGIT[None],
+    test_labels=np.array([7]),
+)
 
 
 def png(array: np.ndarray) -> bytes:

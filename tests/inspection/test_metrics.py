@@ -117,8 +117,12 @@ def test_galleries_are_in_order_of_confidence() -> None:
 def test_the_report_is_strict_json() -> None:
     told = report(judge(constant(2), LABELS), classes=("a", "b", "c")).as_dict()
     assert json.loads(json.dumps(told, allow_nan=False))["per_class"][0] == {
-        "class": "a", "precision": None, "recall": 0.0, "f1": 0.0, "images": 2,
-    }  # fmt: skip
+        "class": "a",
+        "precision": None,
+        "recall": 0.0,
+        "f1": 0.0,
+        "images": 2,
+    }
     assert told["accuracy"] == 0.5
     assert told["confusion"][2] == [0, 0, 3]
 

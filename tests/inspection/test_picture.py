@@ -24,8 +24,9 @@ def test_a_residual_network_has_a_sum_with_two_inputs() -> None:
     nodes = traced("resnet-small")
     sums = [node for node in nodes if node.type == "add"]
     assert [(node.name, len(node.inputs)) for node in sums] == [
-        ("features.residual1.+", 2), ("features.residual2.+", 2),
-    ]  # fmt: skip
+        ("features.residual1.+", 2),
+        ("features.residual2.+", 2),
+    ]
     assert nodes[0].type == "Input"
     assert nodes[-1].output_shape == (1, 10)
 
@@ -38,9 +39,10 @@ def test_googlenet_joins_four_branches_nine_times() -> None:
 
 def test_folding_puts_activations_with_their_layer() -> None:
     assert [(box.title, box.detail) for box in boxes(traced("lenet-bn"))][2:5] == [
-        ("conv1", "convolution · BN · ReLU"), ("pool1", "max pooling"),
+        ("conv1", "convolution · BN · ReLU"),
+        ("pool1", "max pooling"),
         ("conv2", "convolution · BN · ReLU"),
-    ]  # fmt: skip
+    ]
     everything = boxes(traced("lenet-bn"), detail="everything")
     assert len(everything) == len(traced("lenet-bn"))
 

@@ -45,12 +45,21 @@ def test_frozen_weights_are_not_trainable() -> None:
 def test_the_shells_json_has_the_promised_fields() -> None:
     told = json.loads(json.dumps(summarize(on_meta("lenet5"), input_shape=(64, 1, 28, 28)).as_dict(), allow_nan=False))
     assert set(told) == {
-        "total_params", "trainable_params", "total_mult_adds", "forward_backward_bytes", "params_bytes", "layers",
-    }  # fmt: skip
+        "total_params",
+        "trainable_params",
+        "total_mult_adds",
+        "forward_backward_bytes",
+        "params_bytes",
+        "layers",
+    }
     assert told["layers"][3] == {
-        "name": "features.conv1", "type": "Conv2d", "depth": 2, "output_shape": [64, 6, 28, 28], "params": 156,
+        "name": "features.conv1",
+        "type": "Conv2d",
+        "depth": 2,
+        "output_shape": [64, 6, 28, 28],
+        "params": 156,
         "mult_adds": 7_827_456,
-    }  # fmt: skip
+    }
     assert told["params_bytes"] == 61_706 * 4
 
 
@@ -84,17 +93,29 @@ def fields_of(id: str) -> dict[str, tuple[int, int]]:
 
 def test_receptive_fields_of_lenet5_by_hand() -> None:
     assert fields_of("lenet5") == {
-        "resize": (1, 1), "features.conv1": (5, 1), "features.relu1": (5, 1), "features.pool1": (6, 2),
-        "features.conv2": (14, 2), "features.relu2": (14, 2), "features.pool2": (16, 4),
-    }  # fmt: skip
+        "resize": (1, 1),
+        "features.conv1": (5, 1),
+        "features.relu1": (5, 1),
+        "features.pool1": (6, 2),
+        "features.conv2": (14, 2),
+        "features.relu2": (14, 2),
+        "features.pool2": (16, 4),
+    }
 
 
 def test_receptive_fields_of_vgg11_by_hand() -> None:
     fields = fields_of("vgg11")
     convolutions = ["1_1", "2_1", "3_1", "3_2", "4_1", "4_2", "5_1", "5_2"]
     assert [fields[f"features.conv{n}"] for n in convolutions] == [
-        (3, 1), (8, 2), (18, 4), (26, 4), (46, 8), (62, 8), (102, 16), (134, 16),
-    ]  # fmt: skip
+        (3, 1),
+        (8, 2),
+        (18, 4),
+        (26, 4),
+        (46, 8),
+        (62, 8),
+        (102, 16),
+        (134, 16),
+    ]
     assert fields["features.pool5"] == (150, 32)
 
 
@@ -139,8 +160,13 @@ def test_a_layer_that_runs_twice_has_a_row_and_a_field_for_each_time() -> None:
         (row.type, row.receptive_field) for row in rows if row.name.startswith("features.layer1.0.") and row.is_leaf
     ]
     assert sees == [
-        ("Conv2d", 19), ("BatchNorm2d", 19), ("ReLU", 19), ("Conv2d", 27), ("BatchNorm2d", 27), ("ReLU", 27),
-    ]  # fmt: skip
+        ("Conv2d", 19),
+        ("BatchNorm2d", 19),
+        ("ReLU", 19),
+        ("Conv2d", 27),
+        ("BatchNorm2d", 27),
+        ("ReLU", 27),
+    ]
 
 
 def test_a_field_is_cut_at_the_edge_of_the_image() -> None:

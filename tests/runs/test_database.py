@@ -34,9 +34,18 @@ def here(path: Path) -> RunStore:
 
 @pytest.mark.parametrize(
     ("version", "safe"),
-    [("3.40.1", False), ("3.44.6", True), ("3.44.5", False), ("3.50.7", True), ("3.50.6", False), ("3.51.2", False),
-     ("3.51.3", True), ("3.52.0", True), ("4.0.0", True)],
-)  # fmt: skip
+    [
+        ("3.40.1", False),
+        ("3.44.6", True),
+        ("3.44.5", False),
+        ("3.50.7", True),
+        ("3.50.6", False),
+        ("3.51.2", False),
+        ("3.51.3", True),
+        ("3.52.0", True),
+        ("4.0.0", True),
+    ],
+)
 def test_the_write_ahead_log_is_used_only_where_it_is_whole(version: str, safe: bool) -> None:
     assert wal_is_safe(version) is safe
     assert journal_mode(version, "ext4") == ("WAL" if safe else "TRUNCATE")

@@ -116,9 +116,14 @@ def test_the_row_follows_while_a_run_trains_and_when_weights_are_dropped(store: 
 
 def test_an_older_store_is_given_the_same_results_by_its_migration(url: str, store: RunStore, me: Owner) -> None:
     curves: list[tuple[list[float], list[float]]] = [
-        ([0.3, 0.1, 0.2], [0.7, 0.8, 0.9]), ([], [0.7, 0.9]), ([NAN, 0.5, -INF], [0.1, 0.2, 0.3]),
-        ([INF, INF], [0.1, 0.2]), ([0.2, 0.2], [0.4, 0.5]), ([], []), ([0.3, 0.1], [0.7]),
-    ]  # fmt: skip
+        ([0.3, 0.1, 0.2], [0.7, 0.8, 0.9]),
+        ([], [0.7, 0.9]),
+        ([NAN, 0.5, -INF], [0.1, 0.2, 0.3]),
+        ([INF, INF], [0.1, 0.2]),
+        ([0.2, 0.2], [0.4, 0.5]),
+        ([], []),
+        ([0.3, 0.1], [0.7]),
+    ]
     runs = [train_by_hand(store, me, str(k), val=v, test=t) for k, (v, t) in enumerate(curves)]
     bare = claimed(store, me, "without weights")
     store.finish(bare.id, bare.lease, state=RunState.FINISHED, summary={"test_accuracy": 0.25, "final_epoch": 1})

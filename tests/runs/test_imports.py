@@ -30,11 +30,25 @@ COUNT = pace.MOST_ROWS + 808
 
 def ended(points: Any, *, id: str = "", files: tuple[KeptFile, ...] = (), seed: int = 0) -> EndedRun:
     return EndedRun(
-        id=id or new_run_id(), name="from elsewhere", config=RunConfig(dataset="digits", seed=seed), fingerprint="f" * 64,
-        state=RunState.FINISHED, reason="", created_at=1.6e9, started_at=1.6e9, finished_at=1.6e9, seconds=5.0,
-        device="cpu", note="", tags=("t",), summary={"test_accuracy": 0.5}, environment={}, notices=(), points=points,
+        id=id or new_run_id(),
+        name="from elsewhere",
+        config=RunConfig(dataset="digits", seed=seed),
+        fingerprint="f" * 64,
+        state=RunState.FINISHED,
+        reason="",
+        created_at=1.6e9,
+        started_at=1.6e9,
+        finished_at=1.6e9,
+        seconds=5.0,
+        device="cpu",
+        note="",
+        tags=("t",),
+        summary={"test_accuracy": 0.5},
+        environment={},
+        notices=(),
+        points=points,
         kept=files,
-    )  # fmt: skip
+    )
 
 
 def long_curve(name: str = "batch/loss", count: int = COUNT) -> Series:

@@ -45,8 +45,11 @@ class Harness:
         self.run = record.id
         self.starter = subprocess.Popen(
             [sys.executable, "-m", "tests.runs.killed_writer", self.url, self.place, self.manner],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
-        )  # fmt: skip
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+        )
 
     def close(self) -> None:
         """End the process that starts the writers."""

@@ -38,8 +38,10 @@ def test_an_older_store_shows_what_it_showed_and_is_sealed_once_it_is_checked(ol
     store = RunStore.open(older)
     before = store.list_runs(order="number")
     assert [(run.name, run.state) for run in before] == [
-        ("finished", RunState.FINISHED), ("paused", RunState.PAUSED), ("queued", RunState.QUEUED)
-    ]  # fmt: skip
+        ("finished", RunState.FINISHED),
+        ("paused", RunState.PAUSED),
+        ("queued", RunState.QUEUED),
+    ]
     assert _seals(store) == ["", "", ""]
     assert [store.verify(run.id) for run in before] == [(), (), ()]
     assert store.seal_older() == ()
@@ -58,9 +60,12 @@ def test_an_older_store_shows_what_it_showed_and_is_sealed_once_it_is_checked(ol
 
 @pytest.mark.parametrize(
     "damage",
-    ["UPDATE runs SET seconds = 9 WHERE number = 1", "UPDATE points SET value = 9 WHERE run = 1 AND step = 2",
-     "UPDATE kept SET epoch = 2"],
-)  # fmt: skip
+    [
+        "UPDATE runs SET seconds = 9 WHERE number = 1",
+        "UPDATE points SET value = 9 WHERE run = 1 AND step = 2",
+        "UPDATE kept SET epoch = 2",
+    ],
+)
 def test_a_damage_that_happened_before_the_upgrade_is_not_sealed(older: str, damage: str) -> None:
     _damage(older, damage)
     store = RunStore.open(older)

@@ -57,11 +57,18 @@ def test_a_run_that_goes_on_waits_behind_those_that_were_there(store: RunStore, 
 @pytest.mark.parametrize(
     ("run", "move", "after"),
     [
-        ("c", Move.UP, "acbde"), ("c", Move.DOWN, "abdce"), ("c", Move.FRONT, "cabde"), ("c", Move.BACK, "abdec"),
-        ("a", Move.UP, "abcde"), ("a", Move.FRONT, "abcde"), ("e", Move.DOWN, "abcde"), ("e", Move.BACK, "abcde"),
-        ("e", Move.FRONT, "eabcd"), ("a", Move.BACK, "bcdea"),
+        ("c", Move.UP, "acbde"),
+        ("c", Move.DOWN, "abdce"),
+        ("c", Move.FRONT, "cabde"),
+        ("c", Move.BACK, "abdec"),
+        ("a", Move.UP, "abcde"),
+        ("a", Move.FRONT, "abcde"),
+        ("e", Move.DOWN, "abcde"),
+        ("e", Move.BACK, "abcde"),
+        ("e", Move.FRONT, "eabcd"),
+        ("a", Move.BACK, "bcdea"),
     ],
-)  # fmt: skip
+)
 def test_a_moved_run_is_claimed_at_its_new_place(store: RunStore, me: Owner, run: str, move: Move, after: str) -> None:
     ids = _queue(store, "abcde")
     assert _names(store.move_in_queue(ids[run], move)) == after
@@ -98,9 +105,13 @@ def test_stopping_all_ends_what_waits_at_once_and_asks_what_trains(store: RunSto
     assert sorted(_names(stopped)) == list("abcde")
     states = {name: store.get(run).state for name, run in ids.items()}
     assert states == {
-        "a": RunState.STOPPING, "b": RunState.STOPPING, "c": RunState.STOPPED, "d": RunState.STOPPED,
-        "e": RunState.STOPPED, "f": RunState.PAUSED,
-    }  # fmt: skip
+        "a": RunState.STOPPING,
+        "b": RunState.STOPPING,
+        "c": RunState.STOPPED,
+        "d": RunState.STOPPED,
+        "e": RunState.STOPPED,
+        "f": RunState.PAUSED,
+    }
     assert store.wish(first.id) is Want.STOP
     assert store.claim(slot="cuda:1", owner=me) is None
     assert store.stop_all() == ()
@@ -148,9 +159,11 @@ def test_moves_and_claims_at_the_same_moment_lose_no_run_and_train_none_twice(
         own.close()
 
     threads = [
-        threading.Thread(target=take), threading.Thread(target=move, args=([Move.FRONT, Move.DOWN],)),
-        threading.Thread(target=move, args=([Move.BACK, Move.UP],)), threading.Thread(target=take),
-    ]  # fmt: skip
+        threading.Thread(target=take),
+        threading.Thread(target=move, args=([Move.FRONT, Move.DOWN],)),
+        threading.Thread(target=move, args=([Move.BACK, Move.UP],)),
+        threading.Thread(target=take),
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -40,9 +40,13 @@ print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 def test_sixteen_processes_may_start_at_once(url: str) -> None:
     out = subprocess.run(
-        [sys.executable, "-c", OPEN_AT_ONCE, url], cwd=ROOT, capture_output=True, text=True, timeout=120,
+        [sys.executable, "-c", OPEN_AT_ONCE, url],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     assert (out.stdout, out.stderr) == (f"{[0] * 16}\n", "")
 
 

@@ -16,9 +16,14 @@ from tests.runs.runs_data import CONFIG, claimed, submit
 def test_a_submitted_run_comes_back_as_it_was_asked_for(store: RunStore, clock: Clock) -> None:
     config = RunConfig(arch="wide-cnn", arch_options={"widths": [8, 16]}, dataset="digits", lr=0.0123456789)
     record, cached = store.submit(
-        config, fingerprint="f" * 64, family="g" * 64, name="  first try ", parent="p", tags=["b", "a", "b", " "],
+        config,
+        fingerprint="f" * 64,
+        family="g" * 64,
+        name="  first try ",
+        parent="p",
+        tags=["b", "a", "b", " "],
         origin="imported",
-    )  # fmt: skip
+    )
     assert not cached
     assert store.get(record.id) == record
     assert record.config == config

@@ -104,11 +104,31 @@ def _damaged(bundle: bytes) -> Iterator[tuple[str, bytes]]:
 def _names(bundle: bytes) -> Iterator[tuple[str, bytes]]:
     files = unpack(bundle)
     odd = (
-        "../evil", "runs/0/../../evil", "/etc/passwd", "C:\\evil", "\\\\host\\share\\evil", "runs\\0\\run.json",
-        "runs/0/run.json\0.txt", "runs/00/run.json", "runs/０/run.json", "RUNS/0/RUN.JSON", "runs//0/run.json", "./runs/0/run.json",
-        ".hidden", "runs/0/", "a" * 5000, "runs/0/weights-000000006.pt", "runs/0/run.json ", "runs/0/rün.json",
-        "runs/0/con", "runs/-1/run.json", "runs/1000/run.json", "file:///etc/passwd", "%2e%2e/evil", "runs/0/run.json:stream",
-    )  # fmt: skip
+        "../evil",
+        "runs/0/../../evil",
+        "/etc/passwd",
+        "C:\\evil",
+        "\\\\host\\share\\evil",
+        "runs\\0\\run.json",
+        "runs/0/run.json\0.txt",
+        "runs/00/run.json",
+        "runs/０/run.json",
+        "RUNS/0/RUN.JSON",
+        "runs//0/run.json",
+        "./runs/0/run.json",
+        ".hidden",
+        "runs/0/",
+        "a" * 5000,
+        "runs/0/weights-000000006.pt",
+        "runs/0/run.json ",
+        "runs/0/rün.json",
+        "runs/0/con",
+        "runs/-1/run.json",
+        "runs/1000/run.json",
+        "file:///etc/passwd",
+        "%2e%2e/evil",
+        "runs/0/run.json:stream",
+    )
     for name in odd:
         yield f"another file called {name[:30]!r}", pack(sealed({**files, name: b"evil"}))
         renamed = {name if old == RUN else old: data for old, data in files.items()}
@@ -153,8 +173,19 @@ def _structure(bundle: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _lying_headers(bundle: bytes) -> Iterator[tuple[str, bytes]]:
     central = bundle.index(b"PK\x01\x02")
-    fields = {"version": 6, "flags": 8, "packing": 10, "time": 12, "crc": 16, "packed size": 20, "size": 24, "name length": 28,
-              "extra length": 30, "comment length": 32, "offset": 42}  # fmt: skip
+    fields = {
+        "version": 6,
+        "flags": 8,
+        "packing": 10,
+        "time": 12,
+        "crc": 16,
+        "packed size": 20,
+        "size": 24,
+        "name length": 28,
+        "extra length": 30,
+        "comment length": 32,
+        "offset": 42,
+    }
     for what, at in fields.items():
         changed = bytearray(bundle)
         changed[central + at] ^= 0x11 if what != "flags" else 0x01
@@ -247,9 +278,14 @@ def _manifests(bundle: bytes) -> Iterator[tuple[str, bytes]]:
     ):
         yield f"an entry with {wrong}", changed(files=[{**honest["files"][0], **wrong}, *honest["files"][1:]])
     for what, text in {
-        "NaN": b'{"a": NaN}', "a list": b"[]", "deep": b'{"a":' + b"[" * 100_000, "half": b"{", "no UTF-8": b"\xff\xfe",
-        "a long number": b'{"a": ' + b"9" * 10_000 + b"}", "a key twice": b'{"format": 1, "format": 2}',
-    }.items():  # fmt: skip
+        "NaN": b'{"a": NaN}',
+        "a list": b"[]",
+        "deep": b'{"a":' + b"[" * 100_000,
+        "half": b"{",
+        "no UTF-8": b"\xff\xfe",
+        "a long number": b'{"a": ' + b"9" * 10_000 + b"}",
+        "a key twice": b'{"format": 1, "format": 2}',
+    }.items():
         yield f"{what} as manifest", pack({**files, "manifest.json": text})
         yield f"{what} as record", pack(sealed({**files, RUN: text}))
 
@@ -263,21 +299,55 @@ def _records(bundle: bytes) -> Iterator[tuple[str, bytes]]:
 
     wrong: dict[str, list[Any]] = {
         "name": [None, 5, "a\0b", "x" * 201, " space ", "\ud800", "a\nb"],
-        "config": [None, [], {}, {**honest["config"], "arch": "../evil"}, {**honest["config"], "lr": -1}, {**honest["config"], "lr": "x"},
-                   {**honest["config"], "more": 1}, {**honest["config"], "schema": 99}, {**honest["config"], "seed": 10**400},
-                   {**honest["config"], "dataset": "imagenet"}, {**honest["config"], "arch_options": {"widths": [10**9, 1]}},
-                   {**honest["config"], "arch_options": {"__class__": 1}}, {**honest["config"], "input_size": "1"},
-                   {**honest["config"], "init_from": "../../evil"}, {**honest["config"], "epochs": {"$float": "nan"}},
-                   {**honest["config"], "arch": "lenet-bn"}],
-        "fingerprint": [None, "", "G" * 64, 5], "state": ["running", "queued", "evil", None, ["finished"]],
-        "reason": [None, "x" * 2001], "created_at": [None, -1, {"$float": "inf"}, {"$float": "evil"}, "1", True],
-        "started_at": ["x"], "finished_at": [[]], "seconds": [None, -0.5], "device": [None, "cpu\x1b[31m"],
-        "note": [None, "\x00"], "tags": [None, [1], ["b", "a"], ["a", "a"], "a"],
-        "summary": [None, [], {"test_accuracy": "<script>"}, {"a b": 1}, {"x": [1]}, {"params": 10**30}, {f"a{n}": 1 for n in range(101)}],
-        "environment": [None, {"normalization": [0, 0]}, {"normalization": ["a", "b"]}, {"normalization": [1]}, {"a": {"b": 1}}, {"../x": 1}],
-        "notices": [None, [5], ["x"] * 201], "weights": [None, [], [{}], [{"step": 12, "epoch": 2, "created_at": 0.0}] * 2],
+        "config": [
+            None,
+            [],
+            {},
+            {**honest["config"], "arch": "../evil"},
+            {**honest["config"], "lr": -1},
+            {**honest["config"], "lr": "x"},
+            {**honest["config"], "more": 1},
+            {**honest["config"], "schema": 99},
+            {**honest["config"], "seed": 10**400},
+            {**honest["config"], "dataset": "imagenet"},
+            {**honest["config"], "arch_options": {"widths": [10**9, 1]}},
+            {**honest["config"], "arch_options": {"__class__": 1}},
+            {**honest["config"], "input_size": "1"},
+            {**honest["config"], "init_from": "../../evil"},
+            {**honest["config"], "epochs": {"$float": "nan"}},
+            {**honest["config"], "arch": "lenet-bn"},
+        ],
+        "fingerprint": [None, "", "G" * 64, 5],
+        "state": ["running", "queued", "evil", None, ["finished"]],
+        "reason": [None, "x" * 2001],
+        "created_at": [None, -1, {"$float": "inf"}, {"$float": "evil"}, "1", True],
+        "started_at": ["x"],
+        "finished_at": [[]],
+        "seconds": [None, -0.5],
+        "device": [None, "cpu\x1b[31m"],
+        "note": [None, "\x00"],
+        "tags": [None, [1], ["b", "a"], ["a", "a"], "a"],
+        "summary": [
+            None,
+            [],
+            {"test_accuracy": "<script>"},
+            {"a b": 1},
+            {"x": [1]},
+            {"params": 10**30},
+            {f"a{n}": 1 for n in range(101)},
+        ],
+        "environment": [
+            None,
+            {"normalization": [0, 0]},
+            {"normalization": ["a", "b"]},
+            {"normalization": [1]},
+            {"a": {"b": 1}},
+            {"../x": 1},
+        ],
+        "notices": [None, [5], ["x"] * 201],
+        "weights": [None, [], [{}], [{"step": 12, "epoch": 2, "created_at": 0.0}] * 2],
         "more": [1],
-    }  # fmt: skip
+    }
     for field, values in _OUT_OF_RANGE.items():
         wrong[field] = [*wrong[field], *values]
     for field, values in wrong.items():
@@ -345,14 +415,21 @@ def _tensors(bundle: bytes) -> Iterator[tuple[str, bytes]]:
         name = next(key for key in header if key != "__metadata__")
         one = header[name]
         cases: dict[str, Any] = {
-            "another type": {**header, name: {**one, "dtype": "F16"}}, "an unknown type": {**header, name: {**one, "dtype": "OBJ"}},
-            "a larger shape": {**header, name: {**one, "shape": [10**9]}}, "a negative shape": {**header, name: {**one, "shape": [-1]}},
-            "an offset outside": {**header, name: {**one, "data_offsets": [0, 10**12]}}, "a field more": {**header, name: {**one, "x": 1}},
+            "another type": {**header, name: {**one, "dtype": "F16"}},
+            "an unknown type": {**header, name: {**one, "dtype": "OBJ"}},
+            "a larger shape": {**header, name: {**one, "shape": [10**9]}},
+            "a negative shape": {**header, name: {**one, "shape": [-1]}},
+            "an offset outside": {**header, name: {**one, "data_offsets": [0, 10**12]}},
+            "a field more": {**header, name: {**one, "x": 1}},
             "a tensor less": {key: value for key, value in header.items() if key != name},
             "a tensor of another name": {f"{key}x" if key == name else key: value for key, value in header.items()},
-            "an overlap": {**header, "evil": one}, "words that are no text": {**header, "__metadata__": {"convlab": 5}},
-            "too many tensors": {**header, **{f"t{n}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in range(1001)}},
-        }  # fmt: skip
+            "an overlap": {**header, "evil": one},
+            "words that are no text": {**header, "__metadata__": {"convlab": 5}},
+            "too many tensors": {
+                **header,
+                **{f"t{n}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in range(1001)},
+            },
+        }
         for what, changed in cases.items():
             yield f"{file} with {what}", pack(sealed({**files, file: _joined(changed, body)}))
         yield f"{file} with a tail", pack(sealed({**files, file: files[file] + b"x"}))
@@ -373,12 +450,17 @@ def _curves(files: Files) -> Iterator[tuple[str, bytes]]:
     three = np.arange(3)
     honest = {"a/b:step": three, "a/b:value": three / 2, "a/b:time_s": three / 2}
     wrong: dict[str, dict[str, Any]] = {
-        "steps that fall": {"a/b:step": three[::-1].copy()}, "steps that stay": {"a/b:step": np.zeros(3, int)},
-        "negative steps": {"a/b:step": three - 5}, "huge steps": {"a/b:step": three * 10**15},
-        "times that are NaN": {"a/b:time_s": np.full(3, np.nan)}, "negative times": {"a/b:time_s": three - 2.0},
-        "columns of other lengths": {"a/b:value": np.zeros(4)}, "columns of other types": {"a/b:value": np.zeros(3, np.float32)},
-        "a column more": {"a/b:evil": np.zeros(3)}, "a picture": {"a/b:value": np.zeros((3, 1))},
-    }  # fmt: skip
+        "steps that fall": {"a/b:step": three[::-1].copy()},
+        "steps that stay": {"a/b:step": np.zeros(3, int)},
+        "negative steps": {"a/b:step": three - 5},
+        "huge steps": {"a/b:step": three * 10**15},
+        "times that are NaN": {"a/b:time_s": np.full(3, np.nan)},
+        "negative times": {"a/b:time_s": three - 2.0},
+        "columns of other lengths": {"a/b:value": np.zeros(4)},
+        "columns of other types": {"a/b:value": np.zeros(3, np.float32)},
+        "a column more": {"a/b:evil": np.zeros(3)},
+        "a picture": {"a/b:value": np.zeros((3, 1))},
+    }
     for what, columns in wrong.items():
         yield what, pack(sealed({**files, POINTS: safetensors.numpy.save({**honest, **columns})}))
     for what, columns in {

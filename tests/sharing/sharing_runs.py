@@ -14,18 +14,26 @@ from lab.worker import execute
 
 DATA = Path(os.environ.get("LAB_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 SMALL = {
-    "arch": "lenet5", "dataset": "digits", "train_limit": 200, "epochs": 2, "batch_size": 32, "device": "cpu",
-}  # fmt: skip
+    "arch": "lenet5",
+    "dataset": "digits",
+    "train_limit": 200,
+    "epochs": 2,
+    "batch_size": 32,
+    "device": "cpu",
+}
 
 
 def open_lab(home: Path, *, data: Path | None = None) -> Lab:
     """Return an empty lab of its own."""
     return Lab(
         Settings(
-            home=home, data=data or home / "data", database=f"sqlite:///{home / 'lab.db'}", artifacts=str(home / "artifacts"),
+            home=home,
+            data=data or home / "data",
+            database=f"sqlite:///{home / 'lab.db'}",
+            artifacts=str(home / "artifacts"),
             device="cpu",
         )
-    )  # fmt: skip
+    )
 
 
 def train_run(lab: Lab, *, name: str = "", tags: tuple[str, ...] = (), **changes: Any) -> RunRecord:

@@ -143,19 +143,33 @@ def random_run(chance: random.Random) -> EndedRun:
         )
         points[name] = Series(name, steps, values, np.sort(np.abs(np.array([chance.uniform(0, 1e5) for _ in steps]))))
     config = RunConfig(
-        arch=chance.choice(["lenet5", "basic-cnn"]), lr=chance.uniform(1e-6, 1), seed=chance.randrange(2**31 - 1),
-        epochs=chance.randrange(1, 100), val_fraction=chance.uniform(0, 0.9),
-    )  # fmt: skip
+        arch=chance.choice(["lenet5", "basic-cnn"]),
+        lr=chance.uniform(1e-6, 1),
+        seed=chance.randrange(2**31 - 1),
+        epochs=chance.randrange(1, 100),
+        val_fraction=chance.uniform(0, 0.9),
+    )
     started = chance.choice([None, chance.uniform(1e9, 2e9)])
     return EndedRun(
-        id=new_run_id(), name=words(40) or "run", config=config, fingerprint=f"{chance.getrandbits(256):064x}",
+        id=new_run_id(),
+        name=words(40) or "run",
+        config=config,
+        fingerprint=f"{chance.getrandbits(256):064x}",
         state=chance.choice([RunState.FINISHED, RunState.STOPPED, RunState.FAILED, RunState.PAUSED]),
-        reason=words(80), created_at=chance.uniform(1e9, 2e9), started_at=started, finished_at=started,
-        seconds=chance.uniform(0, 1e5), device=chance.choice(["cpu", "cuda:0"]), note=words(300),
-        tags=tuple(sorted({words(20) for _ in range(3)} - {""})), summary={"test_loss": number(), "outcome": "finished"},
-        environment={"torch": "2.15", "threads": 2, "normalization": [0.1, 0.3]}, notices=(words(60),), points=points,
+        reason=words(80),
+        created_at=chance.uniform(1e9, 2e9),
+        started_at=started,
+        finished_at=started,
+        seconds=chance.uniform(0, 1e5),
+        device=chance.choice(["cpu", "cuda:0"]),
+        note=words(300),
+        tags=tuple(sorted({words(20) for _ in range(3)} - {""})),
+        summary={"test_loss": number(), "outcome": "finished"},
+        environment={"torch": "2.15", "threads": 2, "normalization": [0.1, 0.3]},
+        notices=(words(60),),
+        points=points,
         kept=(),
-    )  # fmt: skip
+    )
 
 
 def check_round_trips(lab: Lab, other: Lab, count: int) -> None:
@@ -177,9 +191,18 @@ def test_a_thousand_random_runs_survive_the_round_trip(tmp_path: Path, other: La
 
 
 FORBIDDEN = (
-    "os.mkdir", "os.symlink", "os.link", "os.rename", "os.system", "os.exec", "os.spawn", "subprocess", "socket.connect",
-    "exec", "pickle",
-)  # fmt: skip
+    "os.mkdir",
+    "os.symlink",
+    "os.link",
+    "os.rename",
+    "os.system",
+    "os.exec",
+    "os.spawn",
+    "subprocess",
+    "socket.connect",
+    "exec",
+    "pickle",
+)
 
 
 class Watcher:

@@ -20,11 +20,18 @@ from lab.sharing.report.page import write_report
 from lab.text import escaped
 
 ATTACKS = (
-    "<script>document.title='owned'</script>", "<img src=x onerror=\"document.title='owned'\">",
-    "</script><script>document.title='owned'</script>", "\" onmouseover=\"document.title='owned'", "{{ 7 * 7 }}",
-    "javascript:document.title='owned'", "<svg onload=document.title='owned'>", "' style='background:url(http://evil.test/)",
-    "<a href=\"http://evil.test\">x</a>", "<meta http-equiv=refresh content=0;url=http://evil.test>", "&lt;b&gt;\u2028\u202e",
-)  # fmt: skip
+    "<script>document.title='owned'</script>",
+    "<img src=x onerror=\"document.title='owned'\">",
+    "</script><script>document.title='owned'</script>",
+    "\" onmouseover=\"document.title='owned'",
+    "{{ 7 * 7 }}",
+    "javascript:document.title='owned'",
+    "<svg onload=document.title='owned'>",
+    "' style='background:url(http://evil.test/)",
+    '<a href="http://evil.test">x</a>',
+    "<meta http-equiv=refresh content=0;url=http://evil.test>",
+    "&lt;b&gt;\u2028\u202e",
+)
 
 
 def open_from_disk(browser: Browser, path: Path) -> tuple[Page, list[str]]:
@@ -51,13 +58,27 @@ def attacked(lab: Lab, run: RunRecord) -> Iterator[list[RunRecord]]:
     """Runs whose every text is an attack."""
     ended = [
         EndedRun(
-            id=new_run_id(), name=attack, config=run.config, fingerprint=run.fingerprint, state=RunState.STOPPED,
-            reason=attack, created_at=run.created_at, started_at=None, finished_at=None, seconds=1.0, device=attack,
-            note=attack, tags=(attack,), summary={}, environment={"name": attack}, notices=(attack,),
-            points=lab.store.points(run.id), kept=(),
+            id=new_run_id(),
+            name=attack,
+            config=run.config,
+            fingerprint=run.fingerprint,
+            state=RunState.STOPPED,
+            reason=attack,
+            created_at=run.created_at,
+            started_at=None,
+            finished_at=None,
+            seconds=1.0,
+            device=attack,
+            note=attack,
+            tags=(attack,),
+            summary={},
+            environment={"name": attack},
+            notices=(attack,),
+            points=lab.store.points(run.id),
+            kept=(),
         )
         for attack in ATTACKS
-    ]  # fmt: skip
+    ]
     records = list(lab.store.insert_ended(ended))
     yield records
     for record in records:
@@ -197,11 +218,17 @@ def test_unbroken_words_of_200_letters_do_not_widen_the_report(
     long = "W" * 200
     records = [
         replace(
-            record, name=long, reason=long, note=long, tags=("T" * 60,) * 20, device=long, notices=(long,),
+            record,
+            name=long,
+            reason=long,
+            note=long,
+            tags=("T" * 60,) * 20,
+            device=long,
+            notices=(long,),
             environment={"n" * 60: long, "name": long},
         )
         for record in pair
-    ]  # fmt: skip
+    ]
     for runs in (records[:1], records):
         path = tmp_path / "report.html"
         path.write_text(write_report(lab, runs, look_s=0.0), encoding="utf-8")

@@ -30,37 +30,72 @@ QUICK: dict[str, Any] = {"train_limit": 160, "epochs": 2, "batch_size": 32}
 CONFIGS: dict[str, dict[str, Any]] = {
     "plain adam": {},
     "dropout, cosine, warm-up, sgd, clipping": {
-        "arch": "lenet-bn", "schedule": "cosine", "warmup_epochs": 0.5, "optimizer": "sgd", "lr": 0.1, "nesterov": True,
-        "weight_decay": 1e-4, "grad_clip": 1.0, "seed": 7,
+        "arch": "lenet-bn",
+        "schedule": "cosine",
+        "warmup_epochs": 0.5,
+        "optimizer": "sgd",
+        "lr": 0.1,
+        "nesterov": True,
+        "weight_decay": 1e-4,
+        "grad_clip": 1.0,
+        "seed": 7,
     },
     "one-cycle, label smoothing, augmentation, best restored": {
-        "arch": "basic-cnn", "schedule": "one-cycle", "optimizer": "adamw", "lr": 0.01, "label_smoothing": 0.1,
-        "augment": "sketch", "restore_best": True, "weight_decay": 0.01,
+        "arch": "basic-cnn",
+        "schedule": "one-cycle",
+        "optimizer": "adamw",
+        "lr": 0.01,
+        "label_smoothing": 0.1,
+        "augment": "sketch",
+        "restore_best": True,
+        "weight_decay": 0.01,
     },
     "muon on the speedrun network": {
-        "arch": "speedrun-cnn", "arch_options": {"random_crop": True}, "optimizer": "muon", "lr": 0.01, "grad_clip": 0.5,
-        "augment": "light", "batch_size": 50,
+        "arch": "speedrun-cnn",
+        "arch_options": {"random_crop": True},
+        "optimizer": "muon",
+        "lr": 0.01,
+        "grad_clip": 0.5,
+        "augment": "light",
+        "batch_size": 50,
     },
     "copied builder": {"arch": "vgg-small", "arch_options": {"widths": [4, 4, 8, 8]}, "max_steps": 3, "epochs": 1},
     "mean squared error, no validation, step limit inside an epoch": {
-        "loss": "mse", "output": "softmax", "val_fraction": 0.0, "max_steps": 7, "channels_last": False,
-        "optimizer": "rmsprop", "schedule": "step", "step_epochs": 1, "gamma": 0.5, "shuffle": False,
+        "loss": "mse",
+        "output": "softmax",
+        "val_fraction": 0.0,
+        "max_steps": 7,
+        "channels_last": False,
+        "optimizer": "rmsprop",
+        "schedule": "step",
+        "step_epochs": 1,
+        "gamma": 0.5,
+        "shuffle": False,
         "normalization": "half",
     },
     "nll on logits, early stopping, validation inside": {
-        "loss": "nll", "epochs": 4, "patience": 1, "min_delta": 10.0, "eval_every": 2, "normalization": "none",
+        "loss": "nll",
+        "epochs": 4,
+        "patience": 1,
+        "min_delta": 10.0,
+        "eval_every": 2,
+        "normalization": "none",
     },
     "bfloat16": {"precision": "bfloat16", "arch": "conv3-bn", "arch_options": {"widths": [8, 8, 8]}},
-}  # fmt: skip
+}
 
 LARGE: dict[str, dict[str, Any]] = {
     "auxiliary classifiers, muon": {
-        "arch": "googlenet", "input_size": "32", "arch_options": {"aux": True}, "max_steps": 2, "epochs": 1,
+        "arch": "googlenet",
+        "input_size": "32",
+        "arch_options": {"aux": True},
+        "max_steps": 2,
+        "epochs": 1,
         "optimizer": "muon",
     },
     "torchvision": {"arch": "resnet18-tv", "max_steps": 2, "epochs": 1, "train_limit": 80},
     "depthwise": {"arch": "mobilenet", "input_size": "32", "max_steps": 2, "epochs": 1, "train_limit": 80},
-}  # fmt: skip
+}
 FINE_TUNED, DRAWN, MNIST = "fine-tuned from exported weights", "fine-tuned on drawings", "real MNIST"
 
 # Runs scripts one after the other, so that torch is imported once; the lab is not on the path.
@@ -166,8 +201,12 @@ def test_the_script_passes_the_linter_and_never_names_the_lab_as_a_module(
         imported = {
             module
             for node in ast.walk(ast.parse(found.source))
-            for module in ([node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in getattr(node, "names", []) if isinstance(node, ast.Import)])
-        }  # fmt: skip
+            for module in (
+                [node.module]
+                if isinstance(node, ast.ImportFrom)
+                else [a.name for a in getattr(node, "names", []) if isinstance(node, ast.Import)]
+            )
+        }
         assert not [module for module in imported if module.split(".")[0] in ("lab", "pages")]
     command = ["-m", "ruff", "check", "--isolated", "--select", "E,F,W,I", "--ignore", "E501", str(tmp_path)]
     done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)

@@ -27,9 +27,19 @@ from lab.sharing.tables import (
 
 ODD = (0.0, -0.0, 5e-324, 1e308, -1e308, math.nan, math.inf, -math.inf, 0.1, 1 / 3)
 PAYLOADS = (
-    "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\0=1", "=HYPERLINK(\"http://x\")", "=cmd|' /C calc'!A0", " =1+1",
-    "＝1", "-2+3+cmd|' /C calc'!A0",
-)  # fmt: skip
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\0=1",
+    '=HYPERLINK("http://x")',
+    "=cmd|' /C calc'!A0",
+    " =1+1",
+    "＝1",
+    "-2+3+cmd|' /C calc'!A0",
+)
 
 
 def odd_points() -> dict[str, Series]:

@@ -69,9 +69,12 @@ def test_a_row_of_digits_is_read_one_by_one(halves: Loaded, tiny: Dataset) -> No
 def test_of_several_files_the_unreadable_ones_are_named_and_the_others_read(halves: Loaded, tiny: Dataset) -> None:
     good = encode_ink(draw_digit("7", Hand(pen=20)))
     given: list[tuple[str, bytes | InputError]] = [
-        ("good.png", good), ("bad.png", b"nothing"), ("gone.png", InputError("gone.png cannot be read (gone).")),
-        ("cut.png", good[:200]), ("again.png", good),
-    ]  # fmt: skip
+        ("good.png", good),
+        ("bad.png", b"nothing"),
+        ("gone.png", InputError("gone.png cannot be read (gone).")),
+        ("cut.png", good[:200]),
+        ("again.png", good),
+    ]
     records = predict_images(halves, given, dataset=tiny, sketch=True)
     assert ["error" in record for record in records] == [False, True, True, True, False]
     assert "bad.png cannot be read as a picture" in records[1]["error"]

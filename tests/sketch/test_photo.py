@@ -18,11 +18,21 @@ from tests.sketch.photo_pictures import EMPTY, NO_DIGITS, digit_image, file_of
 CASES = Path(__file__).parent.parent / "cases" / "pictures"
 # What each case shows: its digits, and where they are in the straightened sheet (centre across and down, as shares).
 SHOWN = {
-    "dim-paper-corners-7.png": 1, "dim-paper-flat-3.png": 1, "equal-grey-red-green-7.png": 1, "form-box-3.png": 1,
-    "grey16-full-3.png": 1, "grid-dark-7.png": 1, "grid-paper-1.png": 1, "hard-shadow-2.jpg": 1, "lab-tiff-6.tif": 1,
-    "lined-paper-4.png": 1, "row-2026.png": 4, "sheet-on-dark-table-5.jpg": 1, "small-digit-large-sheet-3.png": 1,
+    "dim-paper-corners-7.png": 1,
+    "dim-paper-flat-3.png": 1,
+    "equal-grey-red-green-7.png": 1,
+    "form-box-3.png": 1,
+    "grey16-full-3.png": 1,
+    "grid-dark-7.png": 1,
+    "grid-paper-1.png": 1,
+    "hard-shadow-2.jpg": 1,
+    "lab-tiff-6.tif": 1,
+    "lined-paper-4.png": 1,
+    "row-2026.png": 4,
+    "sheet-on-dark-table-5.jpg": 1,
+    "small-digit-large-sheet-3.png": 1,
     "white-on-alpha-3.png": 1,
-}  # fmt: skip
+}
 
 
 def _alike(one: np.ndarray, two: np.ndarray) -> float:

@@ -23,9 +23,22 @@ NOT_BITS = ("images_per_second", "memory_mb", "seconds", "train_seconds", "epoch
 Table = dict[tuple[str, int], float]
 
 FULL = RunConfig(
-    arch="lenet5", epochs=4, batch_size=16, seed=11, optimizer="adam", lr=0.02, schedule="cosine", warmup_epochs=0.5,
-    augment="light", patience=3, min_delta=0.01, restore_best=True, eval_every=4, grad_clip=1.0, val_fraction=0.2,
-)  # fmt: skip
+    arch="lenet5",
+    epochs=4,
+    batch_size=16,
+    seed=11,
+    optimizer="adam",
+    lr=0.02,
+    schedule="cosine",
+    warmup_epochs=0.5,
+    augment="light",
+    patience=3,
+    min_delta=0.01,
+    restore_best=True,
+    eval_every=4,
+    grad_clip=1.0,
+    val_fraction=0.2,
+)
 
 
 class Follower:

@@ -25,9 +25,14 @@ class SmallNet(nn.Sequential):
 
     def __init__(self, classes: int = 3, dropout: float = 0.3) -> None:
         super().__init__(
-            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(dropout),
+            nn.Conv2d(1, 4, 3),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Dropout(dropout),
             nn.Linear(36, classes),
-        )  # fmt: skip
+        )
 
 
 class LinearNet(nn.Sequential):

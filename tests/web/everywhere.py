@@ -98,10 +98,14 @@ class Everywhere:
         pick = self.chance.choice
         switches = {name: pick("01") for name in ("raw", "logx", "logy", "fold", "test", "clip")}
         return {
-            "x": pick(list(AXES)), "curves": ",".join(self.chance.sample(list(METRICS), 2)), "result": pick([k for k, _ in RESULTS]),
-            "cost": pick(list(COSTS)), "by": pick(["lr", "epochs", "arch", "seed"]), "smooth": pick(["0", "0.6", "0.99"]),
+            "x": pick(list(AXES)),
+            "curves": ",".join(self.chance.sample(list(METRICS), 2)),
+            "result": pick([k for k, _ in RESULTS]),
+            "cost": pick(list(COSTS)),
+            "by": pick(["lr", "epochs", "arch", "seed"]),
+            "smooth": pick(["0", "0.6", "0.99"]),
             **switches,
-        }  # fmt: skip
+        }
 
     def _sort(self) -> str:
         return self.chance.choice(["-created", "finished", "-test", "val", "-seconds", "speed", "name", "best_epoch"])

@@ -239,8 +239,12 @@ def test_long_work_is_counted_and_waits_to_be_asked_for(
 
 @pytest.fixture(scope="module")
 def diverged(lab: Lab) -> RunRecord:
-    return train(lab, RunConfig(dataset="digits", epochs=1, train_limit=400, device="cpu", optimizer="sgd", lr=100.0,
-                               weight_decay=1.0))  # fmt: skip
+    return train(
+        lab,
+        RunConfig(
+            dataset="digits", epochs=1, train_limit=400, device="cpu", optimizer="sgd", lr=100.0, weight_decay=1.0
+        ),
+    )
 
 
 @pytest.mark.parametrize("view", ["maps", "why", "answers", "map"])
@@ -261,8 +265,19 @@ def test_epochs_before_the_training_diverged_have_their_map(here: None, diverged
 @pytest.mark.parametrize("arch", ["lenet5", "speedrun-cnn"])
 def test_the_untrained_network_is_the_one_training_began_with(tmp_path: Path, arch: str) -> None:
     lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path)}))
-    frozen = RunConfig(arch=arch, dataset="digits", epochs=1, max_steps=1, train_limit=300, optimizer="sgd",
-                       lr=1e-30, momentum=0.0, device="cpu", seed=5, val_fraction=0.2)  # fmt: skip
+    frozen = RunConfig(
+        arch=arch,
+        dataset="digits",
+        epochs=1,
+        max_steps=1,
+        train_limit=300,
+        optimizer="sgd",
+        lr=1e-30,
+        momentum=0.0,
+        device="cpu",
+        seed=5,
+        val_fraction=0.2,
+    )
     trained = train(lab, frozen)
     began = lab.load_initial_network(trained.id).network.state_dict()
     ended = lab.load_run_network(trained.id, epoch="latest").network.state_dict()
@@ -316,8 +331,19 @@ def test_every_network_of_the_registry_opens_in_every_view(
 ) -> None:
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
     lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path)}))
-    trained = train(lab, RunConfig(arch=arch, dataset="digits", epochs=1, max_steps=2, batch_size=8, train_limit=64,
-                                   input_size=_SMALLER.get(arch, "auto"), device="cpu"))  # fmt: skip
+    trained = train(
+        lab,
+        RunConfig(
+            arch=arch,
+            dataset="digits",
+            epochs=1,
+            max_steps=2,
+            batch_size=8,
+            train_limit=64,
+            input_size=_SMALLER.get(arch, "auto"),
+            device="cpu",
+        ),
+    )
     for view in VIEWS:
         app = open_page(run=trained.id, view=view)
         assert not app.error, (view, [error.value for error in app.error])

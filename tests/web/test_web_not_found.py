@@ -27,11 +27,20 @@ def client() -> Client:
 @pytest.mark.parametrize(
     "path",
     [
-        "/", *(f"/{name}" for name, *_ in SCREENS if name != "home"), "/train/", "/healthz", "/api/runs/abc/points",
-        "/assets/plotly.min.js", "/_stcore/health", "/train/_stcore/health", "/static/js/x.js", "/media/x.png",
-        "/component/x/y.js", "/favicon.png",
+        "/",
+        *(f"/{name}" for name, *_ in SCREENS if name != "home"),
+        "/train/",
+        "/healthz",
+        "/api/runs/abc/points",
+        "/assets/plotly.min.js",
+        "/_stcore/health",
+        "/train/_stcore/health",
+        "/static/js/x.js",
+        "/media/x.png",
+        "/component/x/y.js",
+        "/favicon.png",
     ],
-)  # fmt: skip
+)
 def test_what_somebody_answers_passes(client: Client, path: str) -> None:
     assert client.get(path).text == "passed"
 
@@ -39,12 +48,15 @@ def test_what_somebody_answers_passes(client: Client, path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("/nosuchpage", "has no page <b>/nosuchpage</b>"), ("/trian", 'Did you mean <a href="/train">Train</a>?'),
-        ("/Runs", 'Did you mean <a href="/runs">Runs</a>?'), ("/train/x", "has no page <b>/train/x</b>"),
-        ("/a/b/c", "has no page <b>/a/b/c</b>"), ("/<script>x", "has no page <b>/&lt;script&gt;x</b>"),
+        ("/nosuchpage", "has no page <b>/nosuchpage</b>"),
+        ("/trian", 'Did you mean <a href="/train">Train</a>?'),
+        ("/Runs", 'Did you mean <a href="/runs">Runs</a>?'),
+        ("/train/x", "has no page <b>/train/x</b>"),
+        ("/a/b/c", "has no page <b>/a/b/c</b>"),
+        ("/<script>x", "has no page <b>/&lt;script&gt;x</b>"),
         ("/" + "x" * 500, "x" * 59 + "…</b>"),
     ],
-)  # fmt: skip
+)
 def test_every_other_path_is_a_404_with_links_to_all_pages(client: Client, path: str, words: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 404

@@ -110,10 +110,13 @@ def test_home_shows_what_trains_though_many_were_queued_after_it(bench: Bench) -
 @pytest.mark.parametrize(
     ("total", "waiting", "words"),
     [
-        (1, 0, "1 run is training"), (3, 0, "3 runs are training"), (1, 1, "1 run waits in the queue"),
-        (2, 1, "1 run is training, 1 waits in the queue"), (5, 3, "2 runs are training, 3 wait in the queue"),
+        (1, 0, "1 run is training"),
+        (3, 0, "3 runs are training"),
+        (1, 1, "1 run waits in the queue"),
+        (2, 1, "1 run is training, 1 waits in the queue"),
+        (5, 3, "2 runs are training, 3 wait in the queue"),
     ],
-)  # fmt: skip
+)
 def test_the_queue_in_words(total: int, waiting: int, words: str) -> None:
     assert queue_words(total, waiting) == words
 

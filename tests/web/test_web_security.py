@@ -25,10 +25,21 @@ def test_names_on_the_list_are_let_in(host: str) -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        None, "", "evil.example", "localhost.evil.example", "evil.example:8501", "lab.example", "xlab.example",
-        "localhost@evil.example", "evil.example/localhost", "localhost:port", "localhost:99999", "[::1", "127.0.0.1 evil",
+        None,
+        "",
+        "evil.example",
+        "localhost.evil.example",
+        "evil.example:8501",
+        "lab.example",
+        "xlab.example",
+        "localhost@evil.example",
+        "evil.example/localhost",
+        "localhost:port",
+        "localhost:99999",
+        "[::1",
+        "127.0.0.1 evil",
     ],
-)  # fmt: skip
+)
 def test_every_other_name_is_refused(host: str | None) -> None:
     assert not host_allowed(host, ALLOWED)
 

@@ -48,10 +48,15 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
     (folder / "sitecustomize.py").write_text(_AUDIT, encoding="utf-8")
     connections = folder / "connections"
     running = start_server(
-        folder / "home", "--server.address", "0.0.0.0", "--server.corsAllowedOrigins", PUBLIC,
-        "--server.disconnectedSessionTTL", "60",
+        folder / "home",
+        "--server.address",
+        "0.0.0.0",
+        "--server.corsAllowedOrigins",
+        PUBLIC,
+        "--server.disconnectedSessionTTL",
+        "60",
         environment={"PYTHONPATH": str(folder), "CONNECTIONS": str(connections), "LAB_TOKEN": TOKEN},
-    )  # fmt: skip
+    )
     yield running, connections
     running.stop()
 

@@ -51,10 +51,20 @@ class Bench:
     def finish(self, run: RunRecord) -> RunRecord:
         """End a run well."""
         self.lab.store.finish(
-            run.id, run.lease, state=RunState.FINISHED, seconds=83.0,
-            summary={"outcome": "finished", "test_accuracy": 0.9731, "val_accuracy": 0.97, "test_loss": 0.081,
-                     "best_epoch": 3, "final_epoch": 3, "params": 61706},
-        )  # fmt: skip
+            run.id,
+            run.lease,
+            state=RunState.FINISHED,
+            seconds=83.0,
+            summary={
+                "outcome": "finished",
+                "test_accuracy": 0.9731,
+                "val_accuracy": 0.97,
+                "test_loss": 0.081,
+                "best_epoch": 3,
+                "final_epoch": 3,
+                "params": 61706,
+            },
+        )
         return self.lab.store.get(run.id)
 
 

@@ -40,10 +40,17 @@ def _begin(lab: Lab, *, step: int = 0, outage: Outage | None = None) -> tuple[Ru
     journal = Journal(lab.store, lab.artifacts, run, outage=outage)
     journal.take(
         Started(
-            device="cpu", step=step, total_steps=1_000, steps_per_epoch=20, train_images=1, val_images=1, test_images=1,
-            params=1, environment={},
+            device="cpu",
+            step=step,
+            total_steps=1_000,
+            steps_per_epoch=20,
+            train_images=1,
+            val_images=1,
+            test_images=1,
+            params=1,
+            environment={},
         )
-    )  # fmt: skip
+    )
     return run, journal
 
 

@@ -26,9 +26,16 @@ from lab.settings import CHECKOUT, Settings
 
 # Dropout, augmentation and a schedule draw on everything a checkpoint has to bring back.
 CONFIG = RunConfig(
-    arch="basic-cnn", dataset="digits", epochs=4, batch_size=16, optimizer="adam", schedule="cosine",
-    augment="light", patience=5, val_fraction=0.2,
-)  # fmt: skip
+    arch="basic-cnn",
+    dataset="digits",
+    epochs=4,
+    batch_size=16,
+    optimizer="adam",
+    schedule="cosine",
+    augment="light",
+    patience=5,
+    val_fraction=0.2,
+)
 UNREPEATABLE = {"images_per_second", "memory_mb"}  # speed and memory are of the moment
 Acknowledged = set[tuple[str, str, int]]
 
@@ -41,9 +48,13 @@ class Nursery:
         self.acknowledged: Acknowledged = set()
         self._process = subprocess.Popen(
             [sys.executable, "-c", _START.format(writer=writer)],
-            cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, pass_fds=[writer],
+            cwd=CHECKOUT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            pass_fds=[writer],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+        )
         os.close(writer)
         self._reader = threading.Thread(target=self._listen, args=(reader,), daemon=True)
         self._reader.start()

@@ -63,8 +63,11 @@ def run(lab: Lab) -> str:
     """A run that a server queued before it was killed with its whole process group."""
     with subprocess.Popen(
         [sys.executable, "-c", _SERVER, str(lab.settings.home)],
-        cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, start_new_session=True,
-    ) as server:  # fmt: skip
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as server:
         assert server.stdout is not None
         run = server.stdout.readline().strip()
         os.killpg(server.pid, signal.SIGKILL)

@@ -26,9 +26,17 @@ _DOS_FOLDER = 0x10
 _OVERHEAD = 4 << 20  # bytes of headers and directory
 # What zipfile raises for archives it cannot make sense of.
 _DAMAGED = (
-    zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError, IndexError,
-    OverflowError, struct.error,
-)  # fmt: skip
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    IndexError,
+    OverflowError,
+    struct.error,
+)
 
 
 class Archive:
@@ -155,9 +163,16 @@ def _check_place(stream: BinaryIO, entry: zipfile.ZipInfo, position: int) -> int
     )
     says = (signature, version, flags, packing, _moment(day, clock), crc, packed, unpacked, stream.read(name_bytes))
     known = (
-        _LOCAL_SIGNATURE, entry.extract_version, entry.flag_bits, entry.compress_type, entry.date_time, entry.CRC,
-        entry.compress_size, entry.file_size, entry.filename.encode(),
-    )  # fmt: skip
+        _LOCAL_SIGNATURE,
+        entry.extract_version,
+        entry.flag_bits,
+        entry.compress_type,
+        entry.date_time,
+        entry.CRC,
+        entry.compress_size,
+        entry.file_size,
+        entry.filename.encode(),
+    )
     if says != known:
         refuse(f"{entry.filename} has two headers that differ")
     end: int = position + _LOCAL.size + name_bytes + extra_bytes + entry.compress_size

@@ -159,18 +159,29 @@ def _check_all_weights(source: Source, archive: Archive, digests: Mapping[str, s
         if digest.hexdigest() != digests[name]:
             refuse(f"{name} is not the file that was exported: its SHA-256 differs")
         check_weights(
-            bytes(start[8 : 8 + length]), name, body=archive.size(name) - 8 - length, expected=expected,
-            arch=run.record.config.arch, step=entry.step, epoch=entry.epoch,
-        )  # fmt: skip
+            bytes(start[8 : 8 + length]),
+            name,
+            body=archive.size(name) - 8 - length,
+            expected=expected,
+            arch=run.record.config.arch,
+            step=entry.step,
+            epoch=entry.epoch,
+        )
 
 
 def _expected_tensors(source: Source, record: Record) -> Expected:
     import torch
 
     words = {
-        torch.float32: "F32", torch.float64: "F64", torch.int64: "I64", torch.float16: "F16", torch.bfloat16: "BF16",
-        torch.bool: "BOOL", torch.uint8: "U8", torch.int32: "I32",
-    }  # fmt: skip
+        torch.float32: "F32",
+        torch.float64: "F64",
+        torch.int64: "I64",
+        torch.float16: "F16",
+        torch.bfloat16: "BF16",
+        torch.bool: "BOOL",
+        torch.uint8: "U8",
+        torch.int32: "I32",
+    }
     try:
         with torch.device("meta"):  # shapes only: no memory, whatever the options ask for
             state = source.build_network(record.config).state_dict()

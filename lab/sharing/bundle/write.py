@@ -59,9 +59,11 @@ def write_bundle(source: Source, runs: Sequence[RunRecord]) -> bytes:
         files.extend(_run_files(source, run, index, weights[run.id]))
     _check_sizes(files)
     volatile = {
-        "exported_at": time.time(), "convlab": __version__, "weights_left_out": left_out,
+        "exported_at": time.time(),
+        "convlab": __version__,
+        "weights_left_out": left_out,
         "runs": [{"run": run.id, "origin": run.origin, "parent": run.parent} for run in runs],
-    }  # fmt: skip
+    }
     return _pack([(MANIFEST, _manifest(files, volatile)), *files])
 
 
@@ -113,14 +115,23 @@ def _total(weights: dict[str, list[KeptFile]]) -> int:
 
 def _run_files(source: Source, run: RunRecord, index: int, weights: Sequence[KeptFile]) -> Iterator[tuple[str, bytes]]:
     record = {
-        "name": clean(run.name, NAME_LIMIT), "config": run.config.as_dict(), "fingerprint": run.fingerprint,
-        "state": run.state.value, "reason": clean(run.reason, REASON_LIMIT), "created_at": _known(run.created_at),
-        "started_at": run.started_at, "finished_at": run.finished_at, "seconds": _known(run.seconds), "device": run.device,
-        "note": clean(run.note, NOTE_LIMIT), "tags": clean_tags(run.tags), "summary": run.summary,
+        "name": clean(run.name, NAME_LIMIT),
+        "config": run.config.as_dict(),
+        "fingerprint": run.fingerprint,
+        "state": run.state.value,
+        "reason": clean(run.reason, REASON_LIMIT),
+        "created_at": _known(run.created_at),
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "seconds": _known(run.seconds),
+        "device": run.device,
+        "note": clean(run.note, NOTE_LIMIT),
+        "tags": clean_tags(run.tags),
+        "summary": run.summary,
         "environment": run.environment,
         "notices": [clean(notice, NOTICE_LIMIT) for notice in run.notices[:MOST_NOTICES]],
         "weights": [{"step": k.step, "epoch": k.epoch, "created_at": k.created_at} for k in weights],
-    }  # fmt: skip
+    }
     yield run_name(index), _json(record)
     yield points_name(index), _points(source, run)
     for kept in weights:

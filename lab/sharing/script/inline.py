@@ -127,7 +127,7 @@ def _text(node: ast.stmt, lines: list[str]) -> str:
         for number in range(inner.lineno, (inner.end_lineno or inner.lineno) + 1)
     }
     kept = [line for number, line in enumerate(lines[first - 1 : last], start=first) if number not in guards]
-    return "\n".join(line.removesuffix("  # fmt: skip") for line in kept)
+    return "\n".join(kept)
 
 
 def used_names(tree: ast.AST) -> frozenset[str]:

@@ -47,12 +47,22 @@ _TORCHVISION = {
     "emnist-balanced": ("EMNIST", 'split="balanced", train=True', 'split="balanced", train=False'),
 }
 _BASE: tuple[Import, ...] = (
-    ("argparse", "", "argparse"), ("copy", "", "copy"), ("hashlib", "", "hashlib"), ("json", "", "json"),
-    ("math", "", "math"), ("collections", "OrderedDict", "OrderedDict"), ("collections.abc", "Mapping", "Mapping"),
-    ("pathlib", "Path", "Path"), ("numpy", "", "np"), ("safetensors.torch", "", "safetensors"), ("torch", "", "torch"),
-    ("torch", "Tensor", "Tensor"), ("torch", "nn", "nn"), ("torch.nn.functional", "", "F"),
+    ("argparse", "", "argparse"),
+    ("copy", "", "copy"),
+    ("hashlib", "", "hashlib"),
+    ("json", "", "json"),
+    ("math", "", "math"),
+    ("collections", "OrderedDict", "OrderedDict"),
+    ("collections.abc", "Mapping", "Mapping"),
+    ("pathlib", "Path", "Path"),
+    ("numpy", "", "np"),
+    ("safetensors.torch", "", "safetensors"),
+    ("torch", "", "torch"),
+    ("torch", "Tensor", "Tensor"),
+    ("torch", "nn", "nn"),
+    ("torch.nn.functional", "", "F"),
     ("torchvision", "", "torchvision"),
-)  # fmt: skip
+)
 
 
 class _Parts:
@@ -111,15 +121,29 @@ def _settings(source: Source, run: RunRecord) -> dict[str, Any]:
     name, train, test = _TORCHVISION.get(config.dataset, ("", "", ""))
     reader = "torchvision.datasets.{}(root, {}, download=True)"
     return {
-        "c": config, "dataset": config.dataset, "mean": repr(mean), "std": repr(std), "classes": len(spec.classes),
-        "title": f"{arch.title} on {spec.title}, run {run.id}", "arch_title": arch.title,
+        "c": config,
+        "dataset": config.dataset,
+        "mean": repr(mean),
+        "std": repr(std),
+        "classes": len(spec.classes),
+        "title": f"{arch.title} on {spec.title}, run {run.id}",
+        "arch_title": arch.title,
         "torch_version": str(run.environment.get("torch", torch.__version__)).split()[0],
-        "threads": _threads(run.environment), "device": device.type, "init_from": config.init_from,
-        "own": is_own(config.dataset), "uses_torchvision": True, "train_set": reader.format(name, train), "test_set": reader.format(name, test),
-        "eval_chunk": resolve_chunk(config.eval_batch_size, device), "constant": is_constant(config),
-        "augment": recipe is not None, "recipe": _recipe_source(recipe), "expected": _expected(source, run),
-        "remarks": _remarks(run), **_precision(config),
-    }  # fmt: skip
+        "threads": _threads(run.environment),
+        "device": device.type,
+        "init_from": config.init_from,
+        "own": is_own(config.dataset),
+        "uses_torchvision": True,
+        "train_set": reader.format(name, train),
+        "test_set": reader.format(name, test),
+        "eval_chunk": resolve_chunk(config.eval_batch_size, device),
+        "constant": is_constant(config),
+        "augment": recipe is not None,
+        "recipe": _recipe_source(recipe),
+        "expected": _expected(source, run),
+        "remarks": _remarks(run),
+        **_precision(config),
+    }
 
 
 def _recipe_source(recipe: AugmentRecipe | None) -> str:
@@ -201,14 +225,18 @@ def _network(source: Source, config: RunConfig, parts: _Parts) -> dict[str, Any]
     call = describe(view)
     frozen = [name for name, parameter in network.named_parameters() if not parameter.requires_grad]
     found: dict[str, Any] = {
-        "frozen": frozen, "forward": _forward(network), "pooled_first": False,
+        "frozen": frozen,
+        "forward": _forward(network),
+        "pooled_first": False,
         "data_init": _INITIAL_IMAGES if hasattr(network, "initialise_from_data") else 0,
-    }  # fmt: skip
+    }
     if call is not None and same_weights(call, network, seed=config.seed):
         helpers = parts.take(*((type_.__module__, type_.__name__) for type_ in used_types(call)))
         return found | {
-            "network_helpers": helpers, "network": call.source(1), "pooled_first": _layer_order(view) != _layer_order(network)
-        }  # fmt: skip
+            "network_helpers": helpers,
+            "network": call.source(1),
+            "pooled_first": _layer_order(view) != _layer_order(network),
+        }
     return found | _copied_builder(config, parts) | {"frozen": []}
 
 

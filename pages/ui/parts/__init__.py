@@ -35,9 +35,12 @@ def _component(name: str) -> Any:
     base = (_HERE / "base.css").read_text(encoding="utf-8")
     chart = name in _CHARTS
     return st.components.v2.component(
-        f"convlab_{name}", html=text("html") or "<span></span>", css=base + text("css"),
-        js=(CHART_TOOLS if chart else "") + text("js"), isolate_styles=not chart,
-    )  # fmt: skip
+        f"convlab_{name}",
+        html=text("html") or "<span></span>",
+        css=base + text("css"),
+        js=(CHART_TOOLS if chart else "") + text("js"),
+        isolate_styles=not chart,
+    )
 
 
 def _nothing() -> None:
@@ -138,12 +141,19 @@ def tiles(
     _component("tiles")(
         key=key,
         data={
-            "sprite": data_url(sprite.png), "columns": sprite.columns, "tile_width": sprite.tile_width,
-            "tile_height": sprite.tile_height, "height": height, "cell": cell, "name": name,
-            "tiles": [asdict(word) for word in words], "selected": selected, "clickable": on_pick is not None,
+            "sprite": data_url(sprite.png),
+            "columns": sprite.columns,
+            "tile_width": sprite.tile_width,
+            "tile_height": sprite.tile_height,
+            "height": height,
+            "cell": cell,
+            "name": name,
+            "tiles": [asdict(word) for word in words],
+            "selected": selected,
+            "clickable": on_pick is not None,
         },
         on_pick_change=picked,
-    )  # fmt: skip
+    )
 
 
 def matrix(
@@ -167,12 +177,16 @@ def matrix(
     _component("matrix")(
         key=key,
         data={
-            "classes": list(classes), "counts": counts, "rates": rates, "as_rates": as_rates,
+            "classes": list(classes),
+            "counts": counts,
+            "rates": rates,
+            "as_rates": as_rates,
             "rate_texts": [[_rate_text(rate) for rate in row] for row in rates],
-            "chosen": list(chosen) if chosen else None, "caption": caption,
+            "chosen": list(chosen) if chosen else None,
+            "caption": caption,
         },
         on_pick_change=picked,
-    )  # fmt: skip
+    )
 
 
 def _rate_text(rate: float | None) -> str:
@@ -232,13 +246,21 @@ def scatter(
     _component("scatter")(
         key=key,
         data={
-            "x": points[:, 0].round(4).tolist(), "y": points[:, 1].round(4).tolist(), "labels": list(labels),
-            "wrong": list(wrong), "notes": list(notes), "classes": list(classes), "sprite": data_url(sprite.png),
-            "columns": sprite.columns, "method": method, "words": words, "plotly": PLOTLY_ADDRESS,
+            "x": points[:, 0].round(4).tolist(),
+            "y": points[:, 1].round(4).tolist(),
+            "labels": list(labels),
+            "wrong": list(wrong),
+            "notes": list(notes),
+            "classes": list(classes),
+            "sprite": data_url(sprite.png),
+            "columns": sprite.columns,
+            "method": method,
+            "words": words,
+            "plotly": PLOTLY_ADDRESS,
             "filename": "map-of-images",
         },
         on_caught_change=caught,
-    )  # fmt: skip
+    )
 
 
 def plot(key: str, figure: go.Figure, *, words: str, name: str, revision: str = "same") -> None:
@@ -250,7 +272,11 @@ def plot(key: str, figure: go.Figure, *, words: str, name: str, revision: str = 
     _component("plot")(
         key=key,
         data={
-            "figure": figure.to_json(), "height": figure.layout.height, "words": words, "filename": name,
-            "revision": revision, "plotly": PLOTLY_ADDRESS,
+            "figure": figure.to_json(),
+            "height": figure.layout.height,
+            "words": words,
+            "filename": name,
+            "revision": revision,
+            "plotly": PLOTLY_ADDRESS,
         },
-    )  # fmt: skip
+    )

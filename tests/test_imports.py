@@ -1,6 +1,7 @@
 """Imports go downwards only, read with `ast`: one line per file that breaks a rule."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,10 +32,24 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("app",),
 )
 TORCH_FREE = (
-    "lab.text", "lab.errors", "lab.settings", "lab.config", "lab.presets", "lab.runs", "lab.diagnosis", "lab.findings", "lab.judging", "lab.charts",
-    "lab.experiment", "lab.supervisor", "lab.cli", "lab.__main__", "lab.architectures.registry", "lab.data.registry",
+    "lab.text",
+    "lab.errors",
+    "lab.settings",
+    "lab.config",
+    "lab.presets",
+    "lab.runs",
+    "lab.diagnosis",
+    "lab.findings",
+    "lab.judging",
+    "lab.charts",
+    "lab.experiment",
+    "lab.supervisor",
+    "lab.cli",
+    "lab.__main__",
+    "lab.architectures.registry",
+    "lab.data.registry",
     "lab.training.events",
-)  # fmt: skip
+)
 
 
 def _sources() -> Iterator[tuple[str, ast.Module]]:
@@ -125,3 +140,13 @@ def test_session_state_has_one_door() -> None:
         if isinstance(node, ast.Attribute) and node.attr == "session_state"
     ]
     assert wrong == []
+
+
+def test_the_formatter_is_on_everywhere() -> None:
+    """A table that wants columns is a data file."""
+    comments = re.compile(r"#\s*fmt:\s*(skip|off)")
+    sources = [
+        ROOT / "app.py",
+        *(path for top in ("lab", "pages", "tests", "benchmarks") for path in (ROOT / top).rglob("*.py")),
+    ]
+    assert [str(path) for path in sources if comments.search(path.read_text(encoding="utf-8"))] == []
