@@ -17,13 +17,14 @@ from lab.runs.store import RunStore
 
 OPENING_BUDGET_S = 2.0  # what opening a store may spend on older runs; the rest waits for an idle worker
 _PART = 20  # runs written in one transaction
+_SAMPLE = 200_000  # points of a curve that its findings are judged from: means and trends of more say the same
 _CLASSES = 10  # of a data set that this release does not know
 
 
 def judge_run(store: RunStore, run: RunRecord) -> tuple[Finding, ...]:
     """Return what a run's settings and stored points say about it."""
     facts = DataFacts.from_environment(run.environment, classes=_classes(run.config.dataset))
-    return diagnose_run(run.config, store.points(run.id), facts, ended=run.state.over)
+    return diagnose_run(run.config, store.sampled_points(run.id, limit=_SAMPLE), facts, ended=run.state.over)
 
 
 def _classes(dataset: str) -> int:

@@ -54,6 +54,18 @@ def fetch(
         cursor.close()
 
 
+def sample(parts: Iterator[np.ndarray], *, limit: int) -> np.ndarray:
+    """Return every k-th row of the parts (n, 3), for the smallest power of two k with which fewer than 2 * `limit` are left."""
+    stride, count, kept = 1, 0, [np.empty((0, 3))]
+    for part in parts:
+        kept.append(part[-count % stride :: stride])
+        count += len(part)
+        while sum(map(len, kept)) >= 2 * limit:
+            stride *= 2
+            kept = [np.concatenate(kept)[::2]]
+    return np.concatenate(kept)
+
+
 def _table(rows: list[tuple[int, float | None, float]], run: int) -> np.ndarray:
     try:
         return np.array(rows, dtype=np.float64)

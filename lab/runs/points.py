@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from lab.errors import RunStateError, StoreError, UnreadableRunError
 from lab.runs import sums
-from lab.runs.curves import fetch, last_steps
+from lab.runs.curves import fetch, last_steps, sample
 from lab.runs.digests import sum_files
 from lab.runs.headlines import Headlines
 from lab.runs.leases import progress_values
@@ -103,6 +103,23 @@ class Points(Headlines):
             if wrong:
                 raise sums.damaged_curves(run, wrong)
         return {name: _as_series(name, table_N3) for name, table_N3 in tables.items() if len(table_N3)}
+
+    def sampled_points(self, run: str, *, limit: int) -> dict[str, Series]:
+        """Return the curves of a run with at most about `limit` points each, evenly sampled from longer ones.
+
+        Memory stays bounded whatever the run's length. Checksums are not compared: `verify` does that.
+        """
+        with self.database.read() as connection:
+            row = self._row(connection, run)
+            names = _known_series(connection, None)
+            last = last_steps(connection, row.number)
+        with self.database.read_in_parts() as connection:
+            tables = {
+                name: sample(fetch(connection, row.number, one, last_step=last[one]), limit=limit)
+                for name, one in sorted(names.items())
+                if one in last
+            }
+        return {name: _as_series(name, table_N3) for name, table_N3 in tables.items()}
 
     def rewind(self, run: str, lease: int, step: int) -> tuple[str, ...]:
         """Take a run back to a step: points and files beyond it go. Returns the files that no run lists any more.

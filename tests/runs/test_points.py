@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lab.errors import RunNotFoundError, RunStateError, StoreError
+from lab.runs.curves import sample
 from lab.runs.owner import Owner
 from lab.runs.records import RunState, Series
 from lab.runs.store import RunStore
@@ -41,6 +42,25 @@ def test_a_replayed_step_replaces_the_old_point(store: RunStore, me: Owner) -> N
     store.append_points(run.id, run.lease, {"a": series("a", [1, 2, 3], [1.0, 2.0, 3.0])})
     store.append_points(run.id, run.lease, {"a": series("a", [2, 3, 4], [20.0, 30.0, 40.0])})
     assert store.points(run.id)["a"].value.tolist() == [1.0, 20.0, 30.0, 40.0]
+
+
+def test_a_sample_of_a_curve_is_even_and_bounded() -> None:
+    rows = np.arange(3 * 1_000, dtype=np.float64).reshape(1_000, 3)
+    parts = [rows[:7], rows[7:400], rows[400:401], rows[401:]]
+    assert sample(iter(parts), limit=600).tolist() == rows.tolist()
+    assert sample(iter(parts), limit=100).tolist() == rows[::8].tolist()
+    assert sample(iter([]), limit=100).shape == (0, 3)
+
+
+def test_a_long_curve_is_read_as_a_sample_of_itself(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    points = {"a": series("a", range(100), [float(step) for step in range(100)]), "b": series("b", [4], [0.5])}
+    store.append_points(run.id, run.lease, points)
+    found = store.sampled_points(run.id, limit=10)
+    assert {name: one.value.tolist() for name, one in found.items()} == {
+        "a": [*map(float, range(0, 100, 8))],
+        "b": [0.5],
+    }
 
 
 SPECIAL = [float("nan"), float("inf"), float("-inf"), 1e308, -1e308, 5e-324, 2.2250738585072014e-308, 0.1, 1 / 3]
