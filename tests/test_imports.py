@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Rooms from the bottom up; a file may import from lower floors and from its own room.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("lab.text",),
+    ("lab.text", "lab.lazy"),
     ("lab.errors", "lab.formatting"),
     ("lab.settings", "lab.devices", "lab.seeding", "lab.findings", "lab.metrics"),
     ("lab.config",),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.cli.runs import epoch_rows
+from lab.cli.commands.runs import epoch_rows
 from lab.config import RunConfig
 from lab.errors import StoreBusyError
 from lab.experiment import Lab
