@@ -18,6 +18,7 @@ from lab.diagnosis.curves import DataFacts, Points
 from lab.diagnosis.rules import diagnose_run
 from lab.errors import ArtifactError, StoreBusyError
 from lab.findings import Finding
+from lab.metrics import BATCH_ACCURACY, BATCH_LOSS, LEARNING_RATE
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.outage import Outage
 from lab.runs.records import CHECKPOINT, WEIGHTS, KeptFile, RunRecord, RunState, Series, Want
@@ -141,10 +142,12 @@ class Journal:
         self._diagnose()  # those of an earlier attempt may speak of epochs that it went back from
 
     def _steps(self, event: StepMetrics) -> None:
-        self._add("batch/loss", event.step, event.loss, event.time_s)
-        self._add("batch/accuracy", event.step, event.accuracy, event.time_s)
+        self._add(BATCH_LOSS.id, event.step, event.loss, event.time_s)
+        self._add(BATCH_ACCURACY.id, event.step, event.accuracy, event.time_s)
         if event.lr_step.size:
-            self._add("lr", event.lr_step, event.lr, event.time_s[np.searchsorted(event.step, event.lr_step)])
+            self._add(
+                LEARNING_RATE.id, event.lr_step, event.lr, event.time_s[np.searchsorted(event.step, event.lr_step)]
+            )
         step, seconds = int(event.step[-1]), float(event.time_s[-1])
         self._progress |= {
             "step": step,

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("lab.text",),
     ("lab.errors", "lab.formatting"),
-    ("lab.settings", "lab.devices", "lab.seeding", "lab.findings"),
+    ("lab.settings", "lab.devices", "lab.seeding", "lab.findings", "lab.metrics"),
     ("lab.config",),
     ("lab.presets",),
     ("lab.architectures",),
@@ -42,6 +42,7 @@ TORCH_FREE = (
     "lab.runs",
     "lab.diagnosis",
     "lab.findings",
+    "lab.metrics",
     "lab.judging",
     "lab.charts",
     "lab.experiment",

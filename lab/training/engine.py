@@ -15,6 +15,7 @@ from torch import nn
 
 from lab.config import RunConfig
 from lab.devices import memory_mb
+from lab.metrics import VAL_LOSS, Measurement, Split, compute_metrics, result_keys
 from lab.training.batches import epoch_order
 from lab.training.checkpoint import Checkpoint, Weights
 from lab.training.data import ResidentData
@@ -205,7 +206,15 @@ class _Loop:
         metrics: dict[str, float] = {}
         for name in names:
             result = self.session.evaluate(name, limit=limit, between=self._check_command)
-            metrics |= {f"{name}/loss": result.loss, f"{name}/accuracy": result.accuracy}
+            labels = self.session.data.val_y if name == Split.VAL else self.session.data.test_y
+            measurement = Measurement(
+                loss=result.loss,
+                accuracy=result.accuracy,
+                images=len(result.logits),
+                logits=result.logits.numpy(),
+                labels=labels[:limit].cpu().numpy(),
+            )
+            metrics |= compute_metrics(Split(name), measurement)
         return metrics
 
     def _sets(self) -> tuple[str, ...]:
@@ -239,8 +248,8 @@ class _Loop:
         metrics |= self._evaluate(self._sets())
         progress.closed = progress.step
         progress.latest = metrics
-        improved = "val/loss" in metrics and progress.note_validation(
-            metrics["val/loss"], min_delta=self.config.min_delta
+        improved = VAL_LOSS.id in metrics and progress.note_validation(
+            metrics[VAL_LOSS.id], min_delta=self.config.min_delta
         )
         if improved:
             progress.best = metrics
@@ -252,14 +261,16 @@ class _Loop:
 
     def _epoch_metrics(self) -> dict[str, float]:
         progress = self.session.progress
-        return {
-            "train/loss": progress.loss_sum / progress.seen,
-            "train/accuracy": progress.right / progress.seen,
-            "lr": self._lr(progress.step - 1),
-            "grad_norm": progress.grad_norm,
-            "images_per_second": progress.seen / progress.epoch_seconds,
-            "memory_mb": memory_mb(self.session.device),
-        }
+        measurement = Measurement(
+            loss=progress.loss_sum / progress.seen,
+            accuracy=progress.right / progress.seen,
+            images=progress.seen,
+            learning_rate=self._lr(progress.step - 1),
+            gradient_norm=progress.grad_norm,
+            images_per_second=progress.seen / progress.epoch_seconds,
+            memory_mb=memory_mb(self.session.device),
+        )
+        return compute_metrics(Split.TRAIN, measurement)
 
     def _leave(self, command: Command) -> Generator[Event, None, str]:
         """Yield everything that is not saved yet and return the outcome."""
@@ -284,7 +295,7 @@ class _Loop:
         progress = self.session.progress
         restored = over and self.config.restore_best and bool(progress.best)
         numbers = progress.best if restored else progress.latest
-        final = {name.replace("/", "_"): value for name, value in numbers.items() if "/" in name}
+        final = result_keys(numbers)
         speed = progress.trained_images / progress.train_seconds if progress.train_seconds else float("nan")
         final_epoch = progress.best_epoch if restored else progress.closed_epoch(self.session.steps_per_epoch)
         which = {"best_epoch": progress.best_epoch or final_epoch, "final_epoch": final_epoch} if final_epoch else {}

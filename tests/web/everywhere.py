@@ -12,14 +12,15 @@ from typing import Any
 from starlette.applications import Starlette
 from streamlit.testing.v1 import AppTest
 
-from lab.charts.overlay import AXES, METRICS
+from lab.charts.overlay import AXES
 from lab.charts.pareto import COSTS
 from lab.cli.app import main
 from lab.errors import LabError
 from lab.experiment import Lab
+from lab.metrics import list_charts
 from lab.presets import REPORTS
 from lab.runs.records import RunRecord
-from lab.sharing.comparison import RESULTS
+from lab.sharing.comparison import list_results
 from lab.sharing.formats import export_runs, list_formats
 from pages.ui.frame import plain
 from pages.ui.routes import ROUTES
@@ -99,8 +100,8 @@ class Everywhere:
         switches = {name: pick("01") for name in ("raw", "logx", "logy", "fold", "test", "clip")}
         return {
             "x": pick(list(AXES)),
-            "curves": ",".join(self.chance.sample(list(METRICS), 2)),
-            "result": pick([k for k, _ in RESULTS]),
+            "curves": ",".join(self.chance.sample(list(list_charts()), 2)),
+            "result": pick(list(list_results())),
             "cost": pick(list(COSTS)),
             "by": pick(["lr", "epochs", "arch", "seed"]),
             "smooth": pick(["0", "0.6", "0.99"]),
