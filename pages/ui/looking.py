@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 import streamlit as st
 
-from lab.data import Dataset
+from lab.data.load import Dataset
 from lab.errors import InputError
 from lab.experiment import LoadedNetwork
 from lab.inspection.metrics import Answers, judge, softmax

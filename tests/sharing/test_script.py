@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lab.sharing.script.inline import Inliner
 
 from lab.architectures.build import build_network
 from lab.architectures.registry import list_architectures
-from lab.data import is_present
+from lab.data.load import is_present
 from lab.data.own import write_own_dataset
 from lab.experiment import Lab
 from lab.runs.records import RunRecord
 from lab.sharing.formats import export_runs
-from lab.sharing.script.inline import Inliner
 from lab.sharing.script.layers import describe, same_weights
 from lab.sharing.script.program import write_script
 from lab.sharing.weights import portable_state
