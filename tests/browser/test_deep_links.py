@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from pages.ui.frame import PAGES_DIR, SCREENS
+from pages.frame import PAGES_DIR, SCREENS
 from tests.browser.conftest import Server, Visitor
 
 pytestmark = pytest.mark.browser

@@ -21,9 +21,9 @@ from lab.presets import REPORTS
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import RESULTS
 from lab.sharing.formats import export_runs, list_formats
-from pages.ui.frame import plain
-from pages.ui.routes import ROUTES
-from pages.ui.runs_address import LOOKS
+from pages.frame import plain
+from pages.server.routes import ROUTES
+from pages.state.runs_address import LOOKS
 from tests.web.web_data import Client
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"

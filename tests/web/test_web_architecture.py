@@ -9,7 +9,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from lab.architectures.registry import list_architectures
-from pages.ui import arch_view
+from pages.architecture import views as arch_view
 from tests.web.web_data import Bench
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"

@@ -14,8 +14,8 @@ from lab.formatting import format_range
 from lab.presets import get_preset
 from lab.runs.imports import IMPORTED
 from lab.runs.records import RunState
-from pages.ui.caching import estimate_cost
-from pages.ui.torch_ready import require_torch
+from pages.cache.runs import estimate_cost
+from pages.cache.torch_import import require_torch
 from tests.web.test_web_pages import ENTRY
 from tests.web.web_data import DIGITS_CONFIG, Bench
 
@@ -151,7 +151,7 @@ def test_what_cannot_run_has_no_cost_but_a_sentence(bench: Bench) -> None:
 def test_the_page_shows_the_cost_and_one_press_takes_the_smaller_input(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pages.ui.cost._LONG_S", 1.0)  # a quick machine has done VGG-11 on the digits in minutes
+    monkeypatch.setattr("pages.train.cost._LONG_S", 1.0)  # a quick machine has done VGG-11 on the digits in minutes
     require_torch()
     app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
     app.switch_page("train.py").run()

@@ -17,9 +17,9 @@ from lab.sketch.reading import Answer, average
 from lab.sketch.render import draw_digit
 from lab.sketch.sketch import dump_strokes
 from lab.sketch.unsure import Verdict
-from pages.ui.draw_pad import _told, canvas_of_strokes, sketch_of, strokes_of_canvas
-from pages.ui.draw_tune import tuned
-from pages.ui.draw_view import STYLE, answers_html, line_html, percent, steps_html
+from pages.draw.pad import _told, canvas_of_strokes, sketch_of, strokes_of_canvas
+from pages.draw.tune import tuned
+from pages.draw.view import STYLE, answers_html, line_html, percent, steps_html
 from tests.web.web_data import Bench
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"

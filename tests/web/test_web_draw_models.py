@@ -13,9 +13,9 @@ from lab.runs.records import RunRecord
 from lab.settings import Settings
 from lab.sketch.render import draw_digit
 from lab.sketch.sketch import Stroke, dump_strokes, sketch_from_strokes
-from pages.ui.draw_models import Model, load_models, look_alikes
-from pages.ui.draw_studio import normalised, read_all, subtitle
-from pages.ui.looking import dataset_of, network_of
+from pages.draw.models import Model, load_models, look_alikes
+from pages.draw.studio import normalised, read_all, subtitle
+from pages.cache.inspection import dataset_of, network_of
 from tests.web.test_web_inside import ENTRY, train
 
 CONFIG = RunConfig(dataset="digits", epochs=4, lr=3e-3, batch_size=32, device="cpu")

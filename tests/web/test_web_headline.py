@@ -20,9 +20,9 @@ from lab.sharing.comparison import comparison_table, last_result_of, result_of
 from lab.sharing.report.page import write_report
 from lab.sharing.tables import metrics_json, write_latex, write_markdown
 from lab.sharing.weights import facts, model_card
-from pages.ui.draw_models import load_models
-from pages.ui.draw_runs import label
-from pages.ui.draw_studio import subtitle
+from pages.draw.models import load_models
+from pages.draw.runs import label
+from pages.draw.studio import subtitle
 from tests.web.test_web_inside import ENTRY, component, open_page, texts, train
 
 EPOCHS = 6

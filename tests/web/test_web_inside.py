@@ -20,7 +20,7 @@ from lab.settings import Settings
 from lab.sketch.saved import encode_ink
 from lab.sketch.sketch import Sketch
 from lab.worker import execute
-from pages.ui import waiting
+from pages.widgets import waiting
 from tests.web.web_data import Bench
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"

@@ -7,9 +7,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from pages.ui.frame import SCREENS
-from pages.ui.not_found import NotFound
-from pages.ui.routes import ROUTES
+from pages.frame import SCREENS
+from pages.server.not_found import NotFound
+from pages.server.routes import ROUTES
 from tests.web.web_data import Client
 
 

@@ -15,8 +15,8 @@ from lab.config import FIELDS, GROUPS, RunConfig
 from lab.data.own import write_own_dataset
 from lab.presets import PRESETS
 from lab.runs.records import RunState, Want
-from pages.ui.frame import plain
-from pages.ui.torch_ready import require_torch
+from pages.frame import plain
+from pages.cache.torch_import import require_torch
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,7 +113,7 @@ def _fill_with_every_preset() -> None:
     import streamlit as st
 
     from lab.presets import PRESETS
-    from pages.ui import state
+    from pages.state import session as state
 
     st.session_state["read"] = read = {}
     for name, preset in PRESETS.items():
@@ -284,7 +284,7 @@ def test_a_fault_is_told_without_its_details_and_kept_in_the_log(caplog: pytest.
 
 
 def _fail() -> None:
-    from pages.ui.frame import report_bug
+    from pages.frame import report_bug
 
     try:
         raise ValueError("a secret")
@@ -330,7 +330,7 @@ def test_what_the_frame_home_train_and_runs_are_made_of_imports_no_torch() -> No
         if isinstance(node, ast.ImportFrom) and node.module
     }
     names = sorted(found)
-    assert "pages.ui.form" in names
+    assert "pages.train.form" in names
     script = f"import importlib, sys\nfor n in {names!r}: importlib.import_module(n)\nprint('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False

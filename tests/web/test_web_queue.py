@@ -9,8 +9,8 @@ from streamlit.testing.v1 import AppTest
 from lab.config import RunConfig
 from lab.presets import list_presets
 from lab.runs.records import RunRecord, RunState
-from pages.ui.queue_view import queue_words
-from pages.ui.torch_ready import require_torch
+from pages.train.queue import queue_words
+from pages.cache.torch_import import require_torch
 from tests.data.data_files import idx_bytes
 from tests.web.web_data import DIGITS_CONFIG, Bench
 
