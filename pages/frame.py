@@ -1,33 +1,18 @@
-"""The frame every page stands in: navigation, heading, and the one place where errors become sentences."""
+"""The frame around every page: set-up, styles, navigation, and the answer to an error that left a page."""
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
-from pathlib import Path
-from typing import ParamSpec
 
 import streamlit as st
 
 from lab.errors import LabError
-from lab.text import escaped
 from pages.cache.lab import get_lab, warm_worker
-from pages.components.nav import follow_navigation
-from pages.state.session import take_flash
 from pages.cache.torch_import import settle_torch
+from pages.components.nav import follow_navigation
+from pages.markdown import plain
+from pages.registry import list_pages, page_path
+from pages.widgets.frame import show_errors
 
-_P = ParamSpec("_P")
 _log = logging.getLogger(__name__)
-PAGES_DIR = Path(__file__).resolve().parent.parent
-# file, title, icon, section
-SCREENS = (
-    ("home", "Home", ":material/home:", ""),
-    ("train", "Train", ":material/play_circle:", "Experiment"),
-    ("runs", "Runs", ":material/table_rows:", "Experiment"),
-    ("architecture", "Architecture", ":material/account_tree:", "Understand"),
-    ("inside", "Inside", ":material/visibility:", "Understand"),
-    ("draw", "Draw", ":material/draw:", "Understand"),
-)
 _LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 148 32" width="148" height="32">
 <g fill="none" stroke="#2f86cf" stroke-width="2.4" stroke-linejoin="round">
 <rect x="2" y="9" width="14" height="14" rx="3"/><path d="M9 9V6a2 2 0 0 1 2-2h10a2 2 0 0 1 2 2v10a2 2 0 0 1-2 2h-5"/></g>
@@ -59,11 +44,6 @@ button[data-testid^="stBaseButton-primary"]:not(:disabled):is(:hover, :active, :
 </style>"""
 
 
-def page_path(name: str) -> str:
-    """Return what `st.switch_page` and `st.page_link` want for a screen, such as "train"."""
-    return str(PAGES_DIR / f"{name}.py")
-
-
 def navigation() -> None:
     """Set the page up, draw the navigation and run the chosen screen."""
     st.set_page_config(page_title="ConvLab", page_icon=_MARK, layout="wide")  # else the pages' icons, from a font host
@@ -71,10 +51,11 @@ def navigation() -> None:
     dark = st.context.theme.type == "dark"
     st.logo(_LOGO.format(ink="#e4eaf2" if dark else "#1a2330"), size="large", icon_image=_MARK)
     sections: dict[str, list[st.Page]] = {}
-    for name, title, icon, section in SCREENS:
-        if (PAGES_DIR / f"{name}.py").is_file():
-            page = st.Page(page_path(name), title=title, icon=icon, default=name == "home")
-            sections.setdefault(section, []).append(page)
+    for spec in list_pages():
+        page = st.Page(
+            page_path(spec.name), title=spec.title, icon=spec.icon, url_path=spec.name, default=spec.name == "home"
+        )
+        sections.setdefault(spec.section, []).append(page)
     chosen = st.navigation(sections, expanded=True)
     if chosen.title != "Home":
         st.set_page_config(page_title=f"{chosen.title} · ConvLab")
@@ -96,36 +77,6 @@ def _warn() -> None:
         st.warning(plain(warning), icon=":material/warning:")
 
 
-def page_frame(title: str, intro: str = "") -> None:
-    """Write a page's heading and its one line of introduction, and what the page before wanted to say."""
-    st.title(title, anchor=False)
-    if intro:
-        st.caption(intro)
-    message = take_flash()
-    if message:
-        st.toast(message, icon=":material/info:")
-
-
-@contextmanager
-def show_errors() -> Iterator[None]:
-    """Show a deliberate error as its sentence; anything else is a bug and keeps its traceback in the log."""
-    try:
-        yield
-    except LabError as error:
-        st.error(plain(str(error)), icon=":material/error:")
-
-
-def shows_errors(draw: Callable[_P, None]) -> Callable[_P, None]:
-    """Make a fragment show a deliberate error as its sentence; Streamlit runs it without the page around it."""
-
-    @wraps(draw)
-    def drawn(*args: _P.args, **kwargs: _P.kwargs) -> None:
-        with show_errors():
-            draw(*args, **kwargs)
-
-    return drawn
-
-
 def report_bug(error: Exception) -> bool:
     """Answer an error that left a page, a fragment or a callback.
 
@@ -140,11 +91,3 @@ def report_bug(error: Exception) -> bool:
         icon=":material/bug_report:",
     )
     return True  # Streamlit need not show its own
-
-
-def plain(text: str) -> str:
-    """Return text that Markdown shows as it is written, hidden characters as their escapes."""
-    text = escaped(text, lines=True)
-    for mark in "\\`*_{}[]()#+-.!|<>~$:":
-        text = text.replace(mark, "\\" + mark)
-    return text

@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
+PAGES = tuple(sorted(path.parent.name for path in (ROOT / "pages").glob("*/page.py")))
 # Rooms from the bottom up; a file may import from lower floors and from its own room.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("lab.text",),
@@ -27,8 +28,14 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("lab.worker",),
     ("lab.cli",),
     ("lab.__main__",),
-    ("pages.ui",),
-    ("pages",),
+    ("pages.markdown", "pages.registry"),
+    ("pages.cache",),
+    ("pages.state",),
+    ("pages.components",),
+    ("pages.widgets", "pages.server"),
+    tuple(f"pages.{page}" for page in PAGES),
+    ("pages.frame",),
+    ("pages.entry",),
     ("app",),
 )
 TORCH_FREE = (

@@ -6,10 +6,10 @@ import streamlit as st
 
 from lab.architectures.registry import Architecture, check_options, get_architecture, list_architectures
 from lab.config import INPUT_SIZES
+from pages.cache.inspection import IMAGE_SIZE
 from pages.state.address import leave_address, show_in_address, take_from_address
-from pages.cache.inspection import IMAGE_SIZE, Design
-from pages.widgets.options import option_input
 from pages.state.session import put, value_of
+from pages.widgets.options import option_input
 
 _SIZE_WORDS = {"auto": "its own", "native": "native (28)", "32": "32", "64": "64", "224": "224"}
 
@@ -63,9 +63,3 @@ def choose_options(key: str, arch: Architecture) -> dict[str, Any]:
     with st.expander("Options of this network", icon=":material/tune:", key=f"{key}.{arch.id}"), st.grid(3):
         given = {option.name: option_input(f"{key}.{arch.id}.{option.name}", option) for option in arch.options}
     return check_options(arch, given)
-
-
-def design_of(arch: Architecture, input_size: str, options: dict[str, Any], *, classes: int = 10) -> Design:
-    """Return the choices as one hashable record."""
-    pairs = tuple((name, tuple(v) if isinstance(v, list) else v) for name, v in sorted(options.items()))
-    return Design(arch.id, input_size, pairs, classes)

@@ -7,12 +7,13 @@ import streamlit as st
 
 from lab.errors import ShapeError
 from pages.architecture import views as arch_view
-from pages.state.address import refuse_unknown, show_in_address, take_from_address, take_number
-from pages.architecture.choices import choose_network, choose_options, choose_size, design_of
-from pages.frame import page_frame, plain, show_errors
-from pages.cache.inspection import Design, summary_of
-from pages.state.session import put, value_of
+from pages.architecture.choices import choose_network, choose_options, choose_size
+from pages.cache.inspection import Design, design_of, summary_of
 from pages.cache.torch_import import require_torch
+from pages.markdown import plain
+from pages.state.address import refuse_unknown, show_in_address, take_from_address, take_number
+from pages.state.session import put, value_of
+from pages.widgets.frame import page_frame, show_errors
 
 _BATCH, _MOST = 64, 65_536
 _VIEWS = {"layers": "Layers", "graph": "Graph", "compare": "Compare", "time": "Measured time"}

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from lab.formatting import format_count, format_percent, percent_number, plural
-from pages.frame import plain
 from pages.cache.inspection import Design, graph_of, measure_times, summary_of
-from pages.widgets.machine import describe_machine
 from pages.components.parts import graph, layer_table
+from pages.markdown import plain
 from pages.state.session import put, value_of
+from pages.widgets.machine import describe_machine
 from pages.widgets.runs import format_bytes, format_moment
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 import streamlit as st
 
+from lab.architectures.registry import Architecture
 from lab.data import Dataset
 from lab.errors import InputError
 from lab.experiment import LoadedNetwork
@@ -204,6 +205,12 @@ class Design:
             "classes": self.classes,
             "options": {name: list(v) if isinstance(v, tuple) else v for name, v in self.options},
         }
+
+
+def design_of(arch: Architecture, input_size: str, options: dict[str, Any], *, classes: int = 10) -> Design:
+    """Return the choices as one hashable record."""
+    pairs = tuple((name, tuple(v) if isinstance(v, list) else v) for name, v in sorted(options.items()))
+    return Design(arch.id, input_size, pairs, classes)
 
 
 @st.cache_data(max_entries=_SMALL, max_size="50MB", show_spinner=False)

@@ -8,9 +8,10 @@ import streamlit as st
 from lab.sketch.reading import Answer
 from pages.draw.models import Model
 from pages.draw.pad import drawn
-from pages.state.draw import Game, draw_page
 from pages.draw.studio import normalised, read_all, show_answers, show_pad, titles
-from pages.frame import plain, show_errors
+from pages.markdown import plain
+from pages.state.draw import Game, draw_page
+from pages.widgets.frame import show_errors
 
 ROUNDS = 10
 

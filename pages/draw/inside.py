@@ -10,10 +10,10 @@ from lab.charts.tiles import blend, encode, paint
 from lab.inspection.attribution import attribute
 from lab.inspection.observe import capture, to_input
 from lab.sketch.reading import Answer
+from pages.components.parts import data_url
 from pages.draw.models import Model, bank_size, look_alikes
 from pages.draw.view import pictures_html
-from pages.frame import plain
-from pages.components.parts import data_url
+from pages.markdown import plain
 from pages.widgets.waiting import worth_waiting
 
 _MOST_MAPS = 64

@@ -11,13 +11,14 @@ from lab.runs.sketches import SavedSketch
 from lab.sketch.reading import compute_probabilities
 from lab.sketch.saved import decode_ink, encode_ink, normalise_all, zip_idx, zip_pngs
 from lab.sketch.sketch import Sketch
+from pages.cache.lab import get_lab
 from pages.draw.models import Model
-from pages.state.draw import draw_page
 from pages.draw.tune import fine_tune
 from pages.draw.view import pictures_html
-from pages.frame import plain, show_errors
-from pages.cache.lab import get_lab
+from pages.markdown import plain
+from pages.state.draw import draw_page
 from pages.state.session import forget
+from pages.widgets.frame import show_errors
 
 _LABEL = "draw.keep.label"
 _CHOSEN = "draw.saved.chosen"

@@ -17,8 +17,8 @@ from lab.runs.records import RunRecord
 from lab.sketch.normalise import RECIPES, Recipe
 from lab.sketch.reading import compute_features, learn_network_rule, rule_images
 from lab.sketch.unsure import UnsureRule, unit_rows
-from pages.cache.lab import get_lab
 from pages.cache.inspection import dataset_of, layers_of, network_of
+from pages.cache.lab import get_lab
 from pages.widgets.runs import run_title
 
 _RULES = 24  # networks; up to 8 MB each

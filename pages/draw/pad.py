@@ -6,8 +6,7 @@ Both start from the session's drawing, so it survives a page switch and a change
 
 import json
 from collections.abc import Mapping
-from functools import cache, lru_cache
-from pathlib import Path
+from functools import lru_cache
 from typing import Any
 
 import streamlit as st
@@ -24,26 +23,18 @@ from lab.sketch.sketch import (
     sketch_from_png,
     sketch_from_strokes,
 )
+from pages.components.pad import pad_component
 from pages.state.draw import DrawPage
 from pages.state.session import value_of
 
-_HERE = Path(__file__).parent / "pad"
 INK_COLOR = "#2f86cf"  # 3:1 or better on both themes' canvases; only the alpha of a stroke is read
 LIVE_KEY = "draw.live"
-
-
-@cache
-def _component() -> Any:
-    def text(name: str) -> str:
-        return (_HERE / name).read_text(encoding="utf-8")
-
-    return st.components.v2.component("convlab_pad", html=text("pad.html"), css=text("pad.css"), js=text("pad.js"))
 
 
 def live_pad(page: DrawPage) -> Sketch:
     """Show our pad and return what is on it now. Raises `InputError` for a message no pad sends."""
     take_newest(page)
-    _component()(
+    pad_component()(
         key=LIVE_KEY,
         data={"version": page.version, "ink": page.strokes, "pen": page.pen, "answered": page.answered},
         on_ink_change=_nothing,

@@ -5,10 +5,11 @@ With `?runs=a,b` in the address the page opens with those runs.
 
 import streamlit as st
 
-from pages.state.address import refuse_unknown
-from pages.draw.runs import chosen_runs, offer_training
-from pages.frame import page_frame, plain
 from pages.cache.torch_import import require_torch
+from pages.draw.runs import chosen_runs, offer_training
+from pages.markdown import plain
+from pages.state.address import refuse_unknown
+from pages.widgets.frame import page_frame
 
 
 def main() -> None:

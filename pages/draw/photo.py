@@ -3,9 +3,8 @@
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -13,25 +12,16 @@ import streamlit as st
 from lab.errors import InputError
 from lab.sketch.reading import Answer, average, doubt_crowd
 from lab.sketch.sketch import Sketch
+from pages.components.paste import paste_component
 from pages.draw.models import Model
 from pages.draw.studio import normalised, read_all, titles
 from pages.draw.view import percent, picture_url
-from pages.frame import plain, show_errors
-from pages.widgets.photos import PICTURE_KINDS, photo_of
+from pages.markdown import plain
 from pages.state.session import put, value_of
+from pages.widgets.frame import show_errors
+from pages.widgets.photos import PICTURE_KINDS, photo_of
 
-_HERE = Path(__file__).parent / "paste"
 _LAST = "draw.photo.last"  # which of the two came last
-
-
-@cache
-def _component() -> Any:
-    def text(name: str) -> str:
-        return (_HERE / name).read_text(encoding="utf-8")
-
-    return st.components.v2.component(
-        "convlab_paste", html=text("paste.html"), css=text("paste.css"), js=text("paste.js")
-    )
 
 
 @st.fragment
@@ -49,7 +39,7 @@ def photo(models: Sequence[Model]) -> None:
                 args=(_LAST, "uploaded"),
             )
         with right:
-            pasted = _pasted(_component()(key="draw.paste", on_png_change=partial(put, _LAST, "pasted")))
+            pasted = _pasted(paste_component()(key="draw.paste", on_png_change=partial(put, _LAST, "pasted")))
         uploaded = None if upload is None else (upload.name, upload.getvalue())
         data = (pasted or uploaded) if value_of(_LAST) == "pasted" else (uploaded or pasted)
         if data is None:

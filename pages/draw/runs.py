@@ -9,15 +9,16 @@ from lab.data.registry import get_dataset_spec
 from lab.formatting import format_duration, format_range
 from lab.presets import get_preset
 from lab.runs.records import RunRecord
-from pages.state.address import complain, find_run
+from pages.cache.lab import get_lab
 from pages.cache.runs import estimate_cost
+from pages.cache.torch_import import warm_torch
+from pages.markdown import plain
+from pages.state.address import complain, find_run
+from pages.state.session import put, value_of
 from pages.widgets.confirm import start_unless_long
 from pages.widgets.datasets import default_dataset
-from pages.frame import plain, show_errors, shows_errors
-from pages.cache.lab import get_lab
+from pages.widgets.frame import show_errors, shows_errors
 from pages.widgets.machine import describe_machine
-from pages.state.session import put, value_of
-from pages.cache.torch_import import warm_torch
 from pages.widgets.runs import dataset_title, present_datasets, run_title
 
 KEY = "draw.runs"

@@ -13,9 +13,10 @@ from pages.draw.inside import inside, similar
 from pages.draw.keep import keep
 from pages.draw.models import Model
 from pages.draw.pad import live_pad, standard_pad, switch_pad
-from pages.state.draw import DrawPage, draw_page
 from pages.draw.view import answers_html, line_html, steps_html
-from pages.frame import plain, show_errors
+from pages.markdown import plain
+from pages.state.draw import DrawPage, draw_page
+from pages.widgets.frame import show_errors
 
 _VIEWS = ("Why", "Inside", "Look-alikes", "Keep")
 LIVE_SWITCH = "draw.live-ink"

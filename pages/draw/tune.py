@@ -14,10 +14,12 @@ from lab.runs.sketches import SavedSketch
 from lab.sketch.saved import normalise_all
 from lab.sketch.sketch import Sketch
 from lab.training.batches import fitting_batch_size
-from pages.draw.models import Model
-from pages.frame import page_path, plain, show_errors
-from pages.cache.lab import get_lab
 from pages.cache.inspection import dataset_of
+from pages.cache.lab import get_lab
+from pages.draw.models import Model
+from pages.markdown import plain
+from pages.registry import page_path
+from pages.widgets.frame import show_errors
 
 _EPOCHS = 3
 _BATCH = 64  # images a step at most: there are few

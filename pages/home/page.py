@@ -6,21 +6,16 @@ from lab.data.registry import list_datasets
 from lab.formatting import plural
 from lab.presets import get_preset
 from lab.runs.records import RunRecord, RunState
+from pages.cache.lab import get_lab
+from pages.registry import has_page, list_pages, page_path
 from pages.state.address import refuse_unknown
 from pages.widgets.datasets import default_dataset, fetch_button
-from pages.frame import PAGES_DIR, SCREENS, page_frame, page_path, shows_errors
-from pages.cache.lab import get_lab
+from pages.widgets.frame import page_frame, shows_errors
 from pages.widgets.machine import describe_machine
-from pages.train.run_view import start_training
 from pages.widgets.runs import REFRESH_S, present_datasets, run_line
+from pages.widgets.start import start_training
 
 _RECENT = 6
-_ROOMS = {
-    "runs": "Compare curves and settings, find a run again, take results away.",
-    "architecture": "Layers, shapes, parameters and what each value sees.",
-    "inside": "Kernels, feature maps and mistakes, epoch by epoch.",
-    "draw": "Sketch a digit: the networks read along and show why.",
-}
 
 
 def main() -> None:
@@ -33,7 +28,7 @@ def main() -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         _recent()
-        _rooms()
+        _other_pages()
     with right:
         _machine()
         _datasets(present)
@@ -66,7 +61,7 @@ def _recent() -> None:
         return
     live = any(run.state.live for run in runs)
     st.fragment(_recent_lines, run_every=REFRESH_S if live else None)(live=live)
-    if (PAGES_DIR / "runs.py").is_file():
+    if has_page("runs"):
         st.page_link(page_path("runs"), label="All runs", icon=":material/arrow_forward:")
 
 
@@ -89,14 +84,13 @@ def _recent_lines(*, live: bool) -> None:
         st.rerun()  # nothing is left to refresh
 
 
-def _rooms() -> None:
-    rooms = [(name, title, icon) for name, title, icon, _ in SCREENS if name in _ROOMS]
-    with st.grid(min_column_width=220, key="rooms"):
-        for name, title, icon in rooms:
-            if (PAGES_DIR / f"{name}.py").is_file():
-                with st.container(border=True, key=f"room-{name}"):
-                    st.page_link(page_path(name), label=f"**{title}**", icon=icon)
-                    st.caption(_ROOMS[name])
+def _other_pages() -> None:
+    with st.grid(min_column_width=220, key="pages"):
+        for spec in list_pages():
+            if spec.teaser:
+                with st.container(border=True, key=f"page-{spec.name}"):
+                    st.page_link(page_path(spec.name), label=f"**{spec.title}**", icon=spec.icon)
+                    st.caption(spec.teaser)
 
 
 def _machine() -> None:

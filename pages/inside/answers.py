@@ -16,11 +16,11 @@ from lab.inspection.metrics import (
     shakiest_hits,
     worst_mistakes,
 )
-from pages.frame import plain
-from pages.inside.image import look_at
-from pages.inside.subject import Subject
 from pages.cache.inspection import answers_of
 from pages.components.parts import Tile, matrix, plot, tiles
+from pages.inside.image import look_at
+from pages.inside.subject import Subject
+from pages.markdown import plain
 from pages.state.session import put, value_of
 from pages.widgets.waiting import worth_waiting
 

@@ -13,13 +13,14 @@ from lab.inspection.images import read_image
 from lab.sketch.normalise import RECIPES, normalise
 from lab.sketch.saved import decode_ink
 from lab.sketch.unsure import UnsureRule, judge
-from pages.state.address import show_in_address, take_from_address, take_number
-from pages.frame import page_path, plain
-from pages.inside.subject import Picture, Subject
-from pages.cache.lab import get_lab
 from pages.cache.inspection import IMAGE_SIZE, probabilities_of
-from pages.widgets.photos import PICTURE_KINDS, photo_of
+from pages.cache.lab import get_lab
+from pages.inside.subject import Picture, Subject
+from pages.markdown import plain
+from pages.registry import page_path
+from pages.state.address import show_in_address, take_from_address, take_number
 from pages.state.session import put, value_of
+from pages.widgets.photos import PICTURE_KINDS, photo_of
 
 NUMBER_KEY = "inside.image"
 SOURCE_KEY = "inside.source"

@@ -5,10 +5,10 @@ import streamlit as st
 
 from lab.charts import tiles as paint
 from lab.formatting import format_percent, plural
-from pages.inside.figures import choose_layer, layer_words, legend
-from pages.inside.subject import Subject
 from pages.cache.inspection import INITIAL, kernels_of, layers_of
 from pages.components.parts import Tile, tiles
+from pages.inside.figures import choose_layer, layer_words, legend
+from pages.inside.subject import Subject
 from pages.state.session import put, value_of
 
 _KERNEL_VIEWS = {"now": "Weights", "change": "Change since the start", "before": "Before training"}

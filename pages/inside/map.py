@@ -7,10 +7,10 @@ from lab.charts import tiles as paint
 from lab.errors import InputError
 from lab.formatting import plural
 from lab.inspection.metrics import Answers
-from pages.inside.answers import may_ask, show_gallery
-from pages.inside.subject import Moment, Subject
 from pages.cache.inspection import answers_of, points_of
 from pages.components.parts import scatter
+from pages.inside.answers import may_ask, show_gallery
+from pages.inside.subject import Moment, Subject
 from pages.state.session import put, value_of
 
 _CAUGHT = "inside.caught"

@@ -7,11 +7,11 @@ import streamlit as st
 
 from lab.charts import tiles as paint
 from lab.formatting import format_percent
-from pages.frame import plain
-from pages.inside.figures import choose_layer, framed, layer_words, legend, side_by_side
-from pages.inside.subject import Picture, Subject
 from pages.cache.inspection import IMAGE_SIZE, layers_of, maps_of
 from pages.components.parts import Tile, tiles
+from pages.inside.figures import choose_layer, framed, layer_words, legend, side_by_side
+from pages.inside.subject import Picture, Subject
+from pages.markdown import plain
 from pages.state.session import put, value_of
 
 if TYPE_CHECKING:

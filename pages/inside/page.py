@@ -5,8 +5,7 @@ The address carries run, epoch, view and image, so a link opens the same picture
 
 import streamlit as st
 
-from pages.state.address import refuse_unknown, show_in_address, take_from_address
-from pages.frame import page_frame, show_errors
+from pages.cache.torch_import import require_torch
 from pages.inside.answers import VIEW_KEY, show_answers
 from pages.inside.image import choose_picture, show_picture
 from pages.inside.kernels import show_kernels
@@ -14,8 +13,9 @@ from pages.inside.map import show_map
 from pages.inside.maps import show_maps
 from pages.inside.subject import Picture, Subject, choose_moment, choose_run
 from pages.inside.why import show_why
+from pages.state.address import refuse_unknown, show_in_address, take_from_address
 from pages.state.session import put, value_of
-from pages.cache.torch_import import require_torch
+from pages.widgets.frame import page_frame, show_errors
 
 _VIEWS = {
     "maps": "Feature maps",

@@ -8,12 +8,13 @@ import streamlit as st
 from lab.data import Dataset
 from lab.formatting import plural
 from lab.runs.records import KeptFile, RunRecord, Series
-from pages.state.address import check_address, complain, find_run, leave_address, show_in_address, take_from_address
-from pages.frame import page_path, shows_errors
-from pages.cache.lab import get_lab
 from pages.cache.inspection import INITIAL, dataset_of
+from pages.cache.lab import get_lab
 from pages.components.parts import epoch_slider
+from pages.registry import page_path
+from pages.state.address import check_address, complain, find_run, leave_address, show_in_address, take_from_address
 from pages.state.session import put, value_of, whole_number
+from pages.widgets.frame import shows_errors
 from pages.widgets.runs import run_title, state_badge
 
 _RUN_KEY = "inside.run"

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from lab.charts import tiles as paint
-from pages.frame import plain
+from pages.cache.inspection import attribution_of, probabilities_of
 from pages.inside.figures import framed, legend, side_by_side
 from pages.inside.subject import Picture, Subject
-from pages.cache.inspection import attribution_of, probabilities_of
+from pages.markdown import plain
 from pages.state.session import put, value_of
 from pages.widgets.waiting import worth_waiting
 

@@ -8,11 +8,11 @@ import streamlit as st
 from lab.errors import LabError
 from lab.formatting import plural
 from lab.runs.records import RunRecord
-from pages.frame import show_errors, shows_errors
 from pages.cache.lab import get_lab
-from pages.state.runs_address import view_address
 from pages.state.runs import change_view, just_deleted, read_view, remember_deleted, renew_table
+from pages.state.runs_address import view_address
 from pages.state.session import flash, put, value_of
+from pages.widgets.frame import show_errors, shows_errors
 
 _TAG = "runs.new-tag"
 _WATCH_S = 3.0

@@ -19,13 +19,13 @@ from lab.formatting import plural
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import RESULTS, comparison_table, differing_settings, run_labels
 from lab.sharing.tables import shown
-from pages.state.address import find_run
-from pages.cache.runs import run_points
-from pages.frame import plain
 from pages.cache.lab import get_lab
+from pages.cache.runs import run_points
 from pages.components.parts import plot
-from pages.state.runs_address import LOOKS, MOST_RUNS, RunsView
+from pages.markdown import plain
+from pages.state.address import find_run
 from pages.state.runs import bind
+from pages.state.runs_address import LOOKS, MOST_RUNS, RunsView
 from pages.widgets.runs import format_spread
 
 

@@ -5,15 +5,15 @@ The whole view stands in the address, so a copied link opens the same picture.
 
 import streamlit as st
 
-from pages.widgets.export_panel import export_panel
-from pages.frame import page_frame, show_errors
 from pages.cache.lab import get_lab
 from pages.runs.actions import actions, undo_box, watch
-from pages.state.runs_address import SHOWS, RunsView
 from pages.runs.compare import chosen_box, chosen_runs, compare, lost_runs
 from pages.runs.reports import reports_view
-from pages.state.runs import bind, read_view
 from pages.runs.table import complaints_box, runs_table
+from pages.state.runs import bind, read_view
+from pages.state.runs_address import SHOWS, RunsView
+from pages.widgets.export_panel import export_panel
+from pages.widgets.frame import page_frame, show_errors
 
 
 def main() -> None:

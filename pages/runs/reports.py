@@ -12,14 +12,16 @@ from lab.data.load import is_present
 from lab.errors import ConfigError
 from lab.formatting import format_duration, format_percent, plural
 from lab.presets import REPORTS
-from pages.cache.runs import estimate_seconds
-from pages.widgets.confirm import start_unless_long
-from pages.frame import PAGES_DIR, page_path, plain, show_errors
 from pages.cache.lab import get_lab
-from pages.state.runs_address import RunsView
-from pages.state.runs import bind
-from pages.state.session import flash, put
+from pages.cache.runs import estimate_seconds
 from pages.cache.torch_import import warm_torch
+from pages.markdown import plain
+from pages.registry import has_page, page_path
+from pages.state.runs import bind
+from pages.state.runs_address import RunsView
+from pages.state.session import flash, put
+from pages.widgets.confirm import start_unless_long
+from pages.widgets.frame import show_errors
 from pages.widgets.runs import format_spread
 
 
@@ -149,7 +151,7 @@ def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
             f"Needs data that is not here yet: {', '.join(absent)}. Fetch it on the Home page.",
             icon=":material/download:",
         )
-        if (PAGES_DIR / "home.py").is_file():
+        if has_page("home"):
             st.page_link(page_path("home"), label="Go to the data sets", icon=":material/arrow_forward:")
     if not absent:
         _estimate(rows)

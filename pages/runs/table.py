@@ -19,12 +19,14 @@ from lab.formatting import percent_number, plural
 from lab.runs.query import KEYS, ORDERS
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import differing_settings, setting_text
-from pages.frame import page_path, plain, show_errors
 from pages.cache.lab import get_lab
-from pages.state.runs_address import MOST_RUNS, RunsView
+from pages.markdown import plain
+from pages.registry import page_path
 from pages.runs.compare import chosen_runs, dark, shown_slots
 from pages.state.runs import bind, change_view, read_view, renew_table, table_version
+from pages.state.runs_address import MOST_RUNS, RunsView
 from pages.state.session import flash, put, value_of
+from pages.widgets.frame import show_errors
 from pages.widgets.runs import STATUS_COLORS, UNREADABLE
 
 PAGE_ROWS = 25

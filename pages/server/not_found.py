@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lab.errors import close_match
-from pages.frame import SCREENS
+from pages.registry import list_pages
 
 _STREAMLIT = (
     "_stcore",
@@ -54,7 +54,7 @@ def _below_base(path: str) -> str:
 
 
 def _names() -> tuple[str, ...]:
-    return ("", *(name for name, *_ in SCREENS))
+    return ("", *(spec.name for spec in list_pages()))
 
 
 def not_found_page(path: str) -> str:
@@ -63,7 +63,7 @@ def not_found_page(path: str) -> str:
     root = f"/{base}/" if base else "/"
     wanted = _below_base(path)
     close = close_match(wanted.partition("/")[0].lower(), [name for name in _names() if name])
-    titles = {name: title for name, title, *_ in SCREENS}
+    titles = {spec.name: spec.title for spec in list_pages()}
     links = "".join(f'<li><a href="{_address(root, name)}">{escape(title)}</a></li>' for name, title in titles.items())
     hint = f'Did you mean <a href="{_address(root, close)}">{escape(titles[close])}</a>?' if close else ""
     shown = wanted if len(wanted) <= 60 else f"{wanted[:59]}…"

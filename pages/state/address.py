@@ -11,8 +11,8 @@ import streamlit as st
 
 from lab.errors import RunNotFoundError, close_match
 from lab.runs.records import RunRecord
-from pages.frame import plain
 from pages.cache.lab import get_lab
+from pages.markdown import plain
 from pages.state.session import forget, put, value_of, whole_number
 
 _SHOWN = 40  # characters of a wrong value that are repeated

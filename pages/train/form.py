@@ -15,9 +15,9 @@ from lab.errors import ConfigError
 from lab.formatting import format_duration, format_percent
 from lab.presets import REPORTS, Preset, get_preset, list_presets
 from lab.sharing.comparison import CHOICE_WORDS
-from pages.state import session as state
-from pages.frame import plain
 from pages.cache.lab import get_lab
+from pages.markdown import plain
+from pages.state import session as state
 from pages.widgets.machine import device_choices
 from pages.widgets.options import option_input
 from pages.widgets.runs import run_title

@@ -8,16 +8,17 @@ import streamlit as st
 from lab.config import RunConfig
 from lab.data.load import is_present
 from lab.data.registry import get_dataset_spec
+from pages.cache.lab import get_lab
 from pages.state import session as state
 from pages.state.address import complain, find_run, refuse_unknown
 from pages.train.cost import cost_card
-from pages.widgets.datasets import default_dataset, fetch_offer
 from pages.train.form import train_form
-from pages.frame import page_frame
-from pages.cache.lab import get_lab
 from pages.train.queue import live_runs
-from pages.train.run_view import show_run, start_training
+from pages.train.run_view import show_run
+from pages.widgets.datasets import default_dataset, fetch_offer
+from pages.widgets.frame import page_frame
 from pages.widgets.runs import present_datasets
+from pages.widgets.start import start_training
 
 
 def main() -> None:

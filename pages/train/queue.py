@@ -6,9 +6,9 @@ import streamlit as st
 
 from lab.runs.records import RunRecord, RunState
 from lab.runs.run_queue import Move
-from pages.frame import show_errors
 from pages.cache.lab import get_lab
 from pages.state.session import flash, put, value_of
+from pages.widgets.frame import show_errors
 from pages.widgets.runs import REFRESH_S, run_line
 
 _SHOWN = 6  # lines; the others come when asked for

@@ -10,20 +10,20 @@ import streamlit as st
 
 from lab.charts.ranges import short_number
 from lab.config import FIELDS, GROUPS, RunConfig
-from lab.errors import ConfigError
 from lab.findings import Finding
 from lab.formatting import format_duration, format_percent
 from lab.runs.headline import BEST, LAST, UNTESTED
 from lab.runs.records import RunRecord, RunState, Want
-from pages.state import session as state
-from pages.cache.runs import estimate_cost
-from pages.widgets.confirm import start_unless_long
-from pages.widgets.export_panel import export_panel
-from pages.widgets.findings import show_run_findings
-from pages.frame import PAGES_DIR, page_path, plain, show_errors
 from pages.cache.lab import get_lab
 from pages.components.live import live_run
+from pages.markdown import plain
+from pages.registry import has_page, page_path
+from pages.state import session as state
+from pages.widgets.export_panel import export_panel
+from pages.widgets.findings import show_run_findings
+from pages.widgets.frame import show_errors
 from pages.widgets.runs import format_moment, run_title, state_badge
+from pages.widgets.start import start_training
 
 _LARGE_LOSS = 1000  # above it, digits after the point say nothing and the whole number would be cut off
 _PAUSABLE = (RunState.QUEUED, RunState.RUNNING)
@@ -95,7 +95,7 @@ def _controls(run: RunRecord) -> None:
         if st.button("Change settings", icon=":material/tune:", key="edit-settings", help="Start from these settings."):
             _fill_form(run.config)
         for name, label, icon in (("inside", "Look inside", "visibility"), ("draw", "Draw for it", "draw")):
-            if run.has_weights and (PAGES_DIR / f"{name}.py").is_file():
+            if run.has_weights and has_page(name):
                 go = st.button(label, icon=f":material/{icon}:", key=f"{name}-{run.id}")
                 if go:
                     st.switch_page(page_path(name), query_params={"run": run.id})
@@ -114,35 +114,6 @@ def _button(label: str, icon: str, run: RunRecord, want: Want, *, enabled: bool)
             if want is Want.RUN:
                 get_lab().ensure_worker()
             st.rerun()
-
-
-def start_training(config: RunConfig, *, place: str, pressed: bool, fresh: bool = False) -> None:
-    """Ask for a run of this configuration once its button was pressed, and show it; before a long one, ask."""
-
-    def start() -> None:
-        lab = get_lab()
-        submission = lab.submit(config, fresh=fresh)
-        lab.ensure_worker()
-        watch(submission.run, cached=submission.cached)
-
-    with show_errors():
-        start_unless_long(place, pressed=pressed, seconds=lambda: _seconds(config, fresh=fresh), act=start)
-
-
-def _seconds(config: RunConfig, *, fresh: bool) -> float:
-    """Return how long a training takes, as the cost card says it; 0 where it is there, or cannot be, which `start` says."""
-    if not fresh and get_lab().find_answer(config) is not None:
-        return 0.0
-    try:
-        return estimate_cost(config)[0].seconds
-    except ConfigError:
-        return 0.0
-
-
-def watch(run: RunRecord, *, cached: bool) -> None:
-    """Go to the Train page and attach it to a run."""
-    state.remember_cached(run.id if cached else "")
-    st.switch_page(page_path("train"), query_params={"run": run.id})
 
 
 def _cached_hint(run: RunRecord) -> None:

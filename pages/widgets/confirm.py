@@ -5,8 +5,9 @@ from collections.abc import Callable
 import streamlit as st
 
 from lab.formatting import format_duration
-from pages.frame import plain, show_errors
+from pages.markdown import plain
 from pages.state.session import forget, put, value_of
+from pages.widgets.frame import show_errors
 
 LONG_S = 600.0  # training that takes longer than this is not started by one press
 _ASKED = "confirm.asked"

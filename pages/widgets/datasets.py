@@ -6,9 +6,10 @@ import streamlit as st
 
 from lab.data.fetch import fetch_dataset
 from lab.data.registry import DatasetSpec
-from pages.state import session as state
-from pages.frame import plain, show_errors
 from pages.cache.lab import get_lab
+from pages.markdown import plain
+from pages.state import session as state
+from pages.widgets.frame import show_errors
 
 FALLBACK = "digits"  # ships with scikit-learn, so it is always here
 

@@ -14,9 +14,10 @@ from lab.experiment import Lab
 from lab.formatting import plural
 from lab.runs.records import RunRecord
 from lab.sharing.formats import ExportFormat, export_runs, list_formats
-from pages.frame import plain, show_errors
-from pages.state.session import flash, put, value_of
 from pages.cache.torch_import import require_torch
+from pages.markdown import plain
+from pages.state.session import flash, put, value_of
+from pages.widgets.frame import show_errors
 
 _FORMAT, _WRITE, _TAKE_IN = "share.format", "share.write", "share.import"
 _UPLOAD, _ROUND = "share.upload", "share.upload-round"

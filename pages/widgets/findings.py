@@ -7,7 +7,7 @@ import streamlit as st
 
 from lab.config import FIELDS, RunConfig
 from lab.findings import Finding
-from pages.frame import plain
+from pages.markdown import plain
 
 _ICONS = {"mistake": ":material/error:", "warning": ":material/warning:", "hint": ":material/lightbulb:"}
 

@@ -6,8 +6,8 @@ from typing import Any
 import streamlit as st
 
 from lab.architectures.registry import ArchOption
+from pages.markdown import plain
 from pages.state import session as state
-from pages.frame import plain
 
 
 def option_input(key: str, option: ArchOption) -> Any:

@@ -16,8 +16,9 @@ from lab.formatting import format_percent
 from lab.runs.facts import usable_moment
 from lab.runs.records import RunRecord, RunState
 from lab.settings import Settings
-from pages.frame import page_path, plain
 from pages.cache.lab import get_lab
+from pages.markdown import plain
+from pages.registry import page_path
 
 if TYPE_CHECKING:
     from lab.charts.groups import Spread

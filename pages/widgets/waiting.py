@@ -6,9 +6,8 @@ from lab.architectures.registry import get_architecture
 from lab.data.registry import get_dataset_spec
 from lab.formatting import format_count, format_duration
 from lab.runs.records import RunRecord
-from pages.architecture.choices import design_of
-from pages.frame import plain
-from pages.cache.inspection import mult_adds_of
+from pages.cache.inspection import design_of, mult_adds_of
+from pages.markdown import plain
 from pages.state.session import put, value_of
 
 _AT_ONCE = 600e9  # mult-adds: half a minute on one core, which is what a page computes with

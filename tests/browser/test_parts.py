@@ -15,7 +15,7 @@ from pages.components.parts import _rate_text
 from pages.server.routes import PLOTLY_JS
 
 pytestmark = pytest.mark.browser
-_UI = Path(__file__).parents[2] / "pages" / "ui"
+_UI = Path(__file__).parents[2] / "pages" / "components"
 _ORIGIN = "http://lab.test"
 _LIGHT = {
     "text-color": "#1a2330",

@@ -22,8 +22,8 @@ def open_panel(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Open:
         monkeypatch.setenv(name, value)
 
     def page(ids: list[str]) -> None:
-        from pages.widgets.export_panel import export_panel
         from pages.cache.lab import get_lab
+        from pages.widgets.export_panel import export_panel
 
         export_panel(get_lab(), [get_lab().store.get(id) for id in ids])
 

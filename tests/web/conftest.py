@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pages.server import routes
 from pages.cache.lab import get_lab
+from pages.server import routes
 from pages.server.points import PointCache
 from tests.processes import end_workers
 from tests.web.web_data import Bench

@@ -11,8 +11,8 @@ from lab.experiment import Lab
 from lab.formatting import format_count
 from lab.settings import Settings
 from pages.cache import inspection as looking
-from pages.inside.image import bars_html
 from pages.components.parts import next_index
+from pages.inside.image import bars_html
 from pages.widgets.runs import format_bytes
 from tests.web.test_web_inside import train
 

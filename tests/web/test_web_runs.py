@@ -16,6 +16,7 @@ from lab.charts.smoothing import SPANS
 from lab.presets import get_preset
 from lab.runs.records import RunRecord, RunState
 from pages.state.runs_address import LOOKS, RunsView, parse_view, view_address
+from tests.web.addresses import go_to
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
@@ -118,7 +119,7 @@ def _open(**query: str) -> AppTest:
     app.run()
     for name, value in query.items():
         app.query_params[name] = value
-    app.switch_page("runs.py").run()
+    go_to(app, "runs").run()
     assert not app.exception, [e.value for e in app.exception]
     return app
 

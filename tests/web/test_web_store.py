@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.widgets import runs as widgets
 from pages.cache.lab import get_lab
+from pages.widgets import runs as widgets
 from tests.postgres import PostgresServer, started_server
+from tests.web.addresses import go_to
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 PAGES = Path(__file__).resolve().parents[2] / "pages"
@@ -20,7 +21,7 @@ def _page(name: str, **address: str) -> AppTest:
     test = AppTest.from_file(str(ENTRY), default_timeout=60)
     for key, value in address.items():
         test.query_params[key] = value
-    test.switch_page(str(PAGES / f"{name}.py"))
+    go_to(test, name)
     return test.run()
 
 
