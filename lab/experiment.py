@@ -263,7 +263,7 @@ class Lab:
 
     def load_kept(self, run: RunRecord, kept: KeptFile) -> LoadedNetwork:
         """Build the run's network and load one kept file into it; its SHA-256 is checked first."""
-        from lab.training.checkpoints import load_weights
+        from lab.checkpoint_files import load_weights
 
         data = self.artifacts.read(kept)
         with _BUILDING:
@@ -288,8 +288,8 @@ class Lab:
 
     def build_seeded(self, config: RunConfig) -> "nn.Module":
         """Build a run's network as its training starts: weights drawn from its seed, or those of `init_from`."""
+        from lab.checkpoint_files import load_weights
         from lab.seeding import seed_everything
-        from lab.training.checkpoints import load_weights
 
         seed_everything(config.seed)
         network = self.build_network(config)

@@ -12,9 +12,9 @@ from lab.charts.ranges import MARGIN, Limits, short_number, sound_limits
 from lab.charts.style import layout, plain_text, run_style
 from lab.config import FIELDS
 from lab.errors import InputError, near_miss
-from lab.formatting import format_percent
+from lab.metrics import format_metric, is_share, is_unbounded
 from lab.runs.records import RunRecord
-from lab.sharing.comparison import RESULTS, result_of, setting_text
+from lab.sharing.comparison import list_results, result_of, setting_text
 
 
 class Spread(NamedTuple):
@@ -26,7 +26,7 @@ class Spread(NamedTuple):
 
 
 class Group(NamedTuple):
-    """The runs that share a value of the setting; results by key of `RESULTS`, of those that have ended."""
+    """The runs that share a value of the setting; results by key of `list_results()`, of those that have ended."""
 
     value: str
     runs: tuple[RunRecord, ...]
@@ -62,7 +62,7 @@ def group_info(runs: Sequence[RunRecord], by: str) -> tuple[Group, ...]:
         Group(
             value=text or "–",
             runs=tuple(members),
-            results={key: spread_of(_ended(run, key) for run in members) for key, _ in RESULTS},
+            results={key: spread_of(_ended(run, key) for run in members) for key in list_results()},
         )
         for text, (_, members) in ordered
     )
@@ -76,7 +76,7 @@ def _ended(run: RunRecord, key: str) -> Any:
 def bar_limits(groups: Sequence[Group], result: str) -> Limits | None:
     """Return where bars are cut so that one diverged group does not flatten the others; None where all are shown."""
     spreads = [spread for group in groups if (spread := group.results.get(result)) is not None]
-    limits = sound_limits([np.array([spread.mean]) for spread in spreads]) if result.endswith("loss") else None
+    limits = sound_limits([np.array([spread.mean]) for spread in spreads]) if is_unbounded(result) else None
     return None if limits is None else Limits(min(0.0, limits.low) * (1 + MARGIN), max(0.0, limits.high) * (1 + MARGIN))
 
 
@@ -100,7 +100,7 @@ def cut_remark(groups: Sequence[Group], result: str) -> str:
 def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = False, height: int = 360) -> go.Figure:
     """Draw one bar a value with one standard deviation, and the single runs as points on it."""
     shown = [(group, spread) for group in groups if (spread := group.results.get(result)) is not None]
-    share = result.endswith("accuracy")
+    share = is_share(result)
     figure = go.Figure()
     figure.add_bar(
         x=[plain_text(group.value) for group, _ in shown],
@@ -110,7 +110,7 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
             "color": run_style(0, dark=dark).shade(0.55),
             "line": {"color": run_style(0, dark=dark).colour, "width": 1},
         },
-        text=[f"{format_percent(s.mean) if share else f'{s.mean:.4g}'} (n = {s.n})" for _, s in shown],
+        text=[f"{format_metric(result, s.mean)} (n = {s.n})" for _, s in shown],
         textposition="none",
         hovertemplate="%{x}: %{text}<extra></extra>",
         name="mean",
@@ -151,7 +151,7 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
             height=height,
             dark=dark,
             title={
-                "text": f"{dict(RESULTS)[result].capitalize()} by {FIELDS[by].label.lower()}",
+                "text": f"{list_results()[result].capitalize()} by {FIELDS[by].label.lower()}",
                 "font": {"size": 15},
                 "x": 0,
                 "xref": "paper",

@@ -8,6 +8,7 @@ import numpy as np
 
 from lab.charts.smoothing import centred_mean
 from lab.charts.thinning import MAX_BUCKETS, thin, thin_log
+from lab.metrics import TRAIN_LOSS
 from lab.runs.records import RunRecord, Series
 
 MOST_GAPS = 200  # stretches without a number that a smoothed line shows as gaps
@@ -154,7 +155,7 @@ def steps_per_epoch(one: RunCurves) -> int | None:
     known = one.run.progress.get("steps_per_epoch")
     if isinstance(known, int) and known > 0:
         return known
-    whole = one.points.get("train/loss")
+    whole = one.points.get(TRAIN_LOSS.id)
     return int(whole.step[0]) if whole is not None and whole.step.size and whole.step[0] > 0 else None
 
 

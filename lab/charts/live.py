@@ -17,19 +17,55 @@ from lab.charts.ranges import Excursion, Limits, axis_range, excursions, share_l
 from lab.charts.rates import recorded_by_epoch
 from lab.charts.thinning import START, Cursor, Thinned, thin
 from lab.errors import InputError
-from lab.formatting import format_percent
+from lab.metrics import BATCH_LOSS, LEARNING_RATE, ChartSpec, MetricSpec, format_metric, list_charts, metric_title
 from lab.runs.records import Series
 
-DENSE = ("batch/loss", "batch/accuracy")  # one point a step
-SPARSE = ("val/loss", "val/accuracy", "test/loss", "test/accuracy", "lr")  # one point an evaluation
-SHOWN = DENSE + SPARSE
-CHARTS = {
-    "loss": ("batch/loss", "val/loss", "test/loss"),
-    "accuracy": ("batch/accuracy", "val/accuracy", "test/accuracy"),
-}
-_SETS = {"batch": "training", "val": "validation", "test": "test"}
 _DIGITS = 6  # significant digits of a value: a chart shows three
 _LEASE = re.compile(r"[0-9]{1,15}")  # str.isdigit also takes "²", which int() refuses
+
+
+def live_charts() -> tuple[ChartSpec, ...]:
+    """Return the charts of the live view in their order."""
+    return tuple(chart for chart in list_charts().values() if chart.live)
+
+
+def series_groups() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the series that the live view is sent: those of every batch, and those of evaluations."""
+    charts = live_charts()
+    dense = tuple(chart.dense.id for chart in charts if chart.dense)
+    return dense, tuple(metric.id for chart in charts for metric in chart.sparse)
+
+
+def live_series() -> tuple[str, ...]:
+    """Return the names of all these series."""
+    dense, sparse = series_groups()
+    return dense + sparse
+
+
+def live_list() -> list[dict[str, Any]]:
+    """Return the charts of the live view and their metrics as JSON values, which its JavaScript draws."""
+    return [
+        {
+            "id": chart.id,
+            "title": chart.title,
+            "quantity": chart.quantity.title,
+            "share": chart.quantity.is_share,
+            "log": chart.quantity.unbounded,
+            "hover": chart.quantity.hover,
+            "dense": chart.dense and _listed(chart.dense),
+            "points": [_listed(metric) for metric in chart.sparse],
+        }
+        for chart in live_charts()
+    ]
+
+
+def _listed(metric: MetricSpec) -> dict[str, str]:
+    return {
+        "id": metric.id,
+        "title": metric.title,
+        "split": metric.split.value,
+        "label": metric.split.label or metric.quantity.title,
+    }
 
 
 def live_payload(points: Mapping[str, Series], *, since: str, lease: int, complete: bool) -> dict[str, Any]:
@@ -40,16 +76,16 @@ def live_payload(points: Mapping[str, Series], *, since: str, lease: int, comple
     point, so they come only with new ones. A `since` that this function did not write raises `InputError`.
     """
     known = _read_position(since, lease=lease)
-    present = {name: points[name] for name in SHOWN if name in points and len(points[name].step)}
+    present = {name: points[name] for name in live_series() if name in points and len(points[name].step)}
     parts = {name: thin(series, known.get(name, START), complete=complete) for name, series in present.items()}
     replace = not known or any(again for _, again in parts.values())
     if replace:
         parts = {name: thin(series, complete=complete) for name, series in present.items()}
-    loss = points.get("batch/loss")
+    loss = points.get(BATCH_LOSS.id)
     series = {name: _values(part) for name, (part, _) in parts.items() if len(part.step) or replace}
     looks: dict[str, Any] = {}
     if series or replace:
-        looks = {"charts": {chart: _chart(present, chart) for chart in CHARTS}, "remarks": _remarks(present)}
+        looks = {"charts": {chart.id: _chart(present, chart) for chart in live_charts()}, "remarks": _remarks(present)}
     return {
         "since": _write_position(parts, lease=lease),
         "replace": replace,
@@ -66,20 +102,25 @@ def _newest(series: Series) -> list[Any]:
     return [int(series.step[-1]), json_numbers(series.value[-1:])[0] if math.isfinite(value) else number_name(value)]
 
 
-def _limits(points: Mapping[str, Series], chart: str) -> Limits | None:
-    dense, *rest = CHARTS[chart]
-    values = [points[name].value for name in rest if name in points]
-    cloud = [points[dense].value] if dense in points else []
-    return share_limits([*values, *cloud]) if chart == "accuracy" else sound_limits(values, cloud)
+def _limits(points: Mapping[str, Series], chart: ChartSpec) -> Limits | None:
+    values = [points[metric.id].value for metric in chart.sparse if metric.id in points]
+    cloud = [points[chart.dense.id].value] if chart.dense and chart.dense.id in points else []
+    if chart.quantity.is_share:
+        return share_limits([*values, *cloud])
+    return sound_limits(values, cloud) if chart.quantity.unbounded else None
 
 
-def _chart(points: Mapping[str, Series], chart: str) -> dict[str, Any]:
+def _present(points: Mapping[str, Series], chart: ChartSpec) -> list[str]:
+    return [metric.id for metric in chart.metrics if metric.id in points]
+
+
+def _chart(points: Mapping[str, Series], chart: ChartSpec) -> dict[str, Any]:
     """Return the ends of the y axis (`range`, and `log_range` in powers of ten; None: all of it is shown), and marks.
 
     `beyond`: where values leave that axis; `below`: where values of 0 or less leave a logarithmic one; each as series,
     step, seconds, written value and whether above.
     """
-    limits, names = _limits(points, chart), [name for name in CHARTS[chart] if name in points]
+    limits, names = _limits(points, chart), _present(points, chart)
     values = [points[name].value for name in names]
     positive = [float(v[np.isfinite(v) & (v > 0)].min(initial=np.inf)) for v in values]
     lowest = min([p for p in positive if math.isfinite(p)], default=1.0)
@@ -98,52 +139,44 @@ def _mark(series: Series, one: Excursion) -> list[Any]:
 
 def _remarks(points: Mapping[str, Series]) -> dict[str, str]:
     """Return what is said of things that the charts leave out, by the setting that leaves them out: "" for nothing."""
-    leaving = [text for chart in CHARTS if (text := _leaving(points, chart))]
-    start = [f"{_title(n)} {_written(n, s.value[0])}" for n, s in points.items() if s.step[0] == 0]
-    below = [_title(n) for n in CHARTS["loss"] if n in points and excursions(points[n].value, None, log=True)]
-    rates = points.get("lr")
+    leaving = [text for chart in live_charts() if (text := _leaving(points, chart))]
+    start = [f"{metric_title(n)} {format_metric(n, s.value[0], digits=1)}" for n, s in points.items() if s.step[0] == 0]
+    logarithmic = [name for chart in live_charts() if chart.quantity.unbounded for name in _present(points, chart)]
+    below = [metric_title(name) for name in logarithmic if excursions(points[name].value, None, log=True)]
+    rates = points.get(LEARNING_RATE.id)
     return {
         "range": " ".join(leaving),
         "log_x": f"Step 0 ({', '.join(start)}) is not on a logarithmic axis." if start else "",
         "log_y": f"Values of 0 or less ({', '.join(below)}) are not on a logarithmic axis." if below else "",
-        "lr": "The learning rate was recorded once an epoch, so what the schedule did between these points is not shown."
+        LEARNING_RATE.chart_id: "The learning rate was recorded once an epoch, so what the schedule did between these points is not shown."
         if rates is not None and recorded_by_epoch(rates)
         else "",
     }
 
 
-def _leaving(points: Mapping[str, Series], chart: str) -> str:
+def _leaving(points: Mapping[str, Series], chart: ChartSpec) -> str:
     """Say which of a chart's curves leaves it first, where, and how far it goes."""
     limits = _limits(points, chart)
-    found = [(n, one) for n in CHARTS[chart] if n in points for one in excursions(points[n].value, limits)]
+    found = [(n, one) for n in _present(points, chart) for one in excursions(points[n].value, limits)]
     if not found:
         return ""
     name, first = min(found, key=lambda item: points[item[0]].step[item[1].at])
     peak = max((one.value for of, one in found if of == name), key=abs)
-    return f"The {_title(name)} leaves the chart at step {points[name].step[first.at]:,}: {short_number(peak)}."
-
-
-def _title(name: str) -> str:
-    split, _, metric = name.partition("/")
-    return f"{_SETS[split]} {metric}" if split in _SETS else name
-
-
-def _written(name: str, value: float) -> str:
-    return format_percent(value, digits=1) if name.endswith("accuracy") else f"{value:.4g}"
+    return f"The {metric_title(name)} leaves the chart at step {points[name].step[first.at]:,}: {short_number(peak)}."
 
 
 def _read_position(since: str, *, lease: int) -> dict[str, Cursor]:
     if not since:
         return {}
     owner, *cursors = since.split("_")
-    if not _LEASE.fullmatch(owner) or len(cursors) != len(SHOWN):
+    if not _LEASE.fullmatch(owner) or len(cursors) != len(live_series()):
         raise InputError(f"The position {since[:40]!r} is not one this lab gave out: ask without `since`.")
-    known = dict(zip(SHOWN, map(Cursor.parse, cursors)))
+    known = dict(zip(live_series(), map(Cursor.parse, cursors)))
     return known if int(owner) == lease else {}
 
 
 def _write_position(parts: Mapping[str, tuple[Thinned, bool]], *, lease: int) -> str:
-    cursors = [Cursor(parts[n][0].width, parts[n][0].until) if n in parts else START for n in SHOWN]
+    cursors = [Cursor(parts[n][0].width, parts[n][0].until) if n in parts else START for n in live_series()]
     return "_".join([str(lease), *(cursor.text() for cursor in cursors)])
 
 

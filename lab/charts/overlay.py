@@ -17,6 +17,7 @@ from lab.charts.rates import rate_lines
 from lab.charts.remarks import left_out_remarks
 from lab.charts.smoothing import USUAL_SPAN
 from lab.charts.style import assign_slots
+from lab.metrics import LEARNING_RATE, LOSS, ChartSpec, Split, list_charts
 from lab.runs.encoding import setting_key
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import run_labels
@@ -24,33 +25,6 @@ from lab.sharing.comparison import run_labels
 __all__ = ["RunCurves", "line_slots", "overlay_info"]
 
 
-class Metric(NamedTuple):
-    """One thing to draw: the step-level series, if there is one, and the series with a point now and then.
-
-    diverges: whether a run that goes wrong sends it far beyond what sound runs show.
-    """
-
-    title: str
-    dense: str
-    sparse: tuple[str, ...]
-    diverges: bool = False
-
-    @property
-    def share(self) -> bool:
-        """Whether its values are shares in [0, 1]."""
-        return any(name.endswith("accuracy") for name in self.sparse)
-
-
-METRICS = {
-    "loss": Metric("Loss", "batch/loss", ("val/loss", "test/loss"), diverges=True),
-    "accuracy": Metric("Accuracy", "batch/accuracy", ("val/accuracy", "test/accuracy")),
-    "epoch-loss": Metric("Training loss of whole epochs", "", ("train/loss",), diverges=True),
-    "epoch-accuracy": Metric("Training accuracy of whole epochs", "", ("train/accuracy",)),
-    "lr": Metric("Learning rate", "", ("lr",)),
-    "grad-norm": Metric("Gradient norm", "", ("grad_norm",), diverges=True),
-    "speed": Metric("Images per second", "", ("images_per_second",)),
-    "memory": Metric("Memory (MB)", "", ("memory_mb",)),
-}
 AXES = {
     "step": "Step",
     "epoch": "Epoch",
@@ -61,13 +35,13 @@ AXES = {
 
 @dataclass(frozen=True, slots=True)
 class OverlayOptions:
-    """What to draw. metric: a key of METRICS; x: a key of AXES; smoothing: steps of the centred mean (1 is none).
+    """What to draw. metric: the id of a chart; x: a key of AXES; smoothing: steps of the centred mean (1 is none).
 
     fold: seeds become bands; test: also the test set; raw: the points behind the smoothed line; full: the axis shows
     every value, however far from the others.
     """
 
-    metric: str = "loss"
+    metric: str = LOSS.id
     x: str = "step"
     smoothing: int = USUAL_SPAN
     fold: bool = True
@@ -116,11 +90,12 @@ def overlay_info(
     lines = [line for group in groups for line in group]
     if all(line.kind == "constant" for line in lines):
         lines = []  # the notes have the numbers
-    metric = METRICS[options.metric]
-    log_x, log_y = options.log_x and options.x != "wall", options.log_y and not metric.share
-    limits = None if options.full else _limits(metric, lines)
+    chart = list_charts()[options.metric]
+    share = chart.quantity.is_share
+    log_x, log_y = options.log_x and options.x != "wall", options.log_y and not share
+    limits = None if options.full else _limits(chart, lines)
     remarks = left_out_remarks(
-        lines, limits, title=metric.title, x=options.x, share=metric.share, log_x=log_x, log_y=log_y
+        lines, limits, title=chart.title, x=options.x, quantity=chart.quantity, log_x=log_x, log_y=log_y
     )
     return OverlayInfo(options.metric, options.x, tuple(lines), (*notes, *remarks), limits, log_x, log_y)
 
@@ -169,20 +144,25 @@ def _group(members: Sequence[Curve], options: OverlayOptions, notes: list[str]) 
 
 
 def _lines(one: Curve, options: OverlayOptions) -> tuple[list[Line], list[str]]:
-    metric = METRICS[options.metric]
+    chart = list_charts()[options.metric]
     if options.x == "epoch" and steps_per_epoch(one.curves) is None:
         return [], [f"{one.label} has no epochs yet, so it is missing."]
-    if options.metric == "lr":
+    if options.metric == LEARNING_RATE.chart_id:
         return rate_lines(one)
-    names = [(metric.dense, "train")] if metric.dense else []
-    names += [(name, name.split("/")[0] if metric.dense else "plain") for name in metric.sparse]
-    wanted = [(name, kind) for name, kind in names if kind != "test" or options.test]
-    lines = [line_of(one, one.points[name], kind) for name, kind in wanted if name in one.points]
-    return lines, [] if lines else [f"{one.label} has no points of {metric.title.lower()}."]
+    lines = [line_of(one, one.points[name], kind) for name, kind in _kinds(chart, options) if name in one.points]
+    return lines, [] if lines else [f"{one.label} has no points of {chart.title.lower()}."]
 
 
-def _limits(metric: Metric, lines: Sequence[Line]) -> Limits | None:
+def _kinds(chart: ChartSpec, options: OverlayOptions) -> list[tuple[str, str]]:
+    """Return the series to draw, each with its kind of line; a series that is alone in its chart is "plain"."""
+    if len(chart.metrics) == 1:
+        return [(chart.metrics[0].id, "plain")]
+    shown = [metric for metric in chart.metrics if metric.split is not Split.TEST or options.test]
+    return [(m.id, "plain" if m.split is Split.TRAIN and m != chart.dense else m.split.value) for m in shown]
+
+
+def _limits(chart: ChartSpec, lines: Sequence[Line]) -> Limits | None:
     values, clouds = [line.y for line in lines], [line.raw_y for line in lines]
-    if metric.share:
+    if chart.quantity.is_share:
         return share_limits([*values, *clouds])
-    return sound_limits(values, clouds) if metric.diverges else None
+    return sound_limits(values, clouds) if chart.quantity.unbounded else None

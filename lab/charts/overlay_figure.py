@@ -8,12 +8,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lab.charts.lines import Line
-from lab.charts.overlay import AXES, METRICS, OverlayInfo
+from lab.charts.overlay import AXES, OverlayInfo
 from lab.charts.ranges import Limits, axis_range, excursions, short_number
 from lab.charts.style import RunStyle, layout, plain_text, run_style
 from lab.formatting import plural
+from lab.metrics import Split, list_charts
 
-_WORDS = {"train": "training", "val": "validation", "test": "test"}
+_WORDS = {split.value: split.label for split in Split}
 _SYMBOLS = {"val": "circle", "test": "diamond-open", "dots": "circle"}
 _MODES = {"val": "lines+markers", "test": "lines+markers", "dots": "markers"}
 RAW_OPACITY = 0.28
@@ -36,16 +37,20 @@ def overlay_figure(info: OverlayInfo, *, dark: bool = False, height: int = 430, 
         for trace in _traces(line, style, info, named=line.runs not in seen):
             figure.add_trace(trace)
         seen.add(line.runs)
-    share = METRICS[info.metric].share
+    chart = list_charts()[info.metric]
     limits = _axis_range(info)
     figure.update_layout(
         layout(
             height=height + LEGEND_ROW_PX * (_legend_rows(info.lines) - 1),
             dark=dark,
-            title={"text": METRICS[info.metric].title, "font": {"size": 15}, "x": 0, "xref": "paper"},
+            title={"text": chart.title, "font": {"size": 15}, "x": 0, "xref": "paper"},
             hovermode="x unified",
             xaxis={"title": {"text": AXES[info.x]}, "type": "date" if info.x == "wall" else _kind(info.log_x)},
-            yaxis={"type": _kind(info.log_y), "tickformat": ".1%" if share else None, "range": limits},
+            yaxis={
+                "type": _kind(info.log_y),
+                "tickformat": ".1%" if chart.quantity.is_share else None,
+                "range": limits,
+            },
             # The edges stay where they are when somebody zooms, so marks at the edge have an axis of their own.
             yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
         )
@@ -97,7 +102,7 @@ def _traces(line: Line, style: RunStyle, info: OverlayInfo, *, named: bool) -> l
     group = {"legendgroup": "+".join(line.runs), "x": dates(line.x, info.x)}
     traces = [*_band(line, style, group), *_raw(line, style, group, info)]
     word = _WORDS.get(line.kind, "")
-    share = METRICS[info.metric].share
+    hover = list_charts()[info.metric].quantity.hover
     alone = "lines+markers" if line.x.size == 1 else "lines"
     traces.append(
         go.Scatter(
@@ -108,7 +113,7 @@ def _traces(line: Line, style: RunStyle, info: OverlayInfo, *, named: bool) -> l
             mode=_MODES.get(line.kind, alone),
             line={"color": style.colour, "dash": style.dash, "width": 1.2 if line.kind in _SYMBOLS else 2},
             marker={"symbol": _SYMBOLS.get(line.kind, "circle"), "size": 6, "color": style.colour},
-            hovertemplate=f"%{{y:{'.2%' if share else '.4g'}}}" + (f" {word}" if word else ""),
+            hovertemplate=f"%{{y:{hover}}}" + (f" {word}" if word else ""),
         )
     )
     if line.odd:
@@ -199,7 +204,7 @@ def overlay_words(info: OverlayInfo) -> str:
     ends = [f"{line.label} ends at {_end(line)}" for line in info.lines if line.kind != "test" and line.y.size]
     runs = plural(_count(info.lines), "run")
     told = [*ends[:8], *([f"and {len(ends) - 8} more"] if len(ends) > 8 else [])]
-    return f"{METRICS[info.metric].title} of {runs} by {AXES[info.x].lower()}: " + "; ".join(told)
+    return f"{list_charts()[info.metric].title} of {runs} by {AXES[info.x].lower()}: " + "; ".join(told)
 
 
 def _end(line: Line) -> str:

@@ -12,11 +12,10 @@ import plotly.graph_objects as go
 
 from lab.charts.style import assign_slots, layout, plain_text, run_style
 from lab.config import FIELDS
-from lab.formatting import format_percent
+from lab.metrics import ACCURACY, format_metric, list_results
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import differing_settings, result_of, run_labels, setting_text
 
-_RESULTS = (("seconds", "Seconds"), ("val_accuracy", "Validation accuracy"), ("test_accuracy", "Test accuracy"))
 TICK_GAP = 0.07  # of an axis: the height of a line of text
 LOG_FROM = 20.0  # an axis whose largest value is this many times its smallest is logarithmic
 
@@ -37,7 +36,8 @@ def parallel_info(runs: Sequence[RunRecord]) -> tuple[Axis, ...]:
         _axis(FIELDS[name].label, [setting_text(value) for value in values], name)
         for name, values in differing_settings(runs).items()
     ]
-    for key, title in _RESULTS:
+    results = {m.result_key: m.title.capitalize() for m in list_results() if m.quantity == ACCURACY}
+    for key, title in {"seconds": "Seconds", **results}.items():
         values = [result_of(run, key) for run in runs]
         if any(value is not None for value in values):
             axes.append(_axis(title, values, key))
@@ -86,7 +86,7 @@ def _place(value: float | None, low: float, high: float, *, log: bool) -> float:
 def _text(value: Any, key: str) -> str:
     if isinstance(value, str):
         return value
-    return format_percent(value) if key.endswith("accuracy") else f"{value:.4g}"
+    return format_metric(key, value)
 
 
 def parallel_figure(

@@ -7,13 +7,14 @@ recorded the rate once an epoch; those points are not joined, because what lay b
 import numpy as np
 
 from lab.charts.lines import NONE, Curve, Line, Measured, line_of, x_values
+from lab.metrics import LEARNING_RATE
 from lab.runs.records import Series
 from lab.training.schedules import is_constant
 
 
 def rate_lines(one: Curve) -> tuple[list[Line], list[str]]:
     """Return a run's learning rate as lines, and what is to be said of it."""
-    series = one.points.get("lr")
+    series = one.points.get(LEARNING_RATE.id)
     if is_constant(one.run.config):
         return _constant(one), [f"{one.label} has a constant learning rate of {one.run.config.lr:g}."]
     if series is None or not series.step.size:

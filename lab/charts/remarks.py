@@ -4,20 +4,20 @@ from collections.abc import Sequence
 
 from lab.charts.lines import Line
 from lab.charts.ranges import Excursion, Limits, excursions, short_number
-from lab.formatting import format_percent
+from lab.metrics import HELD_OUT, Quantity
 
-_WORDS = {"val": "validation", "test": "test"}
+_WORDS = {split.value: split.label for split in HELD_OUT}
 _MOST = 3  # runs named in one sentence
 _UNITS = {"step": "step", "epoch": "epoch", "relative": "second"}
 
 
 def left_out_remarks(
-    lines: Sequence[Line], limits: Limits | None, *, title: str, x: str, share: bool, log_x: bool, log_y: bool
+    lines: Sequence[Line], limits: Limits | None, *, title: str, x: str, quantity: Quantity, log_x: bool, log_y: bool
 ) -> tuple[str, ...]:
     """Return a sentence for each kind of thing that the picture lacks."""
     remarks = [_leaving(line, limits, x) for line in _first_of_each_run(lines, limits)]
     if log_x:
-        remarks.append(_no_place(lines, title=title, share=share))
+        remarks.append(_no_place(lines, title=title, quantity=quantity))
     if log_y:
         remarks += [_not_positive(line, x) for line in lines]
     return tuple(text for text in remarks if text)
@@ -49,23 +49,19 @@ def place_words(line: Line, one: Excursion, x: str) -> str:
     return "that time of day" if x == "wall" else f"{_UNITS[x]} {at:,.6g}"
 
 
-def _no_place(lines: Sequence[Line], *, title: str, share: bool) -> str:
+def _no_place(lines: Sequence[Line], *, title: str, quantity: Quantity) -> str:
     seen: dict[tuple[str, ...], str] = {}
     steps = set()
     for line in lines:
         for step, value in line.dropped[:1]:
             steps.add(step)
-            seen.setdefault(line.runs, f"{line.label} {_value(value, share=share)}")
+            seen.setdefault(line.runs, f"{line.label} {quantity.format(value, digits=1)}")
     if not seen:
         return ""
     told = list(seen.values())
     more = f" and {len(told) - _MOST} more" if len(told) > _MOST else ""
     where = " and ".join(f"step {step:,}" for step in sorted(steps)[:_MOST])
     return f"{title} at {where} ({', '.join(told[:_MOST])}{more}) is not on a logarithmic axis."
-
-
-def _value(value: float, *, share: bool) -> str:
-    return format_percent(value, digits=1) if share else f"{value:.4g}"
 
 
 def _not_positive(line: Line, x: str) -> str:

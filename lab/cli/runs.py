@@ -11,20 +11,9 @@ from lab.cli.output import json_flag, moment, print_json, print_table
 from lab.errors import UnreadableRunError
 from lab.experiment import Lab
 from lab.formatting import format_duration, format_percent, plural
+from lab.metrics import LEARNING_RATE, Cadence, Split, list_epoch_metrics, list_metrics
 from lab.runs.records import RunRecord, Series, Want
 
-EPOCH_SERIES = (
-    "train/loss",
-    "train/accuracy",
-    "val/loss",
-    "val/accuracy",
-    "test/loss",
-    "test/accuracy",
-    "lr",
-    "grad_norm",
-    "images_per_second",
-    "memory_mb",
-)
 MOST = 1_000_000  # runs listed at once
 ANSWER_S = 30.0  # how long stop and pause wait for the worker's answer
 
@@ -111,13 +100,13 @@ def epoch_rows(points: Mapping[str, Series]) -> list[dict[str, Any]]:
 
     The learning rate is also recorded wherever it changes; between evaluations that makes no row.
     """
-    evaluated = {step for n in EPOCH_SERIES if n in points and n != "lr" for step in points[n].step.tolist()}
+    known = [points[metric.id] for metric in list_epoch_metrics() if metric.id in points]
+    evaluated = {step for series in known if series.name != LEARNING_RATE.id for step in series.step.tolist()}
     rows: dict[int, dict[str, Any]] = {step: {"step": step} for step in evaluated}
-    for name in EPOCH_SERIES:
-        if name in points:
-            for step, value in zip(points[name].step.tolist(), points[name].value.tolist(), strict=True):
-                if step in rows:
-                    rows[step][name] = value
+    for series in known:
+        for step, value in zip(series.step.tolist(), series.value.tolist(), strict=True):
+            if step in rows:
+                rows[step][series.name] = value
     return [rows[step] for step in sorted(rows)]
 
 
@@ -131,7 +120,7 @@ def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
     warn(lab)
     record = lab.store.resolve(run)
     points = lab.store.points(record.id)
-    rows = epoch_rows({name: series for name, series in points.items() if not name.startswith("batch/")})
+    rows = epoch_rows(points)
     kept = lab.store.kept(record.id)
     if as_json:
         answer = {
@@ -145,11 +134,8 @@ def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
             ],
         }
         if metrics:
-            answer["steps"] = {
-                name: {"step": s.step, "value": s.value, "time_s": s.time_s}
-                for name, s in points.items()
-                if name.startswith("batch/")
-            }
+            every_batch = [points[m.id] for m in list_metrics(cadence=Cadence.BATCH) if m.id in points]
+            answer["steps"] = {s.name: {"step": s.step, "value": s.value, "time_s": s.time_s} for s in every_batch}
         print_json(answer)
         return
     _show_text(record, rows, len(kept))
@@ -166,9 +152,9 @@ def _show_text(run: RunRecord, rows: list[dict[str, Any]], kept: int) -> None:
         click.echo(line)
     for notice in run.notices:
         click.echo(f"Note: {notice}")
-    series = [f"{split}/{what}" for split in ("train", "val", "test") for what in ("loss", "accuracy")]
-    columns = ("step", *(name.replace("accuracy", "acc") for name in series))
-    rows_text = [[row["step"], *(_digits(row.get(name)) for name in series)] for row in rows]
+    metrics = [metric for metric in list_epoch_metrics() if metric.split is not Split.NONE]
+    columns = ("step", *(metric.short for metric in metrics))
+    rows_text = [[row["step"], *(_digits(row.get(metric.id)) for metric in metrics)] for row in rows]
     print_table(columns, rows_text, right=columns)
 
 

@@ -11,7 +11,7 @@ from lab.cli.runs import as_dict
 from lab.errors import InputError
 from lab.experiment import Lab
 from lab.settings import user_path
-from lab.sharing.comparison import RESULTS, comparison_table, differing_settings, result_of, run_labels
+from lab.sharing.comparison import comparison_table, differing_settings, list_results, result_of, run_labels
 from lab.sharing.formats import FORMATS, ExportFormat, export_runs, get_format
 from lab.sharing.tables import shown
 
@@ -82,12 +82,12 @@ def compare(lab: Lab, runs: tuple[str, ...], as_json: bool) -> None:
                 "runs": [as_dict(run) for run in records],
                 "labels": run_labels(records),
                 "differences": differing_settings(records),
-                "results": {key: [result_of(run, key) for run in records] for key, _ in RESULTS},
+                "results": {key: [result_of(run, key) for run in records] for key in list_results()},
             }
         )
         return
     table = comparison_table(records)
-    numbers = [title for _, title in RESULTS]
+    numbers = list(list_results().values())
     print_table(
         table.columns,
         [[shown(cell, column=c) for cell, c in zip(row, table.columns, strict=True)] for row in table.rows],

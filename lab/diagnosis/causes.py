@@ -15,6 +15,7 @@ from lab.architectures.registry import complete_options, get_architecture
 from lab.config import RunConfig
 from lab.diagnosis.curves import CurveView, moving_mean, number
 from lab.errors import ConfigError
+from lab.metrics import TRAIN_LOSS
 
 MIN_STEPS = 200  # before this many updates a flat loss is only a beginning
 WANTED_STEPS = 1_000  # a beginner's run that learns MNIST has about as many
@@ -155,7 +156,7 @@ def highest_jump(view: CurveView) -> float | None:
     if view.batch_loss.size >= _JUMP_WINDOW:
         smooth, peak = moving_mean(view.batch_loss, _JUMP_WINDOW), view.batch_loss
     else:
-        smooth = peak = view.at_epochs("train/loss")
+        smooth = peak = view.at_epochs(TRAIN_LOSS)
     if not smooth.size:
         return None
     if not np.isfinite(smooth).all():

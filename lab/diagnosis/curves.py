@@ -14,16 +14,31 @@ import numpy.typing as npt
 
 from lab.config import RunConfig
 from lab.formatting import format_percent
+from lab.metrics import (
+    BATCH_LOSS,
+    HELD_OUT,
+    TEST_ACCURACY,
+    TEST_LOSS,
+    TRAIN_ACCURACY,
+    TRAIN_LOSS,
+    VAL_ACCURACY,
+    VAL_LOSS,
+    Cadence,
+    MetricSpec,
+    Split,
+    list_metrics,
+    list_results,
+)
 
 Values = npt.NDArray[np.float64]
 RECENT_STEPS = 100  # batches averaged to say where the loss is now: one batch says too little
-SPLITS = ("train", "val", "test")
-WORDS = {"train": "training", "val": "validation", "test": "test"}
-EPOCH_METRICS = tuple(f"{split}/{metric}" for split in SPLITS for metric in ("loss", "accuracy"))
+SPLITS = (Split.TRAIN, *HELD_OUT)
 _ASSUMED_IMBALANCE = 1.2  # largest class over an even share, where the run does not say: MNIST's is 1.13
 _DEVIATIONS = 3.0  # standard errors above the largest class's share that are still called guessing
 _HALF = 0.5  # of the way to all images right: the most that a few images can excuse
 _ASSUMED_IMAGES = 300
+ACCURACIES = {Split.TRAIN: TRAIN_ACCURACY, Split.VAL: VAL_ACCURACY, Split.TEST: TEST_ACCURACY}
+EPOCH_METRICS = (*list_metrics(splits=[Split.TRAIN], cadence=Cadence.EPOCH), *list_results())
 _EMPTY = np.empty(0)
 
 
@@ -55,24 +70,26 @@ class DataFacts:
     @classmethod
     def from_environment(cls, environment: Mapping[str, Any], *, classes: int) -> "DataFacts":
         """Read them off what a run recorded; what it did not record is assumed by `share` and `chance`."""
-        images = {s: int(n) for s in SPLITS if (n := _positive(environment.get(f"{s}_images"))) >= 1}
-        largest = {s: p for s in SPLITS if 0 < (p := _positive(environment.get(f"{s}_largest_class"))) <= 1}
+        images: dict[str, int] = {s: int(n) for s in SPLITS if (n := _positive(environment.get(f"{s}_images"))) >= 1}
+        largest: dict[str, float] = {
+            s: p for s in SPLITS if 0 < (p := _positive(environment.get(f"{s}_largest_class"))) <= 1
+        }
         return cls(classes, images, largest)
 
     def environment(self) -> dict[str, Any]:
         """Return the shares as a run records them."""
         return {f"{split}_largest_class": share for split, share in self.largest.items()}
 
-    def share(self, split: str) -> float:
+    def share(self, split: Split) -> float:
         """Return the share of the largest class: the accuracy of always naming it.
 
         A split with few images says little of it, so that of the training images stands for it.
         """
         if self.images.get(split, _ASSUMED_IMAGES) < 2 * self.classes:
-            split = "train"
+            split = Split.TRAIN
         return self.largest.get(split, min(1.0, _ASSUMED_IMBALANCE / max(1, self.classes)))
 
-    def chance(self, split: str, *, images: int = 0) -> float:
+    def chance(self, split: Split, *, images: int = 0) -> float:
         """Return the highest accuracy on so many images (default: the split's) that is no better than guessing."""
         share, count = self.share(split), images or self.images.get(split, _ASSUMED_IMAGES)
         return share + min(_DEVIATIONS * math.sqrt(share * (1 - share) / count), _HALF * (1 - share))
@@ -123,7 +140,7 @@ class CurveView:
     @cached_property
     def batch_loss(self) -> Values:
         """The loss of every recorded batch."""
-        return _values(self.curves.get("batch/loss"))
+        return _values(self.curves.get(BATCH_LOSS.id))
 
     @cached_property
     def steps(self) -> int:
@@ -134,8 +151,8 @@ class CurveView:
     @cached_property
     def epoch_steps(self) -> np.ndarray:
         """The last step of every epoch that is complete."""
-        for name in EPOCH_METRICS:
-            curve = self.curves.get(name)
+        for metric in EPOCH_METRICS:
+            curve = self.curves.get(metric.id)
             if curve is not None and (np.asarray(curve.step) > 0).any():
                 return np.asarray(curve.step)[np.asarray(curve.step) > 0]
         return np.empty(0, dtype=np.int64)
@@ -145,9 +162,9 @@ class CurveView:
         """How many epochs are complete."""
         return len(self.epoch_steps)
 
-    def at_epochs(self, name: str) -> Values:
+    def at_epochs(self, metric: MetricSpec) -> Values:
         """Return one metric at the end of every epoch, NaN where it was not measured."""
-        curve = self.curves.get(name)
+        curve = self.curves.get(metric.id)
         found = np.full(self.epochs, math.nan)
         if curve is None or not len(curve.step):
             return found
@@ -157,16 +174,16 @@ class CurveView:
         found[there] = values[at[there]]
         return found
 
-    def last(self, name: str) -> float:
+    def last(self, metric: MetricSpec) -> float:
         """Return one metric at the end of the last complete epoch, NaN where there is none."""
-        values = self.at_epochs(name)
+        values = self.at_epochs(metric)
         return float(values[-1]) if values.size else math.nan
 
     @cached_property
     def start(self) -> float:
         """The loss before the first update: evaluated at step 0, or the first batch's, which is taken before its own."""
-        for name, step in (("val/loss", 0), ("test/loss", 0), ("batch/loss", 1)):
-            curve = self.curves.get(name)
+        for metric, step in ((VAL_LOSS, 0), (TEST_LOSS, 0), (BATCH_LOSS, 1)):
+            curve = self.curves.get(metric.id)
             if curve is not None and len(curve.step) and curve.step[0] == step and math.isfinite(curve.value[0]):
                 return float(curve.value[0])
         return self.level
@@ -174,14 +191,14 @@ class CurveView:
     @cached_property
     def now(self) -> float:
         """The training loss of the last complete epoch or, before the first, of the recent batches."""
-        if self.epochs and math.isfinite(self.last("train/loss")):
-            return self.last("train/loss")
+        if self.epochs and math.isfinite(self.last(TRAIN_LOSS)):
+            return self.last(TRAIN_LOSS)
         return mean_of(self.batch_loss[-RECENT_STEPS:])
 
-    def held_out(self) -> list[str]:
+    def held_out(self) -> list[Split]:
         """Return the splits whose accuracy was measured at the last complete epoch: val and test, else train."""
-        known = [split for split in SPLITS if math.isfinite(self.last(f"{split}/accuracy"))]
-        return [split for split in known if split != "train"] or known
+        known = [split for split in SPLITS if math.isfinite(self.last(ACCURACIES[split]))]
+        return [split for split in known if split is not Split.TRAIN] or known
 
 
 def _values(curve: Curve | None) -> Values:

@@ -5,8 +5,9 @@ import math
 import numpy as np
 
 from lab.diagnosis.causes import MIN_STEPS, higher_rate, is_below_usual, option_of, rate_too_high
-from lab.diagnosis.curves import WORDS, CurveView, Values, moving_mean, number, share
+from lab.diagnosis.curves import ACCURACIES, CurveView, Values, moving_mean, number, share
 from lab.findings import Finding
+from lab.metrics import TRAIN_ACCURACY, TRAIN_LOSS, VAL_ACCURACY, VAL_LOSS, Split
 
 _RISE = 0.20  # of the smoothed minimum: a smaller rise of the validation loss is not worth a word
 _NOISE = 4.0  # standard errors: the minimum is the lowest of many, and every epoch asks again
@@ -20,7 +21,7 @@ _BELOW_ERRORS = 2.0
 
 def find_overfitting(view: CurveView) -> Finding | None:
     """Return the finding that the smoothed validation loss has risen for good while the training loss fell on."""
-    validation, training = view.at_epochs("val/loss"), view.at_epochs("train/loss")
+    validation, training = view.at_epochs(VAL_LOSS), view.at_epochs(TRAIN_LOSS)
     width = _width(validation.size)
     if validation.size < 2 * width or not (np.isfinite(validation).all() and np.isfinite(training).all()):
         return None
@@ -47,7 +48,7 @@ def find_overfitting(view: CurveView) -> Finding | None:
 
 def _accuracy(view: CurveView, lowest: int, width: int) -> str:
     """Say what became of the accuracy meanwhile, which need not fall: a loss also grows with wrong confidence."""
-    accuracy = view.at_epochs("val/accuracy")
+    accuracy = view.at_epochs(VAL_ACCURACY)
     if not np.isfinite(accuracy).all():
         return ""
     smooth = moving_mean(accuracy, width)
@@ -68,11 +69,11 @@ def _width(epochs: int) -> int:
 
 def find_setback(view: CurveView) -> Finding | None:
     """Return the finding that the run ended far worse than it once was, though better than guessing."""
-    loss = view.at_epochs("train/loss")
+    loss = view.at_epochs(TRAIN_LOSS)
     splits = view.held_out()
     if not splits or not np.isfinite(loss).all():
         return None
-    accuracy = view.at_epochs(f"{splits[0]}/accuracy")
+    accuracy = view.at_epochs(ACCURACIES[splits[0]])
     best = int(np.nanargmax(accuracy))
     lowest = int(np.argmin(loss))
     if accuracy[best] - accuracy[-1] <= _SETBACK or loss[-1] - loss[lowest] <= _SETBACK_LOSS * abs(view.level):
@@ -81,7 +82,7 @@ def find_setback(view: CurveView) -> Finding | None:
     return Finding(
         "unstable",
         "warning",
-        f"Unstable: {share(float(accuracy[best]))} of the {WORDS[splits[0]]} images were right after epoch {best + 1} and "
+        f"Unstable: {share(float(accuracy[best]))} of the {splits[0].label} images were right after epoch {best + 1} and "
         f"{share(float(accuracy[-1]))} are after epoch {view.epochs}, while the training loss rose from "
         f"{number(float(loss[lowest]))} to {number(float(loss[-1]))}. {cause.words}",
         cause.remedy,
@@ -90,7 +91,7 @@ def find_setback(view: CurveView) -> Finding | None:
 
 def find_slow(view: CurveView) -> Finding | None:
     """Return the finding that a rate below the usual left the run half way, still getting better."""
-    loss = view.at_epochs("train/loss")
+    loss = view.at_epochs(TRAIN_LOSS)
     if not is_below_usual(view.config) or loss.size < 3 or view.steps < MIN_STEPS or not np.isfinite(loss).all():
         return None
     unfinished = loss[-1] > _HALF_WAY * view.start if view.start > 0 else loss[-1] > _HALF_WAY * -1.0
@@ -108,10 +109,10 @@ def find_slow(view: CurveView) -> Finding | None:
 
 def explain_training_below_validation(view: CurveView) -> Finding | None:
     """Return why the training accuracy is below the validation accuracy, which looks like an error and is none."""
-    training, validation = view.last("train/accuracy"), view.last("val/accuracy")
+    training, validation = view.last(TRAIN_ACCURACY), view.last(VAL_ACCURACY)
     if not (math.isfinite(training) and math.isfinite(validation)) or view.now > view.level > 0:
         return None
-    images = view.data.images.get("val", 0) or 1
+    images = view.data.images.get(Split.VAL, 0) or 1
     margin = max(_BELOW, _BELOW_ERRORS * math.sqrt(max(0.0, validation * (1 - validation)) / images))
     if validation - training <= margin:
         return None

@@ -9,8 +9,9 @@ import math
 import numpy as np
 
 from lab.diagnosis.causes import MIN_STEPS, Cause, cause_of_divergence, cause_of_no_learning
-from lab.diagnosis.curves import RECENT_STEPS, WORDS, CurveView, is_bounded, mean_of, number, share
+from lab.diagnosis.curves import ACCURACIES, RECENT_STEPS, CurveView, is_bounded, mean_of, number, share
 from lab.findings import AT_CHANCE, DIVERGED, Finding
+from lab.metrics import BATCH_ACCURACY, BATCH_LOSS, TRAIN_ACCURACY, TRAIN_LOSS, Split
 
 _MOSTLY_RIGHT = 0.5  # training accuracy beyond which a high loss is no divergence
 _FAR_ABOVE = 2.0  # times the guessing level
@@ -33,8 +34,8 @@ def _failure(code: str, what: str, cause: Cause) -> tuple[Finding, Cause]:
 
 
 def _not_finite(view: CurveView) -> tuple[Finding, Cause] | None:
-    name = "batch/loss" if view.batch_loss.size else "train/loss"
-    curve = view.curves.get(name)
+    metric = BATCH_LOSS if view.batch_loss.size else TRAIN_LOSS
+    curve = view.curves.get(metric.id)
     if curve is None or not len(curve.value) or math.isfinite(curve.value[-1]):
         return None  # one batch without a number is skipped by loss scaling, and training goes on
     finite = np.flatnonzero(np.isfinite(curve.value))
@@ -55,7 +56,7 @@ def _far_above(view: CurveView) -> tuple[Finding, Cause] | None:
     bounded = is_bounded(view.config) or view.level <= 0  # NLL of raw logits starts at 0 and runs away downwards
     if bounded or not (view.epochs or view.steps >= MIN_STEPS):
         return None
-    accuracy = view.last("train/accuracy") if view.epochs else _recent_accuracy(view)
+    accuracy = view.last(TRAIN_ACCURACY) if view.epochs else _recent_accuracy(view)
     if not view.now > _FAR_ABOVE * view.level or accuracy > _MOSTLY_RIGHT:
         return None
     what = f"Diverged: the training loss is {number(view.now)}{_when(view)}, and guessing gives {number(view.level)}."
@@ -63,7 +64,7 @@ def _far_above(view: CurveView) -> tuple[Finding, Cause] | None:
 
 
 def _recent_accuracy(view: CurveView) -> float:
-    curve = view.curves.get("batch/accuracy")
+    curve = view.curves.get(BATCH_ACCURACY.id)
     return math.nan if curve is None else mean_of(curve.value[-RECENT_STEPS:])
 
 
@@ -84,35 +85,35 @@ def _is_warming_up(view: CurveView) -> bool:
 
 def _epochs_at_chance(view: CurveView) -> tuple[Finding, Cause] | None:
     splits = view.held_out()
-    if not splits or any(view.last(f"{s}/accuracy") > view.data.chance(s) for s in splits):
+    if not splits or any(view.last(ACCURACIES[s]) > view.data.chance(s) for s in splits):
         return None
     if runs_away(view):
         what = f"Diverged: the loss fell to {number(view.now)}{_when(view)} without better answers."
         return _failure(DIVERGED, what, cause_of_no_learning(view))
     split = splits[0]
     learned = _best_before(view, split)
-    now = share(view.last(f"{split}/accuracy"))
+    now = share(view.last(ACCURACIES[split]))
     if learned:
         epoch, best = learned
-        what = f"Diverged: the {WORDS[split]} accuracy fell from {share(best)} (epoch {epoch}) to {now}{_when(view)}."
+        what = f"Diverged: the {split.label} accuracy fell from {share(best)} (epoch {epoch}) to {now}{_when(view)}."
         return _failure(DIVERGED, what, cause_of_divergence(view))
     what = (
-        f"No better than guessing: {now} of the {WORDS[split]} images are right{_when(view)}; {_guessing(view, split)}."
+        f"No better than guessing: {now} of the {split.label} images are right{_when(view)}; {_guessing(view, split)}."
     )
-    if view.last("train/accuracy") > view.data.chance("train") + _FITTED * (1 - view.data.chance("train")):
-        fitted = Cause(f"{share(view.last('train/accuracy'))} of the training images are: it only memorised them.")
+    if view.last(TRAIN_ACCURACY) > view.data.chance(Split.TRAIN) + _FITTED * (1 - view.data.chance(Split.TRAIN)):
+        fitted = Cause(f"{share(view.last(TRAIN_ACCURACY))} of the training images are: it only memorised them.")
         return _failure(AT_CHANCE, what, fitted)
     return _failure(AT_CHANCE, what, cause_of_no_learning(view))
 
 
-def _guessing(view: CurveView, split: str) -> str:
+def _guessing(view: CurveView, split: Split) -> str:
     if split in view.data.largest:
         return f"always naming the largest class gets {share(view.data.share(split))}"
     return f"guessing among {view.data.classes} classes gets about {share(1 / view.data.classes)}"
 
 
-def _best_before(view: CurveView, split: str) -> tuple[int, float] | None:
-    accuracy = view.at_epochs(f"{split}/accuracy")
+def _best_before(view: CurveView, split: Split) -> tuple[int, float] | None:
+    accuracy = view.at_epochs(ACCURACIES[split])
     if not np.isfinite(accuracy).any():
         return None
     best = int(np.nanargmax(accuracy))
@@ -121,15 +122,15 @@ def _best_before(view: CurveView, split: str) -> tuple[int, float] | None:
 
 
 def _batches_at_chance(view: CurveView) -> tuple[Finding, Cause] | None:
-    curve = view.curves.get("batch/accuracy")
+    curve = view.curves.get(BATCH_ACCURACY.id)
     recent = np.empty(0) if curve is None else np.asarray(curve.value[-RECENT_STEPS:], dtype=np.float64)
     if not recent.size or view.steps < MIN_STEPS or _is_warming_up(view):
         return None
     accuracy = mean_of(recent)
-    if not accuracy <= view.data.chance("train", images=recent.size * view.config.batch_size):
+    if not accuracy <= view.data.chance(Split.TRAIN, images=recent.size * view.config.batch_size):
         return None
     what = (
         f"No better than guessing: {share(accuracy)} of the training images are right after {view.steps:,} steps; "
-        f"{_guessing(view, 'train')}."
+        f"{_guessing(view, Split.TRAIN)}."
     )
     return _failure(AT_CHANCE, what, cause_of_no_learning(view))

@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from lab.metrics import is_share
+
 # What a clock can have said: from 1970 to the last day of 9999 that every time zone can show.
 LAST_MOMENT = 253_402_300_800.0 - 2 * 86_400.0
 LONGEST_S = 1e10  # three hundred years: no training took longer
@@ -114,12 +116,12 @@ ENVIRONMENT: Mapping[str, Kind] = {
 
 def result_kind(name: str) -> Kind:
     """Return what a number of the summary must be; one that only another release knows must be a number."""
-    return RESULTS.get(name) or (SHARE if name.endswith("accuracy") else NUMBER)
+    return RESULTS.get(name) or (SHARE if is_share(name) else NUMBER)
 
 
 def progress_kind(name: str) -> Kind:
     """Return what a fact of the newest step must be."""
-    return PROGRESS.get(name) or (SHARE if name.endswith("accuracy") else ANY)
+    return PROGRESS.get(name) or (SHARE if is_share(name) else ANY)
 
 
 def environment_kind(name: str) -> Kind:
@@ -164,10 +166,6 @@ def curve_fault(name: str, column: str, values: np.ndarray) -> str:
     """Return what is wrong with numbers of one column of a curve, "" if nothing is. Losses may be anything."""
     if column == "time_s" and not ((values >= 0) & (values <= LONGEST_S)).all():
         return f"has times that are not {SPAN.rule.removeprefix('must be ')}"
-    if (
-        column == "value"
-        and name.endswith("accuracy")
-        and not (np.isnan(values) | ((values >= 0) & (values <= 1))).all()
-    ):
+    if column == "value" and is_share(name) and not (np.isnan(values) | ((values >= 0) & (values <= 1))).all():
         return f"has values that are not {SHARE.rule.removeprefix('must be ')}"
     return ""

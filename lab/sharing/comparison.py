@@ -9,22 +9,12 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lab.config import FIELDS
+from lab.metrics import IMAGES_PER_SECOND
+from lab.metrics import list_results as list_result_metrics
 from lab.runs.headline import METRICS
 from lab.runs.records import RunRecord
 
 Cell: TypeAlias = str | int | float | None
-
-# Key, heading. Accuracies and losses are the headline's: those of the weights that answer, of the epoch in `EPOCH`.
-RESULTS = (
-    ("params", "parameters"),
-    ("best_epoch", "best epoch"),
-    ("val_loss", "validation loss"),
-    ("val_accuracy", "validation accuracy"),
-    ("test_loss", "test loss"),
-    ("test_accuracy", "test accuracy"),
-    ("seconds", "seconds"),
-    ("images_per_second", "images per second"),
-)
 
 EPOCH = "epoch of the results"
 CHOICE_WORDS = {
@@ -60,6 +50,16 @@ def differing_settings(runs: Sequence[RunRecord]) -> dict[str, list[Any]]:
         if any(value != values[0] for value in values):
             found[name] = values
     return found
+
+
+def list_results() -> dict[str, str]:
+    """Return the keys of a run's results with their headings.
+
+    Metrics are the headline's: those of the weights that answer, of the epoch in the column `EPOCH`.
+    """
+    metrics = {metric.result_key: metric.title for metric in list_result_metrics()}
+    counts = {"params": "parameters", "best_epoch": "best epoch"}
+    return {**counts, **metrics, "seconds": "seconds", IMAGES_PER_SECOND.result_key: IMAGES_PER_SECOND.title}
 
 
 def setting_text(value: Any) -> Cell:
@@ -143,7 +143,7 @@ def comparison_table(runs: Sequence[RunRecord]) -> Table:
     settings = {
         name: values for name, values in differing_settings(runs).items() if name not in ("arch", "dataset", "keep_mb")
     }
-    results = {key: title for key, title in RESULTS if key != "best_epoch"}
+    results = {key: title for key, title in list_results().items() if key != "best_epoch"}
     columns = ("name", "run", "state", "network", "data set", *settings, EPOCH, *results.values())
     rows = []
     labels = run_labels(runs)

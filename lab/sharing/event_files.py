@@ -11,11 +11,9 @@ from typing import Any
 
 from lab.config import FIELDS
 from lab.errors import LabError
+from lab.metrics import list_results
 from lab.runs.records import RunRecord
 from lab.sharing.source import Source
-
-# Results that the hyperparameter table shows beside the settings.
-_RESULTS = ("val/loss", "val/accuracy", "test/loss", "test/accuracy")
 
 
 def event_files(source: Source, runs: Sequence[RunRecord]) -> dict[str, bytes]:
@@ -69,7 +67,9 @@ def _settings(run: RunRecord, start: float) -> list[Any]:
     settings = {name: _hyperparameter(getattr(run.config, name)) for name in FIELDS}
     columns = [HParam(name) for name in settings]
     return [
-        hparams_config_pb(hparams=columns, metrics=[Metric(tag) for tag in _RESULTS], time_created_secs=start),
+        hparams_config_pb(
+            hparams=columns, metrics=[Metric(metric.id) for metric in list_results()], time_created_secs=start
+        ),
         hparams_pb(settings, trial_id=run.id, start_time_secs=start),
     ]
 

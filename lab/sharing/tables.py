@@ -7,7 +7,7 @@ apostrophe in front (OWASP ASVS 5.0, 1.2.10), in Markdown and LaTeX every specia
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from lab.formatting import format_percent
+from lab.metrics import ACCURACY
 from lab.runs.records import RunRecord, Series
 from lab.sharing.comparison import Cell, Table
 from lab.sharing.strict import float_text, strict_json
@@ -108,8 +108,8 @@ def shown(value: Cell, *, column: str = "") -> str:
         return f"{value:,}"
     if not math.isfinite(value):
         return float_text(value)
-    if "accuracy" in column:
-        return format_percent(value)
+    if ACCURACY.title in column:
+        return ACCURACY.format(value)
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.5g}"
 
 

@@ -7,6 +7,7 @@ import streamlit as st
 
 from lab.data import Dataset
 from lab.formatting import plural
+from lab.metrics import TEST_ACCURACY, VAL_ACCURACY
 from lab.runs.records import KeptFile, RunRecord, Series
 from pages.cache.inspection import INITIAL, dataset_of
 from pages.cache.lab import get_lab
@@ -134,15 +135,15 @@ def choose_moment(run: RunRecord) -> Subject | None:
     if not files:
         _nothing_kept(run)
         return None
-    points = get_lab().store.points(run.id, series=("val/accuracy", "test/accuracy"))
+    points = get_lab().store.points(run.id, series=(VAL_ACCURACY.id, TEST_ACCURACY.id))
     with st.container(border=True, key="inside-epochs"):
         index = epoch_slider(
             run.id,
             epochs=[m.epoch for m in moments],
             names=[_epoch_name(run, m) for m in moments],
             start=_start(run, moments),
-            val=[None, *_at(points.get("val/accuracy"), files)],
-            test=[None, *_at(points.get("test/accuracy"), files)],
+            val=[None, *_at(points.get(VAL_ACCURACY.id), files)],
+            test=[None, *_at(points.get(TEST_ACCURACY.id), files)],
         )
     if run.state.live:
         _watch(run, len(files))

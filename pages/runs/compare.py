@@ -7,7 +7,7 @@ import streamlit as st
 
 from lab.charts.groups import Group, cut_remark, group_figure, group_info
 from lab.charts.lines import RunCurves
-from lab.charts.overlay import AXES, METRICS, OverlayOptions, line_slots, overlay_info
+from lab.charts.overlay import AXES, OverlayOptions, line_slots, overlay_info
 from lab.charts.overlay_figure import overlay_figure, overlay_words
 from lab.charts.parallel import parallel_figure, parallel_info
 from lab.charts.pareto import COSTS, pareto_figure, pareto_info
@@ -16,8 +16,9 @@ from lab.charts.style import run_style
 from lab.config import FIELDS
 from lab.errors import UnreadableRunError
 from lab.formatting import plural
+from lab.metrics import list_charts
 from lab.runs.records import RunRecord
-from lab.sharing.comparison import RESULTS, comparison_table, differing_settings, run_labels
+from lab.sharing.comparison import comparison_table, differing_settings, list_results, run_labels
 from lab.sharing.tables import shown
 from pages.cache.lab import get_lab
 from pages.cache.runs import run_points
@@ -132,7 +133,11 @@ def _small_print(runs: Sequence[RunRecord], total: int, points: int, notes: Sequ
 def _curve_controls(view: RunsView) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.multiselect(
-            "Curves", list(METRICS), format_func=lambda m: METRICS[m].title, width=420, **bind("curves", view.curves)
+            "Curves",
+            list(list_charts()),
+            format_func=lambda m: list_charts()[m].title,
+            width=420,
+            **bind("curves", view.curves),
         )
         st.selectbox("X axis", list(AXES), format_func=lambda x: AXES[x].split(" (")[0], width=170, **bind("x", view.x))
         st.select_slider(
@@ -184,7 +189,7 @@ def _groups(view: RunsView, runs: Sequence[RunRecord]) -> None:
     with st.container(horizontal=True, gap="medium"):
         known = [*names, *(name for name in FIELDS if name not in names)]
         st.selectbox("Group by", known, format_func=lambda n: FIELDS[n].label, width=240, **bind("by", by))
-        titles = dict(RESULTS)
+        titles = list_results()
         st.selectbox(
             "Result",
             list(titles),
@@ -209,7 +214,7 @@ def _group_frame(groups: Sequence[Group], by: str) -> pd.DataFrame:
     for group in groups:
         row = {FIELDS[by].label: group.value, "n": len(group.runs)}
         for key in _GROUP_COLUMNS:
-            row[dict(RESULTS)[key].capitalize()] = _result_text(group, key)
+            row[list_results()[key].capitalize()] = _result_text(group, key)
         rows.append(row)
     return pd.DataFrame(rows)
 

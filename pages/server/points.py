@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from lab.charts.live import DENSE, SPARSE
+from lab.charts.live import series_groups
 from lab.runs.records import RunRecord, Series
 
 _RUNS = 16  # watched at once; 100,000 steps take 5 MB
@@ -41,7 +41,7 @@ class PointCache:
         with self._lock:
             known = self._runs.get(key, {})
         # Values of one step may arrive one after another, so each group goes on from its slowest series.
-        for group in (DENSE, SPARSE):
+        for group in series_groups():
             after = min(_last_step(known, name) for name in group)
             known = known | {
                 name: _joined(known.get(name), new)

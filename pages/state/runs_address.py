@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from lab.charts.overlay import AXES, METRICS
+from lab.charts.overlay import AXES
 from lab.charts.pareto import COSTS
 from lab.charts.smoothing import SPANS, USUAL_SPAN, nearest_span
 from lab.charts.style import SLOTS, assign_slots
 from lab.config import FIELDS
 from lab.errors import InputError, close_match
+from lab.metrics import list_charts
 from lab.presets import REPORTS
 from lab.runs.query import ordering, parse_query
-from lab.sharing.comparison import RESULTS
+from lab.sharing.comparison import list_results
 from lab.text import one_sentence
 
 LOOKS = {
@@ -169,12 +170,12 @@ _READ: dict[str, Callable[[str], Any]] = {
     "page": _page,
     "runs": _ids,
     "look": _one_of(LOOKS),
-    "curves": _several_of(METRICS),
+    "curves": lambda text: _several_of(list_charts())(text),
     "x": _one_of(AXES),
     "smooth": _span,
     "colours": _slots,
     "by": _one_of(FIELDS),
-    "result": _one_of(dict(RESULTS)),
+    "result": lambda text: _one_of(list_results())(text),
     "cost": _one_of(COSTS),
     "report": _one_of(REPORTS),
     **dict.fromkeys(("raw", "logx", "logy", "fold", "test", "full"), _switch),

@@ -6,9 +6,10 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from lab.charts.overlay import AXES, METRICS, OverlayOptions, line_slots, overlay_info
+from lab.charts.overlay import AXES, OverlayOptions, line_slots, overlay_info
 from lab.charts.overlay_figure import overlay_figure, overlay_words
 from lab.charts.thinning import MAX_BUCKETS, MAX_POINTS
+from lab.metrics import list_charts
 from tests.charts.charts_data import curves, run
 
 
@@ -93,10 +94,10 @@ def test_a_run_without_points_is_missing_and_said() -> None:
     assert overlay_info([], OverlayOptions()) == ("loss", "step", (), (), None, False, False)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", list_charts())
 @pytest.mark.parametrize("x", AXES)
 def test_every_metric_is_drawn_on_every_axis_as_strict_json(metric: str, x: str) -> None:
-    names = {name for one in METRICS.values() for name in (one.dense, *one.sparse) if name}
+    names = {name for one in list_charts().values() for name in (metric.id for metric in one.metrics)}
     points = {name.replace("/", "_", 1): np.linspace(1, 0.5, 5) for name in names if "/" in name}
     one = curves(run(), **points)
     two = curves(run(2, lr=0.1), **points)

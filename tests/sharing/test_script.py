@@ -22,7 +22,8 @@ from lab.sharing.formats import export_runs
 from lab.sharing.script.inline import Inliner
 from lab.sharing.script.layers import describe, same_weights
 from lab.sharing.script.program import write_script
-from lab.sharing.weights import portable_state, weights_digest
+from lab.sharing.weights import portable_state
+from lab.training.checkpoint import weights_digest
 from lab.training.layout import build_view
 from tests.sharing.sharing_runs import DATA, open_lab, train_run
 
@@ -224,7 +225,7 @@ def test_a_plain_network_is_written_layer_by_layer_with_the_same_initial_weights
 
 def test_a_copied_function_brings_what_it_needs_and_leaves_the_checks_behind() -> None:
     inliner = Inliner()
-    inliner.add("lab.data.split", "stratified_split")
+    inliner.add("lab.training.split", "stratified_split")
     assert [text.split("(")[0] for text in inliner.texts] == ["def _shares", "def stratified_split"]
     assert "raise" not in "".join(inliner.texts)
     assert inliner.imports == {("numpy", "", "np")}

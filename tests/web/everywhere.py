@@ -12,14 +12,15 @@ from typing import Any
 from starlette.applications import Starlette
 from streamlit.testing.v1 import AppTest
 
-from lab.charts.overlay import AXES, METRICS
+from lab.charts.overlay import AXES
 from lab.charts.pareto import COSTS
 from lab.cli.app import main
 from lab.errors import LabError
 from lab.experiment import Lab
+from lab.metrics import list_charts
 from lab.presets import REPORTS
 from lab.runs.records import RunRecord
-from lab.sharing.comparison import RESULTS
+from lab.sharing.comparison import list_results
 from lab.sharing.formats import export_runs, list_formats
 from pages.markdown import plain
 from pages.server.routes import ROUTES
@@ -100,8 +101,8 @@ class Everywhere:
         switches = {name: pick("01") for name in ("raw", "logx", "logy", "fold", "test", "clip")}
         return {
             "x": pick(list(AXES)),
-            "curves": ",".join(self.chance.sample(list(METRICS), 2)),
-            "result": pick([k for k, _ in RESULTS]),
+            "curves": ",".join(self.chance.sample(list(list_charts()), 2)),
+            "result": pick(list(list_results())),
             "cost": pick(list(COSTS)),
             "by": pick(["lr", "epochs", "arch", "seed"]),
             "smooth": pick(["0", "0.6", "0.99"]),

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from lab.charts.overlay import AXES, METRICS
+from lab.charts.overlay import AXES
 from lab.charts.smoothing import SPANS
+from lab.metrics import list_charts
 from lab.presets import get_preset
 from lab.runs.records import RunRecord, RunState
 from pages.state.runs_address import LOOKS, RunsView, parse_view, view_address
@@ -29,7 +30,7 @@ VIEWS = st.builds(
     page=st.integers(1, 999_999),
     runs=st.lists(st.text("0123456789abcdef", min_size=12, max_size=12), unique=True, max_size=8).map(tuple),
     look=st.sampled_from(list(LOOKS)),
-    curves=st.lists(st.sampled_from(list(METRICS)), unique=True, min_size=1).map(tuple),
+    curves=st.lists(st.sampled_from(list(list_charts())), unique=True, min_size=1).map(tuple),
     colours=st.lists(st.integers(0, 59), unique=True, max_size=8).map(tuple),
     x=st.sampled_from(list(AXES)),
     smooth=st.sampled_from(SPANS),

@@ -21,12 +21,13 @@ from plotly.offline import get_plotlyjs
 from lab import __version__
 from lab.architectures.registry import get_architecture
 from lab.charts.lines import RunCurves
-from lab.charts.overlay import METRICS, OverlayOptions, line_slots, overlay_info
+from lab.charts.overlay import OverlayOptions, line_slots, overlay_info
 from lab.charts.overlay_figure import overlay_figure, overlay_words
 from lab.charts.style import run_style, swatch
 from lab.config import FIELDS
 from lab.data.registry import get_dataset_spec
 from lab.formatting import format_duration, format_percent
+from lab.metrics import list_charts
 from lab.runs.facts import usable_moment
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import comparison_table, run_labels, setting_text
@@ -35,7 +36,6 @@ from lab.sharing.source import Source
 from lab.sharing.tables import shown
 
 LOOK_S = 40.0  # for the test images of all runs together
-_METRICS = ("loss", "accuracy", "lr", "grad-norm", "speed")
 _KEY = "Thick: training, smoothed, with the raw values behind it. Points: validation. Diamonds: test."
 
 
@@ -126,14 +126,16 @@ def _swatches(runs: Sequence[RunRecord]) -> list[Markup]:
 def _figures(curves: Sequence[RunCurves]) -> list[_Figure]:
     """Return the charts that have something to show; a learning rate that never changed is a number, not a chart."""
     found = []
-    for metric in _METRICS:
-        info = overlay_info(curves, OverlayOptions(metric=metric, test=True))
+    for chart in list_charts().values():
+        if not chart.report:
+            continue
+        info = overlay_info(curves, OverlayOptions(metric=chart.id, test=True))
         if not info.lines:
             continue
         figure = overlay_figure(info, switch=True)
         points = f"{info.shown:,} points of {info.total:,}" if info.shown < info.total else f"{info.total:,} points"
-        words = f"{_KEY} {points}." if METRICS[metric].dense else f"{points}."
-        found.append(_Figure(f"figure-{metric}", overlay_words(info), words, info.notes, _data(figure.to_json())))
+        words = f"{_KEY} {points}." if chart.dense else f"{points}."
+        found.append(_Figure(f"figure-{chart.id}", overlay_words(info), words, info.notes, _data(figure.to_json())))
     return found
 
 

@@ -18,14 +18,14 @@ from torch import nn
 
 from lab.architectures.registry import complete_options, get_architecture, resolve_input_size
 from lab.config import RunConfig
-from lab.data.augment import RECIPES, AugmentRecipe
 from lab.data.registry import get_dataset_spec, is_own
 from lab.errors import ArtifactError, InputError
 from lab.runs.records import RunRecord, RunState
 from lab.sharing.script.inline import Import, Inliner, import_lines, used_names
 from lab.sharing.script.layers import describe, same_weights, used_types
 from lab.sharing.source import Source
-from lab.sharing.weights import weights_digest
+from lab.training.augment import RECIPES, AugmentRecipe
+from lab.training.checkpoint import weights_digest
 from lab.training.evaluation import resolve_chunk
 from lab.training.layout import build_view
 from lab.training.schedules import is_constant
@@ -92,7 +92,7 @@ def write_script(source: Source, run: RunRecord) -> str:
         "batch_helpers": parts.take(*_batch_names(config)),
         **_network(source, config, parts),
         "optimizer_helpers": parts.take(*_optimizer_names(config)),
-        "digest_source": parts.take(("lab.sharing.weights", "weights_digest")),
+        "digest_source": parts.take(("lab.training.checkpoint", "weights_digest")),
     }
     body = _template().render(values, imports="")
     imports = parts.inliner.imports | set(_BASE)
@@ -193,7 +193,7 @@ def _expected(source: Source, run: RunRecord) -> str:
 
 
 def _data_names(dataset: str) -> list[tuple[str, str]]:
-    split = ("lab.data.split", "stratified_split")
+    split = ("lab.training.split", "stratified_split")
     if dataset == "digits":
         return [split, ("lab.data.digits", "read_digits")]
     if dataset == "usps":
@@ -206,7 +206,7 @@ def _batch_names(config: RunConfig) -> list[tuple[str, str]]:
     if config.channels_last:
         names.append(("lab.training.batches", "to_channels_last"))
     if RECIPES[config.augment] is not None:
-        names.append(("lab.data.augment", "augment_batch"))
+        names.append(("lab.training.augment", "augment_batch"))
     return names
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from lab.config import AUGMENTS
-from lab.data.augment import RECIPES, AugmentRecipe, augment_batch, build_augment
 from lab.errors import ConfigError
+from lab.training.augment import RECIPES, AugmentRecipe, augment_batch, build_augment
 
 
 @pytest.fixture

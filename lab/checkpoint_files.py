@@ -1,12 +1,11 @@
 """Checkpoints and weights as safetensors bytes: tensors by name, the rest as JSON in the header. No pickle anywhere.
 
-safetensors is safe to open but does not check itself: whoever keeps the bytes keeps their SHA-256 too. What can be
+safetensors is safe to open but does not check itself: whoever stores the bytes stores their SHA-256 too. What can be
 checked here is: format, names and shapes.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import safetensors.torch
@@ -15,6 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from lab.errors import ArtifactError
+from lab.training.checkpoint import Checkpoint, Weights, copy_state
 from lab.training.progress import Progress
 
 FORMAT = 1  # raised when the layout of a checkpoint changes; a newer one is refused
@@ -22,20 +22,9 @@ _HEADER = "convlab"
 _MODEL, _OPTIMIZER, _RNG, _BEST = "model/", "optimizer/", "rng/", "best/"
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """Everything a run needs to go on as if it had never stopped.
-
-    rng: generator states by name. best: weights of the best epoch, only where the run will restore them.
-    environment: what decides the bits beside the configuration (threads, torch, device, scaler).
-    """
-
-    progress: Progress
-    model: Mapping[str, Tensor]
-    optimizer: Mapping[str, Tensor]
-    rng: Mapping[str, Tensor]
-    best: Mapping[str, Tensor]
-    environment: Mapping[str, Any]
+def encode(state: Checkpoint | Weights) -> bytes:
+    """Return what training hands over to be saved, as safetensors bytes."""
+    return encode_checkpoint(state) if isinstance(state, Checkpoint) else encode_weights(state)
 
 
 def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
@@ -49,6 +38,11 @@ def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
     groups = {_MODEL: checkpoint.model, _OPTIMIZER: checkpoint.optimizer, _RNG: checkpoint.rng, _BEST: checkpoint.best}
     tensors = {prefix + name: tensor for prefix, group in groups.items() for name, tensor in group.items()}
     return _encode(tensors, header)
+
+
+def encode_weights(weights: Weights) -> bytes:
+    """Return the weights under the network's own names; the facts go into the header."""
+    return _encode(weights.model, {"format": FORMAT, "kind": "weights", **weights.facts})
 
 
 def decode_checkpoint(data: bytes) -> Checkpoint:
@@ -74,31 +68,12 @@ def decode_checkpoint(data: bytes) -> Checkpoint:
     )
 
 
-def encode_weights(network: nn.Module, **facts: Any) -> bytes:
-    """Return the state dict under the network's own names; `facts` are JSON-safe and go into the header."""
-    return _encode(dict(network.state_dict()), {"format": FORMAT, "kind": "weights", **facts})
-
-
 def load_weights(network: nn.Module, data: bytes) -> None:
-    """Load kept weights, or a checkpoint's, into a network of the same architecture; raises `ArtifactError`."""
+    """Load saved weights, or a checkpoint's, into a network of the same architecture; raises `ArtifactError`."""
     tensors, header = _decode(data, kind=None)
     if header.get("kind") == "checkpoint":
         tensors = {name.removeprefix(_MODEL): t for name, t in tensors.items() if name.startswith(_MODEL)}
     copy_state(network, tensors)
-
-
-def copy_state(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Copy tensors into a network's own, layout and device kept; raises `ArtifactError` where they do not fit."""
-    own = network.state_dict()
-    odd = sorted(own.keys() ^ tensors.keys()) or sorted(n for n in own if own[n].shape != tensors[n].shape)
-    if odd:
-        raise ArtifactError(
-            f"The kept weights are another network's: {odd[0]!r} does not match ({len(odd)} of {len(own)} tensors). "
-            "Build the network with the configuration of the run they came from."
-        )
-    with torch.no_grad():
-        for name, tensor in own.items():
-            tensor.copy_(tensors[name])
 
 
 def _encode(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> bytes:
@@ -117,12 +92,12 @@ def _decode(data: bytes, *, kind: str | None) -> tuple[dict[str, Tensor], dict[s
     found = header.get("format") if isinstance(header, dict) else None
     if not isinstance(found, int) or not 1 <= found <= FORMAT:
         raise ArtifactError(
-            f"The kept file has format {found!r}, but this release reads 1 to {FORMAT}: update ConvLab."
+            f"The saved file has format {found!r}, but this release reads 1 to {FORMAT}: update ConvLab."
         )
     if kind and header.get("kind") != kind:
-        raise ArtifactError(f"The kept file is {header.get('kind')!r}, but a {kind} is needed: choose another file.")
+        raise ArtifactError(f"The saved file is {header.get('kind')!r}, but a {kind} is needed: choose another file.")
     return tensors, header
 
 
 def _damaged(detail: str) -> ArtifactError:
-    return ArtifactError(f"The kept file is damaged or not one of ConvLab's ({detail}): use an earlier one.")
+    return ArtifactError(f"The saved file is damaged or not one of ConvLab's ({detail}): use an earlier one.")

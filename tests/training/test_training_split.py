@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.data import stratified_split
 from lab.errors import ConfigError
+from lab.training.split import stratified_split
 
 
 @given(

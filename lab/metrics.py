@@ -1,0 +1,366 @@
+"""The one list of metrics: what is measured, on which images, how often, how it is written, and how it is computed.
+
+Charts, live view, CLI, CSV, TensorBoard, HTML report, bundle checks and docs are made from `METRICS`; a metric's id is
+its name in the store, in files and in JSON, so it never changes. Adding a metric is one row with the function that
+computes it. No torch: functions get numbers and NumPy arrays.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from lab.errors import InputError, UnknownNameError, near_miss
+from lab.formatting import format_percent
+
+
+class Split(StrEnum):
+    """The images that a metric is measured on; NONE for what belongs to the run itself."""
+
+    TRAIN = "train"
+    VAL = "val"
+    TEST = "test"
+    NONE = ""
+
+    @property
+    def label(self) -> str:
+        """The word for people, such as "validation"."""
+        return {Split.TRAIN: "training", Split.VAL: "validation"}.get(self, self.value)
+
+
+HELD_OUT = (Split.VAL, Split.TEST)
+
+
+class Cadence(StrEnum):
+    """How often a metric is recorded."""
+
+    BATCH = "every batch"
+    EVALUATION = "every evaluation"  # before training, at ends of epochs, and between where `eval_every` asks for it
+    EPOCH = "every epoch"
+    CHANGE = "every epoch, and wherever it changes"
+
+
+class Unit(StrEnum):
+    """What kind of number a quantity is."""
+
+    NUMBER = "number"
+    SHARE = "share"  # in [0, 1], written as per cent
+    PER_SECOND = "1/s"
+    MEGABYTES = "MB"
+
+
+class Better(StrEnum):
+    """In which direction a quantity improves, if in any."""
+
+    UP = "up"
+    DOWN = "down"
+    NEITHER = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """What is measured, whatever the images: `title` in lower case for sentences and legends.
+
+    unbounded: whether a run that diverges sends it far beyond the values of sound runs. hover: d3 format of one value.
+    """
+
+    id: str
+    title: str
+    unit: Unit = Unit.NUMBER
+    better: Better = Better.NEITHER
+    unbounded: bool = False
+    hover: str = ".4~g"
+
+    @property
+    def is_share(self) -> bool:
+        """Whether values are shares in [0, 1]."""
+        return self.unit is Unit.SHARE
+
+    def format(self, value: float, *, digits: int = 2) -> str:
+        """Write one value for people: per cent with `digits` decimals, or four significant digits."""
+        return format_percent(value, digits=digits) if self.is_share else f"{value:.4g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What the engine knows at the end of an epoch (training) or of an evaluation, for `MetricSpec.compute`.
+
+    loss: mean over the images. accuracy: share of right answers in [0, 1]. The learning rate is that of the last step,
+    the gradient norm that before clipping. logits (N, K) and labels (N,)
+    are those of an evaluation, absent for training.
+    """
+
+    loss: float
+    accuracy: float
+    images: int
+    learning_rate: float = np.nan
+    gradient_norm: float = np.nan
+    images_per_second: float = np.nan
+    memory_mb: float = np.nan
+    logits: npt.NDArray[np.float32] | None = None
+    labels: npt.NDArray[np.int64] | None = None
+
+
+Compute = Callable[[Measurement], float]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """One metric. id: its name in the store and in files. help: one sentence for the docs.
+
+    chart: id of the chart that shows it, by default its quantity's. compute: its value at an end of an epoch or an
+    evaluation of `split` (of training where there is no split); None for what the engine records by batch.
+    """
+
+    id: str
+    quantity: Quantity
+    help: str
+    split: Split = Split.NONE
+    cadence: Cadence = Cadence.EPOCH
+    chart: str = ""
+    compute: Compute | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def title(self) -> str:
+        """The name for people in lower case, such as "validation loss"."""
+        return f"{self.split.label} {self.quantity.title}".strip()
+
+    @property
+    def chart_id(self) -> str:
+        """The chart that shows it."""
+        return self.chart or self.quantity.id
+
+    @property
+    def result_key(self) -> str:
+        """Its name among a run's results, such as "val_loss"."""
+        return self.id.replace("/", "_")
+
+    @property
+    def short(self) -> str:
+        """The id as a narrow column's heading."""
+        return self.id.replace(ACCURACY.id, "acc")
+
+
+@dataclass(frozen=True, slots=True)
+class ChartSpec:
+    """One chart of metrics over a run. live: on the live view. report: in the HTML report."""
+
+    id: str
+    title: str
+    live: bool = True
+    report: bool = True
+    metrics: tuple[MetricSpec, ...] = ()
+
+    @property
+    def dense(self) -> MetricSpec | None:
+        """The metric recorded at every batch, drawn smoothed, if there is one."""
+        return next((metric for metric in self.metrics if metric.cadence is Cadence.BATCH), None)
+
+    @property
+    def sparse(self) -> tuple[MetricSpec, ...]:
+        """The metrics with one point an epoch or evaluation."""
+        return tuple(metric for metric in self.metrics if metric.cadence is not Cadence.BATCH)
+
+    @property
+    def quantity(self) -> Quantity:
+        """What the y axis shows."""
+        return self.metrics[0].quantity
+
+
+LOSS = Quantity("loss", "loss", better=Better.DOWN, unbounded=True, hover=".4g")
+ACCURACY = Quantity("accuracy", "accuracy", Unit.SHARE, Better.UP, hover=".2%")
+RATE = Quantity("lr", "learning rate")
+GRADIENT = Quantity("grad-norm", "gradient norm", unbounded=True)
+SPEED = Quantity("speed", "images per second", Unit.PER_SECOND, Better.UP)
+MEMORY = Quantity("memory", "memory (MB)", Unit.MEGABYTES, Better.DOWN)
+
+BATCH_LOSS = MetricSpec("batch/loss", LOSS, "Mean loss of a batch, before its update.", Split.TRAIN, Cadence.BATCH)
+BATCH_ACCURACY = MetricSpec(
+    "batch/accuracy", ACCURACY, "Share of a batch answered right, before its update.", Split.TRAIN, Cadence.BATCH
+)
+TRAIN_LOSS = MetricSpec(
+    "train/loss",
+    LOSS,
+    "Mean of an epoch's batch losses, by images.",
+    Split.TRAIN,
+    chart="epoch-loss",
+    compute=lambda m: m.loss,
+)
+TRAIN_ACCURACY = MetricSpec(
+    "train/accuracy",
+    ACCURACY,
+    "Share of an epoch's training images answered right, each before its update.",
+    Split.TRAIN,
+    chart="epoch-accuracy",
+    compute=lambda m: m.accuracy,
+)
+VAL_LOSS = MetricSpec(
+    "val/loss",
+    LOSS,
+    "Mean loss on the validation images.",
+    Split.VAL,
+    Cadence.EVALUATION,
+    compute=lambda m: m.loss,
+)
+VAL_ACCURACY = MetricSpec(
+    "val/accuracy",
+    ACCURACY,
+    "Share of the validation images answered right.",
+    Split.VAL,
+    Cadence.EVALUATION,
+    compute=lambda m: m.accuracy,
+)
+TEST_LOSS = MetricSpec(
+    "test/loss", LOSS, "Mean loss on the test images.", Split.TEST, Cadence.EVALUATION, compute=lambda m: m.loss
+)
+TEST_ACCURACY = MetricSpec(
+    "test/accuracy",
+    ACCURACY,
+    "Share of the test images answered right.",
+    Split.TEST,
+    Cadence.EVALUATION,
+    compute=lambda m: m.accuracy,
+)
+LEARNING_RATE = MetricSpec(
+    "lr", RATE, "Learning rate of a step.", cadence=Cadence.CHANGE, compute=lambda m: m.learning_rate
+)
+GRADIENT_NORM = MetricSpec(
+    "grad_norm",
+    GRADIENT,
+    "2-norm of all gradients at an epoch's last step, before clipping.",
+    compute=lambda m: m.gradient_norm,
+)
+IMAGES_PER_SECOND = MetricSpec(
+    "images_per_second", SPEED, "Training images per second of an epoch.", compute=lambda m: m.images_per_second
+)
+MEMORY_MB = MetricSpec(
+    "memory_mb", MEMORY, "Peak memory in MiB: of the GPU, or of the process.", compute=lambda m: m.memory_mb
+)
+
+METRICS: dict[str, MetricSpec] = {}
+# Charts in the order of menus; a metric whose chart is not here gets one with its quantity's title.
+_CHARTS = (
+    ChartSpec(LOSS.id, "Loss"),
+    ChartSpec(ACCURACY.id, "Accuracy"),
+    ChartSpec("epoch-loss", "Training loss of whole epochs", live=False, report=False),
+    ChartSpec("epoch-accuracy", "Training accuracy of whole epochs", live=False, report=False),
+    ChartSpec(RATE.id, "Learning rate"),
+    ChartSpec(GRADIENT.id, "Gradient norm", live=False),
+    ChartSpec(SPEED.id, "Images per second", live=False),
+    ChartSpec(MEMORY.id, "Memory (MB)", live=False, report=False),
+)
+
+
+def register_metric(spec: MetricSpec) -> MetricSpec:
+    """Add a metric to the list; raises `InputError` for an id that is taken or has no help."""
+    if spec.id in METRICS:
+        raise InputError(f"There is a metric {spec.id!r} already: choose another id.")
+    if not spec.help:
+        raise InputError(f"The metric {spec.id!r} has no help: say in one sentence what it measures.")
+    METRICS[spec.id] = spec
+    return spec
+
+
+def unregister_metric(id: str) -> None:
+    """Remove a metric from the list; raises `UnknownNameError` for an id that is not in it."""
+    del METRICS[get_metric(id).id]
+
+
+for _spec in (
+    BATCH_LOSS,
+    BATCH_ACCURACY,
+    TRAIN_LOSS,
+    TRAIN_ACCURACY,
+    VAL_LOSS,
+    VAL_ACCURACY,
+    TEST_LOSS,
+    TEST_ACCURACY,
+    LEARNING_RATE,
+    GRADIENT_NORM,
+    IMAGES_PER_SECOND,
+    MEMORY_MB,
+):
+    register_metric(_spec)
+
+
+def get_metric(id: str) -> MetricSpec:
+    """Return one metric; an unknown id raises `UnknownNameError` with the near miss."""
+    if id not in METRICS:
+        raise UnknownNameError(f"There is no metric {id!r}. {near_miss(id, METRICS)}", field="metric")
+    return METRICS[id]
+
+
+def list_metrics(*, splits: Iterable[Split] | None = None, cadence: Cadence | None = None) -> tuple[MetricSpec, ...]:
+    """Return the metrics in their order, of these splits and this cadence only where they are given."""
+    chosen = set(Split if splits is None else splits)
+    return tuple(m for m in METRICS.values() if m.split in chosen and cadence in (None, m.cadence))
+
+
+def list_epoch_metrics() -> tuple[MetricSpec, ...]:
+    """Return the metrics that an epoch or an evaluation has, in their order: all but those of every batch."""
+    return tuple(metric for metric in METRICS.values() if metric.cadence is not Cadence.BATCH)
+
+
+def list_results() -> tuple[MetricSpec, ...]:
+    """Return the metrics that a run is judged by: those of held-out images."""
+    return list_metrics(splits=HELD_OUT)
+
+
+def is_share(name: str) -> bool:
+    """Whether a series, or a result such as "test_accuracy", holds shares in [0, 1].
+
+    Of names that this release does not know, those are shares that end like one that it knows.
+    """
+    spec = METRICS.get(name)
+    return spec.quantity.is_share if spec else _has_quantity(name, lambda quantity: quantity.is_share)
+
+
+def is_unbounded(name: str) -> bool:
+    """Whether a series or result of this name can be far beyond those of sound runs."""
+    return _has_quantity(name, lambda quantity: quantity.unbounded)
+
+
+def _has_quantity(name: str, test: Callable[[Quantity], bool]) -> bool:
+    return any(name.endswith(spec.quantity.id) for spec in METRICS.values() if test(spec.quantity))
+
+
+def format_metric(name: str, value: float, *, digits: int = 2) -> str:
+    """Write a value of a series or result for people: shares as per cent, else four significant digits."""
+    return format_percent(value, digits=digits) if is_share(name) else f"{value:.4g}"
+
+
+def metric_title(name: str) -> str:
+    """Return a series' name for people; one that this release does not know is its own title."""
+    return METRICS[name].title if name in METRICS else name
+
+
+def list_charts() -> dict[str, ChartSpec]:
+    """Return every chart by id, with its metrics, in the order of menus."""
+    known = {chart.id: chart for chart in _CHARTS}
+    members: dict[str, list[MetricSpec]] = {id: [] for id in known}
+    for metric in METRICS.values():
+        members.setdefault(metric.chart_id, []).append(metric)
+    return {id: _chart(id, known.get(id), tuple(metrics)) for id, metrics in members.items() if metrics}
+
+
+def _chart(id: str, known: ChartSpec | None, metrics: tuple[MetricSpec, ...]) -> ChartSpec:
+    title = metrics[0].quantity.title
+    base = known or ChartSpec(id, title[:1].upper() + title[1:])
+    return ChartSpec(base.id, base.title, base.live, base.report, metrics)
+
+
+def compute_metrics(split: Split, measurement: Measurement) -> dict[str, float]:
+    """Return by id what a measurement on these images gives; that of training also gives the run's own metrics."""
+    splits = (split, Split.NONE) if split is Split.TRAIN else (split,)
+    return {
+        metric.id: metric.compute(measurement)
+        for metric in METRICS.values()
+        if metric.split in splits and metric.compute is not None
+    }
+
+
+def result_keys(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return metrics of splits by the names that results have, such as "val_loss"; others are left out."""
+    return {name.replace("/", "_"): value for name, value in metrics.items() if "/" in name}
