@@ -167,10 +167,20 @@ def _is_used(line: str, body: str) -> bool:
 def _sorted_imports(lines: list[str]) -> str:
     """Write imports as isort does: Python's own, others, the package beside the script; plain ones first."""
     groups: tuple[list[str], list[str], list[str]] = ([], [], [])
-    for line in sorted(set(lines), key=lambda line: (line.startswith("from"), line)):
+    for line in _joined(lines):
         top = line.split()[1].split(".")[0]
         groups[0 if top in _STANDARD else 2 if top == "lab" else 1].append(line)
     return "\n\n".join("\n".join(group) for group in groups if group)
+
+
+def _joined(lines: list[str]) -> list[str]:
+    """Return sorted import lines, the names of one module in one line."""
+    plain = sorted(line for line in set(lines) if line.startswith("import "))
+    names: dict[str, set[str]] = {}
+    for line in set(lines).difference(plain):
+        module, name = line.removeprefix("from ").split(" import ")
+        names.setdefault(module, set()).add(name)
+    return [*plain, *(f"from {module} import {', '.join(sorted(names[module]))}" for module in sorted(names))]
 
 
 def _listed(names: tuple[str, ...]) -> str:
