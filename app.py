@@ -1,4 +1,4 @@
-"""The launcher: `streamlit run app.py`. Routes and guards come from `pages.ui`, the screens from `pages/entry.py`.
+"""The launcher: `streamlit run app.py`. Routes and guards come from `pages.server`, the screens from `pages/entry.py`.
 
 The script that Streamlit reruns lives inside `pages/`, so that a deep link on a fresh server opens in its frame too.
 """
@@ -17,12 +17,12 @@ ROOT = Path(__file__).resolve().parent
 if str(ROOT) not in sys.path:  # started from another folder, or by uvicorn
     sys.path.insert(0, str(ROOT))
 
-from pages.ui.frame import report_bug  # noqa: E402
-from pages.ui.lab import serve  # noqa: E402
-from pages.ui.not_found import NotFound  # noqa: E402
-from pages.ui.routes import ROUTES  # noqa: E402
-from pages.ui.security import Guard  # noqa: E402
-from pages.ui.sessions import install  # noqa: E402
+from pages.cache.lab import serve  # noqa: E402
+from pages.frame import report_bug  # noqa: E402
+from pages.server.not_found import NotFound  # noqa: E402
+from pages.server.routes import ROUTES  # noqa: E402
+from pages.server.security import Guard  # noqa: E402
+from pages.server.sessions import install  # noqa: E402
 
 
 @asynccontextmanager

@@ -125,7 +125,7 @@ def measure_page(store: RunStore, repeats: int) -> Iterator[str]:
         app.run()
         for name, value in address.items():
             app.query_params[name] = value
-        app.switch_page("runs.py").run()
+        app.switch_page("runs/page.py").run()
         yield row(f"the page's script: {label}", timed(app.run, repeats=repeats))
 
 

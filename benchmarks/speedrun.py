@@ -23,10 +23,11 @@ import torch
 
 from lab.architectures.build import build_network
 from lab.config import RunConfig
-from lab.data.resident import ResidentData, load_resident
+from lab.data.resident import load_resident
 from lab.devices import describe_device, resolve_device
 from lab.presets import get_preset
 from lab.seeding import seed_everything
+from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Ended, Evaluated, StepMetrics
 

@@ -37,13 +37,15 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 from lab.architectures.build import build_network
+from lab.checkpoint_files import encode
 from lab.config import RunConfig
-from lab.data.resident import ResidentData, load_resident
+from lab.data.resident import load_resident
 from lab.devices import describe_device, keep_big_blocks, resolve_device
 from lab.seeding import seed_everything
 from lab.settings import PROCESS_ENVIRONMENT
+from lab.training.data import ResidentData
 from lab.training.engine import train
-from lab.training.events import Evaluated, Kept, StepMetrics
+from lab.training.events import Evaluated, Snapshot, StepMetrics
 from lab.training.kernels import to_channels_last
 from lab.training.layout import build_view
 
@@ -108,8 +110,8 @@ def run_engine(race: Race, watch: Stopwatch) -> None:
             if isinstance(event, StepMetrics) and event.step[-1] == race.updates:
                 break
     for event in events:
-        if isinstance(event, Kept):
-            event.data()
+        if isinstance(event, Snapshot):
+            encode(event.state())
 
 
 def run_limit(race: Race, watch: Stopwatch) -> None:

@@ -31,7 +31,7 @@ from lab.config import RunConfig
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, Series
 from lab.runs.store import RunStore
-from pages.ui.points import PointCache
+from pages.server.points import PointCache
 
 ROOT = Path(__file__).resolve().parent.parent
 READY = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'

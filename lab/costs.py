@@ -18,7 +18,6 @@ import torch
 from torch.nn import functional as F
 
 from lab.config import RunConfig
-from lab.data.augment import build_augment
 from lab.data.load import is_present
 from lab.data.registry import DatasetSpec, get_dataset_spec
 from lab.devices import resolve_device
@@ -27,6 +26,7 @@ from lab.experiment import Lab
 from lab.inspection.summary import summarize
 from lab.runs.imports import IMPORTED
 from lab.runs.records import RunRecord
+from lab.training.augment import build_augment
 
 _BACKWARD = 3.0  # forward and backward together, in forwards
 _OVERHEAD_S = {"cpu": 30e-6, "cuda": 1e-6, "mps": 10e-6}  # per image: pooling, resizing, memory

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from lab.architectures.registry import check_options, get_architecture, resolve_input_size
 from lab.config import INPUT_SIZES, RunConfig
-from lab.data import Dataset, dataset_checksum, get_dataset_spec, is_present, load_dataset, normalization_constants
+from lab.data.load import Dataset, dataset_checksum, is_present, load_dataset, normalization_constants
+from lab.data.registry import get_dataset_spec
 from lab.data.trainable import require_trainable
 from lab.errors import ConfigError, DeviceError, InputError, ReadOnlyError
 from lab.judging import OPENING_BUDGET_S, judge_older
@@ -263,7 +264,7 @@ class Lab:
 
     def load_kept(self, run: RunRecord, kept: KeptFile) -> LoadedNetwork:
         """Build the run's network and load one kept file into it; its SHA-256 is checked first."""
-        from lab.training.checkpoints import load_weights
+        from lab.checkpoint_files import load_weights
 
         data = self.artifacts.read(kept)
         with _BUILDING:
@@ -288,8 +289,8 @@ class Lab:
 
     def build_seeded(self, config: RunConfig) -> "nn.Module":
         """Build a run's network as its training starts: weights drawn from its seed, or those of `init_from`."""
+        from lab.checkpoint_files import load_weights
         from lab.seeding import seed_everything
-        from lab.training.checkpoints import load_weights
 
         seed_everything(config.seed)
         network = self.build_network(config)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from lab.checkpoint_files import encode
 from lab.diagnosis.curves import DataFacts, Points
 from lab.diagnosis.rules import diagnose_run
 from lab.errors import ArtifactError, StoreBusyError
@@ -23,7 +24,7 @@ from lab.runs.outage import Outage
 from lab.runs.records import CHECKPOINT, WEIGHTS, KeptFile, RunRecord, RunState, Series, Want
 from lab.runs.rows import AFTER_DEATH
 from lab.runs.store import RunStore
-from lab.training.events import Ended, Evaluated, Event, Kept, Notice, Started, StepMetrics
+from lab.training.events import Ended, Evaluated, Event, Notice, Snapshot, Started, StepMetrics
 
 FLUSH_S = 0.5  # the store's points are at most this old
 DIAGNOSE_S = 5.0  # how often the curves are looked at inside an epoch
@@ -75,7 +76,7 @@ class Journal:
                 self._steps(event)
             case Evaluated():
                 self._evaluated(event)
-            case Kept():
+            case Snapshot():
                 self._keep(event)
             case Notice():
                 self._notice(event.message)
@@ -176,7 +177,7 @@ class Journal:
         if event.epoch_end:
             self._diagnose()
 
-    def _keep(self, event: Kept) -> None:
+    def _keep(self, event: Snapshot) -> None:
         self._flush_all()
         try:
             self._unlisted.append(self._write(event))
@@ -204,9 +205,9 @@ class Journal:
         if kept.kind == WEIGHTS:
             self._stay_within_budget([*(k for k in old if k not in stale and k.path != kept.path), kept])
 
-    def _write(self, event: Kept) -> KeptFile:
+    def _write(self, event: Snapshot) -> KeptFile:
         path = f"{self._run.id}/{event.kind}-{event.step:09d}-{self._run.lease}.safetensors"
-        sha256, size = self._artifacts.write(path, event.data())
+        sha256, size = self._artifacts.write(path, encode(event.state()))
         return KeptFile(
             run=self._run.id,
             kind=event.kind,

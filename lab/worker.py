@@ -19,7 +19,8 @@ from types import FrameType
 import torch
 from torch import nn
 
-from lab.data.resident import ResidentData, load_resident
+from lab.checkpoint_files import decode_checkpoint
+from lab.data.resident import load_resident
 from lab.devices import resolve_device
 from lab.diagnosis.curves import DataFacts
 from lab.errors import LabError, LeaseLostError, RunNotFoundError, StoreBusyError, StoreError, UnreadableRunError
@@ -32,6 +33,8 @@ from lab.runs.records import RunRecord, RunState, Want
 from lab.runs.rows import RENEW_S
 from lab.settings import Settings
 from lab.supervisor import start_supervisor
+from lab.training.checkpoint import Checkpoint
+from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Command, Ended
 
@@ -173,14 +176,17 @@ def _train(lab: Lab, run: RunRecord, journal: Journal, watch: Watch) -> Ended:
     return _listen(run, network, data, device, watch, resume, journal)
 
 
-def _prepare(lab: Lab, run: RunRecord, journal: Journal) -> tuple[nn.Module, ResidentData, torch.device, bytes | None]:
+def _prepare(
+    lab: Lab, run: RunRecord, journal: Journal
+) -> tuple[nn.Module, ResidentData, torch.device, Checkpoint | None]:
     """Read the data and build the network; done again where the store did not answer in between."""
     journal.phase("reading data")
     device = resolve_device(lab.settings.device if run.config.device == "auto" else run.config.device)
     data = load_resident(run.config, root=lab.settings.data, device=device)
     journal.describe(data.mean, data.std, DataFacts(data.classes, largest=data.largest_classes()))
     journal.phase("building the network")
-    resume = _starting_point(lab, run)
+    saved = _starting_point(lab, run)
+    resume = decode_checkpoint(saved) if saved is not None else None
     # A checkpoint holds every weight: a run that goes on needs neither its seed nor the run it was fine-tuned from.
     network = lab.build_network(run.config) if resume else lab.build_seeded(run.config)
     return network, data, device, resume
@@ -192,7 +198,7 @@ def _listen(
     data: ResidentData,
     device: torch.device,
     watch: Watch,
-    resume: bytes | None,
+    resume: Checkpoint | None,
     journal: Journal,
 ) -> Ended:
     events = train(run.config, network=network, data=data, device=device, command=watch.command, resume=resume)

@@ -1,22 +1,4 @@
-"""Data sets: read, fetched, split, normalised and augmented.
+"""Data sets: read, fetched and normalised.
 
-Reading is NumPy only; torch appears in `lab.data.augment` and `lab.data.resident`, which are imported by name.
+Reading is NumPy only; torch appears in `lab.data.resident`, which is imported by name.
 """
-
-from lab.data.fetch import fetch_dataset
-from lab.data.load import Dataset, dataset_checksum, is_present, load_dataset, normalization_constants
-from lab.data.registry import DatasetSpec, get_dataset_spec, list_datasets
-from lab.data.split import stratified_split
-
-__all__ = [
-    "Dataset",
-    "DatasetSpec",
-    "dataset_checksum",
-    "fetch_dataset",
-    "get_dataset_spec",
-    "is_present",
-    "list_datasets",
-    "load_dataset",
-    "normalization_constants",
-    "stratified_split",
-]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from lab.data.resize import resize_images
-from lab.data.split import stratified_split
+from lab.training.split import stratified_split
 
 SPLIT_SEED = 1797  # part of the data set: changing it changes the test set
 TEST_FRACTION = 0.2

@@ -17,8 +17,8 @@ from lab.data.own import publish_own
 from lab.data.recognise import recognise
 from lab.data.registry import IMPORTED
 from lab.data.resize import resize_images
-from lab.data.split import stratified_split
 from lab.errors import InputError
+from lab.training.split import stratified_split
 
 MAX_BYTES = 1 << 30  # unpacked
 SIDE = 28

@@ -3,10 +3,8 @@
 The state_dict is written for people who load it elsewhere; this lab reads safetensors only and never unpickles.
 """
 
-import hashlib
 import io
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import safetensors.torch
@@ -20,18 +18,6 @@ from lab.runs.records import RunRecord
 from lab.sharing.source import Loaded
 from lab.sharing.strict import plain
 from lab.sharing.tables import markdown_text, shown
-
-
-def weights_digest(state: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 over every tensor's name, shape and bytes, in the order of the state dict.
-
-    The generated `train.py` computes the same, so two sets of weights are equal to the last bit or told apart.
-    """
-    digest = hashlib.sha256()
-    for name, tensor in state.items():
-        digest.update(f"{name} {list(tensor.shape)} {tensor.dtype}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def portable_state(network: nn.Module) -> dict[str, Tensor]:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from lab.data.augment import Augment
 from lab.seeding import build_generator
+from lab.training.augment import Augment
 from lab.training.kernels import to_channels_last
 
 _GATHER_BYTES = 1 * 2**20  # float bytes gathered at once: several batches, still in the second-level cache

@@ -1,6 +1,6 @@
-"""The training loop: `for event in train(...)` tells what happens; who listens and where it is kept is not its matter.
+"""The training loop: `for event in train(...)` yields what happens; who handles it and where it is stored is not its matter.
 
-Between two steps the loop asks `command()`, which must be quick. Listeners cannot disturb a run: the clock and the
+Between two steps the loop polls `command()`, which must be quick. Event handlers cannot disturb a run: the clock and the
 random generators stand still while they work. On a CPU the same configuration gives the same bits, however often the
 run was paused, killed and resumed, as long as the thread count and torch are the same.
 """
@@ -14,19 +14,17 @@ import torch
 from torch import nn
 
 from lab.config import RunConfig
-from lab.data.resident import ResidentData
 from lab.devices import memory_mb
 from lab.metrics import VAL_LOSS, Measurement, Split, compute_metrics, result_keys
 from lab.training.batches import epoch_order
-from lab.training.checkpoints import encode_weights, load_weights
-from lab.training.events import Command, Ended, Evaluated, Event, Kept, Started, StepMetrics
+from lab.training.checkpoint import Checkpoint, Weights
+from lab.training.data import ResidentData
+from lab.training.events import Command, Ended, Evaluated, Event, Snapshot, Started, StepMetrics
 from lab.training.recorder import Recorder
 from lab.training.schedules import compute_lr, is_constant, recorded_steps
 from lab.training.session import Session, process_settings
 
-__all__ = ["load_weights", "train"]
-
-FLUSH_S = 0.25  # how often step metrics are handed over
+FLUSH_S = 0.25  # how often step metrics are yielded
 CHECKPOINT_S = 30.0  # longest training without a checkpoint, unless saving takes longer than 1/50 of it
 CHECKPOINT_SHARE = 50.0
 START_IMAGES = 1_000  # of each set are evaluated before training: where the curves begin, not a result
@@ -51,7 +49,7 @@ def train(
     data: ResidentData,
     device: torch.device,
     command: Callable[[], Command] = _always_run,
-    resume: bytes | None = None,
+    resume: Checkpoint | None = None,
 ) -> Iterator[Event]:
     """Train the network in place and yield what happens, `Started` first and `Ended` last.
 
@@ -77,12 +75,12 @@ class _Loop:
         self._next_flush = 0.0
         self._next_checkpoint = time.perf_counter() + CHECKPOINT_S
 
-    def run(self, resume: bytes | None) -> Iterator[Event]:
+    def run(self, resume: Checkpoint | None) -> Iterator[Event]:
         """Yield every event of the run."""
         notices = self.session.restore(resume) if resume else []
-        yield from self._tell(self._started())
+        yield from self._emit(self._started())
         for notice in notices:
-            yield from self._tell(notice)
+            yield from self._emit(notice)
         try:
             if not resume:
                 self.session.initialise()
@@ -94,9 +92,9 @@ class _Loop:
             outcome = "finished" if self.session.progress.step >= self.session.total_steps else "early-stopped"
         except _InterruptedError as interruption:
             outcome = yield from self._leave(interruption.command)
-        yield from self._tell(self._ended(outcome))
+        yield from self._emit(self._ended(outcome))
 
-    def _tell(self, event: Event) -> Iterator[Event]:
+    def _emit(self, event: Event) -> Iterator[Event]:
         with self.session.still():
             yield event
 
@@ -108,7 +106,7 @@ class _Loop:
     def _is_over(self) -> bool:
         progress, patience = self.session.progress, self.config.patience
         if progress.closed != progress.step:
-            return False  # an epoch is open, or its end is still to be told
+            return False  # an epoch is open, or its end was not yielded yet
         return progress.step >= self.session.total_steps or 0 < patience <= progress.waited
 
     def _train_epoch(self) -> Iterator[Event]:
@@ -136,7 +134,7 @@ class _Loop:
         for x_BCHW, y_B in batches:
             if not constant:
                 session.stepper.optimizer.set_lr(self._lr(progress.step))
-            loss, logits = session.stepper.step(x_BCHW, y_B, want_norm=progress.step + 1 == last_step)
+            loss, logits = session.stepper.step(x_BCHW, y_B, measure_norm=progress.step + 1 == last_step)
             progress.step += 1
             progress.step_in_epoch += 1
             now = session.clock.read()
@@ -165,9 +163,9 @@ class _Loop:
         self._next_flush = self._window_start + FLUSH_S
 
     def _flush(self) -> Iterator[Event]:
-        """Hand over the steps since the last time."""
+        """Yield the metrics of the steps since the last time."""
         for notice in self.session.stepper.notices:
-            yield from self._tell(notice)
+            yield from self._emit(notice)
         self.session.stepper.notices.clear()
         if not len(self._recorder):
             return
@@ -181,7 +179,7 @@ class _Loop:
         progress.epoch_seconds += seconds
         steps = progress.step - len(loss) + 1 + torch.arange(len(loss)).numpy()
         speed = float(images.sum() / seconds)
-        yield from self._tell(StepMetrics(steps, loss, right / images, time_s, speed, *self._lr_recorded(steps)))
+        yield from self._emit(StepMetrics(steps, loss, right / images, time_s, speed, *self._lr_recorded(steps)))
         self._begin_window()
 
     def _checkpoint_if_due(self) -> Iterator[Event]:
@@ -190,18 +188,18 @@ class _Loop:
             self._begin_window()
 
     def _checkpoint(self) -> Iterator[Event]:
-        """Hand over a checkpoint; the steps before it have been told."""
+        """Yield a checkpoint; the metrics of the steps before it have been yielded."""
         began = time.perf_counter()
         progress = self.session.progress
-        yield from self._tell(Kept("checkpoint", progress.step, progress.epoch, self.session.save))
+        yield from self._emit(Snapshot("checkpoint", progress.step, progress.epoch, self.session.checkpoint))
         now = time.perf_counter()
         self._next_checkpoint = now + max(CHECKPOINT_S, CHECKPOINT_SHARE * (now - began))
 
-    def _keep_weights(self) -> Iterator[Event]:
+    def _snapshot_weights(self) -> Iterator[Event]:
         progress, network = self.session.progress, self.session.network
-        step, epoch = progress.step, progress.epoch
-        yield from self._tell(
-            Kept("weights", step, epoch, lambda: encode_weights(network, step=step, epoch=epoch, arch=self.config.arch))
+        facts = {"step": progress.step, "epoch": progress.epoch, "arch": self.config.arch}
+        yield from self._emit(
+            Snapshot("weights", progress.step, progress.epoch, lambda: Weights(network.state_dict(), facts))
         )
 
     def _evaluate(self, names: tuple[str, ...], *, limit: int | None = None) -> dict[str, float]:
@@ -225,12 +223,12 @@ class _Loop:
     def _evaluated(self, metrics: dict[str, float], *, epoch_end: bool) -> Iterator[Event]:
         progress = self.session.progress
         progress.evaluated = progress.step
-        yield from self._tell(
+        yield from self._emit(
             Evaluated(progress.step, progress.epoch, self.session.clock.read(), metrics, epoch_end=epoch_end)
         )
 
     def _evaluate_start(self) -> Iterator[Event]:
-        """Say where the curves begin."""
+        """Evaluate before the first step: where the curves begin."""
         yield from self._evaluated(self._evaluate(self._sets(), limit=START_IMAGES), epoch_end=False)
 
     def _evaluate_between(self, last_step: int) -> Iterator[Event]:
@@ -243,7 +241,7 @@ class _Loop:
         self._begin_window()
 
     def _close_epoch(self) -> Iterator[Event]:
-        """Tell the epoch's numbers and keep its weights and a checkpoint."""
+        """Yield the epoch's metrics, its weights and a checkpoint."""
         yield from self._flush()
         session, progress = self.session, self.session.progress
         metrics = self._epoch_metrics()
@@ -258,7 +256,7 @@ class _Loop:
             if self.config.restore_best:
                 session.remember_best()
         yield from self._evaluated(metrics, epoch_end=True)
-        yield from self._keep_weights()
+        yield from self._snapshot_weights()
         yield from self._checkpoint()
 
     def _epoch_metrics(self) -> dict[str, float]:
@@ -275,11 +273,11 @@ class _Loop:
         return compute_metrics(Split.TRAIN, measurement)
 
     def _leave(self, command: Command) -> Generator[Event, None, str]:
-        """Keep everything and return the outcome."""
+        """Yield everything that is not saved yet and return the outcome."""
         yield from self._flush()
         progress = self.session.progress
         if command is Command.STOP and progress.closed != progress.step and progress.step:
-            yield from self._keep_weights()
+            yield from self._snapshot_weights()
         yield from self._checkpoint()
         return "paused" if command is Command.PAUSE else "stopped"
 
@@ -299,8 +297,8 @@ class _Loop:
         numbers = progress.best if restored else progress.latest
         final = result_keys(numbers)
         speed = progress.trained_images / progress.train_seconds if progress.train_seconds else float("nan")
-        told = progress.best_epoch if restored else progress.closed_epoch(self.session.steps_per_epoch)
-        which = {"best_epoch": progress.best_epoch or told, "final_epoch": told} if told else {}
+        final_epoch = progress.best_epoch if restored else progress.closed_epoch(self.session.steps_per_epoch)
+        which = {"best_epoch": progress.best_epoch or final_epoch, "final_epoch": final_epoch} if final_epoch else {}
         return {
             **final,
             **which,

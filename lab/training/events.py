@@ -1,23 +1,26 @@
-"""What training tells: small frozen records, in the order things happened. No torch, no store, no page.
+"""The events that training yields: small frozen records, in the order things happened. No torch, no store, no page.
 
-Metric names are `series/…` as they are kept: `batch/loss`, `batch/accuracy` (every step) and `train/loss`,
+Metric names are `series/…` as they are stored: `batch/loss`, `batch/accuracy` (every step) and `train/loss`,
 `train/accuracy`, `val/loss`, `val/accuracy`, `test/loss`, `test/accuracy`, `lr`, `grad_norm`, `images_per_second`,
 `memory_mb` (per epoch, at the epoch's last step; validation also between, and `lr` wherever it changes). A step counts updates from 1; step 0 is
 before training (evaluated on the first 1,000 images of each set). `epoch` counts from 1 and is the one a step belongs
 to. `time_s` is the engine's own time since the start of the run in seconds, over all attempts: updates and evaluations,
-without what listeners do.
+without what is done with the events.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from lab.training.checkpoint import Checkpoint, Weights
+
 
 class Command(StrEnum):
-    """What the loop is asked to do; it looks between two steps."""
+    """What the loop is asked to do; it polls between two steps."""
 
     RUN = "run"
     PAUSE = "pause"
@@ -67,17 +70,17 @@ class Evaluated:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """Something to keep on disk before training goes on.
+class Snapshot:
+    """A state to be saved before training goes on.
 
-    `kind` is "weights" (model only) or "checkpoint" (everything needed to resume bit-exactly). `data` returns the
-    safetensors bytes; it must be called before the next event is asked for.
+    `kind` is "weights" (model only) or "checkpoint" (everything needed to resume bit-exactly). The tensors that `state`
+    returns are the run's own: they must be copied or written before the next event is asked for.
     """
 
     kind: str
     step: int
     epoch: int
-    data: Callable[[], bytes]
+    state: "Callable[[], Checkpoint | Weights]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,4 +102,4 @@ class Ended:
     summary: Mapping[str, Any]
 
 
-Event: TypeAlias = Started | StepMetrics | Evaluated | Kept | Notice | Ended
+Event: TypeAlias = Started | StepMetrics | Evaluated | Snapshot | Notice | Ended

@@ -1,6 +1,7 @@
 """What a run holds while it trains: network, data, optimizer, generators, progress; how it is saved and brought back."""
 
 import contextlib
+import copy
 import itertools
 import math
 import time
@@ -11,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from lab.config import RunConfig
-from lab.data.augment import build_augment
-from lab.data.resident import ResidentData
 from lab.devices import describe_device, keep_big_blocks, reset_peak_memory
 from lab.errors import TrainingError
 from lab.seeding import build_generator, derive_seed
+from lab.training.augment import build_augment
 from lab.training.batches import Batches, fitting_batch_size, normalise
-from lab.training.checkpoints import Checkpoint, copy_state, decode_checkpoint, encode_checkpoint
+from lab.training.checkpoint import Checkpoint, copy_state
+from lab.training.data import ResidentData
 from lab.training.evaluation import Evaluation, evaluate
 from lab.training.events import Notice
 from lab.training.layout import build_view
@@ -38,7 +39,7 @@ def initialise(network: nn.Module, data: ResidentData) -> None:
 
 
 class Clock:
-    """Seconds of the engine's own work; stands still while listeners work."""
+    """Seconds of the engine's own work; stands still while events are handled."""
 
     def __init__(self) -> None:
         self._before = 0.0
@@ -144,7 +145,7 @@ class Session:
         return result
 
     def remember_best(self) -> None:
-        """Keep a copy of the weights as the best so far."""
+        """Copy the weights as the best so far."""
         self.best = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
 
     def restore_best(self) -> None:
@@ -159,35 +160,32 @@ class Session:
         """The environment, and the settings that are the engine's: a longer run may continue one with others."""
         return {**self.environment(), "channels_last": self.channels_last, "compile": self.config.compile}
 
-    def save(self) -> bytes:
-        """Return a checkpoint of this very moment."""
+    def checkpoint(self) -> Checkpoint:
+        """Return the state of this very moment; its tensors are not copied."""
         self.progress.seconds = self.clock.read()
         scaler = self.stepper.scaler
-        return encode_checkpoint(
-            Checkpoint(
-                progress=self.progress,
-                model=self.network.state_dict(),
-                optimizer=self.stepper.optimizer.state(),
-                rng=self._read_generators(),
-                best=self.best,
-                environment={
-                    **self._conditions(),
-                    "parts": self.stepper.parts,
-                    "scaler": scaler.state_dict() if scaler else {},
-                },
-            )
+        return Checkpoint(
+            progress=copy.deepcopy(self.progress),
+            model=self.network.state_dict(),
+            optimizer=self.stepper.optimizer.state(),
+            rng=self._read_generators(),
+            best=self.best,
+            environment={
+                **self._conditions(),
+                "parts": self.stepper.parts,
+                "scaler": scaler.state_dict() if scaler else {},
+            },
         )
 
-    def restore(self, data: bytes) -> list[Notice]:
+    def restore(self, saved: Checkpoint) -> list[Notice]:
         """Go on from a checkpoint; raises `ArtifactError`. Returns a notice if the bits may differ from now on."""
-        saved = decode_checkpoint(data)
         copy_state(self.network, saved.model)
         self.stepper.optimizer.load_state(saved.optimizer)
         self.stepper.parts = int(saved.environment.get("parts", 1))
         if self.stepper.scaler and saved.environment.get("scaler"):
             self.stepper.scaler.load_state_dict(saved.environment["scaler"])
         self.best = {name: tensor.to(self.device) for name, tensor in saved.best.items()}
-        self.progress = saved.progress
+        self.progress = copy.deepcopy(saved.progress)
         self.clock.set(saved.progress.seconds)
         self._write_generators(saved.rng, same_device=saved.environment.get("device") == str(self.device))
         return self._compare(saved.environment)
@@ -223,7 +221,7 @@ class Session:
 
     @contextlib.contextmanager
     def still(self) -> Iterator[None]:
-        """Hold the clock and the random generators while a listener works."""
+        """Hold the clock and the random generators while an event is handled."""
         seconds, states = self.clock.read(), self._read_generators()
         yield
         self._write_generators(states, same_device=True)

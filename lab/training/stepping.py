@@ -51,11 +51,11 @@ class Stepper:
         scaled = self._dtype is torch.float16 and device.type in ("cpu", "cuda")
         self.scaler = torch.amp.GradScaler(device.type) if scaled else None
 
-    def step(self, x_BCHW: Tensor, y_B: Tensor, *, want_norm: bool = False) -> tuple[Tensor, Tensor]:
+    def step(self, x_BCHW: Tensor, y_B: Tensor, *, measure_norm: bool = False) -> tuple[Tensor, Tensor]:
         """Update on one batch and return (loss, logits_BK), detached; raises `TrainingError` when memory is too small."""
         loss, logits = self._differentiate(x_BCHW, y_B)
         try:
-            self._apply(want_norm)
+            self._apply(measure_norm)
         except RuntimeError as error:  # never tried again: part of the weights may have moved
             if not is_out_of_memory(error):
                 raise
@@ -83,11 +83,11 @@ class Stepper:
         """Parts of two images at least: batch norm cannot be trained on one."""
         return min(self.parts, max(1, images // 2))
 
-    def _apply(self, want_norm: bool) -> None:
+    def _apply(self, measure_norm: bool) -> None:
         if self.scaler:
-            self._scaled_step(want_norm)
+            self._scaled_step(measure_norm)
             return
-        if self._clip or want_norm:
+        if self._clip or measure_norm:
             self._measure()
         for part in self.optimizer.parts:
             part.step()
@@ -112,9 +112,9 @@ class Stepper:
             logits.append(part_logits)
         return torch.stack(losses).sum(), torch.cat(logits)
 
-    def _scaled_step(self, want_norm: bool) -> None:
+    def _scaled_step(self, measure_norm: bool) -> None:
         assert self.scaler is not None
-        if self._clip or want_norm:
+        if self._clip or measure_norm:
             for part in self.optimizer.parts:
                 self.scaler.unscale_(part)
             self._measure()

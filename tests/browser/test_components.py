@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
-_PAD = Path(__file__).parents[2] / "pages" / "ui" / "pad"
+_PAD = Path(__file__).parents[2] / "pages" / "components" / "pad"
 _MOUNT = """async ([html, css, js]) => {
   const module = await import(URL.createObjectURL(new Blob([js], { type: "text/javascript" })));
   window.told = [];

@@ -3,11 +3,11 @@
 import pytest
 from playwright.sync_api import expect
 
-from pages.ui.frame import PAGES_DIR, SCREENS
+from pages.registry import list_pages
 from tests.browser.conftest import Server, Visitor
 
 pytestmark = pytest.mark.browser
-_TITLES = {name: title for name, title, *_ in SCREENS if (PAGES_DIR / f"{name}.py").is_file()}
+_TITLES = {spec.name: spec.title for spec in list_pages()}
 
 
 @pytest.mark.parametrize("name", sorted(_TITLES))

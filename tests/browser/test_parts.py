@@ -11,11 +11,11 @@ from playwright.sync_api import Browser, Page, Route
 
 from lab.charts.live import live_payload
 from lab.runs.records import Series
-from pages.ui.parts import _rate_text
-from pages.ui.routes import PLOTLY_JS
+from pages.components.parts import _rate_text
+from pages.server.routes import PLOTLY_JS
 
 pytestmark = pytest.mark.browser
-_UI = Path(__file__).parents[2] / "pages" / "ui"
+_UI = Path(__file__).parents[2] / "pages" / "components"
 _ORIGIN = "http://lab.test"
 _LIGHT = {
     "text-color": "#1a2330",

@@ -16,7 +16,7 @@ from lab.architectures.registry import list_architectures
 from lab.cli.app import cli
 from lab.cli.commands.train import _stop
 from lab.config import FIELDS
-from lab.data import load_dataset
+from lab.data.load import load_dataset
 from lab.experiment import Lab
 from lab.presets import PRESETS
 from lab.runs.records import RunState

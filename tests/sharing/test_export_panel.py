@@ -11,7 +11,7 @@ from lab.experiment import Lab
 from lab.runs.records import RunRecord
 from lab.sharing.bundle.write import write_bundle
 from lab.sharing.formats import FORMATS, export_runs, list_formats
-from pages.ui.export_panel import downloads, file_stem
+from pages.widgets.export_panel import downloads, file_stem
 
 Open = Callable[..., AppTest]
 
@@ -22,8 +22,8 @@ def open_panel(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Open:
         monkeypatch.setenv(name, value)
 
     def page(ids: list[str]) -> None:
-        from pages.ui.export_panel import export_panel
-        from pages.ui.lab import get_lab
+        from pages.cache.lab import get_lab
+        from pages.widgets.export_panel import export_panel
 
         export_panel(get_lab(), [get_lab().store.get(id) for id in ids])
 

@@ -12,7 +12,8 @@ from lab.errors import InputError, UnknownNameError
 from lab.experiment import Lab
 from lab.runs.records import RunRecord
 from lab.sharing.formats import FORMATS, export_runs
-from lab.sharing.weights import portable_state, weights_digest
+from lab.sharing.weights import portable_state
+from lab.training.checkpoint import weights_digest
 
 
 def test_safetensors_hold_the_best_weights_and_how_to_use_them(lab: Lab, run: RunRecord, tmp_path) -> None:

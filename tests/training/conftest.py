@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lab.data.resident import ResidentData
+from lab.training.data import ResidentData
 from tests.training.training_nets import LinearNet, SmallNet, StuckNet, build_data
 
 

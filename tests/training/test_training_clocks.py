@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from lab.config import RunConfig
-from lab.data.resident import ResidentData
 from lab.training import engine, session
+from lab.training.data import ResidentData
 from lab.training.engine import train
-from lab.training.events import Ended, Evaluated, Event, Kept, StepMetrics
+from lab.training.events import Ended, Evaluated, Event, Snapshot, StepMetrics
 from tests.training.training_nets import LinearNet, build_data
 
 CPU = torch.device("cpu")
@@ -85,7 +85,7 @@ def test_what_a_listener_takes_is_not_the_runs_time(clock: FakeTime, data: Resid
 def _checkpoint_steps(data: ResidentData, clock: FakeTime, *, save_s: float, epochs: int = 40) -> list[int]:
     steps = []
     for event in train(config(epochs=epochs), network=SlowNet(clock), data=data, device=CPU):
-        if isinstance(event, Kept) and event.kind == "checkpoint":
+        if isinstance(event, Snapshot) and event.kind == "checkpoint":
             clock.now += save_s
             steps.append(event.step)
     return steps

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from lab.config import RunConfig
-from lab.data.resident import ResidentData
 from lab.errors import TrainingError
+from lab.training.data import ResidentData
 from lab.training.engine import train
-from lab.training.events import Command, Ended, Evaluated, Event, Kept, Started, StepMetrics
+from lab.training.events import Command, Ended, Evaluated, Event, Snapshot, Started, StepMetrics
 from lab.training.schedules import compute_lr
 from tests.training.training_nets import LinearNet, StuckNet, build_data
 
@@ -50,7 +50,7 @@ def test_events_come_in_order_and_every_step_is_told_once(data: ResidentData, sm
     assert isinstance(events[0], Started)
     assert (events[0].total_steps, events[0].steps_per_epoch) == (12, 6)
     assert steps_of(events)[0].tolist() == list(range(1, 13))
-    names = [e.kind if isinstance(e, Kept) else type(e).__name__ for e in events if not isinstance(e, StepMetrics)]
+    names = [e.kind if isinstance(e, Snapshot) else type(e).__name__ for e in events if not isinstance(e, StepMetrics)]
     assert names == ["Started", "Evaluated", *["Evaluated", "weights", "checkpoint"] * 2, "Ended"]
     assert [e.step for e in events if isinstance(e, Evaluated)] == [0, 6, 12]
     assert [e.epoch for e in events if isinstance(e, Evaluated)] == [0, 1, 2]
@@ -130,7 +130,7 @@ def test_restoring_the_best_ends_with_the_lowest_validation_loss(data: ResidentD
     events = []
     for event in train(config(epochs=6, lr=1.0, restore_best=True, seed=3), network=network, data=data, device=CPU):
         events.append(event)
-        if isinstance(event, Kept) and event.kind == "weights":
+        if isinstance(event, Snapshot) and event.kind == "weights":
             kept[event.epoch] = network[0].weight.detach().clone()
     losses = [e.metrics["val/loss"] for e in epochs_of(events)]
     best = int(np.argmin(losses)) + 1
@@ -177,8 +177,8 @@ def test_a_command_is_obeyed_before_the_next_step(
     assert events[-1].outcome == outcome
     assert steps_of(events)[0][-1] == events[-1].step
     assert events[-1].step < 6
-    assert [e.kind for e in events if isinstance(e, Kept)][-1] == "checkpoint"
-    assert any(isinstance(e, Kept) and e.kind == "weights" for e in events) == (command is Command.STOP)
+    assert [e.kind for e in events if isinstance(e, Snapshot)][-1] == "checkpoint"
+    assert any(isinstance(e, Snapshot) and e.kind == "weights" for e in events) == (command is Command.STOP)
 
 
 @pytest.mark.parametrize("questions", range(18))
@@ -277,7 +277,7 @@ def test_bfloat16_trains_float32_weights(data: ResidentData, small_net: Build) -
 def test_time_stands_still_while_listeners_work(data: ResidentData, small_net: Build) -> None:
     def slow() -> Iterator[Event]:
         for event in train(config(epochs=1), network=small_net(), data=data, device=CPU):
-            time.sleep(0.5 if isinstance(event, Kept) else 0.0)
+            time.sleep(0.5 if isinstance(event, Snapshot) else 0.0)
             yield event
 
     ended = list(slow())[-1]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from lab.data.resident import ResidentData
+from lab.training.data import ResidentData
 from lab.training.evaluation import evaluate
 
 Build = Callable[[], nn.Module]

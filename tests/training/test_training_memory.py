@@ -9,9 +9,10 @@ from torch import nn
 
 from lab.architectures.build import build_network
 from lab.config import RunConfig
-from lab.data.resident import ResidentData, load_resident
+from lab.data.resident import load_resident
 from lab.errors import TrainingError
 from lab.seeding import derive_seed
+from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.evaluation import evaluate
 from lab.training.events import Event, Notice, StepMetrics

@@ -8,13 +8,15 @@ import pytest
 import torch
 from torch import nn
 
+from lab import checkpoint_files
+from lab.checkpoint_files import decode_checkpoint, encode, encode_checkpoint, encode_weights, load_weights
 from lab.config import RunConfig
-from lab.data.resident import ResidentData
 from lab.errors import ArtifactError
-from lab.training import checkpoints, engine
-from lab.training.checkpoints import Checkpoint, decode_checkpoint, encode_checkpoint, encode_weights, load_weights
+from lab.training import engine
+from lab.training.checkpoint import Checkpoint, Weights
+from lab.training.data import ResidentData
 from lab.training.engine import train
-from lab.training.events import Command, Ended, Evaluated, Event, Kept, Notice, StepMetrics
+from lab.training.events import Command, Ended, Evaluated, Event, Notice, Snapshot, StepMetrics
 from lab.training.progress import Progress
 from tests.training.training_nets import LinearNet, SmallNet
 
@@ -42,7 +44,7 @@ FULL = RunConfig(
 
 
 class Follower:
-    """Listens to a run, keeps its last checkpoint and its table of metrics, and can leave like a killed process."""
+    """Handles the events of a run, saves its last checkpoint and its metrics, and can leave like a killed process."""
 
     def __init__(self, config: RunConfig, data: ResidentData) -> None:
         self.config, self.data = config, data
@@ -55,9 +57,8 @@ class Follower:
         torch.manual_seed(1)
         network = SmallNet()
         torch.manual_seed(int.from_bytes(hashlib.sha256(str(id(self)).encode()).digest()[:4], "big"))  # a new process
-        events = train(
-            self.config, network=network, data=self.data, device=CPU, command=command, resume=self.checkpoint
-        )
+        resume = decode_checkpoint(self.checkpoint) if self.checkpoint is not None else None
+        events = train(self.config, network=network, data=self.data, device=CPU, command=command, resume=resume)
         for event in events:
             self.note(event)
         return network
@@ -70,8 +71,8 @@ class Follower:
             self.table |= {("lr", step): rate for step, rate in zip(event.lr_step.tolist(), event.lr.tolist())}
         elif isinstance(event, Evaluated):
             self.table |= {(n, event.step): v for n, v in event.metrics.items() if n not in NOT_BITS}
-        elif isinstance(event, Kept) and event.kind == "checkpoint":
-            self.checkpoint = event.data()
+        elif isinstance(event, Snapshot) and event.kind == "checkpoint":
+            self.checkpoint = encode(event.state())
         elif isinstance(event, Notice):
             self.notices.append(event)
         elif isinstance(event, Ended):
@@ -196,9 +197,15 @@ def test_another_memory_layout_is_said_where_the_checkpoint_knows_its_own(data: 
 def test_a_checkpoint_of_another_network_is_refused(data: ResidentData) -> None:
     follower = Follower(FULL, data)
     follower.follow(pause_at(6))
-    events = train(FULL, network=LinearNet(), data=data, device=CPU, resume=follower.checkpoint)
+    assert follower.checkpoint is not None
+    saved = decode_checkpoint(follower.checkpoint)
+    events = train(FULL, network=LinearNet(), data=data, device=CPU, resume=saved)
     with pytest.raises(ArtifactError, match=r"another network's.*Build the network with the configuration"):
         list(events)
+
+
+def weights_of(network: nn.Module, **facts: int) -> Weights:
+    return Weights(network.state_dict(), facts)
 
 
 def cuts(data: bytes) -> Iterator[bytes]:
@@ -216,14 +223,14 @@ def test_a_damaged_checkpoint_is_named_as_such(data: ResidentData) -> None:
         with pytest.raises(ArtifactError, match="damaged or not one of ConvLab's"):
             decode_checkpoint(broken)
     with pytest.raises(ArtifactError, match="is 'weights', but a checkpoint is needed"):
-        decode_checkpoint(encode_weights(SmallNet()))
+        decode_checkpoint(encode_weights(weights_of(SmallNet())))
 
 
 def test_weights_load_from_kept_weights_and_from_a_checkpoint(data: ResidentData) -> None:
     follower = Follower(FULL.replace(restore_best=False), data)
     network = follower.follow()
     assert follower.checkpoint is not None
-    for kept in (encode_weights(network, epoch=4), follower.checkpoint):
+    for kept in (encode_weights(weights_of(network, epoch=4)), follower.checkpoint):
         other = SmallNet()
         load_weights(other, kept)
         assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), other.state_dict().values()))
@@ -274,10 +281,12 @@ def test_a_run_that_had_to_halve_its_batches_goes_on_with_the_halves(data: Resid
     torch.manual_seed(1)
     first = NarrowNet()
     events = list(train(config, network=first, data=data, device=CPU, command=pause_at(12)))
-    saved = [event.data() for event in events if isinstance(event, Kept) and event.kind == "checkpoint"][-1]
+    saved = [encode(event.state()) for event in events if isinstance(event, Snapshot) and event.kind == "checkpoint"][
+        -1
+    ]
     assert first.failures == [16]
     second = NarrowNet()
-    rest = list(train(config, network=second, data=data, device=CPU, resume=saved))
+    rest = list(train(config, network=second, data=data, device=CPU, resume=decode_checkpoint(saved)))
     assert second.failures == []
     assert [event for event in rest if isinstance(event, Notice)] == []
     steps = [step for event in rest if isinstance(event, StepMetrics) for step in event.step.tolist()]
@@ -285,8 +294,8 @@ def test_a_run_that_had_to_halve_its_batches_goes_on_with_the_halves(data: Resid
 
 
 def test_a_checkpoint_of_a_newer_format_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoints, "FORMAT", checkpoints.FORMAT + 1)
-    newer = encode_weights(SmallNet())
+    monkeypatch.setattr(checkpoint_files, "FORMAT", checkpoint_files.FORMAT + 1)
+    newer = encode_weights(weights_of(SmallNet()))
     newer_checkpoint = encode_checkpoint(Checkpoint(Progress(), {"w": torch.zeros(1)}, {}, {}, {}, {}))
     monkeypatch.undo()
     with pytest.raises(ArtifactError, match="has format 2, but this release reads 1 to 1: update ConvLab"):
@@ -302,5 +311,5 @@ def test_weights_of_another_shape_are_refused_even_where_torch_would_spread_them
     other = nn.Linear(1, 1, bias=False)
     other.weight = nn.Parameter(torch.ones(shape))
     with pytest.raises(ArtifactError, match=r"'weight' does not match \(1 of 1 tensors\)"):
-        load_weights(network, encode_weights(other))
+        load_weights(network, encode_weights(weights_of(other)))
     assert torch.equal(network.weight, before)

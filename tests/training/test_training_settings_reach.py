@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lab.config import RunConfig
-from lab.data.resident import ResidentData
+from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Evaluated, StepMetrics
 from lab.training.losses import build_loss
@@ -132,7 +132,7 @@ def test_gradients_are_measured_and_clipped_at_their_true_size_in_every_precisio
     true_norm = nn.utils.get_total_norm(torch.autograd.grad(loss, list(exact.parameters()))).item()
     network = LinearNet()
     stepper = _stepper(network, optimizer="sgd", momentum=0.0, lr=1.0, grad_clip=0.01, precision=precision)
-    stepper.step(x, y, want_norm=True)
+    stepper.step(x, y, measure_norm=True)
     assert float(stepper.grad_norm or 0.0) == pytest.approx(true_norm, rel=0.02)
     moved = torch.cat([p.detach().flatten() for p in network.parameters()]).norm().item()
     assert moved == pytest.approx(0.01, rel=0.02)

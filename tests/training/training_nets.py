@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from lab.data.resident import ResidentData
+from lab.training.data import ResidentData
 
 
 def build_data(train: int = 90, val: int = 40, test: int = 50, *, size: int = 8, classes: int = 3) -> ResidentData:
@@ -17,7 +17,7 @@ def build_data(train: int = 90, val: int = 40, test: int = 50, *, size: int = 8,
         return x, y
 
     parts = [tensor for count in (train, val, test) for tensor in part(count)]
-    return ResidentData(*parts, mean=0.25, std=0.3, classes=classes, class_names=tuple("abcdefghij"[:classes]))
+    return ResidentData(*parts, mean=0.25, std=0.3, classes=classes)
 
 
 class SmallNet(nn.Sequential):

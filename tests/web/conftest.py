@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pages.ui import routes
-from pages.ui.lab import get_lab
-from pages.ui.points import PointCache
+from pages.cache.lab import get_lab
+from pages.server import routes
+from pages.server.points import PointCache
 from tests.processes import end_workers
 from tests.web.web_data import Bench
 

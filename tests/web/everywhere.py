@@ -22,9 +22,10 @@ from lab.presets import REPORTS
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import list_results
 from lab.sharing.formats import export_runs, list_formats
-from pages.ui.frame import plain
-from pages.ui.routes import ROUTES
-from pages.ui.runs_address import LOOKS
+from pages.markdown import plain
+from pages.server.routes import ROUTES
+from pages.state.runs_address import LOOKS
+from tests.web.addresses import go_to
 from tests.web.web_data import Client
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
@@ -128,7 +129,7 @@ class Everywhere:
             for name, value in query.items():
                 app.query_params[name] = value
             if page not in self._apps and page != "home":
-                app.switch_page(f"{page}.py")
+                go_to(app, page)
             app.run()
             self._apps[page] = app
             if app.exception:

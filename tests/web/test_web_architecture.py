@@ -9,7 +9,8 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from lab.architectures.registry import list_architectures
-from pages.ui import arch_view
+from pages.architecture import views as arch_view
+from tests.web.addresses import go_to
 from tests.web.web_data import Bench
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
@@ -21,7 +22,7 @@ def open_page(**query: str) -> AppTest:
     app.run()
     for name, value in query.items():
         app.query_params[name] = value
-    app.switch_page("architecture.py").run()
+    go_to(app, "architecture").run()
     assert not app.exception, [e.value for e in app.exception]
     return app
 

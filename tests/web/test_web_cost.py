@@ -14,8 +14,9 @@ from lab.formatting import format_range
 from lab.presets import get_preset
 from lab.runs.imports import IMPORTED
 from lab.runs.records import RunState
-from pages.ui.caching import estimate_cost
-from pages.ui.torch_ready import require_torch
+from pages.cache.runs import estimate_cost
+from pages.cache.torch_import import require_torch
+from tests.web.addresses import go_to
 from tests.web.test_web_pages import ENTRY
 from tests.web.web_data import DIGITS_CONFIG, Bench
 
@@ -114,7 +115,7 @@ def test_augmentation_is_part_of_what_a_training_costs(bench: Bench) -> None:
 def test_the_draw_page_promises_what_the_cost_card_does(bench: Bench) -> None:
     require_torch()
     app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
-    app.switch_page("draw.py").run()
+    go_to(app, "draw").run()
     told = "".join(caption.value for caption in app.caption).replace("\\", "")
     cost, _ = estimate_cost(get_preset("lenet5-digits").config(augment="light"))  # remembered for a minute
     assert f"Takes {format_range(*cost.range_s)} on this machine (CPU, " in told
@@ -151,10 +152,10 @@ def test_what_cannot_run_has_no_cost_but_a_sentence(bench: Bench) -> None:
 def test_the_page_shows_the_cost_and_one_press_takes_the_smaller_input(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pages.ui.cost._LONG_S", 1.0)  # a quick machine has done VGG-11 on the digits in minutes
+    monkeypatch.setattr("pages.train.cost._LONG_S", 1.0)  # a quick machine has done VGG-11 on the digits in minutes
     require_torch()
     app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
-    app.switch_page("train.py").run()
+    go_to(app, "train").run()
     assert {m.label: m.value for m in app.metric}["Mult-adds an image"] == "423,038"
     app.selectbox(key="train.arch").set_value("vgg11").run()
     app.selectbox(key="train.device").set_value("cpu").run()

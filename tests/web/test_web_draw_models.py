@@ -13,9 +13,10 @@ from lab.runs.records import RunRecord
 from lab.settings import Settings
 from lab.sketch.render import draw_digit
 from lab.sketch.sketch import Stroke, dump_strokes, sketch_from_strokes
-from pages.ui.draw_models import Model, load_models, look_alikes
-from pages.ui.draw_studio import normalised, read_all, subtitle
-from pages.ui.looking import dataset_of, network_of
+from pages.cache.inspection import dataset_of, network_of
+from pages.draw.models import Model, load_models, look_alikes
+from pages.draw.studio import normalised, read_all, subtitle
+from tests.web.addresses import go_to
 from tests.web.test_web_inside import ENTRY, train
 
 CONFIG = RunConfig(dataset="digits", epochs=4, lr=3e-3, batch_size=32, device="cpu")
@@ -87,7 +88,7 @@ def _message(seq: int, version: int, strokes: str) -> dict[str, str]:
 def test_done_scores_the_last_stroke_and_a_late_message_leaves_the_next_pad_empty(model: Model) -> None:
     app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
     app.query_params["runs"] = model.id
-    app.switch_page("draw.py").run()
+    go_to(app, "draw").run()
     app.segmented_control(key="draw.mode").set_value("Guess game").run()
     app.button(key="draw.game.start").click().run()
     page = app.session_state["draw.page"]

@@ -8,9 +8,9 @@ from streamlit.testing.v1 import AppTest
 
 from lab.findings import AT_CHANCE, DIVERGED, Finding
 from lab.runs.records import RunRecord, RunState
-from pages.ui.findings import remedy_words
-from pages.ui.routes import run_status
-from pages.ui.widgets import STATUS_COLORS
+from pages.server.routes import run_status
+from pages.widgets.findings import remedy_words
+from pages.widgets.runs import STATUS_COLORS
 from tests.web.test_web_pages import _labels, _open, _texts
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 

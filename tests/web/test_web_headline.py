@@ -20,9 +20,10 @@ from lab.sharing.comparison import comparison_table, last_result_of, result_of
 from lab.sharing.report.page import write_report
 from lab.sharing.tables import metrics_json, write_latex, write_markdown
 from lab.sharing.weights import facts, model_card
-from pages.ui.draw_models import load_models
-from pages.ui.draw_runs import label
-from pages.ui.draw_studio import subtitle
+from pages.draw.models import load_models
+from pages.draw.runs import label
+from pages.draw.studio import subtitle
+from tests.web.addresses import go_to
 from tests.web.test_web_inside import ENTRY, component, open_page, texts, train
 
 EPOCHS = 6
@@ -74,7 +75,7 @@ def open_screen(name: str, **query: str) -> AppTest:
     app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
     for key, value in query.items():
         app.query_params[key] = value
-    app.switch_page(f"{name}.py").run()
+    go_to(app, name).run()
     assert not app.exception, [e.value for e in app.exception]
     return app
 

@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from lab.text import hidden_character
 from tests.runs.runs_data import write_past_checks
+from tests.web.addresses import go_to
 from tests.web.web_data import Bench
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
@@ -32,7 +33,7 @@ def test_no_page_shows_hidden_characters(bench: Bench, page: str, query: dict[st
     for name, value in query.items():
         app.query_params[name] = value or run.id
     if page != "home":
-        app.switch_page(f"{page}.py").run()
+        go_to(app, page).run()
     assert not app.exception
     shown = _shown(app)
     assert [text for text in shown if hidden_character(text, lines=True)] == []

@@ -20,7 +20,8 @@ from lab.settings import Settings
 from lab.sketch.saved import encode_ink
 from lab.sketch.sketch import Sketch
 from lab.worker import execute
-from pages.ui import waiting
+from pages.widgets import waiting
+from tests.web.addresses import go_to
 from tests.web.web_data import Bench
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
@@ -68,7 +69,7 @@ def open_page(**query: str) -> AppTest:
     app.run()
     for name, value in query.items():
         app.query_params[name] = value
-    app.switch_page("inside.py").run()
+    go_to(app, "inside").run()
     assert not app.exception, [e.value for e in app.exception]
     return app
 

@@ -10,10 +10,10 @@ from lab.errors import InputError
 from lab.experiment import Lab
 from lab.formatting import format_count
 from lab.settings import Settings
-from pages.ui import looking
-from pages.ui.inside_image import bars_html
-from pages.ui.parts import next_index
-from pages.ui.widgets import format_bytes
+from pages.cache import inspection as looking
+from pages.components.parts import next_index
+from pages.inside.image import bars_html
+from pages.widgets.runs import format_bytes
 from tests.web.test_web_inside import train
 
 

@@ -7,9 +7,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from pages.ui.frame import SCREENS
-from pages.ui.not_found import NotFound
-from pages.ui.routes import ROUTES
+from pages.registry import list_pages
+from pages.server.not_found import NotFound
+from pages.server.routes import ROUTES
 from tests.web.web_data import Client
 
 
@@ -28,7 +28,7 @@ def client() -> Client:
     "path",
     [
         "/",
-        *(f"/{name}" for name, *_ in SCREENS if name != "home"),
+        *(f"/{spec.name}" for spec in list_pages() if spec.name != "home"),
         "/train/",
         "/healthz",
         "/api/runs/abc/points",
@@ -62,4 +62,4 @@ def test_every_other_path_is_a_404_with_links_to_all_pages(client: Client, path:
     assert answer.status_code == 404
     assert words in answer.text
     assert "<script>" not in answer.text
-    assert all(f">{title}</a>" in answer.text for _, title, *_ in SCREENS)
+    assert all(f">{spec.title}</a>" in answer.text for spec in list_pages())

@@ -15,8 +15,9 @@ from lab.config import FIELDS, GROUPS, RunConfig
 from lab.data.own import write_own_dataset
 from lab.presets import PRESETS
 from lab.runs.records import RunState, Want
-from pages.ui.frame import plain
-from pages.ui.torch_ready import require_torch
+from pages.cache.torch_import import require_torch
+from pages.markdown import plain
+from tests.web.addresses import go_to
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +30,7 @@ def _open(page: str = "home", **query: str) -> AppTest:
     for name, value in query.items():
         app.query_params[name] = value
     if page != "home":
-        app.switch_page(f"{page}.py").run()
+        go_to(app, page).run()
     assert not app.exception, [e.value for e in app.exception]
     return app
 
@@ -93,8 +94,8 @@ def test_form_values_survive_a_page_switch(bench: Bench) -> None:
     app.number_input(key="train.epochs").set_value(17).run()
     app.number_input(key="train.lr").set_value(0.004).run()
     app.selectbox(key="train.arch").set_value("basic-cnn").run()
-    app.switch_page("home.py").run()
-    app.switch_page("train.py").run()
+    go_to(app, "home").run()
+    go_to(app, "train").run()
     assert app.number_input(key="train.epochs").value == 17
     assert app.number_input(key="train.lr").value == pytest.approx(0.004)
     assert app.selectbox(key="train.arch").value == "basic-cnn"
@@ -113,7 +114,7 @@ def _fill_with_every_preset() -> None:
     import streamlit as st
 
     from lab.presets import PRESETS
-    from pages.ui import state
+    from pages.state import session as state
 
     st.session_state["read"] = read = {}
     for name, preset in PRESETS.items():
@@ -284,7 +285,7 @@ def test_a_fault_is_told_without_its_details_and_kept_in_the_log(caplog: pytest.
 
 
 def _fail() -> None:
-    from pages.ui.frame import report_bug
+    from pages.frame import report_bug
 
     try:
         raise ValueError("a secret")
@@ -304,7 +305,7 @@ from streamlit.testing.v1 import AppTest
 app = AppTest.from_file({entry!r}, default_timeout=60).run()
 assert not app.exception, [e.value for e in app.exception]
 for page in {pages!r}:
-    app.switch_page(page + ".py").run()
+    app.switch_page(page + "/page.py").run()
     assert not app.exception, [e.value for e in app.exception]
 print("torch" in sys.modules)
 """
@@ -312,8 +313,7 @@ print("torch" in sys.modules)
 
 def test_pages_that_list_and_plot_never_import_torch(bench: Bench) -> None:
     bench.finish(bench.start())
-    pages = [name for name in ("home", "runs") if (ROOT / "pages" / f"{name}.py").is_file()]
-    script = _NO_TORCH.format(entry=str(ENTRY), pages=pages)
+    script = _NO_TORCH.format(entry=str(ENTRY), pages=["home", "runs"])
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
@@ -321,7 +321,10 @@ def test_pages_that_list_and_plot_never_import_torch(bench: Bench) -> None:
 
 
 def test_what_the_frame_home_train_and_runs_are_made_of_imports_no_torch() -> None:
-    sources = [ROOT / "app.py", *(ROOT / "pages" / f"{name}.py" for name in ("entry", "home", "train", "runs"))]
+    sources = [
+        ROOT / "app.py",
+        *(ROOT / "pages" / name for name in ("entry.py", "frame.py", "home/page.py", "train/page.py", "runs/page.py")),
+    ]
     found = {
         node.module
         for source in sources
@@ -330,7 +333,7 @@ def test_what_the_frame_home_train_and_runs_are_made_of_imports_no_torch() -> No
         if isinstance(node, ast.ImportFrom) and node.module
     }
     names = sorted(found)
-    assert "pages.ui.form" in names
+    assert "pages.train.form" in names
     script = f"import importlib, sys\nfor n in {names!r}: importlib.import_module(n)\nprint('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False

@@ -9,9 +9,10 @@ from streamlit.testing.v1 import AppTest
 from lab.config import RunConfig
 from lab.presets import list_presets
 from lab.runs.records import RunRecord, RunState
-from pages.ui.queue_view import queue_words
-from pages.ui.torch_ready import require_torch
+from pages.cache.torch_import import require_torch
+from pages.train.queue import queue_words
 from tests.data.data_files import idx_bytes
+from tests.web.addresses import go_to
 from tests.web.web_data import DIGITS_CONFIG, Bench
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
@@ -23,7 +24,7 @@ def _open(page: str = "home", **query: str) -> AppTest:
     for name, value in query.items():
         app.query_params[name] = value
     if page != "home":
-        app.switch_page(f"{page}.py").run()
+        go_to(app, page).run()
     assert not app.exception, [e.value for e in app.exception]
     return app
 

@@ -8,8 +8,8 @@ import pytest
 from starlette.applications import Starlette
 
 from lab.runs.records import RunState, Series, Want
-from pages.ui.points import PointCache
-from pages.ui.routes import ROUTES
+from pages.server.points import PointCache
+from pages.server.routes import ROUTES
 from tests.web.web_data import Bench, Client, series
 
 

@@ -16,7 +16,8 @@ from lab.charts.smoothing import SPANS
 from lab.metrics import list_charts
 from lab.presets import get_preset
 from lab.runs.records import RunRecord, RunState
-from pages.ui.runs_address import LOOKS, RunsView, parse_view, view_address
+from pages.state.runs_address import LOOKS, RunsView, parse_view, view_address
+from tests.web.addresses import go_to
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
@@ -119,7 +120,7 @@ def _open(**query: str) -> AppTest:
     app.run()
     for name, value in query.items():
         app.query_params[name] = value
-    app.switch_page("runs.py").run()
+    go_to(app, "runs").run()
     assert not app.exception, [e.value for e in app.exception]
     return app
 
@@ -276,7 +277,7 @@ def test_a_tag_is_put_on_all_chosen_runs(bench: Bench, three: list[RunRecord]) -
 
 
 def test_what_is_typed_into_the_table_is_written_once(bench: Bench, three: list[RunRecord]) -> None:
-    from pages.ui import runs_table
+    from pages.runs import table as runs_table
 
     run = three[0]
     runs_table._apply(run.id, {"name": "<b>mine</b>", "tags": ["a", "b"], "note": "x", "pinned": True})

@@ -9,9 +9,9 @@ import streamlit
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from pages.ui.origins import Access, host_allowed, parse_origin, refusal
-from pages.ui.routes import ROUTES
-from pages.ui.security import Guard, content_security_policy, inline_script_hashes
+from pages.server.origins import Access, host_allowed, parse_origin, refusal
+from pages.server.routes import ROUTES
+from pages.server.security import Guard, content_security_policy, inline_script_hashes
 from tests.web.web_data import Bench, Client
 
 ALLOWED = ["localhost", "127.0.0.1", "*.lab.example"]

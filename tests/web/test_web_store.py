@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.ui import widgets
-from pages.ui.lab import get_lab
+from pages.cache.lab import get_lab
+from pages.widgets import runs as widgets
 from tests.postgres import PostgresServer, started_server
+from tests.web.addresses import go_to
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 PAGES = Path(__file__).resolve().parents[2] / "pages"
@@ -20,7 +21,7 @@ def _page(name: str, **address: str) -> AppTest:
     test = AppTest.from_file(str(ENTRY), default_timeout=60)
     for key, value in address.items():
         test.query_params[key] = value
-    test.switch_page(str(PAGES / f"{name}.py"))
+    go_to(test, name)
     return test.run()
 
 
@@ -130,7 +131,7 @@ def test_pages_say_in_one_sentence_that_postgres_is_away_and_recover_on_a_reload
 def test_a_deliberate_error_of_a_callback_is_its_sentence() -> None:
     def script() -> None:
         from lab.errors import StoreUnreachableError
-        from pages.ui.frame import report_bug
+        from pages.frame import report_bug
 
         report_bug(StoreUnreachableError("The run store x cannot be reached: try again."))
 

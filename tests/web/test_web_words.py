@@ -3,8 +3,8 @@
 import numpy as np
 
 from lab.charts.groups import Spread
-from pages.ui.inside_kernels import kernel_words, moved_words
-from pages.ui.widgets import format_spread
+from pages.inside.kernels import kernel_words, moved_words
+from pages.widgets.runs import format_spread
 
 
 def test_a_spread_is_mean_and_deviation_in_one_scale() -> None:

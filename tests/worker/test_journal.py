@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from lab.cli.commands.runs import epoch_rows
 from lab.config import RunConfig
@@ -17,7 +18,9 @@ from lab.journal import Journal
 from lab.runs.outage import Outage
 from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, RunState, Want
 from lab.runs.store import RunStore
-from lab.training.events import Ended, Evaluated, Kept, Started, StepMetrics
+from lab.training.checkpoint import Checkpoint, Weights
+from lab.training.events import Ended, Evaluated, Snapshot, Started, StepMetrics
+from lab.training.progress import Progress
 from tests.worker.worker_runs import claim, open_lab
 
 CONFIG = RunConfig(dataset="digits", keep_mb=1)
@@ -65,11 +68,15 @@ def _epoch(journal: Journal, epoch: int, *, loss: float | None = None, step: int
     journal.take(_steps(step - 19, step))
     if loss is not None:
         journal.take(Evaluated(step, epoch, 1.0, {"val/loss": loss}, epoch_end=True))
-    journal.take(Kept(WEIGHTS, step, epoch, lambda: bytes([epoch]) * size))
+    journal.take(Snapshot(WEIGHTS, step, epoch, lambda: _weights(epoch, size)))
 
 
-def _checkpoint(step: int) -> Kept:
-    return Kept(CHECKPOINT, step, -(-step // 20), lambda: b"everything")
+def _weights(epoch: int, size: int) -> Weights:
+    return Weights({"w": torch.full((size,), epoch, dtype=torch.uint8)}, {"epoch": epoch})
+
+
+def _checkpoint(step: int) -> Snapshot:
+    return Snapshot(CHECKPOINT, step, -(-step // 20), lambda: Checkpoint(Progress(step=step), {}, {}, {}, {}, {}))
 
 
 def _ended(outcome: str, step: int) -> Ended:
@@ -137,7 +144,7 @@ def test_a_resumed_run_leaves_the_future_it_went_back_from(lab: Lab) -> None:
 def test_an_epoch_that_was_stopped_and_went_on_has_one_set_of_weights(lab: Lab) -> None:
     run, journal = _begin(lab)
     _epoch(journal, 1, loss=0.5)
-    journal.take(Kept(WEIGHTS, 30, 2, lambda: b"half"))
+    journal.take(Snapshot(WEIGHTS, 30, 2, lambda: _weights(2, 4)))
     journal.finish(_ended("stopped", 30), state=RunState.STOPPED, reason="")
     assert [kept.step for kept in lab.kept_epochs(run.id)] == [20, 30]
     lab.control(run.id, Want.RUN)

@@ -6,10 +6,10 @@ from typing import Any
 import click
 
 from lab.cli.output import echo, json_flag, print_json, print_table
-from lab.data import list_datasets
 from lab.data.fetch import fetch_dataset
 from lab.data.imports import import_file
 from lab.data.inventory import DataState, inspect_dataset, list_other_files
+from lab.data.registry import list_datasets
 from lab.experiment import Lab
 from lab.settings import user_path
 

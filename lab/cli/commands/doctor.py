@@ -11,8 +11,9 @@ import click
 from lab import __version__
 from lab.cli.disks import examine_disks
 from lab.cli.output import echo, json_flag, print_json
-from lab.data import is_present, list_datasets
 from lab.data.inventory import inspect_dataset
+from lab.data.load import is_present
+from lab.data.registry import list_datasets
 from lab.devices import describe_device, resolve_device
 from lab.errors import LabError
 from lab.experiment import Lab

@@ -1,6 +1,7 @@
 """`export`, `import`, `compare`: runs as files, files as runs, and runs beside each other."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,21 @@ def export(lab: Lab, runs: tuple[str, ...], format: str, out: Path, as_json: boo
     if as_json:
         print_json({"format": format, "runs": [r.id for r in records], "files": written})
     else:
-        for file in written:
-            echo(f"{file['path']}  {file['bytes']:,} bytes")
+        for line in _lines(written):
+            echo(line)
+
+
+def _lines(written: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line a file; of a package with many modules, one for all of it."""
+    main, *others = written
+    yield f"{main['path']}  {main['bytes']:,} bytes"
+    package = [file for file in others if file["path"].endswith(".py")]
+    if package:
+        folder = os.path.commonpath([file["path"] for file in package])
+        yield f"{folder}  {len(package)} modules, {sum(file['bytes'] for file in package):,} bytes"
+    for file in others:
+        if file not in package:
+            yield f"{file['path']}  {file['bytes']:,} bytes"
 
 
 def write_files(files: Mapping[str, bytes], format: ExportFormat, out: Path) -> list[dict[str, Any]]:
@@ -42,6 +56,8 @@ def write_files(files: Mapping[str, bytes], format: ExportFormat, out: Path) -> 
     for ending, data in files.items():
         if format.folder:
             path = out / ending
+        elif "/" in ending:
+            path = out.parent / ending
         else:
             # Only the format's own ending goes: the names lr-0.1 and lr-0.01 would share one card.
             path = out.with_name(out.name.removesuffix(format.suffix) + ending) if ending else out

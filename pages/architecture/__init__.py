@@ -1,0 +1,12 @@
+"""Architecture: a network before any training."""
+
+from pages.registry import PageSpec
+
+PAGE = PageSpec(
+    name="architecture",
+    title="Architecture",
+    icon=":material/account_tree:",
+    order=4,
+    section="Understand",
+    teaser="Layers, shapes, parameters and what each value sees.",
+)

@@ -1,0 +1,88 @@
+"""What Train and Runs remember between reruns: costs and curves. Networks and what they answer are in `looking.py`.
+
+Keys are ids and settings. Nothing kept here is the only copy: pressing C in Streamlit clears it all and costs time,
+never a run.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from lab.config import RunConfig
+from lab.runs.records import RunRecord, Series
+from pages.cache.lab import get_lab
+from pages.cache.torch_import import require_torch
+
+if TYPE_CHECKING:
+    from lab.costs import Estimate
+
+_ENTRIES = 256
+_CURVES = 64  # runs; 100,000 steps take 5 MB
+_MINUTE_S = 60.0  # a run that has finished since may know better
+_COSTLY = (  # the settings that change what an epoch costs; the others need no new count
+    "arch",
+    "arch_options",
+    "input_size",
+    "dataset",
+    "train_limit",
+    "val_fraction",
+    "batch_size",
+    "max_steps",
+    "optimizer",
+    "device",
+    "precision",
+    "compile",
+    "deterministic",
+    "augment",
+)
+_LARGE = 64  # pixels a side above which a smaller input is worth offering
+
+
+def estimate_cost(config: RunConfig) -> "tuple[Estimate, tuple[str, Estimate] | None]":
+    """Return a configuration's cost and, for large inputs, the smallest input size with its cost.
+
+    Raises what `lab.costs.estimate` raises. Imports torch if nobody has.
+    """
+    decisive = RunConfig(**{name: getattr(config, name) for name in _COSTLY})
+    cost, smaller = _estimate_cost(str(get_lab().settings.home), json.dumps(decisive.as_dict(), sort_keys=True))
+    if smaller is not None:
+        smaller = (smaller[0], replace(smaller[1], epochs=config.epochs))
+    return replace(cost, epochs=config.epochs), smaller
+
+
+@st.cache_data(max_entries=_ENTRIES, ttl=_MINUTE_S, show_spinner=False)
+def _estimate_cost(home: str, config: str) -> "tuple[Estimate, tuple[str, Estimate] | None]":
+    require_torch()
+    from lab.costs import estimate, smaller_input
+
+    lab, wanted = get_lab(), RunConfig.from_dict(json.loads(config))
+    cost = estimate(lab, wanted)
+    return cost, smaller_input(lab, wanted) if cost.side > _LARGE else None
+
+
+def estimate_seconds(config: RunConfig) -> float:
+    """Return how long all epochs of a configuration will take. Raises and imports what `estimate_cost` does."""
+    return _estimate_seconds(str(get_lab().settings.home), json.dumps(config.as_dict(), sort_keys=True))
+
+
+@st.cache_data(max_entries=_ENTRIES, ttl=10 * _MINUTE_S, show_spinner=False)
+def _estimate_seconds(home: str, config: str) -> float:
+    require_torch()
+    from lab.costs import estimate
+
+    return estimate(get_lab(), RunConfig.from_dict(json.loads(config))).seconds
+
+
+def run_points(run: RunRecord) -> Mapping[str, Series]:
+    """Return all points of a run, read again only when it has gone on. Nobody may write to the arrays."""
+    return _run_points(
+        str(get_lab().settings.home), run.id, run.lease, str(run.state), int(run.progress.get("step", 0))
+    )
+
+
+@st.cache_resource(max_entries=_CURVES, show_spinner=False)
+def _run_points(home: str, run: str, lease: int, state: str, step: int) -> Mapping[str, Series]:
+    return get_lab().store.points(run)

@@ -1,0 +1,39 @@
+"""What the frame must hear from the browser: a click on the link of the page one is on, and another colour theme.
+
+Streamlit keeps the address when the link of the open page is clicked, and does not run the script when the system turns
+dark, so that "Train" did nothing on a run's page, and pictures drawn for the light theme stayed.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from pages.state.runs import forget_view
+
+_KEY = "nav"
+_FORGET = {"runs": forget_view}  # what a page would otherwise return to when its address is bare
+
+
+@cache
+def _component() -> Any:
+    script = (Path(__file__).parent / "nav.js").read_text(encoding="utf-8")
+    return st.components.v2.component("convlab_nav", html="<span></span>", js=script)
+
+
+def follow_navigation(page: str, *, dark: bool) -> None:
+    """Have a click on the link of `page` drop what its address holds, and a theme other than `dark` draw it again."""
+    with st.container(key="nav-again"):
+        _component()(
+            key=_KEY,
+            data={"page": page, "dark": dark},
+            on_again_change=lambda: _forget(page),
+            on_theme_change=lambda: None,  # the page runs again, and that is all
+        )
+
+
+def _forget(page: str) -> None:
+    st.query_params.clear()
+    if page in _FORGET:
+        _FORGET[page]()

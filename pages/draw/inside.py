@@ -1,0 +1,117 @@
+"""The drawing inside a network: feature maps of a layer, Grad-CAM over the ink, and the training pictures it is near."""
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+import streamlit as st
+
+from lab.charts.tiles import blend, encode, paint
+from lab.inspection.attribution import attribute
+from lab.inspection.observe import capture, to_input
+from lab.sketch.reading import Answer
+from pages.components.parts import data_url
+from pages.draw.models import Model, bank_size, look_alikes
+from pages.draw.view import pictures_html
+from pages.markdown import plain
+from pages.widgets.waiting import worth_waiting
+
+_MOST_MAPS = 64
+_ACROSS = 8
+
+
+def inside(models: Sequence[Model], images: dict[str, np.ndarray], answers: Sequence[Answer], *, blank: bool) -> None:
+    """Show Grad-CAM and the maps of a chosen layer for the very picture the network got."""
+    left, right = st.columns(2)
+    with left:
+        model = _choose(models, key="draw.inside.run")
+    if not model.layers:
+        st.info(f"{plain(model.title)} has no layer with maps to look at.", icon=":material/info:")
+        return
+    names = [layer.name for layer in model.layers]
+    types = {layer.name: f"{layer.name} · {layer.type} {'×'.join(map(str, layer.shape))}" for layer in model.layers}
+    layer = right.selectbox(
+        "Layer",
+        names,
+        index=_first_activation(model),
+        format_func=lambda name: types[name],
+        key=f"draw.inside.layer.{model.id}",
+        persist_state="session",
+    )
+    if blank:
+        st.caption("Draw something to see it pass through the network.")
+        return
+    image, answer = images[model.spec.recipe], answers[list(models).index(model)]
+    maps, note = _maps(model, image, layer)
+    heat = _heat(model, image, int(answer.probabilities.argmax()))
+    st.html(
+        '<div class="cl-inside">'
+        f'<figure><img class="cl-pic" decoding="sync" alt="Grad-CAM over the drawing" src="{data_url(heat)}">'
+        f"<figcaption>Grad-CAM: where it looks for “{escape(answer.label)}”</figcaption></figure>"
+        f'<figure><img class="cl-maps" decoding="sync" alt="Feature maps of the layer" src="{data_url(maps)}">'
+        f"<figcaption>{note}</figcaption></figure></div>"
+    )
+
+
+def _first_activation(model: Model) -> int:
+    return next((i for i, layer in enumerate(model.layers) if layer.type in ("ReLU", "ReLU6")), 0)
+
+
+def _choose(models: Sequence[Model], *, key: str) -> Model:
+    by_id = {model.id: model for model in models}
+    chosen = st.selectbox(
+        "Network",
+        list(by_id),
+        format_func=lambda run: f"{by_id[run].title} · {run[:4]}",
+        key=key,
+        persist_state="session",
+    )
+    return by_id.get(chosen, models[0])
+
+
+def _maps(model: Model, image: np.ndarray, layer: str) -> tuple[bytes, str]:
+    """Return a layer's maps as one PNG, and words for it."""
+    x = to_input(image, mean=model.loaded.mean, std=model.loaded.std)
+    values = capture(model.loaded.network, x, layers=[layer])[layer][0].float().numpy()
+    shown = values[:_MOST_MAPS]
+    some = f"the first {_MOST_MAPS} of {len(values)}" if len(values) > _MOST_MAPS else f"{len(values)}"
+    return encode(_sheet(paint(shown))), f"Feature maps: {some}, brighter is stronger"
+
+
+def _sheet(tiles_NHW3: np.ndarray) -> np.ndarray:
+    """Lay tiles out eight in a row, a grey line between them: uint8 (H, W, 3)."""
+    count, tall, wide, _ = tiles_NHW3.shape
+    gap = max(1, wide // 14)
+    rows = -(-count // _ACROSS)
+    sheet = np.full((rows * (tall + gap) - gap, _ACROSS * (wide + gap) - gap, 3), 128, np.uint8)
+    for index, tile in enumerate(tiles_NHW3):
+        top, left = index // _ACROSS * (tall + gap), index % _ACROSS * (wide + gap)
+        sheet[top : top + tall, left : left + wide] = tile
+    return sheet
+
+
+def _heat(model: Model, image: np.ndarray, target: int) -> bytes:
+    """Return Grad-CAM over the picture as a PNG."""
+    loaded = model.loaded
+    x = to_input(image, mean=loaded.mean, std=loaded.std)
+    values = attribute(loaded.network, x, target=target, method="grad-cam", black=-loaded.mean / loaded.std).values
+    return encode(blend(image, values))
+
+
+def similar(models: Sequence[Model], images: dict[str, np.ndarray], *, blank: bool) -> None:
+    """Show the training pictures that are nearest in the last hidden layer."""
+    model = _choose(models, key="draw.similar.run")
+    if blank:
+        st.caption("Draw something to see which training pictures it resembles.")
+        return
+    searched = bank_size(model)
+    if not worth_waiting(
+        model.run, passes=searched, what=f"Looking through {searched:,} training pictures", key=f"bank.{model.digest}"
+    ):
+        return
+    found = look_alikes(model, images[model.spec.recipe])
+    st.caption(
+        f"It looks like these to {plain(model.title)}: nearest in its last hidden layer, of {searched:,} "
+        "training pictures."
+    )
+    st.html(pictures_html([(picture, name, f"{likeness:.3f}") for picture, name, likeness in found]))

@@ -1,0 +1,163 @@
+"""Saved drawings: keep the one on the pad with its label, and one's own test set with every run's accuracy on it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from lab.data.registry import get_dataset_spec
+from lab.formatting import format_percent
+from lab.runs.sketches import SavedSketch
+from lab.sketch.reading import compute_probabilities
+from lab.sketch.saved import decode_ink, encode_ink, normalise_all, zip_idx, zip_pngs
+from lab.sketch.sketch import Sketch
+from pages.cache.lab import get_lab
+from pages.draw.models import Model
+from pages.draw.tune import fine_tune
+from pages.draw.view import pictures_html
+from pages.markdown import plain
+from pages.state.draw import draw_page
+from pages.state.session import forget
+from pages.widgets.frame import show_errors
+
+_LABEL = "draw.keep.label"
+_CHOSEN = "draw.saved.chosen"
+_FEW = 12  # classes that fit as buttons
+_SHOWN = 60  # drawings shown at once
+
+
+def keep(models: Sequence[Model], sketch: Sketch) -> None:
+    """Let the reader say what they drew and save it."""
+    names = models[0].loaded.class_names
+    question = "What did you draw?"
+    if len(names) <= _FEW:
+        label = st.pills(question, names, key=_LABEL, disabled=sketch.blank)
+    else:
+        label = st.selectbox(question, names, key=_LABEL, disabled=sketch.blank)
+    ready = not sketch.blank and label is not None and not get_lab().settings.read_only
+    pressed = st.button(
+        "Save drawing", icon=":material/save:", key="draw.keep.save", disabled=not ready, type="primary"
+    )
+    if pressed and ready:
+        _save(sketch, str(label), models[0].spec.id)
+    if sketch.blank:
+        st.caption("Draw something first. Saved drawings become a test set of your own.")
+    else:
+        st.caption("It is kept with your label; My drawings shows how every network does on them.")
+
+
+def _save(sketch: Sketch, label: str, dataset: str) -> None:
+    with show_errors():
+        get_lab().store.save_sketch(encode_ink(sketch), label=label, dataset=dataset)
+        st.toast(f"Saved as {plain(label)}.", icon=":material/check:")
+        forget(_LABEL)
+        draw_page().clear()
+        st.rerun(scope="fragment")
+
+
+def same_classes(models: Sequence[Model]) -> list[SavedSketch]:
+    """Return the saved drawings whose classes are those of the first model."""
+    names = models[0].loaded.class_names
+    return [
+        each
+        for each in get_lab().store.list_sketches()
+        if get_dataset_spec(each.dataset).classes == names and each.label in names
+    ]
+
+
+@st.fragment
+def my_drawings(models: Sequence[Model]) -> None:
+    """Show the saved drawings, every model's accuracy on them, and what can be done with them."""
+    with show_errors():
+        saved = same_classes(models)
+        if damaged := get_lab().store.damaged_sketches():
+            st.warning(
+                f"{damaged} saved drawings are damaged in the database and left out: restore the store from a copy.",
+                icon=":material/heart_broken:",
+            )
+        if not saved:
+            st.info("No drawings are saved yet. Draw one, and choose Keep below the pad.", icon=":material/draw:")
+            return
+        drawings = [decode_ink(each.png) for each in saved]
+        _accuracy(models, saved, drawings)
+        _gallery(saved, drawings, models[0])
+        _downloads(saved, drawings, models[0])
+        fine_tune(models, saved, drawings)
+
+
+def read_saved(model: Model, drawings: Sequence[Sketch]) -> list[str]:
+    """Return the class a model names for each drawing."""
+    images = normalise_all(drawings, recipe=model.recipe)
+    best = compute_probabilities(model.loaded, images).argmax(axis=1)
+    return [model.loaded.class_names[int(index)] for index in best]
+
+
+def _accuracy(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: Sequence[Sketch]) -> None:
+    rows = []
+    for model in models:
+        if model.loaded.class_names != models[0].loaded.class_names:
+            continue
+        says = read_saved(model, drawings)
+        right = [each.label == said for each, said in zip(saved, says, strict=True)]
+        wrong = [f"{e.label} as {s}" for e, s in zip(saved, says, strict=True) if e.label != s]
+        rows.append(
+            {
+                "Network": model.title,
+                "Run": model.id,
+                "Right": f"{sum(right)} of {len(right)}",
+                "Accuracy": format_percent(float(np.mean(right)), digits=1),
+                "Read wrongly": ", ".join(wrong[:8]) or "none",
+            }
+        )
+    st.dataframe(rows, hide_index=True, width="stretch", alt="Accuracy of each network on the drawings")
+
+
+def _gallery(saved: Sequence[SavedSketch], drawings: Sequence[Sketch], model: Model) -> None:
+    says = read_saved(model, drawings)
+    shown = list(zip(saved, drawings, says, strict=True))[-_SHOWN:]
+    pictures = [
+        (drawing.ink, f"{number}: {each.label}", "read as it" if said == each.label else f"read as {said}")
+        for number, (each, drawing, said) in enumerate(shown, start=1)
+    ]
+    st.caption(f"As {plain(model.title)} reads them:")
+    st.html(pictures_html(pictures))
+    names = {each.id: f"{number}: {each.label}" for number, (each, _, _) in enumerate(shown, start=1)}
+    chosen = st.pills(
+        "Choose drawings to delete",
+        list(names),
+        selection_mode="multi",
+        format_func=lambda each: names[each],
+        key=_CHOSEN,
+    )
+    pressed = st.button(
+        f"Delete {len(chosen)}" if chosen else "Delete",
+        icon=":material/delete:",
+        key="draw.saved.delete",
+        disabled=not chosen or get_lab().settings.read_only,
+    )
+    if pressed and chosen:
+        get_lab().store.delete_sketches(tuple(chosen))
+        forget(_CHOSEN)
+        st.rerun(scope="fragment")
+
+
+def _downloads(saved: Sequence[SavedSketch], drawings: Sequence[Sketch], model: Model) -> None:
+    labels = [model.loaded.class_names.index(each.label) for each in saved]
+    with st.container(horizontal=True):
+        st.download_button(
+            "Download PNG",
+            lambda: zip_pngs([(each.id, each.label, each.png) for each in saved]),
+            "drawings-png.zip",
+            mime="application/zip",
+            icon=":material/download:",
+            key="draw.saved.png",
+        )
+        st.download_button(
+            "Download idx",
+            lambda: zip_idx(drawings, labels, recipe=model.recipe),
+            "drawings-idx.zip",
+            mime="application/zip",
+            icon=":material/download:",
+            key="draw.saved.idx",
+            help="28×28 and normalised, in MNIST's own file format.",
+        )

@@ -1,0 +1,105 @@
+"""Runs ready to read drawings: the network and its unsure limits are shared by all sessions, name and state are the run's now.
+
+Reading a drawing takes no lock: networks are only looked at, and hooks hear their own thread only.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from lab.data.registry import DatasetSpec, get_dataset_spec
+from lab.errors import LabError
+from lab.experiment import LoadedNetwork
+from lab.inspection.observe import LayerView
+from lab.runs.records import RunRecord
+from lab.sketch.normalise import RECIPES, Recipe
+from lab.sketch.reading import compute_features, learn_network_rule, rule_images
+from lab.sketch.unsure import UnsureRule, unit_rows
+from pages.cache.inspection import dataset_of, layers_of, network_of
+from pages.cache.lab import get_lab
+from pages.widgets.runs import run_title
+
+_RULES = 24  # networks; up to 8 MB each
+_BANKS = 6  # networks of which look-alikes are searched; 1 to 50 MB each
+_BANK = 3_000  # training pictures that look-alikes are searched in
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A run, its network by the digest of its weights, and when it is unsure. layers: those with maps to look at."""
+
+    run: RunRecord
+    digest: str
+    loaded: LoadedNetwork
+    rule: UnsureRule
+    layers: tuple[LayerView, ...]
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.run.id
+
+    @property
+    def title(self) -> str:
+        """What the run is called."""
+        return run_title(self.run)
+
+    @property
+    def spec(self) -> DatasetSpec:
+        """The run's data set."""
+        return get_dataset_spec(self.run.config.dataset)
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the run's data set was made."""
+        return RECIPES[self.spec.recipe]
+
+
+def load_models(ids: Sequence[str]) -> tuple[list[Model], list[str]]:
+    """Return the models of the runs, and a sentence for each that could not be loaded."""
+    models, problems = [], []
+    for run_id in ids:
+        try:
+            models.append(_load(run_id))
+        except LabError as error:
+            problems.append(str(error))
+    return models, problems
+
+
+def _load(run_id: str) -> Model:
+    lab = get_lab()
+    digest = lab.find_weights(run_id).sha256
+    layers = tuple(view for view in layers_of(run_id, digest) if view.has_maps)
+    return Model(lab.store.get(run_id), digest, network_of(run_id, digest), _rule_of(run_id, digest), layers)
+
+
+@st.cache_resource(max_entries=_RULES, show_spinner=False)
+def _rule_of(run: str, digest: str) -> UnsureRule:
+    loaded = network_of(run, digest)
+    count = rule_images(sum(p.numel() for p in loaded.network.parameters()), loaded.run.config.input_size)
+    return learn_network_rule(loaded, dataset_of(loaded.run.config.dataset), count=count)
+
+
+def look_alikes(model: Model, image: np.ndarray, *, count: int = 10) -> list[tuple[np.ndarray, str, float]]:
+    """Return the training pictures nearest in the last hidden layer: (picture, class name, cosine likeness).
+
+    Searched are the first `bank_size` training pictures; their features are computed at the first call.
+    """
+    likeness = _bank_of(model.id, model.digest) @ unit_rows(compute_features(model.loaded, image[None]))[0]
+    nearest = np.argsort(-likeness, kind="stable")[:count]
+    dataset = dataset_of(model.spec.id)
+    names = dataset.spec.classes
+    return [(dataset.train_images[i], names[int(dataset.train_labels[i])], float(likeness[i])) for i in nearest]
+
+
+def bank_size(model: Model) -> int:
+    """Return how many training pictures look-alikes are searched in."""
+    return min(_BANK, len(dataset_of(model.spec.id).train_images))
+
+
+@st.cache_resource(max_entries=_BANKS, show_spinner=False)
+def _bank_of(run: str, digest: str) -> np.ndarray:
+    loaded = network_of(run, digest)
+    return unit_rows(compute_features(loaded, dataset_of(loaded.run.config.dataset).train_images[:_BANK]))

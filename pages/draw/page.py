@@ -1,0 +1,36 @@
+"""Draw: sketch a digit and watch the networks read it, stroke by stroke, and see why.
+
+With `?runs=a,b` in the address the page opens with those runs.
+"""
+
+import streamlit as st
+
+from pages.cache.torch_import import require_torch
+from pages.draw.runs import chosen_runs, offer_training
+from pages.markdown import plain
+from pages.state.address import refuse_unknown
+from pages.widgets.frame import page_frame
+
+
+def main() -> None:
+    """Draw the page."""
+    page_frame("Draw", "Draw a digit: the networks read along, and the page shows what they see and why.")
+    refuse_unknown(("run", "runs"))
+    chosen = chosen_runs()
+    if not chosen:
+        offer_training()
+        return
+    with st.spinner("Loading the networks"):
+        require_torch()
+        from pages.draw.models import load_models
+
+        models, problems = load_models(chosen)
+    for problem in problems:
+        st.warning(plain(problem), icon=":material/warning:")
+    if models:
+        from pages.draw.modes import show_mode
+
+        show_mode(models)
+
+
+main()

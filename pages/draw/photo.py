@@ -1,0 +1,108 @@
+"""A photo of handwriting: uploaded or pasted, cut into its digits, each read by every network."""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from functools import partial
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from lab.errors import InputError
+from lab.sketch.reading import Answer, average, doubt_crowd
+from lab.sketch.sketch import Sketch
+from pages.components.paste import paste_component
+from pages.draw.models import Model
+from pages.draw.studio import normalised, read_all, titles
+from pages.draw.view import percent, picture_url
+from pages.markdown import plain
+from pages.state.session import put, value_of
+from pages.widgets.frame import show_errors
+from pages.widgets.photos import PICTURE_KINDS, photo_of
+
+_LAST = "draw.photo.last"  # which of the two came last
+
+
+@st.fragment
+def photo(models: Sequence[Model]) -> None:
+    """Take a picture and show what every network reads in it."""
+    with show_errors():
+        left, right = st.columns(2)
+        with left:
+            upload = st.file_uploader(
+                "Photo of one or more digits",
+                type=PICTURE_KINDS,
+                key="draw.photo",
+                max_upload_size=10,
+                on_change=put,
+                args=(_LAST, "uploaded"),
+            )
+        with right:
+            pasted = _pasted(paste_component()(key="draw.paste", on_png_change=partial(put, _LAST, "pasted")))
+        uploaded = None if upload is None else (upload.name, upload.getvalue())
+        data = (pasted or uploaded) if value_of(_LAST) == "pasted" else (uploaded or pasted)
+        if data is None:
+            st.caption(
+                "Any light, any colours, on lined paper or on a table; several digits are read one by one, from left to right."
+            )
+            return
+        _show(models, *data)
+
+
+def _pasted(value: Any) -> tuple[str, bytes] | None:
+    text = value.get("png") if isinstance(value, Mapping) else getattr(value, "png", None)
+    if not text:
+        return None
+    head, _, body = str(text).partition(",")
+    try:
+        if head != "data:image/png;base64":
+            raise ValueError("it is not a PNG")
+        return "the pasted picture", base64.b64decode(body, validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise InputError(f"The pasted picture cannot be read ({error}): save it and upload the file.") from error
+
+
+def _show(models: Sequence[Model], name: str, data: bytes) -> None:
+    found = photo_of(data, name, split=any(model.spec.has_digits for model in models))
+    if not found.digits:
+        st.warning(plain(found.reason))
+        return
+    read, status = [], st.empty()
+    for number, digit in enumerate(found.digits, start=1):
+        if len(found.digits) > 1:  # also where Streamlit ends the script of a tab that was closed
+            status.caption(f"Reading digit {number} of {len(found.digits)}")
+        read.append(read_all(models, digit, normalised(models, digit)))
+    status.empty()
+    by_model = [doubt_crowd(answers) for answers in zip(*read, strict=True)]
+    read = [list(answers) for answers in zip(*by_model, strict=True)]
+    st.html(_summary(models, read))
+    st.html(_table(models, found.digits, read))
+
+
+def _summary(models: Sequence[Model], read: Sequence[Sequence[Answer]]) -> str:
+    """Return what each network and all together read, digit by digit."""
+    lines = []
+    for index, title in enumerate(titles(models)):
+        lines.append(f"{escape(title)} reads <b>{escape(''.join(answers[index].label for answers in read))}</b>")
+    together = [average(answers) for answers in read]
+    if all(answer is not None for answer in together):
+        joined = "".join(answer.label for answer in together if answer is not None)
+        lines.append(f"all together read <b>{escape(joined)}</b>")
+    return f'<p class="cl-line cl-photo" role="status">{"; ".join(lines)}.</p>'
+
+
+def _table(models: Sequence[Model], digits: Sequence[Sketch], read: Sequence[Sequence[Answer]]) -> str:
+    figures = []
+    for digit, answers in zip(digits, read, strict=True):
+        picture = normalised(models[:1], digit)[models[0].spec.recipe]
+        says = "".join(
+            f"<small>{escape(title)}: <b>{escape(answer.label)}</b> "
+            f"{'unsure' if answer.verdict.unsure else percent(answer.probability)}</small>"
+            for title, answer in zip(titles(models), answers, strict=True)
+        )
+        figures.append(
+            f'<figure><img decoding="sync" alt="One digit, normalised" src="{picture_url(picture)}">'
+            f"<figcaption>{says}</figcaption></figure>"
+        )
+    return f'<div class="cl-steps">{"".join(figures)}</div>'

@@ -1,0 +1,202 @@
+"""Which runs read the drawing: chosen on the page, carried by the address, or one trained on the spot if there is none."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from lab.config import RunConfig
+from lab.data.registry import get_dataset_spec
+from lab.formatting import format_duration, format_range
+from lab.presets import get_preset
+from lab.runs.records import RunRecord
+from pages.cache.lab import get_lab
+from pages.cache.runs import estimate_cost
+from pages.cache.torch_import import warm_torch
+from pages.markdown import plain
+from pages.state.address import complain, find_run
+from pages.state.session import put, value_of
+from pages.widgets.confirm import start_unless_long
+from pages.widgets.datasets import default_dataset
+from pages.widgets.frame import show_errors, shows_errors
+from pages.widgets.machine import describe_machine
+from pages.widgets.runs import dataset_title, present_datasets, run_title
+
+KEY = "draw.runs"
+MOST = 6
+_LOOKED = 200  # newest runs among which those that can read are looked for
+_FRESH, _FAILED = "draw.training", "draw.training.failed"
+_WAIT_S = 0.5
+
+
+def chosen_runs() -> list[str]:
+    """Let the reader choose up to six runs; the address bar follows. Returns [] where there is none to choose."""
+    runs = {run.id: run for run in readable_runs()}
+    wanted, wrong = _from_address(runs)
+    if not runs:
+        return []
+    if wanted or wrong:  # of runs that are not there no other ones take the place
+        put(KEY, wanted)
+    elif not [run for run in value_of(KEY, []) if run in runs]:
+        put(KEY, default_runs(list(runs.values())))
+    else:
+        put(KEY, [run for run in value_of(KEY) if run in runs])
+    chosen = st.multiselect(
+        "Networks that read along",
+        list(runs),
+        format_func=lambda run: label(runs[run]),
+        key=KEY,
+        max_selections=MOST,
+        persist_state="session",
+        on_change=_follow,
+        placeholder="Choose up to six runs",
+        help="Each reads the same drawing. The link in the address bar carries the choice.",
+    )
+    if chosen and not wrong and st.query_params.get("runs") != ",".join(chosen):
+        st.query_params.clear()
+        st.query_params["runs"] = ",".join(chosen)
+    return list(chosen)
+
+
+def _follow() -> None:
+    st.query_params.clear()
+    if value_of(KEY):
+        st.query_params["runs"] = ",".join(value_of(KEY))
+
+
+def _from_address(runs: dict[str, RunRecord]) -> tuple[list[str], bool]:
+    """Return the runs named by `?runs=a,b` or `?run=a`, and whether others are named that cannot be read.
+
+    Adds older ones to `runs`; says which are not there, and which are too many.
+    """
+    text = st.query_params.get("runs") or st.query_params.get("run") or ""
+    wanted = list(dict.fromkeys(part for part in text.split(",") if part))
+    problems = []
+    if len(wanted) > MOST:
+        problems.append(f"The address names {len(wanted)} runs, but at most {MOST} read along: the first {MOST} do.")
+    found = []
+    for run_id in wanted[:MOST]:
+        run, problem = find_run(run_id)
+        if run is None:
+            problems.append(problem)
+            continue
+        runs.setdefault(run.id, run)
+        found.append(run.id)
+    for problem in problems:
+        complain(problem)
+    return found, bool(problems)
+
+
+def label(run: RunRecord) -> str:
+    """Return a run's name, accuracy with its epoch and id, to tell equal ones apart."""
+    augmented = f", {run.config.augment}" if run.config.augment != "none" else ""
+    share = f" · {run.headline_text}" if run.headline_text else ""
+    return f"{run_title(run)}{augmented}{share} · {run.id[:4]}"
+
+
+def readable_runs(limit: int = _LOOKED) -> list[RunRecord]:
+    """Return runs that have weights for a data set one can draw, the newest first; reads no file."""
+    return [
+        run
+        for run in get_lab().store.list_runs(limit=limit)
+        if run.has_weights and get_dataset_spec(run.config.dataset).drawable
+    ]
+
+
+def default_runs(runs: Sequence[RunRecord], *, count: int = 3) -> list[str]:
+    """Return the best run of each of up to `count` networks, the best first."""
+    best: dict[str, RunRecord] = {}
+    for run in runs:
+        known = best.get(run.config.arch)
+        if known is None or _accuracy(run) > _accuracy(known):
+            best[run.config.arch] = run
+    return [run.id for run in sorted(best.values(), key=_accuracy, reverse=True)[:count]]
+
+
+def _accuracy(run: RunRecord) -> float:
+    value = run.headline.test_accuracy
+    return -1.0 if value is None else value
+
+
+def offer_training() -> None:
+    """Say that nothing can read yet, and train a LeNet-5 on the data at hand at one press."""
+    if readable_runs(limit=_LOOKED):
+        st.info("Choose one or more networks above: they read what you draw.", icon=":material/arrow_upward:")
+        return
+    fresh = str(value_of(_FRESH, ""))
+    if fresh:
+        _wait_for(fresh)
+        return
+    if value_of(_FAILED):
+        st.error(plain(str(value_of(_FAILED))), icon=":material/error:")
+    config = _starter()
+    with st.container(border=True):
+        st.markdown("**No network has been trained yet.** Train one, and then draw for it.")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            pressed = st.button(
+                f"Train LeNet-5 on {dataset_title(config.dataset)}",
+                type="primary",
+                icon=":material/play_arrow:",
+                key="draw-train",
+                disabled=get_lab().settings.read_only,
+            )
+            _promise(config)
+        with show_errors():
+            start_unless_long(
+                "draw",
+                pressed=pressed,
+                seconds=lambda: estimate_cost(config)[0].range_s[1],
+                act=lambda: _start(config),
+            )
+
+
+def _start(config: RunConfig) -> None:
+    put(_FRESH, get_lab().submit(config).run.id)
+    put(_FAILED, "")
+    get_lab().ensure_worker()
+    st.rerun()
+
+
+def _starter() -> RunConfig:
+    present = [spec.id for spec in present_datasets(get_lab().settings)]
+    if default_dataset(present) == "mnist":
+        changes = {"augment": "sketch", "epochs": 3, "lr": 3e-3, "schedule": "one-cycle"}
+        return get_preset("lenet5").config(**changes)
+    return get_preset("lenet5-digits").config(augment="light")
+
+
+def _promise(config: RunConfig) -> None:
+    """Say how long the training will take, as the Train page's cost card does."""
+    if not warm_torch():
+        _estimating()
+        return
+    cost, _ = estimate_cost(config)
+    source = "as measured in an earlier run" if cost.measured else "estimated from its mult-adds"
+    st.caption(
+        plain(
+            f"Takes {format_range(*cost.range_s)} on this machine ({describe_machine(get_lab().settings.device)}), {source}."
+        ),
+        width="content",
+    )
+
+
+@st.fragment(run_every=_WAIT_S)
+def _estimating() -> None:
+    if warm_torch():
+        st.rerun()
+    st.caption("Estimating how long it takes …", width="content")
+
+
+@st.fragment(run_every=1.0)
+@shows_errors
+def _wait_for(run_id: str) -> None:
+    run = get_lab().store.get(run_id)
+    if not run.state.live:
+        put(_FRESH, "")
+        if not run.has_weights:
+            put(_FAILED, f"{run_title(run)} is {run.state} and cannot read yet. {run.reason}")
+        st.rerun(scope="app")
+    done, total = run.progress.get("step", 0), run.progress.get("total_steps", 0)
+    words = f"step {done:,} of {total:,}" if total else "starting"
+    left = run.progress.get("eta_seconds")
+    words += f", {format_duration(left)} left" if total and left is not None else ""
+    st.progress(done / total if total else 0.0, text=f"Training {plain(run_title(run))}: {words}")

@@ -1,0 +1,149 @@
+"""The drawing board: pad, answers, and below them why. One fragment, so that only this reruns with the pen."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from lab.sketch.normalise import ALL_STEPS, RECIPES, STEP_TITLES, STEPS, normalise, normalise_steps
+from lab.sketch.reading import Answer, average, compare_steps, read_sketch
+from lab.sketch.sketch import Sketch
+from pages.draw.inside import inside, similar
+from pages.draw.keep import keep
+from pages.draw.models import Model
+from pages.draw.pad import live_pad, standard_pad, switch_pad
+from pages.draw.view import answers_html, line_html, steps_html
+from pages.markdown import plain
+from pages.state.draw import DrawPage, draw_page
+from pages.widgets.frame import show_errors
+
+_VIEWS = ("Why", "Inside", "Look-alikes", "Keep")
+LIVE_SWITCH = "draw.live-ink"
+
+
+@st.fragment
+def studio(models: Sequence[Model]) -> None:
+    """Show the pad, what the models say, and the chosen view of why."""
+    with show_errors():
+        page = draw_page()
+        left, right = st.columns([5, 9], gap="large")
+        with left:
+            # Above the pad, where a finger does not cover it and a phone shows it. Not `st.empty`: that takes the old line
+            # out before the new one is there, the pad jumps up for a moment, and the stroke gets a kink.
+            says = st.container()
+            sketch = show_pad(page)
+        images = normalised(models, sketch, steps=frozenset(page.steps))
+        answers = read_all(models, sketch, images)
+        with right:
+            show_answers(models, answers, page=page, sketch=sketch, says=says)
+        _views(models, sketch, images, answers, page)
+
+
+def show_pad(page: DrawPage) -> Sketch:
+    """Show the pad that is switched on and return what is on it."""
+    live = st.toggle(
+        "Live ink",
+        value=True,
+        key=LIVE_SWITCH,
+        persist_state="session",
+        on_change=_switch,
+        help="On: answers while you draw. Off: the standard canvas, which answers after each stroke.",
+    )
+    return live_pad(page) if live else standard_pad(page)
+
+
+def _switch() -> None:
+    switch_pad(draw_page())
+
+
+def normalised(models: Sequence[Model], sketch: Sketch, *, steps: frozenset[str] = ALL_STEPS) -> dict[str, np.ndarray]:
+    """Return the picture each recipe makes of the sketch: recipe id -> uint8 (28, 28)."""
+    return {
+        recipe: normalise(sketch, recipe=RECIPES[recipe], steps=steps)
+        for recipe in {model.spec.recipe for model in models}
+    }
+
+
+def read_all(models: Sequence[Model], sketch: Sketch, images: dict[str, np.ndarray]) -> list[Answer]:
+    """Return each model's answer to the picture made for it."""
+    return [read_sketch(model.loaded, sketch, images[model.spec.recipe], rule=model.rule) for model in models]
+
+
+def show_answers(
+    models: Sequence[Model], answers: Sequence[Answer], *, page: DrawPage, sketch: Sketch, says: DeltaGenerator
+) -> None:
+    """Show a card for each model and one for their average, and in `says` one line on them all."""
+    cards = [(title, subtitle(model), answer) for title, model, answer in zip(titles(models), models, answers)]
+    together = average(answers)
+    if together is not None:
+        cards.append(("All together", f"average of {len(answers)}", together))
+    says.html(line_html(cards, blank=sketch.blank))
+    ink = 0 if sketch.blank else int(sketch.ink.sum(dtype=np.int64))
+    st.html(answers_html(cards, answered=page.answered, ink=ink))
+
+
+def titles(models: Sequence[Model]) -> list[str]:
+    """Return names for the cards; the data set is left out where all share it and the run has no name of its own."""
+    same = len({model.spec.id for model in models}) == 1
+    return [model.title.removesuffix(f" on {model.spec.title}") if same else model.title for model in models]
+
+
+def subtitle(model: Model) -> str:
+    """Return the loaded weights' epoch and test accuracy, and how the training images were changed."""
+    run, result = model.run, model.loaded.result
+    words = [result.text(run.config.epochs, live=run.state.live) if result else f"epoch {model.loaded.epoch}"]
+    if run.config.augment != "none":
+        words.append(run.config.augment)
+    return " · ".join(words)
+
+
+def _views(
+    models: Sequence[Model],
+    sketch: Sketch,
+    images: dict[str, np.ndarray],
+    answers: Sequence[Answer],
+    page: DrawPage,
+) -> None:
+    view = st.segmented_control(
+        "Show",
+        _VIEWS,
+        default="Why",
+        key="draw.view",
+        persist_state="session",
+        label_visibility="collapsed",
+        required=True,
+    )
+    if view == "Why":
+        _why(models, sketch, answers, page)
+    elif view == "Inside":
+        inside(models, images, answers, blank=sketch.blank)
+    elif view == "Look-alikes":
+        similar(models, images, blank=sketch.blank)
+    elif view == "Keep":
+        keep(models, sketch)
+
+
+def _why(models: Sequence[Model], sketch: Sketch, answers: Sequence[Answer], page: DrawPage) -> None:
+    kept = st.pills(
+        "From your ink to what the network gets. Switch steps off to see what they do.",
+        STEPS,
+        default=page.steps,
+        selection_mode="multi",
+        format_func=lambda step: STEP_TITLES[step],
+        key="draw.steps",
+    )
+    if set(kept) != set(page.steps):
+        page.steps = tuple(step for step in STEPS if step in kept)
+        st.rerun(scope="fragment")
+    if sketch.blank:
+        st.caption("Draw something, and each step shows its picture here.")
+        return
+    model, answer = models[0], answers[0]
+    pictures = normalise_steps(sketch, recipe=model.recipe, steps=frozenset(page.steps))
+    without = compare_steps(model.loaded, sketch, recipe_id=model.spec.recipe, steps=frozenset(page.steps))
+    st.html(steps_html(pictures, without=without, answer=answer))
+    st.caption(
+        f"Made as {model.spec.title} was made, then brought to mean {model.loaded.mean:.4f} and standard deviation "
+        f"{model.loaded.std:.4f} for {plain(model.title)}; the small print says what it would read without a step."
+    )

@@ -1,0 +1,94 @@
+"""Fine-tuning on saved drawings: a new run that starts from another one's weights and names it as its parent."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from lab.config import RunConfig
+from lab.data.own import write_own_dataset
+from lab.data.registry import DIGITS
+from lab.formatting import plural
+from lab.runs.records import RunRecord
+from lab.runs.sketches import SavedSketch
+from lab.sketch.saved import normalise_all
+from lab.sketch.sketch import Sketch
+from lab.training.batches import fitting_batch_size
+from pages.cache.inspection import dataset_of
+from pages.cache.lab import get_lab
+from pages.draw.models import Model
+from pages.markdown import plain
+from pages.registry import page_path
+from pages.widgets.frame import show_errors
+
+_EPOCHS = 3
+_BATCH = 64  # images a step at most: there are few
+_SLOWER = 0.3  # of the parent's learning rate: its weights are to be bent, not replaced
+
+
+def fine_tune(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: Sequence[Sketch]) -> None:
+    """Offer to train one of the chosen runs further on the saved drawings."""
+    able = {model.id: model for model in models if model.loaded.class_names == DIGITS}
+    if not able:
+        return
+    st.header("Teach a network your hand", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        parent = st.selectbox(
+            "Start from", list(able), format_func=lambda run: f"{able[run].title} · {run[:4]}", key="draw.tune.parent"
+        )
+        pressed = st.button(
+            "Fine-tune on my drawings",
+            icon=":material/school:",
+            key="draw.tune.start",
+            disabled=get_lab().settings.read_only,
+        )
+    st.caption(
+        f"Makes a new run: {plural(_EPOCHS, 'epoch')} over your {plural(len(saved), 'drawing')} and part of the parent's own data, so that "
+        "it does not forget. The more drawings, the better; it has seen them then, so draw new ones to judge it."
+    )
+    if pressed and parent in able:
+        with show_errors():
+            run = start(able[parent], saved, drawings)
+            get_lab().ensure_worker()
+            st.page_link(
+                page_path("train"),
+                label=f"Watch {plain(run.name)}",
+                icon=":material/play_circle:",
+                query_params={"run": run.id},
+            )
+
+
+def start(model: Model, saved: Sequence[SavedSketch], drawings: Sequence[Sketch]) -> RunRecord:
+    """Write the drawings as a data set and queue the new run; asking twice for the same gives the same run."""
+    lab = get_lab()
+    names = model.loaded.class_names
+    dataset = write_own_dataset(
+        normalise_all(drawings, recipe=model.recipe),
+        np.array([names.index(each.label) for each in saved]),
+        beside=dataset_of(model.spec.id),
+        root=lab.settings.data,
+    )
+    parent = model.run
+    images = len(lab.dataset(dataset).train_labels)
+    config = tuned(parent.config, dataset=dataset, images=images, parent=parent.id)
+    return lab.submit(config, parent=parent.id, name=f"{model.title} + my drawings").run
+
+
+def tuned(config: RunConfig, *, dataset: str, images: int, parent: str) -> RunConfig:
+    """Return the parent's settings, changed for a short training on the `images` of `dataset` from its weights."""
+    return config.replace(
+        dataset=dataset,
+        init_from=parent,
+        epochs=_EPOCHS,
+        max_steps=0,
+        lr=config.lr * _SLOWER,
+        schedule="constant",
+        warmup_epochs=0.0,
+        augment="sketch",
+        val_fraction=0.0,
+        patience=0,
+        restore_best=False,
+        train_limit=0,
+        shuffle=True,
+        batch_size=fitting_batch_size(images, min(config.batch_size, _BATCH)),
+    )

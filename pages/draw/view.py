@@ -1,0 +1,185 @@
+"""What the Draw page shows, as plain HTML: answer cards, the steps of the normalisation, tiled pictures.
+
+Plain HTML is swapped in place without a chart being rebuilt. Every text that is not ours is escaped here.
+"""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import numpy as np
+
+from lab.charts.tiles import encode
+from lab.formatting import format_percent, plural
+from lab.sketch.normalise import StepPicture
+from lab.sketch.reading import Answer
+from pages.components.parts import data_url
+
+STYLE = """<style>
+.cl-answers { display: grid; grid-template-columns: repeat(auto-fit, minmax(138px, 1fr)); gap: 10px; }
+.cl-card { display: grid; grid-template-rows: subgrid; grid-row: span 5; row-gap: 0; align-content: start; border: 1px solid var(--st-border-color, #8884); border-radius: 10px; padding: 10px 12px 12px; min-width: 0; }
+.cl-card.differs { border-color: #c75000; box-shadow: inset 0 0 0 1px #c75000; }
+.cl-name { font-weight: 600; font-size: .92rem; line-height: 1.25; height: 2.5em; overflow: hidden; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; }
+.cl-sub { font-size: .78rem; line-height: 1.3; opacity: .8; min-height: 1.3em; overflow-wrap: anywhere; }
+.cl-big { display: flex; align-items: baseline; gap: 10px; margin: 2px 0 4px; height: 3.3rem; }
+.cl-big b { font-size: 2.7rem; line-height: 1.2; font-weight: 700; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.cl-big span { font-size: .95rem; }
+.cl-unsure b { opacity: .35; }
+.cl-why { font-size: .78rem; min-height: 2.5em; line-height: 1.25; opacity: .85; padding-bottom: 4px; }
+.cl-row { display: grid; grid-template-columns: minmax(1em, max-content) 1fr 3.1em; align-items: center; gap: 6px; font-size: .8rem; white-space: nowrap; height: 1.36em; font-variant-numeric: tabular-nums; }
+.cl-row i { font-style: normal; overflow: hidden; white-space: nowrap; text-overflow: ellipsis; }
+.cl-row em { font-style: normal; text-align: right; opacity: .75; }
+.cl-track { height: .62em; border-radius: 3px; background: rgba(128,140,155,.18); overflow: hidden; }
+.cl-track div { height: 100%; border-radius: 3px; background: #0b66a8; }
+.cl-row.first { font-weight: 650; }
+.cl-row.first .cl-track div { background: #c75000; }
+.cl-line { margin: 0; min-height: 3em; line-height: 1.5; font-size: 1rem; overflow-wrap: anywhere; }
+.cl-steps { display: grid; grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)); gap: 12px; }
+.cl-steps figure, .cl-pics figure { margin: 0; min-width: 0; }
+.cl-steps img, .cl-pic { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; background: #000; border-radius: 6px; display: block; }
+.cl-steps figcaption, .cl-pics figcaption { font-size: .8rem; line-height: 1.3; margin-top: 4px; }
+.cl-steps figcaption small, .cl-pics figcaption small { display: block; opacity: .72; font-size: .76rem; min-height: 1.2em; }
+.cl-pics { display: grid; grid-template-columns: repeat(auto-fill, minmax(76px, 1fr)); gap: 10px; }
+.cl-maps { width: 100%; image-rendering: pixelated; border-radius: 6px; display: block; }
+.cl-inside { display: grid; grid-template-columns: minmax(120px, 1fr) minmax(0, 3fr); gap: 16px; align-items: start; }
+.cl-inside figure { margin: 0; } .cl-inside figcaption { font-size: .82rem; margin-top: 4px; }
+[data-testid="stColumn"]:has(> * :is(.st-key-draw-live, [class*="st-key-draw-canvas"])) { min-width: 20rem; }
+@media (max-width: 640px) { .cl-answers { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
+</style>"""
+_MOST_ROWS = 10
+_NOTHING = 0.0005  # a share below it is not worth a word
+_LINE_TITLES = 45  # letters of titles that fit into the two lines above the pad on a phone
+
+
+def picture_url(picture: np.ndarray) -> str:
+    """Return a uint8 picture, (H, W) or (H, W, 3), as an address that holds it."""
+    return data_url(encode(np.ascontiguousarray(picture)))
+
+
+def percent(share: float) -> str:
+    """Return a probability as it is shown; what is not certain never looks like it."""
+    return format_percent(share, digits=1)
+
+
+def answers_html(cards: Sequence[tuple[str, str, Answer]], *, answered: int, ink: int) -> str:
+    """Return the cards of (title, subtitle, answer), where they differ marked.
+
+    ink: the sum of the drawing's ink, 0 for none. It and `answered`, the number of the pad's message, stand in the
+    HTML for whoever measures how fast the answer came.
+    """
+    blank = ink == 0
+    labels = [answer.label for _, _, answer in cards if not answer.verdict.unsure]
+    usual = max(sorted(set(labels)), key=labels.count) if labels else ""
+    body = "".join(_card(*card, usual=usual, blank=blank) for card in cards)
+    return (
+        f'<div class="cl-result" data-answered="{answered}" data-ink="{ink}"><div class="cl-answers">{body}</div></div>'
+    )
+
+
+def line_html(cards: Sequence[tuple[str, str, Answer]], *, blank: bool) -> str:
+    """Return the one line on what the networks say together; a card of their average is none of them."""
+    return f'<p class="cl-line" role="status">{_line(cards, blank=blank)}</p>'
+
+
+def _line(cards: Sequence[tuple[str, str, Answer]], *, blank: bool) -> str:
+    if blank:
+        return "Draw a digit: the networks read along."
+    networks = [(title, answer) for title, _, answer in cards if answer.networks == 1]
+    sure = [(title, answer) for title, answer in networks if not answer.verdict.unsure]
+    if not sure:
+        return f"<b>Unsure</b>: {escape(_shared_reason(networks))}." if networks else ""
+    some = f" ({len(networks) - len(sure)} of {len(networks)} unsure)" if len(sure) < len(networks) else ""
+    named = sorted({answer.label for _, answer in sure})
+    if len(named) == 1:
+        return f"It is read as <b>{escape(named[0])}</b>{some}."
+    if sum(len(title) for title, _ in sure) <= _LINE_TITLES:
+        says = ", ".join(f"<b>{escape(answer.label)}</b> says {escape(title)}" for title, answer in sure)
+    else:
+        counts = {label: sum(answer.label == label for _, answer in sure) for label in named}
+        says = ", ".join(f"<b>{escape(label)}</b> ({plural(count, 'network')})" for label, count in counts.items())
+    return f"<b>They disagree</b>: {says}{some}."
+
+
+def _shared_reason(networks: Sequence[tuple[str, Answer]]) -> str:
+    """Return why all of them are unsure: the reason if they have one, else that each card says its own."""
+    reasons = {answer.verdict.reasons[0] for _, answer in networks}
+    if len(reasons) == 1:
+        return reasons.pop()
+    return f"{'both' if len(networks) == 2 else f'all {len(networks)}'} networks, each for the reason on its card"
+
+
+def _card(title: str, subtitle: str, answer: Answer, *, usual: str, blank: bool) -> str:
+    unsure = answer.verdict.unsure
+    differs = not blank and not unsure and answer.label != usual
+    big = "–" if blank else escape(answer.label)
+    beside = "" if blank else "unsure" if unsure else percent(answer.probability) + (" · differs" if differs else "")
+    why = "" if blank else escape(answer.verdict.reasons[0]) if unsure else _runners_up(answer)
+    shown = "" if blank else "".join(_rows(answer))
+    empty = "".join(_empty_rows(answer)) if blank else ""
+    return (
+        f'<section class="cl-card{" differs" if differs else ""}{" cl-unsure" if unsure else ""}" '
+        f'data-label="{"" if blank else escape(answer.label)}" data-unsure="{int(unsure)}">'
+        f'<div class="cl-name" title="{escape(title)}">{escape(title)}</div><div class="cl-sub">{escape(subtitle)}</div>'
+        f'<div class="cl-big"><b>{big}</b><span>{escape(beside)}</span></div><div class="cl-why">{why.replace(" %", "&nbsp;%")}</div>'
+        f"<div>{shown}{empty}</div></section>"
+    )
+
+
+def _runners_up(answer: Answer) -> str:
+    rest = [f"{escape(label)} {escape(percent(share))}" for label, share in answer.top(3)[1:] if share >= _NOTHING]
+    return "then " + ", ".join(rest) if rest else "nothing else in sight"
+
+
+def _shown_classes(answer: Answer) -> list[int]:
+    """Return the classes to draw bars for: all in their order if they are few, else the likeliest."""
+    count = len(answer.class_names)
+    if count <= _MOST_ROWS:
+        return list(range(count))
+    return [int(i) for i in np.argsort(-answer.probabilities, kind="stable")[:_MOST_ROWS]]
+
+
+def _rows(answer: Answer) -> list[str]:
+    best = int(answer.probabilities.argmax())
+    rows = []
+    for index in _shown_classes(answer):
+        share = float(answer.probabilities[index])
+        rows.append(
+            f'<div class="cl-row{" first" if index == best else ""}"><i>{escape(answer.class_names[index])}</i>'
+            f'<div class="cl-track"><div style="width:{100 * share:.1f}%"></div></div><em>{escape(percent(share).removesuffix(" %"))}</em></div>'
+        )
+    return rows
+
+
+def _empty_rows(answer: Answer) -> list[str]:
+    return [
+        f'<div class="cl-row"><i>{escape(answer.class_names[index])}</i><div class="cl-track"></div><em></em></div>'
+        for index in _shown_classes(answer)
+    ]
+
+
+def steps_html(
+    pictures: Sequence[StepPicture], *, without: Mapping[str, tuple[str, float]], answer: Answer | None
+) -> str:
+    """Return the pictures of the steps with what the network would say without each of them."""
+    figures = []
+    for each in pictures:
+        says = ""
+        if each.step in without and answer is not None:
+            label, share = without[each.step]
+            changed = label != answer.label
+            words = f"without: {escape(label)} at {escape(format_percent(share, digits=0))}"
+            says = f"<b>{words}</b>" if changed else words
+        figures.append(
+            f'<figure><img decoding="sync" alt="{escape(each.title)}" src="{picture_url(each.picture)}">'
+            f"<figcaption>{escape(each.title)}<small>{escape(each.note)}</small><small>{says}</small></figcaption></figure>"
+        )
+    return f'<div class="cl-steps">{"".join(figures)}</div>'
+
+
+def pictures_html(pictures: Sequence[tuple[np.ndarray, str, str]]) -> str:
+    """Return small pictures of (uint8 picture, caption, small print)."""
+    figures = [
+        f'<figure><img class="cl-pic" decoding="sync" alt="{escape(caption)}" src="{picture_url(picture)}">'
+        f"<figcaption>{escape(caption)}<small>{escape(small)}</small></figcaption></figure>"
+        for picture, caption, small in pictures
+    ]
+    return f'<div class="cl-pics">{"".join(figures)}</div>'

@@ -1,0 +1,93 @@
+"""The frame around every page: set-up, styles, navigation, and the answer to an error that left a page."""
+
+import logging
+
+import streamlit as st
+
+from lab.errors import LabError
+from pages.cache.lab import get_lab, warm_worker
+from pages.cache.torch_import import settle_torch
+from pages.components.nav import follow_navigation
+from pages.markdown import plain
+from pages.registry import list_pages, page_path
+from pages.widgets.frame import show_errors
+
+_log = logging.getLogger(__name__)
+_LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 148 32" width="148" height="32">
+<g fill="none" stroke="#2f86cf" stroke-width="2.4" stroke-linejoin="round">
+<rect x="2" y="9" width="14" height="14" rx="3"/><path d="M9 9V6a2 2 0 0 1 2-2h10a2 2 0 0 1 2 2v10a2 2 0 0 1-2 2h-5"/></g>
+<rect x="6.2" y="13.2" width="5.6" height="5.6" rx="1.2" fill="#e08a1e"/>
+<text x="34" y="22.5" font-family="Source Sans, Source Sans Pro, Segoe UI, Helvetica, Arial, sans-serif" font-size="20"
+ font-weight="600" letter-spacing="0.2" fill="{ink}">ConvLab</text></svg>"""
+_MARK = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 26 26" width="26" height="26">
+<g fill="none" stroke="#2f86cf" stroke-width="2.4" stroke-linejoin="round" transform="translate(0 -1)">
+<rect x="2" y="9" width="14" height="14" rx="3"/><path d="M9 9V6a2 2 0 0 1 2-2h10a2 2 0 0 1 2 2v10a2 2 0 0 1-2 2h-5"/></g>
+<rect x="6.2" y="12.2" width="5.6" height="5.6" rx="1.2" fill="#e08a1e"/></svg>"""
+
+# Streamlit leaves six rem above a page; charts and forms need the room more. Where nothing hovers, a table's tools are
+# always there, and lay over what stands above it. Streamlit's captions and chosen segments have too little contrast. In the dark
+# theme one blue is bright enough to be read on the page, so that what stands on it is dark.
+_STYLE = """<style>
+[data-testid="stMainBlockContainer"] { padding-top: 4.4rem; padding-bottom: 4rem; max-width: 1320px; }
+@media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; } }
+@media (hover: none) { [data-testid="stElementContainer"]:has([data-testid="stDataFrame"]) { margin-top: 1.9rem; } }
+@media (min-width: 1000px) { .st-key-cost-card { position: sticky; top: 4.5rem; } }
+[class*="st-key-recent-"], [class*="st-key-live-line-"], [class*="st-key-queue-line-"] { row-gap: 0; }
+[data-testid="stLayoutWrapper"]:has(> .st-key-nav-again) { display: none; }
+.st-key-cost-card [data-testid="stMetricValue"] { font-size: 1.15rem; }
+div[data-testid="stCaptionContainer"] { color: inherit; opacity: 0.78; }
+[data-testid="stButtonGroup"] button[data-selected="true"] { color: inherit !important; }
+button[data-testid^="stBaseButton-primary"]:not(:disabled), span[data-tag-index], span[data-tag-index] * {
+  color: light-dark(#ffffff, #0b0f15); }
+button[data-testid^="stBaseButton-primary"]:not(:disabled):is(:hover, :active, :focus-visible) {
+  background-color: light-dark(#095690, #56a3e2); border-color: light-dark(#095690, #56a3e2); }
+</style>"""
+
+
+def navigation() -> None:
+    """Set the page up, draw the navigation and run the chosen screen."""
+    st.set_page_config(page_title="ConvLab", page_icon=_MARK, layout="wide")  # else the pages' icons, from a font host
+    st.html(_STYLE)
+    dark = st.context.theme.type == "dark"
+    st.logo(_LOGO.format(ink="#e4eaf2" if dark else "#1a2330"), size="large", icon_image=_MARK)
+    sections: dict[str, list[st.Page]] = {}
+    for spec in list_pages():
+        page = st.Page(
+            page_path(spec.name), title=spec.title, icon=spec.icon, url_path=spec.name, default=spec.name == "home"
+        )
+        sections.setdefault(spec.section, []).append(page)
+    chosen = st.navigation(sections, expanded=True)
+    if chosen.title != "Home":
+        st.set_page_config(page_title=f"{chosen.title} · ConvLab")
+    follow_navigation(chosen.url_path or "home", dark=dark)
+    with show_errors():
+        warm_worker()
+        settle_torch()
+        _warn()
+        chosen.run()
+
+
+def _warn() -> None:
+    """Say above every page what is wrong with the database's file: a list may lack runs without showing it."""
+    try:
+        warnings = get_lab().store.warnings()
+    except LabError:  # a page that needs the store says so itself; the others work without it
+        return
+    for warning in warnings:
+        st.warning(plain(warning), icon=":material/warning:")
+
+
+def report_bug(error: Exception) -> bool:
+    """Answer an error that left a page, a fragment or a callback.
+
+    A deliberate one is its sentence. One that nobody meant is a traceback in the log and a neutral sentence.
+    """
+    if isinstance(error, LabError):
+        st.error(plain(str(error)), icon=":material/error:")
+        return True
+    _log.error("a page failed", exc_info=error)
+    st.error(
+        "This page has a fault. The server's log says where; runs and results are safe. Reload, or go to another page.",
+        icon=":material/bug_report:",
+    )
+    return True  # Streamlit need not show its own

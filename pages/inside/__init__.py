@@ -1,0 +1,12 @@
+"""Inside: what a trained network does, at every saved epoch."""
+
+from pages.registry import PageSpec
+
+PAGE = PageSpec(
+    name="inside",
+    title="Inside",
+    icon=":material/visibility:",
+    order=5,
+    section="Understand",
+    teaser="Kernels, feature maps and mistakes, epoch by epoch.",
+)

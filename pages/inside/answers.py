@@ -1,0 +1,215 @@
+"""Right and wrong answers over the whole test set: confusion, galleries, figures per class, calibration."""
+
+import numpy as np
+import streamlit as st
+
+from lab.charts import tiles as paint
+from lab.charts.calibration import calibration_figure
+from lab.errors import InputError
+from lab.formatting import format_percent, percent_number, plural
+from lab.inspection.metrics import (
+    Answers,
+    EvaluationReport,
+    as_rates,
+    find_cell,
+    report,
+    shakiest_hits,
+    worst_mistakes,
+)
+from pages.cache.inspection import answers_of
+from pages.components.parts import Tile, matrix, plot, tiles
+from pages.inside.image import look_at
+from pages.inside.subject import Subject
+from pages.markdown import plain
+from pages.state.session import put, value_of
+from pages.widgets.waiting import worth_waiting
+
+_CELL, _GALLERY, VIEW_KEY = "inside.cell", "inside.gallery", "inside.view"
+_BESIDE = 12  # classes up to which the matrix leaves room beside it
+_GALLERIES = {"cell": "The chosen cell", "mistakes": "Surest mistakes", "shaky": "Shakiest hits"}
+
+
+def show_answers(subject: Subject) -> None:
+    """Draw the view."""
+    if not may_ask(subject):
+        return
+    with st.spinner("Asking the network about every test image"):
+        answers = answers_of(*subject.key, subject.run.config.dataset)
+    if not answers.answered.all():
+        raise InputError(
+            f"The answers to {int((~answers.answered).sum()):,} of {len(answers.labels):,} test images "
+            f"{subject.moment.words} are not finite numbers, because the training diverged: choose an earlier epoch."
+        )
+    told = report(answers, classes=subject.classes)
+    _totals(told, answers)
+    # A large matrix needs the whole width; its gallery comes below.
+    left, right = (
+        st.columns([1, 1], gap="medium") if len(subject.classes) <= _BESIDE else (st.container(), st.container())
+    )
+    with left:
+        _matrix(subject, told)
+    with right:
+        _gallery(subject, answers)
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        _per_class(told)
+    with right:
+        _calibration(told)
+
+
+def may_ask(subject: Subject) -> bool:
+    """Return whether to ask about the whole test set: at once, or when the reader wants to wait for it."""
+    images = len(subject.dataset.test_images)
+    return worth_waiting(
+        subject.run,
+        passes=images,
+        what=f"Asking about all {images:,} test images",
+        key=f"answers.{subject.moment.digest}",
+    )
+
+
+def _totals(told: EvaluationReport, answers: Answers) -> None:
+    wrong = int((~answers.right).sum())
+    facts = [
+        ("Test accuracy", format_percent(told.accuracy)),
+        ("Mistakes", f"{wrong:,}"),
+        ("Images", f"{told.images:,}"),
+        ("Loss", f"{told.loss:.4f}"),
+        ("Calibration error", format_percent(told.calibration.ece)),
+    ]
+    with st.grid(min_column_width=130, key="inside-totals"):
+        for label, value in facts:
+            st.metric(label, value)
+
+
+def _matrix(subject: Subject, told: EvaluationReport) -> None:
+    st.header("Confusion", anchor=False)
+    shares = st.toggle("Per cent of the class", key="inside.rates", persist_state="session")
+    rates = [[None if np.isnan(rate) else rate for rate in row] for row in as_rates(told.confusion).tolist()]
+    matrix(
+        "inside-matrix",
+        classes=subject.classes,
+        counts=told.confusion.tolist(),
+        rates=rates,
+        as_rates=shares,
+        chosen=value_of(_CELL),
+        caption="Rows: what the image is. Columns: what the network answered. Click a cell to see its images.",
+        on_pick=_pick_cell,
+    )
+
+
+def _pick_cell(truth: int, answer: int) -> None:
+    put(_CELL, (truth, answer))
+    put(_GALLERY, "cell")
+
+
+def _gallery(subject: Subject, answers: Answers) -> None:
+    put(_GALLERY, value_of(_GALLERY, "mistakes"))
+    st.header("Images", anchor=False)
+    which = st.segmented_control(
+        "Images",
+        list(_GALLERIES),
+        format_func=_GALLERIES.__getitem__,
+        key=_GALLERY,
+        required=True,
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+    found, words = _found(subject, answers, str(which))
+    st.caption(words)
+    show_gallery("inside-gallery", subject, answers, found)
+
+
+def _found(subject: Subject, answers: Answers, which: str) -> tuple[np.ndarray, str]:
+    if which == "mistakes":
+        found = worst_mistakes(answers)
+        return found, "Wrong and sure of it: truth → answer." if len(found) else "There are no mistakes at this epoch."
+    if which == "shaky":
+        return shakiest_hits(answers), "Right, but hardly sure."
+    cell = value_of(_CELL)
+    if cell is None or max(cell) >= len(subject.classes):  # a cell of a run with more classes
+        return np.zeros(0, int), "Click a cell of the matrix to see its images."
+    found = find_cell(answers, truth=cell[0], answer=cell[1])
+    truth, answer = (plain(subject.classes[k]) for k in cell)
+    verb = "read rightly" if cell[0] == cell[1] else f"read as **{answer}**"
+    count = int(((answers.labels == cell[0]) & (answers.predicted == cell[1])).sum())
+    shown = f", {len(found)} shown" if count > len(found) else ""
+    if not count:
+        return found, f"No **{truth}** was {verb}."
+    return found, f"**{truth}** {verb}: {plural(count, 'image')}{shown}, surest first."
+
+
+def show_gallery(key: str, subject: Subject, answers: Answers, found: np.ndarray) -> None:
+    """Show test images by their indices; a click opens one in feature maps."""
+    if not len(found):
+        return
+    names = subject.classes
+    words = []
+    for k in found:
+        truth, answer = names[answers.labels[k]], names[answers.predicted[k]]
+        sure = format_percent(float(answers.confidence[k]), digits=0)
+        right = truth == answer
+        words.append(
+            Tile(
+                label=f"Test image {k}, a {truth}, read as {answer} with {sure}",
+                one=truth if right else f"{truth} → {answer}",
+                two=sure,
+                bad=not right,
+            )
+        )
+    tiles(
+        key,
+        paint.pack(paint.digits(subject.dataset.test_images[found])),
+        words,
+        name="Test images",
+        height=56,
+        cell=68,
+        on_pick=lambda place: _open(int(found[place])),
+    )
+    st.caption("Click an image to see its feature maps.")
+
+
+def _open(number: int) -> None:
+    look_at(number)
+    put(VIEW_KEY, "maps")
+
+
+def _per_class(told: EvaluationReport) -> None:
+    st.header("Each class", anchor=False)
+    figures = told.per_class
+    share = st.column_config.NumberColumn(format="%.2f %%")
+    st.dataframe(
+        [
+            {
+                "Class": name,
+                "Precision": percent_number(float(figures.precision[k])),
+                "Recall": percent_number(float(figures.recall[k])),
+                "F1": percent_number(float(figures.f1[k])),
+                "Images": int(figures.support[k]),
+            }
+            for k, name in enumerate(told.classes)
+        ],
+        hide_index=True,
+        width="stretch",
+        key="inside-classes",
+        placeholder="–",
+        alt="Precision, recall and F1 of each class",
+        column_config={"Precision": share, "Recall": share, "F1": share},
+    )
+    st.caption("Precision: share of its answers that are right. Recall: share of its images that are found.")
+
+
+def _calibration(told: EvaluationReport) -> None:
+    st.header("Is it as sure as it is right?", anchor=False)
+    table = told.calibration
+    dark = st.context.theme.type == "dark"
+    plot(
+        "inside-calibration",
+        calibration_figure(table.edges, table.confidence, table.accuracy, table.count, dark=dark),
+        words=f"Calibration curve, expected calibration error {format_percent(table.ece)}",
+        name="calibration",
+    )
+    st.caption(
+        f"On the line, answers given with 80 % are right 80 times in 100. Below it the network is too sure. The mean "
+        f"gap is {format_percent(table.ece)}."
+    )

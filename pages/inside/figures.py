@@ -1,0 +1,68 @@
+"""Pieces the Inside page's views share: choosing a layer, pictures in HTML with frames, the colour legend.
+
+All markup is made of numbers, pictures of ours and escaped captions.
+"""
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+import streamlit as st
+
+from lab.charts import tiles as paint
+from pages.components.parts import data_url
+from pages.state.session import put, value_of
+
+_SIDE = 206  # px of an enlarged picture
+_LEGEND = (
+    "<div style='display:flex;align-items:center;gap:.5rem;font-size:.8rem'><span>{low:.3g}</span>"
+    "<span style='width:9rem;height:.7rem;border-radius:.2rem;background:linear-gradient(90deg,{stops})'></span>"
+    "<span>{high:.3g}</span><span style='opacity:.75'>{words}</span></div>"
+)
+
+
+def choose_layer(key: str, words: dict[str, str]) -> str:
+    """Return the chosen layer; the first activation at first, and again for a network without the one chosen."""
+    names = list(words)
+    if value_of(key) not in words:
+        put(key, next((n for n in names if "ReLU" in words[n]), names[0]))
+    return str(st.selectbox("Layer", names, format_func=words.__getitem__, key=key, persist_state="session"))
+
+
+def layer_words(name: str, type_: str, shape: tuple[int, ...]) -> str:
+    return f"{name.removeprefix('features.')} · {type_} · {'×'.join(map(str, shape))}"
+
+
+def legend(low: float, high: float, scale: str) -> None:
+    """Show which colour stands for which number."""
+    steps = np.linspace(low, high, 9) if high > low else np.zeros(9)
+    stops = ", ".join(f"rgb({r},{g},{b})" for r, g, b in paint.colour(steps, low=low, high=high, scale=scale))
+    words = "zero is white" if scale == "diverging" else ""
+    st.html(_LEGEND.format(low=low, high=high, stops=stops, words=words))
+
+
+def framed(
+    rgb: np.ndarray, caption: str, *, box: tuple[int, int, int, int] | None = None, of: int | None = None
+) -> str:
+    """Return a picture enlarged in HTML. box: first and last row, first and last column of a frame, on a grid of
+    `of`×`of` cells (the picture's own pixels if None)."""
+    frame = ""
+    if box is not None:
+        height, width = (of, of) if of else rgb.shape[:2]
+        top, left = 100 * box[0] / height, 100 * box[2] / width
+        tall, wide = 100 * (box[1] + 1 - box[0]) / height, 100 * (box[3] + 1 - box[2]) / width
+        frame = (
+            f"<span style='position:absolute;top:{top:.2f}%;left:{left:.2f}%;width:{wide:.2f}%;height:{tall:.2f}%;"
+            "box-shadow:0 0 0 2px #f2a33a, 0 0 0 3px #10151c;border-radius:2px'></span>"
+        )
+    return (
+        f"<figure style='margin:0;width:min({_SIDE}px, 46%)'><span style='position:relative;display:block'>"
+        f"<img src='{data_url(paint.encode(rgb))}' alt='{escape(caption)}' style='width:100%;display:block;"
+        f"image-rendering:pixelated;border-radius:4px'>{frame}</span>"
+        f"<figcaption style='font-size:.8rem;opacity:.85;margin-top:.3rem'>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def side_by_side(figures: Sequence[str]) -> None:
+    """Show figures made by `framed` in a row that wraps."""
+    st.html(f"<div style='display:flex;flex-wrap:wrap;gap:1rem'>{''.join(figures)}</div>")

@@ -1,0 +1,179 @@
+"""The image beside every view: where it comes from, how it looks, and what the network answers at this epoch."""
+
+from html import escape
+
+import numpy as np
+import streamlit as st
+
+from lab.charts.tiles import digits, encode
+from lab.data.pictures import read_picture
+from lab.data.pixels import is_on_paper
+from lab.formatting import format_percent
+from lab.inspection.images import read_image
+from lab.sketch.normalise import RECIPES, normalise
+from lab.sketch.saved import decode_ink
+from lab.sketch.unsure import UnsureRule, judge
+from pages.cache.inspection import IMAGE_SIZE, probabilities_of
+from pages.cache.lab import get_lab
+from pages.inside.subject import Picture, Subject
+from pages.markdown import plain
+from pages.registry import page_path
+from pages.state.address import show_in_address, take_from_address, take_number
+from pages.state.session import put, value_of
+from pages.widgets.photos import PICTURE_KINDS, photo_of
+
+NUMBER_KEY = "inside.image"
+SOURCE_KEY = "inside.source"
+_DRAWING_KEY = "inside.drawing"
+_DIGIT_KEY = "inside.digit"
+_SOURCES = {"test": "Test", "drawing": "Drawing", "upload": "Upload"}
+_ENLARGE = 8
+_SHOWN = 10  # bars
+_BARS = """<style>
+.cl-probs { display: grid; grid-template-columns: minmax(1.2rem, auto) 1fr 3.6rem; gap: 0.22rem 0.5rem; align-items: center; font-size: 0.86rem; }
+.cl-probs b { font-weight: 600; text-align: right; white-space: nowrap; }
+.cl-probs .t { background: color-mix(in srgb, currentColor 12%, transparent); border-radius: 0.25rem; height: 0.8rem; overflow: hidden; }
+.cl-probs .t i { display: block; height: 100%; background: #2f86cf; border-radius: 0.25rem; }
+.cl-probs .wrong .t i, .cl-probs .t i.wrong { background: #d98a1f; }
+.cl-probs .p { text-align: right; font-variant-numeric: tabular-nums; }
+</style>"""
+
+
+def choose_picture(subject: Subject) -> Picture | None:
+    """Draw the source's widgets and return the image, or nothing where the source has none yet."""
+    put(SOURCE_KEY, value_of(SOURCE_KEY, "test"))
+    take_from_address("source", key=SOURCE_KEY, allowed=_SOURCES)
+    source = st.segmented_control(
+        "Image",
+        list(_SOURCES),
+        format_func=_SOURCES.__getitem__,
+        key=SOURCE_KEY,
+        required=True,
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+    show_in_address("source", source, default="test")
+    if source == "drawing":
+        return _drawn(subject)
+    show_in_address("drawing", None)
+    return _test_image(subject) if source == "test" else _uploaded(subject)
+
+
+def _drawn(subject: Subject) -> Picture | None:
+    """Return a saved drawing, made into what the run's data set looks like."""
+    spec = subject.dataset.spec
+    saved = {each.id: each for each in get_lab().store.list_sketches() if each.label in spec.classes}
+    if not saved:
+        st.caption("No drawing is saved yet: keep one on the Draw page, with its label.")
+        st.page_link(page_path("draw"), label="Draw", icon=":material/draw:")
+        return None
+    numbers = {id: number for number, id in enumerate(saved, start=1)}
+    take_from_address("drawing", key=_DRAWING_KEY, allowed=saved)
+    chosen = st.selectbox(
+        "Saved drawing",
+        list(saved)[::-1],
+        format_func=lambda each: f"{saved[each].label}, drawing {numbers[each]}",
+        key=_DRAWING_KEY,
+        persist_state="session",
+    )
+    show_in_address("drawing", chosen)
+    pixels = normalise(decode_ink(saved[chosen].png), recipe=RECIPES[spec.recipe])
+    return Picture(pixels, spec.classes.index(saved[chosen].label), f"drawing {numbers[chosen]}")
+
+
+def _test_image(subject: Subject) -> Picture:
+    count = len(subject.dataset.test_images)
+    take_number("image", key=NUMBER_KEY, low=0, high=count - 1)
+    put(NUMBER_KEY, min(int(value_of(NUMBER_KEY, 0)), count - 1))
+    number = int(st.number_input(f"Number, 0 to {count - 1:,}", 0, count - 1, key=NUMBER_KEY, persist_state="session"))
+    show_in_address("image", number, default=0)
+    return Picture(subject.dataset.test_images[number], int(subject.dataset.test_labels[number]), f"test:{number}")
+
+
+def _uploaded(subject: Subject) -> Picture | None:
+    """Return an uploaded picture: as it is if it has the network's size, else the digit that is found in it."""
+    spec = subject.dataset.spec
+    file = st.file_uploader("Picture file", PICTURE_KINDS, key="inside.upload", max_upload_size=10)
+    cut = spec.drawable and st.toggle(
+        "Cut out the digit",
+        True,
+        key="inside.cut",
+        help="Found as on the Draw page and made into what the data set looks like. Off: the whole picture, resized.",
+    )
+    if file is None:
+        st.caption(f"A photo or scan of any size; {IMAGE_SIZE}×{IMAGE_SIZE} pixels are taken as they are.")
+        return None
+    data = file.getvalue()
+    pixels = read_image(data, size=IMAGE_SIZE, fit=True, name=file.name)
+    if cut and read_picture(data, name=file.name).shape != (IMAGE_SIZE, IMAGE_SIZE):
+        return _cut_out(subject, data, file.name)
+    if value_of("inside.upload.seen") != file.file_id:  # a first guess for each file; the switch overrules it
+        put("inside.upload.seen", file.file_id)
+        put("inside.invert", is_on_paper(pixels))
+    invert = st.toggle("Dark ink on white paper", key="inside.invert")
+    return Picture(255 - pixels if invert else pixels, None, file.name)
+
+
+def _cut_out(subject: Subject, data: bytes, name: str) -> Picture | None:
+    """Return the digit in a photo, normalised; of several the one that is chosen."""
+    spec = subject.dataset.spec
+    found = photo_of(data, name, split=spec.has_digits)
+    if not found.digits:
+        st.warning(plain(found.reason))
+        return None
+    number = 1
+    if len(found.digits) > 1:
+        put(_DIGIT_KEY, min(int(value_of(_DIGIT_KEY, 1)), len(found.digits)))
+        label = f"Digit, 1 to {len(found.digits)} from left to right"
+        number = int(st.number_input(label, 1, len(found.digits), key=_DIGIT_KEY))
+    digit = found.digits[number - 1]
+    pixels = normalise(digit, recipe=RECIPES[spec.recipe])
+    probabilities = probabilities_of(*subject.key, pixels)
+    verdict = judge(probabilities, rule=UnsureRule(), sketch=digit, image=pixels)
+    if verdict.unsure:
+        st.caption(plain(f"Unsure whether it is a digit: {verdict.reasons[0]}."))
+    return Picture(pixels, None, name if len(found.digits) == 1 else f"{name}, digit {number}")
+
+
+def show_picture(subject: Subject, picture: Picture) -> None:
+    """Show the image and the answer to it."""
+    big = digits(picture.pixels[None])[0].repeat(_ENLARGE, axis=0).repeat(_ENLARGE, axis=1)
+    st.image(encode(big), width=_ENLARGE * IMAGE_SIZE, alt=f"The image {picture.name}, enlarged")
+    probabilities = probabilities_of(*subject.key, picture.pixels)
+    answer = int(probabilities.argmax())
+    truth = "" if picture.label is None else subject.classes[picture.label]
+    told = f"Read as **{plain(subject.classes[answer])}** ({plain(format_percent(float(probabilities[answer]), digits=1))})"
+    if picture.label is None:
+        st.markdown(told)
+    elif picture.label == answer:
+        st.markdown(f":material/check_circle: {told}, which is right")
+    else:
+        st.markdown(f":material/cancel: {told}, but it is **{plain(truth)}**")
+    st.html(_BARS + bars_html(probabilities, subject.classes, label=picture.label))
+
+
+def bars_html(probabilities: np.ndarray, classes: tuple[str, ...], *, label: int | None) -> str:
+    """Return the probabilities as bars, in class order for ten classes, else the highest and the truth."""
+    if len(classes) <= _SHOWN:
+        order = list(range(len(classes)))
+    else:
+        order = [int(k) for k in np.argsort(-probabilities)[:_SHOWN]]
+        if label is not None and label not in order:
+            order.append(label)
+    top = int(probabilities.argmax())
+    rows = []
+    for k in order:
+        share = float(probabilities[k])
+        wrong = " class='wrong'" if k == top and label is not None and k != label else ""
+        mark = " ✓" if k == label else ""
+        rows.append(
+            f"<b>{escape(classes[k])}{mark}</b><span class='t'><i{wrong} style='width:{100 * share:.1f}%'></i></span>"
+            f"<span class='p'>{escape(format_percent(share, digits=1))}</span>"
+        )
+    return f"<div class='cl-probs' role='group' aria-label='Probabilities of the classes'>{''.join(rows)}</div>"
+
+
+def look_at(number: int) -> None:
+    """Take a test image by its number, in a callback."""
+    put(SOURCE_KEY, "test")
+    put(NUMBER_KEY, number)

@@ -1,0 +1,97 @@
+"""The filters of a convolution at this epoch, before training, and what training changed."""
+
+import numpy as np
+import streamlit as st
+
+from lab.charts import tiles as paint
+from lab.formatting import format_percent, plural
+from pages.cache.inspection import INITIAL, kernels_of, layers_of
+from pages.components.parts import Tile, tiles
+from pages.inside.figures import choose_layer, layer_words, legend
+from pages.inside.subject import Subject
+from pages.state.session import put, value_of
+
+_KERNEL_VIEWS = {"now": "Weights", "change": "Change since the start", "before": "Before training"}
+_MOST = 256  # tiles at once
+
+
+def show_kernels(subject: Subject) -> None:
+    """Show one convolution's filters as they are, were, or changed."""
+    from lab.inspection.kernels import kernel_change
+
+    words = {
+        layer.name: layer_words(layer.name, layer.type, layer.shape)
+        for layer in layers_of(*subject.key)
+        if layer.type == "Conv2d"
+    }
+    columns = st.columns([2, 2, 1], vertical_alignment="bottom")
+    with columns[0]:
+        chosen = choose_layer("inside.kernel", words)
+    now, before = kernels_of(*subject.key, chosen), kernels_of(subject.run.id, INITIAL, chosen)
+    change = kernel_change(now, before)
+    with columns[1]:
+        put("inside.kernel.view", value_of("inside.kernel.view", "now"))
+        view = st.selectbox(
+            "Show",
+            list(_KERNEL_VIEWS),
+            format_func=_KERNEL_VIEWS.__getitem__,
+            key="inside.kernel.view",
+            persist_state="session",
+        )
+    with columns[2]:
+        source = _input_channel(now.weight.shape[1])
+    values = {"now": now.weight, "change": change.difference, "before": before.weight}[str(view)][:, source]
+    shown = values[:_MOST]
+    labels = [
+        Tile(
+            label=f"Filter {k}, {moved_words(change.relative[k], unit='per cent of its length')}",
+            one=f"#{k}",
+            two=moved_words(change.relative[k]),
+        )
+        for k in range(len(shown))
+    ]
+    tiles(
+        "inside-kernels",
+        paint.pack(paint.paint(shown, scale="diverging")),
+        labels,
+        name=f"Filters of {chosen}",
+        height=now.weight.shape[-1] * max(1, round(70 / now.weight.shape[-1])),
+        cell=92,
+    )
+    legend(*paint.limits(shown, signed=True), "diverging")
+    st.caption(kernel_words(change.relative, change.cosine, now.weight.shape, untrained=subject.moment.epoch == 0))
+
+
+def _input_channel(count: int) -> int:
+    if count == 1:
+        st.number_input("Input channel", 0, 0, 0, disabled=True, key="inside.kernel.only")
+        return 0
+    put("inside.kernel.source", min(int(value_of("inside.kernel.source", 0)), count - 1))
+    return int(st.number_input("Input channel", 0, count - 1, key="inside.kernel.source", persist_state="session"))
+
+
+def moved_words(share: float, *, unit: str = "%") -> str:
+    """Return how far a filter moved, as a share of its length before; without a length there is no share."""
+    if np.isnan(share):
+        return "no number"
+    return f"moved {100 * share:.0f} {unit}" if np.isfinite(share) else "was zero"
+
+
+def kernel_words(relative: np.ndarray, cosine: np.ndarray, shape: tuple[int, ...], *, untrained: bool) -> str:
+    """Return what training did to filters of a shape (filters, channels, H, W), by their `KernelChange`."""
+    channels = plural(shape[1], "input channel")
+    first = f"{shape[0]} filters of {shape[2]}×{shape[3]}, {channels} each. "
+    if untrained:
+        return first + "Nothing has moved yet: move the slider to see training change them."
+    if not relative.any():
+        return first + "This layer is frozen: training did not touch it."
+    known = np.isfinite(relative)
+    if not known.any():
+        return first + "They were zero at the start, or are no numbers now, so how far they moved is no number either."
+    most = int(np.where(known, relative, -1).argmax())
+    alike = cosine[np.isfinite(cosine)]
+    turned = f"; mean cosine to the start {alike.mean():.2f}" if len(alike) else ""
+    return (
+        f"{first}Since the start they moved by {format_percent(float(relative[known].mean()), digits=0)} of their length on average, most of "
+        f"all #{most} ({format_percent(float(relative[most]), digits=0)}){turned}."
+    )

@@ -1,0 +1,183 @@
+"""Feature maps of a layer: the grid of channels for the image, one enlarged over it, and the first five test images."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from lab.charts import tiles as paint
+from lab.formatting import format_percent
+from pages.cache.inspection import IMAGE_SIZE, layers_of, maps_of
+from pages.components.parts import Tile, tiles
+from pages.inside.figures import choose_layer, framed, layer_words, legend, side_by_side
+from pages.inside.subject import Picture, Subject
+from pages.markdown import plain
+from pages.state.session import put, value_of
+
+if TYPE_CHECKING:
+    from lab.inspection.observe import FeatureMaps
+    from lab.inspection.receptive import Field
+
+_CHANNEL = "inside.channel"
+_MOST = 256  # tiles at once
+_MOST_OF_FIVE = 32  # channels of each of the five images
+_SORTS = {"index": "By number", "activation": "Strongest first"}
+
+
+def show_maps(subject: Subject, picture: Picture) -> None:
+    """Show the grid of a layer's channels; a click enlarges one."""
+    layer, order, each = _choose(subject)
+    maps = maps_of(*subject.key, layer, picture.pixels)
+    index = np.argsort(-maps.mean, kind="stable") if order == "activation" else np.arange(len(maps.mean))
+    shown = index[:_MOST]
+    scale = "diverging" if maps.values.min() < 0 else "viridis"
+    _enlarge_chosen(subject, picture, maps, scale)
+    _grid(maps, shown, scale=scale, each=each)
+    if not each:
+        legend(*paint.limits(maps.values, signed=scale == "diverging"), scale)
+    more = f" The first {_MOST} of {len(index)} channels are shown." if len(index) > _MOST else ""
+    st.caption(
+        f"{len(index)} channels of {plain(layer)} for {plain(picture.name)}, {subject.moment.words}: under each its "
+        f"mean and the share of zeros. Click one to enlarge it.{more}"
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.download_button(
+            "PNG",
+            lambda: paint.grid(paint.paint(maps.values[shown], scale=scale, each=each), enlarge=4),
+            f"{subject.run.id}-epoch{subject.moment.epoch}-{layer}.png",
+            "image/png",
+            icon=":material/download:",
+            key="inside-maps-png",
+        )
+        five = st.toggle(
+            "First five test images",
+            key="inside.five",
+            persist_state="session",
+            help="The same layer for the first five images of the test set, as in report C.",
+        )
+    if five:
+        _first_five(subject, layer)
+
+
+def _choose(subject: Subject) -> tuple[str, str, bool]:
+    """Return the chosen layer, order, and whether each channel has its own colour scale."""
+    layers = [layer for layer in layers_of(*subject.key) if layer.has_maps and layer.type not in ("Resize", "Crop")]
+    grid = st.grid(3, min_column_width=150, vertical_alignment="bottom")
+    with grid.cell():
+        chosen = choose_layer("inside.layer", {v.name: layer_words(v.name, v.type, v.shape) for v in layers})
+    with grid.cell():
+        order = st.selectbox(
+            "Order", list(_SORTS), format_func=_SORTS.__getitem__, key="inside.order", persist_state="session"
+        )
+    with grid.cell():
+        each = st.toggle(
+            "Own scales",
+            key="inside.each",
+            persist_state="session",
+            help="Off: one colour scale for the layer, so channels can be compared. On: each its own.",
+        )
+    return chosen, str(order), bool(each)
+
+
+def _chosen_channel(maps: "FeatureMaps") -> int | None:
+    channel = value_of(_CHANNEL)
+    return int(channel) if channel is not None and int(channel) < len(maps.mean) else None
+
+
+def _grid(maps: "FeatureMaps", shown: np.ndarray, *, scale: str, each: bool) -> None:
+    words = [
+        Tile(
+            label=f"Channel {k}, mean {maps.mean[k]:.3f}, {format_percent(float(maps.sparsity[k]), digits=0)} zeros",
+            one=f"#{k}",
+            two=f"{maps.mean[k]:.2f} · {format_percent(float(maps.sparsity[k]), digits=0)} zero",
+        )
+        for k in shown
+    ]
+    places = {int(k): place for place, k in enumerate(shown)}
+    channel = _chosen_channel(maps)
+    tiles(
+        "inside-maps",
+        paint.pack(paint.paint(maps.values[shown], scale=scale, each=each)),
+        words,
+        name=f"Feature maps of {maps.layer.name}",
+        height=_tile_height(maps.values.shape[-1], 84),
+        cell=92,
+        selected=None if channel is None else places.get(channel),
+        on_pick=lambda place: put(_CHANNEL, int(shown[place])),
+    )
+
+
+def _tile_height(side: int, near: int) -> int:
+    """Return a height in px near to `near` that enlarges a map by a whole number."""
+    return side * max(1, round(near / side)) if side <= near else near
+
+
+def _first_five(subject: Subject, layer: str) -> None:
+    data = subject.dataset
+    for number in range(min(5, len(data.test_images))):
+        maps = maps_of(*subject.key, layer, data.test_images[number])
+        values = maps.values[:_MOST_OF_FIVE]
+        scale = "diverging" if values.min() < 0 else "viridis"
+        with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+            with st.container(width=84):
+                st.image(
+                    paint.encode(paint.digits(data.test_images[number][None])[0].repeat(3, 0).repeat(3, 1)),
+                    alt=f"Test image {number}",
+                    caption=plain(subject.classes[data.test_labels[number]]),
+                )
+            with st.container(width="stretch"):
+                tiles(
+                    f"inside-five-{number}",
+                    paint.pack(paint.paint(values, scale=scale)),
+                    [Tile(label=f"Channel {k}") for k in range(len(values))],
+                    height=_tile_height(values.shape[-1], 56),
+                    name=f"{layer} for test image {number}",
+                )
+
+
+def _enlarge_chosen(subject: Subject, picture: Picture, maps: "FeatureMaps", scale: str) -> None:
+    channel = _chosen_channel(maps)
+    if channel is not None:
+        read_side = next((v.shape[-1] for v in layers_of(*subject.key) if v.type == "Resize"), IMAGE_SIZE)
+        _enlarged(picture, maps.values[channel], maps.layer.field, channel, scale=scale, read_side=read_side)
+
+
+def _enlarged(
+    picture: Picture, values: np.ndarray, field: "Field | None", channel: int, *, scale: str, read_side: int
+) -> None:
+    """Show one channel beside and over the image. read_side: side of the image after the network's own resize."""
+    row, column = (int(n) for n in np.unravel_index(int(np.abs(values).argmax()), values.shape))
+    side = picture.pixels.shape[-1]
+    seen = None
+    if field is not None:
+        seen = (*field.pixels(row, image_size=read_side), *field.pixels(column, image_size=read_side))
+    strongest = f"strongest value, {values[row, column]:.2f} at row {row}, column {column}"
+    sees = f"the frame is what the {strongest}, can see" if seen else f"the {strongest}, sees all of it"
+    placed = _placed(values, field, side=side, read_side=read_side)
+    pictures = [
+        framed(paint.digits(picture.pixels[None])[0], f"The image; {sees}", box=seen, of=read_side),
+        framed(
+            paint.paint(values[None], scale=scale)[0],
+            f"Channel {channel}, {values.shape[0]}×{values.shape[1]}",
+            box=(row, row, column, column),
+        ),
+        framed(paint.blend(picture.pixels, placed, scale=scale), "The channel over the image"),
+    ]
+    with st.container(border=True, key="inside-enlarged"):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            st.markdown(f"**Channel {channel}**")
+            st.button("Close", icon=":material/close:", on_click=put, args=(_CHANNEL, None), key="inside-close")
+        side_by_side(pictures)
+
+
+def _placed(values: np.ndarray, field: "Field | None", *, side: int, read_side: int) -> np.ndarray:
+    """Return a map at the image's size: each value over the pixels it is centred on, 0 where no value is."""
+    places = np.arange(side)
+    if field is None:
+        index = places * values.shape[0] // side
+        return np.asarray(values[index[:, None], index[None]])
+    middle = (field.first + field.last) / 2
+    index = np.round(((places + 0.5) * read_side / side - 0.5 - middle) / field.step).astype(int)
+    inside = (index >= 0) & (index < len(values))
+    index = index.clip(0, len(values) - 1)
+    return np.where(inside[:, None] & inside[None], values[index[:, None], index[None]], 0.0)

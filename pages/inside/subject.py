@@ -1,0 +1,204 @@
+"""What the Inside page looks at: a run, one of its kept epochs, and an image."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from lab.data.load import Dataset
+from lab.formatting import plural
+from lab.metrics import TEST_ACCURACY, VAL_ACCURACY
+from lab.runs.records import KeptFile, RunRecord, Series
+from pages.cache.inspection import INITIAL, dataset_of
+from pages.cache.lab import get_lab
+from pages.components.parts import epoch_slider
+from pages.registry import page_path
+from pages.state.address import check_address, complain, find_run, leave_address, show_in_address, take_from_address
+from pages.state.session import put, value_of, whole_number
+from pages.widgets.frame import shows_errors
+from pages.widgets.runs import run_title, state_badge
+
+_RUN_KEY = "inside.run"
+_LISTED = 200
+_POLL_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One set of weights: the epoch after which they were kept (0: before training) and their SHA-256."""
+
+    epoch: int
+    digest: str
+
+    @property
+    def words(self) -> str:
+        """Return such as "after epoch 3"."""
+        return f"after epoch {self.epoch}" if self.epoch else "before training"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The run, the moment, and all moments of the run there are."""
+
+    run: RunRecord
+    moment: Moment
+    moments: tuple[Moment, ...]
+    dataset: Dataset
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.dataset.spec.classes
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Run id and digest: what everything computed is cached by."""
+        return self.run.id, self.moment.digest
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The image being looked at: uint8 (H, W), its class if known, and a name for captions."""
+
+    pixels: np.ndarray
+    label: int | None
+    name: str
+
+
+def choose_run() -> RunRecord | None:
+    """Draw the picker and return the chosen run, or say how to get one; None too where the address has no such run."""
+    runs = {run.id: run for run in get_lab().store.list_runs(limit=_LISTED) if _started(run)}
+    wanted = st.query_params.get("run", "")
+    found, problem = find_run(wanted)
+    if problem:
+        complain(problem)
+    if found is not None:
+        runs[found.id] = found
+    if not runs:
+        _no_runs()
+        return None
+    if problem:
+        put(_RUN_KEY, None)
+    else:
+        if value_of(_RUN_KEY) not in runs:
+            put(_RUN_KEY, next(iter(runs)))
+        take_from_address("run", key=_RUN_KEY, allowed=runs)
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    with left:
+        chosen = st.selectbox(
+            "Run",
+            list(runs),
+            index=None,
+            format_func=lambda run: _words(runs[run]),
+            key=_RUN_KEY,
+            persist_state="session",
+            placeholder="Choose a run",
+            on_change=leave_address,
+            args=("run", "epoch"),  # the epoch was the other run's
+        )
+    if chosen is None:
+        return None
+    show_in_address("run", chosen)
+    with right, st.container(horizontal=True, vertical_alignment="center"):
+        state_badge(runs[chosen])
+        st.page_link(page_path("train"), label="Its curves", icon=":material/show_chart:", query_params={"run": chosen})
+    return runs[chosen]
+
+
+def _started(run: RunRecord) -> bool:
+    return run.has_weights or run.state.live
+
+
+def _words(run: RunRecord) -> str:
+    facts = [run_title(run), run.headline_text or plural(run.config.epochs, "epoch"), run.id[:6]]
+    return " · ".join(facts)
+
+
+def _no_runs() -> None:
+    with st.container(border=True):
+        st.markdown("**Nothing to look into yet.** Train a run first; its first epoch can be opened here at once.")
+        st.page_link(page_path("train"), label="Train a network", icon=":material/play_circle:")
+
+
+def moments_of(run: RunRecord) -> tuple[tuple[Moment, ...], tuple[KeptFile, ...]]:
+    """Return the moments that can be looked at, the untrained network first, and the kept files beside them."""
+    newest: dict[int, KeptFile] = {}
+    for kept in get_lab().kept_epochs(run.id):
+        newest[kept.epoch] = kept
+    files = tuple(newest[epoch] for epoch in sorted(newest))
+    return (Moment(0, INITIAL), *(Moment(file.epoch, file.sha256) for file in files)), files
+
+
+def choose_moment(run: RunRecord) -> Subject | None:
+    """Draw the epoch slider and return what is looked at; None while nothing is kept."""
+    moments, files = moments_of(run)
+    if not files:
+        _nothing_kept(run)
+        return None
+    points = get_lab().store.points(run.id, series=(VAL_ACCURACY.id, TEST_ACCURACY.id))
+    with st.container(border=True, key="inside-epochs"):
+        index = epoch_slider(
+            run.id,
+            epochs=[m.epoch for m in moments],
+            names=[_epoch_name(run, m) for m in moments],
+            start=_start(run, moments),
+            val=[None, *_at(points.get(VAL_ACCURACY.id), files)],
+            test=[None, *_at(points.get(TEST_ACCURACY.id), files)],
+        )
+    if run.state.live:
+        _watch(run, len(files))
+    return Subject(run, moments[index], moments, dataset_of(run.config.dataset))
+
+
+def _epoch_name(run: RunRecord, moment: Moment) -> str:
+    """Return such as "Epoch 3 of 5 (best)": which of them answers for the run is said on it."""
+    if not moment.epoch:
+        return "Before training"
+    return f"Epoch {run.epoch_text if moment.epoch == run.headline.epoch else moment.epoch}"
+
+
+def _start(run: RunRecord, moments: tuple[Moment, ...]) -> int:
+    """Return the index the slider begins at: the epoch in the address, else the one that answers, else the newest."""
+    wanted = whole_number(st.query_params.get("epoch", ""))
+    epochs = [moment.epoch for moment in moments]
+    check_address(
+        "epoch", right=wanted in epochs, rule=f"is no saved epoch of this run: choose one from 0 to {epochs[-1]} below."
+    )
+    if wanted in epochs:
+        return epochs.index(wanted)
+    answering = run.headline.epoch
+    return epochs.index(answering) if answering in epochs else len(epochs) - 1
+
+
+def _at(series: Series | None, files: tuple[KeptFile, ...]) -> list[float | None]:
+    """Return the series' values at the kept files' steps; what is missing or not finite is None."""
+    if series is None:
+        return [None] * len(files)
+    known = {int(s): float(v) for s, v in zip(series.step, series.value) if np.isfinite(v)}
+    return [known.get(file.step) for file in files]
+
+
+def _nothing_kept(run: RunRecord) -> None:
+    with st.container(border=True):
+        if run.state.live:
+            st.markdown("**The first epoch is not done yet.** Its weights open here as soon as they are kept.")
+            _watch(run, 0)
+        else:
+            st.markdown(f"**This run ({run.state}) kept no weights**, so there is nothing to look into.")
+            st.page_link(
+                page_path("train"), label="Train it again", icon=":material/play_circle:", query_params={"run": run.id}
+            )
+
+
+def _watch(run: RunRecord, known: int) -> None:
+    """Draw the page again when the run has kept another epoch."""
+
+    @st.fragment(run_every=_POLL_S, key=f"inside-watch-{run.id}")
+    @shows_errors
+    def look() -> None:
+        fresh = get_lab().store.get(run.id)
+        if len({kept.epoch for kept in get_lab().kept_epochs(run.id)}) != known or not fresh.state.live:
+            st.rerun()
+        st.caption("Training goes on: this page looks at kept weights, and new epochs join the slider.")
+
+    look()

@@ -1,0 +1,114 @@
+"""What can be done to the chosen runs at once: delete (and take it back), tag, forget the choice, pass the link on."""
+
+from collections.abc import Iterable, Sequence
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from lab.errors import LabError
+from lab.formatting import plural
+from lab.runs.records import RunRecord
+from pages.cache.lab import get_lab
+from pages.state.runs import change_view, just_deleted, read_view, remember_deleted, renew_table
+from pages.state.runs_address import view_address
+from pages.state.session import flash, put, value_of
+from pages.widgets.frame import show_errors, shows_errors
+
+_TAG = "runs.new-tag"
+_WATCH_S = 3.0
+
+
+def actions(runs: Sequence[RunRecord]) -> None:
+    """Draw the buttons for the chosen runs."""
+    writable = not get_lab().settings.read_only
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.popover("Tag", icon=":material/sell:", disabled=not writable):
+            st.text_input("Tag for the chosen runs", key=_TAG, on_change=_tag, args=([run.id for run in runs],))
+        st.button(
+            "Delete",
+            icon=":material/delete:",
+            key="runs.delete",
+            disabled=not writable,
+            on_click=_delete,
+            args=([run.id for run in runs],),
+            help="Runs can be brought back for a week.",
+        )
+        with st.popover("Link", icon=":material/link:"):
+            st.caption("Opens this view: the same runs, the same picture.")
+            st.code(_link(), language=None, wrap_lines=True)
+        st.button("Choose none", icon=":material/close:", key="runs.none", on_click=_none)
+
+
+def _link() -> str:
+    view, _ = read_view()
+    return f"{(st.context.url or '').partition('?')[0]}?{urlencode(view_address(view), safe='.:,')}"
+
+
+def watch(runs: Iterable[RunRecord]) -> None:
+    """Run the page again as soon as one of the runs changes its state; finished ones are left alone."""
+    live = {run.id: str(run.state) for run in runs if run.state.live}
+    if live:
+        _watch(live)
+
+
+@st.fragment(run_every=_WATCH_S)
+@shows_errors
+def _watch(live: dict[str, str]) -> None:
+    now = {run.id: str(run.state) for run in get_lab().store.list_runs(ids=live, limit=None)}
+    if now != live:
+        st.rerun()
+
+
+def undo_box() -> None:
+    """Offer to bring back what was deleted last."""
+    deleted = just_deleted()
+    if not deleted:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", border=True):
+        words = f"{plural(len(deleted), 'run')} {'was' if len(deleted) == 1 else 'were'} deleted."
+        st.markdown(f":material/delete: &nbsp;{words}", width="content")
+        st.button("Undo", icon=":material/undo:", key="runs.undo", on_click=_undo)
+        st.button("Dismiss", key="runs.dismiss", type="tertiary", on_click=remember_deleted, args=((),))
+
+
+def _none() -> None:
+    change_view(runs=())
+    renew_table()
+
+
+def _tag(runs: Sequence[str]) -> None:
+    tag = str(value_of(_TAG, "")).strip()
+    put(_TAG, "")
+    if not tag:
+        return
+    store = get_lab().store
+    try:
+        for run in store.list_runs(ids=runs, limit=None):
+            store.set_tags(run.id, (*run.tags, tag))
+        flash(f"Tagged {plural(len(runs), 'run')}.")
+    except LabError as error:
+        flash(str(error))
+    renew_table()
+
+
+def _delete(runs: Sequence[str]) -> None:
+    gone, kept = [], []
+    for run in runs:
+        try:
+            get_lab().store.delete(run)
+            gone.append(run)
+        except LabError as error:
+            kept.append(run)
+            flash(str(error))
+    remember_deleted(tuple(gone))
+    change_view(runs=tuple(kept))
+    renew_table()
+
+
+def _undo() -> None:
+    with show_errors():
+        for run in just_deleted():
+            get_lab().store.undelete(run)
+        change_view(runs=just_deleted())
+    remember_deleted(())
+    renew_table()

@@ -1,0 +1,292 @@
+"""Beneath the table: the chosen runs, and five ways to look at them beside each other."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from lab.charts.groups import Group, cut_remark, group_figure, group_info
+from lab.charts.lines import RunCurves
+from lab.charts.overlay import AXES, OverlayOptions, line_slots, overlay_info
+from lab.charts.overlay_figure import overlay_figure, overlay_words
+from lab.charts.parallel import parallel_figure, parallel_info
+from lab.charts.pareto import COSTS, pareto_figure, pareto_info
+from lab.charts.smoothing import SPANS
+from lab.charts.style import run_style
+from lab.config import FIELDS
+from lab.errors import UnreadableRunError
+from lab.formatting import plural
+from lab.metrics import list_charts
+from lab.runs.records import RunRecord
+from lab.sharing.comparison import comparison_table, differing_settings, list_results, run_labels
+from lab.sharing.tables import shown
+from pages.cache.lab import get_lab
+from pages.cache.runs import run_points
+from pages.components.parts import plot
+from pages.markdown import plain
+from pages.state.address import find_run
+from pages.state.runs import bind
+from pages.state.runs_address import LOOKS, MOST_RUNS, RunsView
+from pages.widgets.runs import format_spread
+
+
+def chosen_runs(view: RunsView) -> tuple[RunRecord, ...]:
+    """Return the chosen runs that there are, in the order in which they were chosen."""
+    if not view.runs:
+        return ()
+    found = {run.id: run for run in get_lab().store.list_runs(ids=view.runs, limit=None)}
+    return tuple(found[run] for run in view.runs if run in found)
+
+
+def lost_runs(view: RunsView, found: Sequence[RunRecord]) -> tuple[str, ...]:
+    """Return a sentence for each of the first runs that were chosen and are not there, and one for the rest."""
+    there = {run.id for run in found}
+    lost = [run for run in view.runs if run not in there]
+    sentences = [find_run(run)[1] for run in lost[:_NAMED]]
+    rest = len(lost) - _NAMED
+    return (
+        (*sentences, f"{rest} more of the chosen runs are not in this lab, or deleted.") if rest > 0 else (*sentences,)
+    )
+
+
+def compare(view: RunsView, runs: Sequence[RunRecord]) -> None:
+    """Draw the way of looking that the view asks for."""
+    st.segmented_control(
+        "Look at", list(LOOKS), format_func=LOOKS.__getitem__, required=True, **bind("look", view.look)
+    )
+    {
+        "curves": _curves,
+        "differences": _differences,
+        "groups": _groups,
+        "parallel": _parallel,
+        "pareto": _pareto,
+    }[view.look](view, runs)
+
+
+_NAMED = 3  # of the chosen runs that are not there
+_GROUP_COLUMNS = ("test_accuracy", "val_accuracy", "test_loss", "seconds", "images_per_second")
+
+
+def dark() -> bool:
+    """Whether the page is dark."""
+    return st.context.theme.type == "dark"
+
+
+def _curves(view: RunsView, runs: Sequence[RunRecord]) -> None:
+    _curve_controls(view)
+    curves = _sound_curves(runs)
+    notes: list[str] = []
+    total = points = 0
+    with st.grid(min_column_width=460, key="runs.curves.grid"):
+        for metric in view.curves:
+            options = OverlayOptions(
+                metric,
+                view.x,
+                view.smooth,
+                fold=view.fold,
+                test=view.test,
+                raw=view.raw,
+                log_x=view.logx,
+                log_y=view.logy,
+                full=view.full,
+            )
+            info = overlay_info(curves, options, slots=view.slots)
+            notes += [note for note in info.notes if note not in notes]
+            if not info.lines:
+                continue  # the notes say why, and a constant learning rate is one of them
+            figure = overlay_figure(info, dark=dark())
+            plot(
+                f"runs.curve.{metric}",
+                figure,
+                words=overlay_words(info),
+                name=f"runs-{metric}",
+                revision=f"{view.x} {view.logx} {view.logy} {view.full}",
+            )
+            total, points = total + info.total, points + info.shown
+    _small_print(runs, total, points, notes)
+
+
+def _sound_curves(runs: Sequence[RunRecord]) -> list[RunCurves]:
+    """Return the runs' curves; those that are damaged are named and left out."""
+    curves = []
+    for run in runs:
+        try:
+            curves.append(RunCurves(run, run_points(run)))
+        except UnreadableRunError as error:
+            st.warning(plain(str(error)), icon=":material/heart_broken:")
+    return curves
+
+
+def _small_print(runs: Sequence[RunRecord], total: int, points: int, notes: Sequence[str]) -> None:
+    words = (
+        [f"{points:,} points stand for {total:,}; each stretch keeps its lowest and highest."] if total > points else []
+    )
+    live = sum(run.state.live for run in runs)
+    if live:
+        words.append(f"{live} of these runs {'is' if live == 1 else 'are'} still training.")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(plain(" ".join([*words, *notes])), width="content")
+        if live:
+            st.button("Refresh the curves", icon=":material/refresh:", key="runs.refresh", type="tertiary")
+
+
+def _curve_controls(view: RunsView) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        st.multiselect(
+            "Curves",
+            list(list_charts()),
+            format_func=lambda m: list_charts()[m].title,
+            width=420,
+            **bind("curves", view.curves),
+        )
+        st.selectbox("X axis", list(AXES), format_func=lambda x: AXES[x].split(" (")[0], width=170, **bind("x", view.x))
+        st.select_slider(
+            "Smoothing",
+            SPANS,
+            format_func=lambda span: "off" if span == 1 else f"{span} steps",
+            width=190,
+            help="The strong line is the mean over this many neighbouring steps, as on Train; the raw points are behind it.",
+            **bind("smooth", view.smooth),
+        )
+    with st.container(horizontal=True, gap="medium"):
+        for name, label, words in (
+            ("raw", "Raw points", "Show the raw points behind the smoothed line."),
+            (
+                "fold",
+                "Seeds as bands",
+                "Runs that differ only in their seed become their mean and one standard deviation.",
+            ),
+            ("test", "Test set", "Show the test set's curve as well."),
+            (
+                "full",
+                "Full range",
+                "The y axis shows every value. Without it, losses far beyond those of sound runs are "
+                "marked at its edge.",
+            ),
+            ("logx", "Logarithmic x", ""),
+            ("logy", "Logarithmic y", "Accuracies stay as they are."),
+        ):
+            st.toggle(label, help=words or None, **bind(name, getattr(view, name)))
+
+
+def _differences(view: RunsView, runs: Sequence[RunRecord]) -> None:
+    table = comparison_table(runs)
+    heads = [FIELDS[name].label if name in FIELDS else name.capitalize() for name in table.columns]
+    rows = [[shown(c, column=n) for c, n in zip(row, table.columns, strict=True)] for row in table.rows]
+    st.dataframe(pd.DataFrame(rows, columns=heads), hide_index=True, width="stretch", alt="Settings that differ")
+    same = len([spec for spec in FIELDS.values() if spec.result]) - len(differing_settings(runs))
+    st.caption(f"{plural(same, 'setting')} {'is' if same == 1 else 'are'} the same in {_all(len(runs))} and left out.")
+
+
+def _all(runs: int) -> str:
+    return "this run" if runs == 1 else f"all {runs:,} runs"
+
+
+def _groups(view: RunsView, runs: Sequence[RunRecord]) -> None:
+    differing = [name for name in differing_settings(runs) if FIELDS[name].result]
+    names = differing or ["arch"]
+    by = view.by if view.by in FIELDS else next((name for name in names if name != "seed"), names[0])
+    with st.container(horizontal=True, gap="medium"):
+        known = [*names, *(name for name in FIELDS if name not in names)]
+        st.selectbox("Group by", known, format_func=lambda n: FIELDS[n].label, width=240, **bind("by", by))
+        titles = list_results()
+        st.selectbox(
+            "Result",
+            list(titles),
+            format_func=lambda r: titles[r].capitalize(),
+            width=240,
+            **bind("result", view.result),
+        )
+    groups = group_info(runs, by)
+    figure = group_figure(groups, view.result, by=by, dark=dark())
+    alt = f"Bars of {titles[view.result]} by {FIELDS[by].label}"
+    plot("runs.groups", figure, words=alt, name=f"runs-by-{by}", revision=f"{by} {view.result}")
+    st.dataframe(_group_frame(groups, by), hide_index=True, width="stretch", alt=alt)
+    means = (
+        "Mean ± one standard deviation (n − 1) over the runs of a group that have ended; accuracies and losses are those "
+        "of each run's weights that answer: lowest validation loss, else the last epoch."
+    )
+    st.caption(plain(f"{means} {cut_remark(groups, view.result)}".strip()))
+
+
+def _group_frame(groups: Sequence[Group], by: str) -> pd.DataFrame:
+    rows = []
+    for group in groups:
+        row = {FIELDS[by].label: group.value, "n": len(group.runs)}
+        for key in _GROUP_COLUMNS:
+            row[list_results()[key].capitalize()] = _result_text(group, key)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _result_text(group: Group, key: str) -> str:
+    spread = group.results[key]
+    if spread is None:
+        return format_spread(None)
+    scale, digits, unit = (100, 2, " %") if key.endswith("accuracy") else (1, 4 if key.endswith("loss") else 1, "")
+    of = "" if spread.n == len(group.runs) else f" (n = {spread.n})"  # some runs have no such number
+    return format_spread(spread, scale=scale, digits=digits, unit=unit) + of
+
+
+def _parallel(view: RunsView, runs: Sequence[RunRecord]) -> None:
+    axes = parallel_info(runs)
+    if len(axes) < 2:
+        st.info("These runs differ in nothing that can be drawn: choose others.", icon=":material/info:")
+        return
+    figure = parallel_figure(runs, axes, slots=view.slots, dark=dark())
+    words = f"{plural(len(runs), 'run')} on {len(axes)} parallel axes"
+    plot("runs.parallel", figure, words=words, name="runs-parallel", revision=str(len(axes)))
+
+
+def _pareto(view: RunsView, runs: Sequence[RunRecord]) -> None:
+    st.segmented_control("Cost", list(COSTS), format_func=COSTS.__getitem__, required=True, **bind("cost", view.cost))
+    points = pareto_info(runs, view.cost)
+    if not points:
+        st.info("None of these runs has ended with a test accuracy and a cost yet.", icon=":material/info:")
+        return
+    labels = dict(zip((run.id for run in runs), run_labels(runs), strict=True))
+    best = "; ".join(f"{labels[p.run.id]}: {p.run.headline_text}" for p in points if p.best)
+    figure = pareto_figure(points, view.cost, slots=view.slots, labels=labels, dark=dark())
+    plot("runs.pareto", figure, words=f"On the front: {best}", name=f"runs-{view.cost}", revision=view.cost)
+    without = len(runs) - len(points)
+    left_out = (
+        f" Left out, still training or without a test accuracy or a cost: {without} of {plural(len(runs), 'run')}."
+        if without
+        else ""
+    )
+    st.caption(plain(f"On the front, where no other run is both better and cheaper: {best}.{left_out}"))
+
+
+def chosen_box(view: RunsView, page: Sequence[RunRecord], runs: Sequence[RunRecord]) -> None:
+    """Draw the list of chosen runs, to which those of the table's page can be added."""
+    every = {run.id: run for run in (*runs, *page)}
+    labels = dict(zip(every, run_labels(tuple(every.values())), strict=True))
+    labels |= dict(zip((run.id for run in runs), run_labels(runs), strict=True))
+    st.html(f"<style>{_chip_dots(view, runs)}</style>")
+    st.multiselect(
+        "Chosen runs",
+        list(every),
+        format_func=labels.__getitem__,
+        max_selections=MOST_RUNS,
+        placeholder="Tick runs in the table, or choose them here",
+        **bind("runs", tuple(run.id for run in runs)),
+    )
+
+
+def shown_slots(view: RunsView, runs: Sequence[RunRecord]) -> dict[str, int]:
+    """Return the slot of each chosen run's line as the picture has it: seeds that are one band share a colour."""
+    return line_slots(runs, view.slots, fold=view.fold and view.look == "curves")
+
+
+def _chip_dots(view: RunsView, runs: Sequence[RunRecord]) -> str:
+    """Return styles that put a dot of its run's colour into each chip; Streamlit's chips take no colour of their own."""
+    chip = ".st-key-runs-runs [data-tag]"
+    rules = [
+        f"{chip} {{ background: rgba(128, 128, 128, 0.16); }} {chip}, {chip} * {{ color: inherit; }}",
+        f'{chip}::before {{ content: ""; flex: none; width: 0.7em; height: 0.7em; border-radius: 50%; margin-right: 0.35em; }}',
+    ]
+    slots = shown_slots(view, runs)
+    for at, run in enumerate(runs):
+        colour = run_style(slots[run.id], dark=dark()).colour
+        rules.append(f'{chip}[data-tag-index="{at}"]::before {{ background: {colour}; }}')
+    return " ".join(rules)

@@ -1,0 +1,55 @@
+"""Runs: find them, name them, and look at them beside each other; the reports' tables, measured anew.
+
+The whole view stands in the address, so a copied link opens the same picture.
+"""
+
+import streamlit as st
+
+from pages.cache.lab import get_lab
+from pages.runs.actions import actions, undo_box, watch
+from pages.runs.compare import chosen_box, chosen_runs, compare, lost_runs
+from pages.runs.reports import reports_view
+from pages.runs.table import complaints_box, runs_table
+from pages.state.runs import bind, read_view
+from pages.state.runs_address import SHOWS, RunsView
+from pages.widgets.export_panel import export_panel
+from pages.widgets.frame import page_frame, show_errors
+
+
+def main() -> None:
+    """Draw the table and the comparison, or the reports."""
+    page_frame("Runs", "Find runs, compare them, and set them beside what the reports measured.")
+    view, complaints = read_view()
+    complaints_box(complaints)
+    st.segmented_control(
+        "Show",
+        list(SHOWS),
+        format_func=SHOWS.__getitem__,
+        required=True,
+        label_visibility="collapsed",
+        **bind("show", view.show),
+    )
+    if view.show == "reports":
+        reports_view(view)
+    else:
+        _runs(view)
+
+
+def _runs(view: RunsView) -> None:
+    page = runs_table(view)
+    with show_errors():
+        runs = chosen_runs(view)
+        complaints_box(lost_runs(view, runs))
+        undo_box()
+        export_panel(get_lab(), runs)
+        if not page and not runs:
+            return
+        st.header("Compare", anchor=False)
+        chosen_box(view, page, runs)
+        if runs:
+            actions(runs)
+            compare(view, runs)
+        watch((*page, *runs))
+
+
+main()

@@ -1,0 +1,217 @@
+"""The reports' tables, live: what each printed, what this lab measured for the same setting, and what is missing."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from lab.architectures.registry import get_architecture
+from lab.charts.reports import ReportRow, report_rows
+from lab.data.load import is_present
+from lab.errors import ConfigError
+from lab.formatting import format_duration, format_percent, plural
+from lab.presets import REPORTS
+from pages.cache.lab import get_lab
+from pages.cache.runs import estimate_seconds
+from pages.cache.torch_import import warm_torch
+from pages.markdown import plain
+from pages.registry import has_page, page_path
+from pages.state.runs import bind
+from pages.state.runs_address import RunsView
+from pages.state.session import flash, put
+from pages.widgets.confirm import start_unless_long
+from pages.widgets.frame import show_errors
+from pages.widgets.runs import format_spread
+
+
+def reports_view(view: RunsView) -> None:
+    """Draw one report's experiments."""
+    names = {report: "The lab's own" if report == "lab" else f"Report {report}" for report in REPORTS}
+    st.segmented_control(
+        "Report", list(names), format_func=names.__getitem__, required=True, **bind("report", view.report)
+    )
+    lab = get_lab()
+    rows = report_rows(view.report, check=lab.check, store=lab.store)
+    if view.report != "lab":
+        st.header(REPORTS[view.report], anchor=False)
+    st.dataframe(
+        pd.DataFrame([_cells(row) for row in rows]),
+        hide_index=True,
+        width="stretch",
+        height=len(rows) * 36 + 44,
+        row_height=36,
+        column_config={
+            "Runs": st.column_config.LinkColumn(display_text=r".*#(.*)$"),
+            "Reported": st.column_config.TextColumn(width="medium"),
+        },
+        alt=f"{names[view.report]}: reported and measured results of {len(rows)} experiments",
+    )
+    st.caption(
+        "Measured is the mean ± one standard deviation over the finished runs of exactly this setting, whatever their "
+        "seed. Accuracies are those of the test set after the last epoch, which is what the reports quote (where one quotes "
+        "another epoch, it is named); everywhere else a run is known by the weights that answer for it. Reported times are "
+        "the reports' own machines."
+    )
+    _mistakes(rows)
+    _missing(view, [row for row in rows if row.missing])
+
+
+def _cells(row: ReportRow) -> dict[str, Any]:
+    reported = row.preset.reported
+    cells = {
+        "Experiment": row.preset.title,
+        "Network": get_architecture(row.config.arch).title,
+        "Reported": _reported(row),
+        "Measured": _measured(row),
+        "Reported time": format_duration(reported["seconds"]) if "seconds" in reported else "–",
+        "Measured time": format_duration(row.seconds.mean) if row.seconds else "–",
+        "Runs": _runs_link(row),
+    }
+    return {name: value for name, value in cells.items() if value is not None}
+
+
+def _reported(row: ReportRow) -> str:
+    reported = row.preset.reported
+    words = []
+    if "test_accuracy" in reported:
+        words.append(_quoted(row))
+    if "last_loss" in reported:
+        words.append(f"loss {reported['last_loss']:,g}")
+    if "stopped_epoch" in reported:
+        words.append(f"stopped in epoch {reported['stopped_epoch']}")
+    if "note" in reported and not words:
+        words.append(str(reported["note"]))
+    return ", ".join(words) or "–"
+
+
+def _quoted(row: ReportRow) -> str:
+    """Return the report's accuracy, with its epoch where that is not the last one."""
+    every = row.preset.reported.get("test_accuracy_by_epoch", ())
+    quoted = format_percent(row.preset.reported["test_accuracy"])
+    if row.quoted_epoch in (None, len(every)):
+        return quoted
+    return f"{quoted} (epoch {row.quoted_epoch}), last {format_percent(every[-1])}"
+
+
+def _measured(row: ReportRow) -> str:
+    if not row.finished:
+        return "waiting" if row.waiting else "–"
+    words = [format_spread(row.test_accuracy, scale=100, digits=2, unit=" %")]
+    if row.last_epoch and row.test_accuracy is not None and "stopped_epoch" not in row.preset.reported:
+        words.append(f"epoch {row.last_epoch}")
+    if "last_loss" in row.preset.reported:
+        words.append("loss " + format_spread(row.last_loss, digits=3))
+    if "stopped_epoch" in row.preset.reported:
+        words.append("stopped in epoch " + format_spread(row.stopped_epoch, digits=0))
+    return ", ".join(words)
+
+
+def _runs_link(row: ReportRow) -> str | None:
+    runs = [run.id for run in (*row.finished, *row.waiting)]
+    return f"runs?runs={'.'.join(runs[:20])}#{len(runs)}" if runs else None
+
+
+def _mistakes(rows: Sequence[ReportRow]) -> None:
+    wrong = [row for row in rows if row.preset.mistake]
+    if wrong:
+        with st.expander("Mistakes that are reproduced on purpose", icon=":material/warning:"):
+            for row in wrong:
+                st.markdown(f"**{plain(row.preset.title)}.** {plain(row.preset.mistake)}")
+
+
+def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
+    if not missing:
+        st.success("Every experiment of this table has been run or waits for its turn.", icon=":material/check:")
+        return
+    lab = get_lab()
+    absent = sorted(
+        {row.config.dataset for row in missing if not is_present(row.config.dataset, root=lab.settings.data)}
+    )
+    titles = {row.preset.id: row.preset.title for row in missing}
+    key = f"runs.missing.{view.report}.{len(missing)}"
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.multiselect(
+            "Not yet run",
+            list(titles),
+            format_func=titles.__getitem__,
+            key=key,
+            placeholder="Choose experiments to train",
+        )
+        st.button(
+            f"Choose all {len(missing)}",
+            key="runs.missing.all",
+            icon=":material/checklist:",
+            on_click=put,
+            args=(key, list(titles)),
+        )
+    rows = [row for row in missing if row.preset.id in chosen]
+    if absent:
+        st.info(
+            f"Needs data that is not here yet: {', '.join(absent)}. Fetch it on the Home page.",
+            icon=":material/download:",
+        )
+        if has_page("home"):
+            st.page_link(page_path("home"), label="Go to the data sets", icon=":material/arrow_forward:")
+    if not absent:
+        _estimate(rows)
+    disabled = lab.settings.read_only or bool(absent) or not rows
+    pressed = st.button(
+        f"Queue {plural(len(rows), 'run')}",
+        type="primary",
+        icon=":material/playlist_add:",
+        key="runs.queue",
+        disabled=disabled,
+    )
+    with show_errors():
+        start_unless_long(
+            f"report-{view.report}",
+            pressed=pressed,
+            seconds=lambda: _seconds(rows)[0],
+            act=lambda: _queue(rows),
+            runs=len(rows),
+        )
+
+
+def _queue(rows: Sequence[ReportRow]) -> None:
+    lab = get_lab()
+    for row in rows:
+        tag = "" if row.preset.report == "lab" else f"report-{row.preset.report.lower()}"
+        lab.submit(row.preset.config(), name=row.preset.title, tags=(tag,))
+    lab.ensure_worker()
+    flash(
+        "1 run is queued." if len(rows) == 1 else f"{len(rows)} runs are queued; they are trained one after the other."
+    )
+    st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def _waiting() -> None:
+    if warm_torch():
+        st.rerun()
+    st.caption("Estimating how long they take …")
+
+
+def _estimate(rows: Sequence[ReportRow]) -> None:
+    """Say how long the chosen experiments will take on this machine."""
+    if not rows:
+        return
+    if not warm_torch():
+        _waiting()
+        return
+    line = st.empty()
+    total, unknown = _seconds(rows, lambda done: line.caption(f"Estimating how long they take … {done} of {len(rows)}"))
+    words = f"About {format_duration(total)} of training on this machine, one run after the other."
+    line.caption(plain(words + (f" Not counted: {', '.join(unknown)}." if unknown else "")))
+
+
+def _seconds(rows: Sequence[ReportRow], show: Callable[[int], object] = int) -> tuple[float, list[str]]:
+    """Return how long the experiments take one after the other, and which of them nobody can tell; `show` is told each."""
+    total, unknown = 0.0, []
+    for done, row in enumerate(rows, start=1):
+        show(done)
+        try:
+            total += estimate_seconds(row.config)
+        except ConfigError:
+            unknown.append(row.preset.title)
+    return total, unknown

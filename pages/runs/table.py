@@ -1,0 +1,338 @@
+"""The table of runs: search, sort, page, choose, and edit in place.
+
+Filtering, sorting and paging happen in the database. What is typed into the table is compared with the records and
+written run by run.
+"""
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from lab.charts.style import run_style, swatch
+from lab.config import FIELDS
+from lab.errors import LabError
+from lab.formatting import percent_number, plural
+from lab.runs.query import KEYS, ORDERS
+from lab.runs.records import RunRecord
+from lab.sharing.comparison import differing_settings, setting_text
+from pages.cache.lab import get_lab
+from pages.markdown import plain
+from pages.registry import page_path
+from pages.runs.compare import chosen_runs, dark, shown_slots
+from pages.state.runs import bind, change_view, read_view, renew_table, table_version
+from pages.state.runs_address import MOST_RUNS, RunsView
+from pages.state.session import flash, put, value_of
+from pages.widgets.frame import show_errors
+from pages.widgets.runs import STATUS_COLORS, UNREADABLE
+
+PAGE_ROWS = 25
+_SETTING_COLUMNS = 6  # that differ on this page; the rest is under Differences
+_SORTS = {
+    "-created": "newest first",
+    "created": "oldest first",
+    "-test": "best test accuracy",
+    "-val": "best validation",
+    "name": "name",
+    "arch": "network",
+    "dataset": "data set",
+    "seconds": "quickest",
+    "-speed": "most images per second",
+    "state": "state",
+}
+_HELP = (
+    "Accuracies are those of the weights that answer for a run on Inside and Draw: of the epoch with the lowest "
+    "validation loss, or of the last one where nothing was validated."
+)
+_OUTCOME_PX = 190  # room for "no better than guessing" and "unreadable"
+_LAST_DATE_S = pd.Timestamp.max.timestamp() - 1
+_SHOWN = "runs.shown"
+_TYPED = "runs.typed"
+
+
+def runs_table(view: RunsView) -> tuple[RunRecord, ...]:
+    """Draw the toolbar, the table and the pages; return the runs of this page."""
+    _toolbar(view)
+    store = get_lab().store
+    with show_errors():
+        total = store.count_runs(where=view.search)
+        pages = max(1, -(-total // PAGE_ROWS))
+        page = min(view.page, pages)
+        runs = store.list_runs(
+            where=view.search,
+            order=view.sort,
+            limit=PAGE_ROWS,
+            offset=(page - 1) * PAGE_ROWS,
+            pinned_first=True,
+            problems=True,
+        )
+        if not runs:
+            _nothing(view)
+            return ()
+        _grid(runs, view)
+        _unreadable(runs)
+        _pages(view, page, pages, total)
+        return tuple(run for run in runs if not run.problem)
+    return ()
+
+
+def _unreadable(runs: Sequence[RunRecord]) -> None:
+    """Say why some rows of the table are empty, and offer to delete those runs."""
+    for run in runs:
+        if not run.problem:
+            continue
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.warning(plain(run.problem), icon=":material/heart_broken:", width="stretch")
+            st.button(
+                f"Delete run {run.id}",
+                icon=":material/delete:",
+                key=f"runs.unreadable.{run.id}",
+                on_click=_delete,
+                args=(run.id,),
+                disabled=get_lab().settings.read_only,
+            )
+
+
+def _delete(run: str) -> None:
+    try:
+        get_lab().store.delete(run)
+    except LabError as error:
+        flash(str(error))
+    renew_table()
+
+
+def _toolbar(view: RunsView) -> None:
+    orders = _SORTS if view.sort in _SORTS else _SORTS | {view.sort: _order_words(view.sort)}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.text_input(
+            "Search",
+            placeholder="arch:lenet* lr<0.01 tag:report-d state:finished",
+            icon=":material/search:",
+            help=_search_help(),
+            **bind("q", view.q),
+        )
+        st.selectbox("Sort", list(orders), format_func=orders.__getitem__, width=230, **bind("sort", view.sort))
+
+
+def _order_words(order: str) -> str:
+    key = order.removeprefix("-")
+    label = FIELDS[key].label.lower() if key in FIELDS and key not in ORDERS else key.replace("_", " ")
+    return f"{label}, highest first" if order.startswith("-") else f"{label}, lowest first"
+
+
+def _search_help() -> str:
+    keys = " ".join(f"`{key}`" for key in [*KEYS, *FIELDS])
+    return (
+        "Words are looked for in names, notes and tags. `key:text` compares text (`*` stands for anything, commas for "
+        "or), `key<number`, `<=`, `>`, `>=`, `=`, `!=` compare numbers, and a `-` in front turns a term round. All "
+        f"terms must hold. Keys: {keys}."
+    )
+
+
+def _nothing(view: RunsView) -> None:
+    with st.container(border=True):
+        if view.search:
+            st.markdown("**No run fits this search.**")
+            st.button("Clear the search", on_click=change_view, kwargs={"q": "", "page": 1})
+        else:
+            st.markdown("**No runs yet.** Train one, and it appears here.")
+            st.page_link(page_path("train"), label="Train a network", icon=":material/play_circle:")
+
+
+def _grid(runs: Sequence[RunRecord], view: RunsView) -> None:
+    ids = [run.id for run in runs]
+    key = f"runs.table.{table_version()}.{'.'.join(ids)}"
+    if value_of(_SHOWN) != key:
+        put(_SHOWN, key)
+        put(_TYPED, {})
+    frame = pd.DataFrame(_rows(runs, view))
+    writable = not get_lab().settings.read_only
+    st.data_editor(
+        frame,
+        key=key,
+        hide_index=True,
+        width="stretch",
+        height=min(len(runs), 12) * 36 + 40,
+        placeholder="–",
+        column_config=_columns(runs, writable=writable),
+        on_change=_typed,
+        args=(key, ids),
+        disabled=[name for name in frame.columns if name not in _editable(writable)],
+        row_height=36,
+        alt=f"Table of {plural(len(runs), 'run')}: state, name, network, data set, settings that differ, and results",
+    )
+
+
+def _editable(writable: bool) -> tuple[str, ...]:
+    return ("chosen", "pinned", "name", "tags", "note") if writable else ("chosen",)
+
+
+def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
+    slots = shown_slots(view, chosen_runs(view))
+    differing = _differing([run for run in runs if not run.problem])
+    at = {run.id: index for index, run in enumerate(run for run in runs if not run.problem)}
+    return [
+        _unreadable_row(run)
+        if run.problem
+        else {
+            "chosen": run.id in view.runs,
+            "line": _swatch(slots.get(run.id)),
+            "state": [run.status],
+            "name": run.name,
+            "open": f"train?run={run.id}",
+            "network": run.config.arch,
+            "data": run.config.dataset,
+            "test": percent_number(run.headline.test_accuracy),
+            "val": percent_number(run.headline.val_accuracy),
+            "epoch": run.epoch_text or None,
+            **{name: _setting(values[at[run.id]]) for name, values in differing.items()},
+            "seconds": run.seconds or None,
+            "speed": _whole(run.summary.get("images_per_second")),
+            "created": _date(run.created_at),
+            "tags": list(run.tags),
+            "note": run.note,
+            "pinned": run.pinned,
+        }
+        for run in runs
+    ]
+
+
+def _swatch(slot: int | None) -> str | None:
+    """Return a compared run's line in the charts as the address of a picture, None for a run that is not compared."""
+    if slot is None:
+        return None
+    return "data:image/svg+xml;base64," + base64.b64encode(swatch(run_style(slot, dark=dark())).encode()).decode(
+        "ascii"
+    )
+
+
+def _unreadable_row(run: RunRecord) -> dict[str, Any]:
+    return {"chosen": False, "state": [UNREADABLE], "name": run.name or f"run {run.id}", "tags": [], "pinned": False}
+
+
+def _differing(runs: Sequence[RunRecord]) -> Mapping[str, list[Any]]:
+    found = {n: v for n, v in differing_settings(runs).items() if n not in ("arch", "dataset") and FIELDS[n].result}
+    return dict(list(found.items())[:_SETTING_COLUMNS])
+
+
+def _setting(value: Any) -> str:
+    text = setting_text(value)
+    return f"{text:g}" if isinstance(text, float) else str(text)
+
+
+def _date(moment: float) -> pd.Timestamp:
+    """Return a time for a date column; none for one that pandas, which ends in 2262, cannot hold."""
+    return pd.Timestamp(moment if moment < _LAST_DATE_S else math.nan, unit="s", tz="UTC")
+
+
+def _whole(value: Any) -> int | None:
+    return round(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _columns(runs: Sequence[RunRecord], *, writable: bool) -> dict[str, Any]:
+    column = st.column_config
+    tags = sorted({tag for run in runs for tag in run.tags})
+    zone = st.context.timezone or "UTC"
+    return {
+        "chosen": column.CheckboxColumn("Compare", pinned=True, help="Tick runs to compare them below."),
+        "line": column.ImageColumn("Line", pinned=True, width=56, help="The run's line in the charts below."),
+        "state": column.MultiselectColumn(
+            "State",
+            options=[*STATUS_COLORS, UNREADABLE],
+            color=[*STATUS_COLORS.values(), "red"],
+            width=_OUTCOME_PX if any(run.outcome or run.problem for run in runs) else "small",
+        ),
+        "name": column.TextColumn("Name", required=True, max_chars=200),
+        "network": "Network",
+        "data": "Data set",
+        **{name: FIELDS[name].label for name in _differing([run for run in runs if not run.problem])},
+        "test": column.NumberColumn("Test", format="%.2f %%", help=_HELP),
+        "val": column.NumberColumn("Validation", format="%.2f %%", help=_HELP),
+        "epoch": column.TextColumn("Epoch of these", help=_HELP),
+        "seconds": column.NumberColumn("Seconds", format="%.1f"),
+        "speed": column.NumberColumn("Images/s", format="localized"),
+        "created": column.DatetimeColumn("Date", format="D MMM YYYY, HH:mm", timezone=zone),
+        "tags": column.MultiselectColumn("Tags", options=tags, accept_new_options=True),
+        "note": column.TextColumn("Note", max_chars=20_000),
+        "pinned": column.CheckboxColumn("Pinned", help="Pinned runs stay at the head of the table."),
+        "open": column.LinkColumn("Open", display_text="open"),
+    }
+
+
+def _typed(key: str, ids: list[str]) -> None:
+    """Write what was typed into the table since the last look at it."""
+    typed: dict[int, dict[str, Any]] = value_of(key, {}).get("edited_rows", {})
+    known: dict[int, dict[str, Any]] = value_of(_TYPED, {})
+    for at, cells in typed.items():
+        fresh = {name: value for name, value in cells.items() if known.get(at, {}).get(name, _typed) != value}
+        try:
+            _apply(ids[at], fresh)
+        except LabError as error:
+            flash(str(error))
+            renew_table()
+    put(_TYPED, {at: dict(cells) for at, cells in typed.items()})
+
+
+def _apply(run: str, cells: Mapping[str, Any]) -> None:
+    store = get_lab().store
+    for name, value in cells.items():
+        if name == "chosen":
+            choose(run, chosen=bool(value))
+        elif name == "pinned":
+            store.set_pinned(run, bool(value))
+        elif name == "name":
+            store.rename(run, str(value or ""))
+        elif name == "tags":
+            store.set_tags(run, [str(tag) for tag in value or ()])
+        elif name == "note":
+            store.set_note(run, str(value or ""))
+
+
+def choose(run: str, *, chosen: bool) -> None:
+    """Add a run to the comparison or take it out."""
+    others = tuple(other for other in read_view()[0].runs if other != run)
+    if chosen and len(others) >= MOST_RUNS:
+        flash(f"At most {MOST_RUNS} runs can be compared at once: take one out first.")
+        renew_table()
+        return
+    change_view(runs=(*others, run) if chosen else others)
+
+
+def _pages(view: RunsView, page: int, pages: int, total: int) -> None:
+    if view.page > pages:
+        complaints_box([f"The address has page={view.page}, but the search finds {pages}: this is page {page}."])
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        first = (page - 1) * PAGE_ROWS + 1
+        found = "found" if view.search else "in all"
+        st.caption(f"{first:,}–{min(total, page * PAGE_ROWS):,} of {plural(total, 'run')} {found}", width="content")
+        many = min(total, MOST_RUNS)
+        st.button(
+            f"Compare the first {many}" if total > many else f"Compare all {many}" if many > 1 else "Compare it",
+            icon=":material/checklist:",
+            key="runs.all",
+            type="tertiary",
+            on_click=_choose_found,
+            args=(view,),
+        )
+        if pages > 1:
+            key = f"runs.page.{page}.{pages}"
+            st.pagination(pages, default=page, key=key, on_change=_turn, args=(key,))
+
+
+def _choose_found(view: RunsView) -> None:
+    found = get_lab().store.list_runs(where=view.search, order=view.sort, limit=MOST_RUNS, pinned_first=True)
+    change_view(runs=tuple(run.id for run in found))
+    renew_table()
+
+
+def _turn(key: str) -> None:
+    change_view(page=int(value_of(key, 1)))
+
+
+def complaints_box(complaints: Sequence[str]) -> None:
+    """Say which parts of the address were passed over."""
+    if complaints:
+        st.warning("  \n".join(plain(complaint) for complaint in complaints), icon=":material/link_off:")

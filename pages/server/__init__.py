@@ -1,0 +1,1 @@
+"""What answers beside Streamlit: HTTP routes, access, security headers, sessions."""

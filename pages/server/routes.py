@@ -1,0 +1,96 @@
+"""The lab's own HTTP routes beside Streamlit's: health, live points, and Plotly.js from the plotly package.
+
+They read the store and nothing else. Deliberate errors answer with their sentence and 404 or 400.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import plotly
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from lab.charts.live import live_payload
+from lab.errors import InputError, LabError, RunNotFoundError
+from lab.runs.records import RunRecord
+from pages.cache.lab import get_lab
+from pages.components.live import findings_mark
+from pages.server.points import PointCache, attempt
+
+PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+_DAY_S = 86_400
+_PROGRESS = (
+    "step",
+    "total_steps",
+    "epoch",
+    "epochs",
+    "steps_per_epoch",
+    "images_per_second",
+    "seconds",
+    "eta_seconds",
+    "phase",
+)
+
+_cache = PointCache()
+
+
+def healthz(_request: Request) -> Response:
+    """Answer 200 while the store can be read, 503 with the reason where it cannot."""
+    try:
+        runs = get_lab().store.count_runs()
+    except LabError as error:
+        return JSONResponse({"ok": False, "error": str(error)}, status_code=503)
+    return JSONResponse({"ok": True, "runs": runs})
+
+
+def points(request: Request) -> Response:
+    """Answer what a live chart lacks after `since`, with the run's state and progress."""
+    try:
+        store = get_lab().store
+        run = store.get(request.path_params["run"])
+        series = _cache.read(store, run)
+        payload = live_payload(
+            series, since=request.query_params.get("since", ""), lease=attempt(run), complete=not run.state.live
+        )
+    except RunNotFoundError as error:
+        return JSONResponse({"error": str(error)}, status_code=404)
+    except InputError as error:
+        return JSONResponse({"error": str(error)}, status_code=400)
+    except LabError as error:
+        return JSONResponse({"error": str(error)}, status_code=503)
+    return JSONResponse(payload | run_status(run), headers={"Cache-Control": "no-store"})
+
+
+def run_status(run: RunRecord) -> dict[str, Any]:
+    """Return the part of a run that changes while it trains, JSON-safe."""
+    return {
+        "run": run.id,
+        "state": str(run.state),
+        "status": run.status,
+        "live": run.state.live,
+        "responding": run.responding,
+        "device": run.device,
+        "notices": len(run.notices),
+        "findings": findings_mark(run),
+        "progress": {name: _finite(run.progress[name]) for name in _PROGRESS if name in run.progress},
+    }
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def plotly_js(_request: Request) -> Response:
+    """Serve Plotly.js; its address carries the version, so browsers may keep it."""
+    return FileResponse(
+        PLOTLY_JS, media_type="text/javascript", headers={"Cache-Control": f"public, max-age={30 * _DAY_S}, immutable"}
+    )
+
+
+ROUTES = [
+    Route("/healthz", healthz),
+    Route("/api/runs/{run}/points", points),
+    Route("/assets/plotly.min.js", plotly_js),
+]

@@ -1,0 +1,122 @@
+"""The middleware in front of Streamlit: refuses what `pages.server.origins` refuses, and adds the security headers.
+
+Streamlit's `server.allowedHosts` guards only the WebSocket, so a page elsewhere could read our routes under a name that
+it points at this machine (DNS rebinding); its check of origins connects to the outside. A request refused here costs one
+answer and reaches no code of Streamlit. The headers keep other sites from framing the lab and foreign scripts out.
+"""
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+
+import streamlit as st
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from pages.server.origins import Access, refusal, request_origin
+
+_INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+
+
+def inline_script_hashes(html: str) -> list[str]:
+    """Return the CSP sources that allow exactly the inline scripts of a page, such as "'sha256-…'"."""
+    digests = [hashlib.sha256(body.encode()).digest() for body in _INLINE_SCRIPT.findall(html)]
+    return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
+
+
+def content_security_policy(host: str) -> str:
+    """Return the policy under which Streamlit, Plotly and our components work and nothing foreign does.
+
+    Components written inline are loaded as blob modules; Streamlit and Plotly set style attributes. `host` must have
+    passed `host_allowed`.
+    """
+    index = Path(st.__file__).parent / "static" / "index.html"
+    scripts = " ".join(inline_script_hashes(index.read_text(encoding="utf-8")))
+    return "; ".join(
+        [
+            "default-src 'self'",
+            f"script-src 'self' blob: {scripts}",
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data: blob:",
+            "font-src 'self' data:",
+            f"connect-src 'self' data: blob: ws://{host} wss://{host}",
+            "worker-src 'self' blob:",
+            "media-src 'self' data: blob:",
+            "object-src 'none'",
+            "base-uri 'self'",
+            "form-action 'self'",
+            "frame-ancestors 'self'",
+        ]
+    )
+
+
+class Guard:
+    """ASGI middleware: answers 403 to foreign hosts and origins, and adds the security headers to every answer.
+
+    token: what tools send as "Authorization: Bearer TOKEN" in place of an origin; empty for no such access.
+    """
+
+    def __init__(self, app: ASGIApp, *, token: str = "") -> None:
+        self.app = app
+        self.token = token
+        self._policies: dict[str, str] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check one HTTP request or one WebSocket handshake."""
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        hosts, origins = st.get_option("server.allowedHosts"), st.get_option("server.corsAllowedOrigins")
+        reason = refusal(scope, Access(hosts, origins, self.token))
+        if scope["type"] == "websocket":
+            await (_refuse(scope, receive, send, reason) if reason else self.app(_as_same_origin(scope), receive, send))
+        elif reason:
+            await PlainTextResponse(reason, status_code=403)(scope, receive, send)
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        host = Headers(scope=scope)["host"]
+        policy = self._policies.get(host) or self._remember(host)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Content-Security-Policy"] = policy
+                headers["X-Frame-Options"] = "SAMEORIGIN"
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers["Referrer-Policy"] = "no-referrer"
+                headers["Cross-Origin-Opener-Policy"] = "same-origin"
+                headers["Cross-Origin-Resource-Policy"] = "same-origin"
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+    def _remember(self, host: str) -> str:
+        policy = content_security_policy(host)
+        if len(self._policies) < 64:  # hosts are few unless every one is allowed
+            self._policies[host] = policy
+        return policy
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, reason: str) -> None:
+    """Answer a handshake with 403 and the reason, in place of accepting it."""
+    websocket = WebSocket(scope, receive, send)
+    await websocket.receive()
+    if "websocket.http.response" in scope.get("extensions", {}):
+        await websocket.send_denial_response(PlainTextResponse(reason, status_code=403))
+    else:
+        await websocket.close(code=1008)
+
+
+def _as_same_origin(scope: Scope) -> Scope:
+    """Return the scope of an accepted handshake with the request's own origin.
+
+    Streamlit compares Origin and Host as texts, and asks outside addresses where they differ.
+    """
+    own = request_origin(scope).encode("latin-1")
+    headers = [(name, own if name == b"origin" else value) for name, value in scope["headers"]]
+    return {**scope, "headers": headers}

@@ -1,0 +1,99 @@
+"""Beside the form: what the settings would cost, and which of them look like a mistake, before anything is started."""
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from lab.config import RunConfig
+from lab.diagnosis.rules import diagnose_config
+from lab.errors import ConfigError
+from lab.findings import Finding
+from lab.formatting import format_count, format_duration, format_range, plural
+from pages.cache.runs import estimate_cost
+from pages.cache.torch_import import warm_torch
+from pages.markdown import plain
+from pages.state import session as state
+from pages.widgets.findings import remedy_words, show_finding
+from pages.widgets.runs import format_bytes
+
+if TYPE_CHECKING:
+    from lab.costs import Estimate
+
+_LONG_S = 600.0  # an epoch that takes longer than this is worth a word before it is started
+_WAIT_S = 0.5
+_LEAST_PX = 110  # width below which a number's words would be cut
+
+
+def cost_card(config: RunConfig) -> None:
+    """Draw the cost and the findings for a configuration."""
+    if warm_torch():
+        _cost(config)
+    else:
+        _waiting()
+    for finding in diagnose_config(config):
+        _finding(finding)
+
+
+@st.fragment(run_every=_WAIT_S)
+def _waiting() -> None:
+    if warm_torch():
+        st.rerun()
+    with st.container(border=True):
+        st.caption("What it will cost")
+        st.skeleton(height=180)
+
+
+def _cost(config: RunConfig) -> None:
+    try:
+        cost, smaller = estimate_cost(config)
+    except ConfigError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    with st.container(border=True):
+        st.caption("What it will cost")
+        with st.grid(2, min_column_width=_LEAST_PX):
+            st.metric("Parameters", f"{cost.params:,}")
+            st.metric("Mult-adds an image", format_count(cost.mult_adds))
+            st.metric(
+                "Memory",
+                format_bytes(cost.memory_bytes),
+                help="Weights, gradients, optimizer and one batch's activations.",
+            )
+            st.metric("Time an epoch", ("" if cost.measured else "≈ ") + format_duration(cost.seconds_per_epoch))
+        st.caption(plain(_words(cost)))
+    if smaller is not None and min(cost.seconds_per_epoch, cost.seconds) > _LONG_S:
+        _offer_smaller(cost, *smaller)
+
+
+def _words(cost: "Estimate") -> str:
+    length = "Up to the step limit" if cost.limited else plural(cost.epochs, "epoch")
+    source = "as measured in an earlier run" if cost.measured else "estimated from the mult-adds"
+    return (
+        f"{length} on {cost.device}, with evaluations and start: {format_range(*cost.range_s)}, {source}. "
+        f"Images are {cost.side}×{cost.side}."
+    )
+
+
+def _offer_smaller(cost: "Estimate", size: str, smaller: "Estimate") -> None:
+    st.warning(
+        plain(
+            f"At {cost.side}×{cost.side} pixels an epoch takes about {format_duration(cost.seconds_per_epoch)} on this "
+            f"device, at {smaller.side}×{smaller.side} about {format_duration(smaller.seconds_per_epoch)}."
+        ),
+        icon=":material/hourglass_top:",
+    )
+    st.button(
+        f"Use {smaller.side}×{smaller.side}", key="smaller-input", on_click=state.set_field, args=("input_size", size)
+    )
+
+
+def _finding(finding: Finding) -> None:
+    with st.container(gap="small"):
+        show_finding(finding)
+        if finding.remedy:
+            st.button(
+                f"Set {remedy_words(finding.remedy)}",
+                key=f"remedy-{finding.code}",
+                on_click=state.apply_changes,
+                args=(dict(finding.remedy),),
+            )

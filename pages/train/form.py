@@ -1,0 +1,228 @@
+"""The Train page's form, made from `lab.config.FIELDS`: what each field is, may be and means stands there once.
+
+Fields that have no effect beside the others are not shown. Values belong to `pages.state.session` and survive page switches.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from lab.architectures.registry import check_options, get_architecture, list_architectures
+from lab.config import FIELDS, FieldSpec, RunConfig
+from lab.data.registry import get_dataset_spec, list_datasets
+from lab.errors import ConfigError
+from lab.formatting import format_duration, format_percent
+from lab.presets import REPORTS, Preset, get_preset, list_presets
+from lab.sharing.comparison import CHOICE_WORDS
+from pages.cache.lab import get_lab
+from pages.markdown import plain
+from pages.state import session as state
+from pages.widgets.machine import device_choices
+from pages.widgets.options import option_input
+from pages.widgets.runs import run_title
+
+if TYPE_CHECKING:
+    from streamlit.elements.lib.grid_container import GridContainer
+
+_FIRST = ("epochs", "batch_size", "optimizer", "lr")
+_A_ROW = 3  # settings side by side
+_LEAST_PX = 135  # width below which a setting's words would be cut
+_OFFERED = 100  # newest runs to start from
+_SECTIONS = (
+    ("Data", ":material/database:", "data", ("dataset",)),
+    ("Optimizer and schedule", ":material/trending_down:", "optimizer", ("optimizer", "lr")),
+    ("Loss", ":material/functions:", "loss", ()),
+    ("Length, seed and early stopping", ":material/timer:", "training", ("epochs", "batch_size")),
+    ("Device and engine", ":material/memory:", "engine", ()),
+)
+
+
+def train_form(present: Iterable[str]) -> tuple[RunConfig | None, ConfigError | None]:
+    """Draw the form and return its configuration, or why it is none. `present`: ids of the data sets at hand."""
+    at_hand = frozenset(present)
+    config, error = read_form()
+    _preset_picker()
+    with st.container(border=True):
+        left, right = st.columns(2)
+        with left:
+            _dataset(at_hand)
+        with right:
+            _network()
+        _options(error)
+    with st.container(border=True):
+        grid = st.grid(len(_FIRST), min_column_width=_LEAST_PX)
+        for name in _FIRST:
+            with grid.cell():
+                setting(FIELDS[name], error)
+    for title, icon, group, shown_above in _SECTIONS:
+        _section(title, icon, group, shown_above, config or RunConfig(), error)
+    return read_form()
+
+
+def read_form() -> tuple[RunConfig | None, ConfigError | None]:
+    """Return the form's configuration, or the first reason why its values are none."""
+    try:
+        config = RunConfig.from_dict(state.form_values())
+        return config.replace(arch_options=check_options(get_architecture(config.arch), config.arch_options)), None
+    except ConfigError as error:
+        return None, error
+
+
+def setting(spec: FieldSpec, error: ConfigError | None = None) -> None:
+    """Draw one setting as the widget its kind and range ask for, with its error beneath."""
+    common: dict[str, Any] = {"key": state.field_key(spec.name), "persist_state": "session", "help": _help(spec)}
+    if spec.name == "device":
+        st.selectbox(spec.label, device_choices(), **common)
+    elif spec.name == "init_from":
+        _start_from(spec, common)
+    elif spec.choices:
+        st.selectbox(spec.label, spec.choices, format_func=lambda c: CHOICE_WORDS.get(c, c), **common)
+    elif spec.kind is bool:
+        st.toggle(spec.label, **common)
+    elif spec.kind is str:
+        st.text_input(spec.label, **common)
+    elif spec.kind is int:
+        st.number_input(spec.label, **_bounds(spec, int), step=1, **common)
+    else:
+        st.number_input(spec.label, **_bounds(spec, float), step=_step(spec), format="%.7g", **common)
+    if error is not None and error.field == spec.name:
+        st.error(plain(str(error)), icon=":material/error:")
+
+
+def _start_from(spec: FieldSpec, common: dict[str, Any]) -> None:
+    """Offer the runs whose weights fit: those of the same network that kept some."""
+    values = state.form_values()
+    runs = get_lab().store.list_runs(limit=_OFFERED)
+    labels = {"": "new weights"}
+    labels |= {
+        r.id: f"{run_title(r)} · {r.headline_text} · {r.id}"
+        for r in runs
+        if r.config.arch == values["arch"] and r.has_weights
+    }
+    labels.setdefault(str(values["init_from"]), str(values["init_from"]))
+    st.selectbox(spec.label, list(labels), format_func=labels.__getitem__, **common)
+
+
+def _help(spec: FieldSpec) -> str:
+    words = "" if spec.choices or spec.kind not in (int, float) else f" It must be {spec.range_words()}."
+    return plain(spec.help + words)
+
+
+def _bounds(spec: FieldSpec, kind: type) -> dict[str, Any]:
+    low = None if spec.low is None else kind(spec.low)
+    high = None if spec.high is None else kind(spec.high)
+    return {"min_value": low, "max_value": high}
+
+
+def _step(spec: FieldSpec) -> float:
+    """Return what one press of + or - changes: a tenth of a usual value, so that 0.001 does not jump to 0.1."""
+    usual = abs(float(spec.default)) or 0.01
+    return float(f"{usual / 10:.0e}") if spec.name == "lr" else min(0.1, usual)
+
+
+def _section(
+    title: str, icon: str, group: str, shown_above: tuple[str, ...], config: RunConfig, error: ConfigError | None
+) -> None:
+    groups = (group, "early stopping") if group == "training" else (group,)
+    specs = [s for s in FIELDS.values() if s.group in groups and s.name not in shown_above and s.relevant(config)]
+    changed = sum(getattr(config, spec.name) != spec.default for spec in specs)
+    wrong = error is not None and any(spec.name == error.field for spec in specs)
+    label = f"{title} ({changed} changed)" if changed else title
+    with st.expander(label, icon=icon, expanded=wrong, key=f"train.section.{group}"):
+        grid = _rows()
+        for spec in specs:
+            with grid.cell():
+                setting(spec, error)
+
+
+def _rows() -> "GridContainer":
+    """Return places for settings, row by row, so that a switch moves nothing beside it."""
+    return st.grid(_A_ROW, min_column_width=_LEAST_PX, vertical_alignment="bottom")
+
+
+def _dataset(at_hand: frozenset[str]) -> None:
+    spec = FIELDS["dataset"]
+    titles = {d.id: d.title if d.id in at_hand else f"{d.title} (not here yet)" for d in list_datasets()}
+    chosen = str(state.form_values()["dataset"])
+    titles.setdefault(chosen, get_dataset_spec(chosen).title)  # a fine-tuned run's own drawings
+    st.selectbox(
+        spec.label,
+        sorted(titles, key=lambda name: name not in at_hand),
+        format_func=titles.__getitem__,
+        key=state.field_key("dataset"),
+        persist_state="session",
+    )
+    st.caption(plain(get_dataset_spec(str(state.form_values()["dataset"])).description))
+
+
+def _network() -> None:
+    titles = {arch.id: arch.title for arch in list_architectures()}
+    st.selectbox(
+        FIELDS["arch"].label,
+        list(titles),
+        format_func=titles.__getitem__,
+        key=state.field_key("arch"),
+        persist_state="session",
+    )
+    st.caption(plain(get_architecture(str(state.form_values()["arch"])).description))
+
+
+def _options(error: ConfigError | None) -> None:
+    arch = get_architecture(str(state.form_values()["arch"]))
+    grid = _rows()
+    with grid.cell():
+        setting(FIELDS["input_size"], error)
+    for option in arch.options:
+        with grid.cell():
+            option_input(state.option_key(arch.id, option.name), option)
+    if error is not None and error.field in ("arch", "arch_options"):
+        st.error(plain(str(error)), icon=":material/error:")
+
+
+def _preset_picker() -> None:
+    labels = {preset.id: _preset_label(preset) for preset in list_presets()}
+    st.selectbox(
+        "Start from an experiment",
+        list(labels),
+        index=None,
+        format_func=labels.__getitem__,
+        placeholder="Your own settings, or choose one of the reports' experiments",
+        key=state.PRESET_KEY,
+        persist_state="session",
+        on_change=_take_preset,
+    )
+    chosen = state.chosen_preset()
+    if chosen is not None:
+        _tell_preset(get_preset(chosen))
+
+
+def _preset_label(preset: Preset) -> str:
+    return preset.title if preset.report == "lab" else f"Report {preset.report} · {preset.title}"
+
+
+def _take_preset() -> None:
+    chosen = state.chosen_preset()
+    if chosen is not None:
+        state.fill_form(get_preset(chosen).config(), preset=chosen)
+
+
+def _tell_preset(preset: Preset) -> None:
+    reported = preset.reported
+    facts = []
+    if "test_accuracy" in reported:
+        facts.append(f"{format_percent(reported['test_accuracy'])} of the test set")
+    if "last_loss" in reported:
+        facts.append(f"last loss {reported['last_loss']:,g}")
+    if "stopped_epoch" in reported:
+        facts.append(f"stopped after epoch {reported['stopped_epoch']}")
+    if "seconds" in reported:
+        facts.append(format_duration(float(reported["seconds"])))
+    lines = [f"In the report: {', '.join(facts)}."] if facts else []
+    if "note" in reported:
+        lines.append(f"{str(reported['note'])[:1].upper()}{str(reported['note'])[1:]}.")
+    if preset.ours:
+        lines.append(f"Not printed in the report and chosen by us: {preset.ours}.")
+    where = f"{REPORTS[preset.report]}. " if preset.report != "lab" else ""
+    if where or lines:
+        st.caption(plain(where + " ".join(lines)))

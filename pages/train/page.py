@@ -1,0 +1,68 @@
+"""Train: choose an experiment, see what it will cost, start it, watch it.
+
+With `?run=` in the address the page is attached to that run; a link or a reload finds it again.
+"""
+
+import streamlit as st
+
+from lab.config import RunConfig
+from lab.data.load import is_present
+from lab.data.registry import get_dataset_spec
+from pages.cache.lab import get_lab
+from pages.state import session as state
+from pages.state.address import complain, find_run, refuse_unknown
+from pages.train.cost import cost_card
+from pages.train.form import train_form
+from pages.train.queue import live_runs
+from pages.train.run_view import show_run
+from pages.widgets.datasets import default_dataset, fetch_offer
+from pages.widgets.frame import page_frame
+from pages.widgets.runs import present_datasets
+from pages.widgets.start import start_training
+
+
+def main() -> None:
+    """Draw the run in the address, else the form."""
+    run, problem = find_run(st.query_params.get("run", ""))
+    if run is None:
+        page_frame("Train", "Choose a network and its settings, see what they cost, and watch the curves grow.")
+    refuse_unknown(("run",))
+    if run is not None:
+        show_run(run)
+        return
+    if problem:
+        complain(problem)
+    live_runs()
+    _form()
+
+
+def _form() -> None:
+    lab = get_lab()
+    present = [spec.id for spec in present_datasets(lab.settings)]
+    if not state.form_ready():
+        state.fill_form(RunConfig(dataset=default_dataset(present)))
+    left, right = st.columns([2, 1], gap="large")
+    with left:
+        config, _ = train_form(present)
+    # The data set may be drawings of a run that was fine-tuned, which no list has.
+    ready = config is not None and is_present(config.dataset, root=lab.settings.data)
+    with right, st.container(key="cost-card"):
+        if config is not None and not ready:
+            fetch_offer(get_dataset_spec(config.dataset))
+        pressed = st.button(
+            "Train",
+            type="primary",
+            icon=":material/play_arrow:",
+            width="stretch",
+            key="train-button",
+            disabled=not ready or lab.settings.read_only,
+        )
+        if config is not None:
+            start_training(config, place="train", pressed=pressed)
+        if config is not None and (ready or get_dataset_spec(config.dataset).train_images):  # else nobody can count
+            cost_card(config)
+        if lab.settings.read_only:
+            st.info("This lab is read-only: runs can be looked at, not started.", icon=":material/lock:")
+
+
+main()

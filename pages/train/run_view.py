@@ -1,0 +1,202 @@
+"""One run on the Train page: what it is, how it stands, its live curves, and what one may ask of it.
+
+Everything shown is the run's own record, never the form beside it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from lab.charts.ranges import short_number
+from lab.config import FIELDS, GROUPS, RunConfig
+from lab.findings import Finding
+from lab.formatting import format_duration, format_percent
+from lab.runs.headline import BEST, LAST, UNTESTED
+from lab.runs.records import RunRecord, RunState, Want
+from pages.cache.lab import get_lab
+from pages.components.live import live_run
+from pages.markdown import plain
+from pages.registry import has_page, page_path
+from pages.state import session as state
+from pages.widgets.export_panel import export_panel
+from pages.widgets.findings import show_run_findings
+from pages.widgets.frame import show_errors
+from pages.widgets.runs import format_moment, run_title, state_badge
+from pages.widgets.start import start_training
+
+_LARGE_LOSS = 1000  # above it, digits after the point say nothing and the whole number would be cut off
+_PAUSABLE = (RunState.QUEUED, RunState.RUNNING)
+_UNTESTED = "No epoch is complete yet, so nothing was tested; the weights so far can be looked at and drawn for."
+_EPOCH_LABELS = {BEST: "Best epoch", LAST: "Last epoch", UNTESTED: "Stopped in epoch"}
+_STOPPABLE = (RunState.QUEUED, RunState.RUNNING, RunState.PAUSED, RunState.INTERRUPTED)
+
+
+def show_run(run: RunRecord) -> None:
+    """Draw the whole view of a run.
+
+    What comes and goes stands in one container: were it beside the live view, its coming would move that to another
+    place on the page, and Streamlit would make it anew, without its zoom.
+    """
+    _heading(run)
+    with st.container():
+        _cached_hint(run)
+        if run.reason and run.state not in (RunState.FINISHED, RunState.STOPPED):
+            st.warning(plain(run.reason), icon=":material/info:")
+        if run.state is RunState.FINISHED or (not run.state.live and run.headline.test_accuracy is not None):
+            _results(run)
+        elif run.has_weights and not run.state.live:
+            st.caption(_UNTESTED)
+        _findings(run, [finding for finding in run.findings if run.outcome and finding.outcome])
+    with st.container(border=True):
+        live_run(run)
+    with st.container():  # below the curves, which must not move while somebody looks at them
+        _findings(run, [finding for finding in run.findings if not (run.outcome and finding.outcome)])
+        for notice in run.notices:
+            st.info(plain(notice), icon=":material/info:")
+    export_panel(get_lab(), (run,), take_in=False)
+    with st.expander("Settings of this run", icon=":material/tune:"):
+        st.dataframe(settings_table(run), hide_index=True, width="stretch", alt="Settings of this run")
+
+
+def _heading(run: RunRecord) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            st.title(plain(run_title(run)), anchor=False, width="content")
+            state_badge(run)
+        _controls(run)
+    facts = [f"{run.config.arch} on {run.config.dataset}", device_words(run), f"run {run.id}"]
+    facts.append(f"asked for {format_moment(run.created_at)}")
+    st.caption(plain(" · ".join(facts)))
+
+
+def device_words(run: RunRecord) -> str:
+    """Return the device a run trained on with its name, or that none has taken it yet."""
+    if not run.device:
+        return "no device yet"
+    name = str(run.environment.get("name", ""))
+    return f"{run.device} ({name})" if name and name.lower() != run.device else run.device
+
+
+def _controls(run: RunRecord) -> None:
+    writable = not get_lab().settings.read_only
+    with st.container(horizontal=True, width="content", gap="small"):
+        if run.state in _PAUSABLE:
+            _button("Pause", ":material/pause:", run, Want.PAUSE, enabled=writable)
+        if run.state.resumable:
+            _button("Resume", ":material/play_arrow:", run, Want.RUN, enabled=writable)
+        if run.state in _STOPPABLE:
+            _button("Stop", ":material/stop:", run, Want.STOP, enabled=writable)
+        if run.state is RunState.FINISHED:
+            again = st.button("Train again", icon=":material/refresh:", key=f"again-{run.id}", disabled=not writable)
+            start_training(run.config, place=f"again-{run.id}", pressed=again, fresh=True)
+        if st.button("New training", icon=":material/add:", key="new-training"):
+            _back_to_form()
+        if st.button("Change settings", icon=":material/tune:", key="edit-settings", help="Start from these settings."):
+            _fill_form(run.config)
+        for name, label, icon in (("inside", "Look inside", "visibility"), ("draw", "Draw for it", "draw")):
+            if run.has_weights and has_page(name):
+                go = st.button(label, icon=f":material/{icon}:", key=f"{name}-{run.id}")
+                if go:
+                    st.switch_page(page_path(name), query_params={"run": run.id})
+
+
+def _back_to_form() -> None:
+    st.query_params.clear()
+    st.rerun()
+
+
+def _button(label: str, icon: str, run: RunRecord, want: Want, *, enabled: bool) -> None:
+    pressed = st.button(label, icon=icon, key=f"{want}-{run.id}", disabled=not enabled)
+    if pressed:
+        with show_errors():
+            get_lab().control(run.id, want)
+            if want is Want.RUN:
+                get_lab().ensure_worker()
+            st.rerun()
+
+
+def _cached_hint(run: RunRecord) -> None:
+    if state.cached_run() != run.id or run.state is not RunState.FINISHED:
+        return
+    when = format_moment(run.finished_at or run.created_at)
+    st.info(
+        f"These settings were trained on {when}, in {format_duration(run.seconds)}; here is that run. "
+        "Train again makes a new one.",
+        icon=":material/history:",
+    )
+
+
+def _results(run: RunRecord) -> None:
+    headline, params = run.headline, run.summary.get("params")
+    facts = [
+        ("Test accuracy", format_percent(headline.test_accuracy)),
+        ("Validation accuracy", format_percent(headline.val_accuracy)),
+        ("Test loss", _loss(headline.test_loss)),
+        (
+            _EPOCH_LABELS.get(headline.which, "Epoch"),
+            f"{headline.epoch} of {run.config.epochs}" if headline.epoch else "–",
+        ),
+        ("Training time", format_duration(run.seconds)),
+        ("Parameters", f"{params:,}" if isinstance(params, int) else "–"),
+    ]
+    with st.grid(min_column_width=140, key=f"results-{run.id}"):
+        for label, value in facts:
+            st.metric(label, value)
+    words = results_words(run)
+    if words:
+        st.caption(plain(words))
+
+
+def results_words(run: RunRecord) -> str:
+    """Say whose accuracy is shown, and what the last epoch had where that is another."""
+    headline = run.headline
+    if not headline.saved:
+        return f"No weights are saved; these are the results of epoch {run.epoch_text}." if run.epoch_text else ""
+    why = {BEST: ", which has the lowest validation loss", LAST: ", the last one: nothing was validated"}
+    words = (
+        f"Accuracies and loss are those of epoch {headline.epoch}{why.get(headline.which, '')}; its weights answer on "
+    )
+    words += "Inside and Draw and are exported."
+    return f"{words} The run ended at {run.last_text}." if run.last_text else words
+
+
+def _loss(value: Any) -> str:
+    if not isinstance(value, int | float):
+        return "–"
+    return f"{value:.4f}" if abs(value) < _LARGE_LOSS else short_number(value)
+
+
+def _findings(run: RunRecord, findings: Sequence[Finding]) -> None:
+    show_run_findings(run.config, findings, train_again=_fill_form)
+
+
+def _fill_form(config: RunConfig) -> None:
+    state.fill_form(config)
+    _back_to_form()
+
+
+def settings_table(run: RunRecord) -> list[dict[str, str]]:
+    """Return the run's settings, those changed from the default first, as text."""
+    rows = []
+    for group in GROUPS:
+        for spec in (s for s in FIELDS.values() if s.group == group and s.relevant(run.config)):
+            value = getattr(run.config, spec.name)
+            rows.append(
+                {
+                    "Setting": spec.label,
+                    "Value": _words(value),
+                    "Default": _words(spec.default),
+                    "Changed": "changed" if value != spec.default else "",
+                    "Group": group,
+                }
+            )
+    return sorted(rows, key=lambda row: not row["Changed"])
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {v}" for k, v in value.items()) or "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

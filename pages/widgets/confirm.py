@@ -1,0 +1,61 @@
+"""Asks before much is started: the rule for how long a training may be that one press starts, and the question."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from lab.formatting import format_duration
+from pages.markdown import plain
+from pages.state.session import forget, put, value_of
+from pages.widgets.frame import show_errors
+
+LONG_S = 600.0  # training that takes longer than this is not started by one press
+_ASKED = "confirm.asked"
+
+
+def start_unless_long(
+    place: str, *, pressed: bool, seconds: Callable[[], float], act: Callable[[], None], runs: int = 1
+) -> None:
+    """Run `act`, which queues trainings, when its button was pressed; where they take more than `LONG_S`, ask first.
+
+    Call it at every run of the page, pressed or not: the question stays open until it is answered. `place` names the
+    button; `act` reruns or leaves the page itself.
+    """
+    if pressed:
+        with st.spinner("Estimating how long it takes"):
+            total = seconds()
+        if total <= LONG_S:
+            act()
+            return
+        put(_ASKED, (place, runs, total))
+    asked = value_of(_ASKED)
+    if asked is not None and asked[0] == place:
+        _ask(runs=asked[1], seconds=asked[2], act=act)
+
+
+def _ask(*, runs: int, seconds: float, act: Callable[[], None]) -> None:
+    time = format_duration(seconds)
+
+    @st.dialog(f"Start {time} of training?", on_dismiss=_close)
+    def ask() -> None:
+        what = f"These {runs} runs take" if runs > 1 else "This run takes"
+        after = ", one after the other" if runs > 1 else ""
+        st.markdown(
+            plain(f"{what} about {time} on this machine{after}. It goes on when the page is closed; Train can stop it.")
+        )
+        with st.container(horizontal=True):
+            yes = st.button(f"Train for {time}", type="primary", key="confirm-yes")
+            no = st.button("Cancel", key="confirm-no")
+        if no:
+            _close()
+            st.rerun()
+        if yes:
+            _close()
+            with show_errors():
+                act()
+
+    ask()
+
+
+def _close() -> None:
+    forget(_ASKED)

@@ -1,0 +1,58 @@
+"""Data sets on the pages: which is at hand, which to start with, and fetching one."""
+
+from collections.abc import Collection
+
+import streamlit as st
+
+from lab.data.fetch import fetch_dataset
+from lab.data.registry import DatasetSpec
+from pages.cache.lab import get_lab
+from pages.markdown import plain
+from pages.state import session as state
+from pages.widgets.frame import show_errors
+
+FALLBACK = "digits"  # ships with scikit-learn, so it is always here
+
+
+def default_dataset(present: Collection[str]) -> str:
+    """Return MNIST where it is at hand, else the built-in digits."""
+    return "mnist" if "mnist" in present else FALLBACK
+
+
+def fetch_offer(spec: DatasetSpec) -> None:
+    """Say that a data set is not here and offer to fetch it; saved drawings can be fetched from nowhere."""
+    fetched = spec.download_mb > 0
+    absent = f"on this machine yet ({spec.download_mb} MB)" if fetched else "on this machine: fine-tune on them again"
+    st.info(
+        plain(f"{spec.title} {'is' if fetched else 'are'} not {absent}. The built-in digits need no download."),
+        icon=":material/download:",
+    )
+    st.button(
+        "Use the built-in digits",
+        icon=":material/database:",
+        key="use-digits",
+        on_click=state.set_field,
+        args=("dataset", FALLBACK),
+    )
+    if fetched:
+        fetch_button(spec, key="offer")
+
+
+def fetch_button(spec: DatasetSpec, *, key: str) -> None:
+    """Draw a button that fetches a data set with a progress bar; a failure is one sentence and leaves nothing behind."""
+    lab = get_lab()
+    pressed = st.button(
+        f"Fetch {spec.title}", icon=":material/download:", key=f"fetch-{key}-{spec.id}", disabled=lab.settings.read_only
+    )
+    if not pressed:
+        return
+    bar = st.progress(0.0, text=f"Fetching {spec.title}")
+
+    def show(name: str, done: int, total: int) -> None:
+        share = min(1.0, done / total) if total else 0.0
+        bar.progress(share, text=plain(f"{name}: {done / 1e6:.1f} MB" + (f" of {total / 1e6:.1f}" if total else "")))
+
+    with show_errors():
+        fetch_dataset(spec.id, root=lab.settings.data, progress=show)
+        st.rerun()
+    bar.empty()

@@ -1,0 +1,109 @@
+"""Take runs away and take them in: a menu of every export format, and the door for bundles.
+
+A file is written when it is asked for, and errors are shown as their sentence; the download itself needs no rerun.
+"""
+
+import io
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from lab.experiment import Lab
+from lab.formatting import plural
+from lab.runs.records import RunRecord
+from lab.sharing.formats import ExportFormat, export_runs, list_formats
+from pages.cache.torch_import import require_torch
+from pages.markdown import plain
+from pages.state.session import flash, put, value_of
+from pages.widgets.frame import show_errors
+
+_FORMAT, _WRITE, _TAKE_IN = "share.format", "share.write", "share.import"
+_UPLOAD, _ROUND = "share.upload", "share.upload-round"
+_LARGEST_MB = 1024  # what a bundle may hold
+
+
+def export_panel(lab: Lab, runs: Sequence[RunRecord], *, take_in: bool = True) -> None:
+    """Draw "Export" for these runs (nothing for none) and, if `take_in`, "Import" for a bundle, beside each other."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if runs:
+            with st.popover("Export", icon=":material/download:"):
+                _export(lab, tuple(runs))
+        if take_in:
+            with st.popover("Import", icon=":material/upload:", disabled=lab.settings.read_only):
+                _import(lab)
+
+
+@st.fragment
+def _export(lab: Lab, runs: tuple[RunRecord, ...]) -> None:
+    formats = {f.id: f for f in list_formats() if f.many or len(runs) == 1}
+    chosen = formats[
+        st.selectbox(
+            "Format",
+            list(formats),
+            format_func=lambda name: formats[name].title,
+            key=f"{_FORMAT}.{len(runs) > 1}",
+            help="Several runs fit into a report, a bundle, metrics, a table or TensorBoard events.",
+        )
+    ]
+    st.caption(plain(chosen.help))
+    if not st.button("Write the file", key=_WRITE, type="primary"):
+        return
+    with show_errors():
+        with st.spinner("Writing…"):
+            require_torch()
+            files = export_runs(lab, runs, format=chosen.id)
+        for name, data in downloads(files, chosen, file_stem(runs)).items():
+            st.download_button(
+                name,
+                data,
+                name,
+                _mime(name, chosen),
+                icon=":material/download:",
+                on_click="ignore",
+                key=f"share.download.{name}",
+            )
+
+
+def _mime(name: str, format: ExportFormat) -> str:
+    if name.endswith(".zip"):
+        return "application/zip"
+    return format.mime if name.endswith(format.suffix) else "text/markdown"
+
+
+def file_stem(runs: Sequence[RunRecord]) -> str:
+    """Return a file name without its ending: plain letters, digits and dashes, whatever the runs are called."""
+    if len(runs) > 1:
+        return f"convlab-{len(runs)}-runs"
+    words = re.sub(r"[^A-Za-z0-9]+", "-", runs[0].name or runs[0].config.arch).strip("-")[:40]
+    return f"{words or 'run'}-{runs[0].id}"
+
+
+def downloads(files: Mapping[str, bytes], format: ExportFormat, stem: str) -> dict[str, bytes]:
+    """Return what the browser is offered, by file name; a folder of files, or a file beside a folder, becomes one zip."""
+    if not format.folder and not format.main:
+        return {stem + (ending or format.suffix): data for ending, data in files.items()}
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name or format.main, data)
+    return {f"{stem}-{format.id}.zip": target.getvalue()}
+
+
+def _import(lab: Lab) -> None:
+    turn = int(value_of(_ROUND, 0))
+    upload = st.file_uploader("Bundle (.zip)", ["zip"], key=f"{_UPLOAD}.{turn}", max_upload_size=_LARGEST_MB)
+    st.caption("Everything in a bundle is checked before anything is kept, and nothing in it is ever run.")
+    if not st.button("Take in", key=_TAKE_IN, disabled=upload is None) or upload is None:
+        return
+    with show_errors():
+        with st.spinner("Checking and importing…"):
+            require_torch()
+            from lab.sharing.bundle.read import import_bundle
+
+            arrived = import_bundle(lab, upload)
+        put(_ROUND, turn + 1)  # a fresh, empty uploader
+        names = ", ".join(run.name or run.id for run in arrived[:5])
+        flash(f"Imported {plural(len(arrived), 'run')}: {plain(names)}.")
+        st.rerun()

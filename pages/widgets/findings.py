@@ -1,0 +1,49 @@
+"""Findings on a page: what is said, how loudly, and the button that puts the remedy into the Train form."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from lab.config import FIELDS, RunConfig
+from lab.findings import Finding
+from pages.markdown import plain
+
+_ICONS = {"mistake": ":material/error:", "warning": ":material/warning:", "hint": ":material/lightbulb:"}
+
+
+def show_finding(finding: Finding) -> None:
+    """Draw one finding, as loud as its severity."""
+    show = st.error if finding.severity == "mistake" else st.warning if finding.severity == "warning" else st.info
+    show(plain(finding.message), icon=_ICONS[finding.severity])
+
+
+def remedy_words(remedy: Mapping[str, Any]) -> str:
+    """Return the changed settings in the form's own words, such as "learning rate 0.001"."""
+    return ", ".join(_words(name, value) for name, value in remedy.items())
+
+
+def _words(name: str, value: Any) -> str:
+    label = FIELDS[name].label.lower()
+    if isinstance(value, dict):
+        return ", ".join(f"{option} {item}" for option, item in value.items())
+    if isinstance(value, bool):
+        return label if value else f"no {label}"
+    return f"{label} {value:g}" if isinstance(value, float) else f"{label} {value}"
+
+
+def show_run_findings(
+    config: RunConfig, findings: Iterable[Finding], *, train_again: Callable[[RunConfig], None]
+) -> None:
+    """Draw findings of a run, each with a button that takes the run's settings and the remedy to `train_again`."""
+    for finding in findings:
+        with st.container(gap="small"):
+            show_finding(finding)
+            if not finding.remedy:
+                continue
+            label = f"Train again with {remedy_words(finding.remedy)}"
+            if st.button(label, icon=":material/refresh:", key=f"remedy-{finding.code}", help=_HELP):
+                train_again(config.replace(**finding.remedy))
+
+
+_HELP = "Fills the Train form with this run's settings and this change; nothing is started yet."

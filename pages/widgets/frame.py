@@ -1,0 +1,44 @@
+"""What every page begins with: its heading, and the place where errors become sentences."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import ParamSpec
+
+import streamlit as st
+
+from lab.errors import LabError
+from pages.markdown import plain
+from pages.state.session import take_flash
+
+_P = ParamSpec("_P")
+
+
+def page_frame(title: str, intro: str = "") -> None:
+    """Write a page's heading and its one line of introduction, and what the page before wanted to say."""
+    st.title(title, anchor=False)
+    if intro:
+        st.caption(intro)
+    message = take_flash()
+    if message:
+        st.toast(message, icon=":material/info:")
+
+
+@contextmanager
+def show_errors() -> Iterator[None]:
+    """Show a deliberate error as its sentence; anything else is a bug and keeps its traceback in the log."""
+    try:
+        yield
+    except LabError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+
+
+def shows_errors(draw: Callable[_P, None]) -> Callable[_P, None]:
+    """Make a fragment show a deliberate error as its sentence; Streamlit runs it without the page around it."""
+
+    @wraps(draw)
+    def drawn(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        with show_errors():
+            draw(*args, **kwargs)
+
+    return drawn

@@ -1,0 +1,144 @@
+"""Small pieces that several pages share: a run's badge and name, times in words, lists of networks and data sets."""
+
+import math
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import streamlit as st
+
+from lab.architectures.registry import get_architecture
+from lab.data.load import is_present
+from lab.data.registry import DatasetSpec, get_dataset_spec, list_datasets
+from lab.errors import UnknownNameError
+from lab.findings import Outcome
+from lab.formatting import format_percent
+from lab.runs.facts import usable_moment
+from lab.runs.records import RunRecord, RunState
+from lab.settings import Settings
+from pages.cache.lab import get_lab
+from pages.markdown import plain
+from pages.registry import page_path
+
+if TYPE_CHECKING:
+    from lab.charts.groups import Spread
+
+# icon and colour always come with the word
+BADGES = {
+    RunState.QUEUED: (":material/schedule:", "gray"),
+    RunState.RUNNING: (":material/play_arrow:", "blue"),
+    RunState.PAUSED: (":material/pause:", "orange"),
+    RunState.STOPPING: (":material/hourglass_bottom:", "orange"),
+    RunState.STOPPED: (":material/stop:", "gray"),
+    RunState.FINISHED: (":material/check:", "green"),
+    RunState.FAILED: (":material/error:", "red"),
+    RunState.INTERRUPTED: (":material/power_off:", "red"),
+}
+# of a run that finished without having learned, instead of the green one
+OUTCOME_BADGES = {
+    Outcome.DIVERGED: (":material/trending_up:", "red"),
+    Outcome.AT_CHANCE: (":material/casino:", "orange"),
+}
+STATUS_COLORS = {str(word): color for word, (_, color) in (BADGES | OUTCOME_BADGES).items()}
+UNREADABLE = "unreadable"  # in the place of a state
+REFRESH_S = 2.0  # between two looks at a list of runs while one of them is being trained
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
+
+
+def state_badge(run: RunRecord) -> None:
+    """Show how a run stands, or what became of it, as a word with an icon and a colour."""
+    icon, color = OUTCOME_BADGES[run.outcome] if run.outcome else BADGES[run.state]
+    st.badge(run.status, icon=icon, color=color)  # type: ignore[arg-type]
+
+
+def arch_title(arch: str) -> str:
+    """Return a network's title, or the id itself if this release does not know it."""
+    try:
+        return get_architecture(arch).title
+    except UnknownNameError:
+        return arch
+
+
+def dataset_title(dataset: str) -> str:
+    """Return a data set's title, or the id itself if this release does not know it."""
+    try:
+        return get_dataset_spec(dataset).title
+    except UnknownNameError:
+        return dataset
+
+
+def run_title(run: RunRecord) -> str:
+    """Return what to call a run: the name it was given, else network and data set."""
+    named = run.name and run.name != run.config.arch
+    return run.name if named else f"{arch_title(run.config.arch)} on {dataset_title(run.config.dataset)}"
+
+
+def present_datasets(settings: Settings) -> tuple[DatasetSpec, ...]:
+    """Return the data sets whose files are on this machine."""
+    return tuple(spec for spec in list_datasets() if is_present(spec.id, root=settings.data))
+
+
+def format_ago(moment: float, *, now: float | None = None) -> str:
+    """Return how long ago a time (seconds since the epoch) was, such as "5 min ago"; older than a week, its date."""
+    if not math.isfinite(moment):
+        return "–"
+    age = max(0.0, (get_lab().store.now() if now is None else now) - moment)
+    if age < _MINUTE_S:
+        return "just now"
+    for unit, size in (("d", _DAY_S), ("h", _HOUR_S), ("min", _MINUTE_S)):
+        if age >= size:
+            return f"{int(age // size)} {unit} ago" if age < 7 * _DAY_S else format_moment(moment)
+    return "just now"
+
+
+def format_moment(moment: float) -> str:
+    """Return a time (seconds since the epoch) as a date and a time of day in the reader's own time zone.
+
+    A dash for a time that no calendar has.
+    """
+    if usable_moment(moment) is None:
+        return "–"
+    return datetime.fromtimestamp(moment, _zone()).strftime("%-d %b %Y, %H:%M")
+
+
+def _zone() -> tzinfo:
+    name = st.context.timezone
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
+
+
+def format_bytes(number: float) -> str:
+    """Return such as "3.34 MB", in millions of bytes as torchinfo counts them."""
+    if number >= 1e9:
+        return f"{number / 1e9:,.2f} GB"
+    return f"{number / 1e6:,.2f} MB" if number >= 1e4 else f"{number / 1e3:,.1f} kB"
+
+
+def format_spread(spread: "Spread | None", *, scale: float = 1, digits: int = 1, unit: str = "") -> str:
+    """Return such as "98.10 ± 0.12 %", the mean alone of one value, a dash for none."""
+    if spread is None:
+        return "–"
+    mean = f"{spread.mean * scale:,.{digits}f}"
+    if unit == " %":
+        mean = format_percent(spread.mean, digits=digits).removesuffix(unit)
+    return f"{mean}{unit}" if spread.sd is None else f"{mean} ± {spread.sd * scale:,.{digits}f}{unit}"
+
+
+def run_line(run: RunRecord, *, key: str) -> None:
+    """Show one run in one line: where to, state, accuracy, when; of one that cannot be read, why."""
+    if run.problem:
+        with st.container(horizontal=True, vertical_alignment="center", key=key):
+            st.badge(UNREADABLE, icon=":material/heart_broken:", color="red")
+            st.caption(plain(run.problem), width="stretch")
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key=key):
+        st.page_link(page_path("train"), label=plain(run_title(run)), query_params={"run": run.id})
+        state_badge(run)
+        facts = [format_ago(run.created_at)]
+        if run.headline_text:
+            facts.insert(0, run.headline_text)
+        if run.state.live and run.progress.get("total_steps"):
+            facts.insert(0, f"step {run.progress.get('step', 0):,} of {run.progress['total_steps']:,}")
+        st.caption(" · ".join(facts), width="content")

@@ -1,0 +1,42 @@
+"""Starting a training from any page: ask before a long one, then show the run on Train."""
+
+import streamlit as st
+
+from lab.config import RunConfig
+from lab.errors import ConfigError
+from lab.runs.records import RunRecord
+from pages.cache.lab import get_lab
+from pages.cache.runs import estimate_cost
+from pages.registry import page_path
+from pages.state import session as state
+from pages.widgets.confirm import start_unless_long
+from pages.widgets.frame import show_errors
+
+
+def start_training(config: RunConfig, *, place: str, pressed: bool, fresh: bool = False) -> None:
+    """Ask for a run of this configuration once its button was pressed, and show it; before a long one, ask."""
+
+    def start() -> None:
+        lab = get_lab()
+        submission = lab.submit(config, fresh=fresh)
+        lab.ensure_worker()
+        watch(submission.run, cached=submission.cached)
+
+    with show_errors():
+        start_unless_long(place, pressed=pressed, seconds=lambda: _seconds(config, fresh=fresh), act=start)
+
+
+def _seconds(config: RunConfig, *, fresh: bool) -> float:
+    """Return how long a training takes, as the cost card says it; 0 where it is there, or cannot be, which `start` says."""
+    if not fresh and get_lab().find_answer(config) is not None:
+        return 0.0
+    try:
+        return estimate_cost(config)[0].seconds
+    except ConfigError:
+        return 0.0
+
+
+def watch(run: RunRecord, *, cached: bool) -> None:
+    """Go to the Train page and attach it to a run."""
+    state.remember_cached(run.id if cached else "")
+    st.switch_page(page_path("train"), query_params={"run": run.id})

@@ -1,0 +1,50 @@
+"""The split keeps classes' shares, uses every image once and is the same on every machine."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.errors import ConfigError
+from lab.training.split import stratified_split
+
+
+@given(
+    labels=st.lists(st.integers(0, 9), min_size=20, max_size=300),
+    fraction=st.floats(0.0, 0.9),
+    seed=st.integers(0, 2**31 - 1),
+)
+def test_every_image_is_used_once_and_every_class_keeps_its_share(
+    labels: list[int], fraction: float, seed: int
+) -> None:
+    array = np.array(labels)
+    train, val = stratified_split(array, fraction=fraction, seed=seed)
+    assert sorted([*train, *val]) == list(range(len(array)))
+    assert (np.diff(train) > 0).all()
+    for label in set(labels):
+        exact = (array == label).sum() * len(val) / len(array)
+        assert abs((array[val] == label).sum() - exact) < 1
+
+
+def test_the_count_is_the_rounded_share() -> None:
+    labels = np.arange(1000) % 7
+    assert len(stratified_split(labels, fraction=0.2, seed=3)[1]) == 200
+    assert len(stratified_split(labels, fraction=0.0001, seed=3)[1]) == 1
+    assert len(stratified_split(labels, fraction=0.0, seed=3)[1]) == 0
+
+
+def test_the_seed_decides_the_split() -> None:
+    labels = np.repeat(np.arange(3), 4)
+    assert stratified_split(labels, fraction=0.25, seed=5)[1].tolist() == [0, 7, 10]
+    assert stratified_split(labels, fraction=0.25, seed=6)[1].tolist() != [0, 7, 10]
+
+
+def test_a_split_that_leaves_nothing_to_train_on_is_refused() -> None:
+    with pytest.raises(ConfigError, match="leaves none to train on"):
+        stratified_split(np.array([3]), fraction=0.5, seed=0)
+
+
+@pytest.mark.parametrize("fraction", [float("nan"), -0.1, 1.0])
+def test_a_share_outside_its_range_is_refused(fraction: float) -> None:
+    with pytest.raises(ConfigError, match="at least 0 and below 1"):
+        stratified_split(np.arange(10), fraction=fraction, seed=0)
