@@ -40,12 +40,12 @@ for module in (train, runs, queue_commands, reports, networks, datasets, look, s
         cli.add_command(command)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None, *, prog_name: str = "python -m lab") -> None:
     """Run one command and leave with its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
         _check_words(words)
-        cli.main(words, prog_name="python -m lab", standalone_mode=False)
+        cli.main(words, prog_name=prog_name, standalone_mode=False)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
     except click.Abort:
