@@ -95,12 +95,12 @@ def cli(context: click.Context, /, **flags: str | bool | None) -> None:
     context.obj = Lab(Settings.from_env({**os.environ, **given}))
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None, *, prog_name: str = "python -m lab") -> None:
     """Run one command and leave with its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
         _check_words(words)
-        cli.main(words, prog_name="python -m lab", standalone_mode=False)
+        cli.main(words, prog_name=prog_name, standalone_mode=False)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
     except click.Abort:
