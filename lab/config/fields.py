@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lab.errors import ConfigError, near_miss
+from lab.text import describe_character, hidden_character
 
 Option: TypeAlias = str | int | float | bool | list[int]
 
@@ -76,6 +77,11 @@ class FieldSpec:
             )
         if self.kind in (int, float):
             self._check_range(checked)
+        if isinstance(checked, str) and (hidden := hidden_character(checked)):
+            raise ConfigError(
+                f"{self.name} is {shown(checked)}, which has the {describe_character(hidden)}: leave it out.",
+                field=self.name,
+            )
         return checked
 
     def _typed(self, value: object) -> Any:

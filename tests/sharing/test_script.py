@@ -17,7 +17,7 @@ import torch
 import lab as lab_package
 from lab.architectures.build import build_network
 from lab.architectures.registry import list_architectures
-from lab.cli.share import write_files
+from lab.cli.commands.sharing import write_files
 from lab.data.load import is_present
 from lab.data.own import write_own_dataset
 from lab.data.registry import list_datasets

@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from lab.cli.output import echo, json_flag, print_json, print_table, write_file
-from lab.cli.runs import as_dict
+from lab.cli.run_json import as_dict
 from lab.errors import InputError
 from lab.experiment import Lab
 from lab.settings import user_path
+from lab.sharing.bundle.read import import_bundle
 from lab.sharing.comparison import comparison_table, differing_settings, list_results, result_of, run_labels
 from lab.sharing.formats import FORMATS, ExportFormat, export_runs, get_format
 from lab.sharing.tables import shown
@@ -69,10 +70,8 @@ def write_files(files: Mapping[str, bytes], format: ExportFormat, out: Path) -> 
 @click.argument("bundle", type=click.Path(path_type=Path))
 @json_flag
 @click.pass_obj
-def import_(lab: Lab, bundle: Path, as_json: bool) -> None:
+def import_runs(lab: Lab, bundle: Path, as_json: bool) -> None:
     """Import the runs of a BUNDLE; everything in it is checked first."""
-    from lab.sharing.bundle.read import import_bundle
-
     try:
         with user_path(bundle).open("rb") as stream:
             records = import_bundle(lab, stream)
@@ -109,6 +108,3 @@ def compare(lab: Lab, runs: tuple[str, ...], as_json: bool) -> None:
         [[shown(cell, column=c) for cell, c in zip(row, table.columns, strict=True)] for row in table.rows],
         right=numbers,
     )
-
-
-COMMANDS = (export, import_, compare)
