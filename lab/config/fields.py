@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lab.errors import ConfigError, near_miss
+from lab.text import describe_character, hidden_character
 
 Option: TypeAlias = str | int | float | bool | list[int]
 
@@ -25,6 +26,8 @@ class FieldSpec:
     low/high: inclusive bounds unless `open_low` (then low itself is refused). relevant: whether the setting has an
     effect beside the others; where it has none it is put back to its default before the fingerprint is taken.
     result: False for settings that change where or how fast a run is computed but not what it is.
+    short: what labels of runs call it, the label in small letters unless given. choice_titles: how choices are written
+    where their ids do not do. step: what one press of + or - changes in a form, chosen from the default unless given.
     neutral: the value that stands for "as before there was this setting": what stored configurations without it had,
     and what leaves fingerprints as they were; the default unless `setting` was given another. identity: the name under
     which fingerprints know the setting, its first name for ever. identity_values: the same for renamed choices.
@@ -42,6 +45,9 @@ class FieldSpec:
     choices: tuple[str, ...] = ()
     relevant: Callable[[Any], bool] = lambda _config: True
     result: bool = True
+    short: str = ""
+    choice_titles: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    step: float | None = None
     neutral: Any = None
     identity: str = ""
     identity_values: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -51,6 +57,15 @@ class FieldSpec:
         """The shell's spelling, such as `--batch-size`; options are given one by one, so theirs is `--arch-option`."""
         name = self.name.removesuffix("s") if self.kind is dict else self.name
         return "--" + name.replace("_", "-")
+
+    @property
+    def short_label(self) -> str:
+        """What labels of runs call the setting."""
+        return self.short or self.label.lower()
+
+    def choice_title(self, choice: str) -> str:
+        """Return how a choice is written."""
+        return self.choice_titles.get(choice, choice)
 
     def check(self, value: object) -> Any:
         """Return the value in the field's type, or raise `ConfigError` with value, rule and way out."""
@@ -62,6 +77,11 @@ class FieldSpec:
             )
         if self.kind in (int, float):
             self._check_range(checked)
+        if isinstance(checked, str) and (hidden := hidden_character(checked)):
+            raise ConfigError(
+                f"{self.name} is {shown(checked)}, which has the {describe_character(hidden)}: leave it out.",
+                field=self.name,
+            )
         return checked
 
     def _typed(self, value: object) -> Any:
