@@ -9,9 +9,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.processes import end_workers
 
 ROOT = Path(__file__).resolve().parent.parent
 DECLARATION = """
@@ -36,7 +39,7 @@ print("FORM", json.dumps({field.key: field.label for field in app.number_input})
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The lab with one more hyperparameter."""
     root = tmp_path_factory.mktemp("copy")
     for name in ("lab", "pages", ".streamlit"):
@@ -46,7 +49,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, root / name)
     _change(root / "lab/config/run_config.py", {"\n    patience: int = setting(": DECLARATION})
     _change(root / "lab/training/losses.py", CONSUMER)
-    return root
+    yield root
+    end_workers(root / "home")
 
 
 def _change(path: Path, changes: dict[str, str]) -> None:

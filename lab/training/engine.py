@@ -20,7 +20,6 @@ from lab.training.batches import epoch_order
 from lab.training.checkpoint import Checkpoint, Weights
 from lab.training.data import ResidentData
 from lab.training.events import Command, Ended, Evaluated, Event, Snapshot, Started, StepMetrics
-from lab.training.recorder import Recorder
 from lab.training.schedules import compute_lr, is_constant, recorded_steps
 from lab.training.session import Session, process_settings
 
@@ -67,11 +66,11 @@ class _Loop:
     def __init__(self, session: Session, command: Callable[[], Command]) -> None:
         self.session, self.config = session, session.config
         self._command = command
-        self._recorder = Recorder()
+        self._times: list[float] = []  # clock readings after the steps since the last flush
         self._lr_steps = recorded_steps(
             self.config, steps_per_epoch=session.steps_per_epoch, total_steps=session.total_steps
         )
-        self._window_start = 0.0  # clock reading when the steps in the recorder began
+        self._window_start = 0.0  # clock reading before the steps since the last flush
         self._next_flush = 0.0
         self._next_checkpoint = time.perf_counter() + CHECKPOINT_S
 
@@ -128,25 +127,23 @@ class _Loop:
         session, progress, config = self.session, self.session.progress, self.config
         order = epoch_order(len(session.data.train_y), seed=config.seed, epoch=progress.epoch, shuffle=config.shuffle)
         constant = is_constant(config)
-        session.stepper.optimizer.set_lr(self._lr(progress.step))
-        batches = session.batches.iterate(order, progress.step_in_epoch, session.augment_generator)
-        self._check_command()
-        for x_BCHW, y_B in batches:
+        steps = session.steps
+        steps.set_lr(self._lr(progress.step))
+        steps.begin(order, first=progress.step_in_epoch, generator=session.augment_generator)
+        while progress.step < last_step:
+            self._check_command()  # before the next batch is augmented: its random numbers belong to the next step
             if not constant:
-                session.stepper.optimizer.set_lr(self._lr(progress.step))
-            loss, logits = session.stepper.step(x_BCHW, y_B, measure_norm=progress.step + 1 == last_step)
+                steps.set_lr(self._lr(progress.step))
+            steps.step(measure_norm=progress.step + 1 == last_step)
             progress.step += 1
             progress.step_in_epoch += 1
             now = session.clock.read()
-            self._recorder.add(loss, logits, y_B, now)
+            self._times.append(now)
             if now >= self._next_flush:
                 yield from self._flush()
                 yield from self._checkpoint_if_due()
-            if progress.step == last_step:
-                return
             if config.eval_every and progress.step % config.eval_every == 0:
                 yield from self._evaluate_between(last_step)
-            self._check_command()  # before the next batch is augmented: its random numbers belong to the next step
 
     def _lr(self, step: int) -> float:
         session = self.session
@@ -164,22 +161,23 @@ class _Loop:
 
     def _flush(self) -> Iterator[Event]:
         """Yield the metrics of the steps since the last time."""
-        for notice in self.session.stepper.notices:
+        for notice in self.session.steps.notices():
             yield from self._emit(notice)
-        self.session.stepper.notices.clear()
-        if not len(self._recorder):
+        if not self._times:
             return
         progress = self.session.progress
-        loss, right, images, time_s = self._recorder.take()  # waits for the device
+        loss, correct, images = self.session.steps.drain()  # waits for the device
+        time_s, self._times = np.array(self._times), []
         seconds = self.session.clock.read() - self._window_start
-        progress.add_steps(loss, right, images)
-        if self.session.stepper.grad_norm is not None:
-            progress.grad_norm = float(self.session.stepper.grad_norm)
+        progress.add_steps(loss, correct, images)
+        norm = self.session.steps.gradient_norm()
+        if norm is not None:
+            progress.grad_norm = norm
         progress.train_seconds += seconds
         progress.epoch_seconds += seconds
         steps = progress.step - len(loss) + 1 + torch.arange(len(loss)).numpy()
         speed = float(images.sum() / seconds)
-        yield from self._emit(StepMetrics(steps, loss, right / images, time_s, speed, *self._lr_recorded(steps)))
+        yield from self._emit(StepMetrics(steps, loss, correct / images, time_s, speed, *self._lr_recorded(steps)))
         self._begin_window()
 
     def _checkpoint_if_due(self) -> Iterator[Event]:

@@ -50,10 +50,10 @@ class Progress:
         """Return the epoch that `latest` tells of: the newest whose end is done, 0 before the first."""
         return math.ceil(max(0, self.closed) / steps_per_epoch)
 
-    def add_steps(self, loss: np.ndarray, right: np.ndarray, images: np.ndarray) -> None:
+    def add_steps(self, loss: np.ndarray, correct: np.ndarray, images: np.ndarray) -> None:
         """Add consecutive steps to the epoch's sums, one after the other: the result does not depend on the grouping."""
         self.loss_sum = float(np.cumsum(np.concatenate([[self.loss_sum], loss * images]))[-1])
-        self.right += int(right.sum())
+        self.right += int(correct.sum())
         self.seen += int(images.sum())
         self.trained_images += int(images.sum())
 

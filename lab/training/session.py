@@ -26,6 +26,7 @@ from lab.training.losses import build_loss
 from lab.training.optimizers import build_optimizer
 from lab.training.progress import Progress
 from lab.training.stepping import Stepper, autocast_dtype
+from lab.training.steps import LaunchedSteps, Steps
 
 _INITIAL_IMAGES = 2_000  # given to a network that sets its first weights from the data
 _BITS_DEPEND_ON = ("threads", "torch", "device", "name", "channels_last", "compile")
@@ -70,7 +71,7 @@ class Session:
         self.view = build_view(network)
         self.loss = build_loss(config)
         self.eval_chunk = config.eval_batch_size
-        self.batches = Batches(
+        batches = Batches(
             data.train_x,
             data.train_y,
             mean=data.mean,
@@ -79,7 +80,7 @@ class Session:
             augment=build_augment(config.augment),
             channels_last=self.channels_last,
         )
-        self.steps_per_epoch = self.batches.steps_per_epoch
+        self.steps_per_epoch = batches.steps_per_epoch
         planned = config.epochs * self.steps_per_epoch
         self.total_steps = min(planned, config.max_steps) if config.max_steps else planned
         self._check_single_images()
@@ -87,7 +88,7 @@ class Session:
         self.clock = Clock()
         self.augment_generator = self.epoch_generator(0)
         self.best: dict[str, Tensor] = {}
-        self.stepper = self._build_stepper()
+        self.steps: Steps = LaunchedSteps(batches, self._build_stepper())
 
     @torch.no_grad()
     def _check_single_images(self) -> None:
@@ -163,27 +164,20 @@ class Session:
     def checkpoint(self) -> Checkpoint:
         """Return the state of this very moment; its tensors are not copied."""
         self.progress.seconds = self.clock.read()
-        scaler = self.stepper.scaler
         return Checkpoint(
             progress=copy.deepcopy(self.progress),
             model=self.network.state_dict(),
-            optimizer=self.stepper.optimizer.state(),
+            optimizer=self.steps.optimizer.state(),
             rng=self._read_generators(),
             best=self.best,
-            environment={
-                **self._conditions(),
-                "parts": self.stepper.parts,
-                "scaler": scaler.state_dict() if scaler else {},
-            },
+            environment={**self._conditions(), **self.steps.state()},
         )
 
     def restore(self, saved: Checkpoint) -> list[Notice]:
         """Go on from a checkpoint; raises `ArtifactError`. Returns a notice if the bits may differ from now on."""
         copy_state(self.network, saved.model)
-        self.stepper.optimizer.load_state(saved.optimizer)
-        self.stepper.parts = int(saved.environment.get("parts", 1))
-        if self.stepper.scaler and saved.environment.get("scaler"):
-            self.stepper.scaler.load_state_dict(saved.environment["scaler"])
+        self.steps.optimizer.load_state(saved.optimizer)
+        self.steps.load_state(saved.environment)
         self.best = {name: tensor.to(self.device) for name, tensor in saved.best.items()}
         self.progress = copy.deepcopy(saved.progress)
         self.clock.set(saved.progress.seconds)
