@@ -55,6 +55,7 @@ class LoadedNetwork:
     std: float
     class_names: tuple[str, ...]
     image_size: int
+    channels: int
     result: HeadlineResult | None = None
 
 
@@ -311,6 +312,7 @@ class Lab:
             std=std,
             class_names=spec.classes,
             image_size=spec.image_size,
+            channels=spec.channels,
             result=self.store.result_at(run.id, step) if step else None,
         )
 
@@ -323,6 +325,7 @@ class Lab:
             config.arch,
             classes=len(spec.classes),
             image_size=spec.image_size,
+            channels=spec.channels,
             input_size=config.input_size,
             options=config.arch_options,
         )

@@ -6,12 +6,12 @@ import streamlit as st
 
 from lab.architectures.registry import Architecture, check_options, get_architecture, list_architectures
 from lab.config import INPUT_SIZES
-from pages.cache.inspection import IMAGE_SIZE
+from pages.cache.inspection import DESIGN_DATA
 from pages.state.address import leave_address, show_in_address, take_from_address
 from pages.state.session import put, value_of
 from pages.widgets.options import option_input
 
-_SIZE_WORDS = {"auto": "its own", "native": "native (28)", "32": "32", "64": "64", "224": "224"}
+_SIZE_WORDS = {"auto": "its own", "native": f"native ({DESIGN_DATA.image_size})", "32": "32", "64": "64", "224": "224"}
 
 
 def choose_network(name: str, *, label: str = "Network", default: str = "lenet5") -> Architecture | None:
@@ -40,7 +40,7 @@ def choose_network(name: str, *, label: str = "Network", default: str = "lenet5"
 
 def choose_size(name: str, arch: Architecture) -> str:
     """Return the chosen input size."""
-    own = f"{IMAGE_SIZE}" if arch.default_input_size == "native" else arch.default_input_size
+    own = str(DESIGN_DATA.image_size) if arch.default_input_size == "native" else arch.default_input_size
     words = _SIZE_WORDS | {"auto": f"its own ({own})"}
     key = f"design.{name}"
     take_from_address(name, key=key, allowed=INPUT_SIZES)

@@ -14,7 +14,9 @@ import numpy as np
 import streamlit as st
 
 from lab.architectures.registry import Architecture
+from lab.config import RunConfig
 from lab.data.load import Dataset
+from lab.data.registry import get_dataset_spec
 from lab.errors import InputError
 from lab.inspection.metrics import Answers, judge, softmax
 from lab.service.lab import LoadedNetwork
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
     from lab.inspection.summary import Summary
     from lab.inspection.timing import Timing
 
-IMAGE_SIZE = 28  # every data set of the lab
+DESIGN_DATA = get_dataset_spec(
+    RunConfig().dataset
+)  # whose image size and channels a network without a run is shown for
 INITIAL = "initial"  # stands for the weights before training, which are made again from the seed
 _NETWORK_BYTES = 600_000_000
 _SMALL, _LARGE = 512, 64  # entries: a few kilobytes each, and up to a megabyte each
@@ -108,7 +112,7 @@ def answers_of(run: str, digest: str, dataset: str) -> Answers:
 
 @st.cache_data(max_entries=_SMALL, show_spinner=False)
 def probabilities_of(run: str, digest: str, image_u8: np.ndarray) -> np.ndarray:
-    """Return the probabilities (K,) for one image (H, W); raises `InputError` where they are not finite."""
+    """Return the probabilities (K,) for one image (H, W) or (C, H, W); raises `InputError` where they are not finite."""
     require_torch()
     from lab.inspection.observe import compute_logits
 
@@ -129,7 +133,7 @@ def layers_of(run: str, digest: str) -> "tuple[LayerView, ...]":
     from lab.inspection.observe import list_layers
 
     loaded = network_of(run, digest)
-    return list_layers(loaded.network, image_size=loaded.image_size)
+    return list_layers(loaded.network, image_size=loaded.image_size, channels=loaded.channels)
 
 
 @st.cache_data(max_entries=_SMALL, max_size="200MB", show_spinner=False)
@@ -139,7 +143,7 @@ def maps_of(run: str, digest: str, layer: str, image_u8: np.ndarray) -> "Feature
     from lab.inspection.observe import feature_maps, to_input
 
     loaded = network_of(run, digest)
-    return feature_maps(loaded.network, to_input(image_u8, mean=loaded.mean, std=loaded.std), layer=layer)
+    return feature_maps(loaded.network, to_input(image_u8[None], mean=loaded.mean, std=loaded.std), layer=layer)
 
 
 @st.cache_data(max_entries=_SMALL, max_size="200MB", show_spinner=False)
@@ -159,7 +163,7 @@ def input_of(run: str, digest: str, layer: str, image_u8: np.ndarray) -> np.ndar
     from lab.inspection.observe import layer_input, to_input
 
     loaded = network_of(run, digest)
-    x = to_input(image_u8, mean=loaded.mean, std=loaded.std)
+    x = to_input(image_u8[None], mean=loaded.mean, std=loaded.std)
     return np.asarray(layer_input(loaded.network, x, layer=layer)[0].numpy())
 
 
@@ -171,7 +175,7 @@ def attribution_of(run: str, digest: str, image_u8: np.ndarray, target: int, met
     from lab.inspection.observe import to_input
 
     loaded = network_of(run, digest)
-    x = to_input(image_u8, mean=loaded.mean, std=loaded.std)
+    x = to_input(image_u8[None], mean=loaded.mean, std=loaded.std)
     return attribute(loaded.network, x, target=target, method=method, black=-loaded.mean / loaded.std)
 
 
@@ -203,6 +207,8 @@ class Design:
         return {
             "input_size": self.input_size,
             "classes": self.classes,
+            "image_size": DESIGN_DATA.image_size,
+            "channels": DESIGN_DATA.channels,
             "options": {name: list(v) if isinstance(v, tuple) else v for name, v in self.options},
         }
 
@@ -224,7 +230,7 @@ def summary_of(design: Design, batch: int) -> "Summary":
 
     with torch.device("meta"):
         network = build_network(design.arch, **design.arguments())
-    return summarize(network, input_shape=(batch, 1, IMAGE_SIZE, IMAGE_SIZE))
+    return summarize(network, input_shape=(batch, *DESIGN_DATA.image_shape))
 
 
 @st.cache_data(max_entries=_SMALL, show_spinner=False)
@@ -244,7 +250,7 @@ def graph_of(design: Design) -> "tuple[GraphNode, ...]":
 
     with torch.device("meta"):
         network = build_network(design.arch, **design.arguments())
-    return trace_graph(network, input_shape=(1, 1, IMAGE_SIZE, IMAGE_SIZE))
+    return trace_graph(network, input_shape=(1, *DESIGN_DATA.image_shape))
 
 
 def measure_times(design: Design, batch: int) -> "Timing":
@@ -257,4 +263,4 @@ def measure_times(design: Design, batch: int) -> "Timing":
 
     network = build_network(design.arch, **design.arguments())
     with _measuring:
-        return time_layers(network, torch.rand(batch, 1, IMAGE_SIZE, IMAGE_SIZE))
+        return time_layers(network, torch.rand(batch, *DESIGN_DATA.image_shape))

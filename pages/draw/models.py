@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from lab.data.registry import DatasetSpec, get_dataset_spec
+from lab.data.recipes import Recipe
+from lab.data.registry import get_dataset_spec
+from lab.data.spec import DatasetSpec
 from lab.errors import LabError
 from lab.inspection.observe import LayerView
 from lab.runs.records import RunRecord
 from lab.service.lab import LoadedNetwork
-from lab.sketch.normalise import RECIPES, Recipe
 from lab.sketch.reading import compute_features, learn_network_rule, rule_images
 from lab.sketch.unsure import UnsureRule, unit_rows
 from pages.cache.inspection import dataset_of, layers_of, network_of
@@ -54,7 +55,7 @@ class Model:
     @property
     def recipe(self) -> Recipe:
         """How the run's data set was made."""
-        return RECIPES[self.spec.recipe]
+        return self.spec.require_recipe()
 
 
 def load_models(ids: Sequence[str]) -> tuple[list[Model], list[str]]:
@@ -71,8 +72,10 @@ def load_models(ids: Sequence[str]) -> tuple[list[Model], list[str]]:
 def _load(run_id: str) -> Model:
     lab = get_lab()
     digest = lab.find_weights(run_id).sha256
+    run = lab.store.get(run_id)
+    get_dataset_spec(run.config.dataset).require_recipe()
     layers = tuple(view for view in layers_of(run_id, digest) if view.has_maps)
-    return Model(lab.store.get(run_id), digest, network_of(run_id, digest), _rule_of(run_id, digest), layers)
+    return Model(run, digest, network_of(run_id, digest), _rule_of(run_id, digest), layers)
 
 
 @st.cache_resource(max_entries=_RULES, show_spinner=False)
