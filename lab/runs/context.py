@@ -1,45 +1,34 @@
-"""What every part of the run store shares: the database, its clock, and the one way in which a run's row is changed.
-
-Every change reads the row under a lock, checks its seal, writes, and seals what is then stored; so no change of ours
-can confirm a damage that happened before it.
-"""
+"""What every part of the run store shares: the database and the clock that its times are compared with."""
 
 import math
 import time
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection
 
-from lab.errors import LeaseLostError, RunNotFoundError, UnreadableRunError, close_match
 from lab.runs.database import Database, Moment
-from lab.runs.records import RunRecord, RunState
-from lab.runs.rows import LEASE_S, damage_words, derive, run_record
-from lab.runs.schema import runs
-from lab.runs.seals import RAW, is_sealed, is_sound, row_seal
+from lab.runs.rows import LEASE_S
 
-_COMPARED = 1_000  # newest runs among whose ids a mistyped one is looked for
-_ALIKE = 0.75  # two random ids of 1,000 are seldom so much alike
-_REPEATED = 40  # characters of a wrong id that are repeated
 _ASK_EVERY_S = 60.0  # how often a server is asked the time
 
 
-class StoreBase:
-    """The ground of `RunStore`; use that."""
+class StoreContext:
+    """One database with its clock. clock: seconds since the epoch instead of the store's own time."""
 
-    def __init__(self, database: Database, clock: Callable[[], float] | None) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float] | None = None) -> None:
         self.database = database
-        self._clock = clock
+        self.clock = clock
         self._asked_at, self._ahead_s = -math.inf, 0.0  # the server's clock against this process's monotonic one
 
-    def _moment(self, connection: Connection) -> Moment:
+    def moment(self, connection: Connection) -> Moment:
         """Return the time by the store's clock, or by the one this store was opened with."""
-        return self.database.moment(connection) if self._clock is None else Moment(self._clock())
+        return self.database.moment(connection) if self.clock is None else Moment(self.clock())
 
     def now(self) -> float:
         """Return the time by the store's clock, which is what its times are to be compared with."""
-        if self._clock is not None:
-            return self._clock()
+        if self.clock is not None:
+            return self.clock()
         if self.database.is_sqlite:
             return time.time()
         if time.monotonic() - self._asked_at > _ASK_EVERY_S:
@@ -48,74 +37,6 @@ class StoreBase:
             self._asked_at = time.monotonic()
         return time.monotonic() + self._ahead_s
 
-    def _find(self, connection: Connection, run: str, *, deleted: bool = False, lock: bool = False) -> Row[Any]:
-        """Return the row of a run as it is stored, sound or not, or raise `RunNotFoundError`.
-
-        lock: until the transaction ends.
-        """
-        query = select(*RAW).where(runs.c.id == run)
-        if not deleted:
-            query = query.where(runs.c.deleted_at.is_(None))
-        row = connection.execute(query.with_for_update() if lock else query).one_or_none()
-        if row is None:
-            raise RunNotFoundError(_not_found(connection, run))
-        return row
-
-    def _row(self, connection: Connection, run: str, *, deleted: bool = False, lock: bool = False) -> Row[Any]:
-        """Return the row of a run like `_find`, or raise `UnreadableRunError` for a damaged one."""
-        row = self._find(connection, run, deleted=deleted, lock=lock)
-        if not is_sound(row):
-            raise UnreadableRunError(damage_words(row.id))
-        return row
-
-    def _change(self, connection: Connection, row: Row[Any], **values: Any) -> Row[Any]:
-        """Write columns of a row that this transaction has locked, seal it anew and return it.
-
-        A row that is not as it was written stays marked as damaged, one that never was sealed stays so.
-        """
-        fresh = update(runs).where(runs.c.number == row.number).values(**values).returning(*RAW)
-        changed = connection.execute(fresh).one()
-        return self._seal(connection, changed) if is_sealed(row) and is_sound(row) else changed
-
-    def _seal(self, connection: Connection, row: Row[Any]) -> Row[Any]:
-        """Seal a row as it is now stored, and return it."""
-        sealed = update(runs).where(runs.c.number == row.number).values(seal=row_seal(row)).returning(*RAW)
-        return connection.execute(sealed).one()
-
-    def _held(self, connection: Connection, run: str, lease: int) -> Row[Any]:
-        """Return the locked row of a run that its owner holds, or raise `LeaseLostError`."""
-        query = select(*RAW).where(runs.c.id == run).with_for_update()
-        row = connection.execute(query).one_or_none()
-        if row is None or row.lease != lease or row.state != RunState.RUNNING:
-            raise LeaseLostError(
-                f"Run {run} is no longer held by lease {lease}: it was ended, or taken over by another worker, "
-                "so nothing was written."
-            )
-        if not is_sound(row):
-            raise UnreadableRunError(damage_words(run))
-        return row
-
-    def _write_held(self, connection: Connection, run: str, lease: int, **values: Any) -> Row[Any]:
-        """Write as the owner of a run and renew the lease, or raise `LeaseLostError` without having written."""
-        row = self._held(connection, run, lease)
-        return self._change(connection, row, **self._renewed(connection), **values)
-
-    def _renewed(self, connection: Connection) -> dict[str, Any]:
-        return {"lease_until": self._moment(connection).now + LEASE_S}
-
-    def _record(self, connection: Connection, row: Row[Any]) -> RunRecord:
-        return run_record(row, moment=self._moment(connection))
-
-    def _state(self, connection: Connection, row: Row[Any]) -> RunState:
-        return derive(row, moment=self._moment(connection))[0]
-
-
-def _not_found(connection: Connection, run: str) -> str:
-    """Return the sentence for an id that no run has, with the closest one, or the one that begins so."""
-    newest = select(runs.c.id).where(runs.c.deleted_at.is_(None)).order_by(runs.c.number.desc()).limit(_COMPARED)
-    ids = list(connection.execute(newest).scalars())
-    longer = [known for known in ids if known.startswith(run)] if run else []
-    close = longer[0] if len(longer) == 1 else close_match(run[:_REPEATED], ids, cutoff=_ALIKE)
-    hint = f"did you mean {close!r}?" if close else "the Runs page and `python -m lab runs` list those there are."
-    shown = run if len(run) <= _REPEATED else run[: _REPEATED - 1] + "…"
-    return f"There is no run {shown!r}: {hint}"
+    def renewed_lease(self, connection: Connection) -> dict[str, Any]:
+        """Return the columns of `runs` that renew an owner's lease."""
+        return {"lease_until": self.moment(connection).now + LEASE_S}
