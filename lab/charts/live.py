@@ -72,7 +72,7 @@ def live_payload(points: Mapping[str, Series], *, since: str, lease: int, comple
     """Return `{"since", "replace", "total", "series", "newest", "charts", "remarks"}` for a reader at `since` ("": new).
 
     `series` has only what is new; with `replace` the reader drops all it has. `total` counts the steps of the run;
-    `newest` has each series' last step and value. `charts` and `remarks` (see `_chart` and `_remarks`) look at every
+    `newest` has each series' last step and its value as text. `charts` and `remarks` (see `_chart` and `_remarks`) look at every
     point, so they come only with new ones. A `since` that this function did not write raises `InputError`.
     """
     known = _read_position(since, lease=lease)
@@ -97,9 +97,10 @@ def live_payload(points: Mapping[str, Series], *, since: str, lease: int, comple
 
 
 def _newest(series: Series) -> list[Any]:
-    """Return the last step and its value, as a number or by name."""
+    """Return the last step and its value as text for people."""
     value = float(series.value[-1])
-    return [int(series.step[-1]), json_numbers(series.value[-1:])[0] if math.isfinite(value) else number_name(value)]
+    text = format_metric(series.name, value) if math.isfinite(value) else number_name(value)
+    return [int(series.step[-1]), text]
 
 
 def _limits(points: Mapping[str, Series], chart: ChartSpec) -> Limits | None:

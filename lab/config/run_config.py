@@ -1,4 +1,4 @@
-"""What one run is asked to do: the only list of hyperparameters.
+"""The configuration of one run: the only list of hyperparameters.
 
 The form, the command line's flags, the differences between runs and the table in the docs are all made from the fields
 below. Names of networks and data sets are checked by `lab.experiment`, which knows those registries; everything else is
@@ -296,7 +296,7 @@ class RunConfig(ConfigBase):
     )
 
     def check_together(self) -> None:
-        """Raise `ConfigError` for settings that are right one by one and wrong beside each other."""
+        """Raise `ConfigError` for values that are valid one by one but not together."""
         if self.patience > 0 and self.val_fraction == 0:
             raise ConfigError(
                 f"patience is {self.patience}, but early stopping needs a validation set: "

@@ -135,7 +135,7 @@ def test_the_newest_value_is_the_one_of_the_last_step_however_thin_the_curve() -
     values = np.ones(9001)
     values[-1] = 0.25
     payload = _ask({"batch/loss": series("batch/loss", values), "val/loss": series("val/loss", np.array([np.nan]))})
-    assert payload["newest"] == {"batch/loss": [9001, 0.25], "val/loss": [1, "NaN"]}
+    assert payload["newest"] == {"batch/loss": [9001, "0.25"], "val/loss": [1, "NaN"]}
 
 
 @pytest.mark.parametrize(("first", "words"), [(1, ""), (100, "The learning rate was recorded once an epoch")])

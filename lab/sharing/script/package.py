@@ -17,7 +17,7 @@ _DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # where the name to install is not
 
 
 def rename(source: str) -> str:
-    """Return the source with `lab.…` called `convlab.…`, in imports and in words."""
+    """Return the source with `lab.…` renamed to `convlab.…`, in imports and in text."""
     return _NAME.sub(SHIPPED, source)
 
 
