@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import make_url
 
 from lab.errors import LabError
-from lab.experiment import Lab
+from lab.service.lab import Lab
 
 LOW_BYTES = 100_000_000  # the weights of a few epochs; with less a training soon ends for want of room
 _PROBE = b"\0" * 65_536  # more than what a file system may keep inside a directory entry

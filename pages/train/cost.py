@@ -17,7 +17,7 @@ from pages.widgets.findings import remedy_words, show_finding
 from pages.widgets.runs import format_bytes
 
 if TYPE_CHECKING:
-    from lab.costs import Estimate
+    from lab.service.costs import Estimate
 
 _LONG_S = 600.0  # an epoch that takes longer than this is worth a word before it is started
 _WAIT_S = 0.5

@@ -11,7 +11,7 @@ import pytest
 
 from lab.cli.app import main
 from lab.config import RunConfig
-from lab.experiment import Lab
+from lab.service.lab import Lab
 from lab.settings import Settings
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from lab.config import RunConfig
 from lab.errors import InputError
-from lab.experiment import Lab
 from lab.formatting import format_count
+from lab.service.lab import Lab
 from lab.settings import Settings
 from pages.cache import inspection as looking
 from pages.components.parts import next_index

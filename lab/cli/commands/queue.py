@@ -6,10 +6,10 @@ import click
 
 from lab.cli.output import json_flag, moment, print_json, print_table
 from lab.cli.run_json import as_dict
-from lab.experiment import Lab
 from lab.formatting import plural
 from lab.runs.records import RunRecord, RunState
 from lab.runs.run_queue import Move
+from lab.service.lab import Lab
 
 
 @click.group(invoke_without_command=True)

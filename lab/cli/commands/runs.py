@@ -8,10 +8,10 @@ import click
 from lab.cli.findings import finding_lines
 from lab.cli.output import json_flag, moment, print_json, print_table
 from lab.cli.run_json import as_dict, as_listed
-from lab.experiment import Lab
 from lab.formatting import format_duration, format_percent, plural
 from lab.metrics import LEARNING_RATE, Cadence, Split, list_epoch_metrics, list_metrics
 from lab.runs.records import RunRecord, Series
+from lab.service.lab import Lab
 
 MOST = 1_000_000  # runs listed at once
 

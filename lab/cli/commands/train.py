@@ -12,11 +12,11 @@ from lab.cli.findings import finding_lines
 from lab.cli.options import build_config, config_options
 from lab.cli.output import json_flag, moment, print_json
 from lab.errors import RunStateError, StoreBusyError
-from lab.experiment import Lab
 from lab.formatting import format_duration, format_percent
 from lab.presets import PRESETS, get_preset
 from lab.runs.outage import Outage
 from lab.runs.records import RunRecord, RunState, Want
+from lab.service.lab import Lab
 
 POLL_S = 0.25
 ENSURE_S = 5.0  # a worker that was just started needs this long before it can be missed
