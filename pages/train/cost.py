@@ -8,13 +8,12 @@ from lab.config import RunConfig
 from lab.diagnosis.rules import diagnose_config
 from lab.errors import ConfigError
 from lab.findings import Finding
-from lab.formatting import format_count, format_duration, format_range, plural
+from lab.formatting import format_bytes, format_count, format_duration, format_range, plural
 from pages.cache.runs import estimate_cost
 from pages.cache.torch_import import warm_torch
 from pages.markdown import plain
 from pages.state import session as state
 from pages.widgets.findings import remedy_words, show_finding
-from pages.widgets.runs import format_bytes
 
 if TYPE_CHECKING:
     from lab.service.costs import Estimate
