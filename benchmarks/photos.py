@@ -50,7 +50,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     lab = Lab(Settings.from_env(os.environ))
-    loaded = lab.load_run_network(lab.store.resolve(options.run).id)
+    loaded = lab.load_run_network(lab.store.runs.resolve(options.run).id)
     dataset = lab.dataset(loaded.run.config.dataset)
     images = dataset.test_images if options.split == "test" else dataset.train_images
     labels = dataset.test_labels if options.split == "test" else dataset.train_labels

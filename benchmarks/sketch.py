@@ -39,7 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     lab = Lab(Settings.from_env(os.environ))
-    loaded = [lab.load_run_network(lab.store.resolve(run).id) for run in options.runs]
+    loaded = [lab.load_run_network(lab.store.runs.resolve(run).id) for run in options.runs]
     dataset = lab.dataset(loaded[0].run.config.dataset)
     sketches, labels, hands = drawings(dataset, images=options.images, seed=options.seed)
     print(

@@ -22,7 +22,7 @@ def lab(tmp_path: Path) -> Lab:
 
 def _claim(lab: Lab, config: RunConfig = CONFIG) -> RunRecord:
     lab.submit(config)
-    run = lab.store.claim(slot="cpu", owner=Owner.of_this_process())
+    run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     assert run is not None
     return run
 
@@ -33,8 +33,8 @@ def _keep(lab: Lab, run: RunRecord, epoch: int, *, loss: float | None = None, st
     file = KeptFile(run.id, WEIGHTS, step, epoch, f"{run.id}/{step}", f"{step:064x}", 1, 0.0)
     if loss is not None:
         at = np.array([step])
-        lab.store.append_points(run.id, run.lease, {"val/loss": Series("val/loss", at, np.array([loss]), at * 1.0)})
-    lab.store.keep(run.id, run.lease, file)
+        lab.store.points.append(run.id, run.lease, {"val/loss": Series("val/loss", at, np.array([loss]), at * 1.0)})
+    lab.store.files.add(run.id, run.lease, file)
     return file
 
 
@@ -43,7 +43,7 @@ def test_a_worker_that_could_not_start_is_noticed_before_a_run_waits_for_it(tmp_
     lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_DEVICE": "cuda:99"}))
     with pytest.raises(DeviceError, match=r"LAB_DEVICE cannot be used.*'cuda:99' is not on this machine"):
         lab.submit(CONFIG.replace(device=device))
-    assert lab.store.count_queued() == 0
+    assert lab.store.queue.count_queued() == 0
 
 
 @pytest.mark.parametrize("end", [None, RunState.INTERRUPTED, RunState.FAILED, RunState.STOPPED, RunState.FINISHED])
@@ -53,7 +53,7 @@ def test_the_best_weights_are_those_of_the_lowest_validation_loss_however_the_ru
     run = _claim(lab)
     kept = [_keep(lab, run, epoch, loss=loss) for epoch, loss in enumerate([0.5, 0.25, 0.25, float("nan"), 0.4], 1)]
     if end:
-        lab.store.finish(run.id, run.lease, state=end)
+        lab.store.leases.finish(run.id, run.lease, state=end)
     assert lab.find_weights(run.id) == kept[1]
     assert lab.find_weights(run.id, epoch="latest") == kept[4]
 
@@ -61,8 +61,8 @@ def test_the_best_weights_are_those_of_the_lowest_validation_loss_however_the_ru
 def test_where_the_best_epoch_was_dropped_the_best_of_the_kept_ones_is_returned(lab: Lab) -> None:
     run = _claim(lab)
     dropped, second, _ = (_keep(lab, run, epoch, loss=loss) for epoch, loss in enumerate([0.1, 0.2, 0.3], 1))
-    lab.store.forget_kept(run.id, run.lease, [dropped.path])
-    lab.store.finish(run.id, run.lease, state=RunState.FINISHED, summary={"best_epoch": 1})
+    lab.store.files.remove(run.id, run.lease, [dropped.path])
+    lab.store.leases.finish(run.id, run.lease, state=RunState.FINISHED, summary={"best_epoch": 1})
     assert lab.find_weights(run.id) == second
 
 

@@ -151,7 +151,7 @@ def _measured_rate(lab: Lab, config: RunConfig, device: str) -> float | None:
 
     A run of seconds tells how long it took to begin; it is asked only where no longer one is known.
     """
-    runs = [run for run in lab.store.list_runs(limit=_LOOK_BACK) if _same_work(run, config, device)]
+    runs = [run for run in lab.store.runs.list(limit=_LOOK_BACK) if _same_work(run, config, device)]
     telling = [run for run in runs if run.seconds >= _TELLING_S] or runs
     return float(telling[0].summary["images_per_second"]) if telling else None
 

@@ -90,7 +90,7 @@ class Lab:
             "input_size": str(side) if str(side) in INPUT_SIZES else "native",
         }
         if config.init_from:
-            changes["init_from"] = self.store.resolve(config.init_from).id
+            changes["init_from"] = self.store.runs.resolve(config.init_from).id
         return config.replace(**changes).normalised()
 
     def check_fits(self, config: RunConfig) -> None:
@@ -123,7 +123,7 @@ class Lab:
             raise DeviceError(f"LAB_DEVICE cannot be used, and no run would begin. {error}") from error
 
     def _check_parent(self, config: RunConfig) -> None:
-        parent = self.store.resolve(config.init_from).config
+        parent = self.store.runs.resolve(config.init_from).config
         same = (parent.arch, parent.arch_options, parent.input_size) == (
             config.arch,
             config.arch_options,
@@ -158,7 +158,7 @@ class Lab:
 
     def find_answer(self, config: RunConfig) -> RunRecord | None:
         """Return the run that `submit` would answer with instead of queueing a new one."""
-        return self.store.find_answer(self.fingerprint(self.check(config))[0])
+        return self.store.runs.find_answer(self.fingerprint(self.check(config))[0])
 
     def submit(
         self,
@@ -179,10 +179,10 @@ class Lab:
         self.check_fits(checked)
         require_trainable(checked.dataset, root=self.settings.data, limit=checked.train_limit)
         fingerprint, family = self.fingerprint(checked)
-        if self.store.count_running() == 0:
+        if self.store.queue.count_running() == 0:
             dismiss_stranger(self.settings)
         shorter = None if fresh or parent else self._shorter_kin(checked, family)
-        run, cached = self.store.submit(
+        run, cached = self.store.queue.submit(
             checked,
             fingerprint=fingerprint,
             family=family,
@@ -197,22 +197,22 @@ class Lab:
         """Return the longest finished run of the family that is shorter than `config` and can be continued."""
         kin = (
             run
-            for run in (self.store.find_family(family) if family else ())
+            for run in (self.store.runs.find_family(family) if family else ())
             if run.config.epochs < config.epochs
             and run.summary.get("outcome") == "finished"
-            and self.store.kept(run.id, kind=CHECKPOINT)
+            and self.store.files.list(run.id, kind=CHECKPOINT)
         )
         return next(kin, None)
 
     def control(self, run_id: str, want: Want) -> RunRecord:
         """Ask a run to pause, stop and keep, or go on; raises `RunStateError` where that makes no sense."""
         self.require_writable()
-        return self.store.request(run_id, want)
+        return self.store.leases.request(run_id, want)
 
     def ensure_worker(self) -> bool:
         """Start the detached supervisor if runs are queued and none is alive; return whether one was started."""
         self.require_writable()
-        return self.store.count_queued() > 0 and start_supervisor(self.settings)
+        return self.store.queue.count_queued() > 0 and start_supervisor(self.settings)
 
     def warm_up(self) -> None:
         """Start a worker before there is work, so that the next run begins at once; it leaves when nothing comes."""
@@ -234,11 +234,11 @@ class Lab:
 
     def kept_epochs(self, run_id: str) -> tuple[KeptFile, ...]:
         """Return the kept weights in step order."""
-        return self.store.kept(run_id, kind=WEIGHTS)
+        return self.store.files.list(run_id, kind=WEIGHTS)
 
     def find_weights(self, run_id: str, *, epoch: int | str = "best") -> KeptFile:
         """Return one epoch's kept file; "best" is what answers for the run (`lab.runs.headline`), "latest" the newest."""
-        run = self.store.get(run_id)
+        run = self.store.runs.get(run_id)
         kept = self.kept_epochs(run_id)
         if not kept:
             raise InputError(
@@ -247,7 +247,7 @@ class Lab:
         if isinstance(epoch, str) and epoch not in ("best", "latest"):
             raise InputError(f"The epoch is {epoch!r}, but it must be a number, best or latest.")
         if epoch == "best":
-            answering = self.store.headline(run_id)
+            answering = self.store.results.headline(run_id)
             return next((k for k in reversed(kept) if answering and k.step == answering.step), kept[-1])
         if epoch == "latest":
             return kept[-1]
@@ -260,7 +260,7 @@ class Lab:
     def load_run_network(self, run_id: str, *, epoch: int | str = "best") -> LoadedNetwork:
         """Return the network of a run as it was kept after an epoch (or "best", "latest")."""
         kept = self.find_weights(run_id, epoch=epoch)
-        return self.load_kept(self.store.get(run_id), kept)
+        return self.load_kept(self.store.runs.get(run_id), kept)
 
     def load_kept(self, run: RunRecord, kept: KeptFile) -> LoadedNetwork:
         """Build the run's network and load one kept file into it; its SHA-256 is checked first."""
@@ -278,7 +278,7 @@ class Lab:
 
         from lab.data.resident import load_resident
 
-        run = self.store.get(run_id)
+        run = self.store.runs.get(run_id)
         with _BUILDING, torch.random.fork_rng(devices=[]):
             network = self.build_seeded(run.config)
         if hasattr(network, "initialise_from_data"):
@@ -311,7 +311,7 @@ class Lab:
             std=std,
             class_names=spec.classes,
             image_size=spec.image_size,
-            result=self.store.result_at(run.id, step) if step else None,
+            result=self.store.results.at_step(run.id, step) if step else None,
         )
 
     def build_network(self, config: RunConfig) -> "nn.Module":
@@ -336,5 +336,5 @@ class Lab:
 
     def checkpoint(self, run_id: str) -> bytes | None:
         """Return the newest resumable checkpoint, or nothing if none was kept; raises `ArtifactError` for a damaged one."""
-        kept = self.store.kept(run_id, kind=CHECKPOINT)
+        kept = self.store.files.list(run_id, kind=CHECKPOINT)
         return self.artifacts.read(kept[-1]) if kept else None

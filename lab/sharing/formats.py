@@ -66,7 +66,7 @@ def list_formats() -> tuple[ExportFormat, ...]:
 
 
 def _points(source: Source, runs: Sequence[RunRecord]) -> list[tuple[RunRecord, Mapping[str, Series]]]:
-    return [(run, source.store.points(run.id)) for run in runs]
+    return [(run, source.store.points.read(run.id)) for run in runs]
 
 
 def _csv(source: Source, runs: Sequence[RunRecord]) -> Files:

@@ -84,7 +84,7 @@ class Watch:
             if due:
                 renewed = time.monotonic()  # tried is enough: on a full disk a wish can be read, but no lease renewed
             try:
-                self.want = self._renew() if due else self.lab.store.wish(self.run.id)
+                self.want = self._renew() if due else self.lab.store.leases.requested(self.run.id)
             except LeaseLostError as error:
                 _say(str(error))
                 self.lost = True
@@ -96,7 +96,7 @@ class Watch:
                     _say(self.said)
 
     def _renew(self) -> Want:
-        return self.lab.store.heartbeat(self.run.id, self.run.lease)
+        return self.lab.store.leases.heartbeat(self.run.id, self.run.lease)
 
     def command(self) -> Command:
         """Answer the training loop's question between two steps."""
@@ -215,9 +215,9 @@ def _starting_point(lab: Lab, run: RunRecord) -> bytes | None:
     if own is not None or not run.parent or not run.family:
         return own
     try:
-        if lab.store.get(run.parent, deleted=True).family != run.family:
+        if lab.store.runs.get(run.parent, deleted=True).family != run.family:
             return None
-        lab.store.copy_history(run.parent, run.id, lease=run.lease)
+        lab.store.history.copy(run.parent, run.id, lease=run.lease)
     except RunNotFoundError:  # deleted for good: from the first step on it is the same run, only longer under way
         return None
     return lab.checkpoint(run.id)
@@ -245,8 +245,8 @@ def work(lab: Lab, *, ending: threading.Event, idle_s: float = IDLE_S, wait_s: f
     while not ending.is_set() and time.monotonic() - idle_since < idle_s:
         try:
             if unsure:
-                lab.store.release(slot=slot, owner=owner)
-            run, unsure = lab.store.claim(slot=slot, owner=owner), False
+                lab.store.leases.release(slot=slot, owner=owner)
+            run, unsure = lab.store.leases.claim(slot=slot, owner=owner), False
             outage.answered()
         except StoreBusyError as error:
             outage.refused(error)

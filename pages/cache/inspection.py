@@ -80,7 +80,7 @@ def _read(run: str, digest: str) -> LoadedNetwork:
         return lab.load_initial_network(run)
     for kept in lab.kept_epochs(run):
         if kept.sha256 == digest:
-            return lab.load_kept(lab.store.get(run), kept)
+            return lab.load_kept(lab.store.runs.get(run), kept)
     raise InputError("These weights were removed a moment ago (the run keeps only some epochs): choose another epoch.")
 
 

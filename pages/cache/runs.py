@@ -85,4 +85,4 @@ def run_points(run: RunRecord) -> Mapping[str, Series]:
 
 @st.cache_resource(max_entries=_CURVES, show_spinner=False)
 def _run_points(home: str, run: str, lease: int, state: str, step: int) -> Mapping[str, Series]:
-    return get_lab().store.points(run)
+    return get_lab().store.points.read(run)

@@ -72,7 +72,7 @@ def _load(run_id: str) -> Model:
     lab = get_lab()
     digest = lab.find_weights(run_id).sha256
     layers = tuple(view for view in layers_of(run_id, digest) if view.has_maps)
-    return Model(lab.store.get(run_id), digest, network_of(run_id, digest), _rule_of(run_id, digest), layers)
+    return Model(lab.store.runs.get(run_id), digest, network_of(run_id, digest), _rule_of(run_id, digest), layers)
 
 
 @st.cache_resource(max_entries=_RULES, show_spinner=False)

@@ -97,7 +97,7 @@ def readable_runs(limit: int = _LOOKED) -> list[RunRecord]:
     """Return runs that have weights for a data set one can draw, the newest first; reads no file."""
     return [
         run
-        for run in get_lab().store.list_runs(limit=limit)
+        for run in get_lab().store.runs.list(limit=limit)
         if run.has_weights and get_dataset_spec(run.config.dataset).drawable
     ]
 
@@ -189,7 +189,7 @@ def _estimating() -> None:
 @st.fragment(run_every=1.0)
 @shows_errors
 def _wait_for(run_id: str) -> None:
-    run = get_lab().store.get(run_id)
+    run = get_lab().store.runs.get(run_id)
     if not run.state.live:
         put(_FRESH, "")
         if not run.has_weights:

@@ -67,7 +67,7 @@ class Picture:
 
 def choose_run() -> RunRecord | None:
     """Draw the picker and return the chosen run, or say how to get one; None too where the address has no such run."""
-    runs = {run.id: run for run in get_lab().store.list_runs(limit=_LISTED) if _started(run)}
+    runs = {run.id: run for run in get_lab().store.runs.list(limit=_LISTED) if _started(run)}
     wanted = st.query_params.get("run", "")
     found, problem = find_run(wanted)
     if problem:
@@ -135,7 +135,7 @@ def choose_moment(run: RunRecord) -> Subject | None:
     if not files:
         _nothing_kept(run)
         return None
-    points = get_lab().store.points(run.id, series=(VAL_ACCURACY.id, TEST_ACCURACY.id))
+    points = get_lab().store.points.read(run.id, series=(VAL_ACCURACY.id, TEST_ACCURACY.id))
     with st.container(border=True, key="inside-epochs"):
         index = epoch_slider(
             run.id,
@@ -196,7 +196,7 @@ def _watch(run: RunRecord, known: int) -> None:
     @st.fragment(run_every=_POLL_S, key=f"inside-watch-{run.id}")
     @shows_errors
     def look() -> None:
-        fresh = get_lab().store.get(run.id)
+        fresh = get_lab().store.runs.get(run.id)
         if len({kept.epoch for kept in get_lab().kept_epochs(run.id)}) != known or not fresh.state.live:
             st.rerun()
         st.caption("Training goes on: this page looks at kept weights, and new epochs join the slider.")

@@ -32,7 +32,7 @@ def reports_view(view: RunsView) -> None:
         "Report", list(names), format_func=names.__getitem__, required=True, **bind("report", view.report)
     )
     lab = get_lab()
-    rows = report_rows(view.report, check=lab.check, store=lab.store)
+    rows = report_rows(view.report, check=lab.check, runs=lab.store.runs)
     if view.report != "lab":
         st.header(REPORTS[view.report], anchor=False)
     st.dataframe(

@@ -29,10 +29,10 @@ def lab(release: str, tmp_path: Path) -> Lab:
 
 def test_every_stored_run_says_what_it_said(release: str, lab: Lab) -> None:
     expected = read(release, "expected.json")
-    lab.store.undelete(expected["ids"]["deleted"])
+    lab.store.removal.undelete(expected["ids"]["deleted"])
     for kind, facts in expected["runs"].items():
-        run = lab.store.get(facts["id"])
-        points = lab.store.points(run.id)
+        run = lab.store.runs.get(facts["id"])
+        points = lab.store.points.read(run.id)
         found = {
             "name": run.name,
             "state": run.state.value,
@@ -53,19 +53,19 @@ def test_every_stored_run_says_what_it_said(release: str, lab: Lab) -> None:
 
 
 def test_no_stored_run_is_called_changed(release: str, lab: Lab) -> None:
-    problems = {run.id: lab.store.verify(run.id) for run in lab.store.list_runs(limit=None)}
+    problems = {run.id: lab.store.integrity.verify(run.id) for run in lab.store.runs.list(limit=None)}
     assert problems == dict.fromkeys(problems, ())
 
 
 def test_stored_configurations_mean_the_same(release: str, lab: Lab) -> None:
     for kind, facts in read(release, "expected.json")["runs"].items():
         old = {name: value for name, value in facts["config"].items() if name != "schema"}
-        config = lab.store.get(facts["id"], deleted=True).config.as_dict()
+        config = lab.store.runs.get(facts["id"], deleted=True).config.as_dict()
         assert {name: config.get(name) for name in old} == old, kind
 
 
 def test_saved_drawings_are_there(release: str, lab: Lab) -> None:
-    found = [[s.id, s.label, s.dataset] for s in lab.store.list_sketches()]
+    found = [[s.id, s.label, s.dataset] for s in lab.store.sketches.list()]
     assert found == read(release, "expected.json")["sketches"]
 
 
@@ -79,7 +79,7 @@ def test_asking_for_the_same_settings_finds_the_stored_run(release: str, lab: La
 
 def test_runs_that_differ_in_their_seed_are_still_found_together(release: str, lab: Lab) -> None:
     runs = read(release, "expected.json")["runs"]
-    (found,) = lab.store.find_settings([RunConfig.from_dict(runs["finished"]["config"])]).values()
+    (found,) = lab.store.runs.find_settings([RunConfig.from_dict(runs["finished"]["config"])]).values()
     assert {run.id for run in found} >= {runs["finished"]["id"], runs["second_seed"]["id"]}
 
 
@@ -96,7 +96,7 @@ def test_stored_weights_give_the_same_answers(release: str, lab: Lab) -> None:
 
 
 def _run_queued(lab: Lab) -> None:
-    claimed = lab.store.claim(slot="cpu", owner=Owner.of_this_process())
+    claimed = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     assert claimed is not None
     execute(lab, claimed, ending=threading.Event())
 
@@ -106,8 +106,8 @@ def test_a_paused_run_goes_on_from_its_step(release: str, lab: Lab) -> None:
     lab.control(read(release, "expected.json")["ids"]["queued"], Want.STOP)
     lab.control(facts["id"], Want.RUN)
     _run_queued(lab)
-    run = lab.store.get(facts["id"])
-    steps = lab.store.points(run.id)["batch/loss"].step
+    run = lab.store.runs.get(facts["id"])
+    steps = lab.store.points.read(run.id)["batch/loss"].step
     assert run.state is RunState.FINISHED
     assert steps.tolist() == list(range(1, len(steps) + 1))
     assert len(steps) > facts["series"]["batch/loss"]["count"]
@@ -120,9 +120,9 @@ def test_a_finished_run_is_continued_by_a_longer_one(release: str, lab: Lab) -> 
     longer = lab.submit(RunConfig.from_dict({**facts["config"], "epochs": 3})).run
     assert longer.parent == facts["id"]
     _run_queued(lab)
-    run = lab.store.get(longer.id)
+    run = lab.store.runs.get(longer.id)
     assert run.state is RunState.FINISHED
-    old, new = (lab.store.points(i)["batch/loss"] for i in (facts["id"], run.id))
+    old, new = (lab.store.points.read(i)["batch/loss"] for i in (facts["id"], run.id))
     assert new.value[: len(old.value)].tolist() == old.value.tolist()
     assert len(new.value) == len(old.value) * 3 // 2
 
@@ -134,7 +134,7 @@ def test_the_bundle_of_the_release_opens(release: str, tmp_path: Path) -> None:
     runs = read(release, "expected.json")["runs"]
     for run, kind in zip(imported, ("finished", "one_cycle", "diverged"), strict=True):
         assert (run.name, run.fingerprint) == (runs[kind]["name"], runs[kind]["fingerprint"])
-        points = lab.store.points(run.id)
+        points = lab.store.points.read(run.id)
         last = {name: float(series.value[-1]).hex() for name, series in points.items()}
         old = {name: series["last"] for name, series in runs[kind]["series"].items()}
         assert {name: last.get(name) for name in old} == old

@@ -91,7 +91,7 @@ def test_tensorboard_reads_back_every_point(lab: Lab, pair: tuple[RunRecord, Run
         path.write_bytes(data)
         found = EventAccumulator(str(path.parent), size_guidance={"scalars": 0})
         found.Reload()
-        points = lab.store.points(run.id)
+        points = lab.store.points.read(run.id)
         assert set(found.Tags()["scalars"]) == set(points)
         for tag, series in points.items():
             scalars = found.Scalars(tag)

@@ -167,7 +167,7 @@ def repeated(lab: Lab, run: RunRecord, tmp_path_factory: pytest.TempPathFactory)
 def assert_same(lab: Lab, found: Repeated) -> None:
     final = lab.load_run_network(found.run.id, epoch=found.run.summary["final_epoch"])
     assert found.metrics["weights_sha256"] == weights_digest(portable_state(final.network))
-    points = lab.store.points(found.run.id)
+    points = lab.store.points.read(found.run.id)
     for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"):
         at_ends = [] if name not in points else points[name].value.tolist()
         mine = [row[name] for row in found.metrics["epochs"] if name in row]

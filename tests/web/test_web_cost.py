@@ -41,7 +41,7 @@ def test_memory_is_four_copies_of_the_weights_for_adam_and_three_for_sgd_plus_a_
 def test_an_epoch_takes_as_long_as_the_last_run_of_the_same_network_did(bench: Bench) -> None:
     assert not estimate(bench.lab, DIGITS_CONFIG).measured
     run = bench.start()
-    bench.lab.store.finish(
+    bench.lab.store.leases.finish(
         run.id, run.lease, state=RunState.FINISHED, seconds=1.0, summary={"images_per_second": 1000.0}
     )
     cost = estimate(bench.lab, DIGITS_CONFIG)
@@ -53,11 +53,11 @@ def test_an_epoch_takes_as_long_as_the_last_run_of_the_same_network_did(bench: B
 def test_a_time_is_taken_from_a_run_that_was_long_enough_did_the_same_and_was_trained_here(bench: Bench) -> None:
     def finish(speed: float, *, seconds: float, origin: str = "local", **changes: Any) -> None:
         config = bench.lab.check(DIGITS_CONFIG.replace(seed=round(speed), **changes))
-        bench.lab.store.submit(config, fingerprint=f"f{speed}", family="", origin=origin)
-        run = bench.lab.store.claim(slot="cpu", owner=bench.owner)
+        bench.lab.store.queue.submit(config, fingerprint=f"f{speed}", family="", origin=origin)
+        run = bench.lab.store.leases.claim(slot="cpu", owner=bench.owner)
         assert run is not None
-        bench.lab.store.set_environment(run.id, run.lease, environment={}, device="cpu")
-        bench.lab.store.finish(
+        bench.lab.store.leases.set_environment(run.id, run.lease, environment={}, device="cpu")
+        bench.lab.store.leases.finish(
             run.id, run.lease, state=RunState.FINISHED, seconds=seconds, summary={"images_per_second": speed}
         )
 
@@ -75,7 +75,7 @@ def test_a_time_is_taken_from_a_run_that_was_long_enough_did_the_same_and_was_tr
 
 def test_a_step_limit_ends_the_training_and_what_it_costs(bench: Bench) -> None:
     run = bench.start()
-    bench.lab.store.finish(
+    bench.lab.store.leases.finish(
         run.id, run.lease, state=RunState.FINISHED, seconds=1.0, summary={"images_per_second": 1000.0}
     )
     cost = estimate(bench.lab, DIGITS_CONFIG.replace(max_steps=10))
@@ -93,7 +93,7 @@ def test_the_promise_is_a_range_with_evaluations_and_the_start(bench: Bench) -> 
     assert shortest > cost.seconds + cost.epochs * cost.evaluation_s
     assert longest >= 2 * (shortest - 1)  # nothing was measured
     run = bench.start()
-    bench.lab.store.finish(
+    bench.lab.store.leases.finish(
         run.id, run.lease, state=RunState.FINISHED, seconds=12.0, summary={"images_per_second": 1000.0}
     )
     known = estimate(bench.lab, DIGITS_CONFIG)
@@ -106,7 +106,7 @@ def test_augmentation_is_part_of_what_a_training_costs(bench: Bench) -> None:
     plain, drawn = (estimate(bench.lab, DIGITS_CONFIG.replace(augment=name)) for name in ("none", "sketch"))
     assert drawn.seconds_per_epoch > plain.seconds_per_epoch
     run = bench.start()  # without augmentation: it says nothing on a training with it
-    bench.lab.store.finish(
+    bench.lab.store.leases.finish(
         run.id, run.lease, state=RunState.FINISHED, seconds=12.0, summary={"images_per_second": 1000.0}
     )
     assert not estimate(bench.lab, DIGITS_CONFIG.replace(augment="sketch")).measured

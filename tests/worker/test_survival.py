@@ -43,11 +43,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 def _until(lab: Lab, run: str, wanted: Callable[[RunRecord], bool]) -> RunRecord:
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
-        record = lab.store.get(run)
+        record = lab.store.runs.get(run)
         if wanted(record):
             return record
         time.sleep(0.05)
-    raise AssertionError(f"waited {PATIENCE_S} s: {lab.store.get(run)}")
+    raise AssertionError(f"waited {PATIENCE_S} s: {lab.store.runs.get(run)}")
 
 
 def _step(record: RunRecord) -> int:
@@ -83,11 +83,11 @@ def test_a_killed_server_takes_no_run_with_it(lab: Lab, run: str) -> None:
 def test_pause_keeps_the_very_step_and_resume_goes_on_from_it(lab: Lab, run: str) -> None:
     lab.control(run, Want.PAUSE)
     paused = _until(lab, run, lambda r: r.state is RunState.PAUSED)
-    (checkpoint,) = lab.store.kept(run, kind=CHECKPOINT)
+    (checkpoint,) = lab.store.files.list(run, kind=CHECKPOINT)
     assert checkpoint.step == paused.summary["step"]
     lab.control(run, Want.RUN)
     _until(lab, run, lambda r: r.state is RunState.RUNNING and _step(r) > checkpoint.step)
-    steps = lab.store.points(run, series=["batch/loss"])["batch/loss"].step.tolist()
+    steps = lab.store.points.read(run, series=["batch/loss"])["batch/loss"].step.tolist()
     assert steps == list(range(1, len(steps) + 1))
 
 
@@ -98,7 +98,7 @@ def test_a_worker_told_to_end_keeps_a_checkpoint_and_says_interrupted(lab: Lab, 
     assert record.state is RunState.INTERRUPTED
     assert "asked to end" in record.reason
     assert time.monotonic() - asked < 15
-    (checkpoint,) = lab.store.kept(run, kind=CHECKPOINT)
+    (checkpoint,) = lab.store.files.list(run, kind=CHECKPOINT)
     assert checkpoint.step == record.summary["step"]
     end = time.monotonic() + PATIENCE_S
     while is_running(lab.settings) and time.monotonic() < end:
@@ -107,7 +107,7 @@ def test_a_worker_told_to_end_keeps_a_checkpoint_and_says_interrupted(lab: Lab, 
 
 
 def test_resume_starts_a_worker_where_none_is_alive_and_stop_keeps_the_weights(lab: Lab, run: str) -> None:
-    before = lab.store.get(run).summary["step"]
+    before = lab.store.runs.get(run).summary["step"]
     lab.control(run, Want.RUN)
     assert lab.ensure_worker()
     _until(lab, run, lambda r: _step(r) > before)
@@ -125,7 +125,7 @@ def test_a_stopped_run_cannot_be_paused(lab: Lab, run: str) -> None:
 def test_the_disk_budget_keeps_best_and_newest(lab: Lab, run: str) -> None:
     kept = lab.kept_epochs(run)
     assert sum(k.bytes for k in kept) <= 1_000_000
-    assert any("disk budget" in notice for notice in lab.store.get(run).notices)
+    assert any("disk budget" in notice for notice in lab.store.runs.get(run).notices)
 
 
 def test_a_killed_worker_reads_as_interrupted_and_the_supervisor_goes_on_with_the_queue(lab: Lab) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from lab.runs.leases import Leases
 from lab.runs.records import RunRecord, RunState, Want
-from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.training.events import Command
 from lab.worker import loop
@@ -31,12 +31,12 @@ def _interrupt(lab: Lab) -> RunRecord:
     ending.set()
     run = claim(lab)
     execute(lab, run, ending=ending)
-    return lab.store.get(run.id)
+    return lab.store.runs.get(run.id)
 
 
 def _remove(lab: Lab, run: RunRecord) -> None:
-    lab.store.delete(run.id)
-    lab.store.purge(lab.artifacts.delete, older_than_s=0)
+    lab.store.removal.delete(run.id)
+    lab.store.removal.purge(lab.artifacts.delete, older_than_s=0)
 
 
 @pytest.mark.parametrize("purged", [False, True])
@@ -47,10 +47,10 @@ def test_a_longer_run_outlives_the_shorter_one_it_continues(lab: Lab, purged: bo
     if purged:
         _remove(lab, shorter)
     else:
-        lab.store.delete(shorter.id)
+        lab.store.removal.delete(shorter.id)
     done = work_off(lab)
     assert (done.id, done.state, done.reason) == (longer.id, RunState.FINISHED, "")
-    assert lab.store.points(done.id)["val/loss"].step.tolist() == [0, 2, 4]
+    assert lab.store.points.read(done.id)["val/loss"].step.tolist() == [0, 2, 4]
     lab.submit(SMALL.replace(epochs=2), fresh=True)
     assert _weights(lab, done) == _weights(lab, work_off(lab))
 
@@ -92,7 +92,7 @@ def test_a_wish_is_heard_though_the_disk_is_too_full_to_renew_the_lease(
         assert not watch.lost
 
 
-class _SlowToFinish(RunStore):
+class _SlowToFinish(Leases):
     """Counts the renewals of the lease while a run's end is written down."""
 
     renewed = 0
@@ -114,8 +114,7 @@ def test_the_lease_is_renewed_while_the_end_of_a_long_run_is_written_down(
 ) -> None:
     monkeypatch.setattr(loop, "LISTEN_S", 0.01)
     monkeypatch.setattr(loop, "RENEW_S", 0.05)
-    store = _SlowToFinish.open(lab.settings.database)
-    assert isinstance(store, _SlowToFinish)
-    vars(lab)["store"] = store
+    leases = _SlowToFinish(lab.store.context)
+    monkeypatch.setattr(lab.store, "leases", leases)
     assert train(lab).state is RunState.FINISHED
-    assert store.meanwhile > 0
+    assert leases.meanwhile > 0

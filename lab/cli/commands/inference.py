@@ -53,7 +53,7 @@ def predict(lab: Lab, run: str, images: tuple[Path, ...], sketch: bool, epoch: s
 
     Of several files those that cannot be read are named, the others are answered, and the exit code is 1.
     """
-    loaded = lab.load_run_network(lab.store.resolve(run).id, epoch=read_epoch(epoch))
+    loaded = lab.load_run_network(lab.store.runs.resolve(run).id, epoch=read_epoch(epoch))
     pictures = [(str(path), _content(path)) for path in images]
     answers = predict_images(loaded, pictures, dataset=lab.dataset(loaded.run.config.dataset), sketch=sketch)
     if as_json:
@@ -103,7 +103,7 @@ def _read(path: Path) -> bytes:
 def evaluate(lab: Lab, run: str, epoch: str, all_epochs: bool, as_json: bool) -> None:
     """Test a run's kept weights on the whole test set: accuracy, loss, per class, confusion."""
     wanted = read_epoch(epoch)
-    record = lab.store.resolve(run)
+    record = lab.store.runs.resolve(run)
     files = lab.kept_epochs(record.id) if all_epochs else ()
     files = files or (lab.find_weights(record.id, epoch=wanted),)
     answering = record.headline
@@ -144,7 +144,7 @@ def inspect(
     lab: Lab, run: str, layer: str, image: str, out: Path, per_channel: bool, epoch: str, as_json: bool
 ) -> None:
     """Write a layer's feature maps for one image as a PNG."""
-    loaded = lab.load_run_network(lab.store.resolve(run).id, epoch=read_epoch(epoch))
+    loaded = lab.load_run_network(lab.store.runs.resolve(run).id, epoch=read_epoch(epoch))
     picture, label = pick_image(image, lab.dataset(loaded.run.config.dataset), size=loaded.image_size)
     seen = inspect_image(loaded.network, picture, layer=layer, mean=loaded.mean, std=loaded.std)
     maps = seen.maps.values

@@ -100,7 +100,7 @@ def follow(lab: Lab, run: RunRecord, *, quiet: bool) -> RunRecord:
                     lab.ensure_worker()
                     helped = time.monotonic()
                 time.sleep(POLL_S)
-                run = lab.store.get(run.id)
+                run = lab.store.runs.get(run.id)
                 outage.answered()
                 _tell_notices(run, told, console)
                 _show(bar, task, run)
@@ -135,7 +135,7 @@ def _stop(lab: Lab, run: RunRecord, console: Console) -> RunRecord:
     try:
         return lab.control(run.id, Want.STOP)
     except RunStateError:  # it ended while the key was pressed
-        return lab.store.get(run.id)
+        return lab.store.runs.get(run.id)
 
 
 def _show(bar: Progress, task: Any, run: RunRecord) -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from lab.errors import ReadOnlyError, ShapeError
-from lab.runs.imports import EndedRun, new_run_id
+from lab.runs.identity import new_run_id
+from lab.runs.imports import EndedRun
 from lab.runs.records import WEIGHTS, KeptFile, RunRecord
 from lab.service.judging import judge_older
 from lab.sharing.bundle.archive import Archive, open_archive
@@ -61,7 +62,7 @@ def import_bundle(source: Source, stream: BinaryIO) -> tuple[RunRecord, ...]:
         runs = _check_runs(source, archive, digests)
         kept = _store(source, archive, digests, runs)
     judge_older(source.store, budget_s=JUDGING_S, ids=[run.id for run in kept])
-    return tuple(source.store.get(run.id) for run in kept)
+    return tuple(source.store.runs.get(run.id) for run in kept)
 
 
 def _read_manifest(archive: Archive) -> dict[str, str]:
@@ -205,7 +206,7 @@ def _store(source: Source, archive: Archive, digests: Mapping[str, str], runs: l
         if sha256 != file.sha256:
             refuse(f"{names[file.path]} changed while it was read")
 
-    return source.store.insert_ended(ended, write_file=write_file, remove=source.artifacts.delete)
+    return source.store.imports.insert(ended, write_file=write_file, remove=source.artifacts.delete)
 
 
 def _weights_file(archive: Archive, digests: Mapping[str, str], index: int, id: str, entry: WeightsEntry) -> KeptFile:

@@ -145,7 +145,7 @@ def _known(seconds: float) -> float:
 
 def _points(source: Source, run: RunRecord) -> bytes:
     arrays: dict[str, np.ndarray] = {}
-    for name, series in source.store.points(run.id).items():
+    for name, series in source.store.points.read(run.id).items():
         for column, (_, dtype) in COLUMNS.items():
             arrays[f"{name}:{column}"] = np.ascontiguousarray(getattr(series, column), dtype=dtype)
     data = safetensors.numpy.save(arrays)
