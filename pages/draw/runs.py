@@ -87,10 +87,11 @@ def _from_address(runs: dict[str, RunRecord]) -> tuple[list[str], bool]:
 
 
 def label(run: RunRecord) -> str:
-    """Return a run's name, accuracy with its epoch and id, to tell equal ones apart."""
+    """Return a run's name, accuracy with its epoch, outcome where it did not learn, and id, to tell equal ones apart."""
     augmented = f", {run.config.augment}" if run.config.augment != "none" else ""
     share = f" · {run.headline_text}" if run.headline_text else ""
-    return f"{run_title(run)}{augmented}{share} · {run.id[:4]}"
+    outcome = f" · {run.outcome}" if run.outcome else ""
+    return f"{run_title(run)}{augmented}{share}{outcome} · {run.id[:4]}"
 
 
 def readable_runs(limit: int = _LOOKED) -> list[RunRecord]:

@@ -41,7 +41,7 @@ _SORTS = {
     "dataset": "data set",
     "seconds": "quickest",
     "-speed": "most images per second",
-    "state": "state",
+    "outcome": "state and outcome",
 }
 _HELP = (
     "Accuracies are those of the weights that answer for a run on Inside and Draw: of the epoch with the lowest "
