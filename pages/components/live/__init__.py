@@ -15,6 +15,7 @@ import streamlit as st
 
 from lab.runs.records import RunRecord
 from lab.training.schedules import is_constant
+from pages.state.keys import element
 
 PLOTLY_ADDRESS = f"/assets/plotly.min.js?v={plotly.__version__}"
 _HERE = Path(__file__).parent
@@ -38,7 +39,7 @@ def _component() -> Any:
 def live_run(run: RunRecord) -> None:
     """Show a run's progress and curves; the page is rerun when its state, notices or findings change."""
     _component()(
-        key=f"live-{run.id}",
+        key=element("live", run.id),
         data={
             "run": run.id,
             "state": str(run.state),
