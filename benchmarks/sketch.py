@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from lab.data import Dataset, get_dataset_spec
+from lab.data.load import Dataset
+from lab.data.registry import get_dataset_spec
 from lab.experiment import Lab, LoadedNetwork
 from lab.settings import Settings
 from lab.sketch.normalise import ALL_STEPS, RECIPES, STEPS, normalise

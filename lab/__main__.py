@@ -1,4 +1,4 @@
-"""`python -m lab`: the shell."""
+"""`python -m lab`, or `convlab` where the lab is installed: the command line."""
 
 import io
 import os
@@ -6,14 +6,20 @@ import sys
 
 from lab.settings import PROCESS_ENVIRONMENT
 
-if __name__ == "__main__":
-    os.environ.update({**PROCESS_ENVIRONMENT, **os.environ})  # before a verb imports torch
+
+def main(prog_name: str = "convlab") -> None:
+    """Run one command and leave with its exit code; `prog_name` is what the help calls the program."""
+    os.environ.update({**PROCESS_ENVIRONMENT, **os.environ})  # before a command imports torch
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None where it is closed
             stream.reconfigure(errors="backslashreplace")  # a dash must not end a command where the terminal has none
     try:
-        from lab.cli.app import main
+        from lab.cli.app import main as run
 
-        main()
+        run(prog_name=prog_name)
     except KeyboardInterrupt:  # before the command had begun
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main("python -m lab")

@@ -1,7 +1,7 @@
 """Checkpoints and weights as safetensors bytes: tensors by name, the rest as JSON in the header. No pickle anywhere.
 
-safetensors is safe to open but does not check itself: whoever stores the bytes stores their SHA-256 too. What can be
-checked here is: format, names and shapes.
+safetensors is safe to open but has no checksum: the store records the SHA-256 of the bytes. Format, names and shapes are
+checked here.
 """
 
 import json

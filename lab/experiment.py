@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from lab.architectures.registry import check_options, get_architecture, resolve_input_size
 from lab.config import INPUT_SIZES, RunConfig
-from lab.data import Dataset, dataset_checksum, get_dataset_spec, is_present, load_dataset, normalization_constants
+from lab.data.load import Dataset, dataset_checksum, is_present, load_dataset, normalization_constants
+from lab.data.registry import get_dataset_spec
 from lab.data.trainable import require_trainable
 from lab.errors import ConfigError, DeviceError, InputError, ReadOnlyError
 from lab.judging import OPENING_BUDGET_S, judge_older

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lab.architectures.registry import list_architectures
 from lab.config import FIELDS, FieldSpec
-from lab.data import list_datasets
+from lab.data.registry import list_datasets
 from lab.presets import REPORTS, Preset, list_presets
 
 PATH = Path(__file__).resolve().parent.parent / "docs" / "reference.md"

@@ -57,6 +57,14 @@ def test_a_wrong_value_is_refused_with_value_rule_and_field(name: str, value: An
     assert caught.value.field == name
 
 
+@pytest.mark.parametrize("name", sorted(name for name, spec in FIELDS.items() if spec.kind is str and not spec.choices))
+@pytest.mark.parametrize("hidden", ["\ud800", "\x1b", "\u202e"], ids=ascii)
+def test_text_with_a_hidden_character_is_refused(name: str, hidden: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{name} is .*U\+{ord(hidden):04X}") as caught:
+        RunConfig.from_dict({name: f"cpu{hidden}"})
+    assert hidden not in str(caught.value)
+
+
 def test_an_unknown_field_is_answered_with_the_near_miss() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'batch_size'"):
         RunConfig.from_dict({"batchsize": 64})

@@ -24,7 +24,7 @@ def test_the_readme_maps_every_room() -> None:
 def test_every_verb_the_readme_shows_exists() -> None:
     shown = set(re.findall(r"python -m lab ([a-z-]+)", README))
     assert shown
-    assert shown <= set(cli.commands)
+    assert shown <= set(cli.list_commands())
 
 
 def test_every_file_the_readme_links_is_there() -> None:

@@ -89,7 +89,7 @@ def test_a_fine_tuned_run_is_asked_for_by_the_weights_it_starts_from(lab: Lab) -
 
 
 def test_the_fingerprint_of_a_run_from_fresh_weights_stays_what_it_was(lab: Lab) -> None:
-    from lab.data import dataset_checksum
+    from lab.data.load import dataset_checksum
 
     checksum = dataset_checksum("digits", root=lab.settings.data)
     checked = lab.check(CONFIG)

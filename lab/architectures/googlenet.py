@@ -1,7 +1,8 @@
 """GoogLeNet (Inception v1, no batch norm) with its auxiliary classifiers, which report D could not make work.
 
 Source: Szegedy et al. 2014, table 1 (widths) and section 5 (auxiliary classifiers: 5×5 average pooling with stride 3,
-1×1 convolution with 128 filters, 1,024 units, 70 % dropout; their losses weigh 0.3 each; dropped at inference).
+1×1 convolution with 128 filters, 1,024 units, 70 % dropout; dropped at inference). What their losses weigh is the
+engine's: `lab.training.losses`.
 """
 
 from typing import NamedTuple
@@ -12,7 +13,6 @@ from torch import Tensor, nn
 from lab.architectures.blocks import Build, Named, Resize, conv_group, named
 from lab.architectures.shapes import output_shape
 
-AUXILIARY_WEIGHT = 0.3  # section 5
 _AUXILIARY_DROPOUT = 0.7  # section 5
 _AUXILIARY_AFTER = ("4a", "4d")
 

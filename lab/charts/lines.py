@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lab.charts.smoothing import centred_mean
-from lab.charts.thinning import MAX_BUCKETS, thin, thin_log
+from lab.charts.smoothing import centred_mean, smoothed_means
+from lab.charts.thinning import MAX_BUCKETS, Thinned, thin, thin_log
 from lab.metrics import TRAIN_LOSS
 from lab.runs.records import RunRecord, Series
 
@@ -122,24 +122,29 @@ def _positive_part(one: Curve, series: Series) -> tuple[Series, tuple[tuple[int,
 
 
 def _smoothed(one: Curve, series: Series, line: Line) -> Line:
-    at = _chosen(series, log=one.log_x)
-    line = line._replace(x=line.x[at], y=centred_mean(series.value, one.smoothing, at))
+    if one.log_x:
+        at = _chosen(series)
+        line = line._replace(x=line.x[at], y=centred_mean(series.value, one.smoothing, at))
+        thinned: Series | Thinned = thin_log(series)
+    else:
+        thinned = buckets = thin(series, complete=True)[0]
+        x = x_values(one.curves, buckets.mean_step, buckets.mean_time_s, one.x)
+        line = line._replace(x=x, y=smoothed_means(buckets, one.smoothing))
     if not one.raw:
         return line
-    kept = thin_log(series) if one.log_x else thin(series, complete=True)[0]
-    return line._replace(raw_x=x_values(one.curves, kept.step, kept.time_s, one.x), raw_y=kept.value)
+    return line._replace(raw_x=x_values(one.curves, thinned.step, thinned.time_s, one.x), raw_y=thinned.value)
 
 
-def _chosen(series: Series, *, log: bool) -> np.ndarray:
-    """Return the indices of about MAX_BUCKETS points, evenly spread over the axis, both ends and every gap among them."""
+def _chosen(series: Series) -> np.ndarray:
+    """Return the indices of about MAX_BUCKETS points, evenly spread over a logarithmic axis, with both ends and every gap.
+
+    Buckets of equal width would leave nothing of the first steps there.
+    """
     count = series.step.size
     if count <= MAX_BUCKETS:
         return np.arange(count)
-    if log:
-        wanted = np.geomspace(max(1, series.step[0]), series.step[-1], MAX_BUCKETS)
-        spread = np.minimum(np.searchsorted(series.step, wanted), count - 1)
-    else:
-        spread = np.linspace(0, count - 1, MAX_BUCKETS).round().astype(np.int64)
+    wanted = np.geomspace(max(1, series.step[0]), series.step[-1], MAX_BUCKETS)
+    spread = np.minimum(np.searchsorted(series.step, wanted), count - 1)
     ends = np.array([0, count - 1])
     return np.unique(np.concatenate([spread, ends, stretch_starts(series.value)[:MOST_GAPS]]))
 

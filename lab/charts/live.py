@@ -72,7 +72,7 @@ def live_payload(points: Mapping[str, Series], *, since: str, lease: int, comple
     """Return `{"since", "replace", "total", "series", "newest", "charts", "remarks"}` for a reader at `since` ("": new).
 
     `series` has only what is new; with `replace` the reader drops all it has. `total` counts the steps of the run;
-    `newest` has each series' last step and value. `charts` and `remarks` (see `_chart` and `_remarks`) look at every
+    `newest` has each series' last step and its value as text. `charts` and `remarks` (see `_chart` and `_remarks`) look at every
     point, so they come only with new ones. A `since` that this function did not write raises `InputError`.
     """
     known = _read_position(since, lease=lease)
@@ -97,9 +97,10 @@ def live_payload(points: Mapping[str, Series], *, since: str, lease: int, comple
 
 
 def _newest(series: Series) -> list[Any]:
-    """Return the last step and its value, as a number or by name."""
+    """Return the last step and its value as text for people."""
     value = float(series.value[-1])
-    return [int(series.step[-1]), json_numbers(series.value[-1:])[0] if math.isfinite(value) else number_name(value)]
+    text = format_metric(series.name, value) if math.isfinite(value) else number_name(value)
+    return [int(series.step[-1]), text]
 
 
 def _limits(points: Mapping[str, Series], chart: ChartSpec) -> Limits | None:
@@ -133,8 +134,12 @@ def _chart(points: Mapping[str, Series], chart: ChartSpec) -> dict[str, Any]:
 
 
 def _mark(series: Series, one: Excursion) -> list[Any]:
-    step, time_s = int(series.step[one.at]), round(float(series.time_s[one.at]), 3)
+    step, time_s = int(series.step[one.at]), _times(series.time_s[one.at : one.at + 1])[0]
     return [series.name, step, time_s, short_number(one.value), one.above]
+
+
+def _times(seconds: np.ndarray) -> list[float | None]:
+    return json_numbers(np.round(seconds, 3))
 
 
 def _remarks(points: Mapping[str, Series]) -> dict[str, str]:
@@ -185,17 +190,17 @@ def _values(part: Thinned) -> dict[str, Any]:
     values: dict[str, Any] = {
         "step": part.step.tolist(),
         "value": json_numbers(part.value),
-        "time": json_numbers(np.round(part.time_s, 3)),
+        "time": _times(part.time_s),
         "width": part.width,
     }
     if odd.any():
-        times = np.round(part.time_s[odd], 3).tolist()
+        times = _times(part.time_s[odd])
         values["odd"] = [[int(s), number_name(v), t] for s, v, t in zip(part.step[odd], part.value[odd], times)]
     if part.width > 1:  # at width 1 the points are their own means
         values["mean"] = {
             "step": json_numbers(part.mean_step),
             "value": json_numbers(part.mean),
-            "time": json_numbers(np.round(part.mean_time_s, 3)),
+            "time": _times(part.mean_time_s),
         }
     return values
 

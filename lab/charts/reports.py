@@ -93,7 +93,7 @@ _COLUMNS = (
 )
 
 
-def report_table(rows: Sequence[ReportRow]) -> Table:
+def report_cells(rows: Sequence[ReportRow]) -> Table:
     """Return the table as cells, for the shell and for files: accuracies as shares, means where n is above 1."""
     return Table(_COLUMNS, tuple(_cells(row) for row in rows))
 

@@ -1,10 +1,13 @@
 """The smoothed line: a centred mean over neighbouring steps, the same on the live view and on Runs.
 
 It does not lag behind as a running mean does, which makes training look worse than validation while both improve, and
-it invents no value: the first and the last point are what was measured. `live.js` does the same for a chart that grows.
+it invents no value: the first point is what was measured. Long series are smoothed over the means of their buckets
+(`thinning`); `smoothing.js` does the same for a chart that grows, and both are held to `tests/cases/smoothing.json`.
 """
 
 import numpy as np
+
+from lab.charts.thinning import Thinned
 
 SPANS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # steps; 1 is no smoothing
 USUAL_SPAN = 20
@@ -29,6 +32,12 @@ def centred_mean(value: np.ndarray, span: int, at: np.ndarray) -> np.ndarray:
         means = sums / np.add.reduceat(np.append(finite, False).astype(np.int64), edges)[::2]
     smoothed: np.ndarray = np.where(finite[at], means, value[at])
     return smoothed
+
+
+def smoothed_means(thinned: Thinned, span: int) -> np.ndarray:
+    """Return the smoothed value of every bucket; a bucket of n steps counts as n steps of the span."""
+    half = span // thinned.width // 2
+    return centred_mean(thinned.mean, 2 * half, np.arange(thinned.mean.size))
 
 
 def nearest_span(weight: float) -> int:

@@ -12,15 +12,75 @@ from typing import NoReturn
 import click
 
 from lab import __version__
-from lab.cli import datasets, look, machine, networks, queue_commands, reports, runs, share, train, upkeep
+from lab.cli.lazy import LazyCommand, LazyGroup
 from lab.cli.output import print_json
 from lab.errors import InputError, LabError
 from lab.experiment import Lab
 from lab.settings import Settings
 from lab.text import one_sentence
 
+COMMANDS = (
+    LazyCommand("train", "Train a network, or return the run at once if it is there already.", "train:train"),
+    LazyCommand("runs", "List the runs, newest first; the search is that of the Runs page.", "runs:runs"),
+    LazyCommand("show", "Show one run: configuration, state, metrics per epoch, kept files.", "runs:show"),
+    LazyCommand("stop", "Stop a run within a step or two and keep its weights.", "control:stop"),
+    LazyCommand("pause", "Pause a run; `resume` goes on from the very step.", "control:pause"),
+    LazyCommand(
+        "resume", "Go on with a paused, stopped, interrupted or failed run from its last checkpoint.", "control:resume"
+    ),
+    LazyCommand("tag", "Put tags on a run.", "control:tag"),
+    LazyCommand("delete", "Delete a run; --undo brings it back.", "control:delete"),
+    LazyCommand("queue", "List the live runs: those in training first, then the queue in its order.", "queue:queue"),
+    LazyCommand(
+        "report-table",
+        "Show REPORT (A to E, or lab): reported beside measured, the mean over all seeds that were run.",
+        "report_table:report_table",
+    ),
+    LazyCommand("architectures", "List the networks and their options.", "catalogue:architectures"),
+    LazyCommand("presets", "List the reports' experiments and the lab's own quick starts.", "catalogue:presets"),
+    LazyCommand(
+        "summary",
+        "Print a network's layers, parameters, mult-adds and memory, as torchinfo counts them.",
+        "summary:summary",
+    ),
+    LazyCommand(
+        "datasets",
+        "List the data sets and look into their files; --fetch gets one, --import makes one of a file.",
+        "datasets:datasets",
+    ),
+    LazyCommand("predict", "Read picture files with a run's network.", "inference:predict"),
+    LazyCommand(
+        "evaluate",
+        "Test a run's kept weights on the whole test set: accuracy, loss, per class, confusion.",
+        "inference:evaluate",
+    ),
+    LazyCommand("inspect", "Write a layer's feature maps for one image as a PNG.", "inference:inspect"),
+    LazyCommand(
+        "export",
+        "Write RUNS to a file: bundle, HTML report, metrics, table, weights, ONNX, TensorBoard events or code.",
+        "sharing:export",
+    ),
+    LazyCommand("import", "Import the runs of a BUNDLE; everything in it is checked first.", "sharing:import_runs"),
+    LazyCommand("compare", "Show in which settings RUNS differ, beside their results.", "sharing:compare"),
+    LazyCommand(
+        "worker",
+        "Train queued runs in the foreground, until nothing is queued for some minutes; one per lab.",
+        "worker:worker",
+    ),
+    LazyCommand(
+        "doctor", "Say what is installed, where things lie, and what is wrong; exit 1 if something is.", "doctor:doctor"
+    ),
+    LazyCommand(
+        "verify",
+        "Check RUNS (all if none is named) against the checksums taken when they were written, and their saved files.",
+        "verify:verify",
+    ),
+)
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+@click.group(
+    cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="convlab")
 @click.option("--home", help="Where the lab keeps its things (LAB_HOME).")
 @click.option("--data", help="Where the data sets lie, in torchvision's layout (LAB_DATA).")
@@ -35,17 +95,12 @@ def cli(context: click.Context, /, **flags: str | bool | None) -> None:
     context.obj = Lab(Settings.from_env({**os.environ, **given}))
 
 
-for module in (train, runs, queue_commands, reports, networks, datasets, look, share, machine, upkeep):
-    for command in module.COMMANDS:
-        cli.add_command(command)
-
-
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None, *, prog_name: str = "python -m lab") -> None:
     """Run one command and leave with its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
         _check_words(words)
-        cli.main(words, prog_name="python -m lab", standalone_mode=False)
+        cli.main(words, prog_name=prog_name, standalone_mode=False)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
     except click.Abort:

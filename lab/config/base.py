@@ -40,7 +40,7 @@ class ConfigBase:
         self.check_together()
 
     def check_together(self) -> None:
-        """Raise `ConfigError` for settings that are wrong beside each other; nothing is by itself."""
+        """Raise `ConfigError` for values that are valid one by one but not together; subclasses override it."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return every field, JSON-safe, with the schema number."""
@@ -59,7 +59,7 @@ class ConfigBase:
         """Build from JSON values.
 
         With a `schema` it is a stored configuration: it is upgraded, and settings that it does not have yet take their
-        neutral values. Without, it is what somebody asks for now, and absent settings take today's defaults.
+        neutral values. Without, it is a new request, and absent settings take today's defaults.
         Unknown fields and newer schemas raise `ConfigError`.
         """
         given = dict(values)
@@ -73,7 +73,7 @@ class ConfigBase:
         return cls(**given)
 
     def normalised(self) -> Self:
-        """Put settings that have no effect beside the others back to their defaults.
+        """Reset settings that have no effect in combination with the others to their defaults.
 
         Two configurations that must give the same result are then equal, and so are their fingerprints.
         """

@@ -1,4 +1,4 @@
-"""What a form, a flag, a check and a fingerprint need to know of one setting, and how a configuration declares it.
+"""The description of one setting, from which form, flag, check, docs and fingerprint are made, and how it is declared.
 
 A setting is declared once, as a field of `lab.config.run_config.RunConfig`; everything else is made from its `FieldSpec`.
 """
@@ -10,21 +10,24 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lab.errors import ConfigError, near_miss
+from lab.text import describe_character, hidden_character
 
 Option: TypeAlias = str | int | float | bool | list[int]
 
-_LARGEST_FLOAT = 10**300  # a larger whole number may be no float at all, and no setting goes so far
-LARGEST_INT = 2**31 - 1  # of every whole number without a bound of its own: databases and torch take it
+_LARGEST_FLOAT = 10**300  # larger integers may not convert to float, and no setting needs them
+LARGEST_INT = 2**31 - 1  # upper bound of integers without one of their own: fits databases and torch
 _KIND_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", dict: "a set of options"}
 
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
-    """What a form, a flag and a check need to know of one setting.
+    """Everything that is known of one setting.
 
     low/high: inclusive bounds unless `open_low` (then low itself is refused). relevant: whether the setting has an
-    effect beside the others; where it has none it is put back to its default before the fingerprint is taken.
-    result: False for settings that change where or how fast a run is computed but not what it is.
+    effect in combination with the others; where it has none it is reset to its default before the fingerprint is computed.
+    result: False for settings that change where or how fast a run is computed but not its result.
+    short: its name in labels of runs, the label in lower case unless given. choice_titles: names of choices where their
+    ids do not do. step: what one press of + or - changes in a form, chosen from the default unless given.
     neutral: the value that stands for "as before there was this setting": what stored configurations without it had,
     and what leaves fingerprints as they were; the default unless `setting` was given another. identity: the name under
     which fingerprints know the setting, its first name for ever. identity_values: the same for renamed choices.
@@ -42,15 +45,27 @@ class FieldSpec:
     choices: tuple[str, ...] = ()
     relevant: Callable[[Any], bool] = lambda _config: True
     result: bool = True
+    short: str = ""
+    choice_titles: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    step: float | None = None
     neutral: Any = None
     identity: str = ""
     identity_values: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def flag(self) -> str:
-        """The shell's spelling, such as `--batch-size`; options are given one by one, so theirs is `--arch-option`."""
+        """The flag of the command line, such as `--batch-size`; options are given one by one, so theirs is `--arch-option`."""
         name = self.name.removesuffix("s") if self.kind is dict else self.name
         return "--" + name.replace("_", "-")
+
+    @property
+    def short_label(self) -> str:
+        """What labels of runs call the setting."""
+        return self.short or self.label.lower()
+
+    def choice_title(self, choice: str) -> str:
+        """Return how a choice is written."""
+        return self.choice_titles.get(choice, choice)
 
     def check(self, value: object) -> Any:
         """Return the value in the field's type, or raise `ConfigError` with value, rule and way out."""
@@ -62,6 +77,11 @@ class FieldSpec:
             )
         if self.kind in (int, float):
             self._check_range(checked)
+        if isinstance(checked, str) and (hidden := hidden_character(checked)):
+            raise ConfigError(
+                f"{self.name} is {shown(checked)}, which has the {describe_character(hidden)}: leave it out.",
+                field=self.name,
+            )
         return checked
 
     def _typed(self, value: object) -> Any:
@@ -91,7 +111,7 @@ class FieldSpec:
         )
 
     def range_words(self) -> str:
-        """Say the allowed range in words, such as "above 0 and at most 10"."""
+        """Describe the allowed range, such as "above 0 and at most 10"."""
         parts = []
         if self.low is not None:
             parts.append(f"above {_number(self.low)}" if self.open_low else f"at least {_number(self.low)}")

@@ -1,4 +1,4 @@
-"""What one run is asked to do: the only list of hyperparameters.
+"""The configuration of one run: the only list of hyperparameters.
 
 The form, the command line's flags, the differences between runs and the table in the docs are all made from the fields
 below. Names of networks and data sets are checked by `lab.experiment`, which knows those registries; everything else is
@@ -36,16 +36,22 @@ class RunConfig(ConfigBase):
         "Side of the square the images are resized to; auto is the network's own setting.",
         "network",
         choices=INPUT_SIZES,
+        short="input",
     )
 
     dataset: str = setting("mnist", "Data set", "Id of the data set.", "data")
     train_limit: int = setting(
-        0, "Training images", "Use only the first N training images, for quick tries; 0 uses all.", "data", low=0
+        0,
+        "Training images",
+        "Use only the first N training images, for quick tries; 0 uses all.",
+        "data",
+        low=0,
+        short="images",
     )
     val_fraction: float = setting(
         0.1,
         "Validation share",
-        "Share of the training images held back to choose by, stratified by class.",
+        "Share of the training images held out for validation, stratified by class.",
         "data",
         low=0.0,
         high=0.9,
@@ -71,7 +77,7 @@ class RunConfig(ConfigBase):
     max_steps: int = setting(
         0, "Step limit", "Stop after this many steps even inside an epoch; 0 is no limit.", "training", low=0
     )
-    batch_size: int = setting(64, "Batch size", "Images per step.", "training", low=1, high=65_536)
+    batch_size: int = setting(64, "Batch size", "Images per step.", "training", low=1, high=65_536, short="batch")
     seed: int = setting(
         0,
         "Seed",
@@ -83,7 +89,7 @@ class RunConfig(ConfigBase):
     init_from: str = setting(
         "",
         "Start from",
-        "Id of a run whose best kept weights are the initial ones (fine-tuning); empty draws new ones.",
+        "Id of a run whose best saved weights are the initial ones (fine-tuning); empty draws new ones.",
         "training",
     )
     eval_every: int = setting(
@@ -95,21 +101,28 @@ class RunConfig(ConfigBase):
     )
 
     optimizer: str = setting(
-        "adam", "Optimizer", "Rule that turns gradients into steps.", "optimizer", choices=OPTIMIZERS
+        "adam",
+        "Optimizer",
+        "Optimization algorithm.",
+        "optimizer",
+        choices=OPTIMIZERS,
+        choice_titles={"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "muon": "Muon"},
     )
     lr: float = setting(
         1e-3,
         "Learning rate",
-        "Size of a step; the highest one where a schedule changes it.",
+        "Learning rate; the highest one where a schedule changes it.",
         "optimizer",
         low=0.0,
         high=100.0,
         open_low=True,
+        short="lr",
+        step=1e-4,
     )
     momentum: float = setting(
         0.9,
         "Momentum",
-        "Share of the last step that is kept (SGD, RMSprop, Muon).",
+        "Momentum factor: share of the previous update that goes into the next (SGD, RMSprop, Muon).",
         "optimizer",
         low=0.0,
         high=0.9999,
@@ -118,14 +131,14 @@ class RunConfig(ConfigBase):
     nesterov: bool = setting(
         False,
         "Nesterov",
-        "Look ahead along the momentum before taking the gradient.",
+        "Nesterov momentum: the gradient is taken after the momentum step.",
         "optimizer",
         relevant=lambda c: c.optimizer == "sgd" and c.momentum > 0,
     )
     beta1: float = setting(
         0.9,
         "Beta 1",
-        "Memory of Adam's mean of gradients.",
+        "Decay rate of Adam's first-moment estimate (mean of gradients).",
         "optimizer",
         low=0.0,
         high=0.9999,
@@ -134,19 +147,24 @@ class RunConfig(ConfigBase):
     beta2: float = setting(
         0.999,
         "Beta 2",
-        "Memory of Adam's mean of squared gradients.",
+        "Decay rate of Adam's second-moment estimate (mean of squared gradients).",
         "optimizer",
         low=0.0,
         high=0.99999,
         relevant=lambda c: c.optimizer in ("adam", "adamw", "muon"),
     )
     weight_decay: float = setting(
-        0.0, "Weight decay", "Pull of every weight towards zero.", "optimizer", low=0.0, high=10.0
+        0.0,
+        "Weight decay",
+        "Weight decay coefficient (L2 penalty; decoupled with AdamW and Muon).",
+        "optimizer",
+        low=0.0,
+        high=10.0,
     )
     grad_clip: float = setting(
         0.0,
         "Gradient clipping",
-        "Longest gradient (2-norm over all weights) that is used as it is; 0 is off.",
+        "Largest gradient norm (2-norm over all weights); a longer gradient is scaled down to it. 0 is off.",
         "optimizer",
         low=0.0,
     )
@@ -156,7 +174,7 @@ class RunConfig(ConfigBase):
     warmup_epochs: float = setting(
         0.0,
         "Warm-up epochs",
-        "The learning rate rises linearly from 0 over this time.",
+        "Linear warm-up of the learning rate from 0 over this time.",
         "optimizer",
         low=0.0,
         relevant=lambda c: c.schedule != "one-cycle",
@@ -180,18 +198,25 @@ class RunConfig(ConfigBase):
         relevant=lambda c: c.schedule == "step",
     )
 
-    loss: str = setting("cross-entropy", "Loss", "What is made small.", "loss", choices=LOSSES)
+    loss: str = setting(
+        "cross-entropy",
+        "Loss",
+        "Training objective: what the optimizer minimises.",
+        "loss",
+        choices=LOSSES,
+        choice_titles={"nll": "NLL", "mse": "MSE"},
+    )
     output: str = setting(
         "logits",
         "Output",
-        "What the loss is given: cross-entropy wants logits, NLL wants log-softmax, MSE softmax.",
+        "Input of the loss: cross-entropy expects logits, NLL log-softmax, MSE softmax.",
         "loss",
         choices=OUTPUTS,
     )
     label_smoothing: float = setting(
         0.0,
         "Label smoothing",
-        "Share of the target spread evenly over all classes (cross-entropy).",
+        "Label smoothing: share of the target spread evenly over all classes (cross-entropy).",
         "loss",
         low=0.0,
         high=0.9,
@@ -208,7 +233,7 @@ class RunConfig(ConfigBase):
     min_delta: float = setting(
         0.0,
         "Minimum change",
-        "How much lower the validation loss must be to count.",
+        "Smallest decrease of the validation loss that counts as an improvement.",
         "early stopping",
         low=0.0,
         relevant=lambda c: c.patience > 0,
@@ -239,12 +264,16 @@ class RunConfig(ConfigBase):
         result=False,
     )
     compile: bool = setting(
-        False, "torch.compile", "Compile the step: pays on a GPU in long runs, loses on a CPU.", "engine", result=False
+        False,
+        "torch.compile",
+        "Compile the training step: pays off on a GPU in long runs, slower on a CPU.",
+        "engine",
+        result=False,
     )
     deterministic: bool = setting(
         False,
         "Deterministic GPU",
-        "Same bits every time on a GPU as well, at some cost; a CPU always is.",
+        "Deterministic algorithms on a GPU, slower there; a CPU is always deterministic.",
         "engine",
         result=False,
     )
@@ -260,14 +289,14 @@ class RunConfig(ConfigBase):
     keep_mb: int = setting(
         2048,
         "Disk budget (MB)",
-        "Room for the weights of every epoch; beyond it best and latest stay.",
+        "Disk space for the weights of every epoch; beyond it only the best and the latest are kept.",
         "engine",
         low=1,
         result=False,
     )
 
     def check_together(self) -> None:
-        """Raise `ConfigError` for settings that are right one by one and wrong beside each other."""
+        """Raise `ConfigError` for values that are valid one by one but not together."""
         if self.patience > 0 and self.val_fraction == 0:
             raise ConfigError(
                 f"patience is {self.patience}, but early stopping needs a validation set: "

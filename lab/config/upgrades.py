@@ -1,7 +1,7 @@
 """Brings configurations that older releases stored up to today's schema, one numbered step after the other.
 
 Entry n - 1 of `UPGRADES` turns the values of schema n into those of schema n + 1: it renames a field, rewrites a choice,
-or drops a field that is gone. It is never edited once released and calls nothing of today's code. A setting that is only
+or drops a field that is gone. It is never edited once released and does not call code that may change. A setting that is only
 new needs no step: a stored configuration without it has its neutral value.
 """
 

@@ -17,19 +17,8 @@ from lab.runs.records import RunRecord
 Cell: TypeAlias = str | int | float | None
 
 EPOCH = "epoch of the results"
-CHOICE_WORDS = {
-    "cross-entropy": "cross-entropy",
-    "nll": "NLL",
-    "mse": "MSE",
-    "sgd": "SGD",
-    "adam": "Adam",
-    "adamw": "AdamW",
-    "rmsprop": "RMSprop",
-    "muon": "Muon",
-}
 _SELF_EXPLAINING = ("arch", "arch_options", "dataset", "optimizer", "loss", "schedule")  # a label needs the value only
 _FIRST = ("arch", "arch_options", "dataset", "lr", "optimizer")  # of a label; the seed comes last
-_SHORT = {"lr": "lr", "batch_size": "batch", "input_size": "input", "train_limit": "images"}
 LABEL_SETTINGS = 4  # named in one label
 _ID_LETTERS = 4  # of the id, where nothing else tells two runs apart
 
@@ -130,11 +119,11 @@ def _setting_words(run: RunRecord, names: Sequence[str]) -> list[str]:
 
 
 def _short_words(name: str, value: Any) -> str:
-    label = _SHORT.get(name, FIELDS[name].label.lower())
+    label = FIELDS[name].short_label
     if isinstance(value, bool):
         return label if value else f"no {label}"
     text = setting_text(value)
-    shown = f"{text:g}" if isinstance(text, float) else CHOICE_WORDS.get(str(text), str(text))
+    shown = f"{text:g}" if isinstance(text, float) else FIELDS[name].choice_title(str(text))
     return shown if shown and name in _SELF_EXPLAINING else f"{label} {shown or '–'}"
 
 

@@ -14,7 +14,8 @@ from lab.sharing.source import Loaded, Source
 from lab.sharing.tables import metrics_csv, metrics_json, write_latex, write_markdown
 
 CARD = ".card.md"
-# Ending of the name -> content: "" is the file itself, ".card.md" lies beside it; names with "/" make a folder.
+# Ending of the name -> content: "" is the file itself, ".card.md" and paths with "/" lie beside it. For a format that is a
+# folder, every name is a path in it.
 Files: TypeAlias = Mapping[str, bytes]
 Writer: TypeAlias = Callable[[Source, Sequence[RunRecord]], Files]
 
@@ -24,6 +25,7 @@ class ExportFormat:
     """One way to take runs away.
 
     many: whether several runs fit into one file. folder: the result is a folder of files. weights: needs kept weights.
+    main: what the file itself is called in a zip, for a format whose file comes with a folder beside it.
     """
 
     id: str
@@ -35,6 +37,7 @@ class ExportFormat:
     many: bool = False
     folder: bool = False
     weights: bool = False
+    main: str = ""
 
 
 def export_runs(source: Source, runs: Sequence[RunRecord], *, format: str) -> Files:
@@ -105,7 +108,7 @@ def _state_dict(source: Source, runs: Sequence[RunRecord]) -> Files:
 def _code(source: Source, runs: Sequence[RunRecord]) -> Files:
     from lab.sharing.script.program import write_script
 
-    return {"": write_script(source, runs[0]).encode()}
+    return write_script(source, runs[0])
 
 
 def _bundle(source: Source, runs: Sequence[RunRecord]) -> Files:
@@ -230,10 +233,11 @@ _ALL = (
     ExportFormat(
         "code",
         "Code (train.py)",
-        "Plain PyTorch that repeats the run, to the last bit on a CPU.",
+        "PyTorch code that repeats the run, to the last bit on a CPU, with the modules it imports beside it.",
         ".py",
         "text/x-python",
         _code,
+        main="train.py",
     ),
 )
 FORMATS: dict[str, ExportFormat] = {format.id: format for format in _ALL}

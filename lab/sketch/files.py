@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lab.data import Dataset
+from lab.data.load import Dataset
 from lab.data.pictures import read_colours, read_picture
 from lab.data.pixels import is_on_paper
 from lab.errors import InputError

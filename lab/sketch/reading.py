@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from lab.architectures.chunks import chunk_size
-from lab.data import Dataset
+from lab.data.load import Dataset
 from lab.errors import InputError
 from lab.formatting import format_percent
 from lab.sketch.normalise import ALL_STEPS, RECIPES, STEPS, normalise

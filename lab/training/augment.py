@@ -74,7 +74,7 @@ def build_augment(name: str) -> Augment | None:
 
 
 def augment_batch(x_BCHW: Tensor, generator: Generator, *, recipe: AugmentRecipe) -> Tensor:
-    """Change a batch as `recipe` says. Nothing here waits for the device."""
+    """Change a batch as `recipe` says. Nothing here synchronises with the device."""
     pen = recipe.pen != (0.0, 0.0)
     side = x_BCHW.shape[-1]
     fine = side * _PEN_SCALE if pen else side

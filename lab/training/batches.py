@@ -26,14 +26,14 @@ def epoch_order(images: int, *, seed: int, epoch: int, shuffle: bool = True) -> 
 
 
 def normalise(x_u8: Tensor, *, mean: float, std: float) -> Tensor:
-    """Return (x / 255 - mean) / std as float32: images in [0, 255] to what a network takes."""
+    """Return (x / 255 - mean) / std as float32: uint8 images to the input of a network."""
     return x_u8.to(torch.float32).sub_(255.0 * mean).mul_(1.0 / (255.0 * std))
 
 
 def fitting_batch_size(images: int, most: int) -> int:
     """Return the largest batch size up to `most` whose last batch has two images or more, else the smallest above it.
 
-    Batch norm cannot be trained on a single image. 1 stays 1: who asked for it has a network that can.
+    Batch norm cannot be trained on a single image. 1 stays 1: such a batch size is chosen for a network that can.
     """
     sizes = itertools.chain(range(most, 1, -1), range(most + 1, images + 1))
     return most if most == 1 else next((size for size in sizes if images % size != 1), most)

@@ -15,7 +15,7 @@ class ResidentData:
     """Training, validation and test part on one device.
 
     *_x: uint8 (N, C, H, W). *_y: int64 (N,). A network sees `(x / 255 - mean) / std`. classes: their number.
-    The training part has the files' order, so that training without shuffling means what it says.
+    The training part is in the files' order, which training without shuffling follows.
     """
 
     train_x: Tensor

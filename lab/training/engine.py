@@ -1,4 +1,4 @@
-"""The training loop: `for event in train(...)` yields what happens; who handles it and where it is stored is not its matter.
+"""The training loop: `for event in train(...)`. It does not know who handles the events, nor where they are stored.
 
 Between two steps the loop polls `command()`, which must be quick. Event handlers cannot disturb a run: the clock and the
 random generators stand still while they work. On a CPU the same configuration gives the same bits, however often the
@@ -20,14 +20,13 @@ from lab.training.batches import epoch_order
 from lab.training.checkpoint import Checkpoint, Weights
 from lab.training.data import ResidentData
 from lab.training.events import Command, Ended, Evaluated, Event, Snapshot, Started, StepMetrics
-from lab.training.recorder import Recorder
 from lab.training.schedules import compute_lr, is_constant, recorded_steps
 from lab.training.session import Session, process_settings
 
 FLUSH_S = 0.25  # how often step metrics are yielded
 CHECKPOINT_S = 30.0  # longest training without a checkpoint, unless saving takes longer than 1/50 of it
 CHECKPOINT_SHARE = 50.0
-START_IMAGES = 1_000  # of each set are evaluated before training: where the curves begin, not a result
+START_IMAGES = 1_000  # of each set, evaluated before training: the first point of the curves, not a result
 
 
 class _InterruptedError(Exception):
@@ -51,7 +50,7 @@ def train(
     command: Callable[[], Command] = _always_run,
     resume: Checkpoint | None = None,
 ) -> Iterator[Event]:
-    """Train the network in place and yield what happens, `Started` first and `Ended` last.
+    """Train the network in place and yield events, `Started` first and `Ended` last.
 
     data lies on `device`. resume: a checkpoint of this run, or of a shorter one of the same configuration. Raises
     `TrainingError` (no images, too little memory) and `ArtifactError` (a checkpoint of another run).
@@ -62,16 +61,16 @@ def train(
 
 
 class _Loop:
-    """The order of things; the session has the state."""
+    """Control flow of a run: epochs, evaluations, checkpoints, interruptions. The session holds the state."""
 
     def __init__(self, session: Session, command: Callable[[], Command]) -> None:
         self.session, self.config = session, session.config
         self._command = command
-        self._recorder = Recorder()
+        self._times: list[float] = []  # clock readings after the steps since the last flush
         self._lr_steps = recorded_steps(
             self.config, steps_per_epoch=session.steps_per_epoch, total_steps=session.total_steps
         )
-        self._window_start = 0.0  # clock reading when the steps in the recorder began
+        self._window_start = 0.0  # clock reading before the steps since the last flush
         self._next_flush = 0.0
         self._next_checkpoint = time.perf_counter() + CHECKPOINT_S
 
@@ -91,11 +90,11 @@ class _Loop:
                 yield from self._close_epoch()
             outcome = "finished" if self.session.progress.step >= self.session.total_steps else "early-stopped"
         except _InterruptedError as interruption:
-            outcome = yield from self._leave(interruption.command)
+            outcome = yield from self._interrupt(interruption.command)
         yield from self._emit(self._ended(outcome))
 
     def _emit(self, event: Event) -> Iterator[Event]:
-        with self.session.still():
+        with self.session.frozen():
             yield event
 
     def _check_command(self) -> None:
@@ -120,7 +119,7 @@ class _Loop:
         last_step = min(session.total_steps, progress.step + session.steps_per_epoch - progress.step_in_epoch)
         session.view.train()
         self._begin_window()
-        yield from self._evaluate_between(last_step)  # an evaluation that a pause cut short
+        yield from self._evaluate_between(last_step)  # an evaluation that a pause interrupted
         if progress.step < last_step:
             yield from self._take_steps(last_step)
 
@@ -128,32 +127,30 @@ class _Loop:
         session, progress, config = self.session, self.session.progress, self.config
         order = epoch_order(len(session.data.train_y), seed=config.seed, epoch=progress.epoch, shuffle=config.shuffle)
         constant = is_constant(config)
-        session.stepper.optimizer.set_lr(self._lr(progress.step))
-        batches = session.batches.iterate(order, progress.step_in_epoch, session.augment_generator)
-        self._check_command()
-        for x_BCHW, y_B in batches:
+        steps = session.steps
+        steps.set_lr(self._lr(progress.step))
+        steps.begin(order, first=progress.step_in_epoch, generator=session.augment_generator)
+        while progress.step < last_step:
+            self._check_command()  # before the next batch is augmented: its random numbers belong to the next step
             if not constant:
-                session.stepper.optimizer.set_lr(self._lr(progress.step))
-            loss, logits = session.stepper.step(x_BCHW, y_B, measure_norm=progress.step + 1 == last_step)
+                steps.set_lr(self._lr(progress.step))
+            steps.step(measure_norm=progress.step + 1 == last_step)
             progress.step += 1
             progress.step_in_epoch += 1
             now = session.clock.read()
-            self._recorder.add(loss, logits, y_B, now)
+            self._times.append(now)
             if now >= self._next_flush:
                 yield from self._flush()
                 yield from self._checkpoint_if_due()
-            if progress.step == last_step:
-                return
             if config.eval_every and progress.step % config.eval_every == 0:
                 yield from self._evaluate_between(last_step)
-            self._check_command()  # before the next batch is augmented: its random numbers belong to the next step
 
     def _lr(self, step: int) -> float:
         session = self.session
         return compute_lr(self.config, step, steps_per_epoch=session.steps_per_epoch, total_steps=session.total_steps)
 
     def _lr_recorded(self, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return those of these consecutive steps whose learning rate is recorded, and the rates."""
+        """Return those of these consecutive steps whose learning rate is recorded, and their rates."""
         first, end = np.searchsorted(self._lr_steps, [steps[0], steps[-1] + 1])
         chosen = self._lr_steps[first:end]
         return chosen, np.array([self._lr(step - 1) for step in chosen.tolist()])
@@ -164,22 +161,23 @@ class _Loop:
 
     def _flush(self) -> Iterator[Event]:
         """Yield the metrics of the steps since the last time."""
-        for notice in self.session.stepper.notices:
+        for notice in self.session.steps.notices():
             yield from self._emit(notice)
-        self.session.stepper.notices.clear()
-        if not len(self._recorder):
+        if not self._times:
             return
         progress = self.session.progress
-        loss, right, images, time_s = self._recorder.take()  # waits for the device
+        loss, correct, images = self.session.steps.drain()  # waits for the device
+        time_s, self._times = np.array(self._times), []
         seconds = self.session.clock.read() - self._window_start
-        progress.add_steps(loss, right, images)
-        if self.session.stepper.grad_norm is not None:
-            progress.grad_norm = float(self.session.stepper.grad_norm)
+        progress.add_steps(loss, correct, images)
+        norm = self.session.steps.gradient_norm()
+        if norm is not None:
+            progress.grad_norm = norm
         progress.train_seconds += seconds
         progress.epoch_seconds += seconds
         steps = progress.step - len(loss) + 1 + torch.arange(len(loss)).numpy()
         speed = float(images.sum() / seconds)
-        yield from self._emit(StepMetrics(steps, loss, right / images, time_s, speed, *self._lr_recorded(steps)))
+        yield from self._emit(StepMetrics(steps, loss, correct / images, time_s, speed, *self._lr_recorded(steps)))
         self._begin_window()
 
     def _checkpoint_if_due(self) -> Iterator[Event]:
@@ -205,7 +203,7 @@ class _Loop:
     def _evaluate(self, names: tuple[str, ...], *, limit: int | None = None) -> dict[str, float]:
         metrics: dict[str, float] = {}
         for name in names:
-            result = self.session.evaluate(name, limit=limit, between=self._check_command)
+            result = self.session.evaluate(name, limit=limit, before_chunk=self._check_command)
             labels = self.session.data.val_y if name == Split.VAL else self.session.data.test_y
             measurement = Measurement(
                 loss=result.loss,
@@ -228,11 +226,11 @@ class _Loop:
         )
 
     def _evaluate_start(self) -> Iterator[Event]:
-        """Evaluate before the first step: where the curves begin."""
+        """Evaluate before the first step: the first point of the curves."""
         yield from self._evaluated(self._evaluate(self._sets(), limit=START_IMAGES), epoch_end=False)
 
     def _evaluate_between(self, last_step: int) -> Iterator[Event]:
-        """Validate inside the epoch if it is due now and not done yet."""
+        """Validate inside the epoch if that is due and not done yet."""
         progress, every = self.session.progress, self.config.eval_every
         if not every or progress.step % every or progress.evaluated >= progress.step or progress.step == last_step:
             return
@@ -254,7 +252,7 @@ class _Loop:
         if improved:
             progress.best = metrics
             if self.config.restore_best:
-                session.remember_best()
+                session.save_best()
         yield from self._evaluated(metrics, epoch_end=True)
         yield from self._snapshot_weights()
         yield from self._checkpoint()
@@ -272,8 +270,8 @@ class _Loop:
         )
         return compute_metrics(Split.TRAIN, measurement)
 
-    def _leave(self, command: Command) -> Generator[Event, None, str]:
-        """Yield everything that is not saved yet and return the outcome."""
+    def _interrupt(self, command: Command) -> Generator[Event, None, str]:
+        """Yield what has not been saved yet and return the outcome."""
         yield from self._flush()
         progress = self.session.progress
         if command is Command.STOP and progress.closed != progress.step and progress.step:
@@ -291,7 +289,7 @@ class _Loop:
         return Ended(outcome, progress.step, progress.epoch, session.clock.read(), self._summary(over))
 
     def _summary(self, over: bool) -> dict[str, Any]:
-        """Return the run's final numbers: those of the weights it ends with, or of its last whole epoch if it was cut."""
+        """Return the final metrics: those of the final weights, or of the last complete epoch if the run was interrupted."""
         progress = self.session.progress
         restored = over and self.config.restore_best and bool(progress.best)
         numbers = progress.best if restored else progress.latest

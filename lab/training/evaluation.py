@@ -1,4 +1,4 @@
-"""How good a network is on a set, without gradients and in chunks, smaller ones where those do not fit into memory."""
+"""Loss and accuracy of a network on a data set, without gradients, in chunks that are halved when memory runs out."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ CPU_CHUNK, GPU_CHUNK = 250, 2_000  # images; larger chunks are slower on a CPU f
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Mean loss, share of right answers in [0, 1], logits_NK float32 on the CPU, and the images per chunk that fitted."""
+    """Mean loss, accuracy in [0, 1], logits_NK float32 on the CPU, and the number of images per chunk that fitted."""
 
     loss: float
     accuracy: float
@@ -42,12 +42,12 @@ def evaluate(
     loss: Loss = F.cross_entropy,
     autocast: torch.dtype | None = None,
     channels_last: bool = False,
-    between: Callable[[], None] | None = None,
+    before_chunk: Callable[[], None] | None = None,
 ) -> Evaluation:
     """Evaluate in eval mode on uint8 images (N,1,H,W) and labels (N,) that lie on the network's device.
 
-    `between` is called before every chunk and may raise to leave early. A chunk that does not fit into memory is halved:
-    in eval mode images do not see each other. Every module's mode is put back. An empty set gives NaN. Raises
+    `before_chunk` may raise to stop early. A chunk that does not fit into memory is halved:
+    in eval mode images are independent of each other. Every module's mode is restored. An empty set gives NaN. Raises
     `TrainingError` where a single image does not fit.
     """
     modes = [(module, module.training) for module in network.modules()]
@@ -57,8 +57,8 @@ def evaluate(
     try:
         with torch.inference_mode(), torch.autocast(x_u8.device.type, autocast, enabled=autocast is not None):
             while done < len(x_u8):
-                if between:
-                    between()
+                if before_chunk:
+                    before_chunk()
                 part = x_u8[done : done + chunk]
                 try:
                     parts.append(_logits(network, normalise(part, mean=mean, std=std), channels_last))
@@ -91,5 +91,5 @@ def _summarise(parts: list[Tensor], y: Tensor, loss: Loss, chunk: int) -> Evalua
     if not len(y):
         return Evaluation(loss=float("nan"), accuracy=float("nan"), logits=torch.empty(0, 0), chunk=chunk)
     logits = torch.cat(parts)  # outside inference mode: an ordinary tensor
-    right = (logits.argmax(1) == y).sum()
-    return Evaluation(loss(logits, y).item(), right.item() / len(y), logits.cpu(), chunk)
+    correct = (logits.argmax(1) == y).sum()
+    return Evaluation(loss(logits, y).item(), correct.item() / len(y), logits.cpu(), chunk)

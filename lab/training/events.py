@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Command(StrEnum):
-    """What the loop is asked to do; it polls between two steps."""
+    """What is requested of the loop, which polls for it between two steps."""
 
     RUN = "run"
     PAUSE = "pause"
@@ -29,7 +29,7 @@ class Command(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The run is about to take its first (or, resumed, its next) step."""
+    """The run is about to take its first (or, resumed, next) step."""
 
     device: str
     step: int
@@ -44,7 +44,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class StepMetrics:
-    """Loss and accuracy of consecutive steps, gathered on the device and handed over a few times a second.
+    """Loss and accuracy of consecutive steps, gathered on the device and yielded a few times a second.
 
     `lr_step` has those of the steps at which the learning rate `lr` is recorded (`schedules.recorded_steps`).
     """
@@ -85,7 +85,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A sentence the user should see, such as a halved micro-batch."""
+    """A message to the user, such as that batches were halved."""
 
     code: str
     message: str

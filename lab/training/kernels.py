@@ -2,7 +2,7 @@
 
 Measured on one thread, batch 64: torch's dropout draws one Bernoulli number at a time (590,000 values forward and
 backward: 7.2 ms, here 2.2), its bilinear resize works pixel by pixel (28 to 32 pixels: 0.47 ms, here 0.06). On other
-devices and shapes they call torch's own. Tried and lost: 2×2 max-pooling by comparing strided halves (forward 1.0 to
+devices and shapes they call torch's own. Tried and slower: 2×2 max-pooling by comparing strided halves (forward 1.0 to
 0.2 ms at 6 channels, but its backward pass gives all of that back).
 """
 
@@ -17,7 +17,7 @@ _LEVELS = 2**16  # dropout probabilities are rounded to 1/65,536
 
 
 def to_channels_last(x_BCHW: Tensor) -> Tensor:
-    """Return the images in NHWC memory, unmistakably.
+    """Return the images in NHWC memory, with strides that cannot be read as NCHW.
 
     With one channel both layouts hold the same bytes and torch would read the strides as NCHW, and the whole network
     after it would follow.
@@ -29,7 +29,7 @@ def to_channels_last(x_BCHW: Tensor) -> Tensor:
 
 
 def is_nhwc(x: Tensor) -> bool:
-    """Whether these are images in NHWC memory that could not be taken for NCHW."""
+    """Whether these are images in NHWC memory whose strides cannot be read as NCHW."""
     return x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 

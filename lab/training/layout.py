@@ -1,11 +1,12 @@
-"""The same network in the order and with the layers the device likes best, sharing every parameter and buffer.
+"""The same network with layers reordered and replaced by faster equivalents, sharing every parameter and buffer.
 
 `build_view` returns a second tree of containers over the same leaf modules. In chains (`nn.Sequential`):
 
-- `ReLU, MaxPool` and `Dropout2d, MaxPool` change places. They commute: clipping and scaling by a number that is not
-  negative keep the order of values. What was first then has a quarter of the work.
-- A ReLU right after a convolution, linear layer, norm or pool works in place: none of these needs its own output.
-- Dropout, Resize and Flatten are exchanged for `lab.training.kernels`.
+- `ReLU, MaxPool` and `Dropout2d, MaxPool` are swapped. They commute: clipping and scaling by a number that is not
+  negative preserve the order of values. The first layer then works on a quarter of the values.
+- A ReLU right after a convolution, linear layer, norm or pool works in place: none of these needs its output for the
+  backward pass.
+- Dropout, Resize and Flatten are replaced by `lab.training.kernels`.
 
 Names in the state dict are the original network's, which is never changed.
 """
@@ -18,8 +19,8 @@ from torch import nn
 from lab.architectures.blocks import Resize
 from lab.training.kernels import QuickDropout, QuickFlatten, QuickResize
 
-_KEEPS_ORDER = (nn.ReLU, nn.ReLU6, nn.Dropout2d)
-_FORGETS_ITS_OUTPUT = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.BatchNorm1d, nn.MaxPool2d)
+_ORDER_PRESERVING = (nn.ReLU, nn.ReLU6, nn.Dropout2d)
+_OUTPUT_UNUSED_IN_BACKWARD = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.BatchNorm1d, nn.MaxPool2d)
 
 
 def build_view(network: nn.Module) -> nn.Module:
@@ -45,11 +46,11 @@ def _improve_chain(children: dict[str, nn.Module | None]) -> dict[str, nn.Module
     chain = list(children.items())
     for i in range(len(chain) - 1):
         first, second = chain[i][1], chain[i + 1][1]
-        if isinstance(first, _KEEPS_ORDER) and isinstance(second, nn.MaxPool2d) and not second.return_indices:
+        if isinstance(first, _ORDER_PRESERVING) and isinstance(second, nn.MaxPool2d) and not second.return_indices:
             chain[i], chain[i + 1] = chain[i + 1], chain[i]
     in_place = {
         name: nn.ReLU(inplace=True)
         for (_, before), (name, module) in itertools.pairwise(chain)
-        if type(module) is nn.ReLU and type(before) in _FORGETS_ITS_OUTPUT
+        if type(module) is nn.ReLU and type(before) in _OUTPUT_UNUSED_IN_BACKWARD
     }
     return {name: in_place.get(name, module) for name, module in chain}

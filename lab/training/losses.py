@@ -1,7 +1,7 @@
-"""From a network's logits to the number that is made small.
+"""Training objectives: from a network's logits to the loss.
 
-`output` says what the loss is given, so that the reports' mistakes (NLL on raw logits, softmax then NLL) can be run on
-purpose. Auxiliary classifiers (GoogLeNet in training) count 0.3 each: Szegedy et al. 2014, section 5.
+`output` is the transformation before the loss, so that the reports' mistakes (NLL on raw logits, softmax then NLL) can be
+reproduced. Auxiliary classifiers (GoogLeNet in training) count 0.3 each: Szegedy et al. 2014, section 5.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lab.config import RunConfig
 
-AUXILIARY_WEIGHT = 0.3
+AUXILIARY_WEIGHT = 0.3  # the only place where it is stated
 
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]  # logits_BK float, y_B int64 -> scalar
 

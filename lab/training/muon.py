@@ -47,9 +47,9 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Take one step; a parameter without a gradient stays."""
+        """Take one step; parameters without a gradient are skipped."""
         if closure is not None:
-            raise ValueError("Muon takes no closure")
+            raise ValueError("Muon does not support closures")
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:

@@ -1,7 +1,7 @@
 """The run's optimizer: one object over one or two of torch's, with a state that fits into a checkpoint.
 
-Hyperparameters always come from the configuration; a checkpoint holds only what the optimizer has learnt, by the names
-of the parameters.
+Hyperparameters always come from the configuration; a checkpoint holds the optimizer's state only (moments, momentum
+buffers, step counts), by the names of the parameters.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from lab.training.muon import Muon, hidden_weights
 
 
 class Optimizer:
-    """Every trainable parameter's rule; `parts` are torch optimizers over disjoint parameters."""
+    """Updates every trainable parameter; `parts` are torch optimizers over disjoint parameters."""
 
     def __init__(self, parts: list[torch.optim.Optimizer], names: Mapping[Tensor, str]) -> None:
         self.parts = parts
@@ -29,12 +29,12 @@ class Optimizer:
                 group["lr"] = lr
 
     def zero_grad(self) -> None:
-        """Forget the gradients, so that the next backward pass hands over its own tensors."""
+        """Set gradients to None, so that the next backward pass assigns tensors instead of accumulating."""
         for parameter in self.parameters:
             parameter.grad = None
 
     def state(self) -> dict[str, Tensor]:
-        """Return what was learnt so far as `parameter/key` -> tensor (not copied)."""
+        """Return the state as `parameter/key` -> tensor (not copied)."""
         return {
             f"{self._names[parameter]}/{key}": value
             for part in self.parts
@@ -44,7 +44,7 @@ class Optimizer:
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take over a state from `state()`, in each parameter's own memory layout; raises `ArtifactError`."""
+        """Load a state from `state()`, in each parameter's own memory layout; raises `ArtifactError`."""
         owner = {self._names[p]: (part, p) for part in self.parts for g in part.param_groups for p in g["params"]}
         for name, value in state.items():
             parameter_name, key = name.rsplit("/", 1)

@@ -1,4 +1,4 @@
-"""Where a run stands: counters, running sums and the best epoch, exact through JSON and back."""
+"""Progress of a run: counters, running sums and the best epoch, restored exactly from JSON."""
 
 import dataclasses
 import math
@@ -14,10 +14,11 @@ class Progress:
     """Everything that decides what the loop does next, beside tensors.
 
     epoch counts from 1 and is the one that `step` belongs to; `step_in_epoch` of its steps are done. `evaluated` and
-    `closed` are the newest steps whose evaluation, and whose epoch's end, are done (-1: none). Sums are over the
-    epoch's images so far; `grad_norm` is the one of the newest epoch's last step. `best_loss` is the lowest validation loss, `patience_loss` the one early stopping compares
-    with (it moves only by `min_delta`), `waited` the epochs since it moved. `seconds` is the engine's own time,
-    `train_seconds` and `epoch_seconds` (this epoch's) the part of it spent on updates.
+    `closed` are the newest steps whose evaluation, and whose epoch's end, are done (-1: none). `loss_sum`, `right`
+    (correct predictions) and `seen` (images) are sums over the epoch so far; `grad_norm` is that of the newest epoch's
+    last step. `best_loss` is the lowest validation loss, `patience_loss` the one early stopping compares with (it moves
+    only by `min_delta`), `waited` the epochs since it moved. `seconds` is the engine's own time, `train_seconds` and
+    `epoch_seconds` (this epoch's) the part of it spent on updates. Field names are keys of stored checkpoints.
     """
 
     step: int = 0
@@ -41,24 +42,24 @@ class Progress:
     best: dict[str, float] = field(default_factory=dict)
 
     def open_epoch(self) -> None:
-        """Begin the next epoch."""
+        """Start the next epoch."""
         self.epoch += 1
         self.step_in_epoch = 0
         self.loss_sum, self.right, self.seen, self.epoch_seconds = 0.0, 0, 0, 0.0
 
     def closed_epoch(self, steps_per_epoch: int) -> int:
-        """Return the epoch that `latest` tells of: the newest whose end is done, 0 before the first."""
+        """Return the epoch of the metrics in `latest`: the newest complete one, 0 before the first."""
         return math.ceil(max(0, self.closed) / steps_per_epoch)
 
-    def add_steps(self, loss: np.ndarray, right: np.ndarray, images: np.ndarray) -> None:
+    def add_steps(self, loss: np.ndarray, correct: np.ndarray, images: np.ndarray) -> None:
         """Add consecutive steps to the epoch's sums, one after the other: the result does not depend on the grouping."""
         self.loss_sum = float(np.cumsum(np.concatenate([[self.loss_sum], loss * images]))[-1])
-        self.right += int(right.sum())
+        self.right += int(correct.sum())
         self.seen += int(images.sum())
         self.trained_images += int(images.sum())
 
     def note_validation(self, loss: float, *, min_delta: float) -> bool:
-        """Take an epoch's validation loss; return whether it is the lowest so far. NaN never is."""
+        """Record an epoch's validation loss; return whether it is the lowest so far. NaN never is."""
         if loss < self.patience_loss - min_delta:
             self.patience_loss, self.waited = loss, 0
         else:

@@ -46,11 +46,13 @@ def recorded_steps(config: RunConfig, *, steps_per_epoch: int, total_steps: int)
         return compute_lr(config, inside, steps_per_epoch=steps_per_epoch, total_steps=total_steps)
 
     spread = np.linspace(1, total_steps, min(total_steps, RECORDED)).round().astype(np.int64)
-    wanted = np.unique(np.concatenate([[1], spread, _kinks(config, steps_per_epoch, total_steps)]))
-    inside = wanted[(wanted >= 1) & (wanted < total_steps) & ((wanted % steps_per_epoch != 0) | (wanted == 1))]
+    candidates = np.unique(np.concatenate([[1], spread, _kinks(config, steps_per_epoch, total_steps)]))
+    inside = candidates[
+        (candidates >= 1) & (candidates < total_steps) & ((candidates % steps_per_epoch != 0) | (candidates == 1))
+    ]
     changing = [u == 1 or rate(u) != rate(u - 1) or rate(u) != rate(u + 1) for u in inside.tolist()]
-    kept: np.ndarray = inside[np.array(changing, dtype=bool)]
-    return kept
+    recorded: np.ndarray = inside[np.array(changing, dtype=bool)]
+    return recorded
 
 
 def _kinks(config: RunConfig, steps_per_epoch: int, total_steps: int) -> np.ndarray:

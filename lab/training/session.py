@@ -1,4 +1,4 @@
-"""What a run holds while it trains: network, data, optimizer, generators, progress; how it is saved and brought back."""
+"""The state of a run in training: network, data, steps, random generators, progress; its checkpoint and its restoring."""
 
 import contextlib
 import copy
@@ -26,13 +26,14 @@ from lab.training.losses import build_loss
 from lab.training.optimizers import build_optimizer
 from lab.training.progress import Progress
 from lab.training.stepping import Stepper, autocast_dtype
+from lab.training.steps import LaunchedSteps, Steps
 
-_INITIAL_IMAGES = 2_000  # given to a network that sets its first weights from the data
+_INITIAL_IMAGES = 2_000  # for a network that initialises weights from data
 _BITS_DEPEND_ON = ("threads", "torch", "device", "name", "channels_last", "compile")
 
 
 def initialise(network: nn.Module, data: ResidentData) -> None:
-    """Let a network that asks for it set its first weights from training images."""
+    """Initialise weights from training images, for networks that define `initialise_from_data`."""
     prepare: Callable[[Tensor], None] | None = getattr(network, "initialise_from_data", None)
     if prepare:
         prepare(normalise(data.train_x[:_INITIAL_IMAGES], mean=data.mean, std=data.std))
@@ -50,7 +51,7 @@ class Clock:
         return self._before + time.perf_counter() - self._since
 
     def set(self, seconds: float) -> None:
-        """Go on from this reading."""
+        """Continue from this reading."""
         self._before, self._since = seconds, time.perf_counter()
 
 
@@ -70,7 +71,7 @@ class Session:
         self.view = build_view(network)
         self.loss = build_loss(config)
         self.eval_chunk = config.eval_batch_size
-        self.batches = Batches(
+        batches = Batches(
             data.train_x,
             data.train_y,
             mean=data.mean,
@@ -79,7 +80,7 @@ class Session:
             augment=build_augment(config.augment),
             channels_last=self.channels_last,
         )
-        self.steps_per_epoch = self.batches.steps_per_epoch
+        self.steps_per_epoch = batches.steps_per_epoch
         planned = config.epochs * self.steps_per_epoch
         self.total_steps = min(planned, config.max_steps) if config.max_steps else planned
         self._check_single_images()
@@ -87,7 +88,7 @@ class Session:
         self.clock = Clock()
         self.augment_generator = self.epoch_generator(0)
         self.best: dict[str, Tensor] = {}
-        self.stepper = self._build_stepper()
+        self.steps: Steps = LaunchedSteps(batches, self._build_stepper())
 
     @torch.no_grad()
     def _check_single_images(self) -> None:
@@ -123,10 +124,10 @@ class Session:
         return build_generator(self.config.seed, "augment", epoch, device=self.device)
 
     def initialise(self) -> None:
-        """Let a network that asks for it set its first weights from training images."""
+        """Initialise weights from training images, for networks that define `initialise_from_data`."""
         initialise(self.network, self.data)
 
-    def evaluate(self, name: str, *, limit: int | None = None, between: Callable[[], None]) -> Evaluation:
+    def evaluate(self, name: str, *, limit: int | None = None, before_chunk: Callable[[], None]) -> Evaluation:
         """Evaluate on "val" or "test", or the first `limit` images of it."""
         x_u8, y = (self.data.val_x, self.data.val_y) if name == "val" else (self.data.test_x, self.data.test_y)
         result = evaluate(
@@ -139,51 +140,44 @@ class Session:
             batch_size=self.eval_chunk,
             autocast=autocast_dtype(self.config),
             channels_last=self.channels_last,
-            between=between,
+            before_chunk=before_chunk,
         )
-        self.eval_chunk = result.chunk  # what fitted into memory once is asked for from then on
+        self.eval_chunk = result.chunk  # from now on the largest chunk that fitted into memory
         return result
 
-    def remember_best(self) -> None:
-        """Copy the weights as the best so far."""
+    def save_best(self) -> None:
+        """Copy the weights as those of the best epoch so far."""
         self.best = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
 
     def restore_best(self) -> None:
-        """Put the best weights back into the network."""
+        """Load the weights of the best epoch into the network."""
         copy_state(self.network, self.best)
 
     def environment(self) -> dict[str, Any]:
-        """Return what the bits depend on beside the configuration."""
+        """Return what results depend on bit for bit, beside the configuration."""
         return describe_device(self.device)
 
     def _conditions(self) -> dict[str, Any]:
-        """The environment, and the settings that are the engine's: a longer run may continue one with others."""
+        """The environment and the engine's settings, in which a run may differ from the shorter one that it continues."""
         return {**self.environment(), "channels_last": self.channels_last, "compile": self.config.compile}
 
     def checkpoint(self) -> Checkpoint:
         """Return the state of this very moment; its tensors are not copied."""
         self.progress.seconds = self.clock.read()
-        scaler = self.stepper.scaler
         return Checkpoint(
             progress=copy.deepcopy(self.progress),
             model=self.network.state_dict(),
-            optimizer=self.stepper.optimizer.state(),
+            optimizer=self.steps.optimizer.state(),
             rng=self._read_generators(),
             best=self.best,
-            environment={
-                **self._conditions(),
-                "parts": self.stepper.parts,
-                "scaler": scaler.state_dict() if scaler else {},
-            },
+            environment={**self._conditions(), **self.steps.state()},
         )
 
     def restore(self, saved: Checkpoint) -> list[Notice]:
-        """Go on from a checkpoint; raises `ArtifactError`. Returns a notice if the bits may differ from now on."""
+        """Resume from a checkpoint; raises `ArtifactError`. Returns a notice if results may no longer be bit-identical."""
         copy_state(self.network, saved.model)
-        self.stepper.optimizer.load_state(saved.optimizer)
-        self.stepper.parts = int(saved.environment.get("parts", 1))
-        if self.stepper.scaler and saved.environment.get("scaler"):
-            self.stepper.scaler.load_state_dict(saved.environment["scaler"])
+        self.steps.optimizer.load_state(saved.optimizer)
+        self.steps.load_state(saved.environment)
         self.best = {name: tensor.to(self.device) for name, tensor in saved.best.items()}
         self.progress = copy.deepcopy(saved.progress)
         self.clock.set(saved.progress.seconds)
@@ -195,9 +189,7 @@ class Session:
         changed = [f"{k} {saved[k]} is now {now[k]}" for k in _BITS_DEPEND_ON if k in saved and saved[k] != now[k]]
         if not changed:
             return []
-        text = (
-            f"This run goes on under other conditions ({'; '.join(changed)}): its numbers may differ in the last bits."
-        )
+        text = f"The run was resumed under other conditions ({'; '.join(changed)}): its results may differ in the last bits."
         return [Notice("not-bit-exact", text)]
 
     def _read_generators(self) -> dict[str, Tensor]:
@@ -210,7 +202,7 @@ class Session:
 
     def _write_generators(self, states: Mapping[str, Tensor], *, same_device: bool) -> None:
         torch.set_rng_state(states["cpu"])
-        if not same_device:  # generator states of different kinds of device do not fit each other
+        if not same_device:  # generator states of one kind of device cannot be loaded on another
             self.augment_generator = self.epoch_generator(self.progress.epoch)
             return
         self.augment_generator.set_state(states["augment"])
@@ -220,8 +212,8 @@ class Session:
             torch.mps.set_rng_state(states["device"])
 
     @contextlib.contextmanager
-    def still(self) -> Iterator[None]:
-        """Hold the clock and the random generators while an event is handled."""
+    def frozen(self) -> Iterator[None]:
+        """Stop the clock and restore the random generators around the handling of an event."""
         seconds, states = self.clock.read(), self._read_generators()
         yield
         self._write_generators(states, same_device=True)
@@ -230,7 +222,7 @@ class Session:
 
 @contextlib.contextmanager
 def process_settings(config: RunConfig, device: torch.device) -> Iterator[None]:
-    """Set what torch keeps per process for this run, and put it back."""
+    """Apply the settings that torch has per process, and restore them."""
     if device.type == "cpu":
         keep_big_blocks()
     reset_peak_memory(device)

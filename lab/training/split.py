@@ -1,4 +1,4 @@
-"""Split training labels into a training and a validation part that keep the shares of the classes."""
+"""Stratified split of the training images into a training and a validation part."""
 
 import numpy as np
 
@@ -16,8 +16,8 @@ def stratified_split(labels: np.ndarray, *, fraction: float, seed: int) -> tuple
             f"val_fraction is {fraction:g}, but it must be at least 0 and below 1. Try 0.1.", field="val_fraction"
         )
     count = len(labels)
-    wanted = max(1, round(count * fraction)) if fraction > 0 else 0
-    if wanted >= count > 0:
+    val_count = max(1, round(count * fraction)) if fraction > 0 else 0
+    if val_count >= count > 0:
         raise ConfigError(
             f"val_fraction {fraction:g} of {count} images leaves none to train on. Use more images or a smaller share.",
             field="val_fraction",
@@ -25,17 +25,17 @@ def stratified_split(labels: np.ndarray, *, fraction: float, seed: int) -> tuple
     chosen = np.zeros(count, dtype=bool)
     random = np.random.RandomState(seed)
     classes, members = np.unique(labels, return_counts=True)
-    for label, take in zip(classes, _shares(members, wanted), strict=True):
-        chosen[random.permutation(np.flatnonzero(labels == label))[:take]] = True
+    for label, size in zip(classes, _shares(members, val_count), strict=True):
+        chosen[random.permutation(np.flatnonzero(labels == label))[:size]] = True
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 
-def _shares(members: np.ndarray, wanted: int) -> np.ndarray:
-    """Divide `wanted` over classes in proportion to their members, by largest remainder (Hamilton's method)."""
-    if wanted == 0:
+def _shares(members: np.ndarray, total: int) -> np.ndarray:
+    """Divide `total` over classes in proportion to their members, by largest remainder (Hamilton's method)."""
+    if total == 0:
         return np.zeros(len(members), dtype=np.int64)
-    exact = members * (wanted / members.sum())
+    exact = members * (total / members.sum())
     shares: np.ndarray = np.floor(exact).astype(np.int64)
     order = np.argsort(-(exact - shares), kind="stable")
-    shares[order[: wanted - int(shares.sum())]] += 1
+    shares[order[: total - int(shares.sum())]] += 1
     return shares

@@ -1,8 +1,8 @@
 """One update: forward, backward, clip, step. In parts if the whole batch does not fit into memory.
 
-Only forward and backward are tried again: they change no weight. What they may have changed before the memory ran out,
-batch norm's averages and the random generators, is not put back, because a copy of both before every step would cost
-every run what few need; the notice says so.
+Only forward and backward are retried: they change no weight. What they may have changed before the memory ran out,
+batch norm's averages and the random generators, is not restored, because a copy of both before every step would slow
+down every run; the notice says so.
 """
 
 from collections.abc import Callable
@@ -27,9 +27,9 @@ def autocast_dtype(config: RunConfig) -> torch.dtype | None:
 
 
 class Stepper:
-    """Takes updates on a network (a view of it) and survives running out of memory twice.
+    """Updates a network (a view of it), splitting batches when memory runs out, twice at most.
 
-    `grad_norm` is the 2-norm over all gradients of the newest step that asked for it, before clipping, on the device.
+    `grad_norm` is the 2-norm over all gradients of the newest step with `measure_norm`, before clipping, on the device.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Stepper:
         loss, logits = self._differentiate(x_BCHW, y_B)
         try:
             self._apply(measure_norm)
-        except RuntimeError as error:  # never tried again: part of the weights may have moved
+        except RuntimeError as error:  # never retried: part of the weights may have been updated
             if not is_out_of_memory(error):
                 raise
             raise TrainingError(
@@ -66,7 +66,7 @@ class Stepper:
         return loss, logits
 
     def _differentiate(self, x_BCHW: Tensor, y_B: Tensor) -> tuple[Tensor, Tensor]:
-        """Forward and backward; tried again in smaller parts where they do not fit into memory."""
+        """Forward and backward; retried in smaller parts where they do not fit into memory."""
         self.optimizer.zero_grad()
         while True:
             parts = self._count_parts(len(y_B))

@@ -14,7 +14,7 @@ import numpy as np
 import streamlit as st
 
 from lab.architectures.registry import Architecture
-from lab.data import Dataset
+from lab.data.load import Dataset
 from lab.errors import InputError
 from lab.experiment import LoadedNetwork
 from lab.inspection.metrics import Answers, judge, softmax

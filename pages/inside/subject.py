@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from lab.data import Dataset
+from lab.data.load import Dataset
 from lab.formatting import plural
 from lab.metrics import TEST_ACCURACY, VAL_ACCURACY
 from lab.runs.records import KeptFile, RunRecord, Series

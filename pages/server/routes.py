@@ -16,22 +16,12 @@ from lab.charts.live import live_payload
 from lab.errors import InputError, LabError, RunNotFoundError
 from lab.runs.records import RunRecord
 from pages.cache.lab import get_lab
-from pages.components.live import findings_mark
+from pages.components.live import findings_mark, live_facts
 from pages.server.points import PointCache, attempt
 
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 _DAY_S = 86_400
-_PROGRESS = (
-    "step",
-    "total_steps",
-    "epoch",
-    "epochs",
-    "steps_per_epoch",
-    "images_per_second",
-    "seconds",
-    "eta_seconds",
-    "phase",
-)
+_PROGRESS = ("step", "total_steps", "epochs", "steps_per_epoch")  # numbers that the charts need
 
 _cache = PointCache()
 
@@ -60,7 +50,8 @@ def points(request: Request) -> Response:
         return JSONResponse({"error": str(error)}, status_code=400)
     except LabError as error:
         return JSONResponse({"error": str(error)}, status_code=503)
-    return JSONResponse(payload | run_status(run), headers={"Cache-Control": "no-store"})
+    payload |= run_status(run) | {"facts": live_facts(run, payload["newest"])}
+    return JSONResponse(payload, headers={"Cache-Control": "no-store"})
 
 
 def run_status(run: RunRecord) -> dict[str, Any]:

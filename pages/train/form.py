@@ -14,7 +14,6 @@ from lab.data.registry import get_dataset_spec, list_datasets
 from lab.errors import ConfigError
 from lab.formatting import format_duration, format_percent
 from lab.presets import REPORTS, Preset, get_preset, list_presets
-from lab.sharing.comparison import CHOICE_WORDS
 from pages.cache.lab import get_lab
 from pages.markdown import plain
 from pages.state.keys import element
@@ -78,7 +77,7 @@ def setting(spec: FieldSpec, error: ConfigError | None = None) -> None:
     elif spec.name == "init_from":
         _start_from(spec, common)
     elif spec.choices:
-        st.selectbox(spec.label, spec.choices, format_func=lambda c: CHOICE_WORDS.get(c, c), **common)
+        st.selectbox(spec.label, spec.choices, format_func=spec.choice_title, **common)
     elif spec.kind is bool:
         st.toggle(spec.label, **common)
     elif spec.kind is str:
@@ -117,9 +116,9 @@ def _bounds(spec: FieldSpec, kind: type) -> dict[str, Any]:
 
 
 def _step(spec: FieldSpec) -> float:
-    """Return what one press of + or - changes: a tenth of a usual value, so that 0.001 does not jump to 0.1."""
+    """Return what one press of + or - changes: the setting's own step, else the usual value, at most 0.1."""
     usual = abs(float(spec.default)) or 0.01
-    return float(f"{usual / 10:.0e}") if spec.name == "lr" else min(0.1, usual)
+    return min(0.1, usual) if spec.step is None else spec.step
 
 
 def _section(

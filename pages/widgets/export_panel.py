@@ -60,11 +60,17 @@ def _export(lab: Lab, runs: tuple[RunRecord, ...]) -> None:
                 name,
                 data,
                 name,
-                chosen.mime if name.endswith(chosen.suffix) else "text/markdown",
+                _mime(name, chosen),
                 icon=":material/download:",
                 on_click="ignore",
                 key=element("share-download", name),
             )
+
+
+def _mime(name: str, format: ExportFormat) -> str:
+    if name.endswith(".zip"):
+        return "application/zip"
+    return format.mime if name.endswith(format.suffix) else "text/markdown"
 
 
 def file_stem(runs: Sequence[RunRecord]) -> str:
@@ -76,13 +82,13 @@ def file_stem(runs: Sequence[RunRecord]) -> str:
 
 
 def downloads(files: Mapping[str, bytes], format: ExportFormat, stem: str) -> dict[str, bytes]:
-    """Return what the browser is offered, by file name; a folder of files becomes one zip."""
-    if not format.folder:
+    """Return what the browser is offered, by file name; a folder of files, or a file beside a folder, becomes one zip."""
+    if not format.folder and not format.main:
         return {stem + (ending or format.suffix): data for ending, data in files.items()}
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files.items():
-            archive.writestr(name, data)
+            archive.writestr(name or format.main, data)
     return {f"{stem}-{format.id}.zip": target.getvalue()}
 
 

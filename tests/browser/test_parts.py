@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, Route
 
 from lab.charts.live import live_payload
 from lab.runs.records import Series
+from pages.components.live import chart_data
 from pages.components.parts import _rate_text
 from pages.server.routes import PLOTLY_JS
 
@@ -229,9 +230,18 @@ _NEWS = live_payload(
     "device": "cpu",
     "notices": 0,
     "findings": "",
+    "facts": [["Epoch", "3 of 3"]],
     "progress": {"step": 30, "total_steps": 30, "epochs": 3, "steps_per_epoch": 10},
 }
-_LIVE = ("live/live.html", "live/live.css", "live/plotly.js", "live/look.js", "live/curves.js", "live/live.js")
+_LIVE = (
+    "live/live.html",
+    "live/live.css",
+    "live/plotly.js",
+    "live/smoothing.js",
+    "live/look.js",
+    "live/curves.js",
+    "live/live.js",
+)
 
 
 def _live(mount: Mount) -> Page:
@@ -245,8 +255,8 @@ def _live(mount: Mount) -> Page:
         "findings": "",
         "device": "cpu",
         "epochs": 3,
-        "lr": 0.1,
         "constant": True,
+        **chart_data(),
         "plotly": "/assets/plotly.min.js",
     }
     page.evaluate("data => render(data)", data)

@@ -9,7 +9,7 @@ import pytest
 from lab.charts.groups import Spread, cut_remark, group_figure, group_info, spread_of
 from lab.charts.parallel import parallel_figure, parallel_info
 from lab.charts.pareto import pareto_figure, pareto_info
-from lab.charts.reports import report_rows, report_table
+from lab.charts.reports import report_cells, report_rows
 from lab.charts.style import run_style
 from lab.config import RunConfig
 from lab.errors import InputError
@@ -167,7 +167,7 @@ def test_a_report_shows_what_it_printed_beside_what_was_measured() -> None:
     assert not lenet.missing
     assert not rows["d-alexnet"].missing
     assert rows["d-vgg11"].missing
-    table = report_table(list(rows.values()))
+    table = report_cells(list(rows.values()))
     assert table.rows[0][:4] == ("LeNet, 5 epochs", "lenet-bn", 0.9748, pytest.approx(0.98))
     assert table.rows[0][8] == 2
 

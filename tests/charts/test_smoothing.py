@@ -1,9 +1,20 @@
 """The centred mean: known answers, true ends, and no digits lost after a huge value."""
 
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
-from lab.charts.smoothing import SPANS, centred_mean, nearest_span
+from lab.charts.smoothing import SPANS, centred_mean, nearest_span, smoothed_means
+from lab.charts.thinning import Thinned
+
+ROOT = Path(__file__).resolve().parents[2]
+CASES = json.loads((ROOT / "tests" / "cases" / "smoothing.json").read_text(encoding="utf-8"))
+SCRIPT = ROOT / "pages" / "components" / "live" / "smoothing.js"
 
 
 def _all(value: np.ndarray, span: int) -> np.ndarray:
@@ -39,3 +50,25 @@ def test_a_huge_value_does_not_drown_the_small_ones_after_it() -> None:
 
 def test_the_weight_of_an_older_link_becomes_the_span_that_smooths_as_much() -> None:
     assert [nearest_span(weight) for weight in (0.0, 0.6, 0.9, 0.99, 0.999)] == [1, 5, 20, 200, 1000]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_the_means_of_buckets_are_smoothed_as_the_cases_say(case: dict[str, Any]) -> None:
+    mean = np.array([np.nan if value is None else value for value in case["mean"]], dtype=np.float64)
+    none = np.empty(0)
+    thinned = Thinned(none, none, none, mean, mean, mean, case["width"], mean.size, mean.size)
+    smoothed = smoothed_means(thinned, case["span"])
+    expected = [np.nan if value is None else value for value in case["expected"]]
+    assert smoothed.tolist() == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
+def test_the_live_charts_script_smooths_as_the_same_cases_say() -> None:
+    code = (
+        f"{SCRIPT.read_text(encoding='utf-8')}\n"
+        "const cases = JSON.parse(require('fs').readFileSync(0));"
+        "console.log(JSON.stringify(cases.map(({ mean, width, span }) => smoothedMeans(mean, width, span))));"
+    )
+    done = subprocess.run(["node", "-e", code], input=json.dumps(CASES), capture_output=True, text=True, check=True)
+    for case, answer in zip(CASES, json.loads(done.stdout), strict=True):
+        assert answer == pytest.approx(case["expected"]), case["name"]

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from lab.cli.findings import finding_lines, train_flags
-from lab.cli.train import build_config, config_options
+from lab.cli.options import build_config, config_options
 from lab.config import RunConfig
 from lab.experiment import Lab
 from lab.findings import AT_CHANCE, Finding

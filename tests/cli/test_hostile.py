@@ -15,8 +15,9 @@ import pytest
 from rich.console import Console
 
 from lab.cli.app import main
+from lab.cli.commands.train import _show, build_bar, follow
+from lab.cli.options import build_config
 from lab.cli.output import print_table, write_file
-from lab.cli.train import _show, build_bar, build_config, follow
 from lab.errors import near_miss
 from lab.experiment import Lab
 from lab.presets import get_preset
@@ -185,7 +186,7 @@ def test_ctrl_c_while_the_answer_is_computed_is_said_in_json_too(shell: Shell, m
     def press(_: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lab.cli.networks.get_architecture", press)
+    monkeypatch.setattr("lab.cli.commands.summary.get_architecture", press)
     code, out, err = shell("summary", "vgg16-64", "--json")
     assert code == 1
     assert json.loads(out) == {"error": "The command was interrupted before it was done."}
@@ -204,7 +205,7 @@ def test_ctrl_c_while_the_bar_is_drawn_stops_the_run(
             pressed.append(time.monotonic())
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("lab.cli.train._show", draw)
+    monkeypatch.setattr("lab.cli.commands.train._show", draw)
     assert follow(lab, lab.store.resolve("long"), quiet=True).state is RunState.STOPPED
 
 

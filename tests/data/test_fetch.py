@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.data import is_present, list_datasets, load_dataset
 from lab.data.fetch import RemoteFile, fetch_dataset, list_remote_files
-from lab.data.load import list_files
+from lab.data.load import is_present, list_files, load_dataset
+from lab.data.registry import list_datasets
 from lab.errors import DataError
 from tests.data.data_files import idx_bytes, usps_bytes
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lab.config import RunConfig
-from lab.data import dataset_checksum, load_dataset
 from lab.data.imports import import_file
+from lab.data.load import dataset_checksum, load_dataset
 from lab.data.trainable import require_trainable
 from lab.errors import DataError, InputError
 from lab.experiment import Lab

@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.data import (
+from lab.data.load import (
+    Dataset,
+    compute_constants,
     dataset_checksum,
-    get_dataset_spec,
     is_present,
-    list_datasets,
+    list_files,
     load_dataset,
     normalization_constants,
 )
-from lab.data.load import Dataset, compute_constants, list_files
+from lab.data.registry import get_dataset_spec, list_datasets
 from lab.errors import ConfigError, DataError, UnknownNameError
 from tests.data.data_files import idx_bytes, usps_bytes
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.data import dataset_checksum, get_dataset_spec, list_datasets, load_dataset
-from lab.data.load import Dataset
+from lab.data.load import Dataset, dataset_checksum, load_dataset
 from lab.data.own import write_own_dataset
+from lab.data.registry import get_dataset_spec, list_datasets
 from lab.errors import DataError, InputError, UnknownNameError
 
 DRAWINGS = np.random.default_rng(1).integers(0, 256, (30, 28, 28), dtype=np.uint8)

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.data import dataset_checksum, is_present, list_datasets, load_dataset
 from lab.data.inventory import DataState, inspect_dataset, list_other_files
+from lab.data.load import dataset_checksum, is_present, load_dataset
 from lab.data.recognise import recognise
-from lab.data.registry import get_dataset_spec
+from lab.data.registry import get_dataset_spec, list_datasets
 from lab.errors import DamagedDataError, DataError, WrongDataError
 from tests.data.data_files import idx_bytes
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lab.config import RunConfig
-from lab.data import load_dataset
+from lab.data.load import load_dataset
 from lab.data.resident import load_resident
 from lab.errors import ConfigError
 

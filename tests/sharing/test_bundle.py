@@ -1,5 +1,6 @@
 """Bundles: what comes in is what went out, byte for byte; what is not whole and honest is refused with one sentence."""
 
+import copy
 import dataclasses
 import hashlib
 import io
@@ -31,6 +32,7 @@ from lab.sharing.bundle.archive import open_archive
 from lab.sharing.bundle.curves import check_curves, curve_parts
 from lab.sharing.bundle.layout import MANIFEST, MAX_ENTRIES, VOLATILE, weights_name
 from lab.sharing.bundle.read import import_bundle
+from lab.sharing.bundle.record import read_record
 from lab.sharing.bundle.write import write_bundle
 from tests.sharing.hostile_bundles import CANARY, POINTS, RUN, every_case, pack, sealed, unpack
 from tests.sharing.sharing_runs import SMALL, open_lab
@@ -339,6 +341,33 @@ def test_a_fact_that_cannot_be_is_refused_with_its_value_and_its_rule(
     changed = pack(sealed({**files, RUN: json.dumps(record).encode()}))
     with pytest.raises(InputError, match=words + r".*: export it again from the lab it came from\.$"):
         import_bundle(other, io.BytesIO(changed))
+
+
+def test_half_a_surrogate_pair_is_refused_wherever_it_stands(bundle: bytes) -> None:
+    record = json.loads(unpack(bundle)[RUN])
+    for path in _paths(record):
+        for value in ("\ud800", ["\ud800"], {"\ud800": 1}):
+            changed = copy.deepcopy(record)
+            holder = changed
+            for key in path[:-1]:
+                holder = holder[key]
+            holder[path[-1]] = value
+            with pytest.raises(InputError, match="is not strict JSON"):
+                read_record(json.dumps(changed).encode(), RUN)
+
+
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield (*path, key)
+        yield from _paths(item, (*path, key))
+
+
+@pytest.mark.parametrize("device", ["toaster", "cuda:99999", "CPU"])
+def test_a_configured_device_that_is_none_is_refused(bundle: bytes, device: str) -> None:
+    record = json.loads(unpack(bundle)[RUN])
+    record["config"]["device"] = device
+    with pytest.raises(InputError, match=f"is '{device}', but it must be the name of a device"):
+        read_record(json.dumps(record).encode(), RUN)
 
 
 def test_a_newer_bundle_is_refused_with_the_advice_to_update(bundle: bytes, other: Lab) -> None:

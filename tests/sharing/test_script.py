@@ -1,9 +1,11 @@
-"""The generated train.py, run in a process of its own without the lab, gives the run's weights and metrics bit for bit."""
+"""The exported train.py, run in a process of its own without the lab, gives the run's weights and metrics bit for bit."""
 
 import ast
+import io
 import json
 import subprocess
 import sys
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,19 +14,23 @@ import numpy as np
 import pytest
 import torch
 
+import lab as lab_package
 from lab.architectures.build import build_network
 from lab.architectures.registry import list_architectures
-from lab.data import is_present
+from lab.cli.commands.sharing import write_files
+from lab.data.load import is_present
 from lab.data.own import write_own_dataset
+from lab.data.registry import list_datasets
 from lab.experiment import Lab
 from lab.runs.records import RunRecord
-from lab.sharing.formats import export_runs
-from lab.sharing.script.inline import Inliner
+from lab.sharing.formats import FORMATS, Files, export_runs, get_format
 from lab.sharing.script.layers import describe, same_weights
+from lab.sharing.script.package import collect_modules, package_files, rename
 from lab.sharing.script.program import write_script
+from lab.sharing.script.readers import reader_of
 from lab.sharing.weights import portable_state
 from lab.training.checkpoint import weights_digest
-from lab.training.layout import build_view
+from pages.widgets.export_panel import downloads
 from tests.sharing.sharing_runs import DATA, open_lab, train_run
 
 QUICK: dict[str, Any] = {"train_limit": 160, "epochs": 2, "batch_size": 32}
@@ -99,37 +105,41 @@ LARGE: dict[str, dict[str, Any]] = {
 }
 FINE_TUNED, DRAWN, MNIST = "fine-tuned from exported weights", "fine-tuned on drawings", "real MNIST"
 
-# Runs scripts one after the other, so that torch is imported once; the lab is not on the path.
+# Runs scripts of one folder one after the other, so that torch is imported once; the lab is not on the path.
 DRIVER = """
 import json, runpy, sys
-for script, out, *more in json.loads(sys.argv[1]):
+folder, orders = json.loads(sys.argv[1])
+sys.path.insert(0, folder)
+for script, out, *more in orders:
     sys.argv = [script, "--out", out, *more]
     runpy.run_path(script, run_name="__main__")
-assert not [name for name in sys.modules if name.split(".")[0] in ("lab", "pages")]
+loaded = {name.split(".")[0] for name in sys.modules}
+assert not loaded & {"lab", "pages", "streamlit", "sqlalchemy", "plotly"}, loaded
+assert sys.modules["convlab"].__file__.startswith(folder)
 """
 
 
 @dataclass(frozen=True)
 class Repeated:
     run: RunRecord
-    source: str
+    folder: Path
     metrics: dict[str, Any]
 
 
-def repeat(folder: Path, jobs: dict[str, tuple[RunRecord, str, list[str]]]) -> dict[str, Repeated]:
+def repeat(folder: Path, jobs: dict[str, tuple[RunRecord, Files, list[str]]]) -> dict[str, Repeated]:
     """Run scripts in a fresh process with every warning an error, and return what they wrote."""
     orders = []
-    for number, (_, source, more) in enumerate(jobs.values()):
+    for number, (_, files, more) in enumerate(jobs.values()):
         script = folder / f"train{number}.py"
-        script.write_text(source, encoding="utf-8")
+        write_files(files, get_format("code"), script)
         orders.append([str(script), str(folder / str(number)), *more])
-    command = [sys.executable, "-W", "error", "-P", "-c", DRIVER, json.dumps(orders)]
+    command = [sys.executable, "-W", "error", "-P", "-c", DRIVER, json.dumps([str(folder), orders])]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("They are the run's, to the last bit.") == len(jobs), done.stdout
     return {
-        name: Repeated(run, source, json.loads((folder / str(number) / "metrics.json").read_text()))
-        for number, (name, (run, source, _)) in enumerate(jobs.items())
+        name: Repeated(run, folder, json.loads((folder / str(number) / "metrics.json").read_text()))
+        for number, (name, (run, _, _)) in enumerate(jobs.items())
     }
 
 
@@ -181,10 +191,10 @@ def test_a_run_on_mnist_repeats_to_the_last_bit(lab: Lab, repeated: dict[str, Re
 
 def test_a_run_whose_weights_are_damaged_is_still_written_as_code(lab: Lab) -> None:
     torn = train_run(lab, **QUICK, lr=3e-3)
-    assert "EXPECTED =" in write_script(lab, torn)
+    assert b"EXPECTED =" in write_script(lab, torn)[""]
     for kept in lab.kept_epochs(torn.id):
         (Path(lab.settings.artifacts) / kept.path).write_bytes(b"torn")
-    assert "EXPECTED =" not in write_script(lab, torn)
+    assert b"EXPECTED =" not in write_script(lab, torn)[""]
 
 
 @pytest.mark.slow
@@ -194,24 +204,45 @@ def test_scripts_of_large_networks_repeat_their_runs(lab: Lab, tmp_path: Path) -
         assert_same(lab, found)
 
 
-def test_the_script_passes_the_linter_and_never_names_the_lab_as_a_module(
-    repeated: dict[str, Repeated], tmp_path: Path
-) -> None:
-    for number, found in enumerate(repeated.values()):
-        (tmp_path / f"{number}.py").write_text(found.source, encoding="utf-8")
-        imported = {
-            module
-            for node in ast.walk(ast.parse(found.source))
-            for module in (
-                [node.module]
-                if isinstance(node, ast.ImportFrom)
-                else [a.name for a in getattr(node, "names", []) if isinstance(node, ast.Import)]
-            )
-        }
-        assert not [module for module in imported if module.split(".")[0] in ("lab", "pages")]
-    command = ["-m", "ruff", "check", "--isolated", "--select", "E,F,W,I", "--ignore", "E501", str(tmp_path)]
-    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
+def test_exported_code_passes_the_linter_and_never_names_the_lab_as_a_module(repeated: dict[str, Repeated]) -> None:
+    folder = repeated["plain adam"].folder
+    assert [name for path in folder.rglob("*.py") for name in imported(path) if name in ("lab", "pages")] == []
+    command = ["-m", "ruff", "check", "--isolated", "--select", "E,F,W,I", "--ignore", "E501", "--line-length", "120"]
+    done = subprocess.run([sys.executable, *command], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level names that a file imports, wherever in it."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names = plain | {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    return {name.split(".")[0] for name in names} - sys.stdlib_module_names
+
+
+def test_what_trains_needs_torch_and_numpy_only(lab: Lab, run: RunRecord, tmp_path: Path) -> None:
+    """What reads the data set comes on top: scikit-learn for the built-in digits."""
+    write_files(write_script(lab, run), get_format("code"), tmp_path / "train.py")
+    modules = sorted((tmp_path / "convlab").rglob("*.py"))
+    needs = {str(path.relative_to(tmp_path)): imported(path) - {"convlab"} for path in modules}
+    assert {name for names in needs.values() for name in names} == {"torch", "numpy", "sklearn"}
+    assert [name for name, names in needs.items() if "sklearn" in names] == ["convlab/data/digits.py"]
+    assert {path.parts[len(tmp_path.parts) + 1] for path in modules} <= {
+        *("architectures", "config", "data", "training"),
+        *("__init__.py", "devices.py", "errors.py", "formatting.py", "metrics.py", "seeding.py", "text.py"),
+    }
+    assert "torch, numpy and scikit-learn." in (tmp_path / "train.py").read_text(encoding="utf-8")
+
+
+def test_the_page_offers_one_zip_that_runs_as_it_is(lab: Lab, run: RunRecord, tmp_path: Path) -> None:
+    files = export_runs(lab, [run], format="code")
+    ((name, data),) = downloads(files, FORMATS["code"], "first").items()
+    assert name == "first-code.zip"
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        archive.extractall(tmp_path)
+    done = subprocess.run([sys.executable, "train.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "They are the run's, to the last bit." in done.stdout, done.stderr[-3000:]
+    assert (tmp_path / "weights.pt").exists()
 
 
 @pytest.mark.parametrize("arch", [a.id for a in list_architectures() if a.default_input_size in ("native", "32")])
@@ -219,20 +250,34 @@ def test_a_plain_network_is_written_layer_by_layer_with_the_same_initial_weights
     copied = {"resnet18-tv", "vgg-small"}  # these draw their weights in another order
     torch.manual_seed(3)
     network = build_network(arch)
-    call = describe(build_view(network))
+    call = describe(network)
     assert (call is not None and same_weights(call, network, seed=3)) == (arch not in copied)
 
 
-def test_a_copied_function_brings_what_it_needs_and_leaves_the_checks_behind() -> None:
-    inliner = Inliner()
-    inliner.add("lab.training.split", "stratified_split")
-    assert [text.split("(")[0] for text in inliner.texts] == ["def _shares", "def stratified_split"]
-    assert "raise" not in "".join(inliner.texts)
-    assert inliner.imports == {("numpy", "", "np")}
+def test_modules_come_whole_with_everything_they_import_under_another_name() -> None:
+    found = collect_modules("from lab.training import split")
+    assert {"lab", "lab.training", "lab.training.split", "lab.errors", "lab.text"} == set(found)
+    files = package_files(found)
+    assert set(files) == {
+        "convlab/__init__.py",
+        "convlab/training/__init__.py",
+        *(f"convlab/{name}.py" for name in ("training/split", "errors", "text")),
+    }
+    ours = Path(lab_package.__file__).with_name("training") / "split.py"
+    renamed = ours.read_text(encoding="utf-8").replace("from lab.errors", "from convlab.errors")
+    assert files["convlab/training/split.py"].decode() == renamed
 
 
-def test_a_name_with_two_meanings_is_refused() -> None:
-    inliner = Inliner()
-    inliner.add("lab.training.batches", "normalise")
-    with pytest.raises(ValueError, match=r"normalise is defined in lab\.sketch\.normalise and in lab\.training"):
-        inliner.add("lab.sketch.normalise", "normalise")
+def test_only_the_name_of_the_package_is_exchanged() -> None:
+    source = "from lab.data import idx  # of the lab. `lab.data.idx`, a.lab.x, /lab.db\nfrom lab import y\n"
+    assert rename(source) == (
+        "from convlab.data import idx  # of the lab. `convlab.data.idx`, a.lab.x, /lab.db\nfrom convlab import y\n"
+    )
+
+
+@pytest.mark.parametrize("dataset", [spec.id for spec in list_datasets()])
+def test_every_data_set_has_a_reader_in_exported_code(dataset: str) -> None:
+    reader = reader_of(dataset)
+    body = "".join(f"    {line}\n" for line in reader.body.splitlines())
+    assert "return" in ast.unparse(ast.parse(f"def load_images(root):\n{body}"))
+    ast.parse("\n".join(reader.imports))

@@ -102,7 +102,7 @@ def test_a_wrong_format_and_a_place_that_cannot_be_written_are_said(shell, run: 
 
 
 def test_the_list_of_formats_opens_without_torch_plotly_and_streamlit() -> None:
-    code = "import sys, lab.sharing.formats, lab.cli.share; print(sorted({'torch', 'streamlit'} & set(sys.modules)))"
+    code = "import sys, lab.sharing.formats, lab.cli.commands.sharing; print(sorted({'torch', 'streamlit'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.data import Dataset, get_dataset_spec
+from lab.data.load import Dataset
+from lab.data.registry import get_dataset_spec
 from lab.errors import InputError
 from lab.sketch.files import predict_images
 from lab.sketch.render import Hand, draw_digit

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.data import load_dataset
+from lab.data.load import load_dataset
 from lab.sketch.normalise import (
     ALL_STEPS,
     RECIPES,

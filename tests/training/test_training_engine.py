@@ -214,7 +214,20 @@ def test_softmax_before_nll_learns_worse_than_the_sound_pair(data: ResidentData)
     assert accuracy["log-softmax"] > accuracy["softmax"] + 0.1
 
 
-def test_nan_is_told_as_nan(data: ResidentData, small_net: Build) -> None:
+def test_nan_stays_nan_and_is_never_the_best(data: ResidentData) -> None:
+    network = LinearNet()
+    nn.init.constant_(network[1].bias, math.nan)
+    events = run(network, data, config(epochs=2, restore_best=True))
+    for epoch in epochs_of(events):
+        assert all(math.isnan(epoch.metrics[name]) for name in ("train/loss", "val/loss", "test/loss", "grad_norm"))
+    ended = events[-1]
+    assert isinstance(ended, Ended)
+    assert ended.outcome == "finished"
+    assert math.isnan(ended.summary["test_loss"])
+    assert ended.summary["final_epoch"] == 2
+
+
+def test_a_run_that_diverges_ends_with_numbers_that_are_not_finite(data: ResidentData, small_net: Build) -> None:
     events = run(small_net(), data, config(optimizer="sgd", lr=100.0, loss="nll", output="logits", epochs=8))
     assert not math.isfinite(epochs_of(events)[-1].metrics["train/loss"])
     assert isinstance(events[-1], Ended)

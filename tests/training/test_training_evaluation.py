@@ -41,7 +41,7 @@ def test_modes_are_put_back_when_it_is_left_early(data: ResidentData, small_net:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate(network, data.test_x, data.test_y, mean=0.0, std=1.0, between=leave)
+        evaluate(network, data.test_x, data.test_y, mean=0.0, std=1.0, before_chunk=leave)
     assert all(module.training for module in network.modules())
 
 

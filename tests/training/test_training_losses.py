@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lab.config import RunConfig
-from lab.training.losses import AUXILIARY_WEIGHT, build_loss, compute_loss
+from lab.training.losses import build_loss, compute_loss
 
 LABELS = torch.tensor([0, 3, 9, 3])
 
@@ -55,7 +55,7 @@ def test_each_auxiliary_classifier_counts_three_tenths() -> None:
 
     main, first, second = torch.tensor([[2.0]]), torch.tensor([[10.0]]), torch.tensor([[100.0]])
     total, logits = compute_loss(loss, (main, (first, second)), LABELS[:1])
-    assert total.item() == pytest.approx(2.0 + AUXILIARY_WEIGHT * 110.0)
+    assert total.item() == pytest.approx(2.0 + 0.3 * 110.0)
     assert logits is main
 
 

@@ -1,6 +1,7 @@
 """What the live chart is sent: strict JSON, only what is new, and everything again where it must be."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,16 @@ def test_nan_and_infinity_travel_as_gaps_with_their_names() -> None:
     assert part["odd"] == [[2, "NaN", 0.002], [3, "Infinity", 0.003], [4, "-Infinity", 0.004]]
 
 
+def test_a_time_that_is_no_number_travels_as_none() -> None:
+    times = np.array([0.001, np.inf, np.nan, 0.004])
+    values = np.array([1.0, np.nan, 1.0, 9e99])
+    answer = _ask({"batch/loss": replace(series("batch/loss", values), time_s=times)})
+    part = answer["series"]["batch/loss"]
+    assert (part["time"], part["odd"]) == ([0.001, None, None, 0.004], [[2, "NaN", None]])
+    late = replace(series("batch/loss", np.array([1.0, 1.0, 1.0, 9e99])), time_s=np.array([0.1, 0.2, 0.3, np.inf]))
+    assert [mark[1:3] for mark in _ask({"batch/loss": late})["charts"]["loss"]["beyond"]] == [[4, None]]
+
+
 def test_a_run_without_points_is_a_case() -> None:
     empty = _ask({})
     assert (empty["total"], empty["series"]) == (0, {})
@@ -124,7 +135,7 @@ def test_the_newest_value_is_the_one_of_the_last_step_however_thin_the_curve() -
     values = np.ones(9001)
     values[-1] = 0.25
     payload = _ask({"batch/loss": series("batch/loss", values), "val/loss": series("val/loss", np.array([np.nan]))})
-    assert payload["newest"] == {"batch/loss": [9001, 0.25], "val/loss": [1, "NaN"]}
+    assert payload["newest"] == {"batch/loss": [9001, "0.25"], "val/loss": [1, "NaN"]}
 
 
 @pytest.mark.parametrize(("first", "words"), [(1, ""), (100, "The learning rate was recorded once an epoch")])

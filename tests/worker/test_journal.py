@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from lab.cli.runs import epoch_rows
+from lab.cli.commands.runs import epoch_rows
 from lab.config import RunConfig
 from lab.errors import StoreBusyError
 from lab.experiment import Lab

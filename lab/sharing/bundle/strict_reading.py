@@ -24,6 +24,7 @@ def read_json(data: bytes, name: str) -> dict[str, Any]:
     """Return one JSON object, marked floats restored; anything unexpected raises `InputError`."""
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant)
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no character
     except (ValueError, RecursionError) as error:  # a wrong word, a long number; nested too deeply
         refuse(f"{name} is not strict JSON: {str(error)[:100]}")
     if not isinstance(value, dict):

@@ -1,9 +1,9 @@
 """A network written as the constructor calls that build it, read off its modules.
 
-`describe` walks the modules; `Call.build` makes the calls, so that whoever writes the source can first see whether it
-gives the same initial weights. A network that draws its weights in another order than its layers lie cannot be written
-this way, nor can one with a module whose arguments are not its attributes: `describe` returns None, or the weights
-differ, and the builder's own source is copied instead.
+`describe` walks the modules; `Call.build` makes the calls, so that the caller can first check whether they give the same
+initial weights. A network whose weights are drawn in another order than its layers are listed cannot be written this way,
+nor can one with a module whose arguments are not its attributes: `describe` returns None, or the weights differ, and the
+network's builder is called instead.
 """
 
 import inspect
@@ -81,7 +81,7 @@ def _built(value: Any) -> Any:
 
 
 def describe(module: nn.Module) -> Call | None:
-    """Return the call that builds a module like this one, None where it cannot be told."""
+    """Return the call that builds a module like this one, None where it cannot be determined."""
     if isinstance(module, nn.Sequential):
         return _describe_sequence(module)
     arguments = _arguments(module)
@@ -117,7 +117,7 @@ def _describe_sequence(module: nn.Sequential) -> Call | None:
 
 
 def _arguments(module: nn.Module) -> tuple[tuple[Any, ...], tuple[tuple[str, Any], ...]] | None:
-    """Return what the constructor must be given, without what it would take anyway."""
+    """Return the arguments of the constructor, without those that equal its defaults."""
     positional, keywords = [], []
     for parameter in list(inspect.signature(type(module).__init__).parameters.values())[1:]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or parameter.name in ("device", "dtype"):

@@ -6,6 +6,8 @@ only.
 """
 
 import hashlib
+import math
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,11 @@ from typing import Any
 import plotly
 import streamlit as st
 
-from lab.runs.records import RunRecord
+from lab.charts.live import live_list
+from lab.charts.smoothing import SPANS, USUAL_SPAN
+from lab.formatting import format_duration
+from lab.metrics import BATCH_LOSS, LEARNING_RATE
+from lab.runs.records import RunRecord, RunState
 from lab.training.schedules import is_constant
 from pages.state.keys import element
 
@@ -31,7 +37,7 @@ def _component() -> Any:
         "convlab_live",
         html=text("live.html"),
         css=text("live.css"),
-        js=CHART_TOOLS + text("look.js") + text("curves.js") + text("live.js"),
+        js=CHART_TOOLS + text("smoothing.js") + text("look.js") + text("curves.js") + text("live.js"),
         isolate_styles=False,
     )
 
@@ -49,12 +55,40 @@ def live_run(run: RunRecord) -> None:
             "findings": findings_mark(run),
             "device": run.device,
             "epochs": run.config.epochs,
-            "lr": run.config.lr,
+            **chart_data(),
             "constant": is_constant(run.config),
-            "plotly": PLOTLY_ADDRESS,
         },
         on_changed_change=_rerun,
     )
+
+
+def chart_data() -> dict[str, Any]:
+    """Return what the charts are made of: their list, the series that counts steps, the learning rate, the smoothing."""
+    return {
+        "charts": live_list(),
+        "steps": BATCH_LOSS.id,
+        "rate": {"chart": LEARNING_RATE.chart_id, "series": LEARNING_RATE.id},
+        "spans": list(SPANS),
+        "span": USUAL_SPAN,
+        "plotly": PLOTLY_ADDRESS,
+    }
+
+
+def live_facts(run: RunRecord, newest: Mapping[str, Sequence[Any]]) -> list[tuple[str, str]]:
+    """Return what stands above the charts, as labels and texts; `newest` as in `lab.charts.live.live_payload`."""
+    progress = run.progress
+    epoch, total, speed = (progress.get(name) for name in ("epoch", "total_steps", "images_per_second"))
+    is_running = run.state is RunState.RUNNING
+    _, rate = newest.get(LEARNING_RATE.id, (0, "–"))
+    return [
+        ("Epoch", f"{epoch} of {progress.get('epochs', run.config.epochs)}" if epoch is not None else "–"),
+        ("Step", f"{progress.get('step', 0):,} of {total:,}" if total else "–"),
+        ("Images per second", f"{speed:,.0f}" if speed and math.isfinite(speed) else "–"),
+        ("Training time", format_duration(progress.get("seconds"))),
+        ("Time left", format_duration(progress.get("eta_seconds") if is_running else None)),
+        ("Learning rate", f"{run.config.lr:.4g}" if is_constant(run.config) else rate),
+        ("Status", str((is_running and progress.get("phase")) or run.status)),
+    ]
 
 
 def findings_mark(run: RunRecord) -> str:

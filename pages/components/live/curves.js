@@ -27,64 +27,49 @@ class Curves {
   }
 
   // Values as they are drawn: on a logarithmic axis 0 and less is a gap, not a line to the edge.
-  drawable(name, values) {
-    return name === "loss" && this.settings.logy ? values.map((value) => (value > 0 ? value : null)) : values;
+  drawable(chart, values) {
+    return chart.log && this.settings.logy ? values.map((value) => (value > 0 ? value : null)) : values;
   }
 
-  // A centred mean over the chosen number of steps: it does not lag behind, as a running mean would, which makes
-  // training look worse than validation while both improve. The window shrinks towards the start, and towards the
-  // newest point to a quarter. A bucket of n steps counts as n steps, so thinning changes nothing. lab/charts/smoothing.py
-  // does the same.
-  // Each window is summed by itself: differences of running sums would drown small values after a huge one.
-  smoothed(series) {
-    const half = Math.floor(SPANS[this.settings.smoothing] / series.width / 2);
-    if (half < 1) return series.mvalue.slice();
-    const last = series.mvalue.length - 1;
-    return series.mvalue.map((value, index) => {
-      if (value === null) return null;
-      const right = Math.min(half, index, last - index);
-      const left = Math.min(index, Math.max(right, half >> 2));
-      let sum = 0, count = 0;
-      for (let at = index - left; at <= index + right; at += 1) {
-        if (series.mvalue[at] !== null) { sum += series.mvalue[at]; count += 1; }
-      }
-      return sum / count;
-    });
+  smoothed({ mvalue, width }) {
+    return smoothedMeans(mvalue, width, this.data.spans[this.settings.smoothing]);
   }
 
-  traces(name) {
-    const { dense, points, hover } = CHARTS[name];
+  traces(chart) {
+    const { dense, points, hover } = chart;
     const tip = `%{y:${hover}}<extra>%{fullData.name}</extra>`;
     const empty = { step: [], value: [], time: [], odd: [], mstep: [], mvalue: [], mtime: [], width: 1 };
+    const isRate = chart.id === this.data.rate.chart;
+    const lines = this.news.remarks[this.data.rate.chart] ? "markers" : "lines"; // points once an epoch are not a curve
     const traces = [];
     if (dense) {
-      const series = this.store[dense] ?? empty;
-      const [rawX, rawY] = this.columns(name, series);
-      const [meanX, meanY] = this.smoothColumns(name, series);
-      traces.push({ series: dense, kind: "raw", name: "training, each step", mode: "lines", opacity: 0.3, showlegend: false,
-        x: rawX, y: rawY, line: { width: 1 }, hoverinfo: "skip", color: 0 });
-      traces.push({ series: dense, kind: "smooth", name: "training", mode: "lines", x: meanX, y: meanY, line: { width: 2.2 },
-        hovertemplate: tip, color: 0 });
+      const series = this.store[dense.id] ?? empty;
+      const [rawX, rawY] = this.columns(chart, series);
+      const [meanX, meanY] = this.smoothColumns(chart, series);
+      traces.push({ series: dense.id, kind: "raw", name: `${dense.label}, each step`, mode: "lines", opacity: 0.3,
+        showlegend: false, x: rawX, y: rawY, line: { width: 1 }, hoverinfo: "skip", color: 0 });
+      traces.push({ series: dense.id, kind: "smooth", name: dense.label, mode: "lines", x: meanX, y: meanY,
+        line: { width: 2.2 }, hovertemplate: tip, color: 0 });
     }
-    for (const id of points) {
-      const [label, color, symbol, dash] = LOOK[id];
+    for (const { id, label, split } of points) {
+      const [color, symbol, dash] = LOOK[split];
       const series = this.store[id] ?? empty;
-      const [x, y] = this.columns(name, series);
-      const rate = this.news.remarks.lr ? "markers" : "lines"; // points once an epoch are not a curve
-      traces.push({ series: id, kind: "points", name: label, mode: name === "lr" ? rate : "lines+markers", x, y,
-        marker: { symbol, size: 7 }, line: { width: name === "lr" ? 2 : 1.3, dash },
-        hovertemplate: tip, showlegend: name !== "lr" && series.step.length > 0, color });
+      const [x, y] = this.columns(chart, series);
+      traces.push({ series: id, kind: "points", name: label, mode: isRate ? lines : "lines+markers", x, y,
+        marker: { symbol, size: 7 }, line: { width: isRate ? 2 : 1.3, dash },
+        hovertemplate: tip, showlegend: isNamed(chart) && series.step.length > 0, color });
     }
-    if (dense) traces.push(this.oddTrace(this.store[dense] ?? empty, dense), this.beyondTrace(name));
+    if (dense) traces.push(this.oddTrace(this.store[dense.id] ?? empty, dense.id));
+    if (dense || chart.log) traces.push(this.beyondTrace(chart));
     return traces.map((trace) => ({ type: "scatter", connectgaps: false, ...trace, ...this.coloured(trace) }));
   }
 
-  columns(name, { step, time, value }) {
-    return this.tail(step, this.across(step, time), this.drawable(name, value));
+  columns(chart, { step, time, value }) {
+    return this.tail(step, this.across(step, time), this.drawable(chart, value));
   }
 
-  smoothColumns(name, series) {
-    return this.tail(series.mstep, this.across(series.mstep, series.mtime), this.drawable(name, this.smoothed(series)));
+  smoothColumns(chart, series) {
+    return this.tail(series.mstep, this.across(series.mstep, series.mtime), this.drawable(chart, this.smoothed(series)));
   }
 
   // Crosses near the upper edge: values that are no number have no height.
@@ -97,15 +82,20 @@ class Curves {
   }
 
   // Triangles at the edges, where values leave the axis, each with its true value.
-  beyondTrace(name) {
-    const { beyond, below } = this.news.charts[name];
-    const marks = [...(this.settings.full ? [] : beyond), ...(name === "loss" && this.settings.logy ? below : [])];
+  beyondTrace({ id, log }) {
+    const { beyond, below } = this.news.charts[id];
+    const marks = [...(this.settings.full ? [] : beyond), ...(log && this.settings.logy ? below : [])];
     const all = marks.map(([, step]) => step);
     const [x, kept] = this.tail(all, this.across(all, marks.map(([, , time]) => time)), marks);
     return { kind: "beyond", name: "beyond the axis", mode: "markers", yaxis: "y2", showlegend: x.length > 0, x,
       y: kept.map(([, , , , above]) => (above ? EDGE.top : EDGE.bottom)), color: 4,
-      text: kept.map(([series, , , value]) => `${WORDS[series]} ${value}`), customdata: kept.map(([, step]) => step),
+      text: kept.map(([series, , , value]) => `${this.titles[series]} ${value}`), customdata: kept.map(([, step]) => step),
       marker: { symbol: kept.map(([, , , , above]) => (above ? "triangle-up" : "triangle-down")), size: 10 },
       hovertemplate: "%{text}<extra>step %{customdata}, beyond the axis</extra>" };
   }
+}
+
+// A chart of one line needs no legend.
+function isNamed({ dense, points }) {
+  return Boolean(dense) || points.length > 1;
 }

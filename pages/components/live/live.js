@@ -1,7 +1,8 @@
 // The live view of one run: progress, and charts that grow in place with Plotly's extendTraces.
 // It polls /api/runs/{id}/points and waits longer while nothing changes. Streamlit calls the default export again at
 // every rerun and theme change; the instance, and with it the zoom, lives on until the element is taken away.
-// plotly.js, look.js and curves.js stand in front of this file: the charts' tools, how they look, and what is drawn.
+// plotly.js, smoothing.js, look.js and curves.js stand in front of this file: the charts' tools, the smoothed line, how
+// charts look, and what is drawn. Which charts there are, and of which metrics, comes from the lab's list (`data.charts`).
 
 const instances = new WeakMap();
 
@@ -31,9 +32,12 @@ class Live extends Curves {
     this.since = "";
     this.wait = POLL_MS.first;
     this.closed = false;
-    this.settings = readSettings();
+    this.settings = readSettings(data);
+    const metrics = data.charts.flatMap(({ dense, points }) => [...(dense ? [dense] : []), ...points]);
+    this.titles = Object.fromEntries(metrics.map(({ id, title }) => [id, title]));
     this.find = (selector) => this.root.querySelector(selector);
     this.drawn = false;
+    this.find(".cl-charts").replaceChildren(...data.charts.map(figureOf));
     this.watchers = this.plots().map(([, element]) => filling(element));
     this.listen();
     this.onVisible = () => !document.hidden && this.poll();
@@ -50,7 +54,7 @@ class Live extends Curves {
   }
 
   plots() {
-    return Object.keys(CHARTS).map((name) => [name, this.find(`[data-chart="${name}"] .cl-plot`)]);
+    return this.data.charts.map((chart) => [chart, this.find(`[data-chart="${chart.id}"] .cl-plot`)]);
   }
 
   // Called at every rerun and theme change: only colours may have changed, or the run may have been resumed.
@@ -63,6 +67,8 @@ class Live extends Curves {
 
   listen() {
     const form = this.find(".cl-controls");
+    const { spans, steps } = this.data;
+    form.smoothing.max = spans.length - 1;
     const show = () => {
       form.smoothing.value = this.settings.smoothing;
       form.x.value = this.settings.x;
@@ -70,7 +76,7 @@ class Live extends Curves {
       form.logy.checked = this.settings.logy;
       form.skip.checked = this.settings.skip;
       form.full.checked = this.settings.full;
-      const span = Math.max(SPANS[this.settings.smoothing], this.store["batch/loss"]?.width ?? 1); // a thinned chart's least
+      const span = Math.max(spans[this.settings.smoothing], this.store[steps]?.width ?? 1); // a thinned chart's least
       form.querySelector("output").textContent = span === 1 ? "off" : `${span} steps`;
       form.smoothing.setAttribute("aria-valuetext", span === 1 ? "off" : `${span} steps`);
     };
@@ -167,20 +173,22 @@ class Live extends Curves {
       this.range = null;
     }
     this.drawn = true;
-    for (const [name, element] of this.plots()) {
-      element.closest("figure").hidden = this.unused(name);
-      const traces = this.traces(name);
-      element.tools ??= tools(`${this.run}-${name}`, { unwanted: ["select2d", "lasso2d"] });
-      await window.Plotly.react(element, traces, layoutOf(name, this, traces), element.tools);
+    for (const [chart, element] of this.plots()) {
+      element.closest("figure").hidden = this.unused(chart);
+      const traces = this.traces(chart);
+      element.tools ??= tools(`${this.run}-${chart.id}`, { unwanted: ["select2d", "lasso2d"] });
+      await window.Plotly.react(element, traces, layoutOf(chart, this, traces), element.tools);
       if (!element.linked) element.on("plotly_relayout", (change) => this.link(element, change));
       element.linked = true;
     }
     this.describe();
   }
 
-  // A learning rate that never changes is a number, which stands among the facts.
-  unused(name) {
-    return name === "lr" && (this.data.constant || !this.store.lr);
+  // A chart without a line of every step is shown once it has points. A learning rate that never changes is a number,
+  // which stands among the facts.
+  unused({ id, dense, points }) {
+    if (id === this.data.rate.chart && this.data.constant) return true;
+    return !dense && points.every((metric) => !this.store[metric.id]);
   }
 
   // Zooming along x in one chart zooms the others.
@@ -195,38 +203,38 @@ class Live extends Curves {
   }
 
   extend(news) {
-    for (const [name, element] of this.plots()) {
+    for (const [chart, element] of this.plots()) {
       const figure = element.closest("figure");
       const fresh = element.data.filter((trace) => news[trace.series]?.step.length);
       if (!fresh.length) continue;
-      if (this.unused(name)) continue;
+      if (this.unused(chart)) continue;
       const anew = fresh.some((trace) => // crosses are rare, and a split's first point needs its entry in the legend
-        trace.kind === "odd" ? news[trace.series].odd : trace.kind === "points" && name !== "lr" && !trace.showlegend);
+        trace.kind === "odd" ? news[trace.series].odd : trace.kind === "points" && isNamed(chart) && !trace.showlegend);
       const first = element.data.every((trace) => trace.x.length === 0); // its axes were those of an empty chart
       if (anew || first || figure.hidden) {
         figure.hidden = false;
-        const traces = this.traces(name);
-        window.Plotly.react(element, traces, layoutOf(name, this, traces));
+        const traces = this.traces(chart);
+        window.Plotly.react(element, traces, layoutOf(chart, this, traces));
         continue;
       }
       const grown = fresh.filter((trace) => trace.kind === "raw" || trace.kind === "points");
       const parts = grown.map(({ series }) => {
         const { step, time, value } = news[series];
-        return this.columns(name, { step, time, value });
+        return this.columns(chart, { step, time, value });
       });
       const which = grown.map((trace) => element.data.indexOf(trace));
       window.Plotly.extendTraces(element, { x: parts.map(([x]) => x), y: parts.map(([, y]) => y) }, which);
-      this.smoothAgain(name, element);
+      this.smoothAgain(chart, element);
     }
     this.describe();
   }
 
   // New points move the newest part of a centred mean, so its line is set anew.
-  smoothAgain(name, element) {
+  smoothAgain(chart, element) {
     const index = element.data.findIndex((trace) => trace.kind === "smooth");
     if (index < 0) return;
     const series = this.store[element.data[index].series];
-    const [x, y] = this.smoothColumns(name, series);
+    const [x, y] = this.smoothColumns(chart, series);
     window.Plotly.restyle(element, { x: [x], y: [y] }, [index]);
   }
 
@@ -241,21 +249,12 @@ class Live extends Curves {
   // -- words ----------------------------------------------------------------------------------------------------------
 
   progress() {
-    const { progress, state, status, live } = this.news;
+    const { progress, facts } = this.news;
     const total = progress.total_steps || 0;
     const share = total ? Math.min(1, (progress.step || 0) / total) : 0;
     const bar = this.find(".cl-bar");
     bar.firstElementChild.style.width = `${(100 * share).toFixed(1)}%`;
     bar.setAttribute("aria-valuenow", Math.round(100 * share));
-    const facts = [
-      ["Epoch", progress.epoch == null ? "–" : `${progress.epoch} of ${progress.epochs ?? this.data.epochs}`],
-      ["Step", total ? `${number(progress.step)} of ${number(total)}` : "–"],
-      ["Images a second", progress.images_per_second ? number(Math.round(progress.images_per_second)) : "–"],
-      ["Training time", duration(progress.seconds)],
-      ["Time left", state === "running" ? duration(progress.eta_seconds) : "–"],
-      ["Learning rate", this.rate()],
-      ["Now", (live && state === "running" && progress.phase) || status || state],
-    ];
     const list = this.find(".cl-facts");
     facts.forEach(([label, value], index) => {
       const cell = list.children[index] ?? list.appendChild(document.createElement("div"));
@@ -265,17 +264,11 @@ class Live extends Curves {
     });
   }
 
-  // The newest rate; one that never changes is known before the first step.
-  rate() {
-    const known = this.data.constant ? this.data.lr : this.news.newest.lr?.[1];
-    return known == null ? "–" : `${Number(known.toPrecision(4))}`;
-  }
-
   // What the charts leave out, by the settings that leave it out.
   remark() {
-    const { range, log_x, log_y, lr } = this.news.remarks;
+    const { range, log_x, log_y, [this.data.rate.chart]: rate } = this.news.remarks;
     const { full, logx, logy } = this.settings;
-    const lines = [!full && range, logx && log_x, logy && log_y, !this.unused("lr") && lr].filter(Boolean);
+    const lines = [!full && range, logx && log_x, logy && log_y, !this.data.constant && rate].filter(Boolean);
     const place = this.find(".cl-remarks");
     place.hidden = lines.length === 0;
     if (place.textContent !== lines.join(" ")) place.textContent = lines.join(" ");
@@ -288,7 +281,7 @@ class Live extends Curves {
     if (news && !news.responding && news.live && news.state !== "queued") lines.push("The worker has not answered for a while.");
     if (news && !this.drawn && !this.trouble) lines.push("Loading the charts.");
     if (news && news.total === 0) lines.push(news.state === "queued" ? "Waiting for the worker, which trains one run after the other." : news.live ? "Waiting for the first step." : "No step was recorded.");
-    const odd = this.store["batch/loss"]?.odd ?? [];
+    const odd = this.store[this.data.steps]?.odd ?? [];
     if (odd.length) lines.push(`The loss is ${odd[0][1]} at step ${number(odd[0][0])}: crosses mark steps that have no number.`);
     const note = this.find(".cl-note");
     note.hidden = lines.length === 0;
@@ -296,14 +289,11 @@ class Live extends Curves {
   }
 
   describe() {
-    const loss = this.store["batch/loss"];
-    const known = Object.entries(this.news.newest).filter(([name]) => name !== "lr");
+    const loss = this.store[this.data.steps];
+    const known = Object.entries(this.news.newest).filter(([name]) => name !== this.data.rate.series);
     const last = Math.max(0, ...known.map(([, [step]]) => step));
-    const newest = known.map(([name, [step, value]]) => {
-      const shown = typeof value === "string" ? value
-        : name.endsWith("accuracy") ? percent(value) : value.toPrecision(4);
-      return `${WORDS[name]} ${shown}${step < last ? ` (step ${number(step)})` : ""}`;
-    });
+    const newest = known.map(([name, [step, value]]) =>
+      `${this.titles[name]} ${value}${step < last ? ` (step ${number(step)})` : ""}`);
     const shown = loss?.step.length ?? 0;
     const total = this.news.total;
     const count = shown < total ? `${number(shown)} of ${number(total)} points shown` : `${number(total)} points`;
@@ -312,9 +302,22 @@ class Live extends Curves {
     this.showSettings(); // thinning may have made the least smoothing wider
     this.root.dataset.points = shown;
     this.root.dataset.total = total;
-    const words = { loss: "loss", accuracy: "accuracy", lr: "learning rate" };
-    for (const [name, element] of this.plots()) {
-      element.setAttribute("aria-label", `Line chart of the ${words[name]} by ${this.settings.x}. ${newest.join(", ")}`);
+    for (const [{ quantity }, element] of this.plots()) {
+      element.setAttribute("aria-label", `Line chart of the ${quantity} by ${this.settings.x}. ${newest.join(", ")}`);
     }
   }
+}
+
+function figureOf(chart) {
+  const figure = document.createElement("figure");
+  figure.dataset.chart = chart.id;
+  figure.classList.toggle("cl-low", isLow(chart));
+  figure.hidden = !chart.dense;
+  const caption = document.createElement("figcaption");
+  caption.textContent = chart.title;
+  const plot = document.createElement("div");
+  plot.className = "cl-plot";
+  plot.setAttribute("role", "figure");
+  figure.append(caption, plot);
+  return figure;
 }

@@ -1,32 +1,19 @@
 // What the live view draws, how it looks, and how its numbers are written; live.js follows in the same module.
 
-const SPANS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]; // steps that the smoothed line averages over
 const SKIPPED = 0.05; // share of the steps that "skip the start" leaves out
 const POLL_MS = { first: 500, longest: 5000, ended: 20000, failed: 10000, growth: 1.5 };
-const CHARTS = {
-  loss: { dense: "batch/loss", points: ["val/loss", "test/loss"], hover: ".4f", format: "~g" },
-  accuracy: { dense: "batch/accuracy", points: ["val/accuracy", "test/accuracy"], hover: ".2%", format: "~%" },
-  lr: { points: ["lr"], hover: ".4~g", format: "~g" },
-};
-const LOOK = {
-  "val/loss": ["validation", 1, "diamond", "dot"], "val/accuracy": ["validation", 1, "diamond", "dot"],
-  "test/loss": ["test", 2, "square", "dash"], "test/accuracy": ["test", 2, "square", "dash"],
-  lr: ["learning rate", 3, "circle", "solid"],
-};
+// By split: the place of its colour in the theme, marker and dash. "" stands for what belongs to the run itself.
+const LOOK = { train: [0, "circle", "solid"], val: [1, "diamond", "dot"], test: [2, "square", "dash"], "": [3, "circle", "solid"] };
 
 const EDGE = { top: 0.985, odd: 0.94, bottom: 0.015 }; // of the plot's height: where marks stand
 
-const WORDS = {
-  "batch/loss": "training loss", "batch/accuracy": "training accuracy", "val/loss": "validation loss",
-  "val/accuracy": "validation accuracy", "test/loss": "test loss", "test/accuracy": "test accuracy",
-};
-
-function readSettings() {
-  const usual = { smoothing: 4, x: "step", logx: false, logy: false, skip: false, full: false };
+// Settings are kept in the browser; `spans` are the lab's choices of smoothing, and `span` the usual one.
+function readSettings({ spans, span }) {
+  const usual = { smoothing: spans.indexOf(span), x: "step", logx: false, logy: false, skip: false, full: false };
   try {
     const kept = JSON.parse(localStorage.getItem("convlab.live")) ?? {};
     return {
-      smoothing: kept.smoothing in SPANS ? kept.smoothing : usual.smoothing,
+      smoothing: kept.smoothing in spans ? kept.smoothing : usual.smoothing,
       x: ["step", "epoch", "time"].includes(kept.x) ? kept.x : usual.x, logx: kept.logx === true, logy: kept.logy === true,
       skip: kept.skip === true, full: kept.full === true,
     };
@@ -49,22 +36,27 @@ function readTheme(root) {
 // Before the first point Plotly would show axes from -1 to 4 (-100 % to 400 %), and around a single one ±100 %.
 const SHARES = [-0.02, 1.02];
 
-function emptyAxes(name, { settings, reach }) {
+function emptyAxes(chart, { settings, reach }) {
   const end = settings.logx ? 0 : reach[settings.x];
   return {
     x: end ? { range: [0, end], autorange: false } : { showticklabels: false },
-    y: name === "accuracy" ? { range: SHARES, autorange: false } : { showticklabels: false },
+    y: chart.share ? { range: SHARES, autorange: false } : { showticklabels: false },
   };
 }
 
-function layoutOf(name, live, traces) {
+// A single line of points now and then needs less height.
+function isLow({ dense, points, share }) {
+  return !dense && points.length === 1 && !share;
+}
+
+function layoutOf(chart, live, traces) {
   const { root, settings, range, zoom } = live;
-  const empty = traces.every(({ x }) => x.length === 0) ? emptyAxes(name, live) : {};
+  const empty = traces.every(({ x }) => x.length === 0) ? emptyAxes(chart, live) : {};
   const { text, grid, paper, font } = readTheme(root);
   const axis = { color: text, gridcolor: grid, linecolor: grid, zeroline: false, automargin: true,
     spikecolor: grid, spikethickness: 1, spikedash: "solid" };
   const title = { step: "step", epoch: "epoch", time: "training time (s)" }[settings.x];
-  const low = name === "lr";
+  const low = isLow(chart);
   return {
     uirevision: zoom, margin: { l: 48, r: 10, t: 8, b: 36 }, font: { family: font, size: 12, color: text },
     paper_bgcolor: paper, plot_bgcolor: paper, hovermode: "x unified", dragmode: touched() ? false : "zoom",
@@ -75,18 +67,18 @@ function layoutOf(name, live, traces) {
       title: { text: title, standoff: 6 }, type: settings.logx ? "log" : "linear", ...empty.x,
     },
     yaxis: {
-      ...axis, tickformat: CHARTS[name].format, hoverformat: CHARTS[name].hover, rangemode: low ? "tozero" : "normal",
-      type: name === "loss" && settings.logy ? "log" : "linear", ...empty.y, ...fitted(name, live),
-      ...(name === "accuracy" ? { autorangeoptions: { minallowed: SHARES[0], maxallowed: SHARES[1] } } : {}),
+      ...axis, tickformat: chart.share ? "~%" : "~g", hoverformat: chart.hover, rangemode: low ? "tozero" : "normal",
+      type: chart.log && settings.logy ? "log" : "linear", ...empty.y, ...fitted(chart, live),
+      ...(chart.share ? { autorangeoptions: { minallowed: SHARES[0], maxallowed: SHARES[1] } } : {}),
     },
     yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true },
   };
 }
 
 // The axis that shows what is sound; without anything far beyond, or when all is asked for, Plotly chooses it.
-function fitted(name, { settings, news }) {
-  const chart = settings.full ? null : news?.charts[name];
-  const ends = name === "loss" && settings.logy ? chart?.log_range : chart?.range;
+function fitted({ id, log }, { settings, news }) {
+  const chart = settings.full ? null : news?.charts[id];
+  const ends = log && settings.logy ? chart?.log_range : chart?.range;
   return ends ? { range: [...ends], autorange: false } : {};
 }
 
@@ -97,20 +89,4 @@ function isDark(colour) {
 
 function number(value) {
   return value == null ? "–" : value.toLocaleString("en-GB");
-}
-
-// As `lab.formatting.format_percent`: a share below 1 is never written as 100 %, one above 0 never as 0 %.
-function percent(share) {
-  const text = (100 * share).toFixed(2);
-  if (share > 0 && share < 1 && text === "100.00") return ">99.99 %";
-  return share > 0 && text === "0.00" ? "<0.01 %" : `${text} %`;
-}
-
-function duration(seconds) {
-  if (seconds == null) return "–";
-  const whole = Math.round(seconds);
-  if (whole < 10) return `${seconds.toFixed(1)} s`;
-  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];
-  const two = (value) => String(value).padStart(2, "0");
-  return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
 }

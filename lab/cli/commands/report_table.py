@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from lab.charts.reports import ReportRow, report_rows, report_table
+from lab.charts.reports import ReportRow, report_cells, report_rows
 from lab.cli.output import json_flag, print_json, print_table
 from lab.errors import UnknownNameError, near_miss
 from lab.experiment import Lab
@@ -16,7 +16,7 @@ from lab.sharing.tables import shown
 @click.argument("report")
 @json_flag
 @click.pass_obj
-def report_table_command(lab: Lab, report: str, as_json: bool) -> None:
+def report_table(lab: Lab, report: str, as_json: bool) -> None:
     """Show REPORT (A to E, or lab): reported beside measured, the mean over all seeds that were run."""
     known = {name.lower(): name for name in REPORTS}
     if report.lower() not in known:
@@ -26,7 +26,7 @@ def report_table_command(lab: Lab, report: str, as_json: bool) -> None:
         title = REPORTS[known[report.lower()]]
         print_json({"report": known[report.lower()], "title": title, "experiments": [_as_dict(row) for row in rows]})
         return
-    table = report_table(rows)
+    table = report_cells(rows)
     columns = table.columns[:-1]  # the mistakes are sentences: `--json` has them
     numbers = [name for name in columns if name not in ("experiment", "network")]
     cells = [[shown(c, column=n) for c, n in zip(row, columns)] for row in table.rows]
@@ -54,6 +54,3 @@ def _as_dict(row: ReportRow) -> dict[str, Any]:
         "waiting": [run.id for run in row.waiting],
         **measured_epoch,
     }
-
-
-COMMANDS = (report_table_command,)

@@ -2,17 +2,16 @@
 
 import sys
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lab.cli.findings import finding_lines
+from lab.cli.options import build_config, config_options
 from lab.cli.output import json_flag, moment, print_json
-from lab.config import FIELDS, FieldSpec, RunConfig
-from lab.errors import ConfigError, RunStateError, StoreBusyError
+from lab.errors import RunStateError, StoreBusyError
 from lab.experiment import Lab
 from lab.formatting import format_duration, format_percent
 from lab.presets import PRESETS, get_preset
@@ -21,59 +20,6 @@ from lab.runs.records import RunRecord, RunState, Want
 
 POLL_S = 0.25
 ENSURE_S = 5.0  # a worker that was just started needs this long before it can be missed
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-def config_options(function: _Function) -> _Function:
-    """Add one flag for every field of the configuration; what is not given stays `None`."""
-    for spec in reversed(FIELDS.values()):
-        function = _option(spec)(function)
-    return function
-
-
-def _option(spec: FieldSpec) -> Callable[[_Function], _Function]:
-    if spec.kind is dict:
-        return click.option(spec.flag, spec.name, multiple=True, metavar="NAME=VALUE", help=spec.help)
-    shown = f"{spec.help} [default: {spec.default}]" if spec.default != "" else spec.help
-    if spec.kind is bool:
-        return click.option(f"{spec.flag}/--no-{spec.flag[2:]}", spec.name, default=None, help=shown)
-    if spec.choices:
-        shown = f"{spec.help} {', '.join(spec.choices)}. [default: {spec.default}]"
-    metavar = {int: "N", float: "X", str: "ID"}[spec.kind]
-    return click.option(spec.flag, spec.name, type=spec.kind, default=None, metavar=metavar, help=shown)
-
-
-def parse_option(text: str) -> tuple[str, Any]:
-    """Read `widths=32,128`, `dropout=0.5`, `aux=true` as a name and a value."""
-    name, sign, value = text.partition("=")
-    if not sign or not name:
-        raise ConfigError(f"The network option is {text!r}, but it must look like NAME=VALUE.", field="arch_options")
-    if "," in value:
-        return name, [_scalar(part) for part in value.removesuffix(",").split(",")]
-    return name, _scalar(value)
-
-
-def _scalar(text: str) -> Any:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
-def build_config(preset: str | None, flags: dict[str, Any]) -> RunConfig:
-    """Return the preset's configuration (or the default one) with the given flags in it.
-
-    Network options given one by one are added to the preset's, which go where another network is asked for.
-    """
-    given = {name: value for name, value in flags.items() if value is not None and name != "arch_options"}
-    base = get_preset(preset).config() if preset else RunConfig()
-    kept = base.arch_options if given.get("arch", base.arch) == base.arch else {}
-    options = dict(parse_option(text) for text in flags.get("arch_options") or ())
-    return base.replace(**given, arch_options={**kept, **options})
 
 
 @click.command(context_settings={"show_default": False})
@@ -218,6 +164,3 @@ def _tell(run: RunRecord, *, cached: bool) -> None:
             f"Accuracy: {run.headline_text}, validation {format_percent(run.headline.val_accuracy)}; "
             f"{format_duration(run.seconds)} of training."
         )
-
-
-COMMANDS = (train,)

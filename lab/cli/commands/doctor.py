@@ -1,4 +1,4 @@
-"""Verbs on the machine: the worker and the doctor."""
+"""`doctor`: what is installed, where things are, and what is wrong."""
 
 import re
 import sqlite3
@@ -11,39 +11,18 @@ import click
 from lab import __version__
 from lab.cli.disks import examine_disks
 from lab.cli.output import echo, json_flag, print_json
-from lab.data import is_present, list_datasets
 from lab.data.inventory import inspect_dataset
+from lab.data.load import is_present
+from lab.data.registry import list_datasets
+from lab.devices import describe_device, resolve_device
 from lab.errors import LabError
 from lab.experiment import Lab
 
 PACKAGES = ("torch", "torchvision", "streamlit", "plotly", "pandas", "numpy", "sqlalchemy", "safetensors", "captum")
 
 
-@click.command()
-@json_flag
-@click.pass_obj
-def worker(lab: Lab, as_json: bool) -> None:
-    """Train queued runs in the foreground, until nothing is queued for some minutes; one per lab."""
-    from lab.supervisor import is_running, lock_path
-    from lab.supervisor import main as supervise
-
-    lab.require_writable()
-    lab.settings.make_home()  # private, before a lock is put there
-    if is_running(lab.settings):
-        raise LabError(
-            f"A worker is alive already (it holds {lock_path(lab.settings)}): queue runs with `train --detach` and it "
-            "will train them, or end it first."
-        )
-    code = supervise(lab.settings)
-    if as_json:
-        print_json({"exit_code": code})
-    sys.exit(code)
-
-
 def examine(lab: Lab) -> dict[str, Any]:
     """Return what the doctor found: versions, places, device, data sets, and sentences about what is wrong."""
-    from lab.devices import describe_device, resolve_device
-
     problems: list[str] = []
     device: dict[str, Any] = {}
     state: dict[str, Any] = {
@@ -113,6 +92,3 @@ def doctor(lab: Lab, as_json: bool) -> None:
             echo(f"{name}\n{shown}")
         echo("\n".join(found["problems"]) or "Nothing is wrong.")
     sys.exit(1 if found["problems"] else 0)
-
-
-COMMANDS = (worker, doctor)

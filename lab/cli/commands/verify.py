@@ -55,6 +55,3 @@ def _problems(lab: Lab, records: Sequence[RunRecord]) -> list[str]:
             except ArtifactError as error:
                 found.append(str(error))
     return found
-
-
-COMMANDS = (verify,)

@@ -1,16 +1,18 @@
 """`export`, `import`, `compare`: runs as files, files as runs, and runs beside each other."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from lab.cli.output import echo, json_flag, print_json, print_table, write_file
-from lab.cli.runs import as_dict
+from lab.cli.run_json import as_dict
 from lab.errors import InputError
 from lab.experiment import Lab
 from lab.settings import user_path
+from lab.sharing.bundle.read import import_bundle
 from lab.sharing.comparison import comparison_table, differing_settings, list_results, result_of, run_labels
 from lab.sharing.formats import FORMATS, ExportFormat, export_runs, get_format
 from lab.sharing.tables import shown
@@ -31,8 +33,21 @@ def export(lab: Lab, runs: tuple[str, ...], format: str, out: Path, as_json: boo
     if as_json:
         print_json({"format": format, "runs": [r.id for r in records], "files": written})
     else:
-        for file in written:
-            echo(f"{file['path']}  {file['bytes']:,} bytes")
+        for line in _lines(written):
+            echo(line)
+
+
+def _lines(written: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line a file; of a package with many modules, one for all of it."""
+    main, *others = written
+    yield f"{main['path']}  {main['bytes']:,} bytes"
+    package = [file for file in others if file["path"].endswith(".py")]
+    if package:
+        folder = os.path.commonpath([file["path"] for file in package])
+        yield f"{folder}  {len(package)} modules, {sum(file['bytes'] for file in package):,} bytes"
+    for file in others:
+        if file not in package:
+            yield f"{file['path']}  {file['bytes']:,} bytes"
 
 
 def write_files(files: Mapping[str, bytes], format: ExportFormat, out: Path) -> list[dict[str, Any]]:
@@ -41,6 +56,8 @@ def write_files(files: Mapping[str, bytes], format: ExportFormat, out: Path) -> 
     for ending, data in files.items():
         if format.folder:
             path = out / ending
+        elif "/" in ending:
+            path = out.parent / ending
         else:
             # Only the format's own ending goes: the names lr-0.1 and lr-0.01 would share one card.
             path = out.with_name(out.name.removesuffix(format.suffix) + ending) if ending else out
@@ -53,10 +70,8 @@ def write_files(files: Mapping[str, bytes], format: ExportFormat, out: Path) -> 
 @click.argument("bundle", type=click.Path(path_type=Path))
 @json_flag
 @click.pass_obj
-def import_(lab: Lab, bundle: Path, as_json: bool) -> None:
+def import_runs(lab: Lab, bundle: Path, as_json: bool) -> None:
     """Import the runs of a BUNDLE; everything in it is checked first."""
-    from lab.sharing.bundle.read import import_bundle
-
     try:
         with user_path(bundle).open("rb") as stream:
             records = import_bundle(lab, stream)
@@ -93,6 +108,3 @@ def compare(lab: Lab, runs: tuple[str, ...], as_json: bool) -> None:
         [[shown(cell, column=c) for cell, c in zip(row, table.columns, strict=True)] for row in table.rows],
         right=numbers,
     )
-
-
-COMMANDS = (export, import_, compare)

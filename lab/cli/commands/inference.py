@@ -1,4 +1,4 @@
-"""Verbs that look at a run's kept weights: predict, evaluate, inspect."""
+"""Commands that run a saved network: predict, evaluate, inspect."""
 
 import sys
 from pathlib import Path
@@ -9,10 +9,14 @@ import numpy as np
 
 from lab.charts.tiles import grid, paint
 from lab.cli.output import echo, json_flag, print_json, print_table, write_file
+from lab.data.pictures import MAX_BYTES
 from lab.errors import InputError
 from lab.experiment import Lab
 from lab.formatting import format_percent, plural
+from lab.inspection.images import pick_image
+from lab.inspection.report import evaluate_network, inspect_image
 from lab.settings import user_path
+from lab.sketch.files import predict_images
 
 epoch_option = click.option(
     "--epoch", default="best", show_default=True, metavar="N", help="Epoch whose weights are used, best or latest."
@@ -49,8 +53,6 @@ def predict(lab: Lab, run: str, images: tuple[Path, ...], sketch: bool, epoch: s
 
     Of several files those that cannot be read are named, the others are answered, and the exit code is 1.
     """
-    from lab.sketch.files import predict_images
-
     loaded = lab.load_run_network(lab.store.resolve(run).id, epoch=read_epoch(epoch))
     pictures = [(str(path), _content(path)) for path in images]
     answers = predict_images(loaded, pictures, dataset=lab.dataset(loaded.run.config.dataset), sketch=sketch)
@@ -82,8 +84,6 @@ def _content(path: Path) -> bytes | InputError:
 
 
 def _read(path: Path) -> bytes:
-    from lab.data.pictures import MAX_BYTES
-
     try:
         with user_path(path).open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)  # /dev/zero has no end
@@ -102,8 +102,6 @@ def _read(path: Path) -> bytes:
 @click.pass_obj
 def evaluate(lab: Lab, run: str, epoch: str, all_epochs: bool, as_json: bool) -> None:
     """Test a run's kept weights on the whole test set: accuracy, loss, per class, confusion."""
-    from lab.inspection.report import evaluate_network
-
     wanted = read_epoch(epoch)
     record = lab.store.resolve(run)
     files = lab.kept_epochs(record.id) if all_epochs else ()
@@ -146,9 +144,6 @@ def inspect(
     lab: Lab, run: str, layer: str, image: str, out: Path, per_channel: bool, epoch: str, as_json: bool
 ) -> None:
     """Write a layer's feature maps for one image as a PNG."""
-    from lab.inspection.images import pick_image
-    from lab.inspection.report import inspect_image
-
     loaded = lab.load_run_network(lab.store.resolve(run).id, epoch=read_epoch(epoch))
     picture, label = pick_image(image, lab.dataset(loaded.run.config.dataset), size=loaded.image_size)
     seen = inspect_image(loaded.network, picture, layer=layer, mean=loaded.mean, std=loaded.std)
@@ -176,6 +171,3 @@ def inspect(
             f"{plural(len(maps), 'map')} of {layer} at epoch {loaded.epoch} {'is' if len(maps) == 1 else 'are'} in {out}; the network reads {image} as "
             f"{loaded.class_names[best]} ({format_percent(float(seen.probabilities[best]))})."
         )
-
-
-COMMANDS = (predict, evaluate, inspect)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from lab.cli.output import json_flag, moment, print_json, print_table
-from lab.cli.runs import as_dict
+from lab.cli.run_json import as_dict
 from lab.experiment import Lab
 from lab.formatting import plural
 from lab.runs.records import RunRecord, RunState
@@ -71,6 +71,3 @@ def _print_queue(runs: Sequence[RunRecord], as_json: bool) -> None:
         for run in runs
     ]
     print_table(columns, rows, right=("place", "epochs"))
-
-
-COMMANDS = (queue,)

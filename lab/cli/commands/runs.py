@@ -1,6 +1,5 @@
-"""Verbs on runs: list, show, stop, pause, resume, tag, delete."""
+"""`runs` and `show`: the list of runs, and one of them."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,45 +7,13 @@ import click
 
 from lab.cli.findings import finding_lines
 from lab.cli.output import json_flag, moment, print_json, print_table
-from lab.errors import UnreadableRunError
+from lab.cli.run_json import as_dict, as_listed
 from lab.experiment import Lab
 from lab.formatting import format_duration, format_percent, plural
 from lab.metrics import LEARNING_RATE, Cadence, Split, list_epoch_metrics, list_metrics
-from lab.runs.records import RunRecord, Series, Want
+from lab.runs.records import RunRecord, Series
 
 MOST = 1_000_000  # runs listed at once
-ANSWER_S = 30.0  # how long stop and pause wait for the worker's answer
-
-
-def as_dict(run: RunRecord) -> dict[str, Any]:
-    """Return one run as the shell's JSON shows it."""
-    return {
-        "run": run.id,
-        "name": run.name,
-        "state": run.state.value,
-        "outcome": run.status,
-        "responding": run.responding,
-        "reason": run.reason,
-        "arch": run.config.arch,
-        "dataset": run.config.dataset,
-        "epochs": run.config.epochs,
-        "seconds": run.seconds,
-        "device": run.device,
-        "created_at": run.created_at,
-        "finished_at": run.finished_at,
-        "parent": run.parent,
-        "tags": list(run.tags),
-        "note": run.note,
-        "notices": list(run.notices),
-        "summary": run.summary,
-        "findings": [finding.as_dict() for finding in run.findings],
-        "headline": run.headline.as_dict(),
-    }
-
-
-def as_listed(run: RunRecord) -> dict[str, Any]:
-    """Return one run of a list; of one that cannot be read only its id and the reason."""
-    return {"run": run.id, "state": "unreadable", "problem": run.problem} if run.problem else as_dict(run)
 
 
 @click.command()
@@ -168,90 +135,3 @@ def _headline_line(run: RunRecord) -> str:
 
 def _digits(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
-
-
-def _request(lab: Lab, run: str, want: Want, as_json: bool) -> None:
-    record = lab.control(lab.store.resolve(run).id, want)
-    if want is Want.RUN:
-        lab.ensure_worker()
-    else:
-        end = time.monotonic() + ANSWER_S
-        while record.state.live and record.responding and time.monotonic() < end:
-            time.sleep(0.2)
-            record = lab.store.get(record.id)
-    if as_json:
-        print_json(as_dict(record))
-    else:
-        click.echo(f"Run {record.id} is {record.state.value}.")
-
-
-@click.command()
-@click.argument("run")
-@json_flag
-@click.pass_obj
-def stop(lab: Lab, run: str, as_json: bool) -> None:
-    """Stop a run within a step or two and keep its weights."""
-    _request(lab, run, Want.STOP, as_json)
-
-
-@click.command()
-@click.argument("run")
-@json_flag
-@click.pass_obj
-def pause(lab: Lab, run: str, as_json: bool) -> None:
-    """Pause a run; `resume` goes on from the very step."""
-    _request(lab, run, Want.PAUSE, as_json)
-
-
-@click.command()
-@click.argument("run")
-@json_flag
-@click.pass_obj
-def resume(lab: Lab, run: str, as_json: bool) -> None:
-    """Go on with a paused, stopped, interrupted or failed run from its last checkpoint."""
-    _request(lab, run, Want.RUN, as_json)
-
-
-@click.command()
-@click.argument("run")
-@click.argument("tags", nargs=-1)
-@click.option("--remove", is_flag=True, help="Take these tags off instead.")
-@json_flag
-@click.pass_obj
-def tag(lab: Lab, run: str, tags: tuple[str, ...], remove: bool, as_json: bool) -> None:
-    """Put tags on a run."""
-    record = lab.store.resolve(run)
-    kept = [t for t in record.tags if t not in tags]
-    lab.store.set_tags(record.id, tags=tuple(kept if remove else [*kept, *tags]))
-    record = lab.store.get(record.id)
-    if as_json:
-        print_json(as_dict(record))
-    else:
-        click.echo(f"Run {record.id} has the tags: {', '.join(record.tags) or 'none'}.")
-
-
-@click.command()
-@click.argument("run")
-@click.option("--undo", is_flag=True, help="Bring a deleted run back.")
-@json_flag
-@click.pass_obj
-def delete(lab: Lab, run: str, undo: bool, as_json: bool) -> None:
-    """Delete a run; --undo brings it back."""
-    if undo:
-        record = lab.store.undelete(run)
-    else:
-        try:
-            record = lab.store.resolve(run)
-        except UnreadableRunError:  # deleting is the way out; such a run is known by its id alone
-            record = lab.store.delete(run.strip())
-        else:
-            lab.store.delete(record.id)
-    if as_json:
-        print_json({"run": record.id, "deleted": not undo})
-    else:
-        click.echo(
-            f"Run {record.id} is {'back' if undo else 'deleted; `delete --undo` with its full id brings it back'}."
-        )
-
-
-COMMANDS = (runs, show, stop, pause, resume, tag, delete)

@@ -6,8 +6,10 @@ from typing import Any
 import click
 
 from lab.cli.output import echo, json_flag, print_json, print_table
-from lab.data import list_datasets
+from lab.data.fetch import fetch_dataset
+from lab.data.imports import import_file
 from lab.data.inventory import DataState, inspect_dataset, list_other_files
+from lab.data.registry import list_datasets
 from lab.experiment import Lab
 from lab.settings import user_path
 
@@ -30,8 +32,6 @@ def datasets(lab: Lab, fetch: str | None, path: Path | None, as_json: bool) -> N
         return
     root = lab.settings.data
     if fetch is not None:
-        from lab.data.fetch import fetch_dataset
-
         lab.require_writable()
         fetch_dataset(fetch, root=root)
     entries = [_entry(lab, spec.id) for spec in list_datasets()]
@@ -67,8 +67,6 @@ def _entry(lab: Lab, id: str) -> dict[str, Any]:
 
 
 def _import(lab: Lab, path: Path, *, as_json: bool) -> None:
-    from lab.data.imports import import_file
-
     lab.require_writable()
     made = import_file(user_path(path), root=lab.settings.data)
     if as_json:
@@ -80,6 +78,3 @@ def _import(lab: Lab, path: Path, *, as_json: bool) -> None:
     for remark in made.remarks:
         echo(remark)
     echo(f"Train on it with `python -m lab train --dataset {made.id}`.")
-
-
-COMMANDS = (datasets,)

@@ -1,0 +1,97 @@
+"""Commands that change a run: stop, pause, resume, tag, delete."""
+
+import time
+
+import click
+
+from lab.cli.output import json_flag, print_json
+from lab.cli.run_json import as_dict
+from lab.errors import UnreadableRunError
+from lab.experiment import Lab
+from lab.runs.records import Want
+
+ANSWER_S = 30.0  # how long stop and pause wait for the worker's answer
+
+
+def _request(lab: Lab, run: str, want: Want, as_json: bool) -> None:
+    record = lab.control(lab.store.resolve(run).id, want)
+    if want is Want.RUN:
+        lab.ensure_worker()
+    else:
+        end = time.monotonic() + ANSWER_S
+        while record.state.live and record.responding and time.monotonic() < end:
+            time.sleep(0.2)
+            record = lab.store.get(record.id)
+    if as_json:
+        print_json(as_dict(record))
+    else:
+        click.echo(f"Run {record.id} is {record.state.value}.")
+
+
+@click.command()
+@click.argument("run")
+@json_flag
+@click.pass_obj
+def stop(lab: Lab, run: str, as_json: bool) -> None:
+    """Stop a run within a step or two and keep its weights."""
+    _request(lab, run, Want.STOP, as_json)
+
+
+@click.command()
+@click.argument("run")
+@json_flag
+@click.pass_obj
+def pause(lab: Lab, run: str, as_json: bool) -> None:
+    """Pause a run; `resume` goes on from the very step."""
+    _request(lab, run, Want.PAUSE, as_json)
+
+
+@click.command()
+@click.argument("run")
+@json_flag
+@click.pass_obj
+def resume(lab: Lab, run: str, as_json: bool) -> None:
+    """Go on with a paused, stopped, interrupted or failed run from its last checkpoint."""
+    _request(lab, run, Want.RUN, as_json)
+
+
+@click.command()
+@click.argument("run")
+@click.argument("tags", nargs=-1)
+@click.option("--remove", is_flag=True, help="Take these tags off instead.")
+@json_flag
+@click.pass_obj
+def tag(lab: Lab, run: str, tags: tuple[str, ...], remove: bool, as_json: bool) -> None:
+    """Put tags on a run."""
+    record = lab.store.resolve(run)
+    kept = [t for t in record.tags if t not in tags]
+    lab.store.set_tags(record.id, tags=tuple(kept if remove else [*kept, *tags]))
+    record = lab.store.get(record.id)
+    if as_json:
+        print_json(as_dict(record))
+    else:
+        click.echo(f"Run {record.id} has the tags: {', '.join(record.tags) or 'none'}.")
+
+
+@click.command()
+@click.argument("run")
+@click.option("--undo", is_flag=True, help="Bring a deleted run back.")
+@json_flag
+@click.pass_obj
+def delete(lab: Lab, run: str, undo: bool, as_json: bool) -> None:
+    """Delete a run; --undo brings it back."""
+    if undo:
+        record = lab.store.undelete(run)
+    else:
+        try:
+            record = lab.store.resolve(run)
+        except UnreadableRunError:  # deleting is the way out; such a run is known by its id alone
+            record = lab.store.delete(run.strip())
+        else:
+            lab.store.delete(record.id)
+    if as_json:
+        print_json({"run": record.id, "deleted": not undo})
+    else:
+        click.echo(
+            f"Run {record.id} is {'back' if undo else 'deleted; `delete --undo` with its full id brings it back'}."
+        )

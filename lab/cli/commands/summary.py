@@ -1,0 +1,59 @@
+"""`summary`: a network's layers, counted without its weights."""
+
+import click
+import torch
+
+from lab.architectures.build import build_network
+from lab.architectures.registry import check_options, get_architecture, resolve_input_size
+from lab.cli.options import parse_option
+from lab.cli.output import json_flag, print_json
+from lab.config import INPUT_SIZES
+from lab.inspection.summary import summarize
+
+
+@click.command()
+@click.argument("arch")
+@click.option(
+    "--batch-size",
+    default=64,
+    show_default=True,
+    type=click.IntRange(1, 65_536),
+    metavar="N",
+    help="Images in the batch that mult-adds and memory are counted for.",
+)
+@click.option(
+    "--input-size",
+    default="auto",
+    show_default=True,
+    metavar="|".join(INPUT_SIZES),
+    help="Side of the square the images are resized to; auto is the network's own.",
+)
+@click.option(
+    "--arch-option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of the network, as `architectures` lists them; may be given several times.",
+)
+@click.option(
+    "--classes",
+    default=10,
+    show_default=True,
+    type=click.IntRange(2, 1_000),
+    metavar="N",
+    help="Classes to tell apart.",
+)
+@json_flag
+def summary(arch: str, batch_size: int, input_size: str, options: tuple[str, ...], classes: int, as_json: bool) -> None:
+    """Print a network's layers, parameters, mult-adds and memory, as torchinfo counts them."""
+    entry = get_architecture(arch)
+    resolve_input_size(entry, input_size)
+    chosen = check_options(entry, dict(parse_option(text) for text in options))
+    with torch.device("meta"):  # counting needs no weights
+        network = build_network(arch, classes=classes, input_size=input_size, options=chosen)
+    shape = (batch_size, 1, 28, 28)
+    made = summarize(network, input_shape=shape)
+    if not as_json:
+        click.echo(made.text)
+        return
+    print_json({**made.as_dict(), "batch_size": made.batch, "mult_adds_per_image": made.mult_adds_per_image})

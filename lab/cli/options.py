@@ -1,0 +1,64 @@
+"""Flags of the command line that stand for the fields of a configuration."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from lab.config import FIELDS, FieldSpec, RunConfig
+from lab.errors import ConfigError
+from lab.presets import get_preset
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def config_options(function: _Function) -> _Function:
+    """Add one flag for every field of the configuration; what is not given stays `None`."""
+    for spec in reversed(FIELDS.values()):
+        function = _option(spec)(function)
+    return function
+
+
+def _option(spec: FieldSpec) -> Callable[[_Function], _Function]:
+    if spec.kind is dict:
+        return click.option(spec.flag, spec.name, multiple=True, metavar="NAME=VALUE", help=spec.help)
+    shown = f"{spec.help} [default: {spec.default}]" if spec.default != "" else spec.help
+    if spec.kind is bool:
+        return click.option(f"{spec.flag}/--no-{spec.flag[2:]}", spec.name, default=None, help=shown)
+    if spec.choices:
+        shown = f"{spec.help} {', '.join(spec.choices)}. [default: {spec.default}]"
+    metavar = {int: "N", float: "X", str: "ID"}[spec.kind]
+    return click.option(spec.flag, spec.name, type=spec.kind, default=None, metavar=metavar, help=shown)
+
+
+def parse_option(text: str) -> tuple[str, Any]:
+    """Read `widths=32,128`, `dropout=0.5`, `aux=true` as a name and a value."""
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise ConfigError(f"The network option is {text!r}, but it must look like NAME=VALUE.", field="arch_options")
+    if "," in value:
+        return name, [_scalar(part) for part in value.removesuffix(",").split(",")]
+    return name, _scalar(value)
+
+
+def _scalar(text: str) -> Any:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def build_config(preset: str | None, flags: dict[str, Any]) -> RunConfig:
+    """Return the preset's configuration (or the default one) with the given flags in it.
+
+    Network options given one by one are added to the preset's, which go where another network is asked for.
+    """
+    given = {name: value for name, value in flags.items() if value is not None and name != "arch_options"}
+    base = get_preset(preset).config() if preset else RunConfig()
+    kept = base.arch_options if given.get("arch", base.arch) == base.arch else {}
+    options = dict(parse_option(text) for text in flags.get("arch_options") or ())
+    return base.replace(**given, arch_options={**kept, **options})
