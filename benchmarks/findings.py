@@ -27,13 +27,13 @@ from lab.data.load import is_present
 from lab.data.registry import get_dataset_spec
 from lab.diagnosis.curves import DataFacts
 from lab.diagnosis.rules import diagnose_run
-from lab.experiment import Lab
 from lab.findings import Finding
-from lab.judging import judge_run
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, Series
+from lab.service.judging import judge_run
+from lab.service.lab import Lab
 from lab.settings import Settings
-from lab.worker import execute
+from lab.worker.loop import execute
 
 DIGITS = {"arch": "lenet5", "dataset": "digits", "epochs": 30, "train_limit": 1_000, "batch_size": 64, "device": "cpu"}
 MNIST = {**DIGITS, "dataset": "mnist", "train_limit": 2_000}

@@ -26,11 +26,11 @@ import psutil
 import safetensors.numpy
 
 from lab.config import RunConfig
-from lab.experiment import Lab
 from lab.runs import pace
 from lab.runs.imports import EndedRun, new_run_id
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunState, Series, Want
+from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sharing.bundle.layout import COLUMNS, FORMAT, MANIFEST, VERSION, VOLATILE, points_name
 from lab.sharing.bundle.read import import_bundle

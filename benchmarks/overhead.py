@@ -32,13 +32,13 @@ from lab.architectures.build import build_network
 from lab.config import RunConfig
 from lab.data.resident import load_resident
 from lab.devices import describe_device, keep_big_blocks, resolve_device
-from lab.experiment import Lab
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunState
+from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.training.engine import train
 from lab.training.events import Ended
-from lab.worker import execute, warm_up
+from lab.worker.loop import execute, warm_up
 
 CONTESTANTS = ("engine", "lab", "page")
 

@@ -17,7 +17,7 @@ import torch
 from benchmarks.photo_kinds import KINDS
 from lab.data.pictures import read_colours
 from lab.errors import InputError
-from lab.experiment import Lab, LoadedNetwork
+from lab.service.lab import Lab, LoadedNetwork
 from lab.settings import Settings
 from lab.sketch.normalise import RECIPES, normalise
 from lab.sketch.photo import find_digits

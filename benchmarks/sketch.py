@@ -15,7 +15,7 @@ import torch
 
 from lab.data.load import Dataset
 from lab.data.registry import get_dataset_spec
-from lab.experiment import Lab, LoadedNetwork
+from lab.service.lab import Lab, LoadedNetwork
 from lab.settings import Settings
 from lab.sketch.normalise import ALL_STEPS, RECIPES, STEPS, normalise
 from lab.sketch.reading import compute_probabilities

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import ConfigError
-from lab.experiment import Lab
+from lab.service.lab import Lab
 from lab.settings import PROCESS_ENVIRONMENT, Settings
 
 

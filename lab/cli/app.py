@@ -15,7 +15,7 @@ from lab import __version__
 from lab.cli.lazy import LazyCommand, LazyGroup
 from lab.cli.output import print_json
 from lab.errors import InputError, LabError
-from lab.experiment import Lab
+from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.text import one_sentence
 

@@ -1,7 +1,7 @@
 """The configuration of one run: the only list of hyperparameters.
 
 The form, the command line's flags, the differences between runs and the table in the docs are all made from the fields
-below. Names of networks and data sets are checked by `lab.experiment`, which knows those registries; everything else is
+below. Names of networks and data sets are checked by `lab.service.lab`, which knows those registries; everything else is
 checked here.
 """
 

@@ -1,4 +1,4 @@
-"""What an export needs of a lab, as a protocol: `lab.experiment.Lab` has it, and this room need not know that one."""
+"""What an export needs of a lab, as a protocol: `lab.service.lab.Lab` has it, and this room need not know that one."""
 
 from typing import TYPE_CHECKING, Protocol
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from lab.formatting import format_count, format_percent, percent_number, plural
+from lab.formatting import format_bytes, format_count, format_percent, percent_number, plural
 from pages.cache.inspection import Design, graph_of, measure_times, summary_of
 from pages.components.parts import graph, layer_table
 from pages.markdown import plain
 from pages.state.architecture import ARCHITECTURE
 from pages.state.keys import element
 from pages.widgets.machine import describe_machine
-from pages.widgets.runs import format_bytes, format_moment
+from pages.widgets.runs import show_moment
 
 if TYPE_CHECKING:
     from lab.inspection.summary import LayerRow, Summary
@@ -367,7 +367,7 @@ def show_times(design: Design, batch: int) -> None:
         delta_color="off",
         delta_arrow="off",
     )
-    st.caption(plain(f"Measured on {format_moment(when)} on one thread of this machine ({describe_machine('cpu')})."))
+    st.caption(plain(f"Measured on {show_moment(when)} on one thread of this machine ({describe_machine('cpu')})."))
     if timing.caution():
         st.warning(plain(timing.caution()), icon=":material/warning:")
     _time_table(summary, timing)

@@ -16,8 +16,8 @@ import streamlit as st
 from lab.architectures.registry import Architecture
 from lab.data.load import Dataset
 from lab.errors import InputError
-from lab.experiment import LoadedNetwork
 from lab.inspection.metrics import Answers, judge, softmax
+from lab.service.lab import LoadedNetwork
 from pages.cache.lab import get_lab
 from pages.cache.torch_import import require_torch
 

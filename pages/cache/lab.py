@@ -5,7 +5,7 @@ import threading
 import time
 from functools import lru_cache
 
-from lab.experiment import Lab
+from lab.service.lab import Lab
 from lab.settings import Settings
 
 _WARM_EVERY_S = 60.0  # a warm worker waits for minutes, so asking once a minute is enough

@@ -17,7 +17,7 @@ from pages.cache.lab import get_lab
 from pages.cache.torch_import import require_torch
 
 if TYPE_CHECKING:
-    from lab.costs import Estimate
+    from lab.service.costs import Estimate
 
 _ENTRIES = 256
 _CURVES = 64  # runs; 100,000 steps take 5 MB
@@ -44,7 +44,7 @@ _LARGE = 64  # pixels a side above which a smaller input is worth offering
 def estimate_cost(config: RunConfig) -> "tuple[Estimate, tuple[str, Estimate] | None]":
     """Return a configuration's cost and, for large inputs, the smallest input size with its cost.
 
-    Raises what `lab.costs.estimate` raises. Imports torch if nobody has.
+    Raises what `lab.service.costs.estimate` raises. Imports torch if nobody has.
     """
     decisive = RunConfig(**{name: getattr(config, name) for name in _COSTLY})
     cost, smaller = _estimate_cost(str(get_lab().settings.home), json.dumps(decisive.as_dict(), sort_keys=True))
@@ -56,7 +56,7 @@ def estimate_cost(config: RunConfig) -> "tuple[Estimate, tuple[str, Estimate] | 
 @st.cache_data(max_entries=_ENTRIES, ttl=_MINUTE_S, show_spinner=False)
 def _estimate_cost(home: str, config: str) -> "tuple[Estimate, tuple[str, Estimate] | None]":
     require_torch()
-    from lab.costs import estimate, smaller_input
+    from lab.service.costs import estimate, smaller_input
 
     lab, wanted = get_lab(), RunConfig.from_dict(json.loads(config))
     cost = estimate(lab, wanted)
@@ -71,7 +71,7 @@ def estimate_seconds(config: RunConfig) -> float:
 @st.cache_data(max_entries=_ENTRIES, ttl=10 * _MINUTE_S, show_spinner=False)
 def _estimate_seconds(home: str, config: str) -> float:
     require_torch()
-    from lab.costs import estimate
+    from lab.service.costs import estimate
 
     return estimate(get_lab(), RunConfig.from_dict(json.loads(config))).seconds
 

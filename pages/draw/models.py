@@ -11,9 +11,9 @@ import streamlit as st
 
 from lab.data.registry import DatasetSpec, get_dataset_spec
 from lab.errors import LabError
-from lab.experiment import LoadedNetwork
 from lab.inspection.observe import LayerView
 from lab.runs.records import RunRecord
+from lab.service.lab import LoadedNetwork
 from lab.sketch.normalise import RECIPES, Recipe
 from lab.sketch.reading import compute_features, learn_network_rule, rule_images
 from lab.sketch.unsure import UnsureRule, unit_rows

@@ -8,17 +8,16 @@ from lab.config import RunConfig
 from lab.diagnosis.rules import diagnose_config
 from lab.errors import ConfigError
 from lab.findings import Finding
-from lab.formatting import format_count, format_duration, format_range, plural
+from lab.formatting import format_bytes, format_count, format_duration, format_range, plural
 from pages.cache.runs import estimate_cost
 from pages.cache.torch_import import warm_torch
 from pages.markdown import plain
 from pages.state.keys import element
 from pages.state.train import apply_changes, set_field
 from pages.widgets.findings import remedy_words, show_finding
-from pages.widgets.runs import format_bytes
 
 if TYPE_CHECKING:
-    from lab.costs import Estimate
+    from lab.service.costs import Estimate
 
 _LONG_S = 600.0  # an epoch that takes longer than this is worth a word before it is started
 _WAIT_S = 0.5

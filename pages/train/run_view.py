@@ -8,10 +8,9 @@ from typing import Any
 
 import streamlit as st
 
-from lab.charts.ranges import short_number
 from lab.config import FIELDS, GROUPS, RunConfig
 from lab.findings import Finding
-from lab.formatting import format_duration, format_percent
+from lab.formatting import format_duration, format_percent, format_short
 from lab.runs.headline import BEST, LAST, UNTESTED
 from lab.runs.records import RunRecord, RunState, Want
 from pages.cache.lab import get_lab
@@ -23,7 +22,7 @@ from pages.state.train import TRAIN, fill_form, leave_run
 from pages.widgets.export_panel import export_panel
 from pages.widgets.findings import show_run_findings
 from pages.widgets.frame import show_errors
-from pages.widgets.runs import format_moment, run_title, state_badge
+from pages.widgets.runs import run_title, show_moment, state_badge
 from pages.widgets.start import start_training
 
 _LARGE_LOSS = 1000  # above it, digits after the point say nothing and the whole number would be cut off
@@ -67,7 +66,7 @@ def _heading(run: RunRecord) -> None:
             state_badge(run)
         _controls(run)
     facts = [f"{run.config.arch} on {run.config.dataset}", device_words(run), f"run {run.id}"]
-    facts.append(f"asked for {format_moment(run.created_at)}")
+    facts.append(f"asked for {show_moment(run.created_at)}")
     st.caption(plain(" · ".join(facts)))
 
 
@@ -119,7 +118,7 @@ def _button(label: str, icon: str, run: RunRecord, want: Want, *, enabled: bool)
 def _cached_hint(run: RunRecord) -> None:
     if TRAIN.read().cached != run.id or run.state is not RunState.FINISHED:
         return
-    when = format_moment(run.finished_at or run.created_at)
+    when = show_moment(run.finished_at or run.created_at)
     st.info(
         f"These settings were trained on {when}, in {format_duration(run.seconds)}; here is that run. "
         "Train again makes a new one.",
@@ -164,7 +163,7 @@ def results_words(run: RunRecord) -> str:
 def _loss(value: Any) -> str:
     if not isinstance(value, int | float):
         return "–"
-    return f"{value:.4f}" if abs(value) < _LARGE_LOSS else short_number(value)
+    return f"{value:.4f}" if abs(value) < _LARGE_LOSS else format_short(value)
 
 
 def _findings(run: RunRecord, findings: Sequence[Finding]) -> None:

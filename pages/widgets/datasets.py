@@ -6,6 +6,7 @@ import streamlit as st
 
 from lab.data.fetch import fetch_dataset
 from lab.data.registry import DatasetSpec
+from lab.formatting import format_bytes
 from pages.cache.lab import get_lab
 from pages.markdown import plain
 from pages.state.keys import element
@@ -54,7 +55,9 @@ def fetch_button(spec: DatasetSpec, *, key: str) -> None:
 
     def show(name: str, done: int, total: int) -> None:
         share = min(1.0, done / total) if total else 0.0
-        bar.progress(share, text=plain(f"{name}: {done / 1e6:.1f} MB" + (f" of {total / 1e6:.1f}" if total else "")))
+        bar.progress(
+            share, text=plain(f"{name}: {format_bytes(done)}" + (f" of {format_bytes(total)}" if total else ""))
+        )
 
     with show_errors():
         fetch_dataset(spec.id, root=lab.settings.data, progress=show)

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from lab.experiment import Lab
 from lab.formatting import plural
 from lab.runs.records import RunRecord
+from lab.service.lab import Lab
 from lab.sharing.formats import ExportFormat, export_runs, list_formats
 from pages.cache.torch_import import require_torch
 from pages.markdown import plain

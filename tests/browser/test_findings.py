@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from lab.experiment import Lab
 from lab.findings import Finding
 from lab.runs.records import RunState
+from lab.service.lab import Lab
 from lab.settings import Settings
 from tests.browser.conftest import Server, Visitor
 from tests.web.web_data import Bench, series

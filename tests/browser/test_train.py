@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from lab.experiment import Lab
+from lab.service.lab import Lab
 from lab.settings import Settings
 from tests.browser.conftest import Server, Visitor, until
 from tests.web.web_data import DIGITS_CONFIG, Bench, series

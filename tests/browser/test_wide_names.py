@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from lab.config import RunConfig
-from lab.experiment import Lab
 from lab.runs.imports import EndedRun, new_run_id
 from lab.runs.records import RunState, Series
+from lab.service.lab import Lab
 from lab.settings import Settings
 from tests.browser.conftest import Server, Visitor
 

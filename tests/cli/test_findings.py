@@ -10,10 +10,10 @@ import pytest
 from lab.cli.findings import finding_lines, train_flags
 from lab.cli.options import build_config, config_options
 from lab.config import RunConfig
-from lab.experiment import Lab
 from lab.findings import AT_CHANCE, Finding
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunState
+from lab.service.lab import Lab
 from lab.settings import Settings
 from tests.cli.conftest import Shell
 

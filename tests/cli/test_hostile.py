@@ -19,9 +19,9 @@ from lab.cli.commands.train import _show, build_bar, follow
 from lab.cli.options import build_config
 from lab.cli.output import print_table, write_file
 from lab.errors import near_miss
-from lab.experiment import Lab
 from lab.presets import get_preset
 from lab.runs.records import RunState
+from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
 from tests.cli.conftest import Shell
 

@@ -10,9 +10,9 @@ import pytest
 
 from lab.cli.app import main
 from lab.config import RunConfig
-from lab.experiment import Lab
 from lab.runs.owner import Owner
 from lab.runs.records import RunState
+from lab.service.lab import Lab
 from lab.settings import Settings
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from lab.cli.app import main
-from lab.experiment import Lab
 from lab.presets import get_preset
 from lab.runs.owner import Owner
 from lab.runs.records import RunState
+from lab.service.lab import Lab
 from lab.settings import Settings
 
 FAR = Owner(host="elsewhere", pid=1, pid_start="x")

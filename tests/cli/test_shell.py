@@ -11,17 +11,17 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from lab import supervisor
 from lab.architectures.registry import list_architectures
 from lab.cli.app import cli
 from lab.cli.commands.train import _stop
 from lab.config import FIELDS
 from lab.data.load import load_dataset
-from lab.experiment import Lab
 from lab.presets import PRESETS
 from lab.runs.records import RunState
+from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
 from lab.sketch.render import Hand, draw_digit
+from lab.worker import supervisor
 from tests.cli.conftest import Shell
 
 

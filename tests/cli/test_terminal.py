@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lab.cli.output import echo, print_table
-from lab.experiment import Lab
+from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.text import hidden_character
 from tests.cli.conftest import Shell

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lab import supervisor
 from lab.cli.app import main
 from lab.config import RunConfig
-from lab.experiment import Lab
 from lab.runs.edits import PURGE_AFTER_S
 from lab.runs.owner import Owner
 from lab.runs.records import KeptFile, RunRecord, RunState, Series
 from lab.runs.store import RunStore
+from lab.service.lab import Lab
 from lab.settings import Settings
+from lab.worker import supervisor
 
 
 @pytest.fixture

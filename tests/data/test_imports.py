@@ -13,7 +13,7 @@ from lab.data.imports import import_file
 from lab.data.load import dataset_checksum, load_dataset
 from lab.data.trainable import require_trainable
 from lab.errors import DataError, InputError
-from lab.experiment import Lab
+from lab.service.lab import Lab
 from lab.settings import Settings
 from tests.data.data_files import idx_bytes
 

@@ -15,7 +15,7 @@ import torch
 from lab.architectures.registry import get_architecture, list_architectures
 from lab.config import RunConfig
 from lab.data.resident import load_resident
-from lab.experiment import Lab
+from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.training.engine import train
 from lab.training.events import StepMetrics

@@ -10,12 +10,12 @@ import torch
 
 from lab.architectures.registry import list_architectures
 from lab.config import RunConfig
-from lab.experiment import Lab
 from lab.runs.owner import Owner
 from lab.runs.records import RunState, Want
+from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sharing.bundle.read import import_bundle
-from lab.worker import execute
+from lab.worker.loop import execute
 from tests.golden import cli_keys, losses
 from tests.golden.opening import GOLDEN, RELEASES, read, unpack_home
 

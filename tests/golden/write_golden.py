@@ -20,14 +20,14 @@ import torch
 from PIL import Image, ImageDraw
 
 from lab.config import RunConfig
-from lab.experiment import Lab
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, Want
 from lab.runs.store import RunStore
+from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sharing.bundle.read import import_bundle
 from lab.sharing.bundle.write import write_bundle
-from lab.worker import execute
+from lab.worker.loop import execute
 
 TINY: dict[str, Any] = {
     "arch": "basic-cnn",

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from lab.experiment import Lab
 from lab.runs.records import RunRecord
+from lab.service.lab import Lab
 from tests.sharing.sharing_runs import open_lab, train_run
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from lab.config import RunConfig
-from lab.experiment import Lab
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord
+from lab.service.lab import Lab
 from lab.settings import Settings
-from lab.worker import execute
+from lab.worker.loop import execute
 
 DATA = Path(os.environ.get("LAB_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 SMALL = {

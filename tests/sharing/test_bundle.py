@@ -23,10 +23,10 @@ import torch
 from benchmarks.imports import bundle_of, training_beside
 from lab.config import RunConfig
 from lab.errors import ArtifactError, InputError, ReadOnlyError, StoreError
-from lab.experiment import Lab
 from lab.runs.imports import EndedRun, new_run_id
 from lab.runs.records import KeptFile, RunRecord, RunState, Series
 from lab.runs.store import RunStore
+from lab.service.lab import Lab
 from lab.sharing.bundle import read, write
 from lab.sharing.bundle.archive import open_archive
 from lab.sharing.bundle.curves import check_curves, curve_parts

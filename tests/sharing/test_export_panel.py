@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lab.experiment import Lab
 from lab.runs.records import RunRecord
+from lab.service.lab import Lab
 from lab.sharing.bundle.write import write_bundle
 from lab.sharing.formats import FORMATS, export_runs, list_formats
 from pages.widgets.export_panel import downloads, file_stem

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from lab.experiment import Lab
 from lab.runs.imports import EndedRun, new_run_id
 from lab.runs.records import RunRecord
+from lab.service.lab import Lab
 from lab.sharing.bundle.read import import_bundle
 from lab.sharing.bundle.write import write_bundle
 from lab.sharing.formats import CARD, export_runs

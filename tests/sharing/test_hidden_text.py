@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from lab.errors import InputError
-from lab.experiment import Lab
 from lab.runs.encoding import encode_tags
 from lab.runs.records import RunRecord
+from lab.service.lab import Lab
 from lab.sharing.bundle.read import import_bundle
 from lab.sharing.bundle.write import write_bundle
 from lab.sharing.formats import FORMATS, export_runs

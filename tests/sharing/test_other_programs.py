@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from lab.errors import LabError
-from lab.experiment import Lab
 from lab.runs.records import RunRecord
+from lab.service.lab import Lab
 from lab.sharing import onnx_file
 from lab.sharing.formats import export_runs
 from tests.sharing.sharing_runs import train_run

@@ -12,9 +12,9 @@ from playwright.sync_api import Browser, Page
 
 from lab.charts.style import LIGHT
 from lab.config import RunConfig
-from lab.experiment import Lab
 from lab.runs.imports import EndedRun, new_run_id
 from lab.runs.records import RunRecord, RunState
+from lab.service.lab import Lab
 from lab.sharing.report.gather import look_at
 from lab.sharing.report.page import write_report
 from lab.text import escaped

@@ -21,8 +21,8 @@ from lab.cli.commands.sharing import write_files
 from lab.data.load import is_present
 from lab.data.own import write_own_dataset
 from lab.data.registry import list_datasets
-from lab.experiment import Lab
 from lab.runs.records import RunRecord
+from lab.service.lab import Lab
 from lab.sharing.formats import FORMATS, Files, export_runs, get_format
 from lab.sharing.script.layers import describe, same_weights
 from lab.sharing.script.package import collect_modules, package_files, rename

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lab.cli.app import main
-from lab.experiment import Lab
 from lab.runs.records import RunRecord
+from lab.service.lab import Lab
 from lab.sharing.comparison import run_labels
 from lab.sharing.formats import FORMATS
 from tests.sharing.sharing_runs import open_lab

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.experiment import Lab
 from lab.runs.records import RunRecord, Series
+from lab.service.lab import Lab
 from lab.sharing.comparison import comparison_table, differing_settings
 from lab.sharing.formats import export_runs
 from lab.sharing.tables import (

@@ -9,8 +9,8 @@ import torch
 from safetensors import safe_open
 
 from lab.errors import InputError, UnknownNameError
-from lab.experiment import Lab
 from lab.runs.records import RunRecord
+from lab.service.lab import Lab
 from lab.sharing.formats import FORMATS, export_runs
 from lab.sharing.weights import portable_state
 from lab.training.checkpoint import weights_digest

@@ -20,7 +20,7 @@ def mnist_root() -> Path:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What `lab.experiment` hands out, as far as reading needs it."""
+    """What `lab.service.lab` hands out, as far as reading needs it."""
 
     network: nn.Module
     mean: float = 0.0

@@ -16,10 +16,10 @@ from lab.charts.overlay import AXES
 from lab.charts.pareto import COSTS
 from lab.cli.app import main
 from lab.errors import LabError
-from lab.experiment import Lab
 from lab.metrics import list_charts
 from lab.presets import REPORTS
 from lab.runs.records import RunRecord
+from lab.service.lab import Lab
 from lab.sharing.comparison import list_results
 from lab.sharing.formats import export_runs, list_formats
 from pages.markdown import plain

@@ -7,13 +7,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.config import RunConfig
-from lab.costs import estimate, smaller_input
 from lab.data.own import write_own_dataset
 from lab.errors import DeviceError, ShapeError
 from lab.formatting import format_range
 from lab.presets import get_preset
 from lab.runs.imports import IMPORTED
 from lab.runs.records import RunState
+from lab.service.costs import estimate, smaller_input
 from pages.cache.runs import estimate_cost
 from pages.cache.torch_import import require_torch
 from tests.web.addresses import go_to

@@ -10,9 +10,9 @@ from streamlit.testing.v1 import AppTest
 
 from lab.cli.app import main
 from lab.config import RunConfig
-from lab.experiment import Lab
 from lab.formatting import format_percent
 from lab.runs.records import RunRecord
+from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sharing.bundle.read import import_bundle
 from lab.sharing.bundle.write import write_bundle

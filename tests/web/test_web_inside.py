@@ -13,13 +13,13 @@ from streamlit.testing.v1 import AppTest
 
 from lab.architectures.registry import list_architectures
 from lab.config import RunConfig
-from lab.experiment import Lab
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord
+from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sketch.saved import encode_ink
 from lab.sketch.sketch import Sketch
-from lab.worker import execute
+from lab.worker.loop import execute
 from pages.state.inside import INSIDE
 from pages.widgets import waiting
 from tests.web.addresses import go_to, set_state

@@ -11,9 +11,9 @@ import numpy as np
 from starlette.applications import Starlette
 
 from lab.config import RunConfig
-from lab.experiment import Lab
 from lab.runs.owner import Owner, process_start
 from lab.runs.records import RunRecord, RunState, Series
+from lab.service.lab import Lab
 
 DIGITS_CONFIG = RunConfig(dataset="digits", epochs=3, batch_size=32)
 

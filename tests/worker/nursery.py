@@ -17,11 +17,11 @@ import sklearn.datasets
 import torch
 import torch._dynamo  # the first optimizer imports it; here no child has to
 
-from lab.experiment import Lab
 from lab.runs.records import Series, Want
 from lab.runs.store import RunStore
+from lab.service.lab import Lab
 from lab.settings import Settings
-from lab.worker import work
+from lab.worker.loop import work
 
 ACKNOWLEDGED = 3
 

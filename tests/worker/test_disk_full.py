@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from lab.config import RunConfig
-from lab.experiment import Lab
 from lab.runs.records import RunState, Want
+from lab.service.lab import Lab
 from lab.settings import Settings
-from lab.worker import work
+from lab.worker.loop import work
 
 CONFIG = RunConfig(arch="lenet5", dataset="digits", epochs=4, batch_size=32)
 

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import null
 
 from lab.config import RunConfig
-from lab.experiment import Lab
 from lab.findings import Outcome
-from lab.judging import judge_older
 from lab.runs.records import RunRecord
+from lab.service.judging import judge_older
+from lab.service.lab import Lab
 from tests.runs.runs_data import write_past_checks
 from tests.worker.worker_runs import open_lab, train
 

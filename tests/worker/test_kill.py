@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 
 from lab.config import RunConfig
-from lab.experiment import Lab
 from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, RunState, Want
+from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
 
 # Dropout, augmentation and a schedule draw on everything a checkpoint has to bring back.

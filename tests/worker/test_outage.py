@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from lab import supervisor
 from lab.config import RunConfig
-from lab.experiment import Lab
 from lab.runs.outage import Outage
 from lab.runs.owner import Owner
 from lab.runs.records import CHECKPOINT, RunRecord, RunState, Want
 from lab.runs.store import RunStore
-from lab.supervisor import is_running
-from lab.worker import execute, work
+from lab.service.lab import Lab
+from lab.worker import supervisor
+from lab.worker.loop import execute, work
+from lab.worker.supervisor import is_running
 from tests.postgres import PostgresServer, started_server
 from tests.worker.worker_runs import SMALL, claim, open_lab, work_off
 

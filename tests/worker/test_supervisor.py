@@ -10,7 +10,7 @@ import pytest
 
 from lab.runs.owner import Owner
 from lab.settings import CHECKOUT, Settings
-from lab.supervisor import dismiss_stranger
+from lab.worker.supervisor import dismiss_stranger
 from tests.worker.worker_runs import SMALL, open_lab
 
 _OF_A_DEAD_PROCESS = {"pid": 1, "pid_start": "never", "host": Owner.of_this_process().host, "settings": {}}
@@ -26,7 +26,7 @@ def test_a_torn_card_keeps_nobody_from_asking_for_a_run(tmp_path: Path, text: st
 _ON_A_FULL_DISK = """
 import resource, signal, sys
 from lab.settings import Settings
-from lab.supervisor import _leave_card
+from lab.worker.supervisor import _leave_card
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
 _leave_card(Settings.from_env({"LAB_HOME": sys.argv[1]}))

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from lab.config import RunConfig
-from lab.experiment import Lab
 from lab.runs.owner import process_start
 from lab.runs.records import RunRecord, RunState
-from lab.supervisor import is_running
+from lab.service.lab import Lab
+from lab.worker.supervisor import is_running
 from tests.worker.worker_runs import open_lab
 
 TIMEOUT_S = 90.0

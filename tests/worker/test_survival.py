@@ -13,18 +13,18 @@ import pytest
 
 from lab.config import RunConfig
 from lab.errors import RunStateError
-from lab.experiment import Lab
 from lab.runs.owner import process_start
 from lab.runs.records import CHECKPOINT, RunRecord, RunState, Want
+from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
-from lab.supervisor import dismiss_stranger, is_running
+from lab.worker.supervisor import dismiss_stranger, is_running
 
 PATIENCE_S = 60.0
 LONG = RunConfig(arch="lenet5", dataset="digits", epochs=2_000, batch_size=16, keep_mb=1)
 _SERVER = """
 import sys, time
 from lab.config import RunConfig
-from lab.experiment import Lab
+from lab.service.lab import Lab
 from lab.settings import Settings
 lab = Lab(Settings.from_env({"LAB_HOME": sys.argv[1]}))
 run = lab.submit(RunConfig.from_dict({**RunConfig().as_dict(), "dataset": "digits", "epochs": 2000,

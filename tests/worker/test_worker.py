@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from lab import worker
-from lab.experiment import Lab
 from lab.runs.records import RunRecord, RunState, Want
 from lab.runs.store import RunStore
+from lab.service.lab import Lab
 from lab.training.events import Command
-from lab.worker import Watch, execute
+from lab.worker import loop
+from lab.worker.loop import Watch, execute
 from tests.worker.worker_runs import SMALL, claim, open_lab, train, work_off
 
 
@@ -72,8 +72,8 @@ def test_a_fine_tuned_run_is_resumed_without_the_run_it_came_from(lab: Lab) -> N
 def test_a_wish_is_heard_though_the_disk_is_too_full_to_renew_the_lease(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "LISTEN_S", 0.01)
-    monkeypatch.setattr(worker, "RENEW_S", 0.1)
+    monkeypatch.setattr(loop, "LISTEN_S", 0.01)
+    monkeypatch.setattr(loop, "RENEW_S", 0.1)
     lab.submit(SMALL)
     run = claim(lab)
     with lab.store.database.write() as connection:
@@ -112,8 +112,8 @@ class _SlowToFinish(RunStore):
 def test_the_lease_is_renewed_while_the_end_of_a_long_run_is_written_down(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "LISTEN_S", 0.01)
-    monkeypatch.setattr(worker, "RENEW_S", 0.05)
+    monkeypatch.setattr(loop, "LISTEN_S", 0.01)
+    monkeypatch.setattr(loop, "RENEW_S", 0.05)
     store = _SlowToFinish.open(lab.settings.database)
     assert isinstance(store, _SlowToFinish)
     vars(lab)["store"] = store

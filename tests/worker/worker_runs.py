@@ -4,11 +4,11 @@ import threading
 from pathlib import Path
 
 from lab.config import RunConfig
-from lab.experiment import Lab
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord
+from lab.service.lab import Lab
 from lab.settings import Settings
-from lab.worker import execute
+from lab.worker.loop import execute
 
 SMALL = RunConfig(arch="lenet5", dataset="digits", train_limit=64, batch_size=32, epochs=1, device="cpu")
 

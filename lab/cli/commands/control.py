@@ -7,8 +7,8 @@ import click
 from lab.cli.output import json_flag, print_json
 from lab.cli.run_json import as_dict
 from lab.errors import UnreadableRunError
-from lab.experiment import Lab
 from lab.runs.records import Want
+from lab.service.lab import Lab
 
 ANSWER_S = 30.0  # how long stop and pause wait for the worker's answer
 

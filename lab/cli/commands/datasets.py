@@ -10,7 +10,7 @@ from lab.data.fetch import fetch_dataset
 from lab.data.imports import import_file
 from lab.data.inventory import DataState, inspect_dataset, list_other_files
 from lab.data.registry import list_datasets
-from lab.experiment import Lab
+from lab.service.lab import Lab
 from lab.settings import user_path
 
 

@@ -16,7 +16,7 @@ from lab.data.load import is_present
 from lab.data.registry import list_datasets
 from lab.devices import describe_device, resolve_device
 from lab.errors import LabError
-from lab.experiment import Lab
+from lab.service.lab import Lab
 
 PACKAGES = ("torch", "torchvision", "streamlit", "plotly", "pandas", "numpy", "sqlalchemy", "safetensors", "captum")
 

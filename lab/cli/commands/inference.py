@@ -11,10 +11,10 @@ from lab.charts.tiles import grid, paint
 from lab.cli.output import echo, json_flag, print_json, print_table, write_file
 from lab.data.pictures import MAX_BYTES
 from lab.errors import InputError
-from lab.experiment import Lab
 from lab.formatting import format_percent, plural
 from lab.inspection.images import pick_image
 from lab.inspection.report import evaluate_network, inspect_image
+from lab.service.lab import Lab
 from lab.settings import user_path
 from lab.sketch.files import predict_images
 

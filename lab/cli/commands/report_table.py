@@ -7,8 +7,8 @@ import click
 from lab.charts.reports import ReportRow, report_cells, report_rows
 from lab.cli.output import json_flag, print_json, print_table
 from lab.errors import UnknownNameError, near_miss
-from lab.experiment import Lab
 from lab.presets import REPORTS
+from lab.service.lab import Lab
 from lab.sharing.tables import shown
 
 

@@ -6,12 +6,12 @@ from typing import Any
 import click
 
 from lab.cli.findings import finding_lines
-from lab.cli.output import json_flag, moment, print_json, print_table
+from lab.cli.output import json_flag, print_json, print_table
 from lab.cli.run_json import as_dict, as_listed
-from lab.experiment import Lab
-from lab.formatting import format_duration, format_percent, plural
+from lab.formatting import format_duration, format_moment, format_percent, plural
 from lab.metrics import LEARNING_RATE, Cadence, Split, list_epoch_metrics, list_metrics
 from lab.runs.records import RunRecord, Series
+from lab.service.lab import Lab
 
 MOST = 1_000_000  # runs listed at once
 
@@ -45,7 +45,7 @@ def runs(lab: Lab, where: str, order: str, limit: int, as_json: bool) -> None:
                 format_percent(run.headline.test_accuracy),
                 run.epoch_text or f"– of {run.config.epochs}",
                 format_duration(run.seconds),
-                moment(run.created_at),
+                format_moment(run.created_at),
             )
             for run in found
         ],

@@ -10,7 +10,7 @@ import click
 from lab.cli.output import echo, json_flag, print_json, print_table, write_file
 from lab.cli.run_json import as_dict
 from lab.errors import InputError
-from lab.experiment import Lab
+from lab.service.lab import Lab
 from lab.settings import user_path
 from lab.sharing.bundle.read import import_bundle
 from lab.sharing.comparison import comparison_table, differing_settings, list_results, result_of, run_labels

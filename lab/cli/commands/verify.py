@@ -7,9 +7,9 @@ import click
 
 from lab.cli.output import echo, json_flag, print_json
 from lab.errors import ArtifactError, UnreadableRunError
-from lab.experiment import Lab
 from lab.formatting import plural
 from lab.runs.records import RunRecord
+from lab.service.lab import Lab
 
 
 @click.command()

@@ -6,9 +6,9 @@ import click
 
 from lab.cli.output import json_flag, print_json
 from lab.errors import LabError
-from lab.experiment import Lab
-from lab.supervisor import is_running, lock_path
-from lab.supervisor import main as supervise
+from lab.service.lab import Lab
+from lab.worker.supervisor import is_running, lock_path
+from lab.worker.supervisor import main as supervise
 
 
 @click.command()

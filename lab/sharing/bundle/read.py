@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from lab.errors import ReadOnlyError, ShapeError
-from lab.judging import judge_older
 from lab.runs.imports import EndedRun, new_run_id
 from lab.runs.records import WEIGHTS, KeptFile, RunRecord
+from lab.service.judging import judge_older
 from lab.sharing.bundle.archive import Archive, open_archive
 from lab.sharing.bundle.curves import Curve, check_curves, curve_parts
 from lab.sharing.bundle.layout import (

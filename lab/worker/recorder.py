@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 _Points = dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]
 
 
-class Journal:
+class RunRecorder:
     """Takes a run's events and writes them down under the run's lease."""
 
     def __init__(

@@ -13,14 +13,14 @@ import torch
 from lab.cli.commands.runs import epoch_rows
 from lab.config import RunConfig
 from lab.errors import StoreBusyError
-from lab.experiment import Lab
-from lab.journal import Journal
 from lab.runs.outage import Outage
 from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, RunState, Want
 from lab.runs.store import RunStore
+from lab.service.lab import Lab
 from lab.training.checkpoint import Checkpoint, Weights
 from lab.training.events import Ended, Evaluated, Snapshot, Started, StepMetrics
 from lab.training.progress import Progress
+from lab.worker.recorder import RunRecorder
 from tests.worker.worker_runs import claim, open_lab
 
 CONFIG = RunConfig(dataset="digits", keep_mb=1)
@@ -35,13 +35,13 @@ def lab(tmp_path: Path) -> Lab:
     return lab
 
 
-def _begin(lab: Lab, *, step: int = 0, outage: Outage | None = None) -> tuple[RunRecord, Journal]:
+def _begin(lab: Lab, *, step: int = 0, outage: Outage | None = None) -> tuple[RunRecord, RunRecorder]:
     """Claim the run that is queued (a new one if none is) and tell its start."""
     if not lab.store.count_queued():
         lab.submit(CONFIG)
     run = claim(lab)
-    journal = Journal(lab.store, lab.artifacts, run, outage=outage)
-    journal.take(
+    recorder = RunRecorder(lab.store, lab.artifacts, run, outage=outage)
+    recorder.take(
         Started(
             device="cpu",
             step=step,
@@ -54,7 +54,7 @@ def _begin(lab: Lab, *, step: int = 0, outage: Outage | None = None) -> tuple[Ru
             environment={},
         )
     )
-    return run, journal
+    return run, recorder
 
 
 def _steps(first: int, last: int) -> StepMetrics:
@@ -62,13 +62,13 @@ def _steps(first: int, last: int) -> StepMetrics:
     return StepMetrics(step, np.full(len(step), LOG_10), step * 0.0, step * 0.1, images_per_second=1.0)
 
 
-def _epoch(journal: Journal, epoch: int, *, loss: float | None = None, step: int = 0, size: int = 100) -> None:
+def _epoch(recorder: RunRecorder, epoch: int, *, loss: float | None = None, step: int = 0, size: int = 100) -> None:
     """Tell the end of an epoch of 20 steps: its steps, validation and weights."""
     step = step or epoch * 20
-    journal.take(_steps(step - 19, step))
+    recorder.take(_steps(step - 19, step))
     if loss is not None:
-        journal.take(Evaluated(step, epoch, 1.0, {"val/loss": loss}, epoch_end=True))
-    journal.take(Snapshot(WEIGHTS, step, epoch, lambda: _weights(epoch, size)))
+        recorder.take(Evaluated(step, epoch, 1.0, {"val/loss": loss}, epoch_end=True))
+    recorder.take(Snapshot(WEIGHTS, step, epoch, lambda: _weights(epoch, size)))
 
 
 def _weights(epoch: int, size: int) -> Weights:
@@ -98,13 +98,13 @@ def _hold(lab: Lab, seconds: float | None) -> sqlite3.Connection:
 
 @pytest.mark.parametrize("what", ["the end", "a checkpoint"])
 def test_nothing_overtakes_points_that_wait_for_a_busy_store(lab: Lab, what: str) -> None:
-    run, journal = _begin(lab)
-    journal.take(_steps(1, 20))
+    run, recorder = _begin(lab)
+    recorder.take(_steps(1, 20))
     _hold(lab, 0.6)  # the points give up once, at 0.4 s; what comes after them would not
     if what == "the end":
-        journal.finish(_ended("finished", 20), state=RunState.FINISHED, reason="")
+        recorder.finish(_ended("finished", 20), state=RunState.FINISHED, reason="")
     else:
-        journal.take(_checkpoint(20))
+        recorder.take(_checkpoint(20))
         assert [kept.step for kept in lab.store.kept(run.id)] == [20]
     assert lab.store.points(run.id)["batch/loss"].step.tolist() == list(range(1, 21))
     assert lab.store.verify(run.id) == ()
@@ -112,44 +112,44 @@ def test_nothing_overtakes_points_that_wait_for_a_busy_store(lab: Lab, what: str
 
 def test_a_store_that_stays_busy_until_the_worker_ends_ends_no_run_without_its_points(lab: Lab) -> None:
     ending = threading.Event()
-    run, journal = _begin(lab, outage=Outage(limit_s=0.2, ending=ending))
-    journal.take(_steps(1, 20))
+    run, recorder = _begin(lab, outage=Outage(limit_s=0.2, ending=ending))
+    recorder.take(_steps(1, 20))
     holder = _hold(lab, None)
     threading.Timer(1.0, ending.set).start()
     with pytest.raises(StoreBusyError, match=r"held by another process for more than 0.4 s"):
-        journal.finish(_ended("finished", 20), state=RunState.FINISHED, reason="")
+        recorder.finish(_ended("finished", 20), state=RunState.FINISHED, reason="")
     holder.close()
     assert lab.store.get(run.id).state is RunState.RUNNING
 
 
 def test_a_resumed_run_leaves_the_future_it_went_back_from(lab: Lab) -> None:
-    run, journal = _begin(lab)
-    _epoch(journal, 1, loss=0.5)
-    journal.take(_checkpoint(20))
-    _epoch(journal, 2, loss=0.4)
+    run, recorder = _begin(lab)
+    _epoch(recorder, 1, loss=0.5)
+    recorder.take(_checkpoint(20))
+    _epoch(recorder, 2, loss=0.4)
     lab.store.finish(run.id, run.lease, state=RunState.INTERRUPTED)
     lab.control(run.id, Want.RUN)
     assert lab.store.points(run.id)["batch/loss"].step[-1] == 40  # until it goes on, all is there
     assert lab.find_weights(run.id).step == 40
-    run, journal = _begin(lab, step=20)
+    run, recorder = _begin(lab, step=20)
     assert lab.store.points(run.id)["batch/loss"].step[-1] == 20
     assert _files(lab) == ["checkpoint-000000", "weights-000000020"]
-    journal.take(_steps(21, 30))
-    journal.finish(_ended("stopped", 30), state=RunState.STOPPED, reason="")
+    recorder.take(_steps(21, 30))
+    recorder.finish(_ended("stopped", 30), state=RunState.STOPPED, reason="")
     assert lab.store.points(run.id)["batch/loss"].step[-1] == 30
     assert lab.store.points(run.id)["val/loss"].step.tolist() == [20]
     assert lab.find_weights(run.id).step == 20
 
 
 def test_an_epoch_that_was_stopped_and_went_on_has_one_set_of_weights(lab: Lab) -> None:
-    run, journal = _begin(lab)
-    _epoch(journal, 1, loss=0.5)
-    journal.take(Snapshot(WEIGHTS, 30, 2, lambda: _weights(2, 4)))
-    journal.finish(_ended("stopped", 30), state=RunState.STOPPED, reason="")
+    run, recorder = _begin(lab)
+    _epoch(recorder, 1, loss=0.5)
+    recorder.take(Snapshot(WEIGHTS, 30, 2, lambda: _weights(2, 4)))
+    recorder.finish(_ended("stopped", 30), state=RunState.STOPPED, reason="")
     assert [kept.step for kept in lab.kept_epochs(run.id)] == [20, 30]
     lab.control(run.id, Want.RUN)
-    _, journal = _begin(lab, step=30)
-    _epoch(journal, 2, loss=0.4)
+    _, recorder = _begin(lab, step=30)
+    _epoch(recorder, 2, loss=0.4)
     assert [(kept.step, kept.epoch) for kept in lab.kept_epochs(run.id)] == [(20, 1), (40, 2)]
     assert _files(lab) == ["weights-000000020", "weights-000000040"]
 
@@ -158,9 +158,9 @@ def test_an_epoch_that_was_stopped_and_went_on_has_one_set_of_weights(lab: Lab) 
 def test_within_its_budget_a_run_keeps_the_best_weights_it_knows_and_the_newest(
     lab: Lab, loss: list[float | None], kept: list[int]
 ) -> None:
-    run, journal = _begin(lab)
+    run, recorder = _begin(lab)
     for epoch, value in enumerate(loss, 1):
-        _epoch(journal, epoch, loss=value, size=400_000)
+        _epoch(recorder, epoch, loss=value, size=400_000)
     assert [file.epoch for file in lab.kept_epochs(run.id)] == kept
     assert "never the best or the newest" in lab.store.get(run.id).notices[-1]
 
@@ -169,36 +169,36 @@ def _codes(lab: Lab, run: RunRecord) -> list[str]:
     return [finding.code for finding in lab.store.get(run.id).findings]
 
 
-def _validated(journal: Journal, epoch: int, loss: float, training: float) -> None:
+def _validated(recorder: RunRecorder, epoch: int, loss: float, training: float) -> None:
     metrics = {"train/loss": training, "val/loss": loss, "train/accuracy": 0.9, "val/accuracy": 0.9}
-    journal.take(Evaluated(epoch * 20, epoch, 1.0, metrics, epoch_end=True))
+    recorder.take(Evaluated(epoch * 20, epoch, 1.0, metrics, epoch_end=True))
 
 
 def test_findings_are_judged_anew_at_every_epoch_and_withdrawn_when_they_are_no_longer_true(lab: Lab) -> None:
-    run, journal = _begin(lab)
+    run, recorder = _begin(lab)
     losses = [1.0, 0.5, 0.4, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
     for epoch, loss in enumerate(losses, 1):
-        _validated(journal, epoch, loss, 0.8**epoch)
+        _validated(recorder, epoch, loss, 0.8**epoch)
     (finding,) = lab.store.get(run.id).findings
     assert finding.code == "overfitting"
     assert "is 0.8000 in epochs 7 to 9" in finding.message
     for epoch in range(10, 13):
-        _validated(journal, epoch, 0.3, 0.8**epoch)
+        _validated(recorder, epoch, 0.3, 0.8**epoch)
     assert _codes(lab, run) == []
-    journal.finish(_ended("finished", 240), state=RunState.FINISHED, reason="")
+    recorder.finish(_ended("finished", 240), state=RunState.FINISHED, reason="")
     assert _codes(lab, run) == []
     assert lab.store.get(run.id).notices == ()
     assert lab.store.verify(run.id) == ()
 
 
 def test_the_findings_of_the_end_have_the_numbers_of_the_end(lab: Lab) -> None:
-    run, journal = _begin(lab)
-    journal.take(_steps(1, 250))
-    journal.finish(_ended("paused", 250), state=RunState.PAUSED, reason="")
+    run, recorder = _begin(lab)
+    recorder.take(_steps(1, 250))
+    recorder.finish(_ended("paused", 250), state=RunState.PAUSED, reason="")
     lab.control(run.id, Want.RUN)
-    run, journal = _begin(lab, step=250)
-    journal.take(_steps(251, 1_000))
-    journal.finish(_ended("finished", 1_000), state=RunState.FINISHED, reason="")
+    run, recorder = _begin(lab, step=250)
+    recorder.take(_steps(251, 1_000))
+    recorder.finish(_ended("finished", 1_000), state=RunState.FINISHED, reason="")
     ended = lab.store.get(run.id)
     assert [finding.code for finding in ended.findings] == ["at-chance"]
     assert "after 1,000 steps" in ended.findings[0].message
@@ -207,10 +207,10 @@ def test_the_findings_of_the_end_have_the_numbers_of_the_end(lab: Lab) -> None:
 
 
 def test_a_run_that_goes_back_takes_back_what_was_said_of_the_epochs_it_left(lab: Lab) -> None:
-    run, journal = _begin(lab)
-    journal.take(_checkpoint(0))
-    journal.take(_steps(1, 20))
-    journal.take(StepMetrics(np.array([21]), np.array([math.nan]), np.zeros(1), np.ones(1), images_per_second=1.0))
+    run, recorder = _begin(lab)
+    recorder.take(_checkpoint(0))
+    recorder.take(_steps(1, 20))
+    recorder.take(StepMetrics(np.array([21]), np.array([math.nan]), np.zeros(1), np.ones(1), images_per_second=1.0))
     assert _codes(lab, run) == ["diverged"]
     lab.store.finish(run.id, run.lease, state=RunState.INTERRUPTED)
     lab.control(run.id, Want.RUN)
@@ -219,36 +219,36 @@ def test_a_run_that_goes_back_takes_back_what_was_said_of_the_epochs_it_left(lab
 
 
 def test_findings_that_a_busy_store_refused_are_written_the_next_time(lab: Lab) -> None:
-    run, journal = _begin(lab)
-    journal.take(_steps(1, 250))
+    run, recorder = _begin(lab)
+    recorder.take(_steps(1, 250))
     holder = _hold(lab, None)
-    journal._diagnose()
+    recorder._diagnose()
     holder.close()
     assert _codes(lab, run) == []
-    journal._diagnose()
+    recorder._diagnose()
     assert _codes(lab, run) == ["at-chance"]
 
 
 def test_resume_pressed_while_a_pause_is_written_down_goes_on(lab: Lab) -> None:
-    run, journal = _begin(lab)
+    run, recorder = _begin(lab)
     lab.control(run.id, Want.PAUSE)
-    journal.take(_steps(1, 20))
+    recorder.take(_steps(1, 20))
     lab.control(run.id, Want.RUN)
-    journal.finish(_ended("paused", 20), state=RunState.PAUSED, reason="")
+    recorder.finish(_ended("paused", 20), state=RunState.PAUSED, reason="")
     assert lab.store.get(run.id).state is RunState.QUEUED
 
 
 def test_a_recorded_learning_rate_is_stored_at_its_steps_and_a_resume_continues_it(lab: Lab) -> None:
-    run, journal = _begin(lab)
+    run, recorder = _begin(lab)
     steps = _steps(1, 20)
-    journal.take(replace(steps, lr_step=np.array([1, 5, 12]), lr=np.array([0.1, 0.3, 0.2])))
-    journal.take(Evaluated(20, 1, 1.0, {"lr": 0.15}, epoch_end=True))
-    journal.take(_checkpoint(20))
-    journal.finish(_ended("paused", 20), state=RunState.PAUSED, reason="")
+    recorder.take(replace(steps, lr_step=np.array([1, 5, 12]), lr=np.array([0.1, 0.3, 0.2])))
+    recorder.take(Evaluated(20, 1, 1.0, {"lr": 0.15}, epoch_end=True))
+    recorder.take(_checkpoint(20))
+    recorder.finish(_ended("paused", 20), state=RunState.PAUSED, reason="")
     lab.control(run.id, Want.RUN)
-    _, journal = _begin(lab, step=20)
-    journal.take(replace(_steps(21, 30), lr_step=np.array([24]), lr=np.array([0.05])))
-    journal.finish(_ended("finished", 30), state=RunState.FINISHED, reason="")
+    _, recorder = _begin(lab, step=20)
+    recorder.take(replace(_steps(21, 30), lr_step=np.array([24]), lr=np.array([0.05])))
+    recorder.finish(_ended("finished", 30), state=RunState.FINISHED, reason="")
     series = lab.store.points(run.id)["lr"]
     assert series.step.tolist() == [1, 5, 12, 20, 24]
     assert series.value.tolist() == [0.1, 0.3, 0.2, 0.15, 0.05]

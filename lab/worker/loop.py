@@ -1,6 +1,6 @@
 """The worker: a process that claims queued runs and trains them one at a time, writing what happens to the store.
 
-`work` is its life; `execute` is one run. The training loop yields events and a `Journal` keeps them. A `Watch` renews
+`work` is its life; `execute` is one run. The training loop yields events and a `RunRecorder` keeps them. A `Watch` renews
 the lease and hears what the user wants, on a thread of its own, so that a long step never looks like a death. A
 deliberate error ends the run with its sentence; anything else ends the process with its traceback in the log, and the
 supervisor marks the run.
@@ -24,19 +24,19 @@ from lab.data.resident import load_resident
 from lab.devices import resolve_device
 from lab.diagnosis.curves import DataFacts
 from lab.errors import LabError, LeaseLostError, RunNotFoundError, StoreBusyError, StoreError, UnreadableRunError
-from lab.experiment import Lab
-from lab.journal import Journal
-from lab.judging import judge_older
 from lab.runs.outage import WAIT_S, Outage
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunState, Want
 from lab.runs.rows import RENEW_S
+from lab.service.judging import judge_older
+from lab.service.lab import Lab
 from lab.settings import Settings
-from lab.supervisor import start_supervisor
 from lab.training.checkpoint import Checkpoint
 from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Command, Ended
+from lab.worker.recorder import RunRecorder
+from lab.worker.supervisor import start_supervisor
 
 LISTEN_S = 0.2  # how often the user's wish is looked at
 IDLE_S = 300.0  # stay warm this long: importing torch again costs seconds
@@ -116,45 +116,45 @@ def execute(lab: Lab, run: RunRecord, *, ending: threading.Event, wait_s: float 
     wait_s: how long the store may be busy or unreachable before the run is paused.
     """
     outage = Outage(limit_s=wait_s, ending=ending, say=_say)
-    journal = Journal(lab.store, lab.artifacts, run, outage=outage)
+    recorder = RunRecorder(lab.store, lab.artifacts, run, outage=outage)
     try:
         with Watch(lab, run, ending, outage) as watch:
-            _train_and_finish(lab, run, journal, watch)
+            _train_and_finish(lab, run, recorder, watch)
     except (LeaseLostError, UnreadableRunError, StoreBusyError) as error:
         # Busy to the end of the process: whoever sees that it is gone marks the run interrupted.
         _say(f"run {run.id}: {error}")
     except LabError as error:
         _say(f"run {run.id} failed: {error}")
-        _fail(lab, run, journal, str(error))
+        _fail(lab, run, recorder, str(error))
 
 
-def _train_and_finish(lab: Lab, run: RunRecord, journal: Journal, watch: Watch) -> None:
+def _train_and_finish(lab: Lab, run: RunRecord, recorder: RunRecorder, watch: Watch) -> None:
     try:
-        ended = _train(lab, run, journal, watch)
+        ended = _train(lab, run, recorder, watch)
     except StoreBusyError:
         if watch.ending.is_set():
             raise
-        journal.pause_after_outage()
+        recorder.pause_after_outage()
         return
     state, reason = _STATES[ended.outcome], ""
     if state is RunState.PAUSED and watch.gave_up and not watch.ending.is_set():
-        journal.pause_after_outage(ended)
+        recorder.pause_after_outage(ended)
         return
     if state is RunState.PAUSED and watch.ending.is_set() and watch.want is not Want.PAUSE:
         state, reason = RunState.INTERRUPTED, "The worker was asked to end; Resume continues where it stopped."
     # Still watched: the store may be away for longer than a lease lasts.
-    journal.finish(ended, state=state, reason=reason)
+    recorder.finish(ended, state=state, reason=reason)
 
 
-def _fail(lab: Lab, run: RunRecord, journal: Journal, reason: str) -> None:
+def _fail(lab: Lab, run: RunRecord, recorder: RunRecorder, reason: str) -> None:
     """Write down why a run failed, even on a disk that was filled to its last byte."""
     try:
-        journal.fail(reason)
+        recorder.fail(reason)
     except (LeaseLostError, StoreBusyError) as error:
         _say(f"run {run.id}: {error}")
     except StoreError:
         _ballast(lab).unlink(missing_ok=True)
-        journal.fail(reason)
+        recorder.fail(reason)
 
 
 def _ballast(lab: Lab) -> Path:
@@ -170,21 +170,21 @@ def _take_ballast(lab: Lab) -> None:
             _say(f"no room could be held back for a full disk ({error.strerror})")
 
 
-def _train(lab: Lab, run: RunRecord, journal: Journal, watch: Watch) -> Ended:
-    network, data, device, resume = watch.outage.call(lambda: _prepare(lab, run, journal))
-    journal.phase("training")
-    return _listen(run, network, data, device, watch, resume, journal)
+def _train(lab: Lab, run: RunRecord, recorder: RunRecorder, watch: Watch) -> Ended:
+    network, data, device, resume = watch.outage.call(lambda: _prepare(lab, run, recorder))
+    recorder.phase("training")
+    return _listen(run, network, data, device, watch, resume, recorder)
 
 
 def _prepare(
-    lab: Lab, run: RunRecord, journal: Journal
+    lab: Lab, run: RunRecord, recorder: RunRecorder
 ) -> tuple[nn.Module, ResidentData, torch.device, Checkpoint | None]:
     """Read the data and build the network; done again where the store did not answer in between."""
-    journal.phase("reading data")
+    recorder.phase("reading data")
     device = resolve_device(lab.settings.device if run.config.device == "auto" else run.config.device)
     data = load_resident(run.config, root=lab.settings.data, device=device)
-    journal.describe(data.mean, data.std, DataFacts(data.classes, largest=data.largest_classes()))
-    journal.phase("building the network")
+    recorder.describe(data.mean, data.std, DataFacts(data.classes, largest=data.largest_classes()))
+    recorder.phase("building the network")
     saved = _starting_point(lab, run)
     resume = decode_checkpoint(saved) if saved is not None else None
     # A checkpoint holds every weight: a run that goes on needs neither its seed nor the run it was fine-tuned from.
@@ -199,13 +199,13 @@ def _listen(
     device: torch.device,
     watch: Watch,
     resume: Checkpoint | None,
-    journal: Journal,
+    recorder: RunRecorder,
 ) -> Ended:
     events = train(run.config, network=network, data=data, device=device, command=watch.command, resume=resume)
     for event in events:
         if isinstance(event, Ended):
             return event
-        journal.take(event)
+        recorder.take(event)
     raise AssertionError("training ended without its last event")
 
 

@@ -70,7 +70,7 @@ def start_supervisor(settings: Settings, *, warm: bool = False) -> bool:
         return False
     with _open_log(settings) as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "lab.supervisor", *([WARM] if warm else [])],
+            [sys.executable, "-m", "lab.worker.supervisor", *([WARM] if warm else [])],
             cwd=CHECKOUT,
             env={**os.environ, **settings.environment()},
             stdin=subprocess.DEVNULL,

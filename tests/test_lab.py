@@ -7,9 +7,9 @@ import pytest
 
 from lab.config import RunConfig
 from lab.errors import DeviceError, InputError
-from lab.experiment import Lab
 from lab.runs.owner import Owner
 from lab.runs.records import WEIGHTS, KeptFile, RunRecord, RunState, Series
+from lab.service.lab import Lab
 from lab.settings import Settings
 
 CONFIG = RunConfig(dataset="digits")

@@ -22,10 +22,10 @@ from lab.data.load import is_present
 from lab.data.registry import DatasetSpec, get_dataset_spec
 from lab.devices import resolve_device
 from lab.errors import ShapeError
-from lab.experiment import Lab
 from lab.inspection.summary import summarize
 from lab.runs.imports import IMPORTED
 from lab.runs.records import RunRecord
+from lab.service.lab import Lab
 from lab.training.augment import build_augment
 
 _BACKWARD = 3.0  # forward and backward together, in forwards

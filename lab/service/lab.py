@@ -16,13 +16,13 @@ from lab.data.load import Dataset, dataset_checksum, is_present, load_dataset, n
 from lab.data.registry import get_dataset_spec
 from lab.data.trainable import require_trainable
 from lab.errors import ConfigError, DeviceError, InputError, ReadOnlyError
-from lab.judging import OPENING_BUDGET_S, judge_older
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.headline import HeadlineResult
 from lab.runs.records import CHECKPOINT, WEIGHTS, KeptFile, RunRecord, Want
 from lab.runs.store import RunStore
+from lab.service.judging import OPENING_BUDGET_S, judge_older
 from lab.settings import Settings
-from lab.supervisor import dismiss_stranger, start_supervisor
+from lab.worker.supervisor import dismiss_stranger, start_supervisor
 
 if TYPE_CHECKING:
     from torch import nn

@@ -1,0 +1,1 @@
+"""Composition: the lab as pages, CLI and worker use it."""
