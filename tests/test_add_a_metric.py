@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lab.experiment import Lab
 
 from lab.charts.live import live_list, live_payload
 from lab.charts.overlay import OverlayOptions, RunCurves, overlay_info
 from lab.cli.app import main
-from lab.experiment import Lab
 from lab.metrics import (
     Better,
     Cadence,

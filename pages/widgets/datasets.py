@@ -9,7 +9,8 @@ from lab.data.registry import DatasetSpec
 from lab.formatting import format_bytes
 from pages.cache.lab import get_lab
 from pages.markdown import plain
-from pages.state import session as state
+from pages.state.keys import element
+from pages.state.train import set_field
 from pages.widgets.frame import show_errors
 
 FALLBACK = "digits"  # ships with scikit-learn, so it is always here
@@ -31,19 +32,22 @@ def fetch_offer(spec: DatasetSpec) -> None:
     st.button(
         "Use the built-in digits",
         icon=":material/database:",
-        key="use-digits",
-        on_click=state.set_field,
+        key=element("use-digits"),
+        on_click=set_field,
         args=("dataset", FALLBACK),
     )
     if fetched:
-        fetch_button(spec, key="offer")
+        fetch_button(spec, key=element("offer"))
 
 
 def fetch_button(spec: DatasetSpec, *, key: str) -> None:
     """Draw a button that fetches a data set with a progress bar; a failure is one sentence and leaves nothing behind."""
     lab = get_lab()
     pressed = st.button(
-        f"Fetch {spec.title}", icon=":material/download:", key=f"fetch-{key}-{spec.id}", disabled=lab.settings.read_only
+        f"Fetch {spec.title}",
+        icon=":material/download:",
+        key=element("fetch", key, spec.id),
+        disabled=lab.settings.read_only,
     )
     if not pressed:
         return

@@ -19,7 +19,12 @@ MOST = 1_000_000  # runs listed at once
 @click.command()
 @click.option("--filter", "where", default="", metavar="SEARCH", help='Such as "arch:lenet* lr<0.01 state:finished".')
 @click.option(
-    "--sort", "order", default="-created", show_default=True, metavar="KEY", help="A key; -KEY is biggest first."
+    "--sort",
+    "order",
+    default="-created",
+    show_default=True,
+    metavar="KEY",
+    help="A key of the search, or outcome; -KEY is highest first.",
 )
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, MOST), help="At most this many.")
 @json_flag
