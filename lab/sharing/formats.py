@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from lab.errors import InputError, UnknownNameError, near_miss
+from lab.loaded_network import LoadedNetwork
 from lab.runs.records import RunRecord, Series
 from lab.sharing.comparison import comparison_table
-from lab.sharing.source import Loaded, Source
+from lab.sharing.source import Source
 from lab.sharing.tables import metrics_csv, metrics_json, write_latex, write_markdown
 
 CARD = ".card.md"
@@ -86,10 +87,10 @@ def _latex(_source: Source, runs: Sequence[RunRecord]) -> Files:
     return {"": write_latex(comparison_table(runs)).encode()}
 
 
-def _with_card(source: Source, runs: Sequence[RunRecord], encode: Callable[[Loaded], bytes]) -> Files:
+def _with_card(source: Source, runs: Sequence[RunRecord], encode: Callable[[LoadedNetwork], bytes]) -> Files:
     from lab.sharing.weights import model_card
 
-    loaded = source.load_run_network(runs[0].id)
+    loaded = source.weights.load(runs[0].id)
     return {"": encode(loaded), CARD: model_card(loaded).encode()}
 
 

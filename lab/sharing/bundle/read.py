@@ -146,7 +146,7 @@ def _check_all_weights(source: Source, archive: Archive, digests: Mapping[str, s
     """Stream every file of weights once: SHA-256 of all of it, and its header against the network's own tensors."""
     if not run.record.weights:
         return
-    expected = _expected_tensors(source, run.record)
+    expected = _expected_tensors(run.record)
     for entry in run.record.weights:
         name = weights_name(run.index, entry.step)
         digest = hashlib.sha256()
@@ -169,8 +169,10 @@ def _check_all_weights(source: Source, archive: Archive, digests: Mapping[str, s
         )
 
 
-def _expected_tensors(source: Source, record: Record) -> Expected:
+def _expected_tensors(record: Record) -> Expected:
     import torch
+
+    from lab.networks import build_on_meta
 
     words = {
         torch.float32: "F32",
@@ -183,8 +185,7 @@ def _expected_tensors(source: Source, record: Record) -> Expected:
         torch.int32: "I32",
     }
     try:
-        with torch.device("meta"):  # shapes only: no memory, whatever the options ask for
-            state = source.build_network(record.config).state_dict()
+        state = build_on_meta(record.config).state_dict()  # shapes only: no memory, whatever the options ask for
     except ShapeError as error:
         refuse(f"its network cannot be built: {error}")
     return {name: (words[tensor.dtype], tuple(tensor.shape)) for name, tensor in state.items()}
