@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lab.experiment import Lab
 
 from lab.charts.live import live_list, live_payload
 from lab.charts.overlay import OverlayOptions, RunCurves, overlay_info
@@ -25,6 +24,7 @@ from lab.metrics import (
     unregister_metric,
 )
 from lab.runs.records import RunRecord
+from lab.service.lab import Lab
 from lab.sharing.bundle.read import import_bundle
 from lab.sharing.formats import export_runs
 from tests.reference_docs import render
