@@ -83,7 +83,7 @@ FAULTS: tuple[tuple[dict[str, Any], tuple[str, ...], str], ...] = (
 
 def train(lab: Lab, config: RunConfig) -> tuple[RunRecord, tuple[Finding, ...]]:
     """Train one run as the worker does; return it with its findings, judged anew where it was trained before."""
-    submission = lab.submit(config)
+    submission = lab.submissions.submit(lab.validation.resolve(config))
     if submission.cached:
         return submission.run, judge_run(lab.store, submission.run)
     run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())

@@ -62,7 +62,7 @@ def train_alone(lab: Lab, config: RunConfig) -> float:
 
 
 def claim(lab: Lab, config: RunConfig) -> RunRecord:
-    lab.submit(config)
+    lab.submissions.submit(lab.validation.resolve(config))
     run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     if run is None:
         raise RuntimeError("the run that was just queued could not be claimed")

@@ -21,7 +21,7 @@ def lab(tmp_path: Path) -> Lab:
 
 
 def _claim(lab: Lab, config: RunConfig = CONFIG) -> RunRecord:
-    lab.submit(config)
+    lab.submissions.submit(lab.validation.resolve(config))
     run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     assert run is not None
     return run
@@ -42,7 +42,7 @@ def _keep(lab: Lab, run: RunRecord, epoch: int, *, loss: float | None = None, st
 def test_a_worker_that_could_not_start_is_noticed_before_a_run_waits_for_it(tmp_path: Path, device: str) -> None:
     lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_DEVICE": "cuda:99"}))
     with pytest.raises(DeviceError, match=r"LAB_DEVICE cannot be used.*'cuda:99' is not on this machine"):
-        lab.submit(CONFIG.replace(device=device))
+        lab.submissions.submit(lab.validation.resolve(CONFIG.replace(device=device)))
     assert lab.store.queue.count_queued() == 0
 
 
@@ -54,8 +54,8 @@ def test_the_best_weights_are_those_of_the_lowest_validation_loss_however_the_ru
     kept = [_keep(lab, run, epoch, loss=loss) for epoch, loss in enumerate([0.5, 0.25, 0.25, float("nan"), 0.4], 1)]
     if end:
         lab.store.leases.finish(run.id, run.lease, state=end)
-    assert lab.find_weights(run.id) == kept[1]
-    assert lab.find_weights(run.id, epoch="latest") == kept[4]
+    assert lab.weights.find(run.id) == kept[1]
+    assert lab.weights.find(run.id, epoch="latest") == kept[4]
 
 
 def test_where_the_best_epoch_was_dropped_the_best_of_the_kept_ones_is_returned(lab: Lab) -> None:
@@ -63,27 +63,27 @@ def test_where_the_best_epoch_was_dropped_the_best_of_the_kept_ones_is_returned(
     dropped, second, _ = (_keep(lab, run, epoch, loss=loss) for epoch, loss in enumerate([0.1, 0.2, 0.3], 1))
     lab.store.files.remove(run.id, run.lease, [dropped.path])
     lab.store.leases.finish(run.id, run.lease, state=RunState.FINISHED, summary={"best_epoch": 1})
-    assert lab.find_weights(run.id) == second
+    assert lab.weights.find(run.id) == second
 
 
 def test_without_validation_the_newest_weights_are_the_best(lab: Lab) -> None:
     run = _claim(lab)
     files = [_keep(lab, run, epoch) for epoch in (1, 2)]
-    assert lab.find_weights(run.id) == files[-1]
+    assert lab.weights.find(run.id) == files[-1]
 
 
 def test_a_fine_tuned_run_is_asked_for_by_the_weights_it_starts_from(lab: Lab) -> None:
     parent = _claim(lab)
     tuned = CONFIG.replace(init_from=parent.id, lr=1e-4)
     with pytest.raises(InputError, match="has no kept weights yet: wait for its first epoch"):
-        lab.submit(tuned)
+        lab.submissions.submit(lab.validation.resolve(tuned))
     _keep(lab, parent, 1, loss=0.5)
-    first = lab.submit(tuned)
-    assert lab.submit(tuned).run.id == first.run.id
+    first = lab.submissions.submit(lab.validation.resolve(tuned))
+    assert lab.submissions.submit(lab.validation.resolve(tuned)).run.id == first.run.id
     _keep(lab, parent, 2, loss=0.6)  # not the best: the child would start from the same weights
-    assert lab.submit(tuned).run.id == first.run.id
+    assert lab.submissions.submit(lab.validation.resolve(tuned)).run.id == first.run.id
     _keep(lab, parent, 3, loss=0.4)
-    second = lab.submit(tuned)
+    second = lab.submissions.submit(lab.validation.resolve(tuned))
     assert not second.cached
     assert {second.run.fingerprint, second.run.family}.isdisjoint({first.run.fingerprint, first.run.family})
 
@@ -92,8 +92,8 @@ def test_the_fingerprint_of_a_run_from_fresh_weights_stays_what_it_was(lab: Lab)
     from lab.data.load import dataset_checksum
 
     checksum = dataset_checksum("digits", root=lab.settings.data)
-    checked = lab.check(CONFIG)
-    assert lab.fingerprint(checked) == (
-        checked.digest(data_checksum=checksum),
-        checked.digest(data_checksum=checksum, without=("epochs",)),
+    resolved = lab.validation.resolve(CONFIG)
+    assert lab.submissions.fingerprint(resolved) == (
+        resolved.config.digest(data_checksum=checksum),
+        resolved.config.digest(data_checksum=checksum, without=("epochs",)),
     )

@@ -101,7 +101,7 @@ def _of_network(place: str) -> Writer:
     """Return what calls the function at `place` with the run's network, and writes its model card beside it."""
 
     def write(source: Source, runs: Sequence[RunRecord]) -> Files:
-        loaded = source.load_run_network(runs[0].id)
+        loaded = source.weights.load(runs[0].id)
         card: str = load("lab.sharing.weights:model_card")(loaded)
         return {"": load(place)(loaded), CARD: card.encode()}
 

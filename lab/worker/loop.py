@@ -24,6 +24,7 @@ from lab.data.resident import load_resident
 from lab.devices import resolve_device
 from lab.diagnosis.curves import DataFacts
 from lab.errors import LabError, LeaseLostError, RunNotFoundError, StoreBusyError, StoreError, UnreadableRunError
+from lab.networks import build_from_config
 from lab.runs.outage import WAIT_S, Outage
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunState, Want
@@ -188,7 +189,7 @@ def _prepare(
     saved = _starting_point(lab, run)
     resume = decode_checkpoint(saved) if saved is not None else None
     # A checkpoint holds every weight: a run that goes on needs neither its seed nor the run it was fine-tuned from.
-    network = lab.build_network(run.config) if resume else lab.build_seeded(run.config)
+    network = build_from_config(run.config) if resume else lab.weights.build_initial(run.config)
     return network, data, device, resume
 
 
@@ -211,7 +212,7 @@ def _listen(
 
 def _starting_point(lab: Lab, run: RunRecord) -> bytes | None:
     """Return the checkpoint to go on from: the run's own, or that of the shorter run which it continues."""
-    own = lab.checkpoint(run.id)
+    own = lab.weights.newest_checkpoint(run.id)
     if own is not None or not run.parent or not run.family:
         return own
     try:
@@ -220,7 +221,7 @@ def _starting_point(lab: Lab, run: RunRecord) -> bytes | None:
         lab.store.history.copy(run.parent, run.id, lease=run.lease)
     except RunNotFoundError:  # deleted for good: from the first step on it is the same run, only longer under way
         return None
-    return lab.checkpoint(run.id)
+    return lab.weights.newest_checkpoint(run.id)
 
 
 def warm_up() -> None:

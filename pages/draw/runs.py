@@ -137,14 +137,14 @@ def offer_training() -> None:
             start_unless_long(
                 "draw",
                 pressed=pressed,
-                seconds=lambda: estimate_cost(config)[0].range_s[1],
+                seconds=lambda: estimate_cost(get_lab().validation.resolve(config))[0].range_s[1],
                 act=lambda: _start(config),
             )
 
 
 def _start(config: RunConfig) -> None:
-    DRAW.change(training=get_lab().submit(config).run.id, failed="")
-    get_lab().ensure_worker()
+    DRAW.change(training=get_lab().submissions.submit(get_lab().validation.resolve(config)).run.id, failed="")
+    get_lab().workers.ensure()
     st.rerun()
 
 
@@ -161,7 +161,7 @@ def _promise(config: RunConfig) -> None:
     if not warm_torch():
         _estimating()
         return
-    cost, _ = estimate_cost(config)
+    cost, _ = estimate_cost(get_lab().validation.resolve(config))
     source = "as measured in an earlier run" if cost.measured else "estimated from its mult-adds"
     st.caption(
         plain(

@@ -120,7 +120,7 @@ def _no_runs() -> None:
 def moments_of(run: RunRecord) -> tuple[tuple[Moment, ...], tuple[KeptFile, ...]]:
     """Return the moments that can be looked at, the untrained network first, and the kept files beside them."""
     newest: dict[int, KeptFile] = {}
-    for kept in get_lab().kept_epochs(run.id):
+    for kept in get_lab().weights.list(run.id):
         newest[kept.epoch] = kept
     files = tuple(newest[epoch] for epoch in sorted(newest))
     return (Moment(0, INITIAL), *(Moment(file.epoch, file.sha256) for file in files)), files
@@ -199,7 +199,7 @@ def _watch(run: RunRecord, known: int) -> None:
     @shows_errors
     def look() -> None:
         fresh = get_lab().store.runs.get(run.id)
-        if len({kept.epoch for kept in get_lab().kept_epochs(run.id)}) != known or not fresh.state.live:
+        if len({kept.epoch for kept in get_lab().weights.list(run.id)}) != known or not fresh.state.live:
             st.rerun()
         st.caption("Training goes on: this page looks at kept weights, and new epochs join the slider.")
 

@@ -24,7 +24,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
         monkeypatch.delenv(name, raising=False)
     lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path)}))
     for name in "abcde":
-        lab.submit(RunConfig(dataset="digits", seed=ord(name)), name=name)
+        lab.submissions.submit(lab.validation.resolve(RunConfig(dataset="digits", seed=ord(name))), name=name)
     lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     return lab
 

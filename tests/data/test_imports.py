@@ -161,7 +161,7 @@ def test_a_set_that_teaches_nothing_is_refused_before_a_run_is_queued(
     _write(write_mnist(tmp_path / "data"), images, labels)
     lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path / "home"), "LAB_DATA": str(tmp_path / "data")}))
     with pytest.raises(DataError, match=words):
-        lab.submit(RunConfig(dataset="mnist"))
+        lab.submissions.submit(lab.validation.resolve(RunConfig(dataset="mnist")))
     assert lab.store.runs.count() == 0
 
 

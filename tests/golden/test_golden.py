@@ -45,7 +45,7 @@ def test_every_stored_run_says_what_it_said(release: str, lab: Lab) -> None:
                 for name, s in points.items()
                 if name in facts["series"]
             },
-            "weights": [[k.epoch, k.step, k.sha256, k.bytes] for k in lab.kept_epochs(run.id)],
+            "weights": [[k.epoch, k.step, k.sha256, k.bytes] for k in lab.weights.list(run.id)],
         }
         assert found == {name: facts[name] for name in found}, kind
         summary = {k: v.hex() if isinstance(v, float) else v for k, v in run.summary.items()}
@@ -73,7 +73,7 @@ def test_saved_drawings_are_there(release: str, lab: Lab) -> None:
 def test_asking_for_the_same_settings_finds_the_stored_run(release: str, lab: Lab, kind: str) -> None:
     facts = read(release, "expected.json")["runs"][kind]
     config = RunConfig.from_dict(facts["config"])
-    submission = lab.submit(config)
+    submission = lab.submissions.submit(lab.validation.resolve(config))
     assert (submission.run.id, submission.cached) == (facts["id"], True)
 
 
@@ -85,9 +85,9 @@ def test_runs_that_differ_in_their_seed_are_still_found_together(release: str, l
 
 def test_stored_weights_give_the_same_answers(release: str, lab: Lab) -> None:
     expected = read(release, "expected.json")
-    image = np.asarray(lab.dataset("digits").test_images[:1])
+    image = np.asarray(lab.datasets.load("digits").test_images[:1])
     for kind, logits in expected["logits"].items():
-        loaded = lab.load_run_network(expected["ids"][kind])
+        loaded = lab.weights.load(expected["ids"][kind])
         x = torch.from_numpy(image).reshape(1, 1, 28, 28).float() / 255
         with torch.no_grad():
             found = loaded.network((x - loaded.mean) / loaded.std)[0].tolist()
@@ -103,8 +103,8 @@ def _run_queued(lab: Lab) -> None:
 
 def test_a_paused_run_goes_on_from_its_step(release: str, lab: Lab) -> None:
     facts = read(release, "expected.json")["runs"]["paused"]
-    lab.control(read(release, "expected.json")["ids"]["queued"], Want.STOP)
-    lab.control(facts["id"], Want.RUN)
+    lab.submissions.control(read(release, "expected.json")["ids"]["queued"], Want.STOP)
+    lab.submissions.control(facts["id"], Want.RUN)
     _run_queued(lab)
     run = lab.store.runs.get(facts["id"])
     steps = lab.store.points.read(run.id)["batch/loss"].step
@@ -116,8 +116,8 @@ def test_a_paused_run_goes_on_from_its_step(release: str, lab: Lab) -> None:
 def test_a_finished_run_is_continued_by_a_longer_one(release: str, lab: Lab) -> None:
     expected = read(release, "expected.json")
     facts = expected["runs"]["finished"]
-    lab.control(expected["ids"]["queued"], Want.STOP)
-    longer = lab.submit(RunConfig.from_dict({**facts["config"], "epochs": 3})).run
+    lab.submissions.control(expected["ids"]["queued"], Want.STOP)
+    longer = lab.submissions.submit(lab.validation.resolve(RunConfig.from_dict({**facts["config"], "epochs": 3}))).run
     assert longer.parent == facts["id"]
     _run_queued(lab)
     run = lab.store.runs.get(longer.id)
@@ -138,7 +138,7 @@ def test_the_bundle_of_the_release_opens(release: str, tmp_path: Path) -> None:
         last = {name: float(series.value[-1]).hex() for name, series in points.items()}
         old = {name: series["last"] for name, series in runs[kind]["series"].items()}
         assert {name: last.get(name) for name in old} == old
-        assert [[k.epoch, k.step, k.sha256, k.bytes] for k in lab.kept_epochs(run.id)] == runs[kind]["weights"]
+        assert [[k.epoch, k.step, k.sha256, k.bytes] for k in lab.weights.list(run.id)] == runs[kind]["weights"]
 
 
 def test_no_key_of_a_json_answer_went_missing(release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

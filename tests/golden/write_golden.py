@@ -56,7 +56,7 @@ class _PausingPoints(Points):
 
 
 def _train(lab: Lab, config: RunConfig, **more: Any) -> RunRecord:
-    run = lab.submit(config, **more).run
+    run = lab.submissions.submit(lab.validation.resolve(config), **more).run
     claimed = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     assert claimed is not None
     assert claimed.id == run.id
@@ -86,7 +86,9 @@ def _fill(lab: Lab) -> dict[str, str]:
     assert paused.state == "paused", paused.state
     deleted = _train(lab, base.replace(epochs=1), name="deleted")
     lab.store.removal.delete(deleted.id)
-    queued = lab.submit(base.replace(arch="lenet5", arch_options={"widths": [2, 3]}, epochs=1), name="queued").run
+    queued = lab.submissions.submit(
+        lab.validation.resolve(base.replace(arch="lenet5", arch_options={"widths": [2, 3]}, epochs=1)), name="queued"
+    ).run
     ids = {
         "finished": finished.id,
         "one_cycle": one_cycle.id,
@@ -133,7 +135,7 @@ def _expected(lab: Lab, ids: dict[str, str]) -> dict[str, Any]:
                 name: {"count": len(s.step), "last_step": int(s.step[-1]), "last": float(s.value[-1]).hex()}
                 for name, s in points.items()
             },
-            "weights": [[k.epoch, k.step, k.sha256, k.bytes] for k in lab.kept_epochs(run_id)],
+            "weights": [[k.epoch, k.step, k.sha256, k.bytes] for k in lab.weights.list(run_id)],
         }
     lab.store.removal.delete(ids["deleted"])
     return {
@@ -146,10 +148,10 @@ def _expected(lab: Lab, ids: dict[str, str]) -> dict[str, Any]:
 
 def _answers(lab: Lab, ids: dict[str, str]) -> dict[str, list[str]]:
     """Return the logits of each finished run's best weights for the first test image."""
-    x = lab.dataset("digits").test_images[:1]
+    x = lab.datasets.load("digits").test_images[:1]
     found = {}
     for kind in ("finished", "one_cycle", "early_stopped", "fine_tuned"):
-        loaded = lab.load_run_network(ids[kind])
+        loaded = lab.weights.load(ids[kind])
         images = torch.from_numpy(np.asarray(x)).reshape(1, 1, 28, 28).float() / 255
         with torch.no_grad():
             logits = loaded.network((images - loaded.mean) / loaded.std)[0]

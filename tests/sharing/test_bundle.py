@@ -95,7 +95,7 @@ def test_an_imported_run_is_a_run_like_any_other(lab: Lab, run: RunRecord, bundl
     assert other.store.integrity.verify(arrived.id) == ()
     x_BCHW = torch.rand(3, 1, 28, 28)
     with torch.no_grad():
-        before, after = lab.load_run_network(run.id), other.load_run_network(arrived.id)
+        before, after = lab.weights.load(run.id), other.weights.load(arrived.id)
         assert torch.equal(before.network(x_BCHW), after.network(x_BCHW))
     assert other.store.edits.rename(arrived.id, "mine").name == "mine"
     assert other.store.runs.list(where="origin:imported")[0].id == arrived.id
@@ -105,7 +105,7 @@ def test_an_imported_run_is_nobodys_answer_because_its_numbers_were_not_computed
     run: RunRecord, bundle: bytes, other: Lab
 ) -> None:
     import_bundle(other, io.BytesIO(bundle))
-    submission = other.submit(RunConfig.from_dict(SMALL))
+    submission = other.submissions.submit(other.validation.resolve(RunConfig.from_dict(SMALL)))
     assert not submission.cached
     assert submission.run.state is RunState.QUEUED
 
@@ -430,7 +430,7 @@ def test_nothing_stays_if_the_files_cannot_be_kept(bundle: bytes, other: Lab, mo
 
 
 def test_a_run_that_is_still_going_on_is_no_bundle_yet(other: Lab) -> None:
-    queued = other.submit(RunConfig.from_dict(SMALL)).run
+    queued = other.submissions.submit(other.validation.resolve(RunConfig.from_dict(SMALL))).run
     with pytest.raises(InputError, match=r"is queued: wait until it has ended, or stop it\."):
         write_bundle(other, [queued])
 

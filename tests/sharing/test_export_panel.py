@@ -61,7 +61,7 @@ def test_several_runs_are_offered_only_what_holds_several(open_panel: Open, pair
 def test_an_error_is_shown_as_its_sentence(open_panel: Open, lab: Lab, run: RunRecord) -> None:
     from lab.config import RunConfig
 
-    waiting = lab.submit(RunConfig(dataset="digits", seed=54321)).run
+    waiting = lab.submissions.submit(lab.validation.resolve(RunConfig(dataset="digits", seed=54321))).run
     app = write(open_panel(waiting), "safetensors")
     lab.store.removal.delete(waiting.id)
     assert "has no kept weights yet" in app.error[0].value.replace("\\", "")

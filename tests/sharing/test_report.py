@@ -184,7 +184,7 @@ def test_runs_are_named_coloured_and_drawn_apart_and_a_diverged_one_leaves_the_c
 
 
 def test_a_run_without_weights_still_makes_a_report(lab: Lab) -> None:
-    waiting = lab.submit(RunConfig(dataset="digits", seed=12345)).run
+    waiting = lab.submissions.submit(lab.validation.resolve(RunConfig(dataset="digits", seed=12345))).run
     html = write_report(lab, [waiting])
     lab.store.removal.delete(waiting.id)
     assert "There was no network to look at" in html

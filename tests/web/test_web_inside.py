@@ -32,7 +32,7 @@ CONFIG = RunConfig(dataset="digits", epochs=2, batch_size=32, train_limit=400, d
 
 def train(lab: Lab, config: RunConfig) -> RunRecord:
     """Train in this process, as the worker does."""
-    lab.submit(config)
+    lab.submissions.submit(lab.validation.resolve(config))
     run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     assert run is not None
     execute(lab, run, ending=threading.Event())
@@ -279,8 +279,8 @@ def test_the_untrained_network_is_the_one_training_began_with(tmp_path: Path, ar
         val_fraction=0.2,
     )
     trained = train(lab, frozen)
-    began = lab.load_initial_network(trained.id).network.state_dict()
-    ended = lab.load_run_network(trained.id, epoch="latest").network.state_dict()
+    began = lab.weights.load_initial(trained.id).network.state_dict()
+    ended = lab.weights.load(trained.id, epoch="latest").network.state_dict()
     for name, tensor in began.items():
         if "running" not in name and "batches" not in name:
             assert torch.allclose(tensor, ended[name], rtol=0, atol=1e-25), name

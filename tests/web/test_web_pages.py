@@ -166,7 +166,7 @@ def test_a_data_set_that_is_not_here_is_offered_and_not_trained(bench: Bench) ->
 
 
 def test_a_run_on_saved_drawings_can_be_changed_and_trained_again(bench: Bench) -> None:
-    digits = bench.lab.dataset("digits")
+    digits = bench.lab.datasets.load("digits")
     root = bench.lab.settings.data
     drawn = write_own_dataset(digits.test_images[:50], digits.test_labels[:50], beside=digits, root=root)
     run = bench.start(DIGITS_CONFIG.replace(dataset=drawn))
@@ -237,7 +237,7 @@ def test_asking_for_a_finished_run_again_gives_it_at_once_and_says_so(bench: Ben
     app.query_params["run"] = run.id
     app.run()
     assert "These settings were trained on" in _texts(app)
-    assert bench.lab.submit(DIGITS_CONFIG).cached
+    assert bench.lab.submissions.submit(bench.lab.validation.resolve(DIGITS_CONFIG)).cached
 
 
 def test_the_settings_of_a_run_can_be_taken_into_the_form(bench: Bench) -> None:

@@ -1,6 +1,8 @@
 """Many live runs on the pages: what trains is never hidden, the queue stands in its order, and both can be changed."""
 
+import threading
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from lab.config import RunConfig
 from lab.presets import list_presets
 from lab.runs.records import RunRecord, RunState
+from lab.service.resolved import ResolvedConfig, resolve
 from pages.cache.torch_import import require_torch
 from pages.train.queue import queue_words
 from tests.data.data_files import idx_bytes
@@ -132,6 +135,24 @@ def test_a_short_training_starts_at_once(bench: Bench) -> None:
     app.number_input(key="train.epochs").set_value(2).run()
     app.button(key="train-button").click().run()
     assert bench.lab.store.queue.count_queued() == 1
+
+
+def test_a_press_on_train_resolves_the_configuration_once(bench: Bench) -> None:
+    app = _open("train")
+    app.number_input(key="train.epochs").set_value(2).run()
+    calls: list[str] = []
+
+    def count(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call" and frame.f_code in (resolve.__code__, ResolvedConfig.with_input_size.__code__):
+            calls.append(frame.f_code.co_name)
+
+    threading.setprofile(count)  # AppTest runs a page in a thread of its own
+    try:
+        app.button(key="train-button").click().run()
+    finally:
+        threading.setprofile(None)
+    assert bench.lab.store.queue.count_queued() == 1
+    assert calls == ["resolve"]
 
 
 def test_a_training_of_hours_is_asked_about_before_it_is_queued(bench: Bench) -> None:

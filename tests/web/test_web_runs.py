@@ -321,7 +321,7 @@ def test_every_report_has_its_table(bench: Bench, report: str) -> None:
 
 
 def test_a_report_shows_what_was_measured_beside_what_it_printed(bench: Bench) -> None:
-    config = bench.lab.check(get_preset("d-lenet-bn").config())
+    config = bench.lab.validation.resolve(get_preset("d-lenet-bn").config()).config
     store = bench.lab.store
     for seed, accuracy in ((0, 0.97), (1, 0.99)):
         store.queue.submit(config.replace(seed=seed), fingerprint=f"f{seed}", family="")

@@ -33,7 +33,7 @@ class Bench:
 
     def queue(self, config: RunConfig = DIGITS_CONFIG) -> RunRecord:
         """Ask for a run."""
-        return self.lab.submit(config).run
+        return self.lab.submissions.submit(self.lab.validation.resolve(config)).run
 
     def start(self, config: RunConfig = DIGITS_CONFIG) -> RunRecord:
         """Ask for a run and claim it."""

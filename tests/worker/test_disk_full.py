@@ -45,7 +45,7 @@ def _fill(disk: Path, *, leave: int) -> Path:
 def test_a_full_disk_fails_the_run_with_its_reason_and_resume_finishes_it(small_disk: Path, leave: int) -> None:
     home = small_disk / "home"
     lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
-    run = lab.submit(CONFIG).run.id
+    run = lab.submissions.submit(lab.validation.resolve(CONFIG)).run.id
     _make_ballast(lab)
     filler = _fill(small_disk, leave=leave)
     _work(home)
@@ -54,7 +54,7 @@ def test_a_full_disk_fails_the_run_with_its_reason_and_resume_finishes_it(small_
     assert "space" in failed.reason or "full" in failed.reason
     known = {name: series.step.tolist() for name, series in lab.store.points.read(run).items()}
     filler.unlink()
-    lab.control(run, Want.RUN)
+    lab.submissions.control(run, Want.RUN)
     _work(home)
     finished = lab.store.runs.get(run)
     assert finished.state is RunState.FINISHED, finished.reason

@@ -124,12 +124,12 @@ def _train_with_kills(nursery: Nursery, lab: Lab, kills: int, seed: int, *, hone
     chance = random.Random(seed)
     done, finished = 0, []
     while done < kills:
-        run = lab.submit(CONFIG, fresh=True).run
+        run = lab.submissions.submit(lab.validation.resolve(CONFIG), fresh=True).run
         chain = 0
         while (run := lab.store.runs.get(run.id)).state is not RunState.FINISHED:
             if run.state is not RunState.QUEUED:
                 assert run.state is RunState.INTERRUPTED, run
-                lab.control(run.id, Want.RUN)
+                lab.submissions.control(run.id, Want.RUN)
             pid = nursery.start(lab.settings.home, honest=honest)
             if chain < 10 and done < kills:
                 # Log-uniform: as many deaths in the first moments, and so during a start, as later on.
@@ -155,7 +155,7 @@ def _lost(lab: Lab, runs: list[RunRecord], acknowledged: Acknowledged) -> Acknow
 def reference(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Train once without a kill."""
     lab = _lab(tmp_path_factory.mktemp("reference"))
-    run = lab.submit(CONFIG).run
+    run = lab.submissions.submit(lab.validation.resolve(CONFIG)).run
     nursery.start(lab.settings.home)
     nursery.wait()
     run = lab.store.runs.get(run.id)
@@ -195,7 +195,7 @@ def test_two_hundred_kills_lose_nothing_and_change_no_bit(
 
 def test_a_store_that_acknowledges_before_its_commit_is_caught(nursery: Nursery, tmp_path: Path) -> None:
     lab = _lab(tmp_path)
-    run = lab.submit(CONFIG, fresh=True).run
+    run = lab.submissions.submit(lab.validation.resolve(CONFIG), fresh=True).run
     nursery.start(tmp_path, honest=False)
     nursery.wait()
     assert len(_lost(lab, [lab.store.runs.get(run.id)], nursery.acknowledged)) > 100

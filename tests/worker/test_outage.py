@@ -70,12 +70,12 @@ def _steps(lab: Lab, run: RunRecord) -> list[int]:
 
 
 def _weights(lab: Lab, run: RunRecord) -> list[str]:
-    return [kept.sha256 for kept in lab.kept_epochs(run.id)]
+    return [kept.sha256 for kept in lab.weights.list(run.id)]
 
 
 @pytest.mark.parametrize("how", ["kill", "stop"])
 def test_a_short_outage_of_postgres_is_survived_by_a_training(lab: Lab, server: PostgresServer, how: str) -> None:
-    lab.submit(LONG)
+    lab.submissions.submit(lab.validation.resolve(LONG))
     run = claim(lab)
     training = _start(lab, run, wait_s=60.0)
     acknowledged = _steps(lab, run)
@@ -108,7 +108,7 @@ def test_a_long_outage_pauses_the_run_with_its_reason_and_resume_gives_the_same_
     backend: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     lab = request.getfixturevalue("lab") if backend == "postgres" else _impatient_lab(tmp_path)
-    lab.submit(LONG)
+    lab.submissions.submit(lab.validation.resolve(LONG))
     run = claim(lab)
     training = _start(lab, run, wait_s=1.0)
     acknowledged = _steps(lab, run)
@@ -129,15 +129,15 @@ def test_a_long_outage_pauses_the_run_with_its_reason_and_resume_gives_the_same_
     assert [kept.step for kept in lab.store.files.list(run.id, kind=CHECKPOINT)] == [paused.summary["step"]]
     assert _steps(lab, run) == list(range(1, paused.summary["step"] + 1))
     assert set(acknowledged) <= set(_steps(lab, run))
-    lab.control(run.id, Want.RUN)
+    lab.submissions.control(run.id, Want.RUN)
     resumed = work_off(lab)
     assert (resumed.state, resumed.reason) == (RunState.FINISHED, "")
-    lab.submit(LONG, fresh=True)
+    lab.submissions.submit(lab.validation.resolve(LONG), fresh=True)
     assert _weights(lab, resumed) == _weights(lab, work_off(lab))
 
 
 def test_a_run_that_was_given_away_during_the_outage_is_not_written_to(lab: Lab, server: PostgresServer) -> None:
-    lab.submit(LONG)
+    lab.submissions.submit(lab.validation.resolve(LONG))
     run = claim(lab)
     training = _start(lab, run, wait_s=30.0)
     with lab.store.database.write() as connection:  # as another host's supervisor does with an expired lease
@@ -155,7 +155,7 @@ def test_a_run_that_was_given_away_during_the_outage_is_not_written_to(lab: Lab,
 def test_a_worker_that_waits_for_postgres_takes_the_run_that_is_queued_afterwards(
     lab: Lab, server: PostgresServer
 ) -> None:
-    lab.submit(SMALL)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
     server.stop()
     ending = threading.Event()
     worker = threading.Thread(target=work, args=(lab,), kwargs={"ending": ending, "idle_s": TIMEOUT_S}, daemon=True)
@@ -169,7 +169,7 @@ def test_a_worker_that_waits_for_postgres_takes_the_run_that_is_queued_afterward
 
 
 def test_a_claim_whose_answer_was_lost_is_queued_again(lab: Lab) -> None:
-    lab.submit(SMALL)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
     run = claim(lab)
     assert lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process()) is None
     lab.store.leases.release(slot="cpu", owner=Owner.of_this_process())
@@ -182,7 +182,7 @@ def test_a_supervisor_without_a_worker_does_not_wait_for_ever(
     lab: Lab, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "IDLE_S", 0.1)
-    lab.submit(SMALL)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
     server.stop()
     alone = supervisor.Supervisor(lab.settings, outage=Outage(limit_s=1.0))
     began = time.monotonic()
@@ -196,8 +196,8 @@ def test_a_supervisor_without_a_worker_does_not_wait_for_ever(
 def test_sixty_seconds_without_postgres_are_survived_by_supervisor_worker_and_training(
     lab: Lab, server: PostgresServer
 ) -> None:
-    run = lab.submit(LONG.replace(epochs=200, keep_mb=1)).run.id
-    assert lab.ensure_worker()
+    run = lab.submissions.submit(lab.validation.resolve(LONG.replace(epochs=200, keep_mb=1))).run.id
+    assert lab.workers.ensure()
     _until(lambda: int(lab.store.runs.get(run).progress.get("step", 0)) > 100)
     card = (lab.settings.home / "supervisor.json").read_text()
     acknowledged = lab.store.points.read(run)["batch/loss"].step.tolist()
@@ -207,7 +207,7 @@ def test_sixty_seconds_without_postgres_are_survived_by_supervisor_worker_and_tr
     _until(lambda: lab.store.points.read(run)["batch/loss"].step[-1] > acknowledged[-1] + 100)
     going = lab.store.runs.get(run)
     assert (going.state, going.attempts) == (RunState.RUNNING, 1)
-    lab.control(run, Want.STOP)
+    lab.submissions.control(run, Want.STOP)
     _until(lambda: lab.store.runs.get(run).state is RunState.STOPPED)
     steps = lab.store.points.read(run)["batch/loss"].step.tolist()
     assert steps == list(range(1, len(steps) + 1))

@@ -38,7 +38,7 @@ def lab(tmp_path: Path) -> Lab:
 def _begin(lab: Lab, *, step: int = 0, outage: Outage | None = None) -> tuple[RunRecord, RunRecorder]:
     """Claim the run that is queued (a new one if none is) and tell its start."""
     if not lab.store.queue.count_queued():
-        lab.submit(CONFIG)
+        lab.submissions.submit(lab.validation.resolve(CONFIG))
     run = claim(lab)
     recorder = RunRecorder(lab.store, lab.artifacts, run, outage=outage)
     recorder.take(
@@ -128,9 +128,9 @@ def test_a_resumed_run_leaves_the_future_it_went_back_from(lab: Lab) -> None:
     recorder.take(_checkpoint(20))
     _epoch(recorder, 2, loss=0.4)
     lab.store.leases.finish(run.id, run.lease, state=RunState.INTERRUPTED)
-    lab.control(run.id, Want.RUN)
+    lab.submissions.control(run.id, Want.RUN)
     assert lab.store.points.read(run.id)["batch/loss"].step[-1] == 40  # until it goes on, all is there
-    assert lab.find_weights(run.id).step == 40
+    assert lab.weights.find(run.id).step == 40
     run, recorder = _begin(lab, step=20)
     assert lab.store.points.read(run.id)["batch/loss"].step[-1] == 20
     assert _files(lab) == ["checkpoint-000000", "weights-000000020"]
@@ -138,7 +138,7 @@ def test_a_resumed_run_leaves_the_future_it_went_back_from(lab: Lab) -> None:
     recorder.finish(_ended("stopped", 30), state=RunState.STOPPED, reason="")
     assert lab.store.points.read(run.id)["batch/loss"].step[-1] == 30
     assert lab.store.points.read(run.id)["val/loss"].step.tolist() == [20]
-    assert lab.find_weights(run.id).step == 20
+    assert lab.weights.find(run.id).step == 20
 
 
 def test_an_epoch_that_was_stopped_and_went_on_has_one_set_of_weights(lab: Lab) -> None:
@@ -146,11 +146,11 @@ def test_an_epoch_that_was_stopped_and_went_on_has_one_set_of_weights(lab: Lab) 
     _epoch(recorder, 1, loss=0.5)
     recorder.take(Snapshot(WEIGHTS, 30, 2, lambda: _weights(2, 4)))
     recorder.finish(_ended("stopped", 30), state=RunState.STOPPED, reason="")
-    assert [kept.step for kept in lab.kept_epochs(run.id)] == [20, 30]
-    lab.control(run.id, Want.RUN)
+    assert [kept.step for kept in lab.weights.list(run.id)] == [20, 30]
+    lab.submissions.control(run.id, Want.RUN)
     _, recorder = _begin(lab, step=30)
     _epoch(recorder, 2, loss=0.4)
-    assert [(kept.step, kept.epoch) for kept in lab.kept_epochs(run.id)] == [(20, 1), (40, 2)]
+    assert [(kept.step, kept.epoch) for kept in lab.weights.list(run.id)] == [(20, 1), (40, 2)]
     assert _files(lab) == ["weights-000000020", "weights-000000040"]
 
 
@@ -161,7 +161,7 @@ def test_within_its_budget_a_run_keeps_the_best_weights_it_knows_and_the_newest(
     run, recorder = _begin(lab)
     for epoch, value in enumerate(loss, 1):
         _epoch(recorder, epoch, loss=value, size=400_000)
-    assert [file.epoch for file in lab.kept_epochs(run.id)] == kept
+    assert [file.epoch for file in lab.weights.list(run.id)] == kept
     assert "never the best or the newest" in lab.store.runs.get(run.id).notices[-1]
 
 
@@ -195,7 +195,7 @@ def test_the_findings_of_the_end_have_the_numbers_of_the_end(lab: Lab) -> None:
     run, recorder = _begin(lab)
     recorder.take(_steps(1, 250))
     recorder.finish(_ended("paused", 250), state=RunState.PAUSED, reason="")
-    lab.control(run.id, Want.RUN)
+    lab.submissions.control(run.id, Want.RUN)
     run, recorder = _begin(lab, step=250)
     recorder.take(_steps(251, 1_000))
     recorder.finish(_ended("finished", 1_000), state=RunState.FINISHED, reason="")
@@ -213,7 +213,7 @@ def test_a_run_that_goes_back_takes_back_what_was_said_of_the_epochs_it_left(lab
     recorder.take(StepMetrics(np.array([21]), np.array([math.nan]), np.zeros(1), np.ones(1), images_per_second=1.0))
     assert _codes(lab, run) == ["diverged"]
     lab.store.leases.finish(run.id, run.lease, state=RunState.INTERRUPTED)
-    lab.control(run.id, Want.RUN)
+    lab.submissions.control(run.id, Want.RUN)
     _begin(lab, step=0)
     assert _codes(lab, run) == []
 
@@ -231,9 +231,9 @@ def test_findings_that_a_busy_store_refused_are_written_the_next_time(lab: Lab) 
 
 def test_resume_pressed_while_a_pause_is_written_down_goes_on(lab: Lab) -> None:
     run, recorder = _begin(lab)
-    lab.control(run.id, Want.PAUSE)
+    lab.submissions.control(run.id, Want.PAUSE)
     recorder.take(_steps(1, 20))
-    lab.control(run.id, Want.RUN)
+    lab.submissions.control(run.id, Want.RUN)
     recorder.finish(_ended("paused", 20), state=RunState.PAUSED, reason="")
     assert lab.store.runs.get(run.id).state is RunState.QUEUED
 
@@ -245,7 +245,7 @@ def test_a_recorded_learning_rate_is_stored_at_its_steps_and_a_resume_continues_
     recorder.take(Evaluated(20, 1, 1.0, {"lr": 0.15}, epoch_end=True))
     recorder.take(_checkpoint(20))
     recorder.finish(_ended("paused", 20), state=RunState.PAUSED, reason="")
-    lab.control(run.id, Want.RUN)
+    lab.submissions.control(run.id, Want.RUN)
     _, recorder = _begin(lab, step=20)
     recorder.take(replace(_steps(21, 30), lr_step=np.array([24]), lr=np.array([0.05])))
     recorder.finish(_ended("finished", 30), state=RunState.FINISHED, reason="")

@@ -59,8 +59,8 @@ def _workers(lab: Lab) -> int:
 
 
 def test_a_supervisor_killed_alone_is_started_again_and_adopts_its_worker(lab: Lab) -> None:
-    run = lab.submit(LONG).run.id
-    assert lab.ensure_worker()
+    run = lab.submissions.submit(lab.validation.resolve(LONG)).run.id
+    assert lab.workers.ensure()
     _until(lambda: _step(lab.store.runs.get(run)) > 0)
     supervisor, worker = _pid(lab, "supervisor"), _pid(lab, "worker")
     os.kill(supervisor, signal.SIGKILL)
@@ -70,7 +70,7 @@ def test_a_supervisor_killed_alone_is_started_again_and_adopts_its_worker(lab: L
     assert process_start(worker) is not None
     assert _workers(lab) == 1
     assert lab.store.runs.get(run).attempts == 1
-    waiting = lab.submit(LONG.replace(epochs=1), fresh=True).run.id
+    waiting = lab.submissions.submit(lab.validation.resolve(LONG.replace(epochs=1)), fresh=True).run.id
     os.kill(worker, signal.SIGKILL)
     _until(lambda: _written_state(lab, run) == "interrupted")
     _until(lambda: lab.store.runs.get(waiting).state is RunState.FINISHED)
@@ -83,8 +83,8 @@ def _written_state(lab: Lab, run: str) -> str:
 
 
 def test_a_new_supervisor_that_is_asked_to_end_ends_the_worker_it_adopted(lab: Lab) -> None:
-    run = lab.submit(LONG).run.id
-    lab.ensure_worker()
+    run = lab.submissions.submit(lab.validation.resolve(LONG)).run.id
+    lab.workers.ensure()
     _until(lambda: _step(lab.store.runs.get(run)) > 0)
     supervisor = _pid(lab, "supervisor")
     os.kill(supervisor, signal.SIGKILL)

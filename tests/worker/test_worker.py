@@ -22,7 +22,7 @@ def lab(tmp_path: Path) -> Lab:
 
 
 def _weights(lab: Lab, run: RunRecord) -> list[str]:
-    return [kept.sha256 for kept in lab.kept_epochs(run.id)]
+    return [kept.sha256 for kept in lab.weights.list(run.id)]
 
 
 def _interrupt(lab: Lab) -> RunRecord:
@@ -42,7 +42,7 @@ def _remove(lab: Lab, run: RunRecord) -> None:
 @pytest.mark.parametrize("purged", [False, True])
 def test_a_longer_run_outlives_the_shorter_one_it_continues(lab: Lab, purged: bool) -> None:
     shorter = train(lab)
-    longer = lab.submit(SMALL.replace(epochs=2)).run
+    longer = lab.submissions.submit(lab.validation.resolve(SMALL.replace(epochs=2))).run
     assert longer.parent == shorter.id
     if purged:
         _remove(lab, shorter)
@@ -51,7 +51,7 @@ def test_a_longer_run_outlives_the_shorter_one_it_continues(lab: Lab, purged: bo
     done = work_off(lab)
     assert (done.id, done.state, done.reason) == (longer.id, RunState.FINISHED, "")
     assert lab.store.points.read(done.id)["val/loss"].step.tolist() == [0, 2, 4]
-    lab.submit(SMALL.replace(epochs=2), fresh=True)
+    lab.submissions.submit(lab.validation.resolve(SMALL.replace(epochs=2)), fresh=True)
     assert _weights(lab, done) == _weights(lab, work_off(lab))
 
 
@@ -59,11 +59,11 @@ def test_a_fine_tuned_run_is_resumed_without_the_run_it_came_from(lab: Lab) -> N
     parent = train(lab)
     tuned = SMALL.replace(init_from=parent.id, lr=1e-4)
     whole = train(lab, tuned)
-    lab.submit(tuned, fresh=True)
+    lab.submissions.submit(lab.validation.resolve(tuned), fresh=True)
     cut = _interrupt(lab)
     assert cut.state is RunState.INTERRUPTED
     _remove(lab, parent)
-    lab.control(cut.id, Want.RUN)
+    lab.submissions.control(cut.id, Want.RUN)
     resumed = work_off(lab)
     assert (resumed.state, resumed.reason) == (RunState.FINISHED, "")
     assert _weights(lab, resumed) == _weights(lab, whole)
@@ -74,7 +74,7 @@ def test_a_wish_is_heard_though_the_disk_is_too_full_to_renew_the_lease(
 ) -> None:
     monkeypatch.setattr(loop, "LISTEN_S", 0.01)
     monkeypatch.setattr(loop, "RENEW_S", 0.1)
-    lab.submit(SMALL)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
     run = claim(lab)
     with lab.store.database.write() as connection:
         connection.exec_driver_sql(
@@ -84,7 +84,7 @@ def test_a_wish_is_heard_though_the_disk_is_too_full_to_renew_the_lease(
     with Watch(lab, run, threading.Event()) as watch:
         time.sleep(0.3)
         assert watch.command() is Command.RUN
-        lab.control(run.id, Want.STOP)
+        lab.submissions.control(run.id, Want.STOP)
         end = time.monotonic() + 5
         while watch.command() is Command.RUN and time.monotonic() < end:
             time.sleep(0.01)

@@ -34,5 +34,5 @@ def work_off(lab: Lab) -> RunRecord:
 
 def train(lab: Lab, config: RunConfig = SMALL) -> RunRecord:
     """Ask for a run, train it and return it."""
-    lab.submit(config)
+    lab.submissions.submit(lab.validation.resolve(config))
     return work_off(lab)

@@ -14,9 +14,9 @@ ANSWER_S = 30.0  # how long stop and pause wait for the worker's answer
 
 
 def _request(lab: Lab, run: str, want: Want, as_json: bool) -> None:
-    record = lab.control(lab.store.runs.resolve(run).id, want)
+    record = lab.submissions.control(lab.store.runs.resolve(run).id, want)
     if want is Want.RUN:
-        lab.ensure_worker()
+        lab.workers.ensure()
     else:
         end = time.monotonic() + ANSWER_S
         while record.state.live and record.responding and time.monotonic() < end:

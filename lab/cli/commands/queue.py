@@ -28,7 +28,7 @@ def queue(context: click.Context, as_json: bool) -> None:
 @click.pass_obj
 def move(lab: Lab, run: str, where: str, as_json: bool) -> None:
     """Move a queued RUN to the front or the back of the queue, or up or down by one place."""
-    lab.require_writable()
+    lab.settings.require_writable()
     _print_queue(lab.store.queue.move(lab.store.runs.resolve(run).id, Move(where)), as_json)
 
 
@@ -38,7 +38,7 @@ def move(lab: Lab, run: str, where: str, as_json: bool) -> None:
 @click.pass_obj
 def stop_all(lab: Lab, yes: bool, as_json: bool) -> None:
     """Stop every run that trains or waits; weights of finished epochs stay, and `resume` goes on."""
-    lab.require_writable()
+    lab.settings.require_writable()
     live = len(lab.store.queue.list())
     if live and not (yes or as_json or click.confirm(f"Stop {plural(live, 'run')}?")):
         click.echo("Nothing was stopped.")

@@ -148,7 +148,7 @@ def _check_all_weights(source: Source, archive: Archive, digests: Mapping[str, s
     """Stream every file of weights once: SHA-256 of all of it, and its header against the network's own tensors."""
     if not run.record.weights:
         return
-    expected = _expected_tensors(source, run.record)
+    expected = _expected_tensors(run.record)
     for entry in run.record.weights:
         name = weights_name(run.index, entry.step)
         digest = hashlib.sha256()
@@ -171,10 +171,10 @@ def _check_all_weights(source: Source, archive: Archive, digests: Mapping[str, s
         )
 
 
-def _expected_tensors(source: Source, record: Record) -> Expected:
+def _expected_tensors(record: Record) -> Expected:
     """Return the types and shapes of the network that the record asks for; torch is imported only here."""
     try:
-        expected: Expected = load("lab.sharing.bundle.networks:tensors_of")(source, record.config)
+        expected: Expected = load("lab.sharing.bundle.networks:tensors_of")(record.config)
     except ShapeError as error:
         refuse(f"its network cannot be built: {error}")
     return expected
