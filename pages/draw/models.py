@@ -14,8 +14,8 @@ from lab.data.registry import get_dataset_spec
 from lab.data.spec import DatasetSpec
 from lab.errors import LabError
 from lab.inspection.observe import LayerView
+from lab.loaded_network import LoadedNetwork
 from lab.runs.records import RunRecord
-from lab.service.lab import LoadedNetwork
 from lab.sketch.reading import compute_features, learn_network_rule, rule_images
 from lab.sketch.unsure import UnsureRule, unit_rows
 from pages.cache.inspection import dataset_of, layers_of, network_of
@@ -71,8 +71,8 @@ def load_models(ids: Sequence[str]) -> tuple[list[Model], list[str]]:
 
 def _load(run_id: str) -> Model:
     lab = get_lab()
-    digest = lab.find_weights(run_id).sha256
-    run = lab.store.get(run_id)
+    digest = lab.weights.find(run_id).sha256
+    run = lab.store.runs.get(run_id)
     get_dataset_spec(run.config.dataset).require_recipe()
     layers = tuple(view for view in layers_of(run_id, digest) if view.has_maps)
     return Model(run, digest, network_of(run_id, digest), _rule_of(run_id, digest), layers)

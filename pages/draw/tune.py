@@ -19,6 +19,8 @@ from pages.cache.lab import get_lab
 from pages.draw.models import Model
 from pages.markdown import plain
 from pages.registry import page_path
+from pages.state.draw import DRAW
+from pages.state.keys import element
 from pages.widgets.frame import show_errors
 
 _EPOCHS = 3
@@ -34,12 +36,15 @@ def fine_tune(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: S
     st.header("Teach a network your hand", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         parent = st.selectbox(
-            "Start from", list(able), format_func=lambda run: f"{able[run].title} · {run[:4]}", key="draw.tune.parent"
+            "Start from",
+            list(able),
+            format_func=lambda run: f"{able[run].title} · {run[:4]}",
+            **DRAW.widget("parent", value=DRAW.read().parent if DRAW.read().parent in able else next(iter(able))),
         )
         pressed = st.button(
             "Fine-tune on my drawings",
             icon=":material/school:",
-            key="draw.tune.start",
+            key=element("draw-tune"),
             disabled=get_lab().settings.read_only,
         )
     st.caption(
@@ -49,7 +54,7 @@ def fine_tune(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: S
     if pressed and parent in able:
         with show_errors():
             run = start(able[parent], saved, drawings)
-            get_lab().ensure_worker()
+            get_lab().workers.ensure()
             st.page_link(
                 page_path("train"),
                 label=f"Watch {plain(run.name)}",
@@ -69,9 +74,11 @@ def start(model: Model, saved: Sequence[SavedSketch], drawings: Sequence[Sketch]
         root=lab.settings.data,
     )
     parent = model.run
-    images = len(lab.dataset(dataset).train_labels)
+    images = len(lab.datasets.load(dataset).train_labels)
     config = tuned(parent.config, dataset=dataset, images=images, parent=parent.id)
-    return lab.submit(config, parent=parent.id, name=f"{model.title} + my drawings").run
+    return lab.submissions.submit(
+        lab.validation.resolve(config), parent=parent.id, name=f"{model.title} + my drawings"
+    ).run
 
 
 def tuned(config: RunConfig, *, dataset: str, images: int, parent: str) -> RunConfig:

@@ -8,7 +8,8 @@ from lab.data.spec import DatasetSpec
 from lab.formatting import format_bytes
 from pages.cache.lab import get_lab
 from pages.markdown import plain
-from pages.state import session as state
+from pages.state.keys import element
+from pages.state.train import set_field
 from pages.widgets.frame import show_errors
 
 
@@ -27,19 +28,22 @@ def fetch_offer(spec: DatasetSpec) -> None:
     st.button(
         "Use the built-in digits",
         icon=":material/database:",
-        key="use-digits",
-        on_click=state.set_field,
+        key=element("use-digits"),
+        on_click=set_field,
         args=("dataset", built_in_dataset().id),
     )
     if spec.remote:
-        fetch_button(spec, key="offer")
+        fetch_button(spec, key=element("offer"))
 
 
 def fetch_button(spec: DatasetSpec, *, key: str) -> None:
     """Draw a button that fetches a data set with a progress bar; a failure is one sentence and leaves nothing behind."""
     lab = get_lab()
     pressed = st.button(
-        f"Fetch {spec.title}", icon=":material/download:", key=f"fetch-{key}-{spec.id}", disabled=lab.settings.read_only
+        f"Fetch {spec.title}",
+        icon=":material/download:",
+        key=element("fetch", key, spec.id),
+        disabled=lab.settings.read_only,
     )
     if not pressed:
         return

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from torch import nn
 
+from lab.data.recipes import RECIPES
 from lab.errors import InputError
 from lab.sketch.reading import (
     Answer,

@@ -70,12 +70,12 @@ def test_look_alikes_are_not_shifted_by_what_another_session_draws_meanwhile(mod
 
 
 def test_cards_have_the_runs_name_of_now_and_the_accuracy_of_the_weights_they_loaded(lab: Lab, model: Model) -> None:
-    result = lab.store.result_at(model.id, model.loaded.step)
+    result = lab.store.results.at_step(model.id, model.loaded.step)
     assert result is not None
     assert result.epoch == model.loaded.epoch
     assert subtitle(model) == f"{100 * (result.test_accuracy or 0):.2f} % test, epoch {result.epoch} of 4 (best)"
     assert model.title == "LeNet-5 on Digits (built in)"
-    lab.store.rename(model.id, "steady hand")
+    lab.store.edits.rename(model.id, "steady hand")
     (renamed,), _ = load_models([model.id])
     assert renamed.title == "steady hand"
     assert renamed.loaded is model.loaded
@@ -90,13 +90,13 @@ def test_done_scores_the_last_stroke_and_a_late_message_leaves_the_next_pad_empt
     app.query_params["runs"] = model.id
     go_to(app, "draw").run()
     app.segmented_control(key="draw.mode").set_value("Guess game").run()
-    app.button(key="draw.game.start").click().run()
+    app.button(key="draw-game-start").click().run()
     page = app.session_state["draw.page"]
     whole = draw_digit("0").strokes
     app.session_state["draw.live"] = _message(1, page.version, dump_strokes([Stroke(((9, 9), (10, 9)), 16)]))
     app.run()
     app.session_state["draw.live"] = _message(2, page.version, dump_strokes(whole))
-    app.button(key="draw.game.next").click().run()
+    app.button(key="draw-game-next").click().run()
     sketch = sketch_from_strokes(whole)
     (answer,) = read_all([model], sketch, normalised([model], sketch))
     (row,) = page.game.drawn

@@ -20,8 +20,9 @@ from lab.settings import Settings
 from lab.sketch.saved import encode_ink
 from lab.sketch.sketch import Sketch
 from lab.worker.loop import execute
+from pages.state.inside import INSIDE
 from pages.widgets import waiting
-from tests.web.addresses import go_to
+from tests.web.addresses import go_to, set_state
 from tests.web.web_data import Bench
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
@@ -31,11 +32,11 @@ CONFIG = RunConfig(dataset="digits", epochs=2, batch_size=32, train_limit=400, d
 
 def train(lab: Lab, config: RunConfig) -> RunRecord:
     """Train in this process, as the worker does."""
-    lab.submit(config)
-    run = lab.store.claim(slot="cpu", owner=Owner.of_this_process())
+    lab.submissions.submit(lab.validation.resolve(config))
+    run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     assert run is not None
     execute(lab, run, ending=threading.Event())
-    return lab.store.get(run.id)
+    return lab.store.runs.get(run.id)
 
 
 @pytest.fixture(scope="module")
@@ -143,8 +144,7 @@ def test_the_confusion_matrix_adds_up_to_the_runs_own_accuracy(here: None, run: 
 def test_a_chosen_cell_shows_its_images(here: None, run: RunRecord) -> None:
     app = open_page(run=run.id, view="answers", epoch="2")
     counts = component(app, "counts")["counts"]
-    app.session_state["inside.cell"] = (4, 4)
-    app.session_state["inside.gallery"] = "cell"
+    set_state(app, INSIDE, cell=(4, 4), gallery="cell")
     app.run()
     assert len(component(app, "tiles")["tiles"]) == counts[4][4]
     assert f"4 read rightly: {counts[4][4]} images" in texts(app).replace("**", "")
@@ -152,8 +152,7 @@ def test_a_chosen_cell_shows_its_images(here: None, run: RunRecord) -> None:
 
 def test_a_cell_of_a_run_with_more_classes_is_none_here(here: None, run: RunRecord) -> None:
     app = open_page(run=run.id, view="answers", epoch="2")
-    app.session_state["inside.cell"] = (30, 2)
-    app.session_state["inside.gallery"] = "cell"
+    set_state(app, INSIDE, cell=(30, 2), gallery="cell")
     app.run()
     assert not app.exception
     assert "Click a cell of the matrix" in texts(app)
@@ -161,7 +160,7 @@ def test_a_cell_of_a_run_with_more_classes_is_none_here(here: None, run: RunReco
 
 def test_the_images_of_a_lasso_go_with_the_map_it_was_drawn_in(here: None, run: RunRecord) -> None:
     app = open_page(run=run.id, view="map", epoch="2")
-    app.session_state["inside.caught"] = (component(app, "method")["method"], [1, 2, 3])
+    set_state(app, INSIDE, caught=(component(app, "method")["method"], (1, 2, 3)))
     app.run()
     assert "3 images in the lasso" in [head.value for head in app.header]
     [other] = [count for count in app.selectbox(key="inside.points").options if count == "300"]
@@ -175,7 +174,7 @@ def test_maps_carry_numbers_for_every_channel(here: None, run: RunRecord) -> Non
     app.selectbox(key="inside.layer").select("features.conv2").run()
     grid = component(app, "tiles")
     assert [tile["one"] for tile in grid["tiles"]] == [f"#{k}" for k in range(16)]
-    app.session_state["inside.channel"] = 5
+    set_state(app, INSIDE, channel=5)
     app.run()
     assert "**Channel 5**" in texts(app)
 
@@ -201,9 +200,9 @@ def test_nonsense_in_the_address_opens_the_page_and_says_what_it_passed_over(her
         said = [error.value.replace("\\", "") for error in app.error]
         assert said == [
             "The address asks for 'layer', which this page does not know.",
-            f"The address has epoch={number!r}, which is no saved epoch of this run: choose one from 0 to 2 below.",
-            "The address has view='answer', which is not known here. Did you mean 'answers'?",
-            f"The address has image={image!r}, which must be a whole number from 0 to 358.",
+            f"The address has epoch={number!r}, but it must be a saved epoch of this run, one from 0 to 2.",
+            "The address has view='answer', but it must be one of maps, kernels, hand, why, answers, map: did you mean 'answers'?",
+            f"The address has image={image!r}, but it must be a whole number from 0 to 358.",
         ]
         assert component(app, "epochs")["index"] == 2
         again = app.run()
@@ -280,8 +279,8 @@ def test_the_untrained_network_is_the_one_training_began_with(tmp_path: Path, ar
         val_fraction=0.2,
     )
     trained = train(lab, frozen)
-    began = lab.load_initial_network(trained.id).network.state_dict()
-    ended = lab.load_run_network(trained.id, epoch="latest").network.state_dict()
+    began = lab.weights.load_initial(trained.id).network.state_dict()
+    ended = lab.weights.load(trained.id, epoch="latest").network.state_dict()
     for name, tensor in began.items():
         if "running" not in name and "batches" not in name:
             assert torch.allclose(tensor, ended[name], rtol=0, atol=1e-25), name
@@ -290,7 +289,7 @@ def test_the_untrained_network_is_the_one_training_began_with(tmp_path: Path, ar
 def test_a_saved_drawing_passes_through_the_network(here: None, lab: Lab, run: RunRecord) -> None:
     ink = np.zeros((280, 280), np.uint8)
     ink[40:240, 130:150] = 255
-    lab.store.save_sketch(encode_ink(Sketch(ink, "live")), label="1", dataset="digits")
+    lab.store.sketches.save(encode_ink(Sketch(ink, "live")), label="1", dataset="digits")
     app = open_page(run=run.id, view="maps", epoch="2")
     app.segmented_control(key="inside.source").set_value("drawing").run()
     assert not app.exception
@@ -303,7 +302,7 @@ def test_a_link_opens_the_saved_drawing_it_was_taken_at(here: None, lab: Lab, ru
     for left in (100, 130):
         ink = np.zeros((280, 280), np.uint8)
         ink[40:240, left : left + 20] = 255
-        drawings.append(lab.store.save_sketch(encode_ink(Sketch(ink, "live")), label="1", dataset="digits").id)
+        drawings.append(lab.store.sketches.save(encode_ink(Sketch(ink, "live")), label="1", dataset="digits").id)
     app = open_page(run=run.id, view="maps", epoch="2", source="drawing", drawing=drawings[0])
     assert app.segmented_control(key="inside.source").value == "drawing"
     assert app.selectbox(key="inside.drawing").value == drawings[0]

@@ -16,7 +16,8 @@ from lab.charts.smoothing import SPANS
 from lab.metrics import list_charts
 from lab.presets import get_preset
 from lab.runs.records import RunRecord, RunState
-from pages.state.runs_address import LOOKS, RunsView, parse_view, view_address
+from pages.state.codec import encode
+from pages.state.runs_view import LOOKS, RunsView, parse_view
 from tests.web.addresses import go_to
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
@@ -44,12 +45,12 @@ VIEWS = st.builds(
 
 @given(VIEWS)
 def test_every_view_comes_back_from_its_address(view: RunsView) -> None:
-    assert parse_view(view_address(view)) == (view, ())
+    assert parse_view(encode(view)) == (view, ())
 
 
 def test_an_address_leaves_out_what_is_as_usual() -> None:
-    assert view_address(RunsView()) == {}
-    assert view_address(RunsView(runs=("aaaa", "bbbb"), logy=True)) == {"runs": "aaaa.bbbb", "logy": "1"}
+    assert encode(RunsView()) == {}
+    assert encode(RunsView(runs=("aaaa", "bbbb"), logy=True)) == {"runs": "aaaa.bbbb", "logy": "1"}
 
 
 @pytest.mark.parametrize(
@@ -92,11 +93,11 @@ def test_a_run_keeps_its_colour_while_others_come_and_go_and_the_link_has_it() -
     view = RunsView().choose(("aaaa", "bbbb", "cccc"))
     assert (view.slots, view.colours) == ({"aaaa": 0, "bbbb": 1, "cccc": 2}, ())
     without = view.choose(("bbbb", "cccc"))
-    assert view_address(without) == {"runs": "bbbb.cccc", "colours": "1.2"}
-    shared, complaints = parse_view(view_address(without.choose(("cccc", "dddd", "bbbb"))))
+    assert encode(without) == {"runs": "bbbb.cccc", "colours": "1.2"}
+    shared, complaints = parse_view(encode(without.choose(("cccc", "dddd", "bbbb"))))
     assert complaints == ()
     assert shared.slots == {"cccc": 2, "dddd": 0, "bbbb": 1}
-    assert view_address(shared.choose(())) == {}
+    assert encode(shared.choose(())) == {}
 
 
 @pytest.mark.parametrize(("weight", "span"), [("0", 1), ("0.6", 5), ("0.9", 20), ("0.99", 200), ("20", 20)])
@@ -108,7 +109,7 @@ def test_links_of_the_release_before_open_with_the_smoothing_that_comes_nearest(
 @given(st.dictionaries(st.text(max_size=400), st.text(max_size=600), max_size=6))
 def test_no_address_breaks_the_page(address: dict[str, str]) -> None:
     view, complaints = parse_view(address)
-    assert parse_view(view_address(view))[0] == view
+    assert parse_view(encode(view))[0] == view
     assert all(isinstance(complaint, str) and len(complaint) <= 300 for complaint in complaints)
 
 
@@ -255,9 +256,9 @@ def test_deleting_can_be_taken_back(bench: Bench, three: list[RunRecord]) -> Non
     app = _open(runs=".".join(run.id for run in three[:2]))
     _button(app, "Delete").click().run()
     assert "2 runs were deleted" in _texts(app)
-    assert bench.lab.store.count_runs() == 1
+    assert bench.lab.store.runs.count() == 1
     _button(app, "Undo").click().run()
-    assert bench.lab.store.count_runs() == 3
+    assert bench.lab.store.runs.count() == 3
     assert app.query_params["runs"] == ".".join(run.id for run in three[:2])
 
 
@@ -265,15 +266,15 @@ def test_a_training_run_is_not_deleted_and_the_page_says_why(bench: Bench) -> No
     run = bench.start()
     app = _open(runs=run.id)
     _button(app, "Delete").click().run()
-    assert bench.lab.store.get(run.id).state is RunState.RUNNING
+    assert bench.lab.store.runs.get(run.id).state is RunState.RUNNING
     assert "cannot be deleted" in "".join(toast.value for toast in app.toast)
 
 
 def test_a_tag_is_put_on_all_chosen_runs(bench: Bench, three: list[RunRecord]) -> None:
-    bench.lab.store.set_tags(three[0].id, ["old"])
+    bench.lab.store.edits.set_tags(three[0].id, ["old"])
     app = _open(runs=".".join(run.id for run in three[:2]))
-    app.text_input(key="runs.new-tag").set_value("sweep").run()
-    assert [bench.lab.store.get(run.id).tags for run in three] == [("old", "sweep"), ("sweep",), ()]
+    app.text_input(key="runs.tag").set_value("sweep").run()
+    assert [bench.lab.store.runs.get(run.id).tags for run in three] == [("old", "sweep"), ("sweep",), ()]
 
 
 def test_what_is_typed_into_the_table_is_written_once(bench: Bench, three: list[RunRecord]) -> None:
@@ -281,7 +282,7 @@ def test_what_is_typed_into_the_table_is_written_once(bench: Bench, three: list[
 
     run = three[0]
     runs_table._apply(run.id, {"name": "<b>mine</b>", "tags": ["a", "b"], "note": "x", "pinned": True})
-    found = bench.lab.store.get(run.id)
+    found = bench.lab.store.runs.get(run.id)
     assert (found.name, found.tags, found.note, found.pinned) == ("<b>mine</b>", ("a", "b"), "x", True)
     assert next(iter(_open().dataframe[0].value["name"])) == "<b>mine</b>"  # pinned runs lead
 
@@ -298,7 +299,7 @@ def test_a_read_only_lab_can_be_looked_at(
 def test_values_that_are_no_numbers_do_not_break_the_page(bench: Bench) -> None:
     run = bench.start()
     bench.write(run, series("batch/loss", np.array([1.0, math.nan, math.inf, 2.0])))
-    ended = bench.lab.store.finish(
+    ended = bench.lab.store.leases.finish(
         run.id,
         run.lease,
         state=RunState.FAILED,
@@ -320,14 +321,14 @@ def test_every_report_has_its_table(bench: Bench, report: str) -> None:
 
 
 def test_a_report_shows_what_was_measured_beside_what_it_printed(bench: Bench) -> None:
-    config = bench.lab.check(get_preset("d-lenet-bn").config())
+    config = bench.lab.validation.resolve(get_preset("d-lenet-bn").config()).config
     store = bench.lab.store
     for seed, accuracy in ((0, 0.97), (1, 0.99)):
-        store.submit(config.replace(seed=seed), fingerprint=f"f{seed}", family="")
-        run = store.claim(slot="cpu", owner=bench.owner)
+        store.queue.submit(config.replace(seed=seed), fingerprint=f"f{seed}", family="")
+        run = store.leases.claim(slot="cpu", owner=bench.owner)
         assert run is not None
         summary = {"test_accuracy": accuracy, "train_loss": 0.1}
-        store.finish(run.id, run.lease, state=RunState.FINISHED, summary=summary, seconds=20.0)
+        store.leases.finish(run.id, run.lease, state=RunState.FINISHED, summary=summary, seconds=20.0)
     app = _open(show="reports", report="D")
     row = app.dataframe[0].value.iloc[0]
     assert (row["Reported"], row["Measured"], row["Measured time"]) == ("97.48 %", "98.00 ± 1.41 %", "20 s")
@@ -339,4 +340,4 @@ def test_without_mnist_a_report_says_what_is_missing_and_queues_nothing(bench: B
     assert "Needs data that is not here yet: mnist" in _texts(app)
     (queue,) = [button for button in app.button if button.label.startswith("Queue")]
     assert queue.disabled
-    assert bench.lab.store.count_runs() == 0
+    assert bench.lab.store.runs.count() == 0
