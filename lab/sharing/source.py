@@ -1,4 +1,4 @@
-"""What an export needs of a lab, as a protocol: `lab.service.lab.Lab` has it, and this room need not know that one."""
+"""What an export needs of a lab, as a protocol: `lab.service.lab.Lab` implements it, which this package does not import."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Loaded(Protocol):
-    """A run's kept weights as a network of its own, in evaluation mode on the CPU.
+    """A run's saved weights as a network of its own, in evaluation mode on the CPU.
 
     It takes `(x / 255 - mean) / std` of uint8 pictures x_BCHW and returns logits_BK.
     """
@@ -40,7 +40,7 @@ class Loaded(Protocol):
 
 
 class Source(Protocol):
-    """Where runs, kept files and data sets come from."""
+    """Where runs, saved files and data sets come from."""
 
     @property
     def store(self) -> RunStore: ...
