@@ -1,10 +1,13 @@
-"""How numbers are written for people: per cent, durations, counts and plurals, the same on pages, CLI, report and files."""
+"""How numbers are written for people, the same on pages, CLI, report and files: one function a kind of number."""
 
 import math
 import sys
+from datetime import UTC, datetime, tzinfo
 
 _MINUTE_S, _HOUR_S = 60, 3600
 _TENTHS_S = 9.95  # below it tenths of a second are written
+# What a clock can have said: from 1970 to the last day of 9999 that every time zone can show.
+LAST_MOMENT = 253_402_300_800.0 - 2 * 86_400.0
 _PLAIN = 1e6  # shares beyond this are no accuracies; they are written in scientific notation
 
 
@@ -61,6 +64,42 @@ def format_range(low: float, high: float) -> str:
     """Return two durations in seconds as "25 s to 1 min"; one alone where both are written alike."""
     first, last = format_duration(low), format_duration(high)
     return first if first == last else f"{first} to {last}"
+
+
+def format_moment(stamp: float | None, zone: tzinfo | None = None) -> str:
+    """Return a time (seconds since the epoch) such as "2026-11-28 15:40", in this machine's time zone by default.
+
+    UTC is named. A dash for nothing and for a time that no calendar has.
+    """
+    if stamp is None or not 0 <= stamp <= LAST_MOMENT:  # "not inside", so that NaN fails too
+        return "–"
+    text = datetime.fromtimestamp(stamp, zone).strftime("%Y-%m-%d %H:%M")
+    return f"{text} UTC" if zone is UTC else text
+
+
+def format_bytes(number: float) -> str:
+    """Return such as "2.6 kB", "3.34 MB" or "7.61 GB", in powers of 1,000 as torchinfo counts them."""
+    if number >= 1e9:
+        return f"{number / 1e9:,.2f} GB"
+    return f"{number / 1e6:,.2f} MB" if number >= 1e4 else f"{number / 1e3:,.1f} kB"
+
+
+def format_loss(value: float) -> str:
+    """Write a loss for reading, such as 0.0829, 15.3, 155,699 or 4.4e+15."""
+    size = abs(value)
+    if not math.isfinite(value):
+        return str(value)
+    if size >= 1e7 or 0 < size < 1e-4:
+        return f"{value:.2g}"
+    return f"{value:,.0f}" if size >= 1000 else f"{value:.1f}" if size >= 10 else f"{value:.4f}"
+
+
+def format_short(value: float) -> str:
+    """Return a number for a narrow place, such as "2.5T", "1.2M", "0.0431", "3.1e+18"."""
+    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if size <= abs(value) < 1e15:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"
 
 
 def format_count(number: float) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from lab.architectures.registry import list_architectures
 from lab.config import FIELDS, FieldSpec
 from lab.data.registry import list_datasets
+from lab.metrics import METRICS
 from lab.presets import REPORTS, Preset, list_presets
 
 PATH = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
@@ -57,9 +58,17 @@ def render() -> str:
         ("flag", "default", "values", "what it is"),
         [(f"`{s.flag}`", s.default if s.default != {} else "", _range(s), s.help) for s in FIELDS.values()],
     )
+    metrics = _table(
+        ("series", "what it is", "recorded", "unit", "better", "measured as"),
+        [
+            (f"`{m.id}`", m.title, m.cadence.value, m.quantity.unit.value, m.quantity.better.value, m.help)
+            for m in METRICS.values()
+        ],
+    )
     return (
         "# Reference\n\nWritten from the registries by `python -m tests.reference_docs`; a test compares.\n\n"
-        f"## Networks\n\n{networks}\n\n## Data sets\n\n{datasets}\n\n## Presets\n\n{presets}\n\n## Settings\n\n{settings}\n"
+        f"## Networks\n\n{networks}\n\n## Data sets\n\n{datasets}\n\n## Presets\n\n{presets}\n\n## Settings\n\n{settings}\n\n"
+        f"## Metrics\n\n{metrics}\n"
     )
 
 

@@ -3,11 +3,26 @@
 import ast
 import math
 import re
+from datetime import UTC, timedelta, timezone
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from lab.formatting import format_count, format_duration, format_percent, format_range, percent_number, plural
+from lab.formatting import (
+    LAST_MOMENT,
+    format_bytes,
+    format_count,
+    format_duration,
+    format_loss,
+    format_moment,
+    format_percent,
+    format_range,
+    format_short,
+    percent_number,
+    plural,
+)
+from lab.strict_json import finite_or_none, float_text, strict_json, with_names
 
 ROOT = Path(__file__).resolve().parent.parent
 # Per cent written without `format_percent`: lengths on the screen and charts' own axes, which no result is read from.
@@ -110,3 +125,68 @@ def test_results_are_read_from_the_headline_and_not_from_the_last_epochs_summary
             if found and found[1] in names and str(path.relative_to(ROOT)) not in allowed:
                 wrong.append(f"{path.relative_to(ROOT)}:{node.lineno}: {text}")
     assert wrong == [], "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "text"),
+    [
+        (0.0, "1970-01-01 00:00 UTC"),
+        (1_795_880_400.5, "2026-11-28 15:40 UTC"),
+        (None, "–"),
+        (math.nan, "–"),
+        (-1.0, "–"),
+        (LAST_MOMENT + 1, "–"),
+    ],
+)
+def test_a_moment_is_a_date_and_a_time_of_day_or_a_dash(stamp: float | None, text: str) -> None:
+    assert format_moment(stamp, UTC) == text
+
+
+def test_a_moment_is_written_in_the_readers_time_zone() -> None:
+    assert format_moment(1_795_880_400, timezone(timedelta(hours=5, minutes=30))) == "2026-11-28 21:10"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0.0 kB"), (2_560, "2.6 kB"), (3_337_216, "3.34 MB"), (100_000_000, "100.00 MB"), (7_608_472_576, "7.61 GB")],
+)
+def test_bytes_are_counted_in_thousands(number: float, text: str) -> None:
+    assert format_bytes(number) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.08291, "0.0829"),
+        (2.3026, "2.3026"),
+        (15.26, "15.3"),
+        (155_699.4, "155,699"),
+        (4.4e15, "4.4e+15"),
+        (5e-5, "5e-05"),
+        (0.0, "0.0000"),
+        (math.nan, "nan"),
+        (-math.inf, "-inf"),
+    ],
+)
+def test_a_loss_is_written_with_the_digits_that_say_something(value: float, text: str) -> None:
+    assert format_loss(value) == text
+
+
+def test_a_number_for_a_narrow_place_has_a_unit() -> None:
+    told = [format_short(value) for value in (2.5e12, -1.2e6, 4321.0, 0.0431, 3.1e18, 69.0)]
+    assert told == ["2.5T", "-1.2M", "4.32k", "0.0431", "3.1e+18", "69"]
+
+
+def test_json_has_names_for_numbers_that_are_not_finite() -> None:
+    values = {"a": [math.nan, np.inf, -math.inf, 0.1], "b": np.array([1.5, np.nan]), 3: ("x", np.int64(7))}
+    assert with_names(values) == {"a": ["NaN", "Infinity", "-Infinity", 0.1], "b": [1.5, "NaN"], "3": ["x", 7]}
+    assert strict_json({"z": math.nan, "a": "é"}, indent=None) == '{"z": "NaN", "a": "é"}\n'
+    assert [float_text(value) for value in (0.1, -0.0, math.nan)] == ["0.1", "-0.0", "NaN"]
+    assert [finite_or_none(value) for value in (1.5, math.nan, math.inf, "NaN", None, 3)] == [
+        1.5,
+        None,
+        None,
+        "NaN",
+        None,
+        3,
+    ]

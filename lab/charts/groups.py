@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from lab.charts.ranges import MARGIN, Limits, short_number, sound_limits
+from lab.charts.ranges import MARGIN, Limits, sound_limits
 from lab.charts.style import layout, plain_text, run_style
 from lab.config import FIELDS
 from lab.errors import InputError, near_miss
+from lab.formatting import format_short
 from lab.metrics import format_metric, is_share, is_unbounded
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import list_results, result_of, setting_text
@@ -93,7 +94,7 @@ def _beyond(groups: Sequence[Group], result: str) -> list[tuple[Group, float, fl
 
 def cut_remark(groups: Sequence[Group], result: str) -> str:
     """Say which bars go on beyond the axis, and how far; "" for none."""
-    told = [f"{group.value} ({short_number(mean)})" for group, mean, _ in _beyond(groups, result)]
+    told = [f"{group.value} ({format_short(mean)})" for group, mean, _ in _beyond(groups, result)]
     return f"Beyond the axis: {', '.join(told)}." if told else ""
 
 
@@ -139,7 +140,7 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
             "size": 11,
             "symbol": ["triangle-up" if mean > 0 else "triangle-down" for _, mean, _ in beyond],
         },
-        text=[short_number(mean) for _, mean, _ in beyond],
+        text=[format_short(mean) for _, mean, _ in beyond],
         textposition="middle right",
         hoverinfo="skip",
         name="beyond the axis",

@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from lab.charts.ranges import Excursion, Limits, axis_range, excursions, share_limits, short_number, sound_limits
+from lab.charts.ranges import Excursion, Limits, axis_range, excursions, share_limits, sound_limits
 from lab.charts.rates import recorded_by_epoch
 from lab.charts.thinning import START, Cursor, Thinned, thin
 from lab.errors import InputError
+from lab.formatting import format_short
 from lab.metrics import BATCH_LOSS, LEARNING_RATE, ChartSpec, MetricSpec, format_metric, list_charts, metric_title
 from lab.runs.records import Series
+from lab.strict_json import number_name
 
 _DIGITS = 6  # significant digits of a value: a chart shows three
 _LEASE = re.compile(r"[0-9]{1,15}")  # str.isdigit also takes "²", which int() refuses
@@ -135,7 +137,7 @@ def _chart(points: Mapping[str, Series], chart: ChartSpec) -> dict[str, Any]:
 
 def _mark(series: Series, one: Excursion) -> list[Any]:
     step, time_s = int(series.step[one.at]), _times(series.time_s[one.at : one.at + 1])[0]
-    return [series.name, step, time_s, short_number(one.value), one.above]
+    return [series.name, step, time_s, format_short(one.value), one.above]
 
 
 def _times(seconds: np.ndarray) -> list[float | None]:
@@ -167,7 +169,7 @@ def _leaving(points: Mapping[str, Series], chart: ChartSpec) -> str:
         return ""
     name, first = min(found, key=lambda item: points[item[0]].step[item[1].at])
     peak = max((one.value for of, one in found if of == name), key=abs)
-    return f"The {metric_title(name)} leaves the chart at step {points[name].step[first.at]:,}: {short_number(peak)}."
+    return f"The {metric_title(name)} leaves the chart at step {points[name].step[first.at]:,}: {format_short(peak)}."
 
 
 def _read_position(since: str, *, lease: int) -> dict[str, Cursor]:
@@ -208,8 +210,3 @@ def _values(part: Thinned) -> dict[str, Any]:
 def json_numbers(values: np.ndarray) -> list[float | None]:
     """Return values with six significant digits, None where they are not finite."""
     return [float(f"{v:.{_DIGITS}g}") if math.isfinite(v) else None for v in values.tolist()]
-
-
-def number_name(value: float) -> str:
-    """Return "NaN", "Infinity" or "-Infinity"."""
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 
 from lab.charts.lines import Line
 from lab.charts.overlay import AXES, OverlayInfo
-from lab.charts.ranges import Limits, axis_range, excursions, short_number
+from lab.charts.ranges import Limits, axis_range, excursions
 from lab.charts.style import RunStyle, layout, plain_text, run_style
-from lab.formatting import plural
+from lab.formatting import format_short, plural
 from lab.metrics import Split, list_charts
 
 _WORDS = {split.value: split.label for split in Split}
@@ -145,7 +145,7 @@ def _beyond(line: Line, style: RunStyle, group: dict[str, Any], info: OverlayInf
                 "color": style.colour,
                 "line": {"width": 1, "color": "#8792a0"},
             },
-            text=[f"{short_number(one.value)}, beyond the axis{f' ({word})' if word else ''}" for one in found],
+            text=[f"{format_short(one.value)}, beyond the axis{f' ({word})' if word else ''}" for one in found],
             hovertemplate="%{text}",
             name=plain_text(line.label),
             showlegend=False,

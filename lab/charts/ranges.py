@@ -99,11 +99,3 @@ def _stretches(value: np.ndarray, beyond: np.ndarray, *, above: bool) -> list[Ex
     # A stretch is followed by values that are shown; these must not count.
     filled = np.where(beyond, value, -np.inf if above else np.inf)
     return [Excursion(int(i), float(v), above) for i, v in zip(starts, extreme.reduceat(filled, starts), strict=True)]
-
-
-def short_number(value: float) -> str:
-    """Return such as "2.5T", "1.2M", "0.0431", "3.1e+18"."""
-    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if size <= abs(value) < 1e15:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:.3g}"

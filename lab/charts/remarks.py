@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from lab.charts.lines import Line
-from lab.charts.ranges import Excursion, Limits, excursions, short_number
+from lab.charts.ranges import Excursion, Limits, excursions
+from lab.formatting import format_short
 from lab.metrics import HELD_OUT, Quantity
 
 _WORDS = {split.value: split.label for split in HELD_OUT}
@@ -38,7 +39,7 @@ def _leaving(line: Line, limits: Limits | None, x: str) -> str:
     found = excursions(line.measured.value, limits)
     peak = max(found, key=lambda one: abs(one.value))
     where = place_words(line, found[0], x)
-    return f"{line.label} leaves the chart at {where}: {short_number(peak.value)}."
+    return f"{line.label} leaves the chart at {where}: {format_short(peak.value)}."
 
 
 def place_words(line: Line, one: Excursion, x: str) -> str:

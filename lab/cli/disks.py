@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import make_url
 
 from lab.errors import LabError
+from lab.formatting import format_bytes
 from lab.service.lab import Lab
 
 LOW_BYTES = 100_000_000  # the weights of a few epochs; with less a training soon ends for want of room
@@ -82,7 +83,7 @@ def _low(places: dict[str, Path | None], free: dict[str, int | None]) -> list[st
         there = next(folder for folder in (path, *path.parents) if folder.is_dir())
         problems.setdefault(
             there.stat().st_dev,
-            f"Only {left / 1e6:.1f} MB are free at {path}, but trainings need {LOW_BYTES / 1e6:.0f} MB and more: make room, "
+            f"Only {format_bytes(left)} are free at {path}, but trainings need {format_bytes(LOW_BYTES)} and more: make room, "
             "or choose another place with LAB_HOME or LAB_ARTIFACTS.",
         )
     return list(problems.values())

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.errors import InputError
-from lab.runs.facts import usable_moment
 from lab.settings import user_path
-from lab.sharing.strict import plain
+from lab.strict_json import with_names
 from lab.text import escaped
 
 PIPE_WIDTH = 10_000  # characters; more than the widest row, or an id that a script reads would be folded
@@ -31,7 +29,7 @@ def echo(text: str, *, err: bool = False) -> None:
 
 def print_json(value: Any) -> None:
     """Print one strict JSON document on standard output, in ASCII: no terminal's encoding can break it."""
-    click.echo(json.dumps(plain(value), allow_nan=False, indent=2))
+    click.echo(json.dumps(with_names(value), allow_nan=False, indent=2))
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -68,9 +66,3 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right:
     if not console.is_terminal:
         console = Console(width=PIPE_WIDTH)
     console.print(table)
-
-
-def moment(stamp: float | None) -> str:
-    """Write a time of the clock in this machine's zone, or a dash for one that no calendar has."""
-    known = usable_moment(stamp)
-    return "–" if known is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(known))

@@ -13,8 +13,9 @@ import numpy as np
 
 from lab.architectures.registry import complete_options, get_architecture
 from lab.config import RunConfig
-from lab.diagnosis.curves import CurveView, moving_mean, number
+from lab.diagnosis.curves import CurveView, moving_mean
 from lab.errors import ConfigError
+from lab.formatting import format_loss
 from lab.metrics import TRAIN_LOSS
 
 MIN_STEPS = 200  # before this many updates a flat loss is only a beginning
@@ -123,7 +124,7 @@ def cause_of_no_learning(view: CurveView) -> Cause:
 def _wrong_pair(view: CurveView) -> Cause:
     if view.config.output == "logits":
         return Cause(
-            f"NLL of raw logits has no lower bound (now {number(view.now)}): use cross-entropy, or output log-softmax.",
+            f"NLL of raw logits has no lower bound (now {format_loss(view.now)}): use cross-entropy, or output log-softmax.",
             CROSS_ENTROPY,
             "nll-on-logits",
         )
@@ -166,7 +167,7 @@ def highest_jump(view: CurveView) -> float | None:
 
 
 def _jumped(view: CurveView, jump: float) -> str:
-    return f"The loss jumped from {number(view.start)} to {number(jump)}"
+    return f"The loss jumped from {format_loss(view.start)} to {format_loss(jump)}"
 
 
 def falls(view: CurveView) -> bool:
@@ -182,8 +183,10 @@ def falls(view: CurveView) -> bool:
 def _moved(view: CurveView) -> str:
     near = abs(view.now - view.level) <= _AT_LEVEL * abs(view.level)
     if near:
-        return f"After {view.steps:,} steps the loss is {number(view.now)}, still what guessing gives ({number(view.level)})"
-    return f"The loss hardly moved: {number(view.start)} at first, {number(view.now)} after {view.steps:,} steps"
+        return f"After {view.steps:,} steps the loss is {format_loss(view.now)}, still what guessing gives ({format_loss(view.level)})"
+    return (
+        f"The loss hardly moved: {format_loss(view.start)} at first, {format_loss(view.now)} after {view.steps:,} steps"
+    )
 
 
 def _too_short(view: CurveView) -> Cause:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lab.config import RunConfig
-from lab.formatting import format_percent
+from lab.formatting import format_loss, format_percent
 from lab.metrics import (
     BATCH_LOSS,
     HELD_OUT,
@@ -220,16 +220,6 @@ def moving_mean(values: Values, width: int) -> Values:
     return means
 
 
-def number(value: float) -> str:
-    """Write a loss for reading, such as 0.0829, 15.3, 155,699 or 4.4e+15."""
-    size = abs(value)
-    if not math.isfinite(value):
-        return str(value)
-    if size >= 1e7 or 0 < size < 1e-4:
-        return f"{value:.2g}"
-    return f"{value:,.0f}" if size >= 1000 else f"{value:.1f}" if size >= 10 else f"{value:.4f}"
-
-
 def share(value: float) -> str:
     """Write a share of images as per cent."""
-    return format_percent(value) if abs(value) <= 1 else number(value)  # a share beyond 1 was not counted here
+    return format_percent(value) if abs(value) <= 1 else format_loss(value)  # a share beyond 1 was not counted here

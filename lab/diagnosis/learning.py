@@ -5,8 +5,9 @@ import math
 import numpy as np
 
 from lab.diagnosis.causes import MIN_STEPS, higher_rate, is_below_usual, option_of, rate_too_high
-from lab.diagnosis.curves import ACCURACIES, CurveView, Values, moving_mean, number, share
+from lab.diagnosis.curves import ACCURACIES, CurveView, Values, moving_mean, share
 from lab.findings import Finding
+from lab.formatting import format_loss
 from lab.metrics import TRAIN_ACCURACY, TRAIN_LOSS, VAL_ACCURACY, VAL_LOSS, Split
 
 _RISE = 0.20  # of the smoothed minimum: a smaller rise of the validation loss is not worth a word
@@ -39,9 +40,9 @@ def find_overfitting(view: CurveView) -> Finding | None:
     return Finding(
         "overfitting",
         "warning",
-        f"Overfitting: the validation loss was {number(low)} around epoch {lowest + 1 + width // 2} and is "
-        f"{number(end)} in epochs {first} to {validation.size} (means of {width}){_accuracy(view, lowest, width)}, while "
-        f"the training loss fell to {number(float(smooth_training[-1]))}. Stop early, or add augmentation or dropout.",
+        f"Overfitting: the validation loss was {format_loss(low)} around epoch {lowest + 1 + width // 2} and is "
+        f"{format_loss(end)} in epochs {first} to {validation.size} (means of {width}){_accuracy(view, lowest, width)}, while "
+        f"the training loss fell to {format_loss(float(smooth_training[-1]))}. Stop early, or add augmentation or dropout.",
         {"patience": 5, "restore_best": True},
     )
 
@@ -84,7 +85,7 @@ def find_setback(view: CurveView) -> Finding | None:
         "warning",
         f"Unstable: {share(float(accuracy[best]))} of the {splits[0].label} images were right after epoch {best + 1} and "
         f"{share(float(accuracy[-1]))} are after epoch {view.epochs}, while the training loss rose from "
-        f"{number(float(loss[lowest]))} to {number(float(loss[-1]))}. {cause.words}",
+        f"{format_loss(float(loss[lowest]))} to {format_loss(float(loss[-1]))}. {cause.words}",
         cause.remedy,
     )
 
@@ -101,7 +102,7 @@ def find_slow(view: CurveView) -> Finding | None:
     return Finding(
         "lr-low",
         "warning",
-        f"After epoch {view.epochs} the training loss is {number(float(loss[-1]))}, from {number(view.start)} at the "
+        f"After epoch {view.epochs} the training loss is {format_loss(float(loss[-1]))}, from {format_loss(view.start)} at the "
         f"start, and still falls: the learning rate ({view.config.lr:g}) is too low. Try {new:g}.",
         {"lr": new},
     )

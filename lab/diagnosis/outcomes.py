@@ -9,8 +9,9 @@ import math
 import numpy as np
 
 from lab.diagnosis.causes import MIN_STEPS, Cause, cause_of_divergence, cause_of_no_learning
-from lab.diagnosis.curves import ACCURACIES, RECENT_STEPS, CurveView, is_bounded, mean_of, number, share
+from lab.diagnosis.curves import ACCURACIES, RECENT_STEPS, CurveView, is_bounded, mean_of, share
 from lab.findings import AT_CHANCE, DIVERGED, Finding
+from lab.formatting import format_loss
 from lab.metrics import BATCH_ACCURACY, BATCH_LOSS, TRAIN_ACCURACY, TRAIN_LOSS, Split
 
 _MOSTLY_RIGHT = 0.5  # training accuracy beyond which a high loss is no divergence
@@ -59,7 +60,7 @@ def _far_above(view: CurveView) -> tuple[Finding, Cause] | None:
     accuracy = view.last(TRAIN_ACCURACY) if view.epochs else _recent_accuracy(view)
     if not view.now > _FAR_ABOVE * view.level or accuracy > _MOSTLY_RIGHT:
         return None
-    what = f"Diverged: the training loss is {number(view.now)}{_when(view)}, and guessing gives {number(view.level)}."
+    what = f"Diverged: the training loss is {format_loss(view.now)}{_when(view)}, and guessing gives {format_loss(view.level)}."
     return _failure(DIVERGED, what, cause_of_divergence(view))
 
 
@@ -88,7 +89,7 @@ def _epochs_at_chance(view: CurveView) -> tuple[Finding, Cause] | None:
     if not splits or any(view.last(ACCURACIES[s]) > view.data.chance(s) for s in splits):
         return None
     if runs_away(view):
-        what = f"Diverged: the loss fell to {number(view.now)}{_when(view)} without better answers."
+        what = f"Diverged: the loss fell to {format_loss(view.now)}{_when(view)} without better answers."
         return _failure(DIVERGED, what, cause_of_no_learning(view))
     split = splits[0]
     learned = _best_before(view, split)

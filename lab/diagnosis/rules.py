@@ -11,10 +11,11 @@ import numpy as np
 
 from lab.config import RunConfig
 from lab.diagnosis.causes import CROSS_ENTROPY, higher_rate, lower_rate, rate_range
-from lab.diagnosis.curves import Curve, CurveView, DataFacts, number
+from lab.diagnosis.curves import Curve, CurveView, DataFacts
 from lab.diagnosis.learning import explain_training_below_validation, find_overfitting, find_setback, find_slow
 from lab.diagnosis.outcomes import find_failure, runs_away
 from lab.findings import Finding
+from lab.formatting import format_loss
 
 
 def diagnose_config(config: RunConfig) -> tuple[Finding, ...]:
@@ -142,7 +143,7 @@ def _run_away(view: CurveView) -> Finding | None:
     return Finding(
         "nll-on-logits",
         "mistake",
-        f"The loss is {number(view.now)} and falls without limit: NLL of raw logits rewards larger logits, not better "
+        f"The loss is {format_loss(view.now)} and falls without limit: NLL of raw logits rewards larger logits, not better "
         "answers. Give it log-softmax, or use cross-entropy on logits.",
         CROSS_ENTROPY,
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lab.errors import InputError
+from lab.strict_json import finite_or_none
 
 
 def softmax(logits_NK: np.ndarray) -> np.ndarray:
@@ -158,15 +159,15 @@ class EvaluationReport:
         figures = self.per_class
         return {
             "images": self.images,
-            "accuracy": _finite(self.accuracy),
-            "loss": _finite(self.loss),
-            "calibration_error": _finite(self.calibration.ece),
+            "accuracy": finite_or_none(self.accuracy),
+            "loss": finite_or_none(self.loss),
+            "calibration_error": finite_or_none(self.calibration.ece),
             "per_class": [
                 {
                     "class": name,
-                    "precision": _finite(figures.precision[k]),
-                    "recall": _finite(figures.recall[k]),
-                    "f1": _finite(figures.f1[k]),
+                    "precision": finite_or_none(float(figures.precision[k])),
+                    "recall": finite_or_none(float(figures.recall[k])),
+                    "f1": finite_or_none(float(figures.f1[k])),
                     "images": int(figures.support[k]),
                 }
                 for k, name in enumerate(self.classes)
@@ -189,7 +190,3 @@ def report(answers: Answers, *, classes: tuple[str, ...]) -> EvaluationReport:
         per_class(confusion),
         calibrate(answers),
     )
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -11,10 +11,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from lab.formatting import LAST_MOMENT
 from lab.metrics import is_share
 
-# What a clock can have said: from 1970 to the last day of 9999 that every time zone can show.
-LAST_MOMENT = 253_402_300_800.0 - 2 * 86_400.0
 LONGEST_S = 1e10  # three hundred years: no training took longer
 MOST = 2**53 - 1  # the largest count that a number of JSON keeps
 _FASTEST = 1e12  # images per second, megabytes

@@ -14,8 +14,8 @@ from torch import nn
 
 from lab.errors import LabError
 from lab.sharing.source import Loaded
-from lab.sharing.strict import plain
 from lab.sharing.weights import facts
+from lab.strict_json import with_names
 
 OPSET = 18  # what torch's exporter writes by itself, and every onnxruntime since 1.14 reads
 TOLERANCE = 1e-4  # largest difference of any logit from PyTorch's
@@ -50,7 +50,7 @@ def onnx_bytes(loaded: Loaded) -> bytes:
     model = program.model_proto
     for name, value in facts(loaded).items():
         entry = model.metadata_props.add()
-        entry.key, entry.value = name, value if isinstance(value, str) else json.dumps(plain(value))
+        entry.key, entry.value = name, value if isinstance(value, str) else json.dumps(with_names(value))
     data: bytes = model.SerializeToString()
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     _compare(loaded, session)

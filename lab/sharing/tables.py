@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from lab.metrics import ACCURACY
 from lab.runs.records import RunRecord, Series
 from lab.sharing.comparison import Cell, Table
-from lab.sharing.strict import float_text, strict_json
+from lab.strict_json import float_text, strict_json
 
 METRICS_VERSION = 1
 # What makes Excel, LibreOffice or Google Sheets read a cell as a formula, full-width forms included.

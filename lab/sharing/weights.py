@@ -16,8 +16,8 @@ from lab.data.registry import get_dataset_spec
 from lab.runs.headline import HeadlineResult
 from lab.runs.records import RunRecord
 from lab.sharing.source import Loaded
-from lab.sharing.strict import plain
 from lab.sharing.tables import markdown_text, shown
+from lab.strict_json import with_names
 
 
 def portable_state(network: nn.Module) -> dict[str, Tensor]:
@@ -54,7 +54,7 @@ def facts(loaded: Loaded) -> dict[str, Any]:
 
 def safetensors_bytes(loaded: Loaded) -> bytes:
     """Return the weights as one safetensors file; the facts are in its header under "convlab"."""
-    header = {"convlab": json.dumps(plain(facts(loaded)), sort_keys=True, allow_nan=False), "format": "pt"}
+    header = {"convlab": json.dumps(with_names(facts(loaded)), sort_keys=True, allow_nan=False), "format": "pt"}
     return safetensors.torch.save(portable_state(loaded.network), metadata=header)
 
 

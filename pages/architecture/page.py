@@ -11,18 +11,14 @@ from pages.architecture.choices import choose_network, choose_options, choose_si
 from pages.cache.inspection import Design, design_of, summary_of
 from pages.cache.torch_import import require_torch
 from pages.markdown import plain
-from pages.state.address import refuse_unknown, show_in_address, take_from_address, take_number
-from pages.state.session import put, value_of
+from pages.state.architecture import ARCHITECTURE, LARGEST_BATCH, VIEWS
 from pages.widgets.frame import page_frame, show_errors
-
-_BATCH, _MOST = 64, 65_536
-_VIEWS = {"layers": "Layers", "graph": "Graph", "compare": "Compare", "time": "Measured time"}
 
 
 def main() -> None:
     """Draw the page."""
     page_frame("Architecture", "What a network is made of, what it costs, and what each layer can see.")
-    refuse_unknown(("arch", "size", "batch", "view", "with", "with_size"))
+    ARCHITECTURE.refuse_unknown()
     with show_errors():
         with st.container(border=True):
             chosen = _choose()
@@ -39,13 +35,12 @@ def _choose() -> tuple[Design, int] | None:
     with columns[1]:
         size = choose_size("size", arch)
     with columns[2]:
-        take_number("batch", key="arch.batch", low=1, high=_MOST)
-        put("arch.batch", value_of("arch.batch", _BATCH))
-        batch = int(st.number_input("Batch size", 1, _MOST, key="arch.batch", persist_state="session"))
-        show_in_address("batch", batch, default=_BATCH)
+        ARCHITECTURE.take("batch")
+        batch = int(st.number_input("Batch size", 1, LARGEST_BATCH, **ARCHITECTURE.widget("batch")))
+        ARCHITECTURE.show("batch")
     report = f" Report {arch.report}." if arch.report else ""
     st.caption(plain(f"{arch.description} Source: {arch.source}.{report}"))
-    return design_of(arch, size, choose_options("arch.option", arch)), batch
+    return design_of(arch, size, choose_options(arch)), batch
 
 
 def _show(design: Design, batch: int) -> None:
@@ -58,18 +53,16 @@ def _show(design: Design, batch: int) -> None:
             arch_view.show_failed(error)
             return
     arch_view.show_totals(summary)
-    put("arch.view", value_of("arch.view", "layers"))
-    take_from_address("view", key="arch.view", allowed=_VIEWS)
+    ARCHITECTURE.take("view")
     view = st.segmented_control(
         "Show",
-        list(_VIEWS),
-        format_func=_VIEWS.__getitem__,
-        key="arch.view",
+        list(VIEWS),
+        format_func=VIEWS.__getitem__,
         required=True,
-        persist_state="session",
         label_visibility="collapsed",
+        **ARCHITECTURE.widget("view"),
     )
-    show_in_address("view", view, default="layers")
+    ARCHITECTURE.show("view")
     if view == "layers":
         arch_view.show_layers(design, summary)
     elif view == "graph":
@@ -83,11 +76,11 @@ def _show(design: Design, batch: int) -> None:
 def _compare(design: Design, batch: int) -> None:
     columns = st.columns([2, 1, 1])
     with columns[0]:
-        other = choose_network("with", label="Compare with", default="lenet-bn")
+        other = choose_network("other", label="Compare with")
     if other is None:
         return
     with columns[1]:
-        size = choose_size("with_size", other)
+        size = choose_size("other_size", other)
     arch_view.show_comparison(design, design_of(other, size, {}), batch)
 
 

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from lab.formatting import format_count, format_percent, percent_number, plural
+from lab.formatting import format_bytes, format_count, format_percent, percent_number, plural
 from pages.cache.inspection import Design, graph_of, measure_times, summary_of
 from pages.components.parts import graph, layer_table
 from pages.markdown import plain
-from pages.state.session import put, value_of
+from pages.state.architecture import ARCHITECTURE
+from pages.state.keys import element
 from pages.widgets.machine import describe_machine
-from pages.widgets.runs import format_bytes, format_moment
+from pages.widgets.runs import show_moment
 
 if TYPE_CHECKING:
     from lab.inspection.summary import LayerRow, Summary
     from lab.inspection.timing import Timing
 
-_SELECTED, _OPENED = "arch.selected", "arch.opened"
 _LONG = 40  # rows beyond which inner blocks start closed
 _DETAIL_WORDS = {"blocks": "Blocks", "layers": "Layers", "everything": "Every step"}
 _MANY = 100  # times, from here on without decimals
@@ -55,7 +55,7 @@ def show_totals(summary: "Summary") -> None:
             f"Input, outputs and parameters for the batch of {summary.batch:,}.",
         ),
     ]
-    with st.grid(min_column_width=165, key="arch-totals"):
+    with st.grid(min_column_width=165, key=element("arch-totals")):
         for label, value, words in facts:
             st.metric(label, value, help=words)
 
@@ -132,17 +132,27 @@ def show_layers(design: Design, summary: "Summary") -> None:
     """Show the tree, with downloads."""
     rows = table_rows(summary)
     folded = [r["name"] for r in rows if not r["leaf"] and r["depth"] > 0] if len(rows) > _LONG else []
-    layer_table("arch-layers", rows, network=repr(design), folded=folded, selected=value_of(_SELECTED, ()))
+    layer_table("arch-layers", rows, network=repr(design), folded=folded, selected=ARCHITECTURE.read().selected)
     st.caption(
         f"Counted by torchinfo: **Mult-adds** of one image, **Memory** of the batch of {summary.batch:,}. **Sees** is the receptive field in pixels of the resized image, **Step** how far apart "
         "two neighbouring values look; a linear layer sees everything. Click a heading to sort, an arrow to fold."
     )
     with st.container(horizontal=True):
         st.download_button(
-            "Text", summary.text, f"{design.arch}.txt", "text/plain", icon=":material/download:", key="arch-text"
+            "Text",
+            summary.text,
+            f"{design.arch}.txt",
+            "text/plain",
+            icon=":material/download:",
+            key=element("arch-text"),
         )
         st.download_button(
-            "CSV", rows_csv(summary), f"{design.arch}.csv", "text/csv", icon=":material/download:", key="arch-csv"
+            "CSV",
+            rows_csv(summary),
+            f"{design.arch}.csv",
+            "text/csv",
+            icon=":material/download:",
+            key=element("arch-csv"),
         )
 
 
@@ -180,34 +190,40 @@ def show_graph(design: Design, summary: "Summary") -> None:
     detail = st.segmented_control(
         "Detail",
         DETAILS,
-        default="blocks" if branched else "layers",
         format_func=_DETAIL_WORDS.__getitem__,
-        key=f"arch.detail.{design.arch}",
         required=True,
         label_visibility="collapsed",
+        **ARCHITECTURE.widget("detail", item=design.arch, default="blocks" if branched else "layers"),
     )
-    opened = frozenset(value_of(_OPENED, ()))
+    opened = frozenset(ARCHITECTURE.read().opened)
     shown = boxes(nodes, detail=str(detail), opened=opened)
-    selected = value_of(_SELECTED, ())
+    selected = ARCHITECTURE.read().selected
     picture = draw(shown, selected=selected[0] if selected else "", title=f"Graph of {design.arch}")
     left, right = st.columns([3, 2], gap="large")
     blocks = {box.names[0] for box in shown if box.family == "block"}
     with left:
         graph("arch-graph", picture.svg, network=f"{design.arch} {detail}", on_pick=lambda n: _picked(n, blocks, shown))
         st.download_button(
-            "SVG", picture.svg, f"{design.arch}.svg", "image/svg+xml", icon=":material/download:", key="arch-svg"
+            "SVG",
+            picture.svg,
+            f"{design.arch}.svg",
+            "image/svg+xml",
+            icon=":material/download:",
+            key=element("arch-svg"),
         )
     with right:
         if opened:
-            st.button("Close all blocks", icon=":material/unfold_less:", on_click=put, args=(_OPENED, ()))
+            st.button(
+                "Close all blocks", icon=":material/unfold_less:", on_click=ARCHITECTURE.change, kwargs={"opened": ()}
+            )
         _facts(summary, selected)
 
 
 def _picked(name: str, blocks: set[str], shown: Sequence[Any]) -> None:
     if name in blocks:
-        put(_OPENED, (*value_of(_OPENED, ()), name))
+        ARCHITECTURE.change(opened=(*ARCHITECTURE.read().opened, name))
         return
-    put(_SELECTED, next(box.names for box in shown if box.names[0] == name))
+    ARCHITECTURE.change(selected=next(box.names for box in shown if box.names[0] == name))
 
 
 def _facts(summary: "Summary", selected: Sequence[str]) -> None:
@@ -265,7 +281,7 @@ def show_comparison(design: Design, other: Design, batch: int) -> None:
         ),
         ("Layers", len(_leaves(left)), len(_leaves(right)), format_count),
     ]
-    with st.grid(min_column_width=200, key="arch-compared"):
+    with st.grid(min_column_width=200, key=element("arch-compared")):
         for label, a, b, words in facts:
             st.metric(label, f"{words(a)} | {words(b)}", _times(a, b), delta_color="off", delta_arrow="off")
     pairs = compare(left, right)
@@ -286,7 +302,7 @@ def show_comparison(design: Design, other: Design, batch: int) -> None:
         ],
         hide_index=True,
         width="stretch",
-        key="arch-pairs",
+        key=element("arch-pairs"),
         alt="Layers of both networks in pairs",
     )
     same = sum(pair.verdict == "same" for pair in pairs)
@@ -332,17 +348,18 @@ def show_times(design: Design, batch: int) -> None:
             icon=":material/hourglass_disabled:",
         )
         return
-    key = f"arch.timed.{design!r}.{batch}"  # of this session: nobody is shown what others measured at another time
-    if st.button("Measure", type="primary", icon=":material/timer:", key="arch-measure"):
+    measured = f"{design!r} {batch}"  # of this session: nobody is shown what others measured at another time
+    if st.button("Measure", type="primary", icon=":material/timer:", key=element("arch-measure")):
         with st.spinner("Measuring"):
-            put(key, (measure_times(design, batch), time.time()))
-    if value_of(key) is None:
+            times = {**ARCHITECTURE.read().times, measured: (measure_times(design, batch), time.time())}
+            ARCHITECTURE.change(times=times)
+    if measured not in ARCHITECTURE.read().times:
         st.caption(
             "Runs one batch through the network seven times on one thread of this machine's CPU and takes the median. "
             "A training uses more threads, or the GPU where there is one."
         )
         return
-    timing, when = value_of(key)
+    timing, when = ARCHITECTURE.read().times[measured]
     st.metric(
         f"One batch of {plural(batch, 'image')} forward",
         f"{timing.total_ms:.2f} ± {timing.spread_ms:.2f} ms",
@@ -350,7 +367,7 @@ def show_times(design: Design, batch: int) -> None:
         delta_color="off",
         delta_arrow="off",
     )
-    st.caption(plain(f"Measured on {format_moment(when)} on one thread of this machine ({describe_machine('cpu')})."))
+    st.caption(plain(f"Measured on {show_moment(when)} on one thread of this machine ({describe_machine('cpu')})."))
     if timing.caution():
         st.warning(plain(timing.caution()), icon=":material/warning:")
     _time_table(summary, timing)
@@ -373,7 +390,7 @@ def _time_table(summary: "Summary", timing: "Timing") -> None:
         ],
         hide_index=True,
         width="stretch",
-        key="arch-times",
+        key=element("arch-times"),
         placeholder="",
         alt="Time by layer",
         column_config={

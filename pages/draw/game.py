@@ -11,6 +11,7 @@ from pages.draw.pad import drawn
 from pages.draw.studio import normalised, read_all, show_answers, show_pad, titles
 from pages.markdown import plain
 from pages.state.draw import Game, draw_page
+from pages.state.keys import element
 from pages.widgets.frame import show_errors
 
 ROUNDS = 10
@@ -27,7 +28,7 @@ def guess_game(models: Sequence[Model]) -> None:
                 "Play again" if page.game.round else "Start",
                 type="primary",
                 icon=":material/play_arrow:",
-                key="draw.game.start",
+                key=element("draw-game-start"),
                 on_click=_start,
                 args=(models,),
             )
@@ -45,12 +46,12 @@ def guess_game(models: Sequence[Model]) -> None:
                 "Done",
                 type="primary",
                 icon=":material/check:",
-                key="draw.game.next",
+                key=element("draw-game-next"),
                 disabled=sketch.blank,
                 on_click=_next,
                 args=(models,),
             )
-            st.button("Stop", key="draw.game.stop", on_click=_stop)
+            st.button("Stop", key=element("draw-game-stop"), on_click=_stop)
         with right:
             show_answers(models, answers, page=page, sketch=sketch, says=says)
 

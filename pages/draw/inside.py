@@ -14,6 +14,8 @@ from pages.components.parts import data_url
 from pages.draw.models import Model, bank_size, look_alikes
 from pages.draw.view import pictures_html
 from pages.markdown import plain
+from pages.state.draw import DRAW
+from pages.state.keys import element
 from pages.widgets.waiting import worth_waiting
 
 _MOST_MAPS = 64
@@ -24,7 +26,7 @@ def inside(models: Sequence[Model], images: dict[str, np.ndarray], answers: Sequ
     """Show Grad-CAM and the maps of a chosen layer for the very picture the network got."""
     left, right = st.columns(2)
     with left:
-        model = _choose(models, key="draw.inside.run")
+        model = _choose(models, "inside_run")
     if not model.layers:
         st.info(f"{plain(model.title)} has no layer with maps to look at.", icon=":material/info:")
         return
@@ -33,10 +35,8 @@ def inside(models: Sequence[Model], images: dict[str, np.ndarray], answers: Sequ
     layer = right.selectbox(
         "Layer",
         names,
-        index=_first_activation(model),
         format_func=lambda name: types[name],
-        key=f"draw.inside.layer.{model.id}",
-        persist_state="session",
+        **DRAW.widget("layer", item=model.id, default=names[_first_activation(model)]),
     )
     if blank:
         st.caption("Draw something to see it pass through the network.")
@@ -57,14 +57,14 @@ def _first_activation(model: Model) -> int:
     return next((i for i, layer in enumerate(model.layers) if layer.type in ("ReLU", "ReLU6")), 0)
 
 
-def _choose(models: Sequence[Model], *, key: str) -> Model:
+def _choose(models: Sequence[Model], field: str) -> Model:
     by_id = {model.id: model for model in models}
+    held = getattr(DRAW.read(), field)
     chosen = st.selectbox(
         "Network",
         list(by_id),
         format_func=lambda run: f"{by_id[run].title} · {run[:4]}",
-        key=key,
-        persist_state="session",
+        **DRAW.widget(field, value=held if held in by_id else models[0].id),
     )
     return by_id.get(chosen, models[0])
 
@@ -100,13 +100,16 @@ def _heat(model: Model, image: np.ndarray, target: int) -> bytes:
 
 def similar(models: Sequence[Model], images: dict[str, np.ndarray], *, blank: bool) -> None:
     """Show the training pictures that are nearest in the last hidden layer."""
-    model = _choose(models, key="draw.similar.run")
+    model = _choose(models, "similar_run")
     if blank:
         st.caption("Draw something to see which training pictures it resembles.")
         return
     searched = bank_size(model)
     if not worth_waiting(
-        model.run, passes=searched, what=f"Looking through {searched:,} training pictures", key=f"bank.{model.digest}"
+        model.run,
+        passes=searched,
+        what=f"Looking through {searched:,} training pictures",
+        key=element("bank", model.digest),
     ):
         return
     found = look_alikes(model, images[model.spec.recipe])

@@ -16,12 +16,10 @@ from pages.draw.models import Model
 from pages.draw.tune import fine_tune
 from pages.draw.view import pictures_html
 from pages.markdown import plain
-from pages.state.draw import draw_page
-from pages.state.session import forget
+from pages.state.draw import DRAW, draw_page
+from pages.state.keys import element
 from pages.widgets.frame import show_errors
 
-_LABEL = "draw.keep.label"
-_CHOSEN = "draw.saved.chosen"
 _FEW = 12  # classes that fit as buttons
 _SHOWN = 60  # drawings shown at once
 
@@ -30,13 +28,14 @@ def keep(models: Sequence[Model], sketch: Sketch) -> None:
     """Let the reader say what they drew and save it."""
     names = models[0].loaded.class_names
     question = "What did you draw?"
+    held = DRAW.read().label if DRAW.read().label in names else None
     if len(names) <= _FEW:
-        label = st.pills(question, names, key=_LABEL, disabled=sketch.blank)
+        label = st.pills(question, names, disabled=sketch.blank, **DRAW.widget("label", value=held))
     else:
-        label = st.selectbox(question, names, key=_LABEL, disabled=sketch.blank)
+        label = st.selectbox(question, names, disabled=sketch.blank, **DRAW.widget("label", value=held))
     ready = not sketch.blank and label is not None and not get_lab().settings.read_only
     pressed = st.button(
-        "Save drawing", icon=":material/save:", key="draw.keep.save", disabled=not ready, type="primary"
+        "Save drawing", icon=":material/save:", key=element("draw-save"), disabled=not ready, type="primary"
     )
     if pressed and ready:
         _save(sketch, str(label), models[0].spec.id)
@@ -50,7 +49,7 @@ def _save(sketch: Sketch, label: str, dataset: str) -> None:
     with show_errors():
         get_lab().store.save_sketch(encode_ink(sketch), label=label, dataset=dataset)
         st.toast(f"Saved as {plain(label)}.", icon=":material/check:")
-        forget(_LABEL)
+        DRAW.change(label=None)
         draw_page().clear()
         st.rerun(scope="fragment")
 
@@ -127,17 +126,17 @@ def _gallery(saved: Sequence[SavedSketch], drawings: Sequence[Sketch], model: Mo
         list(names),
         selection_mode="multi",
         format_func=lambda each: names[each],
-        key=_CHOSEN,
+        **DRAW.widget("doomed", value=[each for each in DRAW.read().doomed if each in names]),
     )
     pressed = st.button(
         f"Delete {len(chosen)}" if chosen else "Delete",
         icon=":material/delete:",
-        key="draw.saved.delete",
+        key=element("draw-delete"),
         disabled=not chosen or get_lab().settings.read_only,
     )
     if pressed and chosen:
         get_lab().store.delete_sketches(tuple(chosen))
-        forget(_CHOSEN)
+        DRAW.change(doomed=())
         st.rerun(scope="fragment")
 
 
@@ -150,7 +149,7 @@ def _downloads(saved: Sequence[SavedSketch], drawings: Sequence[Sketch], model: 
             "drawings-png.zip",
             mime="application/zip",
             icon=":material/download:",
-            key="draw.saved.png",
+            key=element("draw-png"),
         )
         st.download_button(
             "Download idx",
@@ -158,6 +157,6 @@ def _downloads(saved: Sequence[SavedSketch], drawings: Sequence[Sketch], model: 
             "drawings-idx.zip",
             mime="application/zip",
             icon=":material/download:",
-            key="draw.saved.idx",
+            key=element("draw-idx"),
             help="28×28 and normalised, in MNIST's own file format.",
         )

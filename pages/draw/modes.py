@@ -10,6 +10,7 @@ from pages.draw.models import Model
 from pages.draw.photo import photo
 from pages.draw.studio import studio
 from pages.draw.view import STYLE
+from pages.state.draw import DRAW
 
 _MODES: dict[str, tuple[str, Callable[[Sequence[Model]], None]]] = {
     "Draw": (":material/draw:", studio),
@@ -25,11 +26,9 @@ def show_mode(models: Sequence[Model]) -> None:
     mode = st.segmented_control(
         "What to do",
         list(_MODES),
-        default="Draw",
         format_func=lambda name: f"{_MODES[name][0]} {name}",
-        key="draw.mode",
-        persist_state="session",
         label_visibility="collapsed",
         required=True,
+        **DRAW.widget("mode"),
     )
     _MODES[mode or "Draw"][1](models)

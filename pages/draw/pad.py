@@ -24,18 +24,18 @@ from lab.sketch.sketch import (
     sketch_from_strokes,
 )
 from pages.components.pad import pad_component
-from pages.state.draw import DrawPage
-from pages.state.session import value_of
+from pages.state.draw import DRAW, LIVE_PAD, DrawPage, canvas_key
+from pages.state.keys import element
+from pages.state.session import reported
 
 INK_COLOR = "#2f86cf"  # 3:1 or better on both themes' canvases; only the alpha of a stroke is read
-LIVE_KEY = "draw.live"
 
 
 def live_pad(page: DrawPage) -> Sketch:
     """Show our pad and return what is on it now. Raises `InputError` for a message no pad sends."""
     take_newest(page)
     pad_component()(
-        key=LIVE_KEY,
+        key=LIVE_PAD,
         data={"version": page.version, "ink": page.strokes, "pen": page.pen, "answered": page.answered},
         on_ink_change=_nothing,
     )
@@ -44,7 +44,7 @@ def live_pad(page: DrawPage) -> Sketch:
 
 def take_newest(page: DrawPage) -> None:
     """Take over the live pad's newest message, unless the drawing was cleared or replaced since the pad saw it."""
-    told = _told(value_of(LIVE_KEY))
+    told = _told(reported(LIVE_PAD))
     if told is None or told["seq"] <= page.answered:
         return
     page.answered = told["seq"]
@@ -86,9 +86,9 @@ def standard_pad(page: DrawPage) -> Sketch:
     """Show streamlit-drawable-canvas and return what is on it; it reports 200 ms after each stroke."""
     from streamlit_drawable_canvas import st_canvas  # registers its component, which needs a running Streamlit
 
-    width = st.slider("Pen width", 4, 40, page.pen, key="draw.canvas.pen", persist_state="session")
-    key = f"draw.canvas.{page.version}"
-    if value_of(key) is None:  # changing this while it is shown would load the canvas anew
+    width = st.slider("Pen width", 4, 40, **DRAW.widget("pen", value=DRAW.read().pen or page.pen))
+    key = canvas_key(page.version)
+    if reported(key) is None:  # changing this while it is shown would load the canvas anew
         page.canvas_start = page.canvas
     result = st_canvas(
         stroke_width=width,
@@ -100,7 +100,7 @@ def standard_pad(page: DrawPage) -> Sketch:
         return_image_data=True,
         key=key,
     )
-    st.button("Clear", key="draw.canvas.clear", on_click=page.clear)
+    st.button("Clear", key=element("draw-clear"), on_click=page.clear)
     png = result.image_bytes
     if png is not None and result.json_data is not None:
         page.canvas, page.png, page.pen = dict(result.json_data), png, width

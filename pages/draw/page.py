@@ -8,14 +8,14 @@ import streamlit as st
 from pages.cache.torch_import import require_torch
 from pages.draw.runs import chosen_runs, offer_training
 from pages.markdown import plain
-from pages.state.address import refuse_unknown
+from pages.state.address import refuse_parameters
 from pages.widgets.frame import page_frame
 
 
 def main() -> None:
     """Draw the page."""
     page_frame("Draw", "Draw a digit: the networks read along, and the page shows what they see and why.")
-    refuse_unknown(("run", "runs"))
+    refuse_parameters(("run", "runs"))
     chosen = chosen_runs()
     if not chosen:
         offer_training()

@@ -17,11 +17,10 @@ from pages.draw.models import Model
 from pages.draw.studio import normalised, read_all, titles
 from pages.draw.view import percent, picture_url
 from pages.markdown import plain
-from pages.state.session import put, value_of
+from pages.state.draw import DRAW
+from pages.state.keys import element
 from pages.widgets.frame import show_errors
 from pages.widgets.photos import PICTURE_KINDS, photo_of
-
-_LAST = "draw.photo.last"  # which of the two came last
 
 
 @st.fragment
@@ -33,15 +32,17 @@ def photo(models: Sequence[Model]) -> None:
             upload = st.file_uploader(
                 "Photo of one or more digits",
                 type=PICTURE_KINDS,
-                key="draw.photo",
+                key=element("draw-photo"),
                 max_upload_size=10,
-                on_change=put,
-                args=(_LAST, "uploaded"),
+                on_change=DRAW.change,
+                kwargs={"source": "uploaded"},
             )
         with right:
-            pasted = _pasted(paste_component()(key="draw.paste", on_png_change=partial(put, _LAST, "pasted")))
+            pasted = _pasted(
+                paste_component()(key=element("draw-paste"), on_png_change=partial(DRAW.change, source="pasted"))
+            )
         uploaded = None if upload is None else (upload.name, upload.getvalue())
-        data = (pasted or uploaded) if value_of(_LAST) == "pasted" else (uploaded or pasted)
+        data = (pasted or uploaded) if DRAW.read().source == "pasted" else (uploaded or pasted)
         if data is None:
             st.caption(
                 "Any light, any colours, on lined paper or on a table; several digits are read one by one, from left to right."

@@ -14,17 +14,16 @@ from pages.cache.runs import estimate_cost
 from pages.cache.torch_import import warm_torch
 from pages.markdown import plain
 from pages.state.address import complain, find_run
-from pages.state.session import put, value_of
+from pages.state.draw import DRAW, requested_runs, show_runs
+from pages.state.keys import element
 from pages.widgets.confirm import start_unless_long
 from pages.widgets.datasets import default_dataset
 from pages.widgets.frame import show_errors, shows_errors
 from pages.widgets.machine import describe_machine
 from pages.widgets.runs import dataset_title, present_datasets, run_title
 
-KEY = "draw.runs"
 MOST = 6
 _LOOKED = 200  # newest runs among which those that can read are looked for
-_FRESH, _FAILED = "draw.training", "draw.training.failed"
 _WAIT_S = 0.5
 
 
@@ -35,32 +34,26 @@ def chosen_runs() -> list[str]:
     if not runs:
         return []
     if wanted or wrong:  # of runs that are not there no other ones take the place
-        put(KEY, wanted)
-    elif not [run for run in value_of(KEY, []) if run in runs]:
-        put(KEY, default_runs(list(runs.values())))
+        DRAW.change(runs=tuple(wanted))
     else:
-        put(KEY, [run for run in value_of(KEY) if run in runs])
+        held = tuple(run for run in DRAW.read().runs if run in runs)
+        DRAW.change(runs=held or tuple(default_runs(list(runs.values()))))
     chosen = st.multiselect(
         "Networks that read along",
         list(runs),
         format_func=lambda run: label(runs[run]),
-        key=KEY,
         max_selections=MOST,
-        persist_state="session",
-        on_change=_follow,
         placeholder="Choose up to six runs",
         help="Each reads the same drawing. The link in the address bar carries the choice.",
+        **DRAW.widget("runs", then=_follow),
     )
-    if chosen and not wrong and st.query_params.get("runs") != ",".join(chosen):
-        st.query_params.clear()
-        st.query_params["runs"] = ",".join(chosen)
+    if chosen and not wrong:
+        show_runs(chosen)
     return list(chosen)
 
 
 def _follow() -> None:
-    st.query_params.clear()
-    if value_of(KEY):
-        st.query_params["runs"] = ",".join(value_of(KEY))
+    show_runs(DRAW.read().runs)
 
 
 def _from_address(runs: dict[str, RunRecord]) -> tuple[list[str], bool]:
@@ -68,8 +61,7 @@ def _from_address(runs: dict[str, RunRecord]) -> tuple[list[str], bool]:
 
     Adds older ones to `runs`; says which are not there, and which are too many.
     """
-    text = st.query_params.get("runs") or st.query_params.get("run") or ""
-    wanted = list(dict.fromkeys(part for part in text.split(",") if part))
+    wanted = requested_runs()
     problems = []
     if len(wanted) > MOST:
         problems.append(f"The address names {len(wanted)} runs, but at most {MOST} read along: the first {MOST} do.")
@@ -87,10 +79,11 @@ def _from_address(runs: dict[str, RunRecord]) -> tuple[list[str], bool]:
 
 
 def label(run: RunRecord) -> str:
-    """Return a run's name, accuracy with its epoch and id, to tell equal ones apart."""
+    """Return a run's name, accuracy with its epoch, outcome where it did not learn, and id, to tell equal ones apart."""
     augmented = f", {run.config.augment}" if run.config.augment != "none" else ""
     share = f" · {run.headline_text}" if run.headline_text else ""
-    return f"{run_title(run)}{augmented}{share} · {run.id[:4]}"
+    outcome = f" · {run.outcome}" if run.outcome else ""
+    return f"{run_title(run)}{augmented}{share}{outcome} · {run.id[:4]}"
 
 
 def readable_runs(limit: int = _LOOKED) -> list[RunRecord]:
@@ -122,12 +115,12 @@ def offer_training() -> None:
     if readable_runs(limit=_LOOKED):
         st.info("Choose one or more networks above: they read what you draw.", icon=":material/arrow_upward:")
         return
-    fresh = str(value_of(_FRESH, ""))
-    if fresh:
-        _wait_for(fresh)
+    state = DRAW.read()
+    if state.training:
+        _wait_for(state.training)
         return
-    if value_of(_FAILED):
-        st.error(plain(str(value_of(_FAILED))), icon=":material/error:")
+    if state.failed:
+        st.error(plain(state.failed), icon=":material/error:")
     config = _starter()
     with st.container(border=True):
         st.markdown("**No network has been trained yet.** Train one, and then draw for it.")
@@ -136,7 +129,7 @@ def offer_training() -> None:
                 f"Train LeNet-5 on {dataset_title(config.dataset)}",
                 type="primary",
                 icon=":material/play_arrow:",
-                key="draw-train",
+                key=element("draw-train"),
                 disabled=get_lab().settings.read_only,
             )
             _promise(config)
@@ -150,8 +143,7 @@ def offer_training() -> None:
 
 
 def _start(config: RunConfig) -> None:
-    put(_FRESH, get_lab().submit(config).run.id)
-    put(_FAILED, "")
+    DRAW.change(training=get_lab().submit(config).run.id, failed="")
     get_lab().ensure_worker()
     st.rerun()
 
@@ -191,9 +183,9 @@ def _estimating() -> None:
 def _wait_for(run_id: str) -> None:
     run = get_lab().store.get(run_id)
     if not run.state.live:
-        put(_FRESH, "")
+        DRAW.change(training="")
         if not run.has_weights:
-            put(_FAILED, f"{run_title(run)} is {run.state} and cannot read yet. {run.reason}")
+            DRAW.change(failed=f"{run_title(run)} is {run.state} and cannot read yet. {run.reason}")
         st.rerun(scope="app")
     done, total = run.progress.get("step", 0), run.progress.get("total_steps", 0)
     words = f"step {done:,} of {total:,}" if total else "starting"

@@ -15,11 +15,10 @@ from pages.draw.models import Model
 from pages.draw.pad import live_pad, standard_pad, switch_pad
 from pages.draw.view import answers_html, line_html, steps_html
 from pages.markdown import plain
-from pages.state.draw import DrawPage, draw_page
+from pages.state.draw import DRAW, DrawPage, draw_page
 from pages.widgets.frame import show_errors
 
 _VIEWS = ("Why", "Inside", "Look-alikes", "Keep")
-LIVE_SWITCH = "draw.live-ink"
 
 
 @st.fragment
@@ -33,7 +32,7 @@ def studio(models: Sequence[Model]) -> None:
             # out before the new one is there, the pad jumps up for a moment, and the stroke gets a kink.
             says = st.container()
             sketch = show_pad(page)
-        images = normalised(models, sketch, steps=frozenset(page.steps))
+        images = normalised(models, sketch, steps=frozenset(DRAW.read().steps))
         answers = read_all(models, sketch, images)
         with right:
             show_answers(models, answers, page=page, sketch=sketch, says=says)
@@ -44,11 +43,8 @@ def show_pad(page: DrawPage) -> Sketch:
     """Show the pad that is switched on and return what is on it."""
     live = st.toggle(
         "Live ink",
-        value=True,
-        key=LIVE_SWITCH,
-        persist_state="session",
-        on_change=_switch,
         help="On: answers while you draw. Off: the standard canvas, which answers after each stroke.",
+        **DRAW.widget("live_ink", then=_switch),
     )
     return live_pad(page) if live else standard_pad(page)
 
@@ -108,11 +104,9 @@ def _views(
     view = st.segmented_control(
         "Show",
         _VIEWS,
-        default="Why",
-        key="draw.view",
-        persist_state="session",
         label_visibility="collapsed",
         required=True,
+        **DRAW.widget("view"),
     )
     if view == "Why":
         _why(models, sketch, answers, page)
@@ -125,23 +119,19 @@ def _views(
 
 
 def _why(models: Sequence[Model], sketch: Sketch, answers: Sequence[Answer], page: DrawPage) -> None:
-    kept = st.pills(
+    st.pills(
         "From your ink to what the network gets. Switch steps off to see what they do.",
         STEPS,
-        default=page.steps,
         selection_mode="multi",
         format_func=lambda step: STEP_TITLES[step],
-        key="draw.steps",
+        **DRAW.widget("steps"),
     )
-    if set(kept) != set(page.steps):
-        page.steps = tuple(step for step in STEPS if step in kept)
-        st.rerun(scope="fragment")
     if sketch.blank:
         st.caption("Draw something, and each step shows its picture here.")
         return
     model, answer = models[0], answers[0]
-    pictures = normalise_steps(sketch, recipe=model.recipe, steps=frozenset(page.steps))
-    without = compare_steps(model.loaded, sketch, recipe_id=model.spec.recipe, steps=frozenset(page.steps))
+    pictures = normalise_steps(sketch, recipe=model.recipe, steps=frozenset(DRAW.read().steps))
+    without = compare_steps(model.loaded, sketch, recipe_id=model.spec.recipe, steps=frozenset(DRAW.read().steps))
     st.html(steps_html(pictures, without=without, answer=answer))
     st.caption(
         f"Made as {model.spec.title} was made, then brought to mean {model.loaded.mean:.4f} and standard deviation "

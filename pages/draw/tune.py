@@ -19,6 +19,8 @@ from pages.cache.lab import get_lab
 from pages.draw.models import Model
 from pages.markdown import plain
 from pages.registry import page_path
+from pages.state.draw import DRAW
+from pages.state.keys import element
 from pages.widgets.frame import show_errors
 
 _EPOCHS = 3
@@ -34,12 +36,15 @@ def fine_tune(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: S
     st.header("Teach a network your hand", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         parent = st.selectbox(
-            "Start from", list(able), format_func=lambda run: f"{able[run].title} · {run[:4]}", key="draw.tune.parent"
+            "Start from",
+            list(able),
+            format_func=lambda run: f"{able[run].title} · {run[:4]}",
+            **DRAW.widget("parent", value=DRAW.read().parent if DRAW.read().parent in able else next(iter(able))),
         )
         pressed = st.button(
             "Fine-tune on my drawings",
             icon=":material/school:",
-            key="draw.tune.start",
+            key=element("draw-tune"),
             disabled=get_lab().settings.read_only,
         )
     st.caption(

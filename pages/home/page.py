@@ -8,7 +8,8 @@ from lab.presets import get_preset
 from lab.runs.records import RunRecord, RunState
 from pages.cache.lab import get_lab
 from pages.registry import has_page, list_pages, page_path
-from pages.state.address import refuse_unknown
+from pages.state.address import refuse_parameters
+from pages.state.keys import element
 from pages.widgets.datasets import default_dataset, fetch_button
 from pages.widgets.frame import page_frame, shows_errors
 from pages.widgets.machine import describe_machine
@@ -21,7 +22,7 @@ _RECENT = 6
 def main() -> None:
     """Draw the page."""
     page_frame("ConvLab", "Train the networks that read handwriting, watch them learn, look inside, and draw for them.")
-    refuse_unknown(())
+    refuse_parameters()
     lab = get_lab()
     present = [spec.id for spec in present_datasets(lab.settings)]
     _start(present, enabled=not lab.settings.read_only)
@@ -39,11 +40,13 @@ def _start(present: list[str], *, enabled: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         label = "Train LeNet-5 on MNIST" if mnist else "Train LeNet-5 on the built-in digits"
         pressed = st.button(
-            label, type="primary", icon=":material/play_arrow:", key="train-lenet", disabled=not enabled
+            label, type="primary", icon=":material/play_arrow:", key=element("train-lenet"), disabled=not enabled
         )
         _train("lenet5" if mnist else "lenet5-digits", pressed=pressed)
         if mnist:
-            fast = st.button("99 % in seconds", icon=":material/bolt:", key="train-speedrun", disabled=not enabled)
+            fast = st.button(
+                "99 % in seconds", icon=":material/bolt:", key=element("train-speedrun"), disabled=not enabled
+            )
             _train("speedrun", pressed=fast)
         st.page_link(page_path("train"), label="Choose network and settings", icon=":material/tune:")
 
@@ -79,16 +82,16 @@ def _recent_lines(*, live: bool) -> None:
     runs = _runs()
     with st.container(border=True):
         for run in runs:
-            run_line(run, key=f"recent-{run.id}")
+            run_line(run, key=element("recent", run.id))
     if live and not any(run.state.live for run in runs):
         st.rerun()  # nothing is left to refresh
 
 
 def _other_pages() -> None:
-    with st.grid(min_column_width=220, key="pages"):
+    with st.grid(min_column_width=220, key=element("pages")):
         for spec in list_pages():
             if spec.teaser:
-                with st.container(border=True, key=f"page-{spec.name}"):
+                with st.container(border=True, key=element("page", spec.name)):
                     st.page_link(page_path(spec.name), label=f"**{spec.title}**", icon=spec.icon)
                     st.caption(spec.teaser)
 
@@ -115,7 +118,7 @@ def _datasets(present: list[str]) -> None:
             )
             for spec in others:
                 st.markdown(f"**{spec.title}** · {spec.download_mb} MB  \n{spec.description}")
-                fetch_button(spec, key="home")
+                fetch_button(spec, key=element("home"))
 
 
 main()

@@ -18,13 +18,12 @@ from lab.inspection.metrics import (
 )
 from pages.cache.inspection import answers_of
 from pages.components.parts import Tile, matrix, plot, tiles
-from pages.inside.image import look_at
 from pages.inside.subject import Subject
 from pages.markdown import plain
-from pages.state.session import put, value_of
+from pages.state.inside import INSIDE, look_at
+from pages.state.keys import element
 from pages.widgets.waiting import worth_waiting
 
-_CELL, _GALLERY, VIEW_KEY = "inside.cell", "inside.gallery", "inside.view"
 _BESIDE = 12  # classes up to which the matrix leaves room beside it
 _GALLERIES = {"cell": "The chosen cell", "mistakes": "Surest mistakes", "shaky": "Shakiest hits"}
 
@@ -64,7 +63,7 @@ def may_ask(subject: Subject) -> bool:
         subject.run,
         passes=images,
         what=f"Asking about all {images:,} test images",
-        key=f"answers.{subject.moment.digest}",
+        key=element("answers", subject.moment.digest),
     )
 
 
@@ -77,14 +76,14 @@ def _totals(told: EvaluationReport, answers: Answers) -> None:
         ("Loss", f"{told.loss:.4f}"),
         ("Calibration error", format_percent(told.calibration.ece)),
     ]
-    with st.grid(min_column_width=130, key="inside-totals"):
+    with st.grid(min_column_width=130, key=element("inside-totals")):
         for label, value in facts:
             st.metric(label, value)
 
 
 def _matrix(subject: Subject, told: EvaluationReport) -> None:
     st.header("Confusion", anchor=False)
-    shares = st.toggle("Per cent of the class", key="inside.rates", persist_state="session")
+    shares = st.toggle("Per cent of the class", **INSIDE.widget("rates"))
     rates = [[None if np.isnan(rate) else rate for rate in row] for row in as_rates(told.confusion).tolist()]
     matrix(
         "inside-matrix",
@@ -92,28 +91,25 @@ def _matrix(subject: Subject, told: EvaluationReport) -> None:
         counts=told.confusion.tolist(),
         rates=rates,
         as_rates=shares,
-        chosen=value_of(_CELL),
+        chosen=INSIDE.read().cell,
         caption="Rows: what the image is. Columns: what the network answered. Click a cell to see its images.",
         on_pick=_pick_cell,
     )
 
 
 def _pick_cell(truth: int, answer: int) -> None:
-    put(_CELL, (truth, answer))
-    put(_GALLERY, "cell")
+    INSIDE.change(cell=(truth, answer), gallery="cell")
 
 
 def _gallery(subject: Subject, answers: Answers) -> None:
-    put(_GALLERY, value_of(_GALLERY, "mistakes"))
     st.header("Images", anchor=False)
     which = st.segmented_control(
         "Images",
         list(_GALLERIES),
         format_func=_GALLERIES.__getitem__,
-        key=_GALLERY,
         required=True,
-        persist_state="session",
         label_visibility="collapsed",
+        **INSIDE.widget("gallery"),
     )
     found, words = _found(subject, answers, str(which))
     st.caption(words)
@@ -126,7 +122,7 @@ def _found(subject: Subject, answers: Answers, which: str) -> tuple[np.ndarray, 
         return found, "Wrong and sure of it: truth → answer." if len(found) else "There are no mistakes at this epoch."
     if which == "shaky":
         return shakiest_hits(answers), "Right, but hardly sure."
-    cell = value_of(_CELL)
+    cell = INSIDE.read().cell
     if cell is None or max(cell) >= len(subject.classes):  # a cell of a run with more classes
         return np.zeros(0, int), "Click a cell of the matrix to see its images."
     found = find_cell(answers, truth=cell[0], answer=cell[1])
@@ -171,7 +167,8 @@ def show_gallery(key: str, subject: Subject, answers: Answers, found: np.ndarray
 
 def _open(number: int) -> None:
     look_at(number)
-    put(VIEW_KEY, "maps")
+    INSIDE.change(view="maps")
+    INSIDE.show("view")
 
 
 def _per_class(told: EvaluationReport) -> None:
@@ -191,7 +188,7 @@ def _per_class(told: EvaluationReport) -> None:
         ],
         hide_index=True,
         width="stretch",
-        key="inside-classes",
+        key=element("inside-classes"),
         placeholder="–",
         alt="Precision, recall and F1 of each class",
         column_config={"Precision": share, "Recall": share, "F1": share},

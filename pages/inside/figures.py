@@ -11,7 +11,7 @@ import streamlit as st
 
 from lab.charts import tiles as paint
 from pages.components.parts import data_url
-from pages.state.session import put, value_of
+from pages.state.inside import INSIDE
 
 _SIDE = 206  # px of an enlarged picture
 _LEGEND = (
@@ -21,12 +21,12 @@ _LEGEND = (
 )
 
 
-def choose_layer(key: str, words: dict[str, str]) -> str:
-    """Return the chosen layer; the first activation at first, and again for a network without the one chosen."""
+def choose_layer(field: str, words: dict[str, str]) -> str:
+    """Return the layer chosen for a field of the page's state; the first activation at first, and again for a network without the one chosen."""
     names = list(words)
-    if value_of(key) not in words:
-        put(key, next((n for n in names if "ReLU" in words[n]), names[0]))
-    return str(st.selectbox("Layer", names, format_func=words.__getitem__, key=key, persist_state="session"))
+    if getattr(INSIDE.read(), field) not in words:
+        INSIDE.change(**{field: next((n for n in names if "ReLU" in words[n]), names[0])})
+    return str(st.selectbox("Layer", names, format_func=words.__getitem__, **INSIDE.widget(field)))
 
 
 def layer_words(name: str, type_: str, shape: tuple[int, ...]) -> str:

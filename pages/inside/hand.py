@@ -11,7 +11,7 @@ from lab.inspection.kernels import Kernels
 from pages.cache.inspection import input_of, kernels_of, layers_of, maps_of
 from pages.inside.figures import choose_layer, framed, side_by_side
 from pages.inside.subject import Picture, Subject
-from pages.state.session import put, value_of
+from pages.state.inside import INSIDE
 
 _EXAMPLE = "example"
 _TINT = 60  # per cent of a cell's colour at most: more would hide light text
@@ -32,9 +32,9 @@ def show_hand(subject: Subject, picture: Picture) -> None:
         if v.type == "Conv2d"
     }
     words[_EXAMPLE] = "Report E's example: 4×4 image, 2×2 kernel of ones"
-    if value_of("inside.hand") not in words:
-        put("inside.hand", next(iter(words)))
-    layer = choose_layer("inside.hand", words)
+    if INSIDE.read().hand not in words:
+        INSIDE.change(hand=next(iter(words)))
+    layer = choose_layer("hand", words)
     if layer == _EXAMPLE:
         image, kernels = report_e_example()
         output = convolve(image[None], kernels.weight, kernels.bias)[0]
@@ -55,11 +55,12 @@ def _choose_place(output: np.ndarray) -> tuple[int, int, int]:
     for column, (name, label), size in zip(
         columns, (("filter", "Filter"), ("row", "Row"), ("column", "Column")), output.shape
     ):
-        key = f"inside.hand.{name}"
-        put(key, min(int(value_of(key, size // 2 if name != "filter" else 0)), size - 1))
+        held = INSIDE.read().place
+        start = min(held.get(name, size // 2 if name != "filter" else 0), size - 1)
+        INSIDE.change(place={**held, name: start})
         with column:
             if size > 1:
-                values.append(int(st.slider(label, 0, size - 1, key=key, persist_state="session")))
+                values.append(int(st.slider(label, 0, size - 1, **INSIDE.widget("place", item=name))))
             else:
                 values.append(0)
                 st.caption(f"{label}: only one")
@@ -71,13 +72,12 @@ def _choose_channel(window: Window) -> int:
     if count == 1:
         return 0
     sums = window.products.sum(axis=(1, 2))
-    put("inside.hand.channel", min(int(value_of("inside.hand.channel", 0)), count - 1))
+    INSIDE.change(hand_channel=min(INSIDE.read().hand_channel, count - 1))
     return int(
         st.selectbox(
             f"Of the {count} input channels, show",
             range(count),
-            key="inside.hand.channel",
-            persist_state="session",
+            **INSIDE.widget("hand_channel"),
             format_func=lambda k: f"channel {k} (its products sum to {sums[k]:.3f})",
         )
     )

@@ -18,15 +18,11 @@ from pages.cache.lab import get_lab
 from pages.inside.subject import Picture, Subject
 from pages.markdown import plain
 from pages.registry import page_path
-from pages.state.address import show_in_address, take_from_address, take_number
-from pages.state.session import put, value_of
+from pages.state.codec import one_of, whole
+from pages.state.inside import INSIDE, SOURCES
+from pages.state.keys import element
 from pages.widgets.photos import PICTURE_KINDS, photo_of
 
-NUMBER_KEY = "inside.image"
-SOURCE_KEY = "inside.source"
-_DRAWING_KEY = "inside.drawing"
-_DIGIT_KEY = "inside.digit"
-_SOURCES = {"test": "Test", "drawing": "Drawing", "upload": "Upload"}
 _ENLARGE = 8
 _SHOWN = 10  # bars
 _BARS = """<style>
@@ -41,21 +37,19 @@ _BARS = """<style>
 
 def choose_picture(subject: Subject) -> Picture | None:
     """Draw the source's widgets and return the image, or nothing where the source has none yet."""
-    put(SOURCE_KEY, value_of(SOURCE_KEY, "test"))
-    take_from_address("source", key=SOURCE_KEY, allowed=_SOURCES)
+    INSIDE.take("source")
     source = st.segmented_control(
         "Image",
-        list(_SOURCES),
-        format_func=_SOURCES.__getitem__,
-        key=SOURCE_KEY,
+        list(SOURCES),
+        format_func=SOURCES.__getitem__,
         required=True,
-        persist_state="session",
         label_visibility="collapsed",
+        **INSIDE.widget("source"),
     )
-    show_in_address("source", source, default="test")
+    INSIDE.show("source")
     if source == "drawing":
         return _drawn(subject)
-    show_in_address("drawing", None)
+    INSIDE.leave("drawing")
     return _test_image(subject) if source == "test" else _uploaded(subject)
 
 
@@ -68,36 +62,36 @@ def _drawn(subject: Subject) -> Picture | None:
         st.page_link(page_path("draw"), label="Draw", icon=":material/draw:")
         return None
     numbers = {id: number for number, id in enumerate(saved, start=1)}
-    take_from_address("drawing", key=_DRAWING_KEY, allowed=saved)
+    INSIDE.take("drawing", read=one_of(saved))
+    if INSIDE.read().drawing not in saved:
+        INSIDE.change(drawing=list(saved)[-1])
     chosen = st.selectbox(
         "Saved drawing",
         list(saved)[::-1],
         format_func=lambda each: f"{saved[each].label}, drawing {numbers[each]}",
-        key=_DRAWING_KEY,
-        persist_state="session",
+        **INSIDE.widget("drawing"),
     )
-    show_in_address("drawing", chosen)
+    INSIDE.show("drawing")
     pixels = normalise(decode_ink(saved[chosen].png), recipe=RECIPES[spec.recipe])
     return Picture(pixels, spec.classes.index(saved[chosen].label), f"drawing {numbers[chosen]}")
 
 
 def _test_image(subject: Subject) -> Picture:
     count = len(subject.dataset.test_images)
-    take_number("image", key=NUMBER_KEY, low=0, high=count - 1)
-    put(NUMBER_KEY, min(int(value_of(NUMBER_KEY, 0)), count - 1))
-    number = int(st.number_input(f"Number, 0 to {count - 1:,}", 0, count - 1, key=NUMBER_KEY, persist_state="session"))
-    show_in_address("image", number, default=0)
+    INSIDE.take("image", read=whole(0, count - 1))
+    INSIDE.change(image=min(INSIDE.read().image, count - 1))
+    number = int(st.number_input(f"Number, 0 to {count - 1:,}", 0, count - 1, **INSIDE.widget("image")))
+    INSIDE.show("image")
     return Picture(subject.dataset.test_images[number], int(subject.dataset.test_labels[number]), f"test:{number}")
 
 
 def _uploaded(subject: Subject) -> Picture | None:
     """Return an uploaded picture: as it is if it has the network's size, else the digit that is found in it."""
     spec = subject.dataset.spec
-    file = st.file_uploader("Picture file", PICTURE_KINDS, key="inside.upload", max_upload_size=10)
+    file = st.file_uploader("Picture file", PICTURE_KINDS, key=element("inside-upload"), max_upload_size=10)
     cut = spec.drawable and st.toggle(
         "Cut out the digit",
-        True,
-        key="inside.cut",
+        **INSIDE.widget("cut"),
         help="Found as on the Draw page and made into what the data set looks like. Off: the whole picture, resized.",
     )
     if file is None:
@@ -107,10 +101,9 @@ def _uploaded(subject: Subject) -> Picture | None:
     pixels = read_image(data, size=IMAGE_SIZE, fit=True, name=file.name)
     if cut and read_picture(data, name=file.name).shape != (IMAGE_SIZE, IMAGE_SIZE):
         return _cut_out(subject, data, file.name)
-    if value_of("inside.upload.seen") != file.file_id:  # a first guess for each file; the switch overrules it
-        put("inside.upload.seen", file.file_id)
-        put("inside.invert", is_on_paper(pixels))
-    invert = st.toggle("Dark ink on white paper", key="inside.invert")
+    if INSIDE.read().upload != file.file_id:  # a first guess for each file; the switch overrules it
+        INSIDE.change(upload=file.file_id, invert=is_on_paper(pixels))
+    invert = st.toggle("Dark ink on white paper", **INSIDE.widget("invert"))
     return Picture(255 - pixels if invert else pixels, None, file.name)
 
 
@@ -123,9 +116,9 @@ def _cut_out(subject: Subject, data: bytes, name: str) -> Picture | None:
         return None
     number = 1
     if len(found.digits) > 1:
-        put(_DIGIT_KEY, min(int(value_of(_DIGIT_KEY, 1)), len(found.digits)))
+        INSIDE.change(digit=min(INSIDE.read().digit, len(found.digits)))
         label = f"Digit, 1 to {len(found.digits)} from left to right"
-        number = int(st.number_input(label, 1, len(found.digits), key=_DIGIT_KEY))
+        number = int(st.number_input(label, 1, len(found.digits), **INSIDE.widget("digit")))
     digit = found.digits[number - 1]
     pixels = normalise(digit, recipe=RECIPES[spec.recipe])
     probabilities = probabilities_of(*subject.key, pixels)
@@ -171,9 +164,3 @@ def bars_html(probabilities: np.ndarray, classes: tuple[str, ...], *, label: int
             f"<span class='p'>{escape(format_percent(share, digits=1))}</span>"
         )
     return f"<div class='cl-probs' role='group' aria-label='Probabilities of the classes'>{''.join(rows)}</div>"
-
-
-def look_at(number: int) -> None:
-    """Take a test image by its number, in a callback."""
-    put(SOURCE_KEY, "test")
-    put(NUMBER_KEY, number)

@@ -9,7 +9,8 @@ from pages.cache.inspection import INITIAL, kernels_of, layers_of
 from pages.components.parts import Tile, tiles
 from pages.inside.figures import choose_layer, layer_words, legend
 from pages.inside.subject import Subject
-from pages.state.session import put, value_of
+from pages.state.inside import INSIDE
+from pages.state.keys import element
 
 _KERNEL_VIEWS = {"now": "Weights", "change": "Change since the start", "before": "Before training"}
 _MOST = 256  # tiles at once
@@ -26,17 +27,15 @@ def show_kernels(subject: Subject) -> None:
     }
     columns = st.columns([2, 2, 1], vertical_alignment="bottom")
     with columns[0]:
-        chosen = choose_layer("inside.kernel", words)
+        chosen = choose_layer("kernel", words)
     now, before = kernels_of(*subject.key, chosen), kernels_of(subject.run.id, INITIAL, chosen)
     change = kernel_change(now, before)
     with columns[1]:
-        put("inside.kernel.view", value_of("inside.kernel.view", "now"))
         view = st.selectbox(
             "Show",
             list(_KERNEL_VIEWS),
             format_func=_KERNEL_VIEWS.__getitem__,
-            key="inside.kernel.view",
-            persist_state="session",
+            **INSIDE.widget("weights"),
         )
     with columns[2]:
         source = _input_channel(now.weight.shape[1])
@@ -64,10 +63,10 @@ def show_kernels(subject: Subject) -> None:
 
 def _input_channel(count: int) -> int:
     if count == 1:
-        st.number_input("Input channel", 0, 0, 0, disabled=True, key="inside.kernel.only")
+        st.number_input("Input channel", 0, 0, 0, disabled=True, key=element("inside-only-channel"))
         return 0
-    put("inside.kernel.source", min(int(value_of("inside.kernel.source", 0)), count - 1))
-    return int(st.number_input("Input channel", 0, count - 1, key="inside.kernel.source", persist_state="session"))
+    INSIDE.change(input_channel=min(INSIDE.read().input_channel, count - 1))
+    return int(st.number_input("Input channel", 0, count - 1, **INSIDE.widget("input_channel")))
 
 
 def moved_words(share: float, *, unit: str = "%") -> str:

@@ -11,9 +11,8 @@ from pages.cache.inspection import answers_of, points_of
 from pages.components.parts import scatter
 from pages.inside.answers import may_ask, show_gallery
 from pages.inside.subject import Moment, Subject
-from pages.state.session import put, value_of
+from pages.state.inside import INSIDE
 
-_CAUGHT = "inside.caught"
 _METHODS = {"pca": "PCA", "tsne": "t-SNE"}
 _COUNTS = (300, 1_000, 2_000)
 _MOST = 60  # images of a gallery
@@ -39,14 +38,14 @@ def show_map(subject: Subject) -> None:
         notes=_notes(answers, subject.classes, count),
         classes=subject.classes,
         method=drawn,
-        on_caught=lambda found: put(_CAUGHT, (drawn, found)),
+        on_caught=lambda found: INSIDE.change(caught=(drawn, tuple(found))),
         words=f"{plural(count, 'test image')} by their place in the last hidden layer, {wrong.sum()} of them read wrongly",
     )
     st.caption(
         f"The first {count:,} test images {subject.moment.words}: near each other is what the last hidden layer finds "
         f"alike. Large framed points are mistakes: {int(wrong.sum()):,} of {count:,}. Draw a lasso to see the images in it."
     )
-    of, found = value_of(_CAUGHT, ("", ()))
+    of, found = INSIDE.read().caught
     if found and of == drawn:
         _caught(subject, answers, np.asarray(found, int))
 
@@ -59,15 +58,14 @@ def _choose(subject: Subject) -> tuple[str, int]:
             "Projection",
             list(_METHODS),
             format_func=_METHODS.__getitem__,
-            key="inside.projection",
-            persist_state="session",
+            **INSIDE.widget("projection"),
         )
     with columns[1]:
         available = len(subject.dataset.test_images)
         options = [n for n in _COUNTS if n < available] + ([available] if available < _COUNTS[-1] else [])
-        if value_of("inside.points") not in options:
-            put("inside.points", options[min(1, len(options) - 1)])
-        count = st.selectbox("Images", options, key="inside.points", persist_state="session")
+        if INSIDE.read().points not in options:
+            INSIDE.change(points=options[min(1, len(options) - 1)])
+        count = st.selectbox("Images", options, **INSIDE.widget("points"))
     return str(method), int(count)
 
 

@@ -12,13 +12,13 @@ from pages.components.parts import Tile, tiles
 from pages.inside.figures import choose_layer, framed, layer_words, legend, side_by_side
 from pages.inside.subject import Picture, Subject
 from pages.markdown import plain
-from pages.state.session import put, value_of
+from pages.state.inside import INSIDE
+from pages.state.keys import element
 
 if TYPE_CHECKING:
     from lab.inspection.observe import FeatureMaps
     from lab.inspection.receptive import Field
 
-_CHANNEL = "inside.channel"
 _MOST = 256  # tiles at once
 _MOST_OF_FIVE = 32  # channels of each of the five images
 _SORTS = {"index": "By number", "activation": "Strongest first"}
@@ -47,12 +47,11 @@ def show_maps(subject: Subject, picture: Picture) -> None:
             f"{subject.run.id}-epoch{subject.moment.epoch}-{layer}.png",
             "image/png",
             icon=":material/download:",
-            key="inside-maps-png",
+            key=element("inside-maps-png"),
         )
         five = st.toggle(
             "First five test images",
-            key="inside.five",
-            persist_state="session",
+            **INSIDE.widget("five"),
             help="The same layer for the first five images of the test set, as in report C.",
         )
     if five:
@@ -64,24 +63,21 @@ def _choose(subject: Subject) -> tuple[str, str, bool]:
     layers = [layer for layer in layers_of(*subject.key) if layer.has_maps and layer.type not in ("Resize", "Crop")]
     grid = st.grid(3, min_column_width=150, vertical_alignment="bottom")
     with grid.cell():
-        chosen = choose_layer("inside.layer", {v.name: layer_words(v.name, v.type, v.shape) for v in layers})
+        chosen = choose_layer("layer", {v.name: layer_words(v.name, v.type, v.shape) for v in layers})
     with grid.cell():
-        order = st.selectbox(
-            "Order", list(_SORTS), format_func=_SORTS.__getitem__, key="inside.order", persist_state="session"
-        )
+        order = st.selectbox("Order", list(_SORTS), format_func=_SORTS.__getitem__, **INSIDE.widget("order"))
     with grid.cell():
         each = st.toggle(
             "Own scales",
-            key="inside.each",
-            persist_state="session",
+            **INSIDE.widget("each"),
             help="Off: one colour scale for the layer, so channels can be compared. On: each its own.",
         )
     return chosen, str(order), bool(each)
 
 
 def _chosen_channel(maps: "FeatureMaps") -> int | None:
-    channel = value_of(_CHANNEL)
-    return int(channel) if channel is not None and int(channel) < len(maps.mean) else None
+    channel = INSIDE.read().channel
+    return channel if channel is not None and channel < len(maps.mean) else None
 
 
 def _grid(maps: "FeatureMaps", shown: np.ndarray, *, scale: str, each: bool) -> None:
@@ -103,7 +99,7 @@ def _grid(maps: "FeatureMaps", shown: np.ndarray, *, scale: str, each: bool) -> 
         height=_tile_height(maps.values.shape[-1], 84),
         cell=92,
         selected=None if channel is None else places.get(channel),
-        on_pick=lambda place: put(_CHANNEL, int(shown[place])),
+        on_pick=lambda place: INSIDE.change(channel=int(shown[place])),
     )
 
 
@@ -163,10 +159,16 @@ def _enlarged(
         ),
         framed(paint.blend(picture.pixels, placed, scale=scale), "The channel over the image"),
     ]
-    with st.container(border=True, key="inside-enlarged"):
+    with st.container(border=True, key=element("inside-enlarged")):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown(f"**Channel {channel}**")
-            st.button("Close", icon=":material/close:", on_click=put, args=(_CHANNEL, None), key="inside-close")
+            st.button(
+                "Close",
+                icon=":material/close:",
+                on_click=INSIDE.change,
+                kwargs={"channel": None},
+                key=element("inside-close"),
+            )
         side_by_side(pictures)
 
 

@@ -6,25 +6,16 @@ The address carries run, epoch, view and image, so a link opens the same picture
 import streamlit as st
 
 from pages.cache.torch_import import require_torch
-from pages.inside.answers import VIEW_KEY, show_answers
+from pages.inside.answers import show_answers
 from pages.inside.image import choose_picture, show_picture
 from pages.inside.kernels import show_kernels
 from pages.inside.map import show_map
 from pages.inside.maps import show_maps
 from pages.inside.subject import Picture, Subject, choose_moment, choose_run
 from pages.inside.why import show_why
-from pages.state.address import refuse_unknown, show_in_address, take_from_address
-from pages.state.session import put, value_of
+from pages.state.inside import INSIDE, VIEWS
 from pages.widgets.frame import page_frame, show_errors
 
-_VIEWS = {
-    "maps": "Feature maps",
-    "kernels": "Kernels",
-    "hand": "Convolution by hand",
-    "why": "Why this answer",
-    "answers": "Right and wrong",
-    "map": "Map of images",
-}
 _WITH_IMAGE = ("maps", "hand", "why")
 _STYLE = """<style>
 [data-testid="stLayoutWrapper"]:has(> .st-key-inside-epochs) {{ position: sticky; top: 3.75rem; z-index: 50; }}
@@ -37,7 +28,7 @@ _STYLE = """<style>
 def main() -> None:
     """Draw the page."""
     page_frame("Inside", "Move the slider and watch a network learn: its maps, its filters, its mistakes.")
-    refuse_unknown(("run", "epoch", "view", "source", "drawing", "image"))
+    INSIDE.refuse_unknown()
     st.html(_STYLE.format(paper="#10151c" if st.context.theme.type == "dark" else "#ffffff"))
     run = choose_run()
     if run is None:
@@ -47,7 +38,8 @@ def main() -> None:
     subject = choose_moment(run)
     if subject is None:
         return
-    show_in_address("epoch", subject.moment.epoch)
+    INSIDE.change(epoch=subject.moment.epoch)
+    INSIDE.show("epoch")
     view = _choose_view()
     with show_errors():
         if view in _WITH_IMAGE:
@@ -57,18 +49,16 @@ def main() -> None:
 
 
 def _choose_view() -> str:
-    put(VIEW_KEY, value_of(VIEW_KEY, "maps"))
-    take_from_address("view", key=VIEW_KEY, allowed=_VIEWS)
+    INSIDE.take("view")
     view = st.segmented_control(
         "View",
-        list(_VIEWS),
-        format_func=_VIEWS.__getitem__,
-        key=VIEW_KEY,
+        list(VIEWS),
+        format_func=VIEWS.__getitem__,
         required=True,
-        persist_state="session",
         label_visibility="collapsed",
+        **INSIDE.widget("view"),
     )
-    show_in_address("view", view, default="maps")
+    INSIDE.show("view")
     return str(view)
 
 

@@ -13,12 +13,13 @@ from pages.cache.inspection import INITIAL, dataset_of
 from pages.cache.lab import get_lab
 from pages.components.parts import epoch_slider
 from pages.registry import page_path
-from pages.state.address import check_address, complain, find_run, leave_address, show_in_address, take_from_address
-from pages.state.session import put, value_of, whole_number
+from pages.state.address import complain, find_run
+from pages.state.codec import whole_number
+from pages.state.inside import INSIDE
+from pages.state.keys import element
 from pages.widgets.frame import shows_errors
 from pages.widgets.runs import run_title, state_badge
 
-_RUN_KEY = "inside.run"
 _LISTED = 200
 _POLL_S = 3.0
 
@@ -68,8 +69,7 @@ class Picture:
 def choose_run() -> RunRecord | None:
     """Draw the picker and return the chosen run, or say how to get one; None too where the address has no such run."""
     runs = {run.id: run for run in get_lab().store.list_runs(limit=_LISTED) if _started(run)}
-    wanted = st.query_params.get("run", "")
-    found, problem = find_run(wanted)
+    found, problem = find_run(INSIDE.text("run"))
     if problem:
         complain(problem)
     if found is not None:
@@ -77,12 +77,12 @@ def choose_run() -> RunRecord | None:
     if not runs:
         _no_runs()
         return None
-    if problem:
-        put(_RUN_KEY, None)
-    else:
-        if value_of(_RUN_KEY) not in runs:
-            put(_RUN_KEY, next(iter(runs)))
-        take_from_address("run", key=_RUN_KEY, allowed=runs)
+    if not problem:
+        if INSIDE.read().run not in runs:
+            INSIDE.change(run=next(iter(runs)))
+        INSIDE.take("run")
+    shown = None if problem else INSIDE.read().run
+    widget = INSIDE.widget("run", value=shown, leave=("epoch",))  # the epoch was another run's
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
         chosen = st.selectbox(
@@ -90,15 +90,12 @@ def choose_run() -> RunRecord | None:
             list(runs),
             index=None,
             format_func=lambda run: _words(runs[run]),
-            key=_RUN_KEY,
-            persist_state="session",
             placeholder="Choose a run",
-            on_change=leave_address,
-            args=("run", "epoch"),  # the epoch was the other run's
+            **widget,
         )
     if chosen is None:
         return None
-    show_in_address("run", chosen)
+    INSIDE.show("run")
     with right, st.container(horizontal=True, vertical_alignment="center"):
         state_badge(runs[chosen])
         st.page_link(page_path("train"), label="Its curves", icon=":material/show_chart:", query_params={"run": chosen})
@@ -136,7 +133,7 @@ def choose_moment(run: RunRecord) -> Subject | None:
         _nothing_kept(run)
         return None
     points = get_lab().store.points(run.id, series=(VAL_ACCURACY.id, TEST_ACCURACY.id))
-    with st.container(border=True, key="inside-epochs"):
+    with st.container(border=True, key=element("inside-epochs")):
         index = epoch_slider(
             run.id,
             epochs=[m.epoch for m in moments],
@@ -159,11 +156,16 @@ def _epoch_name(run: RunRecord, moment: Moment) -> str:
 
 def _start(run: RunRecord, moments: tuple[Moment, ...]) -> int:
     """Return the index the slider begins at: the epoch in the address, else the one that answers, else the newest."""
-    wanted = whole_number(st.query_params.get("epoch", ""))
     epochs = [moment.epoch for moment in moments]
-    check_address(
-        "epoch", right=wanted in epochs, rule=f"is no saved epoch of this run: choose one from 0 to {epochs[-1]} below."
-    )
+
+    def saved(text: str) -> int:
+        epoch = whole_number(text)
+        if epoch not in epochs:
+            raise ValueError(f"a saved epoch of this run, one from 0 to {epochs[-1]}")
+        return epoch
+
+    INSIDE.take("epoch", read=saved)
+    wanted = whole_number(INSIDE.text("epoch"))
     if wanted in epochs:
         return epochs.index(wanted)
     answering = run.headline.epoch
@@ -193,7 +195,7 @@ def _nothing_kept(run: RunRecord) -> None:
 def _watch(run: RunRecord, known: int) -> None:
     """Draw the page again when the run has kept another epoch."""
 
-    @st.fragment(run_every=_POLL_S, key=f"inside-watch-{run.id}")
+    @st.fragment(run_every=_POLL_S, key=element("inside-watch", run.id))
     @shows_errors
     def look() -> None:
         fresh = get_lab().store.get(run.id)

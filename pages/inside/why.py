@@ -9,7 +9,8 @@ from pages.cache.inspection import attribution_of, probabilities_of
 from pages.inside.figures import framed, legend, side_by_side
 from pages.inside.subject import Picture, Subject
 from pages.markdown import plain
-from pages.state.session import put, value_of
+from pages.state.inside import INSIDE
+from pages.state.keys import element
 from pages.widgets.waiting import worth_waiting
 
 if TYPE_CHECKING:
@@ -22,20 +23,20 @@ def show_why(subject: Subject, picture: Picture) -> None:
 
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     with left:
-        put("inside.method", value_of("inside.method", "saliency"))
         method = str(
             st.selectbox(
                 "Method",
                 list(METHODS),
                 format_func=lambda m: METHODS[m][0],
-                key="inside.method",
-                persist_state="session",
+                **INSIDE.widget("method"),
             )
         )
     with right:
         target = _choose_class(subject, picture)
     title, words = METHODS[method]
-    if not worth_waiting(subject.run, passes=PASSES[method], what=title, key=f"{method}.{subject.moment.digest}"):
+    if not worth_waiting(
+        subject.run, passes=PASSES[method], what=title, key=element("why", method, subject.moment.digest)
+    ):
         return
     with st.spinner("Asking the network"):
         told = attribution_of(*subject.key, picture.pixels, target, method)
@@ -60,13 +61,12 @@ def _signed(told: "Attribution") -> bool:
 
 def _choose_class(subject: Subject, picture: Picture) -> int:
     options = ["answer", *range(len(subject.classes))]
-    if value_of("inside.target", "answer") not in options:
-        put("inside.target", "answer")
+    if INSIDE.read().target not in options:
+        INSIDE.change(target="answer")
     target = st.selectbox(
         "For the class",
         options,
-        key="inside.target",
-        persist_state="session",
+        **INSIDE.widget("target"),
         format_func=lambda k: "the answer given" if k == "answer" else subject.classes[int(k)],
     )
     if target == "answer":

@@ -1,6 +1,7 @@
 """What can be done to the chosen runs at once: delete (and take it back), tag, forget the choice, pass the link on."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -9,12 +10,12 @@ from lab.errors import LabError
 from lab.formatting import plural
 from lab.runs.records import RunRecord
 from pages.cache.lab import get_lab
-from pages.state.runs import change_view, just_deleted, read_view, remember_deleted, renew_table
-from pages.state.runs_address import view_address
-from pages.state.session import flash, put, value_of
+from pages.state.codec import encode
+from pages.state.keys import element
+from pages.state.runs import RUNS, change_view, read_view, renew_table
+from pages.state.session import flash
 from pages.widgets.frame import show_errors, shows_errors
 
-_TAG = "runs.new-tag"
 _WATCH_S = 3.0
 
 
@@ -23,11 +24,11 @@ def actions(runs: Sequence[RunRecord]) -> None:
     writable = not get_lab().settings.read_only
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         with st.popover("Tag", icon=":material/sell:", disabled=not writable):
-            st.text_input("Tag for the chosen runs", key=_TAG, on_change=_tag, args=([run.id for run in runs],))
+            st.text_input("Tag for the chosen runs", **RUNS.widget("tag", then=partial(_tag, [run.id for run in runs])))
         st.button(
             "Delete",
             icon=":material/delete:",
-            key="runs.delete",
+            key=element("runs-delete"),
             disabled=not writable,
             on_click=_delete,
             args=([run.id for run in runs],),
@@ -36,12 +37,12 @@ def actions(runs: Sequence[RunRecord]) -> None:
         with st.popover("Link", icon=":material/link:"):
             st.caption("Opens this view: the same runs, the same picture.")
             st.code(_link(), language=None, wrap_lines=True)
-        st.button("Choose none", icon=":material/close:", key="runs.none", on_click=_none)
+        st.button("Choose none", icon=":material/close:", key=element("runs-none"), on_click=_none)
 
 
 def _link() -> str:
     view, _ = read_view()
-    return f"{(st.context.url or '').partition('?')[0]}?{urlencode(view_address(view), safe='.:,')}"
+    return f"{(st.context.url or '').partition('?')[0]}?{urlencode(encode(view), safe='.:,')}"
 
 
 def watch(runs: Iterable[RunRecord]) -> None:
@@ -61,14 +62,18 @@ def _watch(live: dict[str, str]) -> None:
 
 def undo_box() -> None:
     """Offer to bring back what was deleted last."""
-    deleted = just_deleted()
+    deleted = RUNS.read().deleted
     if not deleted:
         return
     with st.container(horizontal=True, vertical_alignment="center", border=True):
         words = f"{plural(len(deleted), 'run')} {'was' if len(deleted) == 1 else 'were'} deleted."
         st.markdown(f":material/delete: &nbsp;{words}", width="content")
-        st.button("Undo", icon=":material/undo:", key="runs.undo", on_click=_undo)
-        st.button("Dismiss", key="runs.dismiss", type="tertiary", on_click=remember_deleted, args=((),))
+        st.button("Undo", icon=":material/undo:", key=element("runs-undo"), on_click=_undo)
+        st.button("Dismiss", key=element("runs-dismiss"), type="tertiary", on_click=_dismiss)
+
+
+def _dismiss() -> None:
+    RUNS.change(deleted=())
 
 
 def _none() -> None:
@@ -77,8 +82,8 @@ def _none() -> None:
 
 
 def _tag(runs: Sequence[str]) -> None:
-    tag = str(value_of(_TAG, "")).strip()
-    put(_TAG, "")
+    tag = RUNS.read().tag.strip()
+    RUNS.change(tag="")
     if not tag:
         return
     store = get_lab().store
@@ -100,15 +105,16 @@ def _delete(runs: Sequence[str]) -> None:
         except LabError as error:
             kept.append(run)
             flash(str(error))
-    remember_deleted(tuple(gone))
+    RUNS.change(deleted=tuple(gone))
     change_view(runs=tuple(kept))
     renew_table()
 
 
 def _undo() -> None:
     with show_errors():
-        for run in just_deleted():
+        deleted = RUNS.read().deleted
+        for run in deleted:
             get_lab().store.undelete(run)
-        change_view(runs=just_deleted())
-    remember_deleted(())
+        change_view(runs=deleted)
+    RUNS.change(deleted=())
     renew_table()

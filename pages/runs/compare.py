@@ -25,8 +25,9 @@ from pages.cache.runs import run_points
 from pages.components.parts import plot
 from pages.markdown import plain
 from pages.state.address import find_run
+from pages.state.keys import element
 from pages.state.runs import bind
-from pages.state.runs_address import LOOKS, MOST_RUNS, RunsView
+from pages.state.runs_view import LOOKS, MOST_RUNS, RunsView
 from pages.widgets.runs import format_spread
 
 
@@ -77,7 +78,7 @@ def _curves(view: RunsView, runs: Sequence[RunRecord]) -> None:
     curves = _sound_curves(runs)
     notes: list[str] = []
     total = points = 0
-    with st.grid(min_column_width=460, key="runs.curves.grid"):
+    with st.grid(min_column_width=460, key=element("runs-curves-grid")):
         for metric in view.curves:
             options = OverlayOptions(
                 metric,
@@ -127,7 +128,7 @@ def _small_print(runs: Sequence[RunRecord], total: int, points: int, notes: Sequ
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(plain(" ".join([*words, *notes])), width="content")
         if live:
-            st.button("Refresh the curves", icon=":material/refresh:", key="runs.refresh", type="tertiary")
+            st.button("Refresh the curves", icon=":material/refresh:", key=element("runs-refresh"), type="tertiary")
 
 
 def _curve_controls(view: RunsView) -> None:

@@ -11,7 +11,7 @@ from pages.runs.compare import chosen_box, chosen_runs, compare, lost_runs
 from pages.runs.reports import reports_view
 from pages.runs.table import complaints_box, runs_table
 from pages.state.runs import bind, read_view
-from pages.state.runs_address import SHOWS, RunsView
+from pages.state.runs_view import SHOWS, RunsView
 from pages.widgets.export_panel import export_panel
 from pages.widgets.frame import page_frame, show_errors
 

@@ -17,9 +17,10 @@ from pages.cache.runs import estimate_seconds
 from pages.cache.torch_import import warm_torch
 from pages.markdown import plain
 from pages.registry import has_page, page_path
-from pages.state.runs import bind
-from pages.state.runs_address import RunsView
-from pages.state.session import flash, put
+from pages.state.keys import element
+from pages.state.runs import RUNS, bind
+from pages.state.runs_view import RunsView
+from pages.state.session import flash
 from pages.widgets.confirm import start_unless_long
 from pages.widgets.frame import show_errors
 from pages.widgets.runs import format_spread
@@ -129,21 +130,21 @@ def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
         {row.config.dataset for row in missing if not is_present(row.config.dataset, root=lab.settings.data)}
     )
     titles = {row.preset.id: row.preset.title for row in missing}
-    key = f"runs.missing.{view.report}.{len(missing)}"
+    table = f"{view.report}.{len(missing)}"
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.multiselect(
             "Not yet run",
             list(titles),
             format_func=titles.__getitem__,
-            key=key,
             placeholder="Choose experiments to train",
+            **RUNS.widget("missing", item=table, default=()),
         )
         st.button(
             f"Choose all {len(missing)}",
-            key="runs.missing.all",
+            key=element("runs-missing-all"),
             icon=":material/checklist:",
-            on_click=put,
-            args=(key, list(titles)),
+            on_click=_choose_all,
+            args=(table, tuple(titles)),
         )
     rows = [row for row in missing if row.preset.id in chosen]
     if absent:
@@ -160,7 +161,7 @@ def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
         f"Queue {plural(len(rows), 'run')}",
         type="primary",
         icon=":material/playlist_add:",
-        key="runs.queue",
+        key=element("runs-queue"),
         disabled=disabled,
     )
     with show_errors():
@@ -171,6 +172,10 @@ def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
             act=lambda: _queue(rows),
             runs=len(rows),
         )
+
+
+def _choose_all(table: str, presets: tuple[str, ...]) -> None:
+    RUNS.change(missing={**RUNS.read().missing, table: presets})
 
 
 def _queue(rows: Sequence[ReportRow]) -> None:

@@ -23,9 +23,10 @@ from pages.cache.lab import get_lab
 from pages.markdown import plain
 from pages.registry import page_path
 from pages.runs.compare import chosen_runs, dark, shown_slots
-from pages.state.runs import bind, change_view, read_view, renew_table, table_version
-from pages.state.runs_address import MOST_RUNS, RunsView
-from pages.state.session import flash, put, value_of
+from pages.state.keys import element
+from pages.state.runs import bind, change_view, page_picker, read_view, renew_table, table_key, typed_cells
+from pages.state.runs_view import MOST_RUNS, RunsView
+from pages.state.session import flash
 from pages.widgets.frame import show_errors
 from pages.widgets.runs import STATUS_COLORS, UNREADABLE
 
@@ -41,7 +42,7 @@ _SORTS = {
     "dataset": "data set",
     "seconds": "quickest",
     "-speed": "most images per second",
-    "state": "state",
+    "outcome": "state and outcome",
 }
 _HELP = (
     "Accuracies are those of the weights that answer for a run on Inside and Draw: of the epoch with the lowest "
@@ -49,8 +50,6 @@ _HELP = (
 )
 _OUTCOME_PX = 190  # room for "no better than guessing" and "unreadable"
 _LAST_DATE_S = pd.Timestamp.max.timestamp() - 1
-_SHOWN = "runs.shown"
-_TYPED = "runs.typed"
 
 
 def runs_table(view: RunsView) -> tuple[RunRecord, ...]:
@@ -89,7 +88,7 @@ def _unreadable(runs: Sequence[RunRecord]) -> None:
             st.button(
                 f"Delete run {run.id}",
                 icon=":material/delete:",
-                key=f"runs.unreadable.{run.id}",
+                key=element("runs-unreadable", run.id),
                 on_click=_delete,
                 args=(run.id,),
                 disabled=get_lab().settings.read_only,
@@ -144,10 +143,7 @@ def _nothing(view: RunsView) -> None:
 
 def _grid(runs: Sequence[RunRecord], view: RunsView) -> None:
     ids = [run.id for run in runs]
-    key = f"runs.table.{table_version()}.{'.'.join(ids)}"
-    if value_of(_SHOWN) != key:
-        put(_SHOWN, key)
-        put(_TYPED, {})
+    key = table_key(ids)
     frame = pd.DataFrame(_rows(runs, view))
     writable = not get_lab().settings.read_only
     st.data_editor(
@@ -264,16 +260,12 @@ def _columns(runs: Sequence[RunRecord], *, writable: bool) -> dict[str, Any]:
 
 def _typed(key: str, ids: list[str]) -> None:
     """Write what was typed into the table since the last look at it."""
-    typed: dict[int, dict[str, Any]] = value_of(key, {}).get("edited_rows", {})
-    known: dict[int, dict[str, Any]] = value_of(_TYPED, {})
-    for at, cells in typed.items():
-        fresh = {name: value for name, value in cells.items() if known.get(at, {}).get(name, _typed) != value}
+    for at, cells in typed_cells(key).items():
         try:
-            _apply(ids[at], fresh)
+            _apply(ids[at], cells)
         except LabError as error:
             flash(str(error))
             renew_table()
-    put(_TYPED, {at: dict(cells) for at, cells in typed.items()})
 
 
 def _apply(run: str, cells: Mapping[str, Any]) -> None:
@@ -312,24 +304,19 @@ def _pages(view: RunsView, page: int, pages: int, total: int) -> None:
         st.button(
             f"Compare the first {many}" if total > many else f"Compare all {many}" if many > 1 else "Compare it",
             icon=":material/checklist:",
-            key="runs.all",
+            key=element("runs-all"),
             type="tertiary",
             on_click=_choose_found,
             args=(view,),
         )
         if pages > 1:
-            key = f"runs.page.{page}.{pages}"
-            st.pagination(pages, default=page, key=key, on_change=_turn, args=(key,))
+            st.pagination(pages, default=page, **page_picker(page, pages))
 
 
 def _choose_found(view: RunsView) -> None:
     found = get_lab().store.list_runs(where=view.search, order=view.sort, limit=MOST_RUNS, pinned_first=True)
     change_view(runs=tuple(run.id for run in found))
     renew_table()
-
-
-def _turn(key: str) -> None:
-    change_view(page=int(value_of(key, 1)))
 
 
 def complaints_box(complaints: Sequence[str]) -> None:

@@ -3,7 +3,6 @@
 They read the store and nothing else. Deliberate errors answer with their sentence and 404 or 400.
 """
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from starlette.routing import Route
 from lab.charts.live import live_payload
 from lab.errors import InputError, LabError, RunNotFoundError
 from lab.runs.records import RunRecord
+from lab.strict_json import finite_or_none
 from pages.cache.lab import get_lab
 from pages.components.live import findings_mark, live_facts
 from pages.server.points import PointCache, attempt
@@ -65,12 +65,8 @@ def run_status(run: RunRecord) -> dict[str, Any]:
         "device": run.device,
         "notices": len(run.notices),
         "findings": findings_mark(run),
-        "progress": {name: _finite(run.progress[name]) for name in _PROGRESS if name in run.progress},
+        "progress": {name: finite_or_none(run.progress[name]) for name in _PROGRESS if name in run.progress},
     }
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def plotly_js(_request: Request) -> Response:

@@ -1,12 +1,62 @@
-"""What the Draw page remembers of a session: one record, kept behind `state`. It can be pickled."""
+"""What the Draw page remembers of a session: the choices of its widgets, the drawing itself, and the guess game."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import streamlit as st
+
 from lab.sketch.normalise import STEPS
-from pages.state import session as state
+from pages.state.keys import ElementKey, element
+from pages.state.page_state import PageState
+from pages.state.session import put, value_of
 
 _KEY = "draw.page"
+LIVE_PAD = "draw.live"
+
+
+@dataclass(frozen=True, slots=True)
+class DrawState:
+    """The choices of the page's widgets.
+
+    runs: networks that are tested, which the address carries. training, failed: a first run that was started here, and
+    why it gave no weights. source: which picture came last, "uploaded" or "pasted". label, doomed: the class of a drawing to be saved, drawings
+    to be deleted. pen: width chosen for the standard canvas, 0 for the drawing's own. layer: by run.
+    """
+
+    runs: tuple[str, ...] = ()
+    training: str = ""
+    failed: str = ""
+    mode: str = "Draw"
+    live_ink: bool = True
+    pen: int = 0
+    view: str = "Why"
+    steps: tuple[str, ...] = STEPS
+    source: str = ""
+    label: str | None = None
+    doomed: tuple[str, ...] = ()
+    parent: str = ""
+    inside_run: str = ""
+    similar_run: str = ""
+    layer: Mapping[str, str] = field(default_factory=dict)
+
+
+DRAW = PageState(DrawState, key="draw")
+
+
+def requested_runs() -> tuple[str, ...]:
+    """Return the ids in the address: `?runs=a,b`, or `?run=a`."""
+    text = st.query_params.get("runs") or st.query_params.get("run") or ""
+    return tuple(dict.fromkeys(part for part in text.split(",") if part))
+
+
+def show_runs(runs: Iterable[str]) -> None:
+    """Have the address name these runs and nothing else."""
+    text = ",".join(runs)
+    if not text:
+        st.query_params.clear()
+    elif st.query_params.to_dict() != {"runs": text}:
+        st.query_params.from_dict({"runs": text})
 
 
 @dataclass(slots=True)
@@ -39,7 +89,6 @@ class DrawPage:
     canvas_start: dict[str, Any] | None = None
     png: bytes = b""
     version: int = 0
-    steps: tuple[str, ...] = STEPS
     game: Game = field(default_factory=Game)
 
     def clear(self) -> None:
@@ -48,10 +97,15 @@ class DrawPage:
         self.version += 1
 
 
+def canvas_key(version: int) -> ElementKey:
+    """Return the key of the standard canvas; with another version of the drawing it is another canvas."""
+    return element("draw-canvas", version)
+
+
 def draw_page() -> DrawPage:
     """Return this session's record."""
-    page = state.value_of(_KEY)
+    page = value_of(_KEY)
     if not isinstance(page, DrawPage):
         page = DrawPage()
-        state.put(_KEY, page)
+        put(_KEY, page)
     return page

@@ -3,27 +3,48 @@
 Also remembers, for this session, the view to come back to, and the runs that were just deleted.
 """
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import streamlit as st
 
-from pages.state.runs_address import RunsView, parse_view, view_address
-from pages.state.session import forget, put, value_of
+from pages.state.codec import encode
+from pages.state.page_state import PageState
+from pages.state.runs_view import RunsView, parse_view
+from pages.state.session import put, value_of
 
-_LAST = "runs.last"
-_DELETED = "runs.deleted"
-_VERSION = "runs.version"
+
+@dataclass(frozen=True, slots=True)
+class RunsSession:
+    """What this session remembers beside the view.
+
+    last: address of the view to come back to. deleted: runs whose deletion can be undone. table: number of the table's
+    widget, which changes when it must forget what was typed into it. shown, typed: its key and the cells that were
+    written already. missing: chosen experiments by report.
+    """
+
+    last: Mapping[str, str] = field(default_factory=dict)
+    deleted: tuple[str, ...] = ()
+    table: int = 0
+    shown: str = ""
+    typed: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    tag: str = ""
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+RUNS = PageState(RunsSession, key="runs")
 
 
 def read_view() -> tuple[RunsView, tuple[str, ...]]:
     """Return the view of the address (or, with a bare address, the last one of this session), and what it cannot have."""
     address = st.query_params.to_dict()
-    if not address and value_of(_LAST):
-        address = dict(value_of(_LAST))
+    last = RUNS.read().last
+    if not address and last:
+        address = dict(last)
         st.query_params.from_dict(address)
     view, complaints = parse_view(address)
-    put(_LAST, view_address(view))
+    RUNS.change(last=encode(view))
     return view, complaints
 
 
@@ -32,14 +53,14 @@ def change_view(**changes: Any) -> None:
     view, _ = parse_view(st.query_params.to_dict())
     if "runs" in changes:
         view = view.choose(changes.pop("runs"))
-    address = view_address(replace(view, **changes))
-    put(_LAST, address)
+    address = encode(replace(view, **changes))
+    RUNS.change(last=address)
     st.query_params.from_dict(address)
 
 
 def forget_view() -> None:
     """Have the page start from its plain list again, without the last view of this session."""
-    forget(_LAST)
+    RUNS.change(last={})
     renew_table()
 
 
@@ -61,21 +82,36 @@ def _take(name: str, key: str) -> None:
         renew_table()
 
 
-def table_version() -> int:
-    """Return a number that changes whenever the table must forget what was typed into it."""
-    return int(value_of(_VERSION, 0))
+def page_picker(page: int, pages: int) -> dict[str, Any]:
+    """Return `key` and `on_change` of the table's pagination, which is another widget on each page."""
+    key = f"runs.page.{page}.{pages}"
+    return {"key": key, "on_change": _turn, "args": (key,)}
+
+
+def _turn(key: str) -> None:
+    change_view(page=int(value_of(key, 1)))
+
+
+def table_key(runs: list[str]) -> str:
+    """Return the key of the table with these rows; with other rows it forgets what was typed into it."""
+    key = f"runs.table.{RUNS.read().table}.{'.'.join(runs)}"
+    if RUNS.read().shown != key:
+        RUNS.change(shown=key, typed={})
+    return key
+
+
+def typed_cells(key: str) -> dict[int, dict[str, Any]]:
+    """Return the cells that were typed into the table since the last call, by row and column."""
+    typed: dict[int, dict[str, Any]] = value_of(key, {}).get("edited_rows", {})
+    known, unset = RUNS.read().typed, object()
+    fresh = {
+        at: {name: value for name, value in cells.items() if known.get(at, {}).get(name, unset) != value}
+        for at, cells in typed.items()
+    }
+    RUNS.change(typed={at: dict(cells) for at, cells in typed.items()})
+    return fresh
 
 
 def renew_table() -> None:
     """Have the table drawn anew."""
-    put(_VERSION, table_version() + 1)
-
-
-def just_deleted() -> tuple[str, ...]:
-    """Return the ids of the runs whose deletion can be taken back with one press."""
-    return tuple(value_of(_DELETED, ()))
-
-
-def remember_deleted(runs: tuple[str, ...]) -> None:
-    """Remember which runs were deleted last."""
-    put(_DELETED, runs)
+    RUNS.change(table=RUNS.read().table + 1)

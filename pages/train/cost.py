@@ -8,13 +8,13 @@ from lab.config import RunConfig
 from lab.diagnosis.rules import diagnose_config
 from lab.errors import ConfigError
 from lab.findings import Finding
-from lab.formatting import format_count, format_duration, format_range, plural
+from lab.formatting import format_bytes, format_count, format_duration, format_range, plural
 from pages.cache.runs import estimate_cost
 from pages.cache.torch_import import warm_torch
 from pages.markdown import plain
-from pages.state import session as state
+from pages.state.keys import element
+from pages.state.train import apply_changes, set_field
 from pages.widgets.findings import remedy_words, show_finding
-from pages.widgets.runs import format_bytes
 
 if TYPE_CHECKING:
     from lab.service.costs import Estimate
@@ -83,7 +83,10 @@ def _offer_smaller(cost: "Estimate", size: str, smaller: "Estimate") -> None:
         icon=":material/hourglass_top:",
     )
     st.button(
-        f"Use {smaller.side}×{smaller.side}", key="smaller-input", on_click=state.set_field, args=("input_size", size)
+        f"Use {smaller.side}×{smaller.side}",
+        key=element("smaller-input"),
+        on_click=set_field,
+        args=("input_size", size),
     )
 
 
@@ -93,7 +96,7 @@ def _finding(finding: Finding) -> None:
         if finding.remedy:
             st.button(
                 f"Set {remedy_words(finding.remedy)}",
-                key=f"remedy-{finding.code}",
-                on_click=state.apply_changes,
+                key=element("remedy", finding.code),
+                on_click=apply_changes,
                 args=(dict(finding.remedy),),
             )

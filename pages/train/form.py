@@ -1,6 +1,6 @@
 """The Train page's form, made from `lab.config.FIELDS`: what each field is, may be and means stands there once.
 
-Fields that have no effect beside the others are not shown. Values belong to `pages.state.session` and survive page switches.
+Fields that have no effect beside the others are not shown. Values belong to `pages.state.train` and survive page switches.
 """
 
 from collections.abc import Iterable
@@ -16,9 +16,10 @@ from lab.formatting import format_duration, format_percent
 from lab.presets import REPORTS, Preset, get_preset, list_presets
 from pages.cache.lab import get_lab
 from pages.markdown import plain
-from pages.state import session as state
+from pages.state.keys import element
+from pages.state.train import TRAIN, fill_form, form_values, form_widget, option_widget
 from pages.widgets.machine import device_choices
-from pages.widgets.options import option_input
+from pages.widgets.options import initial_value, option_input
 from pages.widgets.runs import run_title
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def train_form(present: Iterable[str]) -> tuple[RunConfig | None, ConfigError | 
 def read_form() -> tuple[RunConfig | None, ConfigError | None]:
     """Return the form's configuration, or the first reason why its values are none."""
     try:
-        config = RunConfig.from_dict(state.form_values())
+        config = RunConfig.from_dict(form_values())
         return config.replace(arch_options=check_options(get_architecture(config.arch), config.arch_options)), None
     except ConfigError as error:
         return None, error
@@ -70,7 +71,7 @@ def read_form() -> tuple[RunConfig | None, ConfigError | None]:
 
 def setting(spec: FieldSpec, error: ConfigError | None = None) -> None:
     """Draw one setting as the widget its kind and range ask for, with its error beneath."""
-    common: dict[str, Any] = {"key": state.field_key(spec.name), "persist_state": "session", "help": _help(spec)}
+    common: dict[str, Any] = {**form_widget(spec.name), "help": _help(spec)}
     if spec.name == "device":
         st.selectbox(spec.label, device_choices(), **common)
     elif spec.name == "init_from":
@@ -91,7 +92,7 @@ def setting(spec: FieldSpec, error: ConfigError | None = None) -> None:
 
 def _start_from(spec: FieldSpec, common: dict[str, Any]) -> None:
     """Offer the runs whose weights fit: those of the same network that kept some."""
-    values = state.form_values()
+    values = form_values()
     runs = get_lab().store.list_runs(limit=_OFFERED)
     labels = {"": "new weights"}
     labels |= {
@@ -128,7 +129,7 @@ def _section(
     changed = sum(getattr(config, spec.name) != spec.default for spec in specs)
     wrong = error is not None and any(spec.name == error.field for spec in specs)
     label = f"{title} ({changed} changed)" if changed else title
-    with st.expander(label, icon=icon, expanded=wrong, key=f"train.section.{group}"):
+    with st.expander(label, icon=icon, expanded=wrong, key=element("train-section", group)):
         grid = _rows()
         for spec in specs:
             with grid.cell():
@@ -143,16 +144,15 @@ def _rows() -> "GridContainer":
 def _dataset(at_hand: frozenset[str]) -> None:
     spec = FIELDS["dataset"]
     titles = {d.id: d.title if d.id in at_hand else f"{d.title} (not here yet)" for d in list_datasets()}
-    chosen = str(state.form_values()["dataset"])
+    chosen = str(form_values()["dataset"])
     titles.setdefault(chosen, get_dataset_spec(chosen).title)  # a fine-tuned run's own drawings
     st.selectbox(
         spec.label,
         sorted(titles, key=lambda name: name not in at_hand),
         format_func=titles.__getitem__,
-        key=state.field_key("dataset"),
-        persist_state="session",
+        **form_widget("dataset"),
     )
-    st.caption(plain(get_dataset_spec(str(state.form_values()["dataset"])).description))
+    st.caption(plain(get_dataset_spec(str(form_values()["dataset"])).description))
 
 
 def _network() -> None:
@@ -161,20 +161,19 @@ def _network() -> None:
         FIELDS["arch"].label,
         list(titles),
         format_func=titles.__getitem__,
-        key=state.field_key("arch"),
-        persist_state="session",
+        **form_widget("arch"),
     )
-    st.caption(plain(get_architecture(str(state.form_values()["arch"])).description))
+    st.caption(plain(get_architecture(str(form_values()["arch"])).description))
 
 
 def _options(error: ConfigError | None) -> None:
-    arch = get_architecture(str(state.form_values()["arch"]))
+    arch = get_architecture(str(form_values()["arch"]))
     grid = _rows()
     with grid.cell():
         setting(FIELDS["input_size"], error)
     for option in arch.options:
         with grid.cell():
-            option_input(state.option_key(arch.id, option.name), option)
+            option_input(option, option_widget(arch.id, option.name, default=initial_value(option)))
     if error is not None and error.field in ("arch", "arch_options"):
         st.error(plain(str(error)), icon=":material/error:")
 
@@ -187,11 +186,9 @@ def _preset_picker() -> None:
         index=None,
         format_func=labels.__getitem__,
         placeholder="Your own settings, or choose one of the reports' experiments",
-        key=state.PRESET_KEY,
-        persist_state="session",
-        on_change=_take_preset,
+        **TRAIN.widget("preset", then=_take_preset),
     )
-    chosen = state.chosen_preset()
+    chosen = TRAIN.read().preset
     if chosen is not None:
         _tell_preset(get_preset(chosen))
 
@@ -201,9 +198,9 @@ def _preset_label(preset: Preset) -> str:
 
 
 def _take_preset() -> None:
-    chosen = state.chosen_preset()
+    chosen = TRAIN.read().preset
     if chosen is not None:
-        state.fill_form(get_preset(chosen).config(), preset=chosen)
+        fill_form(get_preset(chosen).config(), preset=chosen)
 
 
 def _tell_preset(preset: Preset) -> None:

@@ -9,8 +9,9 @@ from lab.config import RunConfig
 from lab.data.load import is_present
 from lab.data.registry import get_dataset_spec
 from pages.cache.lab import get_lab
-from pages.state import session as state
-from pages.state.address import complain, find_run, refuse_unknown
+from pages.state.address import complain, find_run
+from pages.state.keys import element
+from pages.state.train import TRAIN, fill_form
 from pages.train.cost import cost_card
 from pages.train.form import train_form
 from pages.train.queue import live_runs
@@ -23,10 +24,10 @@ from pages.widgets.start import start_training
 
 def main() -> None:
     """Draw the run in the address, else the form."""
-    run, problem = find_run(st.query_params.get("run", ""))
+    run, problem = find_run(TRAIN.text("run"))
     if run is None:
         page_frame("Train", "Choose a network and its settings, see what they cost, and watch the curves grow.")
-    refuse_unknown(("run",))
+    TRAIN.refuse_unknown()
     if run is not None:
         show_run(run)
         return
@@ -39,14 +40,14 @@ def main() -> None:
 def _form() -> None:
     lab = get_lab()
     present = [spec.id for spec in present_datasets(lab.settings)]
-    if not state.form_ready():
-        state.fill_form(RunConfig(dataset=default_dataset(present)))
+    if not TRAIN.read().ready:
+        fill_form(RunConfig(dataset=default_dataset(present)))
     left, right = st.columns([2, 1], gap="large")
     with left:
         config, _ = train_form(present)
     # The data set may be drawings of a run that was fine-tuned, which no list has.
     ready = config is not None and is_present(config.dataset, root=lab.settings.data)
-    with right, st.container(key="cost-card"):
+    with right, st.container(key=element("cost-card")):
         if config is not None and not ready:
             fetch_offer(get_dataset_spec(config.dataset))
         pressed = st.button(
@@ -54,7 +55,7 @@ def _form() -> None:
             type="primary",
             icon=":material/play_arrow:",
             width="stretch",
-            key="train-button",
+            key=element("train-button"),
             disabled=not ready or lab.settings.read_only,
         )
         if config is not None:

@@ -7,14 +7,15 @@ import streamlit as st
 from lab.runs.records import RunRecord, RunState
 from lab.runs.run_queue import Move
 from pages.cache.lab import get_lab
-from pages.state.session import flash, put, value_of
+from pages.state.keys import element
+from pages.state.session import flash
+from pages.state.train import TRAIN
 from pages.widgets.frame import show_errors
 from pages.widgets.runs import REFRESH_S, run_line
 
 _SHOWN = 6  # lines; the others come when asked for
 _MOST = 100  # lines that one page can bear; `python -m lab queue` has no limit
 _HEIGHT_PX = 420
-_ALL = "queue.all"
 _MOVES = (
     (Move.FRONT, "First", ":material/vertical_align_top:"),
     (Move.UP, "Up", ":material/arrow_upward:"),
@@ -30,31 +31,37 @@ def live_runs() -> None:
 
 def _queue() -> None:
     store = get_lab().store
-    everything = bool(value_of(_ALL))
+    everything = TRAIN.read().whole_queue
     runs = store.list_queue(limit=_MOST if everything else _SHOWN)
     if not runs:
         st.rerun()  # nothing is left to refresh
     waiting = store.count_queued()
     total = max(len(runs), waiting + sum(run.state is not RunState.QUEUED for run in runs))
-    with st.container(border=True, key="queue"):
+    with st.container(border=True, key=element("queue")):
         _head(total, waiting)
         with st.container(height=_HEIGHT_PX if everything and len(runs) > _SHOWN else "content", border=False):
             _lines(runs, waiting)
         if total > _SHOWN:
             label = "Show fewer" if everything else f"Show all {total}"
-            st.button(label, key="queue-more", type="tertiary", on_click=put, args=(_ALL, not everything))
+            st.button(label, key=element("queue-more"), type="tertiary", on_click=_show_all, args=(not everything,))
         if everything and total > len(runs):
             st.caption(f"The first {len(runs)} of {total:,}; `python -m lab queue` lists them all.")
+
+
+def _show_all(whole: bool) -> None:
+    TRAIN.change(whole_queue=whole)
 
 
 def _head(total: int, waiting: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"**{queue_words(total, waiting)}**", width="content")
-        stop = st.popover("Stop all", icon=":material/stop:", disabled=get_lab().settings.read_only, key="queue-stop")
+        stop = st.popover(
+            "Stop all", icon=":material/stop:", disabled=get_lab().settings.read_only, key=element("queue-stop")
+        )
     with stop:
         what = "this run" if total == 1 else f"these {total} runs"
         st.markdown(f"Stop {what}? Weights of finished epochs stay, and each run can be resumed.")
-        st.button(f"Stop {what}", key="queue-stop-all", type="primary", on_click=_stop_all)
+        st.button(f"Stop {what}", key=element("queue-stop-all"), type="primary", on_click=_stop_all)
 
 
 def queue_words(total: int, waiting: int) -> str:
@@ -78,12 +85,15 @@ def _lines(runs: Sequence[RunRecord], waiting: int) -> None:
         queued = run.state is RunState.QUEUED
         place += queued
         with st.container(
-            horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key=f"queue-line-{run.id}"
+            horizontal=True,
+            vertical_alignment="center",
+            horizontal_alignment="distribute",
+            key=element("queue-line", run.id),
         ):
             with st.container(horizontal=True, vertical_alignment="center", width="content"):
                 if queued:
                     st.caption(f"{place}.", width="content")
-                run_line(run, key=f"live-line-{run.id}")
+                run_line(run, key=element("live-line", run.id))
             if queued:
                 _buttons(run, place, last=waiting)
 
@@ -95,7 +105,7 @@ def _buttons(run: RunRecord, place: int, *, last: int) -> None:
             st.button(
                 label,
                 icon=icon,
-                key=f"queue-{move}-{run.id}",
+                key=element("queue", move, run.id),
                 type="tertiary",
                 on_click=_move,
                 args=(run.id, move),

@@ -8,21 +8,21 @@ from typing import Any
 
 import streamlit as st
 
-from lab.charts.ranges import short_number
 from lab.config import FIELDS, GROUPS, RunConfig
 from lab.findings import Finding
-from lab.formatting import format_duration, format_percent
+from lab.formatting import format_duration, format_percent, format_short
 from lab.runs.headline import BEST, LAST, UNTESTED
 from lab.runs.records import RunRecord, RunState, Want
 from pages.cache.lab import get_lab
 from pages.components.live import live_run
 from pages.markdown import plain
 from pages.registry import has_page, page_path
-from pages.state import session as state
+from pages.state.keys import element
+from pages.state.train import TRAIN, fill_form, leave_run
 from pages.widgets.export_panel import export_panel
 from pages.widgets.findings import show_run_findings
 from pages.widgets.frame import show_errors
-from pages.widgets.runs import format_moment, run_title, state_badge
+from pages.widgets.runs import run_title, show_moment, state_badge
 from pages.widgets.start import start_training
 
 _LARGE_LOSS = 1000  # above it, digits after the point say nothing and the whole number would be cut off
@@ -66,7 +66,7 @@ def _heading(run: RunRecord) -> None:
             state_badge(run)
         _controls(run)
     facts = [f"{run.config.arch} on {run.config.dataset}", device_words(run), f"run {run.id}"]
-    facts.append(f"asked for {format_moment(run.created_at)}")
+    facts.append(f"asked for {show_moment(run.created_at)}")
     st.caption(plain(" · ".join(facts)))
 
 
@@ -88,26 +88,25 @@ def _controls(run: RunRecord) -> None:
         if run.state in _STOPPABLE:
             _button("Stop", ":material/stop:", run, Want.STOP, enabled=writable)
         if run.state is RunState.FINISHED:
-            again = st.button("Train again", icon=":material/refresh:", key=f"again-{run.id}", disabled=not writable)
+            again = st.button(
+                "Train again", icon=":material/refresh:", key=element("again", run.id), disabled=not writable
+            )
             start_training(run.config, place=f"again-{run.id}", pressed=again, fresh=True)
-        if st.button("New training", icon=":material/add:", key="new-training"):
-            _back_to_form()
-        if st.button("Change settings", icon=":material/tune:", key="edit-settings", help="Start from these settings."):
+        if st.button("New training", icon=":material/add:", key=element("new-training")):
+            leave_run()
+        if st.button(
+            "Change settings", icon=":material/tune:", key=element("edit-settings"), help="Start from these settings."
+        ):
             _fill_form(run.config)
         for name, label, icon in (("inside", "Look inside", "visibility"), ("draw", "Draw for it", "draw")):
             if run.has_weights and has_page(name):
-                go = st.button(label, icon=f":material/{icon}:", key=f"{name}-{run.id}")
+                go = st.button(label, icon=f":material/{icon}:", key=element(name, run.id))
                 if go:
                     st.switch_page(page_path(name), query_params={"run": run.id})
 
 
-def _back_to_form() -> None:
-    st.query_params.clear()
-    st.rerun()
-
-
 def _button(label: str, icon: str, run: RunRecord, want: Want, *, enabled: bool) -> None:
-    pressed = st.button(label, icon=icon, key=f"{want}-{run.id}", disabled=not enabled)
+    pressed = st.button(label, icon=icon, key=element(str(want), run.id), disabled=not enabled)
     if pressed:
         with show_errors():
             get_lab().control(run.id, want)
@@ -117,9 +116,9 @@ def _button(label: str, icon: str, run: RunRecord, want: Want, *, enabled: bool)
 
 
 def _cached_hint(run: RunRecord) -> None:
-    if state.cached_run() != run.id or run.state is not RunState.FINISHED:
+    if TRAIN.read().cached != run.id or run.state is not RunState.FINISHED:
         return
-    when = format_moment(run.finished_at or run.created_at)
+    when = show_moment(run.finished_at or run.created_at)
     st.info(
         f"These settings were trained on {when}, in {format_duration(run.seconds)}; here is that run. "
         "Train again makes a new one.",
@@ -140,7 +139,7 @@ def _results(run: RunRecord) -> None:
         ("Training time", format_duration(run.seconds)),
         ("Parameters", f"{params:,}" if isinstance(params, int) else "–"),
     ]
-    with st.grid(min_column_width=140, key=f"results-{run.id}"):
+    with st.grid(min_column_width=140, key=element("results", run.id)):
         for label, value in facts:
             st.metric(label, value)
     words = results_words(run)
@@ -164,7 +163,7 @@ def results_words(run: RunRecord) -> str:
 def _loss(value: Any) -> str:
     if not isinstance(value, int | float):
         return "–"
-    return f"{value:.4f}" if abs(value) < _LARGE_LOSS else short_number(value)
+    return f"{value:.4f}" if abs(value) < _LARGE_LOSS else format_short(value)
 
 
 def _findings(run: RunRecord, findings: Sequence[Finding]) -> None:
@@ -172,8 +171,8 @@ def _findings(run: RunRecord, findings: Sequence[Finding]) -> None:
 
 
 def _fill_form(config: RunConfig) -> None:
-    state.fill_form(config)
-    _back_to_form()
+    fill_form(config)
+    leave_run()
 
 
 def settings_table(run: RunRecord) -> list[dict[str, str]]:

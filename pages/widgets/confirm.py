@@ -6,11 +6,11 @@ import streamlit as st
 
 from lab.formatting import format_duration
 from pages.markdown import plain
-from pages.state.session import forget, put, value_of
+from pages.state.keys import element
+from pages.state.shared import CONFIRM, Question
 from pages.widgets.frame import show_errors
 
 LONG_S = 600.0  # training that takes longer than this is not started by one press
-_ASKED = "confirm.asked"
 
 
 def start_unless_long(
@@ -27,10 +27,10 @@ def start_unless_long(
         if total <= LONG_S:
             act()
             return
-        put(_ASKED, (place, runs, total))
-    asked = value_of(_ASKED)
-    if asked is not None and asked[0] == place:
-        _ask(runs=asked[1], seconds=asked[2], act=act)
+        CONFIRM.change(open=Question(place, runs, total))
+    asked = CONFIRM.read().open
+    if asked is not None and asked.place == place:
+        _ask(runs=asked.runs, seconds=asked.seconds, act=act)
 
 
 def _ask(*, runs: int, seconds: float, act: Callable[[], None]) -> None:
@@ -44,8 +44,8 @@ def _ask(*, runs: int, seconds: float, act: Callable[[], None]) -> None:
             plain(f"{what} about {time} on this machine{after}. It goes on when the page is closed; Train can stop it.")
         )
         with st.container(horizontal=True):
-            yes = st.button(f"Train for {time}", type="primary", key="confirm-yes")
-            no = st.button("Cancel", key="confirm-no")
+            yes = st.button(f"Train for {time}", type="primary", key=element("confirm-yes"))
+            no = st.button("Cancel", key=element("confirm-no"))
         if no:
             _close()
             st.rerun()
@@ -58,4 +58,4 @@ def _ask(*, runs: int, seconds: float, act: Callable[[], None]) -> None:
 
 
 def _close() -> None:
-    forget(_ASKED)
+    CONFIRM.change(open=None)

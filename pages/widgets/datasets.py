@@ -6,9 +6,11 @@ import streamlit as st
 
 from lab.data.fetch import fetch_dataset
 from lab.data.registry import DatasetSpec
+from lab.formatting import format_bytes
 from pages.cache.lab import get_lab
 from pages.markdown import plain
-from pages.state import session as state
+from pages.state.keys import element
+from pages.state.train import set_field
 from pages.widgets.frame import show_errors
 
 FALLBACK = "digits"  # ships with scikit-learn, so it is always here
@@ -30,19 +32,22 @@ def fetch_offer(spec: DatasetSpec) -> None:
     st.button(
         "Use the built-in digits",
         icon=":material/database:",
-        key="use-digits",
-        on_click=state.set_field,
+        key=element("use-digits"),
+        on_click=set_field,
         args=("dataset", FALLBACK),
     )
     if fetched:
-        fetch_button(spec, key="offer")
+        fetch_button(spec, key=element("offer"))
 
 
 def fetch_button(spec: DatasetSpec, *, key: str) -> None:
     """Draw a button that fetches a data set with a progress bar; a failure is one sentence and leaves nothing behind."""
     lab = get_lab()
     pressed = st.button(
-        f"Fetch {spec.title}", icon=":material/download:", key=f"fetch-{key}-{spec.id}", disabled=lab.settings.read_only
+        f"Fetch {spec.title}",
+        icon=":material/download:",
+        key=element("fetch", key, spec.id),
+        disabled=lab.settings.read_only,
     )
     if not pressed:
         return
@@ -50,7 +55,9 @@ def fetch_button(spec: DatasetSpec, *, key: str) -> None:
 
     def show(name: str, done: int, total: int) -> None:
         share = min(1.0, done / total) if total else 0.0
-        bar.progress(share, text=plain(f"{name}: {done / 1e6:.1f} MB" + (f" of {total / 1e6:.1f}" if total else "")))
+        bar.progress(
+            share, text=plain(f"{name}: {format_bytes(done)}" + (f" of {format_bytes(total)}" if total else ""))
+        )
 
     with show_errors():
         fetch_dataset(spec.id, root=lab.settings.data, progress=show)

@@ -16,11 +16,11 @@ from lab.service.lab import Lab
 from lab.sharing.formats import ExportFormat, export_runs, list_formats
 from pages.cache.torch_import import require_torch
 from pages.markdown import plain
-from pages.state.session import flash, put, value_of
+from pages.state.keys import element
+from pages.state.session import flash
+from pages.state.shared import SHARE
 from pages.widgets.frame import show_errors
 
-_FORMAT, _WRITE, _TAKE_IN = "share.format", "share.write", "share.import"
-_UPLOAD, _ROUND = "share.upload", "share.upload-round"
 _LARGEST_MB = 1024  # what a bundle may hold
 
 
@@ -38,17 +38,18 @@ def export_panel(lab: Lab, runs: Sequence[RunRecord], *, take_in: bool = True) -
 @st.fragment
 def _export(lab: Lab, runs: tuple[RunRecord, ...]) -> None:
     formats = {f.id: f for f in list_formats() if f.many or len(runs) == 1}
+    field = "several" if len(runs) > 1 else "format"
     chosen = formats[
         st.selectbox(
             "Format",
             list(formats),
             format_func=lambda name: formats[name].title,
-            key=f"{_FORMAT}.{len(runs) > 1}",
             help="Several runs fit into a report, a bundle, metrics, a table or TensorBoard events.",
+            **SHARE.widget(field, value=getattr(SHARE.read(), field) or next(iter(formats))),
         )
     ]
     st.caption(plain(chosen.help))
-    if not st.button("Write the file", key=_WRITE, type="primary"):
+    if not st.button("Write the file", key=element("share-write"), type="primary"):
         return
     with show_errors():
         with st.spinner("Writing…"):
@@ -62,7 +63,7 @@ def _export(lab: Lab, runs: tuple[RunRecord, ...]) -> None:
                 _mime(name, chosen),
                 icon=":material/download:",
                 on_click="ignore",
-                key=f"share.download.{name}",
+                key=element("share-download", name),
             )
 
 
@@ -92,10 +93,12 @@ def downloads(files: Mapping[str, bytes], format: ExportFormat, stem: str) -> di
 
 
 def _import(lab: Lab) -> None:
-    turn = int(value_of(_ROUND, 0))
-    upload = st.file_uploader("Bundle (.zip)", ["zip"], key=f"{_UPLOAD}.{turn}", max_upload_size=_LARGEST_MB)
+    number = SHARE.read().upload
+    upload = st.file_uploader(
+        "Bundle (.zip)", ["zip"], key=element("share-upload", number), max_upload_size=_LARGEST_MB
+    )
     st.caption("Everything in a bundle is checked before anything is kept, and nothing in it is ever run.")
-    if not st.button("Take in", key=_TAKE_IN, disabled=upload is None) or upload is None:
+    if not st.button("Take in", key=element("share-import"), disabled=upload is None) or upload is None:
         return
     with show_errors():
         with st.spinner("Checking and importing…"):
@@ -103,7 +106,7 @@ def _import(lab: Lab) -> None:
             from lab.sharing.bundle.read import import_bundle
 
             arrived = import_bundle(lab, upload)
-        put(_ROUND, turn + 1)  # a fresh, empty uploader
+        SHARE.change(upload=number + 1)  # a fresh, empty uploader
         names = ", ".join(run.name or run.id for run in arrived[:5])
         flash(f"Imported {plural(len(arrived), 'run')}: {plain(names)}.")
         st.rerun()

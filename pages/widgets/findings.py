@@ -8,6 +8,7 @@ import streamlit as st
 from lab.config import FIELDS, RunConfig
 from lab.findings import Finding
 from pages.markdown import plain
+from pages.state.keys import element
 
 _ICONS = {"mistake": ":material/error:", "warning": ":material/warning:", "hint": ":material/lightbulb:"}
 
@@ -42,7 +43,7 @@ def show_run_findings(
             if not finding.remedy:
                 continue
             label = f"Train again with {remedy_words(finding.remedy)}"
-            if st.button(label, icon=":material/refresh:", key=f"remedy-{finding.code}", help=_HELP):
+            if st.button(label, icon=":material/refresh:", key=element("remedy", finding.code), help=_HELP):
                 train_again(config.replace(**finding.remedy))
 
 

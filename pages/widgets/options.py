@@ -7,21 +7,24 @@ import streamlit as st
 
 from lab.architectures.registry import ArchOption
 from pages.markdown import plain
-from pages.state import session as state
+from pages.state.train import option_text, parse_numbers
 
 
-def option_input(key: str, option: ArchOption) -> Any:
-    """Draw an option, the network's own value at first, and return what it holds: unchecked, and a list as numbers."""
+def initial_value(option: ArchOption) -> Any:
+    """Return the network's own value as the option's widget holds it."""
+    return option_text(option.default)
+
+
+def option_input(option: ArchOption, widget: dict[str, Any]) -> Any:
+    """Draw an option and return what it holds: unchecked, and a list as numbers. widget: its key and what goes with it."""
     label = option.name.replace("_", " ").capitalize()
-    words = plain(f"{option.help} It must be {option.rule()}.")
-    common: dict[str, Any] = {"key": key, "persist_state": "session", "help": words}
-    state.put(key, state.value_of(key, state.option_text(option.default)))
+    common: dict[str, Any] = {**widget, "help": plain(f"{option.help} It must be {option.rule()}.")}
     if option.kind is bool:
         return st.toggle(label, **common)
     if option.kind is str:
         return st.selectbox(label, option.choices, **common)
     if option.kind is list:
-        return state.parse_numbers(st.text_input(label, **common))
+        return parse_numbers(st.text_input(label, **common))
     bounds = {"min_value": option.low, "max_value": option.high}
     common |= {name: option.kind(value) for name, value in bounds.items() if math.isfinite(value)}
     if option.kind is int:

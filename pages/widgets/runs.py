@@ -1,7 +1,7 @@
 """Small pieces that several pages share: a run's badge and name, times in words, lists of networks and data sets."""
 
 import math
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -12,8 +12,7 @@ from lab.data.load import is_present
 from lab.data.registry import DatasetSpec, get_dataset_spec, list_datasets
 from lab.errors import UnknownNameError
 from lab.findings import Outcome
-from lab.formatting import format_percent
-from lab.runs.facts import usable_moment
+from lab.formatting import format_moment, format_percent
 from lab.runs.records import RunRecord, RunState
 from lab.settings import Settings
 from pages.cache.lab import get_lab
@@ -87,18 +86,13 @@ def format_ago(moment: float, *, now: float | None = None) -> str:
         return "just now"
     for unit, size in (("d", _DAY_S), ("h", _HOUR_S), ("min", _MINUTE_S)):
         if age >= size:
-            return f"{int(age // size)} {unit} ago" if age < 7 * _DAY_S else format_moment(moment)
+            return f"{int(age // size)} {unit} ago" if age < 7 * _DAY_S else show_moment(moment)
     return "just now"
 
 
-def format_moment(moment: float) -> str:
-    """Return a time (seconds since the epoch) as a date and a time of day in the reader's own time zone.
-
-    A dash for a time that no calendar has.
-    """
-    if usable_moment(moment) is None:
-        return "–"
-    return datetime.fromtimestamp(moment, _zone()).strftime("%-d %b %Y, %H:%M")
+def show_moment(moment: float) -> str:
+    """Return a time (seconds since the epoch) as a date and a time of day in the reader's own time zone."""
+    return format_moment(moment, _zone())
 
 
 def _zone() -> tzinfo:
@@ -107,13 +101,6 @@ def _zone() -> tzinfo:
         return ZoneInfo(name) if name else UTC
     except (ZoneInfoNotFoundError, ValueError):
         return UTC
-
-
-def format_bytes(number: float) -> str:
-    """Return such as "3.34 MB", in millions of bytes as torchinfo counts them."""
-    if number >= 1e9:
-        return f"{number / 1e9:,.2f} GB"
-    return f"{number / 1e6:,.2f} MB" if number >= 1e4 else f"{number / 1e3:,.1f} kB"
 
 
 def format_spread(spread: "Spread | None", *, scale: float = 1, digits: int = 1, unit: str = "") -> str:

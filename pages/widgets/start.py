@@ -8,7 +8,7 @@ from lab.runs.records import RunRecord
 from pages.cache.lab import get_lab
 from pages.cache.runs import estimate_cost
 from pages.registry import page_path
-from pages.state import session as state
+from pages.state.train import TRAIN
 from pages.widgets.confirm import start_unless_long
 from pages.widgets.frame import show_errors
 
@@ -38,5 +38,5 @@ def _seconds(config: RunConfig, *, fresh: bool) -> float:
 
 def watch(run: RunRecord, *, cached: bool) -> None:
     """Go to the Train page and attach it to a run."""
-    state.remember_cached(run.id if cached else "")
+    TRAIN.change(cached=run.id if cached else "")
     st.switch_page(page_path("train"), query_params={"run": run.id})

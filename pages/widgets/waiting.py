@@ -8,7 +8,8 @@ from lab.formatting import format_count, format_duration
 from lab.runs.records import RunRecord
 from pages.cache.inspection import design_of, mult_adds_of
 from pages.markdown import plain
-from pages.state.session import put, value_of
+from pages.state.keys import element
+from pages.state.shared import WAITING
 
 _AT_ONCE = 600e9  # mult-adds: half a minute on one core, which is what a page computes with
 _PER_S = 20e9  # of one core, roughly: 7 (MobileNet) to 45 (ResNet-18) were measured
@@ -20,8 +21,7 @@ def worth_waiting(run: RunRecord, *, passes: int, what: str, key: str) -> bool:
     key: of what is asked, with the digest of the weights; an answer "all the same" holds for it.
     """
     work = passes * _mult_adds(run)
-    asked = f"waiting.{key}"
-    if work <= _AT_ONCE or value_of(asked):
+    if work <= _AT_ONCE or key in WAITING.read().accepted:
         return True
     st.info(
         plain(
@@ -30,8 +30,14 @@ def worth_waiting(run: RunRecord, *, passes: int, what: str, key: str) -> bool:
         ),
         icon=":material/hourglass_top:",
     )
-    st.button("Do it all the same", icon=":material/play_arrow:", key=f"{asked}.go", on_click=put, args=(asked, True))
+    st.button(
+        "Do it all the same", icon=":material/play_arrow:", key=element("wait", key), on_click=_accept, args=(key,)
+    )
     return False
+
+
+def _accept(key: str) -> None:
+    WAITING.change(accepted=WAITING.read().accepted | {key})
 
 
 def _mult_adds(run: RunRecord) -> int:

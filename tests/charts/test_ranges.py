@@ -14,9 +14,9 @@ from lab.charts.ranges import (
     axis_range,
     excursions,
     share_limits,
-    short_number,
     sound_limits,
 )
+from lab.formatting import format_short
 from lab.runs.records import Series
 from tests.charts.charts_data import curves, run
 
@@ -71,7 +71,7 @@ def test_accuracies_outside_of_0_to_1_are_none() -> None:
 
 
 def test_numbers_are_written_shortly() -> None:
-    told = [short_number(value) for value in (2.5e12, -1.2e6, 4321.0, 0.0431, 3.1e18, 69.0)]
+    told = [format_short(value) for value in (2.5e12, -1.2e6, 4321.0, 0.0431, 3.1e18, 69.0)]
     assert told == ["2.5T", "-1.2M", "4.32k", "0.0431", "3.1e+18", "69"]
 
 

@@ -58,7 +58,7 @@ def test_a_full_disk_is_found(small_disk: Path, capsys: pytest.CaptureFixture[st
     assert code == 1
     assert any(f"Nothing can be written to {home} (No space left on device)" in p for p in found["problems"])
     assert any("could not be kept (No space left on device)" in p for p in found["problems"])
-    assert sum("Only 0.0 MB are free" in p for p in found["problems"]) == 1
+    assert sum("Only 0.0 kB are free" in p for p in found["problems"]) == 1
     assert found["free_bytes"] == {"home": 0, "artifacts": 0, "database": 0}
     assert all(len(problem) < 300 for problem in found["problems"])
     assert [path.name for path in home.iterdir()] == ["lab.db", "lab.db-journal"] or not list(home.glob(".doctor*"))
@@ -82,7 +82,7 @@ def test_a_disk_that_is_nearly_full_is_told(small_disk: Path, capsys: pytest.Cap
     code, found = _doctor(capsys, "--home", str(small_disk / "home"))
     assert code == 1
     (problem,) = found["problems"]
-    assert "MB are free at" in problem
+    assert "are free at" in problem
     assert "make room" in problem
 
 

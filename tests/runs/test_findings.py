@@ -75,6 +75,16 @@ def test_a_run_that_was_stopped_is_stopped_whatever_was_found(store: RunStore, m
     assert (ended.status, ended.outcome) == ("stopped", None)
 
 
+def test_runs_are_sorted_by_the_word_that_lists_show_of_them(store: RunStore, me: Owner) -> None:
+    for findings, name in (((STUCK,), "stuck"), ((HINT,), "sound"), ((LOST,), "lost")):
+        run = claimed(store, me, name)
+        store.finish(run.id, run.lease, state=RunState.FINISHED, findings=findings)
+    claimed(store, me, "going on")
+    rising = [run.status for run in store.list_runs(order="outcome")]
+    assert rising == ["diverged", "finished", "no better than guessing", "running"]
+    assert [run.status for run in store.list_runs(order="-outcome")] == rising[::-1]
+
+
 def test_a_search_finds_runs_by_their_outcome(store: RunStore, me: Owner) -> None:
     ends = [((STUCK,), "stuck"), ((LOST,), "lost"), ((HINT,), "sound")]
     for findings, name in ends:

@@ -37,7 +37,7 @@ def open_panel(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Open:
 
 def write(app: AppTest, format: str) -> AppTest:
     app.selectbox[0].set_value(format).run()
-    app.button(key="share.write").click().run()
+    app.button(key="share-write").click().run()
     assert not app.exception, [error.value for error in app.exception]
     return app
 
@@ -71,7 +71,7 @@ def test_a_bundle_is_taken_in(open_panel: Open, lab: Lab, run: RunRecord) -> Non
     app = open_panel()
     app.file_uploader[0].set_value(("runs.zip", write_bundle(lab, [run]), "application/zip")).run()
     before = lab.store.count_runs()
-    app.button(key="share.import").click().run()
+    app.button(key="share-import").click().run()
     assert not app.exception
     assert not app.error
     arrived = lab.store.list_runs(where="origin:imported")[0]
@@ -82,7 +82,7 @@ def test_a_bundle_is_taken_in(open_panel: Open, lab: Lab, run: RunRecord) -> Non
 def test_a_file_that_is_no_bundle_is_refused_with_a_sentence(open_panel: Open) -> None:
     app = open_panel()
     app.file_uploader[0].set_value(("runs.zip", b"hello", "application/zip")).run()
-    app.button(key="share.import").click().run()
+    app.button(key="share-import").click().run()
     assert "it is no zip file" in app.error[0].value
 
 

@@ -24,7 +24,7 @@ from lab.sharing.comparison import list_results
 from lab.sharing.formats import export_runs, list_formats
 from pages.markdown import plain
 from pages.server.routes import ROUTES
-from pages.state.runs_address import LOOKS
+from pages.state.runs_view import LOOKS
 from tests.web.addresses import go_to
 from tests.web.web_data import Client
 

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from lab.architectures.registry import list_architectures
 from pages.architecture import views as arch_view
+from pages.state.architecture import ARCHITECTURE
 from tests.web.addresses import go_to
 from tests.web.web_data import Bench
 
@@ -127,9 +128,9 @@ def test_an_address_with_nonsense_opens_the_page_and_says_what_it_passed_over(be
     said = [error.value.replace("\\", "") for error in app.error]
     assert said == [
         "The address asks for 'colour', which this page does not know.",
-        "The address has size='9', which is not known here. Choose one of: auto, native, 32, 64, 224.",
-        "The address has batch='-1', which must be a whole number from 1 to 65,536.",
-        "The address has view='grahp', which is not known here. Did you mean 'graph'?",
+        "The address has size='9', but it must be one of auto, native, 32, 64, 224.",
+        "The address has batch='-1', but it must be a whole number from 1 to 65,536.",
+        "The address has view='grahp', but it must be one of layers, graph, compare, time: did you mean 'graph'?",
     ]
 
 
@@ -138,9 +139,12 @@ def test_no_other_network_takes_the_place_of_one_that_is_mistyped(
     bench: Bench, name: str, rest: dict[str, str]
 ) -> None:
     app = open_page(**{name: "lenet55"}, **rest)
-    assert f"{name}='lenet55', which is not known here. Did you mean 'lenet5'?" in app.error[0].value.replace("\\", "")
-    assert app.selectbox(key=f"design.{name}").value is None
+    assert (
+        f"{name}='lenet55', but it must be one of {len(list_architectures())} names: did you mean 'lenet5'?"
+        in app.error[0].value.replace("\\", "")
+    )
+    assert app.selectbox(key=ARCHITECTURE.widget_key({"arch": "arch", "with": "other"}[name])).value is None
     assert not [metric for metric in app.metric if "|" in metric.value or name == "arch"]
-    app.selectbox(key=f"design.{name}").set_value("lenet-bn").run()
+    app.selectbox(key=ARCHITECTURE.widget_key({"arch": "arch", "with": "other"}[name])).set_value("lenet-bn").run()
     assert not app.error
     assert metrics(app)

@@ -20,7 +20,8 @@ from lab.sketch.unsure import Verdict
 from pages.draw.pad import _told, canvas_of_strokes, sketch_of, strokes_of_canvas
 from pages.draw.tune import tuned
 from pages.draw.view import STYLE, answers_html, line_html, percent, steps_html
-from tests.web.addresses import go_to
+from pages.state.draw import DRAW
+from tests.web.addresses import go_to, set_state
 from tests.web.web_data import Bench
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
@@ -164,7 +165,7 @@ def test_fine_tuning_leaves_no_drawing_over_that_batch_norm_could_not_use() -> N
 def test_a_first_training_that_failed_says_why_and_is_offered_again(bench: Bench) -> None:
     run = bench.start()
     app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
-    app.session_state["draw.training"] = run.id
+    set_state(app, DRAW, training=run.id)
     go_to(app, "draw").run()
     assert not app.error
     bench.lab.store.finish(run.id, run.lease, state=RunState.FAILED, reason="The disk is full: make room.", seconds=1.0)

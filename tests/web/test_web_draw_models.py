@@ -90,13 +90,13 @@ def test_done_scores_the_last_stroke_and_a_late_message_leaves_the_next_pad_empt
     app.query_params["runs"] = model.id
     go_to(app, "draw").run()
     app.segmented_control(key="draw.mode").set_value("Guess game").run()
-    app.button(key="draw.game.start").click().run()
+    app.button(key="draw-game-start").click().run()
     page = app.session_state["draw.page"]
     whole = draw_digit("0").strokes
     app.session_state["draw.live"] = _message(1, page.version, dump_strokes([Stroke(((9, 9), (10, 9)), 16)]))
     app.run()
     app.session_state["draw.live"] = _message(2, page.version, dump_strokes(whole))
-    app.button(key="draw.game.next").click().run()
+    app.button(key="draw-game-next").click().run()
     sketch = sketch_from_strokes(whole)
     (answer,) = read_all([model], sketch, normalised([model], sketch))
     (row,) = page.game.drawn

@@ -1,6 +1,7 @@
 """One run whose last epoch is not its best: every place that shows an accuracy shows that of the weights that answer."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from lab.cli.app import main
 from lab.config import RunConfig
+from lab.findings import DIVERGED, Finding
 from lab.formatting import format_percent
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
@@ -128,6 +130,9 @@ def test_a_card_of_the_draw_page_shows_the_accuracy_of_the_weights_it_loaded(her
     assert problems == []
     assert subtitle(model) == words(run)
     assert words(run) in label(run)
+    assert "diverged" not in label(run)
+    stuck = replace(run, findings=(Finding(DIVERGED, "mistake", "Diverged: the loss is nan."),))
+    assert label(stuck) == label(run).replace(f" · {run.id[:4]}", f" · diverged · {run.id[:4]}")
 
 
 def test_the_shell_shows_it_with_its_epoch(here: None, run: RunRecord, capsys: pytest.CaptureFixture[str]) -> None:

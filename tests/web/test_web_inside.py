@@ -20,8 +20,9 @@ from lab.settings import Settings
 from lab.sketch.saved import encode_ink
 from lab.sketch.sketch import Sketch
 from lab.worker.loop import execute
+from pages.state.inside import INSIDE
 from pages.widgets import waiting
-from tests.web.addresses import go_to
+from tests.web.addresses import go_to, set_state
 from tests.web.web_data import Bench
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
@@ -143,8 +144,7 @@ def test_the_confusion_matrix_adds_up_to_the_runs_own_accuracy(here: None, run: 
 def test_a_chosen_cell_shows_its_images(here: None, run: RunRecord) -> None:
     app = open_page(run=run.id, view="answers", epoch="2")
     counts = component(app, "counts")["counts"]
-    app.session_state["inside.cell"] = (4, 4)
-    app.session_state["inside.gallery"] = "cell"
+    set_state(app, INSIDE, cell=(4, 4), gallery="cell")
     app.run()
     assert len(component(app, "tiles")["tiles"]) == counts[4][4]
     assert f"4 read rightly: {counts[4][4]} images" in texts(app).replace("**", "")
@@ -152,8 +152,7 @@ def test_a_chosen_cell_shows_its_images(here: None, run: RunRecord) -> None:
 
 def test_a_cell_of_a_run_with_more_classes_is_none_here(here: None, run: RunRecord) -> None:
     app = open_page(run=run.id, view="answers", epoch="2")
-    app.session_state["inside.cell"] = (30, 2)
-    app.session_state["inside.gallery"] = "cell"
+    set_state(app, INSIDE, cell=(30, 2), gallery="cell")
     app.run()
     assert not app.exception
     assert "Click a cell of the matrix" in texts(app)
@@ -161,7 +160,7 @@ def test_a_cell_of_a_run_with_more_classes_is_none_here(here: None, run: RunReco
 
 def test_the_images_of_a_lasso_go_with_the_map_it_was_drawn_in(here: None, run: RunRecord) -> None:
     app = open_page(run=run.id, view="map", epoch="2")
-    app.session_state["inside.caught"] = (component(app, "method")["method"], [1, 2, 3])
+    set_state(app, INSIDE, caught=(component(app, "method")["method"], (1, 2, 3)))
     app.run()
     assert "3 images in the lasso" in [head.value for head in app.header]
     [other] = [count for count in app.selectbox(key="inside.points").options if count == "300"]
@@ -175,7 +174,7 @@ def test_maps_carry_numbers_for_every_channel(here: None, run: RunRecord) -> Non
     app.selectbox(key="inside.layer").select("features.conv2").run()
     grid = component(app, "tiles")
     assert [tile["one"] for tile in grid["tiles"]] == [f"#{k}" for k in range(16)]
-    app.session_state["inside.channel"] = 5
+    set_state(app, INSIDE, channel=5)
     app.run()
     assert "**Channel 5**" in texts(app)
 
@@ -201,9 +200,9 @@ def test_nonsense_in_the_address_opens_the_page_and_says_what_it_passed_over(her
         said = [error.value.replace("\\", "") for error in app.error]
         assert said == [
             "The address asks for 'layer', which this page does not know.",
-            f"The address has epoch={number!r}, which is no saved epoch of this run: choose one from 0 to 2 below.",
-            "The address has view='answer', which is not known here. Did you mean 'answers'?",
-            f"The address has image={image!r}, which must be a whole number from 0 to 358.",
+            f"The address has epoch={number!r}, but it must be a saved epoch of this run, one from 0 to 2.",
+            "The address has view='answer', but it must be one of maps, kernels, hand, why, answers, map: did you mean 'answers'?",
+            f"The address has image={image!r}, but it must be a whole number from 0 to 358.",
         ]
         assert component(app, "epochs")["index"] == 2
         again = app.run()

@@ -7,13 +7,12 @@ import pytest
 
 from lab.config import RunConfig
 from lab.errors import InputError
-from lab.formatting import format_count
+from lab.formatting import format_bytes, format_count
 from lab.service.lab import Lab
 from lab.settings import Settings
 from pages.cache import inspection as looking
 from pages.components.parts import next_index
 from pages.inside.image import bars_html
-from pages.widgets.runs import format_bytes
 from tests.web.test_web_inside import train
 
 

@@ -17,7 +17,8 @@ from lab.presets import PRESETS
 from lab.runs.records import RunState, Want
 from pages.cache.torch_import import require_torch
 from pages.markdown import plain
-from tests.web.addresses import go_to
+from pages.state.train import TRAIN
+from tests.web.addresses import go_to, set_state
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,7 +115,7 @@ def _fill_with_every_preset() -> None:
     import streamlit as st
 
     from lab.presets import PRESETS
-    from pages.state import session as state
+    from pages.state import train as state
 
     st.session_state["read"] = read = {}
     for name, preset in PRESETS.items():
@@ -232,7 +233,7 @@ def test_a_finished_run_shows_its_numbers(bench: Bench) -> None:
 def test_asking_for_a_finished_run_again_gives_it_at_once_and_says_so(bench: Bench) -> None:
     run = bench.finish(bench.start())
     app = _open("train")
-    app.session_state["train.cached"] = run.id
+    set_state(app, TRAIN, cached=run.id)
     app.query_params["run"] = run.id
     app.run()
     assert "These settings were trained on" in _texts(app)

@@ -186,15 +186,15 @@ def test_a_report_preselects_nothing_and_asks_with_the_hours_before_it_queues(be
     app = _open("runs", show="reports", report="D")
     (chosen,) = [box for box in app.multiselect if box.label == "Not yet run"]
     assert chosen.value == []
-    assert app.button(key="runs.queue").disabled
-    app.button(key="runs.missing.all").click().run()
+    assert app.button(key="runs-queue").disabled
+    app.button(key="runs-missing-all").click().run()
     (chosen,) = [box for box in app.multiselect if box.label == "Not yet run"]
     count = len(chosen.value)
     assert count == len(list_presets("D"))
     (cost,) = [line.value for line in app.caption if "of training on this machine" in line.value]
     hours = cost.replace("\\", "").split("About ")[1].split(" of training")[0]
     assert " h " in hours
-    app.button(key="runs.queue").click().run()
+    app.button(key="runs-queue").click().run()
     assert bench.lab.store.count_queued() == 0
     assert f"These {count} runs take about {hours}" in _texts(app)
     app.button(key="confirm-yes").click().run()

@@ -16,7 +16,8 @@ from lab.charts.smoothing import SPANS
 from lab.metrics import list_charts
 from lab.presets import get_preset
 from lab.runs.records import RunRecord, RunState
-from pages.state.runs_address import LOOKS, RunsView, parse_view, view_address
+from pages.state.codec import encode
+from pages.state.runs_view import LOOKS, RunsView, parse_view
 from tests.web.addresses import go_to
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
@@ -44,12 +45,12 @@ VIEWS = st.builds(
 
 @given(VIEWS)
 def test_every_view_comes_back_from_its_address(view: RunsView) -> None:
-    assert parse_view(view_address(view)) == (view, ())
+    assert parse_view(encode(view)) == (view, ())
 
 
 def test_an_address_leaves_out_what_is_as_usual() -> None:
-    assert view_address(RunsView()) == {}
-    assert view_address(RunsView(runs=("aaaa", "bbbb"), logy=True)) == {"runs": "aaaa.bbbb", "logy": "1"}
+    assert encode(RunsView()) == {}
+    assert encode(RunsView(runs=("aaaa", "bbbb"), logy=True)) == {"runs": "aaaa.bbbb", "logy": "1"}
 
 
 @pytest.mark.parametrize(
@@ -92,11 +93,11 @@ def test_a_run_keeps_its_colour_while_others_come_and_go_and_the_link_has_it() -
     view = RunsView().choose(("aaaa", "bbbb", "cccc"))
     assert (view.slots, view.colours) == ({"aaaa": 0, "bbbb": 1, "cccc": 2}, ())
     without = view.choose(("bbbb", "cccc"))
-    assert view_address(without) == {"runs": "bbbb.cccc", "colours": "1.2"}
-    shared, complaints = parse_view(view_address(without.choose(("cccc", "dddd", "bbbb"))))
+    assert encode(without) == {"runs": "bbbb.cccc", "colours": "1.2"}
+    shared, complaints = parse_view(encode(without.choose(("cccc", "dddd", "bbbb"))))
     assert complaints == ()
     assert shared.slots == {"cccc": 2, "dddd": 0, "bbbb": 1}
-    assert view_address(shared.choose(())) == {}
+    assert encode(shared.choose(())) == {}
 
 
 @pytest.mark.parametrize(("weight", "span"), [("0", 1), ("0.6", 5), ("0.9", 20), ("0.99", 200), ("20", 20)])
@@ -108,7 +109,7 @@ def test_links_of_the_release_before_open_with_the_smoothing_that_comes_nearest(
 @given(st.dictionaries(st.text(max_size=400), st.text(max_size=600), max_size=6))
 def test_no_address_breaks_the_page(address: dict[str, str]) -> None:
     view, complaints = parse_view(address)
-    assert parse_view(view_address(view))[0] == view
+    assert parse_view(encode(view))[0] == view
     assert all(isinstance(complaint, str) and len(complaint) <= 300 for complaint in complaints)
 
 
@@ -272,7 +273,7 @@ def test_a_training_run_is_not_deleted_and_the_page_says_why(bench: Bench) -> No
 def test_a_tag_is_put_on_all_chosen_runs(bench: Bench, three: list[RunRecord]) -> None:
     bench.lab.store.set_tags(three[0].id, ["old"])
     app = _open(runs=".".join(run.id for run in three[:2]))
-    app.text_input(key="runs.new-tag").set_value("sweep").run()
+    app.text_input(key="runs.tag").set_value("sweep").run()
     assert [bench.lab.store.get(run.id).tags for run in three] == [("old", "sweep"), ("sweep",), ()]
 
 

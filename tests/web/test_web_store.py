@@ -97,7 +97,7 @@ def test_an_unreadable_run_can_be_deleted_on_the_runs_page(bench: Bench) -> None
     damaged = _trained(bench, 1)
     _damage(bench, _DAMAGES["broken JSON"])
     test = _page("runs")
-    test.button(key=f"runs.unreadable.{damaged}").click().run()
+    test.button(key=f"runs-unreadable-{damaged}").click().run()
     assert not test.exception
     assert get_lab().store.count_runs() == 0
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import click
 
-from lab.cli.output import json_flag, moment, print_json, print_table
+from lab.cli.output import json_flag, print_json, print_table
 from lab.cli.run_json import as_dict
-from lab.formatting import plural
+from lab.formatting import format_moment, plural
 from lab.runs.records import RunRecord, RunState
 from lab.runs.run_queue import Move
 from lab.service.lab import Lab
@@ -66,7 +66,7 @@ def _print_queue(runs: Sequence[RunRecord], as_json: bool) -> None:
             run.config.arch,
             run.config.dataset,
             run.config.epochs,
-            moment(run.created_at),
+            format_moment(run.created_at),
         )
         for run in runs
     ]

@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from lab.cli.findings import finding_lines
-from lab.cli.output import json_flag, moment, print_json, print_table
+from lab.cli.output import json_flag, print_json, print_table
 from lab.cli.run_json import as_dict, as_listed
-from lab.formatting import format_duration, format_percent, plural
+from lab.formatting import format_duration, format_moment, format_percent, plural
 from lab.metrics import LEARNING_RATE, Cadence, Split, list_epoch_metrics, list_metrics
 from lab.runs.records import RunRecord, Series
 from lab.service.lab import Lab
@@ -19,7 +19,12 @@ MOST = 1_000_000  # runs listed at once
 @click.command()
 @click.option("--filter", "where", default="", metavar="SEARCH", help='Such as "arch:lenet* lr<0.01 state:finished".')
 @click.option(
-    "--sort", "order", default="-created", show_default=True, metavar="KEY", help="A key; -KEY is biggest first."
+    "--sort",
+    "order",
+    default="-created",
+    show_default=True,
+    metavar="KEY",
+    help="A key of the search, or outcome; -KEY is highest first.",
 )
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, MOST), help="At most this many.")
 @json_flag
@@ -45,7 +50,7 @@ def runs(lab: Lab, where: str, order: str, limit: int, as_json: bool) -> None:
                 format_percent(run.headline.test_accuracy),
                 run.epoch_text or f"– of {run.config.epochs}",
                 format_duration(run.seconds),
-                moment(run.created_at),
+                format_moment(run.created_at),
             )
             for run in found
         ],

@@ -10,9 +10,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lab.cli.findings import finding_lines
 from lab.cli.options import build_config, config_options
-from lab.cli.output import json_flag, moment, print_json
+from lab.cli.output import json_flag, print_json
 from lab.errors import RunStateError, StoreBusyError
-from lab.formatting import format_duration, format_percent
+from lab.formatting import format_duration, format_moment, format_percent
 from lab.presets import PRESETS, get_preset
 from lab.runs.outage import Outage
 from lab.runs.records import RunRecord, RunState, Want
@@ -155,7 +155,7 @@ def _tell(run: RunRecord, *, cached: bool) -> None:
     click.echo(f"Run {run.id} {what}: {run.reason}" if run.reason else f"Run {run.id} {what}.")
     if cached and run.finished_at:
         click.echo(
-            f"It was trained on {moment(run.finished_at)}, {format_duration(run.seconds)}; --no-cache trains it again."
+            f"It was trained on {format_moment(run.finished_at)}, {format_duration(run.seconds)}; --no-cache trains it again."
         )
     for line in () if run.state.live else finding_lines(run):
         click.echo(line)

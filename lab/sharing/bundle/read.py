@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from lab.errors import ReadOnlyError, ShapeError
+from lab.lazy import load
 from lab.runs.imports import EndedRun, new_run_id
 from lab.runs.records import WEIGHTS, KeptFile, RunRecord
 from lab.service.judging import judge_older
@@ -170,24 +171,12 @@ def _check_all_weights(source: Source, archive: Archive, digests: Mapping[str, s
 
 
 def _expected_tensors(source: Source, record: Record) -> Expected:
-    import torch
-
-    words = {
-        torch.float32: "F32",
-        torch.float64: "F64",
-        torch.int64: "I64",
-        torch.float16: "F16",
-        torch.bfloat16: "BF16",
-        torch.bool: "BOOL",
-        torch.uint8: "U8",
-        torch.int32: "I32",
-    }
+    """Return the types and shapes of the network that the record asks for; torch is imported only here."""
     try:
-        with torch.device("meta"):  # shapes only: no memory, whatever the options ask for
-            state = source.build_network(record.config).state_dict()
+        expected: Expected = load("lab.sharing.bundle.networks:tensors_of")(source, record.config)
     except ShapeError as error:
         refuse(f"its network cannot be built: {error}")
-    return {name: (words[tensor.dtype], tuple(tensor.shape)) for name, tensor in state.items()}
+    return expected
 
 
 def _store(source: Source, archive: Archive, digests: Mapping[str, str], runs: list[_Checked]) -> tuple[RunRecord, ...]:

@@ -10,7 +10,8 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from datetime import UTC
+from functools import cache, partial
 from importlib import resources
 from typing import Any
 
@@ -26,9 +27,8 @@ from lab.charts.overlay_figure import overlay_figure, overlay_words
 from lab.charts.style import run_style, swatch
 from lab.config import FIELDS
 from lab.data.registry import get_dataset_spec
-from lab.formatting import format_duration, format_percent
+from lab.formatting import format_duration, format_moment, format_percent
 from lab.metrics import list_charts
-from lab.runs.facts import usable_moment
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import comparison_table, run_labels, setting_text
 from lab.sharing.report.gather import Look, look_at
@@ -72,7 +72,7 @@ def write_report(source: Source, runs: Sequence[RunRecord], *, look_s: float = L
     return _template().render(
         title=labels[0] if len(runs) == 1 else f"{len(runs)} runs compared",
         version=__version__,
-        written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        written=format_moment(time.time(), UTC),
         policy=_policy(),
         columns=table.columns,
         rows=[[shown(cell, column=c) for cell, c in zip(row, table.columns, strict=True)] for row in table.rows],
@@ -92,7 +92,12 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"shown": shown, "percent": format_percent, "moment": _moment, "duration": format_duration}
+    environment.filters |= {
+        "shown": shown,
+        "percent": format_percent,
+        "moment": partial(format_moment, zone=UTC),
+        "duration": format_duration,
+    }
     text = (resources.files("lab.sharing.report") / "report.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(text)
 
@@ -163,8 +168,3 @@ def _described(source: Source, run: RunRecord, *, label: str, swatch: Markup, lo
 
 def _fact(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-
-
-def _moment(stamp: float | None) -> str:
-    known = usable_moment(stamp)
-    return "–" if known is None else time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(known))

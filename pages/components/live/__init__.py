@@ -21,6 +21,7 @@ from lab.formatting import format_duration
 from lab.metrics import BATCH_LOSS, LEARNING_RATE
 from lab.runs.records import RunRecord, RunState
 from lab.training.schedules import is_constant
+from pages.state.keys import element
 
 PLOTLY_ADDRESS = f"/assets/plotly.min.js?v={plotly.__version__}"
 _HERE = Path(__file__).parent
@@ -44,7 +45,7 @@ def _component() -> Any:
 def live_run(run: RunRecord) -> None:
     """Show a run's progress and curves; the page is rerun when its state, notices or findings change."""
     _component()(
-        key=f"live-{run.id}",
+        key=element("live", run.id),
         data={
             "run": run.id,
             "state": str(run.state),

@@ -10,6 +10,8 @@ from typing import Any
 
 import streamlit as st
 
+from pages.state.address import clear_address
+from pages.state.keys import element
 from pages.state.runs import forget_view
 
 _KEY = "nav"
@@ -24,7 +26,7 @@ def _component() -> Any:
 
 def follow_navigation(page: str, *, dark: bool) -> None:
     """Have a click on the link of `page` drop what its address holds, and a theme other than `dark` draw it again."""
-    with st.container(key="nav-again"):
+    with st.container(key=element("nav-again")):
         _component()(
             key=_KEY,
             data={"page": page, "dark": dark},
@@ -34,6 +36,6 @@ def follow_navigation(page: str, *, dark: bool) -> None:
 
 
 def _forget(page: str) -> None:
-    st.query_params.clear()
+    clear_address()
     if page in _FORGET:
         _FORGET[page]()

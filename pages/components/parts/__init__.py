@@ -19,7 +19,9 @@ import streamlit as st
 from lab.charts.tiles import Sprite
 from lab.formatting import format_percent
 from pages.components.live import CHART_TOOLS, PLOTLY_ADDRESS
-from pages.state.session import put, value_of
+from pages.state.keys import element
+from pages.state.session import reported
+from pages.state.shared import SLIDER
 
 _COARSE = 0.0995  # a rate from here on is written without decimals
 _HERE = Path(__file__).parent
@@ -62,7 +64,7 @@ def epoch_slider(
     start: int,
 ) -> int:
     """Show the slider over a run's kept epochs and return the chosen index. start: the index chosen at first."""
-    key = f"epochs-{run}"
+    key = element("epochs", run)
     index = _index(key, len(epochs), start)
     known = [share for share in (*val, *test) if share is not None]
     _component("epochs")(
@@ -84,8 +86,9 @@ def epoch_slider(
 
 def _index(key: str, count: int, start: int) -> int:
     told = _chosen(key, "index")
-    index = next_index(None if told is None else int(told), count=count, start=start, seen=value_of(f"{key}.seen"))
-    put(f"{key}.seen", (count, told, index))
+    seen = SLIDER.read().seen
+    index = next_index(None if told is None else int(told), count=count, start=start, seen=seen.get(key))
+    SLIDER.change(seen={**seen, key: (count, told, index)})
     return index
 
 
@@ -103,7 +106,7 @@ def next_index(told: int | None, *, count: int, start: int, seen: tuple[int, int
 
 
 def _chosen(key: str, name: str) -> Any:
-    value = value_of(key)
+    value = reported(key)
     return None if value is None else value.get(name)
 
 

@@ -1,0 +1,41 @@
+"""What the Architecture page shows and remembers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab.architectures.registry import list_architectures
+from lab.config import INPUT_SIZES
+from pages.state.codec import one_of, param, whole
+from pages.state.page_state import PageState
+
+VIEWS = {"layers": "Layers", "graph": "Graph", "compare": "Compare", "time": "Measured time"}
+LARGEST_BATCH = 65_536
+
+
+def _networks() -> list[str]:
+    return [arch.id for arch in list_architectures()]
+
+
+@dataclass(frozen=True, slots=True)
+class ArchitectureState:
+    """A network, the one to compare it with, and what is shown of them.
+
+    options: by network and option. detail: of the graph, by network. selected: the modules of the chosen box. opened:
+    blocks that are shown as layers. times: measured in this session, with the time of day, by network and batch.
+    """
+
+    arch: str = param("lenet5", one_of(_networks))
+    size: str = param("auto", one_of(INPUT_SIZES))
+    batch: int = param(64, whole(1, LARGEST_BATCH))
+    view: str = param("layers", one_of(VIEWS))
+    other: str = param("lenet-bn", one_of(_networks), name="with")
+    other_size: str = param("auto", one_of(INPUT_SIZES), name="with_size")
+    option: Mapping[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, str] = field(default_factory=dict)
+    selected: tuple[str, ...] = ()
+    opened: tuple[str, ...] = ()
+    times: Mapping[str, Any] = field(default_factory=dict)
+
+
+ARCHITECTURE = PageState(ArchitectureState, key="arch")

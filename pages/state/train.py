@@ -1,0 +1,107 @@
+"""The Train page: the values of its form, and what it remembers beside them.
+
+The form's record is a `RunConfig`, so its values stand one by one under the names of the settings: what is typed need
+not be a configuration yet. Their widgets survive a page switch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from lab.architectures.registry import get_architecture
+from lab.config import FIELDS, RunConfig
+from pages.state.codec import param, whole_number
+from pages.state.page_state import PageState
+from pages.state.session import put, value_of
+
+
+@dataclass(frozen=True, slots=True)
+class TrainState:
+    """What the page remembers. run: the one in the address. ready: whether the form was filled. preset: from which.
+
+    cached: the run that had these settings already when it was asked for last. whole_queue: whether all of it is shown.
+    """
+
+    run: str = param("", str)
+    ready: bool = False
+    preset: str | None = None
+    cached: str = ""
+    whole_queue: bool = False
+
+
+TRAIN = PageState(TrainState, key="train")
+
+
+def form_widget(name: str) -> dict[str, Any]:
+    """Return what the widget of one setting is made with."""
+    return {"key": _field_key(name), "persist_state": "session"}
+
+
+def option_widget(arch: str, option: str, *, default: Any) -> dict[str, Any]:
+    """Return what the widget of one option of one network is made with; it shows `default` at first."""
+    key = _option_key(arch, option)
+    put(key, value_of(key, default))
+    return {"key": key, "persist_state": "session"}
+
+
+def _field_key(name: str) -> str:
+    return f"train.{name}"
+
+
+def _option_key(arch: str, option: str) -> str:
+    return f"train.option.{arch}.{option}"
+
+
+def fill_form(config: RunConfig, *, preset: str | None = None) -> None:
+    """Put a configuration into the form; call it before the form's widgets are made, or in a callback."""
+    apply_changes({name: getattr(config, name) for name in FIELDS if name != "arch_options"})
+    arch = get_architecture(config.arch)
+    for option in arch.options:
+        value = config.arch_options.get(option.name, option.default)
+        put(_option_key(arch.id, option.name), option_text(value))
+    TRAIN.change(preset=preset, ready=True)
+
+
+def option_text(value: Any) -> Any:
+    """Return an option's value as its widget holds it: a list is text."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def set_field(name: str, value: Any) -> None:
+    """Change one setting of the form, in a callback."""
+    put(_field_key(name), value)
+
+
+def apply_changes(changes: Mapping[str, Any]) -> None:
+    """Change some settings of the form, in a callback."""
+    for name, value in changes.items():
+        set_field(name, value)
+
+
+def form_values() -> dict[str, Any]:
+    """Return the form's settings as they stand, unchecked; unset ones have their default."""
+    values = {name: value_of(_field_key(name), spec.default) for name, spec in FIELDS.items() if name != "arch_options"}
+    return values | {"arch_options": _option_values(str(values["arch"]))}
+
+
+def _option_values(arch_id: str) -> dict[str, Any]:
+    values = {}
+    for option in get_architecture(arch_id).options:
+        value = value_of(_option_key(arch_id, option.name), option.default)
+        values[option.name] = parse_numbers(value) if option.kind is list and isinstance(value, str) else value
+    return values
+
+
+def parse_numbers(text: str) -> list[int] | str:
+    """Return the whole numbers of "32, 64, 128"; text that is not a list of them comes back for the check to refuse."""
+    parts = text.replace(",", " ").split()
+    numbers = [number for part in parts if (number := whole_number(part)) is not None]
+    return numbers if parts and len(numbers) == len(parts) else text
+
+
+def leave_run() -> None:
+    """Go back to the form."""
+    st.query_params.clear()
+    st.rerun()

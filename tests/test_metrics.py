@@ -1,0 +1,116 @@
+"""The list of metrics: what it holds, what it refuses, and that no other place of the code names a metric."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.errors import InputError, UnknownNameError
+from lab.metrics import (
+    ACCURACY,
+    METRICS,
+    Measurement,
+    MetricSpec,
+    Split,
+    compute_metrics,
+    format_metric,
+    get_metric,
+    is_share,
+    is_unbounded,
+    list_charts,
+    list_epoch_metrics,
+    list_results,
+    register_metric,
+    result_keys,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_the_list_refuses_an_id_twice_and_a_metric_without_help() -> None:
+    with pytest.raises(InputError, match="There is a metric 'val/loss' already: choose another id"):
+        register_metric(MetricSpec("val/loss", ACCURACY, "Again."))
+    with pytest.raises(InputError, match="'val/f1' has no help: say in one sentence"):
+        register_metric(MetricSpec("val/f1", ACCURACY, ""))
+    with pytest.raises(UnknownNameError, match="Did you mean 'val/loss'"):
+        get_metric("val/los")
+
+
+def test_an_epoch_is_measured_by_hand() -> None:
+    measured = Measurement(0.5, 0.75, 4, learning_rate=0.1, gradient_norm=2.0, images_per_second=1000.0, memory_mb=3.0)
+    assert compute_metrics(Split.TRAIN, measured) == {
+        "train/loss": 0.5,
+        "train/accuracy": 0.75,
+        "lr": 0.1,
+        "grad_norm": 2.0,
+        "images_per_second": 1000.0,
+        "memory_mb": 3.0,
+    }
+    assert compute_metrics(Split.VAL, measured) == {"val/loss": 0.5, "val/accuracy": 0.75}
+    assert result_keys({"val/loss": 0.5, "lr": 0.1}) == {"val_loss": 0.5}
+
+
+def test_names_of_other_releases_are_judged_by_how_they_end() -> None:
+    assert [is_share(name) for name in ("val/accuracy", "test_accuracy", "ema/accuracy", "val/loss", "lr")] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert is_unbounded("test_loss")
+    assert not is_unbounded("seconds")
+    assert (format_metric("ema/accuracy", 0.5), format_metric("val/loss", 0.123456)) == ("50.00 %", "0.1235")
+
+
+def test_lists_keep_their_order_which_is_that_of_files_and_tables() -> None:
+    assert [metric.id for metric in list_epoch_metrics()] == [
+        *("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"),
+        *("lr", "grad_norm", "images_per_second", "memory_mb"),
+    ]
+    assert [metric.result_key for metric in list_results()] == [
+        "val_loss",
+        "val_accuracy",
+        "test_loss",
+        "test_accuracy",
+    ]
+    assert list(list_charts()) == [
+        *("loss", "accuracy", "epoch-loss", "epoch-accuracy", "lr", "grad-norm", "speed", "memory"),
+    ]
+
+
+# -- one place ---------------------------------------------------------------------------------------------------------
+
+# A migration states the schema of its release and never follows the list; the template writes what train.py prints.
+_FROZEN = re.compile(r"lab/(metrics\.py|runs/headline_columns\.py|runs/migrations/.*|sharing/script/.*)")
+_UNMISTAKABLE = tuple(id for id in METRICS if "/" in id)
+
+
+def _literals(path: Path) -> Iterator[str]:
+    """Yield every place of a Python file that names a metric, docstrings apart."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docs = {id(node.body[0].value) for node in ast.walk(tree) if isinstance(node, documented) and _is_text(node.body)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+            yield from (f"{path.name}:{node.lineno} {name}" for name in _UNMISTAKABLE if name in node.value)
+        if isinstance(node, ast.JoinedStr) and re.search(r"\}/(loss|accuracy)", ast.unparse(node)):
+            yield f"{path.name}:{node.lineno} {ast.unparse(node)}"
+
+
+def _is_text(body: list[Any]) -> bool:
+    return bool(body) and isinstance(body[0], ast.Expr)
+
+
+def test_no_other_place_of_the_code_names_a_metric() -> None:
+    found = []
+    for path in sorted([*(ROOT / "lab").rglob("*.py"), *(ROOT / "pages").rglob("*.py"), ROOT / "app.py"]):
+        if not _FROZEN.fullmatch(path.relative_to(ROOT).as_posix()):
+            found += _literals(path)
+    for path in sorted((ROOT / "pages").rglob("*.js")):
+        text = path.read_text(encoding="utf-8")
+        found += [f"{path.name} {name}" for name in (*_UNMISTAKABLE, "grad_norm") if name in text]
+    assert found == []
