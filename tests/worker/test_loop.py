@@ -22,7 +22,7 @@ from tests.worker.worker_runs import SMALL, claim, open_lab, train, work_off
 
 def test_a_stop_goes_before_a_pause_and_the_end_of_the_worker_is_a_pause(tmp_path: Path) -> None:
     lab = open_lab(tmp_path)
-    lab.submit(SMALL)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
     ending = threading.Event()
     watch = Watch(lab, claim(lab), ending)
     assert watch.command() is Command.RUN
@@ -39,7 +39,7 @@ def test_a_stop_goes_before_a_pause_and_the_end_of_the_worker_is_a_pause(tmp_pat
 
 def test_a_store_that_is_away_too_long_pauses_the_run_and_that_is_remembered(tmp_path: Path) -> None:
     lab = open_lab(tmp_path)
-    lab.submit(SMALL)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
     outage = Outage(limit_s=0.0)
     watch = Watch(lab, claim(lab), threading.Event(), outage)
     outage.refused(StoreBusyError("the store is busy"))
@@ -51,33 +51,33 @@ def test_a_store_that_is_away_too_long_pauses_the_run_and_that_is_remembered(tmp
 
 def test_a_run_whose_worker_is_told_to_end_is_interrupted_with_that_reason(tmp_path: Path) -> None:
     lab = open_lab(tmp_path)
-    lab.submit(SMALL)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
     run, ending = claim(lab), threading.Event()
     ending.set()
     execute(lab, run, ending=ending)
-    record = lab.store.get(run.id)
+    record = lab.store.runs.get(run.id)
     assert (record.state, "asked to end" in record.reason) == (RunState.INTERRUPTED, True)
 
 
 def test_a_pause_asked_for_while_the_worker_is_told_to_end_is_a_pause(tmp_path: Path) -> None:
     lab = open_lab(tmp_path)
-    lab.submit(SMALL)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
     run, ending = claim(lab), threading.Event()
-    lab.control(run.id, Want.PAUSE)
+    lab.submissions.control(run.id, Want.PAUSE)
     ending.set()
     execute(lab, run, ending=ending)
-    record = lab.store.get(run.id)
+    record = lab.store.runs.get(run.id)
     assert (record.state, record.reason) == (RunState.PAUSED, "")
 
 
 def _first_loss(lab: Lab, run: str) -> float:
-    return float(lab.store.points(run)["batch/loss"].value[0])
+    return float(lab.store.points.read(run)["batch/loss"].value[0])
 
 
 def test_the_initial_weights_come_from_the_seed(tmp_path: Path) -> None:
     lab = open_lab(tmp_path)
     first = train(lab)
-    lab.submit(SMALL, fresh=True)
+    lab.submissions.submit(lab.validation.resolve(SMALL), fresh=True)
     again = work_off(lab)
     other = train(lab, SMALL.replace(seed=1))
     assert first.id != again.id
@@ -86,9 +86,9 @@ def test_the_initial_weights_come_from_the_seed(tmp_path: Path) -> None:
 
 def test_the_device_of_a_run_goes_before_the_labs(tmp_path: Path) -> None:
     lab, elsewhere = open_lab(tmp_path), open_lab(tmp_path, LAB_DEVICE="cuda:77")
-    lab.submit(SMALL)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
     assert work_off(elsewhere).state is RunState.FINISHED
-    lab.submit(SMALL.replace(device="auto", seed=1))
+    lab.submissions.submit(lab.validation.resolve(SMALL.replace(device="auto", seed=1)))
     failed = work_off(elsewhere)
     assert (failed.state, "cuda:77" in failed.reason) == (RunState.FAILED, True)
 
@@ -96,28 +96,30 @@ def test_the_device_of_a_run_goes_before_the_labs(tmp_path: Path) -> None:
 def test_a_run_takes_no_history_from_a_parent_of_another_family(tmp_path: Path) -> None:
     lab = open_lab(tmp_path)
     parent = train(lab)
-    lab.store.submit(SMALL.replace(epochs=2), fingerprint="f" * 64, family="another", parent=parent.id)
+    lab.store.queue.submit(SMALL.replace(epochs=2), fingerprint="f" * 64, family="another", parent=parent.id)
     run = work_off(lab)
     assert run.state is RunState.FINISHED
-    weights = lab.store.kept(run.id, kind=WEIGHTS)
+    weights = lab.store.files.list(run.id, kind=WEIGHTS)
     assert [file.epoch for file in weights] == [1, 2]
     assert all(file.path.startswith(run.id) for file in weights)  # none is shared with the parent
 
 
 def test_a_worker_stays_after_a_run_that_was_longer_than_its_idle_time(tmp_path: Path) -> None:
     lab = open_lab(tmp_path)
-    long = lab.submit(RunConfig(arch="lenet5", dataset="digits", epochs=2_000, keep_mb=1, device="cpu")).run.id
-    short = lab.submit(SMALL).run.id
+    long = lab.submissions.submit(
+        lab.validation.resolve(RunConfig(arch="lenet5", dataset="digits", epochs=2_000, keep_mb=1, device="cpu"))
+    ).run.id
+    short = lab.submissions.submit(lab.validation.resolve(SMALL)).run.id
     ending = threading.Event()
     worker = threading.Thread(target=work, args=(lab,), kwargs={"ending": ending, "idle_s": 1.0}, daemon=True)
     worker.start()
     try:
         time.sleep(1.5)
-        lab.control(long, Want.STOP)
+        lab.submissions.control(long, Want.STOP)
         end = time.monotonic() + 60
-        while lab.store.get(short).state.live and time.monotonic() < end:
+        while lab.store.runs.get(short).state.live and time.monotonic() < end:
             time.sleep(0.05)
-        assert lab.store.get(short).state is RunState.FINISHED
+        assert lab.store.runs.get(short).state is RunState.FINISHED
     finally:
         ending.set()
         worker.join(30)
@@ -147,7 +149,7 @@ def test_a_supervisor_that_cannot_stay_alive_is_started_more_and_more_rarely(
 
 def test_a_store_that_fails_is_said_once_in_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     lab = open_lab(tmp_path)
-    lab.submit(SMALL)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
     run = claim(lab)
     with sqlite3.connect(os.fspath(tmp_path / "lab.db")) as database:
         database.execute("ALTER TABLE runs RENAME TO gone")

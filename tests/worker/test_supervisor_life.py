@@ -28,7 +28,7 @@ sys.path.insert(0, {str(CHECKOUT)!r})
 from lab.runs.owner import Owner
 from lab.runs.store import RunStore
 from lab.settings import Settings
-RunStore.open(Settings.from_env(os.environ).database).claim(slot="cpu", owner=Owner.of_this_process())
+RunStore.open(Settings.from_env(os.environ).database).leases.claim(slot="cpu", owner=Owner.of_this_process())
 os._exit(1)
 """
 
@@ -63,7 +63,7 @@ def test_three_workers_that_die_at_once_are_enough(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    lab.submit(SMALL)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
     Supervisor(lab.settings).run(lab.store)
     assert _starts(capfd.readouterr().err) == 3
 
@@ -73,7 +73,7 @@ def test_workers_that_die_long_after_their_start_are_replaced_without_end(
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     monkeypatch.setattr(module, "START_S", 0.0)
-    lab.submit(SMALL)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
     supervisor = Supervisor(lab.settings)
     life = threading.Thread(target=supervisor.run, args=(lab.store,))
     life.start()
@@ -89,21 +89,21 @@ def test_workers_that_die_with_a_run_in_hand_do_not_stop_the_queue(
     script = tmp_path / "worker"
     script.write_text(_DIES_WITH_A_RUN)
     script.chmod(0o700)
-    runs = [lab.submit(SMALL.replace(seed=seed)).run.id for seed in range(4)]
+    runs = [lab.submissions.submit(lab.validation.resolve(SMALL.replace(seed=seed))).run.id for seed in range(4)]
     monkeypatch.setattr(sys, "executable", str(script))
     Supervisor(lab.settings).run(lab.store)
-    assert [lab.store.get(run).state for run in runs] == [RunState.INTERRUPTED] * 4
+    assert [lab.store.runs.get(run).state for run in runs] == [RunState.INTERRUPTED] * 4
 
 
 def test_a_worker_that_does_not_end_is_killed_and_its_run_marked(
     lab: Lab, stubborn: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TERM_S", 0.3)
-    lab.submit(SMALL)
-    assert lab.store.claim(slot="cpu", owner=_owner(stubborn)) is not None
+    lab.submissions.submit(lab.validation.resolve(SMALL))
+    assert lab.store.leases.claim(slot="cpu", owner=_owner(stubborn)) is not None
     Supervisor(lab.settings, worker=stubborn, ending=True).run(lab.store)
     assert stubborn.poll() == -signal.SIGKILL
-    assert lab.store.count_running() == 0  # as it is written, not only as it is read
+    assert lab.store.queue.count_running() == 0  # as it is written, not only as it is read
 
 
 def test_a_supervisor_does_not_leave_while_it_tidies(lab: Lab) -> None:
@@ -128,7 +128,7 @@ def test_a_run_queued_after_the_last_look_is_trained_all_the_same(
     def run(self: Supervisor, store: object) -> None:
         live(self, lab.store)
         if not queued:
-            queued.append(lab.submit(SMALL).run.id)
+            queued.append(lab.submissions.submit(lab.validation.resolve(SMALL)).run.id)
 
     monkeypatch.setattr(Supervisor, "run", run)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
