@@ -373,5 +373,5 @@ def test_evaluation_has_the_precision_of_the_run(data: ResidentData) -> None:
     network = LinearNet()
     nn.init.constant_(network[1].bias, 0.1)
     held = Session(config(precision="float16"), network, data, CPU)
-    logits = held.evaluate("test", between=lambda: None).logits
+    logits = held.evaluate("test", before_chunk=lambda: None).logits
     assert logits[0, 0].item() == torch.tensor(0.1).half().item()
