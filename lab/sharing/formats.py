@@ -67,7 +67,7 @@ def list_formats() -> tuple[ExportFormat, ...]:
 
 
 def _points(source: Source, runs: Sequence[RunRecord]) -> list[tuple[RunRecord, Mapping[str, Series]]]:
-    return [(run, source.store.points(run.id)) for run in runs]
+    return [(run, source.store.points.read(run.id)) for run in runs]
 
 
 def _csv(source: Source, runs: Sequence[RunRecord]) -> Files:
@@ -101,7 +101,7 @@ def _of_network(place: str) -> Writer:
     """Return what calls the function at `place` with the run's network, and writes its model card beside it."""
 
     def write(source: Source, runs: Sequence[RunRecord]) -> Files:
-        loaded = source.load_run_network(runs[0].id)
+        loaded = source.weights.load(runs[0].id)
         card: str = load("lab.sharing.weights:model_card")(loaded)
         return {"": load(place)(loaded), CARD: card.encode()}
 

@@ -32,7 +32,7 @@ def export(lab: Lab, runs: tuple[str, ...], format: str, out: Path, as_json: boo
     Bundle, HTML report, metrics, table, weights, ONNX, TensorBoard events or code.
     """
     chosen = get_format(format)
-    records = [lab.store.resolve(run) for run in runs]
+    records = [lab.store.runs.resolve(run) for run in runs]
     files = export_runs(lab, records, format=format)
     written = write_files(files, chosen, out)
     if as_json:
@@ -95,7 +95,7 @@ def import_runs(lab: Lab, bundle: Path, as_json: bool) -> None:
 @click.pass_obj
 def compare(lab: Lab, runs: tuple[str, ...], as_json: bool) -> None:
     """Compare the settings and results of RUNS."""
-    records = [lab.store.resolve(run) for run in runs]
+    records = [lab.store.runs.resolve(run) for run in runs]
     if as_json:
         print_json(
             {

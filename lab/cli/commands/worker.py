@@ -19,7 +19,7 @@ def worker(lab: Lab, as_json: bool) -> None:
 
     A lab has one worker at a time.
     """
-    lab.require_writable()
+    lab.settings.require_writable()
     lab.settings.make_home()  # private, before a lock is put there
     if is_running(lab.settings):
         raise LabError(

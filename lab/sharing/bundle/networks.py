@@ -3,8 +3,8 @@
 import torch
 
 from lab.config import RunConfig
+from lab.networks import build_on_meta
 from lab.sharing.bundle.tensors import Expected
-from lab.sharing.source import Source
 
 _TYPES = {
     torch.float32: "F32",
@@ -18,8 +18,7 @@ _TYPES = {
 }
 
 
-def tensors_of(source: Source, config: RunConfig) -> Expected:
+def tensors_of(config: RunConfig) -> Expected:
     """Return type and shape of every tensor; raises `ShapeError` for a network that cannot be built."""
-    with torch.device("meta"):  # shapes only: no memory, whatever the options ask for
-        state = source.build_network(config).state_dict()
+    state = build_on_meta(config).state_dict()  # shapes only: no memory, whatever the options ask for
     return {name: (_TYPES[tensor.dtype], tuple(tensor.shape)) for name, tensor in state.items()}

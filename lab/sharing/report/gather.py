@@ -17,8 +17,9 @@ from lab.formatting import format_percent, plural
 from lab.inspection.kernels import list_convolutions
 from lab.inspection.metrics import Answers, as_rates, confusion_matrix, judge, per_class, worst_mistakes
 from lab.inspection.observe import compute_logits, feature_maps, to_input
+from lab.loaded_network import LoadedNetwork
 from lab.runs.records import RunRecord
-from lab.sharing.source import Loaded, Source
+from lab.sharing.source import Source
 
 _FIRST_IMAGES = 16  # evaluated to measure how long the rest takes; at 224 pixels each may take a second
 _MISTAKES = 24
@@ -73,8 +74,8 @@ def examine_run(
 ) -> Examination:
     """Evaluate the run's best saved network on its test set, for about `budget_s` seconds, and take feature maps."""
     try:
-        loaded = source.load_run_network(run.id)
-        dataset = source.dataset(run.config.dataset)
+        loaded = source.weights.load(run.id)
+        dataset = source.datasets.load(run.config.dataset)
     except (InputError, ArtifactError, DataError) as error:
         return Examination(missing=str(error))
     answers = _evaluate(loaded, dataset, budget_s=budget_s, clock=clock)
@@ -92,7 +93,7 @@ def examine_run(
     )
 
 
-def _evaluate(loaded: Loaded, dataset: Dataset, *, budget_s: float, clock: Callable[[], float]) -> Answers:
+def _evaluate(loaded: LoadedNetwork, dataset: Dataset, *, budget_s: float, clock: Callable[[], float]) -> Answers:
     images, labels = dataset.test_images, dataset.test_labels
     began = clock()
     first = _logits(loaded, images[:_FIRST_IMAGES])
@@ -103,7 +104,7 @@ def _evaluate(loaded: Loaded, dataset: Dataset, *, budget_s: float, clock: Calla
     return judge(logits, labels[: len(logits)])
 
 
-def _logits(loaded: Loaded, images: np.ndarray) -> np.ndarray:
+def _logits(loaded: LoadedNetwork, images: np.ndarray) -> np.ndarray:
     return compute_logits(loaded.network, images, mean=loaded.mean, std=loaded.std)
 
 
@@ -132,7 +133,7 @@ def _mistakes(answers: Answers, dataset: Dataset, names: tuple[str, ...]) -> tup
     )
 
 
-def _maps(loaded: Loaded, dataset: Dataset) -> tuple[Picture, ...]:
+def _maps(loaded: LoadedNetwork, dataset: Dataset) -> tuple[Picture, ...]:
     """Draw the feature maps of the first, the middle and the last convolution for the first test image."""
     layers = list_convolutions(loaded.network)
     chosen = sorted({0, len(layers) // 2, len(layers) - 1}) if layers else []
