@@ -6,7 +6,6 @@ Stored JSON is older and newer than any release: a fact that this release does n
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cache
 from typing import Any, ClassVar, Self
 
 from lab.metrics import is_share
@@ -30,9 +29,13 @@ def _fact(kind: Kind) -> Any:
     return field(default=None, metadata={"kind": kind})
 
 
-@cache
-def _kinds(facts: type["RunFacts"]) -> Mapping[str, Kind]:
-    return {one.name: one.metadata["kind"] for one in fields(facts) if "kind" in one.metadata}
+_known: dict[Any, dict[str, Kind]] = {}  # by class
+
+
+def _kinds(facts: Any) -> Mapping[str, Kind]:
+    if facts not in _known:
+        _known[facts] = {one.name: one.metadata["kind"] for one in fields(facts) if "kind" in one.metadata}
+    return _known[facts]
 
 
 def _no_kind(_name: str) -> Kind:
