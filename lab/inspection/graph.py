@@ -11,7 +11,7 @@ import torch
 from torch import fx, nn
 
 from lab.architectures.shapes import meta_copy
-from lab.inspection.receptive import Field, after_layer, union
+from lab.inspection.receptive_field import Field, after_layer, union
 
 _JOINS = {"add": "add", "iadd": "add", "cat": "join", "flatten": "Flatten"}
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from lab.architectures.chunks import chunk_size
 from lab.errors import InputError, near_miss
 from lab.inspection.graph import trace_graph
-from lab.inspection.receptive import Field
+from lab.inspection.receptive_field import Field
 
 
 @dataclass(frozen=True, slots=True)

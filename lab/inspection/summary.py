@@ -18,7 +18,7 @@ from torchinfo.model_statistics import ModelStatistics
 from lab.architectures.shapes import meta_copy
 from lab.formatting import format_count, plural
 from lab.inspection.graph import trace_graph
-from lab.inspection.receptive import Field
+from lab.inspection.receptive_field import Field
 
 _FLOAT_BYTES = 4
 _COLUMNS = ("output_size", "kernel_size", "num_params", "mult_adds")

@@ -17,7 +17,7 @@ from pages.state.keys import element
 
 if TYPE_CHECKING:
     from lab.inspection.observe import FeatureMaps
-    from lab.inspection.receptive import Field
+    from lab.inspection.receptive_field import Field
 
 _MOST = 256  # tiles at once
 _MOST_OF_FIVE = 32  # channels of each of the five images

@@ -10,7 +10,7 @@ from torch import nn
 from lab.architectures.build import build_network
 from lab.architectures.registry import list_architectures
 from lab.inspection.graph import trace_graph
-from lab.inspection.receptive import Field
+from lab.inspection.receptive_field import Field
 from lab.inspection.summary import summarize, summary_text
 
 
