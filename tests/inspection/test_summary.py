@@ -190,3 +190,12 @@ def test_a_large_network_at_224_is_counted_without_its_memory() -> None:
     summary = summarize(on_meta("vgg19"), input_shape=(4096, 1, 28, 28))
     assert summary.forward_backward_bytes > 400e9
     assert time.perf_counter() - start < 5
+
+
+def test_dilation_widens_what_a_kernel_sees() -> None:
+    """A kernel of 3 with dilation 2 spans 5 pixels; behind a stride of 2 its steps count double."""
+    network = nn.Sequential(
+        nn.Conv2d(1, 1, 3, dilation=2, padding=2), nn.Conv2d(1, 1, 1, stride=2), nn.Conv2d(1, 1, 3, dilation=3)
+    )
+    fields = [node.field for node in trace_graph(network, input_shape=(1, 1, 28, 28)) if node.type == "Conv2d"]
+    assert [(f.first, f.last, f.step) for f in fields if f is not None] == [(-2, 2, 1), (-2, 2, 2), (-2, 14, 2)]
