@@ -16,7 +16,9 @@ def test_facts_of_another_release_survive_reading_and_writing() -> None:
 
 
 def test_facts_that_cannot_be_what_they_say_are_left_out() -> None:
-    assert RunSummary.read({"step": -1, "test_accuracy": 2.0**60, "params": 5, "note": "text"}).as_dict() == {"params": 5}
+    assert RunSummary.read({"step": -1, "test_accuracy": 2.0**60, "params": 5, "note": "text"}).as_dict() == {
+        "params": 5
+    }
     assert RunProgress.read({"eta_seconds": -1.0, "phase": 3, "step": True}) == RunProgress()
     assert RunEnvironment.read({"normalization": [0.1, -1.0], "torch": "\x9b", "cores": 2}) == RunEnvironment(cores=2)
     for damaged in (None, 7, "text", []):

@@ -14,8 +14,8 @@ from lab.charts.style import LIGHT
 from lab.config import RunConfig
 from lab.runs.identity import new_run_id
 from lab.runs.imports import EndedRun
-from lab.runs.run_facts import RunEnvironment
 from lab.runs.records import RunRecord, RunState
+from lab.runs.run_facts import RunEnvironment
 from lab.service.lab import Lab
 from lab.sharing.report.gather import look_at
 from lab.sharing.report.page import write_report
