@@ -242,3 +242,13 @@ def test_unbroken_words_of_200_letters_do_not_widen_the_report(
             assert content <= window, f"{len(runs)} runs, {width} px"
         assert said == []
         page.close()
+
+
+@pytest.mark.parametrize(("budget_s", "images"), [(17.0, 32), (2.0, 17), (1.0, 16), (0.0, 16)])
+def test_time_left_buys_images_at_the_price_of_the_first_ones(
+    lab: Lab, run: RunRecord, budget_s: float, images: int
+) -> None:
+    """The first 16 images take 16 seconds of this clock, so each of the others costs one."""
+    ticks = iter([0.0, 16.0, 16.0, 16.0, 16.0, 16.0])
+    look = look_at(lab, run, budget_s=budget_s + 15.0, clock=lambda: next(ticks))
+    assert look.images == images

@@ -7,10 +7,10 @@ import plotly
 import pytest
 from starlette.applications import Starlette
 
-from lab.runs.records import RunState, Series, Want
+from lab.runs.records import RunRecord, RunState, Series, Want
 from pages.server.points import PointCache
 from pages.server.routes import ROUTES
-from tests.web.web_data import Bench, Client, series
+from tests.web.web_data import DIGITS_CONFIG, Bench, Client, series
 
 
 @pytest.fixture
@@ -133,3 +133,36 @@ def test_the_cache_asks_the_store_for_new_rows_only(bench: Bench) -> None:
     store.rows = 0
     assert len(cache.read(store, run)["batch/loss"].step) == 1010
     assert store.rows == 20
+
+
+def _watched(bench: Bench, seed: int) -> RunRecord:
+    run = bench.start(DIGITS_CONFIG.replace(seed=seed))
+    bench.write(run, series("batch/loss", np.zeros(10)))
+    return bench.finish(run)
+
+
+def test_of_more_than_sixteen_watched_runs_the_one_watched_longest_ago_goes(bench: Bench) -> None:
+    runs, store, cache = [_watched(bench, seed) for seed in range(17)], _Counting(), PointCache()
+    for name in ("batch/loss", "batch/accuracy"):
+        store.curves[name] = series(name, np.zeros(10))
+    for run in runs[:16]:
+        cache.read(store, run)
+    cache.read(store, runs[0])  # watched again: the second is the oldest now
+    cache.read(store, runs[16])
+    store.rows = 0
+    for run in (runs[0], *runs[2:]):
+        cache.read(store, run)
+    assert store.rows == 0
+    cache.read(store, runs[1])
+    assert store.rows == 20
+
+
+def test_a_point_that_arrives_late_is_read_though_others_of_its_group_are_farther(bench: Bench) -> None:
+    run, store, cache = bench.start(), _Counting(), PointCache()
+    store.curves["batch/loss"] = series("batch/loss", np.zeros(10))
+    store.curves["batch/accuracy"] = series("batch/accuracy", np.zeros(6))
+    cache.read(store, run)
+    store.curves["batch/accuracy"] = series("batch/accuracy", np.ones(10))
+    found = cache.read(store, run)
+    assert [found[name].step.tolist() for name in ("batch/loss", "batch/accuracy")] == [list(range(1, 11))] * 2
+    assert found["batch/accuracy"].value.tolist() == [0.0] * 6 + [1.0] * 4
