@@ -250,5 +250,5 @@ def test_time_left_buys_images_at_the_price_of_the_first_ones(
 ) -> None:
     """The first 16 images take 16 seconds of this clock, so each of the others costs one."""
     ticks = iter([0.0, 16.0, 16.0, 16.0, 16.0, 16.0])
-    look = look_at(lab, run, budget_s=budget_s + 15.0, clock=lambda: next(ticks))
+    look = examine_run(lab, run, budget_s=budget_s + 15.0, clock=lambda: next(ticks))
     assert look.images == images
