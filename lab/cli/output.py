@@ -1,8 +1,7 @@
-"""How the shell prints: strict JSON, tables, and numbers a person can read."""
+"""What all commands print with: strict JSON, tables, escaped text; and writing a file as a whole."""
 
 import json
 import os
-import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lab.atomic_files import write_atomically
 from lab.errors import InputError
 from lab.settings import user_path
 from lab.strict_json import with_names
@@ -23,7 +23,7 @@ json_flag = click.option("--json", "as_json", is_flag=True, help="Print strict J
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print text in which names and paths may hold anything: hidden characters are shown as escapes."""
+    """Print text with hidden characters as escapes: names and paths may hold anything."""
     click.echo(escaped(text, lines=True), err=err)
 
 
@@ -33,26 +33,15 @@ def print_json(value: Any) -> None:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a whole file or none, making the folders above it; raises `InputError` where that cannot be."""
+    """Write a file as a whole, with its parent folders; raises `InputError` where that fails."""
     try:
         place = user_path(path)
         if place.exists() and not place.is_file():
             place.write_bytes(data)  # a pipe or a device takes the bytes; replaced by a file, /dev/null would be gone
         else:
-            _replace(Path(os.path.realpath(place)), data)
+            write_atomically(Path(os.path.realpath(place)), (data,), private=False)
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from error
-
-
-def _replace(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")  # short, though the name be as long as names can be
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+        raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another path.") from error
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
+from lab.atomic_files import rename_synced
 from lab.data.idx import MAX_BYTES
 from lab.data.load import is_present, load_dataset
 from lab.data.registry import built_in_dataset, get_dataset_spec, list_datasets
@@ -199,4 +200,4 @@ def _publish(staging: Path, root: Path) -> None:
     for source in sorted(path for path in staging.rglob("*") if path.is_file()):
         target = root / source.relative_to(staging)
         target.parent.mkdir(parents=True, exist_ok=True)
-        source.replace(target)
+        rename_synced(source, target)

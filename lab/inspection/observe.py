@@ -19,7 +19,8 @@ from lab.architectures.chunks import chunk_size
 from lab.data.channels import with_channels
 from lab.errors import InputError, near_miss
 from lab.inspection.graph import trace_graph
-from lab.inspection.receptive import Field
+from lab.inspection.layer_kinds import LayerKind
+from lab.inspection.receptive_field import ReceptiveField
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,9 @@ class LayerView:
 
     name: str
     type: str
+    kind: LayerKind
     shape: tuple[int, ...]
-    field: Field | None
+    field: ReceptiveField | None
 
     @property
     def has_maps(self) -> bool:
@@ -68,7 +70,7 @@ def list_layers(network: nn.Module, *, image_size: int, channels: int = 1) -> tu
     known = dict(network.named_modules())
     last = {node.name: place for place, node in enumerate(nodes)}
     return tuple(
-        LayerView(node.name, node.type, node.output_shape[1:], node.field)
+        LayerView(node.name, node.type, node.kind, node.output_shape[1:], node.field)
         for place, node in enumerate(nodes)
         if node.name in known and last[node.name] == place
     )

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torchvision
 
+from lab.data import fetch
 from lab.data.fetch import fetch_dataset
 from lab.data.load import is_present, list_files, load_dataset
 from lab.data.registry import get_dataset_spec, list_datasets
@@ -221,3 +222,14 @@ def _torchvision_files(name: str) -> set[tuple[str, str]]:
 def test_addresses_and_checksums_are_torchvisions(id: str, name: str) -> None:
     files = get_dataset_spec(id).remote
     assert {(url, file.md5) for file in files for url in file.urls} == _torchvision_files(name)
+
+
+def test_a_host_that_sends_more_than_any_file_has_is_left(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is counted is what arrives: a host need not say how much it will send."""
+    monkeypatch.setattr(fetch, "MAX_DOWNLOAD", 100)
+    target = tmp_path / "x"
+    assert fetch._store(iter([bytes(60), bytes(40)]), target, total=0, name="x", progress=None)
+    with pytest.raises(fetch._FetchError, match="sent more than 100 bytes"):
+        fetch._store(iter([bytes(60), bytes(41)]), target, total=0, name="x", progress=None)

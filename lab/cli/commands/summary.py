@@ -20,7 +20,7 @@ from lab.inspection.summary import summarize
     show_default=True,
     type=click.IntRange(1, 65_536),
     metavar="N",
-    help="Images in the batch that mult-adds and memory are counted for.",
+    help="Batch size that mult-adds and memory are counted for.",
 )
 @click.option(
     "--input-size",
@@ -34,7 +34,7 @@ from lab.inspection.summary import summarize
     "options",
     multiple=True,
     metavar="NAME=VALUE",
-    help="An option of the network, as `architectures` lists them; may be given several times.",
+    help="An option of the network, as `architectures` lists them; can be given several times.",
 )
 @click.option(
     "--classes",
@@ -42,7 +42,7 @@ from lab.inspection.summary import summarize
     show_default=True,
     type=click.IntRange(2, 1_000),
     metavar="N",
-    help="Classes to tell apart.",
+    help="Number of classes.",
 )
 @click.option(
     "--dataset",
@@ -55,7 +55,10 @@ from lab.inspection.summary import summarize
 def summary(
     arch: str, batch_size: int, input_size: str, options: tuple[str, ...], classes: int, dataset: str, as_json: bool
 ) -> None:
-    """Print a network's layers, parameters, mult-adds and memory, as torchinfo counts them."""
+    """Print a network's layers, parameters, mult-adds and memory.
+
+    The numbers are counted as torchinfo counts them.
+    """
     entry = get_architecture(arch)
     spec = get_dataset_spec(dataset)
     resolve_input_size(entry, input_size, image_size=spec.image_size)
