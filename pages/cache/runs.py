@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from lab.config import RunConfig
+from lab.lazy import load
 from lab.runs.records import RunRecord, Series
 from pages.cache.lab import get_lab
 from pages.cache.torch_import import require_torch
@@ -56,11 +57,9 @@ def estimate_cost(config: RunConfig) -> "tuple[Estimate, tuple[str, Estimate] | 
 @st.cache_data(max_entries=_ENTRIES, ttl=_MINUTE_S, show_spinner=False)
 def _estimate_cost(home: str, config: str) -> "tuple[Estimate, tuple[str, Estimate] | None]":
     require_torch()
-    from lab.service.costs import estimate, smaller_input
-
     lab, wanted = get_lab(), RunConfig.from_dict(json.loads(config))
-    cost = estimate(lab, wanted)
-    return cost, smaller_input(lab, wanted) if cost.side > _LARGE else None
+    cost = load("lab.service.costs:estimate")(lab, wanted)
+    return cost, load("lab.service.costs:smaller_input")(lab, wanted) if cost.side > _LARGE else None
 
 
 def estimate_seconds(config: RunConfig) -> float:
@@ -71,9 +70,8 @@ def estimate_seconds(config: RunConfig) -> float:
 @st.cache_data(max_entries=_ENTRIES, ttl=10 * _MINUTE_S, show_spinner=False)
 def _estimate_seconds(home: str, config: str) -> float:
     require_torch()
-    from lab.service.costs import estimate
-
-    return estimate(get_lab(), RunConfig.from_dict(json.loads(config))).seconds
+    cost: Estimate = load("lab.service.costs:estimate")(get_lab(), RunConfig.from_dict(json.loads(config)))
+    return cost.seconds
 
 
 def run_points(run: RunRecord) -> Mapping[str, Series]:
