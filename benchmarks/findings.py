@@ -83,13 +83,13 @@ FAULTS: tuple[tuple[dict[str, Any], tuple[str, ...], str], ...] = (
 
 def train(lab: Lab, config: RunConfig) -> tuple[RunRecord, tuple[Finding, ...]]:
     """Train one run as the worker does; return it with its findings, judged anew where it was trained before."""
-    submission = lab.submit(config)
+    submission = lab.submissions.submit(lab.validation.resolve(config))
     if submission.cached:
         return submission.run, judge_run(lab.store, submission.run)
-    run = lab.store.claim(slot="cpu", owner=Owner.of_this_process())
+    run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     assert run is not None
     execute(lab, run, ending=threading.Event())
-    ended = lab.store.get(run.id)
+    ended = lab.store.runs.get(run.id)
     return ended, ended.findings
 
 
@@ -142,7 +142,7 @@ def measure_sound(lab: Lab, count: int) -> None:
     wrong_ends = wrong_lives = lives = 0
     for config in sound_runs(lab, count):
         run, findings = train(lab, config)
-        points = lab.store.points(run.id)
+        points = lab.store.points.read(run.id)
         wrong = [finding.message for finding in findings if not is_true(finding, points)]
         wrong += [f"stale notice: {notice}" for notice in run.notices]
         facts = DataFacts.from_environment(run.environment, classes=len(get_dataset_spec(config.dataset).classes))

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lab.experiment import Lab
 
 from lab.charts.live import live_list, live_payload
 from lab.charts.overlay import OverlayOptions, RunCurves, overlay_info
@@ -25,6 +24,7 @@ from lab.metrics import (
     unregister_metric,
 )
 from lab.runs.records import RunRecord
+from lab.service.lab import Lab
 from lab.sharing.bundle.read import import_bundle
 from lab.sharing.formats import export_runs
 from tests.reference_docs import render
@@ -61,7 +61,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Run
 @pytest.fixture
 def curves(trained: tuple[Lab, RunRecord]) -> RunCurves:
     lab, run = trained
-    return RunCurves(run, lab.store.points(run.id))
+    return RunCurves(run, lab.store.points.read(run.id))
 
 
 def test_a_new_metric_is_computed_at_every_evaluation(curves: RunCurves) -> None:
@@ -88,7 +88,7 @@ def test_it_stands_in_the_answers_of_the_command_line(
 ) -> None:
     lab, run = trained
     monkeypatch.setenv("LAB_HOME", str(lab.settings.home))
-    value = lab.store.points(run.id)[TOP3.id].value[-1]
+    value = lab.store.points.read(run.id)[TOP3.id].value[-1]
 
     def ask(*words: str) -> str:
         main(list(words))
@@ -111,7 +111,10 @@ def test_it_travels_in_a_bundle_which_checks_its_values(trained: tuple[Lab, RunR
     lab, run = trained
     other = open_lab(tmp_path)
     (arrived,) = import_bundle(other, io.BytesIO(export_runs(lab, [run], format="bundle")[""]))
-    assert other.store.points(arrived.id)[TOP3.id].value.tolist() == lab.store.points(run.id)[TOP3.id].value.tolist()
+    assert (
+        other.store.points.read(arrived.id)[TOP3.id].value.tolist()
+        == lab.store.points.read(run.id)[TOP3.id].value.tolist()
+    )
 
 
 @pytest.mark.usefixtures("trained")

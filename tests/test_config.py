@@ -172,3 +172,43 @@ def test_nesterov_without_momentum_is_no_other_run() -> None:
     assert base.replace(nesterov=True).digest(data_checksum="x") == base.digest(data_checksum="x")
     moving = RunConfig(optimizer="sgd", momentum=0.9)
     assert moving.replace(nesterov=True).digest(data_checksum="x") != moving.digest(data_checksum="x")
+
+
+def test_labels_of_runs_and_names_of_choices_come_from_the_declaration() -> None:
+    assert [FIELDS[name].short_label for name in ("lr", "batch_size", "input_size", "train_limit", "weight_decay")] == [
+        "lr",
+        "batch",
+        "input",
+        "images",
+        "weight decay",
+    ]
+    assert [FIELDS["optimizer"].choice_title(choice) for choice in FIELDS["optimizer"].choices] == [
+        "SGD",
+        "Adam",
+        "AdamW",
+        "RMSprop",
+        "Muon",
+    ]
+    assert [FIELDS["loss"].choice_title(choice) for choice in FIELDS["loss"].choices] == ["cross-entropy", "NLL", "MSE"]
+    assert FIELDS["lr"].step == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("lr", "above 0 and at most 100"),
+        ("batch_size", "at least 1 and at most 65536"),
+        ("momentum", "at least 0 and at most 0.9999"),
+        ("grad_clip", "at least 0"),
+        ("gamma", "above 0 and at most 1"),
+    ],
+)
+def test_ranges_are_described_and_their_bounds_belong_to_them(name: str, words: str) -> None:
+    spec = FIELDS[name]
+    assert spec.range_words() == words
+    if not spec.open_low:
+        assert spec.check(spec.low) == spec.low
+    if spec.high is not None:
+        assert spec.check(spec.high) == spec.high
+        with pytest.raises(ConfigError, match=f"at most {spec.high:g}"):
+            spec.check(spec.high * 1.01 if spec.kind is float else spec.high + 1)

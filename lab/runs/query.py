@@ -19,7 +19,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from lab.config import FIELDS
 from lab.errors import InputError, near_miss
-from lab.findings import AT_CHANCE, DIVERGED
+from lab.findings import AT_CHANCE, DIVERGED, Outcome
 from lab.runs.records import RunState
 from lab.runs.schema import runs
 from lab.text import describe_character, hidden_character
@@ -209,6 +209,15 @@ def _with_outcome(patterns: Sequence[str]) -> ColumnElement[bool]:
     return and_(runs.c.state == RunState.FINISHED, or_(*[stored.contains(f'"code": "{code}"') for code in codes]))
 
 
+def _shown_state() -> ColumnElement[Any]:
+    """Return what lists show of a run (`RunRecord.status`): the outcome of a finished one that did not learn, else the state."""
+    return case(
+        (_with_outcome(["diverged"]), str(Outcome.DIVERGED)),
+        (_with_outcome(["guessing"]), str(Outcome.AT_CHANCE)),
+        else_=runs.c.state,
+    )
+
+
 class _IsJson(FunctionElement[bool]):
     """Whether a column holds JSON: in SQLite it is text, and a single damaged row would break every search."""
 
@@ -255,6 +264,7 @@ ORDERS: dict[str, ColumnElement[Any]] = {
     "number": runs.c.number,
     "name": func.lower(runs.c.name),
     "state": runs.c.state,
+    "outcome": _shown_state(),
     "arch": runs.c.arch,
     "dataset": runs.c.dataset,
     "test": runs.c.test_accuracy,

@@ -42,6 +42,10 @@ class RunState(StrEnum):
         return self in (RunState.PAUSED, RunState.STOPPED, RunState.INTERRUPTED, RunState.FAILED)
 
 
+# What a run can end as when its owner lets go of it.
+ENDS = frozenset({RunState.FINISHED, RunState.STOPPED, RunState.PAUSED, RunState.FAILED, RunState.INTERRUPTED})
+
+
 class Want(StrEnum):
     """What the user asked of a run; its worker looks at it a few times a second."""
 

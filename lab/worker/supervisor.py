@@ -224,7 +224,7 @@ class Supervisor:
             time.sleep(POLL_S)
         self._end_worker()
         try:
-            store.recover()
+            store.leases.recover()
         except StoreBusyError as error:
             _say(f"what the worker left is marked by the next supervisor: {error}")
 
@@ -234,9 +234,9 @@ class Supervisor:
         if self.worker is not None:
             self.idle_since = time.monotonic()
             return
-        for run in store.recover():
+        for run in store.leases.recover():
             _say(f"run {run} was left by a dead worker and is interrupted now")
-        if self.deaths >= FAST_DEATHS or not (self.warm or store.count_queued()):
+        if self.deaths >= FAST_DEATHS or not (self.warm or store.queue.count_queued()):
             return
         self.warm = False
         _say("starting a worker")
@@ -259,7 +259,7 @@ class Supervisor:
             self.deaths = 0
             return
         _say(f"the worker ended with exit code {code}")
-        interrupted = store.recover()
+        interrupted = store.leases.recover()
         quick = time.monotonic() - self.started_at < START_S
         self.deaths = self.deaths + 1 if quick and not interrupted else 0
         if self.deaths >= FAST_DEATHS:
@@ -290,12 +290,12 @@ def _tidy(settings: Settings, store: RunStore) -> None:
     """Remove what was deleted a week ago, half-written files, and whole ones that a killed worker did not list."""
     artifacts = ArtifactStore(settings.artifacts)
     try:
-        for problem in store.seal_older():
+        for problem in store.integrity.seal_older():
             _say(problem)
-        store.seal_older_sketches()
-        store.purge(artifacts.delete)
+        store.sketches.seal_older()
+        store.removal.purge(artifacts.delete)
         artifacts.sweep()
-        artifacts.delete(store.strays(artifacts.old_files()))
+        artifacts.delete(store.files.find_orphans(artifacts.old_files()))
     except (OSError, LabError) as error:
         _say(f"tidying was left for later: {error}")
 
@@ -328,7 +328,7 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
 
 def _may_be_queued(store: RunStore) -> bool:
     try:
-        return store.count_queued() > 0
+        return store.queue.count_queued() > 0
     except StoreBusyError:
         return True
 

@@ -10,7 +10,7 @@ INITIAL = "initial"  # stands for the weights before training, which are made ag
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _shared_dataset(dataset: str, root: str) -> Dataset:
-    return get_lab().dataset(dataset)
+    return get_lab().datasets.load(dataset)
 
 
 def dataset_of(dataset: str) -> Dataset:

@@ -32,7 +32,7 @@ from lab.inspection.observe import (
 )
 from lab.inspection.summary import Summary, summarize
 from lab.inspection.timing import Timing, time_layers
-from lab.service.lab import LoadedNetwork
+from lab.loaded_network import LoadedNetwork
 from lab.sketch.reading import compute_features
 from pages.cache.datasets import INITIAL, dataset_of
 from pages.cache.design import IMAGE_SIZE, Design
@@ -83,10 +83,10 @@ def _load(run: str, digest: str) -> LoadedNetwork:
 def _read(run: str, digest: str) -> LoadedNetwork:
     lab = get_lab()
     if digest == INITIAL:
-        return lab.load_initial_network(run)
-    for kept in lab.kept_epochs(run):
+        return lab.weights.load_initial(run)
+    for kept in lab.weights.list(run):
         if kept.sha256 == digest:
-            return lab.load_kept(lab.store.get(run), kept)
+            return lab.weights.load_file(lab.store.runs.get(run), kept)
     raise InputError("These weights were removed a moment ago (the run keeps only some epochs): choose another epoch.")
 
 

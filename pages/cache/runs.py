@@ -14,6 +14,7 @@ import streamlit as st
 from lab.config import RunConfig
 from lab.lazy import load
 from lab.runs.records import RunRecord, Series
+from lab.service.resolved import ResolvedConfig
 from pages.cache.lab import get_lab
 from pages.cache.torch_import import require_torch
 
@@ -42,24 +43,27 @@ _COSTLY = (  # the settings that change what an epoch costs; the others need no 
 _LARGE = 64  # pixels a side above which a smaller input is worth offering
 
 
-def estimate_cost(config: RunConfig) -> "tuple[Estimate, tuple[str, Estimate] | None]":
+def estimate_cost(resolved: ResolvedConfig) -> "tuple[Estimate, tuple[str, Estimate] | None]":
     """Return a configuration's cost and, for large inputs, the smallest input size with its cost.
 
     Raises what `lab.service.costs.estimate` raises. Imports torch if nobody has.
     """
-    decisive = RunConfig(**{name: getattr(config, name) for name in _COSTLY})
-    cost, smaller = _estimate_cost(str(get_lab().settings.home), json.dumps(decisive.as_dict(), sort_keys=True))
+    config = resolved.config
+    decisive = json.dumps({name: getattr(config, name) for name in _COSTLY}, sort_keys=True)
+    cost, smaller = _estimate_cost(str(get_lab().settings.home), decisive, resolved)
     if smaller is not None:
         smaller = (smaller[0], replace(smaller[1], epochs=config.epochs))
     return replace(cost, epochs=config.epochs), smaller
 
 
 @st.cache_data(max_entries=_ENTRIES, ttl=_MINUTE_S, show_spinner=False)
-def _estimate_cost(home: str, config: str) -> "tuple[Estimate, tuple[str, Estimate] | None]":
+def _estimate_cost(
+    home: str, decisive: str, _resolved: ResolvedConfig
+) -> "tuple[Estimate, tuple[str, Estimate] | None]":
     require_torch()
-    lab, wanted = get_lab(), RunConfig.from_dict(json.loads(config))
-    cost = load("lab.service.costs:estimate")(lab, wanted)
-    return cost, load("lab.service.costs:smaller_input")(lab, wanted) if cost.side > _LARGE else None
+    lab = get_lab()
+    cost: Estimate = load("lab.service.costs:estimate")(lab, _resolved)
+    return cost, load("lab.service.costs:smaller_input")(lab, _resolved) if cost.side > _LARGE else None
 
 
 def estimate_seconds(config: RunConfig) -> float:
@@ -70,7 +74,10 @@ def estimate_seconds(config: RunConfig) -> float:
 @st.cache_data(max_entries=_ENTRIES, ttl=10 * _MINUTE_S, show_spinner=False)
 def _estimate_seconds(home: str, config: str) -> float:
     require_torch()
-    cost: Estimate = load("lab.service.costs:estimate")(get_lab(), RunConfig.from_dict(json.loads(config)))
+    lab = get_lab()
+    cost: Estimate = load("lab.service.costs:estimate")(
+        lab, lab.validation.resolve(RunConfig.from_dict(json.loads(config)))
+    )
     return cost.seconds
 
 
@@ -83,4 +90,4 @@ def run_points(run: RunRecord) -> Mapping[str, Series]:
 
 @st.cache_resource(max_entries=_CURVES, show_spinner=False)
 def _run_points(home: str, run: str, lease: int, state: str, step: int) -> Mapping[str, Series]:
-    return get_lab().store.points(run)
+    return get_lab().store.points.read(run)

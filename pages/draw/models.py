@@ -11,8 +11,8 @@ import numpy as np
 from lab.data.registry import DatasetSpec, get_dataset_spec
 from lab.errors import LabError
 from lab.inspection.observe import LayerView
+from lab.loaded_network import LoadedNetwork
 from lab.runs.records import RunRecord
-from lab.service.lab import LoadedNetwork
 from lab.sketch.normalise import RECIPES, Recipe
 from lab.sketch.reading import compute_features
 from lab.sketch.unsure import UnsureRule, unit_rows
@@ -67,9 +67,9 @@ def load_models(ids: Sequence[str]) -> tuple[list[Model], list[str]]:
 
 def _load(run_id: str) -> Model:
     lab = get_lab()
-    digest = lab.find_weights(run_id).sha256
+    digest = lab.weights.find(run_id).sha256
     layers = tuple(view for view in layers_of(run_id, digest) if view.has_maps)
-    return Model(lab.store.get(run_id), digest, network_of(run_id, digest), rule_of(run_id, digest), layers)
+    return Model(lab.store.runs.get(run_id), digest, network_of(run_id, digest), rule_of(run_id, digest), layers)
 
 
 def look_alikes(model: Model, image: np.ndarray, *, count: int = 10) -> list[tuple[np.ndarray, str, float]]:

@@ -79,17 +79,18 @@ def _from_address(runs: dict[str, RunRecord]) -> tuple[list[str], bool]:
 
 
 def label(run: RunRecord) -> str:
-    """Return a run's name, accuracy with its epoch and id, to tell equal ones apart."""
+    """Return a run's name, accuracy with its epoch, outcome where it did not learn, and id, to tell equal ones apart."""
     augmented = f", {run.config.augment}" if run.config.augment != "none" else ""
     share = f" · {run.headline_text}" if run.headline_text else ""
-    return f"{run_title(run)}{augmented}{share} · {run.id[:4]}"
+    outcome = f" · {run.outcome}" if run.outcome else ""
+    return f"{run_title(run)}{augmented}{share}{outcome} · {run.id[:4]}"
 
 
 def readable_runs(limit: int = _LOOKED) -> list[RunRecord]:
     """Return runs that have weights for a data set one can draw, the newest first; reads no file."""
     return [
         run
-        for run in get_lab().store.list_runs(limit=limit)
+        for run in get_lab().store.runs.list(limit=limit)
         if run.has_weights and get_dataset_spec(run.config.dataset).drawable
     ]
 
@@ -136,14 +137,14 @@ def offer_training() -> None:
             start_unless_long(
                 "draw",
                 pressed=pressed,
-                seconds=lambda: estimate_cost(config)[0].range_s[1],
+                seconds=lambda: estimate_cost(get_lab().validation.resolve(config))[0].range_s[1],
                 act=lambda: _start(config),
             )
 
 
 def _start(config: RunConfig) -> None:
-    DRAW.change(training=get_lab().submit(config).run.id, failed="")
-    get_lab().ensure_worker()
+    DRAW.change(training=get_lab().submissions.submit(get_lab().validation.resolve(config)).run.id, failed="")
+    get_lab().workers.ensure()
     st.rerun()
 
 
@@ -160,7 +161,7 @@ def _promise(config: RunConfig) -> None:
     if not warm_torch():
         _estimating()
         return
-    cost, _ = estimate_cost(config)
+    cost, _ = estimate_cost(get_lab().validation.resolve(config))
     source = "as measured in an earlier run" if cost.measured else "estimated from its mult-adds"
     st.caption(
         plain(
@@ -180,7 +181,7 @@ def _estimating() -> None:
 @st.fragment(run_every=1.0)
 @shows_errors
 def _wait_for(run_id: str) -> None:
-    run = get_lab().store.get(run_id)
+    run = get_lab().store.runs.get(run_id)
     if not run.state.live:
         DRAW.change(training="")
         if not run.has_weights:

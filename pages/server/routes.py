@@ -29,7 +29,7 @@ _cache = PointCache()
 def healthz(_request: Request) -> Response:
     """Answer 200 while the store can be read, 503 with the reason where it cannot."""
     try:
-        runs = get_lab().store.count_runs()
+        runs = get_lab().store.runs.count()
     except LabError as error:
         return JSONResponse({"ok": False, "error": str(error)}, status_code=503)
     return JSONResponse({"ok": True, "runs": runs})
@@ -39,8 +39,8 @@ def points(request: Request) -> Response:
     """Answer what a live chart lacks after `since`, with the run's state and progress."""
     try:
         store = get_lab().store
-        run = store.get(request.path_params["run"])
-        series = _cache.read(store, run)
+        run = store.runs.get(request.path_params["run"])
+        series = _cache.read(store.points, run)
         payload = live_payload(
             series, since=request.query_params.get("since", ""), lease=attempt(run), complete=not run.state.live
         )

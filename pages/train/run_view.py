@@ -109,9 +109,9 @@ def _button(label: str, icon: str, run: RunRecord, want: Want, *, enabled: bool)
     pressed = st.button(label, icon=icon, key=element(str(want), run.id), disabled=not enabled)
     if pressed:
         with show_errors():
-            get_lab().control(run.id, want)
+            get_lab().submissions.control(run.id, want)
             if want is Want.RUN:
-                get_lab().ensure_worker()
+                get_lab().workers.ensure()
             st.rerun()
 
 

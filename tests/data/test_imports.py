@@ -161,8 +161,8 @@ def test_a_set_that_teaches_nothing_is_refused_before_a_run_is_queued(
     _write(write_mnist(tmp_path / "data"), images, labels)
     lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path / "home"), "LAB_DATA": str(tmp_path / "data")}))
     with pytest.raises(DataError, match=words):
-        lab.submit(RunConfig(dataset="mnist"))
-    assert lab.store.count_runs() == 0
+        lab.submissions.submit(lab.validation.resolve(RunConfig(dataset="mnist")))
+    assert lab.store.runs.count() == 0
 
 
 def test_a_limit_to_one_class_is_named_as_the_cause(tmp_path: Path, write_mnist: Write) -> None:

@@ -3,6 +3,7 @@
 import ast
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -25,7 +26,7 @@ from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.sharing.formats import FORMATS, Files, export_runs, get_format
 from lab.sharing.script.layers import describe, same_weights
-from lab.sharing.script.package import collect_modules, package_files, rename
+from lab.sharing.script.package import collect_modules, package_files, rename, required_distributions
 from lab.sharing.script.program import write_script
 from lab.sharing.script.readers import reader_of
 from lab.sharing.weights import portable_state
@@ -153,8 +154,8 @@ def repeated(lab: Lab, run: RunRecord, tmp_path_factory: pytest.TempPathFactory)
     jobs = {name: (run, write_script(lab, run), []) for name, run in runs.items()}
     tuned = train_run(lab, **QUICK, init_from=run.id, lr=1e-4)
     jobs[FINE_TUNED] = (tuned, write_script(lab, tuned), ["--initial", str(initial)])
-    drawings = lab.dataset("digits").test_images[:20]
-    drawn = write_own_dataset(drawings, np.arange(20) % 10, beside=lab.dataset("digits"), root=lab.settings.data)
+    drawings = lab.datasets.load("digits").test_images[:20]
+    drawn = write_own_dataset(drawings, np.arange(20) % 10, beside=lab.datasets.load("digits"), root=lab.settings.data)
     tuned = train_run(lab, **QUICK, dataset=drawn, init_from=run.id)
     jobs[DRAWN] = (tuned, write_script(lab, tuned), ["--initial", str(initial), "--data", str(lab.settings.data)])
     if is_present("mnist", root=DATA):
@@ -165,9 +166,9 @@ def repeated(lab: Lab, run: RunRecord, tmp_path_factory: pytest.TempPathFactory)
 
 
 def assert_same(lab: Lab, found: Repeated) -> None:
-    final = lab.load_run_network(found.run.id, epoch=found.run.summary["final_epoch"])
+    final = lab.weights.load(found.run.id, epoch=found.run.summary["final_epoch"])
     assert found.metrics["weights_sha256"] == weights_digest(portable_state(final.network))
-    points = lab.store.points(found.run.id)
+    points = lab.store.points.read(found.run.id)
     for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"):
         at_ends = [] if name not in points else points[name].value.tolist()
         mine = [row[name] for row in found.metrics["epochs"] if name in row]
@@ -192,7 +193,7 @@ def test_a_run_on_mnist_repeats_to_the_last_bit(lab: Lab, repeated: dict[str, Re
 def test_a_run_whose_weights_are_damaged_is_still_written_as_code(lab: Lab) -> None:
     torn = train_run(lab, **QUICK, lr=3e-3)
     assert b"EXPECTED =" in write_script(lab, torn)[""]
-    for kept in lab.kept_epochs(torn.id):
+    for kept in lab.weights.list(torn.id):
         (Path(lab.settings.artifacts) / kept.path).write_bytes(b"torn")
     assert b"EXPECTED =" not in write_script(lab, torn)[""]
 
@@ -252,6 +253,43 @@ def test_a_plain_network_is_written_layer_by_layer_with_the_same_initial_weights
     network = build_network(arch)
     call = describe(network)
     assert (call is not None and same_weights(call, network, seed=3)) == (arch not in copied)
+
+
+def test_the_script_names_the_settings_that_have_an_effect_and_no_others(lab: Lab) -> None:
+    run = train_run(lab, **QUICK, optimizer="sgd", channels_last=False, keep_mb=77, momentum=0.0, nesterov=True)
+    source = write_script(lab, run)[""].decode()
+    shown = dict(re.findall(r"^    (\w+)=(.+),$", source[source.index("CONFIG =") : source.index("CLASSES =")], re.M))
+    assert (shown["optimizer"], shown["lr"], shown["momentum"], shown["train_limit"]) == (
+        '"sgd"',
+        "0.001",
+        "0.0",
+        "160",
+    )
+    assert shown["channels_last"] == "False"
+    for name in (
+        "beta1",
+        "gamma",
+        "step_epochs",
+        "min_delta",
+        "nesterov",
+        "init_from",
+        "arch_options",
+        "keep_mb",
+        "device",
+    ):
+        assert name not in shown
+    for name in ("compile", "deterministic", "eval_batch_size"):  # of the engine, and as they are by themselves
+        assert name not in shown
+
+
+def test_what_a_script_needs_is_read_from_its_imports() -> None:
+    sources = (
+        "import torch\nimport json",
+        "from sklearn.datasets import load_digits\nimport numpy as np",
+        "import lab.x",
+    )
+    assert required_distributions(*sources) == ("torch", "numpy", "scikit-learn")
+    assert required_distributions("import os") == ()
 
 
 def test_modules_come_whole_with_everything_they_import_under_another_name() -> None:

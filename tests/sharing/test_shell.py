@@ -112,3 +112,13 @@ def test_the_docs_describe_every_format() -> None:
     missing = [id for id, format in FORMATS.items() if f"`{id}`" not in text or f"`{format.suffix}`" not in text]
     assert [id for id in missing if id != "tensorboard"] == []
     assert "`tensorboard`" in text
+
+
+def test_exported_code_is_said_in_two_lines_and_lies_beside_its_modules(shell, run: RunRecord, tmp_path: Path) -> None:
+    printed, _, code = shell("export", run.id, "--format", "code", "--out", tmp_path / "train.py")
+    script, package = printed.splitlines()
+    modules = list((tmp_path / "convlab").rglob("*.py"))
+    size = sum(path.stat().st_size for path in modules)
+    assert code == 0
+    assert script == f"{tmp_path}/train.py  {(tmp_path / 'train.py').stat().st_size:,} bytes"
+    assert package == f"{tmp_path}/convlab  {len(modules)} modules, {size:,} bytes"

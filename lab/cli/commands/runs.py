@@ -19,17 +19,22 @@ MOST = 1_000_000  # runs listed at once
 @click.command()
 @click.option("--filter", "where", default="", metavar="SEARCH", help='Such as "arch:lenet* lr<0.01 state:finished".')
 @click.option(
-    "--sort", "order", default="-created", show_default=True, metavar="KEY", help="A key; -KEY is biggest first."
+    "--sort",
+    "order",
+    default="-created",
+    show_default=True,
+    metavar="KEY",
+    help="A key of the search, or outcome; -KEY is highest first.",
 )
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, MOST), help="At most this many.")
 @json_flag
 @click.pass_obj
 def runs(lab: Lab, where: str, order: str, limit: int, as_json: bool) -> None:
     """List the runs, newest first; the search is that of the Runs page."""
-    found = lab.store.list_runs(where=where, order=order, limit=limit, problems=True)
+    found = lab.store.runs.list(where=where, order=order, limit=limit, problems=True)
     warn(lab)
     if as_json:
-        print_json({"runs": [as_listed(run) for run in found], "total": lab.store.count_runs(where=where)})
+        print_json({"runs": [as_listed(run) for run in found], "total": lab.store.runs.count(where=where)})
         return
     print_table(
         ("run", "state", "name", "network", "data set", "test", "epoch", "time", "date"),
@@ -58,7 +63,7 @@ def runs(lab: Lab, where: str, order: str, limit: int, as_json: bool) -> None:
 
 def warn(lab: Lab) -> None:
     """Say on standard error what is wrong with the database's file: a list may lack runs without showing it."""
-    for warning in lab.store.warnings():
+    for warning in lab.store.integrity.warnings():
         click.echo(f"Warning: {warning}", err=True)
 
 
@@ -85,10 +90,10 @@ def epoch_rows(points: Mapping[str, Series]) -> list[dict[str, Any]]:
 def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
     """Show one run: configuration, state, metrics per epoch, kept files. RUN is an id, its beginning, or a name."""
     warn(lab)
-    record = lab.store.resolve(run)
-    points = lab.store.points(record.id)
+    record = lab.store.runs.resolve(run)
+    points = lab.store.points.read(record.id)
     rows = epoch_rows(points)
-    kept = lab.store.kept(record.id)
+    kept = lab.store.files.list(record.id)
     if as_json:
         answer = {
             **as_dict(record),

@@ -49,12 +49,14 @@ def train(
     """
     config = build_config(preset, flags)
     tags = tags or ((f"report-{get_preset(preset).report.lower()}",) if preset else ())
-    submission = lab.submit(config, name=name or (preset or ""), tags=tags, fresh=no_cache)
+    submission = lab.submissions.submit(
+        lab.validation.resolve(config), name=name or (preset or ""), tags=tags, fresh=no_cache
+    )
     run = submission.run
     if not detach and run.state.live:
         run = follow(lab, run, quiet=as_json)
     elif run.state.live:
-        lab.ensure_worker()
+        lab.workers.ensure()
     if as_json:
         print_json(result(run, cached=submission.cached))
     else:
@@ -97,10 +99,10 @@ def follow(lab: Lab, run: RunRecord, *, quiet: bool) -> RunRecord:
         while run.state.live:
             try:  # around all of it: a Ctrl-C while the bar is drawn must stop the run as well
                 if time.monotonic() - helped > ENSURE_S:
-                    lab.ensure_worker()
+                    lab.workers.ensure()
                     helped = time.monotonic()
                 time.sleep(POLL_S)
-                run = lab.store.get(run.id)
+                run = lab.store.runs.get(run.id)
                 outage.answered()
                 _tell_notices(run, told, console)
                 _show(bar, task, run)
@@ -133,9 +135,9 @@ def _tell_notices(run: RunRecord, told: set[str], console: Console) -> None:
 def _stop(lab: Lab, run: RunRecord, console: Console) -> RunRecord:
     console.print("Stopping after this step; the weights are kept.", markup=False)
     try:
-        return lab.control(run.id, Want.STOP)
+        return lab.submissions.control(run.id, Want.STOP)
     except RunStateError:  # it ended while the key was pressed
-        return lab.store.get(run.id)
+        return lab.store.runs.get(run.id)
 
 
 def _show(bar: Progress, task: Any, run: RunRecord) -> None:

@@ -66,7 +66,7 @@ def write_report(source: Source, runs: Sequence[RunRecord], *, look_s: float = L
 
     look_s: seconds that judging the test images may take, for all runs together.
     """
-    curves = [RunCurves(run, source.store.points(run.id)) for run in runs]
+    curves = [RunCurves(run, source.store.points.read(run.id)) for run in runs]
     table = comparison_table(runs)
     labels, swatches = run_labels(runs), _swatches(runs)
     return _template().render(
