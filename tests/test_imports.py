@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = tuple(sorted(path.parent.name for path in (ROOT / "pages").glob("*/page.py")))
 # Rooms from the bottom up; a file may import from lower floors and from its own room.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("lab.text", "lab.lazy", "lab.strict_json"),
+    ("lab.text", "lab.lazy", "lab.atomic_files", "lab.strict_json"),
     ("lab.errors", "lab.formatting"),
     ("lab.settings", "lab.devices", "lab.seeding", "lab.findings", "lab.metrics"),
     ("lab.config",),

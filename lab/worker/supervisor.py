@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
+from lab.atomic_files import write_atomically
 from lab.errors import LabError, StoreBusyError, StoreError
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.outage import Outage
@@ -95,9 +96,7 @@ def worker_pid_path(settings: Settings) -> Path:
 def _write_pid_file(path: Path, owner: Owner, settings: Settings) -> None:
     """Write down a process and its settings, whole or not at all. Raises OSError."""
     card = {"pid": owner.pid, "pid_start": owner.pid_start, "host": owner.host, "settings": settings.environment()}
-    fresh = path.with_suffix(".tmp")
-    fresh.write_text(json.dumps(card), encoding="utf-8")
-    fresh.replace(path)
+    write_atomically(path, (json.dumps(card).encode(),))
 
 
 def _leave_card(settings: Settings) -> None:

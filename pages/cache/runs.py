@@ -83,9 +83,7 @@ def _estimate_seconds(home: str, config: str) -> float:
 
 def run_points(run: RunRecord) -> Mapping[str, Series]:
     """Return all points of a run, read again only when it has gone on. Nobody may write to the arrays."""
-    return _run_points(
-        str(get_lab().settings.home), run.id, run.lease, str(run.state), int(run.progress.get("step", 0))
-    )
+    return _run_points(str(get_lab().settings.home), run.id, run.lease, str(run.state), run.progress.step or 0)
 
 
 @st.cache_resource(max_entries=_CURVES, show_spinner=False)

@@ -62,7 +62,9 @@ def test_a_bundle_of_the_release_before_with_a_stale_sentence_opens_without_it(
     lab: Lab, run: RunRecord, tmp_path
 ) -> None:
     sender, other = open_lab(tmp_path / "sender"), open_lab(tmp_path / "other")
-    environment = {name: value for name, value in run.environment.items() if not name.endswith("_largest_class")}
+    environment = {
+        name: value for name, value in run.environment.as_dict().items() if not name.endswith("_largest_class")
+    }
     (old,) = sender.store.imports.insert(
         [_as_ended(lab, run, notices=(STALE, "The batch was halved."), environment=environment)]
     )

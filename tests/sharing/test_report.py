@@ -15,6 +15,7 @@ from lab.config import RunConfig
 from lab.runs.identity import new_run_id
 from lab.runs.imports import EndedRun
 from lab.runs.records import RunRecord, RunState
+from lab.runs.run_facts import RunEnvironment
 from lab.service.lab import Lab
 from lab.sharing.report.gather import look_at
 from lab.sharing.report.page import write_report
@@ -137,8 +138,8 @@ def test_the_policy_names_the_two_scripts_and_allows_nothing_else(lab: Lab, run:
 
 def test_the_report_says_settings_results_and_machine(lab: Lab, run: RunRecord) -> None:
     html = write_report(lab, [run])
-    assert f"{100 * run.summary['test_accuracy']:.2f} %" in html
-    assert str(run.environment["torch"]) in html
+    assert f"{100 * run.summary.other['test_accuracy']:.2f} %" in html
+    assert str(run.environment.torch) in html
     assert "all 359 test images" in html
     assert html.count('<th scope="row">') > 40
 
@@ -202,7 +203,7 @@ def test_a_slow_network_is_judged_on_as_many_images_as_time_allows_and_the_repor
     full = look_at(lab, run, budget_s=60.0)
     assert full.images == 359
     assert sum(cell.count for row in full.rows for cell in row.cells) == 359
-    assert full.accuracy == pytest.approx(run.summary["test_accuracy"])
+    assert full.accuracy == pytest.approx(run.summary.other["test_accuracy"])
 
 
 def test_pictures_show_the_surest_wrong_answers_first(lab: Lab, run: RunRecord) -> None:
@@ -226,7 +227,7 @@ def test_unbroken_words_of_200_letters_do_not_widen_the_report(
             tags=("T" * 60,) * 20,
             device=long,
             notices=(long,),
-            environment={"n" * 60: long, "name": long},
+            environment=RunEnvironment.from_dict({"n" * 60: long, "name": long}),
         )
         for record in pair
     ]

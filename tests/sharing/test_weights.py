@@ -48,7 +48,7 @@ def test_the_card_says_data_normalisation_classes_and_accuracy(lab: Lab, run: Ru
     mean, std = lab.weights.normalization(run)
     assert f"(pixel / 255 - {mean!r}) / {std!r}" in card
     assert "0, 1, 2, 3, 4, 5, 6, 7, 8, 9" in card
-    assert f"{100 * run.summary['test_accuracy']:.2f} %" in card
+    assert f"{100 * run.summary.other['test_accuracy']:.2f} %" in card
 
 
 def test_the_digest_tells_apart_what_differs_in_one_bit(lab: Lab, run: RunRecord) -> None:

@@ -84,9 +84,9 @@ def open_screen(name: str, **query: str) -> AppTest:
 
 def test_the_engine_the_store_and_the_loaded_network_agree_on_the_best_epoch(lab: Lab, run: RunRecord) -> None:
     loaded = lab.weights.load(run.id)
-    assert run.summary["best_epoch"] == run.headline.epoch == loaded.epoch == lab.weights.find(run.id).epoch
+    assert run.summary.best_epoch == run.headline.epoch == loaded.epoch == lab.weights.find(run.id).epoch
     assert loaded.result == run.headline == lab.store.results.headline(run.id)
-    assert run.summary["final_epoch"] == EPOCHS == run.last_result.epoch
+    assert run.summary.final_epoch == EPOCHS == run.last_result.epoch
     assert lab.weights.load(run.id, epoch="latest").result != run.headline
 
 

@@ -254,3 +254,83 @@ def test_a_recorded_learning_rate_is_stored_at_its_steps_and_a_resume_continues_
     assert series.value.tolist() == [0.1, 0.3, 0.2, 0.15, 0.05]
     assert series.time_s.tolist() == pytest.approx([0.1, 0.5, 1.2, 1.0, 2.4])
     assert [row["step"] for row in epoch_rows(lab.store.points.read(run.id))] == []  # rates alone are no evaluation
+
+
+class _Clock:
+    """A clock that only moves when it is told to; the time of day stays real."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return 0.0
+
+
+def test_the_time_left_after_a_resume_is_told_by_the_steps_of_this_attempt(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = _Clock()
+    monkeypatch.setattr("lab.worker.recorder.time", clock)
+    run, recorder = _begin(lab, step=900)
+    clock.now += 20.0
+    recorder.take(_steps(901, 910))  # 2 s a step, and 90 of 1,000 are left
+    assert lab.store.runs.get(run.id).progress.other["eta_seconds"] == 180.0
+
+
+@pytest.mark.parametrize(("step", "epoch"), [(1, 1), (20, 1), (21, 2), (40, 2)])
+def test_the_progress_names_the_epoch_that_is_trained(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, step: int, epoch: int
+) -> None:
+    clock = _Clock()
+    monkeypatch.setattr("lab.worker.recorder.time", clock)
+    run, recorder = _begin(lab)
+    clock.now += 1.0
+    recorder.take(_steps(1, step))
+    assert lab.store.runs.get(run.id).progress.epoch == epoch
+
+
+def test_the_environment_counts_each_set_of_images(lab: Lab) -> None:
+    lab.submissions.submit(lab.validation.resolve(CONFIG))
+    run = claim(lab)
+    recorder = RunRecorder(lab.store, lab.artifacts, run)
+    start = Started(
+        device="cpu",
+        step=0,
+        total_steps=9,
+        steps_per_epoch=9,
+        train_images=50,
+        val_images=6,
+        test_images=7,
+        params=8,
+        environment={"threads": 2},
+    )
+    recorder.take(start)
+    known = lab.store.runs.get(run.id).environment
+    assert {name: known[name] for name in ("train_images", "val_images", "test_images", "params", "threads")} == {
+        "train_images": 50,
+        "val_images": 6,
+        "test_images": 7,
+        "params": 8,
+        "threads": 2,
+    }
+
+
+@pytest.mark.parametrize("saved", [True, False], ids=["checkpoint saved", "checkpoint lost"])
+def test_a_pause_after_an_outage_promises_only_a_checkpoint_that_was_saved(lab: Lab, saved: bool) -> None:
+    run, recorder = _begin(lab, outage=Outage(limit_s=0.1))
+    recorder.take(_steps(1, 20))
+    holder = _hold(lab, None)
+    if not saved:
+        Path(lab.settings.artifacts).mkdir(parents=True, exist_ok=True)
+        Path(lab.settings.artifacts, run.id).write_text("a file where the folder of the run belongs")
+    recorder.take(_steps(21, 25))
+    recorder.take(_checkpoint(25))
+    holder.close()
+    recorder.pause_after_outage(_ended("paused", 25))
+    record = lab.store.runs.get(run.id)
+    assert record.state is RunState.PAUSED
+    assert "training paused at step 25" in record.reason
+    assert record.reason.endswith("from there." if saved else "from its last checkpoint.")

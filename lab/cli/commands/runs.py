@@ -98,8 +98,8 @@ def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
         answer = {
             **as_dict(record),
             "config": record.config.as_dict(),
-            "progress": record.progress,
-            "environment": record.environment,
+            "progress": record.progress.as_dict(),
+            "environment": record.environment.as_dict(),
             "metrics": rows,
             "checkpoints": [
                 {"kind": k.kind, "epoch": k.epoch, "step": k.step, "bytes": k.bytes, "sha256": k.sha256} for k in kept

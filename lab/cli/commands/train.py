@@ -74,13 +74,13 @@ def result(run: RunRecord, *, cached: bool) -> dict[str, Any]:
         "name": run.name,
         "state": run.state.value,
         "cached": cached,
-        "epochs": run.summary.get("epochs", run.progress.get("epoch", 0)),
+        "epochs": (run.progress.epoch or 0) if run.summary.epochs is None else run.summary.epochs,
         "epoch": headline.epoch,
         "which": headline.which,
         "test_accuracy": headline.test_accuracy,
         "val_accuracy": headline.val_accuracy,
         "test_loss": headline.test_loss,
-        "images_per_second": run.summary.get("images_per_second"),
+        "images_per_second": run.summary.images_per_second,
         "seconds": run.seconds,
         "reason": run.reason,
         "outcome": run.status,
@@ -142,13 +142,13 @@ def _stop(lab: Lab, run: RunRecord, console: Console) -> RunRecord:
 
 def _show(bar: Progress, task: Any, run: RunRecord) -> None:
     state = run.progress
-    if not state.get("total_steps"):
-        bar.update(task, description=str(state.get("phase") or run.state.value))
+    if not state.total_steps:
+        bar.update(task, description=state.phase or run.state.value)
         return
-    rate = f"{state.get('images_per_second') or 0:,.0f} images/s"
-    left = f"{format_duration(state.get('eta_seconds'))} left, {rate}"
-    text = f"epoch {state.get('epoch', 0)}/{run.config.epochs}"
-    bar.update(task, description=text, completed=state["step"], total=state["total_steps"], left=left)
+    rate = f"{state.images_per_second or 0:,.0f} images/s"
+    left = f"{format_duration(state.eta_seconds)} left, {rate}"
+    text = f"epoch {state.epoch or 0}/{run.config.epochs}"
+    bar.update(task, description=text, completed=state.step, total=state.total_steps, left=left)
 
 
 def _tell(run: RunRecord, *, cached: bool) -> None:

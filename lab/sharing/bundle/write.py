@@ -127,8 +127,8 @@ def _run_files(source: Source, run: RunRecord, index: int, weights: Sequence[Kep
         "device": run.device,
         "note": clean(run.note, NOTE_LIMIT),
         "tags": clean_tags(run.tags),
-        "summary": run.summary,
-        "environment": run.environment,
+        "summary": run.summary.as_dict(),
+        "environment": run.environment.as_dict(),
         "notices": [clean(notice, NOTICE_LIMIT) for notice in run.notices[:MOST_NOTICES]],
         "weights": [{"step": k.step, "epoch": k.epoch, "created_at": k.created_at} for k in weights],
     }
