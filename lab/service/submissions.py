@@ -87,7 +87,7 @@ class Submissions:
         """Return the longest finished run of the family with fewer epochs that has a checkpoint to continue from."""
         related = self._store.runs.find_family(family) if family else ()
         for run in related:
-            finished = run.config.epochs < epochs and run.summary.get("outcome") == "finished"
+            finished = run.config.epochs < epochs and run.summary.outcome == "finished"
             if finished and self._store.files.list(run.id, kind=CHECKPOINT):
                 return run
         return None

@@ -8,6 +8,7 @@ from lab.errors import LeaseLostError, RunNotFoundError, RunStateError
 from lab.runs.owner import Owner
 from lab.runs.records import RunState, Want
 from lab.runs.rows import FOREIGN_GRACE_S, LEASE_S
+from lab.runs.run_facts import RunEnvironment, RunProgress, RunSummary
 from lab.runs.store import RunStore
 from tests.runs.conftest import Clock, Process
 from tests.runs.runs_data import claimed, kept_file, series, submit
@@ -40,7 +41,7 @@ def test_a_second_attempt_gets_a_higher_lease_and_the_first_can_write_nothing(st
     store.leases.request(old.id, Want.RUN)
     new = store.leases.claim(slot="cpu", owner=me)
     assert new is not None
-    assert (new.lease, new.attempts, new.progress) == (2, 2, {})
+    assert (new.lease, new.attempts, new.progress) == (2, 2, RunProgress())
     point = {"lr": series("lr", [1], [0.1])}
     for write in (
         lambda: store.leases.heartbeat(old.id, old.lease),
@@ -274,7 +275,7 @@ def test_a_wish_taken_back_while_the_run_was_ending_queues_it_again(
     store.leases.request(run.id, heard)
     store.leases.request(run.id, Want.RUN)
     queued = store.leases.finish(run.id, run.lease, state=end, heard=heard, summary={"step": 3})
-    assert (queued.state, queued.finished_at, queued.summary) == (RunState.QUEUED, None, {"step": 3})
+    assert (queued.state, queued.finished_at, queued.summary) == (RunState.QUEUED, None, RunSummary(step=3))
     for waiting in (other, run):
         taken = store.leases.claim(slot="cpu", owner=me)
         assert taken is not None
@@ -295,9 +296,9 @@ def test_the_end_keeps_summary_reason_and_seconds(store: RunStore, me: Owner, cl
     )
     assert repr(store.runs.get(run.id)) == repr(ended)  # NaN is not equal to itself, but it looks the same
     assert (ended.state, ended.reason, ended.seconds) == (RunState.FINISHED, "early-stopped", 2.25)
-    assert (ended.finished_at, ended.device, ended.environment) == (clock.now, "cpu", {"torch": "2.15"})
-    assert (ended.notices, ended.progress["step"]) == (("a", "b"), 7)
-    assert ended.summary["test_loss"] == float("inf")
-    assert ended.summary["val_accuracy"] != ended.summary["val_accuracy"]
+    assert (ended.finished_at, ended.device, ended.environment) == (clock.now, "cpu", RunEnvironment(torch="2.15"))
+    assert (ended.notices, ended.progress.step) == (("a", "b"), 7)
+    assert ended.summary.other["test_loss"] == float("inf")
+    assert ended.summary.other["val_accuracy"] != ended.summary.other["val_accuracy"]
     assert store.runs.count(where="test=75% best_epoch:2") == 1
     assert store.runs.count(where="val>0") == 0

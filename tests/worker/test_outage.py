@@ -60,7 +60,7 @@ def _start(lab: Lab, run: RunRecord, *, wait_s: float) -> threading.Thread:
         target=execute, args=(lab, run), kwargs={"ending": threading.Event(), "wait_s": wait_s}, daemon=True
     )
     training.start()
-    _until(lambda: int(lab.store.runs.get(run.id).progress.get("step", 0)) > 100)
+    _until(lambda: int(lab.store.runs.get(run.id).progress.step or 0) > 100)
     return training
 
 
@@ -86,7 +86,7 @@ def test_a_short_outage_of_postgres_is_survived_by_a_training(lab: Lab, server: 
     done = lab.store.runs.get(run.id)
     assert (done.state, done.reason, done.attempts) == (RunState.FINISHED, "", 1)
     assert set(acknowledged) <= set(_steps(lab, run))
-    assert _steps(lab, run) == list(range(1, done.summary["step"] + 1))
+    assert _steps(lab, run) == list(range(1, done.summary.step + 1))
     assert lab.store.integrity.verify(run.id) == ()
 
 
@@ -125,9 +125,9 @@ def test_a_long_outage_pauses_the_run_with_its_reason_and_resume_gives_the_same_
     paused = lab.store.runs.get(run.id)
     assert paused.state is RunState.PAUSED
     assert paused.reason.startswith("The run store was unreachable for ")
-    assert f"paused at step {paused.summary['step']:,}: resume goes on from there" in paused.reason
-    assert [kept.step for kept in lab.store.files.list(run.id, kind=CHECKPOINT)] == [paused.summary["step"]]
-    assert _steps(lab, run) == list(range(1, paused.summary["step"] + 1))
+    assert f"paused at step {paused.summary.step:,}: resume goes on from there" in paused.reason
+    assert [kept.step for kept in lab.store.files.list(run.id, kind=CHECKPOINT)] == [paused.summary.step]
+    assert _steps(lab, run) == list(range(1, paused.summary.step + 1))
     assert set(acknowledged) <= set(_steps(lab, run))
     lab.submissions.control(run.id, Want.RUN)
     resumed = work_off(lab)
@@ -198,7 +198,7 @@ def test_sixty_seconds_without_postgres_are_survived_by_supervisor_worker_and_tr
 ) -> None:
     run = lab.submissions.submit(lab.validation.resolve(LONG.replace(epochs=200, keep_mb=1))).run.id
     assert lab.workers.ensure()
-    _until(lambda: int(lab.store.runs.get(run).progress.get("step", 0)) > 100)
+    _until(lambda: int(lab.store.runs.get(run).progress.step or 0) > 100)
     card = (lab.settings.home / "supervisor.json").read_text()
     acknowledged = lab.store.points.read(run)["batch/loss"].step.tolist()
     server.kill()

@@ -42,7 +42,7 @@ def _until(condition: Callable[[], bool]) -> None:
 
 
 def _step(run: RunRecord) -> int:
-    return int(run.progress.get("step", 0))
+    return int(run.progress.step or 0)
 
 
 def _workers(lab: Lab) -> int:

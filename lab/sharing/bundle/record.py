@@ -11,9 +11,10 @@ from lab.config.upgrades import upgrade
 from lab.data.registry import get_dataset_spec
 from lab.errors import ConfigError, TextError
 from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT, TAG_LIMIT, TAGS_LIMIT, checked_tags, checked_text
-from lab.runs.facts import DEVICES, Kind, environment_kind, is_device, result_kind
+from lab.runs.facts import DEVICES, Kind, is_device
 from lab.runs.imports import IMPORTABLE
 from lab.runs.records import RunState
+from lab.runs.run_facts import RunEnvironment, RunSummary
 from lab.sharing.bundle.layout import DIGEST
 from lab.sharing.bundle.strict_reading import Fields, items, maybe, moment, read_json, refuse, seconds, whole
 from lab.text import escaped
@@ -30,7 +31,7 @@ _FACT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 
 @dataclass(frozen=True, slots=True)
 class WeightsEntry:
-    """One kept epoch as the record lists it."""
+    """One saved epoch as the record lists it."""
 
     step: int
     epoch: int
@@ -106,7 +107,7 @@ def _text(limit: int, *, lines: bool = False) -> Callable[[Any], str]:
             if checked_text(value, "text", limit, lines=lines) != value:
                 raise ValueError("has space around it")
         except (TextError, UnicodeEncodeError) as error:
-            raise ValueError(f"cannot be kept: {error}") from error
+            raise ValueError(f"cannot be stored: {error}") from error
         return value
 
     return check
@@ -133,7 +134,7 @@ def _tags(value: Any) -> tuple[str, ...]:
         if checked_tags(tags) != tags:
             raise ValueError("are not sorted")
     except TextError as error:
-        raise ValueError(f"cannot be kept: {error}") from error
+        raise ValueError(f"cannot be stored: {error}") from error
     return tags
 
 
@@ -169,11 +170,11 @@ def _facts(check: Callable[[str, Any], Any]) -> Callable[[Any], dict[str, Any]]:
 
 def _result(name: str, value: Any) -> Any:
     """Results are numbers, so that every page can count on it; only the outcome is a word."""
-    return _fact(name, value, result_kind(name))
+    return _fact(name, value, RunSummary.kind(name))
 
 
 def _circumstance(name: str, value: Any) -> Any:
-    return _fact(name, value, environment_kind(name))
+    return _fact(name, value, RunEnvironment.kind(name))
 
 
 def _fact(name: str, value: Any, kind: Kind) -> Any:

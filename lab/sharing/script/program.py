@@ -6,7 +6,6 @@ a process of its own and compares weights and metrics with the run's, bit for bi
 
 import json
 import re
-from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -86,8 +85,8 @@ def _values(source: Source, run: RunRecord) -> dict[str, Any]:
         "classes": len(spec.classes),
         "title": f"{arch.title} on {spec.title}, run {run.id}",
         "arch_title": arch.title,
-        "torch_version": str(run.environment.get("torch", torch.__version__)).split()[0],
-        "threads": _threads(run.environment),
+        "torch_version": (run.environment.torch or str(torch.__version__)).split()[0],
+        "threads": run.environment.threads or torch.get_num_threads(),
         "device": torch.device(str(run.device or "cpu")).type,
         "init_from": config.init_from,
         "own": is_own(config.dataset),
@@ -111,11 +110,6 @@ def _settings(config: RunConfig) -> list[tuple[str, str]]:
     return shown
 
 
-def _threads(environment: Mapping[str, Any]) -> int:
-    found = environment.get("threads")
-    return found if isinstance(found, int) and found > 0 else torch.get_num_threads()
-
-
 def _remarks(run: RunRecord) -> list[str]:
     found = []
     if run.state is not RunState.FINISHED:
@@ -127,8 +121,8 @@ def _remarks(run: RunRecord) -> list[str]:
 
 def _expected(source: Source, run: RunRecord) -> str:
     """Return the digest of the weights that a finished run ended with, "" where they are not saved."""
-    final = run.summary.get("final_epoch")
-    if run.state is not RunState.FINISHED or not isinstance(final, int) or not source.weights.list(run.id):
+    final = run.summary.final_epoch
+    if run.state is not RunState.FINISHED or final is None or not source.weights.list(run.id):
         return ""
     try:
         loaded = source.weights.load(run.id, epoch=final)
