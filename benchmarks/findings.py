@@ -83,13 +83,13 @@ FAULTS: tuple[tuple[dict[str, Any], tuple[str, ...], str], ...] = (
 
 def train(lab: Lab, config: RunConfig) -> tuple[RunRecord, tuple[Finding, ...]]:
     """Train one run as the worker does; return it with its findings, judged anew where it was trained before."""
-    submission = lab.submit(config)
+    submission = lab.submissions.submit(lab.validation.resolve(config))
     if submission.cached:
         return submission.run, judge_run(lab.store, submission.run)
-    run = lab.store.claim(slot="cpu", owner=Owner.of_this_process())
+    run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     assert run is not None
     execute(lab, run, ending=threading.Event())
-    ended = lab.store.get(run.id)
+    ended = lab.store.runs.get(run.id)
     return ended, ended.findings
 
 
@@ -142,10 +142,12 @@ def measure_sound(lab: Lab, count: int) -> None:
     wrong_ends = wrong_lives = lives = 0
     for config in sound_runs(lab, count):
         run, findings = train(lab, config)
-        points = lab.store.points(run.id)
+        points = lab.store.points.read(run.id)
         wrong = [finding.message for finding in findings if not is_true(finding, points)]
         wrong += [f"stale notice: {notice}" for notice in run.notices]
-        facts = DataFacts.from_environment(run.environment, classes=len(get_dataset_spec(config.dataset).classes))
+        facts = DataFacts.from_environment(
+            run.environment.as_dict(), classes=len(get_dataset_spec(config.dataset).classes)
+        )
         live_wrong = 0
         for step in points["train/loss"].step.tolist():
             then = until(points, step)
@@ -154,7 +156,7 @@ def measure_sound(lab: Lab, count: int) -> None:
             live_wrong += any(not is_true(finding, then) for finding in found)
         wrong_ends, wrong_lives = wrong_ends + bool(wrong), wrong_lives + live_wrong
         words = ", ".join(f"{name} {value}" for name, value in config.changed().items() if name not in ("device",))
-        accuracy = run.summary.get("test_accuracy", float("nan"))
+        accuracy = run.summary.other.get("test_accuracy", float("nan"))
         codes = ", ".join(f.code for f in findings) or "none"
         print(
             f"{100 * accuracy:6.2f} %  {run.status:9} found: {codes}; false or stale: {wrong or 0}; in "

@@ -27,7 +27,8 @@ import safetensors.numpy
 
 from lab.config import RunConfig
 from lab.runs import pace
-from lab.runs.imports import EndedRun, new_run_id
+from lab.runs.identity import new_run_id
+from lab.runs.imports import EndedRun
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunState, Series, Want
 from lab.service.lab import Lab
@@ -54,12 +55,12 @@ while not select.select([sys.stdin], [], [], 0)[0]:
     one = Series("batch/loss", np.array([step]), np.array([0.5]), np.array([step * 0.05]))
     start = time.perf_counter()
     try:
-        store.append_points(run, lease, {"batch/loss": one}, progress={"step": step})
+        store.points.append(run, lease, {"batch/loss": one}, progress={"step": step})
     except StoreBusyError:
         refused += 1
     waits.append(time.perf_counter() - start)
     time.sleep(max(0.0, 0.05 - waits[-1]))
-print(json.dumps({"waits": waits, "refused": refused, "steps": step, "stored": store.points(run)["batch/loss"].step.size}))
+print(json.dumps({"waits": waits, "refused": refused, "steps": step, "stored": store.points.read(run)["batch/loss"].step.size}))
 """
 
 
@@ -75,7 +76,7 @@ def bundle_of(points: int, runs: int) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         lab = open_lab(Path(folder))
         ended = [_ended(seed) for seed in range(runs)]
-        honest = write_bundle(lab, lab.store.insert_ended(ended))
+        honest = write_bundle(lab, lab.store.imports.insert(ended))
     files = {}
     with zipfile.ZipFile(io.BytesIO(honest)) as archive:
         for name in archive.namelist():
@@ -144,8 +145,8 @@ class Beside:
 def training_beside(lab: Lab) -> Iterator[Beside]:
     """Train in a process of its own, watch this process's memory and every write lock it takes, and report at the end."""
     seen = Beside()
-    lab.store.submit(RunConfig(dataset="digits"), fingerprint=new_run_id(), family=new_run_id(), fresh=True)
-    run = lab.store.claim(slot=f"bench-{new_run_id()}", owner=Owner.of_this_process())
+    lab.store.queue.submit(RunConfig(dataset="digits"), fingerprint=new_run_id(), family=new_run_id(), fresh=True)
+    run = lab.store.leases.claim(slot=f"bench-{new_run_id()}", owner=Owner.of_this_process())
     assert run is not None
     writer = subprocess.Popen(
         [sys.executable, "-c", _WRITER, lab.settings.database, run.id, str(run.lease)],
@@ -167,7 +168,7 @@ def training_beside(lab: Lab) -> Iterator[Beside]:
     watcher.join()
     told = json.loads(writer.communicate("stop\n")[0])
     seen.waits, seen.refused, seen.lost = told["waits"], told["refused"], told["steps"] - told["stored"]
-    lab.store.finish(run.id, run.lease, state=RunState.FINISHED)
+    lab.store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
 
 
 def _watch_memory(seen: Beside, over: threading.Event) -> None:
@@ -212,17 +213,17 @@ def tell(what: str, seen: Beside) -> None:
 def siblings(lab: Lab, run: RunRecord) -> None:
     """Measure the other long writes, and the long readings, on one large run."""
     store = lab.store
-    heir, _ = store.submit(RunConfig(dataset="digits", seed=9), fingerprint=new_run_id(), family="f", fresh=True)
-    held = store.claim(slot="bench-heir", owner=Owner.of_this_process())
+    heir, _ = store.queue.submit(RunConfig(dataset="digits", seed=9), fingerprint=new_run_id(), family="f", fresh=True)
+    held = store.leases.claim(slot="bench-heir", owner=Owner.of_this_process())
     assert held is not None
     assert held.id == heir.id
     work: dict[str, Callable[[], object]] = {
         "nothing": lambda: time.sleep(5),
-        "reading its curves": lambda: store.points(run.id),
-        "verifying it": lambda: store.verify(run.id),
-        "copying its history": lambda: store.copy_history(run.id, held.id, lease=held.lease),
-        "ending the heir": lambda: store.finish(held.id, held.lease, state=RunState.INTERRUPTED),
-        "rewinding the heir to step 0": lambda: store.rewind(held.id, _claim_again(lab, held.id), 0),
+        "reading its curves": lambda: store.points.read(run.id),
+        "verifying it": lambda: store.integrity.verify(run.id),
+        "copying its history": lambda: store.history.copy(run.id, held.id, lease=held.lease),
+        "ending the heir": lambda: store.leases.finish(held.id, held.lease, state=RunState.INTERRUPTED),
+        "rewinding the heir to step 0": lambda: store.history.rewind(held.id, _claim_again(lab, held.id), 0),
         "deleting and purging it": lambda: _delete_for_good(lab, run.id),
     }
     for what, do in work.items():
@@ -232,13 +233,13 @@ def siblings(lab: Lab, run: RunRecord) -> None:
 
 
 def _delete_for_good(lab: Lab, run: str) -> None:
-    lab.store.delete(run)
-    lab.store.purge(lab.artifacts.delete, older_than_s=0)
+    lab.store.removal.delete(run)
+    lab.store.removal.purge(lab.artifacts.delete, older_than_s=0)
 
 
 def _claim_again(lab: Lab, run: str) -> int:
-    lab.store.request(run, Want.RUN)
-    held = lab.store.claim(slot="bench-heir", owner=Owner.of_this_process())
+    lab.store.leases.request(run, Want.RUN)
+    held = lab.store.leases.claim(slot="bench-heir", owner=Owner.of_this_process())
     assert held is not None
     assert held.id == run
     return held.lease

@@ -62,8 +62,8 @@ def train_alone(lab: Lab, config: RunConfig) -> float:
 
 
 def claim(lab: Lab, config: RunConfig) -> RunRecord:
-    lab.submit(config)
-    run = lab.store.claim(slot="cpu", owner=Owner.of_this_process())
+    lab.submissions.submit(lab.validation.resolve(config))
+    run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     if run is None:
         raise RuntimeError("the run that was just queued could not be claimed")
     return run
@@ -71,7 +71,7 @@ def claim(lab: Lab, config: RunConfig) -> RunRecord:
 
 def train_in_lab(lab: Lab, run: RunRecord) -> float:
     execute(lab, run, ending=threading.Event())
-    ended = lab.store.get(run.id)
+    ended = lab.store.runs.get(run.id)
     if ended.state is not RunState.FINISHED:
         raise RuntimeError(f"run {run.id} did not finish")
     return ended.seconds

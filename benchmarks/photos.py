@@ -17,7 +17,8 @@ import torch
 from benchmarks.photo_kinds import KINDS
 from lab.data.pictures import read_colours
 from lab.errors import InputError
-from lab.service.lab import Lab, LoadedNetwork
+from lab.loaded_network import LoadedNetwork
+from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sketch.normalise import RECIPES, normalise
 from lab.sketch.photo import find_digits
@@ -50,8 +51,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     lab = Lab(Settings.from_env(os.environ))
-    loaded = lab.load_run_network(lab.store.resolve(options.run).id)
-    dataset = lab.dataset(loaded.run.config.dataset)
+    loaded = lab.weights.load(lab.store.runs.resolve(options.run).id)
+    dataset = lab.datasets.load(loaded.run.config.dataset)
     images = dataset.test_images if options.split == "test" else dataset.train_images
     labels = dataset.test_labels if options.split == "test" else dataset.train_labels
     chosen = np.random.default_rng([options.seed, len(images)]).permutation(len(images))[: options.images]

@@ -74,12 +74,12 @@ def measure_table(store: RunStore, repeats: int) -> Iterator[str]:
     for label, (where, order, offset) in SEARCHES.items():
 
         def ask(where: str = where, order: str = order, offset: int = offset) -> None:
-            store.list_runs(where=where, order=order, limit=25, offset=offset, pinned_first=True)
+            store.runs.list(where=where, order=order, limit=25, offset=offset, pinned_first=True)
 
         yield row(f"25 runs: {label}", timed(ask, repeats=repeats))
     some = SEARCHES["`arch:lenet* lr<0.01 tag:report-d state:finished`"][0]
-    yield row("count of all runs", timed(store.count_runs, repeats=repeats))
-    yield row("count of that search", timed(lambda: store.count_runs(where=some), repeats=repeats))
+    yield row("count of all runs", timed(store.runs.count, repeats=repeats))
+    yield row("count of that search", timed(lambda: store.runs.count(where=some), repeats=repeats))
 
 
 def overlay_json(curves: list[RunCurves]) -> OverlayInfo:
@@ -91,7 +91,7 @@ def overlay_json(curves: list[RunCurves]) -> OverlayInfo:
 
 def measure_overlay(store: RunStore, repeats: int) -> Iterator[str]:
     """Time ten runs and one run of a million points, from the database to the figure."""
-    runs = store.list_runs(limit=10, offset=100)
+    runs = store.runs.list(limit=10, offset=100)
     yield row("points of 10 runs from the database", timed(lambda: _curves(store, runs), repeats=repeats))
     curves = _curves(store, runs)
     yield row("overlay of 10 runs, smoothed, to JSON", timed(lambda: overlay_json(curves), repeats=repeats))
@@ -102,24 +102,24 @@ def measure_overlay(store: RunStore, repeats: int) -> Iterator[str]:
 
 
 def _curves(store: RunStore, runs: tuple[RunRecord, ...]) -> list[RunCurves]:
-    return [RunCurves(run, store.points(run.id)) for run in runs]
+    return [RunCurves(run, store.points.read(run.id)) for run in runs]
 
 
 def _long_run(store: RunStore) -> RunRecord:
-    store.submit(RunConfig(), fingerprint="long", family="", name="a million steps")
-    run = store.claim(slot="benchmark", owner=Owner.of_this_process())
+    store.queue.submit(RunConfig(), fingerprint="long", family="", name="a million steps")
+    run = store.leases.claim(slot="benchmark", owner=Owner.of_this_process())
     if run is None:
         raise RuntimeError("a worker took the benchmark's run")
     for first in range(0, MILLION, 100_000):
         step = np.arange(first, first + 100_000)
         value = 1 / (1 + step / 1e4) + 0.01 * np.random.default_rng(first).standard_normal(step.size)
-        store.append_points(run.id, run.lease, {"batch/loss": Series("batch/loss", step, value, step * 0.001)})
-    return store.get(run.id)
+        store.points.append(run.id, run.lease, {"batch/loss": Series("batch/loss", step, value, step * 0.001)})
+    return store.runs.get(run.id)
 
 
 def measure_page(store: RunStore, repeats: int) -> Iterator[str]:
     """Time a rerun of the whole page, as a click causes it."""
-    chosen = ".".join(run.id for run in store.list_runs(limit=10, offset=100))
+    chosen = ".".join(run.id for run in store.runs.list(limit=10, offset=100))
     for label, address in (("table only", {}), ("table and 10 runs overlaid (2 charts)", {"runs": chosen})):
         app = AppTest.from_file(str(ENTRY), default_timeout=120)
         app.run()

@@ -15,7 +15,8 @@ import torch
 
 from lab.data.load import Dataset
 from lab.data.registry import get_dataset_spec
-from lab.service.lab import Lab, LoadedNetwork
+from lab.loaded_network import LoadedNetwork
+from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sketch.normalise import ALL_STEPS, RECIPES, STEPS, normalise
 from lab.sketch.reading import compute_probabilities
@@ -39,8 +40,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     lab = Lab(Settings.from_env(os.environ))
-    loaded = [lab.load_run_network(lab.store.resolve(run).id) for run in options.runs]
-    dataset = lab.dataset(loaded[0].run.config.dataset)
+    loaded = [lab.weights.load(lab.store.runs.resolve(run).id) for run in options.runs]
+    dataset = lab.datasets.load(loaded[0].run.config.dataset)
     sketches, labels, hands = drawings(dataset, images=options.images, seed=options.seed)
     print(
         f"{len(sketches):,} drawings (seed {options.seed}): {hands[0]:,} test digits drawn again, {hands[1]:,} polylines\n"

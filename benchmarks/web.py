@@ -114,18 +114,18 @@ def _train(page: Page, url: str, seed: int) -> tuple[float, list[float]]:
 def _long_run(store: RunStore, steps: int) -> RunRecord:
     """Put a run of so many steps into the store, still in training."""
     owner = Owner.of_this_process()
-    store.submit(RunConfig(dataset="digits", seed=steps), fingerprint=str(steps), family="")
-    run = store.claim(slot=f"slot {steps}", owner=owner)
+    store.queue.submit(RunConfig(dataset="digits", seed=steps), fingerprint=str(steps), family="")
+    run = store.leases.claim(slot=f"slot {steps}", owner=owner)
     if run is None:
         raise RuntimeError("the run that was just queued could not be claimed")
     _append(store, run, first=1, count=steps)
-    return store.get(run.id)
+    return store.runs.get(run.id)
 
 
 def _append(store: RunStore, run: RunRecord, *, first: int, count: int) -> None:
     step = np.arange(first, first + count, dtype=np.int64)
     noise = np.random.default_rng(first).random(count)
-    store.append_points(
+    store.points.append(
         run.id, run.lease, {name: Series(name, step, noise, step / 500) for name in ("batch/loss", "batch/accuracy")}
     )
 
@@ -140,8 +140,8 @@ def _route_costs(home: Path) -> list[str]:
         later: list[float] = []
         for look in range(POLLS):
             began = time.process_time()
-            current = store.get(run.id)
-            points = cache.read(store, current)
+            current = store.runs.get(run.id)
+            points = cache.read(store.points, current)
             answer = live_payload(points, since=since, lease=current.lease, complete=False)
             json.dumps(answer, allow_nan=False)
             (later if look else first).append(1000 * (time.process_time() - began))

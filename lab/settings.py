@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from lab.errors import ConfigError, LabError
+from lab.errors import ConfigError, LabError, ReadOnlyError
 
 # A worker's environment before it starts. Waiting threads sleep instead of spinning: half the time on a busy machine, no
 # loss on a quiet one. glibc 2.35 and later asks for huge pages: networks with big feature maps are 4 to 5 % faster.
@@ -79,6 +79,13 @@ class Settings:
                     "be written."
                 ) from error
         return self.home
+
+    def require_writable(self) -> None:
+        """Raise `ReadOnlyError` in a lab that must not change anything."""
+        if self.read_only:
+            raise ReadOnlyError(
+                "This lab is read-only (--read-only or LAB_READ_ONLY): start it without to train, fetch or change anything."
+            )
 
 
 def _absolute(place: str | Path) -> Path:

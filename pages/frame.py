@@ -70,7 +70,7 @@ def navigation() -> None:
 def _warn() -> None:
     """Say above every page what is wrong with the database's file: a list may lack runs without showing it."""
     try:
-        warnings = get_lab().store.warnings()
+        warnings = get_lab().store.integrity.warnings()
     except LabError:  # a page that needs the store says so itself; the others work without it
         return
     for warning in warnings:

@@ -61,14 +61,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Run
 @pytest.fixture
 def curves(trained: tuple[Lab, RunRecord]) -> RunCurves:
     lab, run = trained
-    return RunCurves(run, lab.store.points(run.id))
+    return RunCurves(run, lab.store.points.read(run.id))
 
 
 def test_a_new_metric_is_computed_at_every_evaluation(curves: RunCurves) -> None:
     measured = curves.points[TOP3.id]
     assert measured.step.tolist() == curves.points["test/accuracy"].step.tolist()
     assert (measured.value >= curves.points["test/accuracy"].value).all()
-    assert curves.run.summary[TOP3.result_key] == measured.value[-1]
+    assert curves.run.summary.value(TOP3.result_key) == measured.value[-1]
 
 
 def test_it_has_a_chart_on_runs_and_in_the_live_views_data(curves: RunCurves) -> None:
@@ -88,7 +88,7 @@ def test_it_stands_in_the_answers_of_the_command_line(
 ) -> None:
     lab, run = trained
     monkeypatch.setenv("LAB_HOME", str(lab.settings.home))
-    value = lab.store.points(run.id)[TOP3.id].value[-1]
+    value = lab.store.points.read(run.id)[TOP3.id].value[-1]
 
     def ask(*words: str) -> str:
         main(list(words))
@@ -111,7 +111,10 @@ def test_it_travels_in_a_bundle_which_checks_its_values(trained: tuple[Lab, RunR
     lab, run = trained
     other = open_lab(tmp_path)
     (arrived,) = import_bundle(other, io.BytesIO(export_runs(lab, [run], format="bundle")[""]))
-    assert other.store.points(arrived.id)[TOP3.id].value.tolist() == lab.store.points(run.id)[TOP3.id].value.tolist()
+    assert (
+        other.store.points.read(arrived.id)[TOP3.id].value.tolist()
+        == lab.store.points.read(run.id)[TOP3.id].value.tolist()
+    )
 
 
 @pytest.mark.usefixtures("trained")

@@ -212,3 +212,44 @@ def test_ranges_are_described_and_their_bounds_belong_to_them(name: str, words: 
         assert spec.check(spec.high) == spec.high
         with pytest.raises(ConfigError, match=f"at most {spec.high:g}"):
             spec.check(spec.high * 1.01 if spec.kind is float else spec.high + 1)
+
+
+_WITH = RunConfig(dataset="digits")
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "same"),
+    [
+        (_WITH.replace(patience=1), {"min_delta": 0.1}, False),
+        (_WITH.replace(patience=0), {"min_delta": 0.1}, True),
+        (_WITH.replace(schedule="constant"), {"warmup_epochs": 1.0}, False),
+        (_WITH.replace(schedule="step"), {"warmup_epochs": 1.0}, False),
+        (_WITH.replace(schedule="one-cycle"), {"warmup_epochs": 1.0}, True),
+        (_WITH.replace(schedule="cosine"), {"gamma": 0.5, "step_epochs": 3}, True),
+        (_WITH.replace(schedule="step"), {"gamma": 0.5}, False),
+        (_WITH.replace(schedule="step"), {"step_epochs": 3}, False),
+        (_WITH.replace(loss="mse", output="softmax"), {"label_smoothing": 0.1}, True),
+        (_WITH.replace(loss="nll", output="log-softmax"), {"label_smoothing": 0.1}, True),
+        (_WITH.replace(patience=0), {"restore_best": True}, False),
+        (_WITH.replace(val_fraction=0.0), {"restore_best": True}, True),
+        (_WITH.replace(optimizer="muon"), {"momentum": 0.5}, False),
+        (_WITH.replace(optimizer="muon"), {"beta1": 0.5}, False),
+        (_WITH.replace(optimizer="rmsprop"), {"momentum": 0.5}, False),
+        (_WITH.replace(optimizer="rmsprop"), {"beta2": 0.5}, True),
+        (_WITH.replace(optimizer="sgd", momentum=0.0), {"nesterov": True}, True),
+        (_WITH.replace(optimizer="sgd", momentum=0.1), {"nesterov": True}, False),
+    ],
+    ids=str,
+)
+def test_a_setting_counts_where_it_has_an_effect_and_only_there(
+    config: RunConfig, changes: dict[str, Any], same: bool
+) -> None:
+    changed = config.replace(**changes).digest(data_checksum="x")
+    assert (changed == config.digest(data_checksum="x")) == same
+
+
+@pytest.mark.parametrize("patience", [1, 2])
+def test_any_patience_needs_a_validation_set(patience: int) -> None:
+    with pytest.raises(ConfigError, match="needs a validation set"):
+        RunConfig(patience=patience, val_fraction=0.0)
+    assert RunConfig(patience=0, val_fraction=0.0).patience == 0

@@ -5,12 +5,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from lab.lazy import load
+
 ROOT = Path(__file__).resolve().parent.parent
 
 PAGES = tuple(sorted(path.parent.name for path in (ROOT / "pages").glob("*/page.py")))
 # Rooms from the bottom up; a file may import from lower floors and from its own room.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("lab.text", "lab.lazy", "lab.strict_json"),
+    ("lab.text", "lab.lazy", "lab.atomic_files", "lab.strict_json"),
     ("lab.errors", "lab.formatting"),
     ("lab.settings", "lab.devices", "lab.seeding", "lab.findings", "lab.metrics"),
     ("lab.config",),
@@ -19,6 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("lab.training",),
     ("lab.data",),
     ("lab.checkpoint_files", "lab.runs", "lab.inspection", "lab.sketch", "lab.diagnosis"),
+    ("lab.networks", "lab.loaded_network"),
     ("lab.service.judging",),
     ("lab.sharing.comparison",),
     ("lab.charts",),
@@ -51,6 +54,13 @@ TORCH_FREE = (
     "lab.service.judging",
     "lab.charts",
     "lab.service.lab",
+    "lab.service.resolved",
+    "lab.service.datasets",
+    "lab.service.validation",
+    "lab.service.weights",
+    "lab.service.submissions",
+    "lab.service.workers",
+    "lab.loaded_network",
     "lab.worker.supervisor",
     "lab.cli",
     "lab.__main__",
@@ -160,3 +170,33 @@ def test_the_formatter_is_on_everywhere() -> None:
         *(path for top in ("lab", "pages", "tests", "benchmarks") for path in (ROOT / top).rglob("*.py")),
     ]
     assert [str(path) for path in sources if comments.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_the_command_line_and_the_exports_import_at_the_top() -> None:
+    """`lab.lazy` imports what is needed later; only packages that need not be installed are imported inside functions."""
+    optional = {"tensorboard", "onnxruntime", "onnxscript"}
+    rooms = ("lab.cli", "lab.sharing", "lab.charts", "lab.diagnosis", "lab.metrics")
+    wrong = [
+        f"{name} imports {target}"
+        for name, tree in _sources()
+        if name.startswith(rooms)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for target in _imports(ast.Module(function.body, []))
+        if target.split(".")[0] not in optional
+    ]
+    assert wrong == []
+
+
+def test_every_place_that_is_imported_later_is_there() -> None:
+    places = {
+        node.value
+        for name, tree in _sources()
+        if name.startswith(("lab", "pages"))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if re.fullmatch(r"lab(\.[a-z_]+)+:[A-Za-z_]+", node.value)
+    }
+    assert places
+    for place in places:
+        assert callable(load(place)), place

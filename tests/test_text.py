@@ -126,7 +126,7 @@ def test_a_message_of_many_short_words_is_cut_in_its_middle() -> None:
 
 def test_what_an_older_release_stored_is_read_with_escapes(tmp_path: Path) -> None:
     store = RunStore.open(f"sqlite:///{tmp_path / 'lab.db'}")
-    run, _ = store.submit(RunConfig(), fingerprint="f", family="f", name="run", tags=("a",))
+    run, _ = store.queue.submit(RunConfig(), fingerprint="f", family="f", name="run", tags=("a",))
     write_past_checks(
         store,
         run.id,
@@ -139,9 +139,9 @@ def test_what_an_older_release_stored_is_read_with_escapes(tmp_path: Path) -> No
         notices=["\u2028"],
         environment={"name": "\x9b"},
     )
-    (found,) = store.list_runs()
+    (found,) = store.runs.list()
     assert (found.name, found.note) == (r"a\x9b31m\u202e", "one\n" + r"\x1b[2J")
     assert (found.tags, found.reason, found.device) == ((r"b\u2066",), r"\x07", "")  # "cpu\x85" is no device
-    assert (found.notices, found.environment) == ((r"\u2028",), {"name": r"\x9b"})
-    assert store.get(found.id) == found
+    assert (found.notices, found.environment.as_dict()) == ((r"\u2028",), {"name": r"\x9b"})
+    assert store.runs.get(found.id) == found
     store.close()

@@ -157,8 +157,8 @@ def stretch_starts(value: np.ndarray) -> np.ndarray:
 
 def steps_per_epoch(one: RunCurves) -> int | None:
     """Return the steps of one epoch, from the run's progress or its first whole epoch; None before that."""
-    known = one.run.progress.get("steps_per_epoch")
-    if isinstance(known, int) and known > 0:
+    known = one.run.progress.steps_per_epoch
+    if known:
         return known
     whole = one.points.get(TRAIN_LOSS.id)
     return int(whole.step[0]) if whole is not None and whole.step.size and whole.step[0] > 0 else None

@@ -17,7 +17,7 @@ from lab.sharing.comparison import Table, last_result_of
 
 
 class RunFinder(Protocol):
-    """The one question asked of the store."""
+    """The one question asked of `RunStore.runs`."""
 
     def find_settings(self, configs: Sequence[RunConfig]) -> Mapping[str, tuple[RunRecord, ...]]:
         """Return, by `setting_key`, the runs that differ from one of these in their seed at most."""
@@ -58,10 +58,10 @@ class ReportRow(NamedTuple):
         return not self.finished and not self.waiting
 
 
-def report_rows(report: str, *, check: Callable[[RunConfig], RunConfig], store: RunFinder) -> tuple[ReportRow, ...]:
+def report_rows(report: str, *, check: Callable[[RunConfig], RunConfig], runs: RunFinder) -> tuple[ReportRow, ...]:
     """Return the experiments of one report ("A" to "E", "lab") in its order. `check` is `Lab.check`."""
     asked = [(preset, check(preset.config())) for preset in list_presets(report)]
-    found = store.find_settings([config for _, config in asked])
+    found = runs.find_settings([config for _, config in asked])
     return tuple(_row(preset, config, found.get(setting_key(config), ())) for preset, config in asked)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lab.atomic_files import write_atomically
 from lab.errors import InputError
 from lab.settings import user_path
 from lab.strict_json import with_names
@@ -39,20 +39,9 @@ def write_file(path: Path, data: bytes) -> None:
         if place.exists() and not place.is_file():
             place.write_bytes(data)  # a pipe or a device takes the bytes; replaced by a file, /dev/null would be gone
         else:
-            _replace(Path(os.path.realpath(place)), data)
+            write_atomically(Path(os.path.realpath(place)), (data,), private=False)
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from error
-
-
-def _replace(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")  # short, though the name be as long as names can be
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:

@@ -25,7 +25,7 @@ def as_dict(run: RunRecord) -> dict[str, Any]:
         "tags": list(run.tags),
         "note": run.note,
         "notices": list(run.notices),
-        "summary": run.summary,
+        "summary": run.summary.as_dict(),
         "findings": [finding.as_dict() for finding in run.findings],
         "headline": run.headline.as_dict(),
     }

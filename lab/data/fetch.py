@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
+from lab.atomic_files import rename_synced
 from lab.data.idx import MAX_BYTES
 from lab.data.load import is_present, list_files, load_dataset
 from lab.data.registry import DatasetSpec, get_dataset_spec, is_own
@@ -240,4 +241,4 @@ def _publish(staging: Path, root: Path) -> None:
     for source in sorted(path for path in staging.rglob("*") if path.is_file()):
         target = root / source.relative_to(staging)
         target.parent.mkdir(parents=True, exist_ok=True)
-        source.replace(target)
+        rename_synced(source, target)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lab.atomic_files import rename_synced, write_atomically
 from lab.data.load import Dataset, is_present, list_files
 from lab.data.registry import DRAWINGS, get_dataset_spec
 from lab.errors import DataError, InputError
@@ -68,10 +69,10 @@ def _publish(id: str, parts: tuple[np.ndarray, ...], root: Path) -> None:
         staging = Path(tempfile.mkdtemp(prefix=".own-", dir=folder.parent))
         try:
             for path, part in zip(files, parts, strict=True):
-                (staging / path.name).write_bytes(idx_bytes(part))
+                write_atomically(staging / path.name, (idx_bytes(part),), private=False)
             if folder.exists():  # left half-made by something else: never by us
                 shutil.rmtree(folder)
-            staging.rename(folder)
+            rename_synced(staging, folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lab.architectures.chunks import chunk_size, chunk_size_with_gradients
 from lab.errors import InputError, near_miss
-from lab.inspection.observe import evaluating, in_this_thread, list_layers
+from lab.inspection.observe import LayerView, evaluating, in_this_thread, list_layers
 
 METHODS = {
     "saliency": ("Saliency", "The gradient: how the logit would change if a pixel did."),
@@ -31,7 +31,6 @@ METHODS = {
 }
 # About how many forward passes a method takes, a way back counted as two; integrated gradients mostly need 96 steps.
 PASSES = {"saliency": 3, "smoothgrad": 75, "integrated-gradients": 288, "grad-cam": 3, "occlusion": 170}
-_ACTIVATIONS = ("BatchNorm2d", "ReLU", "ReLU6")
 _NOISE_COPIES = 25
 _NOISE_SHARE = 0.15  # of the image's range (Smilkov et al. 2017, section 3.2: 10 to 20 %)
 _AT_ONCE = 64  # copies of the image at once, at most
@@ -114,13 +113,17 @@ def _integrated(network: nn.Module, x: Tensor, target: int, baseline: Tensor) ->
 
 def _last_maps(network: nn.Module, x: Tensor) -> str:
     layers = list_layers(network, image_size=x.shape[-1], channels=x.shape[1])
-    places = [index for index, view in enumerate(layers) if view.type == "Conv2d"]
+    places = [index for index, view in enumerate(layers) if view.kind.makes_maps]
     if not places:
         raise InputError("Grad-CAM needs a convolution, and this network has none: choose another method.")
     last = places[-1]
-    while layers[last + 1].type in _ACTIVATIONS and layers[last + 1].shape == layers[last].shape:
+    while last + 1 < len(layers) and _follows(layers[last + 1], layers[last]):
         last += 1
     return layers[last].name
+
+
+def _follows(layer: LayerView, before: LayerView) -> bool:
+    return layer.kind.follows_maps and layer.shape == before.shape
 
 
 _cam_layers: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()  # finding it costs more than Grad-CAM itself

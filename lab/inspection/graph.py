@@ -11,22 +11,25 @@ import torch
 from torch import fx, nn
 
 from lab.architectures.shapes import meta_copy
-from lab.inspection.receptive import Field, after_layer, union
-
-_JOINS = {"add": "add", "iadd": "add", "cat": "join", "flatten": "Flatten"}
+from lab.inspection.layer_kinds import IMAGE, LayerKind, field_after, kind_of, kind_of_function
+from lab.inspection.receptive_field import ReceptiveField, union
 
 
 @dataclass(frozen=True, slots=True)
 class GraphNode:
-    """One layer or join. `name` is the module's path ("features.conv1"); a join has its block's path and "+"."""
+    """One layer or join. `name` is the module's path ("features.conv1"); a join has its block's path and "+".
+
+    type: the layer's class, or what the function between layers is called.
+    """
 
     id: str
     name: str
     type: str
+    kind: LayerKind
     inputs: tuple[str, ...]
     output_shape: tuple[int, ...]
     params: int
-    field: Field | None
+    field: ReceptiveField | None
 
 
 class _LayerTracer(fx.Tracer):
@@ -61,26 +64,24 @@ def trace_graph(network: nn.Module, *, input_shape: tuple[int, ...]) -> tuple[Gr
     with torch.no_grad():
         recorder.run(torch.empty(input_shape, device="meta"))
     modules = dict(probe.named_modules())
-    fields: dict[str, Field | None] = {}
-    nodes = []
+    nodes: dict[str, GraphNode] = {}
     for item in graph.nodes:
-        if item.op == "output":
+        if item.op == "output" or item.name not in recorder.shapes:  # such as the size that a view is given
             continue
-        inputs = tuple(source.name for source in item.all_input_nodes)
+        inputs = [nodes[source.name] for source in item.all_input_nodes if source.name in nodes]
         layer = modules[str(item.target)] if item.op == "call_module" else None
-        fields[item.name] = _field(item, layer, [fields[i] for i in inputs], [recorder.shapes[i] for i in inputs])
-        nodes.append(
-            GraphNode(
-                id=item.name,
-                name=_name(item),
-                type=_type(item, layer),
-                inputs=inputs,
-                output_shape=recorder.shapes[item.name],
-                params=sum(p.numel() for p in layer.parameters()) if layer is not None else 0,
-                field=fields[item.name],
-            )
+        kind = _kind(item, layer)
+        nodes[item.name] = GraphNode(
+            id=item.name,
+            name=_name(item),
+            type=type(layer).__name__ if layer is not None else kind.name,
+            kind=kind,
+            inputs=tuple(node.id for node in inputs),
+            output_shape=recorder.shapes[item.name],
+            params=sum(p.numel() for p in layer.parameters()) if layer is not None else 0,
+            field=_field(item, layer, kind, inputs),
         )
-    return tuple(nodes)
+    return tuple(nodes.values())
 
 
 def _name(item: fx.Node) -> str:
@@ -92,20 +93,18 @@ def _name(item: fx.Node) -> str:
     return f"{stack[-1]}.+" if stack else "+"
 
 
-def _type(item: fx.Node, layer: nn.Module | None) -> str:
+def _kind(item: fx.Node, layer: nn.Module | None) -> LayerKind:
     if item.op == "placeholder":
-        return "Input"
+        return IMAGE
     if layer is not None:
-        return type(layer).__name__
-    word = getattr(item.target, "__name__", str(item.target))
-    return _JOINS.get(word, word)
+        return kind_of(layer)
+    return kind_of_function(getattr(item.target, "__name__", str(item.target)))
 
 
-def _field(
-    item: fx.Node, layer: nn.Module | None, inputs: list[Field | None], shapes: list[tuple[int, ...]]
-) -> Field | None:
+def _field(item: fx.Node, layer: nn.Module | None, kind: LayerKind, inputs: list[GraphNode]) -> ReceptiveField | None:
     if item.op == "placeholder":
-        return Field()
+        return ReceptiveField()
     if layer is not None:
-        return after_layer(inputs[0], layer, input_shape=shapes[0])
-    return union(inputs)
+        return field_after(inputs[0].field, layer, input_shape=inputs[0].output_shape)
+    joins = kind.family == "join" or kind.is_activation
+    return union([node.field for node in inputs]) if joins else None

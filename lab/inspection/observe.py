@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from lab.architectures.chunks import chunk_size
 from lab.errors import InputError, near_miss
 from lab.inspection.graph import trace_graph
-from lab.inspection.receptive import Field
+from lab.inspection.layer_kinds import LayerKind
+from lab.inspection.receptive_field import ReceptiveField
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,9 @@ class LayerView:
 
     name: str
     type: str
+    kind: LayerKind
     shape: tuple[int, ...]
-    field: Field | None
+    field: ReceptiveField | None
 
     @property
     def has_maps(self) -> bool:
@@ -67,7 +69,7 @@ def list_layers(network: nn.Module, *, image_size: int, channels: int = 1) -> tu
     known = dict(network.named_modules())
     last = {node.name: place for place, node in enumerate(nodes)}
     return tuple(
-        LayerView(node.name, node.type, node.output_shape[1:], node.field)
+        LayerView(node.name, node.type, node.kind, node.output_shape[1:], node.field)
         for place, node in enumerate(nodes)
         if node.name in known and last[node.name] == place
     )

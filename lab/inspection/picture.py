@@ -9,41 +9,9 @@ from dataclasses import dataclass
 from lab.architectures.shapes import ShapeStep
 from lab.formatting import plural
 from lab.inspection.graph import GraphNode
+from lab.inspection.layer_kinds import kind_named
 
 DETAILS = ("blocks", "layers", "everything")
-_FOLDED = {  # steps that belong to the layer before them, by the word shown for them
-    "ReLU": "ReLU",
-    "ReLU6": "ReLU6",
-    "BatchNorm2d": "BN",
-    "BatchNorm1d": "BN",
-    "Dropout": "dropout",
-    "Dropout2d": "dropout",
-}
-_FAMILIES = {
-    "Conv2d": "convolution",
-    "Linear": "linear",
-    "MaxPool2d": "pooling",
-    "AvgPool2d": "pooling",
-    "AdaptiveAvgPool2d": "pooling",
-    "add": "join",
-    "join": "join",
-    "Input": "input",
-}
-_WORDS = {
-    "Conv2d": "convolution",
-    "Linear": "linear",
-    "MaxPool2d": "max pooling",
-    "AvgPool2d": "average pooling",
-    "AdaptiveAvgPool2d": "average pooling",
-    "add": "sum",
-    "join": "channels joined",
-    "Input": "image",
-    "Flatten": "flatten",
-    "Resize": "resize",
-    "Crop": "crop",
-    "Identity": "shortcut",
-    **_FOLDED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +52,7 @@ def _group(nodes: Sequence[GraphNode], *, detail: str, opened: frozenset[str]) -
         before = home[node.inputs[0]] if len(node.inputs) == 1 else None
         if block and block not in opened:
             group = blocks.get(block)
-        elif detail != "everything" and node.type in _FOLDED and before is not None and readers[node.inputs[0]] == 1:
+        elif detail != "everything" and node.kind.folds and before is not None and readers[node.inputs[0]] == 1:
             group = before
         else:
             group = None
@@ -117,8 +85,8 @@ def _box(group: list[GraphNode], place: dict[str, str], *, detail: str, opened: 
         names: tuple[str, ...] = (block, *(node.name for node in group))
     else:
         title = _title(first)
-        words = " · ".join(dict.fromkeys(_WORDS.get(node.type, node.type) for node in group))
-        family = _FAMILIES.get(first.type, "other")
+        words = " · ".join(dict.fromkeys(node.kind.label for node in group))
+        family = first.kind.family
         names = tuple(node.name for node in group)
     params = sum(node.params for node in group)
     return Box(first.id, title, words, family, last.output_shape[1:], params, names, inputs)
@@ -138,8 +106,8 @@ def failed_boxes(steps: Sequence[ShapeStep], *, image_size: int, channels: int =
     for index, step in enumerate(steps):
         shape = step.output_shape or step.input_shape
         title = step.name.removeprefix("features.")
-        words = _WORDS.get(step.type, step.type)
-        family = _FAMILIES.get(step.type, "other")
+        kind = kind_named(step.type)
         failed = step.output_shape is None
-        chain.append(Box(f"s{index}", title, words, family, shape[1:], 0, (step.name,), (chain[-1].id,), failed))
+        place = (shape[1:], 0, (step.name,), (chain[-1].id,))
+        chain.append(Box(f"s{index}", title, kind.label, kind.family, *place, failed))
     return chain

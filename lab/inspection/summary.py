@@ -1,6 +1,6 @@
 """What a network costs, counted by torchinfo on the meta device: nothing is computed, so 224 pixels cost milliseconds.
 
-Beside torchinfo's numbers each layer has its receptive field and step. A container's row holds only what is its own
+Beside torchinfo's numbers each layer has its receptive field and that field's stride. A container's row holds only what is its own
 (nearly always 0), so the rows add up to the totals.
 """
 
@@ -18,7 +18,7 @@ from torchinfo.model_statistics import ModelStatistics
 from lab.architectures.shapes import meta_copy
 from lab.formatting import format_count, plural
 from lab.inspection.graph import trace_graph
-from lab.inspection.receptive import Field
+from lab.inspection.receptive_field import ReceptiveField
 
 _FLOAT_BYTES = 4
 _COLUMNS = ("output_size", "kernel_size", "num_params", "mult_adds")
@@ -29,7 +29,7 @@ _DEEPEST = 9
 class LayerRow:
     """One module. Shapes include the batch; bytes are of the output at float32, forward only.
 
-    receptive_field and step: side in pixels and distance of neighbouring windows, None where a value sees the whole
+    receptive_field and receptive_stride: side in pixels and distance of neighbouring windows, None where a value sees the whole
     image (linear layers) or the row is a container.
     """
 
@@ -46,7 +46,7 @@ class LayerRow:
     kernel_size: int | None
     stride: int | None
     receptive_field: int | None
-    receptive_step: int | None
+    receptive_stride: int | None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the shell's six fields, JSON-safe."""
@@ -114,7 +114,7 @@ def summarize(network: nn.Module, *, input_shape: tuple[int, ...]) -> Summary:
         row_settings=("depth", "var_names"),
     )
     names = {id(module): name for name, module in probe.named_modules()}
-    fields: dict[str, list[Field | None]] = {}  # of each time a layer runs: it has a row for each
+    fields: dict[str, list[ReceptiveField | None]] = {}  # of each time a layer runs: it has a row for each
     for node in trace_graph(probe, input_shape=input_shape):
         fields.setdefault(node.name, []).append(node.field)
     rows = tuple(_row(info, names[info.layer_id], fields) for info in statistics.summary_list)
@@ -154,7 +154,7 @@ def summary_text(network: nn.Module, *, input_shape: tuple[int, ...]) -> str:
     return summarize(network, input_shape=input_shape).text
 
 
-def _row(info: LayerInfo, name: str, fields: dict[str, list[Field | None]]) -> LayerRow:
+def _row(info: LayerInfo, name: str, fields: dict[str, list[ReceptiveField | None]]) -> LayerRow:
     leaf = info.is_leaf_layer
     runs = fields.get(name) if leaf else None
     field = runs.pop(0) if runs else None
@@ -176,7 +176,7 @@ def _row(info: LayerInfo, name: str, fields: dict[str, list[Field | None]]) -> L
         kernel_size=_first(getattr(info.module, "kernel_size", None)),
         stride=_first(getattr(info.module, "stride", None)),
         receptive_field=field.size if field else None,
-        receptive_step=field.step if field else None,
+        receptive_stride=field.stride if field else None,
     )
 
 

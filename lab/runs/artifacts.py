@@ -1,6 +1,6 @@
 """Kept files: written whole or not at all, and never handed out unless their SHA-256 is the one the store lists.
 
-A local file goes to a temporary name in its own folder, is synced, renamed, and the folder synced. Other places (any
+Local files are written by `lab.atomic_files`. Other places (any
 fsspec URL) put an object in one piece themselves. Paths come from the lab, never from a user, and are checked all the
 same.
 """
@@ -8,7 +8,6 @@ same.
 import errno
 import hashlib
 import os
-import secrets
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -17,11 +16,10 @@ from pathlib import Path, PurePosixPath
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from lab.atomic_files import TEMPORARY, write_atomically
 from lab.errors import ArtifactError, ReadOnlyError
-from lab.runs.private import make_private, sync_folder
 from lab.runs.records import KeptFile
 
-_TEMPORARY = ".tmp"
 STRAY_AFTER_S = 3600.0  # no honest write takes an hour: an older temporary file lost its writer
 
 
@@ -48,7 +46,7 @@ class ArtifactStore:
         target = self._writable(path)
         try:
             if self._is_local:
-                _write_local(Path(target), (data,))
+                write_atomically(Path(target), (data,))
             else:
                 self._files.pipe_file(target, data)
         except OSError as error:
@@ -68,7 +66,7 @@ class ArtifactStore:
 
         try:
             if self._is_local:
-                _write_local(Path(target), counted())
+                write_atomically(Path(target), counted())
             else:
                 with tempfile.TemporaryDirectory() as folder:  # an object is put in one piece, once all of it is there
                     whole = Path(folder, "whole")
@@ -123,7 +121,7 @@ class ArtifactStore:
         if not self._is_local or self.read_only or not Path(self._root).is_dir():
             return 0
         limit = time.time() - older_than_s
-        stray = [p for p in Path(self._root).rglob(f".*{_TEMPORARY}") if p.is_file() and p.stat().st_mtime <= limit]
+        stray = [p for p in Path(self._root).rglob(f".*{TEMPORARY}") if p.is_file() and p.stat().st_mtime <= limit]
         for path in stray:
             path.unlink(missing_ok=True)
         return len(stray)
@@ -155,39 +153,6 @@ def _files_in_folders(root: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
             if folder.is_dir(follow_symlinks=False):
                 with os.scandir(folder) as files:
                     yield from ((folder.name, file) for file in files if file.is_file(follow_symlinks=False))
-
-
-def _write_local(target: Path, parts: Iterable[bytes]) -> None:
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_TEMPORARY}")
-    try:
-        handle = _create(temporary)
-        try:
-            for part in parts:
-                _write_all(handle, part)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(target.parent)
-
-
-def _create(path: Path) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    make_private(path.parent)
-    try:
-        return os.open(path, flags, 0o600)
-    except FileNotFoundError:  # another process deleted the last file of this folder, and the folder, just now
-        make_private(path.parent)
-        return os.open(path, flags, 0o600)
-
-
-def _write_all(handle: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(handle, view) :]
 
 
 def _remove_if_empty(folder: Path, root: Path) -> None:

@@ -18,9 +18,9 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.pool import NullPool
 
+from lab.atomic_files import make_private
 from lab.errors import LabError, ReadOnlyError, StoreBusyError, StoreError, StoreUnreachableError
 from lab.runs.encoding import decode_json, encode_json
-from lab.runs.private import make_private
 
 BUSY_S = 15.0  # longer than any honest write (milliseconds) and than a stopped process that is soon continued
 NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb", "smb3", "smbfs", "afs", "9p", "ncpfs", "fuse.sshfs"})

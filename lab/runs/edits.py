@@ -1,28 +1,27 @@
-"""What people do to runs: name, note, tag, pin, delete and take the deletion back.
-
-Deleting only hides a run. `removal` removes what was deleted some time ago.
-"""
+"""What people write on runs: name, note, tags and pin, each checked before it is stored."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from lab.errors import RunStateError, TextError
-from lab.runs.base import StoreBase
+from lab.errors import TextError
+from lab.runs.context import StoreContext
 from lab.runs.encoding import encode_tags
-from lab.runs.leases import _key_if_free
-from lab.runs.records import RunRecord, RunState
-from lab.runs.rows import derive, listed_record
+from lab.runs.records import RunRecord
+from lab.runs.row_changes import change_row, sound_row
+from lab.runs.rows import run_record
 from lab.text import describe_character, hidden_character
 
 NAME_LIMIT = 200
 NOTE_LIMIT = 20_000
 TAG_LIMIT = 60
 TAGS_LIMIT = 200  # of one run; a bundle takes as many
-PURGE_AFTER_S = 7 * 24 * 3600.0  # a week to change one's mind, then `removal` removes it
 
 
-class Edits(StoreBase):
-    """The part of `RunStore` behind the buttons of the Runs page."""
+class Edits:
+    """`RunStore.edits`: what people change on a run."""
+
+    def __init__(self, context: StoreContext) -> None:
+        self.context = context
 
     def rename(self, run: str, name: str) -> RunRecord:
         """Give a run another name; names need not be unique."""
@@ -40,32 +39,10 @@ class Edits(StoreBase):
         """Pin a run, which keeps it at the head of the table, or let it go."""
         return self._edit(run, pinned=int(pinned))
 
-    def delete(self, run: str) -> RunRecord:
-        """Hide a run; `undelete` brings it back until it is purged. One that is training must be stopped first."""
-        with self.database.write() as connection:
-            row = self._find(connection, run, lock=True)
-            moment = self._moment(connection)
-            values: dict[str, Any] = {"deleted_at": moment.now}
-            if not listed_record(row, moment=moment).problem:  # else only hidden: nobody knows what it is
-                state = derive(row, moment=moment)[0]
-                if state in (RunState.RUNNING, RunState.STOPPING):
-                    raise RunStateError(f"Run {run} is {state.value}, so it cannot be deleted: stop it first.")
-                ended = RunState.STOPPED if state is RunState.QUEUED else state
-                values |= {"lease": row.lease + 1, "state": ended}
-            return listed_record(self._change(connection, row, **values), moment=moment)
-
-    def undelete(self, run: str) -> RunRecord:
-        """Bring back a deleted run."""
-        with self.database.write() as connection:
-            row = self._find(connection, run, deleted=True, lock=True)
-            if row.deleted_at is not None:
-                row = self._change(connection, row, deleted_at=None, **_key_if_free(connection, row))
-            return listed_record(row, moment=self._moment(connection))
-
     def _edit(self, run: str, **values: Any) -> RunRecord:
-        with self.database.write() as connection:
-            row = self._row(connection, run, lock=True)
-            return self._record(connection, self._change(connection, row, **values))
+        with self.context.database.write() as connection:
+            row = sound_row(connection, run, lock=True)
+            return run_record(change_row(connection, row, **values), moment=self.context.moment(connection))
 
 
 def checked_text(text: str, what: str, limit: int, *, lines: bool = False) -> str:

@@ -5,19 +5,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy import select
 
 from lab.findings import Finding
-from lab.runs.digests import Digests
-from lab.runs.leases import ENDS
+from lab.runs.context import StoreContext
+from lab.runs.older_rows import seal_older_run
+from lab.runs.records import ENDS
+from lab.runs.row_changes import change_held_row, change_row, find_row
 from lab.runs.schema import UNJUDGED, runs
 from lab.runs.seals import is_sound
 
 
-class StoredFindings(Digests):
-    """The part of `RunStore` that keeps findings."""
+class StoredFindings:
+    """`RunStore.findings`: what the rules of `lab.diagnosis` said of each run."""
 
-    def set_findings(self, run: str, lease: int, findings: Iterable[Finding]) -> None:
+    def __init__(self, context: StoreContext) -> None:
+        self.context = context
+
+    def set(self, run: str, lease: int, findings: Iterable[Finding]) -> None:
         """Replace the findings of a run that its owner trains. Raises `LeaseLostError`."""
-        with self.database.write() as connection:
-            self._write_held(connection, run, lease, findings=stored_findings(findings))
+        with self.context.database.write() as connection:
+            change_held_row(self.context, connection, run, lease, findings=stored_findings(findings))
 
     def list_unjudged(
         self, *, limit: int, before: int | None = None, ids: Sequence[str] | None = None
@@ -31,22 +36,22 @@ class StoredFindings(Digests):
             query = query.where(runs.c.number < before)
         if ids is not None:
             query = query.where(runs.c.id.in_(ids))
-        with self.database.read() as connection:
+        with self.context.database.read() as connection:
             rows = connection.execute(query.order_by(runs.c.number.desc()).limit(limit)).all()
         return [(row.number, row.id) for row in rows]
 
-    def fill_findings(self, judged: Mapping[str, Iterable[Finding]]) -> None:
+    def fill(self, judged: Mapping[str, Iterable[Finding]]) -> None:
         """Give ended runs that were not judged their findings, under their seal; others stay as they are.
 
         judged: by run. A run of an older release whose digest does not hold is not sealed, so that `verify` goes on
         saying so.
         """
         for run, findings in judged.items():
-            self.seal_older_run(run)
-            with self.database.write() as connection:
-                row = self._find(connection, run, deleted=True, lock=True)
+            seal_older_run(self.context, run)
+            with self.context.database.write() as connection:
+                row = find_row(connection, run, deleted=True, lock=True)
                 if row.findings is None and row.state in ENDS and is_sound(row):
-                    self._change(connection, row, findings=stored_findings(findings))
+                    change_row(connection, row, findings=stored_findings(findings))
 
 
 def stored_findings(findings: Iterable[Finding]) -> list[dict[str, object]]:

@@ -5,7 +5,6 @@ leaves partial runs, which `Removal.purge` removes. Whoever calls has checked ev
 answer in the cache, because its numbers were not computed here; in all else it is a run like any other.
 """
 
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,19 +15,21 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from lab.config import RunConfig
 from lab.errors import LabError, RunStateError, StoreError
-from lab.runs.digests import stored_sums
+from lab.runs.context import StoreContext
 from lab.runs.encoding import encode_tags, setting_key
 from lab.runs.headline import choose_weights
-from lab.runs.headlines import headline_columns, saved_epochs_of
-from lab.runs.leases import _RESULTS, ENDS, _number
 from lab.runs.pace import MOST_ROWS, Pace
 from lab.runs.partial_table import partial_runs
-from lab.runs.points import _columns
-from lab.runs.records import KeptFile, RunRecord, RunState, Series, Want
-from lab.runs.removal import Removal, Remove
+from lab.runs.point_rows import checked_columns, upsert_points
+from lab.runs.records import ENDS, KeptFile, RunRecord, RunState, Series, Want
+from lab.runs.removal import Remove, remove_partial
+from lab.runs.results import headline_columns, saved_epochs_of
+from lab.runs.row_changes import sound_row
+from lab.runs.row_values import SUMMARY_COLUMNS, plain_number
+from lab.runs.rows import run_record
 from lab.runs.schema import kept, runs
 from lab.runs.seals import RAW, row_seal
-from lab.runs.sums import PointColumns
+from lab.runs.sums import PointColumns, stored_sums
 
 IMPORTED = "imported"
 IMPORTABLE = ENDS  # states in which a run can come in
@@ -38,7 +39,6 @@ IMPORT_LEASE_S = (
 _RENEW_S = 60.0
 _TOGETHER = 10  # runs listed in one transaction
 _NOTHING: dict[str, Any] = {"config": {}, "summary": {}, "environment": {}, "notices": [], "note": ""}  # of a large row
-_ID_BYTES = 6  # 48 random bits: among a million runs two share an id with a chance of 1 in 600
 Curves: TypeAlias = Mapping[str, Series] | Iterable[Series]
 
 
@@ -46,7 +46,7 @@ Curves: TypeAlias = Mapping[str, Series] | Iterable[Series]
 class EndedRun:
     """A run as it comes in.
 
-    id: from `new_run_id`. points: the curves by name, or parts of curves, each in step order, that are read as they are
+    id: from `lab.runs.identity.new_run_id`. points: the curves by name, or parts of curves, each in step order, that are read as they are
     stored. kept: its files, listed under this id.
     """
 
@@ -70,15 +70,13 @@ class EndedRun:
     kept: tuple[KeptFile, ...]
 
 
-def new_run_id() -> str:
-    """Return a random id for a new run."""
-    return secrets.token_hex(_ID_BYTES)
+class Imports:
+    """`RunStore.imports`: stores what was trained elsewhere."""
 
+    def __init__(self, context: StoreContext) -> None:
+        self.context = context
 
-class Imports(Removal):
-    """The part of `RunStore` that imports what others trained."""
-
-    def insert_ended(
+    def insert(
         self,
         ended: Sequence[EndedRun],
         *,
@@ -94,7 +92,7 @@ class Imports(Removal):
         live = next((run for run in ended if run.state not in IMPORTABLE), None)
         if live is not None:
             raise RunStateError(f"A run that is {live.state.value} cannot be imported: let it end first.")
-        pace = Pace(self.database)
+        pace = Pace(self.context.database)
         numbers: list[int] = []
         try:
             for first in range(0, len(ended), _TOGETHER):
@@ -109,7 +107,7 @@ class Imports(Removal):
         except BaseException as error:
             try:
                 for number in numbers:
-                    self._remove_partial(number, remove, pace)
+                    remove_partial(self.context, number, remove, pace)
             except (LabError, OSError) as second:
                 error.add_note(f"What it left is removed later, because that failed as well: {second}")
             raise
@@ -120,7 +118,7 @@ class Imports(Removal):
         with pace.write(sized=False) as connection:
             for run in ended:
                 number = self._new_number(connection, {**_row_values(run, origin), **_NOTHING})
-                lease_until = self._moment(connection).now + IMPORT_LEASE_S
+                lease_until = self.context.moment(connection).now + IMPORT_LEASE_S
                 connection.execute(insert(partial_runs).values(number=number, id=run.id, lease_until=lease_until))
                 if run.kept:
                     connection.execute(insert(kept), [_kept_values(file) for file in run.kept])
@@ -158,7 +156,7 @@ class Imports(Removal):
     def _complete(self, pace: Pace, held: Sequence[int], number: int, run: EndedRun, origin: str) -> dict[str, Any]:
         """Return the values of a run's row, sealed as the database will have them."""
         values = {**_row_values(run, origin), "number": number}
-        with self.database.read_in_parts() as connection:
+        with self.context.database.read_in_parts() as connection:
             values["sums"] = stored_sums(connection, number, run.id)
             answering = choose_weights(saved_epochs_of(connection, run.id, number))
         values |= headline_columns(answering, summary=values["summary"], config=values["config"])
@@ -176,7 +174,7 @@ class Imports(Removal):
         ready, rest = _fitting(run, parts, pace.size)
         with pace.write() as connection:
             self._hold_partial(connection, held)
-            self._upsert(connection, number, ready)
+            upsert_points(connection, number, ready)
         return rest
 
     def _renew(self, pace: Pace, held: Sequence[int]) -> None:
@@ -185,7 +183,7 @@ class Imports(Removal):
 
     def _hold_partial(self, connection: Connection, numbers: Sequence[int]) -> None:
         """Renew the leases of all runs of the import, so that none expires while another is stored."""
-        now = self._moment(connection).now
+        now = self.context.moment(connection).now
         held = update(partial_runs).where(partial_runs.c.number.in_(numbers), partial_runs.c.lease_until > 0)
         if connection.execute(held.values(lease_until=now + IMPORT_LEASE_S)).rowcount != len(numbers):
             raise StoreError(
@@ -202,9 +200,9 @@ class Imports(Removal):
             self._hold_partial(connection, numbers)
             connection.execute(delete(partial_runs).where(partial_runs.c.number.in_(numbers)))
             connection.execute(insert(runs), [dict(values) for values in staged])
-        with self.database.read() as connection:
-            rows = [self._row(connection, values["id"], deleted=True) for values in staged]
-            return tuple(self._record(connection, row) for row in rows)
+        with self.context.database.read() as connection:
+            rows = [sound_row(connection, values["id"], deleted=True) for values in staged]
+            return tuple(run_record(row, moment=self.context.moment(connection)) for row in rows)
 
 
 def _fitting(run: str, parts: Sequence[Series], room: int) -> tuple[list[tuple[str, PointColumns]], list[Series]]:
@@ -212,7 +210,7 @@ def _fitting(run: str, parts: Sequence[Series], room: int) -> tuple[list[tuple[s
     ready, rest = [], []
     for part in parts:
         if room:
-            ready.append((part.name, _columns(run, part.name, _cut(part, slice(None, room)))))
+            ready.append((part.name, checked_columns(run, part.name, _cut(part, slice(None, room)))))
         if part.step.size > room:
             rest.append(_cut(part, slice(room, None)))
         room -= min(room, part.step.size)
@@ -258,7 +256,7 @@ def _row_values(run: EndedRun, origin: str) -> dict[str, Any]:
         "arch": run.config.arch,
         "dataset": run.config.dataset,
         "setting": setting_key(run.config),
-        **{name: _number(run.summary.get(name)) for name in _RESULTS},
+        **{name: plain_number(run.summary.get(name)) for name in SUMMARY_COLUMNS},
     }
 
 

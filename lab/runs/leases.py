@@ -7,26 +7,30 @@ worker that comes back after its run was given away writes nothing and is told s
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, select
 
 from lab.errors import RunStateError
 from lab.findings import Finding
+from lab.runs.context import StoreContext
 from lab.runs.database import Moment
-from lab.runs.headlines import Headlines
+from lab.runs.expired import expired_rows, mark_expired
+from lab.runs.older_rows import adopt_older_row
 from lab.runs.owner import Owner, kill
-from lab.runs.records import RunRecord, RunState, Want
+from lab.runs.records import ENDS, RunRecord, RunState, Want
+from lab.runs.results import refresh_headline
+from lab.runs.row_changes import change_held_row, change_row, held_row, sound_row
+from lab.runs.row_values import SUMMARY_COLUMNS, cache_key_if_free, plain_number, progress_values
 from lab.runs.rows import AFTER_DEATH, LEASE_S, decoded, derive, listed_record, owner_of, run_record
 from lab.runs.run_queue import CLAIM_ORDER
 from lab.runs.schema import runs
-from lab.runs.seals import RAW, is_sealed, is_sound
-
-ENDS = frozenset({RunState.FINISHED, RunState.STOPPED, RunState.PAUSED, RunState.FAILED, RunState.INTERRUPTED})
-_REASON_OF_DEATH = "The process that trained it ended without a word; resume continues from the last checkpoint."
-_RESULTS = ("best_epoch", "images_per_second")  # columns filled from the summary
+from lab.runs.seals import RAW, is_sealed
 
 
-class Leases(Headlines):
-    """The part of `RunStore` that decides who may write."""
+class Leases:
+    """`RunStore.leases`: decides who may write."""
+
+    def __init__(self, context: StoreContext) -> None:
+        self.context = context
 
     def claim(self, *, slot: str, owner: Owner) -> RunRecord | None:
         """Take the first run of the queue, or None if there is none or the slot is in use on this host.
@@ -36,13 +40,13 @@ class Leases(Headlines):
         busy = select(runs.c.number).where(
             runs.c.host == owner.host, runs.c.slot == slot, runs.c.state == RunState.RUNNING
         )
-        with self.database.write() as connection:
-            moment = self._moment(connection)
-            self._bury(connection, moment)
+        with self.context.database.write() as connection:
+            moment = self.context.moment(connection)
+            mark_expired(connection, moment)
             row = None if connection.execute(busy).first() else self._first_waiting(connection)
             if row is None:
                 return None
-            taken = self._change(
+            taken = change_row(
                 connection,
                 row,
                 state=RunState.RUNNING,
@@ -69,7 +73,9 @@ class Leases(Headlines):
             query = select(*RAW).where(waiting, runs.c.number == number).with_for_update(skip_locked=True)
             row = connection.execute(query).one_or_none()
             if row is not None and not listed_record(row, moment=Moment(0.0)).problem:
-                row = row if is_sealed(row) else self._adopt(connection, row)
+                row = (
+                    row if is_sealed(row) else adopt_older_row(connection, row, moment=self.context.moment(connection))
+                )
                 if row is not None:
                     return row
         return None
@@ -83,54 +89,41 @@ class Leases(Headlines):
             & (runs.c.slot == slot)
             & (runs.c.state == RunState.RUNNING)
         )
-        with self.database.write() as connection:
+        with self.context.database.write() as connection:
             for row in connection.execute(select(*RAW).where(mine).with_for_update()).all():
-                self._change(connection, row, state=RunState.QUEUED, lease=row.lease + 1, attempts=row.attempts - 1)
-
-    def count_queued(self) -> int:
-        """Return how many runs wait for a worker."""
-        return self._count(RunState.QUEUED)
-
-    def count_running(self) -> int:
-        """Return how many runs a worker holds, or held when it died."""
-        return self._count(RunState.RUNNING)
-
-    def _count(self, state: RunState) -> int:
-        query = select(func.count()).where(runs.c.state == state, runs.c.deleted_at.is_(None))
-        with self.database.read() as connection:
-            return int(connection.execute(query).scalar_one())
+                change_row(connection, row, state=RunState.QUEUED, lease=row.lease + 1, attempts=row.attempts - 1)
 
     def heartbeat(self, run: str, lease: int) -> Want:
         """Renew the lease and return what the user wants of the run. Raises `LeaseLostError`."""
-        with self.database.write() as connection:
-            return Want(self._write_held(connection, run, lease).want)
+        with self.context.database.write() as connection:
+            return Want(change_held_row(self.context, connection, run, lease).want)
 
-    def wish(self, run: str) -> Want:
+    def requested(self, run: str) -> Want:
         """Return what the user wants of a run, and read nothing else: its worker asks five times a second.
 
         Raises `RunNotFoundError`.
         """
-        with self.database.read() as connection:
+        with self.context.database.read() as connection:
             want = connection.execute(select(runs.c.want).where(runs.c.id == run)).scalar_one_or_none()
-            return Want(want if want in set(Want) else self._row(connection, run, deleted=True).want)
+            return Want(want if want in set(Want) else sound_row(connection, run, deleted=True).want)
 
     def set_environment(self, run: str, lease: int, *, environment: Mapping[str, Any], device: str) -> None:
         """Record where the run is trained: packages, machine, threads; and the device it really got."""
-        with self.database.write() as connection:
-            self._write_held(connection, run, lease, environment=dict(environment), device=device)
+        with self.context.database.write() as connection:
+            change_held_row(self.context, connection, run, lease, environment=dict(environment), device=device)
 
     def set_progress(self, run: str, lease: int, progress: Mapping[str, Any]) -> Want:
         """Replace the newest step's numbers; `seconds` among them becomes the run's training time."""
-        with self.database.write() as connection:
-            return Want(self._write_held(connection, run, lease, **progress_values(progress)).want)
+        with self.context.database.write() as connection:
+            return Want(change_held_row(self.context, connection, run, lease, **progress_values(progress)).want)
 
     def add_notice(self, run: str, lease: int, text: str) -> None:
         """Add a sentence to the run; one that it already has is not repeated."""
-        with self.database.write() as connection:
-            row = self._held(connection, run, lease)
+        with self.context.database.write() as connection:
+            row = held_row(connection, run, lease)
             notices = decoded(row.notices)
             more = {} if text in notices else {"notices": [*notices, text]}
-            self._change(connection, row, **self._renewed(connection), **more)
+            change_row(connection, row, **self.context.renewed_lease(connection), **more)
 
     def finish(
         self,
@@ -156,19 +149,19 @@ class Leases(Headlines):
         values: dict[str, Any] = {"state": state, "want": Want.RUN, "reason": reason, "digest": ""}
         if summary is not None:
             values["summary"] = dict(summary)
-            values |= {name: _number(summary.get(name)) for name in _RESULTS}
+            values |= {name: plain_number(summary.get(name)) for name in SUMMARY_COLUMNS}
         if seconds is not None:
             values["seconds"] = seconds
         if findings is not None:
             values["findings"] = [finding.as_dict() for finding in findings]
-        with self.database.write() as connection:
-            moment = self._moment(connection)
-            row = self._held(connection, run, lease)
+        with self.context.database.write() as connection:
+            moment = self.context.moment(connection)
+            row = held_row(connection, run, lease)
             wish = Want(row.want)
             values |= {"finished_at": moment.now, "lease_until": moment.now + LEASE_S}
             if heard not in (None, wish):
                 values |= _as_wished(wish, moment.now)
-            ended = self._refresh_headline(connection, self._change(connection, row, **values))
+            ended = refresh_headline(connection, change_row(connection, row, **values))
             return run_record(ended, moment=moment)
 
     def request(self, run: str, want: Want) -> RunRecord:
@@ -178,16 +171,16 @@ class Leases(Headlines):
         queue, takes back a wish that was not yet acted on, and ends a process that holds the run but answers no more.
         Raises `RunStateError` where the wish makes no sense, such as resuming a finished run.
         """
-        with self.database.write() as connection:
-            row = self._row(connection, run, lock=True)
-            moment = self._moment(connection)
+        with self.context.database.write() as connection:
+            row = sound_row(connection, run, lock=True)
+            moment = self.context.moment(connection)
             state, responding = derive(row, moment=moment)
             if want is Want.RUN and not responding:
                 kill(owner_of(row))
                 state = RunState.INTERRUPTED
             values = self._answer(connection, row, state, want, moment.now)
             if values:
-                row = self._change(connection, row, **values)
+                row = change_row(connection, row, **values)
             return run_record(row, moment=moment)
 
     def _answer(self, connection: Connection, row: Row[Any], state: RunState, want: Want, now: float) -> dict[str, Any]:
@@ -199,7 +192,7 @@ class Leases(Headlines):
         if want is Want.RUN and (state is RunState.QUEUED or state.resumable):
             queued = {"state": RunState.QUEUED, "want": Want.RUN, "queued_at": now, "finished_at": None}
             rest = {"reason": "", "digest": ""}
-            return {} if state is RunState.QUEUED else queued | rest | over | _key_if_free(connection, row)
+            return {} if state is RunState.QUEUED else queued | rest | over | cache_key_if_free(connection, row)
         if want is Want.STOP and state in _CAN_STOP:
             return {} if row.state == RunState.STOPPED else {"state": RunState.STOPPED, "finished_at": now} | over
         if want is Want.PAUSE and state in (RunState.QUEUED, RunState.PAUSED):
@@ -208,37 +201,15 @@ class Leases(Headlines):
 
     def recover(self) -> list[str]:
         """Write down the runs whose owner died, and return their ids; anyone may call this at any time."""
-        with self.database.read() as connection:
-            dead = _dead(connection, self._moment(connection))
-        if not dead or self.database.read_only:
+        with self.context.database.read() as connection:
+            expired = expired_rows(connection, self.context.moment(connection))
+        if not expired or self.context.database.read_only:
             return []
-        with self.database.write() as connection:
-            return self._bury(connection, self._moment(connection))
-
-    def _bury(self, connection: Connection, moment: Moment) -> list[str]:
-        dead = _dead(connection, moment, lock=True)
-        for row, state in dead:
-            self._change(
-                connection,
-                row,
-                state=state,
-                want=Want.RUN,
-                lease=row.lease + 1,
-                reason=_REASON_OF_DEATH,
-                finished_at=moment.now,
-            )
-        return [str(row.id) for row, _ in dead]
+        with self.context.database.write() as connection:
+            return mark_expired(connection, self.context.moment(connection))
 
 
 _CAN_STOP = (RunState.QUEUED, RunState.PAUSED, RunState.INTERRUPTED, RunState.STOPPED)
-
-
-def progress_values(progress: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns of `runs` that a progress report fills."""
-    values: dict[str, Any] = {"progress": dict(progress)}
-    if "seconds" in progress:
-        values["seconds"] = float(progress["seconds"])
-    return values
 
 
 def _as_wished(wish: Want, now: float) -> dict[str, Any]:
@@ -248,39 +219,7 @@ def _as_wished(wish: Want, now: float) -> dict[str, Any]:
     return {"state": AFTER_DEATH[wish], "reason": ""}
 
 
-def _dead(connection: Connection, moment: Moment, *, lock: bool = False) -> list[tuple[Row[Any], RunState]]:
-    """Return the rows that say running and whose owner is dead, with the state that this makes.
-
-    lock: until the transaction ends; a row that its owner writes to at this moment is left out then.
-    """
-    query = select(*RAW).where(runs.c.state == RunState.RUNNING)
-    rows = connection.execute(query.with_for_update(skip_locked=True) if lock else query).all()
-    # A damaged row may name another process than its owner.
-    states = [(row, derive(row, moment=moment)[0]) for row in rows if is_sound(row)]
-    return [(row, state) for row, state in states if state not in (RunState.RUNNING, RunState.STOPPING)]
-
-
-def _key_if_free(connection: Connection, row: Row[Any]) -> dict[str, Any]:
-    """Give up the place in the cache if another run has meanwhile become the answer to the same question."""
-    if row.cache_key is None:
-        return {}
-    answers = (RunState.QUEUED, RunState.RUNNING, RunState.FINISHED)
-    taken = connection.execute(
-        select(runs.c.id).where(
-            runs.c.cache_key == row.cache_key,
-            runs.c.id != row.id,
-            runs.c.state.in_(answers),
-            runs.c.deleted_at.is_(None),
-        )
-    ).first()
-    return {} if taken is None else {"cache_key": None}
-
-
 def _refusal(run: str, state: RunState, want: Want) -> str:
     verb = {Want.RUN: "resumed", Want.STOP: "stopped", Want.PAUSE: "paused"}[want]
     way_out = "train it again as a new run" if state is RunState.FINISHED else "resume it first, or leave it as it is"
     return f"Run {run} is {state.value}, so it cannot be {verb}: {way_out}."
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and value == value else None

@@ -5,25 +5,57 @@ of them, then the partial run itself. Whoever is killed in between leaves a part
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sqlalchemy import delete, insert, select, update
 
-from lab.runs.edits import PURGE_AFTER_S
+from lab.errors import RunStateError
+from lab.runs.context import StoreContext
 from lab.runs.pace import Pace
 from lab.runs.partial_table import partial_runs
-from lab.runs.points import Points, unlisted
+from lab.runs.point_rows import delete_points
+from lab.runs.records import RunRecord, RunState
+from lab.runs.row_changes import change_row, find_row
+from lab.runs.row_values import cache_key_if_free
+from lab.runs.rows import derive, listed_record
+from lab.runs.saved_files import unlisted
 from lab.runs.schema import kept, runs
 from lab.runs.seals import RAW, is_sound
 
 Remove: TypeAlias = Callable[[Sequence[str]], None]
+PURGE_AFTER_S = 7 * 24 * 3600.0  # a week to change one's mind
 _FILES = 16  # taken off the list in the first transaction: each costs a call to the place where files are
 _EXPIRED = 0.0  # a lease that no importer can renew
 _FIRST_STEP = -(2**63)
 
 
-class Removal(Points):
-    """The part of `RunStore` that removes runs for good."""
+class Removal:
+    """`RunStore.removal`: hides runs, brings them back, and removes for good what was hidden long ago."""
+
+    def __init__(self, context: StoreContext) -> None:
+        self.context = context
+
+    def delete(self, run: str) -> RunRecord:
+        """Hide a run; `undelete` brings it back until it is purged. One that is training must be stopped first."""
+        with self.context.database.write() as connection:
+            row = find_row(connection, run, lock=True)
+            moment = self.context.moment(connection)
+            values: dict[str, Any] = {"deleted_at": moment.now}
+            if not listed_record(row, moment=moment).problem:  # else only hidden: nobody knows what it is
+                state = derive(row, moment=moment)[0]
+                if state in (RunState.RUNNING, RunState.STOPPING):
+                    raise RunStateError(f"Run {run} is {state.value}, so it cannot be deleted: stop it first.")
+                ended = RunState.STOPPED if state is RunState.QUEUED else state
+                values |= {"lease": row.lease + 1, "state": ended}
+            return listed_record(change_row(connection, row, **values), moment=moment)
+
+    def undelete(self, run: str) -> RunRecord:
+        """Bring back a deleted run."""
+        with self.context.database.write() as connection:
+            row = find_row(connection, run, deleted=True, lock=True)
+            if row.deleted_at is not None:
+                row = change_row(connection, row, deleted_at=None, **cache_key_if_free(connection, row))
+            return listed_record(row, moment=self.context.moment(connection))
 
     def purge(self, remove: Remove, *, older_than_s: float = PURGE_AFTER_S) -> None:
         """Remove for good what was deleted longer ago than this, and what imports that were killed have left.
@@ -31,10 +63,10 @@ class Removal(Points):
         remove: is given the paths that no run lists any more, before they are taken off the list: whoever is killed in
         between finds them again.
         """
-        limit = self.now() - older_than_s
-        with self.database.read() as connection:
+        limit = self.context.now() - older_than_s
+        with self.context.database.read() as connection:
             gone = list(connection.execute(select(runs.c.number).where(runs.c.deleted_at <= limit)).scalars())
-        pace = Pace(self.database)
+        pace = Pace(self.context.database)
         for number in gone:
             with pace.write(sized=False) as connection:
                 still = (runs.c.number == number) & (runs.c.deleted_at <= limit)
@@ -42,29 +74,30 @@ class Removal(Points):
                 if row is not None and is_sound(row):  # else its time of deletion may be the damage
                     connection.execute(delete(runs).where(runs.c.number == number))
                     connection.execute(insert(partial_runs).values(number=number, id=row.id, lease_until=_EXPIRED))
-        with self.database.read() as connection:
-            expired = partial_runs.c.lease_until <= self.now()
+        with self.context.database.read() as connection:
+            expired = partial_runs.c.lease_until <= self.context.now()
             left = list(connection.execute(select(partial_runs.c.number).where(expired)).scalars())
         for number in left:
-            self._remove_partial(number, remove, pace)
+            remove_partial(self.context, number, remove, pace)
 
-    def _remove_partial(self, number: int, remove: Remove, pace: Pace) -> None:
-        """Remove a partial run and all that belongs to it; its importer, should it still live, can write no more."""
-        with pace.write(sized=False) as connection:
-            over = update(partial_runs).where(partial_runs.c.number == number).values(lease_until=_EXPIRED)
-            run = connection.execute(over.returning(partial_runs.c.id)).scalar_one_or_none()
-        if run is None:
-            return
-        self._delete_points(pace, number, after_step=_FIRST_STEP, hold=lambda _connection: None)
-        files = Pace(self.database, first=_FILES, least=1)
-        listed = select(kept.c.path).where(kept.c.run == run).order_by(kept.c.path)
-        paths = [""]
-        while paths:
-            with files.write() as connection:
-                paths = list(connection.execute(listed.limit(files.size)).scalars())
-                connection.execute(delete(kept).where(kept.c.run == run, kept.c.path.in_(paths)))
-                free = unlisted(connection, paths)
-                if free:
-                    remove(free)
-        with pace.write(sized=False) as connection:
-            connection.execute(delete(partial_runs).where(partial_runs.c.number == number))
+
+def remove_partial(context: StoreContext, number: int, remove: Remove, pace: Pace) -> None:
+    """Remove a partial run and all that belongs to it; its importer, should it still live, can write no more."""
+    with pace.write(sized=False) as connection:
+        over = update(partial_runs).where(partial_runs.c.number == number).values(lease_until=_EXPIRED)
+        run = connection.execute(over.returning(partial_runs.c.id)).scalar_one_or_none()
+    if run is None:
+        return
+    delete_points(context.database, pace, number, after_step=_FIRST_STEP, lock_row=lambda _connection: None)
+    files = Pace(context.database, first=_FILES, least=1)
+    listed = select(kept.c.path).where(kept.c.run == run).order_by(kept.c.path)
+    paths = [""]
+    while paths:
+        with files.write() as connection:
+            paths = list(connection.execute(listed.limit(files.size)).scalars())
+            connection.execute(delete(kept).where(kept.c.run == run, kept.c.path.in_(paths)))
+            free = unlisted(connection, paths)
+            if free:
+                remove(free)
+    with pace.write(sized=False) as connection:
+        connection.execute(delete(partial_runs).where(partial_runs.c.number == number))

@@ -4,17 +4,23 @@
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, select
+from sqlalchemy import Connection, Row, case, func, select
 
+from lab.config import RunConfig
 from lab.errors import RunStateError
-from lab.runs.base import StoreBase
+from lab.runs.context import StoreContext
+from lab.runs.edits import NAME_LIMIT, checked_tags, checked_text
+from lab.runs.encoding import encode_tags, setting_key
+from lab.runs.expired import mark_expired
+from lab.runs.identity import new_run_id
 from lab.runs.records import RunRecord, RunState, Want
-from lab.runs.rows import listed_record
-from lab.runs.schema import runs
+from lab.runs.row_changes import change_row, insert_for, seal_row, sound_row
+from lab.runs.rows import derive, listed_record, run_record
+from lab.runs.schema import CACHED, runs
 from lab.runs.seals import RAW, is_sound
 
 CLAIM_ORDER = (runs.c.queued_at, runs.c.number)
@@ -31,10 +37,63 @@ class Move(StrEnum):
     BACK = "back"
 
 
-class Queue(StoreBase):
-    """The part of `RunStore` that shows and changes the order of the queue."""
+class RunQueue:
+    """`RunStore.queue`: takes runs in, shows them in the order of `claim` and changes that order."""
 
-    def list_queue(self, *, limit: int | None = None) -> tuple[RunRecord, ...]:
+    def __init__(self, context: StoreContext) -> None:
+        self.context = context
+
+    def submit(
+        self,
+        config: RunConfig,
+        *,
+        fingerprint: str,
+        family: str,
+        name: str = "",
+        parent: str | None = None,
+        fresh: bool = False,
+        tags: Iterable[str] = (),
+        origin: str = "local",
+    ) -> tuple[RunRecord, bool]:
+        """Queue a run, or return the queued, running or finished one with this fingerprint, and whether it is that.
+
+        fresh: make a new run all the same. The check and the queueing are one statement, so two callers who ask at the
+        same moment get the same run.
+        """
+        values: dict[str, Any] = {
+            "id": new_run_id(),
+            "name": checked_text(name, "name", NAME_LIMIT) or config.arch,
+            "config": config.as_dict(),
+            "fingerprint": fingerprint,
+            "family": family,
+            "cache_key": None if fresh else fingerprint,
+            "state": RunState.QUEUED,
+            "want": Want.RUN,
+            "parent": parent,
+            "origin": origin,
+            "arch": config.arch,
+            "dataset": config.dataset,
+            "setting": setting_key(config),
+            "tags": encode_tags(checked_tags(tags)),
+            "progress": {},
+            "summary": {},
+            "environment": {},
+            "notices": [],
+            "findings": [],
+            "sums": {},
+        }
+        with self.context.database.write() as connection:
+            moment = self.context.moment(connection)
+            mark_expired(connection, moment)
+            statement = insert_for(connection)(runs).values(**values, created_at=moment.now, queued_at=moment.now)
+            statement = statement.on_conflict_do_nothing(index_elements=["cache_key"], index_where=CACHED)
+            made = connection.execute(statement.returning(*RAW)).one_or_none()
+            if made is not None:
+                return run_record(seal_row(connection, made), moment=moment), False
+            known = connection.execute(select(*RAW).where(runs.c.cache_key == fingerprint, CACHED)).one()
+            return run_record(known, moment=moment), True
+
+    def list(self, *, limit: int | None = None) -> tuple[RunRecord, ...]:
         """Return the live runs: those in training, then the queued ones, both in the order of `claim`."""
         running_first = case((runs.c.state == RunState.RUNNING, 0), else_=1)
         query = (
@@ -43,49 +102,54 @@ class Queue(StoreBase):
             .order_by(running_first, *CLAIM_ORDER)
             .limit(limit)
         )
-        with self.database.read() as connection:
-            moment = self._moment(connection)
+        with self.context.database.read() as connection:
+            moment = self.context.moment(connection)
             records = [listed_record(row, moment=moment) for row in connection.execute(query)]
         return tuple(record for record in records if record.state.live)
 
-    def move_in_queue(self, run: str, move: Move) -> tuple[RunRecord, ...]:
+    def move(self, run: str, move: Move) -> tuple[RunRecord, ...]:
         """Move a queued run and return the queue as it is then; what is first already stays first.
 
         Raises `RunNotFoundError`, and `RunStateError` for a run that is not queued, or no longer.
         """
-        with self.database.write() as connection:
+        with self.context.database.write() as connection:
             # Locked in the order of their numbers, which no move changes: two moves never wait for each other's rows.
             locked = connection.execute(select(*RAW).where(*_QUEUED).order_by(runs.c.number).with_for_update()).all()
             queued = sorted(filter(is_sound, locked), key=lambda row: (row.queued_at, row.number))
             place = next((index for index, row in enumerate(queued) if row.id == run), None)
             if place is None:
-                state = self._state(connection, self._row(connection, run))
+                state = derive(sound_row(connection, run), moment=self.context.moment(connection))[0]
                 raise RunStateError(f"Run {run} is {state.value}, so it has no place in the queue: move a queued run.")
             moved = queued.pop(place)
             queued.insert(_target(place, move, last=len(queued)), moved)
-            self._write_order(connection, queued)
-            moment = self._moment(connection)
+            _write_order(connection, queued)
+            moment = self.context.moment(connection)
             waiting = select(*RAW).where(*_QUEUED).order_by(*CLAIM_ORDER)
             return tuple(listed_record(row, moment=moment) for row in connection.execute(waiting))
 
-    def _write_order(self, connection: Connection, rows: Sequence[Row[Any]]) -> None:
-        """Give the rows, in this order, the times they have among them, each later than the one before."""
-        before = -math.inf
-        for row, time in zip(rows, sorted(float(row.queued_at) for row in rows), strict=True):
-            before = max(time, math.nextafter(before, math.inf))
-            if before != row.queued_at:
-                self._change(connection, row, queued_at=before)
+    def count_queued(self) -> int:
+        """Return how many runs wait for a worker."""
+        return self._count(RunState.QUEUED)
+
+    def count_running(self) -> int:
+        """Return how many runs a worker holds, or held when it died."""
+        return self._count(RunState.RUNNING)
+
+    def _count(self, state: RunState) -> int:
+        query = select(func.count()).where(runs.c.state == state, runs.c.deleted_at.is_(None))
+        with self.context.database.read() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def stop_all(self) -> tuple[RunRecord, ...]:
         """Stop every live run in one transaction and return them: queued ones at once, running ones by their worker.
 
         Queued ones first: on Postgres a run that is claimed meanwhile is then found among the running ones.
         """
-        with self.database.write() as connection:
-            moment = self._moment(connection)
+        with self.context.database.write() as connection:
+            moment = self.context.moment(connection)
             ended = {"state": RunState.STOPPED, "finished_at": moment.now}
             rows = [
-                self._change(connection, row, **values)
+                change_row(connection, row, **values)
                 for which, values in ((_QUEUED, ended), ((*_RUNNING, runs.c.want != Want.STOP), {"want": Want.STOP}))
                 for row in connection.execute(
                     select(*RAW).where(*which).order_by(runs.c.number).with_for_update()
@@ -96,3 +160,12 @@ class Queue(StoreBase):
 
 def _target(place: int, move: Move, *, last: int) -> int:
     return {Move.FRONT: 0, Move.UP: max(0, place - 1), Move.DOWN: min(last, place + 1), Move.BACK: last}[move]
+
+
+def _write_order(connection: Connection, rows: Sequence[Row[Any]]) -> None:
+    """Give the rows, in this order, the times they have among them, each later than the one before."""
+    before = -math.inf
+    for row, time in zip(rows, sorted(float(row.queued_at) for row in rows), strict=True):
+        before = max(time, math.nextafter(before, math.inf))
+        if before != row.queued_at:
+            change_row(connection, row, queued_at=before)

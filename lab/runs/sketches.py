@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, select, update
 
 from lab.errors import InputError
-from lab.runs.base import StoreBase
+from lab.runs.context import StoreContext
 from lab.runs.edits import checked_text
 from lab.runs.seals import is_sound, row_seal
 from lab.runs.sketches_table import LABEL_LIMIT, sketches
@@ -32,10 +32,13 @@ class SavedSketch:
     created_at: float
 
 
-class Sketches(StoreBase):
-    """The part of `RunStore` that keeps drawings."""
+class Sketches:
+    """`RunStore.sketches`: saved drawings."""
 
-    def save_sketch(self, png: bytes, *, label: str, dataset: str) -> SavedSketch:
+    def __init__(self, context: StoreContext) -> None:
+        self.context = context
+
+    def save(self, png: bytes, *, label: str, dataset: str) -> SavedSketch:
         """Keep a drawing. Raises `InputError` for one that is too large, without a label, or one too many."""
         if not 0 < len(png) <= MAX_BYTES:
             raise InputError(f"The drawing has {len(png):,} bytes, but it must have 1 to {MAX_BYTES:,}: draw it anew.")
@@ -48,40 +51,40 @@ class Sketches(StoreBase):
             "dataset": dataset,
             "png": png,
         }
-        with self.database.write() as connection:
-            values["created_at"] = self._moment(connection).now
+        with self.context.database.write() as connection:
+            values["created_at"] = self.context.moment(connection).now
             if connection.execute(select(func.count()).select_from(sketches)).scalar_one() >= MAX_SKETCHES:
                 raise InputError(f"There are {MAX_SKETCHES:,} saved drawings already: delete some first.")
             row = connection.execute(sketches.insert().values(**values).returning(sketches)).one()
             _seal(connection, row)
         return SavedSketch(**values)
 
-    def list_sketches(self, *, dataset: str | None = None) -> tuple[SavedSketch, ...]:
+    def list(self, *, dataset: str | None = None) -> tuple[SavedSketch, ...]:
         """Return the saved drawings, the oldest first; only those of one data set's classes if asked.
 
-        Damaged ones are left out; `damaged_sketches` counts them.
+        Damaged ones are left out; `count_damaged` counts them.
         """
         query = select(sketches).order_by(sketches.c.number)
         if dataset is not None:
             query = query.where(sketches.c.dataset == dataset)
-        with self.database.read() as connection:
+        with self.context.database.read() as connection:
             return tuple(_record(row) for row in connection.execute(query) if _is_right(row))
 
-    def damaged_sketches(self) -> int:
+    def count_damaged(self) -> int:
         """Return how many saved drawings are not as they were saved."""
-        with self.database.read() as connection:
+        with self.context.database.read() as connection:
             return sum(not _is_right(row) for row in connection.execute(select(sketches)))
 
-    def seal_older_sketches(self) -> None:
+    def seal_older(self) -> None:
         """Seal the drawings that an older release saved."""
-        with self.database.write() as connection:
+        with self.context.database.write() as connection:
             for row in connection.execute(select(sketches).where(sketches.c.seal == "")).all():
                 if _is_right(row):
                     _seal(connection, row)
 
-    def delete_sketches(self, ids: tuple[str, ...]) -> int:
+    def delete(self, ids: tuple[str, ...]) -> int:
         """Delete drawings; ids that are not there do not matter. Returns how many were deleted."""
-        with self.database.write() as connection:
+        with self.context.database.write() as connection:
             return int(connection.execute(delete(sketches).where(sketches.c.id.in_(ids))).rowcount)
 
 

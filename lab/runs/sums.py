@@ -4,7 +4,7 @@ A run of an older release has none (`sums` is NULL) until it is sealed; nothing 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,10 +12,9 @@ from sqlalchemy import ColumnElement, Connection, Row, select
 
 from lab.errors import UnreadableRunError
 from lab.runs.curves import fetch
-from lab.runs.digests import sum_files
 from lab.runs.rows import decoded
-from lab.runs.schema import kept
-from lab.runs.seals import EMPTY_SUM, added, points_sum, taken
+from lab.runs.schema import kept, series_names
+from lab.runs.seals import EMPTY_SUM, added, file_sum, points_sum, taken
 
 PointColumns: TypeAlias = tuple[list[int], list[float | None], list[float]]  # steps, values, times
 
@@ -23,6 +22,21 @@ PointColumns: TypeAlias = tuple[list[int], list[float | None], list[float]]  # s
 def files_where(connection: Connection, *where: ColumnElement[bool]) -> Sequence[Row[Any]]:
     """Return rows of `kept`."""
     return connection.execute(select(kept).where(*where)).all()
+
+
+def stored_sums(connection: Connection, number: int, run: str) -> dict[str, str]:
+    """Return the sums of what is stored of a run, read through; curves and files that are empty have none."""
+    found = {
+        f"points/{name.name}": points_sum(name.name, fetch(connection, number, name.number))
+        for name in connection.execute(select(series_names)).all()
+    }
+    found["files"] = sum_files(connection.execute(select(kept).where(kept.c.run == run)))
+    return {key: one for key, one in found.items() if one != EMPTY_SUM}
+
+
+def sum_files(rows: Iterable[Row[Any]]) -> str:
+    """Return the sum of saved files' rows."""
+    return added(EMPTY_SUM, *map(file_sum, rows))
 
 
 def after_storing(

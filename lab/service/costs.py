@@ -19,13 +19,15 @@ from torch.nn import functional as F
 
 from lab.config import RunConfig
 from lab.data.load import is_present
-from lab.data.registry import DatasetSpec, get_dataset_spec
+from lab.data.registry import DatasetSpec
 from lab.devices import resolve_device
 from lab.errors import ShapeError
 from lab.inspection.summary import summarize
+from lab.networks import build_on_meta
 from lab.runs.imports import IMPORTED
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
+from lab.service.resolved import ResolvedConfig
 from lab.training.augment import build_augment
 
 _BACKWARD = 3.0  # forward and backward together, in forwards
@@ -83,14 +85,11 @@ class Estimate:
         return self.limit_s < self.seconds_per_epoch * self.epochs
 
 
-def estimate(lab: Lab, config: RunConfig) -> Estimate:
-    """Return what a configuration will cost. Raises `ShapeError`, `ConfigError` or `DeviceError` where it cannot run."""
-    checked = lab.check(config)
-    spec = get_dataset_spec(checked.dataset)
+def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
+    """Return what a configuration will cost. Raises `ShapeError` or `DeviceError` where it cannot run."""
+    checked, spec = resolved.config, resolved.dataset
     device = resolve_device(checked.device if checked.device != "auto" else lab.settings.device)
-    with torch.device("meta"):
-        network = lab.build_network(checked)
-    summary = summarize(network, input_shape=(1, 1, spec.image_size, spec.image_size))
+    summary = summarize(build_on_meta(checked), input_shape=(1, 1, spec.image_size, spec.image_size))
     there = _train_images(lab, spec)
     used = min(checked.train_limit, there) or there
     images = round(used * (1 - checked.val_fraction))
@@ -98,7 +97,6 @@ def estimate(lab: Lab, config: RunConfig) -> Estimate:
     counted = _seconds_per_image(summary.total_mult_adds, device.type)
     seconds_per_image = 1 / rate if rate else counted + _augment_seconds(checked.augment, device.type)
     limit = checked.max_steps * checked.batch_size if checked.max_steps else math.inf  # images
-    side = spec.image_size if checked.input_size == "native" else int(checked.input_size)
     return Estimate(
         params=summary.total_params,
         mult_adds=summary.total_mult_adds,
@@ -108,7 +106,7 @@ def estimate(lab: Lab, config: RunConfig) -> Estimate:
         limit_s=limit * seconds_per_image,
         measured=rate is not None,
         device=str(device),
-        side=side,
+        side=resolved.input_side,
         epochs=checked.epochs,
         evaluation_s=(used - images + _test_images(lab, spec)) * (1 / rate if rate else counted) / _BACKWARD,
         slowdown=_MEASURED if rate else min(max(_COUNTED, _busy()), _MOST_BUSY),
@@ -119,7 +117,7 @@ def _test_images(lab: Lab, spec: DatasetSpec) -> int:
     """Return how many test images a data set has; those beside drawings are counted, 0 where they are no longer here."""
     if spec.test_images or not is_present(spec.id, root=lab.settings.data):
         return spec.test_images
-    return len(lab.dataset(spec.id).test_labels)
+    return len(lab.datasets.load(spec.id).test_labels)
 
 
 def _busy() -> float:
@@ -128,14 +126,14 @@ def _busy() -> float:
     return (waiting + 1) / (os.cpu_count() or 1)
 
 
-def smaller_input(lab: Lab, config: RunConfig) -> tuple[str, Estimate] | None:
+def smaller_input(lab: Lab, resolved: ResolvedConfig) -> tuple[str, Estimate] | None:
     """Return the smallest input size this network can take, and its cost, if it is smaller than the chosen one."""
     for size in _SMALLER:
         try:
-            smaller = estimate(lab, config.replace(input_size=size))
+            smaller = estimate(lab, resolved.with_input_size(size))
         except ShapeError:
             continue
-        return (size, smaller) if smaller.side < estimate(lab, config).side else None
+        return (size, smaller) if smaller.side < resolved.input_side else None
     return None
 
 
@@ -143,7 +141,7 @@ def _train_images(lab: Lab, spec: DatasetSpec) -> int:
     """Return how many training images a data set has; drawings are counted, 0 where they are no longer here."""
     if spec.train_images or not is_present(spec.id, root=lab.settings.data):
         return spec.train_images
-    return len(lab.dataset(spec.id).train_labels)
+    return len(lab.datasets.load(spec.id).train_labels)
 
 
 def _measured_rate(lab: Lab, config: RunConfig, device: str) -> float | None:
@@ -151,14 +149,14 @@ def _measured_rate(lab: Lab, config: RunConfig, device: str) -> float | None:
 
     A run of seconds tells how long it took to begin; it is asked only where no longer one is known.
     """
-    runs = [run for run in lab.store.list_runs(limit=_LOOK_BACK) if _same_work(run, config, device)]
+    runs = [run for run in lab.store.runs.list(limit=_LOOK_BACK) if _same_work(run, config, device)]
     telling = [run for run in runs if run.seconds >= _TELLING_S] or runs
-    return float(telling[0].summary["images_per_second"]) if telling else None
+    return telling[0].summary.images_per_second if telling else None
 
 
 def _same_work(run: RunRecord, config: RunConfig, device: str) -> bool:
-    rate = run.summary.get("images_per_second")
-    if not isinstance(rate, int | float) or not 0 < rate < math.inf:
+    rate = run.summary.images_per_second
+    if rate is None or not 0 < rate < math.inf:
         return False
     if run.origin == IMPORTED or not run.device.startswith(device):  # measured elsewhere, or on another kind of device
         return False

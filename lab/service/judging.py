@@ -23,8 +23,8 @@ _CLASSES = 10  # of a data set that this release does not know
 
 def judge_run(store: RunStore, run: RunRecord) -> tuple[Finding, ...]:
     """Return what a run's settings and stored points say about it."""
-    facts = DataFacts.from_environment(run.environment, classes=_classes(run.config.dataset))
-    return diagnose_run(run.config, store.sampled_points(run.id, limit=_SAMPLE), facts, ended=run.state.over)
+    facts = DataFacts.from_environment(run.environment.as_dict(), classes=_classes(run.config.dataset))
+    return diagnose_run(run.config, store.points.sample(run.id, limit=_SAMPLE), facts, ended=run.state.over)
 
 
 def _classes(dataset: str) -> int:
@@ -43,9 +43,9 @@ def judge_older(store: RunStore, *, budget_s: float, ids: Sequence[str] | None =
         return 0
     end, count, before = time.monotonic() + budget_s, 0, None
     try:
-        while time.monotonic() < end and (found := store.list_unjudged(limit=_PART, before=before, ids=ids)):
+        while time.monotonic() < end and (found := store.findings.list_unjudged(limit=_PART, before=before, ids=ids)):
             judged = _judge_all(store, [run for _, run in found], end=end)
-            store.fill_findings(judged)
+            store.findings.fill(judged)
             count, before = count + len(judged), found[-1][0]
     except StoreBusyError:
         return count
@@ -56,7 +56,7 @@ def _judge_all(store: RunStore, ids: Sequence[str], *, end: float) -> dict[str, 
     judged = {}
     for run in ids:
         try:
-            judged[run] = judge_run(store, store.get(run))
+            judged[run] = judge_run(store, store.runs.get(run))
         except (
             LabError,
             ValueError,

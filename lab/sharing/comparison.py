@@ -65,13 +65,13 @@ def result_of(run: RunRecord, key: str) -> Cell:
     if key in METRICS:
         value: object = getattr(run.headline, key)
     else:
-        value = run.seconds if key == "seconds" else run.summary.get(key)
+        value = run.seconds if key == "seconds" else run.summary.value(key)
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def last_result_of(run: RunRecord, key: str) -> Cell:
     """Return one result of a run's last whole epoch, which the lab reports quote; None where there is none (yet)."""
-    value = getattr(run.last_result, key) if key in METRICS else run.summary.get(key)
+    value = getattr(run.last_result, key) if key in METRICS else run.summary.value(key)
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 

@@ -48,7 +48,7 @@ def _events(source: Source, run: RunRecord) -> Iterator[Any]:
     yield Event(wall_time=start, file_version="brain.Event:2")
     for summary in _settings(run, start):
         yield Event(wall_time=start, summary=summary)
-    for name, series in source.store.points(run.id).items():
+    for name, series in source.store.points.read(run.id).items():
         for step, value, time_s in zip(
             series.step.tolist(), series.value.tolist(), series.time_s.tolist(), strict=True
         ):

@@ -1,6 +1,6 @@
-"""The only list of what runs can be taken away as; the shell, the export panel, the docs and the tests read it here.
+"""The only list of the export formats; the CLI, the export panel, the docs and the tests read it here.
 
-Nothing here imports torch until a format that needs it is asked for.
+A format's module is imported when the format is asked for, so the list opens without torch and Plotly.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from lab.errors import InputError, UnknownNameError, near_miss
+from lab.lazy import load
 from lab.runs.records import RunRecord, Series
 from lab.sharing.comparison import comparison_table
-from lab.sharing.source import Loaded, Source
+from lab.sharing.source import Source
 from lab.sharing.tables import metrics_csv, metrics_json, write_latex, write_markdown
 
 CARD = ".card.md"
@@ -22,9 +23,9 @@ Writer: TypeAlias = Callable[[Source, Sequence[RunRecord]], Files]
 
 @dataclass(frozen=True, slots=True)
 class ExportFormat:
-    """One way to take runs away.
+    """One export format.
 
-    many: whether several runs fit into one file. folder: the result is a folder of files. weights: needs kept weights.
+    many: whether several runs fit into one file. folder: the result is a folder of files. weights: needs saved weights.
     main: what the file itself is called in a zip, for a format whose file comes with a folder beside it.
     """
 
@@ -66,7 +67,7 @@ def list_formats() -> tuple[ExportFormat, ...]:
 
 
 def _points(source: Source, runs: Sequence[RunRecord]) -> list[tuple[RunRecord, Mapping[str, Series]]]:
-    return [(run, source.store.points(run.id)) for run in runs]
+    return [(run, source.store.points.read(run.id)) for run in runs]
 
 
 def _csv(source: Source, runs: Sequence[RunRecord]) -> Files:
@@ -86,59 +87,35 @@ def _latex(_source: Source, runs: Sequence[RunRecord]) -> Files:
     return {"": write_latex(comparison_table(runs)).encode()}
 
 
-def _with_card(source: Source, runs: Sequence[RunRecord], encode: Callable[[Loaded], bytes]) -> Files:
-    from lab.sharing.weights import model_card
+def _of_runs(place: str) -> Writer:
+    """Return what calls the function at `place` with the source and the runs; text becomes UTF-8."""
 
-    loaded = source.load_run_network(runs[0].id)
-    return {"": encode(loaded), CARD: model_card(loaded).encode()}
+    def write(source: Source, runs: Sequence[RunRecord]) -> Files:
+        content = load(place)(source, runs)
+        return {"": content.encode() if isinstance(content, str) else content}
 
-
-def _safetensors(source: Source, runs: Sequence[RunRecord]) -> Files:
-    from lab.sharing.weights import safetensors_bytes
-
-    return _with_card(source, runs, safetensors_bytes)
+    return write
 
 
-def _state_dict(source: Source, runs: Sequence[RunRecord]) -> Files:
-    from lab.sharing.weights import state_dict_bytes
+def _of_network(place: str) -> Writer:
+    """Return what calls the function at `place` with the run's network, and writes its model card beside it."""
 
-    return _with_card(source, runs, state_dict_bytes)
+    def write(source: Source, runs: Sequence[RunRecord]) -> Files:
+        loaded = source.weights.load(runs[0].id)
+        card: str = load("lab.sharing.weights:model_card")(loaded)
+        return {"": load(place)(loaded), CARD: card.encode()}
+
+    return write
 
 
 def _code(source: Source, runs: Sequence[RunRecord]) -> Files:
-    from lab.sharing.script.program import write_script
-
-    return write_script(source, runs[0])
-
-
-def _bundle(source: Source, runs: Sequence[RunRecord]) -> Files:
-    from lab.sharing.bundle.write import write_bundle
-
-    return {"": write_bundle(source, runs)}
-
-
-def _html(source: Source, runs: Sequence[RunRecord]) -> Files:
-    from lab.sharing.report.page import write_report
-
-    return {"": write_report(source, runs).encode()}
-
-
-def _onnx(source: Source, runs: Sequence[RunRecord]) -> Files:
-    from lab.sharing.onnx_file import onnx_bytes
-
-    return _with_card(source, runs, onnx_bytes)
-
-
-def _torch_export(source: Source, runs: Sequence[RunRecord]) -> Files:
-    from lab.sharing.onnx_file import program_bytes
-
-    return _with_card(source, runs, program_bytes)
+    files: Files = load("lab.sharing.script.program:write_script")(source, runs[0])
+    return files
 
 
 def _tensorboard(source: Source, runs: Sequence[RunRecord]) -> Files:
-    from lab.sharing.event_files import event_files
-
-    return event_files(source, runs)
+    files: Files = load("lab.sharing.event_files:event_files")(source, runs)
+    return files
 
 
 _ALL = (
@@ -148,7 +125,7 @@ _ALL = (
         "Settings, interactive curves, mistakes, feature maps; needs no network.",
         ".html",
         "text/html",
-        _html,
+        _of_runs("lab.sharing.report.page:write_report"),
         many=True,
     ),
     ExportFormat(
@@ -157,7 +134,7 @@ _ALL = (
         "Everything: settings, curves, kept weights, environment. Another lab imports it.",
         ".zip",
         "application/zip",
-        _bundle,
+        _of_runs("lab.sharing.bundle.write:write_bundle"),
         many=True,
     ),
     ExportFormat(
@@ -190,7 +167,7 @@ _ALL = (
         "The best kept weights and their model card.",
         ".safetensors",
         "application/octet-stream",
-        _safetensors,
+        _of_network("lab.sharing.weights:safetensors_bytes"),
         weights=True,
     ),
     ExportFormat(
@@ -199,7 +176,7 @@ _ALL = (
         "The best kept weights as torch.save writes them.",
         ".pt",
         "application/octet-stream",
-        _state_dict,
+        _of_network("lab.sharing.weights:state_dict_bytes"),
         weights=True,
     ),
     ExportFormat(
@@ -208,7 +185,7 @@ _ALL = (
         "Opset 18, checked against PyTorch to 1e-4; opens in Netron.",
         ".onnx",
         "application/octet-stream",
-        _onnx,
+        _of_network("lab.sharing.onnx_file:onnx_bytes"),
         weights=True,
     ),
     ExportFormat(
@@ -217,7 +194,7 @@ _ALL = (
         "The program that torch.export.load reads, without any source.",
         ".pt2",
         "application/octet-stream",
-        _torch_export,
+        _of_network("lab.sharing.onnx_file:program_bytes"),
         weights=True,
     ),
     ExportFormat(

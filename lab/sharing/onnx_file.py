@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from lab.errors import LabError
-from lab.sharing.source import Loaded
+from lab.loaded_network import LoadedNetwork
 from lab.sharing.weights import facts
 from lab.strict_json import with_names
 
@@ -23,7 +23,7 @@ _CHECKED_IMAGES = 16
 _INPUT, _OUTPUT = "images", "logits"
 
 
-def onnx_bytes(loaded: Loaded) -> bytes:
+def onnx_bytes(loaded: LoadedNetwork) -> bytes:
     """Return the network as ONNX (opset 18).
 
     Raises `LabError` if the packages are not installed or onnxruntime's answers differ by more than 1e-4.
@@ -57,7 +57,7 @@ def onnx_bytes(loaded: Loaded) -> bytes:
     return data
 
 
-def program_bytes(loaded: Loaded) -> bytes:
+def program_bytes(loaded: LoadedNetwork) -> bytes:
     """Return the network as torch.export's program (.pt2), for `torch.export.load`."""
     program = torch.export.export(loaded.network, (_example(loaded),), dynamic_shapes=_any_batch())
     target = io.BytesIO()
@@ -69,12 +69,12 @@ def _any_batch() -> tuple[dict[int, Any]]:
     return ({0: torch.export.Dim("batch", min=1, max=65_536)},)
 
 
-def _example(loaded: Loaded) -> torch.Tensor:
+def _example(loaded: LoadedNetwork) -> torch.Tensor:
     # Two images: with one, the exporter would take the number for a constant.
     return torch.zeros(2, 1, loaded.image_size, loaded.image_size)
 
 
-def _compare(loaded: Loaded, session: Any) -> None:
+def _compare(loaded: LoadedNetwork, session: Any) -> None:
     shape = (_CHECKED_IMAGES, loaded.image_size, loaded.image_size)
     images_u8 = np.random.default_rng(0).integers(0, 256, size=shape).astype(np.float32)
     x_BCHW = ((images_u8 / 255 - loaded.mean) / loaded.std).astype(np.float32)[:, None]

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from lab.architectures.registry import get_architecture
 from lab.data.registry import get_dataset_spec
+from lab.loaded_network import LoadedNetwork
 from lab.runs.headline import HeadlineResult
 from lab.runs.records import RunRecord
-from lab.sharing.source import Loaded
 from lab.sharing.tables import markdown_text, shown
 from lab.strict_json import with_names
 
@@ -26,7 +26,7 @@ def portable_state(network: nn.Module) -> dict[str, Tensor]:
     return {name: t.detach().to("cpu").contiguous(memory_format=plain) for name, t in network.state_dict().items()}
 
 
-def facts(loaded: Loaded) -> dict[str, Any]:
+def facts(loaded: LoadedNetwork) -> dict[str, Any]:
     """Return what whoever uses the weights must know, JSON-safe; accuracies are those of these very weights."""
     run, result = loaded.run, loaded.result or HeadlineResult()
     return {
@@ -52,20 +52,20 @@ def facts(loaded: Loaded) -> dict[str, Any]:
     }
 
 
-def safetensors_bytes(loaded: Loaded) -> bytes:
+def safetensors_bytes(loaded: LoadedNetwork) -> bytes:
     """Return the weights as one safetensors file; the facts are in its header under "convlab"."""
     header = {"convlab": json.dumps(with_names(facts(loaded)), sort_keys=True, allow_nan=False), "format": "pt"}
     return safetensors.torch.save(portable_state(loaded.network), metadata=header)
 
 
-def state_dict_bytes(loaded: Loaded) -> bytes:
+def state_dict_bytes(loaded: LoadedNetwork) -> bytes:
     """Return what `torch.save` writes of the state dict; `torch.load(path, weights_only=True)` reads it elsewhere."""
     target = io.BytesIO()
     torch.save(portable_state(loaded.network), target)
     return target.getvalue()
 
 
-def model_card(loaded: Loaded) -> str:
+def model_card(loaded: LoadedNetwork) -> str:
     """Return the card as Markdown: data, normalisation, classes, results, and how to use the file."""
     run, spec = loaded.run, get_dataset_spec(loaded.run.config.dataset)
     arch = get_architecture(run.config.arch)
@@ -99,7 +99,7 @@ def model_card(loaded: Loaded) -> str:
         *[f"- {markdown_text(name)}: {markdown_text(str(value))}" for name, value in run.config.changed().items()],
         "",
         "## Trained on",
-        *[f"- {markdown_text(name)}: {markdown_text(str(value))}" for name, value in run.environment.items()],
+        *[f"- {markdown_text(name)}: {markdown_text(str(value))}" for name, value in run.environment.as_dict().items()],
     ]
     return "\n".join(lines) + "\n"
 
@@ -108,7 +108,7 @@ def _findings(run: RunRecord) -> list[str]:
     return ["", "## Findings", *[f"- {markdown_text(f.message)}" for f in run.findings]] if run.findings else []
 
 
-def _results(loaded: Loaded) -> list[str]:
+def _results(loaded: LoadedNetwork) -> list[str]:
     """Return what was measured on these very weights, and what the run's last epoch had where that is another."""
     run, result = loaded.run, loaded.result or HeadlineResult(step=loaded.step, epoch=loaded.epoch)
     words = (("val_accuracy", "validation accuracy"), ("test_accuracy", "test accuracy"), ("test_loss", "test loss"))

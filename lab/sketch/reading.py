@@ -27,7 +27,7 @@ _SLOW_IMAGES = 200  # the same for networks that enlarge their input
 
 
 class NetworkLike(Protocol):
-    """What is needed of a loaded run; `lab.service.lab.LoadedNetwork` has it."""
+    """What is needed of a loaded run; `lab.loaded_network.LoadedNetwork` has it."""
 
     @property
     def network(self) -> nn.Module: ...

@@ -24,6 +24,7 @@ from lab.data.resident import load_resident
 from lab.devices import resolve_device
 from lab.diagnosis.curves import DataFacts
 from lab.errors import LabError, LeaseLostError, RunNotFoundError, StoreBusyError, StoreError, UnreadableRunError
+from lab.networks import build_from_config
 from lab.runs.outage import WAIT_S, Outage
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunState, Want
@@ -84,7 +85,7 @@ class Watch:
             if due:
                 renewed = time.monotonic()  # tried is enough: on a full disk a wish can be read, but no lease renewed
             try:
-                self.want = self._renew() if due else self.lab.store.wish(self.run.id)
+                self.want = self._renew() if due else self.lab.store.leases.requested(self.run.id)
             except LeaseLostError as error:
                 _say(str(error))
                 self.lost = True
@@ -96,7 +97,7 @@ class Watch:
                     _say(self.said)
 
     def _renew(self) -> Want:
-        return self.lab.store.heartbeat(self.run.id, self.run.lease)
+        return self.lab.store.leases.heartbeat(self.run.id, self.run.lease)
 
     def command(self) -> Command:
         """Answer the training loop's question between two steps."""
@@ -188,7 +189,7 @@ def _prepare(
     saved = _starting_point(lab, run)
     resume = decode_checkpoint(saved) if saved is not None else None
     # A checkpoint holds every weight: a run that goes on needs neither its seed nor the run it was fine-tuned from.
-    network = lab.build_network(run.config) if resume else lab.build_seeded(run.config)
+    network = build_from_config(run.config) if resume else lab.weights.build_initial(run.config)
     return network, data, device, resume
 
 
@@ -211,16 +212,16 @@ def _listen(
 
 def _starting_point(lab: Lab, run: RunRecord) -> bytes | None:
     """Return the checkpoint to go on from: the run's own, or that of the shorter run which it continues."""
-    own = lab.checkpoint(run.id)
+    own = lab.weights.newest_checkpoint(run.id)
     if own is not None or not run.parent or not run.family:
         return own
     try:
-        if lab.store.get(run.parent, deleted=True).family != run.family:
+        if lab.store.runs.get(run.parent, deleted=True).family != run.family:
             return None
-        lab.store.copy_history(run.parent, run.id, lease=run.lease)
+        lab.store.history.copy(run.parent, run.id, lease=run.lease)
     except RunNotFoundError:  # deleted for good: from the first step on it is the same run, only longer under way
         return None
-    return lab.checkpoint(run.id)
+    return lab.weights.newest_checkpoint(run.id)
 
 
 def warm_up() -> None:
@@ -245,8 +246,8 @@ def work(lab: Lab, *, ending: threading.Event, idle_s: float = IDLE_S, wait_s: f
     while not ending.is_set() and time.monotonic() - idle_since < idle_s:
         try:
             if unsure:
-                lab.store.release(slot=slot, owner=owner)
-            run, unsure = lab.store.claim(slot=slot, owner=owner), False
+                lab.store.leases.release(slot=slot, owner=owner)
+            run, unsure = lab.store.leases.claim(slot=slot, owner=owner), False
             outage.answered()
         except StoreBusyError as error:
             outage.refused(error)

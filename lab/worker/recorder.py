@@ -61,7 +61,7 @@ class RunRecorder:
     def phase(self, text: str) -> None:
         """Show what is being done when nothing is being trained."""
         self._progress["phase"] = text
-        self._call(lambda: self._store.set_progress(self._run.id, self._run.lease, self._progress))
+        self._call(lambda: self._store.leases.set_progress(self._run.id, self._run.lease, self._progress))
 
     def describe(self, mean: float, std: float, data: DataFacts) -> None:
         """Note the normalisation the network is trained with, and its classes."""
@@ -110,14 +110,17 @@ class RunRecorder:
             result = {"summary": summary, "seconds": ended.time_s, "findings": self._judge(ended=state.over)}
         run, lease = self._run.id, self._run.lease
         self._outage.call(
-            lambda: self._store.finish(run, lease, state=state, heard=heard, reason=reason, **result), patient=True
+            lambda: self._store.leases.finish(run, lease, state=state, heard=heard, reason=reason, **result),
+            patient=True,
         )
 
     # -- events -------------------------------------------------------------------------------------------------------
 
     def _start(self, event: Started) -> None:
         self._started_at = (event.step, time.monotonic())
-        self._artifacts.delete(self._call(lambda: self._store.rewind(self._run.id, self._run.lease, event.step)))
+        self._artifacts.delete(
+            self._call(lambda: self._store.history.rewind(self._run.id, self._run.lease, event.step))
+        )
         self._progress |= {
             "step": event.step,
             "total_steps": event.total_steps,
@@ -136,8 +139,8 @@ class RunRecorder:
         }
         self._data = DataFacts.from_environment(environment, classes=self._data.classes)
         run, lease = self._run.id, self._run.lease
-        self._call(lambda: self._store.set_environment(run, lease, environment=environment, device=event.device))
-        for name, series in self._call(lambda: self._store.points(run)).items():
+        self._call(lambda: self._store.leases.set_environment(run, lease, environment=environment, device=event.device))
+        for name, series in self._call(lambda: self._store.points.read(run)).items():
             self._history[name] = [(series.step, series.value)]
         self._diagnose()  # those of an earlier attempt may speak of epochs that it went back from
 
@@ -197,8 +200,8 @@ class RunRecorder:
             return
 
     def _list(self, kept: KeptFile) -> None:
-        old = self._store.kept(self._run.id, kind=kept.kind)
-        self._store.keep(self._run.id, self._run.lease, kept)
+        old = self._store.files.list(self._run.id, kind=kept.kind)
+        self._store.files.add(self._run.id, self._run.lease, kept)
         # Beside an epoch's weights, those of a stop inside it would be a second epoch of that number.
         stale = [k for k in old if k.path != kept.path and (kept.kind == CHECKPOINT or k.epoch == kept.epoch)]
         self._forget(stale)
@@ -223,7 +226,7 @@ class RunRecorder:
         total = sum(k.bytes for k in kept)
         if total <= self._run.config.keep_mb * MB:
             return
-        answering = self._store.headline(self._run.id)
+        answering = self._store.results.headline(self._run.id)
         surplus = []
         for file in kept[:-1]:  # in step order, and the newest always stays
             if total <= self._run.config.keep_mb * MB:
@@ -240,7 +243,7 @@ class RunRecorder:
 
     def _forget(self, files: list[KeptFile]) -> None:
         if files:
-            free = self._store.forget_kept(self._run.id, self._run.lease, [k.path for k in files])
+            free = self._store.files.remove(self._run.id, self._run.lease, [k.path for k in files])
             self._artifacts.delete(free)
 
     # -- the store ----------------------------------------------------------------------------------------------------
@@ -283,7 +286,7 @@ class RunRecorder:
             name: Series(name, *(np.concatenate(column) for column in zip(*parts, strict=True)))
             for name, parts in self._buffer.items()
         }
-        self._store.append_points(self._run.id, self._run.lease, points, progress=self._progress)
+        self._store.points.append(self._run.id, self._run.lease, points, progress=self._progress)
         self._buffer.clear()
         self._flushed = time.monotonic()
 
@@ -293,7 +296,7 @@ class RunRecorder:
         findings = self._judge(ended=False)
         if findings != self._findings:
             try:
-                self._store.set_findings(self._run.id, self._run.lease, findings)
+                self._store.findings.set(self._run.id, self._run.lease, findings)
             except StoreBusyError:
                 return
             self._findings = findings
@@ -316,5 +319,5 @@ class RunRecorder:
 
     def _write_notices(self) -> None:
         while self._unwritten:
-            self._store.add_notice(self._run.id, self._run.lease, self._unwritten[0])
+            self._store.leases.add_notice(self._run.id, self._run.lease, self._unwritten[0])
             self._unwritten.pop(0)

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
+from lab.atomic_files import write_atomically
 from lab.errors import LabError, StoreBusyError, StoreError
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.outage import Outage
@@ -95,9 +96,7 @@ def worker_pid_path(settings: Settings) -> Path:
 def _write_pid_file(path: Path, owner: Owner, settings: Settings) -> None:
     """Write down a process and its settings, whole or not at all. Raises OSError."""
     card = {"pid": owner.pid, "pid_start": owner.pid_start, "host": owner.host, "settings": settings.environment()}
-    fresh = path.with_suffix(".tmp")
-    fresh.write_text(json.dumps(card), encoding="utf-8")
-    fresh.replace(path)
+    write_atomically(path, (json.dumps(card).encode(),))
 
 
 def _leave_card(settings: Settings) -> None:
@@ -224,7 +223,7 @@ class Supervisor:
             time.sleep(POLL_S)
         self._end_worker()
         try:
-            store.recover()
+            store.leases.recover()
         except StoreBusyError as error:
             _say(f"what the worker left is marked by the next supervisor: {error}")
 
@@ -234,9 +233,9 @@ class Supervisor:
         if self.worker is not None:
             self.idle_since = time.monotonic()
             return
-        for run in store.recover():
+        for run in store.leases.recover():
             _say(f"run {run} was left by a dead worker and is interrupted now")
-        if self.deaths >= FAST_DEATHS or not (self.warm or store.count_queued()):
+        if self.deaths >= FAST_DEATHS or not (self.warm or store.queue.count_queued()):
             return
         self.warm = False
         _say("starting a worker")
@@ -259,7 +258,7 @@ class Supervisor:
             self.deaths = 0
             return
         _say(f"the worker ended with exit code {code}")
-        interrupted = store.recover()
+        interrupted = store.leases.recover()
         quick = time.monotonic() - self.started_at < START_S
         self.deaths = self.deaths + 1 if quick and not interrupted else 0
         if self.deaths >= FAST_DEATHS:
@@ -290,12 +289,12 @@ def _tidy(settings: Settings, store: RunStore) -> None:
     """Remove what was deleted a week ago, half-written files, and whole ones that a killed worker did not list."""
     artifacts = ArtifactStore(settings.artifacts)
     try:
-        for problem in store.seal_older():
+        for problem in store.integrity.seal_older():
             _say(problem)
-        store.seal_older_sketches()
-        store.purge(artifacts.delete)
+        store.sketches.seal_older()
+        store.removal.purge(artifacts.delete)
         artifacts.sweep()
-        artifacts.delete(store.strays(artifacts.old_files()))
+        artifacts.delete(store.files.find_orphans(artifacts.old_files()))
     except (OSError, LabError) as error:
         _say(f"tidying was left for later: {error}")
 
@@ -328,7 +327,7 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
 
 def _may_be_queued(store: RunStore) -> bool:
     try:
-        return store.count_queued() > 0
+        return store.queue.count_queued() > 0
     except StoreBusyError:
         return True
 

@@ -86,7 +86,7 @@ def table_rows(summary: "Summary") -> list[dict[str, Any]]:
                 "bytes": held,
                 "bytes_text": format_bytes(held) if held else "",
                 "field": row.receptive_field,
-                "step": row.receptive_step,
+                "step": row.receptive_stride,
             }
         )
     hidden = summary.layers[0].params
@@ -170,7 +170,7 @@ def rows_csv(summary: "Summary") -> str:
         "kernel_size",
         "stride",
         "receptive_field",
-        "receptive_step",
+        "receptive_stride",
     )
     writer = csv.writer(out)
     writer.writerow([*fields, "batch_size", "mult_adds_per_image"])
@@ -248,7 +248,9 @@ def _facts(summary: "Summary", selected: Sequence[str]) -> None:
             if row.kernel_size:
                 facts.append(("Window", f"{row.kernel_size}×{row.kernel_size}, stride {row.stride}"))
             if row.receptive_field:
-                facts.append(("Sees", f"{row.receptive_field}×{row.receptive_field} pixels, step {row.receptive_step}"))
+                facts.append(
+                    ("Sees", f"{row.receptive_field}×{row.receptive_field} pixels, step {row.receptive_stride}")
+                )
             st.markdown("  \n".join(f"{label}: **{plain(value)}**" for label, value in facts))
 
 

@@ -17,7 +17,7 @@ from lab.architectures.registry import Architecture
 from lab.data.load import Dataset
 from lab.errors import InputError
 from lab.inspection.metrics import Answers, judge, softmax
-from lab.service.lab import LoadedNetwork
+from lab.loaded_network import LoadedNetwork
 from pages.cache.lab import get_lab
 from pages.cache.torch_import import require_torch
 
@@ -77,16 +77,16 @@ def _load(run: str, digest: str) -> LoadedNetwork:
 def _read(run: str, digest: str) -> LoadedNetwork:
     lab = get_lab()
     if digest == INITIAL:
-        return lab.load_initial_network(run)
-    for kept in lab.kept_epochs(run):
+        return lab.weights.load_initial(run)
+    for kept in lab.weights.list(run):
         if kept.sha256 == digest:
-            return lab.load_kept(lab.store.get(run), kept)
+            return lab.weights.load_file(lab.store.runs.get(run), kept)
     raise InputError("These weights were removed a moment ago (the run keeps only some epochs): choose another epoch.")
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _shared_dataset(dataset: str, root: str) -> Dataset:
-    return get_lab().dataset(dataset)
+    return get_lab().datasets.load(dataset)
 
 
 def dataset_of(dataset: str) -> Dataset:

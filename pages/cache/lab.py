@@ -33,4 +33,4 @@ def warm_worker() -> None:
     global _warmed_at
     if _serving.is_set() and time.monotonic() - _warmed_at >= _WARM_EVERY_S:
         _warmed_at = time.monotonic()
-        get_lab().warm_up()
+        get_lab().workers.warm_up()

@@ -13,6 +13,7 @@ import streamlit as st
 
 from lab.config import RunConfig
 from lab.runs.records import RunRecord, Series
+from lab.service.resolved import ResolvedConfig
 from pages.cache.lab import get_lab
 from pages.cache.torch_import import require_torch
 
@@ -41,26 +42,29 @@ _COSTLY = (  # the settings that change what an epoch costs; the others need no 
 _LARGE = 64  # pixels a side above which a smaller input is worth offering
 
 
-def estimate_cost(config: RunConfig) -> "tuple[Estimate, tuple[str, Estimate] | None]":
+def estimate_cost(resolved: ResolvedConfig) -> "tuple[Estimate, tuple[str, Estimate] | None]":
     """Return a configuration's cost and, for large inputs, the smallest input size with its cost.
 
     Raises what `lab.service.costs.estimate` raises. Imports torch if nobody has.
     """
-    decisive = RunConfig(**{name: getattr(config, name) for name in _COSTLY})
-    cost, smaller = _estimate_cost(str(get_lab().settings.home), json.dumps(decisive.as_dict(), sort_keys=True))
+    config = resolved.config
+    decisive = json.dumps({name: getattr(config, name) for name in _COSTLY}, sort_keys=True)
+    cost, smaller = _estimate_cost(str(get_lab().settings.home), decisive, resolved)
     if smaller is not None:
         smaller = (smaller[0], replace(smaller[1], epochs=config.epochs))
     return replace(cost, epochs=config.epochs), smaller
 
 
 @st.cache_data(max_entries=_ENTRIES, ttl=_MINUTE_S, show_spinner=False)
-def _estimate_cost(home: str, config: str) -> "tuple[Estimate, tuple[str, Estimate] | None]":
+def _estimate_cost(
+    home: str, decisive: str, _resolved: ResolvedConfig
+) -> "tuple[Estimate, tuple[str, Estimate] | None]":
     require_torch()
     from lab.service.costs import estimate, smaller_input
 
-    lab, wanted = get_lab(), RunConfig.from_dict(json.loads(config))
-    cost = estimate(lab, wanted)
-    return cost, smaller_input(lab, wanted) if cost.side > _LARGE else None
+    lab = get_lab()
+    cost = estimate(lab, _resolved)
+    return cost, smaller_input(lab, _resolved) if cost.side > _LARGE else None
 
 
 def estimate_seconds(config: RunConfig) -> float:
@@ -73,16 +77,15 @@ def _estimate_seconds(home: str, config: str) -> float:
     require_torch()
     from lab.service.costs import estimate
 
-    return estimate(get_lab(), RunConfig.from_dict(json.loads(config))).seconds
+    lab = get_lab()
+    return estimate(lab, lab.validation.resolve(RunConfig.from_dict(json.loads(config)))).seconds
 
 
 def run_points(run: RunRecord) -> Mapping[str, Series]:
     """Return all points of a run, read again only when it has gone on. Nobody may write to the arrays."""
-    return _run_points(
-        str(get_lab().settings.home), run.id, run.lease, str(run.state), int(run.progress.get("step", 0))
-    )
+    return _run_points(str(get_lab().settings.home), run.id, run.lease, str(run.state), run.progress.step or 0)
 
 
 @st.cache_resource(max_entries=_CURVES, show_spinner=False)
 def _run_points(home: str, run: str, lease: int, state: str, step: int) -> Mapping[str, Series]:
-    return get_lab().store.points(run)
+    return get_lab().store.points.read(run)

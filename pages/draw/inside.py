@@ -54,7 +54,7 @@ def inside(models: Sequence[Model], images: dict[str, np.ndarray], answers: Sequ
 
 
 def _first_activation(model: Model) -> int:
-    return next((i for i, layer in enumerate(model.layers) if layer.type in ("ReLU", "ReLU6")), 0)
+    return next((i for i, layer in enumerate(model.layers) if layer.kind.is_activation), 0)
 
 
 def _choose(models: Sequence[Model], field: str) -> Model:

@@ -47,7 +47,7 @@ def keep(models: Sequence[Model], sketch: Sketch) -> None:
 
 def _save(sketch: Sketch, label: str, dataset: str) -> None:
     with show_errors():
-        get_lab().store.save_sketch(encode_ink(sketch), label=label, dataset=dataset)
+        get_lab().store.sketches.save(encode_ink(sketch), label=label, dataset=dataset)
         st.toast(f"Saved as {plain(label)}.", icon=":material/check:")
         DRAW.change(label=None)
         draw_page().clear()
@@ -59,7 +59,7 @@ def same_classes(models: Sequence[Model]) -> list[SavedSketch]:
     names = models[0].loaded.class_names
     return [
         each
-        for each in get_lab().store.list_sketches()
+        for each in get_lab().store.sketches.list()
         if get_dataset_spec(each.dataset).classes == names and each.label in names
     ]
 
@@ -69,7 +69,7 @@ def my_drawings(models: Sequence[Model]) -> None:
     """Show the saved drawings, every model's accuracy on them, and what can be done with them."""
     with show_errors():
         saved = same_classes(models)
-        if damaged := get_lab().store.damaged_sketches():
+        if damaged := get_lab().store.sketches.count_damaged():
             st.warning(
                 f"{damaged} saved drawings are damaged in the database and left out: restore the store from a copy.",
                 icon=":material/heart_broken:",
@@ -135,7 +135,7 @@ def _gallery(saved: Sequence[SavedSketch], drawings: Sequence[Sketch], model: Mo
         disabled=not chosen or get_lab().settings.read_only,
     )
     if pressed and chosen:
-        get_lab().store.delete_sketches(tuple(chosen))
+        get_lab().store.sketches.delete(tuple(chosen))
         DRAW.change(doomed=())
         st.rerun(scope="fragment")
 

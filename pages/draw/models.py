@@ -12,8 +12,8 @@ import streamlit as st
 from lab.data.registry import DatasetSpec, get_dataset_spec
 from lab.errors import LabError
 from lab.inspection.observe import LayerView
+from lab.loaded_network import LoadedNetwork
 from lab.runs.records import RunRecord
-from lab.service.lab import LoadedNetwork
 from lab.sketch.normalise import RECIPES, Recipe
 from lab.sketch.reading import compute_features, learn_network_rule, rule_images
 from lab.sketch.unsure import UnsureRule, unit_rows
@@ -70,9 +70,9 @@ def load_models(ids: Sequence[str]) -> tuple[list[Model], list[str]]:
 
 def _load(run_id: str) -> Model:
     lab = get_lab()
-    digest = lab.find_weights(run_id).sha256
+    digest = lab.weights.find(run_id).sha256
     layers = tuple(view for view in layers_of(run_id, digest) if view.has_maps)
-    return Model(lab.store.get(run_id), digest, network_of(run_id, digest), _rule_of(run_id, digest), layers)
+    return Model(lab.store.runs.get(run_id), digest, network_of(run_id, digest), _rule_of(run_id, digest), layers)
 
 
 @st.cache_resource(max_entries=_RULES, show_spinner=False)

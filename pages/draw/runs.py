@@ -90,7 +90,7 @@ def readable_runs(limit: int = _LOOKED) -> list[RunRecord]:
     """Return runs that have weights for a data set one can draw, the newest first; reads no file."""
     return [
         run
-        for run in get_lab().store.list_runs(limit=limit)
+        for run in get_lab().store.runs.list(limit=limit)
         if run.has_weights and get_dataset_spec(run.config.dataset).drawable
     ]
 
@@ -137,14 +137,14 @@ def offer_training() -> None:
             start_unless_long(
                 "draw",
                 pressed=pressed,
-                seconds=lambda: estimate_cost(config)[0].range_s[1],
+                seconds=lambda: estimate_cost(get_lab().validation.resolve(config))[0].range_s[1],
                 act=lambda: _start(config),
             )
 
 
 def _start(config: RunConfig) -> None:
-    DRAW.change(training=get_lab().submit(config).run.id, failed="")
-    get_lab().ensure_worker()
+    DRAW.change(training=get_lab().submissions.submit(get_lab().validation.resolve(config)).run.id, failed="")
+    get_lab().workers.ensure()
     st.rerun()
 
 
@@ -161,7 +161,7 @@ def _promise(config: RunConfig) -> None:
     if not warm_torch():
         _estimating()
         return
-    cost, _ = estimate_cost(config)
+    cost, _ = estimate_cost(get_lab().validation.resolve(config))
     source = "as measured in an earlier run" if cost.measured else "estimated from its mult-adds"
     st.caption(
         plain(
@@ -181,14 +181,14 @@ def _estimating() -> None:
 @st.fragment(run_every=1.0)
 @shows_errors
 def _wait_for(run_id: str) -> None:
-    run = get_lab().store.get(run_id)
+    run = get_lab().store.runs.get(run_id)
     if not run.state.live:
         DRAW.change(training="")
         if not run.has_weights:
             DRAW.change(failed=f"{run_title(run)} is {run.state} and cannot read yet. {run.reason}")
         st.rerun(scope="app")
-    done, total = run.progress.get("step", 0), run.progress.get("total_steps", 0)
+    done, total = run.progress.step or 0, run.progress.total_steps or 0
     words = f"step {done:,} of {total:,}" if total else "starting"
-    left = run.progress.get("eta_seconds")
+    left = run.progress.eta_seconds
     words += f", {format_duration(left)} left" if total and left is not None else ""
     st.progress(done / total if total else 0.0, text=f"Training {plain(run_title(run))}: {words}")

@@ -54,7 +54,7 @@ def fine_tune(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: S
     if pressed and parent in able:
         with show_errors():
             run = start(able[parent], saved, drawings)
-            get_lab().ensure_worker()
+            get_lab().workers.ensure()
             st.page_link(
                 page_path("train"),
                 label=f"Watch {plain(run.name)}",
@@ -74,9 +74,11 @@ def start(model: Model, saved: Sequence[SavedSketch], drawings: Sequence[Sketch]
         root=lab.settings.data,
     )
     parent = model.run
-    images = len(lab.dataset(dataset).train_labels)
+    images = len(lab.datasets.load(dataset).train_labels)
     config = tuned(parent.config, dataset=dataset, images=images, parent=parent.id)
-    return lab.submit(config, parent=parent.id, name=f"{model.title} + my drawings").run
+    return lab.submissions.submit(
+        lab.validation.resolve(config), parent=parent.id, name=f"{model.title} + my drawings"
+    ).run
 
 
 def tuned(config: RunConfig, *, dataset: str, images: int, parent: str) -> RunConfig:

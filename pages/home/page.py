@@ -71,9 +71,9 @@ def _recent() -> None:
 def _runs() -> list[RunRecord]:
     """Return the runs in training, however long ago they were asked for, then the newest ones."""
     store = get_lab().store
-    training = [run for run in store.list_queue(limit=_RECENT) if run.state is not RunState.QUEUED]
+    training = [run for run in store.queue.list(limit=_RECENT) if run.state is not RunState.QUEUED]
     shown = {run.id for run in training}
-    newest = store.list_runs(limit=_RECENT, problems=True)
+    newest = store.runs.list(limit=_RECENT, problems=True)
     return [*training, *(run for run in newest if run.id not in shown)][:_RECENT]
 
 

@@ -21,11 +21,11 @@ _LEGEND = (
 )
 
 
-def choose_layer(field: str, words: dict[str, str]) -> str:
-    """Return the layer chosen for a field of the page's state; the first activation at first, and again for a network without the one chosen."""
+def choose_layer(field: str, words: dict[str, str], *, first: str = "") -> str:
+    """Return the layer chosen for a field of the page's state; `first` at first, and again for a network without the one chosen."""
     names = list(words)
     if getattr(INSIDE.read(), field) not in words:
-        INSIDE.change(**{field: next((n for n in names if "ReLU" in words[n]), names[0])})
+        INSIDE.change(**{field: first or names[0]})
     return str(st.selectbox("Layer", names, format_func=words.__getitem__, **INSIDE.widget(field)))
 
 

@@ -29,7 +29,7 @@ def show_hand(subject: Subject, picture: Picture) -> None:
     words = {
         v.name: f"{v.name.removeprefix('features.')} · {'×'.join(map(str, v.shape))}"
         for v in layers_of(*subject.key)
-        if v.type == "Conv2d"
+        if v.kind.has_kernels
     }
     words[_EXAMPLE] = "Report E's example: 4×4 image, 2×2 kernel of ones"
     if INSIDE.read().hand not in words:

@@ -56,7 +56,7 @@ def choose_picture(subject: Subject) -> Picture | None:
 def _drawn(subject: Subject) -> Picture | None:
     """Return a saved drawing, made into what the run's data set looks like."""
     spec = subject.dataset.spec
-    saved = {each.id: each for each in get_lab().store.list_sketches() if each.label in spec.classes}
+    saved = {each.id: each for each in get_lab().store.sketches.list() if each.label in spec.classes}
     if not saved:
         st.caption("No drawing is saved yet: keep one on the Draw page, with its label.")
         st.page_link(page_path("draw"), label="Draw", icon=":material/draw:")

@@ -23,7 +23,7 @@ def show_kernels(subject: Subject) -> None:
     words = {
         layer.name: layer_words(layer.name, layer.type, layer.shape)
         for layer in layers_of(*subject.key)
-        if layer.type == "Conv2d"
+        if layer.kind.has_kernels
     }
     columns = st.columns([2, 2, 1], vertical_alignment="bottom")
     with columns[0]:

@@ -17,7 +17,7 @@ from pages.state.keys import element
 
 if TYPE_CHECKING:
     from lab.inspection.observe import FeatureMaps
-    from lab.inspection.receptive import Field
+    from lab.inspection.receptive_field import ReceptiveField
 
 _MOST = 256  # tiles at once
 _MOST_OF_FIVE = 32  # channels of each of the five images
@@ -60,10 +60,14 @@ def show_maps(subject: Subject, picture: Picture) -> None:
 
 def _choose(subject: Subject) -> tuple[str, str, bool]:
     """Return the chosen layer, order, and whether each channel has its own colour scale."""
-    layers = [layer for layer in layers_of(*subject.key) if layer.has_maps and layer.type not in ("Resize", "Crop")]
+    layers = [layer for layer in layers_of(*subject.key) if layer.has_maps and not layer.kind.prepares_input]
     grid = st.grid(3, min_column_width=150, vertical_alignment="bottom")
     with grid.cell():
-        chosen = choose_layer("layer", {v.name: layer_words(v.name, v.type, v.shape) for v in layers})
+        chosen = choose_layer(
+            "layer",
+            {v.name: layer_words(v.name, v.type, v.shape) for v in layers},
+            first=next((v.name for v in layers if v.kind.is_activation), ""),
+        )
     with grid.cell():
         order = st.selectbox("Order", list(_SORTS), format_func=_SORTS.__getitem__, **INSIDE.widget("order"))
     with grid.cell():
@@ -139,7 +143,7 @@ def _enlarge_chosen(subject: Subject, picture: Picture, maps: "FeatureMaps", sca
 
 
 def _enlarged(
-    picture: Picture, values: np.ndarray, field: "Field | None", channel: int, *, scale: str, read_side: int
+    picture: Picture, values: np.ndarray, field: "ReceptiveField | None", channel: int, *, scale: str, read_side: int
 ) -> None:
     """Show one channel beside and over the image. read_side: side of the image after the network's own resize."""
     row, column = (int(n) for n in np.unravel_index(int(np.abs(values).argmax()), values.shape))
@@ -172,14 +176,15 @@ def _enlarged(
         side_by_side(pictures)
 
 
-def _placed(values: np.ndarray, field: "Field | None", *, side: int, read_side: int) -> np.ndarray:
+def _placed(values: np.ndarray, field: "ReceptiveField | None", *, side: int, read_side: int) -> np.ndarray:
     """Return a map at the image's size: each value over the pixels it is centred on, 0 where no value is."""
     places = np.arange(side)
     if field is None:
         index = places * values.shape[0] // side
         return np.asarray(values[index[:, None], index[None]])
-    middle = (field.first + field.last) / 2
-    index = np.round(((places + 0.5) * read_side / side - 0.5 - middle) / field.step).astype(int)
+    rows = np.arange(-1, len(values) + 1)  # with one before and one after the map, where no value is
+    index = np.interp((places + 0.5) * read_side / side - 0.5, [field.middle(int(row)) for row in rows], rows)
+    index = np.round(index).astype(int)
     inside = (index >= 0) & (index < len(values))
     index = index.clip(0, len(values) - 1)
     return np.where(inside[:, None] & inside[None], values[index[:, None], index[None]], 0.0)

@@ -68,7 +68,7 @@ class Picture:
 
 def choose_run() -> RunRecord | None:
     """Draw the picker and return the chosen run, or say how to get one; None too where the address has no such run."""
-    runs = {run.id: run for run in get_lab().store.list_runs(limit=_LISTED) if _started(run)}
+    runs = {run.id: run for run in get_lab().store.runs.list(limit=_LISTED) if _started(run)}
     found, problem = find_run(INSIDE.text("run"))
     if problem:
         complain(problem)
@@ -120,7 +120,7 @@ def _no_runs() -> None:
 def moments_of(run: RunRecord) -> tuple[tuple[Moment, ...], tuple[KeptFile, ...]]:
     """Return the moments that can be looked at, the untrained network first, and the kept files beside them."""
     newest: dict[int, KeptFile] = {}
-    for kept in get_lab().kept_epochs(run.id):
+    for kept in get_lab().weights.list(run.id):
         newest[kept.epoch] = kept
     files = tuple(newest[epoch] for epoch in sorted(newest))
     return (Moment(0, INITIAL), *(Moment(file.epoch, file.sha256) for file in files)), files
@@ -132,7 +132,7 @@ def choose_moment(run: RunRecord) -> Subject | None:
     if not files:
         _nothing_kept(run)
         return None
-    points = get_lab().store.points(run.id, series=(VAL_ACCURACY.id, TEST_ACCURACY.id))
+    points = get_lab().store.points.read(run.id, series=(VAL_ACCURACY.id, TEST_ACCURACY.id))
     with st.container(border=True, key=element("inside-epochs")):
         index = epoch_slider(
             run.id,
@@ -198,8 +198,8 @@ def _watch(run: RunRecord, known: int) -> None:
     @st.fragment(run_every=_POLL_S, key=element("inside-watch", run.id))
     @shows_errors
     def look() -> None:
-        fresh = get_lab().store.get(run.id)
-        if len({kept.epoch for kept in get_lab().kept_epochs(run.id)}) != known or not fresh.state.live:
+        fresh = get_lab().store.runs.get(run.id)
+        if len({kept.epoch for kept in get_lab().weights.list(run.id)}) != known or not fresh.state.live:
             st.rerun()
         st.caption("Training goes on: this page looks at kept weights, and new epochs join the slider.")
 

@@ -55,7 +55,7 @@ def watch(runs: Iterable[RunRecord]) -> None:
 @st.fragment(run_every=_WATCH_S)
 @shows_errors
 def _watch(live: dict[str, str]) -> None:
-    now = {run.id: str(run.state) for run in get_lab().store.list_runs(ids=live, limit=None)}
+    now = {run.id: str(run.state) for run in get_lab().store.runs.list(ids=live, limit=None)}
     if now != live:
         st.rerun()
 
@@ -88,8 +88,8 @@ def _tag(runs: Sequence[str]) -> None:
         return
     store = get_lab().store
     try:
-        for run in store.list_runs(ids=runs, limit=None):
-            store.set_tags(run.id, (*run.tags, tag))
+        for run in store.runs.list(ids=runs, limit=None):
+            store.edits.set_tags(run.id, (*run.tags, tag))
         flash(f"Tagged {plural(len(runs), 'run')}.")
     except LabError as error:
         flash(str(error))
@@ -100,7 +100,7 @@ def _delete(runs: Sequence[str]) -> None:
     gone, kept = [], []
     for run in runs:
         try:
-            get_lab().store.delete(run)
+            get_lab().store.removal.delete(run)
             gone.append(run)
         except LabError as error:
             kept.append(run)
@@ -114,7 +114,7 @@ def _undo() -> None:
     with show_errors():
         deleted = RUNS.read().deleted
         for run in deleted:
-            get_lab().store.undelete(run)
+            get_lab().store.removal.undelete(run)
         change_view(runs=deleted)
     RUNS.change(deleted=())
     renew_table()

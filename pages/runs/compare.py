@@ -35,7 +35,7 @@ def chosen_runs(view: RunsView) -> tuple[RunRecord, ...]:
     """Return the chosen runs that there are, in the order in which they were chosen."""
     if not view.runs:
         return ()
-    found = {run.id: run for run in get_lab().store.list_runs(ids=view.runs, limit=None)}
+    found = {run.id: run for run in get_lab().store.runs.list(ids=view.runs, limit=None)}
     return tuple(found[run] for run in view.runs if run in found)
 
 

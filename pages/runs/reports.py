@@ -33,7 +33,7 @@ def reports_view(view: RunsView) -> None:
         "Report", list(names), format_func=names.__getitem__, required=True, **bind("report", view.report)
     )
     lab = get_lab()
-    rows = report_rows(view.report, check=lab.check, store=lab.store)
+    rows = report_rows(view.report, check=lambda config: lab.validation.resolve(config).config, runs=lab.store.runs)
     if view.report != "lab":
         st.header(REPORTS[view.report], anchor=False)
     st.dataframe(
@@ -182,8 +182,8 @@ def _queue(rows: Sequence[ReportRow]) -> None:
     lab = get_lab()
     for row in rows:
         tag = "" if row.preset.report == "lab" else f"report-{row.preset.report.lower()}"
-        lab.submit(row.preset.config(), name=row.preset.title, tags=(tag,))
-    lab.ensure_worker()
+        lab.submissions.submit(lab.validation.resolve(row.preset.config()), name=row.preset.title, tags=(tag,))
+    lab.workers.ensure()
     flash(
         "1 run is queued." if len(rows) == 1 else f"{len(rows)} runs are queued; they are trained one after the other."
     )

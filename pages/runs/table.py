@@ -57,10 +57,10 @@ def runs_table(view: RunsView) -> tuple[RunRecord, ...]:
     _toolbar(view)
     store = get_lab().store
     with show_errors():
-        total = store.count_runs(where=view.search)
+        total = store.runs.count(where=view.search)
         pages = max(1, -(-total // PAGE_ROWS))
         page = min(view.page, pages)
-        runs = store.list_runs(
+        runs = store.runs.list(
             where=view.search,
             order=view.sort,
             limit=PAGE_ROWS,
@@ -97,7 +97,7 @@ def _unreadable(runs: Sequence[RunRecord]) -> None:
 
 def _delete(run: str) -> None:
     try:
-        get_lab().store.delete(run)
+        get_lab().store.removal.delete(run)
     except LabError as error:
         flash(str(error))
     renew_table()
@@ -186,7 +186,7 @@ def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
             "epoch": run.epoch_text or None,
             **{name: _setting(values[at[run.id]]) for name, values in differing.items()},
             "seconds": run.seconds or None,
-            "speed": _whole(run.summary.get("images_per_second")),
+            "speed": _whole(run.summary.images_per_second),
             "created": _date(run.created_at),
             "tags": list(run.tags),
             "note": run.note,
@@ -274,13 +274,13 @@ def _apply(run: str, cells: Mapping[str, Any]) -> None:
         if name == "chosen":
             choose(run, chosen=bool(value))
         elif name == "pinned":
-            store.set_pinned(run, bool(value))
+            store.edits.set_pinned(run, bool(value))
         elif name == "name":
-            store.rename(run, str(value or ""))
+            store.edits.rename(run, str(value or ""))
         elif name == "tags":
-            store.set_tags(run, [str(tag) for tag in value or ()])
+            store.edits.set_tags(run, [str(tag) for tag in value or ()])
         elif name == "note":
-            store.set_note(run, str(value or ""))
+            store.edits.set_note(run, str(value or ""))
 
 
 def choose(run: str, *, chosen: bool) -> None:
@@ -314,7 +314,7 @@ def _pages(view: RunsView, page: int, pages: int, total: int) -> None:
 
 
 def _choose_found(view: RunsView) -> None:
-    found = get_lab().store.list_runs(where=view.search, order=view.sort, limit=MOST_RUNS, pinned_first=True)
+    found = get_lab().store.runs.list(where=view.search, order=view.sort, limit=MOST_RUNS, pinned_first=True)
     change_view(runs=tuple(run.id for run in found))
     renew_table()
 

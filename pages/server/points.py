@@ -17,13 +17,13 @@ def attempt(run: RunRecord) -> int:
 
     A resumed run has a new lease; when it begins, it leaves what lies beyond its checkpoint and says its step.
     """
-    return 2 * run.lease + ("step" in run.progress)
+    return 2 * run.lease + (run.progress.step is not None)
 
 
 class PointReader(Protocol):
-    """The one question asked of the store."""
+    """The one question asked of `RunStore.points`."""
 
-    def points(self, run: str, *, series: tuple[str, ...] | None = None, after_step: int = -1) -> dict[str, Series]:
+    def read(self, run: str, *, series: tuple[str, ...] | None = None, after_step: int = -1) -> dict[str, Series]:
         """Return the run's points after a step."""
         ...
 
@@ -35,7 +35,7 @@ class PointCache:
         self._lock = threading.Lock()
         self._runs: OrderedDict[tuple[str, int], dict[str, Series]] = OrderedDict()
 
-    def read(self, store: PointReader, run: RunRecord) -> dict[str, Series]:
+    def read(self, points: PointReader, run: RunRecord) -> dict[str, Series]:
         """Return all points of the charts' series, asking the store only for the steps not seen yet."""
         key = (run.id, attempt(run))
         with self._lock:
@@ -45,7 +45,7 @@ class PointCache:
             after = min(_last_step(known, name) for name in group)
             known = known | {
                 name: _joined(known.get(name), new)
-                for name, new in store.points(run.id, series=group, after_step=after).items()
+                for name, new in points.read(run.id, series=group, after_step=after).items()
             }
         with self._lock:
             self._runs[key] = known

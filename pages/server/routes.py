@@ -14,7 +14,6 @@ from starlette.routing import Route
 from lab.charts.live import live_payload
 from lab.errors import InputError, LabError, RunNotFoundError
 from lab.runs.records import RunRecord
-from lab.strict_json import finite_or_none
 from pages.cache.lab import get_lab
 from pages.components.live import findings_mark, live_facts
 from pages.server.points import PointCache, attempt
@@ -29,7 +28,7 @@ _cache = PointCache()
 def healthz(_request: Request) -> Response:
     """Answer 200 while the store can be read, 503 with the reason where it cannot."""
     try:
-        runs = get_lab().store.count_runs()
+        runs = get_lab().store.runs.count()
     except LabError as error:
         return JSONResponse({"ok": False, "error": str(error)}, status_code=503)
     return JSONResponse({"ok": True, "runs": runs})
@@ -39,8 +38,8 @@ def points(request: Request) -> Response:
     """Answer what a live chart lacks after `since`, with the run's state and progress."""
     try:
         store = get_lab().store
-        run = store.get(request.path_params["run"])
-        series = _cache.read(store, run)
+        run = store.runs.get(request.path_params["run"])
+        series = _cache.read(store.points, run)
         payload = live_payload(
             series, since=request.query_params.get("since", ""), lease=attempt(run), complete=not run.state.live
         )
@@ -65,7 +64,7 @@ def run_status(run: RunRecord) -> dict[str, Any]:
         "device": run.device,
         "notices": len(run.notices),
         "findings": findings_mark(run),
-        "progress": {name: finite_or_none(run.progress[name]) for name in _PROGRESS if name in run.progress},
+        "progress": {n: value for n in _PROGRESS if (value := run.progress.value(n)) is not None},
     }
 
 

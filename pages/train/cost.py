@@ -9,6 +9,7 @@ from lab.diagnosis.rules import diagnose_config
 from lab.errors import ConfigError
 from lab.findings import Finding
 from lab.formatting import format_bytes, format_count, format_duration, format_range, plural
+from pages.cache.lab import get_lab
 from pages.cache.runs import estimate_cost
 from pages.cache.torch_import import warm_torch
 from pages.markdown import plain
@@ -45,7 +46,9 @@ def _waiting() -> None:
 
 def _cost(config: RunConfig) -> None:
     try:
-        cost, smaller = estimate_cost(config)
+        # What training costs does not depend on the weights that it starts from.
+        resolved = get_lab().validation.resolve(config.replace(init_from=""))
+        cost, smaller = estimate_cost(resolved)
     except ConfigError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return

@@ -93,7 +93,7 @@ def setting(spec: FieldSpec, error: ConfigError | None = None) -> None:
 def _start_from(spec: FieldSpec, common: dict[str, Any]) -> None:
     """Offer the runs whose weights fit: those of the same network that kept some."""
     values = form_values()
-    runs = get_lab().store.list_runs(limit=_OFFERED)
+    runs = get_lab().store.runs.list(limit=_OFFERED)
     labels = {"": "new weights"}
     labels |= {
         r.id: f"{run_title(r)} · {r.headline_text} · {r.id}"

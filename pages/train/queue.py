@@ -25,17 +25,17 @@ _MOVES = (
 
 def live_runs() -> None:
     """Draw the live runs, if there are any, and keep them up to date."""
-    if get_lab().store.list_queue(limit=1):
+    if get_lab().store.queue.list(limit=1):
         st.fragment(_queue, run_every=REFRESH_S)()
 
 
 def _queue() -> None:
     store = get_lab().store
     everything = TRAIN.read().whole_queue
-    runs = store.list_queue(limit=_MOST if everything else _SHOWN)
+    runs = store.queue.list(limit=_MOST if everything else _SHOWN)
     if not runs:
         st.rerun()  # nothing is left to refresh
-    waiting = store.count_queued()
+    waiting = store.queue.count_queued()
     total = max(len(runs), waiting + sum(run.state is not RunState.QUEUED for run in runs))
     with st.container(border=True, key=element("queue")):
         _head(total, waiting)
@@ -75,7 +75,7 @@ def queue_words(total: int, waiting: int) -> str:
 
 def _stop_all() -> None:
     with show_errors():
-        stopped = len(get_lab().store.stop_all())
+        stopped = len(get_lab().store.queue.stop_all())
         flash("1 run is stopped." if stopped == 1 else f"{stopped} runs are stopped.")
 
 
@@ -115,4 +115,4 @@ def _buttons(run: RunRecord, place: int, *, last: int) -> None:
 
 def _move(run: str, move: Move) -> None:
     with show_errors():
-        get_lab().store.move_in_queue(run, move)
+        get_lab().store.queue.move(run, move)

@@ -1,10 +1,13 @@
 """Starting a training from any page: ask before a long one, then show the run on Train."""
 
+from functools import cache
+
 import streamlit as st
 
 from lab.config import RunConfig
 from lab.errors import ConfigError
 from lab.runs.records import RunRecord
+from lab.service.resolved import ResolvedConfig
 from pages.cache.lab import get_lab
 from pages.cache.runs import estimate_cost
 from pages.registry import page_path
@@ -16,22 +19,24 @@ from pages.widgets.frame import show_errors
 def start_training(config: RunConfig, *, place: str, pressed: bool, fresh: bool = False) -> None:
     """Ask for a run of this configuration once its button was pressed, and show it; before a long one, ask."""
 
+    lab = get_lab()
+    resolved = cache(lambda: lab.validation.resolve(config))  # when pressed, and then once
+
     def start() -> None:
-        lab = get_lab()
-        submission = lab.submit(config, fresh=fresh)
-        lab.ensure_worker()
+        submission = lab.submissions.submit(resolved(), fresh=fresh)
+        lab.workers.ensure()
         watch(submission.run, cached=submission.cached)
 
     with show_errors():
-        start_unless_long(place, pressed=pressed, seconds=lambda: _seconds(config, fresh=fresh), act=start)
+        start_unless_long(place, pressed=pressed, seconds=lambda: _seconds(resolved(), fresh=fresh), act=start)
 
 
-def _seconds(config: RunConfig, *, fresh: bool) -> float:
+def _seconds(resolved: ResolvedConfig, *, fresh: bool) -> float:
     """Return how long a training takes, as the cost card says it; 0 where it is there, or cannot be, which `start` says."""
-    if not fresh and get_lab().find_answer(config) is not None:
+    if not fresh and get_lab().submissions.find_answer(resolved) is not None:
         return 0.0
     try:
-        return estimate_cost(config)[0].seconds
+        return estimate_cost(resolved)[0].seconds
     except ConfigError:
         return 0.0
 

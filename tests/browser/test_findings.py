@@ -34,14 +34,14 @@ def test_findings_come_change_and_go_without_moving_the_curves_and_an_outcome_re
     expect(page.locator(".cl-newest")).to_contain_text("40 points", timeout=20_000)
     top = _top(visitor)
     for finding in (RISEN, HIGHER):
-        bench.lab.store.set_findings(run.id, run.lease, (finding,))
+        bench.lab.store.findings.set(run.id, run.lease, (finding,))
         expect(page.get_by_text(finding.message)).to_be_visible(timeout=20_000)
         assert _top(visitor) == top
     expect(page.get_by_text(RISEN.message)).to_have_count(0)
-    bench.lab.store.set_findings(run.id, run.lease, ())
+    bench.lab.store.findings.set(run.id, run.lease, ())
     expect(page.get_by_text(HIGHER.message)).to_have_count(0, timeout=20_000)
     assert _top(visitor) == top
-    bench.lab.store.finish(
+    bench.lab.store.leases.finish(
         run.id, run.lease, state=RunState.FINISHED, findings=(STUCK,), summary={"test_accuracy": 0.1}
     )
     expect(page.get_by_text("no better than guessing", exact=True).first).to_be_visible(timeout=20_000)

@@ -121,7 +121,7 @@ def test_what_is_typed_into_the_table_is_kept_and_markup_in_it_is_only_text(serv
     page.mouse.dblclick(box["x"] + 265, box["y"] + 36 + 18)  # the name
     editor.fill(hostile)
     editor.press("Enter")
-    until(page, lambda: store.get(run).name == hostile, "the name in the store")
+    until(page, lambda: store.runs.get(run).name == hostile, "the name in the store")
     expect(page.get_by_test_id("stMultiSelect").first).to_contain_text(hostile)
     for look in ("curves", "differences", "groups", "parallel", "pareto"):
         visitor.open(f"{server.url}/runs?runs={run}&look={look}")

@@ -24,7 +24,7 @@ _LIVE = ".cl-live[data-points]"
 def nothing_left_in_training(server: Server) -> Iterator[None]:
     """Stop what a test left in training: the next one's run would wait for it."""
     yield
-    Lab(Settings.from_env({"LAB_HOME": str(server.home)})).store.stop_all()
+    Lab(Settings.from_env({"LAB_HOME": str(server.home)})).store.queue.stop_all()
 
 
 def _points(visitor: Visitor) -> int:

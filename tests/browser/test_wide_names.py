@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lab.config import RunConfig
-from lab.runs.imports import EndedRun, new_run_id
+from lab.runs.identity import new_run_id
+from lab.runs.imports import EndedRun
 from lab.runs.records import RunState, Series
 from lab.service.lab import Lab
 from lab.settings import Settings
@@ -20,7 +21,7 @@ def test_unbroken_names_do_not_widen_a_page(server: Server, visitor: Visitor) ->
     lab = Lab(Settings.from_env({"LAB_HOME": str(server.home)}))
     curve = Series("batch/loss", np.arange(1, 9), np.linspace(2.0, 1.0, 8), np.linspace(0.1, 0.8, 8))
     now = time.time()
-    runs = lab.store.insert_ended(
+    runs = lab.store.imports.insert(
         [
             EndedRun(
                 id=new_run_id(),
@@ -62,5 +63,5 @@ def test_unbroken_names_do_not_widen_a_page(server: Server, visitor: Visitor) ->
                 assert content <= window, f"{address} at {width} px"
     finally:
         for run in runs:
-            lab.store.delete(run.id)
+            lab.store.removal.delete(run.id)
         lab.store.close()

@@ -159,7 +159,7 @@ def test_a_report_shows_what_it_printed_beside_what_was_measured() -> None:
     ]
     stopped = run(3, **config | {"seed": 3}, state=RunState.STOPPED, summary={"test_accuracy": 0.1})
     waiting = run(4, **get_preset("d-alexnet").config().as_dict(), state=RunState.QUEUED)
-    rows = {row.preset.id: row for row in report_rows("D", check=_same, store=Finder(*seeds, stopped, waiting))}
+    rows = {row.preset.id: row for row in report_rows("D", check=_same, runs=Finder(*seeds, stopped, waiting))}
     lenet = rows["d-lenet-bn"]
     assert lenet.test_accuracy == pytest.approx(Spread(2, 0.98, 0.02 / math.sqrt(2)))
     assert (lenet.seconds, lenet.last_loss) == (Spread(2, 1.0, math.sqrt(2)), Spread(2, 0.1, 0.0))
@@ -176,7 +176,7 @@ def test_a_report_is_compared_with_the_last_epoch_and_everything_else_with_the_w
     config = get_preset("d-lenet-bn").config().as_dict()
     ended = run(1, **config, summary={"test_accuracy": 0.95, "final_epoch": 5, "best_epoch": 3})
     ended = replace(ended, saved=HeadlineResult(30, 3, "best", test_accuracy=0.96, saved=True))
-    (row, *_) = report_rows("D", check=_same, store=Finder(ended))
+    (row, *_) = report_rows("D", check=_same, runs=Finder(ended))
     assert row.test_accuracy == Spread(1, 0.95, None)
     assert row.last_epoch == "5"
     assert pareto_info([ended], "seconds")[0].accuracy == 0.96
@@ -184,7 +184,7 @@ def test_a_report_is_compared_with_the_last_epoch_and_everything_else_with_the_w
 
 
 def test_a_report_that_quotes_the_highest_of_its_epochs_says_which_it_was() -> None:
-    quoted = {row.preset.id: row.quoted_epoch for row in report_rows("B", check=_same, store=Finder())}
+    quoted = {row.preset.id: row.quoted_epoch for row in report_rows("B", check=_same, runs=Finder())}
     assert (quoted["b-wide-cnn"], quoted["b-wide-cnn-lr-0.01"], quoted["b-small-lr-0.01"]) == (15, 9, None)
 
 
@@ -196,7 +196,7 @@ def test_a_run_that_still_trains_is_in_no_mean_and_on_no_front() -> None:
 
 @pytest.mark.parametrize("report", REPORTS)
 def test_every_report_has_a_table_before_anything_was_run(report: str) -> None:
-    rows = report_rows(report, check=_same, store=Finder())
+    rows = report_rows(report, check=_same, runs=Finder())
     assert [row.preset for row in rows] == list(list_presets(report))
     assert all(row.missing and row.test_accuracy is None for row in rows)
 

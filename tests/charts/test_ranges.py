@@ -65,6 +65,30 @@ def test_excursions_are_stretches_with_their_most_extreme_value() -> None:
     assert len(excursions(np.tile([1.0, 9.0], 500), limits)) == MOST_MARKS
 
 
+def test_of_many_excursions_the_largest_are_marked_in_their_order() -> None:
+    peaks = np.arange(10.0, 10.0 + MOST_MARKS + 5)
+    value = np.stack([peaks, np.ones_like(peaks)], axis=1).ravel()  # each peak is a stretch of its own
+    marked = excursions(value, Limits(0.0, 3.0))
+    assert [one.value for one in marked] == peaks[5:].tolist()
+    assert [one.at for one in marked] == list(range(10, 2 * len(peaks), 2))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (999.0, "999"),
+        (1000.0, "1k"),
+        (-1000.0, "-1k"),
+        (1e6, "1M"),
+        (2.5e12, "2.5T"),
+        (1e15, "1e+15"),
+        (0.0431, "0.0431"),
+    ],
+)
+def test_a_number_is_short(value: float, text: str) -> None:
+    assert format_short(value) == text
+
+
 def test_accuracies_outside_of_0_to_1_are_none() -> None:
     assert share_limits([np.array([0.1, 1.0, np.nan])]) is None
     assert share_limits([np.array([0.1, 2.0**60])]) == Limits(0.0, 1.0)

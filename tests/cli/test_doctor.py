@@ -52,7 +52,7 @@ def _fill(disk: Path) -> None:
 
 def test_a_full_disk_is_found(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     home = small_disk / "home"
-    assert _lab(home).store.count_runs() == 0
+    assert _lab(home).store.runs.count() == 0
     _fill(small_disk)
     code, found = _doctor(capsys, "--home", str(home))
     assert code == 1
@@ -70,7 +70,7 @@ def test_a_full_disk_is_found_wherever_it_is(
 ) -> None:
     place = str(small_disk) if which == "LAB_ARTIFACTS" else f"sqlite:///{small_disk}/lab.db"
     home = tmp_path / "home"
-    assert _lab(home, **{which: place}).store.count_runs() == 0
+    assert _lab(home, **{which: place}).store.runs.count() == 0
     _fill(small_disk)
     flag = "--artifacts" if which == "LAB_ARTIFACTS" else "--database"
     code, found = _doctor(capsys, "--home", str(home), flag, place)
@@ -87,7 +87,7 @@ def test_a_disk_that_is_nearly_full_is_told(small_disk: Path, capsys: pytest.Cap
 
 
 def test_a_read_only_lab_is_examined_without_a_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _lab(tmp_path).store.count_runs() == 0
+    assert _lab(tmp_path).store.runs.count() == 0
     before = sorted(tmp_path.rglob("*"))
     assert _doctor(capsys, "--home", str(tmp_path), "--read-only")[1]["problems"] == []
     assert sorted(tmp_path.rglob("*")) == before
@@ -95,8 +95,8 @@ def test_a_read_only_lab_is_examined_without_a_write(tmp_path: Path, capsys: pyt
 
 def test_a_damaged_run_and_a_damaged_drawing_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lab = _lab(tmp_path)
-    run, _ = lab.store.submit(RunConfig(dataset="digits"), fingerprint="f", family="f")
-    lab.store.save_sketch(b"png", label="3", dataset="mnist")
+    run, _ = lab.store.queue.submit(RunConfig(dataset="digits"), fingerprint="f", family="f")
+    lab.store.sketches.save(b"png", label="3", dataset="mnist")
     with lab.store.database.write() as connection:
         connection.exec_driver_sql("UPDATE runs SET seconds = 1")
         connection.exec_driver_sql("UPDATE sketches SET label = '8'")

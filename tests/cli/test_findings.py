@@ -24,12 +24,12 @@ CONFIG = RunConfig(dataset="digits", optimizer="rmsprop", lr=0.03, arch="lenet-b
 @pytest.fixture
 def stuck(home: object, shell: Shell) -> Iterator[RunRecord]:
     lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
-    run = lab.store.submit(CONFIG, fingerprint="stuck", family="", name="stuck")[0]
-    held = lab.store.claim(slot="elsewhere", owner=Owner.of_this_process())
+    run = lab.store.queue.submit(CONFIG, fingerprint="stuck", family="", name="stuck")[0]
+    held = lab.store.leases.claim(slot="elsewhere", owner=Owner.of_this_process())
     assert held is not None
     assert held.id == run.id
-    yield lab.store.finish(run.id, held.lease, state=RunState.FINISHED, findings=(STUCK,))
-    lab.store.delete(run.id)
+    yield lab.store.leases.finish(run.id, held.lease, state=RunState.FINISHED, findings=(STUCK,))
+    lab.store.removal.delete(run.id)
 
 
 def test_lists_say_what_became_of_a_run(shell: Shell, stuck: RunRecord) -> None:

@@ -21,6 +21,7 @@ from lab.cli.output import print_table, write_file
 from lab.errors import near_miss
 from lab.presets import get_preset
 from lab.runs.records import RunState
+from lab.runs.run_facts import RunProgress
 from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
 from tests.cli.conftest import Shell
@@ -113,8 +114,8 @@ def test_a_name_of_the_greatest_length_is_written(tmp_path: Path) -> None:
 
 
 def test_the_time_left_is_to_be_read_in_eighty_columns(shell: Shell, trained: dict[str, Any], home: Path) -> None:
-    run = Lab(Settings.from_env({"LAB_HOME": str(home)})).store.get(trained["run"])
-    progress = {"step": 1, "total_steps": 2, "epoch": 4999, "images_per_second": 12_345.0, "eta_seconds": 725.0}
+    run = Lab(Settings.from_env({"LAB_HOME": str(home)})).store.runs.get(trained["run"])
+    progress = RunProgress(step=1, total_steps=2, epoch=4999, images_per_second=12_345.0, eta_seconds=725.0)
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
     bar = build_bar(console)
     task = bar.add_task("queued", total=1, left="")
@@ -206,7 +207,7 @@ def test_ctrl_c_while_the_bar_is_drawn_stops_the_run(
             raise KeyboardInterrupt
 
     monkeypatch.setattr("lab.cli.commands.train._show", draw)
-    assert follow(lab, lab.store.resolve("long"), quiet=True).state is RunState.STOPPED
+    assert follow(lab, lab.store.runs.resolve("long"), quiet=True).state is RunState.STOPPED
 
 
 def test_a_read_only_lab_makes_no_home(shell: Shell, tmp_path: Path) -> None:

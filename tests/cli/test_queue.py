@@ -24,8 +24,8 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
         monkeypatch.delenv(name, raising=False)
     lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path)}))
     for name in "abcde":
-        lab.submit(RunConfig(dataset="digits", seed=ord(name)), name=name)
-    lab.store.claim(slot="cpu", owner=Owner.of_this_process())
+        lab.submissions.submit(lab.validation.resolve(RunConfig(dataset="digits", seed=ord(name))), name=name)
+    lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     return lab
 
 
@@ -59,7 +59,7 @@ def test_a_run_is_moved_by_its_name(lab: Lab, capsys: pytest.CaptureFixture[str]
     code, out, _ = _call(capsys, "queue", "move", "e", where, "--json")
     assert code == 0
     assert "".join(run["name"] for run in json.loads(out)["queue"]) == after
-    assert "".join(run.name for run in lab.store.list_queue()) == "a" + after
+    assert "".join(run.name for run in lab.store.queue.list()) == "a" + after
 
 
 def test_what_trains_cannot_be_moved_and_a_wrong_place_is_named(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,11 +78,11 @@ def test_stop_all_stops_everything_and_asks_where_a_person_asks(
     assert "Stop 5 runs? [y/N]: " in _call(capsys, "queue", "stop-all")[1]
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))  # nobody answers
     assert _call(capsys, "queue", "stop-all")[0] == 1
-    assert len(lab.store.list_queue()) == 5
+    assert len(lab.store.queue.list()) == 5
     code, out, _ = _call(capsys, "queue", "stop-all", "--json")
     assert code == 0
     assert [run["state"] for run in json.loads(out)["stopped"]] == ["stopped"] * 4 + ["stopping"]
-    assert [run.state for run in lab.store.list_queue()] == [RunState.STOPPING]
+    assert [run.state for run in lab.store.queue.list()] == [RunState.STOPPING]
     assert "0 runs stopped" in _call(capsys, "queue", "stop-all", "--yes")[1]
 
 

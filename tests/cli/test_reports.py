@@ -23,13 +23,13 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
     made = Lab(Settings.from_env({"LAB_HOME": str(tmp_path)}))
-    config = made.check(get_preset("d-lenet-bn").config())
+    config = made.validation.resolve(get_preset("d-lenet-bn").config()).config
     for seed, accuracy in ((0, 0.96), (1, 0.98)):
-        made.store.submit(config.replace(seed=seed), fingerprint=f"f{seed}", family="", name=f"lenet {seed}")
-        run = made.store.claim(slot="cpu", owner=FAR)
+        made.store.queue.submit(config.replace(seed=seed), fingerprint=f"f{seed}", family="", name=f"lenet {seed}")
+        run = made.store.leases.claim(slot="cpu", owner=FAR)
         assert run is not None
         summary = {"test_accuracy": accuracy, "train_loss": 0.1}
-        made.store.finish(run.id, run.lease, state=RunState.FINISHED, summary=summary, seconds=20.0 + seed)
+        made.store.leases.finish(run.id, run.lease, state=RunState.FINISHED, summary=summary, seconds=20.0 + seed)
     return made
 
 

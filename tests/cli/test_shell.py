@@ -285,6 +285,6 @@ def test_tags_come_and_go_and_a_deleted_run_can_be_brought_back(shell: Shell, tr
 
 def test_a_run_that_ends_while_ctrl_c_is_pressed_has_ended(shell: Shell, trained: dict[str, Any], home: Path) -> None:
     lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
-    run = lab.store.get(trained["run"])
+    run = lab.store.runs.get(trained["run"])
     stale = replace(run, state=RunState.RUNNING)
     assert _stop(lab, stale, Console(quiet=True)) == run

@@ -25,7 +25,7 @@ def _harmless(*outputs: str) -> bool:
 
 def test_stored_texts_do_not_reach_the_terminal_as_they_are(shell: Shell, trained: dict[str, Any], home: Path) -> None:
     lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
-    before = lab.store.get(trained["run"])
+    before = lab.store.runs.get(trained["run"])
     write_past_checks(lab.store, before.id, name=ATTACK, note=ATTACK, reason=ATTACK)
     try:
         for words in (("runs",), ("show", before.id), ("compare", before.id), ("verify",), ("tag", before.id, "x")):

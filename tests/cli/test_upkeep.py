@@ -11,9 +11,9 @@ import pytest
 
 from lab.cli.app import main
 from lab.config import RunConfig
-from lab.runs.edits import PURGE_AFTER_S
 from lab.runs.owner import Owner
 from lab.runs.records import KeptFile, RunRecord, RunState, Series
+from lab.runs.removal import PURGE_AFTER_S
 from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.settings import Settings
@@ -31,19 +31,19 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
 @pytest.fixture
 def run(lab: Lab) -> RunRecord:
     """A finished run with one point and one kept file."""
-    lab.store.submit(RunConfig(), fingerprint="f", family="f", name="mine")
-    claim = lab.store.claim(slot="cpu", owner=Owner("elsewhere", 1, "x"))
+    lab.store.queue.submit(RunConfig(), fingerprint="f", family="f", name="mine")
+    claim = lab.store.leases.claim(slot="cpu", owner=Owner("elsewhere", 1, "x"))
     assert claim is not None
     step = np.array([1])
-    lab.store.append_points(claim.id, claim.lease, {"lr": Series("lr", step, step * 0.5, step * 0.1)})
+    lab.store.points.append(claim.id, claim.lease, {"lr": Series("lr", step, step * 0.5, step * 0.1)})
     path = f"{claim.id}/1.safetensors"
     sha256, size = lab.artifacts.write(path, b"weights")
-    lab.store.keep(claim.id, claim.lease, KeptFile(claim.id, "weights", 1, 1, path, sha256, size, 0.0))
-    return lab.store.finish(claim.id, claim.lease, state=RunState.FINISHED, summary={"test_accuracy": 0.5})
+    lab.store.files.add(claim.id, claim.lease, KeptFile(claim.id, "weights", 1, 1, path, sha256, size, 0.0))
+    return lab.store.leases.finish(claim.id, claim.lease, state=RunState.FINISHED, summary={"test_accuracy": 0.5})
 
 
 def _delete_long_ago(lab: Lab, run: RunRecord) -> None:
-    RunStore.open(lab.settings.database, clock=lambda: time.time() - PURGE_AFTER_S - 1).delete(run.id)
+    RunStore.open(lab.settings.database, clock=lambda: time.time() - PURGE_AFTER_S - 1).removal.delete(run.id)
 
 
 def _verify(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any]]:
@@ -99,7 +99,7 @@ def test_the_supervisor_clears_away_what_was_deleted_a_week_ago(
     lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "IDLE_S", 0.1)
-    lab.store.delete(run.id)
+    lab.store.removal.delete(run.id)
     folder = Path(lab.settings.artifacts) / run.id
     stray = Path(lab.settings.artifacts) / ".half.tmp"
     stray.write_bytes(b"half")
@@ -107,11 +107,11 @@ def test_the_supervisor_clears_away_what_was_deleted_a_week_ago(
     assert supervisor.main(lab.settings) == 0
     assert folder.exists()
     assert not stray.exists()
-    lab.store.undelete(run.id)
+    lab.store.removal.undelete(run.id)
     _delete_long_ago(lab, run)
     assert supervisor.main(lab.settings) == 0
     assert not folder.exists()
-    assert RunStore.open(lab.settings.database).count_runs() == 0
+    assert RunStore.open(lab.settings.database).runs.count() == 0
 
 
 @pytest.mark.parametrize("words", [("worker",), ("datasets", "--fetch", "mnist")])
@@ -122,5 +122,5 @@ def test_a_read_only_lab_neither_works_nor_fetches(
     with pytest.raises(SystemExit, match=r"^1$"):
         main(["--read-only", *words])
     assert "This lab is read-only (--read-only or LAB_READ_ONLY): start it without" in capsys.readouterr().err
-    assert lab.store.get(run.id, deleted=True).id == run.id
+    assert lab.store.runs.get(run.id, deleted=True).id == run.id
     assert not lab.settings.data.exists()

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lab.data import fetch
 from lab.data.fetch import RemoteFile, fetch_dataset, list_remote_files
 from lab.data.load import is_present, list_files, load_dataset
 from lab.data.registry import list_datasets
@@ -190,3 +191,14 @@ def test_every_published_address_fills_the_files_that_are_read(spec: object, tmp
     assert filled >= {path.relative_to(tmp_path).as_posix() for path in list_files(spec.id, root=tmp_path)}
     assert all(url.startswith("http") for file in files for url in file.urls)
     assert all(len(file.md5) == 32 for file in files)
+
+
+def test_a_host_that_sends_more_than_any_file_has_is_left(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is counted is what arrives: a host need not say how much it will send."""
+    monkeypatch.setattr(fetch, "MAX_DOWNLOAD", 100)
+    target = tmp_path / "x"
+    assert fetch._store(iter([bytes(60), bytes(40)]), target, total=0, name="x", progress=None)
+    with pytest.raises(fetch._FetchError, match="sent more than 100 bytes"):
+        fetch._store(iter([bytes(60), bytes(41)]), target, total=0, name="x", progress=None)

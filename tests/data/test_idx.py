@@ -129,3 +129,11 @@ def test_a_small_gzip_may_not_unpack_to_more_than_a_gibibyte(tmp_path: Path) -> 
     (tmp_path / "x.gz").write_bytes(gzip.compress(header + padding))
     with pytest.raises(DataError, match=r"promises 1,074,790,400 bytes of elements, more than it can hold"):
         read_idx(tmp_path / "x", dims=3, dtype="uint8")
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_bytes_behind_the_last_image_are_a_damage(tmp_path: Path, suffix: str) -> None:
+    data = idx_bytes(IMAGES) + b"x"
+    (tmp_path / f"x{suffix}").write_bytes(gzip.compress(data) if suffix else data)
+    with pytest.raises(DataError, match="the file is damaged"):
+        read_idx(tmp_path / "x", dims=3, dtype="uint8")

@@ -161,8 +161,8 @@ def test_a_set_that_teaches_nothing_is_refused_before_a_run_is_queued(
     _write(write_mnist(tmp_path / "data"), images, labels)
     lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path / "home"), "LAB_DATA": str(tmp_path / "data")}))
     with pytest.raises(DataError, match=words):
-        lab.submit(RunConfig(dataset="mnist"))
-    assert lab.store.count_runs() == 0
+        lab.submissions.submit(lab.validation.resolve(RunConfig(dataset="mnist")))
+    assert lab.store.runs.count() == 0
 
 
 def test_a_limit_to_one_class_is_named_as_the_cause(tmp_path: Path, write_mnist: Write) -> None:
@@ -172,3 +172,23 @@ def test_a_limit_to_one_class_is_named_as_the_cause(tmp_path: Path, write_mnist:
         DataError, match=r"The first 5 training images of MNIST are of one class \(0\).*raise train_limit"
     ):
         require_trainable("mnist", root=tmp_path, limit=5)
+
+
+def test_pictures_of_whole_zeros_and_ones_stay_what_they_are(tmp_path: Path) -> None:
+    """A whole number says what it is; only fractions can be shares of 255."""
+    bilevel = (IMAGES > 127).astype(np.uint8)
+    path = tmp_path / "bilevel.npz"
+    np.savez(path, x_train=bilevel, y_train=LABELS, x_test=bilevel[:20], y_test=LABELS[:20])
+    made = import_file(path, root=tmp_path / "data")
+    assert load_dataset(made.id, root=tmp_path / "data").train_images.max() == 1
+
+
+def test_a_set_of_thick_light_ink_on_black_is_not_inverted(tmp_path: Path) -> None:
+    """The border decides, not the picture: most pixels here are ink."""
+    thick = np.zeros((70, 28, 28), dtype=np.uint8)
+    thick[:, 3:25, 3:25] = IMAGES[:, 3:25, 3:25] // 2 + 128
+    path = tmp_path / "thick.npz"
+    np.savez(path, x_train=thick, y_train=LABELS, x_test=thick[:20], y_test=LABELS[:20])
+    made = import_file(path, root=tmp_path / "data")
+    assert made.remarks == ()
+    np.testing.assert_array_equal(load_dataset(made.id, root=tmp_path / "data").train_images, thick)

@@ -64,3 +64,13 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path, digits: Dataset
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DataError, match=r"could not be written to .*LAB_DATA"):
         write_own_dataset(DRAWINGS, LABELS, beside=digits, root=tmp_path / "file")
+
+
+@pytest.mark.parametrize(("drawings", "repeats"), [(1, 40), (25, 40), (30, 33), (999, 1), (1_500, 1)])
+def test_drawings_are_repeated_up_to_forty_times_to_about_a_thousand(
+    tmp_path: Path, digits: Dataset, drawings: int, repeats: int
+) -> None:
+    own = np.full((drawings, 28, 28), 7, dtype=np.uint8)
+    id = write_own_dataset(own, np.zeros(drawings, dtype=np.int64), beside=digits, root=tmp_path)
+    data = load_dataset(id, root=tmp_path)
+    assert len(data.train_labels) - len(digits.train_labels) == drawings * repeats

@@ -245,3 +245,18 @@ def test_heic_is_read_where_its_package_is_installed() -> None:
     grey = read_picture(out.getvalue())
     assert grey[0, 0] > 200
     assert grey[7, 15] < 60
+
+
+@pytest.mark.parametrize(("side", "handed_on"), [(2_048, 2_048), (2_049, 1_025), (4_096, 2_048), (4_097, 1_366)])
+def test_the_longer_side_that_is_handed_on_is_2048_at_most(side: int, handed_on: int) -> None:
+    assert read_picture(_file(Image.new("L", (side, 20), 200), "PNG")).shape[1] == handed_on
+
+
+def test_of_large_frames_fewer_are_looked_at() -> None:
+    """Twelve frames of two megapixels are the budget of 24; the ink is in the last one."""
+    empty, full = Image.new("L", (2_000, 1_000), 255), Image.new("L", (2_000, 1_000), 255)
+    full.paste(0, (100, 100, 400, 900))
+    for frames, seen in ((12, True), (13, False)):
+        pages = [*(empty.point(lambda v, n=n: v - n % 2) for n in range(frames - 1)), full]
+        data = _file(pages[0], "TIFF", save_all=True, append_images=pages[1:], compression="tiff_lzw")
+        assert (read_picture(data) < 128).any() == seen

@@ -201,3 +201,46 @@ def test_curves_of_any_number_are_judged_without_an_error(value: float) -> None:
         judge(config, flat(value, accuracy=value, jump=-value))
         judge(config, flat(value, accuracy=0.9, count=40), ended=False)
         judge(config, epochs(val_loss=[value] * 20), data=DataFacts(1))
+
+
+def test_momentum_counts_where_weight_decay_pulls_everything_to_zero() -> None:
+    """Over 300 steps 0.003 x 0.5 x 300 = 0.45 e-foldings alone, and 4.5 with a momentum of 0.9."""
+    decay = {"optimizer": "sgd", "lr": 0.003, "weight_decay": 0.5}
+    (with_momentum,) = judge(RunConfig(**decay, momentum=0.9), flat(LOG_10))
+    assert with_momentum.remedy == {"weight_decay": 1e-4}
+    (without,) = judge(RunConfig(**decay, momentum=0.0), flat(LOG_10))
+    assert "weight_decay" not in without.remedy
+
+
+def test_a_float16_run_at_a_rate_beyond_the_usual_is_told_to_lower_it() -> None:
+    (finding,) = judge(RunConfig(precision="float16", lr=0.02), batches([2.3] * 300 + [math.nan] * 50))
+    assert (finding.code, finding.remedy) == ("diverged", {"lr": 0.001})
+
+
+def test_a_one_cycle_is_not_judged_while_its_rate_still_rises() -> None:
+    """Of 30 epochs the first nine rise."""
+    cycle = RunConfig(**SGD, schedule="one-cycle", epochs=30)
+    assert codes(cycle, flat(LOG_10, count=8), ended=False) == []
+    assert codes(cycle, flat(LOG_10, count=9), ended=False) == ["at-chance"]
+
+
+def test_a_run_that_ended_at_its_step_limit_is_told_of_the_limit() -> None:
+    short = {name: type(p)(p.step[:1] // 10, p.value[:1]) for name, p in flat(2.3).items() if name != "batch/loss"}
+    for limit, remedy in ((5, "max_steps"), (6, "epochs")):  # five steps were taken
+        (finding,) = judge(RunConfig(epochs=1, max_steps=limit), short)
+        assert list(finding.remedy) == [remedy]
+
+
+def test_a_loss_that_breaks_off_at_an_epochs_last_step_is_of_that_epoch() -> None:
+    for step, epoch in ((50, 1), (51, 2), (100, 2), (101, 3)):
+        loss = np.full(4 * PER_EPOCH, 2.3)
+        loss[step - 1 :] = math.nan
+        (finding,) = judge(RunConfig(lr=1.0), batches(loss) | epochs(train_loss=[math.nan] * 4))
+        assert f"from step {step} (epoch {epoch}) on" in finding.message
+
+
+def test_a_high_loss_with_most_answers_right_is_no_divergence() -> None:
+    right = epochs(train_loss=[9.0] * 6, train_accuracy=[0.8] * 6, val_loss=[9.0] * 6, val_accuracy=[0.8] * 6)
+    assert "diverged" not in codes(RunConfig(), right)
+    wrong = epochs(train_loss=[9.0] * 6, train_accuracy=[0.4] * 6, val_loss=[9.0] * 6, val_accuracy=[0.4] * 6)
+    assert codes(RunConfig(), wrong) == ["diverged"]

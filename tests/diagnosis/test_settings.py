@@ -2,7 +2,10 @@
 
 import math
 
+import pytest
+
 from lab.config import RunConfig
+from lab.diagnosis.causes import is_below_usual, lower_rate
 from lab.diagnosis.rules import diagnose_config
 from lab.presets import list_presets
 
@@ -51,3 +54,33 @@ def test_every_preset_marked_as_a_mistake_is_found_by_a_rule() -> None:
             assert severities & {"mistake", "warning"}, preset.id
         elif "mistake" in severities:
             raise AssertionError(f"{preset.id} has a mistake that it does not own up to")
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "loss", "low", "high"),
+    [
+        ("adam", "cross-entropy", 3e-5, 3e-2),
+        ("adamw", "cross-entropy", 3e-5, 3e-2),
+        ("rmsprop", "cross-entropy", 3e-5, 3e-2),
+        ("muon", "cross-entropy", 1e-4, 1.0),
+        ("sgd", "cross-entropy", 1e-4, 1.0),
+        ("sgd", "mse", 1e-3, 1.0),
+    ],
+)
+def test_the_range_of_rates_ends_where_it_is_said_to_end(optimizer: str, loss: str, low: float, high: float) -> None:
+    def codes(lr: float) -> list[str]:
+        output = "softmax" if loss == "mse" else "logits"
+        return [f.code for f in diagnose_config(RunConfig(optimizer=optimizer, loss=loss, output=output, lr=lr))]
+
+    assert (codes(low), codes(high)) == ([], [])
+    assert (codes(low * 0.99), codes(high * 1.01)) == (["lr-low"], ["lr-high"])
+
+
+def test_the_rate_to_try_is_a_tenth_or_the_usual_one_whichever_is_lower() -> None:
+    for lr, wanted in ((0.05, 1e-3), (100.0, 1e-3), (5e-3, 5e-4)):
+        assert lower_rate(RunConfig(optimizer="adam", lr=lr)) == pytest.approx(wanted)
+
+
+def test_half_of_the_usual_rate_is_below_it() -> None:
+    for lr, below in ((5e-4, True), (5.1e-4, False), (1e-3, False)):
+        assert is_below_usual(RunConfig(optimizer="adam", lr=lr)) == below

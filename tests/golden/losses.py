@@ -43,7 +43,7 @@ def first_losses(arch_id: str, *, dataset: str, home: Path, data: Path) -> list[
     try:
         lab = Lab(Settings.from_env({"LAB_HOME": str(home), "LAB_DATA": str(data)}))
         batch = 2 if is_large(arch_id) else 32
-        config = lab.check(
+        config = lab.validation.resolve(
             RunConfig(
                 arch=arch_id,
                 dataset=dataset,
@@ -53,12 +53,12 @@ def first_losses(arch_id: str, *, dataset: str, home: Path, data: Path) -> list[
                 seed=11,
                 device="cpu",
             )
-        )
+        ).config
         device = torch.device("cpu")
         resident = load_resident(config, root=data, device=device)
         if is_large(arch_id):  # the evaluations at the end are not asked for: four images are enough
             resident = _few_images(resident)
-        events = train(config, network=lab.build_seeded(config), data=resident, device=device)
+        events = train(config, network=lab.weights.build_initial(config), data=resident, device=device)
         found: list[Any] = [value for e in events if isinstance(e, StepMetrics) for value in e.loss.tolist()]
     finally:
         torch.set_num_threads(before)

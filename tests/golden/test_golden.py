@@ -29,10 +29,10 @@ def lab(release: str, tmp_path: Path) -> Lab:
 
 def test_every_stored_run_says_what_it_said(release: str, lab: Lab) -> None:
     expected = read(release, "expected.json")
-    lab.store.undelete(expected["ids"]["deleted"])
+    lab.store.removal.undelete(expected["ids"]["deleted"])
     for kind, facts in expected["runs"].items():
-        run = lab.store.get(facts["id"])
-        points = lab.store.points(run.id)
+        run = lab.store.runs.get(facts["id"])
+        points = lab.store.points.read(run.id)
         found = {
             "name": run.name,
             "state": run.state.value,
@@ -45,27 +45,27 @@ def test_every_stored_run_says_what_it_said(release: str, lab: Lab) -> None:
                 for name, s in points.items()
                 if name in facts["series"]
             },
-            "weights": [[k.epoch, k.step, k.sha256, k.bytes] for k in lab.kept_epochs(run.id)],
+            "weights": [[k.epoch, k.step, k.sha256, k.bytes] for k in lab.weights.list(run.id)],
         }
         assert found == {name: facts[name] for name in found}, kind
-        summary = {k: v.hex() if isinstance(v, float) else v for k, v in run.summary.items()}
+        summary = {k: v.hex() if isinstance(v, float) else v for k, v in run.summary.as_dict().items()}
         assert {k: summary.get(k) for k in facts["summary"]} == facts["summary"], kind
 
 
 def test_no_stored_run_is_called_changed(release: str, lab: Lab) -> None:
-    problems = {run.id: lab.store.verify(run.id) for run in lab.store.list_runs(limit=None)}
+    problems = {run.id: lab.store.integrity.verify(run.id) for run in lab.store.runs.list(limit=None)}
     assert problems == dict.fromkeys(problems, ())
 
 
 def test_stored_configurations_mean_the_same(release: str, lab: Lab) -> None:
     for kind, facts in read(release, "expected.json")["runs"].items():
         old = {name: value for name, value in facts["config"].items() if name != "schema"}
-        config = lab.store.get(facts["id"], deleted=True).config.as_dict()
+        config = lab.store.runs.get(facts["id"], deleted=True).config.as_dict()
         assert {name: config.get(name) for name in old} == old, kind
 
 
 def test_saved_drawings_are_there(release: str, lab: Lab) -> None:
-    found = [[s.id, s.label, s.dataset] for s in lab.store.list_sketches()]
+    found = [[s.id, s.label, s.dataset] for s in lab.store.sketches.list()]
     assert found == read(release, "expected.json")["sketches"]
 
 
@@ -73,21 +73,21 @@ def test_saved_drawings_are_there(release: str, lab: Lab) -> None:
 def test_asking_for_the_same_settings_finds_the_stored_run(release: str, lab: Lab, kind: str) -> None:
     facts = read(release, "expected.json")["runs"][kind]
     config = RunConfig.from_dict(facts["config"])
-    submission = lab.submit(config)
+    submission = lab.submissions.submit(lab.validation.resolve(config))
     assert (submission.run.id, submission.cached) == (facts["id"], True)
 
 
 def test_runs_that_differ_in_their_seed_are_still_found_together(release: str, lab: Lab) -> None:
     runs = read(release, "expected.json")["runs"]
-    (found,) = lab.store.find_settings([RunConfig.from_dict(runs["finished"]["config"])]).values()
+    (found,) = lab.store.runs.find_settings([RunConfig.from_dict(runs["finished"]["config"])]).values()
     assert {run.id for run in found} >= {runs["finished"]["id"], runs["second_seed"]["id"]}
 
 
 def test_stored_weights_give_the_same_answers(release: str, lab: Lab) -> None:
     expected = read(release, "expected.json")
-    image = np.asarray(lab.dataset("digits").test_images[:1])
+    image = np.asarray(lab.datasets.load("digits").test_images[:1])
     for kind, logits in expected["logits"].items():
-        loaded = lab.load_run_network(expected["ids"][kind])
+        loaded = lab.weights.load(expected["ids"][kind])
         x = torch.from_numpy(image).reshape(1, 1, 28, 28).float() / 255
         with torch.no_grad():
             found = loaded.network((x - loaded.mean) / loaded.std)[0].tolist()
@@ -96,18 +96,18 @@ def test_stored_weights_give_the_same_answers(release: str, lab: Lab) -> None:
 
 
 def _run_queued(lab: Lab) -> None:
-    claimed = lab.store.claim(slot="cpu", owner=Owner.of_this_process())
+    claimed = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     assert claimed is not None
     execute(lab, claimed, ending=threading.Event())
 
 
 def test_a_paused_run_goes_on_from_its_step(release: str, lab: Lab) -> None:
     facts = read(release, "expected.json")["runs"]["paused"]
-    lab.control(read(release, "expected.json")["ids"]["queued"], Want.STOP)
-    lab.control(facts["id"], Want.RUN)
+    lab.submissions.control(read(release, "expected.json")["ids"]["queued"], Want.STOP)
+    lab.submissions.control(facts["id"], Want.RUN)
     _run_queued(lab)
-    run = lab.store.get(facts["id"])
-    steps = lab.store.points(run.id)["batch/loss"].step
+    run = lab.store.runs.get(facts["id"])
+    steps = lab.store.points.read(run.id)["batch/loss"].step
     assert run.state is RunState.FINISHED
     assert steps.tolist() == list(range(1, len(steps) + 1))
     assert len(steps) > facts["series"]["batch/loss"]["count"]
@@ -116,13 +116,13 @@ def test_a_paused_run_goes_on_from_its_step(release: str, lab: Lab) -> None:
 def test_a_finished_run_is_continued_by_a_longer_one(release: str, lab: Lab) -> None:
     expected = read(release, "expected.json")
     facts = expected["runs"]["finished"]
-    lab.control(expected["ids"]["queued"], Want.STOP)
-    longer = lab.submit(RunConfig.from_dict({**facts["config"], "epochs": 3})).run
+    lab.submissions.control(expected["ids"]["queued"], Want.STOP)
+    longer = lab.submissions.submit(lab.validation.resolve(RunConfig.from_dict({**facts["config"], "epochs": 3}))).run
     assert longer.parent == facts["id"]
     _run_queued(lab)
-    run = lab.store.get(longer.id)
+    run = lab.store.runs.get(longer.id)
     assert run.state is RunState.FINISHED
-    old, new = (lab.store.points(i)["batch/loss"] for i in (facts["id"], run.id))
+    old, new = (lab.store.points.read(i)["batch/loss"] for i in (facts["id"], run.id))
     assert new.value[: len(old.value)].tolist() == old.value.tolist()
     assert len(new.value) == len(old.value) * 3 // 2
 
@@ -134,11 +134,11 @@ def test_the_bundle_of_the_release_opens(release: str, tmp_path: Path) -> None:
     runs = read(release, "expected.json")["runs"]
     for run, kind in zip(imported, ("finished", "one_cycle", "diverged"), strict=True):
         assert (run.name, run.fingerprint) == (runs[kind]["name"], runs[kind]["fingerprint"])
-        points = lab.store.points(run.id)
+        points = lab.store.points.read(run.id)
         last = {name: float(series.value[-1]).hex() for name, series in points.items()}
         old = {name: series["last"] for name, series in runs[kind]["series"].items()}
         assert {name: last.get(name) for name in old} == old
-        assert [[k.epoch, k.step, k.sha256, k.bytes] for k in lab.kept_epochs(run.id)] == runs[kind]["weights"]
+        assert [[k.epoch, k.step, k.sha256, k.bytes] for k in lab.weights.list(run.id)] == runs[kind]["weights"]
 
 
 def test_no_key_of_a_json_answer_went_missing(release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,9 +20,10 @@ import torch
 from PIL import Image, ImageDraw
 
 from lab.config import RunConfig
+from lab.runs.leases import Leases
 from lab.runs.owner import Owner
+from lab.runs.points import Points
 from lab.runs.records import RunRecord, Want
-from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sharing.bundle.read import import_bundle
@@ -42,33 +43,33 @@ TINY: dict[str, Any] = {
 }
 
 
-class _PausingStore(RunStore):
+class _PausingPoints(Points):
     """Requests a pause once a run has passed a step, so that it stops inside an epoch."""
 
     pause_after = 0
 
-    def append_points(self, run: str, lease: int, points: Any, *, progress: Any = None) -> Want:
-        want = super().append_points(run, lease, points, progress=progress)
+    def append(self, run: str, lease: int, points: Any, *, progress: Any = None) -> Want:
+        want = super().append(run, lease, points, progress=progress)
         if self.pause_after and progress and progress.get("step", 0) >= self.pause_after:
-            self.request(run, Want.PAUSE)
+            Leases(self.context).request(run, Want.PAUSE)
         return want
 
 
 def _train(lab: Lab, config: RunConfig, **more: Any) -> RunRecord:
-    run = lab.submit(config, **more).run
-    claimed = lab.store.claim(slot="cpu", owner=Owner.of_this_process())
+    run = lab.submissions.submit(lab.validation.resolve(config), **more).run
+    claimed = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     assert claimed is not None
     assert claimed.id == run.id
     execute(lab, claimed, ending=threading.Event())
-    return lab.store.get(run.id)
+    return lab.store.runs.get(run.id)
 
 
 def _fill(lab: Lab) -> dict[str, str]:
     """Make one run of each kind that people have, and return their ids by what they stand for."""
     base = RunConfig(**TINY)
     finished = _train(lab, base, name="tiny two epochs", tags=("golden", "tiny"))
-    lab.store.set_note(finished.id, "The first run.\nTwo lines.")
-    lab.store.set_pinned(finished.id, True)
+    lab.store.edits.set_note(finished.id, "The first run.\nTwo lines.")
+    lab.store.edits.set_pinned(finished.id, True)
     one_cycle = _train(
         lab,
         base.replace(optimizer="adam", lr=0.01, schedule="one-cycle", label_smoothing=0.1, augment="light", seed=3),
@@ -77,15 +78,17 @@ def _fill(lab: Lab) -> dict[str, str]:
     early = _train(lab, base.replace(epochs=4, patience=1, min_delta=10.0, restore_best=True), name="early stopping")
     diverged = _train(lab, base.replace(loss="nll", output="logits", lr=0.5, max_steps=20), name="diverged")
     tuned = _train(lab, base.replace(init_from=finished.id, lr=0.001), name="fine-tuned")
-    store = _PausingStore(lab.store.database, lab.store._clock)
-    store.pause_after = 600
-    vars(lab)["store"] = store
+    pausing = _PausingPoints(lab.store.context)
+    pausing.pause_after = 600
+    lab.store.points = pausing
     paused = _train(lab, base.replace(epochs=300, batch_size=16, schedule="step", momentum=0.5), name="paused")
-    store.pause_after = 0
+    pausing.pause_after = 0
     assert paused.state == "paused", paused.state
     deleted = _train(lab, base.replace(epochs=1), name="deleted")
-    lab.store.delete(deleted.id)
-    queued = lab.submit(base.replace(arch="lenet5", arch_options={"widths": [2, 3]}, epochs=1), name="queued").run
+    lab.store.removal.delete(deleted.id)
+    queued = lab.submissions.submit(
+        lab.validation.resolve(base.replace(arch="lenet5", arch_options={"widths": [2, 3]}, epochs=1)), name="queued"
+    ).run
     ids = {
         "finished": finished.id,
         "one_cycle": one_cycle.id,
@@ -102,19 +105,19 @@ def _fill(lab: Lab) -> dict[str, str]:
         ImageDraw.Draw(picture).line([(150, 40), end], fill=255, width=22)
         buffer = io.BytesIO()
         picture.save(buffer, "PNG")
-        ids[f"sketch_{label}"] = lab.store.save_sketch(buffer.getvalue(), label=label, dataset="digits").id
+        ids[f"sketch_{label}"] = lab.store.sketches.save(buffer.getvalue(), label=label, dataset="digits").id
     return ids
 
 
 def _expected(lab: Lab, ids: dict[str, str]) -> dict[str, Any]:
     """Return what the store must still say: numbers as hexadecimal floats, so that not a bit is lost."""
     runs = {}
-    lab.store.undelete(ids["deleted"])  # hidden runs have neither points nor files to look at
+    lab.store.removal.undelete(ids["deleted"])  # hidden runs have neither points nor files to look at
     for kind, run_id in ids.items():
         if kind.startswith("sketch_"):
             continue
-        run = lab.store.get(run_id, deleted=True)
-        points = lab.store.points(run_id)
+        run = lab.store.runs.get(run_id, deleted=True)
+        points = lab.store.points.read(run_id)
         runs[kind] = {
             "id": run.id,
             "name": run.name,
@@ -126,29 +129,29 @@ def _expected(lab: Lab, ids: dict[str, str]) -> dict[str, Any]:
             "tags": list(run.tags),
             "pinned": run.pinned,
             "origin": run.origin,
-            "summary": {k: v.hex() if isinstance(v, float) else v for k, v in run.summary.items()},
+            "summary": {k: v.hex() if isinstance(v, float) else v for k, v in run.summary.as_dict().items()},
             "notices": list(run.notices),
             "series": {
                 name: {"count": len(s.step), "last_step": int(s.step[-1]), "last": float(s.value[-1]).hex()}
                 for name, s in points.items()
             },
-            "weights": [[k.epoch, k.step, k.sha256, k.bytes] for k in lab.kept_epochs(run_id)],
+            "weights": [[k.epoch, k.step, k.sha256, k.bytes] for k in lab.weights.list(run_id)],
         }
-    lab.store.delete(ids["deleted"])
+    lab.store.removal.delete(ids["deleted"])
     return {
         "release": "0.1.0",
         "torch": torch.__version__,
         "runs": runs,
-        "sketches": [[s.id, s.label, s.dataset] for s in lab.store.list_sketches()],
+        "sketches": [[s.id, s.label, s.dataset] for s in lab.store.sketches.list()],
     }
 
 
 def _answers(lab: Lab, ids: dict[str, str]) -> dict[str, list[str]]:
     """Return the logits of each finished run's best weights for the first test image."""
-    x = lab.dataset("digits").test_images[:1]
+    x = lab.datasets.load("digits").test_images[:1]
     found = {}
     for kind in ("finished", "one_cycle", "early_stopped", "fine_tuned"):
-        loaded = lab.load_run_network(ids[kind])
+        loaded = lab.weights.load(ids[kind])
         images = torch.from_numpy(np.asarray(x)).reshape(1, 1, 28, 28).float() / 255
         with torch.no_grad():
             logits = loaded.network((images - loaded.mean) / loaded.std)[0]
@@ -195,9 +198,9 @@ def main(target: Path) -> None:
         home = Path(folder) / "home"
         lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
         ids = _fill(lab)
-        bundle = write_bundle(lab, [lab.store.get(ids[k]) for k in ("finished", "one_cycle", "diverged")])
+        bundle = write_bundle(lab, [lab.store.runs.get(ids[k]) for k in ("finished", "one_cycle", "diverged")])
         (target / "bundle.zip").write_bytes(bundle)
-        (imported,) = import_bundle(lab, io.BytesIO(write_bundle(lab, [lab.store.get(ids["second_seed"])])))
+        (imported,) = import_bundle(lab, io.BytesIO(write_bundle(lab, [lab.store.runs.get(ids["second_seed"])])))
         ids["imported"] = imported.id
         _write(target / "expected.json", {**_expected(lab, ids), "logits": _answers(lab, ids), "ids": ids})
         _write(target / "links.json", _links(ids))

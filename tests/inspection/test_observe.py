@@ -10,7 +10,7 @@ from lab.architectures.build import build_network
 from lab.architectures.registry import list_architectures
 from lab.errors import InputError
 from lab.inspection.compare import compare
-from lab.inspection.kernels import kernel_change, list_convolutions, read_kernels
+from lab.inspection.kernels import Kernels, kernel_change, list_convolutions, read_kernels
 from lab.inspection.observe import capture, compute_logits, feature_maps, layer_input, list_layers, to_input
 from lab.inspection.report import evaluate_network, inspect_image
 from lab.inspection.summary import summarize
@@ -192,3 +192,21 @@ def test_comparing_pairs_what_belongs_together() -> None:
     assert changed[0] == "features.conv2"
     assert "classifier.fc1" in changed
     assert "classifier.fc2" not in changed
+
+
+def test_sparsity_is_the_share_of_exact_zeros_and_not_of_negative_values() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False))
+    nn.init.constant_(network[0].weight, -1.0)
+    x = torch.tensor([0.0, 0.0, 1.0, 2.0]).reshape(1, 1, 2, 2)
+    maps = feature_maps(network, x, layer="0")
+    assert maps.values[0].tolist() == [[0, 0], [-1, -2]]
+    assert (float(maps.mean[0]), float(maps.sparsity[0])) == (-0.75, 0.5)
+
+
+def test_the_change_of_a_kernel_is_a_share_of_its_own_length_however_short_it_was() -> None:
+    def kernels(value: float) -> Kernels:
+        weight = np.full((1, 1, 2, 2), value, dtype=np.float32)
+        return Kernels("conv", weight, np.zeros(1, np.float32), 1, 0, 1, 1)
+
+    assert kernel_change(kernels(0.003), kernels(0.001)).relative[0] == pytest.approx(2)
+    assert kernel_change(kernels(300.0), kernels(100.0)).relative[0] == pytest.approx(2)

@@ -10,6 +10,7 @@ import torch
 from lab.architectures.build import LayerShapeError, build_network
 from lab.architectures.registry import list_architectures
 from lab.inspection.graph import GraphNode, trace_graph
+from lab.inspection.layer_kinds import IMAGE
 from lab.inspection.layout import draw
 from lab.inspection.picture import DETAILS, boxes, failed_boxes
 
@@ -73,7 +74,7 @@ def test_every_network_is_drawn_whole_with_no_boxes_on_each_other(arch: str, det
 
 
 def test_the_svg_is_well_formed_and_escapes_what_it_is_given() -> None:
-    (box,) = boxes([GraphNode("a", "<script>&\"'", "Input", (), (1, 1, 2, 2), 0, None)])
+    (box,) = boxes([GraphNode("a", "<script>&\"'", "Input", IMAGE, (), (1, 1, 2, 2), 0, None)])
     hostile = type(box)(**{f: getattr(box, f) for f in box.__slots__} | {"title": "<script>alert(1)</script>"})
     svg = draw([hostile], title="<b>").svg
     assert "<script" not in svg

@@ -10,7 +10,7 @@ from torch import nn
 from lab.architectures.build import build_network
 from lab.architectures.registry import list_architectures
 from lab.inspection.graph import trace_graph
-from lab.inspection.receptive import Field
+from lab.inspection.receptive_field import ReceptiveField
 from lab.inspection.summary import summarize, summary_text
 
 
@@ -88,7 +88,7 @@ def test_the_text_is_torchinfos_table() -> None:
 
 def fields_of(id: str) -> dict[str, tuple[int, int]]:
     rows = summarize(on_meta(id), input_shape=(1, 1, 28, 28)).layers
-    return {r.name: (r.receptive_field, r.receptive_step) for r in rows if r.receptive_field is not None}
+    return {r.name: (r.receptive_field, r.receptive_stride) for r in rows if r.receptive_field is not None}
 
 
 def test_receptive_fields_of_lenet5_by_hand() -> None:
@@ -170,8 +170,8 @@ def test_a_layer_that_runs_twice_has_a_row_and_a_field_for_each_time() -> None:
 
 
 def test_a_field_is_cut_at_the_edge_of_the_image() -> None:
-    assert Field(-2, 2, 1).pixels(0, image_size=28) == (0, 2)
-    assert Field(-2, 2, 1).pixels(27, image_size=28) == (25, 27)
+    assert ReceptiveField(((-2, 2),), 1).pixels(0, image_size=28) == (0, 2)
+    assert ReceptiveField(((-2, 2),), 1).pixels(27, image_size=28) == (25, 27)
 
 
 def test_summing_up_touches_nothing() -> None:
@@ -190,3 +190,12 @@ def test_a_large_network_at_224_is_counted_without_its_memory() -> None:
     summary = summarize(on_meta("vgg19"), input_shape=(4096, 1, 28, 28))
     assert summary.forward_backward_bytes > 400e9
     assert time.perf_counter() - start < 5
+
+
+def test_dilation_widens_what_a_kernel_sees() -> None:
+    """A kernel of 3 with dilation 2 spans 5 pixels; behind a stride of 2 its steps count double."""
+    network = nn.Sequential(
+        nn.Conv2d(1, 1, 3, dilation=2, padding=2), nn.Conv2d(1, 1, 1, stride=2), nn.Conv2d(1, 1, 3, dilation=3)
+    )
+    fields = [node.field for node in trace_graph(network, input_shape=(1, 1, 28, 28)) if node.type == "Conv2d"]
+    assert [(f.first, f.last, f.step) for f in fields if f is not None] == [(-2, 2, 1), (-2, 2, 2), (-2, 14, 2)]

@@ -1,5 +1,7 @@
 """Measured layer times say where their spread hides the differences."""
 
+import time
+
 import torch
 from torch import nn
 
@@ -34,3 +36,23 @@ def test_every_layer_is_timed_once() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(16, 4), nn.ReLU())
     told = time_layers(network, torch.zeros(2, 1, 4, 4), repeats=3)
     assert [layer.name for layer in told.layers] == ["0", "1", "2"]
+
+
+def test_the_larger_spread_of_two_layers_decides() -> None:
+    for first, second in ((0.01, 0.3), (0.3, 0.01)):
+        told = timing(("slow", 1.2, first), ("quick", 1.0, second), ("far", 0.1, 0.01))
+        assert [(a.name, b.name) for a, b in told.unclear_pairs()] == [("slow", "quick")]
+
+
+class _Slow(nn.Module):
+    """A layer that takes twenty milliseconds."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        time.sleep(0.02)
+        return x
+
+
+def test_times_are_in_milliseconds() -> None:
+    told = time_layers(nn.Sequential(_Slow(), nn.Flatten()), torch.zeros(1, 1, 2, 2), repeats=3)
+    assert 20 <= told.layers[0].median_ms < 2_000
+    assert 20 <= told.total_ms < 2_000

@@ -33,22 +33,22 @@ def part(first: int) -> dict[str, Series]:
 
 def main(url: str, place: str, manner: str) -> None:
     store, artifacts = RunStore.open(url), ArtifactStore(place)
-    run = store.claim(slot="cpu", owner=Owner.of_this_process())
+    run = store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     assert run is not None
-    first = 1 + max((series.step[-1] for series in store.points(run.id).values()), default=0)
+    first = 1 + max((series.step[-1] for series in store.points.read(run.id).values()), default=0)
     waiting: list[dict[str, Series]] = []
     while True:
         waiting.append(part(int(first)))
         first += STEPS
         if manner == "honest" or len(waiting) == 50:
             for points in waiting:
-                store.append_points(run.id, run.lease, points)
+                store.points.append(run.id, run.lease, points)
             waiting.clear()
         os.write(1, f"points {first - 1}\n".encode())
         path = f"{run.id}/{first}.bin"
         data = hashlib.sha256(path.encode()).digest() * 200
         sha256, size = artifacts.write(path, data)
-        store.keep(run.id, run.lease, KeptFile(run.id, "weights", int(first), 1, path, sha256, size, time.time()))
+        store.files.add(run.id, run.lease, KeptFile(run.id, "weights", int(first), 1, path, sha256, size, time.time()))
         os.write(1, f"kept {path}\n".encode())
 
 

@@ -6,12 +6,13 @@ import numpy as np
 from sqlalchemy import null, update
 
 from lab.config import RunConfig
-from lab.runs.digests import stored_sums
 from lab.runs.owner import Owner
 from lab.runs.records import KeptFile, RunRecord, Series
+from lab.runs.row_changes import find_row, seal_row
 from lab.runs.schema import runs
 from lab.runs.seals import RAW
 from lab.runs.store import RunStore
+from lab.runs.sums import stored_sums
 
 CONFIG = RunConfig(dataset="digits")
 
@@ -22,13 +23,13 @@ def series(name: str, steps: Sequence[int], values: Sequence[float]) -> Series:
 
 
 def submit(store: RunStore, key: str = "f", *, config: RunConfig = CONFIG, **rest: object) -> RunRecord:
-    record, _ = store.submit(config, fingerprint=key, family="family of " + key, **rest)  # type: ignore[arg-type]
+    record, _ = store.queue.submit(config, fingerprint=key, family="family of " + key, **rest)  # type: ignore[arg-type]
     return record
 
 
 def claimed(store: RunStore, owner: Owner, key: str = "f", *, slot: str = "cpu") -> RunRecord:
     submit(store, key)
-    record = store.claim(slot=slot, owner=owner)
+    record = store.leases.claim(slot=slot, owner=owner)
     assert record is not None
     return record
 
@@ -43,10 +44,10 @@ def write_past_checks(store: RunStore, run: str, *, seal: bool = True, **columns
     seal: without it, the row is one of a release that sealed nothing.
     """
     with store.database.write() as connection:
-        row = store._find(connection, run, deleted=True, lock=True)
+        row = find_row(connection, run, deleted=True, lock=True)
         sums = stored_sums(connection, row.number, row.id) if seal else null()
         values = {**columns, "sums": sums, "seal": "", "digest": ""}
         changed = update(runs).where(runs.c.number == row.number).values(**values).returning(*RAW)
         fresh = connection.execute(changed).one()
         if seal:
-            store._seal(connection, fresh)
+            seal_row(connection, fresh)

@@ -26,7 +26,7 @@ from sqlalchemy import select
 from lab.cli.app import main
 from lab.config import RunConfig
 from lab.errors import LabError, StoreError
-from lab.runs import base, rows
+from lab.runs import row_changes, rows
 from lab.runs.owner import Owner
 from lab.runs.records import KeptFile, RunRecord, RunState, Series
 from lab.runs.schema import runs as runs_table
@@ -43,23 +43,27 @@ def _fill(store: RunStore) -> None:
     step = np.arange(1, 40)
     for number in range(RUNS):
         config = RunConfig(dataset="digits", lr=0.001 * (number + 1), seed=number)
-        store.submit(config, fingerprint=f"f{number}", family="family", name=f"run {number}", tags=("a", f"t{number}"))
+        store.queue.submit(
+            config, fingerprint=f"f{number}", family="family", name=f"run {number}", tags=("a", f"t{number}")
+        )
     for number in range(RUNS - 2):
-        run = store.claim(slot=f"cpu:{number}", owner=owner)
+        run = store.leases.claim(slot=f"cpu:{number}", owner=owner)
         assert run is not None
         value = np.sin(step + number)
         curves = {name: Series(name, step, value, step * 0.1) for name in ("batch/loss", "val/loss", "lr")}
-        store.append_points(run.id, run.lease, curves, progress={"step": 39, "seconds": 3.9, "total_steps": 100})
-        store.keep(run.id, run.lease, KeptFile(run.id, "weights", 39, 1, f"{run.id}/w", "ab" * 32, 5, 1.5))
-        store.set_environment(run.id, run.lease, environment={"torch": "2.15", "machine": "m" * 200}, device="cpu")
-        store.add_notice(run.id, run.lease, "The loss is not falling.")
+        store.points.append(run.id, run.lease, curves, progress={"step": 39, "seconds": 3.9, "total_steps": 100})
+        store.files.add(run.id, run.lease, KeptFile(run.id, "weights", 39, 1, f"{run.id}/w", "ab" * 32, 5, 1.5))
+        store.leases.set_environment(
+            run.id, run.lease, environment={"torch": "2.15", "machine": "m" * 200}, device="cpu"
+        )
+        store.leases.add_notice(run.id, run.lease, "The loss is not falling.")
         if number < RUNS - 4:
             state = RunState.FINISHED if number % 3 else RunState.FAILED
             summary = {"test_accuracy": 0.9 + number / 1000, "val_accuracy": 0.91, "best_epoch": 1, "params": 61_706}
-            store.finish(run.id, run.lease, state=state, reason=f"reason {number}", summary=summary, seconds=4.0)
-            store.set_note(run.id, f"a note on run {number}")
-    store.save_sketch(b"png" * 100, label="3", dataset="mnist")
-    store.save_sketch(b"gnp" * 100, label="7", dataset="mnist")
+            store.leases.finish(run.id, run.lease, state=state, reason=f"reason {number}", summary=summary, seconds=4.0)
+            store.edits.set_note(run.id, f"a note on run {number}")
+    store.sketches.save(b"png" * 100, label="3", dataset="mnist")
+    store.sketches.save(b"gnp" * 100, label="7", dataset="mnist")
 
 
 class _Changed:
@@ -85,12 +89,12 @@ class Truth:
     @classmethod
     def read(cls, path: Path) -> "Truth":
         store = RunStore.open(f"sqlite:///{path}")
-        records = {run.id: run for run in store.list_runs(limit=None)}
+        records = {run.id: run for run in store.runs.list(limit=None)}
         return cls(
             records,
-            {run: store.points(run) for run in records},
-            {run: store.kept(run) for run in records},
-            store.list_sketches(),
+            {run: store.points.read(run) for run in records},
+            {run: store.files.list(run) for run in records},
+            store.sketches.list(),
             {run["run"]: run for run in json.loads(_shell(path, "runs", "--limit", "100", "--json")[1])["runs"]},
         )
 
@@ -145,10 +149,10 @@ def _look(path: Path, truth: Truth, number: int) -> Outcome:
     store = outcome.read("opening", lambda: RunStore.open(f"sqlite:///{path}"))
     if store is None:
         return outcome
-    warned = bool(outcome.read("the quick check", store.warnings))
+    warned = bool(outcome.read("the quick check", store.integrity.warnings))
     outcome.marked += warned
     for order, where in (("-created", ""), ("-lr", ""), ("name", "lr>0.0001"), ("-test", "state:finished tag:a")):
-        found = outcome.read("a list", partial(store.list_runs, limit=None, order=order, where=where, problems=True))
+        found = outcome.read("a list", partial(store.runs.list, limit=None, order=order, where=where, problems=True))
         for run in found or ():
             outcome.marked += bool(run.problem)
             if not run.problem and run != truth.records.get(run.id):
@@ -156,23 +160,23 @@ def _look(path: Path, truth: Truth, number: int) -> Outcome:
         whole = not where and found is not None
         if whole and not warned and len(found) != len(truth.records):
             outcome.silent.append(f"the list has {len(found)} of {len(truth.records)} runs")
-        count = outcome.read("the count", store.count_runs)
+        count = outcome.read("the count", store.runs.count)
         if count is not None and count != len(truth.records) and not warned:
             outcome.silent.append(f"the count is {count}")
     for run, record in truth.records.items():
-        seen = outcome.read("a run", partial(store.get, run))
+        seen = outcome.read("a run", partial(store.runs.get, run))
         if seen is not None and seen != record:
             outcome.silent.append(f"a run is {seen}")
-        curves = outcome.read("curves", partial(store.points, run))
+        curves = outcome.read("curves", partial(store.points.read, run))
         if curves is not None:
             known = truth.curves[run]
             if curves.keys() != known.keys() or not all(_same(curves[name], known[name]) for name in known):
                 outcome.silent.append(f"the curves of {run}")
-        files = outcome.read("files", partial(store.kept, run))
+        files = outcome.read("files", partial(store.files.list, run))
         if files is not None and files != truth.files[run]:
             outcome.silent.append(f"the files of {run}: {files}")
-    drawings = outcome.read("drawings", store.list_sketches)
-    lost = outcome.read("damaged drawings", store.damaged_sketches)
+    drawings = outcome.read("drawings", store.sketches.list)
+    lost = outcome.read("damaged drawings", store.sketches.count_damaged)
     if drawings is not None and not set(drawings) <= set(truth.sketches):
         outcome.silent.append(f"a drawing {drawings}")
     if drawings is not None and lost is not None and not warned and len(drawings) + lost != len(truth.sketches):
@@ -248,7 +252,7 @@ def test_a_name_that_is_no_utf8_any_more_is_said_in_one_sentence(tmp_path: Path,
     data = file.read_bytes()
     file.write_bytes(data.replace(name, name[:-1] + b"\xce"))
     with pytest.raises(StoreError, match=r"damaged|answered"):
-        RunStore.open(f"sqlite:///{file}").list_runs()
+        RunStore.open(f"sqlite:///{file}").runs.list()
 
 
 @pytest.mark.parametrize("sealed", [True, False])
@@ -261,7 +265,7 @@ def test_the_harness_finds_what_a_store_without_seals_would_show(
     data = file.read_bytes()
     file.write_bytes(data.replace(b"a note on run 3", b"a note on run 8", 1))
     if not sealed:  # the control: a build whose seals are not compared
-        monkeypatch.setattr(base, "is_sound", lambda _row: True)
+        monkeypatch.setattr(row_changes, "is_sound", lambda _row: True)
         monkeypatch.setattr(rows, "is_sound", lambda _row: True)
     outcome = _look(file, truth, 0)
     assert outcome.bugs == []
@@ -273,8 +277,8 @@ def test_every_column_of_a_run_is_under_its_seal(tmp_path: Path) -> None:
     """Change each column in turn: all but the seal itself are noticed, those of later releases too."""
     store = RunStore.open(f"sqlite:///{tmp_path / 'lab.db'}")
     _fill(store)
-    run = store.list_runs(where="state:finished", limit=1)[0].id
-    assert store.get(run)
+    run = store.runs.list(where="state:finished", limit=1)[0].id
+    assert store.runs.get(run)
     unnoticed = set()
     for column in runs_table.columns:
         with store.database.write() as connection:
@@ -285,8 +289,12 @@ def test_every_column_of_a_run_is_under_its_seal(tmp_path: Path) -> None:
 
 
 def test_rows_of_runs_are_changed_where_they_are_sealed_and_nowhere_else() -> None:
-    folder = Path(base.__file__).parent
+    folder = Path(row_changes.__file__).parent
     changing = {
         path.name for path in folder.glob("*.py") if re.search(r"update\(runs\)|runs\.update\(", path.read_text())
     }
-    assert changing == {"base.py", "digests.py", "schema.py"}  # change and seal; seal what came before; old migrations
+    assert changing == {
+        "row_changes.py",
+        "older_rows.py",
+        "schema.py",
+    }  # change and seal; seal what came before; old migrations

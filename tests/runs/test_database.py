@@ -93,11 +93,11 @@ def test_a_writer_that_holds_the_lock_too_long_is_named_as_the_reason(here: RunS
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreBusyError, match=r"held by another process for more than 0.2 s, so nothing was written"):
-        here.rename(run.id, "new")
-    assert here.get(run.id).name == "lenet5"  # reading goes on
+        here.edits.rename(run.id, "new")
+    assert here.runs.get(run.id).name == "lenet5"  # reading goes on
     holder.execute("ROLLBACK")
     holder.close()
-    assert here.rename(run.id, "new").name == "new"
+    assert here.edits.rename(run.id, "new").name == "new"
 
 
 def test_a_waiting_writer_gets_its_turn(path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_waiting_writer_gets_its_turn(path: Path) -> None:
     holder.execute("BEGIN IMMEDIATE")
     release = threading.Timer(0.3, lambda: holder.execute("COMMIT"))
     release.start()
-    assert patient.rename(run.id, "new").name == "new"
+    assert patient.edits.rename(run.id, "new").name == "new"
     release.join()
     holder.close()
 
@@ -120,8 +120,8 @@ def test_many_threads_write_and_read_without_a_lock_error(here: RunStore, path: 
     def work(number: int) -> None:
         try:
             for step in range(10):
-                store.append_points(runs[number].id, runs[number].lease, {"a": series("a", [step], [float(number)])})
-                store.list_runs(where="state:running")
+                store.points.append(runs[number].id, runs[number].lease, {"a": series("a", [step], [float(number)])})
+                store.runs.list(where="state:running")
         except BaseException as error:
             errors.append(error)
 
@@ -132,7 +132,7 @@ def test_many_threads_write_and_read_without_a_lock_error(here: RunStore, path: 
         thread.join()
     assert errors == []
     for number, run in enumerate(runs):
-        assert store.points(run.id)["a"].value.tolist() == [float(number)] * 10
+        assert store.points.read(run.id)["a"].value.tolist() == [float(number)] * 10
 
 
 def test_a_forked_child_uses_connections_of_its_own(here: RunStore) -> None:
@@ -143,14 +143,14 @@ def test_a_forked_child_uses_connections_of_its_own(here: RunStore) -> None:
         "child = os.fork()\n"
         "if child == 0:\n"
         "    fine = store.database.engine is not engine\n"
-        "    store.rename(sys.argv[2], 'from the child')\n"
+        "    store.edits.rename(sys.argv[2], 'from the child')\n"
         "    os._exit(0 if fine else 1)\n"
         "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), store.database.engine is engine)\n"
     )
     url = str(here.database.url)
     out = subprocess.run([sys.executable, "-c", code, url, run.id], cwd=ROOT, capture_output=True, text=True)
     assert (out.stdout, out.stderr) == ("0 True\n", "")
-    assert here.get(run.id).name == "from the child"
+    assert here.runs.get(run.id).name == "from the child"
 
 
 @pytest.mark.parametrize(
@@ -199,15 +199,15 @@ from lab.runs.owner import Owner
 from lab.runs.records import Series
 from lab.runs.store import RunStore
 store = RunStore.open(sys.argv[1])
-store.submit(RunConfig(), fingerprint="f", family="f")
-run = store.claim(slot="cpu", owner=Owner.of_this_process())
+store.queue.submit(RunConfig(), fingerprint="f", family="f")
+run = store.leases.claim(slot="cpu", owner=Owner.of_this_process())
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 acknowledged = 0
 try:
     for part in range(200):
         step = np.arange(part * 500, part * 500 + 500)
-        store.append_points(run.id, run.lease, {"a": Series("a", step, step * 1.0, step * 1.0)})
+        store.points.append(run.id, run.lease, {"a": Series("a", step, step * 1.0, step * 1.0)})
         acknowledged = part * 500 + 500
 except StoreError as error:
     print(acknowledged)
@@ -226,11 +226,11 @@ def test_a_full_disk_is_said_and_no_acknowledged_point_is_lost(path: Path, limit
     assert "disk of the run store is full" in sentence
     assert "free some space" in sentence
     store = RunStore.open(url)
-    (run,) = store.list_runs()
-    found = store.points(run.id)["a"]
+    (run,) = store.runs.list()
+    found = store.points.read(run.id)["a"]
     assert int(acknowledged) > 0
     assert found.step.tolist() == list(range(int(acknowledged)))
-    assert store.request(run.id, Want.STOP)
+    assert store.leases.request(run.id, Want.STOP)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_a_file_without_the_right_to_write_is_said(here: RunStore, path: Path) -
     run = submit(here)
     path.chmod(0o400)
     with pytest.raises(ReadOnlyError, match="may not be written by this user"):
-        here.rename(run.id, "x")
+        here.edits.rename(run.id, "x")
 
 
 def test_an_owner_is_told_apart_from_a_later_process_with_its_number(process: type, me: Owner) -> None:

@@ -8,10 +8,11 @@ import pytest
 
 from lab.errors import RunNotFoundError, RunStateError, StoreError
 from lab.runs import curves
-from lab.runs.digests import content_digest
-from lab.runs.edits import PURGE_AFTER_S
+from lab.runs.older_rows import content_digest
 from lab.runs.owner import Owner
 from lab.runs.records import RunState, Want
+from lab.runs.removal import PURGE_AFTER_S
+from lab.runs.row_changes import sound_row
 from lab.runs.store import RunStore
 from tests.runs.conftest import Clock
 from tests.runs.runs_data import CONFIG, claimed, kept_file, series, submit
@@ -21,21 +22,21 @@ HOSTILE = "<script>alert(1)</script> '; DROP TABLE runs;-- 👩\u200d🔬 語 %s
 
 def test_names_notes_tags_and_pins_are_kept_as_written(store: RunStore) -> None:
     run = submit(store)
-    store.rename(run.id, HOSTILE)
-    store.set_note(run.id, "two\nlines\t" + HOSTILE)
-    store.set_tags(run.id, ["b", " a ", "b", "", HOSTILE])
-    store.set_pinned(run.id, True)
-    found = store.get(run.id)
+    store.edits.rename(run.id, HOSTILE)
+    store.edits.set_note(run.id, "two\nlines\t" + HOSTILE)
+    store.edits.set_tags(run.id, ["b", " a ", "b", "", HOSTILE])
+    store.edits.set_pinned(run.id, True)
+    found = store.runs.get(run.id)
     assert (found.name, found.note, found.pinned) == (HOSTILE, "two\nlines\t" + HOSTILE, True)
     assert found.tags == tuple(sorted(["a", "b", HOSTILE]))
-    assert store.set_tags(run.id, []).tags == ()
-    assert store.set_pinned(run.id, False).pinned is False
+    assert store.edits.set_tags(run.id, []).tags == ()
+    assert store.edits.set_pinned(run.id, False).pinned is False
 
 
 def test_edits_work_while_a_run_trains_and_do_not_touch_its_lease(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
-    store.rename(run.id, "new")
-    assert store.heartbeat(run.id, run.lease) is Want.RUN
+    store.edits.rename(run.id, "new")
+    assert store.leases.heartbeat(run.id, run.lease) is Want.RUN
 
 
 @pytest.mark.parametrize(
@@ -44,106 +45,110 @@ def test_edits_work_while_a_run_trains_and_do_not_touch_its_lease(store: RunStor
 def test_a_tag_that_would_break_the_list_is_refused(store: RunStore, tag: str, words: str) -> None:
     run = submit(store)
     with pytest.raises(StoreError, match=words):
-        store.set_tags(run.id, [tag])
+        store.edits.set_tags(run.id, [tag])
 
 
 def test_a_deleted_run_is_hidden_and_comes_back_whole(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
-    store.append_points(run.id, run.lease, {"a": series("a", [1], [1.0])})
-    ended = store.finish(run.id, run.lease, state=RunState.FINISHED, summary={"test_accuracy": 0.5})
-    store.delete(run.id)
-    assert store.count_runs() == 0
-    for read in (lambda: store.get(run.id), lambda: store.points(run.id), lambda: store.rename(run.id, "x")):
+    store.points.append(run.id, run.lease, {"a": series("a", [1], [1.0])})
+    ended = store.leases.finish(run.id, run.lease, state=RunState.FINISHED, summary={"test_accuracy": 0.5})
+    store.removal.delete(run.id)
+    assert store.runs.count() == 0
+    for read in (
+        lambda: store.runs.get(run.id),
+        lambda: store.points.read(run.id),
+        lambda: store.edits.rename(run.id, "x"),
+    ):
         with pytest.raises(RunNotFoundError, match="There is no run"):
             read()
     with pytest.raises(RunNotFoundError, match="no run with the id or name"):
-        store.resolve(run.id)
-    assert store.get(run.id, deleted=True).id == run.id
-    back = store.undelete(run.id)
+        store.runs.resolve(run.id)
+    assert store.runs.get(run.id, deleted=True).id == run.id
+    back = store.removal.undelete(run.id)
     assert (back.state, back.summary) == (ended.state, ended.summary)
-    assert store.points(run.id)["a"].value.tolist() == [1.0]
-    assert store.undelete(run.id) == back
+    assert store.points.read(run.id)["a"].value.tolist() == [1.0]
+    assert store.removal.undelete(run.id) == back
 
 
 def test_a_deleted_run_answers_for_nothing_and_gives_way_when_it_comes_back(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
-    store.finish(run.id, run.lease, state=RunState.FINISHED)
-    store.delete(run.id)
-    again, cached = store.submit(CONFIG, fingerprint="f", family="g")
+    store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
+    store.removal.delete(run.id)
+    again, cached = store.queue.submit(CONFIG, fingerprint="f", family="g")
     assert not cached
-    store.undelete(run.id)
-    assert store.submit(CONFIG, fingerprint="f", family="g")[0].id == again.id
+    store.removal.undelete(run.id)
+    assert store.queue.submit(CONFIG, fingerprint="f", family="g")[0].id == again.id
 
 
 def test_a_training_run_must_be_stopped_before_it_is_deleted(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     with pytest.raises(RunStateError, match="is running, so it cannot be deleted: stop it first"):
-        store.delete(run.id)
+        store.removal.delete(run.id)
 
 
 def test_a_deleted_queued_run_is_never_trained(store: RunStore, me: Owner) -> None:
     run = submit(store)
-    store.delete(run.id)
-    assert store.claim(slot="cpu", owner=me) is None
-    assert store.undelete(run.id).state is RunState.STOPPED
+    store.removal.delete(run.id)
+    assert store.leases.claim(slot="cpu", owner=me) is None
+    assert store.removal.undelete(run.id).state is RunState.STOPPED
 
 
 def test_purging_takes_only_what_was_deleted_a_week_ago_and_names_its_files(
     store: RunStore, me: Owner, clock: Clock
 ) -> None:
     old = claimed(store, me, "a")
-    store.append_points(old.id, old.lease, {"a": series("a", [1], [1.0])})
+    store.points.append(old.id, old.lease, {"a": series("a", [1], [1.0])})
     for path in ("r/own", "r/shared"):
-        store.keep(old.id, old.lease, kept_file(old.id, path))
-    store.finish(old.id, old.lease, state=RunState.FINISHED)
+        store.files.add(old.id, old.lease, kept_file(old.id, path))
+    store.leases.finish(old.id, old.lease, state=RunState.FINISHED)
     heir = submit(store, "b")
-    store.copy_history(old.id, heir.id)
-    store.request(heir.id, Want.STOP)
+    store.history.copy(old.id, heir.id)
+    store.leases.request(heir.id, Want.STOP)
     recent = submit(store, "c")
-    store.delete(old.id)
+    store.removal.delete(old.id)
     clock.now += PURGE_AFTER_S - 1
-    store.delete(recent.id)
+    store.removal.delete(recent.id)
     removed: list[str] = []
-    store.purge(removed.extend)
+    store.removal.purge(removed.extend)
     assert removed == []
     clock.now += 1
-    fresh = [file.path for file in store.kept(heir.id)]
+    fresh = [file.path for file in store.files.list(heir.id)]
     assert fresh == ["r/own", "r/shared"]
-    store.purge(removed.extend)
+    store.removal.purge(removed.extend)
     assert removed == []
     with pytest.raises(RunNotFoundError, match="There is no run"):
-        store.undelete(old.id)
-    assert store.points(heir.id)["a"].value.tolist() == [1.0]
-    store.delete(heir.id)
-    store.purge(removed.extend, older_than_s=0)
+        store.removal.undelete(old.id)
+    assert store.points.read(heir.id)["a"].value.tolist() == [1.0]
+    store.removal.delete(heir.id)
+    store.removal.purge(removed.extend, older_than_s=0)
     assert removed == ["r/own", "r/shared"]
-    assert store.count_runs() == 0
+    assert store.runs.count() == 0
 
 
 def test_a_purge_that_dies_before_the_files_are_gone_finds_them_again(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
-    store.keep(run.id, run.lease, kept_file(run.id, "r/own"))
-    store.finish(run.id, run.lease, state=RunState.FINISHED)
-    store.delete(run.id)
+    store.files.add(run.id, run.lease, kept_file(run.id, "r/own"))
+    store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
+    store.removal.delete(run.id)
 
     def die(paths: Sequence[str]) -> None:
         raise OSError(f"killed before {paths} were gone")
 
     with pytest.raises(OSError, match="r/own"):
-        store.purge(die, older_than_s=0)
+        store.removal.purge(die, older_than_s=0)
     removed: list[str] = []
-    store.purge(removed.extend, older_than_s=0)
+    store.removal.purge(removed.extend, older_than_s=0)
     assert removed == ["r/own"]
 
 
 def test_a_run_is_verified_against_the_digest_of_its_end(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
-    store.append_points(run.id, run.lease, {"a": series("a", [1, 2], [1.0, float("nan")])})
-    store.keep(run.id, run.lease, kept_file(run.id))
-    assert store.verify(run.id) == ()
-    store.finish(run.id, run.lease, state=RunState.FINISHED, summary={"test_accuracy": 0.5, "x": float("inf")})
-    store.rename(run.id, "edits are no damage")
-    assert store.verify(run.id) == ()
+    store.points.append(run.id, run.lease, {"a": series("a", [1, 2], [1.0, float("nan")])})
+    store.files.add(run.id, run.lease, kept_file(run.id))
+    assert store.integrity.verify(run.id) == ()
+    store.leases.finish(run.id, run.lease, state=RunState.FINISHED, summary={"test_accuracy": 0.5, "x": float("inf")})
+    store.edits.rename(run.id, "edits are no damage")
+    assert store.integrity.verify(run.id) == ()
     for damage in (
         "UPDATE points SET value = 1.0000000000000002 WHERE step = 1",
         "UPDATE kept SET epoch = 2",
@@ -151,13 +156,13 @@ def test_a_run_is_verified_against_the_digest_of_its_end(store: RunStore, me: Ow
     ):
         with store.database.write() as connection:
             connection.exec_driver_sql(damage)
-        (sentence,) = store.verify(run.id)
+        (sentence,) = store.integrity.verify(run.id)
         assert run.id in sentence
         with store.database.write() as connection:
             connection.exec_driver_sql("UPDATE points SET value = 1.0 WHERE step = 1")
             connection.exec_driver_sql("UPDATE kept SET epoch = 1")
             connection.exec_driver_sql("UPDATE runs SET seconds = 0")
-        assert store.verify(run.id) == ()
+        assert store.integrity.verify(run.id) == ()
 
 
 def test_the_digest_of_a_curve_is_that_of_its_numbers_in_whatever_parts_they_are_read(
@@ -165,10 +170,10 @@ def test_the_digest_of_a_curve_is_that_of_its_numbers_in_whatever_parts_they_are
 ) -> None:
     values = [1 / 3, float("nan"), float("inf"), 5e-324, -2.0]
     run = claimed(store, me)
-    store.append_points(run.id, run.lease, {name: series(name, range(1, 6), values) for name in ("b", "a")})
+    store.points.append(run.id, run.lease, {name: series(name, range(1, 6), values) for name in ("b", "a")})
     table = np.array([[step, value, step * 0.5] for step, value in enumerate(values, 1)])
     known = hashlib.sha256(b"a\0" + table.tobytes() + b"b\0" + table.tobytes()).hexdigest()
     for part in (2, 5, 20_000):
         monkeypatch.setattr(curves, "_FETCH", part)
         with store.database.read() as connection:
-            assert content_digest(connection, store._row(connection, run.id)) == known
+            assert content_digest(connection, sound_row(connection, run.id)) == known

@@ -6,10 +6,11 @@ from sqlalchemy import text
 from lab.errors import InputError, LeaseLostError
 from lab.findings import AT_CHANCE, DIVERGED, Finding, Outcome
 from lab.runs import schema
-from lab.runs.digests import content_digest, row_digest
 from lab.runs.old_notices import is_old_finding
+from lab.runs.older_rows import content_digest, row_digest
 from lab.runs.owner import Owner
 from lab.runs.records import RunState
+from lab.runs.row_changes import sound_row
 from lab.runs.store import RunStore
 from tests.runs.runs_data import claimed
 
@@ -49,11 +50,11 @@ def test_a_run_begins_without_findings_and_its_owner_replaces_them_as_a_whole(st
     run = claimed(store, me)
     assert (run.findings, run.outcome, run.status) == ((), None, "running")
     for findings in ((STUCK,), (HINT, STUCK), ()):
-        store.set_findings(run.id, run.lease, findings)
-        assert store.get(run.id).findings == findings
-    store.finish(run.id, run.lease, state=RunState.FINISHED)
+        store.findings.set(run.id, run.lease, findings)
+        assert store.runs.get(run.id).findings == findings
+    store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
     with pytest.raises(LeaseLostError, match="no longer held"):
-        store.set_findings(run.id, run.lease, (STUCK,))
+        store.findings.set(run.id, run.lease, (STUCK,))
 
 
 @pytest.mark.parametrize(
@@ -64,33 +65,33 @@ def test_a_finished_run_says_what_became_of_it(
     store: RunStore, me: Owner, findings: tuple[Finding, ...], status: str
 ) -> None:
     run = claimed(store, me)
-    ended = store.finish(run.id, run.lease, state=RunState.FINISHED, findings=findings)
+    ended = store.leases.finish(run.id, run.lease, state=RunState.FINISHED, findings=findings)
     assert (ended.state, ended.status, ended.findings) == (RunState.FINISHED, status, findings)
-    assert store.verify(run.id) == ()
+    assert store.integrity.verify(run.id) == ()
 
 
 def test_a_run_that_was_stopped_is_stopped_whatever_was_found(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
-    ended = store.finish(run.id, run.lease, state=RunState.STOPPED, findings=(LOST,))
+    ended = store.leases.finish(run.id, run.lease, state=RunState.STOPPED, findings=(LOST,))
     assert (ended.status, ended.outcome) == ("stopped", None)
 
 
 def test_runs_are_sorted_by_the_word_that_lists_show_of_them(store: RunStore, me: Owner) -> None:
     for findings, name in (((STUCK,), "stuck"), ((HINT,), "sound"), ((LOST,), "lost")):
         run = claimed(store, me, name)
-        store.finish(run.id, run.lease, state=RunState.FINISHED, findings=findings)
+        store.leases.finish(run.id, run.lease, state=RunState.FINISHED, findings=findings)
     claimed(store, me, "going on")
-    rising = [run.status for run in store.list_runs(order="outcome")]
+    rising = [run.status for run in store.runs.list(order="outcome")]
     assert rising == ["diverged", "finished", "no better than guessing", "running"]
-    assert [run.status for run in store.list_runs(order="-outcome")] == rising[::-1]
+    assert [run.status for run in store.runs.list(order="-outcome")] == rising[::-1]
 
 
 def test_a_search_finds_runs_by_their_outcome(store: RunStore, me: Owner) -> None:
     ends = [((STUCK,), "stuck"), ((LOST,), "lost"), ((HINT,), "sound")]
     for findings, name in ends:
         run = claimed(store, me, name)
-        store.rename(run.id, name)
-        store.finish(run.id, run.lease, state=RunState.FINISHED, findings=findings)
+        store.edits.rename(run.id, name)
+        store.leases.finish(run.id, run.lease, state=RunState.FINISHED, findings=findings)
     for search, names in (
         ("outcome:diverged", {"lost"}),
         ("outcome:guessing", {"stuck"}),
@@ -98,26 +99,26 @@ def test_a_search_finds_runs_by_their_outcome(store: RunStore, me: Owner) -> Non
         ("outcome!=diverged", {"stuck", "sound"}),
         ("-outcome:diverged,guessing", {"sound"}),
     ):
-        assert {run.name for run in store.list_runs(where=search)} == names, search
+        assert {run.name for run in store.runs.list(where=search)} == names, search
     with pytest.raises(InputError, match="'lucky' is no outcome of a run"):
-        store.list_runs(where="outcome:lucky")
+        store.runs.list(where="outcome:lucky")
 
 
 def test_findings_that_changed_by_themselves_are_noticed(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
-    store.finish(run.id, run.lease, state=RunState.FINISHED, findings=(STUCK,))
+    store.leases.finish(run.id, run.lease, state=RunState.FINISHED, findings=(STUCK,))
     for changed in ("'[]'", "NULL"):
         with store.database.write() as connection:
             connection.execute(text(f"UPDATE runs SET findings = {changed}"))
-        assert "checksum differs" in store.verify(run.id)[0]
+        assert "checksum differs" in store.integrity.verify(run.id)[0]
 
 
 def _make_old(url: str, store: RunStore, me: Owner, *notices: str) -> str:
     """Turn the store into one of the release before findings, with one run, and return the run."""
     run = claimed(store, me)
     for notice in notices:
-        store.add_notice(run.id, run.lease, notice)
-    store.finish(run.id, run.lease, state=RunState.FINISHED, summary={"test_accuracy": 0.098})
+        store.leases.add_notice(run.id, run.lease, notice)
+    store.leases.finish(run.id, run.lease, state=RunState.FINISHED, summary={"test_accuracy": 0.098})
     with store.database.write() as connection:
         connection.execute(text("DROP INDEX runs_unjudged"))
         connection.execute(text("ALTER TABLE runs DROP COLUMN findings"))
@@ -125,7 +126,7 @@ def _make_old(url: str, store: RunStore, me: Owner, *notices: str) -> str:
         connection.execute(text(f"UPDATE lab_schema SET version = {schema.MIGRATIONS.index(schema._findings_column)}"))
     again = RunStore.open(url)
     with again.database.write() as connection:  # the digest as that release made it
-        row = again._row(connection, run.id)
+        row = sound_row(connection, run.id)
         assert row.findings is None
         digest = row_digest(row, content_digest(connection, row))
         connection.execute(text("UPDATE runs SET digest = :digest"), {"digest": digest})
@@ -138,17 +139,17 @@ def test_a_store_of_the_release_before_opens_whole_and_without_its_stale_sentenc
 ) -> None:
     run = _make_old(url, store, me, *OLD, *NOTICES)
     again = RunStore.open(url)
-    found = again.get(run)
+    found = again.runs.get(run)
     assert (found.notices, found.findings, found.status) == (NOTICES, (), "finished")
-    assert again.verify(run) == ()
-    assert [id for _, id in again.list_unjudged(limit=5)] == [run]
-    again.fill_findings({run: (STUCK,)})
-    found = again.get(run)
+    assert again.integrity.verify(run) == ()
+    assert [id for _, id in again.findings.list_unjudged(limit=5)] == [run]
+    again.findings.fill({run: (STUCK,)})
+    found = again.runs.get(run)
     assert (found.notices, found.findings, found.outcome) == (NOTICES, (STUCK,), Outcome.AT_CHANCE)
-    assert again.verify(run) == ()
-    assert again.list_unjudged(limit=5) == []
-    again.fill_findings({run: (LOST,)})
-    assert again.get(run).findings == (STUCK,)
+    assert again.integrity.verify(run) == ()
+    assert again.findings.list_unjudged(limit=5) == []
+    again.findings.fill({run: (LOST,)})
+    assert again.runs.get(run).findings == (STUCK,)
     again.close()
 
 
@@ -157,8 +158,8 @@ def test_filling_in_findings_does_not_seal_what_was_damaged_before(url: str, sto
     again = RunStore.open(url)
     with again.database.write() as connection:
         connection.execute(text("UPDATE runs SET seconds = 12.5"))
-    again.fill_findings({run: (STUCK,)})
-    assert "checksum differs" in again.verify(run)[0]
+    again.findings.fill({run: (STUCK,)})
+    assert "checksum differs" in again.integrity.verify(run)[0]
     again.close()
 
 

@@ -77,41 +77,41 @@ def train_by_hand(store: RunStore, me: Owner, key: str, *, val: Sequence[float],
     if len(val):
         points |= {"val/loss": series("val/loss", steps[: len(val)], val)}
         points |= {"val/accuracy": series("val/accuracy", steps[: len(val)], [1 - v for v in val])}
-    store.append_points(run.id, run.lease, points)
+    store.points.append(run.id, run.lease, points)
     for step in steps:
         file = kept_file(run.id, f"{run.id}/{step}", step=step)
-        store.keep(run.id, run.lease, file)
+        store.files.add(run.id, run.lease, file)
     last = {"test_accuracy": test[-1] if len(test) else None, "best_epoch": 7, "final_epoch": len(steps)}
-    return store.finish(run.id, run.lease, state=RunState.FINISHED, summary=last)
+    return store.leases.finish(run.id, run.lease, state=RunState.FINISHED, summary=last)
 
 
 def test_the_row_holds_the_result_of_the_weights_that_answer_and_not_of_the_last_epoch(
     store: RunStore, me: Owner
 ) -> None:
     run = train_by_hand(store, me, "a", val=[0.3, 0.1, 0.2], test=[0.7, 0.8, 0.9])
-    assert run.saved == store.headline(run.id) == run.headline
+    assert run.saved == store.results.headline(run.id) == run.headline
     assert (run.headline.step, run.headline.test_accuracy, run.headline.val_loss) == (20, 0.8, 0.1)
     assert run.last_result.test_accuracy == 0.9
     other = train_by_hand(store, me, "b", val=[], test=[0.85])
-    assert [found.id for found in store.list_runs(order="-test")] == [other.id, run.id]
-    assert store.count_runs(where="test>84%") == 1
+    assert [found.id for found in store.runs.list(order="-test")] == [other.id, run.id]
+    assert store.runs.count(where="test>84%") == 1
 
 
 def test_the_row_follows_while_a_run_trains_and_when_weights_are_dropped(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
-    assert not store.get(run.id).has_weights
+    assert not store.runs.get(run.id).has_weights
     for step, loss, accuracy in ((10, 0.3, 0.7), (20, 0.1, 0.8), (30, 0.2, 0.9)):
         points = {"val/loss": series("val/loss", [step], [loss])}
         points |= {"test/accuracy": series("test/accuracy", [step], [accuracy])}
-        store.append_points(run.id, run.lease, points)
-        store.keep(run.id, run.lease, kept_file(run.id, f"r/{step}", step=step))
-        assert store.get(run.id).headline.test_accuracy == min(accuracy, 0.8)
-    store.forget_kept(run.id, run.lease, ["r/20"])
-    assert store.get(run.id).headline.step == 30
-    store.rewind(run.id, run.lease, 10)
-    assert store.get(run.id).headline.step == 10
-    assert store.result_at(run.id, 10) == store.get(run.id).headline
-    assert store.result_at(run.id, 30) is None
+        store.points.append(run.id, run.lease, points)
+        store.files.add(run.id, run.lease, kept_file(run.id, f"r/{step}", step=step))
+        assert store.runs.get(run.id).headline.test_accuracy == min(accuracy, 0.8)
+    store.files.remove(run.id, run.lease, ["r/20"])
+    assert store.runs.get(run.id).headline.step == 30
+    store.history.rewind(run.id, run.lease, 10)
+    assert store.runs.get(run.id).headline.step == 10
+    assert store.results.at_step(run.id, 10) == store.runs.get(run.id).headline
+    assert store.results.at_step(run.id, 30) is None
 
 
 def test_an_older_store_is_given_the_same_results_by_its_migration(url: str, store: RunStore, me: Owner) -> None:
@@ -126,21 +126,21 @@ def test_an_older_store_is_given_the_same_results_by_its_migration(url: str, sto
     ]
     runs = [train_by_hand(store, me, str(k), val=v, test=t) for k, (v, t) in enumerate(curves)]
     bare = claimed(store, me, "without weights")
-    store.finish(bare.id, bare.lease, state=RunState.FINISHED, summary={"test_accuracy": 0.25, "final_epoch": 1})
+    store.leases.finish(bare.id, bare.lease, state=RunState.FINISHED, summary={"test_accuracy": 0.25, "final_epoch": 1})
     with store.database.write() as connection:
         for name in ("weights_step", "weights_epoch", "weights_which", "test_loss", "val_loss"):
             connection.execute(text(f"ALTER TABLE runs DROP COLUMN {name}"))
         for run in runs:
-            last = run.summary.get("test_accuracy")
+            last = run.summary.value("test_accuracy")
             connection.execute(text("UPDATE runs SET test_accuracy = :t WHERE id = :id"), {"t": last, "id": run.id})
         connection.execute(text("UPDATE runs SET seal = '', sums = NULL, digest = ''"))
         connection.execute(text("UPDATE lab_schema SET version = 3"))
     opened = RunStore.open(url)
     try:
         for run in runs:
-            assert opened.get(run.id).saved == run.saved == opened.headline(run.id)
-            assert not opened.verify(run.id)  # what was sealed when it ended is as it was
-        assert opened.get(bare.id).headline == HeadlineResult(epoch=1, which="last", test_accuracy=0.25)
+            assert opened.runs.get(run.id).saved == run.saved == opened.results.headline(run.id)
+            assert not opened.integrity.verify(run.id)  # what was sealed when it ended is as it was
+        assert opened.runs.get(bare.id).headline == HeadlineResult(epoch=1, which="last", test_accuracy=0.25)
     finally:
         opened.close()
 
@@ -148,8 +148,8 @@ def test_an_older_store_is_given_the_same_results_by_its_migration(url: str, sto
 def test_a_run_that_continues_another_has_its_result_until_its_own_epoch(store: RunStore, me: Owner) -> None:
     first = train_by_hand(store, me, "a", val=[0.3], test=[0.7])
     longer = claimed(store, me, "b")
-    store.copy_history(first.id, longer.id, lease=longer.lease)
-    assert store.get(longer.id).saved == first.saved
+    store.history.copy(first.id, longer.id, lease=longer.lease)
+    assert store.runs.get(longer.id).saved == first.saved
 
 
 def test_the_words_of_a_record_are_those_of_its_configuration(store: RunStore, me: Owner) -> None:

@@ -15,7 +15,8 @@ from lab.config import RunConfig
 from lab.errors import LeaseLostError, StoreError
 from lab.runs import pace
 from lab.runs.database import Database
-from lab.runs.imports import IMPORT_LEASE_S, EndedRun, new_run_id
+from lab.runs.identity import new_run_id
+from lab.runs.imports import IMPORT_LEASE_S, EndedRun
 from lab.runs.owner import Owner
 from lab.runs.partial_table import partial_runs
 from lab.runs.records import KeptFile, RunState, Series, Want
@@ -101,55 +102,55 @@ def transactions(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> Transactio
 
 def test_an_import_is_many_short_transactions(store: RunStore, transactions: Transactions) -> None:
     curves = [long_curve("batch/loss"), long_curve("batch/accuracy")]
-    (run,) = store.insert_ended([ended({one.name: one for one in curves})])
+    (run,) = store.imports.insert([ended({one.name: one for one in curves})])
     assert sum(transactions.rows) == 2 * COUNT
     assert max(transactions.rows) <= pace.MOST_ROWS
     for one in curves:
-        found = store.points(run.id)[one.name]
+        found = store.points.read(run.id)[one.name]
         assert np.array_equal(found.step, one.step)
         assert np.array_equal(found.value, one.value)
-    assert store.verify(run.id) == ()
+    assert store.integrity.verify(run.id) == ()
 
 
 def test_copying_rewinding_and_purging_a_large_run_are_short_transactions(
     store: RunStore, me: Owner, transactions: Transactions
 ) -> None:
-    (source,) = store.insert_ended([ended({"batch/loss": long_curve()})])
+    (source,) = store.imports.insert([ended({"batch/loss": long_curve()})])
     heir = claimed(store, me)
     transactions.rows.clear()
-    store.copy_history(source.id, heir.id, lease=heir.lease)
-    assert repr(store.points(heir.id)) == repr(store.points(source.id))
-    store.rewind(heir.id, heir.lease, 5)
-    assert store.points(heir.id)["batch/loss"].step.tolist() == [1, 2, 3, 4, 5]
-    store.delete(source.id)
-    store.purge(lambda paths: None, older_than_s=0)
+    store.history.copy(source.id, heir.id, lease=heir.lease)
+    assert repr(store.points.read(heir.id)) == repr(store.points.read(source.id))
+    store.history.rewind(heir.id, heir.lease, 5)
+    assert store.points.read(heir.id)["batch/loss"].step.tolist() == [1, 2, 3, 4, 5]
+    store.removal.delete(source.id)
+    store.removal.purge(lambda paths: None, older_than_s=0)
     assert rows_left(store) == {"runs": 1, "points": 5, "kept": 0, "partial_runs": 0}
     assert max(transactions.rows) <= pace.MOST_ROWS
     assert sum(transactions.rows) == 3 * COUNT - 5
 
 
 def test_nobody_sees_a_run_before_all_of_the_import_is_complete(store: RunStore) -> None:
-    (known,) = store.insert_ended([ended({"a": series("a", [1], [1.0])}, seed=1)])
+    (known,) = store.imports.insert([ended({"a": series("a", [1], [1.0])}, seed=1)])
     seen: list[object] = []
 
     def looked_at() -> Iterator[Series]:
         for part in range(3):
             yield series("a", [part + 1], [0.5])
-            seen.append([run.id for run in store.list_runs(limit=None)])
-            seen.append([run.id for run in store.list_runs(where="from", limit=None)])
-            seen.append([store.resolve(known.id[:8]).id] * store.count_runs())
-            seen.append([run.id for found in store.find_settings([known.config]).values() for run in found])
+            seen.append([run.id for run in store.runs.list(limit=None)])
+            seen.append([run.id for run in store.runs.list(where="from", limit=None)])
+            seen.append([store.runs.resolve(known.id[:8]).id] * store.runs.count())
+            seen.append([run.id for found in store.runs.find_settings([known.config]).values() for run in found])
             with pytest.raises(StoreError, match="There is no run"):
-                store.get(new, deleted=True)
+                store.runs.get(new, deleted=True)
             with pytest.raises(StoreError, match="There is no run"):
-                store.resolve(new)
+                store.runs.resolve(new)
 
     first, new = new_run_id(), new_run_id()
     files = (kept_file(first, f"{first}/1"),)
-    store.insert_ended([ended({}, id=first, files=files), ended(looked_at(), id=new)])
+    store.imports.insert([ended({}, id=first, files=files), ended(looked_at(), id=new)])
     assert seen == [[known.id]] * 12
-    assert store.count_runs() == 3
-    assert store.get(new).number > known.number
+    assert store.runs.count() == 3
+    assert store.runs.get(new).number > known.number
 
 
 def test_an_import_that_fails_leaves_nothing(store: RunStore, clock: Clock) -> None:
@@ -162,7 +163,7 @@ def test_an_import_that_fails_leaves_nothing(store: RunStore, clock: Clock) -> N
     id = new_run_id()
     files = tuple(kept_file(id, f"{id}/{n}", step=n) for n in range(40))
     with pytest.raises(OSError, match="a disk that is gone"):
-        store.insert_ended(
+        store.imports.insert(
             [ended({}), ended(torn(), id=id, files=files)],
             write_file=lambda file: written.append(file.path),
             remove=removed.extend,
@@ -184,7 +185,7 @@ def points():
 store, folder = RunStore.open(sys.argv[1], clock=lambda: float(sys.argv[3])), Path(sys.argv[2])
 files = (kept_file("victim", "victim/1"), kept_file("victim", "victim/2", step=2))
 write = lambda file: folder.joinpath(Path(file.path).name).write_bytes(b"weights")
-store.insert_ended([ended(points(), id="victim", files=files)], write_file=write)
+store.imports.insert([ended(points(), id="victim", files=files)], write_file=write)
 """
 
 
@@ -194,20 +195,20 @@ def test_what_a_killed_import_left_is_removed_later(url: str, store: RunStore, c
     )
     assert killed.returncode == -signal.SIGKILL
     assert sorted(path.name for path in tmp_path.glob("[12]")) == ["1", "2"]
-    assert store.count_runs() == 0
+    assert store.runs.count() == 0
     left = rows_left(store)
     assert left == {"runs": 0, "points": left["points"], "kept": 2, "partial_runs": 1}
     assert left["points"] >= 1_000
-    assert store.strays({"victim/1": clock.now, "victim/2": clock.now}) == ()
+    assert store.files.find_orphans({"victim/1": clock.now, "victim/2": clock.now}) == ()
 
     def remove(paths: Sequence[str]) -> None:
         for path in paths:
             (tmp_path / Path(path).name).unlink()
 
-    store.purge(remove)  # its lease still holds
+    store.removal.purge(remove)  # its lease still holds
     assert rows_left(store) == left
     clock.now += IMPORT_LEASE_S + 1
-    store.purge(remove)
+    store.removal.purge(remove)
     assert rows_left(store) == {"runs": 0, "points": 0, "kept": 0, "partial_runs": 0}
     assert list(tmp_path.glob("[12]")) == []
 
@@ -216,11 +217,11 @@ def test_an_import_that_stood_still_until_it_was_removed_writes_nothing_more(sto
     def slow() -> Iterator[Series]:
         yield long_curve(count=10)
         clock.now += IMPORT_LEASE_S + 1
-        store.purge(lambda paths: None)
+        store.removal.purge(lambda paths: None)
         yield long_curve("a", count=10)
 
     with pytest.raises(StoreError, match="stood still for more than 10 minutes and was removed meanwhile: import"):
-        store.insert_ended([ended(slow())])
+        store.imports.insert([ended(slow())])
     assert rows_left(store) == {"runs": 0, "points": 0, "kept": 0, "partial_runs": 0}
 
 
@@ -228,12 +229,12 @@ def test_while_one_run_is_stored_the_leases_of_all_others_are_renewed(store: Run
     def slow(name: str) -> Iterator[Series]:
         for part in range(3):
             clock.now += IMPORT_LEASE_S - 1
-            store.purge(lambda paths: None)
+            store.removal.purge(lambda paths: None)
             one = long_curve(name, count=pace.MOST_ROWS)
             yield Series(name, one.step + part * pace.MOST_ROWS, one.value, one.time_s)
 
-    found = store.insert_ended([ended(slow("a")), ended(slow("b"), seed=1)])
-    assert [store.points(run.id)[name].step.size for run, name in zip(found, "ab", strict=True)] == [
+    found = store.imports.insert([ended(slow("a")), ended(slow("b"), seed=1)])
+    assert [store.points.read(run.id)[name].step.size for run, name in zip(found, "ab", strict=True)] == [
         3 * pace.MOST_ROWS
     ] * 2
 
@@ -254,43 +255,43 @@ def test_a_purge_killed_at_any_transaction_is_finished_by_the_next(
     for at in range(1, 6):
         id, stop[0] = f"old{at}", 0
         one = ended({"a": series("a", [1, 2], [1.0, 2.0])}, id=id, files=(kept_file(id, f"{id}/1"),))
-        (run,) = store.insert_ended([one])
-        store.delete(run.id)
+        (run,) = store.imports.insert([one])
+        store.removal.delete(run.id)
         stop[0] = at
         with pytest.raises(KeyboardInterrupt):
-            store.purge(lambda paths: None, older_than_s=0)
+            store.removal.purge(lambda paths: None, older_than_s=0)
         stop[0] = 0
-        store.purge(lambda paths: None, older_than_s=0)
+        store.removal.purge(lambda paths: None, older_than_s=0)
         assert rows_left(store) == {"runs": 0, "points": 0, "kept": 0, "partial_runs": 0}, at
 
 
 def test_a_run_brought_back_before_its_purge_is_whole(store: RunStore, clock: Clock, me: Owner) -> None:
-    (run,) = store.insert_ended([ended({"a": series("a", [1, 2], [1.0, 2.0])})])
-    store.delete(run.id)
-    store.undelete(run.id)
-    store.purge(lambda paths: None, older_than_s=0)
-    assert store.points(run.id)["a"].step.tolist() == [1, 2]
-    assert store.verify(run.id) == ()
+    (run,) = store.imports.insert([ended({"a": series("a", [1, 2], [1.0, 2.0])})])
+    store.removal.delete(run.id)
+    store.removal.undelete(run.id)
+    store.removal.purge(lambda paths: None, older_than_s=0)
+    assert store.points.read(run.id)["a"].step.tolist() == [1, 2]
+    assert store.integrity.verify(run.id) == ()
 
 
 def test_who_lost_the_lease_stops_rewinding_and_copying_at_the_next_transaction(
     store: RunStore, me: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (source,) = store.insert_ended([ended({"a": long_curve("a")})])
+    (source,) = store.imports.insert([ended({"a": long_curve("a")})])
     held = claimed(store, me)
     made, count = pace.Pace.write, [0]
 
     def lost(self: pace.Pace, **rest: Any) -> Any:
         count[0] += 1
         if count[0] == 4:
-            store.finish(held.id, held.lease, state=RunState.STOPPED)
-            store.request(held.id, Want.RUN)
+            store.leases.finish(held.id, held.lease, state=RunState.STOPPED)
+            store.leases.request(held.id, Want.RUN)
         return made(self, **rest)
 
     monkeypatch.setattr(pace.Pace, "write", lost)
     with pytest.raises(LeaseLostError, match="no longer held"):
-        store.copy_history(source.id, held.id, lease=held.lease)
-    assert store.kept(held.id) == ()
+        store.history.copy(source.id, held.id, lease=held.lease)
+    assert store.files.list(held.id) == ()
 
 
 def test_reading_a_curve_that_grows_ends_where_it_ended_at_the_call(
@@ -298,15 +299,15 @@ def test_reading_a_curve_that_grows_ends_where_it_ended_at_the_call(
 ) -> None:
     run = claimed(store, me)
     both = {name: series(name, range(1, 8), [0.5] * 7) for name in ("a", "b")}
-    store.append_points(run.id, run.lease, both)
+    store.points.append(run.id, run.lease, both)
     made = Database.read_in_parts
 
     def grows(database: Database) -> Any:
-        store.append_points(run.id, run.lease, {name: series(name, [8], [1.0]) for name in ("a", "b")})
+        store.points.append(run.id, run.lease, {name: series(name, [8], [1.0]) for name in ("a", "b")})
         return made(database)
 
     monkeypatch.setattr(Database, "read_in_parts", grows)
-    found = store.points(run.id)
+    found = store.points.read(run.id)
     assert {name: one.step.tolist() for name, one in found.items()} == {"a": [*range(1, 8)], "b": [*range(1, 8)]}
 
 
@@ -314,7 +315,7 @@ def test_a_run_is_read_without_a_look_at_the_curves_of_all_others(store: RunStor
     for name in ("x", "y"):
         other = submit(store, name)
         assert other.state is RunState.QUEUED
-    (many,) = store.insert_ended([ended({f"s{n}": series(f"s{n}", [1], [0.0]) for n in range(60)})])
-    (one,) = store.insert_ended([ended({"s7": series("s7", [3], [2.0])}, seed=2)])
-    assert list(store.points(one.id)) == ["s7"]
-    assert len(store.points(many.id)) == 60
+    (many,) = store.imports.insert([ended({f"s{n}": series(f"s{n}", [1], [0.0]) for n in range(60)})])
+    (one,) = store.imports.insert([ended({"s7": series("s7", [3], [2.0])}, seed=2)])
+    assert list(store.points.read(one.id)) == ["s7"]
+    assert len(store.points.read(many.id)) == 60

@@ -41,7 +41,7 @@ class Harness:
         self.place = str(self.folder / "artifacts")
         self.ahead_s = 0.0
         self.store = RunStore.open(self.url, clock=lambda: time.time() + self.ahead_s)
-        record, _ = self.store.submit(RunConfig(), fingerprint="f", family="f")
+        record, _ = self.store.queue.submit(RunConfig(), fingerprint="f", family="f")
         self.run = record.id
         self.starter = subprocess.Popen(
             [sys.executable, "-m", "tests.runs.killed_writer", self.url, self.place, self.manner],
@@ -71,8 +71,8 @@ class Harness:
             lines.append(source.readline())
         self._note(lines[:-2])  # the line before "gone" may be torn, or is empty
         self.ahead_s = LEASE_S + 1  # the lease of the dead has run out
-        assert self.store.get(self.run).state is RunState.INTERRUPTED
-        self.store.request(self.run, Want.RUN)
+        assert self.store.runs.get(self.run).state is RunState.INTERRUPTED
+        self.store.leases.request(self.run, Want.RUN)
         self.ahead_s = 0.0
 
     def _note(self, lines: list[bytes]) -> None:
@@ -86,7 +86,7 @@ class Harness:
     def problems(self) -> list[str]:
         """Return what is not as it was acknowledged."""
         found = []
-        for name, series in self.store.points(self.run).items():
+        for name, series in self.store.points.read(self.run).items():
             steps = series.step.tolist()
             if len(steps) != len(set(steps)):
                 found.append(f"{name} has a step twice")
@@ -94,9 +94,9 @@ class Harness:
                 found.append(f"{name} has lost acknowledged points")
             if series.value.tolist() != [value_at(step) for step in steps]:
                 found.append(f"{name} has wrong values")
-        if self.acknowledged and len(self.store.points(self.run)) != 2:
+        if self.acknowledged and len(self.store.points.read(self.run)) != 2:
             found.append("a series has lost acknowledged points")
-        listed = self.store.kept(self.run)
+        listed = self.store.files.list(self.run)
         artifacts = ArtifactStore(self.place)
         for file in listed:
             artifacts.read(file)
@@ -128,7 +128,7 @@ def test_what_was_acknowledged_survives_24_kills(harness: Harness) -> None:
         _kill(harness, 1, seed=round_)
         assert harness.problems() == []
     assert harness.acknowledged >= 24 * 20
-    assert harness.store.get(harness.run).attempts == 24
+    assert harness.store.runs.get(harness.run).attempts == 24
 
 
 @pytest.mark.parametrize("harness", ["buffered"], indirect=True)

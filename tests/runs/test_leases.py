@@ -8,6 +8,7 @@ from lab.errors import LeaseLostError, RunNotFoundError, RunStateError
 from lab.runs.owner import Owner
 from lab.runs.records import RunState, Want
 from lab.runs.rows import FOREIGN_GRACE_S, LEASE_S
+from lab.runs.run_facts import RunEnvironment, RunProgress, RunSummary
 from lab.runs.store import RunStore
 from tests.runs.conftest import Clock, Process
 from tests.runs.runs_data import claimed, kept_file, series, submit
@@ -17,15 +18,15 @@ FOREIGN = Owner(host="elsewhere", pid=1, pid_start="x")
 
 def test_claims_take_the_longest_waiting_run_one_per_slot(store: RunStore, me: Owner, clock: Clock) -> None:
     first, second = submit(store, "a"), submit(store, "b")
-    got = store.claim(slot="cpu", owner=me)
+    got = store.leases.claim(slot="cpu", owner=me)
     assert got is not None
     assert (got.id, got.state, got.lease, got.attempts) == (first.id, RunState.RUNNING, 1, 1)
     assert got.started_at == clock.now
-    assert store.claim(slot="cpu", owner=me) is None
-    other = store.claim(slot="cuda:0", owner=me)
+    assert store.leases.claim(slot="cpu", owner=me) is None
+    other = store.leases.claim(slot="cuda:0", owner=me)
     assert other is not None
     assert other.id == second.id
-    assert store.claim(slot="cuda:1", owner=me) is None
+    assert store.leases.claim(slot="cuda:1", owner=me) is None
 
 
 def test_the_same_slot_of_another_host_is_another_slot(store: RunStore, me: Owner) -> None:
@@ -35,89 +36,89 @@ def test_the_same_slot_of_another_host_is_another_slot(store: RunStore, me: Owne
 
 def test_a_second_attempt_gets_a_higher_lease_and_the_first_can_write_nothing(store: RunStore, me: Owner) -> None:
     old = claimed(store, me)
-    store.set_progress(old.id, old.lease, {"step": 3})
-    store.finish(old.id, old.lease, state=RunState.PAUSED)
-    store.request(old.id, Want.RUN)
-    new = store.claim(slot="cpu", owner=me)
+    store.leases.set_progress(old.id, old.lease, {"step": 3})
+    store.leases.finish(old.id, old.lease, state=RunState.PAUSED)
+    store.leases.request(old.id, Want.RUN)
+    new = store.leases.claim(slot="cpu", owner=me)
     assert new is not None
-    assert (new.lease, new.attempts, new.progress) == (2, 2, {})
+    assert (new.lease, new.attempts, new.progress) == (2, 2, RunProgress())
     point = {"lr": series("lr", [1], [0.1])}
     for write in (
-        lambda: store.heartbeat(old.id, old.lease),
-        lambda: store.append_points(old.id, old.lease, point),
-        lambda: store.set_progress(old.id, old.lease, {"step": 1}),
-        lambda: store.set_environment(old.id, old.lease, environment={}, device="cpu"),
-        lambda: store.add_notice(old.id, old.lease, "x"),
-        lambda: store.keep(old.id, old.lease, kept_file(old.id)),
-        lambda: store.rewind(old.id, old.lease, 0),
-        lambda: store.forget_kept(old.id, old.lease, ["x"]),
-        lambda: store.copy_history(old.id, old.id, lease=old.lease),
-        lambda: store.finish(old.id, old.lease, state=RunState.FINISHED),
+        lambda: store.leases.heartbeat(old.id, old.lease),
+        lambda: store.points.append(old.id, old.lease, point),
+        lambda: store.leases.set_progress(old.id, old.lease, {"step": 1}),
+        lambda: store.leases.set_environment(old.id, old.lease, environment={}, device="cpu"),
+        lambda: store.leases.add_notice(old.id, old.lease, "x"),
+        lambda: store.files.add(old.id, old.lease, kept_file(old.id)),
+        lambda: store.history.rewind(old.id, old.lease, 0),
+        lambda: store.files.remove(old.id, old.lease, ["x"]),
+        lambda: store.history.copy(old.id, old.id, lease=old.lease),
+        lambda: store.leases.finish(old.id, old.lease, state=RunState.FINISHED),
     ):
         with pytest.raises(LeaseLostError, match="no longer held by lease 1"):
             write()
-    assert store.get(old.id) == new
-    assert store.points(old.id) == {}
-    assert store.kept(old.id) == ()
+    assert store.runs.get(old.id) == new
+    assert store.points.read(old.id) == {}
+    assert store.files.list(old.id) == ()
 
 
 def test_a_running_run_whose_lease_holds_is_running(store: RunStore, me: Owner, clock: Clock) -> None:
     run = claimed(store, me)
     clock.now += LEASE_S - 0.1
-    found = store.get(run.id)
+    found = store.runs.get(run.id)
     assert (found.state, found.responding) == (RunState.RUNNING, True)
 
 
 def test_a_wish_is_read_without_the_rest_of_the_run(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     for want in (Want.RUN, Want.PAUSE, Want.STOP):
-        store.request(run.id, want)
-        assert store.wish(run.id) is want
+        store.leases.request(run.id, want)
+        assert store.leases.requested(run.id) is want
     with pytest.raises(RunNotFoundError, match="nobody"):
-        store.wish("nobody")
+        store.leases.requested("nobody")
 
 
 def test_a_live_owner_with_an_expired_lease_is_busy_not_dead(store: RunStore, me: Owner, clock: Clock) -> None:
     run = claimed(store, me)
     clock.now += 3600
-    found = store.get(run.id)
+    found = store.runs.get(run.id)
     assert (found.state, found.responding) == (RunState.RUNNING, False)
-    assert store.recover() == []
-    assert store.heartbeat(run.id, run.lease) is Want.RUN
-    assert store.get(run.id).responding
+    assert store.leases.recover() == []
+    assert store.leases.heartbeat(run.id, run.lease) is Want.RUN
+    assert store.runs.get(run.id).responding
 
 
 def test_a_dead_owner_on_this_host_reads_as_interrupted_at_once(store: RunStore, process: type[Process]) -> None:
     worker = process()
     run = claimed(store, worker.owner)
-    assert store.recover() == []
+    assert store.leases.recover() == []
     worker.die()
-    found = store.get(run.id)
+    found = store.runs.get(run.id)
     assert (found.state, found.responding) == (RunState.INTERRUPTED, True)
-    assert store.count_runs(where="state:interrupted") == 1
-    assert store.count_runs(where="state:running") == 0
-    assert store.recover() == [run.id]
-    assert store.recover() == []
-    buried = store.get(run.id)
+    assert store.runs.count(where="state:interrupted") == 1
+    assert store.runs.count(where="state:running") == 0
+    assert store.leases.recover() == [run.id]
+    assert store.leases.recover() == []
+    buried = store.runs.get(run.id)
     assert (buried.state, buried.lease) == (RunState.INTERRUPTED, run.lease + 1)
     assert "ended without a word" in buried.reason
     with pytest.raises(LeaseLostError, match="no longer held"):
-        store.heartbeat(run.id, run.lease)
+        store.leases.heartbeat(run.id, run.lease)
 
 
 def test_a_reused_process_id_is_another_process(store: RunStore, clock: Clock, me: Owner) -> None:
     run = claimed(store, Owner(host=me.host, pid=os.getpid(), pid_start="another boot:1"))
     clock.now += LEASE_S + 1
-    assert store.get(run.id).state is RunState.INTERRUPTED
+    assert store.runs.get(run.id).state is RunState.INTERRUPTED
 
 
 def test_silence_from_another_host_counts_as_death_after_the_grace(store: RunStore, clock: Clock) -> None:
     run = claimed(store, FOREIGN)
     clock.now += LEASE_S + FOREIGN_GRACE_S - 1
-    found = store.get(run.id)
+    found = store.runs.get(run.id)
     assert (found.state, found.responding) == (RunState.RUNNING, False)
     clock.now += 2
-    assert store.get(run.id).state is RunState.INTERRUPTED
+    assert store.runs.get(run.id).state is RunState.INTERRUPTED
 
 
 @pytest.mark.parametrize("jump_s", [86_400.0, -86_400.0, -315_360_000.0])
@@ -127,9 +128,9 @@ def test_a_jump_of_the_clock_kills_no_live_run_and_keeps_no_dead_one(
     worker = process()
     run = claimed(store, worker.owner)
     clock.now += jump_s
-    assert store.get(run.id).state is RunState.RUNNING
+    assert store.runs.get(run.id).state is RunState.RUNNING
     worker.die()
-    assert store.get(run.id).state is RunState.INTERRUPTED
+    assert store.runs.get(run.id).state is RunState.INTERRUPTED
 
 
 @pytest.mark.parametrize(
@@ -140,12 +141,12 @@ def test_an_owner_that_dies_before_it_did_what_was_asked_leaves_it_done(
 ) -> None:
     worker = process()
     run = claimed(store, worker.owner)
-    store.request(run.id, wish)
+    store.leases.request(run.id, wish)
     worker.die()
     clock.now += LEASE_S + 1
-    assert store.get(run.id).state is state
-    store.recover()
-    assert store.get(run.id).state is state
+    assert store.runs.get(run.id).state is state
+    store.leases.recover()
+    assert store.runs.get(run.id).state is state
 
 
 def test_a_dead_owner_does_not_block_its_slot(store: RunStore, process: type[Process], me: Owner) -> None:
@@ -153,43 +154,43 @@ def test_a_dead_owner_does_not_block_its_slot(store: RunStore, process: type[Pro
     dead = claimed(store, worker.owner, "a")
     waiting = submit(store, "b")
     worker.die()
-    taken = store.claim(slot="cpu", owner=me)
+    taken = store.leases.claim(slot="cpu", owner=me)
     assert taken is not None
     assert taken.id == waiting.id
-    assert store.get(dead.id).state is RunState.INTERRUPTED
+    assert store.runs.get(dead.id).state is RunState.INTERRUPTED
 
 
 def test_the_owner_hears_what_is_wanted_with_every_write(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
-    assert store.heartbeat(run.id, run.lease) is Want.RUN
-    assert store.request(run.id, Want.PAUSE).state is RunState.RUNNING
-    assert store.append_points(run.id, run.lease, {}) is Want.PAUSE
-    assert store.request(run.id, Want.STOP).state is RunState.STOPPING
-    assert store.set_progress(run.id, run.lease, {"step": 3}) is Want.STOP
-    assert store.request(run.id, Want.RUN).state is RunState.RUNNING
-    assert store.heartbeat(run.id, run.lease) is Want.RUN
+    assert store.leases.heartbeat(run.id, run.lease) is Want.RUN
+    assert store.leases.request(run.id, Want.PAUSE).state is RunState.RUNNING
+    assert store.points.append(run.id, run.lease, {}) is Want.PAUSE
+    assert store.leases.request(run.id, Want.STOP).state is RunState.STOPPING
+    assert store.leases.set_progress(run.id, run.lease, {"step": 3}) is Want.STOP
+    assert store.leases.request(run.id, Want.RUN).state is RunState.RUNNING
+    assert store.leases.heartbeat(run.id, run.lease) is Want.RUN
 
 
 def test_queued_runs_pause_stop_and_go_on_at_once(store: RunStore, me: Owner) -> None:
     run = submit(store)
-    assert store.request(run.id, Want.PAUSE).state is RunState.PAUSED
-    assert store.claim(slot="cpu", owner=me) is None
-    assert store.request(run.id, Want.RUN).state is RunState.QUEUED
-    stopped = store.request(run.id, Want.STOP)
+    assert store.leases.request(run.id, Want.PAUSE).state is RunState.PAUSED
+    assert store.leases.claim(slot="cpu", owner=me) is None
+    assert store.leases.request(run.id, Want.RUN).state is RunState.QUEUED
+    stopped = store.leases.request(run.id, Want.STOP)
     assert stopped.state is RunState.STOPPED
     assert stopped.finished_at is not None
-    resumed = store.request(run.id, Want.RUN)
+    resumed = store.leases.request(run.id, Want.RUN)
     assert (resumed.state, resumed.finished_at) == (RunState.QUEUED, None)
-    assert store.claim(slot="cpu", owner=me) is not None
+    assert store.leases.claim(slot="cpu", owner=me) is not None
 
 
 @pytest.mark.parametrize("end", [RunState.PAUSED, RunState.STOPPED, RunState.FAILED, RunState.INTERRUPTED])
 def test_what_did_not_finish_can_be_resumed(store: RunStore, me: Owner, end: RunState) -> None:
     run = claimed(store, me)
-    store.finish(run.id, run.lease, state=end, reason="because")
-    resumed = store.request(run.id, Want.RUN)
+    store.leases.finish(run.id, run.lease, state=end, reason="because")
+    resumed = store.leases.request(run.id, Want.RUN)
     assert (resumed.state, resumed.reason, resumed.want) == (RunState.QUEUED, "", Want.RUN)
-    assert store.request(run.id, Want.RUN) == resumed
+    assert store.leases.request(run.id, Want.RUN) == resumed
 
 
 @pytest.mark.parametrize(
@@ -205,41 +206,41 @@ def test_a_wish_that_makes_no_sense_is_refused(
     store: RunStore, me: Owner, end: RunState, wish: Want, words: str
 ) -> None:
     run = claimed(store, me)
-    ended = store.finish(run.id, run.lease, state=end)
+    ended = store.leases.finish(run.id, run.lease, state=end)
     with pytest.raises(RunStateError, match=words):
-        store.request(run.id, wish)
-    assert store.get(run.id) == ended
+        store.leases.request(run.id, wish)
+    assert store.runs.get(run.id) == ended
 
 
 @pytest.mark.parametrize("end", [RunState.PAUSED, RunState.INTERRUPTED, RunState.STOPPED])
 def test_stopping_what_waits_keeps_it_stopped(store: RunStore, me: Owner, end: RunState) -> None:
     run = claimed(store, me)
-    store.finish(run.id, run.lease, state=end)
-    assert store.request(run.id, Want.STOP).state is RunState.STOPPED
+    store.leases.finish(run.id, run.lease, state=end)
+    assert store.leases.request(run.id, Want.STOP).state is RunState.STOPPED
 
 
 def test_resuming_ends_the_process_that_answers_no_more(store: RunStore, process: type[Process], clock: Clock) -> None:
     worker = process()
     run = claimed(store, worker.owner)
     clock.now += LEASE_S + 1
-    assert not store.get(run.id).responding
-    assert store.request(run.id, Want.RUN).state is RunState.QUEUED
+    assert not store.runs.get(run.id).responding
+    assert store.leases.request(run.id, Want.RUN).state is RunState.QUEUED
     worker.die()  # collects it; SIGKILL was already sent
     with pytest.raises(LeaseLostError, match="no longer held"):
-        store.heartbeat(run.id, run.lease)
+        store.leases.heartbeat(run.id, run.lease)
 
 
 def test_a_responding_process_is_never_killed(store: RunStore, process: type[Process]) -> None:
     worker = process()
     run = claimed(store, worker.owner)
-    store.request(run.id, Want.RUN)
+    store.leases.request(run.id, Want.RUN)
     assert worker.alive
 
 
 def test_a_run_cannot_end_in_a_state_that_is_no_end(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     with pytest.raises(RunStateError, match="cannot end as queued"):
-        store.finish(run.id, run.lease, state=RunState.QUEUED)
+        store.leases.finish(run.id, run.lease, state=RunState.QUEUED)
 
 
 @pytest.mark.parametrize(
@@ -257,11 +258,11 @@ def test_a_wish_that_came_while_the_run_was_ending_is_the_one_that_counts(
     store: RunStore, me: Owner, end: RunState, heard: Want | None, wish: Want, becomes: RunState
 ) -> None:
     run = claimed(store, me)
-    store.request(run.id, wish)
-    ended = store.finish(run.id, run.lease, state=end, heard=heard, reason="because")
+    store.leases.request(run.id, wish)
+    ended = store.leases.finish(run.id, run.lease, state=end, heard=heard, reason="because")
     assert (ended.state, ended.want) == (becomes, Want.RUN)
     assert ended.reason == ("because" if becomes is end else "")
-    assert store.verify(run.id) == ()
+    assert store.integrity.verify(run.id) == ()
 
 
 @pytest.mark.parametrize(("end", "heard"), [(RunState.PAUSED, Want.PAUSE), (RunState.STOPPED, Want.STOP)])
@@ -271,33 +272,33 @@ def test_a_wish_taken_back_while_the_run_was_ending_queues_it_again(
     run = claimed(store, me)
     other = submit(store, "other")
     clock.now += 1
-    store.request(run.id, heard)
-    store.request(run.id, Want.RUN)
-    queued = store.finish(run.id, run.lease, state=end, heard=heard, summary={"step": 3})
-    assert (queued.state, queued.finished_at, queued.summary) == (RunState.QUEUED, None, {"step": 3})
+    store.leases.request(run.id, heard)
+    store.leases.request(run.id, Want.RUN)
+    queued = store.leases.finish(run.id, run.lease, state=end, heard=heard, summary={"step": 3})
+    assert (queued.state, queued.finished_at, queued.summary) == (RunState.QUEUED, None, RunSummary(step=3))
     for waiting in (other, run):
-        taken = store.claim(slot="cpu", owner=me)
+        taken = store.leases.claim(slot="cpu", owner=me)
         assert taken is not None
         assert taken.id == waiting.id
-        store.finish(taken.id, taken.lease, state=RunState.FINISHED)
+        store.leases.finish(taken.id, taken.lease, state=RunState.FINISHED)
 
 
 def test_the_end_keeps_summary_reason_and_seconds(store: RunStore, me: Owner, clock: Clock) -> None:
     run = claimed(store, me)
-    store.set_environment(run.id, run.lease, environment={"torch": "2.15"}, device="cpu")
-    store.set_progress(run.id, run.lease, {"step": 7, "seconds": 1.5})
+    store.leases.set_environment(run.id, run.lease, environment={"torch": "2.15"}, device="cpu")
+    store.leases.set_progress(run.id, run.lease, {"step": 7, "seconds": 1.5})
     for text in ("a", "b", "a"):
-        store.add_notice(run.id, run.lease, text)
+        store.leases.add_notice(run.id, run.lease, text)
     clock.now += 5
     summary = {"test_accuracy": 0.75, "val_accuracy": float("nan"), "test_loss": float("inf"), "best_epoch": 2}
-    ended = store.finish(
+    ended = store.leases.finish(
         run.id, run.lease, state=RunState.FINISHED, reason="early-stopped", summary=summary, seconds=2.25
     )
-    assert repr(store.get(run.id)) == repr(ended)  # NaN is not equal to itself, but it looks the same
+    assert repr(store.runs.get(run.id)) == repr(ended)  # NaN is not equal to itself, but it looks the same
     assert (ended.state, ended.reason, ended.seconds) == (RunState.FINISHED, "early-stopped", 2.25)
-    assert (ended.finished_at, ended.device, ended.environment) == (clock.now, "cpu", {"torch": "2.15"})
-    assert (ended.notices, ended.progress["step"]) == (("a", "b"), 7)
-    assert ended.summary["test_loss"] == float("inf")
-    assert ended.summary["val_accuracy"] != ended.summary["val_accuracy"]
-    assert store.count_runs(where="test=75% best_epoch:2") == 1
-    assert store.count_runs(where="val>0") == 0
+    assert (ended.finished_at, ended.device, ended.environment) == (clock.now, "cpu", RunEnvironment(torch="2.15"))
+    assert (ended.notices, ended.progress.step) == (("a", "b"), 7)
+    assert ended.summary.other["test_loss"] == float("inf")
+    assert ended.summary.other["val_accuracy"] != ended.summary.other["val_accuracy"]
+    assert store.runs.count(where="test=75% best_epoch:2") == 1
+    assert store.runs.count(where="val>0") == 0

@@ -36,26 +36,26 @@ def _seals(store: RunStore) -> list[str]:
 
 def test_an_older_store_shows_what_it_showed_and_is_sealed_once_it_is_checked(older: str) -> None:
     store = RunStore.open(older)
-    before = store.list_runs(order="number")
+    before = store.runs.list(order="number")
     assert [(run.name, run.state) for run in before] == [
         ("finished", RunState.FINISHED),
         ("paused", RunState.PAUSED),
         ("queued", RunState.QUEUED),
     ]
     assert _seals(store) == ["", "", ""]
-    assert [store.verify(run.id) for run in before] == [(), (), ()]
-    assert store.seal_older() == ()
-    store.seal_older_sketches()
+    assert [store.integrity.verify(run.id) for run in before] == [(), (), ()]
+    assert store.integrity.seal_older() == ()
+    store.sketches.seal_older()
     assert all(_seals(store))
-    assert repr(store.list_runs(order="number")) == repr(before)  # NaN is not equal to itself
-    assert [store.verify(run.id) for run in before] == [(), (), ()]
-    value = store.points(before[0].id)["val/loss"].value.tolist()
+    assert repr(store.runs.list(order="number")) == repr(before)  # NaN is not equal to itself
+    assert [store.integrity.verify(run.id) for run in before] == [(), (), ()]
+    value = store.points.read(before[0].id)["val/loss"].value.tolist()
     assert value[:2] == [1.0, 0.5]
     assert math.isnan(value[2])
-    assert len(store.kept(before[0].id)) == 1
-    assert store.damaged_sketches() == 0
+    assert len(store.files.list(before[0].id)) == 1
+    assert store.sketches.count_damaged() == 0
     _damage(older, "UPDATE sketches SET label = '8'")
-    assert (store.damaged_sketches(), store.list_sketches()) == (1, ())
+    assert (store.sketches.count_damaged(), store.sketches.list()) == (1, ())
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,10 @@ def test_an_older_store_shows_what_it_showed_and_is_sealed_once_it_is_checked(ol
 def test_a_damage_that_happened_before_the_upgrade_is_not_sealed(older: str, damage: str) -> None:
     _damage(older, damage)
     store = RunStore.open(older)
-    finished, paused, _ = store.list_runs(order="number")
-    named = [sentence for sentence in store.seal_older() if finished.id in sentence]
+    finished, paused, _ = store.runs.list(order="number")
+    named = [sentence for sentence in store.integrity.seal_older() if finished.id in sentence]
     assert len(named) == 1
-    assert store.verify(finished.id)
+    assert store.integrity.verify(finished.id)
     assert _seals(store)[0] == ""
     assert _seals(store)[2] != ""
     assert paused
@@ -82,21 +82,21 @@ def test_a_row_of_an_older_store_that_cannot_even_be_decoded_breaks_no_list(olde
     _damage(older, "UPDATE runs SET config = substr(config, 1, 9) WHERE number = 1")
     _damage(older, "UPDATE runs SET name = CAST(x'ff41' AS BLOB) WHERE number = 2")
     store = RunStore.open(older)
-    assert [bool(run.problem) for run in store.list_runs(order="number", problems=True)] == [True, True, False]
-    assert [run.name for run in store.list_runs()] == ["queued"]
+    assert [bool(run.problem) for run in store.runs.list(order="number", problems=True)] == [True, True, False]
+    assert [run.name for run in store.runs.list()] == ["queued"]
 
 
 def test_runs_of_an_older_store_go_on_and_are_sealed_then(older: str) -> None:
     store = RunStore.open(older)
-    paused = next(run for run in store.list_runs() if run.name == "paused")
-    store.rename(paused.id, "renamed")
-    store.request(paused.id, Want.RUN)
+    paused = next(run for run in store.runs.list() if run.name == "paused")
+    store.edits.rename(paused.id, "renamed")
+    store.leases.request(paused.id, Want.RUN)
     for _ in range(2):
-        run = store.claim(slot="cpu", owner=Owner.of_this_process())
+        run = store.leases.claim(slot="cpu", owner=Owner.of_this_process())
         assert run is not None
-        store.rewind(run.id, run.lease, 3)
-        store.finish(run.id, run.lease, state=RunState.FINISHED)
-        assert store.verify(run.id) == ()
-    assert store.points(paused.id)["val/loss"].step.tolist() == [1, 2, 3]
-    assert store.kept(paused.id) == ()
+        store.history.rewind(run.id, run.lease, 3)
+        store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
+        assert store.integrity.verify(run.id) == ()
+    assert store.points.read(paused.id)["val/loss"].step.tolist() == [1, 2, 3]
+    assert store.files.list(paused.id) == ()
     assert [bool(seal) for seal in _seals(store)] == [False, True, True]

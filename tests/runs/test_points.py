@@ -16,9 +16,9 @@ from tests.runs.runs_data import claimed, kept_file, series, submit
 
 def test_points_come_back_in_step_order_by_series(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
-    store.append_points(run.id, run.lease, {"val/loss": series("val/loss", [4], [0.5])})
-    store.append_points(run.id, run.lease, {"batch/loss": series("batch/loss", [3, 1, 2], [3.0, 1.0, 2.0])})
-    found = store.points(run.id)
+    store.points.append(run.id, run.lease, {"val/loss": series("val/loss", [4], [0.5])})
+    store.points.append(run.id, run.lease, {"batch/loss": series("batch/loss", [3, 1, 2], [3.0, 1.0, 2.0])})
+    found = store.points.read(run.id)
     assert list(found) == ["batch/loss", "val/loss"]
     assert found["batch/loss"].step.tolist() == [1, 2, 3]
     assert found["batch/loss"].value.tolist() == [1.0, 2.0, 3.0]
@@ -29,19 +29,19 @@ def test_points_come_back_in_step_order_by_series(store: RunStore, me: Owner) ->
 def test_a_reader_asks_for_what_is_new_and_for_the_series_it_draws(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     points = {name: series(name, range(1, 6), [0.0] * 5) for name in ("a", "b")}
-    store.append_points(run.id, run.lease, points)
-    assert store.points(run.id, series=["a"], after_step=3)["a"].step.tolist() == [4, 5]
-    assert list(store.points(run.id, series=["b", "nothing"])) == ["b"]
-    assert store.points(run.id, after_step=5) == {}
+    store.points.append(run.id, run.lease, points)
+    assert store.points.read(run.id, series=["a"], after_step=3)["a"].step.tolist() == [4, 5]
+    assert list(store.points.read(run.id, series=["b", "nothing"])) == ["b"]
+    assert store.points.read(run.id, after_step=5) == {}
     with pytest.raises(RunNotFoundError, match="no run 'nothing'"):
-        store.points("nothing")
+        store.points.read("nothing")
 
 
 def test_a_replayed_step_replaces_the_old_point(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
-    store.append_points(run.id, run.lease, {"a": series("a", [1, 2, 3], [1.0, 2.0, 3.0])})
-    store.append_points(run.id, run.lease, {"a": series("a", [2, 3, 4], [20.0, 30.0, 40.0])})
-    assert store.points(run.id)["a"].value.tolist() == [1.0, 20.0, 30.0, 40.0]
+    store.points.append(run.id, run.lease, {"a": series("a", [1, 2, 3], [1.0, 2.0, 3.0])})
+    store.points.append(run.id, run.lease, {"a": series("a", [2, 3, 4], [20.0, 30.0, 40.0])})
+    assert store.points.read(run.id)["a"].value.tolist() == [1.0, 20.0, 30.0, 40.0]
 
 
 def test_a_sample_of_a_curve_is_even_and_bounded() -> None:
@@ -55,8 +55,8 @@ def test_a_sample_of_a_curve_is_even_and_bounded() -> None:
 def test_a_long_curve_is_read_as_a_sample_of_itself(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     points = {"a": series("a", range(100), [float(step) for step in range(100)]), "b": series("b", [4], [0.5])}
-    store.append_points(run.id, run.lease, points)
-    found = store.sampled_points(run.id, limit=10)
+    store.points.append(run.id, run.lease, points)
+    found = store.points.sample(run.id, limit=10)
     assert {name: one.value.tolist() for name, one in found.items()} == {
         "a": [*map(float, range(0, 100, 8))],
         "b": [0.5],
@@ -68,15 +68,15 @@ SPECIAL = [float("nan"), float("inf"), float("-inf"), 1e308, -1e308, 5e-324, 2.2
 
 def test_every_kind_of_number_comes_back_as_what_it_is(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
-    store.append_points(run.id, run.lease, {"a": series("a", range(len(SPECIAL)), SPECIAL)})
-    assert repr(store.points(run.id)["a"].value.tolist()) == repr(SPECIAL)
+    store.points.append(run.id, run.lease, {"a": series("a", range(len(SPECIAL)), SPECIAL)})
+    assert repr(store.points.read(run.id)["a"].value.tolist()) == repr(SPECIAL)
 
 
 def test_ten_thousand_random_bit_patterns_come_back_to_the_bit(store: RunStore, me: Owner) -> None:
     values = np.random.default_rng(7).integers(0, 2**64, 10_000, dtype=np.uint64).view(np.float64)
     run = claimed(store, me)
-    store.append_points(run.id, run.lease, {"a": Series("a", np.arange(values.size), values, np.zeros(values.size))})
-    back = store.points(run.id)["a"].value
+    store.points.append(run.id, run.lease, {"a": Series("a", np.arange(values.size), values, np.zeros(values.size))})
+    back = store.points.read(run.id)["a"].value
     exact = ~np.isnan(values) & (values != 0)  # the contract: one quiet NaN, and -0.0 becomes 0.0
     assert np.array_equal(back[exact].view(np.uint64), values[exact].view(np.uint64))
     assert np.array_equal(np.isnan(back), np.isnan(values))
@@ -86,29 +86,29 @@ def test_ten_thousand_random_bit_patterns_come_back_to_the_bit(store: RunStore, 
 
 def test_minus_zero_comes_back_as_zero(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
-    store.append_points(run.id, run.lease, {"a": series("a", [1], [-0.0])})
-    assert store.points(run.id)["a"].value.tolist() == [0.0]
+    store.points.append(run.id, run.lease, {"a": series("a", [1], [-0.0])})
+    assert store.points.read(run.id)["a"].value.tolist() == [0.0]
 
 
 def test_a_large_step_number_fits(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
-    store.append_points(run.id, run.lease, {"a": series("a", [2**40], [1.0])})
-    assert store.points(run.id)["a"].step.tolist() == [2**40]
+    store.points.append(run.id, run.lease, {"a": series("a", [2**40], [1.0])})
+    assert store.points.read(run.id)["a"].step.tolist() == [2**40]
 
 
 def test_arrays_of_different_length_are_refused_and_nothing_is_stored(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     bad = Series("b", np.arange(3), np.zeros(2), np.zeros(3))
     with pytest.raises(StoreError, match=r"'b' of run \w+ has 3 steps, 2 values and 3 times"):
-        store.append_points(run.id, run.lease, {"a": series("a", [1], [1.0]), "b": bad})
-    assert store.points(run.id) == {}
+        store.points.append(run.id, run.lease, {"a": series("a", [1], [1.0]), "b": bad})
+    assert store.points.read(run.id) == {}
 
 
 def test_points_and_progress_arrive_together(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
-    store.append_points(run.id, run.lease, {"a": series("a", [1], [1.0])}, progress={"step": 1, "seconds": 0.25})
-    found = store.get(run.id)
-    assert (found.progress, found.seconds) == ({"step": 1, "seconds": 0.25}, 0.25)
+    store.points.append(run.id, run.lease, {"a": series("a", [1], [1.0])}, progress={"step": 1, "seconds": 0.25})
+    found = store.runs.get(run.id)
+    assert (found.progress.as_dict(), found.seconds) == ({"step": 1, "seconds": 0.25}, 0.25)
 
 
 def test_a_thousand_steps_of_two_series_are_written_in_milliseconds(store: RunStore, me: Owner) -> None:
@@ -118,11 +118,11 @@ def test_a_thousand_steps_of_two_series_are_written_in_milliseconds(store: RunSt
         steps = range(part * 1000, part * 1000 + 1000)
         points = {name: series(name, steps, [0.1] * 1000) for name in ("batch/loss", "batch/accuracy")}
         start = time.process_time()  # of this process: others on the machine do not count
-        store.append_points(run.id, run.lease, points)
+        store.points.append(run.id, run.lease, points)
         took_s.append(time.process_time() - start)
     # 5 ms on a quiet machine; one statement per point would take ten times as long.
     assert min(took_s) < 0.05
-    assert store.points(run.id)["batch/loss"].step.size == 5000
+    assert store.points.read(run.id)["batch/loss"].step.size == 5000
 
 
 def test_a_run_taken_back_to_a_step_has_nothing_beyond_it(store: RunStore, me: Owner) -> None:
@@ -130,15 +130,18 @@ def test_a_run_taken_back_to_a_step_has_nothing_beyond_it(store: RunStore, me: O
     run = claimed(store, me)
     for each in (other, run):
         points = {name: series(name, range(1, 6), [0.5] * 5) for name in ("a", "b")}
-        store.append_points(each.id, each.lease, points)
+        store.points.append(each.id, each.lease, points)
         for step in (2, 4):
-            store.keep(each.id, each.lease, kept_file(each.id, f"{each.id}/{step}", step=step))
-    store.keep(run.id, run.lease, kept_file(run.id, f"{other.id}/4", step=4))  # shared
-    assert store.rewind(run.id, run.lease, 3) == (f"{run.id}/4",)
-    assert {name: one.step.tolist() for name, one in store.points(run.id).items()} == {"a": [1, 2, 3], "b": [1, 2, 3]}
-    assert [file.step for file in store.kept(run.id)] == [2]
-    assert store.points(other.id)["b"].step.tolist() == [1, 2, 3, 4, 5]
-    assert [file.step for file in store.kept(other.id)] == [2, 4]
+            store.files.add(each.id, each.lease, kept_file(each.id, f"{each.id}/{step}", step=step))
+    store.files.add(run.id, run.lease, kept_file(run.id, f"{other.id}/4", step=4))  # shared
+    assert store.history.rewind(run.id, run.lease, 3) == (f"{run.id}/4",)
+    assert {name: one.step.tolist() for name, one in store.points.read(run.id).items()} == {
+        "a": [1, 2, 3],
+        "b": [1, 2, 3],
+    }
+    assert [file.step for file in store.files.list(run.id)] == [2]
+    assert store.points.read(other.id)["b"].step.tolist() == [1, 2, 3, 4, 5]
+    assert [file.step for file in store.files.list(other.id)] == [2, 4]
 
 
 def test_kept_files_are_listed_by_step_and_kind(store: RunStore, me: Owner) -> None:
@@ -149,54 +152,54 @@ def test_kept_files_are_listed_by_step_and_kind(store: RunStore, me: Owner) -> N
         kept_file(run.id, "r/c", kind="checkpoint"),
     ]
     for file in files:
-        store.keep(run.id, run.lease, file)
-    assert store.kept(run.id) == (files[2], files[1], files[0])
-    assert store.kept(run.id, kind="weights") == (files[1], files[0])
+        store.files.add(run.id, run.lease, file)
+    assert store.files.list(run.id) == (files[2], files[1], files[0])
+    assert store.files.list(run.id, kind="weights") == (files[1], files[0])
     again = kept_file(run.id, "r/2", step=3)
-    store.keep(run.id, run.lease, again)
-    assert store.kept(run.id, kind="weights") == (files[1], again)
+    store.files.add(run.id, run.lease, again)
+    assert store.files.list(run.id, kind="weights") == (files[1], again)
 
 
 def test_forgotten_files_may_be_deleted_only_if_no_other_run_lists_them(store: RunStore, me: Owner) -> None:
     first = claimed(store, me, "a")
     for path in ("r/1", "r/2"):
-        store.keep(first.id, first.lease, kept_file(first.id, path))
-    store.finish(first.id, first.lease, state=RunState.FINISHED)
+        store.files.add(first.id, first.lease, kept_file(first.id, path))
+    store.leases.finish(first.id, first.lease, state=RunState.FINISHED)
     second = claimed(store, me, "b")
-    store.copy_history(first.id, second.id, lease=second.lease)
-    store.keep(second.id, second.lease, kept_file(second.id, "r/3"))
-    assert store.forget_kept(second.id, second.lease, ["r/1", "r/3"]) == ("r/3",)
-    assert [file.path for file in store.kept(second.id)] == ["r/2"]
-    assert [file.path for file in store.kept(first.id)] == ["r/1", "r/2"]
+    store.history.copy(first.id, second.id, lease=second.lease)
+    store.files.add(second.id, second.lease, kept_file(second.id, "r/3"))
+    assert store.files.remove(second.id, second.lease, ["r/1", "r/3"]) == ("r/3",)
+    assert [file.path for file in store.files.list(second.id)] == ["r/2"]
+    assert [file.path for file in store.files.list(first.id)] == ["r/1", "r/2"]
 
 
 def test_only_unlisted_files_of_a_worker_of_this_store_are_strays(store: RunStore, me: Owner, clock: Clock) -> None:
     run, waiting = claimed(store, me), submit(store, "never held")
-    store.keep(run.id, run.lease, kept_file(run.id, f"{run.id}/listed"))
+    store.files.add(run.id, run.lease, kept_file(run.id, f"{run.id}/listed"))
     written = clock.now
-    store.finish(run.id, run.lease, state=RunState.FINISHED)
+    store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
     files = dict.fromkeys(
         [f"{run.id}/listed", f"{run.id}/let go", "elsewhere/of another store", "beside", f"{waiting.id}/x"], written
     )
-    assert store.strays(files) == (f"{run.id}/let go",)
-    assert store.strays({f"{run.id}/by a newer copy of this store": written + 60.0}) == ()
+    assert store.files.find_orphans(files) == (f"{run.id}/let go",)
+    assert store.files.find_orphans({f"{run.id}/by a newer copy of this store": written + 60.0}) == ()
 
 
 def test_a_run_that_continues_another_starts_with_its_history(store: RunStore, me: Owner) -> None:
     first = claimed(store, me, "a")
-    store.append_points(first.id, first.lease, {"a": series("a", [1, 2], [1.0, float("nan")])})
-    store.keep(first.id, first.lease, kept_file(first.id))
-    store.finish(first.id, first.lease, state=RunState.FINISHED, seconds=3.5)
+    store.points.append(first.id, first.lease, {"a": series("a", [1, 2], [1.0, float("nan")])})
+    store.files.add(first.id, first.lease, kept_file(first.id))
+    store.leases.finish(first.id, first.lease, state=RunState.FINISHED, seconds=3.5)
     second = submit(store, "b", parent=first.id)
-    store.copy_history(first.id, second.id)
-    store.copy_history(first.id, second.id)
-    assert store.get(second.id).seconds == 3.5
-    assert repr(store.points(second.id)) == repr(store.points(first.id))
-    assert [file.path for file in store.kept(second.id)] == ["r/1.safetensors"]
-    assert store.kept(second.id)[0].run == second.id
-    taken = store.claim(slot="cpu", owner=me)
+    store.history.copy(first.id, second.id)
+    store.history.copy(first.id, second.id)
+    assert store.runs.get(second.id).seconds == 3.5
+    assert repr(store.points.read(second.id)) == repr(store.points.read(first.id))
+    assert [file.path for file in store.files.list(second.id)] == ["r/1.safetensors"]
+    assert store.files.list(second.id)[0].run == second.id
+    taken = store.leases.claim(slot="cpu", owner=me)
     assert taken is not None
     with pytest.raises(RunStateError, match="is running, so only its worker may give it a history"):
-        store.copy_history(first.id, second.id)
-    store.append_points(second.id, taken.lease, {"a": series("a", [3], [3.0])})
-    assert store.points(first.id)["a"].step.tolist() == [1, 2]
+        store.history.copy(first.id, second.id)
+    store.points.append(second.id, taken.lease, {"a": series("a", [3], [3.0])})
+    assert store.points.read(first.id)["a"].step.tolist() == [1, 2]

@@ -24,16 +24,16 @@ def four(store: RunStore, me: Owner, clock: Clock) -> RunStore:
     tags = {"one": ["report-d", "best"], "two": ["report-c"], "three 100%": [], "four_x": ["report-dx"]}
     for name, config in CONFIGS.items():
         clock.now += 1
-        run, _ = store.submit(config, fingerprint=name, family=name, name=name, tags=tags[name])
+        run, _ = store.queue.submit(config, fingerprint=name, family=name, name=name, tags=tags[name])
         if name == "one":
-            store.set_pinned(run.id, True)
-            store.set_note(run.id, "Looks good")
+            store.edits.set_pinned(run.id, True)
+            store.edits.set_note(run.id, "Looks good")
     for accuracy in (0.9, 0.5):
-        claim = store.claim(slot="cpu", owner=me)
+        claim = store.leases.claim(slot="cpu", owner=me)
         assert claim is not None
         summary = {"test_accuracy": accuracy, "val_accuracy": float("nan"), "best_epoch": 3}
-        store.finish(claim.id, claim.lease, state=RunState.FINISHED, summary=summary, seconds=accuracy * 10)
-    store.claim(slot="cpu", owner=me)
+        store.leases.finish(claim.id, claim.lease, state=RunState.FINISHED, summary=summary, seconds=accuracy * 10)
+    store.leases.claim(slot="cpu", owner=me)
     return store
 
 
@@ -82,8 +82,8 @@ def four(store: RunStore, me: Owner, clock: Clock) -> RunStore:
     ],
 )
 def test_a_search_finds_these_runs(four: RunStore, text: str, names: list[str]) -> None:
-    assert [run.name for run in four.list_runs(where=text, order="created")] == names
-    assert four.count_runs(where=text) == len(names)
+    assert [run.name for run in four.runs.list(where=text, order="created")] == names
+    assert four.runs.count(where=text) == len(names)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_search_finds_these_runs(four: RunStore, text: str, names: list[str]) 
 )
 def test_a_search_that_cannot_be_read_is_refused_with_a_way_out(store: RunStore, text: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        store.list_runs(where=text)
+        store.runs.list(where=text)
 
 
 def test_terms_are_what_they_look_like() -> None:
@@ -115,9 +115,9 @@ def test_terms_are_what_they_look_like() -> None:
 
 def test_every_key_and_every_order_can_be_asked_for(four: RunStore) -> None:
     for key in {*KEYS, *FIELDS}:
-        four.count_runs(where=f"{key}:*" if key not in ("pinned",) and not _switch(key) else f"{key}:no")
+        four.runs.count(where=f"{key}:*" if key not in ("pinned",) and not _switch(key) else f"{key}:no")
     for order in {*ORDERS, *FIELDS}:
-        assert len(four.list_runs(order=order)) == len(four.list_runs(order="-" + order)) == 4
+        assert len(four.runs.list(order=order)) == len(four.runs.list(order="-" + order)) == 4
 
 
 def _switch(key: str) -> bool:
@@ -125,24 +125,24 @@ def _switch(key: str) -> bool:
 
 
 def test_sorting_puts_absent_numbers_last_both_ways(four: RunStore) -> None:
-    assert [run.name for run in four.list_runs(order="test")][:2] == ["two", "one"]
-    assert [run.name for run in four.list_runs(order="-test")][:2] == ["one", "two"]
-    assert next(run.name for run in four.list_runs(order="lr")) == "two"
-    assert next(run.name for run in four.list_runs(order="-created", pinned_first=True)) == "one"
+    assert [run.name for run in four.runs.list(order="test")][:2] == ["two", "one"]
+    assert [run.name for run in four.runs.list(order="-test")][:2] == ["one", "two"]
+    assert next(run.name for run in four.runs.list(order="lr")) == "two"
+    assert next(run.name for run in four.runs.list(order="-created", pinned_first=True)) == "one"
 
 
 def test_an_order_that_is_none_is_refused(store: RunStore) -> None:
     with pytest.raises(InputError, match="cannot be sorted by 'colour'"):
-        store.list_runs(order="-colour")
+        store.runs.list(order="-colour")
 
 
 def test_pages_follow_each_other_without_gap_or_repeat(four: RunStore) -> None:
-    pages = [four.list_runs(order="lr", limit=1, offset=page) for page in range(5)]
-    assert [run.name for page in pages for run in page] == [run.name for run in four.list_runs(order="lr")]
+    pages = [four.runs.list(order="lr", limit=1, offset=page) for page in range(5)]
+    assert [run.name for page in pages for run in page] == [run.name for run in four.runs.list(order="lr")]
 
 
 def test_only_the_named_ids_are_listed(four: RunStore) -> None:
-    one, two, *_ = four.list_runs(order="created")
-    assert [run.id for run in four.list_runs(order="created", ids=[two.id, one.id, "nothing"])] == [one.id, two.id]
-    assert four.list_runs(ids=[]) == ()
-    assert four.count_runs(ids=[one.id], where="state:finished") == 1
+    one, two, *_ = four.runs.list(order="created")
+    assert [run.id for run in four.runs.list(order="created", ids=[two.id, one.id, "nothing"])] == [one.id, two.id]
+    assert four.runs.list(ids=[]) == ()
+    assert four.runs.count(ids=[one.id], where="state:finished") == 1

@@ -26,7 +26,7 @@ def _queue(store: RunStore, names: str) -> dict[str, str]:
 def _claimed(store: RunStore, owner: Owner) -> str:
     """Let workers take everything there is, one slot each, and return the names in that order."""
     names = []
-    while run := store.claim(slot=f"slot {len(names)}", owner=owner):
+    while run := store.leases.claim(slot=f"slot {len(names)}", owner=owner):
         names.append(run.name)
     return "".join(names)
 
@@ -35,23 +35,23 @@ def test_the_queue_is_what_trains_then_what_waits_in_the_order_of_claim(
     store: RunStore, me: Owner, clock: Clock
 ) -> None:
     ids = _queue(store, "abcdefg")
-    store.claim(slot="cpu", owner=me)
+    store.leases.claim(slot="cpu", owner=me)
     clock.now += 1
-    store.request(ids["c"], Want.PAUSE)
-    store.request(ids["c"], Want.RUN)
-    store.delete(ids["e"])
-    assert _names(store.list_queue()) == "abdfgc"
-    assert _names(store.list_queue(limit=3)) == "abd"
-    assert [run.state for run in store.list_queue()] == [RunState.RUNNING, *[RunState.QUEUED] * 5]
+    store.leases.request(ids["c"], Want.PAUSE)
+    store.leases.request(ids["c"], Want.RUN)
+    store.removal.delete(ids["e"])
+    assert _names(store.queue.list()) == "abdfgc"
+    assert _names(store.queue.list(limit=3)) == "abd"
+    assert [run.state for run in store.queue.list()] == [RunState.RUNNING, *[RunState.QUEUED] * 5]
     assert _claimed(store, me) == "bdfgc"
 
 
 def test_a_run_that_goes_on_waits_behind_those_that_were_there(store: RunStore, clock: Clock) -> None:
     ids = _queue(store, "abc")
     clock.now += 1
-    store.request(ids["a"], Want.PAUSE)
-    store.request(ids["a"], Want.RUN)
-    assert _names(store.list_queue()) == "bca"
+    store.leases.request(ids["a"], Want.PAUSE)
+    store.leases.request(ids["a"], Want.RUN)
+    assert _names(store.queue.list()) == "bca"
 
 
 @pytest.mark.parametrize(
@@ -71,39 +71,39 @@ def test_a_run_that_goes_on_waits_behind_those_that_were_there(store: RunStore, 
 )
 def test_a_moved_run_is_claimed_at_its_new_place(store: RunStore, me: Owner, run: str, move: Move, after: str) -> None:
     ids = _queue(store, "abcde")
-    assert _names(store.move_in_queue(ids[run], move)) == after
-    assert _names(store.list_queue()) == after
+    assert _names(store.queue.move(ids[run], move)) == after
+    assert _names(store.queue.list()) == after
     assert _claimed(store, me) == after
 
 
 def test_what_is_queued_later_waits_behind_a_run_that_was_moved_back(store: RunStore, clock: Clock) -> None:
     ids = _queue(store, "abc")
-    store.move_in_queue(ids["a"], Move.BACK)
+    store.queue.move(ids["a"], Move.BACK)
     clock.now += 0.001
     submit(store, "d", name="d")
-    assert _names(store.list_queue()) == "bcad"
+    assert _names(store.queue.list()) == "bcad"
 
 
 def test_only_a_queued_run_can_be_moved(store: RunStore, me: Owner) -> None:
     ids = _queue(store, "ab")
-    store.claim(slot="cpu", owner=me)
+    store.leases.claim(slot="cpu", owner=me)
     with pytest.raises(RunStateError, match=f"{ids['a']} is running, so it has no place in the queue"):
-        store.move_in_queue(ids["a"], Move.FRONT)
+        store.queue.move(ids["a"], Move.FRONT)
     with pytest.raises(RunNotFoundError, match="nobody"):
-        store.move_in_queue("nobody", Move.UP)
+        store.queue.move("nobody", Move.UP)
 
 
 def test_stopping_all_ends_what_waits_at_once_and_asks_what_trains(store: RunStore, me: Owner, clock: Clock) -> None:
     ids = _queue(store, "abcdef")
-    first = store.claim(slot="cpu", owner=me)
-    second = store.claim(slot="cuda:0", owner=me)
+    first = store.leases.claim(slot="cpu", owner=me)
+    second = store.leases.claim(slot="cuda:0", owner=me)
     assert first is not None
     assert second is not None
-    store.request(ids["f"], Want.PAUSE)
+    store.leases.request(ids["f"], Want.PAUSE)
     clock.now += 1
-    stopped = store.stop_all()
+    stopped = store.queue.stop_all()
     assert sorted(_names(stopped)) == list("abcde")
-    states = {name: store.get(run).state for name, run in ids.items()}
+    states = {name: store.runs.get(run).state for name, run in ids.items()}
     assert states == {
         "a": RunState.STOPPING,
         "b": RunState.STOPPING,
@@ -112,11 +112,11 @@ def test_stopping_all_ends_what_waits_at_once_and_asks_what_trains(store: RunSto
         "e": RunState.STOPPED,
         "f": RunState.PAUSED,
     }
-    assert store.wish(first.id) is Want.STOP
-    assert store.claim(slot="cuda:1", owner=me) is None
-    assert store.stop_all() == ()
-    assert store.finish(first.id, first.lease, state=RunState.STOPPED, heard=Want.STOP).state is RunState.STOPPED
-    assert store.request(ids["c"], Want.RUN).state is RunState.QUEUED
+    assert store.leases.requested(first.id) is Want.STOP
+    assert store.leases.claim(slot="cuda:1", owner=me) is None
+    assert store.queue.stop_all() == ()
+    assert store.leases.finish(first.id, first.lease, state=RunState.STOPPED, heard=Want.STOP).state is RunState.STOPPED
+    assert store.leases.request(ids["c"], Want.RUN).state is RunState.QUEUED
 
 
 def test_a_run_whose_worker_died_is_not_listed_and_is_stopped_with_the_others(
@@ -124,12 +124,12 @@ def test_a_run_whose_worker_died_is_not_listed_and_is_stopped_with_the_others(
 ) -> None:
     worker = process()
     ids = _queue(store, "ab")
-    store.claim(slot="cpu", owner=worker.owner)
+    store.leases.claim(slot="cpu", owner=worker.owner)
     worker.die()
-    assert _names(store.list_queue()) == "b"
-    store.stop_all()
-    store.recover()
-    assert {store.get(run).state for run in ids.values()} == {RunState.STOPPED}
+    assert _names(store.queue.list()) == "b"
+    store.queue.stop_all()
+    store.leases.recover()
+    assert {store.runs.get(run).state for run in ids.values()} == {RunState.STOPPED}
 
 
 def test_moves_and_claims_at_the_same_moment_lose_no_run_and_train_none_twice(
@@ -143,17 +143,17 @@ def test_moves_and_claims_at_the_same_moment_lose_no_run_and_train_none_twice(
     def take() -> None:
         own = RunStore.open(url, clock=clock)
         while len(taken) < len(names):
-            run = own.claim(slot=f"slot {threading.get_ident()}", owner=me)
+            run = own.leases.claim(slot=f"slot {threading.get_ident()}", owner=me)
             if run is not None:
                 taken.append(run.name)
-                own.finish(run.id, run.lease, state=RunState.FINISHED)
+                own.leases.finish(run.id, run.lease, state=RunState.FINISHED)
         own.close()
 
     def move(moves: Sequence[Move]) -> None:
         own = RunStore.open(url, clock=clock)
         for index, name in enumerate(names):
             try:
-                own.move_in_queue(ids[name], moves[index % len(moves)])
+                own.queue.move(ids[name], moves[index % len(moves)])
             except RunStateError as error:
                 refused.append(str(error))
         own.close()
@@ -170,7 +170,7 @@ def test_moves_and_claims_at_the_same_moment_lose_no_run_and_train_none_twice(
         thread.join()
     assert sorted(taken) == list(names)
     assert all("no place in the queue" in words for words in refused)
-    assert {store.get(run).attempts for run in ids.values()} == {1}
+    assert {store.runs.get(run).attempts for run in ids.values()} == {1}
 
 
 def test_no_worker_gets_a_run_that_a_stop_of_everything_has_counted(
@@ -184,7 +184,7 @@ def test_no_worker_gets_a_run_that_a_stop_of_everything_has_counted(
         own = RunStore.open(url, clock=clock)
         begin.wait()
         for number in range(6):
-            run = own.claim(slot=f"{slot} {number}", owner=me)
+            run = own.leases.claim(slot=f"{slot} {number}", owner=me)
             claimed.extend([run] if run else [])
         own.close()
 
@@ -192,9 +192,9 @@ def test_no_worker_gets_a_run_that_a_stop_of_everything_has_counted(
     for thread in threads:
         thread.start()
     begin.wait()
-    store.stop_all()
+    store.queue.stop_all()
     for thread in threads:
         thread.join()
-    assert all(store.wish(run.id) is Want.STOP for run in claimed)
-    still = {run for run in ids.values() if store.get(run).state is RunState.QUEUED}
+    assert all(store.leases.requested(run.id) is Want.STOP for run in claimed)
+    still = {run for run in ids.values() if store.runs.get(run).state is RunState.QUEUED}
     assert still == set()

@@ -29,7 +29,7 @@ for _ in range(16):
         os.close(go[1])
         os.write(ready[1], b"x")
         os.read(go[0], 1)
-        os._exit(RunStore.open(sys.argv[1]).count_runs())
+        os._exit(RunStore.open(sys.argv[1]).runs.count())
     children.append(child)
 for _ in children:
     os.read(ready[0], 1)
@@ -53,7 +53,7 @@ def test_sixteen_processes_may_start_at_once(url: str) -> None:
 def test_opening_again_keeps_what_is_there(url: str, store: RunStore) -> None:
     run = submit(store)
     again = RunStore.open(url)
-    assert again.get(run.id).id == run.id
+    assert again.runs.get(run.id).id == run.id
     again.close()
 
 
@@ -93,7 +93,7 @@ def test_a_migration_that_fails_leaves_the_old_schema(url: str, store: RunStore)
     with pytest.raises(StoreError, match="nowhere"):
         schema.migrate(database, migrations=(*schema.MIGRATIONS, _broken))
     again = RunStore.open(url)
-    assert again.get(run.id).id == run.id
+    assert again.runs.get(run.id).id == run.id
     with pytest.raises(StoreError, match="half"), database.read() as connection:
         connection.execute(text("SELECT half FROM runs"))
     database.close()
@@ -111,13 +111,13 @@ def test_a_read_only_lab_reads_and_refuses_every_write(url: str, store: RunStore
     run = submit(store)
     reader = RunStore.open(url, read_only=True)
     assert reader.read_only
-    assert reader.get(run.id).id == run.id
-    assert reader.recover() == []
+    assert reader.runs.get(run.id).id == run.id
+    assert reader.leases.recover() == []
     for write in (
         lambda: submit(reader, "other"),
-        lambda: reader.rename(run.id, "x"),
-        lambda: reader.delete(run.id),
-        lambda: reader.heartbeat(run.id, 1),
+        lambda: reader.edits.rename(run.id, "x"),
+        lambda: reader.removal.delete(run.id),
+        lambda: reader.leases.heartbeat(run.id, 1),
     ):
         with pytest.raises(ReadOnlyError, match="read-only, so nothing was changed: start it without LAB_READ_ONLY"):
             write()
@@ -126,14 +126,14 @@ def test_a_read_only_lab_reads_and_refuses_every_write(url: str, store: RunStore
 
 def test_a_store_of_the_first_schema_learns_which_runs_differ_only_in_their_seed(url: str, store: RunStore) -> None:
     config = CONFIG.replace(seed=1)
-    store.submit(config, fingerprint="a", family="f")
+    store.queue.submit(config, fingerprint="a", family="f")
     with store.database.write() as connection:
         connection.execute(text("DROP INDEX runs_setting"))
         connection.execute(text("ALTER TABLE runs DROP COLUMN setting"))
         connection.execute(text("UPDATE lab_schema SET version = 1"))
     again = RunStore.open(url)
-    again.submit(config.replace(seed=2), fingerprint="b", family="f")
-    again.submit(config.replace(lr=0.5), fingerprint="c", family="f")
-    (found,) = again.find_settings([CONFIG]).values()
+    again.queue.submit(config.replace(seed=2), fingerprint="b", family="f")
+    again.queue.submit(config.replace(lr=0.5), fingerprint="c", family="f")
+    (found,) = again.runs.find_settings([CONFIG]).values()
     assert [run.config.seed for run in found] == [1, 2]
     again.close()

@@ -12,24 +12,24 @@ PNG = bytes(range(256)) * 4
 
 
 def test_a_saved_drawing_comes_back_byte_for_byte(url: str, store: RunStore) -> None:
-    saved = store.save_sketch(PNG, label=" 7 ", dataset="mnist")
+    saved = store.sketches.save(PNG, label=" 7 ", dataset="mnist")
     other = RunStore.open(url, read_only=True)
-    (found,) = other.list_sketches()
+    (found,) = other.sketches.list()
     other.close()
     assert found == saved
     assert (found.label, found.dataset, found.png, found.created_at) == ("7", "mnist", PNG, 1_700_000_000.0)
 
 
 def test_drawings_are_listed_oldest_first_and_by_data_set(store: RunStore) -> None:
-    ids = [store.save_sketch(PNG, label=str(i), dataset="mnist" if i % 2 else "digits").id for i in range(4)]
-    assert [sketch.id for sketch in store.list_sketches()] == ids
-    assert [sketch.label for sketch in store.list_sketches(dataset="mnist")] == ["1", "3"]
+    ids = [store.sketches.save(PNG, label=str(i), dataset="mnist" if i % 2 else "digits").id for i in range(4)]
+    assert [sketch.id for sketch in store.sketches.list()] == ids
+    assert [sketch.label for sketch in store.sketches.list(dataset="mnist")] == ["1", "3"]
 
 
 def test_deleting_takes_only_what_is_named(store: RunStore) -> None:
-    first, second = (store.save_sketch(PNG, label=label, dataset="mnist") for label in "12")
-    assert store.delete_sketches((first.id, "not there")) == 1
-    assert [sketch.id for sketch in store.list_sketches()] == [second.id]
+    first, second = (store.sketches.save(PNG, label=label, dataset="mnist") for label in "12")
+    assert store.sketches.delete((first.id, "not there")) == 1
+    assert [sketch.id for sketch in store.sketches.list()] == [second.id]
 
 
 @pytest.mark.parametrize(
@@ -43,16 +43,16 @@ def test_deleting_takes_only_what_is_named(store: RunStore) -> None:
 )
 def test_a_drawing_without_ink_or_label_is_refused(store: RunStore, png: bytes, label: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        store.save_sketch(png, label=label, dataset="mnist")
-    assert store.list_sketches() == ()
+        store.sketches.save(png, label=label, dataset="mnist")
+    assert store.sketches.list() == ()
 
 
 def test_a_read_only_store_shows_but_keeps_nothing(url: str, store: RunStore) -> None:
-    store.save_sketch(PNG, label="1", dataset="mnist")
+    store.sketches.save(PNG, label="1", dataset="mnist")
     reader = RunStore.open(url, read_only=True)
-    assert len(reader.list_sketches()) == 1
+    assert len(reader.sketches.list()) == 1
     with pytest.raises(ReadOnlyError, match="read-only"):
-        reader.save_sketch(PNG, label="2", dataset="mnist")
+        reader.sketches.save(PNG, label="2", dataset="mnist")
     reader.close()
 
 
@@ -61,6 +61,6 @@ def test_an_older_store_gains_the_table(url: str) -> None:
     schema.migrate(database, migrations=schema.MIGRATIONS[: schema.MIGRATIONS.index(schema.add_sketches)])
     database.close()
     store = RunStore.open(url)
-    assert store.list_sketches() == ()
-    assert store.save_sketch(PNG, label="3", dataset="mnist").label == "3"
+    assert store.sketches.list() == ()
+    assert store.sketches.save(PNG, label="3", dataset="mnist").label == "3"
     store.close()

@@ -14,6 +14,7 @@ import pytest
 from lab.runs.database import Moment
 from lab.runs.owner import Owner
 from lab.runs.records import RunState
+from lab.runs.row_changes import sound_row
 from lab.runs.rows import FOREIGN_GRACE_S, LEASE_S, derive
 from lab.runs.store import RunStore
 from tests.runs.runs_data import claimed
@@ -27,10 +28,10 @@ time.time = lambda: real() + float(sys.argv[2])
 from lab.runs.owner import Owner
 from lab.runs.store import RunStore
 store = RunStore.open(sys.argv[1])
-run = store.list_runs()[0]
-recovered = store.recover()
+run = store.runs.list()[0]
+recovered = store.leases.recover()
 owner = Owner("elsewhere", 1, "x")
-want = str(store.heartbeat(run.id, run.lease))
+want = str(store.leases.heartbeat(run.id, run.lease))
 print(json.dumps({"state": run.state, "responding": run.responding, "recovered": recovered, "want": want,
                   "ahead": store.now() - real()}))
 store.close()
@@ -51,17 +52,17 @@ def test_a_host_whose_clock_is_off_sees_true_states_and_neither_loses_nor_keeps_
     assert (seen["state"], seen["responding"], seen["recovered"]) == ("running", True, [])
     assert abs(seen["ahead"]) < 60
     with store.database.read() as connection:
-        until = store._row(connection, run.id).lease_until
+        until = sound_row(connection, run.id).lease_until
     assert abs(until - time.time() - LEASE_S) < 60  # renewed by the server's clock, not for two hours more
-    assert store.get(run.id).responding
-    assert store.recover() == []
+    assert store.runs.get(run.id).responding
+    assert store.leases.recover() == []
     store.close()
 
 
 def test_times_of_a_run_come_from_one_clock_and_never_run_backwards(postgres_store: str) -> None:
     store = RunStore.open(postgres_store)
     run = claimed(store, FOREIGN)
-    ended = store.finish(run.id, run.lease, state=RunState.FINISHED)
+    ended = store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
     assert ended.started_at is not None
     assert ended.finished_at is not None
     assert ended.created_at <= ended.started_at <= ended.finished_at
@@ -72,7 +73,7 @@ def test_the_silence_of_another_host_counts_from_the_servers_start(url: str) -> 
     store = RunStore.open(url, clock=lambda: 1_000_000.0)
     run = claimed(store, FOREIGN)
     with store.database.read() as connection:
-        row = store._row(connection, run.id)
+        row = sound_row(connection, run.id)
     long_after = 1_000_000.0 + 86_400
     assert derive(row, moment=Moment(long_after))[0] is RunState.INTERRUPTED
     back = Moment(long_after, up_since=long_after - LEASE_S)

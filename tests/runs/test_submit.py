@@ -15,7 +15,7 @@ from tests.runs.runs_data import CONFIG, claimed, submit
 
 def test_a_submitted_run_comes_back_as_it_was_asked_for(store: RunStore, clock: Clock) -> None:
     config = RunConfig(arch="wide-cnn", arch_options={"widths": [8, 16]}, dataset="digits", lr=0.0123456789)
-    record, cached = store.submit(
+    record, cached = store.queue.submit(
         config,
         fingerprint="f" * 64,
         family="g" * 64,
@@ -25,7 +25,7 @@ def test_a_submitted_run_comes_back_as_it_was_asked_for(store: RunStore, clock: 
         origin="imported",
     )
     assert not cached
-    assert store.get(record.id) == record
+    assert store.runs.get(record.id) == record
     assert record.config == config
     assert (record.state, record.want, record.responding) == (RunState.QUEUED, Want.RUN, True)
     assert (record.name, record.tags, record.parent, record.origin) == ("first try", ("a", "b"), "p", "imported")
@@ -40,87 +40,87 @@ def test_a_run_without_a_name_is_called_after_its_network(store: RunStore) -> No
 
 def test_a_queued_running_or_finished_run_answers_for_its_fingerprint(store: RunStore, me: Owner) -> None:
     first = submit(store)
-    assert store.submit(CONFIG, fingerprint="f", family="g") == (first, True)
-    running = store.claim(slot="cpu", owner=me)
+    assert store.queue.submit(CONFIG, fingerprint="f", family="g") == (first, True)
+    running = store.leases.claim(slot="cpu", owner=me)
     assert running is not None
-    assert store.submit(CONFIG, fingerprint="f", family="g") == (running, True)
-    finished = store.finish(running.id, running.lease, state=RunState.FINISHED)
-    assert store.submit(CONFIG, fingerprint="f", family="g") == (finished, True)
-    assert store.count_runs() == 1
+    assert store.queue.submit(CONFIG, fingerprint="f", family="g") == (running, True)
+    finished = store.leases.finish(running.id, running.lease, state=RunState.FINISHED)
+    assert store.queue.submit(CONFIG, fingerprint="f", family="g") == (finished, True)
+    assert store.runs.count() == 1
 
 
 @pytest.mark.parametrize("end", [RunState.STOPPED, RunState.PAUSED, RunState.FAILED, RunState.INTERRUPTED])
 def test_a_run_that_did_not_finish_answers_for_nothing(store: RunStore, me: Owner, end: RunState) -> None:
     run = claimed(store, me)
-    store.finish(run.id, run.lease, state=end)
-    again, cached = store.submit(CONFIG, fingerprint="f", family="g")
+    store.leases.finish(run.id, run.lease, state=end)
+    again, cached = store.queue.submit(CONFIG, fingerprint="f", family="g")
     assert not cached
     assert again.id != run.id
 
 
 def test_fresh_makes_a_new_run_that_is_no_answer_itself(store: RunStore) -> None:
     first = submit(store)
-    fresh, cached = store.submit(CONFIG, fingerprint="f", family="g", fresh=True)
+    fresh, cached = store.queue.submit(CONFIG, fingerprint="f", family="g", fresh=True)
     assert not cached
     assert fresh.id != first.id
-    assert store.submit(CONFIG, fingerprint="f", family="g")[0].id == first.id
+    assert store.queue.submit(CONFIG, fingerprint="f", family="g")[0].id == first.id
 
 
 def test_sixteen_callers_at_once_get_one_run(store: RunStore) -> None:
     with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda _: store.submit(CONFIG, fingerprint="f", family="g"), range(16)))
+        answers = list(pool.map(lambda _: store.queue.submit(CONFIG, fingerprint="f", family="g"), range(16)))
     assert len({record.id for record, _ in answers}) == 1
     assert sorted(cached for _, cached in answers) == [False] + [True] * 15
 
 
 def test_a_resumed_run_gives_up_its_place_if_another_became_the_answer(store: RunStore, me: Owner) -> None:
     old = claimed(store, me)
-    store.finish(old.id, old.lease, state=RunState.STOPPED)
+    store.leases.finish(old.id, old.lease, state=RunState.STOPPED)
     new = submit(store)
-    assert store.request(old.id, Want.RUN).state is RunState.QUEUED
-    assert store.submit(CONFIG, fingerprint="f", family="g")[0].id == new.id
+    assert store.leases.request(old.id, Want.RUN).state is RunState.QUEUED
+    assert store.queue.submit(CONFIG, fingerprint="f", family="g")[0].id == new.id
 
 
 def test_a_run_is_found_by_id_beginning_of_id_and_name(store: RunStore) -> None:
     run = submit(store, name="my first")
     submit(store, "other", name="another")
-    assert store.resolve(run.id) == run
-    assert store.resolve(run.id[:8]) == run
-    assert store.resolve(" my first ") == run
+    assert store.runs.resolve(run.id) == run
+    assert store.runs.resolve(run.id[:8]) == run
+    assert store.runs.resolve(" my first ") == run
 
 
 def test_a_whole_name_goes_before_the_beginning_of_another_runs_id(store: RunStore) -> None:
     other = submit(store)
     named = submit(store, "b", name=other.id[:2])
-    assert store.resolve(other.id[:2]) == named
-    assert store.resolve(other.id[:11]) == other
+    assert store.runs.resolve(other.id[:2]) == named
+    assert store.runs.resolve(other.id[:11]) == other
 
 
 def test_what_fits_two_runs_or_none_is_refused_with_a_way_out(store: RunStore) -> None:
     first, second = submit(store, "a", name="twin"), submit(store, "b", name="twin")
     with pytest.raises(RunNotFoundError, match=f"'twin' fits more than one run .*({first.id}|{second.id})"):
-        store.resolve("twin")
+        store.runs.resolve("twin")
     with pytest.raises(RunNotFoundError, match=r"no run with the id or name 'twim'. Did you mean 'twin'\?"):
-        store.resolve("twim")
+        store.runs.resolve("twim")
     with pytest.raises(RunNotFoundError, match="no run with the id or name ''"):
-        store.resolve(" ")
+        store.runs.resolve(" ")
     with pytest.raises(RunNotFoundError, match="no run with the id or name '%'"):
-        store.resolve("%")
+        store.runs.resolve("%")
     with pytest.raises(RunNotFoundError, match="There is no run 'nothing'"):
-        store.get("nothing")
+        store.runs.get("nothing")
 
 
 def test_the_family_lists_finished_runs_the_longest_first(store: RunStore, me: Owner) -> None:
     made = []
     for epochs in (2, 5, 3):
         config = CONFIG.replace(epochs=epochs)
-        store.submit(config, fingerprint=f"f{epochs}", family="same")
-        run = store.claim(slot="cpu", owner=me)
+        store.queue.submit(config, fingerprint=f"f{epochs}", family="same")
+        run = store.leases.claim(slot="cpu", owner=me)
         assert run is not None
         made.append(run)
-        store.finish(run.id, run.lease, state=RunState.STOPPED if epochs == 3 else RunState.FINISHED)
-    assert [record.config.epochs for record in store.find_family("same")] == [5, 2]
-    assert store.find_family("other") == ()
+        store.leases.finish(run.id, run.lease, state=RunState.STOPPED if epochs == 3 else RunState.FINISHED)
+    assert [record.config.epochs for record in store.runs.find_family("same")] == [5, 2]
+    assert store.runs.find_family("other") == ()
 
 
 @pytest.mark.parametrize(
@@ -133,4 +133,4 @@ def test_the_family_lists_finished_runs_the_longest_first(store: RunStore, me: O
 def test_a_name_that_cannot_be_shown_is_refused(store: RunStore, name: str, words: str) -> None:
     with pytest.raises(StoreError, match=words):
         submit(store, name=name)
-    assert store.count_runs() == 0
+    assert store.runs.count() == 0

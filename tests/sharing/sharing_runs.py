@@ -38,9 +38,11 @@ def open_lab(home: Path, *, data: Path | None = None) -> Lab:
 
 def train_run(lab: Lab, *, name: str = "", tags: tuple[str, ...] = (), **changes: Any) -> RunRecord:
     """Train one run in this process, as the worker does, and return it finished."""
-    run = lab.submit(RunConfig.from_dict({**SMALL, **changes}), name=name, tags=tags).run
-    claimed = lab.store.claim(slot="cpu", owner=Owner.of_this_process())
+    run = lab.submissions.submit(
+        lab.validation.resolve(RunConfig.from_dict({**SMALL, **changes})), name=name, tags=tags
+    ).run
+    claimed = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     assert claimed is not None
     assert claimed.id == run.id
     execute(lab, claimed, ending=threading.Event())
-    return lab.store.get(run.id)
+    return lab.store.runs.get(run.id)

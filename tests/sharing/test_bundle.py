@@ -23,7 +23,8 @@ import torch
 from benchmarks.imports import bundle_of, training_beside
 from lab.config import RunConfig
 from lab.errors import ArtifactError, InputError, ReadOnlyError, StoreError
-from lab.runs.imports import EndedRun, new_run_id
+from lab.runs.identity import new_run_id
+from lab.runs.imports import EndedRun
 from lab.runs.records import KeptFile, RunRecord, RunState, Series
 from lab.runs.store import RunStore
 from lab.service.lab import Lab
@@ -90,29 +91,29 @@ def test_an_imported_run_is_a_run_like_any_other(lab: Lab, run: RunRecord, bundl
     assert arrived.id != run.id
     same = ("name", "config", "state", "summary", "environment", "tags", "seconds", "created_at", "notices")
     assert {name: getattr(arrived, name) for name in same} == {name: getattr(run, name) for name in same}
-    assert same_points(other.store.points(arrived.id), lab.store.points(run.id))
-    assert other.store.verify(arrived.id) == ()
+    assert same_points(other.store.points.read(arrived.id), lab.store.points.read(run.id))
+    assert other.store.integrity.verify(arrived.id) == ()
     x_BCHW = torch.rand(3, 1, 28, 28)
     with torch.no_grad():
-        before, after = lab.load_run_network(run.id), other.load_run_network(arrived.id)
+        before, after = lab.weights.load(run.id), other.weights.load(arrived.id)
         assert torch.equal(before.network(x_BCHW), after.network(x_BCHW))
-    assert other.store.rename(arrived.id, "mine").name == "mine"
-    assert other.store.list_runs(where="origin:imported")[0].id == arrived.id
+    assert other.store.edits.rename(arrived.id, "mine").name == "mine"
+    assert other.store.runs.list(where="origin:imported")[0].id == arrived.id
 
 
 def test_an_imported_run_is_nobodys_answer_because_its_numbers_were_not_computed_here(
     run: RunRecord, bundle: bytes, other: Lab
 ) -> None:
     import_bundle(other, io.BytesIO(bundle))
-    submission = other.submit(RunConfig.from_dict(SMALL))
+    submission = other.submissions.submit(other.validation.resolve(RunConfig.from_dict(SMALL)))
     assert not submission.cached
     assert submission.run.state is RunState.QUEUED
 
 
 def test_an_imported_run_that_never_trained_is_what_was_written(other: Lab) -> None:
     failed = dataclasses.replace(random_run(random.Random(1)), seconds=0.0, state=RunState.FAILED)
-    (record,) = other.store.insert_ended([failed])
-    assert other.store.verify(record.id) == ()
+    (record,) = other.store.imports.insert([failed])
+    assert other.store.integrity.verify(record.id) == ()
 
 
 def test_of_more_epochs_than_a_bundle_has_room_for_the_best_and_the_newest_go_along(other: Lab) -> None:
@@ -122,7 +123,7 @@ def test_of_more_epochs_than_a_bundle_has_room_for_the_best_and_the_newest_go_al
     kept = tuple(KeptFile(id, "weights", n, n, f"{id}/{n}", sha256, size, 0.0) for n in range(1, epochs + 1))
     loss = Series("val/loss", np.array([7, epochs]), np.array([0.1, 0.2]), np.array([1.0, 2.0]))
     long = dataclasses.replace(random_run(random.Random(0)), id=id, kept=kept, points={"val/loss": loss})
-    files = unpack(write_bundle(other, other.store.insert_ended([long])))
+    files = unpack(write_bundle(other, other.store.imports.insert([long])))
     assert [name for name in files if "weights" in name] == [weights_name(0, 7), weights_name(0, epochs)]
     assert json.loads(files[MANIFEST])[VOLATILE]["weights_left_out"] == epochs - 2
 
@@ -176,11 +177,11 @@ def random_run(chance: random.Random) -> EndedRun:
 
 def check_round_trips(lab: Lab, other: Lab, count: int) -> None:
     for seed in range(count):
-        records = lab.store.insert_ended([random_run(random.Random(seed))])
+        records = lab.store.imports.insert([random_run(random.Random(seed))])
         sent = write_bundle(lab, records)
         arrived = import_bundle(other, io.BytesIO(sent))
         assert steady(write_bundle(other, arrived)) == steady(sent), f"seed {seed}"
-        assert same_points(other.store.points(arrived[0].id), lab.store.points(records[0].id)), f"seed {seed}"
+        assert same_points(other.store.points.read(arrived[0].id), lab.store.points.read(records[0].id)), f"seed {seed}"
 
 
 def test_odd_numbers_and_odd_text_survive_the_round_trip(tmp_path: Path, other: Lab) -> None:
@@ -230,7 +231,7 @@ def test_two_hundred_hostile_bundles_are_refused_with_one_sentence_and_nothing_i
     bundle: bytes, other: Lab
 ) -> None:
     import_bundle(other, io.BytesIO(bundle))  # everything is imported and opened by now
-    before = (other.store.count_runs(), sorted(Path(other.settings.artifacts).rglob("*")))
+    before = (other.store.runs.count(), sorted(Path(other.settings.artifacts).rglob("*")))
     count = 0
     for name, data in every_case(bundle):
         WATCHER.seen.clear()
@@ -245,7 +246,7 @@ def test_two_hundred_hostile_bundles_are_refused_with_one_sentence_and_nothing_i
         assert len(str(caught.value)) < 300, name
         assert WATCHER.seen == [], name
     assert count >= 200
-    assert (other.store.count_runs(), sorted(Path(other.settings.artifacts).rglob("*"))) == before
+    assert (other.store.runs.count(), sorted(Path(other.settings.artifacts).rglob("*"))) == before
     assert not Path("/tmp", CANARY).exists()
 
 
@@ -253,7 +254,7 @@ def test_points_are_counted_before_anything_is_written(
     bundle: bytes, other: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(read, "MAX_ALL_POINTS", 20)
-    assert other.store.count_runs() == 0
+    assert other.store.runs.count() == 0
     WATCHER.seen.clear()
     WATCHER.on = True
     try:
@@ -262,7 +263,7 @@ def test_points_are_counted_before_anything_is_written(
     finally:
         WATCHER.on = False
     assert WATCHER.seen == []
-    assert other.store.count_runs() == 0
+    assert other.store.runs.count() == 0
 
 
 def test_records_too_large_to_become_visible_at_once_are_refused(
@@ -311,7 +312,7 @@ def test_a_training_beside_an_import_loses_no_write(other: Lab) -> None:
         (arrived,) = import_bundle(other, io.BytesIO(data))
     assert (seen.refused, seen.lost) == (0, 0)
     assert seen.waits
-    assert sum(one.step.size for one in other.store.points(arrived.id).values()) == 60_000
+    assert sum(one.step.size for one in other.store.points.read(arrived.id).values()) == 60_000
 
 
 @pytest.mark.parametrize(
@@ -424,18 +425,18 @@ def test_nothing_stays_if_the_files_cannot_be_kept(bundle: bytes, other: Lab, mo
     monkeypatch.setattr(type(artifacts), "write_parts", full_disk)
     with pytest.raises(ArtifactError, match="could not be kept"):
         import_bundle(other, io.BytesIO(bundle))
-    assert other.store.count_runs() == 0
+    assert other.store.runs.count() == 0
     assert [path for path in Path(other.settings.artifacts).rglob("*") if path.is_file()] == []
 
 
 def test_a_run_that_is_still_going_on_is_no_bundle_yet(other: Lab) -> None:
-    queued = other.submit(RunConfig.from_dict(SMALL)).run
+    queued = other.submissions.submit(other.validation.resolve(RunConfig.from_dict(SMALL))).run
     with pytest.raises(InputError, match=r"is queued: wait until it has ended, or stop it\."):
         write_bundle(other, [queued])
 
 
 def test_a_read_only_lab_takes_nothing_in(bundle: bytes, other: Lab) -> None:
-    assert other.store.count_runs() == 0
+    assert other.store.runs.count() == 0
     closed = Lab(dataclasses.replace(other.settings, read_only=True))
     with pytest.raises(ReadOnlyError, match="start it without LAB_READ_ONLY"):
         import_bundle(closed, io.BytesIO(bundle))
@@ -445,6 +446,6 @@ def test_runs_come_in_all_or_none(tmp_path: Path) -> None:
     store = RunStore.open(f"sqlite:///{tmp_path / 'lab.db'}")
     good = random_run(random.Random(1))
     with pytest.raises(StoreError, match=r"UNIQUE|duplicate"):
-        store.insert_ended([good, good])
-    assert store.count_runs() == 0
+        store.imports.insert([good, good])
+    assert store.runs.count() == 0
     store.close()

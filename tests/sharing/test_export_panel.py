@@ -25,7 +25,7 @@ def open_panel(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Open:
         from pages.cache.lab import get_lab
         from pages.widgets.export_panel import export_panel
 
-        export_panel(get_lab(), [get_lab().store.get(id) for id in ids])
+        export_panel(get_lab(), [get_lab().store.runs.get(id) for id in ids])
 
     def opened(*runs: RunRecord) -> AppTest:
         app = AppTest.from_function(page, default_timeout=60, kwargs={"ids": [run.id for run in runs]}).run()
@@ -61,22 +61,22 @@ def test_several_runs_are_offered_only_what_holds_several(open_panel: Open, pair
 def test_an_error_is_shown_as_its_sentence(open_panel: Open, lab: Lab, run: RunRecord) -> None:
     from lab.config import RunConfig
 
-    waiting = lab.submit(RunConfig(dataset="digits", seed=54321)).run
+    waiting = lab.submissions.submit(lab.validation.resolve(RunConfig(dataset="digits", seed=54321))).run
     app = write(open_panel(waiting), "safetensors")
-    lab.store.delete(waiting.id)
+    lab.store.removal.delete(waiting.id)
     assert "has no kept weights yet" in app.error[0].value.replace("\\", "")
 
 
 def test_a_bundle_is_taken_in(open_panel: Open, lab: Lab, run: RunRecord) -> None:
     app = open_panel()
     app.file_uploader[0].set_value(("runs.zip", write_bundle(lab, [run]), "application/zip")).run()
-    before = lab.store.count_runs()
+    before = lab.store.runs.count()
     app.button(key="share-import").click().run()
     assert not app.exception
     assert not app.error
-    arrived = lab.store.list_runs(where="origin:imported")[0]
-    assert (arrived.name, lab.store.count_runs()) == (run.name, before + 1)
-    lab.store.delete(arrived.id)
+    arrived = lab.store.runs.list(where="origin:imported")[0]
+    assert (arrived.name, lab.store.runs.count()) == (run.name, before + 1)
+    lab.store.removal.delete(arrived.id)
 
 
 def test_a_file_that_is_no_bundle_is_refused_with_a_sentence(open_panel: Open) -> None:

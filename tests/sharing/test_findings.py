@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from lab.runs.imports import EndedRun, new_run_id
+from lab.runs.identity import new_run_id
+from lab.runs.imports import EndedRun
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.sharing.bundle.read import import_bundle
@@ -48,24 +49,26 @@ def test_an_imported_run_is_judged_from_its_curves(lab: Lab, stuck: RunRecord, t
     other = open_lab(tmp_path / "other")
     (arrived,) = import_bundle(other, io.BytesIO(write_bundle(lab, [stuck])))
     assert arrived.findings == stuck.findings
-    assert other.store.verify(arrived.id) == ()
+    assert other.store.integrity.verify(arrived.id) == ()
     other.store.close()
 
 
 def _as_ended(lab: Lab, run: RunRecord, **changes: object) -> EndedRun:
     fields = {f.name: getattr(run, f.name) for f in dataclasses.fields(EndedRun) if f.name not in ("points", "kept")}
-    return EndedRun(**{**fields, "id": new_run_id(), "points": lab.store.points(run.id), "kept": (), **changes})
+    return EndedRun(**{**fields, "id": new_run_id(), "points": lab.store.points.read(run.id), "kept": (), **changes})
 
 
 def test_a_bundle_of_the_release_before_with_a_stale_sentence_opens_without_it(
     lab: Lab, run: RunRecord, tmp_path
 ) -> None:
     sender, other = open_lab(tmp_path / "sender"), open_lab(tmp_path / "other")
-    environment = {name: value for name, value in run.environment.items() if not name.endswith("_largest_class")}
-    (old,) = sender.store.insert_ended(
+    environment = {
+        name: value for name, value in run.environment.as_dict().items() if not name.endswith("_largest_class")
+    }
+    (old,) = sender.store.imports.insert(
         [_as_ended(lab, run, notices=(STALE, "The batch was halved."), environment=environment)]
     )
-    assert sender.store.get(old.id).notices == ("The batch was halved.",)
+    assert sender.store.runs.get(old.id).notices == ("The batch was halved.",)
     (arrived,) = import_bundle(other, io.BytesIO(write_bundle(sender, [old])))
     assert arrived.notices == ("The batch was halved.",)
     assert STALE not in write_report(other, [arrived], look_s=0.0)

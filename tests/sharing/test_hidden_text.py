@@ -27,7 +27,7 @@ def attacked(lab: Lab, run: RunRecord) -> Iterator[RunRecord]:
     """A stored run whose texts are as only another program could have written them."""
     tags = f"\n{'t' * 50}{ATTACK}\n"
     write_past_checks(lab.store, run.id, name=ATTACK * 10, note=f"{ATTACK}\n{ATTACK}", tags=tags, notices=[ATTACK])
-    yield lab.store.get(run.id)
+    yield lab.store.runs.get(run.id)
     write_past_checks(
         lab.store, run.id, name=run.name, note=run.note, tags=encode_tags(run.tags), notices=list(run.notices)
     )

@@ -26,7 +26,7 @@ def onnx_logits(data: bytes, x_BCHW: torch.Tensor) -> np.ndarray:
 
 def check_onnx(lab: Lab, run: RunRecord) -> None:
     data = export_runs(lab, [run], format="onnx")[""]
-    loaded = lab.load_run_network(run.id)
+    loaded = lab.weights.load(run.id)
     for batch in (1, 7):
         x_BCHW = torch.randn(batch, 1, 28, 28)
         with torch.no_grad():
@@ -43,7 +43,7 @@ def test_onnx_gives_pytorchs_answers_for_any_number_of_images_and_says_how_to_us
     onnx.checker.check_model(model, full_check=True)
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", onnx_file.OPSET)]
     facts = {entry.key: entry.value for entry in model.metadata_props}
-    assert json.loads(facts["mean"]) == lab.normalization(run)[0]
+    assert json.loads(facts["mean"]) == lab.weights.normalization(run)[0]
     assert json.loads(facts["classes"]) == list("0123456789")
     assert ".card.md" in files
 
@@ -77,7 +77,7 @@ def test_the_exported_program_gives_the_same_logits(lab: Lab, run: RunRecord) ->
     program = torch.export.load(io.BytesIO(export_runs(lab, [run], format="torch-export")[""]))
     x_BCHW = torch.randn(5, 1, 28, 28)
     with torch.no_grad():
-        assert torch.allclose(program.module()(x_BCHW), lab.load_run_network(run.id).network(x_BCHW), atol=1e-6)
+        assert torch.allclose(program.module()(x_BCHW), lab.weights.load(run.id).network(x_BCHW), atol=1e-6)
 
 
 def test_tensorboard_reads_back_every_point(lab: Lab, pair: tuple[RunRecord, RunRecord], tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_tensorboard_reads_back_every_point(lab: Lab, pair: tuple[RunRecord, Run
         path.write_bytes(data)
         found = EventAccumulator(str(path.parent), size_guidance={"scalars": 0})
         found.Reload()
-        points = lab.store.points(run.id)
+        points = lab.store.points.read(run.id)
         assert set(found.Tags()["scalars"]) == set(points)
         for tag, series in points.items():
             scalars = found.Scalars(tag)

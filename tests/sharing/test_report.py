@@ -12,8 +12,10 @@ from playwright.sync_api import Browser, Page
 
 from lab.charts.style import LIGHT
 from lab.config import RunConfig
-from lab.runs.imports import EndedRun, new_run_id
+from lab.runs.identity import new_run_id
+from lab.runs.imports import EndedRun
 from lab.runs.records import RunRecord, RunState
+from lab.runs.run_facts import RunEnvironment
 from lab.service.lab import Lab
 from lab.sharing.report.gather import look_at
 from lab.sharing.report.page import write_report
@@ -74,15 +76,15 @@ def attacked(lab: Lab, run: RunRecord) -> Iterator[list[RunRecord]]:
             summary={},
             environment={"name": attack},
             notices=(attack,),
-            points=lab.store.points(run.id),
+            points=lab.store.points.read(run.id),
             kept=(),
         )
         for attack in ATTACKS
     ]
-    records = list(lab.store.insert_ended(ended))
+    records = list(lab.store.imports.insert(ended))
     yield records
     for record in records:
-        lab.store.delete(record.id)
+        lab.store.removal.delete(record.id)
 
 
 @pytest.mark.browser
@@ -136,14 +138,14 @@ def test_the_policy_names_the_two_scripts_and_allows_nothing_else(lab: Lab, run:
 
 def test_the_report_says_settings_results_and_machine(lab: Lab, run: RunRecord) -> None:
     html = write_report(lab, [run])
-    assert f"{100 * run.summary['test_accuracy']:.2f} %" in html
-    assert str(run.environment["torch"]) in html
+    assert f"{100 * run.summary.other['test_accuracy']:.2f} %" in html
+    assert str(run.environment.torch) in html
     assert "all 359 test images" in html
     assert html.count('<th scope="row">') > 40
 
 
 def test_runs_are_named_coloured_and_drawn_apart_and_a_diverged_one_leaves_the_chart(lab: Lab, run: RunRecord) -> None:
-    points = lab.store.points(run.id)
+    points = lab.store.points.read(run.id)
     loss = points["batch/loss"]
     wild = {**points, "batch/loss": replace(loss, value=np.where(loss.step > 10, 2.5e12, loss.value))}
     ended = [
@@ -169,10 +171,10 @@ def test_runs_are_named_coloured_and_drawn_apart_and_a_diverged_one_leaves_the_c
         )
         for lr, curves in ((0.1, points), (0.2, points), (9.0, wild))
     ]
-    records = list(lab.store.insert_ended(ended))
+    records = list(lab.store.imports.insert(ended))
     html = write_report(lab, records, look_s=0.0)
     for record in records:
-        lab.store.delete(record.id)
+        lab.store.removal.delete(record.id)
     headings = re.findall(r"<h2><svg[^§]*?stroke=\"(#[0-9a-f]{6})\"[^§]*?</svg>([^<]*)</h2>", html)
     assert [name for _, name in headings] == ["lr 0.1", "lr 0.2", "lr 9"]
     assert [colour for colour, _ in headings] == list(LIGHT[:3])
@@ -183,9 +185,9 @@ def test_runs_are_named_coloured_and_drawn_apart_and_a_diverged_one_leaves_the_c
 
 
 def test_a_run_without_weights_still_makes_a_report(lab: Lab) -> None:
-    waiting = lab.submit(RunConfig(dataset="digits", seed=12345)).run
+    waiting = lab.submissions.submit(lab.validation.resolve(RunConfig(dataset="digits", seed=12345))).run
     html = write_report(lab, [waiting])
-    lab.store.delete(waiting.id)
+    lab.store.removal.delete(waiting.id)
     assert "There was no network to look at" in html
     assert "There are no curves yet." in html
     assert "Confusion matrix" not in html
@@ -201,7 +203,7 @@ def test_a_slow_network_is_judged_on_as_many_images_as_time_allows_and_the_repor
     full = look_at(lab, run, budget_s=60.0)
     assert full.images == 359
     assert sum(cell.count for row in full.rows for cell in row.cells) == 359
-    assert full.accuracy == pytest.approx(run.summary["test_accuracy"])
+    assert full.accuracy == pytest.approx(run.summary.other["test_accuracy"])
 
 
 def test_pictures_show_the_surest_wrong_answers_first(lab: Lab, run: RunRecord) -> None:
@@ -225,7 +227,7 @@ def test_unbroken_words_of_200_letters_do_not_widen_the_report(
             tags=("T" * 60,) * 20,
             device=long,
             notices=(long,),
-            environment={"n" * 60: long, "name": long},
+            environment=RunEnvironment.from_dict({"n" * 60: long, "name": long}),
         )
         for record in pair
     ]

@@ -154,8 +154,8 @@ def repeated(lab: Lab, run: RunRecord, tmp_path_factory: pytest.TempPathFactory)
     jobs = {name: (run, write_script(lab, run), []) for name, run in runs.items()}
     tuned = train_run(lab, **QUICK, init_from=run.id, lr=1e-4)
     jobs[FINE_TUNED] = (tuned, write_script(lab, tuned), ["--initial", str(initial)])
-    drawings = lab.dataset("digits").test_images[:20]
-    drawn = write_own_dataset(drawings, np.arange(20) % 10, beside=lab.dataset("digits"), root=lab.settings.data)
+    drawings = lab.datasets.load("digits").test_images[:20]
+    drawn = write_own_dataset(drawings, np.arange(20) % 10, beside=lab.datasets.load("digits"), root=lab.settings.data)
     tuned = train_run(lab, **QUICK, dataset=drawn, init_from=run.id)
     jobs[DRAWN] = (tuned, write_script(lab, tuned), ["--initial", str(initial), "--data", str(lab.settings.data)])
     if is_present("mnist", root=DATA):
@@ -166,16 +166,16 @@ def repeated(lab: Lab, run: RunRecord, tmp_path_factory: pytest.TempPathFactory)
 
 
 def assert_same(lab: Lab, found: Repeated) -> None:
-    final = lab.load_run_network(found.run.id, epoch=found.run.summary["final_epoch"])
+    final = lab.weights.load(found.run.id, epoch=found.run.summary.final_epoch)
     assert found.metrics["weights_sha256"] == weights_digest(portable_state(final.network))
-    points = lab.store.points(found.run.id)
+    points = lab.store.points.read(found.run.id)
     for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"):
         at_ends = [] if name not in points else points[name].value.tolist()
         mine = [row[name] for row in found.metrics["epochs"] if name in row]
         if name.startswith("train") or not found.run.config.eval_every:
             assert at_ends[len(at_ends) - len(mine) :] == mine, name
         assert set(mine) <= set(at_ends), name
-    assert len(found.metrics["epochs"]) == found.run.summary["epochs"]
+    assert len(found.metrics["epochs"]) == found.run.summary.epochs
 
 
 @pytest.mark.parametrize("name", [*CONFIGS, FINE_TUNED, DRAWN])
@@ -193,7 +193,7 @@ def test_a_run_on_mnist_repeats_to_the_last_bit(lab: Lab, repeated: dict[str, Re
 def test_a_run_whose_weights_are_damaged_is_still_written_as_code(lab: Lab) -> None:
     torn = train_run(lab, **QUICK, lr=3e-3)
     assert b"EXPECTED =" in write_script(lab, torn)[""]
-    for kept in lab.kept_epochs(torn.id):
+    for kept in lab.weights.list(torn.id):
         (Path(lab.settings.artifacts) / kept.path).write_bytes(b"torn")
     assert b"EXPECTED =" not in write_script(lab, torn)[""]
 

@@ -91,7 +91,7 @@ def test_metrics_in_json_are_strict_and_hold_every_point_bit_for_bit(run: RunRec
 def test_several_runs_share_one_file_of_metrics(lab: Lab, pair: tuple[RunRecord, RunRecord]) -> None:
     data = export_runs(lab, pair, format="csv")[""].decode("utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(data, newline="")))
-    expected = sum(len(series.step) for run in pair for series in lab.store.points(run.id).values())
+    expected = sum(len(series.step) for run in pair for series in lab.store.points.read(run.id).values())
     assert len(rows) == expected
     assert {row["name"] for row in rows} == {"first", "'=1+1 <b>second</b>"}
 

@@ -9,6 +9,7 @@ import torch
 from safetensors import safe_open
 
 from lab.errors import InputError, UnknownNameError
+from lab.networks import build_from_config
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.sharing.formats import FORMATS, export_runs
@@ -18,7 +19,7 @@ from lab.training.checkpoint import weights_digest
 
 def test_safetensors_hold_the_best_weights_and_how_to_use_them(lab: Lab, run: RunRecord, tmp_path) -> None:
     files = export_runs(lab, [run], format="safetensors")
-    loaded = lab.load_run_network(run.id)
+    loaded = lab.weights.load(run.id)
     state = safetensors.torch.load(files[""])
     assert weights_digest({name: state[name] for name in loaded.network.state_dict()}) == weights_digest(
         loaded.network.state_dict()
@@ -35,23 +36,23 @@ def test_a_state_dict_is_read_by_the_safe_loader_and_gives_the_same_logits(lab: 
     files = export_runs(lab, [run], format="state-dict")
     # Elsewhere means elsewhere: the lab itself never unpickles, this test stands for the user's own program.
     state = torch.load(io.BytesIO(files[""]), weights_only=True)
-    network = lab.build_network(run.config).eval()
+    network = build_from_config(run.config).eval()
     network.load_state_dict(state)
     x_BCHW = torch.rand(4, 1, 28, 28)
     with torch.no_grad():
-        assert torch.equal(network(x_BCHW), lab.load_run_network(run.id).network(x_BCHW))
+        assert torch.equal(network(x_BCHW), lab.weights.load(run.id).network(x_BCHW))
 
 
 def test_the_card_says_data_normalisation_classes_and_accuracy(lab: Lab, run: RunRecord) -> None:
     card = export_runs(lab, [run], format="safetensors")[".card.md"].decode()
-    mean, std = lab.normalization(run)
+    mean, std = lab.weights.normalization(run)
     assert f"(pixel / 255 - {mean!r}) / {std!r}" in card
     assert "0, 1, 2, 3, 4, 5, 6, 7, 8, 9" in card
-    assert f"{100 * run.summary['test_accuracy']:.2f} %" in card
+    assert f"{100 * run.summary.other['test_accuracy']:.2f} %" in card
 
 
 def test_the_digest_tells_apart_what_differs_in_one_bit(lab: Lab, run: RunRecord) -> None:
-    state = portable_state(lab.load_run_network(run.id).network)
+    state = portable_state(lab.weights.load(run.id).network)
     before = weights_digest(state)
     name = next(iter(state))
     state[name].view(torch.int32).view(-1)[0] ^= 1

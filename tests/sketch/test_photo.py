@@ -11,7 +11,7 @@ from lab.data.pictures import read_colours
 from lab.errors import InputError
 from lab.sketch.normalise import RECIPES, normalise
 from lab.sketch.photo import MAX_DIGITS, WORK_SIDE, find_digits
-from lab.sketch.pieces import MAX_PIECES, MOST_LABELLED, find_pieces, group
+from lab.sketch.pieces import MAX_PIECES, MOST_LABELLED, find_pieces, group, touches_edge
 from lab.sketch.render import Hand, draw_digit
 from tests.sketch.photo_pictures import EMPTY, NO_DIGITS, digit_image, file_of
 
@@ -212,3 +212,24 @@ def test_a_digit_that_crosses_lines_keeps_its_strokes() -> None:
     recipe = RECIPES["mnist"]
     (plain,), (crossed,) = find_digits(sheet).digits, find_digits(ruled).digits
     assert _alike(normalise(plain, recipe=recipe), normalise(crossed, recipe=recipe)) > 0.95
+
+
+def test_the_edge_of_a_wide_picture_is_at_its_right_side() -> None:
+    assert not touches_edge((20, 150, 60, 180), (100, 400))
+    assert touches_edge((20, 350, 60, 399), (100, 400))
+    assert touches_edge((20, 150, 99, 180), (100, 400))
+    assert not touches_edge((20, 350, 60, 397), (100, 400))
+
+
+def test_digits_that_stand_above_one_another_far_apart_stay_two() -> None:
+    ink = np.zeros((300, 100), dtype=np.uint8)
+    ink[20:80, 40:50] = 255
+    ink[220:280, 40:50] = 255
+    assert _grouped(ink) == [(20, 40, 80, 50), (220, 40, 280, 50)]
+
+
+def test_a_line_that_rises_is_read_from_left_to_right() -> None:
+    ink = np.zeros((120, 200), dtype=np.uint8)
+    for place, left in enumerate((20, 80, 140)):
+        ink[40 - 10 * place : 100 - 10 * place, left : left + 8 + place] = 255
+    assert [left for _, left, _, _ in _grouped(ink)] == [20, 80, 140]

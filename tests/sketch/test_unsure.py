@@ -159,3 +159,11 @@ def test_without_centring_a_network_that_looks_at_places_answers_otherwise(halve
     assert set(changed) == {"crop", "pen", "scale", "smooth", "centre"}
     assert changed["centre"][1] != pytest.approx(changed["smooth"][1], abs=0.02)
     assert compare_steps(halves, Sketch(np.zeros((9, 9), dtype=np.uint8), "canvas"), recipe_id="mnist") == {}
+
+
+def test_a_picture_with_less_ink_than_any_of_the_data_set_is_unsure() -> None:
+    image = np.zeros((28, 28), dtype=np.uint8)
+    image[10:14, 14] = 255  # half a per cent of the picture
+    verdict = judge(SURE, rule=RULE, image=image)
+    assert verdict.reasons == ("there is less ink than in any picture of the data set",)
+    assert not judge(SURE, rule=UnsureRule(probability=0.6, entropy=0.8, ink=(0.004, 0.4)), image=image).unsure

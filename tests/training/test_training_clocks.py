@@ -114,3 +114,32 @@ def test_the_first_look_takes_the_first_thousand_images_of_each_set(monkeypatch:
     last = [e for e in events if isinstance(e, Evaluated) and e.epoch_end][-1]
     share = last.metrics["test/accuracy"] * 1_200
     assert share == pytest.approx(round(share), abs=1e-6)  # the end of an epoch takes them all
+
+
+def test_the_speed_shown_while_training_counts_the_images_since_the_last_report(
+    clock: FakeTime, data: ResidentData
+) -> None:
+    """Each report is of one step: 16 images, or the 10 of the last batch, in half a second."""
+    steps = [event for event in run(SlowNet(clock), data, config(epochs=2)) if isinstance(event, StepMetrics)]
+    assert [event.images_per_second for event in steps] == [32.0, 32.0, 32.0, 32.0, 32.0, 20.0] * 2
+
+
+def test_the_time_of_saving_a_checkpoint_is_no_training(
+    clock: FakeTime, data: ResidentData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Encoding a checkpoint is the handler's work; what the engine itself takes for it must not slow the next step."""
+    monkeypatch.setattr(engine, "CHECKPOINT_S", 0.1)
+    read = session.Session.checkpoint
+
+    def slow(self: session.Session) -> object:
+        clock.now += 7.0
+        return read(self)
+
+    monkeypatch.setattr(session.Session, "checkpoint", slow)
+    speeds = []
+    for event in train(config(epochs=1), network=SlowNet(clock), data=data, device=CPU):
+        if isinstance(event, StepMetrics):
+            speeds.append(event.images_per_second)
+        if isinstance(event, Snapshot):
+            event.state()
+    assert speeds == [32.0, 32.0, 32.0, 32.0, 32.0, 20.0]

@@ -15,6 +15,7 @@ from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Command, Ended, Evaluated, Event, Snapshot, Started, StepMetrics
 from lab.training.schedules import compute_lr
+from lab.training.session import Session
 from tests.training.training_nets import LinearNet, StuckNet, build_data
 
 CPU = torch.device("cpu")
@@ -318,3 +319,68 @@ def test_the_learning_rate_of_a_schedule_is_recorded_where_it_changes_and_a_cons
     constant = run(small_net(), data, config(epochs=2))
     assert sum(e.lr_step.size for e in constant if isinstance(e, StepMetrics)) == 0
     assert [e.metrics["lr"] for e in epochs_of(constant)] == [config().lr] * 2
+
+
+def _until_step(data: ResidentData, network: nn.Module, step: int, command: Command, **settings: object) -> list[Event]:
+    events: list[Event] = []
+    told = [Command.RUN]
+    for event in train(config(**settings), network=network, data=data, device=CPU, command=lambda: told[-1]):
+        events.append(event)
+        if isinstance(event, Evaluated) and event.step >= step:
+            told.append(command)
+    return events
+
+
+def test_a_stop_after_the_best_epoch_names_the_epoch_of_its_numbers(data: ResidentData, small_net: Build) -> None:
+    """Only a run that went to its end is put back to its best: one that was stopped ends with its last whole epoch."""
+    network = small_net()
+    events = _until_step(data, network, 24, Command.STOP, epochs=9, lr=1.0, restore_best=True, seed=3)
+    losses = [event.metrics["val/loss"] for event in epochs_of(events)]
+    best = int(np.argmin(losses)) + 1
+    assert best != len(losses), "the case shows nothing if the last epoch is the best"
+    summary = events[-1].summary
+    assert (summary["best_epoch"], summary["final_epoch"]) == (best, len(losses))
+    assert summary["val_loss"] == losses[-1]
+
+
+def test_only_a_stop_leaves_weights_of_an_unfinished_epoch(data: ResidentData, small_net: Build) -> None:
+    for command, weights in ((Command.PAUSE, []), (Command.STOP, [4])):
+        events = _until_step(data, small_net(), 4, command, eval_every=4)
+        assert [e.step for e in events if isinstance(e, Snapshot) and e.kind == "weights"] == weights
+        assert [e.step for e in events if isinstance(e, Snapshot) and e.kind == "checkpoint"] == [4]
+
+
+def test_a_step_limit_beyond_the_epochs_changes_nothing(data: ResidentData) -> None:
+    for limit, steps in ((0, 12), (5, 5), (12, 12), (1_000, 12)):
+        events = run(LinearNet(), data, config(max_steps=limit))
+        assert (events[0].total_steps, events[-1].step) == (steps, steps)
+
+
+def _first_losses(data: ResidentData, small_net: Build, **settings: object) -> list[float]:
+    events = run(small_net(), data, config(epochs=1, shuffle=False, **settings))
+    return [float(value) for event in events if isinstance(event, StepMetrics) for value in event.loss]
+
+
+def test_dropout_depends_on_the_seed(data: ResidentData, small_net: Build) -> None:
+    """Order and weights are the same here: only dropout is left to differ."""
+    assert _first_losses(data, small_net, seed=1) == _first_losses(data, small_net, seed=1)
+    assert _first_losses(data, small_net, seed=1) != _first_losses(data, small_net, seed=2)
+
+
+def test_every_epoch_augments_the_images_anew(data: ResidentData) -> None:
+    """With a rate of almost nothing and no shuffling, augmentation alone makes epochs differ."""
+    still = {"optimizer": "sgd", "lr": 1e-12, "momentum": 0.0, "shuffle": False, "epochs": 2}
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    for augment, same in (("none", True), ("light", False)):
+        first, second = epochs_of(run(network, data, config(**still, augment=augment)))
+        assert (first.metrics["train/loss"] == pytest.approx(second.metrics["train/loss"], rel=1e-9)) == same
+
+
+def test_evaluation_has_the_precision_of_the_run(data: ResidentData) -> None:
+    """0.1 as float16 is 0.09998, as bfloat16 0.1001: the logits show which of them the weights were rounded to."""
+    network = LinearNet()
+    nn.init.constant_(network[1].bias, 0.1)
+    held = Session(config(precision="float16"), network, data, CPU)
+    logits = held.evaluate("test", before_chunk=lambda: None).logits
+    assert logits[0, 0].item() == torch.tensor(0.1).half().item()

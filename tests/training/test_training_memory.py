@@ -17,7 +17,7 @@ from lab.training.engine import train
 from lab.training.evaluation import evaluate
 from lab.training.events import Event, Notice, StepMetrics
 from lab.training.losses import build_loss
-from lab.training.optimizers import Optimizer
+from lab.training.optimizers import Optimizer, build_optimizer
 from lab.training.session import Session
 from lab.training.stepping import Stepper
 from tests.training.training_nets import LinearNet, SmallNet, build_data
@@ -165,3 +165,20 @@ def test_trying_a_batch_of_one_image_leaves_no_trace() -> None:
     assert torch.equal(drawn, torch.rand(3))
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert [e.step for e in run(network, data, config(epochs=1)) if isinstance(e, StepMetrics)][-1][-1] == 3
+
+
+def test_parts_of_unequal_size_weigh_as_many_images_as_they_have(data: ResidentData) -> None:
+    """A batch of 10 in three parts of 4, 3 and 3: the gradient is that of the whole batch."""
+    gradients = []
+    for parts in (1, 3):
+        network = LinearNet()
+        settings = config(optimizer="sgd", lr=0.1, momentum=0.0)
+        stepper = Stepper(network, build_loss(settings), build_optimizer(settings, network), settings, CPU)
+        stepper.parts = parts
+        x = data.train_x[:10].float() / 255
+        loss, logits = stepper.step(x, data.train_y[:10])
+        gradients.append((float(loss), network[1].weight.grad))
+        assert logits.shape == (10, 3)
+    assert gradients[0][0] == pytest.approx(gradients[1][0], rel=1e-6)
+    assert gradients[0][1] is not None
+    torch.testing.assert_close(gradients[0][1], gradients[1][1], rtol=1e-5, atol=1e-7)

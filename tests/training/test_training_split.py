@@ -48,3 +48,12 @@ def test_a_split_that_leaves_nothing_to_train_on_is_refused() -> None:
 def test_a_share_outside_its_range_is_refused(fraction: float) -> None:
     with pytest.raises(ConfigError, match="at least 0 and below 1"):
         stratified_split(np.arange(10), fraction=fraction, seed=0)
+
+
+def test_the_classes_with_the_largest_remainders_get_the_images_left_over() -> None:
+    """Of 5, 3 and 2 images a half is 2.5, 1.5 and 1: five are wanted, and the extra one goes to the first of equals."""
+    _, val = stratified_split(np.repeat([0, 1, 2], [5, 3, 2]), fraction=0.5, seed=0)
+    assert np.bincount(np.repeat([0, 1, 2], [5, 3, 2])[val]).tolist() == [3, 1, 1]
+    labels = np.repeat([0, 1, 2], [13, 18, 9])  # a quarter is 3.25, 4.5 and 2.25
+    _, val = stratified_split(labels, fraction=0.25, seed=0)
+    assert np.bincount(labels[val]).tolist() == [3, 5, 2]

@@ -113,7 +113,7 @@ class Everywhere:
         return self.chance.choice(["-created", "finished", "-test", "val", "-seconds", "speed", "name", "best_epoch"])
 
     def _records(self, ids: Sequence[str]) -> list[RunRecord]:
-        return [self.lab.store.get(id) for id in ids]
+        return [self.lab.store.runs.get(id) for id in ids]
 
     def _points(self, id: str) -> None:
         answer = self._client.get(f"/api/runs/{id}/points")
@@ -134,7 +134,7 @@ class Everywhere:
             self._apps[page] = app
             if app.exception:
                 raise AssertionError(app.exception[0].message + " " + "".join(app.exception[0].stack_trace[-3:]))
-            said = {plain(finding.message) for run in self.lab.store.list_runs(limit=None) for finding in run.findings}
+            said = {plain(finding.message) for run in self.lab.store.runs.list(limit=None) for finding in run.findings}
             failed = [e.value for e in app.error if e.value not in said]
             assert not failed, failed
             if page == "train":

@@ -22,7 +22,7 @@ from tests.web.web_data import DIGITS_CONFIG, Bench
 
 
 def test_parameters_and_mult_adds_are_the_known_ones(bench: Bench) -> None:
-    cost = estimate(bench.lab, RunConfig(arch="lenet5", dataset="digits"))
+    cost = estimate(bench.lab, bench.lab.validation.resolve(RunConfig(arch="lenet5", dataset="digits")))
     assert (cost.params, cost.mult_adds, cost.side, cost.epochs) == (61_706, 423_038, 32, 5)
 
 
@@ -30,39 +30,44 @@ def test_memory_is_four_copies_of_the_weights_for_adam_and_three_for_sgd_plus_a_
     bench: Bench,
 ) -> None:
     adam, sgd = (
-        estimate(bench.lab, RunConfig(arch="lenet5", dataset="digits", optimizer=name, batch_size=1)).memory_bytes
+        estimate(
+            bench.lab,
+            bench.lab.validation.resolve(RunConfig(arch="lenet5", dataset="digits", optimizer=name, batch_size=1)),
+        ).memory_bytes
         for name in ("adam", "sgd")
     )
     assert adam - sgd == 61_706 * 4
-    twice = estimate(bench.lab, RunConfig(arch="lenet5", dataset="digits", batch_size=2)).memory_bytes
+    twice = estimate(
+        bench.lab, bench.lab.validation.resolve(RunConfig(arch="lenet5", dataset="digits", batch_size=2))
+    ).memory_bytes
     assert twice - adam == adam - 4 * 61_706 * 4
 
 
 def test_an_epoch_takes_as_long_as_the_last_run_of_the_same_network_did(bench: Bench) -> None:
-    assert not estimate(bench.lab, DIGITS_CONFIG).measured
+    assert not estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG)).measured
     run = bench.start()
-    bench.lab.store.finish(
+    bench.lab.store.leases.finish(
         run.id, run.lease, state=RunState.FINISHED, seconds=1.0, summary={"images_per_second": 1000.0}
     )
-    cost = estimate(bench.lab, DIGITS_CONFIG)
+    cost = estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG))
     assert cost.measured
     assert cost.seconds_per_epoch == pytest.approx(1437 * 0.9 / 1000, rel=0.01)
-    assert not estimate(bench.lab, DIGITS_CONFIG.replace(batch_size=8)).measured
+    assert not estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG.replace(batch_size=8))).measured
 
 
 def test_a_time_is_taken_from_a_run_that_was_long_enough_did_the_same_and_was_trained_here(bench: Bench) -> None:
     def finish(speed: float, *, seconds: float, origin: str = "local", **changes: Any) -> None:
-        config = bench.lab.check(DIGITS_CONFIG.replace(seed=round(speed), **changes))
-        bench.lab.store.submit(config, fingerprint=f"f{speed}", family="", origin=origin)
-        run = bench.lab.store.claim(slot="cpu", owner=bench.owner)
+        config = bench.lab.validation.resolve(DIGITS_CONFIG.replace(seed=round(speed), **changes)).config
+        bench.lab.store.queue.submit(config, fingerprint=f"f{speed}", family="", origin=origin)
+        run = bench.lab.store.leases.claim(slot="cpu", owner=bench.owner)
         assert run is not None
-        bench.lab.store.set_environment(run.id, run.lease, environment={}, device="cpu")
-        bench.lab.store.finish(
+        bench.lab.store.leases.set_environment(run.id, run.lease, environment={}, device="cpu")
+        bench.lab.store.leases.finish(
             run.id, run.lease, state=RunState.FINISHED, seconds=seconds, summary={"images_per_second": speed}
         )
 
     def speed() -> float:
-        return round(1438 * 0.9) / estimate(bench.lab, DIGITS_CONFIG).seconds_per_epoch
+        return round(1438 * 0.9) / estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG)).seconds_per_epoch
 
     finish(900.0, seconds=30.0)
     finish(70.0, seconds=40.0, compile=True)
@@ -75,41 +80,44 @@ def test_a_time_is_taken_from_a_run_that_was_long_enough_did_the_same_and_was_tr
 
 def test_a_step_limit_ends_the_training_and_what_it_costs(bench: Bench) -> None:
     run = bench.start()
-    bench.lab.store.finish(
+    bench.lab.store.leases.finish(
         run.id, run.lease, state=RunState.FINISHED, seconds=1.0, summary={"images_per_second": 1000.0}
     )
-    cost = estimate(bench.lab, DIGITS_CONFIG.replace(max_steps=10))
+    cost = estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG.replace(max_steps=10)))
     assert cost.limited
     assert cost.seconds == pytest.approx(10 * 32 / 1000)
-    assert cost.seconds_per_epoch == estimate(bench.lab, DIGITS_CONFIG).seconds_per_epoch
-    roomy = estimate(bench.lab, DIGITS_CONFIG.replace(max_steps=1_000_000))
+    assert cost.seconds_per_epoch == estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG)).seconds_per_epoch
+    roomy = estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG.replace(max_steps=1_000_000)))
     assert not roomy.limited
     assert roomy.seconds == 3 * roomy.seconds_per_epoch
 
 
 def test_the_promise_is_a_range_with_evaluations_and_the_start(bench: Bench) -> None:
-    cost = estimate(bench.lab, DIGITS_CONFIG)
+    cost = estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG))
     shortest, longest = cost.range_s
     assert shortest > cost.seconds + cost.epochs * cost.evaluation_s
     assert longest >= 2 * (shortest - 1)  # nothing was measured
     run = bench.start()
-    bench.lab.store.finish(
+    bench.lab.store.leases.finish(
         run.id, run.lease, state=RunState.FINISHED, seconds=12.0, summary={"images_per_second": 1000.0}
     )
-    known = estimate(bench.lab, DIGITS_CONFIG)
+    known = estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG))
     images = 144 + 359  # held back for validation, and the test set
     assert known.evaluation_s == pytest.approx(images / 1000 / 3, rel=0.01)
     assert known.slowdown == 1.5
 
 
 def test_augmentation_is_part_of_what_a_training_costs(bench: Bench) -> None:
-    plain, drawn = (estimate(bench.lab, DIGITS_CONFIG.replace(augment=name)) for name in ("none", "sketch"))
+    plain, drawn = (
+        estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG.replace(augment=name)))
+        for name in ("none", "sketch")
+    )
     assert drawn.seconds_per_epoch > plain.seconds_per_epoch
     run = bench.start()  # without augmentation: it says nothing on a training with it
-    bench.lab.store.finish(
+    bench.lab.store.leases.finish(
         run.id, run.lease, state=RunState.FINISHED, seconds=12.0, summary={"images_per_second": 1000.0}
     )
-    assert not estimate(bench.lab, DIGITS_CONFIG.replace(augment="sketch")).measured
+    assert not estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG.replace(augment="sketch"))).measured
 
 
 def test_the_draw_page_promises_what_the_cost_card_does(bench: Bench) -> None:
@@ -117,36 +125,43 @@ def test_the_draw_page_promises_what_the_cost_card_does(bench: Bench) -> None:
     app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
     go_to(app, "draw").run()
     told = "".join(caption.value for caption in app.caption).replace("\\", "")
-    cost, _ = estimate_cost(get_preset("lenet5-digits").config(augment="light"))  # remembered for a minute
+    cost, _ = estimate_cost(
+        bench.lab.validation.resolve(get_preset("lenet5-digits").config(augment="light"))
+    )  # remembered for a minute
     assert f"Takes {format_range(*cost.range_s)} on this machine (CPU, " in told
     assert "estimated from its mult-adds." in told
 
 
 def test_a_data_set_of_drawings_is_counted_because_no_published_number_is_known(bench: Bench) -> None:
-    digits = bench.lab.dataset("digits")
+    digits = bench.lab.datasets.load("digits")
     drawn = write_own_dataset(
         digits.test_images[:50], digits.test_labels[:50], beside=digits, root=bench.lab.settings.data
     )
     config = RunConfig(arch="lenet5", dataset="digits", device="cpu", val_fraction=0.0)
     images = 20 * 50 + 1_438  # the drawings are repeated to about a thousand
-    ratio = estimate(bench.lab, config.replace(dataset=drawn)).seconds / estimate(bench.lab, config).seconds
+    ratio = (
+        estimate(bench.lab, bench.lab.validation.resolve(config.replace(dataset=drawn))).seconds
+        / estimate(bench.lab, bench.lab.validation.resolve(config)).seconds
+    )
     assert ratio == pytest.approx(images / 1_438)
 
 
 def test_a_large_input_is_answered_with_the_smallest_one_the_network_can_take(bench: Bench) -> None:
     config = RunConfig(arch="vgg11", dataset="digits", device="cpu")
-    found = smaller_input(bench.lab, config)
+    found = smaller_input(bench.lab, bench.lab.validation.resolve(config))
     assert found is not None
     assert (found[0], found[1].side) == ("32", 32)
-    assert found[1].seconds_per_epoch < estimate(bench.lab, config).seconds_per_epoch / 10
-    assert smaller_input(bench.lab, RunConfig(arch="basic-cnn", dataset="digits")) is None
+    assert found[1].seconds_per_epoch < estimate(bench.lab, bench.lab.validation.resolve(config)).seconds_per_epoch / 10
+    assert smaller_input(bench.lab, bench.lab.validation.resolve(RunConfig(arch="basic-cnn", dataset="digits"))) is None
 
 
 def test_what_cannot_run_has_no_cost_but_a_sentence(bench: Bench) -> None:
     with pytest.raises(ShapeError, match="smallest size that works is 32"):
-        estimate(bench.lab, RunConfig(arch="vgg11", dataset="digits", input_size="native"))
+        estimate(
+            bench.lab, bench.lab.validation.resolve(RunConfig(arch="vgg11", dataset="digits", input_size="native"))
+        )
     with pytest.raises(DeviceError, match="not on this machine"):
-        estimate(bench.lab, RunConfig(dataset="digits", device="cuda:77"))
+        estimate(bench.lab, bench.lab.validation.resolve(RunConfig(dataset="digits", device="cuda:77")))
 
 
 def test_the_page_shows_the_cost_and_one_press_takes_the_smaller_input(

@@ -168,7 +168,9 @@ def test_a_first_training_that_failed_says_why_and_is_offered_again(bench: Bench
     set_state(app, DRAW, training=run.id)
     go_to(app, "draw").run()
     assert not app.error
-    bench.lab.store.finish(run.id, run.lease, state=RunState.FAILED, reason="The disk is full: make room.", seconds=1.0)
+    bench.lab.store.leases.finish(
+        run.id, run.lease, state=RunState.FAILED, reason="The disk is full: make room.", seconds=1.0
+    )
     app.run()
     assert "is failed and cannot read yet. The disk is full: make room." in app.error[0].value.replace("\\", "")
     assert [button.label for button in app.button if button.label.startswith("Train LeNet-5 on")]

@@ -70,12 +70,12 @@ def test_look_alikes_are_not_shifted_by_what_another_session_draws_meanwhile(mod
 
 
 def test_cards_have_the_runs_name_of_now_and_the_accuracy_of_the_weights_they_loaded(lab: Lab, model: Model) -> None:
-    result = lab.store.result_at(model.id, model.loaded.step)
+    result = lab.store.results.at_step(model.id, model.loaded.step)
     assert result is not None
     assert result.epoch == model.loaded.epoch
     assert subtitle(model) == f"{100 * (result.test_accuracy or 0):.2f} % test, epoch {result.epoch} of 4 (best)"
     assert model.title == "LeNet-5 on Digits (built in)"
-    lab.store.rename(model.id, "steady hand")
+    lab.store.edits.rename(model.id, "steady hand")
     (renamed,), _ = load_models([model.id])
     assert renamed.title == "steady hand"
     assert renamed.loaded is model.loaded

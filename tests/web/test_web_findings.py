@@ -23,12 +23,12 @@ BELOW = Finding("training-below-validation", "hint", "In epoch 3 the training ac
 
 
 def _finished(bench: Bench, *findings: Finding) -> RunRecord:
-    run = bench.start(DIGITS_CONFIG.replace(seed=len(bench.lab.store.list_runs()), lr=0.1))
+    run = bench.start(DIGITS_CONFIG.replace(seed=len(bench.lab.store.runs.list()), lr=0.1))
     bench.write(run, series("batch/loss", np.full(40, 2.3)))
-    bench.lab.store.finish(
+    bench.lab.store.leases.finish(
         run.id, run.lease, state=RunState.FINISHED, findings=findings, summary={"test_accuracy": 0.098, "best_epoch": 1}
     )
-    return bench.lab.store.get(run.id)
+    return bench.lab.store.runs.get(run.id)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_the_cause_comes_with_a_button_that_fills_the_form_with_the_remedy(bench
     assert app.number_input(key="train.lr").value == pytest.approx(0.01)
     assert app.selectbox(key="train.dataset").value == "digits"
     assert app.number_input(key="train.epochs").value == run.config.epochs
-    assert bench.lab.store.count_runs() == 1
+    assert bench.lab.store.runs.count() == 1
 
 
 def _order(app: AppTest) -> list[str]:
@@ -78,8 +78,8 @@ def _order(app: AppTest) -> list[str]:
 def test_findings_of_a_live_run_stand_below_its_curves(bench: Bench) -> None:
     run = bench.start()
     bench.write(run, series("batch/loss", np.full(40, 2.3)))
-    bench.lab.store.set_findings(run.id, run.lease, (STUCK, RISEN, BELOW))
-    bench.lab.store.add_notice(run.id, run.lease, "The batch was halved.")
+    bench.lab.store.findings.set(run.id, run.lease, (STUCK, RISEN, BELOW))
+    bench.lab.store.leases.add_notice(run.id, run.lease, "The batch was halved.")
     order = _order(_open("train", run=run.id))
     curves = order.index("bidi_component")
     assert order[:curves] == []
@@ -109,8 +109,8 @@ def test_a_watcher_is_told_when_findings_change(bench: Bench) -> None:
     run = bench.start()
     marks = set()
     for findings in ((), (STUCK,), (STUCK, RISEN), (Finding(AT_CHANCE, "mistake", "Other numbers."),)):
-        bench.lab.store.set_findings(run.id, run.lease, findings)
-        marks.add(run_status(bench.lab.store.get(run.id))["findings"])
+        bench.lab.store.findings.set(run.id, run.lease, findings)
+        marks.add(run_status(bench.lab.store.runs.get(run.id))["findings"])
     assert len(marks) == 4
 
 

@@ -83,11 +83,11 @@ def open_screen(name: str, **query: str) -> AppTest:
 
 
 def test_the_engine_the_store_and_the_loaded_network_agree_on_the_best_epoch(lab: Lab, run: RunRecord) -> None:
-    loaded = lab.load_run_network(run.id)
-    assert run.summary["best_epoch"] == run.headline.epoch == loaded.epoch == lab.find_weights(run.id).epoch
-    assert loaded.result == run.headline == lab.store.headline(run.id)
-    assert run.summary["final_epoch"] == EPOCHS == run.last_result.epoch
-    assert lab.load_run_network(run.id, epoch="latest").result != run.headline
+    loaded = lab.weights.load(run.id)
+    assert run.summary.best_epoch == run.headline.epoch == loaded.epoch == lab.weights.find(run.id).epoch
+    assert loaded.result == run.headline == lab.store.results.headline(run.id)
+    assert run.summary.final_epoch == EPOCHS == run.last_result.epoch
+    assert lab.weights.load(run.id, epoch="latest").result != run.headline
 
 
 def test_the_headline_is_what_these_weights_reach_on_the_test_set(
@@ -155,7 +155,7 @@ def test_the_shell_shows_it_with_its_epoch(here: None, run: RunRecord, capsys: p
 
 
 def test_report_card_tables_and_metrics_show_it_with_its_epoch(lab: Lab, run: RunRecord) -> None:
-    loaded = lab.load_run_network(run.id)
+    loaded = lab.weights.load(run.id)
     share = format_percent(run.headline.test_accuracy)
     card = model_card(loaded)
     assert f"test accuracy: {share}" in card
@@ -168,7 +168,7 @@ def test_report_card_tables_and_metrics_show_it_with_its_epoch(lab: Lab, run: Ru
     for text in (write_markdown(comparison_table([run])), write_latex(comparison_table([run])).replace(r"\%", "%")):
         assert share in text
         assert f"{run.headline.epoch} of {EPOCHS} (best)" in text
-    (told,) = json.loads(metrics_json([(run, lab.store.points(run.id))]))["runs"]
+    (told,) = json.loads(metrics_json([(run, lab.store.points.read(run.id))]))["runs"]
     assert told["headline"]["epoch"] == run.headline.epoch
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from lab.errors import InputError, LabError
+from lab.runs.row_changes import sound_row
 from lab.runs.schema import points
 from lab.sharing.bundle.layout import MANIFEST, points_name, run_name, weights_name
 from lab.sharing.bundle.read import import_bundle
@@ -95,7 +96,7 @@ def check_mutants(bench: Bench, honest: bytes, count: int, *, group: int, deep: 
         broken = everywhere.open(ids, deep=deep)
         assert broken == [], f"seed {seed}, after {made} mutants: " + "\n".join(broken[:20])
         for id in ids:
-            bench.lab.store.delete(id)
+            bench.lab.store.removal.delete(id)
     said = f"{count} mutants, {mutants.accepted} accepted, {mutants.refused} refused, {everywhere.opened} places opened"
     logging.getLogger(__name__).info(said)
     return mutants.accepted, everywhere.opened
@@ -128,12 +129,12 @@ def check_stored(bench: Bench, honest: bytes, count: int, *, deep: int, seed: in
         broken = everywhere.open(ids, deep=deep)
         assert broken == [], f"seed {seed}, after {done} rows: " + "\n".join(broken[:20])
         for id in ids:
-            bench.lab.store.delete(id)
+            bench.lab.store.removal.delete(id)
 
 
 def _write_over(bench: Bench, id: str, chance: random.Random) -> None:
     with bench.lab.store.database.write() as connection:
-        number = bench.lab.store._row(connection, id).number
+        number = sound_row(connection, id).number
         wild = chance.choice([1e300, 2.0**60, -1.0, None, float("inf"), 5e-324])
         some = points.c.step % chance.choice([1, 2, 7]) == 0
         connection.execute(points.update().where(points.c.run == number, some).values(value=wild))

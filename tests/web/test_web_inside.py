@@ -32,11 +32,11 @@ CONFIG = RunConfig(dataset="digits", epochs=2, batch_size=32, train_limit=400, d
 
 def train(lab: Lab, config: RunConfig) -> RunRecord:
     """Train in this process, as the worker does."""
-    lab.submit(config)
-    run = lab.store.claim(slot="cpu", owner=Owner.of_this_process())
+    lab.submissions.submit(lab.validation.resolve(config))
+    run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     assert run is not None
     execute(lab, run, ending=threading.Event())
-    return lab.store.get(run.id)
+    return lab.store.runs.get(run.id)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_the_slider_has_every_kept_epoch_and_the_untrained_network(here: None, r
     slider = component(open_page(run=run.id), "epochs")
     assert slider["epochs"] == [0, 1, 2]
     assert slider["test"][0] is None
-    assert slider["test"][2] == pytest.approx(run.summary["test_accuracy"])
+    assert slider["test"][2] == pytest.approx(run.summary.other["test_accuracy"])
 
 
 @pytest.mark.parametrize("epoch", ["0", "2"])
@@ -127,7 +127,7 @@ def test_another_run_opens_at_its_own_best_epoch_not_at_that_of_the_run_before(
     app.selectbox(key="inside.run").set_value(other.id).run()
     slider = component(app, "epochs")
     assert slider["run"] == other.id
-    assert slider["epochs"][slider["index"]] == other.summary["best_epoch"] == 3
+    assert slider["epochs"][slider["index"]] == other.summary.best_epoch == 3
     assert app.query_params["epoch"] == "3"
 
 
@@ -136,7 +136,7 @@ def test_the_confusion_matrix_adds_up_to_the_runs_own_accuracy(here: None, run: 
     counts = component(app, "counts")["counts"]
     right, images = sum(counts[k][k] for k in range(10)), sum(map(sum, counts))
     assert images == 359
-    assert right / images == pytest.approx(run.summary["test_accuracy"])
+    assert right / images == pytest.approx(run.summary.other["test_accuracy"])
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown["Mistakes"] == f"{images - right}"
 
@@ -279,8 +279,8 @@ def test_the_untrained_network_is_the_one_training_began_with(tmp_path: Path, ar
         val_fraction=0.2,
     )
     trained = train(lab, frozen)
-    began = lab.load_initial_network(trained.id).network.state_dict()
-    ended = lab.load_run_network(trained.id, epoch="latest").network.state_dict()
+    began = lab.weights.load_initial(trained.id).network.state_dict()
+    ended = lab.weights.load(trained.id, epoch="latest").network.state_dict()
     for name, tensor in began.items():
         if "running" not in name and "batches" not in name:
             assert torch.allclose(tensor, ended[name], rtol=0, atol=1e-25), name
@@ -289,7 +289,7 @@ def test_the_untrained_network_is_the_one_training_began_with(tmp_path: Path, ar
 def test_a_saved_drawing_passes_through_the_network(here: None, lab: Lab, run: RunRecord) -> None:
     ink = np.zeros((280, 280), np.uint8)
     ink[40:240, 130:150] = 255
-    lab.store.save_sketch(encode_ink(Sketch(ink, "live")), label="1", dataset="digits")
+    lab.store.sketches.save(encode_ink(Sketch(ink, "live")), label="1", dataset="digits")
     app = open_page(run=run.id, view="maps", epoch="2")
     app.segmented_control(key="inside.source").set_value("drawing").run()
     assert not app.exception
@@ -302,7 +302,7 @@ def test_a_link_opens_the_saved_drawing_it_was_taken_at(here: None, lab: Lab, ru
     for left in (100, 130):
         ink = np.zeros((280, 280), np.uint8)
         ink[40:240, left : left + 20] = 255
-        drawings.append(lab.store.save_sketch(encode_ink(Sketch(ink, "live")), label="1", dataset="digits").id)
+        drawings.append(lab.store.sketches.save(encode_ink(Sketch(ink, "live")), label="1", dataset="digits").id)
     app = open_page(run=run.id, view="maps", epoch="2", source="drawing", drawing=drawings[0])
     assert app.segmented_control(key="inside.source").value == "drawing"
     assert app.selectbox(key="inside.drawing").value == drawings[0]

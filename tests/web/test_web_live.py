@@ -53,12 +53,19 @@ def test_a_resumed_run_is_sent_whole_because_it_may_write_steps_again() -> None:
     assert len(resumed["series"]["batch/loss"]["step"]) == 90
 
 
+def test_a_resumed_run_that_is_farther_already_is_sent_whole_as_well() -> None:
+    first = _ask(_points(100))
+    resumed = _ask(_points(120), first["since"], lease=2)
+    assert resumed["replace"] is True
+    assert len(resumed["series"]["batch/loss"]["step"]) == 120
+
+
 def test_a_wider_bucket_replaces_everything_at_once() -> None:
     first = _ask(_points(2000))
     wider = _ask(_points(2001), first["since"])
     assert wider["replace"] is True
     assert wider["series"]["batch/loss"]["width"] == 4
-    assert len(wider["series"]["batch/loss"]["mean"]["step"]) < 510
+    assert len(wider["series"]["batch/loss"]["mean"]["step"]) == 500  # steps 0 to 1,999 in buckets of four
 
 
 def test_nan_and_infinity_travel_as_gaps_with_their_names() -> None:

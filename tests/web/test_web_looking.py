@@ -42,7 +42,7 @@ def test_networks_are_kept_within_their_budget_and_those_in_use_are_found_again(
     shelf = looking._Shelf()
     monkeypatch.setattr(looking, "_shelf", shelf)
     monkeypatch.setattr(looking, "_NETWORK_BYTES", 2 * 61_706 * 4)
-    digests = [kept.sha256 for kept in lab.kept_epochs(run.id)]
+    digests = [kept.sha256 for kept in lab.weights.list(run.id)]
     drawn = looking.network_of(run.id, digests[0])
     for digest in digests[1:]:
         assert not looking.network_of(run.id, digest).network.training

@@ -166,7 +166,7 @@ def test_a_data_set_that_is_not_here_is_offered_and_not_trained(bench: Bench) ->
 
 
 def test_a_run_on_saved_drawings_can_be_changed_and_trained_again(bench: Bench) -> None:
-    digits = bench.lab.dataset("digits")
+    digits = bench.lab.datasets.load("digits")
     root = bench.lab.settings.data
     drawn = write_own_dataset(digits.test_images[:50], digits.test_labels[:50], beside=digits, root=root)
     run = bench.start(DIGITS_CONFIG.replace(dataset=drawn))
@@ -213,10 +213,10 @@ def test_pause_and_stop_reach_the_store(bench: Bench) -> None:
     app = _open("train", run=run.id)
     [pause] = [b for b in app.button if b.label == "Pause"]
     pause.click().run()
-    assert bench.lab.store.get(run.id).want is Want.PAUSE
+    assert bench.lab.store.runs.get(run.id).want is Want.PAUSE
     [stop] = [b for b in _open("train", run=run.id).button if b.label == "Stop"]
     stop.click().run()
-    assert bench.lab.store.get(run.id).state is RunState.STOPPING
+    assert bench.lab.store.runs.get(run.id).state is RunState.STOPPING
 
 
 def test_a_finished_run_shows_its_numbers(bench: Bench) -> None:
@@ -237,7 +237,7 @@ def test_asking_for_a_finished_run_again_gives_it_at_once_and_says_so(bench: Ben
     app.query_params["run"] = run.id
     app.run()
     assert "These settings were trained on" in _texts(app)
-    assert bench.lab.submit(DIGITS_CONFIG).cached
+    assert bench.lab.submissions.submit(bench.lab.validation.resolve(DIGITS_CONFIG)).cached
 
 
 def test_the_settings_of_a_run_can_be_taken_into_the_form(bench: Bench) -> None:
@@ -252,8 +252,8 @@ def test_the_settings_of_a_run_can_be_taken_into_the_form(bench: Bench) -> None:
 
 def test_a_failed_run_says_why_and_a_name_is_shown_as_it_is_written(bench: Bench) -> None:
     run = bench.start()
-    bench.lab.store.rename(run.id, "<b>*bold* $x$")
-    bench.lab.store.finish(run.id, run.lease, state=RunState.FAILED, reason="The disk is full: free some space.")
+    bench.lab.store.edits.rename(run.id, "<b>*bold* $x$")
+    bench.lab.store.leases.finish(run.id, run.lease, state=RunState.FAILED, reason="The disk is full: free some space.")
     app = _open("train", run=run.id)
     assert "The disk is full: free some space." in _texts(app)
     assert app.title[0].value == plain("<b>*bold* $x$")

@@ -1,6 +1,8 @@
 """Many live runs on the pages: what trains is never hidden, the queue stands in its order, and both can be changed."""
 
+import threading
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from lab.config import RunConfig
 from lab.presets import list_presets
 from lab.runs.records import RunRecord, RunState
+from lab.service.resolved import ResolvedConfig, resolve
 from pages.cache.torch_import import require_torch
 from pages.train.queue import queue_words
 from tests.data.data_files import idx_bytes
@@ -71,7 +74,7 @@ def test_moving_a_run_changes_the_order_on_the_page_and_for_the_next_worker(benc
     app.button(key=f"queue-down-{b.id}").click().run()
     assert _linked(app) == [run.id for run in (a, e, c, b, d)]
     bench.finish(a)
-    claimed = bench.lab.store.claim(slot="cpu", owner=bench.owner)
+    claimed = bench.lab.store.leases.claim(slot="cpu", owner=bench.owner)
     assert claimed is not None
     assert claimed.id == e.id
 
@@ -80,7 +83,7 @@ def test_a_run_that_was_taken_meanwhile_is_not_moved_and_said(bench: Bench) -> N
     a, b, _ = _queue(bench, 3)
     app = _open("train")
     bench.finish(a)
-    bench.lab.store.claim(slot="cpu", owner=bench.owner)
+    bench.lab.store.leases.claim(slot="cpu", owner=bench.owner)
     app.button(key=f"queue-down-{b.id}").click().run()
     assert f"Run {b.id} is running, so it has no place in the queue" in _texts(app)
 
@@ -90,7 +93,7 @@ def test_stopping_all_asks_and_then_stops_what_trains_and_what_waits(bench: Benc
     app = _open("train")
     assert "Stop these 9 runs? Weights of finished epochs stay" in _texts(app)
     app.button(key="queue-stop-all").click().run()
-    states = [bench.lab.store.get(run.id).state for run in runs]
+    states = [bench.lab.store.runs.get(run.id).state for run in runs]
     assert states == [RunState.STOPPING, *[RunState.STOPPED] * 8]
     assert _linked(app) == [runs[0].id]
 
@@ -131,7 +134,25 @@ def test_a_short_training_starts_at_once(bench: Bench) -> None:
     app = _open("train")
     app.number_input(key="train.epochs").set_value(2).run()
     app.button(key="train-button").click().run()
-    assert bench.lab.store.count_queued() == 1
+    assert bench.lab.store.queue.count_queued() == 1
+
+
+def test_a_press_on_train_resolves_the_configuration_once(bench: Bench) -> None:
+    app = _open("train")
+    app.number_input(key="train.epochs").set_value(2).run()
+    calls: list[str] = []
+
+    def count(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call" and frame.f_code in (resolve.__code__, ResolvedConfig.with_input_size.__code__):
+            calls.append(frame.f_code.co_name)
+
+    threading.setprofile(count)  # AppTest runs a page in a thread of its own
+    try:
+        app.button(key="train-button").click().run()
+    finally:
+        threading.setprofile(None)
+    assert bench.lab.store.queue.count_queued() == 1
+    assert calls == ["resolve"]
 
 
 def test_a_training_of_hours_is_asked_about_before_it_is_queued(bench: Bench) -> None:
@@ -139,11 +160,11 @@ def test_a_training_of_hours_is_asked_about_before_it_is_queued(bench: Bench) ->
     app.selectbox(key="train.arch").set_value("vgg11").run()
     app.number_input(key="train.epochs").set_value(1000).run()
     app.button(key="train-button").click().run()
-    assert bench.lab.store.count_queued() == 0
+    assert bench.lab.store.queue.count_queued() == 0
     (words,) = [markdown.value for markdown in app.markdown if "This run takes about" in markdown.value]
     assert " h " in words.replace("\\", "")
     app.button(key="confirm-yes").click().run()
-    assert bench.lab.store.count_queued() == 1
+    assert bench.lab.store.queue.count_queued() == 1
 
 
 def test_what_was_trained_already_is_shown_without_a_question(bench: Bench) -> None:
@@ -161,12 +182,12 @@ def test_training_again_a_run_of_hours_asks_too(bench: Bench) -> None:
     run = bench.finish(bench.start(LONG))
     app = _open("train", run=run.id)
     app.button(key=f"again-{run.id}").click().run()
-    assert bench.lab.store.count_queued() == 0
+    assert bench.lab.store.queue.count_queued() == 0
     app.button(key="confirm-no").click().run()
-    assert bench.lab.store.count_queued() == 0
+    assert bench.lab.store.queue.count_queued() == 0
     app.button(key=f"again-{run.id}").click().run()
     app.button(key="confirm-yes").click().run()
-    assert bench.lab.store.count_queued() == 1
+    assert bench.lab.store.queue.count_queued() == 1
 
 
 def _write_mnist(root: Path) -> None:
@@ -195,7 +216,7 @@ def test_a_report_preselects_nothing_and_asks_with_the_hours_before_it_queues(be
     hours = cost.replace("\\", "").split("About ")[1].split(" of training")[0]
     assert " h " in hours
     app.button(key="runs-queue").click().run()
-    assert bench.lab.store.count_queued() == 0
+    assert bench.lab.store.queue.count_queued() == 0
     assert f"These {count} runs take about {hours}" in _texts(app)
     app.button(key="confirm-yes").click().run()
-    assert bench.lab.store.count_queued() == count
+    assert bench.lab.store.queue.count_queued() == count

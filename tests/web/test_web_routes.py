@@ -71,12 +71,12 @@ def test_a_watcher_of_a_resumed_run_is_shown_nothing_beyond_where_it_went_back_t
     bench.write(run, series("batch/loss", np.linspace(2, 1, 50)))
     address = f"/api/runs/{run.id}/points"
     seen = client.get(address).json()["since"]
-    store.finish(run.id, run.lease, state=RunState.INTERRUPTED)
-    store.request(run.id, Want.RUN)
-    again = store.claim(slot="cpu", owner=bench.owner)
+    store.leases.finish(run.id, run.lease, state=RunState.INTERRUPTED)
+    store.leases.request(run.id, Want.RUN)
+    again = store.leases.claim(slot="cpu", owner=bench.owner)
     assert again is not None
     seen = client.get(address, params={"since": seen}).json()["since"]  # before the worker has read its data
-    store.rewind(run.id, again.lease, 20)
+    store.history.rewind(run.id, again.lease, 20)
     bench.write(again, series("batch/loss", np.array([1.5]), first=21))
     news = client.get(address, params={"since": seen}).json()
     assert (news["replace"], news["total"]) == (True, 21)
@@ -106,13 +106,13 @@ def test_plotly_comes_from_the_installed_package_and_may_be_kept(client: Client)
 
 
 class _Counting:
-    """A store in memory that counts the rows it hands out."""
+    """Curves in memory, which counts the rows it hands out."""
 
     def __init__(self) -> None:
         self.curves: dict[str, Series] = {}
         self.rows = 0
 
-    def points(self, run: str, *, series: Iterable[str] | None = None, after_step: int = -1) -> dict[str, Series]:
+    def read(self, run: str, *, series: Iterable[str] | None = None, after_step: int = -1) -> dict[str, Series]:
         found = {}
         for name in series or ():
             if name in self.curves:

@@ -256,9 +256,9 @@ def test_deleting_can_be_taken_back(bench: Bench, three: list[RunRecord]) -> Non
     app = _open(runs=".".join(run.id for run in three[:2]))
     _button(app, "Delete").click().run()
     assert "2 runs were deleted" in _texts(app)
-    assert bench.lab.store.count_runs() == 1
+    assert bench.lab.store.runs.count() == 1
     _button(app, "Undo").click().run()
-    assert bench.lab.store.count_runs() == 3
+    assert bench.lab.store.runs.count() == 3
     assert app.query_params["runs"] == ".".join(run.id for run in three[:2])
 
 
@@ -266,15 +266,15 @@ def test_a_training_run_is_not_deleted_and_the_page_says_why(bench: Bench) -> No
     run = bench.start()
     app = _open(runs=run.id)
     _button(app, "Delete").click().run()
-    assert bench.lab.store.get(run.id).state is RunState.RUNNING
+    assert bench.lab.store.runs.get(run.id).state is RunState.RUNNING
     assert "cannot be deleted" in "".join(toast.value for toast in app.toast)
 
 
 def test_a_tag_is_put_on_all_chosen_runs(bench: Bench, three: list[RunRecord]) -> None:
-    bench.lab.store.set_tags(three[0].id, ["old"])
+    bench.lab.store.edits.set_tags(three[0].id, ["old"])
     app = _open(runs=".".join(run.id for run in three[:2]))
     app.text_input(key="runs.tag").set_value("sweep").run()
-    assert [bench.lab.store.get(run.id).tags for run in three] == [("old", "sweep"), ("sweep",), ()]
+    assert [bench.lab.store.runs.get(run.id).tags for run in three] == [("old", "sweep"), ("sweep",), ()]
 
 
 def test_what_is_typed_into_the_table_is_written_once(bench: Bench, three: list[RunRecord]) -> None:
@@ -282,7 +282,7 @@ def test_what_is_typed_into_the_table_is_written_once(bench: Bench, three: list[
 
     run = three[0]
     runs_table._apply(run.id, {"name": "<b>mine</b>", "tags": ["a", "b"], "note": "x", "pinned": True})
-    found = bench.lab.store.get(run.id)
+    found = bench.lab.store.runs.get(run.id)
     assert (found.name, found.tags, found.note, found.pinned) == ("<b>mine</b>", ("a", "b"), "x", True)
     assert next(iter(_open().dataframe[0].value["name"])) == "<b>mine</b>"  # pinned runs lead
 
@@ -299,7 +299,7 @@ def test_a_read_only_lab_can_be_looked_at(
 def test_values_that_are_no_numbers_do_not_break_the_page(bench: Bench) -> None:
     run = bench.start()
     bench.write(run, series("batch/loss", np.array([1.0, math.nan, math.inf, 2.0])))
-    ended = bench.lab.store.finish(
+    ended = bench.lab.store.leases.finish(
         run.id,
         run.lease,
         state=RunState.FAILED,
@@ -321,14 +321,14 @@ def test_every_report_has_its_table(bench: Bench, report: str) -> None:
 
 
 def test_a_report_shows_what_was_measured_beside_what_it_printed(bench: Bench) -> None:
-    config = bench.lab.check(get_preset("d-lenet-bn").config())
+    config = bench.lab.validation.resolve(get_preset("d-lenet-bn").config()).config
     store = bench.lab.store
     for seed, accuracy in ((0, 0.97), (1, 0.99)):
-        store.submit(config.replace(seed=seed), fingerprint=f"f{seed}", family="")
-        run = store.claim(slot="cpu", owner=bench.owner)
+        store.queue.submit(config.replace(seed=seed), fingerprint=f"f{seed}", family="")
+        run = store.leases.claim(slot="cpu", owner=bench.owner)
         assert run is not None
         summary = {"test_accuracy": accuracy, "train_loss": 0.1}
-        store.finish(run.id, run.lease, state=RunState.FINISHED, summary=summary, seconds=20.0)
+        store.leases.finish(run.id, run.lease, state=RunState.FINISHED, summary=summary, seconds=20.0)
     app = _open(show="reports", report="D")
     row = app.dataframe[0].value.iloc[0]
     assert (row["Reported"], row["Measured"], row["Measured time"]) == ("97.48 %", "98.00 ± 1.41 %", "20 s")
@@ -340,4 +340,4 @@ def test_without_mnist_a_report_says_what_is_missing_and_queues_nothing(bench: B
     assert "Needs data that is not here yet: mnist" in _texts(app)
     (queue,) = [button for button in app.button if button.label.startswith("Queue")]
     assert queue.disabled
-    assert bench.lab.store.count_runs() == 0
+    assert bench.lab.store.runs.count() == 0

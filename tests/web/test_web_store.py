@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from lab.runs.row_changes import change_row, sound_row
 from pages.cache.lab import get_lab
 from pages.widgets import runs as widgets
 from tests.postgres import PostgresServer, started_server
@@ -74,8 +75,8 @@ def test_a_run_that_this_release_cannot_read_is_listed_with_what_is_wrong(bench:
     odd, whole = _trained(bench, 1), _trained(bench, 2)
     store = bench.lab.store
     with store.database.write() as connection:  # written whole, by a release with another setting
-        row = store._row(connection, odd, lock=True)
-        store._change(connection, row, config={**DIGITS_CONFIG.as_dict(), "schema": 99})
+        row = sound_row(connection, odd, lock=True)
+        change_row(connection, row, config={**DIGITS_CONFIG.as_dict(), "schema": 99})
     for name in ("home", "runs"):
         test = _page(name)
         assert not test.exception
@@ -99,7 +100,7 @@ def test_an_unreadable_run_can_be_deleted_on_the_runs_page(bench: Bench) -> None
     test = _page("runs")
     test.button(key=f"runs-unreadable-{damaged}").click().run()
     assert not test.exception
-    assert get_lab().store.count_runs() == 0
+    assert get_lab().store.runs.count() == 0
 
 
 @pytest.fixture
@@ -143,5 +144,5 @@ def test_a_deliberate_error_of_a_callback_is_its_sentence() -> None:
 
 def test_ages_are_told_by_the_clock_of_the_store(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     run = bench.queue()
-    monkeypatch.setattr(get_lab().store, "_clock", lambda: run.created_at + 7_300)
+    monkeypatch.setattr(get_lab().store.context, "clock", lambda: run.created_at + 7_300)
     assert widgets.format_ago(run.created_at) == "2 h ago"

@@ -137,3 +137,10 @@ def test_the_first_point_and_at_the_end_the_last_are_always_kept() -> None:
     ended, _ = thin(series("loss", values), complete=True)
     assert (int(running.step[0]), int(ended.step[0])) == (1, 1)
     assert (int(ended.step[-1]), float(ended.value[-1])) == (5000, -0.5)
+
+
+def test_a_buckets_mean_stands_at_the_mean_of_its_steps_and_times() -> None:
+    curve = series("loss", np.arange(4000.0))  # steps 1 to 4000 in buckets of eight
+    kept, _ = thin(curve, complete=True)
+    assert kept.mean_step[:2].tolist() == [4.0, 11.5]  # steps 1 to 7, and 8 to 15
+    assert kept.mean_time_s[:2] == pytest.approx([curve.time_s[:7].mean(), curve.time_s[7:15].mean()])

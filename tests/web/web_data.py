@@ -33,24 +33,24 @@ class Bench:
 
     def queue(self, config: RunConfig = DIGITS_CONFIG) -> RunRecord:
         """Ask for a run."""
-        return self.lab.submit(config).run
+        return self.lab.submissions.submit(self.lab.validation.resolve(config)).run
 
     def start(self, config: RunConfig = DIGITS_CONFIG) -> RunRecord:
         """Ask for a run and claim it."""
         self.queue(config)
-        run = self.lab.store.claim(slot="cpu", owner=self.owner)
+        run = self.lab.store.leases.claim(slot="cpu", owner=self.owner)
         assert run is not None
-        self.lab.store.set_environment(run.id, run.lease, environment={"name": "Test CPU"}, device="cpu")
-        return self.lab.store.get(run.id)
+        self.lab.store.leases.set_environment(run.id, run.lease, environment={"name": "Test CPU"}, device="cpu")
+        return self.lab.store.runs.get(run.id)
 
     def write(self, run: RunRecord, *parts: Series) -> None:
         """Store points."""
         progress = {"step": int(parts[0].step[-1]), "total_steps": 4000, "epoch": 1, "epochs": 3, "phase": "training"}
-        self.lab.store.append_points(run.id, run.lease, {part.name: part for part in parts}, progress=progress)
+        self.lab.store.points.append(run.id, run.lease, {part.name: part for part in parts}, progress=progress)
 
     def finish(self, run: RunRecord) -> RunRecord:
         """End a run well."""
-        self.lab.store.finish(
+        self.lab.store.leases.finish(
             run.id,
             run.lease,
             state=RunState.FINISHED,
@@ -65,7 +65,7 @@ class Bench:
                 "params": 61706,
             },
         )
-        return self.lab.store.get(run.id)
+        return self.lab.store.runs.get(run.id)
 
 
 @dataclass(frozen=True)

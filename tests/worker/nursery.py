@@ -17,8 +17,8 @@ import sklearn.datasets
 import torch
 import torch._dynamo  # the first optimizer imports it; here no child has to
 
+from lab.runs.points import Points
 from lab.runs.records import Series, Want
-from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.worker.loop import work
@@ -34,21 +34,21 @@ def _tell(run: str, points: Mapping[str, Series]) -> None:
             os.write(ACKNOWLEDGED, (json.dumps([run, name, steps]) + "\n").encode())
 
 
-class HonestStore(RunStore):
+class HonestPoints(Points):
     """Tells what was acknowledged, after it was."""
 
-    def append_points(
+    def append(
         self, run: str, lease: int, points: Mapping[str, Series], *, progress: Mapping[str, Any] | None = None
     ) -> Want:
-        want = super().append_points(run, lease, points, progress=progress)
+        want = super().append(run, lease, points, progress=progress)
         _tell(run, points)
         return want
 
 
-class DishonestStore(RunStore):
+class DishonestPoints(Points):
     """The commit taken out: points are acknowledged and never written."""
 
-    def append_points(
+    def append(
         self, run: str, lease: int, points: Mapping[str, Series], *, progress: Mapping[str, Any] | None = None
     ) -> Want:
         _tell(run, points)
@@ -58,7 +58,7 @@ class DishonestStore(RunStore):
 def child(home: str, *, honest: bool) -> None:
     torch.set_num_threads(1)
     lab = Lab(Settings.from_env({"LAB_HOME": home}))
-    vars(lab)["store"] = (HonestStore if honest else DishonestStore).open(lab.settings.database)
+    lab.store.points = (HonestPoints if honest else DishonestPoints)(lab.store.context)
     work(lab, ending=threading.Event(), idle_s=0.3)
 
 

@@ -45,20 +45,20 @@ def _fill(disk: Path, *, leave: int) -> Path:
 def test_a_full_disk_fails_the_run_with_its_reason_and_resume_finishes_it(small_disk: Path, leave: int) -> None:
     home = small_disk / "home"
     lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
-    run = lab.submit(CONFIG).run.id
+    run = lab.submissions.submit(lab.validation.resolve(CONFIG)).run.id
     _make_ballast(lab)
     filler = _fill(small_disk, leave=leave)
     _work(home)
-    failed = lab.store.get(run)
+    failed = lab.store.runs.get(run)
     assert failed.state is RunState.FAILED
     assert "space" in failed.reason or "full" in failed.reason
-    known = {name: series.step.tolist() for name, series in lab.store.points(run).items()}
+    known = {name: series.step.tolist() for name, series in lab.store.points.read(run).items()}
     filler.unlink()
-    lab.control(run, Want.RUN)
+    lab.submissions.control(run, Want.RUN)
     _work(home)
-    finished = lab.store.get(run)
+    finished = lab.store.runs.get(run)
     assert finished.state is RunState.FINISHED, finished.reason
-    points = lab.store.points(run)
+    points = lab.store.points.read(run)
     assert all(set(steps) <= set(points[name].step.tolist()) for name, steps in known.items())
     steps = points["batch/loss"].step.tolist()
     assert steps == list(range(1, len(steps) + 1))
@@ -66,6 +66,6 @@ def test_a_full_disk_fails_the_run_with_its_reason_and_resume_finishes_it(small_
 
 def _make_ballast(lab: Lab) -> None:
     """A worker sets its ballast down when it starts; here one has started before the disk filled up."""
-    lab.store.request(lab.store.list_runs()[0].id, Want.PAUSE)
+    lab.store.leases.request(lab.store.runs.list()[0].id, Want.PAUSE)
     _work(lab.settings.home)
-    lab.store.request(lab.store.list_runs()[0].id, Want.RUN)
+    lab.store.leases.request(lab.store.runs.list()[0].id, Want.RUN)

@@ -58,11 +58,11 @@ def test_opening_a_store_judges_the_runs_of_the_release_before_from_their_points
     stuck, sound = train(lab, BASE.replace(lr=1.0)), train(lab, BASE.replace(epochs=2))
     for run in (stuck, sound):
         _forget_findings(lab, run, "The validation loss rose from 0.1 to 0.2 while the training loss kept falling: so.")
-    assert [run.findings for run in lab.store.list_runs()] == [(), ()]
+    assert [run.findings for run in lab.store.runs.list()] == [(), ()]
     again = open_lab(lab.settings.home)
-    assert again.store.get(stuck.id).findings == stuck.findings
-    assert [run.status for run in again.store.list_runs()] == ["finished", str(stuck.outcome)]
-    assert [run.notices for run in again.store.list_runs()] == [(), ()]
+    assert again.store.runs.get(stuck.id).findings == stuck.findings
+    assert [run.status for run in again.store.runs.list()] == ["finished", str(stuck.outcome)]
+    assert [run.notices for run in again.store.runs.list()] == [(), ()]
 
 
 def test_a_row_that_cannot_be_read_keeps_no_other_run_from_being_judged_and_the_lab_from_opening(lab: Lab) -> None:
@@ -71,5 +71,5 @@ def test_a_row_that_cannot_be_read_keeps_no_other_run_from_being_judged_and_the_
         _forget_findings(lab, run, "so")
     write_past_checks(lab.store, first.id, seal=False, config={"schema": 99})
     again = open_lab(lab.settings.home)
-    assert again.store.get(second.id).outcome == second.outcome
+    assert again.store.runs.get(second.id).outcome == second.outcome
     assert judge_older(again.store, budget_s=1.0) == 0

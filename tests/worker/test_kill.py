@@ -102,8 +102,8 @@ def _lab(home: Path) -> Lab:
 
 def _fingerprint(lab: Lab, run: RunRecord) -> dict[str, str]:
     """Return a digest of every kept epoch's weights and of every repeatable curve."""
-    made = {f"{k.kind} {k.step}": k.sha256 for k in lab.store.kept(run.id, kind=WEIGHTS)}
-    for name, series in lab.store.points(run.id).items():
+    made = {f"{k.kind} {k.step}": k.sha256 for k in lab.store.files.list(run.id, kind=WEIGHTS)}
+    for name, series in lab.store.points.read(run.id).items():
         if name not in UNREPEATABLE:
             text = np.concatenate([series.step.astype(np.float64), series.value]).tobytes()
             made[name] = hashlib.sha256(text).hexdigest()
@@ -124,12 +124,12 @@ def _train_with_kills(nursery: Nursery, lab: Lab, kills: int, seed: int, *, hone
     chance = random.Random(seed)
     done, finished = 0, []
     while done < kills:
-        run = lab.submit(CONFIG, fresh=True).run
+        run = lab.submissions.submit(lab.validation.resolve(CONFIG), fresh=True).run
         chain = 0
-        while (run := lab.store.get(run.id)).state is not RunState.FINISHED:
+        while (run := lab.store.runs.get(run.id)).state is not RunState.FINISHED:
             if run.state is not RunState.QUEUED:
                 assert run.state is RunState.INTERRUPTED, run
-                lab.control(run.id, Want.RUN)
+                lab.submissions.control(run.id, Want.RUN)
             pid = nursery.start(lab.settings.home, honest=honest)
             if chain < 10 and done < kills:
                 # Log-uniform: as many deaths in the first moments, and so during a start, as later on.
@@ -145,7 +145,7 @@ def _lost(lab: Lab, runs: list[RunRecord], acknowledged: Acknowledged) -> Acknow
     stored = {
         (run.id, name, step)
         for run in runs
-        for name, series in lab.store.points(run.id).items()
+        for name, series in lab.store.points.read(run.id).items()
         for step in series.step.tolist()
     }
     return {row for row in acknowledged if row[0] in {r.id for r in runs}} - stored
@@ -155,12 +155,12 @@ def _lost(lab: Lab, runs: list[RunRecord], acknowledged: Acknowledged) -> Acknow
 def reference(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Train once without a kill."""
     lab = _lab(tmp_path_factory.mktemp("reference"))
-    run = lab.submit(CONFIG).run
+    run = lab.submissions.submit(lab.validation.resolve(CONFIG)).run
     nursery.start(lab.settings.home)
     nursery.wait()
-    run = lab.store.get(run.id)
+    run = lab.store.runs.get(run.id)
     assert run.state is RunState.FINISHED, run.reason
-    assert run.summary["epochs"] == 4
+    assert run.summary.epochs == 4
     return _fingerprint(lab, run)
 
 
@@ -172,7 +172,7 @@ def _broken_promises(nursery: Nursery, reference: dict[str, str], home: Path, *,
     for run in runs:
         if _fingerprint(lab, run) != reference:
             broken.append(f"run {run.id} is not the uninterrupted one")
-        newest = lab.store.kept(run.id, kind=CHECKPOINT)
+        newest = lab.store.files.list(run.id, kind=CHECKPOINT)
         if len(newest) != 1:
             broken.append(f"run {run.id} lists {len(newest)} checkpoints")
         broken += [f"run {run.id} lists {k.path}, which is gone" for k in newest if not lab.artifacts.read(k)]
@@ -195,7 +195,7 @@ def test_two_hundred_kills_lose_nothing_and_change_no_bit(
 
 def test_a_store_that_acknowledges_before_its_commit_is_caught(nursery: Nursery, tmp_path: Path) -> None:
     lab = _lab(tmp_path)
-    run = lab.submit(CONFIG, fresh=True).run
+    run = lab.submissions.submit(lab.validation.resolve(CONFIG), fresh=True).run
     nursery.start(tmp_path, honest=False)
     nursery.wait()
-    assert len(_lost(lab, [lab.store.get(run.id)], nursery.acknowledged)) > 100
+    assert len(_lost(lab, [lab.store.runs.get(run.id)], nursery.acknowledged)) > 100

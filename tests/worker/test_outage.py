@@ -18,6 +18,7 @@ from lab.config import RunConfig
 from lab.runs.outage import Outage
 from lab.runs.owner import Owner
 from lab.runs.records import CHECKPOINT, RunRecord, RunState, Want
+from lab.runs.row_changes import change_row, sound_row
 from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.worker import supervisor
@@ -59,22 +60,22 @@ def _start(lab: Lab, run: RunRecord, *, wait_s: float) -> threading.Thread:
         target=execute, args=(lab, run), kwargs={"ending": threading.Event(), "wait_s": wait_s}, daemon=True
     )
     training.start()
-    _until(lambda: int(lab.store.get(run.id).progress.get("step", 0)) > 100)
+    _until(lambda: int(lab.store.runs.get(run.id).progress.step or 0) > 100)
     return training
 
 
 def _steps(lab: Lab, run: RunRecord) -> list[int]:
-    steps: list[int] = lab.store.points(run.id)["batch/loss"].step.tolist()
+    steps: list[int] = lab.store.points.read(run.id)["batch/loss"].step.tolist()
     return steps
 
 
 def _weights(lab: Lab, run: RunRecord) -> list[str]:
-    return [kept.sha256 for kept in lab.kept_epochs(run.id)]
+    return [kept.sha256 for kept in lab.weights.list(run.id)]
 
 
 @pytest.mark.parametrize("how", ["kill", "stop"])
 def test_a_short_outage_of_postgres_is_survived_by_a_training(lab: Lab, server: PostgresServer, how: str) -> None:
-    lab.submit(LONG)
+    lab.submissions.submit(lab.validation.resolve(LONG))
     run = claim(lab)
     training = _start(lab, run, wait_s=60.0)
     acknowledged = _steps(lab, run)
@@ -82,11 +83,11 @@ def test_a_short_outage_of_postgres_is_survived_by_a_training(lab: Lab, server: 
     time.sleep(3.0)
     server.start()
     training.join(TIMEOUT_S)
-    done = lab.store.get(run.id)
+    done = lab.store.runs.get(run.id)
     assert (done.state, done.reason, done.attempts) == (RunState.FINISHED, "", 1)
     assert set(acknowledged) <= set(_steps(lab, run))
-    assert _steps(lab, run) == list(range(1, done.summary["step"] + 1))
-    assert lab.store.verify(run.id) == ()
+    assert _steps(lab, run) == list(range(1, done.summary.step + 1))
+    assert lab.store.integrity.verify(run.id) == ()
 
 
 def _impatient_lab(home: Path) -> Lab:
@@ -107,7 +108,7 @@ def test_a_long_outage_pauses_the_run_with_its_reason_and_resume_gives_the_same_
     backend: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     lab = request.getfixturevalue("lab") if backend == "postgres" else _impatient_lab(tmp_path)
-    lab.submit(LONG)
+    lab.submissions.submit(lab.validation.resolve(LONG))
     run = claim(lab)
     training = _start(lab, run, wait_s=1.0)
     acknowledged = _steps(lab, run)
@@ -121,40 +122,40 @@ def test_a_long_outage_pauses_the_run_with_its_reason_and_resume_gives_the_same_
     assert training.is_alive()
     restore()
     training.join(TIMEOUT_S)
-    paused = lab.store.get(run.id)
+    paused = lab.store.runs.get(run.id)
     assert paused.state is RunState.PAUSED
     assert paused.reason.startswith("The run store was unreachable for ")
-    assert f"paused at step {paused.summary['step']:,}: resume goes on from there" in paused.reason
-    assert [kept.step for kept in lab.store.kept(run.id, kind=CHECKPOINT)] == [paused.summary["step"]]
-    assert _steps(lab, run) == list(range(1, paused.summary["step"] + 1))
+    assert f"paused at step {paused.summary.step:,}: resume goes on from there" in paused.reason
+    assert [kept.step for kept in lab.store.files.list(run.id, kind=CHECKPOINT)] == [paused.summary.step]
+    assert _steps(lab, run) == list(range(1, paused.summary.step + 1))
     assert set(acknowledged) <= set(_steps(lab, run))
-    lab.control(run.id, Want.RUN)
+    lab.submissions.control(run.id, Want.RUN)
     resumed = work_off(lab)
     assert (resumed.state, resumed.reason) == (RunState.FINISHED, "")
-    lab.submit(LONG, fresh=True)
+    lab.submissions.submit(lab.validation.resolve(LONG), fresh=True)
     assert _weights(lab, resumed) == _weights(lab, work_off(lab))
 
 
 def test_a_run_that_was_given_away_during_the_outage_is_not_written_to(lab: Lab, server: PostgresServer) -> None:
-    lab.submit(LONG)
+    lab.submissions.submit(lab.validation.resolve(LONG))
     run = claim(lab)
     training = _start(lab, run, wait_s=30.0)
     with lab.store.database.write() as connection:  # as another host's supervisor does with an expired lease
-        row = lab.store._row(connection, run.id, lock=True)
-        lab.store._change(connection, row, state=RunState.INTERRUPTED, lease=run.lease + 1)
+        row = sound_row(connection, run.id, lock=True)
+        change_row(connection, row, state=RunState.INTERRUPTED, lease=run.lease + 1)
     server.stop()
     time.sleep(1.0)
     server.start()
     training.join(TIMEOUT_S)
-    left = lab.store.get(run.id)
+    left = lab.store.runs.get(run.id)
     assert (left.state, left.lease) == (RunState.INTERRUPTED, run.lease + 1)
-    assert lab.store.verify(run.id) == ()
+    assert lab.store.integrity.verify(run.id) == ()
 
 
 def test_a_worker_that_waits_for_postgres_takes_the_run_that_is_queued_afterwards(
     lab: Lab, server: PostgresServer
 ) -> None:
-    lab.submit(SMALL)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
     server.stop()
     ending = threading.Event()
     worker = threading.Thread(target=work, args=(lab,), kwargs={"ending": ending, "idle_s": TIMEOUT_S}, daemon=True)
@@ -162,16 +163,16 @@ def test_a_worker_that_waits_for_postgres_takes_the_run_that_is_queued_afterward
     time.sleep(2.0)
     assert worker.is_alive()
     server.start()
-    _until(lambda: lab.store.list_runs()[0].state is RunState.FINISHED)
+    _until(lambda: lab.store.runs.list()[0].state is RunState.FINISHED)
     ending.set()
     worker.join(TIMEOUT_S)
 
 
 def test_a_claim_whose_answer_was_lost_is_queued_again(lab: Lab) -> None:
-    lab.submit(SMALL)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
     run = claim(lab)
-    assert lab.store.claim(slot="cpu", owner=Owner.of_this_process()) is None
-    lab.store.release(slot="cpu", owner=Owner.of_this_process())
+    assert lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process()) is None
+    lab.store.leases.release(slot="cpu", owner=Owner.of_this_process())
     again = claim(lab)
     assert (again.id, again.attempts) == (run.id, 1)
     assert again.lease > run.lease
@@ -181,7 +182,7 @@ def test_a_supervisor_without_a_worker_does_not_wait_for_ever(
     lab: Lab, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "IDLE_S", 0.1)
-    lab.submit(SMALL)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
     server.stop()
     alone = supervisor.Supervisor(lab.settings, outage=Outage(limit_s=1.0))
     began = time.monotonic()
@@ -195,23 +196,23 @@ def test_a_supervisor_without_a_worker_does_not_wait_for_ever(
 def test_sixty_seconds_without_postgres_are_survived_by_supervisor_worker_and_training(
     lab: Lab, server: PostgresServer
 ) -> None:
-    run = lab.submit(LONG.replace(epochs=200, keep_mb=1)).run.id
-    assert lab.ensure_worker()
-    _until(lambda: int(lab.store.get(run).progress.get("step", 0)) > 100)
+    run = lab.submissions.submit(lab.validation.resolve(LONG.replace(epochs=200, keep_mb=1))).run.id
+    assert lab.workers.ensure()
+    _until(lambda: int(lab.store.runs.get(run).progress.step or 0) > 100)
     card = (lab.settings.home / "supervisor.json").read_text()
-    acknowledged = lab.store.points(run)["batch/loss"].step.tolist()
+    acknowledged = lab.store.points.read(run)["batch/loss"].step.tolist()
     server.kill()
     time.sleep(60.0)
     server.start()
-    _until(lambda: lab.store.points(run)["batch/loss"].step[-1] > acknowledged[-1] + 100)
-    going = lab.store.get(run)
+    _until(lambda: lab.store.points.read(run)["batch/loss"].step[-1] > acknowledged[-1] + 100)
+    going = lab.store.runs.get(run)
     assert (going.state, going.attempts) == (RunState.RUNNING, 1)
-    lab.control(run, Want.STOP)
-    _until(lambda: lab.store.get(run).state is RunState.STOPPED)
-    steps = lab.store.points(run)["batch/loss"].step.tolist()
+    lab.submissions.control(run, Want.STOP)
+    _until(lambda: lab.store.runs.get(run).state is RunState.STOPPED)
+    steps = lab.store.points.read(run)["batch/loss"].step.tolist()
     assert steps == list(range(1, len(steps) + 1))
     assert set(acknowledged) <= set(steps)
     assert (lab.settings.home / "supervisor.json").read_text() == card
-    assert lab.store.verify(run) == ()
+    assert lab.store.integrity.verify(run) == ()
     os.kill(int(json.loads(card)["pid"]), signal.SIGTERM)
     _until(lambda: not is_running(lab.settings))

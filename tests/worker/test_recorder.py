@@ -37,8 +37,8 @@ def lab(tmp_path: Path) -> Lab:
 
 def _begin(lab: Lab, *, step: int = 0, outage: Outage | None = None) -> tuple[RunRecord, RunRecorder]:
     """Claim the run that is queued (a new one if none is) and tell its start."""
-    if not lab.store.count_queued():
-        lab.submit(CONFIG)
+    if not lab.store.queue.count_queued():
+        lab.submissions.submit(lab.validation.resolve(CONFIG))
     run = claim(lab)
     recorder = RunRecorder(lab.store, lab.artifacts, run, outage=outage)
     recorder.take(
@@ -105,9 +105,9 @@ def test_nothing_overtakes_points_that_wait_for_a_busy_store(lab: Lab, what: str
         recorder.finish(_ended("finished", 20), state=RunState.FINISHED, reason="")
     else:
         recorder.take(_checkpoint(20))
-        assert [kept.step for kept in lab.store.kept(run.id)] == [20]
-    assert lab.store.points(run.id)["batch/loss"].step.tolist() == list(range(1, 21))
-    assert lab.store.verify(run.id) == ()
+        assert [kept.step for kept in lab.store.files.list(run.id)] == [20]
+    assert lab.store.points.read(run.id)["batch/loss"].step.tolist() == list(range(1, 21))
+    assert lab.store.integrity.verify(run.id) == ()
 
 
 def test_a_store_that_stays_busy_until_the_worker_ends_ends_no_run_without_its_points(lab: Lab) -> None:
@@ -119,7 +119,7 @@ def test_a_store_that_stays_busy_until_the_worker_ends_ends_no_run_without_its_p
     with pytest.raises(StoreBusyError, match=r"held by another process for more than 0.4 s"):
         recorder.finish(_ended("finished", 20), state=RunState.FINISHED, reason="")
     holder.close()
-    assert lab.store.get(run.id).state is RunState.RUNNING
+    assert lab.store.runs.get(run.id).state is RunState.RUNNING
 
 
 def test_a_resumed_run_leaves_the_future_it_went_back_from(lab: Lab) -> None:
@@ -127,18 +127,18 @@ def test_a_resumed_run_leaves_the_future_it_went_back_from(lab: Lab) -> None:
     _epoch(recorder, 1, loss=0.5)
     recorder.take(_checkpoint(20))
     _epoch(recorder, 2, loss=0.4)
-    lab.store.finish(run.id, run.lease, state=RunState.INTERRUPTED)
-    lab.control(run.id, Want.RUN)
-    assert lab.store.points(run.id)["batch/loss"].step[-1] == 40  # until it goes on, all is there
-    assert lab.find_weights(run.id).step == 40
+    lab.store.leases.finish(run.id, run.lease, state=RunState.INTERRUPTED)
+    lab.submissions.control(run.id, Want.RUN)
+    assert lab.store.points.read(run.id)["batch/loss"].step[-1] == 40  # until it goes on, all is there
+    assert lab.weights.find(run.id).step == 40
     run, recorder = _begin(lab, step=20)
-    assert lab.store.points(run.id)["batch/loss"].step[-1] == 20
+    assert lab.store.points.read(run.id)["batch/loss"].step[-1] == 20
     assert _files(lab) == ["checkpoint-000000", "weights-000000020"]
     recorder.take(_steps(21, 30))
     recorder.finish(_ended("stopped", 30), state=RunState.STOPPED, reason="")
-    assert lab.store.points(run.id)["batch/loss"].step[-1] == 30
-    assert lab.store.points(run.id)["val/loss"].step.tolist() == [20]
-    assert lab.find_weights(run.id).step == 20
+    assert lab.store.points.read(run.id)["batch/loss"].step[-1] == 30
+    assert lab.store.points.read(run.id)["val/loss"].step.tolist() == [20]
+    assert lab.weights.find(run.id).step == 20
 
 
 def test_an_epoch_that_was_stopped_and_went_on_has_one_set_of_weights(lab: Lab) -> None:
@@ -146,11 +146,11 @@ def test_an_epoch_that_was_stopped_and_went_on_has_one_set_of_weights(lab: Lab) 
     _epoch(recorder, 1, loss=0.5)
     recorder.take(Snapshot(WEIGHTS, 30, 2, lambda: _weights(2, 4)))
     recorder.finish(_ended("stopped", 30), state=RunState.STOPPED, reason="")
-    assert [kept.step for kept in lab.kept_epochs(run.id)] == [20, 30]
-    lab.control(run.id, Want.RUN)
+    assert [kept.step for kept in lab.weights.list(run.id)] == [20, 30]
+    lab.submissions.control(run.id, Want.RUN)
     _, recorder = _begin(lab, step=30)
     _epoch(recorder, 2, loss=0.4)
-    assert [(kept.step, kept.epoch) for kept in lab.kept_epochs(run.id)] == [(20, 1), (40, 2)]
+    assert [(kept.step, kept.epoch) for kept in lab.weights.list(run.id)] == [(20, 1), (40, 2)]
     assert _files(lab) == ["weights-000000020", "weights-000000040"]
 
 
@@ -161,12 +161,12 @@ def test_within_its_budget_a_run_keeps_the_best_weights_it_knows_and_the_newest(
     run, recorder = _begin(lab)
     for epoch, value in enumerate(loss, 1):
         _epoch(recorder, epoch, loss=value, size=400_000)
-    assert [file.epoch for file in lab.kept_epochs(run.id)] == kept
-    assert "never the best or the newest" in lab.store.get(run.id).notices[-1]
+    assert [file.epoch for file in lab.weights.list(run.id)] == kept
+    assert "never the best or the newest" in lab.store.runs.get(run.id).notices[-1]
 
 
 def _codes(lab: Lab, run: RunRecord) -> list[str]:
-    return [finding.code for finding in lab.store.get(run.id).findings]
+    return [finding.code for finding in lab.store.runs.get(run.id).findings]
 
 
 def _validated(recorder: RunRecorder, epoch: int, loss: float, training: float) -> None:
@@ -179,7 +179,7 @@ def test_findings_are_judged_anew_at_every_epoch_and_withdrawn_when_they_are_no_
     losses = [1.0, 0.5, 0.4, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
     for epoch, loss in enumerate(losses, 1):
         _validated(recorder, epoch, loss, 0.8**epoch)
-    (finding,) = lab.store.get(run.id).findings
+    (finding,) = lab.store.runs.get(run.id).findings
     assert finding.code == "overfitting"
     assert "is 0.8000 in epochs 7 to 9" in finding.message
     for epoch in range(10, 13):
@@ -187,23 +187,23 @@ def test_findings_are_judged_anew_at_every_epoch_and_withdrawn_when_they_are_no_
     assert _codes(lab, run) == []
     recorder.finish(_ended("finished", 240), state=RunState.FINISHED, reason="")
     assert _codes(lab, run) == []
-    assert lab.store.get(run.id).notices == ()
-    assert lab.store.verify(run.id) == ()
+    assert lab.store.runs.get(run.id).notices == ()
+    assert lab.store.integrity.verify(run.id) == ()
 
 
 def test_the_findings_of_the_end_have_the_numbers_of_the_end(lab: Lab) -> None:
     run, recorder = _begin(lab)
     recorder.take(_steps(1, 250))
     recorder.finish(_ended("paused", 250), state=RunState.PAUSED, reason="")
-    lab.control(run.id, Want.RUN)
+    lab.submissions.control(run.id, Want.RUN)
     run, recorder = _begin(lab, step=250)
     recorder.take(_steps(251, 1_000))
     recorder.finish(_ended("finished", 1_000), state=RunState.FINISHED, reason="")
-    ended = lab.store.get(run.id)
+    ended = lab.store.runs.get(run.id)
     assert [finding.code for finding in ended.findings] == ["at-chance"]
     assert "after 1,000 steps" in ended.findings[0].message
     assert (ended.state, ended.status) == (RunState.FINISHED, "no better than guessing")
-    assert lab.store.verify(run.id) == ()
+    assert lab.store.integrity.verify(run.id) == ()
 
 
 def test_a_run_that_goes_back_takes_back_what_was_said_of_the_epochs_it_left(lab: Lab) -> None:
@@ -212,8 +212,8 @@ def test_a_run_that_goes_back_takes_back_what_was_said_of_the_epochs_it_left(lab
     recorder.take(_steps(1, 20))
     recorder.take(StepMetrics(np.array([21]), np.array([math.nan]), np.zeros(1), np.ones(1), images_per_second=1.0))
     assert _codes(lab, run) == ["diverged"]
-    lab.store.finish(run.id, run.lease, state=RunState.INTERRUPTED)
-    lab.control(run.id, Want.RUN)
+    lab.store.leases.finish(run.id, run.lease, state=RunState.INTERRUPTED)
+    lab.submissions.control(run.id, Want.RUN)
     _begin(lab, step=0)
     assert _codes(lab, run) == []
 
@@ -231,11 +231,11 @@ def test_findings_that_a_busy_store_refused_are_written_the_next_time(lab: Lab) 
 
 def test_resume_pressed_while_a_pause_is_written_down_goes_on(lab: Lab) -> None:
     run, recorder = _begin(lab)
-    lab.control(run.id, Want.PAUSE)
+    lab.submissions.control(run.id, Want.PAUSE)
     recorder.take(_steps(1, 20))
-    lab.control(run.id, Want.RUN)
+    lab.submissions.control(run.id, Want.RUN)
     recorder.finish(_ended("paused", 20), state=RunState.PAUSED, reason="")
-    assert lab.store.get(run.id).state is RunState.QUEUED
+    assert lab.store.runs.get(run.id).state is RunState.QUEUED
 
 
 def test_a_recorded_learning_rate_is_stored_at_its_steps_and_a_resume_continues_it(lab: Lab) -> None:
@@ -245,12 +245,92 @@ def test_a_recorded_learning_rate_is_stored_at_its_steps_and_a_resume_continues_
     recorder.take(Evaluated(20, 1, 1.0, {"lr": 0.15}, epoch_end=True))
     recorder.take(_checkpoint(20))
     recorder.finish(_ended("paused", 20), state=RunState.PAUSED, reason="")
-    lab.control(run.id, Want.RUN)
+    lab.submissions.control(run.id, Want.RUN)
     _, recorder = _begin(lab, step=20)
     recorder.take(replace(_steps(21, 30), lr_step=np.array([24]), lr=np.array([0.05])))
     recorder.finish(_ended("finished", 30), state=RunState.FINISHED, reason="")
-    series = lab.store.points(run.id)["lr"]
+    series = lab.store.points.read(run.id)["lr"]
     assert series.step.tolist() == [1, 5, 12, 20, 24]
     assert series.value.tolist() == [0.1, 0.3, 0.2, 0.15, 0.05]
     assert series.time_s.tolist() == pytest.approx([0.1, 0.5, 1.2, 1.0, 2.4])
-    assert [row["step"] for row in epoch_rows(lab.store.points(run.id))] == []  # rates alone are no evaluation
+    assert [row["step"] for row in epoch_rows(lab.store.points.read(run.id))] == []  # rates alone are no evaluation
+
+
+class _Clock:
+    """A clock that only moves when it is told to; the time of day stays real."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return 0.0
+
+
+def test_the_time_left_after_a_resume_is_told_by_the_steps_of_this_attempt(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = _Clock()
+    monkeypatch.setattr("lab.worker.recorder.time", clock)
+    run, recorder = _begin(lab, step=900)
+    clock.now += 20.0
+    recorder.take(_steps(901, 910))  # 2 s a step, and 90 of 1,000 are left
+    assert lab.store.runs.get(run.id).progress.other["eta_seconds"] == 180.0
+
+
+@pytest.mark.parametrize(("step", "epoch"), [(1, 1), (20, 1), (21, 2), (40, 2)])
+def test_the_progress_names_the_epoch_that_is_trained(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, step: int, epoch: int
+) -> None:
+    clock = _Clock()
+    monkeypatch.setattr("lab.worker.recorder.time", clock)
+    run, recorder = _begin(lab)
+    clock.now += 1.0
+    recorder.take(_steps(1, step))
+    assert lab.store.runs.get(run.id).progress.epoch == epoch
+
+
+def test_the_environment_counts_each_set_of_images(lab: Lab) -> None:
+    lab.submissions.submit(lab.validation.resolve(CONFIG))
+    run = claim(lab)
+    recorder = RunRecorder(lab.store, lab.artifacts, run)
+    start = Started(
+        device="cpu",
+        step=0,
+        total_steps=9,
+        steps_per_epoch=9,
+        train_images=50,
+        val_images=6,
+        test_images=7,
+        params=8,
+        environment={"threads": 2},
+    )
+    recorder.take(start)
+    known = lab.store.runs.get(run.id).environment
+    assert {name: known[name] for name in ("train_images", "val_images", "test_images", "params", "threads")} == {
+        "train_images": 50,
+        "val_images": 6,
+        "test_images": 7,
+        "params": 8,
+        "threads": 2,
+    }
+
+
+@pytest.mark.parametrize("saved", [True, False], ids=["checkpoint saved", "checkpoint lost"])
+def test_a_pause_after_an_outage_promises_only_a_checkpoint_that_was_saved(lab: Lab, saved: bool) -> None:
+    run, recorder = _begin(lab, outage=Outage(limit_s=0.1))
+    recorder.take(_steps(1, 20))
+    holder = _hold(lab, None)
+    if not saved:
+        Path(lab.settings.artifacts).mkdir(parents=True, exist_ok=True)
+        Path(lab.settings.artifacts, run.id).write_text("a file where the folder of the run belongs")
+    recorder.take(_steps(21, 25))
+    recorder.take(_checkpoint(25))
+    holder.close()
+    recorder.pause_after_outage(_ended("paused", 25))
+    record = lab.store.runs.get(run.id)
+    assert record.state is RunState.PAUSED
+    assert "training paused at step 25" in record.reason
+    assert record.reason.endswith("from there." if saved else "from its last checkpoint.")

@@ -20,7 +20,7 @@ _OF_A_DEAD_PROCESS = {"pid": 1, "pid_start": "never", "host": Owner.of_this_proc
 def test_a_torn_card_keeps_nobody_from_asking_for_a_run(tmp_path: Path, text: str) -> None:
     lab = open_lab(tmp_path)
     (tmp_path / "supervisor.json").write_text(text)
-    assert lab.submit(SMALL).run.id
+    assert lab.submissions.submit(lab.validation.resolve(SMALL)).run.id
 
 
 _ON_A_FULL_DISK = """

@@ -12,6 +12,7 @@ import pytest
 from lab.config import RunConfig
 from lab.runs.owner import process_start
 from lab.runs.records import RunRecord, RunState
+from lab.runs.row_changes import sound_row
 from lab.service.lab import Lab
 from lab.worker.supervisor import is_running
 from tests.worker.worker_runs import open_lab
@@ -41,7 +42,7 @@ def _until(condition: Callable[[], bool]) -> None:
 
 
 def _step(run: RunRecord) -> int:
-    return int(run.progress.get("step", 0))
+    return int(run.progress.step or 0)
 
 
 def _workers(lab: Lab) -> int:
@@ -58,33 +59,33 @@ def _workers(lab: Lab) -> int:
 
 
 def test_a_supervisor_killed_alone_is_started_again_and_adopts_its_worker(lab: Lab) -> None:
-    run = lab.submit(LONG).run.id
-    assert lab.ensure_worker()
-    _until(lambda: _step(lab.store.get(run)) > 0)
+    run = lab.submissions.submit(lab.validation.resolve(LONG)).run.id
+    assert lab.workers.ensure()
+    _until(lambda: _step(lab.store.runs.get(run)) > 0)
     supervisor, worker = _pid(lab, "supervisor"), _pid(lab, "worker")
     os.kill(supervisor, signal.SIGKILL)
     _until(lambda: _pid(lab, "supervisor") != supervisor and is_running(lab.settings))
-    step = _step(lab.store.get(run))
-    _until(lambda: _step(lab.store.get(run)) > step)
+    step = _step(lab.store.runs.get(run))
+    _until(lambda: _step(lab.store.runs.get(run)) > step)
     assert process_start(worker) is not None
     assert _workers(lab) == 1
-    assert lab.store.get(run).attempts == 1
-    waiting = lab.submit(LONG.replace(epochs=1), fresh=True).run.id
+    assert lab.store.runs.get(run).attempts == 1
+    waiting = lab.submissions.submit(lab.validation.resolve(LONG.replace(epochs=1)), fresh=True).run.id
     os.kill(worker, signal.SIGKILL)
     _until(lambda: _written_state(lab, run) == "interrupted")
-    _until(lambda: lab.store.get(waiting).state is RunState.FINISHED)
+    _until(lambda: lab.store.runs.get(waiting).state is RunState.FINISHED)
     assert _pid(lab, "worker") != worker
 
 
 def _written_state(lab: Lab, run: str) -> str:
     with lab.store.database.read() as connection:
-        return str(lab.store._row(connection, run).state)
+        return str(sound_row(connection, run).state)
 
 
 def test_a_new_supervisor_that_is_asked_to_end_ends_the_worker_it_adopted(lab: Lab) -> None:
-    run = lab.submit(LONG).run.id
-    lab.ensure_worker()
-    _until(lambda: _step(lab.store.get(run)) > 0)
+    run = lab.submissions.submit(lab.validation.resolve(LONG)).run.id
+    lab.workers.ensure()
+    _until(lambda: _step(lab.store.runs.get(run)) > 0)
     supervisor = _pid(lab, "supervisor")
     os.kill(supervisor, signal.SIGKILL)
     _until(lambda: _pid(lab, "supervisor") != supervisor and is_running(lab.settings))
@@ -92,6 +93,6 @@ def test_a_new_supervisor_that_is_asked_to_end_ends_the_worker_it_adopted(lab: L
     os.kill(_pid(lab, "supervisor"), signal.SIGTERM)
     _until(lambda: not is_running(lab.settings))
     assert _workers(lab) == 0
-    ended = lab.store.get(run)
+    ended = lab.store.runs.get(run)
     assert ended.state is RunState.INTERRUPTED
     assert "asked to end" in ended.reason

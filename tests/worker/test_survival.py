@@ -27,9 +27,9 @@ from lab.config import RunConfig
 from lab.service.lab import Lab
 from lab.settings import Settings
 lab = Lab(Settings.from_env({"LAB_HOME": sys.argv[1]}))
-run = lab.submit(RunConfig.from_dict({**RunConfig().as_dict(), "dataset": "digits", "epochs": 2000,
-                 "batch_size": 16, "keep_mb": 1})).run
-lab.ensure_worker()
+run = lab.submissions.submit(lab.validation.resolve(RunConfig.from_dict({**RunConfig().as_dict(), "dataset": "digits", "epochs": 2000,
+                 "batch_size": 16, "keep_mb": 1}))).run
+lab.workers.ensure()
 print(run.id, flush=True)
 time.sleep(600)
 """
@@ -43,15 +43,15 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 def _until(lab: Lab, run: str, wanted: Callable[[RunRecord], bool]) -> RunRecord:
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
-        record = lab.store.get(run)
+        record = lab.store.runs.get(run)
         if wanted(record):
             return record
         time.sleep(0.05)
-    raise AssertionError(f"waited {PATIENCE_S} s: {lab.store.get(run)}")
+    raise AssertionError(f"waited {PATIENCE_S} s: {lab.store.runs.get(run)}")
 
 
 def _step(record: RunRecord) -> int:
-    return int(record.progress.get("step", 0))
+    return int(record.progress.step or 0)
 
 
 def _supervisor_pid(lab: Lab) -> int:
@@ -81,13 +81,13 @@ def test_a_killed_server_takes_no_run_with_it(lab: Lab, run: str) -> None:
 
 
 def test_pause_keeps_the_very_step_and_resume_goes_on_from_it(lab: Lab, run: str) -> None:
-    lab.control(run, Want.PAUSE)
+    lab.submissions.control(run, Want.PAUSE)
     paused = _until(lab, run, lambda r: r.state is RunState.PAUSED)
-    (checkpoint,) = lab.store.kept(run, kind=CHECKPOINT)
-    assert checkpoint.step == paused.summary["step"]
-    lab.control(run, Want.RUN)
+    (checkpoint,) = lab.store.files.list(run, kind=CHECKPOINT)
+    assert checkpoint.step == paused.summary.step
+    lab.submissions.control(run, Want.RUN)
     _until(lab, run, lambda r: r.state is RunState.RUNNING and _step(r) > checkpoint.step)
-    steps = lab.store.points(run, series=["batch/loss"])["batch/loss"].step.tolist()
+    steps = lab.store.points.read(run, series=["batch/loss"])["batch/loss"].step.tolist()
     assert steps == list(range(1, len(steps) + 1))
 
 
@@ -98,8 +98,8 @@ def test_a_worker_told_to_end_keeps_a_checkpoint_and_says_interrupted(lab: Lab, 
     assert record.state is RunState.INTERRUPTED
     assert "asked to end" in record.reason
     assert time.monotonic() - asked < 15
-    (checkpoint,) = lab.store.kept(run, kind=CHECKPOINT)
-    assert checkpoint.step == record.summary["step"]
+    (checkpoint,) = lab.store.files.list(run, kind=CHECKPOINT)
+    assert checkpoint.step == record.summary.step
     end = time.monotonic() + PATIENCE_S
     while is_running(lab.settings) and time.monotonic() < end:
         time.sleep(0.1)
@@ -107,31 +107,31 @@ def test_a_worker_told_to_end_keeps_a_checkpoint_and_says_interrupted(lab: Lab, 
 
 
 def test_resume_starts_a_worker_where_none_is_alive_and_stop_keeps_the_weights(lab: Lab, run: str) -> None:
-    before = lab.store.get(run).summary["step"]
-    lab.control(run, Want.RUN)
-    assert lab.ensure_worker()
+    before = lab.store.runs.get(run).summary.step
+    lab.submissions.control(run, Want.RUN)
+    assert lab.workers.ensure()
     _until(lab, run, lambda r: _step(r) > before)
-    lab.control(run, Want.STOP)
+    lab.submissions.control(run, Want.STOP)
     stopped = _until(lab, run, lambda r: r.state is RunState.STOPPED)
     assert stopped.attempts == 3
-    assert lab.load_run_network(run, epoch="latest").step <= stopped.summary["step"]
+    assert lab.weights.load(run, epoch="latest").step <= stopped.summary.step
 
 
 def test_a_stopped_run_cannot_be_paused(lab: Lab, run: str) -> None:
     with pytest.raises(RunStateError, match="cannot be paused"):
-        lab.control(run, Want.PAUSE)
+        lab.submissions.control(run, Want.PAUSE)
 
 
 def test_the_disk_budget_keeps_best_and_newest(lab: Lab, run: str) -> None:
-    kept = lab.kept_epochs(run)
+    kept = lab.weights.list(run)
     assert sum(k.bytes for k in kept) <= 1_000_000
-    assert any("disk budget" in notice for notice in lab.store.get(run).notices)
+    assert any("disk budget" in notice for notice in lab.store.runs.get(run).notices)
 
 
 def test_a_killed_worker_reads_as_interrupted_and_the_supervisor_goes_on_with_the_queue(lab: Lab) -> None:
-    doomed = lab.submit(LONG, fresh=True).run.id
-    waiting = lab.submit(LONG.replace(epochs=1, keep_mb=10), fresh=True).run.id
-    lab.ensure_worker()
+    doomed = lab.submissions.submit(lab.validation.resolve(LONG), fresh=True).run.id
+    waiting = lab.submissions.submit(lab.validation.resolve(LONG.replace(epochs=1, keep_mb=10)), fresh=True).run.id
+    lab.workers.ensure()
     _until(lab, doomed, lambda r: _step(r) > 0)
     for pid in _children(_supervisor_pid(lab)):
         os.kill(pid, signal.SIGKILL)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from lab.runs.leases import Leases
 from lab.runs.records import RunRecord, RunState, Want
-from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.training.events import Command
 from lab.worker import loop
@@ -22,7 +22,7 @@ def lab(tmp_path: Path) -> Lab:
 
 
 def _weights(lab: Lab, run: RunRecord) -> list[str]:
-    return [kept.sha256 for kept in lab.kept_epochs(run.id)]
+    return [kept.sha256 for kept in lab.weights.list(run.id)]
 
 
 def _interrupt(lab: Lab) -> RunRecord:
@@ -31,27 +31,27 @@ def _interrupt(lab: Lab) -> RunRecord:
     ending.set()
     run = claim(lab)
     execute(lab, run, ending=ending)
-    return lab.store.get(run.id)
+    return lab.store.runs.get(run.id)
 
 
 def _remove(lab: Lab, run: RunRecord) -> None:
-    lab.store.delete(run.id)
-    lab.store.purge(lab.artifacts.delete, older_than_s=0)
+    lab.store.removal.delete(run.id)
+    lab.store.removal.purge(lab.artifacts.delete, older_than_s=0)
 
 
 @pytest.mark.parametrize("purged", [False, True])
 def test_a_longer_run_outlives_the_shorter_one_it_continues(lab: Lab, purged: bool) -> None:
     shorter = train(lab)
-    longer = lab.submit(SMALL.replace(epochs=2)).run
+    longer = lab.submissions.submit(lab.validation.resolve(SMALL.replace(epochs=2))).run
     assert longer.parent == shorter.id
     if purged:
         _remove(lab, shorter)
     else:
-        lab.store.delete(shorter.id)
+        lab.store.removal.delete(shorter.id)
     done = work_off(lab)
     assert (done.id, done.state, done.reason) == (longer.id, RunState.FINISHED, "")
-    assert lab.store.points(done.id)["val/loss"].step.tolist() == [0, 2, 4]
-    lab.submit(SMALL.replace(epochs=2), fresh=True)
+    assert lab.store.points.read(done.id)["val/loss"].step.tolist() == [0, 2, 4]
+    lab.submissions.submit(lab.validation.resolve(SMALL.replace(epochs=2)), fresh=True)
     assert _weights(lab, done) == _weights(lab, work_off(lab))
 
 
@@ -59,11 +59,11 @@ def test_a_fine_tuned_run_is_resumed_without_the_run_it_came_from(lab: Lab) -> N
     parent = train(lab)
     tuned = SMALL.replace(init_from=parent.id, lr=1e-4)
     whole = train(lab, tuned)
-    lab.submit(tuned, fresh=True)
+    lab.submissions.submit(lab.validation.resolve(tuned), fresh=True)
     cut = _interrupt(lab)
     assert cut.state is RunState.INTERRUPTED
     _remove(lab, parent)
-    lab.control(cut.id, Want.RUN)
+    lab.submissions.control(cut.id, Want.RUN)
     resumed = work_off(lab)
     assert (resumed.state, resumed.reason) == (RunState.FINISHED, "")
     assert _weights(lab, resumed) == _weights(lab, whole)
@@ -74,7 +74,7 @@ def test_a_wish_is_heard_though_the_disk_is_too_full_to_renew_the_lease(
 ) -> None:
     monkeypatch.setattr(loop, "LISTEN_S", 0.01)
     monkeypatch.setattr(loop, "RENEW_S", 0.1)
-    lab.submit(SMALL)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
     run = claim(lab)
     with lab.store.database.write() as connection:
         connection.exec_driver_sql(
@@ -84,7 +84,7 @@ def test_a_wish_is_heard_though_the_disk_is_too_full_to_renew_the_lease(
     with Watch(lab, run, threading.Event()) as watch:
         time.sleep(0.3)
         assert watch.command() is Command.RUN
-        lab.control(run.id, Want.STOP)
+        lab.submissions.control(run.id, Want.STOP)
         end = time.monotonic() + 5
         while watch.command() is Command.RUN and time.monotonic() < end:
             time.sleep(0.01)
@@ -92,7 +92,7 @@ def test_a_wish_is_heard_though_the_disk_is_too_full_to_renew_the_lease(
         assert not watch.lost
 
 
-class _SlowToFinish(RunStore):
+class _SlowToFinish(Leases):
     """Counts the renewals of the lease while a run's end is written down."""
 
     renewed = 0
@@ -114,8 +114,7 @@ def test_the_lease_is_renewed_while_the_end_of_a_long_run_is_written_down(
 ) -> None:
     monkeypatch.setattr(loop, "LISTEN_S", 0.01)
     monkeypatch.setattr(loop, "RENEW_S", 0.05)
-    store = _SlowToFinish.open(lab.settings.database)
-    assert isinstance(store, _SlowToFinish)
-    vars(lab)["store"] = store
+    leases = _SlowToFinish(lab.store.context)
+    monkeypatch.setattr(lab.store, "leases", leases)
     assert train(lab).state is RunState.FINISHED
-    assert store.meanwhile > 0
+    assert leases.meanwhile > 0

@@ -20,7 +20,7 @@ def open_lab(home: Path, **more: str) -> Lab:
 
 def claim(lab: Lab) -> RunRecord:
     """Take the run that is queued."""
-    run = lab.store.claim(slot="cpu", owner=Owner.of_this_process())
+    run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     assert run is not None
     return run
 
@@ -29,10 +29,10 @@ def work_off(lab: Lab) -> RunRecord:
     """Train the run that is queued to its end and return it."""
     run = claim(lab)
     execute(lab, run, ending=threading.Event())
-    return lab.store.get(run.id, deleted=True)
+    return lab.store.runs.get(run.id, deleted=True)
 
 
 def train(lab: Lab, config: RunConfig = SMALL) -> RunRecord:
     """Ask for a run, train it and return it."""
-    lab.submit(config)
+    lab.submissions.submit(lab.validation.resolve(config))
     return work_off(lab)

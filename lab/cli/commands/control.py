@@ -14,14 +14,14 @@ ANSWER_S = 30.0  # how long stop and pause wait for the worker's answer
 
 
 def _request(lab: Lab, run: str, want: Want, as_json: bool) -> None:
-    record = lab.control(lab.store.resolve(run).id, want)
+    record = lab.submissions.control(lab.store.runs.resolve(run).id, want)
     if want is Want.RUN:
-        lab.ensure_worker()
+        lab.workers.ensure()
     else:
         end = time.monotonic() + ANSWER_S
         while record.state.live and record.responding and time.monotonic() < end:
             time.sleep(0.2)
-            record = lab.store.get(record.id)
+            record = lab.store.runs.get(record.id)
     if as_json:
         print_json(as_dict(record))
     else:
@@ -63,10 +63,10 @@ def resume(lab: Lab, run: str, as_json: bool) -> None:
 @click.pass_obj
 def tag(lab: Lab, run: str, tags: tuple[str, ...], remove: bool, as_json: bool) -> None:
     """Put tags on a run."""
-    record = lab.store.resolve(run)
+    record = lab.store.runs.resolve(run)
     kept = [t for t in record.tags if t not in tags]
-    lab.store.set_tags(record.id, tags=tuple(kept if remove else [*kept, *tags]))
-    record = lab.store.get(record.id)
+    lab.store.edits.set_tags(record.id, tags=tuple(kept if remove else [*kept, *tags]))
+    record = lab.store.runs.get(record.id)
     if as_json:
         print_json(as_dict(record))
     else:
@@ -81,14 +81,14 @@ def tag(lab: Lab, run: str, tags: tuple[str, ...], remove: bool, as_json: bool) 
 def delete(lab: Lab, run: str, undo: bool, as_json: bool) -> None:
     """Delete a run; --undo brings it back."""
     if undo:
-        record = lab.store.undelete(run)
+        record = lab.store.removal.undelete(run)
     else:
         try:
-            record = lab.store.resolve(run)
+            record = lab.store.runs.resolve(run)
         except UnreadableRunError:  # deleting is the way out; such a run is known by its id alone
-            record = lab.store.delete(run.strip())
+            record = lab.store.removal.delete(run.strip())
         else:
-            lab.store.delete(record.id)
+            lab.store.removal.delete(record.id)
     if as_json:
         print_json({"run": record.id, "deleted": not undo})
     else:

@@ -32,7 +32,7 @@ def datasets(lab: Lab, fetch: str | None, path: Path | None, as_json: bool) -> N
         return
     root = lab.settings.data
     if fetch is not None:
-        lab.require_writable()
+        lab.settings.require_writable()
         fetch_dataset(fetch, root=root)
     entries = [_entry(lab, spec.id) for spec in list_datasets()]
     others = list_other_files(root)
@@ -67,7 +67,7 @@ def _entry(lab: Lab, id: str) -> dict[str, Any]:
 
 
 def _import(lab: Lab, path: Path, *, as_json: bool) -> None:
-    lab.require_writable()
+    lab.settings.require_writable()
     made = import_file(user_path(path), root=lab.settings.data)
     if as_json:
         print_json(

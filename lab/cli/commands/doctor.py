@@ -33,7 +33,7 @@ def examine(lab: Lab) -> dict[str, Any]:
     except LabError as error:
         problems.append(str(error))
     try:
-        state["runs"] = lab.store.count_runs()
+        state["runs"] = lab.store.runs.count()
         problems += _stored(lab)
     except LabError as error:
         problems.append(str(error))
@@ -60,9 +60,9 @@ def examine(lab: Lab) -> dict[str, Any]:
 
 def _stored(lab: Lab) -> list[str]:
     """Return what is wrong with the store's file, its runs and its drawings."""
-    problems = list(lab.store.check())
-    problems += [run.problem for run in lab.store.list_runs(limit=None, problems=True) if run.problem]
-    if damaged := lab.store.damaged_sketches():
+    problems = list(lab.store.integrity.check_file())
+    problems += [run.problem for run in lab.store.runs.list(limit=None, problems=True) if run.problem]
+    if damaged := lab.store.sketches.count_damaged():
         problems.append(f"{damaged} saved drawings are damaged and left out: restore the store from a copy.")
     return problems
 

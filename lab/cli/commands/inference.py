@@ -53,9 +53,9 @@ def predict(lab: Lab, run: str, images: tuple[Path, ...], sketch: bool, epoch: s
 
     Of several files those that cannot be read are named, the others are answered, and the exit code is 1.
     """
-    loaded = lab.load_run_network(lab.store.resolve(run).id, epoch=read_epoch(epoch))
+    loaded = lab.weights.load(lab.store.runs.resolve(run).id, epoch=read_epoch(epoch))
     pictures = [(str(path), _content(path)) for path in images]
-    answers = predict_images(loaded, pictures, dataset=lab.dataset(loaded.run.config.dataset), sketch=sketch)
+    answers = predict_images(loaded, pictures, dataset=lab.datasets.load(loaded.run.config.dataset), sketch=sketch)
     if as_json:
         print_json({"run": loaded.run.id, "epoch": loaded.epoch, "predictions": answers})
     else:
@@ -103,14 +103,14 @@ def _read(path: Path) -> bytes:
 def evaluate(lab: Lab, run: str, epoch: str, all_epochs: bool, as_json: bool) -> None:
     """Test a run's kept weights on the whole test set: accuracy, loss, per class, confusion."""
     wanted = read_epoch(epoch)
-    record = lab.store.resolve(run)
-    files = lab.kept_epochs(record.id) if all_epochs else ()
-    files = files or (lab.find_weights(record.id, epoch=wanted),)
+    record = lab.store.runs.resolve(run)
+    files = lab.weights.list(record.id) if all_epochs else ()
+    files = files or (lab.weights.find(record.id, epoch=wanted),)
     answering = record.headline
-    data = lab.dataset(record.config.dataset)
+    data = lab.datasets.load(record.config.dataset)
     reports: list[dict[str, Any]] = []
     for kept in files:
-        loaded = lab.load_kept(record, kept)
+        loaded = lab.weights.load_file(record, kept)
         made = evaluate_network(
             loaded.network,
             data.test_images,
@@ -144,8 +144,8 @@ def inspect(
     lab: Lab, run: str, layer: str, image: str, out: Path, per_channel: bool, epoch: str, as_json: bool
 ) -> None:
     """Write a layer's feature maps for one image as a PNG."""
-    loaded = lab.load_run_network(lab.store.resolve(run).id, epoch=read_epoch(epoch))
-    picture, label = pick_image(image, lab.dataset(loaded.run.config.dataset), size=loaded.image_size)
+    loaded = lab.weights.load(lab.store.runs.resolve(run).id, epoch=read_epoch(epoch))
+    picture, label = pick_image(image, lab.datasets.load(loaded.run.config.dataset), size=loaded.image_size)
     seen = inspect_image(loaded.network, picture, layer=layer, mean=loaded.mean, std=loaded.std)
     maps = seen.maps.values
     write_file(out, grid(paint(maps, each=per_channel), enlarge=max(1, 84 // maps.shape[-1])))

@@ -18,7 +18,7 @@ from lab.service.lab import Lab
 def queue(context: click.Context, as_json: bool) -> None:
     """List the live runs: those in training first, then the queue in its order."""
     if context.invoked_subcommand is None:
-        _print_queue(context.obj.store.list_queue(), as_json)
+        _print_queue(context.obj.store.queue.list(), as_json)
 
 
 @queue.command()
@@ -28,8 +28,8 @@ def queue(context: click.Context, as_json: bool) -> None:
 @click.pass_obj
 def move(lab: Lab, run: str, where: str, as_json: bool) -> None:
     """Move a queued RUN to the front or the back of the queue, or up or down by one place."""
-    lab.require_writable()
-    _print_queue(lab.store.move_in_queue(lab.store.resolve(run).id, Move(where)), as_json)
+    lab.settings.require_writable()
+    _print_queue(lab.store.queue.move(lab.store.runs.resolve(run).id, Move(where)), as_json)
 
 
 @queue.command("stop-all")
@@ -38,12 +38,12 @@ def move(lab: Lab, run: str, where: str, as_json: bool) -> None:
 @click.pass_obj
 def stop_all(lab: Lab, yes: bool, as_json: bool) -> None:
     """Stop every run that trains or waits; weights of finished epochs stay, and `resume` goes on."""
-    lab.require_writable()
-    live = len(lab.store.list_queue())
+    lab.settings.require_writable()
+    live = len(lab.store.queue.list())
     if live and not (yes or as_json or click.confirm(f"Stop {plural(live, 'run')}?")):
         click.echo("Nothing was stopped.")
         return
-    stopped = lab.store.stop_all()
+    stopped = lab.store.queue.stop_all()
     if as_json:
         print_json({"stopped": [as_dict(run) for run in stopped]})
     else:

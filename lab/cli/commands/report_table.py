@@ -21,7 +21,9 @@ def report_table(lab: Lab, report: str, as_json: bool) -> None:
     known = {name.lower(): name for name in REPORTS}
     if report.lower() not in known:
         raise UnknownNameError(f"There is no report {report!r}. {near_miss(report, REPORTS)}", field="report")
-    rows = report_rows(known[report.lower()], check=lab.check, store=lab.store)
+    rows = report_rows(
+        known[report.lower()], check=lambda config: lab.validation.resolve(config).config, runs=lab.store.runs
+    )
     if as_json:
         title = REPORTS[known[report.lower()]]
         print_json({"report": known[report.lower()], "title": title, "experiments": [_as_dict(row) for row in rows]})

@@ -31,10 +31,10 @@ MOST = 1_000_000  # runs listed at once
 @click.pass_obj
 def runs(lab: Lab, where: str, order: str, limit: int, as_json: bool) -> None:
     """List the runs, newest first; the search is that of the Runs page."""
-    found = lab.store.list_runs(where=where, order=order, limit=limit, problems=True)
+    found = lab.store.runs.list(where=where, order=order, limit=limit, problems=True)
     warn(lab)
     if as_json:
-        print_json({"runs": [as_listed(run) for run in found], "total": lab.store.count_runs(where=where)})
+        print_json({"runs": [as_listed(run) for run in found], "total": lab.store.runs.count(where=where)})
         return
     print_table(
         ("run", "state", "name", "network", "data set", "test", "epoch", "time", "date"),
@@ -63,7 +63,7 @@ def runs(lab: Lab, where: str, order: str, limit: int, as_json: bool) -> None:
 
 def warn(lab: Lab) -> None:
     """Say on standard error what is wrong with the database's file: a list may lack runs without showing it."""
-    for warning in lab.store.warnings():
+    for warning in lab.store.integrity.warnings():
         click.echo(f"Warning: {warning}", err=True)
 
 
@@ -90,16 +90,16 @@ def epoch_rows(points: Mapping[str, Series]) -> list[dict[str, Any]]:
 def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
     """Show one run: configuration, state, metrics per epoch, kept files. RUN is an id, its beginning, or a name."""
     warn(lab)
-    record = lab.store.resolve(run)
-    points = lab.store.points(record.id)
+    record = lab.store.runs.resolve(run)
+    points = lab.store.points.read(record.id)
     rows = epoch_rows(points)
-    kept = lab.store.kept(record.id)
+    kept = lab.store.files.list(record.id)
     if as_json:
         answer = {
             **as_dict(record),
             "config": record.config.as_dict(),
-            "progress": record.progress,
-            "environment": record.environment,
+            "progress": record.progress.as_dict(),
+            "environment": record.environment.as_dict(),
             "metrics": rows,
             "checkpoints": [
                 {"kind": k.kind, "epoch": k.epoch, "step": k.step, "bytes": k.bytes, "sha256": k.sha256} for k in kept

@@ -27,7 +27,7 @@ from lab.sharing.tables import shown
 def export(lab: Lab, runs: tuple[str, ...], format: str, out: Path, as_json: bool) -> None:
     """Write RUNS to a file: bundle, HTML report, metrics, table, weights, ONNX, TensorBoard events or code."""
     chosen = get_format(format)
-    records = [lab.store.resolve(run) for run in runs]
+    records = [lab.store.runs.resolve(run) for run in runs]
     files = export_runs(lab, records, format=format)
     written = write_files(files, chosen, out)
     if as_json:
@@ -90,7 +90,7 @@ def import_runs(lab: Lab, bundle: Path, as_json: bool) -> None:
 @click.pass_obj
 def compare(lab: Lab, runs: tuple[str, ...], as_json: bool) -> None:
     """Show in which settings RUNS differ, beside their results."""
-    records = [lab.store.resolve(run) for run in runs]
+    records = [lab.store.runs.resolve(run) for run in runs]
     if as_json:
         print_json(
             {

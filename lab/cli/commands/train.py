@@ -49,12 +49,14 @@ def train(
     """
     config = build_config(preset, flags)
     tags = tags or ((f"report-{get_preset(preset).report.lower()}",) if preset else ())
-    submission = lab.submit(config, name=name or (preset or ""), tags=tags, fresh=no_cache)
+    submission = lab.submissions.submit(
+        lab.validation.resolve(config), name=name or (preset or ""), tags=tags, fresh=no_cache
+    )
     run = submission.run
     if not detach and run.state.live:
         run = follow(lab, run, quiet=as_json)
     elif run.state.live:
-        lab.ensure_worker()
+        lab.workers.ensure()
     if as_json:
         print_json(result(run, cached=submission.cached))
     else:
@@ -72,13 +74,13 @@ def result(run: RunRecord, *, cached: bool) -> dict[str, Any]:
         "name": run.name,
         "state": run.state.value,
         "cached": cached,
-        "epochs": run.summary.get("epochs", run.progress.get("epoch", 0)),
+        "epochs": (run.progress.epoch or 0) if run.summary.epochs is None else run.summary.epochs,
         "epoch": headline.epoch,
         "which": headline.which,
         "test_accuracy": headline.test_accuracy,
         "val_accuracy": headline.val_accuracy,
         "test_loss": headline.test_loss,
-        "images_per_second": run.summary.get("images_per_second"),
+        "images_per_second": run.summary.images_per_second,
         "seconds": run.seconds,
         "reason": run.reason,
         "outcome": run.status,
@@ -97,10 +99,10 @@ def follow(lab: Lab, run: RunRecord, *, quiet: bool) -> RunRecord:
         while run.state.live:
             try:  # around all of it: a Ctrl-C while the bar is drawn must stop the run as well
                 if time.monotonic() - helped > ENSURE_S:
-                    lab.ensure_worker()
+                    lab.workers.ensure()
                     helped = time.monotonic()
                 time.sleep(POLL_S)
-                run = lab.store.get(run.id)
+                run = lab.store.runs.get(run.id)
                 outage.answered()
                 _tell_notices(run, told, console)
                 _show(bar, task, run)
@@ -133,20 +135,20 @@ def _tell_notices(run: RunRecord, told: set[str], console: Console) -> None:
 def _stop(lab: Lab, run: RunRecord, console: Console) -> RunRecord:
     console.print("Stopping after this step; the weights are kept.", markup=False)
     try:
-        return lab.control(run.id, Want.STOP)
+        return lab.submissions.control(run.id, Want.STOP)
     except RunStateError:  # it ended while the key was pressed
-        return lab.store.get(run.id)
+        return lab.store.runs.get(run.id)
 
 
 def _show(bar: Progress, task: Any, run: RunRecord) -> None:
     state = run.progress
-    if not state.get("total_steps"):
-        bar.update(task, description=str(state.get("phase") or run.state.value))
+    if not state.total_steps:
+        bar.update(task, description=state.phase or run.state.value)
         return
-    rate = f"{state.get('images_per_second') or 0:,.0f} images/s"
-    left = f"{format_duration(state.get('eta_seconds'))} left, {rate}"
-    text = f"epoch {state.get('epoch', 0)}/{run.config.epochs}"
-    bar.update(task, description=text, completed=state["step"], total=state["total_steps"], left=left)
+    rate = f"{state.images_per_second or 0:,.0f} images/s"
+    left = f"{format_duration(state.eta_seconds)} left, {rate}"
+    text = f"epoch {state.epoch or 0}/{run.config.epochs}"
+    bar.update(task, description=text, completed=state.step, total=state.total_steps, left=left)
 
 
 def _tell(run: RunRecord, *, cached: bool) -> None:

@@ -19,11 +19,11 @@ from lab.service.lab import Lab
 def verify(lab: Lab, runs: tuple[str, ...], as_json: bool) -> None:
     """Check RUNS (all if none is named) against the checksums taken when they were written, and their saved files."""
     if runs:
-        records: Sequence[RunRecord] = [lab.store.resolve(run) for run in runs]
+        records: Sequence[RunRecord] = [lab.store.runs.resolve(run) for run in runs]
     else:
-        records = lab.store.list_runs(limit=None, order="number", problems=True)
-    problems = [*lab.store.check(), *_problems(lab, records)]
-    if not runs and (drawings := lab.store.damaged_sketches()):
+        records = lab.store.runs.list(limit=None, order="number", problems=True)
+    problems = [*lab.store.integrity.check_file(), *_problems(lab, records)]
+    if not runs and (drawings := lab.store.sketches.count_damaged()):
         problems.append(f"{drawings} saved drawings are damaged: restore the store from a copy.")
     if as_json:
         print_json({"runs": len(records), "problems": problems})
@@ -42,10 +42,10 @@ def _problems(lab: Lab, records: Sequence[RunRecord]) -> list[str]:
         if run.problem:
             found.append(run.problem)
             continue
-        wrong = lab.store.verify(run.id)
+        wrong = lab.store.integrity.verify(run.id)
         found += wrong
         try:
-            files = lab.store.kept(run.id)
+            files = lab.store.files.list(run.id)
         except UnreadableRunError as error:
             found += [] if wrong else [str(error)]
             continue

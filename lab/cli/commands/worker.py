@@ -16,7 +16,7 @@ from lab.worker.supervisor import main as supervise
 @click.pass_obj
 def worker(lab: Lab, as_json: bool) -> None:
     """Train queued runs in the foreground, until nothing is queued for some minutes; one per lab."""
-    lab.require_writable()
+    lab.settings.require_writable()
     lab.settings.make_home()  # private, before a lock is put there
     if is_running(lab.settings):
         raise LabError(

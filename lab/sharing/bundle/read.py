@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from lab.errors import ReadOnlyError, ShapeError
-from lab.runs.imports import EndedRun, new_run_id
+from lab.lazy import load
+from lab.runs.identity import new_run_id
+from lab.runs.imports import EndedRun
 from lab.runs.records import WEIGHTS, KeptFile, RunRecord
 from lab.service.judging import judge_older
 from lab.sharing.bundle.archive import Archive, open_archive
@@ -61,7 +63,7 @@ def import_bundle(source: Source, stream: BinaryIO) -> tuple[RunRecord, ...]:
         runs = _check_runs(source, archive, digests)
         kept = _store(source, archive, digests, runs)
     judge_older(source.store, budget_s=JUDGING_S, ids=[run.id for run in kept])
-    return tuple(source.store.get(run.id) for run in kept)
+    return tuple(source.store.runs.get(run.id) for run in kept)
 
 
 def _read_manifest(archive: Archive) -> dict[str, str]:
@@ -146,7 +148,7 @@ def _check_all_weights(source: Source, archive: Archive, digests: Mapping[str, s
     """Stream every file of weights once: SHA-256 of all of it, and its header against the network's own tensors."""
     if not run.record.weights:
         return
-    expected = _expected_tensors(source, run.record)
+    expected = _expected_tensors(run.record)
     for entry in run.record.weights:
         name = weights_name(run.index, entry.step)
         digest = hashlib.sha256()
@@ -169,25 +171,13 @@ def _check_all_weights(source: Source, archive: Archive, digests: Mapping[str, s
         )
 
 
-def _expected_tensors(source: Source, record: Record) -> Expected:
-    import torch
-
-    words = {
-        torch.float32: "F32",
-        torch.float64: "F64",
-        torch.int64: "I64",
-        torch.float16: "F16",
-        torch.bfloat16: "BF16",
-        torch.bool: "BOOL",
-        torch.uint8: "U8",
-        torch.int32: "I32",
-    }
+def _expected_tensors(record: Record) -> Expected:
+    """Return the types and shapes of the network that the record asks for; torch is imported only here."""
     try:
-        with torch.device("meta"):  # shapes only: no memory, whatever the options ask for
-            state = source.build_network(record.config).state_dict()
+        expected: Expected = load("lab.sharing.bundle.networks:tensors_of")(record.config)
     except ShapeError as error:
         refuse(f"its network cannot be built: {error}")
-    return {name: (words[tensor.dtype], tuple(tensor.shape)) for name, tensor in state.items()}
+    return expected
 
 
 def _store(source: Source, archive: Archive, digests: Mapping[str, str], runs: list[_Checked]) -> tuple[RunRecord, ...]:
@@ -205,7 +195,7 @@ def _store(source: Source, archive: Archive, digests: Mapping[str, str], runs: l
         if sha256 != file.sha256:
             refuse(f"{names[file.path]} changed while it was read")
 
-    return source.store.insert_ended(ended, write_file=write_file, remove=source.artifacts.delete)
+    return source.store.imports.insert(ended, write_file=write_file, remove=source.artifacts.delete)
 
 
 def _weights_file(archive: Archive, digests: Mapping[str, str], index: int, id: str, entry: WeightsEntry) -> KeptFile:

@@ -11,9 +11,10 @@ from lab.config.upgrades import upgrade
 from lab.data.registry import get_dataset_spec
 from lab.errors import ConfigError, TextError
 from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT, TAG_LIMIT, TAGS_LIMIT, checked_tags, checked_text
-from lab.runs.facts import DEVICES, Kind, environment_kind, is_device, result_kind
+from lab.runs.facts import DEVICES, Kind, is_device
 from lab.runs.imports import IMPORTABLE
 from lab.runs.records import RunState
+from lab.runs.run_facts import RunEnvironment, RunSummary
 from lab.sharing.bundle.layout import DIGEST
 from lab.sharing.bundle.strict_reading import Fields, items, maybe, moment, read_json, refuse, seconds, whole
 from lab.text import escaped
@@ -169,11 +170,11 @@ def _facts(check: Callable[[str, Any], Any]) -> Callable[[Any], dict[str, Any]]:
 
 def _result(name: str, value: Any) -> Any:
     """Results are numbers, so that every page can count on it; only the outcome is a word."""
-    return _fact(name, value, result_kind(name))
+    return _fact(name, value, RunSummary.kind(name))
 
 
 def _circumstance(name: str, value: Any) -> Any:
-    return _fact(name, value, environment_kind(name))
+    return _fact(name, value, RunEnvironment.kind(name))
 
 
 def _fact(name: str, value: Any, kind: Kind) -> Any:

@@ -90,13 +90,13 @@ def _json(value: Any) -> bytes:
 
 def _choose_weights(source: Source, runs: Sequence[RunRecord]) -> tuple[dict[str, list[KeptFile]], int]:
     """Return each run's weights in step order, and how many had to stay behind."""
-    every = {run.id: list(source.kept_epochs(run.id)) for run in runs}
+    every = {run.id: list(source.weights.list(run.id)) for run in runs}
     entries = 1 + 2 * len(runs) + _count(every)  # the manifest; each run's record and curves
     if _total(every) <= MAX_BYTES - _MARGIN and entries <= MAX_ENTRIES:
         return every, 0
     few: dict[str, list[KeptFile]] = {}
     for run in runs:
-        ends = {source.find_weights(run.id, epoch=which).step for which in ("best", "latest")} if every[run.id] else ()
+        ends = {source.weights.find(run.id, epoch=which).step for which in ("best", "latest")} if every[run.id] else ()
         few[run.id] = [kept for kept in every[run.id] if kept.step in ends]
     if _total(few) > MAX_BYTES - _MARGIN:
         raise InputError(
@@ -127,8 +127,8 @@ def _run_files(source: Source, run: RunRecord, index: int, weights: Sequence[Kep
         "device": run.device,
         "note": clean(run.note, NOTE_LIMIT),
         "tags": clean_tags(run.tags),
-        "summary": run.summary,
-        "environment": run.environment,
+        "summary": run.summary.as_dict(),
+        "environment": run.environment.as_dict(),
         "notices": [clean(notice, NOTICE_LIMIT) for notice in run.notices[:MOST_NOTICES]],
         "weights": [{"step": k.step, "epoch": k.epoch, "created_at": k.created_at} for k in weights],
     }
@@ -145,7 +145,7 @@ def _known(seconds: float) -> float:
 
 def _points(source: Source, run: RunRecord) -> bytes:
     arrays: dict[str, np.ndarray] = {}
-    for name, series in source.store.points(run.id).items():
+    for name, series in source.store.points.read(run.id).items():
         for column, (_, dtype) in COLUMNS.items():
             arrays[f"{name}:{column}"] = np.ascontiguousarray(getattr(series, column), dtype=dtype)
     data = safetensors.numpy.save(arrays)

@@ -17,8 +17,9 @@ from lab.formatting import format_percent, plural
 from lab.inspection.kernels import list_convolutions
 from lab.inspection.metrics import Answers, as_rates, confusion_matrix, judge, per_class, worst_mistakes
 from lab.inspection.observe import compute_logits, feature_maps, to_input
+from lab.loaded_network import LoadedNetwork
 from lab.runs.records import RunRecord
-from lab.sharing.source import Loaded, Source
+from lab.sharing.source import Source
 
 _FIRST_IMAGES = 16  # judged to learn how long the rest takes; at 224 pixels each may take a second
 _MISTAKES = 24
@@ -71,8 +72,8 @@ class Look:
 def look_at(source: Source, run: RunRecord, *, budget_s: float, clock: Callable[[], float] = time.perf_counter) -> Look:
     """Judge the run's best kept network on its test set, for about `budget_s` seconds, and look inside it."""
     try:
-        loaded = source.load_run_network(run.id)
-        dataset = source.dataset(run.config.dataset)
+        loaded = source.weights.load(run.id)
+        dataset = source.datasets.load(run.config.dataset)
     except (InputError, ArtifactError, DataError) as error:
         return Look(missing=str(error))
     answers = _judge(loaded, dataset, budget_s=budget_s, clock=clock)
@@ -90,7 +91,7 @@ def look_at(source: Source, run: RunRecord, *, budget_s: float, clock: Callable[
     )
 
 
-def _judge(loaded: Loaded, dataset: Dataset, *, budget_s: float, clock: Callable[[], float]) -> Answers:
+def _judge(loaded: LoadedNetwork, dataset: Dataset, *, budget_s: float, clock: Callable[[], float]) -> Answers:
     images, labels = dataset.test_images, dataset.test_labels
     began = clock()
     first = _logits(loaded, images[:_FIRST_IMAGES])
@@ -101,7 +102,7 @@ def _judge(loaded: Loaded, dataset: Dataset, *, budget_s: float, clock: Callable
     return judge(logits, labels[: len(logits)])
 
 
-def _logits(loaded: Loaded, images: np.ndarray) -> np.ndarray:
+def _logits(loaded: LoadedNetwork, images: np.ndarray) -> np.ndarray:
     return compute_logits(loaded.network, images, mean=loaded.mean, std=loaded.std)
 
 
@@ -130,7 +131,7 @@ def _mistakes(answers: Answers, dataset: Dataset, names: tuple[str, ...]) -> tup
     )
 
 
-def _maps(loaded: Loaded, dataset: Dataset) -> tuple[Picture, ...]:
+def _maps(loaded: LoadedNetwork, dataset: Dataset) -> tuple[Picture, ...]:
     """Draw what the first, the middle and the last convolution make of the first test image."""
     layers = list_convolutions(loaded.network)
     chosen = sorted({0, len(layers) // 2, len(layers) - 1}) if layers else []

@@ -66,7 +66,7 @@ def write_report(source: Source, runs: Sequence[RunRecord], *, look_s: float = L
 
     look_s: seconds that judging the test images may take, for all runs together.
     """
-    curves = [RunCurves(run, source.store.points(run.id)) for run in runs]
+    curves = [RunCurves(run, source.store.points.read(run.id)) for run in runs]
     table = comparison_table(runs)
     labels, swatches = run_labels(runs), _swatches(runs)
     return _template().render(
@@ -161,7 +161,7 @@ def _described(source: Source, run: RunRecord, *, label: str, swatch: Markup, lo
         dataset=f"{spec.title}: {spec.description}",
         changed=tuple((FIELDS[name].label, setting_text(value)) for name, value in run.config.changed().items()),
         settings=tuple((name, setting_text(getattr(run.config, name))) for name in FIELDS),
-        environment=tuple((name.replace("_", " "), _fact(value)) for name, value in run.environment.items()),
+        environment=tuple((name.replace("_", " "), _fact(value)) for name, value in run.environment.as_dict().items()),
         look=look_at(source, run, budget_s=look_s),
     )
 

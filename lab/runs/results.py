@@ -8,27 +8,31 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, select
 
-from lab.runs.digests import Digests
-from lab.runs.facts import result_kind
+from lab.runs.context import StoreContext
 from lab.runs.headline import METRICS, HeadlineResult, SavedEpoch, choose_weights, result_of_saved, result_of_summary
 from lab.runs.records import WEIGHTS
+from lab.runs.row_changes import change_row, sound_row
 from lab.runs.rows import decoded
+from lab.runs.run_facts import RunSummary
 from lab.runs.schema import kept, points, series_names
 
 
-class Headlines(Digests):
-    """The part of `RunStore` that knows each saved epoch's numbers."""
+class Results:
+    """`RunStore.results`: what was measured on each saved epoch, and which of them answers."""
+
+    def __init__(self, context: StoreContext) -> None:
+        self.context = context
 
     def saved_epochs(self, run: str) -> tuple[SavedEpoch, ...]:
         """Return a run's saved weights in step order with what was measured on them. Raises `RunNotFoundError`."""
-        with self.database.read() as connection:
-            return saved_epochs_of(connection, run, self._row(connection, run).number)
+        with self.context.database.read() as connection:
+            return saved_epochs_of(connection, run, sound_row(connection, run).number)
 
     def headline(self, run: str) -> HeadlineResult | None:
         """Return the result of the saved weights that answer for a run, None where no weights are saved."""
         return choose_weights(self.saved_epochs(run))
 
-    def result_at(self, run: str, step: int) -> HeadlineResult | None:
+    def at_step(self, run: str, step: int) -> HeadlineResult | None:
         """Return what was measured on the weights saved at a step, None where none are."""
         saved = self.saved_epochs(run)
         answering = choose_weights(saved)
@@ -36,18 +40,19 @@ class Headlines(Digests):
             return answering
         return next((result_of_saved(one) for one in saved if one.step == step), None)
 
-    def _refresh_headline(self, connection: Connection, row: Row[Any]) -> Row[Any]:
-        """Write into a locked row which of the run's saved weights answer now; without any, what its summary says."""
-        answering = choose_weights(saved_epochs_of(connection, row.id, row.number))
-        values = headline_columns(answering, summary=decoded(row.summary), config=decoded(row.config))
-        return self._change(connection, row, **values)
+
+def refresh_headline(connection: Connection, row: Row[Any]) -> Row[Any]:
+    """Write into a locked row which of the run's saved weights answer now; without any, what its summary says."""
+    answering = choose_weights(saved_epochs_of(connection, row.id, row.number))
+    values = headline_columns(answering, summary=decoded(row.summary), config=decoded(row.config))
+    return change_row(connection, row, **values)
 
 
 def headline_columns(
     answering: HeadlineResult | None, *, summary: Mapping[str, Any], config: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the columns of `runs` that hold a headline."""
-    shown = answering or result_of_summary(summary, restore_best=bool(config.get("restore_best")))
+    shown = answering or result_of_summary(RunSummary.from_dict(summary), restore_best=bool(config.get("restore_best")))
     return {
         "weights_step": None if answering is None else answering.step,
         "weights_epoch": None if answering is None else answering.epoch,
@@ -72,6 +77,6 @@ def saved_epochs_of(connection: Connection, run: str, number: int) -> tuple[Save
     for row in connection.execute(query):
         saved = found.get(row.step) or SavedEpoch(row.step, row.epoch)
         name = series.get(row.series, "")  # none where nothing was measured at this step
-        value = {name: row.value} if name and result_kind(name).fits(row.value) else {}
+        value = {name: row.value} if name and RunSummary.kind(name).fits(row.value) else {}
         found[row.step] = saved._replace(epoch=row.epoch, **value)
     return tuple(found.values())

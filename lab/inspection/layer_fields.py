@@ -1,0 +1,135 @@
+"""From a layer's settings to its receptive field, one rule a kind; `lab.inspection.layer_kinds` says which is whose.
+
+Each rule takes (field before, layer, shape of the layer's input (B, C, H, W)) and returns the field after, None where
+a value depends on the whole image or the layer's settings differ between rows and columns.
+"""
+
+from typing import cast
+
+from torch import nn
+
+from lab.architectures.speedrun import Crop
+from lab.inspection.receptive_field import (
+    ReceptiveField,
+    interpolated,
+    pooled_to,
+    repeated,
+    sliding,
+    transposed,
+)
+
+_CHANNELS = (1, -3)  # the dimension of a batch of maps that a softmax over channels names
+
+
+def same(field: ReceptiveField, _layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField:
+    """Each value depends on the one value at its place."""
+    return field
+
+
+def whole_image(_field: ReceptiveField, _layer: nn.Module, _shape: tuple[int, ...]) -> None:
+    """Each value depends on all of them."""
+    return
+
+
+def convolution(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField | None:
+    """A window of the kernel's size slides over the padded map."""
+    padding = padding_before(cast(nn.Conv2d, layer))
+    settings = _square(layer, "kernel_size", "stride", "dilation")
+    if settings is None or padding is None:
+        return None
+    kernel, stride, dilation = settings
+    return sliding(field, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
+
+
+def transposed_convolution(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField | None:
+    """Each value of the map before is spread over a window of the kernel's size."""
+    settings = _square(layer, "kernel_size", "stride", "padding", "dilation")
+    if settings is None:
+        return None
+    kernel, stride, padding, dilation = settings
+    return transposed(field, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
+
+
+def max_pooling(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField | None:
+    """A window slides over the padded map."""
+    settings = _square(layer, "kernel_size", "stride", "padding", "dilation")
+    if settings is None:
+        return None
+    kernel, stride, padding, dilation = settings
+    return sliding(field, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
+
+
+def average_pooling(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField | None:
+    """A window slides over the padded map; it cannot be dilated."""
+    settings = _square(layer, "kernel_size", "stride", "padding")
+    if settings is None:
+        return None
+    kernel, stride, padding = settings
+    return sliding(field, kernel=kernel, stride=stride, padding=padding)
+
+
+def adaptive_pooling(field: ReceptiveField, layer: nn.Module, shape: tuple[int, ...]) -> ReceptiveField | None:
+    """The map is cut into as many windows as values are asked for."""
+    pool = cast(nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d, layer)
+    wanted = one_side(pool.output_size)
+    return None if wanted is None else pooled_to(field, side=shape[-1], wanted=wanted)
+
+
+def over_channels(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField | None:
+    """A softmax over the channels depends on one place, over rows or columns on all of them."""
+    dimension = cast(nn.Softmax, layer).dim
+    return field if dimension is None or dimension in _CHANNELS else None
+
+
+def upsampling(field: ReceptiveField, layer: nn.Module, shape: tuple[int, ...]) -> ReceptiveField | None:
+    """Rows are repeated or interpolated; only whole factors, and no aligned corners, move on evenly."""
+    upsample = cast(nn.Upsample, layer)
+    scale = upsample.scale_factor if upsample.size is None else None
+    side = one_side(upsample.size) if upsample.size is not None else None
+    factor = side / shape[-1] if side is not None else scale[0] if isinstance(scale, tuple) else scale
+    if factor is None or factor != int(factor) or (isinstance(scale, tuple) and len(set(scale)) > 1):
+        return None
+    if upsample.mode in ("nearest", "nearest-exact"):
+        return repeated(field, factor=int(factor))
+    return (
+        interpolated(field, factor=int(factor)) if upsample.mode == "bilinear" and not upsample.align_corners else None
+    )
+
+
+def zero_padding(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField | None:
+    """Rows are put in front."""
+    left, _, top, _ = cast(nn.ZeroPad2d, layer).padding
+    return sliding(field, padding=top) if left == top else None
+
+
+def resized(_field: ReceptiveField, _layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField:
+    """Pixels are counted from here on."""
+    return ReceptiveField()
+
+
+def cropped(field: ReceptiveField, layer: nn.Module, shape: tuple[int, ...]) -> ReceptiveField:
+    """The middle is taken."""
+    return sliding(field, padding=-((shape[-1] - cast(Crop, layer).size) // 2))
+
+
+def padding_before(conv: nn.Conv2d) -> int | None:
+    """Return how many rows of padding a convolution puts before the first, None where rows and columns differ."""
+    if conv.padding == "valid":
+        return 0
+    if conv.padding == "same":
+        kernel, dilation = one_side(conv.kernel_size), one_side(conv.dilation)
+        return None if kernel is None or dilation is None else (kernel - 1) * dilation // 2
+    return one_side(conv.padding)
+
+
+def one_side(value: object) -> int | None:
+    """Return the single number of a setting such as a kernel size, None where rows and columns differ."""
+    if isinstance(value, tuple):
+        value = value[0] if len(set(value)) == 1 else None
+    return value if isinstance(value, int) else None
+
+
+def _square(layer: nn.Module, *names: str) -> tuple[int, ...] | None:
+    """Return these settings of a layer as single numbers, None where one differs between rows and columns."""
+    settings = [one_side(getattr(layer, name)) for name in names]
+    return tuple(value for value in settings if value is not None) if None not in settings else None

@@ -1,0 +1,135 @@
+"""Which pixels a value of a feature map depends on: size, stride and place of its receptive field, by arithmetic.
+
+A layer with kernel k, stride s, padding p and dilation d widens the window of its input's first value by p strides
+before and (k-1)·d - p strides after, and its own stride is s times as long (Araujo, Norris, Sim 2019, "Computing
+receptive fields of convolutional neural networks", section 2). Upsampling and transposed convolutions give neighbouring
+rows windows of different size, repeating after some rows, so a field is a list of windows and their period. Where
+branches join, the union counts. Pixels are those of the network's own input, after its resize.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import floor, gcd, lcm
+
+
+@dataclass(frozen=True, slots=True)
+class ReceptiveField:
+    """Row r of a map depends on the pixels `windows[r]`, first to last (padding included).
+
+    After `len(windows)` rows the same windows follow, `period` pixels further on. The networks here are square, so one
+    axis stands for both.
+    """
+
+    windows: tuple[tuple[int, int], ...] = ((0, 0),)
+    period: int = 1
+
+    @property
+    def size(self) -> int:
+        """Side of the receptive field in pixels, of the largest window where they differ."""
+        return max(last - first + 1 for first, last in self.windows)
+
+    @property
+    def stride(self) -> int | None:
+        """Distance in pixels between the windows of neighbouring rows, None where they are not equally far apart."""
+        following = [self.window(row + 1) for row in range(len(self.windows))]
+        distances = {(b[0] - a[0], b[1] - a[1]) for a, b in zip(self.windows, following)}
+        first, last = next(iter(distances))
+        return first if len(distances) == 1 and first == last else None
+
+    def window(self, row: int) -> tuple[int, int]:
+        """Return the first and last pixel of a row's window, outside the image included."""
+        times, place = divmod(row, len(self.windows))
+        first, last = self.windows[place]
+        return first + times * self.period, last + times * self.period
+
+    def middle(self, row: int) -> float:
+        """Return the middle of a row's window."""
+        first, last = self.window(row)
+        return (first + last) / 2
+
+    def pixels(self, row: int, *, image_size: int) -> tuple[int, int]:
+        """Return the first and last pixel that the value in this row (or column) depends on, cut at the image's edge."""
+        first, last = self.window(row)
+        return max(0, first), min(image_size - 1, last)
+
+
+def sliding(
+    field: ReceptiveField, *, kernel: int = 1, stride: int = 1, padding: int = 0, dilation: int = 1
+) -> ReceptiveField:
+    """Return the field after a window that slides over the map: a convolution, a pooling, a padding or a crop."""
+    rows = len(field.windows) // gcd(len(field.windows), stride)
+    return _compose(
+        field,
+        lambda row: range(row * stride - padding, row * stride - padding + (kernel - 1) * dilation + 1, dilation),
+        rows=rows,
+        rows_before=rows * stride,
+    )
+
+
+def transposed(
+    field: ReceptiveField, *, kernel: int, stride: int, padding: int, dilation: int
+) -> ReceptiveField | None:
+    """Return the field after a transposed convolution; None where its kernel leaves out rows between the strides."""
+
+    def reads(row: int) -> list[int]:
+        places = [row + padding - tap * dilation for tap in range(kernel)]
+        return [place // stride for place in places if place % stride == 0]
+
+    rows = stride * len(field.windows)
+    if not all(reads(row) for row in range(stride)):
+        return None
+    return _compose(field, reads, rows=rows, rows_before=len(field.windows))
+
+
+def repeated(field: ReceptiveField, *, factor: int) -> ReceptiveField:
+    """Return the field after upsampling to the nearest value: each row is there `factor` times."""
+    return _compose(
+        field, lambda row: [row // factor], rows=factor * len(field.windows), rows_before=len(field.windows)
+    )
+
+
+def interpolated(field: ReceptiveField, *, factor: int) -> ReceptiveField:
+    """Return the field after linear upsampling without aligned corners: each row lies between two, at an edge on one."""
+
+    def reads(row: int) -> tuple[int, ...]:
+        below = floor((row + 0.5) / factor - 0.5)
+        return (below,) if (row + 0.5) / factor - 0.5 == below else (below, below + 1)
+
+    return _compose(field, reads, rows=factor * len(field.windows), rows_before=len(field.windows))
+
+
+def pooled_to(field: ReceptiveField, *, side: int, wanted: int) -> ReceptiveField:
+    """Return the field after pooling a map of `side` rows to `wanted` rows, whose windows may overlap."""
+    if side % wanted == 0:
+        return sliding(field, kernel=side // wanted, stride=side // wanted)
+    windows = [_span(field, range(row * side // wanted, -(-(row + 1) * side // wanted))) for row in range(wanted)]
+    return ReceptiveField(tuple(windows), field.window(side)[0] - field.window(0)[0])
+
+
+def union(fields: Sequence[ReceptiveField | None]) -> ReceptiveField | None:
+    """Return the smallest field that holds all of them, None if one has none or they move on at different speeds."""
+    present = [field for field in fields if field is not None]
+    if not present or len(present) < len(fields):
+        return None
+    rows = lcm(*(len(field.windows) for field in present))
+    periods = {field.period * rows // len(field.windows) for field in present}
+    if len(periods) > 1:
+        return None
+    windows = [(min(f.window(row)[0] for f in present), max(f.window(row)[1] for f in present)) for row in range(rows)]
+    return ReceptiveField(tuple(windows), periods.pop())
+
+
+def _compose(
+    field: ReceptiveField, reads: Callable[[int], Iterable[int]], *, rows: int, rows_before: int
+) -> ReceptiveField:
+    """Return the field of a map whose row r depends on the rows `reads(r)` of the map before it.
+
+    `rows` rows are as long as `rows_before` rows of the map before, which is a whole number of its periods.
+    """
+    windows = tuple(_span(field, reads(row)) for row in range(rows))
+    return ReceptiveField(windows, field.period * rows_before // len(field.windows))
+
+
+def _span(field: ReceptiveField, rows: Iterable[int]) -> tuple[int, int]:
+    windows = [field.window(row) for row in rows]
+    return min(first for first, _ in windows), max(last for _, last in windows)

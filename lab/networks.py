@@ -1,0 +1,32 @@
+"""From a configuration to its network. Imports torch: modules that only list and plot import this one when needed."""
+
+import torch
+from torch import nn
+
+from lab.architectures.build import build_network
+from lab.config import RunConfig
+from lab.data.registry import get_dataset_spec
+
+
+def build_from_config(config: RunConfig) -> nn.Module:
+    """Build the network of a configuration with fresh weights, drawn from torch's global generator, on torch's default device.
+
+    Raises `ShapeError` where the network cannot take images of that size.
+    """
+    spec = get_dataset_spec(config.dataset)
+    return build_network(
+        config.arch,
+        classes=len(spec.classes),
+        image_size=spec.image_size,
+        input_size=config.input_size,
+        options=config.arch_options,
+    )
+
+
+def build_on_meta(config: RunConfig) -> nn.Module:
+    """Build the network of a configuration without memory for its weights, to count or to see that it can be built.
+
+    Raises `ShapeError` where the network cannot take images of that size.
+    """
+    with torch.device("meta"):
+        return build_from_config(config)

@@ -1,0 +1,42 @@
+"""What every part of the run store shares: the database and the clock that its times are compared with."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection
+
+from lab.runs.database import Database, Moment
+from lab.runs.rows import LEASE_S
+
+_ASK_EVERY_S = 60.0  # how often a server is asked the time
+
+
+class StoreContext:
+    """One database with its clock. clock: seconds since the epoch instead of the store's own time."""
+
+    def __init__(self, database: Database, clock: Callable[[], float] | None = None) -> None:
+        self.database = database
+        self.clock = clock
+        self._asked_at, self._ahead_s = -math.inf, 0.0  # the server's clock against this process's monotonic one
+
+    def moment(self, connection: Connection) -> Moment:
+        """Return the time by the store's clock, or by the one this store was opened with."""
+        return self.database.moment(connection) if self.clock is None else Moment(self.clock())
+
+    def now(self) -> float:
+        """Return the time by the store's clock, which is what its times are to be compared with."""
+        if self.clock is not None:
+            return self.clock()
+        if self.database.is_sqlite:
+            return time.time()
+        if time.monotonic() - self._asked_at > _ASK_EVERY_S:
+            with self.database.read() as connection:
+                self._ahead_s = self.database.moment(connection).now - time.monotonic()
+            self._asked_at = time.monotonic()
+        return time.monotonic() + self._ahead_s
+
+    def renewed_lease(self, connection: Connection) -> dict[str, Any]:
+        """Return the columns of `runs` that renew an owner's lease."""
+        return {"lease_until": self.moment(connection).now + LEASE_S}

@@ -1,0 +1,42 @@
+"""Runs whose owner is gone: found by their expired leases and dead processes, and marked as interrupted."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from lab.runs.database import Moment
+from lab.runs.records import RunState, Want
+from lab.runs.row_changes import change_row
+from lab.runs.rows import derive
+from lab.runs.schema import runs
+from lab.runs.seals import RAW, is_sound
+
+_REASON = "The process that trained it ended without a word; resume continues from the last checkpoint."
+
+
+def mark_expired(connection: Connection, moment: Moment) -> list[str]:
+    """Write down the runs whose owner is gone, and return their ids: interrupted, or what had been requested of them."""
+    expired = expired_rows(connection, moment, lock=True)
+    for row, state in expired:
+        change_row(
+            connection,
+            row,
+            state=state,
+            want=Want.RUN,
+            lease=row.lease + 1,
+            reason=_REASON,
+            finished_at=moment.now,
+        )
+    return [str(row.id) for row, _ in expired]
+
+
+def expired_rows(connection: Connection, moment: Moment, *, lock: bool = False) -> list[tuple[Row[Any], RunState]]:
+    """Return the rows that say running and whose owner is dead, with the state that this makes.
+
+    lock: until the transaction ends; a row that its owner writes to at this moment is left out then.
+    """
+    query = select(*RAW).where(runs.c.state == RunState.RUNNING)
+    rows = connection.execute(query.with_for_update(skip_locked=True) if lock else query).all()
+    # A damaged row may name another process than its owner.
+    states = [(row, derive(row, moment=moment)[0]) for row in rows if is_sound(row)]
+    return [(row, state) for row, state in states if state not in (RunState.RUNNING, RunState.STOPPING)]

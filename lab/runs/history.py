@@ -1,0 +1,110 @@
+"""What a run takes over from the one it continues, and what it gives up when it goes back to a checkpoint."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, literal, select
+
+from lab.errors import RunStateError, UnreadableRunError
+from lab.runs import sums
+from lab.runs.context import StoreContext
+from lab.runs.curves import fetch, last_steps
+from lab.runs.pace import Pace
+from lab.runs.point_rows import copy_part, delete_points, known_series
+from lab.runs.records import RunState
+from lab.runs.results import refresh_headline
+from lab.runs.row_changes import change_held_row, change_row, held_row, sound_row
+from lab.runs.rows import decoded
+from lab.runs.saved_files import unlisted
+from lab.runs.schema import kept
+from lab.runs.seals import EMPTY_SUM, points_sum
+from lab.runs.sums import sum_files
+
+
+class History:
+    """`RunStore.history`: curves and saved files of a run as one, copied or cut back."""
+
+    def __init__(self, context: StoreContext) -> None:
+        self.context = context
+
+    def rewind(self, run: str, lease: int, step: int) -> tuple[str, ...]:
+        """Take a run back to a step: points and files beyond it go. Returns the files that no run lists any more.
+
+        The files go first: whoever is killed in between has no checkpoint that knows more than the points do.
+        """
+        pace = Pace(self.context.database)
+        with pace.write(sized=False) as connection:
+            row = held_row(connection, run, lease)
+            beyond = (kept.c.run == run, kept.c.step > step)
+            gone = sums.after_files(row, gone=sums.files_where(connection, *beyond))
+            row = change_row(connection, row, **self.context.renewed_lease(connection), **gone)
+            taken = delete(kept).where(*beyond).returning(kept.c.path)
+            free = unlisted(connection, list(connection.execute(taken).scalars()))
+            refresh_headline(connection, row)
+        delete_points(
+            self.context.database,
+            pace,
+            row.number,
+            after_step=step,
+            lock_row=lambda c: change_held_row(self.context, c, run, lease),
+        )
+        return free
+
+    def copy(self, source: str, target: str, *, lease: int | None = None) -> None:
+        """Give a run the curves, training time and kept files of the one it continues, deleted or not; files are shared.
+
+        The list of files comes last: whoever is killed in between has no checkpoint yet, and copies again.
+        lease: of the target, once it is claimed. Raises `LeaseLostError`, `RunStateError` where the target has ended, and
+        `UnreadableRunError` where the source is damaged.
+        """
+        pace = Pace(self.context.database)
+        with pace.write(sized=False) as connection:
+            origin = sound_row(connection, source, deleted=True)
+            number = self._open_for(connection, target, lease).number
+            last = last_steps(connection, origin.number)
+            names = {one: name for name, one in known_series(connection, None).items()}
+        delete_points(self.context.database, pace, number, lock_row=lambda c: self._open_for(c, target, lease))
+        for series in last:
+            after: int | None = -1
+            while after is not None:
+                with pace.write() as connection:
+                    sound_row(connection, source, deleted=True)  # it may be purged meanwhile
+                    row = self._open_for(connection, target, lease)
+                    end = copy_part(connection, (origin.number, number), series, after, pace.size)
+                    copied = fetch(connection, number, series, after_step=after)
+                    part = points_sum(names[series], copied)
+                    change_row(connection, row, **sums.after_moving(row, names[series], part, away=False))
+                    after = end
+        with pace.write(sized=False) as connection:
+            _copy_files(
+                connection, sound_row(connection, source, deleted=True), self._open_for(connection, target, lease)
+            )
+
+    def _open_for(self, connection: Connection, target: str, lease: int | None) -> Row[Any]:
+        if lease is not None:
+            return change_held_row(self.context, connection, target, lease)
+        row = sound_row(connection, target, lock=True)
+        if row.state != RunState.QUEUED:
+            raise RunStateError(f"Run {target} is {row.state}, so only its worker may give it a history.")
+        return row
+
+
+def _copy_files(connection: Connection, origin: Row[Any], row: Row[Any]) -> None:
+    """Share the files of a run whose curves were copied, and take over its training time."""
+    known = origin.sums is not None and row.sums is not None
+    if known and _curve_sums(origin) != _curve_sums(row):
+        raise UnreadableRunError(
+            f"The curves of run {origin.id} are damaged in the database (their checksum differs), so they were not "
+            "copied: restore the store from a copy, or train the run again."
+        )
+    rest = [column for column in kept.columns if column.name != "run"]
+    old = sums.files_where(connection, kept.c.run == row.id)
+    connection.execute(delete(kept).where(kept.c.run == row.id))
+    copied = select(literal(row.id), *rest).where(kept.c.run == origin.id)
+    connection.execute(insert(kept).from_select(["run", *[c.name for c in rest]], copied))
+    new = [sum_files(sums.files_where(connection, kept.c.run == row.id))]
+    changed = change_row(connection, row, seconds=origin.seconds, **sums.after_files(row, gone=old, new=new))
+    refresh_headline(connection, changed)
+
+
+def _curve_sums(row: Row[Any]) -> dict[str, str]:
+    return {key: one for key, one in (decoded(row.sums) or {}).items() if key != "files" and one != EMPTY_SUM}

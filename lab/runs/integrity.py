@@ -1,0 +1,108 @@
+"""Notices when something stored has changed by itself: `check` the file, `verify` a run, `seal_older` what came before.
+
+What is written now is sealed at every change (`lab.runs.seals`). An older release took one digest when a run ended; it
+is still verified, and what passes is sealed then.
+"""
+
+import time
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+from sqlalchemy.exc import DBAPIError
+
+from lab.errors import StoreError
+from lab.runs.context import StoreContext
+from lab.runs.older_rows import older_row_fits, seal_older_run
+from lab.runs.records import RunState
+from lab.runs.row_changes import find_row
+from lab.runs.rows import damage_words, decoded
+from lab.runs.schema import runs
+from lab.runs.seals import is_sealed, is_sound
+from lab.runs.sums import stored_sums
+
+_STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock
+CHECK_S = 0.25  # what opening a lab may spend on the file's structure; `doctor` and `verify` take their time
+CHECK_EVERY_S = 600.0  # how often a server that stays open looks again
+
+
+class Integrity:
+    """`RunStore.integrity`: compares what is stored with its checksums."""
+
+    def __init__(self, context: StoreContext) -> None:
+        self.context = context
+        self._checked_at = -CHECK_EVERY_S
+        self._warnings: tuple[str, ...] = ()
+
+    def check_file(self, *, within_s: float | None = None) -> tuple[str, ...]:
+        """Return what SQLite's own check finds wrong with the file, none on a server, which looks after itself.
+
+        within_s: give up after so long, and return nothing; a large file takes a second for each 200 MB.
+        """
+        if not self.context.database.is_sqlite:
+            return ()
+        try:
+            with self.context.database.read() as connection:
+                found = _integrity(connection, within_s)
+        except StoreError as error:
+            return (str(error),)
+        if found == ["ok"]:
+            return ()
+        where = self.context.database.url.database
+        return tuple(
+            f"The database {where} is damaged ({line[:90]}): runs may be missing from the lists. Restore it from a copy."
+            for line in found
+        )
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what a quick check of the file found; it is made when a lab is opened and every ten minutes."""
+        now = time.monotonic()
+        if now - self._checked_at >= CHECK_EVERY_S:
+            self._checked_at = now
+            self._warnings = self.check_file(within_s=CHECK_S)[:1]
+        return self._warnings
+
+    def verify(self, run: str) -> tuple[str, ...]:
+        """Return a sentence for each thing of a run that is not as it was written."""
+        with self.context.database.read_in_parts() as connection:
+            row = find_row(connection, run, deleted=True)
+            if not is_sound(row):
+                return (damage_words(run),)
+            sound = _sums_fit(connection, row) if is_sealed(row) else older_row_fits(connection, row)
+        if not sound and row.state == RunState.RUNNING:  # its worker writes meanwhile: one moment decides
+            with self.context.database.read() as connection:
+                sound = _sums_fit(connection, find_row(connection, run, deleted=True))
+        if sound:
+            return ()
+        return (
+            f"The stored rows of run {run} are not those that were written (their checksum differs): do not trust its "
+            "numbers; restore the store from a copy, or train the run again.",
+        )
+
+    def seal_older(self) -> tuple[str, ...]:
+        """Seal the runs that an older release wrote, each once it is found to be sound; return what is wrong."""
+        problems: list[str] = []
+        with self.context.database.read() as connection:
+            waiting = list(connection.execute(select(runs.c.id).where(runs.c.seal == "")).scalars())
+        for run in waiting:
+            if not seal_older_run(self.context, run):
+                problems.append(damage_words(run))
+        return tuple(problems)
+
+
+def _integrity(connection: Connection, within_s: float | None) -> list[str]:
+    driver: Any = connection.connection.dbapi_connection
+    end = time.monotonic() + (within_s or 0.0)
+    if within_s is not None:
+        driver.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
+    try:
+        return list(connection.exec_driver_sql("PRAGMA integrity_check(5)").scalars())
+    except DBAPIError as error:
+        if "interrupted" in str(error):  # the time is over; nothing was found so far
+            return ["ok"]
+        raise
+    finally:
+        driver.set_progress_handler(None, 0)
+
+
+def _sums_fit(connection: Connection, row: Row[Any]) -> bool:
+    return bool(stored_sums(connection, row.number, row.id) == decoded(row.sums))

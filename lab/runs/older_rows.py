@@ -1,0 +1,76 @@
+"""Rows that an older release wrote, which took one digest when a run ended instead of a seal at every change.
+
+Such a row is sealed once it is found to be as it was when its run ended.
+"""
+
+import hashlib
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from lab.runs.context import StoreContext
+from lab.runs.curves import fetch
+from lab.runs.database import Moment
+from lab.runs.encoding import encode_json
+from lab.runs.row_changes import seal_row
+from lab.runs.rows import decoded, listed_record
+from lab.runs.schema import kept, runs, series_names
+from lab.runs.seals import RAW, is_sealed
+from lab.runs.sums import stored_sums
+
+_FIELDS = ("id", "config", "fingerprint", "family", "seconds", "reason", "device", "summary", "environment", "notices")
+_JSON_FIELDS = ("config", "summary", "environment", "notices")
+
+
+def seal_older_run(context: StoreContext, run: str) -> bool:
+    """Seal one run that an older release wrote; return whether it is sound. One that is gone needs none.
+
+    Its points are read before the lock: of an ended run nobody writes any, and of others the row would be another.
+    """
+    query = select(*RAW).where(runs.c.id == run)
+    with context.database.read_in_parts() as connection:
+        row = connection.execute(query).one_or_none()
+        if row is None or is_sealed(row):
+            return True
+        if listed_record(row, moment=context.moment(connection)).problem or not older_row_fits(connection, row):
+            return False
+        sums = stored_sums(connection, row.number, row.id)
+    with context.database.write() as connection:
+        now = connection.execute(query.with_for_update()).one_or_none()
+        if now is not None and not is_sealed(now) and tuple(now) == tuple(row):
+            given = update(runs).where(runs.c.number == row.number).values(sums=sums)
+            seal_row(connection, connection.execute(given.returning(*RAW)).one())
+    return True
+
+
+def adopt_older_row(connection: Connection, row: Row[Any], *, moment: Moment) -> Row[Any] | None:
+    """Seal a row of an older release and return it, or nothing where it is not as it was when its run ended."""
+    if listed_record(row, moment=moment).problem or not older_row_fits(connection, row):
+        return None
+    given = update(runs).where(runs.c.number == row.number).values(sums=stored_sums(connection, row.number, row.id))
+    return seal_row(connection, connection.execute(given.returning(*RAW)).one())
+
+
+def older_row_fits(connection: Connection, row: Row[Any]) -> bool:
+    """Whether a row without a seal is as it was when its run ended; True for one that never had a digest."""
+    return not row.digest or bool(row.digest == row_digest(row, content_digest(connection, row)))
+
+
+def content_digest(connection: Connection, row: Row[Any]) -> str:
+    """Return an older release's SHA-256 of a run's points and list of saved files."""
+    digest = hashlib.sha256()
+    names = connection.execute(select(series_names).order_by(series_names.c.name)).all()
+    for name in names:
+        for index, part in enumerate(fetch(connection, row.number, name.number)):
+            digest.update(b"" if index else name.name.encode() + b"\0")
+            digest.update(part.tobytes())
+    for file in connection.execute(select(kept).where(kept.c.run == row.id).order_by(kept.c.path)):
+        digest.update(f"{file.path}\0{file.kind}\0{file.step}\0{file.epoch}\0{file.sha256}\0{file.bytes}\0".encode())
+    return digest.hexdigest()
+
+
+def row_digest(row: Row[Any], content: str) -> str:
+    """Return an older release's SHA-256 of a row of `runs` together with the digest of what belongs to it."""
+    values = {name: getattr(row, name) for name in _FIELDS}
+    values |= {name: decoded(values[name]) for name in _JSON_FIELDS}
+    return hashlib.sha256(encode_json({"content": content, **values}).encode()).hexdigest()

@@ -1,0 +1,95 @@
+"""The one way in which a run's row is read for a change and changed.
+
+Every change reads the row under a lock, checks its seal, writes, and seals what is then stored; so no change of ours
+can confirm a damage that happened before it.
+"""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from lab.errors import LeaseLostError, RunNotFoundError, UnreadableRunError, close_match
+from lab.runs.context import StoreContext
+from lab.runs.records import RunState
+from lab.runs.rows import damage_words
+from lab.runs.schema import runs
+from lab.runs.seals import RAW, is_sealed, is_sound, row_seal
+
+_COMPARED = 1_000  # newest runs among whose ids a mistyped one is looked for
+_ALIKE = 0.75  # two random ids of 1,000 are seldom so much alike
+_REPEATED = 40  # characters of a wrong id that are repeated
+
+
+def find_row(connection: Connection, run: str, *, deleted: bool = False, lock: bool = False) -> Row[Any]:
+    """Return the row of a run as it is stored, sound or not, or raise `RunNotFoundError`.
+
+    lock: until the transaction ends.
+    """
+    query = select(*RAW).where(runs.c.id == run)
+    if not deleted:
+        query = query.where(runs.c.deleted_at.is_(None))
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        raise RunNotFoundError(_not_found(connection, run))
+    return row
+
+
+def sound_row(connection: Connection, run: str, *, deleted: bool = False, lock: bool = False) -> Row[Any]:
+    """Return the row of a run like `find_row`, or raise `UnreadableRunError` for a damaged one."""
+    row = find_row(connection, run, deleted=deleted, lock=lock)
+    if not is_sound(row):
+        raise UnreadableRunError(damage_words(row.id))
+    return row
+
+
+def change_row(connection: Connection, row: Row[Any], **values: Any) -> Row[Any]:
+    """Write columns of a row that this transaction has locked, seal it anew and return it.
+
+    A row that is not as it was written stays marked as damaged, one that never was sealed stays so.
+    """
+    fresh = update(runs).where(runs.c.number == row.number).values(**values).returning(*RAW)
+    changed = connection.execute(fresh).one()
+    return seal_row(connection, changed) if is_sealed(row) and is_sound(row) else changed
+
+
+def seal_row(connection: Connection, row: Row[Any]) -> Row[Any]:
+    """Seal a row as it is now stored, and return it."""
+    sealed = update(runs).where(runs.c.number == row.number).values(seal=row_seal(row)).returning(*RAW)
+    return connection.execute(sealed).one()
+
+
+def held_row(connection: Connection, run: str, lease: int) -> Row[Any]:
+    """Return the locked row of a run that its owner holds, or raise `LeaseLostError`."""
+    query = select(*RAW).where(runs.c.id == run).with_for_update()
+    row = connection.execute(query).one_or_none()
+    if row is None or row.lease != lease or row.state != RunState.RUNNING:
+        raise LeaseLostError(
+            f"Run {run} is no longer held by lease {lease}: it was ended, or taken over by another worker, "
+            "so nothing was written."
+        )
+    if not is_sound(row):
+        raise UnreadableRunError(damage_words(run))
+    return row
+
+
+def change_held_row(context: StoreContext, connection: Connection, run: str, lease: int, **values: Any) -> Row[Any]:
+    """Write as the owner of a run and renew the lease, or raise `LeaseLostError` without having written."""
+    row = held_row(connection, run, lease)
+    return change_row(connection, row, **context.renewed_lease(connection), **values)
+
+
+def insert_for(connection: Connection) -> Any:
+    """Return the `insert` of this database's dialect, which knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
+    return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+
+
+def _not_found(connection: Connection, run: str) -> str:
+    """Return the sentence for an id that no run has, with the closest one, or the one that begins so."""
+    newest = select(runs.c.id).where(runs.c.deleted_at.is_(None)).order_by(runs.c.number.desc()).limit(_COMPARED)
+    ids = list(connection.execute(newest).scalars())
+    longer = [known for known in ids if known.startswith(run)] if run else []
+    close = longer[0] if len(longer) == 1 else close_match(run[:_REPEATED], ids, cutoff=_ALIKE)
+    hint = f"did you mean {close!r}?" if close else "the Runs page and `python -m lab runs` list those there are."
+    shown = run if len(run) <= _REPEATED else run[: _REPEATED - 1] + "…"
+    return f"There is no run {shown!r}: {hint}"

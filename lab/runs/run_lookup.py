@@ -1,0 +1,136 @@
+"""Finding runs: by id, by what a person types, by what they were asked for, and by searches over the whole store."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
+
+from lab.config import RunConfig
+from lab.errors import RunNotFoundError, near_miss
+from lab.runs.context import StoreContext
+from lab.runs.encoding import setting_key
+from lab.runs.query import condition, ordering
+from lab.runs.records import RunRecord, RunState
+from lab.runs.row_changes import sound_row
+from lab.runs.rows import listed_record, run_record
+from lab.runs.schema import CACHED, runs
+from lab.runs.seals import RAW, is_sound
+
+_PART = 5_000  # values in one statement
+_HINTS = 20  # names among which the nearest to a mistyped one is looked for
+
+
+class RunLookup:
+    """`RunStore.runs`: reads runs and changes none."""
+
+    def __init__(self, context: StoreContext) -> None:
+        self.context = context
+
+    def get(self, run: str, *, deleted: bool = False) -> RunRecord:
+        """Return the run with this id. Raises `RunNotFoundError`."""
+        with self.context.database.read() as connection:
+            return run_record(sound_row(connection, run, deleted=deleted), moment=self.context.moment(connection))
+
+    def resolve(self, text: str) -> RunRecord:
+        """Find a run by what a person types: its id, its name, or the beginning of its id, in this order.
+
+        Raises `RunNotFoundError` where nothing or more than one run fits.
+        """
+        wanted = text.strip()
+        there = runs.c.deleted_at.is_(None)
+        tests: tuple[ColumnElement[bool], ...] = (
+            runs.c.id == wanted,
+            runs.c.name == wanted,
+            runs.c.id.startswith(wanted, autoescape=True),
+        )
+        with self.context.database.read() as connection:
+            for test in tests if wanted else ():
+                rows = connection.execute(select(*RAW).where(there, test).order_by(runs.c.created_at).limit(6)).all()
+                if len(rows) == 1:
+                    return run_record(rows[0], moment=self.context.moment(connection))
+                if rows:
+                    ids = ", ".join(row.id for row in rows[:5]) + (", …" if len(rows) > 5 else "")
+                    raise RunNotFoundError(f"{wanted!r} fits more than one run ({ids}): give one of these ids.")
+            some = connection.execute(select(*RAW).where(there).limit(_HINTS + 1)).all()
+            names = {row.name for row in some if is_sound(row)}
+        hint = near_miss(wanted, names) if 0 < len(names) <= _HINTS else "`lab runs` lists those there are."
+        raise RunNotFoundError(f"There is no run with the id or name {wanted!r}. {hint}")
+
+    def find_answer(self, fingerprint: str) -> RunRecord | None:
+        """Return the queued, running or finished run that answers for this fingerprint."""
+        with self.context.database.read() as connection:
+            row = connection.execute(select(*RAW).where(runs.c.cache_key == fingerprint, CACHED)).one_or_none()
+            return None if row is None else run_record(row, moment=self.context.moment(connection))
+
+    def find_family(self, family: str) -> tuple[RunRecord, ...]:
+        """Return the finished runs of a family (equal but for the number of epochs), the longest first."""
+        query = select(*RAW).where(
+            runs.c.family == family, runs.c.state == RunState.FINISHED, runs.c.deleted_at.is_(None)
+        )
+        with self.context.database.read() as connection:
+            records = _readable(self.context, connection, connection.execute(query))
+        return tuple(sorted(records, key=lambda record: (-record.config.epochs, -record.created_at)))
+
+    def find_settings(self, configs: Iterable[RunConfig]) -> dict[str, tuple[RunRecord, ...]]:
+        """Return, by `setting_key`, the runs whose configuration differs from one of these in its seed at most."""
+        keys = sorted({setting_key(config) for config in configs})
+        query = select(*RAW).where(runs.c.setting.in_(keys), runs.c.deleted_at.is_(None)).order_by(runs.c.number)
+        found: dict[str, list[RunRecord]] = {key: [] for key in keys}
+        with self.context.database.read() as connection:
+            for record in _readable(self.context, connection, connection.execute(query)):
+                found[setting_key(record.config)].append(record)
+        return {key: tuple(records) for key, records in found.items()}
+
+    def list(
+        self,
+        *,
+        where: str = "",
+        order: str = "-created",
+        limit: int | None = 50,
+        offset: int = 0,
+        ids: Iterable[str] | None = None,
+        pinned_first: bool = False,
+        problems: bool = False,
+    ) -> tuple[RunRecord, ...]:
+        """Return one page of runs.
+
+        where: a search such as `arch:lenet* lr<0.01` (`lab.runs.query`). order: "test", or "-test" for the biggest
+        first. ids: only these. problems: also the runs that cannot be read, each with its `problem`. Raises `InputError` for a search or an order that cannot be read.
+        """
+        orders = ordering(order)
+        with self.context.database.read() as connection:
+            # Only numbers are sorted: carrying 10,000 whole rows through the sorter costs as much again.
+            query = _found(self.context, connection, select(runs.c.number), where, ids)
+            query = query.order_by(*([runs.c.pinned.desc()] if pinned_first else []), *orders)
+            numbers = list(connection.execute(query.limit(limit).offset(offset)).scalars())
+            rows = {row.number: row for row in _by_number(connection, numbers)}
+            moment = self.context.moment(connection)
+        found = [listed_record(rows[number], moment=moment) for number in numbers if number in rows]
+        return tuple(record for record in found if problems or not record.problem)
+
+    def count(self, *, where: str = "", ids: Iterable[str] | None = None) -> int:
+        """Return how many runs the search finds."""
+        with self.context.database.read() as connection:
+            query = _found(self.context, connection, select(func.count()).select_from(runs), where, ids)
+            return int(connection.execute(query).scalar_one())
+
+
+def _readable(context: StoreContext, connection: Connection, rows: Iterable[Row[Any]]) -> list[RunRecord]:
+    """Return the records of the rows that can be read."""
+    moment = context.moment(connection)
+    return [record for row in rows if not (record := listed_record(row, moment=moment)).problem]
+
+
+def _found(
+    context: StoreContext, connection: Connection, query: Select[Any], where: str, ids: Iterable[str] | None
+) -> Select[Any]:
+    at_work = connection.execute(select(*RAW).where(runs.c.state == RunState.RUNNING)) if where else ()
+    states = {record.id: record.state for record in _readable(context, connection, at_work)}
+    found = query.where(condition(where, states=states))
+    return found if ids is None else found.where(runs.c.id.in_(list(ids)))
+
+
+def _by_number(connection: Connection, numbers: Sequence[int]) -> Iterator[Row[Any]]:
+    # A statement holds some 32,000 values in SQLite: long lists are asked for in parts.
+    for start in range(0, len(numbers), _PART):
+        yield from connection.execute(select(*RAW).where(runs.c.number.in_(numbers[start : start + _PART])))

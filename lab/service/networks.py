@@ -1,0 +1,46 @@
+"""Networks with the weights of a run's start or of a saved file. Imports torch; `lab.service.weights` imports it when needed."""
+
+import threading
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from lab.checkpoint_files import load_weights
+from lab.config import RunConfig
+from lab.data.resident import load_resident
+from lab.networks import build_from_config
+from lab.seeding import seed_everything
+from lab.training.session import initialise
+
+# Building draws from torch's one global generator: two sessions of a page at once would disturb each other's seed.
+_building = threading.Lock()
+
+
+def build_seeded(config: RunConfig, initial: bytes | None) -> nn.Module:
+    """Build a network as training starts: weights drawn from the seed, then replaced by `initial` where there are some."""
+    seed_everything(config.seed)
+    network = build_from_config(config)
+    if initial is not None:
+        load_weights(network, initial)
+    return network
+
+
+def build_with_weights(config: RunConfig, data: bytes) -> nn.Module:
+    """Build the network of a configuration and load a saved file into it. Raises `ArtifactError`."""
+    with _building:
+        network = build_from_config(config)
+    load_weights(network, data)
+    return network
+
+
+def build_untrained(config: RunConfig, initial: bytes | None, *, data: Path) -> nn.Module:
+    """Build a network as it was before its first step; torch's global generator goes on as if nothing was drawn.
+
+    data: folder of the data sets, read where the architecture initialises itself from training images.
+    """
+    with _building, torch.random.fork_rng(devices=[]):
+        network = build_seeded(config, initial)
+    if hasattr(network, "initialise_from_data"):
+        initialise(network, load_resident(config, root=data, device=torch.device("cpu")))
+    return network

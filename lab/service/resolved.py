@@ -1,0 +1,62 @@
+"""A configuration as it will run: a type of its own, so that it is resolved once and what needs it says so."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lab.architectures.registry import Architecture, check_options, get_architecture, resolve_input_size
+from lab.config import INPUT_SIZES, RunConfig
+from lab.data.registry import DatasetSpec, get_dataset_spec
+from lab.runs.records import RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedConfig:
+    """A configuration whose names are known, options checked, "auto" sizes concrete and ineffective settings reset.
+
+    config: what a run of it stores. parent: the run of `init_from`, None without one. Only `resolve` makes these.
+    """
+
+    config: RunConfig
+    architecture: Architecture
+    dataset: DatasetSpec
+    parent: RunRecord | None = None
+
+    @property
+    def input_side(self) -> int:
+        """Side of the images that the network takes, in pixels."""
+        return resolve_input_size(self.architecture, self.config.input_size, image_size=self.dataset.image_size)
+
+    @property
+    def is_registered_size(self) -> bool:
+        """Whether this is a network of the registry as it stands there: without options, at its own input size."""
+        own = resolve_input_size(self.architecture, "auto", image_size=self.dataset.image_size)
+        return not self.config.arch_options and self.input_side == own
+
+    def with_input_size(self, input_size: str) -> "ResolvedConfig":
+        """Return the same at another input size: "native" or a side in pixels."""
+        side = resolve_input_size(self.architecture, input_size, image_size=self.dataset.image_size)
+        return replace(self, config=self.config.replace(input_size=_concrete(side)))
+
+
+def resolve(config: RunConfig, *, find_run: Callable[[str], RunRecord]) -> ResolvedConfig:
+    """Return the configuration as it will run.
+
+    find_run: returns the run of an id or name, for `init_from`. Raises `UnknownNameError` with the near miss,
+    `ConfigError` for options that the network does not have, and what `find_run` raises.
+    """
+    architecture = get_architecture(config.arch)
+    dataset = get_dataset_spec(config.dataset)
+    side = resolve_input_size(architecture, config.input_size, image_size=dataset.image_size)
+    changes: dict[str, Any] = {
+        "arch_options": check_options(architecture, config.arch_options),
+        "input_size": _concrete(side),
+    }
+    parent = find_run(config.init_from) if config.init_from else None
+    if parent is not None:
+        changes["init_from"] = parent.id
+    return ResolvedConfig(config.replace(**changes).normalised(), architecture, dataset, parent)
+
+
+def _concrete(side: int) -> str:
+    return str(side) if str(side) in INPUT_SIZES else "native"

@@ -1,0 +1,68 @@
+"""Resolves configurations against the registries and the store, and checks that a resolved one can be trained here."""
+
+from lab.config import RunConfig
+from lab.data.trainable import require_trainable
+from lab.errors import ConfigError, DeviceError
+from lab.runs.records import RunRecord
+from lab.runs.store import RunStore
+from lab.service.datasets import Datasets
+from lab.service.resolved import ResolvedConfig, resolve
+from lab.settings import Settings
+
+
+class Validation:
+    """What can be said of a configuration before it is queued."""
+
+    def __init__(self, settings: Settings, store: RunStore, datasets: Datasets) -> None:
+        self._settings, self._store, self._datasets = settings, store, datasets
+
+    def resolve(self, config: RunConfig) -> ResolvedConfig:
+        """Return the configuration as it will run. Raises what `lab.service.resolved.resolve` does, `RunNotFoundError`."""
+        return resolve(config, find_run=self._store.runs.resolve)
+
+    def check_fits(self, resolved: ResolvedConfig) -> None:
+        """Raise `ShapeError` if the network cannot take the images, `DataError` or `DeviceError` for what is not here.
+
+        A network without options at its own size takes every data set (the registry's tests build each one), so it is
+        not built: that would import torch, and a first press on Train would be answered seconds later.
+        """
+        config = resolved.config
+        self._datasets.require(config.dataset)
+        if resolved.parent is not None:
+            _check_parent(config, resolved.parent)
+        self._check_devices(config.device)
+        if not resolved.is_registered_size:
+            from lab.networks import build_on_meta
+
+            build_on_meta(config)
+
+    def check_trainable(self, resolved: ResolvedConfig) -> None:
+        """Raise `DataError` if nothing can be learned from the training images that the configuration takes."""
+        config = resolved.config
+        require_trainable(config.dataset, root=self._datasets.root, limit=config.train_limit)
+
+    def _check_devices(self, device: str) -> None:
+        """Look for the device of a run and for that of the worker, which would not start without its own."""
+        if {device, self._settings.device} <= {"auto", "cpu"}:
+            return  # nothing to look for, and torch would have to be imported for it
+        from lab.devices import resolve_device
+
+        resolve_device(device)
+        try:
+            resolve_device(self._settings.device)
+        except DeviceError as error:
+            raise DeviceError(f"LAB_DEVICE cannot be used, and no run would begin. {error}") from error
+
+
+def _check_parent(config: RunConfig, parent: RunRecord) -> None:
+    same = (parent.config.arch, parent.config.arch_options, parent.config.input_size) == (
+        config.arch,
+        config.arch_options,
+        config.input_size,
+    )
+    if not same:
+        raise ConfigError(
+            f"init_from is {config.init_from}, a {parent.config.arch} with other options than this {config.arch}: "
+            "choose the same network and options, or leave init_from empty.",
+            field="init_from",
+        )

@@ -1,0 +1,110 @@
+"""The saved weights of runs: which there are, and the networks they make."""
+
+from typing import TYPE_CHECKING
+
+from lab.config import RunConfig
+from lab.data.load import normalization_constants
+from lab.data.registry import get_dataset_spec
+from lab.errors import InputError
+from lab.loaded_network import LoadedNetwork
+from lab.runs.artifacts import ArtifactStore
+from lab.runs.records import CHECKPOINT, WEIGHTS, KeptFile, RunRecord
+from lab.runs.store import RunStore
+from lab.service.datasets import Datasets
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class SavedWeights:
+    """Finds and loads what runs have saved. Torch is imported by the methods that return a network."""
+
+    def __init__(self, store: RunStore, artifacts: ArtifactStore, datasets: Datasets) -> None:
+        self._store, self._artifacts, self._datasets = store, artifacts, datasets
+
+    def list(self, run_id: str) -> tuple[KeptFile, ...]:
+        """Return the files of a run's weights in step order."""
+        return self._store.files.list(run_id, kind=WEIGHTS)
+
+    def find(self, run_id: str, *, epoch: int | str = "best") -> KeptFile:
+        """Return one epoch's file; "best" is what answers for the run (`lab.runs.headline`), "latest" the newest.
+
+        Raises `InputError` where the run has no such weights.
+        """
+        run = self._store.runs.get(run_id)
+        files = self.list(run_id)
+        if not files:
+            raise InputError(
+                f"Run {run.name or run.id} ({run.state}) has no kept weights yet: wait for its first epoch, or train it."
+            )
+        if isinstance(epoch, str) and epoch not in ("best", "latest"):
+            raise InputError(f"The epoch is {epoch!r}, but it must be a number, best or latest.")
+        if epoch == "best":
+            answering = self._store.results.headline(run_id)
+            return next((file for file in reversed(files) if answering and file.step == answering.step), files[-1])
+        if epoch == "latest":
+            return files[-1]
+        found = [file for file in files if file.epoch == epoch]
+        if not found:
+            have = ", ".join(str(file.epoch) for file in files)
+            raise InputError(f"Epoch {epoch} of run {run.name or run.id} was not kept; there are: {have}.")
+        return found[-1]
+
+    def newest_checkpoint(self, run_id: str) -> bytes | None:
+        """Return the newest checkpoint, None if there is none; raises `ArtifactError` for a damaged one."""
+        files = self._store.files.list(run_id, kind=CHECKPOINT)
+        return self._artifacts.read(files[-1]) if files else None
+
+    def load(self, run_id: str, *, epoch: int | str = "best") -> LoadedNetwork:
+        """Return the network of a run as it was after an epoch (or "best", "latest"). Raises as `find` and `load_file`."""
+        file = self.find(run_id, epoch=epoch)
+        return self.load_file(self._store.runs.get(run_id), file)
+
+    def load_file(self, run: RunRecord, file: KeptFile) -> LoadedNetwork:
+        """Build the run's network and load one file into it; its SHA-256 is checked first. Raises `ArtifactError`."""
+        from lab.service.networks import build_with_weights
+
+        network = build_with_weights(run.config, self._artifacts.read(file))
+        return self._loaded(run, network, epoch=file.epoch, step=file.step)
+
+    def load_initial(self, run_id: str) -> LoadedNetwork:
+        """Return a run's network as it was before its first step (epoch 0), built again from its seed."""
+        from lab.service.networks import build_untrained
+
+        run = self._store.runs.get(run_id)
+        network = build_untrained(run.config, self._initial_weights(run.config), data=self._datasets.root)
+        return self._loaded(run, network, epoch=0, step=0)
+
+    def build_initial(self, config: RunConfig) -> "nn.Module":
+        """Build a run's network as its training starts: weights drawn from its seed, or those of `init_from`.
+
+        Seeds every global generator.
+        """
+        from lab.service.networks import build_seeded
+
+        return build_seeded(config, self._initial_weights(config))
+
+    def normalization(self, run: RunRecord) -> tuple[float, float]:
+        """Return (mean, std) the run's network was trained with, from its own record where it says so."""
+        recorded = run.environment.normalization
+        if recorded:
+            return float(recorded[0]), float(recorded[1])
+        return normalization_constants(self._datasets.load(run.config.dataset), run.config.normalization)
+
+    def _initial_weights(self, config: RunConfig) -> bytes | None:
+        return self._artifacts.read(self.find(config.init_from)) if config.init_from else None
+
+    def _loaded(self, run: RunRecord, network: "nn.Module", *, epoch: int, step: int) -> LoadedNetwork:
+        mean, std = self.normalization(run)
+        spec = get_dataset_spec(run.config.dataset)
+        return LoadedNetwork(
+            run=run,
+            network=network.eval(),
+            epoch=epoch,
+            step=step,
+            mean=mean,
+            std=std,
+            class_names=spec.classes,
+            image_size=spec.image_size,
+            result=self._store.results.at_step(run.id, step) if step else None,
+        )

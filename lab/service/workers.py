@@ -1,0 +1,24 @@
+"""Starting worker processes when there is work, or shortly will be."""
+
+from collections.abc import Callable
+
+from lab.runs.store import RunStore
+from lab.settings import Settings
+from lab.worker.supervisor import start_supervisor
+
+
+class Workers:
+    """Starts the detached supervisor, which keeps a worker alive."""
+
+    def __init__(self, settings: Settings, store: Callable[[], RunStore]) -> None:
+        self._settings, self._store = settings, store
+
+    def ensure(self) -> bool:
+        """Start the supervisor if runs are queued and none is alive; return whether one was started."""
+        self._settings.require_writable()
+        return self._store().queue.count_queued() > 0 and start_supervisor(self._settings)
+
+    def warm_up(self) -> None:
+        """Start a worker before there is work, so that the next run begins at once; it leaves when nothing comes."""
+        if not self._settings.read_only:
+            start_supervisor(self._settings, warm=True)

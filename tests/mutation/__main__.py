@@ -1,0 +1,123 @@
+"""Puts each fault into a copy of the code, runs the tests that concern it, and says which faults no test found.
+
+`python -m tests.mutation [--only ID ...] [--package NAME ...] [--round N] [--check] [--log FILE]`. Browser tests are
+left out. A test that fails, and one that takes too long, has found the fault.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.mutation.fault_list import Fault, find_place, put_in, read_faults
+from tests.mutation.selection import choose_tests
+from tests.mutation.trial import run_tests, start_trials
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMIT_S = 240.0
+_FOUND, _SURVIVED, _BROKEN, _GONE = "found", "survived", "not run", "no such snippet"
+
+
+def main() -> int:
+    """Return 0 where every fault asked for is in the code and found."""
+    asked = _arguments()
+    faults = [
+        one
+        for one in read_faults()
+        if (not asked.only or one.id in asked.only)
+        and (not asked.package or one.package in asked.package)
+        and (not asked.round or one.round == asked.round)
+    ]
+    if asked.check:
+        gone = [one for one in faults if find_place(ROOT, one) is None]
+        for one in gone:
+            print(f"{one.id} ({one.package}): its snippet is not in the code, or more than once: {one.old[:100]!r}")
+        print(f"{len(faults)} faults, {len(gone)} without a place")
+        return 1 if gone else 0
+    results = _try_all(faults, Path(asked.log) if asked.log else None)
+    _print_summary(faults, results)
+    return 0 if set(results.values()) <= {_FOUND} else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    parser.add_argument("--only", nargs="+", metavar="ID", help="only these faults")
+    parser.add_argument("--package", nargs="+", metavar="NAME", help="only faults of these lists")
+    parser.add_argument("--round", type=int, help="only faults of this round")
+    parser.add_argument("--check", action="store_true", help="only say whether every snippet stands once in the code")
+    parser.add_argument("--log", metavar="FILE", help="append one line of JSON for each fault")
+    return parser.parse_args()
+
+
+def _try_all(faults: list[Fault], log: Path | None) -> dict[str, str]:
+    results: dict[str, str] = {}
+    context = start_trials()
+    with tempfile.TemporaryDirectory(prefix="convlab-faults-") as folder:
+        copy = Path(folder, "tree")
+        _copy_tree(copy)
+        for fault in faults:
+            path = find_place(copy, fault)
+            took, by = 0.0, ""
+            if path is None:
+                results[fault.id] = _GONE
+            else:
+                output = Path(folder, "output")
+                before = put_in(path, fault)
+                _forget_compiled(path)
+                try:
+                    code, took = run_tests(context, copy, choose_tests(copy, fault, path), limit_s=LIMIT_S, log=output)
+                finally:
+                    path.write_text(before, encoding="utf-8")
+                    _forget_compiled(path)
+                results[fault.id] = {0: _SURVIVED, 1: _FOUND, 2: _FOUND, None: _FOUND}.get(code, _BROKEN)
+                by = "too slow" if code is None else _first_failure(output)
+            print(f"{fault.id:6} {results[fault.id]:16} {took:5.0f} s  {by or fault.says}", flush=True)
+            if log is not None:
+                with log.open("a", encoding="utf-8") as lines:
+                    entry = {
+                        "id": fault.id,
+                        "package": fault.package,
+                        "round": fault.round,
+                        "result": results[fault.id],
+                    }
+                    lines.write(json.dumps({**entry, "seconds": round(took, 1), "by": by}) + "\n")
+    return results
+
+
+def _copy_tree(target: Path) -> None:
+    """Copy what git knows of, and what it does not ignore."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    for name in listed:
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+
+
+def _forget_compiled(path: Path) -> None:
+    for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
+        compiled.unlink()
+
+
+def _first_failure(output: Path) -> str:
+    lines = output.read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((line.removeprefix("FAILED ")[:150] for line in lines if line.startswith(("FAILED ", "ERROR "))), "")
+
+
+def _print_summary(faults: list[Fault], results: dict[str, str]) -> None:
+    print()
+    for package in sorted({one.package for one in faults}):
+        every = [results[one.id] for one in faults if one.package == package]
+        print(f"{package:12} {every.count(_FOUND):3} of {len(every)}")
+    print(f"{'all':12} {list(results.values()).count(_FOUND):3} of {len(results)}")
+    for one in faults:
+        if results[one.id] != _FOUND:
+            print(f"{results[one.id]}: {one.id} {one.says}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""The faults, read from `faults/*.toml`, and the place of each in the code, wherever its file has been moved to."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent / "faults"
+CODE = ("lab", "pages")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault: `old` stands once in the code and becomes `new`; `says` is what would go wrong, in a sentence.
+
+    package: the list it is in, which decides the tests that are run. round: 1 for those written before any test was
+    added for them, 2 for those written afterwards, to measure what the tests find that were not written for them.
+    """
+
+    id: str
+    package: str
+    old: str
+    new: str
+    says: str
+    round: int = 1
+
+
+def read_faults() -> tuple[Fault, ...]:
+    """Return every fault; raises `ValueError` where an id is given twice or a fault changes nothing."""
+    found = [
+        Fault(package=path.stem, **{**entry, "old": entry["old"].strip("\n"), "new": entry["new"].strip("\n")})
+        for path in sorted(_FOLDER.glob("*.toml"))
+        for entry in tomllib.loads(path.read_text(encoding="utf-8"))["fault"]
+    ]
+    ids = [fault.id for fault in found]
+    wrong = [one.id for one in found if one.old == one.new or ids.count(one.id) > 1]
+    if wrong:
+        raise ValueError(f"Faults that change nothing or share an id: {', '.join(wrong)}.")
+    return tuple(found)
+
+
+def find_place(root: Path, fault: Fault) -> Path | None:
+    """Return the one file that holds the fault's snippet, once; None where it stands nowhere or more than once."""
+    texts = [(path, path.read_text(encoding="utf-8")) for folder in CODE for path in (root / folder).rglob("*.py")]
+    holders = [(path, text.count(fault.old)) for path, text in texts if fault.old in text]
+    return holders[0][0] if len(holders) == 1 and holders[0][1] == 1 else None
+
+
+def put_in(path: Path, fault: Fault) -> str:
+    """Write the fault into its file and return what the file was."""
+    before = path.read_text(encoding="utf-8")
+    path.write_text(before.replace(fault.old, fault.new), encoding="utf-8")
+    return before

@@ -1,0 +1,53 @@
+"""Which tests are run for a fault: first those that name the changed module, then the others of its package."""
+
+from pathlib import Path
+
+from tests.mutation.fault_list import Fault
+
+# By list of faults: folders and files of tests in which its behaviour lives.
+_TESTS = {
+    "worker": ["tests/worker"],
+    "supervisor": ["tests/worker"],
+    "recorder": ["tests/worker/test_recorder.py", "tests/worker/test_survival.py"],
+    "runs": ["tests/runs"],
+    "training": ["tests/training"],
+    "config": ["tests/config", "tests/test_config.py", "tests/test_config_history.py"],
+    "data": ["tests/data"],
+    "inspection": ["tests/inspection"],
+    "sketch": ["tests/sketch"],
+    "diagnosis": ["tests/diagnosis"],
+    "charts": ["tests/charts", "tests/web/test_web_thinning.py", "tests/web/test_web_live.py"],
+    "sharing": ["tests/sharing"],
+    "cli": ["tests/cli"],
+    "pages": ["tests/web"],
+}
+# They ask for much and say little of a single fault: whole releases, killed processes, thousands of mutants.
+_SLOW = {"browser", "golden"}
+_LEFT_OUT = {
+    "test_kills.py",
+    "test_damage.py",
+    "test_database.py",
+    "test_web_hostile.py",
+    "test_kill.py",
+    "test_outage.py",
+}
+
+
+def choose_tests(root: Path, fault: Fault, changed: Path) -> list[str]:
+    """Return the test files to run, in order; none of them is needed to be there still."""
+    module = changed.relative_to(root).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+    found: list[Path] = []
+    for place in map(root.joinpath, _TESTS[fault.package]):
+        found += sorted(place.rglob("test_*.py")) if place.is_dir() else [place] if place.is_file() else []
+    others = [path for path in (root / "tests").rglob("test_*.py") if path not in found and path.parent.name != "web"]
+    wide = sorted(path for path in others if _names(path, module))
+    near = [path for path in found if _names(path, module)]
+    ordered = [*near, *(path for path in found if path not in near), *wide]
+    usable = [path for path in dict.fromkeys(ordered) if path.name not in _LEFT_OUT and not _SLOW & set(path.parts)]
+    return [path.relative_to(root).as_posix() for path in usable]
+
+
+def _names(path: Path, module: str) -> bool:
+    text = path.read_text(encoding="utf-8")
+    package, _, name = module.rpartition(".")
+    return f"{module} import" in text or f"import {module}" in text or f"from {package} import {name}" in text

@@ -1,0 +1,159 @@
+"""What the worker's loop does with requests, devices, seeds and histories, each with a known answer."""
+
+import os
+import sqlite3
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from lab.config import RunConfig
+from lab.errors import StoreBusyError
+from lab.runs.outage import Outage
+from lab.runs.records import WEIGHTS, RunState, Want
+from lab.service.lab import Lab
+from lab.settings import Settings
+from lab.training.events import Command
+from lab.worker.loop import Watch, execute, keep_supervised, work
+from tests.worker.worker_runs import SMALL, claim, open_lab, train, work_off
+
+
+def test_a_stop_goes_before_a_pause_and_the_end_of_the_worker_is_a_pause(tmp_path: Path) -> None:
+    lab = open_lab(tmp_path)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
+    ending = threading.Event()
+    watch = Watch(lab, claim(lab), ending)
+    assert watch.command() is Command.RUN
+    watch.want = Want.PAUSE
+    assert watch.command() is Command.PAUSE
+    watch.want = Want.STOP
+    ending.set()
+    assert watch.command() is Command.STOP
+    watch.want = Want.RUN
+    assert watch.command() is Command.PAUSE
+    watch.lost = True  # somebody else has the run now: nothing more of it may be written
+    assert watch.command() is Command.STOP
+
+
+def test_a_store_that_is_away_too_long_pauses_the_run_and_that_is_remembered(tmp_path: Path) -> None:
+    lab = open_lab(tmp_path)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
+    outage = Outage(limit_s=0.0)
+    watch = Watch(lab, claim(lab), threading.Event(), outage)
+    outage.refused(StoreBusyError("the store is busy"))
+    time.sleep(0.01)
+    assert (watch.command(), watch.gave_up) == (Command.PAUSE, True)
+    outage.answered()
+    assert watch.command() is Command.RUN
+
+
+def test_a_run_whose_worker_is_told_to_end_is_interrupted_with_that_reason(tmp_path: Path) -> None:
+    lab = open_lab(tmp_path)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
+    run, ending = claim(lab), threading.Event()
+    ending.set()
+    execute(lab, run, ending=ending)
+    record = lab.store.runs.get(run.id)
+    assert (record.state, "asked to end" in record.reason) == (RunState.INTERRUPTED, True)
+
+
+def test_a_pause_asked_for_while_the_worker_is_told_to_end_is_a_pause(tmp_path: Path) -> None:
+    lab = open_lab(tmp_path)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
+    run, ending = claim(lab), threading.Event()
+    lab.submissions.control(run.id, Want.PAUSE)
+    ending.set()
+    execute(lab, run, ending=ending)
+    record = lab.store.runs.get(run.id)
+    assert (record.state, record.reason) == (RunState.PAUSED, "")
+
+
+def _first_loss(lab: Lab, run: str) -> float:
+    return float(lab.store.points.read(run)["batch/loss"].value[0])
+
+
+def test_the_initial_weights_come_from_the_seed(tmp_path: Path) -> None:
+    lab = open_lab(tmp_path)
+    first = train(lab)
+    lab.submissions.submit(lab.validation.resolve(SMALL), fresh=True)
+    again = work_off(lab)
+    other = train(lab, SMALL.replace(seed=1))
+    assert first.id != again.id
+    assert _first_loss(lab, first.id) == _first_loss(lab, again.id) != _first_loss(lab, other.id)
+
+
+def test_the_device_of_a_run_goes_before_the_labs(tmp_path: Path) -> None:
+    lab, elsewhere = open_lab(tmp_path), open_lab(tmp_path, LAB_DEVICE="cuda:77")
+    lab.submissions.submit(lab.validation.resolve(SMALL))
+    assert work_off(elsewhere).state is RunState.FINISHED
+    lab.submissions.submit(lab.validation.resolve(SMALL.replace(device="auto", seed=1)))
+    failed = work_off(elsewhere)
+    assert (failed.state, "cuda:77" in failed.reason) == (RunState.FAILED, True)
+
+
+def test_a_run_takes_no_history_from_a_parent_of_another_family(tmp_path: Path) -> None:
+    lab = open_lab(tmp_path)
+    parent = train(lab)
+    lab.store.queue.submit(SMALL.replace(epochs=2), fingerprint="f" * 64, family="another", parent=parent.id)
+    run = work_off(lab)
+    assert run.state is RunState.FINISHED
+    weights = lab.store.files.list(run.id, kind=WEIGHTS)
+    assert [file.epoch for file in weights] == [1, 2]
+    assert all(file.path.startswith(run.id) for file in weights)  # none is shared with the parent
+
+
+def test_a_worker_stays_after_a_run_that_was_longer_than_its_idle_time(tmp_path: Path) -> None:
+    lab = open_lab(tmp_path)
+    long = lab.submissions.submit(
+        lab.validation.resolve(RunConfig(arch="lenet5", dataset="digits", epochs=2_000, keep_mb=1, device="cpu"))
+    ).run.id
+    short = lab.submissions.submit(lab.validation.resolve(SMALL)).run.id
+    ending = threading.Event()
+    worker = threading.Thread(target=work, args=(lab,), kwargs={"ending": ending, "idle_s": 1.0}, daemon=True)
+    worker.start()
+    try:
+        time.sleep(1.5)
+        lab.submissions.control(long, Want.STOP)
+        end = time.monotonic() + 60
+        while lab.store.runs.get(short).state.live and time.monotonic() < end:
+            time.sleep(0.05)
+        assert lab.store.runs.get(short).state is RunState.FINISHED
+    finally:
+        ending.set()
+        worker.join(30)
+
+
+class _Pauses(threading.Event):
+    """An event that lets no time pass, and ends the waiting after some of it."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.taken: list[float] = []
+        self._most = most
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.taken.append(timeout or 0.0)
+        return len(self.taken) >= self._most
+
+
+def test_a_supervisor_that_cannot_stay_alive_is_started_more_and_more_rarely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    pauses = _Pauses(8)
+    keep_supervised(Settings.from_env({"LAB_HOME": str(tmp_path)}), pauses)
+    assert pauses.taken == [2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_a_store_that_fails_is_said_once_in_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    lab = open_lab(tmp_path)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
+    run = claim(lab)
+    with sqlite3.connect(os.fspath(tmp_path / "lab.db")) as database:
+        database.execute("ALTER TABLE runs RENAME TO gone")
+    with Watch(lab, run, threading.Event()):
+        time.sleep(1.3)  # the request is looked at five times a second
+    lines = [line for line in capfd.readouterr().err.splitlines() if " worker " in line]
+    assert len(lines) == 1

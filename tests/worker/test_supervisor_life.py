@@ -1,0 +1,197 @@
+"""A supervisor's life with workers that die, that do not end, and that another supervisor started."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.runs.owner import Owner, process_start, this_host
+from lab.runs.records import RunState
+from lab.service.lab import Lab
+from lab.settings import CHECKOUT, Settings
+from lab.worker import supervisor as module
+from lab.worker.supervisor import AdoptedWorker, Supervisor, dismiss_stranger, log_path, main, worker_pid_path
+from tests.worker.worker_runs import SMALL, open_lab
+
+_STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+)
+_DIES_WITH_A_RUN = f"""#!{sys.executable}
+import os, sys
+sys.path.insert(0, {str(CHECKOUT)!r})
+from lab.runs.owner import Owner
+from lab.runs.store import RunStore
+from lab.settings import Settings
+RunStore.open(Settings.from_env(os.environ).database).leases.claim(slot="cpu", owner=Owner.of_this_process())
+os._exit(1)
+"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """A lab whose supervisor looks often and leaves soon."""
+    monkeypatch.setattr(module, "IDLE_S", 0.5)
+    monkeypatch.setattr(module, "POLL_S", 0.05)
+    return open_lab(tmp_path)
+
+
+@pytest.fixture
+def stubborn() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that ignores SIGTERM."""
+    with subprocess.Popen([sys.executable, "-c", _STUBBORN], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def _owner(process: subprocess.Popen[bytes]) -> Owner:
+    return Owner(this_host(), process.pid, process_start(process.pid) or "")
+
+
+def _starts(text: str) -> int:
+    return text.count("starting a worker")
+
+
+def test_three_workers_that_die_at_once_are_enough(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    lab.submissions.submit(lab.validation.resolve(SMALL))
+    Supervisor(lab.settings).run(lab.store)
+    assert _starts(capfd.readouterr().err) == 3
+
+
+def test_workers_that_die_long_after_their_start_are_replaced_without_end(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    monkeypatch.setattr(module, "START_S", 0.0)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
+    supervisor = Supervisor(lab.settings)
+    life = threading.Thread(target=supervisor.run, args=(lab.store,))
+    life.start()
+    time.sleep(1.5)
+    supervisor.end(signal.SIGTERM, None)
+    life.join(30)
+    assert _starts(capfd.readouterr().err) > 3
+
+
+def test_workers_that_die_with_a_run_in_hand_do_not_stop_the_queue(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "worker"
+    script.write_text(_DIES_WITH_A_RUN)
+    script.chmod(0o700)
+    runs = [lab.submissions.submit(lab.validation.resolve(SMALL.replace(seed=seed))).run.id for seed in range(4)]
+    monkeypatch.setattr(sys, "executable", str(script))
+    Supervisor(lab.settings).run(lab.store)
+    assert [lab.store.runs.get(run).state for run in runs] == [RunState.INTERRUPTED] * 4
+
+
+def test_a_worker_that_does_not_end_is_killed_and_its_run_marked(
+    lab: Lab, stubborn: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TERM_S", 0.3)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
+    assert lab.store.leases.claim(slot="cpu", owner=_owner(stubborn)) is not None
+    Supervisor(lab.settings, worker=stubborn, ending=True).run(lab.store)
+    assert stubborn.poll() == -signal.SIGKILL
+    assert lab.store.queue.count_running() == 0  # as it is written, not only as it is read
+
+
+def test_a_supervisor_does_not_leave_while_it_tidies(lab: Lab) -> None:
+    done = threading.Event()
+    tidying = threading.Thread(target=done.wait, args=(30,), daemon=True)
+    tidying.start()
+    life = threading.Thread(target=Supervisor(lab.settings, tidying=tidying).run, args=(lab.store,), daemon=True)
+    life.start()
+    life.join(1.5)
+    assert life.is_alive()
+    done.set()
+    life.join(30)
+    assert not life.is_alive()
+
+
+def test_a_run_queued_after_the_last_look_is_trained_all_the_same(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    live, queued = Supervisor.run, []
+
+    def run(self: Supervisor, store: object) -> None:
+        live(self, lab.store)
+        if not queued:
+            queued.append(lab.submissions.submit(lab.validation.resolve(SMALL)).run.id)
+
+    monkeypatch.setattr(Supervisor, "run", run)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        assert main(lab.settings) == 0
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert _starts(capfd.readouterr().err) == 3
+
+
+def test_waiting_for_an_adopted_worker_ends_at_the_time_given() -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(4)"]) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            AdoptedWorker(_owner(process)).wait(0.2)
+        assert AdoptedWorker(_owner(process)).poll() is None
+        process.kill()
+        process.wait()
+    assert AdoptedWorker(Owner(this_host(), process.pid, "before")).poll() == 0
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["same settings", "other settings"])
+def test_only_a_supervisor_of_other_settings_is_dismissed(tmp_path: Path, same: bool) -> None:
+    settings = Settings.from_env({"LAB_HOME": str(tmp_path)})
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"]) as process:
+        environment = settings.environment() | ({} if same else {"LAB_DATA": "/elsewhere"})
+        card = {"pid": process.pid, "pid_start": process_start(process.pid), "host": this_host()}
+        (tmp_path / "supervisor.json").write_text(json.dumps({**card, "settings": environment}))
+        dismiss_stranger(settings)
+        time.sleep(0.3)
+        assert (process.poll() is None) == same
+        process.kill()
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["same settings", "other settings"])
+def test_only_a_worker_of_the_same_settings_is_adopted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "IDLE_S", 0.2)
+    settings = open_lab(tmp_path).settings
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3)"]) as process:
+        environment = settings.environment() | ({} if same else {"LAB_DATA": "/elsewhere"})
+        card = {"pid": process.pid, "pid_start": process_start(process.pid), "host": this_host()}
+        worker_pid_path(settings).write_text(json.dumps({**card, "settings": environment}))
+        collect = threading.Thread(target=process.wait, daemon=True)
+        collect.start()
+        try:
+            assert main(settings) == 0
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        process.kill()
+    assert (f"worker {process.pid}" in capfd.readouterr().err) == same
+
+
+def test_a_log_beyond_its_limit_is_put_aside_at_the_next_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    settings = Settings.from_env({"LAB_HOME": str(tmp_path)})
+    log = log_path(settings)
+    log.parent.mkdir(parents=True)
+    for size, aside in ((5_000_000, False), (5_000_001, True)):
+        log.write_bytes(bytes(size))
+        assert module.start_supervisor(settings)
+        assert (log.stat().st_size < size) == aside
+        assert log.with_suffix(".old.log").exists() == aside
