@@ -450,3 +450,37 @@ def test_runs_come_in_all_or_none(tmp_path: Path) -> None:
         store.imports.insert([good, good])
     assert store.runs.count() == 0
     store.close()
+
+
+def test_the_limit_of_points_is_that_of_all_runs_together(
+    lab: Lab, run: RunRecord, other: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = sum(one.step.size for one in lab.store.points.read(run.id).values())
+    twice = write_bundle(lab, [run, run])
+    monkeypatch.setattr(read, "MAX_ALL_POINTS", 2 * points - 1)
+    with pytest.raises(InputError, match="export fewer runs at a time"):
+        import_bundle(other, io.BytesIO(twice))
+    monkeypatch.setattr(read, "MAX_ALL_POINTS", 2 * points)
+    assert len(import_bundle(other, io.BytesIO(twice))) == 2
+
+
+def test_every_value_of_an_imported_run_is_that_of_the_run_it_was(bundle: bytes, run: RunRecord, other: Lab) -> None:
+    (came,) = import_bundle(other, io.BytesIO(bundle))
+    for name in (
+        "name",
+        "config",
+        "fingerprint",
+        "state",
+        "reason",
+        "created_at",
+        "started_at",
+        "finished_at",
+        "seconds",
+    ):
+        assert getattr(came, name) == getattr(run, name), name
+    for name in ("device", "note", "tags", "summary", "environment", "notices", "findings"):
+        assert getattr(came, name) == getattr(run, name), name
+    assert len({came.created_at, came.started_at, came.finished_at}) == 3
+    assert came.headline.as_dict() == run.headline.as_dict()
+    for where in ("test>0", "val>0", "best_epoch>0"):
+        assert [found.id for found in other.store.runs.list(where=where)] == [came.id]
