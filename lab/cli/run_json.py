@@ -6,7 +6,7 @@ from lab.runs.records import RunRecord
 
 
 def as_dict(run: RunRecord) -> dict[str, Any]:
-    """Return one run as the shell's JSON shows it."""
+    """Return one run as JSON answers show it."""
     return {
         "run": run.id,
         "name": run.name,
@@ -32,5 +32,5 @@ def as_dict(run: RunRecord) -> dict[str, Any]:
 
 
 def as_listed(run: RunRecord) -> dict[str, Any]:
-    """Return one run of a list; of one that cannot be read only its id and the reason."""
+    """Return one run of a list; of an unreadable one only its id and the reason."""
     return {"run": run.id, "state": "unreadable", "problem": run.problem} if run.problem else as_dict(run)

@@ -179,7 +179,7 @@ def test_a_folder_that_cannot_be_used_is_one_sentence(
     (tmp_path / "supervisor.lock").mkdir()  # where the lock's file belongs; rights would not stop a superuser
     code, out, err = shell("--home", str(tmp_path), "worker", "--json")
     assert code == 1
-    assert json.loads(out)["error"].startswith("The machine refused (Is a directory")
+    assert json.loads(out)["error"].startswith("The operating system reported an error (Is a directory")
     assert err.count("\n") == 1
 
 
@@ -190,8 +190,8 @@ def test_ctrl_c_while_the_answer_is_computed_is_said_in_json_too(shell: Shell, m
     monkeypatch.setattr("lab.cli.commands.summary.get_architecture", press)
     code, out, err = shell("summary", "vgg16-64", "--json")
     assert code == 1
-    assert json.loads(out) == {"error": "The command was interrupted before it was done."}
-    assert err.strip() == "Error: The command was interrupted before it was done."
+    assert json.loads(out) == {"error": "The command was interrupted before it finished."}
+    assert err.strip() == "Error: The command was interrupted before it finished."
 
 
 def test_ctrl_c_while_the_bar_is_drawn_stops_the_run(

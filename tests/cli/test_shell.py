@@ -263,7 +263,7 @@ def test_the_worker_makes_a_home_that_is_its_owners_alone(
 def test_a_second_worker_is_refused(shell: Shell, trained: dict[str, Any]) -> None:
     code, _, err = shell("worker")
     assert code == 1
-    assert "alive already" in err
+    assert "running already" in err
 
 
 def test_the_doctor_finds_nothing_wrong(shell: Shell) -> None:

@@ -34,7 +34,7 @@ def test_tables_report_card_and_metrics_say_what_became_of_a_run(lab: Lab, stuck
     (finding,) = stuck.findings
     for format in ("markdown", "latex"):
         assert stuck.status in export_runs(lab, [stuck], format=format)[""].decode()
-    html = write_report(lab, [stuck], look_s=0.0)
+    html = write_report(lab, [stuck], examine_s=0.0)
     assert finding.message.replace("'", "&#39;") in html
     assert f", {stuck.status}" in html
     card = export_runs(lab, [stuck], format="safetensors")[CARD].decode()
@@ -71,6 +71,6 @@ def test_a_bundle_of_the_release_before_with_a_stale_sentence_opens_without_it(
     assert sender.store.runs.get(old.id).notices == ("The batch was halved.",)
     (arrived,) = import_bundle(other, io.BytesIO(write_bundle(sender, [old])))
     assert arrived.notices == ("The batch was halved.",)
-    assert STALE not in write_report(other, [arrived], look_s=0.0)
+    assert STALE not in write_report(other, [arrived], examine_s=0.0)
     for lab_ in (sender, other):
         lab_.store.close()

@@ -162,7 +162,7 @@ def test_report_card_tables_and_metrics_show_it_with_its_epoch(lab: Lab, run: Ru
     assert f"those of epoch {run.headline.epoch} of {EPOCHS} (best), step {loaded.step}" in card
     assert f"The run ended at {last_words(run)}." in card
     assert facts(loaded)["test_accuracy"] == run.headline.test_accuracy
-    html = write_report(lab, [run], look_s=1.0)
+    html = write_report(lab, [run], examine_s=1.0)
     assert f"Result: {words(run)}; it ended at {last_words(run)}." in html
     assert f"with the weights of epoch {run.headline.epoch} of {EPOCHS} (best)" in html
     for text in (write_markdown(comparison_table([run])), write_latex(comparison_table([run])).replace(r"\%", "%")):

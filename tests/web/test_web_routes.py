@@ -87,7 +87,7 @@ def test_a_loss_that_is_nan_does_not_break_the_answer(bench: Bench, client: Clie
     run = bench.start()
     bench.write(run, series("batch/loss", np.array([1.0, np.nan, np.inf])))
     part = client.get(f"/api/runs/{run.id}/points").json()["series"]["batch/loss"]
-    assert part["odd"] == [[2, "NaN", 0.002], [3, "Infinity", 0.003]]
+    assert part["non_finite"] == [[2, "NaN", 0.002], [3, "Infinity", 0.003]]
 
 
 def test_an_unknown_run_is_404_and_a_wrong_position_400_each_with_a_sentence(bench: Bench, client: Client) -> None:
@@ -95,7 +95,7 @@ def test_an_unknown_run_is_404_and_a_wrong_position_400_each_with_a_sentence(ben
     run = bench.queue()
     answer = client.get(f"/api/runs/{run.id}/points", params={"since": "1;drop"})
     assert answer.status_code == 400
-    assert "not one this lab gave out" in answer.json()["error"]
+    assert "was not issued by this lab" in answer.json()["error"]
 
 
 def test_plotly_comes_from_the_installed_package_and_may_be_kept(client: Client) -> None:

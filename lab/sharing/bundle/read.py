@@ -1,4 +1,4 @@
-"""Imports a bundle: everything is checked before anything is written, and what cannot be finished is removed.
+"""Imports a bundle: everything is checked before anything is written, and a failed import is undone.
 
 The archive is read twice, once to check and once to store, and the second reading is held to the same SHA-256. Curves and
 weights are streams both times: what is in memory does not depend on how large they are.
@@ -61,9 +61,9 @@ def import_bundle(source: Source, stream: BinaryIO) -> tuple[RunRecord, ...]:
     with open_archive(stream) as archive:
         digests = _read_manifest(archive)
         runs = _check_runs(source, archive, digests)
-        kept = _store(source, archive, digests, runs)
-    judge_older(source.store, budget_s=JUDGING_S, ids=[run.id for run in kept])
-    return tuple(source.store.runs.get(run.id) for run in kept)
+        imported = _store(source, archive, digests, runs)
+    judge_older(source.store, budget_s=JUDGING_S, ids=[run.id for run in imported])
+    return tuple(source.store.runs.get(run.id) for run in imported)
 
 
 def _read_manifest(archive: Archive) -> dict[str, str]:

@@ -31,7 +31,7 @@ _FACT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 
 @dataclass(frozen=True, slots=True)
 class WeightsEntry:
-    """One kept epoch as the record lists it."""
+    """One saved epoch as the record lists it."""
 
     step: int
     epoch: int
@@ -107,7 +107,7 @@ def _text(limit: int, *, lines: bool = False) -> Callable[[Any], str]:
             if checked_text(value, "text", limit, lines=lines) != value:
                 raise ValueError("has space around it")
         except (TextError, UnicodeEncodeError) as error:
-            raise ValueError(f"cannot be kept: {error}") from error
+            raise ValueError(f"cannot be stored: {error}") from error
         return value
 
     return check
@@ -134,7 +134,7 @@ def _tags(value: Any) -> tuple[str, ...]:
         if checked_tags(tags) != tags:
             raise ValueError("are not sorted")
     except TextError as error:
-        raise ValueError(f"cannot be kept: {error}") from error
+        raise ValueError(f"cannot be stored: {error}") from error
     return tags
 
 
