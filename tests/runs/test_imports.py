@@ -21,6 +21,7 @@ from lab.runs.imports import IMPORT_LEASE_S, EndedRun
 from lab.runs.owner import Owner
 from lab.runs.partial_table import partial_runs
 from lab.runs.records import KeptFile, RunState, Series, Want
+from lab.runs.run_facts import RunSummary
 from lab.runs.schema import kept, points, runs
 from lab.runs.store import RunStore
 from tests.runs.conftest import Clock
@@ -45,11 +46,10 @@ def ended(points: Any, *, id: str = "", files: tuple[KeptFile, ...] = (), seed: 
         device="cpu",
         note="",
         tags=("t",),
-        summary={"test_accuracy": 0.5},
-        environment={},
+        summary=RunSummary.from_dict({"test_accuracy": 0.5}),
         notices=(),
         points=points,
-        kept=files,
+        files=files,
     )
 
 
