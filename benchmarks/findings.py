@@ -145,7 +145,9 @@ def measure_sound(lab: Lab, count: int) -> None:
         points = lab.store.points.read(run.id)
         wrong = [finding.message for finding in findings if not is_true(finding, points)]
         wrong += [f"stale notice: {notice}" for notice in run.notices]
-        facts = DataFacts.from_environment(run.environment, classes=len(get_dataset_spec(config.dataset).classes))
+        facts = DataFacts.from_environment(
+            run.environment.as_dict(), classes=len(get_dataset_spec(config.dataset).classes)
+        )
         live_wrong = 0
         for step in points["train/loss"].step.tolist():
             then = until(points, step)
@@ -154,7 +156,7 @@ def measure_sound(lab: Lab, count: int) -> None:
             live_wrong += any(not is_true(finding, then) for finding in found)
         wrong_ends, wrong_lives = wrong_ends + bool(wrong), wrong_lives + live_wrong
         words = ", ".join(f"{name} {value}" for name, value in config.changed().items() if name not in ("device",))
-        accuracy = run.summary.get("test_accuracy", float("nan"))
+        accuracy = run.summary.other.get("test_accuracy", float("nan"))
         codes = ", ".join(f.code for f in findings) or "none"
         print(
             f"{100 * accuracy:6.2f} %  {run.status:9} found: {codes}; false or stale: {wrong or 0}; in "

@@ -68,7 +68,7 @@ def test_a_new_metric_is_computed_at_every_evaluation(curves: RunCurves) -> None
     measured = curves.points[TOP3.id]
     assert measured.step.tolist() == curves.points["test/accuracy"].step.tolist()
     assert (measured.value >= curves.points["test/accuracy"].value).all()
-    assert curves.run.summary[TOP3.result_key] == measured.value[-1]
+    assert curves.run.summary.value(TOP3.result_key) == measured.value[-1]
 
 
 def test_it_has_a_chart_on_runs_and_in_the_live_views_data(curves: RunCurves) -> None:

@@ -142,6 +142,6 @@ def test_what_an_older_release_stored_is_read_with_escapes(tmp_path: Path) -> No
     (found,) = store.runs.list()
     assert (found.name, found.note) == (r"a\x9b31m\u202e", "one\n" + r"\x1b[2J")
     assert (found.tags, found.reason, found.device) == ((r"b\u2066",), r"\x07", "")  # "cpu\x85" is no device
-    assert (found.notices, found.environment) == ((r"\u2028",), {"name": r"\x9b"})
+    assert (found.notices, found.environment.as_dict()) == ((r"\u2028",), {"name": r"\x9b"})
     assert store.runs.get(found.id) == found
     store.close()

@@ -1,4 +1,4 @@
-"""How sure against how right, as a figure. Empty bins are left out."""
+"""Calibration (reliability diagram): accuracy over confidence. Empty bins are left out."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -10,7 +10,7 @@ from lab.formatting import format_percent, plural
 def calibration_figure(
     edges: np.ndarray, confidence: np.ndarray, accuracy: np.ndarray, count: np.ndarray, *, dark: bool = False
 ) -> go.Figure:
-    """Return accuracy over confidence, a point a bin, its area by the number of answers. Arrays as in `Calibration`."""
+    """Return accuracy over confidence, a point a bin, its area by the number of images. Arrays as in `Calibration`."""
     full = count > 0
     share = count[full] / max(1, count.sum())
     figure = go.Figure()
@@ -26,7 +26,7 @@ def calibration_figure(
         line={"color": "#2f86cf"},
         marker={"size": 7 + 26 * np.sqrt(share), "opacity": 0.75},
         customdata=count[full],
-        text=[_words(*point) for point in zip(confidence[full], accuracy[full], count[full], strict=True)],
+        text=[_hover_text(*point) for point in zip(confidence[full], accuracy[full], count[full], strict=True)],
         hovertemplate="%{text}<extra></extra>",
     )
     axis = {"range": [-0.02, 1.04], "tickformat": ".0%", "dtick": 0.2}
@@ -35,13 +35,13 @@ def calibration_figure(
             height=330,
             dark=dark,
             margin={"l": 10, "r": 20, "t": 24, "b": 10},
-            xaxis={"title": {"text": "how sure"}, **axis},
-            yaxis={"title": {"text": "how often right"}, **axis},
+            xaxis={"title": {"text": "confidence"}, **axis},
+            yaxis={"title": {"text": "accuracy"}, **axis},
         )
     )
     return figure
 
 
-def _words(confidence: float, accuracy: float, count: int) -> str:
-    sure, right = (format_percent(float(share), digits=1) for share in (confidence, accuracy))
-    return f"{plain_text(f'sure {sure}, right {right}')}<br>{plural(int(count), 'answer')}"
+def _hover_text(confidence: float, accuracy: float, count: int) -> str:
+    sure_text, right_text = (format_percent(float(share), digits=1) for share in (confidence, accuracy))
+    return f"{plain_text(f'confidence {sure_text}, accuracy {right_text}')}<br>{plural(int(count), 'image')}"

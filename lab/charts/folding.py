@@ -32,7 +32,7 @@ def _folded(first: Line, members: Sequence[Line]) -> Line:
         high=mean + spread,
         raw_x=NONE,
         raw_y=NONE,
-        odd=tuple(odd for line in members for odd in line.odd),
+        non_finite=tuple(mark for line in members for mark in line.non_finite),
         total=sum(line.total for line in members),
         measured=Measured(x, mean, NONE),
         dropped=_mean_dropped(members),

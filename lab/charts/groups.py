@@ -35,7 +35,7 @@ class Group(NamedTuple):
 
 
 def spread_of(values: Iterable[Any]) -> Spread | None:
-    """Return mean and deviation of those values that are finite numbers, None where there are none."""
+    """Return mean and standard deviation of the finite numbers among the values, None where there are none."""
     finite = [float(v) for v in values if isinstance(v, (int, float)) and math.isfinite(v)]
     if not finite:
         return None
@@ -70,7 +70,7 @@ def group_info(runs: Sequence[RunRecord], by: str) -> tuple[Group, ...]:
 
 
 def _ended(run: RunRecord, key: str) -> Any:
-    """Return a result of a run that has ended: a mean of it with one of its first epochs would say nothing."""
+    """Return a result of a run that has ended; early results of a running one would distort the mean."""
     return None if run.state.live else result_of(run, key)
 
 
@@ -92,10 +92,10 @@ def _beyond(groups: Sequence[Group], result: str) -> list[tuple[Group, float, fl
     ]
 
 
-def cut_remark(groups: Sequence[Group], result: str) -> str:
-    """Say which bars go on beyond the axis, and how far; "" for none."""
-    told = [f"{group.value} ({format_short(mean)})" for group, mean, _ in _beyond(groups, result)]
-    return f"Beyond the axis: {', '.join(told)}." if told else ""
+def cut_note(groups: Sequence[Group], result: str) -> str:
+    """Return a sentence on the bars that are cut at the axis, with their true values; "" for none."""
+    parts = [f"{group.value} ({format_short(mean)})" for group, mean, _ in _beyond(groups, result)]
+    return f"Beyond the axis: {', '.join(parts)}." if parts else ""
 
 
 def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = False, height: int = 360) -> go.Figure:
@@ -169,8 +169,8 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
 
 
 def _range(values: Sequence[float], *, share: bool) -> list[float] | None:
-    """Return an axis on which accuracies above one half can be told apart; None lets it begin at zero."""
+    """Return an axis on which accuracies above one half can be distinguished; None lets it begin at zero."""
     if not share or not values or min(values) < 0.5:
         return None
-    room = max(0.002, (max(values) - min(values)) * 0.6)
-    return [max(0.0, min(values) - room), min(1.0, max(values) + room)]
+    padding = max(0.002, (max(values) - min(values)) * 0.6)
+    return [max(0.0, min(values) - padding), min(1.0, max(values) + padding)]

@@ -1,4 +1,4 @@
-"""One run's series as lines of a chart: where points stand, which are drawn, and what could not be."""
+"""One run's series as lines of a chart: x positions, thinning, and what an axis cannot show."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,8 +46,8 @@ class Curve:
         return self.curves.points
 
 
-class Odd(NamedTuple):
-    """Values that are no finite number: where they begin, and what they are."""
+class NonFinite(NamedTuple):
+    """A stretch of values that are not finite: where it begins, and what the first one is."""
 
     x: float
     name: str
@@ -79,7 +79,7 @@ class Line(NamedTuple):
     high: np.ndarray
     raw_x: np.ndarray
     raw_y: np.ndarray
-    odd: tuple[Odd, ...]
+    non_finite: tuple[NonFinite, ...]
     total: int
     measured: Measured
     dropped: tuple[tuple[int, float], ...] = ()
@@ -94,7 +94,7 @@ def line_of(one: Curve, series: Series, kind: str) -> Line:
     if one.log_x:
         series, dropped = _positive_part(one, series)
     x = x_values(one.curves, series.step, series.time_s, one.x)
-    odd = stretch_starts(series.value)
+    starts = stretch_starts(series.value)
     line = Line(
         label=one.label,
         kind=kind,
@@ -106,7 +106,9 @@ def line_of(one: Curve, series: Series, kind: str) -> Line:
         high=NONE,
         raw_x=NONE,
         raw_y=NONE,
-        odd=tuple(Odd(x[i], "NaN" if np.isnan(series.value[i]) else f"{series.value[i]:+}") for i in odd),
+        non_finite=tuple(
+            NonFinite(x[i], "NaN" if np.isnan(series.value[i]) else f"{series.value[i]:+}") for i in starts
+        ),
         total=series.step.size,
         measured=Measured(x, series.value, series.step),
         dropped=dropped,
@@ -143,22 +145,22 @@ def _chosen(series: Series) -> np.ndarray:
     count = series.step.size
     if count <= MAX_BUCKETS:
         return np.arange(count)
-    wanted = np.geomspace(max(1, series.step[0]), series.step[-1], MAX_BUCKETS)
-    spread = np.minimum(np.searchsorted(series.step, wanted), count - 1)
+    targets = np.geomspace(max(1, series.step[0]), series.step[-1], MAX_BUCKETS)
+    spread = np.minimum(np.searchsorted(series.step, targets), count - 1)
     ends = np.array([0, count - 1])
     return np.unique(np.concatenate([spread, ends, stretch_starts(series.value)[:MOST_GAPS]]))
 
 
 def stretch_starts(value: np.ndarray) -> np.ndarray:
-    """Return where each stretch of one kind of value that is no finite number begins."""
+    """Return the indices at which a stretch of NaN or of one infinity begins."""
     kind = np.where(np.isnan(value), 1, np.where(np.isposinf(value), 2, np.where(np.isneginf(value), 3, 0)))
     return np.flatnonzero((kind > 0) & (np.diff(kind, prepend=0) != 0))
 
 
 def steps_per_epoch(one: RunCurves) -> int | None:
     """Return the steps of one epoch, from the run's progress or its first whole epoch; None before that."""
-    known = one.run.progress.get("steps_per_epoch")
-    if isinstance(known, int) and known > 0:
+    known = one.run.progress.steps_per_epoch
+    if known:
         return known
     whole = one.points.get(TRAIN_LOSS.id)
     return int(whole.step[0]) if whole is not None and whole.step.size and whole.step[0] > 0 else None

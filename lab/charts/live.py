@@ -2,8 +2,8 @@
 
 The position (`since`) is opaque to the reader: the run's lease and one `Cursor` a series. A resumed run has a new lease
 and may write steps again, so its readers are sent everything once. NaN and infinities are not JSON: a value that is not
-finite travels as null in `value` (a gap) and by name in `odd` (a marker). Where an axis ends and what lies beyond it is
-decided here for both themes and all settings, by the rule of `ranges.py` that the comparison of runs uses too.
+finite travels as null in `value` (a gap) and by name in `non_finite` (a marker). Where an axis ends and what lies beyond it is
+decided here for both themes and all settings, by the rule of `ranges.py`, as in the comparison of runs.
 """
 
 import math
@@ -87,7 +87,7 @@ def live_payload(points: Mapping[str, Series], *, since: str, lease: int, comple
     series = {name: _values(part) for name, (part, _) in parts.items() if len(part.step) or replace}
     looks: dict[str, Any] = {}
     if series or replace:
-        looks = {"charts": {chart.id: _chart(present, chart) for chart in live_charts()}, "remarks": _remarks(present)}
+        looks = {"charts": {chart.id: _chart(present, chart) for chart in live_charts()}, "remarks": _notes(present)}
     return {
         "since": _write_position(parts, lease=lease),
         "replace": replace,
@@ -144,8 +144,8 @@ def _times(seconds: np.ndarray) -> list[float | None]:
     return json_numbers(np.round(seconds, 3))
 
 
-def _remarks(points: Mapping[str, Series]) -> dict[str, str]:
-    """Return what is said of things that the charts leave out, by the setting that leaves them out: "" for nothing."""
+def _notes(points: Mapping[str, Series]) -> dict[str, str]:
+    """Return notes on what the charts leave out, by the setting that leaves it out: "" for nothing."""
     leaving = [text for chart in live_charts() if (text := _leaving(points, chart))]
     start = [f"{metric_title(n)} {format_metric(n, s.value[0], digits=1)}" for n, s in points.items() if s.step[0] == 0]
     logarithmic = [name for chart in live_charts() if chart.quantity.unbounded for name in _present(points, chart)]
@@ -177,7 +177,7 @@ def _read_position(since: str, *, lease: int) -> dict[str, Cursor]:
         return {}
     owner, *cursors = since.split("_")
     if not _LEASE.fullmatch(owner) or len(cursors) != len(live_series()):
-        raise InputError(f"The position {since[:40]!r} is not one this lab gave out: ask without `since`.")
+        raise InputError(f"The position {since[:40]!r} was not issued by this lab: request without `since`.")
     known = dict(zip(live_series(), map(Cursor.parse, cursors)))
     return known if int(owner) == lease else {}
 
@@ -188,16 +188,18 @@ def _write_position(parts: Mapping[str, tuple[Thinned, bool]], *, lease: int) ->
 
 
 def _values(part: Thinned) -> dict[str, Any]:
-    odd = ~np.isfinite(part.value)
+    non_finite = ~np.isfinite(part.value)
     values: dict[str, Any] = {
         "step": part.step.tolist(),
         "value": json_numbers(part.value),
         "time": _times(part.time_s),
         "width": part.width,
     }
-    if odd.any():
-        times = _times(part.time_s[odd])
-        values["odd"] = [[int(s), number_name(v), t] for s, v, t in zip(part.step[odd], part.value[odd], times)]
+    if non_finite.any():
+        times = _times(part.time_s[non_finite])
+        values["non_finite"] = [
+            [int(s), number_name(v), t] for s, v, t in zip(part.step[non_finite], part.value[non_finite], times)
+        ]
     if part.width > 1:  # at width 1 the points are their own means
         values["mean"] = {
             "step": json_numbers(part.mean_step),

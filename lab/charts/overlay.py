@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from lab.charts.folding import fold
 from lab.charts.lines import Curve, Line, RunCurves, line_of, steps_per_epoch
+from lab.charts.notes import left_out_notes
 from lab.charts.ranges import Limits, share_limits, sound_limits
 from lab.charts.rates import rate_lines
-from lab.charts.remarks import left_out_remarks
 from lab.charts.smoothing import USUAL_SPAN
 from lab.charts.style import assign_slots
 from lab.metrics import LEARNING_RATE, LOSS, ChartSpec, Split, list_charts
@@ -55,7 +55,7 @@ class OverlayOptions:
 class OverlayInfo(NamedTuple):
     """What `overlay_figure` draws. limits: the y axis where some values lie far beyond, else None.
 
-    notes: sentences on what is missing from the picture or leaves it. log_x, log_y: which axes are logarithmic.
+    notes: sentences on what the figure leaves out. log_x, log_y: which axes are logarithmic.
     """
 
     metric: str
@@ -94,7 +94,7 @@ def overlay_info(
     share = chart.quantity.is_share
     log_x, log_y = options.log_x and options.x != "wall", options.log_y and not share
     limits = None if options.full else _limits(chart, lines)
-    remarks = left_out_remarks(
+    remarks = left_out_notes(
         lines, limits, title=chart.title, x=options.x, quantity=chart.quantity, log_x=log_x, log_y=log_y
     )
     return OverlayInfo(options.metric, options.x, tuple(lines), (*notes, *remarks), limits, log_x, log_y)

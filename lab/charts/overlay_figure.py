@@ -1,4 +1,4 @@
-"""Curves of several runs on one pair of axes: the picture of `overlay_info`."""
+"""Curves of several runs on one pair of axes: the figure of `overlay_info`."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ RAW_OPACITY = 0.28
 LEGEND_ROW_PX = 19
 _NARROW_PX, _ENTRY_PX, _LETTER_PX = 380, 55, 6.2  # of a chart, of an entry without its name, of a letter
 _BEYOND = "beyond"  # marks the traces that only a fitted axis needs
-_ODD_AT = 0.94  # of the plot's height
+_NON_FINITE_AT = 0.94  # of the plot's height
 _EDGE = {True: 0.985, False: 0.015}  # of the plot's height: where what leaves above or below is marked
 
 
@@ -61,9 +61,9 @@ def overlay_figure(info: OverlayInfo, *, dark: bool = False, height: int = 430, 
 
 
 def _legend_rows(lines: Sequence[Line]) -> int:
-    """Return about how many rows the names take below the narrowest chart, so that they do not take the plot's room."""
-    room = sum(_ENTRY_PX + _LETTER_PX * len(label) for label in {line.runs: line.label for line in lines}.values())
-    return max(1, math.ceil(room / _NARROW_PX))
+    """Return about how many rows the legend has below the narrowest chart; the figure grows by them."""
+    width = sum(_ENTRY_PX + _LETTER_PX * len(label) for label in {line.runs: line.label for line in lines}.values())
+    return max(1, math.ceil(width / _NARROW_PX))
 
 
 def _axis_range(info: OverlayInfo) -> list[float] | None:
@@ -116,8 +116,8 @@ def _traces(line: Line, style: RunStyle, info: OverlayInfo, *, named: bool) -> l
             hovertemplate=f"%{{y:{hover}}}" + (f" {word}" if word else ""),
         )
     )
-    if line.odd:
-        traces.append(_odd(line, style, group, info))
+    if line.non_finite:
+        traces.append(_non_finite(line, style, group, info))
     return [*traces, *_beyond(line, style, group, info)]
 
 
@@ -179,15 +179,15 @@ def _raw(line: Line, style: RunStyle, group: dict[str, Any], info: OverlayInfo) 
     ]
 
 
-def _odd(line: Line, style: RunStyle, group: dict[str, Any], info: OverlayInfo) -> go.Scatter:
-    """Mark values that are no number, each with its name, below the upper edge: they have no height of their own."""
+def _non_finite(line: Line, style: RunStyle, group: dict[str, Any], info: OverlayInfo) -> go.Scatter:
+    """Mark values that are no number, each with its name, below the upper edge, because they have no y value."""
     return go.Scatter(
-        **{**group, "x": dates(np.array([odd.x for odd in line.odd]), info.x)},
-        y=[_ODD_AT] * len(line.odd),
+        **{**group, "x": dates(np.array([mark.x for mark in line.non_finite]), info.x)},
+        y=[_NON_FINITE_AT] * len(line.non_finite),
         yaxis="y2",
         mode="markers",
         marker={"symbol": "x", "size": 9, "color": style.colour},
-        text=[odd.name for odd in line.odd],
+        text=[mark.name for mark in line.non_finite],
         hovertemplate="%{text}",
         name=plain_text(line.label),
         showlegend=False,
@@ -195,16 +195,16 @@ def _odd(line: Line, style: RunStyle, group: dict[str, Any], info: OverlayInfo) 
 
 
 def dates(x: np.ndarray, axis: str) -> np.ndarray:
-    """Return the x values as Plotly wants them: moments for the wall clock, numbers otherwise."""
+    """Return the x values for Plotly: dates for the wall clock, numbers otherwise."""
     return x.astype("datetime64[ms]") if axis == "wall" else x
 
 
-def overlay_words(info: OverlayInfo) -> str:
-    """Say what the picture shows, for those who cannot see it."""
+def overlay_alt_text(info: OverlayInfo) -> str:
+    """Return the alt text of the figure."""
     ends = [f"{line.label} ends at {_end(line)}" for line in info.lines if line.kind != "test" and line.y.size]
     runs = plural(_count(info.lines), "run")
-    told = [*ends[:8], *([f"and {len(ends) - 8} more"] if len(ends) > 8 else [])]
-    return f"{list_charts()[info.metric].title} of {runs} by {AXES[info.x].lower()}: " + "; ".join(told)
+    parts = [*ends[:8], *([f"and {len(ends) - 8} more"] if len(ends) > 8 else [])]
+    return f"{list_charts()[info.metric].title} of {runs} by {AXES[info.x].lower()}: " + "; ".join(parts)
 
 
 def _end(line: Line) -> str:

@@ -1,7 +1,7 @@
 """Parallel coordinates: one upright axis for each setting in which runs differ and each result, one line a run.
 
 Drawn with plain lines: Plotly's own parallel coordinates compile shaders with `eval`, which the lab's
-Content-Security-Policy forbids, and tell runs apart by colour alone.
+Content-Security-Policy forbids, and distinguish runs by colour alone.
 """
 
 import math
@@ -47,7 +47,7 @@ def parallel_info(runs: Sequence[RunRecord]) -> tuple[Axis, ...]:
 def _axis(title: str, values: Sequence[Any], key: str) -> Axis:
     texts = tuple("–" if value is None else _text(value, key) for value in values)
     if any(isinstance(value, str) for value in values):
-        return _words(title, texts)
+        return _text_axis(title, texts)
     known = [float(v) for v in values if v is not None and math.isfinite(v)]
     if not known:
         return Axis(title, tuple(math.nan for _ in values), texts, (), False)
@@ -59,15 +59,15 @@ def _axis(title: str, values: Sequence[Any], key: str) -> Axis:
 
 
 def _apart(ticks: tuple[tuple[float, str], ...]) -> tuple[tuple[float, str], ...]:
-    """Return the ticks that can be written without touching, the lowest and the highest among them."""
-    kept = list(ticks[:1])
+    """Return the ticks whose labels do not overlap, the lowest and the highest among them."""
+    shown = list(ticks[:1])
     for tick in ticks[1:-1]:
-        if tick[0] - kept[-1][0] >= TICK_GAP and ticks[-1][0] - tick[0] >= TICK_GAP:
-            kept.append(tick)
-    return (*kept, *ticks[1:][-1:])
+        if tick[0] - shown[-1][0] >= TICK_GAP and ticks[-1][0] - tick[0] >= TICK_GAP:
+            shown.append(tick)
+    return (*shown, *ticks[1:][-1:])
 
 
-def _words(title: str, texts: tuple[str, ...]) -> Axis:
+def _text_axis(title: str, texts: tuple[str, ...]) -> Axis:
     names = sorted(set(texts))
     place = {name: 0.5 if len(names) == 1 else index / (len(names) - 1) for index, name in enumerate(names)}
     return Axis(title, tuple(place[t] for t in texts), texts, _apart(tuple((place[n], n) for n in names)), False)

@@ -2,7 +2,7 @@
 
 Losses begin near the level of guessing, whatever becomes of them later. Values up to FAR times that level are sound and
 the axis shows all of them. Only when some lie beyond, the axis is fitted to the curves that stay within, and the others
-leave the chart: each stretch beyond the edge is an `Excursion`, to be marked and said in words.
+leave the chart: each stretch beyond the edge is an `Excursion`, to be marked and described in a note.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Excursion(NamedTuple):
 
 
 def sound_limits(curves: Sequence[np.ndarray], clouds: Sequence[np.ndarray] = ()) -> Limits | None:
-    """Return the limits for curves and the raw values (clouds) behind them; None where nothing lies far beyond."""
+    """Return the limits for curves and the raw values (clouds) behind them; None where no value is far beyond."""
     finite = [part[np.isfinite(part)] for part in (*curves, *clouds)]
     starts = sorted(float(np.abs(part[0])) for part in finite if part.size)
     if not starts:
@@ -51,7 +51,7 @@ def sound_limits(curves: Sequence[np.ndarray], clouds: Sequence[np.ndarray] = ()
 
 
 def share_limits(curves: Sequence[np.ndarray]) -> Limits | None:
-    """Return the limits for accuracies: what lies outside [0, 1] is none."""
+    """Return [0, 1] as the limits of accuracies where some value is outside, else None."""
     outside = any(((part < 0) | (part > 1))[np.isfinite(part)].any() for part in curves)
     return Limits(0.0, 1.0) if outside else None
 
@@ -72,16 +72,16 @@ def excursions(value: np.ndarray, limits: Limits | None, *, log: bool = False) -
 
 
 def axis_range(limits: Limits, lowest_positive: float, *, log: bool) -> tuple[float, float]:
-    """Return the ends of the axis with some room, as powers of ten where it is logarithmic."""
+    """Return the ends of the axis with a margin, as powers of ten where it is logarithmic."""
     low, high = limits
     if log:
         low, high = float(np.log10(max(low, lowest_positive))), float(np.log10(max(high, lowest_positive)))
-    room = MARGIN * (high - low) or MARGIN
-    return low - room, high + room
+    padding = MARGIN * (high - low) or MARGIN
+    return low - padding, high + padding
 
 
 def _reach(part: np.ndarray, level: float) -> float:
-    """Return how far a curve may go: it may begin high, as on images that are not normalised, but not beyond measure."""
+    """Return how far a curve may go: it may begin high, as on images that are not normalised, within limits."""
     own = float(np.abs(part[0])) if part.size else 0.0
     return FAR * (max(level, own) if own <= FAR * FAR * level else level)
 

@@ -53,7 +53,7 @@ def _constant(one: Curve) -> list[Line]:
             high=NONE,
             raw_x=NONE,
             raw_y=NONE,
-            odd=(),
+            non_finite=(),
             total=2,
             measured=Measured(x, y, step),
         )

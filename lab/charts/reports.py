@@ -1,4 +1,4 @@
-"""The reports' tables, live: what a report printed beside what this lab measured for the same setting.
+"""The reports' tables: the results that a report printed and those that this lab measured for the same settings.
 
 A run counts for an experiment if its configuration is the preset's, as the lab would run it, whatever its seed. The
 reports quote the last epoch of a training, so the measured accuracy is the last epoch's too; where a report tested every
@@ -54,7 +54,7 @@ class ReportRow(NamedTuple):
 
     @property
     def missing(self) -> bool:
-        """Whether nobody has run it, and nobody is about to."""
+        """Whether it has not been run and is not queued."""
         return not self.finished and not self.waiting
 
 
@@ -94,7 +94,7 @@ _COLUMNS = (
 
 
 def report_cells(rows: Sequence[ReportRow]) -> Table:
-    """Return the table as cells, for the shell and for files: accuracies as shares, means where n is above 1."""
+    """Return the table as cells, for the CLI and for files: accuracies as shares, means where n is above 1."""
     return Table(_COLUMNS, tuple(_cells(row) for row in rows))
 
 

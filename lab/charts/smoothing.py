@@ -42,5 +42,5 @@ def smoothed_means(thinned: Thinned, span: int) -> np.ndarray:
 
 def nearest_span(weight: float) -> int:
     """Return the span that smooths as much as an exponential mean of this weight: older links carry one."""
-    wanted = (1 + weight) / (1 - weight)
-    return min(SPANS, key=lambda span: abs(np.log(span / wanted)))
+    equivalent = (1 + weight) / (1 - weight)
+    return min(SPANS, key=lambda span: abs(np.log(span / equivalent)))

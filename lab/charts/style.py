@@ -1,7 +1,7 @@
 """How runs look in every chart: a colour and a dash by the run's slot in the selection.
 
 A run takes the lowest free slot when it is chosen and keeps it while others come and go; the address carries the slots,
-so that a shared link shows the same colours. Twelve colours times five dashes tell sixty runs apart. Each colour has at
+so that a shared link shows the same colours. Twelve colours times five dashes distinguish sixty runs. Each colour has at
 least 3:1 against its page, and any two differ by 0.15 in OKLab, by 0.075 as seen with protanopia, deuteranopia or
 tritanopia (simulated after Machado et al. 2009). `.streamlit/config.toml` has the same lists.
 """
@@ -39,7 +39,7 @@ DARK = (
 )
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 _SVG_DASHES = {"dash": "6 3", "dot": "2 2", "dashdot": "6 2 2 2", "longdash": "10 3"}
-SLOTS = len(LIGHT) * len(DASHES)  # runs that can be told apart
+SLOTS = len(LIGHT) * len(DASHES)  # runs that can be distinguished
 
 
 class RunStyle(NamedTuple):

@@ -1,10 +1,10 @@
 """Thin a metric to what a screen can show without losing its spikes.
 
 Steps are cut into buckets on a fixed grid whose width is a power of two, so a bucket that is complete never changes
-when more points arrive; it keeps its lowest and its highest value (the raw line) and its mean (the smoothed line).
-The first point of a series and, once no more will come, the last are always kept.
+when more points arrive; it contributes its lowest and its highest value (the raw line) and its mean (the smoothed line).
+The first point of a series and, once no more will come, the last are always included.
 A `Cursor` says how far a reader has come: it then gets new complete buckets only, and everything again when the width
-changed or a resumed run wrote its steps anew. Numbers only: no figure, no JSON, no store.
+changed or a resumed run rewrote its steps. Numbers only: no figure, no JSON, no store.
 """
 
 import re
@@ -15,16 +15,16 @@ import numpy as np
 from lab.errors import InputError
 from lab.runs.records import Series
 
-MAX_BUCKETS = 1000  # two points each: what a chart 1,000 to 2,000 pixels wide can tell apart
+MAX_BUCKETS = 1000  # two points each: the resolution of a chart 1,000 to 2,000 pixels wide
 MAX_POINTS = 2 * MAX_BUCKETS
 _PART = re.compile(r"(\d{1,2})-(-?\d{1,15})")
 
 
 @dataclass(frozen=True, slots=True)
 class Thinned:
-    """Part of one series. `step`, `value`, `time_s` are the kept points in step order; values may be NaN or infinite.
+    """Part of one series. `step`, `value`, `time_s` are the selected points in step order; values may be NaN or infinite.
 
-    `mean_step`, `mean`, `mean_time_s` have one entry a bucket, over its finite values, and are the kept points
+    `mean_step`, `mean`, `mean_time_s` have one entry a bucket, over its finite values, and are the selected points
     themselves at width 1. `total` counts the points of the whole series. `until` is the last step that is covered.
     """
 
@@ -55,7 +55,7 @@ class Cursor:
         """Read the short form; anything else raises `InputError`."""
         match = _PART.fullmatch(text)
         if match is None or int(match[1]) > 40:
-            raise InputError(f"The position {text[:40]!r} is not one this lab gave out: ask without `since`.")
+            raise InputError(f"The position {text[:40]!r} was not issued by this lab: request without `since`.")
         return cls(width=1 << int(match[1]), until=int(match[2]))
 
 
@@ -91,15 +91,15 @@ def thin(series: Series, since: Cursor = START, *, complete: bool) -> tuple[Thin
 
 
 def thin_log(series: Series) -> Series:
-    """Return the points that a logarithmic step axis can tell apart: buckets of equal width on that axis."""
+    """Return the points that a logarithmic step axis can resolve: buckets of equal width on that axis."""
     if len(series.step) <= MAX_POINTS:
         return series
     place = np.log(np.maximum(series.step, 1))
     place = (place - place[0]) / (place[-1] - place[0])
     group = np.unique(np.minimum(place * MAX_BUCKETS, MAX_BUCKETS - 1).astype(np.int64), return_inverse=True)[1]
     starts = np.flatnonzero(np.diff(group, prepend=-1))
-    keep = np.union1d(_kept_indices(series.value, group, starts), [0, len(series.step) - 1])
-    return Series(series.name, series.step[keep], series.value[keep], series.time_s[keep])
+    selected = np.union1d(_selected_indices(series.value, group, starts), [0, len(series.step) - 1])
+    return Series(series.name, series.step[selected], series.value[selected], series.time_s[selected])
 
 
 def _inside_bucket(since: Cursor, *, complete: bool, last: int) -> bool:
@@ -114,14 +114,14 @@ def _buckets(part: Series, ends: list[int], *, width: int, total: int, until: in
     starts = np.flatnonzero(np.diff(part.step // width, prepend=-1))
     counts = np.diff(starts, append=len(part.step))
     group = np.repeat(np.arange(len(starts)), counts)
-    keep = np.union1d(_kept_indices(part.value, group, starts), np.array(ends, dtype=np.int64))
+    selected = np.union1d(_selected_indices(part.value, group, starts), np.array(ends, dtype=np.int64))
     finite = np.isfinite(part.value)
     with np.errstate(invalid="ignore"):  # a bucket without one finite value has the mean NaN
         mean = np.bincount(group, np.where(finite, part.value, 0.0)) / np.bincount(group, finite)
     return Thinned(
-        step=part.step[keep],
-        value=part.value[keep],
-        time_s=part.time_s[keep],
+        step=part.step[selected],
+        value=part.value[selected],
+        time_s=part.time_s[selected],
         mean_step=np.bincount(group, part.step) / counts,
         mean=mean,
         mean_time_s=np.bincount(group, part.time_s) / counts,
@@ -131,15 +131,15 @@ def _buckets(part: Series, ends: list[int], *, width: int, total: int, until: in
     )
 
 
-def _kept_indices(value: np.ndarray, group: np.ndarray, starts: np.ndarray) -> np.ndarray:
+def _selected_indices(value: np.ndarray, group: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Return, in order, each bucket's lowest and highest finite value and its first that is not finite."""
     finite = np.isfinite(value)
-    kept = [_first_of_each(np.flatnonzero(~finite), group)]
+    found = [_first_of_each(np.flatnonzero(~finite), group)]
     for extreme, other in ((np.minimum, np.inf), (np.maximum, -np.inf)):
         filled = np.where(finite, value, other)
         best = extreme.reduceat(filled, starts)
-        kept.append(_first_of_each(np.flatnonzero(finite & (filled == best[group])), group))
-    return np.unique(np.concatenate(kept))
+        found.append(_first_of_each(np.flatnonzero(finite & (filled == best[group])), group))
+    return np.unique(np.concatenate(found))
 
 
 def _first_of_each(index: np.ndarray, group: np.ndarray) -> np.ndarray:

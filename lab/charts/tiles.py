@@ -27,7 +27,7 @@ _SCALES = {
         (180, 222, 44),
         (253, 231, 37),
     ),
-    # blue - white - orange (ends of Brewer's PuOr and RdBu): zero is white, and the sign can be told by everyone
+    # blue - white - orange (ends of Brewer's PuOr and RdBu): zero is white, and the sign is visible to the colour-blind too
     "diverging": (
         (5, 77, 145),
         (67, 147, 195),
@@ -101,7 +101,7 @@ def pack(tiles_NHW3: np.ndarray) -> Sprite:
 
 
 def grid(tiles_NHW3: np.ndarray, *, columns: int = 8, enlarge: int = 1, gap: int = 4) -> bytes:
-    """Return the tiles as a PNG to keep: enlarged by nearest neighbour, with white gaps between them."""
+    """Return the tiles as a PNG for export: enlarged by nearest neighbour, with white gaps between them."""
     big = tiles_NHW3.repeat(enlarge, axis=1).repeat(enlarge, axis=2)
     count, height, width, _ = big.shape
     across = min(columns, count)

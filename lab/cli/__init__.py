@@ -1,1 +1,1 @@
-"""The shell, one module a group of verbs; `lab.cli.app` joins them."""
+"""The command line; `lab.cli.app` is the program, `lab.cli.commands` has a module for each command or a few."""

@@ -1,6 +1,6 @@
-"""The shell: the headless twin of the pages. Every verb takes `--json` and then prints strict JSON and nothing else.
+"""The command line: what the pages do, without a browser. Every command takes `--json` and then prints strict JSON only.
 
-Exit codes: 0 done, 1 failed, 2 wrong use. A deliberate error is one sentence on standard error; with `--json` it is
+Exit codes: 0 success, 1 failure, 2 usage error. A deliberate error is one sentence on standard error; with `--json` it is
 also `{"error": …}` on standard output.
 """
 
@@ -20,59 +20,57 @@ from lab.settings import Settings
 from lab.text import one_sentence
 
 COMMANDS = (
-    LazyCommand("train", "Train a network, or return the run at once if it is there already.", "train:train"),
+    LazyCommand("train", "Train a network, or return the stored run of the same settings.", "train:train"),
     LazyCommand("runs", "List the runs, newest first; the search is that of the Runs page.", "runs:runs"),
-    LazyCommand("show", "Show one run: configuration, state, metrics per epoch, kept files.", "runs:show"),
-    LazyCommand("stop", "Stop a run within a step or two and keep its weights.", "control:stop"),
-    LazyCommand("pause", "Pause a run; `resume` goes on from the very step.", "control:pause"),
+    LazyCommand("show", "Show one run: configuration, state, metrics per epoch, saved files.", "runs:show"),
+    LazyCommand("stop", "Stop a run after the current step and save its weights.", "control:stop"),
+    LazyCommand("pause", "Pause a run; `resume` continues from the same step.", "control:pause"),
     LazyCommand(
-        "resume", "Go on with a paused, stopped, interrupted or failed run from its last checkpoint.", "control:resume"
+        "resume", "Resume a paused, stopped, interrupted or failed run from its last checkpoint.", "control:resume"
     ),
-    LazyCommand("tag", "Put tags on a run.", "control:tag"),
-    LazyCommand("delete", "Delete a run; --undo brings it back.", "control:delete"),
-    LazyCommand("queue", "List the live runs: those in training first, then the queue in its order.", "queue:queue"),
+    LazyCommand("tag", "Add tags to a run, or remove them.", "control:tag"),
+    LazyCommand("delete", "Delete a run; --undo restores it.", "control:delete"),
+    LazyCommand("queue", "List the running and queued runs in their order.", "queue:queue"),
     LazyCommand(
         "report-table",
-        "Show REPORT (A to E, or lab): reported beside measured, the mean over all seeds that were run.",
+        "Compare REPORT (A to E, or lab) with the means of this lab's runs.",
         "report_table:report_table",
     ),
     LazyCommand("architectures", "List the networks and their options.", "catalogue:architectures"),
-    LazyCommand("presets", "List the reports' experiments and the lab's own quick starts.", "catalogue:presets"),
+    LazyCommand("presets", "List the presets: the reports' experiments and the lab's own.", "catalogue:presets"),
     LazyCommand(
         "summary",
-        "Print a network's layers, parameters, mult-adds and memory, as torchinfo counts them.",
+        "Print a network's layers, parameters, mult-adds and memory.",
         "summary:summary",
     ),
     LazyCommand(
         "datasets",
-        "List the data sets and look into their files; --fetch gets one, --import makes one of a file.",
+        "List, download (--fetch) or import (--import) data sets.",
         "datasets:datasets",
     ),
-    LazyCommand("predict", "Read picture files with a run's network.", "inference:predict"),
+    LazyCommand("predict", "Classify image files with a run's network.", "inference:predict"),
     LazyCommand(
         "evaluate",
-        "Test a run's kept weights on the whole test set: accuracy, loss, per class, confusion.",
+        "Evaluate a run's saved weights on the test set.",
         "inference:evaluate",
     ),
     LazyCommand("inspect", "Write a layer's feature maps for one image as a PNG.", "inference:inspect"),
     LazyCommand(
         "export",
-        "Write RUNS to a file: bundle, HTML report, metrics, table, weights, ONNX, TensorBoard events or code.",
+        "Export RUNS to a file in one of the formats.",
         "sharing:export",
     ),
-    LazyCommand("import", "Import the runs of a BUNDLE; everything in it is checked first.", "sharing:import_runs"),
-    LazyCommand("compare", "Show in which settings RUNS differ, beside their results.", "sharing:compare"),
+    LazyCommand("import", "Import the runs of a BUNDLE after checking it.", "sharing:import_runs"),
+    LazyCommand("compare", "Compare the settings and results of RUNS.", "sharing:compare"),
     LazyCommand(
         "worker",
-        "Train queued runs in the foreground, until nothing is queued for some minutes; one per lab.",
+        "Run the worker in the foreground until the queue has been empty for some minutes.",
         "worker:worker",
     ),
-    LazyCommand(
-        "doctor", "Say what is installed, where things lie, and what is wrong; exit 1 if something is.", "doctor:doctor"
-    ),
+    LazyCommand("doctor", "Check the installation, the paths and the stored data.", "doctor:doctor"),
     LazyCommand(
         "verify",
-        "Check RUNS (all if none is named) against the checksums taken when they were written, and their saved files.",
+        "Verify the checksums of RUNS (default: all) and of their saved files.",
         "verify:verify",
     ),
 )
@@ -82,12 +80,12 @@ COMMANDS = (
     cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(__version__, prog_name="convlab")
-@click.option("--home", help="Where the lab keeps its things (LAB_HOME).")
-@click.option("--data", help="Where the data sets lie, in torchvision's layout (LAB_DATA).")
+@click.option("--home", help="Folder of the run store, saved files and logs (LAB_HOME).")
+@click.option("--data", help="Folder of the data sets, in torchvision's layout (LAB_DATA).")
 @click.option("--database", help="SQLAlchemy URL of the run store (LAB_DATABASE).")
-@click.option("--artifacts", help="Path or fsspec URL of the kept files (LAB_ARTIFACTS).")
-@click.option("--device", help="Device of the runs that name none: auto, cpu, cuda, cuda:1, mps (LAB_DEVICE).")
-@click.option("--read-only", is_flag=True, help="Change nothing (LAB_READ_ONLY).")
+@click.option("--artifacts", help="Path or fsspec URL of checkpoints and weights (LAB_ARTIFACTS).")
+@click.option("--device", help="Default device of runs: auto, cpu, cuda, cuda:1, mps (LAB_DEVICE).")
+@click.option("--read-only", is_flag=True, help="Open the lab without writing to it (LAB_READ_ONLY).")
 @click.pass_context
 def cli(context: click.Context, /, **flags: str | bool | None) -> None:
     """ConvLab: train, inspect and compare convolutional networks on MNIST-family data."""
@@ -104,7 +102,7 @@ def main(arguments: list[str] | None = None, *, prog_name: str = "python -m lab"
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
     except click.Abort:
-        _fail("The command was interrupted before it was done.", words, 1)
+        _fail("The command was interrupted before it finished.", words, 1)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         sys.exit(2)
@@ -114,7 +112,11 @@ def main(arguments: list[str] | None = None, *, prog_name: str = "python -m lab"
         _fail(str(error), words, error.exit_code)
     except OSError as error:  # a full disk, a folder of somebody else's, a place that is gone
         what = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
-        _fail(f"The machine refused ({what}): make room, or choose places that can be read and written.", words, 1)
+        _fail(
+            f"The operating system reported an error ({what}): free disk space, or choose paths that can be read and written.",
+            words,
+            1,
+        )
 
 
 def _check_words(words: Sequence[str]) -> None:
@@ -124,7 +126,7 @@ def _check_words(words: Sequence[str]) -> None:
             word.encode()
         except UnicodeEncodeError as error:
             raise InputError(
-                f"{word!r} is not UTF-8, so it can be neither kept nor printed: rename the file, or write it in UTF-8."
+                f"{word!r} is not UTF-8, so it can be neither stored nor printed: rename the file, or write it in UTF-8."
             ) from error
 
 

@@ -1,6 +1,6 @@
-"""Whether the lab's places can be written: a small file is written, synced and removed again, and free space is counted.
+"""Whether the lab's folders can be written: a small file is written, synced and removed, and free space is counted.
 
-A look at rights and names would find nothing wrong on a full disk.
+A check of permissions alone would miss a full disk.
 """
 
 import os
@@ -15,12 +15,12 @@ from lab.errors import LabError
 from lab.formatting import format_bytes
 from lab.service.lab import Lab
 
-LOW_BYTES = 100_000_000  # the weights of a few epochs; with less a training soon ends for want of room
+LOW_BYTES = 100_000_000  # the weights of a few epochs; with less, a run soon fails on a full disk
 _PROBE = b"\0" * 65_536  # more than what a file system may keep inside a directory entry
 
 
 def examine_disks(lab: Lab) -> tuple[dict[str, Any], list[str]]:
-    """Return each place with its free bytes (None where nobody can tell), and sentences about what is wrong."""
+    """Return the free bytes of each location (None where unknown), and a sentence for each problem."""
     places = {"home": lab.settings.home, "artifacts": _local(lab.settings.artifacts), "database": _database_folder(lab)}
     free = {name: None if path is None else _free_bytes(path) for name, path in places.items()}
     problems = [] if lab.settings.read_only else _unwritable(lab, places)
@@ -48,7 +48,7 @@ def _unwritable(lab: Lab, places: dict[str, Path | None]) -> list[str]:
             _write_and_remove(folder)
         except OSError as error:
             problems.append(
-                f"Nothing can be written to {folder} ({error.strerror}): make room, or set LAB_HOME to a place that can."
+                f"Nothing can be written to {folder} ({error.strerror}): free disk space, or set LAB_HOME to a writable folder."
             )
     probe = f"doctor/{secrets.token_hex(8)}"
     try:
@@ -58,7 +58,7 @@ def _unwritable(lab: Lab, places: dict[str, Path | None]) -> list[str]:
         problems.append(str(error))
     except OSError as error:
         problems.append(
-            f"Artifacts cannot be removed at {lab.settings.artifacts} ({error.strerror}): check its rights."
+            f"Artifacts cannot be removed at {lab.settings.artifacts} ({error.strerror}): check its permissions."
         )
     return problems
 
@@ -83,7 +83,7 @@ def _low(places: dict[str, Path | None], free: dict[str, int | None]) -> list[st
         there = next(folder for folder in (path, *path.parents) if folder.is_dir())
         problems.setdefault(
             there.stat().st_dev,
-            f"Only {format_bytes(left)} are free at {path}, but trainings need {format_bytes(LOW_BYTES)} and more: make room, "
-            "or choose another place with LAB_HOME or LAB_ARTIFACTS.",
+            f"Only {format_bytes(left)} are free at {path}, but training needs at least {format_bytes(LOW_BYTES)}: free disk space, "
+            "or choose another folder with LAB_HOME or LAB_ARTIFACTS.",
         )
     return list(problems.values())

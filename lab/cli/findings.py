@@ -1,4 +1,4 @@
-"""Findings on a terminal: the sentence, and the command that trains again with the remedy."""
+"""Findings on a terminal: the message, and the command that trains again with the remedy."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -19,9 +19,9 @@ def finding_lines(run: RunRecord) -> Iterator[str]:
 
 
 def train_flags(config: RunConfig, changes: Mapping[str, Any]) -> str:
-    """Return the flags of `train` that ask for a configuration with these changes last, quoted for a shell."""
-    kept = {name: value for name, value in config.changed().items() if name not in changes}
-    words = [word for name, value in (kept | dict(changes)).items() for word in _flags(name, value)]
+    """Return the flags of `train` for a configuration with these changes, which come last, quoted for a shell."""
+    unchanged = {name: value for name, value in config.changed().items() if name not in changes}
+    words = [word for name, value in (unchanged | dict(changes)).items() for word in _flags(name, value)]
     return " ".join(map(shlex.quote, words))
 
 

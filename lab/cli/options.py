@@ -53,12 +53,12 @@ def _scalar(text: str) -> Any:
 
 
 def build_config(preset: str | None, flags: dict[str, Any]) -> RunConfig:
-    """Return the preset's configuration (or the default one) with the given flags in it.
+    """Return the preset's configuration (or the default one) with the given flags.
 
-    Network options given one by one are added to the preset's, which go where another network is asked for.
+    Network options given one by one are added to the preset's, which are dropped where another network is chosen.
     """
     given = {name: value for name, value in flags.items() if value is not None and name != "arch_options"}
     base = get_preset(preset).config() if preset else RunConfig()
-    kept = base.arch_options if given.get("arch", base.arch) == base.arch else {}
+    inherited = base.arch_options if given.get("arch", base.arch) == base.arch else {}
     options = dict(parse_option(text) for text in flags.get("arch_options") or ())
-    return base.replace(**given, arch_options={**kept, **options})
+    return base.replace(**given, arch_options={**inherited, **options})

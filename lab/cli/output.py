@@ -1,4 +1,4 @@
-"""How the shell prints: strict JSON, tables, and numbers a person can read."""
+"""What all commands print with: strict JSON, tables, escaped text; and writing a file as a whole."""
 
 import json
 import os
@@ -23,7 +23,7 @@ json_flag = click.option("--json", "as_json", is_flag=True, help="Print strict J
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print text in which names and paths may hold anything: hidden characters are shown as escapes."""
+    """Print text with hidden characters as escapes: names and paths may hold anything."""
     click.echo(escaped(text, lines=True), err=err)
 
 
@@ -33,7 +33,7 @@ def print_json(value: Any) -> None:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a whole file or none, making the folders above it; raises `InputError` where that cannot be."""
+    """Write a file as a whole, with its parent folders; raises `InputError` where that fails."""
     try:
         place = user_path(path)
         if place.exists() and not place.is_file():
@@ -41,7 +41,7 @@ def write_file(path: Path, data: bytes) -> None:
         else:
             write_atomically(Path(os.path.realpath(place)), (data,), private=False)
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from error
+        raise InputError(f"{path} cannot be written ({error.strerror or error}): choose another path.") from error
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:

@@ -6,7 +6,7 @@ from lab.runs.records import RunRecord
 
 
 def as_dict(run: RunRecord) -> dict[str, Any]:
-    """Return one run as the shell's JSON shows it."""
+    """Return one run as JSON answers show it."""
     return {
         "run": run.id,
         "name": run.name,
@@ -25,12 +25,12 @@ def as_dict(run: RunRecord) -> dict[str, Any]:
         "tags": list(run.tags),
         "note": run.note,
         "notices": list(run.notices),
-        "summary": run.summary,
+        "summary": run.summary.as_dict(),
         "findings": [finding.as_dict() for finding in run.findings],
         "headline": run.headline.as_dict(),
     }
 
 
 def as_listed(run: RunRecord) -> dict[str, Any]:
-    """Return one run of a list; of one that cannot be read only its id and the reason."""
+    """Return one run of a list; of an unreadable one only its id and the reason."""
     return {"run": run.id, "state": "unreadable", "problem": run.problem} if run.problem else as_dict(run)

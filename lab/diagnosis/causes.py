@@ -1,4 +1,4 @@
-"""Why a run did not learn, and the one change of its settings that fits: a rate can be too high or too low, never both.
+"""Why a run did not learn, and the one change of its settings that fits: a learning rate can be too high or too low, never both.
 
 The settings decide where they are far out of range; inside it the curves do: a loss that jumped up from where it
 started was pushed there by its steps, one that hardly moved was not moved enough.
@@ -19,7 +19,7 @@ from lab.formatting import format_loss
 from lab.metrics import TRAIN_LOSS
 
 MIN_STEPS = 200  # before this many updates a flat loss is only a beginning
-WANTED_STEPS = 1_000  # a beginner's run that learns MNIST has about as many
+USUAL_STEPS = 1_000  # a beginner's run that learns MNIST has about as many
 _JUMP = 0.05  # rise above the start, as a share of the guessing level, that no batch noise explains
 _AT_LEVEL = 0.03  # share of the guessing level around it
 _JUMP_WINDOW = 10  # batches
@@ -46,9 +46,9 @@ _SGD_MSE = RateRange(1e-3, 1e-1, 1.0)  # its gradients are some ten times smalle
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why, in words that end with what to do, and the settings that do it. rule: the settings' rule it stands for."""
+    """Why, in a text that ends with the remedy, and the settings that apply it. rule: the settings' rule it stands for."""
 
-    words: str
+    text: str
     remedy: Mapping[str, Any] = field(default_factory=dict)
     rule: str = ""
 
@@ -193,9 +193,9 @@ def _too_short(view: CurveView) -> Cause:
     config = view.config
     done = f"{view.steps:,} steps are too few to judge by"
     if 0 < config.max_steps <= view.steps:
-        return Cause(f"{done}. Take away the limit of {config.max_steps:,}.", {"max_steps": 0})
+        return Cause(f"{done}. Remove the limit of {config.max_steps:,}.", {"max_steps": 0})
     per_epoch = max(1, math.ceil(view.steps / max(1, view.epochs)))
-    epochs = min(10_000, max(config.epochs + 1, math.ceil(WANTED_STEPS / per_epoch)))
+    epochs = min(10_000, max(config.epochs + 1, math.ceil(USUAL_STEPS / per_epoch)))
     return Cause(f"{done}. Train for {epochs:,} epochs.", {"epochs": epochs})
 
 

@@ -222,4 +222,6 @@ def moving_mean(values: Values, width: int) -> Values:
 
 def share(value: float) -> str:
     """Write a share of images as per cent."""
-    return format_percent(value) if abs(value) <= 1 else format_loss(value)  # a share beyond 1 was not counted here
+    return (
+        format_percent(value) if abs(value) <= 1 else format_loss(value)
+    )  # a value above 1 is no share, such as in an imported run

@@ -1,4 +1,4 @@
-"""What the curves of a run that learned say: too slowly, too well on its own images, or worse on them than on others."""
+"""Findings on runs that learned: too slowly, overfitting, unstable, or with a training accuracy below validation."""
 
 import math
 
@@ -10,13 +10,13 @@ from lab.findings import Finding
 from lab.formatting import format_loss
 from lab.metrics import TRAIN_ACCURACY, TRAIN_LOSS, VAL_ACCURACY, VAL_LOSS, Split
 
-_RISE = 0.20  # of the smoothed minimum: a smaller rise of the validation loss is not worth a word
+_RISE = 0.20  # of the smoothed minimum: a smaller rise of the validation loss is not reported
 _NOISE = 4.0  # standard errors: the minimum is the lowest of many, and every epoch asks again
-_LASTING = 0.5  # of the rise that every one of the last epochs must keep
+_LASTING = 0.5  # of the rise, which every one of the last epochs must exceed
 _HALF_WAY = 0.5  # of the way from the first loss to 0
-_SETBACK = 0.10  # accuracy lost since the best epoch, which noise does not take away
+_SETBACK = 0.10  # accuracy lost since the best epoch, more than noise explains
 _SETBACK_LOSS = 0.10  # of the guessing level that the training loss rose meanwhile
-_BELOW = 0.005  # accuracy by which training may lie below validation without a word
+_BELOW = 0.005  # accuracy by which training may be below validation without a finding
 _BELOW_ERRORS = 2.0
 
 
@@ -48,7 +48,7 @@ def find_overfitting(view: CurveView) -> Finding | None:
 
 
 def _accuracy(view: CurveView, lowest: int, width: int) -> str:
-    """Say what became of the accuracy meanwhile, which need not fall: a loss also grows with wrong confidence."""
+    """Return what the accuracy did meanwhile: it need not fall, because a loss also grows with confident errors."""
     accuracy = view.at_epochs(VAL_ACCURACY)
     if not np.isfinite(accuracy).all():
         return ""
@@ -79,13 +79,13 @@ def find_setback(view: CurveView) -> Finding | None:
     lowest = int(np.argmin(loss))
     if accuracy[best] - accuracy[-1] <= _SETBACK or loss[-1] - loss[lowest] <= _SETBACK_LOSS * abs(view.level):
         return None
-    cause = rate_too_high(view.config, "Steps that large undo what was learned")
+    cause = rate_too_high(view.config, "Steps this large undo what was learned")
     return Finding(
         "unstable",
         "warning",
         f"Unstable: {share(float(accuracy[best]))} of the {splits[0].label} images were right after epoch {best + 1} and "
         f"{share(float(accuracy[-1]))} are after epoch {view.epochs}, while the training loss rose from "
-        f"{format_loss(float(loss[lowest]))} to {format_loss(float(loss[-1]))}. {cause.words}",
+        f"{format_loss(float(loss[lowest]))} to {format_loss(float(loss[-1]))}. {cause.text}",
         cause.remedy,
     )
 
@@ -109,7 +109,7 @@ def find_slow(view: CurveView) -> Finding | None:
 
 
 def explain_training_below_validation(view: CurveView) -> Finding | None:
-    """Return why the training accuracy is below the validation accuracy, which looks like an error and is none."""
+    """Return why the training accuracy is below the validation accuracy, which looks like an error but is not."""
     training, validation = view.last(TRAIN_ACCURACY), view.last(VAL_ACCURACY)
     if not (math.isfinite(training) and math.isfinite(validation)) or view.now > view.level > 0:
         return None
@@ -121,7 +121,7 @@ def explain_training_below_validation(view: CurveView) -> Finding | None:
         "training-below-validation",
         "hint",
         f"In epoch {view.epochs} the training accuracy ({share(training)}) is below the validation accuracy "
-        f"({share(validation)}). That is expected: it is a mean over the epoch, while the weights still got better"
+        f"({share(validation)}). That is expected: it is a mean over the epoch, while the weights were still improving"
         f"{_only_in_training(view)}.",
     )
 

@@ -31,7 +31,7 @@ def runs_away(view: CurveView) -> bool:
 
 
 def _failure(code: str, what: str, cause: Cause) -> tuple[Finding, Cause]:
-    return Finding(code, "mistake", f"{what} {cause.words}", cause.remedy), cause
+    return Finding(code, "mistake", f"{what} {cause.text}", cause.remedy), cause
 
 
 def _not_finite(view: CurveView) -> tuple[Finding, Cause] | None:

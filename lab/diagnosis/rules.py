@@ -1,8 +1,8 @@
-"""Names mistakes in settings and curves, in words a beginner can act on.
+"""Rules that find mistakes in settings and curves, with messages that say what to change.
 
 Two questions: what can be said before training from the configuration alone (`diagnose_config`), and what the curves
-say while and after it (`diagnose_run`). A rule returns a `Finding` or nothing; it never guesses where the numbers do not
-say so. Curves are plain arrays in step order, so that this package needs neither the store nor torch.
+say while and after it (`diagnose_run`). A rule returns a `Finding` or nothing; it returns nothing where the numbers do not
+decide. Curves are plain arrays in step order, so that this package needs neither the store nor torch.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ def _loss_and_output(config: RunConfig) -> Finding | None:
             "nll-on-logits",
             "mistake",
             "NLL is given raw logits: the loss has no lower bound and will run away below zero. "
-            "Give it log-softmax, or use cross-entropy on logits.",
+            "Use a log-softmax output, or use cross-entropy on logits.",
             CROSS_ENTROPY,
         )
     if pair == ("nll", "softmax"):
@@ -38,7 +38,7 @@ def _loss_and_output(config: RunConfig) -> Finding | None:
             "nll-on-softmax",
             "mistake",
             "NLL is given probabilities instead of their logarithms: the loss stays between -1 and 0 and its gradient "
-            "fades when an answer is wrong. Give it log-softmax.",
+            "fades when an answer is wrong. Use a log-softmax output.",
             {"output": "log-softmax"},
         )
     if pair == ("cross-entropy", "softmax"):
@@ -46,7 +46,7 @@ def _loss_and_output(config: RunConfig) -> Finding | None:
             "softmax-twice",
             "mistake",
             "Cross-entropy applies softmax itself, so softmax is applied twice: the loss cannot fall below "
-            "about 1.46 with ten classes. Give it logits.",
+            "about 1.46 with ten classes. Use logits as the output.",
             {"output": "logits"},
         )
     if config.loss == "mse" and config.output != "softmax":
@@ -144,6 +144,6 @@ def _run_away(view: CurveView) -> Finding | None:
         "nll-on-logits",
         "mistake",
         f"The loss is {format_loss(view.now)} and falls without limit: NLL of raw logits rewards larger logits, not better "
-        "answers. Give it log-softmax, or use cross-entropy on logits.",
+        "answers. Use a log-softmax output, or use cross-entropy on logits.",
         CROSS_ENTROPY,
     )

@@ -5,7 +5,7 @@ Without it one run with an accuracy of 2^60, or a date past the year 9999, takes
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -72,60 +72,6 @@ ANY = Kind(
     lambda value: value is None or isinstance(value, (str, bool)) or _is_number(value),
     "must be a number, text, true, false or null",
 )
-
-_COMMON: Mapping[str, Kind] = {
-    "epoch": COUNT,
-    "epochs": COUNT,
-    "step": COUNT,
-    "steps": COUNT,
-    "params": COUNT,
-    "best_epoch": COUNT,
-    "final_epoch": COUNT,
-    "images_per_second": RATE,
-    "memory_mb": RATE,
-    "seconds": SPAN,
-    "train_seconds": SPAN,
-}
-RESULTS: Mapping[str, Kind] = {**_COMMON, "outcome": TEXT}
-PROGRESS: Mapping[str, Kind] = {
-    **_COMMON,
-    "total_steps": COUNT,
-    "steps_per_epoch": COUNT,
-    "eta_seconds": SPAN,
-    "phase": TEXT,
-    "device": DEVICES,
-}
-ENVIRONMENT: Mapping[str, Kind] = {
-    "device": DEVICES,
-    "name": TEXT,
-    "cores": COUNT,
-    "threads": COUNT,
-    "torch": VERSION,
-    "python": VERSION,
-    "platform": TEXT,
-    "memory_mb": COUNT,
-    "cuda": TEXT,
-    "normalization": NORMALIZATION,
-    "params": COUNT,
-    "train_images": COUNT,
-    "val_images": COUNT,
-    "test_images": COUNT,
-}
-
-
-def result_kind(name: str) -> Kind:
-    """Return what a number of the summary must be; one that only another release knows must be a number."""
-    return RESULTS.get(name) or (SHARE if is_share(name) else NUMBER)
-
-
-def progress_kind(name: str) -> Kind:
-    """Return what a fact of the newest step must be."""
-    return PROGRESS.get(name) or (SHARE if is_share(name) else ANY)
-
-
-def environment_kind(name: str) -> Kind:
-    """Return what a fact of the environment must be; one that only another release knows is shown as it is."""
-    return ENVIRONMENT.get(name, ANY)
 
 
 def usable(facts: Any, kind: Callable[[str], Kind]) -> dict[str, Any]:

@@ -5,11 +5,12 @@ equals; where nothing was validated, the newest does. Weights saved by a stop in
 answer only where there are no others. Every number of a `HeadlineResult` was measured on exactly these weights.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from lab.formatting import format_percent
+from lab.runs.run_facts import RunSummary
 
 BEST, LAST, UNTESTED = "best", "last", "untested"
 METRICS = ("test_accuracy", "test_loss", "val_accuracy", "val_loss")  # series "test/accuracy", …
@@ -82,12 +83,12 @@ def result_of_saved(saved: SavedEpoch, *, which: str = "") -> HeadlineResult:
     return HeadlineResult(which=which, saved=True, **saved._asdict())
 
 
-def result_of_summary(summary: Mapping[str, Any], *, restore_best: bool) -> HeadlineResult:
+def result_of_summary(summary: RunSummary, *, restore_best: bool) -> HeadlineResult:
     """Return what a run without saved weights ended with: its last whole epoch, or its best where that was restored."""
-    test_accuracy, test_loss, val_accuracy, val_loss = (_number(summary.get(name)) for name in METRICS)
-    epoch = summary.get("final_epoch")
+    test_accuracy, test_loss, val_accuracy, val_loss = (_number(summary.value(name)) for name in METRICS)
+    epoch = summary.final_epoch
     known = isinstance(epoch, int) and not {test_accuracy, test_loss, val_accuracy, val_loss} <= {None}
-    restored = restore_best and epoch == summary.get("best_epoch") and val_loss is not None
+    restored = restore_best and epoch == summary.best_epoch and val_loss is not None
     which = (BEST if restored else LAST) if known else ""
     return HeadlineResult(None, epoch if known else None, which, test_accuracy, test_loss, val_accuracy, val_loss)
 

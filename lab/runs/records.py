@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 
 from lab.config import RunConfig
 from lab.findings import Finding, Outcome, outcome_of
 from lab.runs.headline import HeadlineResult, result_of_summary
+from lab.runs.run_facts import RunEnvironment, RunProgress, RunSummary
 
 WEIGHTS = "weights"  # a kept file's kind: the network after an epoch
 CHECKPOINT = "checkpoint"  # everything a run needs to go on
@@ -88,9 +88,9 @@ class RunRecord:
     pinned: bool
     note: str
     tags: tuple[str, ...]
-    progress: dict[str, Any] = field(default_factory=dict)
-    summary: dict[str, Any] = field(default_factory=dict)
-    environment: dict[str, Any] = field(default_factory=dict)
+    progress: RunProgress = field(default_factory=RunProgress)
+    summary: RunSummary = field(default_factory=RunSummary)
+    environment: RunEnvironment = field(default_factory=RunEnvironment)
     notices: tuple[str, ...] = ()
     number: int = 0  # counts the runs of this store from 1
     problem: str = ""  # why nothing else of it is to be shown: damaged, or written by another release

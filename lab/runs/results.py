@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, select
 
 from lab.runs.context import StoreContext
-from lab.runs.facts import result_kind
 from lab.runs.headline import METRICS, HeadlineResult, SavedEpoch, choose_weights, result_of_saved, result_of_summary
 from lab.runs.records import WEIGHTS
 from lab.runs.row_changes import change_row, sound_row
 from lab.runs.rows import decoded
+from lab.runs.run_facts import RunSummary
 from lab.runs.schema import kept, points, series_names
 
 
@@ -52,7 +52,7 @@ def headline_columns(
     answering: HeadlineResult | None, *, summary: Mapping[str, Any], config: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the columns of `runs` that hold a headline."""
-    shown = answering or result_of_summary(summary, restore_best=bool(config.get("restore_best")))
+    shown = answering or result_of_summary(RunSummary.from_dict(summary), restore_best=bool(config.get("restore_best")))
     return {
         "weights_step": None if answering is None else answering.step,
         "weights_epoch": None if answering is None else answering.epoch,
@@ -77,6 +77,6 @@ def saved_epochs_of(connection: Connection, run: str, number: int) -> tuple[Save
     for row in connection.execute(query):
         saved = found.get(row.step) or SavedEpoch(row.step, row.epoch)
         name = series.get(row.series, "")  # none where nothing was measured at this step
-        value = {name: row.value} if name and result_kind(name).fits(row.value) else {}
+        value = {name: row.value} if name and RunSummary.kind(name).fits(row.value) else {}
         found[row.step] = saved._replace(epoch=row.epoch, **value)
     return tuple(found.values())

@@ -19,6 +19,7 @@ from lab.runs.headline import METRICS, HeadlineResult
 from lab.runs.old_notices import is_old_finding
 from lab.runs.owner import Owner, is_alive
 from lab.runs.records import KeptFile, RunRecord, RunState, Want
+from lab.runs.run_facts import RunEnvironment, RunProgress, RunSummary
 from lab.runs.schema import runs
 from lab.runs.seals import is_sound
 from lab.runs.visible import with_visible_text
@@ -140,9 +141,9 @@ def _decoded(row: Row[Any], moment: Moment) -> RunRecord:
         pinned=bool(row.pinned),
         note=row.note,
         tags=decode_tags(row.tags),
-        progress=facts.usable(decoded(row.progress), facts.progress_kind),
-        summary=facts.usable(decoded(row.summary), facts.result_kind),
-        environment=facts.usable(decoded(row.environment), facts.environment_kind),
+        progress=RunProgress.read(decoded(row.progress)),
+        summary=RunSummary.read(decoded(row.summary)),
+        environment=RunEnvironment.read(decoded(row.environment)),
         notices=tuple(text for text in facts.usable_texts(decoded(row.notices)) if not is_old_finding(text)),
         number=row.number,
         findings=tuple(Finding.from_dict(values) for values in decoded(row.findings) or ()),
@@ -174,9 +175,6 @@ def _without_values(row: Row[Any], problem: str, *, known: bool = False) -> RunR
         pinned=False,
         note="",
         tags=(),
-        progress={},
-        summary={},
-        environment={},
         notices=(),
         number=row.number if isinstance(row.number, int) else 0,
         problem=problem,
@@ -193,7 +191,7 @@ def _saved_result(row: Row[Any]) -> HeadlineResult | None:
         return None
     stored = {name: getattr(row, name) for name in METRICS}
     # A whole number is what SQLite's RETURNING hands back of a REAL column that holds one.
-    metrics = {name: float(value) for name, value in stored.items() if facts.result_kind(name).fits(value)}
+    metrics = {name: float(value) for name, value in stored.items() if RunSummary.kind(name).fits(value)}
     return HeadlineResult(
         step=row.weights_step, epoch=row.weights_epoch, which=row.weights_which or "", saved=True, **metrics
     )

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from lab.runs.records import RunRecord
+from lab.runs.run_facts import RunFacts
 from lab.text import escaped
 
 
@@ -11,9 +12,15 @@ def with_visible_text(run: RunRecord) -> RunRecord:
     """Return the record with every hidden character in its texts written as an escape, for pages, CLI and exports."""
     lines = {name: _visible(getattr(run, name), lines=True) for name in ("note", "reason", "notices")}
     words = {name: _visible(getattr(run, name)) for name in ("name", "tags", "device", "origin")}
-    facts = {name: _visible(getattr(run, name)) for name in ("progress", "summary", "environment")}
+    facts = {name: _visible_facts(getattr(run, name)) for name in ("progress", "summary", "environment")}
     changed = {n: value for n, value in {**lines, **words, **facts}.items() if value != getattr(run, n)}
     return replace(run, **changed) if changed else run
+
+
+def _visible_facts(facts: RunFacts) -> RunFacts:
+    written = facts.as_dict()
+    seen = _visible(written)
+    return facts if seen == written else type(facts).from_dict(seen)
 
 
 def _visible(value: Any, *, lines: bool = False) -> Any:

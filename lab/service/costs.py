@@ -151,12 +151,12 @@ def _measured_rate(lab: Lab, config: RunConfig, device: str) -> float | None:
     """
     runs = [run for run in lab.store.runs.list(limit=_LOOK_BACK) if _same_work(run, config, device)]
     telling = [run for run in runs if run.seconds >= _TELLING_S] or runs
-    return float(telling[0].summary["images_per_second"]) if telling else None
+    return telling[0].summary.images_per_second if telling else None
 
 
 def _same_work(run: RunRecord, config: RunConfig, device: str) -> bool:
-    rate = run.summary.get("images_per_second")
-    if not isinstance(rate, int | float) or not 0 < rate < math.inf:
+    rate = run.summary.images_per_second
+    if rate is None or not 0 < rate < math.inf:
         return False
     if run.origin == IMPORTED or not run.device.startswith(device):  # measured elsewhere, or on another kind of device
         return False

@@ -23,7 +23,7 @@ _CLASSES = 10  # of a data set that this release does not know
 
 def judge_run(store: RunStore, run: RunRecord) -> tuple[Finding, ...]:
     """Return what a run's settings and stored points say about it."""
-    facts = DataFacts.from_environment(run.environment, classes=_classes(run.config.dataset))
+    facts = DataFacts.from_environment(run.environment.as_dict(), classes=_classes(run.config.dataset))
     return diagnose_run(run.config, store.points.sample(run.id, limit=_SAMPLE), facts, ended=run.state.over)
 
 

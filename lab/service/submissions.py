@@ -9,7 +9,7 @@ from lab.service.resolved import ResolvedConfig
 from lab.service.validation import Validation
 from lab.service.weights import SavedWeights
 from lab.settings import Settings
-from lab.worker.supervisor import dismiss_stranger
+from lab.worker.supervisor.launch import stop_mismatched_supervisor
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Submissions:
         self._validation.check_trainable(resolved)
         fingerprint, family = self.fingerprint(resolved)
         if self._store.queue.count_running() == 0:
-            dismiss_stranger(self._settings)
+            stop_mismatched_supervisor(self._settings)
         shorter = None if fresh or parent else self._shorter_run(family, epochs=resolved.config.epochs)
         run, cached = self._store.queue.submit(
             resolved.config,
@@ -87,7 +87,7 @@ class Submissions:
         """Return the longest finished run of the family with fewer epochs that has a checkpoint to continue from."""
         related = self._store.runs.find_family(family) if family else ()
         for run in related:
-            finished = run.config.epochs < epochs and run.summary.get("outcome") == "finished"
+            finished = run.config.epochs < epochs and run.summary.outcome == "finished"
             if finished and self._store.files.list(run.id, kind=CHECKPOINT):
                 return run
         return None

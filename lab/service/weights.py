@@ -1,6 +1,6 @@
 """The saved weights of runs: which there are, and the networks they make."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lab.config import RunConfig
 from lab.data.load import normalization_constants
@@ -86,8 +86,8 @@ class SavedWeights:
 
     def normalization(self, run: RunRecord) -> tuple[float, float]:
         """Return (mean, std) the run's network was trained with, from its own record where it says so."""
-        recorded: Any = run.environment.get("normalization")
-        if isinstance(recorded, list) and len(recorded) == 2:
+        recorded = run.environment.normalization
+        if recorded:
             return float(recorded[0]), float(recorded[1])
         return normalization_constants(self._datasets.load(run.config.dataset), run.config.normalization)
 

@@ -1,1 +1,1 @@
-"""Take away and give: everything a run can be written as, and the way back in. `formats.py` is the list."""
+"""Export and import: the formats that runs are written in (`formats.py` lists them), and reading bundles."""

@@ -1,6 +1,6 @@
 """What a table of runs says: the settings in which they differ, and their results. Numbers and text, no format yet.
 
-`run_labels` names runs by what differs within a selection; legends, chips, tables, reports and the shell all use it.
+`run_labels` names runs by what differs within a selection; legends, chips, tables, reports and the CLI use it.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ EPOCH = "epoch of the results"
 _SELF_EXPLAINING = ("arch", "arch_options", "dataset", "optimizer", "loss", "schedule")  # a label needs the value only
 _FIRST = ("arch", "arch_options", "dataset", "lr", "optimizer")  # of a label; the seed comes last
 LABEL_SETTINGS = 4  # named in one label
-_ID_LETTERS = 4  # of the id, where nothing else tells two runs apart
+_ID_LETTERS = 4  # of the id, where nothing else distinguishes two runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +65,13 @@ def result_of(run: RunRecord, key: str) -> Cell:
     if key in METRICS:
         value: object = getattr(run.headline, key)
     else:
-        value = run.seconds if key == "seconds" else run.summary.get(key)
+        value = run.seconds if key == "seconds" else run.summary.value(key)
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def last_result_of(run: RunRecord, key: str) -> Cell:
     """Return one result of a run's last whole epoch, which the lab reports quote; None where there is none (yet)."""
-    value = getattr(run.last_result, key) if key in METRICS else run.summary.get(key)
+    value = getattr(run.last_result, key) if key in METRICS else run.summary.value(key)
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
@@ -79,7 +79,7 @@ def run_labels(runs: Sequence[RunRecord], *, without: Collection[str] = ()) -> l
     """Return what to call each run within this selection: its own name, else what differs, such as "lr 0.05, SGD".
 
     What most of three or more runs share is not mentioned, unless a run has nothing else to be called by.
-    Runs that share a name are told apart by their settings, runs that are the same in all by their ids. A single run
+    Runs that share a name are distinguished by their settings, runs that are the same in all by their ids. A single run
     without a name is called by network and data set. without: settings that are not mentioned.
     """
     names = Counter(_given_name(run) for run in runs)
@@ -89,8 +89,8 @@ def run_labels(runs: Sequence[RunRecord], *, without: Collection[str] = ()) -> l
     for run in runs:
         unusual = [name for name in differing if getattr(run.config, name) != usual[name]]
         name, words = _given_name(run), _setting_words(run, unusual or differing)
-        told = [name] if names[name] == 1 else [name, *words]
-        labels.append(", ".join(told if name else words) or f"{run.config.arch} on {run.config.dataset}")
+        parts = [name] if names[name] == 1 else [name, *words]
+        labels.append(", ".join(parts if name else words) or f"{run.config.arch} on {run.config.dataset}")
     if without:
         return labels
     many = Counter(labels)

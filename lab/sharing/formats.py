@@ -131,7 +131,7 @@ _ALL = (
     ExportFormat(
         "bundle",
         "Bundle (.zip)",
-        "Everything: settings, curves, kept weights, environment. Another lab imports it.",
+        "Everything: settings, curves, saved weights, environment. Another lab imports it.",
         ".zip",
         "application/zip",
         _of_runs("lab.sharing.bundle.write:write_bundle"),
@@ -164,7 +164,7 @@ _ALL = (
     ExportFormat(
         "safetensors",
         "Weights (safetensors)",
-        "The best kept weights and their model card.",
+        "The best saved weights and their model card.",
         ".safetensors",
         "application/octet-stream",
         _of_network("lab.sharing.weights:safetensors_bytes"),
@@ -173,7 +173,7 @@ _ALL = (
     ExportFormat(
         "state-dict",
         "Weights (PyTorch state_dict)",
-        "The best kept weights as torch.save writes them.",
+        "The best saved weights as torch.save writes them.",
         ".pt",
         "application/octet-stream",
         _of_network("lab.sharing.weights:state_dict_bytes"),

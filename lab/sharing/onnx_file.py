@@ -1,4 +1,4 @@
-"""A run's network for other programs: ONNX, checked against PyTorch before it is given away, and torch.export's program.
+"""A run's network for other programs: ONNX, checked against PyTorch before it is written, and torch.export's program.
 
 The network is exported in evaluation mode and takes any number of normalised images; what it must be given stands in
 the file's metadata and on the model card. onnx, onnxscript and onnxruntime are imported only here.

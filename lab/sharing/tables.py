@@ -81,9 +81,9 @@ def metrics_json(runs: Sequence[tuple[RunRecord, Mapping[str, Series]]]) -> str:
                     "tags": list(run.tags),
                     "note": run.note,
                     "seconds": run.seconds,
-                    "summary": run.summary,
+                    "summary": run.summary.as_dict(),
                     "headline": run.headline.as_dict(),
-                    "environment": run.environment,
+                    "environment": run.environment.as_dict(),
                     "outcome": run.status,
                     "findings": [finding.as_dict() for finding in run.findings],
                     "series": {

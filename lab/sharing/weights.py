@@ -99,7 +99,7 @@ def model_card(loaded: LoadedNetwork) -> str:
         *[f"- {markdown_text(name)}: {markdown_text(str(value))}" for name, value in run.config.changed().items()],
         "",
         "## Trained on",
-        *[f"- {markdown_text(name)}: {markdown_text(str(value))}" for name, value in run.environment.items()],
+        *[f"- {markdown_text(name)}: {markdown_text(str(value))}" for name, value in run.environment.as_dict().items()],
     ]
     return "\n".join(lines) + "\n"
 

@@ -187,8 +187,8 @@ def _wait_for(run_id: str) -> None:
         if not run.has_weights:
             DRAW.change(failed=f"{run_title(run)} is {run.state} and cannot read yet. {run.reason}")
         st.rerun(scope="app")
-    done, total = run.progress.get("step", 0), run.progress.get("total_steps", 0)
+    done, total = run.progress.step or 0, run.progress.total_steps or 0
     words = f"step {done:,} of {total:,}" if total else "starting"
-    left = run.progress.get("eta_seconds")
+    left = run.progress.eta_seconds
     words += f", {format_duration(left)} left" if total and left is not None else ""
     st.progress(done / total if total else 0.0, text=f"Training {plain(run_title(run))}: {words}")

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from lab.charts.groups import Group, cut_remark, group_figure, group_info
+from lab.charts.groups import Group, cut_note, group_figure, group_info
 from lab.charts.lines import RunCurves
 from lab.charts.overlay import AXES, OverlayOptions, line_slots, overlay_info
-from lab.charts.overlay_figure import overlay_figure, overlay_words
+from lab.charts.overlay_figure import overlay_alt_text, overlay_figure
 from lab.charts.parallel import parallel_figure, parallel_info
 from lab.charts.pareto import COSTS, pareto_figure, pareto_info
 from lab.charts.smoothing import SPANS
@@ -99,7 +99,7 @@ def _curves(view: RunsView, runs: Sequence[RunRecord]) -> None:
             plot(
                 f"runs.curve.{metric}",
                 figure,
-                words=overlay_words(info),
+                words=overlay_alt_text(info),
                 name=f"runs-{metric}",
                 revision=f"{view.x} {view.logx} {view.logy} {view.full}",
             )
@@ -207,7 +207,7 @@ def _groups(view: RunsView, runs: Sequence[RunRecord]) -> None:
         "Mean ± one standard deviation (n − 1) over the runs of a group that have ended; accuracies and losses are those "
         "of each run's weights that answer: lowest validation loss, else the last epoch."
     )
-    st.caption(plain(f"{means} {cut_remark(groups, view.result)}".strip()))
+    st.caption(plain(f"{means} {cut_note(groups, view.result)}".strip()))
 
 
 def _group_frame(groups: Sequence[Group], by: str) -> pd.DataFrame:

@@ -186,7 +186,7 @@ def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
             "epoch": run.epoch_text or None,
             **{name: _setting(values[at[run.id]]) for name, values in differing.items()},
             "seconds": run.seconds or None,
-            "speed": _whole(run.summary.get("images_per_second")),
+            "speed": _whole(run.summary.images_per_second),
             "created": _date(run.created_at),
             "tags": list(run.tags),
             "note": run.note,

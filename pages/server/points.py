@@ -17,7 +17,7 @@ def attempt(run: RunRecord) -> int:
 
     A resumed run has a new lease; when it begins, it leaves what lies beyond its checkpoint and says its step.
     """
-    return 2 * run.lease + ("step" in run.progress)
+    return 2 * run.lease + (run.progress.step is not None)
 
 
 class PointReader(Protocol):

@@ -14,7 +14,6 @@ from starlette.routing import Route
 from lab.charts.live import live_payload
 from lab.errors import InputError, LabError, RunNotFoundError
 from lab.runs.records import RunRecord
-from lab.strict_json import finite_or_none
 from pages.cache.lab import get_lab
 from pages.components.live import findings_mark, live_facts
 from pages.server.points import PointCache, attempt
@@ -65,7 +64,7 @@ def run_status(run: RunRecord) -> dict[str, Any]:
         "device": run.device,
         "notices": len(run.notices),
         "findings": findings_mark(run),
-        "progress": {name: finite_or_none(run.progress[name]) for name in _PROGRESS if name in run.progress},
+        "progress": {n: value for n in _PROGRESS if (value := run.progress.value(n)) is not None},
     }
 
 

@@ -74,7 +74,7 @@ def device_words(run: RunRecord) -> str:
     """Return the device a run trained on with its name, or that none has taken it yet."""
     if not run.device:
         return "no device yet"
-    name = str(run.environment.get("name", ""))
+    name = run.environment.name or ""
     return f"{run.device} ({name})" if name and name.lower() != run.device else run.device
 
 
@@ -127,7 +127,7 @@ def _cached_hint(run: RunRecord) -> None:
 
 
 def _results(run: RunRecord) -> None:
-    headline, params = run.headline, run.summary.get("params")
+    headline, params = run.headline, run.summary.params
     facts = [
         ("Test accuracy", format_percent(headline.test_accuracy)),
         ("Validation accuracy", format_percent(headline.val_accuracy)),
@@ -137,7 +137,7 @@ def _results(run: RunRecord) -> None:
             f"{headline.epoch} of {run.config.epochs}" if headline.epoch else "–",
         ),
         ("Training time", format_duration(run.seconds)),
-        ("Parameters", f"{params:,}" if isinstance(params, int) else "–"),
+        ("Parameters", f"{params:,}" if params is not None else "–"),
     ]
     with st.grid(min_column_width=140, key=element("results", run.id)):
         for label, value in facts:

@@ -126,6 +126,6 @@ def run_line(run: RunRecord, *, key: str) -> None:
         facts = [format_ago(run.created_at)]
         if run.headline_text:
             facts.insert(0, run.headline_text)
-        if run.state.live and run.progress.get("total_steps"):
-            facts.insert(0, f"step {run.progress.get('step', 0):,} of {run.progress['total_steps']:,}")
+        if run.state.live and run.progress.total_steps:
+            facts.insert(0, f"step {run.progress.step or 0:,} of {run.progress.total_steps:,}")
         st.caption(" · ".join(facts), width="content")

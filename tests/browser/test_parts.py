@@ -267,7 +267,7 @@ def _live(mount: Mount) -> Page:
 def test_a_cross_names_its_step_on_every_axis(mount: Mount) -> None:
     page = _live(mount)
     page.locator("select[name=x]").select_option("epoch")
-    odd = "place.querySelector('[data-chart=loss] .cl-plot').data.find((trace) => trace.kind === 'odd')"
+    odd = "place.querySelector('[data-chart=loss] .cl-plot').data.find((trace) => trace.kind === 'nonFinite')"
     page.wait_for_function(f"{odd}.x[0] === 2")
     trace = page.evaluate(f"(({{ customdata, text, hovertemplate }}) => [customdata, text, hovertemplate])({odd})")
     assert trace == [[20], ["NaN"], "%{text}<extra>step %{customdata}</extra>"]

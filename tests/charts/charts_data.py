@@ -7,6 +7,7 @@ import numpy as np
 from lab.charts.overlay import RunCurves
 from lab.config import RunConfig
 from lab.runs.records import RunRecord, RunState, Series, Want
+from lab.runs.run_facts import RunProgress, RunSummary
 
 
 def run(
@@ -41,8 +42,8 @@ def run(
         pinned=False,
         note="",
         tags=(),
-        progress={"steps_per_epoch": 10},
-        summary=summary or {},
+        progress=RunProgress(steps_per_epoch=10),
+        summary=RunSummary.from_dict(summary or {}),
         number=number,
     )
 

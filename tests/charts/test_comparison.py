@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from lab.charts.groups import Spread, cut_remark, group_figure, group_info, spread_of
+from lab.charts.groups import Spread, cut_note, group_figure, group_info, spread_of
 from lab.charts.parallel import parallel_figure, parallel_info
 from lab.charts.pareto import pareto_figure, pareto_info
 from lab.charts.reports import report_cells, report_rows
@@ -69,10 +69,10 @@ def test_one_diverged_group_does_not_flatten_the_bars_of_the_others() -> None:
     assert list(figure.data[0].y) == [0.2, 0.4, 2.5e12]  # the hover has the true value
     (mark,) = [trace for trace in figure.data if trace.name == "beyond the axis"]
     assert (list(mark.x), list(mark.text)) == (["9.0"], ["2.5T"])
-    assert cut_remark(groups, "test_loss") == "Beyond the axis: 9.0 (2.5T)."
+    assert cut_note(groups, "test_loss") == "Beyond the axis: 9.0 (2.5T)."
     sound = group_info(runs[:2], "lr")
     assert group_figure(sound, "test_loss", by="lr").layout.yaxis.range is None
-    assert cut_remark(sound, "test_loss") == ""
+    assert cut_note(sound, "test_loss") == ""
 
 
 def test_runs_have_the_colours_of_their_slots_in_the_scatter_and_on_parallel_axes() -> None:

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import pytest
 
 from lab.charts.overlay import AXES, OverlayOptions, line_slots, overlay_info
-from lab.charts.overlay_figure import overlay_figure, overlay_words
+from lab.charts.overlay_figure import overlay_alt_text, overlay_figure
 from lab.charts.thinning import MAX_BUCKETS, MAX_POINTS
 from lab.metrics import list_charts
 from tests.charts.charts_data import curves, run
@@ -74,7 +74,7 @@ def test_a_band_on_positive_values_never_goes_below_zero() -> None:
 def test_values_that_are_no_numbers_are_named_where_they_happened() -> None:
     one = curves(run(), batch_loss=[1.0, np.nan, np.inf, -np.inf, 2.0])
     (line,) = overlay_info([one], OverlayOptions()).lines
-    assert [(odd.x, odd.name) for odd in line.odd] == [(2, "NaN"), (3, "+inf"), (4, "-inf")]
+    assert [(mark.x, mark.name) for mark in line.non_finite] == [(2, "NaN"), (3, "+inf"), (4, "-inf")]
     marks = [trace for trace in overlay_figure(overlay_info([one], OverlayOptions())).data if trace.mode == "markers"]
     assert list(marks[0].text) == ["NaN", "+inf", "-inf"]
     assert (marks[0].yaxis, set(marks[0].y)) == ("y2", {0.94})  # no number, so no height on the axis
@@ -83,7 +83,7 @@ def test_values_that_are_no_numbers_are_named_where_they_happened() -> None:
 def test_a_stretch_of_nan_is_marked_once_where_it_begins() -> None:
     one = curves(run(), batch_loss=[1.0, np.nan, np.nan, np.nan, np.inf, np.inf, 1.0, np.nan])
     (line,) = overlay_info([one], OverlayOptions()).lines
-    assert [(odd.x, odd.name) for odd in line.odd] == [(2, "NaN"), (5, "+inf"), (8, "NaN")]
+    assert [(mark.x, mark.name) for mark in line.non_finite] == [(2, "NaN"), (5, "+inf"), (8, "NaN")]
 
 
 def test_a_run_without_points_is_missing_and_said() -> None:
@@ -144,14 +144,14 @@ def test_a_name_full_of_markup_is_shown_as_text() -> None:
 
 def test_the_picture_is_told_in_words() -> None:
     info = overlay_info([curves(run(name="mine"), val_loss=[1.5, 0.25])], OverlayOptions())
-    assert overlay_words(info) == "Loss of 1 run by step: mine ends at 0.25"
+    assert overlay_alt_text(info) == "Loss of 1 run by step: mine ends at 0.25"
 
 
 def test_where_one_seed_has_no_number_the_mean_is_a_gap() -> None:
     seeds = [curves(run(n, seed=n), val_loss=[1.0, bad, 3.0]) for n, bad in ((1, np.inf), (2, -np.inf), (3, 1e308))]
     (line,) = overlay_info(seeds, OverlayOptions()).lines
     assert np.isfinite(line.y).tolist() == [True, False, True]
-    assert {odd.name for odd in line.odd} == {"+inf", "-inf"}
+    assert {mark.name for mark in line.non_finite} == {"+inf", "-inf"}
 
 
 def test_seeds_share_a_colour_as_one_band_and_have_their_own_without_it() -> None:
@@ -167,6 +167,6 @@ def test_a_short_gap_in_a_long_run_is_a_gap_of_the_raw_line_and_marked() -> None
     values = np.ones(100_000)
     values[50_003:50_006] = np.nan
     (line,) = overlay_info([curves(run(), batch_loss=values)], OverlayOptions(smoothing=1)).lines
-    assert [(odd.x, odd.name) for odd in line.odd] == [(50_004.0, "NaN")]
+    assert [(mark.x, mark.name) for mark in line.non_finite] == [(50_004.0, "NaN")]
     assert np.isnan(line.raw_y[line.raw_x == 50_004]).tolist() == [True]
     assert line.raw_x[-1] == 100_000

@@ -83,7 +83,7 @@ def test_a_disk_that_is_nearly_full_is_told(small_disk: Path, capsys: pytest.Cap
     assert code == 1
     (problem,) = found["problems"]
     assert "are free at" in problem
-    assert "make room" in problem
+    assert "free disk space" in problem
 
 
 def test_a_read_only_lab_is_examined_without_a_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ from lab.cli.output import print_table, write_file
 from lab.errors import near_miss
 from lab.presets import get_preset
 from lab.runs.records import RunState
+from lab.runs.run_facts import RunProgress
 from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
 from tests.cli.conftest import Shell
@@ -114,7 +115,7 @@ def test_a_name_of_the_greatest_length_is_written(tmp_path: Path) -> None:
 
 def test_the_time_left_is_to_be_read_in_eighty_columns(shell: Shell, trained: dict[str, Any], home: Path) -> None:
     run = Lab(Settings.from_env({"LAB_HOME": str(home)})).store.runs.get(trained["run"])
-    progress = {"step": 1, "total_steps": 2, "epoch": 4999, "images_per_second": 12_345.0, "eta_seconds": 725.0}
+    progress = RunProgress(step=1, total_steps=2, epoch=4999, images_per_second=12_345.0, eta_seconds=725.0)
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
     bar = build_bar(console)
     task = bar.add_task("queued", total=1, left="")
@@ -178,7 +179,7 @@ def test_a_folder_that_cannot_be_used_is_one_sentence(
     (tmp_path / "supervisor.lock").mkdir()  # where the lock's file belongs; rights would not stop a superuser
     code, out, err = shell("--home", str(tmp_path), "worker", "--json")
     assert code == 1
-    assert json.loads(out)["error"].startswith("The machine refused (Is a directory")
+    assert json.loads(out)["error"].startswith("The operating system reported an error (Is a directory")
     assert err.count("\n") == 1
 
 
@@ -189,8 +190,8 @@ def test_ctrl_c_while_the_answer_is_computed_is_said_in_json_too(shell: Shell, m
     monkeypatch.setattr("lab.cli.commands.summary.get_architecture", press)
     code, out, err = shell("summary", "vgg16-64", "--json")
     assert code == 1
-    assert json.loads(out) == {"error": "The command was interrupted before it was done."}
-    assert err.strip() == "Error: The command was interrupted before it was done."
+    assert json.loads(out) == {"error": "The command was interrupted before it finished."}
+    assert err.strip() == "Error: The command was interrupted before it finished."
 
 
 def test_ctrl_c_while_the_bar_is_drawn_stops_the_run(

@@ -48,7 +48,7 @@ def test_every_stored_run_says_what_it_said(release: str, lab: Lab) -> None:
             "weights": [[k.epoch, k.step, k.sha256, k.bytes] for k in lab.weights.list(run.id)],
         }
         assert found == {name: facts[name] for name in found}, kind
-        summary = {k: v.hex() if isinstance(v, float) else v for k, v in run.summary.items()}
+        summary = {k: v.hex() if isinstance(v, float) else v for k, v in run.summary.as_dict().items()}
         assert {k: summary.get(k) for k in facts["summary"]} == facts["summary"], kind
 
 

@@ -129,7 +129,7 @@ def _expected(lab: Lab, ids: dict[str, str]) -> dict[str, Any]:
             "tags": list(run.tags),
             "pinned": run.pinned,
             "origin": run.origin,
-            "summary": {k: v.hex() if isinstance(v, float) else v for k, v in run.summary.items()},
+            "summary": {k: v.hex() if isinstance(v, float) else v for k, v in run.summary.as_dict().items()},
             "notices": list(run.notices),
             "series": {
                 name: {"count": len(s.step), "last_step": int(s.step[-1]), "last": float(s.value[-1]).hex()}

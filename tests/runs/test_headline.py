@@ -131,7 +131,7 @@ def test_an_older_store_is_given_the_same_results_by_its_migration(url: str, sto
         for name in ("weights_step", "weights_epoch", "weights_which", "test_loss", "val_loss"):
             connection.execute(text(f"ALTER TABLE runs DROP COLUMN {name}"))
         for run in runs:
-            last = run.summary.get("test_accuracy")
+            last = run.summary.value("test_accuracy")
             connection.execute(text("UPDATE runs SET test_accuracy = :t WHERE id = :id"), {"t": last, "id": run.id})
         connection.execute(text("UPDATE runs SET seal = '', sums = NULL, digest = ''"))
         connection.execute(text("UPDATE lab_schema SET version = 3"))

@@ -108,7 +108,7 @@ def test_points_and_progress_arrive_together(store: RunStore, me: Owner) -> None
     run = claimed(store, me)
     store.points.append(run.id, run.lease, {"a": series("a", [1], [1.0])}, progress={"step": 1, "seconds": 0.25})
     found = store.runs.get(run.id)
-    assert (found.progress, found.seconds) == ({"step": 1, "seconds": 0.25}, 0.25)
+    assert (found.progress.as_dict(), found.seconds) == ({"step": 1, "seconds": 0.25}, 0.25)
 
 
 def test_a_thousand_steps_of_two_series_are_written_in_milliseconds(store: RunStore, me: Owner) -> None:

@@ -26,6 +26,7 @@ from lab.errors import ArtifactError, InputError, ReadOnlyError, StoreError
 from lab.runs.identity import new_run_id
 from lab.runs.imports import EndedRun
 from lab.runs.records import KeptFile, RunRecord, RunState, Series
+from lab.runs.run_facts import RunEnvironment, RunSummary
 from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.sharing.bundle import read, write
@@ -122,7 +123,7 @@ def test_of_more_epochs_than_a_bundle_has_room_for_the_best_and_the_newest_go_al
     sha256, size = other.artifacts.write(f"{id}/{epochs}", b"weights")
     kept = tuple(KeptFile(id, "weights", n, n, f"{id}/{n}", sha256, size, 0.0) for n in range(1, epochs + 1))
     loss = Series("val/loss", np.array([7, epochs]), np.array([0.1, 0.2]), np.array([1.0, 2.0]))
-    long = dataclasses.replace(random_run(random.Random(0)), id=id, kept=kept, points={"val/loss": loss})
+    long = dataclasses.replace(random_run(random.Random(0)), id=id, files=kept, points={"val/loss": loss})
     files = unpack(write_bundle(other, other.store.imports.insert([long])))
     assert [name for name in files if "weights" in name] == [weights_name(0, 7), weights_name(0, epochs)]
     assert json.loads(files[MANIFEST])[VOLATILE]["weights_left_out"] == epochs - 2
@@ -167,11 +168,11 @@ def random_run(chance: random.Random) -> EndedRun:
         device=chance.choice(["cpu", "cuda:0"]),
         note=words(300),
         tags=tuple(sorted({words(20) for _ in range(3)} - {""})),
-        summary={"test_loss": number(), "outcome": "finished"},
-        environment={"torch": "2.15", "threads": 2, "normalization": [0.1, 0.3]},
+        summary=RunSummary.from_dict({"test_loss": number(), "outcome": "finished"}),
+        environment=RunEnvironment.from_dict({"torch": "2.15", "threads": 2, "normalization": [0.1, 0.3]}),
         notices=(words(60),),
         points=points,
-        kept=(),
+        files=(),
     )
 
 
@@ -449,3 +450,37 @@ def test_runs_come_in_all_or_none(tmp_path: Path) -> None:
         store.imports.insert([good, good])
     assert store.runs.count() == 0
     store.close()
+
+
+def test_the_limit_of_points_is_that_of_all_runs_together(
+    lab: Lab, run: RunRecord, other: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = sum(one.step.size for one in lab.store.points.read(run.id).values())
+    twice = write_bundle(lab, [run, run])
+    monkeypatch.setattr(read, "MAX_ALL_POINTS", 2 * points - 1)
+    with pytest.raises(InputError, match="export fewer runs at a time"):
+        import_bundle(other, io.BytesIO(twice))
+    monkeypatch.setattr(read, "MAX_ALL_POINTS", 2 * points)
+    assert len(import_bundle(other, io.BytesIO(twice))) == 2
+
+
+def test_every_value_of_an_imported_run_is_that_of_the_run_it_was(bundle: bytes, run: RunRecord, other: Lab) -> None:
+    (came,) = import_bundle(other, io.BytesIO(bundle))
+    for name in (
+        "name",
+        "config",
+        "fingerprint",
+        "state",
+        "reason",
+        "created_at",
+        "started_at",
+        "finished_at",
+        "seconds",
+    ):
+        assert getattr(came, name) == getattr(run, name), name
+    for name in ("device", "note", "tags", "summary", "environment", "notices", "findings"):
+        assert getattr(came, name) == getattr(run, name), name
+    assert len({came.created_at, came.started_at, came.finished_at}) == 3
+    assert came.headline.as_dict() == run.headline.as_dict()
+    for where in ("test>0", "val>0", "best_epoch>0"):
+        assert [found.id for found in other.store.runs.list(where=where)] == [came.id]

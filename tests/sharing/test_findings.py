@@ -9,6 +9,7 @@ import pytest
 from lab.runs.identity import new_run_id
 from lab.runs.imports import EndedRun
 from lab.runs.records import RunRecord
+from lab.runs.run_facts import RunEnvironment
 from lab.service.lab import Lab
 from lab.sharing.bundle.read import import_bundle
 from lab.sharing.bundle.write import write_bundle
@@ -34,7 +35,7 @@ def test_tables_report_card_and_metrics_say_what_became_of_a_run(lab: Lab, stuck
     (finding,) = stuck.findings
     for format in ("markdown", "latex"):
         assert stuck.status in export_runs(lab, [stuck], format=format)[""].decode()
-    html = write_report(lab, [stuck], look_s=0.0)
+    html = write_report(lab, [stuck], examine_s=0.0)
     assert finding.message.replace("'", "&#39;") in html
     assert f", {stuck.status}" in html
     card = export_runs(lab, [stuck], format="safetensors")[CARD].decode()
@@ -54,21 +55,27 @@ def test_an_imported_run_is_judged_from_its_curves(lab: Lab, stuck: RunRecord, t
 
 
 def _as_ended(lab: Lab, run: RunRecord, **changes: object) -> EndedRun:
-    fields = {f.name: getattr(run, f.name) for f in dataclasses.fields(EndedRun) if f.name not in ("points", "kept")}
-    return EndedRun(**{**fields, "id": new_run_id(), "points": lab.store.points.read(run.id), "kept": (), **changes})
+    fields = {f.name: getattr(run, f.name) for f in dataclasses.fields(EndedRun) if f.name not in ("points", "files")}
+    return EndedRun(**{**fields, "id": new_run_id(), "points": lab.store.points.read(run.id), "files": (), **changes})
 
 
 def test_a_bundle_of_the_release_before_with_a_stale_sentence_opens_without_it(
     lab: Lab, run: RunRecord, tmp_path
 ) -> None:
     sender, other = open_lab(tmp_path / "sender"), open_lab(tmp_path / "other")
-    environment = {name: value for name, value in run.environment.items() if not name.endswith("_largest_class")}
+    environment = {
+        name: value for name, value in run.environment.as_dict().items() if not name.endswith("_largest_class")
+    }
     (old,) = sender.store.imports.insert(
-        [_as_ended(lab, run, notices=(STALE, "The batch was halved."), environment=environment)]
+        [
+            _as_ended(
+                lab, run, notices=(STALE, "The batch was halved."), environment=RunEnvironment.from_dict(environment)
+            )
+        ]
     )
     assert sender.store.runs.get(old.id).notices == ("The batch was halved.",)
     (arrived,) = import_bundle(other, io.BytesIO(write_bundle(sender, [old])))
     assert arrived.notices == ("The batch was halved.",)
-    assert STALE not in write_report(other, [arrived], look_s=0.0)
+    assert STALE not in write_report(other, [arrived], examine_s=0.0)
     for lab_ in (sender, other):
         lab_.store.close()

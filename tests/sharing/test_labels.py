@@ -56,3 +56,9 @@ def test_what_most_runs_share_is_not_mentioned_unless_nothing_else_is_left() -> 
     runs = [run(n, lr=n / 1000) for n in range(1, 5)] + [run(5, lr=0.5, optimizer="sgd")]
     assert run_labels(runs) == ["lr 0.001", "lr 0.002", "lr 0.003", "lr 0.004", "lr 0.5, SGD"]
     assert run_labels([run(1), run(2, lr=0.1), run(3, seed=4)]) == ["lr 0.001, seed 0", "lr 0.1", "seed 4"]
+
+
+def test_of_two_runs_neither_is_the_usual_one() -> None:
+    assert run_labels([run(1, lr=0.1), run(2, lr=0.2)]) == ["lr 0.1", "lr 0.2"]
+    half = [run(1, lr=0.1), run(2, lr=0.1, seed=1), run(3, lr=0.2, seed=2), run(4, lr=0.2, seed=3)]
+    assert run_labels(half) == ["lr 0.1, seed 0", "lr 0.1, seed 1", "lr 0.2, seed 2", "lr 0.2, seed 3"]

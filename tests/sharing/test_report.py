@@ -15,8 +15,9 @@ from lab.config import RunConfig
 from lab.runs.identity import new_run_id
 from lab.runs.imports import EndedRun
 from lab.runs.records import RunRecord, RunState
+from lab.runs.run_facts import RunEnvironment
 from lab.service.lab import Lab
-from lab.sharing.report.gather import look_at
+from lab.sharing.report.gather import examine_run
 from lab.sharing.report.page import write_report
 from lab.text import escaped
 
@@ -72,11 +73,10 @@ def attacked(lab: Lab, run: RunRecord) -> Iterator[list[RunRecord]]:
             device=attack,
             note=attack,
             tags=(attack,),
-            summary={},
-            environment={"name": attack},
+            environment=RunEnvironment.from_dict({"name": attack}),
             notices=(attack,),
             points=lab.store.points.read(run.id),
-            kept=(),
+            files=(),
         )
         for attack in ATTACKS
     ]
@@ -124,7 +124,7 @@ def test_no_text_of_the_users_becomes_markup_or_a_request(
 
 
 def test_the_policy_names_the_two_scripts_and_allows_nothing_else(lab: Lab, run: RunRecord) -> None:
-    html = write_report(lab, [run], look_s=0.0)
+    html = write_report(lab, [run], examine_s=0.0)
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
     assert policy is not None
     assert policy[1].startswith("default-src &#39;none&#39;; script-src &#39;sha256-")
@@ -137,8 +137,8 @@ def test_the_policy_names_the_two_scripts_and_allows_nothing_else(lab: Lab, run:
 
 def test_the_report_says_settings_results_and_machine(lab: Lab, run: RunRecord) -> None:
     html = write_report(lab, [run])
-    assert f"{100 * run.summary['test_accuracy']:.2f} %" in html
-    assert str(run.environment["torch"]) in html
+    assert f"{100 * run.summary.other['test_accuracy']:.2f} %" in html
+    assert str(run.environment.torch) in html
     assert "all 359 test images" in html
     assert html.count('<th scope="row">') > 40
 
@@ -162,16 +162,14 @@ def test_runs_are_named_coloured_and_drawn_apart_and_a_diverged_one_leaves_the_c
             device="cpu",
             note="",
             tags=(),
-            summary={},
-            environment={},
             notices=(),
             points=curves,
-            kept=(),
+            files=(),
         )
         for lr, curves in ((0.1, points), (0.2, points), (9.0, wild))
     ]
     records = list(lab.store.imports.insert(ended))
-    html = write_report(lab, records, look_s=0.0)
+    html = write_report(lab, records, examine_s=0.0)
     for record in records:
         lab.store.removal.delete(record.id)
     headings = re.findall(r"<h2><svg[^§]*?stroke=\"(#[0-9a-f]{6})\"[^§]*?</svg>([^<]*)</h2>", html)
@@ -180,14 +178,14 @@ def test_runs_are_named_coloured_and_drawn_apart_and_a_diverged_one_leaves_the_c
     assert html.count(f'fill="{LIGHT[2]}"') == 2  # in the table and above the run
     assert "lr 9 leaves the chart at step 11: 2.5T." in html
     assert "Full range" in html
-    assert "Full range" not in write_report(lab, [run], look_s=0.0)
+    assert "Full range" not in write_report(lab, [run], examine_s=0.0)
 
 
 def test_a_run_without_weights_still_makes_a_report(lab: Lab) -> None:
     waiting = lab.submissions.submit(lab.validation.resolve(RunConfig(dataset="digits", seed=12345))).run
     html = write_report(lab, [waiting])
     lab.store.removal.delete(waiting.id)
-    assert "There was no network to look at" in html
+    assert "No saved network was available" in html
     assert "There are no curves yet." in html
     assert "Confusion matrix" not in html
 
@@ -196,18 +194,18 @@ def test_a_slow_network_is_judged_on_as_many_images_as_time_allows_and_the_repor
     lab: Lab, run: RunRecord
 ) -> None:
     ticks = count()
-    look = look_at(lab, run, budget_s=1.2, clock=lambda: float(next(ticks)))  # the first 16 images take one second
+    look = examine_run(lab, run, budget_s=1.2, clock=lambda: float(next(ticks)))  # the first 16 images take one second
     assert look.images == 16
     assert look.test_images == 359
-    full = look_at(lab, run, budget_s=60.0)
+    full = examine_run(lab, run, budget_s=60.0)
     assert full.images == 359
     assert sum(cell.count for row in full.rows for cell in row.cells) == 359
-    assert full.accuracy == pytest.approx(run.summary["test_accuracy"])
+    assert full.accuracy == pytest.approx(run.summary.other["test_accuracy"])
 
 
 def test_pictures_show_the_surest_wrong_answers_first(lab: Lab, run: RunRecord) -> None:
-    look = look_at(lab, run, budget_s=60.0)
-    sure = [float(re.search(r"\(([\d.]+) % sure", picture.words)[1]) for picture in look.mistakes]  # type: ignore[index]
+    look = examine_run(lab, run, budget_s=60.0)
+    sure = [float(re.search(r"\(([\d.]+) % confidence", picture.alt_text)[1]) for picture in look.mistakes]  # type: ignore[index]
     assert sure == sorted(sure, reverse=True)
     assert len(look.maps) == 3  # the image and LeNet's two convolutions
 
@@ -226,13 +224,13 @@ def test_unbroken_words_of_200_letters_do_not_widen_the_report(
             tags=("T" * 60,) * 20,
             device=long,
             notices=(long,),
-            environment={"n" * 60: long, "name": long},
+            environment=RunEnvironment.from_dict({"n" * 60: long, "name": long}),
         )
         for record in pair
     ]
     for runs in (records[:1], records):
         path = tmp_path / "report.html"
-        path.write_text(write_report(lab, runs, look_s=0.0), encoding="utf-8")
+        path.write_text(write_report(lab, runs, examine_s=0.0), encoding="utf-8")
         page, said = open_from_disk(browser, path)
         for width in (390, 1440):
             page.set_viewport_size({"width": width, "height": 900})
@@ -241,3 +239,13 @@ def test_unbroken_words_of_200_letters_do_not_widen_the_report(
             assert content <= window, f"{len(runs)} runs, {width} px"
         assert said == []
         page.close()
+
+
+@pytest.mark.parametrize(("budget_s", "images"), [(17.0, 32), (2.0, 17), (1.0, 16), (0.0, 16)])
+def test_time_left_buys_images_at_the_price_of_the_first_ones(
+    lab: Lab, run: RunRecord, budget_s: float, images: int
+) -> None:
+    """The first 16 images take 16 seconds of this clock, so each of the others costs one."""
+    ticks = iter([0.0, 16.0, 16.0, 16.0, 16.0, 16.0])
+    look = examine_run(lab, run, budget_s=budget_s + 15.0, clock=lambda: next(ticks))
+    assert look.images == images

@@ -166,7 +166,7 @@ def repeated(lab: Lab, run: RunRecord, tmp_path_factory: pytest.TempPathFactory)
 
 
 def assert_same(lab: Lab, found: Repeated) -> None:
-    final = lab.weights.load(found.run.id, epoch=found.run.summary["final_epoch"])
+    final = lab.weights.load(found.run.id, epoch=found.run.summary.final_epoch)
     assert found.metrics["weights_sha256"] == weights_digest(portable_state(final.network))
     points = lab.store.points.read(found.run.id)
     for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"):
@@ -175,7 +175,7 @@ def assert_same(lab: Lab, found: Repeated) -> None:
         if name.startswith("train") or not found.run.config.eval_every:
             assert at_ends[len(at_ends) - len(mine) :] == mine, name
         assert set(mine) <= set(at_ends), name
-    assert len(found.metrics["epochs"]) == found.run.summary["epochs"]
+    assert len(found.metrics["epochs"]) == found.run.summary.epochs
 
 
 @pytest.mark.parametrize("name", [*CONFIGS, FINE_TUNED, DRAWN])

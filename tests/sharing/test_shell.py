@@ -69,7 +69,7 @@ def test_a_bundle_goes_from_one_lab_to_another(shell, run: RunRecord, tmp_path: 
     assert code == 0
     (arrived,) = json.loads(printed)["runs"]
     assert (arrived["name"], arrived["state"]) == ("first", "finished")
-    assert arrived["summary"]["test_accuracy"] == run.summary["test_accuracy"]
+    assert arrived["summary"]["test_accuracy"] == run.summary.other["test_accuracy"]
 
 
 def test_a_file_that_is_no_bundle_is_refused_in_one_sentence(shell, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_compare_shows_what_differs_and_the_results(shell, pair: tuple[RunRecord
     answer = json.loads(printed)
     assert code == 0
     assert answer["differences"] == {"lr": [0.001, 0.01]}
-    assert answer["results"]["test_accuracy"] == [run.summary["test_accuracy"] for run in pair]
+    assert answer["results"]["test_accuracy"] == [run.summary.other["test_accuracy"] for run in pair]
     assert [run["run"] for run in answer["runs"]] == [run.id for run in pair]
     assert answer["labels"] == run_labels(pair)  # the names of legends and tables
     assert "0.01" in shell("compare", pair[0].id, pair[1].id)[0]
@@ -114,7 +114,7 @@ def test_the_docs_describe_every_format() -> None:
     assert "`tensorboard`" in text
 
 
-def test_exported_code_is_said_in_two_lines_and_lies_beside_its_modules(shell, run: RunRecord, tmp_path: Path) -> None:
+def test_exported_code_is_listed_in_two_lines(shell, run: RunRecord, tmp_path: Path) -> None:
     printed, _, code = shell("export", run.id, "--format", "code", "--out", tmp_path / "train.py")
     script, package = printed.splitlines()
     modules = list((tmp_path / "convlab").rglob("*.py"))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lab.runs.records import RunRecord, Series
 from lab.service.lab import Lab
-from lab.sharing.comparison import comparison_table, differing_settings
+from lab.sharing.comparison import Table, comparison_table, differing_settings
 from lab.sharing.formats import export_runs
 from lab.sharing.tables import (
     csv_cell,
@@ -21,9 +21,11 @@ from lab.sharing.tables import (
     markdown_text,
     metrics_csv,
     metrics_json,
+    shown,
     write_latex,
     write_markdown,
 )
+from tests.charts.charts_data import run
 
 ODD = (0.0, -0.0, 5e-324, 1e308, -1e308, math.nan, math.inf, -math.inf, 0.1, 1 / 3)
 PAYLOADS = (
@@ -118,3 +120,30 @@ def test_latex_shows_text_as_it_is(pair: tuple[RunRecord, RunRecord]) -> None:
     assert latex_text(r"50% of $x_1 & \input{y}^2~#") == (
         r"50\% of \$x\_1 \& \textbackslash{}input\{y\}\textasciicircum{}2\textasciitilde{}\#"
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (12_345, "12,345"),
+        (1000.4, "1,000"),
+        (-1234.5, "-1,234"),
+        (999.94, "999.94"),
+        (0.123456, "0.12346"),
+    ],
+)
+def test_a_cell_is_written_for_reading(value: float | None, text: str) -> None:
+    assert shown(value) == text
+
+
+def test_a_column_is_right_aligned_only_where_all_of_it_is_numbers() -> None:
+    table = Table(("text", "numbers", "both", "empty"), (("a", 1, "b", None), ("c", None, 2.5, None)))
+    assert write_markdown(table).splitlines()[1] == "| --- | ---: | --- | --- |"
+    assert "{lrll}" in write_latex(table)
+
+
+def test_headings_of_metrics_stand_above_their_columns() -> None:
+    one = Series("batch/loss", np.array([7]), np.array([0.25]), np.array([99.5]))
+    (row,) = csv.DictReader(io.StringIO(metrics_csv([(run(1, name="n"), {"batch/loss": one})])))
+    assert (row["step"], row["value"], row["time_s"], row["series"]) == ("7", "0.25", "99.5", "batch/loss")

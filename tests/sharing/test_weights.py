@@ -13,7 +13,7 @@ from lab.networks import build_from_config
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.sharing.formats import FORMATS, export_runs
-from lab.sharing.weights import portable_state
+from lab.sharing.weights import facts, model_card, portable_state
 from lab.training.checkpoint import weights_digest
 
 
@@ -48,7 +48,7 @@ def test_the_card_says_data_normalisation_classes_and_accuracy(lab: Lab, run: Ru
     mean, std = lab.weights.normalization(run)
     assert f"(pixel / 255 - {mean!r}) / {std!r}" in card
     assert "0, 1, 2, 3, 4, 5, 6, 7, 8, 9" in card
-    assert f"{100 * run.summary['test_accuracy']:.2f} %" in card
+    assert f"{100 * run.summary.other['test_accuracy']:.2f} %" in card
 
 
 def test_the_digest_tells_apart_what_differs_in_one_bit(lab: Lab, run: RunRecord) -> None:
@@ -68,3 +68,30 @@ def test_a_wrong_format_is_answered_with_the_near_miss(lab: Lab, run: RunRecord)
 def test_a_format_for_one_run_refuses_two(lab: Lab, pair: tuple[RunRecord, RunRecord], format: str) -> None:
     with pytest.raises(InputError, match="holds one run, but 2 were given"):
         export_runs(lab, pair, format=format)
+
+
+def test_the_facts_are_those_of_the_run_and_of_these_weights(lab: Lab, run: RunRecord) -> None:
+    """Compared with the run's own record: 200 images by 32, a tenth held back, are six steps an epoch."""
+    known = facts(lab.weights.load(run.id))
+    assert (known["run"], known["architecture"], known["dataset"]) == (run.id, "lenet5", "digits")
+    assert known["epoch"] in (1, 2)
+    assert known["step"] == 6 * known["epoch"]
+    assert known["epochs"] == 2
+    for name in ("val_accuracy", "test_accuracy"):
+        curve = lab.store.points.read(run.id)[name.replace("_", "/")]
+        assert known[name] == curve.value[curve.step.tolist().index(known["step"])]
+    assert known["val_accuracy"] != known["test_accuracy"], "the case shows nothing if both are equal"
+
+
+def test_the_card_names_the_step_of_its_weights(lab: Lab, run: RunRecord) -> None:
+    loaded = lab.weights.load(run.id)
+    assert f"epoch {loaded.epoch} of 2 (best), step {6 * loaded.epoch}." in model_card(loaded)
+
+
+def test_weights_leave_in_torchs_usual_layout(lab: Lab, run: RunRecord) -> None:
+    network = lab.weights.load(run.id).network.to(memory_format=torch.channels_last)
+    state = portable_state(network)
+    assert all(tensor.is_contiguous() for tensor in state.values())
+    wide = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    assert not wide.weight.is_contiguous()
+    assert portable_state(wide)["weight"].is_contiguous()

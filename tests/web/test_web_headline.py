@@ -84,9 +84,9 @@ def open_screen(name: str, **query: str) -> AppTest:
 
 def test_the_engine_the_store_and_the_loaded_network_agree_on_the_best_epoch(lab: Lab, run: RunRecord) -> None:
     loaded = lab.weights.load(run.id)
-    assert run.summary["best_epoch"] == run.headline.epoch == loaded.epoch == lab.weights.find(run.id).epoch
+    assert run.summary.best_epoch == run.headline.epoch == loaded.epoch == lab.weights.find(run.id).epoch
     assert loaded.result == run.headline == lab.store.results.headline(run.id)
-    assert run.summary["final_epoch"] == EPOCHS == run.last_result.epoch
+    assert run.summary.final_epoch == EPOCHS == run.last_result.epoch
     assert lab.weights.load(run.id, epoch="latest").result != run.headline
 
 
@@ -162,7 +162,7 @@ def test_report_card_tables_and_metrics_show_it_with_its_epoch(lab: Lab, run: Ru
     assert f"those of epoch {run.headline.epoch} of {EPOCHS} (best), step {loaded.step}" in card
     assert f"The run ended at {last_words(run)}." in card
     assert facts(loaded)["test_accuracy"] == run.headline.test_accuracy
-    html = write_report(lab, [run], look_s=1.0)
+    html = write_report(lab, [run], examine_s=1.0)
     assert f"Result: {words(run)}; it ended at {last_words(run)}." in html
     assert f"with the weights of epoch {run.headline.epoch} of {EPOCHS} (best)" in html
     for text in (write_markdown(comparison_table([run])), write_latex(comparison_table([run])).replace(r"\%", "%")):

@@ -106,7 +106,7 @@ def test_the_slider_has_every_kept_epoch_and_the_untrained_network(here: None, r
     slider = component(open_page(run=run.id), "epochs")
     assert slider["epochs"] == [0, 1, 2]
     assert slider["test"][0] is None
-    assert slider["test"][2] == pytest.approx(run.summary["test_accuracy"])
+    assert slider["test"][2] == pytest.approx(run.summary.other["test_accuracy"])
 
 
 @pytest.mark.parametrize("epoch", ["0", "2"])
@@ -127,7 +127,7 @@ def test_another_run_opens_at_its_own_best_epoch_not_at_that_of_the_run_before(
     app.selectbox(key="inside.run").set_value(other.id).run()
     slider = component(app, "epochs")
     assert slider["run"] == other.id
-    assert slider["epochs"][slider["index"]] == other.summary["best_epoch"] == 3
+    assert slider["epochs"][slider["index"]] == other.summary.best_epoch == 3
     assert app.query_params["epoch"] == "3"
 
 
@@ -136,7 +136,7 @@ def test_the_confusion_matrix_adds_up_to_the_runs_own_accuracy(here: None, run: 
     counts = component(app, "counts")["counts"]
     right, images = sum(counts[k][k] for k in range(10)), sum(map(sum, counts))
     assert images == 359
-    assert right / images == pytest.approx(run.summary["test_accuracy"])
+    assert right / images == pytest.approx(run.summary.other["test_accuracy"])
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown["Mistakes"] == f"{images - right}"
 

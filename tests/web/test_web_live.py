@@ -72,7 +72,7 @@ def test_nan_and_infinity_travel_as_gaps_with_their_names() -> None:
     values = np.array([1.0, np.nan, np.inf, -np.inf])
     part = _ask({"batch/loss": series("batch/loss", values)})["series"]["batch/loss"]
     assert part["value"] == [1.0, None, None, None]
-    assert part["odd"] == [[2, "NaN", 0.002], [3, "Infinity", 0.003], [4, "-Infinity", 0.004]]
+    assert part["non_finite"] == [[2, "NaN", 0.002], [3, "Infinity", 0.003], [4, "-Infinity", 0.004]]
 
 
 def test_a_time_that_is_no_number_travels_as_none() -> None:
@@ -80,7 +80,7 @@ def test_a_time_that_is_no_number_travels_as_none() -> None:
     values = np.array([1.0, np.nan, 1.0, 9e99])
     answer = _ask({"batch/loss": replace(series("batch/loss", values), time_s=times)})
     part = answer["series"]["batch/loss"]
-    assert (part["time"], part["odd"]) == ([0.001, None, None, 0.004], [[2, "NaN", None]])
+    assert (part["time"], part["non_finite"]) == ([0.001, None, None, 0.004], [[2, "NaN", None]])
     late = replace(series("batch/loss", np.array([1.0, 1.0, 1.0, 9e99])), time_s=np.array([0.1, 0.2, 0.3, np.inf]))
     assert [mark[1:3] for mark in _ask({"batch/loss": late})["charts"]["loss"]["beyond"]] == [[4, None]]
 
@@ -96,7 +96,7 @@ def test_a_run_without_points_is_a_case() -> None:
     ["7", "x_0-1", "1_0-1_0-1", "1" + "_0-1" * 8, "-1" + "_0-1" * 7, "1" + "_0-x" * 7, "²" + "_0-1" * 7],
 )
 def test_a_position_from_elsewhere_is_refused(since: str) -> None:
-    with pytest.raises(InputError, match="not one this lab gave out"):
+    with pytest.raises(InputError, match="was not issued by this lab"):
         _ask(_points(10), since)
 
 

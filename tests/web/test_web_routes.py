@@ -7,10 +7,10 @@ import plotly
 import pytest
 from starlette.applications import Starlette
 
-from lab.runs.records import RunState, Series, Want
+from lab.runs.records import RunRecord, RunState, Series, Want
 from pages.server.points import PointCache
 from pages.server.routes import ROUTES
-from tests.web.web_data import Bench, Client, series
+from tests.web.web_data import DIGITS_CONFIG, Bench, Client, series
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_a_loss_that_is_nan_does_not_break_the_answer(bench: Bench, client: Clie
     run = bench.start()
     bench.write(run, series("batch/loss", np.array([1.0, np.nan, np.inf])))
     part = client.get(f"/api/runs/{run.id}/points").json()["series"]["batch/loss"]
-    assert part["odd"] == [[2, "NaN", 0.002], [3, "Infinity", 0.003]]
+    assert part["non_finite"] == [[2, "NaN", 0.002], [3, "Infinity", 0.003]]
 
 
 def test_an_unknown_run_is_404_and_a_wrong_position_400_each_with_a_sentence(bench: Bench, client: Client) -> None:
@@ -95,7 +95,7 @@ def test_an_unknown_run_is_404_and_a_wrong_position_400_each_with_a_sentence(ben
     run = bench.queue()
     answer = client.get(f"/api/runs/{run.id}/points", params={"since": "1;drop"})
     assert answer.status_code == 400
-    assert "not one this lab gave out" in answer.json()["error"]
+    assert "was not issued by this lab" in answer.json()["error"]
 
 
 def test_plotly_comes_from_the_installed_package_and_may_be_kept(client: Client) -> None:
@@ -133,3 +133,36 @@ def test_the_cache_asks_the_store_for_new_rows_only(bench: Bench) -> None:
     store.rows = 0
     assert len(cache.read(store, run)["batch/loss"].step) == 1010
     assert store.rows == 20
+
+
+def _watched(bench: Bench, seed: int) -> RunRecord:
+    run = bench.start(DIGITS_CONFIG.replace(seed=seed))
+    bench.write(run, series("batch/loss", np.zeros(10)))
+    return bench.finish(run)
+
+
+def test_of_more_than_sixteen_watched_runs_the_one_watched_longest_ago_goes(bench: Bench) -> None:
+    runs, store, cache = [_watched(bench, seed) for seed in range(17)], _Counting(), PointCache()
+    for name in ("batch/loss", "batch/accuracy"):
+        store.curves[name] = series(name, np.zeros(10))
+    for run in runs[:16]:
+        cache.read(store, run)
+    cache.read(store, runs[0])  # watched again: the second is the oldest now
+    cache.read(store, runs[16])
+    store.rows = 0
+    for run in (runs[0], *runs[2:]):
+        cache.read(store, run)
+    assert store.rows == 0
+    cache.read(store, runs[1])
+    assert store.rows == 20
+
+
+def test_a_point_that_arrives_late_is_read_though_others_of_its_group_are_farther(bench: Bench) -> None:
+    run, store, cache = bench.start(), _Counting(), PointCache()
+    store.curves["batch/loss"] = series("batch/loss", np.zeros(10))
+    store.curves["batch/accuracy"] = series("batch/accuracy", np.zeros(6))
+    cache.read(store, run)
+    store.curves["batch/accuracy"] = series("batch/accuracy", np.ones(10))
+    found = cache.read(store, run)
+    assert [found[name].step.tolist() for name in ("batch/loss", "batch/accuracy")] == [list(range(1, 11))] * 2
+    assert found["batch/accuracy"].value.tolist() == [0.0] * 6 + [1.0] * 4

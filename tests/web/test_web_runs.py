@@ -17,7 +17,7 @@ from lab.metrics import list_charts
 from lab.presets import get_preset
 from lab.runs.records import RunRecord, RunState
 from pages.state.codec import encode
-from pages.state.runs_view import LOOKS, RunsView, parse_view
+from pages.state.runs_view import LOOKS, MOST_RUNS, RunsView, parse_view
 from tests.web.addresses import go_to
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
@@ -341,3 +341,26 @@ def test_without_mnist_a_report_says_what_is_missing_and_queues_nothing(bench: B
     (queue,) = [button for button in app.button if button.label.startswith("Queue")]
     assert queue.disabled
     assert bench.lab.store.runs.count() == 0
+
+
+def test_an_address_holds_as_many_runs_as_there_are_colours_and_no_more() -> None:
+    ids = [f"{number:04x}" for number in range(MOST_RUNS + 1)]
+    view, complaints = parse_view({"runs": ".".join(ids[:-1])})
+    assert (view.runs, complaints) == (tuple(ids[:-1]), ())
+    view, complaints = parse_view({"runs": ".".join(ids)})
+    assert view.runs == ()
+    assert len(complaints) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "page"), [("1", 1), ("999999", 999_999), ("0", None), ("1000000", None), ("-1", None)]
+)
+def test_a_page_number_is_from_1_to_999999(text: str, page: int | None) -> None:
+    view, complaints = parse_view({"page": text})
+    assert view.page == (page or 1)
+    assert bool(complaints) == (page is None)
+
+
+@pytest.mark.parametrize(("text", "span"), [("0", 1), ("0.0", 1), ("0.9", 20), ("20", 20), ("1000", 1000)])
+def test_a_smoothing_of_an_older_link_has_its_span(text: str, span: int) -> None:
+    assert parse_view({"smooth": text})[0].smooth == span

@@ -175,3 +175,42 @@ def test_the_middleware_answers_a_foreign_page_with_the_way_out(client: Client) 
     answer = client.get("/healthz", headers={"origin": "http://evil.example"})
     assert answer.status_code == 403
     assert "server.corsAllowedOrigins" in answer.text
+
+
+@pytest.mark.parametrize(
+    "host", ["evil@127.0.0.1", "evil@localhost:8501", "u:p@localhost", "localhost?x", "localhost#x"]
+)
+def test_a_host_with_more_than_name_and_port_is_refused(host: str) -> None:
+    assert not host_allowed(host, ALLOWED)
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("https://lab.example", ("https", "lab.example", 443)),
+        ("https://lab.example:443", ("https", "lab.example", 443)),
+        ("http://Lab.Example.", ("http", "lab.example", 80)),
+        ("http://lab.example:8501", ("http", "lab.example", 8501)),
+    ],
+)
+def test_an_origin_has_the_default_port_of_its_scheme(text: str, origin: tuple[str, str, int]) -> None:
+    assert parse_origin(text) == origin
+
+
+def test_two_origins_are_none_even_where_one_is_right() -> None:
+    headers = [(b"host", b"localhost:8501"), (b"origin", OWN.encode()), (b"origin", OWN.encode())]
+    assert refusal({"type": "http", "scheme": "http", "method": "PUT", "headers": headers}, ACCESS)
+    assert not refusal({"type": "http", "scheme": "http", "method": "PUT", "headers": headers[:2]}, ACCESS)
+
+
+def test_policies_of_more_hosts_than_there_are_names_are_not_remembered(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"server.allowedHosts": ["*"], "server.corsAllowedOrigins": []}
+    monkeypatch.setattr("streamlit.get_option", options.__getitem__)
+    guard = Guard(Starlette(routes=ROUTES))
+    client = Client(guard)
+    for number in range(70):
+        answer = client.get("/healthz", headers={"host": f"host{number}"})
+        assert f"ws://host{number} " in answer.headers["content-security-policy"]
+    assert len(guard._policies) == 64

@@ -109,7 +109,7 @@ def test_a_cursor_survives_its_short_form() -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "3", "3-", "99-1", "1-1; DROP", "1-99999999999999999999"])
 def test_a_foreign_cursor_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="not one this lab gave out"):
+    with pytest.raises(InputError, match="was not issued by this lab"):
         Cursor.parse(text)
 
 

@@ -160,7 +160,7 @@ def reference(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dic
     nursery.wait()
     run = lab.store.runs.get(run.id)
     assert run.state is RunState.FINISHED, run.reason
-    assert run.summary["epochs"] == 4
+    assert run.summary.epochs == 4
     return _fingerprint(lab, run)
 
 

@@ -21,9 +21,9 @@ from lab.runs.records import CHECKPOINT, RunRecord, RunState, Want
 from lab.runs.row_changes import change_row, sound_row
 from lab.runs.store import RunStore
 from lab.service.lab import Lab
-from lab.worker import supervisor
 from lab.worker.loop import execute, work
-from lab.worker.supervisor import is_running
+from lab.worker.supervisor import process
+from lab.worker.supervisor.launch import is_running
 from tests.postgres import PostgresServer, started_server
 from tests.worker.worker_runs import SMALL, claim, open_lab, work_off
 
@@ -60,7 +60,7 @@ def _start(lab: Lab, run: RunRecord, *, wait_s: float) -> threading.Thread:
         target=execute, args=(lab, run), kwargs={"ending": threading.Event(), "wait_s": wait_s}, daemon=True
     )
     training.start()
-    _until(lambda: int(lab.store.runs.get(run.id).progress.get("step", 0)) > 100)
+    _until(lambda: int(lab.store.runs.get(run.id).progress.step or 0) > 100)
     return training
 
 
@@ -86,7 +86,7 @@ def test_a_short_outage_of_postgres_is_survived_by_a_training(lab: Lab, server: 
     done = lab.store.runs.get(run.id)
     assert (done.state, done.reason, done.attempts) == (RunState.FINISHED, "", 1)
     assert set(acknowledged) <= set(_steps(lab, run))
-    assert _steps(lab, run) == list(range(1, done.summary["step"] + 1))
+    assert _steps(lab, run) == list(range(1, done.summary.step + 1))
     assert lab.store.integrity.verify(run.id) == ()
 
 
@@ -125,9 +125,9 @@ def test_a_long_outage_pauses_the_run_with_its_reason_and_resume_gives_the_same_
     paused = lab.store.runs.get(run.id)
     assert paused.state is RunState.PAUSED
     assert paused.reason.startswith("The run store was unreachable for ")
-    assert f"paused at step {paused.summary['step']:,}: resume goes on from there" in paused.reason
-    assert [kept.step for kept in lab.store.files.list(run.id, kind=CHECKPOINT)] == [paused.summary["step"]]
-    assert _steps(lab, run) == list(range(1, paused.summary["step"] + 1))
+    assert f"paused at step {paused.summary.step:,}: resume goes on from there" in paused.reason
+    assert [kept.step for kept in lab.store.files.list(run.id, kind=CHECKPOINT)] == [paused.summary.step]
+    assert _steps(lab, run) == list(range(1, paused.summary.step + 1))
     assert set(acknowledged) <= set(_steps(lab, run))
     lab.submissions.control(run.id, Want.RUN)
     resumed = work_off(lab)
@@ -181,10 +181,10 @@ def test_a_claim_whose_answer_was_lost_is_queued_again(lab: Lab) -> None:
 def test_a_supervisor_without_a_worker_does_not_wait_for_ever(
     lab: Lab, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "IDLE_S", 0.1)
+    monkeypatch.setattr(process, "IDLE_S", 0.1)
     lab.submissions.submit(lab.validation.resolve(SMALL))
     server.stop()
-    alone = supervisor.Supervisor(lab.settings, outage=Outage(limit_s=1.0))
+    alone = process.Supervisor(lab.settings, outage=Outage(limit_s=1.0))
     began = time.monotonic()
     alone.run(lab.store)
     assert time.monotonic() - began > 1.0
@@ -198,7 +198,7 @@ def test_sixty_seconds_without_postgres_are_survived_by_supervisor_worker_and_tr
 ) -> None:
     run = lab.submissions.submit(lab.validation.resolve(LONG.replace(epochs=200, keep_mb=1))).run.id
     assert lab.workers.ensure()
-    _until(lambda: int(lab.store.runs.get(run).progress.get("step", 0)) > 100)
+    _until(lambda: int(lab.store.runs.get(run).progress.step or 0) > 100)
     card = (lab.settings.home / "supervisor.json").read_text()
     acknowledged = lab.store.points.read(run)["batch/loss"].step.tolist()
     server.kill()

@@ -277,7 +277,7 @@ def test_the_time_left_after_a_resume_is_told_by_the_steps_of_this_attempt(
     run, recorder = _begin(lab, step=900)
     clock.now += 20.0
     recorder.take(_steps(901, 910))  # 2 s a step, and 90 of 1,000 are left
-    assert lab.store.runs.get(run.id).progress["eta_seconds"] == 180.0
+    assert lab.store.runs.get(run.id).progress.other["eta_seconds"] == 180.0
 
 
 @pytest.mark.parametrize(("step", "epoch"), [(1, 1), (20, 1), (21, 2), (40, 2)])
@@ -289,7 +289,7 @@ def test_the_progress_names_the_epoch_that_is_trained(
     run, recorder = _begin(lab)
     clock.now += 1.0
     recorder.take(_steps(1, step))
-    assert lab.store.runs.get(run.id).progress["epoch"] == epoch
+    assert lab.store.runs.get(run.id).progress.epoch == epoch
 
 
 def test_the_environment_counts_each_set_of_images(lab: Lab) -> None:

@@ -17,7 +17,7 @@ from lab.runs.owner import process_start
 from lab.runs.records import CHECKPOINT, RunRecord, RunState, Want
 from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
-from lab.worker.supervisor import dismiss_stranger, is_running
+from lab.worker.supervisor.launch import is_running, stop_mismatched_supervisor
 
 PATIENCE_S = 60.0
 LONG = RunConfig(arch="lenet5", dataset="digits", epochs=2_000, batch_size=16, keep_mb=1)
@@ -51,7 +51,7 @@ def _until(lab: Lab, run: str, wanted: Callable[[RunRecord], bool]) -> RunRecord
 
 
 def _step(record: RunRecord) -> int:
-    return int(record.progress.get("step", 0))
+    return int(record.progress.step or 0)
 
 
 def _supervisor_pid(lab: Lab) -> int:
@@ -84,7 +84,7 @@ def test_pause_keeps_the_very_step_and_resume_goes_on_from_it(lab: Lab, run: str
     lab.submissions.control(run, Want.PAUSE)
     paused = _until(lab, run, lambda r: r.state is RunState.PAUSED)
     (checkpoint,) = lab.store.files.list(run, kind=CHECKPOINT)
-    assert checkpoint.step == paused.summary["step"]
+    assert checkpoint.step == paused.summary.step
     lab.submissions.control(run, Want.RUN)
     _until(lab, run, lambda r: r.state is RunState.RUNNING and _step(r) > checkpoint.step)
     steps = lab.store.points.read(run, series=["batch/loss"])["batch/loss"].step.tolist()
@@ -99,7 +99,7 @@ def test_a_worker_told_to_end_keeps_a_checkpoint_and_says_interrupted(lab: Lab, 
     assert "asked to end" in record.reason
     assert time.monotonic() - asked < 15
     (checkpoint,) = lab.store.files.list(run, kind=CHECKPOINT)
-    assert checkpoint.step == record.summary["step"]
+    assert checkpoint.step == record.summary.step
     end = time.monotonic() + PATIENCE_S
     while is_running(lab.settings) and time.monotonic() < end:
         time.sleep(0.1)
@@ -107,14 +107,14 @@ def test_a_worker_told_to_end_keeps_a_checkpoint_and_says_interrupted(lab: Lab, 
 
 
 def test_resume_starts_a_worker_where_none_is_alive_and_stop_keeps_the_weights(lab: Lab, run: str) -> None:
-    before = lab.store.runs.get(run).summary["step"]
+    before = lab.store.runs.get(run).summary.step
     lab.submissions.control(run, Want.RUN)
     assert lab.workers.ensure()
     _until(lab, run, lambda r: _step(r) > before)
     lab.submissions.control(run, Want.STOP)
     stopped = _until(lab, run, lambda r: r.state is RunState.STOPPED)
     assert stopped.attempts == 3
-    assert lab.weights.load(run, epoch="latest").step <= stopped.summary["step"]
+    assert lab.weights.load(run, epoch="latest").step <= stopped.summary.step
 
 
 def test_a_stopped_run_cannot_be_paused(lab: Lab, run: str) -> None:
@@ -148,7 +148,7 @@ def _children(pid: int) -> list[int]:
 def test_a_warm_worker_with_other_settings_is_dismissed(lab: Lab, tmp_path: Path) -> None:
     assert is_running(lab.settings)
     pid = _supervisor_pid(lab)
-    dismiss_stranger(lab.settings)
+    stop_mismatched_supervisor(lab.settings)
     assert process_start(pid) is not None
-    dismiss_stranger(Settings.from_env({"LAB_HOME": str(lab.settings.home), "LAB_DATA": str(tmp_path)}))
+    stop_mismatched_supervisor(Settings.from_env({"LAB_HOME": str(lab.settings.home), "LAB_DATA": str(tmp_path)}))
     assert not is_running(lab.settings)

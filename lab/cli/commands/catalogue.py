@@ -41,7 +41,7 @@ def architectures(as_json: bool) -> None:
 @click.command()
 @json_flag
 def presets(as_json: bool) -> None:
-    """List the reports' experiments and the lab's own quick starts."""
+    """List the presets: the reports' experiments and the lab's own."""
     entries: list[dict[str, Any]] = [
         {
             "id": p.id,

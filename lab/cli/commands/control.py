@@ -33,7 +33,7 @@ def _request(lab: Lab, run: str, want: Want, as_json: bool) -> None:
 @json_flag
 @click.pass_obj
 def stop(lab: Lab, run: str, as_json: bool) -> None:
-    """Stop a run within a step or two and keep its weights."""
+    """Stop a run after the current step and save its weights."""
     _request(lab, run, Want.STOP, as_json)
 
 
@@ -42,7 +42,7 @@ def stop(lab: Lab, run: str, as_json: bool) -> None:
 @json_flag
 @click.pass_obj
 def pause(lab: Lab, run: str, as_json: bool) -> None:
-    """Pause a run; `resume` goes on from the very step."""
+    """Pause a run; `resume` continues from the same step."""
     _request(lab, run, Want.PAUSE, as_json)
 
 
@@ -51,21 +51,21 @@ def pause(lab: Lab, run: str, as_json: bool) -> None:
 @json_flag
 @click.pass_obj
 def resume(lab: Lab, run: str, as_json: bool) -> None:
-    """Go on with a paused, stopped, interrupted or failed run from its last checkpoint."""
+    """Resume a paused, stopped, interrupted or failed run from its last checkpoint."""
     _request(lab, run, Want.RUN, as_json)
 
 
 @click.command()
 @click.argument("run")
 @click.argument("tags", nargs=-1)
-@click.option("--remove", is_flag=True, help="Take these tags off instead.")
+@click.option("--remove", is_flag=True, help="Remove these tags instead.")
 @json_flag
 @click.pass_obj
 def tag(lab: Lab, run: str, tags: tuple[str, ...], remove: bool, as_json: bool) -> None:
-    """Put tags on a run."""
+    """Add tags to a run, or remove them."""
     record = lab.store.runs.resolve(run)
-    kept = [t for t in record.tags if t not in tags]
-    lab.store.edits.set_tags(record.id, tags=tuple(kept if remove else [*kept, *tags]))
+    others = [t for t in record.tags if t not in tags]
+    lab.store.edits.set_tags(record.id, tags=tuple(others if remove else [*others, *tags]))
     record = lab.store.runs.get(record.id)
     if as_json:
         print_json(as_dict(record))
@@ -75,17 +75,17 @@ def tag(lab: Lab, run: str, tags: tuple[str, ...], remove: bool, as_json: bool) 
 
 @click.command()
 @click.argument("run")
-@click.option("--undo", is_flag=True, help="Bring a deleted run back.")
+@click.option("--undo", is_flag=True, help="Restore a deleted run.")
 @json_flag
 @click.pass_obj
 def delete(lab: Lab, run: str, undo: bool, as_json: bool) -> None:
-    """Delete a run; --undo brings it back."""
+    """Delete a run; --undo restores it."""
     if undo:
         record = lab.store.removal.undelete(run)
     else:
         try:
             record = lab.store.runs.resolve(run)
-        except UnreadableRunError:  # deleting is the way out; such a run is known by its id alone
+        except UnreadableRunError:  # an unreadable run can still be deleted, by its full id
             record = lab.store.removal.delete(run.strip())
         else:
             lab.store.removal.delete(record.id)
@@ -93,5 +93,5 @@ def delete(lab: Lab, run: str, undo: bool, as_json: bool) -> None:
         print_json({"run": record.id, "deleted": not undo})
     else:
         click.echo(
-            f"Run {record.id} is {'back' if undo else 'deleted; `delete --undo` with its full id brings it back'}."
+            f"Run {record.id} is {'restored' if undo else 'deleted; `delete --undo` with its full id restores it'}."
         )

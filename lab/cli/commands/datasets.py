@@ -1,4 +1,4 @@
-"""`datasets`: what there is to train on, what of it really lies on this machine, fetching and importing."""
+"""`datasets`: the data sets and the state of their files; downloading and importing."""
 
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,21 @@ from lab.settings import user_path
 
 
 @click.command()
-@click.option("--fetch", metavar="ID", help="Get a data set from its mirrors first.")
+@click.option("--fetch", metavar="ID", help="Download a data set first.")
 @click.option(
     "--import",
     "path",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Make a data set of a table of labels and pixels (Kaggle's train.csv) or a NumPy archive (Keras' mnist.npz).",
+    help="Import a CSV table of labels and pixels (Kaggle's train.csv) or a NumPy archive (Keras' mnist.npz).",
 )
 @json_flag
 @click.pass_obj
 def datasets(lab: Lab, fetch: str | None, path: Path | None, as_json: bool) -> None:
-    """List the data sets and look into their files; --fetch gets one, --import makes one of a file."""
+    """List, download (--fetch) or import (--import) data sets.
+
+    The list shows whether the files of each data set are present and complete.
+    """
     if path is not None:
         _import(lab, path, as_json=as_json)
         return
@@ -74,7 +77,9 @@ def _import(lab: Lab, path: Path, *, as_json: bool) -> None:
             {"id": made.id, "train_images": made.train_images, "test_images": made.test_images, "remarks": made.remarks}
         )
         return
-    echo(f"{path} is the data set {made.id} now: {made.train_images:,} training and {made.test_images:,} test images.")
+    echo(
+        f"{path} was imported as the data set {made.id}: {made.train_images:,} training and {made.test_images:,} test images."
+    )
     for remark in made.remarks:
         echo(remark)
     echo(f"Train on it with `python -m lab train --dataset {made.id}`.")

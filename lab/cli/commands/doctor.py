@@ -1,4 +1,4 @@
-"""`doctor`: what is installed, where things are, and what is wrong."""
+"""`doctor`: checks of the installation, the paths and the stored data."""
 
 import re
 import sqlite3
@@ -22,7 +22,7 @@ PACKAGES = ("torch", "torchvision", "streamlit", "plotly", "pandas", "numpy", "s
 
 
 def examine(lab: Lab) -> dict[str, Any]:
-    """Return what the doctor found: versions, places, device, data sets, and sentences about what is wrong."""
+    """Return versions, paths, device, data sets, and a sentence for each problem."""
     problems: list[str] = []
     device: dict[str, Any] = {}
     state: dict[str, Any] = {
@@ -37,7 +37,7 @@ def examine(lab: Lab) -> dict[str, Any]:
         problems += _stored(lab)
     except LabError as error:
         problems.append(str(error))
-    here = [spec.id for spec in list_datasets() if is_present(spec.id, root=lab.settings.data)]
+    present = [spec.id for spec in list_datasets() if is_present(spec.id, root=lab.settings.data)]
     free_bytes, unwritable = examine_disks(lab)
     for spec in list_datasets():
         finding = inspect_dataset(spec, root=lab.settings.data)
@@ -50,7 +50,7 @@ def examine(lab: Lab) -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "home": str(lab.settings.home),
         "data": str(lab.settings.data),
-        "datasets": here,
+        "datasets": present,
         "store": state,
         "device": device,
         "free_bytes": free_bytes,
@@ -59,7 +59,7 @@ def examine(lab: Lab) -> dict[str, Any]:
 
 
 def _stored(lab: Lab) -> list[str]:
-    """Return what is wrong with the store's file, its runs and its drawings."""
+    """Return the problems of the store's file, its runs and its drawings."""
     problems = list(lab.store.integrity.check_file())
     problems += [run.problem for run in lab.store.runs.list(limit=None, problems=True) if run.problem]
     if damaged := lab.store.sketches.count_damaged():
@@ -78,7 +78,10 @@ def _version(name: str) -> str | None:
 @json_flag
 @click.pass_obj
 def doctor(lab: Lab, as_json: bool) -> None:
-    """Say what is installed, where things lie, and what is wrong; exit 1 if something is."""
+    """Check the installation, the paths and the stored data.
+
+    Exits with 1 if there is a problem.
+    """
     if not lab.settings.read_only:
         lab.settings.make_home()
     found = examine(lab)
@@ -90,5 +93,5 @@ def doctor(lab: Lab, as_json: bool) -> None:
                 continue
             shown = "\n".join(f"  {k}: {v}" for k, v in value.items()) if isinstance(value, dict) else f"  {value}"
             echo(f"{name}\n{shown}")
-        echo("\n".join(found["problems"]) or "Nothing is wrong.")
+        echo("\n".join(found["problems"]) or "No problems found.")
     sys.exit(1 if found["problems"] else 0)

@@ -19,7 +19,11 @@ from lab.settings import user_path
 from lab.sketch.files import predict_images
 
 epoch_option = click.option(
-    "--epoch", default="best", show_default=True, metavar="N", help="Epoch whose weights are used, best or latest."
+    "--epoch",
+    default="best",
+    show_default=True,
+    metavar="N",
+    help="Epoch whose weights are used: a number, best or latest.",
 )
 
 
@@ -43,15 +47,17 @@ def read_epoch(text: str) -> int | str:
 @click.argument("run")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path))
 @click.option(
-    "--sketch", is_flag=True, help="Photos and scans of any size and either polarity: find the digits, read each."
+    "--sketch",
+    is_flag=True,
+    help="The images are photos or scans of any size and polarity: find the digits and classify each.",
 )
 @epoch_option
 @json_flag
 @click.pass_obj
 def predict(lab: Lab, run: str, images: tuple[Path, ...], sketch: bool, epoch: str, as_json: bool) -> None:
-    """Read picture files with a run's network.
+    """Classify image files with a run's network.
 
-    Of several files those that cannot be read are named, the others are answered, and the exit code is 1.
+    If some of several files cannot be read, they are named, the others are classified, and the exit code is 1.
     """
     loaded = lab.weights.load(lab.store.runs.resolve(run).id, epoch=read_epoch(epoch))
     pictures = [(str(path), _content(path)) for path in images]
@@ -59,13 +65,13 @@ def predict(lab: Lab, run: str, images: tuple[Path, ...], sketch: bool, epoch: s
     if as_json:
         print_json({"run": loaded.run.id, "epoch": loaded.epoch, "predictions": answers})
     else:
-        print_table(("image", "reads", "probability", ""), [_row(a) for a in answers], right=("probability",))
+        print_table(("image", "prediction", "probability", ""), [_row(a) for a in answers], right=("probability",))
     if any("error" in answer for answer in answers):
         sys.exit(1)
 
 
 def _row(answer: dict[str, Any]) -> tuple[str, str, str, str]:
-    """Return one line of the table: of several digits the least certain one's probability."""
+    """Return one row of the table: of several digits the lowest probability."""
     parts = [part["probabilities"] for part in answer.get("digits", [])] or [answer["probabilities"]]
     shares = [max(probabilities) for probabilities in parts if probabilities]
     note = "; ".join(["unsure", *answer["reasons"]] if answer["unsure"] else [])
@@ -88,29 +94,32 @@ def _read(path: Path) -> bytes:
         with user_path(path).open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)  # /dev/zero has no end
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): give the path of a picture file.") from error
+        raise InputError(f"{path} cannot be read ({error.strerror}): give the path of an image file.") from error
     if len(data) > MAX_BYTES:
-        raise InputError(f"{path} has more than {MAX_BYTES:,} bytes: make it smaller first.")
+        raise InputError(f"{path} has more than {MAX_BYTES:,} bytes: reduce it first.")
     return data
 
 
 @click.command()
 @click.argument("run")
 @epoch_option
-@click.option("--all-epochs", is_flag=True, help="Every kept epoch, one after the other.")
+@click.option("--all-epochs", is_flag=True, help="Evaluate every saved epoch.")
 @json_flag
 @click.pass_obj
 def evaluate(lab: Lab, run: str, epoch: str, all_epochs: bool, as_json: bool) -> None:
-    """Test a run's kept weights on the whole test set: accuracy, loss, per class, confusion."""
-    wanted = read_epoch(epoch)
+    """Evaluate a run's saved weights on the test set.
+
+    Prints accuracy and loss; --json adds the numbers per class and the confusion matrix.
+    """
+    requested = read_epoch(epoch)
     record = lab.store.runs.resolve(run)
     files = lab.weights.list(record.id) if all_epochs else ()
-    files = files or (lab.weights.find(record.id, epoch=wanted),)
+    files = files or (lab.weights.find(record.id, epoch=requested),)
     answering = record.headline
     data = lab.datasets.load(record.config.dataset)
     reports: list[dict[str, Any]] = []
-    for kept in files:
-        loaded = lab.weights.load_file(record, kept)
+    for file in files:
+        loaded = lab.weights.load_file(record, file)
         made = evaluate_network(
             loaded.network,
             data.test_images,
@@ -119,14 +128,14 @@ def evaluate(lab: Lab, run: str, epoch: str, all_epochs: bool, as_json: bool) ->
             std=loaded.std,
             classes=loaded.class_names,
         )
-        answers = kept.step == answering.step
+        answers = file.step == answering.step
         reports.append(
-            {"epoch": kept.epoch, "step": kept.step, "which": answering.which if answers else "", **made.as_dict()}
+            {"epoch": file.epoch, "step": file.step, "which": answering.which if answers else "", **made.as_dict()}
         )
         if not as_json:
             mark = f"  {_WHICH.get(answering.which, '')}" if answers else ""
             accuracy = f"{format_percent(made.accuracy)} test"
-            click.echo(f"epoch {kept.epoch:>3} of {record.config.epochs}  {accuracy}  loss {made.loss:.4f}{mark}")
+            click.echo(f"epoch {file.epoch:>3} of {record.config.epochs}  {accuracy}  loss {made.loss:.4f}{mark}")
     if as_json:
         print_json({"run": record.id, "epochs": reports} if all_epochs else {"run": record.id, **reports[0]})
 
@@ -134,7 +143,7 @@ def evaluate(lab: Lab, run: str, epoch: str, all_epochs: bool, as_json: bool) ->
 @click.command()
 @click.argument("run")
 @click.option("--layer", required=True, metavar="NAME", help="A layer as `summary` names it.")
-@click.option("--image", default="test:0", show_default=True, metavar="IMAGE", help="test:N, train:N or a picture.")
+@click.option("--image", default="test:0", show_default=True, metavar="IMAGE", help="test:N, train:N or an image file.")
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="PNG file to write.")
 @click.option("--per-channel", is_flag=True, help="One colour scale per channel instead of one for the layer.")
 @epoch_option
@@ -168,6 +177,6 @@ def inspect(
         print_json(answer)
     else:
         echo(
-            f"{plural(len(maps), 'map')} of {layer} at epoch {loaded.epoch} {'is' if len(maps) == 1 else 'are'} in {out}; the network reads {image} as "
+            f"{plural(len(maps), 'map')} of {layer} at epoch {loaded.epoch} {'is' if len(maps) == 1 else 'are'} in {out}; the network classifies {image} as "
             f"{loaded.class_names[best]} ({format_percent(float(seen.probabilities[best]))})."
         )

@@ -1,4 +1,4 @@
-"""`queue`: the live runs in the order in which they are taken; move one, or stop them all."""
+"""`queue`: the running and queued runs in their order; move one, or stop all."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ from lab.service.lab import Lab
 @json_flag
 @click.pass_context
 def queue(context: click.Context, as_json: bool) -> None:
-    """List the live runs: those in training first, then the queue in its order."""
+    """List the running and queued runs in their order."""
     if context.invoked_subcommand is None:
         _print_queue(context.obj.store.queue.list(), as_json)
 
@@ -33,11 +33,11 @@ def move(lab: Lab, run: str, where: str, as_json: bool) -> None:
 
 
 @queue.command("stop-all")
-@click.option("--yes", is_flag=True, help="Do not ask; with --json nothing is asked either.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation; --json implies it.")
 @json_flag
 @click.pass_obj
 def stop_all(lab: Lab, yes: bool, as_json: bool) -> None:
-    """Stop every run that trains or waits; weights of finished epochs stay, and `resume` goes on."""
+    """Stop all running and queued runs; weights of finished epochs stay saved, and `resume` continues them."""
     lab.settings.require_writable()
     live = len(lab.store.queue.list())
     if live and not (yes or as_json or click.confirm(f"Stop {plural(live, 'run')}?")):
@@ -56,7 +56,7 @@ def _print_queue(runs: Sequence[RunRecord], as_json: bool) -> None:
     if as_json:
         print_json({"queue": [as_dict(run) | {"place": places.get(run.id)} for run in runs]})
         return
-    columns = ("place", "run", "state", "name", "network", "data set", "epochs", "asked for")
+    columns = ("place", "run", "state", "name", "network", "data set", "epochs", "submitted")
     rows = [
         (
             places.get(run.id, ""),

@@ -1,4 +1,4 @@
-"""`report-table`: a report's experiments, what it printed, and what this lab measured for the same settings."""
+"""`report-table`: a report's experiments with the results it printed and those that this lab measured."""
 
 from typing import Any
 
@@ -17,7 +17,10 @@ from lab.sharing.tables import shown
 @json_flag
 @click.pass_obj
 def report_table(lab: Lab, report: str, as_json: bool) -> None:
-    """Show REPORT (A to E, or lab): reported beside measured, the mean over all seeds that were run."""
+    """Compare REPORT (A to E, or lab) with the means of this lab's runs.
+
+    A mean is over all finished runs of the same settings, whatever their seed.
+    """
     known = {name.lower(): name for name in REPORTS}
     if report.lower() not in known:
         raise UnknownNameError(f"There is no report {report!r}. {near_miss(report, REPORTS)}", field="report")

@@ -88,7 +88,7 @@ def epoch_rows(points: Mapping[str, Series]) -> list[dict[str, Any]]:
 @json_flag
 @click.pass_obj
 def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
-    """Show one run: configuration, state, metrics per epoch, kept files. RUN is an id, its beginning, or a name."""
+    """Show one run: configuration, state, metrics per epoch, saved files. RUN is an id, its beginning, or a name."""
     warn(lab)
     record = lab.store.runs.resolve(run)
     points = lab.store.points.read(record.id)
@@ -98,8 +98,8 @@ def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
         answer = {
             **as_dict(record),
             "config": record.config.as_dict(),
-            "progress": record.progress,
-            "environment": record.environment,
+            "progress": record.progress.as_dict(),
+            "environment": record.environment.as_dict(),
             "metrics": rows,
             "checkpoints": [
                 {"kind": k.kind, "epoch": k.epoch, "step": k.step, "bytes": k.bytes, "sha256": k.sha256} for k in kept
@@ -113,13 +113,13 @@ def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
     _show_text(record, rows, len(kept))
 
 
-def _show_text(run: RunRecord, rows: list[dict[str, Any]], kept: int) -> None:
+def _show_text(run: RunRecord, rows: list[dict[str, Any]], files: int) -> None:
     click.echo(f"{run.id}  {run.name}  {run.status}  {run.reason}".rstrip())
     changed = ", ".join(f"{name}={value}" for name, value in run.config.changed().items())
     click.echo(f"Settings that differ from the defaults: {changed or 'none'}")
     click.echo(_headline_line(run))
     trained = f"{format_duration(run.seconds)} of training on {run.device or '–'}"
-    click.echo(f"{plural(kept, 'saved file')}, {trained}\n")
+    click.echo(f"{plural(files, 'saved file')}, {trained}\n")
     for line in finding_lines(run):
         click.echo(line)
     for notice in run.notices:

@@ -1,4 +1,4 @@
-"""`export`, `import`, `compare`: runs as files, files as runs, and runs beside each other."""
+"""`export`, `import` and `compare`."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,11 +21,16 @@ from lab.sharing.tables import shown
 @click.command("export")
 @click.argument("runs", nargs=-1, required=True)
 @click.option("--format", "format", required=True, metavar="FORMAT", help=f"One of: {', '.join(FORMATS)}.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write; an old one is replaced.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="File to write; an existing one is replaced."
+)
 @json_flag
 @click.pass_obj
 def export(lab: Lab, runs: tuple[str, ...], format: str, out: Path, as_json: bool) -> None:
-    """Write RUNS to a file: bundle, HTML report, metrics, table, weights, ONNX, TensorBoard events or code."""
+    """Export RUNS to a file in one of the formats.
+
+    Bundle, HTML report, metrics, table, weights, ONNX, TensorBoard events or code.
+    """
     chosen = get_format(format)
     records = [lab.store.runs.resolve(run) for run in runs]
     files = export_runs(lab, records, format=format)
@@ -59,7 +64,7 @@ def write_files(files: Mapping[str, bytes], format: ExportFormat, out: Path) -> 
         elif "/" in ending:
             path = out.parent / ending
         else:
-            # Only the format's own ending goes: the names lr-0.1 and lr-0.01 would share one card.
+            # Only the format's own suffix is removed: lr-0.1 and lr-0.01 must not share one model card.
             path = out.with_name(out.name.removesuffix(format.suffix) + ending) if ending else out
         write_file(path, data)
         written.append({"path": str(path), "bytes": len(data)})
@@ -71,7 +76,7 @@ def write_files(files: Mapping[str, bytes], format: ExportFormat, out: Path) -> 
 @json_flag
 @click.pass_obj
 def import_runs(lab: Lab, bundle: Path, as_json: bool) -> None:
-    """Import the runs of a BUNDLE; everything in it is checked first."""
+    """Import the runs of a BUNDLE after checking it."""
     try:
         with user_path(bundle).open("rb") as stream:
             records = import_bundle(lab, stream)
@@ -81,7 +86,7 @@ def import_runs(lab: Lab, bundle: Path, as_json: bool) -> None:
         print_json({"runs": [as_dict(run) for run in records]})
     else:
         for run in records:
-            echo(f"Run {run.id} ({run.name}) is imported.")
+            echo(f"Run {run.id} ({run.name}) was imported.")
 
 
 @click.command()
@@ -89,7 +94,7 @@ def import_runs(lab: Lab, bundle: Path, as_json: bool) -> None:
 @json_flag
 @click.pass_obj
 def compare(lab: Lab, runs: tuple[str, ...], as_json: bool) -> None:
-    """Show in which settings RUNS differ, beside their results."""
+    """Compare the settings and results of RUNS."""
     records = [lab.store.runs.resolve(run) for run in runs]
     if as_json:
         print_json(

@@ -19,7 +19,7 @@ from lab.inspection.summary import summarize
     show_default=True,
     type=click.IntRange(1, 65_536),
     metavar="N",
-    help="Images in the batch that mult-adds and memory are counted for.",
+    help="Batch size that mult-adds and memory are counted for.",
 )
 @click.option(
     "--input-size",
@@ -33,7 +33,7 @@ from lab.inspection.summary import summarize
     "options",
     multiple=True,
     metavar="NAME=VALUE",
-    help="An option of the network, as `architectures` lists them; may be given several times.",
+    help="An option of the network, as `architectures` lists them; can be given several times.",
 )
 @click.option(
     "--classes",
@@ -41,11 +41,14 @@ from lab.inspection.summary import summarize
     show_default=True,
     type=click.IntRange(2, 1_000),
     metavar="N",
-    help="Classes to tell apart.",
+    help="Number of classes.",
 )
 @json_flag
 def summary(arch: str, batch_size: int, input_size: str, options: tuple[str, ...], classes: int, as_json: bool) -> None:
-    """Print a network's layers, parameters, mult-adds and memory, as torchinfo counts them."""
+    """Print a network's layers, parameters, mult-adds and memory.
+
+    The numbers are counted as torchinfo counts them.
+    """
     entry = get_architecture(arch)
     resolve_input_size(entry, input_size)
     chosen = check_options(entry, dict(parse_option(text) for text in options))

@@ -23,10 +23,10 @@ ENSURE_S = 5.0  # a worker that was just started needs this long before it can b
 
 
 @click.command(context_settings={"show_default": False})
-@click.option("--preset", metavar="ID", help=f"Fill in an experiment: {', '.join(PRESETS)}.")
+@click.option("--preset", metavar="ID", help=f"Start from the settings of a preset: {', '.join(PRESETS)}.")
 @click.option("--name", default="", help="A name for the run.")
-@click.option("--tag", "tags", multiple=True, help="A tag for the run; may be given several times.")
-@click.option("--no-cache", is_flag=True, help="Train again even if this run is there.")
+@click.option("--tag", "tags", multiple=True, help="A tag for the run; can be given several times.")
+@click.option("--no-cache", is_flag=True, help="Train again even if the store has a run of these settings.")
 @click.option("--detach", is_flag=True, help="Queue the run and return; a background worker trains it.")
 @config_options
 @json_flag
@@ -42,10 +42,10 @@ def train(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Train a network, or return the run at once if it is there already.
+    """Train a network, or return the stored run of the same settings.
 
-    The run belongs to the store: it goes on when this command is left with --detach. Ctrl-C stops it and keeps what it
-    has learned so far.
+    A background worker trains the run. With --detach the command returns at once; otherwise Ctrl-C stops the run and
+    saves its weights.
     """
     config = build_config(preset, flags)
     tags = tags or ((f"report-{get_preset(preset).report.lower()}",) if preset else ())
@@ -60,27 +60,27 @@ def train(
     if as_json:
         print_json(result(run, cached=submission.cached))
     else:
-        _tell(run, cached=submission.cached)
+        _print_run(run, cached=submission.cached)
     failed = run.state in (RunState.FAILED, RunState.INTERRUPTED)
     if failed or (not detach and run.state is not RunState.FINISHED):
         sys.exit(1)
 
 
 def result(run: RunRecord, *, cached: bool) -> dict[str, Any]:
-    """Return what scripts rely on of one run; accuracies and loss are those of the weights that answer, of `epoch`."""
+    """Return the JSON answer: the keys that scripts rely on. Accuracies and loss belong to the weights of `epoch`."""
     headline = run.headline
     return {
         "run": run.id,
         "name": run.name,
         "state": run.state.value,
         "cached": cached,
-        "epochs": run.summary.get("epochs", run.progress.get("epoch", 0)),
+        "epochs": (run.progress.epoch or 0) if run.summary.epochs is None else run.summary.epochs,
         "epoch": headline.epoch,
         "which": headline.which,
         "test_accuracy": headline.test_accuracy,
         "val_accuracy": headline.val_accuracy,
         "test_loss": headline.test_loss,
-        "images_per_second": run.summary.get("images_per_second"),
+        "images_per_second": run.summary.images_per_second,
         "seconds": run.seconds,
         "reason": run.reason,
         "outcome": run.status,
@@ -89,9 +89,9 @@ def result(run: RunRecord, *, cached: bool) -> dict[str, Any]:
 
 
 def follow(lab: Lab, run: RunRecord, *, quiet: bool) -> RunRecord:
-    """Wait until the run is over, showing a bar on a terminal; the first Ctrl-C stops it and keeps its weights."""
+    """Wait until the run has ended, with a progress bar on a terminal; the first Ctrl-C stops it and saves its weights."""
     console = Console(stderr=True, quiet=quiet)
-    told: set[str] = set()
+    printed: set[str] = set()
     outage = Outage(say=lambda text: console.print(text, markup=False))  # said once, not at every poll
     helped = -ENSURE_S
     with build_bar(console) as bar:
@@ -104,7 +104,7 @@ def follow(lab: Lab, run: RunRecord, *, quiet: bool) -> RunRecord:
                 time.sleep(POLL_S)
                 run = lab.store.runs.get(run.id)
                 outage.answered()
-                _tell_notices(run, told, console)
+                _print_notices(run, printed, console)
                 _show(bar, task, run)
             except KeyboardInterrupt:
                 run = _stop(lab, run, console)
@@ -125,15 +125,15 @@ def build_bar(console: Console) -> Progress:
     return Progress(*columns, console=console, transient=True, disable=console.quiet or not console.is_terminal)
 
 
-def _tell_notices(run: RunRecord, told: set[str], console: Console) -> None:
+def _print_notices(run: RunRecord, printed: set[str], console: Console) -> None:
     for notice in run.notices:
-        if notice not in told:
+        if notice not in printed:
             console.print(f"Note: {notice}", markup=False, highlight=False, soft_wrap=True)
-            told.add(notice)
+            printed.add(notice)
 
 
 def _stop(lab: Lab, run: RunRecord, console: Console) -> RunRecord:
-    console.print("Stopping after this step; the weights are kept.", markup=False)
+    console.print("Stopping after this step; the weights will be saved.", markup=False)
     try:
         return lab.submissions.control(run.id, Want.STOP)
     except RunStateError:  # it ended while the key was pressed
@@ -142,16 +142,16 @@ def _stop(lab: Lab, run: RunRecord, console: Console) -> RunRecord:
 
 def _show(bar: Progress, task: Any, run: RunRecord) -> None:
     state = run.progress
-    if not state.get("total_steps"):
-        bar.update(task, description=str(state.get("phase") or run.state.value))
+    if not state.total_steps:
+        bar.update(task, description=state.phase or run.state.value)
         return
-    rate = f"{state.get('images_per_second') or 0:,.0f} images/s"
-    left = f"{format_duration(state.get('eta_seconds'))} left, {rate}"
-    text = f"epoch {state.get('epoch', 0)}/{run.config.epochs}"
-    bar.update(task, description=text, completed=state["step"], total=state["total_steps"], left=left)
+    rate = f"{state.images_per_second or 0:,.0f} images/s"
+    left = f"{format_duration(state.eta_seconds)} left, {rate}"
+    text = f"epoch {state.epoch or 0}/{run.config.epochs}"
+    bar.update(task, description=text, completed=state.step, total=state.total_steps, left=left)
 
 
-def _tell(run: RunRecord, *, cached: bool) -> None:
+def _print_run(run: RunRecord, *, cached: bool) -> None:
     what = {RunState.QUEUED: "is queued", RunState.RUNNING: "is training"}.get(run.state, f"is {run.state.value}")
     what += f" ({run.outcome})" if run.outcome else ""
     click.echo(f"Run {run.id} {what}: {run.reason}" if run.reason else f"Run {run.id} {what}.")

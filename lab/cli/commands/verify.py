@@ -1,4 +1,4 @@
-"""`verify`: whether what is stored is still what was written."""
+"""`verify`: checksums of stored runs and files."""
 
 import sys
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from lab.service.lab import Lab
 @json_flag
 @click.pass_obj
 def verify(lab: Lab, runs: tuple[str, ...], as_json: bool) -> None:
-    """Check RUNS (all if none is named) against the checksums taken when they were written, and their saved files."""
+    """Verify the checksums of RUNS (default: all) and of their saved files."""
     if runs:
         records: Sequence[RunRecord] = [lab.store.runs.resolve(run) for run in runs]
     else:

@@ -1,1 +1,1 @@
-"""Runs as one `.zip` that another lab imports: `layout` says what is inside, `write` makes it, `read` believes nothing."""
+"""Runs as one `.zip` that another lab imports: `layout` says what is inside, `write` creates it, `read` checks everything."""

@@ -1,4 +1,4 @@
-"""Opens somebody else's zip without believing it. Nothing is extracted: entries are streamed by names from our own list.
+"""Opens an untrusted zip. Nothing is extracted: entries are streamed by names from our own list.
 
 Before a byte is unpacked: number of entries, names, kinds, sizes, packing, and that the entries lie one behind the
 other from the first byte to the directory, each behind a header of its own that says the same. While unpacking: bytes
@@ -24,7 +24,7 @@ _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _HARMLESS_FLAGS = 0x806  # how hard deflate tried, and names in UTF-8
 _DOS_FOLDER = 0x10
 _OVERHEAD = 4 << 20  # bytes of headers and directory
-# What zipfile raises for archives it cannot make sense of.
+# What zipfile raises for damaged archives.
 _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
@@ -40,7 +40,7 @@ _DAMAGED = (
 
 
 class Archive:
-    """The checked entries of one archive; `names` in the order in which they lie."""
+    """The checked entries of one archive; `names` in the order of the file."""
 
     def __init__(self, archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo]) -> None:
         self._archive = archive

@@ -1,9 +1,9 @@
-"""What is inside a bundle, and how much of it may be there. Both sides read it here; `docs/formats.md` tells people.
+"""What is inside a bundle, and how much of it may be there. Reader and writer share it; `docs/formats.md` documents it.
 
 manifest.json                       format, version, every file's size and SHA-256, and the volatile fields
 runs/0/run.json                     name, configuration, results, environment, list of weights
 runs/0/points.safetensors           every curve: NAME:step int64, NAME:value and NAME:time_s float64
-runs/0/weights-000001500.safetensors  one file for every kept epoch, as the lab keeps them
+runs/0/weights-000001500.safetensors  one file for every saved epoch, as in the artifact store
 """
 
 import re
@@ -49,7 +49,7 @@ def points_name(index: int) -> str:
 
 
 def weights_name(index: int, step: int) -> str:
-    """Return the name of the weights kept after a step."""
+    """Return the name of the weights saved after a step."""
     return f"runs/{index}/weights-{step:09d}.safetensors"
 
 

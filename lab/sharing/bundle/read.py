@@ -1,4 +1,4 @@
-"""Imports a bundle: everything is checked before anything is written, and what cannot be finished is removed.
+"""Imports a bundle: everything is checked before anything is written, and a failed import is undone.
 
 The archive is read twice, once to check and once to store, and the second reading is held to the same SHA-256. Curves and
 weights are streams both times: what is in memory does not depend on how large they are.
@@ -61,9 +61,9 @@ def import_bundle(source: Source, stream: BinaryIO) -> tuple[RunRecord, ...]:
     with open_archive(stream) as archive:
         digests = _read_manifest(archive)
         runs = _check_runs(source, archive, digests)
-        kept = _store(source, archive, digests, runs)
-    judge_older(source.store, budget_s=JUDGING_S, ids=[run.id for run in kept])
-    return tuple(source.store.runs.get(run.id) for run in kept)
+        imported = _store(source, archive, digests, runs)
+    judge_older(source.store, budget_s=JUDGING_S, ids=[run.id for run in imported])
+    return tuple(source.store.runs.get(run.id) for run in imported)
 
 
 def _read_manifest(archive: Archive) -> dict[str, str]:
@@ -208,23 +208,5 @@ def _ended_run(
     archive: Archive, digests: Mapping[str, str], run: _Checked, id: str, files: tuple[KeptFile, ...]
 ) -> EndedRun:
     record, name = run.record, points_name(run.index)
-    return EndedRun(
-        id=id,
-        name=record.name,
-        config=record.config,
-        fingerprint=record.fingerprint,
-        state=record.state,
-        reason=record.reason,
-        created_at=record.created_at,
-        started_at=record.started_at,
-        finished_at=record.finished_at,
-        seconds=record.seconds,
-        device=record.device,
-        note=record.note,
-        tags=record.tags,
-        summary=record.summary,
-        environment=record.environment,
-        notices=record.notices,
-        points=curve_parts(archive, name, digests[name], run.curves),
-        kept=files,
-    )
+    points = curve_parts(archive, name, digests[name], run.curves)
+    return EndedRun.of(record, id=id, points=points, files=files)

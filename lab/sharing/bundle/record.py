@@ -11,9 +11,10 @@ from lab.config.upgrades import upgrade
 from lab.data.registry import get_dataset_spec
 from lab.errors import ConfigError, TextError
 from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT, TAG_LIMIT, TAGS_LIMIT, checked_tags, checked_text
-from lab.runs.facts import DEVICES, Kind, environment_kind, is_device, result_kind
-from lab.runs.imports import IMPORTABLE
+from lab.runs.facts import DEVICES, Kind, is_device
+from lab.runs.imports import IMPORTABLE, PortableRun
 from lab.runs.records import RunState
+from lab.runs.run_facts import RunEnvironment, RunSummary
 from lab.sharing.bundle.layout import DIGEST
 from lab.sharing.bundle.strict_reading import Fields, items, maybe, moment, read_json, refuse, seconds, whole
 from lab.text import escaped
@@ -30,32 +31,17 @@ _FACT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 
 @dataclass(frozen=True, slots=True)
 class WeightsEntry:
-    """One kept epoch as the record lists it."""
+    """One saved epoch as the record lists it."""
 
     step: int
     epoch: int
     created_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A run's own facts, checked."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record(PortableRun):
+    """A run's own facts, checked, with the list of its weights."""
 
-    name: str
-    config: RunConfig
-    fingerprint: str
-    state: RunState
-    reason: str
-    created_at: float
-    started_at: float | None
-    finished_at: float | None
-    seconds: float
-    device: str
-    note: str
-    tags: tuple[str, ...]
-    summary: dict[str, Any]
-    environment: dict[str, Any]
-    notices: tuple[str, ...]
     weights: tuple[WeightsEntry, ...]
 
 
@@ -75,8 +61,8 @@ def read_record(data: bytes, name: str) -> Record:
         device=fields.take("device", _device),
         note=fields.take("note", _text(NOTE_LIMIT, lines=True)),
         tags=fields.take("tags", _tags),
-        summary=fields.take("summary", _facts(_result)),
-        environment=fields.take("environment", _facts(_circumstance)),
+        summary=RunSummary.from_dict(fields.take("summary", _facts(_result))),
+        environment=RunEnvironment.from_dict(fields.take("environment", _facts(_circumstance))),
         notices=fields.take("notices", items(_text(NOTICE_LIMIT, lines=True), most=MOST_NOTICES)),
         weights=fields.take("weights", items(_weights_entry, most=2_000)),
     )
@@ -106,7 +92,7 @@ def _text(limit: int, *, lines: bool = False) -> Callable[[Any], str]:
             if checked_text(value, "text", limit, lines=lines) != value:
                 raise ValueError("has space around it")
         except (TextError, UnicodeEncodeError) as error:
-            raise ValueError(f"cannot be kept: {error}") from error
+            raise ValueError(f"cannot be stored: {error}") from error
         return value
 
     return check
@@ -133,7 +119,7 @@ def _tags(value: Any) -> tuple[str, ...]:
         if checked_tags(tags) != tags:
             raise ValueError("are not sorted")
     except TextError as error:
-        raise ValueError(f"cannot be kept: {error}") from error
+        raise ValueError(f"cannot be stored: {error}") from error
     return tags
 
 
@@ -169,11 +155,11 @@ def _facts(check: Callable[[str, Any], Any]) -> Callable[[Any], dict[str, Any]]:
 
 def _result(name: str, value: Any) -> Any:
     """Results are numbers, so that every page can count on it; only the outcome is a word."""
-    return _fact(name, value, result_kind(name))
+    return _fact(name, value, RunSummary.kind(name))
 
 
 def _circumstance(name: str, value: Any) -> Any:
-    return _fact(name, value, environment_kind(name))
+    return _fact(name, value, RunEnvironment.kind(name))
 
 
 def _fact(name: str, value: Any, kind: Kind) -> Any:

@@ -1,4 +1,4 @@
-"""Reading JSON that somebody else wrote: strict syntax, no key twice, no depth that could end the process."""
+"""Reading untrusted JSON: strict syntax, no key twice, no depth that could end the process."""
 
 import json
 import math
@@ -17,7 +17,7 @@ _Value = TypeVar("_Value")
 def refuse(detail: str, *, way_out: str = "export it again from the lab it came from") -> NoReturn:
     """Raise the one sentence that every wrong bundle is answered with."""
     short = detail if len(detail) <= _MOST_DETAIL else detail[:_MOST_DETAIL] + "…"
-    raise InputError(f"This is no bundle that ConvLab can take in ({short}): {way_out}.")
+    raise InputError(f"This is not a bundle that ConvLab can import ({short}): {way_out}.")
 
 
 def read_json(data: bytes, name: str) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def _own_words(metadata: Any, name: str) -> dict[str, Any]:
 
 
 def check_weights(header: bytes, name: str, *, body: int, expected: Expected, arch: str, step: int, epoch: int) -> None:
-    """Refuse weights that are not those of this network, kept after this step."""
+    """Refuse weights that are not those of this network, saved after this step."""
     found, words = read_header(header, name, body=body)
     odd = sorted(found.keys() ^ expected.keys()) or sorted(n for n in found if found[n][:2] != expected[n])
     if odd:

@@ -1,4 +1,4 @@
-"""Makes a bundle. The same runs give the same bytes but for the manifest's volatile fields: order, times and packing are fixed."""
+"""Writes a bundle. The same runs give the same bytes but for the manifest's volatile fields: order, times and packing are fixed."""
 
 import hashlib
 import io
@@ -45,8 +45,8 @@ _MARGIN = 8 << 20  # bytes left for everything but weights
 def write_bundle(source: Source, runs: Sequence[RunRecord]) -> bytes:
     """Return the bundle of runs that have ended.
 
-    Where all kept weights do not fit into 1 GiB and 2,000 files, the best and the newest of each run stay. Raises
-    `InputError` for a run that is still going on, or if even those are too large.
+    Where all saved weights do not fit into 1 GiB and 2,000 files, only the best and the newest of each run are included. Raises
+    `InputError` for a run that has not ended, or if even those are too large.
     """
     if len(runs) > MAX_RUNS:
         raise InputError(f"A bundle holds {MAX_RUNS} runs, but {len(runs)} were given: make several.")
@@ -89,7 +89,7 @@ def _json(value: Any) -> bytes:
 
 
 def _choose_weights(source: Source, runs: Sequence[RunRecord]) -> tuple[dict[str, list[KeptFile]], int]:
-    """Return each run's weights in step order, and how many had to stay behind."""
+    """Return each run's weights in step order, and how many are left out."""
     every = {run.id: list(source.weights.list(run.id)) for run in runs}
     entries = 1 + 2 * len(runs) + _count(every)  # the manifest; each run's record and curves
     if _total(every) <= MAX_BYTES - _MARGIN and entries <= MAX_ENTRIES:
@@ -97,7 +97,7 @@ def _choose_weights(source: Source, runs: Sequence[RunRecord]) -> tuple[dict[str
     few: dict[str, list[KeptFile]] = {}
     for run in runs:
         ends = {source.weights.find(run.id, epoch=which).step for which in ("best", "latest")} if every[run.id] else ()
-        few[run.id] = [kept for kept in every[run.id] if kept.step in ends]
+        few[run.id] = [file for file in every[run.id] if file.step in ends]
     if _total(few) > MAX_BYTES - _MARGIN:
         raise InputError(
             f"The weights of these runs need {_total(few):,} bytes, but a bundle holds {MAX_BYTES:,}: export fewer runs."
@@ -110,7 +110,7 @@ def _count(weights: dict[str, list[KeptFile]]) -> int:
 
 
 def _total(weights: dict[str, list[KeptFile]]) -> int:
-    return sum(kept.bytes for files in weights.values() for kept in files)
+    return sum(file.bytes for files in weights.values() for file in files)
 
 
 def _run_files(source: Source, run: RunRecord, index: int, weights: Sequence[KeptFile]) -> Iterator[tuple[str, bytes]]:
@@ -127,15 +127,15 @@ def _run_files(source: Source, run: RunRecord, index: int, weights: Sequence[Kep
         "device": run.device,
         "note": clean(run.note, NOTE_LIMIT),
         "tags": clean_tags(run.tags),
-        "summary": run.summary,
-        "environment": run.environment,
+        "summary": run.summary.as_dict(),
+        "environment": run.environment.as_dict(),
         "notices": [clean(notice, NOTICE_LIMIT) for notice in run.notices[:MOST_NOTICES]],
         "weights": [{"step": k.step, "epoch": k.epoch, "created_at": k.created_at} for k in weights],
     }
     yield run_name(index), _json(record)
     yield points_name(index), _points(source, run)
-    for kept in weights:
-        yield weights_name(index, kept.step), source.artifacts.read(kept)
+    for file in weights:
+        yield weights_name(index, file.step), source.artifacts.read(file)
 
 
 def _known(seconds: float) -> float:

@@ -1,6 +1,6 @@
-"""What a report says of a run beside its numbers: which images it gets wrong and what its layers see.
+"""What a report shows of a run beside its curves: confusion matrix, most confident errors and feature maps.
 
-Looking costs time, so the test images are judged within a budget of seconds, and the report says how many were.
+Evaluation takes time, so it has a budget of seconds, and the report says how many test images were evaluated.
 """
 
 import base64
@@ -21,7 +21,7 @@ from lab.loaded_network import LoadedNetwork
 from lab.runs.records import RunRecord
 from lab.sharing.source import Source
 
-_FIRST_IMAGES = 16  # judged to learn how long the rest takes; at 224 pixels each may take a second
+_FIRST_IMAGES = 16  # evaluated to measure how long the rest takes; at 224 pixels each may take a second
 _MISTAKES = 24
 _MAPS = 32
 _MAP_LAYERS = 3
@@ -29,10 +29,10 @@ _MAP_LAYERS = 3
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture as a data address, with the words that say what it shows."""
+    """One picture as a data URL, with its alt text."""
 
     source: str
-    words: str
+    alt_text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ class ClassRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What looking at a run's network gave, or in `missing` why there was nothing to look at."""
+class Examination:
+    """What was measured on a run's network, or in `missing` why there is no network."""
 
     missing: str = ""
     epoch: str = ""  # such as "3 of 5 (best)"
@@ -69,17 +69,19 @@ class Look:
     maps: tuple[Picture, ...] = ()
 
 
-def look_at(source: Source, run: RunRecord, *, budget_s: float, clock: Callable[[], float] = time.perf_counter) -> Look:
-    """Judge the run's best kept network on its test set, for about `budget_s` seconds, and look inside it."""
+def examine_run(
+    source: Source, run: RunRecord, *, budget_s: float, clock: Callable[[], float] = time.perf_counter
+) -> Examination:
+    """Evaluate the run's best saved network on its test set, for about `budget_s` seconds, and take feature maps."""
     try:
         loaded = source.weights.load(run.id)
         dataset = source.datasets.load(run.config.dataset)
     except (InputError, ArtifactError, DataError) as error:
-        return Look(missing=str(error))
-    answers = _judge(loaded, dataset, budget_s=budget_s, clock=clock)
+        return Examination(missing=str(error))
+    answers = _evaluate(loaded, dataset, budget_s=budget_s, clock=clock)
     names = loaded.class_names
     confusion = confusion_matrix(answers.labels, answers.predicted, classes=len(names))
-    return Look(
+    return Examination(
         epoch=loaded.result.epoch_text(run.config.epochs) if loaded.result else str(loaded.epoch),
         images=len(answers.labels),
         test_images=len(dataset.test_labels),
@@ -91,7 +93,7 @@ def look_at(source: Source, run: RunRecord, *, budget_s: float, clock: Callable[
     )
 
 
-def _judge(loaded: LoadedNetwork, dataset: Dataset, *, budget_s: float, clock: Callable[[], float]) -> Answers:
+def _evaluate(loaded: LoadedNetwork, dataset: Dataset, *, budget_s: float, clock: Callable[[], float]) -> Answers:
     images, labels = dataset.test_images, dataset.test_labels
     began = clock()
     first = _logits(loaded, images[:_FIRST_IMAGES])
@@ -124,15 +126,15 @@ def _mistakes(answers: Answers, dataset: Dataset, names: tuple[str, ...]) -> tup
     return tuple(
         Picture(
             png_address(grid(digits(dataset.test_images[index : index + 1]), enlarge=3, gap=0)),
-            f"test:{index} is {names[answers.labels[index]]}, taken for {names[answers.predicted[index]]} "
-            f"({format_percent(float(answers.confidence[index]), digits=1)} sure)",
+            f"test:{index} is {names[answers.labels[index]]}, predicted {names[answers.predicted[index]]} "
+            f"({format_percent(float(answers.confidence[index]), digits=1)} confidence)",
         )
         for index in worst_mistakes(answers, limit=_MISTAKES).tolist()
     )
 
 
 def _maps(loaded: LoadedNetwork, dataset: Dataset) -> tuple[Picture, ...]:
-    """Draw what the first, the middle and the last convolution make of the first test image."""
+    """Draw the feature maps of the first, the middle and the last convolution for the first test image."""
     layers = list_convolutions(loaded.network)
     chosen = sorted({0, len(layers) // 2, len(layers) - 1}) if layers else []
     x_1CHW = to_input(dataset.test_images[0], mean=loaded.mean, std=loaded.std)

@@ -23,7 +23,7 @@ from lab import __version__
 from lab.architectures.registry import get_architecture
 from lab.charts.lines import RunCurves
 from lab.charts.overlay import OverlayOptions, line_slots, overlay_info
-from lab.charts.overlay_figure import overlay_figure, overlay_words
+from lab.charts.overlay_figure import overlay_alt_text, overlay_figure
 from lab.charts.style import run_style, swatch
 from lab.config import FIELDS
 from lab.data.registry import get_dataset_spec
@@ -31,19 +31,19 @@ from lab.formatting import format_duration, format_moment, format_percent
 from lab.metrics import list_charts
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import comparison_table, run_labels, setting_text
-from lab.sharing.report.gather import Look, look_at
+from lab.sharing.report.gather import Examination, examine_run
 from lab.sharing.source import Source
 from lab.sharing.tables import shown
 
-LOOK_S = 40.0  # for the test images of all runs together
+EXAMINE_S = 40.0  # for the test images of all runs together
 _KEY = "Thick: training, smoothed, with the raw values behind it. Points: validation. Diamonds: test."
 
 
 @dataclass(frozen=True, slots=True)
 class _Figure:
     id: str
-    spoken: str  # for those who cannot see it
-    words: str
+    alt_text: str
+    caption: str
     notes: tuple[str, ...]
     json: Markup
 
@@ -58,13 +58,13 @@ class _Run:
     changed: tuple[tuple[str, Any], ...]
     settings: tuple[tuple[str, Any], ...]
     environment: tuple[tuple[str, Any], ...]
-    look: Look
+    examined: Examination
 
 
-def write_report(source: Source, runs: Sequence[RunRecord], *, look_s: float = LOOK_S) -> str:
+def write_report(source: Source, runs: Sequence[RunRecord], *, examine_s: float = EXAMINE_S) -> str:
     """Return one HTML document on these runs, about 5 MB because Plotly is inside.
 
-    look_s: seconds that judging the test images may take, for all runs together.
+    examine_s: seconds that evaluating on test images may take, for all runs together.
     """
     curves = [RunCurves(run, source.store.points.read(run.id)) for run in runs]
     table = comparison_table(runs)
@@ -79,7 +79,7 @@ def write_report(source: Source, runs: Sequence[RunRecord], *, look_s: float = L
         figures=_figures(curves),
         swatches=swatches,
         runs=[
-            _described(source, run, label=label, swatch=line, look_s=look_s / len(runs))
+            _described(source, run, label=label, swatch=line, examine_s=examine_s / len(runs))
             for run, label, line in zip(runs, labels, swatches, strict=True)
         ],
         plotly=Markup(get_plotlyjs()),  # noqa: S704  Plotly's own source, not the user's
@@ -139,8 +139,10 @@ def _figures(curves: Sequence[RunCurves]) -> list[_Figure]:
             continue
         figure = overlay_figure(info, switch=True)
         points = f"{info.shown:,} points of {info.total:,}" if info.shown < info.total else f"{info.total:,} points"
-        words = f"{_KEY} {points}." if chart.dense else f"{points}."
-        found.append(_Figure(f"figure-{chart.id}", overlay_words(info), words, info.notes, _data(figure.to_json())))
+        caption = f"{_KEY} {points}." if chart.dense else f"{points}."
+        found.append(
+            _Figure(f"figure-{chart.id}", overlay_alt_text(info), caption, info.notes, _data(figure.to_json()))
+        )
     return found
 
 
@@ -151,7 +153,7 @@ def _data(text: str) -> Markup:
     return Markup(safe)  # noqa: S704  every character that means something to HTML is gone
 
 
-def _described(source: Source, run: RunRecord, *, label: str, swatch: Markup, look_s: float) -> _Run:
+def _described(source: Source, run: RunRecord, *, label: str, swatch: Markup, examine_s: float) -> _Run:
     arch, spec = get_architecture(run.config.arch), get_dataset_spec(run.config.dataset)
     return _Run(
         run=run,
@@ -161,8 +163,8 @@ def _described(source: Source, run: RunRecord, *, label: str, swatch: Markup, lo
         dataset=f"{spec.title}: {spec.description}",
         changed=tuple((FIELDS[name].label, setting_text(value)) for name, value in run.config.changed().items()),
         settings=tuple((name, setting_text(getattr(run.config, name))) for name in FIELDS),
-        environment=tuple((name.replace("_", " "), _fact(value)) for name, value in run.environment.items()),
-        look=look_at(source, run, budget_s=look_s),
+        environment=tuple((name.replace("_", " "), _fact(value)) for name, value in run.environment.as_dict().items()),
+        examined=examine_run(source, run, budget_s=examine_s),
     )
 
 

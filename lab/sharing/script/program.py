@@ -6,7 +6,6 @@ a process of its own and compares weights and metrics with the run's, bit for bi
 
 import json
 import re
-from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -20,6 +19,7 @@ from lab.data.registry import get_dataset_spec, is_own
 from lab.errors import ArtifactError, InputError
 from lab.networks import build_from_config
 from lab.runs.records import RunRecord, RunState
+from lab.seeding import seed_everything
 from lab.sharing.script.layers import describe, same_weights, used_types
 from lab.sharing.script.package import collect_modules, package_files, rename, required_distributions
 from lab.sharing.script.readers import reader_of
@@ -86,8 +86,8 @@ def _values(source: Source, run: RunRecord) -> dict[str, Any]:
         "classes": len(spec.classes),
         "title": f"{arch.title} on {spec.title}, run {run.id}",
         "arch_title": arch.title,
-        "torch_version": str(run.environment.get("torch", torch.__version__)).split()[0],
-        "threads": _threads(run.environment),
+        "torch_version": (run.environment.torch or str(torch.__version__)).split()[0],
+        "threads": run.environment.threads or torch.get_num_threads(),
         "device": torch.device(str(run.device or "cpu")).type,
         "init_from": config.init_from,
         "own": is_own(config.dataset),
@@ -111,11 +111,6 @@ def _settings(config: RunConfig) -> list[tuple[str, str]]:
     return shown
 
 
-def _threads(environment: Mapping[str, Any]) -> int:
-    found = environment.get("threads")
-    return found if isinstance(found, int) and found > 0 else torch.get_num_threads()
-
-
 def _remarks(run: RunRecord) -> list[str]:
     found = []
     if run.state is not RunState.FINISHED:
@@ -127,8 +122,8 @@ def _remarks(run: RunRecord) -> list[str]:
 
 def _expected(source: Source, run: RunRecord) -> str:
     """Return the digest of the weights that a finished run ended with, "" where they are not saved."""
-    final = run.summary.get("final_epoch")
-    if run.state is not RunState.FINISHED or not isinstance(final, int) or not source.weights.list(run.id):
+    final = run.summary.final_epoch
+    if run.state is not RunState.FINISHED or final is None or not source.weights.list(run.id):
         return ""
     try:
         loaded = source.weights.load(run.id, epoch=final)
@@ -140,7 +135,7 @@ def _expected(source: Source, run: RunRecord) -> str:
 def _network(config: RunConfig) -> tuple[str, list[str], list[str]]:
     """Return (source, imports, frozen parameters): layer by layer where that gives the same weights, else the builder."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+        seed_everything(config.seed)
         network = build_from_config(config)
     call = describe(network)
     if call is None or not same_weights(call, network, seed=config.seed):

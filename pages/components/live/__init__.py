@@ -77,17 +77,22 @@ def chart_data() -> dict[str, Any]:
 def live_facts(run: RunRecord, newest: Mapping[str, Sequence[Any]]) -> list[tuple[str, str]]:
     """Return what stands above the charts, as labels and texts; `newest` as in `lab.charts.live.live_payload`."""
     progress = run.progress
-    epoch, total, speed = (progress.get(name) for name in ("epoch", "total_steps", "images_per_second"))
+    epoch, total, speed = progress.epoch, progress.total_steps, progress.images_per_second
     is_running = run.state is RunState.RUNNING
     _, rate = newest.get(LEARNING_RATE.id, (0, "–"))
     return [
-        ("Epoch", f"{epoch} of {progress.get('epochs', run.config.epochs)}" if epoch is not None else "–"),
-        ("Step", f"{progress.get('step', 0):,} of {total:,}" if total else "–"),
+        (
+            "Epoch",
+            f"{epoch} of {run.config.epochs if progress.epochs is None else progress.epochs}"
+            if epoch is not None
+            else "–",
+        ),
+        ("Step", f"{progress.step or 0:,} of {total:,}" if total else "–"),
         ("Images per second", f"{speed:,.0f}" if speed and math.isfinite(speed) else "–"),
-        ("Training time", format_duration(progress.get("seconds"))),
-        ("Time left", format_duration(progress.get("eta_seconds") if is_running else None)),
+        ("Training time", format_duration(progress.seconds)),
+        ("Time left", format_duration(progress.eta_seconds if is_running else None)),
         ("Learning rate", f"{run.config.lr:.4g}" if is_constant(run.config) else rate),
-        ("Status", str((is_running and progress.get("phase")) or run.status)),
+        ("Status", str((is_running and progress.phase) or run.status)),
     ]
 
 

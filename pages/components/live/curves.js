@@ -38,7 +38,7 @@ class Curves {
   traces(chart) {
     const { dense, points, hover } = chart;
     const tip = `%{y:${hover}}<extra>%{fullData.name}</extra>`;
-    const empty = { step: [], value: [], time: [], odd: [], mstep: [], mvalue: [], mtime: [], width: 1 };
+    const empty = { step: [], value: [], time: [], nonFinite: [], mstep: [], mvalue: [], mtime: [], width: 1 };
     const isRate = chart.id === this.data.rate.chart;
     const lines = this.news.remarks[this.data.rate.chart] ? "markers" : "lines"; // points once an epoch are not a curve
     const traces = [];
@@ -59,7 +59,7 @@ class Curves {
         marker: { symbol, size: 7 }, line: { width: isRate ? 2 : 1.3, dash },
         hovertemplate: tip, showlegend: isNamed(chart) && series.step.length > 0, color });
     }
-    if (dense) traces.push(this.oddTrace(this.store[dense.id] ?? empty, dense.id));
+    if (dense) traces.push(this.nonFiniteTrace(this.store[dense.id] ?? empty, dense.id));
     if (dense || chart.log) traces.push(this.beyondTrace(chart));
     return traces.map((trace) => ({ type: "scatter", connectgaps: false, ...trace, ...this.coloured(trace) }));
   }
@@ -73,11 +73,11 @@ class Curves {
   }
 
   // Crosses near the upper edge: values that are no number have no height.
-  oddTrace({ odd }, series) {
-    const all = odd.map(([step]) => step);
-    const [x, steps, text] = this.tail(all, this.across(all, odd.map(([, , time]) => time)), all, odd.map(([, words]) => words));
-    return { series, kind: "odd", name: "not finite", mode: "markers", yaxis: "y2", showlegend: x.length > 0,
-      x, y: x.map(() => EDGE.odd), customdata: steps, text, color: 1, marker: { symbol: "x", size: 7 },
+  nonFiniteTrace({ nonFinite }, series) {
+    const all = nonFinite.map(([step]) => step);
+    const [x, steps, text] = this.tail(all, this.across(all, nonFinite.map(([, , time]) => time)), all, nonFinite.map(([, words]) => words));
+    return { series, kind: "nonFinite", name: "not finite", mode: "markers", yaxis: "y2", showlegend: x.length > 0,
+      x, y: x.map(() => EDGE.nonFinite), customdata: steps, text, color: 1, marker: { symbol: "x", size: 7 },
       hovertemplate: "%{text}<extra>step %{customdata}</extra>" };
   }
 

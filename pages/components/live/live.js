@@ -144,12 +144,12 @@ class Live extends Curves {
 
   append(name, part) {
     const mean = part.mean ?? part;
-    const have = (this.store[name] ??= { step: [], value: [], time: [], odd: [], mstep: [], mvalue: [], mtime: [] });
+    const have = (this.store[name] ??= { step: [], value: [], time: [], nonFinite: [], mstep: [], mvalue: [], mtime: [] });
     have.width = part.width;
     have.step.push(...part.step);
     have.value.push(...part.value);
     have.time.push(...part.time);
-    have.odd.push(...(part.odd ?? []));
+    have.nonFinite.push(...(part.non_finite ?? []));
     have.mstep.push(...mean.step);
     have.mvalue.push(...mean.value);
     have.mtime.push(...mean.time);
@@ -209,7 +209,7 @@ class Live extends Curves {
       if (!fresh.length) continue;
       if (this.unused(chart)) continue;
       const anew = fresh.some((trace) => // crosses are rare, and a split's first point needs its entry in the legend
-        trace.kind === "odd" ? news[trace.series].odd : trace.kind === "points" && isNamed(chart) && !trace.showlegend);
+        trace.kind === "nonFinite" ? news[trace.series].non_finite : trace.kind === "points" && isNamed(chart) && !trace.showlegend);
       const first = element.data.every((trace) => trace.x.length === 0); // its axes were those of an empty chart
       if (anew || first || figure.hidden) {
         figure.hidden = false;
@@ -281,8 +281,8 @@ class Live extends Curves {
     if (news && !news.responding && news.live && news.state !== "queued") lines.push("The worker has not answered for a while.");
     if (news && !this.drawn && !this.trouble) lines.push("Loading the charts.");
     if (news && news.total === 0) lines.push(news.state === "queued" ? "Waiting for the worker, which trains one run after the other." : news.live ? "Waiting for the first step." : "No step was recorded.");
-    const odd = this.store[this.data.steps]?.odd ?? [];
-    if (odd.length) lines.push(`The loss is ${odd[0][1]} at step ${number(odd[0][0])}: crosses mark steps that have no number.`);
+    const nonFinite = this.store[this.data.steps]?.nonFinite ?? [];
+    if (nonFinite.length) lines.push(`The loss is ${nonFinite[0][1]} at step ${number(nonFinite[0][0])}: crosses mark steps that have no number.`);
     const note = this.find(".cl-note");
     note.hidden = lines.length === 0;
     if (note.textContent !== lines.join(" ")) note.textContent = lines.join(" ");

@@ -1,4 +1,4 @@
-"""What a chart of curves leaves out, in words: values beyond its axis, and points that a logarithmic axis has no place for."""
+"""Notes on what a chart of curves leaves out: values beyond its axis, and points that a logarithmic axis cannot show."""
 
 from collections.abc import Sequence
 
@@ -12,13 +12,13 @@ _MOST = 3  # runs named in one sentence
 _UNITS = {"step": "step", "epoch": "epoch", "relative": "second"}
 
 
-def left_out_remarks(
+def left_out_notes(
     lines: Sequence[Line], limits: Limits | None, *, title: str, x: str, quantity: Quantity, log_x: bool, log_y: bool
 ) -> tuple[str, ...]:
-    """Return a sentence for each kind of thing that the picture lacks."""
+    """Return a sentence for each kind of value that the figure does not show."""
     remarks = [_leaving(line, limits, x) for line in _first_of_each_run(lines, limits)]
     if log_x:
-        remarks.append(_no_place(lines, title=title, quantity=quantity))
+        remarks.append(_not_on_log_axis(lines, title=title, quantity=quantity))
     if log_y:
         remarks += [_not_positive(line, x) for line in lines]
     return tuple(text for text in remarks if text)
@@ -38,11 +38,11 @@ def _first_of_each_run(lines: Sequence[Line], limits: Limits | None) -> list[Lin
 def _leaving(line: Line, limits: Limits | None, x: str) -> str:
     found = excursions(line.measured.value, limits)
     peak = max(found, key=lambda one: abs(one.value))
-    where = place_words(line, found[0], x)
+    where = position_text(line, found[0], x)
     return f"{line.label} leaves the chart at {where}: {format_short(peak.value)}."
 
 
-def place_words(line: Line, one: Excursion, x: str) -> str:
+def position_text(line: Line, one: Excursion, x: str) -> str:
     """Return where a stretch begins, such as "step 120"."""
     if line.measured.steps.size:
         return f"step {line.measured.steps[one.at]:,}"
@@ -50,7 +50,7 @@ def place_words(line: Line, one: Excursion, x: str) -> str:
     return "that time of day" if x == "wall" else f"{_UNITS[x]} {at:,.6g}"
 
 
-def _no_place(lines: Sequence[Line], *, title: str, quantity: Quantity) -> str:
+def _not_on_log_axis(lines: Sequence[Line], *, title: str, quantity: Quantity) -> str:
     seen: dict[tuple[str, ...], str] = {}
     steps = set()
     for line in lines:
@@ -59,10 +59,10 @@ def _no_place(lines: Sequence[Line], *, title: str, quantity: Quantity) -> str:
             seen.setdefault(line.runs, f"{line.label} {quantity.format(value, digits=1)}")
     if not seen:
         return ""
-    told = list(seen.values())
-    more = f" and {len(told) - _MOST} more" if len(told) > _MOST else ""
+    values = list(seen.values())
+    more = f" and {len(values) - _MOST} more" if len(values) > _MOST else ""
     where = " and ".join(f"step {step:,}" for step in sorted(steps)[:_MOST])
-    return f"{title} at {where} ({', '.join(told[:_MOST])}{more}) is not on a logarithmic axis."
+    return f"{title} at {where} ({', '.join(values[:_MOST])}{more}) is not on a logarithmic axis."
 
 
 def _not_positive(line: Line, x: str) -> str:
@@ -74,6 +74,6 @@ def _not_positive(line: Line, x: str) -> str:
     kind = f" ({_WORDS[line.kind]})" if line.kind in _WORDS else ""
     values = "value" if count == 1 else "values"
     return (
-        f"{line.label}{kind} has {count:,} {values} of 0 or less from {place_words(line, found[0], x)} on, which are not "
+        f"{line.label}{kind} has {count:,} {values} of 0 or less from {position_text(line, found[0], x)} on, which are not "
         "on a logarithmic axis."
     )
