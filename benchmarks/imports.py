@@ -109,11 +109,9 @@ def _ended(seed: int) -> EndedRun:
         device="cpu",
         note="",
         tags=(),
-        summary={},
-        environment={},
         notices=(),
         points={"batch/loss": one},
-        kept=(),
+        files=(),
     )
 
 

@@ -4,13 +4,15 @@ A page is one package with `page.py`, the script that Streamlit runs, and `PAGE`
 says. Nothing else names a page, so a new one is a new package.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import Any
 
-_PAGES = Path(__file__).resolve().parent
+import pages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +34,32 @@ class PageSpec:
 @cache
 def list_pages() -> tuple[PageSpec, ...]:
     """Return all pages, in order."""
-    names = [module.name for module in iter_modules([str(_PAGES)]) if (_PAGES / module.name / "page.py").is_file()]
-    specs = [import_module(f"pages.{name}").PAGE for name in names]
+    specs = [import_module(f"pages.{name}").PAGE for name in _scripts()]
     return tuple(sorted(specs, key=lambda spec: spec.order))
+
+
+@cache
+def _scripts() -> dict[str, Path]:
+    """Return the script of each page by its name."""
+    folders = {module.name: Path(module.module_finder.path) / module.name for module in _modules()}
+    return {name: folder / "page.py" for name, folder in folders.items() if (folder / "page.py").is_file()}
+
+
+def _modules() -> Iterator[Any]:
+    return iter_modules(pages.__path__)
 
 
 def has_page(name: str) -> bool:
     """Whether there is a page of this name."""
-    return any(spec.name == name for spec in list_pages())
+    return name in _scripts()
 
 
 def page_path(name: str) -> str:
     """Return the script of a page, such as "train", for `st.switch_page` and `st.page_link`."""
-    return str(_PAGES / name / "page.py")
+    return str(_scripts()[name])
+
+
+def forget_pages() -> None:
+    """Look for pages anew at the next call, after one was added."""
+    list_pages.cache_clear()
+    _scripts.cache_clear()

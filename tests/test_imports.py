@@ -69,7 +69,8 @@ TORCH_FREE = (
     "lab.training.events",
 )
 
-_RUNS_A_NETWORK = ("lab.cli.commands.summary",)  # imported only when that command is called
+# Imported only when that command is called, or after the page has loaded torch.
+_RUNS_A_NETWORK = ("lab.cli.commands.summary", "pages.cache.inspection")
 
 
 def _sources() -> Iterator[tuple[str, ast.Module]]:
@@ -151,13 +152,88 @@ def test_nothing_unpickles() -> None:
     assert wrong == []
 
 
-def test_session_state_has_one_door() -> None:
+def _page_modules() -> Iterator[tuple[str, ast.Module]]:
+    """Yield what the pages are made of, without the modules that keep their state."""
+    return (
+        (name, tree) for name, tree in _sources() if name.startswith("pages") and not name.startswith("pages.state")
+    )
+
+
+def test_pages_never_import_each_other() -> None:
+    wrong = [
+        f"{name} imports {target}"
+        for name, tree in _page_modules()
+        for target in _imports(tree)
+        for page in PAGES
+        if f"{target}.".startswith(f"pages.{page}.") and not f"{name}.".startswith(f"pages.{page}.")
+    ]
+    assert wrong == []
+    assert len(PAGES) >= 6
+
+
+def test_session_state_and_the_address_are_read_and_written_in_one_package() -> None:
+    wrong = [
+        f"{name}:{node.lineno} {ast.unparse(node)}"
+        for name, tree in _page_modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in {"st.session_state", "st.query_params"}
+    ]
+    wrong += [f"{name} imports {t}" for name, tree in _page_modules() for t in _imports(tree) if t in _UNTYPED]
+    assert wrong == []
+
+
+_UNTYPED = {f"pages.state.session.{name}" for name in ("value_of", "put", "forget")}
+
+
+def test_no_widget_has_a_key_of_its_own_making() -> None:
+    """Keys come from `element` (nothing is read back) or from the record that the widget writes to."""
+    wrong = [
+        f"{name}:{argument.value.lineno} key={ast.unparse(argument.value)}"
+        for name, tree in _page_modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for argument in node.keywords
+        if (argument.arg == "key" and isinstance(argument.value, ast.Constant | ast.JoinedStr | ast.BinOp))
+        or argument.arg in {"persist_state", "bind"}
+    ]
+    assert wrong == [], "\n".join(wrong)
+
+
+def test_each_element_is_named_in_one_package() -> None:
+    """The same name in two pages would be the same widget where both are on one page, and the same style."""
+    places: dict[str, set[str]] = {}
+    for name, tree in _page_modules():
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Call)
+                and ast.unparse(node.func) == "element"
+                and isinstance(node.args[0], ast.Constant)
+            ):
+                places.setdefault(str(node.args[0].value), set()).add(name)
+    assert {element: sorted(where) for element, where in places.items() if len(where) > 1} == {}
+
+
+def test_pages_import_nothing_inside_functions() -> None:
+    """What must wait for torch is named to `lab.lazy.load`, once a page."""
+    wrong = [
+        f"{name}:{node.lineno} {ast.unparse(node)}"
+        for name, tree in _sources()
+        if name.startswith("pages")
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert wrong == []
+
+
+def test_only_the_cache_package_caches_for_all_sessions() -> None:
     wrong = [
         f"{name}:{node.lineno}"
         for name, tree in _sources()
-        if name.startswith("pages") and name != "pages.state.session"
+        if name.startswith("pages") and not name.startswith("pages.cache")
         for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and node.attr == "session_state"
+        if isinstance(node, ast.Attribute) and node.attr in {"cache_data", "cache_resource"}
     ]
     assert wrong == []
 

@@ -7,7 +7,7 @@ answer in the cache, because its numbers were not computed here; in all else it 
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -27,6 +27,7 @@ from lab.runs.results import headline_columns, saved_epochs_of
 from lab.runs.row_changes import sound_row
 from lab.runs.row_values import SUMMARY_COLUMNS, plain_number
 from lab.runs.rows import run_record
+from lab.runs.run_facts import RunEnvironment, RunSummary
 from lab.runs.schema import kept, runs
 from lab.runs.seals import RAW, row_seal
 from lab.runs.sums import PointColumns, stored_sums
@@ -42,15 +43,10 @@ _NOTHING: dict[str, Any] = {"config": {}, "summary": {}, "environment": {}, "not
 Curves: TypeAlias = Mapping[str, Series] | Iterable[Series]
 
 
-@dataclass(frozen=True, slots=True)
-class EndedRun:
-    """A run as it comes in.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortableRun:
+    """What a run says of itself wherever it goes: the fields that a bundle's record and an imported run share."""
 
-    id: from `lab.runs.identity.new_run_id`. points: the curves by name, or parts of curves, each in step order, that are read as they are
-    stored. kept: its files, listed under this id.
-    """
-
-    id: str
     name: str
     config: RunConfig
     fingerprint: str
@@ -63,11 +59,28 @@ class EndedRun:
     device: str
     note: str
     tags: tuple[str, ...]
-    summary: Mapping[str, Any]
-    environment: Mapping[str, Any]
     notices: tuple[str, ...]
+    summary: RunSummary = field(default_factory=RunSummary)
+    environment: RunEnvironment = field(default_factory=RunEnvironment)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedRun(PortableRun):
+    """A run as it comes in.
+
+    id: from `lab.runs.identity.new_run_id`. points: the curves by name, or parts of curves, each in step order, that
+    are read as they are stored. files: its saved files, listed under this id.
+    """
+
+    id: str
     points: Curves
-    kept: tuple[KeptFile, ...]
+    files: tuple[KeptFile, ...]
+
+    @classmethod
+    def of(cls, run: PortableRun, *, id: str, points: Curves, files: tuple[KeptFile, ...]) -> "EndedRun":
+        """Return a run that comes in under a new id."""
+        shared = {one.name: getattr(run, one.name) for one in fields(PortableRun)}
+        return cls(**shared, id=id, points=points, files=files)
 
 
 class Imports:
@@ -100,7 +113,7 @@ class Imports:
             staged = []
             for number, run in zip(numbers, ended, strict=True):
                 if write_file is not None:
-                    self._write_files(pace, numbers, run.kept, write_file)
+                    self._write_files(pace, numbers, run.files, write_file)
                 self._import_points(pace, numbers, number, run)
                 staged.append(self._complete(pace, numbers, number, run, origin))
             return self._publish(pace, staged)
@@ -120,8 +133,8 @@ class Imports:
                 number = self._new_number(connection, {**_row_values(run, origin), **_NOTHING})
                 lease_until = self.context.moment(connection).now + IMPORT_LEASE_S
                 connection.execute(insert(partial_runs).values(number=number, id=run.id, lease_until=lease_until))
-                if run.kept:
-                    connection.execute(insert(kept), [_kept_values(file) for file in run.kept])
+                if run.files:
+                    connection.execute(insert(kept), [_kept_values(file) for file in run.files])
                 numbers.append(number)
         return numbers
 
@@ -250,13 +263,13 @@ def _row_values(run: EndedRun, origin: str) -> dict[str, Any]:
         "note": run.note,
         "tags": encode_tags(run.tags),
         "progress": {},
-        "summary": dict(run.summary),
-        "environment": dict(run.environment),
+        "summary": run.summary.as_dict(),
+        "environment": run.environment.as_dict(),
         "notices": list(run.notices),
         "arch": run.config.arch,
         "dataset": run.config.dataset,
         "setting": setting_key(run.config),
-        **{name: plain_number(run.summary.get(name)) for name in SUMMARY_COLUMNS},
+        **{name: plain_number(run.summary.value(name)) for name in SUMMARY_COLUMNS},
     }
 
 

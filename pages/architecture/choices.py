@@ -6,7 +6,7 @@ import streamlit as st
 
 from lab.architectures.registry import Architecture, check_options, get_architecture, list_architectures
 from lab.config import INPUT_SIZES
-from pages.cache.inspection import DESIGN_DATA
+from pages.cache.design import DESIGN_DATA
 from pages.state.architecture import ARCHITECTURE
 from pages.state.keys import element
 from pages.widgets.options import initial_value, option_input

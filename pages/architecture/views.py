@@ -5,12 +5,18 @@ import io
 import time
 from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
 from lab.formatting import format_bytes, format_count, format_percent, percent_number, plural
-from pages.cache.inspection import Design, graph_of, measure_times, summary_of
+from lab.inspection.compare import compare
+from lab.inspection.layout import draw
+from lab.inspection.picture import DETAILS, boxes, failed_boxes
+from lab.inspection.summary import LayerRow, Summary
+from lab.inspection.timing import Timing
+from pages.cache.design import Design
+from pages.cache.inspection import graph_of, measure_times, summary_of
 from pages.components.parts import graph, layer_table
 from pages.markdown import plain
 from pages.state.architecture import ARCHITECTURE
@@ -18,17 +24,13 @@ from pages.state.keys import element
 from pages.widgets.machine import describe_machine
 from pages.widgets.runs import show_moment
 
-if TYPE_CHECKING:
-    from lab.inspection.summary import LayerRow, Summary
-    from lab.inspection.timing import Timing
-
 _LONG = 40  # rows beyond which inner blocks start closed
 _DETAIL_WORDS = {"blocks": "Blocks", "layers": "Layers", "everything": "Every step"}
 _MANY = 100  # times, from here on without decimals
 _TIME_LIMIT_MACS, _TIME_LIMIT_BYTES = 60e9, 1.5e9  # about half a minute on one core, and what a small machine has
 
 
-def show_totals(summary: "Summary") -> None:
+def show_totals(summary: Summary) -> None:
     """Show torchinfo's totals."""
     frozen = summary.total_params - summary.trainable_params
     facts = [
@@ -60,7 +62,7 @@ def show_totals(summary: "Summary") -> None:
             st.metric(label, value, help=words)
 
 
-def table_rows(summary: "Summary") -> list[dict[str, Any]]:
+def table_rows(summary: Summary) -> list[dict[str, Any]]:
     """Return the rows of the tree below the root, groups with the sums of what is in them."""
     rows = []
     for index, row in enumerate(summary.layers):
@@ -117,7 +119,7 @@ def table_rows(summary: "Summary") -> list[dict[str, Any]]:
     return rows
 
 
-def _sums(layers: "Sequence[LayerRow]", index: int) -> tuple[int, int, int]:
+def _sums(layers: Sequence[LayerRow], index: int) -> tuple[int, int, int]:
     """Return parameters, mult-adds and bytes of outputs of a row, or of everything below it."""
     part = [layers[index]]
     for row in layers[index + 1 :]:
@@ -128,7 +130,7 @@ def _sums(layers: "Sequence[LayerRow]", index: int) -> tuple[int, int, int]:
     return sum(row.params for row in part), sum(row.mult_adds for row in part), held
 
 
-def show_layers(design: Design, summary: "Summary") -> None:
+def show_layers(design: Design, summary: Summary) -> None:
     """Show the tree, with downloads."""
     rows = table_rows(summary)
     folded = [r["name"] for r in rows if not r["leaf"] and r["depth"] > 0] if len(rows) > _LONG else []
@@ -156,7 +158,7 @@ def show_layers(design: Design, summary: "Summary") -> None:
         )
 
 
-def rows_csv(summary: "Summary") -> str:
+def rows_csv(summary: Summary) -> str:
     """Return one line a module, with raw numbers."""
     out = io.StringIO()
     fields = (
@@ -180,11 +182,8 @@ def rows_csv(summary: "Summary") -> str:
     return out.getvalue()
 
 
-def show_graph(design: Design, summary: "Summary") -> None:
+def show_graph(design: Design, summary: Summary) -> None:
     """Show the picture beside the facts of the chosen box."""
-    from lab.inspection.layout import draw
-    from lab.inspection.picture import DETAILS, boxes
-
     nodes = graph_of(design)
     branched = any(len(node.inputs) > 1 for node in nodes) and len(nodes) > _LONG
     detail = st.segmented_control(
@@ -226,7 +225,7 @@ def _picked(name: str, blocks: set[str], shown: Sequence[Any]) -> None:
     ARCHITECTURE.change(selected=next(box.names for box in shown if box.names[0] == name))
 
 
-def _facts(summary: "Summary", selected: Sequence[str]) -> None:
+def _facts(summary: Summary, selected: Sequence[str]) -> None:
     rows = [row for row in summary.layers if row.name in selected]
     if not rows:
         st.info("Click a box to see its numbers here; a block opens into its layers.", icon=":material/ads_click:")
@@ -260,17 +259,12 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 def show_failed(error: Any) -> None:
     """Show how far the images came, and where they did not fit."""
-    from lab.inspection.layout import draw
-    from lab.inspection.picture import failed_boxes
-
     picture = draw(failed_boxes(error.steps, image_size=error.steps[0].input_shape[-1]), title="Up to the failure")
     graph("arch-failed", picture.svg, network="failed", on_pick=lambda _name: None, from_end=True)
 
 
 def show_comparison(design: Design, other: Design, batch: int) -> None:
     """Show two networks' totals and their layers in pairs."""
-    from lab.inspection.compare import compare
-
     left, right = summary_of(design, batch), summary_of(other, batch)
     facts = [
         ("Parameters", left.total_params, right.total_params, format_count),
@@ -317,18 +311,18 @@ def _two_names(design: Design, other: Design) -> tuple[str, str]:
     return f"{design.arch} (left)", f"{other.arch} (right)"
 
 
-def _leaves(summary: "Summary") -> list["LayerRow"]:
+def _leaves(summary: Summary) -> list[LayerRow]:
     return [row for row in summary.layers if row.is_leaf]
 
 
-def _line(row: "LayerRow | None") -> str:
+def _line(row: LayerRow | None) -> str:
     if row is None:
         return ""
     window = f" {row.kernel_size}×{row.kernel_size}" if row.kernel_size else ""
     return f"{row.name.removeprefix('features.')} · {row.type}{window}"
 
 
-def _number(row: "LayerRow | None") -> str:
+def _number(row: LayerRow | None) -> str:
     return f"{row.params:,}" if row is not None and row.params else ""
 
 
@@ -375,7 +369,7 @@ def show_times(design: Design, batch: int) -> None:
     _time_table(summary, timing)
 
 
-def _time_table(summary: "Summary", timing: "Timing") -> None:
+def _time_table(summary: Summary, timing: Timing) -> None:
     work = {row.name: row.mult_adds for row in summary.layers}
     inside = sum(layer.median_ms for layer in timing.layers)
     st.dataframe(

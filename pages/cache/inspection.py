@@ -1,40 +1,43 @@
 """What the Inside, Draw and Architecture pages compute, cached by run, weights and question.
 
 Keys are ids and SHA-256 digests; nothing kept here is the only copy. Networks are kept within a budget of bytes and
-shared by all sessions: whoever looks at one leaves it as it is, and hooks hear their own thread only.
+shared by all sessions: nobody changes one, and hooks fire for their own thread only. Imports torch: pages load their
+views, which import this, after `require_torch`.
 """
 
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import numpy as np
 import streamlit as st
+import torch
 
-from lab.architectures.registry import Architecture
-from lab.config import RunConfig
-from lab.data.load import Dataset
-from lab.data.registry import get_dataset_spec
+from lab.architectures.build import build_network
 from lab.errors import InputError
+from lab.inspection.attribution import Attribution, attribute
+from lab.inspection.embedding import project
+from lab.inspection.graph import GraphNode, trace_graph
+from lab.inspection.kernels import Kernels, read_kernels
 from lab.inspection.metrics import Answers, judge, softmax
+from lab.inspection.observe import (
+    FeatureMaps,
+    LayerView,
+    compute_logits,
+    feature_maps,
+    layer_input,
+    list_layers,
+    to_input,
+)
+from lab.inspection.summary import Summary, summarize
+from lab.inspection.timing import Timing, time_layers
 from lab.loaded_network import LoadedNetwork
+from lab.sketch.reading import compute_features
+from pages.cache.datasets import INITIAL, dataset_of
+from pages.cache.design import DESIGN_DATA, Design
 from pages.cache.lab import get_lab
-from pages.cache.torch_import import require_torch
 
-if TYPE_CHECKING:
-    from lab.inspection.attribution import Attribution
-    from lab.inspection.graph import GraphNode
-    from lab.inspection.kernels import Kernels
-    from lab.inspection.observe import FeatureMaps, LayerView
-    from lab.inspection.summary import Summary
-    from lab.inspection.timing import Timing
-
-DESIGN_DATA = get_dataset_spec(
-    RunConfig().dataset
-)  # whose image size and channels a network without a run is shown for
-INITIAL = "initial"  # stands for the weights before training, which are made again from the seed
 _NETWORK_BYTES = 600_000_000
 _SMALL, _LARGE = 512, 64  # entries: a few kilobytes each, and up to a megabyte each
 
@@ -54,7 +57,6 @@ _measuring = threading.Lock()  # two measurements at once would measure each oth
 
 def network_of(run: str, digest: str) -> LoadedNetwork:
     """Return the network of a run's kept weights (by their SHA-256, or `INITIAL`): one for all, to be left as it is."""
-    require_torch()
     key = run, digest
     with _shelf.lock:
         if key in _shelf.kept:
@@ -88,22 +90,9 @@ def _read(run: str, digest: str) -> LoadedNetwork:
     raise InputError("These weights were removed a moment ago (the run keeps only some epochs): choose another epoch.")
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _shared_dataset(dataset: str, root: str) -> Dataset:
-    return get_lab().datasets.load(dataset)
-
-
-def dataset_of(dataset: str) -> Dataset:
-    """Return a data set, read once and shared: nobody may write to its arrays."""
-    return _shared_dataset(dataset, str(get_lab().settings.data))
-
-
 @st.cache_data(max_entries=_LARGE, show_spinner=False)
 def answers_of(run: str, digest: str, dataset: str) -> Answers:
     """Return the answers to the whole test set."""
-    require_torch()
-    from lab.inspection.observe import compute_logits
-
     data = dataset_of(dataset)
     loaded = network_of(run, digest)
     logits = compute_logits(loaded.network, data.test_images, mean=loaded.mean, std=loaded.std)
@@ -113,9 +102,6 @@ def answers_of(run: str, digest: str, dataset: str) -> Answers:
 @st.cache_data(max_entries=_SMALL, show_spinner=False)
 def probabilities_of(run: str, digest: str, image_u8: np.ndarray) -> np.ndarray:
     """Return the probabilities (K,) for one image (H, W) or (C, H, W); raises `InputError` where they are not finite."""
-    require_torch()
-    from lab.inspection.observe import compute_logits
-
     loaded = network_of(run, digest)
     logits = compute_logits(loaded.network, image_u8[None], mean=loaded.mean, std=loaded.std)
     if not np.isfinite(logits).all():
@@ -127,31 +113,22 @@ def probabilities_of(run: str, digest: str, image_u8: np.ndarray) -> np.ndarray:
 
 
 @st.cache_data(max_entries=_SMALL, show_spinner=False)
-def layers_of(run: str, digest: str) -> "tuple[LayerView, ...]":
+def layers_of(run: str, digest: str) -> tuple[LayerView, ...]:
     """Return the layers of a run's network."""
-    require_torch()
-    from lab.inspection.observe import list_layers
-
     loaded = network_of(run, digest)
     return list_layers(loaded.network, image_size=loaded.image_size, channels=loaded.channels)
 
 
 @st.cache_data(max_entries=_SMALL, max_size="200MB", show_spinner=False)
-def maps_of(run: str, digest: str, layer: str, image_u8: np.ndarray) -> "FeatureMaps":
+def maps_of(run: str, digest: str, layer: str, image_u8: np.ndarray) -> FeatureMaps:
     """Return a layer's maps for one image."""
-    require_torch()
-    from lab.inspection.observe import feature_maps, to_input
-
     loaded = network_of(run, digest)
     return feature_maps(loaded.network, to_input(image_u8[None], mean=loaded.mean, std=loaded.std), layer=layer)
 
 
 @st.cache_data(max_entries=_SMALL, max_size="200MB", show_spinner=False)
-def kernels_of(run: str, digest: str, layer: str) -> "Kernels":
+def kernels_of(run: str, digest: str, layer: str) -> Kernels:
     """Return one convolution's weights."""
-    require_torch()
-    from lab.inspection.kernels import read_kernels
-
     loaded = network_of(run, digest)
     return read_kernels(loaded.network, layer=layer)
 
@@ -159,21 +136,14 @@ def kernels_of(run: str, digest: str, layer: str) -> "Kernels":
 @st.cache_data(max_entries=_SMALL, max_size="100MB", show_spinner=False)
 def input_of(run: str, digest: str, layer: str, image_u8: np.ndarray) -> np.ndarray:
     """Return what a layer is given for one image, (C, H, W)."""
-    require_torch()
-    from lab.inspection.observe import layer_input, to_input
-
     loaded = network_of(run, digest)
     x = to_input(image_u8[None], mean=loaded.mean, std=loaded.std)
     return np.asarray(layer_input(loaded.network, x, layer=layer)[0].numpy())
 
 
 @st.cache_data(max_entries=_SMALL, show_spinner=False)
-def attribution_of(run: str, digest: str, image_u8: np.ndarray, target: int, method: str) -> "Attribution":
+def attribution_of(run: str, digest: str, image_u8: np.ndarray, target: int, method: str) -> Attribution:
     """Return which pixels spoke for a class."""
-    require_torch()
-    from lab.inspection.attribution import attribute
-    from lab.inspection.observe import to_input
-
     loaded = network_of(run, digest)
     x = to_input(image_u8[None], mean=loaded.mean, std=loaded.std)
     return attribute(loaded.network, x, target=target, method=method, black=-loaded.mean / loaded.std)
@@ -185,49 +155,13 @@ def points_of(run: str, digest: str, dataset: str, count: int, method: str) -> n
 
     None where the training has diverged: there is no place for what is not a finite number.
     """
-    require_torch()
-    from lab.inspection.embedding import project
-    from lab.sketch.reading import compute_features
-
     features = compute_features(network_of(run, digest), dataset_of(dataset).test_images[:count])
     return project(features, method=method) if np.isfinite(features).all() else None
 
 
-@dataclass(frozen=True, slots=True)
-class Design:
-    """A network without weights: id, input size ("auto", "native", …), its options as sorted pairs, classes."""
-
-    arch: str
-    input_size: str
-    options: tuple[tuple[str, object], ...]
-    classes: int
-
-    def arguments(self) -> dict[str, Any]:
-        """Return what `build_network` is told beside the id."""
-        return {
-            "input_size": self.input_size,
-            "classes": self.classes,
-            "image_size": DESIGN_DATA.image_size,
-            "channels": DESIGN_DATA.channels,
-            "options": {name: list(v) if isinstance(v, tuple) else v for name, v in self.options},
-        }
-
-
-def design_of(arch: Architecture, input_size: str, options: dict[str, Any], *, classes: int = 10) -> Design:
-    """Return the choices as one hashable record."""
-    pairs = tuple((name, tuple(v) if isinstance(v, list) else v) for name, v in sorted(options.items()))
-    return Design(arch.id, input_size, pairs, classes)
-
-
 @st.cache_data(max_entries=_SMALL, max_size="50MB", show_spinner=False)
-def summary_of(design: Design, batch: int) -> "Summary":
+def summary_of(design: Design, batch: int) -> Summary:
     """Return the counts for one batch; raises `ShapeError` where the images do not fit."""
-    require_torch()
-    import torch
-
-    from lab.architectures.build import build_network
-    from lab.inspection.summary import summarize
-
     with torch.device("meta"):
         network = build_network(design.arch, **design.arguments())
     return summarize(network, input_shape=(batch, *DESIGN_DATA.image_shape))
@@ -240,27 +174,15 @@ def mult_adds_of(design: Design) -> int:
 
 
 @st.cache_data(max_entries=_SMALL, max_size="50MB", show_spinner=False)
-def graph_of(design: Design) -> "tuple[GraphNode, ...]":
+def graph_of(design: Design) -> tuple[GraphNode, ...]:
     """Return the network's graph for one image; raises `ShapeError` where the images do not fit."""
-    require_torch()
-    import torch
-
-    from lab.architectures.build import build_network
-    from lab.inspection.graph import trace_graph
-
     with torch.device("meta"):
         network = build_network(design.arch, **design.arguments())
     return trace_graph(network, input_shape=(1, *DESIGN_DATA.image_shape))
 
 
-def measure_times(design: Design, batch: int) -> "Timing":
+def measure_times(design: Design, batch: int) -> Timing:
     """Measure each layer's forward pass on this machine's CPU, now; sessions that ask at once are measured in turn."""
-    require_torch()
-    import torch
-
-    from lab.architectures.build import build_network
-    from lab.inspection.timing import time_layers
-
     network = build_network(design.arch, **design.arguments())
     with _measuring:
         return time_layers(network, torch.rand(batch, *DESIGN_DATA.image_shape))

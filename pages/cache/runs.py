@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from lab.config import RunConfig
+from lab.lazy import load
 from lab.runs.records import RunRecord, Series
 from lab.service.resolved import ResolvedConfig
 from pages.cache.lab import get_lab
@@ -60,11 +61,9 @@ def _estimate_cost(
     home: str, decisive: str, _resolved: ResolvedConfig
 ) -> "tuple[Estimate, tuple[str, Estimate] | None]":
     require_torch()
-    from lab.service.costs import estimate, smaller_input
-
     lab = get_lab()
-    cost = estimate(lab, _resolved)
-    return cost, smaller_input(lab, _resolved) if cost.side > _LARGE else None
+    cost: Estimate = load("lab.service.costs:estimate")(lab, _resolved)
+    return cost, load("lab.service.costs:smaller_input")(lab, _resolved) if cost.side > _LARGE else None
 
 
 def estimate_seconds(config: RunConfig) -> float:
@@ -75,10 +74,11 @@ def estimate_seconds(config: RunConfig) -> float:
 @st.cache_data(max_entries=_ENTRIES, ttl=10 * _MINUTE_S, show_spinner=False)
 def _estimate_seconds(home: str, config: str) -> float:
     require_torch()
-    from lab.service.costs import estimate
-
     lab = get_lab()
-    return estimate(lab, lab.validation.resolve(RunConfig.from_dict(json.loads(config)))).seconds
+    cost: Estimate = load("lab.service.costs:estimate")(
+        lab, lab.validation.resolve(RunConfig.from_dict(json.loads(config)))
+    )
+    return cost.seconds
 
 
 def run_points(run: RunRecord) -> Mapping[str, Series]:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import streamlit as st
 
 from lab.data.recipes import Recipe
 from lab.data.registry import get_dataset_spec
@@ -16,15 +15,13 @@ from lab.errors import LabError
 from lab.inspection.observe import LayerView
 from lab.loaded_network import LoadedNetwork
 from lab.runs.records import RunRecord
-from lab.sketch.reading import compute_features, learn_network_rule, rule_images
+from lab.sketch.reading import compute_features
 from lab.sketch.unsure import UnsureRule, unit_rows
-from pages.cache.inspection import dataset_of, layers_of, network_of
+from pages.cache.datasets import dataset_of
+from pages.cache.drawing import SEARCHED, features_of, rule_of
+from pages.cache.inspection import layers_of, network_of
 from pages.cache.lab import get_lab
 from pages.widgets.runs import run_title
-
-_RULES = 24  # networks; up to 8 MB each
-_BANKS = 6  # networks of which look-alikes are searched; 1 to 50 MB each
-_BANK = 3_000  # training pictures that look-alikes are searched in
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,14 +72,7 @@ def _load(run_id: str) -> Model:
     run = lab.store.runs.get(run_id)
     get_dataset_spec(run.config.dataset).require_recipe()
     layers = tuple(view for view in layers_of(run_id, digest) if view.has_maps)
-    return Model(run, digest, network_of(run_id, digest), _rule_of(run_id, digest), layers)
-
-
-@st.cache_resource(max_entries=_RULES, show_spinner=False)
-def _rule_of(run: str, digest: str) -> UnsureRule:
-    loaded = network_of(run, digest)
-    count = rule_images(sum(p.numel() for p in loaded.network.parameters()), loaded.run.config.input_size)
-    return learn_network_rule(loaded, dataset_of(loaded.run.config.dataset), count=count)
+    return Model(run, digest, network_of(run_id, digest), rule_of(run_id, digest), layers)
 
 
 def look_alikes(model: Model, image: np.ndarray, *, count: int = 10) -> list[tuple[np.ndarray, str, float]]:
@@ -90,7 +80,7 @@ def look_alikes(model: Model, image: np.ndarray, *, count: int = 10) -> list[tup
 
     Searched are the first `bank_size` training pictures; their features are computed at the first call.
     """
-    likeness = _bank_of(model.id, model.digest) @ unit_rows(compute_features(model.loaded, image[None]))[0]
+    likeness = features_of(model.id, model.digest) @ unit_rows(compute_features(model.loaded, image[None]))[0]
     nearest = np.argsort(-likeness, kind="stable")[:count]
     dataset = dataset_of(model.spec.id)
     names = dataset.spec.classes
@@ -99,10 +89,4 @@ def look_alikes(model: Model, image: np.ndarray, *, count: int = 10) -> list[tup
 
 def bank_size(model: Model) -> int:
     """Return how many training pictures look-alikes are searched in."""
-    return min(_BANK, len(dataset_of(model.spec.id).train_images))
-
-
-@st.cache_resource(max_entries=_BANKS, show_spinner=False)
-def _bank_of(run: str, digest: str) -> np.ndarray:
-    loaded = network_of(run, digest)
-    return unit_rows(compute_features(loaded, dataset_of(loaded.run.config.dataset).train_images[:_BANK]))
+    return min(SEARCHED, len(dataset_of(model.spec.id).train_images))

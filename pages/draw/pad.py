@@ -12,6 +12,7 @@ from typing import Any
 import streamlit as st
 
 from lab.errors import InputError
+from lab.lazy import load
 from lab.sketch.sketch import (
     CANVAS,
     MAX_BRUSH,
@@ -84,13 +85,13 @@ def sketch_of(strokes: str) -> Sketch:
 
 def standard_pad(page: DrawPage) -> Sketch:
     """Show streamlit-drawable-canvas and return what is on it; it reports 200 ms after each stroke."""
-    from streamlit_drawable_canvas import st_canvas  # registers its component, which needs a running Streamlit
-
     width = st.slider("Pen width", 4, 40, **DRAW.widget("pen", value=DRAW.read().pen or page.pen))
     key = canvas_key(page.version)
     if reported(key) is None:  # changing this while it is shown would load the canvas anew
         page.canvas_start = page.canvas
-    result = st_canvas(
+    result = load(
+        "streamlit_drawable_canvas:st_canvas"
+    )(  # its import registers a component, which needs a running Streamlit
         stroke_width=width,
         stroke_color=INK_COLOR,
         background_color="",

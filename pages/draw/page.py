@@ -5,6 +5,7 @@ With `?runs=a,b` in the address the page opens with those runs.
 
 import streamlit as st
 
+from lab.lazy import load
 from pages.cache.torch_import import require_torch
 from pages.draw.runs import chosen_runs, offer_training
 from pages.markdown import plain
@@ -22,15 +23,11 @@ def main() -> None:
         return
     with st.spinner("Loading the networks"):
         require_torch()
-        from pages.draw.models import load_models
-
-        models, problems = load_models(chosen)
+        models, problems = load("pages.draw.models:load_models")(chosen)
     for problem in problems:
         st.warning(plain(problem), icon=":material/warning:")
     if models:
-        from pages.draw.modes import show_mode
-
-        show_mode(models)
+        load("pages.draw.modes:show_mode")(models)
 
 
 main()

@@ -12,6 +12,7 @@ import streamlit as st
 from lab.errors import InputError
 from lab.sketch.reading import Answer, average, doubt_crowd
 from lab.sketch.sketch import Sketch
+from pages.cache.photos import PICTURE_KINDS, photo_of
 from pages.components.paste import paste_component
 from pages.draw.models import Model
 from pages.draw.studio import normalised, read_all, titles
@@ -20,7 +21,6 @@ from pages.markdown import plain
 from pages.state.draw import DRAW
 from pages.state.keys import element
 from pages.widgets.frame import show_errors
-from pages.widgets.photos import PICTURE_KINDS, photo_of
 
 
 @st.fragment

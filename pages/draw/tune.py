@@ -14,7 +14,7 @@ from lab.runs.sketches import SavedSketch
 from lab.sketch.saved import normalise_all
 from lab.sketch.sketch import Sketch
 from lab.training.batches import fitting_batch_size
-from pages.cache.inspection import dataset_of
+from pages.cache.datasets import dataset_of
 from pages.cache.lab import get_lab
 from pages.draw.models import Model
 from pages.markdown import plain

@@ -15,13 +15,13 @@ from lab.sketch.saved import decode_ink
 from lab.sketch.unsure import UnsureRule, judge
 from pages.cache.inspection import probabilities_of
 from pages.cache.lab import get_lab
+from pages.cache.photos import PICTURE_KINDS, photo_of
 from pages.inside.subject import Picture, Subject
 from pages.markdown import plain
 from pages.registry import page_path
 from pages.state.codec import one_of, whole
 from pages.state.inside import INSIDE, SOURCES
 from pages.state.keys import element
-from pages.widgets.photos import PICTURE_KINDS, photo_of
 
 _ENLARGE = 8
 _SHOWN = 10  # bars

@@ -5,7 +5,9 @@ import streamlit as st
 
 from lab.charts import tiles as paint
 from lab.formatting import format_percent, plural
-from pages.cache.inspection import INITIAL, kernels_of, layers_of
+from lab.inspection.kernels import kernel_change
+from pages.cache.datasets import INITIAL
+from pages.cache.inspection import kernels_of, layers_of
 from pages.components.parts import Tile, tiles
 from pages.inside.figures import choose_layer, layer_words, legend
 from pages.inside.subject import Subject
@@ -18,8 +20,6 @@ _MOST = 256  # tiles at once
 
 def show_kernels(subject: Subject) -> None:
     """Show one convolution's filters as they are, were, or changed."""
-    from lab.inspection.kernels import kernel_change
-
     words = {
         layer.name: layer_words(layer.name, layer.type, layer.shape)
         for layer in layers_of(*subject.key)

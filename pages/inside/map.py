@@ -6,6 +6,7 @@ import streamlit as st
 from lab.charts import tiles as paint
 from lab.errors import InputError
 from lab.formatting import plural
+from lab.inspection.embedding import align
 from lab.inspection.metrics import Answers
 from pages.cache.inspection import answers_of, points_of
 from pages.components.parts import scatter
@@ -71,7 +72,6 @@ def _choose(subject: Subject) -> tuple[str, int]:
 
 def _places(subject: Subject, method: str, count: int) -> np.ndarray:
     """Return the images' places (count, 2) within [-1, 1], turned onto those of the last epoch that has any."""
-    from lab.inspection.embedding import align
 
     def at(moment: Moment) -> np.ndarray | None:
         return points_of(subject.run.id, moment.digest, subject.run.config.dataset, count, method)

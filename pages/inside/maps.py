@@ -1,12 +1,12 @@
 """Feature maps of a layer: the grid of channels for the image, one enlarged over it, and the first five test images."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import streamlit as st
 
 from lab.charts import tiles as paint
 from lab.formatting import format_percent
+from lab.inspection.observe import FeatureMaps
+from lab.inspection.receptive_field import ReceptiveField
 from pages.cache.inspection import layers_of, maps_of
 from pages.components.parts import Tile, tiles
 from pages.inside.figures import choose_layer, framed, layer_words, legend, side_by_side
@@ -14,10 +14,6 @@ from pages.inside.subject import Picture, Subject
 from pages.markdown import plain
 from pages.state.inside import INSIDE
 from pages.state.keys import element
-
-if TYPE_CHECKING:
-    from lab.inspection.observe import FeatureMaps
-    from lab.inspection.receptive_field import ReceptiveField
 
 _MOST = 256  # tiles at once
 _MOST_OF_FIVE = 32  # channels of each of the five images
@@ -79,12 +75,12 @@ def _choose(subject: Subject) -> tuple[str, str, bool]:
     return chosen, str(order), bool(each)
 
 
-def _chosen_channel(maps: "FeatureMaps") -> int | None:
+def _chosen_channel(maps: FeatureMaps) -> int | None:
     channel = INSIDE.read().channel
     return channel if channel is not None and channel < len(maps.mean) else None
 
 
-def _grid(maps: "FeatureMaps", shown: np.ndarray, *, scale: str, each: bool) -> None:
+def _grid(maps: FeatureMaps, shown: np.ndarray, *, scale: str, each: bool) -> None:
     words = [
         Tile(
             label=f"Channel {k}, mean {maps.mean[k]:.3f}, {format_percent(float(maps.sparsity[k]), digits=0)} zeros",
@@ -135,7 +131,7 @@ def _first_five(subject: Subject, layer: str) -> None:
                 )
 
 
-def _enlarge_chosen(subject: Subject, picture: Picture, maps: "FeatureMaps", scale: str) -> None:
+def _enlarge_chosen(subject: Subject, picture: Picture, maps: FeatureMaps, scale: str) -> None:
     channel = _chosen_channel(maps)
     if channel is not None:
         read_side = next((v.shape[-1] for v in layers_of(*subject.key) if v.type == "Resize"), picture.pixels.shape[-1])
@@ -143,7 +139,7 @@ def _enlarge_chosen(subject: Subject, picture: Picture, maps: "FeatureMaps", sca
 
 
 def _enlarged(
-    picture: Picture, values: np.ndarray, field: "ReceptiveField | None", channel: int, *, scale: str, read_side: int
+    picture: Picture, values: np.ndarray, field: ReceptiveField | None, channel: int, *, scale: str, read_side: int
 ) -> None:
     """Show one channel beside and over the image. read_side: side of the image after the network's own resize."""
     row, column = (int(n) for n in np.unravel_index(int(np.abs(values).argmax()), values.shape))
@@ -176,7 +172,7 @@ def _enlarged(
         side_by_side(pictures)
 
 
-def _placed(values: np.ndarray, field: "ReceptiveField | None", *, side: int, read_side: int) -> np.ndarray:
+def _placed(values: np.ndarray, field: ReceptiveField | None, *, side: int, read_side: int) -> np.ndarray:
     """Return a map at the image's size: each value over the pixels it is centred on, 0 where no value is."""
     places = np.arange(side)
     if field is None:

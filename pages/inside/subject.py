@@ -9,7 +9,7 @@ from lab.data.load import Dataset
 from lab.formatting import plural
 from lab.metrics import TEST_ACCURACY, VAL_ACCURACY
 from lab.runs.records import KeptFile, RunRecord, Series
-from pages.cache.inspection import INITIAL, dataset_of
+from pages.cache.datasets import INITIAL, dataset_of
 from pages.cache.lab import get_lab
 from pages.components.parts import epoch_slider
 from pages.registry import page_path

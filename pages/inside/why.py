@@ -1,10 +1,9 @@
 """Why this answer: pixels that speak for or against a class, by five methods."""
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
 from lab.charts import tiles as paint
+from lab.inspection.attribution import METHODS, PASSES, Attribution
 from pages.cache.inspection import attribution_of, probabilities_of
 from pages.inside.figures import framed, legend, side_by_side
 from pages.inside.subject import Picture, Subject
@@ -13,14 +12,9 @@ from pages.state.inside import INSIDE
 from pages.state.keys import element
 from pages.widgets.waiting import worth_waiting
 
-if TYPE_CHECKING:
-    from lab.inspection.attribution import Attribution
-
 
 def show_why(subject: Subject, picture: Picture) -> None:
     """Show one method's map for the predicted or a chosen class."""
-    from lab.inspection.attribution import METHODS, PASSES
-
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     with left:
         method = str(
@@ -54,7 +48,7 @@ def show_why(subject: Subject, picture: Picture) -> None:
     st.caption(_note(told, subject))
 
 
-def _signed(told: "Attribution") -> bool:
+def _signed(told: Attribution) -> bool:
     """Whether values can speak against the class: Grad-CAM shows only what speaks for it."""
     return told.method != "grad-cam"
 
@@ -74,7 +68,7 @@ def _choose_class(subject: Subject, picture: Picture) -> int:
     return int(target)
 
 
-def _note(told: "Attribution", subject: Subject) -> str:
+def _note(told: Attribution, subject: Subject) -> str:
     if not told.values.any():
         return "Nothing in the image speaks for this class by this method."
     if told.gap is not None:

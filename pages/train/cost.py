@@ -99,7 +99,7 @@ def _finding(finding: Finding) -> None:
         if finding.remedy:
             st.button(
                 f"Set {remedy_words(finding.remedy)}",
-                key=element("remedy", finding.code),
+                key=element("set-remedy", finding.code),
                 on_click=apply_changes,
                 args=(dict(finding.remedy),),
             )

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from lab.formatting import plural
+from lab.lazy import load
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.sharing.formats import ExportFormat, export_runs, list_formats
@@ -103,9 +104,7 @@ def _import(lab: Lab) -> None:
     with show_errors():
         with st.spinner("Checking and importing…"):
             require_torch()
-            from lab.sharing.bundle.read import import_bundle
-
-            arrived = import_bundle(lab, upload)
+            arrived = load("lab.sharing.bundle.read:import_bundle")(lab, upload)
         SHARE.change(upload=number + 1)  # a fresh, empty uploader
         names = ", ".join(run.name or run.id for run in arrived[:5])
         flash(f"Imported {plural(len(arrived), 'run')}: {plain(names)}.")

@@ -6,7 +6,8 @@ from lab.architectures.registry import get_architecture
 from lab.data.registry import get_dataset_spec
 from lab.formatting import format_count, format_duration
 from lab.runs.records import RunRecord
-from pages.cache.inspection import design_of, mult_adds_of
+from pages.cache.design import design_of
+from pages.cache.inspection import mult_adds_of
 from pages.markdown import plain
 from pages.state.keys import element
 from pages.state.shared import WAITING

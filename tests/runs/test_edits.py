@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from lab.errors import RunNotFoundError, RunStateError, StoreError
+from lab.errors import RunNotFoundError, RunStateError, StoreError, TextError
 from lab.runs import curves
 from lab.runs.older_rows import content_digest
 from lab.runs.owner import Owner
@@ -177,3 +177,25 @@ def test_the_digest_of_a_curve_is_that_of_its_numbers_in_whatever_parts_they_are
         monkeypatch.setattr(curves, "_FETCH", part)
         with store.database.read() as connection:
             assert content_digest(connection, sound_row(connection, run.id)) == known
+
+
+def test_a_run_that_is_stopping_is_not_deleted_yet(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    store.leases.request(run.id, Want.STOP)
+    with pytest.raises(RunStateError, match="is stopping, so it cannot be deleted: stop it first"):
+        store.removal.delete(run.id)
+    assert store.leases.heartbeat(run.id, run.lease) is Want.STOP
+
+
+def test_texts_and_tags_may_be_as_long_as_is_said_and_no_longer(store: RunStore) -> None:
+    run = submit(store)
+    store.edits.rename(run.id, "x" * 200)
+    store.edits.set_note(run.id, "x" * 20_000)
+    store.edits.set_tags(run.id, ["x" * 60])
+    assert len(store.edits.set_tags(run.id, [str(number) for number in range(200)]).tags) == 200
+    with pytest.raises(TextError, match="The name has 201 characters, but at most 200"):
+        store.edits.rename(run.id, "x" * 201)
+    with pytest.raises(TextError, match="The note has 20001 characters, but at most 20000"):
+        store.edits.set_note(run.id, "x" * 20_001)
+    with pytest.raises(TextError, match="There are 201 tags, but at most 200"):
+        store.edits.set_tags(run.id, [str(number) for number in range(201)])

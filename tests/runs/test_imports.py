@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,14 @@ from sqlalchemy import select
 
 from lab.config import RunConfig
 from lab.errors import LeaseLostError, StoreError
-from lab.runs import pace
+from lab.runs import imports, pace
 from lab.runs.database import Database
 from lab.runs.identity import new_run_id
 from lab.runs.imports import IMPORT_LEASE_S, EndedRun
 from lab.runs.owner import Owner
 from lab.runs.partial_table import partial_runs
 from lab.runs.records import KeptFile, RunState, Series, Want
+from lab.runs.run_facts import RunSummary
 from lab.runs.schema import kept, points, runs
 from lab.runs.store import RunStore
 from tests.runs.conftest import Clock
@@ -44,11 +46,10 @@ def ended(points: Any, *, id: str = "", files: tuple[KeptFile, ...] = (), seed: 
         device="cpu",
         note="",
         tags=("t",),
-        summary={"test_accuracy": 0.5},
-        environment={},
+        summary=RunSummary.from_dict({"test_accuracy": 0.5}),
         notices=(),
         points=points,
-        kept=files,
+        files=files,
     )
 
 
@@ -175,6 +176,7 @@ def test_an_import_that_fails_leaves_nothing(store: RunStore, clock: Clock) -> N
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
+from types import SimpleNamespace
 from lab.runs.store import RunStore
 from tests.runs.test_imports import ended, kept_file, long_curve
 
@@ -319,3 +321,21 @@ def test_a_run_is_read_without_a_look_at_the_curves_of_all_others(store: RunStor
     (one,) = store.imports.insert([ended({"s7": series("s7", [3], [2.0])}, seed=2)])
     assert list(store.points.read(one.id)) == ["s7"]
     assert len(store.points.read(many.id)) == 60
+
+
+def test_an_import_of_large_files_renews_its_lease_between_them(
+    store: RunStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file takes nearly as long as a lease lasts, by the store's clock and by the importer's."""
+    monotonic = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(imports, "time", SimpleNamespace(monotonic=lambda: monotonic.now))
+    id = new_run_id()
+    files = tuple(kept_file(id, f"{id}/{step}", step=step) for step in (1, 2, 3))
+
+    def write(_file: KeptFile) -> None:
+        clock.now += IMPORT_LEASE_S - 1
+        monotonic.now += IMPORT_LEASE_S - 1
+        store.removal.purge(lambda paths: None)
+
+    (run,) = store.imports.insert([ended([], id=id, files=files)], write_file=write)
+    assert [file.step for file in store.files.list(run.id)] == [1, 2, 3]

@@ -302,3 +302,57 @@ def test_the_end_keeps_summary_reason_and_seconds(store: RunStore, me: Owner, cl
     assert ended.summary.other["val_accuracy"] != ended.summary.other["val_accuracy"]
     assert store.runs.count(where="test=75% best_epoch:2") == 1
     assert store.runs.count(where="val>0") == 0
+
+
+def test_a_claim_that_was_never_answered_is_given_back_as_if_it_had_not_been(
+    store: RunStore, me: Owner, clock: Clock
+) -> None:
+    first, second = submit(store, "a"), submit(store, "b")
+    taken = store.leases.claim(slot="cpu", owner=me)
+    assert taken is not None
+    store.leases.release(slot="cuda:0", owner=me)
+    store.leases.release(slot="cpu", owner=FOREIGN)
+    assert store.runs.get(first.id).state is RunState.RUNNING
+    store.leases.release(slot="cpu", owner=me)
+    given = store.runs.get(first.id)
+    assert (given.state, given.attempts) == (RunState.QUEUED, 0)
+    with pytest.raises(LeaseLostError):
+        store.leases.heartbeat(first.id, taken.lease)
+    again = store.leases.claim(slot="cpu", owner=me)
+    assert again is not None
+    assert (again.id, again.attempts) == (first.id, 1)
+    assert store.runs.get(second.id).state is RunState.QUEUED
+
+
+@pytest.mark.parametrize("request_", [Want.RUN, Want.PAUSE, Want.STOP])
+def test_a_run_that_failed_stays_failed_whatever_was_asked_of_it(store: RunStore, me: Owner, request_: Want) -> None:
+    run = claimed(store, me)
+    if request_ is not Want.RUN:
+        store.leases.request(run.id, request_)
+    store.leases.finish(run.id, run.lease, state=RunState.FAILED, reason="The disk is full.")
+    record = store.runs.get(run.id)
+    assert (record.state, record.reason) == (RunState.FAILED, "The disk is full.")
+
+
+def test_a_resumed_run_began_when_it_first_began_and_has_no_end_yet(store: RunStore, me: Owner, clock: Clock) -> None:
+    began = clock.now
+    run = claimed(store, me)
+    clock.now += 5
+    store.leases.finish(run.id, run.lease, state=RunState.PAUSED)
+    assert store.runs.get(run.id).finished_at == began + 5
+    clock.now += 100
+    store.leases.request(run.id, Want.RUN)
+    assert store.runs.get(run.id).finished_at is None
+    again = store.leases.claim(slot="cpu", owner=me)
+    assert again is not None
+    assert (again.started_at, again.finished_at) == (began, None)
+
+
+def test_a_run_that_goes_on_waits_behind_what_was_queued_meanwhile(store: RunStore, me: Owner, clock: Clock) -> None:
+    first = claimed(store, me, "a")
+    clock.now += 1
+    store.leases.finish(first.id, first.lease, state=RunState.PAUSED)
+    second = submit(store, "b")
+    clock.now += 1
+    store.leases.request(first.id, Want.RUN)
+    assert [run.id for run in store.queue.list()] == [second.id, first.id]

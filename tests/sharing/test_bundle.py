@@ -26,6 +26,7 @@ from lab.errors import ArtifactError, InputError, ReadOnlyError, StoreError
 from lab.runs.identity import new_run_id
 from lab.runs.imports import EndedRun
 from lab.runs.records import KeptFile, RunRecord, RunState, Series
+from lab.runs.run_facts import RunEnvironment, RunSummary
 from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.sharing.bundle import read, write
@@ -122,7 +123,7 @@ def test_of_more_epochs_than_a_bundle_has_room_for_the_best_and_the_newest_go_al
     sha256, size = other.artifacts.write(f"{id}/{epochs}", b"weights")
     kept = tuple(KeptFile(id, "weights", n, n, f"{id}/{n}", sha256, size, 0.0) for n in range(1, epochs + 1))
     loss = Series("val/loss", np.array([7, epochs]), np.array([0.1, 0.2]), np.array([1.0, 2.0]))
-    long = dataclasses.replace(random_run(random.Random(0)), id=id, kept=kept, points={"val/loss": loss})
+    long = dataclasses.replace(random_run(random.Random(0)), id=id, files=kept, points={"val/loss": loss})
     files = unpack(write_bundle(other, other.store.imports.insert([long])))
     assert [name for name in files if "weights" in name] == [weights_name(0, 7), weights_name(0, epochs)]
     assert json.loads(files[MANIFEST])[VOLATILE]["weights_left_out"] == epochs - 2
@@ -167,11 +168,11 @@ def random_run(chance: random.Random) -> EndedRun:
         device=chance.choice(["cpu", "cuda:0"]),
         note=words(300),
         tags=tuple(sorted({words(20) for _ in range(3)} - {""})),
-        summary={"test_loss": number(), "outcome": "finished"},
-        environment={"torch": "2.15", "threads": 2, "normalization": [0.1, 0.3]},
+        summary=RunSummary.from_dict({"test_loss": number(), "outcome": "finished"}),
+        environment=RunEnvironment.from_dict({"torch": "2.15", "threads": 2, "normalization": [0.1, 0.3]}),
         notices=(words(60),),
         points=points,
-        kept=(),
+        files=(),
     )
 
 

@@ -114,7 +114,7 @@ def test_the_docs_describe_every_format() -> None:
     assert "`tensorboard`" in text
 
 
-def test_exported_code_is_said_in_two_lines_and_lies_beside_its_modules(shell, run: RunRecord, tmp_path: Path) -> None:
+def test_exported_code_is_listed_in_two_lines(shell, run: RunRecord, tmp_path: Path) -> None:
     printed, _, code = shell("export", run.id, "--format", "code", "--out", tmp_path / "train.py")
     script, package = printed.splitlines()
     modules = list((tmp_path / "convlab").rglob("*.py"))

@@ -13,7 +13,8 @@ from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sketch.render import draw_digit
 from lab.sketch.sketch import Stroke, dump_strokes, sketch_from_strokes
-from pages.cache.inspection import dataset_of, network_of
+from pages.cache.datasets import dataset_of
+from pages.cache.inspection import network_of
 from pages.draw.models import Model, load_models, look_alikes
 from pages.draw.studio import normalised, read_all, subtitle
 from tests.web.addresses import go_to

@@ -208,23 +208,5 @@ def _ended_run(
     archive: Archive, digests: Mapping[str, str], run: _Checked, id: str, files: tuple[KeptFile, ...]
 ) -> EndedRun:
     record, name = run.record, points_name(run.index)
-    return EndedRun(
-        id=id,
-        name=record.name,
-        config=record.config,
-        fingerprint=record.fingerprint,
-        state=record.state,
-        reason=record.reason,
-        created_at=record.created_at,
-        started_at=record.started_at,
-        finished_at=record.finished_at,
-        seconds=record.seconds,
-        device=record.device,
-        note=record.note,
-        tags=record.tags,
-        summary=record.summary,
-        environment=record.environment,
-        notices=record.notices,
-        points=curve_parts(archive, name, digests[name], run.curves),
-        kept=files,
-    )
+    points = curve_parts(archive, name, digests[name], run.curves)
+    return EndedRun.of(record, id=id, points=points, files=files)

@@ -1,0 +1,52 @@
+"""One network: its totals, and the chosen view of it. Imports torch."""
+
+import streamlit as st
+
+from lab.errors import ShapeError
+from pages.architecture import views
+from pages.architecture.choices import choose_network, choose_size
+from pages.cache.design import Design, design_of
+from pages.cache.inspection import summary_of
+from pages.markdown import plain
+from pages.state.architecture import ARCHITECTURE, VIEWS
+
+
+def show_design(design: Design, batch: int) -> None:
+    """Count what the network is made of, and draw the chosen view."""
+    with st.spinner("Counting"):
+        try:
+            summary = summary_of(design, batch)
+        except ShapeError as error:
+            st.error(plain(str(error)), icon=":material/error:")
+            views.show_failed(error)
+            return
+    views.show_totals(summary)
+    ARCHITECTURE.take("view")
+    view = st.segmented_control(
+        "Show",
+        list(VIEWS),
+        format_func=VIEWS.__getitem__,
+        required=True,
+        label_visibility="collapsed",
+        **ARCHITECTURE.widget("view"),
+    )
+    ARCHITECTURE.show("view")
+    if view == "layers":
+        views.show_layers(design, summary)
+    elif view == "graph":
+        views.show_graph(design, summary)
+    elif view == "compare":
+        _compare(design, batch)
+    else:
+        views.show_times(design, batch)
+
+
+def _compare(design: Design, batch: int) -> None:
+    columns = st.columns([2, 1, 1])
+    with columns[0]:
+        other = choose_network("other", label="Compare with")
+    if other is None:
+        return
+    with columns[1]:
+        size = choose_size("other_size", other)
+    views.show_comparison(design, design_of(other, size, {}), batch)

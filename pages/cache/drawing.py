@@ -1,0 +1,31 @@
+"""What the Draw page computes once for a run's weights: when an answer is unsure, and features to search.
+
+Brings torch: import it after `require_torch`.
+"""
+
+import numpy as np
+import streamlit as st
+
+from lab.sketch.reading import compute_features, learn_network_rule, rule_images
+from lab.sketch.unsure import UnsureRule, unit_rows
+from pages.cache.datasets import dataset_of
+from pages.cache.inspection import network_of
+
+SEARCHED = 3_000  # training images in which nearest neighbours are searched
+_RULES = 24  # networks; up to 8 MB each
+_FEATURES = 6  # networks; 1 to 50 MB each
+
+
+@st.cache_resource(max_entries=_RULES, show_spinner=False)
+def rule_of(run: str, digest: str) -> UnsureRule:
+    """Return when an answer of a run's weights counts as unsure."""
+    loaded = network_of(run, digest)
+    count = rule_images(sum(p.numel() for p in loaded.network.parameters()), loaded.run.config.input_size)
+    return learn_network_rule(loaded, dataset_of(loaded.run.config.dataset), count=count)
+
+
+@st.cache_resource(max_entries=_FEATURES, show_spinner=False)
+def features_of(run: str, digest: str) -> np.ndarray:
+    """Return the features (N, D) of the first training images in the last hidden layer, each of length 1."""
+    loaded = network_of(run, digest)
+    return unit_rows(compute_features(loaded, dataset_of(loaded.run.config.dataset).train_images[:SEARCHED]))
