@@ -1,4 +1,4 @@
-"""The only list of network names: pages, shell, docs and tests all read it here. No torch.
+"""The only list of network names: pages, CLI, docs and tests all read it here. No torch.
 
 It refuses an id twice and an entry without a description, and answers a wrong name with the near miss.
 """

@@ -1,6 +1,6 @@
 """What the lab says of a network before building it: its entry and its options. No torch.
 
-An entry names its builder as `"module:function"`, so that lists, forms and the shell's help open without torch.
+An entry names its builder as `"module:function"`, so that lists, forms and the CLI's help open without torch.
 """
 
 import math
