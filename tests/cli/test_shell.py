@@ -197,7 +197,7 @@ def test_every_verb_with_something_to_say_takes_json() -> None:
         (("train", "--arch-option", "widths"), "NAME=VALUE"),
         (("train", "--arch", "vgg11", "--input-size", "native", "--dataset", "digits"), "the smallest size that works"),
         (("show", "no-such-run"), "There is no run"),
-        (("evaluate", "first", "--epoch", "99"), "was not kept"),
+        (("evaluate", "first", "--epoch", "99"), "was not saved"),
         (("evaluate", "first", "--epoch", "soon"), "best or latest"),
         (("evaluate", "first", "--epoch", "²"), "best or latest"),
         (("evaluate", "first", "--epoch", "9" * 5_000), "best or latest"),
