@@ -9,7 +9,7 @@ from lab.service.resolved import ResolvedConfig
 from lab.service.validation import Validation
 from lab.service.weights import SavedWeights
 from lab.settings import Settings
-from lab.worker.supervisor import dismiss_stranger
+from lab.worker.supervisor.launch import stop_mismatched_supervisor
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Submissions:
         self._validation.check_trainable(resolved)
         fingerprint, family = self.fingerprint(resolved)
         if self._store.queue.count_running() == 0:
-            dismiss_stranger(self._settings)
+            stop_mismatched_supervisor(self._settings)
         shorter = None if fresh or parent else self._shorter_run(family, epochs=resolved.config.epochs)
         run, cached = self._store.queue.submit(
             resolved.config,

@@ -37,7 +37,7 @@ from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Command, Ended
 from lab.worker.recorder import RunRecorder
-from lab.worker.supervisor import start_supervisor
+from lab.worker.supervisor.launch import start_supervisor
 
 LISTEN_S = 0.2  # how often the user's request is looked at
 IDLE_S = 300.0  # stay warm this long: importing torch again costs seconds

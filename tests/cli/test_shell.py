@@ -21,7 +21,7 @@ from lab.runs.records import RunState
 from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
 from lab.sketch.render import Hand, draw_digit
-from lab.worker import supervisor
+from lab.worker.supervisor import process
 from tests.cli.conftest import Shell
 
 
@@ -254,7 +254,7 @@ def test_every_variable_has_a_flag(shell: Shell, tmp_path: Path) -> None:
 def test_the_worker_makes_a_home_that_is_its_owners_alone(
     shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "IDLE_S", 0.1)
+    monkeypatch.setattr(process, "IDLE_S", 0.1)
     home = tmp_path / "new"
     assert _strict(shell("--home", str(home), "worker", "--json")[1]) == {"exit_code": 0}
     assert stat.S_IMODE(home.stat().st_mode) == 0o700

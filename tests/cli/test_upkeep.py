@@ -17,7 +17,7 @@ from lab.runs.removal import PURGE_AFTER_S
 from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.settings import Settings
-from lab.worker import supervisor
+from lab.worker.supervisor import process
 
 
 @pytest.fixture
@@ -83,14 +83,14 @@ def test_a_damaged_database_file_is_noticed(lab: Lab, run: RunRecord, capsys: py
 def test_the_supervisor_clears_away_what_a_killed_worker_did_not_list(
     lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "IDLE_S", 0.1)
+    monkeypatch.setattr(process, "IDLE_S", 0.1)
     for path in (f"{run.id}/unlisted", f"{run.id}/young", "stranger/1"):
         lab.artifacts.write(path, b"weights")
     root = Path(lab.settings.artifacts)
     for path in root.rglob("*"):
         if path.is_file() and path.name != "young":
             os.utime(path, (0, 0))
-    assert supervisor.main(lab.settings) == 0
+    assert process.main(lab.settings) == 0
     left = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
     assert left == sorted([f"{run.id}/1.safetensors", f"{run.id}/young", "stranger/1"])
 
@@ -98,18 +98,18 @@ def test_the_supervisor_clears_away_what_a_killed_worker_did_not_list(
 def test_the_supervisor_clears_away_what_was_deleted_a_week_ago(
     lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "IDLE_S", 0.1)
+    monkeypatch.setattr(process, "IDLE_S", 0.1)
     lab.store.removal.delete(run.id)
     folder = Path(lab.settings.artifacts) / run.id
     stray = Path(lab.settings.artifacts) / ".half.tmp"
     stray.write_bytes(b"half")
     os.utime(stray, (0, 0))
-    assert supervisor.main(lab.settings) == 0
+    assert process.main(lab.settings) == 0
     assert folder.exists()
     assert not stray.exists()
     lab.store.removal.undelete(run.id)
     _delete_long_ago(lab, run)
-    assert supervisor.main(lab.settings) == 0
+    assert process.main(lab.settings) == 0
     assert not folder.exists()
     assert RunStore.open(lab.settings.database).runs.count() == 0
 

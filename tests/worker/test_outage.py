@@ -21,9 +21,9 @@ from lab.runs.records import CHECKPOINT, RunRecord, RunRequest, RunState
 from lab.runs.row_changes import change_row, sound_row
 from lab.runs.store import RunStore
 from lab.service.lab import Lab
-from lab.worker import supervisor
 from lab.worker.loop import execute, work
-from lab.worker.supervisor import is_running
+from lab.worker.supervisor import process
+from lab.worker.supervisor.launch import is_running
 from tests.postgres import PostgresServer, started_server
 from tests.worker.worker_runs import SMALL, claim, open_lab, work_off
 
@@ -181,10 +181,10 @@ def test_a_claim_whose_answer_was_lost_is_queued_again(lab: Lab) -> None:
 def test_a_supervisor_without_a_worker_does_not_wait_for_ever(
     lab: Lab, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "IDLE_S", 0.1)
+    monkeypatch.setattr(process, "IDLE_S", 0.1)
     lab.submissions.submit(lab.validation.resolve(SMALL))
     server.stop()
-    alone = supervisor.Supervisor(lab.settings, outage=Outage(limit_s=1.0))
+    alone = process.Supervisor(lab.settings, outage=Outage(limit_s=1.0))
     began = time.monotonic()
     alone.run(lab.store)
     assert time.monotonic() - began > 1.0

@@ -17,7 +17,7 @@ from lab.runs.owner import process_start
 from lab.runs.records import CHECKPOINT, RunRecord, RunRequest, RunState
 from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
-from lab.worker.supervisor import dismiss_stranger, is_running
+from lab.worker.supervisor.launch import is_running, stop_mismatched_supervisor
 
 PATIENCE_S = 60.0
 LONG = RunConfig(arch="lenet5", dataset="digits", epochs=2_000, batch_size=16, keep_mb=1)
@@ -148,7 +148,7 @@ def _children(pid: int) -> list[int]:
 def test_a_warm_worker_with_other_settings_is_dismissed(lab: Lab, tmp_path: Path) -> None:
     assert is_running(lab.settings)
     pid = _supervisor_pid(lab)
-    dismiss_stranger(lab.settings)
+    stop_mismatched_supervisor(lab.settings)
     assert process_start(pid) is not None
-    dismiss_stranger(Settings.from_env({"LAB_HOME": str(lab.settings.home), "LAB_DATA": str(tmp_path)}))
+    stop_mismatched_supervisor(Settings.from_env({"LAB_HOME": str(lab.settings.home), "LAB_DATA": str(tmp_path)}))
     assert not is_running(lab.settings)
