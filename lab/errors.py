@@ -105,7 +105,7 @@ class RunStateError(StoreError):
 
 
 class ArtifactError(LabError):
-    """A kept file is absent, damaged or not what its record says."""
+    """A saved file is absent, damaged or not what its record says."""
 
 
 class InputError(LabError):

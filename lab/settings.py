@@ -33,7 +33,7 @@ class Settings:
     """Places and switches of one lab.
 
     home: database, logs, locks. data: data sets in torchvision's layout. database: SQLAlchemy URL.
-    artifacts: fsspec URL or path of kept files. device: "auto", "cpu", "cuda", "cuda:1", "mps".
+    artifacts: fsspec URL or path of saved files. device: "auto", "cpu", "cuda", "cuda:1", "mps".
     """
 
     home: Path

@@ -12,7 +12,7 @@ import pytest
 
 from lab.cli.app import main
 from lab.settings import Settings
-from lab.worker.supervisor import is_running
+from lab.worker.supervisor.launch import is_running
 
 CommandLine = Callable[..., tuple[int, str, str]]
 

@@ -21,7 +21,7 @@ from lab.runs.records import RunState
 from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
 from lab.sketch.render import Hand, draw_digit
-from lab.worker import supervisor
+from lab.worker.supervisor import process
 from tests.cli.conftest import CommandLine
 
 
@@ -205,7 +205,7 @@ def test_every_command_with_something_to_say_takes_json() -> None:
         (("train", "--arch-option", "widths"), "NAME=VALUE"),
         (("train", "--arch", "vgg11", "--input-size", "native", "--dataset", "digits"), "the smallest size that works"),
         (("show", "no-such-run"), "There is no run"),
-        (("evaluate", "first", "--epoch", "99"), "was not kept"),
+        (("evaluate", "first", "--epoch", "99"), "was not saved"),
         (("evaluate", "first", "--epoch", "soon"), "best or latest"),
         (("evaluate", "first", "--epoch", "²"), "best or latest"),
         (("evaluate", "first", "--epoch", "9" * 5_000), "best or latest"),
@@ -262,7 +262,7 @@ def test_every_variable_has_a_flag(command_line: CommandLine, tmp_path: Path) ->
 def test_the_worker_makes_a_home_that_is_its_owners_alone(
     command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "IDLE_S", 0.1)
+    monkeypatch.setattr(process, "IDLE_S", 0.1)
     home = tmp_path / "new"
     assert _strict(command_line("--home", str(home), "worker", "--json")[1]) == {"exit_code": 0}
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
