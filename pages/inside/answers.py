@@ -12,9 +12,9 @@ from lab.inspection.metrics import (
     EvaluationReport,
     as_rates,
     find_cell,
+    least_confident_correct,
+    most_confident_errors,
     report,
-    shakiest_hits,
-    worst_mistakes,
 )
 from pages.cache.inspection import answers_of
 from pages.components.parts import Tile, matrix, plot, tiles
@@ -118,10 +118,10 @@ def _gallery(subject: Subject, answers: Answers) -> None:
 
 def _found(subject: Subject, answers: Answers, which: str) -> tuple[np.ndarray, str]:
     if which == "mistakes":
-        found = worst_mistakes(answers)
+        found = most_confident_errors(answers)
         return found, "Wrong and sure of it: truth → answer." if len(found) else "There are no mistakes at this epoch."
     if which == "shaky":
-        return shakiest_hits(answers), "Right, but hardly sure."
+        return least_confident_correct(answers), "Right, but hardly sure."
     cell = INSIDE.read().cell
     if cell is None or max(cell) >= len(subject.classes):  # a cell of a run with more classes
         return np.zeros(0, int), "Click a cell of the matrix to see its images."
