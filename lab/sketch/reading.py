@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lab.architectures.chunks import chunk_size
+from lab.architectures.inference_batches import inference_batch_size
 from lab.data.channels import as_grey, with_channels
 from lab.data.load import Dataset
 from lab.data.recipes import Recipe
@@ -91,7 +91,7 @@ def run_network(loaded: NetworkLike, images: np.ndarray) -> tuple[np.ndarray, np
     probabilities: list[torch.Tensor] = []
     features: list[torch.Tensor] = []
     images_BCHW = with_channels(images)
-    size = chunk_size(loaded.network, images=len(images_BCHW), image_shape=images_BCHW.shape[1:])
+    size = inference_batch_size(loaded.network, images=len(images_BCHW), image_shape=images_BCHW.shape[1:])
     with torch.inference_mode(), _last_inputs(loaded.network, features):
         for start in range(0, len(images_BCHW), size):
             part = np.require(images_BCHW[start : start + size], requirements=["C", "W"])
