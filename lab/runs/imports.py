@@ -21,14 +21,14 @@ from lab.runs.headline import choose_weights
 from lab.runs.pace import MOST_ROWS, Pace
 from lab.runs.partial_table import partial_runs
 from lab.runs.point_rows import checked_columns, upsert_points
-from lab.runs.records import ENDS, KeptFile, RunRecord, RunState, Series, Want
+from lab.runs.records import ENDS, RunRecord, RunRequest, RunState, SavedFile, Series
 from lab.runs.removal import Remove, remove_partial
 from lab.runs.results import headline_columns, saved_epochs_of
 from lab.runs.row_changes import sound_row
 from lab.runs.row_values import SUMMARY_COLUMNS, plain_number
 from lab.runs.rows import run_record
 from lab.runs.run_facts import RunEnvironment, RunSummary
-from lab.runs.schema import kept, runs
+from lab.runs.schema import runs, saved_files
 from lab.runs.seals import RAW, row_seal
 from lab.runs.sums import PointColumns, stored_sums
 
@@ -74,10 +74,10 @@ class EndedRun(PortableRun):
 
     id: str
     points: Curves
-    files: tuple[KeptFile, ...]
+    files: tuple[SavedFile, ...]
 
     @classmethod
-    def of(cls, run: PortableRun, *, id: str, points: Curves, files: tuple[KeptFile, ...]) -> "EndedRun":
+    def of(cls, run: PortableRun, *, id: str, points: Curves, files: tuple[SavedFile, ...]) -> "EndedRun":
         """Return a run that comes in under a new id."""
         shared = {one.name: getattr(run, one.name) for one in fields(PortableRun)}
         return cls(**shared, id=id, points=points, files=files)
@@ -94,7 +94,7 @@ class Imports:
         ended: Sequence[EndedRun],
         *,
         origin: str = IMPORTED,
-        write_file: Callable[[KeptFile], None] | None = None,
+        write_file: Callable[[SavedFile], None] | None = None,
         remove: Remove = lambda _paths: None,
     ) -> tuple[RunRecord, ...]:
         """Store runs that have ended, all of them or none; nobody sees one before all are complete.
@@ -134,7 +134,7 @@ class Imports:
                 lease_until = self.context.moment(connection).now + IMPORT_LEASE_S
                 connection.execute(insert(partial_runs).values(number=number, id=run.id, lease_until=lease_until))
                 if run.files:
-                    connection.execute(insert(kept), [_kept_values(file) for file in run.files])
+                    connection.execute(insert(saved_files), [_saved_values(file) for file in run.files])
                 numbers.append(number)
         return numbers
 
@@ -145,7 +145,7 @@ class Imports:
         return int(number)
 
     def _write_files(
-        self, pace: Pace, held: Sequence[int], files: Sequence[KeptFile], write_file: Callable[[KeptFile], None]
+        self, pace: Pace, held: Sequence[int], files: Sequence[SavedFile], write_file: Callable[[SavedFile], None]
     ) -> None:
         renewed = time.monotonic()
         for file in files:
@@ -250,7 +250,7 @@ def _row_values(run: EndedRun, origin: str) -> dict[str, Any]:
         "family": "",
         "cache_key": None,
         "state": run.state,
-        "want": Want.RUN,
+        "want": RunRequest.RUN,
         "reason": run.reason,
         "attempts": 1,
         "created_at": run.created_at,
@@ -273,6 +273,6 @@ def _row_values(run: EndedRun, origin: str) -> dict[str, Any]:
     }
 
 
-def _kept_values(file: KeptFile) -> dict[str, Any]:
+def _saved_values(file: SavedFile) -> dict[str, Any]:
     names = ("run", "path", "kind", "step", "epoch", "sha256", "bytes", "created_at")
     return {name: getattr(file, name) for name in names}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from lab.data.load import dataset_checksum
-from lab.runs.records import CHECKPOINT, RunRecord, Want
+from lab.runs.records import CHECKPOINT, RunRecord, RunRequest
 from lab.runs.store import RunStore
 from lab.service.resolved import ResolvedConfig
 from lab.service.validation import Validation
@@ -78,10 +78,10 @@ class Submissions:
         )
         return Submission(run, cached)
 
-    def control(self, run_id: str, want: Want) -> RunRecord:
+    def control(self, run_id: str, request: RunRequest) -> RunRecord:
         """Ask a run to pause, stop or go on; raises `RunStateError` where that makes no sense."""
         self._settings.require_writable()
-        return self._store.leases.request(run_id, want)
+        return self._store.leases.request(run_id, request)
 
     def _shorter_run(self, family: str, *, epochs: int) -> RunRecord | None:
         """Return the longest finished run of the family with fewer epochs that has a checkpoint to continue from."""

@@ -16,7 +16,7 @@ from lab.diagnosis.curves import DataFacts
 from lab.errors import LabError, LeaseLostError, RunNotFoundError, StoreBusyError, StoreError, UnreadableRunError
 from lab.networks import build_from_config
 from lab.runs.outage import WAIT_S, Outage
-from lab.runs.records import RunRecord, RunState, Want
+from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.service.lab import Lab
 from lab.training.checkpoint import Checkpoint
 from lab.training.data import ResidentData
@@ -65,7 +65,7 @@ def _train_and_finish(lab: Lab, run: RunRecord, recorder: RunRecorder, heartbeat
     if state is RunState.PAUSED and heartbeat.timed_out and not heartbeat.ending.is_set():
         recorder.pause_after_outage(ended)
         return
-    if state is RunState.PAUSED and heartbeat.ending.is_set() and heartbeat.requested is not Want.PAUSE:
+    if state is RunState.PAUSED and heartbeat.ending.is_set() and heartbeat.requested is not RunRequest.PAUSE:
         state, reason = RunState.INTERRUPTED, "The worker was asked to end; Resume continues where it stopped."
     # The heartbeat goes on: the store may be away for longer than a lease lasts.
     recorder.finish(ended, state=state, reason=reason)

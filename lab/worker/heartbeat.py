@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from lab.errors import LeaseLostError, StoreError
 from lab.runs.outage import Outage
-from lab.runs.records import RunRecord, Want
+from lab.runs.records import RunRecord, RunRequest
 from lab.runs.rows import RENEW_S
 from lab.service.lab import Lab
 from lab.training.events import Command
@@ -23,7 +23,7 @@ class Heartbeat:
     run: RunRecord
     ending: threading.Event
     outage: Outage = field(default_factory=Outage)
-    requested: Want = Want.RUN
+    requested: RunRequest = RunRequest.RUN
     lost: bool = False
     timed_out: bool = False  # training was paused because the store is away for too long
     _last_error: str = ""  # of the store, logged once
@@ -57,14 +57,14 @@ class Heartbeat:
                     self._last_error = str(error)
                     log_worker(self._last_error)
 
-    def _renew(self) -> Want:
+    def _renew(self) -> RunRequest:
         return self.lab.store.leases.heartbeat(self.run.id, self.run.lease)
 
     def command(self) -> Command:
         """Answer the training loop's question between two steps."""
-        if self.lost or self.requested is Want.STOP:
+        if self.lost or self.requested is RunRequest.STOP:
             return Command.STOP
-        if self.ending.is_set() or self.requested is Want.PAUSE:
+        if self.ending.is_set() or self.requested is RunRequest.PAUSE:
             return Command.PAUSE
         if self.outage.exceeded:
             self.timed_out = True

@@ -42,7 +42,7 @@ def test_frozen_weights_are_not_trainable() -> None:
     assert summary.total_params - summary.trainable_params == 16 * 25
 
 
-def test_the_shells_json_has_the_promised_fields() -> None:
+def test_the_json_answer_has_the_promised_fields() -> None:
     told = json.loads(json.dumps(summarize(on_meta("lenet5"), input_shape=(64, 1, 28, 28)).as_dict(), allow_nan=False))
     assert set(told) == {
         "total_params",

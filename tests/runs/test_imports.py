@@ -20,18 +20,18 @@ from lab.runs.identity import new_run_id
 from lab.runs.imports import IMPORT_LEASE_S, EndedRun
 from lab.runs.owner import Owner
 from lab.runs.partial_table import partial_runs
-from lab.runs.records import KeptFile, RunState, Series, Want
+from lab.runs.records import RunRequest, RunState, SavedFile, Series
 from lab.runs.run_facts import RunSummary
-from lab.runs.schema import kept, points, runs
+from lab.runs.schema import points, runs, saved_files
 from lab.runs.store import RunStore
 from tests.runs.conftest import Clock
-from tests.runs.runs_data import claimed, kept_file, series, submit
+from tests.runs.runs_data import claimed, saved_file, series, submit
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = pace.MOST_ROWS + 808
 
 
-def ended(points: Any, *, id: str = "", files: tuple[KeptFile, ...] = (), seed: int = 0) -> EndedRun:
+def ended(points: Any, *, id: str = "", files: tuple[SavedFile, ...] = (), seed: int = 0) -> EndedRun:
     return EndedRun(
         id=id or new_run_id(),
         name="from elsewhere",
@@ -60,7 +60,7 @@ def long_curve(name: str = "batch/loss", count: int = COUNT) -> Series:
 
 def rows_left(store: RunStore) -> dict[str, int]:
     with store.database.read() as connection:
-        return {t.name: len(connection.execute(select(t)).all()) for t in (runs, points, kept, partial_runs)}
+        return {t.name: len(connection.execute(select(t)).all()) for t in (runs, points, saved_files, partial_runs)}
 
 
 class Transactions:
@@ -147,7 +147,7 @@ def test_nobody_sees_a_run_before_all_of_the_import_is_complete(store: RunStore)
                 store.runs.resolve(new)
 
     first, new = new_run_id(), new_run_id()
-    files = (kept_file(first, f"{first}/1"),)
+    files = (saved_file(first, f"{first}/1"),)
     store.imports.insert([ended({}, id=first, files=files), ended(looked_at(), id=new)])
     assert seen == [[known.id]] * 12
     assert store.runs.count() == 3
@@ -162,7 +162,7 @@ def test_an_import_that_fails_leaves_nothing(store: RunStore, clock: Clock) -> N
     written: list[str] = []
     removed: list[str] = []
     id = new_run_id()
-    files = tuple(kept_file(id, f"{id}/{n}", step=n) for n in range(40))
+    files = tuple(saved_file(id, f"{id}/{n}", step=n) for n in range(40))
     with pytest.raises(OSError, match="a disk that is gone"):
         store.imports.insert(
             [ended({}), ended(torn(), id=id, files=files)],
@@ -178,14 +178,14 @@ import os, signal, sys
 from pathlib import Path
 from types import SimpleNamespace
 from lab.runs.store import RunStore
-from tests.runs.test_imports import ended, kept_file, long_curve
+from tests.runs.test_imports import ended, saved_file, long_curve
 
 def points():
     yield long_curve(count=5_000)
     os.kill(os.getpid(), signal.SIGKILL)
 
 store, folder = RunStore.open(sys.argv[1], clock=lambda: float(sys.argv[3])), Path(sys.argv[2])
-files = (kept_file("victim", "victim/1"), kept_file("victim", "victim/2", step=2))
+files = (saved_file("victim", "victim/1"), saved_file("victim", "victim/2", step=2))
 write = lambda file: folder.joinpath(Path(file.path).name).write_bytes(b"weights")
 store.imports.insert([ended(points(), id="victim", files=files)], write_file=write)
 """
@@ -256,7 +256,7 @@ def test_a_purge_killed_at_any_transaction_is_finished_by_the_next(
     monkeypatch.setattr(pace.Pace, "write", killed)
     for at in range(1, 6):
         id, stop[0] = f"old{at}", 0
-        one = ended({"a": series("a", [1, 2], [1.0, 2.0])}, id=id, files=(kept_file(id, f"{id}/1"),))
+        one = ended({"a": series("a", [1, 2], [1.0, 2.0])}, id=id, files=(saved_file(id, f"{id}/1"),))
         (run,) = store.imports.insert([one])
         store.removal.delete(run.id)
         stop[0] = at
@@ -287,7 +287,7 @@ def test_who_lost_the_lease_stops_rewinding_and_copying_at_the_next_transaction(
         count[0] += 1
         if count[0] == 4:
             store.leases.finish(held.id, held.lease, state=RunState.STOPPED)
-            store.leases.request(held.id, Want.RUN)
+            store.leases.request(held.id, RunRequest.RUN)
         return made(self, **rest)
 
     monkeypatch.setattr(pace.Pace, "write", lost)
@@ -330,9 +330,9 @@ def test_an_import_of_large_files_renews_its_lease_between_them(
     monotonic = SimpleNamespace(now=0.0)
     monkeypatch.setattr(imports, "time", SimpleNamespace(monotonic=lambda: monotonic.now))
     id = new_run_id()
-    files = tuple(kept_file(id, f"{id}/{step}", step=step) for step in (1, 2, 3))
+    files = tuple(saved_file(id, f"{id}/{step}", step=step) for step in (1, 2, 3))
 
-    def write(_file: KeptFile) -> None:
+    def write(_file: SavedFile) -> None:
         clock.now += IMPORT_LEASE_S - 1
         monotonic.now += IMPORT_LEASE_S - 1
         store.removal.purge(lambda paths: None)

@@ -12,7 +12,7 @@ import pytest
 from lab.config import RunConfig
 from lab.errors import StoreBusyError
 from lab.runs.outage import Outage
-from lab.runs.records import WEIGHTS, RunState, Want
+from lab.runs.records import WEIGHTS, RunRequest, RunState
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.training.events import Command
@@ -28,12 +28,12 @@ def test_a_stop_goes_before_a_pause_and_the_end_of_the_worker_is_a_pause(tmp_pat
     ending = threading.Event()
     beat = Heartbeat(lab, claim(lab), ending)
     assert beat.command() is Command.RUN
-    beat.requested = Want.PAUSE
+    beat.requested = RunRequest.PAUSE
     assert beat.command() is Command.PAUSE
-    beat.requested = Want.STOP
+    beat.requested = RunRequest.STOP
     ending.set()
     assert beat.command() is Command.STOP
-    beat.requested = Want.RUN
+    beat.requested = RunRequest.RUN
     assert beat.command() is Command.PAUSE
     beat.lost = True  # somebody else has the run now: nothing more of it may be written
     assert beat.command() is Command.STOP
@@ -65,7 +65,7 @@ def test_a_pause_asked_for_while_the_worker_is_told_to_end_is_a_pause(tmp_path: 
     lab = open_lab(tmp_path)
     lab.submissions.submit(lab.validation.resolve(SMALL))
     run, ending = claim(lab), threading.Event()
-    lab.submissions.control(run.id, Want.PAUSE)
+    lab.submissions.control(run.id, RunRequest.PAUSE)
     ending.set()
     execute(lab, run, ending=ending)
     record = lab.store.runs.get(run.id)
@@ -117,7 +117,7 @@ def test_a_worker_stays_after_a_run_that_was_longer_than_its_idle_time(tmp_path:
     worker.start()
     try:
         time.sleep(1.5)
-        lab.submissions.control(long, Want.STOP)
+        lab.submissions.control(long, RunRequest.STOP)
         end = time.monotonic() + 60
         while lab.store.runs.get(short).state.live and time.monotonic() < end:
             time.sleep(0.05)

@@ -17,7 +17,7 @@ import pytest
 from lab.config import RunConfig
 from lab.runs.outage import Outage
 from lab.runs.owner import Owner
-from lab.runs.records import CHECKPOINT, RunRecord, RunState, Want
+from lab.runs.records import CHECKPOINT, RunRecord, RunRequest, RunState
 from lab.runs.row_changes import change_row, sound_row
 from lab.runs.store import RunStore
 from lab.service.lab import Lab
@@ -130,7 +130,7 @@ def test_a_long_outage_pauses_the_run_with_its_reason_and_resume_gives_the_same_
     assert [kept.step for kept in lab.store.files.list(run.id, kind=CHECKPOINT)] == [paused.summary.step]
     assert _steps(lab, run) == list(range(1, paused.summary.step + 1))
     assert set(acknowledged) <= set(_steps(lab, run))
-    lab.submissions.control(run.id, Want.RUN)
+    lab.submissions.control(run.id, RunRequest.RUN)
     resumed = work_off(lab)
     assert (resumed.state, resumed.reason) == (RunState.FINISHED, "")
     lab.submissions.submit(lab.validation.resolve(LONG), fresh=True)
@@ -208,7 +208,7 @@ def test_sixty_seconds_without_postgres_are_survived_by_supervisor_worker_and_tr
     _until(lambda: lab.store.points.read(run)["batch/loss"].step[-1] > acknowledged[-1] + 100)
     going = lab.store.runs.get(run)
     assert (going.state, going.attempts) == (RunState.RUNNING, 1)
-    lab.submissions.control(run, Want.STOP)
+    lab.submissions.control(run, RunRequest.STOP)
     _until(lambda: lab.store.runs.get(run).state is RunState.STOPPED)
     steps = lab.store.points.read(run)["batch/loss"].step.tolist()
     assert steps == list(range(1, len(steps) + 1))
