@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lab.architectures.chunks import chunk_size
+from lab.architectures.inference_batches import inference_batch_size
 from lab.data.load import Dataset
 from lab.errors import InputError
 from lab.formatting import format_percent
@@ -85,7 +85,7 @@ def run_network(loaded: NetworkLike, images_BHW: np.ndarray) -> tuple[np.ndarray
     device = next((p.device for p in loaded.network.parameters()), torch.device("cpu"))
     probabilities: list[torch.Tensor] = []
     features: list[torch.Tensor] = []
-    size = chunk_size(loaded.network, images=len(images_BHW), image_shape=(1, *images_BHW.shape[1:]))
+    size = inference_batch_size(loaded.network, images=len(images_BHW), image_shape=(1, *images_BHW.shape[1:]))
     with torch.inference_mode(), _last_inputs(loaded.network, features):
         for start in range(0, len(images_BHW), size):
             part = np.require(images_BHW[start : start + size], requirements=["C", "W"])

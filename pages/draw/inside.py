@@ -11,7 +11,7 @@ from lab.inspection.attribution import attribute
 from lab.inspection.observe import capture, to_input
 from lab.sketch.reading import Answer
 from pages.components.parts import data_url
-from pages.draw.models import Model, bank_size, look_alikes
+from pages.draw.models import Model, bank_size, nearest_neighbours
 from pages.draw.view import pictures_html
 from pages.markdown import plain
 from pages.state.draw import DRAW
@@ -112,7 +112,7 @@ def similar(models: Sequence[Model], images: dict[str, np.ndarray], *, blank: bo
         key=element("bank", model.digest),
     ):
         return
-    found = look_alikes(model, images[model.spec.recipe])
+    found = nearest_neighbours(model, images[model.spec.recipe])
     st.caption(
         f"It looks like these to {plain(model.title)}: nearest in its last hidden layer, of {searched:,} "
         "training pictures."

@@ -72,7 +72,7 @@ def _load(run_id: str) -> Model:
     return Model(lab.store.runs.get(run_id), digest, network_of(run_id, digest), rule_of(run_id, digest), layers)
 
 
-def look_alikes(model: Model, image: np.ndarray, *, count: int = 10) -> list[tuple[np.ndarray, str, float]]:
+def nearest_neighbours(model: Model, image: np.ndarray, *, count: int = 10) -> list[tuple[np.ndarray, str, float]]:
     """Return the training pictures nearest in the last hidden layer: (picture, class name, cosine likeness).
 
     Searched are the first `bank_size` training pictures; their features are computed at the first call.
@@ -85,5 +85,5 @@ def look_alikes(model: Model, image: np.ndarray, *, count: int = 10) -> list[tup
 
 
 def bank_size(model: Model) -> int:
-    """Return how many training pictures look-alikes are searched in."""
+    """Return how many training pictures nearest neighbours are searched in."""
     return min(SEARCHED, len(dataset_of(model.spec.id).train_images))

@@ -18,7 +18,7 @@ from pages.markdown import plain
 from pages.state.draw import DRAW, DrawPage, draw_page
 from pages.widgets.frame import show_errors
 
-_VIEWS = ("Why", "Inside", "Look-alikes", "Keep")
+_VIEWS = ("Why", "Inside", "Nearest neighbours", "Keep")
 
 
 @st.fragment
@@ -112,7 +112,7 @@ def _views(
         _why(models, sketch, answers, page)
     elif view == "Inside":
         inside(models, images, answers, blank=sketch.blank)
-    elif view == "Look-alikes":
+    elif view == "Nearest neighbours":
         similar(models, images, blank=sketch.blank)
     elif view == "Keep":
         keep(models, sketch)

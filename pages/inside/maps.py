@@ -69,9 +69,9 @@ def _choose(subject: Subject) -> tuple[str, str, bool]:
         order = st.selectbox("Order", list(_SORTS), format_func=_SORTS.__getitem__, **INSIDE.widget("order"))
     with grid.cell():
         each = st.toggle(
-            "Own scales",
+            "Per-channel colour scale",
             **INSIDE.widget("each"),
-            help="Off: one colour scale for the layer, so channels can be compared. On: each its own.",
+            help="Off: one colour scale for the layer, so that channels can be compared. On: one for each channel.",
         )
     return chosen, str(order), bool(each)
 
@@ -149,7 +149,7 @@ def _enlarged(
     if field is not None:
         seen = (*field.pixels(row, image_size=read_side), *field.pixels(column, image_size=read_side))
     strongest = f"strongest value, {values[row, column]:.2f} at row {row}, column {column}"
-    sees = f"the frame is what the {strongest}, can see" if seen else f"the {strongest}, sees all of it"
+    sees = f"the frame is the receptive field of the {strongest}" if seen else f"the {strongest}, depends on all of it"
     placed = _placed(values, field, side=side, read_side=read_side)
     pictures = [
         framed(paint.digits(picture.pixels[None])[0], f"The image; {sees}", box=seen, of=read_side),

@@ -15,7 +15,7 @@ from lab.data.load import Dataset
 from lab.errors import ArtifactError, DataError, InputError
 from lab.formatting import format_percent, plural
 from lab.inspection.kernels import list_convolutions
-from lab.inspection.metrics import Answers, as_rates, confusion_matrix, judge, per_class, worst_mistakes
+from lab.inspection.metrics import Answers, as_rates, confusion_matrix, judge, most_confident_errors, per_class
 from lab.inspection.observe import compute_logits, feature_maps, to_input
 from lab.loaded_network import LoadedNetwork
 from lab.runs.records import RunRecord
@@ -129,7 +129,7 @@ def _mistakes(answers: Answers, dataset: Dataset, names: tuple[str, ...]) -> tup
             f"test:{index} is {names[answers.labels[index]]}, predicted {names[answers.predicted[index]]} "
             f"({format_percent(float(answers.confidence[index]), digits=1)} confidence)",
         )
-        for index in worst_mistakes(answers, limit=_MISTAKES).tolist()
+        for index in most_confident_errors(answers, limit=_MISTAKES).tolist()
     )
 
 
