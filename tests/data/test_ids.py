@@ -77,6 +77,8 @@ def test_a_switch_is_seen_however_it_is_written(source: str) -> None:
     assert list(find_switches(source))
 
 
-@pytest.mark.parametrize("source", ['config = RunConfig(dataset="digits")', 'preset = {"dataset": "mnist"}', 'f("usps")'])
+@pytest.mark.parametrize(
+    "source", ['config = RunConfig(dataset="digits")', 'preset = {"dataset": "mnist"}', 'f("usps")']
+)
 def test_a_default_is_no_switch(source: str) -> None:
     assert not list(find_switches(source))
