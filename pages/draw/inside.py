@@ -10,7 +10,7 @@ from lab.charts.tiles import blend, encode, paint
 from lab.inspection.attribution import attribute
 from lab.inspection.observe import capture, to_input
 from lab.sketch.reading import Answer
-from pages.components.parts import data_url
+from pages.components.base import data_url
 from pages.draw.models import Model, bank_size, look_alikes
 from pages.draw.view import pictures_html
 from pages.markdown import plain
