@@ -30,7 +30,7 @@ from lab.runs import pace
 from lab.runs.identity import new_run_id
 from lab.runs.imports import EndedRun
 from lab.runs.owner import Owner
-from lab.runs.records import RunRecord, RunState, Series, Want
+from lab.runs.records import RunRecord, RunRequest, RunState, Series
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sharing.bundle.layout import COLUMNS, FORMAT, MANIFEST, VERSION, VOLATILE, points_name
@@ -109,11 +109,9 @@ def _ended(seed: int) -> EndedRun:
         device="cpu",
         note="",
         tags=(),
-        summary={},
-        environment={},
         notices=(),
         points={"batch/loss": one},
-        kept=(),
+        files=(),
     )
 
 
@@ -238,7 +236,7 @@ def _delete_for_good(lab: Lab, run: str) -> None:
 
 
 def _claim_again(lab: Lab, run: str) -> int:
-    lab.store.leases.request(run, Want.RUN)
+    lab.store.leases.request(run, RunRequest.RUN)
     held = lab.store.leases.claim(slot="bench-heir", owner=Owner.of_this_process())
     assert held is not None
     assert held.id == run

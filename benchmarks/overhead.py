@@ -4,7 +4,7 @@ Three contestants train the same network (LeNet-5, MNIST, one epoch, batch 64), 
 another order:
 
 - engine: data, network and `lab.training.engine.train`, every event consumed and thrown away;
-- lab: the worker's `execute`, so with store, curves, checkpoints, kept weights, diagnosis, lease and watch;
+- lab: the worker's `execute`, so with store, curves, checkpoints, saved weights, diagnosis, lease and watch;
 - page: the same while the Train page shows that run live in a Chromium on this machine.
 
 A ratio is the median over the repeats of (time / the engine's in the same repeat), with its quartiles. The processor time

@@ -7,7 +7,6 @@ any time. What must be in the environment before torch is imported is `lab.setti
 import ctypes
 import os
 import platform
-import resource
 import sys
 from functools import cache
 from pathlib import Path
@@ -16,6 +15,9 @@ from typing import Any
 import torch
 
 from lab.errors import DeviceError, near_miss
+
+if sys.platform != "win32":
+    import resource
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # <malloc.h>
 _MMAP_THRESHOLD_MAX = 32 * 2**20  # bytes; glibc refuses more (HEAP_MAX_SIZE / 2)
@@ -66,13 +68,18 @@ def describe_device(device: torch.device) -> dict[str, Any]:
 
 
 def memory_mb(device: torch.device) -> float:
-    """Return the peak memory in MiB since `reset_peak_memory`: allocated on a CUDA device, else resident in this process."""
+    """Return the peak memory in MiB since `reset_peak_memory`: allocated on a CUDA device, else resident in this process.
+
+    NaN on Windows, where exported code may run and the standard library does not say.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / _MB
     lines = _STATUS.read_text(encoding="utf-8").splitlines() if _STATUS.exists() else []
     for line in lines:  # first: what getrusage says may be the peak of the process that started this one
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
+    if sys.platform == "win32":
+        return float("nan")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / _MB if sys.platform == "darwin" else peak / 1024  # macOS counts bytes, others KiB
 

@@ -18,7 +18,7 @@ def derive_seed(seed: int, *names: str | int) -> int:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed torch's generators on every device; call it before a network is built, so that its weights are the run's."""
+    """Seed torch's global generators on every device: initial weights draw from them, and dropout while training."""
     torch.manual_seed(seed)
 
 

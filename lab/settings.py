@@ -1,4 +1,4 @@
-"""Where the lab keeps its things on this machine, from environment variables that mirror the shell's flags.
+"""Where the lab keeps its things on this machine, from environment variables that mirror the CLI's flags.
 
 Nothing here is read at import: the entry points call `Settings.from_env(os.environ)` once and pass the result on.
 """
@@ -33,7 +33,7 @@ class Settings:
     """Places and switches of one lab.
 
     home: database, logs, locks. data: data sets in torchvision's layout. database: SQLAlchemy URL.
-    artifacts: fsspec URL or path of kept files. device: "auto", "cpu", "cuda", "cuda:1", "mps".
+    artifacts: fsspec URL or path of saved files. device: "auto", "cpu", "cuda", "cuda:1", "mps".
     """
 
     home: Path

@@ -8,7 +8,7 @@ import pytest
 from lab.config import RunConfig
 from lab.errors import DeviceError, InputError
 from lab.runs.owner import Owner
-from lab.runs.records import WEIGHTS, KeptFile, RunRecord, RunState, Series
+from lab.runs.records import WEIGHTS, RunRecord, RunState, SavedFile, Series
 from lab.service.lab import Lab
 from lab.settings import Settings
 
@@ -27,10 +27,10 @@ def _claim(lab: Lab, config: RunConfig = CONFIG) -> RunRecord:
     return run
 
 
-def _keep(lab: Lab, run: RunRecord, epoch: int, *, loss: float | None = None, step: int | None = None) -> KeptFile:
+def _keep(lab: Lab, run: RunRecord, epoch: int, *, loss: float | None = None, step: int | None = None) -> SavedFile:
     """Keep an epoch's weights (ten steps each), with its validation loss if there is one."""
     step = epoch * 10 if step is None else step
-    file = KeptFile(run.id, WEIGHTS, step, epoch, f"{run.id}/{step}", f"{step:064x}", 1, 0.0)
+    file = SavedFile(run.id, WEIGHTS, step, epoch, f"{run.id}/{step}", f"{step:064x}", 1, 0.0)
     if loss is not None:
         at = np.array([step])
         lab.store.points.append(run.id, run.lease, {"val/loss": Series("val/loss", at, np.array([loss]), at * 1.0)})
@@ -75,7 +75,7 @@ def test_without_validation_the_newest_weights_are_the_best(lab: Lab) -> None:
 def test_a_fine_tuned_run_is_asked_for_by_the_weights_it_starts_from(lab: Lab) -> None:
     parent = _claim(lab)
     tuned = CONFIG.replace(init_from=parent.id, lr=1e-4)
-    with pytest.raises(InputError, match="has no kept weights yet: wait for its first epoch"):
+    with pytest.raises(InputError, match="has no saved weights yet: wait for its first epoch"):
         lab.submissions.submit(lab.validation.resolve(tuned))
     _keep(lab, parent, 1, loss=0.5)
     first = lab.submissions.submit(lab.validation.resolve(tuned))

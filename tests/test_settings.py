@@ -33,7 +33,7 @@ def test_a_relative_database_is_meant_from_where_the_lab_was_opened(
     ("given", "meant"),
     [("kept", "{here}/kept"), ("/srv/kept", "/srv/kept"), ("s3://bucket/kept", "s3://bucket/kept")],
 )
-def test_a_relative_place_of_kept_files_is_meant_from_where_the_lab_was_opened(
+def test_a_relative_place_of_saved_files_is_meant_from_where_the_lab_was_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, meant: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

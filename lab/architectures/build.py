@@ -4,7 +4,6 @@ To get only shapes and counts, build inside `with torch.device("meta")`: no memo
 """
 
 import bisect
-import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -16,6 +15,7 @@ from lab.architectures.registry import Architecture, complete_options, get_archi
 from lab.architectures.shapes import LayerShapeError, ShapeStep
 from lab.config import INPUT_SIZES
 from lab.errors import ConfigError, ShapeError
+from lab.lazy import load
 
 __all__ = ["LayerShapeError", "ShapeStep", "build_network", "smallest_size"]
 
@@ -68,8 +68,7 @@ def smallest_size(arch: Architecture, *, channels: int = 1, options: Mapping[str
 
 
 def _builder(arch: Architecture) -> Callable[..., nn.Module]:
-    module, name = arch.builder.split(":")
-    return cast(Callable[..., nn.Module], getattr(importlib.import_module(module), name))
+    return cast(Callable[..., nn.Module], load(arch.builder))
 
 
 def _check_counts(**counts: int) -> None:

@@ -1,14 +1,17 @@
-"""The only list of network names: pages, shell, docs and tests all read it here. No torch.
+"""The only list of network names: pages, CLI, docs and tests all read it here. No torch.
 
-It refuses an id twice and an entry without a description, and answers a wrong name with the near miss.
+It consists of the `NETWORKS` of every module in `lab.architectures.networks`, refuses an id twice and an entry without a
+description, and answers a wrong name with the near miss.
 """
 
-from collections.abc import Iterable
+import pkgutil
+from collections.abc import Iterable, Iterator
 
-from lab.architectures.catalogue import CATALOGUE
+from lab.architectures import networks
 from lab.architectures.spec import Architecture, ArchOption, check_options, complete_options
 from lab.config import INPUT_SIZES
 from lab.errors import ConfigError, UnknownNameError, near_miss
+from lab.lazy import load
 
 __all__ = [
     "ArchOption",
@@ -34,7 +37,12 @@ def make_registry(entries: Iterable[Architecture]) -> dict[str, Architecture]:
     return registry
 
 
-_REGISTRY = make_registry(CATALOGUE)
+def _find_entries() -> Iterator[Architecture]:
+    for module in pkgutil.iter_modules(networks.__path__, prefix=f"{networks.__name__}."):
+        yield from load(f"{module.name}:NETWORKS")
+
+
+_REGISTRY = make_registry(sorted(_find_entries(), key=lambda entry: (entry.order, entry.id)))
 
 
 def list_architectures() -> tuple[Architecture, ...]:

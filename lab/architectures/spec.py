@@ -1,6 +1,6 @@
 """What the lab says of a network before building it: its entry and its options. No torch.
 
-An entry names its builder as `"module:function"`, so that lists, forms and the shell's help open without torch.
+An entry names its builder as `"module:function"`, so that lists, forms and the help of the CLI open without torch.
 """
 
 import math
@@ -77,22 +77,24 @@ class ArchOption:
         return f"{words}, {'each ' if self.kind is list else ''}{' and '.join(bounds)}" if bounds else words
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
     """One network of the registry.
 
     source: where it comes from (paper or repository). report: which student report ran it, "" if none.
     default_input_size: "native" (the data's own), or the side in pixels the report resized to.
+    order: where lists show it, the smallest number first; those without one come last, by id.
     """
 
     id: str
     title: str
     description: str
     source: str
-    report: str
     builder: str
+    report: str = ""
     default_input_size: str = "native"
     options: tuple[ArchOption, ...] = ()
+    order: int = 10_000
 
     def option(self, name: str) -> ArchOption:
         """Return one option; an unknown name raises `ConfigError` with the near miss."""

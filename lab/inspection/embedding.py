@@ -30,11 +30,13 @@ def project(features: np.ndarray, *, method: str = "pca", seed: int = 0) -> np.n
 
 
 def _pca(features: np.ndarray, dimensions: int) -> np.ndarray:
-    centred = features.astype(np.float64) - features.mean(axis=0)
-    left, values, right = np.linalg.svd(centred, full_matrices=False)
-    signs = np.sign(right[np.arange(len(right)), np.abs(right).argmax(axis=1)])
-    points = (left * values * signs)[:, :dimensions]
-    return np.pad(points, ((0, 0), (0, dimensions - points.shape[1]))) if points.shape[1] < dimensions else points
+    """Return the leading principal components (N, dimensions), zero where the features have fewer."""
+    from sklearn.decomposition import PCA  # 0.5 s to import, so only when asked for
+
+    present = min(dimensions, *features.shape)
+    with np.errstate(invalid="ignore"):  # of equal points: their variance has no shares
+        points = PCA(present, svd_solver="full").fit_transform(features.astype(np.float64))
+    return np.pad(points, ((0, 0), (0, dimensions - present)))
 
 
 def _tsne(features: np.ndarray, *, seed: int) -> np.ndarray:
@@ -50,5 +52,8 @@ def _tsne(features: np.ndarray, *, seed: int) -> np.ndarray:
 
 def align(points: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Turn or mirror points (N, 2) so that they lie as near to the reference as can be; distances stay."""
-    left, _, right = np.linalg.svd((points - points.mean(axis=0)).T @ (reference - reference.mean(axis=0)))
-    return np.asarray((points - points.mean(axis=0)) @ (left @ right))
+    from scipy.linalg import orthogonal_procrustes
+
+    centred = points - points.mean(axis=0)
+    rotation, _ = orthogonal_procrustes(centred, reference - reference.mean(axis=0))
+    return np.asarray(centred @ rotation)

@@ -1,4 +1,4 @@
-"""The run store: rows, leases, points and kept files. This is its contract; `tests/runs/` holds every backend to it.
+"""The run store: rows, leases, points and saved files. This is its contract; `tests/runs/` holds every backend to it.
 
 **Seals.** Every change of a run's row reads it under a lock, checks its seal, writes, and seals what is then stored
 (`StoreBase._change`, the only way to change a row); points and saved files are covered by sums in the row
@@ -27,14 +27,14 @@ owners renew it every `RENEW_S` = 2 s (`heartbeat`).
 **The queue** is `list_queue`: what is in training, then what waits, in the order in which `claim` takes it: as queued, until
 `move_in_queue` changes it. `stop_all` is one transaction: no run is claimed between.
 
-**True states.** A record's state is read off the row in one place (`rows.derive`): RUNNING with a wish to stop is
+**True states.** A record's state is read off the row in one place (`rows.derive`): RUNNING with a request to stop is
 STOPPING; RUNNING whose process (host, pid *and* start) is dead is what `recover` will write down: INTERRUPTED, or what
 had been asked for (STOPPED, PAUSED). A live process with an expired lease is busy or stopped, never dead: RUNNING with
 `responding=False`. On another host (or in another container), silence for 40 s in all counts as death.
 
-**Wishes.** `request` works in every state where it makes sense, is idempotent, and says so where it makes none. A
+**Requests.** `request` works in every state where it makes sense, is idempotent, and says so where it makes none. A
 queued run stops or pauses at once. Going on again queues a paused, stopped, interrupted or failed run; if the process
-that holds it lives but answers no more, it is killed first. The last wish counts, also where it comes while the
+that holds it lives but answers no more, it is killed first. The last request counts, also where it comes while the
 owner writes down the end that an earlier one asked for.
 
 **Points** are known by run, series and step; writing one again replaces it, so that a resumed run may repeat steps. A
@@ -45,7 +45,7 @@ as the one quiet NaN, and -0.0 comes back as 0.0. JSON columns keep NaN and infi
 **Findings** are replaced as a whole by the run's owner, and are part of what its digest covers. NULL means that nobody
 has judged the run yet: it is of an earlier release, or imported. `fill_findings` gives it its findings once.
 
-**Kept files** are listed after they are written, with SHA-256 and size; a file may be listed by several runs
+**Saved files** are listed after they are written, with SHA-256 and size; a file may be listed by several runs
 (`copy_history`), and only paths that no run lists any more are handed out for deletion. `strays` names the files whose
 writer died before it listed them, or after it took them off the list.
 

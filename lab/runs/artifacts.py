@@ -1,4 +1,4 @@
-"""Kept files: written whole or not at all, and never handed out unless their SHA-256 is the one the store lists.
+"""Saved files: written whole or not at all, and never handed out unless their SHA-256 is the one the store lists.
 
 Local files are written by `lab.atomic_files`. Other places (any
 fsspec URL) put an object in one piece themselves. Paths come from the lab, never from a user, and are checked all the
@@ -18,7 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from lab.atomic_files import TEMPORARY, write_atomically
 from lab.errors import ArtifactError, ReadOnlyError
-from lab.runs.records import KeptFile
+from lab.runs.records import SavedFile
 
 STRAY_AFTER_S = 3600.0  # no honest write takes an hour: an older temporary file lost its writer
 
@@ -50,7 +50,7 @@ class ArtifactStore:
             else:
                 self._files.pipe_file(target, data)
         except OSError as error:
-            raise self._not_kept(path, len(data), error) from error
+            raise self._not_written(path, len(data), error) from error
         return hashlib.sha256(data).hexdigest(), len(data)
 
     def write_parts(self, path: str, parts: Iterable[bytes]) -> tuple[str, int]:
@@ -74,32 +74,32 @@ class ArtifactStore:
                         file.writelines(counted())
                     self._files.put_file(str(whole), target)
         except OSError as error:
-            raise self._not_kept(path, size, error) from error
+            raise self._not_written(path, size, error) from error
         return digest.hexdigest(), size
 
     def _writable(self, path: str) -> str:
         if self.read_only:
-            raise ReadOnlyError("This lab is read-only, so no file was kept: start it without LAB_READ_ONLY.")
+            raise ReadOnlyError("This lab is read-only, so no file was saved: start it without LAB_READ_ONLY.")
         return self._full(path)
 
-    def _not_kept(self, path: str, size: int, error: OSError) -> ArtifactError:
+    def _not_written(self, path: str, size: int, error: OSError) -> ArtifactError:
         return ArtifactError(
-            f"{path} ({size:,} bytes) could not be kept ({error.strerror or error}): free some space at "
+            f"{path} ({size:,} bytes) could not be saved ({error.strerror or error}): free some space at "
             f"{self.url}, or choose another place with LAB_ARTIFACTS, and resume the run."
         )
 
-    def read(self, kept: KeptFile) -> bytes:
-        """Return the bytes of a kept file. Raises `ArtifactError` if they are gone or not the ones that were kept."""
+    def read(self, file: SavedFile) -> bytes:
+        """Return the bytes of a saved file. Raises `ArtifactError` if they are gone or not the ones that were saved."""
         try:
-            data: bytes = self._files.cat_file(self._full(kept.path))
+            data: bytes = self._files.cat_file(self._full(file.path))
         except OSError as error:
             raise ArtifactError(
-                f"{kept.path} of run {kept.run} cannot be read ({error.strerror or error}): choose another epoch, or "
+                f"{file.path} of run {file.run} cannot be read ({error.strerror or error}): choose another epoch, or "
                 "train the run again."
             ) from error
-        if len(data) != kept.bytes or hashlib.sha256(data).hexdigest() != kept.sha256:
+        if len(data) != file.bytes or hashlib.sha256(data).hexdigest() != file.sha256:
             raise ArtifactError(
-                f"{kept.path} of run {kept.run} is not the file that was kept (its SHA-256 differs): choose another "
+                f"{file.path} of run {file.run} is not the file that was saved (its SHA-256 differs): choose another "
                 "epoch, or train the run again."
             )
         return data
@@ -142,7 +142,9 @@ class ArtifactStore:
         parts = PurePosixPath(path).parts
         plain = parts and not any(part.startswith((".", "/")) for part in parts)
         if not plain or any(sign in path for sign in "\\\0:"):
-            raise ArtifactError(f"{path!r} is no name for a kept file: use plain relative names such as run/epoch.bin.")
+            raise ArtifactError(
+                f"{path!r} is no name for a saved file: use plain relative names such as run/epoch.bin."
+            )
         return "/".join([self._root, *parts])
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from lab.runs.database import Moment
-from lab.runs.records import RunState, Want
+from lab.runs.records import RunRequest, RunState
 from lab.runs.row_changes import change_row
 from lab.runs.rows import derive
 from lab.runs.schema import runs
@@ -22,7 +22,7 @@ def mark_expired(connection: Connection, moment: Moment) -> list[str]:
             connection,
             row,
             state=state,
-            want=Want.RUN,
+            want=RunRequest.RUN,
             lease=row.lease + 1,
             reason=_REASON,
             finished_at=moment.now,

@@ -15,7 +15,7 @@ from lab.runs.results import refresh_headline
 from lab.runs.row_changes import change_held_row, change_row, held_row, sound_row
 from lab.runs.rows import decoded
 from lab.runs.saved_files import unlisted
-from lab.runs.schema import kept
+from lab.runs.schema import saved_files
 from lab.runs.seals import EMPTY_SUM, points_sum
 from lab.runs.sums import sum_files
 
@@ -34,10 +34,10 @@ class History:
         pace = Pace(self.context.database)
         with pace.write(sized=False) as connection:
             row = held_row(connection, run, lease)
-            beyond = (kept.c.run == run, kept.c.step > step)
+            beyond = (saved_files.c.run == run, saved_files.c.step > step)
             gone = sums.after_files(row, gone=sums.files_where(connection, *beyond))
             row = change_row(connection, row, **self.context.renewed_lease(connection), **gone)
-            taken = delete(kept).where(*beyond).returning(kept.c.path)
+            taken = delete(saved_files).where(*beyond).returning(saved_files.c.path)
             free = unlisted(connection, list(connection.execute(taken).scalars()))
             refresh_headline(connection, row)
         delete_points(
@@ -50,7 +50,7 @@ class History:
         return free
 
     def copy(self, source: str, target: str, *, lease: int | None = None) -> None:
-        """Give a run the curves, training time and kept files of the one it continues, deleted or not; files are shared.
+        """Give a run the curves, training time and saved files of the one it continues, deleted or not; files are shared.
 
         The list of files comes last: whoever is killed in between has no checkpoint yet, and copies again.
         lease: of the target, once it is claimed. Raises `LeaseLostError`, `RunStateError` where the target has ended, and
@@ -96,12 +96,12 @@ def _copy_files(connection: Connection, origin: Row[Any], row: Row[Any]) -> None
             f"The curves of run {origin.id} are damaged in the database (their checksum differs), so they were not "
             "copied: restore the store from a copy, or train the run again."
         )
-    rest = [column for column in kept.columns if column.name != "run"]
-    old = sums.files_where(connection, kept.c.run == row.id)
-    connection.execute(delete(kept).where(kept.c.run == row.id))
-    copied = select(literal(row.id), *rest).where(kept.c.run == origin.id)
-    connection.execute(insert(kept).from_select(["run", *[c.name for c in rest]], copied))
-    new = [sum_files(sums.files_where(connection, kept.c.run == row.id))]
+    rest = [column for column in saved_files.columns if column.name != "run"]
+    old = sums.files_where(connection, saved_files.c.run == row.id)
+    connection.execute(delete(saved_files).where(saved_files.c.run == row.id))
+    copied = select(literal(row.id), *rest).where(saved_files.c.run == origin.id)
+    connection.execute(insert(saved_files).from_select(["run", *[c.name for c in rest]], copied))
+    new = [sum_files(sums.files_where(connection, saved_files.c.run == row.id))]
     changed = change_row(connection, row, seconds=origin.seconds, **sums.after_files(row, gone=old, new=new))
     refresh_headline(connection, changed)
 

@@ -7,7 +7,7 @@ answer in the cache, because its numbers were not computed here; in all else it 
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,13 +21,14 @@ from lab.runs.headline import choose_weights
 from lab.runs.pace import MOST_ROWS, Pace
 from lab.runs.partial_table import partial_runs
 from lab.runs.point_rows import checked_columns, upsert_points
-from lab.runs.records import ENDS, KeptFile, RunRecord, RunState, Series, Want
+from lab.runs.records import ENDS, RunRecord, RunRequest, RunState, SavedFile, Series
 from lab.runs.removal import Remove, remove_partial
 from lab.runs.results import headline_columns, saved_epochs_of
 from lab.runs.row_changes import sound_row
 from lab.runs.row_values import SUMMARY_COLUMNS, plain_number
 from lab.runs.rows import run_record
-from lab.runs.schema import kept, runs
+from lab.runs.run_facts import RunEnvironment, RunSummary
+from lab.runs.schema import runs, saved_files
 from lab.runs.seals import RAW, row_seal
 from lab.runs.sums import PointColumns, stored_sums
 
@@ -42,15 +43,10 @@ _NOTHING: dict[str, Any] = {"config": {}, "summary": {}, "environment": {}, "not
 Curves: TypeAlias = Mapping[str, Series] | Iterable[Series]
 
 
-@dataclass(frozen=True, slots=True)
-class EndedRun:
-    """A run as it comes in.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortableRun:
+    """What a run says of itself wherever it goes: the fields that a bundle's record and an imported run share."""
 
-    id: from `lab.runs.identity.new_run_id`. points: the curves by name, or parts of curves, each in step order, that are read as they are
-    stored. kept: its files, listed under this id.
-    """
-
-    id: str
     name: str
     config: RunConfig
     fingerprint: str
@@ -63,11 +59,28 @@ class EndedRun:
     device: str
     note: str
     tags: tuple[str, ...]
-    summary: Mapping[str, Any]
-    environment: Mapping[str, Any]
     notices: tuple[str, ...]
+    summary: RunSummary = field(default_factory=RunSummary)
+    environment: RunEnvironment = field(default_factory=RunEnvironment)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedRun(PortableRun):
+    """A run as it comes in.
+
+    id: from `lab.runs.identity.new_run_id`. points: the curves by name, or parts of curves, each in step order, that
+    are read as they are stored. files: its saved files, listed under this id.
+    """
+
+    id: str
     points: Curves
-    kept: tuple[KeptFile, ...]
+    files: tuple[SavedFile, ...]
+
+    @classmethod
+    def of(cls, run: PortableRun, *, id: str, points: Curves, files: tuple[SavedFile, ...]) -> "EndedRun":
+        """Return a run that comes in under a new id."""
+        shared = {one.name: getattr(run, one.name) for one in fields(PortableRun)}
+        return cls(**shared, id=id, points=points, files=files)
 
 
 class Imports:
@@ -81,7 +94,7 @@ class Imports:
         ended: Sequence[EndedRun],
         *,
         origin: str = IMPORTED,
-        write_file: Callable[[KeptFile], None] | None = None,
+        write_file: Callable[[SavedFile], None] | None = None,
         remove: Remove = lambda _paths: None,
     ) -> tuple[RunRecord, ...]:
         """Store runs that have ended, all of them or none; nobody sees one before all are complete.
@@ -100,7 +113,7 @@ class Imports:
             staged = []
             for number, run in zip(numbers, ended, strict=True):
                 if write_file is not None:
-                    self._write_files(pace, numbers, run.kept, write_file)
+                    self._write_files(pace, numbers, run.files, write_file)
                 self._import_points(pace, numbers, number, run)
                 staged.append(self._complete(pace, numbers, number, run, origin))
             return self._publish(pace, staged)
@@ -120,8 +133,8 @@ class Imports:
                 number = self._new_number(connection, {**_row_values(run, origin), **_NOTHING})
                 lease_until = self.context.moment(connection).now + IMPORT_LEASE_S
                 connection.execute(insert(partial_runs).values(number=number, id=run.id, lease_until=lease_until))
-                if run.kept:
-                    connection.execute(insert(kept), [_kept_values(file) for file in run.kept])
+                if run.files:
+                    connection.execute(insert(saved_files), [_saved_values(file) for file in run.files])
                 numbers.append(number)
         return numbers
 
@@ -132,7 +145,7 @@ class Imports:
         return int(number)
 
     def _write_files(
-        self, pace: Pace, held: Sequence[int], files: Sequence[KeptFile], write_file: Callable[[KeptFile], None]
+        self, pace: Pace, held: Sequence[int], files: Sequence[SavedFile], write_file: Callable[[SavedFile], None]
     ) -> None:
         renewed = time.monotonic()
         for file in files:
@@ -237,7 +250,7 @@ def _row_values(run: EndedRun, origin: str) -> dict[str, Any]:
         "family": "",
         "cache_key": None,
         "state": run.state,
-        "want": Want.RUN,
+        "want": RunRequest.RUN,
         "reason": run.reason,
         "attempts": 1,
         "created_at": run.created_at,
@@ -250,16 +263,16 @@ def _row_values(run: EndedRun, origin: str) -> dict[str, Any]:
         "note": run.note,
         "tags": encode_tags(run.tags),
         "progress": {},
-        "summary": dict(run.summary),
-        "environment": dict(run.environment),
+        "summary": run.summary.as_dict(),
+        "environment": run.environment.as_dict(),
         "notices": list(run.notices),
         "arch": run.config.arch,
         "dataset": run.config.dataset,
         "setting": setting_key(run.config),
-        **{name: plain_number(run.summary.get(name)) for name in SUMMARY_COLUMNS},
+        **{name: plain_number(run.summary.value(name)) for name in SUMMARY_COLUMNS},
     }
 
 
-def _kept_values(file: KeptFile) -> dict[str, Any]:
+def _saved_values(file: SavedFile) -> dict[str, Any]:
     names = ("run", "path", "kind", "step", "epoch", "sha256", "bytes", "created_at")
     return {name: getattr(file, name) for name in names}

@@ -1,4 +1,4 @@
-"""Who trains what: queue, claim, heartbeat, end, the user's wishes, and the dead.
+"""Who trains what: queue, claim, heartbeat, end, the user's requests, and the dead.
 
 `lease` is the fencing token. Every write of an owner says `… WHERE id = ? AND lease = ? AND state = 'running'`, so a
 worker that comes back after its run was given away writes nothing and is told so by `LeaseLostError`.
@@ -16,7 +16,7 @@ from lab.runs.database import Moment
 from lab.runs.expired import expired_rows, mark_expired
 from lab.runs.older_rows import adopt_older_row
 from lab.runs.owner import Owner, kill
-from lab.runs.records import ENDS, RunRecord, RunState, Want
+from lab.runs.records import ENDS, RunRecord, RunRequest, RunState
 from lab.runs.results import refresh_headline
 from lab.runs.row_changes import change_held_row, change_row, held_row, sound_row
 from lab.runs.row_values import SUMMARY_COLUMNS, cache_key_if_free, plain_number, progress_values
@@ -50,7 +50,7 @@ class Leases:
                 connection,
                 row,
                 state=RunState.RUNNING,
-                want=Want.RUN,
+                want=RunRequest.RUN,
                 reason="",
                 finished_at=None,
                 slot=slot,
@@ -93,29 +93,29 @@ class Leases:
             for row in connection.execute(select(*RAW).where(mine).with_for_update()).all():
                 change_row(connection, row, state=RunState.QUEUED, lease=row.lease + 1, attempts=row.attempts - 1)
 
-    def heartbeat(self, run: str, lease: int) -> Want:
+    def heartbeat(self, run: str, lease: int) -> RunRequest:
         """Renew the lease and return what the user wants of the run. Raises `LeaseLostError`."""
         with self.context.database.write() as connection:
-            return Want(change_held_row(self.context, connection, run, lease).want)
+            return RunRequest(change_held_row(self.context, connection, run, lease).want)
 
-    def requested(self, run: str) -> Want:
+    def requested(self, run: str) -> RunRequest:
         """Return what the user wants of a run, and read nothing else: its worker asks five times a second.
 
         Raises `RunNotFoundError`.
         """
         with self.context.database.read() as connection:
-            want = connection.execute(select(runs.c.want).where(runs.c.id == run)).scalar_one_or_none()
-            return Want(want if want in set(Want) else sound_row(connection, run, deleted=True).want)
+            request = connection.execute(select(runs.c.want).where(runs.c.id == run)).scalar_one_or_none()
+            return RunRequest(request if request in set(RunRequest) else sound_row(connection, run, deleted=True).want)
 
     def set_environment(self, run: str, lease: int, *, environment: Mapping[str, Any], device: str) -> None:
         """Record where the run is trained: packages, machine, threads; and the device it really got."""
         with self.context.database.write() as connection:
             change_held_row(self.context, connection, run, lease, environment=dict(environment), device=device)
 
-    def set_progress(self, run: str, lease: int, progress: Mapping[str, Any]) -> Want:
+    def set_progress(self, run: str, lease: int, progress: Mapping[str, Any]) -> RunRequest:
         """Replace the newest step's numbers; `seconds` among them becomes the run's training time."""
         with self.context.database.write() as connection:
-            return Want(change_held_row(self.context, connection, run, lease, **progress_values(progress)).want)
+            return RunRequest(change_held_row(self.context, connection, run, lease, **progress_values(progress)).want)
 
     def add_notice(self, run: str, lease: int, text: str) -> None:
         """Add a sentence to the run; one that it already has is not repeated."""
@@ -131,7 +131,7 @@ class Leases:
         lease: int,
         *,
         state: RunState,
-        heard: Want | None = None,
+        fulfils: RunRequest | None = None,
         reason: str = "",
         summary: Mapping[str, Any] | None = None,
         seconds: float | None = None,
@@ -139,14 +139,14 @@ class Leases:
     ) -> RunRecord:
         """End the owner's part of a run.
 
-        state: FINISHED, STOPPED, PAUSED, FAILED or INTERRUPTED. heard: the wish that it ends so for; where the user
-        has meanwhile wished something else, that is done, and going on puts it back into the queue. summary and findings
+        state: FINISHED, STOPPED, PAUSED, FAILED or INTERRUPTED. fulfils: the request that it ends so for; where the user
+        has meanwhile requested something else, that is done, and going on puts it back into the queue. summary and findings
         replace the old ones; seconds is the pure training time of all attempts together. Raises `LeaseLostError`,
         `RunStateError`.
         """
         if state not in ENDS:
             raise RunStateError(f"A run cannot end as {state.value}: end it as one of {', '.join(sorted(ENDS))}.")
-        values: dict[str, Any] = {"state": state, "want": Want.RUN, "reason": reason, "digest": ""}
+        values: dict[str, Any] = {"state": state, "want": RunRequest.RUN, "reason": reason, "digest": ""}
         if summary is not None:
             values["summary"] = dict(summary)
             values |= {name: plain_number(summary.get(name)) for name in SUMMARY_COLUMNS}
@@ -157,47 +157,49 @@ class Leases:
         with self.context.database.write() as connection:
             moment = self.context.moment(connection)
             row = held_row(connection, run, lease)
-            wish = Want(row.want)
+            request = RunRequest(row.want)
             values |= {"finished_at": moment.now, "lease_until": moment.now + LEASE_S}
-            if heard not in (None, wish):
-                values |= _as_wished(wish, moment.now)
+            if fulfils not in (None, request):
+                values |= _as_requested(request, moment.now)
             ended = refresh_headline(connection, change_row(connection, row, **values))
             return run_record(ended, moment=moment)
 
-    def request(self, run: str, want: Want) -> RunRecord:
+    def request(self, run: str, request: RunRequest) -> RunRecord:
         """Ask a run to stop, to pause, or to go on, whatever it is doing now; asking twice is the same as once.
 
         A queued run stops or pauses at once. Going on puts a paused, stopped, interrupted or failed run back into the
-        queue, takes back a wish that was not yet acted on, and ends a process that holds the run but answers no more.
-        Raises `RunStateError` where the wish makes no sense, such as resuming a finished run.
+        queue, takes back a request that was not yet acted on, and ends a process that holds the run but answers no more.
+        Raises `RunStateError` where the request makes no sense, such as resuming a finished run.
         """
         with self.context.database.write() as connection:
             row = sound_row(connection, run, lock=True)
             moment = self.context.moment(connection)
             state, responding = derive(row, moment=moment)
-            if want is Want.RUN and not responding:
+            if request is RunRequest.RUN and not responding:
                 kill(owner_of(row))
                 state = RunState.INTERRUPTED
-            values = self._answer(connection, row, state, want, moment.now)
+            values = self._answer(connection, row, state, request, moment.now)
             if values:
                 row = change_row(connection, row, **values)
             return run_record(row, moment=moment)
 
-    def _answer(self, connection: Connection, row: Row[Any], state: RunState, want: Want, now: float) -> dict[str, Any]:
-        """Return the columns that a wish changes, none where it is already so."""
+    def _answer(
+        self, connection: Connection, row: Row[Any], state: RunState, request: RunRequest, now: float
+    ) -> dict[str, Any]:
+        """Return the columns that a request changes, none where it is already so."""
         if state in (RunState.RUNNING, RunState.STOPPING):
-            return {"want": want}
+            return {"want": request}
         # A dead owner's row still says running: whatever comes next, its lease is over.
         over = {"lease": row.lease + 1} if row.state == RunState.RUNNING else {}
-        if want is Want.RUN and (state is RunState.QUEUED or state.resumable):
-            queued = {"state": RunState.QUEUED, "want": Want.RUN, "queued_at": now, "finished_at": None}
+        if request is RunRequest.RUN and (state is RunState.QUEUED or state.resumable):
+            queued = {"state": RunState.QUEUED, "want": RunRequest.RUN, "queued_at": now, "finished_at": None}
             rest = {"reason": "", "digest": ""}
             return {} if state is RunState.QUEUED else queued | rest | over | cache_key_if_free(connection, row)
-        if want is Want.STOP and state in _CAN_STOP:
+        if request is RunRequest.STOP and state in _CAN_STOP:
             return {} if row.state == RunState.STOPPED else {"state": RunState.STOPPED, "finished_at": now} | over
-        if want is Want.PAUSE and state in (RunState.QUEUED, RunState.PAUSED):
+        if request is RunRequest.PAUSE and state in (RunState.QUEUED, RunState.PAUSED):
             return {} if row.state == RunState.PAUSED else {"state": RunState.PAUSED, "finished_at": now} | over
-        raise RunStateError(_refusal(row.id, state, want))
+        raise RunStateError(_refusal(row.id, state, request))
 
     def recover(self) -> list[str]:
         """Write down the runs whose owner died, and return their ids; anyone may call this at any time."""
@@ -212,14 +214,14 @@ class Leases:
 _CAN_STOP = (RunState.QUEUED, RunState.PAUSED, RunState.INTERRUPTED, RunState.STOPPED)
 
 
-def _as_wished(wish: Want, now: float) -> dict[str, Any]:
-    """Return the columns of an end that was overtaken by another wish."""
-    if wish is Want.RUN:
+def _as_requested(request: RunRequest, now: float) -> dict[str, Any]:
+    """Return the columns of an end that was overtaken by another request."""
+    if request is RunRequest.RUN:
         return {"state": RunState.QUEUED, "queued_at": now, "finished_at": None, "reason": ""}
-    return {"state": AFTER_DEATH[wish], "reason": ""}
+    return {"state": AFTER_DEATH[request], "reason": ""}
 
 
-def _refusal(run: str, state: RunState, want: Want) -> str:
-    verb = {Want.RUN: "resumed", Want.STOP: "stopped", Want.PAUSE: "paused"}[want]
+def _refusal(run: str, state: RunState, request: RunRequest) -> str:
+    verb = {RunRequest.RUN: "resumed", RunRequest.STOP: "stopped", RunRequest.PAUSE: "paused"}[request]
     way_out = "train it again as a new run" if state is RunState.FINISHED else "resume it first, or leave it as it is"
     return f"Run {run} is {state.value}, so it cannot be {verb}: {way_out}."

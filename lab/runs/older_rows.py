@@ -14,7 +14,7 @@ from lab.runs.database import Moment
 from lab.runs.encoding import encode_json
 from lab.runs.row_changes import seal_row
 from lab.runs.rows import decoded, listed_record
-from lab.runs.schema import kept, runs, series_names
+from lab.runs.schema import runs, saved_files, series_names
 from lab.runs.seals import RAW, is_sealed
 from lab.runs.sums import stored_sums
 
@@ -64,7 +64,7 @@ def content_digest(connection: Connection, row: Row[Any]) -> str:
         for index, part in enumerate(fetch(connection, row.number, name.number)):
             digest.update(b"" if index else name.name.encode() + b"\0")
             digest.update(part.tobytes())
-    for file in connection.execute(select(kept).where(kept.c.run == row.id).order_by(kept.c.path)):
+    for file in connection.execute(select(saved_files).where(saved_files.c.run == row.id).order_by(saved_files.c.path)):
         digest.update(f"{file.path}\0{file.kind}\0{file.step}\0{file.epoch}\0{file.sha256}\0{file.bytes}\0".encode())
     return digest.hexdigest()
 

@@ -7,7 +7,7 @@ from lab.runs import sums
 from lab.runs.context import StoreContext
 from lab.runs.curves import fetch, last_steps, sample
 from lab.runs.point_rows import as_series, checked_columns, known_series, read_curves, series_numbers, upsert_points
-from lab.runs.records import Series, Want
+from lab.runs.records import RunRequest, Series
 from lab.runs.row_changes import change_row, held_row, sound_row
 from lab.runs.row_values import progress_values
 
@@ -20,7 +20,7 @@ class Points:
 
     def append(
         self, run: str, lease: int, points: Mapping[str, Series], *, progress: Mapping[str, Any] | None = None
-    ) -> Want:
+    ) -> RunRequest:
         """Store points, with the newest progress if given, in one transaction, and renew the lease.
 
         When this returns, the points are on disk; when it raises, none of them is stored and the caller still has
@@ -33,7 +33,7 @@ class Points:
             values = {**self.context.renewed_lease(connection), **(progress_values(progress) if progress else {})}
             values |= sums.after_storing(connection, held, ready, numbers)
             upsert_points(connection, held.number, list(ready.items()), numbers)
-            return Want(change_row(connection, held, **values).want)
+            return RunRequest(change_row(connection, held, **values).want)
 
     def read(self, run: str, *, series: Iterable[str] | None = None, after_step: int = -1) -> dict[str, Series]:
         """Return the curves of a run in step order, all or only the named ones, from the step after `after_step` on.

@@ -1,4 +1,4 @@
-"""What the store hands out: frozen records of runs, points and kept files. No SQL, no torch."""
+"""What the store hands out: frozen records of runs, points and saved files. No SQL, no torch."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,7 +10,7 @@ from lab.findings import Finding, Outcome, outcome_of
 from lab.runs.headline import HeadlineResult, result_of_summary
 from lab.runs.run_facts import RunEnvironment, RunProgress, RunSummary
 
-WEIGHTS = "weights"  # a kept file's kind: the network after an epoch
+WEIGHTS = "weights"  # a saved file's kind: the network after an epoch
 CHECKPOINT = "checkpoint"  # everything a run needs to go on
 
 
@@ -46,7 +46,7 @@ class RunState(StrEnum):
 ENDS = frozenset({RunState.FINISHED, RunState.STOPPED, RunState.PAUSED, RunState.FAILED, RunState.INTERRUPTED})
 
 
-class Want(StrEnum):
+class RunRequest(StrEnum):
     """What the user asked of a run; its worker looks at it a few times a second."""
 
     RUN = "run"
@@ -73,7 +73,7 @@ class RunRecord:
     fingerprint: str
     family: str
     state: RunState
-    want: Want
+    requested: RunRequest
     responding: bool
     reason: str
     lease: int
@@ -152,7 +152,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptFile:
+class SavedFile:
     """One artifact: `kind` is `WEIGHTS`, `CHECKPOINT` or another room's word."""
 
     run: str

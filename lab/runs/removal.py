@@ -19,7 +19,7 @@ from lab.runs.row_changes import change_row, find_row
 from lab.runs.row_values import cache_key_if_free
 from lab.runs.rows import derive, listed_record
 from lab.runs.saved_files import unlisted
-from lab.runs.schema import kept, runs
+from lab.runs.schema import runs, saved_files
 from lab.runs.seals import RAW, is_sound
 
 Remove: TypeAlias = Callable[[Sequence[str]], None]
@@ -90,12 +90,12 @@ def remove_partial(context: StoreContext, number: int, remove: Remove, pace: Pac
         return
     delete_points(context.database, pace, number, after_step=_FIRST_STEP, lock_row=lambda _connection: None)
     files = Pace(context.database, first=_FILES, least=1)
-    listed = select(kept.c.path).where(kept.c.run == run).order_by(kept.c.path)
+    listed = select(saved_files.c.path).where(saved_files.c.run == run).order_by(saved_files.c.path)
     paths = [""]
     while paths:
         with files.write() as connection:
             paths = list(connection.execute(listed.limit(files.size)).scalars())
-            connection.execute(delete(kept).where(kept.c.run == run, kept.c.path.in_(paths)))
+            connection.execute(delete(saved_files).where(saved_files.c.run == run, saved_files.c.path.in_(paths)))
             free = unlisted(connection, paths)
             if free:
                 remove(free)

@@ -14,7 +14,7 @@ from lab.runs.records import WEIGHTS
 from lab.runs.row_changes import change_row, sound_row
 from lab.runs.rows import decoded
 from lab.runs.run_facts import RunSummary
-from lab.runs.schema import kept, points, series_names
+from lab.runs.schema import points, saved_files, series_names
 
 
 class Results:
@@ -66,12 +66,12 @@ def saved_epochs_of(connection: Connection, run: str, number: int) -> tuple[Save
     names = {name.replace("_", "/"): name for name in METRICS}
     known = connection.execute(select(series_names).where(series_names.c.name.in_(names))).all()
     series = {row.number: names[row.name] for row in known}
-    measured = and_(points.c.run == number, points.c.step == kept.c.step, points.c.series.in_(list(series)))
+    measured = and_(points.c.run == number, points.c.step == saved_files.c.step, points.c.series.in_(list(series)))
     query = (
-        select(kept.c.step, kept.c.epoch, points.c.series, points.c.value)
-        .select_from(kept.outerjoin(points, measured))
-        .where(kept.c.run == run, kept.c.kind == WEIGHTS)
-        .order_by(kept.c.step)
+        select(saved_files.c.step, saved_files.c.epoch, points.c.series, points.c.value)
+        .select_from(saved_files.outerjoin(points, measured))
+        .where(saved_files.c.run == run, saved_files.c.kind == WEIGHTS)
+        .order_by(saved_files.c.step)
     )
     found: dict[int, SavedEpoch] = {}
     for row in connection.execute(query):

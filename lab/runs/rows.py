@@ -18,7 +18,7 @@ from lab.runs.encoding import decode_json, decode_tags
 from lab.runs.headline import METRICS, HeadlineResult
 from lab.runs.old_notices import is_old_finding
 from lab.runs.owner import Owner, is_alive
-from lab.runs.records import KeptFile, RunRecord, RunState, Want
+from lab.runs.records import RunRecord, RunRequest, RunState, SavedFile
 from lab.runs.run_facts import RunEnvironment, RunProgress, RunSummary
 from lab.runs.schema import runs
 from lab.runs.seals import is_sound
@@ -29,7 +29,11 @@ RENEW_S = 2.0
 FOREIGN_GRACE_S = 30.0  # an owner on another host cannot be looked at: it counts as dead after this much more silence
 
 # What a run that was asked for something becomes when its owner died before doing it.
-AFTER_DEATH = {Want.STOP: RunState.STOPPED, Want.PAUSE: RunState.PAUSED, Want.RUN: RunState.INTERRUPTED}
+AFTER_DEATH = {
+    RunRequest.STOP: RunState.STOPPED,
+    RunRequest.PAUSE: RunState.PAUSED,
+    RunRequest.RUN: RunState.INTERRUPTED,
+}
 Alive = Callable[[Owner], bool | None]
 
 
@@ -52,16 +56,16 @@ def derive(row: Row[Any], *, moment: Moment, alive: Alive = is_alive) -> tuple[R
     state = RunState(row.state)
     if state is not RunState.RUNNING:
         return state, True
-    want = Want(row.want)
-    at_work = RunState.STOPPING if want is Want.STOP else RunState.RUNNING
+    request = RunRequest(row.want)
+    at_work = RunState.STOPPING if request is RunRequest.STOP else RunState.RUNNING
     lives = alive(owner_of(row))
     if lives is False:  # a death seen on this host needs no lease to run out
-        return AFTER_DEATH[want], True
+        return AFTER_DEATH[request], True
     if lease_holds(row.lease_until, moment.now):
         return at_work, True
     if lives is None:
         lives = moment.now < max(row.lease_until or 0.0, moment.up_since + LEASE_S) + FOREIGN_GRACE_S
-    return (at_work, False) if lives else (AFTER_DEATH[want], True)
+    return (at_work, False) if lives else (AFTER_DEATH[request], True)
 
 
 def damage_words(run: object) -> str:
@@ -126,7 +130,7 @@ def _decoded(row: Row[Any], moment: Moment) -> RunRecord:
         fingerprint=row.fingerprint,
         family=row.family,
         state=state,
-        want=Want(row.want),
+        requested=RunRequest(row.want),
         responding=responding,
         reason=row.reason,
         lease=row.lease,
@@ -160,7 +164,7 @@ def _without_values(row: Row[Any], problem: str, *, known: bool = False) -> RunR
         fingerprint="",
         family="",
         state=RunState.FAILED,
-        want=Want.RUN,
+        requested=RunRequest.RUN,
         responding=True,
         reason=problem,
         lease=0,
@@ -197,9 +201,9 @@ def _saved_result(row: Row[Any]) -> HeadlineResult | None:
     )
 
 
-def kept_file(row: Row[Any]) -> KeptFile:
+def saved_file(row: Row[Any]) -> SavedFile:
     """Build the record of a row of `kept`."""
-    return KeptFile(
+    return SavedFile(
         run=row.run,
         kind=row.kind,
         step=row.step,

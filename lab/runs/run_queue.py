@@ -17,7 +17,7 @@ from lab.runs.edits import NAME_LIMIT, checked_tags, checked_text
 from lab.runs.encoding import encode_tags, setting_key
 from lab.runs.expired import mark_expired
 from lab.runs.identity import new_run_id
-from lab.runs.records import RunRecord, RunState, Want
+from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.row_changes import change_row, insert_for, seal_row, sound_row
 from lab.runs.rows import derive, listed_record, run_record
 from lab.runs.schema import CACHED, runs
@@ -68,7 +68,7 @@ class RunQueue:
             "family": family,
             "cache_key": None if fresh else fingerprint,
             "state": RunState.QUEUED,
-            "want": Want.RUN,
+            "want": RunRequest.RUN,
             "parent": parent,
             "origin": origin,
             "arch": config.arch,
@@ -150,7 +150,10 @@ class RunQueue:
             ended = {"state": RunState.STOPPED, "finished_at": moment.now}
             rows = [
                 change_row(connection, row, **values)
-                for which, values in ((_QUEUED, ended), ((*_RUNNING, runs.c.want != Want.STOP), {"want": Want.STOP}))
+                for which, values in (
+                    (_QUEUED, ended),
+                    ((*_RUNNING, runs.c.want != RunRequest.STOP), {"want": RunRequest.STOP}),
+                )
                 for row in connection.execute(
                     select(*RAW).where(*which).order_by(runs.c.number).with_for_update()
                 ).all()

@@ -7,11 +7,11 @@ from sqlalchemy import Connection, delete, select
 from lab.errors import UnreadableRunError
 from lab.runs import sums
 from lab.runs.context import StoreContext
-from lab.runs.records import WEIGHTS, KeptFile
+from lab.runs.records import WEIGHTS, SavedFile
 from lab.runs.results import refresh_headline
 from lab.runs.row_changes import change_row, held_row, insert_for, sound_row
-from lab.runs.rows import decoded, kept_file
-from lab.runs.schema import kept, runs
+from lab.runs.rows import decoded, saved_file
+from lab.runs.schema import runs, saved_files
 from lab.runs.seals import EMPTY_SUM, RAW, file_sum, is_sound
 from lab.runs.sums import sum_files
 
@@ -22,7 +22,7 @@ class SavedFiles:
     def __init__(self, context: StoreContext) -> None:
         self.context = context
 
-    def add(self, run: str, lease: int, file: KeptFile) -> None:
+    def add(self, run: str, lease: int, file: SavedFile) -> None:
         """List a file that is already written; a path listed before takes the new digest."""
         values = {
             "run": run,
@@ -37,10 +37,10 @@ class SavedFiles:
         fresh = {name: value for name, value in values.items() if name not in ("run", "path")}
         with self.context.database.write() as connection:
             row = held_row(connection, run, lease)
-            replaced = sums.files_where(connection, kept.c.run == run, kept.c.path == file.path)
+            replaced = sums.files_where(connection, saved_files.c.run == run, saved_files.c.path == file.path)
             changed = sums.after_files(row, gone=replaced, new=[file_sum(values)])
             row = change_row(connection, row, **self.context.renewed_lease(connection), **changed)
-            statement = insert_for(connection)(kept).values(**values)
+            statement = insert_for(connection)(saved_files).values(**values)
             connection.execute(statement.on_conflict_do_update(index_elements=["run", "path"], set_=fresh))
             if file.kind == WEIGHTS:
                 refresh_headline(connection, row)
@@ -50,18 +50,26 @@ class SavedFiles:
         gone = [*paths]
         with self.context.database.write() as connection:
             row = held_row(connection, run, lease)
-            listed = sums.files_where(connection, kept.c.run == run, kept.c.path.in_(gone))
+            listed = sums.files_where(connection, saved_files.c.run == run, saved_files.c.path.in_(gone))
             row = change_row(
                 connection, row, **self.context.renewed_lease(connection), **sums.after_files(row, gone=listed)
             )
-            taken = delete(kept).where(kept.c.run == run, kept.c.path.in_(gone)).returning(kept.c.kind)
+            taken = (
+                delete(saved_files)
+                .where(saved_files.c.run == run, saved_files.c.path.in_(gone))
+                .returning(saved_files.c.kind)
+            )
             if WEIGHTS in connection.execute(taken).scalars().all():
                 refresh_headline(connection, row)
             return unlisted(connection, gone)
 
-    def list(self, run: str, *, kind: str | None = None) -> tuple[KeptFile, ...]:
+    def list(self, run: str, *, kind: str | None = None) -> tuple[SavedFile, ...]:
         """Return the files of a run in step order, all or one kind. Raises `UnreadableRunError` for a damaged list."""
-        query = select(kept).where(kept.c.run == run).order_by(kept.c.step, kept.c.kind, kept.c.path)
+        query = (
+            select(saved_files)
+            .where(saved_files.c.run == run)
+            .order_by(saved_files.c.step, saved_files.c.kind, saved_files.c.path)
+        )
         with self.context.database.read() as connection:
             row = sound_row(connection, run)
             rows = connection.execute(query).all()
@@ -70,7 +78,7 @@ class SavedFiles:
                 f"The list of saved files of run {run} is damaged in the database (its checksum differs): restore the "
                 "store from a copy, or train the run again."
             )
-        return tuple(kept_file(each) for each in rows if kind is None or each.kind == kind)
+        return tuple(saved_file(each) for each in rows if kind is None or each.kind == kind)
 
     def find_orphans(self, files: Mapping[str, float]) -> tuple[str, ...]:
         """Return those of the files (path to time of writing) that a worker wrote or let go of and died before saying so.
@@ -82,7 +90,7 @@ class SavedFiles:
         with self.context.database.read() as connection:
             # A list that is damaged may lack a file that it had: nothing of such a run is touched.
             rows = {row.id: row for row in connection.execute(held) if is_sound(row)}
-            listed = set(connection.execute(select(kept.c.path)).scalars())
+            listed = set(connection.execute(select(saved_files.c.path)).scalars())
             loose = {path: at for path, at in files.items() if path not in listed and path.split("/")[0] in rows}
             until = {run: rows[run].lease_until for run in {path.split("/")[0] for path in loose}}
             whole = {run for run in until if sums.files_fit(connection, rows[run])}
@@ -91,5 +99,5 @@ class SavedFiles:
 
 def unlisted(connection: Connection, paths: Sequence[str]) -> tuple[str, ...]:
     """Return those of the paths that no run lists."""
-    listed = set(connection.execute(select(kept.c.path).where(kept.c.path.in_(paths))).scalars())
+    listed = set(connection.execute(select(saved_files.c.path).where(saved_files.c.path.in_(paths))).scalars())
     return tuple(path for path in paths if path not in listed)

@@ -126,7 +126,7 @@ points = Table(
     sqlite_with_rowid=False,
 )
 
-kept = Table(
+saved_files = Table(
     "kept",
     metadata,
     Column("run", String(32), primary_key=True),  # runs.id

@@ -13,15 +13,15 @@ from sqlalchemy import ColumnElement, Connection, Row, select
 from lab.errors import UnreadableRunError
 from lab.runs.curves import fetch
 from lab.runs.rows import decoded
-from lab.runs.schema import kept, series_names
+from lab.runs.schema import saved_files, series_names
 from lab.runs.seals import EMPTY_SUM, added, file_sum, points_sum, taken
 
 PointColumns: TypeAlias = tuple[list[int], list[float | None], list[float]]  # steps, values, times
 
 
 def files_where(connection: Connection, *where: ColumnElement[bool]) -> Sequence[Row[Any]]:
-    """Return rows of `kept`."""
-    return connection.execute(select(kept).where(*where)).all()
+    """Return rows of `saved_files`."""
+    return connection.execute(select(saved_files).where(*where)).all()
 
 
 def stored_sums(connection: Connection, number: int, run: str) -> dict[str, str]:
@@ -30,7 +30,7 @@ def stored_sums(connection: Connection, number: int, run: str) -> dict[str, str]
         f"points/{name.name}": points_sum(name.name, fetch(connection, number, name.number))
         for name in connection.execute(select(series_names)).all()
     }
-    found["files"] = sum_files(connection.execute(select(kept).where(kept.c.run == run)))
+    found["files"] = sum_files(connection.execute(select(saved_files).where(saved_files.c.run == run)))
     return {key: one for key, one in found.items() if one != EMPTY_SUM}
 
 
@@ -87,7 +87,9 @@ def files_fit(connection: Connection, row: Row[Any]) -> bool:
     """Whether a run's list of files is as it was written."""
     if row.sums is None:
         return True
-    return bool(sum_files(files_where(connection, kept.c.run == row.id)) == decoded(row.sums).get("files", EMPTY_SUM))
+    return bool(
+        sum_files(files_where(connection, saved_files.c.run == row.id)) == decoded(row.sums).get("files", EMPTY_SUM)
+    )
 
 
 def wrong_curves(row: Row[Any], tables: Mapping[str, np.ndarray], asked: set[str] | None) -> list[str]:

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from lab.data.load import dataset_checksum
-from lab.runs.records import CHECKPOINT, RunRecord, Want
+from lab.runs.records import CHECKPOINT, RunRecord, RunRequest
 from lab.runs.store import RunStore
 from lab.service.resolved import ResolvedConfig
 from lab.service.validation import Validation
 from lab.service.weights import SavedWeights
 from lab.settings import Settings
-from lab.worker.supervisor import dismiss_stranger
+from lab.worker.supervisor.launch import stop_mismatched_supervisor
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Submissions:
         self._validation.check_trainable(resolved)
         fingerprint, family = self.fingerprint(resolved)
         if self._store.queue.count_running() == 0:
-            dismiss_stranger(self._settings)
+            stop_mismatched_supervisor(self._settings)
         shorter = None if fresh or parent else self._shorter_run(family, epochs=resolved.config.epochs)
         run, cached = self._store.queue.submit(
             resolved.config,
@@ -78,10 +78,10 @@ class Submissions:
         )
         return Submission(run, cached)
 
-    def control(self, run_id: str, want: Want) -> RunRecord:
+    def control(self, run_id: str, request: RunRequest) -> RunRecord:
         """Ask a run to pause, stop or go on; raises `RunStateError` where that makes no sense."""
         self._settings.require_writable()
-        return self._store.leases.request(run_id, want)
+        return self._store.leases.request(run_id, request)
 
     def _shorter_run(self, family: str, *, epochs: int) -> RunRecord | None:
         """Return the longest finished run of the family with fewer epochs that has a checkpoint to continue from."""

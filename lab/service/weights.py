@@ -8,7 +8,7 @@ from lab.data.registry import get_dataset_spec
 from lab.errors import InputError
 from lab.loaded_network import LoadedNetwork
 from lab.runs.artifacts import ArtifactStore
-from lab.runs.records import CHECKPOINT, WEIGHTS, KeptFile, RunRecord
+from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, SavedFile
 from lab.runs.store import RunStore
 from lab.service.datasets import Datasets
 
@@ -22,11 +22,11 @@ class SavedWeights:
     def __init__(self, store: RunStore, artifacts: ArtifactStore, datasets: Datasets) -> None:
         self._store, self._artifacts, self._datasets = store, artifacts, datasets
 
-    def list(self, run_id: str) -> tuple[KeptFile, ...]:
+    def list(self, run_id: str) -> tuple[SavedFile, ...]:
         """Return the files of a run's weights in step order."""
         return self._store.files.list(run_id, kind=WEIGHTS)
 
-    def find(self, run_id: str, *, epoch: int | str = "best") -> KeptFile:
+    def find(self, run_id: str, *, epoch: int | str = "best") -> SavedFile:
         """Return one epoch's file; "best" is what answers for the run (`lab.runs.headline`), "latest" the newest.
 
         Raises `InputError` where the run has no such weights.
@@ -35,7 +35,7 @@ class SavedWeights:
         files = self.list(run_id)
         if not files:
             raise InputError(
-                f"Run {run.name or run.id} ({run.state}) has no kept weights yet: wait for its first epoch, or train it."
+                f"Run {run.name or run.id} ({run.state}) has no saved weights yet: wait for its first epoch, or train it."
             )
         if isinstance(epoch, str) and epoch not in ("best", "latest"):
             raise InputError(f"The epoch is {epoch!r}, but it must be a number, best or latest.")
@@ -47,7 +47,7 @@ class SavedWeights:
         found = [file for file in files if file.epoch == epoch]
         if not found:
             have = ", ".join(str(file.epoch) for file in files)
-            raise InputError(f"Epoch {epoch} of run {run.name or run.id} was not kept; there are: {have}.")
+            raise InputError(f"Epoch {epoch} of run {run.name or run.id} was not saved; there are: {have}.")
         return found[-1]
 
     def newest_checkpoint(self, run_id: str) -> bytes | None:
@@ -60,7 +60,7 @@ class SavedWeights:
         file = self.find(run_id, epoch=epoch)
         return self.load_file(self._store.runs.get(run_id), file)
 
-    def load_file(self, run: RunRecord, file: KeptFile) -> LoadedNetwork:
+    def load_file(self, run: RunRecord, file: SavedFile) -> LoadedNetwork:
         """Build the run's network and load one file into it; its SHA-256 is checked first. Raises `ArtifactError`."""
         from lab.service.networks import build_with_weights
 

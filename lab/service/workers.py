@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from lab.runs.store import RunStore
 from lab.settings import Settings
-from lab.worker.supervisor import start_supervisor
+from lab.worker.supervisor.launch import start_supervisor
 
 
 class Workers:

@@ -5,7 +5,7 @@ from typing import Protocol
 from lab.data.load import Dataset
 from lab.loaded_network import LoadedNetwork
 from lab.runs.artifacts import ArtifactStore
-from lab.runs.records import KeptFile, RunRecord
+from lab.runs.records import RunRecord, SavedFile
 from lab.runs.store import RunStore
 
 
@@ -18,8 +18,8 @@ class Datasets(Protocol):
 class SavedWeights(Protocol):
     """Finds and loads the saved weights of runs."""
 
-    def list(self, run_id: str) -> tuple[KeptFile, ...]: ...
-    def find(self, run_id: str, *, epoch: int | str = "best") -> KeptFile: ...
+    def list(self, run_id: str) -> tuple[SavedFile, ...]: ...
+    def find(self, run_id: str, *, epoch: int | str = "best") -> SavedFile: ...
     def load(self, run_id: str, *, epoch: int | str = "best") -> LoadedNetwork: ...
     def normalization(self, run: RunRecord) -> tuple[float, float]: ...
 

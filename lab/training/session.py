@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lab.config import RunConfig
 from lab.devices import describe_device, keep_big_blocks, reset_peak_memory
 from lab.errors import TrainingError
-from lab.seeding import build_generator, derive_seed
+from lab.seeding import build_generator, derive_seed, seed_everything
 from lab.training.augment import build_augment
 from lab.training.batches import Batches, fitting_batch_size, normalise
 from lab.training.checkpoint import Checkpoint, copy_state
@@ -61,7 +61,7 @@ class Session:
     def __init__(self, config: RunConfig, network: nn.Module, data: ResidentData, device: torch.device) -> None:
         if not len(data.train_y):
             raise TrainingError("There is no image to train on: raise train_limit or lower val_fraction.")
-        torch.manual_seed(derive_seed(config.seed, "training"))  # dropout
+        seed_everything(derive_seed(config.seed, "training"))  # dropout
         self.config, self.network, self.data, self.device = config, network, data, device
         self.channels_last = config.channels_last and device.type in ("cpu", "cuda")
         if self.channels_last:

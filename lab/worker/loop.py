@@ -27,7 +27,7 @@ from lab.errors import LabError, LeaseLostError, RunNotFoundError, StoreBusyErro
 from lab.networks import build_from_config
 from lab.runs.outage import WAIT_S, Outage
 from lab.runs.owner import Owner
-from lab.runs.records import RunRecord, RunState, Want
+from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.rows import RENEW_S
 from lab.service.judging import judge_older
 from lab.service.lab import Lab
@@ -37,9 +37,9 @@ from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Command, Ended
 from lab.worker.recorder import RunRecorder
-from lab.worker.supervisor import start_supervisor
+from lab.worker.supervisor.launch import start_supervisor
 
-LISTEN_S = 0.2  # how often the user's wish is looked at
+LISTEN_S = 0.2  # how often the user's request is looked at
 IDLE_S = 300.0  # stay warm this long: importing torch again costs seconds
 BALLAST_BYTES = 1_000_000  # room for the few rows that say why a run failed
 _RESTART_S = 60.0  # a supervisor that cannot stay alive is started again this often at most
@@ -55,13 +55,13 @@ _STATES = {
 
 @dataclass
 class Watch:
-    """Renews a run's lease and hears the user's wish, on a thread of its own."""
+    """Renews a run's lease and hears the user's request, on a thread of its own."""
 
     lab: Lab
     run: RunRecord
     ending: threading.Event
     outage: Outage = field(default_factory=Outage)
-    want: Want = Want.RUN
+    requested: RunRequest = RunRequest.RUN
     lost: bool = False
     gave_up: bool = False  # the loop was told to pause because the store is away for too long
     said: str = ""
@@ -83,9 +83,11 @@ class Watch:
         while not self._done.wait(LISTEN_S):
             due = time.monotonic() - renewed >= RENEW_S
             if due:
-                renewed = time.monotonic()  # tried is enough: on a full disk a wish can be read, but no lease renewed
+                renewed = (
+                    time.monotonic()
+                )  # tried is enough: on a full disk a request can be read, but no lease renewed
             try:
-                self.want = self._renew() if due else self.lab.store.leases.requested(self.run.id)
+                self.requested = self._renew() if due else self.lab.store.leases.requested(self.run.id)
             except LeaseLostError as error:
                 _say(str(error))
                 self.lost = True
@@ -96,14 +98,14 @@ class Watch:
                     self.said = str(error)
                     _say(self.said)
 
-    def _renew(self) -> Want:
+    def _renew(self) -> RunRequest:
         return self.lab.store.leases.heartbeat(self.run.id, self.run.lease)
 
     def command(self) -> Command:
         """Answer the training loop's question between two steps."""
-        if self.lost or self.want is Want.STOP:
+        if self.lost or self.requested is RunRequest.STOP:
             return Command.STOP
-        if self.ending.is_set() or self.want is Want.PAUSE:
+        if self.ending.is_set() or self.requested is RunRequest.PAUSE:
             return Command.PAUSE
         if self.outage.exceeded:
             self.gave_up = True
@@ -141,7 +143,7 @@ def _train_and_finish(lab: Lab, run: RunRecord, recorder: RunRecorder, watch: Wa
     if state is RunState.PAUSED and watch.gave_up and not watch.ending.is_set():
         recorder.pause_after_outage(ended)
         return
-    if state is RunState.PAUSED and watch.ending.is_set() and watch.want is not Want.PAUSE:
+    if state is RunState.PAUSED and watch.ending.is_set() and watch.requested is not RunRequest.PAUSE:
         state, reason = RunState.INTERRUPTED, "The worker was asked to end; Resume continues where it stopped."
     # Still watched: the store may be away for longer than a lease lasts.
     recorder.finish(ended, state=state, reason=reason)

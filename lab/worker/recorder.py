@@ -21,7 +21,7 @@ from lab.findings import Finding
 from lab.metrics import BATCH_ACCURACY, BATCH_LOSS, LEARNING_RATE
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.outage import Outage
-from lab.runs.records import CHECKPOINT, WEIGHTS, KeptFile, RunRecord, RunState, Series, Want
+from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, RunRequest, RunState, SavedFile, Series
 from lab.runs.rows import AFTER_DEATH
 from lab.runs.store import RunStore
 from lab.training.events import Ended, Evaluated, Event, Notice, Snapshot, Started, StepMetrics
@@ -30,7 +30,7 @@ FLUSH_S = 0.5  # the store's points are at most this old
 DIAGNOSE_S = 5.0  # how often the curves are looked at inside an epoch
 MB = 1_000_000
 
-_HEARD = {state: wish for wish, state in AFTER_DEATH.items()}  # the wish that a run which ends so has heard
+_FULFILS = {state: request for request, state in AFTER_DEATH.items()}  # the request that a run which ends so fulfils
 _T = TypeVar("_T")
 _Points = dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]
 
@@ -43,7 +43,7 @@ class RunRecorder:
     ) -> None:
         self._store, self._artifacts, self._run = store, artifacts, run
         self._outage = outage or Outage()
-        self._unlisted: list[KeptFile] = []  # saved, and not yet in the store
+        self._unlisted: list[SavedFile] = []  # saved, and not yet in the store
         self._saved_all = True
         self._unwritten: list[str] = []  # notices that the store has not taken yet
         self._buffer: _Points = defaultdict(list)
@@ -86,7 +86,7 @@ class RunRecorder:
     def finish(self, ended: Ended, *, state: RunState, reason: str) -> None:
         """Write the last points and the result, and give the run back, however long the store is away."""
         self._catch_up()
-        self._end(ended, state=state, heard=_HEARD.get(state), reason=reason)
+        self._end(ended, state=state, fulfils=_FULFILS.get(state), reason=reason)
 
     def pause_after_outage(self, ended: Ended | None = None) -> None:
         """Wait until the store is back and give the run back as paused; ended: where training could stop at a step."""
@@ -97,20 +97,20 @@ class RunRecorder:
             f"The run store was unreachable for {self._outage.longest_s:.0f} s, so training paused{where}: resume goes on "
             f"from {point}."
         )
-        self._end(ended, state=RunState.PAUSED, heard=Want.RUN, reason=reason)
+        self._end(ended, state=RunState.PAUSED, fulfils=RunRequest.RUN, reason=reason)
 
     def fail(self, reason: str) -> None:
         """Write down why the run ended; what it had kept stays, and Resume goes on from there."""
-        self._end(None, state=RunState.FAILED, heard=None, reason=reason)
+        self._end(None, state=RunState.FAILED, fulfils=None, reason=reason)
 
-    def _end(self, ended: Ended | None, *, state: RunState, heard: Want | None, reason: str) -> None:
+    def _end(self, ended: Ended | None, *, state: RunState, fulfils: RunRequest | None, reason: str) -> None:
         result: dict[str, Any] = {}
         if ended is not None:
             summary = {**ended.summary, "outcome": ended.outcome, "step": ended.step, "epoch": ended.epoch}
             result = {"summary": summary, "seconds": ended.time_s, "findings": self._judge(ended=state.over)}
         run, lease = self._run.id, self._run.lease
         self._outage.call(
-            lambda: self._store.leases.finish(run, lease, state=state, heard=heard, reason=reason, **result),
+            lambda: self._store.leases.finish(run, lease, state=state, fulfils=fulfils, reason=reason, **result),
             patient=True,
         )
 
@@ -199,7 +199,7 @@ class RunRecorder:
         except StoreBusyError:  # away for too long: the worker pauses the run, and `_catch_up` lists the rest
             return
 
-    def _list(self, kept: KeptFile) -> None:
+    def _list(self, kept: SavedFile) -> None:
         old = self._store.files.list(self._run.id, kind=kept.kind)
         self._store.files.add(self._run.id, self._run.lease, kept)
         # Beside an epoch's weights, those of a stop inside it would be a second epoch of that number.
@@ -208,10 +208,10 @@ class RunRecorder:
         if kept.kind == WEIGHTS:
             self._stay_within_budget([*(k for k in old if k not in stale and k.path != kept.path), kept])
 
-    def _write(self, event: Snapshot) -> KeptFile:
+    def _write(self, event: Snapshot) -> SavedFile:
         path = f"{self._run.id}/{event.kind}-{event.step:09d}-{self._run.lease}.safetensors"
         sha256, size = self._artifacts.write(path, encode(event.state()))
-        return KeptFile(
+        return SavedFile(
             run=self._run.id,
             kind=event.kind,
             step=event.step,
@@ -222,7 +222,7 @@ class RunRecorder:
             created_at=time.time(),
         )
 
-    def _stay_within_budget(self, kept: list[KeptFile]) -> None:
+    def _stay_within_budget(self, kept: list[SavedFile]) -> None:
         total = sum(k.bytes for k in kept)
         if total <= self._run.config.keep_mb * MB:
             return
@@ -241,7 +241,7 @@ class RunRecorder:
                 "the oldest are deleted, but never the best or the newest. Raise keep_mb to keep more."
             )
 
-    def _forget(self, files: list[KeptFile]) -> None:
+    def _forget(self, files: list[SavedFile]) -> None:
         if files:
             free = self._store.files.remove(self._run.id, self._run.lease, [k.path for k in files])
             self._artifacts.delete(free)

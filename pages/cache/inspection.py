@@ -56,7 +56,7 @@ _measuring = threading.Lock()  # two measurements at once would measure each oth
 
 
 def network_of(run: str, digest: str) -> LoadedNetwork:
-    """Return the network of a run's kept weights (by their SHA-256, or `INITIAL`): one for all, to be left as it is."""
+    """Return the network of a run's saved weights (by their SHA-256, or `INITIAL`): one for all, to be left as it is."""
     key = run, digest
     with _shelf.lock:
         if key in _shelf.kept:

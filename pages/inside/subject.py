@@ -1,4 +1,4 @@
-"""What the Inside page looks at: a run, one of its kept epochs, and an image."""
+"""What the Inside page looks at: a run, one of its saved epochs, and an image."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ import streamlit as st
 from lab.data.load import Dataset
 from lab.formatting import plural
 from lab.metrics import TEST_ACCURACY, VAL_ACCURACY
-from lab.runs.records import KeptFile, RunRecord, Series
+from lab.runs.records import RunRecord, SavedFile, Series
 from pages.cache.datasets import INITIAL, dataset_of
 from pages.cache.lab import get_lab
 from pages.components.epochs import epoch_slider
@@ -117,9 +117,9 @@ def _no_runs() -> None:
         st.page_link(page_path("train"), label="Train a network", icon=":material/play_circle:")
 
 
-def moments_of(run: RunRecord) -> tuple[tuple[Moment, ...], tuple[KeptFile, ...]]:
-    """Return the moments that can be looked at, the untrained network first, and the kept files beside them."""
-    newest: dict[int, KeptFile] = {}
+def moments_of(run: RunRecord) -> tuple[tuple[Moment, ...], tuple[SavedFile, ...]]:
+    """Return the moments that can be looked at, the untrained network first, and the saved files beside them."""
+    newest: dict[int, SavedFile] = {}
     for kept in get_lab().weights.list(run.id):
         newest[kept.epoch] = kept
     files = tuple(newest[epoch] for epoch in sorted(newest))
@@ -172,8 +172,8 @@ def _start(run: RunRecord, moments: tuple[Moment, ...]) -> int:
     return epochs.index(answering) if answering in epochs else len(epochs) - 1
 
 
-def _at(series: Series | None, files: tuple[KeptFile, ...]) -> list[float | None]:
-    """Return the series' values at the kept files' steps; what is missing or not finite is None."""
+def _at(series: Series | None, files: tuple[SavedFile, ...]) -> list[float | None]:
+    """Return the series' values at the saved files' steps; what is missing or not finite is None."""
     if series is None:
         return [None] * len(files)
     known = {int(s): float(v) for s, v in zip(series.step, series.value) if np.isfinite(v)}
@@ -201,6 +201,6 @@ def _watch(run: RunRecord, known: int) -> None:
         fresh = get_lab().store.runs.get(run.id)
         if len({kept.epoch for kept in get_lab().weights.list(run.id)}) != known or not fresh.state.live:
             st.rerun()
-        st.caption("Training goes on: this page looks at kept weights, and new epochs join the slider.")
+        st.caption("Training goes on: this page looks at saved weights, and new epochs join the slider.")
 
     look()

@@ -12,7 +12,7 @@ from lab.config import FIELDS, GROUPS, RunConfig
 from lab.findings import Finding
 from lab.formatting import format_duration, format_percent, format_short
 from lab.runs.headline import BEST, LAST, UNTESTED
-from lab.runs.records import RunRecord, RunState, Want
+from lab.runs.records import RunRecord, RunRequest, RunState
 from pages.cache.lab import get_lab
 from pages.components.live import live_run
 from pages.markdown import plain
@@ -82,11 +82,11 @@ def _controls(run: RunRecord) -> None:
     writable = not get_lab().settings.read_only
     with st.container(horizontal=True, width="content", gap="small"):
         if run.state in _PAUSABLE:
-            _button("Pause", ":material/pause:", run, Want.PAUSE, enabled=writable)
+            _button("Pause", ":material/pause:", run, RunRequest.PAUSE, enabled=writable)
         if run.state.resumable:
-            _button("Resume", ":material/play_arrow:", run, Want.RUN, enabled=writable)
+            _button("Resume", ":material/play_arrow:", run, RunRequest.RUN, enabled=writable)
         if run.state in _STOPPABLE:
-            _button("Stop", ":material/stop:", run, Want.STOP, enabled=writable)
+            _button("Stop", ":material/stop:", run, RunRequest.STOP, enabled=writable)
         if run.state is RunState.FINISHED:
             again = st.button(
                 "Train again", icon=":material/refresh:", key=element("again", run.id), disabled=not writable
@@ -105,12 +105,12 @@ def _controls(run: RunRecord) -> None:
                     st.switch_page(page_path(name), query_params={"run": run.id})
 
 
-def _button(label: str, icon: str, run: RunRecord, want: Want, *, enabled: bool) -> None:
-    pressed = st.button(label, icon=icon, key=element(str(want), run.id), disabled=not enabled)
+def _button(label: str, icon: str, run: RunRecord, request: RunRequest, *, enabled: bool) -> None:
+    pressed = st.button(label, icon=icon, key=element(str(request), run.id), disabled=not enabled)
     if pressed:
         with show_errors():
-            get_lab().submissions.control(run.id, want)
-            if want is Want.RUN:
+            get_lab().submissions.control(run.id, request)
+            if request is RunRequest.RUN:
                 get_lab().workers.ensure()
             st.rerun()
 

@@ -9,6 +9,7 @@ from lab.config import RunConfig
 from lab.runs.identity import new_run_id
 from lab.runs.imports import EndedRun
 from lab.runs.records import RunState, Series
+from lab.runs.run_facts import RunEnvironment
 from lab.service.lab import Lab
 from lab.settings import Settings
 from tests.browser.conftest import Server, Visitor
@@ -37,11 +38,10 @@ def test_unbroken_names_do_not_widen_a_page(server: Server, visitor: Visitor) ->
                 device="cpu",
                 note=letter * 300,
                 tags=(letter * 60,),
-                summary={},
-                environment={"name": letter * 200},
+                environment=RunEnvironment.from_dict({"name": letter * 200}),
                 notices=(letter * 200,),
                 points={"batch/loss": curve},
-                kept=(),
+                files=(),
             )
             for letter in "WV"
         ]

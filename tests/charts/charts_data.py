@@ -6,7 +6,7 @@ import numpy as np
 
 from lab.charts.overlay import RunCurves
 from lab.config import RunConfig
-from lab.runs.records import RunRecord, RunState, Series, Want
+from lab.runs.records import RunRecord, RunRequest, RunState, Series
 from lab.runs.run_facts import RunProgress, RunSummary
 
 
@@ -27,7 +27,7 @@ def run(
         fingerprint="f",
         family="",
         state=state,
-        want=Want.RUN,
+        requested=RunRequest.RUN,
         responding=True,
         reason="",
         lease=1,

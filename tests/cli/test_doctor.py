@@ -57,7 +57,7 @@ def test_a_full_disk_is_found(small_disk: Path, capsys: pytest.CaptureFixture[st
     code, found = _doctor(capsys, "--home", str(home))
     assert code == 1
     assert any(f"Nothing can be written to {home} (No space left on device)" in p for p in found["problems"])
-    assert any("could not be kept (No space left on device)" in p for p in found["problems"])
+    assert any("could not be saved (No space left on device)" in p for p in found["problems"])
     assert sum("Only 0.0 kB are free" in p for p in found["problems"]) == 1
     assert found["free_bytes"] == {"home": 0, "artifacts": 0, "database": 0}
     assert all(len(problem) < 300 for problem in found["problems"])

@@ -12,12 +12,12 @@ import pytest
 from lab.cli.app import main
 from lab.config import RunConfig
 from lab.runs.owner import Owner
-from lab.runs.records import KeptFile, RunRecord, RunState, Series
+from lab.runs.records import RunRecord, RunState, SavedFile, Series
 from lab.runs.removal import PURGE_AFTER_S
 from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.settings import Settings
-from lab.worker import supervisor
+from lab.worker.supervisor import process
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
 
 @pytest.fixture
 def run(lab: Lab) -> RunRecord:
-    """A finished run with one point and one kept file."""
+    """A finished run with one point and one saved file."""
     lab.store.queue.submit(RunConfig(), fingerprint="f", family="f", name="mine")
     claim = lab.store.leases.claim(slot="cpu", owner=Owner("elsewhere", 1, "x"))
     assert claim is not None
@@ -38,7 +38,7 @@ def run(lab: Lab) -> RunRecord:
     lab.store.points.append(claim.id, claim.lease, {"lr": Series("lr", step, step * 0.5, step * 0.1)})
     path = f"{claim.id}/1.safetensors"
     sha256, size = lab.artifacts.write(path, b"weights")
-    lab.store.files.add(claim.id, claim.lease, KeptFile(claim.id, "weights", 1, 1, path, sha256, size, 0.0))
+    lab.store.files.add(claim.id, claim.lease, SavedFile(claim.id, "weights", 1, 1, path, sha256, size, 0.0))
     return lab.store.leases.finish(claim.id, claim.lease, state=RunState.FINISHED, summary={"test_accuracy": 0.5})
 
 
@@ -66,7 +66,7 @@ def test_a_changed_point_and_a_changed_file_are_named(
     assert code == 1
     rows, file = answer["problems"]
     assert f"stored rows of run {run.id} are not those that were written" in rows
-    assert "is not the file that was kept" in file
+    assert "is not the file that was saved" in file
 
 
 def test_a_damaged_database_file_is_noticed(lab: Lab, run: RunRecord, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,14 +83,14 @@ def test_a_damaged_database_file_is_noticed(lab: Lab, run: RunRecord, capsys: py
 def test_the_supervisor_clears_away_what_a_killed_worker_did_not_list(
     lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "IDLE_S", 0.1)
+    monkeypatch.setattr(process, "IDLE_S", 0.1)
     for path in (f"{run.id}/unlisted", f"{run.id}/young", "stranger/1"):
         lab.artifacts.write(path, b"weights")
     root = Path(lab.settings.artifacts)
     for path in root.rglob("*"):
         if path.is_file() and path.name != "young":
             os.utime(path, (0, 0))
-    assert supervisor.main(lab.settings) == 0
+    assert process.main(lab.settings) == 0
     left = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
     assert left == sorted([f"{run.id}/1.safetensors", f"{run.id}/young", "stranger/1"])
 
@@ -98,18 +98,18 @@ def test_the_supervisor_clears_away_what_a_killed_worker_did_not_list(
 def test_the_supervisor_clears_away_what_was_deleted_a_week_ago(
     lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "IDLE_S", 0.1)
+    monkeypatch.setattr(process, "IDLE_S", 0.1)
     lab.store.removal.delete(run.id)
     folder = Path(lab.settings.artifacts) / run.id
     stray = Path(lab.settings.artifacts) / ".half.tmp"
     stray.write_bytes(b"half")
     os.utime(stray, (0, 0))
-    assert supervisor.main(lab.settings) == 0
+    assert process.main(lab.settings) == 0
     assert folder.exists()
     assert not stray.exists()
     lab.store.removal.undelete(run.id)
     _delete_long_ago(lab, run)
-    assert supervisor.main(lab.settings) == 0
+    assert process.main(lab.settings) == 0
     assert not folder.exists()
     assert RunStore.open(lab.settings.database).runs.count() == 0
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lab.config import RunConfig
-from tests.diagnosis.made_curves import codes, epochs, judge
+from tests.diagnosis.made_curves import LOG_10, codes, epochs, judge
 
 # The first run of a fresh lab (LeNet-5 on the digits, 15 of 40 epochs): noise of one epoch to the next, and sound.
 DIGITS_VAL = [
@@ -141,3 +141,32 @@ def test_a_run_that_ended_far_worse_than_it_was_is_unstable_and_both_epochs_are_
     assert "the training loss rose from 0.1500 to 1.1000" in finding.message
     back = epochs(train_loss=[*loss, 0.1], train_accuracy=[*accuracy, 0.97], val_accuracy=[*accuracy, 0.96])
     assert codes(RunConfig(optimizer="sgd", lr=0.2), back) == []
+
+
+def test_a_setback_is_a_tenth_of_accuracy_and_a_tenth_of_the_guessing_level() -> None:
+    def found(accuracy: float, loss: float) -> bool:
+        curves = epochs(
+            train_loss=[1.0, 0.5, 0.5 + loss * LOG_10],
+            train_accuracy=[0.6, 0.8, 0.8],
+            val_loss=[1.0, 0.6, 0.7],
+            val_accuracy=[0.6, 0.8, 0.8 - accuracy],
+        )
+        return "unstable" in codes(RunConfig(), curves)
+
+    assert found(0.11, 0.11)
+    assert not found(0.09, 0.11)
+    assert not found(0.11, 0.09)
+
+
+@pytest.mark.parametrize(("count", "width"), [(12, 3), (14, 3), (15, 5), (49, 5), (50, 7)])
+def test_overfitting_is_told_over_more_epochs_where_there_are_more(count: int, width: int) -> None:
+    best = count // 3
+    validation = [1.0 - 0.5 * min(n, best) / best + max(0, n - best) * 0.2 for n in range(count)]
+    curves = epochs(
+        train_loss=np.geomspace(1.0, 0.01, count),
+        train_accuracy=[0.9] * count,
+        val_loss=validation,
+        val_accuracy=[0.85] * count,
+    )
+    found = [finding.message for finding in judge(RunConfig(), curves) if finding.code == "overfitting"]
+    assert [f"(means of {width})" in message for message in found] == [True]

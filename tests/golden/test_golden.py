@@ -11,7 +11,7 @@ import torch
 from lab.architectures.registry import list_architectures
 from lab.config import RunConfig
 from lab.runs.owner import Owner
-from lab.runs.records import RunState, Want
+from lab.runs.records import RunRequest, RunState
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sharing.bundle.read import import_bundle
@@ -103,8 +103,8 @@ def _run_queued(lab: Lab) -> None:
 
 def test_a_paused_run_goes_on_from_its_step(release: str, lab: Lab) -> None:
     facts = read(release, "expected.json")["runs"]["paused"]
-    lab.submissions.control(read(release, "expected.json")["ids"]["queued"], Want.STOP)
-    lab.submissions.control(facts["id"], Want.RUN)
+    lab.submissions.control(read(release, "expected.json")["ids"]["queued"], RunRequest.STOP)
+    lab.submissions.control(facts["id"], RunRequest.RUN)
     _run_queued(lab)
     run = lab.store.runs.get(facts["id"])
     steps = lab.store.points.read(run.id)["batch/loss"].step
@@ -116,7 +116,7 @@ def test_a_paused_run_goes_on_from_its_step(release: str, lab: Lab) -> None:
 def test_a_finished_run_is_continued_by_a_longer_one(release: str, lab: Lab) -> None:
     expected = read(release, "expected.json")
     facts = expected["runs"]["finished"]
-    lab.submissions.control(expected["ids"]["queued"], Want.STOP)
+    lab.submissions.control(expected["ids"]["queued"], RunRequest.STOP)
     longer = lab.submissions.submit(lab.validation.resolve(RunConfig.from_dict({**facts["config"], "epochs": 3}))).run
     assert longer.parent == facts["id"]
     _run_queued(lab)

@@ -23,7 +23,7 @@ from lab.config import RunConfig
 from lab.runs.leases import Leases
 from lab.runs.owner import Owner
 from lab.runs.points import Points
-from lab.runs.records import RunRecord, Want
+from lab.runs.records import RunRecord, RunRequest
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sharing.bundle.read import import_bundle
@@ -48,10 +48,10 @@ class _PausingPoints(Points):
 
     pause_after = 0
 
-    def append(self, run: str, lease: int, points: Any, *, progress: Any = None) -> Want:
+    def append(self, run: str, lease: int, points: Any, *, progress: Any = None) -> RunRequest:
         want = super().append(run, lease, points, progress=progress)
         if self.pause_after and progress and progress.get("step", 0) >= self.pause_after:
-            Leases(self.context).request(run, Want.PAUSE)
+            Leases(self.context).request(run, RunRequest.PAUSE)
         return want
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.owner import Owner
-from lab.runs.records import KeptFile, Series
+from lab.runs.records import SavedFile, Series
 from lab.runs.store import RunStore
 
 STEPS = 20
@@ -48,7 +48,7 @@ def main(url: str, place: str, manner: str) -> None:
         path = f"{run.id}/{first}.bin"
         data = hashlib.sha256(path.encode()).digest() * 200
         sha256, size = artifacts.write(path, data)
-        store.files.add(run.id, run.lease, KeptFile(run.id, "weights", int(first), 1, path, sha256, size, time.time()))
+        store.files.add(run.id, run.lease, SavedFile(run.id, "weights", int(first), 1, path, sha256, size, time.time()))
         os.write(1, f"kept {path}\n".encode())
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import null, update
 
 from lab.config import RunConfig
 from lab.runs.owner import Owner
-from lab.runs.records import KeptFile, RunRecord, Series
+from lab.runs.records import RunRecord, SavedFile, Series
 from lab.runs.row_changes import find_row, seal_row
 from lab.runs.schema import runs
 from lab.runs.seals import RAW
@@ -34,8 +34,8 @@ def claimed(store: RunStore, owner: Owner, key: str = "f", *, slot: str = "cpu")
     return record
 
 
-def kept_file(run: str, path: str = "r/1.safetensors", *, step: int = 1, kind: str = "weights") -> KeptFile:
-    return KeptFile(run=run, kind=kind, step=step, epoch=step, path=path, sha256="ab" * 32, bytes=5, created_at=1.5)
+def saved_file(run: str, path: str = "r/1.safetensors", *, step: int = 1, kind: str = "weights") -> SavedFile:
+    return SavedFile(run=run, kind=kind, step=step, epoch=step, path=path, sha256="ab" * 32, bytes=5, created_at=1.5)
 
 
 def write_past_checks(store: RunStore, run: str, *, seal: bool = True, **columns: object) -> None:

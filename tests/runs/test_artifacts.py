@@ -1,4 +1,4 @@
-"""Kept files: whole or absent, checked on the way out, never outside their root."""
+"""Saved files: whole or absent, checked on the way out, never outside their root."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ import pytest
 
 from lab.errors import ArtifactError, ReadOnlyError
 from lab.runs.artifacts import ArtifactStore
-from lab.runs.records import KeptFile
+from lab.runs.records import SavedFile
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = bytes(range(256)) * 1000
@@ -21,14 +21,14 @@ DATA = bytes(range(256)) * 1000
 
 @pytest.fixture(params=["folder", "memory"])
 def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
-    """A place for kept files: a local folder, or an object store."""
+    """A place for saved files: a local folder, or an object store."""
     if request.param == "folder":
         return ArtifactStore(str(tmp_path / "artifacts"))
     return ArtifactStore(f"memory://{tmp_path.name}")
 
 
-def kept(path: str, sha256: str, size: int) -> KeptFile:
-    return KeptFile(run="r", kind="weights", step=1, epoch=1, path=path, sha256=sha256, bytes=size, created_at=0.0)
+def kept(path: str, sha256: str, size: int) -> SavedFile:
+    return SavedFile(run="r", kind="weights", step=1, epoch=1, path=path, sha256=sha256, bytes=size, created_at=0.0)
 
 
 def test_bytes_come_back_with_their_digest(artifacts: ArtifactStore) -> None:
@@ -65,7 +65,7 @@ def test_a_name_that_could_leave_the_root_is_refused(artifacts: ArtifactStore, p
         lambda: artifacts.read(kept(path, "0" * 64, 1)),
         lambda: artifacts.delete([path]),
     ):
-        with pytest.raises(ArtifactError, match="is no name for a kept file"):
+        with pytest.raises(ArtifactError, match="is no name for a saved file"):
             act()
 
 
@@ -73,7 +73,7 @@ def test_a_read_only_store_reads_and_refuses_to_write(artifacts: ArtifactStore) 
     sha256, size = artifacts.write("r/c", b"x")
     reader = ArtifactStore(artifacts.url, read_only=True)
     assert reader.read(kept("r/c", sha256, size)) == b"x"
-    with pytest.raises(ReadOnlyError, match="no file was kept"):
+    with pytest.raises(ReadOnlyError, match="no file was saved"):
         reader.write("r/d", b"y")
     with pytest.raises(ReadOnlyError, match="no file was deleted"):
         reader.delete(["r/c"])
@@ -91,7 +91,7 @@ def test_one_flipped_bit_is_noticed(tmp_path: Path, bit: int) -> None:
     damaged = bytearray(DATA)
     damaged[bit // 8] ^= 1 << (bit % 8)
     (tmp_path / "r" / "c").write_bytes(damaged)
-    with pytest.raises(ArtifactError, match="is not the file that was kept"):
+    with pytest.raises(ArtifactError, match="is not the file that was saved"):
         artifacts.read(kept("r/c", sha256, size))
 
 
@@ -100,7 +100,7 @@ def test_a_file_of_another_length_is_noticed(tmp_path: Path, data: bytes) -> Non
     artifacts = ArtifactStore(str(tmp_path))
     sha256, size = artifacts.write("r/c", DATA)
     (tmp_path / "r" / "c").write_bytes(data)
-    with pytest.raises(ArtifactError, match="is not the file that was kept"):
+    with pytest.raises(ArtifactError, match="is not the file that was saved"):
         artifacts.read(kept("r/c", sha256, size))
 
 
@@ -169,7 +169,7 @@ except ArtifactError as error:
 def test_a_full_disk_is_said_and_the_old_file_stays(tmp_path: Path) -> None:
     out = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
     assert out.stderr == ""
-    assert "r/c (250,000 bytes) could not be kept (File too large): free some space" in out.stdout
+    assert "r/c (250,000 bytes) could not be saved (File too large): free some space" in out.stdout
     assert [path.name for path in (tmp_path / "r").iterdir()] == ["c"]
     assert (tmp_path / "r" / "c").read_bytes() == b"old"
 

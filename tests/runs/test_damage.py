@@ -28,7 +28,7 @@ from lab.config import RunConfig
 from lab.errors import LabError, StoreError
 from lab.runs import row_changes, rows
 from lab.runs.owner import Owner
-from lab.runs.records import KeptFile, RunRecord, RunState, Series
+from lab.runs.records import RunRecord, RunState, SavedFile, Series
 from lab.runs.schema import runs as runs_table
 from lab.runs.seals import NOT_SEALED, RAW, row_seal
 from lab.runs.store import RunStore
@@ -52,7 +52,7 @@ def _fill(store: RunStore) -> None:
         value = np.sin(step + number)
         curves = {name: Series(name, step, value, step * 0.1) for name in ("batch/loss", "val/loss", "lr")}
         store.points.append(run.id, run.lease, curves, progress={"step": 39, "seconds": 3.9, "total_steps": 100})
-        store.files.add(run.id, run.lease, KeptFile(run.id, "weights", 39, 1, f"{run.id}/w", "ab" * 32, 5, 1.5))
+        store.files.add(run.id, run.lease, SavedFile(run.id, "weights", 39, 1, f"{run.id}/w", "ab" * 32, 5, 1.5))
         store.leases.set_environment(
             run.id, run.lease, environment={"torch": "2.15", "machine": "m" * 200}, device="cpu"
         )
@@ -82,7 +82,7 @@ class Truth:
 
     records: dict[str, RunRecord]
     curves: dict[str, dict[str, Series]]
-    files: dict[str, tuple[KeptFile, ...]]
+    files: dict[str, tuple[SavedFile, ...]]
     sketches: tuple[Any, ...]
     cli: dict[str, Any]
 

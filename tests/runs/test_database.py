@@ -15,7 +15,7 @@ import pytest
 from lab.errors import ReadOnlyError, StoreBusyError, StoreError, StoreUnreachableError
 from lab.runs.database import NETWORK_FILE_SYSTEMS, Database, file_system_of, journal_mode, wal_is_safe
 from lab.runs.owner import Owner
-from lab.runs.records import Want
+from lab.runs.records import RunRequest
 from lab.runs.store import RunStore
 from tests.runs.runs_data import claimed, series, submit
 
@@ -230,7 +230,7 @@ def test_a_full_disk_is_said_and_no_acknowledged_point_is_lost(path: Path, limit
     found = store.points.read(run.id)["a"]
     assert int(acknowledged) > 0
     assert found.step.tolist() == list(range(int(acknowledged)))
-    assert store.leases.request(run.id, Want.STOP)
+    assert store.leases.request(run.id, RunRequest.STOP)
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from lab.errors import RunNotFoundError, RunStateError, StoreError
+from lab.errors import RunNotFoundError, RunStateError, StoreError, TextError
 from lab.runs import curves
 from lab.runs.older_rows import content_digest
 from lab.runs.owner import Owner
-from lab.runs.records import RunState, Want
+from lab.runs.records import RunRequest, RunState
 from lab.runs.removal import PURGE_AFTER_S
 from lab.runs.row_changes import sound_row
 from lab.runs.store import RunStore
 from tests.runs.conftest import Clock
-from tests.runs.runs_data import CONFIG, claimed, kept_file, series, submit
+from tests.runs.runs_data import CONFIG, claimed, saved_file, series, submit
 
 HOSTILE = "<script>alert(1)</script> '; DROP TABLE runs;-- 👩\u200d🔬 語 %s {0}"
 
@@ -36,7 +36,7 @@ def test_names_notes_tags_and_pins_are_kept_as_written(store: RunStore) -> None:
 def test_edits_work_while_a_run_trains_and_do_not_touch_its_lease(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     store.edits.rename(run.id, "new")
-    assert store.leases.heartbeat(run.id, run.lease) is Want.RUN
+    assert store.leases.heartbeat(run.id, run.lease) is RunRequest.RUN
 
 
 @pytest.mark.parametrize(
@@ -99,11 +99,11 @@ def test_purging_takes_only_what_was_deleted_a_week_ago_and_names_its_files(
     old = claimed(store, me, "a")
     store.points.append(old.id, old.lease, {"a": series("a", [1], [1.0])})
     for path in ("r/own", "r/shared"):
-        store.files.add(old.id, old.lease, kept_file(old.id, path))
+        store.files.add(old.id, old.lease, saved_file(old.id, path))
     store.leases.finish(old.id, old.lease, state=RunState.FINISHED)
     heir = submit(store, "b")
     store.history.copy(old.id, heir.id)
-    store.leases.request(heir.id, Want.STOP)
+    store.leases.request(heir.id, RunRequest.STOP)
     recent = submit(store, "c")
     store.removal.delete(old.id)
     clock.now += PURGE_AFTER_S - 1
@@ -127,7 +127,7 @@ def test_purging_takes_only_what_was_deleted_a_week_ago_and_names_its_files(
 
 def test_a_purge_that_dies_before_the_files_are_gone_finds_them_again(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
-    store.files.add(run.id, run.lease, kept_file(run.id, "r/own"))
+    store.files.add(run.id, run.lease, saved_file(run.id, "r/own"))
     store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
     store.removal.delete(run.id)
 
@@ -144,7 +144,7 @@ def test_a_purge_that_dies_before_the_files_are_gone_finds_them_again(store: Run
 def test_a_run_is_verified_against_the_digest_of_its_end(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     store.points.append(run.id, run.lease, {"a": series("a", [1, 2], [1.0, float("nan")])})
-    store.files.add(run.id, run.lease, kept_file(run.id))
+    store.files.add(run.id, run.lease, saved_file(run.id))
     assert store.integrity.verify(run.id) == ()
     store.leases.finish(run.id, run.lease, state=RunState.FINISHED, summary={"test_accuracy": 0.5, "x": float("inf")})
     store.edits.rename(run.id, "edits are no damage")
@@ -177,3 +177,25 @@ def test_the_digest_of_a_curve_is_that_of_its_numbers_in_whatever_parts_they_are
         monkeypatch.setattr(curves, "_FETCH", part)
         with store.database.read() as connection:
             assert content_digest(connection, sound_row(connection, run.id)) == known
+
+
+def test_a_run_that_is_stopping_is_not_deleted_yet(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    store.leases.request(run.id, RunRequest.STOP)
+    with pytest.raises(RunStateError, match="is stopping, so it cannot be deleted: stop it first"):
+        store.removal.delete(run.id)
+    assert store.leases.heartbeat(run.id, run.lease) is RunRequest.STOP
+
+
+def test_texts_and_tags_may_be_as_long_as_is_said_and_no_longer(store: RunStore) -> None:
+    run = submit(store)
+    store.edits.rename(run.id, "x" * 200)
+    store.edits.set_note(run.id, "x" * 20_000)
+    store.edits.set_tags(run.id, ["x" * 60])
+    assert len(store.edits.set_tags(run.id, [str(number) for number in range(200)]).tags) == 200
+    with pytest.raises(TextError, match="The name has 201 characters, but at most 200"):
+        store.edits.rename(run.id, "x" * 201)
+    with pytest.raises(TextError, match="The note has 20001 characters, but at most 20000"):
+        store.edits.set_note(run.id, "x" * 20_001)
+    with pytest.raises(TextError, match="There are 201 tags, but at most 200"):
+        store.edits.set_tags(run.id, [str(number) for number in range(201)])

@@ -11,7 +11,7 @@ from lab.runs.headline import HeadlineResult, SavedEpoch, choose_weights, result
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunState
 from lab.runs.store import RunStore
-from tests.runs.runs_data import claimed, kept_file, series
+from tests.runs.runs_data import claimed, saved_file, series
 
 INF, NAN = math.inf, math.nan
 COLUMNS = ("weights_step", "weights_epoch", "weights_which", "test_accuracy", "test_loss", "val_accuracy", "val_loss")
@@ -79,7 +79,7 @@ def train_by_hand(store: RunStore, me: Owner, key: str, *, val: Sequence[float],
         points |= {"val/accuracy": series("val/accuracy", steps[: len(val)], [1 - v for v in val])}
     store.points.append(run.id, run.lease, points)
     for step in steps:
-        file = kept_file(run.id, f"{run.id}/{step}", step=step)
+        file = saved_file(run.id, f"{run.id}/{step}", step=step)
         store.files.add(run.id, run.lease, file)
     last = {"test_accuracy": test[-1] if len(test) else None, "best_epoch": 7, "final_epoch": len(steps)}
     return store.leases.finish(run.id, run.lease, state=RunState.FINISHED, summary=last)
@@ -104,7 +104,7 @@ def test_the_row_follows_while_a_run_trains_and_when_weights_are_dropped(store: 
         points = {"val/loss": series("val/loss", [step], [loss])}
         points |= {"test/accuracy": series("test/accuracy", [step], [accuracy])}
         store.points.append(run.id, run.lease, points)
-        store.files.add(run.id, run.lease, kept_file(run.id, f"r/{step}", step=step))
+        store.files.add(run.id, run.lease, saved_file(run.id, f"r/{step}", step=step))
         assert store.runs.get(run.id).headline.test_accuracy == min(accuracy, 0.8)
     store.files.remove(run.id, run.lease, ["r/20"])
     assert store.runs.get(run.id).headline.step == 30

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,23 +14,24 @@ from sqlalchemy import select
 
 from lab.config import RunConfig
 from lab.errors import LeaseLostError, StoreError
-from lab.runs import pace
+from lab.runs import imports, pace
 from lab.runs.database import Database
 from lab.runs.identity import new_run_id
 from lab.runs.imports import IMPORT_LEASE_S, EndedRun
 from lab.runs.owner import Owner
 from lab.runs.partial_table import partial_runs
-from lab.runs.records import KeptFile, RunState, Series, Want
-from lab.runs.schema import kept, points, runs
+from lab.runs.records import RunRequest, RunState, SavedFile, Series
+from lab.runs.run_facts import RunSummary
+from lab.runs.schema import points, runs, saved_files
 from lab.runs.store import RunStore
 from tests.runs.conftest import Clock
-from tests.runs.runs_data import claimed, kept_file, series, submit
+from tests.runs.runs_data import claimed, saved_file, series, submit
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = pace.MOST_ROWS + 808
 
 
-def ended(points: Any, *, id: str = "", files: tuple[KeptFile, ...] = (), seed: int = 0) -> EndedRun:
+def ended(points: Any, *, id: str = "", files: tuple[SavedFile, ...] = (), seed: int = 0) -> EndedRun:
     return EndedRun(
         id=id or new_run_id(),
         name="from elsewhere",
@@ -44,11 +46,10 @@ def ended(points: Any, *, id: str = "", files: tuple[KeptFile, ...] = (), seed: 
         device="cpu",
         note="",
         tags=("t",),
-        summary={"test_accuracy": 0.5},
-        environment={},
+        summary=RunSummary.from_dict({"test_accuracy": 0.5}),
         notices=(),
         points=points,
-        kept=files,
+        files=files,
     )
 
 
@@ -59,7 +60,7 @@ def long_curve(name: str = "batch/loss", count: int = COUNT) -> Series:
 
 def rows_left(store: RunStore) -> dict[str, int]:
     with store.database.read() as connection:
-        return {t.name: len(connection.execute(select(t)).all()) for t in (runs, points, kept, partial_runs)}
+        return {t.name: len(connection.execute(select(t)).all()) for t in (runs, points, saved_files, partial_runs)}
 
 
 class Transactions:
@@ -146,7 +147,7 @@ def test_nobody_sees_a_run_before_all_of_the_import_is_complete(store: RunStore)
                 store.runs.resolve(new)
 
     first, new = new_run_id(), new_run_id()
-    files = (kept_file(first, f"{first}/1"),)
+    files = (saved_file(first, f"{first}/1"),)
     store.imports.insert([ended({}, id=first, files=files), ended(looked_at(), id=new)])
     assert seen == [[known.id]] * 12
     assert store.runs.count() == 3
@@ -161,7 +162,7 @@ def test_an_import_that_fails_leaves_nothing(store: RunStore, clock: Clock) -> N
     written: list[str] = []
     removed: list[str] = []
     id = new_run_id()
-    files = tuple(kept_file(id, f"{id}/{n}", step=n) for n in range(40))
+    files = tuple(saved_file(id, f"{id}/{n}", step=n) for n in range(40))
     with pytest.raises(OSError, match="a disk that is gone"):
         store.imports.insert(
             [ended({}), ended(torn(), id=id, files=files)],
@@ -175,15 +176,16 @@ def test_an_import_that_fails_leaves_nothing(store: RunStore, clock: Clock) -> N
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
+from types import SimpleNamespace
 from lab.runs.store import RunStore
-from tests.runs.test_imports import ended, kept_file, long_curve
+from tests.runs.test_imports import ended, saved_file, long_curve
 
 def points():
     yield long_curve(count=5_000)
     os.kill(os.getpid(), signal.SIGKILL)
 
 store, folder = RunStore.open(sys.argv[1], clock=lambda: float(sys.argv[3])), Path(sys.argv[2])
-files = (kept_file("victim", "victim/1"), kept_file("victim", "victim/2", step=2))
+files = (saved_file("victim", "victim/1"), saved_file("victim", "victim/2", step=2))
 write = lambda file: folder.joinpath(Path(file.path).name).write_bytes(b"weights")
 store.imports.insert([ended(points(), id="victim", files=files)], write_file=write)
 """
@@ -254,7 +256,7 @@ def test_a_purge_killed_at_any_transaction_is_finished_by_the_next(
     monkeypatch.setattr(pace.Pace, "write", killed)
     for at in range(1, 6):
         id, stop[0] = f"old{at}", 0
-        one = ended({"a": series("a", [1, 2], [1.0, 2.0])}, id=id, files=(kept_file(id, f"{id}/1"),))
+        one = ended({"a": series("a", [1, 2], [1.0, 2.0])}, id=id, files=(saved_file(id, f"{id}/1"),))
         (run,) = store.imports.insert([one])
         store.removal.delete(run.id)
         stop[0] = at
@@ -285,7 +287,7 @@ def test_who_lost_the_lease_stops_rewinding_and_copying_at_the_next_transaction(
         count[0] += 1
         if count[0] == 4:
             store.leases.finish(held.id, held.lease, state=RunState.STOPPED)
-            store.leases.request(held.id, Want.RUN)
+            store.leases.request(held.id, RunRequest.RUN)
         return made(self, **rest)
 
     monkeypatch.setattr(pace.Pace, "write", lost)
@@ -319,3 +321,21 @@ def test_a_run_is_read_without_a_look_at_the_curves_of_all_others(store: RunStor
     (one,) = store.imports.insert([ended({"s7": series("s7", [3], [2.0])}, seed=2)])
     assert list(store.points.read(one.id)) == ["s7"]
     assert len(store.points.read(many.id)) == 60
+
+
+def test_an_import_of_large_files_renews_its_lease_between_them(
+    store: RunStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file takes nearly as long as a lease lasts, by the store's clock and by the importer's."""
+    monotonic = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(imports, "time", SimpleNamespace(monotonic=lambda: monotonic.now))
+    id = new_run_id()
+    files = tuple(saved_file(id, f"{id}/{step}", step=step) for step in (1, 2, 3))
+
+    def write(_file: SavedFile) -> None:
+        clock.now += IMPORT_LEASE_S - 1
+        monotonic.now += IMPORT_LEASE_S - 1
+        store.removal.purge(lambda paths: None)
+
+    (run,) = store.imports.insert([ended([], id=id, files=files)], write_file=write)
+    assert [file.step for file in store.files.list(run.id)] == [1, 2, 3]

@@ -19,7 +19,7 @@ import pytest
 
 from lab.config import RunConfig
 from lab.runs.artifacts import ArtifactStore
-from lab.runs.records import RunState, Want
+from lab.runs.records import RunRequest, RunState
 from lab.runs.rows import LEASE_S
 from lab.runs.store import RunStore
 from tests.runs.killed_writer import value_at
@@ -72,7 +72,7 @@ class Harness:
         self._note(lines[:-2])  # the line before "gone" may be torn, or is empty
         self.ahead_s = LEASE_S + 1  # the lease of the dead has run out
         assert self.store.runs.get(self.run).state is RunState.INTERRUPTED
-        self.store.leases.request(self.run, Want.RUN)
+        self.store.leases.request(self.run, RunRequest.RUN)
         self.ahead_s = 0.0
 
     def _note(self, lines: list[bytes]) -> None:

@@ -6,12 +6,12 @@ import pytest
 
 from lab.errors import LeaseLostError, RunNotFoundError, RunStateError
 from lab.runs.owner import Owner
-from lab.runs.records import RunState, Want
+from lab.runs.records import RunRequest, RunState
 from lab.runs.rows import FOREIGN_GRACE_S, LEASE_S
 from lab.runs.run_facts import RunEnvironment, RunProgress, RunSummary
 from lab.runs.store import RunStore
 from tests.runs.conftest import Clock, Process
-from tests.runs.runs_data import claimed, kept_file, series, submit
+from tests.runs.runs_data import claimed, saved_file, series, submit
 
 FOREIGN = Owner(host="elsewhere", pid=1, pid_start="x")
 
@@ -38,7 +38,7 @@ def test_a_second_attempt_gets_a_higher_lease_and_the_first_can_write_nothing(st
     old = claimed(store, me)
     store.leases.set_progress(old.id, old.lease, {"step": 3})
     store.leases.finish(old.id, old.lease, state=RunState.PAUSED)
-    store.leases.request(old.id, Want.RUN)
+    store.leases.request(old.id, RunRequest.RUN)
     new = store.leases.claim(slot="cpu", owner=me)
     assert new is not None
     assert (new.lease, new.attempts, new.progress) == (2, 2, RunProgress())
@@ -49,7 +49,7 @@ def test_a_second_attempt_gets_a_higher_lease_and_the_first_can_write_nothing(st
         lambda: store.leases.set_progress(old.id, old.lease, {"step": 1}),
         lambda: store.leases.set_environment(old.id, old.lease, environment={}, device="cpu"),
         lambda: store.leases.add_notice(old.id, old.lease, "x"),
-        lambda: store.files.add(old.id, old.lease, kept_file(old.id)),
+        lambda: store.files.add(old.id, old.lease, saved_file(old.id)),
         lambda: store.history.rewind(old.id, old.lease, 0),
         lambda: store.files.remove(old.id, old.lease, ["x"]),
         lambda: store.history.copy(old.id, old.id, lease=old.lease),
@@ -71,7 +71,7 @@ def test_a_running_run_whose_lease_holds_is_running(store: RunStore, me: Owner, 
 
 def test_a_wish_is_read_without_the_rest_of_the_run(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
-    for want in (Want.RUN, Want.PAUSE, Want.STOP):
+    for want in (RunRequest.RUN, RunRequest.PAUSE, RunRequest.STOP):
         store.leases.request(run.id, want)
         assert store.leases.requested(run.id) is want
     with pytest.raises(RunNotFoundError, match="nobody"):
@@ -84,7 +84,7 @@ def test_a_live_owner_with_an_expired_lease_is_busy_not_dead(store: RunStore, me
     found = store.runs.get(run.id)
     assert (found.state, found.responding) == (RunState.RUNNING, False)
     assert store.leases.recover() == []
-    assert store.leases.heartbeat(run.id, run.lease) is Want.RUN
+    assert store.leases.heartbeat(run.id, run.lease) is RunRequest.RUN
     assert store.runs.get(run.id).responding
 
 
@@ -134,14 +134,15 @@ def test_a_jump_of_the_clock_kills_no_live_run_and_keeps_no_dead_one(
 
 
 @pytest.mark.parametrize(
-    ("wish", "state"), [(Want.STOP, RunState.STOPPED), (Want.PAUSE, RunState.PAUSED), (Want.RUN, RunState.INTERRUPTED)]
+    ("asked", "state"),
+    [(RunRequest.STOP, RunState.STOPPED), (RunRequest.PAUSE, RunState.PAUSED), (RunRequest.RUN, RunState.INTERRUPTED)],
 )
 def test_an_owner_that_dies_before_it_did_what_was_asked_leaves_it_done(
-    store: RunStore, process: type[Process], clock: Clock, wish: Want, state: RunState
+    store: RunStore, process: type[Process], clock: Clock, asked: RunRequest, state: RunState
 ) -> None:
     worker = process()
     run = claimed(store, worker.owner)
-    store.leases.request(run.id, wish)
+    store.leases.request(run.id, asked)
     worker.die()
     clock.now += LEASE_S + 1
     assert store.runs.get(run.id).state is state
@@ -162,24 +163,24 @@ def test_a_dead_owner_does_not_block_its_slot(store: RunStore, process: type[Pro
 
 def test_the_owner_hears_what_is_wanted_with_every_write(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
-    assert store.leases.heartbeat(run.id, run.lease) is Want.RUN
-    assert store.leases.request(run.id, Want.PAUSE).state is RunState.RUNNING
-    assert store.points.append(run.id, run.lease, {}) is Want.PAUSE
-    assert store.leases.request(run.id, Want.STOP).state is RunState.STOPPING
-    assert store.leases.set_progress(run.id, run.lease, {"step": 3}) is Want.STOP
-    assert store.leases.request(run.id, Want.RUN).state is RunState.RUNNING
-    assert store.leases.heartbeat(run.id, run.lease) is Want.RUN
+    assert store.leases.heartbeat(run.id, run.lease) is RunRequest.RUN
+    assert store.leases.request(run.id, RunRequest.PAUSE).state is RunState.RUNNING
+    assert store.points.append(run.id, run.lease, {}) is RunRequest.PAUSE
+    assert store.leases.request(run.id, RunRequest.STOP).state is RunState.STOPPING
+    assert store.leases.set_progress(run.id, run.lease, {"step": 3}) is RunRequest.STOP
+    assert store.leases.request(run.id, RunRequest.RUN).state is RunState.RUNNING
+    assert store.leases.heartbeat(run.id, run.lease) is RunRequest.RUN
 
 
 def test_queued_runs_pause_stop_and_go_on_at_once(store: RunStore, me: Owner) -> None:
     run = submit(store)
-    assert store.leases.request(run.id, Want.PAUSE).state is RunState.PAUSED
+    assert store.leases.request(run.id, RunRequest.PAUSE).state is RunState.PAUSED
     assert store.leases.claim(slot="cpu", owner=me) is None
-    assert store.leases.request(run.id, Want.RUN).state is RunState.QUEUED
-    stopped = store.leases.request(run.id, Want.STOP)
+    assert store.leases.request(run.id, RunRequest.RUN).state is RunState.QUEUED
+    stopped = store.leases.request(run.id, RunRequest.STOP)
     assert stopped.state is RunState.STOPPED
     assert stopped.finished_at is not None
-    resumed = store.leases.request(run.id, Want.RUN)
+    resumed = store.leases.request(run.id, RunRequest.RUN)
     assert (resumed.state, resumed.finished_at) == (RunState.QUEUED, None)
     assert store.leases.claim(slot="cpu", owner=me) is not None
 
@@ -188,27 +189,27 @@ def test_queued_runs_pause_stop_and_go_on_at_once(store: RunStore, me: Owner) ->
 def test_what_did_not_finish_can_be_resumed(store: RunStore, me: Owner, end: RunState) -> None:
     run = claimed(store, me)
     store.leases.finish(run.id, run.lease, state=end, reason="because")
-    resumed = store.leases.request(run.id, Want.RUN)
-    assert (resumed.state, resumed.reason, resumed.want) == (RunState.QUEUED, "", Want.RUN)
-    assert store.leases.request(run.id, Want.RUN) == resumed
+    resumed = store.leases.request(run.id, RunRequest.RUN)
+    assert (resumed.state, resumed.reason, resumed.requested) == (RunState.QUEUED, "", RunRequest.RUN)
+    assert store.leases.request(run.id, RunRequest.RUN) == resumed
 
 
 @pytest.mark.parametrize(
-    ("end", "wish", "words"),
+    ("end", "asked", "words"),
     [
-        (RunState.FINISHED, Want.RUN, "is finished, so it cannot be resumed: train it again"),
-        (RunState.FINISHED, Want.STOP, "is finished, so it cannot be stopped"),
-        (RunState.FAILED, Want.STOP, "is failed, so it cannot be stopped"),
-        (RunState.STOPPED, Want.PAUSE, "is stopped, so it cannot be paused"),
+        (RunState.FINISHED, RunRequest.RUN, "is finished, so it cannot be resumed: train it again"),
+        (RunState.FINISHED, RunRequest.STOP, "is finished, so it cannot be stopped"),
+        (RunState.FAILED, RunRequest.STOP, "is failed, so it cannot be stopped"),
+        (RunState.STOPPED, RunRequest.PAUSE, "is stopped, so it cannot be paused"),
     ],
 )
 def test_a_wish_that_makes_no_sense_is_refused(
-    store: RunStore, me: Owner, end: RunState, wish: Want, words: str
+    store: RunStore, me: Owner, end: RunState, asked: RunRequest, words: str
 ) -> None:
     run = claimed(store, me)
     ended = store.leases.finish(run.id, run.lease, state=end)
     with pytest.raises(RunStateError, match=words):
-        store.leases.request(run.id, wish)
+        store.leases.request(run.id, asked)
     assert store.runs.get(run.id) == ended
 
 
@@ -216,7 +217,7 @@ def test_a_wish_that_makes_no_sense_is_refused(
 def test_stopping_what_waits_keeps_it_stopped(store: RunStore, me: Owner, end: RunState) -> None:
     run = claimed(store, me)
     store.leases.finish(run.id, run.lease, state=end)
-    assert store.leases.request(run.id, Want.STOP).state is RunState.STOPPED
+    assert store.leases.request(run.id, RunRequest.STOP).state is RunState.STOPPED
 
 
 def test_resuming_ends_the_process_that_answers_no_more(store: RunStore, process: type[Process], clock: Clock) -> None:
@@ -224,7 +225,7 @@ def test_resuming_ends_the_process_that_answers_no_more(store: RunStore, process
     run = claimed(store, worker.owner)
     clock.now += LEASE_S + 1
     assert not store.runs.get(run.id).responding
-    assert store.leases.request(run.id, Want.RUN).state is RunState.QUEUED
+    assert store.leases.request(run.id, RunRequest.RUN).state is RunState.QUEUED
     worker.die()  # collects it; SIGKILL was already sent
     with pytest.raises(LeaseLostError, match="no longer held"):
         store.leases.heartbeat(run.id, run.lease)
@@ -233,7 +234,7 @@ def test_resuming_ends_the_process_that_answers_no_more(store: RunStore, process
 def test_a_responding_process_is_never_killed(store: RunStore, process: type[Process]) -> None:
     worker = process()
     run = claimed(store, worker.owner)
-    store.leases.request(run.id, Want.RUN)
+    store.leases.request(run.id, RunRequest.RUN)
     assert worker.alive
 
 
@@ -244,37 +245,37 @@ def test_a_run_cannot_end_in_a_state_that_is_no_end(store: RunStore, me: Owner) 
 
 
 @pytest.mark.parametrize(
-    ("end", "heard", "wish", "becomes"),
+    ("end", "fulfils", "asked", "becomes"),
     [
-        (RunState.PAUSED, Want.PAUSE, Want.PAUSE, RunState.PAUSED),
-        (RunState.PAUSED, Want.PAUSE, Want.STOP, RunState.STOPPED),
-        (RunState.STOPPED, Want.STOP, Want.PAUSE, RunState.PAUSED),
-        (RunState.INTERRUPTED, Want.RUN, Want.STOP, RunState.STOPPED),
-        (RunState.INTERRUPTED, Want.RUN, Want.RUN, RunState.INTERRUPTED),
-        (RunState.FINISHED, None, Want.STOP, RunState.FINISHED),
+        (RunState.PAUSED, RunRequest.PAUSE, RunRequest.PAUSE, RunState.PAUSED),
+        (RunState.PAUSED, RunRequest.PAUSE, RunRequest.STOP, RunState.STOPPED),
+        (RunState.STOPPED, RunRequest.STOP, RunRequest.PAUSE, RunState.PAUSED),
+        (RunState.INTERRUPTED, RunRequest.RUN, RunRequest.STOP, RunState.STOPPED),
+        (RunState.INTERRUPTED, RunRequest.RUN, RunRequest.RUN, RunState.INTERRUPTED),
+        (RunState.FINISHED, None, RunRequest.STOP, RunState.FINISHED),
     ],
 )
 def test_a_wish_that_came_while_the_run_was_ending_is_the_one_that_counts(
-    store: RunStore, me: Owner, end: RunState, heard: Want | None, wish: Want, becomes: RunState
+    store: RunStore, me: Owner, end: RunState, fulfils: RunRequest | None, asked: RunRequest, becomes: RunState
 ) -> None:
     run = claimed(store, me)
-    store.leases.request(run.id, wish)
-    ended = store.leases.finish(run.id, run.lease, state=end, heard=heard, reason="because")
-    assert (ended.state, ended.want) == (becomes, Want.RUN)
+    store.leases.request(run.id, asked)
+    ended = store.leases.finish(run.id, run.lease, state=end, fulfils=fulfils, reason="because")
+    assert (ended.state, ended.requested) == (becomes, RunRequest.RUN)
     assert ended.reason == ("because" if becomes is end else "")
     assert store.integrity.verify(run.id) == ()
 
 
-@pytest.mark.parametrize(("end", "heard"), [(RunState.PAUSED, Want.PAUSE), (RunState.STOPPED, Want.STOP)])
+@pytest.mark.parametrize(("end", "fulfils"), [(RunState.PAUSED, RunRequest.PAUSE), (RunState.STOPPED, RunRequest.STOP)])
 def test_a_wish_taken_back_while_the_run_was_ending_queues_it_again(
-    store: RunStore, me: Owner, clock: Clock, end: RunState, heard: Want
+    store: RunStore, me: Owner, clock: Clock, end: RunState, fulfils: RunRequest
 ) -> None:
     run = claimed(store, me)
     other = submit(store, "other")
     clock.now += 1
-    store.leases.request(run.id, heard)
-    store.leases.request(run.id, Want.RUN)
-    queued = store.leases.finish(run.id, run.lease, state=end, heard=heard, summary={"step": 3})
+    store.leases.request(run.id, fulfils)
+    store.leases.request(run.id, RunRequest.RUN)
+    queued = store.leases.finish(run.id, run.lease, state=end, fulfils=fulfils, summary={"step": 3})
     assert (queued.state, queued.finished_at, queued.summary) == (RunState.QUEUED, None, RunSummary(step=3))
     for waiting in (other, run):
         taken = store.leases.claim(slot="cpu", owner=me)
@@ -302,3 +303,59 @@ def test_the_end_keeps_summary_reason_and_seconds(store: RunStore, me: Owner, cl
     assert ended.summary.other["val_accuracy"] != ended.summary.other["val_accuracy"]
     assert store.runs.count(where="test=75% best_epoch:2") == 1
     assert store.runs.count(where="val>0") == 0
+
+
+def test_a_claim_that_was_never_answered_is_given_back_as_if_it_had_not_been(
+    store: RunStore, me: Owner, clock: Clock
+) -> None:
+    first, second = submit(store, "a"), submit(store, "b")
+    taken = store.leases.claim(slot="cpu", owner=me)
+    assert taken is not None
+    store.leases.release(slot="cuda:0", owner=me)
+    store.leases.release(slot="cpu", owner=FOREIGN)
+    assert store.runs.get(first.id).state is RunState.RUNNING
+    store.leases.release(slot="cpu", owner=me)
+    given = store.runs.get(first.id)
+    assert (given.state, given.attempts) == (RunState.QUEUED, 0)
+    with pytest.raises(LeaseLostError):
+        store.leases.heartbeat(first.id, taken.lease)
+    again = store.leases.claim(slot="cpu", owner=me)
+    assert again is not None
+    assert (again.id, again.attempts) == (first.id, 1)
+    assert store.runs.get(second.id).state is RunState.QUEUED
+
+
+@pytest.mark.parametrize("request_", [RunRequest.RUN, RunRequest.PAUSE, RunRequest.STOP])
+def test_a_run_that_failed_stays_failed_whatever_was_asked_of_it(
+    store: RunStore, me: Owner, request_: RunRequest
+) -> None:
+    run = claimed(store, me)
+    if request_ is not RunRequest.RUN:
+        store.leases.request(run.id, request_)
+    store.leases.finish(run.id, run.lease, state=RunState.FAILED, reason="The disk is full.")
+    record = store.runs.get(run.id)
+    assert (record.state, record.reason) == (RunState.FAILED, "The disk is full.")
+
+
+def test_a_resumed_run_began_when_it_first_began_and_has_no_end_yet(store: RunStore, me: Owner, clock: Clock) -> None:
+    began = clock.now
+    run = claimed(store, me)
+    clock.now += 5
+    store.leases.finish(run.id, run.lease, state=RunState.PAUSED)
+    assert store.runs.get(run.id).finished_at == began + 5
+    clock.now += 100
+    store.leases.request(run.id, RunRequest.RUN)
+    assert store.runs.get(run.id).finished_at is None
+    again = store.leases.claim(slot="cpu", owner=me)
+    assert again is not None
+    assert (again.started_at, again.finished_at) == (began, None)
+
+
+def test_a_run_that_goes_on_waits_behind_what_was_queued_meanwhile(store: RunStore, me: Owner, clock: Clock) -> None:
+    first = claimed(store, me, "a")
+    clock.now += 1
+    store.leases.finish(first.id, first.lease, state=RunState.PAUSED)
+    second = submit(store, "b")
+    clock.now += 1
+    store.leases.request(first.id, RunRequest.RUN)
+    assert [run.id for run in store.queue.list()] == [second.id, first.id]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.runs.owner import Owner
-from lab.runs.records import RunState, Want
+from lab.runs.records import RunRequest, RunState
 from lab.runs.store import RunStore
 
 STORE = Path(__file__).parent / "stores" / "schema-3.db.gz"
@@ -90,7 +90,7 @@ def test_runs_of_an_older_store_go_on_and_are_sealed_then(older: str) -> None:
     store = RunStore.open(older)
     paused = next(run for run in store.runs.list() if run.name == "paused")
     store.edits.rename(paused.id, "renamed")
-    store.leases.request(paused.id, Want.RUN)
+    store.leases.request(paused.id, RunRequest.RUN)
     for _ in range(2):
         run = store.leases.claim(slot="cpu", owner=Owner.of_this_process())
         assert run is not None

@@ -1,4 +1,4 @@
-"""Curves and kept files: exact, in order, each point once, and only from the owner."""
+"""Curves and saved files: exact, in order, each point once, and only from the owner."""
 
 import time
 
@@ -11,7 +11,7 @@ from lab.runs.owner import Owner
 from lab.runs.records import RunState, Series
 from lab.runs.store import RunStore
 from tests.runs.conftest import Clock
-from tests.runs.runs_data import claimed, kept_file, series, submit
+from tests.runs.runs_data import claimed, saved_file, series, submit
 
 
 def test_points_come_back_in_step_order_by_series(store: RunStore, me: Owner) -> None:
@@ -132,8 +132,8 @@ def test_a_run_taken_back_to_a_step_has_nothing_beyond_it(store: RunStore, me: O
         points = {name: series(name, range(1, 6), [0.5] * 5) for name in ("a", "b")}
         store.points.append(each.id, each.lease, points)
         for step in (2, 4):
-            store.files.add(each.id, each.lease, kept_file(each.id, f"{each.id}/{step}", step=step))
-    store.files.add(run.id, run.lease, kept_file(run.id, f"{other.id}/4", step=4))  # shared
+            store.files.add(each.id, each.lease, saved_file(each.id, f"{each.id}/{step}", step=step))
+    store.files.add(run.id, run.lease, saved_file(run.id, f"{other.id}/4", step=4))  # shared
     assert store.history.rewind(run.id, run.lease, 3) == (f"{run.id}/4",)
     assert {name: one.step.tolist() for name, one in store.points.read(run.id).items()} == {
         "a": [1, 2, 3],
@@ -144,18 +144,18 @@ def test_a_run_taken_back_to_a_step_has_nothing_beyond_it(store: RunStore, me: O
     assert [file.step for file in store.files.list(other.id)] == [2, 4]
 
 
-def test_kept_files_are_listed_by_step_and_kind(store: RunStore, me: Owner) -> None:
+def test_saved_files_are_listed_by_step_and_kind(store: RunStore, me: Owner) -> None:
     run = claimed(store, me)
     files = [
-        kept_file(run.id, "r/2", step=2),
-        kept_file(run.id, "r/1", step=1),
-        kept_file(run.id, "r/c", kind="checkpoint"),
+        saved_file(run.id, "r/2", step=2),
+        saved_file(run.id, "r/1", step=1),
+        saved_file(run.id, "r/c", kind="checkpoint"),
     ]
     for file in files:
         store.files.add(run.id, run.lease, file)
     assert store.files.list(run.id) == (files[2], files[1], files[0])
     assert store.files.list(run.id, kind="weights") == (files[1], files[0])
-    again = kept_file(run.id, "r/2", step=3)
+    again = saved_file(run.id, "r/2", step=3)
     store.files.add(run.id, run.lease, again)
     assert store.files.list(run.id, kind="weights") == (files[1], again)
 
@@ -163,11 +163,11 @@ def test_kept_files_are_listed_by_step_and_kind(store: RunStore, me: Owner) -> N
 def test_forgotten_files_may_be_deleted_only_if_no_other_run_lists_them(store: RunStore, me: Owner) -> None:
     first = claimed(store, me, "a")
     for path in ("r/1", "r/2"):
-        store.files.add(first.id, first.lease, kept_file(first.id, path))
+        store.files.add(first.id, first.lease, saved_file(first.id, path))
     store.leases.finish(first.id, first.lease, state=RunState.FINISHED)
     second = claimed(store, me, "b")
     store.history.copy(first.id, second.id, lease=second.lease)
-    store.files.add(second.id, second.lease, kept_file(second.id, "r/3"))
+    store.files.add(second.id, second.lease, saved_file(second.id, "r/3"))
     assert store.files.remove(second.id, second.lease, ["r/1", "r/3"]) == ("r/3",)
     assert [file.path for file in store.files.list(second.id)] == ["r/2"]
     assert [file.path for file in store.files.list(first.id)] == ["r/1", "r/2"]
@@ -175,7 +175,7 @@ def test_forgotten_files_may_be_deleted_only_if_no_other_run_lists_them(store: R
 
 def test_only_unlisted_files_of_a_worker_of_this_store_are_strays(store: RunStore, me: Owner, clock: Clock) -> None:
     run, waiting = claimed(store, me), submit(store, "never held")
-    store.files.add(run.id, run.lease, kept_file(run.id, f"{run.id}/listed"))
+    store.files.add(run.id, run.lease, saved_file(run.id, f"{run.id}/listed"))
     written = clock.now
     store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
     files = dict.fromkeys(
@@ -188,7 +188,7 @@ def test_only_unlisted_files_of_a_worker_of_this_store_are_strays(store: RunStor
 def test_a_run_that_continues_another_starts_with_its_history(store: RunStore, me: Owner) -> None:
     first = claimed(store, me, "a")
     store.points.append(first.id, first.lease, {"a": series("a", [1, 2], [1.0, float("nan")])})
-    store.files.add(first.id, first.lease, kept_file(first.id))
+    store.files.add(first.id, first.lease, saved_file(first.id))
     store.leases.finish(first.id, first.lease, state=RunState.FINISHED, seconds=3.5)
     second = submit(store, "b", parent=first.id)
     store.history.copy(first.id, second.id)

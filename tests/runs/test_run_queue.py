@@ -7,7 +7,7 @@ import pytest
 
 from lab.errors import RunNotFoundError, RunStateError
 from lab.runs.owner import Owner
-from lab.runs.records import RunRecord, RunState, Want
+from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.run_queue import Move
 from lab.runs.store import RunStore
 from tests.runs.conftest import Clock, Process
@@ -37,8 +37,8 @@ def test_the_queue_is_what_trains_then_what_waits_in_the_order_of_claim(
     ids = _queue(store, "abcdefg")
     store.leases.claim(slot="cpu", owner=me)
     clock.now += 1
-    store.leases.request(ids["c"], Want.PAUSE)
-    store.leases.request(ids["c"], Want.RUN)
+    store.leases.request(ids["c"], RunRequest.PAUSE)
+    store.leases.request(ids["c"], RunRequest.RUN)
     store.removal.delete(ids["e"])
     assert _names(store.queue.list()) == "abdfgc"
     assert _names(store.queue.list(limit=3)) == "abd"
@@ -49,8 +49,8 @@ def test_the_queue_is_what_trains_then_what_waits_in_the_order_of_claim(
 def test_a_run_that_goes_on_waits_behind_those_that_were_there(store: RunStore, clock: Clock) -> None:
     ids = _queue(store, "abc")
     clock.now += 1
-    store.leases.request(ids["a"], Want.PAUSE)
-    store.leases.request(ids["a"], Want.RUN)
+    store.leases.request(ids["a"], RunRequest.PAUSE)
+    store.leases.request(ids["a"], RunRequest.RUN)
     assert _names(store.queue.list()) == "bca"
 
 
@@ -99,7 +99,7 @@ def test_stopping_all_ends_what_waits_at_once_and_asks_what_trains(store: RunSto
     second = store.leases.claim(slot="cuda:0", owner=me)
     assert first is not None
     assert second is not None
-    store.leases.request(ids["f"], Want.PAUSE)
+    store.leases.request(ids["f"], RunRequest.PAUSE)
     clock.now += 1
     stopped = store.queue.stop_all()
     assert sorted(_names(stopped)) == list("abcde")
@@ -112,11 +112,14 @@ def test_stopping_all_ends_what_waits_at_once_and_asks_what_trains(store: RunSto
         "e": RunState.STOPPED,
         "f": RunState.PAUSED,
     }
-    assert store.leases.requested(first.id) is Want.STOP
+    assert store.leases.requested(first.id) is RunRequest.STOP
     assert store.leases.claim(slot="cuda:1", owner=me) is None
     assert store.queue.stop_all() == ()
-    assert store.leases.finish(first.id, first.lease, state=RunState.STOPPED, heard=Want.STOP).state is RunState.STOPPED
-    assert store.leases.request(ids["c"], Want.RUN).state is RunState.QUEUED
+    assert (
+        store.leases.finish(first.id, first.lease, state=RunState.STOPPED, fulfils=RunRequest.STOP).state
+        is RunState.STOPPED
+    )
+    assert store.leases.request(ids["c"], RunRequest.RUN).state is RunState.QUEUED
 
 
 def test_a_run_whose_worker_died_is_not_listed_and_is_stopped_with_the_others(
@@ -195,6 +198,6 @@ def test_no_worker_gets_a_run_that_a_stop_of_everything_has_counted(
     store.queue.stop_all()
     for thread in threads:
         thread.join()
-    assert all(store.leases.requested(run.id) is Want.STOP for run in claimed)
+    assert all(store.leases.requested(run.id) is RunRequest.STOP for run in claimed)
     still = {run for run in ids.values() if store.runs.get(run).state is RunState.QUEUED}
     assert still == set()

@@ -7,7 +7,7 @@ import pytest
 from lab.config import RunConfig
 from lab.errors import RunNotFoundError, StoreError
 from lab.runs.owner import Owner
-from lab.runs.records import RunState, Want
+from lab.runs.records import RunRequest, RunState
 from lab.runs.store import RunStore
 from tests.runs.conftest import Clock
 from tests.runs.runs_data import CONFIG, claimed, submit
@@ -27,7 +27,7 @@ def test_a_submitted_run_comes_back_as_it_was_asked_for(store: RunStore, clock: 
     assert not cached
     assert store.runs.get(record.id) == record
     assert record.config == config
-    assert (record.state, record.want, record.responding) == (RunState.QUEUED, Want.RUN, True)
+    assert (record.state, record.requested, record.responding) == (RunState.QUEUED, RunRequest.RUN, True)
     assert (record.name, record.tags, record.parent, record.origin) == ("first try", ("a", "b"), "p", "imported")
     assert (record.fingerprint, record.family) == ("f" * 64, "g" * 64)
     assert (record.created_at, record.started_at, record.finished_at) == (clock.now, None, None)
@@ -77,7 +77,7 @@ def test_a_resumed_run_gives_up_its_place_if_another_became_the_answer(store: Ru
     old = claimed(store, me)
     store.leases.finish(old.id, old.lease, state=RunState.STOPPED)
     new = submit(store)
-    assert store.leases.request(old.id, Want.RUN).state is RunState.QUEUED
+    assert store.leases.request(old.id, RunRequest.RUN).state is RunState.QUEUED
     assert store.queue.submit(CONFIG, fingerprint="f", family="g")[0].id == new.id
 
 

@@ -25,7 +25,8 @@ from lab.config import RunConfig
 from lab.errors import ArtifactError, InputError, ReadOnlyError, StoreError
 from lab.runs.identity import new_run_id
 from lab.runs.imports import EndedRun
-from lab.runs.records import KeptFile, RunRecord, RunState, Series
+from lab.runs.records import RunRecord, RunState, SavedFile, Series
+from lab.runs.run_facts import RunEnvironment, RunSummary
 from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.sharing.bundle import read, write
@@ -120,9 +121,9 @@ def test_of_more_epochs_than_a_bundle_has_room_for_the_best_and_the_newest_go_al
     id, epochs = new_run_id(), MAX_ENTRIES
     other.artifacts.write(f"{id}/7", b"weights")
     sha256, size = other.artifacts.write(f"{id}/{epochs}", b"weights")
-    kept = tuple(KeptFile(id, "weights", n, n, f"{id}/{n}", sha256, size, 0.0) for n in range(1, epochs + 1))
+    kept = tuple(SavedFile(id, "weights", n, n, f"{id}/{n}", sha256, size, 0.0) for n in range(1, epochs + 1))
     loss = Series("val/loss", np.array([7, epochs]), np.array([0.1, 0.2]), np.array([1.0, 2.0]))
-    long = dataclasses.replace(random_run(random.Random(0)), id=id, kept=kept, points={"val/loss": loss})
+    long = dataclasses.replace(random_run(random.Random(0)), id=id, files=kept, points={"val/loss": loss})
     files = unpack(write_bundle(other, other.store.imports.insert([long])))
     assert [name for name in files if "weights" in name] == [weights_name(0, 7), weights_name(0, epochs)]
     assert json.loads(files[MANIFEST])[VOLATILE]["weights_left_out"] == epochs - 2
@@ -167,11 +168,11 @@ def random_run(chance: random.Random) -> EndedRun:
         device=chance.choice(["cpu", "cuda:0"]),
         note=words(300),
         tags=tuple(sorted({words(20) for _ in range(3)} - {""})),
-        summary={"test_loss": number(), "outcome": "finished"},
-        environment={"torch": "2.15", "threads": 2, "normalization": [0.1, 0.3]},
+        summary=RunSummary.from_dict({"test_loss": number(), "outcome": "finished"}),
+        environment=RunEnvironment.from_dict({"torch": "2.15", "threads": 2, "normalization": [0.1, 0.3]}),
         notices=(words(60),),
         points=points,
-        kept=(),
+        files=(),
     )
 
 
@@ -412,18 +413,18 @@ def test_a_bundle_packed_again_by_another_program_still_comes_in(bundle: bytes, 
     assert arrived.origin == "imported"
 
 
-def test_nothing_stays_if_the_files_cannot_be_kept(bundle: bytes, other: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_stays_if_the_files_cannot_be_saved(bundle: bytes, other: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     artifacts = other.artifacts
     write, written = type(artifacts).write_parts, []
 
     def full_disk(self: Any, path: str, parts: Iterable[bytes]) -> tuple[str, int]:
         if written:
-            raise ArtifactError(f"{path} could not be kept.")
+            raise ArtifactError(f"{path} could not be saved.")
         written.append(path)
         return write(self, path, parts)
 
     monkeypatch.setattr(type(artifacts), "write_parts", full_disk)
-    with pytest.raises(ArtifactError, match="could not be kept"):
+    with pytest.raises(ArtifactError, match="could not be saved"):
         import_bundle(other, io.BytesIO(bundle))
     assert other.store.runs.count() == 0
     assert [path for path in Path(other.settings.artifacts).rglob("*") if path.is_file()] == []

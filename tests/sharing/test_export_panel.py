@@ -64,7 +64,7 @@ def test_an_error_is_shown_as_its_sentence(open_panel: Open, lab: Lab, run: RunR
     waiting = lab.submissions.submit(lab.validation.resolve(RunConfig(dataset="digits", seed=54321))).run
     app = write(open_panel(waiting), "safetensors")
     lab.store.removal.delete(waiting.id)
-    assert "has no kept weights yet" in app.error[0].value.replace("\\", "")
+    assert "has no saved weights yet" in app.error[0].value.replace("\\", "")
 
 
 def test_a_bundle_is_taken_in(open_panel: Open, lab: Lab, run: RunRecord) -> None:

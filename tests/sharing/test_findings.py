@@ -9,6 +9,7 @@ import pytest
 from lab.runs.identity import new_run_id
 from lab.runs.imports import EndedRun
 from lab.runs.records import RunRecord
+from lab.runs.run_facts import RunEnvironment
 from lab.service.lab import Lab
 from lab.sharing.bundle.read import import_bundle
 from lab.sharing.bundle.write import write_bundle
@@ -54,8 +55,8 @@ def test_an_imported_run_is_judged_from_its_curves(lab: Lab, stuck: RunRecord, t
 
 
 def _as_ended(lab: Lab, run: RunRecord, **changes: object) -> EndedRun:
-    fields = {f.name: getattr(run, f.name) for f in dataclasses.fields(EndedRun) if f.name not in ("points", "kept")}
-    return EndedRun(**{**fields, "id": new_run_id(), "points": lab.store.points.read(run.id), "kept": (), **changes})
+    fields = {f.name: getattr(run, f.name) for f in dataclasses.fields(EndedRun) if f.name not in ("points", "files")}
+    return EndedRun(**{**fields, "id": new_run_id(), "points": lab.store.points.read(run.id), "files": (), **changes})
 
 
 def test_a_bundle_of_the_release_before_with_a_stale_sentence_opens_without_it(
@@ -66,7 +67,11 @@ def test_a_bundle_of_the_release_before_with_a_stale_sentence_opens_without_it(
         name: value for name, value in run.environment.as_dict().items() if not name.endswith("_largest_class")
     }
     (old,) = sender.store.imports.insert(
-        [_as_ended(lab, run, notices=(STALE, "The batch was halved."), environment=environment)]
+        [
+            _as_ended(
+                lab, run, notices=(STALE, "The batch was halved."), environment=RunEnvironment.from_dict(environment)
+            )
+        ]
     )
     assert sender.store.runs.get(old.id).notices == ("The batch was halved.",)
     (arrived,) = import_bundle(other, io.BytesIO(write_bundle(sender, [old])))

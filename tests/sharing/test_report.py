@@ -73,11 +73,10 @@ def attacked(lab: Lab, run: RunRecord) -> Iterator[list[RunRecord]]:
             device=attack,
             note=attack,
             tags=(attack,),
-            summary={},
-            environment={"name": attack},
+            environment=RunEnvironment.from_dict({"name": attack}),
             notices=(attack,),
             points=lab.store.points.read(run.id),
-            kept=(),
+            files=(),
         )
         for attack in ATTACKS
     ]
@@ -163,11 +162,9 @@ def test_runs_are_named_coloured_and_drawn_apart_and_a_diverged_one_leaves_the_c
             device="cpu",
             note="",
             tags=(),
-            summary={},
-            environment={},
             notices=(),
             points=curves,
-            kept=(),
+            files=(),
         )
         for lr, curves in ((0.1, points), (0.2, points), (9.0, wild))
     ]

@@ -73,7 +73,7 @@ def test_step_times_are_the_engines_own_seconds(clock: FakeTime, data: ResidentD
     assert times.tolist() == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.5, 3.0])
 
 
-def test_what_a_listener_takes_is_not_the_runs_time(clock: FakeTime, data: ResidentData) -> None:
+def test_the_time_of_event_handlers_is_not_the_runs(clock: FakeTime, data: ResidentData) -> None:
     last = 0.0
     for event in train(config(epochs=1), network=SlowNet(clock), data=data, device=CPU):
         clock.now += 100.0

@@ -59,8 +59,8 @@ def test_the_allocator_takes_its_settings() -> None:
 
 def test_a_derived_seed_is_the_same_in_every_process() -> None:
     code = "from lab.seeding import derive_seed; print(derive_seed(7, 'order', 3))"
-    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert int(told) == derive_seed(7, "order", 3) == 929583480629082613
+    reported = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert int(reported) == derive_seed(7, "order", 3) == 929583480629082613
     assert len({derive_seed(seed, "order", epoch) for seed in range(30) for epoch in range(30)}) == 900
 
 
@@ -68,3 +68,15 @@ def test_generators_of_the_same_name_agree_and_of_others_do_not() -> None:
     draws = [torch.rand(4, generator=build_generator(1, *names)) for names in (("a",), ("a",), ("b",))]
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
+
+
+def test_what_exported_code_needs_of_the_machine_is_there_on_windows_too() -> None:
+    """Its Python has no module `resource`; torch is imported before the platform is called another."""
+    code = (
+        "import sys, torch, numpy; sys.platform = 'win32'; sys.modules['resource'] = None\n"
+        "from lab import devices\n"
+        "devices._STATUS = devices.Path('/nowhere')\n"
+        "print(devices.memory_mb(torch.device('cpu')), devices.keep_big_blocks())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["nan", "False"]

@@ -31,8 +31,8 @@ def run(network: nn.Module, data: ResidentData, settings: RunConfig, **rest: obj
 
 
 def steps_of(events: list[Event]) -> tuple[np.ndarray, np.ndarray]:
-    told = [e for e in events if isinstance(e, StepMetrics)]
-    return np.concatenate([e.step for e in told]), np.concatenate([e.loss for e in told])
+    reported = [e for e in events if isinstance(e, StepMetrics)]
+    return np.concatenate([e.step for e in reported]), np.concatenate([e.loss for e in reported])
 
 
 def epochs_of(events: list[Event]) -> list[Evaluated]:
@@ -46,7 +46,7 @@ def after(steps: int, command: Command) -> Callable[[], Command]:
     return lambda: next(asked, command)
 
 
-def test_events_come_in_order_and_every_step_is_told_once(data: ResidentData, small_net: Build) -> None:
+def test_events_come_in_order_and_every_step_is_reported_once(data: ResidentData, small_net: Build) -> None:
     events = run(small_net(), data, config())
     assert isinstance(events[0], Started)
     assert (events[0].total_steps, events[0].steps_per_epoch) == (12, 6)
@@ -88,8 +88,17 @@ def test_epoch_numbers_are_the_means_of_the_steps(data: ResidentData, small_net:
     _, loss = steps_of(events)
     images = np.array([16, 16, 16, 16, 16, 10])
     assert epochs_of(events)[0].metrics["train/loss"] == pytest.approx((loss * images).sum() / 90, rel=1e-9)
-    told = {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy", "lr", "grad_norm"}
-    assert epochs_of(events)[0].metrics.keys() == told | {"images_per_second", "memory_mb"}
+    reported = {
+        "train/loss",
+        "train/accuracy",
+        "val/loss",
+        "val/accuracy",
+        "test/loss",
+        "test/accuracy",
+        "lr",
+        "grad_norm",
+    }
+    assert epochs_of(events)[0].metrics.keys() == reported | {"images_per_second", "memory_mb"}
 
 
 def test_the_gradient_norm_is_the_last_steps(data: ResidentData) -> None:
@@ -103,7 +112,7 @@ def test_the_gradient_norm_is_the_last_steps(data: ResidentData) -> None:
 def test_clipping_shortens_the_step_to_its_limit(data: ResidentData) -> None:
     settings = config(optimizer="sgd", momentum=0.0, lr=1.0, batch_size=90, epochs=1, grad_clip=0.01)
     network = LinearNet()
-    assert epochs_of(run(network, data, settings))[0].metrics["grad_norm"] > 0.01  # told before clipping
+    assert epochs_of(run(network, data, settings))[0].metrics["grad_norm"] > 0.01  # measured before clipping
     moved = torch.cat([p.detach().flatten() for p in network.parameters()]).norm()
     assert moved.item() == pytest.approx(0.01, rel=1e-3)
 
@@ -127,25 +136,25 @@ def test_a_fall_smaller_than_min_delta_does_not_count(data: ResidentData) -> Non
 
 def test_restoring_the_best_ends_with_the_lowest_validation_loss(data: ResidentData, small_net: Build) -> None:
     network = small_net()
-    kept: dict[int, torch.Tensor] = {}
+    saved: dict[int, torch.Tensor] = {}
     events = []
     for event in train(config(epochs=6, lr=1.0, restore_best=True, seed=3), network=network, data=data, device=CPU):
         events.append(event)
         if isinstance(event, Snapshot) and event.kind == "weights":
-            kept[event.epoch] = network[0].weight.detach().clone()
+            saved[event.epoch] = network[0].weight.detach().clone()
     losses = [e.metrics["val/loss"] for e in epochs_of(events)]
     best = int(np.argmin(losses)) + 1
     assert best != 6, "the case shows nothing if the last epoch is the best"
     summary = events[-1].summary
     assert (summary["best_epoch"], summary["final_epoch"]) == (best, best)
     assert summary["val_loss"] == min(losses)
-    assert torch.equal(network[0].weight, kept[best])
+    assert torch.equal(network[0].weight, saved[best])
 
 
 def test_validation_inside_the_epochs_happens_every_n_steps(data: ResidentData, small_net: Build) -> None:
     events = run(small_net(), data, config(eval_every=4))
-    told = [(e.step, e.epoch_end) for e in events if isinstance(e, Evaluated)]
-    assert told == [(0, False), (4, False), (6, True), (8, False), (12, True)]
+    reported = [(e.step, e.epoch_end) for e in events if isinstance(e, Evaluated)]
+    assert reported == [(0, False), (4, False), (6, True), (8, False), (12, True)]
     between = next(e for e in events if isinstance(e, Evaluated) and e.step == 4)
     assert between.metrics.keys() == {"val/loss", "val/accuracy"}
 
@@ -157,7 +166,7 @@ def test_validating_more_often_does_not_change_the_weights(data: ResidentData, s
     assert all(torch.equal(a, b) for a, b in zip(often.state_dict().values(), seldom.state_dict().values()))
 
 
-def test_a_step_limit_ends_inside_an_epoch_and_is_told_as_one(data: ResidentData, small_net: Build) -> None:
+def test_a_step_limit_ends_inside_an_epoch_which_is_reported_as_one(data: ResidentData, small_net: Build) -> None:
     events = run(small_net(), data, config(max_steps=8))
     assert [(e.step, e.epoch) for e in epochs_of(events)] == [(6, 1), (8, 2)]
     assert (events[-1].outcome, events[-1].step) == ("finished", 8)
@@ -193,7 +202,7 @@ def test_a_run_that_is_cut_names_the_epoch_its_numbers_are_of(
     assert summary.get("test_loss") == (whole[-1].metrics["test/loss"] if whole else None)
 
 
-def test_listeners_cannot_disturb_the_random_numbers(data: ResidentData, small_net: Build) -> None:
+def test_event_handlers_cannot_disturb_the_random_numbers(data: ResidentData, small_net: Build) -> None:
     quiet, disturbed = small_net(), small_net()
     run(quiet, data, config(seed=2))
     for _ in train(config(seed=2), network=disturbed, data=data, device=CPU):
@@ -240,7 +249,7 @@ def test_other_errors_of_torch_keep_their_traceback(data: ResidentData) -> None:
         run(LinearNet(size=9), data, config())
 
 
-def test_no_training_images_is_said_before_anything_runs() -> None:
+def test_missing_training_images_are_reported_before_anything_runs() -> None:
     with pytest.raises(TrainingError, match="no image to train on"):
         run(LinearNet(), build_data(train=0), config())
 
@@ -255,7 +264,7 @@ class PreparedNet(LinearNet):
         nn.init.constant_(self[1].bias, float(x_BCHW.amax()))
 
 
-def test_a_network_that_asks_for_it_sees_normalised_images_once_before_step_one(data: ResidentData) -> None:
+def test_initialisation_from_data_gets_normalised_images_once_before_step_one(data: ResidentData) -> None:
     network = PreparedNet()
     settings = config(epochs=1, optimizer="sgd", lr=1e-9)
     events = train(settings, network=network, data=data, device=CPU)
@@ -288,7 +297,7 @@ def test_bfloat16_trains_float32_weights(data: ResidentData, small_net: Build) -
     assert losses[-1] < losses[0]
 
 
-def test_time_stands_still_while_listeners_work(data: ResidentData, small_net: Build) -> None:
+def test_the_clock_stops_while_events_are_handled(data: ResidentData, small_net: Build) -> None:
     def slow() -> Iterator[Event]:
         for event in train(config(epochs=1), network=small_net(), data=data, device=CPU):
             time.sleep(0.5 if isinstance(event, Snapshot) else 0.0)
@@ -296,17 +305,17 @@ def test_time_stands_still_while_listeners_work(data: ResidentData, small_net: B
 
     ended = list(slow())[-1]
     assert isinstance(ended, Ended)
-    assert ended.time_s < 0.9  # two files were kept
+    assert ended.time_s < 0.9  # two snapshots were saved
 
 
-def test_the_learning_rate_of_a_schedule_is_told_where_it_changes_and_a_constant_one_only_with_its_epoch(
+def test_the_learning_rate_of_a_schedule_is_recorded_where_it_changes_and_a_constant_one_only_with_its_epoch(
     data: ResidentData, small_net: Build
 ) -> None:
     settings = config(epochs=2, schedule="one-cycle", lr=0.5)
     events = run(small_net(), data, settings)
-    told = {s: v for e in events if isinstance(e, StepMetrics) for s, v in zip(e.lr_step.tolist(), e.lr.tolist())}
-    told |= {e.step: e.metrics["lr"] for e in epochs_of(events)}
-    assert told == {s: compute_lr(settings, s - 1, steps_per_epoch=6, total_steps=12) for s in range(1, 13)}
+    reported = {s: v for e in events if isinstance(e, StepMetrics) for s, v in zip(e.lr_step.tolist(), e.lr.tolist())}
+    reported |= {e.step: e.metrics["lr"] for e in epochs_of(events)}
+    assert reported == {s: compute_lr(settings, s - 1, steps_per_epoch=6, total_steps=12) for s in range(1, 13)}
     constant = run(small_net(), data, config(epochs=2))
     assert sum(e.lr_step.size for e in constant if isinstance(e, StepMetrics)) == 0
     assert [e.metrics["lr"] for e in epochs_of(constant)] == [config().lr] * 2

@@ -59,6 +59,6 @@ def test_each_auxiliary_classifier_counts_three_tenths() -> None:
     assert logits is main
 
 
-def test_a_network_that_returns_no_tensor_is_a_bug_that_says_so() -> None:
+def test_a_network_that_returns_no_tensor_raises_a_type_error() -> None:
     with pytest.raises(TypeError, match="returned dict, not logits"):
         compute_loss(lambda a, b: a, {}, LABELS)

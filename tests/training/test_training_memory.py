@@ -65,9 +65,9 @@ def test_parts_of_a_batch_add_up_to_the_whole(data: ResidentData, most: int, not
     whole, parts = LinearNet(), HungryNet(most)
     settings = config(optimizer="sgd", lr=0.1, batch_size=90)
     whole_events, events = run(whole, data, settings), run(parts, data, settings)
-    told = [e for e in events if isinstance(e, Notice) and e.code == "out-of-memory"]
-    assert len(told) == notices
-    assert all("batch norm's averages and to the random numbers stays" in notice.message for notice in told)
+    reported = [e for e in events if isinstance(e, Notice) and e.code == "out-of-memory"]
+    assert len(reported) == notices
+    assert all("batch norm's averages and to the random numbers stays" in notice.message for notice in reported)
     assert torch.allclose(whole[1].weight, parts[1].weight, atol=1e-6)
     assert np.allclose(steps_of(whole_events), steps_of(events), atol=1e-6)
 
@@ -116,7 +116,7 @@ def test_an_evaluation_that_does_not_fit_goes_on_in_smaller_chunks_with_the_same
     assert result.accuracy == expected.accuracy
 
 
-def test_a_chunk_that_fitted_is_asked_for_from_then_on(data: ResidentData) -> None:
+def test_a_chunk_size_that_fitted_is_used_from_then_on(data: ResidentData) -> None:
     network = HungryNet(20, training=False)
     run(network, data, config(eval_batch_size=40))
     assert [size for size in network.sizes if size > 20] == [40]

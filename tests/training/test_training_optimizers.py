@@ -27,7 +27,7 @@ def test_sgd_subtracts_the_rate_times_the_gradient() -> None:
     assert weight_after([3.0], optimizer="sgd", lr=0.1, momentum=0.0) == pytest.approx(2 - 0.1 * 3)
 
 
-def test_momentum_keeps_its_share_of_the_last_step() -> None:
+def test_momentum_adds_its_share_of_the_last_step() -> None:
     expected = 2 - 0.1 * 3 - 0.1 * (0.9 * 3 + 1)
     assert weight_after([3.0, 1.0], optimizer="sgd", lr=0.1, momentum=0.9) == pytest.approx(expected)
 

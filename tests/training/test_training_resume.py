@@ -132,7 +132,7 @@ def test_a_chain_of_pauses_gives_the_bits_of_a_run_that_never_stopped(config: Ru
 def test_a_killed_run_continues_from_its_last_checkpoint_with_the_same_bits(
     data: ResidentData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed: the listener just leaves. Steps after the checkpoint are told twice, with equal numbers."""
+    """Killed: the consumer just stops. Steps after the checkpoint are reported twice, with equal numbers."""
     monkeypatch.setattr(engine, "CHECKPOINT_S", 0.0)
     monkeypatch.setattr(engine, "CHECKPOINT_SHARE", 0.0)  # a checkpoint after every step
     straight = Follower(FULL, data)
@@ -170,7 +170,7 @@ def test_a_run_that_stopped_early_stays_stopped_when_more_epochs_are_asked_for(d
     assert len(follower.table) == steps
 
 
-def test_another_number_of_threads_is_said(data: ResidentData) -> None:
+def test_another_number_of_threads_is_reported_at_resume(data: ResidentData) -> None:
     follower = Follower(FULL, data)
     follower.follow(pause_at(6))
     torch.set_num_threads(2)
@@ -179,7 +179,7 @@ def test_another_number_of_threads_is_said(data: ResidentData) -> None:
     assert "threads 1 is now 2" in follower.notices[0].message
 
 
-def test_another_memory_layout_is_said_where_the_checkpoint_knows_its_own(data: ResidentData) -> None:
+def test_another_memory_layout_is_reported_where_the_checkpoint_records_its_own(data: ResidentData) -> None:
     follower = Follower(FULL, data)
     follower.follow(pause_at(6))
     assert follower.checkpoint is not None
@@ -226,7 +226,7 @@ def test_a_damaged_checkpoint_is_named_as_such(data: ResidentData) -> None:
         decode_checkpoint(encode_weights(weights_of(SmallNet())))
 
 
-def test_weights_load_from_kept_weights_and_from_a_checkpoint(data: ResidentData) -> None:
+def test_weights_load_from_saved_weights_and_from_a_checkpoint(data: ResidentData) -> None:
     follower = Follower(FULL.replace(restore_best=False), data)
     network = follower.follow()
     assert follower.checkpoint is not None

@@ -65,7 +65,7 @@ def test_a_learning_rate_acts_from_the_next_step_on(data: ResidentData) -> None:
     assert network[1].weight.any()
 
 
-def test_the_gradient_is_measured_only_where_that_is_asked_for(data: ResidentData) -> None:
+def test_the_gradient_norm_is_measured_on_request_only(data: ResidentData) -> None:
     network = LinearNet()
     steps = build_steps(network, data, batch_size=90)
     begin(steps)

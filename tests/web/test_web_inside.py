@@ -102,7 +102,7 @@ def test_a_run_in_its_first_epoch_is_waited_for(bench: Bench) -> None:
     assert "first epoch is not done yet" in texts(open_page(run=bench.start().id))
 
 
-def test_the_slider_has_every_kept_epoch_and_the_untrained_network(here: None, run: RunRecord) -> None:
+def test_the_slider_has_every_saved_epoch_and_the_untrained_network(here: None, run: RunRecord) -> None:
     slider = component(open_page(run=run.id), "epochs")
     assert slider["epochs"] == [0, 1, 2]
     assert slider["test"][0] is None

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from lab.config import FIELDS, GROUPS, RunConfig
 from lab.data.own import write_own_dataset
 from lab.presets import PRESETS
-from lab.runs.records import RunState, Want
+from lab.runs.records import RunRequest, RunState
 from pages.cache.torch_import import require_torch
 from pages.markdown import plain
 from pages.state.train import TRAIN
@@ -212,7 +212,7 @@ def test_pause_and_stop_reach_the_store(bench: Bench) -> None:
     app = _open("train", run=run.id)
     [pause] = [b for b in app.button if b.label == "Pause"]
     pause.click().run()
-    assert bench.lab.store.runs.get(run.id).want is Want.PAUSE
+    assert bench.lab.store.runs.get(run.id).requested is RunRequest.PAUSE
     [stop] = [b for b in _open("train", run=run.id).button if b.label == "Stop"]
     stop.click().run()
     assert bench.lab.store.runs.get(run.id).state is RunState.STOPPING

@@ -7,7 +7,7 @@ import plotly
 import pytest
 from starlette.applications import Starlette
 
-from lab.runs.records import RunRecord, RunState, Series, Want
+from lab.runs.records import RunRecord, RunRequest, RunState, Series
 from pages.server.points import PointCache
 from pages.server.routes import ROUTES
 from tests.web.web_data import DIGITS_CONFIG, Bench, Client, series
@@ -72,7 +72,7 @@ def test_a_watcher_of_a_resumed_run_is_shown_nothing_beyond_where_it_went_back_t
     address = f"/api/runs/{run.id}/points"
     seen = client.get(address).json()["since"]
     store.leases.finish(run.id, run.lease, state=RunState.INTERRUPTED)
-    store.leases.request(run.id, Want.RUN)
+    store.leases.request(run.id, RunRequest.RUN)
     again = store.leases.claim(slot="cpu", owner=bench.owner)
     assert again is not None
     seen = client.get(address, params={"since": seen}).json()["since"]  # before the worker has read its data

@@ -18,7 +18,7 @@ import torch
 import torch._dynamo  # the first optimizer imports it; here no child has to
 
 from lab.runs.points import Points
-from lab.runs.records import Series, Want
+from lab.runs.records import RunRequest, Series
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.worker.loop import work
@@ -39,7 +39,7 @@ class HonestPoints(Points):
 
     def append(
         self, run: str, lease: int, points: Mapping[str, Series], *, progress: Mapping[str, Any] | None = None
-    ) -> Want:
+    ) -> RunRequest:
         want = super().append(run, lease, points, progress=progress)
         _tell(run, points)
         return want
@@ -50,9 +50,9 @@ class DishonestPoints(Points):
 
     def append(
         self, run: str, lease: int, points: Mapping[str, Series], *, progress: Mapping[str, Any] | None = None
-    ) -> Want:
+    ) -> RunRequest:
         _tell(run, points)
-        return Want.RUN
+        return RunRequest.RUN
 
 
 def child(home: str, *, honest: bool) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab.config import RunConfig
-from lab.runs.records import RunState, Want
+from lab.runs.records import RunRequest, RunState
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.worker.loop import work
@@ -54,7 +54,7 @@ def test_a_full_disk_fails_the_run_with_its_reason_and_resume_finishes_it(small_
     assert "space" in failed.reason or "full" in failed.reason
     known = {name: series.step.tolist() for name, series in lab.store.points.read(run).items()}
     filler.unlink()
-    lab.submissions.control(run, Want.RUN)
+    lab.submissions.control(run, RunRequest.RUN)
     _work(home)
     finished = lab.store.runs.get(run)
     assert finished.state is RunState.FINISHED, finished.reason
@@ -66,6 +66,6 @@ def test_a_full_disk_fails_the_run_with_its_reason_and_resume_finishes_it(small_
 
 def _make_ballast(lab: Lab) -> None:
     """A worker sets its ballast down when it starts; here one has started before the disk filled up."""
-    lab.store.leases.request(lab.store.runs.list()[0].id, Want.PAUSE)
+    lab.store.leases.request(lab.store.runs.list()[0].id, RunRequest.PAUSE)
     _work(lab.settings.home)
-    lab.store.leases.request(lab.store.runs.list()[0].id, Want.RUN)
+    lab.store.leases.request(lab.store.runs.list()[0].id, RunRequest.RUN)

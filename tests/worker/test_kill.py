@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from lab.config import RunConfig
-from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, RunState, Want
+from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, RunRequest, RunState
 from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
 
@@ -101,7 +101,7 @@ def _lab(home: Path) -> Lab:
 
 
 def _fingerprint(lab: Lab, run: RunRecord) -> dict[str, str]:
-    """Return a digest of every kept epoch's weights and of every repeatable curve."""
+    """Return a digest of every saved epoch's weights and of every repeatable curve."""
     made = {f"{k.kind} {k.step}": k.sha256 for k in lab.store.files.list(run.id, kind=WEIGHTS)}
     for name, series in lab.store.points.read(run.id).items():
         if name not in UNREPEATABLE:
@@ -129,7 +129,7 @@ def _train_with_kills(nursery: Nursery, lab: Lab, kills: int, seed: int, *, hone
         while (run := lab.store.runs.get(run.id)).state is not RunState.FINISHED:
             if run.state is not RunState.QUEUED:
                 assert run.state is RunState.INTERRUPTED, run
-                lab.submissions.control(run.id, Want.RUN)
+                lab.submissions.control(run.id, RunRequest.RUN)
             pid = nursery.start(lab.settings.home, honest=honest)
             if chain < 10 and done < kills:
                 # Log-uniform: as many deaths in the first moments, and so during a start, as later on.

@@ -12,7 +12,7 @@ import pytest
 from lab.config import RunConfig
 from lab.errors import StoreBusyError
 from lab.runs.outage import Outage
-from lab.runs.records import WEIGHTS, RunState, Want
+from lab.runs.records import WEIGHTS, RunRequest, RunState
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.training.events import Command
@@ -26,12 +26,12 @@ def test_a_stop_goes_before_a_pause_and_the_end_of_the_worker_is_a_pause(tmp_pat
     ending = threading.Event()
     watch = Watch(lab, claim(lab), ending)
     assert watch.command() is Command.RUN
-    watch.want = Want.PAUSE
+    watch.requested = RunRequest.PAUSE
     assert watch.command() is Command.PAUSE
-    watch.want = Want.STOP
+    watch.requested = RunRequest.STOP
     ending.set()
     assert watch.command() is Command.STOP
-    watch.want = Want.RUN
+    watch.requested = RunRequest.RUN
     assert watch.command() is Command.PAUSE
     watch.lost = True  # somebody else has the run now: nothing more of it may be written
     assert watch.command() is Command.STOP
@@ -63,7 +63,7 @@ def test_a_pause_asked_for_while_the_worker_is_told_to_end_is_a_pause(tmp_path: 
     lab = open_lab(tmp_path)
     lab.submissions.submit(lab.validation.resolve(SMALL))
     run, ending = claim(lab), threading.Event()
-    lab.submissions.control(run.id, Want.PAUSE)
+    lab.submissions.control(run.id, RunRequest.PAUSE)
     ending.set()
     execute(lab, run, ending=ending)
     record = lab.store.runs.get(run.id)
@@ -115,7 +115,7 @@ def test_a_worker_stays_after_a_run_that_was_longer_than_its_idle_time(tmp_path:
     worker.start()
     try:
         time.sleep(1.5)
-        lab.submissions.control(long, Want.STOP)
+        lab.submissions.control(long, RunRequest.STOP)
         end = time.monotonic() + 60
         while lab.store.runs.get(short).state.live and time.monotonic() < end:
             time.sleep(0.05)

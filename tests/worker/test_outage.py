@@ -17,13 +17,13 @@ import pytest
 from lab.config import RunConfig
 from lab.runs.outage import Outage
 from lab.runs.owner import Owner
-from lab.runs.records import CHECKPOINT, RunRecord, RunState, Want
+from lab.runs.records import CHECKPOINT, RunRecord, RunRequest, RunState
 from lab.runs.row_changes import change_row, sound_row
 from lab.runs.store import RunStore
 from lab.service.lab import Lab
-from lab.worker import supervisor
 from lab.worker.loop import execute, work
-from lab.worker.supervisor import is_running
+from lab.worker.supervisor import process
+from lab.worker.supervisor.launch import is_running
 from tests.postgres import PostgresServer, started_server
 from tests.worker.worker_runs import SMALL, claim, open_lab, work_off
 
@@ -129,7 +129,7 @@ def test_a_long_outage_pauses_the_run_with_its_reason_and_resume_gives_the_same_
     assert [kept.step for kept in lab.store.files.list(run.id, kind=CHECKPOINT)] == [paused.summary.step]
     assert _steps(lab, run) == list(range(1, paused.summary.step + 1))
     assert set(acknowledged) <= set(_steps(lab, run))
-    lab.submissions.control(run.id, Want.RUN)
+    lab.submissions.control(run.id, RunRequest.RUN)
     resumed = work_off(lab)
     assert (resumed.state, resumed.reason) == (RunState.FINISHED, "")
     lab.submissions.submit(lab.validation.resolve(LONG), fresh=True)
@@ -181,10 +181,10 @@ def test_a_claim_whose_answer_was_lost_is_queued_again(lab: Lab) -> None:
 def test_a_supervisor_without_a_worker_does_not_wait_for_ever(
     lab: Lab, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "IDLE_S", 0.1)
+    monkeypatch.setattr(process, "IDLE_S", 0.1)
     lab.submissions.submit(lab.validation.resolve(SMALL))
     server.stop()
-    alone = supervisor.Supervisor(lab.settings, outage=Outage(limit_s=1.0))
+    alone = process.Supervisor(lab.settings, outage=Outage(limit_s=1.0))
     began = time.monotonic()
     alone.run(lab.store)
     assert time.monotonic() - began > 1.0
@@ -207,7 +207,7 @@ def test_sixty_seconds_without_postgres_are_survived_by_supervisor_worker_and_tr
     _until(lambda: lab.store.points.read(run)["batch/loss"].step[-1] > acknowledged[-1] + 100)
     going = lab.store.runs.get(run)
     assert (going.state, going.attempts) == (RunState.RUNNING, 1)
-    lab.submissions.control(run, Want.STOP)
+    lab.submissions.control(run, RunRequest.STOP)
     _until(lambda: lab.store.runs.get(run).state is RunState.STOPPED)
     steps = lab.store.points.read(run)["batch/loss"].step.tolist()
     assert steps == list(range(1, len(steps) + 1))

@@ -14,7 +14,7 @@ from lab.cli.commands.runs import epoch_rows
 from lab.config import RunConfig
 from lab.errors import StoreBusyError
 from lab.runs.outage import Outage
-from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, RunState, Want
+from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, RunRequest, RunState
 from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.training.checkpoint import Checkpoint, Weights
@@ -128,7 +128,7 @@ def test_a_resumed_run_leaves_the_future_it_went_back_from(lab: Lab) -> None:
     recorder.take(_checkpoint(20))
     _epoch(recorder, 2, loss=0.4)
     lab.store.leases.finish(run.id, run.lease, state=RunState.INTERRUPTED)
-    lab.submissions.control(run.id, Want.RUN)
+    lab.submissions.control(run.id, RunRequest.RUN)
     assert lab.store.points.read(run.id)["batch/loss"].step[-1] == 40  # until it goes on, all is there
     assert lab.weights.find(run.id).step == 40
     run, recorder = _begin(lab, step=20)
@@ -147,7 +147,7 @@ def test_an_epoch_that_was_stopped_and_went_on_has_one_set_of_weights(lab: Lab) 
     recorder.take(Snapshot(WEIGHTS, 30, 2, lambda: _weights(2, 4)))
     recorder.finish(_ended("stopped", 30), state=RunState.STOPPED, reason="")
     assert [kept.step for kept in lab.weights.list(run.id)] == [20, 30]
-    lab.submissions.control(run.id, Want.RUN)
+    lab.submissions.control(run.id, RunRequest.RUN)
     _, recorder = _begin(lab, step=30)
     _epoch(recorder, 2, loss=0.4)
     assert [(kept.step, kept.epoch) for kept in lab.weights.list(run.id)] == [(20, 1), (40, 2)]
@@ -195,7 +195,7 @@ def test_the_findings_of_the_end_have_the_numbers_of_the_end(lab: Lab) -> None:
     run, recorder = _begin(lab)
     recorder.take(_steps(1, 250))
     recorder.finish(_ended("paused", 250), state=RunState.PAUSED, reason="")
-    lab.submissions.control(run.id, Want.RUN)
+    lab.submissions.control(run.id, RunRequest.RUN)
     run, recorder = _begin(lab, step=250)
     recorder.take(_steps(251, 1_000))
     recorder.finish(_ended("finished", 1_000), state=RunState.FINISHED, reason="")
@@ -213,7 +213,7 @@ def test_a_run_that_goes_back_takes_back_what_was_said_of_the_epochs_it_left(lab
     recorder.take(StepMetrics(np.array([21]), np.array([math.nan]), np.zeros(1), np.ones(1), images_per_second=1.0))
     assert _codes(lab, run) == ["diverged"]
     lab.store.leases.finish(run.id, run.lease, state=RunState.INTERRUPTED)
-    lab.submissions.control(run.id, Want.RUN)
+    lab.submissions.control(run.id, RunRequest.RUN)
     _begin(lab, step=0)
     assert _codes(lab, run) == []
 
@@ -231,9 +231,9 @@ def test_findings_that_a_busy_store_refused_are_written_the_next_time(lab: Lab) 
 
 def test_resume_pressed_while_a_pause_is_written_down_goes_on(lab: Lab) -> None:
     run, recorder = _begin(lab)
-    lab.submissions.control(run.id, Want.PAUSE)
+    lab.submissions.control(run.id, RunRequest.PAUSE)
     recorder.take(_steps(1, 20))
-    lab.submissions.control(run.id, Want.RUN)
+    lab.submissions.control(run.id, RunRequest.RUN)
     recorder.finish(_ended("paused", 20), state=RunState.PAUSED, reason="")
     assert lab.store.runs.get(run.id).state is RunState.QUEUED
 
@@ -245,7 +245,7 @@ def test_a_recorded_learning_rate_is_stored_at_its_steps_and_a_resume_continues_
     recorder.take(Evaluated(20, 1, 1.0, {"lr": 0.15}, epoch_end=True))
     recorder.take(_checkpoint(20))
     recorder.finish(_ended("paused", 20), state=RunState.PAUSED, reason="")
-    lab.submissions.control(run.id, Want.RUN)
+    lab.submissions.control(run.id, RunRequest.RUN)
     _, recorder = _begin(lab, step=20)
     recorder.take(replace(_steps(21, 30), lr_step=np.array([24]), lr=np.array([0.05])))
     recorder.finish(_ended("finished", 30), state=RunState.FINISHED, reason="")

@@ -10,14 +10,14 @@ import pytest
 
 from lab.runs.owner import Owner
 from lab.settings import CHECKOUT, Settings
-from lab.worker.supervisor import dismiss_stranger
+from lab.worker.supervisor.launch import stop_mismatched_supervisor
 from tests.worker.worker_runs import SMALL, open_lab
 
 _OF_A_DEAD_PROCESS = {"pid": 1, "pid_start": "never", "host": Owner.of_this_process().host, "settings": {}}
 
 
 @pytest.mark.parametrize("text", ["", '{"pid": 1', "[]", "{}"])
-def test_a_torn_card_keeps_nobody_from_asking_for_a_run(tmp_path: Path, text: str) -> None:
+def test_a_torn_pid_file_keeps_nobody_from_asking_for_a_run(tmp_path: Path, text: str) -> None:
     lab = open_lab(tmp_path)
     (tmp_path / "supervisor.json").write_text(text)
     assert lab.submissions.submit(lab.validation.resolve(SMALL)).run.id
@@ -26,20 +26,20 @@ def test_a_torn_card_keeps_nobody_from_asking_for_a_run(tmp_path: Path, text: st
 _ON_A_FULL_DISK = """
 import resource, signal, sys
 from lab.settings import Settings
-from lab.worker.supervisor import _leave_card
+from lab.worker.supervisor.process import _write_own_pid_file
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
-_leave_card(Settings.from_env({"LAB_HOME": sys.argv[1]}))
+_write_own_pid_file(Settings.from_env({"LAB_HOME": sys.argv[1]}))
 """
 
 
-def test_a_card_that_cannot_be_written_leaves_the_one_before_whole(tmp_path: Path) -> None:
+def test_a_pid_file_that_cannot_be_written_leaves_the_one_before_whole(tmp_path: Path) -> None:
     card = tmp_path / "supervisor.json"
     card.write_text(json.dumps(_OF_A_DEAD_PROCESS))
     done = subprocess.run(
         [sys.executable, "-c", _ON_A_FULL_DISK, str(tmp_path)], cwd=CHECKOUT, capture_output=True, text=True, check=True
     )
-    assert "no card could be left (File too large)" in done.stderr
+    assert "no pid file could be written (File too large)" in done.stderr
     assert json.loads(card.read_text()) == _OF_A_DEAD_PROCESS
 
 
@@ -55,4 +55,4 @@ def test_a_supervisor_that_leaves_by_itself_just_now_is_dismissed_already(
         raise ProcessLookupError
 
     monkeypatch.setattr(os, "kill", gone)  # between the look at the process and the signal
-    dismiss_stranger(settings)
+    stop_mismatched_supervisor(settings)

@@ -14,7 +14,7 @@ from lab.runs.owner import process_start
 from lab.runs.records import RunRecord, RunState
 from lab.runs.row_changes import sound_row
 from lab.service.lab import Lab
-from lab.worker.supervisor import is_running
+from lab.worker.supervisor.launch import is_running
 from tests.worker.worker_runs import open_lab
 
 TIMEOUT_S = 90.0

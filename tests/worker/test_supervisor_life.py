@@ -15,8 +15,11 @@ from lab.runs.owner import Owner, process_start, this_host
 from lab.runs.records import RunState
 from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
-from lab.worker import supervisor as module
-from lab.worker.supervisor import AdoptedWorker, Supervisor, dismiss_stranger, log_path, main, worker_pid_path
+from lab.worker.supervisor import process as module
+from lab.worker.supervisor.adopted import AdoptedWorker
+from lab.worker.supervisor.launch import log_path, start_supervisor, stop_mismatched_supervisor
+from lab.worker.supervisor.pid_files import worker_pid_path
+from lab.worker.supervisor.process import Supervisor, main
 from tests.worker.worker_runs import SMALL, open_lab
 
 _STUBBORN = (
@@ -72,7 +75,7 @@ def test_workers_that_die_long_after_their_start_are_replaced_without_end(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    monkeypatch.setattr(module, "START_S", 0.0)
+    monkeypatch.setattr(module, "FAST_EXIT_S", 0.0)
     lab.submissions.submit(lab.validation.resolve(SMALL))
     supervisor = Supervisor(lab.settings)
     life = threading.Thread(target=supervisor.run, args=(lab.store,))
@@ -106,11 +109,11 @@ def test_a_worker_that_does_not_end_is_killed_and_its_run_marked(
     assert lab.store.queue.count_running() == 0  # as it is written, not only as it is read
 
 
-def test_a_supervisor_does_not_leave_while_it_tidies(lab: Lab) -> None:
+def test_a_supervisor_does_not_leave_while_it_cleans_up(lab: Lab) -> None:
     done = threading.Event()
-    tidying = threading.Thread(target=done.wait, args=(30,), daemon=True)
-    tidying.start()
-    life = threading.Thread(target=Supervisor(lab.settings, tidying=tidying).run, args=(lab.store,), daemon=True)
+    cleanup = threading.Thread(target=done.wait, args=(30,), daemon=True)
+    cleanup.start()
+    life = threading.Thread(target=Supervisor(lab.settings, cleanup=cleanup).run, args=(lab.store,), daemon=True)
     life.start()
     life.join(1.5)
     assert life.is_alive()
@@ -157,7 +160,7 @@ def test_only_a_supervisor_of_other_settings_is_dismissed(tmp_path: Path, same: 
         environment = settings.environment() | ({} if same else {"LAB_DATA": "/elsewhere"})
         card = {"pid": process.pid, "pid_start": process_start(process.pid), "host": this_host()}
         (tmp_path / "supervisor.json").write_text(json.dumps({**card, "settings": environment}))
-        dismiss_stranger(settings)
+        stop_mismatched_supervisor(settings)
         time.sleep(0.3)
         assert (process.poll() is None) == same
         process.kill()
@@ -192,6 +195,6 @@ def test_a_log_beyond_its_limit_is_put_aside_at_the_next_start(tmp_path: Path, m
     log.parent.mkdir(parents=True)
     for size, aside in ((5_000_000, False), (5_000_001, True)):
         log.write_bytes(bytes(size))
-        assert module.start_supervisor(settings)
+        assert start_supervisor(settings)
         assert (log.stat().st_size < size) == aside
         assert log.with_suffix(".old.log").exists() == aside

@@ -14,10 +14,10 @@ import pytest
 from lab.config import RunConfig
 from lab.errors import RunStateError
 from lab.runs.owner import process_start
-from lab.runs.records import CHECKPOINT, RunRecord, RunState, Want
+from lab.runs.records import CHECKPOINT, RunRecord, RunRequest, RunState
 from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
-from lab.worker.supervisor import dismiss_stranger, is_running
+from lab.worker.supervisor.launch import is_running, stop_mismatched_supervisor
 
 PATIENCE_S = 60.0
 LONG = RunConfig(arch="lenet5", dataset="digits", epochs=2_000, batch_size=16, keep_mb=1)
@@ -81,11 +81,11 @@ def test_a_killed_server_takes_no_run_with_it(lab: Lab, run: str) -> None:
 
 
 def test_pause_keeps_the_very_step_and_resume_goes_on_from_it(lab: Lab, run: str) -> None:
-    lab.submissions.control(run, Want.PAUSE)
+    lab.submissions.control(run, RunRequest.PAUSE)
     paused = _until(lab, run, lambda r: r.state is RunState.PAUSED)
     (checkpoint,) = lab.store.files.list(run, kind=CHECKPOINT)
     assert checkpoint.step == paused.summary.step
-    lab.submissions.control(run, Want.RUN)
+    lab.submissions.control(run, RunRequest.RUN)
     _until(lab, run, lambda r: r.state is RunState.RUNNING and _step(r) > checkpoint.step)
     steps = lab.store.points.read(run, series=["batch/loss"])["batch/loss"].step.tolist()
     assert steps == list(range(1, len(steps) + 1))
@@ -108,10 +108,10 @@ def test_a_worker_told_to_end_keeps_a_checkpoint_and_says_interrupted(lab: Lab, 
 
 def test_resume_starts_a_worker_where_none_is_alive_and_stop_keeps_the_weights(lab: Lab, run: str) -> None:
     before = lab.store.runs.get(run).summary.step
-    lab.submissions.control(run, Want.RUN)
+    lab.submissions.control(run, RunRequest.RUN)
     assert lab.workers.ensure()
     _until(lab, run, lambda r: _step(r) > before)
-    lab.submissions.control(run, Want.STOP)
+    lab.submissions.control(run, RunRequest.STOP)
     stopped = _until(lab, run, lambda r: r.state is RunState.STOPPED)
     assert stopped.attempts == 3
     assert lab.weights.load(run, epoch="latest").step <= stopped.summary.step
@@ -119,7 +119,7 @@ def test_resume_starts_a_worker_where_none_is_alive_and_stop_keeps_the_weights(l
 
 def test_a_stopped_run_cannot_be_paused(lab: Lab, run: str) -> None:
     with pytest.raises(RunStateError, match="cannot be paused"):
-        lab.submissions.control(run, Want.PAUSE)
+        lab.submissions.control(run, RunRequest.PAUSE)
 
 
 def test_the_disk_budget_keeps_best_and_newest(lab: Lab, run: str) -> None:
@@ -148,7 +148,7 @@ def _children(pid: int) -> list[int]:
 def test_a_warm_worker_with_other_settings_is_dismissed(lab: Lab, tmp_path: Path) -> None:
     assert is_running(lab.settings)
     pid = _supervisor_pid(lab)
-    dismiss_stranger(lab.settings)
+    stop_mismatched_supervisor(lab.settings)
     assert process_start(pid) is not None
-    dismiss_stranger(Settings.from_env({"LAB_HOME": str(lab.settings.home), "LAB_DATA": str(tmp_path)}))
+    stop_mismatched_supervisor(Settings.from_env({"LAB_HOME": str(lab.settings.home), "LAB_DATA": str(tmp_path)}))
     assert not is_running(lab.settings)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab.runs.leases import Leases
-from lab.runs.records import RunRecord, RunState, Want
+from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.service.lab import Lab
 from lab.training.events import Command
 from lab.worker import loop
@@ -63,7 +63,7 @@ def test_a_fine_tuned_run_is_resumed_without_the_run_it_came_from(lab: Lab) -> N
     cut = _interrupt(lab)
     assert cut.state is RunState.INTERRUPTED
     _remove(lab, parent)
-    lab.submissions.control(cut.id, Want.RUN)
+    lab.submissions.control(cut.id, RunRequest.RUN)
     resumed = work_off(lab)
     assert (resumed.state, resumed.reason) == (RunState.FINISHED, "")
     assert _weights(lab, resumed) == _weights(lab, whole)
@@ -84,7 +84,7 @@ def test_a_wish_is_heard_though_the_disk_is_too_full_to_renew_the_lease(
     with Watch(lab, run, threading.Event()) as watch:
         time.sleep(0.3)
         assert watch.command() is Command.RUN
-        lab.submissions.control(run.id, Want.STOP)
+        lab.submissions.control(run.id, RunRequest.STOP)
         end = time.monotonic() + 5
         while watch.command() is Command.RUN and time.monotonic() < end:
             time.sleep(0.01)
@@ -98,7 +98,7 @@ class _SlowToFinish(Leases):
     renewed = 0
     meanwhile = 0
 
-    def heartbeat(self, run: str, lease: int) -> Want:
+    def heartbeat(self, run: str, lease: int) -> RunRequest:
         self.renewed += 1
         return super().heartbeat(run, lease)
 

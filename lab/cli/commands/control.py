@@ -7,15 +7,15 @@ import click
 from lab.cli.output import json_flag, print_json
 from lab.cli.run_json import as_dict
 from lab.errors import UnreadableRunError
-from lab.runs.records import Want
+from lab.runs.records import RunRequest
 from lab.service.lab import Lab
 
 ANSWER_S = 30.0  # how long stop and pause wait for the worker's answer
 
 
-def _request(lab: Lab, run: str, want: Want, as_json: bool) -> None:
-    record = lab.submissions.control(lab.store.runs.resolve(run).id, want)
-    if want is Want.RUN:
+def _request(lab: Lab, run: str, request: RunRequest, as_json: bool) -> None:
+    record = lab.submissions.control(lab.store.runs.resolve(run).id, request)
+    if request is RunRequest.RUN:
         lab.workers.ensure()
     else:
         end = time.monotonic() + ANSWER_S
@@ -34,7 +34,7 @@ def _request(lab: Lab, run: str, want: Want, as_json: bool) -> None:
 @click.pass_obj
 def stop(lab: Lab, run: str, as_json: bool) -> None:
     """Stop a run after the current step and save its weights."""
-    _request(lab, run, Want.STOP, as_json)
+    _request(lab, run, RunRequest.STOP, as_json)
 
 
 @click.command()
@@ -43,7 +43,7 @@ def stop(lab: Lab, run: str, as_json: bool) -> None:
 @click.pass_obj
 def pause(lab: Lab, run: str, as_json: bool) -> None:
     """Pause a run; `resume` continues from the same step."""
-    _request(lab, run, Want.PAUSE, as_json)
+    _request(lab, run, RunRequest.PAUSE, as_json)
 
 
 @click.command()
@@ -52,7 +52,7 @@ def pause(lab: Lab, run: str, as_json: bool) -> None:
 @click.pass_obj
 def resume(lab: Lab, run: str, as_json: bool) -> None:
     """Resume a paused, stopped, interrupted or failed run from its last checkpoint."""
-    _request(lab, run, Want.RUN, as_json)
+    _request(lab, run, RunRequest.RUN, as_json)
 
 
 @click.command()

@@ -15,7 +15,7 @@ from lab.errors import RunStateError, StoreBusyError
 from lab.formatting import format_duration, format_moment, format_percent
 from lab.presets import PRESETS, get_preset
 from lab.runs.outage import Outage
-from lab.runs.records import RunRecord, RunState, Want
+from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.service.lab import Lab
 
 POLL_S = 0.25
@@ -135,7 +135,7 @@ def _print_notices(run: RunRecord, printed: set[str], console: Console) -> None:
 def _stop(lab: Lab, run: RunRecord, console: Console) -> RunRecord:
     console.print("Stopping after this step; the weights will be saved.", markup=False)
     try:
-        return lab.submissions.control(run.id, Want.STOP)
+        return lab.submissions.control(run.id, RunRequest.STOP)
     except RunStateError:  # it ended while the key was pressed
         return lab.store.runs.get(run.id)
 

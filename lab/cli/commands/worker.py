@@ -7,8 +7,8 @@ import click
 from lab.cli.output import json_flag, print_json
 from lab.errors import LabError
 from lab.service.lab import Lab
-from lab.worker.supervisor import is_running, lock_path
-from lab.worker.supervisor import main as supervise
+from lab.worker.supervisor.launch import is_running, lock_path
+from lab.worker.supervisor.process import main as supervise
 
 
 @click.command()

@@ -13,7 +13,7 @@ from lab.errors import ReadOnlyError, ShapeError
 from lab.lazy import load
 from lab.runs.identity import new_run_id
 from lab.runs.imports import EndedRun
-from lab.runs.records import WEIGHTS, KeptFile, RunRecord
+from lab.runs.records import WEIGHTS, RunRecord, SavedFile
 from lab.service.judging import judge_older
 from lab.sharing.bundle.archive import Archive, open_archive
 from lab.sharing.bundle.curves import Curve, check_curves, curve_parts
@@ -190,7 +190,7 @@ def _store(source: Source, archive: Archive, digests: Mapping[str, str], runs: l
         names |= {file.path: weights_name(run.index, file.step) for file in files}
         ended.append(_ended_run(archive, digests, run, id, files))
 
-    def write_file(file: KeptFile) -> None:
+    def write_file(file: SavedFile) -> None:
         sha256, _ = source.artifacts.write_parts(file.path, archive.stream(names[file.path]))
         if sha256 != file.sha256:
             refuse(f"{names[file.path]} changed while it was read")
@@ -198,33 +198,15 @@ def _store(source: Source, archive: Archive, digests: Mapping[str, str], runs: l
     return source.store.imports.insert(ended, write_file=write_file, remove=source.artifacts.delete)
 
 
-def _weights_file(archive: Archive, digests: Mapping[str, str], index: int, id: str, entry: WeightsEntry) -> KeptFile:
+def _weights_file(archive: Archive, digests: Mapping[str, str], index: int, id: str, entry: WeightsEntry) -> SavedFile:
     name = weights_name(index, entry.step)
     path = f"{id}/{WEIGHTS}-{entry.step:09d}-0.safetensors"
-    return KeptFile(id, WEIGHTS, entry.step, entry.epoch, path, digests[name], archive.size(name), entry.created_at)
+    return SavedFile(id, WEIGHTS, entry.step, entry.epoch, path, digests[name], archive.size(name), entry.created_at)
 
 
 def _ended_run(
-    archive: Archive, digests: Mapping[str, str], run: _Checked, id: str, files: tuple[KeptFile, ...]
+    archive: Archive, digests: Mapping[str, str], run: _Checked, id: str, files: tuple[SavedFile, ...]
 ) -> EndedRun:
     record, name = run.record, points_name(run.index)
-    return EndedRun(
-        id=id,
-        name=record.name,
-        config=record.config,
-        fingerprint=record.fingerprint,
-        state=record.state,
-        reason=record.reason,
-        created_at=record.created_at,
-        started_at=record.started_at,
-        finished_at=record.finished_at,
-        seconds=record.seconds,
-        device=record.device,
-        note=record.note,
-        tags=record.tags,
-        summary=record.summary,
-        environment=record.environment,
-        notices=record.notices,
-        points=curve_parts(archive, name, digests[name], run.curves),
-        kept=files,
-    )
+    points = curve_parts(archive, name, digests[name], run.curves)
+    return EndedRun.of(record, id=id, points=points, files=files)

@@ -12,7 +12,7 @@ from lab.data.registry import get_dataset_spec
 from lab.errors import ConfigError, TextError
 from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT, TAG_LIMIT, TAGS_LIMIT, checked_tags, checked_text
 from lab.runs.facts import DEVICES, Kind, is_device
-from lab.runs.imports import IMPORTABLE
+from lab.runs.imports import IMPORTABLE, PortableRun
 from lab.runs.records import RunState
 from lab.runs.run_facts import RunEnvironment, RunSummary
 from lab.sharing.bundle.layout import DIGEST
@@ -38,25 +38,10 @@ class WeightsEntry:
     created_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A run's own facts, checked."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record(PortableRun):
+    """A run's own facts, checked, with the list of its weights."""
 
-    name: str
-    config: RunConfig
-    fingerprint: str
-    state: RunState
-    reason: str
-    created_at: float
-    started_at: float | None
-    finished_at: float | None
-    seconds: float
-    device: str
-    note: str
-    tags: tuple[str, ...]
-    summary: dict[str, Any]
-    environment: dict[str, Any]
-    notices: tuple[str, ...]
     weights: tuple[WeightsEntry, ...]
 
 
@@ -76,8 +61,8 @@ def read_record(data: bytes, name: str) -> Record:
         device=fields.take("device", _device),
         note=fields.take("note", _text(NOTE_LIMIT, lines=True)),
         tags=fields.take("tags", _tags),
-        summary=fields.take("summary", _facts(_result)),
-        environment=fields.take("environment", _facts(_circumstance)),
+        summary=RunSummary.from_dict(fields.take("summary", _facts(_result))),
+        environment=RunEnvironment.from_dict(fields.take("environment", _facts(_circumstance))),
         notices=fields.take("notices", items(_text(NOTICE_LIMIT, lines=True), most=MOST_NOTICES)),
         weights=fields.take("weights", items(_weights_entry, most=2_000)),
     )

@@ -15,7 +15,7 @@ from lab import __version__
 from lab.errors import InputError
 from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT
 from lab.runs.encoding import encode_json
-from lab.runs.records import KeptFile, RunRecord
+from lab.runs.records import RunRecord, SavedFile
 from lab.sharing.bundle.layout import (
     COLUMNS,
     FORMAT,
@@ -88,13 +88,13 @@ def _json(value: Any) -> bytes:
     return encode_json(value).encode()
 
 
-def _choose_weights(source: Source, runs: Sequence[RunRecord]) -> tuple[dict[str, list[KeptFile]], int]:
+def _choose_weights(source: Source, runs: Sequence[RunRecord]) -> tuple[dict[str, list[SavedFile]], int]:
     """Return each run's weights in step order, and how many are left out."""
     every = {run.id: list(source.weights.list(run.id)) for run in runs}
     entries = 1 + 2 * len(runs) + _count(every)  # the manifest; each run's record and curves
     if _total(every) <= MAX_BYTES - _MARGIN and entries <= MAX_ENTRIES:
         return every, 0
-    few: dict[str, list[KeptFile]] = {}
+    few: dict[str, list[SavedFile]] = {}
     for run in runs:
         ends = {source.weights.find(run.id, epoch=which).step for which in ("best", "latest")} if every[run.id] else ()
         few[run.id] = [file for file in every[run.id] if file.step in ends]
@@ -105,15 +105,15 @@ def _choose_weights(source: Source, runs: Sequence[RunRecord]) -> tuple[dict[str
     return few, _count(every) - _count(few)
 
 
-def _count(weights: dict[str, list[KeptFile]]) -> int:
+def _count(weights: dict[str, list[SavedFile]]) -> int:
     return sum(map(len, weights.values()))
 
 
-def _total(weights: dict[str, list[KeptFile]]) -> int:
+def _total(weights: dict[str, list[SavedFile]]) -> int:
     return sum(file.bytes for files in weights.values() for file in files)
 
 
-def _run_files(source: Source, run: RunRecord, index: int, weights: Sequence[KeptFile]) -> Iterator[tuple[str, bytes]]:
+def _run_files(source: Source, run: RunRecord, index: int, weights: Sequence[SavedFile]) -> Iterator[tuple[str, bytes]]:
     record = {
         "name": clean(run.name, NAME_LIMIT),
         "config": run.config.as_dict(),

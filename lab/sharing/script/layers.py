@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from lab.seeding import seed_everything
+
 _INDENT = "    "
 _WIDTH = 100  # a call longer than this is broken into lines
 _POOLS = (nn.MaxPool2d, nn.AvgPool2d)
@@ -157,7 +159,7 @@ def same_weights(call: Call, network: nn.Module, *, seed: int) -> bool:
     """Whether the call gives the weights that the network was built with after seeding; torch's generator is put back."""
     state = torch.get_rng_state()
     try:
-        torch.manual_seed(seed)
+        seed_everything(seed)
         other = call.build().state_dict()
     finally:
         torch.set_rng_state(state)

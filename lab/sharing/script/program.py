@@ -19,6 +19,7 @@ from lab.data.registry import get_dataset_spec, is_own
 from lab.errors import ArtifactError, InputError
 from lab.networks import build_from_config
 from lab.runs.records import RunRecord, RunState
+from lab.seeding import seed_everything
 from lab.sharing.script.layers import describe, same_weights, used_types
 from lab.sharing.script.package import collect_modules, package_files, rename, required_distributions
 from lab.sharing.script.readers import reader_of
@@ -134,7 +135,7 @@ def _expected(source: Source, run: RunRecord) -> str:
 def _network(config: RunConfig) -> tuple[str, list[str], list[str]]:
     """Return (source, imports, frozen parameters): layer by layer where that gives the same weights, else the builder."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+        seed_everything(config.seed)
         network = build_from_config(config)
     call = describe(network)
     if call is None or not same_weights(call, network, seed=config.seed):

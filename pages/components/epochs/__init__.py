@@ -17,7 +17,7 @@ def epoch_slider(
     test: Sequence[float | None],
     start: int,
 ) -> int:
-    """Show the slider over a run's kept epochs and return the chosen index. start: the index chosen at first."""
+    """Show the slider over a run's saved epochs and return the chosen index. start: the index chosen at first."""
     key = element("epochs", run)
     index = _index(key, len(epochs), start)
     known = [share for share in (*val, *test) if share is not None]

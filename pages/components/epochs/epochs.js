@@ -1,5 +1,5 @@
 // @ts-check
-// One slider for everything on the page: which kept epoch is looked at, with the accuracy curve right above it.
+// One slider for everything on the page: which saved epoch is looked at, with the accuracy curve right above it.
 // It tells the server while it is dragged, but not again before the last answer has come (or PATIENCE_MS have passed).
 
 import { escaped } from "../shared/format.js";

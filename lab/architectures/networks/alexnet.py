@@ -3,13 +3,35 @@
 Source: Krizhevsky, Sutskever, Hinton 2012, figure 2.
 """
 
-from torch import nn
+from typing import TYPE_CHECKING
 
-from lab.architectures.blocks import Build, ConvNet, assemble, conv_group, hidden_group, named
+from lab.architectures import common_options
+from lab.architectures.spec import Architecture
+
+if TYPE_CHECKING:
+    from lab.architectures.blocks import Build, ConvNet
+
+NETWORKS = (
+    Architecture(
+        id="alexnet",
+        title="AlexNet",
+        description="The 2012 network: 11×11 convolution with stride 4, two linear layers of 4,096.",
+        source="Krizhevsky, Sutskever, Hinton: ImageNet Classification with Deep CNNs, 2012",
+        report="D",
+        builder="lab.architectures.networks.alexnet:alexnet",
+        default_input_size="224",
+        options=(common_options.dropout(0.5),),
+        order=140,
+    ),
+)
 
 
-def alexnet(build: Build, *, dropout: float) -> ConvNet:
+def alexnet(build: "Build", *, dropout: float) -> "ConvNet":
     """Five convolutions and overlapping 3×3 pooling; meant for 224×224, takes 67×67 and more."""
+    from torch import nn
+
+    from lab.architectures.blocks import assemble, conv_group, hidden_group, named
+
     features = named(
         [
             *conv_group(1, nn.Conv2d(build.channels, 96, 11, stride=4), batch_norm=False),

@@ -1,0 +1,21 @@
+"""What a supervisor clears away at its start: deleted runs, temporary files, and files that no run lists."""
+
+from lab.errors import LabError
+from lab.runs.artifacts import ArtifactStore
+from lab.runs.store import RunStore
+from lab.settings import Settings
+from lab.worker.supervisor.log import log_supervisor
+
+
+def clean_up(settings: Settings, store: RunStore) -> None:
+    """Remove what was deleted a week ago, temporary files, and orphaned files of workers that were killed."""
+    artifacts = ArtifactStore(settings.artifacts)
+    try:
+        for problem in store.integrity.seal_older():
+            log_supervisor(problem)
+        store.sketches.seal_older()
+        store.removal.purge(artifacts.delete)
+        artifacts.sweep()
+        artifacts.delete(store.files.find_orphans(artifacts.old_files()))
+    except (OSError, LabError) as error:
+        log_supervisor(f"cleaning up was left for later: {error}")

@@ -1,0 +1,91 @@
+"""Starting the detached supervisor, finding out whether one is alive, and ending one that has other settings.
+
+It is single by a file lock in the lab's home and survives the server and the terminal that started it: a session of its
+own, no terminal on its streams.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+from filelock import FileLock, Timeout
+
+from lab.settings import CHECKOUT, Settings
+from lab.worker.supervisor.pid_files import read_pid_file, supervisor_pid_path
+
+WARM = "--warm"
+TERM_S = 15.0  # time a worker has to write its checkpoint when it is asked to end
+LOG_BYTES = 5_000_000  # a longer log is put aside once, at the next start
+
+
+def lock_path(settings: Settings) -> Path:
+    """Return the lock that makes the supervisor single."""
+    return settings.home / "supervisor.lock"
+
+
+def log_path(settings: Settings) -> Path:
+    """Return the log of supervisor and workers."""
+    return settings.home / "logs" / "worker.log"
+
+
+def is_running(settings: Settings) -> bool:
+    """Return whether a supervisor holds the lock."""
+    lock = FileLock(lock_path(settings), timeout=0)
+    try:
+        with lock:
+            return False
+    except Timeout:
+        return True
+
+
+def start_supervisor(settings: Settings, *, warm: bool = False) -> bool:
+    """Start a detached supervisor unless one is alive; return whether one was started.
+
+    warm: start a worker even with nothing queued, so that the next run need not wait for torch to be imported.
+    """
+    settings.make_home()
+    if is_running(settings):
+        return False
+    with _open_log(settings) as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lab.worker.supervisor", *([WARM] if warm else [])],
+            cwd=CHECKOUT,
+            env={**os.environ, **settings.environment()},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    # Somebody has to collect it when it exits, or it stays behind as a zombie of the server.
+    threading.Thread(target=process.wait, name="supervisor", daemon=True).start()
+    return True
+
+
+def stop_mismatched_supervisor(settings: Settings) -> None:
+    """End a warm supervisor that was started with other settings; call it only while nothing is being trained.
+
+    With another LAB_DATA, say, its worker would claim a run and look for the data in its own folder.
+    """
+    running = read_pid_file(supervisor_pid_path(settings))
+    if running is None or running.matches(settings) or not running.alive:
+        return
+    try:
+        os.kill(running.owner.pid, signal.SIGTERM)
+    except ProcessLookupError:  # it exited by itself, just now
+        return
+    end = time.monotonic() + TERM_S
+    while is_running(settings) and time.monotonic() < end:
+        time.sleep(0.1)
+
+
+def _open_log(settings: Settings) -> BinaryIO:
+    path = log_path(settings)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > LOG_BYTES:
+        path.replace(path.with_suffix(".old.log"))
+    return path.open("ab")

@@ -1,0 +1,115 @@
+"""A new network is one file: put into a copy of the lab, it is everywhere by itself.
+
+The copy is asked through the command line, its pages and the documentation's writer only.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab_copy import copy_lab, run_python, train
+from tests.processes import end_workers
+
+TOY = '''
+"""A network of two convolutions with a shortcut around the second."""
+
+from lab.architectures.common_options import widths
+from lab.architectures.spec import Architecture
+
+NETWORKS = (
+    Architecture(
+        id="toy",
+        title="Toy network",
+        description="Two convolutions, group norm and SiLU.",
+        source="A test",
+        builder="lab.architectures.networks.toy:toy",
+        options=(widths(8),),
+    ),
+)
+
+
+def toy(build, *, widths):
+    from torch import nn
+
+    from lab.architectures.blocks import assemble, hidden_group, named
+
+    (width,) = widths
+    features = named(
+        [
+            ("conv1", nn.Conv2d(build.channels, width, 3, padding="same")),
+            ("norm1", nn.GroupNorm(2, width)),
+            ("act1", nn.SiLU()),
+            ("pool1", nn.AvgPool2d(2)),
+            ("conv2", nn.Conv2d(width, width, 3)),
+            ("act2", nn.GELU()),
+            ("pool2", nn.AdaptiveMaxPool2d(4)),
+        ]
+    )
+    return assemble(build, features, lambda n: hidden_group([n], classes=build.classes))
+'''
+# Prints what the Train and Architecture pages of the copy offer and what they say of the network.
+PAGES = """
+import json
+from streamlit.testing.v1 import AppTest
+for page in ("train/page.py", "architecture/page.py"):
+    app = AppTest.from_file("pages/entry.py", default_timeout=60).run()
+    app.switch_page(page).run()
+    box = next(box for box in app.selectbox if "Toy network" in box.options)
+    box.set_value("toy").run()
+    assert not app.exception, [error.value for error in app.exception]
+    print("PAGE", page, json.dumps([caption.value for caption in app.caption] + [text.value for text in app.markdown]))
+"""
+INSIDE = """
+import sys
+import lab.architectures.registry
+assert "torch" not in sys.modules
+import torch
+from lab.architectures.build import build_network
+from lab.inspection.attribution import attribute
+from lab.inspection.graph import trace_graph
+from lab.inspection.observe import feature_maps
+from lab.inspection.picture import boxes
+network = build_network("toy")
+print([box.detail for box in boxes(trace_graph(network, input_shape=(1, 1, 28, 28)))])
+x = torch.rand(1, 1, 28, 28)
+print(feature_maps(network, x, layer="features.act2").values.shape)
+print(attribute(network, x, target=1, method="grad-cam", black=0.0).values.shape)
+"""
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The lab with one more network."""
+    root = copy_lab(tmp_path_factory.mktemp("copy"))
+    (root / "lab/architectures/networks/toy.py").write_text(TOY.lstrip(), encoding="utf-8")
+    yield root
+    end_workers(root / "home")
+
+
+def test_a_new_network_is_listed_documented_summarised_and_inspected(copy: Path) -> None:
+    listed = json.loads(run_python(copy, "-m", "lab", "architectures", "--json"))["architectures"]
+    assert (listed[-1]["id"], listed[-1]["options"][0]["default"]) == ("toy", [8])
+    docs = run_python(copy, "-c", "from tests.reference_docs import render; print(render())")
+    assert "| `toy` | Two convolutions, group norm and SiLU. | native | `widths=[8]` | A test |" in docs
+    # 1·9·8 + 8, twice 8 of the norm, 8·9·8 + 8, and 8·4·4 features for 10 classes
+    summary = json.loads(run_python(copy, "-m", "lab", "summary", "toy", "--json"))
+    assert summary["total_params"] == 80 + 16 + 584 + 1290
+    graph, maps, heat = run_python(copy, "-c", INSIDE).splitlines()
+    assert "'convolution · group norm · SiLU', 'average pooling', 'convolution · GELU'" in graph
+    assert (maps, heat) == ("(8, 12, 12)", "(28, 28)")
+
+
+def test_a_new_network_is_in_the_form_and_on_its_page(copy: Path) -> None:
+    pages = [line for line in run_python(copy, "-c", PAGES).splitlines() if line.startswith("PAGE ")]
+    assert len(pages) == 2
+    assert "Two convolutions, group norm and SiLU." in pages[0]
+    assert "1,970" in pages[1]
+
+
+def test_a_new_network_trains_and_its_exported_code_repeats_the_run(copy: Path) -> None:
+    run = train(copy, arch="toy")
+    run_python(copy, "-m", "lab", "export", str(run["run"]), "--format", "code", "--out", "exported/train.py")
+    assert "nn.GroupNorm(2, 8)" in (copy / "exported/train.py").read_text(encoding="utf-8")
+    assert "They are the run's, to the last bit." in run_python(copy / "exported", "train.py")
