@@ -67,6 +67,8 @@ TORCH_FREE = (
     "lab.cli",
     "lab.__main__",
     "lab.architectures.registry",
+    "lab.architectures.networks",
+    "lab.architectures.spec",
     "lab.data.registry",
     "lab.training.events",
 )

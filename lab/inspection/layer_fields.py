@@ -71,8 +71,8 @@ def average_pooling(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, 
 def adaptive_pooling(field: ReceptiveField, layer: nn.Module, shape: tuple[int, ...]) -> ReceptiveField | None:
     """The map is cut into as many windows as values are asked for."""
     pool = cast(nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d, layer)
-    wanted = one_side(pool.output_size)
-    return None if wanted is None else pooled_to(field, side=shape[-1], wanted=wanted)
+    side = one_side(pool.output_size)
+    return None if side is None else pooled_to(field, side=shape[-1], to_side=side)
 
 
 def over_channels(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField | None:

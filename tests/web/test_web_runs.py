@@ -307,7 +307,8 @@ def test_values_that_are_no_numbers_do_not_break_the_page(bench: Bench) -> None:
         seconds=1.0,
     )
     for look in LOOKS:
-        _open(runs=ended.id, look=look)
+        app = _open(runs=ended.id, look=look)
+        assert app.dataframe[0].value["test"].isna().tolist() == [True]  # an absent number, in every look
 
 
 # -- the reports -------------------------------------------------------------------------------------------------------
