@@ -163,7 +163,7 @@ def _occlusion(network: nn.Module, x: Tensor, target: int, baseline: Tensor) -> 
             target=target,
             perturbations_per_eval=size,
         )
-    return values
+    return values.mean(1, keepdim=True)  # a square covers every channel, and each has the whole fall of the logit
 
 
 @contextmanager

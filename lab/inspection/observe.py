@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from lab.architectures.inference_batches import inference_batch_size
+from lab.data.channels import with_channels
 from lab.errors import InputError, near_miss
 from lab.inspection.graph import trace_graph
 from lab.inspection.layer_kinds import LayerKind
@@ -84,9 +85,8 @@ def find_layer(layers: Sequence[LayerView], name: str) -> LayerView:
 
 
 def to_input(images_u8: np.ndarray, *, mean: float, std: float) -> Tensor:
-    """Return x_BCHW float32 of uint8 images (N, H, W) or one (H, W): scaled to [0, 1], minus mean, over std."""
-    stack = images_u8[None] if images_u8.ndim == 2 else images_u8
-    x = torch.from_numpy(np.ascontiguousarray(stack)).unsqueeze(1).float()
+    """Return x_BCHW float32 of uint8 images (N, H, W) or (N, C, H, W): scaled to [0, 1], minus mean, over std."""
+    x = torch.from_numpy(np.ascontiguousarray(with_channels(images_u8))).float()
     return (x / 255 - mean) / std
 
 
@@ -150,9 +150,9 @@ def feature_maps(network: nn.Module, x_1CHW: Tensor, *, layer: str) -> FeatureMa
 
 
 def compute_logits(network: nn.Module, images_u8: np.ndarray, *, mean: float, std: float) -> np.ndarray:
-    """Return logits float32 (N, K) of uint8 images (N, H, W), in batches on the network's device."""
+    """Return logits float32 (N, K) of uint8 images (N, H, W) or (N, C, H, W), in batches on the network's device."""
     device = next(network.parameters()).device
-    size = inference_batch_size(network, images=len(images_u8), image_shape=(1, *images_u8.shape[1:]))
+    size = inference_batch_size(network, images=len(images_u8), image_shape=with_channels(images_u8).shape[1:])
     parts = []
     with evaluating(network), torch.inference_mode():
         for start in range(0, len(images_u8), size):

@@ -157,7 +157,7 @@ def show_gallery(key: str, subject: Subject, answers: Answers, found: np.ndarray
         )
     tiles(
         key,
-        paint.pack(paint.digits(subject.dataset.test_images[found])),
+        paint.pack(paint.image_tiles(subject.dataset.test_images[found])),
         words,
         name="Test images",
         height=56,

@@ -7,7 +7,6 @@ from lab.charts import tiles as paint
 from lab.formatting import format_percent
 from lab.inspection.observe import FeatureMaps
 from lab.inspection.receptive_field import ReceptiveField
-from pages.cache.design import IMAGE_SIZE
 from pages.cache.inspection import layers_of, maps_of
 from pages.components.parts import Tile, tiles
 from pages.inside.figures import choose_layer, framed, layer_words, legend, side_by_side
@@ -118,7 +117,7 @@ def _first_five(subject: Subject, layer: str) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
             with st.container(width=84):
                 st.image(
-                    paint.encode(paint.digits(data.test_images[number][None])[0].repeat(3, 0).repeat(3, 1)),
+                    paint.encode(paint.image_tiles(data.test_images[number][None])[0].repeat(3, 0).repeat(3, 1)),
                     alt=f"Test image {number}",
                     caption=plain(subject.classes[data.test_labels[number]]),
                 )
@@ -135,7 +134,7 @@ def _first_five(subject: Subject, layer: str) -> None:
 def _enlarge_chosen(subject: Subject, picture: Picture, maps: FeatureMaps, scale: str) -> None:
     channel = _chosen_channel(maps)
     if channel is not None:
-        read_side = next((v.shape[-1] for v in layers_of(*subject.key) if v.type == "Resize"), IMAGE_SIZE)
+        read_side = next((v.shape[-1] for v in layers_of(*subject.key) if v.type == "Resize"), picture.pixels.shape[-1])
         _enlarged(picture, maps.values[channel], maps.layer.field, channel, scale=scale, read_side=read_side)
 
 
@@ -152,7 +151,7 @@ def _enlarged(
     sees = f"the frame is the receptive field of the {strongest}" if seen else f"the {strongest}, depends on all of it"
     placed = _placed(values, field, side=side, read_side=read_side)
     pictures = [
-        framed(paint.digits(picture.pixels[None])[0], f"The image; {sees}", box=seen, of=read_side),
+        framed(paint.image_tiles(picture.pixels[None])[0], f"The image; {sees}", box=seen, of=read_side),
         framed(
             paint.paint(values[None], scale=scale)[0],
             f"Channel {channel}, {values.shape[0]}×{values.shape[1]}",

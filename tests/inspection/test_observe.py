@@ -35,7 +35,7 @@ def same(a: list, b: list) -> bool:
 
 
 def test_an_image_is_normalised_as_in_training() -> None:
-    x = to_input(np.array([[0, 255], [51, 102]], np.uint8), mean=0.5, std=0.25)
+    x = to_input(np.array([[[0, 255], [51, 102]]], np.uint8), mean=0.5, std=0.25)
     assert x.shape == (1, 1, 2, 2)
     assert x[0, 0].numpy() == pytest.approx(np.array([[-2, 2], [-1.2, -0.4]]), abs=1e-6)
 
