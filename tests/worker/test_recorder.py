@@ -277,7 +277,7 @@ def test_the_time_left_after_a_resume_is_told_by_the_steps_of_this_attempt(
     run, recorder = _begin(lab, step=900)
     clock.now += 20.0
     recorder.take(_steps(901, 910))  # 2 s a step, and 90 of 1,000 are left
-    assert lab.store.runs.get(run.id).progress.other["eta_seconds"] == 180.0
+    assert lab.store.runs.get(run.id).progress.eta_seconds == 180.0
 
 
 @pytest.mark.parametrize(("step", "epoch"), [(1, 1), (20, 1), (21, 2), (40, 2)])
@@ -309,7 +309,7 @@ def test_the_environment_counts_each_set_of_images(lab: Lab) -> None:
     )
     recorder.take(start)
     known = lab.store.runs.get(run.id).environment
-    assert {name: known[name] for name in ("train_images", "val_images", "test_images", "params", "threads")} == {
+    assert {name: known.value(name) for name in ("train_images", "val_images", "test_images", "params", "threads")} == {
         "train_images": 50,
         "val_images": 6,
         "test_images": 7,
