@@ -1,8 +1,8 @@
 """Every deliberate error of the lab.
 
-One root, so that a page or the shell can show `LabError` and let anything else keep its traceback. A message is one
+One root, so that a page or the CLI can show `LabError` and let anything else keep its traceback. A message is one
 sentence with the value, the rule and the way out, at most 300 characters whatever the value is. The exit code is the
-shell's: 2 for wrong use, 1 for a failure.
+CLI's: 2 for a usage error, 1 for a failure.
 """
 
 import difflib

@@ -1,4 +1,4 @@
-"""Where the lab keeps its things on this machine, from environment variables that mirror the shell's flags.
+"""Where the lab keeps its things on this machine, from environment variables that mirror the CLI's flags.
 
 Nothing here is read at import: the entry points call `Settings.from_env(os.environ)` once and pass the result on.
 """

@@ -1,4 +1,4 @@
-"""The docs say what is there: the reference is the registries', the README's map names every room and every verb works."""
+"""The docs say what is there: the reference is the registries', the README's map names every room and every command works."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ def test_the_readme_maps_every_room() -> None:
     assert missing == []
 
 
-def test_every_verb_the_readme_shows_exists() -> None:
+def test_every_command_the_readme_shows_exists() -> None:
     shown = set(re.findall(r"python -m lab ([a-z-]+)", README))
     assert shown
     assert shown <= set(cli.list_commands())

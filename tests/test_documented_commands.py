@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 _COMMAND = re.compile(r"(?:[A-Z_]+=\S+ )*(?:\.venv/bin/|python3? -m |make |streamlit )[^`\n#]*")
 _VARIABLE = re.compile(r"[A-Z_]+=")
-_QUICK = ("runs", "queue", "doctor")  # of the lab's own verbs: they need no run and no network
+_QUICK = ("runs", "queue", "doctor")  # of the lab's own commands: they need no run and no network
 _PLACES = {"RUN…": "RUN", "FORMAT": "bundle", "PATH": "out.zip", "BUNDLE": "in.zip"}  # what a reader fills in
 
 
@@ -67,7 +67,7 @@ def test_the_documents_show_commands_of_every_kind() -> None:
 
 
 @pytest.mark.parametrize("command", LAB)
-def test_every_verb_takes_the_options_that_are_shown(command: str) -> None:
+def test_every_command_takes_the_options_that_are_shown(command: str) -> None:
     words = [_PLACES.get(word, word) for word in _words(command)[3:]]
     found: click.Command = cli
     while isinstance(found, click.Group) and words:

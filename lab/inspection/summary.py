@@ -49,7 +49,7 @@ class LayerRow:
     receptive_stride: int | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the shell's six fields, JSON-safe."""
+        """Return the six fields of the CLI's answer, JSON-safe."""
         return {
             "name": self.name,
             "type": self.type,

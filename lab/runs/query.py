@@ -1,4 +1,4 @@
-"""The search language of the Runs page and the shell: `arch:lenet* lr<0.01 tag:report-d state:finished`.
+"""The search language of the Runs page and the CLI: `arch:lenet* lr<0.01 tag:report-d state:finished`.
 
 Terms are separated by spaces and must all hold. `key:pattern` compares texts (`*` and `?` stand for any letters, commas
 separate alternatives, case does not matter); `key<number`, `<=`, `>`, `>=`, `=`, `!=` compare numbers, and `95%` is

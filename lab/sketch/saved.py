@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from lab.data.own import idx_bytes
+from lab.data.local import idx_bytes
+from lab.data.recipes import Recipe
 from lab.errors import InputError
-from lab.sketch.normalise import Recipe, normalise
+from lab.sketch.normalise import normalise
 from lab.sketch.sketch import MAX_SIDE, Sketch
 
 _KEPT_SIDE = 280  # pixels: larger drawings (photos) are kept at this size
@@ -56,7 +57,7 @@ def zip_idx(drawings: Sequence[Sketch], labels: Sequence[int], *, recipe: Recipe
 
 
 def normalise_all(drawings: Sequence[Sketch], *, recipe: Recipe) -> np.ndarray:
-    """Return uint8 (N, 28, 28)."""
+    """Return uint8 (N, side, side), the side being the recipe's."""
     if not drawings:
-        return np.zeros((0, 28, 28), dtype=np.uint8)
+        return np.zeros((0, recipe.side, recipe.side), dtype=np.uint8)
     return np.stack([normalise(drawing, recipe=recipe) for drawing in drawings])

@@ -67,8 +67,8 @@ class RunRecorder:
         """Note the normalisation the network is trained with, and its classes."""
         self._normalization, self._data = [mean, std], data
 
-    def take(self, event: Event) -> None:
-        """Keep one event."""
+    def record(self, event: Event) -> None:
+        """Write down one event."""
         match event:
             case Started():
                 self._start(event)

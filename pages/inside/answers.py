@@ -12,9 +12,9 @@ from lab.inspection.metrics import (
     EvaluationReport,
     as_rates,
     find_cell,
+    least_confident_correct,
+    most_confident_errors,
     report,
-    shakiest_hits,
-    worst_mistakes,
 )
 from pages.cache.inspection import answers_of
 from pages.components.parts import Tile, matrix, plot, tiles
@@ -25,7 +25,7 @@ from pages.state.keys import element
 from pages.widgets.waiting import worth_waiting
 
 _BESIDE = 12  # classes up to which the matrix leaves room beside it
-_GALLERIES = {"cell": "The chosen cell", "mistakes": "Surest mistakes", "shaky": "Shakiest hits"}
+_GALLERIES = {"cell": "The chosen cell", "mistakes": "Most confident errors", "shaky": "Least confident correct"}
 
 
 def show_answers(subject: Subject) -> None:
@@ -118,10 +118,12 @@ def _gallery(subject: Subject, answers: Answers) -> None:
 
 def _found(subject: Subject, answers: Answers, which: str) -> tuple[np.ndarray, str]:
     if which == "mistakes":
-        found = worst_mistakes(answers)
-        return found, "Wrong and sure of it: truth → answer." if len(found) else "There are no mistakes at this epoch."
+        found = most_confident_errors(answers)
+        return found, "Wrong with the highest confidence: truth → answer." if len(
+            found
+        ) else "There are no errors at this epoch."
     if which == "shaky":
-        return shakiest_hits(answers), "Right, but hardly sure."
+        return least_confident_correct(answers), "Correct, with the lowest confidence first."
     cell = INSIDE.read().cell
     if cell is None or max(cell) >= len(subject.classes):  # a cell of a run with more classes
         return np.zeros(0, int), "Click a cell of the matrix to see its images."
@@ -132,7 +134,7 @@ def _found(subject: Subject, answers: Answers, which: str) -> tuple[np.ndarray, 
     shown = f", {len(found)} shown" if count > len(found) else ""
     if not count:
         return found, f"No **{truth}** was {verb}."
-    return found, f"**{truth}** {verb}: {plural(count, 'image')}{shown}, surest first."
+    return found, f"**{truth}** {verb}: {plural(count, 'image')}{shown}, most confident first."
 
 
 def show_gallery(key: str, subject: Subject, answers: Answers, found: np.ndarray) -> None:
@@ -155,7 +157,7 @@ def show_gallery(key: str, subject: Subject, answers: Answers, found: np.ndarray
         )
     tiles(
         key,
-        paint.pack(paint.digits(subject.dataset.test_images[found])),
+        paint.pack(paint.image_tiles(subject.dataset.test_images[found])),
         words,
         name="Test images",
         height=56,
@@ -197,7 +199,7 @@ def _per_class(told: EvaluationReport) -> None:
 
 
 def _calibration(told: EvaluationReport) -> None:
-    st.header("Is it as sure as it is right?", anchor=False)
+    st.header("Calibration (reliability diagram)", anchor=False)
     table = told.calibration
     dark = st.context.theme.type == "dark"
     plot(

@@ -33,7 +33,7 @@ def show_map(subject: Subject) -> None:
     scatter(
         "inside-scatter",
         points,
-        paint.pack(paint.digits(subject.dataset.test_images[:count])),
+        paint.pack(paint.image_tiles(subject.dataset.test_images[:count])),
         labels=answers.labels[:count].tolist(),
         wrong=wrong.tolist(),
         notes=_notes(answers, subject.classes, count),

@@ -39,7 +39,7 @@ def show_why(subject: Subject, picture: Picture) -> None:
     scale = "diverging" if _signed(told) else "viridis"
     side_by_side(
         [
-            framed(paint.digits(picture.pixels[None])[0], "The image"),
+            framed(paint.image_tiles(picture.pixels[None])[0], "The image"),
             framed(paint.paint(told.values[None], scale=scale)[0], f"{title} for {subject.classes[target]}"),
             framed(paint.blend(picture.pixels, told.values, scale=scale), "Over the image"),
         ]

@@ -16,7 +16,7 @@ from lab.charts.style import run_style
 from lab.config import FIELDS
 from lab.errors import UnreadableRunError
 from lab.formatting import plural
-from lab.metrics import list_charts
+from lab.metric_charts import list_charts
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import comparison_table, differing_settings, list_results, run_labels
 from lab.sharing.tables import shown

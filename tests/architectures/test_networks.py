@@ -103,11 +103,16 @@ def test_options_decide_the_smallest_size() -> None:
 def test_small_networks_compute_finite_logits_and_gradients(id: str) -> None:
     torch.manual_seed(0)
     network = build_network(id)
-    network(torch.randn(4, 1, 28, 28)).square().sum().backward()
-    for name, parameter in network.named_parameters():
-        if parameter.requires_grad:
-            assert parameter.grad is not None, name
-            assert torch.isfinite(parameter.grad).all(), name
+    logits_BK = network(torch.randn(4, 1, 28, 28))
+    assert logits_BK.shape == (4, 10)
+    assert torch.isfinite(logits_BK).all()
+    assert (logits_BK.std(dim=0) > 0).any()  # images decide the answer
+    logits_BK.square().sum().backward()
+    moving = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
+    for name, parameter in moving:
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+    assert any((parameter.grad != 0).any() for _, parameter in moving)
 
 
 @pytest.mark.parametrize("side", [16, 28, 32])

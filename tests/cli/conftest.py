@@ -1,4 +1,4 @@
-"""One lab for the shell's tests, with one real run trained by a real background worker."""
+"""One lab for the command line's tests, with one real run trained by a real background worker."""
 
 import json
 import os
@@ -14,13 +14,13 @@ from lab.cli.app import main
 from lab.settings import Settings
 from lab.worker.supervisor.launch import is_running
 
-Shell = Callable[..., tuple[int, str, str]]
+CommandLine = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A private LAB_HOME whose worker is ended afterwards."""
-    place = tmp_path_factory.mktemp("shell")
+    place = tmp_path_factory.mktemp("command_line")
     yield place
     card = place / "supervisor.json"
     if card.exists() and is_running(Settings.from_env({"LAB_HOME": str(place)})):
@@ -31,7 +31,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def shell(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+def command_line(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
     """Run a command line and return (exit code, standard output, standard error)."""
     monkeypatch.setenv("LAB_HOME", str(home))
     for name in ("LAB_DATA", "LAB_DATABASE", "LAB_ARTIFACTS", "LAB_READ_ONLY"):
@@ -50,9 +50,9 @@ def shell(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 
 @pytest.fixture
-def trained(shell: Shell) -> dict[str, Any]:
+def trained(command_line: CommandLine) -> dict[str, Any]:
     """Return the JSON of one finished run; the first test that asks for it trains it."""
-    code, out, err = shell(
+    code, out, err = command_line(
         "train", "--arch", "lenet5", "--dataset", "digits", "--epochs", "2", "--name", "first", "--json"
     )
     assert code == 0, err

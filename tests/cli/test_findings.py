@@ -1,4 +1,4 @@
-"""Findings in the shell: the outcome in every list, and a command that trains again with the remedy."""
+"""Findings in the command line: the outcome in every list, and a command that trains again with the remedy."""
 
 import json
 import shlex
@@ -15,14 +15,14 @@ from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunState
 from lab.service.lab import Lab
 from lab.settings import Settings
-from tests.cli.conftest import Shell
+from tests.cli.conftest import CommandLine
 
 STUCK = Finding(AT_CHANCE, "mistake", "No better than guessing: 9.80 % after epoch 3.", {"lr": 0.001})
 CONFIG = RunConfig(dataset="digits", optimizer="rmsprop", lr=0.03, arch="lenet-bn", arch_options={"widths": [6, 16]})
 
 
 @pytest.fixture
-def stuck(home: object, shell: Shell) -> Iterator[RunRecord]:
+def stuck(home: object, command_line: CommandLine) -> Iterator[RunRecord]:
     lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
     run = lab.store.queue.submit(CONFIG, fingerprint="stuck", family="", name="stuck")[0]
     held = lab.store.leases.claim(slot="elsewhere", owner=Owner.of_this_process())
@@ -32,19 +32,19 @@ def stuck(home: object, shell: Shell) -> Iterator[RunRecord]:
     lab.store.removal.delete(run.id)
 
 
-def test_lists_say_what_became_of_a_run(shell: Shell, stuck: RunRecord) -> None:
-    assert "no better than guessing" in shell("runs")[1]
-    code, out, _ = shell("show", "stuck")
+def test_lists_say_what_became_of_a_run(command_line: CommandLine, stuck: RunRecord) -> None:
+    assert "no better than guessing" in command_line("runs")[1]
+    code, out, _ = command_line("show", "stuck")
     assert code == 0
     assert out.startswith(f"{stuck.id}  stuck  no better than guessing")
     assert f"Problem: {STUCK.message}" in out
     assert "Train again with: python -m lab train" in out
     assert "--lr 0.001" in out
-    assert shell("runs", "--filter", "outcome:guessing name:stuck", "--json")[1].count('"run"') == 1
+    assert command_line("runs", "--filter", "outcome:guessing name:stuck", "--json")[1].count('"run"') == 1
 
 
-def test_json_gains_keys_and_changes_none(shell: Shell, stuck: RunRecord) -> None:
-    answer = json.loads(shell("show", "stuck", "--json")[1])
+def test_json_gains_keys_and_changes_none(command_line: CommandLine, stuck: RunRecord) -> None:
+    answer = json.loads(command_line("show", "stuck", "--json")[1])
     assert (answer["state"], answer["outcome"]) == ("finished", "no better than guessing")
     assert answer["findings"] == [STUCK.as_dict()]
     assert answer["notices"] == []

@@ -1,4 +1,4 @@
-"""What careless hands and strange machines do to the shell: one sentence, the right exit code, nothing lost."""
+"""What careless hands and strange machines do to the command line: one sentence, the right exit code, nothing lost."""
 
 import io
 import json
@@ -24,7 +24,7 @@ from lab.runs.records import RunState
 from lab.runs.run_facts import RunProgress
 from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
-from tests.cli.conftest import Shell
+from tests.cli.conftest import CommandLine
 
 FULL = Path("/dev/full")
 
@@ -40,7 +40,7 @@ def _shell_command(*words: str) -> list[str]:
         (("runs", "--filter", "\udcff"), "is not UTF-8"),
         (("train", "--name", "a\x1b[31m", "--dataset", "digits"), "The name holds the control character"),
         (("train", "--name", "x" * 201, "--dataset", "digits"), "The name has 201 characters, but at most 200"),
-        (("tag", "first", *(f"t{n}" for n in range(201))), "There are 201 tags, but at most 200 fit on a run"),
+        (("tag", "first", *(f"t{n}" for n in range(201))), " tags, but at most 200 fit on a run"),
         (("runs", "--limit", "9" * 30), "is not in the range 1<=x<=1000000"),
         (("runs", "--filter", "state:finishd"), "Did you mean 'finished'?"),
         (("summary", "lenet5", "--arch-option", "widths=1,,2"), "lenet5 has widths = [1, '', 2]"),
@@ -54,30 +54,30 @@ def _shell_command(*words: str) -> list[str]:
     ids=lambda part: " ".join(part)[:40] if isinstance(part, tuple) else "",
 )
 def test_wrong_words_are_wrong_use(
-    shell: Shell, trained: dict[str, Any], words: tuple[str, ...], sentence: str
+    command_line: CommandLine, trained: dict[str, Any], words: tuple[str, ...], sentence: str
 ) -> None:
-    code, out, err = shell(*words, "--json")
+    code, out, err = command_line(*words, "--json")
     assert code == 2
     assert sentence in json.loads(out)["error"]
     assert err.startswith("Error: ")
     assert err.count("\n") == 1
 
 
-def test_drawings_cannot_be_fetched(shell: Shell) -> None:
-    code, _, err = shell("datasets", "--fetch", "drawings-mnist-0123456789ab")
+def test_drawings_cannot_be_fetched(command_line: CommandLine) -> None:
+    code, _, err = command_line("datasets", "--fetch", "drawings-mnist-0123456789ab")
     assert code == 1
     assert "fine-tune on your drawings again" in err
 
 
-def test_without_a_verb_the_help_is_shown(shell: Shell) -> None:
-    code, out, err = shell()
+def test_without_a_command_the_help_is_shown(command_line: CommandLine) -> None:
+    code, out, err = command_line()
     assert (code, out) == (2, "")
     assert err.startswith("Usage: ")
 
 
-def test_one_width_is_a_list_of_one(shell: Shell) -> None:
+def test_one_width_is_a_list_of_one(command_line: CommandLine) -> None:
     one, other = (
-        json.loads(shell("summary", "wide-cnn", "--arch-option", f"widths={text}", "--json")[1])["total_params"]
+        json.loads(command_line("summary", "wide-cnn", "--arch-option", f"widths={text}", "--json")[1])["total_params"]
         for text in ("8", "8,")
     )
     assert one == other
@@ -94,13 +94,13 @@ def test_a_near_miss_among_the_members_of_an_enum_is_its_value() -> None:
     assert near_miss("finishd", RunState) == "Did you mean 'finished'?"
 
 
-def test_json_is_ascii_whatever_the_names_are(shell: Shell, trained: dict[str, Any]) -> None:
-    shell("tag", "first", "語 🙂")
-    code, out, _ = shell("show", "first", "--json")
+def test_json_is_ascii_whatever_the_names_are(command_line: CommandLine, trained: dict[str, Any]) -> None:
+    command_line("tag", "first", "語 🙂")
+    code, out, _ = command_line("show", "first", "--json")
     assert code == 0
     assert out.isascii()
     assert "語 🙂" in json.loads(out)["tags"]
-    shell("tag", "first", "語 🙂", "--remove")
+    command_line("tag", "first", "語 🙂", "--remove")
 
 
 def test_a_wide_table_is_not_folded_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,7 +113,9 @@ def test_a_name_of_the_greatest_length_is_written(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"one"]
 
 
-def test_the_time_left_is_to_be_read_in_eighty_columns(shell: Shell, trained: dict[str, Any], home: Path) -> None:
+def test_the_time_left_is_to_be_read_in_eighty_columns(
+    command_line: CommandLine, trained: dict[str, Any], home: Path
+) -> None:
     run = Lab(Settings.from_env({"LAB_HOME": str(home)})).store.runs.get(trained["run"])
     progress = RunProgress(step=1, total_steps=2, epoch=4999, images_per_second=12_345.0, eta_seconds=725.0)
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
@@ -174,31 +176,33 @@ def test_a_reader_that_leaves_early_ends_the_command_quietly() -> None:
 
 
 def test_a_folder_that_cannot_be_used_is_one_sentence(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "supervisor.lock").mkdir()  # where the lock's file belongs; rights would not stop a superuser
-    code, out, err = shell("--home", str(tmp_path), "worker", "--json")
+    code, out, err = command_line("--home", str(tmp_path), "worker", "--json")
     assert code == 1
     assert json.loads(out)["error"].startswith("The operating system reported an error (Is a directory")
     assert err.count("\n") == 1
 
 
-def test_ctrl_c_while_the_answer_is_computed_is_said_in_json_too(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_while_the_answer_is_computed_is_said_in_json_too(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def press(_: str) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("lab.cli.commands.summary.get_architecture", press)
-    code, out, err = shell("summary", "vgg16-64", "--json")
+    code, out, err = command_line("summary", "vgg16-64", "--json")
     assert code == 1
     assert json.loads(out) == {"error": "The command was interrupted before it finished."}
     assert err.strip() == "Error: The command was interrupted before it finished."
 
 
 def test_ctrl_c_while_the_bar_is_drawn_stops_the_run(
-    shell: Shell, trained: dict[str, Any], home: Path, monkeypatch: pytest.MonkeyPatch
+    command_line: CommandLine, trained: dict[str, Any], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
-    shell("train", "--dataset", "digits", "--epochs", "5000", "--seed", "5", "--name", "long", "--detach")
+    command_line("train", "--dataset", "digits", "--epochs", "5000", "--seed", "5", "--name", "long", "--detach")
     pressed = []
 
     def draw(*_: Any) -> None:
@@ -210,18 +214,20 @@ def test_ctrl_c_while_the_bar_is_drawn_stops_the_run(
     assert follow(lab, lab.store.runs.resolve("long"), quiet=True).state is RunState.STOPPED
 
 
-def test_a_read_only_lab_makes_no_home(shell: Shell, tmp_path: Path) -> None:
+def test_a_read_only_lab_makes_no_home(command_line: CommandLine, tmp_path: Path) -> None:
     home = tmp_path / "none"
-    for verb in ("runs", "doctor"):
-        code, _, err = shell("--read-only", "--home", str(home), verb)
+    for command in ("runs", "doctor"):
+        code, _, err = command_line("--read-only", "--home", str(home), command)
         assert code == 1
         assert "Traceback" not in err
     assert not home.exists()
 
 
-def test_paths_of_a_user_that_there_is_not_are_paths(shell: Shell, trained: dict[str, Any], tmp_path: Path) -> None:
-    assert "~nobody here/x.png cannot be read" in shell("predict", "first", "~nobody here/x.png")[2]
-    assert "~nobody here/x.zip cannot be read" in shell("import", "~nobody here/x.zip")[2]
+def test_paths_of_a_user_that_there_is_not_are_paths(
+    command_line: CommandLine, trained: dict[str, Any], tmp_path: Path
+) -> None:
+    assert "~nobody here/x.png cannot be read" in command_line("predict", "first", "~nobody here/x.png")[2]
+    assert "~nobody here/x.zip cannot be read" in command_line("import", "~nobody here/x.zip")[2]
 
 
 def test_the_doctor_keeps_the_stores_password_to_itself(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     return made
 
 
-def _shell(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any, str]:
+def _command_line(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any, str]:
     code: Any = 0
     try:
         main([*words, "--json"])
@@ -44,22 +44,22 @@ def _shell(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any, s
 
 
 def test_runs_are_searched_and_sorted_as_on_the_page(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
-    _, answer, _ = _shell(capsys, "runs", "--filter", "arch:lenet* test>97%")
+    _, answer, _ = _command_line(capsys, "runs", "--filter", "arch:lenet* test>97%")
     assert [run["name"] for run in answer["runs"]] == ["lenet 1"]
     assert answer["total"] == 1
-    _, answer, _ = _shell(capsys, "runs", "--sort=test")
+    _, answer, _ = _command_line(capsys, "runs", "--sort=test")
     assert [run["name"] for run in answer["runs"]] == ["lenet 0", "lenet 1"]
 
 
 def test_a_search_that_cannot_be_read_is_wrong_use(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
-    code, answer, err = _shell(capsys, "runs", "--filter", "archh:lenet5")
+    code, answer, err = _command_line(capsys, "runs", "--filter", "archh:lenet5")
     assert code == 2
     assert answer["error"] == "The search knows no key 'archh'. Did you mean 'arch'?"
     assert answer["error"] in err
 
 
 def test_a_reports_table_has_reported_and_measured_side_by_side(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
-    _, answer, _ = _shell(capsys, "report-table", "d")
+    _, answer, _ = _command_line(capsys, "report-table", "d")
     lenet, alexnet, *_ = answer["experiments"]
     assert lenet["reported"]["test_accuracy"] == 0.9748
     assert lenet["measured"]["test_accuracy"] == pytest.approx({"n": 2, "mean": 0.97, "sd": 0.02 / 2**0.5})
@@ -90,6 +90,6 @@ def test_the_table_is_also_for_people(lab: Lab, capsys: pytest.CaptureFixture[st
 
 
 def test_a_report_that_there_is_not_is_wrong_use(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
-    code, answer, _ = _shell(capsys, "report-table", "Z")
+    code, answer, _ = _command_line(capsys, "report-table", "Z")
     assert code == 2
     assert answer["error"].startswith("There is no report 'Z'. Choose one of: A, B")

@@ -13,7 +13,7 @@ from lab.cli.output import echo, print_table
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.text import hidden_character
-from tests.cli.conftest import Shell
+from tests.cli.conftest import CommandLine
 from tests.runs.runs_data import write_past_checks
 
 ATTACK = "\x1b]0;owned\x07\x9b31m\u202e"
@@ -23,22 +23,24 @@ def _harmless(*outputs: str) -> bool:
     return all(hidden_character(output, lines=True) is None for output in outputs)
 
 
-def test_stored_texts_do_not_reach_the_terminal_as_they_are(shell: Shell, trained: dict[str, Any], home: Path) -> None:
+def test_stored_texts_do_not_reach_the_terminal_as_they_are(
+    command_line: CommandLine, trained: dict[str, Any], home: Path
+) -> None:
     lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
     before = lab.store.runs.get(trained["run"])
     write_past_checks(lab.store, before.id, name=ATTACK, note=ATTACK, reason=ATTACK)
     try:
         for words in (("runs",), ("show", before.id), ("compare", before.id), ("verify",), ("tag", before.id, "x")):
-            code, out, err = shell(*words)
+            code, out, err = command_line(*words)
             assert code == 0
             assert _harmless(out, err), words
-        assert r"\x9b31m" in shell("show", before.id)[1]
+        assert r"\x9b31m" in command_line("show", before.id)[1]
     finally:
         write_past_checks(lab.store, before.id, name=before.name, note="", reason=before.reason, tags="")
 
 
 def test_file_names_do_not_reach_the_terminal_as_they_are(
-    shell: Shell, trained: dict[str, Any], tmp_path: Path
+    command_line: CommandLine, trained: dict[str, Any], tmp_path: Path
 ) -> None:
     path = str(tmp_path / f"a{ATTACK}.png")
     for words in (
@@ -52,7 +54,7 @@ def test_file_names_do_not_reach_the_terminal_as_they_are(
         ("inspect", "first", "--layer", "features.conv1", "--out", path),
         ("datasets", "--fetch", path),
     ):
-        _, out, err = shell(*words)
+        _, out, err = command_line(*words)
         assert _harmless(out, err), words
         assert out + err
 
@@ -118,10 +120,10 @@ _COMMANDS: tuple[tuple[str, ...], ...] = (
 )
 @given(st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=40), st.integers(1, 900))
 def test_whatever_is_put_in_the_refusal_is_one_short_sentence(
-    shell: Shell, trained: dict[str, Any], words: tuple[str, ...], text: str, times: int
+    command_line: CommandLine, trained: dict[str, Any], words: tuple[str, ...], text: str, times: int
 ) -> None:
     given_words = [word.replace("{}", (text * times)[:3_000]) for word in words]
-    code, _, err = shell(*given_words)
+    code, _, err = command_line(*given_words)
     if code == 0:  # a search that finds nothing, a tag that fits
         return
     assert _harmless(err)
@@ -132,8 +134,8 @@ def test_whatever_is_put_in_the_refusal_is_one_short_sentence(
         assert err == "" or re.match(r"Usage: ", err)
 
 
-def test_the_json_says_the_same_sentence(shell: Shell) -> None:
-    code, out, err = shell("train", "--arch", "n" * 5_000, "--json")
+def test_the_json_says_the_same_sentence(command_line: CommandLine) -> None:
+    code, out, err = command_line("train", "--arch", "n" * 5_000, "--json")
     assert code == 2
     assert json.loads(out)["error"] == err.strip().removeprefix("Error: ")
     assert len(json.loads(out)["error"]) <= 300

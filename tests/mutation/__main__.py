@@ -1,6 +1,6 @@
 """Puts each fault into a copy of the code, runs the tests that concern it, and says which faults no test found.
 
-`python -m tests.mutation [--only ID ...] [--package NAME ...] [--round N] [--check] [--log FILE]`. Browser tests are
+`python -m tests.mutation [--only ID ...] [--package NAME ...] [--round N] [--tests FILE ...] [--check] [--log FILE]`. Browser tests are
 left out. A test that fails, and one that takes too long, has found the fault.
 """
 
@@ -37,7 +37,7 @@ def main() -> int:
             print(f"{one.id} ({one.package}): its snippet is not in the code, or more than once: {one.old[:100]!r}")
         print(f"{len(faults)} faults, {len(gone)} without a place")
         return 1 if gone else 0
-    results = _try_all(faults, Path(asked.log) if asked.log else None)
+    results = _try_all(faults, asked.tests, Path(asked.log) if asked.log else None)
     _print_summary(faults, results)
     return 0 if set(results.values()) <= {_FOUND} else 1
 
@@ -47,12 +47,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="ID", help="only these faults")
     parser.add_argument("--package", nargs="+", metavar="NAME", help="only faults of these lists")
     parser.add_argument("--round", type=int, help="only faults of this round")
+    parser.add_argument("--tests", nargs="+", metavar="FILE", help="run these test files instead of those chosen")
     parser.add_argument("--check", action="store_true", help="only say whether every snippet stands once in the code")
     parser.add_argument("--log", metavar="FILE", help="append one line of JSON for each fault")
     return parser.parse_args()
 
 
-def _try_all(faults: list[Fault], log: Path | None) -> dict[str, str]:
+def _try_all(faults: list[Fault], tests: list[str] | None, log: Path | None) -> dict[str, str]:
     results: dict[str, str] = {}
     context = start_trials()
     with tempfile.TemporaryDirectory(prefix="convlab-faults-") as folder:
@@ -68,7 +69,9 @@ def _try_all(faults: list[Fault], log: Path | None) -> dict[str, str]:
                 before = put_in(path, fault)
                 _forget_compiled(path)
                 try:
-                    code, took = run_tests(context, copy, choose_tests(copy, fault, path), limit_s=LIMIT_S, log=output)
+                    code, took = run_tests(
+                        context, copy, tests or choose_tests(copy, fault, path), limit_s=LIMIT_S, log=output
+                    )
                 finally:
                     path.write_text(before, encoding="utf-8")
                     _forget_compiled(path)

@@ -8,10 +8,11 @@ import pytest
 
 from benchmarks.photo_kinds import KINDS
 from lab.data.pictures import read_colours
+from lab.data.recipes import RECIPES
 from lab.errors import InputError
-from lab.sketch.normalise import RECIPES, normalise
+from lab.sketch.normalise import normalise
 from lab.sketch.photo import MAX_DIGITS, WORK_SIDE, find_digits
-from lab.sketch.pieces import MAX_PIECES, MOST_LABELLED, find_pieces, group, touches_edge
+from lab.sketch.pieces import MAX_PIECES, MOST_LABELLED, Pieces, find_pieces, group, touches_edge, without_dust
 from lab.sketch.render import Hand, draw_digit
 from tests.sketch.photo_pictures import EMPTY, NO_DIGITS, digit_image, file_of
 
@@ -233,3 +234,14 @@ def test_a_line_that_rises_is_read_from_left_to_right() -> None:
     for place, left in enumerate((20, 80, 140)):
         ink[40 - 10 * place : 100 - 10 * place, left : left + 8 + place] = 255
     assert [left for _, left, _, _ in _grouped(ink)] == [20, 80, 140]
+
+
+@pytest.mark.parametrize(
+    ("areas", "left"), [((1_000, 19, 20, 3), [0, 2]), ((10, 3, 4), [0, 2]), ((100_000, 1_999, 2_000), [0, 2])]
+)
+def test_dust_is_less_than_a_fiftieth_of_the_largest_piece_and_less_than_four_pixels(
+    areas: tuple[int, ...], left: list[int]
+) -> None:
+    pieces = Pieces(np.zeros((1, 1), np.int32), tuple((0, 0, 1, 1) for _ in areas), areas)
+    assert without_dust(pieces, list(range(len(areas)))) == left
+    assert without_dust(pieces, []) == []

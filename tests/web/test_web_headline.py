@@ -135,7 +135,9 @@ def test_a_card_of_the_draw_page_shows_the_accuracy_of_the_weights_it_loaded(her
     assert label(stuck) == label(run).replace(f" · {run.id[:4]}", f" · diverged · {run.id[:4]}")
 
 
-def test_the_shell_shows_it_with_its_epoch(here: None, run: RunRecord, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_shows_it_with_its_epoch(
+    here: None, run: RunRecord, capsys: pytest.CaptureFixture[str]
+) -> None:
     main(["runs"])
     listed = capsys.readouterr().out
     assert format_percent(run.headline.test_accuracy) in listed

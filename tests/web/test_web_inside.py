@@ -19,7 +19,7 @@ from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sketch.saved import encode_ink
 from lab.sketch.sketch import Sketch
-from lab.worker.loop import execute
+from lab.worker.execution import execute
 from pages.state.inside import INSIDE
 from pages.widgets import waiting
 from tests.web.addresses import go_to, set_state

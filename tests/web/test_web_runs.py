@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from lab.charts.overlay import AXES
 from lab.charts.smoothing import SPANS
-from lab.metrics import list_charts
+from lab.metric_charts import list_charts
 from lab.presets import get_preset
 from lab.runs.records import RunRecord, RunState
 from pages.state.codec import encode
@@ -307,7 +307,8 @@ def test_values_that_are_no_numbers_do_not_break_the_page(bench: Bench) -> None:
         seconds=1.0,
     )
     for look in LOOKS:
-        _open(runs=ended.id, look=look)
+        app = _open(runs=ended.id, look=look)
+        assert app.dataframe[0].value["test"].isna().tolist() == [True]  # an absent number, in every look
 
 
 # -- the reports -------------------------------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 const COLUMNS = [
   ["name", "Layer", ""], ["shape", "Output", ""], ["params", "Parameters", "r"], ["param_share", "of all", ""],
-  ["mult_adds", "Mult-adds an image", "r"], ["work_share", "of all", ""], ["bytes", "Memory", "r"], ["field", "Sees", "r"],
-  ["step", "Step", "r"],
+  ["mult_adds", "Mult-adds an image", "r"], ["work_share", "of all", ""], ["bytes", "Memory", "r"], ["field", "Receptive field", "r"],
+  ["step", "Stride", "r"],
 ];
 const tables = new WeakMap();
 

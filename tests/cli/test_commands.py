@@ -1,4 +1,4 @@
-"""The shell end to end: a real worker trains, scripts read strict JSON, wrong use is one sentence and exit code 2."""
+"""The command line end to end: a real worker trains, scripts read strict JSON, wrong use is one sentence and exit code 2."""
 
 import json
 import stat
@@ -22,7 +22,7 @@ from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
 from lab.sketch.render import Hand, draw_digit
 from lab.worker.supervisor import process
-from tests.cli.conftest import Shell
+from tests.cli.conftest import CommandLine
 
 
 def _strict(text: str) -> Any:
@@ -50,19 +50,19 @@ def test_train_answers_with_what_scripts_rely_on(trained: dict[str, Any]) -> Non
     assert trained["images_per_second"] > 0
 
 
-def test_asking_again_returns_the_finished_run_at_once(shell: Shell, trained: dict[str, Any]) -> None:
-    code, out, _ = shell("train", "--arch", "lenet5", "--dataset", "digits", "--epochs", "2", "--json")
+def test_asking_again_returns_the_finished_run_at_once(command_line: CommandLine, trained: dict[str, Any]) -> None:
+    code, out, _ = command_line("train", "--arch", "lenet5", "--dataset", "digits", "--epochs", "2", "--json")
     again = _strict(out)
     assert code == 0
     assert (again["run"], again["cached"]) == (trained["run"], True)
 
 
-def test_more_epochs_continue_the_shorter_run(shell: Shell, trained: dict[str, Any]) -> None:
-    code, out, err = shell("train", "--arch", "lenet5", "--dataset", "digits", "--epochs", "3", "--json")
+def test_more_epochs_continue_the_shorter_run(command_line: CommandLine, trained: dict[str, Any]) -> None:
+    code, out, err = command_line("train", "--arch", "lenet5", "--dataset", "digits", "--epochs", "3", "--json")
     assert code == 0, err
     longer = _strict(out)
-    shown = _strict(shell("show", longer["run"], "--json")[1])
-    shorter = _strict(shell("show", trained["run"], "--json")[1])
+    shown = _strict(command_line("show", longer["run"], "--json")[1])
+    shorter = _strict(command_line("show", trained["run"], "--json")[1])
     assert shown["parent"] == trained["run"]
     losses = [row["train/loss"] for row in shown["metrics"] if "train/loss" in row]
     assert losses[:2] == [row["train/loss"] for row in shorter["metrics"] if "train/loss" in row]
@@ -70,28 +70,30 @@ def test_more_epochs_continue_the_shorter_run(shell: Shell, trained: dict[str, A
 
 
 def test_show_gives_configuration_metrics_checkpoints_and_on_request_every_step(
-    shell: Shell, trained: dict[str, Any]
+    command_line: CommandLine, trained: dict[str, Any]
 ) -> None:
-    plain = _strict(shell("show", trained["run"], "--json")[1])
+    plain = _strict(command_line("show", trained["run"], "--json")[1])
     assert plain["config"]["dataset"] == "digits"
     assert {c["kind"] for c in plain["checkpoints"]} == {"weights", "checkpoint"}
     assert "steps" not in plain
-    detailed = _strict(shell("show", "first", "--metrics", "--json")[1])
+    detailed = _strict(command_line("show", "first", "--metrics", "--json")[1])
     steps = detailed["steps"]["batch/loss"]["step"]
     assert steps == list(range(1, len(steps) + 1))
     assert len(steps) == plain["summary"]["step"]
 
 
-def test_runs_lists_the_run(shell: Shell, trained: dict[str, Any]) -> None:
-    assert trained["run"] in {run["run"] for run in _strict(shell("runs", "--json")[1])["runs"]}
-    assert trained["run"] in shell("runs")[1]
+def test_runs_lists_the_run(command_line: CommandLine, trained: dict[str, Any]) -> None:
+    assert trained["run"] in {run["run"] for run in _strict(command_line("runs", "--json")[1])["runs"]}
+    assert trained["run"] in command_line("runs")[1]
 
 
-def test_predict_reads_a_picture_of_the_test_set(shell: Shell, trained: dict[str, Any], tmp_path: Path) -> None:
+def test_predict_reads_a_picture_of_the_test_set(
+    command_line: CommandLine, trained: dict[str, Any], tmp_path: Path
+) -> None:
     images = load_dataset("digits", root=tmp_path)
     picture = tmp_path / "digit.png"
     Image.fromarray(images.test_images[3]).save(picture)
-    answer = _strict(shell("predict", trained["run"], str(picture), "--json")[1])
+    answer = _strict(command_line("predict", trained["run"], str(picture), "--json")[1])
     (reading,) = answer["predictions"]
     assert reading.keys() >= {"image", "label", "probabilities", "unsure", "reasons"}
     assert reading["label"] == str(np.argmax(reading["probabilities"]))
@@ -99,75 +101,81 @@ def test_predict_reads_a_picture_of_the_test_set(shell: Shell, trained: dict[str
 
 
 def test_predict_names_the_files_it_cannot_read_answers_the_others_and_leaves_with_one(
-    shell: Shell, trained: dict[str, Any], tmp_path: Path
+    command_line: CommandLine, trained: dict[str, Any], tmp_path: Path
 ) -> None:
     good, bad, blank, gone = (tmp_path / name for name in ("good.png", "bad.png", "blank.png", "gone.png"))
     Image.fromarray(draw_digit("7", Hand(pen=20)).ink).save(good)
     Image.new("L", (300, 200), 240).save(blank)
     bad.write_bytes(b"no picture")
     words = ("predict", trained["run"], *map(str, (good, bad, blank, gone)), "--sketch")
-    code, out, _ = shell(*words, "--json")
+    code, out, _ = command_line(*words, "--json")
     records = _strict(out)["predictions"]
     assert code == 1
     assert [Path(r["image"]).name for r in records] == ["good.png", "bad.png", "blank.png", "gone.png"]
     assert ["error" in r for r in records] == [False, True, False, True]
     assert records[0]["label"] in "0123456789"
     assert (records[2]["label"], records[2]["reason"][:19]) == (None, "There is no ink in ")
-    code, out, _ = shell(*words)
+    code, out, _ = command_line(*words)
     assert code == 1
     assert "bad.png cannot be read as a picture" in out
     assert "There is no ink in" in out
 
 
-def test_predict_splits_a_row_of_digits_and_leaves_with_zero(shell: Shell, trained: dict[str, Any]) -> None:
+def test_predict_splits_a_row_of_digits_and_leaves_with_zero(
+    command_line: CommandLine, trained: dict[str, Any]
+) -> None:
     row = CHECKOUT / "tests" / "cases" / "pictures" / "row-2026.png"
-    code, out, _ = shell("predict", trained["run"], str(row), "--sketch", "--json")
+    code, out, _ = command_line("predict", trained["run"], str(row), "--sketch", "--json")
     (record,) = _strict(out)["predictions"]
     assert code == 0
     assert len(record["digits"]) == len(record["label"]) == 4
-    assert "4 digits" in shell("predict", trained["run"], str(row), "--sketch")[1]
+    assert "4 digits" in command_line("predict", trained["run"], str(row), "--sketch")[1]
 
 
-def test_evaluate_all_epochs_agrees_with_what_training_recorded(shell: Shell, trained: dict[str, Any]) -> None:
-    reports = _strict(shell("evaluate", trained["run"], "--all-epochs", "--json")[1])["epochs"]
-    rows = _strict(shell("show", trained["run"], "--json")[1])["metrics"]
+def test_evaluate_all_epochs_agrees_with_what_training_recorded(
+    command_line: CommandLine, trained: dict[str, Any]
+) -> None:
+    reports = _strict(command_line("evaluate", trained["run"], "--all-epochs", "--json")[1])["epochs"]
+    rows = _strict(command_line("show", trained["run"], "--json")[1])["metrics"]
     recorded = {row["step"]: row["test/accuracy"] for row in rows if "test/accuracy" in row}
     assert [r["epoch"] for r in reports][-2:] == [1, 2]
     for report in reports:
         assert report["accuracy"] == pytest.approx(recorded[report["step"]])
         assert sum(map(sum, report["confusion"])) == report["images"]
     losses = [row["val/loss"] for row in rows if row["step"] in {report["step"] for report in reports}]
-    lines = shell("evaluate", trained["run"], "--all-epochs")[1].splitlines()
+    lines = command_line("evaluate", trained["run"], "--all-epochs")[1].splitlines()
     assert [line.endswith("lowest validation loss") for line in lines] == [loss == min(losses) for loss in losses]
 
 
-def test_inspect_writes_the_maps_and_says_what_it_saw(shell: Shell, trained: dict[str, Any], tmp_path: Path) -> None:
+def test_inspect_writes_the_maps_and_says_what_it_saw(
+    command_line: CommandLine, trained: dict[str, Any], tmp_path: Path
+) -> None:
     out = tmp_path / "new folder" / "maps.png"
     answer = _strict(
-        shell("inspect", trained["run"], "--layer", "features.conv1", "--image", "test:0", "--out", str(out), "--json")[
-            1
-        ]
+        command_line(
+            "inspect", trained["run"], "--layer", "features.conv1", "--image", "test:0", "--out", str(out), "--json"
+        )[1]
     )
     assert len(answer["channels"]) == 6
     with Image.open(out) as picture:
         assert picture.width > 6 * 28
 
 
-def test_summary_counts_lenet5_as_the_report_does(shell: Shell) -> None:
-    found = _strict(shell("summary", "lenet5", "--batch-size", "64", "--json")[1])
+def test_summary_counts_lenet5_as_the_report_does(command_line: CommandLine) -> None:
+    found = _strict(command_line("summary", "lenet5", "--batch-size", "64", "--json")[1])
     assert found["total_params"] == found["trainable_params"] == 61_706
     assert round(found["total_mult_adds"] / 1e6, 2) == 27.07
     assert round(found["forward_backward_bytes"] / 1e6, 2) == 3.34
     assert {"name", "type", "depth", "output_shape", "params", "mult_adds"} <= found["layers"][0].keys()
-    assert "Total params: 61,706" in shell("summary", "lenet5")[1]
+    assert "Total params: 61,706" in command_line("summary", "lenet5")[1]
 
 
-def test_architectures_presets_and_datasets_come_from_their_registries(shell: Shell) -> None:
-    assert [a["id"] for a in _strict(shell("architectures", "--json")[1])["architectures"]] == [
+def test_architectures_presets_and_datasets_come_from_their_registries(command_line: CommandLine) -> None:
+    assert [a["id"] for a in _strict(command_line("architectures", "--json")[1])["architectures"]] == [
         a.id for a in list_architectures()
     ]
-    assert [p["id"] for p in _strict(shell("presets", "--json")[1])["presets"]] == list(PRESETS)
-    here = {d["id"]: d["here"] for d in _strict(shell("datasets", "--json")[1])["datasets"]}
+    assert [p["id"] for p in _strict(command_line("presets", "--json")[1])["presets"]] == list(PRESETS)
+    here = {d["id"]: d["here"] for d in _strict(command_line("datasets", "--json")[1])["datasets"]}
     assert here["digits"] is True
     assert here["mnist"] is False
 
@@ -177,9 +185,9 @@ def test_every_setting_has_a_flag() -> None:
     assert [spec.flag for spec in FIELDS.values() if spec.flag not in flags] == []
 
 
-def test_every_verb_with_something_to_say_takes_json() -> None:
+def test_every_command_with_something_to_say_takes_json() -> None:
     without = [
-        name for name, verb in cli.load_all().items() if "--json" not in {o for p in verb.params for o in p.opts}
+        name for name, command in cli.load_all().items() if "--json" not in {o for p in command.params for o in p.opts}
     ]
     assert without == []
 
@@ -209,81 +217,85 @@ def test_every_verb_with_something_to_say_takes_json() -> None:
     ],
 )
 def test_wrong_use_is_one_sentence_and_exit_code_two(
-    shell: Shell, trained: dict[str, Any], words: tuple[str, ...], sentence: str
+    command_line: CommandLine, trained: dict[str, Any], words: tuple[str, ...], sentence: str
 ) -> None:
-    code, out, err = shell(*words)
+    code, out, err = command_line(*words)
     assert (code, out) == (2, "")
     assert sentence in err
     assert err.startswith("Error: ")
     assert "Traceback" not in err
 
 
-def test_with_json_an_error_is_json_too(shell: Shell) -> None:
-    code, out, _ = shell("train", "--lr", "nan", "--json")
+def test_with_json_an_error_is_json_too(command_line: CommandLine) -> None:
+    code, out, _ = command_line("train", "--lr", "nan", "--json")
     assert code == 2
     assert "above 0" in _strict(out)["error"]
 
 
-def test_a_data_set_that_is_not_here_names_the_way_out(shell: Shell) -> None:
-    code, _, err = shell("train", "--dataset", "mnist")
+def test_a_data_set_that_is_not_here_names_the_way_out(command_line: CommandLine) -> None:
+    code, _, err = command_line("train", "--dataset", "mnist")
     assert code == 1
     assert "digits" in err
 
 
-def test_a_read_only_lab_trains_nothing(shell: Shell) -> None:
-    code, _, err = shell("--read-only", "train", "--dataset", "digits", "--epochs", "9")
+def test_a_read_only_lab_trains_nothing(command_line: CommandLine) -> None:
+    code, _, err = command_line("--read-only", "train", "--dataset", "digits", "--epochs", "9")
     assert code == 1
     assert "LAB_READ_ONLY" in err
 
 
-def test_a_home_that_cannot_be_made_is_one_sentence(shell: Shell, tmp_path: Path) -> None:
+def test_a_home_that_cannot_be_made_is_one_sentence(command_line: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for verb in ("runs", "doctor"):
-        code, _, err = shell("--home", str(tmp_path / "file" / "home"), verb)
+    for command in ("runs", "doctor"):
+        code, _, err = command_line("--home", str(tmp_path / "file" / "home"), command)
         assert code == 1
         assert "set LAB_HOME to a folder that can be written" in err
 
 
-def test_every_variable_has_a_flag(shell: Shell, tmp_path: Path) -> None:
+def test_every_variable_has_a_flag(command_line: CommandLine, tmp_path: Path) -> None:
     variables = set(Settings.from_env({}).environment())
     assert {f"LAB_{parameter.name.upper()}" for parameter in cli.params if parameter.name} >= variables
-    found = _strict(shell("--home", str(tmp_path), "--device", "abacus", "doctor", "--json")[1])
+    found = _strict(command_line("--home", str(tmp_path), "--device", "abacus", "doctor", "--json")[1])
     assert [p for p in found["problems"] if "The device 'abacus' is not on this machine" in p]
 
 
 def test_the_worker_makes_a_home_that_is_its_owners_alone(
-    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "IDLE_S", 0.1)
     home = tmp_path / "new"
-    assert _strict(shell("--home", str(home), "worker", "--json")[1]) == {"exit_code": 0}
+    assert _strict(command_line("--home", str(home), "worker", "--json")[1]) == {"exit_code": 0}
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
 
-def test_a_second_worker_is_refused(shell: Shell, trained: dict[str, Any]) -> None:
-    code, _, err = shell("worker")
+def test_a_second_worker_is_refused(command_line: CommandLine, trained: dict[str, Any]) -> None:
+    code, _, err = command_line("worker")
     assert code == 1
     assert "running already" in err
 
 
-def test_the_doctor_finds_nothing_wrong(shell: Shell) -> None:
-    code, out, _ = shell("doctor", "--json")
+def test_the_doctor_finds_nothing_wrong(command_line: CommandLine) -> None:
+    code, out, _ = command_line("doctor", "--json")
     found = _strict(out)
     assert (code, found["problems"]) == (0, [])
     assert "digits" in found["datasets"]
 
 
-def test_tags_come_and_go_and_a_deleted_run_can_be_brought_back(shell: Shell, trained: dict[str, Any]) -> None:
+def test_tags_come_and_go_and_a_deleted_run_can_be_brought_back(
+    command_line: CommandLine, trained: dict[str, Any]
+) -> None:
     run = trained["run"]
-    assert _strict(shell("tag", run, "kept", "liked", "--json")[1])["tags"] == ["kept", "liked"]
-    assert _strict(shell("tag", run, "liked", "--remove", "--json")[1])["tags"] == ["kept"]
-    assert shell("delete", run)[0] == 0
-    assert shell("show", run)[0] == 2
-    assert shell("delete", run, "--undo")[0] == 0
-    assert shell("show", run)[0] == 0
+    assert _strict(command_line("tag", run, "kept", "liked", "--json")[1])["tags"] == ["kept", "liked"]
+    assert _strict(command_line("tag", run, "liked", "--remove", "--json")[1])["tags"] == ["kept"]
+    assert command_line("delete", run)[0] == 0
+    assert command_line("show", run)[0] == 2
+    assert command_line("delete", run, "--undo")[0] == 0
+    assert command_line("show", run)[0] == 0
 
 
-def test_a_run_that_ends_while_ctrl_c_is_pressed_has_ended(shell: Shell, trained: dict[str, Any], home: Path) -> None:
+def test_a_run_that_ends_while_ctrl_c_is_pressed_has_ended(
+    command_line: CommandLine, trained: dict[str, Any], home: Path
+) -> None:
     lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
     run = lab.store.runs.get(trained["run"])
     stale = replace(run, state=RunState.RUNNING)

@@ -1,4 +1,4 @@
-"""The shell's `export`, `import` and `compare`, as a script would call them."""
+"""The command line's `export`, `import` and `compare`, as a script would call them."""
 
 import json
 import subprocess
@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def shell(lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Call the shell on the lab of this room (or another home) and return what it printed and its exit code."""
+def command_line(lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Call the command line on the lab of these tests (or another home) and return what it printed and its exit code."""
     for name, value in lab.settings.environment().items():
         monkeypatch.setenv(name, value)
 
@@ -38,11 +38,11 @@ def shell(lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     return call
 
 
-# Written in full by tests of their own; here the way through the shell counts.
+# Written in full by tests of their own; here the way through the command_line counts.
 @pytest.mark.parametrize("format", ["csv", "json", "markdown", "latex", "safetensors", "code", "bundle", "tensorboard"])
-def test_export_writes_the_file_and_says_where(shell, run: RunRecord, format: str, tmp_path: Path) -> None:
+def test_export_writes_the_file_and_says_where(command_line, run: RunRecord, format: str, tmp_path: Path) -> None:
     out = tmp_path / f"new folder/take-away{FORMATS[format].suffix}"
-    printed, _, code = shell("export", run.id, "--format", format, "--out", out, "--json")
+    printed, _, code = command_line("export", run.id, "--format", format, "--out", out, "--json")
     answer = json.loads(printed)
     assert code == 0
     assert answer["runs"] == [run.id]
@@ -52,51 +52,53 @@ def test_export_writes_the_file_and_says_where(shell, run: RunRecord, format: st
     assert list(tmp_path.rglob("*.tmp")) == []
 
 
-def test_weights_come_with_their_card_beside_them(shell, run: RunRecord, tmp_path: Path) -> None:
-    shell("export", run.name, "--format", "safetensors", "--out", tmp_path / "net.safetensors")
+def test_weights_come_with_their_card_beside_them(command_line, run: RunRecord, tmp_path: Path) -> None:
+    command_line("export", run.name, "--format", "safetensors", "--out", tmp_path / "net.safetensors")
     assert (tmp_path / "net.card.md").read_text(encoding="utf-8").startswith("# first")
 
 
-def test_names_that_differ_behind_a_dot_have_cards_of_their_own(shell, run: RunRecord, tmp_path: Path) -> None:
+def test_names_that_differ_behind_a_dot_have_cards_of_their_own(command_line, run: RunRecord, tmp_path: Path) -> None:
     for name in ("lenet-lr-0.001", "lenet-lr-0.01"):
-        shell("export", run.id, "--format", "safetensors", "--out", tmp_path / name)
+        command_line("export", run.id, "--format", "safetensors", "--out", tmp_path / name)
     assert {path.name for path in tmp_path.glob("*.card.md")} == {"lenet-lr-0.001.card.md", "lenet-lr-0.01.card.md"}
 
 
-def test_a_bundle_goes_from_one_lab_to_another(shell, run: RunRecord, tmp_path: Path) -> None:
-    shell("export", run.id, "--format", "bundle", "--out", tmp_path / "runs.zip")
-    printed, _, code = shell("import", tmp_path / "runs.zip", "--json", home=tmp_path / "other")
+def test_a_bundle_goes_from_one_lab_to_another(command_line, run: RunRecord, tmp_path: Path) -> None:
+    command_line("export", run.id, "--format", "bundle", "--out", tmp_path / "runs.zip")
+    printed, _, code = command_line("import", tmp_path / "runs.zip", "--json", home=tmp_path / "other")
     assert code == 0
     (arrived,) = json.loads(printed)["runs"]
     assert (arrived["name"], arrived["state"]) == ("first", "finished")
     assert arrived["summary"]["test_accuracy"] == run.summary.other["test_accuracy"]
 
 
-def test_a_file_that_is_no_bundle_is_refused_in_one_sentence(shell, tmp_path: Path) -> None:
+def test_a_file_that_is_no_bundle_is_refused_in_one_sentence(command_line, tmp_path: Path) -> None:
     (tmp_path / "no.zip").write_bytes(b"hello")
-    printed, said, code = shell("import", tmp_path / "no.zip", "--json")
+    printed, said, code = command_line("import", tmp_path / "no.zip", "--json")
     assert code == 2
     assert "it is no zip file" in json.loads(printed)["error"]
     assert said.count("\n") == 1
-    assert shell("import", tmp_path / "none.zip")[2] == 2
+    assert command_line("import", tmp_path / "none.zip")[2] == 2
 
 
-def test_compare_shows_what_differs_and_the_results(shell, pair: tuple[RunRecord, RunRecord]) -> None:
-    printed, _, code = shell("compare", pair[0].id, pair[1].id, "--json")
+def test_compare_shows_what_differs_and_the_results(command_line, pair: tuple[RunRecord, RunRecord]) -> None:
+    printed, _, code = command_line("compare", pair[0].id, pair[1].id, "--json")
     answer = json.loads(printed)
     assert code == 0
     assert answer["differences"] == {"lr": [0.001, 0.01]}
     assert answer["results"]["test_accuracy"] == [run.summary.other["test_accuracy"] for run in pair]
     assert [run["run"] for run in answer["runs"]] == [run.id for run in pair]
     assert answer["labels"] == run_labels(pair)  # the names of legends and tables
-    assert "0.01" in shell("compare", pair[0].id, pair[1].id)[0]
+    assert "0.01" in command_line("compare", pair[0].id, pair[1].id)[0]
 
 
-def test_a_wrong_format_and_a_place_that_cannot_be_written_are_said(shell, run: RunRecord, tmp_path: Path) -> None:
-    assert "Did you mean 'onnx'" in shell("export", run.id, "--format", "onx", "--out", tmp_path / "x")[1]
-    assert "Is a directory" in shell("export", run.id, "--format", "csv", "--out", "/")[1]
+def test_a_wrong_format_and_a_place_that_cannot_be_written_are_said(
+    command_line, run: RunRecord, tmp_path: Path
+) -> None:
+    assert "Did you mean 'onnx'" in command_line("export", run.id, "--format", "onx", "--out", tmp_path / "x")[1]
+    assert "Is a directory" in command_line("export", run.id, "--format", "csv", "--out", "/")[1]
     (tmp_path / "file").write_text("")
-    _, said, code = shell("export", run.id, "--format", "csv", "--out", tmp_path / "file" / "x.csv")
+    _, said, code = command_line("export", run.id, "--format", "csv", "--out", tmp_path / "file" / "x.csv")
     assert code == 2
     assert "cannot be written" in said
 
@@ -114,8 +116,8 @@ def test_the_docs_describe_every_format() -> None:
     assert "`tensorboard`" in text
 
 
-def test_exported_code_is_listed_in_two_lines(shell, run: RunRecord, tmp_path: Path) -> None:
-    printed, _, code = shell("export", run.id, "--format", "code", "--out", tmp_path / "train.py")
+def test_exported_code_is_listed_in_two_lines(command_line, run: RunRecord, tmp_path: Path) -> None:
+    printed, _, code = command_line("export", run.id, "--format", "code", "--out", tmp_path / "train.py")
     script, package = printed.splitlines()
     modules = list((tmp_path / "convlab").rglob("*.py"))
     size = sum(path.stat().st_size for path in modules)
