@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from lab.architectures.build import build_network
@@ -65,6 +66,18 @@ def test_every_corner_of_a_real_layer_is_taken_apart_rightly(arch: str, layer: s
         window = take_window(image, kernels, filter=3, row=row, column=column)
         assert window.value == pytest.approx(result[3, row, column], abs=1e-5)
         assert window.products.sum() + window.bias == pytest.approx(window.value)
+
+
+def test_padding_given_by_name_is_taken_apart_as_well() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 3, 5, padding="same"), nn.Conv2d(3, 2, 3, padding="valid")).eval()
+    x = torch.randn(1, 1, 9, 9)
+    captured = capture(network, x, layers=["0", "1"])
+    image, first, second = x[0].numpy(), captured["0"][0].numpy(), captured["1"][0].numpy()
+    window = take_window(image, read_kernels(network, layer="0"), filter=2, row=8, column=0)
+    assert window.value == pytest.approx(first[2, 8, 0], abs=1e-5)
+    window = take_window(first, read_kernels(network, layer="1"), filter=1, row=6, column=6)
+    assert window.value == pytest.approx(second[1, 6, 6], abs=1e-5)
 
 
 def test_a_depthwise_filter_reads_its_own_channel() -> None:

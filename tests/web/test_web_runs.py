@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from lab.charts.overlay import AXES
 from lab.charts.smoothing import SPANS
-from lab.metrics import list_charts
+from lab.metric_charts import list_charts
 from lab.presets import get_preset
 from lab.runs.records import RunRecord, RunState
 from pages.state.codec import encode
