@@ -158,5 +158,5 @@ def _downloads(saved: Sequence[SavedSketch], drawings: Sequence[Sketch], model: 
             mime="application/zip",
             icon=":material/download:",
             key=element("draw-idx"),
-            help="28×28 and normalised, in MNIST's own file format.",
+            help=f"{model.recipe.side}×{model.recipe.side} and normalised, in MNIST's own file format.",
         )
