@@ -1,4 +1,4 @@
-"""Why this answer: pixels that speak for or against a class, by five methods."""
+"""Attribution: which pixels are evidence for or against a class, by five methods."""
 
 import streamlit as st
 
