@@ -17,7 +17,9 @@ from lab.inspection.metrics import (
     report,
 )
 from pages.cache.inspection import answers_of
-from pages.components.parts import Tile, matrix, plot, tiles
+from pages.components.matrix import matrix
+from pages.components.plot import plot
+from pages.components.tiles import Tile, tiles
 from pages.inside.subject import Subject
 from pages.markdown import plain
 from pages.state.inside import INSIDE, look_at

@@ -9,7 +9,7 @@ from lab.formatting import plural
 from lab.inspection.embedding import align
 from lab.inspection.metrics import Answers
 from pages.cache.inspection import answers_of, points_of
-from pages.components.parts import scatter
+from pages.components.scatter import scatter
 from pages.inside.answers import may_ask, show_gallery
 from pages.inside.subject import Moment, Subject
 from pages.state.inside import INSIDE

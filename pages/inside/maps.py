@@ -8,7 +8,7 @@ from lab.formatting import format_percent
 from lab.inspection.observe import FeatureMaps
 from lab.inspection.receptive_field import ReceptiveField
 from pages.cache.inspection import layers_of, maps_of
-from pages.components.parts import Tile, tiles
+from pages.components.tiles import Tile, tiles
 from pages.inside.figures import choose_layer, framed, layer_words, legend, side_by_side
 from pages.inside.subject import Picture, Subject
 from pages.markdown import plain
