@@ -33,7 +33,7 @@ from lab.runs.records import RunRecord, Series
 from lab.service.judging import judge_run
 from lab.service.lab import Lab
 from lab.settings import Settings
-from lab.worker.loop import execute
+from lab.worker.execution import execute
 
 DIGITS = {"arch": "lenet5", "dataset": "digits", "epochs": 30, "train_limit": 1_000, "batch_size": 64, "device": "cpu"}
 MNIST = {**DIGITS, "dataset": "mnist", "train_limit": 2_000}

@@ -38,7 +38,8 @@ from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.training.engine import train
 from lab.training.events import Ended
-from lab.worker.loop import execute, warm_up
+from lab.worker.execution import execute
+from lab.worker.loop import warm_up
 
 CONTESTANTS = ("engine", "lab", "page")
 

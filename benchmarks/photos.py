@@ -16,11 +16,12 @@ import torch
 
 from benchmarks.photo_kinds import KINDS
 from lab.data.pictures import read_colours
+from lab.data.recipes import RECIPES
 from lab.errors import InputError
 from lab.loaded_network import LoadedNetwork
 from lab.service.lab import Lab
 from lab.settings import Settings
-from lab.sketch.normalise import RECIPES, normalise
+from lab.sketch.normalise import normalise
 from lab.sketch.photo import find_digits
 from lab.sketch.reading import doubt_crowd, learn_network_rule, read_sketch
 from lab.sketch.unsure import UnsureRule

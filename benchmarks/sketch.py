@@ -14,11 +14,10 @@ import numpy as np
 import torch
 
 from lab.data.load import Dataset
-from lab.data.registry import get_dataset_spec
 from lab.loaded_network import LoadedNetwork
 from lab.service.lab import Lab
 from lab.settings import Settings
-from lab.sketch.normalise import ALL_STEPS, RECIPES, STEPS, normalise
+from lab.sketch.normalise import ALL_STEPS, STEPS, normalise
 from lab.sketch.reading import compute_probabilities
 from lab.sketch.render import POLYLINES, draw_digit, random_hand, redraw_image, trace_fidelity, trace_lines
 from lab.sketch.sketch import Sketch
@@ -71,7 +70,7 @@ def drawings(dataset: Dataset, *, images: int, seed: int) -> tuple[list[Sketch],
 
 def variant(sketches: Sequence[Sketch], steps: frozenset[str], dataset: Dataset) -> np.ndarray:
     """Return the normalised pictures uint8 (N, 28, 28)."""
-    recipe = RECIPES[get_dataset_spec(dataset.spec.id).recipe]
+    recipe = dataset.spec.require_recipe()
     return np.stack([normalise(sketch, recipe=recipe, steps=steps) for sketch in sketches])
 
 

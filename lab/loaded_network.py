@@ -26,4 +26,5 @@ class LoadedNetwork:
     std: float
     class_names: tuple[str, ...]
     image_size: int
+    channels: int
     result: HeadlineResult | None = None

@@ -143,32 +143,6 @@ class MetricSpec:
         return self.id.replace(ACCURACY.id, "acc")
 
 
-@dataclass(frozen=True, slots=True)
-class ChartSpec:
-    """One chart of metrics over a run. live: on the live view. report: in the HTML report."""
-
-    id: str
-    title: str
-    live: bool = True
-    report: bool = True
-    metrics: tuple[MetricSpec, ...] = ()
-
-    @property
-    def dense(self) -> MetricSpec | None:
-        """The metric recorded at every batch, drawn smoothed, if there is one."""
-        return next((metric for metric in self.metrics if metric.cadence is Cadence.BATCH), None)
-
-    @property
-    def sparse(self) -> tuple[MetricSpec, ...]:
-        """The metrics with one point an epoch or evaluation."""
-        return tuple(metric for metric in self.metrics if metric.cadence is not Cadence.BATCH)
-
-    @property
-    def quantity(self) -> Quantity:
-        """What the y axis shows."""
-        return self.metrics[0].quantity
-
-
 LOSS = Quantity("loss", "loss", better=Better.DOWN, unbounded=True, hover=".4g")
 ACCURACY = Quantity("accuracy", "accuracy", Unit.SHARE, Better.UP, hover=".2%")
 RATE = Quantity("lr", "learning rate")
@@ -240,17 +214,6 @@ MEMORY_MB = MetricSpec(
 )
 
 METRICS: dict[str, MetricSpec] = {}
-# Charts in the order of menus; a metric whose chart is not here gets one with its quantity's title.
-_CHARTS = (
-    ChartSpec(LOSS.id, "Loss"),
-    ChartSpec(ACCURACY.id, "Accuracy"),
-    ChartSpec("epoch-loss", "Training loss of whole epochs", live=False, report=False),
-    ChartSpec("epoch-accuracy", "Training accuracy of whole epochs", live=False, report=False),
-    ChartSpec(RATE.id, "Learning rate"),
-    ChartSpec(GRADIENT.id, "Gradient norm", live=False),
-    ChartSpec(SPEED.id, "Images per second", live=False),
-    ChartSpec(MEMORY.id, "Memory (MB)", live=False, report=False),
-)
 
 
 def register_metric(spec: MetricSpec) -> MetricSpec:
@@ -334,21 +297,6 @@ def format_metric(name: str, value: float, *, digits: int = 2) -> str:
 def metric_title(name: str) -> str:
     """Return a series' name for people; one that this release does not know is its own title."""
     return METRICS[name].title if name in METRICS else name
-
-
-def list_charts() -> dict[str, ChartSpec]:
-    """Return every chart by id, with its metrics, in the order of menus."""
-    known = {chart.id: chart for chart in _CHARTS}
-    members: dict[str, list[MetricSpec]] = {id: [] for id in known}
-    for metric in METRICS.values():
-        members.setdefault(metric.chart_id, []).append(metric)
-    return {id: _chart(id, known.get(id), tuple(metrics)) for id, metrics in members.items() if metrics}
-
-
-def _chart(id: str, known: ChartSpec | None, metrics: tuple[MetricSpec, ...]) -> ChartSpec:
-    title = metrics[0].quantity.title
-    base = known or ChartSpec(id, title[:1].upper() + title[1:])
-    return ChartSpec(base.id, base.title, base.live, base.report, metrics)
 
 
 def compute_metrics(split: Split, measurement: Measurement) -> dict[str, float]:

@@ -18,6 +18,7 @@ def build_from_config(config: RunConfig) -> nn.Module:
         config.arch,
         classes=len(spec.classes),
         image_size=spec.image_size,
+        channels=spec.channels,
         input_size=config.input_size,
         options=config.arch_options,
     )

@@ -11,6 +11,7 @@ import pytest
 from lab.charts.live import live_list, live_payload
 from lab.charts.overlay import OverlayOptions, RunCurves, overlay_info
 from lab.cli.app import main
+from lab.metric_charts import list_charts
 from lab.metrics import (
     Better,
     Cadence,
@@ -19,7 +20,6 @@ from lab.metrics import (
     Quantity,
     Split,
     Unit,
-    list_charts,
     register_metric,
     unregister_metric,
 )

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lab.errors import InputError, UnknownNameError
+from lab.metric_charts import list_charts
 from lab.metrics import (
     ACCURACY,
     METRICS,
@@ -20,7 +21,6 @@ from lab.metrics import (
     get_metric,
     is_share,
     is_unbounded,
-    list_charts,
     list_epoch_metrics,
     list_results,
     register_metric,

@@ -1,4 +1,4 @@
-"""The bricks all networks share: the resize in front, named layers, and features + classifier put together.
+"""The parts that networks share: the resize in front, named layers, and features + classifier put together.
 
 A network is a `ConvNet`: resize, features, then flatten and classifier, each an `nn.Sequential` with readable names
 (`features.conv1`), because people meet these names in tables and pictures.
@@ -20,7 +20,7 @@ Named: TypeAlias = tuple[str, nn.Module]
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What every builder is told: number of classes, side of the (resized) image in pixels, colour channels."""
+    """What every builder is given: number of classes, side of the (resized) image in pixels, colour channels."""
 
     classes: int
     size: int

@@ -63,5 +63,5 @@ def resolve_input_size(arch: Architecture, input_size: str, *, image_size: int =
     """Return the side in pixels for "auto" (the network's own), "native" (the data's), "32", "64" or "224"."""
     if input_size not in INPUT_SIZES:
         raise ConfigError(f"input_size is {input_size!r}. {near_miss(input_size, INPUT_SIZES)}", field="input_size")
-    wanted = arch.default_input_size if input_size == "auto" else input_size
-    return image_size if wanted == "native" else int(wanted)
+    size = arch.default_input_size if input_size == "auto" else input_size
+    return image_size if size == "native" else int(size)

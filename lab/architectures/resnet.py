@@ -27,7 +27,7 @@ class Residual(nn.Module):
 
 
 def _basic_block(before: int, after: int, stride: int) -> Residual:
-    """Report D keeps the biases and has no batch norm on the 1×1 shortcut."""
+    """Report D has biases and has no batch norm on the 1×1 shortcut."""
     body = named(
         [
             *conv_group(1, nn.Conv2d(before, after, 3, stride=stride, padding=1), batch_norm=True),

@@ -1,6 +1,6 @@
 """How an image's shape changes from layer to layer, found on torch's meta device: no memory, no arithmetic.
 
-Builders use it to size their first linear layer, and everybody to say which layer a too small image fails at.
+Builders size their first linear layer by it, and error messages name the layer at which a too small image fails.
 """
 
 import copy
@@ -37,7 +37,7 @@ class LayerShapeError(ShapeError):
 def meta_copy(module: nn.Module) -> nn.Module:
     """Return a copy with the same names and settings, without hooks, whose tensors have a shape but no memory."""
     memo: dict[int, Any] = {}
-    for each in module.modules():  # hooks are others' business, who may be adding and taking away meanwhile
+    for each in module.modules():  # hooks belong to other threads, which may add and remove them meanwhile
         memo |= {id(hooks): OrderedDict() for hooks in (each._forward_hooks, each._forward_pre_hooks)}
     for parameter in module.parameters():
         memo[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)

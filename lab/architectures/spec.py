@@ -1,4 +1,4 @@
-"""What the lab says of a network before building it: its entry and its options. No torch.
+"""What is known of a network before it is built: its entry and its options. No torch.
 
 An entry names its builder as `"module:function"`, so that lists, forms and the help of the CLI open without torch.
 """
@@ -16,7 +16,7 @@ _WORDS = {int: "a whole number", float: "a number", bool: "true or false", list:
 
 @dataclass(frozen=True, slots=True)
 class ArchOption:
-    """One knob of a network.
+    """One option of a network.
 
     kind: `int`, `float`, `bool` or `list` (of whole numbers). low/high: inclusive bounds, of each item for a list.
     items: smallest and largest allowed number of items of a list.

@@ -18,7 +18,8 @@ from lab.charts.rates import recorded_by_epoch
 from lab.charts.thinning import START, Cursor, Thinned, thin
 from lab.errors import InputError
 from lab.formatting import format_short
-from lab.metrics import BATCH_LOSS, LEARNING_RATE, ChartSpec, MetricSpec, format_metric, list_charts, metric_title
+from lab.metric_charts import ChartSpec, list_charts
+from lab.metrics import BATCH_LOSS, LEARNING_RATE, MetricSpec, format_metric, metric_title
 from lab.runs.records import Series
 from lab.strict_json import number_name
 

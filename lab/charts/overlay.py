@@ -17,7 +17,8 @@ from lab.charts.ranges import Limits, share_limits, sound_limits
 from lab.charts.rates import rate_lines
 from lab.charts.smoothing import USUAL_SPAN
 from lab.charts.style import assign_slots
-from lab.metrics import LEARNING_RATE, LOSS, ChartSpec, Split, list_charts
+from lab.metric_charts import ChartSpec, list_charts
+from lab.metrics import LEARNING_RATE, LOSS, Split
 from lab.runs.encoding import setting_key
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import run_labels

@@ -12,7 +12,8 @@ from lab.charts.overlay import AXES, OverlayInfo
 from lab.charts.ranges import Limits, axis_range, excursions
 from lab.charts.style import RunStyle, layout, plain_text, run_style
 from lab.formatting import format_short, plural
-from lab.metrics import Split, list_charts
+from lab.metric_charts import list_charts
+from lab.metrics import Split
 
 _WORDS = {split.value: split.label for split in Split}
 _SYMBOLS = {"val": "circle", "test": "diamond-open", "dots": "circle"}

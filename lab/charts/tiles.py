@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from lab.data.channels import as_grey
+
 # Anchor colours, dark to light: viridis is readable in print and by the colour-blind.
 _SCALES = {
     "grey": ((0, 0, 0), (255, 255, 255)),
@@ -114,18 +116,24 @@ def grid(tiles_NHW3: np.ndarray, *, columns: int = 8, enlarge: int = 1, gap: int
     return encode(sheet)
 
 
-def digits(images_u8: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
-    """Return grey images uint8 (N, H, W) as tiles (N, H, W, 3)."""
-    return np.repeat(np.asarray(images_u8, np.uint8)[..., None], 3, axis=-1)
+def image_tiles(images_u8: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
+    """Return images uint8, grey (N, H, W) or with channels (N, C, H, W), as tiles (N, H, W, 3).
+
+    Three channels are shown as red, green and blue, any other number as their mean.
+    """
+    images = np.asarray(images_u8, np.uint8)
+    if images.ndim == 4 and images.shape[1] == 3:
+        return images.transpose(0, 2, 3, 1)
+    return np.repeat(as_grey(images)[..., None], 3, axis=-1)
 
 
 def blend(image_u8: np.ndarray, values: np.ndarray, *, scale: str = "diverging") -> np.ndarray:
-    """Return the image (H, W) in grey under signed values (H, W): the larger a value, the less shows through."""
+    """Return the image (H, W) or (C, H, W) under signed values (H, W): the larger a value, the less shows through."""
     low, high = limits(values, signed=scale == "diverging")
     ink = colour(values, low=low, high=high, scale=scale).astype(float)
     strength = np.abs(np.nan_to_num(values)) / max(abs(low), abs(high), 1e-12)
     share = np.clip(0.25 + 0.75 * strength, 0, 0.9)[..., None]
-    grey = digits(image_u8[None])[0].astype(float) * 0.6
+    grey = image_tiles(image_u8[None])[0].astype(float) * 0.6
     return np.asarray((ink * share + grey * (1 - share)).round().astype(np.uint8))
 
 

@@ -16,7 +16,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 from urllib.parse import urlsplit
@@ -25,8 +24,9 @@ from filelock import FileLock, Timeout
 
 from lab.atomic_files import rename_synced
 from lab.data.idx import MAX_BYTES
-from lab.data.load import is_present, list_files, load_dataset
-from lab.data.registry import DatasetSpec, get_dataset_spec, is_own
+from lab.data.load import is_present, load_dataset
+from lab.data.registry import built_in_dataset, get_dataset_spec, list_datasets
+from lab.data.spec import DatasetSpec, RemoteFile
 from lab.errors import DataError
 
 Progress = Callable[[str, int, int], None]  # file name, bytes so far, bytes in all (0 if the host does not say)
@@ -34,24 +34,6 @@ TIMEOUT_S = 30.0  # without a byte
 MAX_DOWNLOAD = 700 << 20  # bytes; EMNIST's archive has 562 MB
 _CHUNK = 1 << 18  # bytes
 _AGENT = "ConvLab (pytorch/vision data sets)"
-_EMNIST = ("emnist-letters", "emnist-balanced")
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteFile:
-    """One file to fetch: addresses in order of preference, the MD5 torchvision knows, and what it holds.
-
-    targets: maps a member of the archive ("" for the file itself) to a path below the data folder.
-    """
-
-    urls: tuple[str, ...]
-    md5: str
-    targets: tuple[tuple[str, str], ...]
-
-    @property
-    def name(self) -> str:
-        """The file's own name, for messages."""
-        return self.urls[0].rsplit("/", 1)[-1]
 
 
 def fetch_dataset(
@@ -70,40 +52,17 @@ def fetch_dataset(
     spec = get_dataset_spec(id)
     if is_present(id, root=root):
         return
-    if is_own(id):  # made here, published nowhere
+    files = spec.remote if remote is None else remote
+    if not files:  # published nowhere: the message says how its files come back
         load_dataset(id, root=root)
-    files = list_remote_files(id) if remote is None else remote
+    together = {id, *(other.id for other in list_datasets() if other.remote and other.remote == spec.remote)}
     with _staging(root, spec) as staging:
         for file in files:
             _fetch_file(file, staging, spec=spec, root=root, progress=progress, timeout_s=timeout_s)
-        for each in _EMNIST if id in _EMNIST else (id,):  # EMNIST's one archive brings both
+        for each in together:  # EMNIST's one archive brings two
             if each == id or is_present(each, root=staging):
                 load_dataset(each, root=staging)
         _publish(staging, root)
-
-
-def list_remote_files(id: str) -> tuple[RemoteFile, ...]:
-    """Return what torchvision would download for a data set, with all mirrors."""
-    from torchvision import datasets  # imports torch, so only when something is fetched
-
-    paths = [path.relative_to("/").as_posix() for path in list_files(id, root=Path("/"))]
-    if id == "usps":
-        return tuple(
-            RemoteFile((url,), md5, (("", path),))
-            for (url, _, md5), path in zip(datasets.USPS.split_list.values(), paths, strict=True)
-        )
-    if id in _EMNIST:
-        every = [path.relative_to("/") for each in _EMNIST for path in list_files(each, root=Path("/"))]
-        members = tuple((f"gzip/{path.name}.gz", path.as_posix()) for path in every)
-        return (RemoteFile((datasets.EMNIST.url,), datasets.EMNIST.md5, members),)
-    if id == "qmnist":
-        found = [*datasets.QMNIST.resources["train"], *datasets.QMNIST.resources["test"]]
-        return tuple(RemoteFile((url,), md5, (("", path),)) for (url, md5), path in zip(found, paths, strict=True))
-    kind = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST, "kmnist": datasets.KMNIST}[id]
-    return tuple(
-        RemoteFile(tuple(mirror + name for mirror in kind.mirrors), md5, (("", path),))
-        for (name, md5), path in zip(kind.resources, paths, strict=True)
-    )
 
 
 @contextmanager
@@ -124,7 +83,7 @@ def _staging(root: Path, spec: DatasetSpec) -> Iterator[Path]:
     except OSError as error:
         raise DataError(
             f"{spec.title} could not be written to {root} ({error.strerror or error}): make room or set LAB_DATA to "
-            "another folder, or use the built-in data set 'digits'."
+            f"another folder, or use the built-in data set '{built_in_dataset().id}'."
         ) from error
 
 
@@ -144,7 +103,7 @@ def _fetch_file(
     place = (root / file.targets[0][1]).parent
     raise DataError(
         f"{spec.title} could not be fetched: {file.name} from {'; '.join(reasons)}. Try again later, or put its files "
-        f"into {place} yourself, or use the built-in data set 'digits'."
+        f"into {place} yourself, or use the built-in data set '{built_in_dataset().id}'."
     )
 
 

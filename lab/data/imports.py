@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lab.data.own import publish_own
+from lab.data.local import write_local_dataset
+from lab.data.recipes import MNIST
 from lab.data.recognise import recognise
 from lab.data.registry import IMPORTED
 from lab.data.resize import resize_images
@@ -21,7 +22,7 @@ from lab.errors import InputError
 from lab.training.split import stratified_split
 
 MAX_BYTES = 1 << 30  # unpacked
-SIDE = 28
+SIDE = MNIST.side
 TEST_FRACTION = 1 / 7  # MNIST's own share
 SPLIT_SEED = 1998  # part of the data set: changing it changes the test set
 _NAMES = (("x_train", "y_train", "x_test", "y_test"), ("train_images", "train_labels", "test_images", "test_labels"))
@@ -61,7 +62,7 @@ def import_file(path: Path, *, root: Path) -> Imported:
     if train[0].shape[1] != SIDE:
         remarks.append(f"Its images of {train[0].shape[1]}×{train[0].shape[1]} were enlarged to {SIDE}×{SIDE}.")
     parts = (resize_images(train[0], SIDE), train[1], resize_images(test[0], SIDE), test[1])
-    id = publish_own(IMPORTED, parts, recipe="mnist", root=root)
+    id = write_local_dataset(IMPORTED, parts, recipe=MNIST, root=root)
     return Imported(id, len(train[1]), len(test[1]), tuple(remarks))
 
 

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import numpy as np
-
-from lab.data.idx import check_idx, read_idx
 from lab.data.load import list_files
 from lab.data.places import find_file
 from lab.data.recognise import IMPORTABLE, recognise
-from lab.data.registry import DatasetSpec, list_datasets
+from lab.data.registry import list_datasets
+from lab.data.spec import DatasetSpec
 from lab.errors import DamagedDataError, DataError
 from lab.text import one_sentence
 
@@ -56,39 +54,12 @@ def inspect_dataset(spec: DatasetSpec, *, root: Path) -> Finding:
         names = ", ".join(path.name for path in missing)
         return Finding(DataState.INCOMPLETE, one_sentence(f"{names} {'is' if len(missing) == 1 else 'are'} missing."))
     try:
-        _look(spec, expected)
+        spec.reader.inspect(expected)
     except DamagedDataError as error:
         return Finding(DataState.DAMAGED, str(error))
     except DataError as error:
         return Finding(DataState.WRONG, str(error))
     return Finding(DataState.PRESENT)
-
-
-def _look(spec: DatasetSpec, files: tuple[Path, ...]) -> None:
-    if spec.id == "usps":
-        for path in files:
-            kind = recognise(path)
-            if kind.kind != "bzip2":
-                raise DataError(
-                    f"{path} is {kind.words}, where USPS's bzip2 file belongs: move it away and fetch it again."
-                )
-        return
-    for images, labels in zip(files[::2], files[1::2], strict=True):
-        pictures = check_idx(_found(images), dims=3, dtype="uint8")
-        table = spec.id == "qmnist"
-        digits = read_idx(labels, dims=2 if table else 1, dtype="int32" if table else "uint8")
-        if pictures != len(digits):
-            raise DataError(
-                f"{images.name} holds {pictures:,} images, but {labels.name} {len(digits):,} labels: put both files of "
-                "the same data set there."
-            )
-        values = np.unique(digits[:, 0] if table else digits)
-        if len(values) < 2:
-            raise DataError(f"{labels.name} holds {len(digits):,} labels of one class: nothing can be learned from it.")
-
-
-def _found(path: Path) -> Path:
-    return find_file(path) or path
 
 
 def list_other_files(root: Path) -> list[OtherFile]:

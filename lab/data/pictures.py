@@ -1,6 +1,6 @@
 """Picture files, photos and scans, decoded to numbers at no more than a second of processor time.
 
-They come from strangers: size on disk, format and the header's count of pixels are checked before anything is decoded,
+Files are untrusted: size on disk, format and the header's count of pixels are checked before anything is decoded,
 large JPEGs are reduced while they are decoded, and of an animation only as many frames are looked at as a budget allows.
 What the numbers mean (modes, bits, transparency) is said in `lab.data.pixels`.
 """
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
-from lab.data.pixels import colours_of, grey_of
+from lab.data.pixels import colours_of, grey_of, rgb_of
 from lab.errors import InputError
 
 MAX_BYTES = 10 << 20
@@ -43,6 +43,21 @@ def read_colours(data: bytes, *, name: str = "the picture") -> np.ndarray:
     """
     with _decoded(data, name) as picture:
         return colours_of(picture)
+
+
+def read_channels(data: bytes, *, channels: int, name: str = "the picture") -> np.ndarray:
+    """Decode an image file as a network of `channels` channels takes it: uint8 (H, W) for 1, (3, H, W) for 3.
+
+    Raises `InputError` for a file that cannot be read, and for any other number of channels.
+    """
+    if channels == 1:
+        return read_picture(data, name=name)
+    if channels != 3:
+        raise InputError(
+            f"{name} has colours or grey, but the network's images have {channels} channels: choose an image of the data set."
+        )
+    with _decoded(data, name) as picture:
+        return rgb_of(picture)
 
 
 @contextmanager

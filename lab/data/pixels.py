@@ -35,6 +35,12 @@ def grey_of(picture: Image.Image) -> np.ndarray:
     return np.array(picture.convert("L"))
 
 
+def rgb_of(picture: Image.Image) -> np.ndarray:
+    """Return uint8 (3, H, W), transparent parts on white."""
+    layer = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), _rgba(picture))
+    return np.ascontiguousarray(np.asarray(layer.convert("RGB")).transpose(2, 0, 1))
+
+
 def _rgba(picture: Image.Image) -> Image.Image:
     if picture.mode == "La":
         picture = picture.convert("LA")

@@ -1,88 +1,112 @@
-"""The only list of data sets: ids, titles, classes and how their pictures were made. No torch, no files.
+"""The only list of data sets. No torch, no files.
 
-Every data set is served as 28×28 grey pictures with light ink on black, whatever its files hold (`lab.data.load`).
+Published ones stand in `lab.data.published`. Data sets made on this machine (`lab.data.local`, `lab.data.imports`) are
+known by their ids and listed nowhere.
 """
 
 import re
-import string
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from lab.errors import UnknownNameError, near_miss
+from lab.data import readers
+from lab.data.published import PUBLISHED
+from lab.data.recipes import RECIPES
+from lab.data.spec import DIGITS, DatasetSpec, ExportedReader
+from lab.errors import InputError, UnknownNameError, near_miss
 
-DIGITS = tuple(string.digits)
-_KUZUSHIJI = ("o お", "ki き", "su す", "tsu つ", "na な", "ha は", "ma ま", "ya や", "re れ", "wo を")
-_CLOTHES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
+_ID = re.compile(r"[a-z0-9][a-z0-9-]*")
+_LOCAL_CODE = """\
+folder = root / "Drawings" / "{id}"
+train_x, test_x = (read_idx(folder / f"{{part}}-images-idx3-ubyte", dims=3, dtype="uint8") for part in ("train", "t10k"))
+train_y, test_y = (read_idx(folder / f"{{part}}-labels-idx1-ubyte", dims=1, dtype="uint8") for part in ("train", "t10k"))
+return train_x, train_y.astype(np.int64), test_x, test_y.astype(np.int64)"""
+_LOCAL_NOTE = (
+    "It reads saved drawings: give the folder that holds Drawings/{id}, such as the lab's LAB_DATA, with --data."
 )
-# EMNIST merges upper and lower case where they look alike; these eleven lower-case letters stay on their own.
-_BALANCED = (*string.digits, *string.ascii_uppercase, *"abdefghnqrt")
-RECIPES = ("mnist", "emnist", "digits", "usps")
-# Data sets that the lab writes from saved drawings (`lab.data.own`) or from a file of the user's (`lab.data.imports`):
-# known by their id, listed nowhere.
-DRAWINGS, IMPORTED = "drawings", "imported"
-_OWN = re.compile(rf"({DRAWINGS}|{IMPORTED})-({'|'.join(RECIPES)})-[0-9a-f]{{12}}")
-_OWN_TEXTS = {
-    DRAWINGS: (
-        "My drawings",
-        "Drawings saved on the Draw page, each repeated, with part of the data the parent run was trained on.",
-        "drawn in this lab",
-    ),
-    IMPORTED: ("Imported digits", "Pictures of digits from a CSV or .npz file.", "imported into this lab"),
-}
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetSpec:
-    """What is known of a data set before any file is read.
+class LocalKind:
+    """A kind of data sets made on this machine; their ids are its name, a recipe and a digest of the content."""
 
-    classes: name of each label, in label order. recipe: how its pictures were cut out and centred, so that a drawing
-    can be treated the same way (one of `RECIPES`). drawable: whether drawing a member of a class by hand makes sense.
-    train_images, test_images: expected counts of the published files. download_mb: size of what is fetched, 0 if none.
-    """
-
-    id: str
+    name: str
     title: str
     description: str
-    classes: tuple[str, ...]
     source: str
-    train_images: int
-    test_images: int
-    download_mb: int
-    recipe: str = "mnist"
-    drawable: bool = True
-    image_size: int = 28
+    restore: str
 
-    @property
-    def has_digits(self) -> bool:
-        """Whether the classes are digits, so that a photo of several is cut into single ones."""
-        return set(self.classes) <= set(DIGITS)
+    def spec(self, id: str, *, recipe: str) -> DatasetSpec:
+        """Return the data set of this kind with that id."""
+        names = [f"{part}-{kind}" for part in ("train", "t10k") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
+        return DatasetSpec(
+            id,
+            self.title,
+            self.description,
+            DIGITS,
+            self.source,
+            readers.IDX,
+            tuple(f"Drawings/{id}/{name}" for name in names),
+            exported=ExportedReader(
+                _LOCAL_CODE.format(id=id), ("from lab.data.idx import read_idx",), _LOCAL_NOTE.format(id=id)
+            ),
+            recipe=RECIPES[recipe],
+            image_size=RECIPES[recipe].side,
+            local=self.restore,
+        )
 
-    @property
-    def built_in(self) -> bool:
-        """Whether it needs no download."""
-        return self.download_mb == 0
 
+DRAWINGS = LocalKind(
+    "drawings",
+    "My drawings",
+    "Drawings saved on the Draw page, each repeated, with part of the data the parent run was trained on.",
+    "drawn in this lab",
+    "fine-tune on your drawings again",
+)
+IMPORTED = LocalKind(
+    "imported",
+    "Imported digits",
+    "Pictures of digits from a CSV or .npz file.",
+    "imported into this lab",
+    "import its file again",
+)
+_LOCAL_KINDS = {kind.name: kind for kind in (DRAWINGS, IMPORTED)}
+_LOCAL_ID = re.compile(rf"({'|'.join(_LOCAL_KINDS)})-({'|'.join(RECIPES)})-[0-9a-f]{{12}}")
 
 _SPECS: dict[str, DatasetSpec] = {}
 
 
-def register(spec: DatasetSpec) -> DatasetSpec:
-    """Add a data set; a second one with the same id, or one without a description, raises ValueError."""
-    if spec.id in _SPECS:
-        raise ValueError(f"Data set {spec.id!r} is registered twice.")
-    if not spec.description or spec.recipe not in RECIPES or not spec.classes:
-        raise ValueError(f"Data set {spec.id!r} needs a description, classes and one of the recipes {RECIPES}.")
+def register_dataset(spec: DatasetSpec) -> DatasetSpec:
+    """Add a data set to the list; raises `InputError` for an id that is taken and for a record that contradicts itself."""
+    problem = _problem(spec)
+    if problem:
+        raise InputError(f"The data set {spec.id!r} {problem}.")
     _SPECS[spec.id] = spec
     return spec
+
+
+def _problem(spec: DatasetSpec) -> str:
+    """Return what is wrong with a data set's record, and the way out; "" for a complete one."""
+    if spec.id in _SPECS:
+        return "is registered already: choose another id"
+    if not _ID.fullmatch(spec.id) or _LOCAL_ID.fullmatch(spec.id):
+        return "has an id that no data set can have: use small letters, digits and hyphens"
+    if not spec.description or not spec.source:
+        return "needs a description and a source"
+    if len(spec.classes) < 2:
+        return f"has {len(spec.classes)} classes, but it takes two to tell apart: name them in label order"
+    if spec.image_size < 1 or spec.channels < 1:
+        return f"has images of {spec.image_shape}, but every number must be at least 1"
+    if spec.recipe and (spec.channels, spec.image_size) != (1, spec.recipe.side):
+        return (
+            f"has images of {spec.image_shape}, but its recipe makes drawings of {(1, spec.recipe.side, spec.recipe.side)}: "
+            "choose another recipe, or none"
+        )
+    return ""
+
+
+def unregister_dataset(id: str) -> None:
+    """Remove a data set from the list; raises `UnknownNameError` for an id that is not in it."""
+    _SPECS.pop(_listed(id).id)
 
 
 def list_datasets() -> tuple[DatasetSpec, ...]:
@@ -90,121 +114,27 @@ def list_datasets() -> tuple[DatasetSpec, ...]:
     return tuple(_SPECS.values())
 
 
-def is_own(id: str) -> bool:
-    """Whether a data set was written by this lab and can be fetched from nowhere."""
-    return _OWN.fullmatch(id) is not None
-
-
 def get_dataset_spec(id: str) -> DatasetSpec:
     """Return one data set's description; an unknown id raises `UnknownNameError` with the nearest one."""
-    own = _OWN.fullmatch(id)
-    if own:
-        title, words, source = _OWN_TEXTS[own[1]]
-        return DatasetSpec(id, title, words, DIGITS, source, 0, 0, 0, recipe=own[2])
+    local = _LOCAL_ID.fullmatch(id)
+    return _LOCAL_KINDS[local[1]].spec(id, recipe=local[2]) if local else _listed(id)
+
+
+def _listed(id: str) -> DatasetSpec:
     if id not in _SPECS:
         raise UnknownNameError(f"There is no data set {id!r}. {near_miss(id, _SPECS)}", field="dataset")
     return _SPECS[id]
 
 
-register(
-    DatasetSpec(
-        "mnist",
-        "MNIST",
-        "Handwritten digits, the reports' data: 60,000 for training and 10,000 for testing.",
-        DIGITS,
-        "LeCun, Cortes, Burges: The MNIST database of handwritten digits",
-        60_000,
-        10_000,
-        12,
-    )
-)
-register(
-    DatasetSpec(
-        "digits",
-        "Digits (built in)",
-        "1,797 handwritten digits of 8×8 pixels that ship with scikit-learn, scaled to "
-        "28×28: small and coarse, but at hand without a network.",
-        DIGITS,
-        "Alpaydin, Kaynak: Optical recognition of handwritten digits, UCI 1998",
-        1_438,
-        359,
-        0,
-        recipe="digits",
-    )
-)
-register(
-    DatasetSpec(
-        "fashion-mnist",
-        "Fashion-MNIST",
-        "Ten kinds of clothes in MNIST's format; harder than digits.",
-        _CLOTHES,
-        "Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747",
-        60_000,
-        10_000,
-        31,
-        drawable=False,
-    )
-)
-register(
-    DatasetSpec(
-        "kmnist",
-        "Kuzushiji-MNIST",
-        "Ten cursive Japanese characters from old books, in MNIST's format.",
-        _KUZUSHIJI,
-        "Clanuwat et al. 2018, arXiv:1812.01718",
-        60_000,
-        10_000,
-        21,
-    )
-)
-register(
-    DatasetSpec(
-        "emnist-letters",
-        "EMNIST letters",
-        "26 handwritten letters, upper and lower case in one class.",
-        tuple(string.ascii_lowercase),
-        "Cohen et al. 2017, arXiv:1702.05373",
-        124_800,
-        20_800,
-        562,
-        recipe="emnist",
-    )
-)
-register(
-    DatasetSpec(
-        "emnist-balanced",
-        "EMNIST balanced",
-        "47 classes of handwritten digits and letters, equally many of each.",
-        _BALANCED,
-        "Cohen et al. 2017, arXiv:1702.05373",
-        112_800,
-        18_800,
-        562,
-        recipe="emnist",
-    )
-)
-register(
-    DatasetSpec(
-        "qmnist",
-        "QMNIST",
-        "MNIST rebuilt from its sources, with all 60,000 test digits.",
-        DIGITS,
-        "Yadav, Bottou 2019, arXiv:1905.10498",
-        60_000,
-        60_000,
-        20,
-    )
-)
-register(
-    DatasetSpec(
-        "usps",
-        "USPS",
-        "Digits from envelopes, 16×16 pixels scaled to 28×28: another hand and another scanner.",
-        DIGITS,
-        "Hull 1994: A database for handwritten text recognition research",
-        7_291,
-        2_007,
-        8,
-        recipe="usps",
-    )
-)
+def built_in_dataset() -> DatasetSpec:
+    """Return the first data set that comes with the lab and needs no download."""
+    return next(spec for spec in _SPECS.values() if spec.built_in)
+
+
+def choose_dataset(present: Collection[str]) -> DatasetSpec:
+    """Return the data set to begin with: the first of the list that is on this machine, else the built-in one."""
+    return next((spec for spec in _SPECS.values() if spec.id in present), built_in_dataset())
+
+
+for _spec in PUBLISHED:
+    register_dataset(_spec)

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from lab.data.load import dataset_checksum, read_parts
-from lab.data.registry import DatasetSpec, get_dataset_spec
+from lab.data.registry import get_dataset_spec
+from lab.data.spec import DatasetSpec
 from lab.errors import DataError
 
 _WAY_OUT = "choose another data set, or put other files there"
@@ -31,7 +32,7 @@ def require_trainable(id: str, *, root: Path, limit: int = 0) -> None:
 
 
 def untrainable_reason(spec: DatasetSpec, images: np.ndarray, labels: np.ndarray, *, limit: int = 0) -> str:
-    """Return the sentence that says why nothing can be learned from training images uint8 (N, 28, 28), or ""."""
+    """Return the sentence that says why nothing can be learned from training images uint8 (N, …), or ""."""
     count = min(limit or len(labels), len(labels))
     which = f"{'The first' if count < len(labels) else 'All'} {count:,} training images of {spec.title}"
     raise_limit = "raise train_limit, or " if count < len(labels) else ""
@@ -43,7 +44,5 @@ def untrainable_reason(spec: DatasetSpec, images: np.ndarray, labels: np.ndarray
     if any((part != first).any() for part in np.array_split(images[:count], math.ceil(count / _AT_ONCE))):
         return ""
     if first.min() == first.max():
-        return (
-            f"{which} have pixels of the one value {first[0, 0]}, so there is nothing to see: {raise_limit}{_WAY_OUT}."
-        )
+        return f"{which} have pixels of the one value {first.flat[0]}, so there is nothing to see: {raise_limit}{_WAY_OUT}."
     return f"{which} are the same picture, so its classes cannot be told apart: {raise_limit}{_WAY_OUT}."

@@ -1,8 +1,8 @@
-"""Why this answer: which pixels spoke for a class. The network's weights and modes stay as they are.
+"""Attribution: how much each pixel contributes to the logit of a class. Weights and modes stay as they are.
 
 All values are for the class's logit, signed, (H, W), in the pixels of the data. The baseline of the methods that need
 one is a black image (not grey zero: after normalisation black is below zero). The methods are Captum's, but for
-Grad-CAM: Captum's hook takes what any thread runs, and a network may be shared.
+Grad-CAM: Captum's hook records what any thread runs, and a network may be shared.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lab.architectures.chunks import chunk_size, chunk_size_with_gradients
+from lab.architectures.inference_batches import gradient_batch_size, inference_batch_size
 from lab.errors import InputError, near_miss
 from lab.inspection.observe import LayerView, evaluating, in_this_thread, list_layers
 
@@ -26,7 +26,7 @@ METHODS = {
         "Integrated gradients",
         "Gradients summed on the way from black to the image; they add up to its logit minus black's.",
     ),
-    "grad-cam": ("Grad-CAM", "Where the last convolution found what speaks for the class."),
+    "grad-cam": ("Grad-CAM", "Where the last convolution found evidence for the class."),
     "occlusion": ("Occlusion", "How much the logit falls when a small square is painted black."),
 }
 # About how many forward passes a method takes, a way back counted as two; integrated gradients mostly need 96 steps.
@@ -65,7 +65,7 @@ def attribute(network: nn.Module, x_1CHW: Tensor, *, target: int, method: str, b
             raise InputError(f"The class is {target}, but it must be 0 to {logits.shape[1] - 1}.")
         if not logits.isfinite().all():
             raise InputError(
-                "The network's logits are not finite numbers, so no pixel speaks for one: use other weights."
+                "The network's logits are not finite numbers, so there is nothing to explain: use other weights."
             )
         x = x_1CHW.detach().clone().requires_grad_()
         baseline = torch.full_like(x_1CHW, black)
@@ -86,27 +86,29 @@ def _run(network: nn.Module, x: Tensor, target: int, method: str, baseline: Tens
 
 
 def _smoothgrad(network: nn.Module, x: Tensor, target: int) -> Tensor:
-    """Average the slopes at noisy copies; the noise is the same every time and takes nobody's random numbers."""
+    """Average the gradients at noisy copies; the noise is the same every time and leaves the global generator alone."""
     spread = _NOISE_SHARE * float(x.detach().max() - x.detach().min())
     noise = torch.randn((_NOISE_COPIES, *x.shape[1:]), generator=torch.Generator().manual_seed(0)).to(x)
     copies = x.detach() + spread * noise
-    size = chunk_size_with_gradients(network, images=_NOISE_COPIES, image_shape=tuple(x.shape[1:]))
+    size = gradient_batch_size(network, images=_NOISE_COPIES, image_shape=tuple(x.shape[1:]))
     method = captum.attr.Saliency(network)
-    slopes = [method.attribute(part.requires_grad_(), target=target, abs=False) for part in torch.split(copies, size)]
-    return torch.cat(slopes).mean(0, keepdim=True)
+    gradients = [
+        method.attribute(part.requires_grad_(), target=target, abs=False) for part in torch.split(copies, size)
+    ]
+    return torch.cat(gradients).mean(0, keepdim=True)
 
 
 def _integrated(network: nn.Module, x: Tensor, target: int, baseline: Tensor) -> tuple[Tensor, float]:
     """Take more steps until the values add up (Sundararajan et al. 2017, section 5)."""
     with torch.no_grad():
-        wanted = float(network(x)[0, target] - network(baseline)[0, target])
+        expected = float(network(x)[0, target] - network(baseline)[0, target])
     method = captum.attr.IntegratedGradients(network)
-    size = chunk_size_with_gradients(network, images=_AT_ONCE, image_shape=tuple(x.shape[1:]))
-    values, gap = torch.zeros_like(x), abs(wanted)
+    size = gradient_batch_size(network, images=_AT_ONCE, image_shape=tuple(x.shape[1:]))
+    values, gap = torch.zeros_like(x), abs(expected)
     for steps in _STEPS:
         values = method.attribute(x, baselines=baseline, target=target, n_steps=steps, internal_batch_size=size)
-        gap = abs(float(values.detach().double().sum()) - wanted)
-        if gap <= max(_COMPLETE * abs(wanted), _ENOUGH):
+        gap = abs(float(values.detach().double().sum()) - expected)
+        if gap <= max(_COMPLETE * abs(expected), _ENOUGH):
             break
     return values, gap
 
@@ -130,28 +132,28 @@ _cam_layers: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()  # finding 
 
 
 def _grad_cam(network: nn.Module, x: Tensor, target: int) -> Tensor:
-    """Weigh the last convolution's maps, after its activation, by their slopes (Selvaraju et al. 2017, section 3)."""
+    """Weigh the last convolution's maps, after its activation, by their gradients (Selvaraju et al. 2017, section 3)."""
     if network not in _cam_layers:
         _cam_layers[network] = _last_maps(network, x)
-    kept: list[Tensor] = []
+    outputs: list[Tensor] = []
 
-    def keep(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        kept.append(output)
+    def record(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        outputs.append(output)
 
-    handle = network.get_submodule(_cam_layers[network]).register_forward_hook(in_this_thread(keep))
+    handle = network.get_submodule(_cam_layers[network]).register_forward_hook(in_this_thread(record))
     try:
         logit = network(x)[0, target]
     finally:
         handle.remove()
-    maps = kept[-1]  # (1, C, h, w)
-    (slopes,) = torch.autograd.grad(logit, maps)
-    small = (slopes.mean((2, 3), keepdim=True) * maps.detach()).sum(1, keepdim=True).relu()
+    maps = outputs[-1]  # (1, C, h, w)
+    (gradients,) = torch.autograd.grad(logit, maps)
+    small = (gradients.mean((2, 3), keepdim=True) * maps.detach()).sum(1, keepdim=True).relu()
     return nn.functional.interpolate(small, size=x.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def _occlusion(network: nn.Module, x: Tensor, target: int, baseline: Tensor) -> Tensor:
     patch = max(2, x.shape[-1] // _PATCH_SHARE)
-    size = chunk_size(network, images=_AT_ONCE, image_shape=tuple(x.shape[1:]))
+    size = inference_batch_size(network, images=_AT_ONCE, image_shape=tuple(x.shape[1:]))
     with torch.no_grad():
         values: Tensor = captum.attr.Occlusion(network).attribute(
             x.detach(),
@@ -161,7 +163,7 @@ def _occlusion(network: nn.Module, x: Tensor, target: int, baseline: Tensor) -> 
             target=target,
             perturbations_per_eval=size,
         )
-    return values
+    return values.mean(1, keepdim=True)  # a square covers every channel, and each has the whole fall of the logit
 
 
 @contextmanager

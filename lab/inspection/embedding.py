@@ -1,6 +1,6 @@
 """The last hidden layer of many images, flattened to two dimensions for the eye.
 
-The features are what the last linear layer is given. Projections of different epochs are turned onto each other
+The features are the inputs of the last linear layer. Projections of different epochs are rotated onto each other
 (orthogonal Procrustes), so that a picture scrubbed through training moves instead of jumping.
 """
 
@@ -51,7 +51,7 @@ def _tsne(features: np.ndarray, *, seed: int) -> np.ndarray:
 
 
 def align(points: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Turn or mirror points (N, 2) so that they lie as near to the reference as can be; distances stay."""
+    """Rotate or reflect points (N, 2) so that they lie as near to the reference as can be; distances stay."""
     from scipy.linalg import orthogonal_procrustes
 
     centred = points - points.mean(axis=0)

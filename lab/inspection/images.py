@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from lab.data.pictures import read_picture
+from lab.data.pictures import read_channels
 from lab.data.pixels import border_of
 from lab.errors import InputError
 
@@ -24,8 +24,8 @@ class ImageSet(Protocol):
     def test_labels(self) -> np.ndarray: ...
 
 
-def pick_image(text: str, dataset: ImageSet, *, size: int) -> tuple[np.ndarray, int | None]:
-    """Return (uint8 (size, size), label) for "test:7", "train:12", or a picture file's path (label None).
+def pick_image(text: str, dataset: ImageSet, *, size: int, channels: int = 1) -> tuple[np.ndarray, int | None]:
+    """Return (uint8 (size, size) or (channels, size, size), label) for "test:7", "train:12", or a picture file's path (label None).
 
     Raises `InputError` for a number that is not there and for a file that is no such picture.
     """
@@ -39,23 +39,33 @@ def pick_image(text: str, dataset: ImageSet, *, size: int) -> tuple[np.ndarray, 
     path = Path(text)
     if not path.is_file():
         raise InputError(f"The image is {text!r}: give test:N, train:N, or the path of a picture file.")
-    return read_image(path.read_bytes(), size=size, name=text), None
+    return read_image(path.read_bytes(), size=size, channels=channels, name=text), None
 
 
-def read_image(data: bytes, *, size: int, fit: bool = False, name: str = "the picture") -> np.ndarray:
-    """Return a picture file in grey as uint8 (size, size); the data sets have light ink on black.
+def read_image(
+    data: bytes, *, size: int, channels: int = 1, fit: bool = False, name: str = "the picture"
+) -> np.ndarray:
+    """Return a picture file as uint8, grey (size, size) or (3, size, size); grey data sets have light ink on black.
 
     A picture of another size raises `InputError`, unless `fit` asks to lay it on a square of its own paper and resize it.
     """
-    grey = read_picture(data, name=name)
-    tall, wide = grey.shape
+    pixels = read_channels(data, channels=channels, name=name)
+    tall, wide = pixels.shape[-2:]
     if (tall, wide) == (size, size):
-        return grey
+        return pixels
     if not fit:
         raise InputError(
             f"{name} has {wide}×{tall} pixels, but the network's data are {size}×{size}: resize it, or choose to fit it."
         )
+    if pixels.ndim == 2:
+        return _fitted(pixels, size)
+    return np.stack([_fitted(channel, size) for channel in pixels])
+
+
+def _fitted(channel: np.ndarray, size: int) -> np.ndarray:
+    """Return uint8 (H, W) on a square of its own paper, resized to (size, size)."""
+    tall, wide = channel.shape
     side = max(tall, wide)
-    square = Image.new("L", (side, side), int(np.median(border_of(grey))))
-    square.paste(Image.fromarray(grey), ((side - wide) // 2, (side - tall) // 2))
+    square = Image.new("L", (side, side), int(np.median(border_of(channel))))
+    square.paste(Image.fromarray(channel), ((side - wide) // 2, (side - tall) // 2))
     return np.array(square.resize((size, size), Image.Resampling.LANCZOS))

@@ -6,6 +6,7 @@ import numpy as np
 from torch import nn
 
 from lab.errors import InputError, near_miss
+from lab.inspection.layer_fields import padding_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,14 @@ def read_kernels(network: nn.Module, *, layer: str) -> Kernels:
     assert isinstance(module, nn.Conv2d)
     weight = module.weight.detach().float().cpu().numpy().copy()
     bias = np.zeros(len(weight), np.float32) if module.bias is None else module.bias.detach().float().cpu().numpy()
-    padding = module.padding[0]
-    assert isinstance(padding, int)  # no network here pads by name
     return Kernels(
-        layer, weight, bias.copy(), int(module.stride[0]), padding, int(module.dilation[0]), int(module.groups)
+        layer=layer,
+        weight=weight,
+        bias=bias.copy(),
+        stride=int(module.stride[0]),
+        padding=padding_before(module, axis=0),
+        dilation=int(module.dilation[0]),
+        groups=int(module.groups),
     )
 
 

@@ -33,7 +33,7 @@ def whole_image(_field: ReceptiveField, _layer: nn.Module, _shape: tuple[int, ..
 
 def convolution(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField | None:
     """A window of the kernel's size slides over the padded map."""
-    padding = padding_before(cast(nn.Conv2d, layer))
+    padding = one_side(tuple(padding_before(cast(nn.Conv2d, layer), axis=axis) for axis in (0, 1)))
     settings = _square(layer, "kernel_size", "stride", "dilation")
     if settings is None or padding is None:
         return None
@@ -71,8 +71,8 @@ def average_pooling(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, 
 def adaptive_pooling(field: ReceptiveField, layer: nn.Module, shape: tuple[int, ...]) -> ReceptiveField | None:
     """The map is cut into as many windows as values are asked for."""
     pool = cast(nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d, layer)
-    wanted = one_side(pool.output_size)
-    return None if wanted is None else pooled_to(field, side=shape[-1], wanted=wanted)
+    side = one_side(pool.output_size)
+    return None if side is None else pooled_to(field, side=shape[-1], to_side=side)
 
 
 def over_channels(field: ReceptiveField, layer: nn.Module, _shape: tuple[int, ...]) -> ReceptiveField | None:
@@ -112,14 +112,13 @@ def cropped(field: ReceptiveField, layer: nn.Module, shape: tuple[int, ...]) -> 
     return sliding(field, padding=-((shape[-1] - cast(Crop, layer).size) // 2))
 
 
-def padding_before(conv: nn.Conv2d) -> int | None:
-    """Return how many rows of padding a convolution puts before the first, None where rows and columns differ."""
+def padding_before(conv: nn.Conv2d, *, axis: int) -> int:
+    """Return how many rows (axis 0) or columns (1) of padding a convolution puts before the first."""
     if conv.padding == "valid":
         return 0
     if conv.padding == "same":
-        kernel, dilation = one_side(conv.kernel_size), one_side(conv.dilation)
-        return None if kernel is None or dilation is None else (kernel - 1) * dilation // 2
-    return one_side(conv.padding)
+        return (conv.kernel_size[axis] - 1) * conv.dilation[axis] // 2
+    return int(conv.padding[axis])
 
 
 def one_side(value: object) -> int | None:

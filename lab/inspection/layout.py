@@ -112,12 +112,12 @@ def _mean(cells: list[_Cell]) -> float:
 
 def _settle(layer: list[_Cell]) -> None:
     """Put every cell under what feeds it, pushed aside just as far as its neighbours need."""
-    wanted = [_mean(cell.above) for cell in layer]
+    targets = [_mean(cell.above) for cell in layer]
     for index, cell in enumerate(layer):
         before = layer[index - 1] if index else None
-        clear = before.x + (before.width + cell.width) / 2 + _GAP_X if before else wanted[index]
-        cell.x = max(wanted[index], clear)
-    shift = sum(want - cell.x for want, cell in zip(wanted, layer)) / len(layer)
+        clear = before.x + (before.width + cell.width) / 2 + _GAP_X if before else targets[index]
+        cell.x = max(targets[index], clear)
+    shift = sum(target - cell.x for target, cell in zip(targets, layer)) / len(layer)
     for cell in layer:
         cell.x += shift
 
@@ -173,9 +173,9 @@ def _drawn(cell: _Cell, *, selected: str) -> str:
     facts = f"{box.params:,} params" if box.params else ""
     shown = f"does not fit: {side}" if box.failed else side
     title, detail = _cut(box.title, 20), _cut(box.detail, 36)
-    spoken = f"{box.title}, {shown}, {box.detail}{', ' + facts if facts else ''}"  # line by line, as it is seen
+    label = f"{box.title}, {shown}, {box.detail}{', ' + facts if facts else ''}"  # line by line, as it is seen
     if (title, detail) != (box.title, box.detail):  # the name begins with what is seen
-        spoken = f"{title} {shown} {detail}: {spoken}"
+        label = f"{title} {shown} {detail}: {label}"
     texts = (
         _text(x + 16, y + 19, title, weight=600),
         _text(x + _WIDTH - 10, y + 19, shown, size=12, anchor="end"),
@@ -183,7 +183,7 @@ def _drawn(cell: _Cell, *, selected: str) -> str:
         _text(x + _WIDTH - 10, y + 36, facts if len(box.detail) < 26 else "", size=11, opacity=0.75, anchor="end"),
     )
     return (
-        f'<g class="box" data-name="{escape(box.names[0])}" role="button" tabindex="0" aria-label="{escape(spoken)}">'
+        f'<g class="box" data-name="{escape(box.names[0])}" role="button" tabindex="0" aria-label="{escape(label)}">'
         f'<rect x="{x:.0f}" y="{y:.0f}" width="{_WIDTH}" height="{_HEIGHT}" rx="7" '
         f'fill="var(--st-secondary-background-color, #f3f6f9)" stroke="{frame}" stroke-width="{2.5 if marked else 1.2}"/>'
         f'<rect x="{x:.0f}" y="{y:.0f}" width="6" height="{_HEIGHT}" rx="3" fill="{colour}"/>'

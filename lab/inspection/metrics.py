@@ -1,4 +1,4 @@
-"""Right and wrong answers counted: confusion, per class, calibration, and which images to look at. NumPy only.
+"""Classification metrics: confusion matrix, per-class scores, calibration, and which images to look at. NumPy only.
 
 Rows of a confusion matrix are the truth. What is not defined (precision of a class that was never answered) is NaN.
 """
@@ -111,13 +111,13 @@ class Calibration:
 
 
 def calibrate(answers: Answers, *, bins: int = 10) -> Calibration:
-    """Compare how sure the network was with how often it was right."""
+    """Bin the answers by confidence and compare it with their accuracy: the numbers of a reliability diagram."""
     edges = np.linspace(0.0, 1.0, bins + 1)
-    sure, right = answers.confidence[answers.answered], answers.right[answers.answered]
-    place = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
+    confidences, right = answers.confidence[answers.answered], answers.right[answers.answered]
+    place = np.clip(np.ceil(confidences * bins).astype(int) - 1, 0, bins - 1)
     count = np.bincount(place, minlength=bins)
     with np.errstate(invalid="ignore"):
-        confidence = np.bincount(place, weights=sure, minlength=bins) / count
+        confidence = np.bincount(place, weights=confidences, minlength=bins) / count
         accuracy = np.bincount(place, weights=right, minlength=bins) / count
     gaps = np.nan_to_num(np.abs(confidence - accuracy))  # of empty bins
     ece = float((gaps * count).sum() / max(1, count.sum())) if answers.answered.all() else float("nan")
@@ -125,19 +125,19 @@ def calibrate(answers: Answers, *, bins: int = 10) -> Calibration:
 
 
 def find_cell(answers: Answers, *, truth: int, answer: int, limit: int = 60) -> np.ndarray:
-    """Return the indices of the images of one cell of the confusion matrix, surest first."""
+    """Return the indices of the images of one cell of the confusion matrix, most confident first."""
     found = np.flatnonzero((answers.labels == truth) & (answers.predicted == answer))
     return found[np.argsort(-answers.confidence[found], kind="stable")][:limit]
 
 
-def worst_mistakes(answers: Answers, *, limit: int = 40) -> np.ndarray:
-    """Return the indices of the wrong answers, surest first."""
+def most_confident_errors(answers: Answers, *, limit: int = 40) -> np.ndarray:
+    """Return the indices of the wrong answers, most confident first."""
     wrong = np.flatnonzero(answers.answered & ~answers.right)
     return wrong[np.argsort(-answers.confidence[wrong], kind="stable")][:limit]
 
 
-def shakiest_hits(answers: Answers, *, limit: int = 40) -> np.ndarray:
-    """Return the indices of the right answers, least sure first."""
+def least_confident_correct(answers: Answers, *, limit: int = 40) -> np.ndarray:
+    """Return the indices of the correct answers, least confident first."""
     right = np.flatnonzero(answers.right)
     return right[np.argsort(answers.confidence[right], kind="stable")][:limit]
 

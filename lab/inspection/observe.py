@@ -1,8 +1,8 @@
-"""What a network answers and what its layers say about one image, looked at without touching it.
+"""A network's logits and the outputs of its layers, observed without changing it.
 
 Only forward hooks are used; hooks and modes are put back in `finally`, and outputs are copied, because a ReLU that
-works in place would overwrite what its convolution said. A hook hears its own thread only, so that one network can be
-shared by all who look at it.
+works in place would overwrite its convolution's output. A hook records its own thread only, so that one network can be
+shared by all threads that inspect it.
 """
 
 import threading
@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lab.architectures.chunks import chunk_size
+from lab.architectures.inference_batches import inference_batch_size
+from lab.data.channels import with_channels
 from lab.errors import InputError, near_miss
 from lab.inspection.graph import trace_graph
 from lab.inspection.layer_kinds import LayerKind
@@ -24,7 +25,7 @@ from lab.inspection.receptive_field import ReceptiveField
 
 @dataclass(frozen=True, slots=True)
 class LayerView:
-    """One layer that can be looked at. shape: (C, H, W) of its maps, or (N,) of its vector."""
+    """One layer that can be inspected. shape: (C, H, W) of its maps, or (N,) of its vector."""
 
     name: str
     type: str
@@ -50,7 +51,7 @@ class FeatureMaps:
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[nn.Module]:
-    """Put every module into eval mode and give each its own mode back."""
+    """Put every module into eval mode and restore each one's own mode."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
@@ -63,7 +64,7 @@ def evaluating(network: nn.Module) -> Iterator[nn.Module]:
 def list_layers(network: nn.Module, *, image_size: int, channels: int = 1) -> tuple[LayerView, ...]:
     """Return every layer in the order it runs, with the shape of its output for one image.
 
-    A layer that runs twice (a block's one ReLU) stands where it runs last: that output is what `capture` keeps.
+    A layer that runs twice (a block's one ReLU) stands where it runs last: that output is what `capture` returns.
     """
     nodes = trace_graph(network, input_shape=(1, channels, image_size, image_size))
     known = dict(network.named_modules())
@@ -84,33 +85,32 @@ def find_layer(layers: Sequence[LayerView], name: str) -> LayerView:
 
 
 def to_input(images_u8: np.ndarray, *, mean: float, std: float) -> Tensor:
-    """Return x_BCHW float32 of uint8 images (N, H, W) or one (H, W): scaled to [0, 1], minus mean, over std."""
-    stack = images_u8[None] if images_u8.ndim == 2 else images_u8
-    x = torch.from_numpy(np.ascontiguousarray(stack)).unsqueeze(1).float()
+    """Return x_BCHW float32 of uint8 images (N, H, W) or (N, C, H, W): scaled to [0, 1], minus mean, over std."""
+    x = torch.from_numpy(np.ascontiguousarray(with_channels(images_u8))).float()
     return (x / 255 - mean) / std
 
 
 def in_this_thread(hook: Callable[..., None]) -> Callable[..., None]:
-    """Return the hook as one that is silent when another thread runs the same network meanwhile."""
+    """Return the hook as one that does nothing when another thread runs the same network meanwhile."""
     me = threading.get_ident()
 
-    def heard(*told: Any) -> None:
+    def filtered(*arguments: Any) -> None:
         if threading.get_ident() == me:
-            hook(*told)
+            hook(*arguments)
 
-    return heard
+    return filtered
 
 
 def capture(network: nn.Module, x_BCHW: Tensor, *, layers: Sequence[str]) -> dict[str, Tensor]:
     """Run once in eval mode and return a copy of the named layers' outputs; of a layer that runs twice, the last."""
-    kept: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
     handles = []
 
     def watch(name: str) -> None:
-        def keep(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            kept[name] = output.detach().clone()
+        def record(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+            outputs[name] = output.detach().clone()
 
-        handles.append(network.get_submodule(name).register_forward_hook(in_this_thread(keep)))
+        handles.append(network.get_submodule(name).register_forward_hook(in_this_thread(record)))
 
     try:
         with evaluating(network), torch.no_grad():
@@ -120,23 +120,23 @@ def capture(network: nn.Module, x_BCHW: Tensor, *, layers: Sequence[str]) -> dic
     finally:
         for handle in handles:
             handle.remove()
-    return kept
+    return outputs
 
 
 def layer_input(network: nn.Module, x_BCHW: Tensor, *, layer: str) -> Tensor:
-    """Run once in eval mode and return a copy of what the named layer is given, the last time if it runs twice."""
-    kept: list[Tensor] = []
+    """Run once in eval mode and return a copy of the named layer's input, the last time if it runs twice."""
+    recorded: list[Tensor] = []
 
-    def keep(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        kept.append(inputs[0].detach().clone())
+    def record(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        recorded.append(inputs[0].detach().clone())
 
-    handle = network.get_submodule(layer).register_forward_pre_hook(in_this_thread(keep))
+    handle = network.get_submodule(layer).register_forward_pre_hook(in_this_thread(record))
     try:
         with evaluating(network), torch.no_grad():
             network(x_BCHW)
     finally:
         handle.remove()
-    return kept[-1]
+    return recorded[-1]
 
 
 def feature_maps(network: nn.Module, x_1CHW: Tensor, *, layer: str) -> FeatureMaps:
@@ -150,9 +150,9 @@ def feature_maps(network: nn.Module, x_1CHW: Tensor, *, layer: str) -> FeatureMa
 
 
 def compute_logits(network: nn.Module, images_u8: np.ndarray, *, mean: float, std: float) -> np.ndarray:
-    """Return logits float32 (N, K) of uint8 images (N, H, W), in chunks on the network's device."""
+    """Return logits float32 (N, K) of uint8 images (N, H, W) or (N, C, H, W), in batches on the network's device."""
     device = next(network.parameters()).device
-    size = chunk_size(network, images=len(images_u8), image_shape=(1, *images_u8.shape[1:]))
+    size = inference_batch_size(network, images=len(images_u8), image_shape=with_channels(images_u8).shape[1:])
     parts = []
     with evaluating(network), torch.inference_mode():
         for start in range(0, len(images_u8), size):

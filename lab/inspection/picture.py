@@ -1,4 +1,4 @@
-"""A network's graph folded to what a person wants to see: every layer, layers with their activations, or blocks.
+"""A network's graph at three levels of detail: every layer, layers with their activations, or blocks.
 
 Boxes and arrows only, no coordinates: `layout` places them.
 """

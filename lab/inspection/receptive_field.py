@@ -98,11 +98,11 @@ def interpolated(field: ReceptiveField, *, factor: int) -> ReceptiveField:
     return _compose(field, reads, rows=factor * len(field.windows), rows_before=len(field.windows))
 
 
-def pooled_to(field: ReceptiveField, *, side: int, wanted: int) -> ReceptiveField:
-    """Return the field after pooling a map of `side` rows to `wanted` rows, whose windows may overlap."""
-    if side % wanted == 0:
-        return sliding(field, kernel=side // wanted, stride=side // wanted)
-    windows = [_span(field, range(row * side // wanted, -(-(row + 1) * side // wanted))) for row in range(wanted)]
+def pooled_to(field: ReceptiveField, *, side: int, to_side: int) -> ReceptiveField:
+    """Return the field after pooling a map of `side` rows to `to_side` rows, whose windows may overlap."""
+    if side % to_side == 0:
+        return sliding(field, kernel=side // to_side, stride=side // to_side)
+    windows = [_span(field, range(row * side // to_side, -(-(row + 1) * side // to_side))) for row in range(to_side)]
     return ReceptiveField(tuple(windows), field.window(side)[0] - field.window(0)[0])
 
 

@@ -1,4 +1,4 @@
-"""Whole answers for the shell and other rooms: one image looked at, one network judged."""
+"""Complete results for the CLI and other packages: one image inspected, one network evaluated."""
 
 from dataclasses import dataclass
 
@@ -18,13 +18,13 @@ class Inspected:
 
 
 def inspect_image(network: nn.Module, image_u8: np.ndarray, *, layer: str, mean: float, std: float) -> Inspected:
-    """Return what a layer says about a uint8 image (H, W), and the answer. Raises `InputError` for the layer."""
-    maps = feature_maps(network, to_input(image_u8, mean=mean, std=std), layer=layer)
+    """Return a layer's maps for a uint8 image (H, W) or (C, H, W), and the probabilities. Raises `InputError` for the layer."""
+    maps = feature_maps(network, to_input(image_u8[None], mean=mean, std=std), layer=layer)
     return Inspected(maps, softmax(compute_logits(network, image_u8[None], mean=mean, std=std))[0])
 
 
 def evaluate_network(
     network: nn.Module, images_u8: np.ndarray, labels: np.ndarray, *, mean: float, std: float, classes: tuple[str, ...]
 ) -> EvaluationReport:
-    """Judge a network on uint8 images (N, H, W) and labels (N,): accuracy, loss, per class, confusion, calibration."""
+    """Evaluate a network on uint8 images (N, H, W) or (N, C, H, W), labels (N,): accuracy, loss, per class, confusion, calibration."""
     return report(judge(compute_logits(network, images_u8, mean=mean, std=std), labels), classes=classes)

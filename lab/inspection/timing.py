@@ -35,7 +35,7 @@ class Timing:
     device: str
 
     def unclear_pairs(self) -> tuple[tuple[LayerTime, LayerTime], ...]:
-        """Return neighbours in the order of their medians, slowest first, that their spread does not tell apart."""
+        """Return neighbours in the order of their medians, slowest first, whose difference is within their spread."""
         order = sorted(self.layers, key=lambda layer: -layer.median_ms)
         return tuple(
             (slow, quick)

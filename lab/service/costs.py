@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from lab.config import RunConfig
 from lab.data.load import is_present
-from lab.data.registry import DatasetSpec
+from lab.data.spec import DatasetSpec
 from lab.devices import resolve_device
 from lab.errors import ShapeError
 from lab.inspection.summary import summarize
@@ -89,13 +89,13 @@ def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
     """Return what a configuration will cost. Raises `ShapeError` or `DeviceError` where it cannot run."""
     checked, spec = resolved.config, resolved.dataset
     device = resolve_device(checked.device if checked.device != "auto" else lab.settings.device)
-    summary = summarize(build_on_meta(checked), input_shape=(1, 1, spec.image_size, spec.image_size))
+    summary = summarize(build_on_meta(checked), input_shape=(1, *spec.image_shape))
     there = _train_images(lab, spec)
     used = min(checked.train_limit, there) or there
     images = round(used * (1 - checked.val_fraction))
     rate = _measured_rate(lab, checked, device.type)
     counted = _seconds_per_image(summary.total_mult_adds, device.type)
-    seconds_per_image = 1 / rate if rate else counted + _augment_seconds(checked.augment, device.type)
+    seconds_per_image = 1 / rate if rate else counted + _augment_seconds(checked.augment, device.type, spec.image_shape)
     limit = checked.max_steps * checked.batch_size if checked.max_steps else math.inf  # images
     return Estimate(
         params=summary.total_params,
@@ -169,12 +169,12 @@ def _seconds_per_image(mult_adds: int, device: str) -> float:
 
 
 @cache
-def _augment_seconds(name: str, device: str) -> float:
+def _augment_seconds(name: str, device: str, image_shape: tuple[int, int, int]) -> float:
     """Measure an augmentation on this processor, in seconds an image: the best of five batches. On a GPU it is little."""
     augment = build_augment(name)
     if augment is None or device != "cpu":
         return 0.0
-    x_BCHW, generator = torch.zeros(_AUGMENT_BATCH, 1, 28, 28), torch.Generator()
+    x_BCHW, generator = torch.zeros(_AUGMENT_BATCH, *image_shape), torch.Generator()
     return min(_timed(lambda: augment(x_BCHW, generator)) for _ in range(5)) / _AUGMENT_BATCH
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from lab.architectures.registry import Architecture, check_options, get_architecture, resolve_input_size
 from lab.config import INPUT_SIZES, RunConfig
-from lab.data.registry import DatasetSpec, get_dataset_spec
+from lab.data.registry import get_dataset_spec
+from lab.data.spec import DatasetSpec
 from lab.runs.records import RunRecord
 
 

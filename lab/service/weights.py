@@ -106,5 +106,6 @@ class SavedWeights:
             std=std,
             class_names=spec.classes,
             image_size=spec.image_size,
+            channels=spec.channels,
             result=self._store.results.at_step(run.id, step) if step else None,
         )

@@ -71,13 +71,13 @@ def _any_batch() -> tuple[dict[int, Any]]:
 
 def _example(loaded: LoadedNetwork) -> torch.Tensor:
     # Two images: with one, the exporter would take the number for a constant.
-    return torch.zeros(2, 1, loaded.image_size, loaded.image_size)
+    return torch.zeros(2, loaded.channels, loaded.image_size, loaded.image_size)
 
 
 def _compare(loaded: LoadedNetwork, session: Any) -> None:
-    shape = (_CHECKED_IMAGES, loaded.image_size, loaded.image_size)
+    shape = (_CHECKED_IMAGES, loaded.channels, loaded.image_size, loaded.image_size)
     images_u8 = np.random.default_rng(0).integers(0, 256, size=shape).astype(np.float32)
-    x_BCHW = ((images_u8 / 255 - loaded.mean) / loaded.std).astype(np.float32)[:, None]
+    x_BCHW = ((images_u8 / 255 - loaded.mean) / loaded.std).astype(np.float32)
     difference = float(np.abs(session.run([_OUTPUT], {_INPUT: x_BCHW})[0] - _logits(loaded.network, x_BCHW)).max())
     if not difference <= TOLERANCE:
         raise LabError(

@@ -47,9 +47,13 @@ def facts(loaded: LoadedNetwork) -> dict[str, Any]:
         "test_accuracy": result.test_accuracy,
         "val_accuracy": result.val_accuracy,
         "test_accuracy_of_the_run": run.headline.test_accuracy,
-        "input": "float32 (B, 1, H, W): (pixel / 255 - mean) / std, light ink on black",
+        "input": f"float32 (B, {loaded.channels}, H, W): (pixel / 255 - mean) / std, {_kind(loaded)}",
         "output": "logits float32 (B, classes)",
     }
+
+
+def _kind(loaded: LoadedNetwork) -> str:
+    return "light ink on black" if loaded.channels == 1 else "channels as in the data set"
 
 
 def safetensors_bytes(loaded: LoadedNetwork) -> bytes:
@@ -86,7 +90,7 @@ def model_card(loaded: LoadedNetwork) -> str:
         f"- Classes in the order of the outputs: {markdown_text(', '.join(loaded.class_names))}",
         "",
         "## Use",
-        f"- Input: float32 (B, 1, {loaded.image_size}, {loaded.image_size}), light ink on black: "
+        f"- Input: float32 (B, {loaded.channels}, {loaded.image_size}, {loaded.image_size}), {_kind(loaded)}: "
         f"`(pixel / 255 - {loaded.mean!r}) / {loaded.std!r}`.",
         f"- Output: logits (B, {len(loaded.class_names)}); softmax gives probabilities.",
         "- Batch norm and dropout must be in evaluation mode.",

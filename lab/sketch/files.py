@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from lab.data.load import Dataset
-from lab.data.pictures import read_colours, read_picture
+from lab.data.pictures import read_channels, read_colours
 from lab.data.pixels import is_on_paper
 from lab.errors import InputError
-from lab.sketch.normalise import RECIPES, SIDE, normalise
+from lab.sketch.normalise import normalise
 from lab.sketch.photo import find_digits
 from lab.sketch.reading import Answer, NetworkLike, doubt_crowd, learn_network_rule, read_image, read_sketch
 from lab.sketch.unsure import UnsureRule, Verdict
@@ -29,7 +29,7 @@ def predict_images(
     """Read image files: one JSON-safe record each, in order.
 
     pictures: (name, file content, or the error that kept it from being read). With `sketch` they are photos of any
-    size and polarity, in which digits are looked for; without, they must be 28×28 like the data set's own.
+    size and polarity, in which digits are looked for; without, they must have the size of the data set's own.
 
     Record: `image`, `label` (the digits from left to right; None if there are none), `probabilities` in class order (of
     a single digit, else []), `unsure`, `reasons`, and with `sketch` `digits`: the same of each, with its `box` (top,
@@ -56,22 +56,24 @@ def _record(
 ) -> dict[str, Any]:
     if as_sketch:
         return _read_photo(loaded, name, data, dataset, rule)
-    grey = read_picture(data, name=name)
-    if grey.shape != (SIDE, SIDE):
+    spec = dataset.spec
+    image = read_channels(data, channels=spec.channels, name=name)
+    if image.shape[-2:] != spec.image_shape[1:]:
+        scaled = "add --sketch to have it cut out and scaled like a drawing" if spec.recipe else "scale it first"
         raise InputError(
-            f"{name} has {grey.shape[1]}×{grey.shape[0]} pixels, but the network takes {SIDE}×{SIDE}: add --sketch to "
-            "have it cut out and scaled like a drawing."
+            f"{name} has {image.shape[-1]}×{image.shape[-2]} pixels, but the network takes "
+            f"{spec.image_size}×{spec.image_size}: {scaled}."
         )
-    answer = read_image(loaded, grey, rule=rule)
-    if is_on_paper(grey) and not is_on_paper(np.median(dataset.test_images[:200], axis=0)):
+    answer = read_image(loaded, image, rule=rule)
+    if spec.channels == 1 and is_on_paper(image) and not is_on_paper(np.median(dataset.test_images[:200], axis=0)):
         verdict = Verdict(True, (INVERTED, *answer.verdict.reasons))
         answer = Answer(answer.probabilities, answer.class_names, verdict)
     return {"image": name, **_fields(answer)}
 
 
 def _read_photo(loaded: NetworkLike, name: str, data: bytes, dataset: Dataset, rule: UnsureRule) -> dict[str, Any]:
+    recipe = dataset.spec.require_recipe()
     photo = find_digits(read_colours(data, name=name), name=name, split=dataset.spec.has_digits)
-    recipe = RECIPES[dataset.spec.recipe]
     answers = doubt_crowd(
         [read_sketch(loaded, digit, normalise(digit, recipe=recipe), rule=rule) for digit in photo.digits]
     )

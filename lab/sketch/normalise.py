@@ -1,6 +1,6 @@
 """Make of a drawing what the makers of a data set made of theirs, step by step, each step visible and optional.
 
-MNIST (LeCun et al. 1998): the digit's longer side is scaled to 20 pixels with anti-aliasing, keeping its shape, and
+MNIST (LeCun et al. 1998): the digit's longer side is scaled to 20 pixels with anti-aliasing, preserving its shape, and
 laid into 28×28 so that its centre of mass is in the middle (pixel 14, as the files show). Scaling and centring are one
 resampling with a fractional frame, so a moved drawing gives nearly the same picture. The pen step is ours: strokes far
 thinner or thicker than the data's are redrawn at the nearest width the data has.
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from lab.data.recipes import Recipe
 from lab.data.resize import resize_images
 from lab.sketch.sketch import SEEN, Sketch
 
-SIDE = 28
 FINE = 4  # the pen is redrawn at this multiple of the field's resolution
 STEPS = ("crop", "pen", "scale", "smooth", "centre")
 ALL_STEPS = frozenset(STEPS)
@@ -25,32 +25,6 @@ STEP_TITLES = {
     "scale": "Scaled",
     "smooth": "Anti-aliased",
     "centre": "Centred",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a data set's pictures were made.
-
-    field: side in pixels they were made at (enlarged to 28 if smaller). box: length of a drawing's longer side in it.
-    centre: "mass" or "box". middle: where the centre goes, in field pixels from the left edge. pen: (thinnest,
-    thickest) usual stroke, in field pixels. blocks: whether pixels count the ink of a bilevel picture (8×8 digits).
-    """
-
-    field: int
-    box: float
-    centre: str
-    middle: float
-    pen: tuple[float, float]
-    blocks: bool = False
-
-
-# Widths: 5th and 95th percentile of 1,500 training pictures, measured by `stroke_width` (docs/benchmarks.md).
-RECIPES = {
-    "mnist": Recipe(28, 20.0, "mass", 14.5, (2.0, 4.0)),
-    "emnist": Recipe(28, 24.0, "box", 14.0, (2.5, 4.5)),
-    "digits": Recipe(8, 8.0, "box", 4.0, (1.1, 2.0), blocks=True),
-    "usps": Recipe(16, 16.0, "box", 8.0, (1.6, 3.2)),
 }
 
 
@@ -111,14 +85,14 @@ def stroke_width(ink: np.ndarray) -> float:
 
 
 def normalise(sketch: Sketch, *, recipe: Recipe, steps: frozenset[str] = ALL_STEPS) -> np.ndarray:
-    """Return the picture the network gets, uint8 (28, 28); an empty drawing gives an empty picture.
+    """Return the picture the network gets, uint8 (side, side) of the recipe; an empty drawing gives an empty picture.
 
     `steps` are those of `STEPS` that are on. Without `crop` the whole canvas counts as the drawing, without `scale` it
     fills the field to its edges, without `smooth` single points are picked, without `centre` its box is centred.
     """
     found = measure(sketch)
     if found is None:
-        return np.zeros((SIDE, SIDE), dtype=np.uint8)
+        return np.zeros((recipe.side, recipe.side), dtype=np.uint8)
     return _picture(found, recipe, steps)
 
 
@@ -137,7 +111,7 @@ def normalise_steps(sketch: Sketch, *, recipe: Recipe, steps: frozenset[str] = A
         pictures.append(StepPicture("crop", STEP_TITLES["crop"], _shrink(_square(found.crop)), f"{wide}×{tall}"))
     if "pen" in steps:
         before, after = found.width / _place(found, recipe, steps - {"pen"}).scale, place.pen
-        changed = f"{before:.1f} → {after:.1f} px" if abs(after - before) > 0.05 else f"{after:.1f} px, kept"
+        changed = f"{before:.1f} → {after:.1f} px" if abs(after - before) > 0.05 else f"{after:.1f} px, unchanged"
         pictures.append(StepPicture("pen", STEP_TITLES["pen"], _draw_fine(found, recipe, place), changed))
     if "scale" in steps:
         rough = _picture(found, recipe, steps - {"smooth", "centre"})
@@ -196,7 +170,7 @@ def _picture(found: Measured, recipe: Recipe, steps: frozenset[str]) -> np.ndarr
         how = Image.Resampling.BILINEAR if "smooth" in steps else Image.Resampling.NEAREST
         small = _frame(found, recipe.field, place, resolution=1, how=how)
     # A copy: what Pillow lends cannot be written to, and torch warns of that.
-    return small.copy() if recipe.field == SIDE else resize_images(small[None], SIDE)[0]
+    return small.copy() if recipe.field == recipe.side else resize_images(small[None], recipe.side)[0]
 
 
 def _draw_fine(found: Measured, recipe: Recipe, place: _Place) -> np.ndarray:

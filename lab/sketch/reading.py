@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from lab.architectures.chunks import chunk_size
+from lab.architectures.inference_batches import inference_batch_size
+from lab.data.channels import as_grey, with_channels
 from lab.data.load import Dataset
+from lab.data.recipes import Recipe
 from lab.errors import InputError
 from lab.formatting import format_percent
-from lab.sketch.normalise import ALL_STEPS, RECIPES, STEPS, normalise
+from lab.sketch.normalise import ALL_STEPS, STEPS, normalise
 from lab.sketch.sketch import Sketch
 from lab.sketch.unsure import Familiar, UnsureRule, Verdict, judge, learn_rule, unit_rows
 
@@ -67,29 +69,33 @@ class Answer:
         return tuple((self.class_names[i], float(self.probabilities[i])) for i in order)
 
 
-def compute_probabilities(loaded: NetworkLike, images_BHW: np.ndarray) -> np.ndarray:
-    """Return softmax probabilities (B, K) float64 of uint8 pictures (B, 28, 28), in chunks, without gradients."""
-    return run_network(loaded, images_BHW)[0]
+def compute_probabilities(loaded: NetworkLike, images: np.ndarray) -> np.ndarray:
+    """Return softmax probabilities (B, K) float64 of uint8 images (B, H, W) or (B, C, H, W), in chunks, without gradients."""
+    return run_network(loaded, images)[0]
 
 
-def compute_features(loaded: NetworkLike, images_BHW: np.ndarray) -> np.ndarray:
-    """Return what the last linear layer is given (B, D) for uint8 pictures (B, 28, 28); raises `InputError` without one."""
-    features = run_network(loaded, images_BHW)[1]
+def compute_features(loaded: NetworkLike, images: np.ndarray) -> np.ndarray:
+    """Return what the last linear layer is given (B, D) for uint8 images (B, H, W) or (B, C, H, W); raises `InputError` without one."""
+    features = run_network(loaded, images)[1]
     if features is None:
         raise InputError("This network has no linear layer, so there is no last hidden layer to show.")
     return features
 
 
-def run_network(loaded: NetworkLike, images_BHW: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return probabilities (B, K) float64 and what the last linear layer was given (B, D), None without such a layer."""
+def run_network(loaded: NetworkLike, images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return probabilities (B, K) float64 and what the last linear layer was given (B, D), None without such a layer.
+
+    images: uint8 (B, H, W) or (B, C, H, W).
+    """
     device = next((p.device for p in loaded.network.parameters()), torch.device("cpu"))
     probabilities: list[torch.Tensor] = []
     features: list[torch.Tensor] = []
-    size = chunk_size(loaded.network, images=len(images_BHW), image_shape=(1, *images_BHW.shape[1:]))
+    images_BCHW = with_channels(images)
+    size = inference_batch_size(loaded.network, images=len(images_BCHW), image_shape=images_BCHW.shape[1:])
     with torch.inference_mode(), _last_inputs(loaded.network, features):
-        for start in range(0, len(images_BHW), size):
-            part = np.require(images_BHW[start : start + size], requirements=["C", "W"])
-            x_BCHW = (torch.from_numpy(part).to(device).unsqueeze(1).float() / 255 - loaded.mean) / loaded.std
+        for start in range(0, len(images_BCHW), size):
+            part = np.require(images_BCHW[start : start + size], requirements=["C", "W"])
+            x_BCHW = (torch.from_numpy(part).to(device).float() / 255 - loaded.mean) / loaded.std
             probabilities.append(torch.softmax(loaded.network(x_BCHW).double(), dim=1).cpu())
     if not probabilities:
         return np.zeros((0, len(loaded.class_names))), None
@@ -97,7 +103,7 @@ def run_network(loaded: NetworkLike, images_BHW: np.ndarray) -> tuple[np.ndarray
 
 
 @contextmanager
-def _last_inputs(network: nn.Module, kept: list[torch.Tensor]) -> Iterator[None]:
+def _last_inputs(network: nn.Module, inputs_seen: list[torch.Tensor]) -> Iterator[None]:
     """Collect what the last linear layer is given by this thread; others may use the network at the same time."""
     linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
     if not linear:
@@ -105,11 +111,11 @@ def _last_inputs(network: nn.Module, kept: list[torch.Tensor]) -> Iterator[None]
         return
     me = threading.get_ident()
 
-    def keep(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+    def record(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         if threading.get_ident() == me:
-            kept.append(inputs[0].detach().float().flatten(1).cpu())
+            inputs_seen.append(inputs[0].detach().float().flatten(1).cpu())
 
-    handle = linear[-1].register_forward_pre_hook(keep)
+    handle = linear[-1].register_forward_pre_hook(record)
     try:
         yield
     finally:
@@ -120,7 +126,7 @@ def learn_network_rule(loaded: NetworkLike, dataset: Dataset, *, count: int = RU
     """Learn when this network is unsure: from the first `count` test pictures, and twice as many of training."""
     images, labels = dataset.test_images[:count], dataset.test_labels[:count]
     probabilities, features = run_network(loaded, images)
-    rule = learn_rule(probabilities, labels, images)
+    rule = learn_rule(probabilities, labels, as_grey(images))
     _, known = run_network(loaded, dataset.train_images[: 2 * count])
     if features is None or known is None:
         return rule
@@ -135,15 +141,15 @@ def rule_images(parameters: int, input_size: str) -> int:
 
 
 def read_sketch(loaded: NetworkLike, sketch: Sketch, image: np.ndarray, *, rule: UnsureRule) -> Answer:
-    """Ask one network about a drawing that was normalised to `image`, uint8 (28, 28)."""
+    """Ask one network about a drawing that was normalised to `image`, uint8 (H, W)."""
     return read_image(loaded, image, rule=rule, sketch=sketch)
 
 
 def read_image(loaded: NetworkLike, image: np.ndarray, *, rule: UnsureRule, sketch: Sketch | None = None) -> Answer:
-    """Ask one network about a picture uint8 (28, 28); `sketch` is the drawing it was made from, if there is one."""
+    """Ask one network about a picture uint8 (H, W) or (C, H, W); `sketch` is the drawing it was made from, if there is one."""
     probabilities, features = run_network(loaded, image[None])
     seen = None if features is None else features[0]
-    verdict = judge(probabilities[0], rule=rule, sketch=sketch, image=image, features_D=seen)
+    verdict = judge(probabilities[0], rule=rule, sketch=sketch, image=as_grey(image[None])[0], features_D=seen)
     return Answer(probabilities[0], loaded.class_names, verdict)
 
 
@@ -189,10 +195,9 @@ def _of_all(some: int, count: int) -> str:
 
 
 def compare_steps(
-    loaded: NetworkLike, sketch: Sketch, *, recipe_id: str, steps: frozenset[str] = ALL_STEPS
+    loaded: NetworkLike, sketch: Sketch, *, recipe: Recipe, steps: frozenset[str] = ALL_STEPS
 ) -> Mapping[str, tuple[str, float]]:
     """Return, for every step that is on, what the network would say without it: step -> (label, probability)."""
-    recipe = RECIPES[recipe_id]
     tried = [step for step in STEPS if step in steps]
     if sketch.blank or not tried:
         return {}

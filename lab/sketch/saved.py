@@ -1,4 +1,4 @@
-"""Drawings as files: the PNG they are kept as, and what one can take home, as pictures or as idx."""
+"""Drawings as files: the PNG they are saved as, and downloads of them as PNG or idx."""
 
 import io
 import zipfile
@@ -7,18 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from lab.data.own import idx_bytes
+from lab.data.local import idx_bytes
+from lab.data.recipes import Recipe
 from lab.errors import InputError
-from lab.sketch.normalise import Recipe, normalise
+from lab.sketch.normalise import normalise
 from lab.sketch.sketch import MAX_SIDE, Sketch
 
-_KEPT_SIDE = 280  # pixels: larger drawings (photos) are kept at this size
+_SAVED_SIDE = 280  # pixels: larger drawings (photos) are saved at this size
 
 
 def encode_ink(sketch: Sketch) -> bytes:
     """Return the ink as a grey PNG, light on black, at most 280 pixels a side."""
     picture = Image.fromarray(np.ascontiguousarray(sketch.ink))
-    picture.thumbnail((_KEPT_SIDE, _KEPT_SIDE))
+    picture.thumbnail((_SAVED_SIDE, _SAVED_SIDE))
     out = io.BytesIO()
     picture.save(out, format="PNG", optimize=True)
     return out.getvalue()
@@ -56,7 +57,7 @@ def zip_idx(drawings: Sequence[Sketch], labels: Sequence[int], *, recipe: Recipe
 
 
 def normalise_all(drawings: Sequence[Sketch], *, recipe: Recipe) -> np.ndarray:
-    """Return uint8 (N, 28, 28)."""
+    """Return uint8 (N, side, side), the side being the recipe's."""
     if not drawings:
-        return np.zeros((0, 28, 28), dtype=np.uint8)
+        return np.zeros((0, recipe.side, recipe.side), dtype=np.uint8)
     return np.stack([normalise(drawing, recipe=recipe) for drawing in drawings])

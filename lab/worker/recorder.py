@@ -1,8 +1,8 @@
-"""Keeps what training tells: points in the store before the checkpoint that follows them, weights within a budget.
+"""Writes down what training emits: points in the store before the checkpoint that follows them, findings, the result.
 
 A buffer is emptied only after its commit returned, so what the store acknowledged is never lost and what it refused is
 tried again. While the store is busy or unreachable training goes on, and saved files wait to be listed; after a longer
-outage the worker pauses the run. The rules of `lab.diagnosis` are asked at every epoch's end, now and then inside one,
+outage the worker pauses the run. The rules of `lab.diagnosis` are applied at every epoch's end, now and then inside one,
 and at the run's end; each time their findings replace the earlier ones as a whole.
 """
 
@@ -13,22 +13,22 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from lab.checkpoint_files import encode
-from lab.diagnosis.curves import DataFacts, Points
+from lab.diagnosis.curves import DataFacts
 from lab.diagnosis.rules import diagnose_run
 from lab.errors import ArtifactError, StoreBusyError
 from lab.findings import Finding
 from lab.metrics import BATCH_ACCURACY, BATCH_LOSS, LEARNING_RATE
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.outage import Outage
-from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, RunRequest, RunState, SavedFile, Series
+from lab.runs.records import RunRecord, RunRequest, RunState, SavedFile, Series
 from lab.runs.rows import AFTER_DEATH
 from lab.runs.store import RunStore
 from lab.training.events import Ended, Evaluated, Event, Notice, Snapshot, Started, StepMetrics
+from lab.worker.curve_history import CurveHistory
+from lab.worker.run_files import RunFiles
 
 FLUSH_S = 0.5  # the store's points are at most this old
-DIAGNOSE_S = 5.0  # how often the curves are looked at inside an epoch
-MB = 1_000_000
+DIAGNOSE_S = 5.0  # how often the rules are applied inside an epoch
 
 _FULFILS = {state: request for request, state in AFTER_DEATH.items()}  # the request that a run which ends so fulfils
 _T = TypeVar("_T")
@@ -43,20 +43,21 @@ class RunRecorder:
     ) -> None:
         self._store, self._artifacts, self._run = store, artifacts, run
         self._outage = outage or Outage()
+        self._files = RunFiles(store, artifacts, run, notice=self._notice)
         self._unlisted: list[SavedFile] = []  # saved, and not yet in the store
         self._saved_all = True
         self._unwritten: list[str] = []  # notices that the store has not taken yet
         self._buffer: _Points = defaultdict(list)
-        self._history: dict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
+        self._history = CurveHistory()
         self._progress: dict[str, Any] = {"epochs": run.config.epochs}
-        self._told = set(run.notices)
+        self._noticed = set(run.notices)
         self._findings = run.findings
         self._data = DataFacts(classes=10)
         self._normalization: list[float] = []
         self._started_at = (0, 0.0)  # step and clock at which this attempt began, for an honest time left
         self._flushed = self._diagnosed = time.monotonic()
 
-    # -- what the worker says -----------------------------------------------------------------------------------------
+    # -- called by the worker ------------------------------------------------------------------------------------------
 
     def phase(self, text: str) -> None:
         """Show what is being done when nothing is being trained."""
@@ -67,8 +68,8 @@ class RunRecorder:
         """Note the normalisation the network is trained with, and its classes."""
         self._normalization, self._data = [mean, std], data
 
-    def take(self, event: Event) -> None:
-        """Keep one event."""
+    def record(self, event: Event) -> None:
+        """Write down one event."""
         match event:
             case Started():
                 self._start(event)
@@ -77,19 +78,19 @@ class RunRecorder:
             case Evaluated():
                 self._evaluated(event)
             case Snapshot():
-                self._keep(event)
+                self._save(event)
             case Notice():
                 self._notice(event.message)
             case Ended():
                 raise ValueError("the end of a run is written by finish")
 
     def finish(self, ended: Ended, *, state: RunState, reason: str) -> None:
-        """Write the last points and the result, and give the run back, however long the store is away."""
+        """Write the last points and the result, and release the run, however long the store is away."""
         self._catch_up()
         self._end(ended, state=state, fulfils=_FULFILS.get(state), reason=reason)
 
     def pause_after_outage(self, ended: Ended | None = None) -> None:
-        """Wait until the store is back and give the run back as paused; ended: where training could stop at a step."""
+        """Wait until the store is back and release the run as paused; ended: where training could stop at a step."""
         self._catch_up()
         where = f" at step {ended.step:,}" if ended else ""
         point = "there" if ended and self._saved_all else "its last checkpoint"
@@ -100,7 +101,7 @@ class RunRecorder:
         self._end(ended, state=RunState.PAUSED, fulfils=RunRequest.RUN, reason=reason)
 
     def fail(self, reason: str) -> None:
-        """Write down why the run ended; what it had kept stays, and Resume goes on from there."""
+        """Write down why the run ended; what it had saved stays, and Resume continues from there."""
         self._end(None, state=RunState.FAILED, fulfils=None, reason=reason)
 
     def _end(self, ended: Ended | None, *, state: RunState, fulfils: RunRequest | None, reason: str) -> None:
@@ -141,7 +142,7 @@ class RunRecorder:
         run, lease = self._run.id, self._run.lease
         self._call(lambda: self._store.leases.set_environment(run, lease, environment=environment, device=event.device))
         for name, series in self._call(lambda: self._store.points.read(run)).items():
-            self._history[name] = [(series.step, series.value)]
+            self._history.replace(name, series.step, series.value)
         self._diagnose()  # those of an earlier attempt may speak of epochs that it went back from
 
     def _steps(self, event: StepMetrics) -> None:
@@ -180,77 +181,30 @@ class RunRecorder:
         if event.epoch_end:
             self._diagnose()
 
-    def _keep(self, event: Snapshot) -> None:
+    def _save(self, event: Snapshot) -> None:
         self._flush_all()
         try:
-            self._unlisted.append(self._write(event))
+            self._unlisted.append(self._files.write(event))
         except ArtifactError:
             if not self._outage.exceeded:
                 raise
-            self._saved_all = False  # the place of the files is away as well: what was saved before has to do
+            self._saved_all = False  # the artifacts are unreachable as well: what was saved before has to do
         self._list_files()
 
     def _list_files(self) -> None:
         """List what is saved, after the points that go before it; what the store does not take now is listed later."""
         try:
             while self._unlisted and not self._buffer:  # a checkpoint never knows more than the store
-                self._call(lambda: self._list(self._unlisted[0]))
+                self._call(lambda: self._files.list(self._unlisted[0]))
                 self._unlisted.pop(0)
         except StoreBusyError:  # away for too long: the worker pauses the run, and `_catch_up` lists the rest
             return
-
-    def _list(self, kept: SavedFile) -> None:
-        old = self._store.files.list(self._run.id, kind=kept.kind)
-        self._store.files.add(self._run.id, self._run.lease, kept)
-        # Beside an epoch's weights, those of a stop inside it would be a second epoch of that number.
-        stale = [k for k in old if k.path != kept.path and (kept.kind == CHECKPOINT or k.epoch == kept.epoch)]
-        self._forget(stale)
-        if kept.kind == WEIGHTS:
-            self._stay_within_budget([*(k for k in old if k not in stale and k.path != kept.path), kept])
-
-    def _write(self, event: Snapshot) -> SavedFile:
-        path = f"{self._run.id}/{event.kind}-{event.step:09d}-{self._run.lease}.safetensors"
-        sha256, size = self._artifacts.write(path, encode(event.state()))
-        return SavedFile(
-            run=self._run.id,
-            kind=event.kind,
-            step=event.step,
-            epoch=event.epoch,
-            path=path,
-            sha256=sha256,
-            bytes=size,
-            created_at=time.time(),
-        )
-
-    def _stay_within_budget(self, kept: list[SavedFile]) -> None:
-        total = sum(k.bytes for k in kept)
-        if total <= self._run.config.keep_mb * MB:
-            return
-        answering = self._store.results.headline(self._run.id)
-        surplus = []
-        for file in kept[:-1]:  # in step order, and the newest always stays
-            if total <= self._run.config.keep_mb * MB:
-                break
-            if answering is None or file.step != answering.step:
-                surplus.append(file)
-                total -= file.bytes
-        if surplus:
-            self._forget(surplus)
-            self._notice(
-                f"The weights of all epochs need more than the disk budget of {self._run.config.keep_mb} MB: "
-                "the oldest are deleted, but never the best or the newest. Raise keep_mb to keep more."
-            )
-
-    def _forget(self, files: list[SavedFile]) -> None:
-        if files:
-            free = self._store.files.remove(self._run.id, self._run.lease, [k.path for k in files])
-            self._artifacts.delete(free)
 
     # -- the store ----------------------------------------------------------------------------------------------------
 
     def _add(self, name: str, step: np.ndarray, value: np.ndarray, time_s: np.ndarray) -> None:
         self._buffer[name].append((step, value, time_s))
-        self._history[name].append((step, value))
+        self._history.add(name, step, value)
 
     def _call(self, operation: Callable[[], _T]) -> _T:
         return self._outage.call(operation)
@@ -266,7 +220,7 @@ class RunRecorder:
         """Write down everything that waits, however long the store is away. Raises `StoreBusyError` at the process's end."""
         self._outage.call(self._append, patient=True)
         while self._unlisted:
-            self._outage.call(lambda: self._list(self._unlisted[0]), patient=True)
+            self._outage.call(lambda: self._files.list(self._unlisted[0]), patient=True)
             self._unlisted.pop(0)
         self._outage.call(self._write_notices, patient=True)
 
@@ -302,15 +256,11 @@ class RunRecorder:
             self._findings = findings
 
     def _judge(self, *, ended: bool) -> tuple[Finding, ...]:
-        curves = {}
-        for name, parts in self._history.items():
-            step, value = (np.concatenate(column) for column in zip(*parts, strict=True))
-            self._history[name], curves[name] = [(step, value)], Points(step, value)
-        return diagnose_run(self._run.config, curves, self._data, ended=ended)
+        return diagnose_run(self._run.config, self._history.read(), self._data, ended=ended)
 
     def _notice(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
+        if text not in self._noticed:
+            self._noticed.add(text)
             self._unwritten.append(text)
             try:
                 self._write_notices()

@@ -8,5 +8,5 @@ PAGE = PageSpec(
     icon=":material/account_tree:",
     order=4,
     section="Understand",
-    teaser="Layers, shapes, parameters and what each value sees.",
+    teaser="Layers, shapes, parameters and receptive fields.",
 )

@@ -6,12 +6,12 @@ import streamlit as st
 
 from lab.architectures.registry import Architecture, check_options, get_architecture, list_architectures
 from lab.config import INPUT_SIZES
-from pages.cache.design import IMAGE_SIZE
+from pages.cache.design import DESIGN_DATA
 from pages.state.architecture import ARCHITECTURE
 from pages.state.keys import element
 from pages.widgets.options import initial_value, option_input
 
-_SIZE_WORDS = {"auto": "its own", "native": "native (28)", "32": "32", "64": "64", "224": "224"}
+_SIZE_WORDS = {"auto": "its own", "native": f"native ({DESIGN_DATA.image_size})", "32": "32", "64": "64", "224": "224"}
 
 
 def choose_network(field: str, *, label: str = "Network") -> Architecture | None:
@@ -29,7 +29,7 @@ def choose_network(field: str, *, label: str = "Network") -> Architecture | None
 
 def choose_size(field: str, arch: Architecture) -> str:
     """Return the input size chosen for a field of the page's state."""
-    own = f"{IMAGE_SIZE}" if arch.default_input_size == "native" else arch.default_input_size
+    own = str(DESIGN_DATA.image_size) if arch.default_input_size == "native" else arch.default_input_size
     words = _SIZE_WORDS | {"auto": f"its own ({own})"}
     ARCHITECTURE.take(field)
     chosen = st.selectbox(

@@ -17,7 +17,8 @@ from lab.inspection.summary import LayerRow, Summary
 from lab.inspection.timing import Timing
 from pages.cache.design import Design
 from pages.cache.inspection import graph_of, measure_times, summary_of
-from pages.components.parts import graph, layer_table
+from pages.components.graph import graph
+from pages.components.layers import layer_table
 from pages.markdown import plain
 from pages.state.architecture import ARCHITECTURE
 from pages.state.keys import element
@@ -136,8 +137,8 @@ def show_layers(design: Design, summary: Summary) -> None:
     folded = [r["name"] for r in rows if not r["leaf"] and r["depth"] > 0] if len(rows) > _LONG else []
     layer_table("arch-layers", rows, network=repr(design), folded=folded, selected=ARCHITECTURE.read().selected)
     st.caption(
-        f"Counted by torchinfo: **Mult-adds** of one image, **Memory** of the batch of {summary.batch:,}. **Sees** is the receptive field in pixels of the resized image, **Step** how far apart "
-        "two neighbouring values look; a linear layer sees everything. Click a heading to sort, an arrow to fold."
+        f"Counted by torchinfo: **Mult-adds** of one image, **Memory** of the batch of {summary.batch:,}. **Receptive field** is counted in pixels of the resized image, **Stride** is the distance "
+        "of neighbouring ones; to a linear layer the whole image contributes. Click a heading to sort, an arrow to fold."
     )
     with st.container(horizontal=True):
         st.download_button(
@@ -247,9 +248,8 @@ def _facts(summary: Summary, selected: Sequence[str]) -> None:
             if row.kernel_size:
                 facts.append(("Window", f"{row.kernel_size}×{row.kernel_size}, stride {row.stride}"))
             if row.receptive_field:
-                facts.append(
-                    ("Sees", f"{row.receptive_field}×{row.receptive_field} pixels, step {row.receptive_stride}")
-                )
+                stride = f", stride {row.receptive_stride}" if row.receptive_stride else ""
+                facts.append(("Receptive field", f"{row.receptive_field}×{row.receptive_field} pixels{stride}"))
             st.markdown("  \n".join(f"{label}: **{plain(value)}**" for label, value in facts))
 
 

@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.architectures.registry import Architecture
+from lab.config import RunConfig
+from lab.data.registry import get_dataset_spec
 
-IMAGE_SIZE = 28  # every data set of the lab
+# Whose image size and channels a network without a run is shown for.
+DESIGN_DATA = get_dataset_spec(RunConfig().dataset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,8 @@ class Design:
         return {
             "input_size": self.input_size,
             "classes": self.classes,
+            "image_size": DESIGN_DATA.image_size,
+            "channels": DESIGN_DATA.channels,
             "options": {name: list(v) if isinstance(v, tuple) else v for name, v in self.options},
         }
 

@@ -35,7 +35,7 @@ from lab.inspection.timing import Timing, time_layers
 from lab.loaded_network import LoadedNetwork
 from lab.sketch.reading import compute_features
 from pages.cache.datasets import INITIAL, dataset_of
-from pages.cache.design import IMAGE_SIZE, Design
+from pages.cache.design import DESIGN_DATA, Design
 from pages.cache.lab import get_lab
 
 _NETWORK_BYTES = 600_000_000
@@ -101,7 +101,7 @@ def answers_of(run: str, digest: str, dataset: str) -> Answers:
 
 @st.cache_data(max_entries=_SMALL, show_spinner=False)
 def probabilities_of(run: str, digest: str, image_u8: np.ndarray) -> np.ndarray:
-    """Return the probabilities (K,) for one image (H, W); raises `InputError` where they are not finite."""
+    """Return the probabilities (K,) for one image (H, W) or (C, H, W); raises `InputError` where they are not finite."""
     loaded = network_of(run, digest)
     logits = compute_logits(loaded.network, image_u8[None], mean=loaded.mean, std=loaded.std)
     if not np.isfinite(logits).all():
@@ -116,14 +116,14 @@ def probabilities_of(run: str, digest: str, image_u8: np.ndarray) -> np.ndarray:
 def layers_of(run: str, digest: str) -> tuple[LayerView, ...]:
     """Return the layers of a run's network."""
     loaded = network_of(run, digest)
-    return list_layers(loaded.network, image_size=loaded.image_size)
+    return list_layers(loaded.network, image_size=loaded.image_size, channels=loaded.channels)
 
 
 @st.cache_data(max_entries=_SMALL, max_size="200MB", show_spinner=False)
 def maps_of(run: str, digest: str, layer: str, image_u8: np.ndarray) -> FeatureMaps:
     """Return a layer's maps for one image."""
     loaded = network_of(run, digest)
-    return feature_maps(loaded.network, to_input(image_u8, mean=loaded.mean, std=loaded.std), layer=layer)
+    return feature_maps(loaded.network, to_input(image_u8[None], mean=loaded.mean, std=loaded.std), layer=layer)
 
 
 @st.cache_data(max_entries=_SMALL, max_size="200MB", show_spinner=False)
@@ -137,7 +137,7 @@ def kernels_of(run: str, digest: str, layer: str) -> Kernels:
 def input_of(run: str, digest: str, layer: str, image_u8: np.ndarray) -> np.ndarray:
     """Return what a layer is given for one image, (C, H, W)."""
     loaded = network_of(run, digest)
-    x = to_input(image_u8, mean=loaded.mean, std=loaded.std)
+    x = to_input(image_u8[None], mean=loaded.mean, std=loaded.std)
     return np.asarray(layer_input(loaded.network, x, layer=layer)[0].numpy())
 
 
@@ -145,7 +145,7 @@ def input_of(run: str, digest: str, layer: str, image_u8: np.ndarray) -> np.ndar
 def attribution_of(run: str, digest: str, image_u8: np.ndarray, target: int, method: str) -> Attribution:
     """Return which pixels spoke for a class."""
     loaded = network_of(run, digest)
-    x = to_input(image_u8, mean=loaded.mean, std=loaded.std)
+    x = to_input(image_u8[None], mean=loaded.mean, std=loaded.std)
     return attribute(loaded.network, x, target=target, method=method, black=-loaded.mean / loaded.std)
 
 
@@ -164,7 +164,7 @@ def summary_of(design: Design, batch: int) -> Summary:
     """Return the counts for one batch; raises `ShapeError` where the images do not fit."""
     with torch.device("meta"):
         network = build_network(design.arch, **design.arguments())
-    return summarize(network, input_shape=(batch, 1, IMAGE_SIZE, IMAGE_SIZE))
+    return summarize(network, input_shape=(batch, *DESIGN_DATA.image_shape))
 
 
 @st.cache_data(max_entries=_SMALL, show_spinner=False)
@@ -178,11 +178,11 @@ def graph_of(design: Design) -> tuple[GraphNode, ...]:
     """Return the network's graph for one image; raises `ShapeError` where the images do not fit."""
     with torch.device("meta"):
         network = build_network(design.arch, **design.arguments())
-    return trace_graph(network, input_shape=(1, 1, IMAGE_SIZE, IMAGE_SIZE))
+    return trace_graph(network, input_shape=(1, *DESIGN_DATA.image_shape))
 
 
 def measure_times(design: Design, batch: int) -> Timing:
     """Measure each layer's forward pass on this machine's CPU, now; sessions that ask at once are measured in turn."""
     network = build_network(design.arch, **design.arguments())
     with _measuring:
-        return time_layers(network, torch.rand(batch, 1, IMAGE_SIZE, IMAGE_SIZE))
+        return time_layers(network, torch.rand(batch, *DESIGN_DATA.image_shape))

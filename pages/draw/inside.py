@@ -7,11 +7,12 @@ import numpy as np
 import streamlit as st
 
 from lab.charts.tiles import blend, encode, paint
+from lab.data.recipes import Recipe
 from lab.inspection.attribution import attribute
 from lab.inspection.observe import capture, to_input
 from lab.sketch.reading import Answer
-from pages.components.parts import data_url
-from pages.draw.models import Model, bank_size, look_alikes
+from pages.components.base import data_url
+from pages.draw.models import Model, bank_size, nearest_neighbours
 from pages.draw.view import pictures_html
 from pages.markdown import plain
 from pages.state.draw import DRAW
@@ -22,7 +23,9 @@ _MOST_MAPS = 64
 _ACROSS = 8
 
 
-def inside(models: Sequence[Model], images: dict[str, np.ndarray], answers: Sequence[Answer], *, blank: bool) -> None:
+def inside(
+    models: Sequence[Model], images: dict[Recipe, np.ndarray], answers: Sequence[Answer], *, blank: bool
+) -> None:
     """Show Grad-CAM and the maps of a chosen layer for the very picture the network got."""
     left, right = st.columns(2)
     with left:
@@ -41,7 +44,7 @@ def inside(models: Sequence[Model], images: dict[str, np.ndarray], answers: Sequ
     if blank:
         st.caption("Draw something to see it pass through the network.")
         return
-    image, answer = images[model.spec.recipe], answers[list(models).index(model)]
+    image, answer = images[model.recipe], answers[list(models).index(model)]
     maps, note = _maps(model, image, layer)
     heat = _heat(model, image, int(answer.probabilities.argmax()))
     st.html(
@@ -71,7 +74,7 @@ def _choose(models: Sequence[Model], field: str) -> Model:
 
 def _maps(model: Model, image: np.ndarray, layer: str) -> tuple[bytes, str]:
     """Return a layer's maps as one PNG, and words for it."""
-    x = to_input(image, mean=model.loaded.mean, std=model.loaded.std)
+    x = to_input(image[None], mean=model.loaded.mean, std=model.loaded.std)
     values = capture(model.loaded.network, x, layers=[layer])[layer][0].float().numpy()
     shown = values[:_MOST_MAPS]
     some = f"the first {_MOST_MAPS} of {len(values)}" if len(values) > _MOST_MAPS else f"{len(values)}"
@@ -93,12 +96,12 @@ def _sheet(tiles_NHW3: np.ndarray) -> np.ndarray:
 def _heat(model: Model, image: np.ndarray, target: int) -> bytes:
     """Return Grad-CAM over the picture as a PNG."""
     loaded = model.loaded
-    x = to_input(image, mean=loaded.mean, std=loaded.std)
+    x = to_input(image[None], mean=loaded.mean, std=loaded.std)
     values = attribute(loaded.network, x, target=target, method="grad-cam", black=-loaded.mean / loaded.std).values
     return encode(blend(image, values))
 
 
-def similar(models: Sequence[Model], images: dict[str, np.ndarray], *, blank: bool) -> None:
+def similar(models: Sequence[Model], images: dict[Recipe, np.ndarray], *, blank: bool) -> None:
     """Show the training pictures that are nearest in the last hidden layer."""
     model = _choose(models, "similar_run")
     if blank:
@@ -112,7 +115,7 @@ def similar(models: Sequence[Model], images: dict[str, np.ndarray], *, blank: bo
         key=element("bank", model.digest),
     ):
         return
-    found = look_alikes(model, images[model.spec.recipe])
+    found = nearest_neighbours(model, images[model.recipe])
     st.caption(
         f"It looks like these to {plain(model.title)}: nearest in its last hidden layer, of {searched:,} "
         "training pictures."

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lab.data.registry import DatasetSpec, get_dataset_spec
+from lab.data.recipes import Recipe
+from lab.data.registry import get_dataset_spec
+from lab.data.spec import DatasetSpec
 from lab.errors import LabError
 from lab.inspection.observe import LayerView
 from lab.loaded_network import LoadedNetwork
 from lab.runs.records import RunRecord
-from lab.sketch.normalise import RECIPES, Recipe
 from lab.sketch.reading import compute_features
 from lab.sketch.unsure import UnsureRule, unit_rows
 from pages.cache.datasets import dataset_of
@@ -51,7 +52,7 @@ class Model:
     @property
     def recipe(self) -> Recipe:
         """How the run's data set was made."""
-        return RECIPES[self.spec.recipe]
+        return self.spec.require_recipe()
 
 
 def load_models(ids: Sequence[str]) -> tuple[list[Model], list[str]]:
@@ -68,11 +69,13 @@ def load_models(ids: Sequence[str]) -> tuple[list[Model], list[str]]:
 def _load(run_id: str) -> Model:
     lab = get_lab()
     digest = lab.weights.find(run_id).sha256
+    run = lab.store.runs.get(run_id)
+    get_dataset_spec(run.config.dataset).require_recipe()
     layers = tuple(view for view in layers_of(run_id, digest) if view.has_maps)
-    return Model(lab.store.runs.get(run_id), digest, network_of(run_id, digest), rule_of(run_id, digest), layers)
+    return Model(run, digest, network_of(run_id, digest), rule_of(run_id, digest), layers)
 
 
-def look_alikes(model: Model, image: np.ndarray, *, count: int = 10) -> list[tuple[np.ndarray, str, float]]:
+def nearest_neighbours(model: Model, image: np.ndarray, *, count: int = 10) -> list[tuple[np.ndarray, str, float]]:
     """Return the training pictures nearest in the last hidden layer: (picture, class name, cosine likeness).
 
     Searched are the first `bank_size` training pictures; their features are computed at the first call.
@@ -85,5 +88,5 @@ def look_alikes(model: Model, image: np.ndarray, *, count: int = 10) -> list[tup
 
 
 def bank_size(model: Model) -> int:
-    """Return how many training pictures look-alikes are searched in."""
+    """Return how many training pictures nearest neighbours are searched in."""
     return min(SEARCHED, len(dataset_of(model.spec.id).train_images))

@@ -96,7 +96,7 @@ def _summary(models: Sequence[Model], read: Sequence[Sequence[Answer]]) -> str:
 def _table(models: Sequence[Model], digits: Sequence[Sketch], read: Sequence[Sequence[Answer]]) -> str:
     figures = []
     for digit, answers in zip(digits, read, strict=True):
-        picture = normalised(models[:1], digit)[models[0].spec.recipe]
+        picture = normalised(models[:1], digit)[models[0].recipe]
         says = "".join(
             f"<small>{escape(title)}: <b>{escape(answer.label)}</b> "
             f"{'unsure' if answer.verdict.unsure else percent(answer.probability)}</small>"

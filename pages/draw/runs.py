@@ -17,7 +17,6 @@ from pages.state.address import complain, find_run
 from pages.state.draw import DRAW, requested_runs, show_runs
 from pages.state.keys import element
 from pages.widgets.confirm import start_unless_long
-from pages.widgets.datasets import default_dataset
 from pages.widgets.frame import show_errors, shows_errors
 from pages.widgets.machine import describe_machine
 from pages.widgets.runs import dataset_title, present_datasets, run_title
@@ -111,7 +110,7 @@ def _accuracy(run: RunRecord) -> float:
 
 
 def offer_training() -> None:
-    """Say that nothing can read yet, and train a LeNet-5 on the data at hand at one press."""
+    """Say that nothing can read yet, and train a LeNet-5 on the data on this machine at one press."""
     if readable_runs(limit=_LOOKED):
         st.info("Choose one or more networks above: they read what you draw.", icon=":material/arrow_upward:")
         return
@@ -150,9 +149,10 @@ def _start(config: RunConfig) -> None:
 
 def _starter() -> RunConfig:
     present = [spec.id for spec in present_datasets(get_lab().settings)]
-    if default_dataset(present) == "mnist":
-        changes = {"augment": "sketch", "epochs": 3, "lr": 3e-3, "schedule": "one-cycle"}
-        return get_preset("lenet5").config(**changes)
+    changes = {"augment": "sketch", "epochs": 3, "lr": 3e-3, "schedule": "one-cycle"}
+    config = get_preset("lenet5").config(**changes)
+    if config.dataset in present:
+        return config
     return get_preset("lenet5-digits").config(augment="light")
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from lab.sketch.normalise import ALL_STEPS, RECIPES, STEP_TITLES, STEPS, normalise, normalise_steps
+from lab.data.recipes import Recipe
+from lab.sketch.normalise import ALL_STEPS, STEP_TITLES, STEPS, normalise, normalise_steps
 from lab.sketch.reading import Answer, average, compare_steps, read_sketch
 from lab.sketch.sketch import Sketch
 from pages.draw.inside import inside, similar
@@ -18,7 +19,7 @@ from pages.markdown import plain
 from pages.state.draw import DRAW, DrawPage, draw_page
 from pages.widgets.frame import show_errors
 
-_VIEWS = ("Why", "Inside", "Look-alikes", "Keep")
+_VIEWS = ("Why", "Inside", "Nearest neighbours", "Keep")
 
 
 @st.fragment
@@ -53,17 +54,16 @@ def _switch() -> None:
     switch_pad(draw_page())
 
 
-def normalised(models: Sequence[Model], sketch: Sketch, *, steps: frozenset[str] = ALL_STEPS) -> dict[str, np.ndarray]:
-    """Return the picture each recipe makes of the sketch: recipe id -> uint8 (28, 28)."""
-    return {
-        recipe: normalise(sketch, recipe=RECIPES[recipe], steps=steps)
-        for recipe in {model.spec.recipe for model in models}
-    }
+def normalised(
+    models: Sequence[Model], sketch: Sketch, *, steps: frozenset[str] = ALL_STEPS
+) -> dict[Recipe, np.ndarray]:
+    """Return the image each recipe makes of the sketch, uint8 (side, side)."""
+    return {recipe: normalise(sketch, recipe=recipe, steps=steps) for recipe in {model.recipe for model in models}}
 
 
-def read_all(models: Sequence[Model], sketch: Sketch, images: dict[str, np.ndarray]) -> list[Answer]:
+def read_all(models: Sequence[Model], sketch: Sketch, images: dict[Recipe, np.ndarray]) -> list[Answer]:
     """Return each model's answer to the picture made for it."""
-    return [read_sketch(model.loaded, sketch, images[model.spec.recipe], rule=model.rule) for model in models]
+    return [read_sketch(model.loaded, sketch, images[model.recipe], rule=model.rule) for model in models]
 
 
 def show_answers(
@@ -97,7 +97,7 @@ def subtitle(model: Model) -> str:
 def _views(
     models: Sequence[Model],
     sketch: Sketch,
-    images: dict[str, np.ndarray],
+    images: dict[Recipe, np.ndarray],
     answers: Sequence[Answer],
     page: DrawPage,
 ) -> None:
@@ -112,7 +112,7 @@ def _views(
         _why(models, sketch, answers, page)
     elif view == "Inside":
         inside(models, images, answers, blank=sketch.blank)
-    elif view == "Look-alikes":
+    elif view == "Nearest neighbours":
         similar(models, images, blank=sketch.blank)
     elif view == "Keep":
         keep(models, sketch)
@@ -131,7 +131,7 @@ def _why(models: Sequence[Model], sketch: Sketch, answers: Sequence[Answer], pag
         return
     model, answer = models[0], answers[0]
     pictures = normalise_steps(sketch, recipe=model.recipe, steps=frozenset(DRAW.read().steps))
-    without = compare_steps(model.loaded, sketch, recipe_id=model.spec.recipe, steps=frozenset(DRAW.read().steps))
+    without = compare_steps(model.loaded, sketch, recipe=model.recipe, steps=frozenset(DRAW.read().steps))
     st.html(steps_html(pictures, without=without, answer=answer))
     st.caption(
         f"Made as {model.spec.title} was made, then brought to mean {model.loaded.mean:.4f} and standard deviation "

@@ -6,8 +6,8 @@ import numpy as np
 import streamlit as st
 
 from lab.config import RunConfig
-from lab.data.own import write_own_dataset
-from lab.data.registry import DIGITS
+from lab.data.local import write_drawings_dataset
+from lab.data.spec import DIGITS
 from lab.formatting import plural
 from lab.runs.records import RunRecord
 from lab.runs.sketches import SavedSketch
@@ -67,7 +67,7 @@ def start(model: Model, saved: Sequence[SavedSketch], drawings: Sequence[Sketch]
     """Write the drawings as a data set and queue the new run; asking twice for the same gives the same run."""
     lab = get_lab()
     names = model.loaded.class_names
-    dataset = write_own_dataset(
+    dataset = write_drawings_dataset(
         normalise_all(drawings, recipe=model.recipe),
         np.array([names.index(each.label) for each in saved]),
         beside=dataset_of(model.spec.id),

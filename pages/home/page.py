@@ -1,4 +1,4 @@
-"""Home: what the lab is, one button that trains at once, what is at hand, and what was done last."""
+"""Home: what the lab is, one button that trains at once, what is available, and what was done last."""
 
 import streamlit as st
 
@@ -10,7 +10,7 @@ from pages.cache.lab import get_lab
 from pages.registry import has_page, list_pages, page_path
 from pages.state.address import refuse_parameters
 from pages.state.keys import element
-from pages.widgets.datasets import default_dataset, fetch_button
+from pages.widgets.datasets import fetch_button
 from pages.widgets.frame import page_frame, shows_errors
 from pages.widgets.machine import describe_machine
 from pages.widgets.runs import REFRESH_S, present_datasets, run_line
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def _start(present: list[str], *, enabled: bool) -> None:
-    mnist = default_dataset(present) == "mnist"
+    mnist = get_preset("lenet5").config().dataset in present
     with st.container(horizontal=True, vertical_alignment="center"):
         label = "Train LeNet-5 on MNIST" if mnist else "Train LeNet-5 on the built-in digits"
         pressed = st.button(

@@ -6,8 +6,8 @@ import numpy as np
 import streamlit as st
 
 from lab.charts import tiles as paint
-from lab.inspection.by_hand import Window, convolve, report_e_example, take_window
 from lab.inspection.kernels import Kernels
+from lab.inspection.plain_convolution import Window, convolve, report_e_example, take_window
 from pages.cache.inspection import input_of, kernels_of, layers_of, maps_of
 from pages.inside.figures import choose_layer, framed, side_by_side
 from pages.inside.subject import Picture, Subject

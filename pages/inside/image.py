@@ -5,15 +5,14 @@ from html import escape
 import numpy as np
 import streamlit as st
 
-from lab.charts.tiles import digits, encode
+from lab.charts.tiles import encode, image_tiles
 from lab.data.pictures import read_picture
 from lab.data.pixels import is_on_paper
 from lab.formatting import format_percent
 from lab.inspection.images import read_image
-from lab.sketch.normalise import RECIPES, normalise
+from lab.sketch.normalise import normalise
 from lab.sketch.saved import decode_ink
 from lab.sketch.unsure import UnsureRule, judge
-from pages.cache.design import IMAGE_SIZE
 from pages.cache.inspection import probabilities_of
 from pages.cache.lab import get_lab
 from pages.cache.photos import PICTURE_KINDS, photo_of
@@ -73,7 +72,7 @@ def _drawn(subject: Subject) -> Picture | None:
         **INSIDE.widget("drawing"),
     )
     INSIDE.show("drawing")
-    pixels = normalise(decode_ink(saved[chosen].png), recipe=RECIPES[spec.recipe])
+    pixels = normalise(decode_ink(saved[chosen].png), recipe=spec.require_recipe())
     return Picture(pixels, spec.classes.index(saved[chosen].label), f"drawing {numbers[chosen]}")
 
 
@@ -89,6 +88,7 @@ def _test_image(subject: Subject) -> Picture:
 def _uploaded(subject: Subject) -> Picture | None:
     """Return an uploaded picture: as it is if it has the network's size, else the digit that is found in it."""
     spec = subject.dataset.spec
+    size = spec.image_size
     file = st.file_uploader("Picture file", PICTURE_KINDS, key=element("inside-upload"), max_upload_size=10)
     cut = spec.drawable and st.toggle(
         "Cut out the digit",
@@ -96,15 +96,15 @@ def _uploaded(subject: Subject) -> Picture | None:
         help="Found as on the Draw page and made into what the data set looks like. Off: the whole picture, resized.",
     )
     if file is None:
-        st.caption(f"A photo or scan of any size; {IMAGE_SIZE}×{IMAGE_SIZE} pixels are taken as they are.")
+        st.caption(f"A photo or scan of any size; {size}×{size} pixels are taken as they are.")
         return None
     data = file.getvalue()
-    pixels = read_image(data, size=IMAGE_SIZE, fit=True, name=file.name)
-    if cut and read_picture(data, name=file.name).shape != (IMAGE_SIZE, IMAGE_SIZE):
+    pixels = read_image(data, size=size, channels=spec.channels, fit=True, name=file.name)
+    if cut and read_picture(data, name=file.name).shape != (size, size):
         return _cut_out(subject, data, file.name)
     if INSIDE.read().upload != file.file_id:  # a first guess for each file; the switch overrules it
-        INSIDE.change(upload=file.file_id, invert=is_on_paper(pixels))
-    invert = st.toggle("Dark ink on white paper", **INSIDE.widget("invert"))
+        INSIDE.change(upload=file.file_id, invert=spec.channels == 1 and is_on_paper(pixels))
+    invert = spec.channels == 1 and st.toggle("Dark ink on white paper", **INSIDE.widget("invert"))
     return Picture(255 - pixels if invert else pixels, None, file.name)
 
 
@@ -121,7 +121,7 @@ def _cut_out(subject: Subject, data: bytes, name: str) -> Picture | None:
         label = f"Digit, 1 to {len(found.digits)} from left to right"
         number = int(st.number_input(label, 1, len(found.digits), **INSIDE.widget("digit")))
     digit = found.digits[number - 1]
-    pixels = normalise(digit, recipe=RECIPES[spec.recipe])
+    pixels = normalise(digit, recipe=spec.require_recipe())
     probabilities = probabilities_of(*subject.key, pixels)
     verdict = judge(probabilities, rule=UnsureRule(), sketch=digit, image=pixels)
     if verdict.unsure:
@@ -131,18 +131,18 @@ def _cut_out(subject: Subject, data: bytes, name: str) -> Picture | None:
 
 def show_picture(subject: Subject, picture: Picture) -> None:
     """Show the image and the answer to it."""
-    big = digits(picture.pixels[None])[0].repeat(_ENLARGE, axis=0).repeat(_ENLARGE, axis=1)
-    st.image(encode(big), width=_ENLARGE * IMAGE_SIZE, alt=f"The image {picture.name}, enlarged")
+    big = image_tiles(picture.pixels[None])[0].repeat(_ENLARGE, axis=0).repeat(_ENLARGE, axis=1)
+    st.image(encode(big), width=big.shape[1], alt=f"The image {picture.name}, enlarged")
     probabilities = probabilities_of(*subject.key, picture.pixels)
     answer = int(probabilities.argmax())
     truth = "" if picture.label is None else subject.classes[picture.label]
-    told = f"Read as **{plain(subject.classes[answer])}** ({plain(format_percent(float(probabilities[answer]), digits=1))})"
+    prediction = f"Read as **{plain(subject.classes[answer])}** ({plain(format_percent(float(probabilities[answer]), digits=1))})"
     if picture.label is None:
-        st.markdown(told)
+        st.markdown(prediction)
     elif picture.label == answer:
-        st.markdown(f":material/check_circle: {told}, which is right")
+        st.markdown(f":material/check_circle: {prediction}, which is right")
     else:
-        st.markdown(f":material/cancel: {told}, but it is **{plain(truth)}**")
+        st.markdown(f":material/cancel: {prediction}, but it is **{plain(truth)}**")
     st.html(_BARS + bars_html(probabilities, subject.classes, label=picture.label))
 
 

@@ -7,9 +7,8 @@ from lab.charts import tiles as paint
 from lab.formatting import format_percent
 from lab.inspection.observe import FeatureMaps
 from lab.inspection.receptive_field import ReceptiveField
-from pages.cache.design import IMAGE_SIZE
 from pages.cache.inspection import layers_of, maps_of
-from pages.components.parts import Tile, tiles
+from pages.components.tiles import Tile, tiles
 from pages.inside.figures import choose_layer, framed, layer_words, legend, side_by_side
 from pages.inside.subject import Picture, Subject
 from pages.markdown import plain
@@ -69,9 +68,9 @@ def _choose(subject: Subject) -> tuple[str, str, bool]:
         order = st.selectbox("Order", list(_SORTS), format_func=_SORTS.__getitem__, **INSIDE.widget("order"))
     with grid.cell():
         each = st.toggle(
-            "Own scales",
+            "Per-channel colour scale",
             **INSIDE.widget("each"),
-            help="Off: one colour scale for the layer, so channels can be compared. On: each its own.",
+            help="Off: one colour scale for the layer, so that channels can be compared. On: one for each channel.",
         )
     return chosen, str(order), bool(each)
 
@@ -118,7 +117,7 @@ def _first_five(subject: Subject, layer: str) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
             with st.container(width=84):
                 st.image(
-                    paint.encode(paint.digits(data.test_images[number][None])[0].repeat(3, 0).repeat(3, 1)),
+                    paint.encode(paint.image_tiles(data.test_images[number][None])[0].repeat(3, 0).repeat(3, 1)),
                     alt=f"Test image {number}",
                     caption=plain(subject.classes[data.test_labels[number]]),
                 )
@@ -135,7 +134,7 @@ def _first_five(subject: Subject, layer: str) -> None:
 def _enlarge_chosen(subject: Subject, picture: Picture, maps: FeatureMaps, scale: str) -> None:
     channel = _chosen_channel(maps)
     if channel is not None:
-        read_side = next((v.shape[-1] for v in layers_of(*subject.key) if v.type == "Resize"), IMAGE_SIZE)
+        read_side = next((v.shape[-1] for v in layers_of(*subject.key) if v.type == "Resize"), picture.pixels.shape[-1])
         _enlarged(picture, maps.values[channel], maps.layer.field, channel, scale=scale, read_side=read_side)
 
 
@@ -149,10 +148,10 @@ def _enlarged(
     if field is not None:
         seen = (*field.pixels(row, image_size=read_side), *field.pixels(column, image_size=read_side))
     strongest = f"strongest value, {values[row, column]:.2f} at row {row}, column {column}"
-    sees = f"the frame is what the {strongest}, can see" if seen else f"the {strongest}, sees all of it"
+    note = f"the frame is the receptive field of the {strongest}" if seen else f"the {strongest}, depends on all of it"
     placed = _placed(values, field, side=side, read_side=read_side)
     pictures = [
-        framed(paint.digits(picture.pixels[None])[0], f"The image; {sees}", box=seen, of=read_side),
+        framed(paint.image_tiles(picture.pixels[None])[0], f"The image; {note}", box=seen, of=read_side),
         framed(
             paint.paint(values[None], scale=scale)[0],
             f"Channel {channel}, {values.shape[0]}×{values.shape[1]}",

@@ -16,13 +16,13 @@ from lab.charts.style import run_style
 from lab.config import FIELDS
 from lab.errors import UnreadableRunError
 from lab.formatting import plural
-from lab.metrics import list_charts
+from lab.metric_charts import list_charts
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import comparison_table, differing_settings, list_results, run_labels
 from lab.sharing.tables import shown
 from pages.cache.lab import get_lab
 from pages.cache.runs import run_points
-from pages.components.parts import plot
+from pages.components.plot import plot
 from pages.markdown import plain
 from pages.state.address import find_run
 from pages.state.keys import element

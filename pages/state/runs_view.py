@@ -13,7 +13,7 @@ from lab.charts.smoothing import SPANS, USUAL_SPAN, nearest_span
 from lab.charts.style import SLOTS, assign_slots
 from lab.config import FIELDS
 from lab.errors import InputError
-from lab.metrics import list_charts
+from lab.metric_charts import list_charts
 from lab.presets import REPORTS
 from lab.runs.query import ordering, parse_query
 from lab.sharing.comparison import list_results

@@ -7,7 +7,7 @@ import streamlit as st
 
 from lab.config import RunConfig
 from lab.data.load import is_present
-from lab.data.registry import get_dataset_spec
+from lab.data.registry import choose_dataset, get_dataset_spec
 from pages.cache.lab import get_lab
 from pages.state.address import complain, find_run
 from pages.state.keys import element
@@ -16,7 +16,7 @@ from pages.train.cost import cost_card
 from pages.train.form import train_form
 from pages.train.queue import live_runs
 from pages.train.run_view import show_run
-from pages.widgets.datasets import default_dataset, fetch_offer
+from pages.widgets.datasets import fetch_offer
 from pages.widgets.frame import page_frame
 from pages.widgets.runs import present_datasets
 from pages.widgets.start import start_training
@@ -41,7 +41,7 @@ def _form() -> None:
     lab = get_lab()
     present = [spec.id for spec in present_datasets(lab.settings)]
     if not TRAIN.read().ready:
-        fill_form(RunConfig(dataset=default_dataset(present)))
+        fill_form(RunConfig(dataset=choose_dataset(present).id))
     left, right = st.columns([2, 1], gap="large")
     with left:
         config, _ = train_form(present)

@@ -1,11 +1,10 @@
-"""Data sets on the pages: which is at hand, which to start with, and fetching one."""
-
-from collections.abc import Collection
+"""Data sets on the pages: what is missing, and fetching it."""
 
 import streamlit as st
 
 from lab.data.fetch import fetch_dataset
-from lab.data.registry import DatasetSpec
+from lab.data.registry import built_in_dataset
+from lab.data.spec import DatasetSpec
 from lab.formatting import format_bytes
 from pages.cache.lab import get_lab
 from pages.markdown import plain
@@ -13,20 +12,17 @@ from pages.state.keys import element
 from pages.state.train import set_field
 from pages.widgets.frame import show_errors
 
-FALLBACK = "digits"  # ships with scikit-learn, so it is always here
-
-
-def default_dataset(present: Collection[str]) -> str:
-    """Return MNIST where it is at hand, else the built-in digits."""
-    return "mnist" if "mnist" in present else FALLBACK
-
 
 def fetch_offer(spec: DatasetSpec) -> None:
-    """Say that a data set is not here and offer to fetch it; saved drawings can be fetched from nowhere."""
-    fetched = spec.download_mb > 0
-    absent = f"on this machine yet ({spec.download_mb} MB)" if fetched else "on this machine: fine-tune on them again"
+    """Say that a data set is not downloaded and offer to fetch it; one made on this machine can be fetched from nowhere."""
+    if spec.remote:
+        absent = f"is not on this machine yet ({spec.download_mb} MB)"
+    elif spec.local:
+        absent = f"are not on this machine: {spec.local}"
+    else:
+        absent = "is not on this machine: put its files into the data folder"
     st.info(
-        plain(f"{spec.title} {'is' if fetched else 'are'} not {absent}. The built-in digits need no download."),
+        plain(f"{spec.title} {absent}. The built-in digits need no download."),
         icon=":material/download:",
     )
     st.button(
@@ -34,9 +30,9 @@ def fetch_offer(spec: DatasetSpec) -> None:
         icon=":material/database:",
         key=element("use-digits"),
         on_click=set_field,
-        args=("dataset", FALLBACK),
+        args=("dataset", built_in_dataset().id),
     )
-    if fetched:
+    if spec.remote:
         fetch_button(spec, key=element("offer"))
 
 

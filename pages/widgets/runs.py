@@ -9,7 +9,8 @@ import streamlit as st
 
 from lab.architectures.registry import get_architecture
 from lab.data.load import is_present
-from lab.data.registry import DatasetSpec, get_dataset_spec, list_datasets
+from lab.data.registry import get_dataset_spec, list_datasets
+from lab.data.spec import DatasetSpec
 from lab.errors import UnknownNameError
 from lab.findings import Outcome
 from lab.formatting import format_moment, format_percent

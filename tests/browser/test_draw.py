@@ -181,7 +181,7 @@ def test_the_pictures_of_the_steps_and_the_layers_follow_the_drawing(
     until(page, lambda: page.locator(".cl-steps figure").count() == 6, "six steps")
     page.get_by_role("button", name="Centred").or_(page.get_by_role("checkbox", name="Centred")).first.click()
     until(page, lambda: page.locator(".cl-steps figure").count() == 5, "five steps without centring")
-    for view, picture in (("Inside", ".cl-maps"), ("Look-alikes", ".cl-pic >> nth=9")):
+    for view, picture in (("Inside", ".cl-maps"), ("Nearest neighbours", ".cl-pic >> nth=9")):
         page.get_by_role("radio", name=view).or_(page.get_by_role("button", name=view)).first.click()
         page.wait_for_selector(picture)
 

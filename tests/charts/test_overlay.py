@@ -9,7 +9,7 @@ import pytest
 from lab.charts.overlay import AXES, OverlayOptions, line_slots, overlay_info
 from lab.charts.overlay_figure import overlay_alt_text, overlay_figure
 from lab.charts.thinning import MAX_BUCKETS, MAX_POINTS
-from lab.metrics import list_charts
+from lab.metric_charts import list_charts
 from tests.charts.charts_data import curves, run
 
 

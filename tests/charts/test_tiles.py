@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lab.charts.tiles import blend, colour, digits, grid, limits, pack, paint
+from lab.charts.tiles import blend, colour, grid, image_tiles, limits, pack, paint
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -51,7 +51,7 @@ def test_tiles_are_packed_row_by_row() -> None:
 
 
 def test_the_grid_to_keep_is_enlarged_with_gaps() -> None:
-    sheet = pixels(grid(digits(np.zeros((3, 2, 2), np.uint8)), columns=2, enlarge=4, gap=1))
+    sheet = pixels(grid(image_tiles(np.zeros((3, 2, 2), np.uint8)), columns=2, enlarge=4, gap=1))
     assert sheet.shape == (2 * 9 + 1, 2 * 9 + 1, 3)
     assert sheet[0].tolist() == [[255] * 3] * 19
     assert (sheet[1:9, 1:9] == 0).all()

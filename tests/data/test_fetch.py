@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torchvision
 
 from lab.data import fetch
-from lab.data.fetch import RemoteFile, fetch_dataset, list_remote_files
+from lab.data.fetch import fetch_dataset
 from lab.data.load import is_present, list_files, load_dataset
-from lab.data.registry import list_datasets
+from lab.data.registry import get_dataset_spec, list_datasets
+from lab.data.spec import DatasetSpec, RemoteFile
 from lab.errors import DataError
 from tests.data.data_files import idx_bytes, usps_bytes
 
@@ -166,7 +168,7 @@ def test_usps_stays_packed(tmp_path: Path, host: Host) -> None:
 
 
 def test_emnists_one_archive_brings_both_sets_and_only_known_names(tmp_path: Path, host: Host) -> None:
-    published = list_remote_files("emnist-letters")[0]
+    published = get_dataset_spec("emnist-letters").remote[0]
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("../evil", b"outside")
@@ -185,12 +187,41 @@ def test_emnists_one_archive_brings_both_sets_and_only_known_names(tmp_path: Pat
 
 
 @pytest.mark.parametrize("spec", [s for s in list_datasets() if not s.built_in], ids=lambda spec: spec.id)
-def test_every_published_address_fills_the_files_that_are_read(spec: object, tmp_path: Path) -> None:
-    files = list_remote_files(spec.id)
+def test_every_published_address_fills_the_files_that_are_read(spec: DatasetSpec) -> None:
+    files = spec.remote
     filled = {path for file in files for _, path in file.targets}
-    assert filled >= {path.relative_to(tmp_path).as_posix() for path in list_files(spec.id, root=tmp_path)}
+    assert filled >= set(spec.files)
     assert all(url.startswith("http") for file in files for url in file.urls)
     assert all(len(file.md5) == 32 for file in files)
+
+
+def _torchvision_files(name: str) -> set[tuple[str, str]]:
+    """Return (address, MD5) of what torchvision downloads for one of its classes."""
+    kind = getattr(torchvision.datasets, name)
+    if name == "USPS":
+        return {(url, md5) for url, _, md5 in kind.split_list.values()}
+    if name == "EMNIST":
+        return {(kind.url, kind.md5)}
+    if name == "QMNIST":
+        return {*kind.resources["train"], *kind.resources["test"]}
+    return {(mirror + file, md5) for mirror in kind.mirrors for file, md5 in kind.resources}
+
+
+@pytest.mark.parametrize(
+    ("id", "name"),
+    [
+        ("mnist", "MNIST"),
+        ("fashion-mnist", "FashionMNIST"),
+        ("kmnist", "KMNIST"),
+        ("qmnist", "QMNIST"),
+        ("emnist-letters", "EMNIST"),
+        ("emnist-balanced", "EMNIST"),
+        ("usps", "USPS"),
+    ],
+)
+def test_addresses_and_checksums_are_torchvisions(id: str, name: str) -> None:
+    files = get_dataset_spec(id).remote
+    assert {(url, file.md5) for file in files for url in file.urls} == _torchvision_files(name)
 
 
 def test_a_host_that_sends_more_than_any_file_has_is_left(

@@ -15,7 +15,7 @@ from lab.runs.records import RunRequest, RunState
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sharing.bundle.read import import_bundle
-from lab.worker.loop import execute
+from lab.worker.execution import execute
 from tests.golden import cli_keys, losses
 from tests.golden.opening import GOLDEN, RELEASES, read, unpack_home
 

@@ -28,7 +28,7 @@ from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sharing.bundle.read import import_bundle
 from lab.sharing.bundle.write import write_bundle
-from lab.worker.loop import execute
+from lab.worker.execution import execute
 
 TINY: dict[str, Any] = {
     "arch": "basic-cnn",

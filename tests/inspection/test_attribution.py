@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lab.architectures import chunks
+from lab.architectures import inference_batches
 from lab.architectures.build import build_network
 from lab.errors import InputError
 from lab.inspection.attribution import _NOISE_SHARE, METHODS, attribute
@@ -34,34 +34,34 @@ def lenet() -> nn.Module:
 @pytest.mark.parametrize("method", ["saliency", "smoothgrad"])
 def test_a_linear_networks_saliency_is_its_weight(method: str) -> None:
     network, weight = linear()
-    told = attribute(network, image(), target=3, method=method, black=BLACK)
-    assert told.values == pytest.approx(weight[3], abs=1e-6)
+    found = attribute(network, image(), target=3, method=method, black=BLACK)
+    assert found.values == pytest.approx(weight[3], abs=1e-6)
 
 
 def test_a_linear_networks_integrated_gradients_are_weight_times_distance_from_black() -> None:
     network, weight = linear()
-    told = attribute(network, image(), target=3, method="integrated-gradients", black=BLACK)
-    assert told.values == pytest.approx(weight[3] * (image()[0, 0].numpy() - BLACK), abs=1e-5)
+    found = attribute(network, image(), target=3, method="integrated-gradients", black=BLACK)
+    assert found.values == pytest.approx(weight[3] * (image()[0, 0].numpy() - BLACK), abs=1e-5)
 
 
 def test_occlusion_of_a_linear_network_has_its_sum() -> None:
     network, weight = linear()
-    told = attribute(network, image(), target=3, method="occlusion", black=BLACK)
+    found = attribute(network, image(), target=3, method="occlusion", black=BLACK)
     # Patches of 4 with stride 2: an inner pixel's value is the mean fall of the logit over the patches that hide it.
     fall = weight[3] * (image()[0, 0].numpy() - BLACK)
     patches = [fall[r : r + 4, c : c + 4].sum() for r in (10, 12) for c in (10, 12)]
-    assert told.values[13, 13] == pytest.approx(np.mean(patches), abs=1e-4)
+    assert found.values[13, 13] == pytest.approx(np.mean(patches), abs=1e-4)
 
 
 @pytest.mark.parametrize("target", [0, 7])
 def test_integrated_gradients_add_up_to_the_difference_of_logits(lenet: nn.Module, target: int) -> None:
     x = image()
-    told = attribute(lenet, x, target=target, method="integrated-gradients", black=BLACK)
+    found = attribute(lenet, x, target=target, method="integrated-gradients", black=BLACK)
     with torch.no_grad():
         difference = float(lenet(x)[0, target] - lenet(torch.full_like(x, BLACK))[0, target])
-    assert told.values.sum() == pytest.approx(difference, rel=0.01, abs=1e-3)
-    assert told.gap is not None
-    assert told.gap <= max(0.01 * abs(difference), 1e-3)
+    assert found.values.sum() == pytest.approx(difference, rel=0.01, abs=1e-3)
+    assert found.gap is not None
+    assert found.gap <= max(0.01 * abs(difference), 1e-3)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -69,13 +69,15 @@ def test_methods_give_one_finite_value_a_pixel_and_touch_nothing(lenet: nn.Modul
     lenet.get_submodule("features.bn1").train()
     before = [t.clone() for t in lenet.state_dict().values()]
     try:
-        told = attribute(lenet, image(), target=1, method=method, black=BLACK)
+        found = attribute(lenet, image(), target=1, method=method, black=BLACK)
         assert lenet.get_submodule("features.bn1").training
     finally:
         lenet.eval()
-    assert told.values.shape == (28, 28)
-    assert np.isfinite(told.values).all()
-    assert np.abs(told.values).max() > 0 or method == "grad-cam"  # which is silent where nothing speaks for it
+    assert found.values.shape == (28, 28)
+    assert np.isfinite(found.values).all()
+    assert (
+        np.abs(found.values).max() > 0 or method == "grad-cam"
+    )  # which is zero where nothing is evidence for the class
     assert all(torch.equal(a, b) for a, b in zip(before, lenet.state_dict().values()))
     assert all(p.grad is None for p in lenet.parameters())
     assert not any(m._forward_hooks or m._backward_hooks for m in lenet.modules())
@@ -103,7 +105,7 @@ def test_a_large_network_is_asked_about_fewer_copies_at_once(
         usual = attribute(lenet, image(), target=1, method=method, black=BLACK).values
         assert max(sizes) > 20
         sizes.clear()
-        monkeypatch.setattr(chunks, "BUDGET_BYTES", 500_000)
+        monkeypatch.setattr(inference_batches, "BUDGET_BYTES", 500_000)
         assert attribute(lenet, image(), target=1, method=method, black=BLACK).values == pytest.approx(usual, abs=1e-5)
         assert max(sizes) <= 500_000 // (2 * 4 * 6 * 28 * 28)  # before and after the first batch norm
     finally:
@@ -133,8 +135,8 @@ def test_grad_cam_is_captums(lenet: nn.Module) -> None:
     for target in range(10):
         small = captums.attribute(image(), target=target, relu_attributions=True).detach()
         wanted = nn.functional.interpolate(small, size=(28, 28), mode="bilinear", align_corners=False)[0, 0].numpy()
-        told = attribute(lenet, image(), target=target, method="grad-cam", black=BLACK)
-        assert told.values == pytest.approx(wanted, abs=1e-6)
+        found = attribute(lenet, image(), target=target, method="grad-cam", black=BLACK)
+        assert found.values == pytest.approx(wanted, abs=1e-6)
         loud += wanted.max() > 0
     assert loud > 1
 
@@ -151,8 +153,8 @@ def test_grad_cam_does_not_show_what_another_session_draws(shared: tuple[nn.Sequ
 def test_in_place_activations_are_handled_and_put_back() -> None:
     torch.manual_seed(0)
     network = build_network("resnet18-tv").eval()
-    told = attribute(network, image(), target=0, method="grad-cam", black=BLACK)
-    assert np.isfinite(told.values).all()
+    found = attribute(network, image(), target=0, method="grad-cam", black=BLACK)
+    assert np.isfinite(found.values).all()
     assert network.get_submodule("features.relu").inplace
 
 
@@ -179,7 +181,7 @@ class Squares(nn.Module):
 def test_smoothgrads_noise_grows_with_the_range_of_the_image(scale: float) -> None:
     """Smilkov et al. 2017: the spread is a share of the range. The mean slope of x**3 is 3 (x**2 + spread**2)."""
     x = (torch.rand(1, 1, 28, 28, generator=torch.Generator().manual_seed(2)) - 0.5) * scale
-    told = attribute(Squares().eval(), x, target=0, method="smoothgrad", black=0.0)
+    found = attribute(Squares().eval(), x, target=0, method="smoothgrad", black=0.0)
     spread = _NOISE_SHARE * float(x.max() - x.min())
-    excess = (told.values / 3 - (x[0, 0] ** 2).numpy()).mean()
+    excess = (found.values / 3 - (x[0, 0] ** 2).numpy()).mean()
     assert excess == pytest.approx(spread**2, rel=0.1)

@@ -16,11 +16,11 @@ from lab.inspection.metrics import (
     confusion_matrix,
     find_cell,
     judge,
+    least_confident_correct,
+    most_confident_errors,
     per_class,
     report,
-    shakiest_hits,
     softmax,
-    worst_mistakes,
 )
 
 LABELS = np.array([0, 0, 1, 2, 2, 2])
@@ -95,19 +95,19 @@ def test_logits_that_are_no_numbers_are_no_answers() -> None:
     answers = judge(logits, LABELS)
     assert answers.predicted.tolist() == [-1, 2, 2, 2, 2, -1]
     assert answers.answered.tolist() == [False, True, True, True, True, False]
-    told = report(answers, classes=("a", "b", "c"))
-    assert told.accuracy == pytest.approx(2 / 6)
-    assert told.confusion.tolist() == [[0, 0, 1], [0, 0, 1], [0, 0, 2]]
-    assert told.calibration.count.sum() == 4
-    assert (told.as_dict()["loss"], told.as_dict()["calibration_error"]) == (None, None)
-    assert worst_mistakes(answers).tolist() == [1, 2]
+    found = report(answers, classes=("a", "b", "c"))
+    assert found.accuracy == pytest.approx(2 / 6)
+    assert found.confusion.tolist() == [[0, 0, 1], [0, 0, 1], [0, 0, 2]]
+    assert found.calibration.count.sum() == 4
+    assert (found.as_dict()["loss"], found.as_dict()["calibration_error"]) == (None, None)
+    assert most_confident_errors(answers).tolist() == [1, 2]
 
 
 def test_a_network_of_nan_is_never_right_and_not_calibrated() -> None:
-    told = report(judge(np.full((6, 3), np.nan), LABELS), classes=("a", "b", "c"))
-    assert told.accuracy == 0.0
-    assert told.confusion.sum() == 0
-    assert math.isnan(told.calibration.ece)
+    found = report(judge(np.full((6, 3), np.nan), LABELS), classes=("a", "b", "c"))
+    assert found.accuracy == 0.0
+    assert found.confusion.sum() == 0
+    assert math.isnan(found.calibration.ece)
 
 
 def test_calibration_by_hand() -> None:
@@ -124,23 +124,23 @@ def test_calibration_by_hand() -> None:
 def test_galleries_are_in_order_of_confidence() -> None:
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8], [0.55, 0.45]])
     answers = judge(np.log(probabilities), np.array([1, 1, 0, 1, 0]))
-    assert worst_mistakes(answers).tolist() == [0, 1]
-    assert shakiest_hits(answers).tolist() == [4, 2, 3]
+    assert most_confident_errors(answers).tolist() == [0, 1]
+    assert least_confident_correct(answers).tolist() == [4, 2, 3]
     assert find_cell(answers, truth=1, answer=0).tolist() == [0, 1]
     assert find_cell(answers, truth=0, answer=1).tolist() == []
 
 
 def test_the_report_is_strict_json() -> None:
-    told = report(judge(constant(2), LABELS), classes=("a", "b", "c")).as_dict()
-    assert json.loads(json.dumps(told, allow_nan=False))["per_class"][0] == {
+    found = report(judge(constant(2), LABELS), classes=("a", "b", "c")).as_dict()
+    assert json.loads(json.dumps(found, allow_nan=False))["per_class"][0] == {
         "class": "a",
         "precision": None,
         "recall": 0.0,
         "f1": 0.0,
         "images": 2,
     }
-    assert told["accuracy"] == 0.5
-    assert told["confusion"][2] == [0, 0, 3]
+    assert found["accuracy"] == 0.5
+    assert found["confusion"][2] == [0, 0, 3]
 
 
 def test_no_images_give_nan_and_not_an_error() -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from lab.architectures import chunks
+from lab.architectures import inference_batches
 from lab.architectures.build import build_network
 from lab.architectures.registry import list_architectures
 from lab.errors import InputError
@@ -35,7 +35,7 @@ def same(a: list, b: list) -> bool:
 
 
 def test_an_image_is_normalised_as_in_training() -> None:
-    x = to_input(np.array([[0, 255], [51, 102]], np.uint8), mean=0.5, std=0.25)
+    x = to_input(np.array([[[0, 255], [51, 102]]], np.uint8), mean=0.5, std=0.25)
     assert x.shape == (1, 1, 2, 2)
     assert x[0, 0].numpy() == pytest.approx(np.array([[-2, 2], [-1.2, -0.4]]), abs=1e-6)
 
@@ -99,9 +99,9 @@ def test_another_session_on_the_same_network_is_not_heard(shared: tuple[nn.Seque
     with torch.no_grad():
         first = network[:2](x)
         second = network[3](first)
-    kept = capture(network, x, layers=["0", "1", "3"])
-    assert torch.equal(kept["1"], first)
-    assert torch.equal(kept["3"], second)
+    captured = capture(network, x, layers=["0", "1", "3"])
+    assert torch.equal(captured["1"], first)
+    assert torch.equal(captured["3"], second)
     assert torch.equal(layer_input(network, x, layer="3"), first)
 
 
@@ -120,14 +120,16 @@ def test_looking_leaves_weights_modes_and_hooks_as_they_were() -> None:
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
 
 
-def test_chunks_are_as_large_as_memory_allows_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_are_as_large_as_memory_allows_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     network, many = lenet(), images(501)
     sizes = []
     network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     whole = network((torch.from_numpy(many).unsqueeze(1).float() / 255 - 0.1) / 0.3).detach().numpy()
     assert compute_logits(network, many, mean=0.1, std=0.3) == pytest.approx(whole, abs=1e-4)
     assert sizes[1:] == [250, 250, 1]
-    monkeypatch.setattr(chunks, "BUDGET_BYTES", 200 * 2 * 4 * 6 * 28 * 28)  # 200 images before and after the first ReLU
+    monkeypatch.setattr(
+        inference_batches, "BUDGET_BYTES", 200 * 2 * 4 * 6 * 28 * 28
+    )  # 200 images before and after the first ReLU
     assert compute_logits(network, many, mean=0.1, std=0.3) == pytest.approx(whole, abs=1e-4)
     assert sizes[4:] == [200, 200, 101]
 
@@ -139,9 +141,9 @@ def test_inspecting_and_evaluating_agree_with_the_network() -> None:
     assert seen.maps.values.shape == (16, 10, 10)
     assert seen.probabilities.argmax() == labels[3]
     assert seen.probabilities.sum() == pytest.approx(1)
-    told = evaluate_network(network, some, labels, mean=0.1, std=0.3, classes=tuple("0123456789"))
-    assert told.accuracy == 1.0
-    assert told.confusion.trace() == 20
+    found = evaluate_network(network, some, labels, mean=0.1, std=0.3, classes=tuple("0123456789"))
+    assert found.accuracy == 1.0
+    assert found.confusion.trace() == 20
 
 
 def test_kernels_are_a_copy_of_the_weights() -> None:

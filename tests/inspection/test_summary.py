@@ -43,8 +43,8 @@ def test_frozen_weights_are_not_trainable() -> None:
 
 
 def test_the_json_answer_has_the_promised_fields() -> None:
-    told = json.loads(json.dumps(summarize(on_meta("lenet5"), input_shape=(64, 1, 28, 28)).as_dict(), allow_nan=False))
-    assert set(told) == {
+    found = json.loads(json.dumps(summarize(on_meta("lenet5"), input_shape=(64, 1, 28, 28)).as_dict(), allow_nan=False))
+    assert set(found) == {
         "total_params",
         "trainable_params",
         "total_mult_adds",
@@ -52,7 +52,7 @@ def test_the_json_answer_has_the_promised_fields() -> None:
         "params_bytes",
         "layers",
     }
-    assert told["layers"][3] == {
+    assert found["layers"][3] == {
         "name": "features.conv1",
         "type": "Conv2d",
         "depth": 2,
@@ -60,7 +60,7 @@ def test_the_json_answer_has_the_promised_fields() -> None:
         "params": 156,
         "mult_adds": 7_827_456,
     }
-    assert told["params_bytes"] == 61_706 * 4
+    assert found["params_bytes"] == 61_706 * 4
 
 
 def test_the_text_names_units_and_batch_whatever_python_makes_of_an_enum() -> None:
@@ -119,7 +119,7 @@ def test_receptive_fields_of_vgg11_by_hand() -> None:
     assert fields["features.pool5"] == (150, 32)
 
 
-def test_a_residual_block_sees_what_its_longer_branch_sees() -> None:
+def test_a_residual_block_has_the_receptive_field_of_its_longer_branch() -> None:
     fields = fields_of("resnet-small")
     assert fields["features.pool1"] == (6, 2)
     assert fields["features.residual1.relu"] == (14, 2)  # two 3×3 at step 2: 6 + 2·2·2
@@ -135,9 +135,9 @@ def test_a_receptive_field_is_exactly_where_the_gradient_can_be(id: str) -> None
     deepest = list(nodes.values())[-1]
     side = network.get_submodule("resize").size
     x = torch.randn(1, 1, side, side, requires_grad=True)
-    kept = {}
+    captured = {}
     layer = network.get_submodule(deepest.name)
-    handle = layer.register_forward_hook(lambda _m, _i, output: kept.update(map=output))
+    handle = layer.register_forward_hook(lambda _m, _i, output: captured.update(map=output))
     for module in network.modules():  # every pixel must have a way through
         if isinstance(module, nn.ReLU):
             module.forward = lambda t: t
@@ -145,7 +145,7 @@ def test_a_receptive_field_is_exactly_where_the_gradient_can_be(id: str) -> None
             module.forward = lambda t: nn.functional.avg_pool2d(t, 2)
     try:
         network(x)
-        (gradient,) = torch.autograd.grad(kept["map"][0, :, 1, 1].sum(), x)
+        (gradient,) = torch.autograd.grad(captured["map"][0, :, 1, 1].sum(), x)
     finally:
         handle.remove()
     seen = gradient[0, 0].abs().sum(0).nonzero().flatten()
@@ -156,10 +156,10 @@ def test_a_receptive_field_is_exactly_where_the_gradient_can_be(id: str) -> None
 def test_a_layer_that_runs_twice_has_a_row_and_a_field_for_each_time() -> None:
     # torchvision's basic block has one ReLU: after its first convolution, and after the sum of its two branches.
     rows = summarize(on_meta("resnet18-tv"), input_shape=(1, 1, 28, 28)).layers
-    sees = [
+    sizes = [
         (row.type, row.receptive_field) for row in rows if row.name.startswith("features.layer1.0.") and row.is_leaf
     ]
-    assert sees == [
+    assert sizes == [
         ("Conv2d", 19),
         ("BatchNorm2d", 19),
         ("ReLU", 19),
@@ -192,7 +192,7 @@ def test_a_large_network_at_224_is_counted_without_its_memory() -> None:
     assert time.perf_counter() - start < 5
 
 
-def test_dilation_widens_what_a_kernel_sees() -> None:
+def test_dilation_widens_the_receptive_field() -> None:
     """A kernel of 3 with dilation 2 spans 5 pixels; behind a stride of 2 its steps count double."""
     network = nn.Sequential(
         nn.Conv2d(1, 1, 3, dilation=2, padding=2), nn.Conv2d(1, 1, 1, stride=2), nn.Conv2d(1, 1, 3, dilation=3)

@@ -18,30 +18,30 @@ def test_clear_differences_need_no_caution() -> None:
 
 
 def test_layers_that_the_spread_does_not_tell_apart_are_named() -> None:
-    told = timing(("conv1", 1.0, 0.1), ("conv2", 1.05, 0.2), ("fc", 0.2, 0.01))
-    assert [(a.name, b.name) for a, b in told.unclear_pairs()] == [("conv2", "conv1")]
-    assert told.caution() == (
+    found = timing(("conv1", 1.0, 0.1), ("conv2", 1.05, 0.2), ("fc", 0.2, 0.01))
+    assert [(a.name, b.name) for a, b in found.unclear_pairs()] == [("conv2", "conv1")]
+    assert found.caution() == (
         "The spread exceeds the difference of conv2 (1.050 ± 0.200 ms) and conv1 (1.000 ± 0.100 ms): which of them is "
         "slower may be chance."
     )
 
 
 def test_an_order_that_is_all_noise_is_called_so() -> None:
-    told = timing(("a", 1.0, 2.0), ("b", 0.9, 2.0), ("c", 0.8, 2.0)).caution()
-    assert told.startswith("The spread exceeds every difference")
-    assert told.endswith("Measure again.")
+    found = timing(("a", 1.0, 2.0), ("b", 0.9, 2.0), ("c", 0.8, 2.0)).caution()
+    assert found.startswith("The spread exceeds every difference")
+    assert found.endswith("Measure again.")
 
 
 def test_every_layer_is_timed_once() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(16, 4), nn.ReLU())
-    told = time_layers(network, torch.zeros(2, 1, 4, 4), repeats=3)
-    assert [layer.name for layer in told.layers] == ["0", "1", "2"]
+    found = time_layers(network, torch.zeros(2, 1, 4, 4), repeats=3)
+    assert [layer.name for layer in found.layers] == ["0", "1", "2"]
 
 
 def test_the_larger_spread_of_two_layers_decides() -> None:
     for first, second in ((0.01, 0.3), (0.3, 0.01)):
-        told = timing(("slow", 1.2, first), ("quick", 1.0, second), ("far", 0.1, 0.01))
-        assert [(a.name, b.name) for a, b in told.unclear_pairs()] == [("slow", "quick")]
+        found = timing(("slow", 1.2, first), ("quick", 1.0, second), ("far", 0.1, 0.01))
+        assert [(a.name, b.name) for a, b in found.unclear_pairs()] == [("slow", "quick")]
 
 
 class _Slow(nn.Module):
@@ -53,6 +53,6 @@ class _Slow(nn.Module):
 
 
 def test_times_are_in_milliseconds() -> None:
-    told = time_layers(nn.Sequential(_Slow(), nn.Flatten()), torch.zeros(1, 1, 2, 2), repeats=3)
-    assert 20 <= told.layers[0].median_ms < 2_000
-    assert 20 <= told.total_ms < 2_000
+    found = time_layers(nn.Sequential(_Slow(), nn.Flatten()), torch.zeros(1, 1, 2, 2), repeats=3)
+    assert 20 <= found.layers[0].median_ms < 2_000
+    assert 20 <= found.total_ms < 2_000

@@ -10,7 +10,7 @@ from lab.runs.owner import Owner
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.settings import Settings
-from lab.worker.loop import execute
+from lab.worker.execution import execute
 
 DATA = Path(os.environ.get("LAB_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 SMALL = {

@@ -20,15 +20,15 @@ from lab.architectures.build import build_network
 from lab.architectures.registry import list_architectures
 from lab.cli.commands.sharing import write_files
 from lab.data.load import is_present
-from lab.data.own import write_own_dataset
+from lab.data.local import write_drawings_dataset
 from lab.data.registry import list_datasets
+from lab.data.spec import DatasetSpec
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.sharing.formats import FORMATS, Files, export_runs, get_format
 from lab.sharing.script.layers import describe, same_weights
 from lab.sharing.script.package import collect_modules, package_files, rename, required_distributions
 from lab.sharing.script.program import write_script
-from lab.sharing.script.readers import reader_of
 from lab.sharing.weights import portable_state
 from lab.training.checkpoint import weights_digest
 from pages.widgets.export_panel import downloads
@@ -155,7 +155,9 @@ def repeated(lab: Lab, run: RunRecord, tmp_path_factory: pytest.TempPathFactory)
     tuned = train_run(lab, **QUICK, init_from=run.id, lr=1e-4)
     jobs[FINE_TUNED] = (tuned, write_script(lab, tuned), ["--initial", str(initial)])
     drawings = lab.datasets.load("digits").test_images[:20]
-    drawn = write_own_dataset(drawings, np.arange(20) % 10, beside=lab.datasets.load("digits"), root=lab.settings.data)
+    drawn = write_drawings_dataset(
+        drawings, np.arange(20) % 10, beside=lab.datasets.load("digits"), root=lab.settings.data
+    )
     tuned = train_run(lab, **QUICK, dataset=drawn, init_from=run.id)
     jobs[DRAWN] = (tuned, write_script(lab, tuned), ["--initial", str(initial), "--data", str(lab.settings.data)])
     if is_present("mnist", root=DATA):
@@ -313,9 +315,10 @@ def test_only_the_name_of_the_package_is_exchanged() -> None:
     )
 
 
-@pytest.mark.parametrize("dataset", [spec.id for spec in list_datasets()])
-def test_every_data_set_has_a_reader_in_exported_code(dataset: str) -> None:
-    reader = reader_of(dataset)
+@pytest.mark.parametrize("spec", list_datasets(), ids=lambda spec: spec.id)
+def test_every_data_set_has_a_reader_in_exported_code(spec: DatasetSpec) -> None:
+    reader = spec.exported
+    assert reader is not None
     body = "".join(f"    {line}\n" for line in reader.body.splitlines())
     assert "return" in ast.unparse(ast.parse(f"def load_images(root):\n{body}"))
     ast.parse("\n".join(reader.imports))

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.data.load import load_dataset
+from lab.data.recipes import RECIPES
 from lab.sketch.normalise import (
     ALL_STEPS,
-    RECIPES,
     STEPS,
     measure,
     normalise,

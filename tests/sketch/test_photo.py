@@ -8,8 +8,9 @@ import pytest
 
 from benchmarks.photo_kinds import KINDS
 from lab.data.pictures import read_colours
+from lab.data.recipes import RECIPES
 from lab.errors import InputError
-from lab.sketch.normalise import RECIPES, normalise
+from lab.sketch.normalise import normalise
 from lab.sketch.photo import MAX_DIGITS, WORK_SIDE, find_digits
 from lab.sketch.pieces import MAX_PIECES, MOST_LABELLED, Pieces, find_pieces, group, touches_edge, without_dust
 from lab.sketch.render import Hand, draw_digit

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from lab.sketch.normalise import RECIPES, normalise
+from lab.data.recipes import RECIPES
+from lab.sketch.normalise import normalise
 from lab.sketch.reading import Answer, doubt_crowd
 from lab.sketch.render import POLYLINES, draw_digit, random_hand
 from lab.sketch.shape import Shape, is_frame, learn_limits, measure_shape, shape_reason

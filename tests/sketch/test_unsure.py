@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from torch import nn
 
+from lab.data.recipes import RECIPES
 from lab.errors import InputError
 from lab.sketch.reading import (
     Answer,
@@ -155,10 +156,10 @@ def test_without_centring_a_network_that_looks_at_places_answers_otherwise(halve
     ink[40:240, 40:60] = 255  # a long stem on the left
     ink[40:60, 40:240] = 255  # and an arm to the right
     ink[40:100, 160:240] = 255
-    changed = compare_steps(halves, Sketch(ink, "canvas"), recipe_id="mnist")
+    changed = compare_steps(halves, Sketch(ink, "canvas"), recipe=RECIPES["mnist"])
     assert set(changed) == {"crop", "pen", "scale", "smooth", "centre"}
     assert changed["centre"][1] != pytest.approx(changed["smooth"][1], abs=0.02)
-    assert compare_steps(halves, Sketch(np.zeros((9, 9), dtype=np.uint8), "canvas"), recipe_id="mnist") == {}
+    assert compare_steps(halves, Sketch(np.zeros((9, 9), dtype=np.uint8), "canvas"), recipe=RECIPES["mnist"]) == {}
 
 
 def test_a_picture_with_less_ink_than_any_of_the_data_set_is_unsure() -> None:

@@ -16,7 +16,7 @@ from lab.charts.overlay import AXES
 from lab.charts.pareto import COSTS
 from lab.cli.app import main
 from lab.errors import LabError
-from lab.metrics import list_charts
+from lab.metric_charts import list_charts
 from lab.presets import REPORTS
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab

@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.config import RunConfig
-from lab.data.own import write_own_dataset
+from lab.data.local import write_drawings_dataset
 from lab.errors import DeviceError, ShapeError
 from lab.formatting import format_range
 from lab.presets import get_preset
@@ -134,7 +134,7 @@ def test_the_draw_page_promises_what_the_cost_card_does(bench: Bench) -> None:
 
 def test_a_data_set_of_drawings_is_counted_because_no_published_number_is_known(bench: Bench) -> None:
     digits = bench.lab.datasets.load("digits")
-    drawn = write_own_dataset(
+    drawn = write_drawings_dataset(
         digits.test_images[:50], digits.test_labels[:50], beside=digits, root=bench.lab.settings.data
     )
     config = RunConfig(arch="lenet5", dataset="digits", device="cpu", val_fraction=0.0)

@@ -10,9 +10,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.config import RunConfig
+from lab.data.recipes import RECIPES
 from lab.errors import InputError
 from lab.runs.records import RunState
-from lab.sketch.normalise import RECIPES, normalise_steps
+from lab.sketch.normalise import normalise_steps
 from lab.sketch.reading import Answer, average
 from lab.sketch.render import draw_digit
 from lab.sketch.sketch import dump_strokes

@@ -15,7 +15,7 @@ from lab.sketch.render import draw_digit
 from lab.sketch.sketch import Stroke, dump_strokes, sketch_from_strokes
 from pages.cache.datasets import dataset_of
 from pages.cache.inspection import network_of
-from pages.draw.models import Model, load_models, look_alikes
+from pages.draw.models import Model, load_models, nearest_neighbours
 from pages.draw.studio import normalised, read_all, subtitle
 from tests.web.addresses import go_to
 from tests.web.test_web_inside import ENTRY, train
@@ -50,7 +50,7 @@ def test_draw_and_inside_look_at_one_network(model: Model) -> None:
     assert network_of(model.id, model.digest) is model.loaded
 
 
-def test_look_alikes_are_not_shifted_by_what_another_session_draws_meanwhile(model: Model) -> None:
+def test_nearest_neighbours_are_not_shifted_by_what_another_session_draws_meanwhile(model: Model) -> None:
     sketch = draw_digit("8")
 
     def draw(*_told: object) -> None:
@@ -63,7 +63,7 @@ def test_look_alikes_are_not_shifted_by_what_another_session_draws_meanwhile(mod
     try:
         pictures = dataset_of("digits").train_images
         for number in (3, 700, 1_400):  # of the first, a middle and the last chunk
-            (picture, _, likeness), *_ = look_alikes(model, pictures[number])
+            (picture, _, likeness), *_ = nearest_neighbours(model, pictures[number])
             assert likeness == pytest.approx(1.0, abs=1e-5)
             assert np.array_equal(picture, pictures[number])
     finally:

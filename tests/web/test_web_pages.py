@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.config import FIELDS, GROUPS, RunConfig
-from lab.data.own import write_own_dataset
+from lab.data.local import write_drawings_dataset
 from lab.presets import PRESETS
 from lab.runs.records import RunRequest, RunState
 from pages.cache.torch_import import require_torch
@@ -167,7 +167,7 @@ def test_a_data_set_that_is_not_here_is_offered_and_not_trained(bench: Bench) ->
 def test_a_run_on_saved_drawings_can_be_changed_and_trained_again(bench: Bench) -> None:
     digits = bench.lab.datasets.load("digits")
     root = bench.lab.settings.data
-    drawn = write_own_dataset(digits.test_images[:50], digits.test_labels[:50], beside=digits, root=root)
+    drawn = write_drawings_dataset(digits.test_images[:50], digits.test_labels[:50], beside=digits, root=root)
     run = bench.start(DIGITS_CONFIG.replace(dataset=drawn))
     require_torch()
     app = _open("train", run=run.id)
@@ -178,7 +178,7 @@ def test_a_run_on_saved_drawings_can_be_changed_and_trained_again(bench: Bench) 
     assert not app.button(key="train-button").disabled
     shutil.rmtree(root / "Drawings")
     app.run()
-    assert "My drawings are not on this machine: fine-tune on them again" in _texts(app)
+    assert "My drawings are not on this machine: fine-tune on your drawings again" in _texts(app)
     assert app.button(key="train-button").disabled
     assert not [label for label in _labels(app) if label.startswith("Fetch")]
     assert not app.metric, "what it costs can only be counted with the drawings"

@@ -46,7 +46,7 @@ def test_a_full_disk_fails_the_run_with_its_reason_and_resume_finishes_it(small_
     home = small_disk / "home"
     lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
     run = lab.submissions.submit(lab.validation.resolve(CONFIG)).run.id
-    _make_ballast(lab)
+    _hold_reserve(lab)
     filler = _fill(small_disk, leave=leave)
     _work(home)
     failed = lab.store.runs.get(run)
@@ -64,8 +64,8 @@ def test_a_full_disk_fails_the_run_with_its_reason_and_resume_finishes_it(small_
     assert steps == list(range(1, len(steps) + 1))
 
 
-def _make_ballast(lab: Lab) -> None:
-    """A worker sets its ballast down when it starts; here one has started before the disk filled up."""
+def _hold_reserve(lab: Lab) -> None:
+    """A worker holds its disk reserve when it starts; here one has started before the disk filled up."""
     lab.store.leases.request(lab.store.runs.list()[0].id, RunRequest.PAUSE)
     _work(lab.settings.home)
     lab.store.leases.request(lab.store.runs.list()[0].id, RunRequest.RUN)

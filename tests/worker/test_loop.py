@@ -16,7 +16,9 @@ from lab.runs.records import WEIGHTS, RunRequest, RunState
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.training.events import Command
-from lab.worker.loop import Watch, execute, keep_supervised, work
+from lab.worker.execution import execute
+from lab.worker.heartbeat import Heartbeat
+from lab.worker.loop import keep_supervised, work
 from tests.worker.worker_runs import SMALL, claim, open_lab, train, work_off
 
 
@@ -24,29 +26,29 @@ def test_a_stop_goes_before_a_pause_and_the_end_of_the_worker_is_a_pause(tmp_pat
     lab = open_lab(tmp_path)
     lab.submissions.submit(lab.validation.resolve(SMALL))
     ending = threading.Event()
-    watch = Watch(lab, claim(lab), ending)
-    assert watch.command() is Command.RUN
-    watch.requested = RunRequest.PAUSE
-    assert watch.command() is Command.PAUSE
-    watch.requested = RunRequest.STOP
+    beat = Heartbeat(lab, claim(lab), ending)
+    assert beat.command() is Command.RUN
+    beat.requested = RunRequest.PAUSE
+    assert beat.command() is Command.PAUSE
+    beat.requested = RunRequest.STOP
     ending.set()
-    assert watch.command() is Command.STOP
-    watch.requested = RunRequest.RUN
-    assert watch.command() is Command.PAUSE
-    watch.lost = True  # somebody else has the run now: nothing more of it may be written
-    assert watch.command() is Command.STOP
+    assert beat.command() is Command.STOP
+    beat.requested = RunRequest.RUN
+    assert beat.command() is Command.PAUSE
+    beat.lost = True  # somebody else has the run now: nothing more of it may be written
+    assert beat.command() is Command.STOP
 
 
 def test_a_store_that_is_away_too_long_pauses_the_run_and_that_is_remembered(tmp_path: Path) -> None:
     lab = open_lab(tmp_path)
     lab.submissions.submit(lab.validation.resolve(SMALL))
     outage = Outage(limit_s=0.0)
-    watch = Watch(lab, claim(lab), threading.Event(), outage)
+    beat = Heartbeat(lab, claim(lab), threading.Event(), outage)
     outage.refused(StoreBusyError("the store is busy"))
     time.sleep(0.01)
-    assert (watch.command(), watch.gave_up) == (Command.PAUSE, True)
+    assert (beat.command(), beat.timed_out) == (Command.PAUSE, True)
     outage.answered()
-    assert watch.command() is Command.RUN
+    assert beat.command() is Command.RUN
 
 
 def test_a_run_whose_worker_is_told_to_end_is_interrupted_with_that_reason(tmp_path: Path) -> None:
@@ -153,7 +155,7 @@ def test_a_store_that_fails_is_said_once_in_the_log(tmp_path: Path, capfd: pytes
     run = claim(lab)
     with sqlite3.connect(os.fspath(tmp_path / "lab.db")) as database:
         database.execute("ALTER TABLE runs RENAME TO gone")
-    with Watch(lab, run, threading.Event()):
+    with Heartbeat(lab, run, threading.Event()):
         time.sleep(1.3)  # the request is looked at five times a second
     lines = [line for line in capfd.readouterr().err.splitlines() if " worker " in line]
     assert len(lines) == 1

@@ -21,7 +21,8 @@ from lab.runs.records import CHECKPOINT, RunRecord, RunRequest, RunState
 from lab.runs.row_changes import change_row, sound_row
 from lab.runs.store import RunStore
 from lab.service.lab import Lab
-from lab.worker.loop import execute, work
+from lab.worker.execution import execute
+from lab.worker.loop import work
 from lab.worker.supervisor import process
 from lab.worker.supervisor.launch import is_running
 from tests.postgres import PostgresServer, started_server

@@ -41,7 +41,7 @@ def _begin(lab: Lab, *, step: int = 0, outage: Outage | None = None) -> tuple[Ru
         lab.submissions.submit(lab.validation.resolve(CONFIG))
     run = claim(lab)
     recorder = RunRecorder(lab.store, lab.artifacts, run, outage=outage)
-    recorder.take(
+    recorder.record(
         Started(
             device="cpu",
             step=step,
@@ -65,10 +65,10 @@ def _steps(first: int, last: int) -> StepMetrics:
 def _epoch(recorder: RunRecorder, epoch: int, *, loss: float | None = None, step: int = 0, size: int = 100) -> None:
     """Tell the end of an epoch of 20 steps: its steps, validation and weights."""
     step = step or epoch * 20
-    recorder.take(_steps(step - 19, step))
+    recorder.record(_steps(step - 19, step))
     if loss is not None:
-        recorder.take(Evaluated(step, epoch, 1.0, {"val/loss": loss}, epoch_end=True))
-    recorder.take(Snapshot(WEIGHTS, step, epoch, lambda: _weights(epoch, size)))
+        recorder.record(Evaluated(step, epoch, 1.0, {"val/loss": loss}, epoch_end=True))
+    recorder.record(Snapshot(WEIGHTS, step, epoch, lambda: _weights(epoch, size)))
 
 
 def _weights(epoch: int, size: int) -> Weights:
@@ -99,12 +99,12 @@ def _hold(lab: Lab, seconds: float | None) -> sqlite3.Connection:
 @pytest.mark.parametrize("what", ["the end", "a checkpoint"])
 def test_nothing_overtakes_points_that_wait_for_a_busy_store(lab: Lab, what: str) -> None:
     run, recorder = _begin(lab)
-    recorder.take(_steps(1, 20))
+    recorder.record(_steps(1, 20))
     _hold(lab, 0.6)  # the points give up once, at 0.4 s; what comes after them would not
     if what == "the end":
         recorder.finish(_ended("finished", 20), state=RunState.FINISHED, reason="")
     else:
-        recorder.take(_checkpoint(20))
+        recorder.record(_checkpoint(20))
         assert [kept.step for kept in lab.store.files.list(run.id)] == [20]
     assert lab.store.points.read(run.id)["batch/loss"].step.tolist() == list(range(1, 21))
     assert lab.store.integrity.verify(run.id) == ()
@@ -113,7 +113,7 @@ def test_nothing_overtakes_points_that_wait_for_a_busy_store(lab: Lab, what: str
 def test_a_store_that_stays_busy_until_the_worker_ends_ends_no_run_without_its_points(lab: Lab) -> None:
     ending = threading.Event()
     run, recorder = _begin(lab, outage=Outage(limit_s=0.2, ending=ending))
-    recorder.take(_steps(1, 20))
+    recorder.record(_steps(1, 20))
     holder = _hold(lab, None)
     threading.Timer(1.0, ending.set).start()
     with pytest.raises(StoreBusyError, match=r"held by another process for more than 0.4 s"):
@@ -125,7 +125,7 @@ def test_a_store_that_stays_busy_until_the_worker_ends_ends_no_run_without_its_p
 def test_a_resumed_run_leaves_the_future_it_went_back_from(lab: Lab) -> None:
     run, recorder = _begin(lab)
     _epoch(recorder, 1, loss=0.5)
-    recorder.take(_checkpoint(20))
+    recorder.record(_checkpoint(20))
     _epoch(recorder, 2, loss=0.4)
     lab.store.leases.finish(run.id, run.lease, state=RunState.INTERRUPTED)
     lab.submissions.control(run.id, RunRequest.RUN)
@@ -134,7 +134,7 @@ def test_a_resumed_run_leaves_the_future_it_went_back_from(lab: Lab) -> None:
     run, recorder = _begin(lab, step=20)
     assert lab.store.points.read(run.id)["batch/loss"].step[-1] == 20
     assert _files(lab) == ["checkpoint-000000", "weights-000000020"]
-    recorder.take(_steps(21, 30))
+    recorder.record(_steps(21, 30))
     recorder.finish(_ended("stopped", 30), state=RunState.STOPPED, reason="")
     assert lab.store.points.read(run.id)["batch/loss"].step[-1] == 30
     assert lab.store.points.read(run.id)["val/loss"].step.tolist() == [20]
@@ -144,7 +144,7 @@ def test_a_resumed_run_leaves_the_future_it_went_back_from(lab: Lab) -> None:
 def test_an_epoch_that_was_stopped_and_went_on_has_one_set_of_weights(lab: Lab) -> None:
     run, recorder = _begin(lab)
     _epoch(recorder, 1, loss=0.5)
-    recorder.take(Snapshot(WEIGHTS, 30, 2, lambda: _weights(2, 4)))
+    recorder.record(Snapshot(WEIGHTS, 30, 2, lambda: _weights(2, 4)))
     recorder.finish(_ended("stopped", 30), state=RunState.STOPPED, reason="")
     assert [kept.step for kept in lab.weights.list(run.id)] == [20, 30]
     lab.submissions.control(run.id, RunRequest.RUN)
@@ -171,7 +171,7 @@ def _codes(lab: Lab, run: RunRecord) -> list[str]:
 
 def _validated(recorder: RunRecorder, epoch: int, loss: float, training: float) -> None:
     metrics = {"train/loss": training, "val/loss": loss, "train/accuracy": 0.9, "val/accuracy": 0.9}
-    recorder.take(Evaluated(epoch * 20, epoch, 1.0, metrics, epoch_end=True))
+    recorder.record(Evaluated(epoch * 20, epoch, 1.0, metrics, epoch_end=True))
 
 
 def test_findings_are_judged_anew_at_every_epoch_and_withdrawn_when_they_are_no_longer_true(lab: Lab) -> None:
@@ -193,11 +193,11 @@ def test_findings_are_judged_anew_at_every_epoch_and_withdrawn_when_they_are_no_
 
 def test_the_findings_of_the_end_have_the_numbers_of_the_end(lab: Lab) -> None:
     run, recorder = _begin(lab)
-    recorder.take(_steps(1, 250))
+    recorder.record(_steps(1, 250))
     recorder.finish(_ended("paused", 250), state=RunState.PAUSED, reason="")
     lab.submissions.control(run.id, RunRequest.RUN)
     run, recorder = _begin(lab, step=250)
-    recorder.take(_steps(251, 1_000))
+    recorder.record(_steps(251, 1_000))
     recorder.finish(_ended("finished", 1_000), state=RunState.FINISHED, reason="")
     ended = lab.store.runs.get(run.id)
     assert [finding.code for finding in ended.findings] == ["at-chance"]
@@ -208,9 +208,9 @@ def test_the_findings_of_the_end_have_the_numbers_of_the_end(lab: Lab) -> None:
 
 def test_a_run_that_goes_back_takes_back_what_was_said_of_the_epochs_it_left(lab: Lab) -> None:
     run, recorder = _begin(lab)
-    recorder.take(_checkpoint(0))
-    recorder.take(_steps(1, 20))
-    recorder.take(StepMetrics(np.array([21]), np.array([math.nan]), np.zeros(1), np.ones(1), images_per_second=1.0))
+    recorder.record(_checkpoint(0))
+    recorder.record(_steps(1, 20))
+    recorder.record(StepMetrics(np.array([21]), np.array([math.nan]), np.zeros(1), np.ones(1), images_per_second=1.0))
     assert _codes(lab, run) == ["diverged"]
     lab.store.leases.finish(run.id, run.lease, state=RunState.INTERRUPTED)
     lab.submissions.control(run.id, RunRequest.RUN)
@@ -220,7 +220,7 @@ def test_a_run_that_goes_back_takes_back_what_was_said_of_the_epochs_it_left(lab
 
 def test_findings_that_a_busy_store_refused_are_written_the_next_time(lab: Lab) -> None:
     run, recorder = _begin(lab)
-    recorder.take(_steps(1, 250))
+    recorder.record(_steps(1, 250))
     holder = _hold(lab, None)
     recorder._diagnose()
     holder.close()
@@ -232,7 +232,7 @@ def test_findings_that_a_busy_store_refused_are_written_the_next_time(lab: Lab) 
 def test_resume_pressed_while_a_pause_is_written_down_goes_on(lab: Lab) -> None:
     run, recorder = _begin(lab)
     lab.submissions.control(run.id, RunRequest.PAUSE)
-    recorder.take(_steps(1, 20))
+    recorder.record(_steps(1, 20))
     lab.submissions.control(run.id, RunRequest.RUN)
     recorder.finish(_ended("paused", 20), state=RunState.PAUSED, reason="")
     assert lab.store.runs.get(run.id).state is RunState.QUEUED
@@ -241,13 +241,13 @@ def test_resume_pressed_while_a_pause_is_written_down_goes_on(lab: Lab) -> None:
 def test_a_recorded_learning_rate_is_stored_at_its_steps_and_a_resume_continues_it(lab: Lab) -> None:
     run, recorder = _begin(lab)
     steps = _steps(1, 20)
-    recorder.take(replace(steps, lr_step=np.array([1, 5, 12]), lr=np.array([0.1, 0.3, 0.2])))
-    recorder.take(Evaluated(20, 1, 1.0, {"lr": 0.15}, epoch_end=True))
-    recorder.take(_checkpoint(20))
+    recorder.record(replace(steps, lr_step=np.array([1, 5, 12]), lr=np.array([0.1, 0.3, 0.2])))
+    recorder.record(Evaluated(20, 1, 1.0, {"lr": 0.15}, epoch_end=True))
+    recorder.record(_checkpoint(20))
     recorder.finish(_ended("paused", 20), state=RunState.PAUSED, reason="")
     lab.submissions.control(run.id, RunRequest.RUN)
     _, recorder = _begin(lab, step=20)
-    recorder.take(replace(_steps(21, 30), lr_step=np.array([24]), lr=np.array([0.05])))
+    recorder.record(replace(_steps(21, 30), lr_step=np.array([24]), lr=np.array([0.05])))
     recorder.finish(_ended("finished", 30), state=RunState.FINISHED, reason="")
     series = lab.store.points.read(run.id)["lr"]
     assert series.step.tolist() == [1, 5, 12, 20, 24]
@@ -276,8 +276,8 @@ def test_the_time_left_after_a_resume_is_told_by_the_steps_of_this_attempt(
     monkeypatch.setattr("lab.worker.recorder.time", clock)
     run, recorder = _begin(lab, step=900)
     clock.now += 20.0
-    recorder.take(_steps(901, 910))  # 2 s a step, and 90 of 1,000 are left
-    assert lab.store.runs.get(run.id).progress.other["eta_seconds"] == 180.0
+    recorder.record(_steps(901, 910))  # 2 s a step, and 90 of 1,000 are left
+    assert lab.store.runs.get(run.id).progress.eta_seconds == 180.0
 
 
 @pytest.mark.parametrize(("step", "epoch"), [(1, 1), (20, 1), (21, 2), (40, 2)])
@@ -288,7 +288,7 @@ def test_the_progress_names_the_epoch_that_is_trained(
     monkeypatch.setattr("lab.worker.recorder.time", clock)
     run, recorder = _begin(lab)
     clock.now += 1.0
-    recorder.take(_steps(1, step))
+    recorder.record(_steps(1, step))
     assert lab.store.runs.get(run.id).progress.epoch == epoch
 
 
@@ -307,8 +307,8 @@ def test_the_environment_counts_each_set_of_images(lab: Lab) -> None:
         params=8,
         environment={"threads": 2},
     )
-    recorder.take(start)
-    known = lab.store.runs.get(run.id).environment
+    recorder.record(start)
+    known = lab.store.runs.get(run.id).environment.as_dict()
     assert {name: known[name] for name in ("train_images", "val_images", "test_images", "params", "threads")} == {
         "train_images": 50,
         "val_images": 6,
@@ -321,13 +321,13 @@ def test_the_environment_counts_each_set_of_images(lab: Lab) -> None:
 @pytest.mark.parametrize("saved", [True, False], ids=["checkpoint saved", "checkpoint lost"])
 def test_a_pause_after_an_outage_promises_only_a_checkpoint_that_was_saved(lab: Lab, saved: bool) -> None:
     run, recorder = _begin(lab, outage=Outage(limit_s=0.1))
-    recorder.take(_steps(1, 20))
+    recorder.record(_steps(1, 20))
     holder = _hold(lab, None)
     if not saved:
         Path(lab.settings.artifacts).mkdir(parents=True, exist_ok=True)
         Path(lab.settings.artifacts, run.id).write_text("a file where the folder of the run belongs")
-    recorder.take(_steps(21, 25))
-    recorder.take(_checkpoint(25))
+    recorder.record(_steps(21, 25))
+    recorder.record(_checkpoint(25))
     holder.close()
     recorder.pause_after_outage(_ended("paused", 25))
     record = lab.store.runs.get(run.id)

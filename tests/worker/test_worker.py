@@ -11,8 +11,9 @@ from lab.runs.leases import Leases
 from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.service.lab import Lab
 from lab.training.events import Command
-from lab.worker import loop
-from lab.worker.loop import Watch, execute
+from lab.worker import heartbeat
+from lab.worker.execution import execute
+from lab.worker.heartbeat import Heartbeat
 from tests.worker.worker_runs import SMALL, claim, open_lab, train, work_off
 
 
@@ -72,8 +73,8 @@ def test_a_fine_tuned_run_is_resumed_without_the_run_it_came_from(lab: Lab) -> N
 def test_a_wish_is_heard_though_the_disk_is_too_full_to_renew_the_lease(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "LISTEN_S", 0.01)
-    monkeypatch.setattr(loop, "RENEW_S", 0.1)
+    monkeypatch.setattr(heartbeat, "REQUEST_POLL_S", 0.01)
+    monkeypatch.setattr(heartbeat, "RENEW_S", 0.1)
     lab.submissions.submit(lab.validation.resolve(SMALL))
     run = claim(lab)
     with lab.store.database.write() as connection:
@@ -81,15 +82,15 @@ def test_a_wish_is_heard_though_the_disk_is_too_full_to_renew_the_lease(
             "CREATE TRIGGER full BEFORE UPDATE OF lease_until ON runs "
             "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
         )
-    with Watch(lab, run, threading.Event()) as watch:
+    with Heartbeat(lab, run, threading.Event()) as beat:
         time.sleep(0.3)
-        assert watch.command() is Command.RUN
+        assert beat.command() is Command.RUN
         lab.submissions.control(run.id, RunRequest.STOP)
         end = time.monotonic() + 5
-        while watch.command() is Command.RUN and time.monotonic() < end:
+        while beat.command() is Command.RUN and time.monotonic() < end:
             time.sleep(0.01)
-        assert watch.command() is Command.STOP
-        assert not watch.lost
+        assert beat.command() is Command.STOP
+        assert not beat.lost
 
 
 class _SlowToFinish(Leases):
@@ -112,8 +113,8 @@ class _SlowToFinish(Leases):
 def test_the_lease_is_renewed_while_the_end_of_a_long_run_is_written_down(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "LISTEN_S", 0.01)
-    monkeypatch.setattr(loop, "RENEW_S", 0.05)
+    monkeypatch.setattr(heartbeat, "REQUEST_POLL_S", 0.01)
+    monkeypatch.setattr(heartbeat, "RENEW_S", 0.05)
     leases = _SlowToFinish(lab.store.context)
     monkeypatch.setattr(lab.store, "leases", leases)
     assert train(lab).state is RunState.FINISHED

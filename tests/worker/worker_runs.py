@@ -8,7 +8,7 @@ from lab.runs.owner import Owner
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.settings import Settings
-from lab.worker.loop import execute
+from lab.worker.execution import execute
 
 SMALL = RunConfig(arch="lenet5", dataset="digits", train_limit=64, batch_size=32, epochs=1, device="cpu")
 

@@ -154,7 +154,9 @@ def inspect(
 ) -> None:
     """Write a layer's feature maps for one image as a PNG."""
     loaded = lab.weights.load(lab.store.runs.resolve(run).id, epoch=read_epoch(epoch))
-    picture, label = pick_image(image, lab.datasets.load(loaded.run.config.dataset), size=loaded.image_size)
+    picture, label = pick_image(
+        image, lab.datasets.load(loaded.run.config.dataset), size=loaded.image_size, channels=loaded.channels
+    )
     seen = inspect_image(loaded.network, picture, layer=layer, mean=loaded.mean, std=loaded.std)
     maps = seen.maps.values
     write_file(out, grid(paint(maps, each=per_channel), enlarge=max(1, 84 // maps.shape[-1])))

@@ -93,7 +93,7 @@ def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
     record = lab.store.runs.resolve(run)
     points = lab.store.points.read(record.id)
     rows = epoch_rows(points)
-    kept = lab.store.files.list(record.id)
+    files = lab.store.files.list(record.id)
     if as_json:
         answer = {
             **as_dict(record),
@@ -102,7 +102,7 @@ def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
             "environment": record.environment.as_dict(),
             "metrics": rows,
             "checkpoints": [
-                {"kind": k.kind, "epoch": k.epoch, "step": k.step, "bytes": k.bytes, "sha256": k.sha256} for k in kept
+                {"kind": k.kind, "epoch": k.epoch, "step": k.step, "bytes": k.bytes, "sha256": k.sha256} for k in files
             ],
         }
         if metrics:
@@ -110,7 +110,7 @@ def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
             answer["steps"] = {s.name: {"step": s.step, "value": s.value, "time_s": s.time_s} for s in every_batch}
         print_json(answer)
         return
-    _show_text(record, rows, len(kept))
+    _show_text(record, rows, len(files))
 
 
 def _show_text(run: RunRecord, rows: list[dict[str, Any]], files: int) -> None:

@@ -7,7 +7,8 @@ from lab.architectures.build import build_network
 from lab.architectures.registry import check_options, get_architecture, resolve_input_size
 from lab.cli.options import parse_option
 from lab.cli.output import json_flag, print_json
-from lab.config import INPUT_SIZES
+from lab.config import INPUT_SIZES, RunConfig
+from lab.data.registry import get_dataset_spec
 from lab.inspection.summary import summarize
 
 
@@ -43,19 +44,35 @@ from lab.inspection.summary import summarize
     metavar="N",
     help="Number of classes.",
 )
+@click.option(
+    "--dataset",
+    default=RunConfig().dataset,
+    show_default=True,
+    metavar="ID",
+    help="Data set whose image size and channels are counted for.",
+)
 @json_flag
-def summary(arch: str, batch_size: int, input_size: str, options: tuple[str, ...], classes: int, as_json: bool) -> None:
+def summary(
+    arch: str, batch_size: int, input_size: str, options: tuple[str, ...], classes: int, dataset: str, as_json: bool
+) -> None:
     """Print a network's layers, parameters, mult-adds and memory.
 
     The numbers are counted as torchinfo counts them.
     """
     entry = get_architecture(arch)
-    resolve_input_size(entry, input_size)
+    spec = get_dataset_spec(dataset)
+    resolve_input_size(entry, input_size, image_size=spec.image_size)
     chosen = check_options(entry, dict(parse_option(text) for text in options))
     with torch.device("meta"):  # counting needs no weights
-        network = build_network(arch, classes=classes, input_size=input_size, options=chosen)
-    shape = (batch_size, 1, 28, 28)
-    made = summarize(network, input_shape=shape)
+        network = build_network(
+            arch,
+            classes=classes,
+            image_size=spec.image_size,
+            channels=spec.channels,
+            input_size=input_size,
+            options=chosen,
+        )
+    made = summarize(network, input_shape=(batch_size, *spec.image_shape))
     if not as_json:
         click.echo(made.text)
         return

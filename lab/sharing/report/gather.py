@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lab.charts.tiles import digits, grid, paint
+from lab.charts.tiles import grid, image_tiles, paint
 from lab.data.load import Dataset
 from lab.errors import ArtifactError, DataError, InputError
 from lab.formatting import format_percent, plural
 from lab.inspection.kernels import list_convolutions
-from lab.inspection.metrics import Answers, as_rates, confusion_matrix, judge, per_class, worst_mistakes
+from lab.inspection.metrics import Answers, as_rates, confusion_matrix, judge, most_confident_errors, per_class
 from lab.inspection.observe import compute_logits, feature_maps, to_input
 from lab.loaded_network import LoadedNetwork
 from lab.runs.records import RunRecord
@@ -125,11 +125,11 @@ def _class_rows(confusion: np.ndarray, names: tuple[str, ...]) -> tuple[ClassRow
 def _mistakes(answers: Answers, dataset: Dataset, names: tuple[str, ...]) -> tuple[Picture, ...]:
     return tuple(
         Picture(
-            png_address(grid(digits(dataset.test_images[index : index + 1]), enlarge=3, gap=0)),
+            png_address(grid(image_tiles(dataset.test_images[index : index + 1]), enlarge=3, gap=0)),
             f"test:{index} is {names[answers.labels[index]]}, predicted {names[answers.predicted[index]]} "
             f"({format_percent(float(answers.confidence[index]), digits=1)} confidence)",
         )
-        for index in worst_mistakes(answers, limit=_MISTAKES).tolist()
+        for index in most_confident_errors(answers, limit=_MISTAKES).tolist()
     )
 
 
@@ -137,8 +137,10 @@ def _maps(loaded: LoadedNetwork, dataset: Dataset) -> tuple[Picture, ...]:
     """Draw the feature maps of the first, the middle and the last convolution for the first test image."""
     layers = list_convolutions(loaded.network)
     chosen = sorted({0, len(layers) // 2, len(layers) - 1}) if layers else []
-    x_1CHW = to_input(dataset.test_images[0], mean=loaded.mean, std=loaded.std)
-    pictures = [Picture(png_address(grid(digits(dataset.test_images[:1]), enlarge=4, gap=0)), "The image (test:0)")]
+    x_1CHW = to_input(dataset.test_images[:1], mean=loaded.mean, std=loaded.std)
+    pictures = [
+        Picture(png_address(grid(image_tiles(dataset.test_images[:1]), enlarge=4, gap=0)), "The image (test:0)")
+    ]
     for place in chosen[:_MAP_LAYERS]:
         maps = feature_maps(loaded.network, x_1CHW, layer=layers[place])
         side = maps.values.shape[-1]

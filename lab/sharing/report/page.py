@@ -28,7 +28,7 @@ from lab.charts.style import run_style, swatch
 from lab.config import FIELDS
 from lab.data.registry import get_dataset_spec
 from lab.formatting import format_duration, format_moment, format_percent
-from lab.metrics import list_charts
+from lab.metric_charts import list_charts
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import comparison_table, run_labels, setting_text
 from lab.sharing.report.gather import Examination, examine_run

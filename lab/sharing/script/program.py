@@ -15,14 +15,14 @@ import torch
 
 from lab.architectures.registry import complete_options, get_architecture, resolve_input_size
 from lab.config import RunConfig
-from lab.data.registry import get_dataset_spec, is_own
+from lab.data.registry import get_dataset_spec
+from lab.data.spec import DatasetSpec, ExportedReader
 from lab.errors import ArtifactError, InputError
 from lab.networks import build_from_config
 from lab.runs.records import RunRecord, RunState
 from lab.seeding import seed_everything
 from lab.sharing.script.layers import describe, same_weights, used_types
 from lab.sharing.script.package import collect_modules, package_files, rename, required_distributions
-from lab.sharing.script.readers import reader_of
 from lab.sharing.source import Source
 from lab.training.checkpoint import weights_digest
 
@@ -76,11 +76,10 @@ def _values(source: Source, run: RunRecord) -> dict[str, Any]:
     """Return what the template is filled with."""
     config, arch, spec = run.config, get_architecture(run.config.arch), get_dataset_spec(run.config.dataset)
     mean, std = source.weights.normalization(run)
-    reader = reader_of(config.dataset)
+    reader = _reader(spec)
     network, network_imports, frozen = _network(config)
     return {
         "settings": _settings(config),
-        "dataset": config.dataset,
         "mean": repr(mean),
         "std": repr(std),
         "classes": len(spec.classes),
@@ -90,7 +89,9 @@ def _values(source: Source, run: RunRecord) -> dict[str, Any]:
         "threads": run.environment.threads or torch.get_num_threads(),
         "device": torch.device(str(run.device or "cpu")).type,
         "init_from": config.init_from,
-        "own": is_own(config.dataset),
+        "note": reader.note,
+        "image_shape": spec.image_shape,
+        "stack": "(N, H, W)" if spec.channels == 1 else "(N, C, H, W)",
         "load_images": reader.body,
         "network": network,
         "frozen": frozen,
@@ -98,6 +99,12 @@ def _values(source: Source, run: RunRecord) -> dict[str, Any]:
         "remarks": _remarks(run),
         "more_imports": (*reader.imports, *network_imports),
     }
+
+
+def _reader(spec: DatasetSpec) -> ExportedReader:
+    if spec.exported is None:
+        raise InputError(f"How exported code reads {spec.title} is not written down: export another format.")
+    return spec.exported
 
 
 def _settings(config: RunConfig) -> list[tuple[str, str]]:
@@ -150,7 +157,7 @@ def _built(config: RunConfig) -> tuple[str, list[str]]:
     size = resolve_input_size(arch, config.input_size, image_size=spec.image_size)
     options = complete_options(arch, config.arch_options)
     given = "".join(f", {key}={value!r}" for key, value in options.items())
-    call = f"{name}(Build(classes=CLASSES, size={size}, channels=1){given})"
+    call = f"{name}(Build(classes=CLASSES, size={size}, channels={spec.channels}){given})"
     return call, [f"from {module} import {name}", "from lab.architectures.blocks import Build"]
 
 

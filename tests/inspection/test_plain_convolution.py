@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from lab.architectures.build import build_network
 from lab.errors import InputError
-from lab.inspection.by_hand import convolve, report_e_example, take_window
 from lab.inspection.kernels import read_kernels
 from lab.inspection.observe import capture
+from lab.inspection.plain_convolution import convolve, report_e_example, take_window
 
 GRID = [  # batch, channels, side, filters, kernel, stride, padding, dilation, groups
     (1, 1, 4, 1, 2, 1, 0, 1, 1),
@@ -57,8 +58,8 @@ def test_every_corner_of_a_real_layer_is_taken_apart_rightly(arch: str, layer: s
     network = build_network(arch).eval()
     before = list(dict(network.named_modules()))
     source = before[before.index(layer) - 1] if layer != "features.conv1" else "resize"
-    kept = capture(network, torch.randn(1, 1, 28, 28), layers=[source, layer])
-    image, result = kept[source][0].numpy(), kept[layer][0].numpy()
+    captured = capture(network, torch.randn(1, 1, 28, 28), layers=[source, layer])
+    image, result = captured[source][0].numpy(), captured[layer][0].numpy()
     kernels = read_kernels(network, layer=layer)
     last = result.shape[-1] - 1
     for row, column in ((0, 0), (0, last), (last, 0), (last, last), (last // 2, 1)):
@@ -67,14 +68,26 @@ def test_every_corner_of_a_real_layer_is_taken_apart_rightly(arch: str, layer: s
         assert window.products.sum() + window.bias == pytest.approx(window.value)
 
 
+def test_padding_given_by_name_is_taken_apart_as_well() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 3, 5, padding="same"), nn.Conv2d(3, 2, 3, padding="valid")).eval()
+    x = torch.randn(1, 1, 9, 9)
+    captured = capture(network, x, layers=["0", "1"])
+    image, first, second = x[0].numpy(), captured["0"][0].numpy(), captured["1"][0].numpy()
+    window = take_window(image, read_kernels(network, layer="0"), filter=2, row=8, column=0)
+    assert window.value == pytest.approx(first[2, 8, 0], abs=1e-5)
+    window = take_window(first, read_kernels(network, layer="1"), filter=1, row=6, column=6)
+    assert window.value == pytest.approx(second[1, 6, 6], abs=1e-5)
+
+
 def test_a_depthwise_filter_reads_its_own_channel() -> None:
     torch.manual_seed(0)
     network = build_network("mobilenet", input_size="32").eval()
     name, source = "features.block1.conv_depthwise", "features.relu1"
-    kept = capture(network, torch.randn(1, 1, 28, 28), layers=[source, name])
-    window = take_window(kept[source][0].numpy(), read_kernels(network, layer=name), filter=5, row=2, column=3)
+    captured = capture(network, torch.randn(1, 1, 28, 28), layers=[source, name])
+    window = take_window(captured[source][0].numpy(), read_kernels(network, layer=name), filter=5, row=2, column=3)
     assert window.patches.shape == (1, 3, 3)
-    assert window.value == pytest.approx(float(kept[name][0, 5, 2, 3]), abs=1e-5)
+    assert window.value == pytest.approx(float(captured[name][0, 5, 2, 3]), abs=1e-5)
 
 
 def test_a_place_or_kernel_that_is_not_there_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""A convolution written out in plain loops, as report E did it, and one window of it taken apart.
+"""A convolution written out in plain loops, as report E did it, and one window of it term by term.
 
 This is for looking, not for speed: `torch.nn.functional.conv2d` gives the same numbers (a test says so).
 """

@@ -14,7 +14,9 @@ import numpy as np
 
 from lab.atomic_files import rename_synced, write_atomically
 from lab.data.load import Dataset, is_present, list_files
-from lab.data.registry import DRAWINGS, get_dataset_spec
+from lab.data.recipes import Recipe
+from lab.data.registry import DRAWINGS, LocalKind, get_dataset_spec
+from lab.data.spec import Arrays
 from lab.errors import DataError, InputError
 
 REPLAY = 3_000  # pictures of the old data that go along, so that the network does not forget it
@@ -22,8 +24,8 @@ _SHARE = 1_000  # drawings are repeated until there are about this many
 _MOST_REPEATS = 40
 
 
-def write_own_dataset(drawings: np.ndarray, labels: np.ndarray, *, beside: Dataset, root: Path) -> str:
-    """Write a data set of normalised drawings uint8 (N, 28, 28) and part of `beside`'s training set; return its id.
+def write_drawings_dataset(drawings: np.ndarray, labels: np.ndarray, *, beside: Dataset, root: Path) -> str:
+    """Write a data set of normalised drawings uint8 (N, H, W) and part of `beside`'s training set; return its id.
 
     Drawings are repeated up to 40 times, to about 1,000; 3,000 training pictures of `beside` go along, evenly spread
     over its files. The test set is the whole one of `beside`. Raises `InputError` without drawings, `DataError` if the
@@ -33,6 +35,8 @@ def write_own_dataset(drawings: np.ndarray, labels: np.ndarray, *, beside: Datas
         raise InputError(f"There are {len(drawings)} drawings and {len(labels)} labels: save some drawings first.")
     if drawings.shape[1:] != beside.train_images.shape[1:] or labels.max() >= len(beside.spec.classes):
         raise InputError(f"The drawings do not fit {beside.spec.title}: choose a run of the same classes.")
+    if beside.spec.recipe is None:
+        raise InputError(f"{beside.spec.title} cannot be drawn: choose a run on a data set of grey images.")
     repeats = max(1, min(_MOST_REPEATS, _SHARE // len(drawings)))
     count = len(beside.train_labels)
     replay = np.linspace(0, count - 1, min(REPLAY, count)).astype(int)
@@ -42,31 +46,31 @@ def write_own_dataset(drawings: np.ndarray, labels: np.ndarray, *, beside: Datas
         beside.test_images,
         beside.test_labels,
     )
-    return publish_own(DRAWINGS, parts, recipe=beside.spec.recipe, root=root)
+    return write_local_dataset(DRAWINGS, parts, recipe=beside.spec.recipe, root=root)
 
 
-def publish_own(kind: str, parts: tuple[np.ndarray, ...], *, recipe: str, root: Path) -> str:
+def write_local_dataset(kind: LocalKind, parts: Arrays, *, recipe: Recipe, root: Path) -> str:
     """Write training images and labels and test images and labels under an id made of their content; return the id.
 
-    kind: the id's first word, `DRAWINGS` or `IMPORTED`. Raises `DataError` if the data folder cannot be written.
+    kind: `DRAWINGS` or `IMPORTED`. Raises `DataError` if the data folder cannot be written.
     """
     digest = hashlib.sha256()
     for part in parts:
         digest.update(str(part.shape).encode() + np.ascontiguousarray(part, dtype=np.uint8).tobytes())
-    id = f"{kind}-{recipe}-{digest.hexdigest()[:12]}"
+    id = f"{kind.name}-{recipe.id}-{digest.hexdigest()[:12]}"
     get_dataset_spec(id)
     if not is_present(id, root=root):
         _publish(id, parts, root)
     return id
 
 
-def _publish(id: str, parts: tuple[np.ndarray, ...], root: Path) -> None:
+def _publish(id: str, parts: Arrays, root: Path) -> None:
     """Write into a staging folder and rename it: the data set is there as a whole or not at all."""
     files = list_files(id, root=root)
     folder = files[0].parent
     try:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        staging = Path(tempfile.mkdtemp(prefix=".own-", dir=folder.parent))
+        staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder.parent))
         try:
             for path, part in zip(files, parts, strict=True):
                 write_atomically(staging / path.name, (idx_bytes(part),), private=False)

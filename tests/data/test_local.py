@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lab.data.load import Dataset, dataset_checksum, load_dataset
-from lab.data.own import write_own_dataset
+from lab.data.local import write_drawings_dataset
 from lab.data.registry import get_dataset_spec, list_datasets
 from lab.errors import DataError, InputError, UnknownNameError
 
@@ -22,9 +22,9 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def test_drawings_are_repeated_among_part_of_the_old_data_and_tested_on_all_of_it(
     tmp_path: Path, digits: Dataset
 ) -> None:
-    id = write_own_dataset(DRAWINGS, LABELS, beside=digits, root=tmp_path)
+    id = write_drawings_dataset(DRAWINGS, LABELS, beside=digits, root=tmp_path)
     data = load_dataset(id, root=tmp_path)
-    assert data.spec.recipe == "digits"
+    assert data.spec.recipe is digits.spec.recipe
     assert len(data.train_images) == 33 * 30 + len(digits.train_images)
     np.testing.assert_array_equal(data.train_images[30:60], DRAWINGS)
     np.testing.assert_array_equal(data.train_labels[:30], LABELS)
@@ -33,14 +33,14 @@ def test_drawings_are_repeated_among_part_of_the_old_data_and_tested_on_all_of_i
 
 
 def test_the_same_drawings_have_the_same_id_and_others_another(tmp_path: Path, digits: Dataset) -> None:
-    first = write_own_dataset(DRAWINGS, LABELS, beside=digits, root=tmp_path)
-    assert write_own_dataset(DRAWINGS.copy(), LABELS, beside=digits, root=tmp_path) == first
-    assert write_own_dataset(DRAWINGS[:29], LABELS[:29], beside=digits, root=tmp_path) != first
+    first = write_drawings_dataset(DRAWINGS, LABELS, beside=digits, root=tmp_path)
+    assert write_drawings_dataset(DRAWINGS.copy(), LABELS, beside=digits, root=tmp_path) == first
+    assert write_drawings_dataset(DRAWINGS[:29], LABELS[:29], beside=digits, root=tmp_path) != first
     assert [path.name for path in (tmp_path / "Drawings").iterdir() if path.name.startswith(".")] == []
 
 
 def test_own_data_sets_are_known_by_id_but_not_listed(tmp_path: Path, digits: Dataset) -> None:
-    id = write_own_dataset(DRAWINGS, LABELS, beside=digits, root=tmp_path)
+    id = write_drawings_dataset(DRAWINGS, LABELS, beside=digits, root=tmp_path)
     assert get_dataset_spec(id).title == "My drawings"
     assert id not in [spec.id for spec in list_datasets()]
     for wrong in ("drawings-mnist-12", "drawings-other-0123456789ab", f"{id}/../x"):
@@ -50,9 +50,9 @@ def test_own_data_sets_are_known_by_id_but_not_listed(tmp_path: Path, digits: Da
 
 def test_no_drawings_and_drawings_of_other_classes_are_refused(tmp_path: Path, digits: Dataset) -> None:
     with pytest.raises(InputError, match="0 drawings and 0 labels: save some"):
-        write_own_dataset(DRAWINGS[:0], LABELS[:0], beside=digits, root=tmp_path)
+        write_drawings_dataset(DRAWINGS[:0], LABELS[:0], beside=digits, root=tmp_path)
     with pytest.raises(InputError, match="do not fit Digits"):
-        write_own_dataset(DRAWINGS, LABELS + 20, beside=digits, root=tmp_path)
+        write_drawings_dataset(DRAWINGS, LABELS + 20, beside=digits, root=tmp_path)
 
 
 def test_lost_drawings_say_how_to_get_them_back(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_lost_drawings_say_how_to_get_them_back(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path, digits: Dataset) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DataError, match=r"could not be written to .*LAB_DATA"):
-        write_own_dataset(DRAWINGS, LABELS, beside=digits, root=tmp_path / "file")
+        write_drawings_dataset(DRAWINGS, LABELS, beside=digits, root=tmp_path / "file")
 
 
 @pytest.mark.parametrize(("drawings", "repeats"), [(1, 40), (25, 40), (30, 33), (999, 1), (1_500, 1)])
@@ -71,6 +71,6 @@ def test_drawings_are_repeated_up_to_forty_times_to_about_a_thousand(
     tmp_path: Path, digits: Dataset, drawings: int, repeats: int
 ) -> None:
     own = np.full((drawings, 28, 28), 7, dtype=np.uint8)
-    id = write_own_dataset(own, np.zeros(drawings, dtype=np.int64), beside=digits, root=tmp_path)
+    id = write_drawings_dataset(own, np.zeros(drawings, dtype=np.int64), beside=digits, root=tmp_path)
     data = load_dataset(id, root=tmp_path)
     assert len(data.train_labels) - len(digits.train_labels) == drawings * repeats

@@ -1,0 +1,34 @@
+"""How the makers of a data set cut out, scaled and centred its images, so that a drawing can be treated the same way.
+
+`lab.sketch.normalise` follows a recipe; a data set names its own (`DatasetSpec.recipe`).
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a data set's images were made.
+
+    id: part of the ids of data sets made from drawings. field: side in pixels the images were made at. box: length of a
+    drawing's longer side in the field. centre: "mass" or "box". middle: where the centre goes, in field pixels from the
+    left edge. pen: (thinnest, thickest) usual stroke, in field pixels. blocks: whether pixels count the ink of a bilevel
+    image (8×8 digits). side: of the finished image in pixels; a smaller field is enlarged to it.
+    """
+
+    id: str
+    field: int
+    box: float
+    centre: str
+    middle: float
+    pen: tuple[float, float]
+    blocks: bool = False
+    side: int = 28
+
+
+# Pen widths: 5th and 95th percentile of 1,500 training images, measured by `stroke_width` (docs/benchmarks.md).
+MNIST = Recipe("mnist", 28, 20.0, "mass", 14.5, (2.0, 4.0))
+EMNIST = Recipe("emnist", 28, 24.0, "box", 14.0, (2.5, 4.5))
+DIGITS = Recipe("digits", 8, 8.0, "box", 4.0, (1.1, 2.0), blocks=True)
+USPS = Recipe("usps", 16, 16.0, "box", 8.0, (1.6, 3.2))
+RECIPES = {recipe.id: recipe for recipe in (MNIST, EMNIST, DIGITS, USPS)}

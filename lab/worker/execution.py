@@ -1,0 +1,135 @@
+"""One run from claim to end: prepares data and network, trains, and hands every event to the recorder.
+
+A deliberate error ends the run with its message; anything else ends the process with its traceback in the log, and the
+supervisor marks the run.
+"""
+
+import threading
+
+import torch
+from torch import nn
+
+from lab.checkpoint_files import decode_checkpoint
+from lab.data.resident import load_resident
+from lab.devices import resolve_device
+from lab.diagnosis.curves import DataFacts
+from lab.errors import LabError, LeaseLostError, RunNotFoundError, StoreBusyError, StoreError, UnreadableRunError
+from lab.networks import build_from_config
+from lab.runs.outage import WAIT_S, Outage
+from lab.runs.records import RunRecord, RunRequest, RunState
+from lab.service.lab import Lab
+from lab.training.checkpoint import Checkpoint
+from lab.training.data import ResidentData
+from lab.training.engine import train
+from lab.training.events import Ended
+from lab.worker.disk_reserve import release_reserve
+from lab.worker.heartbeat import Heartbeat
+from lab.worker.recorder import RunRecorder
+from lab.worker.supervisor.log import log_worker
+
+_STATES = {
+    "finished": RunState.FINISHED,
+    "early-stopped": RunState.FINISHED,
+    "paused": RunState.PAUSED,
+    "stopped": RunState.STOPPED,
+}
+
+
+def execute(lab: Lab, run: RunRecord, *, ending: threading.Event, wait_s: float = WAIT_S) -> None:
+    """Train one claimed run to its end, whatever that is; the store says so afterwards.
+
+    wait_s: how long the store may be busy or unreachable before the run is paused.
+    """
+    outage = Outage(limit_s=wait_s, ending=ending, say=log_worker)
+    recorder = RunRecorder(lab.store, lab.artifacts, run, outage=outage)
+    try:
+        with Heartbeat(lab, run, ending, outage) as heartbeat:
+            _train_and_finish(lab, run, recorder, heartbeat)
+    except (LeaseLostError, UnreadableRunError, StoreBusyError) as error:
+        # Busy to the end of the process: whoever sees that it is gone marks the run interrupted.
+        log_worker(f"run {run.id}: {error}")
+    except LabError as error:
+        log_worker(f"run {run.id} failed: {error}")
+        _fail(lab, run, recorder, str(error))
+
+
+def _train_and_finish(lab: Lab, run: RunRecord, recorder: RunRecorder, heartbeat: Heartbeat) -> None:
+    try:
+        ended = _train(lab, run, recorder, heartbeat)
+    except StoreBusyError:
+        if heartbeat.ending.is_set():
+            raise
+        recorder.pause_after_outage()
+        return
+    state, reason = _STATES[ended.outcome], ""
+    if state is RunState.PAUSED and heartbeat.timed_out and not heartbeat.ending.is_set():
+        recorder.pause_after_outage(ended)
+        return
+    if state is RunState.PAUSED and heartbeat.ending.is_set() and heartbeat.requested is not RunRequest.PAUSE:
+        state, reason = RunState.INTERRUPTED, "The worker was asked to end; Resume continues where it stopped."
+    # The heartbeat goes on: the store may be away for longer than a lease lasts.
+    recorder.finish(ended, state=state, reason=reason)
+
+
+def _fail(lab: Lab, run: RunRecord, recorder: RunRecorder, reason: str) -> None:
+    """Write down why a run failed, even on a disk that was filled to its last byte."""
+    try:
+        recorder.fail(reason)
+    except (LeaseLostError, StoreBusyError) as error:
+        log_worker(f"run {run.id}: {error}")
+    except StoreError:
+        release_reserve(lab.settings.home)
+        recorder.fail(reason)
+
+
+def _train(lab: Lab, run: RunRecord, recorder: RunRecorder, heartbeat: Heartbeat) -> Ended:
+    network, data, device, resume = heartbeat.outage.call(lambda: _prepare(lab, run, recorder))
+    recorder.phase("training")
+    return _record_events(run, network, data, device, heartbeat, resume, recorder)
+
+
+def _prepare(
+    lab: Lab, run: RunRecord, recorder: RunRecorder
+) -> tuple[nn.Module, ResidentData, torch.device, Checkpoint | None]:
+    """Read the data and build the network; done again where the store did not answer in between."""
+    recorder.phase("reading data")
+    device = resolve_device(lab.settings.device if run.config.device == "auto" else run.config.device)
+    data = load_resident(run.config, root=lab.settings.data, device=device)
+    recorder.describe(data.mean, data.std, DataFacts(data.classes, largest=data.largest_classes()))
+    recorder.phase("building the network")
+    saved = _starting_point(lab, run)
+    resume = decode_checkpoint(saved) if saved is not None else None
+    # A checkpoint holds every weight: a run that goes on needs neither its seed nor the run it was fine-tuned from.
+    network = build_from_config(run.config) if resume else lab.weights.build_initial(run.config)
+    return network, data, device, resume
+
+
+def _record_events(
+    run: RunRecord,
+    network: nn.Module,
+    data: ResidentData,
+    device: torch.device,
+    heartbeat: Heartbeat,
+    resume: Checkpoint | None,
+    recorder: RunRecorder,
+) -> Ended:
+    events = train(run.config, network=network, data=data, device=device, command=heartbeat.command, resume=resume)
+    for event in events:
+        if isinstance(event, Ended):
+            return event
+        recorder.record(event)
+    raise AssertionError("training ended without its last event")
+
+
+def _starting_point(lab: Lab, run: RunRecord) -> bytes | None:
+    """Return the checkpoint to go on from: the run's own, or that of the shorter run which it continues."""
+    own = lab.weights.newest_checkpoint(run.id)
+    if own is not None or not run.parent or not run.family:
+        return own
+    try:
+        if lab.store.runs.get(run.parent, deleted=True).family != run.family:
+            return None
+        lab.store.history.copy(run.parent, run.id, lease=run.lease)
+    except RunNotFoundError:  # deleted for good: from the first step on it is the same run, only longer under way
+        return None
+    return lab.weights.newest_checkpoint(run.id)

@@ -1,0 +1,72 @@
+"""The heartbeat of a run: a thread that renews its lease, so that a long step never looks like a dead worker."""
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from lab.errors import LeaseLostError, StoreError
+from lab.runs.outage import Outage
+from lab.runs.records import RunRecord, RunRequest
+from lab.runs.rows import RENEW_S
+from lab.service.lab import Lab
+from lab.training.events import Command
+from lab.worker.supervisor.log import log_worker
+
+REQUEST_POLL_S = 0.2  # how often the requested state is read
+
+
+@dataclass
+class Heartbeat:
+    """Renews a run's lease and reads the requested state, on a thread of its own."""
+
+    lab: Lab
+    run: RunRecord
+    ending: threading.Event
+    outage: Outage = field(default_factory=Outage)
+    requested: RunRequest = RunRequest.RUN
+    lost: bool = False
+    timed_out: bool = False  # training was paused because the store is away for too long
+    _last_error: str = ""  # of the store, logged once
+    _done: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> "Heartbeat":
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _beat(self) -> None:
+        renewed = time.monotonic()
+        while not self._done.wait(REQUEST_POLL_S):
+            due = time.monotonic() - renewed >= RENEW_S
+            if due:  # tried is enough: on a full disk a request can be read, but no lease renewed
+                renewed = time.monotonic()
+            try:
+                self.requested = self._renew() if due else self.lab.store.leases.requested(self.run.id)
+            except LeaseLostError as error:
+                log_worker(str(error))
+                self.lost = True
+                return
+            except StoreError as error:  # logged once, not five times a second
+                if str(error) != self._last_error:
+                    self._last_error = str(error)
+                    log_worker(self._last_error)
+
+    def _renew(self) -> RunRequest:
+        return self.lab.store.leases.heartbeat(self.run.id, self.run.lease)
+
+    def command(self) -> Command:
+        """Answer the training loop's question between two steps."""
+        if self.lost or self.requested is RunRequest.STOP:
+            return Command.STOP
+        if self.ending.is_set() or self.requested is RunRequest.PAUSE:
+            return Command.PAUSE
+        if self.outage.exceeded:
+            self.timed_out = True
+            return Command.PAUSE
+        return Command.RUN
