@@ -1,9 +1,13 @@
 """The run store: rows, leases, points and saved files. This is its contract; `tests/runs/` holds every backend to it.
 
+**Parts.** `RunStore` is composed of parts that share one `StoreContext` (database and clock): `store.runs` finds, `.queue`
+takes in and orders, `.leases` decides who may write, `.points`, `.files`, `.history`, `.results` and `.findings` hold what a
+run leaves behind, `.edits` and `.removal` are what people do, then `.imports`, `.sketches` and `.integrity`.
+
 **Seals.** Every change of a run's row reads it under a lock, checks its seal, writes, and seals what is then stored
-(`StoreBase._change`, the only way to change a row); points and saved files are covered by sums in the row
+(`row_changes.change_row`, the only way to change a row); points and saved files are covered by sums in the row
 (`lab.runs.seals`). A row that is not as it was written is never shown, trained, purged or sealed again: `get` and every
-write raise `UnreadableRunError`, `list_runs` leaves it out or, asked for `problems`, lists it with the reason. So it is
+write raise `UnreadableRunError`, `runs.list` leaves it out or, asked for `problems`, lists it with the reason. So it is
 with a configuration that this release cannot read. Whole curves and lists of files are compared with their sums
 whenever they are read; what is read after a step (a live chart's polling) is not.
 
@@ -15,7 +19,7 @@ which is one of them; every operation may be repeated, and `lab.runs.outage` doe
 disk (`synchronous=FULL`); what raised left nothing behind. Each call is one short transaction, or, where it writes more
 than some thousand rows, several with pauses between them (`pace`); any thread of any process may call at any time. Every refusal is a `StoreError` of one sentence.
 
-**One answer.** `submit` returns the queued, running or finished run with the same fingerprint if there is one, decided
+**One answer.** `queue.submit` returns the queued, running or finished run with the same fingerprint if there is one, decided
 by a unique index and not by looking first. Paused, stopped, failed, interrupted and deleted runs are no answers, and
 `fresh=True` makes a run that is none either.
 
@@ -24,13 +28,13 @@ by a unique index and not by looking first. Paused, stopped, failed, interrupted
 nothing, once the run has ended or was given to another. The lease lasts `LEASE_S` = 10 s and each write renews it;
 owners renew it every `RENEW_S` = 2 s (`heartbeat`).
 
-**The queue** is `list_queue`: what is in training, then what waits, in the order in which `claim` takes it: as queued, until
-`move_in_queue` changes it. `stop_all` is one transaction: no run is claimed between.
+**The queue** is `queue.list`: what is in training, then what waits, in the order in which `claim` takes it: as queued, until
+`queue.move` changes it. `stop_all` is one transaction: no run is claimed between.
 
 **True states.** A record's state is read off the row in one place (`rows.derive`): RUNNING with a request to stop is
-STOPPING; RUNNING whose process (host, pid *and* start) is dead is what `recover` will write down: INTERRUPTED, or what
-had been asked for (STOPPED, PAUSED). A live process with an expired lease is busy or stopped, never dead: RUNNING with
-`responding=False`. On another host (or in another container), silence for 40 s in all counts as death.
+STOPPING; RUNNING whose process (host, pid *and* start) has ended is what `recover` will write down: INTERRUPTED, or what
+had been asked for (STOPPED, PAUSED). A live process with an expired lease is busy or suspended, not ended: RUNNING with
+`responding=False`. On another host (or in another container), silence for 40 s in all counts as its end.
 
 **Requests.** `request` works in every state where it makes sense, is idempotent, and says so where it makes none. A
 queued run stops or pauses at once. Going on again queues a paused, stopped, interrupted or failed run; if the process
@@ -38,18 +42,18 @@ that holds it lives but answers no more, it is killed first. The last request co
 owner writes down the end that an earlier one asked for.
 
 **Points** are known by run, series and step; writing one again replaces it, so that a resumed run may repeat steps. A
-run that went back to a step (`rewind`) has neither points nor files beyond it; until its owner says so, all are there.
+run that went back to a step (`history.rewind`) has neither points nor files beyond it; until its owner says so, all are there.
 All float64 values come back as they were, with two exceptions that SQLite makes: NaN is stored as NULL and comes back
 as the one quiet NaN, and -0.0 comes back as 0.0. JSON columns keep NaN and infinities (`encoding`).
 
 **Findings** are replaced as a whole by the run's owner, and are part of what its digest covers. NULL means that nobody
-has judged the run yet: it is of an earlier release, or imported. `fill_findings` gives it its findings once.
+has judged the run yet: it is of an earlier release, or imported. `findings.fill` gives it its findings once.
 
 **Saved files** are listed after they are written, with SHA-256 and size; a file may be listed by several runs
-(`copy_history`), and only paths that no run lists any more are handed out for deletion. `strays` names the files whose
-writer died before it listed them, or after it took them off the list.
+(`history.copy`), and only paths that no run lists any more are handed out for deletion. `files.find_orphans` names the
+files whose writer was killed before it listed them, or after it took them off the list.
 
-**Imports.** `insert_ended` stores runs that ended elsewhere, with their points and files, all of them or none: nobody sees
+**Imports.** `imports.insert` stores runs that ended elsewhere, with their points and files, all of them or none: nobody sees
 one before all are complete, and what a killed import left is removed by `purge`. They are marked by their origin and are
 nobody's cached answer.
 

@@ -1,4 +1,4 @@
-"""Who trains what: queue, claim, heartbeat, end, the user's requests, and the dead.
+"""Who trains what: claim, heartbeat, end, the user's requests, and runs whose owner is gone.
 
 `lease` is the fencing token. Every write of an owner says `… WHERE id = ? AND lease = ? AND state = 'running'`, so a
 worker that comes back after its run was given away writes nothing and is told so by `LeaseLostError`.
@@ -202,7 +202,7 @@ class Leases:
         raise RunStateError(_refusal(row.id, state, request))
 
     def recover(self) -> list[str]:
-        """Write down the runs whose owner died, and return their ids; anyone may call this at any time."""
+        """Write down the runs whose owner is gone, and return their ids; anyone may call this at any time."""
         with self.context.database.read() as connection:
             expired = expired_rows(connection, self.context.moment(connection))
         if not expired or self.context.database.read_only:

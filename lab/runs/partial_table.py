@@ -1,12 +1,11 @@
-"""The table of partial runs and the migration that brings it.
+"""The table of partial runs.
 
 A partial run has points or listed files but no row in `runs`: it is being imported, or being removed for good. Every
 list, search and page starts from `runs`, so none of them can see one.
 """
 
-from sqlalchemy import Column, Connection, Float, Integer, MetaData, String, Table
+from sqlalchemy import Column, Float, Integer, MetaData, String, Table
 
-# A MetaData of its own: the first migration makes all tables of `schema`, and this table came later.
 _later = MetaData()
 partial_runs = Table(
     "partial_runs",
@@ -15,8 +14,3 @@ partial_runs = Table(
     Column("id", String(32), nullable=False, unique=True),  # what its files are listed under
     Column("lease_until", Float(53), nullable=False),  # an importer renews it; what has expired may be removed
 )
-
-
-def add_partial_runs(connection: Connection) -> None:
-    """The migration that brings this table."""
-    _later.create_all(connection)

@@ -1,9 +1,5 @@
-"""The tables and the ordered list of migrations that lead to them, run in one exclusive transaction.
+"""The tables of runs, and the bringing up of a store to them, in one exclusive transaction (`lab.runs.migrations`)."""
 
-A migration is never edited once released; a change of the tables is a new entry at the end of `MIGRATIONS`.
-"""
-
-from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import (
@@ -26,12 +22,10 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
 from lab.config import RunConfig
-from lab.errors import StoreError, StoreVersionError
+from lab.errors import ConfigError, StoreError, StoreVersionError
 from lab.runs.database import Database
 from lab.runs.encoding import setting_key
-from lab.runs.headline_columns import add_headline
-from lab.runs.partial_table import add_partial_runs
-from lab.runs.sketches_table import add_sketches
+from lab.runs.migrations import MIGRATIONS, Migration
 
 metadata = MetaData()
 _json: TypeEngine[Any] = JSON().with_variant(JSONB(), "postgresql")
@@ -140,57 +134,12 @@ saved_files = Table(
     Index("kept_path", "path"),
 )
 
-
-def _first_tables(connection: Connection) -> None:
-    metadata.create_all(connection, checkfirst=False)
-
-
-def _setting_column(connection: Connection) -> None:
-    """Add `setting` to a store made before it; `_first_tables` makes a new store with it."""
-    if any(column["name"] == "setting" for column in inspect(connection).get_columns("runs")):
-        return
-    connection.execute(text("ALTER TABLE runs ADD COLUMN setting VARCHAR(64) NOT NULL DEFAULT ''"))
-    connection.execute(text("CREATE INDEX runs_setting ON runs (setting)"))
-    for run, config in connection.execute(select(runs.c.number, runs.c.config)).all():
-        key = setting_key(RunConfig.from_dict(config))
-        connection.execute(runs.update().where(runs.c.number == run).values(setting=key))
-
-
-def _seal_columns(connection: Connection) -> None:
-    """Add the checksums; rows that are there get theirs from `RunStore.seal_older`, once they have been checked."""
-    real = "JSONB" if connection.dialect.name == "postgresql" else "JSON"
-    for table, column, kind in (
-        ("runs", "sums", real),
-        ("runs", "seal", "TEXT NOT NULL DEFAULT ''"),
-        ("sketches", "seal", "TEXT NOT NULL DEFAULT ''"),
-    ):
-        if all(known["name"] != column for known in inspect(connection).get_columns(table)):
-            connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column} {kind}"))
-
-
-def _findings_column(connection: Connection) -> None:
-    """Add `findings` to a store made before it, NULL until they are judged from the points."""
-    if any(column["name"] == "findings" for column in inspect(connection).get_columns("runs")):
-        return
-    kind = "JSONB" if connection.dialect.name == "postgresql" else "JSON"
-    connection.execute(text(f"ALTER TABLE runs ADD COLUMN findings {kind}"))
-    connection.execute(text("CREATE INDEX runs_unjudged ON runs (number) WHERE findings IS NULL"))
-
-
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
-    _first_tables,
-    _setting_column,
-    add_sketches,
-    add_headline,
-    _findings_column,
-    _seal_columns,
-    add_partial_runs,
-)
+_WITH_SETTINGS = 2  # the schema that brought the column `setting`
 _DAMAGED = "The run store is damaged ({}): restore it from a copy, or point LAB_HOME to another place."
 _MIGRATION_LOCK = 0x636F6E76  # "conv": the advisory lock that lets one process at a time migrate on Postgres
 
 
-def migrate(database: Database, *, migrations: tuple[Callable[[Connection], None], ...] = MIGRATIONS) -> None:
+def migrate(database: Database, *, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:
     """Bring the store to the newest schema; any number of processes may start at once.
 
     Raises `StoreVersionError` for a store written by a newer release, or an old one opened read-only.
@@ -213,6 +162,8 @@ def migrate(database: Database, *, migrations: tuple[Callable[[Connection], None
         _refuse_newer(found, newest)
         for step in migrations[found:]:
             step(connection)
+        if found < _WITH_SETTINGS:
+            fill_settings(connection)
         connection.execute(version_table.delete())
         connection.execute(version_table.insert().values(version=newest))
 
@@ -235,3 +186,13 @@ def _refuse_newer(found: int, newest: int) -> None:
             f"The run store has schema {found}, but this release of ConvLab knows schemas up to {newest}: "
             "update ConvLab, or point LAB_HOME to another place."
         )
+
+
+def fill_settings(connection: Connection) -> None:
+    """Compute `setting` of the rows of a store that was made before it; a configuration that cannot be read has none."""
+    for run, config in connection.execute(select(runs.c.number, runs.c.config).where(runs.c.setting == "")).all():
+        try:
+            key = setting_key(RunConfig.from_dict(config))
+        except ConfigError:
+            continue
+        connection.execute(runs.update().where(runs.c.number == run).values(setting=key))

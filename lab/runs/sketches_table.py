@@ -1,10 +1,9 @@
-"""The table of saved drawings and the migration that brings it; on its own, because `schema` needs nothing else."""
+"""The table of saved drawings; on its own, because `schema` needs nothing of it."""
 
-from sqlalchemy import Column, Connection, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
 LABEL_LIMIT = 60
 
-# A MetaData of its own: the first migration makes all tables of the other one, and this table came later.
 _later = MetaData()
 sketches = Table(
     "sketches",
@@ -19,8 +18,3 @@ sketches = Table(
     Index("sketches_dataset", "dataset"),
     sqlite_autoincrement=True,
 )
-
-
-def add_sketches(connection: Connection) -> None:
-    """The migration that brings this table."""
-    _later.create_all(connection)

@@ -5,7 +5,7 @@ from sqlalchemy import text
 
 from lab.errors import InputError, LeaseLostError
 from lab.findings import AT_CHANCE, DIVERGED, Finding, Outcome
-from lab.runs import schema
+from lab.runs import migrations
 from lab.runs.old_notices import is_old_finding
 from lab.runs.older_rows import content_digest, row_digest
 from lab.runs.owner import Owner
@@ -123,7 +123,9 @@ def _make_old(url: str, store: RunStore, me: Owner, *notices: str) -> str:
         connection.execute(text("DROP INDEX runs_unjudged"))
         connection.execute(text("ALTER TABLE runs DROP COLUMN findings"))
         connection.execute(text("UPDATE runs SET seal = '', sums = NULL"))
-        connection.execute(text(f"UPDATE lab_schema SET version = {schema.MIGRATIONS.index(schema._findings_column)}"))
+        connection.execute(
+            text(f"UPDATE lab_schema SET version = {migrations.MIGRATIONS.index(migrations._findings_column)}")
+        )
     again = RunStore.open(url)
     with again.database.write() as connection:  # the digest as that release made it
         row = sound_row(connection, run.id)

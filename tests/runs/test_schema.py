@@ -6,13 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from lab.errors import ReadOnlyError, StoreError, StoreVersionError
-from lab.runs import schema
+from lab.runs import headline_columns, migrations, schema
 from lab.runs.database import Database
+from lab.runs.partial_table import partial_runs
+from lab.runs.sketches_table import sketches
 from lab.runs.store import RunStore
-from tests.runs.runs_data import CONFIG, submit
+from tests.runs.runs_data import CONFIG, submit, write_past_checks
 
 ROOT = Path(__file__).resolve().parents[2]
 NEWEST = len(schema.MIGRATIONS)
@@ -136,4 +138,41 @@ def test_a_store_of_the_first_schema_learns_which_runs_differ_only_in_their_seed
     again.queue.submit(config.replace(lr=0.5), fingerprint="c", family="f")
     (found,) = again.runs.find_settings([CONFIG]).values()
     assert [run.config.seed for run in found] == [1, 2]
+    again.close()
+
+
+def test_the_migrations_lead_to_the_tables_that_the_lab_reads_and_writes(store: RunStore) -> None:
+    tables = [*schema.metadata.sorted_tables, sketches, partial_runs]
+    with store.database.read() as connection:
+        found = inspect(connection)
+        assert set(found.get_table_names()) == {table.name for table in tables}
+        for table in tables:
+            columns = {column["name"]: column["nullable"] for column in found.get_columns(table.name)}
+            assert columns == {column.name: column.nullable for column in table.columns}, table.name
+            types = {column["name"]: column["type"]._type_affinity for column in found.get_columns(table.name)}
+            assert types == {column.name: column.type._type_affinity for column in table.columns}, table.name
+            indexes = {(one["name"], bool(one["unique"])) for one in found.get_indexes(table.name)}
+            declared = {(str(one.name), bool(one.unique)) for one in table.indexes}
+            assert declared <= indexes, table.name
+            assert found.get_pk_constraint(table.name)["constrained_columns"] == [c.name for c in table.primary_key]
+
+
+def test_migrations_call_no_code_that_describes_today(store: RunStore) -> None:
+    source = Path(migrations.__file__).read_text() + Path(headline_columns.__file__).read_text()
+    imported = {line for line in source.splitlines() if line.startswith("from lab")}
+    assert imported == {"from lab.runs.headline_columns import add_headline"}
+
+
+def test_a_configuration_that_cannot_be_read_does_not_stop_a_migration(url: str, store: RunStore) -> None:
+    odd, fine = (submit(store, name) for name in ("odd", "fine"))
+    write_past_checks(store, odd.id, seal=False, config={"schema": 99})
+    write_past_checks(store, fine.id, seal=False)
+    with store.database.write() as connection:
+        connection.execute(text("UPDATE runs SET setting = ''"))
+        connection.execute(text("UPDATE lab_schema SET version = 1"))
+    store.close()
+    again = RunStore.open(url)
+    listed = {run.id: run for run in again.runs.list(problems=True)}
+    assert listed[odd.id].problem
+    assert [run.id for runs in again.runs.find_settings([listed[fine.id].config]).values() for run in runs] == [fine.id]
     again.close()

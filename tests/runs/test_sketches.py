@@ -3,7 +3,7 @@
 import pytest
 
 from lab.errors import InputError, ReadOnlyError
-from lab.runs import schema
+from lab.runs import migrations, schema
 from lab.runs.database import Database
 from lab.runs.sketches import MAX_BYTES
 from lab.runs.store import RunStore
@@ -58,7 +58,7 @@ def test_a_read_only_store_shows_but_keeps_nothing(url: str, store: RunStore) ->
 
 def test_an_older_store_gains_the_table(url: str) -> None:
     database = Database(url)
-    schema.migrate(database, migrations=schema.MIGRATIONS[: schema.MIGRATIONS.index(schema.add_sketches)])
+    schema.migrate(database, migrations=migrations.MIGRATIONS[: migrations.MIGRATIONS.index(migrations._sketches)])
     database.close()
     store = RunStore.open(url)
     assert store.sketches.list() == ()

@@ -1,0 +1,118 @@
+"""The ordered list of migrations, in plain SQL of both dialects: none calls code that describes today's tables or runs.
+
+A migration is never edited once released, and a change of the tables is a new one at the end of `MIGRATIONS`. Values
+that only the lab's own code can compute are filled in after all of them (`lab.runs.schema.fill_settings`).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from sqlalchemy import Connection, inspect, text
+
+from lab.runs.headline_columns import add_headline
+
+Migration: TypeAlias = Callable[[Connection], None]
+_WORDS = {
+    "sqlite": {
+        "number": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT",
+        "json": "JSON",
+        "real": "FLOAT",
+        "bytes": "BLOB",
+        "without_rowid": " WITHOUT ROWID",
+    },
+    "postgresql": {
+        "number": "SERIAL NOT NULL PRIMARY KEY",
+        "json": "JSONB",
+        "real": "DOUBLE PRECISION",
+        "bytes": "BYTEA",
+        "without_rowid": "",
+    },
+}
+_FIRST_TABLES = (
+    "CREATE TABLE lab_schema (version INTEGER NOT NULL)",
+    "CREATE TABLE runs (number {number}, id VARCHAR(32) NOT NULL, name TEXT NOT NULL, config {json} NOT NULL, "
+    "fingerprint VARCHAR(64) NOT NULL, family VARCHAR(64) NOT NULL, cache_key VARCHAR(64), "
+    "state VARCHAR(16) NOT NULL, want VARCHAR(8) NOT NULL, reason TEXT DEFAULT '' NOT NULL, "
+    "lease INTEGER DEFAULT '0' NOT NULL, attempts INTEGER DEFAULT '0' NOT NULL, lease_until {real}, slot TEXT, "
+    "host TEXT, pid INTEGER, pid_start TEXT, created_at {real} NOT NULL, queued_at {real} NOT NULL, started_at {real}, "
+    "finished_at {real}, deleted_at {real}, seconds {real} DEFAULT '0' NOT NULL, device TEXT DEFAULT '' NOT NULL, "
+    "parent VARCHAR(32), origin TEXT NOT NULL, pinned INTEGER DEFAULT '0' NOT NULL, note TEXT DEFAULT '' NOT NULL, "
+    "tags TEXT DEFAULT '' NOT NULL, progress {json} NOT NULL, summary {json} NOT NULL, environment {json} NOT NULL, "
+    "notices {json} NOT NULL, digest VARCHAR(64) DEFAULT '' NOT NULL, arch TEXT NOT NULL, dataset TEXT NOT NULL, "
+    "test_accuracy {real}, val_accuracy {real}, best_epoch INTEGER, images_per_second {real}, UNIQUE (id))",
+    "CREATE UNIQUE INDEX runs_cache ON runs (cache_key) "
+    "WHERE state IN ('queued', 'running', 'finished') AND deleted_at IS NULL",
+    "CREATE UNIQUE INDEX runs_slot ON runs (host, slot) WHERE state = 'running'",
+    "CREATE INDEX runs_state ON runs (state, queued_at)",
+    "CREATE INDEX runs_created ON runs (created_at)",
+    "CREATE INDEX runs_family ON runs (family)",
+    "CREATE TABLE series_names (number {number}, name TEXT NOT NULL, UNIQUE (name))",
+    "CREATE TABLE points (run INTEGER NOT NULL, series INTEGER NOT NULL, step BIGINT NOT NULL, value {real}, "
+    "time_s {real} NOT NULL, PRIMARY KEY (run, series, step)){without_rowid}",
+    "CREATE TABLE kept (run VARCHAR(32) NOT NULL, path TEXT NOT NULL, kind VARCHAR(32) NOT NULL, "
+    "step BIGINT NOT NULL, epoch INTEGER NOT NULL, sha256 VARCHAR(64) NOT NULL, bytes BIGINT NOT NULL, "
+    "created_at {real} NOT NULL, PRIMARY KEY (run, path))",
+    "CREATE INDEX kept_path ON kept (path)",
+)
+_SKETCHES = (
+    "CREATE TABLE IF NOT EXISTS sketches (number {number}, id VARCHAR(32) NOT NULL, label VARCHAR(60) NOT NULL, "
+    "dataset TEXT NOT NULL, png {bytes} NOT NULL, created_at {real} NOT NULL, UNIQUE (id))",
+    "CREATE INDEX IF NOT EXISTS sketches_dataset ON sketches (dataset)",
+)
+_PARTIAL_RUNS = (
+    "CREATE TABLE IF NOT EXISTS partial_runs (number INTEGER NOT NULL, id VARCHAR(32) NOT NULL, "
+    "lease_until {real} NOT NULL, PRIMARY KEY (number), UNIQUE (id))",
+)
+
+
+def _run(connection: Connection, statements: Sequence[str]) -> None:
+    for statement in statements:
+        connection.execute(text(statement.format(**_WORDS[connection.dialect.name])))
+
+
+def _add_column(connection: Connection, table: str, column: str, kind: str) -> None:
+    """Add a column unless it is there; the first releases made new stores with the columns of later ones."""
+    if all(known["name"] != column for known in inspect(connection).get_columns(table)):
+        _run(connection, [f"ALTER TABLE {table} ADD COLUMN {column} {kind}"])
+
+
+def _first_tables(connection: Connection) -> None:
+    _run(connection, _FIRST_TABLES)
+
+
+def _setting_column(connection: Connection) -> None:
+    """Add `setting`, which `fill_settings` computes from the configurations."""
+    _add_column(connection, "runs", "setting", "VARCHAR(64) NOT NULL DEFAULT ''")
+    _run(connection, ["CREATE INDEX IF NOT EXISTS runs_setting ON runs (setting)"])
+
+
+def _sketches(connection: Connection) -> None:
+    _run(connection, _SKETCHES)
+
+
+def _findings_column(connection: Connection) -> None:
+    """Add `findings`, NULL until they are judged from the points."""
+    _add_column(connection, "runs", "findings", "{json}")
+    _run(connection, ["CREATE INDEX IF NOT EXISTS runs_unjudged ON runs (number) WHERE findings IS NULL"])
+
+
+def _seal_columns(connection: Connection) -> None:
+    """Add the checksums; rows that are there get theirs from `Integrity.seal_older`, once they have been checked."""
+    _add_column(connection, "runs", "sums", "{json}")
+    _add_column(connection, "runs", "seal", "TEXT NOT NULL DEFAULT ''")
+    _add_column(connection, "sketches", "seal", "TEXT NOT NULL DEFAULT ''")
+
+
+def _partial_runs(connection: Connection) -> None:
+    _run(connection, _PARTIAL_RUNS)
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    _first_tables,
+    _setting_column,
+    _sketches,
+    add_headline,
+    _findings_column,
+    _seal_columns,
+    _partial_runs,
+)
