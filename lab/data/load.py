@@ -121,7 +121,7 @@ def _require(spec: DatasetSpec, root: Path) -> None:
         fetch = f"fetch it with `python -m lab datasets --fetch {spec.id}` or from the Train page"
         way_out = fetch if spec.remote else "put its files there"
         raise DataError(
-            f"{spec.title} is not at hand ({missing[0]} is missing): {way_out}, "
+            f"{spec.title} is not downloaded ({missing[0]} is missing): {way_out}, "
             f"or use the built-in data set '{built_in_dataset().id}'."
         )
 

@@ -70,7 +70,7 @@ def _publish(id: str, parts: Arrays, root: Path) -> None:
     folder = files[0].parent
     try:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        staging = Path(tempfile.mkdtemp(prefix=".own-", dir=folder.parent))
+        staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder.parent))
         try:
             for path, part in zip(files, parts, strict=True):
                 write_atomically(staging / path.name, (idx_bytes(part),), private=False)

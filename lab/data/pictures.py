@@ -1,6 +1,6 @@
 """Picture files, photos and scans, decoded to numbers at no more than a second of processor time.
 
-They come from strangers: size on disk, format and the header's count of pixels are checked before anything is decoded,
+Files are untrusted: size on disk, format and the header's count of pixels are checked before anything is decoded,
 large JPEGs are reduced while they are decoded, and of an animation only as many frames are looked at as a budget allows.
 What the numbers mean (modes, bits, transparency) is said in `lab.data.pixels`.
 """

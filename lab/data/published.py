@@ -102,7 +102,7 @@ PUBLISHED = (
         "digits",
         "Digits (built in)",
         "1,797 handwritten digits of 8×8 pixels that ship with scikit-learn, scaled to "
-        "28×28: small and coarse, but at hand without a network.",
+        "28×28: small and coarse, but available without a download.",
         DIGITS,
         "Alpaydin, Kaynak: Optical recognition of handwritten digits, UCI 1998",
         readers.SKLEARN_DIGITS,

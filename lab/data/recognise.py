@@ -1,4 +1,4 @@
-"""What a file is, told by its first bytes and never by its name.
+"""What a file is, recognised by its first bytes and never by its name.
 
 Only the start of a file is read, and of a gzip file the start of what is inside. The words complete the sentence
 "FILE is …".

@@ -1,6 +1,6 @@
 """Make of a drawing what the makers of a data set made of theirs, step by step, each step visible and optional.
 
-MNIST (LeCun et al. 1998): the digit's longer side is scaled to 20 pixels with anti-aliasing, keeping its shape, and
+MNIST (LeCun et al. 1998): the digit's longer side is scaled to 20 pixels with anti-aliasing, preserving its shape, and
 laid into 28×28 so that its centre of mass is in the middle (pixel 14, as the files show). Scaling and centring are one
 resampling with a fractional frame, so a moved drawing gives nearly the same picture. The pen step is ours: strokes far
 thinner or thicker than the data's are redrawn at the nearest width the data has.
@@ -111,7 +111,7 @@ def normalise_steps(sketch: Sketch, *, recipe: Recipe, steps: frozenset[str] = A
         pictures.append(StepPicture("crop", STEP_TITLES["crop"], _shrink(_square(found.crop)), f"{wide}×{tall}"))
     if "pen" in steps:
         before, after = found.width / _place(found, recipe, steps - {"pen"}).scale, place.pen
-        changed = f"{before:.1f} → {after:.1f} px" if abs(after - before) > 0.05 else f"{after:.1f} px, kept"
+        changed = f"{before:.1f} → {after:.1f} px" if abs(after - before) > 0.05 else f"{after:.1f} px, unchanged"
         pictures.append(StepPicture("pen", STEP_TITLES["pen"], _draw_fine(found, recipe, place), changed))
     if "scale" in steps:
         rough = _picture(found, recipe, steps - {"smooth", "centre"})

@@ -100,16 +100,16 @@ def _find(sheet: np.ndarray, name: str, *, split: bool, enlarged: bool) -> Photo
 def _is_surrounding(pieces: Pieces, number: int, ink: np.ndarray, enlarged: bool) -> bool:
     """Whether a piece is a frame or the soft edge of a shadow, rather than something written."""
     top, left, bottom, right = pieces.boxes[number]
-    own = np.pad((pieces.labels[top:bottom, left:right] == number + 1).astype(np.uint8), 2)
-    depth = cv2.distanceTransform(own, cv2.DIST_L2, 5)
-    if is_frame(own):
+    stroke_mask = np.pad((pieces.labels[top:bottom, left:right] == number + 1).astype(np.uint8), 2)
+    depth = cv2.distanceTransform(stroke_mask, cv2.DIST_L2, 5)
+    if is_frame(stroke_mask):
         return True
     level = np.pad(ink[top:bottom, left:right], 2, mode="edge")
-    if enlarged or _usual(level, own > 0) > _DARKEST_SHADOW:  # enlarging softens everything
+    if enlarged or _usual(level, stroke_mask > 0) > _DARKEST_SHADOW:  # enlarging softens everything
         return False
     slope = np.hypot(cv2.Sobel(level, cv2.CV_32F, 1, 0), cv2.Sobel(level, cv2.CV_32F, 0, 1)) / 8
     thick = 2 * float(depth.max())
-    rise = float(np.percentile(slope[(own > 0) & (depth <= 1.5)], 25)) * thick / _usual(level, own > 0)
+    rise = float(np.percentile(slope[(stroke_mask > 0) & (depth <= 1.5)], 25)) * thick / _usual(level, stroke_mask > 0)
     return rise < (_SOFT_BLOB if thick > _THICK else _SOFT)
 
 
@@ -159,11 +159,11 @@ def _cut(ink: np.ndarray, pieces: Pieces, box: Box, members: list[int]) -> Sketc
     """Lend a digit a square canvas of its own with some paper around; the rim of its strokes stays soft."""
     top, left, bottom, right = box
     margin = max(bottom - top, right - left) // 5 + 2
-    own = pieces.mask(members)[top:bottom, left:right]
-    own = np.pad(own, margin).astype(np.uint8)
-    near = cv2.dilate(own, np.ones((3, 3), np.uint8))
+    stroke_mask = pieces.mask(members)[top:bottom, left:right]
+    stroke_mask = np.pad(stroke_mask, margin).astype(np.uint8)
+    near = cv2.dilate(stroke_mask, np.ones((3, 3), np.uint8))
     padded = np.pad(ink[top:bottom, left:right], margin)
-    full = float(np.median(padded[own > 0]))
+    full = float(np.median(padded[stroke_mask > 0]))
     soft = np.clip((padded - 0.3 * full) / (0.5 * full), 0, 1) * near
     tall, wide = soft.shape
     side = max(tall, wide)

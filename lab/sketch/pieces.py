@@ -26,9 +26,9 @@ class Pieces:
 
     def mask(self, numbers: Sequence[int]) -> np.ndarray:
         """Return where the pieces (numbered from 0) are, bool (H, W)."""
-        wanted = np.zeros(len(self.boxes) + 1, dtype=bool)
-        wanted[np.asarray(numbers, dtype=int) + 1] = True
-        where: np.ndarray = wanted[self.labels]
+        selected = np.zeros(len(self.boxes) + 1, dtype=bool)
+        selected[np.asarray(numbers, dtype=int) + 1] = True
+        where: np.ndarray = selected[self.labels]
         return where
 
 

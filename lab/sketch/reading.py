@@ -103,7 +103,7 @@ def run_network(loaded: NetworkLike, images: np.ndarray) -> tuple[np.ndarray, np
 
 
 @contextmanager
-def _last_inputs(network: nn.Module, kept: list[torch.Tensor]) -> Iterator[None]:
+def _last_inputs(network: nn.Module, inputs_seen: list[torch.Tensor]) -> Iterator[None]:
     """Collect what the last linear layer is given by this thread; others may use the network at the same time."""
     linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
     if not linear:
@@ -111,11 +111,11 @@ def _last_inputs(network: nn.Module, kept: list[torch.Tensor]) -> Iterator[None]
         return
     me = threading.get_ident()
 
-    def keep(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+    def record(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         if threading.get_ident() == me:
-            kept.append(inputs[0].detach().float().flatten(1).cpu())
+            inputs_seen.append(inputs[0].detach().float().flatten(1).cpu())
 
-    handle = linear[-1].register_forward_pre_hook(keep)
+    handle = linear[-1].register_forward_pre_hook(record)
     try:
         yield
     finally:

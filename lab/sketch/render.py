@@ -71,10 +71,10 @@ def place_strokes(lines: Sequence[Sequence[tuple[float, float]]], hand: Hand) ->
 def _fit(points: np.ndarray, hand: Hand) -> np.ndarray:
     """Return the shift that brings the drawing's middle to the hand's, or as near as the canvas's edges allow."""
     low, high = points.min(axis=0) - hand.pen / 2, points.max(axis=0) + hand.pen / 2
-    wanted = np.array(hand.middle)
-    room = CANVAS - (high - low)
-    inside = np.clip(wanted, -low, CANVAS - high)
-    shift: np.ndarray = np.where(room > 0, inside, CANVAS / 2 - (low + high) / 2)
+    target = np.array(hand.middle)
+    slack = CANVAS - (high - low)
+    inside = np.clip(target, -low, CANVAS - high)
+    shift: np.ndarray = np.where(slack > 0, inside, CANVAS / 2 - (low + high) / 2)
     return shift
 
 
@@ -89,8 +89,8 @@ def random_hand(random: np.random.Generator) -> Hand:
     """Draw a hand as people have them: pens 4 to 34, digits 70 to 240 high, slants of -20° to 30°, anywhere that fits."""
     height = float(random.uniform(70, 240))
     pen = float(random.uniform(4, min(34, height / 4)))
-    room = max(0.0, (CANVAS - height - pen) / 2)
-    middle = CANVAS / 2 + random.uniform(-room, room, 2)
+    slack = max(0.0, (CANVAS - height - pen) / 2)
+    middle = CANVAS / 2 + random.uniform(-slack, slack, 2)
     slant = math.tan(math.radians(float(random.uniform(-20, 30))))
     return Hand(pen, height, slant, float(random.uniform(-12, 12)), (float(middle[0]), float(middle[1])))
 

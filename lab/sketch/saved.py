@@ -1,4 +1,4 @@
-"""Drawings as files: the PNG they are kept as, and what one can take home, as pictures or as idx."""
+"""Drawings as files: the PNG they are saved as, and downloads of them as PNG or idx."""
 
 import io
 import zipfile
@@ -13,13 +13,13 @@ from lab.errors import InputError
 from lab.sketch.normalise import normalise
 from lab.sketch.sketch import MAX_SIDE, Sketch
 
-_KEPT_SIDE = 280  # pixels: larger drawings (photos) are kept at this size
+_SAVED_SIDE = 280  # pixels: larger drawings (photos) are saved at this size
 
 
 def encode_ink(sketch: Sketch) -> bytes:
     """Return the ink as a grey PNG, light on black, at most 280 pixels a side."""
     picture = Image.fromarray(np.ascontiguousarray(sketch.ink))
-    picture.thumbnail((_KEPT_SIDE, _KEPT_SIDE))
+    picture.thumbnail((_SAVED_SIDE, _SAVED_SIDE))
     out = io.BytesIO()
     picture.save(out, format="PNG", optimize=True)
     return out.getvalue()

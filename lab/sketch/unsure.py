@@ -14,7 +14,7 @@ from lab.sketch.normalise import measure
 from lab.sketch.shape import Shape, learn_limits, shape_reason
 from lab.sketch.sketch import Sketch
 
-KEEP = 0.98  # share of rightly read test pictures that must not be called unsure, by each limit
+CERTAIN_SHARE = 0.98  # share of correctly classified test images that each limit must leave certain
 _USUAL = 0.995  # share of test pictures whose outline counts as usual
 _DOT = 2.2  # ink no longer than this many stroke widths is a dot (a disc has 1.8)
 _HAIR = 6  # pixels: ink shorter than this is a slip of the hand
@@ -78,7 +78,7 @@ def outline_length(images_BHW: np.ndarray) -> np.ndarray:
 
 
 def learn_rule(probabilities_BK: np.ndarray, labels_B: np.ndarray, images_BHW: np.ndarray) -> UnsureRule:
-    """Learn limits from test pictures (uint8), so that `KEEP` of those read rightly stay sure by each.
+    """Learn limits from test pictures (uint8), so that `CERTAIN_SHARE` of those read rightly stay sure by each.
 
     With fewer than 20 right answers probability and entropy keep their defaults.
     """
@@ -93,8 +93,8 @@ def learn_rule(probabilities_BK: np.ndarray, labels_B: np.ndarray, images_BHW: n
     entropy = compute_entropy(probabilities_BK[right])
     # Half is asked for at least: below it the others together are likelier. A saturated network's limits are kept
     # apart from 1 and 0, or every drawing would be unsure.
-    probability = float(np.clip(np.quantile(surest, 1 - KEEP), 0.5, 0.9))
-    limit = float(np.clip(np.quantile(entropy, KEEP), 0.35, np.log(probabilities_BK.shape[1]) * 0.8))
+    probability = float(np.clip(np.quantile(surest, 1 - CERTAIN_SHARE), 0.5, 0.9))
+    limit = float(np.clip(np.quantile(entropy, CERTAIN_SHARE), 0.35, np.log(probabilities_BK.shape[1]) * 0.8))
     return UnsureRule(probability, limit, usual, outline, shape)
 
 

@@ -17,7 +17,8 @@ from lab.inspection.summary import LayerRow, Summary
 from lab.inspection.timing import Timing
 from pages.cache.design import Design
 from pages.cache.inspection import graph_of, measure_times, summary_of
-from pages.components.parts import graph, layer_table
+from pages.components.graph import graph
+from pages.components.layers import layer_table
 from pages.markdown import plain
 from pages.state.architecture import ARCHITECTURE
 from pages.state.keys import element

@@ -11,7 +11,7 @@ from lab.data.recipes import Recipe
 from lab.inspection.attribution import attribute
 from lab.inspection.observe import capture, to_input
 from lab.sketch.reading import Answer
-from pages.components.parts import data_url
+from pages.components.base import data_url
 from pages.draw.models import Model, bank_size, nearest_neighbours
 from pages.draw.view import pictures_html
 from pages.markdown import plain

@@ -110,7 +110,7 @@ def _accuracy(run: RunRecord) -> float:
 
 
 def offer_training() -> None:
-    """Say that nothing can read yet, and train a LeNet-5 on the data at hand at one press."""
+    """Say that nothing can read yet, and train a LeNet-5 on the data on this machine at one press."""
     if readable_runs(limit=_LOOKED):
         st.info("Choose one or more networks above: they read what you draw.", icon=":material/arrow_upward:")
         return

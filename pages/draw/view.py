@@ -12,7 +12,7 @@ from lab.charts.tiles import encode
 from lab.formatting import format_percent, plural
 from lab.sketch.normalise import StepPicture
 from lab.sketch.reading import Answer
-from pages.components.parts import data_url
+from pages.components.base import data_url
 
 STYLE = """<style>
 .cl-answers { display: grid; grid-template-columns: repeat(auto-fit, minmax(138px, 1fr)); gap: 10px; }

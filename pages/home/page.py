@@ -1,4 +1,4 @@
-"""Home: what the lab is, one button that trains at once, what is at hand, and what was done last."""
+"""Home: what the lab is, one button that trains at once, what is available, and what was done last."""
 
 import streamlit as st
 

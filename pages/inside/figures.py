@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from lab.charts import tiles as paint
-from pages.components.parts import data_url
+from pages.components.base import data_url
 from pages.state.inside import INSIDE
 
 _SIDE = 206  # px of an enlarged picture

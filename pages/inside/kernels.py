@@ -8,7 +8,7 @@ from lab.formatting import format_percent, plural
 from lab.inspection.kernels import kernel_change
 from pages.cache.datasets import INITIAL
 from pages.cache.inspection import kernels_of, layers_of
-from pages.components.parts import Tile, tiles
+from pages.components.tiles import Tile, tiles
 from pages.inside.figures import choose_layer, layer_words, legend
 from pages.inside.subject import Subject
 from pages.state.inside import INSIDE

@@ -1,4 +1,4 @@
-"""The test images as the last hidden layer sees them, in two dimensions; a lasso makes a gallery."""
+"""The test images' features in the last hidden layer, projected to two dimensions; a lasso makes a gallery."""
 
 import numpy as np
 import streamlit as st
@@ -9,7 +9,7 @@ from lab.formatting import plural
 from lab.inspection.embedding import align
 from lab.inspection.metrics import Answers
 from pages.cache.inspection import answers_of, points_of
-from pages.components.parts import scatter
+from pages.components.scatter import scatter
 from pages.inside.answers import may_ask, show_gallery
 from pages.inside.subject import Moment, Subject
 from pages.state.inside import INSIDE

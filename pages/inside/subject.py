@@ -11,7 +11,7 @@ from lab.metrics import TEST_ACCURACY, VAL_ACCURACY
 from lab.runs.records import RunRecord, SavedFile, Series
 from pages.cache.datasets import INITIAL, dataset_of
 from pages.cache.lab import get_lab
-from pages.components.parts import epoch_slider
+from pages.components.epochs import epoch_slider
 from pages.registry import page_path
 from pages.state.address import complain, find_run
 from pages.state.codec import whole_number

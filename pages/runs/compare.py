@@ -22,7 +22,7 @@ from lab.sharing.comparison import comparison_table, differing_settings, list_re
 from lab.sharing.tables import shown
 from pages.cache.lab import get_lab
 from pages.cache.runs import run_points
-from pages.components.parts import plot
+from pages.components.plot import plot
 from pages.markdown import plain
 from pages.state.address import find_run
 from pages.state.keys import element

@@ -149,7 +149,7 @@ def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
     rows = [row for row in missing if row.preset.id in chosen]
     if absent:
         st.info(
-            f"Needs data that is not here yet: {', '.join(absent)}. Fetch it on the Home page.",
+            f"Needs data that is not downloaded: {', '.join(absent)}. Fetch it on the Home page.",
             icon=":material/download:",
         )
         if has_page("home"):

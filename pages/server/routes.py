@@ -15,6 +15,7 @@ from lab.charts.live import live_payload
 from lab.errors import InputError, LabError, RunNotFoundError
 from lab.runs.records import RunRecord
 from pages.cache.lab import get_lab
+from pages.components.base import DIGEST, SCRIPT_ROUTE, SCRIPTS
 from pages.components.live import findings_mark, live_facts
 from pages.server.points import PointCache, attempt
 
@@ -68,6 +69,16 @@ def run_status(run: RunRecord) -> dict[str, Any]:
     }
 
 
+def component_script(request: Request) -> Response:
+    """Serve a module of our components; its address carries a digest of them all, so browsers may keep it."""
+    path = SCRIPTS.get(request.path_params["script"])
+    if path is None:
+        return JSONResponse({"error": "There is no such script: reload the page."}, status_code=404)
+    known = request.path_params["digest"] == DIGEST
+    keep = f"public, max-age={30 * _DAY_S}, immutable" if known else "no-store"  # a tab from before an update
+    return FileResponse(path, media_type="text/javascript", headers={"Cache-Control": keep})
+
+
 def plotly_js(_request: Request) -> Response:
     """Serve Plotly.js; its address carries the version, so browsers may keep it."""
     return FileResponse(
@@ -79,4 +90,5 @@ ROUTES = [
     Route("/healthz", healthz),
     Route("/api/runs/{run}/points", points),
     Route("/assets/plotly.min.js", plotly_js),
+    Route(SCRIPT_ROUTE, component_script),
 ]

@@ -35,8 +35,10 @@ TRAIN = PageState(TrainState, key="train")
 
 
 def form_widget(name: str) -> dict[str, Any]:
-    """Return what the widget of one setting is made with."""
-    return {"key": _field_key(name), "persist_state": "session"}
+    """Return what the widget of one setting is made with; one without a value shows the default, not its least value."""
+    key = _field_key(name)
+    put(key, value_of(key, FIELDS[name].default))
+    return {"key": key, "persist_state": "session"}
 
 
 def option_widget(arch: str, option: str, *, default: Any) -> dict[str, Any]:

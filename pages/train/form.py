@@ -39,14 +39,14 @@ _SECTIONS = (
 
 
 def train_form(present: Iterable[str]) -> tuple[RunConfig | None, ConfigError | None]:
-    """Draw the form and return its configuration, or why it is none. `present`: ids of the data sets at hand."""
-    at_hand = frozenset(present)
+    """Draw the form and return its configuration, or why it is none. `present`: ids of the data sets on this machine."""
+    present = frozenset(present)
     config, error = read_form()
     _preset_picker()
     with st.container(border=True):
         left, right = st.columns(2)
         with left:
-            _dataset(at_hand)
+            _dataset(present)
         with right:
             _network()
         _options(error)
@@ -141,14 +141,14 @@ def _rows() -> "GridContainer":
     return st.grid(_A_ROW, min_column_width=_LEAST_PX, vertical_alignment="bottom")
 
 
-def _dataset(at_hand: frozenset[str]) -> None:
+def _dataset(present: frozenset[str]) -> None:
     spec = FIELDS["dataset"]
-    titles = {d.id: d.title if d.id in at_hand else f"{d.title} (not here yet)" for d in list_datasets()}
+    titles = {d.id: d.title if d.id in present else f"{d.title} (not downloaded)" for d in list_datasets()}
     chosen = str(form_values()["dataset"])
     titles.setdefault(chosen, get_dataset_spec(chosen).title)  # a fine-tuned run's own drawings
     st.selectbox(
         spec.label,
-        sorted(titles, key=lambda name: name not in at_hand),
+        sorted(titles, key=lambda name: name not in present),
         format_func=titles.__getitem__,
         **form_widget("dataset"),
     )

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Route
 
 pytestmark = pytest.mark.browser
-_PAD = Path(__file__).parents[2] / "pages" / "components" / "pad"
+_COMPONENTS = Path(__file__).parents[2] / "pages" / "components"
+_ORIGIN = "http://lab.test"
 _MOUNT = """async ([html, css, js]) => {
-  const module = await import(URL.createObjectURL(new Blob([js], { type: "text/javascript" })));
+  const module = await import(js);
   window.told = [];
   window.render = (data) => {
     const parentElement = document.querySelector("#place");
@@ -20,12 +21,22 @@ _MOUNT = """async ([html, css, js]) => {
 }"""
 
 
+def _serve(route: Route) -> None:
+    script = route.request.url.removeprefix(f"{_ORIGIN}/")
+    if script.endswith(".js"):
+        route.fulfill(path=_COMPONENTS / script, content_type="text/javascript")
+    else:
+        route.fulfill(body="<!doctype html><title>bare</title>", content_type="text/html")
+
+
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """Return a page that holds nothing but the drawing pad."""
     page = browser.new_page()
-    page.goto("about:blank")
-    page.evaluate(_MOUNT, [(_PAD / name).read_text(encoding="utf-8") for name in ("pad.html", "pad.css", "pad.js")])
+    page.route(f"{_ORIGIN}/**", _serve)
+    page.goto(_ORIGIN)
+    texts = [(_COMPONENTS / "pad" / name).read_text(encoding="utf-8") for name in ("pad.html", "pad.css")]
+    page.evaluate(_MOUNT, [*texts, f"{_ORIGIN}/pad/pad.js"])
     yield page
     page.close()
 

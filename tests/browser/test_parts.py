@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, Route
 from lab.charts.live import live_payload
 from lab.runs.records import Series
 from pages.components.live import chart_data
-from pages.components.parts import _rate_text
+from pages.components.matrix import _rate_text
 from pages.server.routes import PLOTLY_JS
 
 pytestmark = pytest.mark.browser
@@ -33,7 +33,7 @@ _DARK = {
     "primary-color": "#2f86cf",
 }
 _MOUNT = """async ([html, css, js, shadow]) => {
-  const module = await import(URL.createObjectURL(new Blob([js], { type: "text/javascript" })));
+  const module = await import(js);
   const place = document.createElement("div");
   document.body.replaceChildren(place);
   window.place = shadow ? place.attachShadow({ mode: "open" }) : place;
@@ -71,6 +71,9 @@ def mount(browser: Browser) -> Iterator[Mount]:
         def serve(route: Route) -> None:
             if route.request.url.endswith("plotly.min.js"):
                 route.fulfill(path=PLOTLY_JS, content_type="text/javascript")
+            elif route.request.url.endswith(".js"):
+                script = route.request.url.removeprefix(f"{_ORIGIN}/components/")
+                route.fulfill(path=_UI / script, content_type="text/javascript")
             elif "/api/" in route.request.url and answers:
                 route.fulfill(json=answers.pop(0) if len(answers) > 1 else answers[0])
             else:
@@ -83,7 +86,10 @@ def mount(browser: Browser) -> Iterator[Mount]:
         texts = dict.fromkeys(("html", "css", "js"), "")
         for part in parts:
             path = _UI / part
-            texts[path.suffix[1:]] += path.read_text(encoding="utf-8")
+            if path.suffix == ".js":
+                texts["js"] = f"{_ORIGIN}/components/{part}"
+            else:
+                texts[path.suffix[1:]] += path.read_text(encoding="utf-8")
         page.evaluate(_MOUNT, [*texts.values(), shadow])
         return page
 
@@ -111,7 +117,7 @@ def _heads(page: Page) -> list[str]:
 
 
 def test_the_matrix_takes_the_names_of_another_data_set_with_as_many_classes(mount: Mount) -> None:
-    page = mount("parts/base.css", "parts/matrix.css", "parts/matrix.js")
+    page = mount("shared/base.css", "matrix/matrix.css", "matrix/matrix.js")
     page.evaluate("data => render(data)", _matrix(["0", "1"], [[9, 1], [2, 8]]))
     page.evaluate("data => render(data)", _matrix(["Coat", "Bag"], [[7, 3], [0, 10]]))
     assert _heads(page) == ["Coat", "Bag"]
@@ -119,7 +125,7 @@ def test_the_matrix_takes_the_names_of_another_data_set_with_as_many_classes(mou
 
 
 def test_a_class_with_one_mistake_in_a_thousand_is_not_all_right(mount: Mount) -> None:
-    page = mount("parts/base.css", "parts/matrix.css", "parts/matrix.js")
+    page = mount("shared/base.css", "matrix/matrix.css", "matrix/matrix.js")
     page.evaluate("data => render(data)", _matrix(["0", "1"], [[999, 1], [0, 5]]) | {"as_rates": True})
     cells = page.evaluate("[...place.querySelectorAll('td button')].map((cell) => cell.textContent)")
     assert cells == [">99", "0.1", "", "100"]
@@ -128,7 +134,7 @@ def test_a_class_with_one_mistake_in_a_thousand_is_not_all_right(mount: Mount) -
 
 @pytest.mark.parametrize("theme", [_LIGHT, _DARK], ids=["light", "dark"])
 def test_every_number_of_the_matrix_can_be_read_against_its_colour(mount: Mount, theme: dict[str, str]) -> None:
-    page = mount("parts/base.css", "parts/matrix.css", "parts/matrix.js", theme=theme)
+    page = mount("shared/base.css", "matrix/matrix.css", "matrix/matrix.js", theme=theme)
     page.evaluate("style => (place.host.style.color = style)", theme["text-color"])
     page.evaluate("data => render(data)", _matrix(["0", "1", "2"], [[50, 50, 0], [1, 99, 0], [0, 0, 100]]))
     contrasts = page.evaluate(_CONTRASTS)
@@ -166,7 +172,7 @@ def _focused(page: Page) -> str:
 
 
 def test_the_table_of_layers_keeps_the_keyboards_place_when_it_folds_and_sorts(mount: Mount) -> None:
-    page = mount("parts/base.css", "parts/layers.css", "parts/layers.js")
+    page = mount("shared/base.css", "layers/layers.css", "layers/layers.js")
     rows = [_row("body", 0, leaf=False), _row("body.conv", 1, leaf=True), _row("head", 0, leaf=False)]
     page.evaluate("data => render(data)", {"rows": rows, "network": "n", "folded": [], "selected": []})
     page.get_by_role("button", name="Close head").focus()
@@ -178,7 +184,7 @@ def test_the_table_of_layers_keeps_the_keyboards_place_when_it_folds_and_sorts(m
 
 
 def test_the_table_of_layers_goes_to_a_chosen_row_once_and_not_at_every_rerun(mount: Mount) -> None:
-    page = mount("parts/base.css", "parts/layers.css", "parts/layers.js")
+    page = mount("shared/base.css", "layers/layers.css", "layers/layers.js")
     page.evaluate(
         "place.append(Object.assign(document.createElement('style'), { textContent: '.wrap { height: 200px }' }))"
     )
@@ -201,7 +207,7 @@ def _picture(*names: str) -> dict[str, Any]:
 
 
 def test_the_graph_keeps_the_keyboards_place_and_steps_into_a_block_that_opens(mount: Mount) -> None:
-    page = mount("parts/base.css", "parts/graph.css", "parts/graph.js")
+    page = mount("shared/base.css", "graph/graph.css", "graph/graph.js")
     page.evaluate("data => render(data)", _picture("stem", "layer1", "layer2"))
     page.get_by_role("button", name="layer1").focus()
     page.keyboard.press("Enter")
@@ -236,10 +242,6 @@ _NEWS = live_payload(
 _LIVE = (
     "live/live.html",
     "live/live.css",
-    "live/plotly.js",
-    "live/smoothing.js",
-    "live/look.js",
-    "live/curves.js",
     "live/live.js",
 )
 
@@ -273,7 +275,7 @@ def test_a_cross_names_its_step_on_every_axis(mount: Mount) -> None:
     assert trace == [[20], ["NaN"], "%{text}<extra>step %{customdata}</extra>"]
 
 
-_PLOT = ("parts/base.css", "parts/plot.css", "live/plotly.js", "parts/plot.js")
+_PLOT = ("shared/base.css", "plot/plot.css", "plot/plot.js")
 
 
 def _figure(*values: float, revision: str = "linear") -> dict[str, Any]:
@@ -354,7 +356,7 @@ def _map(method: str) -> dict[str, Any]:
 
 
 def test_a_lasso_stays_over_epochs_and_goes_with_its_map(mount: Mount) -> None:
-    page = mount("parts/base.css", "parts/scatter.css", "live/plotly.js", "parts/scatter.js", shadow=False)
+    page = mount("shared/base.css", "scatter/scatter.css", "scatter/scatter.js", shadow=False)
     page.evaluate("data => render(data)", _map("run pca"))
     page.wait_for_selector(".nsewdrag")
     caught = "place.querySelector('.js-plotly-plot').data.map((trace) => trace.selectedpoints?.length ?? null)"

@@ -65,10 +65,13 @@ def test_the_means_of_buckets_are_smoothed_as_the_cases_say(case: dict[str, Any]
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
 def test_the_live_charts_script_smooths_as_the_same_cases_say() -> None:
     code = (
-        f"{SCRIPT.read_text(encoding='utf-8')}\n"
-        "const cases = JSON.parse(require('fs').readFileSync(0));"
+        f"import {{ smoothedMeans }} from {SCRIPT.as_uri()!r};\n"
+        "import { readFileSync } from 'node:fs';\n"
+        "const cases = JSON.parse(readFileSync(0));"
         "console.log(JSON.stringify(cases.map(({ mean, width, span }) => smoothedMeans(mean, width, span))));"
     )
-    done = subprocess.run(["node", "-e", code], input=json.dumps(CASES), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["node", "--input-type=module", "-e", code], input=json.dumps(CASES), capture_output=True, text=True, check=True
+    )
     for case, answer in zip(CASES, json.loads(done.stdout), strict=True):
         assert answer == pytest.approx(case["expected"]), case["name"]

@@ -11,7 +11,7 @@ from lab.formatting import format_bytes, format_count
 from lab.service.lab import Lab
 from lab.settings import Settings
 from pages.cache import inspection as looking
-from pages.components.parts import next_index
+from pages.components.epochs import next_index
 from pages.inside.image import bars_html
 from tests.web.test_web_inside import train
 

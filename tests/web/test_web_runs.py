@@ -338,7 +338,7 @@ def test_a_report_shows_what_was_measured_beside_what_it_printed(bench: Bench) -
 
 def test_without_mnist_a_report_says_what_is_missing_and_queues_nothing(bench: Bench) -> None:
     app = _open(show="reports", report="C")
-    assert "Needs data that is not here yet: mnist" in _texts(app)
+    assert "Needs data that is not downloaded: mnist" in _texts(app)
     (queue,) = [button for button in app.button if button.label.startswith("Queue")]
     assert queue.disabled
     assert bench.lab.store.runs.count() == 0

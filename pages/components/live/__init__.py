@@ -8,12 +8,9 @@ only.
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import plotly
-import streamlit as st
 
 from lab.charts.live import live_list
 from lab.charts.smoothing import SPANS, USUAL_SPAN
@@ -21,30 +18,15 @@ from lab.formatting import format_duration
 from lab.metrics import BATCH_LOSS, LEARNING_RATE
 from lab.runs.records import RunRecord, RunState
 from lab.training.schedules import is_constant
+from pages.components.base import component
 from pages.state.keys import element
 
 PLOTLY_ADDRESS = f"/assets/plotly.min.js?v={plotly.__version__}"
-_HERE = Path(__file__).parent
-CHART_TOOLS = (_HERE / "plotly.js").read_text(encoding="utf-8")  # stands in front of every script that draws a chart
-
-
-@cache
-def _component() -> Any:
-    def text(name: str) -> str:
-        return (_HERE / name).read_text(encoding="utf-8")
-
-    return st.components.v2.component(
-        "convlab_live",
-        html=text("live.html"),
-        css=text("live.css"),
-        js=CHART_TOOLS + text("smoothing.js") + text("look.js") + text("curves.js") + text("live.js"),
-        isolate_styles=False,
-    )
 
 
 def live_run(run: RunRecord) -> None:
     """Show a run's progress and curves; the page is rerun when its state, notices or findings change."""
-    _component()(
+    component("live", isolate_styles=False)(
         key=element("live", run.id),
         data={
             "run": run.id,

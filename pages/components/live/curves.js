@@ -1,7 +1,11 @@
+// @ts-check
 // What the live view draws: a run's points as the columns and traces of its charts. Live (live.js) has the points
 // (`store`), what the lab said last (`news`), and the settings.
 
-class Curves {
+import { EDGE, LOOK, SKIPPED } from "./look.js";
+import { smoothedMeans } from "./smoothing.js";
+
+export class Curves {
   stepsPerEpoch() {
     return this.news?.progress.steps_per_epoch || 0;
   }
@@ -96,6 +100,6 @@ class Curves {
 }
 
 // A chart of one line needs no legend.
-function isNamed({ dense, points }) {
+export function isNamed({ dense, points }) {
   return Boolean(dense) || points.length > 1;
 }

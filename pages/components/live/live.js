@@ -1,26 +1,17 @@
+// @ts-check
 // The live view of one run: progress, and charts that grow in place with Plotly's extendTraces.
 // It polls /api/runs/{id}/points and waits longer while nothing changes. Streamlit calls the default export again at
 // every rerun and theme change; the instance, and with it the zoom, lives on until the element is taken away.
-// plotly.js, smoothing.js, look.js and curves.js stand in front of this file: the charts' tools, the smoothed line, how
-// charts look, and what is drawn. Which charts there are, and of which metrics, comes from the lab's list (`data.charts`).
+// curves.js says what is drawn, look.js how it looks. Which charts there are, and of which metrics, comes from the lab's list (`data.charts`).
 
-const instances = new WeakMap();
+import { isDark, number } from "../shared/format.js";
+import { mount } from "../shared/mount.js";
+import { filling, loadPlotly, tools } from "../shared/plotly.js";
+import { isLow } from "./axes.js";
+import { Curves, isNamed } from "./curves.js";
+import { POLL_MS, layoutOf, readSettings, readTheme } from "./look.js";
 
-export default function ({ data, parentElement, setTriggerValue }) {
-  let live = instances.get(parentElement);
-  if (!live || live.run !== data.run) {
-    live?.dispose();
-    live = new Live(parentElement, data);
-    instances.set(parentElement, live);
-  }
-  live.setTrigger = setTriggerValue;
-  live.refresh(data);
-  return () => {
-    if (parentElement.isConnected) return; // Streamlit also cleans up after a call that newer data overtook
-    instances.get(parentElement)?.dispose();
-    instances.delete(parentElement);
-  };
-}
+export default mount((place, data) => new Live(place, data));
 
 class Live extends Curves {
   constructor(root, data) {
@@ -43,6 +34,14 @@ class Live extends Curves {
     this.onVisible = () => !document.hidden && this.poll();
     document.addEventListener("visibilitychange", this.onVisible);
     this.poll();
+  }
+
+  serves(data) {
+    return data.run === this.run;
+  }
+
+  connect({ setTriggerValue }) {
+    this.setTrigger = setTriggerValue;
   }
 
   dispose() {

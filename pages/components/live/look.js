@@ -1,14 +1,18 @@
-// What the live view draws, how it looks, and how its numbers are written; live.js follows in the same module.
+// @ts-check
+// What the live view draws, how it looks, and how its numbers are written.
 
-const SKIPPED = 0.05; // share of the steps that "skip the start" leaves out
-const POLL_MS = { first: 500, longest: 5000, ended: 20000, failed: 10000, growth: 1.5 };
+import { touched } from "../shared/plotly.js";
+import { SHARES, emptyAxes, fitted, isLow } from "./axes.js";
+
+export const SKIPPED = 0.05; // share of the steps that "skip the start" leaves out
+export const POLL_MS = { first: 500, longest: 5000, ended: 20000, failed: 10000, growth: 1.5 };
 // By split: the place of its colour in the theme, marker and dash. "" stands for what belongs to the run itself.
-const LOOK = { train: [0, "circle", "solid"], val: [1, "diamond", "dot"], test: [2, "square", "dash"], "": [3, "circle", "solid"] };
+export const LOOK = { train: [0, "circle", "solid"], val: [1, "diamond", "dot"], test: [2, "square", "dash"], "": [3, "circle", "solid"] };
 
-const EDGE = { top: 0.985, nonFinite: 0.94, bottom: 0.015 }; // of the plot's height: where marks stand
+export const EDGE = { top: 0.985, nonFinite: 0.94, bottom: 0.015 }; // of the plot's height: where marks stand
 
 // Settings are kept in the browser; `spans` are the lab's choices of smoothing, and `span` the usual one.
-function readSettings({ spans, span }) {
+export function readSettings({ spans, span }) {
   const usual = { smoothing: spans.indexOf(span), x: "step", logx: false, logy: false, skip: false, full: false };
   try {
     const kept = JSON.parse(localStorage.getItem("convlab.live")) ?? {};
@@ -23,7 +27,7 @@ function readSettings({ spans, span }) {
 }
 
 // Streamlit hands its theme to components as CSS variables.
-function readTheme(root) {
+export function readTheme(root) {
   const css = getComputedStyle(root);
   const read = (name, otherwise) => css.getPropertyValue(name).trim() || otherwise;
   return {
@@ -33,23 +37,7 @@ function readTheme(root) {
   };
 }
 
-// Before the first point Plotly would show axes from -1 to 4 (-100 % to 400 %), and around a single one ±100 %.
-const SHARES = [-0.02, 1.02];
-
-function emptyAxes(chart, { settings, reach }) {
-  const end = settings.logx ? 0 : reach[settings.x];
-  return {
-    x: end ? { range: [0, end], autorange: false } : { showticklabels: false },
-    y: chart.share ? { range: SHARES, autorange: false } : { showticklabels: false },
-  };
-}
-
-// A single line of points now and then needs less height.
-function isLow({ dense, points, share }) {
-  return !dense && points.length === 1 && !share;
-}
-
-function layoutOf(chart, live, traces) {
+export function layoutOf(chart, live, traces) {
   const { root, settings, range, zoom } = live;
   const empty = traces.every(({ x }) => x.length === 0) ? emptyAxes(chart, live) : {};
   const { text, grid, paper, font } = readTheme(root);
@@ -73,20 +61,4 @@ function layoutOf(chart, live, traces) {
     },
     yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true },
   };
-}
-
-// The axis that shows what is sound; without anything far beyond, or when all is asked for, Plotly chooses it.
-function fitted({ id, log }, { settings, news }) {
-  const chart = settings.full ? null : news?.charts[id];
-  const ends = log && settings.logy ? chart?.log_range : chart?.range;
-  return ends ? { range: [...ends], autorange: false } : {};
-}
-
-function isDark(colour) {
-  const [r, g, b] = (colour.match(/[\da-f]{2}/gi) ?? ["ff", "ff", "ff"]).map((part) => parseInt(part, 16));
-  return 0.3 * r + 0.6 * g + 0.1 * b < 128;
-}
-
-function number(value) {
-  return value == null ? "–" : value.toLocaleString("en-GB");
 }

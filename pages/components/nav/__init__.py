@@ -4,12 +4,9 @@ Streamlit keeps the address when the link of the open page is clicked, and does 
 dark, so that "Train" did nothing on a run's page, and pictures drawn for the light theme stayed.
 """
 
-from functools import cache
-from pathlib import Path
-from typing import Any
-
 import streamlit as st
 
+from pages.components.base import component
 from pages.state.address import clear_address
 from pages.state.keys import element
 from pages.state.runs import forget_view
@@ -18,16 +15,10 @@ _KEY = "nav"
 _FORGET = {"runs": forget_view}  # what a page would otherwise return to when its address is bare
 
 
-@cache
-def _component() -> Any:
-    script = (Path(__file__).parent / "nav.js").read_text(encoding="utf-8")
-    return st.components.v2.component("convlab_nav", html="<span></span>", js=script)
-
-
 def follow_navigation(page: str, *, dark: bool) -> None:
     """Have a click on the link of `page` drop what its address holds, and a theme other than `dark` draw it again."""
     with st.container(key=element("nav-again")):
-        _component()(
+        component("nav")(
             key=_KEY,
             data={"page": page, "dark": dark},
             on_again_change=lambda: _forget(page),

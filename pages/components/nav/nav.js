@@ -1,3 +1,4 @@
+// @ts-check
 // One listener a document: Streamlit calls this at every rerun and at a change of the theme, and may clean up while the
 // script still loads.
 export default function ({ data, setTriggerValue }) {

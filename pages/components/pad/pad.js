@@ -1,28 +1,16 @@
+// @ts-check
 // A drawing pad that tells its strokes while they are drawn.
 // It sends the strokes themselves (width and points on a canvas of 280 units), which the server draws: a kilobyte a
 // stroke at full resolution. While a stroke is under way the next message waits until the last one was answered, so a
 // slow server gets fewer messages instead of a queue; lifting the pen always sends at once.
 
-const SIDE = 280; // units of the canvas's own coordinates
-const NEAR = 1.2; // units: points closer than this to the last one add nothing
+import { mount } from "../shared/mount.js";
+import { SIDE, extend, read } from "./strokes.js";
+
 const PATIENCE_MS = 400; // after this long without an answer the pad sends again
 const PAUSE_MS = 70; // between two messages of one stroke: the last one shall find the server free
-const pads = new WeakMap();
 
-export default function ({ data, parentElement, setStateValue }) {
-  let pad = pads.get(parentElement);
-  if (!pad) {
-    pad = new Pad(parentElement.querySelector(".pad"), data);
-    pads.set(parentElement, pad);
-  }
-  pad.tell = (text) => setStateValue("ink", text);
-  pad.refresh(data);
-  return () => {
-    if (parentElement.isConnected) return; // Streamlit also cleans up after a call that newer data overtook
-    pads.get(parentElement)?.dispose();
-    pads.delete(parentElement);
-  };
-}
+export default mount((place, data) => new Pad(place.querySelector(".pad"), data));
 
 class Pad {
   constructor(root, data) {
@@ -46,6 +34,10 @@ class Pad {
   dispose() {
     clearTimeout(this.timer);
     this.watcher.disconnect();
+  }
+
+  connect({ setStateValue }) {
+    this.tell = (text) => setStateValue("ink", text);
   }
 
   // Called at every answer and at every change of theme.
@@ -114,9 +106,7 @@ class Pad {
     const box = this.canvas.getBoundingClientRect();
     const x = ((event.clientX - box.left) * SIDE) / box.width;
     const y = ((event.clientY - box.top) * SIDE) / box.height;
-    const [lastX, lastY] = this.stroke.slice(-2);
-    if (this.stroke.length > 2 && Math.hypot(x - lastX, y - lastY) < NEAR) return;
-    this.stroke.push(inside(x), inside(y));
+    extend(this.stroke, x, y);
   }
 
   key(event) {
@@ -212,13 +202,4 @@ class Pad {
     const size = Math.max(4, (Number(this.pen.value) * this.canvas.clientWidth) / SIDE / 2);
     dot.style.width = dot.style.height = `${size}px`;
   }
-}
-
-function inside(value) {
-  return Math.round(Math.min(2 * SIDE, Math.max(-SIDE, value)) * 10) / 10;
-}
-
-function read(text) {
-  const strokes = JSON.parse(text || "[]");
-  return Array.isArray(strokes) ? strokes : [];
 }

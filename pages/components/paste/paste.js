@@ -1,3 +1,4 @@
+// @ts-check
 // A place to paste a picture into: it is reduced to 1024 pixels and sent as a PNG.
 const LONGEST = 1024;
 

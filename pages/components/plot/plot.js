@@ -1,19 +1,13 @@
+// @ts-check
 // A finished figure: Plotly changes it in place, where Streamlit's own chart would be taken out and lose its zoom.
 
-const charts = new WeakMap();
+import { mount } from "../shared/mount.js";
+import { filling, loadPlotly, tools, touched } from "../shared/plotly.js";
+
 const MARGINS_PX = 32; // of the full screen, as in the style sheet
 const FULL_ICON = { width: 24, height: 24, path: "M3 9V3h6v2H5v4zm12-6h6v6h-2V5h-4zM3 15h2v4h4v2H3zm16 0h2v6h-6v-2h4z" };
 
-export default function ({ data, parentElement }) {
-  let chart = charts.get(parentElement);
-  if (!chart) charts.set(parentElement, (chart = new Chart(parentElement)));
-  chart.refresh(data);
-  return () => {
-    if (parentElement.isConnected) return; // Streamlit also cleans up after a call that newer data overtook
-    charts.get(parentElement)?.dispose();
-    charts.delete(parentElement);
-  };
-}
+export default mount((place) => new Chart(place));
 
 class Chart {
   constructor(root) {

@@ -1,21 +1,14 @@
+// @ts-check
 // Images as points: hover shows the image, a lasso or a box tells which were caught. Plotly keeps its zoom over epochs.
+
+import { mount } from "../shared/mount.js";
+import { filling, loadPlotly, tools } from "../shared/plotly.js";
 
 const COLOURS = ["#2f86cf", "#d98a1f", "#1f9e77", "#c45a9a", "#8a7a00", "#6b6bd6", "#d1495b", "#2aa5a0", "#9a6b3f", "#7d8694"];
 const SHAPES = ["circle", "square", "diamond", "triangle-up", "star", "hexagon", "pentagon", "triangle-down", "bowtie", "cross"];
 const SHOWN_PX = 84;
-const views = new WeakMap();
 
-export default function ({ data, parentElement, setTriggerValue }) {
-  let view = views.get(parentElement);
-  if (!view) views.set(parentElement, (view = new View(parentElement)));
-  view.tell = (indices) => setTriggerValue("caught", indices);
-  view.refresh(data);
-  return () => {
-    if (parentElement.isConnected) return; // Streamlit also cleans up after a call that newer data overtook
-    views.get(parentElement)?.dispose();
-    views.delete(parentElement);
-  };
-}
+export default mount((place) => new View(place));
 
 class View {
   constructor(root) {
@@ -31,6 +24,10 @@ class View {
     this.box.append(this.plot, this.card);
     root.appendChild(this.box);
     this.watcher = filling(this.plot);
+  }
+
+  connect({ setTriggerValue }) {
+    this.tell = (indices) => setTriggerValue("caught", indices);
   }
 
   async refresh(data) {

@@ -1,9 +1,9 @@
-// What every chart of the pages shares: Plotly.js, loaded once, and the tools above a chart. It stands in front of the
-// scripts that draw one.
+// @ts-check
+// What every chart of the pages shares: Plotly.js, loaded once, and the tools above a chart.
 
 let plotly;
 
-function loadPlotly(source) {
+export function loadPlotly(source) {
   plotly ??= new Promise((resolve, reject) => {
     if (window.Plotly) return resolve(window.Plotly);
     const script = document.createElement("script");
@@ -20,20 +20,20 @@ function loadPlotly(source) {
 }
 
 // Let a chart fill its place; Plotly itself only hears of the window's size, not of a side bar that is closed.
-function filling(plot) {
+export function filling(plot) {
   const watcher = new ResizeObserver(() => plot.data && plot.clientWidth && window.Plotly.Plots.resize(plot));
   watcher.observe(plot);
   return watcher;
 }
 
 // Without a mouse the tools would lie over the legend for good, and a finger that scrolls the page would zoom.
-function touched() {
+export function touched() {
   return window.matchMedia("(hover: none)").matches;
 }
 
 // The tools above a chart, made once a chart: Plotly takes other objects for other settings, starts anew and forgets
 // the zoom. filename: of a saved picture. unwanted: names of Plotly's own tools. more: tools of the caller.
-function tools(filename, { unwanted = [], more = [] } = {}) {
+export function tools(filename, { unwanted = [], more = [] } = {}) {
   return {
     displaylogo: false, showSendToCloud: false, displayModeBar: touched() ? false : "hover",
     modeBarButtonsToRemove: ["toImage", "autoScale2d", ...unwanted],

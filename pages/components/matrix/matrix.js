@@ -1,3 +1,4 @@
+// @ts-check
 // A confusion matrix whose cells are buttons: rows are the truth, columns the answer.
 // The diagonal is blue by recall; mistakes are orange, scaled to the worst of them. Numbers are always written.
 

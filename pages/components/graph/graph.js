@@ -1,3 +1,4 @@
+// @ts-check
 // The network's picture: SVG written by lab.inspection.layout, which escapes every text. A box tells its module's name.
 
 export default function ({ data, parentElement, setTriggerValue }) {

@@ -1,3 +1,4 @@
+// @ts-check
 // A grid of small pictures cut from one PNG; each is a button (or, where nothing follows, a plain tile).
 // Existing tiles are changed in place, so a new epoch does not make the page jump.
 

@@ -1,23 +1,15 @@
+// @ts-check
 // One slider for everything on the page: which saved epoch is looked at, with the accuracy curve right above it.
 // It tells the server while it is dragged, but not again before the last answer has come (or PATIENCE_MS have passed).
+
+import { escaped } from "../shared/format.js";
+import { mount } from "../shared/mount.js";
 
 const PATIENCE_MS = 1500;
 const PLAY_MS = 350; // at least this long on each epoch
 const INSET = 8; // px: half the thumb, so that points stand above it
-const bars = new WeakMap();
-const escaped = (text) => text.replace("<", "&lt;").replace(">", "&gt;"); // "<0.01 %"
 
-export default function ({ data, parentElement, setStateValue }) {
-  let bar = bars.get(parentElement);
-  if (!bar) bars.set(parentElement, (bar = new Bar(parentElement)));
-  bar.tell = (index) => setStateValue("index", index);
-  bar.refresh(data);
-  return () => {
-    if (parentElement.isConnected) return; // Streamlit also cleans up after a call that newer data overtook
-    bars.get(parentElement)?.dispose();
-    bars.delete(parentElement);
-  };
-}
+export default mount((place) => new Bar(place));
 
 class Bar {
   constructor(root) {
@@ -31,6 +23,10 @@ class Bar {
     this.watcher.observe(this.chart);
     this.sent = null;
     this.sentAt = 0;
+  }
+
+  connect({ setStateValue }) {
+    this.tell = (index) => setStateValue("index", index);
   }
 
   refresh(data) {

@@ -1,4 +1,7 @@
+// @ts-check
 // The summary as a tree: groups fold, headers sort (a sorted table is flat; a third click brings the tree back).
+
+import { shown } from "./rows.js";
 
 const COLUMNS = [
   ["name", "Layer", ""], ["shape", "Output", ""], ["params", "Parameters", "r"], ["param_share", "of all", ""],
@@ -57,20 +60,6 @@ function draw(root, table, data) {
   for (const row of shown(table, data)) body.appendChild(line(row, root, table, data));
   wrap.replaceChildren(sheet);
   if (held) [...wrap.querySelectorAll("[data-key]")].find((button) => button.dataset.key === held)?.focus({ preventScroll: true });
-}
-
-function shown(table, { rows }) {
-  if (table.sort) {
-    const value = (row) => (table.sort === "shape" ? row.size : row[table.sort]) ?? -1;
-    const order = (a, b) => (typeof value(a) === "string" ? value(a).localeCompare(value(b)) : value(a) - value(b));
-    return rows.filter((row) => row.leaf).sort((a, b) => (table.down ? -1 : 1) * order(a, b));
-  }
-  let below = Infinity;
-  return rows.filter((row) => {
-    if (row.depth > below) return false;
-    below = !row.leaf && table.folded.has(row.name) ? row.depth : Infinity;
-    return true;
-  });
 }
 
 function line(row, root, table, data) {

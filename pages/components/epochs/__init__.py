@@ -1,0 +1,59 @@
+"""The slider over the saved epochs of a run, with its accuracy above it."""
+
+from collections.abc import Sequence
+
+from lab.formatting import format_percent
+from pages.components.base import component, nothing, reported_value
+from pages.state.keys import element
+from pages.state.shared import SLIDER
+
+
+def epoch_slider(
+    run: str,
+    *,
+    epochs: Sequence[int],
+    names: Sequence[str],
+    val: Sequence[float | None],
+    test: Sequence[float | None],
+    start: int,
+) -> int:
+    """Show the slider over a run's saved epochs and return the chosen index. start: the index chosen at first."""
+    key = element("epochs", run)
+    index = _index(key, len(epochs), start)
+    known = [share for share in (*val, *test) if share is not None]
+    component("epochs")(
+        key=key,
+        data={
+            "run": run,
+            "epochs": list(epochs),
+            "names": list(names),
+            "val": list(val),
+            "test": list(test),
+            "index": index,
+            "test_texts": [format_percent(share) for share in test],
+            "range_texts": [format_percent(end(known)) for end in (min, max)] if known else [],
+        },
+        on_index_change=nothing,
+    )
+    return index
+
+
+def _index(key: str, count: int, start: int) -> int:
+    told = reported_value(key, "index")
+    seen = SLIDER.read().seen
+    index = next_index(None if told is None else int(told), count=count, start=start, seen=seen.get(key))
+    SLIDER.change(seen={**seen, key: (count, told, index)})
+    return index
+
+
+def next_index(told: int | None, *, count: int, start: int, seen: tuple[int, int | None, int] | None) -> int:
+    """Return where the slider stands among `count` epochs; at the newest it stays at the newest when another joins.
+
+    told: what the slider said last, None before it was touched. seen: count, told and result of the last time.
+    """
+    index = start if told is None else told
+    if seen is not None and seen[1] == told:  # not touched since
+        known, _, index = seen
+        if known < count and index == known - 1:
+            index = count - 1
+    return min(index, count - 1)

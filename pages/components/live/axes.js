@@ -1,0 +1,25 @@
+// @ts-check
+// The ranges of a chart's axes.
+
+// Before the first point Plotly would show axes from -1 to 4 (-100 % to 400 %), and around a single one ±100 %.
+export const SHARES = [-0.02, 1.02];
+
+export function emptyAxes(chart, { settings, reach }) {
+  const end = settings.logx ? 0 : reach[settings.x];
+  return {
+    x: end ? { range: [0, end], autorange: false } : { showticklabels: false },
+    y: chart.share ? { range: SHARES, autorange: false } : { showticklabels: false },
+  };
+}
+
+// A single line of points now and then needs less height.
+export function isLow({ dense, points, share }) {
+  return !dense && points.length === 1 && !share;
+}
+
+// The axis that shows what is sound; without anything far beyond, or when all is asked for, Plotly chooses it.
+export function fitted({ id, log }, { settings, news }) {
+  const chart = settings.full ? null : news?.charts[id];
+  const ends = log && settings.logy ? chart?.log_range : chart?.range;
+  return ends ? { range: [...ends], autorange: false } : {};
+}

@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { SHARES, emptyAxes, fitted, isLow } from "./axes.js";
+
+const reach = { step: 100, epoch: 5, time: 0 };
+
+test("an empty chart reaches to the run's end, and shares from 0 to 1", () => {
+  const { x, y } = emptyAxes({ share: true }, { settings: { x: "epoch" }, reach });
+  assert.deepEqual(x, { range: [0, 5], autorange: false });
+  assert.deepEqual(y, { range: SHARES, autorange: false });
+});
+
+test("an axis of unknown end, or a logarithmic one, has no numbers yet", () => {
+  const hidden = { showticklabels: false };
+  assert.deepEqual(emptyAxes({}, { settings: { x: "time" }, reach }), { x: hidden, y: hidden });
+  assert.deepEqual(emptyAxes({}, { settings: { x: "step", logx: true }, reach }).x, hidden);
+});
+
+test("only a single line of points that is no share is low", () => {
+  assert.equal(isLow({ points: [1], share: false }), true);
+  assert.equal(isLow({ points: [1], share: true }), false);
+  assert.equal(isLow({ points: [1, 2], share: false }), false);
+  assert.equal(isLow({ dense: {}, points: [1], share: false }), false);
+});
+
+test("the axis shows what is sound, by its scale, unless all is asked for", () => {
+  const news = { charts: { loss: { range: [0, 2], log_range: [-1, 1] } } };
+  assert.deepEqual(fitted({ id: "loss", log: true }, { settings: {}, news }).range, [0, 2]);
+  assert.deepEqual(fitted({ id: "loss", log: true }, { settings: { logy: true }, news }).range, [-1, 1]);
+  assert.deepEqual(fitted({ id: "loss", log: true }, { settings: { full: true }, news }), {});
+  assert.deepEqual(fitted({ id: "loss", log: true }, { settings: {} }), {});
+});

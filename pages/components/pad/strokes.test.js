@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { SIDE, extend, inside, read } from "./strokes.js";
+
+test("a point near the last one adds nothing, one farther away does", () => {
+  const stroke = [16];
+  extend(stroke, 10, 10);
+  extend(stroke, 10.5, 10.5);
+  extend(stroke, 12, 10);
+  assert.deepEqual(stroke, [16, 10, 10, 12, 10]);
+});
+
+test("the first point is always taken, however near the width is to it", () => {
+  const stroke = [16];
+  extend(stroke, 16, 16);
+  assert.deepEqual(stroke, [16, 16, 16]);
+});
+
+test("coordinates are tenths and at most a canvas away", () => {
+  assert.equal(inside(1.26), 1.3);
+  assert.equal(inside(9999), 2 * SIDE);
+  assert.equal(inside(-9999), -SIDE);
+});
+
+test("no text and no list are no strokes", () => {
+  assert.deepEqual(read(""), []);
+  assert.deepEqual(read("{}"), []);
+  assert.deepEqual(read("[[16,1,2]]"), [[16, 1, 2]]);
+});

@@ -1,0 +1,25 @@
+"""A finished figure, changed in place, with tools that save it."""
+
+import plotly.graph_objects as go
+
+from pages.components.base import component
+from pages.components.live import PLOTLY_ADDRESS
+
+
+def plot(key: str, figure: go.Figure, *, words: str, name: str, revision: str = "same") -> None:
+    """Show a finished figure in place, with tools that save it as PNG and SVG under `name`.
+
+    words: what it shows, for screen readers. revision: the zoom is kept while it stays the same.
+    """
+    figure.update_layout(template="none")
+    component("plot", isolate_styles=False)(
+        key=key,
+        data={
+            "figure": figure.to_json(),
+            "height": figure.layout.height,
+            "words": words,
+            "filename": name,
+            "revision": revision,
+            "plotly": PLOTLY_ADDRESS,
+        },
+    )

@@ -1,0 +1,56 @@
+"""A grid of small pictures, changed in place."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+from lab.charts.tiles import Sprite
+from pages.components.base import component, data_url, reported_value
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Words of one tile: two short lines under it, what a screen reader says, and whether it is marked as wrong."""
+
+    label: str
+    one: str = ""
+    two: str = ""
+    bad: bool = False
+
+
+def tiles(
+    key: str,
+    sprite: Sprite,
+    words: Sequence[Tile],
+    *,
+    name: str,
+    height: int,
+    cell: int = 0,
+    selected: int | None = None,
+    on_pick: Callable[[int], None] | None = None,
+) -> None:
+    """Show a grid of pictures `height` px high; `on_pick` is called with a clicked tile's index, before the page runs.
+
+    cell: least width in px that a tile's words need. name: what the grid shows, for screen readers.
+    """
+
+    def picked() -> None:
+        index = reported_value(key, "pick")
+        if index is not None and on_pick is not None and 0 <= int(index) < len(words):
+            on_pick(int(index))
+
+    component("tiles")(
+        key=key,
+        data={
+            "sprite": data_url(sprite.png),
+            "columns": sprite.columns,
+            "tile_width": sprite.tile_width,
+            "tile_height": sprite.tile_height,
+            "height": height,
+            "cell": cell,
+            "name": name,
+            "tiles": [asdict(word) for word in words],
+            "selected": selected,
+            "clickable": on_pick is not None,
+        },
+        on_pick_change=picked,
+    )
