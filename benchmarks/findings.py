@@ -30,8 +30,8 @@ from lab.diagnosis.rules import diagnose_run
 from lab.findings import Finding
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, Series
-from lab.service.judging import judge_run
 from lab.service.lab import Lab
+from lab.service.stored_findings import diagnose_stored_run
 from lab.settings import Settings
 from lab.worker.execution import execute
 
@@ -85,7 +85,7 @@ def train(lab: Lab, config: RunConfig) -> tuple[RunRecord, tuple[Finding, ...]]:
     """Train one run as the worker does; return it with its findings, judged anew where it was trained before."""
     submission = lab.submissions.submit(lab.validation.resolve(config))
     if submission.cached:
-        return submission.run, judge_run(lab.store, submission.run)
+        return submission.run, diagnose_stored_run(lab.store, submission.run)
     run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     assert run is not None
     execute(lab, run, ending=threading.Event())

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.config import FIELDS, GROUPS, RunConfig
+from lab.config.identity import ENGINE
 from lab.errors import ConfigError
 from lab.presets import PRESETS, get_preset
 
@@ -253,3 +254,9 @@ def test_any_patience_needs_a_validation_set(patience: int) -> None:
     with pytest.raises(ConfigError, match="needs a validation set"):
         RunConfig(patience=patience, val_fraction=0.0)
     assert RunConfig(patience=0, val_fraction=0.0).patience == 0
+
+
+def test_the_engine_that_computed_a_run_is_part_of_its_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = RunConfig().digest(data_checksum="x")
+    monkeypatch.setattr("lab.config.identity.ENGINE", ENGINE + 1)
+    assert RunConfig().digest(data_checksum="x") != before

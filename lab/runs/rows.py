@@ -22,7 +22,7 @@ from lab.runs.records import RunRecord, RunRequest, RunState, SavedFile
 from lab.runs.run_facts import RunEnvironment, RunProgress, RunSummary
 from lab.runs.schema import runs
 from lab.runs.seals import is_sound
-from lab.runs.visible import with_visible_text
+from lab.runs.visible import visible, with_visible_text
 
 LEASE_S = 10.0  # a lease not renewed for this long is expired; workers renew every RENEW_S
 RENEW_S = 2.0
@@ -145,9 +145,9 @@ def _decoded(row: Row[Any], moment: Moment) -> RunRecord:
         pinned=bool(row.pinned),
         note=row.note,
         tags=decode_tags(row.tags),
-        progress=RunProgress.read(decoded(row.progress)),
-        summary=RunSummary.read(decoded(row.summary)),
-        environment=RunEnvironment.read(decoded(row.environment)),
+        progress=RunProgress.read(visible(decoded(row.progress))),
+        summary=RunSummary.read(visible(decoded(row.summary))),
+        environment=RunEnvironment.read(visible(decoded(row.environment))),
         notices=tuple(text for text in facts.usable_texts(decoded(row.notices)) if not is_old_finding(text)),
         number=row.number,
         findings=tuple(Finding.from_dict(values) for values in decoded(row.findings) or ()),

@@ -62,6 +62,8 @@ class RunFacts:
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Self:
         """Return facts by name as a record, unchecked."""
+        if not facts:
+            return cls()
         named = _kinds(cls)
         known = {name: value for name, value in facts.items() if name in named}
         return cls(**known, other={name: value for name, value in facts.items() if name not in named})

@@ -8,7 +8,7 @@ from functools import cached_property
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.store import RunStore
 from lab.service.datasets import Datasets
-from lab.service.judging import OPENING_BUDGET_S, judge_older
+from lab.service.stored_findings import OPENING_BUDGET_S, fill_missing_findings
 from lab.service.submissions import Submissions
 from lab.service.validation import Validation
 from lab.service.weights import SavedWeights
@@ -24,11 +24,11 @@ class Lab:
 
     @cached_property
     def store(self) -> RunStore:
-        """The run store; opening it migrates an older one, whose newest runs are judged at once."""
+        """The run store; opening it migrates an older one, whose newest runs are diagnosed at once."""
         if not self.settings.read_only:
             self.settings.make_home()
         store = RunStore.open(self.settings.database, read_only=self.settings.read_only)
-        judge_older(store, budget_s=OPENING_BUDGET_S)
+        fill_missing_findings(store, budget_s=OPENING_BUDGET_S)
         return store
 
     @cached_property

@@ -15,8 +15,8 @@ from lab.errors import LabError, StoreBusyError
 from lab.runs.outage import WAIT_S, Outage
 from lab.runs.owner import Owner
 from lab.runs.rows import RENEW_S
-from lab.service.judging import judge_older
 from lab.service.lab import Lab
+from lab.service.stored_findings import fill_missing_findings
 from lab.settings import Settings
 from lab.worker.disk_reserve import hold_reserve
 from lab.worker.execution import execute
@@ -57,7 +57,7 @@ def work(lab: Lab, *, ending: threading.Event, idle_s: float = IDLE_S, wait_s: f
             outage.refused(error)
             run, unsure = None, True
         if run is None:
-            if not judge_older(lab.store, budget_s=POLL_S):
+            if not fill_missing_findings(lab.store, budget_s=POLL_S):
                 ending.wait(POLL_S)
             continue
         log_worker(f"run {run.id} ({run.config.arch} on {run.config.dataset}), attempt {run.attempts}")

@@ -41,21 +41,21 @@ def show_answers(subject: Subject) -> None:
             f"The answers to {int((~answers.answered).sum()):,} of {len(answers.labels):,} test images "
             f"{subject.moment.words} are not finite numbers, because the training diverged: choose an earlier epoch."
         )
-    told = report(answers, classes=subject.classes)
-    _totals(told, answers)
+    evaluation = report(answers, classes=subject.classes)
+    _totals(evaluation, answers)
     # A large matrix needs the whole width; its gallery comes below.
     left, right = (
         st.columns([1, 1], gap="medium") if len(subject.classes) <= _BESIDE else (st.container(), st.container())
     )
     with left:
-        _matrix(subject, told)
+        _matrix(subject, evaluation)
     with right:
         _gallery(subject, answers)
     left, right = st.columns([1, 1], gap="large")
     with left:
-        _per_class(told)
+        _per_class(evaluation)
     with right:
-        _calibration(told)
+        _calibration(evaluation)
 
 
 def may_ask(subject: Subject) -> bool:
@@ -69,28 +69,28 @@ def may_ask(subject: Subject) -> bool:
     )
 
 
-def _totals(told: EvaluationReport, answers: Answers) -> None:
+def _totals(evaluation: EvaluationReport, answers: Answers) -> None:
     wrong = int((~answers.right).sum())
     facts = [
-        ("Test accuracy", format_percent(told.accuracy)),
+        ("Test accuracy", format_percent(evaluation.accuracy)),
         ("Mistakes", f"{wrong:,}"),
-        ("Images", f"{told.images:,}"),
-        ("Loss", f"{told.loss:.4f}"),
-        ("Calibration error", format_percent(told.calibration.ece)),
+        ("Images", f"{evaluation.images:,}"),
+        ("Loss", f"{evaluation.loss:.4f}"),
+        ("Calibration error", format_percent(evaluation.calibration.ece)),
     ]
     with st.grid(min_column_width=130, key=element("inside-totals")):
         for label, value in facts:
             st.metric(label, value)
 
 
-def _matrix(subject: Subject, told: EvaluationReport) -> None:
+def _matrix(subject: Subject, evaluation: EvaluationReport) -> None:
     st.header("Confusion", anchor=False)
     shares = st.toggle("Per cent of the class", **INSIDE.widget("rates"))
-    rates = [[None if np.isnan(rate) else rate for rate in row] for row in as_rates(told.confusion).tolist()]
+    rates = [[None if np.isnan(rate) else rate for rate in row] for row in as_rates(evaluation.confusion).tolist()]
     matrix(
         "inside-matrix",
         classes=subject.classes,
-        counts=told.confusion.tolist(),
+        counts=evaluation.confusion.tolist(),
         rates=rates,
         as_rates=shares,
         chosen=INSIDE.read().cell,
@@ -175,9 +175,9 @@ def _open(number: int) -> None:
     INSIDE.show("view")
 
 
-def _per_class(told: EvaluationReport) -> None:
+def _per_class(evaluation: EvaluationReport) -> None:
     st.header("Each class", anchor=False)
-    figures = told.per_class
+    figures = evaluation.per_class
     share = st.column_config.NumberColumn(format="%.2f %%")
     st.dataframe(
         [
@@ -188,7 +188,7 @@ def _per_class(told: EvaluationReport) -> None:
                 "F1": percent_number(float(figures.f1[k])),
                 "Images": int(figures.support[k]),
             }
-            for k, name in enumerate(told.classes)
+            for k, name in enumerate(evaluation.classes)
         ],
         hide_index=True,
         width="stretch",
@@ -200,9 +200,9 @@ def _per_class(told: EvaluationReport) -> None:
     st.caption("Precision: share of its answers that are right. Recall: share of its images that are found.")
 
 
-def _calibration(told: EvaluationReport) -> None:
+def _calibration(evaluation: EvaluationReport) -> None:
     st.header("Calibration (reliability diagram)", anchor=False)
-    table = told.calibration
+    table = evaluation.calibration
     dark = st.context.theme.type == "dark"
     plot(
         "inside-calibration",

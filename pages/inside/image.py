@@ -136,13 +136,13 @@ def show_picture(subject: Subject, picture: Picture) -> None:
     probabilities = probabilities_of(*subject.key, picture.pixels)
     answer = int(probabilities.argmax())
     truth = "" if picture.label is None else subject.classes[picture.label]
-    told = f"Read as **{plain(subject.classes[answer])}** ({plain(format_percent(float(probabilities[answer]), digits=1))})"
+    prediction = f"Read as **{plain(subject.classes[answer])}** ({plain(format_percent(float(probabilities[answer]), digits=1))})"
     if picture.label is None:
-        st.markdown(told)
+        st.markdown(prediction)
     elif picture.label == answer:
-        st.markdown(f":material/check_circle: {told}, which is right")
+        st.markdown(f":material/check_circle: {prediction}, which is right")
     else:
-        st.markdown(f":material/cancel: {told}, but it is **{plain(truth)}**")
+        st.markdown(f":material/cancel: {prediction}, but it is **{plain(truth)}**")
     st.html(_BARS + bars_html(probabilities, subject.classes, label=picture.label))
 
 

@@ -1,4 +1,4 @@
-"""The test images as the last hidden layer sees them, in two dimensions; a lasso makes a gallery."""
+"""The test images' features in the last hidden layer, projected to two dimensions; a lasso makes a gallery."""
 
 import numpy as np
 import streamlit as st

@@ -148,10 +148,10 @@ def _enlarged(
     if field is not None:
         seen = (*field.pixels(row, image_size=read_side), *field.pixels(column, image_size=read_side))
     strongest = f"strongest value, {values[row, column]:.2f} at row {row}, column {column}"
-    sees = f"the frame is the receptive field of the {strongest}" if seen else f"the {strongest}, depends on all of it"
+    note = f"the frame is the receptive field of the {strongest}" if seen else f"the {strongest}, depends on all of it"
     placed = _placed(values, field, side=side, read_side=read_side)
     pictures = [
-        framed(paint.image_tiles(picture.pixels[None])[0], f"The image; {sees}", box=seen, of=read_side),
+        framed(paint.image_tiles(picture.pixels[None])[0], f"The image; {note}", box=seen, of=read_side),
         framed(
             paint.paint(values[None], scale=scale)[0],
             f"Channel {channel}, {values.shape[0]}×{values.shape[1]}",

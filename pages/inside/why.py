@@ -1,4 +1,4 @@
-"""Why this answer: pixels that speak for or against a class, by five methods."""
+"""Attribution: which pixels are evidence for or against a class, by five methods."""
 
 import streamlit as st
 
@@ -33,24 +33,26 @@ def show_why(subject: Subject, picture: Picture) -> None:
     ):
         return
     with st.spinner("Asking the network"):
-        told = attribution_of(*subject.key, picture.pixels, target, method)
-    against = "orange speaks for it, blue against it" if _signed(told) else "the brighter, the more it speaks for it"
-    st.markdown(f"**Which pixels speak for {plain(subject.classes[target])}?** {words} Here {against}.")
-    scale = "diverging" if _signed(told) else "viridis"
+        attribution = attribution_of(*subject.key, picture.pixels, target, method)
+    against = (
+        "orange raises its logit, blue lowers it" if _signed(attribution) else "the brighter, the more evidence for it"
+    )
+    st.markdown(f"**Attribution for {plain(subject.classes[target])}.** {words} Here {against}.")
+    scale = "diverging" if _signed(attribution) else "viridis"
     side_by_side(
         [
             framed(paint.image_tiles(picture.pixels[None])[0], "The image"),
-            framed(paint.paint(told.values[None], scale=scale)[0], f"{title} for {subject.classes[target]}"),
-            framed(paint.blend(picture.pixels, told.values, scale=scale), "Over the image"),
+            framed(paint.paint(attribution.values[None], scale=scale)[0], f"{title} for {subject.classes[target]}"),
+            framed(paint.blend(picture.pixels, attribution.values, scale=scale), "Over the image"),
         ]
     )
-    legend(*paint.limits(told.values, signed=_signed(told)), scale)
-    st.caption(_note(told, subject))
+    legend(*paint.limits(attribution.values, signed=_signed(attribution)), scale)
+    st.caption(_note(attribution, subject))
 
 
-def _signed(told: Attribution) -> bool:
-    """Whether values can speak against the class: Grad-CAM shows only what speaks for it."""
-    return told.method != "grad-cam"
+def _signed(attribution: Attribution) -> bool:
+    """Whether values can be negative: Grad-CAM shows only evidence for the class."""
+    return attribution.method != "grad-cam"
 
 
 def _choose_class(subject: Subject, picture: Picture) -> int:
@@ -68,11 +70,11 @@ def _choose_class(subject: Subject, picture: Picture) -> int:
     return int(target)
 
 
-def _note(told: Attribution, subject: Subject) -> str:
-    if not told.values.any():
-        return "Nothing in the image speaks for this class by this method."
-    if told.gap is not None:
-        total = f"{told.values.sum():.3f}"
-        return f"The values add up to {total}: the logit's distance from a black image's, within {told.gap:.1g}."
-    unit = " per unit of input" if told.method in ("saliency", "smoothgrad") else ""
+def _note(attribution: Attribution, subject: Subject) -> str:
+    if not attribution.values.any():
+        return "By this method nothing in the image is evidence for this class."
+    if attribution.gap is not None:
+        total = f"{attribution.values.sum():.3f}"
+        return f"The values add up to {total}: the logit's distance from a black image's, within {attribution.gap:.1g}."
+    unit = " per unit of input" if attribution.method in ("saliency", "smoothgrad") else ""
     return f"Computed {subject.moment.words}. Units are logits{unit}."

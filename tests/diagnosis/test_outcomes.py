@@ -244,3 +244,16 @@ def test_a_high_loss_with_most_answers_right_is_no_divergence() -> None:
     assert "diverged" not in codes(RunConfig(), right)
     wrong = epochs(train_loss=[9.0] * 6, train_accuracy=[0.4] * 6, val_loss=[9.0] * 6, val_accuracy=[0.4] * 6)
     assert codes(RunConfig(), wrong) == ["diverged"]
+
+
+@pytest.mark.parametrize(("decay", "named"), [(0.05, True), (0.049, False)])
+def test_from_a_twentieth_on_weight_decay_kills_what_adam_trains(decay: float, named: bool) -> None:
+    (finding,) = judge(RunConfig(optimizer="adam", weight_decay=decay), flat(LOG_10))
+    assert ("weight_decay" in finding.remedy) == named
+
+
+@pytest.mark.parametrize(("last", "slow"), [(2.05, True), (2.15, False)])
+def test_only_a_loss_that_still_falls_is_called_slow(last: float, slow: bool) -> None:
+    loss = [2.3, 2.2, 2.15, 2.1, last]
+    curves = epochs(train_loss=loss, val_loss=loss, train_accuracy=[0.5] * 5, val_accuracy=[0.5] * 5)
+    assert codes(RunConfig(optimizer="adam", lr=1e-4), curves) == (["lr-low"] if slow else [])

@@ -5,8 +5,10 @@ import math
 import pytest
 
 from lab.config import RunConfig
-from lab.diagnosis.causes import is_below_usual, lower_rate
+from lab.diagnosis.causes import higher_rate, is_below_usual, lower_rate
+from lab.diagnosis.curves import DataFacts
 from lab.diagnosis.rules import diagnose_config
+from lab.metrics import Split
 from lab.presets import list_presets
 
 
@@ -84,3 +86,13 @@ def test_the_rate_to_try_is_a_tenth_or_the_usual_one_whichever_is_lower() -> Non
 def test_half_of_the_usual_rate_is_below_it() -> None:
     for lr, below in ((5e-4, True), (5.1e-4, False), (1e-3, False)):
         assert is_below_usual(RunConfig(optimizer="adam", lr=lr)) == below
+
+
+@pytest.mark.parametrize(("lr", "wanted"), [(1e-4, 1e-3), (5e-4, 1e-3), (1e-3, 3e-3), (0.02, 0.03), (0.05, 0.05)])
+def test_a_rate_too_low_is_raised_to_the_usual_one_or_threefold_within_its_range(lr: float, wanted: float) -> None:
+    assert higher_rate(RunConfig(optimizer="adam", lr=lr)) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(("images", "share"), [(19, 0.2), (20, 0.9)])
+def test_a_split_of_fewer_than_two_images_a_class_is_judged_by_the_training_images(images: int, share: float) -> None:
+    assert DataFacts(10, {"val": images}, {"train": 0.2, "val": 0.9}).share(Split.VAL) == share

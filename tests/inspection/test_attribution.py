@@ -75,7 +75,9 @@ def test_methods_give_one_finite_value_a_pixel_and_touch_nothing(lenet: nn.Modul
         lenet.eval()
     assert found.values.shape == (28, 28)
     assert np.isfinite(found.values).all()
-    assert np.abs(found.values).max() > 0 or method == "grad-cam"  # which is silent where nothing speaks for it
+    assert (
+        np.abs(found.values).max() > 0 or method == "grad-cam"
+    )  # which is zero where nothing is evidence for the class
     assert all(torch.equal(a, b) for a, b in zip(before, lenet.state_dict().values()))
     assert all(p.grad is None for p in lenet.parameters())
     assert not any(m._forward_hooks or m._backward_hooks for m in lenet.modules())

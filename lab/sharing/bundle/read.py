@@ -14,7 +14,7 @@ from lab.lazy import load
 from lab.runs.identity import new_run_id
 from lab.runs.imports import EndedRun
 from lab.runs.records import WEIGHTS, RunRecord, SavedFile
-from lab.service.judging import judge_older
+from lab.service.stored_findings import fill_missing_findings
 from lab.sharing.bundle.archive import Archive, open_archive
 from lab.sharing.bundle.curves import Curve, check_curves, curve_parts
 from lab.sharing.bundle.layout import (
@@ -62,7 +62,7 @@ def import_bundle(source: Source, stream: BinaryIO) -> tuple[RunRecord, ...]:
         digests = _read_manifest(archive)
         runs = _check_runs(source, archive, digests)
         imported = _store(source, archive, digests, runs)
-    judge_older(source.store, budget_s=JUDGING_S, ids=[run.id for run in imported])
+    fill_missing_findings(source.store, budget_s=JUDGING_S, ids=[run.id for run in imported])
     return tuple(source.store.runs.get(run.id) for run in imported)
 
 

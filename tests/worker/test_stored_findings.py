@@ -9,8 +9,8 @@ from sqlalchemy import null
 from lab.config import RunConfig
 from lab.findings import Outcome
 from lab.runs.records import RunRecord
-from lab.service.judging import judge_older
 from lab.service.lab import Lab
+from lab.service.stored_findings import fill_missing_findings
 from tests.runs.runs_data import write_past_checks
 from tests.worker.worker_runs import open_lab, train
 
@@ -72,4 +72,4 @@ def test_a_row_that_cannot_be_read_keeps_no_other_run_from_being_judged_and_the_
     write_past_checks(lab.store, first.id, seal=False, config={"schema": 99})
     again = open_lab(lab.settings.home)
     assert again.store.runs.get(second.id).outcome == second.outcome
-    assert judge_older(again.store, budget_s=1.0) == 0
+    assert fill_missing_findings(again.store, budget_s=1.0) == 0
