@@ -32,6 +32,8 @@ _GAP = "…"
 
 def hidden_character(text: str, *, lines: bool = False) -> str | None:
     """Return the first character that cannot be shown as it is, or None; lines: whether line ends and tabs are text."""
+    if text.isascii() and text.isprintable():  # nearly every text, a hundred times as fast
+        return None
     return next((c for at, c in enumerate(text) if _is_hidden(text, at, lines=lines)), None)
 
 
