@@ -23,6 +23,7 @@ def _search(visitor: Visitor) -> str:
 
 
 def _navigate(visitor: Visitor, name: str) -> None:
+    visitor.page.locator(f"body[data-navigation='{name.lower()}']").wait_for(state="attached")
     visitor.page.get_by_test_id("stSidebarNavLink").filter(has_text=name).click()
 
 

@@ -73,7 +73,7 @@ def test_from_training_to_the_epochs_to_a_mistake_to_its_feature_maps(server: Se
     until(page, lambda: re.search(r"image=\d+", page.evaluate("location.search")), "the image in the address")
     maps.nth(2).click()
     expect(page.get_by_text("Channel 2", exact=True)).to_be_visible()
-    expect(page.get_by_alt_text(re.compile("the frame is what the strongest value"))).to_be_visible()
+    expect(page.get_by_alt_text(re.compile("the frame is the receptive field of the strongest value"))).to_be_visible()
     visitor.settle()
 
     page.reload()

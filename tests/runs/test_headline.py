@@ -10,6 +10,7 @@ from lab.config import RunConfig
 from lab.runs.headline import HeadlineResult, SavedEpoch, choose_weights, result_of_summary
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunState
+from lab.runs.run_facts import RunSummary
 from lab.runs.store import RunStore
 from tests.runs.runs_data import claimed, saved_file, series
 
@@ -59,13 +60,14 @@ def test_a_result_names_its_split_its_epoch_and_why_this_one() -> None:
 
 def test_without_saved_weights_a_run_is_known_by_what_its_summary_says() -> None:
     summary = {"test_accuracy": 0.9, "val_loss": 0.3, "val_accuracy": NAN, "final_epoch": 5, "best_epoch": 3}
-    assert result_of_summary(summary, restore_best=False) == HeadlineResult(
+    assert result_of_summary(RunSummary.read(summary), restore_best=False) == HeadlineResult(
         epoch=5, which="last", test_accuracy=0.9, val_loss=0.3
     )
-    restored = result_of_summary({**summary, "final_epoch": 3}, restore_best=True)
+    restored = result_of_summary(RunSummary.read({**summary, "final_epoch": 3}), restore_best=True)
     assert (restored.epoch, restored.which) == (3, "best")
-    assert result_of_summary({}, restore_best=True) == HeadlineResult()
-    assert result_of_summary({"test_accuracy": "<script>", "final_epoch": 1}, restore_best=False) == HeadlineResult()
+    assert result_of_summary(RunSummary(), restore_best=True) == HeadlineResult()
+    damaged = RunSummary.read({"test_accuracy": "<script>", "final_epoch": 1})
+    assert result_of_summary(damaged, restore_best=False) == HeadlineResult()
 
 
 def train_by_hand(store: RunStore, me: Owner, key: str, *, val: Sequence[float], test: Sequence[float]) -> RunRecord:

@@ -238,7 +238,7 @@ def test_two_hundred_hostile_bundles_are_refused_with_one_sentence_and_nothing_i
         WATCHER.seen.clear()
         WATCHER.on = True
         try:
-            with pytest.raises(InputError, match=r"^This is no bundle that ConvLab can take in \(.*\.$") as caught:
+            with pytest.raises(InputError, match=r"^This is not a bundle that ConvLab can import \(.*\.$") as caught:
                 import_bundle(other, io.BytesIO(data))
         finally:
             WATCHER.on = False

@@ -9,6 +9,7 @@ export default function ({ data, setTriggerValue }) {
     if (link && location.search && !modified) setTriggerValue("again", performance.now());
   };
   document.addEventListener("click", document.convlabNav, true);
+  document.body.dataset.navigation = data.page; // whose link is listened to
   const dark = getComputedStyle(document.querySelector('[data-testid="stApp"]')).colorScheme === "dark";
   if (dark !== data.dark && dark !== document.convlabDark) setTriggerValue("theme", performance.now()); // asked once
   document.convlabDark = dark;
