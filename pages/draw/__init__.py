@@ -8,5 +8,5 @@ PAGE = PageSpec(
     icon=":material/draw:",
     order=6,
     section="Understand",
-    teaser="Sketch a digit: the networks read along and show why.",
+    teaser="Sketch a digit: trained networks answer at once and show why.",
 )

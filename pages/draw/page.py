@@ -15,7 +15,7 @@ from pages.widgets.frame import page_frame
 
 def main() -> None:
     """Draw the page."""
-    page_frame("Draw", "Draw a digit: the networks read along, and the page shows what they see and why.")
+    page_frame("Draw", "Draw a digit: trained networks answer at once, and the page shows what they see and why.")
     refuse_parameters(("run", "runs"))
     chosen = chosen_runs()
     if not chosen:

@@ -38,7 +38,7 @@ def chosen_runs() -> list[str]:
         held = tuple(run for run in DRAW.read().runs if run in runs)
         DRAW.change(runs=held or tuple(default_runs(list(runs.values()))))
     chosen = st.multiselect(
-        "Networks that read along",
+        "Models",
         list(runs),
         format_func=lambda run: label(runs[run]),
         max_selections=MOST,
@@ -63,7 +63,9 @@ def _from_address(runs: dict[str, RunRecord]) -> tuple[list[str], bool]:
     wanted = requested_runs()
     problems = []
     if len(wanted) > MOST:
-        problems.append(f"The address names {len(wanted)} runs, but at most {MOST} read along: the first {MOST} do.")
+        problems.append(
+            f"The address names {len(wanted)} runs, but at most {MOST} are tested at once: the first {MOST} are."
+        )
     found = []
     for run_id in wanted[:MOST]:
         run, problem = find_run(run_id)

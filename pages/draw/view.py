@@ -82,7 +82,7 @@ def line_html(cards: Sequence[tuple[str, str, Answer]], *, blank: bool) -> str:
 
 def _line(cards: Sequence[tuple[str, str, Answer]], *, blank: bool) -> str:
     if blank:
-        return "Draw a digit: the networks read along."
+        return "Draw a digit: the models answer as you draw."
     networks = [(title, answer) for title, _, answer in cards if answer.networks == 1]
     sure = [(title, answer) for title, answer in networks if not answer.verdict.unsure]
     if not sure:

@@ -68,7 +68,7 @@ def _choose(subject: Subject) -> tuple[str, str, bool]:
         order = st.selectbox("Order", list(_SORTS), format_func=_SORTS.__getitem__, **INSIDE.widget("order"))
     with grid.cell():
         each = st.toggle(
-            "Per-channel colour scale",
+            "Per-channel scale",
             **INSIDE.widget("each"),
             help="Off: one colour scale for the layer, so that channels can be compared. On: one for each channel.",
         )

@@ -188,7 +188,7 @@ def test_the_pictures_of_the_steps_and_the_layers_follow_the_drawing(
 
 def test_dots_are_unsure_and_an_empty_pad_says_nothing(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
     page = _open(visitor, server, runs[0])
-    assert "read along" in page.locator(".cl-line").inner_text()
+    assert "answer as you draw" in page.locator(".cl-line").inner_text()
     page.locator(_PAD).click()
     _answer(page, 0)
     assert "Unsure" in page.locator(".cl-line").inner_text()

@@ -96,7 +96,7 @@ def test_an_empty_pad_names_no_digit() -> None:
     html = answers_html([("a", "", _answer(8))], answered=0, ink=0)
     assert 'data-label=""' in html
     assert "%" not in html
-    assert "read along" in line_html([], blank=True)
+    assert "answer as you draw" in line_html([], blank=True)
 
 
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a & b"])
