@@ -8,6 +8,7 @@ computes it. No torch: functions get numbers and NumPy arrays.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -271,6 +272,7 @@ def list_results() -> tuple[MetricSpec, ...]:
     return list_metrics(splits=HELD_OUT)
 
 
+@lru_cache(maxsize=1_024)  # asked for every stored fact of every run that is listed
 def is_share(name: str) -> bool:
     """Whether a series, or a result such as "test_accuracy", holds shares in [0, 1].
 

@@ -26,7 +26,7 @@ from lab.runs.removal import Remove, remove_partial
 from lab.runs.results import headline_columns, saved_epochs_of
 from lab.runs.row_changes import sound_row
 from lab.runs.row_values import SUMMARY_COLUMNS, plain_number
-from lab.runs.rows import run_record
+from lab.runs.rows import run_record, saved_file_values
 from lab.runs.run_facts import RunEnvironment, RunSummary
 from lab.runs.schema import runs, saved_files
 from lab.runs.seals import RAW, row_seal
@@ -134,7 +134,7 @@ class Imports:
                 lease_until = self.context.moment(connection).now + IMPORT_LEASE_S
                 connection.execute(insert(partial_runs).values(number=number, id=run.id, lease_until=lease_until))
                 if run.files:
-                    connection.execute(insert(saved_files), [_saved_values(file) for file in run.files])
+                    connection.execute(insert(saved_files), [saved_file_values(file) for file in run.files])
                 numbers.append(number)
         return numbers
 
@@ -271,8 +271,3 @@ def _row_values(run: EndedRun, origin: str) -> dict[str, Any]:
         "setting": setting_key(run.config),
         **{name: plain_number(run.summary.value(name)) for name in SUMMARY_COLUMNS},
     }
-
-
-def _saved_values(file: SavedFile) -> dict[str, Any]:
-    names = ("run", "path", "kind", "step", "epoch", "sha256", "bytes", "created_at")
-    return {name: getattr(file, name) for name in names}

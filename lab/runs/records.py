@@ -153,7 +153,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class SavedFile:
-    """One artifact: `kind` is `WEIGHTS`, `CHECKPOINT` or another room's word."""
+    """One artifact: `kind` is `WEIGHTS`, `CHECKPOINT` or the name another package gives it."""
 
     run: str
     kind: str

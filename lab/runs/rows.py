@@ -5,6 +5,7 @@ holds or the owner is known to live; STOPPING and INTERRUPTED come from here.
 """
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import Float, Integer, Row, String
@@ -199,6 +200,11 @@ def _saved_result(row: Row[Any]) -> HeadlineResult | None:
     return HeadlineResult(
         step=row.weights_step, epoch=row.weights_epoch, which=row.weights_which or "", saved=True, **metrics
     )
+
+
+def saved_file_values(file: SavedFile) -> dict[str, Any]:
+    """Return the columns of `kept` that hold a record; `saved_file` reads them back."""
+    return {each.name: getattr(file, each.name) for each in fields(file)}
 
 
 def saved_file(row: Row[Any]) -> SavedFile:

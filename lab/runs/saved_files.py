@@ -10,7 +10,7 @@ from lab.runs.context import StoreContext
 from lab.runs.records import WEIGHTS, SavedFile
 from lab.runs.results import refresh_headline
 from lab.runs.row_changes import change_row, held_row, insert_for, sound_row
-from lab.runs.rows import decoded, saved_file
+from lab.runs.rows import decoded, saved_file, saved_file_values
 from lab.runs.schema import runs, saved_files
 from lab.runs.seals import EMPTY_SUM, RAW, file_sum, is_sound
 from lab.runs.sums import sum_files
@@ -24,16 +24,7 @@ class SavedFiles:
 
     def add(self, run: str, lease: int, file: SavedFile) -> None:
         """List a file that is already written; a path listed before takes the new digest."""
-        values = {
-            "run": run,
-            "path": file.path,
-            "kind": file.kind,
-            "step": file.step,
-            "epoch": file.epoch,
-            "sha256": file.sha256,
-            "bytes": file.bytes,
-            "created_at": file.created_at,
-        }
+        values = {**saved_file_values(file), "run": run}
         fresh = {name: value for name, value in values.items() if name not in ("run", "path")}
         with self.context.database.write() as connection:
             row = held_row(connection, run, lease)

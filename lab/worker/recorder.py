@@ -192,13 +192,17 @@ class RunRecorder:
         self._list_files()
 
     def _list_files(self) -> None:
-        """List what is saved, after the points that go before it; what the store does not take now is listed later."""
+        """List what is saved; what the store does not take now is listed later."""
         try:
-            while self._unlisted and not self._buffer:  # a checkpoint never knows more than the store
-                self._call(lambda: self._files.list(self._unlisted[0]))
-                self._unlisted.pop(0)
+            self._list_waiting()
         except StoreBusyError:  # away for too long: the worker pauses the run, and `_catch_up` lists the rest
             return
+
+    def _list_waiting(self, *, patient: bool = False) -> None:
+        """List what is saved, after the points that go before it: a checkpoint never knows more than the store."""
+        while self._unlisted and not self._buffer:
+            self._outage.call(lambda: self._files.list(self._unlisted[0]), patient=patient)
+            self._unlisted.pop(0)
 
     # -- the store ----------------------------------------------------------------------------------------------------
 
@@ -219,9 +223,7 @@ class RunRecorder:
     def _catch_up(self) -> None:
         """Write down everything that waits, however long the store is away. Raises `StoreBusyError` at the process's end."""
         self._outage.call(self._append, patient=True)
-        while self._unlisted:
-            self._outage.call(lambda: self._files.list(self._unlisted[0]), patient=True)
-            self._unlisted.pop(0)
+        self._list_waiting(patient=True)
         self._outage.call(self._write_notices, patient=True)
 
     def _flush(self) -> None:
