@@ -9,6 +9,7 @@ from pages.cache.design import Design, design_of
 from pages.cache.inspection import summary_of
 from pages.markdown import plain
 from pages.state.architecture import ARCHITECTURE, VIEWS
+from pages.widgets.segments import choose_segment
 
 
 def show_design(design: Design, batch: int) -> None:
@@ -21,16 +22,7 @@ def show_design(design: Design, batch: int) -> None:
             views.show_failed(error)
             return
     views.show_totals(summary)
-    ARCHITECTURE.take("view")
-    view = st.segmented_control(
-        "Show",
-        list(VIEWS),
-        format_func=VIEWS.__getitem__,
-        required=True,
-        label_visibility="collapsed",
-        **ARCHITECTURE.widget("view"),
-    )
-    ARCHITECTURE.show("view")
+    view = choose_segment(ARCHITECTURE, "view", VIEWS, label="Show")
     if view == "layers":
         views.show_layers(design, summary)
     elif view == "graph":

@@ -22,6 +22,7 @@ from pages.registry import page_path
 from pages.state.codec import one_of, whole
 from pages.state.inside import INSIDE, SOURCES
 from pages.state.keys import element
+from pages.widgets.segments import choose_segment
 
 _ENLARGE = 8
 _SHOWN = 10  # bars
@@ -37,16 +38,7 @@ _BARS = """<style>
 
 def choose_picture(subject: Subject) -> Picture | None:
     """Draw the source's widgets and return the image, or nothing where the source has none yet."""
-    INSIDE.take("source")
-    source = st.segmented_control(
-        "Image",
-        list(SOURCES),
-        format_func=SOURCES.__getitem__,
-        required=True,
-        label_visibility="collapsed",
-        **INSIDE.widget("source"),
-    )
-    INSIDE.show("source")
+    source = choose_segment(INSIDE, "source", SOURCES, label="Image")
     if source == "drawing":
         return _drawn(subject)
     INSIDE.leave("drawing")

@@ -12,32 +12,19 @@ from pages.inside.subject import Picture, Subject
 from pages.inside.why import show_why
 from pages.state.inside import INSIDE, VIEWS
 from pages.widgets.frame import show_errors
+from pages.widgets.segments import choose_segment
 
 _WITH_IMAGE = ("maps", "hand", "why")
 
 
 def show_views(subject: Subject) -> None:
     """Draw the chosen view."""
-    view = _choose_view()
+    view = choose_segment(INSIDE, "view", VIEWS, label="View")
     with show_errors():
         if view in _WITH_IMAGE:
             _beside_image(subject, view)
         else:
             _alone(subject, view)
-
-
-def _choose_view() -> str:
-    INSIDE.take("view")
-    view = st.segmented_control(
-        "View",
-        list(VIEWS),
-        format_func=VIEWS.__getitem__,
-        required=True,
-        label_visibility="collapsed",
-        **INSIDE.widget("view"),
-    )
-    INSIDE.show("view")
-    return str(view)
 
 
 def _beside_image(subject: Subject, view: str) -> None:
