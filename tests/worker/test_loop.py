@@ -127,7 +127,7 @@ def test_a_worker_stays_after_a_run_that_was_longer_than_its_idle_time(tmp_path:
         worker.join(30)
 
 
-class _Pauses(threading.Event):
+class Pauses(threading.Event):
     """An event that lets no time pass, and ends the waiting after some of it."""
 
     def __init__(self, most: int) -> None:
@@ -144,7 +144,7 @@ def test_a_supervisor_that_cannot_stay_alive_is_started_more_and_more_rarely(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    pauses = _Pauses(8)
+    pauses = Pauses(8)
     keep_supervised(Settings.from_env({"LAB_HOME": str(tmp_path)}), pauses)
     assert pauses.taken == [2, 4, 8, 16, 32, 60, 60, 60]
 

@@ -12,13 +12,14 @@ import torch
 
 from lab.cli.commands.runs import epoch_rows
 from lab.config import RunConfig
-from lab.errors import StoreBusyError
+from lab.diagnosis.curves import DataFacts
+from lab.errors import ArtifactError, LeaseLostError, StoreBusyError
 from lab.runs.outage import Outage
 from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, RunRequest, RunState
 from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.training.checkpoint import Checkpoint, Weights
-from lab.training.events import Ended, Evaluated, Snapshot, Started, StepMetrics
+from lab.training.events import Ended, Evaluated, Notice, Snapshot, Started, StepMetrics
 from lab.training.progress import Progress
 from lab.worker.recorder import RunRecorder
 from tests.worker.worker_runs import claim, open_lab
@@ -334,3 +335,131 @@ def test_a_pause_after_an_outage_promises_only_a_checkpoint_that_was_saved(lab: 
     assert record.state is RunState.PAUSED
     assert "training paused at step 25" in record.reason
     assert record.reason.endswith("from there." if saved else "from its last checkpoint.")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
+    fake = _Clock()
+    monkeypatch.setattr("lab.worker.recorder.time", fake)
+    return fake
+
+
+def test_the_progress_has_the_newest_step_metrics_and_training_time(lab: Lab, clock: _Clock) -> None:
+    run, recorder = _begin(lab)
+    clock.now += 1.0
+    recorder.record(_steps(1, 7))
+    record = lab.store.runs.get(run.id)
+    assert (record.progress.step, record.progress.total_steps, record.progress.steps_per_epoch) == (7, 1_000, 20)
+    assert (record.progress.seconds, record.seconds) == pytest.approx((0.7, 0.7))
+    assert record.progress.images_per_second == 1.0
+    assert (record.progress.phase, record.progress.device) == ("training", "cpu")
+    assert (record.progress.epoch, record.progress.epochs) == (1, CONFIG.epochs)
+    metrics = {"val/loss": 0.5, "val/accuracy": 0.75}
+    recorder.record(Evaluated(20, 1, 3.5, metrics, epoch_end=True))
+    record = lab.store.runs.get(run.id)
+    assert (record.progress.other["latest"], record.seconds) == (metrics, 3.5)
+
+
+def test_points_are_at_most_half_a_second_old(lab: Lab, clock: _Clock) -> None:
+    run, recorder = _begin(lab)
+    for step, (later, last) in enumerate(((0.375, 0), (0.125, 2), (0.375, 2), (0.125, 4)), 1):
+        clock.now += later
+        recorder.record(_steps(step, step))
+        stored = lab.store.points.read(run.id)
+        assert (stored["batch/loss"].step[-1] if stored else 0) == last
+
+
+def test_a_run_is_judged_every_five_seconds_and_at_once_where_a_loss_is_not_finite(lab: Lab, clock: _Clock) -> None:
+    run, recorder = _begin(lab)
+    clock.now += 4.875
+    recorder.record(_steps(1, 250))
+    assert _codes(lab, run) == []
+    clock.now += 0.125
+    recorder.record(_steps(251, 252))
+    assert _codes(lab, run) == ["at-chance"]
+    loss = np.array([1.0, math.nan, math.nan])
+    recorder.record(StepMetrics(np.array([253, 254, 255]), loss, np.zeros(3), np.ones(3), images_per_second=1.0))
+    assert _codes(lab, run) == ["diverged"]
+
+
+def test_after_a_resume_findings_are_made_of_all_that_was_trained(lab: Lab) -> None:
+    run, recorder = _begin(lab)
+    losses = [1.0, 0.5, 0.4, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    for epoch, loss in enumerate(losses[:6], 1):
+        _validated(recorder, epoch, loss, 0.8**epoch)
+    recorder.finish(_ended("paused", 120), state=RunState.PAUSED, reason="")
+    lab.submissions.control(run.id, RunRequest.RUN)
+    run, recorder = _begin(lab, step=120)
+    for epoch, loss in enumerate(losses[6:], 7):
+        _validated(recorder, epoch, loss, 0.8**epoch)
+    assert _codes(lab, run) == ["overfitting"]
+
+
+def test_the_end_has_the_outcome_the_epoch_and_the_time_of_the_end(lab: Lab) -> None:
+    run, recorder = _begin(lab)
+    recorder.record(_steps(1, 30))
+    recorder.finish(Ended("finished", 30, 2, 12.5, {"test_accuracy": 0.25}), state=RunState.FINISHED, reason="because")
+    ended = lab.store.runs.get(run.id)
+    assert (ended.summary.outcome, ended.summary.step, ended.summary.epoch) == ("finished", 30, 2)
+    assert (ended.summary.value("test_accuracy"), ended.seconds, ended.reason) == (0.25, 12.5, "because")
+
+
+def test_the_normalisation_and_the_largest_classes_are_part_of_the_environment(lab: Lab) -> None:
+    lab.submissions.submit(lab.validation.resolve(CONFIG))
+    run = claim(lab)
+    recorder = RunRecorder(lab.store, lab.artifacts, run)
+    recorder.describe(0.25, 0.5, DataFacts(10, largest={"train": 0.5, "test": 0.125}))
+    recorder.record(Started("cpu", 0, 9, 9, 50, 0, 7, 8, {"name": "a machine"}))
+    known = lab.store.runs.get(run.id).environment
+    assert (known.normalization, known.name, lab.store.runs.get(run.id).device) == ([0.25, 0.5], "a machine", "cpu")
+    assert known.other == {"train_largest_class": 0.5, "test_largest_class": 0.125}
+
+
+def _block_artifacts(lab: Lab, run: RunRecord) -> Path:
+    """Put a file where the folder of the run belongs."""
+    Path(lab.settings.artifacts).mkdir(parents=True, exist_ok=True)
+    place = Path(lab.settings.artifacts, run.id)
+    place.write_text("no folder")
+    return place
+
+
+def test_a_checkpoint_that_cannot_be_saved_fails_the_run_while_its_store_answers(lab: Lab) -> None:
+    run, recorder = _begin(lab)
+    recorder.record(_steps(1, 20))
+    _block_artifacts(lab, run)
+    with pytest.raises(ArtifactError, match="could not be saved"):
+        recorder.record(_checkpoint(20))
+    assert lab.store.files.list(run.id) == ()
+
+
+def test_a_notice_that_a_busy_store_refused_is_written_before_the_end(lab: Lab) -> None:
+    run, recorder = _begin(lab)
+    holder = _hold(lab, None)
+    for text in ("first", "second", "first"):
+        recorder.record(Notice("code", text))
+    holder.close()
+    assert lab.store.runs.get(run.id).notices == ()
+    recorder.finish(_ended("finished", 1), state=RunState.FINISHED, reason="")
+    assert lab.store.runs.get(run.id).notices == ("first", "second")
+
+
+def test_a_worker_that_lost_its_run_overwrites_no_file_of_the_next_one(lab: Lab) -> None:
+    run, old = _begin(lab)
+    lab.store.leases.finish(run.id, run.lease, state=RunState.INTERRUPTED)
+    lab.submissions.control(run.id, RunRequest.RUN)
+    _, new = _begin(lab)
+    _epoch(new, 1, loss=0.5)
+    with pytest.raises(LeaseLostError, match="no longer held by lease 1"):
+        old.record(Snapshot(WEIGHTS, 20, 1, lambda: _weights(7, 100)))
+    (file,) = lab.weights.list(run.id)
+    assert lab.artifacts.read(file)  # its bytes are those that were listed
+
+
+@pytest.mark.parametrize(("size", "left"), [(332_000, [1, 2, 3]), (334_000, [2, 3])])
+def test_a_budget_of_a_megabyte_is_a_million_bytes(lab: Lab, size: int, left: list[int]) -> None:
+    """Three sets of weights, each with a header of less than a kilobyte."""
+    run, recorder = _begin(lab)
+    for epoch in (1, 2, 3):
+        _epoch(recorder, epoch, loss=1.0 / epoch, size=size)
+    assert [file.epoch for file in lab.weights.list(run.id)] == left
+    assert len(_files(lab)) == len(left)

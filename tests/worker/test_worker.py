@@ -1,19 +1,29 @@
 """What a worker does with one run: where it starts, what it hears on the way, and how it ends."""
 
+import sqlite3
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import null
 
+from lab.devices import resolve_device
 from lab.runs.leases import Leases
-from lab.runs.records import RunRecord, RunRequest, RunState
+from lab.runs.owner import Owner
+from lab.runs.points import Points
+from lab.runs.records import RunRecord, RunRequest, RunState, Series
+from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.training.events import Command
 from lab.worker import heartbeat
+from lab.worker.disk_reserve import release_reserve
 from lab.worker.execution import execute
 from lab.worker.heartbeat import Heartbeat
+from lab.worker.loop import work
+from tests.runs.runs_data import write_past_checks
 from tests.worker.worker_runs import SMALL, claim, open_lab, train, work_off
 
 
@@ -119,3 +129,139 @@ def test_the_lease_is_renewed_while_the_end_of_a_long_run_is_written_down(
     monkeypatch.setattr(lab.store, "leases", leases)
     assert train(lab).state is RunState.FINISHED
     assert leases.meanwhile > 0
+
+
+class _Phases(Leases):
+    """Notes what a run says that it does."""
+
+    seen: list[str]
+
+    def set_progress(self, run: str, lease: int, progress: Mapping[str, Any]) -> RunRequest:
+        self.seen.append(progress["phase"])
+        return super().set_progress(run, lease, progress)
+
+
+def test_a_run_says_what_is_done_before_its_first_step(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    leases = _Phases(lab.store.context)
+    leases.seen = []
+    monkeypatch.setattr(lab.store, "leases", leases)
+    train(lab)
+    assert leases.seen == ["reading data", "building the network", "training"]
+
+
+def test_a_run_that_stopped_early_has_finished(lab: Lab) -> None:
+    done = train(lab, SMALL.replace(epochs=9, val_fraction=0.25, patience=1, min_delta=100.0))
+    assert (done.state, done.summary.outcome, done.summary.epoch) == (RunState.FINISHED, "early-stopped", 2)
+
+
+def test_a_run_records_what_it_was_trained_on(lab: Lab) -> None:
+    done = train(lab, SMALL.replace(val_fraction=0.25))
+    known = done.environment
+    assert (known.train_images, known.val_images) == (48, 16)
+    assert known.normalization is not None
+    mean, deviation = known.normalization
+    assert 0.0 < mean < 1.0
+    assert 0.0 < deviation < 1.0
+    for split, images in (("train", 48), ("val", 16), ("test", known.test_images or 0)):
+        count = known.other[f"{split}_largest_class"] * images
+        assert count == pytest.approx(round(count), abs=1e-6)
+        assert count >= images / 10
+
+
+class _After(threading.Event):
+    """Is set once it was asked for so many times."""
+
+    def __init__(self, questions: int) -> None:
+        super().__init__()
+        self._left = questions
+
+    def is_set(self) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+
+class _Steps(Points):
+    """Notes the steps that are written down."""
+
+    seen: list[int]
+
+    def append(
+        self, run: str, lease: int, points: Mapping[str, Series], *, progress: Mapping[str, Any] | None = None
+    ) -> RunRequest:
+        self.seen += points["batch/loss"].step.tolist() if "batch/loss" in points else []
+        return super().append(run, lease, points, progress=progress)
+
+
+def test_a_longer_run_that_is_resumed_goes_on_from_its_own_checkpoint(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not from that of the shorter run, which it began with."""
+    train(lab)
+    run = lab.submissions.submit(lab.validation.resolve(SMALL.replace(epochs=9))).run
+    execute(lab, claim(lab), ending=_After(8))
+    cut = lab.store.runs.get(run.id)
+    assert (cut.state, cut.parent == "") == (RunState.INTERRUPTED, False)
+    assert 2 < (cut.summary.step or 0) < 18
+    points = _Steps(lab.store.context)
+    points.seen = []
+    monkeypatch.setattr(lab.store, "points", points)
+    lab.submissions.control(run.id, RunRequest.RUN)
+    assert work_off(lab).state is RunState.FINISHED
+    assert points.seen == list(range((cut.summary.step or 0) + 1, 19))
+
+
+def test_a_device_named_in_two_ways_is_one_device(tmp_path: Path) -> None:
+    """A worker on "auto" and one on "cpu" never train at the same time where auto is the CPU."""
+    lab = open_lab(tmp_path, LAB_DEVICE="auto")
+    first = lab.submissions.submit(lab.validation.resolve(SMALL.replace(device="auto"))).run.id
+    lab.submissions.submit(lab.validation.resolve(SMALL.replace(seed=1)))
+    seen: list[RunRecord | None] = []
+
+    class Watched(Leases):
+        def set_progress(self, run: str, lease: int, progress: Mapping[str, Any]) -> RunRequest:
+            if run == first and not seen:
+                seen.append(self.claim(slot=str(resolve_device("auto")), owner=Owner.of_this_process()))
+            return super().set_progress(run, lease, progress)
+
+    lab.store.leases = Watched(lab.store.context)
+    work(lab, ending=threading.Event(), idle_s=0.2)
+    assert seen == [None]
+    assert lab.store.runs.count(where="state:finished") == 2
+
+
+def test_a_worker_that_is_asked_to_end_does_so_though_it_is_idle(lab: Lab) -> None:
+    ending = threading.Event()
+    worker = threading.Thread(target=work, args=(lab,), kwargs={"ending": ending, "idle_s": 60.0}, daemon=True)
+    worker.start()
+    ending.set()
+    worker.join(10)
+    assert not worker.is_alive()
+
+
+def test_a_worker_holds_disk_space_in_reserve_and_frees_it_when_a_failure_cannot_be_written_down(lab: Lab) -> None:
+    work(lab, ending=threading.Event(), idle_s=0.0)
+    assert [path.stat().st_size for path in lab.settings.home.glob("ballast")] == [1_000_000]
+    release_reserve(lab.settings.home)
+    release_reserve(lab.settings.home)
+    assert not list(lab.settings.home.glob("ballast"))
+
+
+def test_an_idle_worker_judges_the_runs_that_nobody_has_judged(lab: Lab) -> None:
+    run = train(lab, SMALL.replace(lr=1.0, epochs=3))
+    write_past_checks(lab.store, run.id, findings=null())
+    assert lab.store.findings.list_unjudged(limit=5) != []
+    work(lab, ending=threading.Event(), idle_s=0.2)
+    assert lab.store.findings.list_unjudged(limit=5) == []
+    assert lab.store.runs.get(run.id).findings == run.findings
+
+
+def test_a_store_that_is_away_longer_than_a_run_may_wait_pauses_it(lab: Lab) -> None:
+    vars(lab)["store"] = RunStore.open(lab.settings.database, busy_s=0.1)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
+    run = claim(lab)
+    holder = sqlite3.connect(lab.settings.home / "lab.db", isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN IMMEDIATE")
+    threading.Timer(1.5, holder.close).start()
+    execute(lab, run, ending=threading.Event(), wait_s=0.3)
+    record = lab.store.runs.get(run.id)
+    assert (record.state, record.reason.startswith("The run store was unreachable")) == (RunState.PAUSED, True)

@@ -1,0 +1,92 @@
+"""The heartbeat: renewed long before a lease runs out, and the end of a training whose lease is gone."""
+
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from lab.runs.leases import Leases
+from lab.runs.records import RunRecord, RunRequest, RunState
+from lab.runs.rows import LEASE_S
+from lab.service.lab import Lab
+from lab.training.events import Command
+from lab.worker import heartbeat
+from lab.worker.heartbeat import Heartbeat
+from tests.worker.worker_runs import SMALL, claim, open_lab
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return open_lab(tmp_path)
+
+
+@pytest.fixture
+def run(lab: Lab) -> RunRecord:
+    """A run that this process has claimed."""
+    lab.submissions.submit(lab.validation.resolve(SMALL))
+    return claim(lab)
+
+
+def _until_commanded(beat: Heartbeat) -> Command:
+    end = time.monotonic() + 10
+    while beat.command() is Command.RUN and time.monotonic() < end:
+        time.sleep(0.01)
+    return beat.command()
+
+
+def test_a_run_that_was_given_away_is_trained_no_further(
+    lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "REQUEST_POLL_S", 0.01)
+    monkeypatch.setattr(heartbeat, "RENEW_S", 0.05)
+    with Heartbeat(lab, run, threading.Event()) as beat:
+        lab.store.leases.finish(run.id, run.lease, state=RunState.INTERRUPTED)  # as a supervisor elsewhere would
+        assert _until_commanded(beat) is Command.STOP
+        assert beat.lost
+
+
+@pytest.mark.parametrize(("request_", "command"), [(RunRequest.PAUSE, Command.PAUSE), (RunRequest.STOP, Command.STOP)])
+def test_a_request_is_read_between_two_renewals(
+    lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch, request_: RunRequest, command: Command
+) -> None:
+    monkeypatch.setattr(heartbeat, "REQUEST_POLL_S", 0.01)
+    monkeypatch.setattr(heartbeat, "RENEW_S", 3600.0)
+    with Heartbeat(lab, run, threading.Event()) as beat:
+        lab.submissions.control(run.id, request_)
+        assert _until_commanded(beat) is command
+
+
+class _Renewals(Leases):
+    """Notes when the lease is renewed, by the clock of the test."""
+
+    at: list[float]
+    clock: SimpleNamespace
+
+    def heartbeat(self, run: str, lease: int) -> RunRequest:
+        self.at.append(self.clock.now)
+        return super().heartbeat(run, lease)
+
+
+def test_a_lease_is_renewed_several_times_before_it_would_run_out(
+    lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under a clock in which every look at the requests takes half a second."""
+    leases = _Renewals(lab.store.context)
+    leases.at, leases.clock = [], SimpleNamespace(now=0.0)
+
+    def monotonic() -> float:
+        leases.clock.now += 0.25  # read twice where a renewal is due
+        return float(leases.clock.now)
+
+    monkeypatch.setattr(lab.store, "leases", leases)
+    monkeypatch.setattr(heartbeat, "REQUEST_POLL_S", 0.001)
+    monkeypatch.setattr(heartbeat, "time", SimpleNamespace(monotonic=monotonic))
+    with Heartbeat(lab, run, threading.Event()):
+        end = time.monotonic() + 10
+        while len(leases.at) < 5 and time.monotonic() < end:
+            time.sleep(0.01)
+    gaps = [later - earlier for earlier, later in zip(leases.at, leases.at[1:])]
+    assert len(gaps) >= 4
+    assert max(gaps) <= LEASE_S / 3

@@ -1,0 +1,201 @@
+"""What a supervisor starts, with which settings, how often, and when it begins anew; the processes are stand-ins."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.errors import StoreBusyError
+from lab.runs.run_queue import RunQueue
+from lab.service.lab import Lab
+from lab.settings import PROCESS_ENVIRONMENT, Settings
+from lab.worker.supervisor import process as module
+from lab.worker.supervisor.launch import start_supervisor
+from lab.worker.supervisor.process import Supervisor, main
+from tests.worker.worker_runs import SMALL, open_lab
+
+_DESCRIBES_ITSELF = """#!{python}
+import json, os, sys
+from pathlib import Path
+facts = {{"argv": sys.argv[1:], "leads": os.getsid(0) == os.getpid(), "environment": dict(os.environ), "cwd": os.getcwd()}}
+Path({target!r} + ".part").write_text(json.dumps(facts))
+os.replace({target!r} + ".part", {target!r})
+"""
+_EXITS_IN_TURN = """#!{python}
+import sys
+from pathlib import Path
+starts = Path({target!r})
+with starts.open("a") as file:
+    file.write("x")
+sys.exit({codes!r}[starts.stat().st_size - 1])
+"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """A lab whose supervisor looks often and leaves soon."""
+    monkeypatch.setattr(module, "IDLE_S", 0.3)
+    monkeypatch.setattr(module, "POLL_S", 0.02)
+    return open_lab(tmp_path / "home")
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Puts back the signal handlers that `main` sets."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def _stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, **values: Any) -> Path:
+    """Have this script run in place of Python; return the file that it writes."""
+    target, script = folder / "target", folder / "script"
+    script.write_text(text.format(python=sys.executable, target=str(target), **values))
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(script))
+    return target
+
+
+def _read(target: Path) -> dict[str, Any]:
+    end = time.monotonic() + 30
+    while not target.exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    facts: dict[str, Any] = json.loads(target.read_text())
+    return facts
+
+
+def _run(supervisor: Supervisor, lab: Lab) -> bool:
+    """Let it live until it leaves by itself; return whether it did."""
+    life = threading.Thread(target=supervisor.run, args=(lab.store,), daemon=True)
+    life.start()
+    life.join(20)
+    left = not life.is_alive()
+    supervisor.end(signal.SIGTERM, None)
+    life.join(20)
+    return left
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_supervisor_belongs_to_its_lab_and_to_no_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warm: bool
+) -> None:
+    monkeypatch.setenv("LAB_HOME", str(tmp_path / "of somebody else"))
+    settings = Settings.from_env({"LAB_HOME": str(tmp_path / "home")})
+    target = _stand_in(tmp_path, monkeypatch, _DESCRIBES_ITSELF)
+    assert start_supervisor(settings, warm=warm)
+    facts = _read(target)
+    assert facts["argv"] == ["-m", "lab.worker.supervisor", *(["--warm"] if warm else [])]
+    assert facts["leads"]
+    assert {name: facts["environment"][name] for name in settings.environment()} == settings.environment()
+
+
+def test_a_worker_gets_the_labs_settings_and_what_a_training_process_needs(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *others = PROCESS_ENVIRONMENT
+    monkeypatch.setenv("LAB_HOME", str(tmp_path / "of somebody else"))
+    monkeypatch.setenv(first, "chosen by the user")
+    for name in others:
+        monkeypatch.delenv(name, raising=False)
+    target = _stand_in(tmp_path, monkeypatch, _DESCRIBES_ITSELF)
+    assert _run(Supervisor(lab.settings, warm=True), lab)
+    facts = _read(target)
+    assert facts["argv"] == ["-m", "lab.worker"]
+    expected = {**PROCESS_ENVIRONMENT, first: "chosen by the user", **lab.settings.environment()}
+    assert {name: facts["environment"].get(name) for name in expected} == expected
+
+
+def test_a_warm_worker_is_started_once_and_without_work_everybody_leaves(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = _stand_in(tmp_path, monkeypatch, _EXITS_IN_TURN, codes=[0] * 500)
+    assert _run(Supervisor(lab.settings, warm=True), lab)
+    assert target.read_text() == "x"
+
+
+def test_without_work_no_worker_is_started(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = _stand_in(tmp_path, monkeypatch, _EXITS_IN_TURN, codes=[0] * 500)
+    assert _run(Supervisor(lab.settings), lab)
+    assert not target.exists()
+
+
+def test_a_worker_that_ends_well_takes_back_the_failures_before_it(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = _stand_in(tmp_path, monkeypatch, _EXITS_IN_TURN, codes=[1, 1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1])
+    lab.submissions.submit(lab.validation.resolve(SMALL))
+    assert _run(Supervisor(lab.settings), lab)
+    assert len(target.read_text()) == 9
+
+
+def test_a_supervisor_that_waits_for_its_store_can_be_asked_to_end(tmp_path: Path) -> None:
+    closed = "postgresql+psycopg://nobody@127.0.0.1:9/nothing?connect_timeout=2"
+    settings = Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_DATABASE": closed})
+    with pytest.raises(StoreBusyError, match="cannot be reached"):
+        Supervisor(settings, ending=True).open_store()
+
+
+@pytest.mark.parametrize("asked_to_end", [True, False])
+def test_only_a_supervisor_that_left_by_itself_begins_anew_for_a_run_queued_at_the_last_moment(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handlers: None, asked_to_end: bool
+) -> None:
+    target = _stand_in(tmp_path, monkeypatch, _EXITS_IN_TURN, codes=[1] * 500)
+    live, queued = Supervisor.run, []
+
+    def run(self: Supervisor, store: Any) -> None:
+        live(self, lab.store)
+        if not queued:
+            queued.append(lab.submissions.submit(lab.validation.resolve(SMALL)).run.id)
+            if asked_to_end:
+                self.end(signal.SIGTERM, None)
+
+    monkeypatch.setattr(Supervisor, "run", run)
+    assert main(lab.settings) == 0
+    assert target.exists() != asked_to_end
+
+
+def test_a_store_that_is_away_at_the_end_is_asked_again_for_queued_runs(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handlers: None
+) -> None:
+    """Whether something is queued is not known then, so a supervisor goes on."""
+    target = _stand_in(tmp_path, monkeypatch, _EXITS_IN_TURN, codes=[1] * 500)
+    live, count = Supervisor.run, RunQueue.count_queued
+    away: list[bool] = []
+
+    def run(self: Supervisor, store: Any) -> None:
+        live(self, lab.store)
+        if not away:
+            lab.submissions.submit(lab.validation.resolve(SMALL))
+            away.append(True)
+
+    def count_queued(self: RunQueue) -> int:
+        if away == [True]:
+            away.append(False)
+            raise StoreBusyError("The run store was held by another process.")
+        return count(self)
+
+    monkeypatch.setattr(Supervisor, "run", run)
+    monkeypatch.setattr(RunQueue, "count_queued", count_queued)
+    assert main(lab.settings) == 0
+    assert target.exists()
+
+
+_SAVES = (
+    "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); print(flush=True); time.sleep(60)"
+)
+
+
+def test_the_worker_is_asked_to_end_and_has_the_time_for_it(lab: Lab) -> None:
+    with subprocess.Popen([sys.executable, "-c", _SAVES], stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        Supervisor(lab.settings, worker=worker, ending=True).run(lab.store)
+        assert worker.poll() == 7
