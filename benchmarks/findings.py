@@ -31,8 +31,8 @@ from lab.findings import Finding
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, Series
 from lab.service.lab import Lab
-from lab.service.stored_findings import diagnose_stored_run
 from lab.settings import Settings
+from lab.stored_findings import diagnose_stored_run
 from lab.worker.execution import execute
 
 DIGITS = {"arch": "lenet5", "dataset": "digits", "epochs": 30, "train_limit": 1_000, "batch_size": 64, "device": "cpu"}

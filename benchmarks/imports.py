@@ -26,7 +26,7 @@ import psutil
 import safetensors.numpy
 
 from lab.config import RunConfig
-from lab.runs import pace
+from lab.runs import throttled_writer
 from lab.runs.identity import new_run_id
 from lab.runs.imports import EndedRun
 from lab.runs.owner import Owner
@@ -179,21 +179,21 @@ def _watch_memory(seen: Beside, over: threading.Event) -> None:
 @contextmanager
 def locks_measured(seen: Beside) -> Iterator[None]:
     """Note the longest transaction of every paced write made inside."""
-    made = pace.Pace.write
+    made = throttled_writer.ThrottledWriter.write
 
     @contextmanager
-    def timed(self: pace.Pace, *, sized: bool = True) -> Iterator[object]:
+    def timed(self: throttled_writer.ThrottledWriter, *, sized: bool = True) -> Iterator[object]:
         with made(self, sized=sized) as connection:
             start = time.thread_time()
             yield connection
         seen.longest_cpu_s = max(seen.longest_cpu_s, time.thread_time() - start)
         seen.longest_lock_s = max(seen.longest_lock_s, self.longest_s)
 
-    pace.Pace.write = timed  # type: ignore[assignment, method-assign]
+    throttled_writer.ThrottledWriter.write = timed  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:
-        pace.Pace.write = made  # type: ignore[method-assign]
+        throttled_writer.ThrottledWriter.write = made  # type: ignore[method-assign]
 
 
 def tell(what: str, seen: Beside) -> None:

@@ -1,4 +1,4 @@
-"""The docs say what is there: the reference is the registries', the README's map names every room and every command works."""
+"""The docs say what is there: the reference is the registries', the README's map names every package and every command works."""
 
 import re
 from pathlib import Path
@@ -14,10 +14,10 @@ def test_the_reference_is_what_the_registries_say() -> None:
     assert PATH.read_text(encoding="utf-8") == render(), "run: python -m tests.reference_docs"
 
 
-def test_the_readme_maps_every_room() -> None:
-    rooms = {f"lab/{path.name}" for path in (ROOT / "lab").iterdir() if path.is_dir() and path.name != "__pycache__"}
+def test_the_readme_maps_every_package() -> None:
+    packages = {f"lab/{path.name}" for path in (ROOT / "lab").iterdir() if path.is_dir() and path.name != "__pycache__"}
     modules = {f"lab/{path.name}" for path in (ROOT / "lab").glob("[a-z]*.py")}
-    missing = sorted(name for name in rooms | modules if name not in README)
+    missing = sorted(name for name in packages | modules if name not in README)
     assert missing == []
 
 

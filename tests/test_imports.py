@@ -10,8 +10,8 @@ from lab.lazy import load
 ROOT = Path(__file__).resolve().parent.parent
 
 PAGES = tuple(sorted(path.parent.name for path in (ROOT / "pages").glob("*/page.py")))
-# Rooms from the bottom up; a file may import from lower floors and from its own room.
-FLOORS: tuple[tuple[str, ...], ...] = (
+# Packages from the lowest layer up; a module may import from lower layers and from its own package.
+LAYERS: tuple[tuple[str, ...], ...] = (
     ("lab.text", "lab.lazy", "lab.atomic_files", "lab.strict_json"),
     ("lab.errors", "lab.formatting"),
     ("lab.settings", "lab.devices", "lab.seeding", "lab.findings", "lab.metrics"),
@@ -23,7 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("lab.data",),
     ("lab.checkpoint_files", "lab.runs", "lab.inspection", "lab.sketch", "lab.diagnosis"),
     ("lab.networks", "lab.loaded_network"),
-    ("lab.service.stored_findings",),
+    ("lab.stored_findings",),
     ("lab.sharing.comparison",),
     ("lab.charts",),
     ("lab.sharing",),
@@ -53,7 +53,7 @@ TORCH_FREE = (
     "lab.findings",
     "lab.metrics",
     "lab.metric_charts",
-    "lab.service.stored_findings",
+    "lab.stored_findings",
     "lab.charts",
     "lab.service.lab",
     "lab.service.resolved",
@@ -92,26 +92,26 @@ def _imports(tree: ast.Module, *, only_top: bool = False) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _room(module: str) -> tuple[int, str] | None:
-    """Return (floor, room) of a module of ours: the longest room name that starts it."""
+def _package(module: str) -> tuple[int, str] | None:
+    """Return (layer, package) of a module of ours: the longest package name that starts it."""
     fits = [
-        (len(room), floor, room)
-        for floor, rooms in enumerate(FLOORS)
-        for room in rooms
-        if module == room or module.startswith(room + ".")
+        (len(package), layer, package)
+        for layer, packages in enumerate(LAYERS)
+        for package in packages
+        if module == package or module.startswith(package + ".")
     ]
     if not fits:
         return None
-    _, floor, room = max(fits)
-    return floor, room
+    _, layer, package = max(fits)
+    return layer, package
 
 
 def test_imports_go_downwards_only() -> None:
     wrong = []
     for name, tree in _sources():
-        here = _room(name)
+        here = _package(name)
         for target in _imports(tree):
-            there = _room(target)
+            there = _package(target)
             if here is None or there is None or there[1] == here[1]:
                 continue
             if there[0] >= here[0]:
@@ -119,8 +119,8 @@ def test_imports_go_downwards_only() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_every_file_of_the_lab_has_a_room() -> None:
-    assert [name for name, _ in _sources() if _room(name) is None and name != "lab"] == []
+def test_every_file_of_the_lab_has_a_layer() -> None:
+    assert [name for name, _ in _sources() if _package(name) is None and name != "lab"] == []
 
 
 def test_the_core_never_imports_streamlit() -> None:
@@ -133,7 +133,7 @@ def test_the_core_never_imports_streamlit() -> None:
 
 
 def test_rooms_that_only_list_and_plot_never_import_torch() -> None:
-    """At import time; the composition root and the shell import torch's rooms inside functions."""
+    """At import time; the composition root and the shell import torch's packages inside functions."""
     wrong = [
         f"{name} imports {target}"
         for name, tree in _sources()
@@ -255,11 +255,11 @@ def test_the_formatter_is_on_everywhere() -> None:
 def test_the_command_line_and_the_exports_import_at_the_top() -> None:
     """`lab.lazy` imports what is needed later; only packages that need not be installed are imported inside functions."""
     optional = {"tensorboard", "onnxruntime", "onnxscript"}
-    rooms = ("lab.cli", "lab.sharing", "lab.charts", "lab.diagnosis", "lab.metrics")
+    packages = ("lab.cli", "lab.sharing", "lab.charts", "lab.diagnosis", "lab.metrics")
     wrong = [
         f"{name} imports {target}"
         for name, tree in _sources()
-        if name.startswith(rooms)
+        if name.startswith(packages)
         for function in ast.walk(tree)
         if isinstance(function, ast.FunctionDef)
         for target in _imports(ast.Module(function.body, []))

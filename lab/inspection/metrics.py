@@ -51,7 +51,7 @@ class Answers:
         return float(self.losses.mean()) if len(self.labels) else float("nan")
 
 
-def judge(logits_NK: np.ndarray, labels: np.ndarray) -> Answers:
+def score_logits(logits_NK: np.ndarray, labels: np.ndarray) -> Answers:
     """Put answers beside the truth."""
     answered = np.isfinite(logits_NK).all(axis=1)
     logits = np.where(answered[:, None], logits_NK, 0.0).astype(np.float64)

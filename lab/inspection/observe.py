@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from lab.architectures.inference_batches import inference_batch_size
-from lab.data.channels import with_channels
+from lab.data.channels import normalise_images, with_channels
 from lab.errors import InputError, near_miss
 from lab.inspection.graph import trace_graph
 from lab.inspection.layer_kinds import LayerKind
@@ -86,8 +86,7 @@ def find_layer(layers: Sequence[LayerView], name: str) -> LayerView:
 
 def to_input(images_u8: np.ndarray, *, mean: float, std: float) -> Tensor:
     """Return x_BCHW float32 of uint8 images (N, H, W) or (N, C, H, W): scaled to [0, 1], minus mean, over std."""
-    x = torch.from_numpy(np.ascontiguousarray(with_channels(images_u8))).float()
-    return (x / 255 - mean) / std
+    return torch.from_numpy(np.ascontiguousarray(normalise_images(images_u8, mean=mean, std=std)))
 
 
 def in_this_thread(hook: Callable[..., None]) -> Callable[..., None]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from lab.inspection.metrics import EvaluationReport, judge, report, softmax
+from lab.inspection.metrics import EvaluationReport, report, score_logits, softmax
 from lab.inspection.observe import FeatureMaps, compute_logits, feature_maps, to_input
 
 
@@ -27,4 +27,4 @@ def evaluate_network(
     network: nn.Module, images_u8: np.ndarray, labels: np.ndarray, *, mean: float, std: float, classes: tuple[str, ...]
 ) -> EvaluationReport:
     """Evaluate a network on uint8 images (N, H, W) or (N, C, H, W), labels (N,): accuracy, loss, per class, confusion, calibration."""
-    return report(judge(compute_logits(network, images_u8, mean=mean, std=std), labels), classes=classes)
+    return report(score_logits(compute_logits(network, images_u8, mean=mean, std=std), labels), classes=classes)

@@ -4,9 +4,9 @@
 takes in and orders, `.leases` decides who may write, `.points`, `.files`, `.history`, `.results` and `.findings` hold what a
 run leaves behind, `.edits` and `.removal` are what people do, then `.imports`, `.sketches` and `.integrity`.
 
-**Seals.** Every change of a run's row reads it under a lock, checks its seal, writes, and seals what is then stored
+**Checksums.** Every change of a run's row reads it under a lock, verifies its checksum, writes, and renews it
 (`row_changes.change_row`, the only way to change a row); points and saved files are covered by sums in the row
-(`lab.runs.seals`). A row that is not as it was written is never shown, trained, purged or sealed again: `get` and every
+(`lab.runs.checksums`). A row that is not as it was written is never shown, trained, purged or given a new checksum: `get` and every
 write raise `UnreadableRunError`, `runs.list` leaves it out or, asked for `problems`, lists it with the reason. So it is
 with a configuration that this release cannot read. Whole curves and lists of files are compared with their sums
 whenever they are read; what is read after a step (a live chart's polling) is not.
@@ -17,7 +17,7 @@ which is one of them; every operation may be repeated, and `lab.runs.outage` doe
 
 **Records.** The store hands out frozen records (`lab.runs.records`) and takes plain values. What a call returned is on
 disk (`synchronous=FULL`); what raised left nothing behind. Each call is one short transaction, or, where it writes more
-than some thousand rows, several with pauses between them (`pace`); any thread of any process may call at any time. Every refusal is a `StoreError` of one sentence.
+than some thousand rows, several with pauses between them (`writer`); any thread of any process may call at any time. Every refusal is a `StoreError` of one sentence.
 
 **One answer.** `queue.submit` returns the queued, running or finished run with the same fingerprint if there is one, decided
 by a unique index and not by looking first. Paused, stopped, failed, interrupted and deleted runs are no answers, and
@@ -47,7 +47,7 @@ All float64 values come back as they were, with two exceptions that SQLite makes
 as the one quiet NaN, and -0.0 comes back as 0.0. JSON columns keep NaN and infinities (`encoding`).
 
 **Findings** are replaced as a whole by the run's owner, and are part of what its digest covers. NULL means that nobody
-has judged the run yet: it is of an earlier release, or imported. `findings.fill` gives it its findings once.
+has diagnosed the run yet: it is of an earlier release, or imported. `findings.fill` gives it its findings once.
 
 **Saved files** are listed after they are written, with SHA-256 and size; a file may be listed by several runs
 (`history.copy`), and only paths that no run lists any more are handed out for deletion. `files.find_orphans` names the

@@ -4,12 +4,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from lab.runs.checksums import RAW, is_intact
 from lab.runs.database import Moment
 from lab.runs.records import RunRequest, RunState
 from lab.runs.row_changes import change_row
 from lab.runs.rows import derive
 from lab.runs.schema import runs
-from lab.runs.seals import RAW, is_sound
 
 _REASON = "The process that trained it ended without a word; resume continues from the last checkpoint."
 
@@ -38,5 +38,5 @@ def expired_rows(connection: Connection, moment: Moment, *, lock: bool = False) 
     query = select(*RAW).where(runs.c.state == RunState.RUNNING)
     rows = connection.execute(query.with_for_update(skip_locked=True) if lock else query).all()
     # A damaged row may name another process than its owner.
-    states = [(row, derive(row, moment=moment)[0]) for row in rows if is_sound(row)]
+    states = [(row, derive(row, moment=moment)[0]) for row in rows if is_intact(row)]
     return [(row, state) for row, state in states if state not in (RunState.RUNNING, RunState.STOPPING)]

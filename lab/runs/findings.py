@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy import select
 
 from lab.findings import Finding
+from lab.runs.checksums import is_intact
 from lab.runs.context import StoreContext
-from lab.runs.older_rows import seal_older_run
+from lab.runs.older_rows import checksum_older_run
 from lab.runs.records import ENDS
 from lab.runs.row_changes import change_held_row, change_row, find_row
-from lab.runs.schema import UNJUDGED, runs
-from lab.runs.seals import is_sound
+from lab.runs.schema import WITHOUT_FINDINGS, runs
 
 
 class StoredFindings:
@@ -24,14 +24,16 @@ class StoredFindings:
         with self.context.database.write() as connection:
             change_held_row(self.context, connection, run, lease, findings=stored_findings(findings))
 
-    def list_unjudged(
+    def list_without_findings(
         self, *, limit: int, before: int | None = None, ids: Sequence[str] | None = None
     ) -> list[tuple[int, str]]:
-        """Return number and id of ended runs that nobody has judged yet, the newest first.
+        """Return number and id of ended runs without findings, the newest first.
 
         They are those of earlier releases and imported ones. before: only lower numbers. ids: only these.
         """
-        query = select(runs.c.number, runs.c.id).where(UNJUDGED, runs.c.state.in_(ENDS), runs.c.deleted_at.is_(None))
+        query = select(runs.c.number, runs.c.id).where(
+            WITHOUT_FINDINGS, runs.c.state.in_(ENDS), runs.c.deleted_at.is_(None)
+        )
         if before is not None:
             query = query.where(runs.c.number < before)
         if ids is not None:
@@ -40,17 +42,17 @@ class StoredFindings:
             rows = connection.execute(query.order_by(runs.c.number.desc()).limit(limit)).all()
         return [(row.number, row.id) for row in rows]
 
-    def fill(self, judged: Mapping[str, Iterable[Finding]]) -> None:
-        """Give ended runs that were not judged their findings, under their seal; others stay as they are.
+    def fill(self, found: Mapping[str, Iterable[Finding]]) -> None:
+        """Write the findings of ended runs that have none yet, and renew their checksums; others stay as they are.
 
-        judged: by run. A run of an older release whose digest does not hold is not sealed, so that `verify` goes on
+        found: by run. A run of an older release whose digest does not hold gets no checksum, so that `verify` goes on
         saying so.
         """
-        for run, findings in judged.items():
-            seal_older_run(self.context, run)
+        for run, findings in found.items():
+            checksum_older_run(self.context, run)
             with self.context.database.write() as connection:
                 row = find_row(connection, run, deleted=True, lock=True)
-                if row.findings is None and row.state in ENDS and is_sound(row):
+                if row.findings is None and row.state in ENDS and is_intact(row):
                     change_row(connection, row, findings=stored_findings(findings))
 
 

@@ -70,9 +70,9 @@ def choose_weights(saved: Iterable[SavedEpoch]) -> HeadlineResult | None:
     """Return the result of the saved weights that answer, None where there are none."""
     every = sorted(saved, key=lambda one: one.step)
     tested = [one for one in every if one.test_accuracy is not None] or every
-    judged = [one for one in tested if one.val_loss is not None and one.val_loss < float("inf")]
-    if judged:
-        return result_of_saved(min(judged, key=lambda one: (one.val_loss, one.step)), which=BEST)
+    validated = [one for one in tested if one.val_loss is not None and one.val_loss < float("inf")]
+    if validated:
+        return result_of_saved(min(validated, key=lambda one: (one.val_loss, one.step)), which=BEST)
     if not tested:
         return None
     return result_of_saved(tested[-1], which=UNTESTED if tested[-1].test_accuracy is None else LAST)

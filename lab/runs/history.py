@@ -6,9 +6,9 @@ from sqlalchemy import Connection, Row, delete, insert, literal, select
 
 from lab.errors import RunStateError, UnreadableRunError
 from lab.runs import sums
+from lab.runs.checksums import EMPTY_SUM, points_sum
 from lab.runs.context import StoreContext
 from lab.runs.curves import fetch, last_steps
-from lab.runs.pace import Pace
 from lab.runs.point_rows import copy_part, delete_points, known_series
 from lab.runs.records import RunState
 from lab.runs.results import refresh_headline
@@ -16,8 +16,8 @@ from lab.runs.row_changes import change_held_row, change_row, held_row, sound_ro
 from lab.runs.rows import decoded
 from lab.runs.saved_files import unlisted
 from lab.runs.schema import saved_files
-from lab.runs.seals import EMPTY_SUM, points_sum
 from lab.runs.sums import sum_files
+from lab.runs.throttled_writer import ThrottledWriter
 
 
 class History:
@@ -31,8 +31,8 @@ class History:
 
         The files go first: whoever is killed in between has no checkpoint that knows more than the points do.
         """
-        pace = Pace(self.context.database)
-        with pace.write(sized=False) as connection:
+        writer = ThrottledWriter(self.context.database)
+        with writer.write(sized=False) as connection:
             row = held_row(connection, run, lease)
             beyond = (saved_files.c.run == run, saved_files.c.step > step)
             gone = sums.after_files(row, gone=sums.files_where(connection, *beyond))
@@ -42,7 +42,7 @@ class History:
             refresh_headline(connection, row)
         delete_points(
             self.context.database,
-            pace,
+            writer,
             row.number,
             after_step=step,
             lock_row=lambda c: change_held_row(self.context, c, run, lease),
@@ -56,25 +56,25 @@ class History:
         lease: of the target, once it is claimed. Raises `LeaseLostError`, `RunStateError` where the target has ended, and
         `UnreadableRunError` where the source is damaged.
         """
-        pace = Pace(self.context.database)
-        with pace.write(sized=False) as connection:
+        writer = ThrottledWriter(self.context.database)
+        with writer.write(sized=False) as connection:
             origin = sound_row(connection, source, deleted=True)
             number = self._open_for(connection, target, lease).number
             last = last_steps(connection, origin.number)
             names = {one: name for name, one in known_series(connection, None).items()}
-        delete_points(self.context.database, pace, number, lock_row=lambda c: self._open_for(c, target, lease))
+        delete_points(self.context.database, writer, number, lock_row=lambda c: self._open_for(c, target, lease))
         for series in last:
             after: int | None = -1
             while after is not None:
-                with pace.write() as connection:
+                with writer.write() as connection:
                     sound_row(connection, source, deleted=True)  # it may be purged meanwhile
                     row = self._open_for(connection, target, lease)
-                    end = copy_part(connection, (origin.number, number), series, after, pace.size)
+                    end = copy_part(connection, (origin.number, number), series, after, writer.size)
                     copied = fetch(connection, number, series, after_step=after)
                     part = points_sum(names[series], copied)
                     change_row(connection, row, **sums.after_moving(row, names[series], part, away=False))
                     after = end
-        with pace.write(sized=False) as connection:
+        with writer.write(sized=False) as connection:
             _copy_files(
                 connection, sound_row(connection, source, deleted=True), self._open_for(connection, target, lease)
             )

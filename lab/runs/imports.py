@@ -15,10 +15,10 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from lab.config import RunConfig
 from lab.errors import LabError, RunStateError, StoreError
+from lab.runs.checksums import RAW, row_checksum
 from lab.runs.context import StoreContext
 from lab.runs.encoding import encode_tags, setting_key
 from lab.runs.headline import choose_weights
-from lab.runs.pace import MOST_ROWS, Pace
 from lab.runs.partial_table import partial_runs
 from lab.runs.point_rows import checked_columns, upsert_points
 from lab.runs.records import ENDS, RunRecord, RunRequest, RunState, SavedFile, Series
@@ -29,8 +29,8 @@ from lab.runs.row_values import SUMMARY_COLUMNS, plain_number
 from lab.runs.rows import run_record, saved_file_values
 from lab.runs.run_facts import RunEnvironment, RunSummary
 from lab.runs.schema import runs, saved_files
-from lab.runs.seals import RAW, row_seal
 from lab.runs.sums import PointColumns, stored_sums
+from lab.runs.throttled_writer import MOST_ROWS, ThrottledWriter
 
 IMPORTED = "imported"
 IMPORTABLE = ENDS  # states in which a run can come in
@@ -105,30 +105,30 @@ class Imports:
         live = next((run for run in ended if run.state not in IMPORTABLE), None)
         if live is not None:
             raise RunStateError(f"A run that is {live.state.value} cannot be imported: let it end first.")
-        pace = Pace(self.context.database)
+        writer = ThrottledWriter(self.context.database)
         numbers: list[int] = []
         try:
             for first in range(0, len(ended), _TOGETHER):
-                numbers += self._list_partial(pace, ended[first : first + _TOGETHER], origin)
+                numbers += self._list_partial(writer, ended[first : first + _TOGETHER], origin)
             staged = []
             for number, run in zip(numbers, ended, strict=True):
                 if write_file is not None:
-                    self._write_files(pace, numbers, run.files, write_file)
-                self._import_points(pace, numbers, number, run)
-                staged.append(self._complete(pace, numbers, number, run, origin))
-            return self._publish(pace, staged)
+                    self._write_files(writer, numbers, run.files, write_file)
+                self._import_points(writer, numbers, number, run)
+                staged.append(self._complete(writer, numbers, number, run, origin))
+            return self._publish(writer, staged)
         except BaseException as error:
             try:
                 for number in numbers:
-                    remove_partial(self.context, number, remove, pace)
+                    remove_partial(self.context, number, remove, writer)
             except (LabError, OSError) as second:
                 error.add_note(f"What it left is removed later, because that failed as well: {second}")
             raise
 
-    def _list_partial(self, pace: Pace, ended: Sequence[EndedRun], origin: str) -> list[int]:
+    def _list_partial(self, writer: ThrottledWriter, ended: Sequence[EndedRun], origin: str) -> list[int]:
         """List runs and their files as partial ones; return the number of each, which no other run will have."""
         numbers = []
-        with pace.write(sized=False) as connection:
+        with writer.write(sized=False) as connection:
             for run in ended:
                 number = self._new_number(connection, {**_row_values(run, origin), **_NOTHING})
                 lease_until = self.context.moment(connection).now + IMPORT_LEASE_S
@@ -145,53 +145,59 @@ class Imports:
         return int(number)
 
     def _write_files(
-        self, pace: Pace, held: Sequence[int], files: Sequence[SavedFile], write_file: Callable[[SavedFile], None]
+        self,
+        writer: ThrottledWriter,
+        held: Sequence[int],
+        files: Sequence[SavedFile],
+        write_file: Callable[[SavedFile], None],
     ) -> None:
         renewed = time.monotonic()
         for file in files:
             write_file(file)
             if time.monotonic() - renewed > _RENEW_S:
                 renewed = time.monotonic()
-                self._renew(pace, held)
+                self._renew(writer, held)
 
-    def _import_points(self, pace: Pace, held: Sequence[int], number: int, run: EndedRun) -> None:
+    def _import_points(self, writer: ThrottledWriter, held: Sequence[int], number: int, run: EndedRun) -> None:
         """Store the curves: as many short ones in one transaction, or as much of a long one, as fit into it."""
         waiting: list[Series] = []
         for part in _parts(run.points):
             waiting.append(part)
-            while sum(one.step.size for one in waiting) >= pace.size:
-                waiting = self._store_part(pace, held, number, run.id, waiting)
-        while sum(one.step.size for one in waiting) > pace.size:
-            waiting = self._store_part(pace, held, number, run.id, waiting)
+            while sum(one.step.size for one in waiting) >= writer.size:
+                waiting = self._store_part(writer, held, number, run.id, waiting)
+        while sum(one.step.size for one in waiting) > writer.size:
+            waiting = self._store_part(writer, held, number, run.id, waiting)
         if waiting:
-            self._store_part(pace, held, number, run.id, waiting)
+            self._store_part(writer, held, number, run.id, waiting)
 
-    def _complete(self, pace: Pace, held: Sequence[int], number: int, run: EndedRun, origin: str) -> dict[str, Any]:
-        """Return the values of a run's row, sealed as the database will have them."""
+    def _complete(
+        self, writer: ThrottledWriter, held: Sequence[int], number: int, run: EndedRun, origin: str
+    ) -> dict[str, Any]:
+        """Return the values of a run's row, with the checksum over them as the database will have them."""
         values = {**_row_values(run, origin), "number": number}
         with self.context.database.read_in_parts() as connection:
             values["sums"] = stored_sums(connection, number, run.id)
             answering = choose_weights(saved_epochs_of(connection, run.id, number))
         values |= headline_columns(answering, summary=values["summary"], config=values["config"])
-        with pace.write(sized=False) as connection:
+        with writer.write(sized=False) as connection:
             self._hold_partial(connection, held)
             connection.execute(insert(runs).values(**values))
             row = connection.execute(select(*RAW).where(runs.c.number == number)).one()
             connection.execute(delete(runs).where(runs.c.number == number))
-        return {**values, "seal": row_seal(row)}
+        return {**values, "seal": row_checksum(row)}
 
     def _store_part(
-        self, pace: Pace, held: Sequence[int], number: int, run: str, parts: Sequence[Series]
+        self, writer: ThrottledWriter, held: Sequence[int], number: int, run: str, parts: Sequence[Series]
     ) -> list[Series]:
         """Store the first points of these parts in one transaction; return what did not fit into it."""
-        ready, rest = _fitting(run, parts, pace.size)
-        with pace.write() as connection:
+        ready, rest = _fitting(run, parts, writer.size)
+        with writer.write() as connection:
             self._hold_partial(connection, held)
             upsert_points(connection, number, ready)
         return rest
 
-    def _renew(self, pace: Pace, held: Sequence[int]) -> None:
-        with pace.write(sized=False) as connection:
+    def _renew(self, writer: ThrottledWriter, held: Sequence[int]) -> None:
+        with writer.write(sized=False) as connection:
             self._hold_partial(connection, held)
 
     def _hold_partial(self, connection: Connection, numbers: Sequence[int]) -> None:
@@ -204,12 +210,12 @@ class Imports:
                 "import the bundle again."
             )
 
-    def _publish(self, pace: Pace, staged: Sequence[Mapping[str, Any]]) -> tuple[RunRecord, ...]:
+    def _publish(self, writer: ThrottledWriter, staged: Sequence[Mapping[str, Any]]) -> tuple[RunRecord, ...]:
         """Make all runs visible at once."""
         if not staged:
             return ()
         numbers = [values["number"] for values in staged]
-        with pace.write(sized=False) as connection:
+        with writer.write(sized=False) as connection:
             self._hold_partial(connection, numbers)
             connection.execute(delete(partial_runs).where(partial_runs.c.number.in_(numbers)))
             connection.execute(insert(runs), [dict(values) for values in staged])

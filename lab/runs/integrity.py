@@ -1,7 +1,7 @@
-"""Notices when something stored has changed by itself: `check` the file, `verify` a run, `seal_older` what came before.
+"""Notices when something stored has changed by itself: `check` the file, `verify` a run, `checksum_older_rows` what came before.
 
-What is written now is sealed at every change (`lab.runs.seals`). An older release took one digest when a run ended; it
-is still verified, and what passes is sealed then.
+What is written now has its checksum renewed at every change (`lab.runs.checksums`). An older release took one digest when a run ended; it
+is still verified, and what passes gets its checksum then.
 """
 
 import time
@@ -11,13 +11,13 @@ from sqlalchemy import Connection, Row, select
 from sqlalchemy.exc import DBAPIError
 
 from lab.errors import StoreError
+from lab.runs.checksums import has_checksum, is_intact
 from lab.runs.context import StoreContext
-from lab.runs.older_rows import older_row_fits, seal_older_run
+from lab.runs.older_rows import checksum_older_run, older_row_fits
 from lab.runs.records import RunState
 from lab.runs.row_changes import find_row
 from lab.runs.rows import damage_words, decoded
 from lab.runs.schema import runs
-from lab.runs.seals import is_sealed, is_sound
 from lab.runs.sums import stored_sums
 
 _STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock
@@ -65,9 +65,9 @@ class Integrity:
         """Return a sentence for each thing of a run that is not as it was written."""
         with self.context.database.read_in_parts() as connection:
             row = find_row(connection, run, deleted=True)
-            if not is_sound(row):
+            if not is_intact(row):
                 return (damage_words(run),)
-            sound = _sums_fit(connection, row) if is_sealed(row) else older_row_fits(connection, row)
+            sound = _sums_fit(connection, row) if has_checksum(row) else older_row_fits(connection, row)
         if not sound and row.state == RunState.RUNNING:  # its worker writes meanwhile: one moment decides
             with self.context.database.read() as connection:
                 sound = _sums_fit(connection, find_row(connection, run, deleted=True))
@@ -78,13 +78,13 @@ class Integrity:
             "numbers; restore the store from a copy, or train the run again.",
         )
 
-    def seal_older(self) -> tuple[str, ...]:
-        """Seal the runs that an older release wrote, each once it is found to be sound; return what is wrong."""
+    def checksum_older_rows(self) -> tuple[str, ...]:
+        """Compute the checksum of the runs that an older release wrote, each once it is found to be sound; return what is wrong."""
         problems: list[str] = []
         with self.context.database.read() as connection:
             waiting = list(connection.execute(select(runs.c.id).where(runs.c.seal == "")).scalars())
         for run in waiting:
-            if not seal_older_run(self.context, run):
+            if not checksum_older_run(self.context, run):
                 problems.append(damage_words(run))
         return tuple(problems)
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, select
 
 from lab.errors import RunStateError
 from lab.findings import Finding
+from lab.runs.checksums import RAW, has_checksum
 from lab.runs.context import StoreContext
 from lab.runs.database import Moment
 from lab.runs.expired import expired_rows, mark_expired
@@ -23,7 +24,6 @@ from lab.runs.row_values import SUMMARY_COLUMNS, cache_key_if_free, plain_number
 from lab.runs.rows import AFTER_DEATH, LEASE_S, decoded, derive, listed_record, owner_of, run_record
 from lab.runs.run_queue import CLAIM_ORDER
 from lab.runs.schema import runs
-from lab.runs.seals import RAW, is_sealed
 
 
 class Leases:
@@ -74,7 +74,9 @@ class Leases:
             row = connection.execute(query).one_or_none()
             if row is not None and not listed_record(row, moment=Moment(0.0)).problem:
                 row = (
-                    row if is_sealed(row) else adopt_older_row(connection, row, moment=self.context.moment(connection))
+                    row
+                    if has_checksum(row)
+                    else adopt_older_row(connection, row, moment=self.context.moment(connection))
                 )
                 if row is not None:
                     return row

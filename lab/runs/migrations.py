@@ -91,13 +91,13 @@ def _sketches(connection: Connection) -> None:
 
 
 def _findings_column(connection: Connection) -> None:
-    """Add `findings`, NULL until they are judged from the points."""
+    """Add `findings`, NULL until they are made from the points."""
     _add_column(connection, "runs", "findings", "{json}")
     _run(connection, ["CREATE INDEX IF NOT EXISTS runs_unjudged ON runs (number) WHERE findings IS NULL"])
 
 
-def _seal_columns(connection: Connection) -> None:
-    """Add the checksums; rows that are there get theirs from `Integrity.seal_older`, once they have been checked."""
+def _checksum_columns(connection: Connection) -> None:
+    """Add the checksums; rows that are there get theirs from `Integrity.checksum_older_rows`, once they have been checked."""
     _add_column(connection, "runs", "sums", "{json}")
     _add_column(connection, "runs", "seal", "TEXT NOT NULL DEFAULT ''")
     _add_column(connection, "sketches", "seal", "TEXT NOT NULL DEFAULT ''")
@@ -113,6 +113,6 @@ MIGRATIONS: tuple[Migration, ...] = (
     _sketches,
     add_headline,
     _findings_column,
-    _seal_columns,
+    _checksum_columns,
     _partial_runs,
 )

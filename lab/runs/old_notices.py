@@ -1,6 +1,6 @@
 """Findings that earlier releases wrote among a run's notices, where they stayed though their numbers had become untrue.
 
-They are not shown any more: findings have a column of their own now, judged from the stored points (`lab.service.stored_findings`). The
+They are not shown any more: findings have a column of their own now, made from the stored points (`lab.stored_findings`). The
 stored notices are left as they are, because the digest of the run covers them.
 """
 

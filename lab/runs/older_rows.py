@@ -1,6 +1,6 @@
-"""Rows that an older release wrote, which took one digest when a run ended instead of a seal at every change.
+"""Rows that an older release wrote, which took one digest when a run ended instead of a checksum at every change.
 
-Such a row is sealed once it is found to be as it was when its run ended.
+Such a row gets its checksum once it is found to be as it was when its run ended.
 """
 
 import hashlib
@@ -8,51 +8,51 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
+from lab.runs.checksums import RAW, has_checksum
 from lab.runs.context import StoreContext
 from lab.runs.curves import fetch
 from lab.runs.database import Moment
 from lab.runs.encoding import encode_json
-from lab.runs.row_changes import seal_row
+from lab.runs.row_changes import write_checksum
 from lab.runs.rows import decoded, listed_record
 from lab.runs.schema import runs, saved_files, series_names
-from lab.runs.seals import RAW, is_sealed
 from lab.runs.sums import stored_sums
 
 _FIELDS = ("id", "config", "fingerprint", "family", "seconds", "reason", "device", "summary", "environment", "notices")
 _JSON_FIELDS = ("config", "summary", "environment", "notices")
 
 
-def seal_older_run(context: StoreContext, run: str) -> bool:
-    """Seal one run that an older release wrote; return whether it is sound. One that is gone needs none.
+def checksum_older_run(context: StoreContext, run: str) -> bool:
+    """Compute the checksum of one run that an older release wrote; return whether it is sound. One that is gone needs none.
 
     Its points are read before the lock: of an ended run nobody writes any, and of others the row would be another.
     """
     query = select(*RAW).where(runs.c.id == run)
     with context.database.read_in_parts() as connection:
         row = connection.execute(query).one_or_none()
-        if row is None or is_sealed(row):
+        if row is None or has_checksum(row):
             return True
         if listed_record(row, moment=context.moment(connection)).problem or not older_row_fits(connection, row):
             return False
         sums = stored_sums(connection, row.number, row.id)
     with context.database.write() as connection:
         now = connection.execute(query.with_for_update()).one_or_none()
-        if now is not None and not is_sealed(now) and tuple(now) == tuple(row):
+        if now is not None and not has_checksum(now) and tuple(now) == tuple(row):
             given = update(runs).where(runs.c.number == row.number).values(sums=sums)
-            seal_row(connection, connection.execute(given.returning(*RAW)).one())
+            write_checksum(connection, connection.execute(given.returning(*RAW)).one())
     return True
 
 
 def adopt_older_row(connection: Connection, row: Row[Any], *, moment: Moment) -> Row[Any] | None:
-    """Seal a row of an older release and return it, or nothing where it is not as it was when its run ended."""
+    """Compute the checksum of a row of an older release and return it, or nothing where it is not as it was when its run ended."""
     if listed_record(row, moment=moment).problem or not older_row_fits(connection, row):
         return None
     given = update(runs).where(runs.c.number == row.number).values(sums=stored_sums(connection, row.number, row.id))
-    return seal_row(connection, connection.execute(given.returning(*RAW)).one())
+    return write_checksum(connection, connection.execute(given.returning(*RAW)).one())
 
 
 def older_row_fits(connection: Connection, row: Row[Any]) -> bool:
-    """Whether a row without a seal is as it was when its run ended; True for one that never had a digest."""
+    """Whether a row without a checksum is as it was when its run ended; True for one that never had a digest."""
     return not row.digest or bool(row.digest == row_digest(row, content_digest(connection, row)))
 
 

@@ -12,14 +12,14 @@ from sqlalchemy import Connection, Row, delete, insert, literal, select
 
 from lab.errors import StoreError
 from lab.runs import sums
+from lab.runs.checksums import points_sum
 from lab.runs.curves import fetch, last_steps
 from lab.runs.database import Database
-from lab.runs.pace import Pace
 from lab.runs.records import Series
 from lab.runs.row_changes import change_row, insert_for
 from lab.runs.schema import points, series_names
-from lab.runs.seals import points_sum
 from lab.runs.sums import PointColumns
+from lab.runs.throttled_writer import ThrottledWriter
 
 _INTO = "INSERT INTO points (run, series, step, value, time_s)"
 _FROM_ARRAYS = "SELECT * FROM unnest(%s::int[], %s::int[], %s::bigint[], %s::float8[], %s::float8[])"
@@ -59,7 +59,9 @@ def series_numbers(connection: Connection, names: Iterable[str]) -> dict[str, in
     return known
 
 
-def delete_points(database: Database, pace: Pace, number: int, *, after_step: int = -1, lock_row: LockRow) -> None:
+def delete_points(
+    database: Database, writer: ThrottledWriter, number: int, *, after_step: int = -1, lock_row: LockRow
+) -> None:
     """Delete the points of a run beyond a step in short transactions, each curve from its end on."""
     with database.read() as connection:
         names = {one: name for name, one in known_series(connection, None).items()}
@@ -67,9 +69,9 @@ def delete_points(database: Database, pace: Pace, number: int, *, after_step: in
     for one in series:
         left: int | None = after_step
         while left is not None:
-            with pace.write() as connection:
+            with writer.write() as connection:
                 row = lock_row(connection)
-                left = _delete_start(connection, number, one, after_step, pace.size)
+                left = _delete_start(connection, number, one, after_step, writer.size)
                 first = after_step if left is None else left - 1
                 if row is not None:
                     part = points_sum(names[one], fetch(connection, number, one, after_step=first))

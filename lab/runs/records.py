@@ -63,7 +63,7 @@ class RunRecord:
     `params`, …), those of `final_epoch`; what the run is known by is `headline`. `saved`: the result of the saved
     weights that answer, None where no weights are saved. `progress` is the newest step (`step`, `total_steps`, `epoch`,
     `epochs`, `images_per_second`, `seconds`, `eta_seconds`, `device`, `phase`). `notices` are sentences the run collected
-    (out-of-memory, disk budget). `findings` are what its settings and curves say now; they are judged anew and replaced
+    (out-of-memory, disk budget). `findings` are what its settings and curves say now; they are made anew and replaced
     as a whole.
     """
 

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 from sqlalchemy import delete, insert, select, update
 
 from lab.errors import RunStateError
+from lab.runs.checksums import RAW, is_intact
 from lab.runs.context import StoreContext
-from lab.runs.pace import Pace
 from lab.runs.partial_table import partial_runs
 from lab.runs.point_rows import delete_points
 from lab.runs.records import RunRecord, RunState
@@ -20,7 +20,7 @@ from lab.runs.row_values import cache_key_if_free
 from lab.runs.rows import derive, listed_record
 from lab.runs.saved_files import unlisted
 from lab.runs.schema import runs, saved_files
-from lab.runs.seals import RAW, is_sound
+from lab.runs.throttled_writer import ThrottledWriter
 
 Remove: TypeAlias = Callable[[Sequence[str]], None]
 PURGE_AFTER_S = 7 * 24 * 3600.0  # a week to change one's mind
@@ -66,30 +66,30 @@ class Removal:
         limit = self.context.now() - older_than_s
         with self.context.database.read() as connection:
             gone = list(connection.execute(select(runs.c.number).where(runs.c.deleted_at <= limit)).scalars())
-        pace = Pace(self.context.database)
+        writer = ThrottledWriter(self.context.database)
         for number in gone:
-            with pace.write(sized=False) as connection:
+            with writer.write(sized=False) as connection:
                 still = (runs.c.number == number) & (runs.c.deleted_at <= limit)
                 row = connection.execute(select(*RAW).where(still).with_for_update()).one_or_none()
-                if row is not None and is_sound(row):  # else its time of deletion may be the damage
+                if row is not None and is_intact(row):  # else its time of deletion may be the damage
                     connection.execute(delete(runs).where(runs.c.number == number))
                     connection.execute(insert(partial_runs).values(number=number, id=row.id, lease_until=_EXPIRED))
         with self.context.database.read() as connection:
             expired = partial_runs.c.lease_until <= self.context.now()
             left = list(connection.execute(select(partial_runs.c.number).where(expired)).scalars())
         for number in left:
-            remove_partial(self.context, number, remove, pace)
+            remove_partial(self.context, number, remove, writer)
 
 
-def remove_partial(context: StoreContext, number: int, remove: Remove, pace: Pace) -> None:
+def remove_partial(context: StoreContext, number: int, remove: Remove, writer: ThrottledWriter) -> None:
     """Remove a partial run and all that belongs to it; its importer, should it still live, can write no more."""
-    with pace.write(sized=False) as connection:
+    with writer.write(sized=False) as connection:
         over = update(partial_runs).where(partial_runs.c.number == number).values(lease_until=_EXPIRED)
         run = connection.execute(over.returning(partial_runs.c.id)).scalar_one_or_none()
     if run is None:
         return
-    delete_points(context.database, pace, number, after_step=_FIRST_STEP, lock_row=lambda _connection: None)
-    files = Pace(context.database, first=_FILES, least=1)
+    delete_points(context.database, writer, number, after_step=_FIRST_STEP, lock_row=lambda _connection: None)
+    files = ThrottledWriter(context.database, first=_FILES, least=1)
     listed = select(saved_files.c.path).where(saved_files.c.run == run).order_by(saved_files.c.path)
     paths = [""]
     while paths:
@@ -99,5 +99,5 @@ def remove_partial(context: StoreContext, number: int, remove: Remove, pace: Pac
             free = unlisted(connection, paths)
             if free:
                 remove(free)
-    with pace.write(sized=False) as connection:
+    with writer.write(sized=False) as connection:
         connection.execute(delete(partial_runs).where(partial_runs.c.number == number))

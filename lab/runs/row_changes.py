@@ -1,6 +1,6 @@
 """The one way in which a run's row is read for a change and changed.
 
-Every change reads the row under a lock, checks its seal, writes, and seals what is then stored; so no change of ours
+Every change reads the row under a lock, verifies its checksum, writes, and renews it; so no change of ours
 can confirm a damage that happened before it.
 """
 
@@ -10,11 +10,11 @@ from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lab.errors import LeaseLostError, RunNotFoundError, UnreadableRunError, close_match
+from lab.runs.checksums import RAW, has_checksum, is_intact, row_checksum
 from lab.runs.context import StoreContext
 from lab.runs.records import RunState
 from lab.runs.rows import damage_words
 from lab.runs.schema import runs
-from lab.runs.seals import RAW, is_sealed, is_sound, row_seal
 
 _COMPARED = 1_000  # newest runs among whose ids a mistyped one is looked for
 _ALIKE = 0.75  # two random ids of 1,000 are seldom so much alike
@@ -38,25 +38,25 @@ def find_row(connection: Connection, run: str, *, deleted: bool = False, lock: b
 def sound_row(connection: Connection, run: str, *, deleted: bool = False, lock: bool = False) -> Row[Any]:
     """Return the row of a run like `find_row`, or raise `UnreadableRunError` for a damaged one."""
     row = find_row(connection, run, deleted=deleted, lock=lock)
-    if not is_sound(row):
+    if not is_intact(row):
         raise UnreadableRunError(damage_words(row.id))
     return row
 
 
 def change_row(connection: Connection, row: Row[Any], **values: Any) -> Row[Any]:
-    """Write columns of a row that this transaction has locked, seal it anew and return it.
+    """Write columns of a row that this transaction has locked, renew its checksum and return it.
 
-    A row that is not as it was written stays marked as damaged, one that never was sealed stays so.
+    A row that is not as it was written stays marked as damaged, one that never had a checksum stays so.
     """
     fresh = update(runs).where(runs.c.number == row.number).values(**values).returning(*RAW)
     changed = connection.execute(fresh).one()
-    return seal_row(connection, changed) if is_sealed(row) and is_sound(row) else changed
+    return write_checksum(connection, changed) if has_checksum(row) and is_intact(row) else changed
 
 
-def seal_row(connection: Connection, row: Row[Any]) -> Row[Any]:
-    """Seal a row as it is now stored, and return it."""
-    sealed = update(runs).where(runs.c.number == row.number).values(seal=row_seal(row)).returning(*RAW)
-    return connection.execute(sealed).one()
+def write_checksum(connection: Connection, row: Row[Any]) -> Row[Any]:
+    """Compute the checksum of a row as it is now stored, and return it."""
+    changed = update(runs).where(runs.c.number == row.number).values(seal=row_checksum(row)).returning(*RAW)
+    return connection.execute(changed).one()
 
 
 def held_row(connection: Connection, run: str, lease: int) -> Row[Any]:
@@ -68,7 +68,7 @@ def held_row(connection: Connection, run: str, lease: int) -> Row[Any]:
             f"Run {run} is no longer held by lease {lease}: it was ended, or taken over by another worker, "
             "so nothing was written."
         )
-    if not is_sound(row):
+    if not is_intact(row):
         raise UnreadableRunError(damage_words(run))
     return row
 

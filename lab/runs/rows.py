@@ -14,6 +14,7 @@ from lab.config import RunConfig
 from lab.errors import ConfigError, UnreadableRunError
 from lab.findings import Finding
 from lab.runs import facts
+from lab.runs.checksums import is_intact
 from lab.runs.database import Moment
 from lab.runs.encoding import decode_json, decode_tags
 from lab.runs.headline import METRICS, HeadlineResult
@@ -22,7 +23,6 @@ from lab.runs.owner import Owner, is_alive
 from lab.runs.records import RunRecord, RunRequest, RunState, SavedFile
 from lab.runs.run_facts import RunEnvironment, RunProgress, RunSummary
 from lab.runs.schema import runs
-from lab.runs.seals import is_sound
 from lab.runs.visible import visible, with_visible_text
 
 LEASE_S = 10.0  # a lease not renewed for this long is expired; workers renew every RENEW_S
@@ -91,7 +91,7 @@ def listed_record(row: Row[Any], *, moment: Moment) -> RunRecord:
     One that is damaged, or whose configuration this release cannot read, has a `problem` and shows nothing that is
     not known to be right.
     """
-    if not is_sound(row):
+    if not is_intact(row):
         return _without_values(row, damage_words(row.id))
     try:
         if not row.seal:
@@ -105,7 +105,7 @@ def listed_record(row: Row[Any], *, moment: Moment) -> RunRecord:
             known=True,
         )
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-        # A row of an older release has no seal: what cannot even be decoded is damaged all the same.
+        # A row of an older release has no checksum: what cannot even be decoded is damaged all the same.
         return _without_values(row, damage_words(row.id))
 
 
@@ -187,7 +187,7 @@ def _without_values(row: Row[Any], problem: str, *, known: bool = False) -> RunR
 
 
 def decoded(value: Any) -> Any:
-    """Return a JSON column that was read through `seals.raw_columns`: SQLite gives its text, Postgres what it means."""
+    """Return a JSON column that was read through `checksums.raw_columns`: SQLite gives its text, Postgres what it means."""
     return decode_json(value) if isinstance(value, str) else value
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
 from lab.config import RunConfig
 from lab.errors import RunNotFoundError, near_miss
+from lab.runs.checksums import RAW, is_intact
 from lab.runs.context import StoreContext
 from lab.runs.encoding import setting_key
 from lab.runs.query import condition, ordering
@@ -14,7 +15,6 @@ from lab.runs.records import RunRecord, RunState
 from lab.runs.row_changes import sound_row
 from lab.runs.rows import listed_record, run_record
 from lab.runs.schema import CACHED, runs
-from lab.runs.seals import RAW, is_sound
 
 _PART = 5_000  # values in one statement
 _HINTS = 20  # names among which the nearest to a mistyped one is looked for
@@ -52,7 +52,7 @@ class RunLookup:
                     ids = ", ".join(row.id for row in rows[:5]) + (", …" if len(rows) > 5 else "")
                     raise RunNotFoundError(f"{wanted!r} fits more than one run ({ids}): give one of these ids.")
             some = connection.execute(select(*RAW).where(there).limit(_HINTS + 1)).all()
-            names = {row.name for row in some if is_sound(row)}
+            names = {row.name for row in some if is_intact(row)}
         hint = near_miss(wanted, names) if 0 < len(names) <= _HINTS else "`lab runs` lists those there are."
         raise RunNotFoundError(f"There is no run with the id or name {wanted!r}. {hint}")
 

@@ -12,16 +12,16 @@ from sqlalchemy import Connection, Row, case, func, select
 
 from lab.config import RunConfig
 from lab.errors import RunStateError
+from lab.runs.checksums import RAW, is_intact
 from lab.runs.context import StoreContext
 from lab.runs.edits import NAME_LIMIT, checked_tags, checked_text
 from lab.runs.encoding import encode_tags, setting_key
 from lab.runs.expired import mark_expired
 from lab.runs.identity import new_run_id
 from lab.runs.records import RunRecord, RunRequest, RunState
-from lab.runs.row_changes import change_row, insert_for, seal_row, sound_row
+from lab.runs.row_changes import change_row, insert_for, sound_row, write_checksum
 from lab.runs.rows import derive, listed_record, run_record
 from lab.runs.schema import CACHED, runs
-from lab.runs.seals import RAW, is_sound
 
 CLAIM_ORDER = (runs.c.queued_at, runs.c.number)
 _QUEUED = (runs.c.state == RunState.QUEUED, runs.c.deleted_at.is_(None))
@@ -89,7 +89,7 @@ class RunQueue:
             statement = statement.on_conflict_do_nothing(index_elements=["cache_key"], index_where=CACHED)
             made = connection.execute(statement.returning(*RAW)).one_or_none()
             if made is not None:
-                return run_record(seal_row(connection, made), moment=moment), False
+                return run_record(write_checksum(connection, made), moment=moment), False
             known = connection.execute(select(*RAW).where(runs.c.cache_key == fingerprint, CACHED)).one()
             return run_record(known, moment=moment), True
 
@@ -115,7 +115,7 @@ class RunQueue:
         with self.context.database.write() as connection:
             # Locked in the order of their numbers, which no move changes: two moves never wait for each other's rows.
             locked = connection.execute(select(*RAW).where(*_QUEUED).order_by(runs.c.number).with_for_update()).all()
-            queued = sorted(filter(is_sound, locked), key=lambda row: (row.queued_at, row.number))
+            queued = sorted(filter(is_intact, locked), key=lambda row: (row.queued_at, row.number))
             place = next((index for index, row in enumerate(queued) if row.id == run), None)
             if place is None:
                 state = derive(sound_row(connection, run), moment=self.context.moment(connection))[0]

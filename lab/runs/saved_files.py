@@ -6,13 +6,13 @@ from sqlalchemy import Connection, delete, select
 
 from lab.errors import UnreadableRunError
 from lab.runs import sums
+from lab.runs.checksums import EMPTY_SUM, RAW, file_sum, is_intact
 from lab.runs.context import StoreContext
 from lab.runs.records import WEIGHTS, SavedFile
 from lab.runs.results import refresh_headline
 from lab.runs.row_changes import change_row, held_row, insert_for, sound_row
 from lab.runs.rows import decoded, saved_file, saved_file_values
 from lab.runs.schema import runs, saved_files
-from lab.runs.seals import EMPTY_SUM, RAW, file_sum, is_sound
 from lab.runs.sums import sum_files
 
 
@@ -80,7 +80,7 @@ class SavedFiles:
         held = select(*RAW).where(runs.c.lease_until.is_not(None))
         with self.context.database.read() as connection:
             # A list that is damaged may lack a file that it had: nothing of such a run is touched.
-            rows = {row.id: row for row in connection.execute(held) if is_sound(row)}
+            rows = {row.id: row for row in connection.execute(held) if is_intact(row)}
             listed = set(connection.execute(select(saved_files.c.path)).scalars())
             loose = {path: at for path, at in files.items() if path not in listed and path.split("/")[0] in rows}
             until = {run: rows[run].lease_until for run in {path.split("/")[0] for path in loose}}

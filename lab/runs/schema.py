@@ -33,7 +33,7 @@ _real: TypeEngine[Any] = Float(53)
 # A fingerprint may belong to one run only among those that are, or will be, its answer.
 CACHED = text("state IN ('queued', 'running', 'finished') AND deleted_at IS NULL")
 IN_SLOT = text("state = 'running'")
-UNJUDGED = text("findings IS NULL")
+WITHOUT_FINDINGS = text("findings IS NULL")
 
 version_table = Table("lab_schema", metadata, Column("version", Integer, nullable=False))
 
@@ -73,7 +73,7 @@ runs = Table(
     Column("summary", _json, nullable=False),
     Column("environment", _json, nullable=False),
     Column("notices", _json, nullable=False),
-    Column("findings", _json),  # NULL for a run of an earlier release that was not judged yet
+    Column("findings", _json),  # NULL for a run of an earlier release that has no findings yet
     Column("digest", String(64), nullable=False, server_default=""),
     # What the table of runs is filtered and sorted by, copied out of config and summary.
     Column("arch", Text, nullable=False),
@@ -89,7 +89,9 @@ runs = Table(
     Column("val_loss", _real),
     Column("best_epoch", Integer),
     Column("images_per_second", _real),
-    Column("sums", _json),  # `lab.runs.seals`: of each curve and of the saved files; NULL in an older release's rows
+    Column(
+        "sums", _json
+    ),  # `lab.runs.checksums`: of each curve and of the saved files; NULL in an older release's rows
     Column("seal", Text, nullable=False, server_default=""),  # over all other columns; "" in an older release's rows
     Index("runs_cache", "cache_key", unique=True, sqlite_where=CACHED, postgresql_where=CACHED),
     Index("runs_slot", "host", "slot", unique=True, sqlite_where=IN_SLOT, postgresql_where=IN_SLOT),
@@ -97,7 +99,7 @@ runs = Table(
     Index("runs_created", "created_at"),
     Index("runs_family", "family"),
     Index("runs_setting", "setting"),
-    Index("runs_unjudged", "number", sqlite_where=UNJUDGED, postgresql_where=UNJUDGED),
+    Index("runs_unjudged", "number", sqlite_where=WITHOUT_FINDINGS, postgresql_where=WITHOUT_FINDINGS),
     sqlite_autoincrement=True,
 )
 

@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, select, update
 
 from lab.errors import InputError
+from lab.runs.checksums import is_intact, row_checksum
 from lab.runs.context import StoreContext
 from lab.runs.edits import checked_text
-from lab.runs.seals import is_sound, row_seal
 from lab.runs.sketches_table import LABEL_LIMIT, sketches
 
 MAX_SKETCHES = 10_000
@@ -75,8 +75,8 @@ class Sketches:
         with self.context.database.read() as connection:
             return sum(not _is_right(row) for row in connection.execute(select(sketches)))
 
-    def seal_older(self) -> None:
-        """Seal the drawings that an older release saved."""
+    def checksum_older_rows(self) -> None:
+        """Compute the checksum of the drawings that an older release saved."""
         with self.context.database.write() as connection:
             for row in connection.execute(select(sketches).where(sketches.c.seal == "")).all():
                 if _is_right(row):
@@ -89,13 +89,13 @@ class Sketches:
 
 
 def _seal(connection: Connection, row: Row[Any]) -> None:
-    sealed = update(sketches).where(sketches.c.number == row.number)
-    connection.execute(sealed.values(seal=row_seal(row, sketches)))
+    changed = update(sketches).where(sketches.c.number == row.number)
+    connection.execute(changed.values(seal=row_checksum(row, sketches)))
 
 
 def _is_right(row: Row[Any]) -> bool:
     plain = isinstance(row.label, str) and isinstance(row.dataset, str) and isinstance(row.png, bytes | memoryview)
-    return plain and is_sound(row, sketches)
+    return plain and is_intact(row, sketches)
 
 
 def _record(row: Row[Any]) -> SavedSketch:

@@ -14,7 +14,7 @@ sketches = Table(
     Column("dataset", Text, nullable=False),
     Column("png", LargeBinary, nullable=False),
     Column("created_at", Float(53), nullable=False),
-    Column("seal", Text, nullable=False, server_default=""),  # over all other columns (`lab.runs.seals`)
+    Column("seal", Text, nullable=False, server_default=""),  # over all other columns (`lab.runs.checksums`)
     Index("sketches_dataset", "dataset"),
     sqlite_autoincrement=True,
 )

@@ -1,6 +1,6 @@
-"""How a run's checksums change with its curves and files; `lab.runs.seals` says what they are.
+"""How a run's checksums change with its curves and files; `lab.runs.checksums` says what they are.
 
-A run of an older release has none (`sums` is NULL) until it is sealed; nothing is kept up to date for it.
+A run of an older release has none (`sums` is NULL) until its checksum is computed; nothing is kept up to date for it.
 """
 
 import math
@@ -11,10 +11,10 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, Row, select
 
 from lab.errors import UnreadableRunError
+from lab.runs.checksums import EMPTY_SUM, add_sums, file_sum, points_sum, subtract_sum
 from lab.runs.curves import fetch
 from lab.runs.rows import decoded
 from lab.runs.schema import saved_files, series_names
-from lab.runs.seals import EMPTY_SUM, added, file_sum, points_sum, taken
 
 PointColumns: TypeAlias = tuple[list[int], list[float | None], list[float]]  # steps, values, times
 
@@ -36,7 +36,7 @@ def stored_sums(connection: Connection, number: int, run: str) -> dict[str, str]
 
 def sum_files(rows: Iterable[Row[Any]]) -> str:
     """Return the sum of saved files' rows."""
-    return added(EMPTY_SUM, *map(file_sum, rows))
+    return add_sums(EMPTY_SUM, *map(file_sum, rows))
 
 
 def after_storing(
@@ -55,8 +55,8 @@ def after_storing(
         between = fetch(connection, row.number, numbers[name], after_step=min(steps) - 1, last_step=max(steps))
         old_M3 = np.concatenate([np.empty((0, 3)), *between])
         key = f"points/{name}"
-        total = added(sums.get(key, EMPTY_SUM), points_sum(name, [new_N3]))
-        sums[key] = taken(total, points_sum(name, [old_M3[np.isin(old_M3[:, 0], new_N3[:, 0])]]))
+        total = add_sums(sums.get(key, EMPTY_SUM), points_sum(name, [new_N3]))
+        sums[key] = subtract_sum(total, points_sum(name, [old_M3[np.isin(old_M3[:, 0], new_N3[:, 0])]]))
     return {"sums": sums}
 
 
@@ -66,7 +66,7 @@ def after_moving(row: Row[Any], name: str, part: str, *, away: bool) -> dict[str
         return {}
     sums = dict(decoded(row.sums))
     known = sums.get(f"points/{name}", EMPTY_SUM)
-    sums[f"points/{name}"] = taken(known, part) if away else added(known, part)
+    sums[f"points/{name}"] = subtract_sum(known, part) if away else add_sums(known, part)
     return {"sums": _without_empty(sums)}
 
 
@@ -75,7 +75,7 @@ def after_files(row: Row[Any], *, gone: Sequence[Row[Any]], new: Sequence[str] =
     if row.sums is None:
         return {}
     sums = dict(decoded(row.sums))
-    files = taken(added(sums.get("files", EMPTY_SUM), *new), sum_files(gone))
+    files = subtract_sum(add_sums(sums.get("files", EMPTY_SUM), *new), sum_files(gone))
     return {"sums": _without_empty({**sums, "files": files})}
 
 

@@ -8,12 +8,12 @@ from functools import cached_property
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.store import RunStore
 from lab.service.datasets import Datasets
-from lab.service.stored_findings import OPENING_BUDGET_S, fill_missing_findings
 from lab.service.submissions import Submissions
 from lab.service.validation import Validation
 from lab.service.weights import SavedWeights
 from lab.service.workers import Workers
 from lab.settings import Settings
+from lab.stored_findings import OPENING_BUDGET_S, fill_missing_findings
 
 
 class Lab:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from lab.data.channels import normalise_images
 from lab.errors import LabError
 from lab.loaded_network import LoadedNetwork
 from lab.sharing.weights import facts
@@ -76,8 +77,8 @@ def _example(loaded: LoadedNetwork) -> torch.Tensor:
 
 def _compare(loaded: LoadedNetwork, session: Any) -> None:
     shape = (_CHECKED_IMAGES, loaded.channels, loaded.image_size, loaded.image_size)
-    images_u8 = np.random.default_rng(0).integers(0, 256, size=shape).astype(np.float32)
-    x_BCHW = ((images_u8 / 255 - loaded.mean) / loaded.std).astype(np.float32)
+    images_u8 = np.random.default_rng(0).integers(0, 256, size=shape, dtype=np.uint8)
+    x_BCHW = normalise_images(images_u8, mean=loaded.mean, std=loaded.std)
     difference = float(np.abs(session.run([_OUTPUT], {_INPUT: x_BCHW})[0] - _logits(loaded.network, x_BCHW)).max())
     if not difference <= TOLERANCE:
         raise LabError(

@@ -11,14 +11,14 @@ import torch
 from torch import nn
 
 from lab.architectures.inference_batches import inference_batch_size
-from lab.data.channels import as_grey, with_channels
+from lab.data.channels import as_grey, normalise_images, with_channels
 from lab.data.load import Dataset
 from lab.data.recipes import Recipe
 from lab.errors import InputError
 from lab.formatting import format_percent
 from lab.sketch.normalise import ALL_STEPS, STEPS, normalise
 from lab.sketch.sketch import Sketch
-from lab.sketch.unsure import Familiar, UnsureRule, Verdict, judge, learn_rule, unit_rows
+from lab.sketch.unsure import Familiar, UnsureRule, Verdict, assess_answer, learn_rule, unit_rows
 
 RULE_IMAGES = 1_000  # test pictures the unsure limits are learned on
 _STRANGE = 0.01  # share of test pictures that may look strange
@@ -94,8 +94,8 @@ def run_network(loaded: NetworkLike, images: np.ndarray) -> tuple[np.ndarray, np
     size = inference_batch_size(loaded.network, images=len(images_BCHW), image_shape=images_BCHW.shape[1:])
     with torch.inference_mode(), _last_inputs(loaded.network, features):
         for start in range(0, len(images_BCHW), size):
-            part = np.require(images_BCHW[start : start + size], requirements=["C", "W"])
-            x_BCHW = (torch.from_numpy(part).to(device).float() / 255 - loaded.mean) / loaded.std
+            part_BCHW = normalise_images(images_BCHW[start : start + size], mean=loaded.mean, std=loaded.std)
+            x_BCHW = torch.from_numpy(np.ascontiguousarray(part_BCHW)).to(device)
             probabilities.append(torch.softmax(loaded.network(x_BCHW).double(), dim=1).cpu())
     if not probabilities:
         return np.zeros((0, len(loaded.class_names))), None
@@ -149,7 +149,7 @@ def read_image(loaded: NetworkLike, image: np.ndarray, *, rule: UnsureRule, sket
     """Ask one network about a picture uint8 (H, W) or (C, H, W); `sketch` is the drawing it was made from, if there is one."""
     probabilities, features = run_network(loaded, image[None])
     seen = None if features is None else features[0]
-    verdict = judge(probabilities[0], rule=rule, sketch=sketch, image=as_grey(image[None])[0], features_D=seen)
+    verdict = assess_answer(probabilities[0], rule=rule, sketch=sketch, image=as_grey(image[None])[0], features_D=seen)
     return Answer(probabilities[0], loaded.class_names, verdict)
 
 

@@ -98,7 +98,7 @@ def learn_rule(probabilities_BK: np.ndarray, labels_B: np.ndarray, images_BHW: n
     return UnsureRule(probability, limit, usual, outline, shape)
 
 
-def judge(
+def assess_answer(
     probabilities_K: np.ndarray,
     *,
     rule: UnsureRule,

@@ -48,8 +48,9 @@ class Heartbeat:
                 renewed = time.monotonic()
             try:
                 self.requested = self._renew() if due else self.lab.store.leases.requested(self.run.id)
-            except LeaseLostError as error:
-                log_worker(str(error))
+            except LeaseLostError:
+                # Not logged: a run that has just ended holds no lease either, and for one that lost its lease the
+                # recorder's next write raises.
                 self.lost = True
                 return
             except StoreError as error:  # logged once, not five times a second

@@ -16,8 +16,8 @@ from lab.runs.outage import WAIT_S, Outage
 from lab.runs.owner import Owner
 from lab.runs.rows import RENEW_S
 from lab.service.lab import Lab
-from lab.service.stored_findings import fill_missing_findings
 from lab.settings import Settings
+from lab.stored_findings import fill_missing_findings
 from lab.worker.disk_reserve import hold_reserve
 from lab.worker.execution import execute
 from lab.worker.supervisor.launch import start_supervisor

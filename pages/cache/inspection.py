@@ -20,7 +20,7 @@ from lab.inspection.attribution import Attribution, attribute
 from lab.inspection.embedding import project
 from lab.inspection.graph import GraphNode, trace_graph
 from lab.inspection.kernels import Kernels, read_kernels
-from lab.inspection.metrics import Answers, judge, softmax
+from lab.inspection.metrics import Answers, score_logits, softmax
 from lab.inspection.observe import (
     FeatureMaps,
     LayerView,
@@ -43,30 +43,30 @@ _SMALL, _LARGE = 512, 64  # entries: a few kilobytes each, and up to a megabyte 
 
 
 @dataclass(slots=True)
-class _Shelf:
-    """Networks by (run, digest of weights). kept: with their bytes, least used first. held: all that somebody uses."""
+class _NetworkCache:
+    """Networks by (run, digest of weights). recent: with their bytes, least recently used first. in_use: all that are referenced somewhere."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    kept: OrderedDict[tuple[str, str], tuple[LoadedNetwork, int]] = field(default_factory=OrderedDict)
-    held: WeakValueDictionary[tuple[str, str], LoadedNetwork] = field(default_factory=WeakValueDictionary)
+    recent: OrderedDict[tuple[str, str], tuple[LoadedNetwork, int]] = field(default_factory=OrderedDict)
+    in_use: WeakValueDictionary[tuple[str, str], LoadedNetwork] = field(default_factory=WeakValueDictionary)
 
 
-_shelf = _Shelf()
+_networks = _NetworkCache()
 _measuring = threading.Lock()  # two measurements at once would measure each other
 
 
 def network_of(run: str, digest: str) -> LoadedNetwork:
     """Return the network of a run's saved weights (by their SHA-256, or `INITIAL`): one for all, to be left as it is."""
     key = run, digest
-    with _shelf.lock:
-        if key in _shelf.kept:
-            _shelf.kept.move_to_end(key)
-            return _shelf.kept[key][0]
-        loaded = _shelf.held.get(key) or _load(run, digest)
+    with _networks.lock:
+        if key in _networks.recent:
+            _networks.recent.move_to_end(key)
+            return _networks.recent[key][0]
+        loaded = _networks.in_use.get(key) or _load(run, digest)
         size = sum(p.numel() * p.element_size() for p in loaded.network.parameters())
-        while _shelf.kept and size + sum(other for _, other in _shelf.kept.values()) > _NETWORK_BYTES:
-            _shelf.kept.popitem(last=False)
-        _shelf.kept[key], _shelf.held[key] = (loaded, size), loaded
+        while _networks.recent and size + sum(other for _, other in _networks.recent.values()) > _NETWORK_BYTES:
+            _networks.recent.popitem(last=False)
+        _networks.recent[key], _networks.in_use[key] = (loaded, size), loaded
         return loaded
 
 
@@ -84,10 +84,10 @@ def _read(run: str, digest: str) -> LoadedNetwork:
     lab = get_lab()
     if digest == INITIAL:
         return lab.weights.load_initial(run)
-    for kept in lab.weights.list(run):
-        if kept.sha256 == digest:
-            return lab.weights.load_file(lab.store.runs.get(run), kept)
-    raise InputError("These weights were removed a moment ago (the run keeps only some epochs): choose another epoch.")
+    for weights in lab.weights.list(run):
+        if weights.sha256 == digest:
+            return lab.weights.load_file(lab.store.runs.get(run), weights)
+    raise InputError("These weights were removed a moment ago (the run saves only some epochs): choose another epoch.")
 
 
 @st.cache_data(max_entries=_LARGE, show_spinner=False)
@@ -96,7 +96,7 @@ def answers_of(run: str, digest: str, dataset: str) -> Answers:
     data = dataset_of(dataset)
     loaded = network_of(run, digest)
     logits = compute_logits(loaded.network, data.test_images, mean=loaded.mean, std=loaded.std)
-    return judge(logits, data.test_labels)
+    return score_logits(logits, data.test_labels)
 
 
 @st.cache_data(max_entries=_SMALL, show_spinner=False)

@@ -1,13 +1,13 @@
-"""What one can do on the Draw page: draw, bring a photo, play, look at what was kept."""
+"""What one can do on the Draw page: draw, bring a photo, play, look at the saved drawings."""
 
 from collections.abc import Callable, Sequence
 
 import streamlit as st
 
 from pages.draw.game import guess_game
-from pages.draw.keep import my_drawings
 from pages.draw.models import Model
 from pages.draw.photo import photo
+from pages.draw.saved_drawings import my_drawings
 from pages.draw.studio import studio
 from pages.draw.view import STYLE
 from pages.state.draw import DRAW

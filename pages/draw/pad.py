@@ -45,12 +45,12 @@ def live_pad(page: DrawPage) -> Sketch:
 
 def take_newest(page: DrawPage) -> None:
     """Take over the live pad's newest message, unless the drawing was cleared or replaced since the pad saw it."""
-    told = _told(reported(LIVE_PAD))
-    if told is None or told["seq"] <= page.answered:
+    message = _checked_message(reported(LIVE_PAD))
+    if message is None or message["seq"] <= page.answered:
         return
-    page.answered = told["seq"]
-    if told["version"] == page.version:
-        page.strokes, page.pen = told["strokes"], told["pen"]
+    page.answered = message["seq"]
+    if message["version"] == page.version:
+        page.strokes, page.pen = message["strokes"], message["pen"]
 
 
 def drawn(page: DrawPage) -> Sketch:
@@ -59,7 +59,7 @@ def drawn(page: DrawPage) -> Sketch:
     return sketch_from_png(page.png) if page.png else sketch_of(page.strokes)
 
 
-def _told(value: Any) -> dict[str, Any] | None:
+def _checked_message(value: Any) -> dict[str, Any] | None:
     """Return the pad's newest message, checked: `seq`, `version`, `pen`, `strokes` (text); None before the first."""
     text = value.get("ink") if isinstance(value, Mapping) else None
     if not text:

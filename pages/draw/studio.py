@@ -11,9 +11,9 @@ from lab.sketch.normalise import ALL_STEPS, STEP_TITLES, STEPS, normalise, norma
 from lab.sketch.reading import Answer, average, compare_steps, read_sketch
 from lab.sketch.sketch import Sketch
 from pages.draw.inside import inside, similar
-from pages.draw.keep import keep
 from pages.draw.models import Model
 from pages.draw.pad import live_pad, standard_pad, switch_pad
+from pages.draw.saved_drawings import save_form
 from pages.draw.view import answers_html, line_html, steps_html
 from pages.markdown import plain
 from pages.state.draw import DRAW, DrawPage, draw_page
@@ -115,7 +115,7 @@ def _views(
     elif view == "Nearest neighbours":
         similar(models, images, blank=sketch.blank)
     elif view == "Keep":
-        keep(models, sketch)
+        save_form(models, sketch)
 
 
 def _why(models: Sequence[Model], sketch: Sketch, answers: Sequence[Answer], page: DrawPage) -> None:

@@ -12,7 +12,7 @@ from lab.formatting import format_percent
 from lab.inspection.images import read_image
 from lab.sketch.normalise import normalise
 from lab.sketch.saved import decode_ink
-from lab.sketch.unsure import UnsureRule, judge
+from lab.sketch.unsure import UnsureRule, assess_answer
 from pages.cache.inspection import probabilities_of
 from pages.cache.lab import get_lab
 from pages.cache.photos import PICTURE_KINDS, photo_of
@@ -50,7 +50,7 @@ def _drawn(subject: Subject) -> Picture | None:
     spec = subject.dataset.spec
     saved = {each.id: each for each in get_lab().store.sketches.list() if each.label in spec.classes}
     if not saved:
-        st.caption("No drawing is saved yet: keep one on the Draw page, with its label.")
+        st.caption("No drawing is saved yet: save one on the Draw page, with its label.")
         st.page_link(page_path("draw"), label="Draw", icon=":material/draw:")
         return None
     numbers = {id: number for number, id in enumerate(saved, start=1)}
@@ -115,7 +115,7 @@ def _cut_out(subject: Subject, data: bytes, name: str) -> Picture | None:
     digit = found.digits[number - 1]
     pixels = normalise(digit, recipe=spec.require_recipe())
     probabilities = probabilities_of(*subject.key, pixels)
-    verdict = judge(probabilities, rule=UnsureRule(), sketch=digit, image=pixels)
+    verdict = assess_answer(probabilities, rule=UnsureRule(), sketch=digit, image=pixels)
     if verdict.unsure:
         st.caption(plain(f"Unsure whether it is a digit: {verdict.reasons[0]}."))
     return Picture(pixels, None, name if len(found.digits) == 1 else f"{name}, digit {number}")

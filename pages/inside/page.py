@@ -1,6 +1,6 @@
-"""Inside: what a trained network does, at every epoch it was kept. One slider moves everything on the page.
+"""Inside: what a trained network does, at every saved epoch. One slider moves everything on the page.
 
-The address carries run, epoch, view and image, so a link opens the same picture; an uploaded one is nowhere kept.
+The address carries run, epoch, view and image, so a link opens the same picture; an uploaded one is saved nowhere.
 """
 
 import streamlit as st

@@ -26,7 +26,7 @@ _POLL_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One set of weights: the epoch after which they were kept (0: before training) and their SHA-256."""
+    """One set of weights: the epoch after which they were saved (0: before training) and their SHA-256."""
 
     epoch: int
     digest: str
@@ -120,17 +120,17 @@ def _no_runs() -> None:
 def moments_of(run: RunRecord) -> tuple[tuple[Moment, ...], tuple[SavedFile, ...]]:
     """Return the moments that can be looked at, the untrained network first, and the saved files beside them."""
     newest: dict[int, SavedFile] = {}
-    for kept in get_lab().weights.list(run.id):
-        newest[kept.epoch] = kept
+    for weights in get_lab().weights.list(run.id):
+        newest[weights.epoch] = weights
     files = tuple(newest[epoch] for epoch in sorted(newest))
     return (Moment(0, INITIAL), *(Moment(file.epoch, file.sha256) for file in files)), files
 
 
 def choose_moment(run: RunRecord) -> Subject | None:
-    """Draw the epoch slider and return what is looked at; None while nothing is kept."""
+    """Draw the epoch slider and return what is looked at; None while nothing is saved."""
     moments, files = moments_of(run)
     if not files:
-        _nothing_kept(run)
+        _no_weights(run)
         return None
     points = get_lab().store.points.read(run.id, series=(VAL_ACCURACY.id, TEST_ACCURACY.id))
     with st.container(border=True, key=element("inside-epochs")):
@@ -180,26 +180,26 @@ def _at(series: Series | None, files: tuple[SavedFile, ...]) -> list[float | Non
     return [known.get(file.step) for file in files]
 
 
-def _nothing_kept(run: RunRecord) -> None:
+def _no_weights(run: RunRecord) -> None:
     with st.container(border=True):
         if run.state.live:
-            st.markdown("**The first epoch is not done yet.** Its weights open here as soon as they are kept.")
+            st.markdown("**The first epoch is not done yet.** Its weights open here as soon as they are saved.")
             _watch(run, 0)
         else:
-            st.markdown(f"**This run ({run.state}) kept no weights**, so there is nothing to look into.")
+            st.markdown(f"**This run ({run.state}) saved no weights**, so there is nothing to look into.")
             st.page_link(
                 page_path("train"), label="Train it again", icon=":material/play_circle:", query_params={"run": run.id}
             )
 
 
 def _watch(run: RunRecord, known: int) -> None:
-    """Draw the page again when the run has kept another epoch."""
+    """Draw the page again when the run has saved another epoch."""
 
     @st.fragment(run_every=_POLL_S, key=element("inside-watch", run.id))
     @shows_errors
     def look() -> None:
         fresh = get_lab().store.runs.get(run.id)
-        if len({kept.epoch for kept in get_lab().weights.list(run.id)}) != known or not fresh.state.live:
+        if len({weights.epoch for weights in get_lab().weights.list(run.id)}) != known or not fresh.state.live:
             st.rerun()
         st.caption("Training goes on: this page looks at saved weights, and new epochs join the slider.")
 

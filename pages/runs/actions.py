@@ -97,16 +97,16 @@ def _tag(runs: Sequence[str]) -> None:
 
 
 def _delete(runs: Sequence[str]) -> None:
-    gone, kept = [], []
+    gone, remaining = [], []
     for run in runs:
         try:
             get_lab().store.removal.delete(run)
             gone.append(run)
         except LabError as error:
-            kept.append(run)
+            remaining.append(run)
             flash(str(error))
     RUNS.change(deleted=tuple(gone))
-    change_view(runs=tuple(kept))
+    change_view(runs=tuple(remaining))
     renew_table()
 
 

@@ -1,6 +1,7 @@
 """What earlier releases wrote opens in this one: store, artifacts, bundle, links and the keys of `--json` answers."""
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -102,15 +103,27 @@ def _run_queued(lab: Lab) -> None:
 
 
 def test_a_paused_run_goes_on_from_its_step(release: str, lab: Lab) -> None:
+    """Until it has taken some more steps: to its end it would train for half a minute."""
     facts = read(release, "expected.json")["runs"]["paused"]
+    stored = facts["series"]["batch/loss"]["count"]
     lab.submissions.control(read(release, "expected.json")["ids"]["queued"], RunRequest.STOP)
     lab.submissions.control(facts["id"], RunRequest.RUN)
+
+    def pause_again() -> None:
+        deadline = time.monotonic() + 120
+        while len(lab.store.points.read(facts["id"])["batch/loss"].step) <= stored + 20:
+            assert time.monotonic() < deadline, "no further step within two minutes"
+            time.sleep(0.1)
+        lab.submissions.control(facts["id"], RunRequest.PAUSE)
+
+    pausing = threading.Thread(target=pause_again)
+    pausing.start()
     _run_queued(lab)
-    run = lab.store.runs.get(facts["id"])
-    steps = lab.store.points.read(run.id)["batch/loss"].step
-    assert run.state is RunState.FINISHED
+    pausing.join()
+    steps = lab.store.points.read(facts["id"])["batch/loss"].step
+    assert lab.store.runs.get(facts["id"]).state is RunState.PAUSED
     assert steps.tolist() == list(range(1, len(steps) + 1))
-    assert len(steps) > facts["series"]["batch/loss"]["count"]
+    assert len(steps) > stored + 20
 
 
 def test_a_finished_run_is_continued_by_a_longer_one(release: str, lab: Lab) -> None:

@@ -15,11 +15,11 @@ from lab.inspection.metrics import (
     calibrate,
     confusion_matrix,
     find_cell,
-    judge,
     least_confident_correct,
     most_confident_errors,
     per_class,
     report,
+    score_logits,
     softmax,
 )
 
@@ -33,7 +33,7 @@ def constant(answer: int, labels: np.ndarray = LABELS) -> np.ndarray:
 
 
 def test_the_confusion_matrix_of_a_constant_predictor_is_one_column() -> None:
-    answers = judge(constant(2), LABELS)
+    answers = score_logits(constant(2), LABELS)
     confusion = confusion_matrix(LABELS, answers.predicted, classes=3)
     assert confusion.tolist() == [[0, 0, 2], [0, 0, 1], [0, 0, 3]]
     figures = per_class(confusion)
@@ -66,33 +66,33 @@ def test_rates_are_shares_of_the_truth_and_an_absent_class_has_none() -> None:
 
 
 def test_uniform_logits_give_log_k() -> None:
-    answers = judge(np.zeros((5, 7)), np.arange(5))
+    answers = score_logits(np.zeros((5, 7)), np.arange(5))
     assert answers.loss == pytest.approx(math.log(7))
     assert answers.confidence == pytest.approx(1 / 7)
 
 
 def test_loss_and_probabilities_do_not_overflow() -> None:
-    answers = judge(np.array([[1e4, 0.0]]), np.array([1]))
+    answers = score_logits(np.array([[1e4, 0.0]]), np.array([1]))
     assert answers.loss == pytest.approx(1e4)
     assert softmax(np.array([[1e4, 0.0]])).tolist() == [[1.0, 0.0]]
 
 
 def test_a_sure_and_always_wrong_network_has_a_calibration_error_of_one() -> None:
-    wrong = judge(constant(0, np.array([1, 2, 1])), np.array([1, 2, 1]))
+    wrong = score_logits(constant(0, np.array([1, 2, 1])), np.array([1, 2, 1]))
     assert calibrate(wrong).ece == pytest.approx(1.0)
     assert calibrate(wrong).count.tolist() == [0] * 9 + [3]
-    assert calibrate(judge(constant(0, np.zeros(4, int)), np.zeros(4, int))).ece == pytest.approx(0.0)
+    assert calibrate(score_logits(constant(0, np.zeros(4, int)), np.zeros(4, int))).ece == pytest.approx(0.0)
 
 
 def test_answers_are_kept_small_however_many_classes_there_are() -> None:
-    answers = judge(np.zeros((500, 47)), np.zeros(500, int))
+    answers = score_logits(np.zeros((500, 47)), np.zeros(500, int))
     assert sum(getattr(answers, part.name).nbytes for part in fields(answers)) <= 32 * 500
 
 
 def test_logits_that_are_no_numbers_are_no_answers() -> None:
     logits = constant(2)
     logits[0], logits[5, 1] = np.nan, np.inf
-    answers = judge(logits, LABELS)
+    answers = score_logits(logits, LABELS)
     assert answers.predicted.tolist() == [-1, 2, 2, 2, 2, -1]
     assert answers.answered.tolist() == [False, True, True, True, True, False]
     found = report(answers, classes=("a", "b", "c"))
@@ -104,7 +104,7 @@ def test_logits_that_are_no_numbers_are_no_answers() -> None:
 
 
 def test_a_network_of_nan_is_never_right_and_not_calibrated() -> None:
-    found = report(judge(np.full((6, 3), np.nan), LABELS), classes=("a", "b", "c"))
+    found = report(score_logits(np.full((6, 3), np.nan), LABELS), classes=("a", "b", "c"))
     assert found.accuracy == 0.0
     assert found.confusion.sum() == 0
     assert math.isnan(found.calibration.ece)
@@ -114,7 +114,7 @@ def test_calibration_by_hand() -> None:
     def logit(p: float) -> list[float]:
         return [math.log(p), math.log(1 - p)]
 
-    answers = judge(np.array([logit(0.85), logit(0.85), logit(0.65)]), np.array([0, 1, 0]))
+    answers = score_logits(np.array([logit(0.85), logit(0.85), logit(0.65)]), np.array([0, 1, 0]))
     table = calibrate(answers)
     assert table.accuracy[8] == 0.5
     assert table.confidence[8] == pytest.approx(0.85)
@@ -123,7 +123,7 @@ def test_calibration_by_hand() -> None:
 
 def test_galleries_are_in_order_of_confidence() -> None:
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8], [0.55, 0.45]])
-    answers = judge(np.log(probabilities), np.array([1, 1, 0, 1, 0]))
+    answers = score_logits(np.log(probabilities), np.array([1, 1, 0, 1, 0]))
     assert most_confident_errors(answers).tolist() == [0, 1]
     assert least_confident_correct(answers).tolist() == [4, 2, 3]
     assert find_cell(answers, truth=1, answer=0).tolist() == [0, 1]
@@ -131,7 +131,7 @@ def test_galleries_are_in_order_of_confidence() -> None:
 
 
 def test_the_report_is_strict_json() -> None:
-    found = report(judge(constant(2), LABELS), classes=("a", "b", "c")).as_dict()
+    found = report(score_logits(constant(2), LABELS), classes=("a", "b", "c")).as_dict()
     assert json.loads(json.dumps(found, allow_nan=False))["per_class"][0] == {
         "class": "a",
         "precision": None,
@@ -144,21 +144,21 @@ def test_the_report_is_strict_json() -> None:
 
 
 def test_no_images_give_nan_and_not_an_error() -> None:
-    empty = report(judge(np.zeros((0, 3)), np.zeros(0, int)), classes=("a", "b", "c"))
+    empty = report(score_logits(np.zeros((0, 3)), np.zeros(0, int)), classes=("a", "b", "c"))
     assert math.isnan(empty.accuracy)
     assert empty.as_dict()["loss"] is None
 
 
 def test_a_label_beyond_the_classes_is_refused() -> None:
     with pytest.raises(InputError, match="A label is 2, but there are only 2 classes"):
-        report(judge(constant(0), LABELS), classes=("a", "b"))
+        report(score_logits(constant(0), LABELS), classes=("a", "b"))
 
 
 def _answers_with(confidence: list[float], right: list[bool]) -> Answers:
     """Two classes: the answer is class 0 with this probability, and class 0 or 1 is the truth."""
     probability = np.array(confidence)
     logits = np.log(np.stack([probability, 1 - probability], axis=1))
-    return judge(logits, np.where(right, 0, 1))
+    return score_logits(logits, np.where(right, 0, 1))
 
 
 def test_a_confidence_on_the_edge_of_two_bins_belongs_to_the_lower_one() -> None:

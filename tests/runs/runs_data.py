@@ -6,11 +6,11 @@ import numpy as np
 from sqlalchemy import null, update
 
 from lab.config import RunConfig
+from lab.runs.checksums import RAW
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, SavedFile, Series
-from lab.runs.row_changes import find_row, seal_row
+from lab.runs.row_changes import find_row, write_checksum
 from lab.runs.schema import runs
-from lab.runs.seals import RAW
 from lab.runs.store import RunStore
 from lab.runs.sums import stored_sums
 
@@ -38,16 +38,16 @@ def saved_file(run: str, path: str = "r/1.safetensors", *, step: int = 1, kind: 
     return SavedFile(run=run, kind=kind, step=step, epoch=step, path=path, sha256="ab" * 32, bytes=5, created_at=1.5)
 
 
-def write_past_checks(store: RunStore, run: str, *, seal: bool = True, **columns: object) -> None:
-    """Write columns of a run past every check, and seal what is then stored, as a program that can do both would.
+def write_past_checks(store: RunStore, run: str, *, checksum: bool = True, **columns: object) -> None:
+    """Write columns of a run past every check, and compute the checksum of what is then stored, as a program that can do both would.
 
-    seal: without it, the row is one of a release that sealed nothing.
+    checksum: without it, the row is one of a release without checksums.
     """
     with store.database.write() as connection:
         row = find_row(connection, run, deleted=True, lock=True)
-        sums = stored_sums(connection, row.number, row.id) if seal else null()
+        sums = stored_sums(connection, row.number, row.id) if checksum else null()
         values = {**columns, "sums": sums, "seal": "", "digest": ""}
         changed = update(runs).where(runs.c.number == row.number).values(**values).returning(*RAW)
         fresh = connection.execute(changed).one()
-        if seal:
-            seal_row(connection, fresh)
+        if checksum:
+            write_checksum(connection, fresh)

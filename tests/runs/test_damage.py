@@ -27,10 +27,10 @@ from lab.cli.app import main
 from lab.config import RunConfig
 from lab.errors import LabError, StoreError
 from lab.runs import row_changes, rows
+from lab.runs.checksums import NOT_COVERED, RAW, row_checksum
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunState, SavedFile, Series
 from lab.runs.schema import runs as runs_table
-from lab.runs.seals import NOT_SEALED, RAW, row_seal
 from lab.runs.store import RunStore
 
 RUNS = 12
@@ -255,26 +255,26 @@ def test_a_name_that_is_no_utf8_any_more_is_said_in_one_sentence(tmp_path: Path,
         RunStore.open(f"sqlite:///{file}").runs.list()
 
 
-@pytest.mark.parametrize("sealed", [True, False])
-def test_the_harness_finds_what_a_store_without_seals_would_show(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sealed: bool
+@pytest.mark.parametrize("with_checksum", [True, False])
+def test_the_harness_finds_what_a_store_without_checksums_would_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_checksum: bool
 ) -> None:
     file = tmp_path / "lab.db"
     _fill(RunStore.open(f"sqlite:///{file}", clock=lambda: 1_700_000_000.0))
     truth = Truth.read(file)
     data = file.read_bytes()
     file.write_bytes(data.replace(b"a note on run 3", b"a note on run 8", 1))
-    if not sealed:  # the control: a build whose seals are not compared
-        monkeypatch.setattr(row_changes, "is_sound", lambda _row: True)
-        monkeypatch.setattr(rows, "is_sound", lambda _row: True)
+    if not with_checksum:  # the control: a build whose checksums are not compared
+        monkeypatch.setattr(row_changes, "is_intact", lambda _row: True)
+        monkeypatch.setattr(rows, "is_intact", lambda _row: True)
     outcome = _look(file, truth, 0)
     assert outcome.bugs == []
-    assert bool(outcome.silent) is not sealed
-    assert bool(outcome.marked) is sealed
+    assert bool(outcome.silent) is not with_checksum
+    assert bool(outcome.marked) is with_checksum
 
 
-def test_every_column_of_a_run_is_under_its_seal(tmp_path: Path) -> None:
-    """Change each column in turn: all but the seal itself are noticed, those of later releases too."""
+def test_every_column_of_a_run_is_covered_by_its_checksum(tmp_path: Path) -> None:
+    """Change each column in turn: all but the checksum itself are noticed, those of later releases too."""
     store = RunStore.open(f"sqlite:///{tmp_path / 'lab.db'}")
     _fill(store)
     run = store.runs.list(where="state:finished", limit=1)[0].id
@@ -283,12 +283,12 @@ def test_every_column_of_a_run_is_under_its_seal(tmp_path: Path) -> None:
     for column in runs_table.columns:
         with store.database.write() as connection:
             stored = connection.execute(select(*RAW).where(runs_table.c.id == run)).one()
-            if row_seal(_Changed(stored, column.name)) == row_seal(stored):
+            if row_checksum(_Changed(stored, column.name)) == row_checksum(stored):
                 unnoticed.add(column.name)
-    assert unnoticed == set(NOT_SEALED) == {"seal"}
+    assert unnoticed == set(NOT_COVERED) == {"seal"}
 
 
-def test_rows_of_runs_are_changed_where_they_are_sealed_and_nowhere_else() -> None:
+def test_rows_of_runs_are_changed_where_their_checksum_is_computed_and_nowhere_else() -> None:
     folder = Path(row_changes.__file__).parent
     changing = {
         path.name for path in folder.glob("*.py") if re.search(r"update\(runs\)|runs\.update\(", path.read_text())
@@ -297,4 +297,4 @@ def test_rows_of_runs_are_changed_where_they_are_sealed_and_nowhere_else() -> No
         "row_changes.py",
         "older_rows.py",
         "schema.py",
-    }  # change and seal; seal what came before; old migrations
+    }  # changes; rows of older releases; old migrations

@@ -144,18 +144,18 @@ def test_a_store_of_the_release_before_opens_whole_and_without_its_stale_sentenc
     found = again.runs.get(run)
     assert (found.notices, found.findings, found.status) == (NOTICES, (), "finished")
     assert again.integrity.verify(run) == ()
-    assert [id for _, id in again.findings.list_unjudged(limit=5)] == [run]
+    assert [id for _, id in again.findings.list_without_findings(limit=5)] == [run]
     again.findings.fill({run: (STUCK,)})
     found = again.runs.get(run)
     assert (found.notices, found.findings, found.outcome) == (NOTICES, (STUCK,), Outcome.AT_CHANCE)
     assert again.integrity.verify(run) == ()
-    assert again.findings.list_unjudged(limit=5) == []
+    assert again.findings.list_without_findings(limit=5) == []
     again.findings.fill({run: (LOST,)})
     assert again.runs.get(run).findings == (STUCK,)
     again.close()
 
 
-def test_filling_in_findings_does_not_seal_what_was_damaged_before(url: str, store: RunStore, me: Owner) -> None:
+def test_filling_in_findings_gives_no_checksum_to_what_was_damaged_before(url: str, store: RunStore, me: Owner) -> None:
     run = _make_old(url, store, me)
     again = RunStore.open(url)
     with again.database.write() as connection:

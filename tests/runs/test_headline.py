@@ -141,7 +141,7 @@ def test_an_older_store_is_given_the_same_results_by_its_migration(url: str, sto
     try:
         for run in runs:
             assert opened.runs.get(run.id).saved == run.saved == opened.results.headline(run.id)
-            assert not opened.integrity.verify(run.id)  # what was sealed when it ended is as it was
+            assert not opened.integrity.verify(run.id)  # what had a digest when it ended is as it was
         assert opened.runs.get(bare.id).headline == HeadlineResult(epoch=1, which="last", test_accuracy=0.25)
     finally:
         opened.close()

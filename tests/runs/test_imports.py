@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from lab.config import RunConfig
 from lab.errors import LeaseLostError, StoreError
-from lab.runs import imports, pace
+from lab.runs import imports, throttled_writer
 from lab.runs.database import Database
 from lab.runs.identity import new_run_id
 from lab.runs.imports import IMPORT_LEASE_S, EndedRun
@@ -28,7 +28,7 @@ from tests.runs.conftest import Clock
 from tests.runs.runs_data import claimed, saved_file, series, submit
 
 ROOT = Path(__file__).resolve().parents[2]
-COUNT = pace.MOST_ROWS + 808
+COUNT = throttled_writer.MOST_ROWS + 808
 
 
 def ended(points: Any, *, id: str = "", files: tuple[SavedFile, ...] = (), seed: int = 0) -> EndedRun:
@@ -97,7 +97,7 @@ class Transactions:
 
 @pytest.fixture
 def transactions(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> Transactions:
-    monkeypatch.setattr(pace, "PAUSE_S", 0.0)
+    monkeypatch.setattr(throttled_writer, "PAUSE_S", 0.0)
     return Transactions(store, monkeypatch)
 
 
@@ -105,7 +105,7 @@ def test_an_import_is_many_short_transactions(store: RunStore, transactions: Tra
     curves = [long_curve("batch/loss"), long_curve("batch/accuracy")]
     (run,) = store.imports.insert([ended({one.name: one for one in curves})])
     assert sum(transactions.rows) == 2 * COUNT
-    assert max(transactions.rows) <= pace.MOST_ROWS
+    assert max(transactions.rows) <= throttled_writer.MOST_ROWS
     for one in curves:
         found = store.points.read(run.id)[one.name]
         assert np.array_equal(found.step, one.step)
@@ -126,7 +126,7 @@ def test_copying_rewinding_and_purging_a_large_run_are_short_transactions(
     store.removal.delete(source.id)
     store.removal.purge(lambda paths: None, older_than_s=0)
     assert rows_left(store) == {"runs": 1, "points": 5, "kept": 0, "partial_runs": 0}
-    assert max(transactions.rows) <= pace.MOST_ROWS
+    assert max(transactions.rows) <= throttled_writer.MOST_ROWS
     assert sum(transactions.rows) == 3 * COUNT - 5
 
 
@@ -232,28 +232,28 @@ def test_while_one_run_is_stored_the_leases_of_all_others_are_renewed(store: Run
         for part in range(3):
             clock.now += IMPORT_LEASE_S - 1
             store.removal.purge(lambda paths: None)
-            one = long_curve(name, count=pace.MOST_ROWS)
-            yield Series(name, one.step + part * pace.MOST_ROWS, one.value, one.time_s)
+            one = long_curve(name, count=throttled_writer.MOST_ROWS)
+            yield Series(name, one.step + part * throttled_writer.MOST_ROWS, one.value, one.time_s)
 
     found = store.imports.insert([ended(slow("a")), ended(slow("b"), seed=1)])
     assert [store.points.read(run.id)[name].step.size for run, name in zip(found, "ab", strict=True)] == [
-        3 * pace.MOST_ROWS
+        3 * throttled_writer.MOST_ROWS
     ] * 2
 
 
 def test_a_purge_killed_at_any_transaction_is_finished_by_the_next(
     store: RunStore, me: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pace, "PAUSE_S", 0.0)
-    made, stop = pace.Pace.write, [0]
+    monkeypatch.setattr(throttled_writer, "PAUSE_S", 0.0)
+    made, stop = throttled_writer.ThrottledWriter.write, [0]
 
-    def killed(self: pace.Pace, **rest: Any) -> Any:
+    def killed(self: throttled_writer.ThrottledWriter, **rest: Any) -> Any:
         stop[0] -= 1
         if stop[0] == 0:
             raise KeyboardInterrupt
         return made(self, **rest)
 
-    monkeypatch.setattr(pace.Pace, "write", killed)
+    monkeypatch.setattr(throttled_writer.ThrottledWriter, "write", killed)
     for at in range(1, 6):
         id, stop[0] = f"old{at}", 0
         one = ended({"a": series("a", [1, 2], [1.0, 2.0])}, id=id, files=(saved_file(id, f"{id}/1"),))
@@ -281,16 +281,16 @@ def test_who_lost_the_lease_stops_rewinding_and_copying_at_the_next_transaction(
 ) -> None:
     (source,) = store.imports.insert([ended({"a": long_curve("a")})])
     held = claimed(store, me)
-    made, count = pace.Pace.write, [0]
+    made, count = throttled_writer.ThrottledWriter.write, [0]
 
-    def lost(self: pace.Pace, **rest: Any) -> Any:
+    def lost(self: throttled_writer.ThrottledWriter, **rest: Any) -> Any:
         count[0] += 1
         if count[0] == 4:
             store.leases.finish(held.id, held.lease, state=RunState.STOPPED)
             store.leases.request(held.id, RunRequest.RUN)
         return made(self, **rest)
 
-    monkeypatch.setattr(pace.Pace, "write", lost)
+    monkeypatch.setattr(throttled_writer.ThrottledWriter, "write", lost)
     with pytest.raises(LeaseLostError, match="no longer held"):
         store.history.copy(source.id, held.id, lease=held.lease)
     assert store.files.list(held.id) == ()

@@ -1,4 +1,4 @@
-"""Stores that an older release wrote open as they are; what is sound in them is sealed, what is not is named.
+"""Stores that an older release wrote open as they are; what is sound in them gets its checksum, what is not is named.
 
 `stores/schema-3.db.gz` was written by the release with schema 3 (commit e347f53): a finished, a paused and a queued run
 with points, saved files and a drawing.
@@ -29,12 +29,12 @@ def _damage(url: str, statement: str) -> None:
         connection.exec_driver_sql(statement)
 
 
-def _seals(store: RunStore) -> list[str]:
+def _checksums(store: RunStore) -> list[str]:
     with store.database.read() as connection:
         return list(connection.exec_driver_sql("SELECT seal FROM runs ORDER BY number").scalars())
 
 
-def test_an_older_store_shows_what_it_showed_and_is_sealed_once_it_is_checked(older: str) -> None:
+def test_an_older_store_shows_what_it_showed_and_gets_checksums_once_it_is_checked(older: str) -> None:
     store = RunStore.open(older)
     before = store.runs.list(order="number")
     assert [(run.name, run.state) for run in before] == [
@@ -42,11 +42,11 @@ def test_an_older_store_shows_what_it_showed_and_is_sealed_once_it_is_checked(ol
         ("paused", RunState.PAUSED),
         ("queued", RunState.QUEUED),
     ]
-    assert _seals(store) == ["", "", ""]
+    assert _checksums(store) == ["", "", ""]
     assert [store.integrity.verify(run.id) for run in before] == [(), (), ()]
-    assert store.integrity.seal_older() == ()
-    store.sketches.seal_older()
-    assert all(_seals(store))
+    assert store.integrity.checksum_older_rows() == ()
+    store.sketches.checksum_older_rows()
+    assert all(_checksums(store))
     assert repr(store.runs.list(order="number")) == repr(before)  # NaN is not equal to itself
     assert [store.integrity.verify(run.id) for run in before] == [(), (), ()]
     value = store.points.read(before[0].id)["val/loss"].value.tolist()
@@ -66,15 +66,15 @@ def test_an_older_store_shows_what_it_showed_and_is_sealed_once_it_is_checked(ol
         "UPDATE kept SET epoch = 2",
     ],
 )
-def test_a_damage_that_happened_before_the_upgrade_is_not_sealed(older: str, damage: str) -> None:
+def test_a_damage_that_happened_before_the_upgrade_gets_no_checksum(older: str, damage: str) -> None:
     _damage(older, damage)
     store = RunStore.open(older)
     finished, paused, _ = store.runs.list(order="number")
-    named = [sentence for sentence in store.integrity.seal_older() if finished.id in sentence]
+    named = [sentence for sentence in store.integrity.checksum_older_rows() if finished.id in sentence]
     assert len(named) == 1
     assert store.integrity.verify(finished.id)
-    assert _seals(store)[0] == ""
-    assert _seals(store)[2] != ""
+    assert _checksums(store)[0] == ""
+    assert _checksums(store)[2] != ""
     assert paused
 
 
@@ -86,7 +86,7 @@ def test_a_row_of_an_older_store_that_cannot_even_be_decoded_breaks_no_list(olde
     assert [run.name for run in store.runs.list()] == ["queued"]
 
 
-def test_runs_of_an_older_store_go_on_and_are_sealed_then(older: str) -> None:
+def test_runs_of_an_older_store_go_on_and_get_checksums_then(older: str) -> None:
     store = RunStore.open(older)
     paused = next(run for run in store.runs.list() if run.name == "paused")
     store.edits.rename(paused.id, "renamed")
@@ -99,4 +99,4 @@ def test_runs_of_an_older_store_go_on_and_are_sealed_then(older: str) -> None:
         assert store.integrity.verify(run.id) == ()
     assert store.points.read(paused.id)["val/loss"].step.tolist() == [1, 2, 3]
     assert store.files.list(paused.id) == ()
-    assert [bool(seal) for seal in _seals(store)] == [False, True, True]
+    assert [bool(checksum) for checksum in _checksums(store)] == [False, True, True]

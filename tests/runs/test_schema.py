@@ -165,8 +165,8 @@ def test_migrations_call_no_code_that_describes_today(store: RunStore) -> None:
 
 def test_a_configuration_that_cannot_be_read_does_not_stop_a_migration(url: str, store: RunStore) -> None:
     odd, fine = (submit(store, name) for name in ("odd", "fine"))
-    write_past_checks(store, odd.id, seal=False, config={"schema": 99})
-    write_past_checks(store, fine.id, seal=False)
+    write_past_checks(store, odd.id, checksum=False, config={"schema": 99})
+    write_past_checks(store, fine.id, checksum=False)
     with store.database.write() as connection:
         connection.execute(text("UPDATE runs SET setting = ''"))
         connection.execute(text("UPDATE lab_schema SET version = 1"))

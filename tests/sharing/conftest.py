@@ -1,4 +1,4 @@
-"""One lab with two finished runs for all tests of this room; one thread, so that busy machines do not slow it down."""
+"""One lab with two finished runs for all tests of this package; one thread, so that busy machines do not slow it down."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Real runs for the tests of this room: short trainings on the built-in digits, made once."""
+"""Real runs for the tests of this package: short trainings on the built-in digits, made once."""
 
 import os
 import threading

@@ -11,7 +11,7 @@ from lab.sketch.reading import Answer, doubt_crowd
 from lab.sketch.render import POLYLINES, draw_digit, random_hand
 from lab.sketch.shape import Shape, is_frame, learn_limits, measure_shape, shape_reason
 from lab.sketch.sketch import Sketch, Stroke, sketch_from_strokes
-from lab.sketch.unsure import UnsureRule, Verdict, judge
+from lab.sketch.unsure import UnsureRule, Verdict, assess_answer
 
 SURE = np.array([0.999, *[0.001 / 9] * 9])
 
@@ -36,7 +36,7 @@ def _picture(sketch: Sketch) -> np.ndarray:
 @pytest.mark.parametrize("size", [(200, 200), (90, 200), (220, 120)])
 def test_a_frame_is_never_sure(size: tuple[float, float], pen: float) -> None:
     sketch = _box(*size, pen)
-    verdict = judge(SURE, rule=UnsureRule(), sketch=sketch, image=_picture(sketch))
+    verdict = assess_answer(SURE, rule=UnsureRule(), sketch=sketch, image=_picture(sketch))
     assert verdict == Verdict(True, ("it is a frame",))
 
 

@@ -16,7 +16,7 @@ from lab.sketch.reading import (
 )
 from lab.sketch.render import draw_digit
 from lab.sketch.sketch import Sketch, Stroke, sketch_from_strokes
-from lab.sketch.unsure import Familiar, UnsureRule, Verdict, compute_entropy, judge, learn_rule, outline_length
+from lab.sketch.unsure import Familiar, UnsureRule, Verdict, assess_answer, compute_entropy, learn_rule, outline_length
 from tests.sketch.conftest import Loaded
 
 SURE = np.array([0.97, 0.01, 0.02])
@@ -38,10 +38,10 @@ def test_limits_keep_the_asked_share_of_right_answers_sure() -> None:
     images[:, 5:20, 10:13] = random.integers(100, 255, (4000, 1, 1))
     rule = learn_rule(rows, labels, images)
     right = rows.argmax(1) == labels
-    sure = [not judge(row, rule=rule, image=image).unsure for row, image in zip(rows[right], images[right])]
+    sure = [not assess_answer(row, rule=rule, image=image).unsure for row, image in zip(rows[right], images[right])]
     assert np.mean(sure) > 0.9
     flat = np.full(10, 0.1)
-    assert judge(flat, rule=rule).unsure
+    assert assess_answer(flat, rule=rule).unsure
 
 
 def test_a_network_that_is_always_certain_still_lets_drawings_be_read() -> None:
@@ -66,15 +66,15 @@ def test_too_few_right_answers_teach_nothing() -> None:
     ],
 )
 def test_blank_and_dots_are_unsure_whatever_the_network_says(strokes: tuple[Stroke, ...], reason: str) -> None:
-    verdict = judge(SURE, rule=RULE, sketch=sketch_from_strokes(strokes))
+    verdict = assess_answer(SURE, rule=RULE, sketch=sketch_from_strokes(strokes))
     assert verdict.unsure
     assert reason in verdict.reasons[0]
 
 
 def test_a_scribble_has_too_much_ink() -> None:
     image = np.full((28, 28), 130, dtype=np.uint8)
-    assert "more ink" in judge(SURE, rule=RULE, sketch=draw_digit("8"), image=image).reasons[0]
-    assert "less ink" in judge(SURE, rule=RULE, image=np.zeros((28, 28), dtype=np.uint8)).reasons[0]
+    assert "more ink" in assess_answer(SURE, rule=RULE, sketch=draw_digit("8"), image=image).reasons[0]
+    assert "less ink" in assess_answer(SURE, rule=RULE, image=np.zeros((28, 28), dtype=np.uint8)).reasons[0]
 
 
 def test_a_tangle_has_a_longer_outline_than_any_digit() -> None:
@@ -82,15 +82,15 @@ def test_a_tangle_has_a_longer_outline_than_any_digit() -> None:
     stripes[::4] = 255  # seven lines from edge to edge: 28 pixels each, two edges, one at the border
     assert outline_length(stripes[None])[0] == pytest.approx(13 * 28)
     rule = UnsureRule(probability=0.6, outline=160.0)
-    assert "tangled" in judge(SURE, rule=rule, image=stripes).reasons[0]
-    assert not judge(SURE, rule=UnsureRule(probability=0.6, outline=400.0), image=stripes).unsure
+    assert "tangled" in assess_answer(SURE, rule=rule, image=stripes).reasons[0]
+    assert not assess_answer(SURE, rule=UnsureRule(probability=0.6, outline=400.0), image=stripes).unsure
 
 
 def test_what_is_like_no_training_picture_is_not_believed() -> None:
     rule = UnsureRule(probability=0.6, familiar=Familiar(np.eye(3)[:2], least=0.9))
-    assert not judge(SURE, rule=rule, features_D=np.array([0.0, 5.0, 0.1])).unsure
-    assert "like no training picture" in judge(SURE, rule=rule, features_D=np.array([0.1, 0.1, 5.0])).reasons[0]
-    assert judge(SURE, rule=rule, features_D=np.zeros(3)).unsure
+    assert not assess_answer(SURE, rule=rule, features_D=np.array([0.0, 5.0, 0.1])).unsure
+    assert "like no training picture" in assess_answer(SURE, rule=rule, features_D=np.array([0.1, 0.1, 5.0])).reasons[0]
+    assert assess_answer(SURE, rule=rule, features_D=np.zeros(3)).unsure
 
 
 def test_the_features_are_the_last_linear_layers_input_and_no_hook_stays(halves: Loaded) -> None:
@@ -108,9 +108,9 @@ def test_a_network_without_linear_layer_has_no_features() -> None:
 
 def test_a_clear_digit_is_believed_and_nan_is_not() -> None:
     image = np.full((28, 28), 30, dtype=np.uint8)
-    assert judge(SURE, rule=RULE, sketch=draw_digit("8"), image=image) == Verdict(False, ())
-    assert judge(np.array([np.nan, 0.5]), rule=RULE).unsure
-    assert "spread out" in judge(np.array([0.62, 0.19, 0.19]), rule=RULE).reasons[0]
+    assert assess_answer(SURE, rule=RULE, sketch=draw_digit("8"), image=image) == Verdict(False, ())
+    assert assess_answer(np.array([np.nan, 0.5]), rule=RULE).unsure
+    assert "spread out" in assess_answer(np.array([0.62, 0.19, 0.19]), rule=RULE).reasons[0]
 
 
 def test_reading_gives_the_networks_own_probabilities(halves: Loaded) -> None:
@@ -165,6 +165,6 @@ def test_without_centring_a_network_that_looks_at_places_answers_otherwise(halve
 def test_a_picture_with_less_ink_than_any_of_the_data_set_is_unsure() -> None:
     image = np.zeros((28, 28), dtype=np.uint8)
     image[10:14, 14] = 255  # half a per cent of the picture
-    verdict = judge(SURE, rule=RULE, image=image)
+    verdict = assess_answer(SURE, rule=RULE, image=image)
     assert verdict.reasons == ("there is less ink than in any picture of the data set",)
-    assert not judge(SURE, rule=UnsureRule(probability=0.6, entropy=0.8, ink=(0.004, 0.4)), image=image).unsure
+    assert not assess_answer(SURE, rule=UnsureRule(probability=0.6, entropy=0.8, ink=(0.004, 0.4)), image=image).unsure

@@ -95,7 +95,7 @@ def test_a_run_that_is_not_there_is_one_sentence(bench: Bench) -> None:
 
 def test_a_run_without_weights_is_one_sentence(bench: Bench) -> None:
     finished = bench.finish(bench.start())
-    assert "kept no weights" in texts(open_page(run=finished.id))
+    assert "saved no weights" in texts(open_page(run=finished.id))
 
 
 def test_a_run_in_its_first_epoch_is_waited_for(bench: Bench) -> None:

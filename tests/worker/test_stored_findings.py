@@ -10,7 +10,7 @@ from lab.config import RunConfig
 from lab.findings import Outcome
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
-from lab.service.stored_findings import fill_missing_findings
+from lab.stored_findings import fill_missing_findings
 from tests.runs.runs_data import write_past_checks
 from tests.worker.worker_runs import open_lab, train
 
@@ -51,7 +51,7 @@ def test_the_remedy_of_a_fault_cures_it(lab: Lab, fault: str) -> None:
 
 def _forget_findings(lab: Lab, run: RunRecord, notice: str) -> None:
     """Make a run what the release before wrote: a stale sentence among its notices, and no findings."""
-    write_past_checks(lab.store, run.id, seal=False, findings=null(), notices=[notice])
+    write_past_checks(lab.store, run.id, checksum=False, findings=null(), notices=[notice])
 
 
 def test_opening_a_store_judges_the_runs_of_the_release_before_from_their_points(lab: Lab) -> None:
@@ -69,7 +69,7 @@ def test_a_row_that_cannot_be_read_keeps_no_other_run_from_being_judged_and_the_
     first, second = train(lab), train(lab, BASE.replace(lr=1.0))
     for run in (first, second):
         _forget_findings(lab, run, "so")
-    write_past_checks(lab.store, first.id, seal=False, config={"schema": 99})
+    write_past_checks(lab.store, first.id, checksum=False, config={"schema": 99})
     again = open_lab(lab.settings.home)
     assert again.store.runs.get(second.id).outcome == second.outcome
     assert fill_missing_findings(again.store, budget_s=1.0) == 0

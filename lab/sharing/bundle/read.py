@@ -14,7 +14,6 @@ from lab.lazy import load
 from lab.runs.identity import new_run_id
 from lab.runs.imports import EndedRun
 from lab.runs.records import WEIGHTS, RunRecord, SavedFile
-from lab.service.stored_findings import fill_missing_findings
 from lab.sharing.bundle.archive import Archive, open_archive
 from lab.sharing.bundle.curves import Curve, check_curves, curve_parts
 from lab.sharing.bundle.layout import (
@@ -35,8 +34,9 @@ from lab.sharing.bundle.record import Record, WeightsEntry, read_record
 from lab.sharing.bundle.strict_reading import Fields, items, read_json, refuse, whole
 from lab.sharing.bundle.tensors import Expected, check_weights, header_bytes
 from lab.sharing.source import Source
+from lab.stored_findings import fill_missing_findings
 
-JUDGING_S = 10.0  # runs of a large bundle that are not judged by then are judged by an idle worker
+DIAGNOSIS_S = 10.0  # runs of a large bundle that are not diagnosed by then are diagnosed by an idle worker
 _MOST_NAMES = 100  # of curves, in all runs together: each is stored for good
 
 
@@ -54,7 +54,7 @@ def import_bundle(source: Source, stream: BinaryIO) -> tuple[RunRecord, ...]:
 
     stream: seekable, such as an open file or an upload. Raises `InputError` with one sentence for anything that is not
     a whole, unchanged bundle; then nothing was written. Raises `ReadOnlyError` in a read-only lab. Findings are not read
-    from a bundle but judged from its curves.
+    from a bundle but made from its curves.
     """
     if source.store.read_only:
         raise ReadOnlyError("This lab is read-only, so no run was imported: start it without LAB_READ_ONLY.")
@@ -62,7 +62,7 @@ def import_bundle(source: Source, stream: BinaryIO) -> tuple[RunRecord, ...]:
         digests = _read_manifest(archive)
         runs = _check_runs(source, archive, digests)
         imported = _store(source, archive, digests, runs)
-    fill_missing_findings(source.store, budget_s=JUDGING_S, ids=[run.id for run in imported])
+    fill_missing_findings(source.store, budget_s=DIAGNOSIS_S, ids=[run.id for run in imported])
     return tuple(source.store.runs.get(run.id) for run in imported)
 
 

@@ -84,6 +84,6 @@ def check_weights(header: bytes, name: str, *, body: int, expected: Expected, ar
     odd = sorted(found.keys() ^ expected.keys()) or sorted(n for n in found if found[n][:2] != expected[n])
     if odd:
         refuse(f"{odd[0][:60]!r} of {name} is not a tensor of {arch} with these options")
-    said = {key: words.get(key) for key in ("format", "kind", "arch", "step", "epoch")}
-    if said != {"format": 1, "kind": WEIGHTS, "arch": arch, "step": step, "epoch": epoch}:
-        refuse(f"{name} says that it is {json.dumps(said)[:120]}")
+    stated = {key: words.get(key) for key in ("format", "kind", "arch", "step", "epoch")}
+    if stated != {"format": 1, "kind": WEIGHTS, "arch": arch, "step": step, "epoch": epoch}:
+        refuse(f"{name} says that it is {json.dumps(stated)[:120]}")

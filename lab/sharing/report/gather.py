@@ -15,7 +15,7 @@ from lab.data.load import Dataset
 from lab.errors import ArtifactError, DataError, InputError
 from lab.formatting import format_percent, plural
 from lab.inspection.kernels import list_convolutions
-from lab.inspection.metrics import Answers, as_rates, confusion_matrix, judge, most_confident_errors, per_class
+from lab.inspection.metrics import Answers, as_rates, confusion_matrix, most_confident_errors, per_class, score_logits
 from lab.inspection.observe import compute_logits, feature_maps, to_input
 from lab.loaded_network import LoadedNetwork
 from lab.runs.records import RunRecord
@@ -101,7 +101,7 @@ def _evaluate(loaded: LoadedNetwork, dataset: Dataset, *, budget_s: float, clock
     affordable = len(first) + int(max(0.0, budget_s - (clock() - began)) / each_s) if each_s > 0 else len(images)
     end = min(len(images), affordable)
     logits = first if end <= len(first) else np.concatenate([first, _logits(loaded, images[len(first) : end])])
-    return judge(logits, labels[: len(logits)])
+    return score_logits(logits, labels[: len(logits)])
 
 
 def _logits(loaded: LoadedNetwork, images: np.ndarray) -> np.ndarray:

@@ -11,9 +11,9 @@ def clean_up(settings: Settings, store: RunStore) -> None:
     """Remove what was deleted a week ago, temporary files, and orphaned files of workers that were killed."""
     artifacts = ArtifactStore(settings.artifacts)
     try:
-        for problem in store.integrity.seal_older():
+        for problem in store.integrity.checksum_older_rows():
             log_supervisor(problem)
-        store.sketches.seal_older()
+        store.sketches.checksum_older_rows()
         store.removal.purge(artifacts.delete)
         artifacts.sweep()
         artifacts.delete(store.files.find_orphans(artifacts.old_files()))

@@ -39,20 +39,20 @@ def epoch_slider(
 
 
 def _index(key: str, count: int, start: int) -> int:
-    told = reported_value(key, "index")
+    reported = reported_value(key, "index")
     seen = SLIDER.read().seen
-    index = next_index(None if told is None else int(told), count=count, start=start, seen=seen.get(key))
-    SLIDER.change(seen={**seen, key: (count, told, index)})
+    index = next_index(None if reported is None else int(reported), count=count, start=start, seen=seen.get(key))
+    SLIDER.change(seen={**seen, key: (count, reported, index)})
     return index
 
 
-def next_index(told: int | None, *, count: int, start: int, seen: tuple[int, int | None, int] | None) -> int:
+def next_index(reported: int | None, *, count: int, start: int, seen: tuple[int, int | None, int] | None) -> int:
     """Return where the slider stands among `count` epochs; at the newest it stays at the newest when another joins.
 
-    told: what the slider said last, None before it was touched. seen: count, told and result of the last time.
+    reported: the index that the slider reported last, None before it was touched. seen: count, reported index and result of the last time.
     """
-    index = start if told is None else told
-    if seen is not None and seen[1] == told:  # not touched since
+    index = start if reported is None else reported
+    if seen is not None and seen[1] == reported:  # not touched since
         known, _, index = seen
         if known < count and index == known - 1:
             index = count - 1

@@ -1,6 +1,6 @@
 // @ts-check
 // One slider for everything on the page: which saved epoch is looked at, with the accuracy curve right above it.
-// It tells the server while it is dragged, but not again before the last answer has come (or PATIENCE_MS have passed).
+// It reports to the server while it is dragged, but not again before the last answer has come (or PATIENCE_MS have passed).
 
 import { escaped } from "../shared/format.js";
 import { mount } from "../shared/mount.js";
@@ -26,7 +26,7 @@ class Bar {
   }
 
   connect({ setStateValue }) {
-    this.tell = (index) => setStateValue("index", index);
+    this.report = (index) => setStateValue("index", index);
   }
 
   refresh(data) {
@@ -56,7 +56,7 @@ class Bar {
   send(index) {
     this.sent = index;
     this.sentAt = performance.now();
-    this.tell(index);
+    this.report(index);
   }
 
   start() {

@@ -1,5 +1,5 @@
 // @ts-check
-// The network's picture: SVG written by lab.inspection.layout, which escapes every text. A box tells its module's name.
+// The network's picture: SVG written by lab.inspection.layout, which escapes every text. A box carries its module's name.
 
 export default function ({ data, parentElement, setTriggerValue }) {
   let view = parentElement.querySelector(".view");
@@ -18,15 +18,15 @@ export default function ({ data, parentElement, setTriggerValue }) {
     view.dataset.network = data.network;
     if (held) focusOn(held, view);
   }
-  const tell = (target) => {
+  const report = (target) => {
     const box = target.closest(".box");
     if (box) setTriggerValue("pick", box.dataset.name);
   };
-  view.onclick = (event) => tell(event.target);
+  view.onclick = (event) => report(event.target);
   view.onkeydown = (event) => {
     if (event.key !== "Enter" && event.key !== " ") return;
     event.preventDefault();
-    tell(event.target);
+    report(event.target);
   };
 }
 

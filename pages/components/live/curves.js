@@ -90,11 +90,11 @@ export class Curves {
     const { beyond, below } = this.news.charts[id];
     const marks = [...(this.settings.full ? [] : beyond), ...(log && this.settings.logy ? below : [])];
     const all = marks.map(([, step]) => step);
-    const [x, kept] = this.tail(all, this.across(all, marks.map(([, , time]) => time)), marks);
+    const [x, shown] = this.tail(all, this.across(all, marks.map(([, , time]) => time)), marks);
     return { kind: "beyond", name: "beyond the axis", mode: "markers", yaxis: "y2", showlegend: x.length > 0, x,
-      y: kept.map(([, , , , above]) => (above ? EDGE.top : EDGE.bottom)), color: 4,
-      text: kept.map(([series, , , value]) => `${this.titles[series]} ${value}`), customdata: kept.map(([, step]) => step),
-      marker: { symbol: kept.map(([, , , , above]) => (above ? "triangle-up" : "triangle-down")), size: 10 },
+      y: shown.map(([, , , , above]) => (above ? EDGE.top : EDGE.bottom)), color: 4,
+      text: shown.map(([series, , , value]) => `${this.titles[series]} ${value}`), customdata: shown.map(([, step]) => step),
+      marker: { symbol: shown.map(([, , , , above]) => (above ? "triangle-up" : "triangle-down")), size: 10 },
       hovertemplate: "%{text}<extra>step %{customdata}, beyond the axis</extra>" };
   }
 }

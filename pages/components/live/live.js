@@ -114,7 +114,7 @@ class Live extends Curves {
     } finally {
       this.asking = false;
     }
-    this.tell();
+    this.showNote();
     if (!this.closed) this.timer = setTimeout(() => this.poll(), this.wait);
   }
 
@@ -273,7 +273,7 @@ class Live extends Curves {
     if (place.textContent !== lines.join(" ")) place.textContent = lines.join(" ");
   }
 
-  tell() {
+  showNote() {
     const lines = [];
     if (this.trouble) lines.push(this.trouble);
     const news = this.news;

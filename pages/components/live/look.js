@@ -11,15 +11,15 @@ export const LOOK = { train: [0, "circle", "solid"], val: [1, "diamond", "dot"],
 
 export const EDGE = { top: 0.985, nonFinite: 0.94, bottom: 0.015 }; // of the plot's height: where marks stand
 
-// Settings are kept in the browser; `spans` are the lab's choices of smoothing, and `span` the usual one.
+// Settings are saved in the browser; `spans` are the lab's choices of smoothing, and `span` the usual one.
 export function readSettings({ spans, span }) {
   const usual = { smoothing: spans.indexOf(span), x: "step", logx: false, logy: false, skip: false, full: false };
   try {
-    const kept = JSON.parse(localStorage.getItem("convlab.live")) ?? {};
+    const saved = JSON.parse(localStorage.getItem("convlab.live")) ?? {};
     return {
-      smoothing: kept.smoothing in spans ? kept.smoothing : usual.smoothing,
-      x: ["step", "epoch", "time"].includes(kept.x) ? kept.x : usual.x, logx: kept.logx === true, logy: kept.logy === true,
-      skip: kept.skip === true, full: kept.full === true,
+      smoothing: saved.smoothing in spans ? saved.smoothing : usual.smoothing,
+      x: ["step", "epoch", "time"].includes(saved.x) ? saved.x : usual.x, logx: saved.logx === true, logy: saved.logy === true,
+      skip: saved.skip === true, full: saved.full === true,
     };
   } catch {
     return usual;

@@ -1,5 +1,5 @@
 // @ts-check
-// A drawing pad that tells its strokes while they are drawn.
+// A drawing pad that reports its strokes while they are drawn.
 // It sends the strokes themselves (width and points on a canvas of 280 units), which the server draws: a kilobyte a
 // stroke at full resolution. While a stroke is under way the next message waits until the last one was answered, so a
 // slow server gets fewer messages instead of a queue; lifting the pen always sends at once.
@@ -37,7 +37,7 @@ class Pad {
   }
 
   connect({ setStateValue }) {
-    this.tell = (text) => setStateValue("ink", text);
+    this.send = (text) => setStateValue("ink", text);
   }
 
   // Called at every answer and at every change of theme.
@@ -164,7 +164,7 @@ class Pad {
     this.sentAt = performance.now();
     this.root.dataset.sent = this.sequence;
     const { sequence: seq, version, strokes } = this;
-    this.tell(JSON.stringify({ seq, version, pen: Number(this.pen.value), strokes }));
+    this.send(JSON.stringify({ seq, version, pen: Number(this.pen.value), strokes }));
   }
 
   draw() {

@@ -27,7 +27,7 @@ class View {
   }
 
   connect({ setTriggerValue }) {
-    this.tell = (indices) => setTriggerValue("caught", indices);
+    this.report = (indices) => setTriggerValue("caught", indices);
   }
 
   async refresh(data) {
@@ -41,8 +41,8 @@ class View {
     if (!first) return;
     this.plot.on("plotly_hover", (event) => this.hover(event));
     this.plot.on("plotly_unhover", () => (this.card.style.display = "none"));
-    this.plot.on("plotly_selected", (event) => event && this.tell(event.points.map((p) => p.customdata)));
-    this.plot.on("plotly_deselect", () => this.tell([]));
+    this.plot.on("plotly_selected", (event) => event && this.report(event.points.map((p) => p.customdata)));
+    this.plot.on("plotly_deselect", () => this.report([]));
   }
 
   traces() {

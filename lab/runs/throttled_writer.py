@@ -15,7 +15,7 @@ PAUSE_S = 0.03
 _FIRST, _LEAST, MOST_ROWS = 2_000, 1_000, 8_192  # rows in one transaction
 
 
-class Pace:
+class ThrottledWriter:
     """Sizes the transactions of one long write by how long the ones before them took."""
 
     def __init__(self, database: Database, *, first: int = _FIRST, least: int = _LEAST) -> None:

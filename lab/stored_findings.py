@@ -43,7 +43,9 @@ def fill_missing_findings(store: RunStore, *, budget_s: float, ids: Sequence[str
         return 0
     end, count, before = time.monotonic() + budget_s, 0, None
     try:
-        while time.monotonic() < end and (found := store.findings.list_unjudged(limit=_PART, before=before, ids=ids)):
+        while time.monotonic() < end and (
+            found := store.findings.list_without_findings(limit=_PART, before=before, ids=ids)
+        ):
             diagnosed = _diagnose_all(store, [run for _, run in found], end=end)
             store.findings.fill(diagnosed)
             count, before = count + len(diagnosed), found[-1][0]

@@ -1,8 +1,8 @@
 """Checksums over everything the store shows, because a database cannot tell a rotten bit from a good one.
 
-A row of `runs` carries a seal: a digest over all its columns, taken anew in the transaction of every change. A run's
+A row of `runs` carries a checksum: a digest over all its columns, taken anew in the transaction of every change. A run's
 points and saved files are covered by sums of hashes, one a curve, that are brought up to date with what is added and
-taken away, so that no change reads the rest; the sums are a column of the row and so under its seal. They find damage,
+taken away, so that no change reads the rest; the sums are a column of the row and so covered by its checksum. They find damage,
 not forgery. Measured: 210 of 1,000 flipped bits passed SQLite's own integrity check.
 """
 
@@ -19,8 +19,8 @@ from sqlalchemy.types import JSON, NullType
 from lab.runs.encoding import encode_json
 from lab.runs.schema import runs
 
-VERSION = "1:"  # in front of every seal; a later way of sealing gets another number
-NOT_SEALED = frozenset({"seal"})  # all other columns are covered, those that later releases add as well
+VERSION = "1:"  # in front of every checksum; a later way of computing it gets another number
+NOT_COVERED = frozenset({"seal"})  # all other columns are covered, those that later releases add as well
 _KINDS: tuple[tuple[type[Any], type], ...] = ((Float, float), (Integer, int))
 EMPTY_SUM = "0" * 32
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))  # of splitmix64 (Steele, Lea and Flood, 2014)
@@ -39,10 +39,10 @@ def raw_columns(table: Table) -> tuple[Any, ...]:
 RAW = raw_columns(runs)
 
 
-def row_seal(row: Row[Any], table: Table = runs) -> str:
+def row_checksum(row: Row[Any], table: Table = runs) -> str:
     """Return the digest over a row that was read through `raw_columns`.
 
-    A column that holds its default is left out: one that a later release adds breaks no seal that was there before.
+    A column that holds its default is left out: one that a later release adds breaks no checksum that was there before.
     """
     parts = []
     for name, kind, default in _covered(table):
@@ -55,19 +55,19 @@ def row_seal(row: Row[Any], table: Table = runs) -> str:
 
 @cache
 def _covered(table: Table) -> tuple[tuple[str, type, str | None], ...]:
-    """Return the columns under a seal: name, kind of value, and the text of its default."""
-    columns = [column for column in table.columns if column.name not in NOT_SEALED]
+    """Return the columns covered by a checksum: name, kind of value, and the text of its default."""
+    columns = [column for column in table.columns if column.name not in NOT_COVERED]
     return tuple((column.name, _kind(column), _default(column)) for column in columns)
 
 
-def is_sealed(row: Row[Any]) -> bool:
-    """Whether the row carries a seal; those of a store that an older release wrote do not, until they are changed."""
+def has_checksum(row: Row[Any]) -> bool:
+    """Whether the row carries a checksum; those of a store that an older release wrote do not, until they are changed."""
     return bool(row.seal)
 
 
-def is_sound(row: Row[Any], table: Table = runs) -> bool:
-    """Whether the row is as it was written; True for one without a seal, which nobody can know."""
-    return not is_sealed(row) or row.seal == row_seal(row, table)
+def is_intact(row: Row[Any], table: Table = runs) -> bool:
+    """Whether the row is as it was written; True for one without a checksum, which nobody can know."""
+    return not has_checksum(row) or row.seal == row_checksum(row, table)
 
 
 def _kind(column: Column[Any]) -> type:
@@ -135,13 +135,13 @@ def _seconds(value: Any) -> Any:
     return float(value) if isinstance(value, (int, float)) else value
 
 
-def added(*sums: str) -> str:
+def add_sums(*sums: str) -> str:
     """Add sums; both halves count for themselves and wrap around."""
     halves = [sum(int(one[at : at + 16], 16) for one in sums) % _WORD for at in (0, 16)]
     return f"{halves[0]:016x}{halves[1]:016x}"
 
 
-def taken(total: str, part: str) -> str:
+def subtract_sum(total: str, part: str) -> str:
     """Take a sum out of another that contains it."""
     halves = [(int(total[at : at + 16], 16) - int(part[at : at + 16], 16)) % _WORD for at in (0, 16)]
     return f"{halves[0]:016x}{halves[1]:016x}"

@@ -1,4 +1,4 @@
-"""What the looking pages share: the slider's memory, the shelf of networks, and words of numbers."""
+"""What the inspection pages share: the slider's memory, the cache of networks, and words of numbers."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from lab.errors import InputError
 from lab.formatting import format_bytes, format_count
 from lab.service.lab import Lab
 from lab.settings import Settings
-from pages.cache import inspection as looking
+from pages.cache import inspection
 from pages.components.epochs import next_index
 from pages.inside.image import bars_html
 from tests.web.test_web_inside import train
@@ -39,18 +39,18 @@ def test_networks_are_kept_within_their_budget_and_those_in_use_are_found_again(
     monkeypatch.setenv("LAB_HOME", str(tmp_path))
     lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path)}))
     run = train(lab, RunConfig(dataset="digits", epochs=3, train_limit=64, batch_size=32, device="cpu"))
-    shelf = looking._Shelf()
-    monkeypatch.setattr(looking, "_shelf", shelf)
-    monkeypatch.setattr(looking, "_NETWORK_BYTES", 2 * 61_706 * 4)
+    networks = inspection._NetworkCache()
+    monkeypatch.setattr(inspection, "_networks", networks)
+    monkeypatch.setattr(inspection, "_NETWORK_BYTES", 2 * 61_706 * 4)
     digests = [kept.sha256 for kept in lab.weights.list(run.id)]
-    drawn = looking.network_of(run.id, digests[0])
+    drawn = inspection.network_of(run.id, digests[0])
     for digest in digests[1:]:
-        assert not looking.network_of(run.id, digest).network.training
-    assert [key for _, key in shelf.kept] == digests[1:]
-    assert looking.network_of(run.id, digests[0]) is drawn  # a page holds it, so it is not read twice
-    assert {key for _, key in shelf.held} == {digests[2], digests[0]}
+        assert not inspection.network_of(run.id, digest).network.training
+    assert [key for _, key in networks.recent] == digests[1:]
+    assert inspection.network_of(run.id, digests[0]) is drawn  # a page holds it, so it is not read twice
+    assert {key for _, key in networks.in_use} == {digests[2], digests[0]}
     with pytest.raises(InputError, match="choose another epoch"):
-        looking.network_of(run.id, "gone")
+        inspection.network_of(run.id, "gone")
 
 
 @pytest.mark.parametrize(

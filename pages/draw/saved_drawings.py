@@ -1,4 +1,4 @@
-"""Saved drawings: keep the one on the pad with its label, and one's own test set with every run's accuracy on it."""
+"""Saved drawings: save the one on the pad with its label, and one's own test set with every run's accuracy on it."""
 
 from collections.abc import Sequence
 
@@ -24,15 +24,15 @@ _FEW = 12  # classes that fit as buttons
 _SHOWN = 60  # drawings shown at once
 
 
-def keep(models: Sequence[Model], sketch: Sketch) -> None:
+def save_form(models: Sequence[Model], sketch: Sketch) -> None:
     """Let the reader say what they drew and save it."""
     names = models[0].loaded.class_names
     question = "What did you draw?"
-    held = DRAW.read().label if DRAW.read().label in names else None
+    label_before = DRAW.read().label if DRAW.read().label in names else None
     if len(names) <= _FEW:
-        label = st.pills(question, names, disabled=sketch.blank, **DRAW.widget("label", value=held))
+        label = st.pills(question, names, disabled=sketch.blank, **DRAW.widget("label", value=label_before))
     else:
-        label = st.selectbox(question, names, disabled=sketch.blank, **DRAW.widget("label", value=held))
+        label = st.selectbox(question, names, disabled=sketch.blank, **DRAW.widget("label", value=label_before))
     ready = not sketch.blank and label is not None and not get_lab().settings.read_only
     pressed = st.button(
         "Save drawing", icon=":material/save:", key=element("draw-save"), disabled=not ready, type="primary"
@@ -42,7 +42,7 @@ def keep(models: Sequence[Model], sketch: Sketch) -> None:
     if sketch.blank:
         st.caption("Draw something first. Saved drawings become a test set of your own.")
     else:
-        st.caption("It is kept with your label; My drawings shows how every network does on them.")
+        st.caption("It is saved with your label; My drawings shows how every network does on them.")
 
 
 def _save(sketch: Sketch, label: str, dataset: str) -> None:
@@ -96,9 +96,9 @@ def _accuracy(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: S
     for model in models:
         if model.loaded.class_names != models[0].loaded.class_names:
             continue
-        says = read_saved(model, drawings)
-        right = [each.label == said for each, said in zip(saved, says, strict=True)]
-        wrong = [f"{e.label} as {s}" for e, s in zip(saved, says, strict=True) if e.label != s]
+        predicted = read_saved(model, drawings)
+        right = [each.label == answer for each, answer in zip(saved, predicted, strict=True)]
+        wrong = [f"{e.label} as {s}" for e, s in zip(saved, predicted, strict=True) if e.label != s]
         rows.append(
             {
                 "Network": model.title,
@@ -112,11 +112,11 @@ def _accuracy(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: S
 
 
 def _gallery(saved: Sequence[SavedSketch], drawings: Sequence[Sketch], model: Model) -> None:
-    says = read_saved(model, drawings)
-    shown = list(zip(saved, drawings, says, strict=True))[-_SHOWN:]
+    predicted = read_saved(model, drawings)
+    shown = list(zip(saved, drawings, predicted, strict=True))[-_SHOWN:]
     pictures = [
-        (drawing.ink, f"{number}: {each.label}", "read as it" if said == each.label else f"read as {said}")
-        for number, (each, drawing, said) in enumerate(shown, start=1)
+        (drawing.ink, f"{number}: {each.label}", "read as it" if answer == each.label else f"read as {answer}")
+        for number, (each, drawing, answer) in enumerate(shown, start=1)
     ]
     st.caption(f"As {plain(model.title)} reads them:")
     st.html(pictures_html(pictures))
