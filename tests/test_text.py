@@ -130,7 +130,7 @@ def test_what_an_older_release_stored_is_read_with_escapes(tmp_path: Path) -> No
     write_past_checks(
         store,
         run.id,
-        seal=False,
+        checksum=False,
         name="a\x9b31m\u202e",
         note="one\n\x1b[2J",
         tags="\nb\u2066\n",

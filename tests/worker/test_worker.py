@@ -249,9 +249,9 @@ def test_a_worker_holds_disk_space_in_reserve_and_frees_it_when_a_failure_cannot
 def test_an_idle_worker_judges_the_runs_that_nobody_has_judged(lab: Lab) -> None:
     run = train(lab, SMALL.replace(lr=1.0, epochs=3))
     write_past_checks(lab.store, run.id, findings=null())
-    assert lab.store.findings.list_unjudged(limit=5) != []
+    assert lab.store.findings.list_without_findings(limit=5) != []
     work(lab, ending=threading.Event(), idle_s=0.2)
-    assert lab.store.findings.list_unjudged(limit=5) == []
+    assert lab.store.findings.list_without_findings(limit=5) == []
     assert lab.store.runs.get(run.id).findings == run.findings
 
 
