@@ -19,6 +19,12 @@ _TESTS = {
     "charts": ["tests/charts", "tests/web/test_web_thinning.py", "tests/web/test_web_live.py"],
     "sharing": ["tests/sharing"],
     "cli": ["tests/cli"],
+    "service": [
+        "tests/test_lab.py",
+        "tests/runs/test_submit.py",
+        "tests/worker/test_stored_findings.py",
+        "tests/web/test_web_cost.py",
+    ],
     "pages": ["tests/web"],
 }
 # They ask for much and say little of a single fault: whole releases, killed processes, thousands of mutants.
