@@ -157,3 +157,11 @@ def test_another_hand_drawing_the_same_digit_gives_a_similar_picture(mnist_root:
         same.append(_unlike(image, again[index]))
         other.append(_unlike(image, again[index - 1]))
     assert np.median(same) < 0.6 * np.median(other)
+
+
+@pytest.mark.parametrize(("pen", "wanted"), [(4, 2.0), (8, 2.0), (30, 2.61), (60, 4.0), (70, 4.0)])
+def test_a_cross_has_the_ink_of_its_pen_or_of_the_nearest_that_the_data_has(pen: int, wanted: float) -> None:
+    bars = [Stroke(((140, 40), (140, 240)), pen), Stroke(((40, 140), (240, 140)), pen)]
+    image = normalise(sketch_from_strokes(bars), recipe=MNIST)
+    assert MNIST.pen[0] <= wanted <= MNIST.pen[1]
+    assert image.sum() / 255 == pytest.approx(2 * MNIST.box * wanted - wanted**2, rel=0.06)  # two bars, one crossing

@@ -2,6 +2,8 @@
 
 import io
 import json
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from lab.data.idx import read_idx
+from lab.data.recipes import RECIPES
 from lab.errors import InputError
+from lab.sketch.normalise import normalise
 from lab.sketch.render import Hand, draw_digit
-from lab.sketch.saved import decode_ink, encode_ink
+from lab.sketch.saved import decode_ink, encode_ink, normalise_all, zip_idx, zip_pngs
 from lab.sketch.sketch import (
+    MAX_BRUSH,
+    MAX_POINTS,
     MAX_STROKES,
+    MIN_BRUSH,
+    Sketch,
     Stroke,
     dump_strokes,
     parse_strokes,
@@ -98,3 +107,47 @@ def test_a_saved_drawing_is_the_ink_that_was_drawn() -> None:
     sketch = draw_digit("9")
     np.testing.assert_array_equal(decode_ink(encode_ink(sketch)).ink, sketch.ink)
     assert len(encode_ink(sketch)) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("shape", "saved"), [((40, 40), (40, 40)), ((30, 70), (30, 70)), ((280, 280), (280, 280)), ((300, 600), (140, 280))]
+)
+def test_a_saved_drawing_keeps_its_shape_and_only_a_large_one_is_reduced(
+    shape: tuple[int, int], saved: tuple[int, int]
+) -> None:
+    ink = np.zeros(shape, np.uint8)
+    ink[: shape[0] // 2] = 255
+    again = decode_ink(encode_ink(Sketch(ink, "photo")))
+    assert again.ink.shape == saved
+    assert (again.ink[: saved[0] // 2 - 2] == 255).all()
+    assert not again.ink[saved[0] // 2 + 2 :].any()
+
+
+def test_the_limits_of_strokes_and_points_hold_for_all_strokes_together() -> None:
+    def text(points: list[int]) -> str:
+        return json.dumps([[8, *[1, 1] * count] for count in points], separators=(",", ":"))
+
+    assert len(parse_strokes(text([1] * MAX_STROKES))) == MAX_STROKES
+    assert len(parse_strokes(text([MAX_POINTS // 2] * 2))) == 2
+    for wrong in ([1] * (MAX_STROKES + 1), [MAX_POINTS // 2, MAX_POINTS // 2 + 1]):
+        with pytest.raises(InputError, match="at most 400 strokes and 20,000 points"):
+            parse_strokes(text(wrong))
+    for width in (MIN_BRUSH, MAX_BRUSH):
+        assert parse_strokes(f"[[{width},1,1]]")[0].width == width
+
+
+def test_downloads_hold_each_drawing_under_its_label_and_mnists_two_files(tmp_path: Path) -> None:
+    drawings, labels = [draw_digit("3"), draw_digit("8"), draw_digit("1")], [3, 8, 1]
+    pngs = [
+        (f"id{n}", label, encode_ink(d)) for n, (d, label) in enumerate(zip(drawings, ("3", "a/b", ""), strict=True))
+    ]
+    with zipfile.ZipFile(io.BytesIO(zip_pngs(pngs))) as archive:
+        assert archive.namelist() == ["3/id0.png", "a-b/id1.png", "none/id2.png"]
+        assert [archive.read(name) for name in archive.namelist()] == [png for _, _, png in pngs]
+    recipe = RECIPES["mnist"]
+    with zipfile.ZipFile(io.BytesIO(zip_idx(drawings, labels, recipe=recipe))) as archive:
+        archive.extractall(tmp_path)
+    images = read_idx(tmp_path / "sketches-images-idx3-ubyte", dims=3, dtype="uint8")
+    assert read_idx(tmp_path / "sketches-labels-idx1-ubyte", dims=1, dtype="uint8").tolist() == labels
+    np.testing.assert_array_equal(images, np.stack([normalise(drawing, recipe=recipe) for drawing in drawings]))
+    assert normalise_all([], recipe=recipe).shape == (0, 28, 28)

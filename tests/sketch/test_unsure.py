@@ -13,6 +13,7 @@ from lab.sketch.reading import (
     compute_features,
     compute_probabilities,
     read_sketch,
+    rule_images,
 )
 from lab.sketch.render import draw_digit
 from lab.sketch.sketch import Sketch, Stroke, sketch_from_strokes
@@ -168,3 +169,28 @@ def test_a_picture_with_less_ink_than_any_of_the_data_set_is_unsure() -> None:
     verdict = assess_answer(SURE, rule=RULE, image=image)
     assert verdict.reasons == ("there is less ink than in any picture of the data set",)
     assert not assess_answer(SURE, rule=UnsureRule(probability=0.6, entropy=0.8, ink=(0.004, 0.4)), image=image).unsure
+
+
+def test_the_likeliest_are_named_first_and_equals_in_class_order() -> None:
+    names = ("a", "b", "c", "d")
+    equal = _answer(0.1, 0.4, 0.1, 0.4, names=names)
+    assert equal.top() == (("b", 0.4), ("d", 0.4), ("a", 0.1))
+    assert equal.top(1) == (("b", 0.4),)
+    assert (equal.label, equal.probability) == ("b", 0.4)
+    assert [name for name, _ in equal.top(9)] == ["b", "d", "a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "input_size", "images"),
+    [
+        (60_000, "native", 1_000),
+        (5_000_000, "32", 1_000),
+        (5_000_001, "32", 200),
+        (60_000, "64", 200),
+        (60_000, "224", 200),
+    ],
+)
+def test_a_network_that_is_slow_learns_its_limits_on_fewer_pictures(
+    parameters: int, input_size: str, images: int
+) -> None:
+    assert rule_images(parameters, input_size) == images

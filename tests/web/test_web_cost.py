@@ -183,3 +183,16 @@ def test_the_page_shows_the_cost_and_one_press_takes_the_smaller_input(
     app.selectbox(key="train.input_size").set_value("native").run()
     assert "smallest size that works is 32×32" in "".join(e.value for e in app.error).replace("\\", "")
     assert not app.exception, json.dumps([e.value for e in app.exception])
+
+
+def test_a_remembered_cost_is_that_of_the_number_of_epochs_that_is_asked_for(bench: Bench) -> None:
+    require_torch()
+    resolved = [
+        bench.lab.validation.resolve(RunConfig(arch="vgg11", dataset="digits", device="cpu", epochs=epochs))
+        for epochs in (2, 7)
+    ]
+    for one in resolved:
+        cost, smaller = estimate_cost(one)
+        assert smaller is not None
+        assert (cost.epochs, smaller[1].epochs) == (one.config.epochs, one.config.epochs)
+        assert cost.seconds == pytest.approx(cost.seconds_per_epoch * one.config.epochs)

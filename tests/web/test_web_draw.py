@@ -175,3 +175,28 @@ def test_a_first_training_that_failed_says_why_and_is_offered_again(bench: Bench
     app.run()
     assert "is failed and cannot read yet. The disk is full: make room." in app.error[0].value.replace("\\", "")
     assert [button.label for button in app.button if button.label.startswith("Train LeNet-5 on")]
+
+
+def _write_requested() -> None:
+    import streamlit as st
+
+    from pages.state.draw import requested_runs
+
+    st.text("|".join(requested_runs()))
+
+
+@pytest.mark.parametrize(
+    ("query", "runs"),
+    [
+        ({"runs": "aaaa,bbbb,aaaa"}, "aaaa|bbbb"),
+        ({"run": "aaaa"}, "aaaa"),
+        ({"runs": ",aaaa,,bbbb"}, "aaaa|bbbb"),
+        ({"runs": "", "run": "aaaa"}, "aaaa"),
+        ({}, ""),
+    ],
+)
+def test_runs_are_read_off_links_to_one_and_to_several(query: dict[str, str], runs: str) -> None:
+    app = AppTest.from_function(_write_requested)
+    for name, value in query.items():
+        app.query_params[name] = value
+    assert app.run().text[0].value == runs

@@ -7,16 +7,19 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from lab.charts.tiles import encode
 from lab.config import RunConfig
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.settings import Settings
+from lab.sketch.photo import find_digits
 from lab.sketch.render import draw_digit
 from lab.sketch.sketch import Stroke, dump_strokes, sketch_from_strokes
 from pages.cache.datasets import dataset_of
 from pages.cache.inspection import network_of
 from pages.draw.models import Model, load_models, nearest_neighbours
 from pages.draw.studio import normalised, read_all, subtitle
+from pages.state.draw import DrawPage
 from tests.web.addresses import go_to
 from tests.web.test_web_inside import ENTRY, train
 
@@ -107,3 +110,60 @@ def test_done_scores_the_last_stroke_and_a_late_message_leaves_the_next_pad_empt
     app.session_state["draw.live"] = _message(3, unaware, dump_strokes(whole))
     app.run()
     assert (page.strokes, page.answered) == ("[]", 3)
+
+
+def _game(model: Model, digits: tuple[str, ...]) -> tuple[AppTest, DrawPage]:
+    """Return the Draw page in the first round of a game with these digits."""
+    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
+    app.query_params["run"] = model.id
+    go_to(app, "draw").run()
+    assert app.query_params["runs"] == model.id
+    app.segmented_control(key="draw.mode").set_value("Guess game").run()
+    app.button(key="draw-game-start").click().run()
+    page: DrawPage = app.session_state["draw.page"]
+    assert sorted(page.game.digits) == sorted(model.loaded.class_names)
+    page.game.digits = digits
+    return app, page
+
+
+def _draw_round(app: AppTest, page: DrawPage, seq: int, strokes: tuple[Stroke, ...]) -> None:
+    app.session_state["draw.live"] = _message(seq, page.version, dump_strokes(strokes))
+    app.run()
+    app.button(key="draw-game-next").click().run()
+
+
+def test_a_point_is_for_the_asked_digit_alone_and_not_for_an_unsure_answer(model: Model) -> None:
+    dot, whole = sketch_from_strokes([Stroke(((140, 140), (141, 140)), 16)]), draw_digit("0")
+    (unsure,), (sure,) = (read_all([model], sketch, normalised([model], sketch)) for sketch in (dot, whole))
+    assert unsure.verdict.unsure
+    assert not sure.verdict.unsure
+    wrong = next(name for name in model.loaded.class_names if name != sure.label)
+    app, page = _game(model, (unsure.label, wrong, sure.label))
+    scores = []
+    for seq, sketch in enumerate((dot, whole, whole), start=1):
+        _draw_round(app, page, seq, sketch.strokes)
+        scores.append(page.game.scores[model.id])
+    assert scores == [0, 0, 1]
+    assert [row["Asked"] for row in page.game.drawn] == [unsure.label, wrong, sure.label]
+    assert not page.game.running
+    (table, asked) = (frame.value for frame in app.dataframe)
+    assert table["Understood"].tolist() == ["1 of 3"]
+    assert len(asked) == 3
+
+
+def test_where_much_in_a_photo_is_no_digit_the_page_is_sure_of_nothing(model: Model) -> None:
+    tangle = sketch_from_strokes([Stroke(tuple((60 + 14 * n, 70 + 140 * (n % 2)) for n in range(12)), 12)])
+    row = [draw_digit("0"), tangle, draw_digit("1"), tangle, draw_digit("7")]
+    ink = np.concatenate([drawing.ink[::2, ::2] for drawing in row], axis=1)
+    paper = np.pad(255 - ink, 40, constant_values=255)
+    found = find_digits(paper).digits
+    alone = [read_all([model], digit, normalised([model], digit))[0].verdict.unsure for digit in found]
+    assert len(found) == 5
+    assert (alone[1], alone[3]) == (True, True)
+    assert not all(alone)
+    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
+    app.query_params["runs"] = model.id
+    go_to(app, "draw").run()
+    app.segmented_control(key="draw.mode").set_value("Photo").run()
+    app.file_uploader(key="draw-photo").set_value(("row.png", encode(paper), "image/png")).run()
+    assert "".join(part.proto.body for part in app.get("html")).count("</b> unsure</small>") == 5

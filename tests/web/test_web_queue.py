@@ -220,3 +220,17 @@ def test_a_report_preselects_nothing_and_asks_with_the_hours_before_it_queues(be
     assert f"These {count} runs take about {hours}" in _texts(app)
     app.button(key="confirm-yes").click().run()
     assert bench.lab.store.queue.count_queued() == count
+
+
+@pytest.mark.parametrize(("epochs", "asked"), [(400, False), (500, True)])
+def test_ten_minutes_are_started_by_one_press_and_more_are_asked_about(bench: Bench, epochs: int, asked: bool) -> None:
+    run = bench.start(DIGITS_CONFIG)
+    bench.lab.store.leases.finish(
+        run.id, run.lease, state=RunState.FINISHED, seconds=20.0, summary={"images_per_second": 1_000.0}
+    )  # 1.293 s an epoch: 517 s and 647 s
+    app = _open("train")
+    app.number_input(key="train.batch_size").set_value(DIGITS_CONFIG.batch_size).run()
+    app.number_input(key="train.epochs").set_value(epochs).run()
+    app.button(key="train-button").click().run()
+    assert _key(app, "confirm-yes") is asked
+    assert bench.lab.store.queue.count_queued() == (0 if asked else 1)

@@ -13,9 +13,11 @@ from streamlit.testing.v1 import AppTest
 
 from lab.charts.overlay import AXES
 from lab.charts.smoothing import SPANS
+from lab.config import RunConfig
 from lab.metric_charts import list_charts
 from lab.presets import get_preset
 from lab.runs.records import RunRecord, RunState
+from pages.runs.table import PAGE_ROWS
 from pages.state.codec import encode
 from pages.state.runs_view import LOOKS, MOST_RUNS, RunsView, parse_view
 from tests.web.addresses import go_to
@@ -365,3 +367,73 @@ def test_a_page_number_is_from_1_to_999999(text: str, page: int | None) -> None:
 @pytest.mark.parametrize(("text", "span"), [("0", 1), ("0.0", 1), ("0.9", 20), ("20", 20), ("1000", 1000)])
 def test_a_smoothing_of_an_older_link_has_its_span(text: str, span: int) -> None:
     assert parse_view({"smooth": text})[0].smooth == span
+
+
+def _finish(bench: Bench, number: int, config: RunConfig, **summary: float) -> RunRecord:
+    """End a run of a configuration that asking would not queue again."""
+    store = bench.lab.store
+    store.queue.submit(config.replace(seed=number), fingerprint=f"f{number}", family="")
+    run = store.leases.claim(slot="cpu", owner=bench.owner)
+    assert run is not None
+    return store.leases.finish(run.id, run.lease, state=RunState.FINISHED, summary=summary, seconds=20.0)
+
+
+def test_a_table_of_several_pages_shows_each_run_on_one_of_them(bench: Bench) -> None:
+    runs = [bench.queue(DIGITS_CONFIG.replace(seed=seed)) for seed in range(PAGE_ROWS + 2)]
+    newest_first = [f"train?run={run.id}" for run in reversed(runs)]
+    first, second, beyond = _open(), _open(page="2"), _open(page="3")
+    assert list(first.dataframe[0].value["open"]) == newest_first[:PAGE_ROWS]
+    assert list(second.dataframe[0].value["open"]) == newest_first[PAGE_ROWS:]
+    assert "1–25 of 27 runs" in _texts(first)
+    assert "26–27 of 27 runs" in _texts(second)
+    assert list(beyond.dataframe[0].value["open"]) == newest_first[PAGE_ROWS:]
+    assert "has page=3, but the search finds 2: this is page 2" in _texts(beyond)
+
+
+def test_of_chosen_runs_the_one_that_cannot_be_deleted_stays_chosen_and_undo_brings_back_the_others(
+    bench: Bench, three: list[RunRecord]
+) -> None:
+    live = bench.start(DIGITS_CONFIG.replace(seed=7))
+    app = _open(runs=f"{three[0].id}.{live.id}")
+    _button(app, "Delete").click().run()
+    assert app.query_params["runs"] == live.id
+    assert "1 run was deleted" in _texts(app)
+    _button(app, "Undo").click().run()
+    assert app.query_params["runs"] == three[0].id
+    assert bench.lab.store.runs.get(three[0].id).id == three[0].id
+    assert not app.toast
+
+
+def test_the_table_of_groups_has_mean_and_deviation_in_one_unit_and_says_where_numbers_lack(bench: Bench) -> None:
+    config = bench.lab.validation.resolve(DIGITS_CONFIG).config
+    runs = [
+        _finish(bench, 0, config, test_accuracy=0.97, test_loss=0.1),
+        _finish(bench, 1, config, test_accuracy=0.99, test_loss=0.3, images_per_second=1234.5),
+        _finish(bench, 2, config.replace(lr=0.01), test_accuracy=0.5),
+    ]
+    app = _open(runs=".".join(run.id for run in runs), look="groups", by="lr")
+    usual, fast = app.dataframe[1].value.to_dict("records")
+    assert (usual["Test accuracy"], usual["Test loss"]) == ("98.00 ± 1.41 %", "0.2000 ± 0.1414")
+    assert usual["Seconds"] == "20.0 ± 0.0"
+    assert usual["Images per second"] == "1,234.5 (n = 1)"
+    assert (fast["Test accuracy"], fast["Test loss"]) == ("50.00 %", "–")
+
+
+def test_the_reports_quote_what_is_printed_there(bench: Bench) -> None:
+    told = {
+        row["Experiment"]: row["Reported"]
+        for report in "ABCDE"
+        for row in _open(show="reports", report=report).dataframe[0].value.to_dict("records")
+    }
+    assert told["LeNet, up to 30 epochs with early stopping"] == "stopped in epoch 21"
+    assert "11.00 %, loss 2.3" in told.values()
+
+
+def test_the_link_of_an_experiment_counts_all_its_runs_and_opens_twenty(bench: Bench) -> None:
+    config = bench.lab.validation.resolve(get_preset("d-lenet-bn").config()).config
+    runs = [_finish(bench, number, config, test_accuracy=0.97) for number in range(21)]
+    link = _open(show="reports", report="D").dataframe[0].value.iloc[0]["Runs"]
+    ids, _, count = link.removeprefix("runs?runs=").partition("#")
+    assert count == "21"
+    assert len(ids.split(".")) == 20
+    assert set(ids.split(".")) <= {run.id for run in runs}

@@ -1,0 +1,146 @@
+"""Commands that change a run or wait for it, with runs that a test trains by hand: exit codes, answers and how long they wait."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.cli.app import main
+from lab.cli.commands.control import ANSWER_S
+from lab.config import RunConfig
+from lab.data.pictures import MAX_BYTES
+from lab.runs.owner import Owner
+from lab.runs.records import RunRecord, RunState
+from lab.runs.store import RunStore
+from lab.service.lab import Lab
+from lab.settings import Settings
+from tests.processes import end_workers
+
+CONFIG = RunConfig(dataset="digits", epochs=2)
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    monkeypatch.setenv("LAB_HOME", str(tmp_path))
+    for name in ("LAB_DATA", "LAB_DATABASE", "LAB_ARTIFACTS", "LAB_READ_ONLY"):
+        monkeypatch.delenv(name, raising=False)
+    return Lab(Settings.from_env({"LAB_HOME": str(tmp_path)}))
+
+
+@pytest.fixture
+def call(lab: Lab, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run a command line and return (exit code, standard output, standard error)."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        code: Any = 0
+        try:
+            main(list(words))
+        except SystemExit as leave:
+            code = leave.code
+        out, err = capsys.readouterr()
+        return int(code or 0), out, err
+
+    return run
+
+
+def _claim(lab: Lab) -> RunRecord:
+    lab.submissions.submit(lab.validation.resolve(CONFIG))
+    run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
+    assert run is not None
+    return run
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        (RunState.FINISHED, 0),
+        (RunState.STOPPED, 1),
+        (RunState.PAUSED, 1),
+        (RunState.FAILED, 1),
+        (RunState.INTERRUPTED, 1),
+    ],
+)
+def test_train_that_waits_leaves_with_zero_only_where_its_run_has_finished(
+    lab: Lab, call: Call, end: RunState, code: int
+) -> None:
+    run = _claim(lab)
+    ending = threading.Timer(0.3, lab.store.leases.finish, args=(run.id, run.lease), kwargs={"state": end})
+    ending.start()
+    left, out, _ = call("train", "--dataset", "digits", "--epochs", "2", "--json")
+    ending.join()
+    answer = json.loads(out)
+    assert (left, answer["run"], answer["state"], answer["cached"]) == (code, run.id, end.value, True)
+
+
+def test_a_run_of_a_preset_has_the_presets_name_and_tag_unless_it_is_given_others(lab: Lab, call: Call) -> None:
+    try:
+        for words in ((), ("--name", "mine", "--tag", "one", "--tag", "two", "--seed", "1")):
+            code, out, _ = call("train", "--preset", "lenet5-digits", "--epochs", "9000", "--detach", "--json", *words)
+            assert (code, json.loads(out)["cached"]) == (0, False)
+    finally:
+        end_workers(lab.settings.home)
+    told = {run.name: run.tags for run in lab.store.runs.list(limit=None)}
+    assert told == {"lenet5-digits": ("report-lab",), "mine": ("one", "two")}
+
+
+@pytest.mark.parametrize(("command", "state"), [("stop", RunState.STOPPED), ("pause", RunState.PAUSED)])
+def test_stop_and_pause_wait_for_a_worker_that_lives_and_say_what_became_of_the_run(
+    lab: Lab, call: Call, command: str, state: RunState
+) -> None:
+    run = _claim(lab)
+    answering = threading.Timer(0.5, lab.store.leases.finish, args=(run.id, run.lease), kwargs={"state": state})
+    answering.start()
+    code, out, _ = call(command, run.id)
+    answering.join()
+    assert (code, out) == (0, f"Run {run.id} is {state.value}.\n")
+
+
+@pytest.mark.parametrize("command", ["stop", "pause"])
+def test_a_worker_that_does_not_answer_is_not_waited_for(lab: Lab, call: Call, command: str) -> None:
+    lab.submissions.submit(lab.validation.resolve(CONFIG))
+    before = RunStore.open(lab.settings.database, clock=lambda: time.time() - 20)  # its lease has expired since
+    run = before.leases.claim(slot="cpu", owner=Owner.of_this_process())
+    assert run is not None
+    began = time.monotonic()
+    code, out, _ = call(command, run.id, "--json")
+    assert (code, json.loads(out)["responding"]) == (0, False)
+    assert time.monotonic() - began < ANSWER_S / 3
+
+
+def test_delete_says_what_it_did_and_how_it_is_taken_back(lab: Lab, call: Call) -> None:
+    run = _claim(lab)
+    lab.store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
+    assert json.loads(call("delete", run.id, "--json")[1]) == {"run": run.id, "deleted": True}
+    assert json.loads(call("delete", run.id, "--undo", "--json")[1]) == {"run": run.id, "deleted": False}
+    assert call("delete", run.id)[1] == f"Run {run.id} is deleted; `delete --undo` with its full id restores it.\n"
+    assert call("delete", run.id, "--undo")[1] == f"Run {run.id} is restored.\n"
+
+
+def test_a_flag_is_stronger_than_the_variable_of_its_name(
+    lab: Lab, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _claim(lab)
+    assert json.loads(call("runs", "--json")[1])["total"] == 1
+    assert json.loads(call("--home", str(tmp_path / "other"), "runs", "--json")[1])["total"] == 0
+    monkeypatch.setenv("LAB_READ_ONLY", "0")
+    assert "This lab is read-only" in call("--read-only", "queue", "stop-all", "--yes")[2]
+    assert lab.store.runs.count(where="state:running") == 1
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"), [(0, "cannot be read as a picture"), (1, "has more than 10,485,760 bytes")]
+)
+def test_a_file_of_more_than_ten_mebibytes_is_no_picture(
+    command_line: Call, trained: dict[str, Any], tmp_path: Path, extra: int, words: str
+) -> None:
+    path = tmp_path / "large.png"
+    with path.open("wb") as file:
+        file.truncate(MAX_BYTES + extra)
+    code, _, err = command_line("predict", trained["run"], str(path))
+    assert code == 2
+    assert words in err
