@@ -82,9 +82,14 @@ def apply_changes(changes: Mapping[str, Any]) -> None:
         set_field(name, value)
 
 
+def form_value(name: str) -> Any:
+    """Return one setting of the form as it stands, unchecked; an unset one has its default."""
+    return value_of(_field_key(name), FIELDS[name].default)
+
+
 def form_values() -> dict[str, Any]:
     """Return the form's settings as they stand, unchecked; unset ones have their default."""
-    values = {name: value_of(_field_key(name), spec.default) for name, spec in FIELDS.items() if name != "arch_options"}
+    values = {name: form_value(name) for name in FIELDS if name != "arch_options"}
     return values | {"arch_options": _option_values(str(values["arch"]))}
 
 

@@ -17,7 +17,7 @@ from lab.presets import REPORTS, Preset, get_preset, list_presets
 from pages.cache.lab import get_lab
 from pages.markdown import plain
 from pages.state.keys import element
-from pages.state.train import TRAIN, fill_form, form_values, form_widget, option_widget
+from pages.state.train import TRAIN, fill_form, form_value, form_values, form_widget, option_widget
 from pages.widgets.machine import device_choices
 from pages.widgets.options import initial_value, option_input
 from pages.widgets.runs import run_title
@@ -92,15 +92,13 @@ def setting(spec: FieldSpec, error: ConfigError | None = None) -> None:
 
 def _start_from(spec: FieldSpec, common: dict[str, Any]) -> None:
     """Offer the runs whose weights fit: those of the same network that kept some."""
-    values = form_values()
+    arch, chosen = form_value("arch"), str(form_value("init_from"))
     runs = get_lab().store.runs.list(limit=_OFFERED)
     labels = {"": "new weights"}
     labels |= {
-        r.id: f"{run_title(r)} · {r.headline_text} · {r.id}"
-        for r in runs
-        if r.config.arch == values["arch"] and r.has_weights
+        r.id: f"{run_title(r)} · {r.headline_text} · {r.id}" for r in runs if r.config.arch == arch and r.has_weights
     }
-    labels.setdefault(str(values["init_from"]), str(values["init_from"]))
+    labels.setdefault(chosen, chosen)
     st.selectbox(spec.label, list(labels), format_func=labels.__getitem__, **common)
 
 
@@ -144,7 +142,7 @@ def _rows() -> "GridContainer":
 def _dataset(present: frozenset[str]) -> None:
     spec = FIELDS["dataset"]
     titles = {d.id: d.title if d.id in present else f"{d.title} (not downloaded)" for d in list_datasets()}
-    chosen = str(form_values()["dataset"])
+    chosen = str(form_value("dataset"))
     titles.setdefault(chosen, get_dataset_spec(chosen).title)  # a fine-tuned run's own drawings
     st.selectbox(
         spec.label,
@@ -152,7 +150,7 @@ def _dataset(present: frozenset[str]) -> None:
         format_func=titles.__getitem__,
         **form_widget("dataset"),
     )
-    st.caption(plain(get_dataset_spec(str(form_values()["dataset"])).description))
+    st.caption(plain(get_dataset_spec(str(form_value("dataset"))).description))
 
 
 def _network() -> None:
@@ -163,11 +161,11 @@ def _network() -> None:
         format_func=titles.__getitem__,
         **form_widget("arch"),
     )
-    st.caption(plain(get_architecture(str(form_values()["arch"])).description))
+    st.caption(plain(get_architecture(str(form_value("arch"))).description))
 
 
 def _options(error: ConfigError | None) -> None:
-    arch = get_architecture(str(form_values()["arch"]))
+    arch = get_architecture(str(form_value("arch")))
     grid = _rows()
     with grid.cell():
         setting(FIELDS["input_size"], error)
