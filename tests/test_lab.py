@@ -1,16 +1,25 @@
 """What the lab answers before anything is trained: which device, which run is the same, which weights are the best."""
 
+import json
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import null
 
 from lab.config import RunConfig
 from lab.errors import DeviceError, InputError
-from lab.runs.owner import Owner
-from lab.runs.records import WEIGHTS, RunRecord, RunState, SavedFile, Series
+from lab.runs.owner import Owner, process_start, this_host
+from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, RunState, SavedFile, Series
 from lab.service.lab import Lab
 from lab.settings import Settings
+from lab.stored_findings import fill_missing_findings
+from lab.worker.supervisor.launch import is_running
+from tests.runs.runs_data import write_past_checks
 
 CONFIG = RunConfig(dataset="digits")
 
@@ -97,3 +106,117 @@ def test_the_fingerprint_of_a_run_from_fresh_weights_stays_what_it_was(lab: Lab)
         resolved.config.digest(data_checksum=checksum),
         resolved.config.digest(data_checksum=checksum, without=("epochs",)),
     )
+
+
+# -- a longer run continues a shorter one --------------------------------------------------------------------------------
+
+
+def _ended(lab: Lab, *, checkpoint: bool = True, outcome: str = "finished", **changes: Any) -> RunRecord:
+    """End a run well, with or without a checkpoint that another could go on from."""
+    run = _claim(lab, CONFIG.replace(**changes))
+    if checkpoint:
+        path = f"{run.id}/checkpoint"
+        lab.store.files.add(run.id, run.lease, SavedFile(run.id, CHECKPOINT, 10, 1, path, "0" * 64, 1, 0.0))
+    return lab.store.leases.finish(run.id, run.lease, state=RunState.FINISHED, summary={"outcome": outcome})
+
+
+def _parent(lab: Lab, *, fresh: bool = False, **changes: Any) -> str | None:
+    """Return the run that a new one with these settings would go on from, and take the new one away again."""
+    submission = lab.submissions.submit(lab.validation.resolve(CONFIG.replace(**changes)), fresh=fresh)
+    assert not submission.cached
+    lab.store.removal.delete(submission.run.id)
+    return submission.run.parent
+
+
+def test_a_longer_run_continues_the_longest_finished_one_of_its_settings_that_has_a_checkpoint(lab: Lab) -> None:
+    assert _parent(lab, epochs=6) is None
+    two, three = _ended(lab, epochs=2), _ended(lab, epochs=3)
+    _ended(lab, epochs=4, checkpoint=False)
+    _ended(lab, epochs=5, outcome="early-stopped")
+    assert _parent(lab, epochs=6) == three.id
+    assert _parent(lab, epochs=3, fresh=True) is None
+    assert _parent(lab, epochs=6, fresh=True) is None
+    assert _parent(lab, epochs=6, seed=1) is None
+    lab.store.removal.delete(three.id)
+    assert _parent(lab, epochs=3) == two.id
+    assert _parent(lab, epochs=1) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "continued"),
+    [
+        ({}, True),
+        ({"schedule": "step"}, True),
+        ({"patience": 3}, True),
+        ({"schedule": "cosine"}, False),
+        ({"schedule": "one-cycle"}, False),
+        ({"max_steps": 500}, False),
+        ({"restore_best": True}, False),
+    ],
+)
+def test_only_a_run_whose_end_does_not_depend_on_its_length_is_continued(
+    lab: Lab, changes: dict[str, Any], continued: bool
+) -> None:
+    shorter = _ended(lab, epochs=2, **changes)
+    assert bool(shorter.family) is continued
+    assert _parent(lab, epochs=4, **changes) == (shorter.id if continued else None)
+
+
+# -- weights -------------------------------------------------------------------------------------------------------------
+
+
+def test_an_epoch_is_found_by_its_number_and_one_that_was_not_saved_is_refused_with_those_that_were(lab: Lab) -> None:
+    run = _claim(lab)
+    files = [_keep(lab, run, epoch, loss=loss) for epoch, loss in ((1, 0.5), (2, 0.3), (4, 0.4))]
+    again = _keep(lab, run, 4, step=45)  # saved inside the epoch after
+    assert lab.weights.list(run.id) == (*files, again)
+    assert [lab.weights.find(run.id, epoch=epoch) for epoch in (1, 2, 4)] == [files[0], files[1], again]
+    assert lab.weights.find(run.id, epoch="latest") == again
+    assert lab.weights.find(run.id) == files[1]
+    with pytest.raises(InputError, match=f"Epoch 3 of run {run.name} was not saved; there are: 1, 2, 4, 4"):
+        lab.weights.find(run.id, epoch=3)
+    with pytest.raises(InputError, match="epoch is 'first', but it must be a number, best or latest"):
+        lab.weights.find(run.id, epoch="first")
+
+
+def test_a_network_gets_the_normalisation_that_its_run_recorded_else_that_of_its_data(lab: Lab) -> None:
+    run = _claim(lab)
+    digits = lab.datasets.load("digits")
+    assert lab.weights.normalization(run) == (digits.mean, digits.std)
+    lab.store.leases.set_environment(run.id, run.lease, environment={"normalization": [0.25, 0.75]}, device="cpu")
+    assert lab.weights.normalization(lab.store.runs.get(run.id)) == (0.25, 0.75)
+
+
+# -- workers -------------------------------------------------------------------------------------------------------------
+
+
+def test_without_work_no_worker_is_started(lab: Lab) -> None:
+    assert lab.workers.ensure() is False
+    _claim(lab)  # it is in training, not queued
+    assert lab.workers.ensure() is False
+    assert not is_running(lab.settings)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_supervisor_of_other_settings_makes_room_unless_it_is_training(lab: Lab, training: bool) -> None:
+    if training:
+        _claim(lab)
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"]) as process:
+        card = {"pid": process.pid, "pid_start": process_start(process.pid), "host": this_host()}
+        settings = {**lab.settings.environment(), "LAB_DATA": "/elsewhere"}
+        (lab.settings.home / "supervisor.json").write_text(json.dumps({**card, "settings": settings}))
+        lab.submissions.submit(lab.validation.resolve(CONFIG.replace(seed=1)))
+        time.sleep(0.2)
+        assert (process.poll() is None) is training
+        process.kill()
+
+
+def test_runs_without_findings_are_diagnosed_while_there_is_time_and_only_those_asked_for(lab: Lab) -> None:
+    first, second = _ended(lab), _ended(lab, seed=1)
+    for run in (first, second):
+        write_past_checks(lab.store, run.id, checksum=False, findings=null())
+    assert fill_missing_findings(lab.store, budget_s=0.0) == 0
+    assert fill_missing_findings(lab.store, budget_s=9.0, ids=[first.id]) == 1
+    assert [run for _, run in lab.store.findings.list_without_findings(limit=9)] == [second.id]
+    assert fill_missing_findings(lab.store, budget_s=9.0) == 1
+    assert fill_missing_findings(lab.store, budget_s=9.0) == 0

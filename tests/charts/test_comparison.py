@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from lab.charts.groups import Spread, cut_note, group_figure, group_info, spread_of
-from lab.charts.parallel import parallel_figure, parallel_info
+from lab.charts.parallel import TICK_GAP, parallel_figure, parallel_info
 from lab.charts.pareto import pareto_figure, pareto_info
 from lab.charts.reports import report_cells, report_rows
 from lab.charts.style import run_style
@@ -203,3 +203,60 @@ def test_every_report_has_a_table_before_anything_was_run(report: str) -> None:
 
 def _same(config: RunConfig) -> RunConfig:
     return config
+
+
+@pytest.mark.parametrize(
+    ("state", "measured", "waits"),
+    [
+        (RunState.FINISHED, True, False),
+        (RunState.QUEUED, False, True),
+        (RunState.RUNNING, False, True),
+        (RunState.PAUSED, False, True),
+        (RunState.STOPPING, False, True),
+        (RunState.STOPPED, False, False),
+        (RunState.FAILED, False, False),
+        (RunState.INTERRUPTED, False, False),
+    ],
+)
+def test_an_experiment_is_missing_unless_a_run_of_it_finished_or_will_go_on(
+    state: RunState, measured: bool, waits: bool
+) -> None:
+    one = run(1, **get_preset("d-lenet-bn").config().as_dict(), state=state, summary={"test_accuracy": 0.9})
+    (row, *_) = report_rows("D", check=_same, runs=Finder(one))
+    assert (row.finished == (one,), row.waiting == (one,)) == (measured, waits)
+    assert row.missing is not (measured or waits)
+    assert row.test_accuracy == (Spread(1, 0.9, None) if measured else None)
+
+
+def test_labels_of_an_axis_keep_their_distance_and_the_two_ends_always_stand() -> None:
+    def ticks(*seconds: float) -> list[str]:
+        axis = parallel_info([run(n, seconds=each) for n, each in enumerate(seconds)])[0]
+        assert axis.title == "Seconds"
+        return [text for _, text in axis.ticks]
+
+    ends = ticks(0.0, 100.0)
+    assert len(ends) == 2
+    assert ticks(0.0, 5.0, 100.0) == ends  # too near the lowest
+    assert ticks(0.0, 95.0, 100.0) == ends  # too near the highest
+    assert ticks(0.0, 101 * TICK_GAP, 100 - 101 * TICK_GAP, 100.0)[1:-1] == ticks(101 * TICK_GAP, 100 - 101 * TICK_GAP)
+    assert len(ticks(0.0, 40.0, 44.0, 100.0)) == 3  # too near one another
+    assert len(ticks(50.0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "axis"),
+    [
+        ((0.5, 0.6), (0.44, 0.66)),
+        ((0.9, 0.9), (0.898, 0.902)),
+        ((0.995, 0.999), (0.9926, 1.0)),
+        ((0.49, 0.99), None),
+        ((), None),
+    ],
+)
+def test_bars_of_accuracies_begin_at_zero_unless_all_are_at_least_one_half(
+    accuracies: tuple[float, ...], axis: tuple[float, float] | None
+) -> None:
+    runs = [run(n, summary={"test_accuracy": accuracy}, batch_size=n + 1) for n, accuracy in enumerate(accuracies)]
+    yaxis = group_figure(group_info(runs, "batch_size"), "test_accuracy", by="batch_size").layout.yaxis
+    assert yaxis.range == (None if axis is None else pytest.approx(axis))
+    assert yaxis.title.text == (None if axis is None else "the axis does not begin at 0")

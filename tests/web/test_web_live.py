@@ -150,3 +150,15 @@ def test_a_rate_that_was_recorded_once_an_epoch_is_said_to_be(first: int, words:
     payload = _ask({"lr": series("lr", np.array([0.1, 0.2]), first=first, every=100)})
     assert payload["remarks"]["lr"].startswith(words)
     assert bool(payload["remarks"]["lr"]) is bool(words)
+
+
+def test_the_note_on_a_chart_that_is_left_names_the_curve_that_leaves_first_and_how_far_it_goes() -> None:
+    def remark(loss_from: int, val_from: int) -> str:
+        loss, val = np.full(300, 2.0), np.full(30, 2.1)
+        loss[loss_from - 1 :], val[val_from // 10 - 1 :] = 5e6, 7e9
+        val[-1] = 9e12
+        points = {"batch/loss": series("batch/loss", loss), "val/loss": series("val/loss", val, first=10, every=10)}
+        return str(_ask(points)["remarks"]["range"])
+
+    assert remark(120, 200) == "The training loss leaves the chart at step 120: 5M."
+    assert remark(250, 200) == "The validation loss leaves the chart at step 200: 9T."
