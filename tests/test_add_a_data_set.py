@@ -207,7 +207,7 @@ def test_the_train_page_offers_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> 
     assert COLOURS.title in next(box for box in app.selectbox if box.label == "Data set").options
 
 
-@pytest.mark.parametrize("view", ["maps", "kernels", "hand", "why", "answers", "map"])
+@pytest.mark.parametrize("view", ["network", "maps", "kernels", "hand", "why", "answers", "map"])
 def test_every_view_of_the_inside_page_opens(
     lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch, view: str
 ) -> None:

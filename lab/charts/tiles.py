@@ -8,6 +8,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from PIL import Image
@@ -54,15 +55,21 @@ class Sprite:
     tile_height: int
 
 
-def colour(values: np.ndarray, *, low: float, high: float, scale: str = "viridis") -> np.ndarray:
-    """Return uint8 RGB (…, 3): low is the scale's first colour, high its last, what is not finite is magenta."""
+@cache
+def colour_table(scale: str) -> np.ndarray:
+    """Return a scale's 256 colours from low to high, uint8 RGB (256, 3); not to be changed."""
     anchors = np.asarray(_SCALES[scale], float)
     at = np.linspace(0, 1, len(anchors))
     table = np.stack([np.interp(np.linspace(0, 1, _STEPS), at, anchors[:, c]) for c in range(3)], axis=1)
+    return np.asarray(table.round().astype(np.uint8))
+
+
+def colour(values: np.ndarray, *, low: float, high: float, scale: str = "viridis") -> np.ndarray:
+    """Return uint8 RGB (…, 3): low is the scale's first colour, high its last, what is not finite is magenta."""
     span = high - low
     finite = np.isfinite(values)
     share = np.clip((np.where(finite, values, low) - low) / span, 0, 1) if span > 0 else np.zeros(values.shape)
-    rgb: np.ndarray = table[np.round(share * (_STEPS - 1)).astype(int)].round().astype(np.uint8)
+    rgb: np.ndarray = colour_table(scale)[np.round(share * (_STEPS - 1)).astype(int)]
     rgb[~finite] = (255, 0, 255)
     return rgb
 

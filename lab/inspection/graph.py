@@ -53,8 +53,21 @@ class _ShapeRecorder(fx.Interpreter):
         return result
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TracedNetwork:
+    """A network's nodes, and torch.fx's own graph of them, which runs any network of the same layers."""
+
+    nodes: tuple[GraphNode, ...]
+    graph: fx.Graph
+
+
 def trace_graph(network: nn.Module, *, input_shape: tuple[int, ...]) -> tuple[GraphNode, ...]:
-    """Return the nodes in the order they run, for an input of (B, C, H, W); the first is the image.
+    """Return the nodes in the order they run, for an input of (B, C, H, W); the first is the image."""
+    return trace_network(network, input_shape=input_shape).nodes
+
+
+def trace_network(network: nn.Module, *, input_shape: tuple[int, ...]) -> TracedNetwork:
+    """Return the nodes of `trace_graph` with the graph they were read from.
 
     The network is copied to the meta device first, so nothing of it changes and no arithmetic is done.
     """
@@ -81,7 +94,7 @@ def trace_graph(network: nn.Module, *, input_shape: tuple[int, ...]) -> tuple[Gr
             params=sum(p.numel() for p in layer.parameters()) if layer is not None else 0,
             field=_field(item, layer, kind, inputs),
         )
-    return tuple(nodes.values())
+    return TracedNetwork(tuple(nodes.values()), graph)
 
 
 def _name(item: fx.Node) -> str:

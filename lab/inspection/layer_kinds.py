@@ -29,7 +29,8 @@ class LayerKind:
     family: one of `FAMILIES`. field: (field, layer, its input's shape) to the field after it, None where a value
     depends on the whole image. folds: it is drawn in the box of the layer before it. makes_maps: Grad-CAM may read
     here. follows_maps: Grad-CAM reads after it, where it follows such a layer. has_kernels: its weights are
-    windows that slide over the maps. prepares_input: its output is the image again. is_activation: it applies a function to each value.
+    windows that slide over the maps. prepares_input: its output is the image again. passes_on: in evaluation its output is
+    its input's values, at most in another shape. is_activation: it applies a function to each value.
     """
 
     name: str
@@ -41,6 +42,7 @@ class LayerKind:
     follows_maps: bool = False
     has_kernels: bool = False
     prepares_input: bool = False
+    passes_on: bool = False
     is_activation: bool = False
 
 
@@ -52,8 +54,14 @@ def _activation(layer: type[nn.Module], label: str = "") -> tuple[type[nn.Module
 
 
 def _elementwise(layer: type[nn.Module], label: str) -> tuple[type[nn.Module], LayerKind]:
-    """Return the row of a norm or dropout. What a norm measures over the whole map does not count as dependence."""
+    """Return the row of a norm. What a norm measures over the whole map does not count as dependence."""
     return layer, LayerKind(name=layer.__name__, label=label, field=fields.same, folds=True, follows_maps=True)
+
+
+def _dropout(layer: type[nn.Module]) -> tuple[type[nn.Module], LayerKind]:
+    return layer, LayerKind(
+        name=layer.__name__, label="dropout", field=fields.same, folds=True, follows_maps=True, passes_on=True
+    )
 
 
 def _softmax(layer: type[nn.Module], label: str) -> tuple[type[nn.Module], LayerKind]:
@@ -65,10 +73,21 @@ def _pooling(layer: type[nn.Module], label: str, rule: FieldRule) -> tuple[type[
 
 
 def _other(
-    layer: type[nn.Module], label: str, rule: FieldRule, *, follows_maps: bool = False, prepares_input: bool = False
+    layer: type[nn.Module],
+    label: str,
+    rule: FieldRule,
+    *,
+    follows_maps: bool = False,
+    prepares_input: bool = False,
+    passes_on: bool = False,
 ) -> tuple[type[nn.Module], LayerKind]:
     return layer, LayerKind(
-        name=layer.__name__, label=label, field=rule, follows_maps=follows_maps, prepares_input=prepares_input
+        name=layer.__name__,
+        label=label,
+        field=rule,
+        follows_maps=follows_maps,
+        prepares_input=prepares_input,
+        passes_on=passes_on,
     )
 
 
@@ -119,12 +138,12 @@ LAYER_KINDS: dict[type[nn.Module], LayerKind] = dict(
         _elementwise(nn.GroupNorm, "group norm"),
         _elementwise(nn.InstanceNorm2d, "instance norm"),
         _elementwise(nn.LocalResponseNorm, "local response norm"),
-        _elementwise(nn.Dropout, "dropout"),
-        _elementwise(nn.Dropout2d, "dropout"),
+        _dropout(nn.Dropout),
+        _dropout(nn.Dropout2d),
         _softmax(nn.Softmax, "softmax"),
         _softmax(nn.LogSoftmax, "log softmax"),
-        _other(nn.Flatten, "flatten", fields.whole_image),
-        _other(nn.Identity, "shortcut", fields.same, follows_maps=True),
+        _other(nn.Flatten, "flatten", fields.whole_image, passes_on=True),
+        _other(nn.Identity, "shortcut", fields.same, follows_maps=True, passes_on=True),
         _other(nn.Upsample, "upsampling", fields.upsampling),
         _other(nn.ZeroPad2d, "zero padding", fields.zero_padding),
         _other(Resize, "resize", fields.resized, prepares_input=True),

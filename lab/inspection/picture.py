@@ -19,6 +19,7 @@ class Box:
     """One box: `names` are the modules in it (the first is where a click leads), `inputs` the ids of boxes before it.
 
     family: "input", "convolution", "linear", "pooling", "join", "block" or "other". failed: its input does not fit.
+    nodes: ids of the graph's nodes in it; the last one's output leaves it. block: the block it lies in or stands for, "" for none.
     """
 
     id: str
@@ -30,6 +31,13 @@ class Box:
     names: tuple[str, ...]
     inputs: tuple[str, ...]
     failed: bool = False
+    nodes: tuple[str, ...] = ()
+    block: str = ""
+
+    @property
+    def output(self) -> str:
+        """Id of the node whose output leaves the box."""
+        return self.nodes[-1]
 
 
 def boxes(nodes: Sequence[GraphNode], *, detail: str = "layers", opened: frozenset[str] = frozenset()) -> list[Box]:
@@ -89,7 +97,9 @@ def _box(group: list[GraphNode], place: dict[str, str], *, detail: str, opened: 
         family = first.kind.family
         names = tuple(node.name for node in group)
     params = sum(node.params for node in group)
-    return Box(first.id, title, words, family, last.output_shape[1:], params, names, inputs)
+    shape = last.output_shape[1:]
+    ids = tuple(node.id for node in group)
+    return Box(first.id, title, words, family, shape, params, names, inputs, nodes=ids, block=block)
 
 
 def _title(node: GraphNode) -> str:

@@ -6,6 +6,7 @@ views, which import this, after `require_torch`.
 """
 
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
@@ -18,7 +19,7 @@ from lab.architectures.build import build_network
 from lab.errors import InputError
 from lab.inspection.attribution import Attribution, attribute
 from lab.inspection.embedding import project
-from lab.inspection.graph import GraphNode, trace_graph
+from lab.inspection.graph import GraphNode, TracedNetwork, trace_graph, trace_network
 from lab.inspection.kernels import Kernels, read_kernels
 from lab.inspection.metrics import Answers, score_logits, softmax
 from lab.inspection.observe import (
@@ -30,6 +31,14 @@ from lab.inspection.observe import (
     list_layers,
     to_input,
 )
+from lab.inspection.stages import (
+    NetworkValues,
+    Stage,
+    choose_channels,
+    list_stages,
+    network_values,
+    node_outputs,
+)
 from lab.inspection.summary import Summary, summarize
 from lab.inspection.timing import Timing, time_layers
 from lab.loaded_network import LoadedNetwork
@@ -39,6 +48,10 @@ from pages.cache.design import DESIGN_DATA, Design
 from pages.cache.lab import get_lab
 
 _NETWORK_BYTES = 600_000_000
+_PIECE = 64  # test images that are asked about at once
+_PIECES = 2_000
+_SEARCH_S = 6.0  # for a mistake
+_CHOSEN_BY = 16  # test images
 _SMALL, _LARGE = 512, 64  # entries: a few kilobytes each, and up to a megabyte each
 
 
@@ -99,17 +112,54 @@ def answers_of(run: str, digest: str, dataset: str) -> Answers:
     return score_logits(logits, data.test_labels)
 
 
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """The number of an image that is read wrongly, None where none was found among the `asked` images."""
+
+    number: int | None
+    asked: int
+
+
+@st.cache_data(max_entries=_PIECES, show_spinner=False)
+def _wrong_of(run: str, digest: str, dataset: str, start: int) -> np.ndarray:
+    """Return whether each test image of one piece is read wrongly, bool (`_PIECE`,) or fewer at the end."""
+    data, loaded = dataset_of(dataset), network_of(run, digest)
+    images, labels = data.test_images[start : start + _PIECE], data.test_labels[start : start + _PIECE]
+    return ~score_logits(compute_logits(loaded.network, images, mean=loaded.mean, std=loaded.std), labels).right
+
+
+def next_mistake(run: str, digest: str, dataset: str, numbers: np.ndarray, *, after: int) -> Mistake:
+    """Return the next of the numbered test images that is read wrongly; after the last comes the first.
+
+    It is looked for piece by piece and for a limited time; what was asked once is remembered.
+    """
+    ended = time.monotonic() + _SEARCH_S
+    begin = int(np.searchsorted(numbers, after, side="right"))
+    for asked, number in enumerate(np.roll(numbers, -begin).tolist(), start=1):
+        start = number - number % _PIECE
+        if _wrong_of(run, digest, dataset, start)[number - start]:
+            return Mistake(number, asked)
+        if time.monotonic() > ended:
+            return Mistake(None, asked)
+    return Mistake(None, len(numbers))
+
+
 @st.cache_data(max_entries=_SMALL, show_spinner=False)
 def probabilities_of(run: str, digest: str, image_u8: np.ndarray) -> np.ndarray:
     """Return the probabilities (K,) for one image (H, W) or (C, H, W); raises `InputError` where they are not finite."""
     loaded = network_of(run, digest)
     logits = compute_logits(loaded.network, image_u8[None], mean=loaded.mean, std=loaded.std)
+    require_finite(logits)
+    return np.asarray(softmax(logits)[0])
+
+
+def require_finite(logits: np.ndarray) -> None:
+    """Raise `InputError` where a network's logits for an image are not finite."""
     if not np.isfinite(logits).all():
         raise InputError(
             "The network's answer to this image is not a finite number, because its training diverged: choose an "
             "earlier epoch."
         )
-    return np.asarray(softmax(logits)[0])
 
 
 @st.cache_data(max_entries=_SMALL, show_spinner=False)
@@ -124,6 +174,57 @@ def maps_of(run: str, digest: str, layer: str, image_u8: np.ndarray) -> FeatureM
     """Return a layer's maps for one image."""
     loaded = network_of(run, digest)
     return feature_maps(loaded.network, to_input(image_u8[None], mean=loaded.mean, std=loaded.std), layer=layer)
+
+
+@st.cache_resource(max_entries=_SMALL, show_spinner=False)
+def traced_of(run: str, _digest: str) -> TracedNetwork:
+    """Return the graph of a run's network, the same for all its weights; read from those of a digest."""
+    loaded = network_of(run, _digest)
+    return trace_network(loaded.network, input_shape=(1, loaded.channels, loaded.image_size, loaded.image_size))
+
+
+@st.cache_resource(max_entries=_SMALL, show_spinner=False)
+def stages_of(run: str, _digest: str, opened: tuple[str, ...]) -> tuple[Stage, ...]:
+    """Return the stages of a run's network. opened: blocks shown as their layers."""
+    return list_stages(traced_of(run, _digest).nodes, opened=opened)
+
+
+@st.cache_resource(max_entries=_SMALL, show_spinner=False)
+def channels_of(run: str, digest: str, opened: tuple[str, ...], dataset: str) -> dict[str, np.ndarray]:
+    """Return which channels of each stage are drawn, chosen with these weights on the first test images."""
+    loaded = network_of(run, digest)
+    x = to_input(dataset_of(dataset).test_images[:_CHOSEN_BY], mean=loaded.mean, std=loaded.std)
+    return choose_channels(traced_of(run, digest), loaded.network, x, stages=stages_of(run, digest, opened))
+
+
+@st.cache_data(max_entries=_SMALL, max_size="200MB", show_spinner=False)
+def values_of(
+    run: str, digest: str, opened: tuple[str, ...], image_u8: np.ndarray, chosen_by: str, dataset: str
+) -> NetworkValues:
+    """Return what every stage gives for one image. chosen_by: digest of the weights that choose the channels.
+
+    Raises `InputError` where the logits are not finite.
+    """
+    loaded = network_of(run, digest)
+    x = to_input(image_u8[None], mean=loaded.mean, std=loaded.std)
+    values = network_values(
+        traced_of(run, digest),
+        loaded.network,
+        x,
+        stages=stages_of(run, digest, opened),
+        channels=channels_of(run, chosen_by, opened, dataset),
+    )
+    require_finite(values.logits)
+    return values
+
+
+@st.cache_data(max_entries=_SMALL, max_size="200MB", show_spinner=False)
+def outputs_of(run: str, digest: str, nodes: tuple[str, ...], image_u8: np.ndarray) -> dict[str, np.ndarray]:
+    """Return whole outputs of nodes of the graph for one image, float32 (C, H, W) or (N,), by node."""
+    loaded = network_of(run, digest)
+    x = to_input(image_u8[None], mean=loaded.mean, std=loaded.std)
+    found = node_outputs(traced_of(run, digest), loaded.network, x, nodes=nodes)
+    return {node: output[0].float().numpy() for node, output in found.items()}
 
 
 @st.cache_data(max_entries=_SMALL, max_size="200MB", show_spinner=False)

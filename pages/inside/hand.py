@@ -1,5 +1,9 @@
-"""A convolution taken apart: the patch, the kernel, their products, the sum, and what the network really computed."""
+"""A convolution taken apart: the patch, the kernel, their products, the sum, and what the network really computed.
 
+Which value it is, is chosen on the map itself.
+"""
+
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
@@ -9,11 +13,15 @@ from lab.charts import tiles as paint
 from lab.inspection.kernels import Kernels
 from lab.inspection.plain_convolution import Window, convolve, report_e_example, take_window
 from pages.cache.inspection import input_of, kernels_of, layers_of, maps_of
-from pages.inside.figures import choose_layer, framed, side_by_side
+from pages.components.pixels import PixelMap, pixels
+from pages.components.tiles import Tile, tiles
+from pages.inside.figures import choose_layer
 from pages.inside.subject import Picture, Subject
 from pages.state.inside import INSIDE
 
 _EXAMPLE = "example"
+_MOST = 64  # filters to choose from
+_STRONGEST = -1
 _TINT = 60  # per cent of a cell's colour at most: more would hide light text
 _STYLE = """<style>
 .cl-hand { display: flex; flex-wrap: wrap; align-items: center; gap: 0.4rem 0.6rem; }
@@ -24,8 +32,26 @@ _STYLE = """<style>
 </style>"""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Convolution:
+    """One convolution's numbers for one image: given (C, H, W), made (F, H', W'), and what is drawn of these.
+
+    source, name: of what it is given and of itself. shown: (F, H', W'), such as after the activation. then: what
+    happens to the chosen value afterwards, as words. who: who computed `made`.
+    """
+
+    given: np.ndarray
+    kernels: Kernels
+    made: np.ndarray
+    shown: np.ndarray
+    source: str
+    name: str
+    then: str = ""
+    who: str = "The network"
+
+
 def show_hand(subject: Subject, picture: Picture) -> None:
-    """Let a window slide over a layer's input and show the arithmetic of one output value."""
+    """Let a value of a layer's output be chosen and show the arithmetic that made it."""
     words = {
         v.name: f"{v.name.removeprefix('features.')} · {'×'.join(map(str, v.shape))}"
         for v in layers_of(*subject.key)
@@ -37,91 +63,127 @@ def show_hand(subject: Subject, picture: Picture) -> None:
     layer = choose_layer("hand", words)
     if layer == _EXAMPLE:
         image, kernels = report_e_example()
-        output = convolve(image[None], kernels.weight, kernels.bias)[0]
+        made = convolve(image[None], kernels.weight, kernels.bias)[0]
+        taken = Convolution(image, kernels, made, made, "the image", "the result", who="The loops")
     else:
         image, kernels = input_of(*subject.key, layer, picture.pixels), kernels_of(*subject.key, layer)
-        output = maps_of(*subject.key, layer, picture.pixels).values
-    place = _choose_place(output)
-    window = take_window(image, kernels, filter=place[0], row=place[1], column=place[2])
-    channel = _choose_channel(window)
-    _pictures(image, output, kernels, window, place, channel)
-    who = "The loops" if layer == _EXAMPLE else "The network"
-    _arithmetic(window, channel, computed=float(output[place]), who=who)
+        made = maps_of(*subject.key, layer, picture.pixels).values
+        short = layer.removeprefix("features.")
+        taken = Convolution(image, kernels, made, made, f"What {short} is given", f"What {short} makes")
+    _choose_filter(taken.shown)
+    show_convolution("inside-hand", taken)
 
 
-def _choose_place(output: np.ndarray) -> tuple[int, int, int]:
-    columns = st.columns(3)
-    values = []
-    for column, (name, label), size in zip(
-        columns, (("filter", "Filter"), ("row", "Row"), ("column", "Column")), output.shape
-    ):
-        held = INSIDE.read().place
-        start = min(held.get(name, size // 2 if name != "filter" else 0), size - 1)
-        INSIDE.change(place={**held, name: start})
-        with column:
-            if size > 1:
-                values.append(int(st.slider(label, 0, size - 1, **INSIDE.widget("place", item=name))))
-            else:
-                values.append(0)
-                st.caption(f"{label}: only one")
-    return values[0], values[1], values[2]
+def chosen_place(shown: np.ndarray) -> tuple[int, int, int]:
+    """Return filter, row and column of the value that is taken apart: at first the strongest of the filter's map."""
+    held = INSIDE.read().place
+    filter_ = min(held.get("filter", 0), len(shown) - 1)
+    row, column = held.get("row", -1), held.get("column", -1)
+    if not (0 <= row < shown.shape[1] and 0 <= column < shown.shape[2]):
+        strength = np.nan_to_num(np.abs(shown[filter_]))
+        row, column = (int(n) for n in np.unravel_index(int(strength.argmax()), shown.shape[1:]))
+    return filter_, row, column
+
+
+def choose_place(**changes: int) -> None:
+    """Choose another filter, row or column, in a callback."""
+    INSIDE.change(place={**INSIDE.read().place, **changes})
+
+
+def _choose_filter(shown: np.ndarray) -> None:
+    if len(shown) == 1:
+        return
+    chosen = chosen_place(shown)[0]
+    first = shown[:_MOST]
+    tiles(
+        "inside-filters",
+        paint.pack(paint.paint(first, scale=scale_of(first))),
+        [Tile(label=f"Filter {k}", one=f"#{k}") for k in range(len(first))],
+        name="Filters",
+        height=44,
+        selected=chosen if chosen < len(first) else None,
+        on_pick=lambda k: choose_place(filter=k),
+    )
+
+
+def show_convolution(key: str, taken: Convolution) -> None:
+    """Show the chosen filter's map beside what it was made from, and below it the arithmetic of the chosen value."""
+    filter_, row, column = chosen_place(taken.shown)
+    window = take_window(taken.given, taken.kernels, filter=filter_, row=row, column=column)
+    per_group = taken.kernels.weight.shape[1]
+    first = filter_ // (len(taken.kernels.weight) // taken.kernels.groups) * per_group
+    left, right = st.columns([3, 2], gap="medium")
+    with right:
+        channel = _choose_channel(window)
+        _sentence(window, channel, computed=float(taken.made[filter_, row, column]), who=taken.who)
+        if taken.then:
+            st.markdown(taken.then)
+    given, made = taken.given[first + channel], taken.shown[filter_]
+    with left:
+        pixels(
+            key,
+            PixelMap(given, f"{taken.source}, channel {first + channel}, {_size(given)}", scale_of(given)),
+            PixelMap(made, f"{taken.name}, filter {filter_}, {_size(made)}: click a value", scale_of(made)),
+            windows=_windows(taken.kernels, rows=made.shape[0], side=given.shape[0], span=window.span),
+            place=(row, column),
+            on_pick=lambda r, c: choose_place(row=r, column=c),
+        )
+    _arithmetic(window, channel)
+
+
+def _windows(kernels: Kernels, *, rows: int, side: int, span: int) -> list[tuple[int, int]]:
+    starts = [row * kernels.stride - kernels.padding for row in range(rows)]
+    return [(max(0, start), min(side, start + span) - 1) for start in starts]
+
+
+def _size(values: np.ndarray) -> str:
+    return f"{values.shape[0]}×{values.shape[1]}"
+
+
+def scale_of(values: np.ndarray) -> str:
+    """Return the colour scale of maps: with zero in the middle where there are negatives."""
+    return "diverging" if values.min() < 0 else "viridis"
 
 
 def _choose_channel(window: Window) -> int:
     count = len(window.patches)
+    sums = window.products.sum(axis=(1, 2))
+    strongest = int(np.abs(sums).argmax())
     if count == 1:
         return 0
-    sums = window.products.sum(axis=(1, 2))
-    INSIDE.change(hand_channel=min(INSIDE.read().hand_channel, count - 1))
-    return int(
+    if INSIDE.read().hand_channel >= count:
+        INSIDE.change(hand_channel=_STRONGEST)
+    chosen = int(
         st.selectbox(
             f"Of the {count} input channels, show",
-            range(count),
+            range(_STRONGEST, count),
             **INSIDE.widget("hand_channel"),
-            format_func=lambda k: f"channel {k} (its products sum to {sums[k]:.3f})",
+            format_func=lambda k: (
+                f"the one that adds most: {strongest}"
+                if k == _STRONGEST
+                else f"channel {k} (its products sum to {sums[k]:.3f})"
+            ),
         )
     )
+    return strongest if chosen == _STRONGEST else chosen
 
 
-def _pictures(
-    image: np.ndarray, output: np.ndarray, kernels: Kernels, window: Window, place: tuple[int, int, int], channel: int
-) -> None:
-    per_group = kernels.weight.shape[1]
-    first = place[0] // (len(kernels.weight) // kernels.groups) * per_group
-    source, result = image[first + channel], output[place[0]]
-    height, width = source.shape
-    box = (
-        max(0, window.row),
-        min(height, window.row + window.span) - 1,
-        max(0, window.column),
-        min(width, window.column + window.span) - 1,
-    )
-    given = f"What the layer is given, channel {first + channel}, {height}×{width}"
-    made = f"What it makes, filter {place[0]}, {result.shape[0]}×{result.shape[1]}"
-    side_by_side(
-        [
-            framed(_painted(source), given, box=box),
-            framed(_painted(result), made, box=(place[1], place[1], place[2], place[2])),
-        ]
-    )
-
-
-def _painted(values: np.ndarray) -> np.ndarray:
-    scale = "diverging" if values.min() < 0 else "viridis"
-    return np.asarray(paint.paint(values[None], scale=scale)[0])
-
-
-def _arithmetic(window: Window, channel: int, *, computed: float, who: str) -> None:
-    bound = max(abs(window.patches[channel]).max(), 1e-9)
-    kernel_bound, product_bound = (max(abs(a[channel]).max(), 1e-9) for a in (window.kernels, window.products))
-    parts = [
-        _table(window.patches[channel], float(bound), "Patch"),
-        "<span class='op'>×</span>",
-        _table(window.kernels[channel], float(kernel_bound), "Kernel"),
-        "<span class='op'>=</span>",
-        _table(window.products[channel], float(product_bound), "Products"),
-    ]
+def _arithmetic(window: Window, channel: int) -> None:
+    """Show patch, kernel and products of one input channel as tables."""
+    parts: list[str] = []
+    for sign, title, values in (
+        ("", "Patch", window.patches),
+        ("×", "Kernel", window.kernels),
+        ("=", "Products", window.products),
+    ):
+        bound = max(float(abs(values[channel]).max()), 1e-9)
+        parts += [f"<span class='op'>{sign}</span>"] if sign else []
+        parts.append(_table(values[channel], bound, title))
     st.html(_STYLE + f"<div class='cl-hand'>{''.join(parts)}</div>")
+
+
+def _sentence(window: Window, channel: int, *, computed: float, who: str) -> None:
+    """Say what the products add up to, and what was computed."""
     count = len(window.patches)
     own = float(window.products[channel].sum())
     rest = "" if count == 1 else f" (this channel {own:.4f}, the other {count - 1} together {window.total - own:.4f})"
@@ -145,5 +207,5 @@ def _table(values: np.ndarray, bound: float, caption: str) -> str:
 
 def _number(value: float) -> str:
     if value == int(value) and abs(value) < 1000:
-        return f"{value:.0f}"
+        return f"{value:.0f}".replace("-0", "0")
     return f"{value:.2f}".replace("-0.00", "0.00")

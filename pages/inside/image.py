@@ -5,7 +5,7 @@ from html import escape
 import numpy as np
 import streamlit as st
 
-from lab.charts.tiles import encode, image_tiles
+from lab.charts.tiles import encode, image_tiles, pack
 from lab.data.pictures import read_picture
 from lab.data.pixels import is_on_paper
 from lab.formatting import format_percent
@@ -13,19 +13,21 @@ from lab.inspection.images import read_image
 from lab.sketch.normalise import normalise
 from lab.sketch.saved import decode_ink
 from lab.sketch.unsure import UnsureRule, assess_answer
-from pages.cache.inspection import probabilities_of
+from pages.cache.inspection import next_mistake, probabilities_of
 from pages.cache.lab import get_lab
 from pages.cache.photos import PICTURE_KINDS, photo_of
+from pages.components.tiles import Tile, tiles
 from pages.inside.subject import Picture, Subject
 from pages.markdown import plain
 from pages.registry import page_path
 from pages.state.codec import one_of, whole
-from pages.state.inside import INSIDE, SOURCES
+from pages.state.inside import INSIDE, SOURCES, look_at
 from pages.state.keys import element
 from pages.widgets.segments import choose_segment
 
 _ENLARGE = 8
 _SHOWN = 10  # bars
+_STRIP = 40  # thumbnails
 _BARS = """<style>
 .cl-probs { display: grid; grid-template-columns: minmax(1.2rem, auto) 1fr 3.6rem; gap: 0.22rem 0.5rem; align-items: center; font-size: 0.86rem; }
 .cl-probs b { font-weight: 600; text-align: right; white-space: nowrap; }
@@ -38,11 +40,18 @@ _BARS = """<style>
 
 def choose_picture(subject: Subject) -> Picture | None:
     """Draw the source's widgets and return the image, or nothing where the source has none yet."""
-    source = choose_segment(INSIDE, "source", SOURCES, label="Image")
+    row = st.container(horizontal=True, vertical_alignment="bottom", key=element("inside-chooser"))
+    with row:
+        source = choose_segment(INSIDE, "source", SOURCES, label="Image")
     if source == "drawing":
         return _drawn(subject)
     INSIDE.leave("drawing")
-    return _test_image(subject) if source == "test" else _uploaded(subject)
+    if source == "upload":
+        return _uploaded(subject)
+    with row:
+        picture = _test_image(subject)
+    _strip(subject, INSIDE.read().image)
+    return picture
 
 
 def _drawn(subject: Subject) -> Picture | None:
@@ -69,12 +78,89 @@ def _drawn(subject: Subject) -> Picture | None:
 
 
 def _test_image(subject: Subject) -> Picture:
-    count = len(subject.dataset.test_images)
+    """Draw what leads to a test image and return the one that is chosen; `_strip` shows those around it."""
+    labels = subject.dataset.test_labels
+    count = len(labels)
     INSIDE.take("image", read=whole(0, count - 1))
     INSIDE.change(image=min(INSIDE.read().image, count - 1))
-    number = int(st.number_input(f"Number, 0 to {count - 1:,}", 0, count - 1, **INSIDE.widget("image")))
+    names = ("", *subject.classes)
+    if INSIDE.read().only not in names:
+        INSIDE.change(only="")
+    st.selectbox(
+        "Class",
+        names,
+        format_func=lambda name: name or "all",
+        width=110,
+        **INSIDE.widget("only", then=lambda: _first_of_class(subject)),
+    )
+    st.number_input(f"Number, 0 to {count - 1:,}", 0, count - 1, width=150, **INSIDE.widget("image"))
+    st.button("Random", icon=":material/shuffle:", on_click=_random, args=(subject,), key=element("inside-random"))
+    st.button(
+        "Next mistake",
+        icon=":material/error:",
+        on_click=_next_mistake,
+        args=(subject,),
+        help="The next test image that the network reads wrongly at this epoch.",
+        key=element("inside-mistake"),
+    )
     INSIDE.show("image")
-    return Picture(subject.dataset.test_images[number], int(subject.dataset.test_labels[number]), f"test:{number}")
+    number = INSIDE.read().image
+    return Picture(subject.dataset.test_images[number], int(labels[number]), f"test:{number}")
+
+
+def _of_class(subject: Subject) -> np.ndarray:
+    """Return the numbers of the test images of the chosen class, of all where none is chosen."""
+    only = INSIDE.read().only
+    labels = subject.dataset.test_labels
+    if only not in subject.classes:
+        return np.arange(len(labels))
+    return np.flatnonzero(labels == subject.classes.index(only))
+
+
+def _strip(subject: Subject, number: int) -> None:
+    """Show the images around the chosen one; a click chooses another."""
+    numbers = _of_class(subject)
+    page = int(np.searchsorted(numbers, number)) // _STRIP
+    shown = numbers[page * _STRIP : (page + 1) * _STRIP]
+    if not len(shown):
+        shown = numbers[-_STRIP:]
+    found = np.flatnonzero(shown == number)
+    names = [subject.classes[label] for label in subject.dataset.test_labels[shown]]
+    tiles(
+        "inside-images",
+        pack(image_tiles(subject.dataset.test_images[shown])),
+        [Tile(label=f"test image {k}", one=name) for k, name in zip(shown, names)],
+        name="Images to choose from",
+        height=40,
+        cell=48,
+        selected=int(found[0]) if len(found) else None,
+        row=True,
+        on_pick=lambda place: look_at(int(shown[place])),
+    )
+
+
+def _first_of_class(subject: Subject) -> None:
+    numbers = _of_class(subject)
+    if len(numbers) and INSIDE.read().image not in numbers:
+        look_at(int(numbers[0]))
+
+
+def _random(subject: Subject) -> None:
+    numbers = _of_class(subject)
+    if len(numbers):
+        look_at(int(np.random.default_rng().choice(numbers)))
+
+
+def _next_mistake(subject: Subject) -> None:
+    """Look at the next image that is read wrongly, of the chosen class; after the last comes the first."""
+    numbers = _of_class(subject)
+    found = next_mistake(*subject.key, subject.run.config.dataset, numbers, after=INSIDE.read().image)
+    if found.number is not None:
+        look_at(found.number)
+    elif found.asked < len(numbers):
+        st.toast(f"No mistake among the next {found.asked:,} images: press again to look further.")
+    else:
+        st.toast("There is no mistake at this epoch.")
 
 
 def _uploaded(subject: Subject) -> Picture | None:
@@ -123,6 +209,11 @@ def _cut_out(subject: Subject, data: bytes, name: str) -> Picture | None:
 
 def show_picture(subject: Subject, picture: Picture) -> None:
     """Show the image and the answer to it."""
+    with st.container(key=element("inside-picture")):
+        _enlarged(subject, picture)
+
+
+def _enlarged(subject: Subject, picture: Picture) -> None:
     big = image_tiles(picture.pixels[None])[0].repeat(_ENLARGE, axis=0).repeat(_ENLARGE, axis=1)
     st.image(encode(big), width=big.shape[1], alt=f"The image {picture.name}, enlarged")
     probabilities = probabilities_of(*subject.key, picture.pixels)

@@ -14,8 +14,8 @@ from pages.widgets.frame import page_frame
 _STYLE = """<style>
 [data-testid="stLayoutWrapper"]:has(> .st-key-inside-epochs) {{ position: sticky; top: 3.75rem; z-index: 50; }}
 .st-key-inside-epochs {{ background: {paper}; }}
-[data-testid="stColumn"]:has(> * .st-key-inside-source) {{ flex: 1 1 15.5rem; min-width: 15.5rem; }}
-[data-testid="stColumn"]:has(> * .st-key-inside-source) + [data-testid="stColumn"] {{ flex: 12 1 20rem; min-width: 20rem; }}
+[data-testid="stColumn"]:has(> * .st-key-inside-picture) {{ flex: 1 1 15.5rem; min-width: 15.5rem; }}
+[data-testid="stColumn"]:has(> * .st-key-inside-picture) + [data-testid="stColumn"] {{ flex: 12 1 20rem; min-width: 20rem; }}
 </style>"""
 
 

@@ -52,6 +52,12 @@ class Subject:
         return self.dataset.spec.classes
 
     @property
+    def answering(self) -> Moment:
+        """The moment that answers for the run: its best epoch, or the newest."""
+        wanted = self.run.headline.epoch
+        return next((moment for moment in self.moments if moment.epoch == wanted), self.moments[-1])
+
+    @property
     def key(self) -> tuple[str, str]:
         """Run id and digest: what everything computed is cached by."""
         return self.run.id, self.moment.digest

@@ -8,13 +8,14 @@ from pages.inside.image import choose_picture, show_picture
 from pages.inside.kernels import show_kernels
 from pages.inside.map import show_map
 from pages.inside.maps import show_maps
+from pages.inside.network import show_whole_network
 from pages.inside.subject import Picture, Subject
 from pages.inside.why import show_why
 from pages.state.inside import INSIDE, VIEWS
 from pages.widgets.frame import show_errors
 from pages.widgets.segments import choose_segment
 
-_WITH_IMAGE = ("maps", "hand", "why")
+_WITH_IMAGE = ("network", "maps", "hand", "why")
 
 
 def show_views(subject: Subject) -> None:
@@ -22,21 +23,24 @@ def show_views(subject: Subject) -> None:
     view = choose_segment(INSIDE, "view", VIEWS, label="View")
     with show_errors():
         if view in _WITH_IMAGE:
-            _beside_image(subject, view)
+            _with_image(subject, view)
         else:
             _alone(subject, view)
 
 
-def _beside_image(subject: Subject, view: str) -> None:
-    left, right = st.columns([1.2, 3], gap="medium")
+def _with_image(subject: Subject, view: str) -> None:
+    """Draw the choice of an image and the view; the whole network shows the image and the answer itself."""
     picture: Picture | None = None
-    with left, show_errors():
+    with show_errors():
         picture = choose_picture(subject)
-        if picture is not None:
-            show_picture(subject, picture)
     if picture is None:
-        right.info("Choose a picture to see it pass through the network.", icon=":material/image:")
         return
+    if view == "network":
+        show_whole_network(subject, picture)
+        return
+    left, right = st.columns([1.2, 3], gap="medium")
+    with left, show_errors():
+        show_picture(subject, picture)
     with right, show_errors():
         _show(subject, picture, view)
 

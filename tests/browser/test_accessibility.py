@@ -52,7 +52,8 @@ _VIEWS = {
     "layers": ("/architecture", "tbody tr"),
     "graph": ("/architecture?view=graph", "svg .box"),
     "compare": ("/architecture?view=compare", '[data-testid="stDataFrame"]'),
-    "maps": ("/inside?run={0}", ".tile"),
+    "network": ("/inside?run={0}", ".map"),
+    "maps": ("/inside?run={0}&view=maps", ".tile"),
     "kernels": ("/inside?run={0}&view=kernels", ".tile"),
     "hand": ("/inside?run={0}&view=hand", ".cl-probs"),
     "why": ("/inside?run={0}&view=why", ".cl-probs"),
@@ -62,7 +63,7 @@ _VIEWS = {
     "wrong": ("/inside?run=0123", '[data-testid="stAlert"]'),
     "nowhere": ("/nosuchpage", "h1"),
 }
-_ALWAYS = ("home", "form", "run", "curves", "answers")  # the others are for `make test-slow`
+_ALWAYS = ("home", "form", "run", "curves", "network", "answers")  # the others are for `make test-slow`
 
 
 def _findings(page: Page) -> list[str]:

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.browser.conftest import Server, Visitor, until
+from tests.browser.conftest import Server, Visitor, at_rest, until
 
 pytestmark = pytest.mark.browser
 
@@ -81,6 +81,40 @@ def test_from_training_to_the_epochs_to_a_mistake_to_its_feature_maps(server: Se
     expect(maps.first).to_be_visible()
     expect(page.get_by_text("after epoch 1").first).to_be_visible()
     expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_a_map_of_the_whole_network_is_clicked_down_to_one_convolution(server: Server, visitor: Visitor) -> None:
+    page = visitor.page
+    _train(server, visitor)
+    visitor.press("Look inside")
+    picture = page.get_by_role("group", name=re.compile("reading test:0, after epoch"))
+    picture.get_by_role("button", name="conv2, channel 3", exact=True).click()
+    expect(page.get_by_text("conv2, channel 3 of 16")).to_be_visible()
+    value = page.get_by_role("application", name=re.compile("^conv2, filter 3"))
+    box = at_rest(value)
+    cell = box["width"] / 10
+    value.click(position={"x": 7.5 * cell, "y": 2.5 * cell})
+    expect(value).to_have_attribute("aria-label", re.compile("Row 2, column 7: "))
+    visitor.settle()
+    sentence = page.get_by_text(re.compile("Sum of the products")).inner_text()
+    first = re.findall(r"= (-?[\d.]+)\s+The network computed (-?[\d.]+):", sentence)
+    assert [abs(float(a) - float(b)) < 1e-3 for a, b in first] == [True], sentence
+    value.focus()
+    page.keyboard.press("ArrowDown")
+    expect(value).to_have_attribute("aria-label", re.compile("Row 3, column 7: "))
+    until(page, lambda: page.get_by_text(re.compile("Sum of the products")).inner_text() != sentence, "another sum")
+
+    _slider(visitor).fill("0")
+    expect(page.get_by_role("group", name=re.compile("reading test:0, before training"))).to_be_visible()
+    expect(value).to_have_attribute("aria-label", re.compile("Row 3, column 7: "))
+    picture = page.get_by_role("group", name=re.compile("reading test:0"))
+    chosen = picture.get_by_role("button", name="conv2, channel 3", exact=True)
+    expect(chosen).to_have_attribute("aria-pressed", "true")
+    chosen.focus()
+    for _ in range(2):
+        page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(re.compile("^pool1, channel "))).to_be_visible()
 
 
 def test_a_box_of_the_graph_tells_its_numbers_and_a_block_opens(server: Server, visitor: Visitor) -> None:

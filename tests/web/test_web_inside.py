@@ -1,5 +1,6 @@
 """The Inside page as Streamlit draws it: on a run trained here, at every epoch, in every view."""
 
+import base64
 import json
 import re
 import threading
@@ -26,7 +27,7 @@ from tests.web.addresses import go_to, set_state
 from tests.web.web_data import Bench
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
-VIEWS = ("maps", "kernels", "hand", "why", "answers", "map")
+VIEWS = ("network", "maps", "kernels", "hand", "why", "answers", "map")
 CONFIG = RunConfig(dataset="digits", epochs=2, batch_size=32, train_limit=400, device="cpu", seed=3)
 
 
@@ -80,6 +81,12 @@ def component(app: AppTest, field: str) -> dict[str, Any]:
     return next(data for data in shown if field in data)
 
 
+def tiles(app: AppTest, name: str) -> list[dict[str, Any]]:
+    """Return the tiles of the grid whose name begins so."""
+    shown = [json.loads(element.proto.json) for element in app.get("bidi_component") if element.proto.json]
+    return next(data["tiles"] for data in shown if "tiles" in data and data["name"].startswith(name))
+
+
 def texts(app: AppTest) -> str:
     parts = [*app.markdown, *app.caption, *app.info, *app.warning, *app.error]
     return "\n".join(part.value.replace("\\", "") for part in parts)
@@ -115,7 +122,7 @@ def test_every_view_opens_at_every_epoch(here: None, run: RunRecord, view: str, 
     app = open_page(run=run.id, view=view, epoch=epoch)
     assert not app.error
     expected = "before training" if epoch == "0" else "after epoch 2"
-    if view in ("maps", "map"):
+    if view in ("network", "maps", "map"):
         assert expected in texts(app)
 
 
@@ -146,7 +153,7 @@ def test_a_chosen_cell_shows_its_images(here: None, run: RunRecord) -> None:
     counts = component(app, "counts")["counts"]
     set_state(app, INSIDE, cell=(4, 4), gallery="cell")
     app.run()
-    assert len(component(app, "tiles")["tiles"]) == counts[4][4]
+    assert len(tiles(app, "Test images")) == counts[4][4]
     assert f"4 read rightly: {counts[4][4]} images" in texts(app).replace("**", "")
 
 
@@ -172,8 +179,7 @@ def test_the_images_of_a_lasso_go_with_the_map_it_was_drawn_in(here: None, run: 
 def test_maps_carry_numbers_for_every_channel(here: None, run: RunRecord) -> None:
     app = open_page(run=run.id, view="maps", epoch="2")
     app.selectbox(key="inside.layer").select("features.conv2").run()
-    grid = component(app, "tiles")
-    assert [tile["one"] for tile in grid["tiles"]] == [f"#{k}" for k in range(16)]
+    assert [tile["one"] for tile in tiles(app, "Feature maps")] == [f"#{k}" for k in range(16)]
     set_state(app, INSIDE, channel=5)
     app.run()
     assert "**Channel 5**" in texts(app)
@@ -187,10 +193,60 @@ def test_the_hand_convolution_is_what_the_network_computed(here: None, run: RunR
     assert computed == pytest.approx(summed, abs=1e-4)
 
 
+def test_the_whole_network_is_drawn_from_the_image_to_the_answer(here: None, run: RunRecord) -> None:
+    shown = component(open_page(run=run.id, epoch="2"), "stages")
+    assert [stage["title"] for stage in shown["stages"]] == [
+        "image",
+        "conv1",
+        "pool1",
+        "conv2",
+        "pool2",
+        "fc1",
+        "fc2",
+        "fc3",
+    ]
+    conv = shown["stages"][3]
+    assert (conv["size"], conv["shown"], conv["side"]) == ("16×10×10", 16, [10, 10])
+    assert len(base64.b64decode(conv["values"])) == 16 * 10 * 10
+    answer = shown["answer"]
+    assert answer["best"] == int(np.argmax(answer["shares"]))
+    assert sum(answer["shares"]) == pytest.approx(1)
+
+
+def test_a_map_of_the_whole_network_opens_down_to_one_value(here: None, run: RunRecord) -> None:
+    app = open_page(run=run.id, epoch="2")
+    conv = component(app, "stages")["stages"][3]
+    set_state(app, INSIDE, stage=conv["id"], place={"filter": 4, "row": 2, "column": 7})
+    app.run()
+    assert not app.exception
+    assert "**conv2, channel 4 of 16**" in texts(app)
+    shown = component(app, "stages")
+    assert shown["chosen"] == {"stage": conv["id"], "channel": 4}
+    pixel, window = (next(mark for mark in shown["marks"] if mark["kind"] == kind) for kind in ("pixel", "window"))
+    assert (pixel["top"], pixel["left"]) == pytest.approx((0.2, 0.7))
+    assert (window["top"], window["height"]) == pytest.approx((2 / 14, 5 / 14))
+    pair = component(app, "windows")
+    assert pair["place"] == [2, 7]
+    told = next(m.value for m in app.markdown if "computed" in m.value)
+    computed = float(told.split("computed **")[1].split("**")[0])
+    after = max(computed, 0.0)
+    assert f"convolution **{computed:.4f}** → ReLU **{after:.4f}**" in texts(app)
+    assert float(pair["texts"][2][7]) == pytest.approx(after, abs=5e-4)
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2, 4, 5])
+def test_every_stage_can_be_chosen(here: None, run: RunRecord, stage: int) -> None:
+    app = open_page(run=run.id, epoch="2")
+    set_state(app, INSIDE, stage=component(app, "stages")["stages"][stage]["id"], place={"filter": 0})
+    app.run()
+    assert not app.exception
+    assert not app.error
+
+
 def test_kernels_have_not_moved_before_training_and_have_after(here: None, run: RunRecord) -> None:
     assert "Nothing has moved yet" in texts(open_page(run=run.id, view="kernels", epoch="0"))
-    tiles = component(open_page(run=run.id, view="kernels", epoch="2"), "tiles")["tiles"]
-    assert all(tile["two"] != "moved 0 %" for tile in tiles)
+    filters = tiles(open_page(run=run.id, view="kernels", epoch="2"), "Filters")
+    assert all(tile["two"] != "moved 0 %" for tile in filters)
 
 
 def test_nonsense_in_the_address_opens_the_page_and_says_what_it_passed_over(here: None, run: RunRecord) -> None:
@@ -201,7 +257,7 @@ def test_nonsense_in_the_address_opens_the_page_and_says_what_it_passed_over(her
         assert said == [
             "The address asks for 'layer', which this page does not know.",
             f"The address has epoch={number!r}, but it must be a saved epoch of this run, one from 0 to 2.",
-            "The address has view='answer', but it must be one of maps, kernels, hand, why, answers, map: did you mean 'answers'?",
+            "The address has view='answer', but it must be one of network, maps, kernels, hand, why, answers, map: did you mean 'answers'?",
             f"The address has image={image!r}, but it must be a whole number from 0 to 358.",
         ]
         assert component(app, "epochs")["index"] == 2
@@ -247,7 +303,7 @@ def diverged(lab: Lab) -> RunRecord:
     )
 
 
-@pytest.mark.parametrize("view", ["maps", "why", "answers", "map"])
+@pytest.mark.parametrize("view", ["network", "maps", "why", "answers", "map"])
 def test_a_diverged_epoch_is_a_sentence_and_no_figures(here: None, diverged: RunRecord, view: str) -> None:
     app = open_page(run=diverged.id, view=view, epoch="1")
     assert all(re.search("not (a )?finite number", error.value) for error in app.error)
@@ -286,6 +342,25 @@ def test_the_untrained_network_is_the_one_training_began_with(tmp_path: Path, ar
             assert torch.allclose(tensor, ended[name], rtol=0, atol=1e-25), name
 
 
+def test_an_image_is_chosen_from_a_strip_by_class_or_by_a_mistake(here: None, run: RunRecord) -> None:
+    app = open_page(run=run.id, epoch="1")
+    app.selectbox(key="inside.only").set_value("8").run()
+    assert {tile["one"] for tile in tiles(app, "Images to choose")} == {"8"}
+    answer = component(app, "stages")["answer"]
+    assert answer["truth"] == 8
+    number = int(app.query_params["image"])
+    seen = []
+    for _ in range(3):
+        next(button for button in app.button if button.label == "Next mistake").click().run()
+        answer = component(app, "stages")["answer"]
+        assert answer["truth"] == 8 != answer["best"]
+        seen.append(int(app.query_params["image"]))
+    assert number not in seen
+    assert len(set(seen)) == 3
+    next(button for button in app.button if button.label == "Random").click().run()
+    assert component(app, "stages")["answer"]["truth"] == 8
+
+
 def test_a_saved_drawing_passes_through_the_network(here: None, lab: Lab, run: RunRecord) -> None:
     ink = np.zeros((280, 280), np.uint8)
     ink[40:240, 130:150] = 255
@@ -294,7 +369,7 @@ def test_a_saved_drawing_passes_through_the_network(here: None, lab: Lab, run: R
     app.segmented_control(key="inside.source").set_value("drawing").run()
     assert not app.exception
     assert "for drawing 1" in texts(app)
-    assert len(component(app, "tiles")["tiles"]) == 6
+    assert len(tiles(app, "Feature maps")) == 6
 
 
 def test_a_link_opens_the_saved_drawing_it_was_taken_at(here: None, lab: Lab, run: RunRecord) -> None:

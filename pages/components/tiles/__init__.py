@@ -26,11 +26,12 @@ def tiles(
     height: int,
     cell: int = 0,
     selected: int | None = None,
+    row: bool = False,
     on_pick: Callable[[int], None] | None = None,
 ) -> None:
     """Show a grid of pictures `height` px high; `on_pick` is called with a clicked tile's index, before the page runs.
 
-    cell: least width in px that a tile's words need. name: what the grid shows, for screen readers.
+    cell: least width in px that a tile's words need. row: all in one row that is scrolled, the selected one in sight. name: what the grid shows, for screen readers.
     """
 
     def picked() -> None:
@@ -50,6 +51,7 @@ def tiles(
             "name": name,
             "tiles": [asdict(word) for word in words],
             "selected": selected,
+            "row": row,
             "clickable": on_pick is not None,
         },
         on_pick_change=picked,

@@ -13,6 +13,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     parentElement.appendChild(grid);
   }
   const width = (data.height * data.tile_width) / data.tile_height;
+  grid.classList.toggle("row", Boolean(data.row));
   grid.setAttribute("role", "group");
   grid.setAttribute("aria-label", data.name);
   grid.style.setProperty("--w", `${width}px`);
@@ -21,6 +22,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
   while (grid.children.length > data.tiles.length) grid.lastChild.remove();
   while (grid.children.length < data.tiles.length) grid.appendChild(build(kind));
   data.tiles.forEach((tile, index) => fill(grid.children[index], tile, index, data, width));
+  if (data.row && grid.dataset.shown !== data.selected + data.sprite.slice(-40)) {
+    grid.dataset.shown = data.selected + data.sprite.slice(-40);
+    const chosen = grid.children[data.selected];
+    if (chosen) grid.scrollLeft = chosen.offsetLeft - (grid.clientWidth - chosen.offsetWidth) / 2;
+  }
   grid.onclick = (event) => {
     const tile = event.target.closest("button.tile");
     if (tile) setTriggerValue("pick", Number(tile.dataset.index));

@@ -1,0 +1,230 @@
+// @ts-check
+// Where the stages of a network stand: columns from left to right by the longest way from the image, branches beneath
+// each other, and a way around what a shortcut passes. Pure arithmetic in px; how large a stage is, its caller says.
+
+export const TOP = 36; // px above a stage for its name
+export const BOTTOM = 34; // px below it for its shape
+const GAP = { across: 40, down: 14, lane: 18 };
+const MARGIN = 14;
+const LEAST_WIDTH = { maps: 56, values: 46 }; // for the words
+const LEAST_LANE = 104; // px of a branch
+
+/**
+ * @typedef {{ id: string, inputs: string[], shape: number[], shown: number, block?: string, closed?: boolean,
+ *   family?: string }} Stage
+ * @typedef {{ w: number, h: number, columns?: number, rows?: number, side?: number, step?: number }} Size
+ * @typedef {Size & { x: number, y: number, rank: number, left: number, width: number }} Place x, y: the drawn part's corner;
+ *   left, width: of the column that its words may fill
+ * @typedef {{ rank: number, y: number, h: number, id?: string, before: Cell[] }} Cell a stage, or a waypoint (no id)
+ */
+
+/** A stage's column: one more than that of the latest stage it reads. @param {Stage[]} stages */
+export function ranks(stages) {
+  /** @type {Map<string, number>} */
+  const found = new Map();
+  for (const { id, inputs } of stages) found.set(id, Math.max(-1, ...inputs.map((each) => found.get(each) ?? -1)) + 1);
+  return found;
+}
+
+/**
+ * How long a map of so many values is drawn: in proportion, as long as the smallest can still be hit, else compressed.
+ * @param {number[]} sides @param {{ largest: number, smallest: number }} limits
+ */
+export function sideRule(sides, { largest, smallest }) {
+  const [small, big] = [Math.min(...sides), Math.max(...sides)];
+  const power = small < big ? Math.min(1, Math.log(smallest / largest) / Math.log(small / big)) : 1;
+  return (/** @type {number} */ side) => Math.max(smallest, largest * (side / big) ** power);
+}
+
+/** Whether a stage's output is pictures; a picture of one value belongs to a vector. @param {Stage} stage */
+export function isMaps({ shape }) {
+  return shape.length === 3 && (shape[1] > 1 || shape[2] > 1);
+}
+
+/**
+ * The size of a stage drawn as a grid of its maps: two columns, more where the lane is too low.
+ * @param {Stage} stage @param {number} lane px there are @param {(side: number) => number} rule @returns {Size}
+ */
+export function gridSize(stage, lane, rule) {
+  const maps = isMaps(stage);
+  const side = maps ? Math.round(rule(stage.shape[1])) : 7;
+  const gap = maps ? Math.max(2, Math.round(side / 22)) : 1;
+  const step = side + gap;
+  const most = Math.max(1, Math.floor((lane + gap) / step));
+  const wanted = maps ? (stage.shown > 3 ? 2 : 1) : Math.ceil(stage.shown / 32);
+  const least = Math.max(wanted, Math.ceil(stage.shown / most));
+  const empty = (count) => Math.ceil(stage.shown / count) * count - stage.shown; // places in the last row
+  const columns = maps && empty(least + 1) < empty(least) ? least + 1 : least;
+  const rows = Math.ceil(stage.shown / columns);
+  return { w: columns * step - gap, h: rows * step - gap, columns, rows, side, step };
+}
+
+/**
+ * The size of a stage drawn as a slab: as thick as it has channels, as high and deep as its maps.
+ * @param {Stage} stage @param {{ rule: (side: number) => number, channels: number, values: number, largest: number }} of
+ *   channels, values: most of any stage's maps, and of any vector @returns {Size & { thick: number, deep: number }}
+ */
+export function slabSize(stage, { rule, channels, values, largest }) {
+  const maps = isMaps(stage);
+  const side = maps ? rule(stage.shape[1]) : Math.max(12, largest * Math.sqrt(stage.shape[0] / values));
+  const thick = maps ? Math.max(5, 64 * Math.sqrt(stage.shape[0] / channels)) : 9;
+  const deep = maps ? Math.round(side * 0.42) : 6;
+  return { w: thick + deep, h: side + deep, side, thick, deep };
+}
+
+/**
+ * Place the stages. size: of a stage's drawn part in a lane of so many px. height: of the picture where nothing branches.
+ * @param {Stage[]} stages @param {{ size: (stage: Stage, lane: number) => Size, height?: number, gap?: number }} options
+ */
+export function layout(stages, { size, height = 400, gap = GAP.across }) {
+  const rank = ranks(stages);
+  const columns = cellsOf(stages, rank);
+  /** @type {Map<string, Size>} */
+  const sizes = new Map();
+  const byId = new Map(stages.map((stage) => [stage.id, stage]));
+  for (const cells of columns) {
+    const boxes = cells.filter((cell) => cell.id);
+    const lane = boxes.length > 1 ? Math.max(LEAST_LANE, height / boxes.length - TOP - BOTTOM) : height;
+    for (const cell of boxes) {
+      const found = size(/** @type {Stage} */ (byId.get(/** @type {string} */ (cell.id))), lane);
+      sizes.set(/** @type {string} */ (cell.id), found);
+      cell.h = found.h + TOP + BOTTOM;
+    }
+    stack(cells);
+  }
+  straighten(stages, columns, rank);
+  return measured(stages, columns, rank, sizes, gap);
+}
+
+/** The stages by column, with a waypoint in each column that an arrow passes. */
+function cellsOf(stages, rank) {
+  /** @type {Cell[][]} */
+  const columns = Array.from({ length: Math.max(...rank.values()) + 1 }, () => []);
+  /** @type {Map<string, Cell>} */
+  const cells = new Map();
+  for (const { id, inputs } of stages) {
+    const at = /** @type {number} */ (rank.get(id));
+    /** @type {Cell} */
+    const cell = { id, rank: at, y: 0, h: 0, before: [] };
+    cells.set(id, cell);
+    for (const input of inputs) {
+      let last = /** @type {Cell} */ (cells.get(input));
+      for (let between = last.rank + 1; between < at; between++) {
+        /** @type {Cell & { way?: string }} */
+        const point = { rank: between, y: 0, h: GAP.lane, before: [last], way: `${input} ${id}` };
+        columns[between].push(point);
+        last = point;
+      }
+      cell.before.push(last);
+    }
+    columns[at].push(cell);
+  }
+  return columns;
+}
+
+/** Order a column's cells by what they read, a way around above what it passes, and centre its stages on the axis. */
+function stack(cells) {
+  const mean = (cell) => cell.before.reduce((sum, each) => sum + each.y, 0) / Math.max(1, cell.before.length);
+  cells.sort((a, b) => Math.round(mean(a)) - Math.round(mean(b)) || Number(Boolean(a.id)) - Number(Boolean(b.id)));
+  let y = 0;
+  for (const cell of cells) {
+    cell.y = y + cell.h / 2;
+    y += cell.h + GAP.down;
+  }
+  const boxes = cells.filter((cell) => cell.id);
+  const ends = boxes.length ? [boxes[0], boxes[boxes.length - 1]] : [cells[0], cells[cells.length - 1]];
+  const middle = (ends[0].y - ends[0].h / 2 + ends[1].y + ends[1].h / 2) / 2;
+  for (const cell of cells) cell.y -= middle;
+}
+
+/** Give all waypoints of one arrow the height of the one that is furthest from the axis. */
+function straighten(stages, columns, rank) {
+  for (const { id, inputs } of stages) for (const input of inputs) {
+    const way = waypoints(columns, rank, input, id);
+    const furthest = way.reduce((far, point) => (Math.abs(point.y) > Math.abs(far) ? point.y : far), 0);
+    const inner = way.some((point) => columns[point.rank].filter((cell) => cell.id).length > 1);
+    if (!inner) for (const point of way) point.y = furthest;
+  }
+}
+
+function waypoints(columns, rank, input, id) {
+  const found = [];
+  for (let at = rank.get(input) + 1; at < rank.get(id); at++) {
+    const point = columns[at].find((cell) => cell.way === `${input} ${id}`);
+    if (point) found.push(point);
+  }
+  return found;
+}
+
+function measured(stages, columns, rank, sizes, gap) {
+  const cells = columns.flat();
+  const byId = new Map(stages.map((stage) => [stage.id, stage]));
+  const top = Math.min(...cells.map((cell) => cell.y - cell.h / 2)) - MARGIN - (stages.some((s) => s.block && !s.closed) ? 22 : 0);
+  const bottom = Math.max(...cells.map((cell) => cell.y + cell.h / 2)) + MARGIN;
+  const lefts = [];
+  const widths = [];
+  let x = MARGIN;
+  for (const column of columns) {
+    const ids = column.flatMap((cell) => cell.id ?? []);
+    const width = Math.max(...ids.map((id) => Math.max(sizes.get(id).w, LEAST_WIDTH[isMaps(byId.get(id)) ? "maps" : "values"])));
+    lefts.push(x);
+    widths.push(width);
+    x += width + gap;
+  }
+  /** @type {Record<string, Place>} */
+  const places = {};
+  for (const cell of cells) {
+    if (!cell.id) continue;
+    const size = sizes.get(cell.id);
+    const [left, width] = [lefts[cell.rank], widths[cell.rank]];
+    places[cell.id] = { ...size, rank: cell.rank, left, width, x: left + (width - size.w) / 2, y: cell.y - cell.h / 2 + TOP - top };
+  }
+  const edges = stages.flatMap((stage) => stage.inputs.map((input) => {
+    const way = waypoints(columns, rank, input, stage.id)
+      .map((point) => ({ y: point.y - top, from: lefts[point.rank], to: lefts[point.rank] + widths[point.rank] }));
+    return { from: input, to: stage.id, way };
+  }));
+  return { places, edges, frames: framesOf(stages, places), width: x - gap + MARGIN, height: bottom - top };
+}
+
+/** A frame around the stages of each opened block. */
+function framesOf(stages, places) {
+  const frames = new Map();
+  for (const stage of stages) {
+    if (!stage.block || stage.closed) continue;
+    const { left, width, y, h } = places[stage.id];
+    const old = frames.get(stage.block) ?? { x: Infinity, y: Infinity, right: 0, bottom: 0 };
+    frames.set(stage.block, {
+      x: Math.min(old.x, left - 12), y: Math.min(old.y, y - TOP - 24),
+      right: Math.max(old.right, left + width + 12), bottom: Math.max(old.bottom, y + h + BOTTOM + 4),
+    });
+  }
+  return [...frames].map(([block, { x, y, right, bottom }]) => ({ block, x, y, w: right - x, h: bottom - y }));
+}
+
+/** The band between two neighbours as an SVG path. @param {Place} from @param {Place} to */
+export function band(from, to) {
+  const [a, b] = [from.x + from.w, to.x];
+  const m = (a + b) / 2;
+  return `M${a} ${from.y}C${m} ${from.y} ${m} ${to.y} ${b} ${to.y}V${to.y + to.h}`
+    + `C${m} ${to.y + to.h} ${m} ${from.y + from.h} ${a} ${from.y + from.h}Z`;
+}
+
+/** The line of an arrow that passes other columns. @param {Place} from @param {Place} to @param {{ y: number, from: number, to: number }[]} way */
+export function around(from, to, way) {
+  const within = (y, place) => Math.min(Math.max(y, place.y + 8), place.y + Math.max(8, place.h - 8));
+  let [x, y] = [from.x + from.w, within(way[0].y, from)];
+  let path = `M${x} ${y}`;
+  const curve = (toX, toY) => {
+    const m = (x + toX) / 2;
+    path += `C${m} ${y} ${m} ${toY} ${toX} ${toY}`;
+    [x, y] = [toX, toY];
+  };
+  for (const point of way) {
+    curve(point.from, point.y);
+    path += `H${point.to}`;
+    x = point.to;
+  }
+  curve(to.x, within(way[way.length - 1].y, to));
+  return path;
+}

@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { around, band, gridSize, layout, ranks, sideRule, slabSize } from "./layout.js";
+
+const stage = (id, inputs, shape = [4, 8, 8], more = {}) => ({ id, inputs, shape, shown: shape[0], ...more });
+const square = () => ({ w: 50, h: 60 });
+const chain = [stage("image", []), stage("conv", ["image"]), stage("answer", ["conv"])];
+const residual = [
+  stage("image", []), stage("a", ["image"]), stage("b", ["a"]), stage("sum", ["b", "image"]), stage("answer", ["sum"]),
+];
+const inception = [
+  stage("image", []), stage("one", ["image"]), stage("reduce", ["image"]), stage("three", ["reduce"]),
+  stage("pool", ["image"]), stage("five", ["pool"]), stage("join", ["one", "three", "five"]),
+];
+const clear = (a, b) => a.x + a.w <= b.x || b.x + b.w <= a.x || a.y + a.h <= b.y || b.y + b.h <= a.y;
+
+test("a stage stands after the latest that it reads", () => {
+  assert.deepEqual([...ranks(residual).values()], [0, 1, 2, 3, 4]);
+  assert.equal(ranks(inception).get("join"), 3);
+});
+
+test("a chain goes from left to right on one axis", () => {
+  const { places, width, height } = layout(chain, { size: square });
+  assert.ok(places.image.x < places.conv.x && places.conv.x < places.answer.x);
+  assert.equal(places.image.y, places.answer.y);
+  assert.ok(places.answer.x + 50 < width && places.answer.y + 60 < height);
+});
+
+test("a shortcut passes above the stages it leaves out, on one height, and they stay on the axis", () => {
+  const { places, edges } = layout(residual, { size: square });
+  const { way } = edges.find((edge) => edge.from === "image" && edge.to === "sum");
+  assert.equal(way.length, 2);
+  assert.equal(way[0].y, way[1].y);
+  assert.ok(way[0].y < places.a.y && way[0].y > 0);
+  assert.equal(new Set(Object.values(places).map((place) => place.y)).size, 1);
+  assert.ok(edges.filter((edge) => edge.way.length).length === 1);
+});
+
+test("branches stand beneath each other, nothing covers anything, and the join is in the middle", () => {
+  const { places, edges, height } = layout(inception, { size: square });
+  const all = Object.values(places);
+  for (const a of all) for (const b of all) assert.ok(a === b || clear(a, b));
+  assert.equal(places.one.x, places.reduce.x);
+  assert.equal(places.join.y, places.image.y);
+  const { way } = edges.find((edge) => edge.from === "one" && edge.to === "join");
+  assert.equal(way.length, 1);
+  for (const place of all.filter(({ rank }) => rank === 2)) assert.ok(way[0].y < place.y || way[0].y > place.y + place.h);
+  assert.ok(all.every((place) => place.y > 0 && place.y + place.h < height));
+});
+
+test("an opened block has a frame around all its stages and no other", () => {
+  const opened = residual.map((each) => ("a b sum".split(" ").includes(each.id) ? { ...each, block: "layer1" } : each));
+  const { frames, places } = layout(opened, { size: square });
+  assert.equal(frames.length, 1);
+  const [{ x, y, w, h }] = frames;
+  for (const [id, place] of Object.entries(places)) {
+    const inside = place.x >= x && place.x + place.w <= x + w && place.y >= y && place.y + place.h <= y + h;
+    assert.equal(inside, "a b sum".split(" ").includes(id), id);
+  }
+  assert.ok(y >= 0);
+  assert.deepEqual(layout([...chain, stage("closed", ["answer"], [4, 8, 8], { block: "x", closed: true })], { size: square }).frames, []);
+});
+
+test("maps are drawn in proportion while the smallest can be hit, else compressed between both ends", () => {
+  const exact = sideRule([28, 14], { largest: 96, smallest: 28 });
+  assert.equal(exact(14), 48);
+  const compressed = sideRule([224, 7], { largest: 96, smallest: 28 });
+  assert.ok(Math.abs(compressed(7) - 28) < 1e-9 && Math.abs(compressed(224) - 96) < 1e-9);
+  assert.ok(compressed(28) > 28 && compressed(28) < compressed(56));
+  assert.equal(sideRule([8, 8], { largest: 96, smallest: 28 })(8), 96);
+});
+
+test("a grid of maps is two wide, wider where its lane is low, and a vector has columns of 32", () => {
+  const rule = () => 40;
+  assert.equal(gridSize(stage("x", [], [16, 8, 8]), 400, rule).columns, 2);
+  const low = gridSize(stage("x", [], [16, 8, 8]), 100, rule);
+  assert.ok(low.h <= 100 && low.columns * low.rows >= 16);
+  assert.equal(gridSize(stage("x", [], [1, 8, 8]), 400, rule).columns, 1);
+  assert.equal(gridSize(stage("x", [], [84]), 400, rule).columns, 3);
+  assert.equal(gridSize(stage("x", [], [64, 1, 1]), 400, rule).columns, 2);
+});
+
+test("a slab is thicker with more channels and higher with larger maps", () => {
+  const of = { rule: (side) => 4 * side, channels: 64, values: 100, largest: 100 };
+  const [thin, thick] = [slabSize(stage("x", [], [16, 8, 8]), of), slabSize(stage("x", [], [64, 8, 8]), of)];
+  assert.equal(thick.thick, 2 * thin.thick);
+  assert.equal(thick.h, thin.h);
+  assert.ok(slabSize(stage("x", [], [16, 16, 16]), of).h > thin.h);
+  assert.ok(slabSize(stage("x", [], [100]), of).h > slabSize(stage("x", [], [10]), of).h);
+});
+
+test("bands and lines begin at the one stage and end at the other", () => {
+  const { places, edges } = layout(residual, { size: square });
+  assert.ok(band(places.a, places.b).startsWith(`M${places.a.x + 50} ${places.a.y}`));
+  const { way } = edges.find((edge) => edge.way.length);
+  const path = around(places.image, places.sum, way);
+  assert.ok(path.startsWith(`M${places.image.x + 50} `) && path.includes(` ${places.sum.x} `));
+});

@@ -1,0 +1,387 @@
+// @ts-check
+// The whole network in one picture, from the image to the answer: each stage as a grid of its maps, or (without values)
+// as a slab. A map is a button; the arrow keys walk through all of them. New values are painted in place.
+
+import { mount } from "../shared/mount.js";
+import { around, band, gridSize, isMaps, layout, ranks, sideRule, slabSize } from "./layout.js";
+import { bytes, coloured, extremes, neighbour, numberOf } from "./paint.js";
+
+const SIDES = { largest: 92, smallest: 28 }; // px of a map
+const SLAB_SIDES = { largest: 130, smallest: 22 };
+const HEIGHT = 400; // px of a stage at most, where nothing branches
+const ANSWER = { w: 134, row: 22 };
+const REST_MS = 180; // on a map before it is shown large
+const GAP = 36; // px between stages
+const [LEAST_GROWTH, GROWTH] = [0.62, 1.35]; // to fit into the page, and to fill it
+const [PHONE, SCROLLED] = [560, 0.78]; // px; growth of a picture that does not fit, where there is no finger to hit it
+const PREVIEW = 168; // px of a map under the mouse
+const MARKS = { pixel: "#f2a33a", window: "#f2a33a", field: "#f2a33a" };
+
+export default mount((place) => new NetworkPicture(place));
+
+class NetworkPicture {
+  constructor(place) {
+    const root = (this.root = made("div", "view"));
+    place.append(root);
+    this.scroll = made("div", "scroll");
+    this.preview = made("div", "preview");
+    this.preview.append(made("canvas", ""), made("span", ""));
+    this.preview.hidden = true;
+    root.append(this.scroll, this.preview);
+    this.watcher = new ResizeObserver(() => this.data && this.show());
+    this.watcher.observe(root);
+    this.scroll.addEventListener("click", (event) => this.pick(event));
+    this.scroll.addEventListener("keydown", (event) => this.walk(event));
+    this.scroll.addEventListener("pointerover", (event) => this.rest(event));
+    this.scroll.addEventListener("focusin", ({ target }) => target.matches(":focus-visible") && this.enlarge(target));
+    for (const kind of ["pointerleave", "focusout"]) this.scroll.addEventListener(kind, () => this.rest(null));
+  }
+
+  connect({ setTriggerValue }) {
+    this.report = setTriggerValue;
+  }
+
+  refresh(data) {
+    this.data = data;
+    this.tables = Object.fromEntries(Object.entries(data.palettes).map(([name, text]) => [name, bytes(text)]));
+    this.show();
+  }
+
+  show() {
+    const { data } = this;
+    const wide = this.root.clientWidth;
+    if (!wide) return;
+    const key = JSON.stringify([wide, data.name, data.stages.map(({ values, low, high, ...rest }) => rest), data.answer?.classes.length]);
+    if (key !== this.key) {
+      const held = this.root.getRootNode().activeElement?.dataset.at;
+      const left = this.network === data.network ? this.scroll.scrollLeft : 0;
+      this.build(wide);
+      this.key = key;
+      this.network = data.network;
+      this.scroll.scrollLeft = left;
+      if (held) this.root.querySelector(`[data-at="${CSS.escape(held)}"]`)?.focus({ preventScroll: true });
+    }
+    this.scroll.setAttribute("role", "group");
+    this.scroll.setAttribute("aria-label", data.label);
+    this.paint();
+  }
+
+  // Place everything anew: another network, an opened block, another width.
+  build(wide) {
+    const { stages, answer } = this.data;
+    const { rule, size } = this.sizes(stages, answer);
+    const plan = this.fitted(stages, wide - 4, (growth, more = 0) => {
+      const sides = rule(growth);
+      return layout(stages, { size: (stage, lane) => size(stage, lane, sides), height: HEIGHT * Math.max(1, growth), gap: Math.max(18, GAP * growth) + more });
+    });
+    this.plan = plan;
+    const sheet = made("div", "sheet");
+    sheet.style.width = `${plan.width}px`;
+    sheet.style.height = `${plan.height}px`;
+    sheet.innerHTML = this.flow();
+    this.parts = new Map();
+    for (const frame of plan.frames) sheet.append(this.closer(frame));
+    for (const stage of stages) sheet.append(this.part(stage));
+    this.scroll.replaceChildren(sheet);
+  }
+
+  // The largest picture that fits into the width; where it would be too small to be clicked, one that is scrolled.
+  fitted(stages, wide, placed) {
+    let growth = LEAST_GROWTH;
+    let plan = placed(growth);
+    if (plan.width > wide) return placed(wide < PHONE ? 1 : SCROLLED);
+    for (let next = LEAST_GROWTH; next <= GROWTH; next += 0.04) {
+      const larger = placed(next);
+      if (larger.width > wide) break;
+      [growth, plan] = [next, larger];
+    }
+    const spare = Math.min(40, (wide - plan.width) / Math.max(1, Math.max(...ranks(stages).values())));
+    return spare > 1 ? placed(growth, spare) : plan;
+  }
+
+  sizes(stages, answer) {
+    const maps = stages.filter(isMaps);
+    const sides = maps.map((stage) => stage.shape[1]);
+    if (this.data.slabs) {
+      const most = (found) => Math.max(1, ...found.map((stage) => stage.shape[0]));
+      const of = { channels: most(maps), values: most(stages.filter((stage) => !isMaps(stage))), largest: SLAB_SIDES.largest };
+      return { rule: () => sideRule(sides, SLAB_SIDES), size: (stage, _lane, rule) => slabSize(stage, { ...of, rule }) };
+    }
+    const last = stages[stages.length - 1];
+    const rule = (growth) => sideRule(sides, { largest: SIDES.largest * growth, smallest: SIDES.smallest * Math.max(0.86, Math.min(growth, 1.2)) });
+    const size = (stage, lane, side) => {
+      if (answer && stage === last) return { w: ANSWER.w, h: answer.classes.length * ANSWER.row };
+      return gridSize(stage, lane, side);
+    };
+    return { rule, size };
+  }
+
+  // What lies behind the stages: frames of opened blocks, bands between neighbours, lines around, slabs.
+  flow() {
+    const { places, edges, frames, width, height } = this.plan;
+    const byId = new Map(this.data.stages.map((stage) => [stage.id, stage]));
+    const shapes = frames.map(({ x, y, w, h }) => `<rect class="frame" x="${x}" y="${y}" width="${w}" height="${h}" rx="10"/>`);
+    for (const { from, to, way } of edges) {
+      const family = byId.get(to).family;
+      shapes.push(way.length
+        ? `<path class="around" d="${around(places[from], places[to], way)}"/>`
+        : `<path class="band ${family}" d="${band(places[from], places[to])}"/>`);
+    }
+    for (const stage of this.data.stages) {
+      const place = places[stage.id];
+      if (this.data.slabs) shapes.push(slab(stage, place));
+      else if (stage.count > stage.shown) shapes.push(deck(stage, place));
+    }
+    return `<svg aria-hidden="true" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">${shapes.join("")}</svg>`;
+  }
+
+  closer({ block, x, y, w }) {
+    const button = made("button", "closer");
+    button.type = "button";
+    button.dataset.close = block;
+    button.dataset.at = `block ${block}`;
+    button.style.cssText = `left:${x + 8}px;top:${y}px;max-width:${w - 16}px`;
+    button.textContent = `− ${block.split(".").pop()}`;
+    button.setAttribute("aria-label", `− ${block.split(".").pop()}, close this block`);
+    return button;
+  }
+
+  part(stage) {
+    const place = this.plan.places[stage.id];
+    const part = made("div", `stage ${stage.family}`);
+    part.setAttribute("role", "group");
+    part.setAttribute("aria-label", `${stage.title}, ${stage.detail}, ${stage.size}${stage.some ? `, ${stage.some} shown` : ""}`);
+    part.style.cssText = `left:${place.left - 10}px;top:${place.y - 36}px;width:${place.width + 20}px`;
+    const head = made(stage.closed ? "button" : "div", "head");
+    if (stage.closed) {
+      head.type = "button";
+      head.dataset.open = stage.block;
+      head.dataset.at = `block ${stage.block}`;
+    }
+    head.title = `${stage.title}: ${stage.detail}`;
+    head.append(words("b", stage.closed ? `+ ${stage.title}` : stage.title), " ", words("span", stage.detail));
+    const drawn = made("div", "drawn");
+    drawn.style.cssText = `width:${place.w}px;height:${place.h}px`;
+    const facts = made("div", "facts");
+    facts.append(words("span", stage.size), " ", words("span", stage.some));
+    part.append(head, drawn, facts);
+    this.parts.set(stage.id, { part, drawn, place, stage });
+    if (this.data.slabs) drawn.append(this.slabButton(stage));
+    else if (this.data.answer && stage === this.data.stages[this.data.stages.length - 1]) this.answerRows(drawn);
+    else this.grid(drawn, stage, place);
+    return part;
+  }
+
+  slabButton(stage) {
+    const button = made("button", "map whole");
+    button.type = "button";
+    button.dataset.at = `${stage.id} 0`;
+    button.setAttribute("aria-label", `${stage.title}: ${stage.detail}, ${stage.size}`);
+    return button;
+  }
+
+  grid(drawn, stage, { w, h, columns, side, step }) {
+    const canvas = made("canvas", "");
+    const scale = Math.min(2, window.devicePixelRatio || 1);
+    [canvas.width, canvas.height] = [Math.round(w * scale), Math.round(h * scale)];
+    canvas.style.cssText = `width:${w}px;height:${h}px`;
+    drawn.append(canvas);
+    if (!isMaps(stage)) {
+      drawn.setAttribute("role", "img");
+      drawn.setAttribute("aria-label", `Values of ${stage.title}`);
+      return;
+    }
+    const chosen = this.data.chosen?.stage === stage.id ? stage.channels.indexOf(this.data.chosen.channel) : -1;
+    for (let index = 0; index < stage.shown; index++) {
+      const button = made("button", "map");
+      button.type = "button";
+      button.dataset.at = `${stage.id} ${index}`;
+      button.tabIndex = index === Math.max(0, chosen) ? 0 : -1;
+      button.style.cssText = `left:${(index % columns) * step}px;top:${Math.floor(index / columns) * step}px;width:${side}px;height:${side}px`;
+      button.setAttribute("aria-label", `${stage.title}, ${stage.family === "input" ? "the image" : `channel ${stage.channels[index]}`}`);
+      drawn.append(button);
+    }
+  }
+
+  answerRows(drawn) {
+    drawn.classList.add("answer");
+    for (const _ of this.data.answer.classes) {
+      const row = made("div", "row");
+      row.append(made("b", ""), made("i", ""), made("span", "num"));
+      drawn.append(row);
+    }
+  }
+
+  paint() {
+    const { data } = this;
+    for (const { part, drawn, place, stage: { id } } of this.parts.values()) {
+      const stage = data.stages.find((each) => each.id === id);
+      this.parts.get(id).stage = stage;
+      part.classList.toggle("chosen", data.chosen?.stage === id || Boolean(data.slabs && data.chosen?.stages?.includes(id)));
+      if (drawn.classList.contains("answer")) this.paintAnswer(drawn);
+      else if (!data.slabs) this.paintMaps(drawn, place, stage);
+    }
+  }
+
+  paintMaps(drawn, { columns, side, step }, stage) {
+    const [h, w] = stage.side;
+    const table = this.tables[stage.palette];
+    const values = bytes(stage.values);
+    stage.steps = values;
+    const source = sheetOf(values, table, w, h * stage.shown);
+    const canvas = drawn.querySelector("canvas");
+    const brush = canvas.getContext("2d");
+    const scale = canvas.width / (drawn.clientWidth || canvas.width);
+    brush.setTransform(scale, 0, 0, scale, 0, 0);
+    brush.clearRect(0, 0, canvas.width, canvas.height);
+    brush.imageSmoothingEnabled = w > side * scale;
+    for (let index = 0; index < stage.shown; index++) {
+      const [x, y] = [(index % columns) * step, Math.floor(index / columns) * step];
+      brush.drawImage(source, 0, index * h, w, h, x, y, side, side);
+      for (const mark of this.data.marks ?? []) {
+        if (mark.stage !== stage.id || (mark.channel != null && mark.channel !== stage.channels[index])) continue;
+        frame(brush, x + mark.left * side, y + mark.top * side, mark.width * side, mark.height * side, MARKS[mark.kind]);
+      }
+    }
+    const { chosen } = this.data;
+    drawn.querySelectorAll(".map").forEach((button, index) =>
+      button.setAttribute("aria-pressed", String(chosen?.stage === stage.id && chosen.channel === stage.channels[index])));
+  }
+
+  paintAnswer(drawn) {
+    const { classes, shares, texts, best, truth } = this.data.answer;
+    drawn.dataset.answer = classes[best];
+    drawn.style.setProperty("--name", `${Math.min(4.6, 0.5 * Math.max(...classes.map((name) => name.length)) + 1.1)}rem`);
+    drawn.setAttribute("role", "group");
+    drawn.setAttribute("aria-label", "Probabilities of the classes");
+    [...drawn.children].forEach((row, index) => {
+      const [name, bar, share] = row.children;
+      name.textContent = classes[index] + (index === truth ? " ✓" : "");
+      bar.style.setProperty("--share", `${100 * shares[index]}%`);
+      share.textContent = texts[index];
+      row.classList.toggle("best", index === best);
+      row.classList.toggle("wrong", index === best && truth != null && truth !== best);
+    });
+  }
+
+  pick(event) {
+    const target = /** @type {HTMLElement} */ (event.target).closest("button");
+    if (!target) return;
+    this.preview.hidden = true;
+    this.seen = target; // until the mouse has been elsewhere
+    if (target.dataset.open) this.report("open", target.dataset.open);
+    else if (target.dataset.close) this.report("close", target.dataset.close);
+    else {
+      const [id, index] = placeOf(target);
+      const stage = this.data.stages.find((each) => each.id === id);
+      this.report("pick", [id, stage.channels[index] ?? 0]);
+    }
+  }
+
+  walk(event) {
+    if (!event.key.startsWith("Arrow") || !event.target.dataset.at?.match(/ \d+$/) || this.data.slabs) return;
+    event.preventDefault();
+    const [id, index] = placeOf(event.target);
+    const { place, stage } = this.parts.get(id);
+    const to = neighbour(event.key, index, { columns: place.columns, count: stage.shown });
+    if (to.stage) this.beyond(event.target, to.stage);
+    else this.focus(this.root.querySelector(`[data-at="${CSS.escape(`${id} ${to.index}`)}"]`));
+  }
+
+  // Go on to the stage beside this one.
+  beyond(from, direction) {
+    const stops = [...this.scroll.querySelectorAll('.map[tabindex="0"]')];
+    const own = stops.findIndex((stop) => placeOf(stop)[0] === placeOf(from)[0]);
+    this.focus(stops[own + direction]);
+  }
+
+  focus(button) {
+    if (!button) return;
+    const [id] = placeOf(button);
+    for (const other of this.parts.get(id).drawn.querySelectorAll(".map")) other.tabIndex = other === button ? 0 : -1;
+    button.focus();
+  }
+
+  // Show a map large once the mouse rests on it; a finger has no place to rest.
+  rest(event) {
+    clearTimeout(this.resting);
+    this.preview.hidden = true;
+    const target = event?.pointerType === "mouse" ? event.target.closest?.(".map:not(.whole)") : null;
+    if (target !== this.seen) this.seen = null;
+    if (target && !this.seen) this.resting = setTimeout(() => this.enlarge(target), REST_MS);
+  }
+
+  // Show the map under the mouse, or the one the keys are at, large.
+  enlarge(target) {
+    if (!target.matches(".map:not(.whole)") || !target.isConnected) return;
+    this.preview.hidden = false;
+    const [id, index] = placeOf(target);
+    const { stage } = this.parts.get(id);
+    const [h, w] = stage.side;
+    const [canvas, text] = this.preview.children;
+    [canvas.width, canvas.height] = [w, h];
+    const size = w * h;
+    canvas.getContext("2d").putImageData(new ImageData(coloured(stage.steps.subarray(index * size, (index + 1) * size), this.tables[stage.palette]), w, h), 0, 0);
+    const [least, most] = extremes(stage.steps, index, size).map((step) => numberOf(step, stage.low, stage.high).toPrecision(2));
+    text.textContent = `${stage.title}${stage.family === "input" ? "" : ` #${stage.channels[index]}`} · ${Number(least)} to ${Number(most)}`;
+    const [box, around] = [target.getBoundingClientRect(), this.root.getBoundingClientRect()];
+    const right = box.right - around.left + 12;
+    const left = right + PREVIEW < around.width ? right : box.left - around.left - PREVIEW - 24;
+    const top = Math.min(Math.max(0, box.top - around.top + box.height / 2 - PREVIEW / 2), Math.max(0, around.height - PREVIEW - 40));
+    this.preview.style.cssText = `left:${Math.max(0, left)}px;top:${top}px`;
+  }
+
+  dispose() {
+    clearTimeout(this.resting);
+    this.watcher.disconnect();
+  }
+}
+
+function made(kind, name) {
+  const element = document.createElement(kind);
+  if (name) element.className = name;
+  return element;
+}
+
+function words(kind, text) {
+  const element = document.createElement(kind);
+  element.textContent = text;
+  return element;
+}
+
+/** The stage and the place among its maps of a button. @returns {[string, number]} */
+function placeOf(button) {
+  const [id, index] = button.dataset.at.split(" ");
+  return [id, Number(index)];
+}
+
+function sheetOf(values, table, width, height) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [width, height];
+  canvas.getContext("2d").putImageData(new ImageData(coloured(values, table), width, height), 0, 0);
+  return canvas;
+}
+
+// A frame that is seen on any colour.
+function frame(brush, x, y, w, h, colour) {
+  for (const [width, style] of [[3.5, "#10151c"], [1.8, colour]]) {
+    brush.lineWidth = width;
+    brush.strokeStyle = style;
+    brush.strokeRect(x, y, Math.max(2, w), Math.max(2, h));
+  }
+}
+
+// Edges of the channels that are not shown, behind those that are.
+function deck({ family }, { x, y, w, h }) {
+  return [10, 5].map((d) => `<rect class="deck ${family}" x="${x + w - 9}" y="${y + d - 2}" width="${d + 9}" height="${h + 4 - 2 * d}" rx="3"/>`).join("")
+    + `<rect class="paper" x="${x - 3}" y="${y - 3}" width="${w + 6}" height="${h + 6}" rx="4"/>`;
+}
+
+// A box: thick as the layer has channels, its front as high and its side as deep as the maps.
+function slab({ family, id }, { x, y, h, thick, deep }) {
+  const [top, right, bottom] = [y + deep, x + thick, y + h];
+  return `<g class="slab ${family}" data-slab="${id}">`
+    + `<path class="front" d="M${x} ${top}H${right}V${bottom}H${x}Z"/>`
+    + `<path class="lid" d="M${x} ${top}L${x + deep} ${y}H${right + deep}L${right} ${top}Z"/>`
+    + `<path class="face" d="M${right} ${top}L${right + deep} ${y}V${bottom - deep}L${right} ${bottom}Z"/></g>`;
+}

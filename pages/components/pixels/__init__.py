@@ -1,0 +1,63 @@
+"""A map whose values can be chosen, beside the map it was made from, with the window of that map it was made of."""
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lab.charts.tiles import colour, limits
+from pages.components.base import component, reported_value
+
+
+@dataclass(frozen=True, slots=True)
+class PixelMap:
+    """Values (H, W) that are drawn, and the words above them. scale: of `lab.charts.tiles`."""
+
+    values: np.ndarray
+    title: str
+    scale: str
+
+
+def pixels(
+    key: str,
+    given: PixelMap | None,
+    made: PixelMap,
+    *,
+    windows: Sequence[tuple[int, int]],
+    place: tuple[int, int],
+    on_pick: Callable[[int, int], None],
+) -> None:
+    """Show both maps; `on_pick` is called with row and column of a clicked value of `made`, before the page runs.
+
+    windows: for each row of `made` the first and last row of `given` it depends on; columns have the same.
+    place: the chosen row and column.
+    """
+    height, width = made.values.shape
+
+    def picked() -> None:
+        told = reported_value(key, "pick")
+        if told is not None and 0 <= int(told[0]) < height and 0 <= int(told[1]) < width:
+            on_pick(int(told[0]), int(told[1]))
+
+    component("pixels")(
+        key=key,
+        data={
+            "given": None if given is None else _drawn(given),
+            "made": _drawn(made),
+            "texts": [[f"{value:.4g}" for value in row] for row in made.values.tolist()],
+            "windows": [list(window) for window in windows],
+            "place": list(place),
+        },
+        on_pick_change=picked,
+    )
+
+
+def _drawn(map: PixelMap) -> dict[str, object]:
+    low, high = limits(map.values, signed=map.scale == "diverging")
+    rgb = colour(map.values, low=low, high=high, scale=map.scale)
+    return {
+        "rgb": base64.b64encode(np.ascontiguousarray(rgb).tobytes()).decode(),
+        "side": list(map.values.shape),
+        "title": map.title,
+    }

@@ -1,0 +1,134 @@
+// @ts-check
+// A map whose values are chosen with the mouse or the arrow keys, beside the map it was made from. The window follows
+// the mouse at once; a click, or moving with the button down, reports the place, one at a time.
+
+import { mount } from "../shared/mount.js";
+import { bytes } from "../network/paint.js";
+import { frameOf, placeAt, step } from "./grid.js";
+
+const PATIENCE_MS = 1500; // after this long without an answer the next place is reported all the same
+
+export default mount((place) => new Pixels(place));
+
+class Pixels {
+  constructor(root) {
+    this.root = root;
+    this.pair = made("div", "pair");
+    this.given = figure("given");
+    this.arrow = made("span", "arrow");
+    this.arrow.textContent = "→";
+    this.made = figure("made");
+    this.value = made("div", "value");
+    this.made.root.append(this.value);
+    this.pair.append(this.given.root, this.arrow, this.made.root);
+    root.append(this.pair);
+    this.sentAt = 0;
+    const map = this.made.map;
+    map.tabIndex = 0;
+    map.setAttribute("role", "application");
+    map.setAttribute("aria-roledescription", "map of values");
+    map.addEventListener("pointerdown", (event) => { map.setPointerCapture(event.pointerId); this.held = true; this.choose(this.at(event)); });
+    map.addEventListener("pointermove", (event) => { const at = this.at(event); this.hover(at); if (this.held) this.choose(at); });
+    for (const end of ["pointerup", "pointercancel"]) map.addEventListener(end, () => (this.held = false));
+    map.addEventListener("pointerleave", () => this.hover(null));
+    map.addEventListener("keydown", (event) => {
+      if (!event.key.startsWith("Arrow")) return;
+      event.preventDefault();
+      this.choose(step(event.key, this.place, this.data.made.side));
+    });
+  }
+
+  connect({ setTriggerValue }) {
+    this.report = (place) => setTriggerValue("pick", place);
+  }
+
+  refresh(data) {
+    const other = !this.data || this.data.made.side.join() !== data.made.side.join();
+    this.data = data;
+    this.given.root.hidden = this.arrow.hidden = !data.given;
+    this.given.root.style.display = this.arrow.style.display = data.given ? "" : "none";
+    if (data.given) draw(this.given, data.given);
+    draw(this.made, data.made);
+    this.sent = false;
+    const wanted = this.wanted;
+    this.wanted = null;
+    if (wanted && !other) this.choose(wanted);
+    else this.show(data.place);
+  }
+
+  at(event) {
+    const box = this.made.map.getBoundingClientRect();
+    return placeAt(event.clientX - box.left, event.clientY - box.top, box, this.data.made.side);
+  }
+
+  choose(place) {
+    if (!place || (this.place && place.join() === this.place.join() && !this.wanted)) return;
+    this.show(place);
+    if (this.sent && performance.now() - this.sentAt < PATIENCE_MS) {
+      this.wanted = place;
+      return;
+    }
+    this.sent = true;
+    this.sentAt = performance.now();
+    this.report(place);
+  }
+
+  show(place) {
+    this.place = place;
+    this.put("chosen", place);
+    this.say(place);
+  }
+
+  hover(place) {
+    this.put("hover", place);
+    this.say(place ?? this.place);
+  }
+
+  say([row, column]) {
+    const text = `Row ${row}, column ${column}: ${this.data.texts[row][column]}`;
+    this.value.textContent = text;
+    this.made.map.setAttribute("aria-label", `${this.data.made.title}. ${text}. The arrow keys choose another value.`);
+  }
+
+  put(kind, place) {
+    const one = place && frameOf([place[0], place[0]], [place[1], place[1]], this.data.made.side);
+    const windows = place && place.map((each) => this.data.windows[each]);
+    lay(this.made[kind], one);
+    lay(this.given[kind], place && this.data.given && windows.every(Boolean) ? frameOf(windows[0], windows[1], this.data.given.side) : null);
+  }
+
+  dispose() {}
+}
+
+function made(kind, name) {
+  const element = document.createElement(kind);
+  if (name) element.className = name;
+  return element;
+}
+
+function figure(name) {
+  const root = made("figure", name);
+  const [caption, map, canvas] = [made("figcaption", ""), made("span", "map"), made("canvas", "")];
+  canvas.setAttribute("aria-hidden", "true"); // the words above it, and the value below the map, say what it shows
+  const [chosen, hover] = [made("span", "frame"), made("span", "frame hover")];
+  chosen.hidden = hover.hidden = true;
+  map.append(canvas, chosen, hover);
+  root.append(caption, map);
+  return { root, caption, map, canvas, chosen, hover };
+}
+
+function draw(figure, { rgb, side, title }) {
+  figure.caption.textContent = title;
+  const { canvas } = figure;
+  const [height, width] = side;
+  if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+  const colours = bytes(rgb);
+  const pixels = new Uint8ClampedArray(4 * width * height).fill(255);
+  for (let i = 0; i < width * height; i++) for (let c = 0; c < 3; c++) pixels[4 * i + c] = colours[3 * i + c];
+  canvas.getContext("2d").putImageData(new ImageData(pixels, width, height), 0, 0);
+}
+
+function lay(element, frame) {
+  element.hidden = !frame;
+  if (frame) for (const [name, share] of Object.entries(frame)) element.style[name] = `${100 * share}%`;
+}

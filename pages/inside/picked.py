@@ -1,0 +1,137 @@
+"""One chosen map of the whole network: its layer's maps beside it, and how the chosen value on it came about."""
+
+import numpy as np
+import streamlit as st
+
+from lab.charts import tiles as paint
+from lab.inspection.graph import GraphNode
+from lab.inspection.stages import Stage, input_rows
+from pages.cache.inspection import kernels_of, network_of, outputs_of, traced_of
+from pages.components.pixels import PixelMap, pixels
+from pages.components.tiles import Tile, tiles
+from pages.inside.hand import Convolution, choose_place, chosen_place, scale_of, show_convolution
+from pages.inside.subject import Picture, Subject
+from pages.markdown import plain
+from pages.state.inside import INSIDE
+from pages.state.keys import element
+
+_MOST = 64  # maps of the layer
+
+
+def show_picked(subject: Subject, picture: Picture, stages: tuple[Stage, ...], stage: Stage) -> None:
+    """Show the chosen map's layer, the map, and the arithmetic of the chosen value."""
+    nodes = {node.id: node for node in traced_of(*subject.key).nodes}
+    sources = [nodes[each] for each in nodes[stage.box.nodes[0]].inputs]
+    wanted = (*(source.id for source in sources), *stage.box.nodes)
+    outputs = outputs_of(*subject.key, wanted, picture.pixels)
+    shown = outputs[stage.box.output]
+    channel, row, column = chosen_place(shown)
+    with st.container(border=True, key=element("inside-picked")):
+        _head(stage, channel)
+        _layer(stage, shown, channel)
+        steps = _steps([nodes[each] for each in stage.box.nodes], outputs, (channel, row, column), closed=stage.closed)
+        if nodes[stage.box.nodes[0]].kind.has_kernels and not stage.closed:
+            _convolution(subject, stages, stage, nodes, outputs, steps)
+        else:
+            _value(subject, stages, stage, sources, outputs)
+            st.markdown(steps)
+
+
+def _head(stage: Stage, channel: int) -> None:
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        of = "" if stage.count == 1 else f", channel {channel} of {stage.count}"
+        st.markdown(f"**{plain(stage.box.title)}{of}** &nbsp; {plain(stage.box.detail)}")
+        st.button(
+            "Close",
+            icon=":material/close:",
+            on_click=INSIDE.change,
+            kwargs={"stage": ""},
+            key=element("inside-picked-close"),
+        )
+
+
+def _layer(stage: Stage, shown: np.ndarray, channel: int) -> None:
+    """Show the layer's maps, the chosen one among them."""
+    if len(shown) == 1:
+        return
+    index = list(range(min(len(shown), _MOST)))
+    if channel not in index:
+        index[-1] = channel
+    tiles(
+        "inside-picked-maps",
+        paint.pack(paint.paint(shown[index], scale=scale_of(shown))),
+        [Tile(label=f"Channel {k} of {stage.box.title}", one=f"#{k}") for k in index],
+        name=f"Maps of {stage.box.title}",
+        height=40,
+        selected=index.index(channel),
+        on_pick=lambda place: choose_place(filter=index[place]),
+    )
+    if len(shown) > len(index):
+        st.caption(f"{len(index)} of {len(shown)} channels.")
+
+
+def _convolution(
+    subject: Subject,
+    stages: tuple[Stage, ...],
+    stage: Stage,
+    nodes: dict[str, GraphNode],
+    outputs: dict[str, np.ndarray],
+    steps: str,
+) -> None:
+    first = nodes[stage.box.nodes[0]]
+    source = next(each for each in stages if each.box.id in stage.box.inputs)
+    show_convolution(
+        "inside-picked-value",
+        Convolution(
+            given=outputs[first.inputs[0]],
+            kernels=kernels_of(*subject.key, first.name),
+            made=outputs[first.id],
+            shown=outputs[stage.box.output],
+            source=source.box.title,
+            name=stage.box.title,
+            then=steps,
+        ),
+    )
+
+
+def _value(
+    subject: Subject,
+    stages: tuple[Stage, ...],
+    stage: Stage,
+    sources: list[GraphNode],
+    outputs: dict[str, np.ndarray],
+) -> None:
+    """Show the map with the values it was made from, where it is no convolution."""
+    shown = outputs[stage.box.output]
+    channel, row, column = chosen_place(shown)
+    windows = input_rows(traced_of(*subject.key), network_of(*subject.key).network, stage)
+    title = f"{stage.box.title}, channel {channel}, {shown.shape[1]}×{shown.shape[2]}: click a value"
+    given = None
+    if sources and windows is not None and len(outputs[sources[0].id]) == len(shown):
+        source = next(each for each in stages if each.box.id in stage.box.inputs)
+        before = outputs[sources[0].id][channel]
+        given = PixelMap(
+            before, f"{source.box.title}, channel {channel}, {before.shape[0]}×{before.shape[1]}", scale_of(before)
+        )
+    pixels(
+        "inside-picked-value",
+        given,
+        PixelMap(shown[channel], title, scale_of(shown[channel])),
+        windows=windows or [],
+        place=(row, column),
+        on_pick=lambda r, c: choose_place(row=r, column=c),
+    )
+    if stage.closed:
+        st.caption(
+            f"The block's {plain(stage.box.detail)} lie between its input and this map: open it with **+** above it."
+        )
+    elif stage.box.family == "join" and given is not None:
+        terms = [float(outputs[each.id][channel, row, column]) for each in sources]
+        st.markdown(f"{plain(' + '.join(f'{term:.4f}' for term in terms))} = **{sum(terms):.4f}**")
+
+
+def _steps(nodes: list[GraphNode], outputs: dict[str, np.ndarray], place: tuple[int, int, int], *, closed: bool) -> str:
+    """Return what each step of the stage made of the value, "" where there is one step."""
+    if closed or len(nodes) < 2 or nodes[0].kind.family == "input":
+        return ""
+    return " → ".join(f"{plain(node.kind.label)} **{float(outputs[node.id][place]):.4f}**" for node in nodes)

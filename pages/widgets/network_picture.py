@@ -1,0 +1,127 @@
+"""The whole network as one picture, with its maps or as slabs: stages and values made into what the component draws.
+
+Imports torch: pages load the views that use it after `require_torch`.
+"""
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lab.charts.tiles import colour_table
+from lab.formatting import format_percent
+from lab.inspection.metrics import softmax
+from lab.inspection.stages import NetworkValues, Stage, StageValues
+from pages.components.network import network
+
+_CLASSES = 10  # rows of the answer; of more classes the likeliest and the truth
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A frame on a stage's maps, in shares of their side. channel: of one map, None of all. kind: "pixel", "window" or "field"."""
+
+    stage: str
+    channel: int | None
+    top: float
+    left: float
+    height: float
+    width: float
+    kind: str
+
+
+def show_network(
+    key: str,
+    stages: Sequence[Stage],
+    *,
+    name: str,
+    label: str,
+    on_pick: Callable[[str, int], None],
+    on_block: Callable[[str, bool], None],
+    values: NetworkValues | None = None,
+    classes: Sequence[str] = (),
+    truth: int | None = None,
+    chosen: tuple[str, int] | None = None,
+    marks: Sequence[Mark] = (),
+) -> None:
+    """Show stages from left to right, with their maps where there are values, else as slabs.
+
+    name: of the network; for another one the picture begins at its left again. label: what a screen reader calls it.
+    truth: index of the image's class, if known. chosen: a stage's id and the channel that is marked.
+    """
+    network(
+        key,
+        {
+            "network": name,
+            "name": name,
+            "label": label,
+            "slabs": values is None,
+            "stages": [_stage(each, values.stages[each.box.id] if values else None) for each in stages],
+            "palettes": _PALETTES if values else {},
+            "answer": _answer(values.logits, classes, truth) if values else None,
+            "chosen": {"stage": chosen[0], "channel": chosen[1]} if chosen else None,
+            "marks": [{field: getattr(mark, field) for field in Mark.__slots__} for mark in marks],
+        },
+        stages=[stage.box.id for stage in stages],
+        blocks=[stage.box.block for stage in stages],
+        on_pick=on_pick,
+        on_block=on_block,
+    )
+
+
+def _text(values: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
+
+
+_PALETTES = {scale: _text(colour_table(scale)) for scale in ("grey", "viridis", "diverging")}
+
+
+def _stage(stage: Stage, values: StageValues | None) -> dict[str, Any]:
+    box = stage.box
+    made: dict[str, Any] = {
+        "id": box.id,
+        "title": box.title,
+        "detail": box.detail,
+        "family": box.family,
+        "shape": list(box.shape),
+        "size": "×".join(map(str, box.shape)),
+        "inputs": list(box.inputs),
+        "block": box.block,
+        "closed": stage.closed,
+        "count": stage.count,
+        "shown": stage.count,
+        "some": "",
+        "channels": [],
+    }
+    if values is None:
+        return made
+    shown = len(values.channels)
+    return made | {
+        "shown": shown,
+        "some": f"{shown} of {stage.count:,}" if shown < stage.count else "",
+        "channels": values.channels.tolist(),
+        "side": list(values.values.shape[1:]),
+        "palette": "grey" if box.family == "input" else "diverging" if values.signed else "viridis",
+        "values": _text(values.values),
+        "low": values.low,
+        "high": values.high,
+    }
+
+
+def _answer(logits: np.ndarray, classes: Sequence[str], truth: int | None) -> Mapping[str, Any]:
+    """Return the rows of the answer: all classes in their order if they are few."""
+    shares = softmax(logits[None])[0]
+    best = int(shares.argmax())
+    rows = list(range(len(classes)))
+    if len(rows) > _CLASSES:
+        rows = [int(k) for k in np.argsort(-shares, kind="stable")[:_CLASSES]]
+        rows += [truth] if truth is not None and truth not in rows else []
+    return {
+        "classes": [classes[k] for k in rows],
+        "shares": [float(shares[k]) for k in rows],
+        "texts": [format_percent(float(shares[k]), digits=1) for k in rows],
+        "best": rows.index(best),
+        "truth": rows.index(truth) if truth in rows else None,
+    }
