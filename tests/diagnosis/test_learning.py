@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lab.config import RunConfig
+from lab.diagnosis.learning import _width
 from tests.diagnosis.made_curves import LOG_10, codes, epochs, judge
 
 # The first run of a fresh lab (LeNet-5 on the digits, 15 of 40 epochs): noise of one epoch to the next, and sound.
@@ -170,3 +171,17 @@ def test_overfitting_is_told_over_more_epochs_where_there_are_more(count: int, w
     )
     found = [finding.message for finding in judge(RunConfig(), curves) if finding.code == "overfitting"]
     assert [f"(means of {width})" in message for message in found] == [True]
+
+
+@pytest.mark.parametrize(("width", "lowest"), [(3, 4), (3, 6), (5, 9)])
+def test_overfitting_is_told_as_soon_as_as_many_epochs_have_risen_as_are_averaged(width: int, lowest: int) -> None:
+    """The lowest mean is that of `width` epochs from `lowest` (counted from 1) on; as many follow before it is told."""
+    validation = np.concatenate([np.linspace(2.0, 1.0, lowest - 1), np.full(width, 0.5), np.full(30, 2.2)])
+    told = [
+        count
+        for count in range(1, 2 * width + lowest + 3)
+        if _width(count) == width
+        and codes(RunConfig(), epochs(val_loss=validation[:count], train_loss=0.7 ** np.arange(count)))
+        == ["overfitting"]
+    ]
+    assert told[0] == max(lowest + 2 * width - 1, 15 if width == 5 else 0)

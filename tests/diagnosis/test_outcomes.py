@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from lab.config import RunConfig
-from lab.diagnosis.curves import DataFacts, guessing_level
+from lab.diagnosis.causes import decays_everything
+from lab.diagnosis.curves import CurveView, DataFacts, Points, guessing_level
+from lab.metrics import Split
 from lab.training.losses import build_loss
-from tests.diagnosis.made_curves import LOG_10, PER_EPOCH, batches, codes, epochs, flat, judge
+from tests.diagnosis.made_curves import FACTS, LOG_10, PER_EPOCH, batches, codes, epochs, flat, judge
 
 SGD = {"optimizer": "sgd", "lr": 0.01}
 EVERY_LOSS = [
@@ -124,7 +126,8 @@ def test_nll_of_raw_logits_is_one_finding_whether_it_learned_or_not() -> None:
         )
         (finding,) = judge(RunConfig(loss="nll"), curves)
         assert (finding.code, finding.remedy) == (expected, {"loss": "cross-entropy", "output": "logits"})
-        assert "-1e+10" in finding.message
+        words = "no lower bound (now -1e+10)" if expected == "diverged" else "The loss is -1e+10 and falls"
+        assert words in finding.message
 
 
 @pytest.mark.parametrize(
@@ -257,3 +260,87 @@ def test_only_a_loss_that_still_falls_is_called_slow(last: float, slow: bool) ->
     loss = [2.3, 2.2, 2.15, 2.1, last]
     curves = epochs(train_loss=loss, val_loss=loss, train_accuracy=[0.5] * 5, val_accuracy=[0.5] * 5)
     assert codes(RunConfig(optimizer="adam", lr=1e-4), curves) == (["lr-low"] if slow else [])
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "lr", "steps", "gone"),
+    [
+        ("adam", 1e-5, 10, True),  # coupled decay is rescaled with the gradients, however small the rate is
+        ("rmsprop", 1e-5, 10, True),
+        ("adamw", 0.01, 6_001, True),  # 0.01 x 0.05 x 6,001 = 3.0005 e-foldings
+        ("adamw", 0.01, 6_000, False),
+        ("muon", 0.01, 6_001, True),
+        ("sgd", 0.001, 6_001, True),  # ten times as far with a momentum of 0.9
+        ("sgd", 0.001, 5_999, False),
+    ],
+)
+def test_weights_are_gone_after_three_e_foldings_or_at_once_where_decay_is_rescaled(
+    optimizer: str, lr: float, steps: int, gone: bool
+) -> None:
+    def view(decay: float) -> CurveView:
+        config = RunConfig(optimizer=optimizer, lr=lr, weight_decay=decay)
+        return CurveView(config, batches(np.full(steps, 2.3)), FACTS, ended=True)
+
+    assert decays_everything(view(0.05)) is gone
+    assert not decays_everything(view(0.0499))
+
+
+@pytest.mark.parametrize(("optimizer", "high"), [("adam", 0.03), ("rmsprop", 0.03), ("muon", 1.0), ("sgd", 1.0)])
+def test_a_rate_at_the_upper_limit_is_not_what_is_blamed_and_one_above_it_is(optimizer: str, high: float) -> None:
+    told = [
+        judge(RunConfig(optimizer=optimizer, lr=lr, momentum=0.0), flat(LOG_10))[0].message
+        for lr in (high, high * 1.01)
+    ]
+    assert ["The first steps saturated it" in message for message in told] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("asked", "epochs_done", "wanted"),
+    [(1, 1, 20), (3, 3, 20), (19, 3, 20), (20, 3, 21), (100, 3, 101), (10_000, 3, None)],
+)
+def test_a_run_that_was_too_short_is_told_to_train_for_more_epochs_than_it_was_asked_for(
+    asked: int, epochs_done: int, wanted: int | None
+) -> None:
+    """With 50 steps an epoch, 20 epochs have the thousand steps of a run that learns."""
+    (finding,) = judge(RunConfig(epochs=asked), flat(2.3, count=epochs_done))
+    assert finding.code == "at-chance"
+    assert finding.remedy == {"epochs": wanted or 10_000}
+
+
+def test_where_the_loss_began_is_measured_before_the_first_step_or_at_it_else_the_level_of_guessing() -> None:
+    def start(**first: tuple[int, float]) -> float:
+        curves = {
+            name.replace("_", "/"): Points(np.array([at]), np.array([value])) for name, (at, value) in first.items()
+        }
+        return CurveView(RunConfig(), curves, FACTS, ended=True).start
+
+    assert start(val_loss=(0, 2.5), test_loss=(0, 2.6), batch_loss=(1, 2.7)) == 2.5
+    assert start(val_loss=(50, 2.5), test_loss=(0, 2.6), batch_loss=(1, 2.7)) == 2.6
+    assert start(val_loss=(0, math.nan), test_loss=(50, 2.6), batch_loss=(1, 2.7)) == 2.7
+    assert start(batch_loss=(2, 2.7)) == LOG_10
+    assert start() == LOG_10
+
+
+def test_where_the_loss_is_now_is_the_last_epochs_mean_or_that_of_the_last_hundred_batches() -> None:
+    loss = np.concatenate([np.full(200, 9.0), np.full(100, 2.0)])
+
+    def now(curves: dict[str, Points]) -> float:
+        return CurveView(RunConfig(), curves, FACTS, ended=False).now
+
+    assert now(batches(loss)) == 2.0
+    assert now(batches([*loss[:-1], math.nan])) == 2.0
+    assert now(batches(loss) | epochs(train_loss=[5.0, 4.0])) == 4.0
+    assert now(batches(loss) | epochs(train_loss=[5.0, math.nan])) == 2.0
+    assert math.isnan(now({}))
+
+
+@pytest.mark.parametrize(
+    ("images", "share", "limit"),
+    [(400, 0.1, 0.145), (100, 0.5, 0.65), (4, 0.1, 0.55), (1, 0.5, 0.75), (10_000, 0.2, 0.212)],
+)
+def test_guessing_reaches_three_standard_errors_above_the_largest_class_but_not_half_of_the_way_to_all(
+    images: int, share: float, limit: float
+) -> None:
+    facts = DataFacts(2, {"val": images}, {"val": share, "train": share})
+    assert facts.chance(Split.VAL) == pytest.approx(limit)
+    assert DataFacts(2, {}, {"val": share}).chance(Split.VAL, images=images) == pytest.approx(limit)

@@ -1,0 +1,278 @@
+"""What the pages' small functions answer: names, ages, machines, choices, and what a session remembers of a table."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lab.architectures.registry import get_architecture
+from lab.config import RunConfig
+from lab.runs.records import WEIGHTS, RunRecord, RunState, SavedFile
+from pages.cache.runs import run_points
+from pages.draw.runs import default_runs, label, readable_runs
+from pages.inside.subject import moments_of
+from pages.runs.compare import lost_runs
+from pages.state.runs_view import MOST_RUNS, RunsView
+from pages.state.train import option_text, parse_numbers
+from pages.train.run_view import device_words, results_words, settings_table
+from pages.widgets import machine
+from pages.widgets.runs import format_ago, run_title
+from tests.web.web_data import DIGITS_CONFIG, Bench, series
+
+
+def _weights(bench: Bench, run: RunRecord, epoch: int, *, step: int = 0) -> SavedFile:
+    step = step or 10 * epoch
+    file = SavedFile(run.id, WEIGHTS, step, epoch, f"{run.id}/{step}", f"{step:064x}", 1, 0.0)
+    bench.lab.store.files.add(run.id, run.lease, file)
+    return file
+
+
+def _ended(bench: Bench, *, accuracy: float | None = None, saved: bool = True, **changes: object) -> RunRecord:
+    run = bench.start(DIGITS_CONFIG.replace(**changes))
+    if saved:
+        _weights(bench, run, 3)
+    summary = {} if accuracy is None else {"test_accuracy": accuracy, "final_epoch": 3}
+    if accuracy is not None:
+        bench.write(run, series("test/accuracy", np.array([accuracy]), first=30))
+    bench.lab.store.leases.finish(run.id, run.lease, state=RunState.FINISHED, summary=summary)
+    return bench.lab.store.runs.get(run.id)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "words"),
+    [
+        (-5, "just now"),
+        (59.9, "just now"),
+        (60, "1 min ago"),
+        (3_599, "59 min ago"),
+        (3_600, "1 h ago"),
+        (86_399, "23 h ago"),
+        (86_400, "1 d ago"),
+        (7 * 86_400 - 1, "6 d ago"),
+        (7 * 86_400, "2026-11-21 12:00 UTC"),
+        (math.nan, "–"),
+    ],
+)
+def test_an_age_is_in_its_largest_unit_and_after_a_week_a_date(age_s: float, words: str) -> None:
+    noon = 1_795_867_200.0  # 2026-11-28 12:00 UTC
+    assert format_ago(noon - age_s, now=noon) == words
+
+
+def test_a_run_is_called_by_its_own_name_else_by_network_and_data_set(bench: Bench) -> None:
+    run = bench.queue()
+    assert run.name == "lenet5"
+    assert run_title(run) == "LeNet-5 on Digits (built in)"
+    bench.lab.store.edits.rename(run.id, "mine")
+    assert run_title(bench.lab.store.runs.get(run.id)) == "mine"
+
+
+# -- the machine ---------------------------------------------------------------------------------------------------------
+
+
+def _with_cards(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Put a program named nvidia-smi first on the path."""
+    tool = folder / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\n{script}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+    machine.describe_machine.cache_clear()
+    machine._nvidia_cards.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def forget_the_machine() -> None:
+    machine.describe_machine.cache_clear()
+    machine._nvidia_cards.cache_clear()
+
+
+def test_two_cards_are_offered_and_named_by_their_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _with_cards(tmp_path, monkeypatch, 'echo "NVIDIA A"; echo " NVIDIA B "; echo')
+    told = {device: machine.describe_machine(device) for device in ("auto", "cuda", "cuda:1", "CUDA:1", "cuda:9")}
+    assert told == {
+        "auto": "NVIDIA A (cuda)",
+        "cuda": "NVIDIA A (cuda)",
+        "cuda:1": "NVIDIA B (cuda)",
+        "CUDA:1": "NVIDIA B (cuda)",
+        "cuda:9": "NVIDIA B (cuda)",
+    }
+    assert machine.describe_machine("cpu").startswith("CPU, ")
+    assert machine.device_choices() == ["auto", "cuda", "cuda:0", "cuda:1", "cpu"]
+
+
+@pytest.mark.parametrize("script", ["echo 'no driver'; exit 9", "exit 0"])
+def test_without_a_card_that_answers_the_processor_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    _with_cards(tmp_path, monkeypatch, script)
+    assert machine.describe_machine().startswith("CPU, ")
+    assert machine.device_choices() == ["auto", "cpu"]
+
+
+# -- runs that can read a drawing ------------------------------------------------------------------------------------------
+
+
+def test_only_runs_with_weights_read_drawings_and_at_first_the_best_of_each_of_three_networks(bench: Bench) -> None:
+    low, high = _ended(bench, accuracy=0.9), _ended(bench, accuracy=0.95, seed=1)
+    other, untested = _ended(bench, accuracy=0.97, arch="conv2-bn"), _ended(bench, arch="basic-cnn")
+    worst = _ended(bench, accuracy=0.5, arch="lenet-bn")
+    without = _ended(bench, saved=False, seed=2, accuracy=0.99)
+    runs = readable_runs()
+    assert [run.id for run in runs] == [run.id for run in (worst, untested, other, high, low)]
+    assert without.id not in [run.id for run in runs]
+    assert [run.id for run in readable_runs(limit=3)] == [run.id for run in (worst, untested)]
+    assert default_runs(runs) == [other.id, high.id, worst.id]
+    assert default_runs(runs, count=1) == [other.id]
+    assert default_runs([]) == []
+
+
+def test_equal_runs_are_told_apart_by_accuracy_augmentation_and_id(bench: Bench) -> None:
+    plain, drawn = _ended(bench, accuracy=0.9), _ended(bench, augment="sketch")
+    assert label(plain) == f"LeNet-5 on Digits (built in) · 90.00 % test, epoch 3 of 3 (last) · {plain.id[:4]}"
+    assert label(drawn) == f"LeNet-5 on Digits (built in), sketch · {drawn.id[:4]}"
+
+
+# -- one run -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_newest_weights_of_each_epoch_can_be_looked_at_and_the_untrained_network(bench: Bench) -> None:
+    run = bench.start()
+    one, _, two = _weights(bench, run, 1), _weights(bench, run, 2), _weights(bench, run, 2, step=25)
+    moments, files = moments_of(run)
+    assert [(moment.epoch, moment.digest) for moment in moments[1:]] == [(1, one.sha256), (2, two.sha256)]
+    assert files == (one, two)
+    assert [moment.words for moment in moments] == ["before training", "after epoch 1", "after epoch 2"]
+
+
+def test_a_runs_settings_are_listed_the_changed_ones_first(bench: Bench) -> None:
+    rows = settings_table(bench.queue(RunConfig(dataset="digits", optimizer="sgd", lr=0.05, shuffle=False)))
+    changed = [row for row in rows if row["Changed"]]
+    assert rows[: len(changed)] == changed
+    told = {row["Setting"]: (row["Value"], row["Default"], row["Changed"]) for row in rows}
+    assert told["Learning rate"] == ("0.05", "0.001", "changed")
+    assert told["Shuffle"] == ("no", "yes", "changed")
+    assert told["Momentum"] == ("0.9", "0.9", "")
+    assert told["Network options"][0] == "–"
+    assert "Beta 1" not in told  # of Adam
+
+
+def test_the_device_is_named_once_it_is_known(bench: Bench) -> None:
+    waiting = bench.queue()
+    assert device_words(waiting) == "no device yet"
+    run = bench.start()
+    assert device_words(run) == "cpu (Test CPU)"
+    bench.lab.store.leases.set_environment(run.id, run.lease, environment={"name": "CPU"}, device="cpu")
+    assert device_words(bench.lab.store.runs.get(run.id)) == "cpu"
+
+
+def test_it_is_said_whose_accuracy_is_shown(bench: Bench) -> None:
+    saved, unsaved = _ended(bench, accuracy=0.9), _ended(bench, accuracy=0.8, saved=False, seed=1)
+    assert results_words(saved).startswith(
+        "Accuracies and loss are those of epoch 3, the last one: nothing was validated; its weights answer on Inside"
+    )
+    assert results_words(unsaved).startswith("No weights are saved; these are the results of epoch 3")
+    assert results_words(_ended(bench, saved=False, seed=2)) == ""
+
+
+def test_a_runs_points_are_read_again_when_it_has_gone_on(bench: Bench) -> None:
+    run = bench.start()
+    bench.write(run, series("batch/loss", np.arange(3.0)))
+    first = run_points(bench.lab.store.runs.get(run.id))
+    assert first["batch/loss"].value.tolist() == [0.0, 1.0, 2.0]
+    assert run_points(bench.lab.store.runs.get(run.id)) is first
+    bench.write(run, series("batch/loss", np.array([9.0]), first=4))
+    assert run_points(bench.lab.store.runs.get(run.id))["batch/loss"].value.tolist() == [0.0, 1.0, 2.0, 9.0]
+
+
+# -- the Train form ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("32, 64, 128", [32, 64, 128]),
+        ("32 64", [32, 64]),
+        ("7", [7]),
+        (" 8,,16 ", [8, 16]),
+        ("", ""),
+        ("32, x", "32, x"),
+        ("1.5", "1.5"),
+    ],
+)
+def test_a_list_of_widths_is_read_as_numbers_or_comes_back_to_be_refused(text: str, numbers: list[int] | str) -> None:
+    assert parse_numbers(text) == numbers
+
+
+def test_every_list_option_survives_the_way_into_its_widget_and_back() -> None:
+    defaults = [option.default for option in get_architecture("lenet-bn").options if option.kind is list]
+    assert defaults
+    for default in defaults:
+        assert parse_numbers(option_text(default)) == default
+
+
+# -- the table of runs -----------------------------------------------------------------------------------------------------
+
+
+def _show_typed() -> None:
+    import streamlit as st
+
+    from pages.state.runs import table_key, typed_cells
+
+    key = table_key(["aaaa", "bbbb"])
+    st.text(key)
+    st.text(repr(typed_cells(key)))
+
+
+def test_what_is_typed_into_the_table_is_reported_once_and_forgotten_with_its_rows() -> None:
+    app = AppTest.from_function(_show_typed).run()
+    key, told = (text.value for text in app.text)
+    assert told == "{}"
+    app.session_state[key] = {"edited_rows": {0: {"name": "one"}}}
+    assert app.run().text[1].value == "{0: {'name': 'one'}}"
+    assert app.run().text[1].value == "{0: {}}"
+    app.session_state[key] = {"edited_rows": {0: {"name": "one", "note": "x"}, 1: {"pinned": True}}}
+    assert app.run().text[1].value == "{0: {'note': 'x'}, 1: {'pinned': True}}"
+    app.session_state[key] = {"edited_rows": {0: {"name": "two", "note": "x"}, 1: {"pinned": True}}}
+    assert app.run().text[1].value == "{0: {'name': 'two'}, 1: {}}"
+
+
+def _tick_one_more() -> None:
+    import streamlit as st
+
+    from pages.runs.table import choose
+    from pages.state.runs import read_view
+    from pages.state.session import take_flash
+
+    choose("ffff", chosen=st.query_params.pop("off", "") != "1")
+    st.text(f"{len(read_view()[0].runs)} {read_view()[0].runs[-1:]} {take_flash()}")
+
+
+@pytest.mark.parametrize(
+    ("runs", "off", "told"),
+    [
+        (["aaaa"], "", "2 ('ffff',)"),
+        (["ffff", "aaaa"], "", "2 ('ffff',)"),
+        (["ffff", "aaaa"], "1", "1 ('aaaa',)"),
+        ([f"{n:04x}" for n in range(MOST_RUNS - 1)], "", f"{MOST_RUNS} ('ffff',)"),
+        (
+            [f"{n:04x}" for n in range(MOST_RUNS)],
+            "",
+            "60 ('003b',) At most 60 runs can be compared at once: take one out first.",
+        ),
+    ],
+)
+def test_a_tick_adds_a_run_until_there_are_as_many_as_can_be_told_apart(runs: list[str], off: str, told: str) -> None:
+    app = AppTest.from_function(_tick_one_more)
+    app.query_params["runs"] = ".".join(runs)
+    app.query_params["off"] = off
+    assert app.run().text[0].value == told
+
+
+def test_of_many_chosen_runs_that_are_gone_three_are_named_and_the_rest_counted(bench: Bench) -> None:
+    there = bench.queue()
+    gone = tuple(f"{n:012x}" for n in range(5))
+    named = lost_runs(RunsView(runs=(*gone[:3], there.id)), [there])
+    assert [sentence.partition(":")[0] for sentence in named] == [f"There is no run '{run}'" for run in gone[:3]]
+    assert lost_runs(RunsView(runs=gone), [])[3:] == ("2 more of the chosen runs are not in this lab, or deleted.",)
+    assert lost_runs(RunsView(runs=(there.id,)), [there]) == ()
