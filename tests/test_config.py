@@ -260,3 +260,10 @@ def test_the_engine_that_computed_a_run_is_part_of_its_digest(monkeypatch: pytes
     before = RunConfig().digest(data_checksum="x")
     monkeypatch.setattr("lab.config.identity.ENGINE", ENGINE + 1)
     assert RunConfig().digest(data_checksum="x") != before
+
+
+@pytest.mark.parametrize("name", [name for name, spec in FIELDS.items() if spec.kind is float])
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_no_setting_takes_what_is_not_finite(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=f"{name} is (-?inf|nan), but it must be"):
+        RunConfig(**{name: value})

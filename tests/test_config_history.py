@@ -171,3 +171,31 @@ def test_idle_settings_never_reach_the_digest(data: st.DataObject) -> None:
     idle = [spec for spec in FIELDS.values() if not spec.relevant(base) and spec.kind is float]
     values = {spec.name: data.draw(st.floats(spec.low or 0.1, spec.high or 1.0, exclude_min=True)) for spec in idle}
     assert base.replace(**values).digest(data_checksum="x") == base.digest(data_checksum="x")
+
+
+@pytest.mark.parametrize("schema", [0, -1, True, 1.0, "1", None, RunConfig.schema() + 1])
+def test_only_the_schemas_of_this_and_of_earlier_releases_are_read(schema: object) -> None:
+    stored = RunConfig(seed=4).as_dict()
+    assert RunConfig.from_dict({**stored, "schema": 1}) == RunConfig(seed=4)
+    with pytest.raises(ConfigError, match=f"but this release reads 1 to {RunConfig.schema()}"):
+        RunConfig.from_dict({**stored, "schema": schema})
+
+
+def test_a_renamed_setting_can_be_left_out_of_a_digest_by_its_new_name() -> None:
+    passes = setting(5, "Epochs", "Passes.", "training", identity="epochs")
+    fields = [("passes", int, passes) if field[0] == "epochs" else field for field in _declared()]
+    later = _release("Later", fields)
+    two, five = later.from_dict({"passes": 2}), later.from_dict({})
+    assert two.digest(data_checksum="x") == RunConfig(epochs=2).digest(data_checksum="x")
+    assert two.digest(data_checksum="x", without=("passes",)) == five.digest(data_checksum="x", without=("passes",))
+    assert five.digest(data_checksum="x", without=("passes",)) == RunConfig().digest(
+        data_checksum="x", without=("epochs",)
+    )
+
+
+def test_what_was_changed_is_compared_with_todays_default_and_not_with_the_neutral_value() -> None:
+    new = ("mixup", float, setting(0.2, "Mixup", "Share of mixed images.", "data", low=0.0, high=1.0, neutral=0.0))
+    later = _release("Later", [*_declared(), new])
+    assert later.from_dict({}).changed() == {}
+    assert later.from_dict({"mixup": 0.0, "seed": 3}).changed() == {"seed": 3, "mixup": 0.0}
+    assert later.from_dict(RunConfig().as_dict()).changed() == {"mixup": 0.0}

@@ -11,6 +11,7 @@ import pytest
 
 from lab.cli.app import main
 from lab.cli.commands.control import ANSWER_S
+from lab.cli.commands.inference import _row
 from lab.config import RunConfig
 from lab.data.pictures import MAX_BYTES
 from lab.runs.owner import Owner
@@ -144,3 +145,31 @@ def test_a_file_of_more_than_ten_mebibytes_is_no_picture(
     code, _, err = command_line("predict", trained["run"], str(path))
     assert code == 2
     assert words in err
+
+
+def _found(label: str, *shares: float, reasons: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {"label": label, "probabilities": list(shares), "unsure": bool(reasons), "reasons": list(reasons)}
+
+
+@pytest.mark.parametrize(
+    ("answer", "row"),
+    [
+        (_found("7", 0.1, 0.9), ("7", "90.00 %", "")),
+        (_found("7", 0.4, 0.6, reasons=("why", "how")), ("7", "60.00 %", "unsure; why; how")),
+        ({**_found("7", 0.1, 0.9), "digits": [_found("7", 0.1, 0.9)]}, ("7", "90.00 %", "")),
+        (
+            {**_found("71"), "digits": [_found("7", 0.1, 0.9), _found("1", 0.8, 0.2)]},
+            ("71", "80.00 %", "2 digits"),  # the least likely one's
+        ),
+        (
+            {**_found("718", reasons=("why",)), "digits": [_found(digit, 0.3, 0.7) for digit in "718"]},
+            ("718", "70.00 %", "3 digits; unsure; why"),
+        ),
+        ({**_found(""), "label": None, "digits": [], "reason": "There is no ink."}, ("–", "–", "There is no ink.")),
+        ({**_found(""), "label": None, "error": "It cannot be read."}, ("–", "–", "It cannot be read.")),
+    ],
+)
+def test_a_line_of_predict_has_the_least_sure_digit_and_why_it_is_unsure(
+    answer: dict[str, Any], row: tuple[str, ...]
+) -> None:
+    assert _row({"image": "x.png", **answer}) == ("x.png", *row)

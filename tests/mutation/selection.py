@@ -18,7 +18,7 @@ _TESTS = {
     "diagnosis": ["tests/diagnosis"],
     "charts": ["tests/charts", "tests/web/test_web_thinning.py", "tests/web/test_web_live.py"],
     "sharing": ["tests/sharing"],
-    "cli": ["tests/cli"],
+    "cli": ["tests/cli", "tests/sharing/test_export_commands.py"],
     "service": [
         "tests/test_lab.py",
         "tests/runs/test_submit.py",
