@@ -1,4 +1,4 @@
-"""How soon the Inside page has followed its epoch slider: `LAB_DATA=... python -m benchmarks.inside [--arch lenet-bn]`.
+"""How soon the Inside page has followed its epoch slider: `LAB_DATA=... python -m benchmarks.inside [--arch lenet-bn] [--views network …]`.
 
 A real Chromium on a real server. The network is trained on 3,000 images of MNIST for four epochs; then, view by view,
 each epoch is visited once and what the page shows is noted. After that the slider is moved to and fro, and the time runs
@@ -20,7 +20,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.web import READY, ROOT, serve
 
-VIEWS = ("maps", "kernels", "hand", "why", "answers", "map")
+VIEWS = ("network", "maps", "kernels", "hand", "why", "answers", "map")
 EPOCHS = 4
 REST_MS = 1500  # a page that has not changed for so long has finished
 _SETUP = """() => {
@@ -29,7 +29,10 @@ _SETUP = """() => {
     const visit = (root) => {
       for (const each of root.querySelectorAll("*")) {
         const inner = each.shadowRoot;
-        if (inner && !inner.querySelector(".bar")) parts.push(inner.innerHTML);
+        if (inner && !inner.querySelector(".bar")) {
+          parts.push(inner.innerHTML);
+          for (const canvas of inner.querySelectorAll("canvas")) parts.push(canvas.toDataURL());
+        }
         else if (each.matches(".stHtml, .stMarkdown")) parts.push(each.innerHTML);
         else if (each.matches("img")) parts.push(each.src);
         else if (each.matches(".scatterlayer .point")) parts.push(each.getAttribute("transform"));
@@ -110,6 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arch", default="lenet-bn")
     parser.add_argument("--moves", type=int, default=20)
+    parser.add_argument("--views", nargs="+", choices=VIEWS, default=VIEWS)
     given = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="convlab-inside-", ignore_cleanup_errors=True) as place,
@@ -125,7 +129,7 @@ def main() -> None:
             f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {given.arch}, n = {given.moves}"
         )
         print("| view | median, ms | range, ms |\n|---|---|---|")
-        for view in VIEWS:
+        for view in given.views:
             times = measure(page, url, run, view, given.moves)
             print(f"| {view} | {statistics.median(times):.0f} | {min(times):.0f} to {max(times):.0f} |", flush=True)
         chromium.close()

@@ -15,6 +15,7 @@ from lab.inspection.layout import draw
 from lab.inspection.picture import DETAILS, boxes, failed_boxes
 from lab.inspection.summary import LayerRow, Summary
 from lab.inspection.timing import Timing
+from pages.architecture.slabs import show_slabs
 from pages.cache.design import Design
 from pages.cache.inspection import graph_of, measure_times, summary_of
 from pages.components.graph import graph
@@ -132,7 +133,8 @@ def _sums(layers: Sequence[LayerRow], index: int) -> tuple[int, int, int]:
 
 
 def show_layers(design: Design, summary: Summary) -> None:
-    """Show the tree, with downloads."""
+    """Show the slabs, and below them the tree with downloads."""
+    show_slabs(design)
     rows = table_rows(summary)
     folded = [r["name"] for r in rows if not r["leaf"] and r["depth"] > 0] if len(rows) > _LONG else []
     layer_table("arch-layers", rows, network=repr(design), folded=folded, selected=ARCHITECTURE.read().selected)

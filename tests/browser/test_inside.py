@@ -135,6 +135,8 @@ def test_the_layer_table_sorts_and_folds(server: Server, visitor: Visitor) -> No
     visitor.open(f"{server.url}/architecture")
     rows = page.locator("tbody tr")
     expect(rows).to_have_count(15)
+    page.get_by_role("button", name="conv2: convolution · ReLU, 16×10×10").click()
+    expect(page.locator("tr.chosen")).to_contain_text(["conv2", "relu2"])
     page.get_by_role("button", name="Close features").click()
     expect(rows).to_have_count(9)
     page.get_by_role("button", name="Parameters", exact=True).click()

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from lab.architectures.registry import list_architectures
 from pages.architecture import views as arch_view
 from pages.state.architecture import ARCHITECTURE
-from tests.web.addresses import go_to
+from tests.web.addresses import go_to, set_state
 from tests.web.web_data import Bench
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
@@ -44,7 +44,12 @@ def test_the_page_opens_with_lenets_known_numbers(bench: Bench) -> None:
     assert shown["Mult-adds an image"] == "423,038"  # as on the Train page
     assert shown["Mult-adds, batch of 64"] == "27.07 M"
     assert shown["Forward/backward"] == "3.34 MB"
-    (table,) = components(app)
+    slabs, table = components(app)
+    assert [(stage["title"], stage["shape"]) for stage in slabs["stages"]][:3] == [
+        ("image", [1, 32, 32]),
+        ("conv1", [6, 28, 28]),
+        ("pool1", [6, 14, 14]),
+    ]
     rows = {row["name"]: row for row in table["rows"]}
     assert rows["features.conv2"]["params_text"] == "2,416"
     assert rows["features"]["params"] == 156 + 2416
@@ -54,10 +59,34 @@ def test_the_page_opens_with_lenets_known_numbers(bench: Bench) -> None:
 
 @pytest.mark.parametrize("arch", [a.id for a in list_architectures()])
 def test_every_network_has_its_table_and_its_graph(bench: Bench, arch: str) -> None:
-    (table,) = components(open_page(arch=arch))
+    slabs, table = components(open_page(arch=arch))
+    assert slabs["stages"][-1]["shape"] == [10]
     assert sum(row["params"] for row in table["rows"] if row["leaf"]) > 1000
     (picture,) = components(open_page(arch=arch, view="graph"))
     assert picture["svg"].startswith("<svg")
+
+
+def test_a_chosen_slab_is_marked_in_the_picture_and_in_the_table(bench: Bench) -> None:
+    app = open_page(arch="lenet-bn")
+    names = ("features.conv2", "features.bn2", "features.relu2")
+    set_state(app, ARCHITECTURE, selected=names)
+    app.run()
+    slabs, table = components(app)
+    (title,) = [stage["title"] for stage in slabs["stages"] if stage["id"] == slabs["chosen"]["stage"]]
+    assert title == "conv2"
+    assert tuple(table["selected"]) == names
+
+
+def test_an_opened_block_is_drawn_with_its_layers_and_its_shortcut(bench: Bench) -> None:
+    app = open_page(arch="resnet-small")
+    set_state(app, ARCHITECTURE, opened=("features.residual1",))
+    app.run()
+    stages = components(app)[0]["stages"]
+    inside = [stage for stage in stages if stage["block"] == "features.residual1"]
+    assert [stage["family"] for stage in inside] == ["convolution", "convolution", "join"]
+    assert not any(stage["closed"] for stage in inside)
+    pool = next(stage["id"] for stage in stages if stage["title"] == "pool1")
+    assert set(inside[-1]["inputs"]) == {inside[1]["id"], pool}
 
 
 def test_a_size_that_does_not_fit_is_drawn_up_to_the_failing_layer(bench: Bench) -> None:

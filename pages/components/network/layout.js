@@ -61,13 +61,13 @@ export function gridSize(stage, lane, rule) {
 
 /**
  * The size of a stage drawn as a slab: as thick as it has channels, as high and deep as its maps.
- * @param {Stage} stage @param {{ rule: (side: number) => number, channels: number, values: number, largest: number }} of
+ * @param {Stage} stage @param {{ rule: (side: number) => number, channels: number, values: number, largest: number, thickest: number }} of
  *   channels, values: most of any stage's maps, and of any vector @returns {Size & { thick: number, deep: number }}
  */
-export function slabSize(stage, { rule, channels, values, largest }) {
+export function slabSize(stage, { rule, channels, values, largest, thickest }) {
   const maps = isMaps(stage);
   const side = maps ? rule(stage.shape[1]) : Math.max(12, largest * Math.sqrt(stage.shape[0] / values));
-  const thick = maps ? Math.max(5, 64 * Math.sqrt(stage.shape[0] / channels)) : 9;
+  const thick = maps ? Math.max(5, thickest * Math.sqrt(stage.shape[0] / channels)) : 9;
   const deep = maps ? Math.round(side * 0.42) : 6;
   return { w: thick + deep, h: side + deep, side, thick, deep };
 }

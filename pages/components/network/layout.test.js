@@ -82,7 +82,7 @@ test("a grid of maps is two wide, wider where its lane is low, and a vector has 
 });
 
 test("a slab is thicker with more channels and higher with larger maps", () => {
-  const of = { rule: (side) => 4 * side, channels: 64, values: 100, largest: 100 };
+  const of = { rule: (side) => 4 * side, channels: 64, values: 100, largest: 100, thickest: 60 };
   const [thin, thick] = [slabSize(stage("x", [], [16, 8, 8]), of), slabSize(stage("x", [], [64, 8, 8]), of)];
   assert.equal(thick.thick, 2 * thin.thick);
   assert.equal(thick.h, thin.h);

@@ -7,7 +7,7 @@ import { around, band, gridSize, isMaps, layout, ranks, sideRule, slabSize } fro
 import { bytes, coloured, extremes, neighbour, numberOf } from "./paint.js";
 
 const SIDES = { largest: 92, smallest: 28 }; // px of a map
-const SLAB_SIDES = { largest: 130, smallest: 22 };
+const SLAB = { largest: 130, smallest: 22, thickest: 64 }; // px
 const HEIGHT = 400; // px of a stage at most, where nothing branches
 const ANSWER = { w: 134, row: 22 };
 const REST_MS = 180; // on a map before it is shown large
@@ -69,11 +69,9 @@ class NetworkPicture {
   // Place everything anew: another network, an opened block, another width.
   build(wide) {
     const { stages, answer } = this.data;
-    const { rule, size } = this.sizes(stages, answer);
-    const plan = this.fitted(stages, wide - 4, (growth, more = 0) => {
-      const sides = rule(growth);
-      return layout(stages, { size: (stage, lane) => size(stage, lane, sides), height: HEIGHT * Math.max(1, growth), gap: Math.max(18, GAP * growth) + more });
-    });
+    const sized = this.sizes(stages, answer);
+    const plan = this.fitted(stages, wide - 4, (growth, more = 0) =>
+      layout(stages, { size: sized(growth), height: HEIGHT * Math.max(1, growth), gap: Math.max(18, GAP * growth) + more }));
     this.plan = plan;
     const sheet = made("div", "sheet");
     sheet.style.width = `${plan.width}px`;
@@ -99,21 +97,25 @@ class NetworkPicture {
     return spare > 1 ? placed(growth, spare) : plan;
   }
 
+  // How large a stage is drawn in a lane, for each growth of the picture.
   sizes(stages, answer) {
     const maps = stages.filter(isMaps);
     const sides = maps.map((stage) => stage.shape[1]);
     if (this.data.slabs) {
       const most = (found) => Math.max(1, ...found.map((stage) => stage.shape[0]));
-      const of = { channels: most(maps), values: most(stages.filter((stage) => !isMaps(stage))), largest: SLAB_SIDES.largest };
-      return { rule: () => sideRule(sides, SLAB_SIDES), size: (stage, _lane, rule) => slabSize(stage, { ...of, rule }) };
+      const of = { channels: most(maps), values: most(stages.filter((stage) => !isMaps(stage))) };
+      return (growth) => {
+        const largest = SLAB.largest * growth;
+        const rule = sideRule(sides, { largest, smallest: SLAB.smallest });
+        return (stage) => slabSize(stage, { ...of, rule, largest, thickest: SLAB.thickest * growth });
+      };
     }
     const last = stages[stages.length - 1];
-    const rule = (growth) => sideRule(sides, { largest: SIDES.largest * growth, smallest: SIDES.smallest * Math.max(0.86, Math.min(growth, 1.2)) });
-    const size = (stage, lane, side) => {
-      if (answer && stage === last) return { w: ANSWER.w, h: answer.classes.length * ANSWER.row };
-      return gridSize(stage, lane, side);
+    return (growth) => {
+      const smallest = SIDES.smallest * Math.max(0.86, Math.min(growth, 1.2));
+      const rule = sideRule(sides, { largest: SIDES.largest * growth, smallest });
+      return (stage, lane) => (stage === last ? { w: ANSWER.w, h: answer.classes.length * ANSWER.row } : gridSize(stage, lane, rule));
     };
-    return { rule, size };
   }
 
   // What lies behind the stages: frames of opened blocks, bands between neighbours, lines around, slabs.
@@ -214,10 +216,11 @@ class NetworkPicture {
 
   paint() {
     const { data } = this;
+    for (const slab of this.scroll.querySelectorAll(".slab")) slab.classList.toggle("chosen", slab.dataset.slab === data.chosen?.stage);
     for (const { part, drawn, place, stage: { id } } of this.parts.values()) {
       const stage = data.stages.find((each) => each.id === id);
       this.parts.get(id).stage = stage;
-      part.classList.toggle("chosen", data.chosen?.stage === id || Boolean(data.slabs && data.chosen?.stages?.includes(id)));
+      part.classList.toggle("chosen", data.chosen?.stage === id);
       if (drawn.classList.contains("answer")) this.paintAnswer(drawn);
       else if (!data.slabs) this.paintMaps(drawn, place, stage);
     }

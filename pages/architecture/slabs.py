@@ -1,0 +1,41 @@
+"""The network's stages as slabs, from left to right: high and deep as their maps, thick as they have channels."""
+
+import streamlit as st
+
+from lab.inspection.stages import list_stages
+from pages.cache.design import Design
+from pages.cache.inspection import graph_of
+from pages.state.architecture import ARCHITECTURE
+from pages.widgets.network_picture import show_network
+
+
+def show_slabs(design: Design) -> None:
+    """Show the network's stages from left to right; a click marks a stage's rows in the table below."""
+    nodes = graph_of(design)
+    stages = list_stages(nodes, opened=ARCHITECTURE.read().opened)
+    selected = ARCHITECTURE.read().selected
+    chosen = next((stage.box.id for stage in stages if stage.box.names == tuple(selected)), None)
+
+    def pick(id: str, _channel: int) -> None:
+        box = next(stage.box for stage in stages if stage.box.id == id)
+        ARCHITECTURE.change(selected=() if box.names == tuple(ARCHITECTURE.read().selected) else box.names)
+
+    show_network(
+        "arch-slabs",
+        stages,
+        name=repr(design),
+        label=f"The layers of {design.arch}",
+        chosen=None if chosen is None else (chosen, 0),
+        on_pick=pick,
+        on_block=_turn_block,
+    )
+    blocks = " A **+** opens a block." if any(stage.closed for stage in stages) else ""
+    st.caption(
+        f"Each slab is as high and deep as its maps are large, and the thicker the more channels it has.{blocks} Click one "
+        "to find it in the table."
+    )
+
+
+def _turn_block(block: str, opened: bool) -> None:
+    held = ARCHITECTURE.read().opened
+    ARCHITECTURE.change(opened=(*held, block) if opened else tuple(each for each in held if each != block))
