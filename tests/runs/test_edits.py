@@ -1,13 +1,16 @@
 """What people do to runs, and that deleting loses nothing for a week."""
 
 import hashlib
+import sqlite3
 from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from lab.errors import RunNotFoundError, RunStateError, StoreError, TextError
-from lab.runs import curves
+from lab.runs import curves, integrity
 from lab.runs.older_rows import content_digest
 from lab.runs.owner import Owner
 from lab.runs.records import RunRequest, RunState
@@ -199,3 +202,24 @@ def test_texts_and_tags_may_be_as_long_as_is_said_and_no_longer(store: RunStore)
         store.edits.set_note(run.id, "x" * 20_001)
     with pytest.raises(TextError, match="There are 201 tags, but at most 200"):
         store.edits.set_tags(run.id, [str(number) for number in range(201)])
+
+
+def test_a_server_that_stays_open_looks_at_its_file_every_ten_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is damaged after the first look: nobody says so before the next one."""
+    now = SimpleNamespace(s=5.0)
+    monkeypatch.setattr(integrity, "time", SimpleNamespace(monotonic=lambda: now.s))
+    path = tmp_path / "lab.db"
+    store = RunStore.open(f"sqlite:///{path}")
+    for number in range(40):
+        submit(store, str(number))
+    assert store.integrity.warnings() == ()
+    store.close()
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute("UPDATE sqlite_schema SET rootpage = 2 WHERE name = 'runs_state'")
+    for later, known in ((0.0, False), (599.0, False), (1.0, True), (300.0, True)):
+        now.s += later
+        assert bool(store.integrity.warnings()) == known, (later, known)
+    store.close()

@@ -1,7 +1,7 @@
 """Findings in the store: replaced as a whole, part of the digest, and filled in where an earlier release had none."""
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import null, text
 
 from lab.errors import InputError, LeaseLostError
 from lab.findings import AT_CHANCE, DIVERGED, Finding, Outcome
@@ -12,7 +12,7 @@ from lab.runs.owner import Owner
 from lab.runs.records import RunState
 from lab.runs.row_changes import sound_row
 from lab.runs.store import RunStore
-from tests.runs.runs_data import claimed
+from tests.runs.runs_data import claimed, write_past_checks
 
 STUCK = Finding(AT_CHANCE, "mistake", "No better than guessing: 9.80 % after epoch 2.", {"lr": 0.001})
 LOST = Finding(DIVERGED, "mistake", "Diverged: the loss is nan from step 5 on.", {"lr": 0.0005})
@@ -191,3 +191,22 @@ def test_what_is_no_finding_is_refused(values: dict[str, object]) -> None:
 
 def test_a_finding_survives_json() -> None:
     assert Finding.from_dict(STUCK.as_dict()) == STUCK
+
+
+def test_runs_that_nobody_has_judged_are_listed_in_parts_the_newest_first(store: RunStore, me: Owner) -> None:
+    found = []
+    for name in "abcde":
+        run = claimed(store, me, name)
+        store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
+        write_past_checks(store, run.id, findings=null())
+        found.append((run.number, run.id))
+    claimed(store, me, "in training")
+    newest = found[::-1]
+    assert store.findings.list_unjudged(limit=2) == newest[:2]
+    assert store.findings.list_unjudged(limit=2, before=newest[1][0]) == newest[2:4]
+    assert store.findings.list_unjudged(limit=2, before=newest[3][0]) == newest[4:]
+    assert store.findings.list_unjudged(limit=2, before=newest[4][0]) == []
+    assert store.findings.list_unjudged(limit=9, ids=[newest[3][1], newest[0][1]]) == [newest[0], newest[3]]
+    store.removal.delete(newest[0][1])
+    store.findings.fill({newest[1][1]: (HINT,)})
+    assert store.findings.list_unjudged(limit=9) == newest[2:]

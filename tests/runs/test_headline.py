@@ -53,6 +53,10 @@ def test_a_result_names_its_split_its_epoch_and_why_this_one() -> None:
     assert best.text(5) == "96.38 % test, epoch 3 of 5 (best)"
     assert best.text(5, live=True) == "96.38 % test, epoch 3 of 5 (best so far)"
     assert HeadlineResult(300, 3, "last", test_accuracy=0.9638).text(3) == "96.38 % test, epoch 3 of 3 (last)"
+    assert (
+        HeadlineResult(300, 3, "last", test_accuracy=0.9638).text(5, live=True) == "96.38 % test, epoch 3 of 5 (newest)"
+    )
+    assert HeadlineResult(150, 2, "untested").epoch_text(3, live=True) == "2 of 3 (stopped inside it)"
     assert HeadlineResult(150, 2, "untested").text(3) == "epoch 2 of 3 (stopped inside it), not tested"
     assert HeadlineResult(test_accuracy=0.9).text(3) == "90.00 % test"  # of a record that does not say its epoch
     assert HeadlineResult().text(3) == ""

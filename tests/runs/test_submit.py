@@ -6,6 +6,7 @@ import pytest
 
 from lab.config import RunConfig
 from lab.errors import RunNotFoundError, StoreError
+from lab.runs import run_lookup
 from lab.runs.owner import Owner
 from lab.runs.records import RunRequest, RunState
 from lab.runs.store import RunStore
@@ -94,6 +95,20 @@ def test_a_whole_name_goes_before_the_beginning_of_another_runs_id(store: RunSto
     named = submit(store, "b", name=other.id[:2])
     assert store.runs.resolve(other.id[:2]) == named
     assert store.runs.resolve(other.id[:11]) == other
+
+
+def test_a_whole_id_goes_before_the_name_of_another_run(store: RunStore) -> None:
+    first = submit(store)
+    submit(store, "b", name=first.id)
+    assert store.runs.resolve(first.id).id == first.id
+
+
+def test_a_long_list_is_whole_and_in_order_however_it_is_read(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_lookup, "_PART", 3)
+    for count in range(1, 9):
+        submit(store, str(count), name=str(count))
+        names = [run.name for run in store.runs.list(order="number", limit=None)]
+        assert names == [str(number) for number in range(1, count + 1)]
 
 
 def test_what_fits_two_runs_or_none_is_refused_with_a_way_out(store: RunStore) -> None:

@@ -1,5 +1,7 @@
 """Speeds, intervals and limits of the loop under a clock that the test moves: no number depends on the machine."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,10 @@ from torch import nn
 
 from lab.config import RunConfig
 from lab.training import engine, session
+from lab.training.checkpoint import Checkpoint
 from lab.training.data import ResidentData
 from lab.training.engine import train
-from lab.training.events import Ended, Evaluated, Event, Snapshot, StepMetrics
+from lab.training.events import Command, Ended, Evaluated, Event, Snapshot, StepMetrics
 from tests.training.training_nets import LinearNet, build_data
 
 CPU = torch.device("cpu")
@@ -143,3 +146,33 @@ def test_the_time_of_saving_a_checkpoint_is_no_training(
         if isinstance(event, Snapshot):
             event.state()
     assert speeds == [32.0, 32.0, 32.0, 32.0, 32.0, 20.0]
+
+
+def _pause_after(steps: int) -> Callable[[], Command]:
+    """A user who pauses when this many questions were answered: one for each set before training, one a step."""
+    asked = iter([Command.RUN] * (steps + 2))
+    return lambda: next(asked, Command.PAUSE)
+
+
+def test_training_time_goes_on_after_a_resume(clock: FakeTime, data: ResidentData) -> None:
+    """Eight of twelve steps of half a second, a pause of a minute, and the rest: six seconds in all."""
+    settings = config(epochs=2)
+    first = list(
+        train(settings, network=SlowNet(clock), data=data, device=CPU, command=_pause_after(10))
+    )  # two questions more at the end of the first epoch
+    paused = first[-1]
+    assert isinstance(paused, Ended)
+    assert (paused.outcome, paused.step, paused.time_s) == ("paused", 8, pytest.approx(4.0))
+    saved = [event.state() for event in first if isinstance(event, Snapshot) and event.kind == "checkpoint"][-1]
+    assert isinstance(saved, Checkpoint)
+    clock.now += 60.0
+    rest = list(train(settings, network=SlowNet(clock), data=data, device=CPU, resume=saved))
+    times = np.concatenate([event.time_s for event in rest if isinstance(event, StepMetrics)])
+    assert times.tolist() == pytest.approx([4.5, 5.0, 5.5, 6.0])
+    ended = rest[-1]
+    assert isinstance(ended, Ended)
+    assert ended.time_s == pytest.approx(6.0)
+    numbers = {name: ended.summary[name] for name in ("seconds", "train_seconds", "images_per_second")}
+    assert numbers == pytest.approx({"seconds": 6.0, "train_seconds": 6.0, "images_per_second": 30.0})
+    speeds = [event.metrics["images_per_second"] for event in rest if isinstance(event, Evaluated) and event.epoch_end]
+    assert speeds == pytest.approx([30.0])

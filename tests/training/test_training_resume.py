@@ -18,6 +18,7 @@ from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Command, Ended, Evaluated, Event, Notice, Snapshot, StepMetrics
 from lab.training.progress import Progress
+from lab.training.session import Session
 from tests.training.training_nets import LinearNet, SmallNet
 
 CPU = torch.device("cpu")
@@ -313,3 +314,43 @@ def test_weights_of_another_shape_are_refused_even_where_torch_would_spread_them
     with pytest.raises(ArtifactError, match=r"'weight' does not match \(1 of 1 tensors\)"):
         load_weights(network, encode_weights(weights_of(other)))
     assert torch.equal(network.weight, before)
+
+
+class PreparedNet(LinearNet):
+    """Sets its bias from the data before its first step."""
+
+    def initialise_from_data(self, x_BCHW: torch.Tensor) -> None:
+        nn.init.constant_(self[1].bias, float(x_BCHW.amax()))
+
+
+def _cut(config: RunConfig, data: ResidentData, network: nn.Module, question: int) -> Checkpoint:
+    """Return the checkpoint of a run that was paused at this question."""
+    events = train(config, network=network, data=data, device=CPU, command=pause_at(question))
+    saved = [encode(event.state()) for event in events if isinstance(event, Snapshot) and event.kind == "checkpoint"]
+    return decode_checkpoint(saved[-1])
+
+
+def test_weights_are_set_from_the_data_before_the_first_step_only(data: ResidentData) -> None:
+    config = FULL.replace(optimizer="sgd", augment="none", schedule="constant", warmup_epochs=0.0)
+    straight, broken = PreparedNet(), PreparedNet()
+    list(train(config, network=straight, data=data, device=CPU))
+    saved = _cut(config, data, PreparedNet(), 10)
+    list(train(config, network=broken, data=data, device=CPU, resume=saved))
+    assert torch.equal(straight[1].bias, broken[1].bias)
+
+
+def test_on_another_device_an_epoch_goes_on_with_augmentation_of_its_own(data: ResidentData) -> None:
+    """A generator's state cannot be taken to another kind of device: the epoch's own generator begins anew."""
+    saved = _cut(FULL, data, SmallNet(), 16)
+    assert saved.progress.epoch == 2
+    elsewhere = dataclasses.replace(saved, environment={**saved.environment, "device": "cuda:0"})
+    held = Session(FULL, SmallNet(), data, CPU)
+    notices = held.restore(elsewhere)
+    assert [notice.code for notice in notices] == ["not-bit-exact"]
+    assert "device cuda:0 is now cpu" in notices[0].message
+    for epoch, same in ((2, True), (0, False), (1, False)):
+        fresh = held.epoch_generator(epoch).get_state()
+        assert torch.equal(held.augment_generator.get_state(), fresh) == same
+    here = Session(FULL, SmallNet(), data, CPU)
+    assert here.restore(saved) == []
+    assert torch.equal(here.augment_generator.get_state(), saved.rng["augment"])

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.config import RunConfig
 from lab.errors import ConfigError
+from lab.training.data import ResidentData, build_resident
 from lab.training.split import stratified_split
 
 
@@ -57,3 +60,39 @@ def test_the_classes_with_the_largest_remainders_get_the_images_left_over() -> N
     labels = np.repeat([0, 1, 2], [13, 18, 9])  # a quarter is 3.25, 4.5 and 2.25
     _, val = stratified_split(labels, fraction=0.25, seed=0)
     assert np.bincount(labels[val]).tolist() == [3, 5, 2]
+
+
+def _resident(**settings: object) -> ResidentData:
+    """40 training images, each of one grey that is its number, and 8 test images."""
+    images = np.repeat(np.arange(40, dtype=np.uint8), 4).reshape(40, 2, 2)
+    train, test = (images, np.arange(40) % 4), (images[:8] + 100, np.arange(8) % 4)
+    config = RunConfig(**settings)
+    return build_resident(config, train=train, test=test, mean=0.25, std=0.5, classes=4, device=torch.device("cpu"))
+
+
+def test_the_run_has_the_split_of_its_seed_and_every_image_its_label() -> None:
+    for seed in (0, 3):
+        data = _resident(val_fraction=0.25, seed=seed)
+        train, val = stratified_split(np.arange(40) % 4, fraction=0.25, seed=seed)
+        assert data.train_x[:, 0, 0, 0].tolist() == train.tolist()
+        assert data.val_x[:, 0, 0, 0].tolist() == val.tolist()
+        assert data.train_y.tolist() == [number % 4 for number in train.tolist()]
+        assert data.val_y.tolist() == [number % 4 for number in val.tolist()]
+        assert data.test_x[:, 0, 1, 1].tolist() == list(range(100, 108))
+        assert data.test_y.tolist() == [0, 1, 2, 3] * 2
+    assert set(_resident(val_fraction=0.25, seed=0).val_y.tolist()) == {0, 1, 2, 3}
+    assert (
+        _resident(val_fraction=0.25, seed=0).val_x[:, 0, 0, 0].tolist()
+        != _resident(val_fraction=0.25, seed=3).val_x[:, 0, 0, 0].tolist()
+    )
+
+
+def test_a_limit_takes_the_first_images_before_the_split() -> None:
+    data = _resident(val_fraction=0.5, train_limit=10, seed=1)
+    assert sorted([*data.train_x[:, 0, 0, 0].tolist(), *data.val_x[:, 0, 0, 0].tolist()]) == list(range(10))
+    assert (len(data.train_y), len(data.val_y), len(data.test_y)) == (5, 5, 8)
+
+
+def test_the_share_of_the_largest_class_is_known_of_every_part_with_images() -> None:
+    data = _resident(val_fraction=0.0, train_limit=10)
+    assert data.largest_classes() == {"train": 0.3, "test": 0.25}
