@@ -69,6 +69,24 @@ def test_every_epochs_speed_counts_its_own_images(clock: FakeTime, data: Residen
     assert ended.summary["train_seconds"] == pytest.approx(9.0)
 
 
+class SlowlyEvaluatedNet(SlowNet):
+    """Evaluating takes three seconds a chunk as well."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            self.clock.now += 3.0
+        return super().forward(x)
+
+
+def test_the_time_of_evaluations_is_the_runs_and_no_training(clock: FakeTime, data: ResidentData) -> None:
+    """Twelve steps of half a second, and each set evaluated before the first step and after two epochs."""
+    ended = run(SlowlyEvaluatedNet(clock), data, config(epochs=2))[-1]
+    assert isinstance(ended, Ended)
+    numbers = {name: ended.summary[name] for name in ("seconds", "train_seconds", "images_per_second")}
+    assert numbers == pytest.approx({"seconds": 6.0 + 6 * 3.0, "train_seconds": 6.0, "images_per_second": 30.0})
+    assert ended.time_s == pytest.approx(24.0)
+
+
 def test_step_times_are_the_engines_own_seconds(clock: FakeTime, data: ResidentData) -> None:
     times = np.concatenate(
         [e.time_s for e in run(SlowNet(clock), data, config(epochs=1)) if isinstance(e, StepMetrics)]

@@ -274,6 +274,30 @@ def test_initialisation_from_data_gets_normalised_images_once_before_step_one(da
     assert network.calls == 1
 
 
+def test_initialisation_takes_the_first_two_thousand_training_images_and_no_others() -> None:
+    seen = []
+
+    class Watching(LinearNet):
+        def initialise_from_data(self, x_BCHW: torch.Tensor) -> None:
+            seen.append(x_BCHW)
+
+    data = build_data(train=2_010)
+    events = train(config(epochs=1), network=Watching(), data=data, device=CPU)
+    next(event for event in events if isinstance(event, Evaluated))
+    (x_BCHW,) = seen
+    torch.testing.assert_close(x_BCHW, (data.train_x[:2_000].float() / 255 - data.mean) / data.std)
+
+
+@pytest.mark.parametrize("command", [None, Command.PAUSE, Command.STOP])
+def test_a_network_comes_back_ready_to_be_evaluated(
+    data: ResidentData, small_net: Build, command: Command | None
+) -> None:
+    """With every layer in eval mode, however the run ended: dropout would blur what is shown of it."""
+    network = small_net()
+    run(network, data, config(), command=after(3, command or Command.RUN))
+    assert not any(module.training for module in network.modules())
+
+
 def test_auxiliary_classifiers_are_trained_and_not_evaluated(data: ResidentData) -> None:
     class TwoHeads(nn.Module):
         def __init__(self) -> None:

@@ -182,3 +182,32 @@ def test_parts_of_unequal_size_weigh_as_many_images_as_they_have(data: ResidentD
     assert gradients[0][0] == pytest.approx(gradients[1][0], rel=1e-6)
     assert gradients[0][1] is not None
     torch.testing.assert_close(gradients[0][1], gradients[1][1], rtol=1e-5, atol=1e-7)
+
+
+class BrieflyHungryNet(LinearNet):
+    """Finds no room at these of its calls."""
+
+    def __init__(self, *failures: int) -> None:
+        super().__init__()
+        self.calls, self.failures = 0, failures
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        if self.calls in self.failures:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return super().forward(x)
+
+
+@pytest.mark.parametrize(("parts", "failures", "after"), [(1, (1,), 2), (2, (2,), 4), (1, (1, 3), 4)])
+def test_what_an_attempt_that_failed_has_added_up_is_not_counted(
+    data: ResidentData, parts: int, failures: tuple[int, ...], after: int
+) -> None:
+    """The second part finds no room after the first has left its gradient."""
+    x, y = data.train_x[:12].float() / 255, data.train_y[:12]
+    whole, hungry = LinearNet(), BrieflyHungryNet(*failures)
+    for network, cut in ((whole, 1), (hungry, parts)):
+        stepper = build_stepper(network, torch.optim.SGD(network.parameters(), lr=0.1))
+        stepper.parts = cut
+        stepper.step(x, y)
+    assert stepper.parts == after
+    torch.testing.assert_close(hungry[1].weight, whole[1].weight, rtol=1e-5, atol=1e-7)

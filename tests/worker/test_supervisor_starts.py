@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from lab.errors import StoreBusyError
+from lab.runs.leases import Leases
+from lab.runs.outage import Outage
 from lab.runs.run_queue import RunQueue
 from lab.service.lab import Lab
 from lab.settings import PROCESS_ENVIRONMENT, Settings
@@ -199,3 +201,20 @@ def test_the_worker_is_asked_to_end_and_has_the_time_for_it(lab: Lab) -> None:
         worker.stdout.readline()
         Supervisor(lab.settings, worker=worker, ending=True).run(lab.store)
         assert worker.poll() == 7
+
+
+class _Away(Leases):
+    """A store that does not answer."""
+
+    def recover(self) -> list[str]:
+        raise StoreBusyError("The run store cannot be reached.")
+
+
+def test_a_store_that_is_away_is_waited_for_until_it_is_too_long(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether there is work is not known meanwhile, so the short wait without work does not count."""
+    monkeypatch.setattr(lab.store, "leases", _Away(lab.store.context))
+    supervisor = Supervisor(lab.settings, outage=Outage(limit_s=1.0))
+    began = time.monotonic()
+    assert _run(supervisor, lab)
+    assert time.monotonic() - began > 1.0
+    assert supervisor.outage.exceeded

@@ -1,6 +1,5 @@
 """What a worker does with one run: where it starts, what it hears on the way, and how it ends."""
 
-import sqlite3
 import threading
 import time
 from collections.abc import Mapping
@@ -11,14 +10,14 @@ import pytest
 from sqlalchemy import null
 
 from lab.devices import resolve_device
+from lab.errors import StoreBusyError
 from lab.runs.leases import Leases
 from lab.runs.owner import Owner
 from lab.runs.points import Points
 from lab.runs.records import RunRecord, RunRequest, RunState, Series
-from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.training.events import Command
-from lab.worker import heartbeat
+from lab.worker import execution, heartbeat
 from lab.worker.disk_reserve import release_reserve
 from lab.worker.execution import execute
 from lab.worker.heartbeat import Heartbeat
@@ -255,13 +254,82 @@ def test_an_idle_worker_judges_the_runs_that_nobody_has_judged(lab: Lab) -> None
     assert lab.store.runs.get(run.id).findings == run.findings
 
 
-def test_a_store_that_is_away_longer_than_a_run_may_wait_pauses_it(lab: Lab) -> None:
-    vars(lab)["store"] = RunStore.open(lab.settings.database, busy_s=0.1)
+class _Refuses(Leases):
+    """Answers no report of what is being done until the seventh."""
+
+    refused = 0
+
+    def set_progress(self, run: str, lease: int, progress: Mapping[str, Any]) -> RunRequest:
+        self.refused += 1
+        if self.refused < 7:
+            raise StoreBusyError("The run store was held by another process.")
+        return super().set_progress(run, lease, progress)
+
+
+def test_a_store_that_is_away_longer_than_a_run_may_wait_pauses_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab.store, "leases", _Refuses(lab.store.context))
     lab.submissions.submit(lab.validation.resolve(SMALL))
     run = claim(lab)
-    holder = sqlite3.connect(lab.settings.home / "lab.db", isolation_level=None, check_same_thread=False)
-    holder.execute("BEGIN IMMEDIATE")
-    threading.Timer(1.5, holder.close).start()
-    execute(lab, run, ending=threading.Event(), wait_s=0.3)
+    execute(lab, run, ending=threading.Event(), wait_s=0.1)
     record = lab.store.runs.get(run.id)
     assert (record.state, record.reason.startswith("The run store was unreachable")) == (RunState.PAUSED, True)
+    assert record.reason.endswith("so training paused: resume goes on from its last checkpoint.")
+
+
+class _AwayUntilThePause(Points):
+    """Takes no points until the training was told to pause because of that."""
+
+    beats: list[Heartbeat]
+
+    def append(
+        self, run: str, lease: int, points: Mapping[str, Series], *, progress: Mapping[str, Any] | None = None
+    ) -> RunRequest:
+        if not self.beats[0].timed_out:
+            raise StoreBusyError("The run store was held by another process.")
+        return super().append(run, lease, points, progress=progress)
+
+
+def test_a_training_whose_store_goes_away_pauses_at_a_step_and_says_so(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = _AwayUntilThePause(lab.store.context)
+    points.beats = []
+
+    class Watched(Heartbeat):
+        def __enter__(self) -> Heartbeat:
+            points.beats.append(self)
+            return super().__enter__()
+
+    monkeypatch.setattr(execution, "Heartbeat", Watched)
+    monkeypatch.setattr(lab.store, "points", points)
+    lab.submissions.submit(lab.validation.resolve(SMALL.replace(epochs=200, keep_mb=1)))
+    run = claim(lab)
+    execute(lab, run, ending=threading.Event(), wait_s=0.05)
+    record = lab.store.runs.get(run.id)
+    assert (record.state, record.summary.outcome) == (RunState.PAUSED, "paused")
+    assert record.reason.startswith("The run store was unreachable for ")
+    assert f"training paused at step {record.summary.step:,}: resume goes on from there" in record.reason
+    assert lab.store.points.read(run.id)["batch/loss"].step[-1] == record.summary.step
+
+
+class _LosesAnAnswer(Leases):
+    """Takes a run and loses the connection before it can say so."""
+
+    lost = False
+
+    def claim(self, *, slot: str, owner: Owner) -> RunRecord | None:
+        run = super().claim(slot=slot, owner=owner)
+        if not self.lost:
+            self.lost = True
+            raise StoreBusyError("The connection was lost.")
+        return run
+
+
+def test_a_run_whose_claim_was_never_answered_is_trained_all_the_same(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = lab.submissions.submit(lab.validation.resolve(SMALL)).run.id
+    monkeypatch.setattr(lab.store, "leases", _LosesAnAnswer(lab.store.context))
+    work(lab, ending=threading.Event(), idle_s=1.0)
+    done = lab.store.runs.get(run)
+    assert (done.state, done.attempts) == (RunState.FINISHED, 1)
