@@ -74,3 +74,14 @@ def test_what_cannot_be_cleared_away_is_said_and_stops_nobody(lab: Lab, capfd: p
     clean_up(lab.settings, later)
     later.close()
     assert "cleaning up was left for later: This lab is read-only" in capfd.readouterr().err
+
+
+def test_drawings_of_an_earlier_release_get_their_checksum(lab: Lab) -> None:
+    lab.store.sketches.save(b"ink", label="7", dataset="digits")
+    with lab.store.database.write() as connection:
+        connection.exec_driver_sql("UPDATE sketches SET seal = ''")
+    clean_up(lab.settings, lab.store)
+    assert lab.store.sketches.count_damaged() == 0
+    with lab.store.database.write() as connection:
+        connection.exec_driver_sql("UPDATE sketches SET label = '1'")
+    assert lab.store.sketches.count_damaged() == 1

@@ -9,7 +9,7 @@ import pytest
 
 from lab.runs.leases import Leases
 from lab.runs.records import RunRecord, RunRequest, RunState
-from lab.runs.rows import LEASE_S
+from lab.runs.rows import LEASE_S, RENEW_S
 from lab.service.lab import Lab
 from lab.training.events import Command
 from lab.worker import heartbeat
@@ -90,3 +90,13 @@ def test_a_lease_is_renewed_several_times_before_it_would_run_out(
     gaps = [later - earlier for earlier, later in zip(leases.at, leases.at[1:])]
     assert len(gaps) >= 4
     assert max(gaps) <= LEASE_S / 3
+    assert min(gaps) >= RENEW_S  # and no more often: each renewal is a transaction
+
+
+def test_a_stop_is_heard_within_a_second_or_two(lab: Lab, run: RunRecord) -> None:
+    """With the intervals of a real worker."""
+    with Heartbeat(lab, run, threading.Event()) as beat:
+        lab.submissions.control(run.id, RunRequest.STOP)
+        asked = time.monotonic()
+        assert _until_commanded(beat) is Command.STOP
+        assert time.monotonic() - asked < 5

@@ -3,8 +3,11 @@
 import math
 import sqlite3
 import threading
+import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +16,12 @@ import torch
 from lab.cli.commands.runs import epoch_rows
 from lab.config import RunConfig
 from lab.diagnosis.curves import DataFacts
+from lab.diagnosis.rules import diagnose_run
 from lab.errors import ArtifactError, LeaseLostError, StoreBusyError
+from lab.findings import Finding
 from lab.runs.outage import Outage
-from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, RunRequest, RunState
+from lab.runs.points import Points
+from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, RunRequest, RunState, Series
 from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.training.checkpoint import Checkpoint, Weights
@@ -463,3 +469,77 @@ def test_a_budget_of_a_megabyte_is_a_million_bytes(lab: Lab, size: int, left: li
         _epoch(recorder, epoch, loss=1.0 / epoch, size=size)
     assert [file.epoch for file in lab.weights.list(run.id)] == left
     assert len(_files(lab)) == len(left)
+
+
+class _CountedPoints(Points):
+    """Notes the steps of each transaction."""
+
+    written: list[list[int]]
+
+    def append(
+        self, run: str, lease: int, points: Mapping[str, Series], *, progress: Mapping[str, Any] | None = None
+    ) -> RunRequest:
+        self.written.append(points["batch/loss"].step.tolist() if "batch/loss" in points else [])
+        return super().append(run, lease, points, progress=progress)
+
+
+def test_each_point_is_written_once_and_reports_are_gathered(lab: Lab, clock: _Clock) -> None:
+    points = _CountedPoints(lab.store.context)
+    points.written = []
+    lab.store.points = points
+    run, recorder = _begin(lab)
+    for step in range(1, 9):
+        clock.now += 0.125
+        recorder.record(_steps(step, step))
+    assert points.written == [[1, 2, 3, 4], [5, 6, 7, 8]]
+    recorder.record(Evaluated(8, 1, 1.0, {"val/loss": 0.5}, epoch_end=False))  # seen at once
+    assert points.written[2:] == [[]]
+    assert lab.store.points.read(run.id)["val/loss"].value.tolist() == [0.5]
+
+
+def test_a_run_is_not_judged_more_often_than_every_five_seconds(
+    lab: Lab, clock: _Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = []
+
+    def diagnose(*arguments: Any, **rest: Any) -> tuple[Finding, ...]:
+        judged.append(clock.now)
+        return diagnose_run(*arguments, **rest)
+
+    monkeypatch.setattr("lab.worker.recorder.diagnose_run", diagnose)
+    _, recorder = _begin(lab)
+    for step in range(1, 50):
+        clock.now += 0.5
+        recorder.record(_steps(step, step))
+    assert judged == [1_000.0, 1_005.0, 1_010.0, 1_015.0, 1_020.0]
+
+
+def test_a_run_has_one_checkpoint_which_is_dated_when_it_was_saved(lab: Lab) -> None:
+    run, recorder = _begin(lab)
+    before = time.time()
+    for step in (10, 20, 30):
+        recorder.record(_steps(step - 9, step))
+        recorder.record(_checkpoint(step))
+    (file,) = lab.store.files.list(run.id, kind=CHECKPOINT)
+    assert (file.step, file.epoch, before <= file.created_at <= time.time()) == (30, 2, True)
+    assert _files(lab) == ["checkpoint-000000"]
+
+
+def test_files_that_waited_for_the_store_are_all_listed_in_their_order(lab: Lab) -> None:
+    run, recorder = _begin(lab, outage=Outage(limit_s=0.0))
+    holder = _hold(lab, None)
+    for epoch in (1, 2, 3):
+        _epoch(recorder, epoch)
+    assert lab.store.files.list(run.id) == ()
+    holder.close()
+    recorder.finish(_ended("finished", 60), state=RunState.FINISHED, reason="")
+    assert [file.epoch for file in lab.weights.list(run.id)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("request_", [RunRequest.STOP, RunRequest.PAUSE])
+def test_a_run_that_fails_after_it_was_asked_to_end_says_why_it_failed(lab: Lab, request_: RunRequest) -> None:
+    run, recorder = _begin(lab)
+    lab.submissions.control(run.id, request_)
+    recorder.fail("The device ran out of memory.")
+    record = lab.store.runs.get(run.id)
+    assert (record.state, record.reason) == (RunState.FAILED, "The device ran out of memory.")

@@ -1,6 +1,7 @@
 """What a supervisor starts, with which settings, how often, and when it begins anew; the processes are stand-ins."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,15 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
+from lab.atomic_files import TEMPORARY
 from lab.errors import StoreBusyError
 from lab.runs.leases import Leases
 from lab.runs.outage import Outage
+from lab.runs.owner import Owner, this_host
 from lab.runs.run_queue import RunQueue
 from lab.service.lab import Lab
 from lab.settings import PROCESS_ENVIRONMENT, Settings
 from lab.worker.supervisor import process as module
-from lab.worker.supervisor.launch import start_supervisor
+from lab.worker.supervisor.adopted import AdoptedWorker
+from lab.worker.supervisor.launch import lock_path, log_path, start_supervisor
 from lab.worker.supervisor.process import Supervisor, main
 from tests.worker.worker_runs import SMALL, open_lab
 
@@ -218,3 +223,105 @@ def test_a_store_that_is_away_is_waited_for_until_it_is_too_long(lab: Lab, monke
     assert _run(supervisor, lab)
     assert time.monotonic() - began > 1.0
     assert supervisor.outage.exceeded
+
+
+class _FakeTime:
+    """A clock on which each wait of the supervisor takes as long as it is told."""
+
+    def __init__(self, wait_s: float) -> None:
+        self.now, self._wait_s = 1_000.0, wait_s
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, _seconds: float) -> None:
+        self.now += self._wait_s
+        time.sleep(0.05)
+
+
+def _supervisor(lab: Lab, monkeypatch: pytest.MonkeyPatch, *, wait_s: float) -> tuple[Supervisor, _FakeTime]:
+    monkeypatch.undo()  # the intervals are those of a real supervisor
+    clock = _FakeTime(wait_s)
+    monkeypatch.setattr(module, "time", clock)
+    return Supervisor(lab.settings, idle_since=clock.now), clock
+
+
+def test_three_workers_that_fail_within_seconds_are_enough(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each lives for at least ten seconds of the clock."""
+    supervisor, _ = _supervisor(lab, monkeypatch, wait_s=10.0)
+    target = _stand_in(tmp_path, monkeypatch, _EXITS_IN_TURN, codes=[1] * 500)
+    lab.submissions.submit(lab.validation.resolve(SMALL))
+    assert _run(supervisor, lab)
+    assert target.read_text() == "xxx"
+
+
+def test_a_supervisor_with_nothing_to_do_leaves_after_some_seconds(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor, clock = _supervisor(lab, monkeypatch, wait_s=1.0)
+    began = clock.now
+    assert _run(supervisor, lab)
+    assert 5.0 < clock.now - began <= 7.0
+
+
+def test_a_supervisor_stays_for_some_seconds_after_its_worker_has_left(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a run which is asked for just then need not wait for another supervisor."""
+    supervisor, clock = _supervisor(lab, monkeypatch, wait_s=1.0)
+    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as worker:
+        assert worker.stdin is not None
+        supervisor.worker = worker
+        life = threading.Thread(target=supervisor.run, args=(lab.store,), daemon=True)
+        life.start()
+        end = time.monotonic() + 30
+        while clock.now < 1_010.0 and time.monotonic() < end:
+            time.sleep(0.02)
+        worker.stdin.close()
+        worker.wait(30)
+        left = clock.now
+        life.join(30)
+    assert not life.is_alive()
+    assert clock.now - left >= 4.0
+
+
+def test_what_supervisor_and_workers_say_is_added_to_one_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings.from_env({"LAB_HOME": str(tmp_path / "home")})
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\necho said; echo complained >&2\n")
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(script))
+    for starts in (1, 2):
+        assert start_supervisor(settings)
+        end = time.monotonic() + 30
+        while log_path(settings).read_text().count("complained") < starts and time.monotonic() < end:
+            time.sleep(0.02)
+        assert log_path(settings).read_text() == "said\ncomplained\n" * starts
+
+
+def test_a_second_supervisor_fails_and_names_the_lock(
+    lab: Lab, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOCK_S", 0.05)
+    with FileLock(lock_path(lab.settings)):
+        assert main(lab.settings) == 1
+    assert f"holds {lock_path(lab.settings)}" in capfd.readouterr().err
+
+
+def test_a_process_that_got_the_id_of_an_ended_worker_is_left_alone() -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"]) as other:
+        worker = AdoptedWorker(Owner(this_host(), other.pid, "before"))
+        worker.terminate()
+        worker.kill()
+        time.sleep(0.2)
+        assert other.poll() is None
+        other.kill()
+
+
+def test_a_supervisor_cleans_up_when_it_starts(lab: Lab, handlers: None) -> None:
+    stray = Path(lab.settings.artifacts, "run", f".weights{TEMPORARY}")
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"torn")
+    os.utime(stray, (1.0, 1.0))
+    assert main(lab.settings) == 0
+    assert not stray.exists()

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from lab.runs.points import Points
 from lab.runs.records import RunRecord, RunRequest, RunState, Series
 from lab.service.lab import Lab
 from lab.training.events import Command
-from lab.worker import execution, heartbeat
+from lab.worker import execution, heartbeat, loop
 from lab.worker.disk_reserve import release_reserve
 from lab.worker.execution import execute
 from lab.worker.heartbeat import Heartbeat
@@ -268,9 +269,8 @@ class _Refuses(Leases):
 
 def test_a_store_that_is_away_longer_than_a_run_may_wait_pauses_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lab.store, "leases", _Refuses(lab.store.context))
-    lab.submissions.submit(lab.validation.resolve(SMALL))
-    run = claim(lab)
-    execute(lab, run, ending=threading.Event(), wait_s=0.1)
+    run = lab.submissions.submit(lab.validation.resolve(SMALL)).run
+    work(lab, ending=threading.Event(), idle_s=0.2, wait_s=0.1)
     record = lab.store.runs.get(run.id)
     assert (record.state, record.reason.startswith("The run store was unreachable")) == (RunState.PAUSED, True)
     assert record.reason.endswith("so training paused: resume goes on from its last checkpoint.")
@@ -333,3 +333,71 @@ def test_a_run_whose_claim_was_never_answered_is_trained_all_the_same(
     work(lab, ending=threading.Event(), idle_s=1.0)
     done = lab.store.runs.get(run)
     assert (done.state, done.attempts) == (RunState.FINISHED, 1)
+
+
+class _BusyTwice(Leases):
+    """Refuses the first and the third claim."""
+
+    claims = 0
+
+    def claim(self, *, slot: str, owner: Owner) -> RunRecord | None:
+        self.claims += 1
+        if self.claims in (1, 3):
+            raise StoreBusyError(f"The store is busy at claim {self.claims}.")
+        return super().claim(slot=slot, owner=owner)
+
+
+def test_an_idle_workers_log_tells_of_every_outage(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(loop, "POLL_S", 0.01)
+    leases = _BusyTwice(lab.store.context)
+    monkeypatch.setattr(lab.store, "leases", leases)
+    work(lab, ending=threading.Event(), idle_s=0.5)
+    assert leases.claims > 3
+    said = [line.partition(": ")[2] for line in capfd.readouterr().err.splitlines() if " worker " in line]
+    again = "the store answers again after 0 s"
+    assert said == ["The store is busy at claim 1.", again, "The store is busy at claim 3.", again]
+
+
+class _Passing(threading.Event):
+    """Lets time pass on a clock of its own where it is waited for."""
+
+    now = 1_000.0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.now += timeout or 0.0
+        return False
+
+
+def test_an_idle_worker_stays_for_five_minutes(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "POLL_S", 10.0)
+    ending = _Passing()
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: ending.now))
+    work(lab, ending=ending)
+    assert ending.now == 1_300.0
+
+
+def test_the_data_of_a_training_is_where_the_settings_say(tmp_path: Path) -> None:
+    lab = open_lab(tmp_path / "home", LAB_DATA=str(tmp_path / "pictures"))
+    lab.store.queue.submit(SMALL.replace(dataset="mnist"), fingerprint="f" * 64, family="f" * 64)
+    failed = work_off(lab)
+    assert (failed.state, str(tmp_path / "pictures" / "MNIST") in failed.reason) == (RunState.FAILED, True)
+
+
+def test_a_run_that_failed_is_in_the_log_with_its_reason(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    lab = open_lab(tmp_path)
+    lab.store.queue.submit(SMALL.replace(dataset="mnist"), fingerprint="f" * 64, family="f" * 64)
+    failed = work_off(lab)
+    assert f"run {failed.id} failed: {failed.reason}" in capfd.readouterr().err
+
+
+def test_a_row_that_was_damaged_while_its_run_trained_is_said_in_the_log_and_ends_no_worker(
+    lab: Lab, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = lab.submissions.submit(lab.validation.resolve(SMALL)).run.id
+    held = claim(lab)
+    with lab.store.database.write() as connection:
+        connection.exec_driver_sql("UPDATE runs SET note = 'a bit fell over'")
+    execute(lab, held, ending=threading.Event())
+    assert f"run {run}: Run {run} is damaged in the database" in capfd.readouterr().err
