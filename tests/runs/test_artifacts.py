@@ -182,3 +182,15 @@ def test_the_folder_of_an_object_store_is_its_own(tmp_path: Path) -> None:
     assert files.cat_file(f"/{tmp_path.name}-a/r/c") == b"1"
     other.delete(["r/c"])
     assert files.cat_file(f"/{tmp_path.name}-a/r/c") == b"1"
+
+
+def test_a_folder_goes_with_its_last_file_and_never_the_root(tmp_path: Path) -> None:
+    artifacts = ArtifactStore(str(tmp_path / "root"))
+    for path in ("r/1", "r/2", "s/1", "top"):
+        artifacts.write(path, b"x")
+    artifacts.delete(["r/1"])
+    assert (tmp_path / "root" / "r").is_dir()
+    artifacts.delete(["r/2", "r/2", "gone/1", "top"])
+    assert sorted(path.name for path in (tmp_path / "root").iterdir()) == ["s"]
+    artifacts.delete(["s/1"])
+    assert (tmp_path / "root").is_dir()

@@ -210,3 +210,13 @@ def test_runs_that_nobody_has_judged_are_listed_in_parts_the_newest_first(store:
     store.removal.delete(newest[0][1])
     store.findings.fill({newest[1][1]: (HINT,)})
     assert store.findings.list_unjudged(limit=9) == newest[2:]
+
+
+def test_only_runs_that_have_ended_are_given_findings_from_outside(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    write_past_checks(store, run.id, findings=null())
+    store.findings.fill({run.id: (HINT,)})
+    assert store.runs.get(run.id).findings == ()
+    store.leases.finish(run.id, run.lease, state=RunState.PAUSED)
+    store.findings.fill({run.id: (HINT,)})
+    assert store.runs.get(run.id).findings == (HINT,)

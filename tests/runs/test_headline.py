@@ -69,6 +69,9 @@ def test_without_saved_weights_a_run_is_known_by_what_its_summary_says() -> None
     )
     restored = result_of_summary(RunSummary.read({**summary, "final_epoch": 3}), restore_best=True)
     assert (restored.epoch, restored.which) == (3, "best")
+    unvalidated = RunSummary.read({"test_accuracy": 0.9, "final_epoch": 3, "best_epoch": 3})
+    assert result_of_summary(unvalidated, restore_best=True).which == "last"
+    assert result_of_summary(RunSummary.read({**summary, "best_epoch": 5}), restore_best=False).which == "last"
     assert result_of_summary(RunSummary(), restore_best=True) == HeadlineResult()
     damaged = RunSummary.read({"test_accuracy": "<script>", "final_epoch": 1})
     assert result_of_summary(damaged, restore_best=False) == HeadlineResult()

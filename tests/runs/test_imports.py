@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,11 +18,11 @@ from lab.errors import LeaseLostError, StoreError
 from lab.runs import imports, throttled_writer
 from lab.runs.database import Database
 from lab.runs.identity import new_run_id
-from lab.runs.imports import IMPORT_LEASE_S, EndedRun
+from lab.runs.imports import IMPORT_LEASE_S, EndedRun, PortableRun
 from lab.runs.owner import Owner
 from lab.runs.partial_table import partial_runs
 from lab.runs.records import RunRequest, RunState, SavedFile, Series
-from lab.runs.run_facts import RunSummary
+from lab.runs.run_facts import RunEnvironment, RunSummary
 from lab.runs.schema import points, runs, saved_files
 from lab.runs.store import RunStore
 from tests.runs.conftest import Clock
@@ -339,3 +340,33 @@ def test_an_import_of_large_files_renews_its_lease_between_them(
 
     (run,) = store.imports.insert([ended([], id=id, files=files)], write_file=write)
     assert [file.step for file in store.files.list(run.id)] == [1, 2, 3]
+
+
+def test_an_imported_run_says_of_itself_what_it_said_elsewhere(store: RunStore) -> None:
+    run = EndedRun(
+        id=new_run_id(),
+        name="of another lab",
+        config=RunConfig(dataset="digits", lr=0.25),
+        fingerprint="e" * 64,
+        state=RunState.STOPPED,
+        reason="somebody stopped it",
+        created_at=1.1e9,
+        started_at=1.2e9,
+        finished_at=1.3e9,
+        seconds=77.5,
+        device="cuda:3",
+        note="two\nlines",
+        tags=("a", "b"),
+        notices=("first", "second"),
+        summary=RunSummary.from_dict({"test_accuracy": 0.5, "best_epoch": 2, "images_per_second": 8.0}),
+        environment=RunEnvironment.from_dict({"torch": "2.1", "normalization": [0.25, 0.5], "val_images": 6}),
+        points={},
+        files=(),
+    )
+    (found,) = store.imports.insert([run])
+    assert store.runs.get(run.id) == found
+    for one in fields(PortableRun):
+        assert getattr(found, one.name) == getattr(run, one.name), one.name
+    assert (found.origin, found.attempts, found.family, found.parent) == ("imported", 1, "", None)
+    assert store.runs.count(where="best_epoch:2 speed:8 tag:b") == 1
+    assert store.runs.find_answer(run.fingerprint) is None

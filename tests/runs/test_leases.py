@@ -1,12 +1,14 @@
 """Who may write, what a run's true state is, and what people may ask of it."""
 
 import os
+import time
+from collections.abc import Callable
 
 import pytest
 
 from lab.errors import LeaseLostError, RunNotFoundError, RunStateError
 from lab.runs.owner import Owner
-from lab.runs.records import RunRequest, RunState
+from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.rows import FOREIGN_GRACE_S, LEASE_S
 from lab.runs.run_facts import RunEnvironment, RunProgress, RunSummary
 from lab.runs.store import RunStore
@@ -359,3 +361,93 @@ def test_a_run_that_goes_on_waits_behind_what_was_queued_meanwhile(store: RunSto
     clock.now += 1
     store.leases.request(first.id, RunRequest.RUN)
     assert [run.id for run in store.queue.list()] == [second.id, first.id]
+
+
+Write = Callable[[RunStore, RunRecord], object]
+WRITES: dict[str, Write] = {
+    "heartbeat": lambda store, run: store.leases.heartbeat(run.id, run.lease),
+    "points": lambda store, run: store.points.append(run.id, run.lease, {"a": series("a", [1], [1.0])}),
+    "progress": lambda store, run: store.leases.set_progress(run.id, run.lease, {"step": 1}),
+    "environment": lambda store, run: store.leases.set_environment(run.id, run.lease, environment={}, device="cpu"),
+    "notice": lambda store, run: store.leases.add_notice(run.id, run.lease, "x"),
+    "file": lambda store, run: store.files.add(run.id, run.lease, saved_file(run.id)),
+    "removed file": lambda store, run: store.files.remove(run.id, run.lease, ["x"]),
+    "findings": lambda store, run: store.findings.set(run.id, run.lease, ()),
+    "rewind": lambda store, run: store.history.rewind(run.id, run.lease, 0),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
+def test_every_write_of_the_owner_renews_the_lease_by_ten_seconds(store: RunStore, clock: Clock, write: Write) -> None:
+    run = claimed(store, FOREIGN)
+    clock.now += LEASE_S - 1
+    write(store, run)
+    for later, responding in ((9.9, True), (0.2, False)):
+        clock.now += later
+        found = store.runs.get(run.id)
+        assert (found.state, found.responding) == (RunState.RUNNING, responding), later
+    clock.now += FOREIGN_GRACE_S
+    assert store.runs.get(run.id).state is RunState.INTERRUPTED
+
+
+def test_what_a_resumed_run_said_of_its_last_end_is_gone(store: RunStore, me: Owner, clock: Clock) -> None:
+    run = claimed(store, me)
+    store.leases.set_progress(run.id, run.lease, {"step": 7, "phase": "training"})
+    store.leases.finish(run.id, run.lease, state=RunState.FAILED, reason="The disk is full.")
+    store.leases.request(run.id, RunRequest.RUN)
+    again = store.leases.claim(slot="cpu", owner=me)
+    assert again is not None
+    assert (again.reason, again.finished_at, again.progress, again.requested) == (
+        "",
+        None,
+        RunProgress(),
+        RunRequest.RUN,
+    )
+    assert store.runs.get(run.id) == again
+
+
+def test_a_claim_of_an_interrupted_run_takes_its_reason_back(
+    store: RunStore, process: type[Process], me: Owner, clock: Clock
+) -> None:
+    worker = process()
+    run = claimed(store, worker.owner)
+    clock.now += 5
+    worker.die()
+    store.leases.recover()
+    cut = store.runs.get(run.id)
+    assert (cut.state, cut.finished_at) == (RunState.INTERRUPTED, clock.now)
+    store.leases.request(run.id, RunRequest.RUN)
+    again = store.leases.claim(slot="cpu", owner=me)
+    assert again is not None
+    assert (again.reason, again.finished_at) == ("", None)
+
+
+def test_a_process_that_hangs_is_ended_when_its_run_is_resumed(
+    store: RunStore, process: type[Process], clock: Clock
+) -> None:
+    worker = process()
+    run = claimed(store, worker.owner)
+    clock.now += LEASE_S + 1
+    assert not store.runs.get(run.id).responding
+    assert store.leases.request(run.id, RunRequest.RUN).state is RunState.QUEUED
+    end = time.monotonic() + 10
+    while worker.alive and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not worker.alive
+
+
+@pytest.mark.parametrize(
+    ("state", "live", "over", "resumable"),
+    [
+        (RunState.QUEUED, True, False, False),
+        (RunState.RUNNING, True, False, False),
+        (RunState.STOPPING, True, False, False),
+        (RunState.PAUSED, False, False, True),
+        (RunState.INTERRUPTED, False, False, True),
+        (RunState.STOPPED, False, True, True),
+        (RunState.FAILED, False, True, True),
+        (RunState.FINISHED, False, True, False),
+    ],
+)
+def test_what_each_state_means(state: RunState, live: bool, over: bool, resumable: bool) -> None:
+    assert (state.live, state.over, state.resumable) == (live, over, resumable)

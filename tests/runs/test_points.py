@@ -1,17 +1,21 @@
 """Curves and saved files: exact, in order, each point once, and only from the owner."""
 
 import time
+from functools import partial
 
 import numpy as np
 import pytest
 
-from lab.errors import RunNotFoundError, RunStateError, StoreError
+from lab.errors import RunNotFoundError, RunStateError, StoreError, UnreadableRunError
+from lab.runs import history, throttled_writer
 from lab.runs.curves import sample
+from lab.runs.encoding import setting_key
 from lab.runs.owner import Owner
 from lab.runs.records import RunState, Series
 from lab.runs.store import RunStore
+from lab.runs.throttled_writer import ThrottledWriter
 from tests.runs.conftest import Clock
-from tests.runs.runs_data import claimed, saved_file, series, submit
+from tests.runs.runs_data import CONFIG, claimed, saved_file, series, submit
 
 
 def test_points_come_back_in_step_order_by_series(store: RunStore, me: Owner) -> None:
@@ -203,3 +207,59 @@ def test_a_run_that_continues_another_starts_with_its_history(store: RunStore, m
         store.history.copy(first.id, second.id)
     store.points.append(second.id, taken.lease, {"a": series("a", [3], [3.0])})
     assert store.points.read(first.id)["a"].step.tolist() == [1, 2]
+
+
+def test_a_damaged_curve_is_not_shown(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    store.points.append(run.id, run.lease, {name: series(name, [1, 2, 3], [1.0, 2.0, 3.0]) for name in ("a", "b")})
+    with store.database.write() as connection:
+        connection.exec_driver_sql("UPDATE points SET value = 9 WHERE step = 2 AND series = 1")
+    damaged, whole = sorted(
+        ("a", "b"), key=lambda name: store.points.read(run.id, series=[name], after_step=1)[name].value[0] != 9
+    )
+    for asked in (None, [damaged]):
+        with pytest.raises(UnreadableRunError, match=f"The curve {damaged!r} of run {run.id} is damaged"):
+            store.points.read(run.id, series=asked)
+    assert store.points.read(run.id, series=[whole])[whole].value.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_runs_that_differ_in_their_seed_are_found_together_without_deleted_ones(store: RunStore, me: Owner) -> None:
+    same = [submit(store, str(seed), config=CONFIG.replace(seed=seed)).id for seed in range(3)]
+    other = submit(store, "other", config=CONFIG.replace(lr=0.5)).id
+    store.removal.delete(same[1])
+    found = store.runs.find_settings([CONFIG.replace(seed=9), CONFIG.replace(lr=0.5), CONFIG.replace(lr=0.75)])
+    ids = {key: [run.id for run in records] for key, records in found.items()}
+    assert ids == {
+        setting_key(CONFIG): [same[0], same[2]],
+        setting_key(CONFIG.replace(lr=0.5)): [other],
+        setting_key(CONFIG.replace(lr=0.75)): [],
+    }
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_copying_and_rewinding_in_small_parts_lose_no_point_and_no_file(
+    store: RunStore, me: Owner, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(throttled_writer, "MOST_ROWS", size)
+    monkeypatch.setattr(throttled_writer, "PAUSE_S", 0.0)
+    writer = partial(ThrottledWriter, first=size, least=size)
+    monkeypatch.setattr(history, "ThrottledWriter", writer)
+    first = claimed(store, me, "a")
+    points = {name: series(name, range(1, 7), [float(step) for step in range(1, 7)]) for name in ("a", "b")}
+    store.points.append(first.id, first.lease, points)
+    for step in (2, 4, 6):
+        store.files.add(first.id, first.lease, saved_file(first.id, f"r/{step}", step=step))
+    store.leases.finish(first.id, first.lease, state=RunState.FINISHED)
+    second = claimed(store, me, "b")
+    store.history.copy(first.id, second.id, lease=second.lease)
+    assert repr(store.points.read(second.id)) == repr(store.points.read(first.id))
+    assert [file.step for file in store.files.list(second.id)] == [2, 4, 6]
+    for step in (4, 3, 0):  # 4 is the step of a file, which stays
+        store.history.rewind(second.id, second.lease, step)
+        left = store.points.read(second.id)
+        assert {name: one.step.tolist() for name, one in left.items()} == (
+            {name: list(range(1, step + 1)) for name in ("a", "b")} if step else {}
+        )
+        assert [file.step for file in store.files.list(second.id)] == [one for one in (2, 4, 6) if one <= step]
+        assert store.integrity.verify(second.id) == ()
+    assert [file.step for file in store.files.list(first.id)] == [2, 4, 6]

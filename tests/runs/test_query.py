@@ -6,7 +6,7 @@ from lab.config import FIELDS, RunConfig
 from lab.errors import InputError
 from lab.runs.owner import Owner
 from lab.runs.query import KEYS, ORDERS, Term, parse_query
-from lab.runs.records import RunState
+from lab.runs.records import RunRequest, RunState
 from lab.runs.store import RunStore
 from tests.runs.conftest import Clock
 
@@ -151,3 +151,48 @@ def test_only_the_named_ids_are_listed(four: RunStore) -> None:
     assert [run.id for run in four.runs.list(order="created", ids=[two.id, one.id, "nothing"])] == [one.id, two.id]
     assert four.runs.list(ids=[]) == ()
     assert four.runs.count(ids=[one.id], where="state:finished") == 1
+
+
+NUMBERS = {  # of three runs: what they are searched and sorted by, all in different orders
+    "test": ("test", [0.5, 0.9, 0.7]),
+    "val": ("val", [0.7, 0.5, 0.9]),
+    "best_epoch": ("best_epoch", [3, 2, 1]),
+    "seconds": ("seconds", [20.0, 30.0, 10.0]),
+    "speed": ("speed", [300.0, 100.0, 200.0]),
+}
+
+
+def test_each_number_is_searched_and_sorted_by_its_own_column(store: RunStore, me: Owner) -> None:
+    for index in range(3):
+        store.queue.submit(RunConfig(dataset="digits"), fingerprint=str(index), family="f", name=str(index))
+        for attempt in range(index + 1):
+            run = store.leases.claim(slot="cpu", owner=me)
+            assert run is not None
+            if attempt < index:
+                store.leases.finish(run.id, run.lease, state=RunState.PAUSED)
+                store.leases.request(run.id, RunRequest.RUN)
+        facts = {name: values[index] for name, (_, values) in NUMBERS.items()}
+        store.leases.finish(
+            run.id,
+            run.lease,
+            state=RunState.FINISHED,
+            seconds=facts["seconds"],
+            summary={
+                "test_accuracy": facts["test"],
+                "val_accuracy": facts["val"],
+                "best_epoch": facts["best_epoch"],
+                "images_per_second": facts["speed"],
+            },
+        )
+    first = store.runs.list(order="number")[0]
+    for _ in range(3):  # the numbers of leases and attempts differ from each other
+        store.removal.delete(first.id)
+        store.removal.undelete(first.id)
+    for key, (name, values) in NUMBERS.items():
+        order = sorted(range(3), key=lambda index: values[index])
+        assert [run.name for run in store.runs.list(order=key)] == [str(index) for index in order], key
+        assert [run.name for run in store.runs.list(order="-" + key)] == [str(i) for i in reversed(order)], key
+        for index, value in enumerate(values):
+            assert [run.name for run in store.runs.list(where=f"{name}={value}")] == [str(index)], key
+    for index in range(3):
+        assert [run.name for run in store.runs.list(where=f"attempts:{index + 1}")] == [str(index)]
