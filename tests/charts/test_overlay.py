@@ -170,3 +170,19 @@ def test_a_short_gap_in_a_long_run_is_a_gap_of_the_raw_line_and_marked() -> None
     assert [(mark.x, mark.name) for mark in line.non_finite] == [(50_004.0, "NaN")]
     assert np.isnan(line.raw_y[line.raw_x == 50_004]).tolist() == [True]
     assert line.raw_x[-1] == 100_000
+
+
+@pytest.mark.parametrize(("x", "log_x"), [("step", True), ("epoch", True), ("relative", True), ("wall", False)])
+def test_the_time_of_day_has_no_logarithm_and_accuracies_none_either(x: str, log_x: bool) -> None:
+    one = curves(run(), batch_loss=[2.0, 1.0], val_loss=[1.5, 1.0], val_accuracy=[0.5, 0.6])
+    loss = overlay_info([one], OverlayOptions("loss", x, log_x=True, log_y=True))
+    accuracy = overlay_info([one], OverlayOptions("accuracy", x, log_x=True, log_y=True))
+    assert ((loss.log_x, loss.log_y), (accuracy.log_x, accuracy.log_y)) == ((log_x, True), (log_x, False))
+
+
+def test_a_long_line_begins_and_ends_with_its_run_on_both_scales() -> None:
+    values = np.linspace(2.0, 1.0, 100_000)
+    for log_x in (False, True):
+        (line,) = overlay_info([curves(run(), batch_loss=values)], OverlayOptions(smoothing=1, log_x=log_x)).lines
+        assert (line.raw_x[0], line.raw_x[-1], line.raw_y[0], line.raw_y[-1]) == (1, 100_000, 2.0, 1.0)
+        assert line.total == 100_000

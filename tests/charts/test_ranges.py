@@ -103,6 +103,10 @@ def test_the_ends_of_the_axis_have_room_on_both_scales() -> None:
     assert axis_range(Limits(0.0, 2.0), 0.1, log=False) == pytest.approx((-0.1, 2.1))
     low, high = axis_range(Limits(0.0, 10.0), 0.1, log=True)
     assert (low, high) == pytest.approx((-1.1, 1.1))
+    assert axis_range(Limits(2.0, 2.0), 0.1, log=False) == pytest.approx(
+        (1.95, 2.05)
+    )  # equal values need some height too
+    assert axis_range(Limits(10.0, 10.0), 0.1, log=True) == pytest.approx((0.95, 1.05))
 
 
 def _compared(**options: bool) -> tuple[list[str], go.Figure]:

@@ -53,3 +53,18 @@ def test_points_of_an_older_release_once_an_epoch_are_dots_with_a_note() -> None
         "shown.",
     )
     assert overlay_figure(info).data[0].mode == "markers"
+
+
+def test_a_level_line_spans_the_time_of_its_run_on_every_axis() -> None:
+    constant = _rated(1, [10, 20], [0.05, 0.05], lr=0.05)
+    changing = _rated(2, [1, 10], [0.1, 0.2], schedule="cosine", lr=0.2)
+    ends = {
+        x: overlay_info((constant, changing), OverlayOptions("lr", x)).lines[0].x.tolist()
+        for x in ("step", "epoch", "relative", "wall")
+    }
+    assert ends == {
+        "step": [1, 20],
+        "epoch": [0.1, 2.0],  # of ten steps each
+        "relative": [0.5, 10.0],  # half a second a step
+        "wall": [2_000_500.0, 2_010_000.0],
+    }

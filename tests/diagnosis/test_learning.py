@@ -185,3 +185,12 @@ def test_overfitting_is_told_as_soon_as_as_many_epochs_have_risen_as_are_average
         == ["overfitting"]
     ]
     assert told[0] == max(lowest + 2 * width - 1, 15 if width == 5 else 0)
+
+
+@pytest.mark.parametrize(("dip", "told"), [(0.5, False), (0.65, True)])
+def test_every_one_of_the_last_epochs_must_keep_half_of_the_rise(dip: float, told: bool) -> None:
+    """From 0.1 to a mean of about 1.03 over the last seven epochs: half of the rise is at 0.56."""
+    validation = np.concatenate([np.linspace(1.0, 0.2, 10), np.full(7, 0.1), np.full(40, 1.1)])
+    validation[-3] = dip
+    curves = epochs(val_loss=validation, train_loss=0.9 ** np.arange(len(validation)))
+    assert codes(RunConfig(), curves) == (["overfitting"] if told else [])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lab.config import RunConfig
-from lab.diagnosis.causes import decays_everything
+from lab.diagnosis.causes import decays_everything, falls
 from lab.diagnosis.curves import CurveView, DataFacts, Points, guessing_level
 from lab.metrics import Split
 from lab.training.losses import build_loss
@@ -344,3 +344,27 @@ def test_guessing_reaches_three_standard_errors_above_the_largest_class_but_not_
     facts = DataFacts(2, {"val": images}, {"val": share, "train": share})
     assert facts.chance(Split.VAL) == pytest.approx(limit)
     assert DataFacts(2, {}, {"val": share}).chance(Split.VAL, images=images) == pytest.approx(limit)
+
+
+@pytest.mark.parametrize(("fall", "seen"), [(0.40, False), (0.45, True)])
+def test_a_loss_falls_where_its_first_and_last_tenth_differ_by_more_than_three_standard_errors(
+    fall: float, seen: bool
+) -> None:
+    """A loss of 1,000 batches that is 1 above and below its mean in turn: each tenth has an error of 0.1, both 0.1414."""
+    loss = 2.0 + np.where(np.arange(1000) % 2, 1.0, -1.0)
+    loss[-100:] -= fall
+    assert falls(CurveView(RunConfig(), batches(loss), FACTS, ended=True)) is seen
+    assert not falls(CurveView(RunConfig(), batches(loss[:90]), FACTS, ended=True))  # a tenth of it is too few
+
+
+@pytest.mark.parametrize(
+    ("level", "words"),
+    [
+        (LOG_10, "After 300 steps the loss is 2.3026, still what guessing gives (2.3026)"),
+        (LOG_10 * 1.029, "After 300 steps the loss is 2.3694, still what guessing gives (2.3026)"),
+        (LOG_10 * 1.031, "The loss hardly moved: 2.3740 at first, 2.3740 after 300 steps"),
+    ],
+)
+def test_a_loss_that_did_not_move_is_compared_with_guessing_where_it_is_near_it(level: float, words: str) -> None:
+    (finding,) = judge(RunConfig(lr=1e-6), flat(level))
+    assert words in finding.message

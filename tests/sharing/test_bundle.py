@@ -10,6 +10,7 @@ import sys
 import time
 import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,12 @@ from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.sharing.bundle import read, write
 from lab.sharing.bundle.archive import open_archive
-from lab.sharing.bundle.curves import check_curves, curve_parts
+from lab.sharing.bundle.curves import MOST_SERIES, check_curves, curve_parts
 from lab.sharing.bundle.layout import MANIFEST, MAX_ENTRIES, VOLATILE, weights_name
 from lab.sharing.bundle.read import import_bundle
 from lab.sharing.bundle.record import read_record
 from lab.sharing.bundle.write import write_bundle
+from tests.runs.runs_data import write_past_checks
 from tests.sharing.hostile_bundles import CANARY, POINTS, RUN, every_case, pack, sealed, unpack
 from tests.sharing.sharing_runs import SMALL, open_lab
 
@@ -484,3 +486,73 @@ def test_every_value_of_an_imported_run_is_that_of_the_run_it_was(bundle: bytes,
     assert came.headline.as_dict() == run.headline.as_dict()
     for where in ("test>0", "val>0", "best_epoch>0"):
         assert [found.id for found in other.store.runs.list(where=where)] == [came.id]
+
+
+def _with_curves(bundle: bytes, step: np.ndarray, *, count: int = 1) -> bytes:
+    columns = {"step": step, "value": np.ones(len(step)), "time_s": np.ones(len(step))}
+    arrays = {f"s{n:02d}:{name}": column for n in range(count) for name, column in columns.items()}
+    return pack(sealed({**unpack(bundle), POINTS: safetensors.numpy.save(arrays)}))
+
+
+@pytest.mark.parametrize("place", [1, 8_191, 8_192, 8_193, 19_999])
+@pytest.mark.parametrize("back", [1, 2])
+def test_steps_rise_also_where_a_long_curve_is_read_in_parts(bundle: bytes, other: Lab, place: int, back: int) -> None:
+    step = np.arange(1, 20_001)
+    assert len(import_bundle(other, io.BytesIO(_with_curves(bundle, step)))) == 1
+    step[place:] -= back
+    with pytest.raises(InputError, match=r"the steps of s00 in runs/0/points\.safetensors do not rise"):
+        import_bundle(other, io.BytesIO(_with_curves(bundle, step)))
+
+
+def test_a_run_of_a_bundle_has_at_most_sixty_four_curves(bundle: bytes, other: Lab) -> None:
+    step = np.arange(1, 4)
+    (arrived,) = import_bundle(other, io.BytesIO(_with_curves(bundle, step, count=MOST_SERIES)))
+    assert len(other.store.points.read(arrived.id)) == MOST_SERIES
+    with pytest.raises(InputError, match="is no name of a curve"):
+        import_bundle(other, io.BytesIO(_with_curves(bundle, step, count=MOST_SERIES + 1)))
+
+
+def test_one_run_that_still_goes_on_keeps_the_others_from_being_a_bundle(other: Lab, bundle: bytes) -> None:
+    (ended,) = import_bundle(other, io.BytesIO(bundle))
+    queued = other.submissions.submit(other.validation.resolve(RunConfig.from_dict(SMALL)), name="later").run
+    for runs in ([ended, queued], [queued, ended]):
+        with pytest.raises(InputError, match="Run later is queued: wait until it has ended"):
+            write_bundle(other, runs)
+
+
+def test_what_no_lab_takes_is_made_fit_when_it_is_exported(bundle: bytes, other: Lab, tmp_path: Path) -> None:
+    (run,) = import_bundle(other, io.BytesIO(bundle))
+    write_past_checks(other.store, run.id, created_at=float("inf"), seconds=float("inf"), tags="\nb\na\n a \n")
+    third = open_lab(tmp_path / "third")
+    (arrived,) = import_bundle(third, io.BytesIO(write_bundle(other, [other.store.runs.get(run.id)])))
+    assert (arrived.created_at, arrived.seconds, arrived.tags) == (0.0, 0.0, ("a", "b"))
+    third.store.close()
+
+
+def _change_unnoticed(data: memoryview, place: int) -> None:
+    """Flip the bits of CRC-32's own polynomial, which leaves that checksum as it was."""
+    before = zlib.crc32(data)
+    for bit, flip in enumerate(f"{0x104C11DB7:b}"):
+        data[place + bit // 8] ^= int(flip) << bit % 8
+    assert zlib.crc32(data) == before
+
+
+def test_weights_that_change_after_they_were_checked_are_not_kept(
+    bundle: bytes, other: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, files = io.BytesIO(bundle), unpack(bundle)
+    weights = next(data for name, data in files.items() if "weights-" in name)
+    place = bundle.index(weights) + len(weights) // 2
+    write = type(other.artifacts).write_parts
+    changes = [place]
+
+    def write_after_change(self: Any, path: str, parts: Iterable[bytes]) -> tuple[str, int]:
+        if changes:
+            _change_unnoticed(stream.getbuffer(), changes.pop())
+        return write(self, path, parts)
+
+    monkeypatch.setattr(type(other.artifacts), "write_parts", write_after_change)
+    with pytest.raises(InputError, match="changed while it was read"):
+        import_bundle(other, stream)
+    assert other.store.runs.count() == 0
+    assert [path for path in Path(other.settings.artifacts).rglob("*") if path.is_file()] == []

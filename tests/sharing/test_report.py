@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page
 
 from lab.charts.style import LIGHT
 from lab.config import RunConfig
+from lab.inspection.kernels import list_convolutions
 from lab.runs.identity import new_run_id
 from lab.runs.imports import EndedRun
 from lab.runs.records import RunRecord, RunState
@@ -20,6 +21,7 @@ from lab.service.lab import Lab
 from lab.sharing.report.gather import examine_run
 from lab.sharing.report.page import write_report
 from lab.text import escaped
+from tests.sharing.sharing_runs import train_run
 
 ATTACKS = (
     "<script>document.title='owned'</script>",
@@ -249,3 +251,11 @@ def test_time_left_buys_images_at_the_price_of_the_first_ones(
     ticks = iter([0.0, 16.0, 16.0, 16.0, 16.0, 16.0])
     look = examine_run(lab, run, budget_s=budget_s + 15.0, clock=lambda: next(ticks))
     assert look.images == images
+
+
+def test_maps_are_those_of_the_first_the_middle_and_the_last_convolution(lab: Lab) -> None:
+    deep = train_run(lab, arch="conv3-bn", epochs=1, train_limit=64)
+    layers = list_convolutions(lab.weights.load(deep.id).network)
+    assert len(layers) == 3
+    shown = [picture.alt_text.partition(":")[0] for picture in examine_run(lab, deep, budget_s=60.0).maps]
+    assert shown == ["The image (test", *layers]

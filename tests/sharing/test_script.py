@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from lab.data.load import is_present
 from lab.data.local import write_drawings_dataset
 from lab.data.registry import list_datasets
 from lab.data.spec import DatasetSpec
-from lab.runs.records import RunRecord
+from lab.runs.records import RunRecord, RunState
 from lab.service.lab import Lab
 from lab.sharing.formats import FORMATS, Files, export_runs, get_format
 from lab.sharing.script.layers import describe, same_weights
@@ -322,3 +322,14 @@ def test_every_data_set_has_a_reader_in_exported_code(spec: DatasetSpec) -> None
     body = "".join(f"    {line}\n" for line in reader.body.splitlines())
     assert "return" in ast.unparse(ast.parse(f"def load_images(root):\n{body}"))
     ast.parse("\n".join(reader.imports))
+
+
+def test_code_of_a_run_that_did_not_end_by_itself_promises_no_weights_and_says_why(lab: Lab, run: RunRecord) -> None:
+    finished = write_script(lab, run)[""].decode()
+    assert "EXPECTED =" in finished
+    assert "this script trains its configuration to the end" not in finished
+    stopped = write_script(lab, replace(run, state=RunState.STOPPED))[""].decode()
+    assert "EXPECTED =" not in stopped
+    assert "The run is stopped; this script trains its configuration to the end." in stopped
+    elsewhere = write_script(lab, replace(run, device="cuda:0"))[""].decode()
+    assert "The run was trained on cuda:0, where equal bits are not promised." in elsewhere

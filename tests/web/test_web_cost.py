@@ -196,3 +196,20 @@ def test_a_remembered_cost_is_that_of_the_number_of_epochs_that_is_asked_for(ben
         assert smaller is not None
         assert (cost.epochs, smaller[1].epochs) == (one.config.epochs, one.config.epochs)
         assert cost.seconds == pytest.approx(cost.seconds_per_epoch * one.config.epochs)
+
+
+@pytest.mark.parametrize(
+    ("limit", "share", "trained", "evaluated"),
+    [(0, 0.1, 1_294, 144 + 359), (500, 0.2, 400, 100 + 359), (500, 0.0, 500, 359), (9_999, 0.0, 1_438, 359)],
+)
+def test_an_epoch_is_counted_over_the_images_that_are_trained_on_and_the_others_are_evaluated(
+    bench: Bench, limit: int, share: float, trained: int, evaluated: int
+) -> None:
+    run = bench.start()
+    bench.lab.store.leases.finish(
+        run.id, run.lease, state=RunState.FINISHED, seconds=12.0, summary={"images_per_second": 1000.0}
+    )
+    config = DIGITS_CONFIG.replace(train_limit=limit, val_fraction=share)
+    cost = estimate(bench.lab, bench.lab.validation.resolve(config))
+    assert cost.seconds_per_epoch == pytest.approx(trained / 1000)
+    assert cost.evaluation_s == pytest.approx(evaluated / 1000 / 3)

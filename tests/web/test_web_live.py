@@ -162,3 +162,8 @@ def test_the_note_on_a_chart_that_is_left_names_the_curve_that_leaves_first_and_
 
     assert remark(120, 200) == "The training loss leaves the chart at step 120: 5M."
     assert remark(250, 200) == "The validation loss leaves the chart at step 200: 9T."
+
+
+def test_the_total_counts_the_recorded_steps_wherever_they_stand() -> None:
+    assert _ask({"batch/loss": series("batch/loss", np.ones(7), first=10, every=5)})["total"] == 7
+    assert _ask({"val/loss": series("val/loss", np.ones(3), first=10, every=10)})["total"] == 0
