@@ -54,7 +54,7 @@ MAKE = sorted(command for command in COMMANDS if command.startswith("make "))
 
 
 def test_the_documents_show_commands_of_every_kind() -> None:
-    known = {*LAB, *BENCHMARKS, *MAKE, "python -m tests.reference_docs"}
+    known = {*LAB, *BENCHMARKS, *MAKE, "python -m tests.reference_docs", "python -m lab.examples.make"}
     others = {command for command in COMMANDS if command not in known}
     assert len(LAB) >= 10
     assert len(BENCHMARKS) >= 8
@@ -132,6 +132,7 @@ _SHORT = {
     "benchmarks.web": ["--runs", "1", "--clicks", "2"],
     "benchmarks.inside": ["--arch", "lenet5", "--moves", "2"],
     "benchmarks.draw_latency": ["--rounds", "1"],
+    "benchmarks.first_minute": ["--rounds", "1"],
     "benchmarks.imports": ["--points", "20000"],
     "benchmarks.handshakes": [],
     "benchmarks.runs_page": ["--runs", "50", "--steps", "20", "--repeats", "2"],

@@ -123,6 +123,19 @@ def grid(tiles_NHW3: np.ndarray, *, columns: int = 8, enlarge: int = 1, gap: int
     return encode(sheet)
 
 
+def sheet(tiles_NHW3: np.ndarray, *, columns: int = 8) -> np.ndarray:
+    """Return tiles laid out some in a row, a grey line between them: uint8 (H, W, 3)."""
+    count, tall, wide, _ = tiles_NHW3.shape
+    across = min(columns, count)
+    gap = max(1, wide // 14)
+    rows = -(-count // across)
+    laid = np.full((rows * (tall + gap) - gap, across * (wide + gap) - gap, 3), 128, np.uint8)
+    for index, tile in enumerate(tiles_NHW3):
+        top, left = index // across * (tall + gap), index % across * (wide + gap)
+        laid[top : top + tall, left : left + wide] = tile
+    return laid
+
+
 def image_tiles(images_u8: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
     """Return images uint8, grey (N, H, W) or with channels (N, C, H, W), as tiles (N, H, W, 3).
 

@@ -5,9 +5,12 @@ It does nothing itself. Each part opens when it is first asked for, so a page th
 
 from functools import cached_property
 
+from lab.examples.catalogue import is_example
+from lab.lazy import load
 from lab.runs.artifacts import ArtifactStore
+from lab.runs.records import RunRecord
 from lab.runs.store import RunStore
-from lab.service.datasets import Datasets
+from lab.service.datasets import Datasets, SampledDatasets
 from lab.service.submissions import Submissions
 from lab.service.validation import Validation
 from lab.service.weights import SavedWeights
@@ -15,9 +18,15 @@ from lab.service.workers import Workers
 from lab.settings import Settings
 from lab.stored_findings import OPENING_BUDGET_S, fill_missing_findings
 
+_HIDDEN = "examples-hidden"  # a file in the lab's home: the examples are not to be listed
+
 
 class Lab:
-    """One lab: a store, its artifacts and its data sets, as `Settings` place them."""
+    """One lab: a store, its artifacts and its data sets, as `Settings` place them.
+
+    The example runs that ship with the lab are a lab of their own beside it, which is only read: nothing that lists,
+    counts, answers, exports or removes the runs of this one can meet them.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -60,3 +69,39 @@ class Lab:
     def workers(self) -> Workers:
         """Starting worker processes."""
         return Workers(self.settings, lambda: self.store)
+
+    @cached_property
+    def examples(self) -> "Lab":
+        """The lab of the example runs: read-only, unpacked at the first call. Raises `LabError` where it cannot be."""
+        return _Examples(load("lab.examples.unpack:unpack_examples")(data=self.settings.data))
+
+    def holding(self, run_id: str) -> "Lab":
+        """Return the lab that a run with this id would be in: this one, or that of the examples."""
+        return self.examples if is_example(run_id) else self
+
+    def list_examples(self) -> tuple[RunRecord, ...]:
+        """Return the example runs, none where they are hidden."""
+        return () if self.examples_hidden else self.examples.store.runs.list(order="number", limit=None)
+
+    @property
+    def examples_hidden(self) -> bool:
+        """Whether the examples are not to be listed; their addresses open all the same."""
+        return (self.settings.home / _HIDDEN).exists()
+
+    def hide_examples(self, hidden: bool) -> None:
+        """List the examples from now on, or not. Raises `ReadOnlyError`."""
+        self.settings.require_writable()
+        mark = self.settings.make_home() / _HIDDEN
+        if hidden:
+            mark.touch()
+        else:
+            mark.unlink(missing_ok=True)
+
+
+class _Examples(Lab):
+    """The lab of the examples. Where their data set is not on this machine, its first pictures are."""
+
+    @cached_property
+    def datasets(self) -> Datasets:
+        """The data sets in the lab's data folder, and the sample that ships with the examples."""
+        return SampledDatasets(self.settings.data)

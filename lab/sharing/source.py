@@ -24,6 +24,15 @@ class SavedWeights(Protocol):
     def normalization(self, run: RunRecord) -> tuple[float, float]: ...
 
 
+class Target(Protocol):
+    """Where an import writes runs and their files."""
+
+    @property
+    def store(self) -> RunStore: ...
+    @property
+    def artifacts(self) -> ArtifactStore: ...
+
+
 class Source(Protocol):
     """Where runs, saved files and data sets come from."""
 

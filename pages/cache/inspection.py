@@ -43,7 +43,7 @@ from lab.inspection.summary import Summary, summarize
 from lab.inspection.timing import Timing, time_layers
 from lab.loaded_network import LoadedNetwork
 from lab.sketch.reading import compute_features
-from pages.cache.datasets import INITIAL, dataset_of
+from pages.cache.datasets import INITIAL, dataset_of, is_sample
 from pages.cache.design import DESIGN_DATA, Design
 from pages.cache.lab import get_lab
 
@@ -94,7 +94,7 @@ def _load(run: str, digest: str) -> LoadedNetwork:
 
 
 def _read(run: str, digest: str) -> LoadedNetwork:
-    lab = get_lab()
+    lab = get_lab().holding(run)
     if digest == INITIAL:
         return lab.weights.load_initial(run)
     for weights in lab.weights.list(run):
@@ -103,9 +103,13 @@ def _read(run: str, digest: str) -> LoadedNetwork:
     raise InputError("These weights were removed a moment ago (the run saves only some epochs): choose another epoch.")
 
 
-@st.cache_data(max_entries=_LARGE, show_spinner=False)
 def answers_of(run: str, digest: str, dataset: str) -> Answers:
-    """Return the answers to the whole test set."""
+    """Return the answers to the whole test set, or to its first pictures where only those are on this machine."""
+    return _answers_of(run, digest, dataset, is_sample(dataset))
+
+
+@st.cache_data(max_entries=_LARGE, show_spinner=False)
+def _answers_of(run: str, digest: str, dataset: str, sample: bool) -> Answers:
     data = dataset_of(dataset)
     loaded = network_of(run, digest)
     logits = compute_logits(loaded.network, data.test_images, mean=loaded.mean, std=loaded.std)
@@ -250,12 +254,16 @@ def attribution_of(run: str, digest: str, image_u8: np.ndarray, target: int, met
     return attribute(loaded.network, x, target=target, method=method, black=-loaded.mean / loaded.std)
 
 
-@st.cache_data(max_entries=_LARGE, show_spinner=False)
 def points_of(run: str, digest: str, dataset: str, count: int, method: str) -> np.ndarray | None:
     """Return the first `count` test images' places (N, 2) in a map of the last hidden layer, not yet turned.
 
     None where the training has diverged: there is no place for what is not a finite number.
     """
+    return _points_of(run, digest, dataset, min(count, len(dataset_of(dataset).test_images)), method)
+
+
+@st.cache_data(max_entries=_LARGE, show_spinner=False)
+def _points_of(run: str, digest: str, dataset: str, count: int, method: str) -> np.ndarray | None:
     features = compute_features(network_of(run, digest), dataset_of(dataset).test_images[:count])
     return project(features, method=method) if np.isfinite(features).all() else None
 

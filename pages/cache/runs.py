@@ -88,4 +88,4 @@ def run_points(run: RunRecord) -> Mapping[str, Series]:
 
 @st.cache_resource(max_entries=_CURVES, show_spinner=False)
 def _run_points(home: str, run: str, lease: int, state: str, step: int) -> Mapping[str, Series]:
-    return get_lab().store.points.read(run)
+    return get_lab().holding(run).store.points.read(run)

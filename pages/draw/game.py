@@ -13,6 +13,7 @@ from pages.markdown import plain
 from pages.state.draw import Game, draw_page
 from pages.state.keys import element
 from pages.widgets.frame import show_errors
+from pages.widgets.runs import with_id
 
 ROUNDS = 10
 
@@ -82,7 +83,7 @@ def _score(game: Game, models: Sequence[Model], answers: Sequence[Answer]) -> No
         {
             "Asked": target,
             **{
-                f"{title} ({model.id[:4]})": ("unsure: " if answer.verdict.unsure else "") + answer.label
+                with_id(title, model.id): ("unsure: " if answer.verdict.unsure else "") + answer.label
                 for title, model, answer in zip(titles(models), models, answers, strict=True)
             },
         }

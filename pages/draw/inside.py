@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 import streamlit as st
 
-from lab.charts.tiles import blend, encode, paint
+from lab.charts.tiles import blend, encode, paint, sheet
 from lab.data.recipes import Recipe
 from lab.inspection.attribution import attribute
 from lab.inspection.observe import capture, to_input
@@ -17,10 +17,10 @@ from pages.draw.view import pictures_html
 from pages.markdown import plain
 from pages.state.draw import DRAW
 from pages.state.keys import element
+from pages.widgets.runs import with_id
 from pages.widgets.waiting import worth_waiting
 
 _MOST_MAPS = 64
-_ACROSS = 8
 
 
 def inside(
@@ -66,7 +66,7 @@ def _choose(models: Sequence[Model], field: str) -> Model:
     chosen = st.selectbox(
         "Network",
         list(by_id),
-        format_func=lambda run: f"{by_id[run].title} · {run[:4]}",
+        format_func=lambda run: with_id(by_id[run].title, run),
         **DRAW.widget(field, value=held if held in by_id else models[0].id),
     )
     return by_id.get(chosen, models[0])
@@ -78,19 +78,7 @@ def _maps(model: Model, image: np.ndarray, layer: str) -> tuple[bytes, str]:
     values = capture(model.loaded.network, x, layers=[layer])[layer][0].float().numpy()
     shown = values[:_MOST_MAPS]
     some = f"the first {_MOST_MAPS} of {len(values)}" if len(values) > _MOST_MAPS else f"{len(values)}"
-    return encode(_sheet(paint(shown))), f"Feature maps: {some}, brighter is stronger"
-
-
-def _sheet(tiles_NHW3: np.ndarray) -> np.ndarray:
-    """Lay tiles out eight in a row, a grey line between them: uint8 (H, W, 3)."""
-    count, tall, wide, _ = tiles_NHW3.shape
-    gap = max(1, wide // 14)
-    rows = -(-count // _ACROSS)
-    sheet = np.full((rows * (tall + gap) - gap, _ACROSS * (wide + gap) - gap, 3), 128, np.uint8)
-    for index, tile in enumerate(tiles_NHW3):
-        top, left = index // _ACROSS * (tall + gap), index % _ACROSS * (wide + gap)
-        sheet[top : top + tall, left : left + wide] = tile
-    return sheet
+    return encode(sheet(paint(shown))), f"Feature maps: {some}, brighter is stronger"
 
 
 def _heat(model: Model, image: np.ndarray, target: int) -> bytes:

@@ -67,7 +67,7 @@ def load_models(ids: Sequence[str]) -> tuple[list[Model], list[str]]:
 
 
 def _load(run_id: str) -> Model:
-    lab = get_lab()
+    lab = get_lab().holding(run_id)
     digest = lab.weights.find(run_id).sha256
     run = lab.store.runs.get(run_id)
     get_dataset_spec(run.config.dataset).require_recipe()

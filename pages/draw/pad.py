@@ -4,14 +4,11 @@
 Both start from the session's drawing, so it survives a page switch and a change of pad.
 """
 
-import json
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import streamlit as st
 
-from lab.errors import InputError
 from lab.lazy import load
 from lab.sketch.sketch import (
     CANVAS,
@@ -22,65 +19,19 @@ from lab.sketch.sketch import (
     dump_strokes,
     parse_strokes,
     sketch_from_png,
-    sketch_from_strokes,
 )
-from pages.components.pad import pad_component
-from pages.state.draw import DRAW, LIVE_PAD, DrawPage, canvas_key
+from pages.state.draw import DRAW, DrawPage, canvas_key
 from pages.state.keys import element
 from pages.state.session import reported
+from pages.widgets.pad import sketch_of, take_newest
 
 INK_COLOR = "#2f86cf"  # 3:1 or better on both themes' canvases; only the alpha of a stroke is read
-
-
-def live_pad(page: DrawPage) -> Sketch:
-    """Show our pad and return what is on it now. Raises `InputError` for a message no pad sends."""
-    take_newest(page)
-    pad_component()(
-        key=LIVE_PAD,
-        data={"version": page.version, "ink": page.strokes, "pen": page.pen, "answered": page.answered},
-        on_ink_change=_nothing,
-    )
-    return sketch_of(page.strokes)
-
-
-def take_newest(page: DrawPage) -> None:
-    """Take over the live pad's newest message, unless the drawing was cleared or replaced since the pad saw it."""
-    message = _checked_message(reported(LIVE_PAD))
-    if message is None or message["seq"] <= page.answered:
-        return
-    page.answered = message["seq"]
-    if message["version"] == page.version:
-        page.strokes, page.pen = message["strokes"], message["pen"]
 
 
 def drawn(page: DrawPage) -> Sketch:
     """Return what is on the pads by now, for a callback: the newest message came with the press that called it."""
     take_newest(page)
     return sketch_from_png(page.png) if page.png else sketch_of(page.strokes)
-
-
-def _checked_message(value: Any) -> dict[str, Any] | None:
-    """Return the pad's newest message, checked: `seq`, `version`, `pen`, `strokes` (text); None before the first."""
-    text = value.get("ink") if isinstance(value, Mapping) else None
-    if not text:
-        return None
-    try:
-        message = json.loads(text)
-        seq, version, pen = (int(message[name]) for name in ("seq", "version", "pen"))
-        strokes = json.dumps(message["strokes"], allow_nan=False, separators=(",", ":"))
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise InputError(f"The pad's message cannot be read ({error}): reload the page.") from error
-    return {"seq": seq, "version": version, "pen": round(min(max(pen, MIN_BRUSH), MAX_BRUSH)), "strokes": strokes}
-
-
-def _nothing() -> None:
-    """Do nothing more: with a callback the component's new state runs the fragment again."""
-
-
-@lru_cache(maxsize=64)
-def sketch_of(strokes: str) -> Sketch:
-    """Draw the strokes of a pad's text; raises `InputError`."""
-    return sketch_from_strokes(parse_strokes(strokes))
 
 
 def standard_pad(page: DrawPage) -> Sketch:

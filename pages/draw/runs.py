@@ -19,7 +19,7 @@ from pages.state.keys import element
 from pages.widgets.confirm import start_unless_long
 from pages.widgets.frame import show_errors, shows_errors
 from pages.widgets.machine import describe_machine
-from pages.widgets.runs import dataset_title, present_datasets, run_title
+from pages.widgets.runs import dataset_title, present_datasets, run_title, with_id
 
 MOST = 6
 _LOOKED = 200  # newest runs among which those that can read are looked for
@@ -28,7 +28,9 @@ _WAIT_S = 0.5
 
 def chosen_runs() -> list[str]:
     """Let the reader choose up to six runs; the address bar follows. Returns [] where there is none to choose."""
-    runs = {run.id: run for run in readable_runs()}
+    own = readable_runs()
+    examples = [run for run in get_lab().list_examples() if _readable(run)]
+    runs = {run.id: run for run in (*own, *examples)}
     wanted, wrong = _from_address(runs)
     if not runs:
         return []
@@ -36,7 +38,7 @@ def chosen_runs() -> list[str]:
         DRAW.change(runs=tuple(wanted))
     else:
         held = tuple(run for run in DRAW.read().runs if run in runs)
-        DRAW.change(runs=held or tuple(default_runs(list(runs.values()))))
+        DRAW.change(runs=held or tuple(default_runs(own) or default_runs(examples, count=1)))
     chosen = st.multiselect(
         "Models",
         list(runs),
@@ -84,16 +86,16 @@ def label(run: RunRecord) -> str:
     augmented = f", {run.config.augment}" if run.config.augment != "none" else ""
     share = f" · {run.headline_text}" if run.headline_text else ""
     outcome = f" · {run.outcome}" if run.outcome else ""
-    return f"{run_title(run)}{augmented}{share}{outcome} · {run.id[:4]}"
+    return with_id(f"{run_title(run)}{augmented}{share}{outcome}", run.id)
 
 
 def readable_runs(limit: int = _LOOKED) -> list[RunRecord]:
     """Return runs that have weights for a data set one can draw, the newest first; reads no file."""
-    return [
-        run
-        for run in get_lab().store.runs.list(limit=limit)
-        if run.has_weights and get_dataset_spec(run.config.dataset).drawable
-    ]
+    return [run for run in get_lab().store.runs.list(limit=limit) if _readable(run)]
+
+
+def _readable(run: RunRecord) -> bool:
+    return run.has_weights and get_dataset_spec(run.config.dataset).drawable
 
 
 def default_runs(runs: Sequence[RunRecord], *, count: int = 3) -> list[str]:
@@ -113,7 +115,7 @@ def _accuracy(run: RunRecord) -> float:
 
 def offer_training() -> None:
     """Say that nothing can read yet, and train a LeNet-5 on the data on this machine at one press."""
-    if readable_runs(limit=_LOOKED):
+    if readable_runs(limit=_LOOKED) or get_lab().list_examples():
         st.info("Choose one or more networks above: they read what you draw.", icon=":material/arrow_upward:")
         return
     state = DRAW.read()

@@ -12,12 +12,13 @@ from lab.sketch.reading import Answer, average, compare_steps, read_sketch
 from lab.sketch.sketch import Sketch
 from pages.draw.inside import inside, similar
 from pages.draw.models import Model
-from pages.draw.pad import live_pad, standard_pad, switch_pad
+from pages.draw.pad import standard_pad, switch_pad
 from pages.draw.saved_drawings import save_form
 from pages.draw.view import answers_html, line_html, steps_html
 from pages.markdown import plain
 from pages.state.draw import DRAW, DrawPage, draw_page
 from pages.widgets.frame import show_errors
+from pages.widgets.pad import live_pad
 
 _VIEWS = ("Why", "Inside", "Nearest neighbours", "Keep")
 

@@ -8,6 +8,7 @@ import streamlit as st
 from lab.config import RunConfig
 from lab.data.local import write_drawings_dataset
 from lab.data.spec import DIGITS
+from lab.examples.catalogue import is_example
 from lab.formatting import plural
 from lab.runs.records import RunRecord
 from lab.runs.sketches import SavedSketch
@@ -30,7 +31,7 @@ _SLOWER = 0.3  # of the parent's learning rate: its weights are to be bent, not 
 
 def fine_tune(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: Sequence[Sketch]) -> None:
     """Offer to train one of the chosen runs further on the saved drawings."""
-    able = {model.id: model for model in models if model.loaded.class_names == DIGITS}
+    able = {model.id: model for model in models if model.loaded.class_names == DIGITS and not is_example(model.id)}
     if not able:
         return
     st.header("Teach a network your hand", anchor=False)

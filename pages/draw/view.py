@@ -77,7 +77,15 @@ def answers_html(cards: Sequence[tuple[str, str, Answer]], *, answered: int, ink
 
 def line_html(cards: Sequence[tuple[str, str, Answer]], *, blank: bool) -> str:
     """Return the one line on what the networks say together; a card of their average is none of them."""
-    return f'<p class="cl-line" role="status">{_line(cards, blank=blank)}</p>'
+    answer = "" if blank or not cards else f' data-answer="{escape(_together(cards))}"'
+    return f'<p class="cl-line" role="status"{answer}>{_line(cards, blank=blank)}</p>'
+
+
+def _together(cards: Sequence[tuple[str, str, Answer]]) -> str:
+    """Return the one answer of all: that of their average where there is one, else the most frequent."""
+    labels = [answer.label for _, _, answer in cards]
+    means = [answer.label for _, _, answer in cards if answer.networks > 1]
+    return means[0] if means else max(sorted(set(labels)), key=labels.count)
 
 
 def _line(cards: Sequence[tuple[str, str, Answer]], *, blank: bool) -> str:

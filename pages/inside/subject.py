@@ -9,7 +9,7 @@ from lab.data.load import Dataset
 from lab.formatting import plural
 from lab.metrics import TEST_ACCURACY, VAL_ACCURACY
 from lab.runs.records import RunRecord, SavedFile, Series
-from pages.cache.datasets import INITIAL, dataset_of
+from pages.cache.datasets import INITIAL, dataset_of, is_sample
 from pages.cache.lab import get_lab
 from pages.components.epochs import epoch_slider
 from pages.registry import page_path
@@ -18,7 +18,7 @@ from pages.state.codec import whole_number
 from pages.state.inside import INSIDE
 from pages.state.keys import element
 from pages.widgets.frame import shows_errors
-from pages.widgets.runs import run_title, state_badge
+from pages.widgets.runs import run_title, state_badge, with_id
 
 _LISTED = 200
 _POLL_S = 3.0
@@ -74,7 +74,8 @@ class Picture:
 
 def choose_run() -> RunRecord | None:
     """Draw the picker and return the chosen run, or say how to get one; None too where the address has no such run."""
-    runs = {run.id: run for run in get_lab().store.runs.list(limit=_LISTED) if _started(run)}
+    lab = get_lab()
+    runs = {run.id: run for run in (*lab.store.runs.list(limit=_LISTED), *lab.list_examples()) if _started(run)}
     found, problem = find_run(INSIDE.text("run"))
     if problem:
         complain(problem)
@@ -113,8 +114,7 @@ def _started(run: RunRecord) -> bool:
 
 
 def _words(run: RunRecord) -> str:
-    facts = [run_title(run), run.headline_text or plural(run.config.epochs, "epoch"), run.id[:6]]
-    return " · ".join(facts)
+    return with_id(f"{run_title(run)} · {run.headline_text or plural(run.config.epochs, 'epoch')}", run.id, letters=6)
 
 
 def _no_runs() -> None:
@@ -126,7 +126,7 @@ def _no_runs() -> None:
 def moments_of(run: RunRecord) -> tuple[tuple[Moment, ...], tuple[SavedFile, ...]]:
     """Return the moments that can be looked at, the untrained network first, and the saved files beside them."""
     newest: dict[int, SavedFile] = {}
-    for weights in get_lab().weights.list(run.id):
+    for weights in get_lab().holding(run.id).weights.list(run.id):
         newest[weights.epoch] = weights
     files = tuple(newest[epoch] for epoch in sorted(newest))
     return (Moment(0, INITIAL), *(Moment(file.epoch, file.sha256) for file in files)), files
@@ -138,7 +138,7 @@ def choose_moment(run: RunRecord) -> Subject | None:
     if not files:
         _no_weights(run)
         return None
-    points = get_lab().store.points.read(run.id, series=(VAL_ACCURACY.id, TEST_ACCURACY.id))
+    points = get_lab().holding(run.id).store.points.read(run.id, series=(VAL_ACCURACY.id, TEST_ACCURACY.id))
     with st.container(border=True, key=element("inside-epochs")):
         index = epoch_slider(
             run.id,
@@ -150,7 +150,13 @@ def choose_moment(run: RunRecord) -> Subject | None:
         )
     if run.state.live:
         _watch(run, len(files))
-    return Subject(run, moments[index], moments, dataset_of(run.config.dataset))
+    dataset = dataset_of(run.config.dataset)
+    if is_sample(run.config.dataset):
+        st.caption(
+            f"{dataset.spec.title} is not on this machine: the test images here are its first "
+            f"{len(dataset.test_images):,}, which ship with the examples."
+        )
+    return Subject(run, moments[index], moments, dataset)
 
 
 def _epoch_name(run: RunRecord, moment: Moment) -> str:

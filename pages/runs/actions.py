@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from lab.errors import LabError
+from lab.examples.catalogue import is_example
 from lab.formatting import plural
 from lab.runs.records import RunRecord
 from pages.cache.lab import get_lab
@@ -20,18 +21,19 @@ _WATCH_S = 3.0
 
 
 def actions(runs: Sequence[RunRecord]) -> None:
-    """Draw the buttons for the chosen runs."""
-    writable = not get_lab().settings.read_only
+    """Draw the buttons for the chosen runs; examples are only looked at."""
+    own = [run.id for run in runs if not is_example(run.id)]
+    writable = bool(own) and not get_lab().settings.read_only
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         with st.popover("Tag", icon=":material/sell:", disabled=not writable):
-            st.text_input("Tag for the chosen runs", **RUNS.widget("tag", then=partial(_tag, [run.id for run in runs])))
+            st.text_input("Tag for the chosen runs", **RUNS.widget("tag", then=partial(_tag, own)))
         st.button(
             "Delete",
             icon=":material/delete:",
             key=element("runs-delete"),
             disabled=not writable,
             on_click=_delete,
-            args=([run.id for run in runs],),
+            args=(own,),
             help="Runs can be brought back for a week.",
         )
         with st.popover("Link", icon=":material/link:"):
@@ -106,7 +108,7 @@ def _delete(runs: Sequence[str]) -> None:
             remaining.append(run)
             flash(str(error))
     RUNS.change(deleted=tuple(gone))
-    change_view(runs=tuple(remaining))
+    change_view(runs=(*remaining, *(run for run in read_view()[0].runs if is_example(run))))
     renew_table()
 
 

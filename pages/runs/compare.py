@@ -15,6 +15,7 @@ from lab.charts.smoothing import SPANS
 from lab.charts.style import run_style
 from lab.config import FIELDS
 from lab.errors import UnreadableRunError
+from lab.examples.catalogue import is_example
 from lab.formatting import plural
 from lab.metric_charts import list_charts
 from lab.runs.records import RunRecord
@@ -35,7 +36,10 @@ def chosen_runs(view: RunsView) -> tuple[RunRecord, ...]:
     """Return the chosen runs that there are, in the order in which they were chosen."""
     if not view.runs:
         return ()
-    found = {run.id: run for run in get_lab().store.runs.list(ids=view.runs, limit=None)}
+    lab = get_lab()
+    found = {run.id: run for run in lab.store.runs.list(ids=view.runs, limit=None)}
+    if any(map(is_example, view.runs)):
+        found |= {run.id: run for run in lab.examples.store.runs.list(ids=view.runs, limit=None)}
     return tuple(found[run] for run in view.runs if run in found)
 
 

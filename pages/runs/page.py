@@ -5,9 +5,11 @@ The whole view stands in the address, so a copied link opens the same picture.
 
 import streamlit as st
 
+from lab.examples.catalogue import is_example
 from pages.cache.lab import get_lab
 from pages.runs.actions import actions, undo_box, watch
 from pages.runs.compare import chosen_box, chosen_runs, compare, lost_runs
+from pages.runs.examples import examples_box
 from pages.runs.reports import reports_view
 from pages.runs.table import complaints_box, runs_table
 from pages.state.runs import bind, read_view
@@ -38,17 +40,21 @@ def main() -> None:
 def _runs(view: RunsView) -> None:
     page = runs_table(view)
     with show_errors():
+        examples = examples_box(view)
         runs = chosen_runs(view)
         complaints_box(lost_runs(view, runs))
         undo_box()
-        export_panel(get_lab(), runs)
-        if not page and not runs:
+        export_panel(get_lab(), [run for run in runs if not is_example(run.id)])
+        if not (page or runs or examples):
             return
         st.header("Compare", anchor=False)
-        chosen_box(view, page, runs)
+        chosen_box(view, (*page, *examples), runs)
         if runs:
             actions(runs)
             compare(view, runs)
+        elif not page and not view.search:
+            st.caption("Nothing is chosen yet: this is how the examples compare.")
+            compare(view.choose([run.id for run in examples]), examples)
         watch((*page, *runs))
 
 

@@ -38,8 +38,9 @@ def healthz(_request: Request) -> Response:
 def points(request: Request) -> Response:
     """Answer what a live chart lacks after `since`, with the run's state and progress."""
     try:
-        store = get_lab().store
-        run = store.runs.get(request.path_params["run"])
+        id = request.path_params["run"]
+        store = get_lab().holding(id).store
+        run = store.runs.get(id)
         series = _cache.read(store.points, run)
         payload = live_payload(
             series, since=request.query_params.get("since", ""), lease=attempt(run), complete=not run.state.live

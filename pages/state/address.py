@@ -26,7 +26,7 @@ def refuse_parameters(known: Collection[str] = ()) -> None:
 def find_run(run_id: str) -> tuple[RunRecord | None, str]:
     """Return the run with this id, or the sentence that says that there is none and which id is close; none for ""."""
     try:
-        return (get_lab().store.runs.get(run_id) if run_id else None), ""
+        return (get_lab().holding(run_id).store.runs.get(run_id) if run_id else None), ""
     except RunNotFoundError as error:
         return None, str(error)
 

@@ -21,7 +21,7 @@ class RunsSession:
 
     last: address of the view to come back to. deleted: runs whose deletion can be undone. table: number of the table's
     widget, which changes when it must forget what was typed into it. shown, typed: its key and the cells that were
-    written already. missing: chosen experiments by report.
+    written already. examples: whether they are shown. missing: chosen experiments by report.
     """
 
     last: Mapping[str, str] = field(default_factory=dict)
@@ -30,6 +30,7 @@ class RunsSession:
     shown: str = ""
     typed: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     tag: str = ""
+    examples: bool = True
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 

@@ -13,6 +13,7 @@ from lab.charts.smoothing import SPANS, USUAL_SPAN, nearest_span
 from lab.charts.style import SLOTS, assign_slots
 from lab.config import FIELDS
 from lab.errors import InputError
+from lab.examples.catalogue import ID_PREFIX
 from lab.metric_charts import list_charts
 from lab.presets import REPORTS
 from lab.runs.query import ordering, parse_query
@@ -30,7 +31,7 @@ LOOKS = {
 SHOWS = {"runs": "Runs", "reports": "Reports"}
 MOST_RUNS = SLOTS  # in one picture: more cannot be told apart, and an address has its limits
 _RETIRED = ("clip",)  # in older links: leaving out what lies far beyond, which is the default now
-_ID = re.compile(r"[0-9a-f]{4,32}")
+_ID = re.compile(rf"[0-9a-f]{{4,32}}|{ID_PREFIX}[a-z]{{1,20}}")
 _SLOT = re.compile(r"[0-9]{1,2}")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from lab.config import FIELDS, GROUPS, RunConfig
+from lab.examples.catalogue import is_example
 from lab.findings import Finding
 from lab.formatting import format_duration, format_percent, format_short
 from lab.runs.headline import BEST, LAST, UNTESTED
@@ -54,7 +55,8 @@ def show_run(run: RunRecord) -> None:
         _findings(run, [finding for finding in run.findings if not (run.outcome and finding.outcome)])
         for notice in run.notices:
             st.info(plain(notice), icon=":material/info:")
-    export_panel(get_lab(), (run,), take_in=False)
+    if not is_example(run.id):
+        export_panel(get_lab(), (run,), take_in=False)
     with st.expander("Settings of this run", icon=":material/tune:"):
         st.dataframe(settings_table(run), hide_index=True, width="stretch", alt="Settings of this run")
 
@@ -68,6 +70,8 @@ def _heading(run: RunRecord) -> None:
     facts = [f"{run.config.arch} on {run.config.dataset}", device_words(run), f"run {run.id}"]
     facts.append(f"asked for {show_moment(run.created_at)}")
     st.caption(plain(" · ".join(facts)))
+    if is_example(run.id):
+        st.caption(plain(run.note))
 
 
 def device_words(run: RunRecord) -> str:
@@ -83,11 +87,11 @@ def _controls(run: RunRecord) -> None:
     with st.container(horizontal=True, width="content", gap="small"):
         if run.state in _PAUSABLE:
             _button("Pause", ":material/pause:", run, RunRequest.PAUSE, enabled=writable)
-        if run.state.resumable:
+        if run.state.resumable and not is_example(run.id):
             _button("Resume", ":material/play_arrow:", run, RunRequest.RUN, enabled=writable)
-        if run.state in _STOPPABLE:
+        if run.state in _STOPPABLE and not is_example(run.id):
             _button("Stop", ":material/stop:", run, RunRequest.STOP, enabled=writable)
-        if run.state is RunState.FINISHED:
+        if run.state is RunState.FINISHED and not is_example(run.id):
             again = st.button(
                 "Train again", icon=":material/refresh:", key=element("again", run.id), disabled=not writable
             )

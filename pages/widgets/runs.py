@@ -12,6 +12,7 @@ from lab.data.load import is_present
 from lab.data.registry import get_dataset_spec, list_datasets
 from lab.data.spec import DatasetSpec
 from lab.errors import UnknownNameError
+from lab.examples.catalogue import is_example
 from lab.findings import Outcome
 from lab.formatting import format_moment, format_percent
 from lab.runs.records import RunRecord, RunState
@@ -46,9 +47,16 @@ _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 
 
 def state_badge(run: RunRecord) -> None:
-    """Show how a run stands, or what became of it, as a word with an icon and a colour."""
+    """Show how a run stands, or what became of it, as a word with an icon and a colour; and whether it is an example."""
     icon, color = OUTCOME_BADGES[run.outcome] if run.outcome else BADGES[run.state]
     st.badge(run.status, icon=icon, color=color)  # type: ignore[arg-type]
+    if is_example(run.id):
+        st.badge("example", icon=":material/school:", color="violet", help="It ships with the lab and is not yours.")
+
+
+def with_id(words: str, run_id: str, *, letters: int = 4) -> str:
+    """Return words with the beginning of a run's id, which tells equal ones apart; an example is the only one of its name."""
+    return words if is_example(run_id) else f"{words} · {run_id[:letters]}"
 
 
 def arch_title(arch: str) -> str:
@@ -114,8 +122,11 @@ def format_spread(spread: "Spread | None", *, scale: float = 1, digits: int = 1,
     return f"{mean}{unit}" if spread.sd is None else f"{mean} ± {spread.sd * scale:,.{digits}f}{unit}"
 
 
-def run_line(run: RunRecord, *, key: str) -> None:
-    """Show one run in one line: where to, state, accuracy, when; of one that cannot be read, why."""
+def run_line(run: RunRecord, *, key: str, apart: str = "") -> None:
+    """Show one run in one line: where to, state, accuracy, when; of one that cannot be read, why.
+
+    apart: what tells it from the others of a list.
+    """
     if run.problem:
         with st.container(horizontal=True, vertical_alignment="center", key=key):
             st.badge(UNREADABLE, icon=":material/heart_broken:", color="red")
@@ -124,9 +135,11 @@ def run_line(run: RunRecord, *, key: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key=key):
         st.page_link(page_path("train"), label=plain(run_title(run)), query_params={"run": run.id})
         state_badge(run)
-        facts = [format_ago(run.created_at)]
+        facts = [] if is_example(run.id) else [format_ago(run.created_at)]
         if run.headline_text:
             facts.insert(0, run.headline_text)
         if run.state.live and run.progress.total_steps:
             facts.insert(0, f"step {run.progress.step or 0:,} of {run.progress.total_steps:,}")
-        st.caption(" · ".join(facts), width="content")
+        if apart:
+            facts.insert(0, apart)
+        st.caption(plain(" · ".join(facts)), width="content")

@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 
 from lab.sketch.render import POLYLINES, Hand, draw_digit, place_strokes
 from tests.browser.conftest import PATIENCE_S, ROOT, Server, Visitor, at_rest, settle, until
+from tests.sharing.sharing_runs import open_lab
 
 pytestmark = pytest.mark.browser
 _PAD = ".pad-paper"
@@ -318,9 +319,14 @@ def test_a_finger_draws_without_scrolling_the_page(server: Server, runs: tuple[s
     context.close()
 
 
+def _hide_examples(server: Server) -> None:
+    open_lab(server.home).hide_examples(True)
+
+
 def test_with_no_run_the_page_offers_to_train_one_and_says_how_long_it_takes(
     fresh_server: Server, visitor: Visitor
 ) -> None:
+    _hide_examples(fresh_server)
     visitor.open(f"{fresh_server.url}/draw")
     page = visitor.page
     page.get_by_role("button", name="Train LeNet-5 on digits").wait_for()
@@ -331,6 +337,7 @@ def test_with_no_run_the_page_offers_to_train_one_and_says_how_long_it_takes(
 
 @pytest.mark.slow
 def test_the_trained_network_is_there_to_read_when_its_training_ends(fresh_server: Server, visitor: Visitor) -> None:
+    _hide_examples(fresh_server)
     visitor.open(f"{fresh_server.url}/draw")
     visitor.press("Train LeNet-5 on digits")
     visitor.page.wait_for_selector(_PAD, timeout=600_000)

@@ -122,11 +122,12 @@ def test_augmentation_is_part_of_what_a_training_costs(bench: Bench) -> None:
 
 def test_the_draw_page_promises_what_the_cost_card_does(bench: Bench) -> None:
     require_torch()
+    bench.lab.hide_examples(True)
     app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
     go_to(app, "draw").run()
     told = "".join(caption.value for caption in app.caption).replace("\\", "")
     cost, _ = estimate_cost(
-        bench.lab.validation.resolve(get_preset("lenet5-digits").config(augment="light"))
+        bench.lab.validation.resolve(get_preset("lenet5-digits").config())
     )  # remembered for a minute
     assert f"Takes {format_range(*cost.range_s)} on this machine (CPU, " in told
     assert "estimated from its mult-adds." in told

@@ -18,10 +18,11 @@ from lab.sketch.reading import Answer, average
 from lab.sketch.render import draw_digit
 from lab.sketch.sketch import dump_strokes
 from lab.sketch.unsure import Verdict
-from pages.draw.pad import _checked_message, canvas_of_strokes, sketch_of, strokes_of_canvas
+from pages.draw.pad import canvas_of_strokes, strokes_of_canvas
 from pages.draw.tune import tuned
 from pages.draw.view import STYLE, answers_html, line_html, percent, steps_html
 from pages.state.draw import DRAW
+from pages.widgets.pad import read_message, sketch_of
 from tests.web.addresses import go_to, set_state
 from tests.web.web_data import Bench
 
@@ -137,14 +138,14 @@ def test_shapes_of_the_standard_canvas_that_are_no_strokes_are_left_out() -> Non
 
 
 def test_the_pads_message_is_checked_before_it_is_believed() -> None:
-    message = _checked_message({"ink": '{"seq": 4, "version": 2, "pen": 900, "strokes": [[16, 1, 2, 3, 4]]}'})
-    assert message == {"seq": 4, "version": 2, "pen": 80, "strokes": "[[16,1,2,3,4]]"}
-    assert _checked_message(None) is None
-    assert _checked_message({"ink": None}) is None
+    told = read_message({"ink": '{"seq": 4, "version": 2, "pen": 900, "strokes": [[16, 1, 2, 3, 4]]}'})
+    assert told == {"seq": 4, "version": 2, "pen": 80, "strokes": "[[16,1,2,3,4]]"}
+    assert read_message(None) is None
+    assert read_message({"ink": None}) is None
     fair = '{"seq": 1, "version": 0, "pen": 1, "strokes": []}'
     for wrong in ("{", "[]", fair.replace("1", '"x"'), fair.replace("[]", "NaN"), fair.replace("version", "v")):
         with pytest.raises(InputError, match="cannot be read"):
-            _checked_message({"ink": wrong})
+            read_message({"ink": wrong})
     with pytest.raises(InputError, match="cannot be read"):
         sketch_of('[[16, "a", 2]]')
 
@@ -165,6 +166,7 @@ def test_fine_tuning_leaves_no_drawing_over_that_batch_norm_could_not_use() -> N
 
 def test_a_first_training_that_failed_says_why_and_is_offered_again(bench: Bench) -> None:
     run = bench.start()
+    bench.lab.hide_examples(True)
     app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
     set_state(app, DRAW, training=run.id)
     go_to(app, "draw").run()

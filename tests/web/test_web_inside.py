@@ -93,6 +93,7 @@ def texts(app: AppTest) -> str:
 
 
 def test_without_a_run_the_page_says_how_to_get_one(bench: Bench) -> None:
+    bench.lab.hide_examples(True)
     assert "Nothing to look into yet" in texts(open_page())
 
 

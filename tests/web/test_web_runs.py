@@ -158,6 +158,7 @@ def three(bench: Bench) -> list[RunRecord]:
 
 
 def test_an_empty_lab_says_so(bench: Bench) -> None:
+    bench.lab.hide_examples(True)
     assert "No runs yet" in _texts(_open())
 
 

@@ -5,14 +5,14 @@ weights are streams both times: what is in memory does not depend on how large t
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from lab.errors import ReadOnlyError, ShapeError
 from lab.lazy import load
 from lab.runs.identity import new_run_id
-from lab.runs.imports import EndedRun
+from lab.runs.imports import IMPORTED, EndedRun
 from lab.runs.records import WEIGHTS, RunRecord, SavedFile
 from lab.sharing.bundle.archive import Archive, open_archive
 from lab.sharing.bundle.curves import Curve, check_curves, curve_parts
@@ -33,7 +33,7 @@ from lab.sharing.bundle.layout import (
 from lab.sharing.bundle.record import Record, WeightsEntry, read_record
 from lab.sharing.bundle.strict_reading import Fields, items, read_json, refuse, whole
 from lab.sharing.bundle.tensors import Expected, check_weights, header_bytes
-from lab.sharing.source import Source
+from lab.sharing.source import Target
 from lab.stored_findings import fill_missing_findings
 
 DIAGNOSIS_S = 10.0  # runs of a large bundle that are not diagnosed by then are diagnosed by an idle worker
@@ -49,21 +49,38 @@ class _Checked:
     curves: tuple[Curve, ...]
 
 
-def import_bundle(source: Source, stream: BinaryIO) -> tuple[RunRecord, ...]:
+def import_bundle(target: Target, stream: BinaryIO) -> tuple[RunRecord, ...]:
     """Import the runs of a bundle under new ids and return them, marked as imported.
 
     stream: seekable, such as an open file or an upload. Raises `InputError` with one sentence for anything that is not
     a whole, unchanged bundle; then nothing was written. Raises `ReadOnlyError` in a read-only lab. Findings are not read
     from a bundle but made from its curves.
     """
-    if source.store.read_only:
+    if target.store.read_only:
         raise ReadOnlyError("This lab is read-only, so no run was imported: start it without LAB_READ_ONLY.")
     with open_archive(stream) as archive:
         digests = _read_manifest(archive)
-        runs = _check_runs(source, archive, digests)
-        imported = _store(source, archive, digests, runs)
-    fill_missing_findings(source.store, budget_s=DIAGNOSIS_S, ids=[run.id for run in imported])
-    return tuple(source.store.runs.get(run.id) for run in imported)
+        runs = _check_runs(archive, digests)
+        _check_networks(archive, digests, runs)
+        imported = _store(target, archive, digests, runs, ids=[new_run_id() for _ in runs], origin=IMPORTED)
+    return _diagnosed(target, imported)
+
+
+def import_shipped(target: Target, stream: BinaryIO, *, ids: Sequence[str], origin: str) -> tuple[RunRecord, ...]:
+    """Import a bundle that ships with this release, its runs under these ids, and return them.
+
+    It is checked as any other, but its weights are held to the manifest's SHA-256 only: to compare them with the tensors
+    of their networks would import torch, and a test does that for every file that ships.
+    """
+    with open_archive(stream) as archive:
+        digests = _read_manifest(archive)
+        imported = _store(target, archive, digests, _check_runs(archive, digests), ids=ids, origin=origin)
+    return _diagnosed(target, imported)
+
+
+def _diagnosed(target: Target, imported: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
+    fill_missing_findings(target.store, budget_s=DIAGNOSIS_S, ids=[run.id for run in imported])
+    return tuple(target.store.runs.get(run.id) for run in imported)
 
 
 def _read_manifest(archive: Archive) -> dict[str, str]:
@@ -102,7 +119,7 @@ def _text(value: Any) -> str:
     return value
 
 
-def _check_runs(source: Source, archive: Archive, digests: Mapping[str, str]) -> list[_Checked]:
+def _check_runs(archive: Archive, digests: Mapping[str, str]) -> list[_Checked]:
     count = sum(name.endswith("/run.json") for name in digests)
     if not 1 <= count <= MAX_RUNS:
         refuse(f"it holds {count} runs, not 1 to {MAX_RUNS}")
@@ -122,7 +139,6 @@ def _check_runs(source: Source, archive: Archive, digests: Mapping[str, str]) ->
         if not set(names) <= digests.keys():
             refuse(f"run {index} lacks some of its weights")
         runs.append(_Checked(index, record, curves))
-        _check_all_weights(source, archive, digests, runs[-1])
     names_of_curves = {curve.name for run in runs for curve in run.curves}
     if len(names_of_curves) > _MOST_NAMES:
         refuse(f"its runs have {len(names_of_curves):,} different curves, more than {_MOST_NAMES}")
@@ -144,7 +160,12 @@ def _verified(archive: Archive, name: str, digests: Mapping[str, str], *, most: 
     return data
 
 
-def _check_all_weights(source: Source, archive: Archive, digests: Mapping[str, str], run: _Checked) -> None:
+def _check_networks(archive: Archive, digests: Mapping[str, str], runs: Sequence[_Checked]) -> None:
+    for run in runs:
+        _check_all_weights(archive, digests, run)
+
+
+def _check_all_weights(archive: Archive, digests: Mapping[str, str], run: _Checked) -> None:
     """Stream every file of weights once: SHA-256 of all of it, and its header against the network's own tensors."""
     if not run.record.weights:
         return
@@ -180,22 +201,29 @@ def _expected_tensors(record: Record) -> Expected:
     return expected
 
 
-def _store(source: Source, archive: Archive, digests: Mapping[str, str], runs: list[_Checked]) -> tuple[RunRecord, ...]:
-    """Store everything under new ids; what was written is removed should that fail."""
+def _store(
+    target: Target,
+    archive: Archive,
+    digests: Mapping[str, str],
+    runs: Sequence[_Checked],
+    *,
+    ids: Sequence[str],
+    origin: str,
+) -> tuple[RunRecord, ...]:
+    """Store everything under these ids; what was written is removed should that fail."""
     ended = []
     names: dict[str, str] = {}  # the name in the archive of each file of weights, by where it goes
-    for run in runs:
-        id = new_run_id()
+    for run, id in zip(runs, ids, strict=True):
         files = tuple(_weights_file(archive, digests, run.index, id, entry) for entry in run.record.weights)
         names |= {file.path: weights_name(run.index, file.step) for file in files}
         ended.append(_ended_run(archive, digests, run, id, files))
 
     def write_file(file: SavedFile) -> None:
-        sha256, _ = source.artifacts.write_parts(file.path, archive.stream(names[file.path]))
+        sha256, _ = target.artifacts.write_parts(file.path, archive.stream(names[file.path]))
         if sha256 != file.sha256:
             refuse(f"{names[file.path]} changed while it was read")
 
-    return source.store.imports.insert(ended, write_file=write_file, remove=source.artifacts.delete)
+    return target.store.imports.insert(ended, origin=origin, write_file=write_file, remove=target.artifacts.delete)
 
 
 def _weights_file(archive: Archive, digests: Mapping[str, str], index: int, id: str, entry: WeightsEntry) -> SavedFile:

@@ -2,13 +2,15 @@
 // A drawing pad that reports its strokes while they are drawn.
 // It sends the strokes themselves (width and points on a canvas of 280 units), which the server draws: a kilobyte a
 // stroke at full resolution. While a stroke is under way the next message waits until the last one was answered, so a
-// slow server gets fewer messages instead of a queue; lifting the pen always sends at once.
+// slow server gets fewer messages instead of a queue; lifting the pen always sends at once. With the keyboard a ring
+// stands for the pen: arrow keys move it, the space bar lowers and lifts it.
 
 import { mount } from "../shared/mount.js";
-import { SIDE, extend, read } from "./strokes.js";
+import { SIDE, extend, moved, read } from "./strokes.js";
 
 const PATIENCE_MS = 400; // after this long without an answer the pad sends again
 const PAUSE_MS = 70; // between two messages of one stroke: the last one shall find the server free
+const KEYS = "keys"; // in the place of a pointer's id
 
 export default mount((place, data) => new Pad(place.querySelector(".pad"), data));
 
@@ -22,6 +24,7 @@ class Pad {
     this.past = [];
     this.future = [];
     this.stroke = null;
+    this.spot = null; // where the pen of the keyboard is
     this.sequence = data.answered ?? 0;
     this.answered = this.sequence;
     this.sentAt = 0;
@@ -63,6 +66,7 @@ class Pad {
     paper.addEventListener("contextmenu", (event) => event.preventDefault());
     paper.addEventListener("keydown", (event) => this.key(event));
     paper.addEventListener("keyup", (event) => event.key === "Tab" && paper.classList.add("keys"));
+    paper.addEventListener("blur", () => this.leave());
     this.root.querySelectorAll("[data-do]").forEach((button) =>
       button.addEventListener("click", () => this[button.dataset.do]())
     );
@@ -70,18 +74,24 @@ class Pad {
   }
 
   down(event) {
-    if (event.button !== 0 || this.stroke) return;
+    if (event.button !== 0) return;
+    this.leave();
+    if (this.stroke) return;
     event.preventDefault();
     this.canvas.classList.remove("keys"); // the ring is for those who came by keyboard
     this.canvas.focus({ preventScroll: true });
     this.canvas.setPointerCapture(event.pointerId);
-    this.pointer = event.pointerId;
-    this.remember();
-    this.stroke = [Number(this.pen.value)];
-    this.strokes = [...this.strokes, this.stroke];
+    this.begin(event.pointerId);
     this.add(event);
     this.draw();
     this.report();
+  }
+
+  begin(pointer) {
+    this.pointer = pointer;
+    this.remember();
+    this.stroke = [Number(this.pen.value)];
+    this.strokes = [...this.strokes, this.stroke];
   }
 
   move(event) {
@@ -97,6 +107,10 @@ class Pad {
   up(event) {
     if (!this.stroke || event.pointerId !== this.pointer) return;
     if (event.type === "pointerup") this.add(event);
+    this.end();
+  }
+
+  end() {
     this.stroke = null;
     this.draw();
     this.report(true);
@@ -110,13 +124,43 @@ class Pad {
   }
 
   key(event) {
-    if (!(event.ctrlKey || event.metaKey)) return;
+    if (event.altKey) return;
+    if (!(event.ctrlKey || event.metaKey)) return this.steer(event);
     const name = event.key.toLowerCase();
     const redo = name === "y" || (name === "z" && event.shiftKey);
     if (!redo && name !== "z") return;
     event.preventDefault();
     if (redo) this.redo();
     else this.undo();
+  }
+
+  // Arrow keys and the space bar; held keys repeat, but the space bar does not.
+  steer(event) {
+    const spot = moved(this.spot, event.key, event.shiftKey);
+    if (spot === null && event.key !== " ") return;
+    event.preventDefault();
+    this.canvas.classList.add("keys");
+    if (this.stroke && this.pointer !== KEYS) return; // a finger is at it
+    if (spot !== null) this.spot = spot;
+    else if (event.repeat) return;
+    else if (this.stroke) return this.end();
+    else {
+      this.spot ??= [SIDE / 2, SIDE / 2];
+      this.begin(KEYS);
+    }
+    if (this.stroke) {
+      extend(this.stroke, ...this.spot);
+      this.report();
+    }
+    this.draw();
+  }
+
+  // Lift and put away the pen of the keyboard.
+  leave() {
+    if (!this.spot) return;
+    this.spot = null;
+    if (this.stroke && this.pointer === KEYS) this.end();
+    else this.draw();
   }
 
   remember() {
@@ -176,6 +220,7 @@ class Pad {
     brush.clearRect(0, 0, pixels, pixels);
     this.color = getComputedStyle(this.root).color;
     for (const stroke of this.strokes) this.line(stroke, 1);
+    if (this.spot) this.ring(brush);
     this.root.classList.toggle("inked", this.strokes.length > 0);
     const can = { undo: this.past.length, redo: this.future.length, clear: this.strokes.length };
     for (const [name, count] of Object.entries(can)) this.root.querySelector(`[data-do="${name}"]`).disabled = !count;
@@ -194,6 +239,19 @@ class Pad {
     brush.moveTo(stroke[start], stroke[start + 1]);
     if (stroke.length === start + 2) brush.lineTo(stroke[start], stroke[start + 1]);
     for (let i = start + 2; i < stroke.length; i += 2) brush.lineTo(stroke[i], stroke[i + 1]);
+    brush.stroke();
+  }
+
+  // Where the pen of the keyboard is: filled while it is down.
+  ring(brush) {
+    const scale = this.canvas.width / SIDE;
+    brush.setTransform(scale, 0, 0, scale, 0, 0);
+    brush.beginPath();
+    brush.arc(...this.spot, Math.max(5, Number(this.pen.value) / 2), 0, 2 * Math.PI);
+    brush.lineWidth = 2.5;
+    brush.strokeStyle = getComputedStyle(this.root).getPropertyValue("--st-primary-color") || this.color;
+    brush.fillStyle = brush.strokeStyle;
+    if (this.stroke) brush.fill();
     brush.stroke();
   }
 

@@ -21,3 +21,17 @@ export function read(text) {
   const strokes = JSON.parse(text || "[]");
   return Array.isArray(strokes) ? strokes : [];
 }
+
+const STEP = 10; // units that an arrow key moves the pen by; with Shift a fifth of it
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+/**
+ * Where a key moves the pen to, within the canvas; it starts in the middle. Null for a key that is no arrow.
+ * @param {number[] | null} spot @param {string} key @param {boolean} fine @returns {number[] | null}
+ */
+export function moved(spot, key, fine) {
+  const arrow = ARROWS[key];
+  if (!arrow) return null;
+  const step = fine ? STEP / 5 : STEP;
+  return (spot ?? [SIDE / 2, SIDE / 2]).map((value, axis) => Math.min(SIDE, Math.max(0, value + arrow[axis] * step)));
+}

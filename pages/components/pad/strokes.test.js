@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { SIDE, extend, inside, read } from "./strokes.js";
+import { SIDE, extend, inside, moved, read } from "./strokes.js";
 
 test("a point near the last one adds nothing, one farther away does", () => {
   const stroke = [16];
@@ -27,4 +27,12 @@ test("no text and no list are no strokes", () => {
   assert.deepEqual(read(""), []);
   assert.deepEqual(read("{}"), []);
   assert.deepEqual(read("[[16,1,2]]"), [[16, 1, 2]]);
+});
+
+test("arrow keys move the pen from the middle, with Shift by less, and never off the canvas", () => {
+  assert.deepEqual(moved(null, "ArrowRight", false), [SIDE / 2 + 10, SIDE / 2]);
+  assert.deepEqual(moved([100, 100], "ArrowUp", true), [100, 98]);
+  assert.deepEqual(moved([4, SIDE], "ArrowLeft", false), [0, SIDE]);
+  assert.deepEqual(moved([4, SIDE], "ArrowDown", false), [4, SIDE]);
+  assert.equal(moved([4, 4], "a", false), null);
 });

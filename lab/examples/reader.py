@@ -1,0 +1,97 @@
+"""The network that reads drawings on Home: an ONNX file, its logits and feature maps, before torch is imported.
+
+The drawing is normalised by the same steps as on Draw (`lab.sketch.normalise`) and judged by the same rule
+(`lab.sketch.unsure`), but for the likeness to training pictures, which needs the features of thousands of them.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lab.data.recipes import Recipe
+from lab.data.registry import get_dataset_spec
+from lab.examples.catalogue import READER_FILE
+from lab.sketch.normalise import normalise
+from lab.sketch.shape import Shape
+from lab.sketch.sketch import Sketch
+from lab.sketch.unsure import UnsureRule, Verdict, assess_answer
+
+MAPS, RULE = (
+    "convlab_maps",
+    "convlab_unsure",
+)  # names of metadata: name, title and shape of each output of maps, and the rule
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """What the network made of a drawing.
+
+    image: uint8 (H, W), what it was given. maps: float32 (C, H, W) of each layer, from input to answer. probabilities: float64 (K,).
+    """
+
+    image: np.ndarray
+    maps: tuple[np.ndarray, ...]
+    probabilities: np.ndarray
+    class_names: tuple[str, ...]
+    verdict: Verdict
+
+    @property
+    def label(self) -> str:
+        """The likeliest class's name."""
+        return self.class_names[int(self.probabilities.argmax())]
+
+
+class DrawingReader:
+    """One ONNX file, ready to read drawings; shared by all threads.
+
+    layers: title and (C, H, W) of each layer whose maps are shown, from input to answer. recipe: how drawings are
+    normalised. class_names: of the probabilities.
+    """
+
+    def __init__(self, path: Path = READER_FILE) -> None:
+        import onnxruntime  # a third of a second, so only when a drawing is to be read
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # a picture takes less than a thread's start
+        self._session = onnxruntime.InferenceSession(
+            path.read_bytes(), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+        facts = self._session.get_modelmeta().custom_metadata_map
+        self._mean, self._std = json.loads(facts["mean"]), json.loads(facts["std"])
+        self.class_names: tuple[str, ...] = tuple(json.loads(facts["classes"]))
+        self.recipe: Recipe = get_dataset_spec(facts["dataset"]).require_recipe()
+        self.layers: tuple[tuple[str, tuple[int, int, int]], ...] = tuple(
+            (title, (shape[0], shape[1], shape[2])) for _, title, shape in json.loads(facts[MAPS])
+        )
+        self._outputs = ["logits", *(name for name, _, _ in json.loads(facts[MAPS]))]
+        self._rule = _rule(json.loads(facts[RULE]))
+
+    def read(self, sketch: Sketch) -> Reading:
+        """Normalise a drawing and ask the network about it."""
+        image = normalise(sketch, recipe=self.recipe)
+        logits_K, maps = self._run(image)
+        shares = np.exp(logits_K - logits_K.max())
+        probabilities = shares / shares.sum()
+        verdict = assess_answer(probabilities, rule=self._rule, sketch=sketch, image=image)
+        return Reading(image, maps, probabilities, self.class_names, verdict)
+
+    def _run(self, image: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        x_BCHW = ((image[None, None].astype(np.float32) / 255 - self._mean) / self._std).astype(np.float32)
+        logits_BK, *maps = self._session.run(self._outputs, {"images": x_BCHW})
+        return logits_BK[0].astype(np.float64), tuple(each[0] for each in maps)
+
+
+def _rule(facts: dict[str, Any]) -> UnsureRule:
+    """Return the rule as it was learned when the file was made."""
+    shape = Shape(**facts.pop("shape"))
+    return replace(UnsureRule(**facts), ink=tuple(facts["ink"]), shape=shape)
+
+
+@cache
+def drawing_reader() -> DrawingReader:
+    """Return the one reader of this process."""
+    return DrawingReader()

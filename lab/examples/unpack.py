@@ -1,0 +1,70 @@
+"""The example runs as a store that can be read: unpacked by each process into a temporary folder, which goes with it.
+
+They are never written into the user's store. That would make every list, count, search, export and clean-up of it know
+of them, need a place to write to, and leave an older release's examples there for a newer one to replace.
+"""
+
+import atexit
+import shutil
+import tempfile
+import threading
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.examples.catalogue import EXAMPLES, ORIGIN
+from lab.runs.artifacts import ArtifactStore
+from lab.runs.store import RunStore
+from lab.settings import Settings
+from lab.sharing.bundle.read import import_shipped
+
+_once = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What an import writes to."""
+
+    store: RunStore
+    artifacts: ArtifactStore
+
+
+def unpack_examples(*, data: Path) -> Settings:
+    """Return the settings of a read-only lab with the example runs. Raises `LabError` where there is no room for it.
+
+    data: the folder of the data sets.
+    """
+    with _once:
+        home = _unpacked()
+    return Settings(
+        home=home, data=data, database=_database(home), artifacts=str(_artifacts(home)), device="cpu", read_only=True
+    )
+
+
+def _database(home: Path) -> str:
+    return f"sqlite:///{home / 'lab.db'}"
+
+
+def _artifacts(home: Path) -> Path:
+    return home / "artifacts"
+
+
+@cache
+def _unpacked() -> Path:
+    try:
+        home = Path(tempfile.mkdtemp(prefix="convlab-examples-"))
+        atexit.register(shutil.rmtree, home, ignore_errors=True)
+        store = RunStore.open(_database(home))
+        for example in EXAMPLES:
+            with example.file.open("rb") as stream:
+                import_shipped(
+                    _Target(store, ArtifactStore(str(_artifacts(home)))), stream, ids=[example.id], origin=ORIGIN
+                )
+    except OSError as error:
+        raise LabError(
+            f"The example runs cannot be unpacked ({error.strerror or error}): free some space in "
+            f"{tempfile.gettempdir()}, or set TMPDIR to a folder that can be written."
+        ) from error
+    store.close()
+    return home

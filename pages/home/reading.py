@@ -1,0 +1,117 @@
+"""The pad on Home: a network that ships with the lab reads what is drawn, before torch is imported, and shows its maps."""
+
+from html import escape
+
+import numpy as np
+import streamlit as st
+
+from lab.charts.tiles import encode, image_tiles, paint, sheet
+from lab.examples.reader import DrawingReader, Reading, drawing_reader
+from lab.formatting import format_percent
+from lab.sketch.render import POLYLINES, Hand, place_strokes
+from lab.sketch.sketch import dump_strokes
+from pages.components.base import data_url
+from pages.state.draw import draw_page
+from pages.state.home import HOME
+from pages.widgets.frame import show_errors
+from pages.widgets.pad import live_pad
+
+_STYLE = """<style>
+[data-testid="stColumn"]:has(> * .st-key-draw-live) { min-width: 17.5rem; }
+.cl-read { margin: 0; height: 3.2rem; line-height: 1.35; font-size: 1.05rem; text-align: center; overflow: hidden; }
+.cl-read::before { content: ""; display: inline-block; height: 3.2rem; vertical-align: middle; }
+.cl-read span { display: inline-block; max-width: 98%; vertical-align: middle; }
+.cl-read b { font-size: 1.7rem; line-height: 1; font-variant-numeric: tabular-nums; }
+.cl-read.unsure b { font-size: inherit; }
+.st-key-home-sample [role="radiogroup"] { display: grid; grid-template-columns: repeat(10, minmax(28px, 1fr)); gap: 1px; overflow: visible; }
+.st-key-home-sample button { min-width: 0; padding: 0; }
+.cl-flow { display: grid; grid-template-columns: repeat(auto-fit, minmax(84px, 1fr)); gap: 12px 10px; align-items: end; }
+.cl-flow figure { margin: 0; min-width: 0; }
+.cl-flow img, .cl-flow .none { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; display: block; border-radius: 6px; }
+.cl-flow .none { background: rgba(128, 140, 155, 0.16); }
+.cl-flow figcaption { font-size: .8rem; line-height: 1.3; margin-top: 4px; min-height: 2.6em; }
+.cl-flow small { display: block; opacity: .75; font-size: .76rem; }
+.cl-shares { display: grid; grid-template-columns: repeat(10, 1fr); gap: 4px; align-items: end; margin-top: 10px; height: 108px; }
+.cl-shares div { display: grid; grid-template-rows: 1fr auto; height: 100%; text-align: center; font-size: .9rem; font-variant-numeric: tabular-nums; }
+.cl-shares i { align-self: end; display: block; min-height: 2px; border-radius: 4px 4px 0 0; background: #2f86cf; }
+.cl-shares .first { font-weight: 700; }
+.cl-shares .first i { background: #d98a1f; }
+</style>"""
+
+
+@st.fragment
+def reading_pad() -> None:
+    """Show the pad, what the network reads and what its layers make of it; only this reruns with the pen."""
+    with show_errors():
+        st.html(_STYLE)
+        left, right = st.columns([5, 8], gap="medium", vertical_alignment="center")
+        page = draw_page()
+        with left:
+            says = st.container()  # above the pad, where a finger does not cover it
+            sketch = live_pad(page)
+            st.pills("Or take a digit", list(POLYLINES), width="stretch", **HOME.widget("sample", then=_draw_sample))
+        reader = drawing_reader()
+        reading = None if sketch.blank else reader.read(sketch)
+        says.html(line_html(reading))
+        with right:
+            st.html(flow_html(reader, reading))
+
+
+def _draw_sample() -> None:
+    digit = HOME.read().sample
+    if digit:
+        page = draw_page()
+        page.clear()
+        page.strokes = dump_strokes(place_strokes(POLYLINES[digit], Hand()))
+        HOME.change(sample=None)
+
+
+def line_html(reading: Reading | None) -> str:
+    """Return the one line on what was read, of one height whatever it says; the answer stands in it for scripts too."""
+    if reading is None:
+        return (
+            '<p class="cl-read" role="status"><span>Draw a digit: a trained network answers while you draw.</span></p>'
+        )
+    words = f"It reads <b>{escape(reading.label)}</b> &nbsp;with {escape(format_percent(float(reading.probabilities.max()), digits=1))}"
+    if reading.verdict.unsure:
+        words = f"<b>Unsure</b>: {escape(reading.verdict.reasons[0])}"
+    style = "cl-read unsure" if reading.verdict.unsure else "cl-read"
+    return f'<p class="{style}" role="status" data-answer="{escape(reading.label)}"><span>{words}</span></p>'
+
+
+def flow_html(reader: DrawingReader, reading: Reading | None) -> str:
+    """Return what the network was given, the maps of its layers, and the ten answers, from left to right."""
+    figures = [_figure("What it gets", _given(reading), f"{reader.recipe.side}×{reader.recipe.side}")]
+    for (title, (channels, tall, wide)), values in zip(
+        reader.layers, reading.maps if reading else [None] * len(reader.layers), strict=True
+    ):
+        shown = None if values is None else sheet(paint(values), columns=_columns(channels))
+        figures.append(_figure(title, shown, f"{channels} maps, {tall}×{wide}"))
+    return f'<div class="cl-flow">{"".join(figures)}</div>{_shares(reader, reading)}'
+
+
+def _columns(count: int) -> int:
+    return int(np.ceil(np.sqrt(count)))
+
+
+def _given(reading: Reading | None) -> np.ndarray | None:
+    return None if reading is None else image_tiles(reading.image[None])[0]
+
+
+def _figure(title: str, picture: np.ndarray | None, small: str) -> str:
+    shown = (
+        '<div class="none"></div>'
+        if picture is None
+        else f'<img decoding="sync" alt="{escape(title)}" src="{data_url(encode(picture))}">'
+    )
+    return f"<figure>{shown}<figcaption>{escape(title)}<small>{escape(small)}</small></figcaption></figure>"
+
+
+def _shares(reader: DrawingReader, reading: Reading | None) -> str:
+    best = -1 if reading is None else int(reading.probabilities.argmax())
+    bars = []
+    for index, name in enumerate(reader.class_names):
+        share = 0.0 if reading is None else float(reading.probabilities[index])
+        first = ' class="first"' if index == best else ""
+        bars.append(f'<div{first}><i style="height:{100 * share:.1f}%"></i>{escape(name)}</div>')
+    return f'<div class="cl-shares" role="group" aria-label="Probabilities of the ten digits">{"".join(bars)}</div>'

@@ -1,0 +1,88 @@
+"""The runs in training and the newest ones, each with its curve and what tells it from the others."""
+
+import base64
+
+import streamlit as st
+
+from lab.charts.spark import HEIGHT, WIDTH, sparkline
+from lab.errors import LabError
+from lab.metrics import VAL_ACCURACY
+from lab.runs.records import RunRecord, RunState
+from lab.sharing.comparison import run_labels
+from pages.cache.lab import get_lab
+from pages.markdown import plain
+from pages.registry import has_page, page_path
+from pages.state.keys import element
+from pages.widgets.frame import shows_errors
+from pages.widgets.runs import REFRESH_S, run_line, run_title
+
+_RECENT = 6
+
+
+def recent() -> None:
+    """Draw the list, which refreshes itself while one of its runs is in training; without a run, the examples."""
+    runs = _runs()
+    if not runs:
+        _examples()
+        return
+    st.header("Recent runs", anchor=False)
+    live = any(run.state.live for run in runs)
+    st.fragment(_lines, run_every=REFRESH_S if live else None)(live=live)
+    if has_page("runs"):
+        st.page_link(page_path("runs"), label="All runs", icon=":material/arrow_forward:")
+
+
+def _examples() -> None:
+    examples = get_lab().list_examples()
+    st.header("Example runs" if examples else "Recent runs", anchor=False)
+    with st.container(border=True):
+        if not examples:
+            st.markdown("**No runs yet.** Press the button above: the first curves appear within seconds.")
+        for run in examples:
+            with st.container(key=element("recent", run.id)):
+                _line(run, "")
+                st.caption(plain(run.note))
+    if examples:
+        st.caption("They ship with the lab; your own runs take their place here. The switch on Runs hides them.")
+
+
+def _runs() -> list[RunRecord]:
+    """Return the runs in training, however long ago they were asked for, then the newest ones."""
+    store = get_lab().store
+    training = [run for run in store.queue.list(limit=_RECENT) if run.state is not RunState.QUEUED]
+    shown = {run.id for run in training}
+    newest = store.runs.list(limit=_RECENT, problems=True)
+    return [*training, *(run for run in newest if run.id not in shown)][:_RECENT]
+
+
+@shows_errors
+def _lines(*, live: bool) -> None:
+    runs = _runs()
+    sound = [run for run in runs if not run.problem]
+    labels = dict(zip((run.id for run in sound), run_labels(sound), strict=True))
+    with st.container(border=True):
+        for run in runs:
+            label = labels.get(run.id, "")
+            _line(run, "" if label == run_title(run) or len(sound) < 2 else label)
+    if live and not any(run.state.live for run in runs):
+        st.rerun()  # nothing is left to refresh
+
+
+def _line(run: RunRecord, label: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key=element("recent-line", run.id)):
+        if not run.problem:
+            st.html(_spark(run), width="content")
+        run_line(run, key=element("recent-run", run.id), apart=label)
+
+
+def _spark(run: RunRecord) -> str:
+    """Return a run's validation accuracy as a small curve, an empty place where it has none or cannot be read."""
+    try:
+        points = get_lab().holding(run.id).store.points.read(run.id, series=(VAL_ACCURACY.id,))
+    except LabError:  # opening the run says what is wrong
+        points = {}
+    drawn = sparkline(points[VAL_ACCURACY.id].value) if VAL_ACCURACY.id in points else ""
+    if not drawn:
+        return f'<div style="width:{WIDTH}px;height:{HEIGHT}px"></div>'
+    address = "data:image/svg+xml;base64," + base64.b64encode(drawn.encode()).decode("ascii")
+    return f'<img width="{WIDTH}" height="{HEIGHT}" alt="Validation accuracy by epoch" src="{address}">'

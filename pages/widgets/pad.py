@@ -1,0 +1,54 @@
+"""The live pad, which Home and Draw share with the session's drawing: it tells its strokes while they are drawn."""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from lab.errors import InputError
+from lab.sketch.sketch import MAX_BRUSH, MIN_BRUSH, Sketch, parse_strokes, sketch_from_strokes
+from pages.components.base import nothing
+from pages.components.pad import pad_component
+from pages.state.draw import LIVE_PAD, DrawPage
+from pages.state.session import reported
+
+
+def live_pad(page: DrawPage) -> Sketch:
+    """Show our pad and return what is on it now. Raises `InputError` for a message no pad sends."""
+    take_newest(page)
+    pad_component()(
+        key=LIVE_PAD,
+        data={"version": page.version, "ink": page.strokes, "pen": page.pen, "answered": page.answered},
+        on_ink_change=nothing,
+    )
+    return sketch_of(page.strokes)
+
+
+def take_newest(page: DrawPage) -> None:
+    """Take over the live pad's newest message, unless the drawing was cleared or replaced since the pad saw it."""
+    newest = read_message(reported(LIVE_PAD))
+    if newest is None or newest["seq"] <= page.answered:
+        return
+    page.answered = newest["seq"]
+    if newest["version"] == page.version:
+        page.strokes, page.pen = newest["strokes"], newest["pen"]
+
+
+def read_message(value: Any) -> dict[str, Any] | None:
+    """Return the pad's newest message, checked: `seq`, `version`, `pen`, `strokes` (text); None before the first."""
+    text = value.get("ink") if isinstance(value, Mapping) else None
+    if not text:
+        return None
+    try:
+        message = json.loads(text)
+        seq, version, pen = (int(message[name]) for name in ("seq", "version", "pen"))
+        strokes = json.dumps(message["strokes"], allow_nan=False, separators=(",", ":"))
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        raise InputError(f"The pad's message cannot be read ({error}): reload the page.") from error
+    return {"seq": seq, "version": version, "pen": round(min(max(pen, MIN_BRUSH), MAX_BRUSH)), "strokes": strokes}
+
+
+@lru_cache(maxsize=64)
+def sketch_of(strokes: str) -> Sketch:
+    """Draw the strokes of a pad's text; raises `InputError`."""
+    return sketch_from_strokes(parse_strokes(strokes))

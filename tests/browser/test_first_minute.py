@@ -1,0 +1,141 @@
+"""A newcomer's first minute in a real Chromium: no data set, nothing trained, and everything alive all the same."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from lab.examples.catalogue import EXAMPLES
+from lab.sketch.render import POLYLINES, Hand, place_strokes
+from tests.browser.conftest import Server, Visitor, start_server, until
+
+pytestmark = pytest.mark.browser
+_PAD = "[data-pad]"
+
+
+@pytest.fixture(scope="module")
+def new_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Return a lab of these tests' own, in which nothing is ever trained."""
+    running = start_server(tmp_path_factory.mktemp("new") / "home")
+    yield running
+    running.stop()
+
+
+def _draw(page: Page, digit: str) -> None:
+    page.wait_for_selector(_PAD)
+    pad = page.locator(_PAD)
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    assert box is not None
+    for stroke in place_strokes(POLYLINES[digit], Hand()):
+        points = [(box["x"] + x * box["width"] / 280, box["y"] + y * box["width"] / 280) for x, y in stroke.points]
+        page.mouse.move(*points[0])
+        page.mouse.down()
+        for point in points[1:]:
+            page.mouse.move(*point, steps=2)
+        page.mouse.up()
+
+
+def _maps(page: Page) -> list[str | None]:
+    return [picture.get_attribute("src") for picture in page.locator(".cl-flow img").all()]
+
+
+def test_a_digit_drawn_on_a_fresh_home_is_read_without_a_click_and_lights_up_the_maps(
+    new_lab: Server, visitor: Visitor
+) -> None:
+    page = visitor.page
+    visitor.open(new_lab.url)
+    assert _maps(page) == []
+    _draw(page, "7")
+    page.wait_for_selector('[data-answer="7"]')
+    until(page, lambda: len(_maps(page)) == 5, "the drawing and the maps of four layers")
+    seven = _maps(page)
+    page.get_by_role("button", name="Clear", exact=True).click()
+    expect(page.locator("[data-answer]")).to_have_count(0)
+    _draw(page, "3")
+    page.wait_for_selector('[data-answer="3"]')
+    until(page, lambda: all(one != other for one, other in zip(_maps(page), seven, strict=True)), "other maps")
+
+
+def test_the_drawing_goes_along_to_draw_where_an_example_reads_it(new_lab: Server, visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.open(new_lab.url)
+    _draw(page, "2")
+    page.wait_for_selector('[data-answer="2"]')
+    page.get_by_role("link", name="Go on with this drawing").click()
+    page.wait_for_selector('.cl-line[data-answer="2"]')
+    expect(page.locator(".cl-card")).to_have_count(1)
+
+
+def test_the_pad_is_drawn_on_with_the_keyboard_alone(new_lab: Server, visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.open(new_lab.url)
+    page.wait_for_selector(_PAD)
+    until(page, lambda: _tabbed_to_pad(page), "the pad reached by Tab")
+    for _ in range(8):
+        page.keyboard.press("ArrowUp")
+    page.keyboard.press("Space")
+    for _ in range(16):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    page.wait_for_selector('[data-answer="1"]')
+    page.keyboard.press("Control+z")
+    expect(page.locator("[data-answer]")).to_have_count(0)
+
+
+def _tabbed_to_pad(page: Page) -> bool:
+    page.keyboard.press("Tab")
+    return bool(
+        page.evaluate(
+            """() => { let at = document.activeElement;
+              while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+              return at?.hasAttribute("data-pad") ?? false; }"""
+        )
+    )
+
+
+def test_a_sample_digit_is_drawn_and_read(new_lab: Server, visitor: Visitor) -> None:
+    visitor.open(new_lab.url)
+    visitor.page.get_by_role("radio", name="4", exact=True).click()
+    visitor.page.wait_for_selector('[data-answer="4"]')
+
+
+def test_the_pages_work_on_the_examples(new_lab: Server, visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.open(f"{new_lab.url}/runs")
+    page.wait_for_selector(".js-plotly-plot")  # the examples are compared before anything is chosen
+    page.get_by_role("button", name="Compare", exact=True).first.click()
+    until(page, lambda: f"runs={EXAMPLES[0].id}" in page.url, "the example in the address")
+    visitor.open(f"{new_lab.url}/inside?run={EXAMPLES[0].id}&view=answers")
+    page.get_by_text("come with").or_(page.get_by_text("ship with the examples")).first.wait_for()
+    expect(page.get_by_text("example", exact=True).first).to_be_visible()
+    visitor.open(f"{new_lab.url}/train?run={EXAMPLES[2].id}")
+    page.get_by_text("diverged", exact=True).first.wait_for()
+    page.wait_for_selector(".js-plotly-plot")
+    expect(page.get_by_role("button", name="Train again")).to_have_count(0)
+    expect(page.get_by_role("button", name="Export")).to_have_count(0)
+
+
+def test_one_switch_takes_the_examples_off_every_page(new_lab: Server, visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.open(f"{new_lab.url}/runs")
+    page.get_by_text("Show the examples").click()
+    expect(page.get_by_text(EXAMPLES[1].name)).to_have_count(0)
+    visitor.open(new_lab.url)
+    page.wait_for_selector(_PAD)
+    page.get_by_text("No runs yet").wait_for()
+    visitor.open(f"{new_lab.url}/inside")
+    page.get_by_text("Nothing to look into yet").wait_for()
+    visitor.open(f"{new_lab.url}/runs")
+    page.get_by_text("Show the examples").click()
+    page.get_by_text(EXAMPLES[1].name).first.wait_for()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_home_fits_a_phone_and_a_desktop(new_lab: Server, visitor: Visitor, width: int) -> None:
+    page = visitor.page
+    page.set_viewport_size({"width": width, "height": 844})
+    visitor.open(new_lab.url)
+    _draw(page, "5")
+    page.wait_for_selector('[data-answer="5"]')
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
