@@ -128,7 +128,11 @@ class RunProgress(_Counts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnvironment(RunFacts):
-    """Where and on what data a run was trained. normalization: mean and deviation, or empty; memory in megabytes."""
+    """Where and on what data a run was trained. normalization: mean and deviation, or empty; memory in megabytes.
+
+    steps: "captured", "launched" (a CPU knows no other way) or "launched, because …". matmul: torch's name for the
+    precision of float32 matrix products.
+    """
 
     device: str | None = _fact(DEVICES)
     name: str | None = _fact(TEXT)
@@ -139,8 +143,15 @@ class RunEnvironment(RunFacts):
     platform: str | None = _fact(TEXT)
     memory_mb: int | None = _fact(COUNT)
     cuda: str | None = _fact(TEXT)
+    matmul: str | None = _fact(TEXT)
+    steps: str | None = _fact(TEXT)
     normalization: list[float] | tuple[float, ...] | None = _fact(NORMALIZATION)
     params: int | None = _fact(COUNT)
     train_images: int | None = _fact(COUNT)
     val_images: int | None = _fact(COUNT)
     test_images: int | None = _fact(COUNT)
+
+    @property
+    def steps_words(self) -> str:
+        """Return how steps were taken where there was a choice, such as "steps: captured", else nothing."""
+        return f"steps: {self.steps}" if self.steps and self.steps != "launched" else ""

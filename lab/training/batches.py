@@ -55,7 +55,7 @@ class Batches:
     ):
         self._x, self._y = x_u8, y
         self._mean, self._std = mean, std
-        self._batch = batch_size
+        self.batch_size = batch_size
         self._augment = augment
         self._channels_last = channels_last
         image_bytes = 4 * x_u8[:1].numel()
@@ -64,20 +64,43 @@ class Batches:
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch; the last one may be smaller."""
-        return -(-len(self._y) // self._batch)
+        return -(-len(self._y) // self.batch_size)
+
+    @property
+    def images(self) -> int:
+        """Images in an epoch."""
+        return len(self._y)
+
+    @property
+    def image_shape(self) -> torch.Size:
+        """Channels, height and width of an image."""
+        return self._x.shape[1:]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images and labels lie."""
+        return self._y.device
+
+    def size_of(self, batch: int) -> int:
+        """Return the images in batch `batch` of an epoch, counted from 0."""
+        return min(self.batch_size, self.images - batch * self.batch_size)
+
+    def gather(self, part: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return the images x_BCHW, augmented and normalised, and the labels y_B at these places (int64, on the device)."""
+        x_u8, y = self._x.index_select(0, part), self._y.index_select(0, part)
+        if self._augment:
+            x = self._augment(x_u8.to(torch.float32).mul_(1.0 / 255.0), generator)
+            x = (x - self._mean) / self._std
+        else:
+            x = normalise(x_u8, mean=self._mean, std=self._std)
+        return (to_channels_last(x) if self._channels_last else x), y
 
     def iterate(self, order: Tensor, start: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches from number `start` on, in this order."""
-        order = order[start * self._batch :].to(self._x.device)
+        order = order[start * self.batch_size :].to(self.device)
         if not len(order):
             return  # torch splits nothing into one empty part
         gather = 1 if self._augment else self._ahead
-        for part in torch.split(order, self._batch * gather):
-            x_u8, y = self._x.index_select(0, part), self._y.index_select(0, part)
-            if self._augment:
-                x = self._augment(x_u8.to(torch.float32).mul_(1.0 / 255.0), generator)
-                x = (x - self._mean) / self._std
-            else:
-                x = normalise(x_u8, mean=self._mean, std=self._std)
-            x = to_channels_last(x) if self._channels_last else x
-            yield from zip(torch.split(x, self._batch), torch.split(y, self._batch))
+        for part in torch.split(order, self.batch_size * gather):
+            x, y = self.gather(part, generator)
+            yield from zip(torch.split(x, self.batch_size), torch.split(y, self.batch_size))

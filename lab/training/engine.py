@@ -20,8 +20,9 @@ from lab.training.batches import epoch_order
 from lab.training.checkpoint import Checkpoint, Weights
 from lab.training.data import ResidentData
 from lab.training.events import Command, Ended, Evaluated, Event, Snapshot, Started, StepMetrics
-from lab.training.schedules import compute_lr, is_constant, recorded_steps
+from lab.training.schedules import compute_lr, recorded_steps
 from lab.training.session import Session, process_settings
+from lab.training.step_choice import StepKind
 
 FLUSH_S = 0.25  # how often step metrics are yielded
 CHECKPOINT_S = 30.0  # longest training without a checkpoint, unless saving takes longer than 1/50 of it
@@ -49,14 +50,16 @@ def train(
     device: torch.device,
     command: Callable[[], Command] = _always_run,
     resume: Checkpoint | None = None,
+    steps: StepKind = StepKind.AUTO,
 ) -> Iterator[Event]:
     """Train the network in place and yield events, `Started` first and `Ended` last.
 
-    data lies on `device`. resume: a checkpoint of this run, or of a shorter one of the same configuration. Raises
-    `TrainingError` (no images, too little memory) and `ArtifactError` (a checkpoint of another run).
+    data lies on `device`. resume: a checkpoint of this run, or of a shorter one of the same configuration. steps: other
+    than AUTO to compare ways of taking them. Raises `TrainingError` (no images, too little memory) and `ArtifactError`
+    (a checkpoint of another run).
     """
     with process_settings(config, device):
-        session = Session(config, network, data, device)
+        session = Session(config, network, data, device, steps=steps)
         yield from _Loop(session, command).run(resume)
 
 
@@ -76,7 +79,10 @@ class _Loop:
 
     def run(self, resume: Checkpoint | None) -> Iterator[Event]:
         """Yield every event of the run."""
-        notices = self.session.restore(resume) if resume else []
+        if resume:
+            self.session.restore(resume)
+        self.session.prepare()
+        notices = self.session.changed_conditions(resume) if resume else []
         yield from self._emit(self._started())
         for notice in notices:
             yield from self._emit(notice)
@@ -115,7 +121,7 @@ class _Loop:
             progress.step == progress.closed and progress.step_in_epoch == session.steps_per_epoch
         ):
             progress.open_epoch()
-            session.augment_generator = session.epoch_generator(progress.epoch)
+            session.generators.seed_epoch(self.config.seed, progress.epoch)
         last_step = min(session.total_steps, progress.step + session.steps_per_epoch - progress.step_in_epoch)
         session.view.train()
         self._begin_window()
@@ -126,14 +132,11 @@ class _Loop:
     def _take_steps(self, last_step: int) -> Iterator[Event]:
         session, progress, config = self.session, self.session.progress, self.config
         order = epoch_order(len(session.data.train_y), seed=config.seed, epoch=progress.epoch, shuffle=config.shuffle)
-        constant = is_constant(config)
+        rates = np.array([self._lr(step) for step in range(progress.step, last_step)])
         steps = session.steps
-        steps.set_lr(self._lr(progress.step))
-        steps.begin(order, first=progress.step_in_epoch, generator=session.augment_generator)
+        steps.begin(order, first=progress.step_in_epoch, rates=rates)
         while progress.step < last_step:
             self._check_command()  # before the next batch is augmented: its random numbers belong to the next step
-            if not constant:
-                steps.set_lr(self._lr(progress.step))
             steps.step(measure_norm=progress.step + 1 == last_step)
             progress.step += 1
             progress.step_in_epoch += 1

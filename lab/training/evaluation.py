@@ -2,18 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lab.architectures.shapes import meta_copy
 from lab.devices import is_out_of_memory, release_memory
 from lab.errors import TrainingError
 from lab.training.batches import normalise
 from lab.training.kernels import to_channels_last
 from lab.training.losses import Loss, split_output
 
-CPU_CHUNK, GPU_CHUNK = 250, 2_000  # images; larger chunks are slower on a CPU for wide networks
+CPU_CHUNK = 250  # images; larger chunks are slower on a CPU for wide networks
+_FLOAT_BYTES = 4
+MOST_BYTES = (
+    2 * 10**9
+)  # of the largest feature map of a chunk elsewhere; `mobilenet` at 224 pixels took 20 GB with 2,000 images
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +32,26 @@ class Evaluation:
     chunk: int
 
 
-def resolve_chunk(batch_size: int, device: torch.device) -> int:
-    """Return the images per chunk; 0 chooses by device."""
-    return batch_size or (CPU_CHUNK if device.type == "cpu" else GPU_CHUNK)
+def resolve_chunk(batch_size: int, network: nn.Module, image_shape: torch.Size, device: torch.device) -> int:
+    """Return the images per chunk; 0 chooses by device: on a GPU as many as the largest feature map leaves room for."""
+    if batch_size or device.type == "cpu":
+        return batch_size or CPU_CHUNK
+    return max(1, MOST_BYTES // largest_map_bytes(network, image_shape))
+
+
+def largest_map_bytes(network: nn.Module, image_shape: torch.Size) -> int:
+    """Return the float32 bytes of one image's largest tensor on its way through the network; nothing is computed."""
+    probe = meta_copy(network).eval()
+    sizes = [image_shape.numel()]
+
+    def note(_module: nn.Module, _inputs: tuple[Any, ...], output: object) -> None:
+        if isinstance(output, Tensor):
+            sizes.append(output.numel())
+
+    for module in probe.modules():
+        module.register_forward_hook(note)
+    probe(torch.empty(1, *image_shape, device="meta"))
+    return _FLOAT_BYTES * max(sizes)
 
 
 def evaluate(
@@ -53,7 +76,7 @@ def evaluate(
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     parts: list[Tensor] = []
-    done, chunk = 0, resolve_chunk(batch_size, x_u8.device)
+    done, chunk = 0, resolve_chunk(batch_size, network, x_u8.shape[1:], x_u8.device)
     try:
         with torch.inference_mode(), torch.autocast(x_u8.device.type, autocast, enabled=autocast is not None):
             while done < len(x_u8):

@@ -42,7 +42,9 @@ def hidden_weights(network: nn.Module) -> list[nn.Parameter]:
 class Muon(torch.optim.Optimizer):
     """Muon with Nesterov momentum and decoupled weight decay for weights of two or more dimensions."""
 
-    def __init__(self, params: Iterable[nn.Parameter], lr: float, *, momentum: float, weight_decay: float = 0.0):
+    def __init__(
+        self, params: Iterable[nn.Parameter], lr: float | Tensor, *, momentum: float, weight_decay: float = 0.0
+    ):
         super().__init__(list(params), {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()

@@ -63,38 +63,53 @@ def _like(parameter: Tensor, value: Tensor) -> Tensor:
     return value.to(parameter.device, copy=True)
 
 
-def build_optimizer(config: RunConfig, network: nn.Module) -> Optimizer:
-    """Return the optimizer of the network's trainable parameters."""
+def build_rate(config: RunConfig, device: torch.device) -> Tensor:
+    """Return a learning rate that a step reads from the device, in the number format that torch's fused optimizers read."""
+    return torch.tensor(config.lr, dtype=torch.float32 if device.type == "cuda" else torch.float64, device=device)
+
+
+def build_optimizer(config: RunConfig, network: nn.Module, *, rate: Tensor | None = None) -> Optimizer:
+    """Return the optimizer of the network's trainable parameters.
+
+    rate: a learning rate that stays on the device, from `build_rate`; a number would be frozen into a captured step.
+    """
     names: dict[Tensor, str] = {p: n for n, p in network.named_parameters() if p.requires_grad}
     parameters = [p for p in network.parameters() if p.requires_grad]
     if config.optimizer == "muon":
-        return Optimizer(_muon_parts(config, network, parameters), names)
-    return Optimizer([_plain(config, parameters)], names)
+        return Optimizer(_muon_parts(config, network, parameters, rate), names)
+    return Optimizer([_plain(config, parameters, rate)], names)
 
 
-def _plain(config: RunConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    decay = config.weight_decay
+def _plain(config: RunConfig, parameters: list[nn.Parameter], rate: Tensor | None) -> torch.optim.Optimizer:
+    decay, lr = config.weight_decay, config.lr if rate is None else rate
+    capturable = rate is not None and rate.is_cuda
     if config.optimizer == "sgd":
         return torch.optim.SGD(
             parameters,
-            config.lr,
+            lr,
             momentum=config.momentum,
             nesterov=config.nesterov and config.momentum > 0,
             weight_decay=decay,
             fused=True,
         )
     if config.optimizer == "rmsprop":
-        return torch.optim.RMSprop(parameters, config.lr, momentum=config.momentum, weight_decay=decay, foreach=True)
+        return torch.optim.RMSprop(
+            parameters, lr, momentum=config.momentum, weight_decay=decay, foreach=True, capturable=capturable
+        )
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return kind(parameters, config.lr, betas=(config.beta1, config.beta2), weight_decay=decay, fused=True)
+    betas = (config.beta1, config.beta2)
+    return kind(parameters, lr, betas=betas, weight_decay=decay, fused=True, capturable=capturable)
 
 
-def _muon_parts(config: RunConfig, network: nn.Module, parameters: list[nn.Parameter]) -> list[torch.optim.Optimizer]:
+def _muon_parts(
+    config: RunConfig, network: nn.Module, parameters: list[nn.Parameter], rate: Tensor | None
+) -> list[torch.optim.Optimizer]:
     """Muon for the hidden weights, Adam for the rest: biases, norms and the output layers."""
     matrices = hidden_weights(network)
     chosen = {id(p) for p in matrices}
     rest = [p for p in parameters if id(p) not in chosen]
-    parts: list[torch.optim.Optimizer] = [_plain(config, rest)] if rest else []
+    parts: list[torch.optim.Optimizer] = [_plain(config, rest, rate)] if rest else []
     if matrices:
-        parts.append(Muon(matrices, config.lr, momentum=config.momentum, weight_decay=config.weight_decay))
+        lr = config.lr if rate is None else rate
+        parts.append(Muon(matrices, lr, momentum=config.momentum, weight_decay=config.weight_decay))
     return parts

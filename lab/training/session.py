@@ -5,7 +5,7 @@ import copy
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -14,22 +14,23 @@ from torch import Tensor, nn
 from lab.config import RunConfig
 from lab.devices import describe_device, keep_big_blocks, reset_peak_memory
 from lab.errors import TrainingError
-from lab.seeding import build_generator, derive_seed, seed_everything
+from lab.seeding import derive_seed, seed_everything
 from lab.training.augment import build_augment
 from lab.training.batches import Batches, fitting_batch_size, normalise
 from lab.training.checkpoint import Checkpoint, copy_state
 from lab.training.data import ResidentData
 from lab.training.evaluation import Evaluation, evaluate
 from lab.training.events import Notice
+from lab.training.generators import Generators
 from lab.training.layout import build_view
 from lab.training.losses import build_loss
-from lab.training.optimizers import build_optimizer
 from lab.training.progress import Progress
-from lab.training.stepping import Stepper, autocast_dtype
-from lab.training.steps import LaunchedSteps, Steps
+from lab.training.step_choice import StepKind, build_steps
+from lab.training.stepping import autocast_dtype
 
 _INITIAL_IMAGES = 2_000  # for a network that initialises weights from data
-_BITS_DEPEND_ON = ("threads", "torch", "device", "name", "channels_last", "compile")
+_BITS_DEPEND_ON = ("threads", "torch", "device", "name", "channels_last", "compile", "matmul", "steps")
+_BEFORE = {"matmul": "highest", "steps": "launched"}  # in checkpoints that do not say so
 
 
 def initialise(network: nn.Module, data: ResidentData) -> None:
@@ -58,7 +59,15 @@ class Clock:
 class Session:
     """One run's state on its device. The network given is trained in place."""
 
-    def __init__(self, config: RunConfig, network: nn.Module, data: ResidentData, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        network: nn.Module,
+        data: ResidentData,
+        device: torch.device,
+        *,
+        steps: StepKind = StepKind.AUTO,
+    ) -> None:
         if not len(data.train_y):
             raise TrainingError("There is no image to train on: raise train_limit or lower val_fraction.")
         seed_everything(derive_seed(config.seed, "training"))  # dropout
@@ -86,9 +95,10 @@ class Session:
         self._check_single_images()
         self.progress = Progress()
         self.clock = Clock()
-        self.augment_generator = self.epoch_generator(0)
+        self.generators = Generators(device)
+        self.generators.seed_epoch(config.seed, 0)
         self.best: dict[str, Tensor] = {}
-        self.steps: Steps = LaunchedSteps(batches, self._build_stepper())
+        self.steps = build_steps(config, network, self.view, batches, self.generators, device, kind=steps)
 
     @torch.no_grad()
     def _check_single_images(self) -> None:
@@ -114,14 +124,10 @@ class Session:
                 f"{size if images > 1 else 'raise train_limit or lower val_fraction'}."
             ) from error
 
-    def _build_stepper(self) -> Stepper:
-        optimizer = build_optimizer(self.config, self.network)
-        runner = torch.compile(self.view, dynamic=False) if self.config.compile else self.view
-        return Stepper(runner, self.loss, optimizer, self.config, self.device)
-
-    def epoch_generator(self, epoch: int) -> torch.Generator:
-        """Return the generator that an epoch's augmentation starts with."""
-        return build_generator(self.config.seed, "augment", epoch, device=self.device)
+    def prepare(self) -> None:
+        """Get ready to take steps, after a checkpoint was restored."""
+        self.view.train()
+        self.steps.prepare()
 
     def initialise(self) -> None:
         """Initialise weights from training images, for networks that define `initialise_from_data`."""
@@ -155,11 +161,16 @@ class Session:
 
     def environment(self) -> dict[str, Any]:
         """Return what results depend on bit for bit, beside the configuration."""
-        return describe_device(self.device)
+        return {
+            **describe_device(self.device),
+            "matmul": torch.get_float32_matmul_precision(),
+            "steps": self.steps.how,
+        }
 
     def _conditions(self) -> dict[str, Any]:
         """The environment and the engine's settings, in which a run may differ from the shorter one that it continues."""
-        return {**self.environment(), "channels_last": self.channels_last, "compile": self.config.compile}
+        engine = {"channels_last": self.channels_last, "compile": self.config.compile}
+        return {**self.environment(), **engine, "steps": self.steps.how.split(",")[0]}
 
     def checkpoint(self) -> Checkpoint:
         """Return the state of this very moment; its tensors are not copied."""
@@ -168,55 +179,40 @@ class Session:
             progress=copy.deepcopy(self.progress),
             model=self.network.state_dict(),
             optimizer=self.steps.optimizer.state(),
-            rng=self._read_generators(),
+            rng=self.generators.read(),
             best=self.best,
             environment={**self._conditions(), **self.steps.state()},
         )
 
-    def restore(self, saved: Checkpoint) -> list[Notice]:
-        """Resume from a checkpoint; raises `ArtifactError`. Returns a notice if results may no longer be bit-identical."""
+    def restore(self, saved: Checkpoint) -> None:
+        """Resume from a checkpoint; raises `ArtifactError`."""
         copy_state(self.network, saved.model)
         self.steps.optimizer.load_state(saved.optimizer)
         self.steps.load_state(saved.environment)
         self.best = {name: tensor.to(self.device) for name, tensor in saved.best.items()}
         self.progress = copy.deepcopy(saved.progress)
         self.clock.set(saved.progress.seconds)
-        self._write_generators(saved.rng, same_device=saved.environment.get("device") == str(self.device))
-        return self._compare(saved.environment)
+        if saved.environment.get("device") == str(self.device):
+            self.generators.write(saved.rng)
+        else:  # generator states of one kind of device cannot be loaded on another
+            torch.set_rng_state(saved.rng["cpu"])
+            self.generators.seed_epoch(self.config.seed, self.progress.epoch)
 
-    def _compare(self, saved: Mapping[str, Any]) -> list[Notice]:
-        now = self._conditions()
+    def changed_conditions(self, resumed: Checkpoint) -> list[Notice]:
+        """Return a notice if results may differ from those of the conditions that the checkpoint was made under."""
+        saved, now = {**_BEFORE, **resumed.environment}, self._conditions()
         changed = [f"{k} {saved[k]} is now {now[k]}" for k in _BITS_DEPEND_ON if k in saved and saved[k] != now[k]]
         if not changed:
             return []
         text = f"The run was resumed under other conditions ({'; '.join(changed)}): its results may differ in the last bits."
         return [Notice("not-bit-exact", text)]
 
-    def _read_generators(self) -> dict[str, Tensor]:
-        states = {"cpu": torch.get_rng_state(), "augment": self.augment_generator.get_state()}
-        if self.device.type == "cuda":
-            states["device"] = torch.cuda.get_rng_state(self.device)
-        elif self.device.type == "mps":
-            states["device"] = torch.mps.get_rng_state()
-        return states
-
-    def _write_generators(self, states: Mapping[str, Tensor], *, same_device: bool) -> None:
-        torch.set_rng_state(states["cpu"])
-        if not same_device:  # generator states of one kind of device cannot be loaded on another
-            self.augment_generator = self.epoch_generator(self.progress.epoch)
-            return
-        self.augment_generator.set_state(states["augment"])
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state(states["device"], self.device)
-        elif self.device.type == "mps":
-            torch.mps.set_rng_state(states["device"])
-
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
         """Stop the clock and restore the random generators around the handling of an event."""
-        seconds, states = self.clock.read(), self._read_generators()
+        seconds, states = self.clock.read(), self.generators.read()
         yield
-        self._write_generators(states, same_device=True)
+        self.generators.write(states)
         self.clock.set(seconds)
 
 
@@ -231,10 +227,13 @@ def process_settings(config: RunConfig, device: torch.device) -> Iterator[None]:
         return
     cudnn = torch.backends.cudnn
     before = (cudnn.benchmark, cudnn.deterministic, torch.are_deterministic_algorithms_enabled())
+    matmul = torch.get_float32_matmul_precision()
     cudnn.benchmark, cudnn.deterministic = not config.deterministic, config.deterministic
     torch.use_deterministic_algorithms(config.deterministic)
+    torch.set_float32_matmul_precision("high")  # TF32, which cuDNN's convolutions compute in by default
     try:
         yield
     finally:
+        torch.set_float32_matmul_precision(matmul)
         cudnn.benchmark, cudnn.deterministic = before[:2]
         torch.use_deterministic_algorithms(before[2])

@@ -55,7 +55,7 @@ class Stepper:
         """Update on one batch and return (loss, logits_BK), detached; raises `TrainingError` when memory is too small."""
         loss, logits = self._differentiate(x_BCHW, y_B)
         try:
-            self._apply(measure_norm)
+            self._update(measure_norm)
         except RuntimeError as error:  # never retried: part of the weights may have been updated
             if not is_out_of_memory(error):
                 raise
@@ -65,29 +65,62 @@ class Stepper:
             ) from error
         return loss, logits
 
+    def attempt(self, x_BCHW: Tensor, y_B: Tensor, *, measure_norm: bool = False) -> tuple[Tensor, Tensor]:
+        """Update as `step` does, but only in as many parts as it takes now: nothing is decided while it runs."""
+        self.optimizer.zero_grad()
+        loss, logits = self._forward_backward(x_BCHW, y_B)
+        self._update(measure_norm)
+        return loss, logits
+
+    def halve(self, images: int, error: RuntimeError) -> None:
+        """Compute batches of so many images in twice as many parts; raises `TrainingError` where that is too many."""
+        used = self._count_parts(images)
+        self.parts *= 2
+        if self.parts > MOST_PARTS or self._count_parts(images) == used:
+            tried = f", even in {used} parts" if used > 1 else ""
+            raise TrainingError(
+                f"The device ran out of memory on batches of {images} images{tried}: "
+                "choose a smaller batch, a smaller input size or a smaller network."
+            ) from error
+        self.notices.append(
+            Notice(
+                "out-of-memory",
+                f"The device ran out of memory: every batch of {images} images is now computed in {self.parts} parts "
+                "whose gradients are added up. Batch norm and dropout see the smaller parts; what the failed attempt did "
+                "to batch norm's averages and to the random numbers stays.",
+            )
+        )
+
     def _differentiate(self, x_BCHW: Tensor, y_B: Tensor) -> tuple[Tensor, Tensor]:
         """Forward and backward; retried in smaller parts where they do not fit into memory."""
         self.optimizer.zero_grad()
         while True:
-            parts = self._count_parts(len(y_B))
             try:
-                return self._backward(x_BCHW, y_B) if parts == 1 else self._accumulate(x_BCHW, y_B, parts)
+                return self._forward_backward(x_BCHW, y_B)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-                self._halve(len(y_B), error)
+                self.halve(len(y_B), error)
             self.optimizer.zero_grad()
             release_memory(self._device)  # outside the handler: the traceback holds the failed attempt's tensors
+
+    def _forward_backward(self, x_BCHW: Tensor, y_B: Tensor) -> tuple[Tensor, Tensor]:
+        parts = self._count_parts(len(y_B))
+        return self._backward(x_BCHW, y_B) if parts == 1 else self._accumulate(x_BCHW, y_B, parts)
 
     def _count_parts(self, images: int) -> int:
         """Parts of two images at least: batch norm cannot be trained on one."""
         return min(self.parts, max(1, images // 2))
 
-    def _apply(self, measure_norm: bool) -> None:
+    def measures(self, measure_norm: bool) -> bool:
+        """Whether a step measures its gradient: on request, and always where it is clipped."""
+        return measure_norm or self._clip > 0
+
+    def _update(self, measure_norm: bool) -> None:
         if self.scaler:
             self._scaled_step(measure_norm)
             return
-        if self._clip or measure_norm:
+        if self.measures(measure_norm):
             self._measure()
         for part in self.optimizer.parts:
             part.step()
@@ -96,7 +129,8 @@ class Stepper:
         if self._dtype is None:
             loss, logits = compute_loss(self._loss, self._network(x_BCHW), y_B)
         else:
-            with torch.autocast(self._device.type, self._dtype):
+            # A weight is used once a step, so a cache of converted weights saves nothing; a captured step must not have one.
+            with torch.autocast(self._device.type, self._dtype, cache_enabled=False):
                 loss, logits = compute_loss(self._loss, self._network(x_BCHW), y_B)
         target = loss if share == 1.0 else loss * share
         torch.autograd.backward(self.scaler.scale(target) if self.scaler else target)
@@ -114,7 +148,7 @@ class Stepper:
 
     def _scaled_step(self, measure_norm: bool) -> None:
         assert self.scaler is not None
-        if self._clip or measure_norm:
+        if self.measures(measure_norm):
             for part in self.optimizer.parts:
                 self.scaler.unscale_(part)
             self._measure()
@@ -127,21 +161,3 @@ class Stepper:
         self.grad_norm = nn.utils.get_total_norm([p.grad for p in with_gradient if p.grad is not None])
         if self._clip:
             nn.utils.clip_grads_with_norm_(with_gradient, self._clip, self.grad_norm)
-
-    def _halve(self, images: int, error: RuntimeError) -> None:
-        used = self._count_parts(images)
-        self.parts *= 2
-        if self.parts > MOST_PARTS or self._count_parts(images) == used:
-            tried = f", even in {used} parts" if used > 1 else ""
-            raise TrainingError(
-                f"The device ran out of memory on batches of {images} images{tried}: "
-                "choose a smaller batch, a smaller input size or a smaller network."
-            ) from error
-        self.notices.append(
-            Notice(
-                "out-of-memory",
-                f"The device ran out of memory: every batch of {images} images is now computed in {self.parts} parts "
-                "whose gradients are added up. Batch norm and dropout see the smaller parts; what the failed attempt did "
-                "to batch norm's averages and to the random numbers stays.",
-            )
-        )

@@ -1,18 +1,23 @@
 """How the loop takes steps: one interface, so that the loop does not know whether a step's kernels are launched one by one.
 
-`LaunchedSteps` works on every device. An implementation that replays a captured graph gathers its batches inside the graph
-and holds loss, correct predictions and learning rate in buffers on the device; the loop stays as it is.
+`LaunchedSteps` works on every device. `CapturedSteps` replays a recorded step, which gathers its batch and reads its
+learning rate on the device.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from lab.devices import is_out_of_memory
 from lab.training.batches import Batches
 from lab.training.events import Notice
+from lab.training.generators import Generators
 from lab.training.optimizers import Optimizer
+from lab.training.recordings import Recording, first_cause
+from lab.training.static_step import StaticStep, leaving_no_trace
 from lab.training.step_buffer import StepBuffer, StepResults
 from lab.training.stepping import Stepper
 
@@ -21,16 +26,24 @@ class Steps(Protocol):
     """Updates of one network on one data set, in the order that `begin` is given."""
 
     @property
+    def how(self) -> str:
+        """How the steps are taken: "captured", "launched", or "launched, because …"."""
+        ...
+
+    @property
     def optimizer(self) -> Optimizer:
         """The optimizer, whose state is part of a checkpoint."""
         ...
 
-    def begin(self, order: Tensor, *, first: int, generator: torch.Generator) -> None:
-        """Go through the images in this order (int64, an epoch's) from batch `first` on; `generator` augments them."""
+    def prepare(self) -> None:
+        """Get ready to take steps, after a checkpoint was loaded; all of the run's state is as it was afterwards."""
         ...
 
-    def set_lr(self, lr: float) -> None:
-        """Use this learning rate from the next step on."""
+    def begin(self, order: Tensor, *, first: int, rates: np.ndarray) -> None:
+        """Go through the images in this order (int64, an epoch's) from batch `first` on, each at its learning rate.
+
+        rates: float64, one for each batch that will be taken.
+        """
         ...
 
     def step(self, *, measure_norm: bool) -> None:
@@ -58,41 +71,16 @@ class Steps(Protocol):
         ...
 
 
-class LaunchedSteps:
-    """Steps whose kernels are launched one by one."""
+class _StepperSteps:
+    """What all steps have in common: the stepper's optimizer, notices and state."""
 
-    def __init__(self, batches: Batches, stepper: Stepper) -> None:
-        self._batches, self._stepper = batches, stepper
-        self._buffer = StepBuffer()
-        self._epoch: Iterator[tuple[Tensor, Tensor]] = iter(())
+    def __init__(self, stepper: Stepper) -> None:
+        self._stepper = stepper
 
     @property
     def optimizer(self) -> Optimizer:
         """The optimizer, whose state is part of a checkpoint."""
         return self._stepper.optimizer
-
-    def begin(self, order: Tensor, *, first: int, generator: torch.Generator) -> None:
-        """Gather from batch `first` on; a batch is augmented only when its step is taken."""
-        self._epoch = self._batches.iterate(order, first, generator)
-
-    def set_lr(self, lr: float) -> None:
-        """Use this learning rate from the next step on."""
-        self._stepper.optimizer.set_lr(lr)
-
-    def step(self, *, measure_norm: bool) -> None:
-        """Update on the next batch."""
-        x_BCHW, y_B = next(self._epoch)
-        loss, logits_BK = self._stepper.step(x_BCHW, y_B, measure_norm=measure_norm)
-        self._buffer.add(loss, logits_BK, y_B)
-
-    def drain(self) -> StepResults:
-        """Return the results since the last time; waits for the device."""
-        return self._buffer.drain()
-
-    def gradient_norm(self) -> float | None:
-        """Return the newest norm that was measured; waits for the device."""
-        norm = self._stepper.grad_norm
-        return None if norm is None else float(norm)
 
     def notices(self) -> list[Notice]:
         """Return and forget what happened to the steps, such as a batch that was halved."""
@@ -109,3 +97,136 @@ class LaunchedSteps:
         self._stepper.parts = int(state.get("parts", 1))
         if self._stepper.scaler and state.get("scaler"):
             self._stepper.scaler.load_state_dict(state["scaler"])
+
+
+class LaunchedSteps(_StepperSteps):
+    """Steps whose kernels are launched one by one. reason: why they are, where that is worth saying."""
+
+    def __init__(self, batches: Batches, stepper: Stepper, generator: torch.Generator, *, reason: str = "") -> None:
+        super().__init__(stepper)
+        self._batches, self._generator, self._reason = batches, generator, reason
+        self._buffer = StepBuffer()
+        self._epoch: Iterator[tuple[Tensor, Tensor]] = iter(())
+        self._rates: Iterator[float] = iter(())
+
+    @property
+    def how(self) -> str:
+        """Say that they are launched, and why."""
+        return launched(self._reason)
+
+    def prepare(self) -> None:
+        """Do nothing: every step is as ready as the first."""
+
+    def begin(self, order: Tensor, *, first: int, rates: np.ndarray) -> None:
+        """Gather from batch `first` on; a batch is augmented only when its step is taken."""
+        self._epoch = self._batches.iterate(order, first, self._generator)
+        self._rates = iter(rates.tolist())
+
+    def step(self, *, measure_norm: bool) -> None:
+        """Update on the next batch."""
+        x_BCHW, y_B = next(self._epoch)
+        self.optimizer.set_lr(next(self._rates))
+        loss, logits_BK = self._stepper.step(x_BCHW, y_B, measure_norm=measure_norm)
+        self._buffer.add(loss, logits_BK, y_B)
+
+    def drain(self) -> StepResults:
+        """Return the results since the last time; waits for the device."""
+        return self._buffer.drain()
+
+    def gradient_norm(self) -> float | None:
+        """Return the newest norm that was measured; waits for the device."""
+        norm = self._stepper.grad_norm
+        return None if norm is None else float(norm)
+
+
+class CapturedSteps(_StepperSteps):
+    """Steps that replay a recorded one. The epoch's last is launched: it is smaller, or its gradient is measured.
+
+    state: the tensors of network and optimizer that a step may change. Where recording fails, every step is launched.
+    """
+
+    def __init__(
+        self,
+        batches: Batches,
+        stepper: Stepper,
+        rate: Tensor,
+        generators: Generators,
+        recording: Recording,
+        state: Callable[[], Mapping[str, Tensor]],
+    ) -> None:
+        super().__init__(stepper)
+        self._batches, self._generators, self._recording, self._state = batches, generators, recording, state
+        self._step = StaticStep(batches, stepper, rate, generators.augment)
+        self._recorded_parts = 0  # of the batch in the recorded step; 0: nothing is recorded
+        self._reason = ""
+        self._next = self._drained = 0  # batches of the epoch
+        self._measured = False
+
+    @property
+    def how(self) -> str:
+        """Say whether the steps are captured, and why not."""
+        return launched(self._reason) if self._reason else self._recording.how
+
+    def prepare(self) -> None:
+        """Record a step. Memory that runs out halves the batch's parts; any other error means launching, and is the reason."""
+        with leaving_no_trace(lambda: {**self._state(), **self._step.tensors()}, self._generators):
+            while not self._recorded_parts and not self._reason:
+                self._record()
+
+    def _record(self) -> None:
+        try:
+            self._recording.record(self._warm_up, self._attempt)
+            self._recorded_parts = self._stepper.parts
+            return
+        except RuntimeError as error:
+            cause = first_cause(error)
+            if is_out_of_memory(cause):
+                self._stepper.halve(self._batches.batch_size, cause)
+            else:
+                self._reason = f"it could not be captured ({str(cause).splitlines()[0]})"
+        self._recording.free()  # outside the handler: the traceback holds the failed attempt's tensors
+
+    def _warm_up(self) -> None:
+        self._step.seek(0)
+        self._step.run(self._batches.batch_size)
+        self._step.seek(0)
+
+    def _attempt(self) -> None:
+        self._step.run(self._batches.batch_size, retry=False)
+
+    def begin(self, order: Tensor, *, first: int, rates: np.ndarray) -> None:
+        """Upload the epoch's order and learning rates."""
+        self._step.begin(order, first=first, rates=rates)
+        self._next = self._drained = first
+
+    def step(self, *, measure_norm: bool) -> None:
+        """Replay, or launch a step that is not like the recorded one."""
+        images = self._batches.size_of(self._next)
+        if self._recorded_parts and images == self._batches.batch_size and not measure_norm:
+            self._recording.replay()
+        else:
+            self._launch(images, measure_norm)
+        self._measured = self._measured or self._stepper.measures(measure_norm)
+        self._next += 1
+
+    def _launch(self, images: int, measure_norm: bool) -> None:
+        self._step.run(images, measure_norm=measure_norm)
+        if self._recorded_parts not in (0, self._stepper.parts):  # memory ran out: no batch is that large any more
+            self._recording.free()
+            self._recorded_parts = 0
+            self.prepare()
+
+    def drain(self) -> StepResults:
+        """Return the results since the last time; waits for the device."""
+        results = self._step.read(self._drained, self._next)
+        self._drained = self._next
+        return results
+
+    def gradient_norm(self) -> float | None:
+        """Return the newest norm that was measured; waits for the device."""
+        return float(self._step.norm) if self._measured else None
+
+
+def launched(reason: str) -> str:
+    """Return how steps are taken that are not captured."""
+    return f"launched, because {reason}" if reason else "launched"

@@ -69,7 +69,7 @@ def _heading(run: RunRecord) -> None:
         _controls(run)
     facts = [f"{run.config.arch} on {run.config.dataset}", device_words(run), f"run {run.id}"]
     facts.append(f"asked for {show_moment(run.created_at)}")
-    st.caption(plain(" · ".join(facts)))
+    st.caption(plain(" · ".join(fact for fact in (*facts, run.environment.steps_words) if fact)))
     if is_example(run.id):
         st.caption(plain(run.note))
 

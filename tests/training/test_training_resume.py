@@ -19,6 +19,7 @@ from lab.training.engine import train
 from lab.training.events import Command, Ended, Evaluated, Event, Notice, Snapshot, StepMetrics
 from lab.training.progress import Progress
 from lab.training.session import Session
+from lab.training.step_choice import StepKind
 from tests.training.training_nets import LinearNet, SmallNet
 
 CPU = torch.device("cpu")
@@ -47,8 +48,8 @@ FULL = RunConfig(
 class Follower:
     """Handles the events of a run, saves its last checkpoint and its metrics, and can leave like a killed process."""
 
-    def __init__(self, config: RunConfig, data: ResidentData) -> None:
-        self.config, self.data = config, data
+    def __init__(self, config: RunConfig, data: ResidentData, *, steps: StepKind = StepKind.AUTO) -> None:
+        self.config, self.data, self.steps = config, data, steps
         self.table: Table = {}
         self.checkpoint: bytes | None = None
         self.outcome = ""
@@ -59,7 +60,9 @@ class Follower:
         network = SmallNet()
         torch.manual_seed(int.from_bytes(hashlib.sha256(str(id(self)).encode()).digest()[:4], "big"))  # a new process
         resume = decode_checkpoint(self.checkpoint) if self.checkpoint is not None else None
-        events = train(self.config, network=network, data=self.data, device=CPU, command=command, resume=resume)
+        events = train(
+            self.config, network=network, data=self.data, device=CPU, command=command, resume=resume, steps=self.steps
+        )
         for event in events:
             self.note(event)
         return network
@@ -115,12 +118,15 @@ VARIANTS = {
 }
 
 
+@pytest.mark.parametrize("steps", [StepKind.LAUNCHED, StepKind.REPEATED])
 @pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS.keys())
-def test_a_chain_of_pauses_gives_the_bits_of_a_run_that_never_stopped(config: RunConfig, data: ResidentData) -> None:
+def test_a_chain_of_pauses_gives_the_bits_of_a_run_that_never_stopped(
+    config: RunConfig, steps: StepKind, data: ResidentData
+) -> None:
     straight = Follower(config, data)
     expected = straight.digest(straight.follow())
     for stride in (1, 2, 5, 11):
-        broken = Follower(config, data)
+        broken = Follower(config, data, steps=steps)
         pauses = 0
         while broken.outcome in ("", "paused"):
             network = broken.follow(pause_at(stride + 2))  # two questions may be an evaluation's

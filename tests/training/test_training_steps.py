@@ -1,36 +1,45 @@
 """The contract of `Steps`, which every way of taking steps has to fulfil."""
 
 import math
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 
 from lab.config import RunConfig
 from lab.training.batches import Batches
 from lab.training.data import ResidentData
-from lab.training.losses import build_loss
-from lab.training.optimizers import build_optimizer
-from lab.training.stepping import Stepper
-from lab.training.steps import LaunchedSteps, Steps
+from lab.training.generators import Generators
+from lab.training.step_choice import StepKind, build_steps
+from lab.training.steps import Steps
 from tests.training.training_nets import LinearNet
 
 CPU = torch.device("cpu")
 
 
-def build_steps(network: LinearNet, data: ResidentData, **settings: object) -> Steps:
-    config = RunConfig(**{"optimizer": "sgd", "momentum": 0.0, "lr": 0.0001, "batch_size": 32, **settings})
-    batches = Batches(data.train_x, data.train_y, mean=data.mean, std=data.std, batch_size=config.batch_size)
-    stepper = Stepper(network, build_loss(config), build_optimizer(config, network), config, CPU)
-    return LaunchedSteps(batches, stepper)
+Build = Callable[..., Steps]
 
 
-def begin(steps: Steps, *, first: int = 0, images: int = 90) -> None:
-    steps.begin(torch.arange(images), first=first, generator=torch.Generator())
+@pytest.fixture(params=[StepKind.LAUNCHED, StepKind.REPEATED])
+def build(request: pytest.FixtureRequest) -> Build:
+    def steps(network: LinearNet, data: ResidentData, **settings: object) -> Steps:
+        config = RunConfig(**{"optimizer": "sgd", "momentum": 0.0, "lr": 0.0001, "batch_size": 32, **settings})
+        batches = Batches(data.train_x, data.train_y, mean=data.mean, std=data.std, batch_size=config.batch_size)
+        made = build_steps(config, network, network, batches, Generators(CPU), CPU, kind=request.param)
+        made.prepare()
+        return made
+
+    return steps
 
 
-def test_results_come_once_with_one_entry_a_step(data: ResidentData) -> None:
+def begin(steps: Steps, *, first: int = 0, batches: int = 3) -> None:
+    steps.begin(torch.arange(90), first=first, rates=np.full(batches - first, 0.0001))
+
+
+def test_results_come_once_with_one_entry_a_step(build: Build, data: ResidentData) -> None:
     """From zero weights the first loss is log 3 and class 0 is predicted; the last batch has the 26 images left."""
-    steps = build_steps(LinearNet(), data)
+    steps = build(LinearNet(), data)
     begin(steps)
     for _ in range(3):
         steps.step(measure_norm=False)
@@ -43,8 +52,8 @@ def test_results_come_once_with_one_entry_a_step(data: ResidentData) -> None:
     assert steps.drain().images.tolist() == [32]
 
 
-def test_an_epoch_can_begin_in_the_middle(data: ResidentData) -> None:
-    steps = build_steps(LinearNet(), data)
+def test_an_epoch_can_begin_in_the_middle(build: Build, data: ResidentData) -> None:
+    steps = build(LinearNet(), data)
     begin(steps, first=2)
     steps.step(measure_norm=False)
     loss, correct, images = steps.drain()
@@ -53,22 +62,20 @@ def test_an_epoch_can_begin_in_the_middle(data: ResidentData) -> None:
     assert loss[0] == pytest.approx(math.log(3), rel=1e-6)
 
 
-def test_a_learning_rate_acts_from_the_next_step_on(data: ResidentData) -> None:
+def test_every_batch_has_its_own_learning_rate(build: Build, data: ResidentData) -> None:
     network = LinearNet()
-    steps = build_steps(network, data)
-    steps.set_lr(0.0)
-    begin(steps)
+    steps = build(network, data)
+    steps.begin(torch.arange(90), first=0, rates=np.array([0.0, 0.1, 0.1]))
     steps.step(measure_norm=False)
     assert not network[1].weight.any()
-    steps.set_lr(0.1)
     steps.step(measure_norm=False)
     assert network[1].weight.any()
 
 
-def test_the_gradient_norm_is_measured_on_request_only(data: ResidentData) -> None:
+def test_the_gradient_norm_is_measured_on_request_only(build: Build, data: ResidentData) -> None:
     network = LinearNet()
-    steps = build_steps(network, data, batch_size=90)
-    begin(steps)
+    steps = build(network, data, batch_size=90)
+    begin(steps, batches=1)
     assert steps.gradient_norm() is None
     x_BCHW = (data.train_x.float() / 255 - data.mean) / data.std
     loss = torch.nn.functional.cross_entropy(network(x_BCHW), data.train_y)
@@ -77,11 +84,11 @@ def test_the_gradient_norm_is_measured_on_request_only(data: ResidentData) -> No
     assert steps.gradient_norm() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_the_scale_of_float16_goes_into_a_checkpoint_and_comes_back(data: ResidentData) -> None:
-    steps = build_steps(LinearNet(), data, precision="float16")
+def test_the_scale_of_float16_goes_into_a_checkpoint_and_comes_back(build: Build, data: ResidentData) -> None:
+    steps = build(LinearNet(), data, precision="float16")
     assert steps.state() == {"parts": 1, "scaler": {**steps.state()["scaler"], "scale": 65536.0}}
     steps.load_state({"parts": 2, "scaler": {**steps.state()["scaler"], "scale": 1024.0}})
     assert (steps.state()["parts"], steps.state()["scaler"]["scale"]) == (2, 1024.0)
-    fresh = build_steps(LinearNet(), data)
+    fresh = build(LinearNet(), data)
     fresh.load_state({})
     assert fresh.state() == {"parts": 1, "scaler": {}}

@@ -119,6 +119,7 @@ def _show_text(run: RunRecord, rows: list[dict[str, Any]], files: int) -> None:
     click.echo(f"Settings that differ from the defaults: {changed or 'none'}")
     click.echo(_headline_line(run))
     trained = f"{format_duration(run.seconds)} of training on {run.device or '–'}"
+    trained += f", {run.environment.steps_words}" if run.environment.steps_words else ""
     click.echo(f"{plural(files, 'saved file')}, {trained}\n")
     for line in finding_lines(run):
         click.echo(line)

@@ -1,0 +1,131 @@
+"""Taking the same step again: as a CUDA graph, or by launching it anew.
+
+Capturing follows torch's notes on CUDA semantics ("CUDA Graphs"): warm-up on a side stream, capture there, replay where
+everything else runs. The graph owns its memory, gradients included, until `free`.
+"""
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import torch
+
+from lab.devices import release_memory
+
+WARM_UPS = 3  # torch's notes; cuDNN chooses its algorithms, optimizers make their states, torch.compile compiles
+AHEAD = 16  # replays between two looks at the device: the host runs at most twice as far ahead, so a pause comes soon
+
+
+class Recording(Protocol):
+    """One step that can be taken again and again. how: the word for it in a run's environment."""
+
+    how: str
+
+    def record(self, warm_up: Callable[[], None], step: Callable[[], None]) -> None:
+        """Take warm-up steps, then record one. May raise whatever they raise; nothing is recorded then."""
+        ...
+
+    def replay(self) -> None:
+        """Take the recorded step."""
+        ...
+
+    def free(self) -> None:
+        """Give the memory of what was recorded back."""
+        ...
+
+
+class Repeat:
+    """Launches the step anew each time, on any device: what a captured step is compared with."""
+
+    how = "repeated"
+
+    def __init__(self) -> None:
+        self._step: Callable[[], None] | None = None
+
+    def record(self, warm_up: Callable[[], None], step: Callable[[], None]) -> None:
+        """Take warm-up steps, go through the other once as a capture does, and remember it."""
+        for _ in range(WARM_UPS):
+            warm_up()
+        step()
+        self._step = step
+
+    def replay(self) -> None:
+        """Take the step."""
+        assert self._step is not None
+        self._step()
+
+    def free(self) -> None:
+        """Forget the step."""
+        self._step = None
+
+
+class CudaGraph:
+    """The step as one CUDA graph, drawing from torch's own generator and the one given."""
+
+    how = "captured"
+
+    def __init__(self, device: torch.device, generator: torch.Generator) -> None:
+        self._device, self._generator = device, generator
+        self._stream = torch.cuda.Stream(device)
+        self._mark = torch.cuda.Event(blocking=True)
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._replays = 0
+
+    def record(self, warm_up: Callable[[], None], step: Callable[[], None]) -> None:
+        """Warm up and capture; the last warm-up step may not wait for the device, because a capture that fails leaves
+        torch's generator unusable in some releases."""
+        self._stream.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(self._stream), _expected_warnings():
+            for _ in range(WARM_UPS - 1):
+                warm_up()
+            with _refusing_to_wait():
+                warm_up()
+            graph = torch.cuda.CUDAGraph()
+            graph.register_generator_state(self._generator)
+            with torch.cuda.graph(graph, stream=self._stream):
+                step()
+        torch.cuda.current_stream(self._device).wait_stream(self._stream)
+        self._graph = graph
+
+    def replay(self) -> None:
+        """Replay; now and then wait until the device has caught up."""
+        assert self._graph is not None
+        self._graph.replay()
+        self._replays += 1
+        if self._replays % AHEAD == 0:
+            self._mark.synchronize()
+            self._mark.record(torch.cuda.current_stream(self._device))
+
+    def free(self) -> None:
+        """Delete the graph with its pool; waits for the device."""
+        torch.cuda.synchronize(self._device)
+        self._graph = None
+        release_memory(self._device)
+
+
+@contextlib.contextmanager
+def _expected_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*capturable=True")  # steps outside the graph are meant
+        warnings.filterwarnings("ignore", message="Synchronization debug mode is a prototype")
+        warnings.filterwarnings(
+            "ignore", message=".*register_generator_state"
+        )  # newer torch finds generators by itself
+        yield
+
+
+@contextlib.contextmanager
+def _refusing_to_wait() -> Iterator[None]:
+    """Let torch raise where the host waits for the device, which a graph cannot hold."""
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+
+
+def first_cause(error: RuntimeError) -> RuntimeError:
+    """Return the error of the step: ending a capture that failed raises another one, with the first as its context."""
+    return error.__context__ if isinstance(error.__context__, RuntimeError) else error

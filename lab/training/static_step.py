@@ -1,0 +1,89 @@
+"""One whole update whose tensors stay in place, so that a CUDA graph can replay it: `StaticStep.run` is what is captured.
+
+An epoch's order and learning rates are uploaded once. A counter on the device says which batch is next; the step reads
+its indices and its rate there, writes loss and correct predictions there, and counts on. Nothing in it waits for the
+device or asks for a tensor's value, and nothing in it is the device's own: tests run it on a CPU.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lab.training.batches import Batches
+from lab.training.generators import Generators
+from lab.training.step_buffer import StepResults
+from lab.training.stepping import Stepper
+
+
+class StaticStep:
+    """The updates of an epoch, one `run` each. `rate` is the tensor that the stepper's optimizer takes for its learning rate."""
+
+    def __init__(self, batches: Batches, stepper: Stepper, rate: Tensor, generator: torch.Generator) -> None:
+        self._batches, self._stepper, self._rate, self._generator = batches, stepper, rate, generator
+        steps, size, device = batches.steps_per_epoch, batches.batch_size, batches.device
+        places = torch.arange(steps * size, device=device) % batches.images  # real images for the steps that warm up
+        self._order_SB = places.view(steps, size)
+        self._rates_S = torch.zeros(steps, dtype=rate.dtype, device=device)
+        self._next = torch.zeros(1, dtype=torch.int64, device=device)
+        self._loss_S = torch.zeros(steps, device=device)
+        self._correct_S = torch.zeros(steps, dtype=torch.int64, device=device)
+        self.norm = torch.zeros((), device=device)
+
+    def begin(self, order: Tensor, *, first: int, rates: np.ndarray) -> None:
+        """Upload an epoch's order and the learning rates of its batches from `first` on, which is the next one."""
+        self._order_SB.view(-1)[: len(order)].copy_(order)
+        self._rates_S[first : first + len(rates)].copy_(torch.from_numpy(rates))
+        self.seek(first)
+
+    def seek(self, batch: int) -> None:
+        """Let this batch of the epoch be the next one."""
+        self._next.fill_(batch)
+
+    def run(self, images: int, *, measure_norm: bool = False, retry: bool = True) -> None:
+        """Update on the next batch, which has so many images; `retry` in smaller parts where memory runs out."""
+        here = self._next
+        self._rate.copy_(self._rates_S.index_select(0, here).squeeze(0))
+        part = self._order_SB.index_select(0, here).view(-1)[:images]
+        x_BCHW, y_B = self._batches.gather(part, self._generator)
+        update = self._stepper.step if retry else self._stepper.attempt
+        loss, logits_BK = update(x_BCHW, y_B, measure_norm=measure_norm)
+        self._loss_S.index_copy_(0, here, loss.to(torch.float32).view(1))
+        self._correct_S.index_copy_(0, here, (logits_BK.argmax(1) == y_B).sum().view(1))
+        if self._stepper.measures(measure_norm) and self._stepper.grad_norm is not None:
+            self.norm.copy_(self._stepper.grad_norm)
+        here.add_(1)
+
+    def read(self, first: int, end: int) -> StepResults:
+        """Return the results of the epoch's batches from `first` up to `end`; waits for the device."""
+        images = np.array([self._batches.size_of(batch) for batch in range(first, end)], dtype=np.int64)
+        loss = self._loss_S[first:end].double().cpu().numpy()
+        return StepResults(loss, self._correct_S[first:end].cpu().numpy(), images)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what `run` changes beside the network and the optimizer."""
+        return {
+            "next": self._next,
+            "rate": self._rate,
+            "loss": self._loss_S,
+            "correct": self._correct_S,
+            "norm": self.norm,
+        }
+
+
+@contextlib.contextmanager
+def leaving_no_trace(tensors: Callable[[], Mapping[str, Tensor]], generators: Generators) -> Iterator[None]:
+    """Put tensors and generators back in place afterwards; what is there only then, such as moments, starts at zero.
+
+    Zero is where every optimizer here starts: a first momentum buffer is the gradient, which is momentum · 0 + gradient.
+    """
+    before, states = {name: tensor.detach().clone() for name, tensor in tensors().items()}, generators.read()
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for name, tensor in tensors().items():
+                tensor.copy_(before[name]) if name in before else tensor.zero_()
+        generators.write(states)

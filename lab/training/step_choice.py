@@ -1,0 +1,75 @@
+"""Whether a run's steps are captured or launched: decided here only, with the reason, which becomes part of the run."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import torch
+from torch import Tensor, nn
+
+from lab.architectures.shapes import meta_copy
+from lab.config import RunConfig
+from lab.training.batches import Batches
+from lab.training.generators import Generators
+from lab.training.losses import build_loss
+from lab.training.optimizers import build_optimizer, build_rate
+from lab.training.recordings import CudaGraph, Recording, Repeat
+from lab.training.stepping import Stepper
+from lab.training.steps import CapturedSteps, LaunchedSteps, Steps
+
+
+class StepKind(StrEnum):
+    """What is asked for: captured steps where they can be, launched ones, or the step that would be captured, launched."""
+
+    AUTO = "auto"
+    LAUNCHED = "launched"
+    REPEATED = "repeated"
+
+
+def why_launched(config: RunConfig, view: nn.Module, batches: Batches, device: torch.device) -> str:
+    """Return why this run's steps cannot be captured, as the end of a sentence; empty where they can."""
+    if device.type != "cuda":
+        return f"{device.type} has no CUDA graphs"
+    if config.precision == "float16":
+        return "float16 decides on the host whether a step is skipped"
+    if batches.size_of(1) < batches.batch_size:
+        return "an epoch has no two whole batches"
+    return _host_decision(view, batches)
+
+
+def _host_decision(view: nn.Module, batches: Batches) -> str:
+    """Try the network on the meta device, whose tensors have no values: whoever asks for one cannot be captured."""
+    x_BCHW = torch.empty(2, *batches.image_shape, device="meta")
+    try:
+        meta_copy(view).train()(x_BCHW)
+    except RuntimeError as error:
+        return f"the network asks for a value on the host ({str(error).splitlines()[0]})"
+    return ""
+
+
+def build_steps(
+    config: RunConfig,
+    network: nn.Module,
+    view: nn.Module,
+    batches: Batches,
+    generators: Generators,
+    device: torch.device,
+    *,
+    kind: StepKind = StepKind.AUTO,
+) -> Steps:
+    """Return the steps of a run; `view` computes what `network` does with the network's parameters."""
+    reason = why_launched(config, view, batches, device) if kind is StepKind.AUTO else ""
+    runner = torch.compile(view, dynamic=False) if config.compile else view
+    loss = build_loss(config)
+    if reason or kind is StepKind.LAUNCHED:
+        stepper = Stepper(runner, loss, build_optimizer(config, network), config, device)
+        said = "it was asked for" if kind is StepKind.LAUNCHED else reason if device.type == "cuda" else ""
+        return LaunchedSteps(batches, stepper, generators.augment, reason=said)
+    rate = build_rate(config, device)
+    stepper = Stepper(runner, loss, build_optimizer(config, network, rate=rate), config, device)
+
+    def state() -> Mapping[str, Tensor]:
+        own = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+        return {**own, **stepper.optimizer.state()}
+
+    recording: Recording = Repeat() if kind is StepKind.REPEATED else CudaGraph(device, generators.augment)
+    return CapturedSteps(batches, stepper, rate, generators, recording, state)

@@ -1,0 +1,249 @@
+"""The step that a CUDA graph captures, launched on a CPU: it must be the launched step to the bit, whatever is trained.
+
+`StepKind.REPEATED` takes exactly the function that is captured on a GPU, warm-up and putting back included; what only a
+GPU can show is in `test_training_gpu.py`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from lab.architectures.build import build_network
+from lab.architectures.registry import list_architectures
+from lab.config import RunConfig
+from lab.data.resident import load_resident
+from lab.errors import TrainingError
+from lab.training.batches import Batches
+from lab.training.checkpoint import Checkpoint, weights_digest
+from lab.training.data import ResidentData
+from lab.training.engine import train
+from lab.training.events import Ended, Evaluated, Event, Notice, Snapshot, Started, StepMetrics
+from lab.training.layout import build_view
+from lab.training.recordings import WARM_UPS
+from lab.training.session import Session
+from lab.training.step_choice import StepKind, why_launched
+from tests.golden.losses import is_large
+from tests.training.training_nets import LinearNet, SmallNet, build_data
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+CLOCKS = ("images_per_second", "memory_mb")
+BASE = {"arch": "lenet5", "epochs": 2, "batch_size": 16, "seed": 3, "lr": 0.01, "val_fraction": 0.2}
+
+
+def digests(config: RunConfig, network: nn.Module, data: ResidentData, steps: StepKind) -> tuple[Any, ...]:
+    """Return everything that a run reports, and its last checkpoint, as comparable values."""
+    steps_of: dict[int, tuple[float, ...]] = {}
+    reported: list[object] = []
+    saved = ""
+    for event in train(config, network=network, data=data, device=CPU, steps=steps):
+        if isinstance(event, StepMetrics):
+            steps_of |= dict(zip(event.step.tolist(), zip(event.loss.tolist(), event.accuracy.tolist())))
+            reported += list(zip(event.lr_step.tolist(), event.lr.tolist()))
+        elif isinstance(event, Evaluated):
+            reported.append({n: v for n, v in event.metrics.items() if n not in CLOCKS})
+        elif isinstance(event, Snapshot) and event.kind == "checkpoint":
+            state = event.state()
+            assert isinstance(state, Checkpoint)
+            saved = weights_digest({**state.model, **dict(sorted(state.optimizer.items())), **state.rng})
+    return steps_of, reported, saved, weights_digest(network.state_dict())
+
+
+SETTINGS: dict[str, dict[str, object]] = {
+    "adam": {"optimizer": "adam", "weight_decay": 0.01},
+    "adamw": {"optimizer": "adamw", "weight_decay": 0.01},
+    "sgd": {"optimizer": "sgd", "momentum": 0.0},
+    "sgd with momentum": {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.001},
+    "sgd with nesterov": {"optimizer": "sgd", "momentum": 0.9, "nesterov": True},
+    "rmsprop": {"optimizer": "rmsprop", "momentum": 0.0},
+    "rmsprop with momentum": {"optimizer": "rmsprop", "momentum": 0.9, "weight_decay": 0.01},
+    "muon": {"optimizer": "muon", "weight_decay": 0.1},
+    "steps of the rate": {"schedule": "step", "step_epochs": 1, "gamma": 0.5},
+    "cosine after a warm-up": {"schedule": "cosine", "warmup_epochs": 0.5},
+    "one-cycle": {"schedule": "one-cycle", "optimizer": "muon"},
+    "clipped": {"grad_clip": 0.1},
+    "label smoothing": {"label_smoothing": 0.1},
+    "squared error": {"loss": "mse", "output": "softmax"},
+    "light augmentation": {"augment": "light"},
+    "sketch augmentation": {"augment": "sketch"},
+    "bfloat16": {"precision": "bfloat16"},
+    "not in channels-last": {"channels_last": False},
+    "a whole last batch": {"batch_size": 30},
+    "a step limit inside an epoch": {"max_steps": 9},
+    "evaluations inside an epoch": {"eval_every": 2},
+    "early stopping": {"patience": 1, "epochs": 5, "restore_best": True, "lr": 0.5},
+    "no shuffling": {"shuffle": False},
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
+def test_whatever_the_settings_the_step_to_capture_is_the_launched_one(
+    settings: dict[str, object], data: ResidentData
+) -> None:
+    found = []
+    for kind in (StepKind.LAUNCHED, StepKind.REPEATED):
+        torch.manual_seed(1)
+        found.append(digests(RunConfig(**{**BASE, **settings}), SmallNet(), data, kind))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    "arch", [pytest.param(a.id, marks=[pytest.mark.slow] * is_large(a.id)) for a in list_architectures()]
+)
+def test_every_network_is_trained_the_same(arch: str, tmp_path: Path) -> None:
+    batch = 2 if is_large(arch) else 16
+    config = RunConfig(**{**BASE, "arch": arch, "batch_size": batch, "epochs": 1, "max_steps": 3, "val_fraction": 0.0})
+    data = load_resident(config.replace(dataset="digits", train_limit=3 * batch), root=tmp_path, device=CPU)
+    data = ResidentData(
+        data.train_x, data.train_y, data.val_x, data.val_y, data.test_x[:4], data.test_y[:4], 0.1, 0.3, 10
+    )
+    found = []
+    for kind in (StepKind.LAUNCHED, StepKind.REPEATED):
+        torch.manual_seed(2)
+        found.append(digests(config, build_network(arch), data, kind))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop", "muon"])
+def test_getting_ready_leaves_no_trace(optimizer: str, data: ResidentData) -> None:
+    network = SmallNet()
+    config = RunConfig(**{**BASE, "optimizer": optimizer, "augment": "light"})
+    session = Session(config, network, data, CPU, steps=StepKind.REPEATED)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    states = session.generators.read()
+    session.prepare()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    assert all(torch.equal(state, states[name]) for name, state in session.generators.read().items())
+    moments = session.steps.optimizer.state()
+    assert moments
+    assert not any(tensor.any() for tensor in moments.values())
+
+
+class HungryNet(LinearNet):
+    """Fits into memory only below a number of images, from a given forward pass on."""
+
+    def __init__(self, most: int, *, after: int = 0) -> None:
+        super().__init__()
+        self.most, self.after = most, after
+        self.sizes: list[int] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.sizes.append(len(x))
+            if len(x) > self.most and len(self.sizes) > self.after:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return super().forward(x)
+
+
+def run(network: nn.Module, data: ResidentData, **settings: object) -> list[Event]:
+    config = RunConfig(**{**BASE, "optimizer": "sgd", "momentum": 0.0, **settings})
+    return list(train(config, network=network, data=data, device=CPU, steps=StepKind.REPEATED))
+
+
+def notices(events: list[Event]) -> list[str]:
+    return [e.code for e in events if isinstance(e, Notice)]
+
+
+@pytest.mark.parametrize("after", [0, WARM_UPS], ids=["in the warm-up", "while recording"])
+def test_memory_that_runs_out_halves_the_batch(after: int, data: ResidentData) -> None:
+    network, whole = HungryNet(9, after=after), LinearNet()
+    events = run(network, data, batch_size=16)
+    run(whole, data, batch_size=16)
+    assert notices(events) == ["out-of-memory"]
+    assert network.sizes[: after + 1] == [16] * (after + 1)
+    assert max(network.sizes[after + 1 :]) == 8
+    torch.testing.assert_close(network[1].weight, whole[1].weight, rtol=1e-5, atol=1e-6)
+
+
+def test_memory_that_runs_out_in_a_launched_step_has_the_step_recorded_anew(data: ResidentData) -> None:
+    """Five batches of 16, the last launched: there the memory runs out, and the next epoch replays two parts."""
+    network, whole = HungryNet(9, after=WARM_UPS + 5), LinearNet()
+    events = run(network, data.__class__(*_first(data, 80)), batch_size=16)
+    run(whole, data.__class__(*_first(data, 80)), batch_size=16)
+    assert notices(events) == ["out-of-memory"]
+    assert network.sizes[: WARM_UPS + 6] == [16] * (WARM_UPS + 6)
+    assert set(network.sizes[WARM_UPS + 6 :]) == {8}
+    torch.testing.assert_close(network[1].weight, whole[1].weight, rtol=1e-5, atol=1e-6)
+
+
+def _first(data: ResidentData, images: int) -> tuple[Any, ...]:
+    rest = (data.val_x, data.val_y, data.test_x, data.test_y, data.mean, data.std, data.classes)
+    return (data.train_x[:images], data.train_y[:images], *rest)
+
+
+def test_memory_too_small_for_a_quarter_batch_ends_the_run_before_its_first_step(data: ResidentData) -> None:
+    with pytest.raises(TrainingError, match="ran out of memory on batches of 16 images, even in 4 parts: choose"):
+        run(HungryNet(2), data)
+
+
+class RefusingNet(SmallNet):
+    """Cannot be recorded: its first forward pass in training fails as an operation does that no graph can hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training and not self.refused:
+            self.refused = True
+            raise RuntimeError("operation not permitted when stream is capturing\nmore")
+        return super().forward(x)
+
+
+def test_what_cannot_be_recorded_is_launched_and_the_run_says_why(data: ResidentData) -> None:
+    torch.manual_seed(1)
+    network = RefusingNet()
+    events = run(network, data, augment="light")
+    assert isinstance(events[0], Started)
+    why = "launched, because it could not be captured (operation not permitted when stream is capturing)"
+    assert events[0].environment["steps"] == why
+    torch.manual_seed(1)
+    same = SmallNet()
+    config = RunConfig(**{**BASE, "optimizer": "sgd", "momentum": 0.0, "augment": "light"})
+    list(train(config, network=same, data=data, device=CPU, steps=StepKind.LAUNCHED))
+    assert weights_digest(network.state_dict()) == weights_digest(same.state_dict())
+    assert isinstance(events[-1], Ended)
+
+
+class HostNet(LinearNet):
+    """Decides by a value, which a graph cannot."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) if x.sum() > 0 else super().forward(-x)
+
+
+def reason(network: nn.Module, data: ResidentData, device: torch.device = CUDA, **settings: object) -> str:
+    config = RunConfig(**{**BASE, **settings})
+    batches = Batches(data.train_x, data.train_y, mean=data.mean, std=data.std, batch_size=config.batch_size)
+    return why_launched(config, build_view(network), batches, device)
+
+
+@pytest.mark.parametrize("arch", [a.id for a in list_architectures()])
+def test_every_network_can_be_captured(arch: str) -> None:
+    data = build_data(size=28)
+    with torch.device("meta"):
+        network = build_network(arch)
+    assert reason(network, data) == ""
+
+
+def test_what_cannot_be_captured_is_known_before_the_first_step(data: ResidentData) -> None:
+    assert reason(LinearNet(), data) == ""
+    assert "asks for a value on the host" in reason(HostNet(), data)
+    assert "float16 decides on the host" in reason(LinearNet(), data, precision="float16")
+    assert reason(LinearNet(), data, batch_size=46) == "an epoch has no two whole batches"
+    assert reason(LinearNet(), data, batch_size=45) == ""
+    assert reason(LinearNet(), data, device=torch.device("mps")) == "mps has no CUDA graphs"
+
+
+def test_on_a_cpu_the_run_says_launched(data: ResidentData) -> None:
+    config = RunConfig(**BASE)
+    for kind, said in (
+        (StepKind.AUTO, "launched"),
+        (StepKind.LAUNCHED, "launched, because it was asked for"),
+        (StepKind.REPEATED, "repeated"),
+    ):
+        started = next(train(config, network=SmallNet(), data=data, device=CPU, steps=kind))
+        assert isinstance(started, Started)
+        assert started.environment["steps"] == said
