@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test test-slow mutation check format bench constraints clean
+.PHONY: run test test-slow test-gpu mutation check format bench constraints clean
 
 run: $(VENV)/.run
 	$(BIN)/streamlit run app.py
@@ -16,6 +16,9 @@ test: $(VENV)/.dev
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+test-gpu: $(VENV)/.dev
+	$(BIN)/python -m pytest -m gpu
 
 mutation: $(VENV)/.dev
 	$(BIN)/python -m tests.mutation

@@ -38,8 +38,8 @@ from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.training.engine import train
 from lab.training.events import Ended
+from lab.training.warm_up import warm_up
 from lab.worker.execution import execute
-from lab.worker.loop import warm_up
 
 CONTESTANTS = ("engine", "lab", "page")
 
@@ -117,7 +117,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     keep_big_blocks()
-    warm_up()
+    warm_up(torch.device("cpu"))
     place = tempfile.TemporaryDirectory(prefix="convlab-overhead-", ignore_cleanup_errors=True)
     home = Path(place.name)
     data = os.environ.get("LAB_DATA", ".lab/data")

@@ -12,7 +12,7 @@ machine's defaults:
 - plain: torchvision's MNIST, `DataLoader`, the loop of every tutorial;
 - example: the structure of github.com/pytorch/examples `mnist/main.py` (log-softmax and NLL, a line every 10 batches),
   but with Adam, so that only the loop differs;
-- limit: forward, backward and step on one batch that never changes, in the best layout.
+- limit: forward, backward and step on one batch that never changes, in the best layout; on a GPU as one CUDA graph.
 
 On a CPU the clock is the process's CPU time (other work on the machine then disturbs less); the wall clock is printed
 too. A ratio is the median over the repeats of (CPU time of the other / of the engine in the same repeat), with its
@@ -36,18 +36,17 @@ from torch import nn
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
+from benchmarks.limit import build_limit
 from lab.architectures.build import build_network
 from lab.checkpoint_files import encode
 from lab.config import RunConfig
 from lab.data.resident import load_resident
-from lab.devices import describe_device, keep_big_blocks, resolve_device
+from lab.devices import describe_device, keep_big_blocks, resolve_device, synchronise
 from lab.seeding import seed_everything
 from lab.settings import PROCESS_ENVIRONMENT
 from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Evaluated, Snapshot, StepMetrics
-from lab.training.kernels import to_channels_last
-from lab.training.layout import build_view
 
 BATCH, LR = 64, 1e-3
 CONTESTANTS = ("engine", "limit", "plain", "example")
@@ -71,11 +70,6 @@ class Stopwatch:
         synchronise(device)
         self.cpu.append(time.process_time() - cpu)
         self.wall.append(time.perf_counter() - wall)
-
-
-def synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 @dataclass(frozen=True)
@@ -115,16 +109,10 @@ def run_engine(race: Race, watch: Stopwatch) -> None:
 
 
 def run_limit(race: Race, watch: Stopwatch) -> None:
-    network = race.network().to(memory_format=torch.channels_last)
-    view = build_view(network).train()
-    optimizer = torch.optim.Adam(network.parameters(), LR, fused=True)
-    x = to_channels_last(torch.randn(BATCH, 1, 28, 28, device=race.device))
-    y = torch.randint(0, 10, (BATCH,), device=race.device)
+    step = build_limit(race.network(), (1, 28, 28), batch=BATCH, lr=LR, device=race.device)
     with watch.running(race.device):
         for _ in range(race.updates):
-            optimizer.zero_grad()
-            torch.autograd.backward(F.cross_entropy(view(x), y))
-            optimizer.step()
+            step()
 
 
 def run_plain(race: Race, watch: Stopwatch) -> None:

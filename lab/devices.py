@@ -107,6 +107,14 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
+def synchronise(device: torch.device) -> None:
+    """Wait until a GPU has done what it was asked for; a CPU always has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
 def release_memory(device: torch.device) -> None:
     """Give blocks that torch holds for later back to a CUDA device, so that smaller ones find room."""
     if device.type == "cuda":

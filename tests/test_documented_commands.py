@@ -58,7 +58,7 @@ def test_the_documents_show_commands_of_every_kind() -> None:
     others = {command for command in COMMANDS if command not in known}
     assert len(LAB) >= 10
     assert len(BENCHMARKS) >= 8
-    assert {"make run", "make test", "make check", "make test-slow"} <= set(MAKE)
+    assert {"make run", "make test", "make check", "make test-slow", "make test-gpu"} <= set(MAKE)
     assert others == {
         "python3 -m venv .venv",
         ".venv/bin/pip install -c constraints.txt -e .",
@@ -127,6 +127,7 @@ def test_the_files_that_set_up_and_start_the_lab_are_there() -> None:
 # What each benchmark needs to be over in a minute; `make test-slow` runs them all on the real MNIST.
 _SHORT = {
     "benchmarks.training": ["--arch", "lenet5", "--updates", "4", "--repeats", "1"],
+    "benchmarks.gpu": ["--device", "cpu", "--section", "steps"],
     "benchmarks.overhead": ["--repeats", "1"],
     "benchmarks.speedrun": ["--seeds", "1"],
     "benchmarks.web": ["--runs", "1", "--clicks", "2"],

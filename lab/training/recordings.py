@@ -67,8 +67,8 @@ class CudaGraph:
 
     def __init__(self, device: torch.device, generator: torch.Generator) -> None:
         self._device, self._generator = device, generator
-        self._stream = torch.cuda.Stream(device)
-        self._mark = torch.cuda.Event(blocking=True)
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch gives it no types
+        self._mark = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # neither here
         self._graph: torch.cuda.CUDAGraph | None = None
         self._replays = 0
 

@@ -227,13 +227,22 @@ def process_settings(config: RunConfig, device: torch.device) -> Iterator[None]:
         return
     cudnn = torch.backends.cudnn
     before = (cudnn.benchmark, cudnn.deterministic, torch.are_deterministic_algorithms_enabled())
-    matmul = torch.get_float32_matmul_precision()
     cudnn.benchmark, cudnn.deterministic = not config.deterministic, config.deterministic
     torch.use_deterministic_algorithms(config.deterministic)
-    torch.set_float32_matmul_precision("high")  # TF32, which cuDNN's convolutions compute in by default
+    try:
+        with matmul_as_cudnn():
+            yield
+    finally:
+        cudnn.benchmark, cudnn.deterministic = before[:2]
+        torch.use_deterministic_algorithms(before[2])
+
+
+@contextlib.contextmanager
+def matmul_as_cudnn() -> Iterator[None]:
+    """Compute float32 matrix products in TF32, as cuDNN's convolutions are computed by default."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(matmul)
-        cudnn.benchmark, cudnn.deterministic = before[:2]
-        torch.use_deterministic_algorithms(before[2])
+        torch.set_float32_matmul_precision(before)

@@ -8,9 +8,8 @@ import time
 from types import FrameType
 
 import torch
-from torch import nn
 
-from lab.devices import resolve_device
+from lab.devices import is_out_of_memory, resolve_device
 from lab.errors import LabError, StoreBusyError
 from lab.runs.outage import WAIT_S, Outage
 from lab.runs.owner import Owner
@@ -18,6 +17,7 @@ from lab.runs.rows import RENEW_S
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.stored_findings import fill_missing_findings
+from lab.training.warm_up import warm_up
 from lab.worker.disk_reserve import hold_reserve
 from lab.worker.execution import execute
 from lab.worker.supervisor.launch import start_supervisor
@@ -28,12 +28,14 @@ POLL_S = 0.3  # how often an idle worker looks for a queued run
 _RESTART_S = 60.0  # a supervisor that cannot stay alive is started again this often at most
 
 
-def warm_up() -> None:
-    """Take one step of a tiny network: the first optimizer imports half of torch, better now than in a run."""
-    layer = nn.Linear(1, 1)
-    optimizer = torch.optim.Adam(layer.parameters())
-    layer(torch.ones(1, 1)).sum().backward()
-    optimizer.step()
+def prepare_device(device: torch.device) -> None:
+    """Pay beforehand for what the first run of a process waits for, unless another process has all of the GPU's memory."""
+    try:
+        warm_up(device)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        log_worker(f"the device {device} has no memory free now: {error}")
 
 
 def work(lab: Lab, *, ending: threading.Event, idle_s: float = IDLE_S, wait_s: float = WAIT_S) -> None:
@@ -98,8 +100,8 @@ def main() -> int:
     signal.signal(signal.SIGINT, end)
     settings = Settings.from_env(os.environ)
     threading.Thread(target=keep_supervised, args=(settings, ending), name="supervisor check", daemon=True).start()
-    warm_up()
     try:
+        prepare_device(resolve_device(settings.device))
         work(Lab(settings), ending=ending)
     except LabError as error:
         log_worker(str(error))

@@ -16,6 +16,7 @@ from lab.devices import (
 )
 from lab.errors import DeviceError
 from lab.seeding import build_generator, derive_seed
+from lab.training.session import matmul_as_cudnn
 
 
 def test_auto_is_the_best_device_and_a_name_is_itself() -> None:
@@ -80,3 +81,10 @@ def test_what_exported_code_needs_of_the_machine_is_there_on_windows_too() -> No
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split() == ["nan", "False"]
+
+
+def test_matrix_products_are_computed_as_convolutions_only_inside() -> None:
+    before = torch.get_float32_matmul_precision()
+    with matmul_as_cudnn():
+        assert torch.get_float32_matmul_precision() == "high"
+    assert torch.get_float32_matmul_precision() == before == "highest"

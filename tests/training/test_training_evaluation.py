@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from lab.architectures.build import build_network
 from lab.training.data import ResidentData
-from lab.training.evaluation import evaluate
+from lab.training.evaluation import MOST_BYTES, evaluate, largest_map_bytes, resolve_chunk
+from tests.training.training_nets import SmallNet
 
 Build = Callable[[], nn.Module]
 
@@ -57,3 +59,20 @@ def test_the_logits_can_be_used_with_gradients_afterwards(data: ResidentData, sm
     scale = torch.ones(3, requires_grad=True)
     (logits * scale).sum().backward()
     assert torch.allclose(scale.grad, logits.sum(0), rtol=1e-4)
+
+
+def test_a_chunk_on_a_gpu_holds_as_many_images_as_their_largest_feature_map_leaves_room_for() -> None:
+    """The convolution of the small net makes 4 maps of 6x6 from 8x8 pixels; MobileNet's widest are 64 of 112x112."""
+    network, shape, gpu = SmallNet(), torch.Size([1, 8, 8]), torch.device("cuda")
+    hooks = [len(module._forward_hooks) for module in network.modules()]
+    assert largest_map_bytes(network, shape) == 4 * 4 * 6 * 6
+    assert resolve_chunk(0, network, shape, gpu) == MOST_BYTES // (4 * 4 * 6 * 6)
+    assert resolve_chunk(7, network, shape, gpu) == 7
+    assert resolve_chunk(0, network, shape, torch.device("cpu")) == 250
+    assert [len(module._forward_hooks) for module in network.modules()] == hooks
+    with torch.device("meta"):
+        wide = build_network("mobilenet")
+    assert largest_map_bytes(wide, torch.Size([1, 28, 28])) == 4 * 64 * 112 * 112
+    assert largest_map_bytes(nn.Flatten(), shape) == 4 * 64
+    huge = nn.Upsample(size=30_000)
+    assert resolve_chunk(0, huge, shape, gpu) == 1

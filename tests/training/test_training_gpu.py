@@ -1,0 +1,267 @@
+"""What only a GPU can show: the captured step against the launched one, its random streams, resume, pause, memory, fallback.
+
+`make test-gpu` runs these; without a CUDA device they are skipped.
+"""
+
+import dataclasses
+import gc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lab.architectures.build import build_network
+from lab.architectures.registry import list_architectures
+from lab.checkpoint_files import decode_checkpoint, encode
+from lab.config import RunConfig
+from lab.training.checkpoint import weights_digest
+from lab.training.data import ResidentData
+from lab.training.engine import train
+from lab.training.evaluation import evaluate
+from lab.training.events import Command, Ended, Event, Notice, Snapshot, Started, StepMetrics
+from lab.training.session import Session
+from lab.training.step_choice import StepKind
+from lab.training.warm_up import warm_up
+from tests.training.training_nets import LinearNet, SmallNet, build_data
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+CUDA = torch.device("cuda")
+# 2^-10 is the same number in float32 and float64; deterministic algorithms leave rounding inside kernels only.
+EXACT = {
+    "arch": "lenet5",
+    "epochs": 3,
+    "batch_size": 16,
+    "seed": 3,
+    "lr": 2.0**-10,
+    "val_fraction": 0.2,
+    "deterministic": True,
+}
+GB = 10**9
+
+
+def on_gpu(data: ResidentData) -> ResidentData:
+    parts = ("train_x", "train_y", "val_x", "val_y", "test_x", "test_y")
+    return dataclasses.replace(data, **{name: getattr(data, name).to(CUDA) for name in parts})
+
+
+@pytest.fixture
+def gpu_data() -> ResidentData:
+    return on_gpu(build_data())
+
+
+def follow(
+    config: RunConfig,
+    network: nn.Module,
+    data: ResidentData,
+    *,
+    kind: StepKind = StepKind.AUTO,
+    command: Callable[[], Command] = lambda: Command.RUN,
+    resume: bytes | None = None,
+) -> tuple[list[Event], bytes]:
+    """Return the events of a run and its last checkpoint."""
+    events, saved = [], b""
+    checkpoint = decode_checkpoint(resume) if resume else None
+    for event in train(config, network=network, data=data, device=CUDA, steps=kind, command=command, resume=checkpoint):
+        events.append(event)
+        if isinstance(event, Snapshot) and event.kind == "checkpoint":
+            saved = encode(event.state())
+    return events, saved
+
+
+def losses(events: list[Event]) -> np.ndarray:
+    return np.concatenate([e.loss for e in events if isinstance(e, StepMetrics)])
+
+
+def how(events: list[Event]) -> str:
+    assert isinstance(events[0], Started)
+    return str(events[0].environment["steps"])
+
+
+def small() -> nn.Module:
+    torch.manual_seed(1)
+    return SmallNet()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("arch", [a.id for a in list_architectures()])
+def test_a_hundred_captured_steps_of_every_network_are_the_launched_ones(arch: str, precision: str) -> None:
+    """Within 2 % and 0.02: algorithms are chosen anew for each run and add in another order, which grows from step to step."""
+    data = on_gpu(build_data(train=1600, size=28, classes=10))
+    config = RunConfig(arch=arch, epochs=1, batch_size=16, lr=1e-4, seed=3, val_fraction=0.0, precision=precision)
+    found = []
+    for kind in (StepKind.AUTO, StepKind.LAUNCHED):
+        torch.manual_seed(2)
+        events, _ = follow(config, build_network(arch), data, kind=kind)
+        found.append(losses(events))
+        assert how(events) == ("captured" if kind is StepKind.AUTO else "launched, because it was asked for")
+    assert len(found[0]) == 100
+    np.testing.assert_allclose(found[0], found[1], rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": "adam", "weight_decay": 0.01},
+        {"optimizer": "adamw", "weight_decay": 0.01},
+        {"optimizer": "sgd", "momentum": 0.9, "nesterov": True},
+        {"optimizer": "rmsprop", "momentum": 0.9},
+        {"optimizer": "muon", "schedule": "one-cycle"},
+        {"schedule": "cosine", "warmup_epochs": 0.5, "grad_clip": 0.1, "label_smoothing": 0.1},
+        {"augment": "light", "eval_every": 2},
+        {"augment": "sketch", "channels_last": False},
+        {"precision": "bfloat16", "max_steps": 11},
+    ],
+    ids=str,
+)
+def test_captured_and_launched_steps_draw_the_same_numbers(settings: dict[str, Any], gpu_data: ResidentData) -> None:
+    """Dropout and augmentation: the generators end where they end, and the losses agree to 1 in 1,000."""
+    config = RunConfig(**{**EXACT, **settings})
+    captured, saved = follow(config, small(), gpu_data)
+    launched, saved_launched = follow(config, small(), gpu_data, kind=StepKind.LAUNCHED)
+    assert how(captured) == "captured"
+    np.testing.assert_allclose(losses(captured), losses(launched), rtol=1e-3, atol=1e-4)
+    states = decode_checkpoint(saved).rng, decode_checkpoint(saved_launched).rng
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_getting_ready_leaves_no_trace(gpu_data: ResidentData) -> None:
+    network = small()
+    session = Session(RunConfig(**{**EXACT, "augment": "light"}), network, gpu_data, CUDA)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    states = session.generators.read()
+    session.prepare()
+    assert session.steps.how == "captured"
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    assert all(torch.equal(state, states[name]) for name, state in session.generators.read().items())
+    assert not any(tensor.any() for tensor in session.steps.optimizer.state().values())
+
+
+def pause_after(questions: int) -> Callable[[], Command]:
+    asked = iter([Command.RUN] * questions)
+    return lambda: next(asked, Command.PAUSE)
+
+
+def test_two_hundred_cuts_give_the_bits_of_a_run_that_never_stopped(gpu_data: ResidentData) -> None:
+    config = RunConfig(**{**EXACT, "augment": "light", "epochs": 2})
+    network = small()
+    follow(config, network, gpu_data)
+    expected = weights_digest(network.state_dict())
+    for cut in range(200):
+        broken, saved, outcome = small(), b"", "paused"
+        command = pause_after(cut % 17)
+        while outcome == "paused":
+            broken = small()
+            events, saved = follow(config, broken, gpu_data, command=command, resume=saved or None)
+            assert isinstance(events[-1], Ended)
+            outcome, command = events[-1].outcome, lambda: Command.RUN
+        assert weights_digest(broken.state_dict()) == expected, f"differs when cut after {cut % 17} questions"
+
+
+def test_a_launched_run_goes_on_captured_and_says_so(gpu_data: ResidentData) -> None:
+    config = RunConfig(**EXACT)
+    straight, _ = follow(config, small(), gpu_data, kind=StepKind.LAUNCHED)
+    first, saved = follow(config, small(), gpu_data, kind=StepKind.LAUNCHED, command=pause_after(9))
+    rest, _ = follow(config, small(), gpu_data, resume=saved)
+    notices = [e.message for e in rest if isinstance(e, Notice)]
+    assert len(notices) == 1
+    assert "steps launched is now captured" in notices[0]
+    np.testing.assert_allclose(np.concatenate([losses(first), losses(rest)]), losses(straight), rtol=1e-3, atol=1e-4)
+
+
+def test_a_pause_comes_at_the_step_it_was_asked_at(gpu_data: ResidentData) -> None:
+    config = RunConfig(**{**EXACT, "epochs": 200})
+    asked = 0
+
+    def command() -> Command:
+        nonlocal asked
+        asked += 1
+        return Command.PAUSE if asked > 200 else Command.RUN
+
+    events, _ = follow(config, small(), gpu_data, command=command)
+    assert isinstance(events[-1], Ended)
+    assert events[-1].outcome == "paused"
+    assert len(losses(events)) == events[-1].step > 100
+
+
+@pytest.fixture
+def three_gigabytes() -> Iterator[None]:
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(3 * GB / torch.cuda.get_device_properties(CUDA).total_memory)
+    yield
+    torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+@pytest.mark.usefixtures("three_gigabytes")
+def test_memory_that_runs_out_halves_the_batch_and_the_step_is_captured_anew() -> None:
+    data = on_gpu(build_data(train=1024, val=8, test=8, size=28, classes=10))
+    config = RunConfig(arch="resnet18", epochs=1, batch_size=256, val_fraction=0.0)
+    events, _ = follow(config, build_network("resnet18"), data)
+    assert next(e.code for e in events if isinstance(e, Notice)) == "out-of-memory"
+    assert how(events) == "captured"
+    assert len(losses(events)) == 4
+    del events
+    gc.collect()
+    torch.cuda.empty_cache()
+    assert torch.cuda.memory_reserved(CUDA) < GB
+
+
+class ValueNet(SmallNet):
+    """Asks for a value, which only a GPU's tensors refuse while they are captured."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training and x.is_cuda:
+            x.sum().item()
+        return super().forward(x)
+
+
+class LateNet(SmallNet):
+    """Does what is refused only while it is captured."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.is_cuda and torch.cuda.is_current_stream_capturing():
+            torch.cuda.synchronize()
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("kind", [ValueNet, LateNet])
+def test_what_cannot_be_captured_is_launched_with_its_reason_and_trains_as_ever(
+    kind: type[SmallNet], gpu_data: ResidentData
+) -> None:
+    config = RunConfig(**EXACT)
+    torch.manual_seed(1)
+    events, _ = follow(config, kind(), gpu_data)
+    same, _ = follow(config, small(), gpu_data, kind=StepKind.LAUNCHED)
+    assert how(events).startswith("launched, because it could not be captured (")
+    np.testing.assert_allclose(losses(events), losses(same), rtol=1e-3, atol=1e-4)
+
+
+def test_float16_is_launched_with_its_reason(gpu_data: ResidentData) -> None:
+    events, _ = follow(RunConfig(**{**EXACT, "precision": "float16"}), small(), gpu_data)
+    assert how(events) == "launched, because float16 decides on the host whether a step is skipped"
+
+
+def test_evaluating_at_224_pixels_takes_a_few_gigabytes() -> None:
+    data = on_gpu(build_data(test=2000, size=28, classes=10))
+    network = build_network("mobilenet").to(CUDA)
+    torch.cuda.reset_peak_memory_stats(CUDA)
+    evaluate(network, data.test_x, data.test_y, mean=data.mean, std=data.std)
+    assert torch.cuda.max_memory_allocated(CUDA) < 8 * GB
+
+
+def test_matrix_products_are_computed_as_convolutions_are(gpu_data: ResidentData) -> None:
+    events, _ = follow(RunConfig(**EXACT), LinearNet(), gpu_data)
+    assert isinstance(events[0], Started)
+    assert events[0].environment["matmul"] == "high"
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_a_worker_can_warm_up() -> None:
+    warm_up(CUDA)
+    assert torch.cuda.is_initialized()
