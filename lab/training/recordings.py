@@ -129,3 +129,8 @@ def _refusing_to_wait() -> Iterator[None]:
 def first_cause(error: RuntimeError) -> RuntimeError:
     """Return the error of the step: ending a capture that failed raises another one, with the first as its context."""
     return error.__context__ if isinstance(error.__context__, RuntimeError) else error
+
+
+def first_line(error: RuntimeError) -> str:
+    """Return what an error of torch says without the advice that follows in further lines."""
+    return str(error).partition("\n")[0]

@@ -27,6 +27,7 @@ class StaticStep:
         places = torch.arange(steps * size, device=device) % batches.images  # real images for the steps that warm up
         self._order_SB = places.view(steps, size)
         self._rates_S = torch.zeros(steps, dtype=rate.dtype, device=device)
+        self._batches_S = torch.arange(steps, device=device)
         self._next = torch.zeros(1, dtype=torch.int64, device=device)
         self._loss_S = torch.zeros(steps, device=device)
         self._correct_S = torch.zeros(steps, dtype=torch.int64, device=device)
@@ -50,8 +51,10 @@ class StaticStep:
         x_BCHW, y_B = self._batches.gather(part, self._generator)
         update = self._stepper.step if retry else self._stepper.attempt
         loss, logits_BK = update(x_BCHW, y_B, measure_norm=measure_norm)
-        self._loss_S.index_copy_(0, here, loss.to(torch.float32).view(1))
-        self._correct_S.index_copy_(0, here, (logits_BK.argmax(1) == y_B).sum().view(1))
+        # Not by index: with deterministic algorithms on, torch may wait for the device to check one.
+        mine = self._batches_S == here
+        self._loss_S.copy_(torch.where(mine, loss.to(torch.float32), self._loss_S))
+        self._correct_S.copy_(torch.where(mine, (logits_BK.argmax(1) == y_B).sum(), self._correct_S))
         if self._stepper.measures(measure_norm) and self._stepper.grad_norm is not None:
             self.norm.copy_(self._stepper.grad_norm)
         here.add_(1)
@@ -78,8 +81,10 @@ def leaving_no_trace(tensors: Callable[[], Mapping[str, Tensor]], generators: Ge
     """Put tensors and generators back in place afterwards; what is there only then, such as moments, starts at zero.
 
     Zero is where every optimizer here starts: a first momentum buffer is the gradient, which is momentum · 0 + gradient.
+    The copies lie on the host, because the device's memory may be short.
     """
-    before, states = {name: tensor.detach().clone() for name, tensor in tensors().items()}, generators.read()
+    before = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors().items()}
+    states = generators.read()
     try:
         yield
     finally:

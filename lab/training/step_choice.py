@@ -12,7 +12,7 @@ from lab.training.batches import Batches
 from lab.training.generators import Generators
 from lab.training.losses import build_loss
 from lab.training.optimizers import build_optimizer, build_rate
-from lab.training.recordings import CudaGraph, Recording, Repeat
+from lab.training.recordings import CudaGraph, Recording, Repeat, first_line
 from lab.training.stepping import Stepper
 from lab.training.steps import CapturedSteps, LaunchedSteps, Steps
 
@@ -42,7 +42,7 @@ def _host_decision(view: nn.Module, batches: Batches) -> str:
     try:
         meta_copy(view).train()(x_BCHW)
     except RuntimeError as error:
-        return f"the network asks for a value on the host ({str(error).splitlines()[0]})"
+        return f"the network asks for a value on the host ({first_line(error)})"
     return ""
 
 

@@ -16,7 +16,7 @@ from lab.training.batches import Batches
 from lab.training.events import Notice
 from lab.training.generators import Generators
 from lab.training.optimizers import Optimizer
-from lab.training.recordings import Recording, first_cause
+from lab.training.recordings import Recording, first_cause, first_line
 from lab.training.static_step import StaticStep, leaving_no_trace
 from lab.training.step_buffer import StepBuffer, StepResults
 from lab.training.stepping import Stepper
@@ -179,12 +179,14 @@ class CapturedSteps(_StepperSteps):
             self._recorded_parts = self._stepper.parts
             return
         except RuntimeError as error:
-            cause = first_cause(error)
-            if is_out_of_memory(cause):
-                self._stepper.halve(self._batches.batch_size, cause)
-            else:
-                self._reason = f"it could not be captured ({str(cause).splitlines()[0]})"
+            self._give_way(first_cause(error))
         self._recording.free()  # outside the handler: the traceback holds the failed attempt's tensors
+
+    def _give_way(self, cause: RuntimeError) -> None:
+        if is_out_of_memory(cause):
+            self._stepper.halve(self._batches.batch_size, cause)
+        else:
+            self._reason = f"it could not be captured ({first_line(cause)})"
 
     def _warm_up(self) -> None:
         self._step.seek(0)
