@@ -17,6 +17,7 @@ from lab.training.checkpoint import Checkpoint, Weights
 from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Command, Ended, Evaluated, Event, Notice, Snapshot, StepMetrics
+from lab.training.generators import Generators
 from lab.training.progress import Progress
 from lab.training.session import Session
 from lab.training.step_choice import StepKind
@@ -351,12 +352,15 @@ def test_on_another_device_an_epoch_goes_on_with_augmentation_of_its_own(data: R
     assert saved.progress.epoch == 2
     elsewhere = dataclasses.replace(saved, environment={**saved.environment, "device": "cuda:0"})
     held = Session(FULL, SmallNet(), data, CPU)
-    notices = held.restore(elsewhere)
+    held.restore(elsewhere)
+    notices = held.changed_conditions(elsewhere)
     assert [notice.code for notice in notices] == ["not-bit-exact"]
     assert "device cuda:0 is now cpu" in notices[0].message
     for epoch, same in ((2, True), (0, False), (1, False)):
-        fresh = held.epoch_generator(epoch).get_state()
-        assert torch.equal(held.augment_generator.get_state(), fresh) == same
+        fresh = Generators(CPU)
+        fresh.seed_epoch(FULL.seed, epoch)
+        assert torch.equal(held.generators.augment.get_state(), fresh.augment.get_state()) == same
     here = Session(FULL, SmallNet(), data, CPU)
-    assert here.restore(saved) == []
-    assert torch.equal(here.augment_generator.get_state(), saved.rng["augment"])
+    here.restore(saved)
+    assert here.changed_conditions(saved) == []
+    assert torch.equal(here.generators.augment.get_state(), saved.rng["augment"])
