@@ -81,8 +81,12 @@ def test_a_full_disk_is_found_wherever_it_is(
 def test_a_disk_that_is_nearly_full_is_told(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, found = _doctor(capsys, "--home", str(small_disk / "home"))
     assert code == 1
-    (problem,) = found["problems"]
-    assert "are free at" in problem
+    (problem,) = found["problems"]  # one, though home, database and artifacts are all on this disk
+    free = found["free_bytes"]["home"]
+    assert 0 < free < 100_000_000
+    assert problem.startswith(
+        f"Only {free / 1e6:,.2f} MB are free at {small_disk / 'home'}, but training needs at least 100"
+    )
     assert "free disk space" in problem
 
 
@@ -105,3 +109,12 @@ def test_a_damaged_run_and_a_damaged_drawing_are_found(tmp_path: Path, capsys: p
     rows, drawings = found["problems"]
     assert f"Run {run.id} is damaged" in rows
     assert "1 saved drawings are damaged" in drawings
+
+
+def test_a_check_leaves_nothing_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lab = _lab(tmp_path)
+    lab.artifacts.write("kept/one", b"weights")
+    for _ in range(2):
+        assert _doctor(capsys, "--home", str(tmp_path))[1]["problems"] == []
+        assert [path.name for path in Path(lab.settings.artifacts).rglob("*") if path.is_file()] == ["one"]
+        assert [path.name for path in tmp_path.iterdir() if ".doctor" in path.name] == []

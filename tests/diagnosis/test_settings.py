@@ -96,3 +96,19 @@ def test_a_rate_too_low_is_raised_to_the_usual_one_or_threefold_within_its_range
 @pytest.mark.parametrize(("images", "share"), [(19, 0.2), (20, 0.9)])
 def test_a_split_of_fewer_than_two_images_a_class_is_judged_by_the_training_images(images: int, share: float) -> None:
     assert DataFacts(10, {"val": images}, {"train": 0.2, "val": 0.9}).share(Split.VAL) == share
+
+
+def test_facts_of_the_data_are_read_off_what_a_run_recorded_and_nothing_else() -> None:
+    recorded = {
+        "train_images": 900,
+        "val_images": 100,
+        "test_images": 50.0,
+        "train_largest_class": 0.2,
+        "val_largest_class": 1.0,
+        "test_largest_class": 1.5,
+    }
+    facts = DataFacts.from_environment(recorded, classes=7)
+    assert facts == DataFacts(7, {"train": 900, "val": 100, "test": 50}, {"train": 0.2, "val": 1.0})
+    assert facts.environment() == {"train_largest_class": 0.2, "val_largest_class": 1.0}
+    for odd in (0, -3, "900", True, None, float("nan"), float("inf"), 0.5):
+        assert DataFacts.from_environment({"train_images": odd}, classes=7) == DataFacts(7)

@@ -10,8 +10,8 @@ from streamlit.testing.v1 import AppTest
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.sharing.bundle.write import write_bundle
-from lab.sharing.formats import FORMATS, export_runs, list_formats
-from pages.widgets.export_panel import downloads, file_stem
+from lab.sharing.formats import CARD, FORMATS, export_runs, list_formats
+from pages.widgets.export_panel import _mime, downloads, file_stem
 
 Open = Callable[..., AppTest]
 
@@ -97,3 +97,35 @@ def test_file_names_are_plain_whatever_the_runs_are_called(
     if format == "tensorboard":
         with zipfile.ZipFile(io.BytesIO(next(iter(names.values())))) as archive:
             assert archive.namelist()[0].startswith(f"lenet5-{odd.id}/events.out.tfevents.")
+
+
+@pytest.mark.parametrize(
+    ("format", "name", "mime"),
+    [
+        ("tensorboard", "x-tensorboard.zip", "application/zip"),
+        ("code", "x-code.zip", "application/zip"),
+        ("bundle", "x.zip", "application/zip"),
+        ("csv", "x.csv", "text/csv"),
+        ("html", "x.html", "text/html"),
+        ("safetensors", "x.safetensors", "application/octet-stream"),
+        ("safetensors", "x.card.md", "text/markdown"),
+    ],
+)
+def test_a_file_is_sent_as_what_it_is(format: str, name: str, mime: str) -> None:
+    assert _mime(name, FORMATS[format]) == mime
+
+
+def test_several_files_become_one_zip_under_the_names_they_have_and_one_stays_alone() -> None:
+    files = {"": b"main", "lab/a.py": b"module"}
+    (name, data), *rest = downloads(files, FORMATS["code"], "stem").items()
+    assert (name, rest) == ("stem-code.zip", [])
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert {each: archive.read(each) for each in archive.namelist()} == {
+            FORMATS["code"].main: b"main",
+            "lab/a.py": b"module",
+        }
+    assert downloads({"": b"x", CARD: b"y"}, FORMATS["safetensors"], "stem") == {
+        "stem.safetensors": b"x",
+        "stem.card.md": b"y",
+    }
+    assert list(downloads({"": b"x"}, FORMATS["csv"], "stem")) == ["stem.csv"]

@@ -214,3 +214,28 @@ def test_an_epoch_is_counted_over_the_images_that_are_trained_on_and_the_others_
     cost = estimate(bench.lab, bench.lab.validation.resolve(config))
     assert cost.seconds_per_epoch == pytest.approx(trained / 1000)
     assert cost.evaluation_s == pytest.approx(evaluated / 1000 / 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"seed": 9, "lr": 0.01, "epochs": 1, "optimizer": "sgd", "loss": "nll", "output": "log-softmax"}, True),
+        ({"arch": "lenet5"}, False),
+        ({"arch_options": {"widths": [8, 16]}}, False),
+        ({"input_size": "64"}, False),
+        ({"batch_size": 64}, False),
+        ({"precision": "bfloat16"}, False),
+        ({"compile": True}, False),
+        ({"deterministic": True}, False),
+        ({"augment": "light"}, False),
+    ],
+)
+def test_a_run_tells_how_fast_another_is_unless_they_differ_in_what_a_step_has_to_do(
+    bench: Bench, changes: dict[str, Any], told: bool
+) -> None:
+    asked = DIGITS_CONFIG.replace(arch="lenet-bn")
+    run = bench.start(asked.replace(**changes))
+    bench.lab.store.leases.finish(
+        run.id, run.lease, state=RunState.FINISHED, seconds=20.0, summary={"images_per_second": 123.0}
+    )
+    assert estimate(bench.lab, bench.lab.validation.resolve(asked)).measured is told
