@@ -8,6 +8,7 @@ from lab.errors import LabError
 from pages.cache.lab import get_lab, warm_worker
 from pages.cache.torch_import import settle_torch
 from pages.components.nav import follow_navigation
+from pages.components.share import share_link
 from pages.markdown import plain
 from pages.registry import list_pages, page_path
 from pages.widgets.frame import show_errors
@@ -34,6 +35,8 @@ _STYLE = """<style>
 @media (min-width: 1000px) { .st-key-cost-card { position: sticky; top: 4.5rem; } }
 [class*="st-key-recent-"], [class*="st-key-live-line-"], [class*="st-key-queue-line-"] { row-gap: 0; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-nav-again) { display: none; }
+[data-testid="stLayoutWrapper"]:has(> .st-key-share-link) { position: fixed; top: 0.85rem; right: 3.2rem; width: 2rem;
+  z-index: 999991; }
 .st-key-cost-card [data-testid="stMetricValue"] { font-size: 1.15rem; }
 div[data-testid="stCaptionContainer"] { color: inherit; opacity: 0.78; }
 [data-testid="stButtonGroup"] button[data-selected="true"] { color: inherit !important; }
@@ -60,6 +63,7 @@ def navigation() -> None:
     if chosen.title != "Home":
         st.set_page_config(page_title=f"{chosen.title} · ConvLab")
     follow_navigation(chosen.url_path or "home", dark=dark)
+    share_link()
     with show_errors():
         warm_worker()
         settle_torch()

@@ -126,7 +126,7 @@ def offer_training() -> None:
         st.error(plain(state.failed), icon=":material/error:")
     config = _starter()
     with st.container(border=True):
-        st.markdown("**No network has been trained yet.** Train one, and then draw for it.")
+        st.markdown("**No network has been trained yet.** Train one, and then test it with a drawing.")
         with st.container(horizontal=True, vertical_alignment="center"):
             pressed = st.button(
                 f"Train LeNet-5 on {dataset_title(config.dataset)}",

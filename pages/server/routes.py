@@ -1,4 +1,4 @@
-"""The lab's own HTTP routes beside Streamlit's: health, live points, and Plotly.js from the plotly package.
+"""The lab's own HTTP routes beside Streamlit's: health, live points, Plotly.js from the plotly package, and QR codes.
 
 They read the store and nothing else. Deliberate errors answer with their sentence and 404 or 400.
 """
@@ -17,6 +17,7 @@ from lab.runs.records import RunRecord
 from pages.cache.lab import get_lab
 from pages.components.base import DIGEST, SCRIPT_ROUTE, SCRIPTS
 from pages.components.live import findings_mark, live_facts
+from pages.components.share import QR_ROUTE, qr_svg
 from pages.server.points import PointCache, attempt
 
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -87,9 +88,19 @@ def plotly_js(_request: Request) -> Response:
     )
 
 
+def qr_code(request: Request) -> Response:
+    """Serve the QR code of a link, whose text is the parameter `text`."""
+    try:
+        picture = qr_svg(request.query_params.get("text", ""))
+    except InputError as error:
+        return JSONResponse({"error": str(error)}, status_code=400)
+    return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
+
+
 ROUTES = [
     Route("/healthz", healthz),
     Route("/api/runs/{run}/points", points),
     Route("/assets/plotly.min.js", plotly_js),
+    Route(QR_ROUTE, qr_code),
     Route(SCRIPT_ROUTE, component_script),
 ]

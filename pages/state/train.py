@@ -5,7 +5,7 @@ not be a configuration yet. Their widgets survive a page switch.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import streamlit as st
@@ -22,6 +22,7 @@ class TrainState:
     """What the page remembers. run: the one in the address. ready: whether the form was filled. preset: from which.
 
     cached: the run that had these settings already when it was asked for last. whole_queue: whether all of it is shown.
+    name, tags, note: what was entered last for a run, by its id.
     """
 
     run: str = param("", str)
@@ -29,6 +30,9 @@ class TrainState:
     preset: str | None = None
     cached: str = ""
     whole_queue: bool = False
+    name: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    note: Mapping[str, str] = field(default_factory=dict)
 
 
 TRAIN = PageState(TrainState, key="train")

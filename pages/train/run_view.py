@@ -4,7 +4,7 @@ Everything shown is the run's own record, never the form beside it.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -20,6 +20,7 @@ from pages.markdown import plain
 from pages.registry import has_page, page_path
 from pages.state.keys import element
 from pages.state.train import TRAIN, fill_form, leave_run
+from pages.train.labels import edit_labels, show_labels
 from pages.widgets.export_panel import export_panel
 from pages.widgets.findings import show_run_findings
 from pages.widgets.frame import show_errors
@@ -28,7 +29,9 @@ from pages.widgets.start import start_training
 
 _LARGE_LOSS = 1000  # above it, digits after the point say nothing and the whole number would be cut off
 _PAUSABLE = (RunState.QUEUED, RunState.RUNNING)
-_UNTESTED = "No epoch is complete yet, so nothing was tested; the weights so far can be looked at and drawn for."
+_UNTESTED = (
+    "No epoch is complete yet, so nothing was tested; the weights so far can be looked at and tested with a drawing."
+)
 _EPOCH_LABELS = {BEST: "Best epoch", LAST: "Last epoch", UNTESTED: "Stopped in epoch"}
 _STOPPABLE = (RunState.QUEUED, RunState.RUNNING, RunState.PAUSED, RunState.INTERRUPTED)
 
@@ -70,8 +73,7 @@ def _heading(run: RunRecord) -> None:
     facts = [f"{run.config.arch} on {run.config.dataset}", device_words(run), f"run {run.id}"]
     facts.append(f"asked for {show_moment(run.created_at)}")
     st.caption(plain(" · ".join(fact for fact in (*facts, run.environment.steps_words) if fact)))
-    if is_example(run.id):
-        st.caption(plain(run.note))
+    show_labels(run)
 
 
 def device_words(run: RunRecord) -> str:
@@ -85,6 +87,8 @@ def device_words(run: RunRecord) -> str:
 def _controls(run: RunRecord) -> None:
     writable = not get_lab().settings.read_only
     with st.container(horizontal=True, width="content", gap="small"):
+        if not run.state.live:
+            _use(run)
         if run.state in _PAUSABLE:
             _button("Pause", ":material/pause:", run, RunRequest.PAUSE, enabled=writable)
         if run.state.resumable and not is_example(run.id):
@@ -102,11 +106,19 @@ def _controls(run: RunRecord) -> None:
             "Change settings", icon=":material/tune:", key=element("edit-settings"), help="Start from these settings."
         ):
             _fill_form(run.config)
-        for name, label, icon in (("inside", "Look inside", "visibility"), ("draw", "Draw for it", "draw")):
-            if run.has_weights and has_page(name):
-                go = st.button(label, icon=f":material/{icon}:", key=element(name, run.id))
-                if go:
-                    st.switch_page(page_path(name), query_params={"run": run.id})
+        if not is_example(run.id):
+            edit_labels(run)
+        if run.state.live:  # behind Pause and Stop, which keep their places when the first weights are saved
+            _use(run)
+
+
+def _use(run: RunRecord) -> None:
+    """Offer what one does with a trained network: the first thing to press once a run has ended."""
+    for name, label, icon in (("inside", "Look inside", "visibility"), ("draw", "Test with a drawing", "draw")):
+        if run.has_weights and has_page(name):
+            kind: Literal["primary", "secondary"] = "secondary" if run.state.live else "primary"
+            if st.button(label, icon=f":material/{icon}:", key=element(name, run.id), type=kind):
+                st.switch_page(page_path(name), query_params={"run": run.id})
 
 
 def _button(label: str, icon: str, run: RunRecord, request: RunRequest, *, enabled: bool) -> None:

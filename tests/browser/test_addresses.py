@@ -80,3 +80,20 @@ def test_the_page_is_drawn_anew_when_the_system_turns_dark(server: Server, visit
     before = logo.get_attribute("src")
     page.emulate_media(color_scheme="dark")
     until(page, lambda: logo.get_attribute("src") != before, "the logo for the dark theme")
+
+
+def test_the_link_to_a_view_is_copied_with_the_keyboard(server: Server, run: str, visitor: Visitor) -> None:
+    visitor.page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=server.url)
+    visitor.open(f"{server.url}/runs?runs={run}")
+    visitor.page.get_by_role("button", name="Link to this view").focus()
+    visitor.page.keyboard.press("Enter")
+    panel = visitor.page.get_by_role("dialog", name="Link to this view")
+    expect(panel.get_by_role("textbox")).to_be_focused()
+    expect(panel.get_by_text("This address works on this computer only")).to_be_visible()
+    visitor.page.keyboard.press("Tab")
+    visitor.page.keyboard.press("Enter")
+    expect(panel.get_by_role("button", name="Copied")).to_be_visible()
+    assert visitor.page.evaluate("navigator.clipboard.readText()") == visitor.page.url
+    visitor.page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    expect(visitor.page.get_by_role("button", name="Link to this view")).to_be_focused()

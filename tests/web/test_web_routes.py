@@ -1,7 +1,9 @@
 """The routes answer from the store, refuse in a sentence, and read only what is new."""
 
+import re
 from collections.abc import Iterable
 
+import cv2
 import numpy as np
 import plotly
 import pytest
@@ -166,3 +168,39 @@ def test_a_point_that_arrives_late_is_read_though_others_of_its_group_are_farthe
     found = cache.read(store, run)
     assert [found[name].step.tolist() for name in ("batch/loss", "batch/accuracy")] == [list(range(1, 11))] * 2
     assert found["batch/accuracy"].value.tolist() == [0.0] * 6 + [1.0] * 4
+
+
+def _scan(svg: str) -> str:
+    """Read a QR code as a phone does: draw the picture's rows of modules and decode them."""
+    size = int(re.findall(r'viewBox="0 0 (\d+) \1"', svg)[0])
+    modules = np.full((size, size), 255, dtype=np.uint8)
+    x, y = 0, 0.0
+    for kind, *numbers in re.findall(
+        r"([Mmh])(-?[\d.]+)(?:[ ,]?(-?[\d.]+))?", re.findall(r'stroke="#000" d="([^"]+)"', svg)[0]
+    ):
+        if kind == "h":
+            modules[int(y), x : x + int(numbers[0])] = 0
+            x += int(numbers[0])
+        else:
+            x, y = (
+                (int(numbers[0]), float(numbers[1]))
+                if kind == "M"
+                else (x + int(numbers[0]), y + float(numbers[1] or 0))
+            )
+    picture = np.kron(modules, np.full((8, 8), 1, dtype=np.uint8))
+    return str(cv2.QRCodeDetector().detectAndDecode(picture)[0])
+
+
+@pytest.mark.parametrize("length", [40, 400, 1500])
+def test_the_qr_code_of_a_link_is_read_as_the_link(client: Client, length: int) -> None:
+    link = "http://192.168.0.7:8501/runs?runs=" + "0a1b2c3d.x-7.%C3%A4"[: length - 34].ljust(length - 34, "f")
+    answer = client.get("/assets/qr.svg", params={"text": link})
+    assert answer.headers["content-type"] == "image/svg+xml"
+    assert _scan(answer.text) == link
+
+
+@pytest.mark.parametrize("text", ["", "x" * 2001])
+def test_a_text_that_no_qr_code_is_made_of_is_refused_in_a_sentence(client: Client, text: str) -> None:
+    answer = client.get("/assets/qr.svg", params={"text": text})
+    assert answer.status_code == 400
+    assert f"{len(text):,} characters" in answer.json()["error"]

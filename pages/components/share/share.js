@@ -1,0 +1,64 @@
+// @ts-check
+// The link to what the page shows: copied, or scanned from its QR code.
+import { mount } from "../shared/mount.js";
+import { onlyHere, warning } from "./link.js";
+
+class Share {
+  constructor(place) {
+    this.place = place;
+    this.find = (/** @type {string} */ selector) => place.querySelector(selector);
+    this.find(".open").onclick = () => this.show(this.find(".panel").hidden);
+    this.find(".copy").onclick = () => this.copy();
+    this.find("input").onfocus = (event) => event.target.select();
+    this.find(".panel").onkeydown = (event) => event.key === "Escape" && this.close();
+    this.outside = (event) => event.composedPath().includes(place) || this.show(false);
+    document.addEventListener("pointerdown", this.outside);
+  }
+
+  refresh(data) {
+    this.data = data;
+    if (!this.find(".panel").hidden && this.find("input").value !== location.href) this.fill();
+  }
+
+  dispose() {
+    document.removeEventListener("pointerdown", this.outside);
+  }
+
+  show(open) {
+    this.find(".panel").hidden = !open;
+    this.find(".open").setAttribute("aria-expanded", String(open));
+    if (open) {
+      this.fill();
+      this.find("input").focus();
+    }
+  }
+
+  close() {
+    this.show(false);
+    this.find(".open").focus();
+  }
+
+  fill() {
+    const address = location.href;
+    this.find("input").value = address;
+    const note = warning(address, this.data.most);
+    const code = this.find("img");
+    code.hidden = address.length > this.data.most || onlyHere(location.hostname);
+    if (!code.hidden) code.src = `${this.data.qr}?text=${encodeURIComponent(address)}`;
+    this.find(".note").textContent = note;
+    this.find(".copy").textContent = "Copy";
+  }
+
+  async copy() {
+    const field = this.find("input");
+    field.select();
+    try {
+      await navigator.clipboard.writeText(field.value);
+    } catch { // without HTTPS, on a network's address, browsers have no clipboard for pages
+      document.execCommand("copy");
+    }
+    this.find(".copy").textContent = "Copied";
+  }
+}
+
+export default mount((place) => new Share(place));

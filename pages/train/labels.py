@@ -1,0 +1,48 @@
+"""What people write on a run: its name, tags and note, shown below the title and changed in a popover beside it."""
+
+from functools import partial
+
+import streamlit as st
+
+from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT
+from lab.runs.records import RunRecord
+from pages.cache.lab import get_lab
+from pages.markdown import plain
+from pages.state.train import TRAIN
+from pages.widgets.frame import show_errors
+from pages.widgets.runs import run_title
+
+_SUGGESTED = 500  # runs whose tags are offered
+
+
+def edit_labels(run: RunRecord) -> None:
+    """Draw the popover; each field is stored when it is left."""
+    with st.popover("Name and notes", icon=":material/edit:", disabled=get_lab().settings.read_only):
+        name = TRAIN.widget("name", item=run.id, value=run.name, then=partial(_store, run.id, "name"))
+        st.text_input("Name", max_chars=NAME_LIMIT, placeholder=run_title(run), **name)
+        known = {tag for other in get_lab().store.runs.list(limit=_SUGGESTED) for tag in other.tags} | set(run.tags)
+        tags = TRAIN.widget("tags", item=run.id, value=run.tags, then=partial(_store, run.id, "tags"))
+        st.multiselect("Tags", sorted(known), accept_new_options=True, placeholder="Choose or type a tag", **tags)
+        note = TRAIN.widget("note", item=run.id, value=run.note, then=partial(_store, run.id, "note"))
+        st.text_area("Note", max_chars=NOTE_LIMIT, placeholder="What you tried, and what came of it", **note)
+
+
+def show_labels(run: RunRecord) -> None:
+    """Draw tags and note, where there are some."""
+    if run.tags:
+        with st.container(horizontal=True, gap="small"):
+            for tag in run.tags:
+                st.badge(plain(tag), icon=":material/sell:", color="gray")
+    if run.note:
+        st.text(run.note)
+
+
+def _store(run: str, field: str) -> None:
+    edits, entered = get_lab().store.edits, TRAIN.read()
+    with show_errors():
+        if field == "name":
+            edits.rename(run, entered.name[run])
+        elif field == "tags":
+            edits.set_tags(run, entered.tags[run])
+        else:
+            edits.set_note(run, entered.note[run])
