@@ -11,6 +11,7 @@ from torch import nn
 
 from lab.config import RunConfig
 from lab.errors import TrainingError
+from lab.metrics import Cadence, Measurement, MetricSpec, Quantity, Split, Unit, register_metric, unregister_metric
 from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Command, Ended, Evaluated, Event, Snapshot, Started, StepMetrics
@@ -408,3 +409,49 @@ def test_evaluation_has_the_precision_of_the_run(data: ResidentData) -> None:
     held = Session(config(precision="float16"), network, data, CPU)
     logits = held.evaluate("test", before_chunk=lambda: None).logits
     assert logits[0, 0].item() == torch.tensor(0.1).half().item()
+
+
+def _again(measured: Measurement) -> float:
+    """Return the accuracy once more, from logits and labels."""
+    assert measured.logits is not None
+    assert measured.labels is not None
+    assert len(measured.logits) == len(measured.labels) == measured.images
+    return float((measured.logits.argmax(1) == measured.labels).mean())
+
+
+def test_a_metric_of_a_split_is_computed_from_the_images_of_that_split(small_net: Build) -> None:
+    """Also where only the first thousand are evaluated: the accuracy computed again is that of the engine."""
+    quantity = Quantity("again", "accuracy once more", Unit.SHARE)
+    specs = [
+        register_metric(MetricSpec(f"{split}/again", quantity, "Once more.", split, Cadence.EVALUATION, compute=_again))
+        for split in (Split.VAL, Split.TEST)
+    ]
+    try:
+        events = run(small_net(), build_data(train=32, val=1_010, test=1_005), config(epochs=1))
+    finally:
+        for spec in specs:
+            unregister_metric(spec.id)
+    evaluated = [event for event in events if isinstance(event, Evaluated)]
+    assert [event.step for event in evaluated] == [0, 2]
+    for event in evaluated:
+        for split in ("val", "test"):
+            assert event.metrics[f"{split}/again"] == pytest.approx(event.metrics[f"{split}/accuracy"])
+
+
+def test_dropout_acts_in_training_in_whatever_mode_the_network_was_handed_in(
+    data: ResidentData, small_net: Build
+) -> None:
+    losses = []
+    for mode in (True, False):
+        network = small_net()
+        network.train(mode)
+        losses.append(steps_of(run(network, data, config(epochs=1)))[1].tolist())
+    assert losses[0] == losses[1]
+
+
+def test_the_first_event_counts_the_images_of_each_set(small_net: Build) -> None:
+    started = run(small_net(), build_data(train=33, val=7, test=5), config(epochs=1))[0]
+    assert isinstance(started, Started)
+    assert (started.train_images, started.val_images, started.test_images) == (33, 7, 5)
+    assert (started.step, started.steps_per_epoch, started.total_steps) == (0, 3, 3)
+    assert (started.device, started.params) == ("cpu", 4 * 10 + 8 + 36 * 3 + 3)

@@ -76,3 +76,11 @@ def test_a_chunk_on_a_gpu_holds_as_many_images_as_their_largest_feature_map_leav
     assert largest_map_bytes(nn.Flatten(), shape) == 4 * 64
     huge = nn.Upsample(size=30_000)
     assert resolve_chunk(0, huge, shape, gpu) == 1
+
+
+def test_before_every_chunk_it_may_be_left(data: ResidentData, small_net: Build) -> None:
+    asked: list[int] = []
+    evaluate(
+        small_net(), data.test_x, data.test_y, mean=0.0, std=1.0, batch_size=12, before_chunk=lambda: asked.append(1)
+    )
+    assert len(asked) == 5  # 50 images

@@ -107,3 +107,13 @@ def test_flattening_keeps_torchs_order_and_hands_the_gradient_back_in_the_layout
     assert torch.equal(gradient, slope.reshape(5, 3, 4, 6))
     assert gradient.is_contiguous(memory_format=layout)
     assert torch.equal(QuickFlatten(2)(images), images.flatten(2))
+
+
+def test_making_pictures_smaller_smooths_them() -> None:
+    """One bright pixel in each block of four by four lies between the points that are sampled: its light must not vanish."""
+    x = torch.zeros(1, 1, 32, 32)
+    x[..., ::4, ::4] = 1.0
+    small = QuickResize(8)(x)
+    assert small.shape == (1, 1, 8, 8)
+    torch.testing.assert_close(small[..., 1:-1, 1:-1], torch.full((1, 1, 6, 6), 1 / 16), rtol=0.6, atol=0)
+    assert small.mean().item() == pytest.approx(1 / 16, rel=0.2)

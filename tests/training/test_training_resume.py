@@ -13,7 +13,7 @@ from lab.checkpoint_files import decode_checkpoint, encode, encode_checkpoint, e
 from lab.config import RunConfig
 from lab.errors import ArtifactError
 from lab.training import engine
-from lab.training.checkpoint import Checkpoint, Weights
+from lab.training.checkpoint import Checkpoint, Weights, copy_state, weights_digest
 from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Command, Ended, Evaluated, Event, Notice, Snapshot, StepMetrics
@@ -364,3 +364,26 @@ def test_on_another_device_an_epoch_goes_on_with_augmentation_of_its_own(data: R
     here.restore(saved)
     assert here.changed_conditions(saved) == []
     assert torch.equal(here.generators.augment.get_state(), saved.rng["augment"])
+
+
+def test_weights_of_more_layers_than_the_network_has_are_refused() -> None:
+    small, large = nn.Sequential(nn.Linear(3, 2)), nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
+    for network, other, name in ((small, large, "1.bias"), (large, small, "1.bias")):
+        before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+        with pytest.raises(ArtifactError, match=rf"another network's: '{name}' does not match \(2 of"):
+            copy_state(network, other.state_dict())
+        assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
+
+
+def test_a_digest_of_weights_tells_names_shapes_formats_and_bits_apart() -> None:
+    plain = {"a": torch.zeros(4), "b": torch.ones(2)}
+    others = [
+        {"a": torch.zeros(2, 2), "b": torch.ones(2)},
+        {"a": torch.zeros(4, dtype=torch.int32), "b": torch.ones(2)},
+        {"c": torch.zeros(4), "b": torch.ones(2)},
+        {"b": torch.ones(2), "a": torch.zeros(4)},
+        {"a": torch.tensor([0.0, 0.0, 0.0, -0.0]), "b": torch.ones(2)},
+    ]
+    digests = [weights_digest(state) for state in (plain, *others)]
+    assert len(set(digests)) == 6
+    assert weights_digest({"a": torch.zeros(8)[::2], "b": torch.ones(2)}) == digests[0]  # however it lies in memory

@@ -1,5 +1,7 @@
 """The learning rate at steps where it is known."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -100,3 +102,19 @@ def test_lines_between_the_recorded_steps_are_the_schedule(
     truth = np.array([lr(u - 1, total=total, per_epoch=per_epoch, **settings) for u in every])
     drawn = np.interp(every, known, truth[known - 1])
     assert np.abs(drawn - truth).max() <= 0.002 * truth.max()
+
+
+@pytest.mark.parametrize("settings", [{"schedule": "step", "step_epochs": 1, "gamma": 0.5}, {"schedule": "cosine"}, {}])
+def test_every_schedule_but_one_cycle_rises_over_its_warm_up(settings: dict[str, object]) -> None:
+    """Over fifteen steps, one and a half epochs: what the schedule gives is multiplied by 1/15, 2/15 and so on."""
+    warm = [lr(step, warmup_epochs=1.5, **settings) for step in range(100)]
+    bare = [lr(step, **settings) if settings.get("schedule") != "cosine" else 0.5 for step in range(15)]
+    assert warm[:15] == pytest.approx([rate * (step + 1) / 15 for step, rate in enumerate(bare)])
+    if settings.get("schedule") != "cosine":
+        assert warm[15:] == [lr(step, **settings) for step in range(15, 100)]
+    else:
+        assert warm[15] == 0.5
+        assert warm[99] == pytest.approx(0.25 * (1 + math.cos(math.pi * 84 / 85)))
+    assert {lr(step, warmup_epochs=1.5, schedule="one-cycle") for step in (0, 5, 99)} == {
+        lr(step, schedule="one-cycle") for step in (0, 5, 99)
+    }

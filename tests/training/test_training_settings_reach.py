@@ -180,3 +180,17 @@ def test_batch_size_and_training_limit_decide_how_many_images_a_step_sees(data: 
     images = [32, 32, 26]  # of 90; the last batch is the rest, and its share is of its own size
     for share, count in zip(accuracy, images):
         assert share * count == pytest.approx(round(share * count), abs=1e-9)
+
+
+def test_muon_looks_ahead_along_its_momentum() -> None:
+    """A gradient of 1, then one of -0.5: the momentum still points up (0.04), what lies ahead points down (-0.014)."""
+    network = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
+    nn.init.constant_(network[0].weight, 2.0)
+    muon = build_optimizer(RunConfig(optimizer="muon", lr=0.1, momentum=0.9), network).parts[1]
+    path = [2.0]
+    for gradient in (1.0, -0.5):
+        network[0].weight.grad = torch.tensor([[gradient]])
+        muon.step()
+        path.append(network[0].weight.item())
+    assert path[1] < path[0]
+    assert path[2] > path[1]
