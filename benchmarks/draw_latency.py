@@ -2,7 +2,7 @@
 
 A run is trained on the built-in digits in a lab of its own (or an address is given), the ten polyline digits are drawn
 with the mouse at a human speed, and the browser's own clock measures from its `pointerup` to the change of the answer.
-Prints median, spread and n for Live ink (with the number of answers during each stroke) and for the standard canvas.
+Prints median, spread and n for Live ink (with the number of answers during each stroke, and of pictures of the whole network) and for the standard canvas.
 """
 
 import argparse
@@ -41,7 +41,7 @@ _BROWSER = [
 # Notes in the page when the pen is lifted, which message that was, and when which answer stood there.
 _WATCH = """() => {
   const padRoot = () => [...document.querySelectorAll('*')].map(e => e.shadowRoot?.querySelector('.pad')).find(Boolean);
-  window.lab = { up: 0, sent: 0, changes: [] };
+  window.lab = { up: 0, sent: 0, changes: [], pictures: 0 };
   addEventListener('pointerup', () => {
     lab.up = performance.now();
     setTimeout(() => { lab.sent = Number(padRoot()?.dataset.sent ?? 0); });
@@ -54,6 +54,16 @@ _WATCH = """() => {
     lab.changes.push({ at: performance.now(), answered: Number(answered), ink: ink !== last.ink });
     last = { ink, answered };
   }).observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
+  let canvas, drawn;
+  const look = () => {
+    if (!canvas?.isConnected)
+      canvas = [...document.querySelectorAll('*')].map(e => e.shadowRoot?.querySelector('.stage.convolution canvas')).find(Boolean);
+    const now = canvas?.toDataURL();
+    if (now !== drawn && !lab.up) lab.pictures += 1;
+    drawn = now;
+    requestAnimationFrame(look);
+  };
+  look();
 }"""
 
 
@@ -78,12 +88,15 @@ def report(url: str, *, rounds: int) -> None:
         for live in (True, False):
             page = browser.new_page(viewport={"width": 1440, "height": 1000})
             open_page(page, url, live=live)
-            times, during = measure(page, ".pad-paper" if live else "canvas.dc-canvas.upper-canvas", rounds=rounds)
+            times, during, pictures = measure(
+                page, ".pad-paper" if live else "canvas.dc-canvas.upper-canvas", rounds=rounds
+            )
             name = "Live ink" if live else "standard canvas"
             print(
                 f"{name}: pen up to changed answer, median {statistics.median(times):.0f} ms "
                 f"(quartiles {_quartiles(times)}, n = {len(times)}); answers during a stroke of {STROKE_S:g} s: median "
-                f"{statistics.median(during):g}, fewest {min(during)}"
+                f"{statistics.median(during):g}, fewest {min(during)}; pictures of the whole network: median "
+                f"{statistics.median(pictures):g}, fewest {min(pictures)}"
             )
             page.close()
         browser.close()
@@ -106,22 +119,23 @@ def open_page(page: Page, url: str, *, live: bool) -> None:
     page.evaluate(_WATCH)
 
 
-def measure(page: Page, canvas: str, *, rounds: int) -> tuple[list[float], list[int]]:
-    """Return (ms from pen up to the answer to the whole stroke, answers before pen up) of every stroke."""
-    times, during = [], []
+def measure(page: Page, canvas: str, *, rounds: int) -> tuple[list[float], list[int], list[int]]:
+    """Return of every stroke: ms from pen up to the answer to all of it; before pen up, answers and pictures of the network."""
+    times, during, pictures = [], [], []
     for number in range(rounds * len(POLYLINES)):
         digit = str(number % len(POLYLINES))
         hand = Hand(pen=16, height=190 - 2 * (number % 7), middle=(136 + number % 9, 140))
         for points in (stroke.points for stroke in place_strokes(POLYLINES[digit], hand)):
-            page.evaluate("() => { lab.changes = []; lab.up = 0; lab.sent = 0; }")
+            page.evaluate("() => { lab.changes = []; lab.up = 0; lab.sent = 0; lab.pictures = 0; }")
             draw_stroke(page, canvas, points)
             state = settled(page)
             final = [c for c in state["changes"] if c["at"] > state["up"] and c["answered"] >= state["sent"]]
             if final:
                 times.append(final[0]["at"] - state["up"])
+            pictures.append(int(state["pictures"]))
             during.append(sum(change["at"] <= state["up"] and change["ink"] for change in state["changes"]))
         clear(page)
-    return times, during
+    return times, during, pictures
 
 
 def draw_stroke(page: Page, canvas: str, points: tuple[tuple[float, float], ...]) -> None:

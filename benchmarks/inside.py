@@ -125,6 +125,7 @@ def main() -> None:
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
         page = chromium.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(120_000)
         print(
             f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {given.arch}, n = {given.moves}"
         )

@@ -29,7 +29,7 @@ def inside(
     """Show Grad-CAM and the maps of a chosen layer for the very picture the network got."""
     left, right = st.columns(2)
     with left:
-        model = _choose(models, "inside_run")
+        model = choose_model(models, "inside_run")
     if not model.layers:
         st.info(f"{plain(model.title)} has no layer with maps to look at.", icon=":material/info:")
         return
@@ -60,7 +60,8 @@ def _first_activation(model: Model) -> int:
     return next((i for i, layer in enumerate(model.layers) if layer.kind.is_activation), 0)
 
 
-def _choose(models: Sequence[Model], field: str) -> Model:
+def choose_model(models: Sequence[Model], field: str) -> Model:
+    """Return the model chosen for a field of the page's state."""
     by_id = {model.id: model for model in models}
     held = getattr(DRAW.read(), field)
     chosen = st.selectbox(
@@ -91,7 +92,7 @@ def _heat(model: Model, image: np.ndarray, target: int) -> bytes:
 
 def similar(models: Sequence[Model], images: dict[Recipe, np.ndarray], *, blank: bool) -> None:
     """Show the training pictures that are nearest in the last hidden layer."""
-    model = _choose(models, "similar_run")
+    model = choose_model(models, "similar_run")
     if blank:
         st.caption("Draw something to see which training pictures it resembles.")
         return

@@ -12,6 +12,7 @@ from lab.sketch.reading import Answer, average, compare_steps, read_sketch
 from lab.sketch.sketch import Sketch
 from pages.draw.inside import inside, similar
 from pages.draw.models import Model
+from pages.draw.network import whole_network
 from pages.draw.pad import standard_pad, switch_pad
 from pages.draw.saved_drawings import save_form
 from pages.draw.view import answers_html, line_html, steps_html
@@ -20,7 +21,7 @@ from pages.state.draw import DRAW, DrawPage, draw_page
 from pages.widgets.frame import show_errors
 from pages.widgets.pad import live_pad
 
-_VIEWS = ("Why", "Inside", "Nearest neighbours", "Keep")
+_VIEWS = ("Network", "Why", "Inside", "Nearest neighbours", "Keep")
 
 
 @st.fragment
@@ -109,7 +110,9 @@ def _views(
         required=True,
         **DRAW.widget("view"),
     )
-    if view == "Why":
+    if view == "Network":
+        whole_network(models, images, blank=sketch.blank)
+    elif view == "Why":
         _why(models, sketch, answers, page)
     elif view == "Inside":
         inside(models, images, answers, blank=sketch.blank)

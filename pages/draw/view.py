@@ -42,7 +42,8 @@ STYLE = """<style>
 .cl-maps { width: 100%; image-rendering: pixelated; border-radius: 6px; display: block; }
 .cl-inside { display: grid; grid-template-columns: minmax(120px, 1fr) minmax(0, 3fr); gap: 16px; align-items: start; }
 .cl-inside figure { margin: 0; } .cl-inside figcaption { font-size: .82rem; margin-top: 4px; }
-[data-testid="stColumn"]:has(> * :is(.st-key-draw-live, [class*="st-key-draw-canvas"])) { min-width: 20rem; }
+[data-testid="stColumn"]:has(> * :is(.st-key-draw-live, [class*="st-key-draw-canvas"])) { flex: 5 1 20rem; min-width: 20rem; }
+[data-testid="stColumn"]:has(> * :is(.st-key-draw-live, [class*="st-key-draw-canvas"])) + [data-testid="stColumn"] { flex: 9 1 20rem; min-width: 20rem; }
 @media (max-width: 640px) { .cl-answers { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
 </style>"""
 _MOST_ROWS = 10

@@ -37,7 +37,7 @@ class Convolution:
     """One convolution's numbers for one image: given (C, H, W), made (F, H', W'), and what is drawn of these.
 
     source, name: of what it is given and of itself. shown: (F, H', W'), such as after the activation. then: what
-    happens to the chosen value afterwards, as words. who: who computed `made`.
+    happens to the chosen value afterwards, as words. who: who computed `made`. scale: for what is given, "" for its values' own.
     """
 
     given: np.ndarray
@@ -48,6 +48,7 @@ class Convolution:
     name: str
     then: str = ""
     who: str = "The network"
+    scale: str = ""
 
 
 def show_hand(subject: Subject, picture: Picture) -> None:
@@ -122,7 +123,9 @@ def show_convolution(key: str, taken: Convolution) -> None:
     with left:
         pixels(
             key,
-            PixelMap(given, f"{taken.source}, channel {first + channel}, {_size(given)}", scale_of(given)),
+            PixelMap(
+                given, f"{taken.source}, channel {first + channel}, {_size(given)}", taken.scale or scale_of(given)
+            ),
             PixelMap(made, f"{taken.name}, filter {filter_}, {_size(made)}: click a value", scale_of(made)),
             windows=_windows(taken.kernels, rows=made.shape[0], side=given.shape[0], span=window.span),
             place=(row, column),

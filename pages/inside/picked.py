@@ -90,6 +90,7 @@ def _convolution(
             source=source.box.title,
             name=stage.box.title,
             then=steps,
+            scale="grey" if source.box.family == "input" else "",
         ),
     )
 

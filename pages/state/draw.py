@@ -21,7 +21,8 @@ class DrawState:
 
     runs: networks that are tested, which the address carries. training, failed: a first run that was started here, and
     why it gave no weights. source: which picture came last, "uploaded" or "pasted". label, doomed: the class of a drawing to be saved, drawings
-    to be deleted. pen: width chosen for the standard canvas, 0 for the drawing's own. layer: by run.
+    to be deleted. pen: width chosen for the standard canvas, 0 for the drawing's own. layer: by run. opened: blocks of the whole
+    network that are shown as their layers.
     """
 
     runs: tuple[str, ...] = ()
@@ -30,7 +31,8 @@ class DrawState:
     mode: str = "Draw"
     live_ink: bool = True
     pen: int = 0
-    view: str = "Why"
+    view: str = "Network"
+    opened: tuple[str, ...] = ()
     steps: tuple[str, ...] = STEPS
     source: str = ""
     label: str | None = None

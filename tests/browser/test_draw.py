@@ -3,6 +3,7 @@
 import base64
 import io
 import os
+import re
 import subprocess
 import sys
 import time
@@ -177,8 +178,17 @@ def test_the_pictures_of_the_steps_and_the_layers_follow_the_drawing(
     server: Server, runs: tuple[str, str], visitor: Visitor
 ) -> None:
     page = _open(visitor, server, runs[0])
+    network = page.get_by_role("group", name=re.compile("reading the drawing"))
+    map_ = network.locator(".stage.convolution canvas").first
+    seen = {str(map_.evaluate("each => each.toDataURL()"))}
     _draw(page, "3")
     _answer(page, 0)
+    until(page, lambda: network.locator(".row.best b").inner_text() == "3", "the answer in the network's picture")
+    assert map_.evaluate("each => each.toDataURL()") not in seen
+    network.get_by_role("button", name="conv2, channel 3", exact=True).click()
+    expect(page.get_by_alt_text("Feature maps of the layer")).to_be_visible()
+    expect(page.get_by_text("Feature maps: 16, brighter is stronger")).to_be_visible()
+    page.get_by_role("radio", name="Why").or_(page.get_by_role("button", name="Why")).first.click()
     until(page, lambda: page.locator(".cl-steps figure").count() == 6, "six steps")
     page.get_by_role("button", name="Centred").or_(page.get_by_role("checkbox", name="Centred")).first.click()
     until(page, lambda: page.locator(".cl-steps figure").count() == 5, "five steps without centring")

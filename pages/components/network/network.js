@@ -253,7 +253,6 @@ class NetworkPicture {
 
   paintAnswer(drawn) {
     const { classes, shares, texts, best, truth } = this.data.answer;
-    drawn.dataset.answer = classes[best];
     drawn.style.setProperty("--name", `${Math.min(4.6, 0.5 * Math.max(...classes.map((name) => name.length)) + 1.1)}rem`);
     drawn.setAttribute("role", "group");
     drawn.setAttribute("aria-label", "Probabilities of the classes");
