@@ -1,8 +1,9 @@
 """The list of saved files: weights, checkpoints and what else a run leaves behind, each with its SHA-256 and size."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from lab.errors import UnreadableRunError
 from lab.runs import sums
@@ -14,6 +15,20 @@ from lab.runs.row_changes import change_row, held_row, insert_for, sound_row
 from lab.runs.rows import decoded, saved_file, saved_file_values
 from lab.runs.schema import runs, saved_files
 from lab.runs.sums import sum_files
+
+
+@dataclass(frozen=True, slots=True)
+class FileUsage:
+    """How much the saved files take, in bytes.
+
+    of_runs: by run, the largest first; a file that several runs share counts for each. total: of all runs that are not
+    deleted, each file once. deleted: what purging the deleted runs frees.
+    """
+
+    of_runs: Mapping[str, int]
+    total: int
+    deleted: int
+    deleted_runs: int
 
 
 class SavedFiles:
@@ -70,6 +85,22 @@ class SavedFiles:
                 "store from a copy, or train the run again."
             )
         return tuple(saved_file(each) for each in rows if kind is None or each.kind == kind)
+
+    def measure(self) -> FileUsage:
+        """Return what the saved files take by the sizes in the list; the files themselves are not looked at."""
+        owned = saved_files.join(runs, runs.c.id == saved_files.c.run)
+        size = func.sum(saved_files.c.bytes)
+        by_run = select(saved_files.c.run, size).select_from(owned).where(runs.c.deleted_at.is_(None))
+        files = select(saved_files.c.path, saved_files.c.bytes).select_from(owned).distinct()
+        with self.context.database.read() as connection:
+            found = connection.execute(by_run.group_by(saved_files.c.run)).all()
+            kept = {path: int(size) for path, size in connection.execute(files.where(runs.c.deleted_at.is_(None)))}
+            gone = {path: int(size) for path, size in connection.execute(files.where(runs.c.deleted_at.is_not(None)))}
+            deleted = select(func.count()).select_from(runs).where(runs.c.deleted_at.is_not(None))
+            count = connection.execute(deleted).scalar_one()
+        largest_first = sorted(((run, int(total)) for run, total in found), key=lambda pair: (-pair[1], pair[0]))
+        freed = sum(size for path, size in gone.items() if path not in kept)
+        return FileUsage(dict(largest_first), sum(kept.values()), freed, int(count))
 
     def find_orphans(self, files: Mapping[str, float]) -> tuple[str, ...]:
         """Return those of the files (path to time of writing) that a worker wrote or let go of and died before saying so.

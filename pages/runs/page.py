@@ -11,6 +11,7 @@ from pages.runs.actions import actions, undo_box, watch
 from pages.runs.compare import chosen_box, chosen_runs, compare, lost_runs
 from pages.runs.examples import examples_box
 from pages.runs.reports import reports_view
+from pages.runs.storage import storage_box
 from pages.runs.table import complaints_box, runs_table
 from pages.state.runs import bind, read_view
 from pages.state.runs_view import SHOWS, RunsView
@@ -46,6 +47,7 @@ def _runs(view: RunsView) -> None:
         undo_box()
         export_panel(get_lab(), [run for run in runs if not is_example(run.id)])
         if not (page or runs or examples):
+            storage_box()
             return
         st.header("Compare", anchor=False)
         chosen_box(view, (*page, *examples), runs)
@@ -55,6 +57,7 @@ def _runs(view: RunsView) -> None:
         elif not page and not view.search:
             st.caption("Nothing is chosen yet: this is how the examples compare.")
             compare(view.choose([run.id for run in examples]), examples)
+        storage_box()
         watch((*page, *runs))
 
 

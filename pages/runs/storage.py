@@ -1,0 +1,74 @@
+"""How much disk the runs take, which take most, and what can be freed now."""
+
+import shutil
+from functools import partial
+
+import streamlit as st
+
+from lab.formatting import format_bytes, plural
+from pages.cache.lab import get_lab
+from pages.state.keys import element
+from pages.state.session import flash
+from pages.widgets.frame import show_errors
+from pages.widgets.runs import run_title
+
+_SHOWN = 10  # runs in the table
+
+
+def storage_box() -> None:
+    """Draw the expander; what it shows is read when it is opened."""
+    with st.expander("Storage", icon=":material/hard_drive:", on_change="rerun", key=element("storage")) as box:
+        if box.open:
+            with show_errors():
+                _usage()
+
+
+def _usage() -> None:
+    lab = get_lab()
+    usage = lab.store.files.measure()
+    with st.grid(min_column_width=160, key=element("storage-facts")):
+        st.metric("Weights and checkpoints", format_bytes(usage.total))
+        st.metric("Of deleted runs", format_bytes(usage.deleted))
+        st.metric("Free on this disk", format_bytes(shutil.disk_usage(lab.settings.home).free))
+    if usage.of_runs:
+        largest = list(usage.of_runs)[:_SHOWN]
+        titles = {run.id: run_title(run) for run in lab.store.runs.list(ids=largest, limit=None)}
+        st.dataframe(
+            [
+                {"Run": titles.get(run, run), "Size": usage.of_runs[run] / 1e6, "Open": f"train?run={run}"}
+                for run in largest
+            ],
+            hide_index=True,
+            width="stretch",
+            column_config={
+                "Size": st.column_config.ProgressColumn(
+                    "Size", format="%.1f MB", min_value=0, max_value=max(usage.of_runs.values()) / 1e6
+                ),
+                "Open": st.column_config.LinkColumn("Open", display_text="open"),
+            },
+            alt="The runs whose files take most",
+        )
+        st.caption(
+            "Tick runs in the table above and press Delete. How much a run may save is its setting "
+            "“Disk budget”; fewer epochs are saved with a smaller budget."
+        )
+    if usage.deleted_runs:
+        count = plural(usage.deleted_runs, "deleted run")
+        with st.popover(
+            f"Free {format_bytes(usage.deleted)}", icon=":material/delete_forever:", disabled=lab.settings.read_only
+        ):
+            st.markdown(
+                "Deleted runs are removed by themselves after a week. Removed for good, they cannot be brought back."
+            )
+            st.button(
+                f"Remove {count} for good",
+                key=element("storage-purge"),
+                on_click=partial(_purge, count),
+            )
+
+
+def _purge(what: str) -> None:
+    with show_errors():
+        lab = get_lab()
+        lab.store.removal.purge(lab.artifacts.delete, older_than_s=0.0)
+        flash(f"{what} removed for good.")
