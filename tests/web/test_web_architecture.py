@@ -177,3 +177,14 @@ def test_no_other_network_takes_the_place_of_one_that_is_mistyped(
     app.selectbox(key=ARCHITECTURE.widget_key({"arch": "arch", "with": "other"}[name])).set_value("lenet-bn").run()
     assert not app.error
     assert metrics(app)
+
+
+def test_what_is_chosen_stands_in_the_address_until_it_is_the_usual_again(bench: Bench) -> None:
+    app = open_page()
+    app.segmented_control(key="arch.view").set_value("graph").run()
+    app.selectbox(key="arch.arch").set_value("lenet-bn").run()
+    assert dict(app.query_params) == {"view": "graph", "arch": "lenet-bn"}
+    app.segmented_control(key="arch.view").set_value("layers").run()
+    assert dict(app.query_params) == {"arch": "lenet-bn"}
+    app.selectbox(key="arch.arch").set_value("lenet5").run()
+    assert dict(app.query_params) == {}

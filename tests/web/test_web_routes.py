@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -204,3 +205,16 @@ def test_a_text_that_no_qr_code_is_made_of_is_refused_in_a_sentence(client: Clie
     answer = client.get("/assets/qr.svg", params={"text": text})
     assert answer.status_code == 400
     assert f"{len(text):,} characters" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/api/runs/anything/points"])
+def test_a_store_that_cannot_be_read_is_503_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: Client, path: str
+) -> None:
+    home = tmp_path / "broken"
+    home.mkdir()
+    (home / "lab.db").write_bytes(b"this is no database at all, only some text that is long enough" * 20)
+    monkeypatch.setenv("LAB_HOME", str(home))
+    answer = client.get(path)
+    assert answer.status_code == 503
+    assert "the run store" in answer.json()["error"]

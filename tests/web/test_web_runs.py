@@ -389,6 +389,11 @@ def test_a_table_of_several_pages_shows_each_run_on_one_of_them(bench: Bench) ->
     assert "26–27 of 27 runs" in _texts(second)
     assert list(beyond.dataframe[0].value["open"]) == newest_first[PAGE_ROWS:]
     assert "has page=3, but the search finds 2: this is page 2" in _texts(beyond)
+    second.selectbox(key="runs.sort").set_value("created").run()  # sorted or searched anew, it begins anew
+    assert dict(second.query_params) == {"sort": "created"}
+    assert list(second.dataframe[0].value["open"]) == newest_first[:1:-1]
+    beyond.text_input(key="runs.q").set_value("seed:7").run()
+    assert dict(beyond.query_params) == {"q": "seed:7"}
 
 
 def test_of_chosen_runs_the_one_that_cannot_be_deleted_stays_chosen_and_undo_brings_back_the_others(
