@@ -1,18 +1,24 @@
 """Picture files as `predict` reads them: one record each, what is found in a photo, and files that cannot be read."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+from lab.charts.tiles import encode
 from lab.data.load import Dataset
 from lab.data.registry import get_dataset_spec
 from lab.errors import InputError
 from lab.sketch.files import predict_images
+from lab.sketch.normalise import normalise
+from lab.sketch.reading import compute_probabilities
 from lab.sketch.render import Hand, draw_digit
 from lab.sketch.saved import encode_ink
-from lab.sketch.sketch import Sketch
+from lab.sketch.sketch import Sketch, Stroke, sketch_from_strokes
 from tests.sketch.conftest import Loaded
 from tests.sketch.photo_pictures import NO_DIGITS, file_of
 
@@ -98,3 +104,21 @@ def test_a_picture_that_looks_inverted_is_unsure_and_says_so(halves: Loaded, tin
     assert inverted["unsure"]
     assert inverted["reasons"][0].startswith("it looks inverted: dark ink on light")
     assert not any("inverted" in reason for reason in upright["reasons"])
+
+
+def test_one_doubtful_digit_makes_a_number_doubtful_and_says_why(halves: Loaded, tiny: Dataset) -> None:
+    convolution = nn.Conv2d(1, 2, 28, bias=False)  # the same network without a hidden layer that could know pictures
+    with torch.no_grad():
+        convolution.weight.copy_(halves.network.get_parameter("1.weight").view(2, 1, 28, 28))
+    halves = replace(halves, network=nn.Sequential(convolution, nn.Flatten()))
+    recipe = tiny.spec.require_recipe()
+    hands = [draw_digit(digit, Hand(pen=pen)) for digit in "0123456789" for pen in (14, 18, 22)]
+    images = np.stack([normalise(hand, recipe=recipe) for hand in hands])
+    labels = compute_probabilities(halves, images).argmax(axis=1)  # all of them are read rightly
+    known = replace(tiny, train_images=images, train_labels=labels, test_images=images, test_labels=labels)
+    tangle = sketch_from_strokes([Stroke(tuple((60 + 14 * n, 70 + 140 * (n % 2)) for n in range(12)), 12)])
+    row = np.concatenate([draw_digit("3").ink, tangle.ink], axis=1)
+    (found,) = predict_images(halves, [("row.png", encode(np.pad(row, 80)))], dataset=known, sketch=True)
+    assert [digit["unsure"] for digit in found["digits"]] == [False, True]
+    assert (found["unsure"], found["reasons"]) == (True, found["digits"][1]["reasons"])
+    assert found["label"] == "".join(digit["label"] for digit in found["digits"])

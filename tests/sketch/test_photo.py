@@ -245,3 +245,19 @@ def test_dust_is_less_than_a_fiftieth_of_the_largest_piece_and_less_than_four_pi
     pieces = Pieces(np.zeros((1, 1), np.int32), tuple((0, 0, 1, 1) for _ in areas), areas)
     assert without_dust(pieces, list(range(len(areas)))) == left
     assert without_dust(pieces, []) == []
+
+
+@pytest.mark.parametrize("wide", [3, 4, 9])
+def test_pieces_are_the_ink_itself_the_largest_first_with_boxes_that_fit(wide: int) -> None:
+    mask = np.zeros((60, 80), np.uint8)
+    places = [(0, 0, 20, wide), (30, 20, 55, 20 + wide), (10, 60, 60, 60 + wide)]
+    for top, left, bottom, right in places:
+        mask[top:bottom, left:right] = 255
+    pieces = find_pieces(mask)
+    np.testing.assert_array_equal(pieces.labels > 0, mask > 0)
+    assert list(pieces.boxes) == [places[2], places[1], places[0]]
+    assert list(pieces.areas) == [50 * wide, 25 * wide, 20 * wide]
+    for number, (top, left, bottom, right) in enumerate(pieces.boxes):
+        assert pieces.mask([number])[top:bottom, left:right].all()
+        assert pieces.mask([number]).sum() == pieces.areas[number]
+    assert pieces.mask([0, 2]).sum() == pieces.areas[0] + pieces.areas[2]

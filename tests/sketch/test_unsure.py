@@ -6,6 +6,7 @@ from torch import nn
 
 from lab.data.recipes import RECIPES
 from lab.errors import InputError
+from lab.sketch.normalise import normalise
 from lab.sketch.reading import (
     Answer,
     average,
@@ -194,3 +195,14 @@ def test_a_network_that_is_slow_learns_its_limits_on_fewer_pictures(
     parameters: int, input_size: str, images: int
 ) -> None:
     assert rule_images(parameters, input_size) == images
+
+
+def test_without_a_step_the_answer_is_that_to_the_picture_made_without_it(halves: Loaded) -> None:
+    sketch, recipe = draw_digit("7"), RECIPES["mnist"]
+    some = frozenset({"crop", "scale", "centre"})
+    told = compare_steps(halves, sketch, recipe=recipe, steps=some)
+    assert list(told) == ["crop", "scale", "centre"]
+    for step, (label, probability) in told.items():
+        picture = normalise(sketch, recipe=recipe, steps=some - {step})
+        (shares,) = compute_probabilities(halves, picture[None])
+        assert (label, probability) == (halves.class_names[shares.argmax()], pytest.approx(shares.max()))
