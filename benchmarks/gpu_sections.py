@@ -1,0 +1,291 @@
+"""The sections of `benchmarks.gpu`: what is measured, on how much of it, and for how long at most."""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.limit import build_limit
+from lab.config import RunConfig
+from lab.data.resident import load_resident
+from lab.devices import memory_mb, reset_peak_memory, synchronise
+from lab.networks import build_from_config
+from lab.presets import get_preset
+from lab.seeding import seed_everything
+from lab.training.data import ResidentData
+from lab.training.engine import train
+from lab.training.evaluation import evaluate
+from lab.training.events import Ended, Started
+from lab.training.step_choice import StepKind
+from lab.training.stepping import autocast_dtype
+from lab.training.warm_up import warm_up
+
+BATCH, LR = 64, 1e-3
+SMALL = ("lenet-bn", "basic-cnn", "conv3-bn", "resnet-small", "vgg-small", "resnet18-tv")
+REPORT = ("lenet-bn", "alexnet", "vgg11", "vgg19", "resnet18", "mobilenet", "googlenet")
+SEEDS = range(2_000, 2_005)  # held out: 100 to 103 chose the speedrun's settings
+PRECISIONS = ("float32", "bfloat16")
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured. Images: of the training files, 0 for all."""
+
+    networks: tuple[str, ...]
+    large: tuple[str, ...]
+    updates: int
+    large_updates: int
+    repeats: int
+    batch: int
+    images: int
+    epochs: int
+    seeds: Sequence[int]
+
+
+FULL = Size(SMALL, ("alexnet",), 300, 60, 3, BATCH, 0, 5, SEEDS)
+TINY = Size(("lenet-bn",), ("alexnet",), 6, 1, 1, 4, 400, 1, SEEDS[:1])
+
+
+def read_data(config: RunConfig, root: Path, device: torch.device) -> ResidentData:
+    """Return the images of a configuration; as few to test on as there are to train on, where those are limited."""
+    data = load_resident(config, root=root, device=device)
+    most = config.train_limit or len(data.test_y)
+    return dataclasses.replace(data, test_x=data.test_x[:most], test_y=data.test_y[:most])
+
+
+@dataclass
+class Bench:
+    """What every section gets."""
+
+    device: torch.device
+    root: Path
+    dataset: str
+    size: Size
+    deadline: float = 0.0
+    read: dict[tuple[int, float, int], ResidentData] = field(default_factory=dict)
+
+    def in_time(self) -> bool:
+        """Whether another measurement may begin."""
+        return time.perf_counter() < self.deadline
+
+    def data(self, config: RunConfig) -> ResidentData:
+        """Return the images of a configuration, read once for all that differ in other settings only."""
+        key = (config.train_limit, config.val_fraction, config.seed)
+        if key not in self.read:
+            self.read[key] = read_data(config, self.root, self.device)
+        return self.read[key]
+
+    def config(self, arch: str, **settings: Any) -> RunConfig:
+        own = {"arch": arch, "dataset": self.dataset, "batch_size": self.size.batch, "lr": LR, "val_fraction": 0.0}
+        return RunConfig(**{**own, "train_limit": self.size.images, "epochs": 10_000, **settings})
+
+
+def run(config: RunConfig, data: ResidentData, device: torch.device, kind: StepKind = StepKind.AUTO) -> Row:
+    """Train and return the run's own numbers: seconds and share of right answers."""
+    seed_everything(config.seed)
+    how = ""
+    for event in train(config, network=build_from_config(config), data=data, device=device, steps=kind):
+        if isinstance(event, Started):
+            how = str(event.environment["steps"])
+    assert isinstance(event, Ended)
+    summary = event.summary
+    return {
+        "steps": how,
+        "seconds": summary["seconds"],
+        "train_s": summary["train_seconds"],
+        "step_ms": 1e3 * summary["train_seconds"] / summary["steps"],
+        "test_accuracy": summary["test_accuracy"],
+    }
+
+
+def few_images(data: ResidentData) -> ResidentData:
+    """Return the data with hardly anything to evaluate: the sections on steps do not ask for it."""
+    few = {name: getattr(data, name)[:2] for name in ("val_x", "val_y", "test_x", "test_y")}
+    return dataclasses.replace(data, **few)
+
+
+def time_limit(bench: Bench, config: RunConfig, data: ResidentData, updates: int, *, captured: bool) -> float:
+    """Return the milliseconds an update of the limit takes."""
+    step = build_limit(
+        build_from_config(config),
+        tuple(data.train_x.shape[1:]),
+        batch=config.batch_size,
+        lr=config.lr,
+        device=bench.device,
+        precision=autocast_dtype(config),
+        captured=captured,
+    )
+    synchronise(bench.device)
+    began = time.perf_counter()
+    for _ in range(updates):
+        step()
+    synchronise(bench.device)
+    return 1e3 * (time.perf_counter() - began) / updates
+
+
+def race(bench: Bench, config: RunConfig, updates: int) -> Row:
+    """Let engine, limit and both of them launched take turns; the first round is not counted.
+
+    What is launched takes a third of the updates: it is several times slower, and only for comparison.
+    """
+    some = max(2, updates // 3)
+    data = few_images(bench.data(config))
+    times: dict[str, list[float]] = {"engine": [], "launched": [], "limit": [], "eager": []}
+    how = ""
+    for repeat in range(-1, bench.size.repeats):
+        if repeat > 0 and not bench.in_time():
+            break
+        engine = run(config.replace(max_steps=updates), data, bench.device)
+        how = engine["steps"]
+        found = {
+            "engine": engine["step_ms"],
+            "limit": time_limit(bench, config, data, updates, captured=True),
+            "launched": run(config.replace(max_steps=some), data, bench.device, StepKind.LAUNCHED)["step_ms"],
+            "eager": time_limit(bench, config, data, some, captured=False),
+        }
+        if repeat >= 0:
+            for name, value in found.items():
+                times[name].append(value)
+    ratios = [engine / limit for engine, limit in zip(times["engine"], times["limit"])]
+    return {
+        "network": config.arch,
+        "precision": config.precision,
+        "n": len(ratios),
+        **{f"{name}_ms": statistics.median(values) for name, values in times.items()},
+        "engine/limit": statistics.median(ratios),
+        "spread": f"{min(ratios):.2f}–{max(ratios):.2f}",
+        "steps": how,
+    }
+
+
+def section_steps(bench: Bench) -> Iterator[Row]:
+    for arch in bench.size.networks:
+        for precision in PRECISIONS:
+            if bench.in_time():
+                yield race(bench, bench.config(arch, precision=precision), bench.size.updates)
+
+
+def section_large(bench: Bench) -> Iterator[Row]:
+    for arch in bench.size.large:
+        for precision in PRECISIONS:
+            if bench.in_time():
+                reset_peak_memory(bench.device)
+                row = race(bench, bench.config(arch, precision=precision), bench.size.large_updates)
+                yield {**row, "peak_mb": memory_mb(bench.device)}
+
+
+def section_runs(bench: Bench, archs: Sequence[str] = ("lenet-bn",)) -> Iterator[Row]:
+    for arch in archs:
+        for precision in PRECISIONS:
+            if not bench.in_time():
+                return
+            preset = get_preset(f"d-{arch}")
+            config = preset.config(
+                dataset=bench.dataset, epochs=bench.size.epochs, train_limit=bench.size.images, precision=precision
+            )
+            row = run(config, bench.data(config), bench.device)
+            report_s = float(preset.reported["seconds"])
+            yield {
+                "preset": preset.id,
+                "precision": precision,
+                **row,
+                "report_s": report_s,
+                "peak_mb": memory_mb(bench.device),
+            }
+
+
+def section_report(bench: Bench) -> Iterator[Row]:
+    yield from section_runs(bench, REPORT if bench.device.type == "cuda" else REPORT[:1])
+
+
+def section_speedrun(bench: Bench) -> Iterator[Row]:
+    steps = {} if not bench.size.images else {"max_steps": bench.size.updates, "train_limit": bench.size.images}
+    config = get_preset("speedrun").config(dataset=bench.dataset, **steps)
+    data = bench.data(config)
+    for seed in bench.size.seeds:
+        if bench.in_time():
+            yield {"seed": seed, **run(config.replace(seed=seed), data, bench.device)}
+
+
+def section_evaluation(bench: Bench) -> Iterator[Row]:
+    for arch, images in (("lenet-bn", 10_000), ("mobilenet", 2_000)):
+        if not bench.in_time():
+            return
+        config = bench.config(arch)
+        data = bench.data(config)
+        images = images if not bench.size.images else 4
+        x, y = data.test_x[:images], data.test_y[:images]
+        network = build_from_config(config).to(bench.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        evaluate(network, x[:2], y[:2], mean=data.mean, std=data.std, channels_last=True)  # loads what it needs
+        reset_peak_memory(bench.device)
+        began = time.perf_counter()
+        result = evaluate(network, x, y, mean=data.mean, std=data.std, channels_last=True)
+        seconds = time.perf_counter() - began
+        yield {
+            "network": arch,
+            "images": len(x),
+            "chunk": result.chunk,
+            "images/s": len(x) / seconds,
+            "peak_mb": memory_mb(bench.device),
+        }
+
+
+def first_runs(device: str, root: Path, config: RunConfig) -> dict[str, float]:
+    """Return the seconds of the warm-up, of the first run and of the second; called in a process of its own."""
+    there = torch.device(device)
+    times = {"warm_up_s": _timed(lambda: warm_up(there))}
+    data = read_data(config, root, there)
+    for name in ("first_run_s", "second_run_s"):
+        times[name] = _timed(lambda: run(config, data, there))
+    return times
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def section_start(bench: Bench) -> Iterator[Row]:
+    config = bench.config("lenet-bn", max_steps=bench.size.updates)
+    with get_context("spawn").Pool(1) as pool:
+        yield pool.apply(first_runs, (str(bench.device), bench.root, config))
+
+
+def section_compile(bench: Bench) -> Iterator[Row]:
+    for arch in bench.size.networks[:2]:
+        if not bench.in_time():
+            return
+        config = bench.config(arch, compile=True, max_steps=bench.size.updates)
+        data = few_images(bench.data(config))
+        began = time.perf_counter()
+        row = run(config, data, bench.device)
+        yield {"network": arch, "ready_s": time.perf_counter() - began - row["train_s"], **row}
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the table. limit_s: no measurement begins later than this after its start."""
+
+    measure: Callable[[Bench], Iterator[Row]]
+    limit_s: float
+    default: bool = True
+
+
+SECTIONS = {
+    "steps": Section(section_steps, 80),
+    "runs": Section(section_runs, 15),
+    "speedrun": Section(section_speedrun, 15),
+    "evaluation": Section(section_evaluation, 10),
+    "start": Section(section_start, 20),
+    "large": Section(section_large, 40),
+    "report": Section(section_report, 500, default=False),
+    "compile": Section(section_compile, 60, default=False),
+}
