@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -44,9 +45,14 @@ def main() -> None:
             executable_path=os.environ.get("LAB_CHROMIUM") or shutil.which("chromium"), args=["--no-sandbox"]
         )
         for _ in range(options.rounds):
-            with tempfile.TemporaryDirectory() as folder, serve(Path(folder), only_digits=True) as url:
+            # The server's worker may still be writing its last lines there.
+            with (
+                tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+                serve(Path(folder), only_digits=True) as url,
+            ):
                 first.append(visit(browser, url))
                 second.append(visit(browser, url))
+                print(f"load {os.getloadavg()[0]:.1f}: {first[-1]} {second[-1]}", file=sys.stderr, flush=True)
                 if options.train:
                     trained.append(train(browser, url, Path(folder)))
         browser.close()

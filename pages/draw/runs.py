@@ -157,7 +157,7 @@ def _starter() -> RunConfig:
     config = get_preset("lenet5").config(**changes)
     if config.dataset in present:
         return config
-    return get_preset("lenet5-digits").config(augment="light")
+    return get_preset("lenet5-digits").config()
 
 
 def _promise(config: RunConfig) -> None:
