@@ -146,8 +146,10 @@ def test_a_worker_that_ends_well_takes_back_the_failures_before_it(
 def test_a_supervisor_that_waits_for_its_store_can_be_asked_to_end(tmp_path: Path) -> None:
     closed = "postgresql+psycopg://nobody@127.0.0.1:9/nothing?connect_timeout=2"
     settings = Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_DATABASE": closed})
+    supervisor = Supervisor(settings, ending=True, outage=Outage(limit_s=5.0))
     with pytest.raises(StoreBusyError, match="cannot be reached"):
-        Supervisor(settings, ending=True).open_store()
+        supervisor.open_store()
+    assert not supervisor.outage.exceeded
 
 
 @pytest.mark.parametrize("asked_to_end", [True, False])
