@@ -68,6 +68,14 @@ def test_scale_changes_the_area_by_its_square_and_keeps_the_centre(squares: Tens
     torch.testing.assert_close(_centres(scaled), torch.full((256, 2), 13.5), rtol=0, atol=0.01)
 
 
+def test_stretching_changes_the_width_by_its_share_and_not_the_height(squares: Tensor) -> None:
+    stretched = augment_batch(squares, _generator(), recipe=AugmentRecipe(stretch=0.3))
+    wide, tall = stretched[:, 0, 13].sum(1), stretched[:, 0, :, 13].sum(1)
+    torch.testing.assert_close(tall, torch.full((256,), 10.0), rtol=0, atol=0.01)
+    assert (wide.min(), wide.max()) == (pytest.approx(7.0, abs=0.3), pytest.approx(13.0, abs=0.3))
+    torch.testing.assert_close(_centres(stretched), torch.full((256, 2), 13.5), rtol=0, atol=0.01)
+
+
 def test_a_rotation_keeps_ink_and_centre(squares: Tensor) -> None:
     turned = augment_batch(squares, _generator(), recipe=AugmentRecipe(rotate_deg=30.0))
     torch.testing.assert_close(turned.sum((1, 2, 3)), torch.full((256,), 100.0), rtol=0.03, atol=0)

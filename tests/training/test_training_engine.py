@@ -171,6 +171,8 @@ def test_a_step_limit_ends_inside_an_epoch_which_is_reported_as_one(data: Reside
     events = run(small_net(), data, config(max_steps=8))
     assert [(e.step, e.epoch) for e in epochs_of(events)] == [(6, 1), (8, 2)]
     assert (events[-1].outcome, events[-1].step) == ("finished", 8)
+    assert (events[-1].summary["final_epoch"], events[-1].summary["epochs"]) == (2, 2)
+    assert events[-1].summary["test_loss"] == epochs_of(events)[-1].metrics["test/loss"]
 
 
 def test_without_a_validation_set_nothing_is_chosen(small_net: Build) -> None:
