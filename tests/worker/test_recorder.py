@@ -543,3 +543,53 @@ def test_a_run_that_fails_after_it_was_asked_to_end_says_why_it_failed(lab: Lab,
     recorder.fail("The device ran out of memory.")
     record = lab.store.runs.get(run.id)
     assert (record.state, record.reason) == (RunState.FAILED, "The device ran out of memory.")
+
+
+def test_weights_larger_than_the_budget_stay_where_they_are_the_best_or_the_newest(lab: Lab) -> None:
+    run, recorder = _begin(lab)
+    for epoch, loss in enumerate((0.3, 0.1, 0.2, 0.5), 1):
+        _epoch(recorder, epoch, loss=loss, size=1_200_000)
+        assert lab.weights.list(run.id)[-1].epoch == epoch
+    assert [file.epoch for file in lab.weights.list(run.id)] == [2, 4]
+
+
+class _RefusesPoints(Points):
+    """Takes no points while everything else is answered."""
+
+    away = True
+
+    def append(
+        self, run: str, lease: int, points: Mapping[str, Series], *, progress: Mapping[str, Any] | None = None
+    ) -> RunRequest:
+        if self.away:
+            raise StoreBusyError("The run store was held by another process.")
+        return super().append(run, lease, points, progress=progress)
+
+
+def test_no_file_is_listed_before_the_points_that_go_before_it(lab: Lab) -> None:
+    points = _RefusesPoints(lab.store.context)
+    lab.store.points = points
+    run, recorder = _begin(lab, outage=Outage(limit_s=0.0))
+    recorder.record(_steps(1, 20))
+    recorder.record(_checkpoint(20))
+    assert lab.store.files.list(run.id) == ()
+    points.away = False
+    recorder.finish(_ended("paused", 20), state=RunState.PAUSED, reason="")
+    assert [file.step for file in lab.store.files.list(run.id)] == [20]
+    assert lab.store.points.read(run.id)["batch/loss"].step[-1] == 20
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "codes"), [("finished", RunState.FINISHED, ["at-chance"]), ("paused", RunState.PAUSED, [])]
+)
+def test_a_short_run_is_judged_at_its_end_and_not_at_a_pause(
+    lab: Lab, outcome: str, state: RunState, codes: list[str]
+) -> None:
+    """So few steps say little of a run that goes on."""
+    run, recorder = _begin(lab)
+    recorder.record(_steps(1, 60))
+    metrics = {"train/loss": LOG_10, "val/loss": LOG_10, "train/accuracy": 0.1, "val/accuracy": 0.1}
+    recorder.record(Evaluated(60, 3, 1.0, metrics, epoch_end=True))
+    assert _codes(lab, run) == []
+    recorder.finish(_ended(outcome, 60), state=state, reason="")
+    assert _codes(lab, run) == codes

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import null
 
 from lab.devices import resolve_device
-from lab.errors import StoreBusyError
+from lab.errors import StoreBusyError, StoreError
 from lab.runs.leases import Leases
 from lab.runs.owner import Owner
 from lab.runs.points import Points
@@ -401,3 +401,27 @@ def test_a_row_that_was_damaged_while_its_run_trained_is_said_in_the_log_and_end
         connection.exec_driver_sql("UPDATE runs SET note = 'a bit fell over'")
     execute(lab, held, ending=threading.Event())
     assert f"run {run}: Run {run} is damaged in the database" in capfd.readouterr().err
+
+
+class _FullDisk(Leases):
+    """Finds no room for the end of a run as long as the reserve is held."""
+
+    reserve: Path
+
+    def finish(self, run: str, lease: int, **result: Any) -> RunRecord:
+        if self.reserve.exists():
+            raise StoreError("The disk of the run store is full.")
+        return super().finish(run, lease, **result)
+
+
+def test_on_a_full_disk_the_reserve_is_freed_to_write_down_why_a_run_failed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leases = _FullDisk(lab.store.context)
+    leases.reserve = lab.settings.home / "ballast"
+    monkeypatch.setattr(lab.store, "leases", leases)
+    run, _ = lab.store.queue.submit(SMALL.replace(dataset="mnist"), fingerprint="f" * 64, family="f" * 64)
+    work(lab, ending=threading.Event(), idle_s=0.2)
+    record = lab.store.runs.get(run.id)
+    assert (record.state, "not downloaded" in record.reason) == (RunState.FAILED, True)
+    assert not leases.reserve.exists()
