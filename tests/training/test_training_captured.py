@@ -154,6 +154,8 @@ def test_memory_that_runs_out_halves_the_batch(after: int, data: ResidentData) -
     assert notices(events) == ["out-of-memory"]
     assert network.sizes[: after + 1] == [16] * (after + 1)
     assert max(network.sizes[after + 1 :]) == 8
+    recorded, taken = WARM_UPS + 1, 2 * 6  # steps of two parts each: recorded anew as a whole, then two epochs
+    assert len(network.sizes) == after + 1 + 2 * (recorded + taken)
     torch.testing.assert_close(network[1].weight, whole[1].weight, rtol=1e-5, atol=1e-6)
 
 

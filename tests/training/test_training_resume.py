@@ -387,3 +387,14 @@ def test_a_digest_of_weights_tells_names_shapes_formats_and_bits_apart() -> None
     digests = [weights_digest(state) for state in (plain, *others)]
     assert len(set(digests)) == 6
     assert weights_digest({"a": torch.zeros(8)[::2], "b": torch.ones(2)}) == digests[0]  # however it lies in memory
+
+
+def test_a_run_that_goes_on_with_steps_taken_otherwise_says_so(data: ResidentData) -> None:
+    straight, broken = Follower(FULL, data), Follower(FULL, data)
+    expected = straight.digest(straight.follow())
+    broken.follow(pause_at(12))
+    broken.steps = StepKind.REPEATED
+    assert broken.digest(broken.follow()) == expected
+    (notice,) = broken.notices
+    assert notice.code == "not-bit-exact"
+    assert "(steps launched is now repeated)" in notice.message
