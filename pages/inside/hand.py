@@ -101,7 +101,8 @@ def _choose_filter(shown: np.ndarray) -> None:
         paint.pack(paint.paint(first, scale=scale_of(first))),
         [Tile(label=f"Filter {k}", one=f"#{k}") for k in range(len(first))],
         name="Filters",
-        height=44,
+        height=40,
+        row=True,
         selected=chosen if chosen < len(first) else None,
         on_pick=lambda k: choose_place(filter=k),
     )

@@ -63,6 +63,7 @@ def _layer(stage: Stage, shown: np.ndarray, channel: int) -> None:
         [Tile(label=f"Channel {k} of {stage.box.title}", one=f"#{k}") for k in index],
         name=f"Maps of {stage.box.title}",
         height=40,
+        row=True,
         selected=index.index(channel),
         on_pick=lambda place: choose_place(filter=index[place]),
     )
@@ -79,7 +80,7 @@ def _convolution(
     steps: str,
 ) -> None:
     first = nodes[stage.box.nodes[0]]
-    source = next(each for each in stages if each.box.id in stage.box.inputs)
+    source = _source(stages, stage)
     show_convolution(
         "inside-picked-value",
         Convolution(
@@ -93,6 +94,11 @@ def _convolution(
             scale="grey" if source.box.family == "input" else "",
         ),
     )
+
+
+def _source(stages: tuple[Stage, ...], stage: Stage) -> Stage:
+    """Return the stage whose maps are a stage's first input."""
+    return next(each for each in stages if each.box.id == stage.box.inputs[0])
 
 
 def _value(
@@ -109,7 +115,7 @@ def _value(
     title = f"{stage.box.title}, channel {channel}, {shown.shape[1]}×{shown.shape[2]}: click a value"
     given = None
     if sources and windows is not None and len(outputs[sources[0].id]) == len(shown):
-        source = next(each for each in stages if each.box.id in stage.box.inputs)
+        source = _source(stages, stage)
         before = outputs[sources[0].id][channel]
         given = PixelMap(
             before, f"{source.box.title}, channel {channel}, {before.shape[0]}×{before.shape[1]}", scale_of(before)
