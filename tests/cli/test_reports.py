@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lab.cli.app import main
+from lab.cli.commands.runs import epoch_rows
 from lab.presets import get_preset
 from lab.runs.owner import Owner
-from lab.runs.records import RunState
+from lab.runs.records import RunState, Series
 from lab.service.lab import Lab
 from lab.settings import Settings
 
@@ -93,3 +95,27 @@ def test_a_report_that_there_is_not_is_wrong_use(lab: Lab, capsys: pytest.Captur
     code, answer, _ = _command_line(capsys, "report-table", "Z")
     assert code == 2
     assert answer["error"].startswith("There is no report 'Z'. Choose one of: A, B")
+
+
+def test_a_list_says_how_many_runs_there_are_beside_those_it_shows(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count = lab.store.runs.count()
+    assert count > 1
+    _, answer, _ = _command_line(capsys, "runs", "--limit", "1")
+    assert (len(answer["runs"]), answer["total"]) == (1, count)
+    assert _command_line(capsys, "runs", "--filter", "name:nobody")[:2] == (0, {"runs": [], "total": 0})
+
+
+def test_epochs_are_listed_in_step_order_whatever_was_measured_in_each() -> None:
+    def series(name: str, *steps: int) -> Series:
+        at = np.array(steps)
+        return Series(name, at, at / 1000, at * 0.1)
+
+    points = {s.name: s for s in (series("test/loss", 4_096), series("val/loss", 0, 8, 1_001), series("lr", 8, 500))}
+    assert epoch_rows(points) == [
+        {"step": 0, "val/loss": 0.0},
+        {"step": 8, "val/loss": 0.008, "lr": 0.008},
+        {"step": 1_001, "val/loss": 1.001},
+        {"step": 4_096, "test/loss": 4.096},
+    ]

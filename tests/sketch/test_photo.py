@@ -261,3 +261,12 @@ def test_pieces_are_the_ink_itself_the_largest_first_with_boxes_that_fit(wide: i
         assert pieces.mask([number])[top:bottom, left:right].all()
         assert pieces.mask([number]).sum() == pieces.areas[number]
     assert pieces.mask([0, 2]).sum() == pieces.areas[0] + pieces.areas[2]
+
+
+@pytest.mark.parametrize("rise", [8, -8])
+def test_a_line_may_rise_or_fall_by_more_than_its_height_where_each_digit_lies_beside_its_neighbour(rise: int) -> None:
+    ink = np.zeros((90, 140), np.uint8)
+    line = [(30 - rise * n, 30 * n + 2, 50 - rise * n, 30 * n + 12) for n in range(4)]
+    for top, left, bottom, right in line:
+        ink[top:bottom, left:right] = 255
+    assert _grouped(ink) == line
