@@ -556,3 +556,9 @@ def test_weights_that_change_after_they_were_checked_are_not_kept(
         import_bundle(other, stream)
     assert other.store.runs.count() == 0
     assert [path for path in Path(other.settings.artifacts).rglob("*") if path.is_file()] == []
+
+
+def test_a_bundle_holds_at_least_one_run(bundle: bytes, other: Lab) -> None:
+    empty = sealed({MANIFEST: unpack(bundle)[MANIFEST]})
+    with pytest.raises(InputError, match="it holds 0 runs, not 1 to"):
+        import_bundle(other, io.BytesIO(pack(empty)))

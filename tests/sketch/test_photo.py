@@ -270,3 +270,13 @@ def test_a_line_may_rise_or_fall_by_more_than_its_height_where_each_digit_lies_b
     for top, left, bottom, right in line:
         ink[top:bottom, left:right] = 255
     assert _grouped(ink) == line
+
+
+def test_a_digit_cut_out_has_paper_of_a_fifth_of_its_side_around_it_on_a_square() -> None:
+    for digit in find_digits(_sheet("71")).digits:
+        inked = np.argwhere(digit.ink > 0)
+        (top, left), (bottom, right) = inked.min(axis=0), inked.max(axis=0) + 1
+        side = max(bottom - top, right - left)
+        assert digit.ink.shape[0] == digit.ink.shape[1]
+        margins = (top, left, digit.ink.shape[0] - bottom, digit.ink.shape[1] - right)
+        assert min(margins) >= side // 5 - 2
