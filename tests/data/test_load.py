@@ -217,3 +217,10 @@ def test_every_data_set_is_described(spec: Dataset, tmp_path: Path) -> None:
     assert len(set(spec.classes)) == len(spec.classes) >= 10
     assert spec.built_in == (list_files(spec.id, root=tmp_path) == ())
     assert spec.description.endswith(".")
+
+
+def test_pixels_are_normalised_by_the_training_images_alone(tmp_path: Path) -> None:
+    data = load_dataset("digits", root=tmp_path)
+    train, test = data.train_images / 255.0, data.test_images / 255.0
+    assert (data.mean, data.std) == (pytest.approx(train.mean()), pytest.approx(train.std()))
+    assert abs(train.mean() - test.mean()) > 1e-4

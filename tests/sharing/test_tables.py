@@ -85,8 +85,10 @@ def test_metrics_in_json_are_strict_and_hold_every_point_bit_for_bit(run: RunRec
         raise AssertionError(word)
 
     document = json.loads(metrics_json([(run, odd_points())]), parse_constant=refuse)
-    values = document["runs"][0]["series"]["batch/loss"]["value"]
-    assert [bits(float(v)) for v in values] == [bits(v) for v in ODD]
+    curve, points = document["runs"][0]["series"]["batch/loss"], odd_points()["batch/loss"]
+    assert [bits(float(v)) for v in curve["value"]] == [bits(v) for v in ODD]
+    assert (curve["step"], curve["time_s"]) == (points.step.tolist(), points.time_s.tolist())
+    assert curve["step"] != curve["time_s"]
     assert document["runs"][0]["config"] == run.config.as_dict()
 
 
