@@ -562,3 +562,13 @@ def test_a_bundle_holds_at_least_one_run(bundle: bytes, other: Lab) -> None:
     empty = sealed({MANIFEST: unpack(bundle)[MANIFEST]})
     with pytest.raises(InputError, match="it holds 0 runs, not 1 to"):
         import_bundle(other, io.BytesIO(pack(empty)))
+
+
+def test_weights_are_listed_in_step_order_and_each_once(bundle: bytes) -> None:
+    record = json.loads(unpack(bundle)[RUN])
+    listed = record["weights"]
+    assert len(listed) == 2
+    assert len(read_record(json.dumps(record).encode(), RUN).weights) == 2
+    for wrong in ([*listed, listed[-1]], listed[::-1]):
+        with pytest.raises(InputError, match="are not in step order"):
+            read_record(json.dumps({**record, "weights": wrong}).encode(), RUN)

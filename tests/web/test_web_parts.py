@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.architectures.registry import get_architecture
-from lab.config import RunConfig
+from lab.config import FIELDS, RunConfig
 from lab.runs.records import WEIGHTS, RunRecord, RunState, SavedFile
 from pages.cache.runs import run_points
 from pages.draw.runs import default_runs, label, readable_runs
@@ -16,6 +16,7 @@ from pages.inside.subject import moments_of
 from pages.runs.compare import lost_runs
 from pages.state.runs_view import MOST_RUNS, RunsView
 from pages.state.train import option_text, parse_numbers
+from pages.train.form import _step
 from pages.train.run_view import device_words, results_words, settings_table
 from pages.widgets import machine
 from pages.widgets.runs import format_ago, run_title
@@ -210,6 +211,11 @@ def test_every_list_option_survives_the_way_into_its_widget_and_back() -> None:
     assert defaults
     for default in defaults:
         assert parse_numbers(option_text(default)) == default
+
+
+def test_one_press_changes_a_number_by_its_own_step_or_its_usual_value_and_at_most_a_tenth() -> None:
+    steps = {name: _step(FIELDS[name]) for name in ("lr", "momentum", "label_smoothing", "val_fraction", "gamma")}
+    assert steps == {"lr": 1e-4, "momentum": 0.1, "label_smoothing": 0.01, "val_fraction": 0.1, "gamma": 0.1}
 
 
 # -- the table of runs -----------------------------------------------------------------------------------------------------
