@@ -231,13 +231,13 @@ class _FakeTime:
     """A clock on which each wait of the supervisor takes as long as it is told."""
 
     def __init__(self, wait_s: float) -> None:
-        self.now, self._wait_s = 1_000.0, wait_s
+        self.now, self.wait_s = 1_000.0, wait_s
 
     def monotonic(self) -> float:
         return self.now
 
     def sleep(self, _seconds: float) -> None:
-        self.now += self._wait_s
+        self.now += self.wait_s
         time.sleep(0.05)
 
 
@@ -279,9 +279,12 @@ def test_a_supervisor_stays_for_some_seconds_after_its_worker_has_left(
         end = time.monotonic() + 30
         while clock.now < 1_010.0 and time.monotonic() < end:
             time.sleep(0.02)
+        clock.wait_s = 0.0  # no time passes until its end has been noticed
+        left = clock.now
         worker.stdin.close()
         worker.wait(30)
-        left = clock.now
+        time.sleep(0.3)
+        clock.wait_s = 1.0
         life.join(30)
     assert not life.is_alive()
     assert clock.now - left >= 4.0
