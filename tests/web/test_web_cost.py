@@ -127,7 +127,7 @@ def test_the_draw_page_promises_what_the_cost_card_does(bench: Bench) -> None:
     go_to(app, "draw").run()
     told = "".join(caption.value for caption in app.caption).replace("\\", "")
     cost, _ = estimate_cost(
-        bench.lab.validation.resolve(get_preset("lenet5-digits").config(augment="light"))
+        bench.lab.validation.resolve(get_preset("lenet5-digits").config())
     )  # remembered for a minute
     assert f"Takes {format_range(*cost.range_s)} on this machine (CPU, " in told
     assert "estimated from its mult-adds." in told
