@@ -193,7 +193,7 @@ def test_a_finding_survives_json() -> None:
     assert Finding.from_dict(STUCK.as_dict()) == STUCK
 
 
-def test_runs_that_nobody_has_judged_are_listed_in_parts_the_newest_first(store: RunStore, me: Owner) -> None:
+def test_runs_without_findings_are_listed_in_parts_the_newest_first(store: RunStore, me: Owner) -> None:
     found = []
     for name in "abcde":
         run = claimed(store, me, name)
@@ -202,14 +202,14 @@ def test_runs_that_nobody_has_judged_are_listed_in_parts_the_newest_first(store:
         found.append((run.number, run.id))
     claimed(store, me, "in training")
     newest = found[::-1]
-    assert store.findings.list_unjudged(limit=2) == newest[:2]
-    assert store.findings.list_unjudged(limit=2, before=newest[1][0]) == newest[2:4]
-    assert store.findings.list_unjudged(limit=2, before=newest[3][0]) == newest[4:]
-    assert store.findings.list_unjudged(limit=2, before=newest[4][0]) == []
-    assert store.findings.list_unjudged(limit=9, ids=[newest[3][1], newest[0][1]]) == [newest[0], newest[3]]
+    assert store.findings.list_without_findings(limit=2) == newest[:2]
+    assert store.findings.list_without_findings(limit=2, before=newest[1][0]) == newest[2:4]
+    assert store.findings.list_without_findings(limit=2, before=newest[3][0]) == newest[4:]
+    assert store.findings.list_without_findings(limit=2, before=newest[4][0]) == []
+    assert store.findings.list_without_findings(limit=9, ids=[newest[3][1], newest[0][1]]) == [newest[0], newest[3]]
     store.removal.delete(newest[0][1])
     store.findings.fill({newest[1][1]: (HINT,)})
-    assert store.findings.list_unjudged(limit=9) == newest[2:]
+    assert store.findings.list_without_findings(limit=9) == newest[2:]
 
 
 def test_only_runs_that_have_ended_are_given_findings_from_outside(store: RunStore, me: Owner) -> None:
