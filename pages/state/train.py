@@ -12,7 +12,9 @@ import streamlit as st
 
 from lab.architectures.registry import get_architecture
 from lab.config import FIELDS, RunConfig
+from pages.state.address import complain, refuse_parameters
 from pages.state.codec import param, whole_number
+from pages.state.form_address import is_setting, read_settings, write_settings
 from pages.state.page_state import PageState
 from pages.state.session import put, value_of
 
@@ -22,7 +24,8 @@ class TrainState:
     """What the page remembers. run: the one in the address. ready: whether the form was filled. preset: from which.
 
     cached: the run that had these settings already when it was asked for last. whole_queue: whether all of it is shown.
-    name, tags, note: what was entered last for a run, by its id.
+    name, tags, note: what was entered last for a run, by its id. link: the form's settings as they were last seen in the
+    address or written there; problems: what of them was passed over, and understood: the address of the rest.
     """
 
     run: str = param("", str)
@@ -30,6 +33,9 @@ class TrainState:
     preset: str | None = None
     cached: str = ""
     whole_queue: bool = False
+    link: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    understood: Mapping[str, str] | None = None
     name: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     note: Mapping[str, str] = field(default_factory=dict)
@@ -68,6 +74,44 @@ def fill_form(config: RunConfig, *, preset: str | None = None) -> None:
         value = config.arch_options.get(option.name, option.default)
         put(_option_key(arch.id, option.name), option_text(value))
     TRAIN.change(preset=preset, ready=True)
+
+
+def refuse_unknown_settings() -> None:
+    """Name the parts of the address that are neither the run nor settings of the form."""
+    refuse_parameters(["run", *_link()])
+
+
+def take_link(fresh: RunConfig) -> None:
+    """Fill the form from the address where that is new; call it before the form."""
+    address = _link()
+    if address and address != TRAIN.read().link:
+        settings, options, problems = read_settings(address)
+        fill_form(RunConfig())
+        apply_changes({"dataset": fresh.dataset} | settings)
+        for name, value in options.items():
+            put(_option_key(str(form_value("arch")), name), option_text(value))
+        TRAIN.change(link=address, problems=problems, understood=None)
+
+
+def show_link(config: RunConfig, fresh: RunConfig) -> None:
+    """Write the form's settings to the address; a wrong value stays there until a setting is changed."""
+    page, address = TRAIN.read(), write_settings(config, fresh=fresh)
+    if page.problems and page.understood in (None, address):
+        TRAIN.change(understood=address)
+        return
+    if address != _link():
+        st.query_params.from_dict(address)
+    TRAIN.change(link=address, problems=(), understood=None)
+
+
+def complain_of_link() -> None:
+    """Say what of the address was passed over; call it after `show_link`, which forgets it once a setting is changed."""
+    for problem in TRAIN.read().problems:
+        complain(problem)
+
+
+def _link() -> dict[str, str]:
+    return {name: text for name, text in st.query_params.items() if is_setting(name)}
 
 
 def option_text(value: Any) -> Any:

@@ -11,7 +11,7 @@ from lab.data.registry import choose_dataset, get_dataset_spec
 from pages.cache.lab import get_lab
 from pages.state.address import complain, find_run
 from pages.state.keys import element
-from pages.state.train import TRAIN, fill_form
+from pages.state.train import TRAIN, complain_of_link, fill_form, refuse_unknown_settings, show_link, take_link
 from pages.train.cost import cost_card
 from pages.train.form import train_form
 from pages.train.queue import live_runs
@@ -27,10 +27,11 @@ def main() -> None:
     run, problem = find_run(TRAIN.text("run"))
     if run is None:
         page_frame("Train", "Choose a network and its settings, see what they cost, and watch the curves grow.")
-    TRAIN.refuse_unknown()
     if run is not None:
+        TRAIN.refuse_unknown()
         show_run(run)
         return
+    refuse_unknown_settings()
     if problem:
         complain(problem)
     live_runs()
@@ -40,11 +41,18 @@ def main() -> None:
 def _form() -> None:
     lab = get_lab()
     present = [spec.id for spec in present_datasets(lab.settings)]
+    fresh = RunConfig(dataset=choose_dataset(present).id)
     if not TRAIN.read().ready:
-        fill_form(RunConfig(dataset=choose_dataset(present).id))
+        fill_form(fresh)
+    take_link(fresh)
+    problems = st.container()
     left, right = st.columns([2, 1], gap="large")
     with left:
         config, _ = train_form(present)
+    if config is not None:
+        show_link(config, fresh)
+    with problems:
+        complain_of_link()
     # The data set may be drawings of a run that was fine-tuned, which no list has.
     ready = config is not None and is_present(config.dataset, root=lab.settings.data)
     with right, st.container(key=element("cost-card")):

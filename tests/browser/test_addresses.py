@@ -97,3 +97,15 @@ def test_the_link_to_a_view_is_copied_with_the_keyboard(server: Server, run: str
     visitor.page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
     expect(visitor.page.get_by_role("button", name="Link to this view")).to_be_focused()
+
+
+def test_a_reload_keeps_the_train_form(server: Server, visitor: Visitor) -> None:
+    visitor.open(f"{server.url}/train")
+    assert _search(visitor) == "/train"
+    epochs = visitor.page.get_by_label("Epochs", exact=True)
+    epochs.fill("7")
+    epochs.press("Enter")
+    until(visitor.page, lambda: "epochs=7" in _search(visitor), "the changed setting in the address")
+    visitor.page.reload()
+    visitor.settle()
+    expect(visitor.page.get_by_label("Epochs", exact=True)).to_have_value("7")

@@ -10,7 +10,9 @@ class Share {
     this.find(".open").onclick = () => this.show(this.find(".panel").hidden);
     this.find(".copy").onclick = () => this.copy();
     this.find("input").onfocus = (event) => event.target.select();
-    this.find(".panel").onkeydown = (event) => event.key === "Escape" && this.close();
+    this.find(".panel").onkeydown = (event) => {
+      if (event.key === "Escape") this.close();
+    };
     this.outside = (event) => event.composedPath().includes(place) || this.show(false);
     document.addEventListener("pointerdown", this.outside);
   }

@@ -1,0 +1,93 @@
+"""The Train form's settings in the address: a link or a reload fills the form as it was.
+
+Nothing stands there until a setting differs from what a fresh form shows; then all that differ from a configuration's
+defaults do, each under its own name, an option of the network as `option.<name>`. The data set is always among them,
+because a fresh form chooses it by what is on the machine. Pure functions; nothing here knows Streamlit.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lab.architectures.registry import get_architecture
+from lab.config import FIELDS, RunConfig
+from lab.data.registry import get_dataset_spec
+from lab.errors import LabError
+from pages.state.codec import shorten, unknown, write, wrong
+
+_OPTION = "option."
+_BETWEEN = re.compile(r"[.,]")
+_NAMED: Mapping[str, Callable[[str], object]] = {"arch": get_architecture, "dataset": get_dataset_spec}
+
+
+def is_setting(name: str) -> bool:
+    """Whether a name in the address stands for a setting of the form."""
+    return (name in FIELDS and FIELDS[name].kind is not dict) or name.startswith(_OPTION)
+
+
+def write_settings(config: RunConfig, *, fresh: RunConfig) -> dict[str, str]:
+    """Return the settings as they stand in the address; none for the form that a fresh page shows."""
+    if config == fresh:
+        return {}
+    usual = RunConfig()
+    plain = {
+        name: write(getattr(config, name))
+        for name, spec in FIELDS.items()
+        if spec.kind is not dict and (name == "dataset" or getattr(config, name) != getattr(usual, name))
+    }
+    options = {
+        _OPTION + name: write(tuple(value) if isinstance(value, list) else value)
+        for name, value in sorted(config.arch_options.items())
+    }
+    return plain | options
+
+
+def read_settings(address: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]:
+    """Return the settings and the network's options in an address, and a sentence for each part that was passed over."""
+    settings: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, text in address.items():
+        if name.startswith(_OPTION):
+            continue
+        spec = FIELDS[name]
+        try:
+            if name in _NAMED:
+                _NAMED[name](text)
+            settings[name] = spec.check(_typed(spec.kind, text))
+        except ValueError as error:
+            problems.append(wrong(name, text, str(error)))
+        except LabError as error:
+            problems.append(f"The address has {name}={shorten(text)!r}. {error}")
+    options: dict[str, Any] = {}
+    known = {option.name: option for option in get_architecture(settings.get("arch", RunConfig().arch)).options}
+    for name, text in address.items():
+        if not name.startswith(_OPTION):
+            continue
+        option = known.get(name.removeprefix(_OPTION))
+        if option is None:
+            problems.append(unknown(name, [_OPTION + each for each in known]))
+            continue
+        try:
+            options[option.name] = _typed(option.kind, text)
+        except ValueError as error:
+            problems.append(wrong(name, text, str(error)))
+    return settings, options, tuple(problems)
+
+
+def _typed(kind: type, text: str) -> Any:
+    """Return a text as a value of a kind; raises `ValueError` with the rule."""
+    if kind is bool:
+        if text not in ("0", "1"):
+            raise ValueError("0 or 1")
+        return text == "1"
+    if kind is list:
+        parts = _BETWEEN.split(text)
+        if not all(re.fullmatch(r"[0-9]{1,9}", part) for part in parts):
+            raise ValueError("whole numbers with points between them")
+        return [int(part) for part in parts]
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            raise ValueError("a whole number" if kind is int else "a number") from None
+    return text
