@@ -53,10 +53,10 @@ class Share {
 
   async copy() {
     const field = this.find("input");
-    field.select();
     try {
       await navigator.clipboard.writeText(field.value);
     } catch { // without HTTPS, on a network's address, browsers have no clipboard for pages
+      field.select();
       document.execCommand("copy");
     }
     this.find(".copy").textContent = "Copied";
