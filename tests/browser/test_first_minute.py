@@ -108,11 +108,11 @@ def test_the_pages_work_on_the_examples(new_lab: Server, visitor: Visitor) -> No
     until(page, lambda: f"runs={EXAMPLES[0].id}" in page.url, "the example in the address")
     visitor.open(f"{new_lab.url}/inside?run={EXAMPLES[0].id}&view=answers")
     page.get_by_text("ship with the examples").first.wait_for()
-    page.get_by_text("example", exact=True).locator("visible=true").first.wait_for()
+    page.locator(".stMarkdownBadge").filter(has_text="example").locator("visible=true").first.wait_for()
     visitor.open(f"{new_lab.url}/train?run={EXAMPLES[2].id}")
-    page.get_by_text("diverged", exact=True).first.wait_for()
+    page.get_by_text("diverged", exact=True).locator("visible=true").first.wait_for()
     page.wait_for_selector(".js-plotly-plot")
-    expect(page.get_by_role("button", name="Train again")).to_have_count(0)
+    expect(page.get_by_role("button", name="Train again", exact=True)).to_have_count(0)
     expect(page.get_by_role("button", name="Export")).to_have_count(0)
 
 
