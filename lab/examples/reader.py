@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lab.data.channels import normalise_images
 from lab.data.recipes import Recipe
 from lab.data.registry import get_dataset_spec
 from lab.examples.catalogue import READER_FILE
@@ -80,7 +81,7 @@ class DrawingReader:
         return Reading(image, maps, probabilities, self.class_names, verdict)
 
     def _run(self, image: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        x_BCHW = ((image[None, None].astype(np.float32) / 255 - self._mean) / self._std).astype(np.float32)
+        x_BCHW = normalise_images(image[None], mean=self._mean, std=self._std)
         logits_BK, *maps = self._session.run(self._outputs, {"images": x_BCHW})
         return logits_BK[0].astype(np.float64), tuple(each[0] for each in maps)
 

@@ -22,7 +22,10 @@ _STEPS = ("draw", "runs")  # pages that the three steps lead to
 
 def main() -> None:
     """Draw the page."""
-    page_frame("ConvLab", "Train the networks that read handwriting, watch them learn, look inside, and draw for them.")
+    page_frame(
+        "ConvLab",
+        "Train the networks that read handwriting, watch them learn, look inside, and test them with a drawing.",
+    )
     refuse_parameters()
     lab = get_lab()
     reading_pad()

@@ -1,5 +1,6 @@
 """The pad on Home: a network that ships with the lab reads what is drawn, before torch is imported, and shows its maps."""
 
+from functools import cache
 from html import escape
 
 import numpy as np
@@ -9,13 +10,14 @@ from lab.charts.tiles import encode, image_tiles, paint, sheet
 from lab.examples.reader import DrawingReader, Reading, drawing_reader
 from lab.formatting import format_percent
 from lab.sketch.render import POLYLINES, Hand, place_strokes
-from lab.sketch.sketch import dump_strokes
+from lab.sketch.sketch import dump_strokes, sketch_from_strokes
 from pages.components.base import data_url
 from pages.state.draw import draw_page
 from pages.state.home import HOME
 from pages.widgets.frame import show_errors
 from pages.widgets.pad import live_pad
 
+_SHOWN_DIGIT = "3"  # while nothing is drawn
 _STYLE = """<style>
 [data-testid="stColumn"]:has(> * .st-key-draw-live) { min-width: 17.5rem; }
 .cl-read { margin: 0; height: 3.2rem; line-height: 1.35; font-size: 1.05rem; text-align: center; overflow: hidden; }
@@ -27,8 +29,9 @@ _STYLE = """<style>
 .st-key-home-sample button { min-width: 0; padding: 0; }
 .cl-flow { display: grid; grid-template-columns: repeat(auto-fit, minmax(84px, 1fr)); gap: 12px 10px; align-items: end; }
 .cl-flow figure { margin: 0; min-width: 0; }
-.cl-flow img, .cl-flow .none { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; display: block; border-radius: 6px; }
-.cl-flow .none { background: rgba(128, 140, 155, 0.16); }
+.cl-what { margin: 0 0 .6rem; opacity: .75; font-size: .9rem; }
+.cl-pale img, .cl-pale i { opacity: .42; }
+.cl-flow img { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; display: block; border-radius: 6px; }
 .cl-flow figcaption { font-size: .8rem; line-height: 1.3; margin-top: 4px; min-height: 2.6em; }
 .cl-flow small { display: block; opacity: .75; font-size: .76rem; }
 .cl-shares { display: grid; grid-template-columns: repeat(10, 1fr); gap: 4px; align-items: end; margin-top: 10px; height: 108px; }
@@ -54,7 +57,14 @@ def reading_pad() -> None:
         reading = None if sketch.blank else reader.read(sketch)
         says.html(line_html(reading))
         with right:
-            st.html(flow_html(reader, reading))
+            st.html(flow_html(reader, reading, what="your drawing") if reading else idle_html(reader))
+
+
+@cache
+def idle_html(reader: DrawingReader) -> str:
+    """Return what the layers make of a sample digit, pale, for an empty pad: the place shows what it is for."""
+    reading = reader.read(sketch_from_strokes(place_strokes(POLYLINES[_SHOWN_DIGIT], Hand())))
+    return f'<div class="cl-pale">{flow_html(reader, reading, what=f"a drawn {_SHOWN_DIGIT}")}</div>'
 
 
 def _draw_sample() -> None:
@@ -79,39 +89,32 @@ def line_html(reading: Reading | None) -> str:
     return f'<p class="{style}" role="status" data-answer="{escape(reading.label)}"><span>{words}</span></p>'
 
 
-def flow_html(reader: DrawingReader, reading: Reading | None) -> str:
+def flow_html(reader: DrawingReader, reading: Reading, *, what: str) -> str:
     """Return what the network was given, the maps of its layers, and the ten answers, from left to right."""
-    figures = [_figure("What it gets", _given(reading), f"{reader.recipe.side}×{reader.recipe.side}")]
-    for (title, (channels, tall, wide)), values in zip(
-        reader.layers, reading.maps if reading else [None] * len(reader.layers), strict=True
-    ):
-        shown = None if values is None else sheet(paint(values), columns=_columns(channels))
+    figures = [
+        _figure("What it gets", image_tiles(reading.image[None])[0], f"{reader.recipe.side}×{reader.recipe.side}")
+    ]
+    for (title, (channels, tall, wide)), values in zip(reader.layers, reading.maps, strict=True):
+        shown = sheet(paint(values), columns=_columns(channels))
         figures.append(_figure(title, shown, f"{channels} maps, {tall}×{wide}"))
-    return f'<div class="cl-flow">{"".join(figures)}</div>{_shares(reader, reading)}'
+    caption = f'<p class="cl-what">What the layers of this network make of {escape(what)}</p>'
+    return f'{caption}<div class="cl-flow">{"".join(figures)}</div>{_shares(reader, reading)}'
 
 
 def _columns(count: int) -> int:
     return int(np.ceil(np.sqrt(count)))
 
 
-def _given(reading: Reading | None) -> np.ndarray | None:
-    return None if reading is None else image_tiles(reading.image[None])[0]
-
-
-def _figure(title: str, picture: np.ndarray | None, small: str) -> str:
-    shown = (
-        '<div class="none"></div>'
-        if picture is None
-        else f'<img decoding="sync" alt="{escape(title)}" src="{data_url(encode(picture))}">'
-    )
+def _figure(title: str, picture: np.ndarray, small: str) -> str:
+    shown = f'<img decoding="sync" alt="{escape(title)}" src="{data_url(encode(picture))}">'
     return f"<figure>{shown}<figcaption>{escape(title)}<small>{escape(small)}</small></figcaption></figure>"
 
 
-def _shares(reader: DrawingReader, reading: Reading | None) -> str:
-    best = -1 if reading is None else int(reading.probabilities.argmax())
+def _shares(reader: DrawingReader, reading: Reading) -> str:
+    best = int(reading.probabilities.argmax())
     bars = []
     for index, name in enumerate(reader.class_names):
-        share = 0.0 if reading is None else float(reading.probabilities[index])
+        share = float(reading.probabilities[index])
         first = ' class="first"' if index == best else ""
         bars.append(f'<div{first}><i style="height:{100 * share:.1f}%"></i>{escape(name)}</div>')
     return f'<div class="cl-shares" role="group" aria-label="Probabilities of the ten digits">{"".join(bars)}</div>'
