@@ -36,7 +36,7 @@ _STYLE = """<style>
 .cl-flow small { display: block; opacity: .75; font-size: .76rem; }
 .cl-shares { display: grid; grid-template-columns: repeat(10, 1fr); gap: 4px; align-items: end; margin-top: 10px; height: 108px; }
 .cl-shares div { display: grid; grid-template-rows: 1fr auto; height: 100%; text-align: center; font-size: .9rem; font-variant-numeric: tabular-nums; }
-.cl-shares i { align-self: end; display: block; min-height: 2px; border-radius: 4px 4px 0 0; background: #2f86cf; }
+.cl-shares i { align-self: end; display: block; height: calc(var(--share) * 100%); min-height: 2px; border-radius: 4px 4px 0 0; background: #2f86cf; }
 .cl-shares .first { font-weight: 700; }
 .cl-shares .first i { background: #d98a1f; }
 </style>"""
@@ -116,5 +116,5 @@ def _shares(reader: DrawingReader, reading: Reading) -> str:
     for index, name in enumerate(reader.class_names):
         share = float(reading.probabilities[index])
         first = ' class="first"' if index == best else ""
-        bars.append(f'<div{first}><i style="height:{100 * share:.1f}%"></i>{escape(name)}</div>')
+        bars.append(f'<div{first}><i style="--share: {share:.3f}"></i>{escape(name)}</div>')
     return f'<div class="cl-shares" role="group" aria-label="Probabilities of the ten digits">{"".join(bars)}</div>'

@@ -212,7 +212,7 @@ def test_the_drawing_survives_a_page_switch_and_the_standard_canvas_reads_the_sa
     page = _open(visitor, server, runs[0])
     _draw(page, "5")
     assert _answer(page, 0) == ["5"]
-    page.get_by_role("link", name="Home").first.click()
+    page.get_by_role("link", name="Runs").first.click()
     page.wait_for_selector(_PAD, state="detached")
     page.get_by_role("link", name="Draw").first.click()
     page.wait_for_selector(_PAD)

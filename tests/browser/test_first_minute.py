@@ -45,10 +45,14 @@ def test_a_digit_drawn_on_a_fresh_home_is_read_without_a_click_and_lights_up_the
 ) -> None:
     page = visitor.page
     visitor.open(new_lab.url)
-    assert _maps(page) == []
+    sample = _maps(page)  # of a digit that nobody has drawn, pale and without an answer
+    assert len(sample) == 5
+    expect(page.locator(".cl-pale")).to_have_count(1)
+    expect(page.locator("[data-answer]")).to_have_count(0)
     _draw(page, "7")
     page.wait_for_selector('[data-answer="7"]')
-    until(page, lambda: len(_maps(page)) == 5, "the drawing and the maps of four layers")
+    until(page, lambda: all(one != other for one, other in zip(_maps(page), sample, strict=True)), "its maps")
+    expect(page.locator(".cl-pale")).to_have_count(0)
     seven = _maps(page)
     page.get_by_role("button", name="Clear", exact=True).click()
     expect(page.locator("[data-answer]")).to_have_count(0)

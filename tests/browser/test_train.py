@@ -68,7 +68,7 @@ def test_pressing_train_shows_curves_that_outlive_page_switch_and_reload_and_com
 
     page.get_by_test_id("stSidebarNavLink").filter(has_text="Home").click()
     page.get_by_role("heading", name="Recent runs").wait_for()
-    page.get_by_role("link", name="LeNet-5 on Digits").first.click()
+    page.locator(f'[data-testid="stMain"] a[href*="{run}"]').first.click()
     assert _run_in_address(visitor) == run
     _wait(visitor, "document.querySelector('.cl-live')?.dataset.points > 0")
 

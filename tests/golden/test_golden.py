@@ -170,7 +170,7 @@ def _cases() -> list[Any]:
         for arch in list_architectures():
             if f"{dataset}/{arch.id}" not in recorded:
                 continue
-            long = dataset == "mnist" or arch.default_input_size in ("64", "224")
+            long = dataset == "mnist" or arch.default_input_size in ("64", "224") or arch.id == "wide-cnn"
             marks = [*([pytest.mark.mnist] if dataset == "mnist" else []), *([pytest.mark.slow] if long else [])]
             cases.append(pytest.param(dataset, arch.id, marks=marks, id=f"{dataset}-{arch.id}"))
     return cases

@@ -90,7 +90,11 @@ def test_whatever_the_settings_the_step_to_capture_is_the_launched_one(
 
 
 @pytest.mark.parametrize(
-    "arch", [pytest.param(a.id, marks=[pytest.mark.slow] * is_large(a.id)) for a in list_architectures()]
+    "arch",
+    [
+        pytest.param(arch.id, marks=[pytest.mark.slow] * (is_large(arch.id) or arch.default_input_size == "64"))
+        for arch in list_architectures()
+    ],
 )
 def test_every_network_is_trained_the_same(arch: str, tmp_path: Path) -> None:
     batch = 2 if is_large(arch) else 16

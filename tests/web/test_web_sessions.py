@@ -9,6 +9,7 @@ import pytest
 from streamlit.runtime.session_manager import SessionInfo
 
 from pages.server.sessions import IDLE_S, MOST_SESSIONS, ExpiringSessions
+from tests.web.web_data import run_aside
 
 
 @dataclass
@@ -37,9 +38,12 @@ class Clock:
             await asyncio.sleep(0)
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
-        with asyncio.Runner() as runner:
-            runner.get_loop().time = lambda: self.now  # type: ignore[method-assign]
-            runner.run(work)
+        def run() -> None:
+            with asyncio.Runner() as runner:
+                runner.get_loop().time = lambda: self.now  # type: ignore[method-assign]
+                runner.run(work)
+
+        run_aside(run)
 
 
 def _info(session: Any) -> SessionInfo:
@@ -64,7 +68,7 @@ def test_of_too_many_closed_tabs_the_longest_held_is_ended() -> None:
             info.session.shutdown()
         return held
 
-    held = asyncio.run(close_tabs())
+    held = run_aside(lambda: asyncio.run(close_tabs()))
     assert ended[0] == "0"
     assert held == [*map(str, range(1, MOST_SESSIONS)), "one more"]
 

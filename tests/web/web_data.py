@@ -2,9 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import httpx
 import numpy as np
@@ -15,6 +16,7 @@ from lab.runs.owner import Owner, process_start
 from lab.runs.records import RunRecord, RunState, Series
 from lab.service.lab import Lab
 
+T = TypeVar("T")
 DIGITS_CONFIG = RunConfig(dataset="digits", epochs=3, batch_size=32)
 
 
@@ -85,6 +87,10 @@ class Client:
             async with httpx.AsyncClient(transport=transport, base_url=f"http://{self.host}") as client:
                 return await client.get(path, params=params, headers=headers)
 
-        # On a thread of its own: Playwright's event loop stays on the main one, where `asyncio.run` then refuses to work.
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            return pool.submit(asyncio.run, ask()).result()
+        return run_aside(lambda: asyncio.run(ask()))
+
+
+def run_aside(work: Callable[[], T]) -> T:
+    """Run what starts an event loop on a thread of its own: Playwright's stays on the main one, where no other may run."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(work).result()
