@@ -274,7 +274,7 @@ def chosen_box(view: RunsView, page: Sequence[RunRecord], runs: Sequence[RunReco
         format_func=labels.__getitem__,
         max_selections=MOST_RUNS,
         placeholder="Tick runs in the table, or choose them here",
-        **bind("runs", tuple(run.id for run in runs)),
+        **bind("runs", tuple(run.id for run in runs), offered=tuple(every)),
     )
 
 

@@ -3,7 +3,7 @@
 Also remembers, for this session, the view to come back to, and the runs that were just deleted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -65,18 +65,21 @@ def forget_view() -> None:
     renew_table()
 
 
-def bind(name: str, value: Any) -> dict[str, Any]:
+def bind(name: str, value: Any, *, offered: Collection[str] | None = None) -> dict[str, Any]:
     """Return `key` and `on_change` of the widget for one part of the view; it shows `value`.
 
-    A tuple in the view is a list in the widget.
+    A tuple in the view is a list in the widget. offered: where labels change with the choice. A browser reports labels, and
+    an old one comes back as its text: such a report is dropped, and the widget shows the view again.
     """
     key = f"runs.{name}"
     put(key, list(value) if isinstance(value, tuple) else value)
-    return {"key": key, "on_change": _take, "args": (name, key)}
+    return {"key": key, "on_change": _take, "args": (name, key, offered)}
 
 
-def _take(name: str, key: str) -> None:
+def _take(name: str, key: str, offered: Collection[str] | None) -> None:
     value = value_of(key)
+    if offered is not None and not set(value) <= set(offered):
+        return
     again = {"page": 1} if name in ("q", "sort") else {}
     change_view(**{name: tuple(value) if isinstance(value, list) else value}, **again)
     if name == "runs":  # the table would go on showing the ticks that were put in it

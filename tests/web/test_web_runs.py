@@ -249,6 +249,18 @@ def test_groups_parallel_axes_and_the_front_are_drawn(bench: Bench, three: list[
     assert "cost: 1 of 4 runs" in _texts(_open(runs=f"{chosen}.{waiting.id}", look="pareto"))
 
 
+def test_a_label_that_the_browser_still_had_from_before_does_not_take_the_choice_away(
+    bench: Bench, three: list[RunRecord]
+) -> None:
+    """Runs are labelled by what differs among the chosen: with another one chosen the label of each is another."""
+    chosen = [three[0].id, three[2].id]
+    app = _open(runs=".".join(chosen))
+    app.multiselect(key="runs.runs").set_value([*chosen, "lenet5 on digits"]).run()
+    assert not app.exception, [each.value for each in app.exception]
+    assert app.multiselect(key="runs.runs").value == chosen
+    assert app.query_params["runs"].split(".") == chosen
+
+
 def test_a_chosen_run_that_is_gone_is_said(bench: Bench, three: list[RunRecord]) -> None:
     app = _open(runs=f"{three[0].id}.{'f' * 12}")
     assert f"There is no run '{'f' * 12}'" in _texts(app)
