@@ -46,7 +46,7 @@ def chosen_runs() -> list[str]:
         max_selections=MOST,
         placeholder="Choose up to six runs",
         help="Each reads the same drawing. The link in the address bar carries the choice.",
-        **DRAW.widget("runs", then=_follow),
+        **DRAW.widget("runs", then=_follow, offered=tuple(runs)),
     )
     if chosen and not wrong:
         show_runs(chosen)

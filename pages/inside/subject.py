@@ -89,7 +89,7 @@ def choose_run() -> RunRecord | None:
             INSIDE.change(run=next(iter(runs)))
         INSIDE.take("run")
     shown = None if problem else INSIDE.read().run
-    widget = INSIDE.widget("run", value=shown, leave=("epoch",))  # the epoch was another run's
+    widget = INSIDE.widget("run", value=shown, leave=("epoch",), offered=tuple(runs))  # the epoch was another run's
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
         chosen = st.selectbox(

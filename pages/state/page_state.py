@@ -57,17 +57,20 @@ class PageState(Generic[S]):
         value: Any = _UNSET,
         then: Callable[[], None] | None = None,
         leave: tuple[str, ...] = (),
+        offered: tuple[str, ...] | None = None,
     ) -> dict[str, Any]:
         """Return `key` and `on_change` of the widget for one field, which shows what the field holds.
 
         item: for a field that is a mapping, whose value, and `default` where it has none yet. value: to show instead of the
         field's. then: called after a change. leave: other fields whose part of the address goes with it.
+        offered: the choices, where their labels change: a browser reports labels, and one from before comes back as its text.
+        Such a report is dropped, and the widget shows the field again.
         """
         key = self.widget_key(name, item)
         held = getattr(self.read(), name)
         shown = value if value is not _UNSET else held.get(item, default) if item else held
         put(key, list(shown) if isinstance(shown, tuple) else shown)
-        return {"key": key, "on_change": self._take_widget, "args": (name, item, key, then, leave)}
+        return {"key": key, "on_change": self._take_widget, "args": (name, item, key, then, leave, offered)}
 
     def widget_key(self, name: str, item: str = "") -> str:
         """Return the key of a field's widget; raises `KeyError` for an unknown field."""
@@ -76,10 +79,19 @@ class PageState(Generic[S]):
         return f"{self.key}.{name}.{item}" if item else f"{self.key}.{name}"
 
     def _take_widget(
-        self, name: str, item: str, key: str, then: Callable[[], None] | None, leave: tuple[str, ...]
+        self,
+        name: str,
+        item: str,
+        key: str,
+        then: Callable[[], None] | None,
+        leave: tuple[str, ...],
+        offered: tuple[str, ...] | None,
     ) -> None:
         value = value_of(key)
         value = tuple(value) if isinstance(value, list) else value
+        chosen = value if isinstance(value, tuple) else () if value is None else (value,)
+        if offered is not None and not set(chosen) <= set(offered):
+            return
         self.change(**{name: {**getattr(self.read(), name), item: value} if item else value})
         self.leave(*leave)
         if name in params_of(self.record):

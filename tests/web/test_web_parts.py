@@ -283,3 +283,22 @@ def test_of_many_chosen_runs_that_are_gone_three_are_named_and_the_rest_counted(
     assert [sentence.partition(":")[0] for sentence in named] == [f"There is no run '{run}'" for run in gone[:3]]
     assert lost_runs(RunsView(runs=gone), [])[3:] == ("2 more of the chosen runs are not in this lab, or deleted.",)
     assert lost_runs(RunsView(runs=(there.id,)), [there]) == ()
+
+
+def _two_models() -> None:
+    import streamlit as st
+
+    from pages.state.draw import DRAW
+
+    labels = {"a": "LeNet-5 · 97.09 %", "b": "LeNet-5 · 98.10 %"}
+    if not DRAW.read().runs:
+        DRAW.change(runs=("a",))
+    st.multiselect("Models", list(labels), format_func=labels.__getitem__, **DRAW.widget("runs", offered=tuple(labels)))
+
+
+def test_a_label_that_the_browser_still_had_from_before_changes_no_choice() -> None:
+    app = AppTest.from_function(_two_models).run()
+    app.multiselect(key="draw.runs").set_value(["a", "LeNet-5 · 12.00 %"]).run()
+    assert app.multiselect(key="draw.runs").value == ["a"]
+    app.multiselect(key="draw.runs").set_value(["a", "b"]).run()
+    assert app.multiselect(key="draw.runs").value == ["a", "b"]
