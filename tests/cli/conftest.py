@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,17 @@ from lab.settings import Settings
 from lab.worker.supervisor.launch import is_running
 
 CommandLine = Callable[..., tuple[int, str, str]]
+
+
+def run_command(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Run a command line in this process and return (exit code, standard output, standard error)."""
+    code: Any = 0
+    try:
+        main(list(words))
+    except SystemExit as leave:
+        code = leave.code
+    out, err = capsys.readouterr()
+    return int(code or 0), out, err
 
 
 @pytest.fixture(scope="session")
@@ -37,16 +49,7 @@ def command_line(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     for name in ("LAB_DATA", "LAB_DATABASE", "LAB_ARTIFACTS", "LAB_READ_ONLY"):
         monkeypatch.delenv(name, raising=False)
 
-    def run(*words: str) -> tuple[int, str, str]:
-        code: Any = 0
-        try:
-            main(list(words))
-        except SystemExit as leave:
-            code = leave.code
-        out, err = capsys.readouterr()
-        return int(code or 0), out, err
-
-    return run
+    return partial(run_command, capsys)
 
 
 @pytest.fixture

@@ -3,13 +3,12 @@
 import json
 import threading
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab.cli.app import main
 from lab.cli.commands.control import ANSWER_S
 from lab.cli.commands.inference import _row
 from lab.config import RunConfig
@@ -19,10 +18,10 @@ from lab.runs.records import RunRecord, RunState
 from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.settings import Settings
+from tests.cli.conftest import CommandLine, run_command
 from tests.processes import end_workers
 
 CONFIG = RunConfig(dataset="digits", epochs=2)
-Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -34,19 +33,9 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
 
 
 @pytest.fixture
-def call(lab: Lab, capsys: pytest.CaptureFixture[str]) -> Call:
+def call(lab: Lab, capsys: pytest.CaptureFixture[str]) -> CommandLine:
     """Run a command line and return (exit code, standard output, standard error)."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        code: Any = 0
-        try:
-            main(list(words))
-        except SystemExit as leave:
-            code = leave.code
-        out, err = capsys.readouterr()
-        return int(code or 0), out, err
-
-    return run
+    return partial(run_command, capsys)
 
 
 def _claim(lab: Lab) -> RunRecord:
@@ -67,7 +56,7 @@ def _claim(lab: Lab) -> RunRecord:
     ],
 )
 def test_train_that_waits_leaves_with_zero_only_where_its_run_has_finished(
-    lab: Lab, call: Call, end: RunState, code: int
+    lab: Lab, call: CommandLine, end: RunState, code: int
 ) -> None:
     run = _claim(lab)
     ending = threading.Timer(0.3, lab.store.leases.finish, args=(run.id, run.lease), kwargs={"state": end})
@@ -78,20 +67,20 @@ def test_train_that_waits_leaves_with_zero_only_where_its_run_has_finished(
     assert (left, answer["run"], answer["state"], answer["cached"]) == (code, run.id, end.value, True)
 
 
-def test_a_run_of_a_preset_has_the_presets_name_and_tag_unless_it_is_given_others(lab: Lab, call: Call) -> None:
+def test_a_run_of_a_preset_has_the_presets_name_and_tag_unless_it_is_given_others(lab: Lab, call: CommandLine) -> None:
     try:
         for words in ((), ("--name", "mine", "--tag", "one", "--tag", "two", "--seed", "1")):
             code, out, _ = call("train", "--preset", "lenet5-digits", "--epochs", "9000", "--detach", "--json", *words)
             assert (code, json.loads(out)["cached"]) == (0, False)
     finally:
         end_workers(lab.settings.home)
-    told = {run.name: run.tags for run in lab.store.runs.list(limit=None)}
-    assert told == {"lenet5-digits": ("report-lab",), "mine": ("one", "two")}
+    stored = {run.name: run.tags for run in lab.store.runs.list(limit=None)}
+    assert stored == {"lenet5-digits": ("report-lab",), "mine": ("one", "two")}
 
 
 @pytest.mark.parametrize(("command", "state"), [("stop", RunState.STOPPED), ("pause", RunState.PAUSED)])
 def test_stop_and_pause_wait_for_a_worker_that_lives_and_say_what_became_of_the_run(
-    lab: Lab, call: Call, command: str, state: RunState
+    lab: Lab, call: CommandLine, command: str, state: RunState
 ) -> None:
     run = _claim(lab)
     answering = threading.Timer(0.5, lab.store.leases.finish, args=(run.id, run.lease), kwargs={"state": state})
@@ -102,7 +91,7 @@ def test_stop_and_pause_wait_for_a_worker_that_lives_and_say_what_became_of_the_
 
 
 @pytest.mark.parametrize("command", ["stop", "pause"])
-def test_a_worker_that_does_not_answer_is_not_waited_for(lab: Lab, call: Call, command: str) -> None:
+def test_a_worker_that_does_not_answer_is_not_waited_for(lab: Lab, call: CommandLine, command: str) -> None:
     lab.submissions.submit(lab.validation.resolve(CONFIG))
     before = RunStore.open(lab.settings.database, clock=lambda: time.time() - 20)  # its lease has expired since
     run = before.leases.claim(slot="cpu", owner=Owner.of_this_process())
@@ -113,7 +102,7 @@ def test_a_worker_that_does_not_answer_is_not_waited_for(lab: Lab, call: Call, c
     assert time.monotonic() - began < ANSWER_S / 3
 
 
-def test_delete_says_what_it_did_and_how_it_is_taken_back(lab: Lab, call: Call) -> None:
+def test_delete_says_what_it_did_and_how_it_is_taken_back(lab: Lab, call: CommandLine) -> None:
     run = _claim(lab)
     lab.store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
     assert json.loads(call("delete", run.id, "--json")[1]) == {"run": run.id, "deleted": True}
@@ -123,7 +112,7 @@ def test_delete_says_what_it_did_and_how_it_is_taken_back(lab: Lab, call: Call) 
 
 
 def test_a_flag_is_stronger_than_the_variable_of_its_name(
-    lab: Lab, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lab: Lab, call: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _claim(lab)
     assert json.loads(call("runs", "--json")[1])["total"] == 1
@@ -137,7 +126,7 @@ def test_a_flag_is_stronger_than_the_variable_of_its_name(
     ("extra", "words"), [(0, "cannot be read as a picture"), (1, "has more than 10,485,760 bytes")]
 )
 def test_a_file_of_more_than_ten_mebibytes_is_no_picture(
-    command_line: Call, trained: dict[str, Any], tmp_path: Path, extra: int, words: str
+    command_line: CommandLine, trained: dict[str, Any], tmp_path: Path, extra: int, words: str
 ) -> None:
     path = tmp_path / "large.png"
     with path.open("wb") as file:

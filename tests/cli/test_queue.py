@@ -4,16 +4,15 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from lab.cli.app import main
 from lab.config import RunConfig
 from lab.runs.owner import Owner
 from lab.runs.records import RunState
 from lab.service.lab import Lab
 from lab.settings import Settings
+from tests.cli.conftest import run_command
 
 
 @pytest.fixture
@@ -29,18 +28,8 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     return lab
 
 
-def _call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    code: Any = 0
-    try:
-        main(list(words))
-    except SystemExit as leave:
-        code = leave.code
-    out, err = capsys.readouterr()
-    return int(code or 0), out, err
-
-
 def test_the_queue_lists_what_trains_then_what_waits(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = _call(capsys, "queue", "--json")
+    code, out, _ = run_command(capsys, "queue", "--json")
     answer = json.loads(out)["queue"]
     assert code == 0
     assert [(run["name"], run["state"], run["place"]) for run in answer] == [
@@ -50,23 +39,23 @@ def test_the_queue_lists_what_trains_then_what_waits(lab: Lab, capsys: pytest.Ca
         ("d", "queued", 3),
         ("e", "queued", 4),
     ]
-    table = _call(capsys, "queue")[1]
+    table = run_command(capsys, "queue")[1]
     assert table.index(answer[0]["run"]) < table.index(answer[1]["run"]) < table.index(answer[4]["run"])
 
 
 @pytest.mark.parametrize(("where", "after"), [("front", "ebcd"), ("up", "bced"), ("down", "bcde"), ("back", "bcde")])
 def test_a_run_is_moved_by_its_name(lab: Lab, capsys: pytest.CaptureFixture[str], where: str, after: str) -> None:
-    code, out, _ = _call(capsys, "queue", "move", "e", where, "--json")
+    code, out, _ = run_command(capsys, "queue", "move", "e", where, "--json")
     assert code == 0
     assert "".join(run["name"] for run in json.loads(out)["queue"]) == after
     assert "".join(run.name for run in lab.store.queue.list()) == "a" + after
 
 
 def test_what_trains_cannot_be_moved_and_a_wrong_place_is_named(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
-    code, _, err = _call(capsys, "queue", "move", "a", "up")
+    code, _, err = run_command(capsys, "queue", "move", "a", "up")
     assert code == 1
     assert "is running, so it has no place in the queue" in err
-    code, _, err = _call(capsys, "queue", "move", "b", "sideways")
+    code, _, err = run_command(capsys, "queue", "move", "b", "sideways")
     assert code == 2
     assert "'sideways' is not one of" in err
 
@@ -75,23 +64,23 @@ def test_stop_all_stops_everything_and_asks_where_a_person_asks(
     lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
-    assert "Stop 5 runs? [y/N]: " in _call(capsys, "queue", "stop-all")[1]
+    assert "Stop 5 runs? [y/N]: " in run_command(capsys, "queue", "stop-all")[1]
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))  # nobody answers
-    assert _call(capsys, "queue", "stop-all")[0] == 1
+    assert run_command(capsys, "queue", "stop-all")[0] == 1
     assert len(lab.store.queue.list()) == 5
-    code, out, _ = _call(capsys, "queue", "stop-all", "--json")
+    code, out, _ = run_command(capsys, "queue", "stop-all", "--json")
     assert code == 0
     assert [run["state"] for run in json.loads(out)["stopped"]] == ["stopped"] * 4 + ["stopping"]
     assert [run.state for run in lab.store.queue.list()] == [RunState.STOPPING]
-    assert "0 runs stopped" in _call(capsys, "queue", "stop-all", "--yes")[1]
+    assert "0 runs stopped" in run_command(capsys, "queue", "stop-all", "--yes")[1]
 
 
 def test_a_read_only_lab_lists_the_queue_and_leaves_it(
     lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAB_READ_ONLY", "1")
-    assert _call(capsys, "queue", "--json")[0] == 0
+    assert run_command(capsys, "queue", "--json")[0] == 0
     for words in (("queue", "stop-all", "--yes"), ("queue", "move", "b", "back")):
-        code, _, err = _call(capsys, *words)
+        code, _, err = run_command(capsys, *words)
         assert code == 1
         assert "This lab is read-only" in err

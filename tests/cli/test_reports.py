@@ -14,6 +14,7 @@ from lab.runs.owner import Owner
 from lab.runs.records import RunState, Series
 from lab.service.lab import Lab
 from lab.settings import Settings
+from tests.cli.conftest import run_command
 
 FAR = Owner(host="elsewhere", pid=1, pid_start="x")
 
@@ -36,13 +37,8 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
 
 
 def _command_line(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any, str]:
-    code: Any = 0
-    try:
-        main([*words, "--json"])
-    except SystemExit as leave:
-        code = leave.code
-    out, err = capsys.readouterr()
-    return int(code or 0), json.loads(out), err
+    code, out, err = run_command(capsys, *words, "--json")
+    return code, json.loads(out), err
 
 
 def test_runs_are_searched_and_sorted_as_on_the_page(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
