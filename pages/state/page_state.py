@@ -6,7 +6,7 @@ something else, so that nothing is replaced in silence. (Streamlit's own `bind` 
 ids, and its `persist_state` one key a widget.)
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Generic, TypeVar, cast
 
@@ -27,6 +27,16 @@ class _Seen:
 
     texts: Mapping[str, str | None] = field(default_factory=dict)
     wrong: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
+
+
+def is_offered(reported: Any, offered: Collection[str] | None) -> bool:
+    """Whether everything that a widget reports, one value or several, is among its choices; True where none are given.
+
+    A browser reports labels, and one from before they changed comes back as its text. Such a report is dropped: the widget
+    shows what was chosen again.
+    """
+    chosen = reported if isinstance(reported, list | tuple) else () if reported is None else (reported,)
+    return offered is None or set(chosen) <= set(offered)
 
 
 class PageState(Generic[S]):
@@ -63,8 +73,7 @@ class PageState(Generic[S]):
 
         item: for a field that is a mapping, whose value, and `default` where it has none yet. value: to show instead of the
         field's. then: called after a change. leave: other fields whose part of the address goes with it.
-        offered: the choices, where their labels change: a browser reports labels, and one from before comes back as its text.
-        Such a report is dropped, and the widget shows the field again.
+        offered: the choices, where their labels change (`is_offered`).
         """
         key = self.widget_key(name, item)
         held = getattr(self.read(), name)
@@ -89,8 +98,7 @@ class PageState(Generic[S]):
     ) -> None:
         value = value_of(key)
         value = tuple(value) if isinstance(value, list) else value
-        chosen = value if isinstance(value, tuple) else () if value is None else (value,)
-        if offered is not None and not set(chosen) <= set(offered):
+        if not is_offered(value, offered):
             return
         self.change(**{name: {**getattr(self.read(), name), item: value} if item else value})
         self.leave(*leave)

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from pages.state.codec import encode
-from pages.state.page_state import PageState
+from pages.state.page_state import PageState, is_offered
 from pages.state.runs_view import RunsView, parse_view
 from pages.state.session import put, value_of
 
@@ -68,8 +68,7 @@ def forget_view() -> None:
 def bind(name: str, value: Any, *, offered: Collection[str] | None = None) -> dict[str, Any]:
     """Return `key` and `on_change` of the widget for one part of the view; it shows `value`.
 
-    A tuple in the view is a list in the widget. offered: where labels change with the choice. A browser reports labels, and
-    an old one comes back as its text: such a report is dropped, and the widget shows the view again.
+    A tuple in the view is a list in the widget. offered: the choices, where their labels change with what is chosen (`is_offered`).
     """
     key = f"runs.{name}"
     put(key, list(value) if isinstance(value, tuple) else value)
@@ -78,7 +77,7 @@ def bind(name: str, value: Any, *, offered: Collection[str] | None = None) -> di
 
 def _take(name: str, key: str, offered: Collection[str] | None) -> None:
     value = value_of(key)
-    if offered is not None and not set(value) <= set(offered):
+    if not is_offered(value, offered):
         return
     again = {"page": 1} if name in ("q", "sort") else {}
     change_view(**{name: tuple(value) if isinstance(value, list) else value}, **again)
