@@ -61,7 +61,9 @@ COMMANDS = (
         "sharing:export",
     ),
     LazyCommand("import", "Import the runs of a BUNDLE after checking it.", "sharing:import_runs"),
-    LazyCommand("compare", "Compare the settings and results of RUNS.", "sharing:compare"),
+    LazyCommand(
+        "compare", "Compare the settings and results of RUNS, or say whether one side is better.", "compare:compare"
+    ),
     LazyCommand(
         "worker",
         "Run the worker in the foreground until the queue has been empty for some minutes.",

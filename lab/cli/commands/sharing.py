@@ -1,4 +1,4 @@
-"""`export`, `import` and `compare`."""
+"""`export` and `import`."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,15 +7,13 @@ from typing import Any
 
 import click
 
-from lab.cli.output import echo, json_flag, print_json, print_table, write_file
+from lab.cli.output import echo, json_flag, print_json, write_file
 from lab.cli.run_json import as_dict
 from lab.errors import InputError
 from lab.service.lab import Lab
 from lab.settings import user_path
 from lab.sharing.bundle.read import import_bundle
-from lab.sharing.comparison import comparison_table, differing_settings, list_results, result_of, run_labels
 from lab.sharing.formats import FORMATS, ExportFormat, export_runs, get_format
-from lab.sharing.tables import shown
 
 
 @click.command("export")
@@ -87,29 +85,3 @@ def import_runs(lab: Lab, bundle: Path, as_json: bool) -> None:
     else:
         for run in records:
             echo(f"Run {run.id} ({run.name}) was imported.")
-
-
-@click.command()
-@click.argument("runs", nargs=-1, required=True)
-@json_flag
-@click.pass_obj
-def compare(lab: Lab, runs: tuple[str, ...], as_json: bool) -> None:
-    """Compare the settings and results of RUNS."""
-    records = [lab.store.runs.resolve(run) for run in runs]
-    if as_json:
-        print_json(
-            {
-                "runs": [as_dict(run) for run in records],
-                "labels": run_labels(records),
-                "differences": differing_settings(records),
-                "results": {key: [result_of(run, key) for run in records] for key in list_results()},
-            }
-        )
-        return
-    table = comparison_table(records)
-    numbers = list(list_results().values())
-    print_table(
-        table.columns,
-        [[shown(cell, column=c) for cell, c in zip(row, table.columns, strict=True)] for row in table.rows],
-        right=numbers,
-    )

@@ -1,0 +1,124 @@
+"""`compare`: runs beside each other, and the verdict on whether one side is better."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from lab.cli.output import echo, json_flag, print_json, print_table
+from lab.cli.run_json import as_dict
+from lab.comparison.runs import Comparison, compare_runs, compare_settings
+from lab.comparison.words import MCNEMAR_NOTE, notes_of, verdict_text
+from lab.lazy import load
+from lab.runs.records import RunRecord
+from lab.service.lab import Lab
+from lab.sharing.comparison import comparison_table, differing_settings, list_results, result_of, run_labels
+from lab.sharing.tables import shown
+
+
+@click.command()
+@click.argument("runs", nargs=-1)
+@click.option("--a", "side_a", multiple=True, metavar="RUN", help="A run of side A; given once for each of its runs.")
+@click.option("--b", "side_b", multiple=True, metavar="RUN", help="A run of side B; given once for each of its runs.")
+@click.option("--verdict", is_flag=True, help="Say whether B is better than A; of RUNS, each setting against each.")
+@click.option("--mcnemar", is_flag=True, help="Compare the networks of two runs on the same test images.")
+@click.option(
+    "--paired/--independent",
+    default=None,
+    help="Whether runs of equal seeds are pairs. [default: from 8 equal seeds on]",
+)
+@json_flag
+@click.pass_obj
+def compare(
+    lab: Lab,
+    runs: tuple[str, ...],
+    side_a: tuple[str, ...],
+    side_b: tuple[str, ...],
+    verdict: bool,
+    mcnemar: bool,
+    paired: bool | None,
+    as_json: bool,
+) -> None:
+    """Compare the settings and results of RUNS, or say whether one side is better.
+
+    With --verdict the answer is yes, no difference shown, or not enough runs (five of each side), with the difference B
+    minus A in test accuracy, its 95 % interval and the p-value.
+    """
+    a, b = ([lab.store.runs.resolve(run) for run in side] for side in (side_a, side_b))
+    records = [lab.store.runs.resolve(run) for run in runs]
+    _check(records, a, b, judge=verdict or mcnemar)
+    if mcnemar:
+        _mcnemar(lab, [*records, *a, *b], as_json=as_json)
+    elif not verdict:
+        _table(records, as_json=as_json)
+    else:
+        found = (compare_runs(a, b, paired=paired),) if a or b else compare_settings(records, paired=paired)
+        _verdicts(found, as_json=as_json)
+
+
+def _check(runs: Sequence[RunRecord], a: Sequence[RunRecord], b: Sequence[RunRecord], *, judge: bool) -> None:
+    if not (runs or a or b):
+        raise click.UsageError("Name the RUNS to compare, or two sides with --a RUN and --b RUN.")
+    if runs and (a or b):
+        raise click.UsageError("Give either RUNS or the sides --a and --b, not both.")
+    if (a or b) and not judge:
+        raise click.UsageError("--a and --b are for --verdict and --mcnemar: add one of them.")
+
+
+def _mcnemar(lab: Lab, pair: Sequence[RunRecord], *, as_json: bool) -> None:
+    if len(pair) != 2:
+        raise click.UsageError(f"McNemar's test compares two networks, but {len(pair)} runs were named.")
+    verdict = load("lab.service.answers:compare_networks")(lab, *pair)
+    text = verdict_text(verdict, a=_name("A", [pair[0]], pair), b=_name("B", [pair[1]], pair))
+    if as_json:
+        print_json({**verdict.as_dict(), "text": text, "notes": [MCNEMAR_NOTE]})
+    else:
+        echo(f"{text}\n{MCNEMAR_NOTE}")
+
+
+def _verdicts(found: Sequence[Comparison], *, as_json: bool) -> None:
+    every = [run for one in found for run in (*one.a.runs, *one.b.runs)]
+    answers = [_answer(one, every) for one in found]
+    if as_json:
+        print_json(answers[0] if len(answers) == 1 else {"verdicts": answers})
+        return
+    for answer in answers:
+        echo("\n".join([answer["text"], *answer["notes"]]))
+
+
+def _answer(one: Comparison, every: Sequence[RunRecord]) -> dict[str, Any]:
+    text = verdict_text(one.verdict, a=_name("A", one.a.runs, every), b=_name("B", one.b.runs, every))
+    return {
+        **one.verdict.as_dict(),
+        "text": text,
+        "notes": list(notes_of(one)),
+        "sampling_error": one.sampling_error,
+        "a": [run.id for run in one.a.runs],
+        "b": [run.id for run in one.b.runs],
+    }
+
+
+def _name(side: str, runs: Sequence[RunRecord], every: Sequence[RunRecord]) -> str:
+    """Return such as "B (lr 0.01)": the side, and what its first run has for settings among all of them."""
+    labels = {run.id: label for run, label in zip(every, run_labels(every, without=("seed",)), strict=True)}
+    return f"{side} ({labels[runs[0].id]})" if runs else side
+
+
+def _table(records: Sequence[RunRecord], *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "runs": [as_dict(run) for run in records],
+                "labels": run_labels(records),
+                "differences": differing_settings(records),
+                "results": {key: [result_of(run, key) for run in records] for key in list_results()},
+            }
+        )
+        return
+    table = comparison_table(records)
+    numbers = list(list_results().values())
+    print_table(
+        table.columns,
+        [[shown(cell, column=c) for cell, c in zip(row, table.columns, strict=True)] for row in table.rows],
+        right=numbers,
+    )

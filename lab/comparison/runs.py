@@ -1,0 +1,74 @@
+"""The verdict on runs: which side is better in headline test accuracy, over seeds. Several settings: each against each."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from lab.comparison.sides import Side, check_comparable, make_side
+from lab.comparison.verdict import PAIRS_FROM, Verdict, compare_values, correct, sampling_error
+from lab.errors import InputError
+from lab.runs.encoding import setting_key
+from lab.runs.records import RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two sides with the verdict on b against a. sampling_error: of the better mean on this test set, None if unknown."""
+
+    a: Side
+    b: Side
+    verdict: Verdict
+    sampling_error: float | None
+    test_images: int | None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on runs that do not count, and on what limits the verdict."""
+        same = {setting_key(run.config) for run in self.a.runs} == {setting_key(run.config) for run in self.b.runs}
+        return (*self.a.notes, *self.b.notes, *(("Both sides have the same settings.",) if same else ()))
+
+
+def compare_runs(a: Sequence[RunRecord], b: Sequence[RunRecord], *, paired: bool | None = None) -> Comparison:
+    """Return the verdict on two groups of runs.
+
+    paired: whether runs of equal seeds are pairs; by default they are where both sides have one setting each, the same
+    seeds, and at least `PAIRS_FROM` of them. Raises `InputError` where the runs cannot be compared, or not as pairs.
+    """
+    check_comparable(a, b)
+    sides = make_side("A", a), make_side("B", b)
+    left, right = sides
+    can_pair = left.seeds == right.seeds and len(set(left.seeds)) == len(left.seeds)
+    if paired and not can_pair:
+        raise InputError("Pairs need one run of each seed on both sides: fill up the seeds, or leave --paired out.")
+    if paired is None:
+        paired = can_pair and left.settings == right.settings == 1 and len(left.runs) >= PAIRS_FROM
+    verdict = compare_values(left.values, right.values, paired=paired)
+    images = next(
+        (run.environment.test_images for run in (*left.runs, *right.runs) if run.environment.test_images), None
+    )
+    means = [fmean(side.values) for side in sides if side.values]
+    return Comparison(left, right, verdict, sampling_error(max(means), images) if images and means else None, images)
+
+
+def compare_settings(runs: Sequence[RunRecord], *, paired: bool | None = None) -> tuple[Comparison, ...]:
+    """Return the verdicts on each setting against each later one, corrected after Holm where there are several.
+
+    Runs that differ only in their seed are one setting; settings are in the order of their first runs. Raises `InputError`
+    for fewer than two settings and where the runs cannot be compared.
+    """
+    groups: dict[str, list[RunRecord]] = {}
+    for run in runs:
+        groups.setdefault(setting_key(run.config), []).append(run)
+    if len(groups) < 2:
+        raise InputError(
+            "All these runs have the same settings but for their seeds: name runs of at least two settings."
+        )
+    found = [compare_runs(a, b, paired=paired) for a, b in itertools.combinations(groups.values(), 2)]
+    if len(found) == 1:
+        return tuple(found)
+    corrected = correct([one.verdict for one in found])
+    return tuple(
+        Comparison(one.a, one.b, verdict, one.sampling_error, one.test_images)
+        for one, verdict in zip(found, corrected, strict=True)
+    )

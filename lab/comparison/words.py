@@ -1,0 +1,79 @@
+"""A verdict in one or a few plain sentences, the same for page, command line and reports."""
+
+from fractions import Fraction
+
+from lab.comparison.runs import Comparison
+from lab.comparison.verdict import LEAST_PAIRS, LEAST_RUNS, Answer, Verdict
+from lab.formatting import format_percent, plural
+
+_LEAST_P = 1e-4
+MCNEMAR_NOTE = "This is about these two networks; whether their settings differ, several seeds of each say."
+
+
+def verdict_text(verdict: Verdict, *, a: str, b: str) -> str:
+    """Return the verdict as sentences. a, b: what the two sides are called."""
+    if verdict.verdict is Answer.FEW:
+        return _few(verdict)
+    difference = verdict.difference or 0.0
+    better, other = (b, a) if difference > 0 else (a, b)
+    numbers = f"({_interval(verdict)}; {_p_text(verdict)}; {verdict.test}, {_counts(verdict)})"
+    if verdict.verdict is Answer.YES:
+        return f"Yes: {better} is better than {other} by {_points(abs(difference))} {numbers}."
+    seen = f"{better} is ahead by {_points(abs(difference))}" if difference else "both are equal on average"
+    return f"No difference shown: {seen} {numbers}. Every difference inside the interval is still possible."
+
+
+def notes_of(comparison: Comparison) -> tuple[str, ...]:
+    """Return the sentences beside a verdict: runs that do not count, and the sampling error beside a smaller difference."""
+    return (*comparison.notes, *filter(None, [sampling_note(comparison)]))
+
+
+def sampling_note(comparison: Comparison) -> str:
+    """Say that the difference is smaller than the sampling error of the test set, "" where it is not or nobody knows."""
+    difference, error, images = comparison.verdict.difference, comparison.sampling_error, comparison.test_images
+    if error is None or images is None or difference is None or abs(difference) >= error:
+        return ""
+    return (
+        f"The difference is smaller than the sampling error of one accuracy on {images:,} test images "
+        f"(± {_points(error)}): other images of the same kind may say otherwise."
+    )
+
+
+def _few(verdict: Verdict) -> str:
+    needed = f"{LEAST_PAIRS} pairs" if "pairs" in verdict.test else f"{LEAST_RUNS} of each"
+    text = f"Not enough runs ({_counts(verdict)}): at least {needed} are needed."
+    if not verdict.n_a or not verdict.n_b:
+        return text
+    if verdict.chance == 1.0:
+        return f"{text} One run each says nothing: one of them is always better."
+    odds = Fraction(verdict.chance or 1.0).limit_denominator(100_000)
+    return (
+        f"{text} Even if every run of one side were better than every run of the other, chance alone would do that "
+        f"{odds.numerator} time{'' if odds.numerator == 1 else 's'} in {odds.denominator:,}."
+    )
+
+
+def _interval(verdict: Verdict) -> str:
+    low, high = (100 * (bound or 0.0) for bound in (verdict.low, verdict.high))
+    if (verdict.difference or 0.0) < 0:  # as seen from the side that is ahead
+        low, high = -high, -low
+    return f"95 % interval {low:.2f} to {high:.2f}"
+
+
+def _p_text(verdict: Verdict) -> str:
+    p, word = (verdict.p, "p") if verdict.adjusted is None else (verdict.adjusted, "p after Holm's correction")
+    if p is None:
+        return ""
+    return f"{word} < {_LEAST_P}" if p < _LEAST_P else f"{word} = {p:.2g}"
+
+
+def _counts(verdict: Verdict) -> str:
+    if "McNemar" in verdict.test:
+        return "the same test images"
+    if "pairs" in verdict.test:
+        return plural(verdict.n_a, "pair")
+    return f"{verdict.n_a} and {plural(verdict.n_b, 'run')}"
+
+
+def _points(share: float) -> str:
+    return f"{format_percent(share).removesuffix(' %')} points"

@@ -1,0 +1,195 @@
+"""Tests and intervals against textbook values, SciPy, and the theory of typical values; the least numbers that can speak."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lab.comparison.randomization import confidence_interval, independent_groups, pairs
+from lab.comparison.verdict import (
+    Answer,
+    Verdict,
+    compare_answers,
+    compare_values,
+    correct,
+    least_p,
+    sampling_error,
+)
+
+# Darwin's maize, height of crossed less self-fertilised plants in eighths of an inch (Fisher, The Design of Experiments, §21).
+MAIZE = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48], dtype=float)
+
+
+def _welch(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
+    return np.asarray(stats.ttest_ind(a, b, equal_var=False, axis=axis).statistic)
+
+
+def test_fishers_test_of_darwins_maize() -> None:
+    """1,726 of the 32,768 ways to give the differences signs are as far from 0 as the observed one."""
+    design = pairs(np.zeros(15), MAIZE)
+    assert design.exact
+    assert design.tails(0.0).p == 1726 / 32_768
+
+
+@pytest.mark.parametrize(("n_a", "n_b"), [(5, 5), (5, 8), (7, 4)])
+def test_the_permutation_test_is_that_of_scipy(n_a: int, n_b: int) -> None:
+    random = np.random.default_rng(n_a)
+    a, b = random.normal(size=n_a), random.normal(0.8, 2.0, size=n_b)
+    theirs = stats.permutation_test((b, a), _welch, n_resamples=np.inf, vectorized=True)
+    assert independent_groups(a, b).tails(0.0).p == pytest.approx(theirs.pvalue, abs=1e-12)
+
+
+def test_a_sample_of_the_reassignments_comes_near_all_of_them() -> None:
+    random = np.random.default_rng(3)
+    a, b = random.normal(size=10), random.normal(0.9, size=10)
+    sampled = independent_groups(a, b)
+    theirs = stats.permutation_test((b, a), _welch, n_resamples=np.inf, vectorized=True)
+    assert not sampled.exact
+    assert sampled.tails(0.0).p == pytest.approx(theirs.pvalue, abs=0.006)
+    assert compare_values(a.tolist(), b.tolist()) == compare_values(a.tolist(), b.tolist())
+
+
+def test_the_interval_of_pairs_ends_at_typical_values() -> None:
+    """The means of all subsets cut the line into equally likely parts (Hartigan 1969)."""
+    differences = MAIZE[:7]
+    means = sorted(np.mean(c) for k in range(1, 8) for c in itertools.combinations(differences, k))
+    low, high = confidence_interval(pairs(np.zeros(7), differences), scale=100.0)
+    assert (low, high) == pytest.approx((means[2], means[-3]), abs=1e-4)  # 3 of 128 parts are left out at either end
+
+
+def test_the_interval_of_equal_groups_ends_at_differences_of_subset_means() -> None:
+    a, b = np.array([3.1, 2.7, 4.0, 3.3, 2.2]), np.array([4.4, 5.1, 3.9, 4.2, 6.0])
+    means = sorted(
+        np.mean(right) - np.mean(left)
+        for k in range(1, 6)
+        for left in itertools.combinations(a, k)
+        for right in itertools.combinations(b, k)
+    )
+    low, high = confidence_interval(independent_groups(a, b), scale=4.0)
+    assert len(means) == 251
+    assert (low, high) == pytest.approx((means[5], means[-6]), abs=1e-6)  # 6 of 252 parts at either end
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_the_interval_excludes_nothing_exactly_where_the_answer_is_yes(paired: bool) -> None:
+    random = np.random.default_rng(7)
+    answers = []
+    for _ in range(60):
+        found = compare_values(
+            random.normal(size=6).tolist(), random.normal(1.2, size=6 + 2 * (not paired)).tolist(), paired=paired
+        )
+        assert found.low is not None
+        assert found.high is not None
+        assert found.difference is not None
+        assert found.low <= found.difference <= found.high
+        assert (found.verdict is Answer.YES) == (found.low > 0 or found.high < 0)
+        answers.append(found.verdict)
+    assert {Answer.YES, Answer.NO} == set(answers)
+
+
+def test_exchanging_the_sides_turns_everything_round() -> None:
+    a, b = [0.98, 0.981, 0.979, 0.983, 0.98], [0.985, 0.986, 0.984, 0.981, 0.99, 0.987]
+    one, other = compare_values(a, b), compare_values(b, a)
+    assert one.difference == pytest.approx(0.005, abs=1e-4)
+    assert (one.difference, one.low, one.high) == pytest.approx((-other.difference, -other.high, -other.low), abs=1e-9)
+    assert (one.p, one.n_a, one.n_b) == (other.p, other.n_b, other.n_a)
+
+
+@pytest.mark.parametrize(
+    ("n_a", "n_b", "paired", "chance"),
+    [(1, 1, False, 1.0), (2, 2, False, 1 / 3), (3, 3, False, 0.1), (4, 4, False, 2 / 70), (5, 5, True, 1 / 16)],
+)
+def test_too_few_runs_say_what_chance_alone_does(n_a: int, n_b: int, paired: bool, chance: float) -> None:
+    found = compare_values([0.1 * k for k in range(n_a)], [9 + 0.1 * k for k in range(n_b)], paired=paired)
+    assert (found.verdict, found.p, found.low, found.high) == (Answer.FEW, None, None, None)
+    assert found.chance == pytest.approx(chance)
+    assert found.difference == pytest.approx(9.0)
+
+
+def test_the_least_numbers_that_can_speak() -> None:
+    assert (least_p(5, 5), least_p(6, 6, paired=True)) == (2 / 252, 2 / 64)
+    assert compare_values([1, 2, 3, 4, 5], [6, 7, 8, 9, 10]).p == 2 / 252
+    assert compare_values([1, 2, 3, 4, 5, 6], [2, 4, 6, 8, 10, 12], paired=True).p == 2 / 64
+    assert compare_values([1] * 4, [9] * 40).verdict is Answer.FEW
+    assert compare_values([], [1.0]).difference is None
+
+
+def test_equal_values_show_no_difference_and_constant_ones_do() -> None:
+    same = compare_values([0.9] * 5, [0.9] * 5)
+    assert (same.verdict, same.p, same.difference) == (Answer.NO, 1.0, 0.0)
+    assert (same.low, same.high) == pytest.approx((0.0, 0.0), abs=1e-9)
+    apart = compare_values([0.9] * 5, [0.91] * 5)
+    assert (apart.verdict, apart.p) == (Answer.YES, 2 / 252)
+    assert (apart.low, apart.high) == pytest.approx((0.01, 0.01), abs=1e-9)
+    half = compare_values([0.9] * 5, [0.9, 0.9, 0.9, 0.9, 0.91])
+    assert (half.verdict, half.p) == (Answer.NO, 1.0)
+
+
+def test_one_diverged_run_does_not_make_the_others_better() -> None:
+    """Its accuracy counts; the difference is large, and chance does as much in one of ten: it may be in either group."""
+    found = compare_values([0.98, 0.981, 0.979, 0.982, 0.098], [0.98, 0.982, 0.981, 0.979, 0.983])
+    assert (found.verdict, round(found.difference or 0, 3)) == (Answer.NO, 0.177)
+    assert found.low is not None
+    assert found.low < 0 < (found.high or 0)
+
+
+def test_hundreds_of_runs() -> None:
+    random = np.random.default_rng(0)
+    found = compare_values(random.normal(0.98, 0.001, 300).tolist(), random.normal(0.981, 0.001, 250).tolist())
+    assert (found.verdict, found.test) == (Answer.YES, "permutation test (sampled)")
+    assert (found.low, found.high) == pytest.approx((0.00083, 0.00117), abs=0.0001)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_what_is_no_number_is_refused(wrong: float) -> None:
+    with pytest.raises(ValueError, match="not finite"):
+        compare_values([1, 2, 3, 4, wrong], [1, 2, 3, 4, 5])
+    with pytest.raises(ValueError, match="pairs of 5 and 6"):
+        compare_values([1] * 5, [1] * 6, paired=True)
+
+
+def _answers(both: int, only_a: int, only_b: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
+    a = [True] * both + [True] * only_a + [False] * only_b + [False] * neither
+    b = [True] * both + [False] * only_a + [True] * only_b + [False] * neither
+    return np.array(a), np.array(b)
+
+
+def test_mcnemars_test_of_a_textbook_table() -> None:
+    """Table [[101, 121], [59, 33]] of statsmodels' tests, which R's exact2x2 agrees with: p = 4.434e-06."""
+    found = compare_answers(*_answers(101, 121, 59, 33))
+    assert found.p == pytest.approx(4.434e-06, rel=1e-3)
+    assert found.p == pytest.approx(stats.binomtest(59, 180).pvalue, rel=1e-9)
+    assert (found.verdict, found.difference) == (Answer.YES, pytest.approx(-62 / 314))
+
+
+def test_mcnemars_interval_never_contradicts_the_test() -> None:
+    for only_b in range(0, 90, 3):
+        for only_a in range(0, only_b + 1, 2):
+            found = compare_answers(*_answers(400 - only_a - only_b, only_a, only_b, 3))
+            assert found.low is not None
+            assert (found.verdict is Answer.YES) == (found.low > 0), (only_a, only_b)
+
+
+def test_networks_that_answer_alike_do_not_differ() -> None:
+    right = np.array([True, False, True])
+    found = compare_answers(right, right)
+    assert (found.p, found.difference, found.verdict) == (1.0, 0.0, Answer.NO)
+    with pytest.raises(ValueError, match="answers of shapes"):
+        compare_answers(right, right[:2])
+
+
+def test_holms_correction_of_a_textbook_example() -> None:
+    """Of p = 0.01, 0.04, 0.03 and 0.005 the second and third are no longer below 5 %."""
+    made = [Verdict(Answer.YES, 0.1, 0.05, 0.15, 5, 5, p, "permutation test") for p in (0.01, 0.04, 0.03, 0.005)]
+    few = Verdict(Answer.FEW, 0.1, None, None, 2, 2, None, "permutation test", 1 / 3)
+    found = correct([*made, few])
+    assert [one.adjusted for one in found[:4]] == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert [one.verdict for one in found] == [Answer.YES, Answer.NO, Answer.NO, Answer.YES, Answer.FEW]
+    assert correct([]) == ()
+
+
+def test_the_sampling_error_of_ten_thousand_images_near_99_percent_is_a_tenth_of_a_point() -> None:
+    assert sampling_error(0.99, 10_000) == pytest.approx(0.000995, abs=1e-6)
+    assert sampling_error(1.0, 10) == 0.0
