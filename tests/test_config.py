@@ -99,6 +99,7 @@ def test_every_setting_that_decides_the_result_changes_the_digest() -> None:
     contexts = [
         RunConfig(optimizer="sgd", schedule="step", patience=2),
         RunConfig(optimizer="adam", schedule="cosine", loss="cross-entropy"),
+        RunConfig(fork_of="0123456789ab", fork_epoch=2),
     ]
     for spec in FIELDS.values():
         if not spec.result:

@@ -5,8 +5,9 @@ from typing import Any, TypeVar
 
 import click
 
+from lab.architectures.registry import list_architectures
 from lab.config import FIELDS, FieldSpec, RunConfig
-from lab.errors import ConfigError
+from lab.errors import ConfigError, near_miss
 from lab.presets import get_preset
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -39,6 +40,18 @@ def parse_option(text: str) -> tuple[str, Any]:
     if "," in value:
         return name, [_scalar(part) for part in value.removesuffix(",").split(",")]
     return name, _scalar(value)
+
+
+def parse_setting(text: str) -> tuple[str, Any, bool]:
+    """Read `lr=0.01` as a setting's name and value, and any other name as an option of the network (then True)."""
+    name, sign, value = text.partition("=")
+    field = name.strip().replace("-", "_")
+    if sign and field in FIELDS and FIELDS[field].kind is not dict:
+        return field, value if FIELDS[field].kind is str else _scalar(value), False
+    known = [*FIELDS, *(option.name for arch in list_architectures() for option in arch.options)]
+    if not sign or name not in known:
+        raise ConfigError(f"The change is {text!r}, but it must look like NAME=VALUE. {near_miss(name, known)}")
+    return *parse_option(text), True
 
 
 def _scalar(text: str) -> Any:

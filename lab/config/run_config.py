@@ -92,6 +92,23 @@ class RunConfig(ConfigBase):
         "Id of a run whose best saved weights are the initial ones (fine-tuning); empty draws new ones.",
         "training",
     )
+    fork_of: str = setting(
+        "",
+        "Fork of",
+        "Id of the run that this one goes on from, after one of its saved epochs; empty begins anew.",
+        "training",
+        relevant=lambda c: c.fork_epoch > 0,
+    )
+    fork_epoch: int = setting(
+        0,
+        "Fork after epoch",
+        "Saved epoch of the other run after which this one goes on, with its own settings.",
+        "training",
+        low=0,
+        high=10_000,
+        short="fork epoch",
+        relevant=lambda c: c.fork_of != "",
+    )
     eval_every: int = setting(
         0,
         "Validate every N steps",

@@ -6,6 +6,7 @@ Stored JSON is older and newer than any release: a fact that this release does n
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from typing import Any, ClassVar, Self
 
 from lab.metrics import is_share
@@ -126,12 +127,20 @@ class RunProgress(_Counts):
     device: str | None = _fact(DEVICES)
 
 
+class ForkState(StrEnum):
+    """How a fork got the state in which it began."""
+
+    CHECKPOINT = "checkpoint"  # the other run's checkpoint of that epoch
+    RECOMPUTED = "recomputed"  # its epochs trained again, and their weights found equal to the saved ones
+    WEIGHTS = "weights"  # its saved weights and a fresh optimizer
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnvironment(RunFacts):
     """Where and on what data a run was trained. normalization: mean and deviation, or empty; memory in megabytes.
 
     steps: "captured", "launched" (a CPU knows no other way) or "launched, because …". matmul: torch's name for the
-    precision of float32 matrix products.
+    precision of float32 matrix products. fork_state: a `ForkState`, None for a run that is no fork.
     """
 
     device: str | None = _fact(DEVICES)
@@ -150,6 +159,7 @@ class RunEnvironment(RunFacts):
     train_images: int | None = _fact(COUNT)
     val_images: int | None = _fact(COUNT)
     test_images: int | None = _fact(COUNT)
+    fork_state: str | None = _fact(TEXT)
 
     @property
     def steps_words(self) -> str:

@@ -9,19 +9,22 @@ from lab.config import INPUT_SIZES, RunConfig
 from lab.data.registry import get_dataset_spec
 from lab.data.spec import DatasetSpec
 from lab.runs.records import RunRecord
+from lab.service.forks import check_names_a_point
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedConfig:
     """A configuration whose names are known, options checked, "auto" sizes concrete and ineffective settings reset.
 
-    config: what a run of it stores. parent: the run of `init_from`, None without one. Only `resolve` makes these.
+    config: what a run of it stores. parent: the run of `init_from`, None without one, and for a fork, which goes on from
+    the weights of another run. fork_of: that run. Only `resolve` makes these.
     """
 
     config: RunConfig
     architecture: Architecture
     dataset: DatasetSpec
     parent: RunRecord | None = None
+    fork_of: RunRecord | None = None
 
     @property
     def input_side(self) -> int:
@@ -43,7 +46,7 @@ class ResolvedConfig:
 def resolve(config: RunConfig, *, find_run: Callable[[str], RunRecord]) -> ResolvedConfig:
     """Return the configuration as it will run.
 
-    find_run: returns the run of an id or name, for `init_from`. Raises `UnknownNameError` with the near miss,
+    find_run: returns the run of an id or name, for `init_from` and `fork_of`. Raises `UnknownNameError` with the near miss,
     `ConfigError` for options that the network does not have, and what `find_run` raises.
     """
     architecture = get_architecture(config.arch)
@@ -53,10 +56,14 @@ def resolve(config: RunConfig, *, find_run: Callable[[str], RunRecord]) -> Resol
         "arch_options": check_options(architecture, config.arch_options),
         "input_size": _concrete(side),
     }
-    parent = find_run(config.init_from) if config.init_from else None
+    check_names_a_point(config)
+    fork_of = find_run(config.fork_of) if config.fork_of else None
+    parent = find_run(config.init_from) if config.init_from and fork_of is None else None
     if parent is not None:
         changes["init_from"] = parent.id
-    return ResolvedConfig(config.replace(**changes).normalised(), architecture, dataset, parent)
+    if fork_of is not None:
+        changes["fork_of"] = fork_of.id
+    return ResolvedConfig(config.replace(**changes).normalised(), architecture, dataset, parent, fork_of)
 
 
 def _concrete(side: int) -> str:

@@ -31,11 +31,14 @@ class Submissions:
 
         Runs of one family differ only in their length and have a schedule that does not look ahead, so that a longer
         one can continue a shorter one. With an empty family no run can. A fine-tuned run is identified by the weights
-        it starts from: the run they are of may go on and learn more. Raises `InputError` where that run has none.
+        it starts from: the run they are of may go on and learn more. A fork is identified by the run and the epoch it
+        goes on from, and by the weights saved there. Raises `InputError` where there are no such weights.
         """
         config = resolved.config
         checksum = dataset_checksum(config.dataset, root=self._settings.data)
-        if config.init_from:
+        if config.fork_of:
+            checksum += self._weights.find(config.fork_of, epoch=config.fork_epoch).sha256
+        elif config.init_from:
             checksum += self._weights.find(config.init_from).sha256
         fingerprint = config.digest(data_checksum=checksum)
         if config.schedule not in ("constant", "step") or config.max_steps or config.restore_best:

@@ -6,6 +6,7 @@ from lab.errors import ConfigError, DeviceError
 from lab.runs.records import RunRecord
 from lab.runs.store import RunStore
 from lab.service.datasets import Datasets
+from lab.service.forks import check_fork, find_fork_point
 from lab.service.resolved import ResolvedConfig, resolve
 from lab.settings import Settings
 
@@ -23,10 +24,15 @@ class Validation:
     def check_fits(self, resolved: ResolvedConfig) -> None:
         """Raise `ShapeError` if the network cannot take the images, `DataError` or `DeviceError` for what is not here.
 
+        For a fork also `InputError` where the other run has no such epoch, and `ConfigError` for a change that no fork
+        can have.
+
         A network without options at its own size takes every data set (the registry's tests build each one), so it is
         not built: that would import torch, and a first press on Train would be answered seconds later.
         """
         config = resolved.config
+        if resolved.fork_of is not None:
+            check_fork(config, find_fork_point(self._store, resolved.fork_of, config.fork_epoch))
         self._datasets.require(config.dataset)
         if resolved.parent is not None:
             _check_parent(config, resolved.parent)

@@ -92,6 +92,7 @@ class SavedWeights:
         return normalization_constants(self._datasets.load(run.config.dataset), run.config.normalization)
 
     def _initial_weights(self, config: RunConfig) -> bytes | None:
+        """Return the weights that a run begins with, None where it draws them from its seed."""
         return self._artifacts.read(self.find(config.init_from)) if config.init_from else None
 
     def _loaded(self, run: RunRecord, network: "nn.Module", *, epoch: int, step: int) -> LoadedNetwork:

@@ -51,7 +51,7 @@ def train(
     command: Callable[[], Command] = _always_run,
     resume: Checkpoint | None = None,
     steps: StepKind = StepKind.AUTO,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Train the network in place and yield events, `Started` first and `Ended` last.
 
     data lies on `device`. resume: a checkpoint of this run, or of a shorter one of the same configuration. steps: other

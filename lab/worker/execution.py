@@ -23,6 +23,7 @@ from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Ended
 from lab.worker.disk_reserve import release_reserve
+from lab.worker.fork_start import ForkStart, RecomputingEndedError
 from lab.worker.heartbeat import Heartbeat
 from lab.worker.recorder import RunRecorder
 from lab.worker.supervisor.log import log_worker
@@ -84,6 +85,11 @@ def _fail(lab: Lab, run: RunRecord, recorder: RunRecorder, reason: str) -> None:
 
 def _train(lab: Lab, run: RunRecord, recorder: RunRecorder, heartbeat: Heartbeat) -> Ended:
     network, data, device, resume = heartbeat.outage.call(lambda: _prepare(lab, run, recorder))
+    if resume is None and run.config.fork_of:
+        try:
+            resume = ForkStart(lab, run, recorder, device, heartbeat.command, heartbeat.outage).make(data)
+        except RecomputingEndedError as error:
+            return error.ended
     recorder.phase("training")
     return _record_events(run, network, data, device, heartbeat, resume, recorder)
 
@@ -100,7 +106,8 @@ def _prepare(
     saved = _starting_point(lab, run)
     resume = decode_checkpoint(saved) if saved is not None else None
     # A checkpoint holds every weight: a run that goes on needs neither its seed nor the run it was fine-tuned from.
-    network = build_from_config(run.config) if resume else lab.weights.build_initial(run.config)
+    has_state = resume is not None or run.config.fork_of
+    network = build_from_config(run.config) if has_state else lab.weights.build_initial(run.config)
     return network, data, device, resume
 
 

@@ -22,6 +22,7 @@ from lab.runs.artifacts import ArtifactStore
 from lab.runs.outage import Outage
 from lab.runs.records import RunRecord, RunRequest, RunState, SavedFile, Series
 from lab.runs.rows import AFTER_DEATH
+from lab.runs.run_facts import ForkState
 from lab.runs.store import RunStore
 from lab.training.events import Ended, Evaluated, Event, Notice, Snapshot, Started, StepMetrics
 from lab.worker.curve_history import CurveHistory
@@ -54,6 +55,7 @@ class RunRecorder:
         self._findings = run.findings
         self._data = DataFacts(classes=10)
         self._normalization: list[float] = []
+        self._fork_state = run.environment.fork_state  # of an earlier attempt
         self._started_at = (0, 0.0)  # step and clock at which this attempt began, for an honest time left
         self._flushed = self._diagnosed = time.monotonic()
 
@@ -67,6 +69,10 @@ class RunRecorder:
     def describe(self, mean: float, std: float, data: DataFacts) -> None:
         """Note the normalisation the network is trained with, and its classes."""
         self._normalization, self._data = [mean, std], data
+
+    def forked(self, how: ForkState) -> None:
+        """Note how a fork got its first state."""
+        self._fork_state = how.value
 
     def record(self, event: Event) -> None:
         """Write down one event."""
@@ -137,6 +143,7 @@ class RunRecorder:
             "val_images": event.val_images,
             "test_images": event.test_images,
             **self._data.environment(),
+            **({"fork_state": self._fork_state} if self._fork_state else {}),
         }
         self._data = DataFacts.from_environment(environment, classes=self._data.classes)
         run, lease = self._run.id, self._run.lease

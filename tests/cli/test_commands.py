@@ -57,6 +57,23 @@ def test_asking_again_returns_the_finished_run_at_once(command_line: CommandLine
     assert (again["run"], again["cached"]) == (trained["run"], True)
 
 
+def test_fork_goes_on_from_a_saved_epoch(command_line: CommandLine, trained: dict[str, Any]) -> None:
+    code, out, err = command_line("fork", trained["run"], "--epoch", "1", "--json")
+    same = _strict(out)
+    assert (code, err, same["state"], same["cached"]) == (0, "", "finished", False)
+    assert same.keys() == trained.keys()
+    for name in ("epochs", "epoch", "test_accuracy", "val_accuracy", "test_loss"):
+        assert same[name] == trained[name]
+    code, out, _ = command_line("fork", "first", "--epoch", "1", "--set", "lr=0.01", "--set", "batch-size=32")
+    assert code == 0
+    assert "From first after epoch 1: batch_size 64 → 32, lr 0.001 → 0.01." in out
+    code, _, err = command_line("fork", "first", "--epoch", "7")
+    assert (code, err) == (2, "Error: Epoch 7 of run first was not saved as a whole: choose one of 1, 2.\n")
+    code, _, err = command_line("fork", "first", "--epoch", "1", "--set", "learning=1")
+    assert code == 2
+    assert "'learning=1', but it must look like NAME=VALUE" in err
+
+
 def test_more_epochs_continue_the_shorter_run(command_line: CommandLine, trained: dict[str, Any]) -> None:
     code, out, err = command_line("train", "--arch", "lenet5", "--dataset", "digits", "--epochs", "3", "--json")
     assert code == 0, err

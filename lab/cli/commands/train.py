@@ -17,6 +17,7 @@ from lab.presets import PRESETS, get_preset
 from lab.runs.outage import Outage
 from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.service.lab import Lab
+from lab.service.submissions import Submission
 
 POLL_S = 0.25
 ENSURE_S = 5.0  # a worker that was just started needs this long before it can be missed
@@ -52,6 +53,11 @@ def train(
     submission = lab.submissions.submit(
         lab.validation.resolve(config), name=name or (preset or ""), tags=tags, fresh=no_cache
     )
+    answer(lab, submission, detach=detach, as_json=as_json)
+
+
+def answer(lab: Lab, submission: Submission, *, detach: bool, as_json: bool) -> None:
+    """Follow the run that was asked for unless it is to go on in the background, print it, and exit with 1 if it failed."""
     run = submission.run
     if not detach and run.state.live:
         run = follow(lab, run, quiet=as_json)

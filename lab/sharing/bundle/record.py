@@ -137,6 +137,7 @@ def _config(value: Any) -> RunConfig:
     except ConfigError as error:
         raise ValueError(f"cannot be used: {error}") from error
     _matching(_RUN_ID)(config.init_from)
+    _matching(_RUN_ID)(config.fork_of)
     if config.device != "auto":
         _device(config.device)
     return config

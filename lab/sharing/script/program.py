@@ -50,7 +50,15 @@ _STANDARD = ("argparse", "json", "collections", "pathlib")
 
 
 def write_script(source: Source, run: RunRecord) -> dict[str, bytes]:
-    """Return a `train.py` that repeats the run as "", and the modules it imports by their paths beside it."""
+    """Return a `train.py` that repeats the run as "", and the modules it imports by their paths beside it.
+
+    Raises `InputError` for a fork: it begins with a state that no settings describe.
+    """
+    if run.config.fork_of:
+        raise InputError(
+            f"Run {run.name or run.id} is a fork: it goes on from epoch {run.config.fork_epoch} of run "
+            f"{run.config.fork_of}, which code of its own cannot repeat. Export its weights, or the code of that run."
+        )
     values = _values(source, run)
     body = _template().render(values, imports="", requirements="")
     lines = [line for line in {*_IMPORTS, *_OWN_IMPORTS, *values["more_imports"]} if _is_used(line, body)]

@@ -1,0 +1,71 @@
+"""`fork`: go on from a saved epoch of a run with other settings."""
+
+from typing import Any
+
+import click
+
+from lab.cli.commands.train import answer
+from lab.cli.options import parse_setting
+from lab.cli.output import json_flag
+from lab.errors import ConfigError
+from lab.runs.edits import NAME_LIMIT
+from lab.service.forks import changed_settings, find_fork_point, fork_config
+from lab.service.lab import Lab
+
+
+@click.command()
+@click.argument("run")
+@click.option("--epoch", required=True, type=click.IntRange(min=1), metavar="N", help="Go on after this saved epoch.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Change a setting, such as lr=0.01 or an option of the network such as dropout=0.5; can be given several times.",
+)
+@click.option("--name", default="", help="A name for the new run.")
+@click.option("--tag", "tags", multiple=True, help="A tag for the new run; can be given several times.")
+@click.option("--no-cache", is_flag=True, help="Train again even if the store has this fork.")
+@click.option("--detach", is_flag=True, help="Queue the run and return; a background worker trains it.")
+@json_flag
+@click.pass_obj
+def fork(
+    lab: Lab,
+    /,
+    run: str,
+    epoch: int,
+    changes: tuple[str, ...],
+    name: str,
+    tags: tuple[str, ...],
+    no_cache: bool,
+    detach: bool,
+    as_json: bool,
+) -> None:
+    """Go on from a saved epoch of RUN with other settings.
+
+    The new run begins with the weights, the optimizer and the random numbers of RUN after epoch N. `epochs` counts from
+    the start of RUN.
+    """
+    record = lab.store.runs.resolve(run)
+    point = find_fork_point(lab.store, record, epoch)
+    config = fork_config(point, **_changes(changes, before=point.run.config.arch_options))
+    resolved = lab.validation.resolve(config)
+    title = name or f"{record.name or record.id} after epoch {epoch}"[:NAME_LIMIT]
+    submission = lab.submissions.submit(resolved, name=title, tags=tags, fresh=no_cache)
+    changed = changed_settings(record.config, resolved.config)
+    said = ", ".join(f"{key} {old} → {new}" for key, (old, new) in changed.items()) or "no change"
+    if not as_json:
+        click.echo(f"From {record.name or record.id} after epoch {epoch}: {said}.")
+    answer(lab, submission, detach=detach, as_json=as_json)
+
+
+def _changes(given: tuple[str, ...], *, before: dict[str, Any]) -> dict[str, Any]:
+    """Read the changes; options of the network are joined with those that stay."""
+    settings: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    for text in given:
+        name, value, is_option = parse_setting(text)
+        if name in ("fork_of", "fork_epoch"):
+            raise ConfigError(f"{name} follows from RUN and --epoch: leave it out.", field=name)
+        (options if is_option else settings)[name] = value
+    return {**settings, "arch_options": {**before, **options}} if options else settings

@@ -1,0 +1,278 @@
+"""Forks: one that changes nothing is its parent again, to the last bit; what may change, and what becomes of the state."""
+
+import random
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.checkpoint_files import decode_checkpoint
+from lab.errors import ConfigError, InputError
+from lab.runs import sums
+from lab.runs.checksums import file_sum
+from lab.runs.records import RunRecord, RunRequest, RunState, SavedFile
+from lab.runs.row_changes import change_row, sound_row
+from lab.runs.rows import saved_file_values
+from lab.runs.schema import saved_files
+from lab.service.forks import find_fork_point, fork_config, list_fork_points
+from lab.service.lab import Lab
+from lab.sharing.formats import export_runs
+from lab.training.checkpoint import weights_digest
+from lab.worker.execution import execute
+from tests.worker.fork_configs import random_config
+from tests.worker.worker_runs import SMALL, claim, open_lab, train, work_off
+
+SETTINGS: Mapping[str, dict[str, Any]] = {
+    "momentum": {"optimizer": "sgd", "lr": 0.05},
+    "adam, clipped": {"grad_clip": 0.5},
+    "muon, cosine": {"optimizer": "muon", "schedule": "cosine"},
+    "dropout, one-cycle": {"arch": "lenet-bn", "arch_options": {"dropout": 0.3}, "schedule": "one-cycle"},
+    "augmented, warm-up": {"augment": "sketch", "warmup_epochs": 1.5, "eval_every": 3},
+    "best restored, smoothing": {"restore_best": True, "label_smoothing": 0.1, "lr": 0.03},
+    "early stopping": {"patience": 1, "lr": 0.2, "optimizer": "sgd"},
+}
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return open_lab(tmp_path)
+
+
+def _fork(lab: Lab, parent: RunRecord, epoch: int, **changes: Any) -> RunRecord:
+    config = fork_config(find_fork_point(lab.store, parent, epoch), **changes)
+    lab.submissions.submit(lab.validation.resolve(config))
+    return work_off(lab)
+
+
+def _state(lab: Lab, run: RunRecord) -> tuple[Any, ...]:
+    """Everything that a run ends with beside times: weights of its epochs, its checkpoint, its curves and its result."""
+    saved = lab.weights.newest_checkpoint(run.id)
+    assert saved is not None
+    checkpoint = decode_checkpoint(saved)
+    tensors = [
+        weights_digest(dict(sorted(part.items())))
+        for part in (checkpoint.model, checkpoint.optimizer, checkpoint.rng, checkpoint.best)
+    ]
+    timed = ("images_per_second", "memory_mb")
+    curves = {
+        name: (series.step.tolist(), [value.hex() for value in series.value.tolist()])
+        for name, series in lab.store.points.read(run.id).items()
+        if name not in timed
+    }
+    weights = [(file.epoch, file.step, file.sha256) for file in lab.weights.list(run.id)]
+    ended = (run.state, run.summary.outcome, run.headline, run.summary.best_epoch, run.summary.final_epoch)
+    return weights, tensors, curves, ended, run.findings
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_a_fork_that_changes_nothing_is_its_parent_to_the_last_bit(lab: Lab, settings: dict[str, Any]) -> None:
+    parent = train(lab, SMALL.replace(epochs=4, seed=5, **settings))
+    whole = _state(lab, parent)
+    for epoch in [point.epoch for point in list_fork_points(lab.store, parent) if point.epoch < 4]:
+        fork = _fork(lab, parent, epoch)
+        assert _state(lab, fork) == whole, f"epoch {epoch}: {fork.notices} {fork.reason}"
+        assert fork.environment.fork_state == "recomputed" or parent.summary.outcome == "early-stopped"
+        assert fork.notices == ()
+
+
+def test_random_epochs_of_random_runs_are_gone_on_from_to_the_last_bit(lab: Lab) -> None:
+    draw = random.Random(7)
+    for _ in range(3):
+        parent = train(lab, random_config(draw))
+        epochs = [p.epoch for p in list_fork_points(lab.store, parent) if p.epoch < parent.config.epochs]
+        fork = _fork(lab, parent, draw.choice(epochs))
+        assert _state(lab, fork) == _state(lab, parent), f"{parent.config.changed()} from {fork.config.fork_epoch}"
+
+
+def test_a_fork_is_one_run_and_not_the_run_of_its_settings(lab: Lab) -> None:
+    parent = train(lab, SMALL.replace(epochs=2))
+    ask = lab.validation.resolve(fork_config(find_fork_point(lab.store, parent, 1)))
+    first = lab.submissions.submit(ask)
+    again = lab.submissions.submit(ask)
+    assert (first.cached, again.cached, again.run.id) == (False, True, first.run.id)
+    assert len({parent.fingerprint, first.run.fingerprint}) == 2
+    other = train(lab, SMALL.replace(epochs=2, seed=9))
+    elsewhere = lab.validation.resolve(fork_config(find_fork_point(lab.store, other, 1), seed=9))
+    assert lab.submissions.fingerprint(elsewhere)[0] != first.run.fingerprint
+
+
+def test_a_longer_fork_goes_on_from_the_checkpoint_at_the_end_and_from_a_shorter_fork(lab: Lab) -> None:
+    parent = train(lab, SMALL.replace(epochs=2))
+    longer = _fork(lab, parent, 2, epochs=4)
+    assert longer.environment.fork_state == "checkpoint"
+    assert _state(lab, longer) == _state(lab, train(lab, SMALL.replace(epochs=4, eval_batch_size=1000)))
+    longest = _fork(lab, parent, 2, epochs=5)
+    assert longest.parent == longer.id
+    assert longest.state is RunState.FINISHED
+
+
+def test_a_fork_of_a_fork_has_the_state_of_both(lab: Lab) -> None:
+    parent = train(lab, SMALL.replace(epochs=3))
+    child = _fork(lab, parent, 1, lr=0.01, epochs=4)
+    assert _state(lab, _fork(lab, child, 2)) == _state(lab, child)
+    assert _state(lab, _fork(lab, child, 1)) == _state(lab, child)
+    # An epoch that the child has from its parent, with the child's settings from there on.
+    early = _fork(lab, _fork(lab, parent, 2, lr=0.01), 1)
+    assert _weights(lab, early)[1:] == _weights(lab, _fork(lab, parent, 1, lr=0.01))[1:]
+
+
+def test_the_new_learning_rate_holds_from_the_next_step_on(lab: Lab) -> None:
+    parent = train(lab, SMALL.replace(epochs=3))
+    fork = _fork(lab, parent, 2, lr=0.01)
+    assert lab.store.points.read(fork.id)["lr"].value.tolist() == [1e-3, 1e-3, 0.01]
+    assert _weights(lab, fork)[:2] == _weights(lab, parent)[:2]
+    assert _weights(lab, fork)[2] != _weights(lab, parent)[2]
+
+
+def test_another_batch_size_counts_its_own_steps_from_the_start(lab: Lab) -> None:
+    parent = train(lab, SMALL.replace(epochs=3, train_limit=71))  # 64 to train on: 2 steps an epoch
+    fork = _fork(lab, parent, 2, batch_size=16)  # 4 steps an epoch
+    points, before = lab.store.points.read(fork.id), lab.store.points.read(parent.id)
+    assert points["train/loss"].step.tolist() == [4, 8, 12]
+    assert points["train/loss"].value[:2].tolist() == before["train/loss"].value[:2].tolist()
+    assert points["batch/loss"].step.tolist() == [2, 4, 6, 8, 9, 10, 11, 12]
+    assert [(file.epoch, file.step) for file in lab.weights.list(fork.id)] == [(1, 4), (2, 8), (3, 12)]
+    larger = _fork(lab, parent, 2, batch_size=64)
+    points = lab.store.points.read(larger.id)
+    assert points["batch/loss"].step.tolist() == [1, 2, 3]
+    assert points["batch/loss"].value[:2].tolist() == before["batch/loss"].value[[1, 3]].tolist()
+
+
+def test_another_optimizer_starts_fresh_and_another_objective_counts_its_best_anew(lab: Lab) -> None:
+    parent = train(lab, SMALL.replace(epochs=3, optimizer="sgd", lr=0.05))
+    fork = _fork(lab, parent, 2, optimizer="adam", lr=1e-3)
+    assert fork.state is RunState.FINISHED
+    assert [notice for notice in fork.notices if "optimizer's state is fresh: that of sgd" in notice]
+    other = _fork(lab, parent, 2, loss="mse", output="softmax")
+    assert [file.epoch for file in lab.weights.list(other.id)] == [3]  # the losses of 1 and 2 are no MSE
+    assert (other.headline.epoch, other.summary.best_epoch) == (3, 3)
+    assert lab.store.points.read(other.id)["val/loss"].step.tolist() == [0, 2, 4, 6]
+
+
+def test_the_best_epoch_may_be_one_before_the_fork(lab: Lab) -> None:
+    parent = train(lab, SMALL.replace(epochs=3, lr=0.005))
+    fork = _fork(lab, parent, 2, lr=10.0, restore_best=True)
+    assert (fork.summary.best_epoch, fork.summary.final_epoch) == (2, 2)
+    ended = decode_checkpoint(lab.weights.newest_checkpoint(fork.id) or b"")
+    kept = lab.weights.load(parent.id, epoch=2).network.state_dict()
+    assert weights_digest({name: ended.best[name] for name in kept}) == weights_digest(kept)
+
+
+def test_weights_that_come_out_different_are_gone_on_from_with_a_fresh_optimizer(lab: Lab) -> None:
+    parent = train(lab, SMALL.replace(epochs=3))
+    other = train(lab, SMALL.replace(epochs=3, seed=1))
+    foreign = find_fork_point(lab.store, other, 2).weights
+    _replace_weights(lab, parent, foreign.path, epoch=2)
+    fork = _fork(lab, parent, 2)
+    assert (fork.state, fork.environment.fork_state) == (RunState.FINISHED, "weights")
+    assert "trained again, its weights after epoch 2 are not the saved ones" in fork.notices[0]
+    assert _weights(lab, fork)[1] == foreign.sha256
+    losses = lab.store.points.read(parent.id)["val/loss"].value[1:].tolist()
+    saved = decode_checkpoint(lab.weights.newest_checkpoint(fork.id) or b"")
+    assert saved.progress.best_loss <= min(losses[:2])
+    assert saved.progress.trained_images == 3 * 58
+
+
+def test_a_fork_is_paused_while_epochs_are_recomputed_and_resumed(lab: Lab) -> None:
+    parent = train(lab, SMALL.replace(epochs=3))
+    run = lab.submissions.submit(lab.validation.resolve(fork_config(find_fork_point(lab.store, parent, 2)))).run
+    ending = threading.Event()
+    ending.set()
+    execute(lab, claim(lab), ending=ending)
+    assert lab.store.runs.get(run.id).state is RunState.INTERRUPTED
+    lab.submissions.control(run.id, RunRequest.RUN)
+    assert _state(lab, work_off(lab)) == _state(lab, parent)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_queued_fork_needs_its_parent_and_a_begun_one_does_not(lab: Lab, begun: bool) -> None:
+    parent = train(lab, SMALL.replace(epochs=3))
+    whole = _state(lab, parent)
+    run = lab.submissions.submit(lab.validation.resolve(fork_config(find_fork_point(lab.store, parent, 2)))).run
+    if begun:
+        work_off(lab)
+    lab.store.removal.delete(parent.id)
+    if begun:
+        lab.store.removal.purge(lab.artifacts.delete, older_than_s=0)
+        assert _state(lab, lab.store.runs.get(run.id)) == whole
+        assert lab.weights.load(run.id, epoch=1).epoch == 1
+        return
+    failed = work_off(lab)
+    assert failed.state is RunState.FAILED
+    assert failed.reason == (
+        f"Run {parent.id}, which this one goes on from, was deleted: restore it with `delete --undo {parent.id}` and "
+        "resume this run, or delete this one too."
+    )
+    lab.store.removal.undelete(parent.id)
+    lab.submissions.control(run.id, RunRequest.RUN)
+    assert _state(lab, work_off(lab)) == whole
+
+
+def test_what_would_leak_images_or_change_shapes_is_refused(lab: Lab) -> None:
+    parent = train(lab, SMALL.replace(epochs=2))
+    refused: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"arch": "alexnet"}, "arch is 'alexnet', but it must stay 'lenet5' in a fork"),
+        ({"dataset": "mnist"}, "dataset is 'mnist', but it must stay 'digits'"),
+        ({"val_fraction": 0.3}, "val_fraction is 0.3, but it must stay 0.1 in a fork: images would be split anew"),
+        ({"train_limit": 60}, "train_limit is 60, but it must stay 64"),
+        ({"seed": 1}, "seed is 1, but it must stay 0 in a fork: validation images would be among those already"),
+        ({"epochs": 1}, "epochs is 1, but a fork after epoch 1 counts from the start .*: set it to 2 or more"),
+        ({"max_steps": 2}, "max_steps is 2, but epoch 1 ends at step 2: set it above that, or to 0"),
+        ({"input_size": "64"}, "input_size is '64', with which the weights have other shapes"),
+    )
+    for changes, said in refused:
+        with pytest.raises(ConfigError, match=said):
+            lab.submissions.submit(
+                lab.validation.resolve(fork_config(find_fork_point(lab.store, parent, 1), **changes))
+            )
+
+
+def test_only_whole_saved_epochs_are_gone_on_from(lab: Lab) -> None:
+    cut = train(lab, SMALL.replace(epochs=3, max_steps=3))
+    assert [point.epoch for point in list_fork_points(lab.store, cut)] == [1]
+    with pytest.raises(InputError, match=r"Epoch 2 of run lenet5 was not saved as a whole: choose one of 1\."):
+        find_fork_point(lab.store, cut, 2)
+    with pytest.raises(ConfigError, match=r"fork_of is .* but a fork needs fork_epoch too"):
+        lab.validation.resolve(SMALL.replace(fork_of=cut.id))
+    with pytest.raises(ConfigError, match="fork_epoch is 1, but a fork needs fork_of too"):
+        lab.validation.resolve(SMALL.replace(fork_epoch=1))
+
+
+def test_another_dropout_leaves_the_shapes_and_is_allowed(lab: Lab) -> None:
+    parent = train(lab, SMALL.replace(arch="lenet-bn", arch_options={"dropout": 0.5}, epochs=2))
+    fork = _fork(lab, parent, 1, arch_options={**parent.config.arch_options, "dropout": 0.1})
+    assert fork.state is RunState.FINISHED
+    assert _weights(lab, fork)[0] == _weights(lab, parent)[0]
+    assert _weights(lab, fork)[1] != _weights(lab, parent)[1]
+
+
+def test_exported_code_of_a_fork_is_refused(lab: Lab) -> None:
+    parent = train(lab, SMALL.replace(epochs=2))
+    fork = _fork(lab, parent, 1)
+    with pytest.raises(InputError, match=f"is a fork: it goes on from epoch 1 of run {parent.id}"):
+        export_runs(lab, [fork], format="code")
+
+
+def _weights(lab: Lab, run: RunRecord) -> list[str]:
+    return [file.sha256 for file in lab.weights.list(run.id)]
+
+
+def _replace_weights(lab: Lab, run: RunRecord, path: str, *, epoch: int) -> None:
+    """Let a run list a file of another's as its weights of an epoch, as if it had been trained elsewhere."""
+    data = lab.artifacts.read(next(file for file in _all_files(lab) if file.path == path))
+    own = find_fork_point(lab.store, run, epoch).weights
+    sha256, size = lab.artifacts.write(own.path, data)
+    with lab.store.database.write() as connection:
+        row = sound_row(connection, run.id)
+        old = sums.files_where(connection, saved_files.c.run == run.id, saved_files.c.path == own.path)
+        values = saved_file_values(replace(own, sha256=sha256, bytes=size))
+        change_row(connection, row, **sums.after_files(row, gone=old, new=[file_sum({**values, "run": run.id})]))
+        mine = (saved_files.c.run == run.id) & (saved_files.c.path == own.path)
+        connection.execute(saved_files.update().where(mine).values(sha256=sha256, bytes=size))
+
+
+def _all_files(lab: Lab) -> list[SavedFile]:
+    return [file for run in lab.store.runs.list(limit=None) for file in lab.store.files.list(run.id)]
