@@ -1,10 +1,11 @@
-"""Runs that differ only in their seed as one line: their mean, and a band of one standard deviation (n - 1)."""
+"""Runs that differ only in their seed as one line: their mean, and from three runs on a band of one standard deviation."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from lab.charts.lines import NONE, Line, Measured
+from lab.spread import LEAST
 
 
 def fold(group: Sequence[Sequence[Line]], *, label: str) -> list[Line]:
@@ -28,8 +29,8 @@ def _folded(first: Line, members: Sequence[Line]) -> Line:
         runs=tuple(run for line in members for run in line.runs),
         x=x,
         y=mean,
-        low=low,
-        high=mean + spread,
+        low=low if len(members) >= LEAST else NONE,
+        high=mean + spread if len(members) >= LEAST else NONE,
         raw_x=NONE,
         raw_y=NONE,
         non_finite=tuple(mark for line in members for mark in line.non_finite),

@@ -1,8 +1,7 @@
 """Runs grouped by one setting: mean and standard deviation of their results, as a table and as bars."""
 
 import math
-import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,14 +15,7 @@ from lab.formatting import format_short
 from lab.metrics import format_metric, is_share, is_unbounded
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import list_results, result_of, setting_text
-
-
-class Spread(NamedTuple):
-    """Mean of n values and their standard deviation (n - 1), which one value does not have."""
-
-    n: int
-    mean: float
-    sd: float | None
+from lab.spread import Spread, spread_of
 
 
 class Group(NamedTuple):
@@ -32,22 +24,6 @@ class Group(NamedTuple):
     value: str
     runs: tuple[RunRecord, ...]
     results: dict[str, Spread | None]
-
-
-def spread_of(values: Iterable[Any]) -> Spread | None:
-    """Return mean and standard deviation of the finite numbers among the values, None where there are none."""
-    finite = [float(v) for v in values if isinstance(v, (int, float)) and math.isfinite(v)]
-    if not finite:
-        return None
-    # Not `fmean`, whose sum of the largest floats is infinite although their mean is not.
-    return Spread(len(finite), statistics.mean(finite), _deviation(finite))
-
-
-def _deviation(finite: Sequence[float]) -> float | None:
-    try:
-        return statistics.stdev(finite) if len(finite) > 1 else None
-    except OverflowError:  # the square of the largest floats is none
-        return math.inf
 
 
 def group_info(runs: Sequence[RunRecord], by: str) -> tuple[Group, ...]:
@@ -99,14 +75,14 @@ def cut_note(groups: Sequence[Group], result: str) -> str:
 
 
 def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = False, height: int = 360) -> go.Figure:
-    """Draw one bar a value with one standard deviation, and the single runs as points on it."""
+    """Draw one bar a value with one standard deviation (from three runs on), and the single runs as points on it."""
     shown = [(group, spread) for group in groups if (spread := group.results.get(result)) is not None]
     share = is_share(result)
     figure = go.Figure()
     figure.add_bar(
         x=[plain_text(group.value) for group, _ in shown],
         y=[spread.mean for _, spread in shown],
-        error_y={"type": "data", "array": [spread.sd or 0.0 for _, spread in shown], "thickness": 1.5},
+        error_y={"type": "data", "array": [spread.shown_sd or 0.0 for _, spread in shown], "thickness": 1.5},
         marker={
             "color": run_style(0, dark=dark).shade(0.55),
             "line": {"color": run_style(0, dark=dark).colour, "width": 1},

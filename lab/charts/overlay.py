@@ -1,8 +1,8 @@
 """Curves of several runs on one pair of axes: the numbers.
 
 A step-level curve becomes a smoothed line and the raw points behind it, thinned so that each bucket keeps its lowest
-and highest value; validation and test keep every point. Runs that differ only in their seed fold into their mean with
-a band of one standard deviation (`folding.py`). What an axis cannot show is left out, marked and said: step 0 and values
+and highest value; validation and test keep every point. Runs that differ only in their seed fold into their mean,
+from three on with a band of one standard deviation (`folding.py`). What an axis cannot show is left out, marked and said: step 0 and values
 of 0 on a logarithmic axis, and values far beyond those of sound runs (`ranges.py`).
 """
 

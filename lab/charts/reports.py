@@ -8,12 +8,12 @@ epoch and quotes the highest, `quoted_epoch` says which it was.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from lab.charts.groups import Spread, spread_of
 from lab.config import RunConfig
 from lab.presets import Preset, list_presets
 from lab.runs.encoding import setting_key
 from lab.runs.records import RunRecord, RunState
 from lab.sharing.comparison import Table, last_result_of
+from lab.spread import Spread, spread_of
 
 
 class RunFinder(Protocol):

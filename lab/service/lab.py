@@ -11,6 +11,7 @@ from lab.runs.artifacts import ArtifactStore
 from lab.runs.records import RunRecord
 from lab.runs.store import RunStore
 from lab.service.datasets import Datasets, SampledDatasets
+from lab.service.repeats import Repeating
 from lab.service.submissions import Submissions
 from lab.service.validation import Validation
 from lab.service.weights import SavedWeights
@@ -64,6 +65,11 @@ class Lab:
     def submissions(self) -> Submissions:
         """Asking for runs."""
         return Submissions(self.settings, self.store, self.validation, self.weights)
+
+    @cached_property
+    def repeating(self) -> Repeating:
+        """Asking for runs that differ only in their seed."""
+        return Repeating(self.store, self.validation, self.submissions)
 
     @cached_property
     def workers(self) -> Workers:

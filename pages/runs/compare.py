@@ -21,6 +21,7 @@ from lab.metric_charts import list_charts
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import comparison_table, differing_settings, list_results, run_labels
 from lab.sharing.tables import shown
+from lab.spread import format_spread
 from pages.cache.lab import get_lab
 from pages.cache.runs import run_points
 from pages.components.plot import plot
@@ -29,7 +30,6 @@ from pages.state.address import find_run
 from pages.state.keys import element
 from pages.state.runs import bind
 from pages.state.runs_view import LOOKS, MOST_RUNS, RunsView
-from pages.widgets.runs import format_spread
 
 
 def chosen_runs(view: RunsView) -> tuple[RunRecord, ...]:
@@ -159,7 +159,7 @@ def _curve_controls(view: RunsView) -> None:
             (
                 "fold",
                 "Seeds as bands",
-                "Runs that differ only in their seed become their mean and one standard deviation.",
+                "Runs that differ only in their seed become their mean, from three on with one standard deviation.",
             ),
             ("test", "Test set", "Show the test set's curve as well."),
             (
@@ -208,8 +208,8 @@ def _groups(view: RunsView, runs: Sequence[RunRecord]) -> None:
     plot("runs.groups", figure, words=alt, name=f"runs-by-{by}", revision=f"{by} {view.result}")
     st.dataframe(_group_frame(groups, by), hide_index=True, width="stretch", alt=alt)
     means = (
-        "Mean ± one standard deviation (n − 1) over the runs of a group that have ended; accuracies and losses are those "
-        "of each run's weights that answer: lowest validation loss, else the last epoch."
+        "Mean ± one standard deviation (n − 1; from three runs on) over the runs of a group that have ended; accuracies and "
+        "losses are those of each run's weights that answer: lowest validation loss, else the last epoch."
     )
     st.caption(plain(f"{means} {cut_note(groups, view.result)}".strip()))
 
@@ -229,8 +229,7 @@ def _result_text(group: Group, key: str) -> str:
     if spread is None:
         return format_spread(None)
     scale, digits, unit = (100, 2, " %") if key.endswith("accuracy") else (1, 4 if key.endswith("loss") else 1, "")
-    of = "" if spread.n == len(group.runs) else f" (n = {spread.n})"  # some runs have no such number
-    return format_spread(spread, scale=scale, digits=digits, unit=unit) + of
+    return format_spread(spread, scale=scale, digits=digits, unit=unit)
 
 
 def _parallel(view: RunsView, runs: Sequence[RunRecord]) -> None:

@@ -12,6 +12,7 @@ from lab.data.load import is_present
 from lab.errors import ConfigError
 from lab.formatting import format_duration, format_percent, plural
 from lab.presets import REPORTS
+from lab.spread import format_spread
 from pages.cache.lab import get_lab
 from pages.cache.runs import estimate_seconds
 from pages.cache.torch_import import warm_torch
@@ -23,7 +24,6 @@ from pages.state.runs_view import RunsView
 from pages.state.session import flash
 from pages.widgets.confirm import start_unless_long
 from pages.widgets.frame import show_errors
-from pages.widgets.runs import format_spread
 
 
 def reports_view(view: RunsView) -> None:
@@ -49,7 +49,7 @@ def reports_view(view: RunsView) -> None:
         alt=f"{names[view.report]}: reported and measured results of {len(rows)} experiments",
     )
     st.caption(
-        "Measured is the mean ± one standard deviation over the finished runs of exactly this setting, whatever their "
+        "Measured is the mean ± one standard deviation (from three runs on) over the finished runs of exactly this setting, whatever their "
         "seed. Accuracies are those of the test set after the last epoch, which is what the reports quote (where one quotes "
         "another epoch, it is named); everywhere else a run is known by the weights that answer for it. Reported times are "
         "the reports' own machines."

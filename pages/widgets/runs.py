@@ -2,7 +2,6 @@
 
 import math
 from datetime import UTC, tzinfo
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
@@ -14,15 +13,12 @@ from lab.data.spec import DatasetSpec
 from lab.errors import UnknownNameError
 from lab.examples.catalogue import is_example
 from lab.findings import Outcome
-from lab.formatting import format_moment, format_percent
+from lab.formatting import format_moment
 from lab.runs.records import RunRecord, RunState
 from lab.settings import Settings
 from pages.cache.lab import get_lab
 from pages.markdown import plain
 from pages.registry import page_path
-
-if TYPE_CHECKING:
-    from lab.charts.groups import Spread
 
 # icon and colour always come with the word
 BADGES = {
@@ -110,16 +106,6 @@ def _zone() -> tzinfo:
         return ZoneInfo(name) if name else UTC
     except (ZoneInfoNotFoundError, ValueError):
         return UTC
-
-
-def format_spread(spread: "Spread | None", *, scale: float = 1, digits: int = 1, unit: str = "") -> str:
-    """Return such as "98.10 ± 0.12 %", the mean alone of one value, a dash for none."""
-    if spread is None:
-        return "–"
-    mean = f"{spread.mean * scale:,.{digits}f}"
-    if unit == " %":
-        mean = format_percent(spread.mean, digits=digits).removesuffix(unit)
-    return f"{mean}{unit}" if spread.sd is None else f"{mean} ± {spread.sd * scale:,.{digits}f}{unit}"
 
 
 def run_line(run: RunRecord, *, key: str, apart: str = "") -> None:

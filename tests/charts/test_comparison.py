@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from lab.charts.groups import Spread, cut_note, group_figure, group_info, spread_of
+from lab.charts.groups import cut_note, group_figure, group_info
 from lab.charts.parallel import TICK_GAP, parallel_figure, parallel_info
 from lab.charts.pareto import pareto_figure, pareto_info
 from lab.charts.reports import report_cells, report_rows
@@ -17,6 +17,7 @@ from lab.presets import REPORTS, get_preset, list_presets
 from lab.runs.encoding import setting_key
 from lab.runs.headline import HeadlineResult
 from lab.runs.records import RunRecord, RunState
+from lab.spread import Spread, spread_of
 from tests.charts.charts_data import run
 
 
@@ -24,6 +25,19 @@ def test_a_spread_is_mean_and_deviation_of_the_finite_values() -> None:
     assert spread_of([1.0, 2.0, 3.0, None, math.nan, math.inf]) == Spread(3, 2.0, 1.0)
     assert spread_of([5]) == Spread(1, 5.0, None)
     assert spread_of([None, math.nan]) is None
+
+
+def test_the_deviation_of_two_is_neither_written_nor_drawn() -> None:
+    two, three = spread_of([1.0, 3.0]), spread_of([1.0, 2.0, 3.0])
+    assert two is not None
+    assert three is not None
+    assert (two.shown_sd, three.shown_sd) == (None, 1.0)
+    runs = [
+        run(n, seed=n, lr=0.1 * (1 + (n > 2)), summary={"test_accuracy": 0.9 + 0.01 * n, "final_epoch": 5})
+        for n in range(1, 6)
+    ]
+    bars = group_figure(group_info(runs, "lr"), "test_accuracy", by="lr").data[0]
+    assert list(bars.error_y.array) == pytest.approx([0.0, 0.01])
 
 
 def test_a_mean_of_the_largest_floats_is_a_number() -> None:

@@ -66,9 +66,15 @@ def test_folding_uses_the_steps_that_all_seeds_have() -> None:
 
 
 def test_a_band_on_positive_values_never_goes_below_zero() -> None:
-    group = [curves(run(n, seed=n), val_loss=[v]) for n, v in ((1, 0.01), (2, 10.0))]
+    group = [curves(run(n, seed=n), val_loss=[v]) for n, v in ((1, 0.01), (2, 10.0), (3, 0.02))]
     (line,) = overlay_info(group, OverlayOptions()).lines
     assert line.low.tolist() == [0.01]
+
+
+def test_the_spread_of_two_is_not_drawn() -> None:
+    group = [curves(run(n, seed=n), val_loss=[v]) for n, v in ((1, 1.0), (2, 3.0))]
+    (line,) = overlay_info(group, OverlayOptions()).lines
+    assert (line.y.tolist(), line.low.size, line.high.size) == ([2.0], 0, 0)
 
 
 def test_values_that_are_no_numbers_are_named_where_they_happened() -> None:

@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from lab.charts.groups import Spread
+from lab.spread import Spread, format_spread
 from pages.inside.kernels import kernel_words, moved_words
-from pages.widgets.runs import format_spread
 
 
 def test_a_spread_is_mean_and_deviation_in_one_scale() -> None:
-    assert format_spread(Spread(3, 0.981, 0.0012), scale=100, digits=2, unit=" %") == "98.10 ± 0.12 %"
+    assert format_spread(Spread(3, 0.981, 0.0012), scale=100, digits=2, unit=" %") == "98.10 ± 0.12 % (n = 3)"
+    assert format_spread(Spread(5, 0.98423, 0.00107), scale=100, digits=2, unit=" %") == "98.42 ± 0.11 % (n = 5)"
+    assert format_spread(Spread(2, 0.98423, 0.2), scale=100, digits=2, unit=" %") == "98.42 % (n = 2)"
     assert format_spread(Spread(1, 1234.56, None)) == "1,234.6"
     assert format_spread(None) == "–"
 

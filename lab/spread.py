@@ -1,0 +1,50 @@
+"""Mean and spread of several runs' results, and the one way in which they are written."""
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from lab.formatting import format_percent
+
+LEAST = 3  # values whose standard deviation is shown: that of two says nothing, it is off by half on average
+
+
+class Spread(NamedTuple):
+    """Mean of n values and their standard deviation (n - 1), which one value does not have."""
+
+    n: int
+    mean: float
+    sd: float | None
+
+    @property
+    def shown_sd(self) -> float | None:
+        """The standard deviation as it is drawn and written: None for fewer than `LEAST` values."""
+        return self.sd if self.n >= LEAST else None
+
+
+def spread_of(values: Iterable[Any]) -> Spread | None:
+    """Return mean and standard deviation of the finite numbers among the values, None where there are none."""
+    finite = [float(v) for v in values if isinstance(v, (int, float)) and math.isfinite(v)]
+    if not finite:
+        return None
+    # Not `fmean`, whose sum of the largest floats is infinite although their mean is not.
+    return Spread(len(finite), statistics.mean(finite), _deviation(finite))
+
+
+def _deviation(finite: Sequence[float]) -> float | None:
+    try:
+        return statistics.stdev(finite) if len(finite) > 1 else None
+    except OverflowError:  # the square of the largest floats is none
+        return math.inf
+
+
+def format_spread(spread: Spread | None, *, scale: float = 1, digits: int = 1, unit: str = "") -> str:
+    """Return such as "98.42 ± 0.11 % (n = 5)", "98.42 % (n = 2)", the mean alone of one value, a dash for none."""
+    if spread is None:
+        return "–"
+    mean = f"{spread.mean * scale:,.{digits}f}"
+    if unit == " %":
+        mean = format_percent(spread.mean, digits=digits).removesuffix(unit)
+    deviation = "" if spread.shown_sd is None else f" ± {spread.shown_sd * scale:,.{digits}f}"
+    return f"{mean}{deviation}{unit}" + (f" (n = {spread.n})" if spread.n > 1 else "")

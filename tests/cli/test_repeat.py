@@ -1,0 +1,26 @@
+"""`repeat`: other seeds of one setting, trained by the real worker; what is there is not trained again."""
+
+import json
+from typing import Any
+
+from tests.cli.conftest import CommandLine
+
+
+def test_a_setting_is_filled_up_to_its_seeds_once(command_line: CommandLine) -> None:
+    words = ("train", "--arch", "lenet5", "--dataset", "digits", "--epochs", "1", "--seed", "1", "--json")
+    first: dict[str, Any] = json.loads(command_line(*words, "--name", "base", "--tag", "t")[1])
+    code, out, err = command_line("repeat", first["run"], "--seeds", "3", "--json")
+    answer = json.loads(out)
+    assert code == 0, err
+    assert (answer["seeds"], answer["queued"]) == ([0, 1, 2], 2)
+    assert [one["cached"] for one in answer["runs"]] == [False, True, False]
+    assert [one["name"] for one in answer["runs"]] == ["base, seed 0", "base", "base, seed 2"]
+    assert all(one["state"] == "finished" and one["test_accuracy"] > 0.1 for one in answer["runs"])
+    again = json.loads(command_line("repeat", first["run"], "--seeds", "3", "--json")[1])
+    assert (again["queued"], [one["run"] for one in again["runs"]]) == (0, [one["run"] for one in answer["runs"]])
+    _, text, _ = command_line("repeat", first["run"], "--seeds", "3")
+    assert text.splitlines()[-1].startswith("0 runs added. Test accuracy: ")
+    assert "(n = 3)" in text
+    code, _, err = command_line("repeat", first["run"], "--seeds", "0")
+    assert code != 0
+    assert "must be from 1 to 50" in err
