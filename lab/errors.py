@@ -96,6 +96,20 @@ class RunNotFoundError(StoreError):
     exit_code = 2
 
 
+class SweepNotFoundError(StoreError):
+    """No sweep has this id or name."""
+
+    exit_code = 2
+
+
+class SweepStateError(StoreError):
+    """The sweep's state does not allow the request, or it cannot be read."""
+
+
+class StaleSweepError(StoreError):
+    """Another process has changed the sweep since it was read, so nothing was written."""
+
+
 class UnreadableRunError(StoreError):
     """A run's stored values are damaged, or this release cannot read them, so none of them is shown."""
 

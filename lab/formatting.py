@@ -113,3 +113,9 @@ def format_count(number: float) -> str:
 def plural(count: int, noun: str, nouns: str = "") -> str:
     """Return such as "1 epoch", "3 epochs", "1,000 images"; `nouns` where the plural is not noun + s."""
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def ordinal(number: int) -> str:
+    """Write a place in a list, such as "1st" or "14th"."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"

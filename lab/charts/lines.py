@@ -159,7 +159,7 @@ def stretch_starts(value: np.ndarray) -> np.ndarray:
 
 def steps_per_epoch(one: RunCurves) -> int | None:
     """Return the steps of one epoch, from the run's progress or its first whole epoch; None before that."""
-    known = one.run.progress.steps_per_epoch
+    known = one.run.steps_per_epoch
     if known:
         return known
     whole = one.points.get(TRAIN_LOSS.id)

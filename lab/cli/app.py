@@ -36,6 +36,11 @@ COMMANDS = (
     LazyCommand("delete", "Delete a run; --undo restores it.", "control:delete"),
     LazyCommand("queue", "List the running and queued runs in their order.", "queue:queue"),
     LazyCommand(
+        "sweep",
+        "Search settings with many runs: create, list, show, pause, resume, stop.",
+        "sweep:sweep",
+    ),
+    LazyCommand(
         "report-table",
         "Compare REPORT (A to E, or lab) with the means of this lab's runs.",
         "report_table:report_table",

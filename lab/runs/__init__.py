@@ -41,6 +41,10 @@ queued run stops or pauses at once. Going on again queues a paused, stopped, int
 that holds it lives but answers no more, it is killed first. The last request counts, also where it comes while the
 owner writes down the end that an earlier one asked for.
 
+**Sweeps.** A decision is read, thought about outside any transaction, and written in one that compares the sweep's revision:
+whoever comes second gets `StaleSweepError` and reads again. What a trial does is read off its run. A trial's run has a `pause_epoch`,
+after which its owner pauses it; a person who continues it takes that away.
+
 **Points** are known by run, series and step; writing one again replaces it, so that a resumed run may repeat steps. A
 run that went back to a step (`history.rewind`) has neither points nor files beyond it; until its owner says so, all are there.
 All float64 values come back as they were, with two exceptions that SQLite makes: NaN is stored as NULL and comes back

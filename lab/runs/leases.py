@@ -20,7 +20,7 @@ from lab.runs.owner import Owner, kill
 from lab.runs.records import ENDS, RunRecord, RunRequest, RunState
 from lab.runs.results import refresh_headline
 from lab.runs.row_changes import change_held_row, change_row, held_row, sound_row
-from lab.runs.row_values import SUMMARY_COLUMNS, cache_key_if_free, plain_number, progress_values
+from lab.runs.row_values import SUMMARY_COLUMNS, cache_key_if_free, plain_number, progress_values, queued_again
 from lab.runs.rows import AFTER_DEATH, LEASE_S, decoded, derive, listed_record, owner_of, run_record
 from lab.runs.run_queue import CLAIM_ORDER
 from lab.runs.schema import runs
@@ -194,9 +194,9 @@ class Leases:
         # A dead owner's row still says running: whatever comes next, its lease is over.
         over = {"lease": row.lease + 1} if row.state == RunState.RUNNING else {}
         if request is RunRequest.RUN and (state is RunState.QUEUED or state.resumable):
-            queued = {"state": RunState.QUEUED, "want": RunRequest.RUN, "queued_at": now, "finished_at": None}
-            rest = {"reason": "", "digest": ""}
-            return {} if state is RunState.QUEUED else queued | rest | over | cache_key_if_free(connection, row)
+            # A sweep's trial that a person continues trains to its end.
+            queued = {**queued_again(now), "pause_epoch": None}
+            return {} if state is RunState.QUEUED else queued | over | cache_key_if_free(connection, row)
         if request is RunRequest.STOP and state in _CAN_STOP:
             return {} if row.state == RunState.STOPPED else {"state": RunState.STOPPED, "finished_at": now} | over
         if request is RunRequest.PAUSE and state in (RunState.QUEUED, RunState.PAUSED):

@@ -64,6 +64,20 @@ _PARTIAL_RUNS = (
     "lease_until {real} NOT NULL, PRIMARY KEY (number), UNIQUE (id))",
 )
 
+_SWEEPS = (
+    "CREATE TABLE IF NOT EXISTS sweeps (number {number}, id VARCHAR(32) NOT NULL, name TEXT NOT NULL, spec {json} NOT NULL, "
+    "earlier {json} NOT NULL, state VARCHAR(16) NOT NULL, reason TEXT DEFAULT '' NOT NULL, "
+    "revision INTEGER DEFAULT '0' NOT NULL, created_at {real} NOT NULL, finished_at {real}, "
+    "seal TEXT DEFAULT '' NOT NULL, UNIQUE (id))",
+    "CREATE INDEX IF NOT EXISTS sweeps_state ON sweeps (state)",
+    "CREATE TABLE IF NOT EXISTS trials (sweep INTEGER NOT NULL, number INTEGER NOT NULL, run VARCHAR(32) NOT NULL, "
+    "params {json} NOT NULL, rung INTEGER NOT NULL, measured {json} NOT NULL, settled VARCHAR(16) NOT NULL, "
+    "decision TEXT DEFAULT '' NOT NULL, source VARCHAR(16) NOT NULL, retries INTEGER DEFAULT '0' NOT NULL, "
+    "retried_s {real} DEFAULT '0' NOT NULL, free_s {real} DEFAULT '0' NOT NULL, "
+    "free_epochs INTEGER DEFAULT '0' NOT NULL, seal TEXT DEFAULT '' NOT NULL, PRIMARY KEY (sweep, number))",
+    "CREATE INDEX IF NOT EXISTS trials_run ON trials (run)",
+)
+
 
 def _run(connection: Connection, statements: Sequence[str]) -> None:
     for statement in statements:
@@ -107,6 +121,12 @@ def _partial_runs(connection: Connection) -> None:
     _run(connection, _PARTIAL_RUNS)
 
 
+def _sweeps(connection: Connection) -> None:
+    """Add sweeps with their trials, and the epoch after which a trial's run is paused."""
+    _add_column(connection, "runs", "pause_epoch", "INTEGER")
+    _run(connection, _SWEEPS)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
     _setting_column,
@@ -115,4 +135,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     _findings_column,
     _checksum_columns,
     _partial_runs,
+    _sweeps,
 )

@@ -96,6 +96,7 @@ class RunRecord:
     problem: str = ""  # why nothing else of it is to be shown: damaged, or written by another release
     findings: tuple[Finding, ...] = ()
     saved: HeadlineResult | None = None
+    pause_epoch: int | None = None  # training pauses at the end of this epoch; None: at no epoch
 
     @property
     def outcome(self) -> Outcome | None:
@@ -106,6 +107,13 @@ class RunRecord:
     def status(self) -> str:
         """The word that every list shows: a finished run's outcome where it did not learn, else the state."""
         return str(self.outcome or self.state)
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """The updates of one epoch, None where they are not known."""
+        if self.progress.steps_per_epoch or not self.environment.train_images:
+            return self.progress.steps_per_epoch
+        return -(-self.environment.train_images // self.config.batch_size)
 
     @property
     def has_weights(self) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from lab.runs.records import RunState
+from lab.runs.records import RunRequest, RunState
 from lab.runs.schema import runs
 
 SUMMARY_COLUMNS = ("best_epoch", "images_per_second")  # filled from the summary
@@ -17,6 +17,12 @@ def progress_values(progress: Mapping[str, Any]) -> dict[str, Any]:
     if "seconds" in progress:
         values["seconds"] = float(progress["seconds"])
     return values
+
+
+def queued_again(now: float) -> dict[str, Any]:
+    """Return the columns of `runs` that put a run which had ended back into the queue."""
+    queued = {"state": RunState.QUEUED, "want": RunRequest.RUN, "queued_at": now, "finished_at": None}
+    return {**queued, "reason": "", "digest": ""}
 
 
 def cache_key_if_free(connection: Connection, row: Row[Any]) -> dict[str, Any]:

@@ -153,6 +153,7 @@ def _decoded(row: Row[Any], moment: Moment) -> RunRecord:
         number=row.number,
         findings=tuple(Finding.from_dict(values) for values in decoded(row.findings) or ()),
         saved=_saved_result(row),
+        pause_epoch=row.pause_epoch,
     )
 
 

@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -14,6 +14,7 @@ from lab.config import RunConfig
 from lab.errors import RunStateError
 from lab.runs.checksums import RAW, is_intact
 from lab.runs.context import StoreContext
+from lab.runs.database import Moment
 from lab.runs.edits import NAME_LIMIT, checked_tags, checked_text
 from lab.runs.encoding import encode_tags, setting_key
 from lab.runs.expired import mark_expired
@@ -22,6 +23,7 @@ from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.row_changes import change_row, insert_for, sound_row, write_checksum
 from lab.runs.rows import derive, listed_record, run_record
 from lab.runs.schema import CACHED, runs
+from lab.runs.sweep_writes import pause_sweeps
 
 CLAIM_ORDER = (runs.c.queued_at, runs.c.number)
 _QUEUED = (runs.c.state == RunState.QUEUED, runs.c.deleted_at.is_(None))
@@ -60,38 +62,21 @@ class RunQueue:
         fresh: make a new run all the same. The check and the queueing are one statement, so two callers who ask at the
         same moment get the same run.
         """
-        values: dict[str, Any] = {
-            "id": new_run_id(),
-            "name": checked_text(name, "name", NAME_LIMIT) or config.arch,
-            "config": config.as_dict(),
-            "fingerprint": fingerprint,
-            "family": family,
-            "cache_key": None if fresh else fingerprint,
-            "state": RunState.QUEUED,
-            "want": RunRequest.RUN,
-            "parent": parent,
-            "origin": origin,
-            "arch": config.arch,
-            "dataset": config.dataset,
-            "setting": setting_key(config),
-            "tags": encode_tags(checked_tags(tags)),
-            "progress": {},
-            "summary": {},
-            "environment": {},
-            "notices": [],
-            "findings": [],
-            "sums": {},
-        }
+        values = queued_values(
+            config,
+            fingerprint=fingerprint,
+            family=family,
+            name=name,
+            parent=parent,
+            fresh=fresh,
+            tags=tags,
+            origin=origin,
+        )
         with self.context.database.write() as connection:
             moment = self.context.moment(connection)
             mark_expired(connection, moment)
-            statement = insert_for(connection)(runs).values(**values, created_at=moment.now, queued_at=moment.now)
-            statement = statement.on_conflict_do_nothing(index_elements=["cache_key"], index_where=CACHED)
-            made = connection.execute(statement.returning(*RAW)).one_or_none()
-            if made is not None:
-                return run_record(write_checksum(connection, made), moment=moment), False
-            known = connection.execute(select(*RAW).where(runs.c.cache_key == fingerprint, CACHED)).one()
-            return run_record(known, moment=moment), True
+            row, cached = take_in(connection, values, moment)
+            return run_record(row, moment=moment), cached
 
     def list(self, *, limit: int | None = None) -> tuple[RunRecord, ...]:
         """Return the live runs: those in training, then the queued ones, both in the order of `claim`."""
@@ -143,10 +128,13 @@ class RunQueue:
     def stop_all(self) -> tuple[RunRecord, ...]:
         """Stop every live run in one transaction and return them: queued ones at once, running ones by their worker.
 
+        Running sweeps are paused with them, or a worker would make their next trials.
+
         Queued ones first: on Postgres a run that is claimed meanwhile is then found among the running ones.
         """
         with self.context.database.write() as connection:
             moment = self.context.moment(connection)
+            pause_sweeps(connection, "all runs were stopped")
             ended = {"state": RunState.STOPPED, "finished_at": moment.now}
             rows = [
                 change_row(connection, row, **values)
@@ -159,6 +147,52 @@ class RunQueue:
                 ).all()
             ]
             return tuple(listed_record(row, moment=moment) for row in rows)
+
+
+def queued_values(
+    config: RunConfig,
+    *,
+    fingerprint: str,
+    family: str,
+    name: str = "",
+    parent: str | None = None,
+    fresh: bool = False,
+    tags: Iterable[str] = (),
+    origin: str = "local",
+) -> dict[str, Any]:
+    """Return the columns of a new run, with an id of its own. Raises `TextError`."""
+    return {
+        "id": new_run_id(),
+        "name": checked_text(name, "name", NAME_LIMIT) or config.arch,
+        "config": config.as_dict(),
+        "fingerprint": fingerprint,
+        "family": family,
+        "cache_key": None if fresh else fingerprint,
+        "state": RunState.QUEUED,
+        "want": RunRequest.RUN,
+        "parent": parent,
+        "origin": origin,
+        "arch": config.arch,
+        "dataset": config.dataset,
+        "setting": setting_key(config),
+        "tags": encode_tags(checked_tags(tags)),
+        "progress": {},
+        "summary": {},
+        "environment": {},
+        "notices": [],
+        "findings": [],
+        "sums": {},
+    }
+
+
+def take_in(connection: Connection, values: Mapping[str, Any], moment: Moment) -> tuple[Row[Any], bool]:
+    """Queue a run, or return the one that answers for it, and whether it is that: in one statement, which cannot race."""
+    statement = insert_for(connection)(runs).values(**values, created_at=moment.now, queued_at=moment.now)
+    statement = statement.on_conflict_do_nothing(index_elements=["cache_key"], index_where=CACHED)
+    made = connection.execute(statement.returning(*RAW)).one_or_none()
+    if made is not None:
+        return write_checksum(connection, made), False
+    return connection.execute(select(*RAW).where(runs.c.cache_key == values["cache_key"], CACHED)).one(), True
 
 
 def _target(place: int, move: Move, *, last: int) -> int:

@@ -93,6 +93,7 @@ runs = Table(
         "sums", _json
     ),  # `lab.runs.checksums`: of each curve and of the saved files; NULL in an older release's rows
     Column("seal", Text, nullable=False, server_default=""),  # over all other columns; "" in an older release's rows
+    Column("pause_epoch", Integer),  # after which its sweep pauses it; NULL for none
     Index("runs_cache", "cache_key", unique=True, sqlite_where=CACHED, postgresql_where=CACHED),
     Index("runs_slot", "host", "slot", unique=True, sqlite_where=IN_SLOT, postgresql_where=IN_SLOT),
     Index("runs_state", "state", "queued_at"),

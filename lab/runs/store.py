@@ -19,6 +19,7 @@ from lab.runs.run_queue import RunQueue
 from lab.runs.saved_files import SavedFiles
 from lab.runs.schema import migrate
 from lab.runs.sketches import Sketches
+from lab.runs.sweeps import StoredSweeps
 
 
 class RunStore:
@@ -41,6 +42,7 @@ class RunStore:
         self.removal = Removal(context)
         self.imports = Imports(context)
         self.sketches = Sketches(context)
+        self.sweeps = StoredSweeps(context)
         self.integrity = Integrity(context)
 
     @classmethod

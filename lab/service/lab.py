@@ -13,6 +13,7 @@ from lab.runs.store import RunStore
 from lab.service.datasets import Datasets, SampledDatasets
 from lab.service.repeats import Repeating
 from lab.service.submissions import Submissions
+from lab.service.sweeps import Sweeps
 from lab.service.validation import Validation
 from lab.service.weights import SavedWeights
 from lab.service.workers import Workers
@@ -70,6 +71,11 @@ class Lab:
     def repeating(self) -> Repeating:
         """Asking for runs that differ only in their seed."""
         return Repeating(self.store, self.validation, self.submissions)
+
+    @cached_property
+    def sweeps(self) -> Sweeps:
+        """Sweeps over settings, and what they do next."""
+        return Sweeps(self.settings, self.store, self.validation, self.submissions)
 
     @cached_property
     def workers(self) -> Workers:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from lab.runs.store import RunStore
 from lab.settings import Settings
-from lab.worker.supervisor.launch import start_supervisor
+from lab.worker.supervisor.launch import has_work, start_supervisor
 
 
 class Workers:
@@ -14,9 +14,9 @@ class Workers:
         self._settings, self._store = settings, store
 
     def ensure(self) -> bool:
-        """Start the supervisor if runs are queued and none is alive; return whether one was started."""
+        """Start the supervisor if there is work and none is alive; return whether one was started."""
         self._settings.require_writable()
-        return self._store().queue.count_queued() > 0 and start_supervisor(self._settings)
+        return has_work(self._store()) and start_supervisor(self._settings)
 
     def warm_up(self) -> None:
         """Start a worker before there is work, so that the next run begins at once; it leaves when nothing comes."""

@@ -51,24 +51,26 @@ def train(
     command: Callable[[], Command] = _always_run,
     resume: Checkpoint | None = None,
     steps: StepKind = StepKind.AUTO,
+    pause_epoch: int | None = None,
 ) -> Generator[Event, None, None]:
     """Train the network in place and yield events, `Started` first and `Ended` last.
 
     data lies on `device`. resume: a checkpoint of this run, or of a shorter one of the same configuration. steps: other
-    than AUTO to compare ways of taking them. Raises `TrainingError` (no images, too little memory) and `ArtifactError`
+    than AUTO to compare ways of taking them. pause_epoch: pause once this epoch is evaluated and saved, if more follow. Raises `TrainingError` (no images, too little memory) and `ArtifactError`
     (a checkpoint of another run).
     """
     with process_settings(config, device):
         session = Session(config, network, data, device, steps=steps)
-        yield from _Loop(session, command).run(resume)
+        yield from _Loop(session, command, pause_epoch).run(resume)
 
 
 class _Loop:
     """Control flow of a run: epochs, evaluations, checkpoints, interruptions. The session holds the state."""
 
-    def __init__(self, session: Session, command: Callable[[], Command]) -> None:
+    def __init__(self, session: Session, command: Callable[[], Command], pause_epoch: int | None = None) -> None:
         self.session, self.config = session, session.config
         self._command = command
+        self._pause_epoch = pause_epoch
         self._times: list[float] = []  # clock readings after the steps since the last flush
         self._lr_steps = recorded_steps(
             self.config, steps_per_epoch=session.steps_per_epoch, total_steps=session.total_steps
@@ -91,13 +93,15 @@ class _Loop:
                 self.session.initialise()
             if self.session.progress.evaluated < 0:
                 yield from self._evaluate_start()
-            while not self._is_over():
+            while not (self._is_over() or self._is_pause_due()):
                 yield from self._train_epoch()
                 yield from self._close_epoch()
-            outcome = "finished" if self.session.progress.step >= self.session.total_steps else "early-stopped"
+            outcome = self._outcome()
         except _InterruptedError as interruption:
             outcome = yield from self._interrupt(interruption.command)
-        yield from self._emit(self._ended(outcome))
+            yield from self._emit(self._ended(outcome))
+            return
+        yield from self._emit(self._ended(outcome, planned=outcome == "paused"))
 
     def _emit(self, event: Event) -> Iterator[Event]:
         with self.session.frozen():
@@ -113,6 +117,18 @@ class _Loop:
         if progress.closed != progress.step:
             return False  # an epoch is open, or its end was not yielded yet
         return progress.step >= self.session.total_steps or 0 < patience <= progress.waited
+
+    def _is_pause_due(self) -> bool:
+        """Whether the epoch to pause after is closed: its checkpoint is saved, perhaps by an attempt that was killed then."""
+        progress = self.session.progress
+        if self._pause_epoch is None or progress.closed != progress.step:
+            return False
+        return progress.closed_epoch(self.session.steps_per_epoch) >= self._pause_epoch
+
+    def _outcome(self) -> str:
+        if not self._is_over():
+            return "paused"
+        return "finished" if self.session.progress.step >= self.session.total_steps else "early-stopped"
 
     def _train_epoch(self) -> Iterator[Event]:
         """Take the epoch's remaining steps."""
@@ -282,14 +298,14 @@ class _Loop:
         yield from self._checkpoint()
         return "paused" if command is Command.PAUSE else "stopped"
 
-    def _ended(self, outcome: str) -> Ended:
+    def _ended(self, outcome: str, *, planned: bool = False) -> Ended:
         session, progress = self.session, self.session.progress
         over = outcome in ("finished", "early-stopped")
         if over and self.config.restore_best and session.best:
             session.restore_best()
         session.view.eval()
         session.network.eval()
-        return Ended(outcome, progress.step, progress.epoch, session.clock.read(), self._summary(over))
+        return Ended(outcome, progress.step, progress.epoch, session.clock.read(), self._summary(over), planned)
 
     def _summary(self, over: bool) -> dict[str, Any]:
         """Return the final metrics: those of the final weights, or of the last complete epoch if the run was interrupted."""

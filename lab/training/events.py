@@ -93,13 +93,17 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The last event. `outcome` is "finished", "early-stopped", "paused" or "stopped"."""
+    """The last event. `outcome` is "finished", "early-stopped", "paused" or "stopped".
+
+    planned: it paused at the end of the epoch that it was to pause after, and not because of a request.
+    """
 
     outcome: str
     step: int
     epoch: int
     time_s: float
     summary: Mapping[str, Any]
+    planned: bool = False
 
 
 Event: TypeAlias = Started | StepMetrics | Evaluated | Snapshot | Notice | Ended

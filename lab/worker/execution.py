@@ -63,6 +63,12 @@ def _train_and_finish(lab: Lab, run: RunRecord, recorder: RunRecorder, heartbeat
         recorder.pause_after_outage()
         return
     state, reason = _STATES[ended.outcome], ""
+    by_budget = heartbeat.over_budget and not heartbeat.ending.is_set() and heartbeat.requested is RunRequest.RUN
+    if ended.planned or (state is RunState.PAUSED and by_budget):
+        # Nobody asked for it now: a request that came meanwhile goes before it.
+        why = f"after epoch {ended.epoch}" if ended.planned else "because its minutes of computing are used up"
+        recorder.finish(ended, state=state, reason=f"Its sweep pauses it {why}.", fulfils=RunRequest.RUN)
+        return
     if state is RunState.PAUSED and heartbeat.timed_out and not heartbeat.ending.is_set():
         recorder.pause_after_outage(ended)
         return
@@ -120,7 +126,15 @@ def _record_events(
     resume: Checkpoint | None,
     recorder: RunRecorder,
 ) -> Ended:
-    events = train(run.config, network=network, data=data, device=device, command=heartbeat.command, resume=resume)
+    events = train(
+        run.config,
+        network=network,
+        data=data,
+        device=device,
+        command=heartbeat.command,
+        resume=resume,
+        pause_epoch=run.pause_epoch,
+    )
     for event in events:
         if isinstance(event, Ended):
             return event

@@ -26,6 +26,7 @@ class Heartbeat:
     requested: RunRequest = RunRequest.RUN
     lost: bool = False
     timed_out: bool = False  # training was paused because the store is away for too long
+    over_budget: bool = False  # training was paused because its sweep has used up its minutes
     _last_error: str = ""  # of the store, logged once
     _done: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -59,13 +60,15 @@ class Heartbeat:
                     log_worker(self._last_error)
 
     def _renew(self) -> RunRequest:
-        return self.lab.store.leases.heartbeat(self.run.id, self.run.lease)
+        request = self.lab.store.leases.heartbeat(self.run.id, self.run.lease)
+        self.over_budget = self.lab.sweeps.is_over_budget(self.run.id)
+        return request
 
     def command(self) -> Command:
         """Answer the training loop's question between two steps."""
         if self.lost or self.requested is RunRequest.STOP:
             return Command.STOP
-        if self.ending.is_set() or self.requested is RunRequest.PAUSE:
+        if self.ending.is_set() or self.requested is RunRequest.PAUSE or self.over_budget:
             return Command.PAUSE
         if self.outage.exceeded:
             self.timed_out = True

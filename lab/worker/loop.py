@@ -53,6 +53,7 @@ def work(lab: Lab, *, ending: threading.Event, idle_s: float = IDLE_S, wait_s: f
         try:
             if unsure:
                 lab.store.leases.release(slot=slot, owner=owner)
+            lab.sweeps.advance_due()
             run, unsure = lab.store.leases.claim(slot=slot, owner=owner), False
             outage.answered()
         except StoreBusyError as error:

@@ -90,10 +90,13 @@ class RunRecorder:
             case Ended():
                 raise ValueError("the end of a run is written by finish")
 
-    def finish(self, ended: Ended, *, state: RunState, reason: str) -> None:
-        """Write the last points and the result, and release the run, however long the store is away."""
+    def finish(self, ended: Ended, *, state: RunState, reason: str, fulfils: RunRequest | None = None) -> None:
+        """Write the last points and the result, and release the run, however long the store is away.
+
+        fulfils: the request that it ends so for, where the state does not say it.
+        """
         self._catch_up()
-        self._end(ended, state=state, fulfils=_FULFILS.get(state), reason=reason)
+        self._end(ended, state=state, fulfils=fulfils or _FULFILS.get(state), reason=reason)
 
     def pause_after_outage(self, ended: Ended | None = None) -> None:
         """Wait until the store is back and release the run as paused; ended: where training could stop at a step."""

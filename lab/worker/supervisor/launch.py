@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
+from lab.runs.store import RunStore
 from lab.settings import CHECKOUT, Settings
 from lab.worker.supervisor.pid_files import read_pid_file, supervisor_pid_path
 
@@ -41,6 +42,11 @@ def is_running(settings: Settings) -> bool:
             return False
     except Timeout:
         return True
+
+
+def has_work(store: RunStore) -> bool:
+    """Return whether a worker is needed: for a queued run, or for a sweep that decides what comes next."""
+    return store.queue.count_queued() > 0 or store.sweeps.count_running() > 0
 
 
 def start_supervisor(settings: Settings, *, warm: bool = False) -> bool:

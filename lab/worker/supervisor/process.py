@@ -22,7 +22,7 @@ from lab.runs.store import RunStore
 from lab.settings import CHECKOUT, PROCESS_ENVIRONMENT, Settings
 from lab.worker.supervisor.adopted import AdoptedWorker, find_worker
 from lab.worker.supervisor.cleanup import clean_up
-from lab.worker.supervisor.launch import TERM_S, lock_path
+from lab.worker.supervisor.launch import TERM_S, has_work, lock_path
 from lab.worker.supervisor.log import log_supervisor
 from lab.worker.supervisor.pid_files import supervisor_pid_path, worker_pid_path, write_pid_file
 
@@ -88,7 +88,7 @@ class Supervisor:
             return
         for run in store.leases.recover():
             log_supervisor(f"run {run} was left by a dead worker and is interrupted now")
-        if self.fast_exits >= MAX_FAST_EXITS or not (self.warm or store.queue.count_queued()):
+        if self.fast_exits >= MAX_FAST_EXITS or not (self.warm or has_work(store)):
             return
         self.warm = False
         log_supervisor("starting a worker")
@@ -172,6 +172,6 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
 
 def _may_be_queued(store: RunStore) -> bool:
     try:
-        return store.queue.count_queued() > 0
+        return has_work(store)
     except StoreBusyError:
         return True

@@ -1,0 +1,249 @@
+"""`sweep`: make a study of many runs, watch it, hold it, extend it."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lab.cli.output import json_flag, print_json, print_table
+from lab.errors import InputError
+from lab.formatting import format_duration, format_loss, format_moment, format_percent, format_short, plural
+from lab.service.lab import Lab
+from lab.service.sweeps import SweepView
+from lab.settings import user_path
+from lab.sweeps.records import SweepRecord, SweepState
+from lab.sweeps.spec import read_spec
+from lab.sweeps.suggest import planned
+
+POLL_S = 0.5
+MOST_SPEC = 1 << 20  # bytes
+
+
+@click.group()
+def sweep() -> None:
+    """Search settings with many runs that pause early and go on when they are among the best."""
+
+
+@sweep.command()
+@click.argument("spec", metavar="SPEC.json")
+@click.option("--wait", is_flag=True, help="Wait until the sweep has ended; Ctrl-C pauses it.")
+@json_flag
+@click.pass_obj
+def create(lab: Lab, spec: str, wait: bool, as_json: bool) -> None:
+    """Make a sweep of SPEC.json (- reads standard input); a background worker trains its trials."""
+    view = lab.sweeps.create(read_spec(read_json(spec)))
+    lab.workers.ensure()
+    if wait:
+        view = follow(lab, view, quiet=as_json)
+    _print_short(view, as_json)
+
+
+@sweep.command("list")
+@json_flag
+@click.pass_obj
+def list_sweeps(lab: Lab, as_json: bool) -> None:
+    """List the sweeps, newest first."""
+    found = lab.sweeps.list()
+    if as_json:
+        print_json({"sweeps": [listed(one) for one in found]})
+        return
+    rows = [
+        (
+            one.id,
+            "unreadable" if one.spec is None else one.state.value,
+            one.name,
+            "" if one.spec is None else one.spec.method.value,
+            one.problem or one.reason,
+            format_moment(one.created_at),
+        )
+        for one in found
+    ]
+    print_table(("sweep", "state", "name", "method", "reason", "date"), rows)
+
+
+@sweep.command()
+@click.argument("sweep")
+@json_flag
+@click.pass_obj
+def show(lab: Lab, sweep: str, as_json: bool) -> None:
+    """Show a sweep: its counts, its best trial, and every trial with what was decided. SWEEP is an id or a name."""
+    view = lab.sweeps.show(lab.sweeps.resolve(sweep).id)
+    if as_json:
+        print_json(as_dict(view))
+    else:
+        _print_view(view)
+
+
+def _control(name: str, act: Callable[[Lab, str], SweepView], help: str) -> None:
+    @sweep.command(name, help=help)
+    @click.argument("sweep")
+    @json_flag
+    @click.pass_obj
+    def command(lab: Lab, sweep: str, as_json: bool) -> None:
+        view = act(lab, lab.sweeps.resolve(sweep).id)
+        if view.sweep.state is SweepState.RUNNING:
+            lab.workers.ensure()
+        _print_short(view, as_json)
+
+
+_control("pause", lambda lab, one: lab.sweeps.pause(one), "Pause a sweep and its trial; `sweep resume` goes on.")
+_control("resume", lambda lab, one: lab.sweeps.resume(one), "Go on with a paused or stopped sweep.")
+_control(
+    "stop", lambda lab, one: lab.sweeps.stop(one), "End a sweep: no trial begins any more, and the best is tested."
+)
+
+
+def read_json(place: str) -> Any:
+    """Return the JSON of a file, or of standard input for "-". Raises `InputError`."""
+    try:
+        if place == "-":
+            text = sys.stdin.read(MOST_SPEC + 1)
+        else:
+            path = user_path(Path(place))
+            text = path.read_text(encoding="utf-8") if path.stat().st_size <= MOST_SPEC else " " * (MOST_SPEC + 1)
+    except OSError as error:
+        raise InputError(
+            f"{place} cannot be read ({error.strerror or error}): give the path of a JSON file."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{place} is no text in UTF-8: give the path of a JSON file.") from error
+    if len(text) > MOST_SPEC:
+        raise InputError(f"{place} is longer than {MOST_SPEC >> 20} MB, but a sweep is a short JSON file.")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        where = f"line {error.lineno}, {error.msg}" if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+        raise InputError(f"{place} is no JSON ({where}): see `python -m lab sweep create --help`.") from error
+
+
+def follow(lab: Lab, view: SweepView, *, quiet: bool) -> SweepView:
+    """Wait until a sweep runs no more, saying each new decision; Ctrl-C pauses it."""
+    said: dict[int, str] = {}
+    while True:
+        try:
+            for trial in view.trials:
+                if trial.decision != said.get(trial.number) and not quiet:
+                    click.echo(f"trial {trial.number}: {trial.decision}", err=True)
+                said[trial.number] = trial.decision
+            if view.sweep.state is not SweepState.RUNNING:
+                return view
+            lab.workers.ensure()
+            time.sleep(POLL_S)
+            view = lab.sweeps.show(view.sweep.id)
+        except KeyboardInterrupt:
+            click.echo("Pausing the sweep; `sweep resume` goes on.", err=True)
+            view = lab.sweeps.pause(view.sweep.id)
+
+
+def listed(record: SweepRecord) -> dict[str, Any]:
+    """Return one sweep of a list as JSON answers show it."""
+    if record.spec is None:
+        return {"sweep": record.id, "state": "unreadable", "problem": record.problem}
+    return {
+        "sweep": record.id,
+        "name": record.name,
+        "state": record.state.value,
+        "reason": record.reason,
+        "method": record.spec.method.value,
+        "trials": record.spec.trials,
+        "minutes": record.spec.minutes,
+        "created_at": record.created_at,
+    }
+
+
+def as_dict(view: SweepView) -> dict[str, Any]:
+    """Return a sweep as `sweep show --json` prints it: the keys that scripts rely on."""
+    counts, best = view.counts, view.best
+    found: dict[str, Any] = {
+        "sweep": view.sweep.id,
+        "name": view.sweep.name,
+        "state": view.sweep.state.value,
+        "reason": view.sweep.reason,
+        "counts": {
+            "finished": counts.finished,
+            "paused": counts.paused,
+            "failed": counts.failed,
+            "running": counts.running,
+            "queued": counts.queued,
+            "cached": counts.cached,
+        },
+        "epochs_spent": view.epochs,
+        "seconds_spent": view.seconds,
+        "best": None
+        if best is None
+        else {
+            "run": best.trial.run,
+            "epoch": best.measured.epoch,
+            "val_loss": best.measured.val_loss,
+            "val_accuracy": best.measured.val_accuracy,
+        },
+        "trials": [
+            {
+                "trial": trial.number,
+                "run": trial.run or None,
+                "settings": dict(trial.params),
+                "rung": trial.rung,
+                "decision": trial.decision,
+                "state": trial.state.value,
+                "source": trial.source.value,
+                "epochs": trial.epochs,
+                "seconds": trial.seconds,
+                "values": [
+                    {"epoch": one.epoch, "val_loss": one.val_loss, "val_accuracy": one.val_accuracy}
+                    for one in trial.values
+                ],
+            }
+            for trial in view.trials
+        ],
+    }
+    if best is not None and best.test_accuracy is not None:
+        found["best"]["test_accuracy"] = best.test_accuracy
+    return found
+
+
+def _print_short(view: SweepView, as_json: bool) -> None:
+    record = view.sweep
+    if as_json:
+        print_json({"sweep": record.id, "trials": planned(record.asked), "state": record.state.value})
+        return
+    reason = f": {record.reason}" if record.reason else ""
+    click.echo(f"Sweep {record.id} is {record.state.value} with {plural(len(view.trials), 'trial')}{reason}.")
+
+
+def _print_view(view: SweepView) -> None:
+    record, counts = view.sweep, view.counts
+    click.echo(f"{record.id}  {record.name}  {record.state.value}  {record.reason}".rstrip())
+    if record.problem:
+        return
+    names = ("finished", "paused", "running", "queued", "failed", "cached")
+    click.echo(", ".join(f"{count} {name}" for name in names if (count := getattr(counts, name))) or "no trials")
+    click.echo(f"{plural(view.epochs, 'epoch')} and {format_duration(view.seconds)} of computing")
+    if view.best is not None:
+        measured = view.best.measured
+        words = f"Best: trial {view.best.trial.number}, validation loss {format_loss(measured.val_loss)}, "
+        words += f"accuracy {format_percent(measured.val_accuracy)} after epoch {measured.epoch}"
+        if view.best.test_accuracy is not None:
+            words += f"; {format_percent(view.best.test_accuracy)} on the test set"
+        click.echo(words)
+    rows = [
+        (
+            trial.number,
+            trial.run,
+            ", ".join(f"{name}={_short(value)}" for name, value in trial.params.items()),
+            "" if trial.last is None else format_loss(trial.last.val_loss),
+            "" if trial.last is None else format_percent(trial.last.val_accuracy),
+            trial.state.value,
+            trial.decision,
+        )
+        for trial in view.trials
+    ]
+    columns = ("trial", "run", "settings", "val. loss", "val. acc.", "state", "decision")
+    print_table(columns, rows, right=("trial", "val. loss", "val. acc."))
+
+
+def _short(value: Any) -> str:
+    return format_short(value) if isinstance(value, float) else str(value)

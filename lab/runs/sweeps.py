@@ -1,0 +1,305 @@
+"""Sweeps in the store: their specs, their trials, and the one transaction in which a decision is written.
+
+Whoever decides reads the sweep (`find`), thinks outside any transaction, and writes with the revision that was read: a
+sweep that has changed since is left alone (`StaleSweepError`). A run that goes on, a new run and the trial that it belongs
+to are written together, so no trial is lost or made twice, whoever is killed when.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import Connection, Row, exists, func, select
+
+from lab.config import RunConfig
+from lab.errors import StaleSweepError, SweepNotFoundError
+from lab.metrics import TEST_ACCURACY, VAL_ACCURACY, VAL_LOSS
+from lab.runs.checksums import RAW, is_intact
+from lab.runs.context import StoreContext
+from lab.runs.edits import NAME_LIMIT, checked_text
+from lab.runs.expired import mark_expired
+from lab.runs.identity import new_run_id
+from lab.runs.records import RunRecord, RunRequest, RunState
+from lab.runs.row_changes import change_row, find_row, sound_row
+from lab.runs.row_values import cache_key_if_free, queued_again
+from lab.runs.rows import listed_record
+from lab.runs.run_queue import queued_values, take_in
+from lab.runs.schema import points, runs, series_names
+from lab.runs.sweep_rows import found_trial, sweep_record, sweep_values, with_values
+from lab.runs.sweep_writes import SWEEP, TRIAL, change_sweep, write_seal, write_trial
+from lab.runs.sweeps_table import sweeps, trials
+from lab.sweeps.plan import ANSWERED, FoundTrial
+from lab.sweeps.records import Measured, Source, SweepRecord, SweepState, TrialRecord, TrialState
+from lab.sweeps.spec import SweepSpec
+
+_OF_RUN = (
+    *(runs.c[name] for name in ("state", "want", "host", "pid", "pid_start", "lease_until", "deleted_at", "seconds")),
+    runs.c.reason.label("run_reason"),
+    next(column for column in RAW if column.name == "progress"),
+)
+_PART = 5_000  # values in one statement
+_LIVE = (RunState.QUEUED, RunState.RUNNING)
+_UNMEASURED = (TrialState.HELD, TrialState.STOPPED, TrialState.INTERRUPTED, TrialState.FINISHED)
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """The run of a new trial, as `RunQueue.submit` takes it."""
+
+    config: RunConfig
+    fingerprint: str
+    family: str
+    name: str
+    tags: tuple[str, ...] = ()
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepChange:
+    """What one decision writes, all of it or nothing.
+
+    record: the sweep as it is then. trials: changed and new ones. resumed: of those, the ones whose runs go on to
+    their rung. new: the run of the newest trial, which is in `trials` too. held: runs that are to pause.
+    """
+
+    record: SweepRecord
+    trials: Sequence[TrialRecord] = ()
+    resumed: Sequence[TrialRecord] = ()
+    new: tuple[TrialRecord, NewRun] | None = None
+    held: Sequence[str] = field(default=())
+
+
+class StoredSweeps:
+    """`RunStore.sweeps`: the sweeps and their trials."""
+
+    def __init__(self, context: StoreContext) -> None:
+        self.context = context
+
+    def create(self, spec: SweepSpec) -> SweepRecord:
+        """Store a new sweep, running and without trials."""
+        with self.context.database.write() as connection:
+            values = {
+                "id": new_run_id(),
+                "name": checked_text(spec.name, "name", NAME_LIMIT),
+                "spec": spec.as_dict(),
+                "earlier": [],
+                "state": SweepState.RUNNING,
+                "created_at": self.context.moment(connection).now,
+            }
+            row = connection.execute(sweeps.insert().values(**values).returning(*SWEEP)).one()
+            return sweep_record(write_seal(connection, sweeps, row, sweeps.c.number == row.number))
+
+    def list(self) -> tuple[SweepRecord, ...]:
+        """Return all sweeps, the newest first; one that cannot be read has a `problem`."""
+        with self.context.database.read() as connection:
+            return tuple(map(sweep_record, connection.execute(select(*SWEEP).order_by(sweeps.c.number.desc()))))
+
+    def resolve(self, text: str) -> SweepRecord:
+        """Find a sweep by its id, its name, or the beginning of its id. Raises `SweepNotFoundError`."""
+        wanted = text.strip()
+        tests = (sweeps.c.id == wanted, sweeps.c.name == wanted, sweeps.c.id.startswith(wanted, autoescape=True))
+        with self.context.database.read() as connection:
+            for test in tests if wanted else ():
+                rows = connection.execute(select(*SWEEP).where(test).order_by(sweeps.c.number.desc()).limit(6)).all()
+                if len(rows) == 1:
+                    return sweep_record(rows[0])
+                if rows:
+                    ids = ", ".join(row.id for row in rows[:5])
+                    raise SweepNotFoundError(f"{wanted!r} fits more than one sweep ({ids}): give one of these ids.")
+        raise SweepNotFoundError(f"There is no sweep {wanted[:60]!r}: `sweep list` lists those there are.")
+
+    def find(self, sweep: str) -> tuple[SweepRecord, tuple[FoundTrial, ...]]:
+        """Return a sweep and its trials as they are now, with what was measured since. Raises `SweepNotFoundError`.
+
+        Of a sweep that cannot be read no trial is shown. Three statements, however many trials there are.
+        """
+        with self.context.database.read() as connection:
+            moment = self.context.moment(connection)
+            row = connection.execute(select(*SWEEP).where(sweeps.c.id == sweep)).one_or_none()
+            if row is None:
+                raise SweepNotFoundError(f"There is no sweep {sweep[:60]!r}: `sweep list` lists those there are.")
+            record = sweep_record(row)
+            if record.spec is None:
+                return record, ()
+            joined = trials.outerjoin(runs, runs.c.id == trials.c.run)
+            query = select(*TRIAL, *_OF_RUN).select_from(joined).where(trials.c.sweep == record.number)
+            found, seen = [], set()
+            for one in connection.execute(query.order_by(trials.c.number)):
+                found.append(found_trial(one, record.spec, moment=moment, copy=bool(one.run) and one.run in seen))
+                seen.add(one.run)
+            values = self._measure(connection, record.spec, [one for one in found if _needs_values(one, record.spec)])
+        return record, tuple(
+            with_values(one, values[one.trial.run], record.spec) if one.trial.run in values else one for one in found
+        )
+
+    def measure(self, spec: SweepSpec, of: Iterable[TrialRecord]) -> dict[str, tuple[Measured, ...]]:
+        """Return what the runs of some trials measured at their rungs and at their ends, by run."""
+        with self.context.database.read() as connection:
+            return self._measure(connection, spec, [FoundTrial(trial, trial.state) for trial in of])
+
+    def _measure(
+        self, connection: Connection, spec: SweepSpec, found: Sequence[FoundTrial]
+    ) -> dict[str, tuple[Measured, ...]]:
+        measured: dict[str, tuple[Measured, ...]] = {}
+        for start in range(0, len(found), _PART):
+            part = {one.trial.run: one.trial for one in found[start : start + _PART]}
+            rows = connection.execute(select(*RAW).where(runs.c.id.in_(part))).all()
+            moment = self.context.moment(connection)
+            records = [record for row in rows if not (record := listed_record(row, moment=moment)).problem]
+            curves = _validation(connection, [record.number for record in records])
+            for record in records:
+                epochs = set(spec.rungs(part[record.id].params))
+                measured[record.id] = _at_epochs(record, epochs, curves.get(record.number, {}))
+        return measured
+
+    def test_accuracy(self, run: str, epoch: int) -> float | None:
+        """Return the test accuracy of a run after an epoch, None where it was not measured."""
+        with self.context.database.read() as connection:
+            row = connection.execute(select(*RAW).where(runs.c.id == run)).one_or_none()
+            record = None if row is None else listed_record(row, moment=self.context.moment(connection))
+            if record is None or record.problem or not record.steps_per_epoch:
+                return None
+            measured = (
+                select(points.c.value)
+                .join(series_names, series_names.c.number == points.c.series)
+                .where(points.c.run == record.number, series_names.c.name == TEST_ACCURACY.id)
+                .where(points.c.step <= epoch * record.steps_per_epoch)
+                .order_by(points.c.step.desc())
+            )
+            return connection.execute(measured.limit(1)).scalar_one_or_none()
+
+    def due(self) -> tuple[str, ...]:
+        """Return the ids of the running sweeps of which no run is queued or in training: what a worker looks after."""
+        live = (
+            select(trials.c.number)
+            .select_from(trials.join(runs, runs.c.id == trials.c.run))
+            .where(trials.c.sweep == sweeps.c.number, runs.c.state.in_(_LIVE), runs.c.deleted_at.is_(None))
+        )
+        query = select(sweeps.c.id).where(sweeps.c.state == SweepState.RUNNING, ~exists(live)).order_by(sweeps.c.number)
+        with self.context.database.read() as connection:
+            return tuple(connection.execute(query).scalars())
+
+    def count_running(self) -> int:
+        """Return how many sweeps have work for a worker."""
+        query = select(func.count()).where(sweeps.c.state == SweepState.RUNNING)
+        with self.context.database.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def is_over_budget(self, run: str) -> bool:
+        """Whether the sweep that pays for a run has used up its minutes; False for a run of no running sweep."""
+        paying = (
+            select(*SWEEP)
+            .select_from(trials.join(sweeps, sweeps.c.number == trials.c.sweep))
+            .where(trials.c.run == run, trials.c.source != Source.CACHED, sweeps.c.state == SweepState.RUNNING)
+            .order_by(sweeps.c.number.desc())
+        )
+        with self.context.database.read() as connection:
+            row = connection.execute(paying.limit(1)).one_or_none()
+            record = None if row is None else sweep_record(row)
+            if record is None or record.spec is None or record.spec.minutes is None:
+                return False
+            paid = (
+                select(func.sum(runs.c.seconds - trials.c.free_s))
+                .select_from(trials.join(runs, runs.c.id == trials.c.run))
+                .where(trials.c.sweep == record.number, trials.c.source != Source.CACHED)
+            )
+            return (connection.execute(paid).scalar_one() or 0.0) >= record.spec.seconds
+
+    def write(self, change: SweepChange) -> SweepRecord:
+        """Write one decision. Raises `StaleSweepError` where the sweep or one of its runs has changed since it was read."""
+        with self.context.database.write() as connection:
+            moment = self.context.moment(connection)
+            mark_expired(connection, moment)
+            record = self._next_revision(connection, change.record, moment.now)
+            for trial in change.resumed:
+                self._go_on(connection, record.asked, trial, moment.now)
+            for run in change.held:
+                self._hold(connection, run, moment.now)
+            for trial in change.trials:
+                write_trial(connection, record.number, trial)
+            if change.new is not None:
+                trial, new = change.new
+                write_trial(connection, record.number, self._made(connection, record.asked, trial, new))
+            return record
+
+    def _next_revision(self, connection: Connection, record: SweepRecord, now: float) -> SweepRecord:
+        ended = record.state in (SweepState.FINISHED, SweepState.STOPPED)
+        after = replace(record, revision=record.revision + 1, finished_at=now if ended else None)
+        same = (sweeps.c.number == record.number) & (sweeps.c.revision == record.revision)
+        row = connection.execute(select(*SWEEP).where(same).with_for_update()).one_or_none()
+        if row is None or not is_intact(row, sweeps):
+            raise StaleSweepError(f"Sweep {record.id} was changed meanwhile, so nothing was written: try again.")
+        return sweep_record(change_sweep(connection, row, **sweep_values(after)))
+
+    def _go_on(self, connection: Connection, spec: SweepSpec, trial: TrialRecord, now: float) -> None:
+        """Queue the run of a trial that has ended for now, until its rung; take back a pause that is not obeyed yet."""
+        row = sound_row(connection, trial.run, lock=True)
+        target = spec.pause_epoch(trial.params, trial.rung)
+        if row.state in _LIVE:
+            change_row(connection, row, want=RunRequest.RUN)
+        elif RunState(row.state).resumable:
+            free = cache_key_if_free(connection, row)
+            change_row(connection, row, **queued_again(now), **free, pause_epoch=target)
+        else:
+            raise StaleSweepError(f"Run {trial.run} is {row.state} meanwhile, so it cannot go on: try again.")
+
+    def _hold(self, connection: Connection, run: str, now: float) -> None:
+        """Pause a run; one that is damaged stays so."""
+        row = find_row(connection, run, deleted=True, lock=True)
+        if row.state == RunState.RUNNING:
+            change_row(connection, row, want=RunRequest.PAUSE)
+        elif row.state == RunState.QUEUED:
+            change_row(connection, row, state=RunState.PAUSED, finished_at=now)
+
+    def _made(self, connection: Connection, spec: SweepSpec, trial: TrialRecord, new: NewRun) -> TrialRecord:
+        """Queue the run of a new trial, or answer it with the run that is there; return the trial with its run."""
+        values = queued_values(
+            new.config, fingerprint=new.fingerprint, family=new.family, name=new.name, parent=new.parent, tags=new.tags
+        )
+        values["pause_epoch"] = spec.pause_epoch(trial.params, trial.rung)
+        row, cached = take_in(connection, values, self.context.moment(connection))
+        return _cached(trial, row) if cached else replace(trial, run=row.id)
+
+
+def _cached(trial: TrialRecord, row: Row[Any]) -> TrialRecord:
+    return replace(trial, run=row.id, source=Source.CACHED, decision=ANSWERED)
+
+
+def _needs_values(one: FoundTrial, spec: SweepSpec) -> bool:
+    """Whether a run has ended, for now or for good, of which something may not be written down yet."""
+    trial = one.trial
+    if not trial.run or trial.problem or trial.state not in _UNMEASURED:
+        return False
+    return trial.state is not one.before or trial.state is not TrialState.FINISHED
+
+
+def _validation(connection: Connection, numbers: Sequence[int]) -> dict[int, dict[str, dict[int, float]]]:
+    """Return validation loss and accuracy of some runs by step: run number -> series -> step -> value."""
+    known = connection.execute(
+        select(series_names).where(series_names.c.name.in_((VAL_LOSS.id, VAL_ACCURACY.id)))
+    ).all()
+    names = {row.number: row.name for row in known}
+    query = select(points.c.run, points.c.series, points.c.step, points.c.value).where(
+        points.c.run.in_(numbers), points.c.series.in_(names)
+    )
+    found: dict[int, dict[str, dict[int, float]]] = {}
+    for run, series, step, value in connection.execute(query) if numbers and names else ():
+        found.setdefault(run, {}).setdefault(names[series], {})[step] = float("nan") if value is None else value
+    return found
+
+
+def _at_epochs(record: RunRecord, epochs: set[int], curves: Mapping[str, Mapping[int, float]]) -> tuple[Measured, ...]:
+    """Return what was measured after some epochs of a run, and at the end of a finished one."""
+    losses, accuracies = curves.get(VAL_LOSS.id, {}), curves.get(VAL_ACCURACY.id, {})
+    size = record.steps_per_epoch
+    if not size or not losses:
+        return ()
+    steps = {epoch: epoch * size for epoch in epochs}
+    if record.state is RunState.FINISHED:
+        last = max(losses)
+        steps.setdefault(-(-last // size), last)
+    return tuple(
+        Measured(epoch, losses[step], accuracies.get(step, float("nan")))
+        for epoch, step in sorted(steps.items())
+        if step in losses
+    )

@@ -1,0 +1,411 @@
+"""Making sweeps and carrying them on: reads the store, lets `lab.sweeps` decide, and writes the decision in one piece.
+
+`advance` may be called by anyone at any time: it derives everything from the store, and of two that decide at once one
+finds that the sweep has changed and reads again. Trials are ordinary runs.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lab.errors import (
+    ConfigError,
+    LabError,
+    RunNotFoundError,
+    StaleSweepError,
+    StoreError,
+    SweepStateError,
+    UnreadableRunError,
+)
+from lab.runs.imports import IMPORTED
+from lab.runs.records import RunRecord, RunState
+from lab.runs.store import RunStore
+from lab.runs.sweeps import NewRun, SweepChange
+from lab.service.submissions import Submissions
+from lab.service.validation import Validation
+from lab.settings import Settings
+from lab.sweeps.plan import FoundTrial, best_trial, decide, settle
+from lab.sweeps.records import Counts, Measured, Source, SweepRecord, SweepState, TrialRecord, TrialState
+from lab.sweeps.space import Space
+from lab.sweeps.spec import SweepSpec
+from lab.sweeps.suggest import find_copy, suggest
+
+AT_ONCE = 20  # trials made in one call at most
+TRIES = 20  # how often a decision is made anew because another process was quicker
+_TO_HOLD = (TrialState.QUEUED, TrialState.RUNNING)
+_TO_GO_ON = (TrialState.HELD, TrialState.STOPPED, TrialState.INTERRUPTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best trial so far, with what was measured last. test_accuracy: None until the sweep has ended."""
+
+    trial: TrialRecord
+    measured: Measured
+    test_accuracy: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SweepView:
+    """A sweep with its trials as they are now. seconds and epochs: of computing that it paid for."""
+
+    sweep: SweepRecord
+    trials: tuple[TrialRecord, ...]
+    counts: Counts
+    seconds: float
+    epochs: int
+    best: Best | None
+
+
+class Sweeps:
+    """Creates sweeps, shows them, and does what people and workers ask of them."""
+
+    def __init__(self, settings: Settings, store: RunStore, validation: Validation, submissions: Submissions) -> None:
+        self._settings, self._store = settings, store
+        self._validation, self._submissions = validation, submissions
+
+    def check(self, spec: SweepSpec) -> None:
+        """Raise `LabError` for a sweep that cannot be trained here: a network, an option or a data set that is not there."""
+        base = self._validation.resolve(spec.base)
+        self._validation.check_fits(base)
+        self._validation.check_trainable(base)
+        for parameter in spec.space:
+            given = {name: values[0] for name, values in parameter.when.items()}
+            for value in parameter.values or parameter.bounds:
+                try:
+                    config = spec.config({**given, parameter.name: parameter.spec.check(value)})
+                    self._validation.check_fits(self._validation.resolve(config))
+                except ConfigError as error:
+                    raise ConfigError(
+                        f"The space cannot be searched at {parameter.name}: {error}", field=parameter.name
+                    ) from error
+
+    def create(self, spec: SweepSpec) -> SweepView:
+        """Store a sweep and queue its first trial. Raises `ConfigError`, `DataError`, `ReadOnlyError`."""
+        self._settings.require_writable()
+        self.check(spec)
+        return self.advance(self._store.sweeps.create(spec).id)
+
+    def list(self) -> tuple[SweepRecord, ...]:
+        """Return all sweeps, the newest first; one that cannot be read has a `problem`."""
+        return self._store.sweeps.list()
+
+    def resolve(self, text: str) -> SweepRecord:
+        """Return the sweep of an id, a name, or the beginning of an id. Raises `SweepNotFoundError`."""
+        return self._store.sweeps.resolve(text)
+
+    def show(self, sweep: str) -> SweepView:
+        """Return a sweep and its trials as they are now. Raises `SweepNotFoundError`."""
+        record, found = self._store.sweeps.find(sweep)
+        return self._view(record, () if record.spec is None else settle(record.spec, found))
+
+    def _view(self, record: SweepRecord, trials: Sequence[TrialRecord]) -> SweepView:
+        best = None if record.spec is None else self._best(record, trials)
+        return SweepView(
+            record,
+            tuple(trials),
+            Counts.of(trials),
+            sum(trial.seconds for trial in trials),
+            sum(trial.epochs for trial in trials),
+            best,
+        )
+
+    def _best(self, record: SweepRecord, trials: Sequence[TrialRecord]) -> Best | None:
+        trial = best_trial(record.asked, trials)
+        if trial is None or trial.last is None:
+            return None
+        ended = record.state in (SweepState.FINISHED, SweepState.STOPPED)
+        test = self._store.sweeps.test_accuracy(trial.run, trial.last.epoch) if ended else None
+        return Best(trial, trial.last, test)
+
+    def is_over_budget(self, run: str) -> bool:
+        """Whether the sweep that pays for a run has used up its minutes of computing."""
+        return self._store.sweeps.is_over_budget(run)
+
+    # -- carrying on ---------------------------------------------------------------------------------------------------
+
+    def advance_due(self) -> int:
+        """Carry on every running sweep of which nothing is queued or in training; return how many there were."""
+        due = self._store.sweeps.due()
+        for sweep in due:
+            self.advance(sweep)
+        return len(due)
+
+    def advance(self, sweep: str) -> SweepView:
+        """Settle what has ended and do what comes next: promote a trial, make one, or end the sweep.
+
+        Does nothing to a sweep that is not running. What forbids the next trial pauses the sweep and becomes its reason.
+        """
+
+        def next_step(record: SweepRecord, found: Sequence[FoundTrial]) -> SweepChange | None:
+            if record.state is not SweepState.RUNNING:
+                return None
+            plan = decide(record.asked, found)
+            if plan.empty:
+                return None
+            state = SweepState.FINISHED if plan.finished else SweepState.PAUSED if plan.paused else record.state
+            change = SweepChange(
+                record=replace(record, state=state, reason=plan.finished or plan.paused),
+                trials=plan.settled,
+                resumed=plan.resumed,
+                held=() if state is SweepState.RUNNING else _live_runs(found),
+            )
+            return change if plan.new is None else self._with_new(change, found, plan.new)
+
+        view = self._change(sweep, next_step)
+        for _ in range(AT_ONCE - 1):  # trials that need no training are followed by the next
+            if view.sweep.state is not SweepState.RUNNING or view.counts.running or view.counts.queued:
+                break
+            view = self._change(sweep, next_step)
+        return view
+
+    def _with_new(self, change: SweepChange, found: Sequence[FoundTrial], number: int) -> SweepChange:
+        """Add the next trial to a change; a trial that cannot be made is written down as failed."""
+        spec, trials = change.record.asked, settle(change.record.asked, found)
+        params = suggest(spec, trials, number)
+        if params is None:
+            return change
+        trial = TrialRecord(number=number, run="", params=params, decision=_first_words(spec, params))
+        copied = find_copy(trials, params)
+        if copied is not None:
+            words = f"the same settings as trial {copied.number}"
+            copy = replace(trial, run=copied.run, source=Source.CACHED, state=TrialState.COPY, decision=words)
+            return replace(change, trials=(*change.trials, copy))
+        try:
+            return replace(change, new=(trial, self._new_run(change.record, trial)))
+        except ConfigError as error:  # these settings do not go together; others do
+            failed = replace(trial, state=TrialState.FAILED, decision=f"failed: {error}")
+            return replace(change, trials=(*change.trials, failed))
+        except StoreError:
+            raise
+        except LabError as error:
+            return replace(change, record=replace(change.record, state=SweepState.PAUSED, reason=str(error)))
+
+    def _new_run(self, record: SweepRecord, trial: TrialRecord) -> NewRun:
+        resolved = self._validation.resolve(record.asked.config(trial.params))
+        self._validation.check_fits(resolved)
+        fingerprint, family = self._submissions.fingerprint(resolved)
+        name = f"{record.name} {trial.number}"
+        return NewRun(resolved.config, fingerprint, family, name, tags=(sweep_tag(record.id),))
+
+    def _change(self, sweep: str, step: Callable[[SweepRecord, Sequence[FoundTrial]], SweepChange | None]) -> SweepView:
+        """Read, decide and write, until nobody else was quicker."""
+        self._settings.require_writable()
+        for attempt in range(TRIES):
+            record, found = self._store.sweeps.find(sweep)
+            if record.problem:
+                raise SweepStateError(record.problem)
+            change = step(record, found)
+            if change is None:
+                return self._view(record, settle(record.asked, found))
+            try:
+                self._store.sweeps.write(change)
+            except (StaleSweepError, RunNotFoundError):
+                if attempt == TRIES - 1:
+                    raise
+            except UnreadableRunError:
+                self._store.sweeps.write(_without_unreadable(self._store, change))
+            else:
+                return self.show(sweep)
+        raise AssertionError("the last attempt returns or raises")
+
+    # -- what people ask -----------------------------------------------------------------------------------------------
+
+    def pause(self, sweep: str) -> SweepView:
+        """Pause a sweep with the trial that is in training; `resume` goes on from the same step."""
+        return self._halt(sweep, SweepState.PAUSED)
+
+    def stop(self, sweep: str) -> SweepView:
+        """End a sweep: its trial in training is paused, no other begins, and the test result of the best is shown."""
+        return self._halt(sweep, SweepState.STOPPED)
+
+    def _halt(self, sweep: str, state: SweepState) -> SweepView:
+        def step(record: SweepRecord, found: Sequence[FoundTrial]) -> SweepChange | None:
+            if record.state is state:
+                return None
+            if record.state is SweepState.FINISHED:
+                raise SweepStateError(f"Sweep {record.id} is finished: extend it to go on.")
+            settled = settle(record.asked, found)
+            return SweepChange(
+                record=replace(record, state=state, reason=""),
+                trials=_changed(settled, found),
+                held=[trial.run for trial in settled if trial.state in _TO_HOLD],
+            )
+
+        return self._change(sweep, step)
+
+    def resume(self, sweep: str) -> SweepView:
+        """Carry on a paused or stopped sweep; trials that were paused or stopped on their way go on."""
+
+        def step(record: SweepRecord, found: Sequence[FoundTrial]) -> SweepChange | None:
+            if record.state is SweepState.RUNNING:
+                return None
+            if record.state is SweepState.FINISHED:
+                raise SweepStateError(f"Sweep {record.id} is finished: extend it with trials or minutes.")
+            return _running_again(record, found)
+
+        self._change(sweep, step)
+        return self.advance(sweep)
+
+    def extend(
+        self,
+        sweep: str,
+        *,
+        trials: int | None = None,
+        minutes: float | None = None,
+        space: Space | None = None,
+    ) -> SweepView:
+        """Add trials or minutes, or replace the space; a finished sweep goes on. Trials outside a space stay as history.
+
+        Raises `ConfigError` for what cannot be searched.
+        """
+
+        def step(record: SweepRecord, found: Sequence[FoundTrial]) -> SweepChange:
+            spec = record.asked.extended(trials=trials, minutes=minutes, space=space)
+            self.check(spec)
+            after = replace(record, spec=spec, earlier=(*record.earlier, record.asked.as_dict()))
+            if record.state in (SweepState.PAUSED, SweepState.STOPPED):
+                return SweepChange(record=after, trials=_changed(settle(record.asked, found), found))
+            return _running_again(after, found)
+
+        self._change(sweep, step)
+        return self.advance(sweep)
+
+    def adopt(self, sweep: str, runs: Iterable[RunRecord] | None = None) -> tuple[SweepView, int]:
+        """Take old runs as history, those given or all that fit; return the sweep and how many were taken.
+
+        A run fits that differs from the base only in what the space varies, has ended, and was measured at a rung or at its
+        end. One that was paused at or after a rung can be promoted. Raises `SweepStateError` where a given run does not fit.
+        """
+        taken = 0
+
+        def step(record: SweepRecord, found: Sequence[FoundTrial]) -> SweepChange | None:
+            nonlocal taken
+            trials = settle(record.asked, found)
+            adopted = self._adopted(record, trials, runs)
+            taken = len(adopted)
+            if not adopted:
+                return None
+            return SweepChange(record=record, trials=(*_changed(trials, found), *adopted))
+
+        view = self._change(sweep, step)
+        return view, taken
+
+    def _adopted(
+        self, record: SweepRecord, trials: Sequence[TrialRecord], runs: Iterable[RunRecord] | None
+    ) -> tuple[TrialRecord, ...]:
+        spec, known = record.asked, {trial.run for trial in trials}
+        base = self._validation.resolve(spec.base).config
+        given = None if runs is None else tuple(runs)
+        candidates = self._store.runs.list(order="number", limit=None) if given is None else given
+        chosen: list[tuple[TrialRecord, RunRecord]] = []
+        number = max((trial.number for trial in trials), default=0)
+        for run in candidates:
+            problem = "it is a trial of this sweep already" if run.id in known else self._misfit(spec, base, run)
+            if problem and given is not None:
+                raise SweepStateError(f"Run {run.id} cannot be adopted: {problem}.")
+            if not problem:
+                chosen.append((TrialRecord(number=0, run=run.id, params=spec.space.of_config(run.config)), run))
+        values = self._store.sweeps.measure(spec, [trial for trial, _ in chosen])
+        adopted = []
+        for trial, run in chosen:
+            measured = values.get(run.id, ())
+            if not measured:
+                continue
+            number += 1
+            adopted.append(_history(spec, replace(trial, number=number, values=measured), run))
+        return tuple(adopted)
+
+    def _misfit(self, spec: SweepSpec, base: Any, run: RunRecord) -> str:
+        """Return why a run is no history of a sweep, "" where it is."""
+        if run.state.live:
+            return f"it is {run.state.value}"
+        if run.origin == IMPORTED and run.state is not RunState.FINISHED:
+            return "it was imported before it had finished"
+        params = spec.space.of_config(run.config)
+        if not spec.space.contains(params):
+            return "its settings are outside the space"
+        try:
+            asked = self._validation.resolve(base.replace(**params)).config
+        except LabError as error:
+            return str(error)
+        differing = [
+            name
+            for name, field in asked.specs().items()
+            if field.result and getattr(asked, name) != getattr(run.config, name)
+        ]
+        return f"it differs from the base in {', '.join(differing[:3])}" if differing else ""
+
+
+def sweep_tag(sweep: str) -> str:
+    """Return the tag of a sweep's runs."""
+    return f"sweep-{sweep}"
+
+
+def _first_words(spec: SweepSpec, params: Mapping[str, Any]) -> str:
+    return f"new: trains to epoch {spec.rungs(params)[0]}"
+
+
+def _history(spec: SweepSpec, trial: TrialRecord, run: RunRecord) -> TrialRecord:
+    """Return an adopted run at the highest rung at which it was measured."""
+    rungs = spec.rungs(trial.params)
+    reached = [at for at, epoch in enumerate(rungs) if trial.at(epoch) is not None]
+    state = TrialState.FINISHED if run.state is RunState.FINISHED else TrialState.PAUSED
+    return replace(
+        trial,
+        rung=len(rungs) - 1 if state is TrialState.FINISHED else max(reached, default=0),
+        state=state,
+        source=Source.ADOPTED,
+        decision="a run from before",
+        free_s=run.seconds,
+        free_epochs=run.progress.epoch or (trial.last.epoch if trial.last else 0),
+    )
+
+
+def _changed(settled: Sequence[TrialRecord], found: Sequence[FoundTrial]) -> tuple[TrialRecord, ...]:
+    """Return the trials whose decision or values are not written yet."""
+    pairs = zip(settled, found, strict=True)
+    return tuple(trial for trial, one in pairs if (one.changed or trial.state is not one.before) and not trial.problem)
+
+
+def _running_again(record: SweepRecord, found: Sequence[FoundTrial]) -> SweepChange:
+    """Return the change that lets a sweep run again, with the trials that were on their way."""
+    spec = record.asked
+    settled = settle(spec, found)
+    on_way = [trial for trial in settled if trial.state in _TO_GO_ON]
+    live = [trial for trial in settled if trial.state in _TO_HOLD]  # a pause that is not obeyed yet is taken back
+    going = [
+        replace(trial, state=TrialState.QUEUED, decision=f"goes on to epoch {spec.rungs(trial.params)[trial.rung]}")
+        for trial in on_way
+    ]
+    others = [trial for trial in _changed(settled, found) if trial not in on_way]
+    return SweepChange(
+        record=replace(record, state=SweepState.RUNNING, reason=""),
+        trials=(*others, *going),
+        resumed=(*going, *live),
+    )
+
+
+def _live_runs(found: Sequence[FoundTrial]) -> tuple[str, ...]:
+    """Return the runs that are to pause because their sweep ends."""
+    return tuple(one.trial.run for one in found if one.trial.state in _TO_HOLD)
+
+
+def _without_unreadable(store: RunStore, change: SweepChange) -> SweepChange:
+    """Return a change in which trials whose runs are damaged have failed instead of going on."""
+    damaged: dict[str, str] = {}
+    for trial in change.resumed:
+        try:
+            store.runs.get(trial.run)
+        except UnreadableRunError as error:
+            damaged[trial.run] = str(error)
+        except RunNotFoundError:
+            continue
+    trials = [
+        replace(trial, state=TrialState.FAILED, decision=f"failed: {damaged[trial.run]}")
+        if trial.run in damaged
+        else trial
+        for trial in change.trials
+    ]
+    resumed = [trial for trial in change.resumed if trial.run not in damaged]
+    return replace(change, trials=trials, resumed=resumed)

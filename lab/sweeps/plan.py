@@ -1,0 +1,178 @@
+"""What a sweep does next, from its trials alone: settle what has ended, promote, make a new trial, or end.
+
+Pure and repeatable: two processes that see the same trials decide the same, and the store lets one of them write it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from lab.formatting import format_duration, plural
+from lab.sweeps.halving import end_words, pause_words, promotable, promotion_words, standing_of, standings
+from lab.sweeps.records import Source, TrialRecord, TrialState
+from lab.sweeps.spec import SweepSpec
+from lab.sweeps.suggest import is_exhausted
+
+SLOTS = 1  # trials of one sweep that are queued or in training at a time
+MAX_RETRIES = 5  # a worker that ends so often in a row without having trained a trial further will not do better again
+ANSWERED = "answered by a run that was there"
+MAX_FAILURES = 5  # so many failed trials in a row have one cause, which more trials do not remove
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTrial:
+    """A trial as it is now. before: its state when its decision was written. reason: its run's own words."""
+
+    trial: TrialRecord
+    before: TrialState
+    reason: str = ""
+    changed: bool = False  # whether something was measured that is not written yet
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be written. settled: trials with new values or decisions; resumed: those of them that go on.
+
+    new: the number of the trial to make, None for none. paused: why the sweep must wait for a person. finished: why it
+    has ended. Both are "" where it goes on.
+    """
+
+    settled: tuple[TrialRecord, ...] = ()
+    resumed: tuple[TrialRecord, ...] = ()
+    new: int | None = None
+    paused: str = ""
+    finished: str = ""
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is to be written."""
+        return self == Plan()
+
+
+def settle(spec: SweepSpec, found: Sequence[FoundTrial]) -> tuple[TrialRecord, ...]:
+    """Return all trials, those that have ended since with the decision that says where they stand now."""
+    trials = [one.trial for one in found]
+    return tuple(_settled(spec, trials, one) for one in found)
+
+
+def _settled(spec: SweepSpec, trials: Sequence[TrialRecord], one: FoundTrial) -> TrialRecord:
+    trial = one.trial
+    if (trial.state is one.before and not one.changed) or trial.problem:
+        return trial
+    words = _words(spec, trials, one)
+    return replace(trial, decision=words) if words else trial
+
+
+def _words(spec: SweepSpec, trials: Sequence[TrialRecord], one: FoundTrial) -> str:
+    trial = one.trial
+    target = spec.rungs(trial.params)[trial.rung]
+    match trial.state:
+        case TrialState.PAUSED:
+            return pause_words(target, standing_of(spec, trials, trial))
+        case TrialState.FINISHED:
+            if trial.source is Source.CACHED:
+                return ANSWERED
+            at_end = replace(trial, rung=len(spec.rungs(trial.params)) - 1)
+            epoch = trial.last.epoch if trial.last else target
+            return end_words(epoch, standing_of(spec, [at_end if t is trial else t for t in trials], at_end))
+        case TrialState.HELD:
+            return f"paused on its way to epoch {target}"
+        case TrialState.STOPPED:
+            return f"stopped by hand on its way to epoch {target}"
+        case TrialState.FAILED:
+            return f"failed: {one.reason}" if one.reason else "failed"
+        case TrialState.QUEUED | TrialState.RUNNING if not one.before.live:
+            return "continued by hand to its end"
+    return ""
+
+
+def decide(spec: SweepSpec, found: Sequence[FoundTrial], *, slots: int = SLOTS) -> Plan:
+    """Return what a running sweep does next."""
+    trials = list(settle(spec, found))
+    resumed: list[TrialRecord] = []
+    spent_s = sum(trial.seconds for trial in trials)
+    over = spent_s >= spec.seconds
+    if over:
+        return _written(found, trials, finished=_budget_words(spec, spent_s))
+    failed = _failures_in_a_row(found, trials)
+    if failed:
+        return _written(found, trials, paused=failed)
+    for at, trial in enumerate(trials):
+        if trial.state is TrialState.INTERRUPTED:
+            trials[at] = _retried(spec, trial)
+            if trials[at].state.live:
+                resumed.append(trials[at])
+    closing = is_exhausted(spec, trials)
+    while sum(trial.state.live for trial in trials) < slots:
+        best = promotable(spec, trials, closing=closing)
+        if best is None:
+            break
+        at = trials.index(best.trial)
+        rungs = spec.rungs(best.trial.params)
+        words = promotion_words(rungs[best.trial.rung], rungs[best.trial.rung + 1], best)
+        trials[at] = replace(
+            best.trial, state=TrialState.QUEUED, rung=best.trial.rung + 1, decision=words, retries=0, retried_s=0.0
+        )
+        resumed.append(trials[at])
+    live = sum(trial.state.live for trial in trials)
+    if live < slots and not closing:
+        return _written(found, trials, resumed, new=1 + max((trial.number for trial in trials), default=0))
+    ended = "" if live else f"all {plural(len(trials), 'trial')} are made"
+    return _written(found, trials, resumed, finished=ended)
+
+
+def _written(
+    found: Sequence[FoundTrial],
+    trials: Sequence[TrialRecord],
+    resumed: Sequence[TrialRecord] = (),
+    *,
+    new: int | None = None,
+    paused: str = "",
+    finished: str = "",
+) -> Plan:
+    changed = [
+        after
+        for one, after in zip(found, trials, strict=True)
+        if (after != one.trial or one.changed or after.state is not one.before) and not after.problem
+    ]
+    return Plan(tuple(changed), tuple(resumed), new, paused, finished)
+
+
+def _retried(spec: SweepSpec, trial: TrialRecord) -> TrialRecord:
+    """Return an interrupted trial as it goes on, or as failed where going on leads nowhere."""
+    retries = 1 if trial.seconds > trial.retried_s else trial.retries + 1
+    if retries > MAX_RETRIES:
+        words = f"failed: its worker ended {MAX_RETRIES} times without having trained it further"
+        return replace(trial, state=TrialState.FAILED, decision=words)
+    target = spec.rungs(trial.params)[trial.rung]
+    return replace(
+        trial,
+        state=TrialState.QUEUED,
+        retries=retries,
+        retried_s=trial.seconds,
+        decision=f"continued to epoch {target} after its worker had ended",
+    )
+
+
+def _failures_in_a_row(found: Sequence[FoundTrial], trials: Sequence[TrialRecord]) -> str:
+    """Return why a sweep waits whose newest trials all failed, the last of them just now; "" where they did not."""
+    made = [(one, trial) for one, trial in zip(found, trials, strict=True) if trial.source is not Source.ADOPTED]
+    last = made[-MAX_FAILURES:]
+    if len(last) < MAX_FAILURES or any(trial.state is not TrialState.FAILED for _, trial in last):
+        return ""
+    if last[-1][0].before is TrialState.FAILED:  # a person has seen it and resumed the sweep
+        return ""
+    return f"the last {MAX_FAILURES} trials failed ({last[-1][1].decision.removeprefix('failed: ')})"
+
+
+def _budget_words(spec: SweepSpec, spent_s: float) -> str:
+    return f"its {format_duration(spec.seconds)} of computing are used up ({format_duration(spent_s)} were used)"
+
+
+def best_trial(spec: SweepSpec, trials: Sequence[TrialRecord]) -> TrialRecord | None:
+    """Return the best of the trials that came furthest: of those at their end, else of those at the highest rung."""
+    most = max((len(spec.rungs(trial.params)) for trial in trials), default=0)
+    for rung in reversed(range(most)):
+        there = standings(spec, trials, rung)
+        if there:
+            return there[0].trial
+    return None

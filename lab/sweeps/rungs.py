@@ -1,0 +1,52 @@
+"""Rungs: the epochs after which a trial is measured against the others and paused. Cuts of one schedule.
+
+The number of epochs is fixed first, so that a schedule which looks ahead is the same for a trial that stops early and one
+that goes on (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", section 3).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from lab.errors import ConfigError
+
+MOST_FACTOR = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Halving:
+    """Of the trials at a rung one in `factor` goes on to the next; the first rung is after `first_epochs` epochs."""
+
+    factor: int = 4
+    first_epochs: int = 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as SPEC has it."""
+        return {"factor": self.factor, "first_epochs": self.first_epochs}
+
+    def rungs(self, epochs: int) -> tuple[int, ...]:
+        """Return the epochs of the rungs, the last of which is the end of the run."""
+        found, epoch = [], self.first_epochs
+        while epoch < epochs:
+            found.append(epoch)
+            epoch *= self.factor
+        return (*found, epochs)
+
+
+def check_halving(factor: object, first_epochs: object, *, epochs: int) -> Halving:
+    """Return the halving of runs of so many epochs. Raises `ConfigError`."""
+    if type(factor) is not int or not 2 <= factor <= MOST_FACTOR:
+        raise ConfigError(
+            f"halving.factor is {factor!r}, but it must be a whole number from 2 to {MOST_FACTOR}: 4 is usual.",
+            field="halving",
+        )
+    if type(first_epochs) is not int or first_epochs < 1:
+        raise ConfigError(
+            f"halving.first_epochs is {first_epochs!r}, but it must be a whole number of at least 1.", field="halving"
+        )
+    if first_epochs >= epochs:
+        raise ConfigError(
+            f"halving.first_epochs is {first_epochs}, but the runs have {epochs} epochs, so none would be paused: give fewer, "
+            "or set halving to null.",
+            field="halving",
+        )
+    return Halving(factor, first_epochs)

@@ -1,0 +1,126 @@
+"""`sweep` on the command line: the keys that scripts rely on, what is refused, and what a person reads."""
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.service.lab import Lab
+from lab.settings import Settings
+from tests.cli.conftest import run_command
+from tests.sweeps.sweep_runs import BASE, LR, work_through
+
+SPEC: dict[str, Any] = {
+    "name": "cut",
+    "base": BASE,
+    "space": LR,
+    "method": "random",
+    "trials": 4,
+    "minutes": None,
+    "halving": {"factor": 2, "first_epochs": 1},
+}
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """Return a lab of its own, in which no background worker is started: the test works."""
+    monkeypatch.setenv("LAB_HOME", str(tmp_path / "home"))
+    for name in ("LAB_DATA", "LAB_DATABASE", "LAB_ARTIFACTS", "LAB_READ_ONLY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("lab.service.workers.start_supervisor", lambda _settings: False)
+    return Lab(Settings.from_env({"LAB_HOME": str(tmp_path / "home")}))
+
+
+def _spec(tmp_path: Path, **changes: Any) -> str:
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps({**SPEC, **changes}))
+    return str(path)
+
+
+def test_a_sweep_from_the_command_line_to_its_end(lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run_command(capsys, "sweep", "create", _spec(tmp_path), "--json")
+    assert code == 0, err
+    made = json.loads(out)
+    assert made == {"sweep": made["sweep"], "trials": 4, "state": "running"}
+    code, out, _ = run_command(capsys, "sweep", "show", made["sweep"], "--json")
+    shown = json.loads(out)
+    assert {"sweep", "state", "counts", "epochs_spent", "best", "trials"} <= shown.keys()
+    assert shown["counts"] == {"finished": 0, "paused": 0, "failed": 0, "running": 0, "queued": 1, "cached": 0}
+    assert (shown["best"], shown["epochs_spent"]) == (None, 0)
+    assert {"run", "settings", "rung", "decision"} <= shown["trials"][0].keys()
+    work_through(lab)
+    shown = json.loads(run_command(capsys, "sweep", "show", "cut", "--json")[1])
+    assert shown["state"] == "finished"
+    assert shown["counts"]["finished"] + shown["counts"]["paused"] == 4
+    assert shown["epochs_spent"] == sum(trial["epochs"] for trial in shown["trials"])
+    best = shown["best"]
+    assert {"run", "val_loss", "val_accuracy", "test_accuracy"} <= best.keys()
+    assert best["run"] in {trial["run"] for trial in shown["trials"]}
+    text = run_command(capsys, "sweep", "show", made["sweep"])[1]
+    assert "finished after 4 epochs" in text
+    assert "on the test set" in text
+    assert made["sweep"] in run_command(capsys, "sweep", "list")[1]
+    listed = json.loads(run_command(capsys, "sweep", "list", "--json")[1])["sweeps"]
+    assert [one["sweep"] for one in listed] == [made["sweep"]]
+
+
+def test_the_best_is_not_tested_while_the_sweep_runs(
+    lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_command(capsys, "sweep", "create", _spec(tmp_path), "--json")
+    work_through(lab, most=200)
+    view = lab.sweeps.list()[0]
+    lab.sweeps.extend(view.id, trials=1)
+    shown = json.loads(run_command(capsys, "sweep", "show", view.id, "--json")[1])
+    assert shown["state"] == "running"
+    assert "test_accuracy" not in shown["best"]
+
+
+def test_a_spec_comes_from_standard_input_and_the_sweep_is_held_and_resumed(
+    lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(SPEC)))
+    made = json.loads(run_command(capsys, "sweep", "create", "-", "--json")[1])
+    for command, state in (("pause", "paused"), ("resume", "running"), ("stop", "stopped"), ("resume", "running")):
+        code, out, err = run_command(capsys, "sweep", command, made["sweep"], "--json")
+        assert (code, json.loads(out)["state"]) == (0, state), err
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{", "is no JSON (line 1, "),
+        ("[" * 100_000, "is no JSON ("),
+        ("[]", "it must be a JSON object with base and space"),
+        (json.dumps({**SPEC, "trails": 3}), "Did you mean 'trials'?"),
+        (json.dumps({**SPEC, "base": {"arch": "lenet6", "dataset": "digits", "epochs": 4}}), "Did you mean 'lenet5'?"),
+        (json.dumps({**SPEC, "base": {**BASE, "dataset": "digit"}}), "Did you mean 'digits'?"),
+        (
+            json.dumps({**SPEC, "space": {"arch": {"values": ["lenet5", "lenet6"]}}}),
+            "The space cannot be searched at arch",
+        ),
+    ],
+)
+def test_a_wrong_spec_is_a_usage_error_of_one_sentence_and_makes_nothing(
+    lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, sentence: str
+) -> None:
+    path = tmp_path / "spec.json"
+    path.write_text(text)
+    code, out, err = run_command(capsys, "sweep", "create", str(path), "--json")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert sentence in err
+    assert json.loads(out)["error"] in err
+    assert lab.sweeps.list() == ()
+
+
+def test_a_sweep_that_is_not_there_is_named(lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("show", "pause", "resume", "stop"):
+        code, _, err = run_command(capsys, "sweep", command, "nowhere")
+        assert code == 2
+        assert "There is no sweep 'nowhere'" in err
+    code, _, err = run_command(capsys, "sweep", "create", str(tmp_path / "none.json"))
+    assert code == 2
+    assert "cannot be read (No such file or directory)" in err

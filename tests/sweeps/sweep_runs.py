@@ -1,0 +1,59 @@
+"""Sweeps of a moment on the digits, trained in the test's process as a worker trains them."""
+
+import threading
+from typing import Any
+
+from lab.runs.owner import Owner
+from lab.service.lab import Lab
+from lab.service.sweeps import SweepView
+from lab.sweeps.spec import SweepSpec, read_spec
+from lab.worker.execution import execute
+
+BASE = {
+    "arch": "lenet5",
+    "dataset": "digits",
+    "train_limit": 200,
+    "batch_size": 50,
+    "epochs": 4,
+    "device": "cpu",
+    "val_fraction": 0.2,
+}
+LR = {"lr": {"low": 1e-4, "high": 1e-1, "log": True}}
+
+
+def asked(**changes: Any) -> SweepSpec:
+    """Return a sweep of eight random learning rates, pausing after 1 and 2 of 4 epochs, with some of SPEC changed."""
+    spec = {
+        "name": "small",
+        "base": BASE,
+        "space": LR,
+        "method": "random",
+        "trials": 8,
+        "halving": {"factor": 2, "first_epochs": 1},
+    }
+    return read_spec({**spec, **changes})
+
+
+def work_one(lab: Lab) -> bool:
+    """Do what a worker does in one round; return whether there was anything to train."""
+    lab.sweeps.advance_due()
+    run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
+    if run is None:
+        return False
+    execute(lab, run, ending=threading.Event())
+    return True
+
+
+def work_through(lab: Lab, *, most: int = 200) -> None:
+    """Work until nothing is left to do."""
+    for _ in range(most):
+        if not work_one(lab):
+            return
+    raise AssertionError(f"there is still work after {most} rounds")
+
+
+def sweep_through(lab: Lab, spec: SweepSpec) -> SweepView:
+    """Make a sweep, work until it has ended, and return it."""
+    view = lab.sweeps.create(spec)
+    work_through(lab)
+    return lab.sweeps.show(view.sweep.id)
