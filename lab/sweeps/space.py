@@ -17,11 +17,18 @@ from lab.errors import ConfigError, near_miss
 MOST_GRID = 100_000  # settings of a grid
 _KEYS = ("values", "low", "high", "log", "step", "when")
 _DIGITS = 4  # significant ones of a value drawn from a range
-# They decide which images trials are measured on: losses on others cannot be compared.
-_COMPARED_ON = ("dataset", "train_limit", "val_fraction")
+_COMPARED_ON = "decides on which images trials are compared"
+_FORKS = "decides which run the trials go on from"
+_NOT_VARIED = {
+    "dataset": _COMPARED_ON,
+    "train_limit": _COMPARED_ON,
+    "val_fraction": _COMPARED_ON,
+    "fork_of": _FORKS,
+    "fork_epoch": _FORKS,
+}
 # They change what the loss is, so that trials are compared by accuracy instead.
 _CHANGE_LOSS = frozenset({"loss", "output", "label_smoothing"})
-SWEEPABLE = {name: spec for name, spec in FIELDS.items() if spec.result and name not in _COMPARED_ON}
+SWEEPABLE = {name: spec for name, spec in FIELDS.items() if spec.result and name not in _NOT_VARIED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,11 +214,7 @@ def read_space(values: object) -> Space:
 def read_parameter(name: str, given: object) -> Parameter:
     """Check one parameter of a space. Raises `ConfigError`."""
     if name in FIELDS and name not in SWEEPABLE:
-        why = (
-            "decides on which images trials are compared"
-            if name in _COMPARED_ON
-            else "does not change the result of a run"
-        )
+        why = _NOT_VARIED.get(name, "does not change the result of a run")
         raise ConfigError(f"{name} {why}, so a sweep cannot vary it: set it in base.", field=name)
     if name not in SWEEPABLE:
         raise ConfigError(f"There is no setting {name[:60]!r} to vary. {near_miss(name, SWEEPABLE)}", field=name)

@@ -56,8 +56,8 @@ def train(
     """Train the network in place and yield events, `Started` first and `Ended` last.
 
     data lies on `device`. resume: a checkpoint of this run, or of a shorter one of the same configuration. steps: other
-    than AUTO to compare ways of taking them. pause_epoch: pause once this epoch is evaluated and saved, if more follow. Raises `TrainingError` (no images, too little memory) and `ArtifactError`
-    (a checkpoint of another run).
+    than AUTO to compare ways of taking them. pause_epoch: pause once this epoch is evaluated and saved, if more follow.
+    Raises `TrainingError` (no images, too little memory) and `ArtifactError` (a checkpoint of another run).
     """
     with process_settings(config, device):
         session = Session(config, network, data, device, steps=steps)
