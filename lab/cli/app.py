@@ -37,7 +37,7 @@ COMMANDS = (
     LazyCommand("queue", "List the running and queued runs in their order.", "queue:queue"),
     LazyCommand(
         "sweep",
-        "Search settings with many runs: create, list, show, pause, resume, stop.",
+        "Search settings with many runs that pause early and go on when they are among the best.",
         "sweep:sweep",
     ),
     LazyCommand(
