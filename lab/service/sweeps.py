@@ -10,6 +10,8 @@ from typing import Any
 
 from lab.errors import (
     ConfigError,
+    DataError,
+    DeviceError,
     LabError,
     RunNotFoundError,
     StaleSweepError,
@@ -24,7 +26,7 @@ from lab.runs.sweeps import NewRun, SweepChange
 from lab.service.submissions import Submissions
 from lab.service.validation import Validation
 from lab.settings import Settings
-from lab.sweeps.plan import FoundTrial, best_trial, decide, settle
+from lab.sweeps.plan import FoundTrial, best_trial, decide, failure_words, settle
 from lab.sweeps.records import Counts, Measured, Source, SweepRecord, SweepState, TrialRecord, TrialState
 from lab.sweeps.space import Space
 from lab.sweeps.spec import SweepSpec
@@ -173,13 +175,16 @@ class Sweeps:
             return replace(change, trials=(*change.trials, copy))
         try:
             return replace(change, new=(trial, self._new_run(change.record, trial)))
-        except ConfigError as error:  # these settings do not go together; others do
-            failed = replace(trial, state=TrialState.FAILED, decision=f"failed: {error}")
-            return replace(change, trials=(*change.trials, failed))
         except StoreError:
             raise
-        except LabError as error:
+        except (DeviceError, DataError) as error:  # no other settings would help
             return replace(change, record=replace(change.record, state=SweepState.PAUSED, reason=str(error)))
+        except LabError as error:  # these settings do not go together; others may
+            failed = replace(trial, state=TrialState.FAILED, decision=f"failed: {error}")
+            reason = failure_words((*trials, failed))
+            state = SweepState.PAUSED if reason else change.record.state
+            record = replace(change.record, state=state, reason=reason)
+            return replace(change, record=record, trials=(*change.trials, failed))
 
     def _new_run(self, record: SweepRecord, trial: TrialRecord) -> NewRun:
         resolved = self._validation.resolve(record.asked.config(trial.params))

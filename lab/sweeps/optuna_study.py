@@ -5,14 +5,19 @@ begins anew for every trial from the sweep's seed and the trial's number, so tha
 answered the same.
 """
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from lab.sweeps import records
@@ -64,6 +69,52 @@ def frozen(spec: SweepSpec, trial: TrialRecord) -> FrozenTrial | None:
         intermediate_values=values,
         user_attrs={"run": trial.run, "decision": trial.decision},
     )
+
+
+def write_journal(spec: SweepSpec, name: str, trials: Sequence[TrialRecord], path: Path) -> None:
+    """Write a sweep as a study into a journal file. A copy of a trial is left out; so is one that was never measured."""
+    wide = replace(spec, space=_widened(spec.space, trials))
+    told = [frozen(wide, one) for one in trials if one.params and one.state is not records.TrialState.COPY]
+    with _quiet():
+        storage = JournalStorage(JournalFileBackend(str(path)))
+        study = optuna.create_study(storage=storage, study_name=name, direction="minimize")
+        study.set_user_attr("objective", spec.objective)
+        study.add_trials([_finite(one) for one in told if one is not None])
+
+
+def _finite(trial: FrozenTrial) -> FrozenTrial:
+    """Return a trial without the values that JSON has no word for: those of an epoch at which it had diverged."""
+    trial.intermediate_values = {at: value for at, value in trial.intermediate_values.items() if math.isfinite(value)}
+    return trial
+
+
+def _widened(space: Space, trials: Sequence[TrialRecord]) -> Space:
+    """Return the space with room for every trial: those from before it was narrowed are outside it."""
+    known = {parameter.name: parameter for parameter in space}
+    names = dict.fromkeys([*known, *(name for trial in trials for name in trial.params)])
+    return Space(tuple(_with_room(known.get(name), name, _seen(trials, name)) for name in names))
+
+
+def _seen(trials: Sequence[TrialRecord], name: str) -> list[Any]:
+    return [trial.params[name] for trial in trials if name in trial.params]
+
+
+def _with_room(parameter: Parameter | None, name: str, seen: Sequence[Any]) -> Parameter:
+    if parameter is None or parameter.values:
+        values = list(parameter.values if parameter else ())
+        return Parameter(name=name, values=(*values, *_others(seen, values)))
+    low, high = parameter.bounds
+    low, high = min([low, *seen]), max([high, *seen])
+    inside = (low, high) == parameter.bounds
+    return parameter if inside else replace(parameter, low=low, high=high, log=parameter.log and low > 0, step=None)
+
+
+def _others(seen: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+    found: list[Any] = []
+    for value in seen:
+        if value not in values and value not in found:
+            found.append(value)
+    return found
 
 
 def _at_first_rung(spec: SweepSpec, trial: TrialRecord) -> FrozenTrial | None:

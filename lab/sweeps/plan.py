@@ -155,13 +155,17 @@ def _retried(spec: SweepSpec, trial: TrialRecord) -> TrialRecord:
 
 def _failures_in_a_row(found: Sequence[FoundTrial], trials: Sequence[TrialRecord]) -> str:
     """Return why a sweep waits whose newest trials all failed, the last of them just now; "" where they did not."""
-    made = [(one, trial) for one, trial in zip(found, trials, strict=True) if trial.source is not Source.ADOPTED]
-    last = made[-MAX_FAILURES:]
-    if len(last) < MAX_FAILURES or any(trial.state is not TrialState.FAILED for _, trial in last):
+    made = [one for one in found if one.trial.source is not Source.ADOPTED]
+    seen = not made or made[-1].before is TrialState.FAILED  # by the person who has resumed the sweep since
+    return "" if seen else failure_words(trials)
+
+
+def failure_words(trials: Sequence[TrialRecord]) -> str:
+    """Say that the newest trials all failed, "" where they did not."""
+    last = [trial for trial in trials if trial.source is not Source.ADOPTED][-MAX_FAILURES:]
+    if len(last) < MAX_FAILURES or any(trial.state is not TrialState.FAILED for trial in last):
         return ""
-    if last[-1][0].before is TrialState.FAILED:  # a person has seen it and resumed the sweep
-        return ""
-    return f"the last {MAX_FAILURES} trials failed ({last[-1][1].decision.removeprefix('failed: ')})"
+    return f"the last {MAX_FAILURES} trials failed ({last[-1].decision.removeprefix('failed: ')})"
 
 
 def _budget_words(spec: SweepSpec, spent_s: float) -> str:

@@ -34,13 +34,13 @@ def asked(**changes: Any) -> SweepSpec:
     return read_spec({**spec, **changes})
 
 
-def work_one(lab: Lab) -> bool:
+def work_one(lab: Lab, *, executed_by: Lab | None = None) -> bool:
     """Do what a worker does in one round; return whether there was anything to train."""
     lab.sweeps.advance_due()
     run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     if run is None:
         return False
-    execute(lab, run, ending=threading.Event())
+    execute(executed_by or lab, run, ending=threading.Event())
     return True
 
 

@@ -9,13 +9,16 @@ from typing import Any
 
 import click
 
-from lab.cli.output import json_flag, print_json, print_table
-from lab.errors import InputError
+from lab.cli.output import echo, json_flag, print_json, print_table, write_file
+from lab.errors import InputError, SweepStateError
 from lab.formatting import format_duration, format_loss, format_moment, format_percent, format_short, plural
 from lab.service.lab import Lab
 from lab.service.sweeps import SweepView
 from lab.settings import user_path
+from lab.sharing.sweep_files import SWEEP_FORMATS, get_sweep_format
+from lab.sweeps.presets import SWEEP_PRESETS, get_sweep_preset
 from lab.sweeps.records import SweepRecord, SweepState
+from lab.sweeps.space import read_space
 from lab.sweeps.spec import read_spec
 from lab.sweeps.suggest import planned
 
@@ -29,13 +32,17 @@ def sweep() -> None:
 
 
 @sweep.command()
-@click.argument("spec", metavar="SPEC.json")
+@click.argument("spec", metavar="[SPEC.json]", required=False)
+@click.option("--preset", metavar="ID", help=f"A study of the reports instead of SPEC: {', '.join(SWEEP_PRESETS)}.")
 @click.option("--wait", is_flag=True, help="Wait until the sweep has ended; Ctrl-C pauses it.")
 @json_flag
 @click.pass_obj
-def create(lab: Lab, spec: str, wait: bool, as_json: bool) -> None:
+def create(lab: Lab, spec: str | None, preset: str | None, wait: bool, as_json: bool) -> None:
     """Make a sweep of SPEC.json (- reads standard input); a background worker trains its trials."""
-    view = lab.sweeps.create(read_spec(read_json(spec)))
+    if (spec is None) == (preset is None):
+        raise click.UsageError("Give either SPEC.json, or --preset with the id of a study.")
+    asked = get_sweep_preset(preset).spec() if preset is not None else read_json(str(spec))
+    view = lab.sweeps.create(read_spec(asked))
     lab.workers.ensure()
     if wait:
         view = follow(lab, view, quiet=as_json)
@@ -95,6 +102,61 @@ _control("resume", lambda lab, one: lab.sweeps.resume(one), "Go on with a paused
 _control(
     "stop", lambda lab, one: lab.sweeps.stop(one), "End a sweep: no trial begins any more, and the best is tested."
 )
+
+
+@sweep.command()
+@click.argument("sweep")
+@click.option("--trials", type=int, metavar="N", help="So many trials more.")
+@click.option("--minutes", type=float, metavar="M", help="So many minutes of computing more.")
+@click.option("--space", metavar="SPACE.json", help="Another space, as SPEC has it (- reads standard input).")
+@json_flag
+@click.pass_obj
+def extend(lab: Lab, sweep: str, trials: int | None, minutes: float | None, space: str | None, as_json: bool) -> None:
+    """Add trials or minutes to a sweep, or replace its space; a finished one goes on."""
+    if trials is None and minutes is None and space is None:
+        raise click.UsageError("There is nothing to extend by: give --trials, --minutes or --space.")
+    other = None if space is None else read_space(read_json(space))
+    view = lab.sweeps.extend(lab.sweeps.resolve(sweep).id, trials=trials, minutes=minutes, space=other)
+    lab.workers.ensure()
+    _print_short(view, as_json)
+
+
+@sweep.command()
+@click.argument("sweep")
+@click.argument("runs", nargs=-1)
+@json_flag
+@click.pass_obj
+def adopt(lab: Lab, sweep: str, runs: tuple[str, ...], as_json: bool) -> None:
+    """Take old RUNS (default: all that fit) into a sweep as history, which costs nothing."""
+    given = [lab.store.runs.resolve(run) for run in runs] or None
+    view, count = lab.sweeps.adopt(lab.sweeps.resolve(sweep).id, given)
+    if as_json:
+        print_json({"sweep": view.sweep.id, "adopted": count, "state": view.sweep.state.value})
+    else:
+        click.echo(f"{plural(count, 'run')} adopted by sweep {view.sweep.id}.")
+
+
+@sweep.command()
+@click.argument("sweep")
+@click.option("--format", "format_id", default="csv", show_default=True, metavar="ID", help=", ".join(SWEEP_FORMATS))
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The file to write; by default the sweep's id in this folder."
+)
+@json_flag
+@click.pass_obj
+def export(lab: Lab, sweep: str, format_id: str, out: Path | None, as_json: bool) -> None:
+    """Write a sweep's trials to a file: a table, or a journal that Optuna Dashboard opens."""
+    format = get_sweep_format(format_id)
+    view = lab.sweeps.show(lab.sweeps.resolve(sweep).id)
+    if view.sweep.spec is None:
+        raise SweepStateError(view.sweep.problem)
+    path = out or Path(f"{view.sweep.id}{format.extension}")
+    data = format.write(view.sweep.spec, view.sweep.name, view.trials)
+    write_file(path, data)
+    if as_json:
+        print_json({"file": str(path), "bytes": len(data)})
+    else:
+        echo(f"{path} is written.")
 
 
 def read_json(place: str) -> Any:
