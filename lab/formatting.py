@@ -45,6 +45,12 @@ def percent_number(share: object, *, digits: int = 2) -> float | None:
     return min(max(value, least), round(100 - least, digits)) if 0 < share < 1 else value
 
 
+def format_points(difference: float, *, digits: int = 2) -> str:
+    """Return a difference of two shares in percentage points, such as "+0.31 points", "−1.20 points" or "±0 points"."""
+    text = f"{100 * difference:+.{digits}f}".replace("-", "\u2212")
+    return "±0 points" if float(text[1:]) == 0 else f"{text} points"
+
+
 def format_duration(seconds: float | None) -> str:
     """Return such as "0.8 s", "42 s", "4 min 05 s" or "2 h 05 min"; a dash for nothing and for what is not finite."""
     if seconds is None or not math.isfinite(seconds):

@@ -12,7 +12,8 @@ def fold(group: Sequence[Sequence[Line]], *, label: str) -> list[Line]:
     """Return one run's lines that stand for several runs, under one label."""
     folded = []
     for first in group[0]:
-        members = [line for lines in group for line in lines if line.kind == first.kind and line.x.size]
+        same = (first.kind, first.before_fork)
+        members = [line for lines in group for line in lines if (line.kind, line.before_fork) == same and line.x.size]
         folded.append((_folded(members[0], members) if len(members) > 1 else first)._replace(label=label))
     return folded
 

@@ -1,7 +1,7 @@
 """One run's series as lines of a chart: x positions, thinning, and what an axis cannot show."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -67,6 +67,7 @@ class Line(NamedTuple):
     kind: "train" (smoothed), "val", "test", "plain", "constant" (a learning rate that never changed) or "dots" (points
     that are not joined). raw_x, raw_y: thinned raw points, for "train" of a single run. total: points the line stands
     for. slot: the first run's, which gives the colour. dropped: step and value that a logarithmic x axis cannot show.
+    before_fork: whether this is the part of a fork's curve that it has from the run it goes on from.
     """
 
     label: str
@@ -83,6 +84,7 @@ class Line(NamedTuple):
     total: int
     measured: Measured
     dropped: tuple[tuple[int, float], ...] = ()
+    before_fork: bool = False
 
 
 NONE = np.empty(0)
@@ -116,11 +118,24 @@ def line_of(one: Curve, series: Series, kind: str) -> Line:
     return _smoothed(one, series, line) if kind == "train" and series.step.size else line
 
 
+def fork_lines(one: Curve, series: Series, kind: str) -> list[Line]:
+    """Return a series as lines: of a fork the part before the fork, and its own, which begins where that ends."""
+    steps = steps_per_epoch(one.curves)
+    if not one.run.config.fork_epoch or not steps:
+        return [line_of(one, series, kind)]
+    at = one.run.config.fork_epoch * steps
+    before, own = _part(series, series.step <= at), _part(series, series.step >= at)
+    return [line_of(replace(one, raw=False), before, kind)._replace(before_fork=True), line_of(one, own, kind)]
+
+
+def _part(series: Series, shown: np.ndarray) -> Series:
+    return Series(series.name, series.step[shown], series.value[shown], series.time_s[shown])
+
+
 def _positive_part(one: Curve, series: Series) -> tuple[Series, tuple[tuple[int, float], ...]]:
     shown = x_values(one.curves, series.step, series.time_s, one.x) > 0
     left = tuple(zip(series.step[~shown].tolist(), series.value[~shown].tolist(), strict=True))
-    part = Series(series.name, series.step[shown], series.value[shown], series.time_s[shown])
-    return part, left
+    return _part(series, shown), left
 
 
 def _smoothed(one: Curve, series: Series, line: Line) -> Line:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from lab.charts.folding import fold
-from lab.charts.lines import Curve, Line, RunCurves, line_of, steps_per_epoch
+from lab.charts.lines import Curve, Line, RunCurves, fork_lines, steps_per_epoch
 from lab.charts.notes import left_out_notes
 from lab.charts.ranges import Limits, share_limits, sound_limits
 from lab.charts.rates import rate_lines
@@ -150,7 +150,8 @@ def _lines(one: Curve, options: OverlayOptions) -> tuple[list[Line], list[str]]:
         return [], [f"{one.label} has no epochs yet, so it is missing."]
     if options.metric == LEARNING_RATE.chart_id:
         return rate_lines(one)
-    lines = [line_of(one, one.points[name], kind) for name, kind in _kinds(chart, options) if name in one.points]
+    known = [(one.points[name], kind) for name, kind in _kinds(chart, options) if name in one.points]
+    lines = [line for series, kind in known for line in fork_lines(one, series, kind)]
     return lines, [] if lines else [f"{one.label} has no points of {chart.title.lower()}."]
 
 

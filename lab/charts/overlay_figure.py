@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from lab.charts.lines import Line
 from lab.charts.overlay import AXES, OverlayInfo
 from lab.charts.ranges import Limits, axis_range, excursions
-from lab.charts.style import RunStyle, layout, plain_text, run_style
+from lab.charts.style import GREY, RunStyle, layout, plain_text, run_style
 from lab.formatting import format_short, plural
 from lab.metric_charts import list_charts
 from lab.metrics import Split
@@ -33,7 +33,12 @@ def overlay_figure(info: OverlayInfo, *, dark: bool = False, height: int = 430, 
     """
     figure = go.Figure()
     seen: set[tuple[str, ...]] = set()
+    for line in info.lines:  # first, so that they lie under the run that they are of
+        if line.before_fork:
+            figure.add_trace(_before_fork(line, info))
     for line in info.lines:
+        if line.before_fork:
+            continue
         style = run_style(line.slot, dark=dark)
         for trace in _traces(line, style, info, named=line.runs not in seen):
             figure.add_trace(trace)
@@ -122,6 +127,20 @@ def _traces(line: Line, style: RunStyle, info: OverlayInfo, *, named: bool) -> l
     return [*traces, *_beyond(line, style, group, info)]
 
 
+def _before_fork(line: Line, info: OverlayInfo) -> go.Scatter:
+    """Draw what a fork has from the run that it goes on from: grey, and hidden together with its own part."""
+    return go.Scatter(
+        x=dates(line.x, info.x),
+        y=_drawable(line.y, info),
+        legendgroup="+".join(line.runs),
+        mode="lines",
+        line={"color": GREY, "width": 1.2},
+        name=plain_text(f"{line.label}, before the fork"),
+        showlegend=False,
+        hoverinfo="skip",
+    )
+
+
 def _drawable(y: np.ndarray, info: OverlayInfo) -> np.ndarray:
     """Return values as they are drawn: on a logarithmic axis, what is not positive is a gap, not a line to the edge."""
     return np.where(y > 0, y, np.nan) if info.log_y else y
@@ -144,7 +163,7 @@ def _beyond(line: Line, style: RunStyle, group: dict[str, Any], info: OverlayInf
                 "symbol": ["triangle-up" if one.above else "triangle-down" for one in found],
                 "size": 11,
                 "color": style.colour,
-                "line": {"width": 1, "color": "#8792a0"},
+                "line": {"width": 1, "color": GREY},
             },
             text=[f"{format_short(one.value)}, beyond the axis{f' ({word})' if word else ''}" for one in found],
             hovertemplate="%{text}",
@@ -202,7 +221,11 @@ def dates(x: np.ndarray, axis: str) -> np.ndarray:
 
 def overlay_alt_text(info: OverlayInfo) -> str:
     """Return the alt text of the figure."""
-    ends = [f"{line.label} ends at {_end(line)}" for line in info.lines if line.kind != "test" and line.y.size]
+    ends = [
+        f"{line.label} ends at {_end(line)}"
+        for line in info.lines
+        if line.kind != "test" and not line.before_fork and line.y.size
+    ]
     runs = plural(_count(info.lines), "run")
     parts = [*ends[:8], *([f"and {len(ends) - 8} more"] if len(ends) > 8 else [])]
     return f"{list_charts()[info.metric].title} of {runs} by {AXES[info.x].lower()}: " + "; ".join(parts)

@@ -29,8 +29,12 @@ def rate_lines(one: Curve) -> tuple[list[Line], list[str]]:
 
 
 def recorded_by_epoch(series: Series) -> bool:
-    """Whether a schedule's points stand at ends of epochs only: a recording of the schedule begins at step 1."""
-    return bool(series.step[0] > 1)
+    """Whether a schedule's points stand at ends of epochs only.
+
+    A recording of the schedule begins at step 1, or has points between in a fork of a run that recorded no schedule.
+    """
+    first = series.step[0]
+    return bool(first > 1 and (series.step[:-1] % first == 0).all())  # the last epoch may have been cut
 
 
 def _constant(one: Curve) -> list[Line]:

@@ -37,6 +37,7 @@ DARK = (
     "#876996",
     "#96ff00",
 )
+GREY = "#8792a0"  # of no run: lines of reference, at least 3:1 against both pages
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 _SVG_DASHES = {"dash": "6 3", "dot": "2 2", "dashdot": "6 2 2 2", "longdash": "10 3"}
 SLOTS = len(LIGHT) * len(DASHES)  # runs that can be distinguished
@@ -103,7 +104,7 @@ def layout(*, height: int, dark: bool, **rest: Any) -> dict[str, Any]:
             "zeroline": False,
             "automargin": True,
             "title": {"standoff": 6},
-            "spikecolor": "#8792a0",
+            "spikecolor": GREY,
             "spikethickness": 1,
             "spikedash": "solid",
         },

@@ -185,7 +185,7 @@ def _meaning(term: Term, states: Mapping[str, RunState]) -> ColumnElement[bool]:
         column = _number_column(term.key)
         sign = "=" if term.sign == ":" else term.sign
         return or_(*[_COMPARE[sign](column, value) for value in _numbers(term)])
-    return _signed(term, or_(*[_like(_text_column(term.key), pattern) for pattern in term.value.split(",")]))
+    return _signed(term, or_(*[_like(text_column(term.key), pattern) for pattern in term.value.split(",")]))
 
 
 _SEARCHED = (runs.c.name, runs.c.id, runs.c.note, runs.c.tags, runs.c.arch, runs.c.dataset)
@@ -243,7 +243,8 @@ def _number_column(key: str) -> ColumnElement[Any]:
     return _NUMBER_KEYS[key] if key in _NUMBER_KEYS else _of_config(runs.c.config[key].as_float())
 
 
-def _text_column(key: str) -> ColumnElement[Any]:
+def text_column(key: str) -> ColumnElement[Any]:
+    """Return a setting, or another key that is text, as an expression over a run's row; NULL where the row is damaged."""
     if key in _TEXT_KEYS:
         return _TEXT_KEYS[key]
     column: ColumnElement[Any] = (
@@ -283,6 +284,6 @@ def ordering(order: str) -> tuple[ColumnElement[Any], ...]:
     key = order.removeprefix("-")
     if key not in ORDERS and key not in FIELDS:
         raise InputError(f"Runs cannot be sorted by {key!r}. {near_miss(key, {*ORDERS, *FIELDS})}")
-    column = ORDERS[key] if key in ORDERS else (_number_column(key) if _is_number(key) else _text_column(key))
+    column = ORDERS[key] if key in ORDERS else (_number_column(key) if _is_number(key) else text_column(key))
     first = column.desc() if order.startswith("-") else column.asc()
     return first.nulls_last(), runs.c.number.desc()

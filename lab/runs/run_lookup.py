@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
 
 from lab.config import RunConfig
 from lab.errors import RunNotFoundError, near_miss
 from lab.runs.checksums import RAW, is_intact
 from lab.runs.context import StoreContext
 from lab.runs.encoding import setting_key
-from lab.runs.query import condition, ordering
+from lab.runs.query import condition, ordering, text_column
 from lab.runs.records import RunRecord, RunState
 from lab.runs.row_changes import sound_row
 from lab.runs.rows import listed_record, run_record
@@ -70,6 +70,14 @@ class RunLookup:
         with self.context.database.read() as connection:
             records = _readable(self.context, connection, connection.execute(query))
         return tuple(sorted(records, key=lambda record: (-record.config.epochs, -record.created_at)))
+
+    def find_children(self, ids: Iterable[str]) -> tuple[RunRecord, ...]:
+        """Return the runs that continue one of these, are a fork of one or start from one's weights, the oldest first."""
+        of = list(ids)
+        columns = (runs.c.parent, text_column("fork_of"), text_column("init_from"))
+        query = select(*RAW).where(or_(*[column.in_(of) for column in columns]), runs.c.deleted_at.is_(None))
+        with self.context.database.read() as connection:
+            return tuple(_readable(self.context, connection, connection.execute(query.order_by(runs.c.number))))
 
     def find_settings(self, configs: Iterable[RunConfig]) -> dict[str, tuple[RunRecord, ...]]:
         """Return, by `setting_key`, the runs whose configuration differs from one of these in its seed at most."""

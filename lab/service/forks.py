@@ -8,7 +8,7 @@ How its first state is made is the worker's (`lab.worker.fork_start`). No torch,
 from dataclasses import dataclass
 from typing import Any
 
-from lab.config import FIELDS, RunConfig
+from lab.config import RunConfig
 from lab.errors import ConfigError, InputError
 from lab.runs.records import WEIGHTS, RunRecord, SavedFile
 from lab.runs.store import RunStore
@@ -125,10 +125,3 @@ def _check_tensors(config: RunConfig, before: RunConfig) -> None:
             "of the run that the fork goes on from: leave it as it is, or train a run of its own.",
             field=changed,
         )
-
-
-def changed_settings(before: RunConfig, after: RunConfig) -> dict[str, tuple[Any, Any]]:
-    """Return (value before, value after) of every setting that differs and decides the result, in the form's order."""
-    names = [spec.name for spec in FIELDS.values() if spec.result and spec.name not in ("fork_of", "fork_epoch")]
-    pairs = {name: (getattr(before, name), getattr(after, name)) for name in names}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

@@ -11,6 +11,7 @@ from lab.runs.artifacts import ArtifactStore
 from lab.runs.records import RunRecord
 from lab.runs.store import RunStore
 from lab.service.datasets import Datasets, SampledDatasets
+from lab.service.lineage import Lineage
 from lab.service.repeats import Repeating
 from lab.service.submissions import Submissions
 from lab.service.sweeps import Sweeps
@@ -76,6 +77,11 @@ class Lab:
     def sweeps(self) -> Sweeps:
         """Sweeps over settings, and what they do next."""
         return Sweeps(self.settings, self.store, self.validation, self.submissions)
+
+    @cached_property
+    def lineage(self) -> Lineage:
+        """Which runs came from which."""
+        return Lineage(self.store)
 
     @cached_property
     def workers(self) -> Workers:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from lab.config import RunConfig
 from lab.data.load import normalization_constants
 from lab.data.registry import get_dataset_spec
-from lab.errors import InputError
+from lab.errors import InputError, RunNotFoundError, UnreadableRunError
 from lab.loaded_network import LoadedNetwork
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, SavedFile
@@ -68,11 +68,15 @@ class SavedWeights:
         return self._loaded(run, network, epoch=file.epoch, step=file.step)
 
     def load_initial(self, run_id: str) -> LoadedNetwork:
-        """Return a run's network as it was before its first step (epoch 0), built again from its seed."""
+        """Return a run's network as it was before its first step (epoch 0), built again from its seed.
+
+        A fork's is that of the run it goes on from, whose seed may be another.
+        """
         from lab.service.networks import build_untrained
 
         run = self._store.runs.get(run_id)
-        network = build_untrained(run.config, self._initial_weights(run.config), data=self._datasets.root)
+        config = run.config.replace(seed=self._first_seed(run.config))
+        network = build_untrained(config, self._initial_weights(config), data=self._datasets.root)
         return self._loaded(run, network, epoch=0, step=0)
 
     def build_initial(self, config: RunConfig) -> "nn.Module":
@@ -90,6 +94,15 @@ class SavedWeights:
         if recorded:
             return float(recorded[0]), float(recorded[1])
         return normalization_constants(self._datasets.load(run.config.dataset), run.config.normalization)
+
+    def _first_seed(self, config: RunConfig) -> int:
+        """Return the seed that a run's first weights were drawn from; a deleted origin leaves the run's own."""
+        while config.fork_of:
+            try:
+                config = self._store.runs.get(config.fork_of, deleted=True).config
+            except (RunNotFoundError, UnreadableRunError):
+                break
+        return config.seed
 
     def _initial_weights(self, config: RunConfig) -> bytes | None:
         """Return the weights that a run begins with, None where it draws them from its seed."""

@@ -9,6 +9,7 @@ from lab.lazy import load
 from pages.cache.torch_import import require_torch
 from pages.inside.subject import choose_moment, choose_run
 from pages.state.inside import INSIDE
+from pages.widgets.fork_form import fork_popover
 from pages.widgets.frame import page_frame
 
 _STYLE = """<style>
@@ -24,14 +25,17 @@ def main() -> None:
     page_frame("Inside", "Move the slider and watch a network learn: its maps, its filters, its mistakes.")
     INSIDE.refuse_unknown()
     st.html(_STYLE.format(paper="#10151c" if st.context.theme.type == "dark" else "#ffffff"))
-    run = choose_run()
-    if run is None:
+    chosen = choose_run()
+    if chosen is None:
         return
+    run, beside = chosen
     with st.spinner("Loading the network"):
         require_torch()
     subject = choose_moment(run)
     if subject is None:
         return
+    with beside:
+        fork_popover(run, place="inside", epoch=subject.moment.epoch)
     INSIDE.change(epoch=subject.moment.epoch)
     INSIDE.show("epoch")
     load("pages.inside.views:show_views")(subject)

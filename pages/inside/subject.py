@@ -1,6 +1,7 @@
 """What the Inside page looks at: a run, one of its saved epochs, and an image."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -19,6 +20,9 @@ from pages.state.inside import INSIDE
 from pages.state.keys import element
 from pages.widgets.frame import shows_errors
 from pages.widgets.runs import run_title, state_badge, with_id
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
 
 _LISTED = 200
 _POLL_S = 3.0
@@ -72,8 +76,11 @@ class Picture:
     name: str
 
 
-def choose_run() -> RunRecord | None:
-    """Draw the picker and return the chosen run, or say how to get one; None too where the address has no such run."""
+def choose_run() -> "tuple[RunRecord, DeltaGenerator] | None":
+    """Draw the picker and return the chosen run with a place beside it, or say how to get one.
+
+    None too where the address has no such run.
+    """
     lab = get_lab()
     runs = {run.id: run for run in (*lab.store.runs.list(limit=_LISTED), *lab.list_examples()) if _started(run)}
     found, problem = find_run(INSIDE.text("run"))
@@ -106,7 +113,8 @@ def choose_run() -> RunRecord | None:
     with right, st.container(horizontal=True, vertical_alignment="center"):
         state_badge(runs[chosen])
         st.page_link(page_path("train"), label="Its curves", icon=":material/show_chart:", query_params={"run": chosen})
-    return runs[chosen]
+        beside = st.container(width="content")
+    return runs[chosen], beside
 
 
 def _started(run: RunRecord) -> bool:

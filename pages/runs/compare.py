@@ -30,6 +30,7 @@ from pages.state.address import find_run
 from pages.state.keys import element
 from pages.state.runs import bind
 from pages.state.runs_view import LOOKS, MOST_RUNS, RunsView
+from pages.widgets.lineage import show_tree
 
 
 def chosen_runs(view: RunsView) -> tuple[RunRecord, ...]:
@@ -65,6 +66,7 @@ def compare(view: RunsView, runs: Sequence[RunRecord]) -> None:
         "groups": _groups,
         "parallel": _parallel,
         "pareto": _pareto,
+        "tree": _tree,
     }[view.look](view, runs)
 
 
@@ -259,6 +261,16 @@ def _pareto(view: RunsView, runs: Sequence[RunRecord]) -> None:
         else ""
     )
     st.caption(plain(f"On the front, where no other run is both better and cheaper: {best}.{left_out}"))
+
+
+def _tree(_view: RunsView, runs: Sequence[RunRecord]) -> None:
+    own = [run for run in runs if not is_example(run.id)]
+    if own:
+        show_tree("runs", own)
+    st.caption(
+        "Forks, fine-tuned runs and longer runs that continue shorter ones, below the run they came from, with what was "
+        "changed. Points are the difference in test accuracy. A press opens the run."
+    )
 
 
 def chosen_box(view: RunsView, page: Sequence[RunRecord], runs: Sequence[RunRecord]) -> None:

@@ -27,6 +27,7 @@ LOOKS = {
     "groups": "Groups",
     "parallel": "Parallel axes",
     "pareto": "Accuracy against cost",
+    "tree": "From run to run",
 }
 SHOWS = {"runs": "Runs", "reports": "Reports"}
 MOST_RUNS = SLOTS  # in one picture: more cannot be told apart, and an address has its limits

@@ -24,7 +24,8 @@ class TrainState:
     """What the page remembers. run: the one in the address. ready: whether the form was filled. preset: from which.
 
     cached: the run that had these settings already when it was asked for last. whole_queue: whether all of it is shown.
-    name, tags, note: what was entered last for a run, by its id. link: the form's settings as they were last seen in the
+    name, tags, note: what was entered last for a run, by its id. fork: the same for the settings of its fork, by run and
+    setting. link: the form's settings as they were last seen in the
     address or written there; problems: what of them was passed over, and understood: the address of the rest.
     """
 
@@ -39,6 +40,7 @@ class TrainState:
     name: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     note: Mapping[str, str] = field(default_factory=dict)
+    fork: Mapping[str, Any] = field(default_factory=dict)
 
 
 TRAIN = PageState(TrainState, key="train")

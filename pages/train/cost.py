@@ -46,8 +46,9 @@ def _waiting() -> None:
 
 def _cost(config: RunConfig) -> None:
     try:
-        # What training costs does not depend on the weights that it starts from.
-        resolved = get_lab().validation.resolve(config.replace(init_from=""))
+        # What training costs does not depend on the weights that it starts from. A fork may have to recompute the epochs
+        # before it, so all are counted.
+        resolved = get_lab().validation.resolve(config.replace(init_from="", fork_of="", fork_epoch=0))
         cost, smaller = estimate_cost(resolved)
     except ConfigError as error:
         st.error(plain(str(error)), icon=":material/error:")

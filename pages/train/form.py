@@ -16,11 +16,13 @@ from lab.formatting import format_duration, format_percent
 from lab.presets import REPORTS, Preset, get_preset, list_presets
 from pages.cache.lab import get_lab
 from pages.markdown import plain
+from pages.state.address import find_run
 from pages.state.keys import element
 from pages.state.train import TRAIN, fill_form, form_value, form_values, form_widget, option_widget
 from pages.widgets.machine import device_choices
 from pages.widgets.options import initial_value, option_input
 from pages.widgets.runs import run_title
+from pages.widgets.setting_input import setting_help, setting_input
 
 if TYPE_CHECKING:
     from streamlit.elements.lib.grid_container import GridContainer
@@ -71,21 +73,15 @@ def read_form() -> tuple[RunConfig | None, ConfigError | None]:
 
 def setting(spec: FieldSpec, error: ConfigError | None = None) -> None:
     """Draw one setting as the widget its kind and range ask for, with its error beneath."""
-    common: dict[str, Any] = {**form_widget(spec.name), "help": _help(spec)}
+    common: dict[str, Any] = form_widget(spec.name)
     if spec.name == "device":
-        st.selectbox(spec.label, device_choices(), **common)
+        st.selectbox(spec.label, device_choices(), **common, help=setting_help(spec))
     elif spec.name == "init_from":
         _start_from(spec, common)
-    elif spec.choices:
-        st.selectbox(spec.label, spec.choices, format_func=spec.choice_title, **common)
-    elif spec.kind is bool:
-        st.toggle(spec.label, **common)
-    elif spec.kind is str:
-        st.text_input(spec.label, **common)
-    elif spec.kind is int:
-        st.number_input(spec.label, **_bounds(spec, int), step=1, **common)
+    elif spec.name == "fork_of":
+        _fork_of(spec, common)
     else:
-        st.number_input(spec.label, **_bounds(spec, float), step=_step(spec), format="%.7g", **common)
+        setting_input(spec, common)
     if error is not None and error.field == spec.name:
         st.error(plain(str(error)), icon=":material/error:")
 
@@ -99,24 +95,15 @@ def _start_from(spec: FieldSpec, common: dict[str, Any]) -> None:
         r.id: f"{run_title(r)} · {r.headline_text} · {r.id}" for r in runs if r.config.arch == arch and r.has_weights
     }
     labels.setdefault(chosen, chosen)
-    st.selectbox(spec.label, list(labels), format_func=labels.__getitem__, **common)
+    st.selectbox(spec.label, list(labels), format_func=labels.__getitem__, **common, help=setting_help(spec))
 
 
-def _help(spec: FieldSpec) -> str:
-    words = "" if spec.choices or spec.kind not in (int, float) else f" It must be {spec.range_words()}."
-    return plain(spec.help + words)
-
-
-def _bounds(spec: FieldSpec, kind: type) -> dict[str, Any]:
-    low = None if spec.low is None else kind(spec.low)
-    high = None if spec.high is None else kind(spec.high)
-    return {"min_value": low, "max_value": high}
-
-
-def _step(spec: FieldSpec) -> float:
-    """Return what one press of + or - changes: the setting's own step, else the usual value, at most 0.1."""
-    usual = abs(float(spec.default)) or 0.01
-    return min(0.1, usual) if spec.step is None else spec.step
+def _fork_of(spec: FieldSpec, common: dict[str, Any]) -> None:
+    """Name the run that a fork goes on from, and offer to begin anew instead: forks begin on a run's page."""
+    chosen = str(form_value("fork_of"))
+    run, _ = find_run(chosen)
+    labels = {"": "none: begin anew", chosen: f"{run_title(run)} · {run.id}" if run else chosen}
+    st.selectbox(spec.label, list(labels), format_func=labels.__getitem__, **common, help=setting_help(spec))
 
 
 def _section(

@@ -23,7 +23,9 @@ from pages.state.train import TRAIN, fill_form, leave_run
 from pages.train.labels import edit_labels, show_labels
 from pages.widgets.export_panel import export_panel
 from pages.widgets.findings import show_run_findings
+from pages.widgets.fork_form import fork_popover
 from pages.widgets.frame import show_errors
+from pages.widgets.lineage import has_relatives, show_origin, show_tree
 from pages.widgets.runs import run_title, show_moment, state_badge
 from pages.widgets.start import start_training
 
@@ -60,6 +62,9 @@ def show_run(run: RunRecord) -> None:
             st.info(plain(notice), icon=":material/info:")
     if not is_example(run.id):
         export_panel(get_lab(), (run,), take_in=False)
+        if has_relatives(run):
+            with st.expander("From run to run: what was changed", icon=":material/account_tree:"):
+                show_tree(run.id, (run,), here=run.id)
     with st.expander("Settings of this run", icon=":material/tune:"):
         st.dataframe(settings_table(run), hide_index=True, width="stretch", alt="Settings of this run")
 
@@ -73,6 +78,7 @@ def _heading(run: RunRecord) -> None:
     facts = [f"{run.config.arch} on {run.config.dataset}", device_words(run), f"run {run.id}"]
     facts.append(f"asked for {show_moment(run.created_at)}")
     st.caption(plain(" · ".join(fact for fact in (*facts, run.environment.steps_words) if fact)))
+    show_origin(run)
     show_labels(run)
 
 
@@ -106,6 +112,7 @@ def _controls(run: RunRecord) -> None:
             "Change settings", icon=":material/tune:", key=element("edit-settings"), help="Start from these settings."
         ):
             _fill_form(run.config)
+        fork_popover(run, place="train")
         if not is_example(run.id):
             edit_labels(run)
         if run.state.live:  # behind Pause and Stop, which keep their places when the first weights are saved

@@ -16,14 +16,17 @@ from pages.widgets.confirm import start_unless_long
 from pages.widgets.frame import show_errors
 
 
-def start_training(config: RunConfig, *, place: str, pressed: bool, fresh: bool = False) -> None:
-    """Ask for a run of this configuration once its button was pressed, and show it; before a long one, ask."""
+def start_training(config: RunConfig, *, place: str, pressed: bool, fresh: bool = False, name: str = "") -> None:
+    """Ask for a run of this configuration once its button was pressed, and show it; before a long one, ask.
+
+    name: of the new run.
+    """
 
     lab = get_lab()
     resolved = cache(lambda: lab.validation.resolve(config))  # when pressed, and then once
 
     def start() -> None:
-        submission = lab.submissions.submit(resolved(), fresh=fresh)
+        submission = lab.submissions.submit(resolved(), fresh=fresh, name=name)
         lab.workers.ensure()
         watch(submission.run, cached=submission.cached)
 

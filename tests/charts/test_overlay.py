@@ -8,6 +8,7 @@ import pytest
 
 from lab.charts.overlay import AXES, OverlayOptions, line_slots, overlay_info
 from lab.charts.overlay_figure import overlay_alt_text, overlay_figure
+from lab.charts.style import GREY
 from lab.charts.thinning import MAX_BUCKETS, MAX_POINTS
 from lab.metric_charts import list_charts
 from tests.charts.charts_data import curves, run
@@ -55,6 +56,23 @@ def test_runs_that_differ_only_in_their_seed_fold_into_mean_and_deviation() -> N
     assert len(folded.runs) == 3
     assert alone.low.size == 0
     assert len(overlay_info([seeds[0], other, *seeds[1:]], OverlayOptions(fold=False)).lines) == 4
+
+
+def test_a_forks_curve_begins_where_it_was_forked_and_the_part_before_is_grey() -> None:
+    values = np.linspace(2, 1, 30)
+    fork = curves(run(2, fork_of="ab12", fork_epoch=2), batch_loss=values, val_loss=[1.5, 1.0, 0.5])
+    info = overlay_info([curves(run(1), val_loss=[1.5, 1.0, 0.9]), fork], OverlayOptions(smoothing=1, raw=False))
+    parts = [(line.kind, line.before_fork, line.x.tolist()) for line in info.lines[1:]]
+    assert parts[2:] == [("val", True, [10, 20]), ("val", False, [20, 30])]
+    assert [(kind, before, x[0], x[-1]) for kind, before, x in parts[:2]] == [
+        ("train", True, 1, 20),
+        ("train", False, 20, 30),
+    ]
+    grey, *others = overlay_figure(info).data[1:]
+    assert [trace.line.color for trace in overlay_figure(info).data[:2]] == [GREY, GREY]
+    assert GREY not in [trace.line.color for trace in others]
+    assert grey.legendgroup == fork.run.id
+    assert overlay_alt_text(info).count("ends at") == 3
 
 
 def test_folding_uses_the_steps_that_all_seeds_have() -> None:

@@ -66,7 +66,16 @@ def test_fork_goes_on_from_a_saved_epoch(command_line: CommandLine, trained: dic
         assert same[name] == trained[name]
     code, out, _ = command_line("fork", "first", "--epoch", "1", "--set", "lr=0.01", "--set", "batch-size=32")
     assert code == 0
-    assert "From first after epoch 1: batch_size 64 → 32, lr 0.001 → 0.01." in out
+    assert "From first after epoch 1: batch 64 → 32, lr 0.001 → 0.01." in out
+    child = _strict(command_line("runs", "--filter", "fork_epoch:1 lr:0.01", "--json")[1])["runs"][0]["run"]
+    origin = _strict(command_line("show", child, "--json")[1])["origin"]
+    changes = {"batch_size": [64, 32], "lr": [0.001, 0.01]}
+    assert origin == {"run": trained["run"], "name": "first", "relation": "fork", "epoch": 1, "changes": changes}
+    shown = _strict(command_line("show", "first", "--json")[1])
+    assert shown["origin"] is None
+    assert {"run": child, "relation": "fork", "epoch": 1, "changes": changes}.items() <= shown["children"][-1].items()
+    assert f"Forked from first ({trained['run']}) at epoch 1: batch 64 → 32" in command_line("show", child)[1]
+    assert f"Fork at epoch 1: first after epoch 1 ({child}), batch 64 → 32" in command_line("show", "first")[1]
     code, _, err = command_line("fork", "first", "--epoch", "7")
     assert (code, err) == (2, "Error: Epoch 7 of run first was not saved as a whole: choose one of 1, 2.\n")
     code, _, err = command_line("fork", "first", "--epoch", "1", "--set", "learning=1")

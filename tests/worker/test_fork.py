@@ -78,13 +78,19 @@ def test_a_fork_that_changes_nothing_is_its_parent_to_the_last_bit(lab: Lab, set
         assert fork.notices == ()
 
 
-def test_random_epochs_of_random_runs_are_gone_on_from_to_the_last_bit(lab: Lab) -> None:
-    draw = random.Random(7)
-    for _ in range(3):
+@pytest.mark.parametrize("forks", [3, pytest.param(200, marks=pytest.mark.slow)])
+def test_random_epochs_of_random_runs_are_gone_on_from_to_the_last_bit(lab: Lab, forks: int) -> None:
+    draw = random.Random(forks)
+    different = []
+    for _ in range(forks):
         parent = train(lab, random_config(draw))
-        epochs = [p.epoch for p in list_fork_points(lab.store, parent) if p.epoch < parent.config.epochs]
-        fork = _fork(lab, parent, draw.choice(epochs))
-        assert _state(lab, fork) == _state(lab, parent), f"{parent.config.changed()} from {fork.config.fork_epoch}"
+        epochs = [point.epoch for point in list_fork_points(lab.store, parent)]
+        epoch = draw.choice([one for one in epochs if one < parent.config.epochs] or epochs)
+        fork = _fork(lab, parent, epoch, epochs=max(parent.config.epochs, epoch + 1))
+        assert fork.state is RunState.FINISHED, fork.reason
+        if fork.notices or _state(lab, fork) != _state(lab, parent):
+            different.append(f"{parent.config.changed()} from {epoch}")
+    assert different == []
 
 
 def test_a_fork_is_one_run_and_not_the_run_of_its_settings(lab: Lab) -> None:
@@ -247,6 +253,16 @@ def test_another_dropout_leaves_the_shapes_and_is_allowed(lab: Lab) -> None:
     assert fork.state is RunState.FINISHED
     assert _weights(lab, fork)[0] == _weights(lab, parent)[0]
     assert _weights(lab, fork)[1] != _weights(lab, parent)[1]
+
+
+def test_without_validation_images_the_seed_may_change_and_the_first_weights_stay_the_parents(lab: Lab) -> None:
+    parent = train(lab, SMALL.replace(epochs=2, val_fraction=0.0))
+    fork = _fork(lab, _fork(lab, parent, 1, seed=4), 1, seed=5)
+    assert (fork.state, fork.config.seed) == (RunState.FINISHED, 5)
+    assert _weights(lab, fork)[0] == _weights(lab, parent)[0]
+    assert _weights(lab, fork)[1] != _weights(lab, parent)[1]
+    first, before = (lab.weights.load_initial(run.id).network.state_dict() for run in (fork, parent))
+    assert weights_digest(first) == weights_digest(before)
 
 
 def test_exported_code_of_a_fork_is_refused(lab: Lab) -> None:

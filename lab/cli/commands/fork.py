@@ -9,8 +9,9 @@ from lab.cli.options import parse_setting
 from lab.cli.output import json_flag
 from lab.errors import ConfigError
 from lab.runs.edits import NAME_LIMIT
-from lab.service.forks import changed_settings, find_fork_point, fork_config
+from lab.service.forks import find_fork_point, fork_config
 from lab.service.lab import Lab
+from lab.service.lineage import change_words
 
 
 @click.command()
@@ -52,10 +53,10 @@ def fork(
     resolved = lab.validation.resolve(config)
     title = name or f"{record.name or record.id} after epoch {epoch}"[:NAME_LIMIT]
     submission = lab.submissions.submit(resolved, name=title, tags=tags, fresh=no_cache)
-    changed = changed_settings(record.config, resolved.config)
-    said = ", ".join(f"{key} {old} → {new}" for key, (old, new) in changed.items()) or "no change"
     if not as_json:
-        click.echo(f"From {record.name or record.id} after epoch {epoch}: {said}.")
+        click.echo(
+            f"From {record.name or record.id} after epoch {epoch}: {change_words(record.config, resolved.config)}."
+        )
     answer(lab, submission, detach=detach, as_json=as_json)
 
 

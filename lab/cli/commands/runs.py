@@ -1,6 +1,6 @@
 """`runs` and `show`: the list of runs, and one of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -12,6 +12,7 @@ from lab.formatting import format_duration, format_moment, format_percent, plura
 from lab.metrics import LEARNING_RATE, Cadence, Split, list_epoch_metrics, list_metrics
 from lab.runs.records import RunRecord, Series
 from lab.service.lab import Lab
+from lab.service.lineage import FORK_STATES, change_words, changed_settings, origin_of, origin_words
 
 MOST = 1_000_000  # runs listed at once
 
@@ -94,9 +95,12 @@ def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
     points = lab.store.points.read(record.id)
     rows = epoch_rows(points)
     files = lab.store.files.list(record.id)
+    above, below = lab.lineage.parent(record), lab.lineage.children(record.id)
     if as_json:
         answer = {
             **as_dict(record),
+            "origin": _origin(record, above),
+            "children": [{**(_origin(child, record) or {}), "run": child.id, "name": child.name} for child in below],
             "config": record.config.as_dict(),
             "progress": record.progress.as_dict(),
             "environment": record.environment.as_dict(),
@@ -110,11 +114,48 @@ def show(lab: Lab, run: str, metrics: bool, as_json: bool) -> None:
             answer["steps"] = {s.name: {"step": s.step, "value": s.value, "time_s": s.time_s} for s in every_batch}
         print_json(answer)
         return
-    _show_text(record, rows, len(files))
+    _show_text(record, rows, len(files), _relatives(record, above, below))
 
 
-def _show_text(run: RunRecord, rows: list[dict[str, Any]], files: int) -> None:
+def _origin(run: RunRecord, above: RunRecord | None) -> dict[str, Any] | None:
+    """Return where a run came from as JSON, None for one that began by itself; above: that run, None where it is gone."""
+    origin = origin_of(run)
+    if origin is None:
+        return None
+    changes = {} if above is None else changed_settings(above.config, run.config)
+    return {
+        "run": origin.run,
+        "name": above.name if above else None,
+        "relation": origin.relation.value,
+        "epoch": origin.epoch,
+        "changes": {name: list(pair) for name, pair in changes.items()},
+    }
+
+
+def _relatives(run: RunRecord, above: RunRecord | None, below: Sequence[RunRecord]) -> list[str]:
+    """Return lines that name the run that this one came from, and those that came from it."""
+    lines = []
+    origin = origin_of(run)
+    if origin is not None:
+        name = f"{above.name} ({above.id})" if above else f"{origin.run} (no longer here)"
+        changed = f": {change_words(above.config, run.config)}" if above else ""
+        state = FORK_STATES.get(run.environment.fork_state or "", "")
+        words = f"{origin_words(origin, name=name)}{changed}"
+        lines.append(f"{words[0].upper()}{words[1:]}." + (f" {state}" if state else ""))
+    for child in below:
+        came = origin_of(child)
+        epoch = f" at epoch {came.epoch}" if came and came.epoch else ""
+        relation = came.relation.value if came else ""
+        lines.append(
+            f"{relation.capitalize()}{epoch}: {child.name} ({child.id}), {change_words(run.config, child.config)}"
+        )
+    return lines
+
+
+def _show_text(run: RunRecord, rows: list[dict[str, Any]], files: int, relatives: Sequence[str]) -> None:
     click.echo(f"{run.id}  {run.name}  {run.status}  {run.reason}".rstrip())
+    for line in relatives:
+        click.echo(line)
     changed = ", ".join(f"{name}={value}" for name, value in run.config.changed().items())
     click.echo(f"Settings that differ from the defaults: {changed or 'none'}")
     click.echo(_headline_line(run))

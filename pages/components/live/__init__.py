@@ -39,6 +39,7 @@ def live_run(run: RunRecord) -> None:
             "epochs": run.config.epochs,
             **chart_data(),
             "constant": is_constant(run.config),
+            "forked": run.config.fork_epoch,
         },
         on_changed_change=_rerun,
     )

@@ -22,6 +22,20 @@ export class Curves {
     return this.settings.x === "epoch" && perEpoch ? steps.map((step) => step / perEpoch) : steps.slice();
   }
 
+  // The step up to which a fork's curves are the other run's; -1 for a run that is no fork.
+  get forkedAt() {
+    const perEpoch = this.stepsPerEpoch();
+    return this.data.forked && perEpoch ? this.data.forked * perEpoch : -1;
+  }
+
+  // Which columns a trace has: all, or of a fork its own part, or the part before (grey); both have the step between.
+  part(steps, columns, which) {
+    const at = this.forkedAt;
+    if (at < 0) return which === "before" ? columns.map(() => []) : columns;
+    const shown = (_, index) => (which === "before" ? steps[index] <= at : steps[index] >= at);
+    return columns.map((column) => column.filter(shown));
+  }
+
   // The columns without their first steps, if these are to be skipped, and without what a logarithmic axis across has no
   // place for: Plotly would draw it at the edge, as if it had been measured there.
   tail(steps, x, ...columns) {
@@ -50,6 +64,7 @@ export class Curves {
       const series = this.store[dense.id] ?? empty;
       const [rawX, rawY] = this.columns(chart, series);
       const [meanX, meanY] = this.smoothColumns(chart, series);
+      if (this.forkedAt >= 0) traces.push(...this.before(chart, dense, series, true));
       traces.push({ series: dense.id, kind: "raw", name: `${dense.label}, each step`, mode: "lines", opacity: 0.3,
         showlegend: false, x: rawX, y: rawY, line: { width: 1 }, hoverinfo: "skip", color: 0 });
       traces.push({ series: dense.id, kind: "smooth", name: dense.label, mode: "lines", x: meanX, y: meanY,
@@ -59,6 +74,7 @@ export class Curves {
       const [color, symbol, dash] = LOOK[split];
       const series = this.store[id] ?? empty;
       const [x, y] = this.columns(chart, series);
+      if (this.forkedAt >= 0) traces.push(...this.before(chart, { id, label }, series, false, { dash }));
       traces.push({ series: id, kind: "points", name: label, mode: isRate ? lines : "lines+markers", x, y,
         marker: { symbol, size: 7 }, line: { width: isRate ? 2 : 1.3, dash },
         hovertemplate: tip, showlegend: isNamed(chart) && series.step.length > 0, color });
@@ -68,12 +84,21 @@ export class Curves {
     return traces.map((trace) => ({ type: "scatter", connectgaps: false, ...trace, ...this.coloured(trace) }));
   }
 
-  columns(chart, { step, time, value }) {
-    return this.tail(step, this.across(step, time), this.drawable(chart, value));
+  // A fork's curve before the fork, in grey.
+  before(chart, { id, label }, series, dense, line = {}) {
+    const [x, y] = dense ? this.smoothColumns(chart, series, "before") : this.columns(chart, series, "before");
+    return [{ series: id, kind: "before", name: `${label}, before the fork`, mode: "lines", x, y, color: "grey",
+      line: { width: dense ? 2.2 : 1.3, ...line }, hoverinfo: "skip", showlegend: false }];
   }
 
-  smoothColumns(chart, series) {
-    return this.tail(series.mstep, this.across(series.mstep, series.mtime), this.drawable(chart, this.smoothed(series)));
+  columns(chart, { step, time, value }, which = "own") {
+    const [steps, times, values] = this.part(step, [step, time, value], which);
+    return this.tail(steps, this.across(steps, times), this.drawable(chart, values));
+  }
+
+  smoothColumns(chart, series, which = "own") {
+    const [steps, times, values] = this.part(series.mstep, [series.mstep, series.mtime, this.smoothed(series)], which);
+    return this.tail(steps, this.across(steps, times), this.drawable(chart, values));
   }
 
   // Crosses near the upper edge: values that are no number have no height.

@@ -9,7 +9,7 @@ import { mount } from "../shared/mount.js";
 import { filling, loadPlotly, tools } from "../shared/plotly.js";
 import { isLow } from "./axes.js";
 import { Curves, isNamed } from "./curves.js";
-import { POLL_MS, layoutOf, readSettings, readTheme } from "./look.js";
+import { GREY, POLL_MS, layoutOf, readSettings, readTheme } from "./look.js";
 
 export default mount((place, data) => new Live(place, data));
 
@@ -157,7 +157,7 @@ class Live extends Curves {
   // -- drawing --------------------------------------------------------------------------------------------------------
 
   coloured({ line, marker, color }) {
-    const colour = this.theme().series[color];
+    const colour = color === "grey" ? GREY : this.theme().series[color];
     return { line: { ...line, color: colour }, marker: { ...marker, color: colour } };
   }
 

@@ -9,6 +9,8 @@ export const POLL_MS = { first: 500, longest: 5000, ended: 20000, failed: 10000,
 // By split: the place of its colour in the theme, marker and dash. "" stands for what belongs to the run itself.
 export const LOOK = { train: [0, "circle", "solid"], val: [1, "diamond", "dot"], test: [2, "square", "dash"], "": [3, "circle", "solid"] };
 
+export const GREY = "#8792a0"; // what a fork has from the run that it goes on from, in both themes
+
 export const EDGE = { top: 0.985, nonFinite: 0.94, bottom: 0.015 }; // of the plot's height: where marks stand
 
 // Settings are saved in the browser; `spans` are the lab's choices of smoothing, and `span` the usual one.

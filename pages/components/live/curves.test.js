@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Curves } from "./curves.js";
+
+const LOSS = { id: "loss", log: true, dense: { id: "batch/loss", label: "training" }, hover: ".4f",
+  points: [{ id: "val/loss", label: "validation", split: "val" }] };
+
+// A run of two steps an epoch with four epochs behind it, as the live view holds it.
+class Run extends Curves {
+  constructor(forked) {
+    super();
+    const step = [1, 2, 3, 4, 5, 6, 7, 8];
+    const columns = (steps) => ({ step: steps, value: steps.map((one) => 1 / one), time: steps, nonFinite: [],
+      mstep: steps, mvalue: steps.map((one) => 1 / one), mtime: steps, width: 1 });
+    this.data = { forked, rate: { chart: "lr" }, spans: [1] };
+    this.settings = { x: "epoch", smoothing: 0 };
+    this.news = { progress: { steps_per_epoch: 2, total_steps: 8 }, remarks: {}, charts: { loss: { beyond: [], below: [] } } };
+    this.store = { "batch/loss": columns(step), "val/loss": columns([2, 4, 6, 8]) };
+  }
+
+  coloured({ color }) {
+    return { color };
+  }
+
+  drawn() {
+    return this.traces(LOSS).map(({ kind, color, x }) => [kind, color, x]);
+  }
+}
+
+test("a fork's curves are grey up to the epoch of the fork, and its own from there on", () => {
+  assert.deepEqual(new Run(3).drawn().slice(0, 5), [
+    ["before", "grey", [0.5, 1, 1.5, 2, 2.5, 3]],
+    ["raw", 0, [3, 3.5, 4]],
+    ["smooth", 0, [3, 3.5, 4]],
+    ["before", "grey", [1, 2, 3]],
+    ["points", 1, [3, 4]],
+  ]);
+});
+
+test("a run that is no fork has all of its curves", () => {
+  assert.deepEqual(new Run(0).drawn().slice(0, 3), [
+    ["raw", 0, [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4]],
+    ["smooth", 0, [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4]],
+    ["points", 1, [1, 2, 3, 4]],
+  ]);
+});

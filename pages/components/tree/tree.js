@@ -1,0 +1,59 @@
+// @ts-check
+// Runs that came from each other: nested lists with a line from each run to those that came from it.
+
+const INDENT_REM = 1.2; // of one level, less where there are many: a phone is 22 rem wide
+const WIDEST_REM = 9; // of all levels together
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const words = JSON.stringify(data);
+  let tree = parentElement.querySelector(".tree");
+  if (!tree) {
+    tree = document.createElement("div");
+    tree.className = "tree";
+    parentElement.appendChild(tree);
+  }
+  if (tree.dataset.words !== words) {
+    tree.dataset.words = words;
+    const deepest = Math.max(1, ...data.nodes.map(({ depth }) => depth));
+    tree.style.setProperty("--indent", `${Math.min(INDENT_REM, WIDEST_REM / deepest)}rem`);
+    tree.replaceChildren(build(data));
+  }
+  tree.onclick = (event) => {
+    const node = event.target.closest("button[data-run]");
+    if (node) setTriggerValue("open", node.dataset.run);
+  };
+}
+
+// The lists that are open, from the outermost to the one of the node before: a node belongs to that of its depth.
+function build({ nodes, name }) {
+  const lists = [list()];
+  lists[0].setAttribute("aria-label", name);
+  for (const node of nodes) {
+    lists.length = Math.min(lists.length, node.depth + 1);
+    if (lists.length <= node.depth) lists.push(lists.at(-1).lastElementChild.appendChild(list()));
+    lists.at(-1).appendChild(item(node));
+  }
+  return lists[0];
+}
+
+function list() {
+  return document.createElement("ul");
+}
+
+function item({ run, title, change, result, difference, here }) {
+  const entry = document.createElement("li");
+  const button = document.createElement("button");
+  button.type = "button";
+  button.dataset.run = run;
+  if (here) button.setAttribute("aria-current", "true");
+  const kind = difference.startsWith("+") ? "better" : difference.startsWith("\u2212") ? "worse" : "";
+  for (const [name, text] of [["change", change], ["title", title], ["result", result], [`difference ${kind}`, difference]]) {
+    if (!text) continue;
+    const span = document.createElement("span");
+    span.className = name;
+    span.textContent = text;
+    button.append(span, " ");
+  }
+  entry.append(button);
+  return entry;
+}
