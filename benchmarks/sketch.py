@@ -1,6 +1,7 @@
 """How well networks read drawings: test digits drawn again by other hands, through the Draw page's own path.
 
-The middle lines of MNIST's test digits and ten digits written as polylines are drawn on a 280×280 canvas with pens 4 to
+The middle lines of the data set's test digits (with --source those of another one, such as `mnist`, whose digits small
+images can be tested with) and ten digits written as polylines are drawn on a 280×280 canvas with pens 4 to
 34 wide, 70 to 240 high, slanted by -20° to 30°, turned by up to 12°, anywhere on the canvas. Each drawing is normalised
 as on the page, with all steps and without each, and read by every given run. Digits whose middle line does not keep
 their shape are left out, and counted. Prints a Markdown table.
@@ -36,12 +37,16 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", help="ids or names of runs in this lab's store")
     parser.add_argument("--images", type=int, default=2000, help="test digits to draw again")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--source", default="", help="data set whose test digits are drawn again; the runs' own unless given"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     lab = Lab(Settings.from_env(os.environ))
     loaded = [lab.weights.load(lab.store.runs.resolve(run).id) for run in options.runs]
     dataset = lab.datasets.load(loaded[0].run.config.dataset)
-    sketches, labels, hands = drawings(dataset, images=options.images, seed=options.seed)
+    source = lab.datasets.load(options.source) if options.source else dataset
+    sketches, labels, hands = drawings(source, images=options.images, seed=options.seed)
     print(
         f"{len(sketches):,} drawings (seed {options.seed}): {hands[0]:,} test digits drawn again, {hands[1]:,} polylines\n"
     )

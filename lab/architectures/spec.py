@@ -31,6 +31,12 @@ class ArchOption:
     items: tuple[int, int] = (1, 64)
     choices: tuple[str, ...] = ()
 
+    @property
+    def keeps_layers(self) -> bool:
+        """Whether every value leaves the layers as they are: fractions drop values or scale channels, lists of fixed length
+        are channels or units. Such an option does not decide which images fit."""
+        return self.kind is float or (self.kind is list and self.items[0] == self.items[1])
+
     def check(self, value: object, *, arch: str) -> Option:
         """Return the value in the option's type, or raise `ConfigError` with value, rule and way out."""
         if self.kind is float and isinstance(value, int) and not isinstance(value, bool):

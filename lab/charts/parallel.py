@@ -1,7 +1,8 @@
 """Parallel coordinates: one upright axis for each setting in which runs differ and each result, one line a run.
 
 Drawn with plain lines: Plotly's own parallel coordinates compile shaders with `eval`, which the lab's
-Content-Security-Policy forbids, and distinguish runs by colour alone.
+Content-Security-Policy forbids, and distinguish runs by colour alone. A line is coloured by its run, or by its run's
+result, so that one sees which settings lead to good ones.
 """
 
 import math
@@ -12,12 +13,19 @@ import plotly.graph_objects as go
 
 from lab.charts.style import assign_slots, layout, plain_text, run_style
 from lab.config import FIELDS
-from lab.metrics import ACCURACY, format_metric, list_results
+from lab.metrics import ACCURACY, Better, format_metric, list_results
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import differing_settings, result_of, run_labels, setting_text
+from lab.sharing.comparison import list_results as list_result_titles
 
 TICK_GAP = 0.07  # of an axis: the height of a line of text
 LOG_FROM = 20.0  # an axis whose largest value is this many times its smallest is logarithmic
+
+
+# cividis (Nuñez et al. 2018), which looks alike with colour blindness, without the end that is lost on the page.
+_SCALE_LIGHT = ("#00224e", "#35456c", "#666970", "#948e77", "#b9a64f")
+_SCALE_DARK = ("#4c6aa8", "#7a7f92", "#a59c74", "#d2c060", "#fee838")
+_NO_RESULT = "#8792a0"  # of a run without that result
 
 
 class Axis(NamedTuple):
@@ -28,6 +36,19 @@ class Axis(NamedTuple):
     texts: tuple[str, ...]
     ticks: tuple[tuple[float, str], ...]
     log: bool
+
+
+class Shade(NamedTuple):
+    """Colours by one result. order: the runs' places, those without it first, then from the worst to the best.
+
+    scale: colours from the lowest value to the highest. ends: those values and their texts, None where no run has any.
+    """
+
+    title: str
+    colours: tuple[str, ...]
+    order: tuple[int, ...]
+    scale: tuple[str, ...]
+    ends: tuple[tuple[float, str], tuple[float, str]] | None
 
 
 def parallel_info(runs: Sequence[RunRecord]) -> tuple[Axis, ...]:
@@ -89,19 +110,51 @@ def _text(value: Any, key: str) -> str:
     return format_metric(key, value)
 
 
+def shade_info(runs: Sequence[RunRecord], key: str, *, dark: bool = False) -> Shade:
+    """Return each run's colour by its result `key`, one of `list_results()`: from the lowest to the highest."""
+    scale = _SCALE_DARK if dark else _SCALE_LIGHT
+    values = [result_of(run, key) for run in runs]
+    axis = _axis(list_result_titles()[key].capitalize(), values, key)
+    colours = tuple(_NO_RESULT if math.isnan(place) else _blend(scale, place) for place in axis.positions)
+    known = [float(value) for value in values if isinstance(value, (int, float)) and math.isfinite(value)]
+    ends = (
+        ((min(known), format_metric(key, min(known))), (max(known), format_metric(key, max(known)))) if known else None
+    )
+    better = {metric.result_key: metric.quantity.better for metric in list_results()}
+    sign = -1.0 if better.get(key) is Better.DOWN else 1.0
+    order = sorted(range(len(runs)), key=lambda i: -math.inf if colours[i] == _NO_RESULT else sign * axis.positions[i])
+    return Shade(axis.title, colours, tuple(order), scale, ends)
+
+
+def _blend(scale: Sequence[str], place: float) -> str:
+    """Return the colour at a place between 0 and 1 of a scale."""
+    at = place * (len(scale) - 1)
+    low = min(int(at), len(scale) - 2)
+    pair = [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in scale[low : low + 2]]
+    return "#" + "".join(f"{round(a + (at - low) * (b - a)):02x}" for a, b in zip(*pair, strict=True))
+
+
 def parallel_figure(
     runs: Sequence[RunRecord],
     axes: Sequence[Axis],
     *,
     slots: Mapping[str, int] | None = None,
+    shade: Shade | None = None,
     dark: bool = False,
     height: int = 460,
 ) -> go.Figure:
-    """Draw the axes and one line a run in the run's own colour and dash; where a value is missing, so is the line."""
+    """Draw the axes and one line a run; where a value is missing, so is the line.
+
+    A line has its run's dash, and its run's colour or that of `shade`; the best results of a shade lie on top.
+    """
     slots = slots or assign_slots(run.id for run in runs)
     figure = go.Figure()
-    for index, (run, label) in enumerate(zip(runs, run_labels(runs), strict=True)):
+    labels = run_labels(runs)
+    for index in range(len(runs)) if shade is None else shade.order:
+        run, label = runs[index], labels[index]
         style = run_style(slots[run.id], dark=dark)
+        if shade is not None:
+            style = style._replace(colour=shade.colours[index])
         figure.add_scatter(
             x=list(range(len(axes))),
             y=[axis.positions[index] for axis in axes],
@@ -114,6 +167,8 @@ def parallel_figure(
             showlegend=len(runs) <= 20,
             connectgaps=False,
         )
+    if shade is not None and shade.ends is not None:
+        figure.add_trace(_scale_bar(shade))
     titles = [f"{axis.title} (log)" if axis.log else axis.title for axis in axes]
     figure.update_layout(
         layout(
@@ -133,6 +188,35 @@ def parallel_figure(
         )
     )
     return figure
+
+
+def _scale_bar(shade: Shade) -> go.Scatter:
+    """Return an empty trace whose colour bar says what the colours mean."""
+    assert shade.ends is not None
+    (low, low_text), (high, high_text) = shade.ends
+    same = low == high
+    return go.Scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        showlegend=False,
+        hoverinfo="skip",
+        marker={
+            "color": [low],
+            "colorscale": [[i / (len(shade.scale) - 1), colour] for i, colour in enumerate(shade.scale)],
+            "cmin": low,
+            "cmax": low + 1 if same else high,
+            "showscale": True,
+            "colorbar": {
+                "title": {"text": plain_text(shade.title), "side": "right"},
+                "thickness": 12,
+                "len": 0.8,
+                "outlinewidth": 0,
+                "tickvals": [low] if same else [low, high],
+                "ticktext": [low_text] if same else [low_text, high_text],
+            },
+        },
+    )
 
 
 def _tick(at: int, place: float, text: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import numpy as np
 
 WIDTH, HEIGHT = 84, 22  # pixels
 _EDGE = 2.0  # pixels that the line's width and its last dot need
-_COLOUR = "#2f86cf"
+COLOUR = "#2f86cf"
 _MOST = 60  # points: more than the picture can show
 
 
@@ -27,14 +27,14 @@ def spark_points(values: Sequence[float] | np.ndarray) -> tuple[tuple[float, flo
     return tuple((round(float(x), 1), round(float(y), 1)) for x, y in zip(places[kept], heights, strict=True))
 
 
-def sparkline(values: Sequence[float] | np.ndarray) -> str:
-    """Return the curve as an SVG document, in a blue that can be seen on both themes; "" for no value."""
+def sparkline(values: Sequence[float] | np.ndarray, *, colour: str = COLOUR) -> str:
+    """Return the curve as an SVG document, by default in a blue that can be seen on both themes; "" for no value."""
     points = spark_points(values)
     if not points:
         return ""
     line = " ".join(f"{x},{y}" for x, y in points)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}">'
-        f'<polyline points="{line}" fill="none" stroke="{_COLOUR}" stroke-width="1.5" stroke-linejoin="round"/>'
-        f'<circle cx="{points[-1][0]}" cy="{points[-1][1]}" r="2" fill="{_COLOUR}"/></svg>'
+        f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.5" stroke-linejoin="round"/>'
+        f'<circle cx="{points[-1][0]}" cy="{points[-1][1]}" r="2" fill="{colour}"/></svg>'
     )

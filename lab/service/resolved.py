@@ -33,9 +33,10 @@ class ResolvedConfig:
 
     @property
     def is_registered_size(self) -> bool:
-        """Whether this is a network of the registry as it stands there: without options, at its own input size."""
+        """Whether this network takes the images that it takes in the registry: its own input size, its own layers."""
         own = resolve_input_size(self.architecture, "auto", image_size=self.dataset.image_size)
-        return not self.config.arch_options and self.input_side == own
+        changed = [self.architecture.option(name) for name in self.config.arch_options]
+        return self.input_side == own and all(option.keeps_layers for option in changed)
 
     def with_input_size(self, input_size: str) -> "ResolvedConfig":
         """Return the same at another input size: "native" or a side in pixels."""

@@ -27,8 +27,8 @@ class Validation:
         For a fork also `InputError` where the other run has no such epoch, and `ConfigError` for a change that no fork
         can have.
 
-        A network without options at its own size takes every data set (the registry's tests build each one), so it is
-        not built: that would import torch, and a first press on Train would be answered seconds later.
+        A network at its own size takes every data set unless an option decides otherwise (the registry's tests build each
+        one), so it is not built: that would import torch, and a first press on Train would be answered seconds later.
         """
         config = resolved.config
         if resolved.fork_of is not None:

@@ -3,7 +3,8 @@
 MNIST (LeCun et al. 1998): the digit's longer side is scaled to 20 pixels with anti-aliasing, preserving its shape, and
 laid into 28×28 so that its centre of mass is in the middle (pixel 14, as the files show). Scaling and centring are one
 resampling with a fractional frame, so a moved drawing gives nearly the same picture. The pen step is ours: strokes far
-thinner or thicker than the data's are redrawn at the nearest width the data has.
+thinner or thicker than the data's are redrawn at the nearest width the data has. The built-in digits were sheared upright
+and stretched to one box by their makers (NISTIR 5469), so drawings for them are too, as part of scaling.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from lab.data.resize import resize_images
 from lab.sketch.sketch import SEEN, Sketch
 
 FINE = 4  # the pen is redrawn at this multiple of the field's resolution
+_MOST_SLANT = 1.0  # tangent: what lies flatter is no slant of a hand
+_MOST_STRETCH = 2.5  # of one side against the other: a bare stroke of a pen has no width that could be stretched
 STEPS = ("crop", "pen", "scale", "smooth", "centre")
 ALL_STEPS = frozenset(STEPS)
 STEP_TITLES = {
@@ -64,9 +67,12 @@ def measure(sketch: Sketch) -> Measured | None:
         return None
     top, left = int(rows[0]), int(columns[0])
     crop = ink[top : rows[-1] + 1, left : columns[-1] + 1]
-    down, across = crop.sum(axis=1, dtype=np.float64), crop.sum(axis=0, dtype=np.float64)
-    mass = (_mean_place(across), _mean_place(down))
-    return Measured(crop, top, left, ink.shape, stroke_width(crop), mass)
+    return Measured(crop, top, left, ink.shape, stroke_width(crop), _mass(crop))
+
+
+def _mass(crop: np.ndarray) -> tuple[float, float]:
+    """Return the centre of mass (x, y) in pixel edges."""
+    return (_mean_place(crop.sum(axis=0, dtype=np.float64)), _mean_place(crop.sum(axis=1, dtype=np.float64)))
 
 
 def _mean_place(weights: np.ndarray) -> float:
@@ -93,7 +99,7 @@ def normalise(sketch: Sketch, *, recipe: Recipe, steps: frozenset[str] = ALL_STE
     found = measure(sketch)
     if found is None:
         return np.zeros((recipe.side, recipe.side), dtype=np.uint8)
-    return _picture(found, recipe, steps)
+    return _picture(_boxed(found, recipe, steps), recipe, steps)
 
 
 def normalise_steps(sketch: Sketch, *, recipe: Recipe, steps: frozenset[str] = ALL_STEPS) -> tuple[StepPicture, ...]:
@@ -104,25 +110,57 @@ def normalise_steps(sketch: Sketch, *, recipe: Recipe, steps: frozenset[str] = A
     found = measure(sketch)
     if found is None:
         return ()
-    place = _place(found, recipe, steps)
+    boxed = _boxed(found, recipe, steps)
+    place = _place(boxed, recipe, steps)
     pictures = [StepPicture("ink", STEP_TITLES["ink"], _shrink(sketch.ink), f"{found.canvas[1]}×{found.canvas[0]}")]
     if "crop" in steps:
         tall, wide = found.crop.shape
         pictures.append(StepPicture("crop", STEP_TITLES["crop"], _shrink(_square(found.crop)), f"{wide}×{tall}"))
     if "pen" in steps:
-        before, after = found.width / _place(found, recipe, steps - {"pen"}).scale, place.pen
+        before, after = boxed.width / _place(boxed, recipe, steps - {"pen"}).scale, place.pen
         changed = f"{before:.1f} → {after:.1f} px" if abs(after - before) > 0.05 else f"{after:.1f} px, unchanged"
-        pictures.append(StepPicture("pen", STEP_TITLES["pen"], _draw_fine(found, recipe, place), changed))
+        pictures.append(StepPicture("pen", STEP_TITLES["pen"], _draw_fine(boxed, recipe, place), changed))
     if "scale" in steps:
-        rough = _picture(found, recipe, steps - {"smooth", "centre"})
-        pictures.append(StepPicture("scale", STEP_TITLES["scale"], rough, f"longer side {recipe.box:g} px"))
+        rough = _picture(boxed, recipe, steps - {"smooth", "centre"})
+        words = f"{recipe.width:g}×{recipe.box:g} px, upright" if recipe.width else f"longer side {recipe.box:g} px"
+        pictures.append(StepPicture("scale", STEP_TITLES["scale"], rough, words))
     if "smooth" in steps:
-        smooth = _picture(found, recipe, steps - {"centre"})
+        smooth = _picture(boxed, recipe, steps - {"centre"})
         pictures.append(StepPicture("smooth", STEP_TITLES["smooth"], smooth, f"{recipe.field}×{recipe.field}"))
     if "centre" in steps:
         words = "by mass" if recipe.centre == "mass" else "by its box"
-        pictures.append(StepPicture("centre", STEP_TITLES["centre"], _picture(found, recipe, steps), words))
+        pictures.append(StepPicture("centre", STEP_TITLES["centre"], _picture(boxed, recipe, steps), words))
     return tuple(pictures)
+
+
+def _boxed(found: Measured, recipe: Recipe, steps: frozenset[str]) -> Measured:
+    """Return the drawing stretched to the recipe's box and sheared upright, where it has one; else as it is."""
+    if recipe.width is None or not {"crop", "scale"} <= steps:
+        return found
+    upright = _upright(found.crop)
+    tall, wide = upright.shape
+    stretch = min(max(tall * recipe.width / recipe.box / wide, 1 / _MOST_STRETCH), _MOST_STRETCH)
+    size = (max(1, round(wide * stretch)), tall)
+    crop = np.asarray(Image.fromarray(upright).resize(size, Image.Resampling.BILINEAR))
+    left = found.left - (crop.shape[1] - wide) // 2
+    return Measured(crop, found.top, left, found.canvas, stroke_width(crop), _mass(crop))
+
+
+def _upright(ink: np.ndarray) -> np.ndarray:
+    """Shift the rows so that the drawing has no slant, the regression of the ink's columns on its rows; cut it out anew."""
+    tall, wide = ink.shape
+    weights, rows = ink.sum(axis=1, dtype=np.float64), np.arange(tall) + 0.5
+    columns = ink @ (np.arange(wide) + 0.5) / np.maximum(weights, 1e-9)  # centre of each row's ink
+    from_middle = rows - weights @ rows / weights.sum()
+    slant = float(weights * from_middle @ columns / max(weights @ from_middle**2, 1e-9))
+    slant = min(max(slant, -_MOST_SLANT), _MOST_SLANT)
+    shifts = np.rint(-slant * from_middle).astype(int)
+    margin = int(np.abs(shifts).max())
+    paper = np.zeros((tall, wide + 2 * margin), dtype=np.uint8)
+    places = np.arange(wide)[None, :] + margin + shifts[:, None]
+    paper[np.arange(tall)[:, None], places] = ink
+    inked = np.flatnonzero(paper.max(axis=0) >= SEEN)
+    return np.ascontiguousarray(paper[:, inked[0] : inked[-1] + 1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +176,8 @@ class _Place:
 
 def _place(found: Measured, recipe: Recipe, steps: frozenset[str]) -> _Place:
     tall, wide = found.crop.shape if "crop" in steps else found.canvas
-    longest, box = max(tall, wide), recipe.box if "scale" in steps else float(recipe.field)
+    boxed = recipe.width is not None and {"crop", "scale"} <= steps
+    longest, box = tall if boxed else max(tall, wide), recipe.box if "scale" in steps else float(recipe.field)
     scale = longest / box
     pen = found.width / scale
     grow = 0.0

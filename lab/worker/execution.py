@@ -27,7 +27,9 @@ from lab.worker.fork_start import ForkStart, RecomputingEndedError
 from lab.worker.heartbeat import Heartbeat
 from lab.worker.recorder import RunRecorder
 from lab.worker.supervisor.log import log_worker
+from lab.worker.threads import threads_for
 
+_USUAL_THREADS = torch.get_num_threads()  # of a process that has not trained yet
 _STATES = {
     "finished": RunState.FINISHED,
     "early-stopped": RunState.FINISHED,
@@ -91,11 +93,13 @@ def _fail(lab: Lab, run: RunRecord, recorder: RunRecorder, reason: str) -> None:
 
 def _train(lab: Lab, run: RunRecord, recorder: RunRecorder, heartbeat: Heartbeat) -> Ended:
     network, data, device, resume = heartbeat.outage.call(lambda: _prepare(lab, run, recorder))
+    _set_threads(run, device, resume)  # also for epochs that a fork computes anew
     if resume is None and run.config.fork_of:
         try:
             resume = ForkStart(lab, run, recorder, device, heartbeat.command, heartbeat.outage).make(data)
         except RecomputingEndedError as error:
             return error.ended
+        _set_threads(run, device, resume)
     recorder.phase("training")
     return _record_events(run, network, data, device, heartbeat, resume, recorder)
 
@@ -115,6 +119,11 @@ def _prepare(
     has_state = resume is not None or run.config.fork_of
     network = build_from_config(run.config) if has_state else lab.weights.build_initial(run.config)
     return network, data, device, resume
+
+
+def _set_threads(run: RunRecord, device: torch.device, resume: Checkpoint | None) -> None:
+    if device.type == "cpu":
+        torch.set_num_threads(threads_for(run.config, usual=_USUAL_THREADS, resume=resume))
 
 
 def _record_events(

@@ -4,6 +4,7 @@ Keys are ids and settings. Nothing kept here is the only copy: pressing C in Str
 never a run.
 """
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,8 +12,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from lab.charts.spark import COLOUR, sparkline
 from lab.config import RunConfig
+from lab.errors import LabError
 from lab.lazy import load
+from lab.metrics import VAL_ACCURACY
 from lab.runs.records import RunRecord, Series
 from lab.service.resolved import ResolvedConfig
 from pages.cache.lab import get_lab
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
 _ENTRIES = 256
 _CURVES = 64  # runs; 100,000 steps take 5 MB
+_SPARKS = 1024  # small pictures of 1 kB
 _MINUTE_S = 60.0  # a run that has finished since may know better
 _COSTLY = (  # the settings that change what an epoch costs; the others need no new count
     "arch",
@@ -84,6 +89,23 @@ def _estimate_seconds(home: str, config: str) -> float:
 def run_points(run: RunRecord) -> Mapping[str, Series]:
     """Return all points of a run, read again only when it has gone on. Nobody may write to the arrays."""
     return _run_points(str(get_lab().settings.home), run.id, run.lease, str(run.state), run.progress.step or 0)
+
+
+def run_spark(run: RunRecord, *, colour: str = COLOUR) -> str:
+    """Return a run's validation accuracy as the address of a small picture, "" where it has none or is damaged."""
+    drawn = _run_spark(
+        str(get_lab().settings.home), run.id, run.lease, str(run.state), run.progress.epoch or 0, colour=colour
+    )
+    return "data:image/svg+xml;base64," + base64.b64encode(drawn.encode()).decode("ascii") if drawn else ""
+
+
+@st.cache_data(max_entries=_SPARKS, show_spinner=False)
+def _run_spark(home: str, run: str, lease: int, state: str, epoch: int, *, colour: str) -> str:
+    try:
+        points = get_lab().holding(run).store.points.read(run, series=(VAL_ACCURACY.id,))
+    except LabError:  # opening the run says what is wrong
+        return ""
+    return sparkline(points[VAL_ACCURACY.id].value, colour=colour) if VAL_ACCURACY.id in points else ""
 
 
 @st.cache_resource(max_entries=_CURVES, show_spinner=False)

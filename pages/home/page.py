@@ -77,7 +77,7 @@ def _start(present: list[str], *, enabled: bool) -> None:
 
 
 def _train(preset: str, *, pressed: bool) -> None:
-    start_training(get_preset(preset).config(), place=f"home-{preset}", pressed=pressed)
+    start_training(get_preset(preset).config(), place=f"home-{preset}", pressed=pressed, short=True)
 
 
 def _other_pages() -> None:

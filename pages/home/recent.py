@@ -1,15 +1,12 @@
 """The runs in training and the newest ones, each with its curve and what tells it from the others."""
 
-import base64
-
 import streamlit as st
 
-from lab.charts.spark import HEIGHT, WIDTH, sparkline
-from lab.errors import LabError
-from lab.metrics import VAL_ACCURACY
+from lab.charts.spark import HEIGHT, WIDTH
 from lab.runs.records import RunRecord, RunState
 from lab.sharing.comparison import run_labels
 from pages.cache.lab import get_lab
+from pages.cache.runs import run_spark
 from pages.markdown import plain
 from pages.registry import has_page, page_path
 from pages.state.keys import element
@@ -77,12 +74,7 @@ def _line(run: RunRecord, label: str) -> None:
 
 def _spark(run: RunRecord) -> str:
     """Return a run's validation accuracy as a small curve, an empty place where it has none or cannot be read."""
-    try:
-        points = get_lab().holding(run.id).store.points.read(run.id, series=(VAL_ACCURACY.id,))
-    except LabError:  # opening the run says what is wrong
-        points = {}
-    drawn = sparkline(points[VAL_ACCURACY.id].value) if VAL_ACCURACY.id in points else ""
-    if not drawn:
+    address = run_spark(run)
+    if not address:
         return f'<div style="width:{WIDTH}px;height:{HEIGHT}px"></div>'
-    address = "data:image/svg+xml;base64," + base64.b64encode(drawn.encode()).decode("ascii")
     return f'<img width="{WIDTH}" height="{HEIGHT}" alt="Validation accuracy by epoch" src="{address}">'

@@ -9,7 +9,7 @@ from lab.charts.groups import Group, cut_note, group_figure, group_info
 from lab.charts.lines import RunCurves
 from lab.charts.overlay import AXES, OverlayOptions, line_slots, overlay_info
 from lab.charts.overlay_figure import overlay_alt_text, overlay_figure
-from lab.charts.parallel import parallel_figure, parallel_info
+from lab.charts.parallel import parallel_figure, parallel_info, shade_info
 from lab.charts.pareto import COSTS, pareto_figure, pareto_info
 from lab.charts.smoothing import SPANS
 from lab.charts.style import run_style
@@ -80,7 +80,14 @@ def dark() -> bool:
 
 
 def _curves(view: RunsView, runs: Sequence[RunRecord]) -> None:
-    _curve_controls(view)
+    charts, controls = st.container(), st.container()
+    with controls:  # below, so that the charts come first
+        _curve_controls(view)
+    with charts:
+        _curve_charts(view, runs)
+
+
+def _curve_charts(view: RunsView, runs: Sequence[RunRecord]) -> None:
     curves = _sound_curves(runs)
     notes: list[str] = []
     total = points = 0
@@ -108,6 +115,7 @@ def _curves(view: RunsView, runs: Sequence[RunRecord]) -> None:
                 words=overlay_alt_text(info),
                 name=f"runs-{metric}",
                 revision=f"{view.x} {view.logx} {view.logy} {view.full}",
+                linked="runs.curves",
             )
             total, points = total + info.total, points + info.shown
     _small_print(runs, total, points, notes)
@@ -239,8 +247,21 @@ def _parallel(view: RunsView, runs: Sequence[RunRecord]) -> None:
     if len(axes) < 2:
         st.info("These runs differ in nothing that can be drawn: choose others.", icon=":material/info:")
         return
-    figure = parallel_figure(runs, axes, slots=view.slots, dark=dark())
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        titles = list_results()
+        st.selectbox(
+            "Colour by",
+            list(titles),
+            format_func=lambda r: titles[r].capitalize(),
+            width=240,
+            disabled=view.own,
+            **bind("result", view.result),
+        )
+        st.toggle("Runs' own colours", help="As in the curves and in the table.", **bind("own", view.own))
+    shade = None if view.own else shade_info(runs, view.result, dark=dark())
+    figure = parallel_figure(runs, axes, slots=view.slots, shade=shade, dark=dark())
     words = f"{plural(len(runs), 'run')} on {len(axes)} parallel axes"
+    words += "" if shade is None else f", coloured by {titles[view.result]}"
     plot("runs.parallel", figure, words=words, name="runs-parallel", revision=str(len(axes)))
 
 

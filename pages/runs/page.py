@@ -3,9 +3,12 @@
 The whole view stands in the address, so a copied link opens the same picture.
 """
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from lab.examples.catalogue import is_example
+from lab.runs.records import RunRecord
 from pages.cache.lab import get_lab
 from pages.runs.actions import actions, undo_box, watch
 from pages.runs.compare import chosen_box, chosen_runs, compare, lost_runs
@@ -41,24 +44,34 @@ def main() -> None:
 def _runs(view: RunsView) -> None:
     page = runs_table(view)
     with show_errors():
-        examples = examples_box(view)
         runs = chosen_runs(view)
         complaints_box(lost_runs(view, runs))
         undo_box()
-        export_panel(get_lab(), [run for run in runs if not is_example(run.id)])
-        if not (page or runs or examples):
+        comparison, below = st.container(), st.container()
+        with below:
+            examples = examples_box(view)
+        with comparison:
+            _comparison(view, runs, page, examples)
+        with below:
+            export_panel(get_lab(), [run for run in runs if not is_example(run.id)])
             storage_box()
-            return
-        st.header("Compare", anchor=False)
-        chosen_box(view, (*page, *examples), runs)
-        if runs:
-            actions(runs)
-            compare(view, runs)
-        elif not page and not view.search:
-            st.caption("Nothing is chosen yet: this is how the examples compare.")
-            compare(view.choose([run.id for run in examples]), examples)
-        storage_box()
         watch((*page, *runs))
+
+
+def _comparison(
+    view: RunsView, runs: Sequence[RunRecord], page: Sequence[RunRecord], examples: Sequence[RunRecord]
+) -> None:
+    """Draw what is chosen and its charts; what can be done to it, and how the charts are drawn, stands below them."""
+    if not (page or runs or examples):
+        return
+    st.header("Compare", anchor=False)
+    chosen_box(view, (*page, *examples), runs)
+    if runs:
+        compare(view, runs)
+        actions(runs)
+    elif not page and not view.search:
+        st.caption("Nothing is chosen yet: this is how the examples compare.")
+        compare(view.choose([run.id for run in examples]), examples)
 
 
 main()

@@ -20,6 +20,7 @@ from lab.runs.query import KEYS, ORDERS
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import differing_settings, setting_text
 from pages.cache.lab import get_lab
+from pages.cache.runs import run_spark
 from pages.markdown import plain
 from pages.registry import page_path
 from pages.runs.compare import chosen_runs, dark, shown_slots
@@ -31,6 +32,7 @@ from pages.widgets.frame import show_errors
 from pages.widgets.runs import STATUS_COLORS, UNREADABLE
 
 PAGE_ROWS = 25
+_SHOWN_ROWS = 8  # without scrolling, so that the charts below the table are in sight
 _SETTING_COLUMNS = 6  # that differ on this page; the rest is under Differences
 _SORTS = {
     "-created": "newest first",
@@ -151,7 +153,7 @@ def _grid(runs: Sequence[RunRecord], view: RunsView) -> None:
         key=key,
         hide_index=True,
         width="stretch",
-        height=min(len(runs), 12) * 36 + 40,
+        height=min(len(runs), _SHOWN_ROWS) * 36 + 40,
         placeholder="–",
         column_config=_columns(runs, writable=writable),
         on_change=_typed,
@@ -176,6 +178,7 @@ def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
         else {
             "chosen": run.id in view.runs,
             "line": _swatch(slots.get(run.id)),
+            "curve": _spark(run, slots.get(run.id)),
             "state": [run.status],
             "name": run.name,
             "open": f"train?run={run.id}",
@@ -203,6 +206,11 @@ def _swatch(slot: int | None) -> str | None:
     return "data:image/svg+xml;base64," + base64.b64encode(swatch(run_style(slot, dark=dark())).encode()).decode(
         "ascii"
     )
+
+
+def _spark(run: RunRecord, slot: int | None) -> str | None:
+    """Return a run's small curve, in its colour where it is compared."""
+    return (run_spark(run) if slot is None else run_spark(run, colour=run_style(slot, dark=dark()).colour)) or None
 
 
 def _unreadable_row(run: RunRecord) -> dict[str, Any]:
@@ -235,6 +243,7 @@ def _columns(runs: Sequence[RunRecord], *, writable: bool) -> dict[str, Any]:
     return {
         "chosen": column.CheckboxColumn("Compare", pinned=True, help="Tick runs to compare them below."),
         "line": column.ImageColumn("Line", pinned=True, width=56, help="The run's line in the charts below."),
+        "curve": column.ImageColumn("Curve", width=124, help="Validation accuracy by epoch, each on its own scale."),
         "state": column.MultiselectColumn(
             "State",
             options=[*STATUS_COLORS, UNREADABLE],

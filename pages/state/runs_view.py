@@ -95,8 +95,8 @@ class RunsView:
     """Everything that decides what the page shows; the names are those in the address.
 
     q: search; sort: order of the table; runs: ids of the chosen runs; colours: their slots, where these are not simply
-    0, 1, 2 …; smooth: steps of the mean; full: the y axis shows every value; by, result, cost: what groups and the front
-    show.
+    0, 1, 2 …; smooth: steps of the mean; full: the y axis shows every value; by, result, cost: what groups, the parallel
+    axes' colours and the front show; own: the parallel axes' lines have the runs' own colours.
     """
 
     show: str = param("runs", one_of(SHOWS))
@@ -117,6 +117,7 @@ class RunsView:
     full: bool = param(False, switch)
     by: str = param("", one_of(FIELDS))
     result: str = param("test_accuracy", one_of(list_results))
+    own: bool = param(False, switch)
     cost: str = param("seconds", one_of(COSTS))
     report: str = param("D", one_of(REPORTS))
 

@@ -16,10 +16,13 @@ from pages.widgets.confirm import start_unless_long
 from pages.widgets.frame import show_errors
 
 
-def start_training(config: RunConfig, *, place: str, pressed: bool, fresh: bool = False, name: str = "") -> None:
+def start_training(
+    config: RunConfig, *, place: str, pressed: bool, fresh: bool = False, name: str = "", short: bool = False
+) -> None:
     """Ask for a run of this configuration once its button was pressed, and show it; before a long one, ask.
 
-    name: of the new run.
+    name: of the new run. short: it takes minutes at most everywhere, so nothing is estimated, for which torch would be
+    imported first.
     """
 
     lab = get_lab()
@@ -31,7 +34,9 @@ def start_training(config: RunConfig, *, place: str, pressed: bool, fresh: bool 
         watch(submission.run, cached=submission.cached)
 
     with show_errors():
-        start_unless_long(place, pressed=pressed, seconds=lambda: _seconds(resolved(), fresh=fresh), act=start)
+        start_unless_long(
+            place, pressed=pressed, seconds=lambda: 0.0 if short else _seconds(resolved(), fresh=fresh), act=start
+        )
 
 
 def _seconds(resolved: ResolvedConfig, *, fresh: bool) -> float:

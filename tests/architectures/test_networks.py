@@ -153,6 +153,16 @@ def test_layers_keep_the_order_of_the_reports() -> None:
     ]
 
 
+@pytest.mark.parametrize("id", ALL)
+def test_options_that_keep_the_layers_do_not_decide_which_images_fit(id: str) -> None:
+    """A network with such options only is queued without being built, because building it imports torch."""
+    arch = get_architecture(id)
+    keeping = {o.name: [2] * o.items[0] if o.kind is list else 0.5 for o in arch.options if o.keeps_layers}
+    for options in ({}, keeping):
+        with torch.device("meta"):
+            build_network(id, classes=10, input_size=arch.default_input_size, options=options)
+
+
 def test_the_same_seed_gives_the_same_weights() -> None:
     torch.manual_seed(3)
     one = build_network("vgg-small").state_dict()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from lab.charts.groups import cut_note, group_figure, group_info
-from lab.charts.parallel import TICK_GAP, parallel_figure, parallel_info
+from lab.charts.parallel import TICK_GAP, parallel_figure, parallel_info, shade_info
 from lab.charts.pareto import pareto_figure, pareto_info
 from lab.charts.reports import report_cells, report_rows
 from lab.charts.style import run_style
@@ -124,6 +124,31 @@ def test_parallel_axes_are_the_settings_that_differ_and_the_results() -> None:
     assert len(figure.data) == 3
     assert {trace.type for trace in figure.data} == {"scatter"}  # others compile shaders, which the policy forbids
     json.loads(figure.to_json())
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_result_colours_the_parallel_lines_from_the_lowest_to_the_highest_and_the_best_lie_on_top(dark: bool) -> None:
+    runs = [run(n, lr=n / 100, summary={"test_accuracy": a} if a else {}) for n, a in ((1, 0.95), (2, None), (3, 0.9))]
+    shade = shade_info(runs, "test_accuracy", dark=dark)
+    assert shade.title == "Test accuracy"
+    assert shade.colours[0] == shade.scale[-1]
+    assert shade.colours[2] == shade.scale[0]
+    assert shade.colours[1] not in shade.scale
+    assert shade.ends == ((0.9, "90.00 %"), (0.95, "95.00 %"))
+    assert shade.order == (1, 2, 0)
+    figure = parallel_figure(runs, parallel_info(runs), shade=shade, dark=dark)
+    lines = [trace for trace in figure.data if trace.mode == "lines+markers"]
+    assert [trace.line.color for trace in lines] == [shade.colours[i] for i in shade.order]
+    (bar,) = [trace for trace in figure.data if trace.marker.showscale]
+    assert list(bar.marker.colorbar.ticktext) == ["90.00 %", "95.00 %"]
+
+
+def test_of_a_loss_the_lowest_is_the_best_and_one_value_has_one_mark() -> None:
+    runs = [run(n, lr=n / 100, summary={"test_loss": loss}) for n, loss in ((1, 0.1), (2, 0.4))]
+    assert shade_info(runs, "test_loss").order == (1, 0)
+    alone = shade_info(runs[:1], "test_loss")
+    (bar,) = [t for t in parallel_figure(runs[:1], parallel_info(runs[:1]), shade=alone).data if t.marker.showscale]
+    assert len(bar.marker.colorbar.tickvals) == 1
 
 
 def test_equal_results_stand_in_the_middle_and_one_run_has_no_setting_that_differs() -> None:

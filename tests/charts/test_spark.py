@@ -33,6 +33,11 @@ def test_no_value_is_no_picture(values: list[float]) -> None:
     assert sparkline(values) == ""
 
 
+def test_line_and_dot_have_the_colour_that_is_asked_for() -> None:
+    line, dot = ElementTree.fromstring(sparkline([0.1, 0.4], colour="#c75000"))
+    assert (line.attrib["stroke"], dot.attrib["fill"]) == ("#c75000", "#c75000")
+
+
 def test_the_picture_is_one_line_and_a_dot_on_its_last_value() -> None:
     drawn = ElementTree.fromstring(sparkline([0.1, 0.4]))
     line, dot = drawn

@@ -165,3 +165,29 @@ def test_a_cross_has_the_ink_of_its_pen_or_of_the_nearest_that_the_data_has(pen:
     image = normalise(sketch_from_strokes(bars), recipe=MNIST)
     assert MNIST.pen[0] <= wanted <= MNIST.pen[1]
     assert image.sum() / 255 == pytest.approx(2 * MNIST.box * wanted - wanted**2, rel=0.06)  # two bars, one crossing
+
+
+@pytest.mark.parametrize("slant", [-0.4, 0.3, 0.6])
+@pytest.mark.parametrize("digit", "03568")
+def test_the_makers_of_the_small_digits_took_the_slant_away(digit: str, slant: float) -> None:
+    upright = normalise(draw_digit(digit, Hand(height=150)), recipe=RECIPES["digits"])
+    slanted = normalise(draw_digit(digit, Hand(height=150, slant=slant)), recipe=RECIPES["digits"])
+    assert _unlike(upright, slanted) < 0.25
+    assert _unlike(
+        *(normalise(draw_digit(digit, Hand(height=150, slant=each)), recipe=MNIST) for each in (0.0, slant))
+    ) > _unlike(upright, slanted)
+
+
+@pytest.mark.parametrize("wide", [60, 100, 150])
+def test_a_block_fills_the_box_of_the_small_digits_whatever_its_width(wide: int) -> None:
+    ink = np.zeros((280, 280), dtype=np.uint8)
+    ink[60:220, 40 : 40 + wide] = 255
+    image = normalise(Sketch(ink, "canvas"), recipe=RECIPES["digits"])
+    assert (image >= 128).any(axis=1).sum() == 28
+    assert (image >= 128).any(axis=0).sum() == pytest.approx(28 * 5 / 8, abs=2)
+
+
+def test_a_flat_stroke_is_neither_sheared_nor_stretched_beyond_measure() -> None:
+    flat = sketch_from_strokes([Stroke(((30.0, 120.0), (250.0, 160.0)), 6.0)])
+    image = normalise(flat, recipe=RECIPES["digits"])
+    assert image.any()

@@ -5,6 +5,7 @@
 // curves.js says what is drawn, look.js how it looks. Which charts there are, and of which metrics, comes from the lab's list (`data.charts`).
 
 import { isDark, number } from "../shared/format.js";
+import { linkHover } from "../shared/hover.js";
 import { mount } from "../shared/mount.js";
 import { filling, loadPlotly, tools } from "../shared/plotly.js";
 import { isLow } from "./axes.js";
@@ -28,6 +29,7 @@ class Live extends Curves {
     this.titles = Object.fromEntries(metrics.map(({ id, title }) => [id, title]));
     this.find = (selector) => this.root.querySelector(selector);
     this.drawn = false;
+    this.unlink = [];
     this.find(".cl-charts").replaceChildren(...data.charts.map(figureOf));
     this.watchers = this.plots().map(([, element]) => filling(element));
     this.listen();
@@ -49,6 +51,7 @@ class Live extends Curves {
     clearTimeout(this.timer);
     document.removeEventListener("visibilitychange", this.onVisible);
     this.watchers.forEach((watcher) => watcher.disconnect());
+    this.unlink.forEach((take) => take());
     if (window.Plotly) this.plots().forEach(([, element]) => window.Plotly.purge(element));
   }
 
@@ -177,7 +180,10 @@ class Live extends Curves {
       const traces = this.traces(chart);
       element.tools ??= tools(`${this.run}-${chart.id}`, { unwanted: ["select2d", "lasso2d"] });
       await window.Plotly.react(element, traces, layoutOf(chart, this, traces), element.tools);
-      if (!element.linked) element.on("plotly_relayout", (change) => this.link(element, change));
+      if (!element.linked) {
+        element.on("plotly_relayout", (change) => this.link(element, change));
+        this.unlink.push(linkHover(element, `live ${this.run}`));
+      }
       element.linked = true;
     }
     this.describe();

@@ -6,10 +6,11 @@ from pages.components.base import component
 from pages.components.live import PLOTLY_ADDRESS
 
 
-def plot(key: str, figure: go.Figure, *, words: str, name: str, revision: str = "same") -> None:
+def plot(key: str, figure: go.Figure, *, words: str, name: str, revision: str = "same", linked: str = "") -> None:
     """Show a finished figure in place, with tools that save it as PNG and SVG under `name`.
 
     words: what it shows, for screen readers. revision: the zoom is kept while it stays the same.
+    linked: resting on one chart shows the same place in all charts that have this word.
     """
     figure.update_layout(template="none")
     component("plot", isolate_styles=False)(
@@ -20,6 +21,7 @@ def plot(key: str, figure: go.Figure, *, words: str, name: str, revision: str = 
             "words": words,
             "filename": name,
             "revision": revision,
+            "linked": linked,
             "plotly": PLOTLY_ADDRESS,
         },
     )

@@ -2,6 +2,7 @@
 // A finished figure: Plotly changes it in place, where Streamlit's own chart would be taken out and lose its zoom.
 
 import { mount } from "../shared/mount.js";
+import { linkHover } from "../shared/hover.js";
 import { filling, loadPlotly, tools, touched } from "../shared/plotly.js";
 
 const MARGINS_PX = 32; // of the full screen, as in the style sheet
@@ -42,12 +43,13 @@ class Chart {
     const more = [{ name: "full", title: "Full screen", icon: FULL_ICON, click: () => this.turn() }];
     this.tools ??= tools(this.data.filename, { unwanted: ["select2d", "lasso2d"], more });
     const [paper, line, text] = ["background", "border", "text"].map((name) => this.style(`--st-${name}-color`));
-    window.Plotly.react(this.plot, data, {
+    const drawn = window.Plotly.react(this.plot, data, {
       ...layout, uirevision: this.data.revision, font: { ...layout.font, family: this.font() },
       height: undefined, ...(touched() ? { dragmode: false } : {}),
       paper_bgcolor: paper, plot_bgcolor: paper, modebar: { bgcolor: "rgba(0,0,0,0)" },
       hoverlabel: { bgcolor: paper, bordercolor: line, font: { color: text } },
     }, this.tools);
+    drawn.then(() => !this.closed && (this.unlink ??= linkHover(this.plot, this.data.linked)));
   }
 
   turn() {
@@ -65,6 +67,7 @@ class Chart {
 
   dispose() {
     this.closed = true;
+    this.unlink?.();
     this.watcher.disconnect();
     if (window.Plotly) window.Plotly.purge(this.plot);
     this.box.remove();

@@ -1,0 +1,26 @@
+"""How many threads a run computes with on a CPU.
+
+A step of a small network is over before a second thread has been woken: LeNet-5 at batch 16 took 7.7 ms a step with one
+thread and 25.5 ms with two, and a third of the processor time (docs/benchmarks.md, "First minute").
+"""
+
+from lab.config import RunConfig
+from lab.data.registry import get_dataset_spec
+from lab.inspection.summary import summarize
+from lab.networks import build_on_meta
+from lab.training.checkpoint import Checkpoint
+
+SMALL_STEP = 24_000_000  # mult-adds of a batch, forward, up to which one thread is faster
+
+
+def threads_for(config: RunConfig, *, usual: int, resume: Checkpoint | None = None) -> int:
+    """Return the number of threads: one for small steps, else `usual`, this process's own.
+
+    A run that goes on keeps the number it had where that is one of the two: only so are its bits the same.
+    """
+    saved = resume.environment.get("threads") if resume else None
+    if saved in (1, usual):
+        return int(saved)
+    image = (1, *get_dataset_spec(config.dataset).image_shape)
+    mult_adds = summarize(build_on_meta(config), input_shape=image).total_mult_adds
+    return 1 if mult_adds * config.batch_size <= SMALL_STEP else usual

@@ -1,0 +1,29 @@
+"""How many threads a run computes with: small steps one, large ones all, and a run that goes on those it had."""
+
+from typing import Any
+
+import pytest
+
+from lab.config import RunConfig
+from lab.presets import get_preset
+from lab.training.checkpoint import Checkpoint
+from lab.training.progress import Progress
+from lab.worker.threads import threads_for
+
+
+def _checkpoint(environment: dict[str, Any]) -> Checkpoint:
+    return Checkpoint(Progress(), model={}, optimizer={}, rng={}, best={}, environment=environment)
+
+
+def test_a_small_step_has_one_thread_and_a_large_one_all() -> None:
+    small = get_preset("lenet5-digits").config()
+    assert threads_for(small, usual=4) == 1
+    assert threads_for(small.replace(batch_size=256), usual=4) == 4
+    assert threads_for(RunConfig(arch="conv3-bn", dataset="digits"), usual=4) == 4
+
+
+@pytest.mark.parametrize(("saved", "expected"), [(4, 4), (1, 1), (8, 1), (None, 1)])
+def test_a_run_that_goes_on_keeps_its_number_where_this_machine_has_it(saved: int | None, expected: int) -> None:
+    small = get_preset("lenet5-digits").config()
+    environment = {} if saved is None else {"threads": saved}
+    assert threads_for(small, usual=4, resume=_checkpoint(environment)) == expected
