@@ -1,5 +1,7 @@
 """The example runs as a store that can be read: unpacked by each process into a temporary folder, which goes with it.
 
+A process that is killed leaves its folder behind. Each holds a lock in its own, so the next one knows which are nobody's.
+
 They are never written into the user's store. That would make every list, count, search, export and clean-up of it know
 of them, need a place to write to, and leave an older release's examples there for a newer one to replace.
 """
@@ -8,9 +10,12 @@ import atexit
 import shutil
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from lab.errors import LabError
 from lab.examples.catalogue import EXAMPLES, ORIGIN
@@ -19,6 +24,9 @@ from lab.runs.store import RunStore
 from lab.settings import Settings
 from lab.sharing.bundle.read import import_shipped
 
+_PREFIX = "convlab-examples-"
+_LOCK = "in-use.lock"
+_NEW_S = 60.0  # a folder this young may have a process that is about to lock it
 _once = threading.Lock()
 
 
@@ -52,9 +60,12 @@ def _artifacts(home: Path) -> Path:
 
 @cache
 def _unpacked() -> Path:
+    remove_abandoned(Path(tempfile.gettempdir()))
     try:
-        home = Path(tempfile.mkdtemp(prefix="convlab-examples-"))
-        atexit.register(shutil.rmtree, home, ignore_errors=True)
+        home = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        lock = FileLock(home / _LOCK)
+        lock.acquire(timeout=0)
+        atexit.register(_remove, home, lock)
         store = RunStore.open(_database(home))
         for example in EXAMPLES:
             with example.file.open("rb") as stream:
@@ -68,3 +79,21 @@ def _unpacked() -> Path:
         ) from error
     store.close()
     return home
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what killed processes have unpacked into this folder, and nothing that a living one uses."""
+    for home in folder.glob(f"{_PREFIX}*"):
+        try:
+            if not (home / _LOCK).is_file() or time.time() - home.stat().st_mtime < _NEW_S:
+                continue
+            with FileLock(home / _LOCK, timeout=0):
+                shutil.rmtree(home, ignore_errors=True)
+        except (Timeout, OSError):  # in use, another user's, or removed by somebody else just now
+            continue
+
+
+def _remove(home: Path, lock: FileLock) -> None:
+    """Remove this process' own folder; the argument keeps its lock alive until then."""
+    shutil.rmtree(home, ignore_errors=True)
+    lock.release()
