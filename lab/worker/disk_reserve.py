@@ -9,17 +9,18 @@ RESERVE_BYTES = 1_000_000  # room for the few rows that say why a run failed
 
 def hold_reserve(home: Path) -> None:
     """Write the reserve, unless it is there."""
-    if not _path(home).exists():
+    if not reserve_path(home).exists():
         try:
-            _path(home).write_bytes(bytes(RESERVE_BYTES))
+            reserve_path(home).write_bytes(bytes(RESERVE_BYTES))
         except OSError as error:
             log_worker(f"no disk space could be held in reserve ({error.strerror})")
 
 
 def release_reserve(home: Path) -> None:
     """Free the reserve."""
-    _path(home).unlink(missing_ok=True)
+    reserve_path(home).unlink(missing_ok=True)
 
 
-def _path(home: Path) -> Path:
+def reserve_path(home: Path) -> Path:
+    """Return the file that takes the reserve's space."""
     return home / "ballast"  # the name of every release: another one would leave this file behind

@@ -63,6 +63,7 @@ def work(lab: Lab, *, ending: threading.Event, idle_s: float = IDLE_S, wait_s: f
             if not fill_missing_findings(lab.store, budget_s=POLL_S):
                 ending.wait(POLL_S)
             continue
+        hold_reserve(lab.settings.home)  # again: a run on a full disk has used it up
         log_worker(f"run {run.id} ({run.config.arch} on {run.config.dataset}), attempt {run.attempts}")
         execute(lab, run, ending=ending, wait_s=wait_s)
         _free_memory()

@@ -5,6 +5,7 @@ import sqlite3
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from lab.runs.records import WEIGHTS, RunRequest, RunState
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.training.events import Command
+from lab.worker.disk_reserve import RESERVE_BYTES, release_reserve, reserve_path
 from lab.worker.execution import execute
 from lab.worker.heartbeat import Heartbeat
 from lab.worker.loop import keep_supervised, work
@@ -159,3 +161,25 @@ def test_a_store_that_fails_is_said_once_in_the_log(tmp_path: Path, capfd: pytes
         time.sleep(1.3)  # the request is looked at five times a second
     lines = [line for line in capfd.readouterr().err.splitlines() if " worker " in line]
     assert len(lines) == 1
+
+
+def test_a_worker_holds_its_disk_reserve_again_before_the_next_run(tmp_path: Path) -> None:
+    lab, ending = open_lab(tmp_path), threading.Event()
+    worker = threading.Thread(target=work, args=(lab,), kwargs={"ending": ending, "idle_s": 60.0}, daemon=True)
+    worker.start()
+    try:
+        _until(lambda: reserve_path(lab.settings.home).exists())
+        release_reserve(lab.settings.home)  # as a run does whose failure found no room
+        run = lab.submissions.submit(lab.validation.resolve(SMALL.replace(epochs=1))).run.id
+        _until(lambda: lab.store.runs.get(run).state is RunState.FINISHED)
+    finally:
+        ending.set()
+        worker.join(10)
+    assert reserve_path(lab.settings.home).stat().st_size == RESERVE_BYTES
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
