@@ -41,10 +41,17 @@ class Results:
         return next((result_of_saved(one) for one in saved if one.step == step), None)
 
 
-def refresh_headline(connection: Connection, row: Row[Any]) -> Row[Any]:
-    """Write into a locked row which of the run's saved weights answer now; without any, what its summary says."""
-    answering = choose_weights(saved_epochs_of(connection, row.id, row.number))
-    values = headline_columns(answering, summary=decoded(row.summary), config=decoded(row.config))
+def refresh_headline(connection: Connection, row: Row[Any], *, added: int | None = None) -> Row[Any]:
+    """Write into a locked row which of the run's saved weights answer now; without any, what its summary says.
+
+    added: the step of weights that were just added to what the row knows; then only these are compared with those that
+    answered until now, however many there are.
+    """
+    saved = saved_epochs_of(connection, row.id, row.number, step=added)
+    if added is not None and row.weights_step is not None:
+        measured = {name: getattr(row, name) for name in METRICS}
+        saved = (*saved, SavedEpoch(row.weights_step, row.weights_epoch, **measured))
+    values = headline_columns(choose_weights(saved), summary=decoded(row.summary), config=decoded(row.config))
     return change_row(connection, row, **values)
 
 
@@ -61,8 +68,13 @@ def headline_columns(
     }
 
 
-def saved_epochs_of(connection: Connection, run: str, number: int) -> tuple[SavedEpoch, ...]:
-    """Return the saved weights of the run with this id and number, in step order, whether or not its row is there yet."""
+def saved_epochs_of(
+    connection: Connection, run: str, number: int, *, step: int | None = None
+) -> tuple[SavedEpoch, ...]:
+    """Return the saved weights of the run with this id and number, in step order, whether or not its row is there yet.
+
+    step: only those saved at this step.
+    """
     names = {name.replace("_", "/"): name for name in METRICS}
     known = connection.execute(select(series_names).where(series_names.c.name.in_(names))).all()
     series = {row.number: names[row.name] for row in known}
@@ -73,6 +85,8 @@ def saved_epochs_of(connection: Connection, run: str, number: int) -> tuple[Save
         .where(saved_files.c.run == run, saved_files.c.kind == WEIGHTS)
         .order_by(saved_files.c.step)
     )
+    if step is not None:
+        query = query.where(saved_files.c.step == step)
     found: dict[int, SavedEpoch] = {}
     for row in connection.execute(query):
         saved = found.get(row.step) or SavedEpoch(row.step, row.epoch)

@@ -49,7 +49,8 @@ class SavedFiles:
             statement = insert_for(connection)(saved_files).values(**values)
             connection.execute(statement.on_conflict_do_update(index_elements=["run", "path"], set_=fresh))
             if file.kind == WEIGHTS:
-                refresh_headline(connection, row)
+                new = not replaced and file.step != row.weights_step
+                refresh_headline(connection, row, added=file.step if new else None)
 
     def remove(self, run: str, lease: int, paths: Iterable[str]) -> tuple[str, ...]:
         """Take files off the list and return those that no other run lists: only these may be deleted."""

@@ -2,8 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import text
 
 from lab.config import RunConfig
@@ -42,6 +45,22 @@ def test_the_weights_that_answer(epochs: Sequence[SavedEpoch], step: int, which:
     assert chosen is not None
     assert (chosen.step, chosen.epoch, chosen.which, chosen.saved) == (step, step // 10, which, True)
     assert chosen.test_accuracy == next(one.test_accuracy for one in epochs if one.step == step)
+
+
+_NUMBERS = st.one_of(st.none(), st.just(INF), st.sampled_from([0.1, 0.2, 0.3]))
+
+
+@given(st.lists(st.tuples(_NUMBERS, _NUMBERS), max_size=12), st.randoms())
+def test_comparing_each_new_epoch_with_the_answering_one_finds_the_one_of_all(
+    measured: list[tuple[float | None, float | None]], chance: Random
+) -> None:
+    every = [saved(10 * (k + 1), val=val, test=test) for k, (val, test) in enumerate(measured)]
+    chance.shuffle(every)
+    known: HeadlineResult | None = None
+    for one in every:
+        answered = [each for each in every if known and each.step == known.step]
+        known = choose_weights([one, *answered])
+    assert known == choose_weights(every)
 
 
 def test_no_weights_answer_where_none_are_saved() -> None:
@@ -121,6 +140,30 @@ def test_the_row_follows_while_a_run_trains_and_when_weights_are_dropped(store: 
     assert store.runs.get(run.id).headline.step == 10
     assert store.results.at_step(run.id, 10) == store.runs.get(run.id).headline
     assert store.results.at_step(run.id, 30) is None
+
+
+def test_the_row_names_the_best_of_many_epochs_after_each_of_them(store: RunStore, me: Owner) -> None:
+    assert train_by_hand_until(store, me, epochs=9).headline.step == 40
+
+
+def train_by_hand_until(store: RunStore, me: Owner, *, epochs: int) -> RunRecord:
+    """Return a running run with the weights of so many epochs, whose losses fall and rise again."""
+    run = claimed(store, me)
+    for epoch in range(1, epochs + 1):
+        step, loss = [10 * epoch], [abs(epoch - epochs / 2) + 1]
+        points = {"val/loss": series("val/loss", step, loss), "test/accuracy": series("test/accuracy", step, [0.5])}
+        store.points.append(run.id, run.lease, points)
+        store.files.add(run.id, run.lease, saved_file(run.id, f"r/{step[0]}", step=step[0]))
+        assert store.runs.get(run.id).headline == store.results.headline(run.id)
+    return store.runs.get(run.id)
+
+
+def test_weights_that_are_written_again_are_judged_by_what_was_measured_last(store: RunStore, me: Owner) -> None:
+    run = train_by_hand_until(store, me, epochs=4)
+    assert store.runs.get(run.id).headline.step == 20
+    store.points.append(run.id, run.lease, {"val/loss": series("val/loss", [20], [9.0])})
+    store.files.add(run.id, run.lease, saved_file(run.id, "r/20", step=20))
+    assert store.runs.get(run.id).headline.step == 10
 
 
 def test_an_older_store_is_given_the_same_results_by_its_migration(url: str, store: RunStore, me: Owner) -> None:
