@@ -26,9 +26,31 @@ _CHROMIUM_ARGS = [
 ]
 
 
+# The longest files of browser tests, the longest first; a process takes whole files, one after the other.
+_LONGEST = (
+    "test_draw.py",
+    "test_train.py",
+    "test_first_minute.py",
+    "test_golden_links.py",
+    "test_deep_links.py",
+    "test_inside.py",
+    "test_accessibility.py",
+    "test_addresses.py",
+    "test_runs.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the browser tests last: once Playwright runs, its event loop stays, and `asyncio.run` refuses to work."""
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    """Put the browser tests last: once Playwright runs, its event loop stays, and `asyncio.run` refuses to work.
+
+    Of these the long files come first, so that at the end no process has a long one to itself while the others are idle.
+    """
+
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        name = item.path.name
+        return item.get_closest_marker("browser") is not None, (*_LONGEST, name).index(name)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

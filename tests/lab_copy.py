@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,8 +47,37 @@ def run_python(root: Path, *words: str) -> str:
     return done.stdout
 
 
-def train(root: Path, *words: str, arch: str = "basic-cnn") -> dict[str, object]:
-    """Train for an epoch on 200 of the built-in digits and return what `train --json` prints."""
-    settings = ["--arch", arch, "--dataset", "digits", "--train-limit", "200", "--epochs", "1", "--json"]
-    found: dict[str, object] = json.loads(run_python(root, "-m", "lab", "train", *settings, *words))
-    return found
+# Runs command lines one after the other, so that torch is imported once. "{0}" in a word is the first run that was trained.
+_COMMANDS = """
+import contextlib, io, json, sys
+from lab.cli.app import main
+answers, runs = [], []
+for words in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        try:
+            main([word.format(*runs) if word.startswith("{") else word for word in words])
+        except SystemExit as leave:
+            assert not leave.code, (words, leave.code)
+    answers.append(out.getvalue())
+    if words[0] == "train" and "--json" in words:
+        runs.append(json.loads(answers[-1])["run"])
+print(json.dumps(answers))
+"""
+
+
+def run_commands(root: Path, *commands: Sequence[str]) -> list[str]:
+    """Give command lines to the lab of a copy, in one process, and return what each printed."""
+    printed = run_python(root, "-c", _COMMANDS, json.dumps(commands))
+    answers: list[str] = json.loads(printed)
+    return answers
+
+
+def train_words(*words: str, arch: str = "basic-cnn") -> list[str]:
+    """Return the command that trains for an epoch on 200 of the built-in digits and prints JSON."""
+    return [
+        "train",
+        "--arch",
+        arch,
+        *["--dataset", "digits", "--train-limit", "200", "--epochs", "1", "--json"],
+        *words,
+    ]

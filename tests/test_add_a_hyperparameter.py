@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab_copy import ROOT, change, copy_lab, run_python, train
+from lab.config import RunConfig
+from tests.lab_copy import change, copy_lab, run_commands, run_python, train_words
 from tests.processes import end_workers
 
 DECLARATION = """
@@ -23,13 +24,15 @@ CONSUMER = {
     "return F.cross_entropy(logits_BK, y_B,": "return F.cross_entropy(logits_BK / config.temperature, y_B,",
     "return cross_entropy if smoothing else F.cross_entropy": "return cross_entropy",
 }
-# Opens the Train page in the copy and prints the labels and values of its number inputs.
-FORM = """
+# Prints the documentation of the copy, and the labels of the number inputs of its Train page.
+PAGES = """
+import json
 from streamlit.testing.v1 import AppTest
+from tests.reference_docs import render
+print(render())
 app = AppTest.from_file("pages/entry.py", default_timeout=60).run()
 app.switch_page("train/page.py").run()
 assert not app.exception, [error.value for error in app.exception]
-import json
 print("FORM", json.dumps({field.key: field.label for field in app.number_input}))
 """
 
@@ -44,23 +47,29 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     end_workers(root / "home")
 
 
-def test_a_new_hyperparameter_is_in_form_command_line_documentation_search_and_export(copy: Path) -> None:
-    assert "--temperature X" in run_python(copy, "-m", "lab", "train", "--help")
-    docs = run_python(copy, "-c", "from tests.reference_docs import render; print(render())")
-    assert (
-        "| `--temperature` | 1.0 | above 0 and at most 100 | What the logits are divided by before the loss. |" in docs
-    )
-    (form,) = [line for line in run_python(copy, "-c", FORM).splitlines() if line.startswith("FORM ")]
+def test_a_new_hyperparameter_is_in_form_and_documentation(copy: Path) -> None:
+    printed = run_python(copy, "-c", PAGES).splitlines()
+    described = "What the logits are divided by before the loss."
+    assert f"| `--temperature` | 1.0 | above 0 and at most 100 | {described} |" in printed
+    (form,) = [line for line in printed if line.startswith("FORM ")]
     assert json.loads(form.removeprefix("FORM "))["train.temperature"] == "Temperature"
 
-    plain, warm = train(copy), train(copy, "--temperature", "4")
-    assert plain["test_loss"] != warm["test_loss"]
-    search = json.loads(run_python(copy, "-m", "lab", "runs", "--filter", "temperature:4", "--json"))
-    assert [run["run"] for run in search["runs"]] == [warm["run"]]
-    compared = json.loads(run_python(copy, "-m", "lab", "compare", str(plain["run"]), str(warm["run"]), "--json"))
-    assert compared["differences"] == {"temperature": [1.0, 4.0]}
 
-    run_python(copy, "-m", "lab", "export", str(warm["run"]), "--format", "code", "--out", "exported/train.py")
+def test_a_new_hyperparameter_is_in_command_line_search_and_export(copy: Path) -> None:
+    words, *answers, _ = run_commands(
+        copy,
+        ["train", "--help"],
+        train_words(),
+        train_words("--temperature", "4"),
+        ["runs", "--filter", "temperature:4", "--json"],
+        ["compare", "{0}", "{1}", "--json"],
+        ["export", "{1}", "--format", "code", "--out", "exported/train.py"],
+    )
+    assert "--temperature X" in words
+    plain, warm, search, compared = map(json.loads, answers)
+    assert plain["test_loss"] != warm["test_loss"]
+    assert [run["run"] for run in search["runs"]] == [warm["run"]]
+    assert compared["differences"] == {"temperature": [1.0, 4.0]}
     assert "    temperature=4.0,\n" in (copy / "exported/train.py").read_text(encoding="utf-8")
     assert "They are the run's, to the last bit." in run_python(copy / "exported", "train.py")
 
@@ -72,4 +81,4 @@ def test_what_was_stored_before_the_hyperparameter_is_what_it_was(copy: Path) ->
         "old = {name: value for name, value in RunConfig(lr=0.01).as_dict().items() if name != 'temperature'}\n"
         "print(RunConfig.from_dict(old).digest(data_checksum='x'))"
     )
-    assert run_python(copy, "-c", code) == run_python(ROOT, "-c", code)
+    assert run_python(copy, "-c", code).strip() == RunConfig(lr=0.01).digest(data_checksum="x")

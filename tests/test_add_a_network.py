@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab_copy import copy_lab, run_python, train
+from tests.lab_copy import copy_lab, run_commands, run_python, train_words
 from tests.processes import end_workers
 
 TOY = '''
@@ -61,6 +61,7 @@ for page in ("train/page.py", "architecture/page.py"):
     assert not app.exception, [error.value for error in app.exception]
     print("PAGE", page, json.dumps([caption.value for caption in app.caption] + [text.value for text in app.markdown]))
 """
+# Prints what the copy knows of the network, then its documentation; the list of networks needs no torch.
 INSIDE = """
 import sys
 import lab.architectures.registry
@@ -76,6 +77,8 @@ print([box.detail for box in boxes(trace_graph(network, input_shape=(1, 1, 28, 2
 x = torch.rand(1, 1, 28, 28)
 print(feature_maps(network, x, layer="features.act2").values.shape)
 print(attribute(network, x, target=1, method="grad-cam", black=0.0).values.shape)
+from tests.reference_docs import render
+print(render())
 """
 
 
@@ -89,16 +92,10 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_a_new_network_is_listed_documented_summarised_and_inspected(copy: Path) -> None:
-    listed = json.loads(run_python(copy, "-m", "lab", "architectures", "--json"))["architectures"]
-    assert (listed[-1]["id"], listed[-1]["options"][0]["default"]) == ("toy", [8])
-    docs = run_python(copy, "-c", "from tests.reference_docs import render; print(render())")
-    assert "| `toy` | Two convolutions, group norm and SiLU. | native | `widths=[8]` | A test |" in docs
-    # 1·9·8 + 8, twice 8 of the norm, 8·9·8 + 8, and 8·4·4 features for 10 classes
-    summary = json.loads(run_python(copy, "-m", "lab", "summary", "toy", "--json"))
-    assert summary["total_params"] == 80 + 16 + 584 + 1290
-    graph, maps, heat = run_python(copy, "-c", INSIDE).splitlines()
+    graph, maps, heat, *docs = run_python(copy, "-c", INSIDE).splitlines()
     assert "'convolution · group norm · SiLU', 'average pooling', 'convolution · GELU'" in graph
     assert (maps, heat) == ("(8, 12, 12)", "(28, 28)")
+    assert "| `toy` | Two convolutions, group norm and SiLU. | native | `widths=[8]` | A test |" in docs
 
 
 def test_a_new_network_is_in_the_form_and_on_its_page(copy: Path) -> None:
@@ -109,7 +106,16 @@ def test_a_new_network_is_in_the_form_and_on_its_page(copy: Path) -> None:
 
 
 def test_a_new_network_trains_and_its_exported_code_repeats_the_run(copy: Path) -> None:
-    run = train(copy, arch="toy")
-    run_python(copy, "-m", "lab", "export", str(run["run"]), "--format", "code", "--out", "exported/train.py")
+    listed, summary, _, _ = run_commands(
+        copy,
+        ["architectures", "--json"],
+        ["summary", "toy", "--json"],
+        train_words(arch="toy"),
+        ["export", "{0}", "--format", "code", "--out", "exported/train.py"],
+    )
+    last = json.loads(listed)["architectures"][-1]
+    assert (last["id"], last["options"][0]["default"]) == ("toy", [8])
+    # 1·9·8 + 8, twice 8 of the norm, 8·9·8 + 8, and 8·4·4 features for 10 classes
+    assert json.loads(summary)["total_params"] == 80 + 16 + 584 + 1290
     assert "nn.GroupNorm(2, 8)" in (copy / "exported/train.py").read_text(encoding="utf-8")
     assert "They are the run's, to the last bit." in run_python(copy / "exported", "train.py")

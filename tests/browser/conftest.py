@@ -1,6 +1,7 @@
 """A real server for the browser tests; the Chromium comes from `tests/conftest.py`.
 
-Each server has a free port and a home of its own with no data but the built-in digits.
+Each server has a free port and a home of its own with no data but the built-in digits. A wait ends as soon as its state is
+there; where the page shows a traceback, or its server has ended, it fails at once instead of after its whole limit.
 """
 
 import os
@@ -13,41 +14,64 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from filelock import FileLock
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, ViewportSize, WebSocket, expect
 
+from lab.runs.records import RunState
+from lab.settings import Settings
+from lab.worker.supervisor.launch import lock_path
 from tests.processes import end_workers
+from tests.sharing.sharing_runs import open_lab, train_run
 
 ROOT = Path(__file__).resolve().parents[2]
 READY = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
 START_S = 120.0
-PATIENCE_S = 240.0  # for any state to come about: the limit of a wait for a state, which ends as soon as it is there
+PATIENCE_S = 120.0  # for any state to come about: the limit of a wait for a state, which ends as soon as it is there
 expect.set_options(timeout=PATIENCE_S * 1000)
+_SIZE: ViewportSize = {"width": 1440, "height": 900}
 _QUIET = 8  # looks, 50 ms apart, at which nothing has changed
 # Streamlit asks for these beside a deep link before it knows its own root.
 _HARMLESS = ("/_stcore/health", "/_stcore/host-config")
+# Reports what no test ever waits for: a traceback on the page.
+_SHOWN = "The page shows a traceback: "
+_WATCH = f"""new MutationObserver(() => {{
+  const shown = document.querySelector('[data-testid="stException"]:not([data-reported])');
+  if (shown) {{
+    shown.dataset.reported = "1";
+    console.error({_SHOWN!r} + shown.innerText);
+  }}
+}}).observe(document, {{ childList: true, subtree: true }});"""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running lab."""
+    """A running lab; `vacancy`, while it is held, is the lock of a supervisor, so that the server starts none."""
 
     url: str
     home: Path
     process: subprocess.Popen[bytes]
+    vacancy: FileLock | None = None
 
     def stop(self) -> None:
         """End the server and the supervisor and worker it started."""
         self.process.terminate()
         self.process.wait(timeout=60)
+        if self.vacancy is not None:
+            self.vacancy.release()
         end_workers(self.home)
 
 
-def start_server(home: Path, *options: str, environment: Mapping[str, str] | None = None) -> Server:
+def start_server(
+    home: Path, *options: str, environment: Mapping[str, str] | None = None, worker: bool = True
+) -> Server:
     """Start `streamlit run app.py` on a free port with a home of its own, and wait until it answers.
 
-    options: further words of the command. environment: variables beside the usual ones.
+    options: further words of the command. environment: variables beside the usual ones. worker: whether the lab may train;
+    without, it opens sooner, and what is queued stays queued.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -55,6 +79,10 @@ def start_server(home: Path, *options: str, environment: Mapping[str, str] | Non
     variables = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
     variables |= {"LAB_HOME": str(home), "LAB_DEVICE": "cpu", "OMP_NUM_THREADS": "1", **(environment or {})}
     home.mkdir(parents=True, exist_ok=True)
+    vacancy = None
+    if not worker:
+        vacancy = FileLock(lock_path(Settings.from_env({"LAB_HOME": str(home)})))
+        vacancy.acquire(timeout=0)
     with (home / "server.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), *options],
@@ -64,7 +92,7 @@ def start_server(home: Path, *options: str, environment: Mapping[str, str] | Non
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-    server = Server(f"http://127.0.0.1:{port}", home, process)
+    server = Server(f"http://127.0.0.1:{port}", home, process, vacancy)
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -85,12 +113,38 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running.stop()
 
 
+@pytest.fixture(scope="session")
+def still_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Return one lab without a worker, for all tests that write their runs themselves."""
+    running = start_server(tmp_path_factory.mktemp("still") / "home", worker=False)
+    yield running
+    running.stop()
+
+
 @pytest.fixture
 def fresh_server(tmp_path: Path) -> Iterator[Server]:
     """Return a lab that nobody has visited yet."""
     running = start_server(tmp_path / "home")
     yield running
     running.stop()
+
+
+def train_in(server: Server, **settings: Any) -> str:
+    """Train two epochs of LeNet-5 on the built-in digits, or what `settings` say, in a server's lab; return the run's id.
+
+    In this process, which has torch already; a command of its own would import it once more.
+    """
+    import torch
+
+    lab, threads = open_lab(server.home), torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        run = train_run(lab, **{"train_limit": 0, "batch_size": 64, **settings})
+    finally:
+        torch.set_num_threads(threads)
+        lab.store.close()
+    assert run.state is RunState.FINISHED
+    return run.id
 
 
 def until(page: Page, condition: Callable[[], object], what: str) -> None:
@@ -148,22 +202,56 @@ class Visitor:
         self.page.get_by_role("button", name=name, exact=False).first.click()
 
 
-@pytest.fixture
-def visitor(browser: Browser) -> Iterator[Visitor]:
-    """Return a fresh tab; an error in its console that is not known to be harmless fails the test."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
+@pytest.fixture(scope="session")
+def window(browser: Browser) -> Iterator[BrowserContext]:
+    """Return the window of all tabs: they share its cache, so that Streamlit's scripts are loaded and compiled once."""
+    context = browser.new_context(viewport=_SIZE, reduced_motion="reduce")
     context.set_default_timeout(PATIENCE_S * 1000)
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on(
-        "console",
-        lambda message: (
-            complaints.append(f"{message.text} ({message.location.get('url', '')})")
-            if message.type == "error" and not message.location.get("url", "").endswith(_HARMLESS)
-            else None
-        ),
-    )
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield Visitor(page, complaints)
+    context.add_init_script(_WATCH)
+    yield context
     context.close()
+
+
+def _forget(context: BrowserContext, page: Page) -> None:
+    """Take what a test left in the browser out of it: cookies, permissions, and what its pages stored."""
+    context.clear_cookies()
+    context.clear_permissions()
+    session = context.new_cdp_session(page)
+    for origin in {urlsplit(frame.url)._replace(path="", query="", fragment="").geturl() for frame in page.frames}:
+        if origin.startswith("http"):
+            session.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "local_storage,indexeddb"})
+    session.detach()
+
+
+@pytest.fixture
+def visitor(window: BrowserContext) -> Iterator[Visitor]:
+    """Return a fresh tab; an error in its console that is not known to be harmless fails the test.
+
+    A traceback on the page, or the end of its server, closes the tab, which ends whatever the test waits for.
+    """
+    page = window.new_page()
+    complaints: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        place = message.location.get("url", "")
+        if message.type == "error" and not place.endswith(_HARMLESS):
+            complaints.append(f"{message.text} ({place})")
+        if message.text.startswith(_SHOWN):
+            page.close()
+
+    def check_server(connection: WebSocket) -> None:
+        place = urlsplit(connection.url)
+        try:
+            socket.create_connection((place.hostname, place.port), timeout=5).close()
+        except OSError as error:
+            complaints.append(f"{place.netloc} has ended: {error}")
+            page.close()
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("websocket", lambda connection: connection.on("close", check_server))
+    yield Visitor(page, complaints)
+    if not page.is_closed():
+        _forget(window, page)
+        page.close()
     assert complaints == []

@@ -8,8 +8,7 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Server, Visitor
-from tests.browser.test_runs import _train
+from tests.browser.conftest import Server, Visitor, train_in
 
 pytestmark = pytest.mark.browser
 # What is Streamlit's own, by rule and selector, and why it is not ours to mend.
@@ -32,9 +31,9 @@ _TOO = ("heading-order", "label-content-name-mismatch")  # of these the less ser
 
 
 @pytest.fixture(scope="module")
-def runs(server: Server) -> tuple[str, str]:
+def runs(still_server: Server) -> tuple[str, str]:
     """Two finished runs of different settings."""
-    return _train(server.home, "--lr", "0.0031"), _train(server.home, "--lr", "0.0013")
+    return train_in(still_server, lr=0.0031), train_in(still_server, lr=0.0013)
 
 
 # view: address, and an element that is there once the view is drawn
@@ -96,11 +95,11 @@ def page(visitor: Visitor) -> Iterator[Page]:
     "view", [pytest.param(view, marks=() if view in _ALWAYS else pytest.mark.slow) for view in _VIEWS]
 )
 def test_a_view_has_no_serious_findings_in_either_theme(
-    server: Server, runs: tuple[str, str], visitor: Visitor, page: Page, view: str
+    still_server: Server, runs: tuple[str, str], visitor: Visitor, page: Page, view: str
 ) -> None:
     address, drawn = _VIEWS[view]
     page.emulate_media(color_scheme="light")
-    page.goto(server.url + address.format(*runs))
+    page.goto(still_server.url + address.format(*runs))
     page.wait_for_selector(drawn)
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)

@@ -6,16 +6,21 @@ import urllib.request
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Server, Visitor, until
-from tests.browser.test_runs import _train
+from tests.browser.conftest import Server, Visitor, train_in, until
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
+def server(still_server: Server) -> Server:
+    """Return a lab in which nothing trains."""
+    return still_server
+
+
+@pytest.fixture(scope="module")
 def run(server: Server) -> str:
     """Return the id of a finished run."""
-    return _train(server.home, "--seed", "4711")
+    return train_in(server, seed=4711)
 
 
 def _search(visitor: Visitor) -> str:

@@ -1,19 +1,30 @@
 """Every page, opened cold by its deep link on a server nobody has visited yet, stands in its frame."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import expect
 
 from pages.registry import list_pages
-from tests.browser.conftest import Server, Visitor
+from tests.browser.conftest import Server, Visitor, start_server
 
 pytestmark = pytest.mark.browser
 _TITLES = {spec.name: spec.title for spec in list_pages()}
 
 
+@pytest.fixture
+def cold_server(tmp_path: Path) -> Iterator[Server]:
+    """Return a lab that nobody has visited yet, without a worker beside it."""
+    running = start_server(tmp_path / "home", worker=False)
+    yield running
+    running.stop()
+
+
 @pytest.mark.parametrize("name", sorted(_TITLES))
-def test_a_cold_deep_link_opens_its_page_in_the_frame(fresh_server: Server, visitor: Visitor, name: str) -> None:
+def test_a_cold_deep_link_opens_its_page_in_the_frame(cold_server: Server, visitor: Visitor, name: str) -> None:
     path = "" if name == "home" else name
-    visitor.open(f"{fresh_server.url}/{path}")
+    visitor.open(f"{cold_server.url}/{path}")
     links = visitor.page.get_by_test_id("stSidebarNavLink")
     expect(links).to_have_count(len(_TITLES))
     assert (
@@ -25,7 +36,7 @@ def test_a_cold_deep_link_opens_its_page_in_the_frame(fresh_server: Server, visi
     expect(visitor.page.get_by_test_id("stException")).to_have_count(0)
 
 
-def test_a_deep_link_to_a_run_that_is_not_there_is_one_sentence(fresh_server: Server, visitor: Visitor) -> None:
-    visitor.open(f"{fresh_server.url}/train?run=nobody")
+def test_a_deep_link_to_a_run_that_is_not_there_is_one_sentence(still_server: Server, visitor: Visitor) -> None:
+    visitor.open(f"{still_server.url}/train?run=nobody")
     expect(visitor.page.get_by_text("There is no run 'nobody'")).to_be_visible()
     expect(visitor.page.get_by_role("button", name="Train").first).to_be_visible()

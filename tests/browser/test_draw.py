@@ -2,10 +2,7 @@
 
 import base64
 import io
-import os
 import re
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -14,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from lab.sketch.render import POLYLINES, Hand, draw_digit, place_strokes
-from tests.browser.conftest import PATIENCE_S, ROOT, Server, Visitor, at_rest, settle, until
+from tests.browser.conftest import PATIENCE_S, Server, Visitor, at_rest, settle, train_in, until
 from tests.sharing.sharing_runs import open_lab
 
 pytestmark = pytest.mark.browser
@@ -22,37 +19,20 @@ _PAD = ".pad-paper"
 _CANVAS = "canvas.dc-canvas.upper-canvas"
 
 
-def _train(server: Server, arch: str, epochs: int) -> str:
-    environment = {**os.environ, "LAB_HOME": str(server.home), "LAB_DATA": "", "OMP_NUM_THREADS": "1"}
-    command = [
-        "train",
-        "--arch",
-        arch,
-        "--dataset",
-        "digits",
-        "--epochs",
-        str(epochs),
-        "--batch-size",
-        "32",
-        "--lr",
-        "0.003",
-        "--schedule",
-        "one-cycle",
-        "--augment",
-        "light",
-        "--json",
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", "lab", *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split('"run": "')[1].split('"')[0]
+@pytest.fixture(scope="module")
+def server(still_server: Server) -> Server:
+    """Return a lab in which nothing trains beside the drawing."""
+    return still_server
 
 
 @pytest.fixture(scope="module")
 def runs(server: Server) -> tuple[str, str]:
     """Two networks that read digits: LeNet-5 and a small one."""
-    return _train(server, "lenet5", 12), _train(server, "basic-cnn", 4)
+    settings = {"batch_size": 32, "lr": 0.003, "schedule": "one-cycle", "augment": "light"}
+    return (
+        train_in(server, arch="lenet5", epochs=12, **settings),
+        train_in(server, arch="basic-cnn", epochs=4, **settings),
+    )
 
 
 def _draw(page: Page, digit: str, *, pad: str = _PAD, hand: Hand | None = None) -> None:
@@ -66,7 +46,7 @@ def _draw(page: Page, digit: str, *, pad: str = _PAD, hand: Hand | None = None) 
         page.mouse.move(*points[0])
         page.mouse.down()
         for point in points[1:]:
-            page.mouse.move(*point, steps=2)
+            page.mouse.move(*point)
         page.mouse.up()
 
 

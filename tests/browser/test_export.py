@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Download, Page
 
-from tests.browser.conftest import Server, Visitor, settle
-from tests.browser.test_runs import _train
+from tests.browser.conftest import Server, Visitor, settle, train_in
 
 pytestmark = pytest.mark.browser
 
@@ -26,11 +25,11 @@ def _take_away(page: Page, format: str) -> Download:
 
 
 def test_a_run_leaves_as_a_report_and_as_a_bundle_and_comes_back_in(
-    server: Server, visitor: Visitor, browser: Browser, tmp_path: Path
+    still_server: Server, visitor: Visitor, browser: Browser, tmp_path: Path
 ) -> None:
-    run = _train(server.home, "--lr", "0.002", "--name", "traveller")
+    run = train_in(still_server, lr=0.002, name="traveller")
     page = visitor.page
-    visitor.open(f"{server.url}/runs?q=traveller&runs={run}")
+    visitor.open(f"{still_server.url}/runs?q=traveller&runs={run}")
     report, bundle = tmp_path / "report.html", tmp_path / "bundle.zip"
     _take_away(page, "Report (one HTML file)").save_as(report)
     _take_away(page, "Bundle (.zip)").save_as(bundle)

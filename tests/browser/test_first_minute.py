@@ -16,7 +16,7 @@ _PAD = "[data-pad]"
 @pytest.fixture(scope="module")
 def new_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Return a lab of these tests' own, in which nothing is ever trained."""
-    running = start_server(tmp_path_factory.mktemp("new") / "home")
+    running = start_server(tmp_path_factory.mktemp("new") / "home", worker=False)
     yield running
     running.stop()
 
@@ -32,7 +32,7 @@ def _draw(page: Page, digit: str) -> None:
         page.mouse.move(*points[0])
         page.mouse.down()
         for point in points[1:]:
-            page.mouse.move(*point, steps=2)
+            page.mouse.move(*point)
         page.mouse.up()
 
 

@@ -1,23 +1,31 @@
-"""A student looks inside: trains on digits, scrubs through the epochs, follows a mistake into the feature maps."""
+"""A student looks inside a run on digits: scrubs through the epochs, follows a mistake into the feature maps."""
 
 import re
 
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.browser.conftest import Server, Visitor, at_rest, until
+from tests.browser.conftest import Server, Visitor, at_rest, train_in, until
 
 pytestmark = pytest.mark.browser
 
 
-def _train(server: Server, visitor: Visitor) -> None:
-    visitor.open(f"{server.url}/train")
-    field = visitor.page.get_by_label("Epochs", exact=True).first
-    field.fill("4")
-    field.press("Enter")
-    visitor.settle()
-    visitor.press("Train")
+@pytest.fixture(scope="module")
+def server(still_server: Server) -> Server:
+    """Return a lab in which nothing trains."""
+    return still_server
+
+
+@pytest.fixture(scope="module")
+def run(server: Server) -> str:
+    """Return the id of a run of four epochs."""
+    return train_in(server, epochs=4, seed=5)
+
+
+def _look_inside(server: Server, visitor: Visitor, run: str) -> None:
+    visitor.open(f"{server.url}/train?run={run}")
     expect(visitor.page.get_by_text("finished", exact=True).first).to_be_visible()
+    visitor.press("Look inside")
 
 
 def _slider(visitor: Visitor) -> Locator:
@@ -36,10 +44,11 @@ def _open_view(visitor: Visitor, name: str) -> None:
     visitor.settle()
 
 
-def test_from_training_to_the_epochs_to_a_mistake_to_its_feature_maps(server: Server, visitor: Visitor) -> None:
+def test_from_training_to_the_epochs_to_a_mistake_to_its_feature_maps(
+    server: Server, run: str, visitor: Visitor
+) -> None:
     page = visitor.page
-    _train(server, visitor)
-    visitor.press("Look inside")
+    _look_inside(server, visitor, run)
     expect(page.get_by_role("heading", name="Inside", exact=True)).to_be_visible()
     visitor.settle()
     expect(_slider(visitor)).to_be_visible()
@@ -83,10 +92,11 @@ def test_from_training_to_the_epochs_to_a_mistake_to_its_feature_maps(server: Se
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
-def test_a_map_of_the_whole_network_is_clicked_down_to_one_convolution(server: Server, visitor: Visitor) -> None:
+def test_a_map_of_the_whole_network_is_clicked_down_to_one_convolution(
+    server: Server, run: str, visitor: Visitor
+) -> None:
     page = visitor.page
-    _train(server, visitor)
-    visitor.press("Look inside")
+    _look_inside(server, visitor, run)
     picture = page.get_by_role("group", name=re.compile("reading test:0, after epoch"))
     picture.get_by_role("button", name="conv2, channel 3", exact=True).click()
     expect(page.get_by_text("conv2, channel 3 of 16")).to_be_visible()

@@ -1,17 +1,12 @@
 """Two runs on the digits: trained, ticked, compared, and the same picture for whoever gets the link."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from lab.runs.store import RunStore
-from tests.browser.conftest import ROOT, Server, Visitor, at_rest, settle, until
+from tests.browser.conftest import Server, Visitor, at_rest, settle, train_in, until
 
 pytestmark = pytest.mark.browser
 _PICTURE = """() => [...document.querySelectorAll('.js-plotly-plot')].map(plot => ({
@@ -19,23 +14,6 @@ _PICTURE = """() => [...document.querySelectorAll('.js-plotly-plot')].map(plot =
   lines: plot.data.filter(t => t.showlegend !== false).map(t => [t.name, t.line.color, t.line.dash, t.x.length]),
   last: plot.data.map(t => t.y[t.y.length - 1]),
 }))"""
-
-
-def _train(home: Path, *options: str) -> str:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
-    environment |= {"LAB_HOME": str(home), "LAB_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
-    out = subprocess.run(
-        [sys.executable, "-m", "lab", "train", "--dataset", "digits", "--epochs", "2", "--json", *options],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=True,
-    )
-    answer = json.loads(out.stdout)
-    assert answer["state"] == "finished"
-    return str(answer["run"])
 
 
 def _grid(page: Page) -> dict[str, float]:
@@ -65,11 +43,11 @@ def _dots(page: Page) -> list[str]:
 
 
 def test_two_runs_are_compared_and_the_link_shows_the_same_picture_in_a_fresh_browser(
-    server: Server, visitor: Visitor, browser: Browser
+    still_server: Server, visitor: Visitor, browser: Browser
 ) -> None:
     page = visitor.page
-    runs = {_train(server.home, "--lr", lr) for lr in ("0.004", "0.0004")}
-    visitor.open(f"{server.url}/runs?q=lr%3A0.004,0.0004")
+    runs = {train_in(still_server, lr=lr) for lr in (0.004, 0.0004)}
+    visitor.open(f"{still_server.url}/runs?q=lr%3A0.004,0.0004")
     for row in (1, 2):  # tick the first cell of both rows
         box = _grid(page)
         page.mouse.click(box["x"] + 48, box["y"] + 36 * row + 18)
@@ -99,8 +77,8 @@ def test_two_runs_are_compared_and_the_link_shows_the_same_picture_in_a_fresh_br
     context.close()
 
 
-def test_a_link_that_asks_for_nonsense_opens_and_says_so(server: Server, visitor: Visitor) -> None:
-    visitor.open(f"{server.url}/runs?look=upside-down&smooth=9&runs=%3Cscript%3E&extra=1")
+def test_a_link_that_asks_for_nonsense_opens_and_says_so(still_server: Server, visitor: Visitor) -> None:
+    visitor.open(f"{still_server.url}/runs?look=upside-down&smooth=9&runs=%3Cscript%3E&extra=1")
     warning = visitor.page.get_by_test_id("stAlert").first
     warning.wait_for()
     words = warning.inner_text()
@@ -109,14 +87,16 @@ def test_a_link_that_asks_for_nonsense_opens_and_says_so(server: Server, visitor
     assert "asks for 'extra', which this page does not know" in words
 
 
-def test_what_is_typed_into_the_table_is_kept_and_markup_in_it_is_only_text(server: Server, visitor: Visitor) -> None:
+def test_what_is_typed_into_the_table_is_kept_and_markup_in_it_is_only_text(
+    still_server: Server, visitor: Visitor
+) -> None:
     page = visitor.page
-    run = _train(server.home, "--lr", "0.0021")
+    run = train_in(still_server, lr=0.0021)
     hostile = "<img src=x onerror=alert(1)>"
     page.on("dialog", lambda dialog: pytest.fail(f"a name was run as a script: {dialog.message}"))
-    visitor.open(f"{server.url}/runs?q=id:{run}&runs={run}")
+    visitor.open(f"{still_server.url}/runs?q=id:{run}&runs={run}")
     box = _grid(page)
-    store = RunStore.open(f"sqlite:///{server.home / 'lab.db'}")
+    store = RunStore.open(f"sqlite:///{still_server.home / 'lab.db'}")
     editor = page.locator("#portal textarea")
     page.mouse.dblclick(box["x"] + 265, box["y"] + 36 + 18)  # the name
     editor.fill(hostile)
@@ -124,5 +104,5 @@ def test_what_is_typed_into_the_table_is_kept_and_markup_in_it_is_only_text(serv
     until(page, lambda: store.runs.get(run).name == hostile, "the name in the store")
     expect(page.get_by_test_id("stMultiSelect").first).to_contain_text(hostile)
     for look in ("curves", "differences", "groups", "parallel", "pareto"):
-        visitor.open(f"{server.url}/runs?runs={run}&look={look}")
+        visitor.open(f"{still_server.url}/runs?runs={run}&look={look}")
         assert page.locator("img[src=x]").count() == 0

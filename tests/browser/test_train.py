@@ -123,14 +123,14 @@ def test_zoom_survives_new_points_a_rerun_and_a_change_of_theme(server: Server, 
 
 
 def test_a_long_run_is_thinned_grows_in_place_and_says_where_there_is_no_number(
-    fresh_server: Server, visitor: Visitor
+    still_server: Server, visitor: Visitor
 ) -> None:
-    bench = Bench(Lab(Settings.from_env({"LAB_HOME": str(fresh_server.home)})))
-    run = bench.start()  # before the first visit starts a worker that would take it
+    bench = Bench(Lab(Settings.from_env({"LAB_HOME": str(still_server.home)})))
+    run = bench.start(DIGITS_CONFIG.replace(seed=101))
     losses = np.linspace(2.3, 0.1, 7000)
     losses[5000:5010] = np.nan
     bench.write(run, series("batch/loss", losses), series("batch/accuracy", 1 - losses / 2.5))
-    visitor.open(f"{fresh_server.url}/train?run={run.id}")
+    visitor.open(f"{still_server.url}/train?run={run.id}")
     words = visitor.page.locator(".cl-newest")
     expect(words).to_contain_text("of 7,000 points shown")
     assert _points(visitor) <= 2010
@@ -158,17 +158,17 @@ def _layout(visitor: Visitor, path: str) -> Any:
 
 
 def test_a_diverged_run_leaves_the_chart_with_a_mark_and_a_switch_shows_all_of_it(
-    fresh_server: Server, visitor: Visitor
+    still_server: Server, visitor: Visitor
 ) -> None:
-    bench = Bench(Lab(Settings.from_env({"LAB_HOME": str(fresh_server.home)})))
-    run = bench.start()
+    bench = Bench(Lab(Settings.from_env({"LAB_HOME": str(still_server.home)})))
+    run = bench.start(DIGITS_CONFIG.replace(seed=102))
     loss = np.concatenate([np.linspace(2.3, 2.0, 120), np.full(80, 2.5e12)])
     start = [
         series(name, np.array(values), first=0, every=100)
         for name, values in (("val/loss", [2.31, 2.0]), ("val/accuracy", [0.102, 0.3]))
     ]
     bench.write(run, series("batch/loss", loss), series("batch/accuracy", np.full(200, 0.69)), *start)
-    visitor.open(f"{fresh_server.url}/train?run={run.id}")
+    visitor.open(f"{still_server.url}/train?run={run.id}")
     remarks = visitor.page.locator(".cl-remarks")
     expect(remarks).to_have_text("The training loss leaves the chart at step 121: 2.5T.", timeout=20_000)
     low, high = _layout(visitor, "yaxis.range")
@@ -197,15 +197,15 @@ def test_a_diverged_run_leaves_the_chart_with_a_mark_and_a_switch_shows_all_of_i
 
 
 def test_a_schedule_is_a_curve_and_points_of_an_older_release_are_dots_with_a_note(
-    fresh_server: Server, visitor: Visitor
+    still_server: Server, visitor: Visitor
 ) -> None:
-    bench = Bench(Lab(Settings.from_env({"LAB_HOME": str(fresh_server.home)})))
+    bench = Bench(Lab(Settings.from_env({"LAB_HOME": str(still_server.home)})))
     config = DIGITS_CONFIG.replace(schedule="one-cycle", lr=0.5)
     run = bench.start(config)
     loss, rates = np.full(40, 1.0), np.concatenate([np.linspace(0.02, 0.5, 12), np.linspace(0.5, 0.01, 28)])
     bench.write(run, series("batch/loss", loss), series("lr", rates))
     bench.finish(run)
-    visitor.open(f"{fresh_server.url}/train?run={run.id}")
+    visitor.open(f"{still_server.url}/train?run={run.id}")
     expect(visitor.page.locator(".cl-newest")).to_contain_text("Step 40", timeout=20_000)  # written after the charts
     expect(visitor.page.locator("[data-chart=lr]")).to_be_visible()
     curve = _trace(visitor, "lr", "learning rate")
@@ -216,7 +216,7 @@ def test_a_schedule_is_a_curve_and_points_of_an_older_release_are_dots_with_a_no
     old = bench.start(config.replace(seed=1))
     bench.write(old, series("batch/loss", loss), series("lr", np.array([0.3, 0.01]), first=20, every=20))
     bench.finish(old)
-    visitor.open(f"{fresh_server.url}/train?run={old.id}")
+    visitor.open(f"{still_server.url}/train?run={old.id}")
     expect(visitor.page.locator(".cl-newest")).to_contain_text("Step 40", timeout=20_000)
     expect(visitor.page.locator(".cl-remarks")).to_contain_text("recorded once an epoch")
     assert _trace(visitor, "lr", "learning rate")["mode"] == "markers"

@@ -18,8 +18,8 @@ _WIDTHS = "(r => [r.scrollWidth, r.clientWidth])(document.documentElement)"
 
 
 @pytest.mark.browser
-def test_unbroken_names_do_not_widen_a_page(server: Server, visitor: Visitor) -> None:
-    lab = Lab(Settings.from_env({"LAB_HOME": str(server.home)}))
+def test_unbroken_names_do_not_widen_a_page(still_server: Server, visitor: Visitor) -> None:
+    lab = Lab(Settings.from_env({"LAB_HOME": str(still_server.home)}))
     curve = Series("batch/loss", np.arange(1, 9), np.linspace(2.0, 1.0, 8), np.linspace(0.1, 0.8, 8))
     now = time.time()
     runs = lab.store.imports.insert(
@@ -58,7 +58,7 @@ def test_unbroken_names_do_not_widen_a_page(server: Server, visitor: Visitor) ->
                 f"inside?run={runs[0].id}",
                 "draw",
             ):
-                visitor.open(f"{server.url}/{address}")
+                visitor.open(f"{still_server.url}/{address}")
                 content, window = visitor.page.evaluate(_WIDTHS)
                 assert content <= window, f"{address} at {width} px"
     finally:

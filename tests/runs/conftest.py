@@ -5,6 +5,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -41,9 +42,9 @@ def postgres_url() -> Iterator[str]:
         yield server.url
 
 
-@pytest.fixture
-def postgres_store(postgres_url: str) -> Iterator[str]:
-    """Return the address of an empty store on Postgres: a schema of its own, dropped afterwards."""
+@contextmanager
+def postgres_schema(postgres_url: str) -> Iterator[str]:
+    """Give the address of an empty store on Postgres: a schema of its own, dropped afterwards."""
     schema = f"test_{secrets.token_hex(6)}"
     admin = create_engine(postgres_url)
     with admin.begin() as connection:
@@ -52,6 +53,33 @@ def postgres_store(postgres_url: str) -> Iterator[str]:
     with admin.begin() as connection:
         connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
     admin.dispose()
+
+
+@pytest.fixture
+def postgres_store(postgres_url: str) -> Iterator[str]:
+    """Return the address of an empty store on Postgres."""
+    with postgres_schema(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def shared_clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def shared_store(
+    request: pytest.FixtureRequest, shared_clock: Clock, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunStore]:
+    """Return a store of every kind for all tests of a file, which fill it once and then only read."""
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            url = f"sqlite:///{tmp_path_factory.mktemp('shared') / 'home' / 'lab.db'}"
+        else:
+            url = stack.enter_context(postgres_schema(request.getfixturevalue("postgres_url")))
+        opened = RunStore.open(url, clock=shared_clock)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -18,12 +18,13 @@ CONFIGS = {
 }
 
 
-@pytest.fixture
-def four(store: RunStore, me: Owner, clock: Clock) -> RunStore:
+@pytest.fixture(scope="module")
+def four(shared_store: RunStore, shared_clock: Clock) -> RunStore:
     """Four runs, of which the first two have finished with accuracies 0.9 and 0.5 and the third is running."""
+    store, me = shared_store, Owner.of_this_process()
     tags = {"one": ["report-d", "best"], "two": ["report-c"], "three 100%": [], "four_x": ["report-dx"]}
     for name, config in CONFIGS.items():
-        clock.now += 1
+        shared_clock.now += 1
         run, _ = store.queue.submit(config, fingerprint=name, family=name, name=name, tags=tags[name])
         if name == "one":
             store.edits.set_pinned(run.id, True)
