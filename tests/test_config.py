@@ -268,3 +268,22 @@ def test_the_engine_that_computed_a_run_is_part_of_its_digest(monkeypatch: pytes
 def test_no_setting_takes_what_is_not_finite(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"{name} is (-?inf|nan), but it must be"):
         RunConfig(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "x" * 5_000},
+        {"epochs": "9" * 5_000},
+        {"lr": ["0.1"] * 5_000},
+        {"seed": {"a" * 5_000: 1}},
+        {"x" * 5_000: 1},
+        {"schema": "1" * 5_000},
+    ],
+    ids=lambda changes: next(iter(changes))[:10],
+)
+def test_a_refusal_repeats_only_the_beginning_of_what_was_given(changes: dict[str, object]) -> None:
+    with pytest.raises(ConfigError) as refused:
+        RunConfig.from_dict(changes)
+    assert len(str(refused.value)) < 400
+    assert "..." in str(refused.value)

@@ -72,7 +72,7 @@ class FieldSpec:
         checked = self._typed(value)
         if self.choices and checked not in self.choices:
             raise ConfigError(
-                f"{self.name} is {checked!r}, which is not one of its values. {near_miss(str(checked), self.choices)}",
+                f"{self.name} is {shown(checked)}, which is not one of its values. {near_miss(str(checked), self.choices)}",
                 field=self.name,
             )
         if self.kind in (int, float):

@@ -368,3 +368,11 @@ def test_a_loss_falls_where_its_first_and_last_tenth_differ_by_more_than_three_s
 def test_a_loss_that_did_not_move_is_compared_with_guessing_where_it_is_near_it(level: float, words: str) -> None:
     (finding,) = judge(RunConfig(lr=1e-6), flat(level))
     assert words in finding.message
+
+
+def test_a_run_without_held_out_images_is_judged_by_its_training_images() -> None:
+    shares, even = np.full(6, 0.1), np.full(6, LOG_10)
+    curves = batches(np.full(6 * PER_EPOCH, LOG_10)) | epochs(train_loss=even, train_accuracy=shares)
+    finding = judge(RunConfig(optimizer="sgd", lr=1e-5, val_fraction=0.0), curves)[0]
+    assert finding.code == "at-chance"
+    assert finding.message.startswith("No better than guessing: 10.00 % of the training images are right after epoch 6")

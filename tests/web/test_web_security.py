@@ -63,13 +63,40 @@ def test_a_foreign_host_header_gets_403_on_every_path(client: Client, path: str)
     assert "server.allowedHosts" in answer.text
 
 
+SECURITY_HEADERS = {
+    "x-frame-options": "SAMEORIGIN",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "content-security-policy": content_security_policy("localhost:8501"),
+}
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/api/runs/abc/points", "/none"])
 def test_every_answer_carries_the_security_headers(client: Client, path: str) -> None:
     headers = client.get(path).headers
-    assert headers["x-frame-options"] == "SAMEORIGIN"
-    assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
-    assert "frame-ancestors 'self'" in headers["content-security-policy"]
+    assert {name: headers.get(name) for name in SECURITY_HEADERS} == SECURITY_HEADERS
+
+
+def test_the_policy_allows_this_and_nothing_else() -> None:
+    policy = dict(part.split(" ", 1) for part in content_security_policy("localhost:8501").split("; "))
+    scripts = policy.pop("script-src").split()
+    assert scripts[:2] == ["'self'", "blob:"]
+    assert all(one.startswith("'sha256-") for one in scripts[2:])
+    assert policy == {
+        "default-src": "'self'",
+        "style-src": "'self' 'unsafe-inline'",
+        "img-src": "'self' data: blob:",
+        "font-src": "'self' data:",
+        "connect-src": "'self' data: blob: ws://localhost:8501 wss://localhost:8501",
+        "worker-src": "'self' blob:",
+        "media-src": "'self' data: blob:",
+        "object-src": "'none'",
+        "base-uri": "'self'",
+        "form-action": "'self'",
+        "frame-ancestors": "'self'",
+    }
 
 
 def test_the_policy_names_this_host_for_the_websocket_and_allows_no_eval_and_no_foreign_script() -> None:
