@@ -54,18 +54,19 @@ class Shade(NamedTuple):
 def parallel_info(runs: Sequence[RunRecord]) -> tuple[Axis, ...]:
     """Return the axes: settings that differ, in the order of the form, then results that are known."""
     axes = [
-        _axis(FIELDS[name].label, [setting_text(value) for value in values], name)
+        axis_of(FIELDS[name].label, [setting_text(value) for value in values], name)
         for name, values in differing_settings(runs).items()
     ]
     results = {m.result_key: m.title.capitalize() for m in list_results() if m.quantity == ACCURACY}
     for key, title in {"seconds": "Seconds", **results}.items():
         values = [result_of(run, key) for run in runs]
         if any(value is not None for value in values):
-            axes.append(_axis(title, values, key))
+            axes.append(axis_of(title, values, key))
     return tuple(axes)
 
 
-def _axis(title: str, values: Sequence[Any], key: str) -> Axis:
+def axis_of(title: str, values: Sequence[Any], key: str) -> Axis:
+    """Return the axis of one setting or result. values: of each run, None where it has none; key: its name."""
     texts = tuple("–" if value is None else _text(value, key) for value in values)
     if any(isinstance(value, str) for value in values):
         return _text_axis(title, texts)
@@ -114,7 +115,7 @@ def shade_info(runs: Sequence[RunRecord], key: str, *, dark: bool = False) -> Sh
     """Return each run's colour by its result `key`, one of `list_results()`: from the lowest to the highest."""
     scale = _SCALE_DARK if dark else _SCALE_LIGHT
     values = [result_of(run, key) for run in runs]
-    axis = _axis(list_result_titles()[key].capitalize(), values, key)
+    axis = axis_of(list_result_titles()[key].capitalize(), values, key)
     colours = tuple(_NO_RESULT if math.isnan(place) else _blend(scale, place) for place in axis.positions)
     known = [float(value) for value in values if isinstance(value, (int, float)) and math.isfinite(value)]
     ends = (
@@ -169,25 +170,26 @@ def parallel_figure(
         )
     if shade is not None and shade.ends is not None:
         figure.add_trace(_scale_bar(shade))
-    titles = [f"{axis.title} (log)" if axis.log else axis.title for axis in axes]
-    figure.update_layout(
-        layout(
-            height=height,
-            dark=dark,
-            xaxis={
-                "tickvals": list(range(len(axes))),
-                "ticktext": titles,
-                "showgrid": True,
-                "side": "top",
-                "range": [-0.35, len(axes) - 0.45],
-            },
-            yaxis={"visible": False, "range": [-0.08, 1.08]},
-            hovermode="closest",
-            annotations=[_tick(at, place, text) for at, axis in enumerate(axes) for place, text in axis.ticks],
-            margin={"t": 60, "l": 60, "r": 44},
-        )
-    )
+    figure.update_layout(layout(height=height, dark=dark, **axes_layout(axes)))
     return figure
+
+
+def axes_layout(axes: Sequence[Axis]) -> dict[str, Any]:
+    """Return Plotly's description of the axes, to be completed by `layout`."""
+    titles = [f"{axis.title} (log)" if axis.log else axis.title for axis in axes]
+    return {
+        "xaxis": {
+            "tickvals": list(range(len(axes))),
+            "ticktext": titles,
+            "showgrid": True,
+            "side": "top",
+            "range": [-0.35, len(axes) - 0.45],
+        },
+        "yaxis": {"visible": False, "range": [-0.08, 1.08]},
+        "hovermode": "closest",
+        "annotations": [_tick(at, place, text) for at, axis in enumerate(axes) for place, text in axis.ticks],
+        "margin": {"t": 60, "l": 60, "r": 44},
+    }
 
 
 def _scale_bar(shade: Shade) -> go.Scatter:

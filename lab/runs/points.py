@@ -1,7 +1,11 @@
 """Curves of runs: written by their owners in short transactions, read whole, in part or sampled."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+import numpy as np
+from sqlalchemy import select
 
 from lab.runs import sums
 from lab.runs.context import StoreContext
@@ -10,6 +14,8 @@ from lab.runs.point_rows import as_series, checked_columns, known_series, read_c
 from lab.runs.records import RunRequest, Series
 from lab.runs.row_changes import change_row, held_row, sound_row
 from lab.runs.row_values import progress_values
+from lab.runs.schema import points as points_table
+from lab.runs.schema import runs as runs_table
 
 
 class Points:
@@ -74,3 +80,21 @@ class Points:
                 if one in last
             }
         return {name: as_series(name, table_N3) for name, table_N3 in tables.items()}
+
+    def read_across(self, runs: Iterable[str], series: str) -> dict[str, Series]:
+        """Return one curve of many runs by run, in step order; runs that do not have it are left out.
+
+        For short curves, such as one value an epoch: it is one statement. Checksums are not compared: `verify` does that.
+        """
+        with self.context.database.read() as connection:
+            number = known_series(connection, [series]).get(series)
+            query = (
+                select(runs_table.c.id, points_table.c.step, points_table.c.value, points_table.c.time_s)
+                .join(runs_table, runs_table.c.number == points_table.c.run)
+                .where(points_table.c.series == number, runs_table.c.id.in_(list(runs)))
+                .order_by(points_table.c.run, points_table.c.step)
+            )
+            rows: dict[str, list[tuple[float, float, float]]] = {}
+            for row in connection.execute(query):
+                rows.setdefault(row.id, []).append((row.step, math.nan if row.value is None else row.value, row.time_s))
+        return {run: as_series(series, np.array(table, dtype=np.float64)) for run, table in rows.items()}

@@ -90,7 +90,7 @@ def trial_values(trial: TrialRecord) -> dict[str, Any]:
         "run": trial.run,
         "params": dict(trial.params),
         "rung": trial.rung,
-        "measured": [[one.epoch, one.val_loss, one.val_accuracy] for one in trial.values],
+        "measured": [[one.epoch, one.val_loss, one.val_accuracy, one.spent_s] for one in trial.values],
         "settled": trial.state,
         "decision": trial.decision,
         "source": trial.source,
@@ -117,7 +117,7 @@ def found_trial(row: Row[Any], spec: SweepSpec, *, moment: Moment, copy: bool) -
             run=row.run,
             params=decoded(row.params),
             rung=row.rung,
-            values=tuple(Measured(int(epoch), float(loss), float(acc)) for epoch, loss, acc in decoded(row.measured)),
+            values=tuple(Measured(int(epoch), *map(float, numbers)) for epoch, *numbers in decoded(row.measured)),
             decision=row.decision,
             source=Source(row.source),
             retries=row.retries,
@@ -134,11 +134,16 @@ def found_trial(row: Row[Any], spec: SweepSpec, *, moment: Moment, copy: bool) -
         return FoundTrial(lost, TrialState.FAILED)
 
 
-def with_values(one: FoundTrial, values: Sequence[Measured], spec: SweepSpec) -> FoundTrial:
-    """Return a trial with what was measured since; at its rung, it is paused there."""
-    if tuple(values) == one.trial.values:
+def with_values(one: FoundTrial, values: Sequence[Measured], spec: SweepSpec, *, spent_s: float) -> FoundTrial:
+    """Return a trial with what was measured since; at its rung, it is paused there.
+
+    spent_s: seconds of computing that the sweep has spent by now.
+    """
+    before = {value.epoch: value.spent_s for value in one.trial.values}
+    now = tuple(replace(value, spent_s=before.get(value.epoch, spent_s)) for value in values)
+    if repr(now) == repr(one.trial.values):  # in which NaN is equal to NaN
         return one
-    trial = replace(one.trial, values=tuple(values))
+    trial = replace(one.trial, values=now)
     return replace(one, trial=replace(trial, state=at_rung(trial, spec)), changed=True)
 
 

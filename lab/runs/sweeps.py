@@ -128,8 +128,10 @@ class StoredSweeps:
                 found.append(found_trial(one, record.spec, moment=moment, copy=bool(one.run) and one.run in seen))
                 seen.add(one.run)
             values = self._measure(connection, record.spec, [one for one in found if _needs_values(one, record.spec)])
+        spent_s = sum(one.trial.seconds for one in found)
         return record, tuple(
-            with_values(one, values[one.trial.run], record.spec) if one.trial.run in values else one for one in found
+            with_values(one, values[one.trial.run], record.spec, spent_s=spent_s) if one.trial.run in values else one
+            for one in found
         )
 
     def measure(self, spec: SweepSpec, of: Iterable[TrialRecord]) -> dict[str, tuple[Measured, ...]]:

@@ -31,7 +31,7 @@ _OF_TRIAL = 7_919  # a prime: the seeds of one sweep's trials are apart from tho
 
 def ask(spec: SweepSpec, trials: Sequence[TrialRecord], number: int) -> dict[str, Any]:
     """Return the parameters of the trial with this number, as TPE or GP suggest them after the trials so far."""
-    with _quiet():
+    with quiet():
         study = optuna.create_study(sampler=_sampler(spec, number))
         study.add_trials(history(spec, trials))
         trial = study.ask()
@@ -146,7 +146,7 @@ def distributions(space: Space, params: Mapping[str, Any]) -> dict[str, BaseDist
 
 def _distribution(parameter: Parameter) -> BaseDistribution:
     if parameter.values:
-        return CategoricalDistribution([_word(value) for value in parameter.values])
+        return CategoricalDistribution([word(value) for value in parameter.values])
     low, high = parameter.bounds
     if parameter.whole:
         return IntDistribution(int(low), int(high), log=parameter.log, step=int(parameter.step or 1))
@@ -155,7 +155,7 @@ def _distribution(parameter: Parameter) -> BaseDistribution:
 
 def _suggest(trial: Trial, parameter: Parameter) -> Any:
     if parameter.values:
-        words = [_word(value) for value in parameter.values]
+        words = [word(value) for value in parameter.values]
         return parameter.values[words.index(trial.suggest_categorical(parameter.name, words))]
     low, high = parameter.bounds
     if parameter.whole:
@@ -169,10 +169,10 @@ def _plain(space: Space, params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]
     for parameter in space:
         if parameter.name in params:
             value = params[parameter.name]
-            yield parameter.name, _word(value) if parameter.values else value
+            yield parameter.name, word(value) if parameter.values else value
 
 
-def _word(value: Any) -> Any:
+def word(value: Any) -> Any:
     """Return a choice as Optuna stores it: options of a network, which are a mapping, as text."""
     return str(value) if isinstance(value, dict) else value
 
@@ -185,7 +185,7 @@ def _sampler(spec: SweepSpec, number: int) -> BaseSampler:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep Optuna's log lines and its warnings that an argument is experimental to itself."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)

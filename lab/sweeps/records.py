@@ -8,6 +8,8 @@ from typing import Any
 
 from lab.sweeps.spec import SweepSpec
 
+LEAST_TRIALS = 8  # below which importances are chance
+
 
 class SweepState(StrEnum):
     """Life of a sweep. Paused and stopped ones go on when asked to; a finished one when it is extended."""
@@ -47,11 +49,15 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the validation set gave after an epoch; NaN where the run diverged."""
+    """What the validation set gave after an epoch; NaN where the run diverged.
+
+    spent_s: seconds of computing that the sweep had spent when it took this down, NaN where that is not known.
+    """
 
     epoch: int
     val_loss: float
     val_accuracy: float
+    spent_s: float = field(default=math.nan, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +122,15 @@ class SweepRecord:
         if self.spec is None:
             raise ValueError(self.problem)
         return self.spec
+
+
+@dataclass(frozen=True, slots=True)
+class Importance:
+    """share: of all settings' importance, in [0, 1]. n: trials from which it was computed (`lab.sweeps.importance`)."""
+
+    name: str
+    share: float
+    n: int
 
 
 @dataclass(frozen=True, slots=True)

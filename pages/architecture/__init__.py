@@ -6,7 +6,7 @@ PAGE = PageSpec(
     name="architecture",
     title="Architecture",
     icon=":material/account_tree:",
-    order=4,
+    order=5,
     section="Understand",
     teaser="Layers, shapes, parameters and receptive fields.",
 )

@@ -6,7 +6,7 @@ PAGE = PageSpec(
     name="draw",
     title="Draw",
     icon=":material/draw:",
-    order=6,
+    order=7,
     section="Understand",
     teaser="Sketch a digit: trained networks answer at once and show why.",
 )

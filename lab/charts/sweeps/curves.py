@@ -1,0 +1,117 @@
+"""Every trial's validation curve, with the rungs as upright lines: where it was paused, and which ones went on."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from lab.charts.style import layout
+from lab.charts.sweeps.scores import Score, objective_title, shade, shade_numbers, value_axis
+from lab.sweeps.records import TrialRecord, TrialState, objective
+from lab.sweeps.spec import SweepSpec
+
+Point = tuple[float, float]  # epoch, and the validation loss (or error) after it
+_FEW = 20  # epochs up to which each has a tick
+_LIVE = {False: "#c75000", True: "#f2a33a"}
+
+
+class Curve(NamedTuple):
+    """One trial's curve. score: what it is compared by at its end so far."""
+
+    trial: TrialRecord
+    points: tuple[Point, ...]
+    score: Score
+
+
+def curve_info(
+    spec: SweepSpec, trials: Sequence[TrialRecord], between: Mapping[str, Sequence[Point]] | None = None
+) -> tuple[Curve, ...]:
+    """Return the curves of the trials that have a point.
+
+    between: by run, points of epochs beside the rungs, where they are known. Values that are not finite are left out.
+    """
+    found = []
+    for trial in trials:
+        if trial.state is TrialState.COPY:
+            continue
+        known = dict((between or {}).get(trial.run, ()))
+        known |= {float(one.epoch): objective(spec, one) for one in trial.values}
+        points = tuple((epoch, value) for epoch, value in sorted(known.items()) if math.isfinite(value))
+        if points:
+            epoch, value = points[-1]
+            found.append(Curve(trial, points, Score(trial, int(epoch), value)))
+    return tuple(found)
+
+
+def curves_figure(curves: Sequence[Curve], spec: SweepSpec, *, dark: bool = False, height: int = 400) -> go.Figure:
+    """Draw the curves, the best ones strongest, the one in training in a colour of its own, and the rungs."""
+    figure = go.Figure()
+    live = [curve for curve in curves if curve.trial.state.live]
+    rest = [curve for curve in curves if not curve.trial.state.live]
+    shades = shade_numbers([curve.score for curve in rest])
+    for number in sorted(set(shades)):
+        group = [curve for curve, own in zip(rest, shades, strict=True) if own == number]
+        figure.add_trace(_lines(group, shade(number, dark=dark), "trials"))
+    if live:
+        figure.add_trace(_lines(live, _LIVE[dark], "in training"))
+    rungs = spec.rungs({})[:-1] if spec.halving else ()
+    grey = "#8792a0"
+    for epoch in rungs:
+        figure.add_vline(x=epoch, line={"color": grey, "width": 1, "dash": "dot"})
+        figure.add_annotation(
+            x=epoch, y=1, yref="paper", yanchor="bottom", text=f"rung {epoch}", showarrow=False, font={"size": 11}
+        )
+    longest = max((spec.base.epochs, *(curve.points[-1][0] for curve in curves)))
+    figure.update_layout(
+        layout(
+            height=height,
+            dark=dark,
+            showlegend=False,
+            hovermode="closest",
+            xaxis={
+                "title": {"text": "Epoch"},
+                "range": [0, 1.03 * longest],
+                **({"dtick": 1} if longest <= _FEW else {}),
+            },
+            yaxis={
+                "title": {"text": objective_title(spec)},
+                **value_axis(value for c in curves for _, value in c.points),
+            },
+        )
+    )
+    return figure
+
+
+def _lines(curves: Sequence[Curve], colour: str, name: str) -> go.Scatter:
+    x: list[float | None] = []
+    y: list[float | None] = []
+    text: list[str] = []
+    for curve in curves:
+        for epoch, value in curve.points:
+            x.append(epoch)
+            y.append(value)
+            text.append(f"trial {curve.trial.number}, epoch {epoch:g}: {value:.4g}")
+        x.append(None)
+        y.append(None)
+        text.append("")
+    return go.Scatter(
+        x=x,
+        y=y,
+        text=text,
+        mode="lines+markers",
+        name=name,
+        line={"color": colour, "width": 1.6},
+        marker={"size": 5, "color": colour},
+        hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def curves_words(curves: Sequence[Curve], spec: SweepSpec) -> str:
+    """Return the figure in words."""
+    best = min((curve for curve in curves), key=lambda curve: curve.score.value)
+    rungs = ", ".join(map(str, spec.rungs({})))
+    return (
+        f"{objective_title(spec)} of {len(curves)} trials by epoch, measured after the epochs {rungs}; the lowest so far is "
+        f"{best.score.value:.4g} of trial {best.trial.number} after epoch {best.score.epoch}"
+    )

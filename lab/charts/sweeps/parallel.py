@@ -1,0 +1,67 @@
+"""All trials over all settings: one line a trial, strong for the best, from axis to axis to the result."""
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from lab.charts.parallel import Axis, axes_layout, axis_of
+from lab.charts.style import layout, plain_text
+from lab.charts.sweeps.scores import SHADES, Score, objective_title, shade, shade_numbers
+from lab.config import FIELDS
+from lab.sharing.comparison import setting_text
+from lab.sweeps.spec import SweepSpec
+
+
+def parallel_axes(scores: Sequence[Score], spec: SweepSpec) -> tuple[Axis, ...]:
+    """Return an axis for each setting that a trial has, in the order of the space, and one for the result."""
+    names = [parameter.name for parameter in spec.space]
+    names += sorted({name for score in scores for name in score.trial.params} - set(names))  # of earlier spaces
+    axes = [
+        axis_of(
+            FIELDS[name].label,
+            [setting_text(score.trial.params[name]) if name in score.trial.params else None for score in scores],
+            name,
+        )
+        for name in names
+    ]
+    return (*axes, axis_of(objective_title(spec), [score.value for score in scores], "val_loss"))
+
+
+def trials_figure(scores: Sequence[Score], axes: Sequence[Axis], *, dark: bool = False, height: int = 460) -> go.Figure:
+    """Draw one line a trial in the shade of its rank; one trace a shade, so that a thousand trials stay quick."""
+    figure = go.Figure()
+    shades = shade_numbers(scores)
+    for number in range(-1, SHADES):  # the best on top
+        members = [at for at, own in enumerate(shades) if own == number]
+        if members:
+            figure.add_trace(_lines(scores, axes, members, shade(number, dark=dark), width=1 + number / SHADES))
+    figure.update_layout(layout(height=height, dark=dark, showlegend=False, **axes_layout(axes)))
+    return figure
+
+
+def _lines(
+    scores: Sequence[Score], axes: Sequence[Axis], members: Sequence[int], colour: str, *, width: float
+) -> go.Scatter:
+    x: list[float | None] = []
+    y: list[float | None] = []
+    text: list[str] = []
+    for at in members:
+        for place, axis in enumerate(axes):
+            if not math.isfinite(axis.positions[at]):  # a setting that the trial does not have: the line goes past it
+                continue
+            x.append(place)
+            y.append(axis.positions[at])
+            text.append(plain_text(f"trial {scores[at].trial.number} · {axis.title}: {axis.texts[at]}"))
+        x.append(None)
+        y.append(None)
+        text.append("")
+    return go.Scatter(
+        x=x,
+        y=y,
+        text=text,
+        mode="lines+markers",
+        line={"color": colour, "width": max(1.0, width)},
+        marker={"size": 5, "color": colour},
+        hovertemplate="%{text}<extra></extra>",
+    )

@@ -1,0 +1,66 @@
+"""What trials are compared by at one rung, and the colours that show it: strong for the best, pale for the rest."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from lab.sweeps.halving import measured_at
+from lab.sweeps.records import TrialRecord, TrialState, objective
+from lab.sweeps.spec import SweepSpec
+
+SHADES = 8  # colours from the worst to the best: one trace each, however many trials there are
+_BEST = {False: (0, 90, 160), True: (112, 200, 255)}
+_WORST = {False: (205, 214, 224), True: (58, 70, 84)}
+_FAILED = {False: "#c0392b", True: "#ff8a80"}
+
+
+class Score(NamedTuple):
+    """One trial at one rung. value: its validation loss there, or 1 - accuracy (`objective`); infinite: it diverged."""
+
+    trial: TrialRecord
+    epoch: int
+    value: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether it can be drawn on an axis."""
+        return math.isfinite(self.value)
+
+
+def scores_at(spec: SweepSpec, trials: Sequence[TrialRecord], rung: int) -> tuple[Score, ...]:
+    """Return the trials that were measured at a rung (index from 0), in their order; copies are left out."""
+    found = []
+    for trial in trials:
+        measured = None if trial.state is TrialState.COPY else measured_at(spec, trial, rung)
+        if measured is not None:
+            found.append(Score(trial, measured.epoch, objective(spec, measured)))
+    return tuple(found)
+
+
+def shade_numbers(scores: Sequence[Score]) -> tuple[int, ...]:
+    """Return each score's shade by its rank: 0 for the worst eighth, `SHADES` - 1 for the best; -1 where it diverged."""
+    finite = sorted((score.value, at) for at, score in enumerate(scores) if score.finite)
+    shades = [-1] * len(scores)
+    for place, (_, at) in enumerate(finite):
+        shades[at] = SHADES - 1 - place * SHADES // len(finite)
+    return tuple(shades)
+
+
+def shade(number: int, *, dark: bool) -> str:
+    """Return the colour of a shade; -1 is that of trials that diverged."""
+    if number < 0:
+        return _FAILED[dark]
+    share = number / (SHADES - 1)
+    mixed = (round(a + (b - a) * share) for a, b in zip(_WORST[dark], _BEST[dark], strict=True))
+    return "#{:02x}{:02x}{:02x}".format(*mixed)
+
+
+def objective_title(spec: SweepSpec) -> str:
+    """Return what the y axis is called."""
+    return "Validation error" if spec.by_accuracy else "Validation loss"
+
+
+def value_axis(values: Iterable[float]) -> dict[str, Any]:
+    """Return Plotly's description of an axis for losses: logarithmic where all are positive, with a tick at 1, 2 and 5."""
+    positive = all(value > 0 for value in values)
+    return {"type": "log", "dtick": "D2"} if positive else {"type": "linear"}

@@ -1,0 +1,56 @@
+"""What the Sweeps page shows and remembers: which sweep, which picture, and the form of a new one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab.config import FIELDS
+from pages.state.codec import one_of, param, whole
+from pages.state.page_state import PageState
+
+LOOKS = {
+    "curves": "Curves",
+    "best": "Best so far",
+    "parallel": "Parallel",
+    "importance": "Importance",
+    "slices": "One setting",
+    "surface": "Two settings",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SweepsState:
+    """A sweep and how it is shown; then the form, field by field.
+
+    rung: the number (from 1) of the rung at which trials are compared. x, y: the two settings of "Two settings".
+    start: where the base settings come from. vary: names of settings. kind, low, high, log, values: of each setting.
+    more_trials, more_minutes: to extend by.
+    """
+
+    sweep: str = param("", str)
+    look: str = param("curves", one_of(LOOKS))
+    rung: int = param(1, whole(1, 99))
+    x: str = param("", one_of(FIELDS))
+    y: str = param("", one_of(FIELDS))
+    start: str = "form"
+    name: str = ""
+    vary: tuple[str, ...] = ("lr", "batch_size")
+    kind: Mapping[str, str] = field(default_factory=dict)
+    low: Mapping[str, Any] = field(default_factory=dict)
+    high: Mapping[str, Any] = field(default_factory=dict)
+    log: Mapping[str, bool] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    dataset: str = ""
+    arch: str = ""
+    epochs: int = 8
+    method: str = "tpe"
+    trials: int = 16
+    minutes: float = 0.0
+    halving: bool = True
+    factor: int = 4
+    first_epochs: int = 1
+    more_trials: int = 8
+    more_minutes: float = 0.0
+
+
+SWEEPS = PageState(SweepsState, key="sweeps")

@@ -1,0 +1,12 @@
+"""Sweeps: many runs over a space of settings, most of them paused early; what was tried, and what it shows."""
+
+from pages.registry import PageSpec
+
+PAGE = PageSpec(
+    name="sweeps",
+    title="Sweeps",
+    icon=":material/grain:",
+    order=4,
+    section="Experiment",
+    teaser="Search learning rate, batch size and more in one action; weak trials are paused early.",
+)

@@ -1,0 +1,236 @@
+"""The form of a new sweep: a base, the settings to vary with their ranges, and how much of it is trained."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from lab.architectures.registry import list_architectures
+from lab.config import FIELDS, RunConfig
+from lab.data.registry import choose_dataset
+from lab.errors import ConfigError
+from lab.presets import list_presets
+from lab.sweeps.space import SWEEPABLE
+from lab.sweeps.spec import METHOD_TITLES, SweepSpec, read_spec
+from lab.sweeps.usual_ranges import usual_range
+from pages.cache.lab import get_lab
+from pages.markdown import plain
+from pages.state.keys import element
+from pages.state.sweeps import SWEEPS
+from pages.state.train import TRAIN, form_values
+from pages.sweeps.ladder import count_trials, estimate, ladder, seconds_of
+from pages.widgets.confirm import start_unless_long
+from pages.widgets.frame import show_errors
+from pages.widgets.runs import present_datasets
+
+_FORM = "form"  # the Train form as it stands
+_NOT_VARIED = frozenset({"arch_options", "init_from"})  # they have no list of values that a form could show
+_NUMBERS = (int, float)
+_LEAST_EPOCHS = 8  # of a fresh form: fewer leave no room for rungs
+
+
+def create_form() -> None:
+    """Draw the form; a press on the button creates the sweep and shows it."""
+    present = [spec.id for spec in present_datasets(get_lab().settings)]
+    with st.container(border=True):
+        base = _base(present)
+    with st.container(border=True):
+        space = _space()
+    left, right = st.columns([3, 2], gap="large")
+    with left, st.container(border=True):
+        effort = _effort()
+    with right, show_errors():
+        spec = _read(base, space, effort)
+        if spec is not None:
+            ladder(spec)
+            estimate(spec)
+        pressed = st.button(
+            "Start the sweep",
+            type="primary",
+            icon=":material/play_arrow:",
+            key=element("sweep-start"),
+            width="stretch",
+            disabled=spec is None or get_lab().settings.read_only,
+        )
+        if spec is not None:
+            start_unless_long(
+                "sweep",
+                pressed=pressed,
+                seconds=partial(seconds_of, spec),
+                act=partial(_create, spec),
+                runs=count_trials(spec) or 1,
+            )
+
+
+def _create(spec: SweepSpec) -> None:
+    lab = get_lab()
+    sweep = lab.sweeps.create(spec).sweep
+    lab.workers.ensure()
+    SWEEPS.change(sweep=sweep.id)
+    SWEEPS.show("sweep")
+    st.rerun()
+
+
+def _read(base: Mapping[str, Any], space: Mapping[str, Any], effort: Mapping[str, Any]) -> SweepSpec | None:
+    """Return what the form asks for, or say why it cannot be."""
+    try:
+        return read_spec({"name": SWEEPS.read().name, "base": base, "space": space, **effort})
+    except ConfigError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return None
+
+
+def _starts() -> dict[str, str]:
+    titles = {_FORM: "The Train form" if TRAIN.read().ready else "The default settings"}
+    return titles | {preset.id: preset.title for preset in list_presets()}
+
+
+def _base(present: list[str]) -> dict[str, Any]:
+    """Draw what all trials share, and return it."""
+    starts = _starts()
+    page = SWEEPS.read()
+    if not page.arch:
+        _take_start(present)
+    with st.grid(4, min_column_width=170):
+        st.selectbox(
+            "Settings from",
+            list(starts),
+            format_func=starts.__getitem__,
+            help="The settings that are not varied. What the Train form says is taken as it stands there.",
+            **SWEEPS.widget("start", then=lambda: _take_start(present)),
+        )
+        titles = {arch.id: arch.title for arch in list_architectures()}
+        st.selectbox("Network", list(titles), format_func=titles.__getitem__, **SWEEPS.widget("arch"))
+        known = {spec.id: spec.title for spec in present_datasets(get_lab().settings)}
+        st.selectbox("Data set", list(known), format_func=known.__getitem__, **SWEEPS.widget("dataset"))
+        st.number_input("Epochs", 1, 10_000, **SWEEPS.widget("epochs"))
+    page = SWEEPS.read()
+    return _settings_of(page.start) | {"arch": page.arch, "dataset": page.dataset, "epochs": page.epochs}
+
+
+def _settings_of(start: str) -> dict[str, Any]:
+    if start != _FORM:
+        return next(p for p in list_presets() if p.id == start).config().as_dict()
+    return {**RunConfig().as_dict(), **form_values()} if TRAIN.read().ready else RunConfig().as_dict()
+
+
+def _take_start(present: list[str]) -> None:
+    """Take network, data set and epochs over from where the base comes from."""
+    settings = _settings_of(SWEEPS.read().start)
+    dataset = settings["dataset"] if settings["dataset"] in present else choose_dataset(present).id
+    SWEEPS.change(arch=settings["arch"], dataset=dataset, epochs=max(_LEAST_EPOCHS, int(settings["epochs"])))
+
+
+def _space() -> dict[str, Any]:
+    """Draw what is varied, and return it as SPEC has it."""
+    offered = [name for name in SWEEPABLE if name not in _NOT_VARIED]
+    st.multiselect(
+        "Settings to vary",
+        offered,
+        format_func=lambda name: FIELDS[name].label,
+        placeholder="Choose at least one",
+        **SWEEPS.widget("vary"),
+    )
+    return {name: _parameter(name) for name in SWEEPS.read().vary}
+
+
+def _parameter(name: str) -> dict[str, Any]:
+    """Draw one setting's range or values, and return it as SPEC has it."""
+    spec, usual, page = FIELDS[name], usual_range(name), SWEEPS.read()
+    with st.container(horizontal=True, vertical_alignment="bottom", key=element("sweep-vary", name)):
+        st.markdown(f"**{plain(spec.label)}**", width=150)
+        ranged = spec.kind in _NUMBERS and not spec.choices
+        kind = "values"
+        if ranged:
+            kind = st.segmented_control(
+                f"How {spec.label.lower()} varies",
+                ["range", "values"],
+                required=True,
+                width="content",
+                label_visibility="collapsed",
+                **SWEEPS.widget("kind", item=name, default="values" if usual.values else "range"),
+            )
+        if kind == "values":
+            return {"values": _values(name)}
+        low, high = (usual.low, usual.high) if not usual.values else (min(usual.values), max(usual.values))
+        number = int if spec.kind is int else float
+        bounds: dict[str, Any] = {} if number is int else {"format": "%.6g", "step": _step(low)}
+        st.number_input("Lowest", width=140, **bounds, **SWEEPS.widget("low", item=name, default=number(low or 0)))
+        st.number_input("Highest", width=140, **bounds, **SWEEPS.widget("high", item=name, default=number(high or 0)))
+        st.toggle("Logarithmic", **SWEEPS.widget("log", item=name, default=usual.log))
+    page = SWEEPS.read()
+    log = page.log.get(name, usual.log)
+    found: dict[str, Any] = {
+        "low": number(page.low.get(name, low)),
+        "high": number(page.high.get(name, high)),
+    }
+    return {**found, "log": True} if log else found
+
+
+def _step(low: float | None) -> float:
+    return abs(low) if low else 0.01
+
+
+def _values(name: str) -> list[Any]:
+    spec, usual = FIELDS[name], usual_range(name)
+    if spec.choices:
+        st.multiselect(
+            "Values",
+            spec.choices,
+            format_func=spec.choice_title,
+            **SWEEPS.widget("values", item=name, default=tuple(usual.values)),
+        )
+        return list(SWEEPS.read().values.get(name, usual.values))
+    if spec.kind is bool:
+        st.caption("off and on")
+        return [False, True]
+    text = ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in usual.values)
+    st.text_input("Values, with commas between", **SWEEPS.widget("values", item=name, default=text))
+    return [_number(part, spec.kind) for part in str(SWEEPS.read().values.get(name, text)).split(",") if part.strip()]
+
+
+def _number(text: str, kind: type) -> Any:
+    """Return the number that a text is; anything else stays text, for the check to name."""
+    try:
+        return kind(text.strip())
+    except ValueError:
+        return text.strip()
+
+
+def _effort() -> dict[str, Any]:
+    """Draw how much is tried and how it is chosen, and return it as SPEC has it."""
+    st.text_input("Name", placeholder="sweep", **SWEEPS.widget("name"))
+    titles = {method.value: title for method, title in METHOD_TITLES.items()}
+    st.selectbox("Method", list(titles), format_func=titles.__getitem__, help=_METHOD_HELP, **SWEEPS.widget("method"))
+    with st.grid(2, min_column_width=150):
+        st.number_input("Trials", 1, 10_000, **SWEEPS.widget("trials"))
+        st.number_input(
+            "Minutes of computing",
+            0.0,
+            help="0: no limit. Only training counts, not the time in which the lab is off.",
+            **SWEEPS.widget("minutes"),
+        )
+    st.toggle("Pause weak trials early", help=_HALVING_HELP, **SWEEPS.widget("halving"))
+    page = SWEEPS.read()
+    if page.halving:
+        with st.grid(2, min_column_width=150):
+            st.number_input("First look after epoch", 1, 10_000, **SWEEPS.widget("first_epochs"))
+            st.number_input("One in … goes on", 2, 100, **SWEEPS.widget("factor"))
+    page = SWEEPS.read()
+    return {
+        "method": page.method,
+        "trials": None if page.method == "grid" else page.trials,
+        "minutes": page.minutes or None,
+        "halving": {"factor": page.factor, "first_epochs": page.first_epochs} if page.halving else None,
+    }
+
+
+_METHOD_HELP = (
+    "Random draws from the ranges. TPE and the Gaussian process learn from what was measured where to look next. A grid "
+    "tries every combination of values."
+)
+_HALVING_HELP = (
+    "Asynchronous successive halving: every trial is measured on the validation set after a few epochs and paused; the best "
+    "go on from there, with the same bits as if they had never stopped."
+)

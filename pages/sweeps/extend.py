@@ -1,0 +1,68 @@
+"""Going on with a sweep: more trials, more minutes, another space."""
+
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from lab.errors import LabError
+from lab.sweeps.records import SweepRecord
+from lab.sweeps.space import Parameter, read_space
+from pages.cache.lab import get_lab
+from pages.state.keys import element
+from pages.state.session import flash
+from pages.state.sweeps import SWEEPS
+
+
+def extend_box(sweep: SweepRecord, *, enabled: bool) -> None:
+    """Draw the button that opens the form, and the form."""
+    with st.popover("Extend or narrow", icon=":material/tune:", disabled=not enabled, key=element("sweep-extend")):
+        spec = sweep.asked
+        st.number_input("More trials", 0, 10_000, **SWEEPS.widget("more_trials"))
+        if spec.minutes:
+            st.number_input("More minutes of computing", 0.0, **SWEEPS.widget("more_minutes"))
+        st.caption("The ranges from now on. Trials outside of them stay as history.")
+        space = {parameter.name: _parameter(sweep, parameter) for parameter in spec.space}
+        st.button(
+            "Go on with this",
+            type="primary",
+            key=element("sweep-extend-now"),
+            on_click=partial(_extend, sweep, space),
+        )
+
+
+def _parameter(sweep: SweepRecord, parameter: Parameter) -> dict[str, Any]:
+    """Draw one setting's range or values, and return it as SPEC has it."""
+    item = f"{sweep.id}.{parameter.name}"
+    given = parameter.as_dict()
+    if parameter.values:
+        st.multiselect(
+            parameter.spec.label,
+            parameter.values,
+            format_func=str,
+            **SWEEPS.widget("values", item=item, default=parameter.values),
+        )
+        return {**given, "values": list(SWEEPS.read().values.get(item, parameter.values))}
+    low, high = parameter.bounds
+    whole = parameter.whole
+    number = int if whole else float
+    rest: dict[str, Any] = {} if whole else {"format": "%.6g", "step": abs(low) or 0.01}
+    with st.container(horizontal=True):
+        st.number_input(f"{parameter.spec.label} from", **rest, **SWEEPS.widget("low", item=item, default=number(low)))
+        st.number_input("to", **rest, **SWEEPS.widget("high", item=item, default=number(high)))
+    page = SWEEPS.read()
+    return {**given, "low": number(page.low.get(item, low)), "high": number(page.high.get(item, high))}
+
+
+def _extend(sweep: SweepRecord, space: dict[str, Any]) -> None:
+    page, spec = SWEEPS.read(), sweep.asked
+    try:
+        wanted = read_space(space)
+        get_lab().sweeps.extend(
+            sweep.id,
+            trials=page.more_trials or None if spec.trials else None,
+            minutes=page.more_minutes or None if spec.minutes else None,
+            space=wanted if wanted != spec.space else None,
+        )
+    except LabError as error:
+        flash(str(error))

@@ -1,0 +1,81 @@
+"""What a sweep will train at most, as a ladder: how many trials reach which rung."""
+
+import html
+
+import streamlit as st
+
+from lab.errors import ConfigError
+from lab.formatting import format_duration, format_percent, plural
+from lab.sweeps.spec import Method, SweepSpec
+from pages.cache.runs import estimate_seconds
+from pages.cache.torch_import import warm_torch
+from pages.markdown import plain
+
+_STYLE = """<style>
+.ladder { display: grid; grid-template-columns: auto 1fr auto; gap: 4px 10px; align-items: center; font-size: 0.875rem; }
+.ladder i { display: block; height: 14px; border-radius: 3px; background: #2f86cf; min-width: 3px; }
+</style>"""
+
+
+def rung_counts(spec: SweepSpec, trials: int) -> tuple[tuple[int, int], ...]:
+    """Return (epoch, trials that reach it) of each rung; at least one trial reaches the end."""
+    rungs = spec.rungs({})
+    counts = [trials]
+    for _ in rungs[1:]:
+        factor = spec.halving.factor if spec.halving else 1
+        counts.append(max(1, counts[-1] // factor))
+    return tuple(zip(rungs, counts, strict=True))
+
+
+def epochs_needed(counts: tuple[tuple[int, int], ...]) -> int:
+    """Return the epochs that are trained for these counts: each trial goes on from its last rung."""
+    before = (0, *(epoch for epoch, _ in counts[:-1]))
+    return sum((epoch - last) * trials for last, (epoch, trials) in zip(before, counts, strict=True))
+
+
+def count_trials(spec: SweepSpec) -> int | None:
+    """Return how many trials are made at most, None where only the minutes end the sweep."""
+    whole = len(spec.space.grid(spec.base)) if spec.method == Method.GRID else None
+    return spec.trials if whole is None else min(whole, spec.trials or whole)
+
+
+def seconds_of(spec: SweepSpec) -> float:
+    """Return about how long the sweep computes, if every trial costs what its base does. Imports torch."""
+    trials = count_trials(spec)
+    if trials is None:
+        return spec.seconds
+    share = epochs_needed(rung_counts(spec, trials)) / spec.base.epochs
+    return min(spec.seconds, share * estimate_seconds(spec.base))
+
+
+def estimate(spec: SweepSpec) -> None:
+    """Say how long it takes on this machine, once torch is there to count it."""
+    if not warm_torch():
+        return
+    try:
+        st.caption(f"About {format_duration(seconds_of(spec))} of training on this machine.")
+    except ConfigError as error:
+        st.caption(plain(str(error)))
+
+
+def ladder(spec: SweepSpec) -> None:
+    """Draw the ladder with the number of epochs, beside those of training every trial to its end."""
+    trials = count_trials(spec)
+    if trials is None:
+        st.caption("As many trials as the minutes allow.")
+        return
+    counts = rung_counts(spec, trials)
+    rows = "".join(
+        f"<span>epoch {epoch}</span><i style='width:{100 * count / trials:.1f}%'></i><span>{plural(count, 'trial')}</span>"
+        for epoch, count in counts
+    )
+    st.html(f"{_STYLE}<div class='ladder' role='img' aria-label='{html.escape(_words(counts))}'>{rows}</div>")
+    need, full = epochs_needed(counts), trials * counts[-1][0]
+    if need < full:
+        st.caption(f"About {need:,} epochs instead of {full:,} ({format_percent(need / full, digits=0)}).")
+    else:
+        st.caption(f"{full:,} epochs.")
+
+
+def _words(counts: tuple[tuple[int, int], ...]) -> str:
+    return "; ".join(f"{plural(count, 'trial')} to epoch {epoch}" for epoch, count in counts)

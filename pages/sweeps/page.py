@@ -1,0 +1,66 @@
+"""Sweeps: the list, the form of a new one, and one sweep with its pictures. With `?sweep=` a link opens that sweep."""
+
+import streamlit as st
+
+from lab.errors import SweepNotFoundError
+from lab.formatting import plural
+from lab.sweeps.records import SweepRecord
+from pages.cache.lab import get_lab
+from pages.markdown import plain
+from pages.registry import page_path
+from pages.state.address import complain
+from pages.state.keys import element
+from pages.state.sweeps import SWEEPS
+from pages.sweeps.create import create_form
+from pages.sweeps.view import show_sweep, sweep_badge
+from pages.widgets.frame import page_frame, show_errors
+from pages.widgets.runs import format_ago
+
+_SHOWN = 50  # newest sweeps that are listed
+
+
+def main() -> None:
+    """Draw the sweep in the address, else the list and the form."""
+    SWEEPS.refuse_unknown()
+    asked = SWEEPS.text("sweep")
+    sweep, problem = _find(asked)
+    if sweep is not None:
+        show_sweep(sweep)
+        return
+    page_frame(
+        "Sweeps",
+        "Try many settings in one action. Weak trials are paused early, the best go on from where they stopped.",
+    )
+    if problem:
+        complain(problem)
+    with show_errors():
+        _list(get_lab().sweeps.list())
+        st.header("New sweep", anchor=False)
+        create_form()
+
+
+def _find(asked: str) -> tuple[SweepRecord | None, str]:
+    """Return the sweep of the address, or why there is none."""
+    if not asked:
+        return None, ""
+    try:
+        return get_lab().sweeps.resolve(asked), ""
+    except SweepNotFoundError as error:
+        return None, str(error)
+
+
+def _list(sweeps: tuple[SweepRecord, ...]) -> None:
+    for sweep in sweeps[:_SHOWN]:
+        with st.container(horizontal=True, vertical_alignment="center", key=element("sweep-line", sweep.id)):
+            st.page_link(page_path("sweeps"), label=plain(sweep.name or sweep.id), query_params={"sweep": sweep.id})
+            sweep_badge(sweep)
+            if sweep.problem:
+                st.caption(plain(sweep.problem))
+                continue
+            varied = ", ".join(parameter.spec.label.lower() for parameter in sweep.asked.space)
+            st.caption(plain(f"{varied} · {format_ago(sweep.created_at)}"), width="content")
+    if len(sweeps) > _SHOWN:
+        st.caption(f"The newest {_SHOWN} of {plural(len(sweeps), 'sweep')}; `python -m lab sweep list` has them all.")
+
+
+main()

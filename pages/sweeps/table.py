@@ -1,0 +1,75 @@
+"""The trials as a table: settings, what was measured, and why each is where it is."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from lab.config import FIELDS
+from lab.formatting import percent_number, plural
+from lab.sharing.comparison import setting_text
+from lab.sweeps.records import TrialRecord, TrialState
+from lab.sweeps.spec import SweepSpec
+
+_COLORS = {
+    TrialState.QUEUED: "gray",
+    TrialState.RUNNING: "blue",
+    TrialState.PAUSED: "orange",
+    TrialState.HELD: "orange",
+    TrialState.STOPPED: "gray",
+    TrialState.INTERRUPTED: "red",
+    TrialState.FINISHED: "green",
+    TrialState.FAILED: "red",
+    TrialState.COPY: "violet",
+}
+
+
+def trials_table(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
+    """Draw the table, the newest trial first."""
+    names = [parameter.name for parameter in spec.space]
+    names += sorted({name for trial in trials for name in trial.params} - set(names))
+    column = st.column_config
+    st.dataframe(
+        pd.DataFrame([_row(trial, names) for trial in reversed(trials)]),
+        hide_index=True,
+        width="stretch",
+        height=min(len(trials), 12) * 36 + 40,
+        row_height=36,
+        column_config={
+            "trial": column.NumberColumn("Trial", width="small"),
+            "state": column.MultiselectColumn(
+                "State", options=list(_COLORS), color=list(_COLORS.values()), width="small"
+            ),
+            **{name: FIELDS[name].label for name in names},
+            "epoch": column.NumberColumn("Epoch", help="The last epoch after which it was measured."),
+            "loss": column.NumberColumn("Validation loss", format="%.4g"),
+            "accuracy": column.NumberColumn("Validation", format="%.2f %%"),
+            "decision": column.TextColumn("Decision", width="large"),
+            "seconds": column.NumberColumn("Seconds", format="%.1f"),
+            "open": column.LinkColumn("Open", display_text="open"),
+        },
+        alt=f"Table of {plural(len(trials), 'trial')}: state, settings, what was measured, and the decision",
+    )
+
+
+def _row(trial: TrialRecord, names: Sequence[str]) -> dict[str, Any]:
+    last = trial.last
+    return {
+        "trial": trial.number,
+        "state": [str(trial.state)],
+        **{name: _text(trial.params.get(name)) for name in names},
+        "epoch": last.epoch if last else None,
+        "loss": last.val_loss if last else None,
+        "accuracy": percent_number(last.val_accuracy) if last else None,
+        "decision": trial.problem or trial.decision,
+        "seconds": trial.seconds or None,
+        "open": f"train?run={trial.run}" if trial.run else None,
+    }
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "–"
+    text = setting_text(value)
+    return f"{text:.4g}" if isinstance(text, float) else str(text)

@@ -1,0 +1,149 @@
+"""One sweep: how far it is, its best trial, what can be asked of it, its pictures and its trials."""
+
+import streamlit as st
+
+from lab.errors import LabError
+from lab.formatting import format_duration, format_loss, format_percent, plural
+from lab.service.sweeps import Best, SweepView
+from lab.sweeps.records import SweepRecord, SweepState, TrialState
+from lab.sweeps.spec import METHOD_TITLES, SweepSpec
+from pages.cache.lab import get_lab
+from pages.markdown import plain
+from pages.registry import page_path
+from pages.state.address import clear_address
+from pages.state.keys import element
+from pages.state.session import flash
+from pages.sweeps.extend import extend_box
+from pages.sweeps.pictures import pictures
+from pages.sweeps.table import trials_table
+from pages.widgets.frame import page_frame, show_errors
+from pages.widgets.runs import REFRESH_S
+
+_BADGES = {
+    SweepState.RUNNING: (":material/play_arrow:", "blue"),
+    SweepState.PAUSED: (":material/pause:", "orange"),
+    SweepState.STOPPED: (":material/stop:", "gray"),
+    SweepState.FINISHED: (":material/check:", "green"),
+}
+
+
+def sweep_badge(sweep: SweepRecord) -> None:
+    """Show how a sweep stands."""
+    icon, color = _BADGES[sweep.state]
+    st.badge(str(sweep.state), icon=icon, color=color)  # type: ignore[arg-type]
+
+
+def show_sweep(sweep: SweepRecord) -> None:
+    """Draw the whole view of a sweep, anew while it goes on."""
+    page_frame(sweep.name or "Sweep")
+    st.button(
+        "All sweeps", icon=":material/arrow_back:", key=element("sweep-back"), type="tertiary", on_click=clear_address
+    )
+    if sweep.problem:
+        st.error(plain(sweep.problem), icon=":material/heart_broken:")
+        return
+    every = REFRESH_S if sweep.state is SweepState.RUNNING else None
+    st.fragment(_body, run_every=every)(sweep.id, str(sweep.state))
+
+
+def _body(sweep_id: str, state: str) -> None:
+    lab = get_lab()
+    with show_errors():
+        shown = lab.sweeps.show(sweep_id)
+        if shown.sweep.problem or str(shown.sweep.state) != state:
+            st.rerun()  # another state has other buttons, and nothing to refresh
+        _head(shown.sweep)
+        _actions(shown.sweep)
+        _numbers(shown)
+        if shown.trials:
+            pictures(shown.sweep.asked, shown.trials)
+            trials_table(shown.sweep.asked, shown.trials)
+
+
+def _head(sweep: SweepRecord) -> None:
+    spec = sweep.asked
+    with st.container(horizontal=True, vertical_alignment="center"):
+        sweep_badge(sweep)
+        varied = ", ".join(parameter.spec.label.lower() for parameter in spec.space)
+        st.caption(plain(f"{METHOD_TITLES[spec.method]} over {varied}; {_basis(spec)}"), width="stretch")
+    if sweep.reason:
+        st.caption(plain(sweep.reason[:1].upper() + sweep.reason[1:] + "."))
+
+
+def _basis(spec: SweepSpec) -> str:
+    words = f"{spec.base.arch} on {spec.base.dataset}, {plural(spec.base.epochs, 'epoch')}"
+    if spec.halving:
+        rungs = ", ".join(map(str, spec.rungs({})))
+        words += f", measured after the epochs {rungs}"
+    return words
+
+
+def _actions(sweep: SweepRecord) -> None:
+    writable = not get_lab().settings.read_only
+    with st.container(horizontal=True, vertical_alignment="center", key=element("sweep-actions")):
+        if sweep.state is SweepState.RUNNING:
+            _button("Pause", ":material/pause:", sweep, "pause", enabled=writable)
+        if sweep.state in (SweepState.PAUSED, SweepState.STOPPED):
+            _button("Resume", ":material/play_arrow:", sweep, "resume", enabled=writable)
+        if sweep.state in (SweepState.RUNNING, SweepState.PAUSED):
+            _button("Stop", ":material/stop:", sweep, "stop", enabled=writable)
+        extend_box(sweep, enabled=writable)
+
+
+def _button(label: str, icon: str, sweep: SweepRecord, what: str, *, enabled: bool) -> None:
+    st.button(
+        label,
+        icon=icon,
+        key=element("sweep", what),
+        on_click=_ask,
+        args=(sweep.id, what),
+        disabled=not enabled,
+    )
+
+
+def _ask(sweep_id: str, what: str) -> None:
+    sweeps = get_lab().sweeps
+    try:
+        {"pause": sweeps.pause, "resume": sweeps.resume, "stop": sweeps.stop}[what](sweep_id)
+    except LabError as error:
+        flash(str(error))
+
+
+def _numbers(shown: SweepView) -> None:
+    spec, counts, trials = shown.sweep.asked, shown.counts, shown.trials
+    whole = sum(int(t.params.get("epochs", spec.base.epochs)) for t in trials if t.state is not TrialState.COPY)
+    with st.container(border=True), st.grid(4, min_column_width=165):
+        with st.container():
+            _best(shown.best)
+        states = (
+            (counts.finished, "to the end"),
+            (counts.running, "in training"),
+            (counts.queued, "queued"),
+            (counts.paused, "paused"),
+            (counts.failed, "failed"),
+            (counts.cached, "answered by earlier runs"),
+        )
+        words = ", ".join(f"{number} {word}" for number, word in states if number)
+        _metric("Trials", f"{len(trials)} of {spec.trials}" if spec.trials else str(len(trials)), words)
+        saved = 1 - shown.epochs / whole if whole else 0.0
+        less = f"{format_percent(saved, digits=0)} fewer than without pausing" if 0 < saved < 1 else ""
+        _metric("Epochs trained", f"{shown.epochs:,}", less)
+        budget = f"of {format_duration(spec.seconds)}" if spec.minutes else ""
+        _metric("Computing time", format_duration(shown.seconds), budget)
+
+
+def _metric(label: str, value: str, words: str) -> None:
+    st.metric(label, value, delta=words or None, delta_color="off", delta_arrow="off")
+
+
+def _best(best: Best | None) -> None:
+    if best is None:
+        _metric("Best validation accuracy", "–", "")
+        return
+    measured = best.measured
+    words = f"loss {format_loss(measured.val_loss)} after epoch {measured.epoch}"
+    _metric("Best validation accuracy", format_percent(measured.val_accuracy), words)
+    label, icon = f"Open trial {best.trial.number}", ":material/emoji_events:"
+    st.page_link(page_path("train"), label=label, icon=icon, query_params={"run": best.trial.run})
+    if best.test_accuracy is not None:
+        st.caption(f"Test accuracy, shown once, at the end: {format_percent(best.test_accuracy)}")

@@ -1,0 +1,178 @@
+"""The Sweeps page as Streamlit draws it: the form, a sweep with each of its pictures, and what is asked of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lab.errors import ConfigError
+from lab.sweeps.records import SweepState
+from lab.sweeps.space import SWEEPABLE
+from lab.sweeps.spec import SweepSpec
+from lab.sweeps.usual_ranges import usual_range
+from pages.state.sweeps import LOOKS, SWEEPS
+from pages.sweeps.ladder import count_trials, epochs_needed, rung_counts
+from tests.sweeps.sweep_runs import asked, sweep_through, work_through
+from tests.web.addresses import go_to, set_state
+from tests.web.web_data import Bench
+
+ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
+
+
+def open_page(**query: str) -> AppTest:
+    app = AppTest.from_file(str(ENTRY), default_timeout=60)
+    app.run()
+    for name, value in query.items():
+        app.query_params[name] = value
+    go_to(app, "sweeps").run()
+    assert not app.exception, [e.value for e in app.exception]
+    return app
+
+
+def metrics(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def pictures(app: AppTest) -> list[dict[str, Any]]:
+    shown = [json.loads(element.proto.json) for element in app.get("bidi_component") if element.proto.json]
+    return [data for data in shown if "figure" in data]
+
+
+@pytest.fixture
+def swept(bench: Bench) -> tuple[Bench, str]:
+    """Return a lab with a sweep that has ended: nine trials of two settings."""
+    space = {"lr": {"low": 1e-4, "high": 1e-1, "log": True}, "momentum": {"low": 0.0, "high": 0.9}}
+    base = {**asked().base.as_dict(), "optimizer": "sgd"}
+    view = sweep_through(bench.lab, asked(space=space, base=base, trials=9))
+    return bench, view.sweep.id
+
+
+def test_every_picture_of_a_sweep_is_drawn(swept: tuple[Bench, str]) -> None:
+    bench, sweep = swept
+    shown = bench.lab.sweeps.show(sweep)
+    figures = {look: len(pictures(open_page(sweep=sweep, look=look))) for look in LOOKS}
+    assert figures == {"curves": 1, "best": 1, "parallel": 1, "importance": 1, "slices": 2, "surface": 1}
+    app = open_page(sweep=sweep)
+    assert metrics(app)["Trials"] == "9 of 9"
+    assert metrics(app)["Epochs trained"] == str(shown.epochs)
+    assert shown.epochs < 9 * 4
+    (table,) = app.dataframe
+    assert list(table.value["trial"]) == list(range(9, 0, -1))
+    assert list(table.value["decision"]) == [trial.decision for trial in reversed(shown.trials)]
+
+
+def test_trials_are_compared_at_the_rung_in_the_address(swept: tuple[Bench, str]) -> None:
+    bench, sweep = swept
+    trials = bench.lab.sweeps.show(sweep).trials
+    for rung, epoch in ((1, 1), (2, 2), (3, 4)):
+        there = sum(any(value.epoch == epoch for value in trial.values) for trial in trials)
+        app = open_page(sweep=sweep, look="parallel", rung=str(rung))
+        assert f"n = {there} trial" in " ".join(caption.value for caption in app.caption)
+
+
+def test_an_unknown_sweep_is_named_and_the_list_shown(swept: tuple[Bench, str]) -> None:
+    app = open_page(sweep="deadbeef0000")
+    assert any("'deadbeef0000'" in error.value for error in app.error)
+    assert any(header.value == "New sweep" for header in app.header)
+
+
+def test_the_form_makes_the_sweep_that_it_describes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(bench.lab.workers), "ensure", lambda self: False)  # nothing is to be trained here
+    app = open_page()
+    app.multiselect(key="sweeps.vary").set_value(["lr", "optimizer"]).run()
+    app.number_input(key="sweeps.high.lr").set_value(0.02).run()
+    app.multiselect(key="sweeps.values.optimizer").set_value(["sgd", "adam"]).run()
+    app.number_input(key="sweeps.trials").set_value(5).run()
+    app.text_input(key="sweeps.name").set_value("rates").run()
+    app.button(key="sweep-start").click().run()
+    assert not app.exception, [e.value for e in app.exception]
+    (sweep,) = bench.lab.sweeps.list()
+    assert (sweep.name, sweep.asked.trials, sweep.state) == ("rates", 5, SweepState.RUNNING)
+    assert sweep.asked.space.as_dict() == {
+        "optimizer": {"values": ["sgd", "adam"]},
+        "lr": {"low": 1e-4, "high": 0.02, "log": True},
+    }
+    assert app.query_params["sweep"] in (sweep.id, [sweep.id])
+    assert [title.value for title in app.title] == ["rates"]
+
+
+def test_a_wrong_range_is_said_and_starts_nothing(bench: Bench) -> None:
+    app = open_page()
+    app.number_input(key="sweeps.low.lr").set_value(0.5).run()
+    assert any("low must be below high" in error.value for error in app.error)
+    assert app.button(key="sweep-start").disabled
+
+
+def test_words_among_numbers_are_named(bench: Bench) -> None:
+    app = open_page()
+    app.text_input(key="sweeps.values.batch_size").set_value("16, many").run()
+    assert any("many" in error.value for error in app.error)
+
+
+def test_pause_resume_and_stop_are_passed_on(bench: Bench) -> None:
+    sweep = bench.lab.sweeps.create(asked()).sweep.id
+    app = open_page(sweep=sweep)
+    app.button(key="sweep-pause").click().run()
+    assert bench.lab.sweeps.show(sweep).sweep.state is SweepState.PAUSED
+    app.button(key="sweep-resume").click().run()
+    assert bench.lab.sweeps.show(sweep).sweep.state is SweepState.RUNNING
+    app.button(key="sweep-stop").click().run()
+    assert bench.lab.sweeps.show(sweep).sweep.state is SweepState.STOPPED
+
+
+def test_a_sweep_is_extended_and_narrowed(swept: tuple[Bench, str]) -> None:
+    bench, sweep = swept
+    app = open_page(sweep=sweep)
+    app.number_input(key=f"sweeps.high.{sweep}.lr").set_value(0.01).run()
+    app.number_input(key="sweeps.more_trials").set_value(2).run()
+    app.button(key="sweep-extend-now").click().run()
+    assert not app.exception, [e.value for e in app.exception]
+    work_through(bench.lab)
+    shown = bench.lab.sweeps.show(sweep)
+    assert len(shown.trials) == 11
+    assert all(trial.params["lr"] <= 0.01 for trial in shown.trials[9:])
+    assert len(shown.sweep.earlier) == 1
+
+
+def test_a_fresh_sweep_says_that_it_waits(bench: Bench) -> None:
+    sweep = bench.lab.sweeps.create(asked()).sweep.id
+    app = open_page(sweep=sweep)
+    assert metrics(app)["Best validation accuracy"] == "–"
+    assert pictures(app) == []
+
+
+@pytest.mark.parametrize("name", [name for name in SWEEPABLE if name not in ("arch_options", "init_from", "fork_of")])
+def test_every_setting_has_a_range_to_begin_with(name: str) -> None:
+    try:
+        parameter = usual_range(name)
+    except ConfigError as error:
+        pytest.fail(str(error))
+    assert parameter.values or parameter.bounds[0] < parameter.bounds[1]
+
+
+def test_the_ladder_counts_epochs_from_rung_to_rung() -> None:
+    spec: SweepSpec = asked()  # rungs 1, 2, 4 and one in two goes on
+    counts = rung_counts(spec, 8)
+    assert counts == ((1, 8), (2, 4), (4, 2))
+    assert epochs_needed(counts) == 8 + 4 + 2 * 2
+    assert rung_counts(spec, 1) == ((1, 1), (2, 1), (4, 1))
+
+
+def test_a_grid_has_as_many_trials_as_combinations() -> None:
+    space = {"lr": {"values": [0.1, 0.01]}, "batch_size": {"values": [16, 32, 64]}}
+    assert count_trials(asked(space=space, method="grid", trials=None)) == 6
+    assert count_trials(asked(space=space, method="grid", trials=4)) == 4
+    assert count_trials(asked(trials=None, minutes=3)) is None
+
+
+def test_the_form_remembers_what_was_entered(bench: Bench) -> None:
+    app = open_page()
+    app.number_input(key="sweeps.trials").set_value(33).run()
+    go_to(app, "runs").run()
+    go_to(app, "sweeps").run()
+    assert app.number_input(key="sweeps.trials").value == 33
+    set_state(app, SWEEPS, vary=())
+    app.run()
+    assert any("space is empty" in error.value for error in app.error)
