@@ -75,7 +75,7 @@ def write_journal(spec: SweepSpec, name: str, trials: Sequence[TrialRecord], pat
     """Write a sweep as a study into a journal file. A copy of a trial is left out; so is one that was never measured."""
     wide = replace(spec, space=_widened(spec.space, trials))
     told = [frozen(wide, one) for one in trials if one.params and one.state is not records.TrialState.COPY]
-    with _quiet():
+    with quiet():
         storage = JournalStorage(JournalFileBackend(str(path)))
         study = optuna.create_study(storage=storage, study_name=name, direction="minimize")
         study.set_user_attr("objective", spec.objective)
