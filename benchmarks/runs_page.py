@@ -80,6 +80,8 @@ def measure_table(store: RunStore, repeats: int) -> Iterator[str]:
     some = SEARCHES["`arch:lenet* lr<0.01 tag:report-d state:finished`"][0]
     yield row("count of all runs", timed(store.runs.count, repeats=repeats))
     yield row("count of that search", timed(lambda: store.runs.count(where=some), repeats=repeats))
+    (newest,) = store.runs.list(limit=1)
+    yield row("what came from a run", timed(lambda: store.runs.find_children([newest.id]), repeats=repeats))
 
 
 def overlay_json(curves: list[RunCurves]) -> OverlayInfo:

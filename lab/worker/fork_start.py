@@ -141,7 +141,9 @@ class ForkStart:
         try:
             origin = self._outage.call(partial(self._lab.store.runs.get, run.config.fork_of))
         except RunNotFoundError as error:
-            raise _NotRepeatableError(f"run {run.config.fork_of}, of which it is a fork itself, was deleted") from error
+            raise _NotRepeatableError(
+                f"run {run.config.fork_of}, of which it is a fork itself, was deleted or is in another lab"
+            ) from error
         images = run.environment.train_images
         if images is None:
             raise _NotRepeatableError("its record does not say how many images it was trained on")

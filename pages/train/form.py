@@ -45,6 +45,7 @@ def train_form(present: Iterable[str]) -> tuple[RunConfig | None, ConfigError | 
     present = frozenset(present)
     config, error = read_form()
     _preset_picker()
+    _say_fork()
     with st.container(border=True):
         left, right = st.columns(2)
         with left:
@@ -65,7 +66,9 @@ def train_form(present: Iterable[str]) -> tuple[RunConfig | None, ConfigError | 
 def read_form() -> tuple[RunConfig | None, ConfigError | None]:
     """Return the form's configuration, or the first reason why its values are none."""
     try:
-        config = RunConfig.from_dict(form_values())
+        values = form_values()
+        begins = {} if values.get("fork_of") else {"fork_epoch": 0}  # its input is hidden where no run is named
+        config = RunConfig.from_dict({**values, **begins})
         return config.replace(arch_options=check_options(get_architecture(config.arch), config.arch_options)), None
     except ConfigError as error:
         return None, error
@@ -161,6 +164,17 @@ def _options(error: ConfigError | None) -> None:
             option_input(option, option_widget(arch.id, option.name, default=initial_value(option)))
     if error is not None and error.field in ("arch", "arch_options"):
         st.error(plain(str(error)), icon=":material/error:")
+
+
+def _say_fork() -> None:
+    """Say that these settings go on from another run's epoch: the inputs that say so are far down."""
+    of = str(form_value("fork_of"))
+    if of:
+        run, _ = find_run(of)
+        st.info(
+            plain(f"This run goes on after epoch {form_value('fork_epoch')} of {run_title(run) if run else of}."),
+            icon=":material/fork_right:",
+        )
 
 
 def _preset_picker() -> None:

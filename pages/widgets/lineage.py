@@ -27,7 +27,7 @@ def show_origin(run: RunRecord) -> None:
     words = f"{words[0].upper()}{words[1:]}"
     began = FORK_STATES.get(run.environment.fork_state or "", "")
     if above is None:
-        st.caption(plain(f"{words}, which is not in this lab any more. {began}".strip()))
+        st.caption(plain(f"{words}, which is not in this lab. {began}".strip()))
         return
     label = plain(f"{words}: {change_words(above.config, run.config)}")
     if st.button(label, icon=_ICON, key=element("origin", run.id), type="tertiary", help=plain(f"Open it. {began}")):

@@ -96,3 +96,14 @@ def test_a_wrong_setting_is_named_until_something_is_changed(bench: Bench) -> No
     app.number_input(key="train.lr").set_value(0.01).run()
     assert len(app.error) == 0
     assert app.query_params["lr"] == "0.01"
+
+
+def test_a_form_of_a_fork_says_so_and_begins_anew_on_request(bench: Bench) -> None:
+    parent = bench.start()
+    app = open_form(dataset="digits", fork_of=parent.id, fork_epoch="2")
+    assert "This run goes on after epoch 2 of" in app.info[0].value
+    assert app.selectbox(key="train.fork_of").value == parent.id
+    app.selectbox(key="train.fork_of").set_value("").run()
+    assert not app.exception
+    assert [message.value for message in (*app.error, *app.info) if "epoch" in message.value] == []
+    assert not {"fork_of", "fork_epoch"} & set(dict(app.query_params))

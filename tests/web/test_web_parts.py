@@ -16,10 +16,10 @@ from pages.inside.subject import moments_of
 from pages.runs.compare import lost_runs
 from pages.state.runs_view import MOST_RUNS, RunsView
 from pages.state.train import option_text, parse_numbers
-from pages.train.form import _step
 from pages.train.run_view import device_words, results_words, settings_table
 from pages.widgets import machine
 from pages.widgets.runs import format_ago, run_title
+from pages.widgets.setting_input import _step
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 

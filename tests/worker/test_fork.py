@@ -1,7 +1,9 @@
 """Forks: one that changes nothing is its parent again, to the last bit; what may change, and what becomes of the state."""
 
+import io
 import random
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +21,11 @@ from lab.runs.rows import saved_file_values
 from lab.runs.schema import saved_files
 from lab.service.forks import find_fork_point, fork_config, list_fork_points
 from lab.service.lab import Lab
+from lab.sharing.bundle.read import import_bundle
+from lab.sharing.bundle.write import write_bundle
 from lab.sharing.formats import export_runs
 from lab.training.checkpoint import weights_digest
+from lab.worker import heartbeat
 from lab.worker.execution import execute
 from tests.worker.fork_configs import random_config
 from tests.worker.worker_runs import SMALL, claim, open_lab, train, work_off
@@ -263,6 +268,37 @@ def test_without_validation_images_the_seed_may_change_and_the_first_weights_sta
     assert _weights(lab, fork)[1] != _weights(lab, parent)[1]
     first, before = (lab.weights.load_initial(run.id).network.state_dict() for run in (fork, parent))
     assert weights_digest(first) == weights_digest(before)
+
+
+def test_a_fork_in_a_bundle_is_whole_in_a_lab_without_its_parent(lab: Lab, tmp_path: Path) -> None:
+    parent = train(lab, SMALL.replace(epochs=3))
+    fork = _fork(lab, parent, 1, lr=0.01)
+    other = open_lab(tmp_path / "other")
+    (imported,) = import_bundle(other, io.BytesIO(write_bundle(lab, [fork])))
+    assert (imported.config, imported.environment.fork_state) == (fork.config, "recomputed")
+    assert [file.sha256 for file in other.weights.list(imported.id)] == _weights(lab, fork)
+    assert other.lineage.parent(imported) is None
+    again = _fork(other, imported, 2)
+    assert (again.state, again.environment.fork_state) == (RunState.FINISHED, "weights")
+    assert f"run {parent.id}, of which it is a fork itself, was deleted or is in another lab" in again.notices[0]
+
+
+def test_a_stop_while_epochs_are_recomputed_stops_the_fork(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "REQUEST_POLL_S", 0.005)
+    parent = train(lab, SMALL.replace(epochs=40))
+    run = lab.submissions.submit(lab.validation.resolve(fork_config(find_fork_point(lab.store, parent, 39)))).run
+    stopper = threading.Thread(target=_stop_when, args=(lab, run.id, "recomputing epochs 1 to 39"))
+    stopper.start()
+    ended = work_off(lab)
+    stopper.join()
+    assert (ended.state, ended.progress.step, lab.weights.list(run.id)) == (RunState.STOPPED, None, ())
+
+
+def _stop_when(lab: Lab, run: str, phase: str) -> None:
+    deadline = time.monotonic() + 60
+    while not (lab.store.runs.get(run).progress.phase or "").startswith(phase) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    lab.submissions.control(run, RunRequest.STOP)
 
 
 def test_exported_code_of_a_fork_is_refused(lab: Lab) -> None:

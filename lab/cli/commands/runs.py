@@ -137,7 +137,7 @@ def _relatives(run: RunRecord, above: RunRecord | None, below: Sequence[RunRecor
     lines = []
     origin = origin_of(run)
     if origin is not None:
-        name = f"{above.name} ({above.id})" if above else f"{origin.run} (no longer here)"
+        name = f"{above.name} ({above.id})" if above else f"{origin.run} (not in this lab)"
         changed = f": {change_words(above.config, run.config)}" if above else ""
         state = FORK_STATES.get(run.environment.fork_state or "", "")
         words = f"{origin_words(origin, name=name)}{changed}"
