@@ -101,6 +101,8 @@ SHIFTED = (
     Case("normal, as pairs", _normal, 8, 8, shift=1.5, paired=True),
     Case("equal seeds correlated 0.5, as groups", _normal, 8, 8, shift=1.0, correlation=0.5),
     Case("equal seeds correlated 0.5, as pairs", _normal, 8, 8, shift=1.0, correlation=0.5, paired=True),
+    Case("normal", _normal, 5, 10, shift=2.0),
+    Case("equal seeds correlated 0.2, as groups", _normal, 5, 5, shift=2.0, correlation=0.2),
 )
 
 

@@ -39,12 +39,15 @@ def _deviation(finite: Sequence[float]) -> float | None:
         return math.inf
 
 
-def format_spread(spread: Spread | None, *, scale: float = 1, digits: int = 1, unit: str = "") -> str:
-    """Return such as "98.42 ± 0.11 % (n = 5)", "98.42 % (n = 2)", the mean alone of one value, a dash for none."""
+def format_spread(spread: Spread | None, *, scale: float = 1, digits: int = 1, unit: str = "", of: int = 1) -> str:
+    """Return such as "98.42 ± 0.11 % (n = 5)", "98.42 % (n = 2)", the mean alone of one value, a dash for none.
+
+    of: how many values there could have been; one value of several has its n as well.
+    """
     if spread is None:
         return "–"
     mean = f"{spread.mean * scale:,.{digits}f}"
     if unit == " %":
         mean = format_percent(spread.mean, digits=digits).removesuffix(unit)
     deviation = "" if spread.shown_sd is None else f" ± {spread.shown_sd * scale:,.{digits}f}"
-    return f"{mean}{deviation}{unit}" + (f" (n = {spread.n})" if spread.n > 1 else "")
+    return f"{mean}{deviation}{unit}" + (f" (n = {spread.n})" if max(spread.n, of) > 1 else "")

@@ -137,6 +137,7 @@ _SHORT = {
     "benchmarks.first_minute": ["--rounds", "1"],
     "benchmarks.imports": ["--points", "20000"],
     "benchmarks.handshakes": [],
+    "benchmarks.verdicts": ["--repeats", "20"],
     "benchmarks.runs_page": ["--runs", "50", "--steps", "20", "--repeats", "2"],
 }
 

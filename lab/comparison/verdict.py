@@ -75,6 +75,7 @@ def compare_values(a: Sequence[float], b: Sequence[float], *, paired: bool = Fal
     p = design.tails(0.0).p
     low, high = confidence_interval(design, scale=float(np.ptp(np.concatenate([x, y]))), level=LEVEL)
     name += "" if design.exact else " (sampled)"
+    name += "" if paired or x.size == y.size else " and Welch's t test"
     return Verdict(_answer(p), difference, low, high, x.size, y.size, p, name)
 
 

@@ -16,10 +16,10 @@ def verdict_text(verdict: Verdict, *, a: str, b: str) -> str:
         return _few(verdict)
     difference = verdict.difference or 0.0
     better, other = (b, a) if difference > 0 else (a, b)
-    numbers = f"({_interval(verdict)}; {_p_text(verdict)}; {verdict.test}, {_counts(verdict)})"
+    numbers = f"({_interval(verdict)}; {_p_words(verdict)}; {verdict.test}, {_counts(verdict)})"
     if verdict.verdict is Answer.YES:
-        return f"Yes: {better} is better than {other} by {_points(abs(difference))} {numbers}."
-    seen = f"{better} is ahead by {_points(abs(difference))}" if difference else "both are equal on average"
+        return f"Yes: {better} is better than {other} by {points(abs(difference))} points {numbers}."
+    seen = f"{better} is ahead by {points(abs(difference))} points" if difference else "both are equal on average"
     return f"No difference shown: {seen} {numbers}. Every difference inside the interval is still possible."
 
 
@@ -35,7 +35,7 @@ def sampling_note(comparison: Comparison) -> str:
         return ""
     return (
         f"The difference is smaller than the sampling error of one accuracy on {images:,} test images "
-        f"(± {_points(error)}): other images of the same kind may say otherwise."
+        f"(± {points(error)} points): other images of the same kind may say otherwise."
     )
 
 
@@ -60,11 +60,21 @@ def _interval(verdict: Verdict) -> str:
     return f"95 % interval {low:.2f} to {high:.2f}"
 
 
-def _p_text(verdict: Verdict) -> str:
-    p, word = (verdict.p, "p") if verdict.adjusted is None else (verdict.adjusted, "p after Holm's correction")
+def _p_words(verdict: Verdict) -> str:
+    if verdict.adjusted is None:
+        return f"p {_with_sign(p_text(verdict.p))}"
+    return f"p after Holm's correction {_with_sign(p_text(verdict.adjusted))}"
+
+
+def _with_sign(text: str) -> str:
+    return text if text.startswith("<") else f"= {text}"
+
+
+def p_text(p: float | None) -> str:
+    """Return a p-value such as "0.032" or "< 0.0001", a dash for none."""
     if p is None:
-        return ""
-    return f"{word} < {_LEAST_P}" if p < _LEAST_P else f"{word} = {p:.2g}"
+        return "–"
+    return f"< {_LEAST_P}" if p < _LEAST_P else f"{p:.2g}"
 
 
 def _counts(verdict: Verdict) -> str:
@@ -75,5 +85,6 @@ def _counts(verdict: Verdict) -> str:
     return f"{verdict.n_a} and {plural(verdict.n_b, 'run')}"
 
 
-def _points(share: float) -> str:
-    return f"{format_percent(share).removesuffix(' %')} points"
+def points(share: float) -> str:
+    """Return a difference of shares in percentage points, such as "-0.42"; what is not 0 is never written as 0."""
+    return ("-" if share < 0 else "") + format_percent(abs(share)).removesuffix(" %")

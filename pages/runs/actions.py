@@ -9,13 +9,16 @@ import streamlit as st
 from lab.errors import LabError
 from lab.examples.catalogue import is_example
 from lab.formatting import plural
+from lab.runs.encoding import setting_key
 from lab.runs.records import RunRecord
 from pages.cache.lab import get_lab
 from pages.state.codec import encode
 from pages.state.keys import element
 from pages.state.runs import RUNS, change_view, read_view, renew_table
+from pages.state.runs_view import MOST_RUNS
 from pages.state.session import flash
 from pages.widgets.frame import show_errors, shows_errors
+from pages.widgets.repeat import repeat_popover
 
 _WATCH_S = 3.0
 
@@ -27,6 +30,7 @@ def actions(runs: Sequence[RunRecord]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         with st.popover("Tag", icon=":material/sell:", disabled=not writable):
             st.text_input("Tag for the chosen runs", **RUNS.widget("tag", then=partial(_tag, own)))
+        repeat_popover(_settings(runs), place="runs", then=_queued)
         st.button(
             "Delete",
             icon=":material/delete:",
@@ -40,6 +44,19 @@ def actions(runs: Sequence[RunRecord]) -> None:
             st.caption("Opens this view: the same runs, the same picture.")
             st.code(_link(), language=None, wrap_lines=True)
         st.button("Choose none", icon=":material/close:", key=element("runs-none"), on_click=_none)
+
+
+def _settings(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """Return the first run of each setting, without examples."""
+    return list({setting_key(run.config): run for run in reversed(runs) if not is_example(run.id)}.values())[::-1]
+
+
+def _queued(runs: tuple[str, ...]) -> None:
+    """Choose the repeated runs as well, as many as one picture takes."""
+    view, _ = read_view()
+    change_view(runs=tuple(dict.fromkeys((*view.runs, *runs)))[:MOST_RUNS])
+    renew_table()
+    st.rerun()
 
 
 def _link() -> str:

@@ -1,4 +1,4 @@
-"""Beneath the table: the chosen runs, and five ways to look at them beside each other."""
+"""Beneath the table: the chosen runs, and six ways to look at them beside each other."""
 
 from collections.abc import Sequence
 
@@ -26,6 +26,7 @@ from pages.cache.lab import get_lab
 from pages.cache.runs import run_points
 from pages.components.plot import plot
 from pages.markdown import plain
+from pages.runs.verdict import verdict_look
 from pages.state.address import find_run
 from pages.state.keys import element
 from pages.state.runs import bind
@@ -64,6 +65,7 @@ def compare(view: RunsView, runs: Sequence[RunRecord]) -> None:
         "curves": _curves,
         "differences": _differences,
         "groups": _groups,
+        "verdict": _verdict,
         "parallel": _parallel,
         "pareto": _pareto,
         "tree": _tree,
@@ -239,7 +241,11 @@ def _result_text(group: Group, key: str) -> str:
     if spread is None:
         return format_spread(None)
     scale, digits, unit = (100, 2, " %") if key.endswith("accuracy") else (1, 4 if key.endswith("loss") else 1, "")
-    return format_spread(spread, scale=scale, digits=digits, unit=unit)
+    return format_spread(spread, scale=scale, digits=digits, unit=unit, of=len(group.runs))
+
+
+def _verdict(view: RunsView, runs: Sequence[RunRecord]) -> None:
+    verdict_look(view, runs, dark=dark())
 
 
 def _parallel(view: RunsView, runs: Sequence[RunRecord]) -> None:

@@ -25,6 +25,7 @@ LOOKS = {
     "curves": "Curves",
     "differences": "Differences",
     "groups": "Groups",
+    "verdict": "Is it better?",
     "parallel": "Parallel axes",
     "pareto": "Accuracy against cost",
     "tree": "From run to run",
@@ -85,6 +86,12 @@ def _ids(text: str) -> tuple[str, ...]:
     return ids
 
 
+def _run(text: str) -> str:
+    if not _ID.fullmatch(text):
+        raise ValueError("the id of a run")
+    return text
+
+
 def _order(text: str) -> str:
     ordering(text)
     return text
@@ -96,7 +103,8 @@ class RunsView:
 
     q: search; sort: order of the table; runs: ids of the chosen runs; colours: their slots, where these are not simply
     0, 1, 2 …; smooth: steps of the mean; full: the y axis shows every value; by, result, cost: what groups, the parallel
-    axes' colours and the front show; own: the parallel axes' lines have the runs' own colours.
+    axes' colours and the front show; own: the parallel axes' lines have the runs' own colours;
+    a, b: the runs whose settings are compared.
     """
 
     show: str = param("runs", one_of(SHOWS))
@@ -119,6 +127,8 @@ class RunsView:
     result: str = param("test_accuracy", one_of(list_results))
     own: bool = param(False, switch)
     cost: str = param("seconds", one_of(COSTS))
+    a: str = param("", _run)
+    b: str = param("", _run)
     report: str = param("D", one_of(REPORTS))
 
     @property

@@ -39,6 +39,13 @@ class ShareState:
 
 
 @dataclass(frozen=True, slots=True)
+class RepeatState:
+    """seeds: how many a setting shall have, by the place of the question."""
+
+    seeds: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class SliderState:
     """Where the epoch slider of a run stood last: number of epochs, what it reported, and the index that followed."""
 
@@ -49,3 +56,4 @@ SLIDER = PageState(SliderState, key="slider")
 CONFIRM = PageState(ConfirmState, key="confirm")
 WAITING = PageState(WaitingState, key="waiting")
 SHARE = PageState(ShareState, key="share")
+REPEAT = PageState(RepeatState, key="repeat")

@@ -26,6 +26,7 @@ from pages.widgets.findings import show_run_findings
 from pages.widgets.fork_form import fork_popover
 from pages.widgets.frame import show_errors
 from pages.widgets.lineage import has_relatives, show_origin, show_tree
+from pages.widgets.repeat import repeat_popover
 from pages.widgets.runs import run_title, show_moment, state_badge
 from pages.widgets.start import start_training
 
@@ -106,6 +107,7 @@ def _controls(run: RunRecord) -> None:
                 "Train again", icon=":material/refresh:", key=element("again", run.id), disabled=not writable
             )
             start_training(run.config, place=f"again-{run.id}", pressed=again, fresh=True)
+            repeat_popover([run], place=run.id, then=_show_seeds)
         if st.button("New training", icon=":material/add:", key=element("new-training")):
             leave_run()
         if st.button(
@@ -117,6 +119,11 @@ def _controls(run: RunRecord) -> None:
             edit_labels(run)
         if run.state.live:  # behind Pause and Stop, which keep their places when the first weights are saved
             _use(run)
+
+
+def _show_seeds(runs: tuple[str, ...]) -> None:
+    """Go to the curves of all seeds: their mean and, from three on, their spread."""
+    st.switch_page(page_path("runs"), query_params={"runs": ".".join(runs)})
 
 
 def _use(run: RunRecord) -> None:

@@ -45,6 +45,7 @@ _VIEWS = {
     "curves": ("/runs?runs={0}.{1}", ".js-plotly-plot .legend"),
     "differences": ("/runs?runs={0}.{1}&look=differences", '[data-testid="stDataFrame"] >> nth=1'),
     "groups": ("/runs?runs={0}.{1}&look=groups&by=lr", ".js-plotly-plot .main-svg"),
+    "verdict": ("/runs?runs={0}.{1}&look=verdict", ".js-plotly-plot .main-svg"),
     "parallel": ("/runs?runs={0}.{1}&look=parallel", ".js-plotly-plot .main-svg"),
     "pareto": ("/runs?runs={0}.{1}&look=pareto", ".js-plotly-plot .main-svg"),
     "reports": ("/runs?show=reports&report=D", '[data-testid="stMultiSelect"]'),

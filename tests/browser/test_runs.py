@@ -103,6 +103,6 @@ def test_what_is_typed_into_the_table_is_kept_and_markup_in_it_is_only_text(
     editor.press("Enter")
     until(page, lambda: store.runs.get(run).name == hostile, "the name in the store")
     expect(page.get_by_test_id("stMultiSelect").first).to_contain_text(hostile)
-    for look in ("curves", "differences", "groups", "parallel", "pareto"):
+    for look in ("curves", "differences", "groups", "verdict", "parallel", "pareto"):
         visitor.open(f"{still_server.url}/runs?runs={run}&look={look}")
         assert page.locator("img[src=x]").count() == 0

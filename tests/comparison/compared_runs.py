@@ -35,8 +35,10 @@ def ended_run(
     return store.runs.get(run.id)
 
 
-def seeded(store: RunStore, accuracies: Sequence[float], *, first: int = 0, **settings: object) -> list[RunRecord]:
+def seeded(
+    store: RunStore, accuracies: Sequence[float], *, first: int = 0, base: RunConfig = BASE, **settings: object
+) -> list[RunRecord]:
     """Return finished runs of one setting, a seed each."""
     return [
-        ended_run(store, BASE.replace(seed=first + at, **settings), accuracy) for at, accuracy in enumerate(accuracies)
+        ended_run(store, base.replace(seed=first + at, **settings), accuracy) for at, accuracy in enumerate(accuracies)
     ]

@@ -38,6 +38,8 @@ VIEWS = st.builds(
     x=st.sampled_from(list(AXES)),
     smooth=st.sampled_from(SPANS),
     by=st.sampled_from(["", "batch_size", "lr"]),
+    a=st.sampled_from(["", "0123456789ab"]),
+    b=st.sampled_from(["", "example-overfit", "ab12"]),
     result=st.sampled_from(["test_accuracy", "seconds"]),
     cost=st.sampled_from(["seconds", "params"]),
     report=st.sampled_from(["A", "B", "lab"]),
@@ -61,9 +63,10 @@ def test_an_address_leaves_out_what_is_as_usual() -> None:
         ("show", "nix", "show='nix', but it must be one of runs, reports"),
         ("foo", "1", "asks for 'foo', which this page does not know"),
         ("runs", "../../etc/passwd", "must be ids of runs, and '', '/', '/etc/passwd' cannot be one."),
+        ("a", "<script>", "a='<script>', but it must be the id of a run"),
         ("runs", "<script>", "must be ids of runs, and '<script>' cannot be one."),
         ("reprot", "D", "which this page does not know. Did you mean 'report'?"),
-        ("look", "curve", "one of curves, differences, groups, parallel, pareto, tree: did you mean 'curves'?"),
+        ("look", "curve", "one of curves, differences, groups, verdict, parallel, pareto, tree: did you mean 'curves'?"),
         ("by", "batchsize", "names: did you mean 'batch_size'?"),
         ("runs", ".".join(f"{n:012x}" for n in range(61)), "must be at most 60 ids"),
         ("q", "archh:lenet5", r"The search knows no key 'archh'. Did you mean 'arch'?"),
@@ -238,7 +241,7 @@ def test_groups_parallel_axes_and_the_front_are_drawn(bench: Bench, three: list[
     groups = _open(runs=chosen, look="groups", by="lr")
     assert list(groups.dataframe[1].value["Learning rate"]) == ["0.001", "0.01"]
     assert list(groups.dataframe[1].value["n"]) == [2, 1]
-    assert "97.31 ± 0.00 %" in list(groups.dataframe[1].value["Test accuracy"])
+    assert "97.31 % (n = 2)" in list(groups.dataframe[1].value["Test accuracy"])
     parallel = _open(runs=chosen, look="parallel")
     ticks = _figures(parallel)[0]["layout"]["xaxis"]["ticktext"]
     assert ticks[:2] == ["Seed", "Learning rate"]
@@ -347,7 +350,7 @@ def test_a_report_shows_what_was_measured_beside_what_it_printed(bench: Bench) -
         store.leases.finish(run.id, run.lease, state=RunState.FINISHED, summary=summary, seconds=20.0)
     app = _open(show="reports", report="D")
     row = app.dataframe[0].value.iloc[0]
-    assert (row["Reported"], row["Measured"], row["Measured time"]) == ("97.48 %", "98.00 ± 1.41 %", "20 s")
+    assert (row["Reported"], row["Measured"], row["Measured time"]) == ("97.48 %", "98.00 % (n = 2)", "20 s")
     assert row["Runs"].endswith("#2")
 
 
@@ -431,8 +434,8 @@ def test_the_table_of_groups_has_mean_and_deviation_in_one_unit_and_says_where_n
     ]
     app = _open(runs=".".join(run.id for run in runs), look="groups", by="lr")
     usual, fast = app.dataframe[1].value.to_dict("records")
-    assert (usual["Test accuracy"], usual["Test loss"]) == ("98.00 ± 1.41 %", "0.2000 ± 0.1414")
-    assert usual["Seconds"] == "20.0 ± 0.0"
+    assert (usual["Test accuracy"], usual["Test loss"]) == ("98.00 % (n = 2)", "0.2000 (n = 2)")
+    assert usual["Seconds"] == "20.0 (n = 2)"
     assert usual["Images per second"] == "1,234.5 (n = 1)"
     assert (fast["Test accuracy"], fast["Test loss"]) == ("50.00 %", "–")
 

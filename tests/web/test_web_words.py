@@ -11,6 +11,7 @@ def test_a_spread_is_mean_and_deviation_in_one_scale() -> None:
     assert format_spread(Spread(5, 0.98423, 0.00107), scale=100, digits=2, unit=" %") == "98.42 ± 0.11 % (n = 5)"
     assert format_spread(Spread(2, 0.98423, 0.2), scale=100, digits=2, unit=" %") == "98.42 % (n = 2)"
     assert format_spread(Spread(1, 1234.56, None)) == "1,234.6"
+    assert format_spread(Spread(1, 1234.56, None), of=3) == "1,234.6 (n = 1)"
     assert format_spread(None) == "–"
 
 

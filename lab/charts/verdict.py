@@ -1,0 +1,161 @@
+"""Two sides of a comparison as a picture: every run a dot, the means, and the difference with its interval beside them."""
+
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from lab.charts.style import layout, plain_text, run_style
+from lab.comparison.runs import Comparison
+from lab.comparison.sides import Side
+from lab.spread import Spread, format_spread, spread_of
+
+_WIDTH = 0.16  # of the strip in which a side's dots stand, in units of the axis
+_BAR = 0.22  # half the length of the line at a mean
+
+
+class Dots(NamedTuple):
+    """One side: its name, where its dots stand around 0, their accuracies (shares), and mean and deviation of these."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    hover: tuple[str, ...]
+    spread: Spread | None
+
+
+class VerdictInfo(NamedTuple):
+    """What `verdict_figure` draws. The difference b - a and its interval are in percentage points, None without one."""
+
+    a: Dots
+    b: Dots
+    difference: float | None
+    low: float | None
+    high: float | None
+
+
+def verdict_info(comparison: Comparison, *, a: str, b: str) -> VerdictInfo:
+    """Return the numbers of the picture. a, b: what the sides are called."""
+    verdict = comparison.verdict
+    points = [None if value is None else 100 * value for value in (verdict.difference, verdict.low, verdict.high)]
+    return VerdictInfo(_dots(comparison.a, a), _dots(comparison.b, b), *points)
+
+
+def _dots(side: Side, name: str) -> Dots:
+    count = len(side.runs)
+    x = tuple(_WIDTH * (2 * at / (count - 1) - 1) if count > 1 else 0.0 for at in range(count))
+    hover = tuple(f"seed {run.config.seed}" for run in side.runs)
+    return Dots(name, x, side.values, hover, spread_of(side.values))
+
+
+def verdict_figure(info: VerdictInfo, *, dark: bool, height: int = 360) -> go.Figure:
+    """Draw both sides, and the difference on an axis of its own with a line at 0."""
+    figure = go.Figure()
+    for place, dots in enumerate((info.a, info.b)):
+        colour = run_style(place, dark=dark).colour
+        figure.add_scatter(
+            x=[place + x for x in dots.x],
+            y=dots.y,
+            mode="markers",
+            marker={"color": colour, "size": 9, "symbol": "circle-open", "line": {"width": 2}},
+            customdata=dots.hover,
+            hovertemplate="%{y:.2%}, %{customdata}<extra></extra>",
+            name=plain_text(dots.name),
+        )
+        if dots.spread is not None:
+            figure.add_scatter(
+                x=[place - _BAR, place + _BAR],
+                y=[dots.spread.mean] * 2,
+                mode="lines",
+                line={"color": colour, "width": 3},
+                hovertemplate=f"mean {format_spread(dots.spread, scale=100, digits=2, unit=' %')}<extra></extra>",
+                name="mean",
+            )
+    if info.difference is not None:
+        _add_difference(figure, info, info.difference, dark=dark)
+    names = [plain_text(dots.name) for dots in (info.a, info.b)]
+    figure.update_layout(
+        layout(
+            height=height,
+            dark=dark,
+            title={
+                "text": "Test accuracy of every run, and the difference",
+                "font": {"size": 15},
+                "x": 0,
+                "xref": "paper",
+            },
+            showlegend=False,
+            hovermode="closest",
+            xaxis={
+                "domain": [0.0, 0.64],
+                "range": [-0.5, 1.5],
+                "tickvals": [0, 1],
+                "ticktext": names,
+                "showgrid": False,
+                "fixedrange": True,
+            },
+            yaxis={"tickformat": ".2%"},
+        )
+    )
+    line = figure.layout.yaxis.gridcolor
+    figure.update_layout(
+        xaxis2={
+            "domain": [0.78, 1.0],
+            "anchor": "y2",
+            "range": [-1, 1],
+            "tickvals": [0],
+            "ticktext": ["B − A"],
+            "showgrid": False,
+            "zeroline": False,
+            "fixedrange": True,
+        },
+        yaxis2={
+            "anchor": "x2",
+            "gridcolor": line,
+            "zeroline": False,
+            "automargin": True,
+            "ticksuffix": " pt",
+            "range": _range(info),
+        },
+    )
+    return figure
+
+
+def _add_difference(figure: go.Figure, info: VerdictInfo, difference: float, *, dark: bool) -> None:
+    interval = None
+    if info.low is not None and info.high is not None:
+        reach = {"array": [info.high - difference], "arrayminus": [difference - info.low]}
+        interval = {"type": "data", "symmetric": False, "thickness": 2, "width": 8, **reach}
+    figure.add_scatter(
+        x=[0],
+        y=[difference],
+        xaxis="x2",
+        yaxis="y2",
+        mode="markers",
+        marker={"color": "#e4eaf2" if dark else "#1a2330", "size": 10, "symbol": "diamond"},
+        error_y=interval,
+        hovertemplate=f"{_difference_text(info)}<extra></extra>",
+        name="difference",
+    )
+    zero = {"color": "#8792a0", "dash": "dot"}
+    figure.add_shape(type="line", xref="x2 domain", yref="y2", x0=0, x1=1, y0=0, y1=0, line=zero)
+
+
+def _range(info: VerdictInfo) -> list[float] | None:
+    """Return an axis that shows the difference, its interval and 0."""
+    shown = [0.0, *(value for value in (info.difference, info.low, info.high) if value is not None)]
+    room = 0.15 * (max(shown) - min(shown)) or 1.0
+    return [min(shown) - room, max(shown) + room]
+
+
+def _difference_text(info: VerdictInfo) -> str:
+    if info.difference is None:
+        return "no difference"
+    if info.low is None or info.high is None:
+        return f"{info.difference:+.2f} points"
+    return f"{info.difference:+.2f} points, 95 % interval {info.low:+.2f} to {info.high:+.2f}"
+
+
+def verdict_alt_text(info: VerdictInfo) -> str:
+    """Return the alt text of the picture."""
+    means = (f"{dots.name}: {format_spread(dots.spread, scale=100, digits=2, unit=' %')}" for dots in (info.a, info.b))
+    return f"Test accuracy of every run. {'; '.join(means)}. B minus A: {_difference_text(info)}"

@@ -1,0 +1,147 @@
+"""Is one setting really better? Two settings of the chosen runs over all their seeds: verdict, picture, what is missing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+import streamlit as st
+
+from lab.charts.verdict import verdict_alt_text, verdict_figure, verdict_info
+from lab.comparison.runs import Comparison, compare_runs, compare_settings
+from lab.comparison.sides import Side
+from lab.comparison.verdict import LEAST_RUNS, Answer
+from lab.comparison.words import notes_of, p_text, points, verdict_text
+from lab.examples.catalogue import is_example
+from lab.formatting import plural
+from lab.runs.encoding import setting_key
+from lab.runs.records import RunRecord
+from lab.sharing.comparison import run_labels
+from lab.spread import format_spread, spread_of
+from pages.cache.lab import get_lab
+from pages.components.plot import plot
+from pages.markdown import plain
+from pages.runs.actions import watch
+from pages.state.runs import bind, renew_table
+from pages.state.runs_view import RunsView
+from pages.state.session import flash
+from pages.widgets.repeat import fill_button
+
+_ICONS = {Answer.YES: ":material/check_circle:", Answer.NO: ":material/help:", Answer.FEW: ":material/hourglass_empty:"}
+
+
+def verdict_look(view: RunsView, runs: Sequence[RunRecord], *, dark: bool) -> None:
+    """Draw the verdict on two settings of the chosen runs, and of more than two each against each."""
+    settings = _settings(runs)
+    if len(settings) < 2:
+        words = "Choose runs of at least two settings: what differs only in its seed is one."
+        st.info(words, icon=":material/info:")
+        return
+    names = dict(zip((run.id for run in settings), _labels(settings), strict=True))
+    ids = tuple(names)
+    left = view.a if view.a in names else ids[0]
+    right = view.b if view.b in names and view.b != left else next(run for run in ids if run != left)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.selectbox("A", ids, format_func=names.__getitem__, **bind("a", left, offered=ids))
+        st.selectbox("B: is it better?", ids, format_func=names.__getitem__, **bind("b", right, offered=ids))
+    groups = {run.id: _seeds(run) for run in settings}
+    every = _each_with_each([groups[run.id] for run in settings], like=groups[left])
+    _two(_corrected(groups[left], groups[right], every), a=names[left], b=names[right], dark=dark)
+    _fill([run for run in settings if run.id in (left, right)], groups)
+    if every:
+        _every(every, {setting_key(run.config): names[run.id] for run in settings})
+    watch(run for group in groups.values() for run in group)
+
+
+def _settings(runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
+    """Return the first of the runs of each setting."""
+    first: dict[str, RunRecord] = {}
+    for run in runs:
+        first.setdefault(setting_key(run.config), run)
+    return tuple(first.values())
+
+
+def _labels(settings: Sequence[RunRecord]) -> list[str]:
+    """Return what to call each setting; those of one name are numbered."""
+    labels = run_labels(settings, without=("seed",))
+    return [f"{label} ({at + 1})" if labels.count(label) > 1 else label for at, label in enumerate(labels)]
+
+
+def _seeds(run: RunRecord) -> tuple[RunRecord, ...]:
+    """Return every run of this run's setting, chosen or not: leaving some out would choose the result."""
+    return get_lab().holding(run.id).repeating.find(run).runs or (run,)
+
+
+def _each_with_each(groups: Sequence[tuple[RunRecord, ...]], *, like: Sequence[RunRecord]) -> tuple[Comparison, ...]:
+    """Return every setting against every other among those on the data set of `like`, none for two."""
+    same = [group for group in groups if group[0].config.dataset == like[0].config.dataset]
+    return compare_settings([run for group in same for run in group]) if len(same) > 2 else ()
+
+
+def _corrected(left: Sequence[RunRecord], right: Sequence[RunRecord], every: Sequence[Comparison]) -> Comparison:
+    """Return the verdict on two sides; where it is one of several, corrected like them, so that page and table agree."""
+    found = compare_runs(left, right)
+    for one in every:
+        if {_ids(one.a), _ids(one.b)} == {_ids(found.a), _ids(found.b)}:
+            same = replace(found.verdict, verdict=one.verdict.verdict, adjusted=one.verdict.adjusted)
+            return replace(found, verdict=same)
+    return found
+
+
+def _ids(side: Side) -> tuple[str, ...]:
+    return tuple(run.id for run in side.runs)
+
+
+def _two(found: Comparison, *, a: str, b: str, dark: bool) -> None:
+    text = plain(verdict_text(found.verdict, a=a, b=b))
+    show = {Answer.YES: st.success, Answer.NO: st.info, Answer.FEW: st.warning}[found.verdict.verdict]
+    show(text, icon=_ICONS[found.verdict.verdict])
+    info = verdict_info(found, a=a, b=b)
+    if info.difference is not None:
+        figure = verdict_figure(info, dark=dark)
+        plot("runs.verdict", figure, words=verdict_alt_text(info), name="runs-verdict", revision=f"{a} {b}")
+    means = "; ".join(
+        f"{name}: {format_spread(spread_of(side.values), scale=100, digits=2, unit=' %')}"
+        for name, side in ((a, found.a), (b, found.b))
+    )
+    st.caption(plain(" ".join([f"{means}.", *notes_of(found)])))
+
+
+def _fill(runs: Sequence[RunRecord], groups: Mapping[str, tuple[RunRecord, ...]]) -> None:
+    own = [run for run in runs if not is_example(run.id)]
+    if any(len(groups[run.id]) < LEAST_RUNS for run in own):
+        fill_button(own, seeds=LEAST_RUNS, place="verdict", then=_queued)
+
+
+def _queued(runs: tuple[str, ...]) -> None:
+    flash(f"{plural(len(runs), 'run')} of these settings are there or queued.")
+    renew_table()
+    st.rerun()
+
+
+def _every(found: Sequence[Comparison], names: Mapping[str, str]) -> None:
+    """Draw the table of all comparisons. names: of each setting, by `setting_key`."""
+    st.dataframe(
+        pd.DataFrame([_row(one, names) for one in found]),
+        hide_index=True,
+        width="stretch",
+        alt="Every setting against every other, corrected for their number",
+    )
+    st.caption(
+        "Each setting against each. The p-values are corrected after Holm, because one of many comparisons looks like a "
+        "difference soon; intervals are those of each comparison alone."
+    )
+
+
+def _row(one: Comparison, names: Mapping[str, str]) -> dict[str, str]:
+    verdict = one.verdict
+    a, b = (names[setting_key(side.runs[0].config)] if side.runs else "–" for side in (one.a, one.b))
+    low, high = ("–" if bound is None else points(bound) for bound in (verdict.low, verdict.high))
+    return {
+        "A": a,
+        "B": b,
+        "B − A, points": "–" if verdict.difference is None else points(verdict.difference),
+        "95 % interval": f"{low} to {high}" if verdict.p is not None else "–",
+        "p (Holm)": p_text(verdict.p if verdict.adjusted is None else verdict.adjusted),
+        "Better?": verdict.verdict.value,
+        "Runs": f"{verdict.n_a} and {verdict.n_b}",
+    }

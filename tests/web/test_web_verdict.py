@@ -1,0 +1,105 @@
+"""Runs, "Is it better?": the verdict over all seeds of two settings, what is missing, and repeating with seeds."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lab.config import RunConfig
+from lab.runs.records import RunRecord, RunState
+from tests.comparison.compared_runs import BASE, HIGH, LOW, ended_run, seeded
+from tests.web.addresses import go_to
+from tests.web.web_data import Bench
+
+ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
+
+
+@pytest.fixture
+def base(bench: Bench) -> RunConfig:
+    """The settings as a submission stores them, so that asking again finds these runs."""
+    return bench.lab.validation.resolve(BASE).config
+
+
+def _open(page: str = "runs", **query: str) -> AppTest:
+    app = AppTest.from_file(str(ENTRY), default_timeout=60)
+    app.run()
+    for name, value in query.items():
+        app.query_params[name] = value
+    go_to(app, page).run()
+    assert not app.exception, [each.value for each in app.exception]
+    return app
+
+
+def _said(app: AppTest) -> str:
+    parts = [*app.success, *app.info, *app.warning, *app.caption]
+    return "\n".join(part.value.replace("\\", "") for part in parts)
+
+
+def _ids(*runs: RunRecord) -> str:
+    return ".".join(run.id for run in runs)
+
+
+def test_all_seeds_of_two_settings_are_judged_although_one_of_each_is_chosen(bench: Bench, base: RunConfig) -> None:
+    a = seeded(bench.lab.store, LOW, base=base)
+    b = seeded(bench.lab.store, HIGH, base=base, lr=0.01)
+    app = _open(runs=_ids(a[2], b[0]), look="verdict")
+    assert _said(app).startswith(
+        "Yes: lr 0.01 is better than lr 0.001 by 1.64 points (95 % interval 1.15 to 2.10; p = 0.0079; permutation test, 5 and "
+        "5 runs)."
+    )
+    assert "lr 0.001: 91.36 ± 0.34 % (n = 5); lr 0.01: 93.00 ± 0.29 % (n = 5)" in _said(app)
+    assert not [button for button in app.button if button.key == "repeat-fill-verdict"]
+    turned = app.selectbox(key="runs.a").set_value(b[0].id).run()
+    assert turned.query_params["a"] in (b[0].id, [b[0].id])
+    assert _said(turned).startswith("Yes: lr 0.01 is better than lr 0.001 by 1.64 points")
+
+
+def test_what_is_missing_of_five_is_queued_by_one_press(bench: Bench, base: RunConfig) -> None:
+    store = bench.lab.store
+    a = seeded(store, LOW[:3], base=base, first=2)
+    b = ended_run(store, base.replace(lr=0.01), 0.93)
+    app = _open(runs=_ids(a[0], b), look="verdict")
+    assert "Not enough runs (3 and 1 run)" in _said(app)
+    app.button(key="repeat-fill-verdict").click().run()
+    assert not app.exception, [each.value for each in app.exception]
+    queued = store.runs.list(where="state:queued,running", limit=None)
+    assert sorted((run.config.lr, run.config.seed) for run in queued) == [
+        (0.001, 0),
+        (0.001, 1),
+        (0.01, 1),
+        (0.01, 2),
+        (0.01, 3),
+        (0.01, 4),
+    ]  # seeds of the other side first
+
+
+def test_more_than_two_settings_are_corrected_for_their_number(bench: Bench, base: RunConfig) -> None:
+    a = seeded(bench.lab.store, LOW, base=base)
+    b = seeded(bench.lab.store, HIGH, base=base, lr=0.01)
+    c = seeded(bench.lab.store, LOW[:1], base=base, batch_size=32)
+    d = seeded(bench.lab.store, (0.921, 0.917, 0.92, 0.924, 0.9155), base=base, lr=0.005)
+    app = _open(runs=_ids(a[0], b[0], c[0], d[0]), look="verdict", a=a[0].id, b=d[0].id)
+    assert "p after Holm's correction = 0.032" in _said(app)
+    table = app.dataframe[-1].value
+    assert len(table) == 6
+    assert list(table["Better?"]).count("not enough runs") == 3
+    assert list(table["p (Holm)"])[:1] == ["0.024"]
+
+
+def test_one_setting_alone_is_repeated_first(bench: Bench, base: RunConfig) -> None:
+    run = ended_run(bench.lab.store, base, 0.93)
+    app = _open(runs=run.id, look="verdict")
+    assert "at least two settings" in _said(app)
+    app.number_input(key="repeat.seeds.runs").set_value(3).run()
+    app.button(key="repeat-fill-runs").click().run()
+    assert len(app.multiselect(key="runs.runs").value) == 3
+    assert {one.config.seed for one in bench.lab.repeating.find(run).runs} == {0, 1, 2}
+
+
+def test_a_runs_page_repeats_it_and_shows_all_seeds(bench: Bench, base: RunConfig) -> None:
+    run = ended_run(bench.lab.store, base, 0.93)
+    app = _open("train", run=run.id)
+    app.button(key=f"repeat-fill-{run.id}").click().run()
+    there = bench.lab.repeating.find(run).runs
+    assert [one.config.seed for one in there] == [0, 1, 2, 3, 4]
+    assert there[0].state is RunState.FINISHED
