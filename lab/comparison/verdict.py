@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from statistics import NormalDist, fmean
 from typing import Any
 
@@ -61,6 +62,11 @@ def compare_values(a: Sequence[float], b: Sequence[float], *, paired: bool = Fal
 
     Raises `ValueError` for a value that is not finite, and for pairs of unequal number.
     """
+    return _compare(tuple(map(float, a)), tuple(map(float, b)), paired)
+
+
+@lru_cache(maxsize=512)  # a page asks for the same verdicts at every rerun
+def _compare(a: tuple[float, ...], b: tuple[float, ...], paired: bool) -> Verdict:
     x, y = np.array(a, dtype=np.float64), np.array(b, dtype=np.float64)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise ValueError("a value is not finite")

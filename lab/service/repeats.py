@@ -1,10 +1,11 @@
 """Repeating a run's settings with other seeds, so that groups can be compared (`lab.comparison`)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 
 from lab.errors import InputError
+from lab.runs.encoding import setting_key
 from lab.runs.records import RunRecord, RunState
 from lab.runs.store import RunStore
 from lab.service.submissions import Submissions
@@ -35,13 +36,12 @@ class Repeating:
 
     def find(self, run: RunRecord) -> Repeats:
         """Return the finished, running and queued runs of this run's settings, one a seed: the finished one, the first."""
-        (runs,) = self._store.runs.find_settings([run.config]).values()
-        there = [one for one in runs if one.state is RunState.FINISHED or one.state.live]
-        there.sort(key=lambda one: (one.config.seed, one.state is not RunState.FINISHED, one.number))
-        by_seed: dict[int, RunRecord] = {}
-        for one in there:
-            by_seed.setdefault(one.config.seed, one)
-        return Repeats(tuple(by_seed.values()))
+        return self.find_all([run])[0]
+
+    def find_all(self, runs: Sequence[RunRecord]) -> tuple[Repeats, ...]:
+        """Return what `find` returns for each of these runs, from one question to the store."""
+        found = self._store.runs.find_settings([run.config for run in runs])
+        return tuple(_one_a_seed(found[setting_key(run.config)]) for run in runs)
 
     def fill(self, run: RunRecord, *, seeds: int = USUAL_SEEDS, like: Collection[int] = ()) -> Repeats:
         """Ask for so many more runs that the settings have `seeds` different seeds, and return all of them.
@@ -59,6 +59,15 @@ class Repeating:
             name = f"{named}, seed {seed}" if named else ""
             queued.append(self._submissions.submit(resolved, name=name, tags=run.tags).run)
         return Repeats(self.find(run).runs, tuple(queued))
+
+
+def _one_a_seed(runs: Sequence[RunRecord]) -> Repeats:
+    there = [run for run in runs if run.state is RunState.FINISHED or run.state.live]
+    there.sort(key=lambda run: (run.config.seed, run.state is not RunState.FINISHED, run.number))
+    by_seed: dict[int, RunRecord] = {}
+    for run in there:
+        by_seed.setdefault(run.config.seed, run)
+    return Repeats(tuple(by_seed.values()))
 
 
 def free_seeds(taken: Collection[int], number: int, *, like: Collection[int] = ()) -> tuple[int, ...]:

@@ -27,6 +27,7 @@ from pages.state.session import flash
 from pages.widgets.repeat import fill_button
 
 _ICONS = {Answer.YES: ":material/check_circle:", Answer.NO: ":material/help:", Answer.FEW: ":material/hourglass_empty:"}
+_MOST_SETTINGS = 12  # compared each with each: 66 rows
 
 
 def verdict_look(view: RunsView, runs: Sequence[RunRecord], *, dark: bool) -> None:
@@ -43,7 +44,7 @@ def verdict_look(view: RunsView, runs: Sequence[RunRecord], *, dark: bool) -> No
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox("A", ids, format_func=names.__getitem__, **bind("a", left, offered=ids))
         st.selectbox("B: is it better?", ids, format_func=names.__getitem__, **bind("b", right, offered=ids))
-    groups = {run.id: _seeds(run) for run in settings}
+    groups = _seeds(settings)
     every = _each_with_each([groups[run.id] for run in settings], like=groups[left])
     _two(_corrected(groups[left], groups[right], every), a=names[left], b=names[right], dark=dark)
     _fill([run for run in settings if run.id in (left, right)], groups)
@@ -66,15 +67,20 @@ def _labels(settings: Sequence[RunRecord]) -> list[str]:
     return [f"{label} ({at + 1})" if labels.count(label) > 1 else label for at, label in enumerate(labels)]
 
 
-def _seeds(run: RunRecord) -> tuple[RunRecord, ...]:
-    """Return every run of this run's setting, chosen or not: leaving some out would choose the result."""
-    return get_lab().holding(run.id).repeating.find(run).runs or (run,)
+def _seeds(settings: Sequence[RunRecord]) -> dict[str, tuple[RunRecord, ...]]:
+    """Return every run of each setting by its first run's id, chosen or not: leaving some out would choose the result."""
+    lab = get_lab()
+    own = [run for run in settings if not is_example(run.id)]
+    found = {run.id: one.runs for run, one in zip(own, lab.repeating.find_all(own), strict=True)}
+    return {run.id: found.get(run.id) or (run,) for run in settings}
 
 
 def _each_with_each(groups: Sequence[tuple[RunRecord, ...]], *, like: Sequence[RunRecord]) -> tuple[Comparison, ...]:
-    """Return every setting against every other among those on the data set of `like`, none for two."""
+    """Return every setting against every other among those on the data set of `like`; none for two, or very many."""
     same = [group for group in groups if group[0].config.dataset == like[0].config.dataset]
-    return compare_settings([run for group in same for run in group]) if len(same) > 2 else ()
+    if not 2 < len(same) <= _MOST_SETTINGS:
+        return ()
+    return compare_settings([run for group in same for run in group])
 
 
 def _corrected(left: Sequence[RunRecord], right: Sequence[RunRecord], every: Sequence[Comparison]) -> Comparison:

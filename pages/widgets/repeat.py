@@ -35,7 +35,7 @@ def repeat_popover(runs: Sequence[RunRecord], *, place: str, then: Callable[[tup
 def fill_button(runs: Sequence[RunRecord], *, seeds: int, place: str, then: Callable[[tuple[str, ...]], None]) -> None:
     """Draw the button that queues what is missing of so many seeds, for the settings of these runs, one run each."""
     lab = get_lab()
-    found = [lab.repeating.find(run) for run in runs]
+    found = lab.repeating.find_all(runs)
     missing = [max(0, seeds - len(one.runs)) for one in found]
     total, live = sum(missing), sum(other.state.live for one in found for other in one.runs)
     there = f"{plural(live, 'run')} on the way" if live else "All seeds are there"

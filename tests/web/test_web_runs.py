@@ -66,7 +66,11 @@ def test_an_address_leaves_out_what_is_as_usual() -> None:
         ("a", "<script>", "a='<script>', but it must be the id of a run"),
         ("runs", "<script>", "must be ids of runs, and '<script>' cannot be one."),
         ("reprot", "D", "which this page does not know. Did you mean 'report'?"),
-        ("look", "curve", "one of curves, differences, groups, verdict, parallel, pareto, tree: did you mean 'curves'?"),
+        (
+            "look",
+            "curve",
+            "one of curves, differences, groups, verdict, parallel, pareto, tree: did you mean 'curves'?",
+        ),
         ("by", "batchsize", "names: did you mean 'batch_size'?"),
         ("runs", ".".join(f"{n:012x}" for n in range(61)), "must be at most 60 ids"),
         ("q", "archh:lenet5", r"The search knows no key 'archh'. Did you mean 'arch'?"),
