@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Row
@@ -31,6 +30,8 @@ _ENDED = {
     RunState.INTERRUPTED: TrialState.INTERRUPTED,
     RunState.FAILED: TrialState.FAILED,
 }
+
+_RESTING = frozenset({TrialState.HELD, TrialState.STOPPED, TrialState.INTERRUPTED})
 
 
 def sweep_record(row: Row[Any]) -> SweepRecord:
@@ -106,32 +107,40 @@ def found_trial(row: Row[Any], spec: SweepSpec, *, moment: Moment, copy: bool) -
 
     copy: an earlier trial of the sweep has the same run. Its values are those that were written.
     """
-    if not is_intact(row, trials):
-        words = _damaged(f"Trial {row.number}")
-        lost = TrialRecord(number=row.number, run=str(row.run), state=TrialState.FAILED, decision=words, problem=words)
-        return FoundTrial(lost, TrialState.FAILED)
     try:
-        before = TrialState(row.settled)
-        trial = TrialRecord(
-            number=row.number,
-            run=row.run,
-            params=decoded(row.params),
-            rung=row.rung,
-            values=tuple(Measured(int(epoch), *map(float, numbers)) for epoch, *numbers in decoded(row.measured)),
-            decision=row.decision,
-            source=Source(row.source),
-            retries=row.retries,
-            retried_s=float(row.retried_s),
-            free_s=float(row.free_s),
-            free_epochs=row.free_epochs,
-        )
-        trial = replace(trial, state=_state(row, trial, before, spec, moment=moment, copy=copy))
-        trial = replace(trial, seconds=_seconds(row, trial), epochs=_epochs(row, trial, spec))
-        return FoundTrial(trial, before, _reason(row))
+        if is_intact(row, trials):
+            return _decoded(row, spec, moment=moment, copy=copy)
     except _BROKEN:
-        words = _damaged(f"Trial {row.number}")
-        lost = TrialRecord(number=row.number, run=str(row.run), state=TrialState.FAILED, decision=words, problem=words)
-        return FoundTrial(lost, TrialState.FAILED)
+        pass  # a row whose checksum is of nonsense
+    words = _damaged(f"Trial {row.number}")
+    lost = TrialRecord(number=row.number, run=str(row.run), state=TrialState.FAILED, decision=words, problem=words)
+    return FoundTrial(lost, TrialState.FAILED)
+
+
+def _decoded(row: Row[Any], spec: SweepSpec, *, moment: Moment, copy: bool) -> FoundTrial:
+    params, source, before = decoded(row.params), Source(row.source), TrialState(row.settled)
+    values = tuple(Measured(int(epoch), *map(float, numbers)) for epoch, *numbers in decoded(row.measured))
+    state = TrialState.COPY if copy else _state(row, before, moment)
+    if state in _RESTING:
+        state = _at_rung(state, spec.pause_epoch(params, row.rung), values)
+    free = state is TrialState.COPY or source is Source.CACHED
+    trial = TrialRecord(
+        number=row.number,
+        run=row.run,
+        params=params,
+        rung=row.rung,
+        values=values,
+        state=state,
+        decision=row.decision,
+        source=source,
+        seconds=0.0 if free else max(0.0, facts.usable_span(row.seconds or 0.0) - row.free_s),
+        epochs=0 if free else max(0, _epochs(row, state, source, values) - row.free_epochs),
+        retries=row.retries,
+        retried_s=float(row.retried_s),
+        free_s=float(row.free_s),
+        free_epochs=row.free_epochs,
+    )
+    return FoundTrial(trial, before, _reason(row))
 
 
 def with_values(one: FoundTrial, values: Sequence[Measured], spec: SweepSpec, *, spent_s: float) -> FoundTrial:
@@ -143,35 +152,30 @@ def with_values(one: FoundTrial, values: Sequence[Measured], spec: SweepSpec, *,
     now = tuple(replace(value, spent_s=before.get(value.epoch, spent_s)) for value in values)
     if repr(now) == repr(one.trial.values):  # in which NaN is equal to NaN
         return one
-    trial = replace(one.trial, values=now)
-    return replace(one, trial=replace(trial, state=at_rung(trial, spec)), changed=True)
+    trial = one.trial
+    state = trial.state
+    if state in _RESTING:
+        state = _at_rung(state, spec.pause_epoch(trial.params, trial.rung), now)
+    return replace(one, trial=replace(trial, values=now, state=state), changed=True)
 
 
-def at_rung(trial: TrialRecord, spec: SweepSpec) -> TrialState:
-    """Return the state of a trial: paused at its rung where it is measured there and not at work."""
-    resting = trial.state in (TrialState.HELD, TrialState.STOPPED, TrialState.INTERRUPTED)
-    target = spec.pause_epoch(trial.params, trial.rung)
-    return TrialState.PAUSED if resting and target and trial.at(target) else trial.state
+def _at_rung(state: TrialState, target: int | None, values: Sequence[Measured]) -> TrialState:
+    """Return the state of a trial that is not at work: paused at its rung, where it is measured there."""
+    return TrialState.PAUSED if target and any(value.epoch == target for value in values) else state
 
 
-def _state(
-    row: Row[Any], trial: TrialRecord, before: TrialState, spec: SweepSpec, *, moment: Moment, copy: bool
-) -> TrialState:
-    if copy:
-        return TrialState.COPY
+def _state(row: Row[Any], before: TrialState, moment: Moment) -> TrialState:
+    """Return what a trial's run does, whatever was measured."""
     if row.state is None or row.deleted_at is not None:
         return TrialState.FAILED
-    owned = SimpleNamespace(
-        **{name: getattr(row, name) for name in ("state", "want", "host", "pid", "pid_start", "lease_until")}
-    )
-    state = derive(owned, moment=moment)[0]  # type: ignore[arg-type]
+    state = RunState(row.state)
+    if state is RunState.RUNNING:  # as its owner wrote
+        state = derive(row, moment=moment)[0]
     if state in _AT_WORK:
         return _AT_WORK[state]
     if state is RunState.FINISHED:
         return TrialState.FINISHED
-    if before is TrialState.FAILED:
-        return before
-    return at_rung(replace(trial, state=_ENDED[state]), spec)
+    return before if before is TrialState.FAILED else _ENDED[state]
 
 
 def _reason(row: Row[Any]) -> str:
@@ -182,16 +186,10 @@ def _reason(row: Row[Any]) -> str:
     return row.run_reason or ""
 
 
-def _seconds(row: Row[Any], trial: TrialRecord) -> float:
-    free = trial.source is Source.CACHED or trial.state is TrialState.COPY
-    return 0.0 if free else max(0.0, facts.usable_span(row.seconds or 0.0) - trial.free_s)
-
-
-def _epochs(row: Row[Any], trial: TrialRecord, spec: SweepSpec) -> int:
-    """Return how many epochs of its run the sweep paid for, the one that is under way among them."""
-    if trial.source is Source.CACHED or trial.state is TrialState.COPY:
-        return 0
-    progress = {} if row.progress is None else decoded(row.progress)
-    known = RunProgress.read(progress).epoch or 0 if progress else 0
-    measured = trial.last.epoch if trial.last else 0
-    return max(0, max(known, measured) - trial.free_epochs)
+def _epochs(row: Row[Any], state: TrialState, source: Source, values: Sequence[Measured]) -> int:
+    """Return how many epochs of its run were trained, the one that is under way among them."""
+    measured = max((value.epoch for value in values), default=0)
+    whole = state in (TrialState.PAUSED, TrialState.FINISHED) and source is not Source.ADOPTED and measured
+    if whole or row.progress is None:
+        return measured
+    return max(measured, RunProgress.read(decoded(row.progress)).epoch or 0)

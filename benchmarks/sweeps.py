@@ -1,0 +1,227 @@
+"""What pausing and promoting saves, and what a decision costs: `python -m benchmarks.sweeps [--repeats 10] [--trials 64]`.
+
+Two searches over six hyperparameters of LeNet-5 on the digits, by the sweep's own code (`lab.sweeps`) and the engine, without a
+store: random search that trains every trial to its end, and TPE with asynchronous successive halving. A trial at its rung is
+a suspended training; tests show that the store's checkpoint gives the same bits. Printed: the test accuracy of the trial with the
+best validation, and the epochs paid for. Both searches of one repeat have one seed; every repeat prints its row.
+
+`--scale 1000` fills a store with so many trials instead, and prints what the table, a decision and a suggestion take.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+from sqlalchemy import text
+
+from benchmarks.generated_runs import fill
+from lab.data.resident import load_resident
+from lab.devices import resolve_device
+from lab.metrics import TEST_ACCURACY, VAL_ACCURACY, VAL_LOSS
+from lab.runs.sweep_writes import write_trial
+from lab.service.lab import Lab
+from lab.service.networks import build_seeded
+from lab.settings import Settings
+from lab.sweeps.plan import FoundTrial, best_trial, decide, settle
+from lab.sweeps.records import Measured, TrialRecord, TrialState
+from lab.sweeps.spec import SweepSpec, read_spec
+from lab.sweeps.suggest import suggest
+from lab.training.engine import train
+from lab.training.events import Evaluated, Event
+
+EPOCHS = 20
+SPACE: dict[str, Any] = {
+    "lr": {"low": 1e-4, "high": 1e-1, "log": True},
+    "batch_size": {"values": [32, 64, 128]},
+    "optimizer": {"values": ["sgd", "adam", "adamw", "rmsprop"]},
+    "momentum": {"low": 0.0, "high": 0.95, "when": {"optimizer": ["sgd", "rmsprop"]}},
+    "weight_decay": {"low": 1e-6, "high": 1e-2, "log": True},
+    "schedule": {"values": ["constant", "cosine", "one-cycle"]},
+}
+BASE = {"arch": "lenet5", "dataset": "digits", "epochs": EPOCHS, "val_fraction": 0.2, "device": "cpu"}
+
+
+def spec_of(method: str, *, trials: int, seed: int, halving: dict[str, int] | None) -> SweepSpec:
+    """Return one of the two searches; the seed of its trials differs as well, and with it split and weights."""
+    base = {**BASE, "seed": seed}
+    asked = {"base": base, "space": SPACE, "method": method, "trials": trials, "halving": halving, "seed": seed}
+    return read_spec(asked)
+
+
+class Trainings:
+    """The trainings of one search: each is a generator of the engine that waits between two rungs."""
+
+    def __init__(self, spec: SweepSpec) -> None:
+        self.spec = spec
+        self.epochs = 0
+        self.test: dict[tuple[int, int], float] = {}  # trial and epoch -> test accuracy
+        self._running: dict[int, Iterator[Event]] = {}
+        self._data: dict[str, Any] = {}
+
+    def _begin(self, trial: TrialRecord) -> Iterator[Event]:
+        config = self.spec.config(trial.params)
+        device = resolve_device("cpu")
+        if "all" not in self._data:  # nothing in the space changes the images
+            self._data["all"] = load_resident(config, root=Path(), device=device)
+        return train(config, network=build_seeded(config, None), data=self._data["all"], device=device)
+
+    def go_on(self, trial: TrialRecord) -> TrialRecord:
+        """Train a trial to its rung and return it measured there."""
+        events = self._running.pop(trial.number, None) or self._begin(trial)
+        target = self.spec.rungs(trial.params)[trial.rung]
+        values = list(trial.values)
+        for event in events:
+            if not isinstance(event, Evaluated) or not event.epoch_end:
+                continue
+            self.epochs += 1
+            if event.epoch in self.spec.rungs(trial.params):
+                metrics = event.metrics
+                values.append(Measured(event.epoch, metrics[VAL_LOSS.id], metrics[VAL_ACCURACY.id]))
+                self.test[trial.number, event.epoch] = metrics[TEST_ACCURACY.id]
+            if event.epoch == target:
+                break
+        state = TrialState.FINISHED if target == EPOCHS else TrialState.PAUSED
+        if state is TrialState.PAUSED:
+            self._running[trial.number] = events
+        return replace(trial, state=state, values=tuple(values))
+
+
+def search(spec: SweepSpec) -> tuple[float, int, float]:
+    """Run a search to its end; return the best trial's test accuracy, the epochs and the seconds of deciding."""
+    trainings, trials, deciding_s = Trainings(spec), list[TrialRecord](), 0.0
+    while True:
+        began = time.perf_counter()
+        plan = decide(spec, [FoundTrial(trial, trial.state) for trial in trials])
+        params = None if plan.new is None else suggest(spec, trials, plan.new)
+        deciding_s += time.perf_counter() - began
+        if params is not None and plan.new is not None:
+            trials.append(trainings.go_on(TrialRecord(number=plan.new, run=f"{plan.new}", params=params)))
+        elif plan.resumed:
+            for trial in plan.resumed:
+                trials[trial.number - 1] = trainings.go_on(trial)
+        else:
+            break
+    best = best_trial(spec, settle(spec, [FoundTrial(trial, trial.state) for trial in trials]))
+    if best is None or best.last is None:
+        raise RuntimeError("no trial was measured")
+    return trainings.test[best.number, best.last.epoch], trainings.epochs, deciding_s
+
+
+def compare(*, repeats: int, trials: int, first_seed: int, halving: dict[str, int]) -> None:
+    """Print both searches, repeat by repeat, and the mean difference with its 95 % interval."""
+    torch.set_num_threads(1)
+    differences, shares = [], []
+    print(f"{trials} trials x {EPOCHS} epochs, halving {halving}")
+    print("seed | random: test %, epochs, s | TPE + halving: test %, epochs, s (of which deciding)")
+    for seed in range(first_seed, first_seed + repeats):
+        began = time.perf_counter()
+        full, full_epochs, _ = search(spec_of("random", trials=trials, seed=seed, halving=None))
+        middle = time.perf_counter()
+        cut, cut_epochs, deciding_s = search(spec_of("tpe", trials=trials, seed=seed, halving=halving))
+        ended = time.perf_counter()
+        differences.append(100 * (cut - full))
+        shares.append(cut_epochs / full_epochs)
+        print(
+            f"{seed:4} | {100 * full:.2f} {full_epochs} {middle - began:.0f} | {100 * cut:.2f} {cut_epochs} "
+            f"{ended - middle:.0f} ({deciding_s:.1f})",
+            flush=True,
+        )
+        print(f"     | {_summary(differences, shares)}", flush=True)
+
+
+def _summary(differences: list[float], shares: list[float]) -> str:
+    mean = statistics.fmean(differences)
+    words = f"difference {mean:+.2f} points, {100 * statistics.fmean(shares):.1f} % of the epochs, n = {len(shares)}"
+    if len(differences) < 3:
+        return words
+    error = statistics.stdev(differences) / len(differences) ** 0.5
+    half = float(stats.t.ppf(0.975, len(differences) - 1)) * error
+    return f"{words}, 95 % interval [{mean - half:+.2f}, {mean + half:+.2f}]"
+
+
+def _median_ms(work: Callable[[], object], times: int = 7) -> float:
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        taken.append(1000 * (time.perf_counter() - began))
+    return statistics.median(taken)
+
+
+def scale(count: int) -> None:
+    """Print what the table, a decision and a suggestion take with so many trials in an SQLite store."""
+    with tempfile.TemporaryDirectory() as home:
+        lab = Lab(Settings.from_env({"LAB_HOME": home}))
+        spec = spec_of("tpe", trials=2 * count, seed=0, halving={"factor": 4, "first_epochs": 1})
+        sweep = lab.store.sweeps.create(spec)
+        fill(lab.store, runs=count, steps=100)
+        with lab.store.database.write() as connection:
+            ids = list(connection.execute(text("SELECT id FROM runs ORDER BY number")).scalars())
+            connection.execute(text("UPDATE runs SET state = 'paused', pause_epoch = 1"))
+            for number, run in enumerate(ids, start=1):
+                write_trial(connection, sweep.number, _made_up(spec, number, run))
+        lab.store.integrity.checksum_older_rows()
+        print(f"{count} trials, SQLite, median of 7")
+        print(f"table (sweep, trials, counts, best): {_median_ms(lambda: lab.sweeps.show(sweep.id)):.0f} ms")
+        _, found = lab.store.sweeps.find(sweep.id)
+        print(f"  of which reading: {_median_ms(lambda: lab.store.sweeps.find(sweep.id)):.0f} ms")
+        print(f"  deciding alone: {_median_ms(lambda: decide(spec, found)):.1f} ms")
+        trials = settle(spec, found)
+        for method in ("random", "tpe", "gp") if count <= 300 else ("random", "tpe"):
+            asked = spec_of(method, trials=2 * count, seed=0, halving={"factor": 4, "first_epochs": 1})
+            taken = _median_ms(lambda asked=asked: suggest(asked, trials, count + 1), times=3)  # type: ignore[misc]
+            print(f"suggestion, {method}: {taken:.0f} ms")
+        began = time.perf_counter()
+        view = lab.sweeps.advance(sweep.id)
+        print(
+            f"a decision written, read again (promotes trial {_resumed(view.trials)}): "
+            f"{1000 * (time.perf_counter() - began):.0f} ms"
+        )
+
+
+def _resumed(trials: tuple[TrialRecord, ...]) -> int:
+    return next(trial.number for trial in trials if trial.state is TrialState.QUEUED)
+
+
+def _made_up(spec: SweepSpec, number: int, run: str) -> TrialRecord:
+    draw = np.random.default_rng(number)
+    params = suggest(replace(spec, method=spec_of("random", trials=1, seed=0, halving=None).method), (), number)
+    loss = float(draw.uniform(0.1, 2.0))
+    words = f"paused after epoch 1: 1st of {number} there"
+    return TrialRecord(
+        number=number,
+        run=run,
+        params=params or {},
+        values=(Measured(1, loss, 1 - loss / 3),),
+        state=TrialState.PAUSED,
+        decision=words,
+    )
+
+
+def main() -> None:
+    """Read the flags and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--trials", type=int, default=64)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--factor", type=int, default=4)
+    parser.add_argument("--first-epochs", type=int, default=1)
+    parser.add_argument("--scale", type=int, default=0, metavar="TRIALS")
+    given = parser.parse_args()
+    if given.scale:
+        scale(given.scale)
+        return
+    halving = {"factor": given.factor, "first_epochs": given.first_epochs}
+    compare(repeats=given.repeats, trials=given.trials, first_seed=given.first_seed, halving=halving)
+
+
+if __name__ == "__main__":
+    main()
