@@ -15,8 +15,8 @@ import numpy as np
 from lab.atomic_files import rename_synced, write_atomically
 from lab.data.load import Dataset, is_present, list_files
 from lab.data.recipes import Recipe
-from lab.data.registry import DRAWINGS, LocalKind, get_dataset_spec
-from lab.data.spec import Arrays
+from lab.data.registry import DRAWINGS, LOCAL_FOLDER, LocalKind, get_dataset_spec, is_imported
+from lab.data.spec import Arrays, DatasetSpec
 from lab.errors import DataError, InputError
 
 REPLAY = 3_000  # pictures of the old data that go along, so that the network does not forget it
@@ -62,6 +62,14 @@ def write_local_dataset(kind: LocalKind, parts: Arrays, *, recipe: Recipe, root:
     if not is_present(id, root=root):
         _publish(id, parts, root)
     return id
+
+
+def list_imported(*, root: Path) -> tuple[DatasetSpec, ...]:
+    """Return the data sets that were made of people's files and lie in the data folder, the newest first."""
+    folder = root / LOCAL_FOLDER
+    found = [entry for entry in folder.iterdir() if is_imported(entry.name)] if folder.is_dir() else []
+    newest_first = sorted(found, key=lambda entry: (-entry.stat().st_mtime, entry.name))
+    return tuple(get_dataset_spec(entry.name) for entry in newest_first if is_present(entry.name, root=root))
 
 
 def _publish(id: str, parts: Arrays, root: Path) -> None:

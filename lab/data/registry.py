@@ -25,6 +25,9 @@ _LOCAL_NOTE = (
 )
 
 
+LOCAL_FOLDER = "Drawings"  # in the data folder, of all data sets made on this machine; the name of every release
+
+
 @dataclass(frozen=True, slots=True)
 class LocalKind:
     """A kind of data sets made on this machine; their ids are its name, a recipe and a digest of the content."""
@@ -45,7 +48,7 @@ class LocalKind:
             DIGITS,
             self.source,
             readers.IDX,
-            tuple(f"Drawings/{id}/{name}" for name in names),
+            tuple(f"{LOCAL_FOLDER}/{id}/{name}" for name in names),
             exported=ExportedReader(
                 _LOCAL_CODE.format(id=id), ("from lab.data.idx import read_idx",), _LOCAL_NOTE.format(id=id)
             ),
@@ -129,6 +132,12 @@ def _listed(id: str) -> DatasetSpec:
 def built_in_dataset() -> DatasetSpec:
     """Return the first data set that comes with the lab and needs no download."""
     return next(spec for spec in _SPECS.values() if spec.built_in)
+
+
+def is_imported(id: str) -> bool:
+    """Whether an id is that of a data set made of somebody's file."""
+    local = _LOCAL_ID.fullmatch(id)
+    return local is not None and local[1] == IMPORTED.name
 
 
 def choose_dataset(present: Collection[str]) -> DatasetSpec:

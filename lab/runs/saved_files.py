@@ -110,7 +110,8 @@ class SavedFiles:
         Others may be another store's, or all that is left of a newer copy of this one.
         """
         held = select(*RAW).where(runs.c.lease_until.is_not(None))
-        with self.context.database.read() as connection:
+        # Leases first: what is written or listed while this reads is spared, and no worker waits for the whole of it.
+        with self.context.database.read_in_parts() as connection:
             # A list that is damaged may lack a file that it had: nothing of such a run is touched.
             rows = {row.id: row for row in connection.execute(held) if is_intact(row)}
             listed = set(connection.execute(select(saved_files.c.path)).scalars())

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from lab.data.local import list_imported
 from lab.data.registry import list_datasets
 from lab.formatting import plural
 from lab.presets import get_preset
@@ -14,7 +15,7 @@ from pages.state.keys import element
 from pages.widgets.datasets import fetch_button
 from pages.widgets.frame import page_frame
 from pages.widgets.machine import describe_machine
-from pages.widgets.runs import present_datasets
+from pages.widgets.runs import local_title, present_datasets
 from pages.widgets.start import start_training
 
 _STEPS = ("draw", "runs")  # pages that the three steps lead to
@@ -102,6 +103,8 @@ def _datasets(present: list[str]) -> None:
             if spec.id in present:
                 facts = f"{plural(spec.train_images + spec.test_images, 'image')}, {plural(len(spec.classes), 'class', 'classes')}"
                 st.markdown(f":material/check: &nbsp;**{spec.title}** &nbsp;{facts}")
+        for spec in list_imported(root=get_lab().settings.data):
+            st.markdown(f":material/check: &nbsp;**{local_title(spec)}** &nbsp;imported from a file")
     others = [spec for spec in list_datasets() if spec.id not in present]
     if others:
         with st.expander(f"Get {len(others)} more", icon=":material/download:"):

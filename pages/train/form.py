@@ -21,7 +21,7 @@ from pages.state.keys import element
 from pages.state.train import TRAIN, fill_form, form_value, form_values, form_widget, option_widget
 from pages.widgets.machine import device_choices
 from pages.widgets.options import initial_value, option_input
-from pages.widgets.runs import run_title
+from pages.widgets.runs import local_title, run_title
 from pages.widgets.setting_input import setting_help, setting_input
 
 if TYPE_CHECKING:
@@ -132,6 +132,7 @@ def _rows() -> "GridContainer":
 def _dataset(present: frozenset[str]) -> None:
     spec = FIELDS["dataset"]
     titles = {d.id: d.title if d.id in present else f"{d.title} (not downloaded)" for d in list_datasets()}
+    titles |= {id: local_title(get_dataset_spec(id)) for id in sorted(present - titles.keys())}
     chosen = str(form_value("dataset"))
     titles.setdefault(chosen, get_dataset_spec(chosen).title)  # a fine-tuned run's own drawings
     st.selectbox(

@@ -7,6 +7,7 @@ import streamlit as st
 
 from lab.config import RunConfig
 from lab.data.load import is_present
+from lab.data.local import list_imported
 from lab.data.registry import choose_dataset, get_dataset_spec
 from pages.cache.lab import get_lab
 from pages.state.address import complain, find_run
@@ -47,8 +48,9 @@ def _form() -> None:
     take_link(fresh)
     problems = st.container()
     left, right = st.columns([2, 1], gap="large")
+    imported = [spec.id for spec in list_imported(root=lab.settings.data)]
     with left:
-        config, _ = train_form(present)
+        config, _ = train_form([*present, *imported])
     if config is not None:
         show_link(config, fresh)
     with problems:

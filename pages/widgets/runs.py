@@ -77,6 +77,11 @@ def run_title(run: RunRecord) -> str:
     return run.name if named else f"{arch_title(run.config.arch)} on {dataset_title(run.config.dataset)}"
 
 
+def local_title(spec: DatasetSpec) -> str:
+    """Return the title of a data set made on this machine, with the beginning of its digest: there may be several."""
+    return f"{spec.title} {spec.id.rpartition('-')[2][:4]}"
+
+
 def present_datasets(settings: Settings) -> tuple[DatasetSpec, ...]:
     """Return the data sets whose files are on this machine."""
     return tuple(spec for spec in list_datasets() if is_present(spec.id, root=settings.data))

@@ -1,5 +1,6 @@
 """Files that people have become data sets, or are refused in one sentence; and sets that teach nothing are not trained."""
 
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from lab.config import RunConfig
 from lab.data.imports import import_file
 from lab.data.load import dataset_checksum, load_dataset
+from lab.data.local import list_imported, write_drawings_dataset
+from lab.data.registry import LOCAL_FOLDER
 from lab.data.trainable import require_trainable
 from lab.errors import DataError, InputError
 from lab.service.lab import Lab
@@ -192,3 +195,19 @@ def test_a_set_of_thick_light_ink_on_black_is_not_inverted(tmp_path: Path) -> No
     made = import_file(path, root=tmp_path / "data")
     assert made.remarks == ()
     np.testing.assert_array_equal(load_dataset(made.id, root=tmp_path / "data").train_images, thick)
+
+
+def test_imported_data_sets_are_listed_the_newest_first_and_nothing_else_of_their_folder(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    assert list_imported(root=root) == ()
+    made = []
+    for age, images in ((200, IMAGES), (100, IMAGES[::-1])):
+        path = tmp_path / f"{age}.csv"
+        path.write_text(_csv(images, LABELS), encoding="utf-8")
+        made.append(import_file(path, root=root).id)
+        os.utime(root / LOCAL_FOLDER / made[-1], (1_700_000_000 - age, 1_700_000_000 - age))
+    beside = load_dataset("digits", root=root)
+    write_drawings_dataset(np.zeros((1, 28, 28), np.uint8), np.array([3]), beside=beside, root=root)
+    (root / LOCAL_FOLDER / "imported-mnist-0123456789ab").mkdir()  # its files are gone
+    (root / LOCAL_FOLDER / "notes").mkdir()
+    assert [spec.id for spec in list_imported(root=root)] == made[::-1]

@@ -457,3 +457,9 @@ def test_the_first_event_counts_the_images_of_each_set(small_net: Build) -> None
     assert (started.train_images, started.val_images, started.test_images) == (33, 7, 5)
     assert (started.step, started.steps_per_epoch, started.total_steps) == (0, 3, 3)
     assert (started.device, started.params) == ("cpu", 4 * 10 + 8 + 36 * 3 + 3)
+
+
+def test_a_run_that_is_stopped_before_its_first_step_leaves_no_weights(data: ResidentData, small_net: Build) -> None:
+    events = list(train(config(), network=small_net(), data=data, device=CPU, command=lambda: Command.STOP))
+    assert [event.kind for event in events if isinstance(event, Snapshot)] == ["checkpoint"]
+    assert (events[-1].outcome, events[-1].step) == ("stopped", 0)

@@ -116,6 +116,35 @@ def test_the_rate_of_a_step_reaches_every_part_of_the_optimizer() -> None:
     assert [group["lr"] for part in optimizer.parts for group in part.param_groups] == [0.025, 0.025]
 
 
+@pytest.mark.parametrize(
+    ("settings", "rates"),
+    [
+        ({"schedule": "step", "step_epochs": 1, "gamma": 0.1}, [0.5] * 3 + [0.05] * 3 + [0.005] * 3),
+        ({"warmup_epochs": 2.0}, [0.5 / 6, 1 / 6, 0.25, 2 / 6, 2.5 / 6, 0.5] + [0.5] * 3),
+        ({"schedule": "cosine"}, [0.25 * (1 + math.cos(math.pi * step / 9)) for step in range(9)]),
+    ],
+    ids=["step", "warm-up", "cosine"],
+)
+def test_each_update_of_a_run_takes_its_own_rate_of_the_schedule(
+    data: ResidentData, settings: dict[str, object], rates: list[float]
+) -> None:
+    """Nine updates of a linear network, done again by hand."""
+    plain = {"optimizer": "sgd", "momentum": 0.0, "lr": 0.5, "batch_size": 30, "epochs": 3, "shuffle": False}
+    network, twin = LinearNet(), LinearNet()
+    for _ in train(RunConfig(**plain, **settings), network=network, data=data, device=CPU):
+        pass
+    x_BCHW = (data.train_x / 255 - data.mean) / data.std
+    for step, rate in enumerate(rates):
+        batch = slice(30 * (step % 3), 30 * (step % 3) + 30)
+        loss = nn.functional.cross_entropy(twin(x_BCHW[batch]), data.train_y[batch])
+        for parameter, gradient in zip(
+            twin.parameters(), torch.autograd.grad(loss, list(twin.parameters())), strict=True
+        ):
+            parameter.data -= rate * gradient
+    for found, expected in zip(network.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
 def _stepper(network: nn.Module, **settings: object) -> Stepper:
     config = RunConfig(**settings)
     return Stepper(network, build_loss(config), build_optimizer(config, network), config, CPU)

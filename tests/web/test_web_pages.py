@@ -11,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.config import FIELDS, GROUPS, RunConfig
+from lab.data.imports import import_file
 from lab.data.local import write_drawings_dataset
 from lab.presets import PRESETS
 from lab.runs.records import RunRequest, RunState
@@ -54,6 +55,25 @@ def test_a_first_start_without_data_or_runs_offers_the_built_in_digits_and_how_t
     assert "Fetch MNIST" in _labels(app)
     assert "No runs yet" in _texts(app)
     assert "99 % in seconds" not in _labels(app)
+
+
+def test_a_data_set_made_of_a_file_is_on_home_and_can_be_chosen_on_train(bench: Bench, tmp_path: Path) -> None:
+    assert "Imported digits" not in _texts(_open())
+    table = tmp_path / "train.csv"
+    rows = [",".join(map(str, [k % 10, *np.random.default_rng(k).integers(0, 256, 784)])) for k in range(80)]
+    table.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    made = import_file(table, root=bench.lab.settings.data)
+    title = f"Imported digits {made.id[-12:][:4]}"
+    assert f"**{title}**" in _texts(_open())
+    app = _open("train")
+    box = next(one for one in app.selectbox if one.label == "Data set")
+    assert title in box.options
+    box.set_value(made.id).run()
+    assert not app.exception
+    assert "Pictures of digits from a CSV or .npz file." in _texts(app)
+    assert app.query_params["dataset"] == made.id
+    app.button(key="train-button").click().run()
+    assert [run.config.dataset for run in bench.lab.store.runs.list()] == [made.id]
 
 
 def test_home_lists_recent_runs_with_state_and_accuracy(bench: Bench) -> None:
