@@ -104,7 +104,7 @@ def _datasets(present: list[str]) -> None:
                 facts = f"{plural(spec.train_images + spec.test_images, 'image')}, {plural(len(spec.classes), 'class', 'classes')}"
                 st.markdown(f":material/check: &nbsp;**{spec.title}** &nbsp;{facts}")
         for spec in list_imported(root=get_lab().settings.data):
-            st.markdown(f":material/check: &nbsp;**{local_title(spec)}** &nbsp;imported from a file")
+            st.markdown(f":material/check: &nbsp;**{local_title(spec)}** &nbsp;from a file")
     others = [spec for spec in list_datasets() if spec.id not in present]
     if others:
         with st.expander(f"Get {len(others)} more", icon=":material/download:"):
