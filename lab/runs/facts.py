@@ -19,6 +19,7 @@ MOST = 2**53 - 1  # the largest count that a number of JSON keeps
 _FASTEST = 1e12  # images per second, megabytes
 DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:[0-9]{1,3})?")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,59}")
+_ANSWERS = 100  # to sample images; a run has ten
 _NAMES = 100  # facts of one record; honest runs have about twenty
 Number: TypeAlias = int | float
 
@@ -58,6 +59,14 @@ def _normalization(value: Any) -> bool:
     return not value or (abs(value[0]) < 1e6 and 0 < value[1] < 1e6)
 
 
+def _answers(value: Any) -> bool:
+    return isinstance(value, list) and len(value) <= _ANSWERS and all(map(_answer, value))
+
+
+def _answer(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and _count(value[0]) and _between(0, 1)(value[1])
+
+
 SHARE = Kind(_between(0, 1, nan=True), "must be from 0 to 1, or NaN")
 COUNT = Kind(_count, "must be a whole number from 0 to 2^53")
 SPAN = Kind(_between(0, LONGEST_S), f"must be from 0 to {LONGEST_S:,.0f} seconds")
@@ -68,6 +77,7 @@ TEXT = Kind(lambda value: isinstance(value, str), "must be text")
 VERSION = Kind(_version, "must be the number of a version")
 DEVICES = Kind(is_device, "must be the name of a device, such as cpu or cuda:0")
 NORMALIZATION = Kind(_normalization, "must be a mean and a deviation above 0, both below a million")
+ANSWERS = Kind(_answers, "must be a short list of classes with their probabilities")
 ANY = Kind(
     lambda value: value is None or isinstance(value, (str, bool)) or _is_number(value),
     "must be a number, text, true, false or null",

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 from lab.metrics import is_share
 from lab.runs.facts import (
+    ANSWERS,
     ANY,
     COUNT,
     DEVICES,
@@ -117,7 +118,10 @@ class RunSummary(_Counts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunProgress(_Counts):
-    """A run's newest step. phase: what it does, such as "training"; `other` holds "latest", the newest metrics."""
+    """A run's newest step. phase: what it does, such as "training"; `other` holds "latest", the newest metrics.
+
+    answers: class and probability of each sample image (`lab.training.samples`), as they were evaluated last.
+    """
 
     _of_others: ClassVar[Callable[[str], Kind]] = staticmethod(_of_progress)
     total_steps: int | None = _fact(COUNT)
@@ -125,6 +129,7 @@ class RunProgress(_Counts):
     eta_seconds: float | None = _fact(SPAN)
     phase: str | None = _fact(TEXT)
     device: str | None = _fact(DEVICES)
+    answers: list[list[Any]] | None = _fact(ANSWERS)
 
 
 class ForkState(StrEnum):

@@ -20,6 +20,7 @@ from lab.training.batches import epoch_order
 from lab.training.checkpoint import Checkpoint, Weights
 from lab.training.data import ResidentData
 from lab.training.events import Command, Ended, Evaluated, Event, Snapshot, Started, StepMetrics
+from lab.training.samples import START_IMAGES, Answer, sample_answers
 from lab.training.schedules import compute_lr, recorded_steps
 from lab.training.session import Session, process_settings
 from lab.training.step_choice import StepKind
@@ -27,7 +28,6 @@ from lab.training.step_choice import StepKind
 FLUSH_S = 0.25  # how often step metrics are yielded
 CHECKPOINT_S = 30.0  # longest training without a checkpoint, unless saving takes longer than 1/50 of it
 CHECKPOINT_SHARE = 50.0
-START_IMAGES = 1_000  # of each set, evaluated before training: the first point of the curves, not a result
 
 
 class _InterruptedError(Exception):
@@ -75,6 +75,7 @@ class _Loop:
         self._lr_steps = recorded_steps(
             self.config, steps_per_epoch=session.steps_per_epoch, total_steps=session.total_steps
         )
+        self._answers: tuple[Answer, ...] | None = None  # of the newest evaluation of the test set
         self._window_start = 0.0  # clock reading before the steps since the last flush
         self._next_flush = 0.0
         self._next_checkpoint = time.perf_counter() + CHECKPOINT_S
@@ -232,6 +233,8 @@ class _Loop:
                 labels=labels[:limit].cpu().numpy(),
             )
             metrics |= compute_metrics(Split(name), measurement)
+            if name == Split.TEST:
+                self._answers = sample_answers(result.logits.numpy(), self.session.data.test_y.cpu().numpy())
         return metrics
 
     def _sets(self) -> tuple[str, ...]:
@@ -241,8 +244,16 @@ class _Loop:
         progress = self.session.progress
         progress.evaluated = progress.step
         yield from self._emit(
-            Evaluated(progress.step, progress.epoch, self.session.clock.read(), metrics, epoch_end=epoch_end)
+            Evaluated(
+                progress.step,
+                progress.epoch,
+                self.session.clock.read(),
+                metrics,
+                epoch_end=epoch_end,
+                answers=self._answers,
+            )
         )
+        self._answers = None
 
     def _evaluate_start(self) -> Iterator[Event]:
         """Evaluate before the first step: the first point of the curves."""

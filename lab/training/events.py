@@ -17,6 +17,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from lab.training.checkpoint import Checkpoint, Weights
+    from lab.training.samples import Answer
 
 
 class Command(StrEnum):
@@ -60,13 +61,17 @@ class StepMetrics:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """Metrics computed at one step: an evaluation between epochs, or an epoch's whole set."""
+    """Metrics computed at one step: an evaluation between epochs, or an epoch's whole set.
+
+    answers: to the sample images (`lab.training.samples`), None where the test set was not evaluated.
+    """
 
     step: int
     epoch: int
     time_s: float
     metrics: Mapping[str, float]
     epoch_end: bool
+    answers: "tuple[Answer, ...] | None" = None
 
 
 @dataclass(frozen=True, slots=True)

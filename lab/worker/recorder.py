@@ -187,6 +187,8 @@ class RunRecorder:
         for name, value in event.metrics.items():
             self._add(name, at, np.array([value], dtype=np.float64), when)
         self._progress |= {"seconds": event.time_s, "latest": dict(event.metrics)}
+        if event.answers is not None:
+            self._progress["answers"] = [list(answer) for answer in event.answers]
         self._flush()
         if event.epoch_end:
             self._diagnose()

@@ -1,9 +1,14 @@
 """Data sets, read once and shared by all sessions."""
 
+from dataclasses import dataclass
+
 import streamlit as st
 
-from lab.data.load import Dataset
+from lab.charts.tiles import encode, image_tiles
+from lab.data.load import Dataset, is_present
+from lab.errors import LabError
 from lab.examples.sample import load_sample, uses_sample
+from lab.training.samples import sample_images
 from pages.cache.lab import get_lab
 
 INITIAL = "initial"  # stands for the weights before training, which are made again from the seed
@@ -20,6 +25,33 @@ def dataset_of(dataset: str) -> Dataset:
     Where the examples' data set is not on this machine, its first pictures are (`is_sample`).
     """
     return load_sample() if is_sample(dataset) else _shared_dataset(dataset, str(get_lab().settings.data))
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The test images whose answers a run reports, in that order: PNGs, their true classes, and all classes' names."""
+
+    pictures: tuple[bytes, ...]
+    labels: tuple[int, ...]
+    class_names: tuple[str, ...]
+
+
+def run_samples(dataset: str) -> Samples | None:
+    """Return the watched test images of a data set, None where it is not on this machine or cannot be read."""
+    if not is_present(dataset, root=get_lab().settings.data):
+        return None
+    return _run_samples(dataset, str(get_lab().settings.data))
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _run_samples(dataset: str, root: str) -> Samples | None:
+    try:
+        found = _shared_dataset(dataset, root)
+    except LabError:  # damaged since: the charts do not depend on it
+        return None
+    chosen = list(sample_images(found.test_labels))
+    pictures = image_tiles([found.test_images[index] for index in chosen])
+    return Samples(tuple(map(encode, pictures)), tuple(found.test_labels[chosen].tolist()), found.spec.classes)
 
 
 def is_sample(dataset: str) -> bool:

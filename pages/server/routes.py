@@ -67,6 +67,7 @@ def run_status(run: RunRecord) -> dict[str, Any]:
         "device": run.device,
         "notices": len(run.notices),
         "findings": findings_mark(run),
+        "answers": run.progress.answers,
         "progress": {n: value for n in _PROGRESS if (value := run.progress.value(n)) is not None},
     }
 

@@ -60,14 +60,15 @@ def _form() -> None:
     with right, st.container(key=element("cost-card")):
         if config is not None and not ready:
             fetch_offer(get_dataset_spec(config.dataset))
-        pressed = st.button(
-            "Train",
-            type="primary",
-            icon=":material/play_arrow:",
-            width="stretch",
-            key=element("train-button"),
-            disabled=not ready or lab.settings.read_only,
-        )
+        with st.container(key=element("train-bar")):
+            pressed = st.button(
+                "Train",
+                type="primary",
+                icon=":material/play_arrow:",
+                width="stretch",
+                key=element("train-button"),
+                disabled=not ready or lab.settings.read_only,
+            )
         if config is not None:
             start_training(config, place="train", pressed=pressed)
         if config is not None and (ready or get_dataset_spec(config.dataset).train_images):  # else nobody can count

@@ -4,18 +4,19 @@ Everything shown is the run's own record, never the form beside it.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import streamlit as st
 
 from lab.config import FIELDS, GROUPS, RunConfig
 from lab.examples.catalogue import is_example
 from lab.findings import Finding
-from lab.formatting import format_duration, format_percent, format_short
-from lab.runs.headline import BEST, LAST, UNTESTED
+from lab.formatting import format_duration
+from lab.runs.headline import BEST, LAST
 from lab.runs.records import RunRecord, RunRequest, RunState
+from pages.cache.datasets import run_samples
 from pages.cache.lab import get_lab
-from pages.components.live import live_run
+from pages.components.live import has_results, live_run
 from pages.markdown import plain
 from pages.registry import has_page, page_path
 from pages.state.keys import element
@@ -30,12 +31,10 @@ from pages.widgets.repeat import repeat_popover
 from pages.widgets.runs import run_title, show_moment, state_badge
 from pages.widgets.start import start_training
 
-_LARGE_LOSS = 1000  # above it, digits after the point say nothing and the whole number would be cut off
 _PAUSABLE = (RunState.QUEUED, RunState.RUNNING)
 _UNTESTED = (
     "No epoch is complete yet, so nothing was tested; the weights so far can be looked at and tested with a drawing."
 )
-_EPOCH_LABELS = {BEST: "Best epoch", LAST: "Last epoch", UNTESTED: "Stopped in epoch"}
 _STOPPABLE = (RunState.QUEUED, RunState.RUNNING, RunState.PAUSED, RunState.INTERRUPTED)
 
 
@@ -50,14 +49,14 @@ def show_run(run: RunRecord) -> None:
         _cached_hint(run)
         if run.reason and run.state not in (RunState.FINISHED, RunState.STOPPED):
             st.warning(plain(run.reason), icon=":material/info:")
-        if run.state is RunState.FINISHED or (not run.state.live and run.headline.test_accuracy is not None):
-            _results(run)
-        elif run.has_weights and not run.state.live:
-            st.caption(_UNTESTED)
         _findings(run, [finding for finding in run.findings if run.outcome and finding.outcome])
     with st.container(border=True):
-        live_run(run)
+        live_run(run, samples=run_samples(run.config.dataset))
     with st.container():  # below the curves, which must not move while somebody looks at them
+        if has_results(run):
+            st.caption(plain(results_words(run)))
+        elif run.has_weights and not run.state.live:
+            st.caption(_UNTESTED)
         _findings(run, [finding for finding in run.findings if not (run.outcome and finding.outcome)])
         for notice in run.notices:
             st.info(plain(notice), icon=":material/info:")
@@ -129,9 +128,11 @@ def _show_seeds(runs: tuple[str, ...]) -> None:
 def _use(run: RunRecord) -> None:
     """Offer what one does with a trained network: the first thing to press once a run has ended."""
     for name, label, icon in (("inside", "Look inside", "visibility"), ("draw", "Test with a drawing", "draw")):
-        if run.has_weights and has_page(name):
+        if (run.has_weights or run.state.live) and has_page(name):
             kind: Literal["primary", "secondary"] = "secondary" if run.state.live else "primary"
-            if st.button(label, icon=f":material/{icon}:", key=element(name, run.id), type=kind):
+            # Before the first weights the place is taken already, so that nothing moves when they come.
+            missing = not run.has_weights
+            if st.button(label, icon=f":material/{icon}:", key=element(name, run.id), type=kind, disabled=missing):
                 st.switch_page(page_path(name), query_params={"run": run.id})
 
 
@@ -156,27 +157,6 @@ def _cached_hint(run: RunRecord) -> None:
     )
 
 
-def _results(run: RunRecord) -> None:
-    headline, params = run.headline, run.summary.params
-    facts = [
-        ("Test accuracy", format_percent(headline.test_accuracy)),
-        ("Validation accuracy", format_percent(headline.val_accuracy)),
-        ("Test loss", _loss(headline.test_loss)),
-        (
-            _EPOCH_LABELS.get(headline.which, "Epoch"),
-            f"{headline.epoch} of {run.config.epochs}" if headline.epoch else "–",
-        ),
-        ("Training time", format_duration(run.seconds)),
-        ("Parameters", f"{params:,}" if params is not None else "–"),
-    ]
-    with st.grid(min_column_width=140, key=element("results", run.id)):
-        for label, value in facts:
-            st.metric(label, value)
-    words = results_words(run)
-    if words:
-        st.caption(plain(words))
-
-
 def results_words(run: RunRecord) -> str:
     """Say whose accuracy is shown, and what the last epoch had where that is another."""
     headline = run.headline
@@ -188,12 +168,6 @@ def results_words(run: RunRecord) -> str:
     )
     words += "Inside and Draw and are exported."
     return f"{words} The run ended at {run.last_text}." if run.last_text else words
-
-
-def _loss(value: Any) -> str:
-    if not isinstance(value, int | float):
-        return "–"
-    return f"{value:.4f}" if abs(value) < _LARGE_LOSS else format_short(value)
 
 
 def _findings(run: RunRecord, findings: Sequence[Finding]) -> None:

@@ -13,6 +13,7 @@ from lab.training.checkpoint import Checkpoint
 from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Command, Ended, Evaluated, Event, Snapshot, StepMetrics
+from lab.training.samples import START_IMAGES
 from tests.training.training_nets import LinearNet, build_data
 
 CPU = torch.device("cpu")
@@ -126,7 +127,7 @@ def test_an_expensive_checkpoint_waits_fifty_times_what_it_costs(clock: FakeTime
 def test_the_first_look_takes_the_first_thousand_images_of_each_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """The 1,001st image would change the answer: a linear network on zeros is right about class 0 only."""
     data = build_data(train=32, val=1_500, test=1_200)
-    assert engine.START_IMAGES == 1_000
+    assert START_IMAGES == 1_000
     events = run(LinearNet(), data, config(epochs=1))
     first = next(e for e in events if isinstance(e, Evaluated))
     assert first.step == 0

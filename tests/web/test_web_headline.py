@@ -103,7 +103,7 @@ def test_the_headline_is_what_these_weights_reach_on_the_test_set(
 def test_every_page_shows_it_with_its_epoch(here: None, run: RunRecord) -> None:
     assert words(run) in texts(open_screen("home"))
     trained = open_screen("train", run=run.id)
-    shown = {metric.label: metric.value for metric in trained.metric}
+    shown = dict(component(trained, "facts")["facts"])
     assert shown["Test accuracy"] == format_percent(run.headline.test_accuracy)
     assert shown["Best epoch"] == f"{run.headline.epoch} of {EPOCHS}"
     assert f"The run ended at {last_words(run)}." in texts(trained)

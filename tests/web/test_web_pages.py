@@ -41,6 +41,13 @@ def _texts(app: AppTest) -> str:
     return "\n".join(part.value.replace("\\", "") for part in parts)
 
 
+def _facts(app: AppTest) -> dict[str, str]:
+    """Return what stands above the live charts, by label."""
+    shown = [json.loads(element.proto.json) for element in app.get("bidi_component") if element.proto.json]
+    (facts,) = [data["facts"] for data in shown if "facts" in data]
+    return dict(facts)
+
+
 def _labels(app: AppTest) -> list[str]:
     return [button.label for button in app.button]
 
@@ -242,12 +249,24 @@ def test_pause_and_stop_reach_the_store(bench: Bench) -> None:
 def test_a_finished_run_shows_its_numbers(bench: Bench) -> None:
     run = bench.finish(bench.start())
     app = _open("train", run=run.id)
-    shown = {metric.label: metric.value for metric in app.metric}
+    shown = _facts(app)
     assert shown["Test accuracy"] == "97.31 %"
     assert shown["Last epoch"] == "3 of 3"
     assert "No weights are saved; these are the results of epoch 3 of 3 (last)." in _texts(app)
     assert shown["Training time"] == "1 min 23 s"
     assert "Train again" in _labels(app)
+
+
+def test_a_run_that_trains_shows_how_far_it_is_and_where_its_weights_will_be_used(bench: Bench) -> None:
+    run = bench.start()
+    bench.write(run, series("batch/loss", np.linspace(2, 1, 50)))
+    app = _open("train", run=run.id)
+    assert list(_facts(app))[:2] == ["Epoch", "Step"]
+    assert len(_facts(app)) == 7  # as many as of a finished run: nothing moves when it ends
+    assert len(_facts(_open("train", run=bench.finish(run).id))) == 7
+    waiting = {button.label: button.disabled for button in app.button}
+    assert waiting["Look inside"]
+    assert waiting["Test with a drawing"]
 
 
 def test_asking_for_a_finished_run_again_gives_it_at_once_and_says_so(bench: Bench) -> None:

@@ -50,6 +50,16 @@ def test_a_watcher_is_sent_a_runs_points_and_then_only_the_new_ones(bench: Bench
     assert "batch/accuracy" not in second["series"]
 
 
+def test_a_watcher_is_sent_the_answers_to_the_sample_images(bench: Bench, client: Client) -> None:
+    run = bench.start()
+    assert client.get(f"/api/runs/{run.id}/points").json()["answers"] is None
+    progress = {"step": 20, "answers": [[7, 0.25], [1, 1.0]]}
+    bench.lab.store.leases.set_progress(run.id, run.lease, progress)
+    assert client.get(f"/api/runs/{run.id}/points").json()["answers"] == [[7, 0.25], [1, 1.0]]
+    bench.lab.store.leases.set_progress(run.id, run.lease, progress | {"answers": [["seven", 2.0]]})  # what no run says
+    assert client.get(f"/api/runs/{run.id}/points").json()["answers"] is None
+
+
 def test_an_update_without_news_is_small(bench: Bench, client: Client) -> None:
     run = bench.start()
     bench.write(run, series("batch/loss", np.linspace(2, 1, 5000)))

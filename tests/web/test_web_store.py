@@ -28,7 +28,8 @@ def _page(name: str, **address: str) -> AppTest:
 
 def _texts(test: AppTest) -> str:
     parts = (test.error, test.warning, test.caption, test.markdown, test.metric)
-    return "\n".join(str(element.value).replace("\\", "") for part in parts for element in part)
+    facts = [element.proto.json for element in test.get("bidi_component") if '"facts"' in element.proto.json]
+    return "\n".join([*(str(element.value).replace("\\", "") for part in parts for element in part), *facts])
 
 
 def _trained(bench: Bench, seed: int) -> str:

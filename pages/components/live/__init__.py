@@ -14,18 +14,25 @@ import plotly
 
 from lab.charts.live import live_list
 from lab.charts.smoothing import SPANS, USUAL_SPAN
-from lab.formatting import format_duration
+from lab.formatting import format_duration, format_percent, format_short
 from lab.metrics import BATCH_LOSS, LEARNING_RATE
+from lab.runs.headline import BEST, LAST, UNTESTED
 from lab.runs.records import RunRecord, RunState
 from lab.training.schedules import is_constant
-from pages.components.base import component
+from pages.cache.datasets import Samples
+from pages.components.base import component, data_url
 from pages.state.keys import element
 
+_LARGE_LOSS = 1000  # above it, digits after the point say nothing and the whole number would be cut off
+_EPOCH_LABELS = {BEST: "Best epoch", LAST: "Last epoch", UNTESTED: "Stopped in epoch"}
 PLOTLY_ADDRESS = f"/assets/plotly.min.js?v={plotly.__version__}"
 
 
-def live_run(run: RunRecord) -> None:
-    """Show a run's progress and curves; the page is rerun when its state, notices or findings change."""
+def live_run(run: RunRecord, *, samples: Samples | None = None) -> None:
+    """Show a run's progress and curves; the page is rerun when its state, notices or findings change.
+
+    samples: the test images that are watched, None where they are not on this machine.
+    """
     component("live", isolate_styles=False)(
         key=element("live", run.id),
         data={
@@ -40,6 +47,8 @@ def live_run(run: RunRecord) -> None:
             **chart_data(),
             "constant": is_constant(run.config),
             "forked": run.config.fork_epoch,
+            "samples": samples and _listed(samples),
+            "facts": live_facts(run, {}),
         },
         on_changed_change=_rerun,
     )
@@ -57,8 +66,26 @@ def chart_data() -> dict[str, Any]:
     }
 
 
+def _listed(samples: Samples) -> dict[str, Any]:
+    pairs = zip(samples.pictures, samples.labels, strict=True)
+    return {
+        "classes": list(samples.class_names),
+        "images": [{"src": data_url(picture), "class": label} for picture, label in pairs],
+    }
+
+
+def has_results(run: RunRecord) -> bool:
+    """Whether a run has ended with something that was measured."""
+    return run.state is RunState.FINISHED or (not run.state.live and run.headline.test_accuracy is not None)
+
+
 def live_facts(run: RunRecord, newest: Mapping[str, Sequence[Any]]) -> list[tuple[str, str]]:
-    """Return what stands above the charts, as labels and texts; `newest` as in `lab.charts.live.live_payload`."""
+    """Return what stands above the charts, as labels and texts; `newest` as in `lab.charts.live.live_payload`.
+
+    Once a run has ended, its results take the places of what changed while it trained, so that nothing moves.
+    """
+    if has_results(run):
+        return _result_facts(run)
     progress = run.progress
     epoch, total, speed = progress.epoch, progress.total_steps, progress.images_per_second
     is_running = run.state is RunState.RUNNING
@@ -77,6 +104,26 @@ def live_facts(run: RunRecord, newest: Mapping[str, Sequence[Any]]) -> list[tupl
         ("Learning rate", f"{run.config.lr:.4g}" if is_constant(run.config) else rate),
         ("Status", str((is_running and progress.phase) or run.status)),
     ]
+
+
+def _result_facts(run: RunRecord) -> list[tuple[str, str]]:
+    headline, params = run.headline, run.summary.params
+    label = _EPOCH_LABELS.get(headline.which, "Epoch")
+    return [
+        ("Test accuracy", format_percent(headline.test_accuracy)),
+        ("Validation accuracy", format_percent(headline.val_accuracy)),
+        ("Test loss", _loss(headline.test_loss)),
+        (label, f"{headline.epoch} of {run.config.epochs}" if headline.epoch else "–"),
+        ("Training time", format_duration(run.seconds)),
+        ("Parameters", f"{params:,}" if params is not None else "–"),
+        ("Status", run.status),
+    ]
+
+
+def _loss(value: Any) -> str:
+    if not isinstance(value, int | float):
+        return "–"
+    return f"{value:.4f}" if abs(value) < _LARGE_LOSS else format_short(value)
 
 
 def findings_mark(run: RunRecord) -> str:

@@ -11,6 +11,7 @@ import { filling, loadPlotly, tools } from "../shared/plotly.js";
 import { isLow } from "./axes.js";
 import { Curves, isNamed } from "./curves.js";
 import { GREY, POLL_MS, layoutOf, readSettings, readTheme } from "./look.js";
+import { makeSamples, showAnswers } from "./samples.js";
 
 export default mount((place, data) => new Live(place, data));
 
@@ -31,6 +32,8 @@ class Live extends Curves {
     this.drawn = false;
     this.unlink = [];
     this.find(".cl-charts").replaceChildren(...data.charts.map(figureOf));
+    makeSamples(this.find(".cl-samples"), data.samples);
+    this.showFacts(data.facts);
     this.watchers = this.plots().map(([, element]) => filling(element));
     this.listen();
     this.onVisible = () => !document.hidden && this.poll();
@@ -260,11 +263,19 @@ class Live extends Curves {
     const bar = this.find(".cl-bar");
     bar.firstElementChild.style.width = `${(100 * share).toFixed(1)}%`;
     bar.setAttribute("aria-valuenow", Math.round(100 * share));
+    const { samples } = this.data;
+    const samplesList = this.find(".cl-samples");
+    samplesList.hidden = !samples || (!this.news.live && !this.news.answers);
+    showAnswers(samplesList, samples, this.news.answers);
+    this.showFacts(facts);
+  }
+
+  showFacts(facts) {
     const list = this.find(".cl-facts");
     facts.forEach(([label, value], index) => {
       const cell = list.children[index] ?? list.appendChild(document.createElement("div"));
       if (!cell.children.length) cell.append(document.createElement("dt"), document.createElement("dd"));
-      cell.children[0].textContent = label;
+      if (cell.children[0].textContent !== label) cell.children[0].textContent = label;
       if (cell.children[1].textContent !== value) cell.children[1].textContent = value;
     });
   }

@@ -1,0 +1,33 @@
+"""The few test images whose answers are reported while a run trains: one a class, from the outputs of its evaluations.
+
+Nothing is computed for them: an evaluation has their outputs anyway, so the training network is not touched.
+"""
+
+import numpy as np
+
+START_IMAGES = 1_000  # of each set, evaluated before training: the first point of the curves, not a result
+MOST = 10  # images: as many as can be watched
+
+Answer = tuple[int, float]  # class and its probability
+
+
+def sample_images(labels: np.ndarray) -> tuple[int, ...]:
+    """Return the first test image of each class, in the order of the classes, at most `MOST`.
+
+    labels: int64 (N,) of the test set. Only images that are also evaluated before training are taken.
+    """
+    classes, first = np.unique(labels[:START_IMAGES], return_index=True)
+    return tuple(int(index) for _, index in sorted(zip(classes, first, strict=True))[:MOST])
+
+
+def sample_answers(logits_NK: np.ndarray, labels: np.ndarray) -> tuple[Answer, ...]:
+    """Return the likeliest class of each sample image with its probability; none where an output is no number.
+
+    logits_NK: of the first N test images, N at least those of `sample_images`.
+    """
+    chosen = logits_NK[list(sample_images(labels))].astype(np.float64)
+    if not np.isfinite(chosen).all():
+        return ()
+    shares = np.exp(chosen - chosen.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    return tuple((int(row.argmax()), round(float(row.max()), 4)) for row in shares)

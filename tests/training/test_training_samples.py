@@ -1,0 +1,50 @@
+"""Which test images are watched, and that what is reported of them is what the network answers."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from lab.config import RunConfig
+from lab.training.batches import normalise
+from lab.training.engine import train
+from lab.training.events import Evaluated
+from lab.training.samples import MOST, START_IMAGES, sample_answers, sample_images
+from tests.training.training_nets import LinearNet, build_data
+
+
+def test_the_first_image_of_each_class_is_watched_in_the_order_of_the_classes() -> None:
+    assert sample_images(np.array([2, 0, 2, 1, 0])) == (1, 3, 0)
+    assert sample_images(np.arange(26)) == tuple(range(MOST))
+
+
+def test_only_images_that_are_evaluated_before_training_are_watched() -> None:
+    labels = np.zeros(START_IMAGES + 1, dtype=np.int64)
+    labels[-1] = 1
+    assert sample_images(labels) == (0,)
+
+
+def test_an_answer_is_the_likeliest_class_and_its_softmax() -> None:
+    logits = np.log(np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3]]))
+    assert sample_answers(logits, np.array([1, 0])) == ((1, pytest.approx(0.5)), (0, pytest.approx(0.7)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_outputs_that_are_no_numbers_are_no_answers(value: float) -> None:
+    assert sample_answers(np.array([[value, 0.0]]), np.array([0])) == ()
+
+
+def test_each_evaluation_of_the_test_set_reports_what_the_network_answers_then() -> None:
+    data, network = build_data(train=64, test=40), LinearNet()
+    seen = []
+    config = RunConfig(epochs=2, batch_size=16, optimizer="sgd", lr=0.01)
+    for event in train(config, network=network, data=data, device=torch.device("cpu")):
+        if isinstance(event, Evaluated):
+            chosen = list(sample_images(data.test_y.numpy()))
+            with torch.no_grad():
+                shares = F.softmax(network(normalise(data.test_x[chosen], mean=data.mean, std=data.std)), dim=1)
+            assert event.answers is not None
+            assert [index for index, _ in event.answers] == shares.argmax(1).tolist()
+            assert [share for _, share in event.answers] == pytest.approx(shares.amax(1).tolist(), abs=1e-4)
+            seen.append(event.step)
+    assert len(seen) == 3
