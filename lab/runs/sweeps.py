@@ -182,10 +182,10 @@ class StoredSweeps:
             return tuple(connection.execute(query).scalars())
 
     def count_running(self) -> int:
-        """Return how many sweeps have work for a worker."""
-        query = select(func.count()).where(sweeps.c.state == SweepState.RUNNING)
+        """Return how many sweeps have work for a worker: one that cannot be read has none."""
+        query = select(*SWEEP).where(sweeps.c.state == SweepState.RUNNING)
         with self.context.database.read() as connection:
-            return int(connection.execute(query).scalar_one())
+            return sum(not sweep_record(row).problem for row in connection.execute(query))
 
     def is_over_budget(self, run: str) -> bool:
         """Whether the sweep that pays for a run has used up its minutes; False for a run of no running sweep."""
@@ -219,6 +219,8 @@ class StoredSweeps:
                 self._hold(connection, run, moment.now)
             for trial in change.trials:
                 write_trial(connection, record.number, trial)
+                if trial.state is TrialState.PAUSED and trial.source is not Source.ADOPTED:
+                    _say_why(connection, trial, record.name)
             if change.new is not None:
                 trial, new = change.new
                 write_trial(connection, record.number, self._made(connection, record.asked, trial, new))
@@ -261,6 +263,14 @@ class StoredSweeps:
         values["pause_epoch"] = spec.pause_epoch(trial.params, trial.rung)
         row, cached = take_in(connection, values, self.context.moment(connection))
         return _cached(trial, row) if cached else replace(trial, run=row.id)
+
+
+def _say_why(connection: Connection, trial: TrialRecord, sweep: str) -> None:
+    """Give a run that is paused at its rung the decision as its reason; one that is damaged stays so."""
+    row = find_row(connection, trial.run, deleted=True, lock=True)
+    if row.state == RunState.PAUSED:
+        words = trial.decision[:1].upper() + trial.decision[1:]
+        change_row(connection, row, reason=f"{words}, in the sweep {sweep}.")
 
 
 def _cached(trial: TrialRecord, row: Row[Any]) -> TrialRecord:

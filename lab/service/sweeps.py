@@ -130,7 +130,10 @@ class Sweeps:
         """Carry on every running sweep of which nothing is queued or in training; return how many there were."""
         due = self._store.sweeps.due()
         for sweep in due:
-            self.advance(sweep)
+            try:
+                self.advance(sweep)
+            except (SweepStateError, StaleSweepError):
+                continue  # it cannot be read, which its list says; or others were quicker and look after it
         return len(due)
 
     def advance(self, sweep: str) -> SweepView:

@@ -162,7 +162,7 @@ def _suggest(trial: Trial, parameter: Parameter) -> Any:
         step = int(parameter.step or 1)
         return trial.suggest_int(parameter.name, int(low), int(high), log=parameter.log, step=step)
     value = trial.suggest_float(parameter.name, low, high, log=parameter.log, step=parameter.step)
-    return value if parameter.step else parameter.rounded(value)
+    return parameter.rounded(value)
 
 
 def _plain(space: Space, params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -17,6 +17,8 @@ from lab.errors import ConfigError, near_miss
 MOST_GRID = 100_000  # settings of a grid
 _KEYS = ("values", "low", "high", "log", "step", "when")
 _DIGITS = 4  # significant ones of a value drawn from a range
+_EXACT_DIGITS = 14  # of one on a step: 0.1 + 2 * 0.1 is 0.3
+_ON_STEP = 1e-8  # of a step, as Optuna has it
 _COMPARED_ON = "decides on which images trials are compared"
 _FORKS = "decides which run the trials go on from"
 _NOT_VARIED = {
@@ -69,7 +71,10 @@ class Parameter:
         if self.values:
             return value in self.values
         low, high = self.bounds
-        return isinstance(value, int | float) and low <= value <= high
+        if not isinstance(value, int | float) or not low <= value <= high:
+            return False
+        steps = (value - low) / self.step if self.step else 0.0
+        return abs(steps - round(steps)) < _ON_STEP
 
     def at(self, share: float) -> Any:
         """Return the value at a share of the way through the space; share in [0, 1)."""
@@ -88,7 +93,8 @@ class Parameter:
     def rounded(self, value: float) -> Any:
         """Return a number of the range as it is stored: whole, or with few digits, and never outside."""
         low, high = self.bounds
-        near = round(value) if self.whole else float(f"{value:.{_DIGITS}g}")
+        digits = _EXACT_DIGITS if self.step else _DIGITS
+        near = round(value) if self.whole else float(f"{value:.{digits}g}")
         inside = min(max(near, low), high)
         return int(inside) if self.whole else float(inside)
 

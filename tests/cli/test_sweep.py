@@ -89,6 +89,41 @@ def test_a_spec_comes_from_standard_input_and_the_sweep_is_held_and_resumed(
         assert (code, json.loads(out)["state"]) == (0, state), err
 
 
+def test_ctrl_c_while_waiting_pauses_the_sweep(
+    lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lab.cli.commands.sweep.time.sleep", interrupt)
+    code, out, err = run_command(capsys, "sweep", "create", _spec(tmp_path), "--wait")
+    assert code == 0
+    assert "trial 1: new: trains to epoch 1" in err
+    assert "Pausing the sweep" in err
+    assert "is paused with 1 trial" in out
+
+
+def test_a_sweep_is_extended_adopts_and_is_exported(
+    lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = json.loads(run_command(capsys, "sweep", "create", _spec(tmp_path, trials=2), "--json")[1])
+    work_through(lab)
+    space = tmp_path / "space.json"
+    space.write_text(json.dumps({"lr": {"values": [0.01, 0.02]}}))
+    code, out, err = run_command(capsys, "sweep", "extend", "cut", "--trials", "2", "--space", str(space), "--json")
+    assert (code, json.loads(out)) == (0, {"sweep": made["sweep"], "trials": 4, "state": "running"}), err
+    assert run_command(capsys, "sweep", "extend", "cut")[0] == 2
+    code, out, err = run_command(capsys, "sweep", "adopt", "cut", "--json")
+    assert (code, json.loads(out)["adopted"]) == (0, 0), err
+    for format, ending in (("csv", "csv"), ("optuna", "log")):
+        path = tmp_path / f"out.{ending}"
+        code, out, err = run_command(capsys, "sweep", "export", "cut", "--format", format, "--out", str(path), "--json")
+        assert (code, json.loads(out)["bytes"]) == (0, path.stat().st_size), err
+    code, _, err = run_command(capsys, "sweep", "export", "cut", "--format", "optima")
+    assert code == 2
+    assert "Did you mean 'optuna'?" in err
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -141,6 +141,13 @@ def test_random_values_are_inside_their_range_and_spread_over_it() -> None:
     assert all(("momentum" in params) == (params["optimizer"] == "sgd") for params in drawn)
 
 
+def test_steps_are_exact_and_a_value_between_two_is_outside() -> None:
+    (momentum,) = read_space({"momentum": {"low": 0.12345, "high": 0.9, "step": 0.1}})
+    assert momentum.grid()[:3] == (0.12345, 0.22345, 0.32345)
+    assert all(momentum.contains(value) for value in momentum.grid())
+    assert not momentum.contains(0.2)
+
+
 def test_a_grid_has_an_end_of_its_own() -> None:
     grid = {**SPEC, "method": "grid", "trials": None, "space": {"batch_size": {"low": 10, "high": 50, "step": 10}}}
     assert planned(read_spec(grid)) == 5

@@ -151,7 +151,10 @@ def test_a_damaged_row_is_named_and_breaks_no_list(lab: Lab, tmp_path: Path) -> 
     assert [bool(record.problem) for record in lab.sweeps.list()] == [True, False]
     with pytest.raises(SweepStateError, match="is damaged in the database"):
         lab.sweeps.pause(two.sweep.id)
-    lab.sweeps.advance_due()  # a worker goes on with the others
+    lab.store.removal.delete(two.trials[0].run)
+    assert two.sweep.id in lab.store.sweeps.due()
+    lab.sweeps.advance_due()  # a worker passes it over
+    assert lab.store.sweeps.count_running() == 0
 
 
 def test_a_sweep_opens_in_optuna_and_in_a_spreadsheet(lab: Lab, tmp_path: Path) -> None:

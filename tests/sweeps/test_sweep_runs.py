@@ -29,6 +29,8 @@ def test_a_sweep_of_eight_pauses_promotes_and_ends_with_its_best_trial(lab: Lab)
         epochs = view.sweep.asked.rungs(trial.params)[trial.rung]
         assert run.summary.final_epoch == epochs
         assert run.state is (RunState.FINISHED if epochs == 4 else RunState.PAUSED)
+        if run.state is RunState.PAUSED:
+            assert run.reason == f"P{trial.decision[1:]}, in the sweep small."
         assert [value.epoch for value in trial.values] == [e for e in (1, 2, 4) if e <= epochs]
         curve = lab.store.points.read(trial.run)["val/loss"]
         assert trial.values[-1].val_loss == curve.value[-1]
