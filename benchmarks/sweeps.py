@@ -5,10 +5,11 @@ store: random search that trains every trial to its end, and TPE with asynchrono
 a suspended training; tests show that the store's checkpoint gives the same bits. Printed: the test accuracy of the trial with the
 best validation, and the epochs paid for. Both searches of one repeat have one seed; every repeat prints its row.
 
-`--scale 1000` fills a store with so many trials instead, and prints what the table, a decision and a suggestion take.
+`--promotions 100` trains so many trials with pauses and without, and compares their bits. `--scale 1000` fills a store with so many trials instead, and prints what the table, a decision and a suggestion take.
 """
 
 import argparse
+import random
 import statistics
 import tempfile
 import time
@@ -23,9 +24,11 @@ from scipy import stats
 from sqlalchemy import text
 
 from benchmarks.generated_runs import fill
+from lab.checkpoint_files import decode_checkpoint, encode
+from lab.config import RunConfig
 from lab.data.resident import load_resident
 from lab.devices import resolve_device
-from lab.metrics import TEST_ACCURACY, VAL_ACCURACY, VAL_LOSS
+from lab.metrics import IMAGES_PER_SECOND, MEMORY_MB, TEST_ACCURACY, VAL_ACCURACY, VAL_LOSS
 from lab.runs.sweep_writes import write_trial
 from lab.service.lab import Lab
 from lab.service.networks import build_seeded
@@ -34,8 +37,9 @@ from lab.sweeps.plan import FoundTrial, best_trial, decide, settle
 from lab.sweeps.records import Measured, TrialRecord, TrialState
 from lab.sweeps.spec import SweepSpec, read_spec
 from lab.sweeps.suggest import suggest
+from lab.training.data import ResidentData
 from lab.training.engine import train
-from lab.training.events import Evaluated, Event
+from lab.training.events import Evaluated, Event, Snapshot, StepMetrics
 
 EPOCHS = 20
 SPACE: dict[str, Any] = {
@@ -147,6 +151,46 @@ def _summary(differences: list[float], shares: list[float]) -> str:
     return f"{words}, 95 % interval [{mean - half:+.2f}, {mean + half:+.2f}]"
 
 
+def promotions(count: int) -> None:
+    """Print how many trials that pause at every rung have the bits of trainings that were never paused.
+
+    Six epochs of 200 images, random settings; every pause goes through the bytes of a checkpoint and a new network.
+    """
+    torch.set_num_threads(1)
+    same = 0
+    for number in range(count):
+        draw = random.Random(number)
+        spec = spec_of("random", trials=count, seed=number, halving={"factor": 2, "first_epochs": 1})
+        params = suggest(spec, (), number) or {}
+        config = spec.config(params).replace(epochs=6, train_limit=200, seed=number)
+        data = load_resident(config, root=Path(), device=resolve_device("cpu"))
+        whole, curve = _train_cut(config, data, [])
+        cut, cut_curve = _train_cut(config, data, sorted(draw.sample(range(1, 6), 2)))
+        same += whole == cut and repr(curve) == repr(cut_curve)
+    print(f"promoted trials with the bits of uninterrupted ones: {same} of {count}")
+
+
+def _train_cut(config: RunConfig, data: ResidentData, pauses: list[int]) -> tuple[bytes, list[float]]:
+    """Train to the end with pauses after some epochs; return the bytes of the last weights, and all losses and metrics."""
+    resume, weights, curve = None, b"", list[float]()
+    for pause in (*pauses, None):
+        network = build_seeded(config, None)
+        device = resolve_device("cpu")
+        for event in train(config, network=network, data=data, device=device, resume=resume, pause_epoch=pause):
+            match event:
+                case StepMetrics():
+                    curve += event.loss.tolist()
+                case Evaluated():
+                    metrics = {**event.metrics, IMAGES_PER_SECOND.id: 0.0, MEMORY_MB.id: 0.0}
+                    curve += [metrics[name] for name in sorted(metrics)]
+                case Snapshot(kind="checkpoint"):
+                    checkpoint = encode(event.state())
+                case Snapshot():
+                    weights = encode(event.state())
+        resume = decode_checkpoint(checkpoint)
+    return weights, curve
+
+
 def _median_ms(work: Callable[[], object], times: int = 7) -> float:
     taken = []
     for _ in range(times):
@@ -215,7 +259,11 @@ def main() -> None:
     parser.add_argument("--factor", type=int, default=4)
     parser.add_argument("--first-epochs", type=int, default=1)
     parser.add_argument("--scale", type=int, default=0, metavar="TRIALS")
+    parser.add_argument("--promotions", type=int, default=0, metavar="TRIALS")
     given = parser.parse_args()
+    if given.promotions:
+        promotions(given.promotions)
+        return
     if given.scale:
         scale(given.scale)
         return
