@@ -49,7 +49,7 @@ def _parameter(sweep: SweepRecord, parameter: Parameter) -> dict[str, Any]:
     rest: dict[str, Any] = {} if whole else {"format": "%.6g", "step": abs(low) or 0.01}
     with st.container(horizontal=True):
         st.number_input(f"{parameter.spec.label} from", **rest, **SWEEPS.widget("low", item=item, default=number(low)))
-        st.number_input("to", **rest, **SWEEPS.widget("high", item=item, default=number(high)))
+        st.number_input(f"{parameter.spec.label} to", **rest, **SWEEPS.widget("high", item=item, default=number(high)))
     page = SWEEPS.read()
     return {**given, "low": number(page.low.get(item, low)), "high": number(page.high.get(item, high))}
 
