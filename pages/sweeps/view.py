@@ -126,7 +126,7 @@ def _numbers(shown: SweepView) -> None:
         words = ", ".join(f"{number} {word}" for number, word in states if number)
         _metric("Trials", f"{len(trials)} of {spec.trials}" if spec.trials else str(len(trials)), words)
         saved = 1 - shown.epochs / whole if whole else 0.0
-        less = f"{format_percent(saved, digits=0)} fewer than without pausing" if 0 < saved < 1 else ""
+        less = f"{format_percent(saved, digits=0)} saved by pausing" if 0 < saved < 1 else ""
         _metric("Epochs trained", f"{shown.epochs:,}", less)
         budget = f"of {format_duration(spec.seconds)}" if spec.minutes else ""
         _metric("Computing time", format_duration(shown.seconds), budget)

@@ -10,6 +10,7 @@ from lab.data.load import is_present
 from lab.data.local import list_imported
 from lab.data.registry import choose_dataset, get_dataset_spec
 from pages.cache.lab import get_lab
+from pages.registry import has_page, page_path
 from pages.state.address import complain, find_run
 from pages.state.keys import element
 from pages.state.train import TRAIN, complain_of_link, fill_form, refuse_unknown_settings, show_link, take_link
@@ -73,6 +74,8 @@ def _form() -> None:
             start_training(config, place="train", pressed=pressed)
         if config is not None and (ready or get_dataset_spec(config.dataset).train_images):  # else nobody can count
             cost_card(config)
+        if has_page("sweeps"):
+            st.page_link(page_path("sweeps"), label="Try many of these settings in a sweep", icon=":material/grain:")
         if lab.settings.read_only:
             st.info("This lab is read-only: runs can be looked at, not started.", icon=":material/lock:")
 

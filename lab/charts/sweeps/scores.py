@@ -61,6 +61,15 @@ def objective_title(spec: SweepSpec) -> str:
 
 
 def value_axis(values: Iterable[float]) -> dict[str, Any]:
-    """Return Plotly's description of an axis for losses: logarithmic where all are positive, with a tick at 1, 2 and 5."""
-    positive = all(value > 0 for value in values)
-    return {"type": "log", "dtick": "D2"} if positive else {"type": "linear"}
+    """Return Plotly's description of an axis for losses: logarithmic where all are positive."""
+    known = list(values)
+    if not known or min(known) <= 0:
+        return {"type": "linear"}
+    ticks = log_ticks(math.log10(min(known)), math.log10(max(known)))
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return round values from one decimal logarithm to another: powers of ten, and 2 and 5 of each where they are few."""
+    factors = (1,) if high - low > 3 else (1, 2, 5)
+    return [factor * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for factor in factors]

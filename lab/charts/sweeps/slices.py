@@ -11,7 +11,7 @@ from scipy.spatial import QhullError
 
 from lab.charts.parallel import LOG_FROM
 from lab.charts.style import layout, plain_text
-from lab.charts.sweeps.scores import Score, objective_title, shade, shade_numbers, value_axis
+from lab.charts.sweeps.scores import Score, log_ticks, objective_title, shade, shade_numbers, value_axis
 from lab.sharing.comparison import setting_text
 from lab.sweeps.space import Parameter
 from lab.sweeps.spec import SweepSpec
@@ -48,15 +48,9 @@ class Scale(NamedTuple):
             values = [value for value in self.parameter.values if not self.log or value > 0]
             described |= {"tickvals": [self.place(value) for value in values], "ticktext": [f"{v:g}" for v in values]}
         elif self.log:
-            described |= _log_ticks(low, high)
+            ticks = log_ticks(low, high)
+            described |= {"tickvals": [self.place(tick) for tick in ticks], "ticktext": [f"{tick:g}" for tick in ticks]}
         return described
-
-
-def _log_ticks(low: float, high: float) -> dict[str, Any]:
-    """Return ticks at powers of ten, and between them where there are few."""
-    factors = (1,) if high - low > 2 else (1, 2, 5)
-    values = [f * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for f in factors]
-    return {"tickvals": [math.log10(value) for value in values], "ticktext": [f"{value:g}" for value in values]}
 
 
 def scale_of(parameter: Parameter, scores: Sequence[Score]) -> Scale:
