@@ -23,7 +23,7 @@ class SweepsState:
     """A sweep and how it is shown; then the form, field by field.
 
     rung: the number (from 1) of the rung at which trials are compared. x, y: the two settings of "Two settings".
-    start: where the base settings come from. vary: names of settings. kind, low, high, log, values: of each setting.
+    start: where the base settings come from; taken: what they were when they were taken over. vary: names of settings. kind, low, high, log, values: of each setting.
     more_trials, more_minutes: to extend by.
     """
 
@@ -33,6 +33,7 @@ class SweepsState:
     x: str = param("", one_of(FIELDS))
     y: str = param("", one_of(FIELDS))
     start: str = "form"
+    taken: tuple[str, ...] = ()
     name: str = ""
     vary: tuple[str, ...] = ("lr", "batch_size")
     kind: Mapping[str, str] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """The form of a new sweep: a base, the settings to vary with their ranges, and how much of it is trained."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,8 @@ from lab.architectures.registry import list_architectures
 from lab.config import FIELDS, RunConfig
 from lab.data.registry import choose_dataset
 from lab.errors import ConfigError
-from lab.presets import list_presets
+from lab.presets import get_preset, list_presets
+from lab.sweeps.presets import SWEEP_PRESETS, SweepPreset
 from lab.sweeps.space import SWEEPABLE
 from lab.sweeps.spec import METHOD_TITLES, SweepSpec, read_spec
 from lab.sweeps.usual_ranges import usual_range
@@ -83,14 +84,14 @@ def _read(base: Mapping[str, Any], space: Mapping[str, Any], effort: Mapping[str
 
 def _starts() -> dict[str, str]:
     titles = {_FORM: "The Train form" if TRAIN.read().ready else "The default settings"}
+    titles |= {study.id: f"Study of report {study.report} · {study.title}" for study in SWEEP_PRESETS.values()}
     return titles | {preset.id: preset.title for preset in list_presets()}
 
 
 def _base(present: list[str]) -> dict[str, Any]:
     """Draw what all trials share, and return it."""
     starts = _starts()
-    page = SWEEPS.read()
-    if not page.arch:
+    if SWEEPS.read().taken != _key(SWEEPS.read().start):
         _take_start(present)
     with st.grid(4, min_column_width=170):
         st.selectbox(
@@ -106,20 +107,52 @@ def _base(present: list[str]) -> dict[str, Any]:
         st.selectbox("Data set", list(known), format_func=known.__getitem__, **SWEEPS.widget("dataset"))
         st.number_input("Epochs", 1, 10_000, **SWEEPS.widget("epochs"))
     page = SWEEPS.read()
-    return _settings_of(page.start) | {"arch": page.arch, "dataset": page.dataset, "epochs": page.epochs}
+    settings = _settings_of(page.start)
+    options = settings["arch_options"] if settings["arch"] == page.arch else {}  # another network has others
+    return settings | {"arch": page.arch, "arch_options": options, "dataset": page.dataset, "epochs": page.epochs}
 
 
 def _settings_of(start: str) -> dict[str, Any]:
+    if start in SWEEP_PRESETS:
+        return RunConfig.from_dict(SWEEP_PRESETS[start].spec()["base"]).as_dict()
     if start != _FORM:
-        return next(p for p in list_presets() if p.id == start).config().as_dict()
+        return get_preset(start).config().as_dict()
     return {**RunConfig().as_dict(), **form_values()} if TRAIN.read().ready else RunConfig().as_dict()
 
 
+def _key(start: str) -> tuple[str, ...]:
+    """Return what tells whether the form begins anew: where from, and for the Train form what it says now."""
+    settings = _settings_of(start)
+    return (start, settings["arch"], settings["dataset"], str(settings["epochs"]))
+
+
 def _take_start(present: list[str]) -> None:
-    """Take network, data set and epochs over from where the base comes from."""
-    settings = _settings_of(SWEEPS.read().start)
+    """Take network, data set and epochs over from where the base comes from, of a study also what it varies."""
+    start = SWEEPS.read().start
+    settings = _settings_of(start)
     dataset = settings["dataset"] if settings["dataset"] in present else choose_dataset(present).id
-    SWEEPS.change(arch=settings["arch"], dataset=dataset, epochs=max(_LEAST_EPOCHS, int(settings["epochs"])))
+    least = 1 if start in SWEEP_PRESETS else _LEAST_EPOCHS
+    SWEEPS.change(arch=settings["arch"], dataset=dataset, epochs=max(least, int(settings["epochs"])), taken=_key(start))
+    if start in SWEEP_PRESETS:
+        _take_study(SWEEP_PRESETS[start])
+
+
+def _take_study(study: SweepPreset) -> None:
+    spec = read_spec(study.spec())
+    page = SWEEPS.read()
+    listed = {parameter.name: _as_text(parameter.values) for parameter in spec.space}
+    SWEEPS.change(
+        name=spec.name,
+        vary=tuple(listed),
+        kind={**page.kind, **dict.fromkeys(listed, "values")},
+        values={**page.values, **listed},
+        method=spec.method.value,
+        halving=spec.halving is not None,
+    )
+
+
+def _as_text(values: Sequence[Any]) -> str:
+    return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
 
 
 def _space() -> dict[str, Any]:
@@ -185,7 +218,7 @@ def _values(name: str) -> list[Any]:
     if spec.kind is bool:
         st.caption("off and on")
         return [False, True]
-    text = ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in usual.values)
+    text = _as_text(usual.values)
     st.text_input("Values, with commas between", **SWEEPS.widget("values", item=name, default=text))
     return [_number(part, spec.kind) for part in str(SWEEPS.read().values.get(name, text)).split(",") if part.strip()]
 

@@ -176,3 +176,24 @@ def test_the_form_remembers_what_was_entered(bench: Bench) -> None:
     set_state(app, SWEEPS, vary=())
     app.run()
     assert any("space is empty" in error.value for error in app.error)
+
+
+def test_a_study_of_a_report_fills_the_whole_form(bench: Bench) -> None:
+    app = open_page()
+    app.selectbox(key="sweeps.start").set_value("c-batch").run()
+    assert app.multiselect(key="sweeps.vary").value == ["batch_size"]
+    assert app.text_input(key="sweeps.values.batch_size").value == "50, 100, 200"
+    assert (app.selectbox(key="sweeps.arch").value, app.selectbox(key="sweeps.method").value) == ("basic-cnn", "grid")
+    assert app.text_input(key="sweeps.name").value == "Batch size"
+    assert not app.toggle(key="sweeps.halving").value
+    assert not app.error
+
+
+def test_the_base_follows_the_train_form(bench: Bench) -> None:
+    app = open_page()
+    go_to(app, "train").run()
+    app.selectbox(key="train.arch").set_value("lenet-bn").run()
+    app.number_input(key="train.epochs").set_value(27).run()
+    go_to(app, "sweeps").run()
+    assert app.selectbox(key="sweeps.arch").value == "lenet-bn"
+    assert app.number_input(key="sweeps.epochs").value == 27

@@ -38,9 +38,9 @@ class Scale(NamedTuple):
         """Return Plotly's description of the axis, for values at these places."""
         title = {"text": self.parameter.spec.label}
         if self.names:
-            ticks = list(range(len(self.names)))
+            places_of_names = list(range(len(self.names)))
             texts = [plain_text(name) for name in self.names]
-            return {"title": title, "tickvals": ticks, "ticktext": texts, "range": [-0.5, len(ticks) - 0.5]}
+            return {"title": title, "tickvals": places_of_names, "ticktext": texts, "range": [-0.5, len(texts) - 0.5]}
         low, high = min(places), max(places)
         room = (high - low) * _PADDING or 0.5
         described: dict[str, Any] = {"title": title, "range": [low - room, high + room]}
