@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from lab.formatting import format_percent
+from lab.metrics import is_share
 
 LEAST = 3  # values whose standard deviation is shown: that of two says nothing, it is off by half on average
 
@@ -51,3 +52,10 @@ def format_spread(spread: Spread | None, *, scale: float = 1, digits: int = 1, u
         mean = format_percent(spread.mean, digits=digits).removesuffix(unit)
     deviation = "" if spread.shown_sd is None else f" ± {spread.shown_sd * scale:,.{digits}f}"
     return f"{mean}{deviation}{unit}" + (f" (n = {spread.n})" if max(spread.n, of) > 1 else "")
+
+
+def format_result(key: str, spread: Spread | None, *, of: int = 1) -> str:
+    """Return the spread of a run's result by its key, such as "test_accuracy", in the unit and with the digits it is known by."""
+    if is_share(key):
+        return format_spread(spread, scale=100, digits=2, unit=" %", of=of)
+    return format_spread(spread, digits=4 if key.endswith("loss") else 1, of=of)

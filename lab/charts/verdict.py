@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from lab.charts.style import layout, plain_text, run_style
 from lab.comparison.runs import Comparison
 from lab.comparison.sides import Side
-from lab.spread import Spread, format_spread, spread_of
+from lab.spread import Spread, format_result, spread_of
 
 _WIDTH = 0.16  # of the strip in which a side's dots stand, in units of the axis
 _BAR = 0.22  # half the length of the line at a mean
@@ -67,7 +67,7 @@ def verdict_figure(info: VerdictInfo, *, dark: bool, height: int = 360) -> go.Fi
                 y=[dots.spread.mean] * 2,
                 mode="lines",
                 line={"color": colour, "width": 3},
-                hovertemplate=f"mean {format_spread(dots.spread, scale=100, digits=2, unit=' %')}<extra></extra>",
+                hovertemplate=f"mean {format_result('test_accuracy', dots.spread)}<extra></extra>",
                 name="mean",
             )
     if info.difference is not None:
@@ -157,5 +157,5 @@ def _difference_text(info: VerdictInfo) -> str:
 
 def verdict_alt_text(info: VerdictInfo) -> str:
     """Return the alt text of the picture."""
-    means = (f"{dots.name}: {format_spread(dots.spread, scale=100, digits=2, unit=' %')}" for dots in (info.a, info.b))
+    means = (f"{dots.name}: {format_result('test_accuracy', dots.spread)}" for dots in (info.a, info.b))
     return f"Test accuracy of every run. {'; '.join(means)}. B minus A: {_difference_text(info)}"

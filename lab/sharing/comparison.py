@@ -11,12 +11,15 @@ from typing import Any, TypeAlias
 from lab.config import FIELDS
 from lab.metrics import IMAGES_PER_SECOND
 from lab.metrics import list_results as list_result_metrics
+from lab.runs.encoding import setting_key
 from lab.runs.headline import METRICS
 from lab.runs.records import RunRecord
+from lab.spread import format_result, spread_of
 
 Cell: TypeAlias = str | int | float | None
 
 EPOCH = "epoch of the results"
+SPREAD_RESULTS = ("test_accuracy", "val_accuracy", "test_loss", "seconds", "images_per_second")  # of several runs
 _SELF_EXPLAINING = ("arch", "arch_options", "dataset", "optimizer", "loss", "schedule")  # a label needs the value only
 _FIRST = ("arch", "arch_options", "dataset", "lr", "optimizer")  # of a label; the seed comes last
 LABEL_SETTINGS = 4  # named in one label
@@ -140,4 +143,28 @@ def comparison_table(runs: Sequence[RunRecord]) -> Table:
         what = (labels[index], run.id, run.status, run.config.arch, run.config.dataset)
         differs = tuple(setting_text(values[index]) for values in settings.values())
         rows.append((*what, *differs, run.epoch_text or None, *(result_of(run, key) for key in results)))
+    return Table(columns, tuple(rows))
+
+
+def settings_table(runs: Sequence[RunRecord]) -> Table:
+    """Return one row a setting: what runs that differ only in their seed have in common, and their results with mean and spread.
+
+    Runs that have not ended count as runs, not as results.
+    """
+    groups: dict[str, list[RunRecord]] = {}
+    for run in runs:
+        groups.setdefault(setting_key(run.config), []).append(run)
+    firsts = [group[0] for group in groups.values()]
+    left_out = ("arch", "dataset", "keep_mb", "seed")
+    settings = {name: values for name, values in differing_settings(firsts).items() if name not in left_out}
+    columns = ("name", "network", "data set", *settings, "runs", *(list_results()[key] for key in SPREAD_RESULTS))
+    rows = []
+    for index, (label, group) in enumerate(zip(run_labels(firsts, without=("seed",)), groups.values(), strict=True)):
+        what = (label, group[0].config.arch, group[0].config.dataset)
+        differs = tuple(setting_text(values[index]) for values in settings.values())
+        ended = [run for run in group if not run.state.live]
+        results = tuple(
+            format_result(key, spread_of(result_of(run, key) for run in ended), of=len(group)) for key in SPREAD_RESULTS
+        )
+        rows.append((*what, *differs, len(group), *results))
     return Table(columns, tuple(rows))

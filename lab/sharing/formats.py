@@ -10,7 +10,7 @@ from typing import TypeAlias
 from lab.errors import InputError, UnknownNameError, near_miss
 from lab.lazy import load
 from lab.runs.records import RunRecord, Series
-from lab.sharing.comparison import comparison_table
+from lab.sharing.comparison import comparison_table, settings_table
 from lab.sharing.source import Source
 from lab.sharing.tables import metrics_csv, metrics_json, write_latex, write_markdown
 
@@ -87,6 +87,14 @@ def _latex(_source: Source, runs: Sequence[RunRecord]) -> Files:
     return {"": write_latex(comparison_table(runs)).encode()}
 
 
+def _markdown_settings(_source: Source, runs: Sequence[RunRecord]) -> Files:
+    return {"": write_markdown(settings_table(runs)).encode()}
+
+
+def _latex_settings(_source: Source, runs: Sequence[RunRecord]) -> Files:
+    return {"": write_latex(settings_table(runs)).encode()}
+
+
 def _of_runs(place: str) -> Writer:
     """Return what calls the function at `place` with the source and the runs; text becomes UTF-8."""
 
@@ -160,6 +168,24 @@ _ALL = (
     ),
     ExportFormat(
         "latex", "Table (LaTeX)", "The same table for a report.", ".tex", "application/x-tex", _latex, many=True
+    ),
+    ExportFormat(
+        "markdown-settings",
+        "Table of settings (Markdown)",
+        "One row a setting: mean, spread and number of its seeds.",
+        ".md",
+        "text/markdown",
+        _markdown_settings,
+        many=True,
+    ),
+    ExportFormat(
+        "latex-settings",
+        "Table of settings (LaTeX)",
+        "The same table for a report.",
+        ".tex",
+        "application/x-tex",
+        _latex_settings,
+        many=True,
     ),
     ExportFormat(
         "safetensors",

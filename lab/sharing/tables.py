@@ -32,6 +32,7 @@ _LATEX = {
     "|": r"\textbar{}",
     "[": "{[}",
     "]": "{]}",
+    "±": r"$\pm$",
 }
 _MARKDOWN = frozenset("\\`*_{}[]<>#!|~&:@$^")  # ":" and "@" because bare addresses become links
 

@@ -19,9 +19,9 @@ from lab.examples.catalogue import is_example
 from lab.formatting import plural
 from lab.metric_charts import list_charts
 from lab.runs.records import RunRecord
-from lab.sharing.comparison import comparison_table, differing_settings, list_results, run_labels
+from lab.sharing.comparison import SPREAD_RESULTS, comparison_table, differing_settings, list_results, run_labels
 from lab.sharing.tables import shown
-from lab.spread import format_spread
+from lab.spread import format_result
 from pages.cache.lab import get_lab
 from pages.cache.runs import run_points
 from pages.components.plot import plot
@@ -73,7 +73,6 @@ def compare(view: RunsView, runs: Sequence[RunRecord]) -> None:
 
 
 _NAMED = 3  # of the chosen runs that are not there
-_GROUP_COLUMNS = ("test_accuracy", "val_accuracy", "test_loss", "seconds", "images_per_second")
 
 
 def dark() -> bool:
@@ -230,18 +229,10 @@ def _group_frame(groups: Sequence[Group], by: str) -> pd.DataFrame:
     rows = []
     for group in groups:
         row = {FIELDS[by].label: group.value, "n": len(group.runs)}
-        for key in _GROUP_COLUMNS:
-            row[list_results()[key].capitalize()] = _result_text(group, key)
+        for key in SPREAD_RESULTS:
+            row[list_results()[key].capitalize()] = format_result(key, group.results[key], of=len(group.runs))
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _result_text(group: Group, key: str) -> str:
-    spread = group.results[key]
-    if spread is None:
-        return format_spread(None)
-    scale, digits, unit = (100, 2, " %") if key.endswith("accuracy") else (1, 4 if key.endswith("loss") else 1, "")
-    return format_spread(spread, scale=scale, digits=digits, unit=unit, of=len(group.runs))
 
 
 def _verdict(view: RunsView, runs: Sequence[RunRecord]) -> None:

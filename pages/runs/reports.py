@@ -12,7 +12,7 @@ from lab.data.load import is_present
 from lab.errors import ConfigError
 from lab.formatting import format_duration, format_percent, plural
 from lab.presets import REPORTS
-from lab.spread import format_spread
+from lab.spread import format_result, format_spread
 from pages.cache.lab import get_lab
 from pages.cache.runs import estimate_seconds
 from pages.cache.torch_import import warm_torch
@@ -98,7 +98,7 @@ def _quoted(row: ReportRow) -> str:
 def _measured(row: ReportRow) -> str:
     if not row.finished:
         return "waiting" if row.waiting else "–"
-    words = [format_spread(row.test_accuracy, scale=100, digits=2, unit=" %")]
+    words = [format_result("test_accuracy", row.test_accuracy)]
     if row.last_epoch and row.test_accuracy is not None and "stopped_epoch" not in row.preset.reported:
         words.append(f"epoch {row.last_epoch}")
     if "last_loss" in row.preset.reported:

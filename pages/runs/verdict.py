@@ -13,11 +13,13 @@ from lab.comparison.verdict import LEAST_RUNS, Answer
 from lab.comparison.words import notes_of, p_text, points, verdict_text
 from lab.examples.catalogue import is_example
 from lab.formatting import plural
+from lab.lazy import load
 from lab.runs.encoding import setting_key
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import run_labels
-from lab.spread import format_spread, spread_of
+from lab.spread import format_result, spread_of
 from pages.cache.lab import get_lab
+from pages.cache.torch_import import require_torch
 from pages.components.plot import plot
 from pages.markdown import plain
 from pages.runs.actions import watch
@@ -48,6 +50,7 @@ def verdict_look(view: RunsView, runs: Sequence[RunRecord], *, dark: bool) -> No
     every = _each_with_each([groups[run.id] for run in settings], like=groups[left])
     _two(_corrected(groups[left], groups[right], every), a=names[left], b=names[right], dark=dark)
     _fill([run for run in settings if run.id in (left, right)], groups)
+    _networks(view, [run for name in (left, right) for run in settings if run.id == name], (names[left], names[right]))
     if every:
         _every(every, {setting_key(run.config): names[run.id] for run in settings})
     watch(run for group in groups.values() for run in group)
@@ -106,7 +109,7 @@ def _two(found: Comparison, *, a: str, b: str, dark: bool) -> None:
         figure = verdict_figure(info, dark=dark)
         plot("runs.verdict", figure, words=verdict_alt_text(info), name="runs-verdict", revision=f"{a} {b}")
     means = "; ".join(
-        f"{name}: {format_spread(spread_of(side.values), scale=100, digits=2, unit=' %')}"
+        f"{name}: {format_result('test_accuracy', spread_of(side.values))}"
         for name, side in ((a, found.a), (b, found.b))
     )
     st.caption(plain(" ".join([f"{means}.", *notes_of(found)])))
@@ -116,6 +119,17 @@ def _fill(runs: Sequence[RunRecord], groups: Mapping[str, tuple[RunRecord, ...]]
     own = [run for run in runs if not is_example(run.id)]
     if any(len(groups[run.id]) < LEAST_RUNS for run in own):
         fill_button(own, seeds=LEAST_RUNS, place="verdict", then=_queued)
+
+
+def _networks(view: RunsView, pair: Sequence[RunRecord], names: tuple[str, str]) -> None:
+    """Offer McNemar's test of the two runs' networks, where both are saved."""
+    a, b = pair
+    if not (a.has_weights and b.has_weights and a.config.dataset == b.config.dataset):
+        return
+    words = f"McNemar's test of two single networks, those of runs {a.id} and {b.id}."
+    if st.toggle("Compare the two networks image by image", help=plain(words), **bind("networks", view.networks)):
+        require_torch()
+        load("pages.runs.networks:compare_networks")(a, b, names=names)
 
 
 def _queued(runs: tuple[str, ...]) -> None:

@@ -104,7 +104,7 @@ class RunsView:
     q: search; sort: order of the table; runs: ids of the chosen runs; colours: their slots, where these are not simply
     0, 1, 2 …; smooth: steps of the mean; full: the y axis shows every value; by, result, cost: what groups, the parallel
     axes' colours and the front show; own: the parallel axes' lines have the runs' own colours;
-    a, b: the runs whose settings are compared.
+    a, b: the runs whose settings are compared; networks: also their networks, image by image.
     """
 
     show: str = param("runs", one_of(SHOWS))
@@ -129,6 +129,7 @@ class RunsView:
     cost: str = param("seconds", one_of(COSTS))
     a: str = param("", _run)
     b: str = param("", _run)
+    networks: bool = param(False, switch)
     report: str = param("D", one_of(REPORTS))
 
     @property

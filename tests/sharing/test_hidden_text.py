@@ -19,7 +19,7 @@ from tests.sharing.hostile_bundles import RUN, pack, sealed, unpack
 from tests.sharing.sharing_runs import open_lab
 
 ATTACK = "a\x9b31m\u202eb\u2028c\U000e0041"
-TEXTS = ("csv", "json", "markdown", "latex", "html", "code")
+TEXTS = ("csv", "json", "markdown", "latex", "markdown-settings", "latex-settings", "html", "code")
 
 
 @pytest.fixture

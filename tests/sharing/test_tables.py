@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.runs.records import RunRecord, Series
+from lab.runs.records import RunRecord, RunState, Series
 from lab.service.lab import Lab
-from lab.sharing.comparison import Table, comparison_table, differing_settings
+from lab.sharing.comparison import Table, comparison_table, differing_settings, settings_table
 from lab.sharing.formats import export_runs
 from lab.sharing.tables import (
     csv_cell,
@@ -122,6 +122,27 @@ def test_latex_shows_text_as_it_is(pair: tuple[RunRecord, RunRecord]) -> None:
     assert latex_text(r"50% of $x_1 & \input{y}^2~#") == (
         r"50\% of \$x\_1 \& \textbackslash{}input\{y\}\textasciicircum{}2\textasciitilde{}\#"
     )
+
+
+def test_a_table_of_settings_has_mean_spread_and_number_of_their_seeds() -> None:
+    accuracies = {0.001: (0.9831, 0.9843, 0.9852), 0.01: (0.97, 0.98), 0.1: (0.5,)}
+    runs = [
+        run(seed, seed=seed, lr=lr, seconds=10.0 + seed, summary={"test_accuracy": value, "final_epoch": 5})
+        for lr, values in accuracies.items()
+        for seed, value in enumerate(values)
+    ]
+    live = run(9, seed=9, lr=0.1, state=RunState.RUNNING, summary={"test_accuracy": 0.1, "final_epoch": 1})
+    table = settings_table([*runs, live])
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    assert [row["test accuracy"] for row in rows] == ["98.42 ± 0.11 % (n = 3)", "97.50 % (n = 2)", "50.00 % (n = 1)"]
+    assert [(row["lr"], row["runs"], row["seconds"]) for row in rows] == [
+        (0.001, 3, "11.0 ± 1.0 (n = 3)"),
+        (0.01, 2, "10.5 (n = 2)"),
+        (0.1, 2, "10.0 (n = 1)"),
+    ]
+    assert "seed" not in table.columns
+    assert r"98.42 $\pm$ 0.11 \% (n = 3)" in write_latex(table)
+    assert "98.42 ± 0.11 % (n = 3)" in write_markdown(table)
 
 
 @pytest.mark.parametrize(

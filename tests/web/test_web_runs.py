@@ -43,7 +43,7 @@ VIEWS = st.builds(
     result=st.sampled_from(["test_accuracy", "seconds"]),
     cost=st.sampled_from(["seconds", "params"]),
     report=st.sampled_from(["A", "B", "lab"]),
-    **{name: st.booleans() for name in ("raw", "logx", "logy", "fold", "test", "full")},
+    **{name: st.booleans() for name in ("raw", "logx", "logy", "fold", "test", "full", "networks")},
 )
 
 

@@ -9,7 +9,7 @@ from lab.runs.records import RunState
 from lab.service.lab import Lab
 from lab.service.repeats import USUAL_SEEDS
 from lab.sharing.comparison import result_of
-from lab.spread import format_spread, spread_of
+from lab.spread import format_result, spread_of
 
 
 @click.command()
@@ -43,5 +43,5 @@ def repeat(lab: Lab, run: str, seeds: int, detach: bool, as_json: bool) -> None:
         state = one.headline_text if one.state is RunState.FINISHED else one.state.value
         echo(f"seed {one.config.seed:>3}  run {one.id}  {state}")
     spread = spread_of(result_of(one, "test_accuracy") for one in runs if one.state is RunState.FINISHED)
-    mean = f" Test accuracy: {format_spread(spread, scale=100, digits=2, unit=' %')}." if spread else ""
+    mean = f" Test accuracy: {format_result('test_accuracy', spread)}." if spread else ""
     echo(f"{plural(len(added), 'run')} added.{mean}")
