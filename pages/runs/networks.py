@@ -24,7 +24,8 @@ def compare_networks(a: RunRecord, b: RunRecord, *, names: tuple[str, str]) -> N
     right_a, right_b = found
     verdict = compare_answers(right_a, right_b)
     show = st.success if verdict.verdict is Answer.YES else st.info
-    show(plain(verdict_text(verdict, a=names[0], b=names[1])), icon=":material/grid_on:")
+    text = verdict_text(verdict, a=f"network A ({names[0]})", b=f"network B ({names[1]})")
+    show(plain(text), icon=":material/grid_on:")
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
     counts = f"Of {right_a.size:,} test images {only_a:,} are right with A only and {only_b:,} with B only."
     st.caption(plain(f"{counts} {MCNEMAR_NOTE}"))

@@ -1,0 +1,42 @@
+"""Is one setting better? Two runs are filled up to five seeds each, judged, and their networks compared image by image."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Server, Visitor, train_in, until
+
+pytestmark = pytest.mark.browser
+
+
+def test_two_runs_are_repeated_with_seeds_and_judged(server: Server, visitor: Visitor) -> None:
+    page = visitor.page
+    small = {"train_limit": 200, "epochs": 1}
+    poor, good = train_in(server, lr=1e-5, **small), train_in(server, lr=4e-3, **small)
+    visitor.open(f"{server.url}/runs?runs={poor}.{good}&look=verdict")
+    expect(page.get_by_text("Not enough runs (1 and 1 run)")).to_be_visible()
+    visitor.press("Train 8 more runs")
+    verdict = page.get_by_text("Yes: lr 0.004 is better than lr 1e-05")
+    expect(verdict).to_be_visible()
+    expect(verdict).to_contain_text("p = 0.0079; permutation test, 5 and 5 runs")
+    dots = page.evaluate(
+        "[...document.querySelectorAll('.js-plotly-plot')].at(-1).data.filter(t => t.mode === 'markers').map(t => t.y.length)"
+    )
+    assert dots == [5, 5, 1]
+    page.get_by_text("Compare the two networks image by image").click()
+    expect(page.get_by_text("McNemar's exact test")).to_be_visible()
+    until(page, lambda: "networks=1" in page.url, "the comparison of the networks in the address")
+    visitor.open(page.url)
+    expect(page.get_by_text("Of 359 test images")).to_be_visible()
+
+
+def test_a_runs_page_repeats_it_and_shows_the_curves_of_all_seeds(still_server: Server, visitor: Visitor) -> None:
+    page = visitor.page
+    first = train_in(still_server, lr=0.0027, seed=0)
+    for seed in (1, 2):
+        train_in(still_server, lr=0.0027, seed=seed)
+    visitor.open(f"{still_server.url}/train?run={first}")
+    visitor.press("Repeat with seeds")
+    visitor.press("Train 2 more runs")
+    page.wait_for_selector(".js-plotly-plot .legend")
+    expect(page.get_by_text("(3 seeds)").first).to_be_attached()
+    until(page, lambda: page.url.partition("runs=")[2].count(".") == 4, "all five runs in the address")
