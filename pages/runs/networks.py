@@ -8,6 +8,7 @@ from lab.runs.records import RunRecord
 from pages.cache.inspection import answers_of
 from pages.cache.lab import get_lab
 from pages.markdown import plain
+from pages.state.keys import element
 from pages.widgets.waiting import worth_waiting
 
 
@@ -17,7 +18,7 @@ def compare_networks(a: RunRecord, b: RunRecord, *, names: tuple[str, str]) -> N
     for run in (a, b):
         digest = get_lab().holding(run.id).weights.find(run.id).sha256
         images = run.environment.test_images or 0
-        if not worth_waiting(run, passes=images, what="Reading the test set", key=f"verdict-{digest}"):
+        if not worth_waiting(run, passes=images, what="Reading the test set", key=element("verdict-networks", digest)):
             return
         with st.spinner("Reading the test set"):
             found.append(answers_of(run.id, digest, run.config.dataset).right)
