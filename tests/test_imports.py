@@ -66,6 +66,7 @@ TORCH_FREE = (
     "lab.service.weights",
     "lab.service.submissions",
     "lab.service.repeats",
+    "lab.service.sweep_history",
     "lab.service.sweeps",
     "lab.service.workers",
     "lab.loaded_network",

@@ -19,11 +19,11 @@ from lab.errors import (
     SweepStateError,
     UnreadableRunError,
 )
-from lab.runs.imports import IMPORTED
-from lab.runs.records import RunRecord, RunState
+from lab.runs.records import RunRecord
 from lab.runs.store import RunStore
 from lab.runs.sweeps import NewRun, SweepChange
 from lab.service.submissions import Submissions
+from lab.service.sweep_history import find_history
 from lab.service.validation import Validation
 from lab.settings import Settings
 from lab.sweeps.plan import FoundTrial, best_trial, decide, failure_words, settle
@@ -272,9 +272,11 @@ class Sweeps:
             spec = record.asked.extended(trials=trials, minutes=minutes, space=space)
             self.check(spec)
             after = replace(record, spec=spec, earlier=(*record.earlier, record.asked.as_dict()))
-            if record.state in (SweepState.PAUSED, SweepState.STOPPED):
-                return SweepChange(record=after, trials=_changed(settle(record.asked, found), found))
-            return _running_again(after, found)
+            if record.state is SweepState.FINISHED:
+                return _running_again(after, found)
+            # More minutes may meet a trial that is being paused because they were used up.
+            held = minutes is not None and record.state is SweepState.RUNNING
+            return _going_on(after, found, (TrialState.HELD,) if held else ())
 
         self._change(sweep, step)
         return self.advance(sweep)
@@ -290,7 +292,7 @@ class Sweeps:
         def step(record: SweepRecord, found: Sequence[FoundTrial]) -> SweepChange | None:
             nonlocal taken
             trials = settle(record.asked, found)
-            adopted = self._adopted(record, trials, runs)
+            adopted = find_history(self._store, self._validation, record.asked, trials, runs)
             taken = len(adopted)
             if not adopted:
                 return None
@@ -298,51 +300,6 @@ class Sweeps:
 
         view = self._change(sweep, step)
         return view, taken
-
-    def _adopted(
-        self, record: SweepRecord, trials: Sequence[TrialRecord], runs: Iterable[RunRecord] | None
-    ) -> tuple[TrialRecord, ...]:
-        spec, known = record.asked, {trial.run for trial in trials}
-        base = self._validation.resolve(spec.base).config
-        given = None if runs is None else tuple(runs)
-        candidates = self._store.runs.list(order="number", limit=None) if given is None else given
-        chosen: list[tuple[TrialRecord, RunRecord]] = []
-        number = max((trial.number for trial in trials), default=0)
-        for run in candidates:
-            problem = "it is a trial of this sweep already" if run.id in known else self._misfit(spec, base, run)
-            if problem and given is not None:
-                raise SweepStateError(f"Run {run.id} cannot be adopted: {problem}.")
-            if not problem:
-                chosen.append((TrialRecord(number=0, run=run.id, params=spec.space.of_config(run.config)), run))
-        values = self._store.sweeps.measure(spec, [trial for trial, _ in chosen])
-        adopted = []
-        for trial, run in chosen:
-            measured = values.get(run.id, ())
-            if not measured:
-                continue
-            number += 1
-            adopted.append(_history(spec, replace(trial, number=number, values=measured), run))
-        return tuple(adopted)
-
-    def _misfit(self, spec: SweepSpec, base: Any, run: RunRecord) -> str:
-        """Return why a run is no history of a sweep, "" where it is."""
-        if run.state.live:
-            return f"it is {run.state.value}"
-        if run.origin == IMPORTED and run.state is not RunState.FINISHED:
-            return "it was imported before it had finished"
-        params = spec.space.of_config(run.config)
-        if not spec.space.contains(params):
-            return "its settings are outside the space"
-        try:
-            asked = self._validation.resolve(base.replace(**params)).config
-        except LabError as error:
-            return str(error)
-        differing = [
-            name
-            for name, field in asked.specs().items()
-            if field.result and getattr(asked, name) != getattr(run.config, name)
-        ]
-        return f"it differs from the base in {', '.join(differing[:3])}" if differing else ""
 
 
 def sweep_tag(sweep: str) -> str:
@@ -354,22 +311,6 @@ def _first_words(spec: SweepSpec, params: Mapping[str, Any]) -> str:
     return f"new: trains to epoch {spec.rungs(params)[0]}"
 
 
-def _history(spec: SweepSpec, trial: TrialRecord, run: RunRecord) -> TrialRecord:
-    """Return an adopted run at the highest rung at which it was measured."""
-    rungs = spec.rungs(trial.params)
-    reached = [at for at, epoch in enumerate(rungs) if trial.at(epoch) is not None]
-    state = TrialState.FINISHED if run.state is RunState.FINISHED else TrialState.PAUSED
-    return replace(
-        trial,
-        rung=len(rungs) - 1 if state is TrialState.FINISHED else max(reached, default=0),
-        state=state,
-        source=Source.ADOPTED,
-        decision="a run from before",
-        free_s=run.seconds,
-        free_epochs=run.progress.epoch or (trial.last.epoch if trial.last else 0),
-    )
-
-
 def _changed(settled: Sequence[TrialRecord], found: Sequence[FoundTrial]) -> tuple[TrialRecord, ...]:
     """Return the trials whose decision or values are not written yet."""
     pairs = zip(settled, found, strict=True)
@@ -378,20 +319,24 @@ def _changed(settled: Sequence[TrialRecord], found: Sequence[FoundTrial]) -> tup
 
 def _running_again(record: SweepRecord, found: Sequence[FoundTrial]) -> SweepChange:
     """Return the change that lets a sweep run again, with the trials that were on their way."""
+    change = _going_on(replace(record, state=SweepState.RUNNING, reason=""), found, _TO_GO_ON)
+    live = [one.trial for one in found if one.trial.state in _TO_HOLD]  # a pause that is not obeyed yet is taken back
+    return replace(change, resumed=(*change.resumed, *live))
+
+
+def _going_on(record: SweepRecord, found: Sequence[FoundTrial], states: Sequence[TrialState]) -> SweepChange:
+    """Return the change that writes a sweep and lets its trials in some states go on."""
     spec = record.asked
     settled = settle(spec, found)
-    on_way = [trial for trial in settled if trial.state in _TO_GO_ON]
-    live = [trial for trial in settled if trial.state in _TO_HOLD]  # a pause that is not obeyed yet is taken back
-    going = [
-        replace(trial, state=TrialState.QUEUED, decision=f"goes on to epoch {spec.rungs(trial.params)[trial.rung]}")
-        for trial in on_way
-    ]
-    others = [trial for trial in _changed(settled, found) if trial not in on_way]
-    return SweepChange(
-        record=replace(record, state=SweepState.RUNNING, reason=""),
-        trials=(*others, *going),
-        resumed=(*going, *live),
-    )
+    going = {
+        trial.number: replace(
+            trial, state=TrialState.QUEUED, decision=f"goes on to epoch {spec.rungs(trial.params)[trial.rung]}"
+        )
+        for trial in settled
+        if trial.state in states
+    }
+    others = [trial for trial in _changed(settled, found) if trial.number not in going]
+    return SweepChange(record=record, trials=(*others, *going.values()), resumed=tuple(going.values()))
 
 
 def _live_runs(found: Sequence[FoundTrial]) -> tuple[str, ...]:
