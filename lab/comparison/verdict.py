@@ -31,11 +31,19 @@ class Answer(StrEnum):
     FEW = "not enough runs"
 
 
+class Design(StrEnum):
+    """What is compared with what."""
+
+    GROUPS = "groups"
+    PAIRS = "pairs"  # of runs with equal seeds
+    IMAGES = "images"  # two networks on the same test images
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The verdict on b against a; values are shares in [0, 1].
 
-    difference: mean of b minus mean of a, None where one has no value. low, high: its 95 % interval. p: two-sided. low, high and p are None where there
+    difference: mean of b minus mean of a, None where one has no value. low, high: its 95 % interval. p: two-sided. test: its name, for people. low, high and p are None where there
     are not enough runs; chance is then the least p that so few could reach, 1 where there is none. adjusted: p after Holm's
     correction, None where nothing else was compared.
     """
@@ -48,12 +56,13 @@ class Verdict:
     n_b: int
     p: float | None
     test: str
+    design: Design = Design.GROUPS
     chance: float | None = None
     adjusted: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the verdict as JSON answers show it; the first eight keys are fixed."""
-        names = ("difference", "low", "high", "n_a", "n_b", "p", "test", "chance", "adjusted")
+        names = ("difference", "low", "high", "n_a", "n_b", "p", "test", "design", "chance", "adjusted")
         return {"verdict": self.verdict.value, **{name: getattr(self, name) for name in names}}
 
 
@@ -72,17 +81,17 @@ def _compare(a: tuple[float, ...], b: tuple[float, ...], paired: bool) -> Verdic
         raise ValueError("a value is not finite")
     if paired and x.size != y.size:
         raise ValueError(f"pairs of {x.size} and {y.size} values")
-    name = "sign-flip test of pairs" if paired else "permutation test"
+    name, kind = ("sign-flip test of pairs", Design.PAIRS) if paired else ("permutation test", Design.GROUPS)
     difference = fmean(y) - fmean(x) if x.size and y.size else None
     if min(x.size, y.size) < (LEAST_PAIRS if paired else LEAST_RUNS):
         chance = least_p(x.size, y.size, paired=paired)
-        return Verdict(Answer.FEW, difference, None, None, x.size, y.size, None, name, chance)
+        return Verdict(Answer.FEW, difference, None, None, x.size, y.size, None, name, kind, chance)
     design = pairs(x, y) if paired else independent_groups(x, y)
     p = design.tails(0.0).p
     low, high = confidence_interval(design, scale=float(np.ptp(np.concatenate([x, y]))), level=LEVEL)
     name += "" if design.exact else " (sampled)"
     name += "" if paired or x.size == y.size else " and Welch's t test"
-    return Verdict(_answer(p), difference, low, high, x.size, y.size, p, name)
+    return Verdict(_answer(p), difference, low, high, x.size, y.size, p, name, kind)
 
 
 def least_p(n_a: int, n_b: int, *, paired: bool = False) -> float:
@@ -108,7 +117,8 @@ def compare_answers(right_a: np.ndarray, right_b: np.ndarray) -> Verdict:
     low, high = max(-1.0, share_b - share_a - reach), min(1.0, share_b - share_a + reach)
     if p > 1 - LEVEL:
         low, high = min(low, 0.0), max(high, 0.0)
-    return Verdict(_answer(p), (only_b - only_a) / images, low, high, 1, 1, p, "McNemar's exact test")
+    difference = (only_b - only_a) / images
+    return Verdict(_answer(p), difference, low, high, 1, 1, p, "McNemar's exact test", Design.IMAGES)
 
 
 def correct(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:

@@ -3,10 +3,11 @@
 from fractions import Fraction
 
 from lab.comparison.runs import Comparison
-from lab.comparison.verdict import LEAST_PAIRS, LEAST_RUNS, Answer, Verdict
+from lab.comparison.verdict import LEAST_PAIRS, LEAST_RUNS, Answer, Design, Verdict
 from lab.formatting import format_percent, plural
 
 _LEAST_P = 1e-4
+_RARE = 0.01  # a chance level below it is not what makes the runs too few
 MCNEMAR_NOTE = "This is about these two networks; whether their settings differ, several seeds of each say."
 
 
@@ -40,13 +41,16 @@ def sampling_note(comparison: Comparison) -> str:
 
 
 def _few(verdict: Verdict) -> str:
-    needed = f"{LEAST_PAIRS} pairs" if "pairs" in verdict.test else f"{LEAST_RUNS} of each"
+    needed = f"{LEAST_PAIRS} pairs" if verdict.design is Design.PAIRS else f"{LEAST_RUNS} of each"
     text = f"Not enough runs ({_counts(verdict)}): at least {needed} are needed."
     if not verdict.n_a or not verdict.n_b:
         return text
-    if verdict.chance == 1.0:
+    chance = verdict.chance or 0.0
+    if chance == 1.0:
         return f"{text} One run each says nothing: one of them is always better."
-    odds = Fraction(verdict.chance or 1.0).limit_denominator(100_000)
+    if chance < _RARE:
+        return f"{text} So few say too little about how much the results of their setting vary."
+    odds = Fraction(chance).limit_denominator(1_000)
     return (
         f"{text} Even if every run of one side were better than every run of the other, chance alone would do that "
         f"{odds.numerator} time{'' if odds.numerator == 1 else 's'} in {odds.denominator:,}."
@@ -57,7 +61,8 @@ def _interval(verdict: Verdict) -> str:
     low, high = (100 * (bound or 0.0) for bound in (verdict.low, verdict.high))
     if (verdict.difference or 0.0) < 0:  # as seen from the side that is ahead
         low, high = -high, -low
-    return f"95 % interval {low:.2f} to {high:.2f}"
+    alone = "" if verdict.adjusted is None else " of this comparison alone"
+    return f"95 % interval{alone} {low:.2f} to {high:.2f}"
 
 
 def _p_words(verdict: Verdict) -> str:
@@ -78,9 +83,9 @@ def p_text(p: float | None) -> str:
 
 
 def _counts(verdict: Verdict) -> str:
-    if "McNemar" in verdict.test:
+    if verdict.design is Design.IMAGES:
         return "the same test images"
-    if "pairs" in verdict.test:
+    if verdict.design is Design.PAIRS:
         return plural(verdict.n_a, "pair")
     return f"{verdict.n_a} and {plural(verdict.n_b, 'run')}"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.comparison.runs import compare_runs, compare_settings
-from lab.comparison.verdict import Answer
+from lab.comparison.verdict import Answer, compare_values
 from lab.comparison.words import notes_of, verdict_text
 from lab.errors import InputError
 from lab.runs.records import RunState
@@ -49,6 +49,11 @@ def test_few_runs_are_not_enough_and_the_sentence_says_what_chance_does(store: R
     assert verdict_text(found.verdict, a="A", b="B") == (
         "Not enough runs (3 and 3 runs): at least 5 of each are needed. Even if every run of one side were better than every "
         "run of the other, chance alone would do that 1 time in 10."
+    )
+    many = compare_values([0.9] * 4, [0.91, 0.92] * 30)
+    assert verdict_text(many, a="A", b="B") == (
+        "Not enough runs (4 and 60 runs): at least 5 of each are needed. So few say too little about how much the results of "
+        "their setting vary."
     )
     single = compare_runs(seeded(store, [0.9], batch_size=8), seeded(store, [0.92], lr=0.1))
     assert "One run each says nothing" in verdict_text(single.verdict, a="A", b="B")
@@ -120,7 +125,9 @@ def test_several_settings_are_compared_each_with_each_and_corrected(store: RunSt
     found = compare_settings(runs)
     assert [one.verdict.p for one in found] == pytest.approx([8 / 252, 2 / 252, 2 / 252])
     assert [one.verdict.adjusted for one in found] == pytest.approx([8 / 252, 6 / 252, 6 / 252])
-    assert "p after Holm's correction = 0.032" in verdict_text(found[0].verdict, a="A", b="B")
+    assert "(95 % interval of this comparison alone 0.12 to 1.10; p after Holm's correction = 0.032;" in verdict_text(
+        found[0].verdict, a="A", b="B"
+    )
     two = compare_settings(runs[:10])
     assert [one.verdict.adjusted for one in two] == [None]
     with pytest.raises(InputError, match="the same settings but for their seeds"):

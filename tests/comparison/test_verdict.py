@@ -10,6 +10,7 @@ from scipy import stats
 from lab.comparison.randomization import confidence_interval, independent_groups, pairs
 from lab.comparison.verdict import (
     Answer,
+    Design,
     Verdict,
     compare_answers,
     compare_values,
@@ -194,7 +195,7 @@ def test_networks_that_answer_alike_do_not_differ() -> None:
 def test_holms_correction_of_a_textbook_example() -> None:
     """Of p = 0.01, 0.04, 0.03 and 0.005 the second and third are no longer below 5 %."""
     made = [Verdict(Answer.YES, 0.1, 0.05, 0.15, 5, 5, p, "permutation test") for p in (0.01, 0.04, 0.03, 0.005)]
-    few = Verdict(Answer.FEW, 0.1, None, None, 2, 2, None, "permutation test", 1 / 3)
+    few = Verdict(Answer.FEW, 0.1, None, None, 2, 2, None, "permutation test", Design.GROUPS, 1 / 3)
     found = correct([*made, few])
     assert [one.adjusted for one in found[:4]] == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert [one.verdict for one in found] == [Answer.YES, Answer.NO, Answer.NO, Answer.YES, Answer.FEW]
