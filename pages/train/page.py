@@ -75,7 +75,7 @@ def _form() -> None:
         if config is not None and (ready or get_dataset_spec(config.dataset).train_images):  # else nobody can count
             cost_card(config)
         if has_page("sweeps"):
-            st.page_link(page_path("sweeps"), label="Try many of these settings in a sweep", icon=":material/grain:")
+            st.page_link(page_path("sweeps"), label="Vary them in a sweep", icon=":material/grain:")
         if lab.settings.read_only:
             st.info("This lab is read-only: runs can be looked at, not started.", icon=":material/lock:")
 
