@@ -33,6 +33,7 @@ from lab.sweeps.spec import SweepSpec
 from lab.sweeps.suggest import find_copy, suggest
 
 AT_ONCE = 20  # trials made in one call at most
+_TAG = "sweep-"
 TRIES = 20  # how often a decision is made anew because another process was quicker
 _TO_HOLD = (TrialState.QUEUED, TrialState.RUNNING)
 _TO_GO_ON = (TrialState.HELD, TrialState.STOPPED, TrialState.INTERRUPTED)
@@ -304,7 +305,12 @@ class Sweeps:
 
 def sweep_tag(sweep: str) -> str:
     """Return the tag of a sweep's runs."""
-    return f"sweep-{sweep}"
+    return f"{_TAG}{sweep}"
+
+
+def sweeps_of(run: RunRecord) -> tuple[str, ...]:
+    """Return the ids of the sweeps that made a run, by its tags; people may have removed them."""
+    return tuple(tag.removeprefix(_TAG) for tag in run.tags if tag.startswith(_TAG))
 
 
 def _first_words(spec: SweepSpec, params: Mapping[str, Any]) -> str:

@@ -6,8 +6,10 @@ import streamlit as st
 
 from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT
 from lab.runs.records import RunRecord
+from lab.service.sweeps import sweeps_of
 from pages.cache.lab import get_lab
 from pages.markdown import plain
+from pages.registry import has_page, page_path
 from pages.state.train import TRAIN
 from pages.widgets.frame import show_errors
 from pages.widgets.runs import run_title
@@ -28,7 +30,12 @@ def edit_labels(run: RunRecord) -> None:
 
 
 def show_labels(run: RunRecord) -> None:
-    """Draw tags and note, where there are some."""
+    """Draw the way to the run's sweep, its tags and its note, where there are some."""
+    if has_page("sweeps"):
+        for sweep in sweeps_of(run):
+            st.page_link(
+                page_path("sweeps"), label="A trial of a sweep", icon=":material/grain:", query_params={"sweep": sweep}
+            )
     if run.tags:
         with st.container(horizontal=True, gap="small"):
             for tag in run.tags:

@@ -72,6 +72,16 @@ def test_trials_are_compared_at_the_rung_in_the_address(swept: tuple[Bench, str]
         assert f"n = {there} trial" in " ".join(caption.value for caption in app.caption)
 
 
+def test_a_trial_leads_back_to_its_sweep(swept: tuple[Bench, str]) -> None:
+    bench, sweep = swept
+    app = AppTest.from_file(str(ENTRY), default_timeout=60)
+    app.run()
+    app.query_params["run"] = bench.lab.sweeps.show(sweep).trials[0].run
+    go_to(app, "train").run()
+    links = [link.proto.query_string for link in app.get("page_link")]
+    assert f"sweep={sweep}" in links
+
+
 def test_an_unknown_sweep_is_named_and_the_list_shown(swept: tuple[Bench, str]) -> None:
     app = open_page(sweep="deadbeef0000")
     assert any("'deadbeef0000'" in error.value for error in app.error)
