@@ -38,7 +38,8 @@ _DEVIATIONS = 3.0  # standard errors above the largest class's share that are st
 _HALF = 0.5  # of the way to all images right: the most that a few images can excuse
 _ASSUMED_IMAGES = 300
 ACCURACIES = {Split.TRAIN: TRAIN_ACCURACY, Split.VAL: VAL_ACCURACY, Split.TEST: TEST_ACCURACY}
-EPOCH_METRICS = (*list_metrics(splits=[Split.TRAIN], cadence=Cadence.EPOCH), *list_results())
+_TRAINING = list_metrics(splits=[Split.TRAIN], cadence=Cadence.EPOCH)
+EPOCH_METRICS = (*_TRAINING, *list_results())
 _EMPTY = np.empty(0)
 
 
@@ -150,12 +151,19 @@ class CurveView:
 
     @cached_property
     def epoch_steps(self) -> np.ndarray:
-        """The last step of every epoch that is complete."""
-        for metric in EPOCH_METRICS:
-            curve = self.curves.get(metric.id)
-            if curve is not None and (np.asarray(curve.step) > 0).any():
-                return np.asarray(curve.step)[np.asarray(curve.step) > 0]
-        return np.empty(0, dtype=np.int64)
+        """The last step of every epoch that is complete.
+
+        Training metrics say it, the one with the most epochs first: a fork that changed its loss has no loss before.
+        """
+        training = [self._steps_of(metric) for metric in _TRAINING]
+        longest = max(training, key=len)
+        others = (self._steps_of(metric) for metric in EPOCH_METRICS)
+        return longest if len(longest) else next((steps for steps in others if len(steps)), longest)
+
+    def _steps_of(self, metric: MetricSpec) -> np.ndarray:
+        curve = self.curves.get(metric.id)
+        steps = np.empty(0, dtype=np.int64) if curve is None else np.asarray(curve.step)
+        return steps[steps > 0]
 
     @property
     def epochs(self) -> int:

@@ -18,7 +18,7 @@ from torch import Tensor
 from lab.checkpoint_files import decode_checkpoint, encode_checkpoint, load_weights
 from lab.data.resident import load_resident
 from lab.errors import ArtifactError, DataError, InputError, RunNotFoundError, TrainingError
-from lab.metrics import list_epoch_metrics
+from lab.metrics import LOSS, METRICS, list_epoch_metrics
 from lab.networks import build_from_config
 from lab.runs.outage import Outage
 from lab.runs.records import RunRecord, Series
@@ -39,6 +39,7 @@ from lab.training.fork import (
 )
 from lab.worker.recorder import RunRecorder
 
+_LOSSES = frozenset(name for name, metric in METRICS.items() if metric.quantity is LOSS)
 _PART = 2_000  # points of a curve stored in one transaction
 
 
@@ -256,20 +257,24 @@ class ForkStart:
     # -- curves and files ---------------------------------------------------------------------------------------------
 
     def _take_history(self, point: ForkPoint, *, now: int) -> None:
-        """Give the fork the other run's curves up to the epoch, and its saved weights where their losses compare.
+        """Give the fork the other run's curves and saved weights up to the epoch.
 
-        now: the fork's steps an epoch, in which its points count.
+        Where the objective changes, neither its losses nor its weights, which would be compared by them. now: the fork's
+        steps an epoch, in which its points count.
         """
+        comparable = same_objective(point.run.config, self._run.config)
         run, lease = self._run.id, self._run.lease
         last = point.epoch * point.steps_per_epoch
         for name, series in self._lab.store.points.read(point.run.id).items():
+            if not comparable and name in _LOSSES:
+                continue
             moved = _moved(series, last=last, before=point.steps_per_epoch, now=now)
             for part in range(0, len(moved.step), _PART):
                 piece = Series(
                     name, *(column[part : part + _PART] for column in (moved.step, moved.value, moved.time_s))
                 )
                 self._lab.store.points.append(run, lease, {name: piece})
-        if not same_objective(point.run.config, self._run.config):
+        if not comparable:
             return
         for shared in list_fork_points(self._lab.store, point.run):
             if shared.epoch <= point.epoch:

@@ -39,6 +39,27 @@ def test_a_run_without_a_name_is_called_after_its_network(store: RunStore) -> No
     assert submit(store).name == "lenet5"
 
 
+def test_what_came_from_a_run_is_found_by_fork_origin_and_continued_run(store: RunStore) -> None:
+    root = submit(store)
+    ways = [
+        {"config": CONFIG.replace(fork_of=root.id, fork_epoch=2)},
+        {"config": CONFIG.replace(init_from=root.id)},
+        {"parent": root.id},
+    ]
+    children = [
+        store.queue.submit(**{"config": CONFIG, "fingerprint": f"child {n}", "family": "", **way})[0]
+        for n, way in enumerate(ways)
+    ]
+    grandchild, _ = store.queue.submit(
+        CONFIG.replace(fork_of=children[0].id, fork_epoch=3), fingerprint="grandchild", family=""
+    )
+    assert store.runs.find_children([root.id]) == tuple(children)
+    assert store.runs.find_children([child.id for child in children]) == (grandchild,)
+    assert store.runs.find_children([]) == ()
+    store.removal.delete(children[0].id)
+    assert store.runs.find_children([root.id]) == tuple(children[1:])
+
+
 def test_a_queued_running_or_finished_run_answers_for_its_fingerprint(store: RunStore, me: Owner) -> None:
     first = submit(store)
     assert store.queue.submit(CONFIG, fingerprint="f", family="g") == (first, True)

@@ -15,7 +15,7 @@ from lab.checkpoint_files import decode_checkpoint
 from lab.errors import ConfigError, InputError
 from lab.runs import sums
 from lab.runs.checksums import file_sum
-from lab.runs.records import RunRecord, RunRequest, RunState, SavedFile
+from lab.runs.records import CHECKPOINT, RunRecord, RunRequest, RunState, SavedFile
 from lab.runs.row_changes import change_row, sound_row
 from lab.runs.rows import saved_file_values
 from lab.runs.schema import saved_files
@@ -160,7 +160,15 @@ def test_another_optimizer_starts_fresh_and_another_objective_counts_its_best_an
     other = _fork(lab, parent, 2, loss="mse", output="softmax")
     assert [file.epoch for file in lab.weights.list(other.id)] == [3]  # the losses of 1 and 2 are no MSE
     assert (other.headline.epoch, other.summary.best_epoch) == (3, 3)
-    assert lab.store.points.read(other.id)["val/loss"].step.tolist() == [0, 2, 4, 6]
+    curves = lab.store.points.read(other.id)
+    assert curves["val/accuracy"].step.tolist() == [0, 2, 4, 6]
+    assert [curves[name].step.tolist() for name in ("val/loss", "train/loss", "batch/loss")] == [[6], [6], [5, 6]]
+
+
+def test_a_fork_with_another_loss_is_not_diagnosed_by_the_losses_of_the_one_before(lab: Lab) -> None:
+    parent = train(lab, SMALL.replace(epochs=12, loss="mse", output="softmax", lr=0.005))
+    fork = _fork(lab, parent, 8, loss="cross-entropy", output="logits")
+    assert [finding.code for finding in fork.findings if finding.severity != "hint"] == []
 
 
 def test_the_best_epoch_may_be_one_before_the_fork(lab: Lab) -> None:
@@ -299,6 +307,29 @@ def _stop_when(lab: Lab, run: str, phase: str) -> None:
     while not (lab.store.runs.get(run).progress.phase or "").startswith(phase) and time.monotonic() < deadline:
         time.sleep(0.005)
     lab.submissions.control(run, RunRequest.STOP)
+
+
+def test_a_fork_whose_worker_was_killed_before_its_first_checkpoint_begins_again(lab: Lab) -> None:
+    parent = train(lab, SMALL.replace(epochs=30))
+    run = lab.submissions.submit(lab.validation.resolve(fork_config(find_fork_point(lab.store, parent, 2)))).run
+    ending = threading.Event()
+    watcher = threading.Thread(target=_end_after_step, args=(lab, run.id, 8, ending))
+    watcher.start()
+    execute(lab, claim(lab), ending=ending)
+    watcher.join()
+    assert lab.store.runs.get(run.id).state is RunState.INTERRUPTED
+    lab.submissions.control(run.id, RunRequest.RUN)
+    again = claim(lab)
+    lab.store.files.remove(run.id, again.lease, [file.path for file in lab.store.files.list(run.id, kind=CHECKPOINT)])
+    execute(lab, again, ending=threading.Event())
+    assert _state(lab, lab.store.runs.get(run.id)) == _state(lab, parent)
+
+
+def _end_after_step(lab: Lab, run: str, step: int, ending: threading.Event) -> None:
+    deadline = time.monotonic() + 60
+    while (lab.store.runs.get(run).progress.step or 0) < step and time.monotonic() < deadline:
+        time.sleep(0.005)
+    ending.set()
 
 
 def test_exported_code_of_a_fork_is_refused(lab: Lab) -> None:
