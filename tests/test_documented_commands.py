@@ -65,6 +65,7 @@ def test_the_documents_show_commands_of_every_kind() -> None:
         ".venv/bin/streamlit run app.py",
         ".venv/bin/streamlit run app.py --server.address 0.0.0.0 --server.allowedHosts 192.168.0.7",
         *_of_module("tests.mutation"),
+        *_of_module("pytest"),
     }
 
 
