@@ -19,7 +19,7 @@ from pages.widgets.frame import show_errors
 def repeat_popover(runs: Sequence[RunRecord], *, place: str, then: Callable[[tuple[str, ...]], None]) -> None:
     """Draw the button and what it opens: how many seeds each setting of these runs shall have.
 
-    then: called with the ids of all runs of these settings once the missing ones are queued; it reruns or leaves the page.
+    then: called with the ids of all runs of these settings once the missing ones are queued, or to show them; it reruns or leaves the page.
     """
     writable = bool(runs) and not get_lab().settings.read_only
     with (
@@ -33,18 +33,24 @@ def repeat_popover(runs: Sequence[RunRecord], *, place: str, then: Callable[[tup
 
 
 def fill_button(runs: Sequence[RunRecord], *, seeds: int, place: str, then: Callable[[tuple[str, ...]], None]) -> None:
-    """Draw the button that queues what is missing of so many seeds, for the settings of these runs, one run each."""
+    """Draw the button that queues what is missing of so many seeds, for the settings of these runs, one run each.
+
+    Where nothing is missing, it shows the runs there are.
+    """
     lab = get_lab()
     found = lab.repeating.find_all(runs)
     missing = [max(0, seeds - len(one.runs)) for one in found]
-    total, live = sum(missing), sum(other.state.live for one in found for other in one.runs)
-    there = f"{plural(live, 'run')} on the way" if live else "All seeds are there"
+    total = sum(missing)
+    if not total and st.button("Show all seeds", icon=":material/visibility:", key=element("repeat-show", place)):
+        then(tuple(run.id for one in found for run in one.runs))
+    if not total:
+        return
     pressed = st.button(
-        f"Train {plural(total, 'more run')}" if total else there,
+        f"Train {plural(total, 'more run')}",
         icon=":material/playlist_add:",
         type="primary",
         key=element("repeat-fill", place),
-        disabled=not total or lab.settings.read_only,
+        disabled=lab.settings.read_only,
     )
 
     def act() -> None:

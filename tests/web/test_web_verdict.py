@@ -93,6 +93,9 @@ def test_one_setting_alone_is_repeated_first(bench: Bench, base: RunConfig) -> N
     app.number_input(key="repeat.seeds.runs").set_value(3).run()
     app.button(key="repeat-fill-runs").click().run()
     assert len(app.multiselect(key="runs.runs").value) == 3
+    app.multiselect(key="runs.runs").set_value([run.id]).run()
+    app.button(key="repeat-show-runs").click().run()
+    assert len(app.multiselect(key="runs.runs").value) == 3
     assert {one.config.seed for one in bench.lab.repeating.find(run).runs} == {0, 1, 2}
 
 
