@@ -132,7 +132,7 @@ class Sweeps:
         due = self._store.sweeps.due()
         for sweep in due:
             try:
-                self.advance(sweep)
+                self._advance(sweep)
             except (SweepStateError, StaleSweepError):
                 continue  # it cannot be read, which its list says; or others were quicker and look after it
         return len(due)
@@ -142,7 +142,10 @@ class Sweeps:
 
         Does nothing to a sweep that is not running. What forbids the next trial pauses the sweep and becomes its reason.
         """
+        self._advance(sweep)
+        return self.show(sweep)
 
+    def _advance(self, sweep: str) -> None:
         def next_step(record: SweepRecord, found: Sequence[FoundTrial]) -> SweepChange | None:
             if record.state is not SweepState.RUNNING:
                 return None
@@ -158,12 +161,10 @@ class Sweeps:
             )
             return change if plan.new is None else self._with_new(change, found, plan.new)
 
-        view = self._change(sweep, next_step)
-        for _ in range(AT_ONCE - 1):  # trials that need no training are followed by the next
-            if view.sweep.state is not SweepState.RUNNING or view.counts.running or view.counts.queued:
-                break
-            view = self._change(sweep, next_step)
-        return view
+        for _ in range(AT_ONCE):  # trials that need no training are followed by the next
+            change = self._change(sweep, next_step)
+            if change is None or change.new or change.resumed or change.record.state is not SweepState.RUNNING:
+                return
 
     def _with_new(self, change: SweepChange, found: Sequence[FoundTrial], number: int) -> SweepChange:
         """Add the next trial to a change; a trial that cannot be made is written down as failed."""
@@ -197,8 +198,10 @@ class Sweeps:
         name = f"{record.name} {trial.number}"
         return NewRun(resolved.config, fingerprint, family, name, tags=(sweep_tag(record.id),))
 
-    def _change(self, sweep: str, step: Callable[[SweepRecord, Sequence[FoundTrial]], SweepChange | None]) -> SweepView:
-        """Read, decide and write, until nobody else was quicker."""
+    def _change(
+        self, sweep: str, step: Callable[[SweepRecord, Sequence[FoundTrial]], SweepChange | None]
+    ) -> SweepChange | None:
+        """Read, decide and write, until nobody else was quicker; return what was written, None for nothing."""
         self._settings.require_writable()
         for attempt in range(TRIES):
             record, found = self._store.sweeps.find(sweep)
@@ -206,7 +209,7 @@ class Sweeps:
                 raise SweepStateError(record.problem)
             change = step(record, found)
             if change is None:
-                return self._view(record, settle(record.asked, found))
+                return None
             try:
                 self._store.sweeps.write(change)
             except (StaleSweepError, RunNotFoundError):
@@ -215,7 +218,7 @@ class Sweeps:
             except UnreadableRunError:
                 self._store.sweeps.write(_without_unreadable(self._store, change))
             else:
-                return self.show(sweep)
+                return change
         raise AssertionError("the last attempt returns or raises")
 
     # -- what people ask -----------------------------------------------------------------------------------------------
@@ -241,7 +244,8 @@ class Sweeps:
                 held=[trial.run for trial in settled if trial.state in _TO_HOLD],
             )
 
-        return self._change(sweep, step)
+        self._change(sweep, step)
+        return self.show(sweep)
 
     def resume(self, sweep: str) -> SweepView:
         """Carry on a paused or stopped sweep; trials that were paused or stopped on their way go on."""
@@ -299,8 +303,8 @@ class Sweeps:
                 return None
             return SweepChange(record=record, trials=(*_changed(trials, found), *adopted))
 
-        view = self._change(sweep, step)
-        return view, taken
+        self._change(sweep, step)
+        return self.show(sweep), taken
 
 
 def sweep_tag(sweep: str) -> str:

@@ -36,10 +36,10 @@ def asked(**changes: Any) -> SweepSpec:
 
 def work_one(lab: Lab, *, executed_by: Lab | None = None) -> bool:
     """Do what a worker does in one round; return whether there was anything to train."""
-    lab.sweeps.advance_due()
+    due = lab.sweeps.advance_due()
     run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
     if run is None:
-        return False
+        return due > 0 and bool(lab.store.sweeps.due())  # what needed no training is followed by the next
     execute(executed_by or lab, run, ending=threading.Event())
     return True
 
