@@ -53,6 +53,7 @@ def _remove(lab: Lab, run: RunRecord) -> None:
 @pytest.mark.parametrize("purged", [False, True])
 def test_a_longer_run_outlives_the_shorter_one_it_continues(lab: Lab, purged: bool) -> None:
     shorter = train(lab)
+    times = lab.store.points.read(shorter.id)["batch/loss"].time_s.tolist()
     longer = lab.submissions.submit(lab.validation.resolve(SMALL.replace(epochs=2))).run
     assert longer.parent == shorter.id
     if purged:
@@ -62,6 +63,8 @@ def test_a_longer_run_outlives_the_shorter_one_it_continues(lab: Lab, purged: bo
     done = work_off(lab)
     assert (done.id, done.state, done.reason) == (longer.id, RunState.FINISHED, "")
     assert lab.store.points.read(done.id)["val/loss"].step.tolist() == [0, 2, 4]
+    # What is only deleted is not trained again: the first points are the shorter run's own.
+    assert (lab.store.points.read(done.id)["batch/loss"].time_s[:2].tolist() == times) is not purged
     lab.submissions.submit(lab.validation.resolve(SMALL.replace(epochs=2)), fresh=True)
     assert _weights(lab, done) == _weights(lab, work_off(lab))
 
