@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from lab.data.load import Dataset, dataset_checksum, load_dataset
-from lab.data.local import write_drawings_dataset
-from lab.data.registry import get_dataset_spec, list_datasets
+from lab.data.local import write_drawings_dataset, write_local_dataset
+from lab.data.recipes import MNIST
+from lab.data.registry import IMPORTED, get_dataset_spec, list_datasets
 from lab.errors import DataError, InputError, UnknownNameError
 
 DRAWINGS = np.random.default_rng(1).integers(0, 256, (30, 28, 28), dtype=np.uint8)
@@ -74,3 +75,13 @@ def test_drawings_are_repeated_up_to_forty_times_to_about_a_thousand(
     id = write_drawings_dataset(own, np.zeros(drawings, dtype=np.int64), beside=digits, root=tmp_path)
     data = load_dataset(id, root=tmp_path)
     assert len(data.train_labels) - len(digits.train_labels) == drawings * repeats
+
+
+def test_sets_of_the_same_bytes_in_other_shapes_are_two(tmp_path: Path) -> None:
+    def made(train: int, test: int) -> str:
+        images, labels = np.zeros((train + test, 28, 28), np.uint8), np.zeros(train + test, np.int64)
+        parts = images[:train], labels[:train], images[train:], labels[train:]
+        return write_local_dataset(IMPORTED, parts, recipe=MNIST, root=tmp_path)
+
+    assert made(1, 3) != made(3, 1)
+    assert made(1, 3) == made(1, 3)

@@ -35,7 +35,7 @@ from lab.sharing.bundle.archive import open_archive
 from lab.sharing.bundle.curves import MOST_SERIES, check_curves, curve_parts
 from lab.sharing.bundle.layout import MANIFEST, MAX_ENTRIES, VOLATILE, weights_name
 from lab.sharing.bundle.read import import_bundle
-from lab.sharing.bundle.record import read_record
+from lab.sharing.bundle.record import MOST_NOTICES, read_record
 from lab.sharing.bundle.write import write_bundle
 from tests.runs.runs_data import write_past_checks
 from tests.sharing.hostile_bundles import CANARY, POINTS, RUN, every_case, pack, sealed, unpack
@@ -86,6 +86,17 @@ def test_the_same_runs_give_the_same_bytes_save_the_volatile_fields(
     assert steady(write_bundle(lab, pair)) == steady(write_bundle(lab, pair))
     with zipfile.ZipFile(io.BytesIO(write_bundle(lab, pair))) as archive:
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_a_run_with_more_notices_than_a_bundle_holds_is_sent_with_the_first(
+    bundle: bytes, other: Lab, tmp_path: Path
+) -> None:
+    (arrived,) = import_bundle(other, io.BytesIO(bundle))
+    notices = [f"Notice {number}." for number in range(MOST_NOTICES + 50)]
+    write_past_checks(other.store, arrived.id, notices=notices)
+    sent = write_bundle(other, [other.store.runs.get(arrived.id)])
+    (again,) = import_bundle(open_lab(tmp_path / "third"), io.BytesIO(sent))
+    assert list(again.notices) == notices[:MOST_NOTICES]
 
 
 def test_an_imported_run_is_a_run_like_any_other(lab: Lab, run: RunRecord, bundle: bytes, other: Lab) -> None:

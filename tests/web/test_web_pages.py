@@ -117,6 +117,16 @@ def test_a_setting_without_effect_is_not_shown_and_comes_with_the_one_it_needs(b
     assert "train.momentum" in {w.key for w in app.number_input}
 
 
+def test_each_section_of_the_form_counts_its_own_changes(bench: Bench) -> None:
+    app = _open("train")
+    assert [section.label for section in app.expander if "changed" in section.label] == []
+    app.number_input(key="train.weight_decay").set_value(0.01).run()
+    app.number_input(key="train.beta1").set_value(0.8).run()
+    app.number_input(key="train.val_fraction").set_value(0.2).run()
+    changed = [section.label for section in app.expander if "changed" in section.label]
+    assert changed == ["Data (1 changed)", "Optimizer and schedule (2 changed)"]
+
+
 def test_form_values_survive_a_page_switch(bench: Bench) -> None:
     app = _open("train")
     app.number_input(key="train.epochs").set_value(17).run()
