@@ -112,6 +112,8 @@ def test_stopping_all_ends_what_waits_at_once_and_asks_what_trains(store: RunSto
         "e": RunState.STOPPED,
         "f": RunState.PAUSED,
     }
+    assert {store.runs.get(ids[name]).finished_at for name in "cde"} == {clock.now}
+    assert {store.runs.get(ids[name]).finished_at for name in "ab"} == {None}  # until their worker ends them
     assert store.leases.requested(first.id) is RunRequest.STOP
     assert store.leases.claim(slot="cuda:1", owner=me) is None
     assert store.queue.stop_all() == ()
@@ -120,6 +122,16 @@ def test_stopping_all_ends_what_waits_at_once_and_asks_what_trains(store: RunSto
         is RunState.STOPPED
     )
     assert store.leases.request(ids["c"], RunRequest.RUN).state is RunState.QUEUED
+
+
+@pytest.mark.parametrize("request_", [RunRequest.STOP, RunRequest.PAUSE])
+def test_a_queued_run_that_is_stopped_or_paused_ended_then_and_no_more_once_it_is_queued_again(
+    store: RunStore, clock: Clock, request_: RunRequest
+) -> None:
+    (run,) = _queue(store, "a").values()
+    clock.now += 5
+    assert store.leases.request(run, request_).finished_at == clock.now
+    assert store.leases.request(run, RunRequest.RUN).finished_at is None
 
 
 def test_a_run_whose_worker_died_is_not_listed_and_is_stopped_with_the_others(
