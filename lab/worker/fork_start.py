@@ -6,6 +6,7 @@ saved ones, bit for bit. Where they differ (another torch, another number of thr
 gone, the fork begins from the saved weights with a fresh optimizer, and says so.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -161,7 +162,16 @@ class ForkStart:
             return None
 
     def _recompute(self, run: RunRecord, epoch: int) -> Checkpoint:
-        """Train a run's configuration up to the end of an epoch; nothing of it is stored."""
+        """Train a run's configuration up to the end of an epoch, with the threads it had; nothing of it is stored."""
+        before, threads = torch.get_num_threads(), run.environment.threads
+        if self._device.type == "cpu" and threads and threads <= (os.cpu_count() or 1):
+            torch.set_num_threads(threads)
+        try:
+            return self._train_again(run, epoch)
+        finally:
+            torch.set_num_threads(before)
+
+    def _train_again(self, run: RunRecord, epoch: int) -> Checkpoint:
         config = run.config
         begin = self._earlier_state(run, epoch)
         try:

@@ -1,6 +1,7 @@
 """Forks: one that changes nothing is its parent again, to the last bit; what may change, and what becomes of the state."""
 
 import io
+import os
 import random
 import threading
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from lab.checkpoint_files import decode_checkpoint
 from lab.errors import ConfigError, InputError
@@ -25,7 +27,7 @@ from lab.sharing.bundle.read import import_bundle
 from lab.sharing.bundle.write import write_bundle
 from lab.sharing.formats import export_runs
 from lab.training.checkpoint import weights_digest
-from lab.worker import heartbeat
+from lab.worker import execution, heartbeat
 from lab.worker.execution import execute
 from tests.worker.fork_configs import random_config
 from tests.worker.worker_runs import SMALL, claim, open_lab, train, work_off
@@ -289,6 +291,21 @@ def test_a_fork_in_a_bundle_is_whole_in_a_lab_without_its_parent(lab: Lab, tmp_p
     again = _fork(other, imported, 2)
     assert (again.state, again.environment.fork_state) == (RunState.FINISHED, "weights")
     assert f"run {parent.id}, of which it is a fork itself, was deleted or is in another lab" in again.notices[0]
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core computes with one thread")
+def test_epochs_are_recomputed_with_the_threads_they_were_trained_with(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "_USUAL_THREADS", 2)
+    before = torch.get_num_threads()
+    try:
+        parent = train(lab, SMALL.replace(arch="conv3-bn", epochs=2))
+        fork = _fork(lab, parent, 1, batch_size=2)  # steps so small that one thread takes them
+    finally:
+        torch.set_num_threads(before)
+    assert (parent.environment.threads, fork.environment.threads) == (2, 2)
+    assert (fork.environment.fork_state, fork.notices) == ("recomputed", ())
 
 
 def test_a_stop_while_epochs_are_recomputed_stops_the_fork(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
