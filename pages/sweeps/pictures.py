@@ -9,7 +9,7 @@ from lab.charts.sweeps.importance import importance_figure
 from lab.charts.sweeps.parallel import parallel_axes, trials_figure
 from lab.charts.sweeps.progress import progress_figure, progress_info, progress_words
 from lab.charts.sweeps.scores import Score, objective_title, scores_at
-from lab.charts.sweeps.slices import slice_figure, surface_figure, surface_info
+from lab.charts.sweeps.slices import slice_figure
 from lab.config import FIELDS
 from lab.formatting import format_percent, plural
 from lab.lazy import load
@@ -128,13 +128,13 @@ def _surface(spec: SweepSpec, scores: Sequence[Score]) -> None:
         st.caption("This sweep varies one setting only.")
         return
     x, y = _axes(sorted(known, key=lambda name: bool(known[name].values)))  # ranges first
-    surface = surface_info(scores, (known[x], known[y]))
+    surface = load("lab.charts.sweeps.surface:surface_info")(scores, (known[x], known[y]))
     words = (
         f"{objective_title(spec)} of {len(surface.scores)} trials over {known[x].spec.label} and {known[y].spec.label}"
     )
     plot(
         "sweeps.surface",
-        surface_figure(surface, spec, dark=dark()),
+        load("lab.charts.sweeps.surface:surface_figure")(surface, spec, dark=dark()),
         words=words,
         name=f"sweep-{x}-{y}",
         revision=f"{x} {y}",

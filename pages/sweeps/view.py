@@ -4,6 +4,7 @@ import streamlit as st
 
 from lab.errors import LabError
 from lab.formatting import format_duration, format_loss, format_percent, plural
+from lab.lazy import load
 from lab.service.sweeps import Best, SweepView
 from lab.sweeps.records import SweepRecord, SweepState, TrialState
 from lab.sweeps.spec import METHOD_TITLES, SweepSpec
@@ -15,7 +16,6 @@ from pages.state.keys import element
 from pages.state.session import flash
 from pages.sweeps.extend import extend_box
 from pages.sweeps.pictures import pictures
-from pages.sweeps.table import trials_table
 from pages.widgets.frame import page_frame, show_errors
 from pages.widgets.runs import REFRESH_S
 
@@ -57,7 +57,7 @@ def _body(sweep_id: str, state: str) -> None:
         _numbers(shown)
         if shown.trials:
             pictures(shown.sweep.asked, shown.trials)
-            trials_table(shown.sweep.asked, shown.trials)
+            load("pages.sweeps.table:trials_table")(shown.sweep.asked, shown.trials)
 
 
 def _head(sweep: SweepRecord) -> None:

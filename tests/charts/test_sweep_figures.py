@@ -10,7 +10,8 @@ from lab.charts.sweeps.curves import curve_info, curves_figure
 from lab.charts.sweeps.parallel import parallel_axes, trials_figure
 from lab.charts.sweeps.progress import progress_info
 from lab.charts.sweeps.scores import SHADES, scores_at, shade, shade_numbers
-from lab.charts.sweeps.slices import scale_of, slice_figure, surface_figure, surface_info
+from lab.charts.sweeps.slices import scale_of, slice_figure
+from lab.charts.sweeps.surface import surface_figure, surface_info
 from lab.sweeps.records import Measured, Source, TrialRecord, TrialState
 from lab.sweeps.spec import SweepSpec, read_spec
 
