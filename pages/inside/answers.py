@@ -24,6 +24,7 @@ from pages.inside.subject import Subject
 from pages.markdown import plain
 from pages.state.inside import INSIDE, look_at
 from pages.state.keys import element
+from pages.widgets.theme import dark
 from pages.widgets.waiting import worth_waiting
 
 _BESIDE = 12  # classes up to which the matrix leaves room beside it
@@ -203,10 +204,9 @@ def _per_class(evaluation: EvaluationReport) -> None:
 def _calibration(evaluation: EvaluationReport) -> None:
     st.header("Calibration (reliability diagram)", anchor=False)
     table = evaluation.calibration
-    dark = st.context.theme.type == "dark"
     plot(
         "inside-calibration",
-        calibration_figure(table.edges, table.confidence, table.accuracy, table.count, dark=dark),
+        calibration_figure(table.edges, table.confidence, table.accuracy, table.count, dark=dark()),
         words=f"Calibration curve, expected calibration error {format_percent(table.ece)}",
         name="calibration",
     )

@@ -11,6 +11,7 @@ from pages.inside.subject import choose_moment, choose_run
 from pages.state.inside import INSIDE
 from pages.widgets.fork_form import fork_popover
 from pages.widgets.frame import page_frame
+from pages.widgets.theme import dark
 
 _STYLE = """<style>
 [data-testid="stLayoutWrapper"]:has(> .st-key-inside-epochs) {{ position: sticky; top: 3.75rem; z-index: 50; }}
@@ -24,7 +25,7 @@ def main() -> None:
     """Draw the page."""
     page_frame("Inside", "Move the slider and watch a network learn: its maps, its filters, its mistakes.")
     INSIDE.refuse_unknown()
-    st.html(_STYLE.format(paper="#10151c" if st.context.theme.type == "dark" else "#ffffff"))
+    st.html(_STYLE.format(paper="#10151c" if dark() else "#ffffff"))
     chosen = choose_run()
     if chosen is None:
         return

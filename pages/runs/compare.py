@@ -17,6 +17,7 @@ from lab.config import FIELDS
 from lab.errors import UnreadableRunError
 from lab.examples.catalogue import is_example
 from lab.formatting import plural
+from lab.lazy import load
 from lab.metric_charts import list_charts
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import SPREAD_RESULTS, comparison_table, differing_settings, list_results, run_labels
@@ -26,12 +27,12 @@ from pages.cache.lab import get_lab
 from pages.cache.runs import run_points
 from pages.components.plot import plot
 from pages.markdown import plain
-from pages.runs.verdict import verdict_look
 from pages.state.address import find_run
 from pages.state.keys import element
 from pages.state.runs import bind
 from pages.state.runs_view import LOOKS, MOST_RUNS, RunsView
 from pages.widgets.lineage import show_tree
+from pages.widgets.theme import dark
 
 
 def chosen_runs(view: RunsView) -> tuple[RunRecord, ...]:
@@ -73,11 +74,6 @@ def compare(view: RunsView, runs: Sequence[RunRecord]) -> None:
 
 
 _NAMED = 3  # of the chosen runs that are not there
-
-
-def dark() -> bool:
-    """Whether the page is dark."""
-    return st.context.theme.type == "dark"
 
 
 def _curves(view: RunsView, runs: Sequence[RunRecord]) -> None:
@@ -236,7 +232,7 @@ def _group_frame(groups: Sequence[Group], by: str) -> pd.DataFrame:
 
 
 def _verdict(view: RunsView, runs: Sequence[RunRecord]) -> None:
-    verdict_look(view, runs, dark=dark())
+    load("pages.runs.verdict:verdict_look")(view, runs, dark=dark())
 
 
 def _parallel(view: RunsView, runs: Sequence[RunRecord]) -> None:

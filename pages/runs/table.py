@@ -23,13 +23,14 @@ from pages.cache.lab import get_lab
 from pages.cache.runs import run_spark
 from pages.markdown import plain
 from pages.registry import page_path
-from pages.runs.compare import chosen_runs, dark, shown_slots
+from pages.runs.compare import chosen_runs, shown_slots
 from pages.state.keys import element
 from pages.state.runs import bind, change_view, page_picker, read_view, renew_table, table_key, typed_cells
 from pages.state.runs_view import MOST_RUNS, RunsView
 from pages.state.session import flash
 from pages.widgets.frame import show_errors
 from pages.widgets.runs import STATUS_COLORS, UNREADABLE
+from pages.widgets.theme import dark
 
 PAGE_ROWS = 25
 _SHOWN_ROWS = 8  # without scrolling, so that the charts below the table are in sight
