@@ -4,7 +4,7 @@ One way for the Draw page, the Inside page and the command line: `find_digits`. 
 work: it is reduced to `WORK_SIDE` pixels, and pieces of ink are counted before they are joined.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -41,13 +41,15 @@ _NO_DIGIT = "There is no digit in {name}: what was found are lines, frames or th
 class Photo:
     """What was found in a picture: its digits in reading order, or the reason in a sentence why there are none.
 
-    boxes: where the digits are, in pixels of the straightened sheet, whose (height, width) is `size`.
+    boxes: where the digits are, in pixels of the straightened sheet, whose (height, width) is `size`; sheet: it, uint8
+    (H, W, C).
     """
 
     digits: tuple[Sketch, ...]
     boxes: tuple[Box, ...]
     size: tuple[int, int]
     reason: str = ""
+    sheet: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 1), dtype=np.uint8))
 
 
 def find_digits(picture: np.ndarray, *, name: str = "the picture", split: bool = True) -> Photo:
@@ -94,7 +96,7 @@ def _find(sheet: np.ndarray, name: str, *, split: bool, enlarged: bool) -> Photo
     if not groups:
         return Photo((), (), shape, _NO_DIGIT.format(name=name))
     digits = tuple(_cut(contrast.ink, pieces, box, members) for box, members in groups)
-    return Photo(digits, tuple(box for box, _ in groups), shape)
+    return Photo(digits, tuple(box for box, _ in groups), shape, sheet=np.clip(np.rint(sheet), 0, 255).astype(np.uint8))
 
 
 def _is_surrounding(pieces: Pieces, number: int, ink: np.ndarray, enlarged: bool) -> bool:

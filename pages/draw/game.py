@@ -2,10 +2,18 @@
 
 import random
 from collections.abc import Sequence
+from html import escape
 
+import numpy as np
 import streamlit as st
+from PIL import Image
 
+from lab.charts.tiles import encode, image_tiles
+from lab.data.recipes import Recipe
+from lab.formatting import plural
 from lab.sketch.reading import Answer
+from lab.sketch.sketch import Sketch
+from pages.components.base import data_url
 from pages.draw.models import Model
 from pages.draw.pad import drawn
 from pages.draw.studio import normalised, read_all, show_answers, show_pad, titles
@@ -16,6 +24,7 @@ from pages.widgets.frame import show_errors
 from pages.widgets.runs import with_id
 
 ROUNDS = 10
+_THUMB = 84  # pixels a side of a drawing among the results
 
 
 @st.fragment
@@ -70,15 +79,19 @@ def _next(models: Sequence[Model]) -> None:
     page = draw_page()
     with show_errors():
         sketch = drawn(page)
-        _score(page.game, models, read_all(models, sketch, normalised(models, sketch)))
+        images = normalised(models, sketch)
+        answers = read_all(models, sketch, images)
+        page.game.pictures.append(_pictures(models, sketch, images))
+        _score(page.game, models, answers)
         page.clear()
 
 
 def _score(game: Game, models: Sequence[Model], answers: Sequence[Answer]) -> None:
     target = game.digits[game.round - 1]
-    for model, answer in zip(models, answers, strict=True):
-        understood = answer.label == target and not answer.verdict.unsure
-        game.scores[model.id] = game.scores.get(model.id, 0) + int(understood)
+    hits = [answer.label == target and not answer.verdict.unsure for answer in answers]
+    for model, hit in zip(models, hits, strict=True):
+        game.scores[model.id] = game.scores.get(model.id, 0) + int(hit)
+    game.understood += int(2 * sum(hits) > len(hits))
     game.drawn.append(
         {
             "Asked": target,
@@ -91,6 +104,12 @@ def _score(game: Game, models: Sequence[Model], answers: Sequence[Answer]) -> No
     game.round += 1
 
 
+def _pictures(models: Sequence[Model], sketch: Sketch, images: dict[Recipe, np.ndarray]) -> tuple[bytes, ...]:
+    """Return the drawing as a thumbnail and what each network was given, as PNGs."""
+    small = np.asarray(Image.fromarray(np.ascontiguousarray(sketch.ink)).resize((_THUMB, _THUMB)))
+    return tuple(encode(image_tiles(each[None])[0]) for each in (small, *(images[model.recipe] for model in models)))
+
+
 def _stop() -> None:
     page = draw_page()
     page.game = Game()
@@ -101,7 +120,8 @@ def _result(models: Sequence[Model], game: Game) -> None:
     if not game.drawn:
         st.markdown(f"**{ROUNDS} rounds.** You are told what to draw; every network that reads it scores a point.")
         return
-    st.header("Result", anchor=False)
+    st.header(f"You were understood in {game.understood} of {plural(len(game.drawn), 'round')}", anchor=False)
+    st.html(rounds_html(game))
     best = max(game.scores.values(), default=0)
     rows = [
         {
@@ -114,3 +134,19 @@ def _result(models: Sequence[Model], game: Game) -> None:
     ]
     st.dataframe(rows, hide_index=True, width="stretch", alt="Score of each network")
     st.dataframe(game.drawn, hide_index=True, width="stretch", alt="What was asked and what was read")
+
+
+def rounds_html(game: Game) -> str:
+    """Return a card a round: the drawing, what each network was given, and what it read."""
+    cards = []
+    for told, (drawing, *given) in zip(game.drawn, game.pictures, strict=True):
+        asked, *answers = told.items()
+        seen = "".join(
+            f'<li><img alt="What {escape(network)} was given" src="{data_url(picture)}">{escape(answer)}</li>'
+            for (network, answer), picture in zip(answers, given, strict=True)
+        )
+        cards.append(
+            f'<figure><img alt="Your {escape(asked[1])}" src="{data_url(drawing)}"><figcaption>Asked: <b>{escape(asked[1])}</b>'
+            f"</figcaption><ul>{seen}</ul></figure>"
+        )
+    return f'<div class="cl-rounds">{"".join(cards)}</div>'

@@ -10,14 +10,11 @@ from pages.draw.photo import photo
 from pages.draw.saved_drawings import my_drawings
 from pages.draw.studio import studio
 from pages.draw.view import STYLE
-from pages.state.draw import DRAW
+from pages.state.draw import DRAW, MODES
 
-_MODES: dict[str, tuple[str, Callable[[Sequence[Model]], None]]] = {
-    "Draw": (":material/draw:", studio),
-    "Photo": (":material/photo_camera:", photo),
-    "Guess game": (":material/casino:", guess_game),
-    "My drawings": (":material/collections:", my_drawings),
-}
+_ICONS = (":material/draw:", ":material/photo_camera:", ":material/casino:", ":material/collections:")
+_SHOWN: tuple[Callable[[Sequence[Model]], None], ...] = (studio, photo, guess_game, my_drawings)
+_MODES = dict(zip(MODES, zip(_ICONS, _SHOWN, strict=True), strict=True))
 
 
 def show_mode(models: Sequence[Model]) -> None:

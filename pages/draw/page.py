@@ -10,13 +10,16 @@ from pages.cache.torch_import import require_torch
 from pages.draw.runs import chosen_runs, offer_training
 from pages.markdown import plain
 from pages.state.address import refuse_parameters
+from pages.state.draw import DRAW
 from pages.widgets.frame import page_frame
 
 
 def main() -> None:
     """Draw the page."""
     page_frame("Draw", "Draw a digit: trained networks answer at once, and the page shows what they see and why.")
-    refuse_parameters(("run", "runs"))
+    refuse_parameters(("run", "runs", "mode", "view"))
+    DRAW.take("mode")
+    DRAW.take("view")
     chosen = chosen_runs()
     if not chosen:
         offer_training()

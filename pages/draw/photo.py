@@ -10,6 +10,8 @@ from typing import Any
 import streamlit as st
 
 from lab.errors import InputError
+from lab.formatting import plural
+from lab.sketch.photo import Photo
 from lab.sketch.reading import Answer, average, doubt_crowd
 from lab.sketch.sketch import Sketch
 from pages.cache.photos import PICTURE_KINDS, photo_of
@@ -78,7 +80,27 @@ def _show(models: Sequence[Model], name: str, data: bytes) -> None:
     by_model = [doubt_crowd(answers) for answers in zip(*read, strict=True)]
     read = [list(answers) for answers in zip(*by_model, strict=True)]
     st.html(_summary(models, read))
+    st.html(boxes_html(found, [_label(answers) for answers in read]))
     st.html(_table(models, found.digits, read))
+
+
+def _label(answers: Sequence[Answer]) -> str:
+    """Return what stands at a digit's box: what all together read, with a question mark where that is unsure."""
+    answer = average(answers) or answers[0]
+    return f"{answer.label}?" if answer.verdict.unsure else answer.label
+
+
+def boxes_html(found: Photo, labels: Sequence[str]) -> str:
+    """Return the sheet with a box around each digit that was found, and its label above the box."""
+    tall, wide = found.size
+    boxes = "".join(
+        f'<span style="left:{100 * left / wide:.2f}%;top:{100 * top / tall:.2f}%;width:{100 * (right - left) / wide:.2f}%;'
+        f'height:{100 * (bottom - top) / tall:.2f}%"><b>{escape(label)}</b></span>'
+        for (top, left, bottom, right), label in zip(found.boxes, labels, strict=True)
+    )
+    words = f"The photo with {plural(len(labels), 'digit')} found: {', '.join(labels)}"
+    sheet = found.sheet if found.sheet.shape[2] == 3 else found.sheet[..., 0]
+    return f'<div class="cl-boxes" role="img" aria-label="{escape(words)}"><img alt="" src="{picture_url(sheet)}">{boxes}</div>'
 
 
 def _summary(models: Sequence[Model], read: Sequence[Sequence[Answer]]) -> str:

@@ -17,11 +17,9 @@ from pages.draw.pad import standard_pad, switch_pad
 from pages.draw.saved_drawings import save_form
 from pages.draw.view import answers_html, line_html, steps_html
 from pages.markdown import plain
-from pages.state.draw import DRAW, DrawPage, draw_page
+from pages.state.draw import DRAW, VIEWS, DrawPage, draw_page
 from pages.widgets.frame import show_errors
 from pages.widgets.pad import live_pad
-
-_VIEWS = ("Network", "Why", "Inside", "Nearest neighbours", "Keep")
 
 
 @st.fragment
@@ -105,7 +103,7 @@ def _views(
 ) -> None:
     view = st.segmented_control(
         "Show",
-        _VIEWS,
+        VIEWS,
         label_visibility="collapsed",
         required=True,
         **DRAW.widget("view"),

@@ -44,6 +44,17 @@ STYLE = """<style>
 .cl-inside figure { margin: 0; } .cl-inside figcaption { font-size: .82rem; margin-top: 4px; }
 [data-testid="stColumn"]:has(> * :is(.st-key-draw-live, [class*="st-key-draw-canvas"])) { flex: 5 1 20rem; min-width: 20rem; }
 [data-testid="stColumn"]:has(> * :is(.st-key-draw-live, [class*="st-key-draw-canvas"])) + [data-testid="stColumn"] { flex: 9 1 20rem; min-width: 20rem; }
+.cl-boxes { position: relative; width: fit-content; max-width: 100%; margin: 0 0 14px; }
+.cl-boxes img { display: block; max-width: 100%; max-height: 60vh; border-radius: 8px; }
+.cl-boxes span { position: absolute; box-sizing: border-box; border: 2px solid #c75000; border-radius: 4px; }
+.cl-boxes b { position: absolute; left: -2px; bottom: 100%; background: #c75000; color: #fff; font-size: .85rem; line-height: 1.25; padding: 0 5px; border-radius: 3px; }
+.cl-rounds { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 12px; margin: 6px 0 14px; }
+.cl-rounds figure { margin: 0; min-width: 0; border: 1px solid var(--st-border-color, #8884); border-radius: 10px; padding: 8px; }
+.cl-rounds figure > img { width: 84px; max-width: 100%; border-radius: 6px; display: block; }
+.cl-rounds figcaption { font-size: .85rem; margin: 4px 0; }
+.cl-rounds ul { list-style: none; margin: 0; padding: 0; font-size: .85rem; }
+.cl-rounds li { display: flex; align-items: center; gap: 8px; margin: 3px 0; padding: 0; }
+.cl-rounds li img { width: 28px; height: 28px; image-rendering: pixelated; border-radius: 3px; }
 @media (max-width: 640px) { .cl-answers { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
 </style>"""
 _MOST_ROWS = 10

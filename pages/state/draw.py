@@ -7,12 +7,15 @@ from typing import Any
 import streamlit as st
 
 from lab.sketch.normalise import STEPS
+from pages.state.codec import one_of, param
 from pages.state.keys import ElementKey, element
 from pages.state.page_state import PageState
 from pages.state.session import put, value_of
 
 _KEY = "draw.page"
 LIVE_PAD = "draw.live"
+MODES = ("Draw", "Photo", "Guess game", "My drawings")
+VIEWS = ("Network", "Why", "Inside", "Nearest neighbours", "Keep")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +31,10 @@ class DrawState:
     runs: tuple[str, ...] = ()
     training: str = ""
     failed: str = ""
-    mode: str = "Draw"
+    mode: str = param("Draw", one_of(MODES))
     live_ink: bool = True
     pen: int = 0
-    view: str = "Network"
+    view: str = param("Network", one_of(VIEWS))
     opened: tuple[str, ...] = ()
     steps: tuple[str, ...] = STEPS
     source: str = ""
@@ -53,22 +56,28 @@ def requested_runs() -> tuple[str, ...]:
 
 
 def show_runs(runs: Iterable[str]) -> None:
-    """Have the address name these runs and nothing else."""
+    """Have the address name these runs, beside mode and view, and nothing else."""
     text = ",".join(runs)
-    if not text:
-        st.query_params.clear()
-    elif st.query_params.to_dict() != {"runs": text}:
-        st.query_params.from_dict({"runs": text})
+    kept = {name: value for name, value in st.query_params.items() if name in ("mode", "view")}
+    wanted = ({"runs": text} if text else {}) | kept
+    if st.query_params.to_dict() != wanted:
+        st.query_params.from_dict(wanted)
 
 
 @dataclass(slots=True)
 class Game:
-    """The guess game: digits to draw, the round (0 before the first), and right answers by run."""
+    """The guess game: digits to draw, the round (0 before the first), and right answers by run.
+
+    drawn: what was asked and read in each round; pictures: PNGs of that round, the drawing and what each network was given;
+    understood: rounds in which most networks read what was asked.
+    """
 
     digits: tuple[str, ...] = ()
     round: int = 0
     scores: dict[str, int] = field(default_factory=dict)
     drawn: list[dict[str, str]] = field(default_factory=list)
+    pictures: list[tuple[bytes, ...]] = field(default_factory=list)
+    understood: int = 0
 
     @property
     def running(self) -> bool:

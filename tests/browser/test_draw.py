@@ -281,6 +281,10 @@ def test_photos_are_read_digit_by_digit_the_one_that_came_last(
     for give, text in ((_upload, "205"), (_paste, "320"), (_upload, "203")):
         give(page, _sheet(text))
         page.get_by_text(f"reads {text}").wait_for()
+        labels = page.locator(".cl-boxes b")  # one box a digit, in the order in which they are read
+        assert [label.rstrip("?") for label in labels.all_inner_texts()] == list(text)
+        places = [box.bounding_box() for box in page.locator(".cl-boxes span").all()]
+        assert all(one and two and one["x"] < two["x"] for one, two in zip(places, places[1:], strict=False))
 
 
 def test_a_finger_draws_without_scrolling_the_page(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:

@@ -16,6 +16,7 @@ from lab.cli.app import cli
 from lab.cli.commands.train import _stop
 from lab.config import FIELDS
 from lab.data.load import load_dataset
+from lab.examples.catalogue import EXAMPLES
 from lab.presets import PRESETS
 from lab.runs.records import RunState
 from lab.service.lab import Lab
@@ -106,6 +107,14 @@ def test_show_gives_configuration_metrics_checkpoints_and_on_request_every_step(
     steps = detailed["steps"]["batch/loss"]["step"]
     assert steps == list(range(1, len(steps) + 1))
     assert len(steps) == plain["summary"]["step"]
+
+
+def test_runs_lists_the_examples_instead_of_ones_own_when_asked(
+    command_line: CommandLine, trained: dict[str, Any]
+) -> None:
+    listed = _strict(command_line("runs", "--examples", "--sort", "name", "--json")[1])
+    assert listed["total"] == len(EXAMPLES)
+    assert {run["run"] for run in listed["runs"]} == {example.id for example in EXAMPLES}
 
 
 def test_runs_lists_the_run(command_line: CommandLine, trained: dict[str, Any]) -> None:

@@ -18,10 +18,11 @@ from lab.sketch.reading import Answer, average
 from lab.sketch.render import draw_digit
 from lab.sketch.sketch import dump_strokes
 from lab.sketch.unsure import Verdict
+from pages.draw.game import rounds_html
 from pages.draw.pad import canvas_of_strokes, strokes_of_canvas
 from pages.draw.tune import tuned
 from pages.draw.view import STYLE, answers_html, line_html, percent, steps_html
-from pages.state.draw import DRAW
+from pages.state.draw import DRAW, Game
 from pages.widgets.pad import read_message, sketch_of
 from tests.web.addresses import go_to, set_state
 from tests.web.web_data import Bench
@@ -202,3 +203,14 @@ def test_runs_are_read_off_links_to_one_and_to_several(query: dict[str, str], ru
     for name, value in query.items():
         app.query_params[name] = value
     assert app.run().text[0].value == runs
+
+
+def test_the_end_of_the_game_shows_each_drawing_and_what_every_network_was_given() -> None:
+    game = Game(("3", "8"), 3, {"a": 1, "b": 2})
+    game.drawn = [{"Asked": "3", "<one>": "3", "two": "unsure: 5"}, {"Asked": "8", "<one>": "8", "two": "8"}]
+    game.pictures = [(b"drawn", b"first", b"second"), (b"drawn", b"first", b"second")]
+    text = rounds_html(game)
+    assert text.count("<figure>") == 2
+    assert text.count("<img") == 6
+    assert "unsure: 5" in text
+    assert "<one>" not in text

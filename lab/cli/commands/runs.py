@@ -28,14 +28,16 @@ MOST = 1_000_000  # runs listed at once
     help="A key of the search, or outcome; -KEY is highest first.",
 )
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, MOST), help="At most this many.")
+@click.option("--examples", is_flag=True, help="List the example runs that ship with the lab instead of one's own.")
 @json_flag
 @click.pass_obj
-def runs(lab: Lab, where: str, order: str, limit: int, as_json: bool) -> None:
+def runs(lab: Lab, where: str, order: str, limit: int, examples: bool, as_json: bool) -> None:
     """List the runs, newest first; the search is that of the Runs page."""
-    found = lab.store.runs.list(where=where, order=order, limit=limit, problems=True)
+    store = lab.examples.store if examples else lab.store
+    found = store.runs.list(where=where, order=order, limit=limit, problems=True)
     warn(lab)
     if as_json:
-        print_json({"runs": [as_listed(run) for run in found], "total": lab.store.runs.count(where=where)})
+        print_json({"runs": [as_listed(run) for run in found], "total": store.runs.count(where=where)})
         return
     print_table(
         ("run", "state", "name", "network", "data set", "test", "epoch", "time", "date"),

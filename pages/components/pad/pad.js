@@ -6,6 +6,7 @@
 // stands for the pen: arrow keys move it, the space bar lowers and lifts it.
 
 import { mount } from "../shared/mount.js";
+import { restore, save } from "./saved.js";
 import { SIDE, extend, moved, read } from "./strokes.js";
 
 const PATIENCE_MS = 400; // after this long without an answer the pad sends again
@@ -47,14 +48,33 @@ class Pad {
   refresh(data) {
     this.answered = Math.max(this.answered, data.answered ?? 0);
     if (data.version !== this.version) {
+      const reloaded = this.version === null && data.version === 0 && !data.answered && !read(data.ink).length;
       this.version = data.version;
       this.strokes = read(data.ink);
       this.past = [];
       this.future = [];
       this.stroke = null;
+      if (reloaded && this.takeSaved()) return;
+      this.keep();
     }
     this.draw();
     if (this.waiting) this.report();
+  }
+
+  // After a reload the server has a new session without a drawing: the tab still has it.
+  takeSaved() {
+    const saved = restore();
+    if (!saved) return false;
+    ({ strokes: this.strokes, past: this.past, future: this.future } = saved);
+    this.pen.value = String(saved.pen);
+    this.draw();
+    this.report(true);
+    return true;
+  }
+
+  keep() {
+    const { strokes, past, future } = this;
+    save({ strokes, past, future, pen: Number(this.pen.value) });
   }
 
   listen() {
@@ -204,6 +224,7 @@ class Pad {
       return;
     }
     this.waiting = false;
+    if (!this.stroke) this.keep();
     this.sequence += 1;
     this.sentAt = performance.now();
     this.root.dataset.sent = this.sequence;

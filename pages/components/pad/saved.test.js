@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { restore, save, written } from "./saved.js";
+
+function storage(text) {
+  const held = new Map(text === undefined ? [] : [["convlab.pad", text]]);
+  return { getItem: (name) => held.get(name) ?? null, setItem: (name, value) => held.set(name, value) };
+}
+
+const DRAWING = { strokes: [[16, 1, 2, 3, 4]], past: [[]], future: [], pen: 16 };
+
+test("what was saved is restored with its history", () => {
+  const place = storage();
+  save(DRAWING, place);
+  assert.deepEqual(restore(place), DRAWING);
+});
+
+test("a drawing that was cleared can still be undone", () => {
+  const place = storage();
+  save({ ...DRAWING, strokes: [], past: [[], [[16, 1, 2]]] }, place);
+  assert.equal(restore(place).past.length, 2);
+});
+
+test("nothing, and what is no drawing, is not restored", () => {
+  for (const text of [undefined, "null", "[]", "{", JSON.stringify({ ...DRAWING, strokes: [["a"]] }),
+    JSON.stringify({ ...DRAWING, pen: 900 }), JSON.stringify({ ...DRAWING, strokes: [], past: [] })])
+    assert.equal(restore(storage(text)), null, text);
+});
+
+test("a storage that refuses is no error", () => {
+  save(DRAWING, { setItem: () => { throw new Error("full"); } });
+});
+
+test("of a long history the oldest states go", () => {
+  const long = Array.from({ length: 64 }, (_, i) => [[16, ...Array(4000).fill(i)]]);
+  const kept = JSON.parse(written({ ...DRAWING, past: long }));
+  assert.ok(kept.past.length < 64 && kept.past.length > 0);
+  assert.deepEqual(kept.past.at(-1), long.at(-1));
+});
