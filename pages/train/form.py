@@ -14,14 +14,16 @@ from lab.data.registry import get_dataset_spec, list_datasets
 from lab.errors import ConfigError
 from lab.formatting import format_duration, format_percent
 from lab.presets import REPORTS, Preset, get_preset, list_presets
+from pages.cache.datasets import run_samples
 from pages.cache.lab import get_lab
+from pages.components.base import data_url
 from pages.markdown import plain
 from pages.state.address import find_run
 from pages.state.keys import element
 from pages.state.train import TRAIN, fill_form, form_value, form_values, form_widget, option_widget
 from pages.widgets.machine import device_choices
 from pages.widgets.options import initial_value, option_input
-from pages.widgets.runs import local_title, run_title
+from pages.widgets.runs import arch_title, local_title, run_title
 from pages.widgets.setting_input import setting_help, setting_input
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ _FIRST = ("epochs", "batch_size", "optimizer", "lr")
 _A_ROW = 3  # settings side by side
 _LEAST_PX = 135  # width below which a setting's words would be cut
 _OFFERED = 100  # newest runs to start from
+_THUMBNAIL_STYLE = """<style>
+.cl-thumbnails { display: flex; gap: 3px; height: 32px; align-items: center; font-size: .8rem; opacity: .9; overflow: hidden; }
+.cl-thumbnails img { flex: 0 1 32px; min-width: 0; height: 100%; object-fit: contain; image-rendering: pixelated; border-radius: 3px; }
+</style>"""
 _SECTIONS = (
     ("Data", ":material/database:", "data", ("dataset",)),
     ("Optimizer and schedule", ":material/trending_down:", "optimizer", ("optimizer", "lr")),
@@ -141,7 +147,27 @@ def _dataset(present: frozenset[str]) -> None:
         format_func=titles.__getitem__,
         **form_widget("dataset"),
     )
-    st.caption(plain(get_dataset_spec(str(form_value("dataset"))).description))
+    chosen_spec = get_dataset_spec(str(form_value("dataset")))
+    st.html(_thumbnails(chosen_spec.id))
+    st.caption(plain(f"{chosen_spec.description}{_reached(dataset=chosen_spec.id)}"))
+
+
+def _thumbnails(dataset: str) -> str:
+    """Return a data set's first test image of each class, side by side; one height, also where they are not on this machine."""
+    samples = run_samples(dataset)
+    pictures = [] if samples is None else samples.pictures
+    shown = "".join(f'<img alt="" src="{data_url(png)}">' for png in pictures)
+    return f'{_THUMBNAIL_STYLE}<div class="cl-thumbnails">{shown or "Shown once it is downloaded."}</div>'
+
+
+def _reached(*, dataset: str, arch: str = "") -> str:
+    """Say the best test accuracy that a run of this lab has on a data set, "" where there is none."""
+    where = f"dataset:{dataset}" + (f" arch:{arch}" if arch else "")
+    best = get_lab().store.runs.list(where=where, order="-test", limit=1)
+    if not best or best[0].headline.test_accuracy is None:
+        return ""
+    accuracy = format_percent(best[0].headline.test_accuracy)
+    return f" Best here: {accuracy}." if arch else f" Best here: {accuracy}, by {arch_title(best[0].config.arch)}."
 
 
 def _network() -> None:
@@ -152,7 +178,10 @@ def _network() -> None:
         format_func=titles.__getitem__,
         **form_widget("arch"),
     )
-    st.caption(plain(get_architecture(str(form_value("arch"))).description))
+    arch = get_architecture(str(form_value("arch")))
+    reached = _reached(dataset=str(form_value("dataset")), arch=arch.id)
+    from_report = f" Report {arch.report}." if arch.report else ""
+    st.caption(plain(f"{arch.description}{from_report}{reached}"))
 
 
 def _options(error: ConfigError | None) -> None:

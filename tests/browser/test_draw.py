@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import re
 import time
 
@@ -28,7 +29,7 @@ def server(still_server: Server) -> Server:
 @pytest.fixture(scope="module")
 def runs(server: Server) -> tuple[str, str]:
     """Two networks that read digits: LeNet-5 and a small one."""
-    settings = {"batch_size": 32, "lr": 0.003, "schedule": "one-cycle", "augment": "light"}
+    settings = {"batch_size": 32, "lr": 0.003, "schedule": "one-cycle", "augment": "sketch"}
     return (
         train_in(server, arch="lenet5", epochs=12, **settings),
         train_in(server, arch="basic-cnn", epochs=4, **settings),
@@ -284,7 +285,7 @@ def test_photos_are_read_digit_by_digit_the_one_that_came_last(
         labels = page.locator(".cl-boxes b")  # one box a digit, in the order in which they are read
         assert [label.rstrip("?") for label in labels.all_inner_texts()] == list(text)
         places = [box.bounding_box() for box in page.locator(".cl-boxes span").all()]
-        assert all(one and two and one["x"] < two["x"] for one, two in zip(places, places[1:], strict=False))
+        assert all(one and two and one["x"] < two["x"] for one, two in itertools.pairwise(places))
 
 
 def test_a_finger_draws_without_scrolling_the_page(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:

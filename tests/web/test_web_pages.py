@@ -267,6 +267,15 @@ def test_a_finished_run_shows_its_numbers(bench: Bench) -> None:
     assert "Train again" in _labels(app)
 
 
+def test_the_form_shows_the_data_sets_digits_and_what_was_reached_with_them_here(bench: Bench) -> None:
+    app = _open("train")
+    (strip,) = [each.proto.html for each in app.get("html") if "cl-thumbnails" in each.proto.html]
+    assert strip.count("<img") == 10
+    assert "Best here" not in _texts(app)
+    bench.finish(bench.start())
+    assert "Best here: 97.31 %, by LeNet-5." in _texts(_open("train"))
+
+
 def test_a_run_that_trains_shows_how_far_it_is_and_where_its_weights_will_be_used(bench: Bench) -> None:
     run = bench.start()
     bench.write(run, series("batch/loss", np.linspace(2, 1, 50)))
