@@ -269,7 +269,7 @@ def test_a_finished_run_shows_its_numbers(bench: Bench) -> None:
 
 def test_the_form_shows_the_data_sets_digits_and_what_was_reached_with_them_here(bench: Bench) -> None:
     app = _open("train")
-    (strip,) = [each.proto.html for each in app.get("html") if "cl-thumbnails" in each.proto.html]
+    (strip,) = [each.proto.body for each in app.get("html") if "cl-thumbnails" in each.proto.body]
     assert strip.count("<img") == 10
     assert "Best here" not in _texts(app)
     bench.finish(bench.start())
