@@ -21,6 +21,8 @@ PROCESS_ENVIRONMENT = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
 
+SLOTS = "LAB_SLOTS"
+MOST_SLOTS = 64  # runs that one host trains at once: more processes than any machine has devices for
 CHECKOUT = Path(__file__).resolve().parent.parent
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
@@ -34,6 +36,7 @@ class Settings:
 
     home: database, logs, locks. data: data sets in torchvision's layout. database: SQLAlchemy URL.
     artifacts: fsspec URL or path of saved files. device: "auto", "cpu", "cuda", "cuda:1", "mps".
+    slots: how many runs this host trains at once, 0 where `LAB_SLOTS` does not say (`lab.worker.supervisor.slots`).
     """
 
     home: Path
@@ -42,10 +45,14 @@ class Settings:
     artifacts: str
     device: str = "auto"
     read_only: bool = False
+    slots: int = 0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
-        """Build from `LAB_HOME`, `LAB_DATA`, `LAB_DATABASE`, `LAB_ARTIFACTS`, `LAB_DEVICE`, `LAB_READ_ONLY`."""
+        """Build from `LAB_HOME`, `LAB_DATA`, `LAB_DATABASE`, `LAB_ARTIFACTS`, `LAB_DEVICE`, `LAB_READ_ONLY`, `LAB_SLOTS`.
+
+        Raises `ConfigError`.
+        """
         home = _absolute(env.get("LAB_HOME") or CHECKOUT / ".lab")
         return cls(
             home=home,
@@ -54,6 +61,7 @@ class Settings:
             artifacts=_absolute_place(env.get("LAB_ARTIFACTS") or str(home / "artifacts")),
             device=env.get("LAB_DEVICE") or "auto",
             read_only=_switch("LAB_READ_ONLY", env),
+            slots=_slots(SLOTS, env),
         )
 
     def environment(self) -> dict[str, str]:
@@ -65,6 +73,7 @@ class Settings:
             "LAB_ARTIFACTS": self.artifacts,
             "LAB_DEVICE": self.device,
             "LAB_READ_ONLY": "1" if self.read_only else "",
+            SLOTS: str(self.slots or ""),
         }
 
     def make_home(self) -> Path:
@@ -104,6 +113,14 @@ def _switch(name: str, env: Mapping[str, str]) -> bool:
     if word not in _TRUE | _FALSE:
         raise ConfigError(f"{name} is {word!r}, but it must be 1, true, yes or on, or 0, false, no, off or empty.")
     return word in _TRUE
+
+
+def _slots(name: str, env: Mapping[str, str]) -> int:
+    """Return a number of slots, 0 where none is given."""
+    text = env.get(name, "").strip()
+    if text and not (text.isascii() and text.isdecimal() and len(text) < 4 and 1 <= int(text) <= MOST_SLOTS):
+        raise ConfigError(f"{name} is {text[:40]!r}, but it must be a whole number from 1 to {MOST_SLOTS}.")
+    return int(text or 0)
 
 
 def _absolute_place(place: str) -> str:

@@ -28,6 +28,8 @@ by a unique index and not by looking first. Paused, stopped, failed, interrupted
 nothing, once the run has ended or was given to another. The lease lasts `LEASE_S` = 10 s and each write renews it;
 owners renew it every `RENEW_S` = 2 s (`heartbeat`).
 
+**Workers** write themselves into a table (`workers`) for people to see; who may train a run is decided by its lease alone.
+
 **The queue** is `queue.list`: what is in training, then what waits, in the order in which `claim` takes it: as queued, until
 `queue.move` changes it. `stop_all` is one transaction: no run is claimed between.
 

@@ -78,6 +78,12 @@ _SWEEPS = (
     "CREATE INDEX IF NOT EXISTS trials_run ON trials (run)",
 )
 
+_WORKERS = (
+    "CREATE TABLE IF NOT EXISTS workers (host TEXT NOT NULL, slot TEXT NOT NULL, pid INTEGER NOT NULL, "
+    "pid_start TEXT NOT NULL, device TEXT NOT NULL, engine INTEGER NOT NULL, slots INTEGER NOT NULL, "
+    "seen_at {real} NOT NULL, PRIMARY KEY (host, slot))",
+)
+
 
 def _run(connection: Connection, statements: Sequence[str]) -> None:
     for statement in statements:
@@ -127,6 +133,11 @@ def _sweeps(connection: Connection) -> None:
     _run(connection, _SWEEPS)
 
 
+def _workers(connection: Connection) -> None:
+    """Add the table in which workers write down that they are there."""
+    _run(connection, _WORKERS)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
     _setting_column,
@@ -136,4 +147,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     _checksum_columns,
     _partial_runs,
     _sweeps,
+    _workers,
 )

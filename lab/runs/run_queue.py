@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, func, select
+from sqlalchemy import ColumnElement, Connection, Row, case, func, select
 
 from lab.config import RunConfig
 from lab.errors import RunStateError
@@ -116,12 +116,12 @@ class RunQueue:
         """Return how many runs wait for a worker."""
         return self._count(RunState.QUEUED)
 
-    def count_running(self) -> int:
-        """Return how many runs a worker holds, or held when it died."""
-        return self._count(RunState.RUNNING)
+    def count_running(self, *, host: str | None = None) -> int:
+        """Return how many runs a worker holds, or held when it died. host: of that host only."""
+        return self._count(RunState.RUNNING, *(() if host is None else (runs.c.host == host,)))
 
-    def _count(self, state: RunState) -> int:
-        query = select(func.count()).where(runs.c.state == state, runs.c.deleted_at.is_(None))
+    def _count(self, state: RunState, *more: ColumnElement[bool]) -> int:
+        query = select(func.count()).where(runs.c.state == state, runs.c.deleted_at.is_(None), *more)
         with self.context.database.read() as connection:
             return int(connection.execute(query).scalar_one())
 

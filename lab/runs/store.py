@@ -20,6 +20,7 @@ from lab.runs.saved_files import SavedFiles
 from lab.runs.schema import migrate
 from lab.runs.sketches import Sketches
 from lab.runs.sweeps import StoredSweeps
+from lab.runs.workers import StoredWorkers
 
 
 class RunStore:
@@ -43,6 +44,7 @@ class RunStore:
         self.imports = Imports(context)
         self.sketches = Sketches(context)
         self.sweeps = StoredSweeps(context)
+        self.workers = StoredWorkers(context)
         self.integrity = Integrity(context)
 
     @classmethod

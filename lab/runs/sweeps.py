@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, func, select
+from sqlalchemy import Connection, Row, func, select
 
 from lab.config import RunConfig
 from lab.errors import StaleSweepError, SweepNotFoundError
@@ -28,7 +28,7 @@ from lab.runs.schema import points, runs, series_names
 from lab.runs.sweep_rows import found_trial, sweep_record, sweep_values, with_values
 from lab.runs.sweep_writes import SWEEP, TRIAL, change_sweep, write_seal, write_trial
 from lab.runs.sweeps_table import sweeps, trials
-from lab.sweeps.plan import ANSWERED, FoundTrial
+from lab.sweeps.plan import ANSWERED, SLOTS, FoundTrial
 from lab.sweeps.records import Measured, Source, SweepRecord, SweepState, TrialRecord, TrialState
 from lab.sweeps.spec import SweepSpec
 
@@ -170,14 +170,15 @@ class StoredSweeps:
             )
             return connection.execute(measured.limit(1)).scalar_one_or_none()
 
-    def due(self) -> tuple[str, ...]:
-        """Return the ids of the running sweeps of which no run is queued or in training: what a worker looks after."""
+    def due(self, *, slots: int = SLOTS) -> tuple[str, ...]:
+        """Return the ids of the running sweeps with fewer than `slots` runs queued or in training: what a worker looks after."""
         live = (
-            select(trials.c.number)
+            select(func.count())
             .select_from(trials.join(runs, runs.c.id == trials.c.run))
             .where(trials.c.sweep == sweeps.c.number, runs.c.state.in_(_LIVE), runs.c.deleted_at.is_(None))
+            .scalar_subquery()
         )
-        query = select(sweeps.c.id).where(sweeps.c.state == SweepState.RUNNING, ~exists(live)).order_by(sweeps.c.number)
+        query = select(sweeps.c.id).where(sweeps.c.state == SweepState.RUNNING, live < slots).order_by(sweeps.c.number)
         with self.context.database.read() as connection:
             return tuple(connection.execute(query).scalars())
 

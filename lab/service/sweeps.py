@@ -31,6 +31,7 @@ from lab.sweeps.records import Counts, Measured, Source, SweepRecord, SweepState
 from lab.sweeps.space import Space
 from lab.sweeps.spec import SweepSpec
 from lab.sweeps.suggest import find_copy, suggest
+from lab.worker.supervisor.slots import count_slots
 
 AT_ONCE = 20  # trials made in one call at most
 _TAG = "sweep-"
@@ -128,8 +129,8 @@ class Sweeps:
     # -- carrying on ---------------------------------------------------------------------------------------------------
 
     def advance_due(self) -> int:
-        """Carry on every running sweep of which nothing is queued or in training; return how many there were."""
-        due = self._store.sweeps.due()
+        """Carry on every running sweep with fewer live trials than this host has slots; return how many there were."""
+        due = self._store.sweeps.due(slots=count_slots(self._settings))
         for sweep in due:
             try:
                 self._advance(sweep)
@@ -146,10 +147,12 @@ class Sweeps:
         return self.show(sweep)
 
     def _advance(self, sweep: str) -> None:
+        slots = count_slots(self._settings)
+
         def next_step(record: SweepRecord, found: Sequence[FoundTrial]) -> SweepChange | None:
             if record.state is not SweepState.RUNNING:
                 return None
-            plan = decide(record.asked, found)
+            plan = decide(record.asked, found, slots=slots)
             if plan.empty:
                 return None
             state = SweepState.FINISHED if plan.finished else SweepState.PAUSED if plan.paused else record.state
@@ -161,9 +164,13 @@ class Sweeps:
             )
             return change if plan.new is None else self._with_new(change, found, plan.new)
 
-        for _ in range(AT_ONCE):  # trials that need no training are followed by the next
+        started = 0
+        for _ in range(AT_ONCE):  # one trial is made at a time, and those that need no training are followed by the next
             change = self._change(sweep, next_step)
-            if change is None or change.new or change.resumed or change.record.state is not SweepState.RUNNING:
+            if change is None or change.record.state is not SweepState.RUNNING:
+                return
+            started += len(change.resumed) + (change.new is not None)
+            if started >= slots:
                 return
 
     def _with_new(self, change: SweepChange, found: Sequence[FoundTrial], number: int) -> SweepChange:

@@ -1,7 +1,7 @@
-"""`python -m lab.worker`: one worker process."""
+"""`python -m lab.worker [SLOT/SLOTS]`: one worker process."""
 
 import sys
 
 from lab.worker.loop import main
 
-sys.exit(main())
+sys.exit(main(sys.argv[1:]))

@@ -5,31 +5,40 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from types import FrameType
 
 import torch
 
+from lab.config import ENGINE
 from lab.devices import is_out_of_memory, resolve_device
 from lab.errors import LabError, StoreBusyError
 from lab.runs.outage import WAIT_S, Outage
 from lab.runs.owner import Owner
 from lab.runs.rows import RENEW_S
+from lab.runs.workers import WorkerRecord
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.stored_findings import fill_missing_findings
 from lab.training.warm_up import warm_up
 from lab.worker.disk_reserve import hold_reserve
 from lab.worker.execution import execute
-from lab.worker.supervisor.launch import start_supervisor
+from lab.worker.presence import Presence
+from lab.worker.supervisor.launch import LEAVE, start_supervisor
 from lab.worker.supervisor.log import log_worker
+from lab.worker.supervisor.slots import Slot, read_slot
 
 IDLE_S = 300.0  # an idle worker exits after this long: importing torch again costs seconds
 POLL_S = 0.3  # how often an idle worker looks for a queued run
+_ONLY = Slot()  # that of a host with one
 _RESTART_S = 60.0  # a supervisor that cannot stay alive is started again this often at most
 
 
 def prepare_device(device: torch.device) -> None:
     """Pay beforehand for what the first run of a process waits for, unless another process has all of the GPU's memory."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # so that a run which asks for "cuda" gets the GPU of this slot
     try:
         warm_up(device)
     except RuntimeError as error:
@@ -38,19 +47,32 @@ def prepare_device(device: torch.device) -> None:
         log_worker(f"the device {device} has no memory free now: {error}")
 
 
-def work(lab: Lab, *, ending: threading.Event, idle_s: float = IDLE_S, wait_s: float = WAIT_S) -> None:
+def work(
+    lab: Lab,
+    *,
+    ending: threading.Event,
+    leaving: threading.Event | None = None,
+    slot_plan: Slot = _ONLY,
+    idle_s: float = IDLE_S,
+    wait_s: float = WAIT_S,
+) -> None:
     """Train queued runs until asked to end, or until nothing was queued for `idle_s` seconds.
 
-    wait_s: how long the store may be busy or unreachable before a run is paused.
+    leaving: set to end it after its run. slot_plan: the slot it works in. wait_s: how long the store may be busy or
+    unreachable before a run is paused.
     """
     owner = Owner.of_this_process()
-    slot = str(resolve_device(lab.settings.device))
+    leaving = leaving or threading.Event()
+    device = str(resolve_device(lab.settings.device))
+    slot = slot_plan.name(device)
+    presence = Presence(lab.store, WorkerRecord(owner, slot, device, ENGINE, slot_plan.count))
     idle_since = time.monotonic()
     outage = Outage(ending=ending, say=log_worker)
     unsure = False  # whether a claim may have been committed though its answer was lost
     hold_reserve(lab.settings.home)
-    while not ending.is_set() and time.monotonic() - idle_since < idle_s:
+    while not (ending.is_set() or leaving.is_set()) and time.monotonic() - idle_since < idle_s:
         try:
+            presence.renew()
             if unsure:
                 lab.store.leases.release(slot=slot, owner=owner)
             lab.sweeps.advance_due()
@@ -68,6 +90,7 @@ def work(lab: Lab, *, ending: threading.Event, idle_s: float = IDLE_S, wait_s: f
         execute(lab, run, ending=ending, wait_s=wait_s)
         _free_memory()
         idle_since = time.monotonic()
+    presence.end()
 
 
 def keep_supervised(settings: Settings, ending: threading.Event) -> None:
@@ -91,20 +114,25 @@ def _free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def main() -> int:
-    """Run one worker with the settings of the environment; return 0, or 1 after an error."""
-    ending = threading.Event()
+def main(arguments: Sequence[str] = ()) -> int:
+    """Run one worker with the settings of the environment; return 0, or 1 after an error.
+
+    arguments: the slot, such as "2/4"; none for the only one of its host.
+    """
+    ending, leaving = threading.Event(), threading.Event()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         ending.set()
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
+    signal.signal(LEAVE, lambda *_: leaving.set())
     settings = Settings.from_env(os.environ)
     threading.Thread(target=keep_supervised, args=(settings, ending), name="supervisor check", daemon=True).start()
     try:
-        prepare_device(resolve_device(settings.device))
-        work(Lab(settings), ending=ending)
+        slot = read_slot(arguments[0], settings.device) if arguments else Slot(device=settings.device)
+        prepare_device(resolve_device(slot.device))
+        work(Lab(replace(settings, device=slot.device)), ending=ending, leaving=leaving, slot_plan=slot)
     except LabError as error:
         log_worker(str(error))
         return 1

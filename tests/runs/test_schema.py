@@ -15,6 +15,7 @@ from lab.runs.partial_table import partial_runs
 from lab.runs.sketches_table import sketches
 from lab.runs.store import RunStore
 from lab.runs.sweeps_table import sweeps, trials
+from lab.runs.workers_table import workers
 from tests.runs.runs_data import CONFIG, submit, write_past_checks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,7 +145,7 @@ def test_a_store_of_the_first_schema_learns_which_runs_differ_only_in_their_seed
 
 
 def test_the_migrations_lead_to_the_tables_that_the_lab_reads_and_writes(store: RunStore) -> None:
-    tables = [*schema.metadata.sorted_tables, sketches, partial_runs, sweeps, trials]
+    tables = [*schema.metadata.sorted_tables, sketches, partial_runs, sweeps, trials, workers]
     with store.database.read() as connection:
         found = inspect(connection)
         assert set(found.get_table_names()) == {table.name for table in tables}

@@ -19,7 +19,7 @@ from lab.worker.supervisor import process as module
 from lab.worker.supervisor.adopted import AdoptedWorker
 from lab.worker.supervisor.launch import log_path, start_supervisor, stop_mismatched_supervisor
 from lab.worker.supervisor.pid_files import worker_pid_path
-from lab.worker.supervisor.process import Supervisor, main
+from lab.worker.supervisor.process import SlotWorker, Supervisor, main
 from tests.worker.worker_runs import SMALL, open_lab
 
 _STUBBORN = (
@@ -104,7 +104,7 @@ def test_a_worker_that_does_not_end_is_killed_and_its_run_marked(
     monkeypatch.setattr(module, "TERM_S", 0.3)
     lab.submissions.submit(lab.validation.resolve(SMALL))
     assert lab.store.leases.claim(slot="cpu", owner=_owner(stubborn)) is not None
-    Supervisor(lab.settings, worker=stubborn, ending=True).run(lab.store)
+    Supervisor(lab.settings, workers={0: SlotWorker(stubborn)}, ending=True).run(lab.store)
     assert stubborn.poll() == -signal.SIGKILL
     assert lab.store.queue.count_running() == 0  # as it is written, not only as it is read
 

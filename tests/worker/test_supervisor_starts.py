@@ -25,7 +25,7 @@ from lab.settings import PROCESS_ENVIRONMENT, Settings
 from lab.worker.supervisor import process as module
 from lab.worker.supervisor.adopted import AdoptedWorker
 from lab.worker.supervisor.launch import lock_path, log_path, start_supervisor
-from lab.worker.supervisor.process import Supervisor, main
+from lab.worker.supervisor.process import SlotWorker, Supervisor, main
 from tests.worker.worker_runs import SMALL, open_lab
 
 _DESCRIBES_ITSELF = """#!{python}
@@ -206,7 +206,7 @@ def test_the_worker_is_asked_to_end_and_has_the_time_for_it(lab: Lab) -> None:
     with subprocess.Popen([sys.executable, "-c", _SAVES], stdout=subprocess.PIPE) as worker:
         assert worker.stdout is not None
         worker.stdout.readline()
-        Supervisor(lab.settings, worker=worker, ending=True).run(lab.store)
+        Supervisor(lab.settings, workers={0: SlotWorker(worker)}, ending=True).run(lab.store)
         assert worker.poll() == 7
 
 
@@ -274,7 +274,7 @@ def test_a_supervisor_stays_for_some_seconds_after_its_worker_has_left(
     supervisor, clock = _supervisor(lab, monkeypatch, wait_s=1.0)
     with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as worker:
         assert worker.stdin is not None
-        supervisor.worker = worker
+        supervisor.workers[0] = SlotWorker(worker)
         life = threading.Thread(target=supervisor.run, args=(lab.store,), daemon=True)
         life.start()
         end = time.monotonic() + 30

@@ -1,4 +1,4 @@
-"""A worker that outlived its supervisor, known by its pid file and adopted by the next supervisor."""
+"""Workers that outlived their supervisor, known by their pid files and adopted by the next supervisor."""
 
 import contextlib
 import math
@@ -10,7 +10,8 @@ import time
 from lab.runs.owner import Owner, is_alive
 from lab.settings import Settings
 from lab.worker.supervisor.log import log_supervisor
-from lab.worker.supervisor.pid_files import read_pid_file, worker_pid_path
+from lab.worker.supervisor.pid_files import list_worker_pid_files
+from lab.worker.supervisor.slots import Slot
 
 
 class AdoptedWorker:
@@ -37,22 +38,24 @@ class AdoptedWorker:
 
     def terminate(self) -> None:
         """Ask it to end."""
-        self._signal(signal.SIGTERM)
+        self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """End it at once."""
-        self._signal(signal.SIGKILL)
+        self.send_signal(signal.SIGKILL)
 
-    def _signal(self, number: int) -> None:
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
         if is_alive(self._owner):
             with contextlib.suppress(ProcessLookupError):  # it ended just now
                 os.kill(self._owner.pid, number)
 
 
-def find_worker(settings: Settings) -> AdoptedWorker | None:
-    """Return the worker of these settings that outlived its supervisor, if there is one."""
-    running = read_pid_file(worker_pid_path(settings))
-    if running is None or not running.matches(settings) or not running.alive:
-        return None
-    log_supervisor(f"worker {running.owner.pid} outlived its supervisor and is adopted")
-    return AdoptedWorker(running.owner)
+def find_workers(settings: Settings) -> tuple[tuple[Slot, AdoptedWorker], ...]:
+    """Return the workers of this lab that outlived their supervisor, with their slots."""
+    found = []
+    for running in list_worker_pid_files(settings):
+        if running.is_of_lab(settings) and running.alive:
+            log_supervisor(f"worker {running.owner.pid} outlived its supervisor and is adopted")
+            found.append((running.slot, AdoptedWorker(running.owner)))
+    return tuple(found)

@@ -15,11 +15,13 @@ from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
+from lab.runs.owner import this_host
 from lab.runs.store import RunStore
 from lab.settings import CHECKOUT, Settings
 from lab.worker.supervisor.pid_files import read_pid_file, supervisor_pid_path
 
 WARM = "--warm"
+LEAVE = signal.SIGUSR1  # asks a worker to end after its run, at once where it has none
 TERM_S = 15.0  # time a worker has to write its checkpoint when it is asked to end
 LOG_BYTES = 5_000_000  # a longer log is put aside once, at the next start
 
@@ -47,6 +49,13 @@ def is_running(settings: Settings) -> bool:
 def has_work(store: RunStore) -> bool:
     """Return whether a worker is needed: for a queued run, or for a sweep that decides what comes next."""
     return store.queue.count_queued() > 0 or store.sweeps.count_running() > 0
+
+
+def count_needed(store: RunStore, *, warm: bool = False) -> int:
+    """Return for how many workers of this host there is work: its running runs, the queued ones, or a sweep's next decision."""
+    if not (warm or has_work(store)):
+        return 0
+    return max(1, store.queue.count_queued() + store.queue.count_running(host=this_host()))
 
 
 def start_supervisor(settings: Settings, *, warm: bool = False) -> bool:

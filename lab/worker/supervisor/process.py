@@ -1,7 +1,7 @@
 """The supervisor process: marks the run of a dead worker interrupted at once and starts another for the rest of the queue.
 
-Killed alone, it is started again by its worker or by the web server, and adopts the worker that lives. It exits when
-there is neither a worker nor anything queued.
+It keeps one worker a slot, and no more than there is work for. Killed alone, it is started again by a worker or by the web
+server, and adopts the workers that live. It exits when there is neither a worker nor anything queued.
 """
 
 import os
@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -20,11 +22,12 @@ from lab.runs.outage import Outage
 from lab.runs.owner import Owner, process_start, this_host
 from lab.runs.store import RunStore
 from lab.settings import CHECKOUT, PROCESS_ENVIRONMENT, Settings
-from lab.worker.supervisor.adopted import AdoptedWorker, find_worker
+from lab.worker.supervisor.adopted import AdoptedWorker, find_workers
 from lab.worker.supervisor.cleanup import clean_up
-from lab.worker.supervisor.launch import TERM_S, has_work, lock_path
+from lab.worker.supervisor.launch import LEAVE, TERM_S, count_needed, has_work, lock_path
 from lab.worker.supervisor.log import log_supervisor
 from lab.worker.supervisor.pid_files import supervisor_pid_path, worker_pid_path, write_pid_file
+from lab.worker.supervisor.slots import Slot, count_slots, host_slots
 
 POLL_S = 0.5
 IDLE_S = 5.0  # with no worker and nothing queued for this long, exit
@@ -35,18 +38,32 @@ STORE_TIMEOUT_S = 3600.0  # with no worker and a store that is away for this lon
 
 
 @dataclass
+class SlotWorker:
+    """The worker process of a slot. leaving: it was asked to end after its run, because its slot is another one now."""
+
+    process: "subprocess.Popen[bytes] | AdoptedWorker"
+    slot: Slot = Slot()
+    started_at: float = 0.0
+    leaving: bool = False
+
+
+@dataclass
 class Supervisor:
-    """Keeps one worker: `run` returns when nothing is left to do or it was asked to end."""
+    """Keeps one worker a slot: `run` returns when nothing is left to do or it was asked to end."""
 
     settings: Settings
-    worker: "subprocess.Popen[bytes] | AdoptedWorker | None" = None
+    workers: dict[int, SlotWorker] = field(default_factory=dict)  # by the index of the slot
     cleanup: threading.Thread | None = None  # while it runs, there is something left to do
     warm: bool = False  # start a worker though nothing is queued
     ending: bool = False
-    fast_exits: int = 0
-    started_at: float = 0.0
+    fast_exits: Counter[int] = field(default_factory=Counter)  # of each slot, in a row
     idle_since: float = field(default_factory=time.monotonic)
     outage: Outage = field(default_factory=lambda: Outage(limit_s=STORE_TIMEOUT_S, say=log_supervisor))
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the workers of every slot failed too often in a row."""
+        return all(self.fast_exits[index] >= MAX_FAST_EXITS for index in range(count_slots(self.settings)))
 
     def open_store(self) -> RunStore:
         """Open the store, waiting for a server that does not answer. Raises `StoreError`."""
@@ -60,7 +77,7 @@ class Supervisor:
                 time.sleep(POLL_S)
 
     def run(self, store: RunStore) -> None:
-        """Keep a worker alive while runs are queued; mark the runs of those that died."""
+        """Keep workers alive while runs are queued; mark the runs of those that died."""
         while not self.ending:
             try:
                 self._step(store)
@@ -71,67 +88,92 @@ class Supervisor:
                     self.idle_since = time.monotonic()
             if self.cleanup is not None and self.cleanup.is_alive():
                 self.idle_since = time.monotonic()
-            if self.worker is None and time.monotonic() - self.idle_since > IDLE_S:
+            if not self.workers and time.monotonic() - self.idle_since > IDLE_S:
                 return
             time.sleep(POLL_S)
-        self._end_worker()
+        self._end_workers()
         try:
             store.leases.recover()
         except StoreBusyError as error:
-            log_supervisor(f"what the worker left is marked by the next supervisor: {error}")
+            log_supervisor(f"what the workers left is marked by the next supervisor: {error}")
 
     def _step(self, store: RunStore) -> None:
-        if self.worker is not None and (code := self.worker.poll()) is not None:
-            self._handle_exit(code, store)
-        if self.worker is not None:
+        ended = [(index, code) for index, worker in self.workers.items() if (code := worker.process.poll()) is not None]
+        for index, code in ended:
+            self._handle_exit(index, code, store)
+        if self.workers:
             self.idle_since = time.monotonic()
+        if ended or not self.workers:
+            for run in store.leases.recover():
+                log_supervisor(f"run {run} was left by a dead worker and is interrupted now")
+        slots = host_slots(self.settings)
+        self._dismiss_surplus(slots)
+        free = [slot for slot in slots if slot.index not in self.workers and self._may_start(slot)]
+        if not free or len(self.workers) >= len(slots):
             return
-        for run in store.leases.recover():
-            log_supervisor(f"run {run} was left by a dead worker and is interrupted now")
-        if self.fast_exits >= MAX_FAST_EXITS or not (self.warm or has_work(store)):
-            return
-        self.warm = False
-        log_supervisor("starting a worker")
-        self.started_at = time.monotonic()
-        self.worker = subprocess.Popen(
-            [sys.executable, "-m", "lab.worker"],
+        missing = min(len(slots), count_needed(store, warm=self.warm)) - len(self.workers)
+        for slot in free[: max(0, missing)]:
+            self.warm = False
+            self._start_worker(slot)
+
+    def _may_start(self, slot: Slot) -> bool:
+        return self.fast_exits[slot.index] < MAX_FAST_EXITS
+
+    def _dismiss_surplus(self, slots: Sequence[Slot]) -> None:
+        """Ask the workers of slots that are gone, or have another device or share of the cores now, to end after their run."""
+        for worker in self.workers.values():
+            if worker.slot not in slots and not worker.leaving:
+                worker.leaving = True
+                log_supervisor(f"the worker of slot {worker.slot.index + 1} ends after its run: the slots have changed")
+                worker.process.send_signal(LEAVE)
+
+    def _start_worker(self, slot: Slot) -> None:
+        place = f" for slot {slot.index + 1} of {slot.count}" if slot.count > 1 else ""
+        log_supervisor(f"starting a worker{place}")
+        started_at = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lab.worker", *slot.arguments()],
             cwd=CHECKOUT,
-            env={**PROCESS_ENVIRONMENT, **os.environ, **self.settings.environment()},
+            env={**PROCESS_ENVIRONMENT, **os.environ, **slot.environment(), **self.settings.environment()},
             stdin=subprocess.DEVNULL,
         )
-        owner = Owner(this_host(), self.worker.pid, process_start(self.worker.pid) or "")
+        self.workers[slot.index] = SlotWorker(process, slot, started_at)
+        owner = Owner(this_host(), process.pid, process_start(process.pid) or "")
         try:
-            write_pid_file(worker_pid_path(self.settings), owner, self.settings)
+            write_pid_file(worker_pid_path(self.settings, slot.index), owner, self.settings, slot=slot)
         except OSError as error:
             log_supervisor(
                 f"no pid file could be written ({error.strerror}), so a new supervisor cannot adopt this worker"
             )
 
-    def _handle_exit(self, code: int, store: RunStore) -> None:
-        self.worker = None
-        if code == 0:
-            self.fast_exits = 0
+    def _handle_exit(self, index: int, code: int, store: RunStore) -> None:
+        worker = self.workers.pop(index)
+        if code == 0 or worker.leaving:
+            self.fast_exits[index] = 0
             return
         log_supervisor(f"the worker ended with exit code {code}")
         interrupted = store.leases.recover()
-        fast = time.monotonic() - self.started_at < FAST_EXIT_S
-        self.fast_exits = self.fast_exits + 1 if fast and not interrupted else 0
-        if self.fast_exits >= MAX_FAST_EXITS:
-            log_supervisor(f"the worker failed {self.fast_exits} times before it took a run: see the lines above")
+        fast = time.monotonic() - worker.started_at < FAST_EXIT_S
+        self.fast_exits[index] = self.fast_exits[index] + 1 if fast and not interrupted else 0
+        if self.fast_exits[index] >= MAX_FAST_EXITS:
+            log_supervisor(
+                f"the worker failed {self.fast_exits[index]} times before it took a run: see the lines above"
+            )
 
-    def _end_worker(self) -> None:
-        if self.worker is None:
-            return
-        self.worker.terminate()
-        try:
-            self.worker.wait(TERM_S)
-        except subprocess.TimeoutExpired:
-            log_supervisor("the worker did not end in time and is killed")
-            self.worker.kill()
-            self.worker.wait()
+    def _end_workers(self) -> None:
+        for worker in self.workers.values():
+            worker.process.terminate()
+        end = time.monotonic() + TERM_S
+        for worker in self.workers.values():
+            try:
+                worker.process.wait(max(0.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                log_supervisor("the worker did not end in time and is killed")
+                worker.process.kill()
+                worker.process.wait()
 
     def end(self, _signal: int, _frame: FrameType | None) -> None:
-        """Signal handler: end the worker, which saves a checkpoint, then exit."""
+        """Signal handler: end the workers, which save a checkpoint, then exit."""
         self.ending = True
 
 
@@ -151,7 +193,8 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
     try:
         with FileLock(lock_path(settings), timeout=LOCK_S):
             _write_own_pid_file(settings)
-            supervisor = Supervisor(settings, warm=warm, worker=find_worker(settings))
+            adopted = {slot.index: SlotWorker(worker, slot) for slot, worker in find_workers(settings)}
+            supervisor = Supervisor(settings, warm=warm, workers=adopted)
             signal.signal(signal.SIGTERM, supervisor.end)
             signal.signal(signal.SIGINT, supervisor.end)
             store = supervisor.open_store()
@@ -159,7 +202,7 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
             supervisor.cleanup = threading.Thread(target=clean_up, args=(settings, store), name="cleanup", daemon=True)
             supervisor.cleanup.start()
             supervisor.run(store)
-            again = not (supervisor.ending or supervisor.outage.exceeded) and supervisor.fast_exits < MAX_FAST_EXITS
+            again = not (supervisor.ending or supervisor.outage.exceeded) and not supervisor.gave_up
     except Timeout:
         log_supervisor(f"another worker is alive and holds {lock_path(settings)}: queue runs, and it will train them")
         return 1
