@@ -62,6 +62,7 @@ TORCH_FREE = (
     "lab.service.lab",
     "lab.service.resolved",
     "lab.service.datasets",
+    "lab.service.machines",
     "lab.service.validation",
     "lab.service.weights",
     "lab.service.submissions",

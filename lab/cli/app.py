@@ -78,6 +78,9 @@ COMMANDS = (
         "Run the worker in the foreground until the queue has been empty for some minutes.",
         "worker:worker",
     ),
+    LazyCommand(
+        "machines", "Show which hosts train, in which slots and what, and why the other runs wait.", "machines:machines"
+    ),
     LazyCommand("doctor", "Check the installation, the paths and the stored data.", "doctor:doctor"),
     LazyCommand(
         "verify",

@@ -12,6 +12,7 @@ from lab.runs.records import RunRecord
 from lab.runs.store import RunStore
 from lab.service.datasets import Datasets, SampledDatasets
 from lab.service.lineage import Lineage
+from lab.service.machines import Machines
 from lab.service.repeats import Repeating
 from lab.service.submissions import Submissions
 from lab.service.sweeps import Sweeps
@@ -82,6 +83,11 @@ class Lab:
     def lineage(self) -> Lineage:
         """Which runs came from which."""
         return Lineage(self.store)
+
+    @cached_property
+    def machines(self) -> Machines:
+        """Hosts and slots, and who waits for them."""
+        return Machines(self.settings, lambda: self.store)
 
     @cached_property
     def workers(self) -> Workers:

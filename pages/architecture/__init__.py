@@ -6,7 +6,7 @@ PAGE = PageSpec(
     name="architecture",
     title="Architecture",
     icon=":material/account_tree:",
-    order=5,
+    order=6,
     section="Understand",
     teaser="Layers, shapes, parameters and receptive fields.",
 )

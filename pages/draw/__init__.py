@@ -6,7 +6,7 @@ PAGE = PageSpec(
     name="draw",
     title="Draw",
     icon=":material/draw:",
-    order=7,
+    order=8,
     section="Understand",
     teaser="Sketch a digit: trained networks answer at once and show why.",
 )

@@ -6,7 +6,7 @@ PAGE = PageSpec(
     name="inside",
     title="Inside",
     icon=":material/visibility:",
-    order=6,
+    order=7,
     section="Understand",
     teaser="Kernels, feature maps and mistakes, epoch by epoch.",
 )

@@ -185,3 +185,37 @@ def test_the_studies_of_the_reports_are_sweeps_over_their_presets(preset: str) -
     known = {one.config(val_fraction=0.1).digest(data_checksum="") for one in study_runs}
     found = [spec.config(params).digest(data_checksum="") for params in spec.space.grid(spec.base)]
     assert sum(digest in known for digest in found) >= len(found) - 1  # report B trained lr 0.01 for 9 epochs only
+
+
+# -- several slots -----------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_has_as_many_live_trials_as_its_host_has_slots_and_trains_each_rung_once(tmp_path: Path) -> None:
+    lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_SLOTS": "3"}))
+    view = lab.sweeps.create(asked(trials=6))
+    assert (len(view.trials), view.counts.queued) == (3, 3)
+    most = 0
+    while work_one(lab):
+        lab.sweeps.advance_due()
+        view = lab.sweeps.show(view.sweep.id)
+        most = max(most, view.counts.queued + view.counts.running)
+        assert view.counts.queued + view.counts.running <= 3
+    assert most == 3
+    assert view.sweep.state is SweepState.FINISHED
+    assert [trial.number for trial in view.trials] == [1, 2, 3, 4, 5, 6]
+    assert view.counts.finished >= 1
+    assert view.epochs == sum(view.sweep.asked.rungs(trial.params)[trial.rung] for trial in view.trials)
+    alone = Lab(Settings.from_env({"LAB_HOME": str(tmp_path / "alone")}))
+    one_by_one = alone.sweeps.create(asked(trials=6))
+    # The same trials, in the same order: what is drawn depends on the seed and the number alone.
+    assert one_by_one.trials[0].params == view.trials[0].params
+
+
+def test_a_sweep_that_is_halted_halts_all_of_its_live_trials(tmp_path: Path) -> None:
+    lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_SLOTS": "2"}))
+    view = lab.sweeps.create(asked(**ONE_EPOCH))
+    assert [lab.store.runs.get(trial.run).state for trial in view.trials] == [RunState.QUEUED] * 2
+    paused = lab.sweeps.pause(view.sweep.id)
+    assert [lab.store.runs.get(trial.run).state for trial in paused.trials] == [RunState.PAUSED] * 2
+    resumed = lab.sweeps.resume(view.sweep.id)
+    assert resumed.counts.queued == 2

@@ -5,8 +5,11 @@ Machines page changes while runs are trained.
 """
 
 import os
+import platform
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -79,6 +82,15 @@ def default_slots(device: str) -> int:
     return max(1, count_gpus(os.environ)) if device.strip().lower() == "auto" else 1
 
 
+def likely_device(device: str) -> str:
+    """Return what torch will call a device; "auto" by what is in the machine, because importing torch takes seconds."""
+    if device.strip().lower() != "auto":
+        return device.strip().lower()
+    if count_gpus(os.environ):
+        return "cuda"
+    return "mps" if sys.platform == "darwin" and platform.machine() == "arm64" else "cpu"
+
+
 def slots_path(settings: Settings) -> Path:
     """Return the file in the lab's home that holds the number chosen on the page."""
     return settings.home / "slots"
@@ -114,13 +126,21 @@ def count_cores(env: Mapping[str, str]) -> int:
 
 def count_gpus(env: Mapping[str, str]) -> int:
     """Return how many NVIDIA GPUs torch will find, by the driver's device files: importing torch takes seconds."""
-    if metadata.version("torch").endswith("+cpu"):
+    if _has_cpu_torch():
         return 0
     there = len([path for path in Path("/dev").glob("nvidia[0-9]*") if path.name.removeprefix("nvidia").isdecimal()])
-    chosen = env.get("CUDA_VISIBLE_DEVICES")
+    return count_visible(there, env.get("CUDA_VISIBLE_DEVICES"))
+
+
+@cache
+def _has_cpu_torch() -> bool:
+    """Whether the installed torch was built without CUDA; reading it takes longer than all else that is asked every second."""
+    return metadata.version("torch").endswith("+cpu")
+
+
+def count_visible(there: int, chosen: str | None) -> int:
+    """Return how many of the GPUs that are there CUDA shows: its list ends at the first number below zero, None shows all."""
     if chosen is None:
         return there
-    # CUDA reads the list up to the first number below zero; an empty one hides every GPU.
     names = [name.strip() for name in chosen.split(",")]
-    end = next((at for at, name in enumerate(names) if not name or name.startswith("-")), len(names))
-    return min(there, end)
+    return min(there, next((at for at, name in enumerate(names) if not name or name.startswith("-")), len(names)))

@@ -1,0 +1,155 @@
+"""Which hosts train for this lab, in which slots and what; and which runs wait, each with the reason."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from lab.config import ENGINE
+from lab.data.load import is_present
+from lab.data.registry import get_dataset_spec
+from lab.formatting import plural
+from lab.runs.owner import this_host
+from lab.runs.records import RunRecord, RunState
+from lab.runs.store import RunStore
+from lab.runs.workers import WorkerRecord
+from lab.settings import Settings
+from lab.worker.supervisor.launch import is_running
+from lab.worker.supervisor.slots import count_slots, host_slots, likely_device, store_slots
+
+NOBODY = "no worker is alive on any host: open the lab, or start one with `convlab worker`"
+STARTING = "a worker is starting"
+SOON = "a worker takes it within a second"
+
+
+@dataclass(frozen=True, slots=True)
+class SlotView:
+    """One slot. run: what is trained there, None for nothing. alive: whether it has a worker process now."""
+
+    slot: str
+    device: str
+    run: str | None
+    alive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """One host. alive: whether a worker lives there. engine: of its code, 0 where it is not known. here: this machine."""
+
+    host: str
+    alive: bool
+    engine: int
+    slots: tuple[SlotView, ...]
+    here: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A queued run, and in one sentence why it is not in training."""
+
+    run: RunRecord
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class MachinesView:
+    """All hosts, this one first, and the queued runs in their order."""
+
+    hosts: tuple[HostView, ...]
+    waiting: tuple[Waiting, ...]
+
+
+class Machines:
+    """Shows hosts and slots, and changes the number of slots of this host."""
+
+    def __init__(self, settings: Settings, store: Callable[[], RunStore]) -> None:
+        self._settings, self._store = settings, store
+
+    def show(self, *, limit: int | None = None) -> MachinesView:
+        """Return hosts, slots and waiting runs as they are now. limit: of the runs that are looked at."""
+        store, here = self._store(), this_host()
+        workers = store.workers.list()
+        elsewhere = sorted({worker.owner.host for worker in workers} - {here})
+        hosts = (
+            self._this_host([worker for worker in workers if worker.owner.host == here]),
+            *(_other_host(host, [worker for worker in workers if worker.owner.host == host]) for host in elsewhere),
+        )
+        queued = [run for run in store.queue.list(limit=limit) if run.state is RunState.QUEUED]
+        return MachinesView(_with_short_names(hosts), self._waiting(queued, hosts))
+
+    @property
+    def slots(self) -> int:
+        """How many runs this host trains at once."""
+        return count_slots(self._settings)
+
+    @property
+    def slots_fixed(self) -> bool:
+        """Whether `LAB_SLOTS` decides, so that the number cannot be changed here."""
+        return bool(self._settings.slots)
+
+    def set_slots(self, count: int) -> None:
+        """Change the number of slots of this host: new workers start at once, surplus ones end after their run.
+
+        Raises `ConfigError`, `ReadOnlyError`.
+        """
+        store_slots(self._settings, count)
+
+    def _this_host(self, workers: Sequence[WorkerRecord]) -> HostView:
+        live = {worker.slot: worker for worker in workers if worker.alive}
+        views = []
+        for slot in host_slots(self._settings):
+            device = likely_device(slot.device)
+            worker = live.pop(slot.name(device), None)
+            views.append(_slot(worker) if worker else SlotView(slot.name(device), device, None, alive=False))
+        views += [_slot(worker) for worker in live.values()]  # of slots that are gone, until their runs have ended
+        return HostView(this_host(), any(view.alive for view in views), ENGINE, tuple(views), here=True)
+
+    def _waiting(self, queued: Sequence[RunRecord], hosts: Sequence[HostView]) -> tuple[Waiting, ...]:
+        slots = [slot for host in hosts if host.alive for slot in host.slots]
+        busy = sum(slot.run is not None for slot in slots)
+        free = len(slots) - busy
+        # Elsewhere it may be there; only a host itself can look.
+        local = not any(host.alive for host in hosts if not host.here)
+        absent = {
+            dataset
+            for dataset in {run.config.dataset for run in queued if local}
+            if not is_present(dataset, root=self._settings.data)
+        }
+        nobody = "" if slots else STARTING if self._is_supervised() else NOBODY
+        found = []
+        for place, run in enumerate(queued):
+            if run.config.dataset in absent:
+                title = get_dataset_spec(run.config.dataset).title
+                why = f"its data set, {title}, is not on this machine: fetch it, or the run will fail"
+            else:
+                why = nobody or (SOON if place < free else f"behind {plural(place + busy, 'run')}")
+            found.append(Waiting(run, why))
+        return tuple(found)
+
+    def _is_supervised(self) -> bool:
+        """Whether a supervisor lives here, which starts a worker; asking takes a lock in the lab's home for a moment."""
+        return not self._settings.read_only and self._settings.home.is_dir() and is_running(self._settings)
+
+
+def _other_host(host: str, workers: Sequence[WorkerRecord]) -> HostView:
+    alive = any(worker.alive for worker in workers)
+    engine = max(worker.engine for worker in workers)
+    return HostView(host, alive, engine, tuple(_slot(worker) for worker in workers), here=False)
+
+
+def _slot(worker: WorkerRecord) -> SlotView:
+    return SlotView(worker.slot, worker.device, worker.run or None, worker.alive)
+
+
+def _with_short_names(hosts: Iterable[HostView]) -> tuple[HostView, ...]:
+    """Return hosts by their network names; two containers of one name keep what tells them apart."""
+    hosts = tuple(hosts)
+    names = [host.host.partition(" ")[0] for host in hosts]
+    return tuple(
+        HostView(
+            name if names.count(name) == 1 else host.host,
+            alive=host.alive,
+            engine=host.engine,
+            slots=host.slots,
+            here=host.here,
+        )
+        for host, name in zip(hosts, names, strict=True)
+    )

@@ -1,0 +1,117 @@
+"""Machines: hosts, their slots and what is trained there; the number of slots of this machine; and why other runs wait."""
+
+import streamlit as st
+
+from lab.errors import LabError
+from lab.formatting import plural
+from lab.runs.records import RunRecord
+from lab.service.machines import HostView, SlotView, Waiting
+from lab.settings import MOST_SLOTS
+from pages.cache.lab import get_lab
+from pages.markdown import plain
+from pages.registry import page_path
+from pages.state.keys import element
+from pages.state.machines import MACHINES
+from pages.state.session import flash
+from pages.widgets.frame import page_frame, show_errors, shows_errors
+from pages.widgets.runs import REFRESH_S, run_line, run_title
+
+_MOST = 200  # live runs that are looked at; `python -m lab machines` has no limit
+_SHOWN = 20  # waiting runs that are listed
+
+
+def main() -> None:
+    """Draw the page."""
+    MACHINES.refuse_unknown()
+    page_frame("Machines", "Where runs are trained: one run a slot. The others wait in the queue.")
+    with show_errors():
+        _slots_box()
+        st.fragment(shows_errors(_overview), run_every=REFRESH_S)()
+
+
+def _slots_box() -> None:
+    lab = get_lab()
+    machines = lab.machines
+    fixed = machines.slots_fixed
+    st.number_input(
+        "Runs at once on this machine",
+        1,
+        MOST_SLOTS,
+        disabled=fixed or lab.settings.read_only,
+        width=260,
+        help="One worker process a slot. Slots on a CPU share its cores, so each run is slower and together they are faster. "
+        "A change ends no run: workers that are not needed any more, or have another share of the cores, end after their run.",
+        **MACHINES.widget("slots", value=machines.slots, then=_set_slots),
+    )
+    if fixed:
+        st.caption("LAB_SLOTS was set when the lab was started, and decides.")
+
+
+def _set_slots() -> None:
+    try:
+        get_lab().machines.set_slots(MACHINES.read().slots)
+    except (LabError, OSError) as error:
+        flash(str(error))
+
+
+def _overview() -> None:
+    lab = get_lab()
+    view = lab.machines.show(limit=_MOST)
+    held = [slot.run for host in view.hosts for slot in host.slots if slot.run]
+    runs = {run.id: run for run in lab.store.runs.list(ids=held, limit=None, problems=True)} if held else {}
+    for host in view.hosts:
+        _host(host, runs)
+    _waiting(view.waiting)
+
+
+def _host(host: HostView, runs: dict[str, RunRecord]) -> None:
+    with st.container(border=True, key=element("machine", host.host)):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.subheader(plain(host.host), anchor=False, width="content")
+            _host_badge(host)
+            facts = [*(["this machine"] if host.here else []), plural(len(host.slots), "slot")]
+            st.caption(" · ".join(facts), width="content")
+        for slot in host.slots:
+            _slot(host, slot, runs)
+
+
+def _host_badge(host: HostView) -> None:
+    if any(slot.run for slot in host.slots):
+        st.badge("training", icon=":material/play_arrow:", color="blue")
+    elif host.alive:
+        st.badge("ready", icon=":material/check:", color="green")
+    elif host.here:
+        st.badge("idle", icon=":material/bedtime:", color="gray")
+    else:
+        st.badge("silent", icon=":material/power_off:", color="red")
+
+
+def _slot(host: HostView, slot: SlotView, runs: dict[str, RunRecord]) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key=element("machine-slot", host.host, slot.slot)):
+        name = slot.slot if slot.slot.startswith(slot.device) else f"{slot.slot} ({slot.device})"
+        st.markdown(f"**{plain(name)}**", width=90)
+        run = runs.get(slot.run or "")
+        if run is not None:
+            run_line(run, key=element("machine-run", run.id))
+        elif slot.run:  # it has ended since
+            st.caption("changing to the next run", width="content")
+        elif slot.alive:
+            st.caption("free", width="content")
+        else:
+            st.caption("a worker starts with the next run" if host.here else "no worker answers", width="content")
+
+
+def _waiting(waiting: tuple[Waiting, ...]) -> None:
+    if not waiting:
+        st.caption("No run waits.")
+        return
+    st.subheader(f"{plural(len(waiting), 'run')} waiting", anchor=False)
+    for entry in waiting[:_SHOWN]:
+        with st.container(horizontal=True, vertical_alignment="center", key=element("machine-waiting", entry.run.id)):
+            st.page_link(page_path("train"), label=plain(run_title(entry.run)), query_params={"run": entry.run.id})
+            st.caption(plain(entry.why), width="content")
+    if len(waiting) > _SHOWN:
+        st.caption(f"The first {_SHOWN}; `python -m lab machines` lists them all.")
+
+
+main()

@@ -1,0 +1,65 @@
+"""The table of workers: who is there, what each trains, and who has gone without a word."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from lab.runs.owner import Owner
+from lab.runs.records import RunState
+from lab.runs.store import RunStore
+from lab.runs.workers import FORGET_S, SILENT_S, WorkerRecord
+from tests.runs.conftest import Clock, Process
+from tests.runs.runs_data import claimed, submit
+
+FAR = Owner(host="elsewhere", pid=1, pid_start="x")
+
+
+def _worker(owner: Owner, slot: str = "cpu") -> WorkerRecord:
+    return WorkerRecord(owner, slot, "cpu", engine=1, slots=2)
+
+
+def test_a_worker_is_listed_with_what_it_trains_until_it_leaves(store: RunStore, me: Owner) -> None:
+    for slot in ("cpu", "cpu #2"):
+        store.workers.announce(_worker(me, slot))
+        store.workers.announce(_worker(me, slot))  # again, as it does every few seconds
+    assert store.workers.list() == (_worker(me), _worker(me, "cpu #2"))
+    run = claimed(store, me, slot="cpu #2")
+    assert store.workers.list() == (_worker(me), replace(_worker(me, "cpu #2"), run=run.id))
+    store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
+    store.workers.leave(_worker(me))
+    assert store.workers.list() == (_worker(me, "cpu #2"),)
+
+
+def test_a_dead_process_is_seen_at_once_and_its_successor_is_not_taken_off(
+    store: RunStore, process: Callable[[], Process]
+) -> None:
+    first, second = process(), process()
+    store.workers.announce(_worker(first.owner))
+    first.die()
+    (seen,) = store.workers.list()
+    assert not seen.alive
+    store.workers.announce(_worker(second.owner))
+    store.workers.leave(_worker(first.owner))
+    assert store.workers.list() == (_worker(second.owner),)
+
+
+def test_silence_on_another_host_counts_as_gone_unless_a_run_is_held(store: RunStore, clock: Clock) -> None:
+    store.workers.announce(_worker(FAR))
+    clock.now += SILENT_S
+    assert store.workers.list()[0].alive
+    clock.now += 1.0
+    assert not store.workers.list()[0].alive
+    run = claimed(store, FAR)
+    assert store.workers.list() == (replace(_worker(FAR), run=run.id),)
+
+
+def test_a_worker_that_wrote_nothing_down_is_known_by_its_run(store: RunStore) -> None:
+    run = claimed(store, FAR, slot="cuda:0")
+    submit(store, "other")
+    assert store.workers.list() == (WorkerRecord(FAR, "cuda:0", "cuda:0", engine=0, slots=0, run=run.id),)
+
+
+def test_what_was_not_seen_for_a_day_is_forgotten(store: RunStore, clock: Clock, me: Owner) -> None:
+    store.workers.announce(_worker(FAR))
+    clock.now += FORGET_S + 1
+    store.workers.announce(_worker(me))
+    assert store.workers.list() == (_worker(me),)

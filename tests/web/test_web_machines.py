@@ -1,0 +1,79 @@
+"""The Machines page as Streamlit draws it: slots, what they train, who waits, and another number of slots."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lab.runs.owner import Owner
+from lab.runs.workers import WorkerRecord
+from lab.service.lab import Lab
+from lab.worker.supervisor.slots import count_slots
+from tests.web.addresses import go_to
+from tests.web.web_data import DIGITS_CONFIG, Bench
+
+ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
+
+
+def open_page() -> AppTest:
+    app = AppTest.from_file(str(ENTRY), default_timeout=60)
+    app.run()
+    go_to(app, "machines").run()
+    assert not app.exception, [e.value for e in app.exception]
+    return app
+
+
+def words(app: AppTest) -> str:
+    return " | ".join(
+        [*(e.value for e in app.markdown), *(e.value for e in app.caption), *(e.value for e in app.subheader)]
+    )
+
+
+def _announce(lab: Lab, owner: Owner, slot: str) -> None:
+    lab.store.workers.announce(WorkerRecord(owner, slot, "cpu", engine=1, slots=2))
+
+
+def test_an_idle_machine_says_when_its_workers_start(bench: Bench) -> None:
+    shown = words(open_page())
+    assert "this machine · 1 slot" in shown
+    assert "a worker starts with the next run" in shown
+    assert "No run waits." in shown
+
+
+def test_slots_link_to_what_they_train_and_waiting_runs_say_why(bench: Bench) -> None:
+    me = Owner.of_this_process()
+    bench.lab.machines.set_slots(2)
+    for slot in ("cpu", "cpu #2"):
+        _announce(bench.lab, me, slot)
+    for seed in range(3):
+        bench.queue(DIGITS_CONFIG.replace(seed=seed))
+    bench.lab.store.leases.claim(slot="cpu", owner=me)
+    _announce(bench.lab, Owner("far pid:[1]", 1, "x"), "cuda:0")
+    shown = words(open_page())
+    assert "**cpu**" in shown
+    assert r"**cpu \#2**" in shown
+    assert r"**cuda\:0**" in shown
+    assert "free" in shown
+    assert "2 runs waiting" in shown
+    assert shown.count("a worker takes it within a second") == 2
+
+
+def test_the_number_of_slots_is_changed_on_the_page(bench: Bench) -> None:
+    app = open_page()
+    (number,) = app.number_input
+    assert (number.value, number.disabled) == (count_slots(bench.lab.settings), False)
+    number.set_value(3).run()
+    assert not app.exception
+    assert count_slots(bench.lab.settings) == 3
+    assert "this machine · 3 slots" in words(app)
+    assert open_page().number_input[0].value == 3
+
+
+def test_a_number_from_the_environment_cannot_be_changed_and_the_page_says_so(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.lab.machines.set_slots(4)
+    monkeypatch.setenv("LAB_SLOTS", "2")
+    app = open_page()
+    assert (app.number_input[0].value, app.number_input[0].disabled) == (2, True)
+    assert "LAB_SLOTS was set when the lab was started, and decides." in words(app)

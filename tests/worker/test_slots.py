@@ -1,0 +1,240 @@
+"""Slots: how many, on which devices, with how many threads; and that a supervisor keeps one worker each, never more."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.errors import ConfigError, ReadOnlyError
+from lab.runs.owner import process_start, this_host
+from lab.service.lab import Lab
+from lab.settings import Settings
+from lab.worker.supervisor import process as module
+from lab.worker.supervisor import slots as slots_module
+from lab.worker.supervisor.adopted import find_workers
+from lab.worker.supervisor.launch import stop_mismatched_supervisor
+from lab.worker.supervisor.pid_files import list_worker_pid_files, worker_pid_path
+from lab.worker.supervisor.process import SlotWorker, Supervisor
+from lab.worker.supervisor.slots import (
+    Slot,
+    count_cores,
+    count_slots,
+    count_visible,
+    plan_slots,
+    read_slot,
+    slots_path,
+    store_slots,
+)
+from tests.worker.worker_runs import SMALL, open_lab
+
+TIMEOUT_S = 60.0
+_STAYS = """#!{python}
+import os, signal, sys, time
+from pathlib import Path
+folder = Path({folder!r})
+name = (sys.argv[3] if len(sys.argv) > 3 else "1/1").replace("/", " of ")
+signal.signal(signal.SIGUSR1, lambda *_: sys.exit(0))
+(folder / (name + " " + str(os.getpid()))).write_text(os.environ.get("OMP_NUM_THREADS", ""))
+time.sleep(120)
+"""
+
+
+# -- the plan ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_only_slot_of_a_host_is_what_every_release_had() -> None:
+    (slot,) = plan_slots("auto", 1)
+    assert slot == Slot()
+    assert (slot.name("cpu"), slot.arguments(), slot.environment()) == ("cpu", [], {})
+
+
+def test_slots_on_a_cpu_share_its_cores_and_have_names_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    cores = count_cores({})
+    slots = plan_slots("cpu", 2)
+    assert [slot.name("cpu") for slot in slots] == ["cpu", "cpu #2"]
+    assert [slot.environment() for slot in slots] == [{"OMP_NUM_THREADS": str(max(1, cores // 2))}] * 2
+    assert {slot.threads for slot in plan_slots("cpu", cores + 1)} == {1}
+
+
+def test_a_lower_number_of_threads_from_the_environment_stays() -> None:
+    assert count_cores({"OMP_NUM_THREADS": "1"}) == 1
+    assert count_cores({"OMP_NUM_THREADS": "many"}) == count_cores({}) == count_cores({"OMP_NUM_THREADS": "100000"})
+
+
+def test_slots_are_spread_over_the_gpus_and_then_share_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots_module, "count_gpus", lambda _env: 2)
+    slots = plan_slots("auto", 3)
+    assert [slot.device for slot in slots] == ["cuda:0", "cuda:1", "cuda:0"]
+    assert [slot.name(slot.device) for slot in slots] == ["cuda:0", "cuda:1", "cuda:0 #2"]
+    assert {slot.device for slot in plan_slots("cuda:1", 3)} == {"cuda:1"}
+    assert count_slots(Settings.from_env({"LAB_HOME": "/nowhere"})) == 2
+    assert count_slots(Settings.from_env({"LAB_HOME": "/nowhere", "LAB_DEVICE": "cpu"})) == 1
+
+
+@pytest.mark.parametrize(
+    ("chosen", "shown"), [(None, 4), ("", 0), ("0,2", 2), ("3,-1,2", 1), ("-1", 0), ("0,1,2,3,4,5", 4), ("GPU-6a", 1)]
+)
+def test_cuda_shows_the_gpus_of_its_list(chosen: str | None, shown: int) -> None:
+    assert count_visible(4, chosen) == shown
+
+
+def test_a_worker_knows_its_slot_by_its_place() -> None:
+    for slot in plan_slots("cpu", 4):
+        assert read_slot(slot.arguments()[0], "cpu") == slot
+    for wrong in ("0/2", "3/2", "2", "a/b", "1/65", ""):
+        with pytest.raises(ConfigError, match="must be a place among all, such as 2/4"):
+            read_slot(wrong, "cpu")
+
+
+def test_the_environment_decides_before_the_stored_number_and_that_before_the_devices(tmp_path: Path) -> None:
+    given = {"LAB_HOME": str(tmp_path), "LAB_DEVICE": "cpu"}
+    settings = Settings.from_env(given)
+    assert count_slots(settings) == 1
+    store_slots(settings, 3)
+    assert count_slots(settings) == 3
+    fixed = Settings.from_env({**given, "LAB_SLOTS": "2"})
+    assert count_slots(fixed) == 2
+    with pytest.raises(ConfigError, match="LAB_SLOTS is set to 2 and decides"):
+        store_slots(fixed, 4)
+    for wrong in (0, 65):
+        with pytest.raises(ConfigError, match=f"is {wrong}, but it must be from 1 to 64"):
+            store_slots(settings, wrong)
+    with pytest.raises(ReadOnlyError, match="read-only"):
+        store_slots(Settings.from_env({**given, "LAB_READ_ONLY": "1"}), 2)
+    for torn in ("", "x", "0", "65", "\N{SUPERSCRIPT TWO}"):
+        slots_path(settings).write_text(torn, encoding="utf-8")
+        assert count_slots(settings) == 1
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "65", "two", "1.5", "\N{SUPERSCRIPT TWO}"])
+def test_a_number_of_slots_that_cannot_be_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"LAB_SLOTS is .* whole number from 1 to 64"):
+        Settings.from_env({"LAB_SLOTS": text})
+
+
+# -- the supervisor ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """A lab with five queued runs, whose workers are stand-ins that stay until they are told to leave."""
+    monkeypatch.setattr(module, "POLL_S", 0.02)
+    lab = open_lab(tmp_path / "home", LAB_DEVICE="cpu")
+    for seed in range(5):
+        lab.submissions.submit(lab.validation.resolve(SMALL.replace(seed=seed)))
+    folder, script = tmp_path / "started", tmp_path / "script"
+    folder.mkdir()
+    script.write_text(_STAYS.format(python=sys.executable, folder=str(folder)))
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(script))
+    return lab
+
+
+@pytest.fixture
+def supervise(lab: Lab) -> Iterator[Callable[[], Supervisor]]:
+    """Let a supervisor of the lab live beside the test."""
+    lives: list[tuple[Supervisor, threading.Thread]] = []
+
+    def start() -> Supervisor:
+        supervisor = Supervisor(lab.settings)
+        life = threading.Thread(target=supervisor.run, args=(lab.store,), daemon=True)
+        life.start()
+        lives.append((supervisor, life))
+        return supervisor
+
+    yield start
+    for supervisor, life in lives:
+        supervisor.end(signal.SIGTERM, None)
+        life.join(TIMEOUT_S)
+
+
+def _live(tmp_path: Path) -> dict[int, str]:
+    """Return the stand-ins that live: process id -> slot."""
+    names = [path.name.rpartition(" ") for path in (tmp_path / "started").iterdir()]
+    return {int(pid): slot for slot, _, pid in names if process_start(int(pid)) is not None}
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < end, f"waited {TIMEOUT_S} s"
+        time.sleep(0.02)
+
+
+def test_each_slot_gets_a_worker_with_its_share_and_a_dead_one_is_replaced(
+    lab: Lab, tmp_path: Path, supervise: Callable[[], Supervisor]
+) -> None:
+    store_slots(lab.settings, 3)
+    supervise()
+    _until(lambda: sorted(_live(tmp_path).values()) == ["1 of 3", "2 of 3", "3 of 3"])
+    time.sleep(0.3)  # five runs wait, and there are three slots
+    assert len(_live(tmp_path)) == 3
+    threads = {path.read_text() for path in (tmp_path / "started").iterdir()}
+    assert threads == {str(max(1, count_cores(os.environ) // 3))}
+    (second,) = (pid for pid, slot in _live(tmp_path).items() if slot == "2 of 3")
+    os.kill(second, signal.SIGKILL)
+    _until(lambda: second not in _live(tmp_path) and len(_live(tmp_path)) == 3)
+    assert sorted(_live(tmp_path).values()) == ["1 of 3", "2 of 3", "3 of 3"]
+
+
+def test_no_more_workers_are_started_than_there_are_runs(
+    lab: Lab, tmp_path: Path, supervise: Callable[[], Supervisor]
+) -> None:
+    lab.store.queue.stop_all()
+    lab.submissions.submit(lab.validation.resolve(SMALL.replace(seed=9)))
+    store_slots(lab.settings, 3)
+    supervise()
+    _until(lambda: len(_live(tmp_path)) == 1)
+    time.sleep(0.3)
+    assert list(_live(tmp_path).values()) == ["1 of 3"]
+
+
+def test_another_number_of_slots_lets_workers_leave_and_starts_others(
+    lab: Lab, tmp_path: Path, supervise: Callable[[], Supervisor]
+) -> None:
+    """The first one too: alone it has all cores."""
+    store_slots(lab.settings, 2)
+    supervise()
+    _until(lambda: len(_live(tmp_path)) == 2)
+    store_slots(lab.settings, 1)
+    _until(lambda: list(_live(tmp_path).values()) == ["1 of 1"])
+    store_slots(lab.settings, 2)
+    _until(lambda: sorted(_live(tmp_path).values()) == ["1 of 2", "2 of 2"])
+
+
+def test_the_next_supervisor_adopts_the_workers_of_all_slots_and_starts_no_others(lab: Lab, tmp_path: Path) -> None:
+    store_slots(lab.settings, 2)
+    first = Supervisor(lab.settings)  # which does one thing and is never heard of again
+    first._step(lab.store)
+    _until(lambda: len(_live(tmp_path)) == 2)
+    assert {running.slot for running in list_worker_pid_files(lab.settings)} == set(plan_slots("cpu", 2))
+    before = _live(tmp_path)
+    adopted = {slot.index: SlotWorker(worker, slot) for slot, worker in find_workers(lab.settings)}
+    assert sorted(adopted) == [0, 1]
+    second = Supervisor(lab.settings, workers=adopted)
+    second._step(lab.store)
+    assert _live(tmp_path) == before
+    second.ending = True
+    second.run(lab.store)
+    assert not _live(tmp_path)
+    assert [worker.process.wait(TIMEOUT_S) for worker in first.workers.values()] == [-signal.SIGTERM] * 2
+
+
+def test_a_pid_file_of_an_earlier_release_is_that_of_the_only_slot(tmp_path: Path) -> None:
+    """It says nothing of slots; its supervisor is not ended for that, and its worker is adopted."""
+    settings = Settings.from_env({"LAB_HOME": str(tmp_path)})
+    old = {name: value for name, value in settings.environment().items() if name != "LAB_SLOTS"}
+    card = {"pid": os.getpid(), "pid_start": process_start(os.getpid()), "host": this_host(), "settings": old}
+    worker_pid_path(settings).write_text(json.dumps(card))
+    ((slot, worker),) = find_workers(settings)
+    assert slot == Slot()
+    assert worker.poll() is None
+    (tmp_path / "supervisor.json").write_text(json.dumps(card))
+    stop_mismatched_supervisor(settings)  # this process would have ended
