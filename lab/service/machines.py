@@ -103,9 +103,10 @@ class Machines:
         return HostView(this_host(), any(view.alive for view in views), ENGINE, tuple(views), here=True)
 
     def _waiting(self, queued: Sequence[RunRecord], hosts: Sequence[HostView]) -> tuple[Waiting, ...]:
-        slots = [slot for host in hosts if host.alive for slot in host.slots]
+        slots = [slot for host in hosts for slot in host.slots if slot.alive]
         busy = sum(slot.run is not None for slot in slots)
         free = len(slots) - busy
+        starting = sum(not slot.alive for host in hosts if host.here for slot in host.slots)
         # Elsewhere it may be there; only a host itself can look.
         local = not any(host.alive for host in hosts if not host.here)
         absent = {
@@ -120,7 +121,8 @@ class Machines:
                 title = get_dataset_spec(run.config.dataset).title
                 why = f"its data set, {title}, is not on this machine: fetch it, or the run will fail"
             else:
-                why = nobody or (SOON if place < free else f"behind {plural(place + busy, 'run')}")
+                behind = f"behind {plural(place + busy, 'run')}"
+                why = nobody or (SOON if place < free else STARTING if place < free + starting else behind)
             found.append(Waiting(run, why))
         return tuple(found)
 

@@ -98,7 +98,7 @@ def _slot(host: HostView, slot: SlotView, runs: dict[str, RunRecord]) -> None:
         elif slot.alive:
             st.caption("free", width="content")
         else:
-            st.caption("a worker starts with the next run" if host.here else "no worker answers", width="content")
+            st.caption("a worker starts when a run needs it" if host.here else "no worker answers", width="content")
 
 
 def _waiting(waiting: tuple[Waiting, ...]) -> None:

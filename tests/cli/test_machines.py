@@ -51,10 +51,12 @@ def test_slots_say_what_they_train_and_the_queue_how_many_are_before(
     lab: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
     me = Owner.of_this_process()
-    for slot in ("cpu", "cpu #2"):
-        _announce(lab, me, slot)
+    _announce(lab, me, "cpu")
     a, b, c, d = lab.store.queue.list()
     lab.store.leases.claim(slot="cpu", owner=me)
+    waiting = json.loads(run_command(capsys, "machines", "--json")[1])["waiting"]
+    assert [entry["why"] for entry in waiting] == ["a worker is starting", "behind 2 runs", "behind 3 runs"]
+    _announce(lab, me, "cpu #2")
     answer = json.loads(run_command(capsys, "machines", "--json")[1])
     assert [slot["run"] for slot in answer["hosts"][0]["slots"]] == [a.id, None]
     whys = {entry["run"]: entry["why"] for entry in answer["waiting"]}

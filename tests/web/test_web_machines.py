@@ -30,13 +30,13 @@ def words(app: AppTest) -> str:
 
 
 def _announce(lab: Lab, owner: Owner, slot: str) -> None:
-    lab.store.workers.announce(WorkerRecord(owner, slot, "cpu", engine=1, slots=2))
+    lab.store.workers.announce(WorkerRecord(owner, slot, slot.partition(" ")[0], engine=1, slots=2))
 
 
 def test_an_idle_machine_says_when_its_workers_start(bench: Bench) -> None:
     shown = words(open_page())
     assert "this machine · 1 slot" in shown
-    assert "a worker starts with the next run" in shown
+    assert "a worker starts when a run needs it" in shown
     assert "No run waits." in shown
 
 
