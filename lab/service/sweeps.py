@@ -165,7 +165,8 @@ class Sweeps:
             return change if plan.new is None else self._with_new(change, found, plan.new)
 
         started = 0
-        for _ in range(AT_ONCE):  # one trial is made at a time, and those that need no training are followed by the next
+        # One trial is made at a time, and those that need no training are followed by the next.
+        for _ in range(AT_ONCE):
             change = self._change(sweep, next_step)
             if change is None or change.record.state is not SweepState.RUNNING:
                 return
