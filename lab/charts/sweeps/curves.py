@@ -7,6 +7,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from lab.charts.style import layout
+from lab.charts.sweeps.polylines import Vertex, polylines
 from lab.charts.sweeps.scores import Score, objective_title, shade, shade_numbers, value_axis
 from lab.sweeps.records import TrialRecord, TrialState, objective
 from lab.sweeps.spec import SweepSpec
@@ -84,27 +85,14 @@ def curves_figure(curves: Sequence[Curve], spec: SweepSpec, *, dark: bool = Fals
 
 
 def _lines(curves: Sequence[Curve], colour: str, name: str) -> go.Scatter:
-    x: list[float | None] = []
-    y: list[float | None] = []
-    text: list[str] = []
-    for curve in curves:
-        for epoch, value in curve.points:
-            x.append(epoch)
-            y.append(value)
-            text.append(f"trial {curve.trial.number}, epoch {epoch:g}: {value:.4g}")
-        x.append(None)
-        y.append(None)
-        text.append("")
-    return go.Scatter(
-        x=x,
-        y=y,
-        text=text,
-        mode="lines+markers",
-        name=name,
-        line={"color": colour, "width": 1.6},
-        marker={"size": 5, "color": colour},
-        hovertemplate="%{text}<extra></extra>",
+    lines = (
+        [
+            Vertex(epoch, value, f"trial {curve.trial.number}, epoch {epoch:g}: {value:.4g}")
+            for epoch, value in curve.points
+        ]
+        for curve in curves
     )
+    return polylines(lines, colour=colour, width=1.6, name=name)
 
 
 def curves_words(curves: Sequence[Curve], spec: SweepSpec) -> str:

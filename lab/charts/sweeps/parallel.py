@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from lab.charts.parallel import Axis, axes_layout, axis_of
 from lab.charts.style import layout, plain_text
+from lab.charts.sweeps.polylines import Vertex, polylines
 from lab.charts.sweeps.scores import SHADES, Score, objective_title, shade, shade_numbers
 from lab.config import FIELDS
 from lab.sharing.comparison import setting_text
@@ -43,25 +44,17 @@ def trials_figure(scores: Sequence[Score], axes: Sequence[Axis], *, dark: bool =
 def _lines(
     scores: Sequence[Score], axes: Sequence[Axis], members: Sequence[int], colour: str, *, width: float
 ) -> go.Scatter:
-    x: list[float | None] = []
-    y: list[float | None] = []
-    text: list[str] = []
-    for at in members:
-        for place, axis in enumerate(axes):
-            if not math.isfinite(axis.positions[at]):  # a setting that the trial does not have: the line goes past it
-                continue
-            x.append(place)
-            y.append(axis.positions[at])
-            text.append(plain_text(f"trial {scores[at].trial.number} · {axis.title}: {axis.texts[at]}"))
-        x.append(None)
-        y.append(None)
-        text.append("")
-    return go.Scatter(
-        x=x,
-        y=y,
-        text=text,
-        mode="lines+markers",
-        line={"color": colour, "width": max(1.0, width)},
-        marker={"size": 5, "color": colour},
-        hovertemplate="%{text}<extra></extra>",
+    """Return the lines of some trials; a line goes past the axis of a setting that its trial does not have."""
+    lines = (
+        [
+            Vertex(
+                place,
+                axis.positions[at],
+                plain_text(f"trial {scores[at].trial.number} · {axis.title}: {axis.texts[at]}"),
+            )
+            for place, axis in enumerate(axes)
+            if math.isfinite(axis.positions[at])
+        ]
+        for at in members
     )
+    return polylines(lines, colour=colour, width=max(1.0, width))
