@@ -16,6 +16,7 @@ def test_the_lowest_free_seeds_come_next_and_those_of_the_other_side_before_them
     assert free_seeds((7,), 4) == (0, 1, 2, 3)
     assert free_seeds((0,), 3, like=(9, 0, 4)) == (4, 9, 1)
     assert free_seeds((0,), 1, like=(9, 4)) == (4,)
+    assert free_seeds((0,), 3, like=(1,)) == (1, 2, 3)
     assert free_seeds((0, 1), 0) == free_seeds((0, 1), -3, like=(5,)) == ()
 
 
