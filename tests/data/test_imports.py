@@ -211,3 +211,21 @@ def test_imported_data_sets_are_listed_the_newest_first_and_nothing_else_of_thei
     (root / LOCAL_FOLDER / "imported-mnist-0123456789ab").mkdir()  # its files are gone
     (root / LOCAL_FOLDER / "notes").mkdir()
     assert [spec.id for spec in list_imported(root=root)] == made[::-1]
+
+
+def test_images_and_labels_of_a_test_part_stay_together_in_their_order(tmp_path: Path) -> None:
+    test = IMAGES[:7], np.array([3, 1, 4, 1, 5, 9, 2], np.uint8)
+    np.savez(tmp_path / "a.npz", x_train=IMAGES, y_train=LABELS, x_test=test[0], y_test=test[1])
+    made = import_file(tmp_path / "a.npz", root=tmp_path / "data")
+    data = load_dataset(made.id, root=tmp_path / "data")
+    assert data.test_labels.tolist() == [3, 1, 4, 1, 5, 9, 2]
+    np.testing.assert_array_equal(data.test_images, test[0])
+    assert data.train_labels.tolist() == LABELS.tolist()
+
+
+def test_test_images_of_another_size_than_the_training_images_are_refused(tmp_path: Path) -> None:
+    small = IMAGES[:20, 10:18, 10:18]
+    np.savez(tmp_path / "a.npz", x_train=IMAGES, y_train=LABELS, x_test=small, y_test=LABELS[:20])
+    with pytest.raises(InputError, match="test images of another size than its training images"):
+        import_file(tmp_path / "a.npz", root=tmp_path / "data")
+    assert list_imported(root=tmp_path / "data") == ()

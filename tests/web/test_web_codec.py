@@ -39,6 +39,6 @@ def test_only_the_beginning_of_a_long_text_is_repeated() -> None:
 
 
 def test_a_rule_that_ends_in_a_question_has_no_full_stop_after_it() -> None:
-    with pytest.raises(ValueError, match="one of curves, groups: did you mean .groups.") as refused:
+    with pytest.raises(ValueError, match=r"one of curves, groups: did you mean .groups.") as refused:
         one_of(("curves", "groups"))("group")
     assert wrong("look", "group", str(refused.value)).endswith("did you mean 'groups'?")
