@@ -1,7 +1,7 @@
 """Which hosts train for this lab, in which slots and what; and which runs wait, each with the reason."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lab.config import ENGINE
 from lab.data.load import is_present
@@ -22,12 +22,16 @@ SOON = "a worker takes it within a second"
 
 @dataclass(frozen=True, slots=True)
 class SlotView:
-    """One slot. run: what is trained there, None for nothing. alive: whether it has a worker process now."""
+    """One slot. run: what is trained there, None for nothing. alive: whether it has a worker process now.
+
+    surplus: whether it is gone, and its worker ends after its run.
+    """
 
     slot: str
     device: str
     run: str | None
     alive: bool
+    surplus: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +103,11 @@ class Machines:
             device = likely_device(slot.device)
             worker = live.pop(slot.name(device), None)
             views.append(_slot(worker) if worker else SlotView(slot.name(device), device, None, alive=False))
-        views += [_slot(worker) for worker in live.values()]  # of slots that are gone, until their runs have ended
+        views += [replace(_slot(worker), surplus=True) for worker in live.values()]
         return HostView(this_host(), any(view.alive for view in views), ENGINE, tuple(views), here=True)
 
     def _waiting(self, queued: Sequence[RunRecord], hosts: Sequence[HostView]) -> tuple[Waiting, ...]:
-        slots = [slot for host in hosts for slot in host.slots if slot.alive]
+        slots = [slot for host in hosts for slot in host.slots if slot.alive and not slot.surplus]
         busy = sum(slot.run is not None for slot in slots)
         free = len(slots) - busy
         starting = sum(not slot.alive for host in hosts if host.here for slot in host.slots)
@@ -146,12 +150,5 @@ def _with_short_names(hosts: Iterable[HostView]) -> tuple[HostView, ...]:
     hosts = tuple(hosts)
     names = [host.host.partition(" ")[0] for host in hosts]
     return tuple(
-        HostView(
-            name if names.count(name) == 1 else host.host,
-            alive=host.alive,
-            engine=host.engine,
-            slots=host.slots,
-            here=host.here,
-        )
-        for host, name in zip(hosts, names, strict=True)
+        replace(host, host=name) if names.count(name) == 1 else host for host, name in zip(hosts, names, strict=True)
     )

@@ -69,7 +69,10 @@ def _host(host: HostView, runs: dict[str, RunRecord]) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader(plain(host.host), anchor=False, width="content")
             _host_badge(host)
-            facts = [*(["this machine"] if host.here else []), plural(len(host.slots), "slot")]
+            facts = [
+                *(["this machine"] if host.here else []),
+                plural(sum(not slot.surplus for slot in host.slots), "slot"),
+            ]
             st.caption(" · ".join(facts), width="content")
         for slot in host.slots:
             _slot(host, slot, runs)
@@ -93,6 +96,8 @@ def _slot(host: HostView, slot: SlotView, runs: dict[str, RunRecord]) -> None:
         run = runs.get(slot.run or "")
         if run is not None:
             run_line(run, key=element("machine-run", run.id))
+            if slot.surplus:
+                st.caption("its worker ends after this run", width="content")
         elif slot.run:  # it has ended since
             st.caption("changing to the next run", width="content")
         elif slot.alive:

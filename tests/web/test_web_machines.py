@@ -69,6 +69,16 @@ def test_the_number_of_slots_is_changed_on_the_page(bench: Bench) -> None:
     assert open_page().number_input[0].value == 3
 
 
+def test_a_slot_that_is_gone_is_shown_until_its_run_has_ended(bench: Bench) -> None:
+    me = Owner.of_this_process()
+    bench.queue()
+    _announce(bench.lab, me, "cpu #2")
+    bench.lab.store.leases.claim(slot="cpu #2", owner=me)
+    shown = words(open_page())
+    assert "this machine · 1 slot" in shown
+    assert "its worker ends after this run" in shown
+
+
 def test_a_number_from_the_environment_cannot_be_changed_and_the_page_says_so(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
