@@ -8,7 +8,7 @@ from lab.worker.supervisor.launch import has_work, start_supervisor
 
 
 class Workers:
-    """Starts the detached supervisor, which keeps a worker alive."""
+    """Starts the detached supervisor, which keeps one worker a slot alive."""
 
     def __init__(self, settings: Settings, store: Callable[[], RunStore]) -> None:
         self._settings, self._store = settings, store

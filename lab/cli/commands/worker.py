@@ -17,7 +17,7 @@ from lab.worker.supervisor.process import main as supervise
 def worker(lab: Lab, as_json: bool) -> None:
     """Run the worker in the foreground until the queue has been empty for some minutes.
 
-    A lab has one worker at a time.
+    It starts one worker a slot (LAB_SLOTS). A lab has one supervisor at a time.
     """
     lab.settings.require_writable()
     lab.settings.make_home()  # private, before a lock is put there
