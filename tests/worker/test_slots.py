@@ -18,7 +18,7 @@ from lab.settings import Settings
 from lab.worker.supervisor import process as module
 from lab.worker.supervisor import slots as slots_module
 from lab.worker.supervisor.adopted import find_workers
-from lab.worker.supervisor.launch import stop_mismatched_supervisor
+from lab.worker.supervisor.launch import LEAVE, stop_mismatched_supervisor
 from lab.worker.supervisor.pid_files import list_worker_pid_files, worker_pid_path
 from lab.worker.supervisor.process import SlotWorker, Supervisor
 from lab.worker.supervisor.slots import (
@@ -228,7 +228,7 @@ def test_the_next_supervisor_adopts_the_workers_of_all_slots_and_starts_no_other
 
 
 def test_a_pid_file_of_an_earlier_release_is_that_of_the_only_slot(tmp_path: Path) -> None:
-    """It says nothing of slots; its supervisor is not ended for that, and its worker is adopted."""
+    """It says nothing of slots; its supervisor is not ended for that, and its worker is adopted and never sent a new signal."""
     settings = Settings.from_env({"LAB_HOME": str(tmp_path)})
     old = {name: value for name, value in settings.environment().items() if name != "LAB_SLOTS"}
     card = {"pid": os.getpid(), "pid_start": process_start(os.getpid()), "host": this_host(), "settings": old}
@@ -236,5 +236,6 @@ def test_a_pid_file_of_an_earlier_release_is_that_of_the_only_slot(tmp_path: Pat
     ((slot, worker),) = find_workers(settings)
     assert slot == Slot()
     assert worker.poll() is None
+    worker.send_signal(LEAVE)  # which would end this process
     (tmp_path / "supervisor.json").write_text(json.dumps(card))
     stop_mismatched_supervisor(settings)  # this process would have ended

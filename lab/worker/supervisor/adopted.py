@@ -9,6 +9,7 @@ import time
 
 from lab.runs.owner import Owner, is_alive
 from lab.settings import Settings
+from lab.worker.supervisor.launch import LEAVE
 from lab.worker.supervisor.log import log_supervisor
 from lab.worker.supervisor.pid_files import list_worker_pid_files
 from lab.worker.supervisor.slots import Slot
@@ -17,11 +18,12 @@ from lab.worker.supervisor.slots import Slot
 class AdoptedWorker:
     """A worker that another supervisor started: no child of this process, so its exit code is unknown.
 
-    It has those methods of `subprocess.Popen` that the supervisor calls.
+    It has those methods of `subprocess.Popen` that the supervisor calls. knows_leave: whether it handles `LEAVE`; the signal
+    would kill a worker of a release that does not, in the middle of its run.
     """
 
-    def __init__(self, owner: Owner) -> None:
-        self._owner = owner
+    def __init__(self, owner: Owner, *, knows_leave: bool = True) -> None:
+        self._owner, self._knows_leave = owner, knows_leave
 
     def poll(self) -> int | None:
         """Return None while it lives, then 0: how it ended shows in the store."""
@@ -46,7 +48,7 @@ class AdoptedWorker:
 
     def send_signal(self, number: int) -> None:
         """Send it a signal, unless it has ended."""
-        if is_alive(self._owner):
+        if is_alive(self._owner) and (self._knows_leave or number != LEAVE):
             with contextlib.suppress(ProcessLookupError):  # it ended just now
                 os.kill(self._owner.pid, number)
 
@@ -57,5 +59,5 @@ def find_workers(settings: Settings) -> tuple[tuple[Slot, AdoptedWorker], ...]:
     for running in list_worker_pid_files(settings):
         if running.is_of_lab(settings) and running.alive:
             log_supervisor(f"worker {running.owner.pid} outlived its supervisor and is adopted")
-            found.append((running.slot, AdoptedWorker(running.owner)))
+            found.append((running.slot, AdoptedWorker(running.owner, knows_leave=running.knows_slots)))
     return tuple(found)

@@ -17,11 +17,15 @@ _NO_SLOTS = {SLOTS: ""}  # what a pid file of a release before slots says of the
 
 @dataclass(frozen=True, slots=True)
 class PidFile:
-    """What a pid file says: a process, known by its start too, and the environment of its settings. slot: of a worker."""
+    """What a pid file says: a process, known by its start too, and the environment of its settings. slot: of a worker.
+
+    knows_slots: whether it was started by a release that has slots.
+    """
 
     owner: Owner
     environment: Mapping[str, Any]
     slot: Slot = Slot()
+    knows_slots: bool = True
 
     @property
     def alive(self) -> bool:
@@ -56,8 +60,8 @@ def list_worker_pid_files(settings: Settings) -> tuple[PidFile, ...]:
 def write_pid_file(path: Path, owner: Owner, settings: Settings, *, slot: Slot | None = None) -> None:
     """Write down a process and its settings, whole or not at all. Raises `OSError`."""
     entry = {"pid": owner.pid, "pid_start": owner.pid_start, "host": owner.host, "settings": settings.environment()}
-    if slot is not None and slot.arguments():
-        entry["slot"] = slot.arguments()[0]
+    if slot is not None:
+        entry["slot"] = slot.place
     write_atomically(path, (json.dumps(entry).encode(),))
 
 
@@ -67,7 +71,8 @@ def read_pid_file(path: Path) -> PidFile | None:
         entry = json.loads(path.read_text(encoding="utf-8"))
         settings = dict(entry["settings"])
         device = settings.get("LAB_DEVICE") or "auto"
+        owner = Owner(host=entry["host"], pid=entry["pid"], pid_start=entry["pid_start"])
         slot = read_slot(entry["slot"], device) if "slot" in entry else Slot(device=device)
-        return PidFile(Owner(host=entry["host"], pid=entry["pid"], pid_start=entry["pid_start"]), settings, slot)
+        return PidFile(owner, settings, slot, knows_slots="slot" in entry)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError):
         return None

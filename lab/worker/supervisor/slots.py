@@ -42,7 +42,12 @@ class Slot:
 
     def arguments(self) -> list[str]:
         """Return what `python -m lab.worker` is given: nothing for the only slot, else its place such as "2/4"."""
-        return [] if self.count == 1 else [f"{self.index + 1}/{self.count}"]
+        return [] if self.count == 1 else [self.place]
+
+    @property
+    def place(self) -> str:
+        """Its place among all, such as "2/4"."""
+        return f"{self.index + 1}/{self.count}"
 
     def environment(self) -> dict[str, str]:
         """Return the variables that a worker of this slot needs before it starts."""
