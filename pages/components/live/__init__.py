@@ -84,12 +84,13 @@ def live_facts(run: RunRecord, newest: Mapping[str, Sequence[Any]]) -> list[tupl
 
     Once a run has ended, its results take the places of what changed while it trained, so that nothing moves.
     """
+    _, newest_rate = newest.get(LEARNING_RATE.id, (0, "–"))
+    rate = f"{run.config.lr:.4g}" if is_constant(run.config) else newest_rate
     if has_results(run):
-        return _result_facts(run)
+        return [*_result_facts(run), ("Learning rate", rate)]
     progress = run.progress
     epoch, total, speed = progress.epoch, progress.total_steps, progress.images_per_second
     is_running = run.state is RunState.RUNNING
-    _, rate = newest.get(LEARNING_RATE.id, (0, "–"))
     return [
         (
             "Epoch",
@@ -101,7 +102,7 @@ def live_facts(run: RunRecord, newest: Mapping[str, Sequence[Any]]) -> list[tupl
         ("Images per second", f"{speed:,.0f}" if speed and math.isfinite(speed) else "–"),
         ("Training time", format_duration(progress.seconds)),
         ("Time left", format_duration(progress.eta_seconds if is_running else None)),
-        ("Learning rate", f"{run.config.lr:.4g}" if is_constant(run.config) else rate),
+        ("Learning rate", rate),
         ("Status", str((is_running and progress.phase) or run.status)),
     ]
 
@@ -116,7 +117,6 @@ def _result_facts(run: RunRecord) -> list[tuple[str, str]]:
         (label, f"{headline.epoch} of {run.config.epochs}" if headline.epoch else "–"),
         ("Training time", format_duration(run.seconds)),
         ("Parameters", f"{params:,}" if params is not None else "–"),
-        ("Status", run.status),
     ]
 
 
