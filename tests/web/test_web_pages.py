@@ -281,8 +281,10 @@ def test_a_run_that_trains_shows_how_far_it_is_and_where_its_weights_will_be_use
     bench.write(run, series("batch/loss", np.linspace(2, 1, 50)))
     app = _open("train", run=run.id)
     assert list(_facts(app))[:2] == ["Epoch", "Step"]
-    assert len(_facts(app)) == 7  # as many as of a finished run: nothing moves when it ends
-    assert len(_facts(_open("train", run=bench.finish(run).id))) == 7
+    assert list(_facts(app))[-1] == "Status"
+    assert len(_facts(app)) == 7  # which need as many rows of two to six as the eight of a finished run: nothing moves
+    assert list(_facts(_open("train", run=bench.finish(run).id)))[-2:] == ["Learning rate", "Status"]
+    assert len(_facts(_open("train", run=run.id))) == 8
     waiting = {button.label: button.disabled for button in app.button}
     assert waiting["Look inside"]
     assert waiting["Test with a drawing"]

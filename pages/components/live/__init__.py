@@ -87,7 +87,7 @@ def live_facts(run: RunRecord, newest: Mapping[str, Sequence[Any]]) -> list[tupl
     _, newest_rate = newest.get(LEARNING_RATE.id, (0, "–"))
     rate = f"{run.config.lr:.4g}" if is_constant(run.config) else newest_rate
     if has_results(run):
-        return [*_result_facts(run), ("Learning rate", rate)]
+        return [*_result_facts(run), ("Learning rate", rate), ("Status", run.status)]
     progress = run.progress
     epoch, total, speed = progress.epoch, progress.total_steps, progress.images_per_second
     is_running = run.state is RunState.RUNNING
