@@ -139,6 +139,7 @@ _SHORT = {
     "benchmarks.imports": ["--points", "20000"],
     "benchmarks.handshakes": [],
     "benchmarks.verdicts": ["--repeats", "20"],
+    "benchmarks.sweeps": ["--scale", "50"],
     "benchmarks.runs_page": ["--runs", "50", "--steps", "20", "--repeats", "2"],
 }
 

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from lab.charts.style import layout, plain_text, run_style
 from lab.comparison.runs import Comparison
 from lab.comparison.sides import Side
+from lab.metrics import ACCURACY
 from lab.spread import Spread, format_result, spread_of
 
 _WIDTH = 0.16  # of the strip in which a side's dots stand, in units of the axis
@@ -58,7 +59,7 @@ def verdict_figure(info: VerdictInfo, *, dark: bool, height: int = 360) -> go.Fi
             mode="markers",
             marker={"color": colour, "size": 9, "symbol": "circle-open", "line": {"width": 2}},
             customdata=dots.hover,
-            hovertemplate="%{y:.2%}, %{customdata}<extra></extra>",
+            hovertemplate=f"%{{y:{ACCURACY.hover}}}, %{{customdata}}<extra></extra>",
             name=plain_text(dots.name),
         )
         if dots.spread is not None:

@@ -50,10 +50,7 @@ def make_side(name: str, runs: Sequence[RunRecord]) -> Side:
     notes = [
         f"Left out of {name}, not finished: {_names(unfinished)}." if unfinished else "",
         f"Left out of {name}, without a test accuracy: {_names(untested)}." if untested else "",
-        f"{plural(again, 'run')} of {name} repeat{'s' if again == 1 else ''} another with the same seed and count"
-        f"{'s' if again == 1 else ''} once."
-        if again > 0
-        else "",
+        f"Left out of {name}, as another has the same settings and seed: {plural(again, 'run')}." if again > 0 else "",
         f"The runs of {name} have {side.settings} settings: the verdict is on their mixture."
         if side.settings > 1
         else "",

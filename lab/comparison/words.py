@@ -53,7 +53,7 @@ def _few(verdict: Verdict) -> str:
     odds = Fraction(chance).limit_denominator(1_000)
     return (
         f"{text} Even if every run of one side were better than every run of the other, chance alone would do that "
-        f"{odds.numerator} time{'' if odds.numerator == 1 else 's'} in {odds.denominator:,}."
+        f"{plural(odds.numerator, 'time')} in {odds.denominator:,}."
     )
 
 

@@ -94,8 +94,8 @@ def boxes_html(found: Photo, labels: Sequence[str]) -> str:
     """Return the sheet with a box around each digit that was found, and its label above the box."""
     tall, wide = found.size
     boxes = "".join(
-        f'<span style="left:{100 * left / wide:.2f}%;top:{100 * top / tall:.2f}%;width:{100 * (right - left) / wide:.2f}%;'
-        f'height:{100 * (bottom - top) / tall:.2f}%"><b>{escape(label)}</b></span>'
+        f'<span style="--left:{left / wide:.4f};--top:{top / tall:.4f};--wide:{(right - left) / wide:.4f};'
+        f'--tall:{(bottom - top) / tall:.4f}"><b>{escape(label)}</b></span>'
         for (top, left, bottom, right), label in zip(found.boxes, labels, strict=True)
     )
     words = f"The photo with {plural(len(labels), 'digit')} found: {', '.join(labels)}"

@@ -46,7 +46,7 @@ STYLE = """<style>
 [data-testid="stColumn"]:has(> * :is(.st-key-draw-live, [class*="st-key-draw-canvas"])) + [data-testid="stColumn"] { flex: 9 1 20rem; min-width: 20rem; }
 .cl-boxes { position: relative; width: fit-content; max-width: 100%; margin: 0 0 14px; }
 .cl-boxes img { display: block; max-width: 100%; max-height: 60vh; border-radius: 8px; }
-.cl-boxes span { position: absolute; box-sizing: border-box; border: 2px solid #c75000; border-radius: 4px; }
+.cl-boxes span { left: calc(100% * var(--left)); top: calc(100% * var(--top)); width: calc(100% * var(--wide)); height: calc(100% * var(--tall)); position: absolute; box-sizing: border-box; border: 2px solid #c75000; border-radius: 4px; }
 .cl-boxes b { position: absolute; left: -2px; bottom: 100%; background: #c75000; color: #fff; font-size: .85rem; line-height: 1.25; padding: 0 5px; border-radius: 3px; }
 .cl-rounds { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 12px; margin: 6px 0 14px; }
 .cl-rounds figure { margin: 0; min-width: 0; border: 1px solid var(--st-border-color, #8884); border-radius: 10px; padding: 8px; }

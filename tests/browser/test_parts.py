@@ -258,6 +258,7 @@ def _live(mount: Mount) -> Page:
         "device": "cpu",
         "epochs": 3,
         "constant": True,
+        "facts": _NEWS["facts"],
         **chart_data(),
         "plotly": "/assets/plotly.min.js",
     }

@@ -80,7 +80,7 @@ def test_the_same_training_twice_counts_once(store: RunStore) -> None:
     assert again.id != a[0].id
     found = compare_runs([*a, again, a[1]], seeded(store, HIGH, lr=0.01))
     assert (found.verdict.n_a, found.a.seeds) == (5, (0, 1, 2, 3, 4))
-    assert found.notes == ("1 run of A repeats another with the same seed and counts once.",)
+    assert found.notes == ("Left out of A, as another has the same settings and seed: 1 run.",)
 
 
 def test_a_run_on_both_sides_and_different_test_sets_are_refused(store: RunStore) -> None:

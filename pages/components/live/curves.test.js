@@ -3,8 +3,8 @@ import { test } from "node:test";
 
 import { Curves } from "./curves.js";
 
-const LOSS = { id: "loss", log: true, dense: { id: "batch/loss", label: "training" }, hover: ".4f",
-  points: [{ id: "val/loss", label: "validation", split: "val" }] };
+const LOSS = { id: "loss", log: true, dense: { id: "each-step", label: "training" }, hover: ".4f",
+  points: [{ id: "held-out", label: "validation", split: "val" }] };
 
 // A run of two steps an epoch with four epochs behind it, as the live view holds it.
 class Run extends Curves {
@@ -16,7 +16,7 @@ class Run extends Curves {
     this.data = { forked, rate: { chart: "lr" }, spans: [1] };
     this.settings = { x: "epoch", smoothing: 0 };
     this.news = { progress: { steps_per_epoch: 2, total_steps: 8 }, remarks: {}, charts: { loss: { beyond: [], below: [] } } };
-    this.store = { "batch/loss": columns(step), "val/loss": columns([2, 4, 6, 8]) };
+    this.store = { "each-step": columns(step), "held-out": columns([2, 4, 6, 8]) };
   }
 
   coloured({ color }) {
