@@ -110,6 +110,12 @@ _COMMANDS: tuple[tuple[str, ...], ...] = (
 )
 
 
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in a folder of the test's own: a word that happens to begin a run's id is exported there."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.parametrize("words", _COMMANDS, ids=" ".join)
 @settings(
     max_examples=6,
