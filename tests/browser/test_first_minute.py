@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from lab.examples.catalogue import EXAMPLES
 from lab.sketch.render import POLYLINES, Hand, place_strokes
@@ -34,6 +34,23 @@ def _draw(page: Page, digit: str) -> None:
         for point in points[1:]:
             page.mouse.move(*point)
         page.mouse.up()
+
+
+def test_nothing_invites_to_draw_before_the_pad_takes_strokes(new_lab: Server, visitor: Visitor) -> None:
+    """Its script may come late: on a slow machine a drawing made before would be lost."""
+    page = visitor.page
+    held: list[Route] = []
+    page.route("**/pad/pad.js*", lambda route: held.append(route))
+    page.goto(new_lab.url)
+    page.locator(".pad-paper").wait_for()
+    until(page, lambda: held, "a page that asks for the pad's script")
+    expect(page.locator(_PAD)).to_have_count(0)
+    expect(page.locator(".pad-hint")).to_have_css("opacity", "0")
+    for route in held:
+        route.continue_()
+    _draw(page, "7")
+    page.wait_for_selector('[data-answer="7"]')
+    page.unroute_all()
 
 
 def _maps(page: Page) -> list[str | None]:

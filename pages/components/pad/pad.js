@@ -54,11 +54,11 @@ class Pad {
       this.past = [];
       this.future = [];
       this.stroke = null;
-      if (reloaded && this.takeSaved()) return;
-      this.keep();
+      if (!reloaded || !this.takeSaved()) this.keep();
     }
     this.draw();
     if (this.waiting) this.report();
+    this.canvas.toggleAttribute("data-pad", true); // from now on it takes strokes; before, they would be lost
   }
 
   // After a reload the server has a new session without a drawing: the tab still has it.
