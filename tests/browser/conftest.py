@@ -23,6 +23,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator
 
 from lab.runs.records import RunState
 from lab.settings import Settings
+from lab.sketch.render import POLYLINES, Hand, place_strokes
 from lab.worker.supervisor.launch import lock_path
 from tests.processes import end_workers
 from tests.sharing.sharing_runs import open_lab, train_run
@@ -32,6 +33,7 @@ READY = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-co
 START_S = 120.0
 PATIENCE_S = 120.0  # for any state to come about: the limit of a wait for a state, which ends as soon as it is there
 expect.set_options(timeout=PATIENCE_S * 1000)
+PAD = "[data-pad]"  # the drawing surface
 _SIZE: ViewportSize = {"width": 1440, "height": 900}
 _QUIET = 8  # looks, 50 ms apart, at which nothing has changed
 # Streamlit asks for these beside a deep link before it knows its own root.
@@ -179,6 +181,22 @@ def at_rest(locator: Locator) -> dict[str, float]:
     box = locator.bounding_box()
     assert box is not None
     return dict(box)
+
+
+def draw_digit(page: Page, digit: str) -> None:
+    """Draw a digit on the pad with the mouse, once it takes strokes."""
+    page.wait_for_selector(PAD)
+    pad = page.locator(PAD)
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    assert box is not None
+    for stroke in place_strokes(POLYLINES[digit], Hand()):
+        points = [(box["x"] + x * box["width"] / 280, box["y"] + y * box["width"] / 280) for x, y in stroke.points]
+        page.mouse.move(*points[0])
+        page.mouse.down()
+        for point in points[1:]:
+            page.mouse.move(*point)
+        page.mouse.up()
 
 
 @dataclass

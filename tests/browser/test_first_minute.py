@@ -6,11 +6,9 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from lab.examples.catalogue import EXAMPLES
-from lab.sketch.render import POLYLINES, Hand, place_strokes
-from tests.browser.conftest import Server, Visitor, start_server, until
+from tests.browser.conftest import PAD, Server, Visitor, draw_digit, start_server, until
 
 pytestmark = pytest.mark.browser
-_PAD = "[data-pad]"
 
 
 @pytest.fixture(scope="module")
@@ -21,21 +19,6 @@ def new_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running.stop()
 
 
-def _draw(page: Page, digit: str) -> None:
-    page.wait_for_selector(_PAD)
-    pad = page.locator(_PAD)
-    pad.scroll_into_view_if_needed()
-    box = pad.bounding_box()
-    assert box is not None
-    for stroke in place_strokes(POLYLINES[digit], Hand()):
-        points = [(box["x"] + x * box["width"] / 280, box["y"] + y * box["width"] / 280) for x, y in stroke.points]
-        page.mouse.move(*points[0])
-        page.mouse.down()
-        for point in points[1:]:
-            page.mouse.move(*point)
-        page.mouse.up()
-
-
 def test_nothing_invites_to_draw_before_the_pad_takes_strokes(new_lab: Server, visitor: Visitor) -> None:
     """Its script may come late: on a slow machine a drawing made before would be lost."""
     page = visitor.page
@@ -44,11 +27,11 @@ def test_nothing_invites_to_draw_before_the_pad_takes_strokes(new_lab: Server, v
     page.goto(new_lab.url)
     page.locator(".pad-paper").wait_for()
     until(page, lambda: held, "a page that asks for the pad's script")
-    expect(page.locator(_PAD)).to_have_count(0)
+    expect(page.locator(PAD)).to_have_count(0)
     expect(page.locator(".pad-hint")).to_have_css("opacity", "0")
     for route in held:
         route.continue_()
-    _draw(page, "7")
+    draw_digit(page, "7")
     page.wait_for_selector('[data-answer="7"]')
     page.unroute_all()
 
@@ -66,14 +49,14 @@ def test_a_digit_drawn_on_a_fresh_home_is_read_without_a_click_and_lights_up_the
     assert len(sample) == 5
     expect(page.locator(".cl-pale")).to_have_count(1)
     expect(page.locator("[data-answer]")).to_have_count(0)
-    _draw(page, "7")
+    draw_digit(page, "7")
     page.wait_for_selector('[data-answer="7"]')
     until(page, lambda: all(one != other for one, other in zip(_maps(page), sample, strict=True)), "its maps")
     expect(page.locator(".cl-pale")).to_have_count(0)
     seven = _maps(page)
     page.get_by_role("button", name="Clear", exact=True).click()
     expect(page.locator("[data-answer]")).to_have_count(0)
-    _draw(page, "3")
+    draw_digit(page, "3")
     page.wait_for_selector('[data-answer="3"]')
     until(page, lambda: all(one != other for one, other in zip(_maps(page), seven, strict=True)), "other maps")
 
@@ -81,7 +64,7 @@ def test_a_digit_drawn_on_a_fresh_home_is_read_without_a_click_and_lights_up_the
 def test_the_drawing_goes_along_to_draw_where_an_example_reads_it(new_lab: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(new_lab.url)
-    _draw(page, "2")
+    draw_digit(page, "2")
     page.wait_for_selector('[data-answer="2"]')
     page.get_by_role("link", name="Go on with this drawing").click()
     page.wait_for_selector('.cl-line[data-answer="2"]')
@@ -91,7 +74,7 @@ def test_the_drawing_goes_along_to_draw_where_an_example_reads_it(new_lab: Serve
 def test_the_pad_is_drawn_on_with_the_keyboard_alone(new_lab: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(new_lab.url)
-    page.wait_for_selector(_PAD)
+    page.wait_for_selector(PAD)
     until(page, lambda: _tabbed_to_pad(page), "the pad reached by Tab")
     for _ in range(8):
         page.keyboard.press("ArrowUp")
@@ -143,7 +126,7 @@ def test_one_switch_takes_the_examples_off_every_page(new_lab: Server, visitor: 
     page.get_by_text("Show the examples").click()
     expect(page.get_by_text(EXAMPLES[1].name)).to_have_count(0)
     visitor.open(new_lab.url)
-    page.wait_for_selector(_PAD)
+    page.wait_for_selector(PAD)
     page.get_by_text("No runs yet").wait_for()
     visitor.open(f"{new_lab.url}/inside")
     page.get_by_text("Nothing to look into yet").wait_for()
@@ -157,6 +140,6 @@ def test_home_fits_a_phone_and_a_desktop(new_lab: Server, visitor: Visitor, widt
     page = visitor.page
     page.set_viewport_size({"width": width, "height": 844})
     visitor.open(new_lab.url)
-    _draw(page, "5")
+    draw_digit(page, "5")
     page.wait_for_selector('[data-answer="5"]')
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -5,11 +5,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from lab.sketch.render import POLYLINES, Hand, place_strokes
-from tests.browser.conftest import Server, Visitor, start_server, until
+from tests.browser.conftest import PAD, Server, Visitor, draw_digit, start_server, until
 
 pytestmark = pytest.mark.browser
-_PAD = "[data-pad]"
 _PHONE = {"width": 390, "height": 844}
 _TABS = 60  # presses of Tab after which what is looked for should have been reached
 _LABEL = (
@@ -23,20 +21,6 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = start_server(tmp_path_factory.mktemp("walked") / "home", worker=False)
     yield running
     running.stop()
-
-
-def _draw(page: Page, digit: str) -> None:
-    pad = page.locator(_PAD)
-    pad.scroll_into_view_if_needed()
-    box = pad.bounding_box()
-    assert box is not None
-    for stroke in place_strokes(POLYLINES[digit], Hand()):
-        points = [(box["x"] + x * box["width"] / 280, box["y"] + y * box["width"] / 280) for x, y in stroke.points]
-        page.mouse.move(*points[0])
-        page.mouse.down()
-        for point in points[1:]:
-            page.mouse.move(*point)
-        page.mouse.up()
 
 
 def _tab_to(page: Page, reached: Callable[[], bool]) -> None:
@@ -66,8 +50,8 @@ def _in_sight(page: Page, place: Locator) -> bool:
 def test_a_drawing_survives_a_reload_with_what_can_be_undone(walked: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(f"{walked.url}/draw?view=Why")
-    page.wait_for_selector(_PAD)
-    _draw(page, "7")
+    page.wait_for_selector(PAD)
+    draw_digit(page, "7")
     page.wait_for_selector('[data-answer="7"]')
     visitor.settle()
     page.reload()
@@ -100,7 +84,7 @@ def test_a_run_is_asked_for_and_stopped_with_the_keyboard_alone(walked: Server, 
 def test_a_digit_is_drawn_and_cleared_on_draw_with_the_keyboard_alone(walked: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(f"{walked.url}/draw")
-    page.wait_for_selector(_PAD)
+    page.wait_for_selector(PAD)
     _tab_to(page, lambda: _focused(page) == "pad")
     for _ in range(8):
         page.keyboard.press("ArrowUp")
@@ -125,9 +109,9 @@ def test_on_a_phone_train_is_in_reach_and_the_tools_stand_beside_the_pad(walked:
     page.get_by_text("Device and engine").scroll_into_view_if_needed()
     assert _in_sight(page, button)
     visitor.open(f"{walked.url}/draw")
-    page.wait_for_selector(_PAD)
+    page.wait_for_selector(PAD)
     visitor.settle()
-    page.locator(_PAD).scroll_into_view_if_needed()
+    page.locator(PAD).scroll_into_view_if_needed()
     for name in ("Undo", "Clear"):
         until(
             page,
