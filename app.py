@@ -23,11 +23,13 @@ from pages.server.not_found import NotFound  # noqa: E402
 from pages.server.routes import ROUTES  # noqa: E402
 from pages.server.security import Guard  # noqa: E402
 from pages.server.sessions import install  # noqa: E402
+from pages.server.shutdown import limit_shutdown  # noqa: E402
 
 
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[None]:
-    """Mark this process as the server while it serves, and let sessions of closed tabs expire."""
+    """Mark this process as the server while it serves, let sessions of closed tabs expire, and limit the time it takes to end."""
+    limit_shutdown()
     serve()
     install(get_instance(), ttl_s=st.get_option("server.disconnectedSessionTTL"))
     yield

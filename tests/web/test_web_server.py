@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -177,3 +179,18 @@ def test_a_tab_that_comes_back_finds_its_session(audited: tuple[Server, Path]) -
     assert visit(server.url, "runs", session="unknown") != session
     log = (server.home / "server.log").read_text(encoding="utf-8")
     assert "script event loop is closed" not in log
+
+
+def test_the_server_ends_though_a_client_no_longer_reads_its_answer(tmp_path: Path) -> None:
+    server = start_server(tmp_path / "home", worker=False)
+    try:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # so that megabytes do not fit
+            client.connect(("127.0.0.1", _port(server)))
+            client.sendall(f"GET /assets/plotly.min.js HTTP/1.1\r\nHost: 127.0.0.1:{_port(server)}\r\n\r\n".encode())
+            assert client.recv(15, socket.MSG_PEEK) == b"HTTP/1.1 200 OK"
+            server.process.terminate()
+            assert server.process.wait(timeout=30) == -signal.SIGTERM
+    finally:
+        server.process.kill()
+        server.stop()
