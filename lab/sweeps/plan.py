@@ -116,8 +116,8 @@ def decide(spec: SweepSpec, found: Sequence[FoundTrial], *, slots: int = SLOTS) 
     live = sum(trial.state.live for trial in trials)
     if live < slots and not closing:
         return _written(found, trials, resumed, new=1 + max((trial.number for trial in trials), default=0))
-    ended = "" if live else f"all {plural(len(trials), 'trial')} are made"
-    return _written(found, trials, resumed, finished=ended)
+    made = "its only trial is made" if len(trials) == 1 else f"all {plural(len(trials), 'trial')} are made"
+    return _written(found, trials, resumed, finished="" if live else made)
 
 
 def _written(

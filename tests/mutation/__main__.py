@@ -1,7 +1,9 @@
 """Puts each fault into a copy of the code, runs the tests that concern it, and says which faults no test found.
 
-`python -m tests.mutation [--only ID ...] [--package NAME ...] [--round N] [--tests FILE ...] [--check] [--log FILE]`. Browser tests are
-left out. A test that fails, and one that takes too long, has found the fault.
+`python -m tests.mutation [--only ID ...] [--package NAME ...] [--round N] [--near] [--tests FILE ...] [--check] [--log FILE]`. Browser
+tests are left out. A test that fails has found the fault. So has one that takes far longer than the same test without the fault, run
+at once on the same machine; where it does not, or all tests of a fault together take too long, the fault is "timed out", which is
+not found.
 """
 
 import argparse
@@ -14,11 +16,11 @@ from pathlib import Path
 
 from tests.mutation.fault_list import Fault, find_place, put_in, read_faults
 from tests.mutation.selection import choose_tests
-from tests.mutation.trial import run_tests, start_trials
+from tests.mutation.trial import Limits, Trial, run_tests, start_trials
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT_S = 240.0
-_FOUND, _SURVIVED, _BROKEN, _GONE = "found", "survived", "not run", "no such snippet"
+LONGER = 4  # a stopped test has found its fault where the code without it takes less than a fourth
+_FOUND, _SURVIVED, _TIMED_OUT, _BROKEN, _GONE = "found", "survived", "timed out", "not run", "no such snippet"
 
 
 def main() -> int:
@@ -37,7 +39,7 @@ def main() -> int:
             print(f"{one.id} ({one.package}): its snippet is not in the code, or more than once: {one.old[:100]!r}")
         print(f"{len(faults)} faults, {len(gone)} without a place")
         return 1 if gone else 0
-    results = _try_all(faults, asked.tests, Path(asked.log) if asked.log else None)
+    results = _try_all(faults, asked)
     _print_summary(faults, results)
     return 0 if set(results.values()) <= {_FOUND} else 1
 
@@ -48,46 +50,62 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--package", nargs="+", metavar="NAME", help="only faults of these lists")
     parser.add_argument("--round", type=int, help="only faults of this round")
     parser.add_argument("--tests", nargs="+", metavar="FILE", help="run these test files instead of those chosen")
+    parser.add_argument("--near", action="store_true", help="run only the files that name the changed module")
+    parser.add_argument(
+        "--all-cpu-s", type=float, default=Limits().all_cpu_s, help="processor seconds a fault (default: %(default)s)"
+    )
     parser.add_argument("--check", action="store_true", help="only say whether every snippet stands once in the code")
     parser.add_argument("--log", metavar="FILE", help="append one line of JSON for each fault")
     return parser.parse_args()
 
 
-def _try_all(faults: list[Fault], tests: list[str] | None, log: Path | None) -> dict[str, str]:
+def _try_all(faults: list[Fault], asked: argparse.Namespace) -> dict[str, str]:
     results: dict[str, str] = {}
-    context = start_trials()
+    context, limits = start_trials(), Limits(all_cpu_s=asked.all_cpu_s)
     with tempfile.TemporaryDirectory(prefix="convlab-faults-") as folder:
-        copy = Path(folder, "tree")
+        copy, output = Path(folder, "tree"), Path(folder, "output")
         _copy_tree(copy)
         for fault in faults:
             path = find_place(copy, fault)
-            took, by = 0.0, ""
+            trial, by = Trial(-1, "", 0.0, 0.0), ""
             if path is None:
                 results[fault.id] = _GONE
             else:
-                output = Path(folder, "output")
+                chosen = asked.tests or choose_tests(copy, fault, path, near=asked.near)
                 before = put_in(path, fault)
                 _forget_compiled(path)
                 try:
-                    code, took = run_tests(
-                        context, copy, tests or choose_tests(copy, fault, path), limit_s=LIMIT_S, log=output
-                    )
+                    trial = run_tests(context, copy, chosen, limits=limits, log=output)
+                    by = _first_failure(output)
                 finally:
                     path.write_text(before, encoding="utf-8")
                     _forget_compiled(path)
-                results[fault.id] = {0: _SURVIVED, 1: _FOUND, 2: _FOUND, None: _FOUND}.get(code, _BROKEN)
-                by = "too slow" if code is None else _first_failure(output)
-            print(f"{fault.id:6} {results[fault.id]:16} {took:5.0f} s  {by or fault.says}", flush=True)
-            if log is not None:
-                with log.open("a", encoding="utf-8") as lines:
-                    entry = {
-                        "id": fault.id,
-                        "package": fault.package,
-                        "round": fault.round,
-                        "result": results[fault.id],
-                    }
-                    lines.write(json.dumps({**entry, "seconds": round(took, 1), "by": by}) + "\n")
+                results[fault.id] = {0: _SURVIVED, 1: _FOUND, 2: _FOUND, None: _TIMED_OUT}.get(trial.code, _BROKEN)
+                if trial.stopped:
+                    clean = run_tests(context, copy, [trial.stopped], limits=limits, log=output)
+                    by = f"{_seconds(trial)} in {trial.stopped}, without the fault {_seconds(clean)}"
+                    if _is_far_longer(trial, clean):
+                        results[fault.id] = _FOUND
+            print(f"{fault.id:6} {results[fault.id]:16} {_seconds(trial)}  {by or fault.says}", flush=True)
+            if asked.log:
+                entry = {"id": fault.id, "package": fault.package, "round": fault.round, "result": results[fault.id]}
+                took = {"cpu_s": round(trial.cpu_s, 1), "wall_s": round(trial.wall_s, 1), "by": by}
+                with Path(asked.log).open("a", encoding="utf-8") as lines:
+                    lines.write(json.dumps({**entry, **took}) + "\n")
     return results
+
+
+def _is_far_longer(faulty: Trial, clean: Trial) -> bool:
+    """Whether a test that was stopped took far longer than without the fault, in what it was stopped for."""
+    if clean.code != 0:
+        return False
+    if faulty.cpu_s > Limits().test_cpu_s:
+        return faulty.cpu_s > LONGER * clean.cpu_s
+    return faulty.wall_s > LONGER * clean.wall_s
+
+
+def _seconds(trial: Trial) -> str:
+    return f"{trial.cpu_s:.0f} s of processor time, {trial.wall_s:.0f} s"
 
 
 def _copy_tree(target: Path) -> None:

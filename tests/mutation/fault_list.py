@@ -27,7 +27,7 @@ class Fault:
 def read_faults() -> tuple[Fault, ...]:
     """Return every fault; raises `ValueError` where an id is given twice or a fault changes nothing."""
     found = [
-        Fault(package=path.stem, **{**entry, "old": entry["old"].strip("\n"), "new": entry["new"].strip("\n")})
+        Fault(**{"package": path.stem, **entry, "old": entry["old"].strip("\n"), "new": entry["new"].strip("\n")})
         for path in sorted(_FOLDER.glob("*.toml"))
         for entry in tomllib.loads(path.read_text(encoding="utf-8"))["fault"]
     ]

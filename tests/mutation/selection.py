@@ -14,6 +14,16 @@ _TESTS = {
     "config": ["tests/config", "tests/test_config.py", "tests/test_config_history.py"],
     "data": ["tests/data"],
     "inspection": ["tests/inspection"],
+    "architectures": ["tests/architectures"],
+    "examples": ["tests/examples"],
+    "comparison": ["tests/comparison", "tests/cli/test_compare.py", "tests/web/test_web_verdict.py"],
+    "sweeps": [
+        "tests/sweeps",
+        "tests/runs/test_stored_sweeps.py",
+        "tests/cli/test_sweep.py",
+        "tests/web/test_web_sweeps.py",
+    ],
+    "lab": ["tests/test_metrics.py", "tests/test_formatting.py", "tests/test_text.py", "tests/test_settings.py"],
     "sketch": ["tests/sketch"],
     "diagnosis": ["tests/diagnosis"],
     "charts": ["tests/charts", "tests/web/test_web_thinning.py", "tests/web/test_web_live.py"],
@@ -39,16 +49,21 @@ _LEFT_OUT = {
 }
 
 
-def choose_tests(root: Path, fault: Fault, changed: Path) -> list[str]:
-    """Return the test files to run, in order; none of them is needed to be there still."""
+def choose_tests(root: Path, fault: Fault, changed: Path, *, near: bool = False) -> list[str]:
+    """Return the test files to run, in order; none of them is needed to be there still.
+
+    near: only those that name the changed module, or all of the fault's list where none does.
+    """
     module = changed.relative_to(root).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
     found: list[Path] = []
     for place in map(root.joinpath, _TESTS[fault.package]):
         found += sorted(place.rglob("test_*.py")) if place.is_dir() else [place] if place.is_file() else []
     others = [path for path in (root / "tests").rglob("test_*.py") if path not in found and path.parent.name != "web"]
     wide = sorted(path for path in others if _names(path, module))
-    near = [path for path in found if _names(path, module)]
-    ordered = [*near, *(path for path in found if path not in near), *wide]
+    nearest = [path for path in found if _names(path, module)]
+    ordered = [*nearest, *(path for path in found if path not in nearest), *wide]
+    if near and (nearest or wide):
+        ordered = [*nearest, *wide]
     usable = [path for path in dict.fromkeys(ordered) if path.name not in _LEFT_OUT and not _SLOW & set(path.parts)]
     return [path.relative_to(root).as_posix() for path in usable]
 
