@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lab.charts.sweeps.curves import curve_info, curves_figure
+from lab.charts.sweeps.curves import curve_info, curves_figure, curves_words
+from lab.charts.sweeps.importance import importance_figure
 from lab.charts.sweeps.parallel import parallel_axes, trials_figure
-from lab.charts.sweeps.progress import progress_info
-from lab.charts.sweeps.scores import SHADES, scores_at, shade, shade_numbers
-from lab.charts.sweeps.slices import scale_of, slice_figure
+from lab.charts.sweeps.polylines import Vertex, polylines
+from lab.charts.sweeps.progress import progress_figure, progress_info, progress_words
+from lab.charts.sweeps.scores import SHADES, log_ticks, scores_at, shade, shade_numbers, value_axis
+from lab.charts.sweeps.slices import hover_text, scale_of, slice_figure
 from lab.charts.sweeps.surface import surface_figure, surface_info
-from lab.sweeps.records import Measured, Source, TrialRecord, TrialState
+from lab.sweeps.records import Importance, Measured, Source, TrialRecord, TrialState
 from lab.sweeps.spec import SweepSpec, read_spec
 
 
@@ -145,3 +147,92 @@ def test_values_have_their_own_ticks() -> None:
     axis = slice_figure(scores, next(iter(spec.space)), spec).layout.xaxis
     assert list(axis.ticktext) == ["16", "32", "64"]
     assert np.diff(axis.tickvals) == pytest.approx([math.log10(2)] * 2)
+
+
+def test_a_logarithmic_axis_has_round_ticks_and_more_of_them_where_it_is_short() -> None:
+    assert log_ticks(-2.0, 0.0) == pytest.approx([0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0])
+    assert log_ticks(-2.5, -2.1) == pytest.approx([0.001, 0.002, 0.005, 0.01, 0.02, 0.05])
+    assert log_ticks(-3.0, 0.0) == pytest.approx([f * 10.0**p for p in range(-3, 1) for f in (1, 2, 5)])
+    assert log_ticks(-4.0, 0.0) == pytest.approx([0.0001, 0.001, 0.01, 0.1, 1.0])
+    assert value_axis([0.1, 10.0])["type"] == "log"
+    assert value_axis([0.1, 10.0])["ticktext"][:4] == ["0.1", "0.2", "0.5", "1"]
+    assert value_axis([0.0, 1.0]) == value_axis([]) == {"type": "linear"}
+
+
+def test_colours_go_from_pale_to_strong() -> None:
+    assert (shade(0, dark=False), shade(7, dark=False)) == ("#cdd6e0", "#005aa0")
+    assert (shade(0, dark=True), shade(7, dark=True)) == ("#3a4654", "#70c8ff")
+    assert shade(-1, dark=False) != shade(-1, dark=True)
+
+
+def test_lines_of_one_trace_are_not_joined() -> None:
+    lines = [[Vertex(1, 2, "a"), Vertex(3, 4, "b")], [Vertex(5, 6, "c")]]
+    trace = polylines(lines, colour="#123456", width=2.0, name="n")
+    assert (list(trace.x), list(trace.y)) == ([1, 3, None, 5, None], [2, 4, None, 6, None])
+    assert list(trace.text) == ["a", "b", "", "c", ""]
+    assert (trace.line.color, trace.line.width, trace.connectgaps) == ("#123456", 2.0, None)
+
+
+def test_an_axis_of_numbers_has_a_little_room_and_one_of_names_half_a_place() -> None:
+    lr, momentum = spec_of().space
+    trials = [trial(1, 0.5, params={"lr": 1e-4, "momentum": 0.4}), trial(2, 0.4, params={"lr": 1e-2, "momentum": 0.9})]
+    scores = scores_at(spec_of(), trials, 0)
+    axis = slice_figure(scores, momentum, spec_of()).layout.xaxis
+    assert list(axis.range) == pytest.approx([0.38, 0.92])
+    assert list(slice_figure(scores, lr, spec_of()).layout.xaxis.range) == pytest.approx([-4.08, -1.92])
+    assert list(slice_figure(scores[:1], momentum, spec_of()).layout.xaxis.range) == pytest.approx([-0.1, 0.9])
+    spec = spec_of(optimizer={"values": ["adam", "sgd"]})
+    named = scores_at(spec, [trial(1, 0.5, params={"optimizer": "sgd"})], 0)
+    axis = slice_figure(named, next(iter(spec.space)), spec).layout.xaxis
+    assert (list(axis.range), list(axis.ticktext), list(axis.tickvals)) == ([-0.5, 1.5], ["adam", "sgd"], [0, 1])
+
+
+def test_values_stand_on_a_logarithmic_axis_from_a_factor_of_four_on_and_a_range_from_twenty() -> None:
+    def log_of(smaller: float, larger: float, **space: Any) -> bool:
+        spec = spec_of(weight_decay=space)
+        given = [trial(n, 0.5, params={"weight_decay": value}) for n, value in ((1, smaller), (2, larger))]
+        return scale_of(next(iter(spec.space)), scores_at(spec, given, 0)).log
+
+    assert [log_of(1.0, high, values=[1.0, high]) for high in (3.9, 4.0)] == [False, True]
+    assert [log_of(0.01, high, low=0.0, high=1.0) for high in (0.19, 0.2)] == [False, True]
+    assert not log_of(0.0, 0.5, low=0.0, high=1.0)
+    assert log_of(0.1, 0.11, low=0.01, high=1.0, log=True)
+
+
+def test_figures_are_told_in_words() -> None:
+    curves = curve_info(spec_of(), [trial(1, 0.9, 0.2), trial(2, 0.1)])
+    assert curves_words(curves, spec_of()) == (
+        "Validation loss of 2 trials by epoch, measured after the epochs 2, 4, 8; the lowest so far is 0.1 of trial 2 after "
+        "epoch 2"
+    )
+    steps = progress_info(spec_of(), [trial(1, 0.9), trial(2, 0.5), trial(3, math.inf), trial(4, 0.7)])
+    assert [step.value for step in steps] == [0.9, 0.5, 0.7]
+    assert progress_words(steps, spec_of()) == (
+        "Validation loss of the best trial over computing time: from 0.9 to 0.5 after 42 s"
+    )
+    figure = progress_figure(steps, spec_of())
+    assert (list(figure.data[0].y), list(figure.data[1].y)) == ([0.9, 0.5, 0.7], [0.9, 0.5, 0.5])
+    assert list(figure.data[0].x) == list(figure.data[1].x) == [12.0, 22.0, 42.0]
+    assert figure.data[0].text[1] == "trial 2, epoch 2: 0.5 after 22 s"
+    (score, *_) = scores_at(spec_of(), [trial(1, 0.4321)], 0)
+    assert hover_text(score, "lr", "momentum") == "trial 1: lr 0.01, momentum 0.5 → 0.4321"
+
+
+def test_the_curves_axis_ends_a_little_behind_the_last_epoch_and_has_a_tick_for_each_of_few() -> None:
+    curves = curve_info(spec_of(), [trial(1, 0.9, 0.2)])
+    axis = curves_figure(curves, spec_of()).layout.xaxis
+    assert (list(axis.range), axis.dtick) == ([0, pytest.approx(8.24)], 1)
+    longer = curve_info(spec_of(), [trial(1, 0.9)], {"run1": [(21.0, 0.5)]})
+    axis = curves_figure(longer, spec_of()).layout.xaxis
+    assert (list(axis.range), axis.dtick) == ([0, pytest.approx(1.03 * 21)], None)
+
+
+def test_the_most_important_setting_is_on_top() -> None:
+    figure = importance_figure([Importance("lr", 0.75, 9), Importance("momentum", 0.25, 9)])
+    (bars,) = figure.data
+    assert (list(bars.x), list(bars.y), list(bars.text)) == (
+        [0.25, 0.75],
+        ["Momentum", "Learning rate"],
+        ["25 %", "75 %"],
+    )
+    assert figure.layout.height == 90 + 38 * 2
