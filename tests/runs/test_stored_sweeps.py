@@ -12,6 +12,7 @@ from lab.runs.rows import LEASE_S
 from lab.runs.store import RunStore
 from lab.runs.sweeps import NewRun, SweepChange
 from lab.sweeps.records import Source, SweepRecord, SweepState, TrialRecord, TrialState
+from lab.sweeps.rungs import Halving
 from lab.sweeps.spec import SweepSpec, read_spec
 from tests.runs.conftest import Clock
 from tests.runs.runs_data import series
@@ -154,3 +155,152 @@ def test_a_sweep_is_found_by_id_name_and_beginning(store: RunStore) -> None:
         store.sweeps.resolve("stored")
     with pytest.raises(SweepNotFoundError, match="There is no sweep 'nowhere'"):
         store.sweeps.find("nowhere")
+
+
+# -- what is read off the runs -------------------------------------------------------------------------------------------
+
+
+def _trained(store: RunStore, me: Owner, *, steps: list[int], losses: list[float], per_epoch: int = 10) -> str:
+    """Train the queued run so far and leave it running; return its id."""
+    run = store.leases.claim(slot="cpu", owner=me)
+    assert run is not None
+    points = {
+        "val/loss": series("val/loss", steps, losses),
+        "test/accuracy": series("test/accuracy", steps, [one / 100 for one in steps]),
+    }
+    progress = {"step": steps[-1], "steps_per_epoch": per_epoch, "seconds": 5.0, "epoch": -(-steps[-1] // per_epoch)}
+    store.points.append(run.id, run.lease, points, progress=progress)
+    return run.id
+
+
+def _of_sweep(store: RunStore, spec: SweepSpec, lr: float = 0.01) -> str:
+    sweep = store.sweeps.create(spec)
+    _add(store, sweep.id, 1, lr)
+    return sweep.id
+
+
+def test_a_trial_that_finished_early_is_measured_at_its_last_validation(store: RunStore, me: Owner) -> None:
+    sweep = _of_sweep(store, replace(SPEC, halving=None))
+    run = _trained(store, me, steps=[10, 20, 27], losses=[0.5, 0.4, 0.3])
+    record = store.runs.get(run)
+    store.leases.finish(run, record.lease, state=RunState.FINISHED, seconds=5.0)
+    _, (one,) = store.sweeps.find(sweep)
+    assert [(value.epoch, value.val_loss) for value in one.trial.values] == [(3, 0.3)]
+    assert (one.trial.state, one.trial.epochs, one.trial.seconds) == (TrialState.FINISHED, 3, 5.0)
+
+
+def test_a_trial_that_diverged_is_measured_as_such(store: RunStore, me: Owner) -> None:
+    sweep = _of_sweep(store, SPEC)
+    run = _trained(store, me, steps=[10], losses=[float("nan")])
+    record = store.runs.get(run)
+    store.leases.finish(run, record.lease, state=RunState.PAUSED, fulfils=RunRequest.RUN, seconds=5.0)
+    _, (one,) = store.sweeps.find(sweep)
+    assert one.trial.state is TrialState.PAUSED
+    (value,) = one.trial.values
+    assert (value.epoch, value.val_loss != value.val_loss, value.spent_s) == (1, True, 5.0)
+
+
+def test_the_test_accuracy_of_an_epoch_is_the_newest_up_to_its_end(store: RunStore, me: Owner) -> None:
+    _of_sweep(store, SPEC)
+    run = _trained(store, me, steps=[10, 19, 21], losses=[0.5, 0.4, 0.3])
+    assert [store.sweeps.test_accuracy(run, epoch) for epoch in (0, 1, 2, 3)] == [None, 0.1, 0.19, 0.21]
+    assert store.sweeps.test_accuracy("nowhere", 1) is None
+
+
+def test_a_trial_on_its_way_counts_the_epoch_under_way_and_one_paused_between_two_rungs_is_held(
+    store: RunStore, me: Owner
+) -> None:
+    sweep = _of_sweep(store, replace(SPEC, halving=Halving(2, 2)))
+    run = _trained(store, me, steps=[10, 13], losses=[0.5, 0.4])
+    _, (one,) = store.sweeps.find(sweep)
+    assert (one.trial.state, one.trial.epochs, one.trial.values) == (TrialState.RUNNING, 2, ())
+    lease = store.leases.request(run, RunRequest.PAUSE).lease
+    store.leases.finish(run, lease, state=RunState.PAUSED, fulfils=RunRequest.PAUSE, seconds=5.0)
+    _, (one,) = store.sweeps.find(sweep)
+    assert (one.trial.state, one.trial.values, one.trial.epochs) == (TrialState.HELD, (), 2)
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (RunState.STOPPED, TrialState.STOPPED),
+        (RunState.FAILED, TrialState.FAILED),
+        (RunState.INTERRUPTED, TrialState.INTERRUPTED),
+    ],
+)
+def test_a_trial_that_ended_before_its_rung_says_how(
+    store: RunStore, me: Owner, state: RunState, expected: TrialState
+) -> None:
+    sweep = _of_sweep(store, SPEC)
+    run = store.leases.claim(slot="cpu", owner=me)
+    assert run is not None
+    store.leases.finish(run.id, run.lease, state=state, reason="because")
+    _, (one,) = store.sweeps.find(sweep)
+    assert (one.trial.state, one.before, one.reason) == (expected, TrialState.QUEUED, "because")
+    store.removal.delete(run.id)
+    _, (one,) = store.sweeps.find(sweep)
+    assert (one.trial.state, one.reason) == (TrialState.FAILED, "its run was deleted")
+
+
+def test_a_sweep_is_due_while_it_has_fewer_live_runs_than_slots(store: RunStore, me: Owner) -> None:
+    first, second = store.sweeps.create(SPEC), store.sweeps.create(SPEC)
+    _add(store, first.id, 1, 0.01)
+    assert store.sweeps.due() == (second.id,)
+    assert store.sweeps.due(slots=2) == (first.id, second.id)
+    _add(store, first.id, 2, 0.02)
+    assert store.sweeps.due(slots=2) == (second.id,)
+    store.leases.claim(slot="cpu", owner=me)  # in training is live too
+    assert store.sweeps.due(slots=2) == (second.id,)
+    record, found = store.sweeps.find(first.id)
+    store.removal.delete(found[1].trial.run)
+    assert store.sweeps.due(slots=2) == (first.id, second.id)
+    record, _ = store.sweeps.find(second.id)
+    store.sweeps.write(SweepChange(record=replace(record, state=SweepState.STOPPED)))
+    assert store.sweeps.due(slots=2) == (first.id,)
+    assert [one.id for one in store.sweeps.list()] == [second.id, first.id]
+
+
+def test_a_sweep_is_dated_when_it_ends_and_no_more_when_it_goes_on(store: RunStore, clock: Clock) -> None:
+    sweep = store.sweeps.create(SPEC)
+    assert (sweep.created_at, sweep.finished_at, sweep.revision) == (clock.now, None, 0)
+    clock.now += 7
+    for state, ended in (
+        (SweepState.STOPPED, clock.now),
+        (SweepState.RUNNING, None),
+        (SweepState.FINISHED, clock.now),
+        (SweepState.PAUSED, None),
+    ):
+        record, _ = store.sweeps.find(sweep.id)
+        written = store.sweeps.write(SweepChange(record=replace(record, state=state)))
+        assert (written.finished_at, written.revision) == (ended, record.revision + 1)
+        assert store.sweeps.find(sweep.id)[0] == written
+
+
+def test_what_is_held_is_paused_at_once_or_asked_to(store: RunStore, me: Owner, clock: Clock) -> None:
+    sweep = store.sweeps.create(SPEC)
+    _add(store, sweep.id, 1, 0.01)
+    _add(store, sweep.id, 2, 0.02)
+    running = store.leases.claim(slot="cpu", owner=me)
+    assert running is not None
+    record, found = store.sweeps.find(sweep.id)
+    clock.now += 3
+    store.sweeps.write(SweepChange(record=record, held=[one.trial.run for one in found]))
+    first, second = (store.runs.get(one.trial.run) for one in found)
+    assert (first.state, store.leases.requested(first.id)) == (RunState.RUNNING, RunRequest.PAUSE)
+    assert (second.state, second.finished_at) == (RunState.PAUSED, clock.now)
+    record, found = store.sweeps.find(sweep.id)
+    store.sweeps.write(SweepChange(record=record, resumed=[one.trial for one in found]))
+    first, second = (store.runs.get(one.trial.run) for one in found)
+    assert store.leases.requested(first.id) is RunRequest.RUN
+    assert (second.state, second.pause_epoch, second.finished_at) == (RunState.QUEUED, 1, None)
+
+
+def test_a_run_that_has_finished_meanwhile_is_no_longer_continued(store: RunStore, me: Owner) -> None:
+    sweep = _of_sweep(store, SPEC)
+    run = store.leases.claim(slot="cpu", owner=me)
+    assert run is not None
+    record, (one,) = store.sweeps.find(sweep)
+    store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
+    with pytest.raises(StaleSweepError, match="is finished meanwhile, so it cannot go on"):
+        store.sweeps.write(SweepChange(record=record, resumed=[one.trial]))
+    assert store.sweeps.find(sweep)[0].revision == record.revision
