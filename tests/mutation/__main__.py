@@ -28,7 +28,7 @@ def main() -> int:
     asked = _arguments()
     faults = [
         one
-        for one in read_faults()
+        for one in read_faults(asked.faults and Path(asked.faults))
         if (not asked.only or one.id in asked.only)
         and (not asked.package or one.package in asked.package)
         and (not asked.round or one.round == asked.round)
@@ -54,6 +54,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--all-cpu-s", type=float, default=Limits().all_cpu_s, help="processor seconds a fault (default: %(default)s)"
     )
+    parser.add_argument("--faults", metavar="FILE", help="a list outside the folder, such as one just drawn")
     parser.add_argument("--check", action="store_true", help="only say whether every snippet stands once in the code")
     parser.add_argument("--log", metavar="FILE", help="append one line of JSON for each fault")
     return parser.parse_args()

@@ -24,11 +24,11 @@ class Fault:
     round: int = 1
 
 
-def read_faults() -> tuple[Fault, ...]:
-    """Return every fault; raises `ValueError` where an id is given twice or a fault changes nothing."""
+def read_faults(path: Path | None = None) -> tuple[Fault, ...]:
+    """Return every fault, or those of one file; raises `ValueError` where an id is given twice or a fault changes nothing."""
     found = [
         Fault(**{"package": path.stem, **entry, "old": entry["old"].strip("\n"), "new": entry["new"].strip("\n")})
-        for path in sorted(_FOLDER.glob("*.toml"))
+        for path in ([path] if path else sorted(_FOLDER.glob("*.toml")))
         for entry in tomllib.loads(path.read_text(encoding="utf-8"))["fault"]
     ]
     ids = [fault.id for fault in found]

@@ -60,12 +60,18 @@ def choose_tests(root: Path, fault: Fault, changed: Path, *, near: bool = False)
         found += sorted(place.rglob("test_*.py")) if place.is_dir() else [place] if place.is_file() else []
     others = [path for path in (root / "tests").rglob("test_*.py") if path not in found and path.parent.name != "web"]
     wide = sorted(path for path in others if _names(path, module))
-    nearest = [path for path in found if _names(path, module)]
+    nearest = [path for path in found if _names(path, module)] or [path for path in found if _is_of_page(path, module)]
     ordered = [*nearest, *(path for path in found if path not in nearest), *wide]
     if near and (nearest or wide):
         ordered = [*nearest, *wide]
     usable = [path for path in dict.fromkeys(ordered) if path.name not in _LEFT_OUT and not _SLOW & set(path.parts)]
     return [path.relative_to(root).as_posix() for path in usable]
+
+
+def _is_of_page(path: Path, module: str) -> bool:
+    """Whether a file is that of a page's own tests, such as `test_web_runs.py` for `pages.runs.table`."""
+    root, _, page = module.partition(".")
+    return root == "pages" and page.partition(".")[0] in path.stem.removeprefix("test_web_").split("_")
 
 
 def _names(path: Path, module: str) -> bool:

@@ -1,0 +1,110 @@
+"""The sheet on its table and the contrast of its ink: known corners, known sizes, and what is taken for no sheet."""
+
+import numpy as np
+import pytest
+
+from lab.sketch.contrast import LEAST, measure_contrast
+from lab.sketch.pieces import EDGE, touches_edge
+from lab.sketch.sheet import _clockwise, cut_sheet, find_sheet
+
+
+def _table(box: tuple[int, int, int, int], *, paper: float = 220.0, table: float = 60.0, size: int = 480) -> np.ndarray:
+    """Return a square photo, float32 (size, size, 1), with a sheet at (top, left, bottom, right)."""
+    photo = np.full((size, size, 1), table, np.float32)
+    top, left, bottom, right = box
+    photo[top:bottom, left:right] = paper
+    return photo
+
+
+@pytest.mark.parametrize(("paper", "table"), [(220.0, 60.0), (60.0, 220.0)])
+@pytest.mark.parametrize("size", [240, 480, 960])
+def test_a_sheets_corners_are_found_at_every_size_clockwise_from_the_left_upper_one(
+    paper: float, table: float, size: int
+) -> None:
+    box = tuple(size * share // 24 for share in (4, 6, 18, 21))
+    corners = find_sheet(_table(box, paper=paper, table=table, size=size))
+    assert corners is not None
+    top, left, bottom, right = box
+    expected = [(left, top), (right, top), (right, bottom), (left, bottom)]
+    np.testing.assert_allclose(corners, expected, atol=size / 60)
+
+
+def test_a_cut_sheet_has_its_own_size_and_nothing_of_the_table() -> None:
+    cut = cut_sheet(_table((80, 120, 360, 420)))
+    assert cut.shape == (pytest.approx(280, abs=6), pytest.approx(300, abs=6), 1)
+    assert float(cut.min()) > 215
+    colours = np.repeat(_table((80, 120, 360, 420)), 3, axis=2)
+    assert cut_sheet(colours).shape[2] == 3
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (100, 100, 230, 230),  # less than a twelfth of the picture
+        (100, 20, 200, 460),  # longer than three times its width
+        (0, 0, 240, 480),  # half of the picture in shadow
+        (0, 100, 480, 380),  # table at two sides only
+    ],
+)
+def test_what_is_too_small_too_long_or_ends_at_the_pictures_edge_is_no_sheet(box: tuple[int, int, int, int]) -> None:
+    assert find_sheet(_table(box)) is None
+
+
+def test_a_sheet_differs_from_its_table_by_two_dozen_grey_levels_and_is_filled() -> None:
+    box = (80, 120, 360, 420)
+    assert find_sheet(_table(box, paper=125, table=100)) is not None
+    assert find_sheet(_table(box, paper=122, table=100)) is None
+    hollow = _table(box)
+    hollow[110:330, 150:390] = 60
+    assert find_sheet(hollow) is None
+
+
+def test_corners_are_ordered_however_they_come() -> None:
+    square = [(10.0, 20.0), (90.0, 25.0), (95.0, 80.0), (5.0, 85.0)]
+    for order in ((0, 1, 2, 3), (2, 0, 3, 1), (3, 2, 1, 0)):
+        assert _clockwise(np.array([square[at] for at in order])).tolist() == [list(corner) for corner in square]
+
+
+@pytest.mark.parametrize(
+    ("box", "touches"),
+    [
+        ((EDGE, 50, 60, 70), True),
+        ((EDGE + 1, 50, 60, 70), False),
+        ((40, EDGE, 60, 70), True),
+        ((40, EDGE + 1, 60, 70), False),
+        ((40, 50, 100 - EDGE, 70), True),
+        ((40, 50, 99 - EDGE, 70), False),
+        ((40, 50, 60, 200 - EDGE), True),
+        ((40, 50, 60, 199 - EDGE), False),
+    ],
+)
+def test_a_piece_touches_each_of_the_four_edges(box: tuple[int, int, int, int], touches: bool) -> None:
+    assert touches_edge(box, (100, 200)) is touches
+
+
+@pytest.mark.parametrize(("paper", "ink"), [(200.0, 88.0), (88.0, 200.0), (50.0, 19.0)])
+def test_ink_is_as_strong_as_the_logarithm_of_its_light_whatever_the_paper(paper: float, ink: float) -> None:
+    picture = np.full((200, 200, 1), paper, np.float32)
+    picture[90:110, 60:140] = ink
+    found = measure_contrast(picture)
+    expected = abs(np.log((ink + 12) / (paper + 12)))
+    assert float(np.median(found.ink[95:105, 70:130])) == pytest.approx(expected, rel=0.02)
+    assert abs(float(np.median(found.ink[:60]))) < 0.01
+    assert found.least == pytest.approx(LEAST)
+
+
+def test_noise_raises_the_least_that_counts_as_ink() -> None:
+    noise = np.random.default_rng(0).normal(0, 30, (200, 200, 1)).astype(np.float32)
+    found = measure_contrast(np.full((200, 200, 1), 150, np.float32) + noise)
+    quiet = measure_contrast(np.full((200, 200, 1), 150, np.float32) + noise / 100)
+    assert quiet.least == pytest.approx(LEAST)
+    assert 0.3 < found.least < 1.0
+
+
+def test_of_colours_the_direction_in_which_ink_differs_most_counts() -> None:
+    """Red ink on white paper is as light as the paper in one channel of three."""
+    picture = np.full((200, 200, 3), 230, np.float32)
+    picture[90:110, 60:140] = (230, 40, 40)
+    found = measure_contrast(picture)
+    expected = np.sqrt(2) * np.log(242 / 52)
+    assert float(np.median(found.ink[95:105, 70:130])) == pytest.approx(expected, rel=0.03)
