@@ -1,0 +1,188 @@
+"""What each page offers: the buttons of a run and of a sweep in each of their states, and the inputs of a fresh lab."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lab.config import FIELDS
+from lab.examples.catalogue import EXAMPLES
+from lab.runs.records import WEIGHTS, RunState, SavedFile
+from lab.sweeps.records import SweepState
+from tests.sweeps.sweep_runs import asked
+from tests.web.addresses import go_to
+from tests.web.web_data import Bench
+
+ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
+ALWAYS = ["New training", "Change settings"]
+USE = ["Look inside", "Test with a drawing"]
+
+
+def _open(page: str, **query: str) -> AppTest:
+    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
+    for name, value in query.items():
+        app.query_params[name] = value
+    go_to(app, page).run()
+    assert not app.exception, [each.value for each in app.exception]
+    return app
+
+
+def _buttons(app: AppTest, *, beside: tuple[str, ...] = ("Write the file",)) -> list[str]:
+    return [
+        f"({button.label})" if button.disabled else button.label for button in app.button if button.label not in beside
+    ]
+
+
+def _popovers(app: AppTest) -> list[str]:
+    return [each.proto.popover.label for each in app.get("popover")]
+
+
+@pytest.mark.parametrize(
+    ("state", "saved", "buttons"),
+    [
+        (RunState.QUEUED, False, ["Pause", "Stop", *ALWAYS, "(Look inside)", "(Test with a drawing)"]),
+        (RunState.RUNNING, False, ["Pause", "Stop", *ALWAYS, "(Look inside)", "(Test with a drawing)"]),
+        (RunState.RUNNING, True, ["Pause", "Stop", *ALWAYS, *USE]),
+        (RunState.PAUSED, False, ["Resume", "Stop", *ALWAYS]),
+        (RunState.INTERRUPTED, False, ["Resume", "Stop", *ALWAYS]),
+        (RunState.STOPPED, True, [*USE, "Resume", *ALWAYS]),
+        (RunState.FAILED, False, ["Resume", *ALWAYS]),
+        (RunState.FINISHED, True, [*USE, "Train again", "Train 4 more runs", *ALWAYS]),
+    ],
+)
+def test_a_run_can_be_asked_for_what_its_state_allows(
+    bench: Bench, state: RunState, saved: bool, buttons: list[str]
+) -> None:
+    run = bench.queue() if state is RunState.QUEUED else bench.start()
+    if saved:
+        bench.lab.store.files.add(run.id, run.lease, SavedFile(run.id, WEIGHTS, 7, 1, f"{run.id}/7", "0" * 64, 1, 0.0))
+    if not state.live:
+        bench.lab.store.leases.finish(run.id, run.lease, state=state, reason="why")
+    app = _open("train", run=run.id)
+    assert _buttons(app) == buttons
+    seeds = ["Repeat with seeds"] if state is RunState.FINISHED else []
+    assert _popovers(app) == [*seeds, "Name and notes", "Export"]
+    assert [each.label for each in app.expander] == ["Settings of this run"]
+    said = [each.value for each in app.warning]
+    assert said == ([] if state.live or state in (RunState.FINISHED, RunState.STOPPED) else ["why"])
+
+
+def test_a_run_that_goes_on_from_saved_epochs_offers_a_fork(bench: Bench) -> None:
+    run = bench.start()
+    store = bench.lab.store
+    store.leases.set_progress(run.id, run.lease, {"steps_per_epoch": 7})
+    store.files.add(run.id, run.lease, SavedFile(run.id, WEIGHTS, 7, 1, f"{run.id}/7", "0" * 64, 1, 0.0))
+    bench.finish(run)
+    assert "Continue from epoch …" in _popovers(_open("train", run=run.id))
+
+
+def test_an_example_is_looked_at_and_never_changed(bench: Bench) -> None:
+    app = _open("train", run=EXAMPLES[0].id)
+    assert not {"Resume", "Stop", "Train again", "Pause"} & set(_buttons(app))
+    assert set(USE) <= set(_buttons(app))
+    assert not {"Name and notes", "Export"} & set(_popovers(app))
+
+
+def test_a_read_only_lab_offers_only_what_changes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = bench.start()
+    sweep = bench.lab.sweeps.create(asked()).sweep.id
+    monkeypatch.setenv("LAB_READ_ONLY", "1")
+    assert _buttons(_open("train", run=run.id))[:2] == ["(Pause)", "(Stop)"]
+    assert {"(Pause)", "(Stop)"} <= set(_buttons(_open("sweeps", sweep=sweep)))
+    assert _buttons(_open("sweeps")) == ["(Start the sweep)"]
+
+
+@pytest.mark.parametrize(
+    ("state", "buttons"),
+    [
+        (SweepState.RUNNING, ["Pause", "Stop"]),
+        (SweepState.PAUSED, ["Resume", "Stop"]),
+        (SweepState.STOPPED, ["Resume"]),
+    ],
+)
+def test_a_sweep_can_be_asked_for_what_its_state_allows(bench: Bench, state: SweepState, buttons: list[str]) -> None:
+    sweep = bench.lab.sweeps.create(asked()).sweep.id
+    if state is not SweepState.RUNNING:
+        {SweepState.PAUSED: bench.lab.sweeps.pause, SweepState.STOPPED: bench.lab.sweeps.stop}[state](sweep)
+    app = _open("sweeps", sweep=sweep)
+    shown = _buttons(app)
+    assert shown[0] == "All sweeps"
+    assert [label for label in shown if label in ("Pause", "Resume", "Stop")] == buttons
+    metrics = {each.label: (each.value, each.delta) for each in app.metric}
+    words = "1 queued" if state is SweepState.RUNNING else "1 paused"
+    assert metrics["Trials"] == ("1 of 8", words)
+    assert metrics["Epochs trained"][0] == "0"
+
+
+def _inputs(app: AppTest) -> dict[str, list[str]]:
+    kinds: dict[str, Any] = {
+        "header": [each.value for each in app.header],
+        "expander": [each.label for each in app.expander],
+        "toggle": [each.label for each in app.toggle],
+        "select": [each.label for each in app.selectbox],
+        "number": [each.label for each in app.number_input],
+        "several": [each.label for each in app.multiselect],
+    }
+    return {name: labels for name, labels in kinds.items() if labels}
+
+
+def test_the_form_of_a_fresh_sweep_has_every_input(bench: Bench) -> None:
+    assert _inputs(_open("sweeps")) == {
+        "header": ["New sweep"],
+        "toggle": ["Logarithmic", "Pause weak trials early"],
+        "select": ["Settings from", "Network", "Data set", "Method"],
+        "number": [
+            "Epochs",
+            "Lowest",
+            "Highest",
+            "Trials",
+            "Minutes of computing",
+            "First look after epoch",
+            "One in … goes on",
+        ],
+        "several": ["Settings to vary"],
+    }
+
+
+def test_in_a_fresh_lab_the_examples_are_compared_and_can_be_hidden(bench: Bench) -> None:
+    app = _open("runs")
+    assert _inputs(app) == {
+        "header": ["Compare"],
+        "expander": ["Storage"],
+        "toggle": [
+            "Raw points",
+            "Seeds as bands",
+            "Test set",
+            "Full range",
+            "Logarithmic x",
+            "Logarithmic y",
+            "Show the examples",
+        ],
+        "select": ["Sort", "X axis"],
+        "several": ["Chosen runs", "Curves"],
+    }
+    assert _buttons(app, beside=("Take in",)) == ["Compare"] * len(EXAMPLES)
+    assert any("Nothing is chosen yet" in each.value for each in app.caption)
+    app.toggle(key="runs.examples").set_value(False).run()
+    assert not [each for each in app.header if each.value == "Compare"]
+
+
+def test_home_offers_a_first_training_and_every_data_set(bench: Bench) -> None:
+    app = _open("home")
+    assert [label for label in _buttons(app) if not label.startswith("Fetch ")] == [
+        "Train LeNet-5 on the built-in digits"
+    ]
+    assert len([label for label in _buttons(app) if label.startswith("Fetch ")]) == 7
+    assert [each.value for each in app.header] == ["Example runs", "This machine", "Data sets"]
+
+
+def test_the_device_is_chosen_with_its_help(bench: Bench) -> None:
+    app = _open("train")
+    assert FIELDS["device"].help in (app.selectbox(key="train.device").help or "").replace("\\", "")
+    assert [each.label for each in app.expander][:4] == [
+        "Data",
+        "Optimizer and schedule",
+        "Loss",
+        "Length, seed and early stopping",
+    ]
