@@ -125,6 +125,7 @@ def _number(value: float) -> str:
 
 
 def shown(value: object) -> str:
+    """Return a value as messages quote it: floats with six digits, and at most 60 characters."""
     text = f"{value:g}" if isinstance(value, float) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

@@ -4,6 +4,7 @@ What is written now has its checksum renewed at every change (`lab.runs.checksum
 is still verified, and what passes gets its checksum then.
 """
 
+import math
 import time
 from typing import Any
 
@@ -11,16 +12,18 @@ from sqlalchemy import Connection, Row, select
 from sqlalchemy.exc import DBAPIError
 
 from lab.errors import StoreError
-from lab.runs.checksums import has_checksum, is_intact
+from lab.formatting import plural
+from lab.runs.checksums import RAW, has_checksum, is_intact
 from lab.runs.context import StoreContext
 from lab.runs.older_rows import checksum_older_run, older_row_fits
 from lab.runs.records import RunState
 from lab.runs.row_changes import find_row
 from lab.runs.rows import damage_words, decoded
-from lab.runs.schema import runs
-from lab.runs.sums import stored_sums
+from lab.runs.schema import metadata, points, runs, series_names
+from lab.runs.sums import curve_names, stored_sums
 
 _STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock
+_MOST = 5  # findings that are reported
 CHECK_S = 0.25  # what opening a lab may spend on the file's structure; `doctor` and `verify` take their time
 CHECK_EVERY_S = 600.0  # how often a server that stays open looks again
 
@@ -36,7 +39,8 @@ class Integrity:
     def check_file(self, *, within_s: float | None = None) -> tuple[str, ...]:
         """Return what SQLite's own check finds wrong with the file, none on a server, which looks after itself.
 
-        within_s: give up after so long, and return nothing; a large file takes a second for each 200 MB.
+        within_s: give up after so long, and return what was found; a large file takes a second for each 200 MB. The table
+        of the curves' names is looked at first and the points last: one damaged name loses a curve of every run.
         """
         if not self.context.database.is_sqlite:
             return ()
@@ -60,6 +64,22 @@ class Integrity:
             self._checked_at = now
             self._warnings = self.check_file(within_s=CHECK_S)[:1]
         return self._warnings
+
+    def check_names(self) -> tuple[str, ...]:
+        """Return a sentence where curves that runs have written are not among the names of the store's curves any more.
+
+        Such a curve is missing in each of these runs, and in their results. Not noticed by the file's own check where
+        a damaged file was copied or repaired.
+        """
+        with self.context.database.read() as connection:
+            known = set(connection.execute(select(series_names.c.name)).scalars())
+            written = [curve_names(row) for row in connection.execute(select(*RAW)) if row.seal and is_intact(row)]
+        lost = sorted({name for names in written for name in names} - known)
+        return tuple(
+            f"The name of the curve {name[:60]!r}, which {plural(sum(name in names for names in written), 'run')} wrote, is "
+            "not in the database any more: restore it from a copy."
+            for name in lost
+        )
 
     def verify(self, run: str) -> tuple[str, ...]:
         """Return a sentence for each thing of a run that is not as it was written."""
@@ -90,14 +110,24 @@ class Integrity:
 
 
 def _integrity(connection: Connection, within_s: float | None) -> list[str]:
+    """Return what is wrong with the tables one by one, else with the file as a whole; ["ok"] for nothing."""
+    end = math.inf if within_s is None else time.monotonic() + within_s
+    small = [series_names.name, *sorted(metadata.tables.keys() - {series_names.name, points.name})]
+    for what in (*small, _MOST):
+        found = _look_until(connection, f"PRAGMA integrity_check({what})", end)
+        if found != ["ok"]:
+            return found
+    return ["ok"]
+
+
+def _look_until(connection: Connection, pragma: str, end: float) -> list[str]:
+    """Return what a check answers; ["ok"] where the time was over before it had found anything."""
     driver: Any = connection.connection.dbapi_connection
-    end = time.monotonic() + (within_s or 0.0)
-    if within_s is not None:
-        driver.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
+    driver.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
     try:
-        return list(connection.exec_driver_sql("PRAGMA integrity_check(5)").scalars())
+        return list(connection.exec_driver_sql(pragma).scalars())
     except DBAPIError as error:
-        if "interrupted" in str(error):  # the time is over; nothing was found so far
+        if "interrupted" in str(error):
             return ["ok"]
         raise
     finally:

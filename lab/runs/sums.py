@@ -92,11 +92,18 @@ def files_fit(connection: Connection, row: Row[Any]) -> bool:
     )
 
 
+def curve_names(row: Row[Any]) -> set[str]:
+    """Return the names of the curves that a run has written, none for a row of an older release."""
+    return (
+        {key.removeprefix("points/") for key in decoded(row.sums) if key != "files"} if row.sums is not None else set()
+    )
+
+
 def wrong_curves(row: Row[Any], tables: Mapping[str, np.ndarray], asked: set[str] | None) -> list[str]:
     """Return the names of the curves that are not as they were written; asked: those that were read, None for all."""
     if row.sums is None:
         return []
-    written = {key.removeprefix("points/"): one for key, one in decoded(row.sums).items() if key != "files"}
+    written = {name: decoded(row.sums)[f"points/{name}"] for name in curve_names(row)}
     names = {*written, *tables} if asked is None else asked & {*written, *tables}
     found = {name: points_sum(name, [tables[name]] if name in tables else []) for name in names}
     return sorted(name for name in names if written.get(name, EMPTY_SUM) != found[name])

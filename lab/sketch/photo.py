@@ -11,8 +11,9 @@ import numpy as np
 
 from lab.errors import InputError
 from lab.sketch.contrast import Contrast, measure_contrast
+from lab.sketch.cropping import is_tight, with_margin
 from lab.sketch.pieces import EDGE, MAX_PIECES, Box, Pieces, find_pieces, group, longer, touches_edge, without_dust
-from lab.sketch.ruling import remove_lines
+from lab.sketch.ruling import remove_lines, without_hatching
 from lab.sketch.shape import is_frame
 from lab.sketch.sheet import cut_sheet
 from lab.sketch.sketch import Sketch
@@ -80,14 +81,19 @@ def _at_work_size(picture: np.ndarray) -> np.ndarray:
 
 def _find(sheet: np.ndarray, name: str, *, split: bool, enlarged: bool) -> Photo:
     contrast = measure_contrast(sheet)
-    shape = sheet.shape[:2]
     faint = _faint_mask(contrast)
     if _usual(contrast.ink, faint > 0) < _LEAST_LEVEL:
-        return Photo((), (), shape, _BLANK.format(name=name))
+        return Photo((), (), sheet.shape[:2], _BLANK.format(name=name))
+    if is_tight(faint):
+        sheet = with_margin(sheet, faint)
+        contrast = measure_contrast(sheet)
+        faint = _faint_mask(contrast)
+    shape = sheet.shape[:2]
     unruled, scrap = remove_lines(faint, contrast.ink)
     pieces = find_pieces(_inked(unruled, contrast.ink))
     numbers = [i for i, box in enumerate(pieces.boxes) if not touches_edge(box, shape) and longer(box) > scrap]
-    numbers = [i for i in without_dust(pieces, numbers) if not _is_surrounding(pieces, i, contrast.ink, enlarged)]
+    numbers = without_hatching(pieces, without_dust(pieces, numbers))
+    numbers = [i for i in numbers if not _is_surrounding(pieces, i, contrast.ink, enlarged)]
     if len(numbers) > MAX_PIECES:
         raise InputError(f"{name} has {len(numbers)} separate pieces, more than {MAX_DIGITS}: cut out the digits.")
     groups = group(pieces, numbers, split=split)

@@ -4,10 +4,14 @@ Where a stroke crosses a line its ink stays: what lies on both sides of a line i
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
+from lab.sketch.pieces import Pieces
+from lab.sketch.shape import spread
 
 _THIN = 0.014  # a line's width as a share of the longer side, at most
 _WIDEST = 15  # pixels, the same at any size
@@ -28,6 +32,10 @@ _FITTED_TO = 12_000  # ink pixels that lines are fitted to
 _MOST_LINES = 500
 _MOST_FITTED = 150
 _SAME = 3.5  # pixels between lines that are one
+_HATCH = 3  # straight strokes that lean alike
+_STRAIGHT = 8.0  # spread along such a stroke by the spread across it
+_LEANS = 20.0  # degrees from the vertical; of upright ones nobody knows whether they are a row of 1s
+_ALIKE = 1.0  # degrees; handwriting differs by more
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,18 @@ def remove_lines(mask: np.ndarray, strength: np.ndarray) -> tuple[np.ndarray, in
         done = _erase(done, _extended(lines, thin), strength)
         done = _erase(done, _frame_lines(done.rest, search), strength)
     return done.rest, done.width * (_LEFT_OF_MANY if len(done.lines) >= _MANY else _LEFT)
+
+
+def without_hatching(pieces: Pieces, numbers: Sequence[int]) -> list[int]:
+    """Return the pieces that do not belong to a group of straight strokes which all lean by the same angle."""
+    leans = {}
+    for number in numbers:
+        top, left, bottom, right = pieces.boxes[number]
+        longest, lean = spread((pieces.labels[top:bottom, left:right] == number + 1).astype(np.uint8))
+        if longest >= _STRAIGHT and abs(lean) >= _LEANS:
+            leans[number] = lean
+    alike = {one: sum(abs(lean - other) <= _ALIKE for other in leans.values()) for one, lean in leans.items()}
+    return [number for number in numbers if alike.get(number, 0) < _HATCH]
 
 
 def _thin_part(mask: np.ndarray) -> np.ndarray:

@@ -16,7 +16,9 @@ _CONVEX = 0.94  # least share of its convex hull
 _SURROUNDED = 0.7  # share of a side of the picture that is table
 _SIDES = 3  # sides of the picture with that much table
 _CONTRAST = 24.0  # grey levels between sheet and table
+_STEP = 0.5  # least share of that contrast within a few pixels of the outline: light that falls off has no edge
 _FILLED = 0.75  # least share of the outline's inside that has the sheet's own brightness; a frame or a "0" has less
+_BESIDE = 4  # pixels on both sides of an outline that are compared
 _LONG = 3.0  # longest side by the shortest; longer than that is a stroke
 _INSET = 0.012  # share of a sheet's sides that is cut off with its edge, and pixels more
 
@@ -81,9 +83,17 @@ def _quadrilateral(mask: np.ndarray, plane: np.ndarray) -> tuple[float, np.ndarr
     if float((mask[inside > 0] > 0).mean()) < _FILLED:
         return None
     contrast = abs(float(np.median(plane[inside > 0])) - float(np.median(plane[inside == 0])))
-    if contrast < _CONTRAST:
+    if contrast < _CONTRAST or _step(plane, inside) < _STEP * contrast:
         return None
     return contrast, _clockwise(_corners(hull, box))
+
+
+def _step(plane: np.ndarray, inside: np.ndarray) -> float:
+    """Return by how many grey levels a plane differs on the two sides of an outline; inside: uint8 (H, W), 255 in it."""
+    around = np.ones((2 * _BESIDE + 1, 2 * _BESIDE + 1), np.uint8)
+    within = (inside > 0) & (cv2.erode(inside, around, borderValue=255) == 0)
+    beyond = (inside == 0) & (cv2.dilate(inside, around) > 0)
+    return abs(float(np.median(plane[within])) - float(np.median(plane[beyond])))
 
 
 def _corners(hull: np.ndarray, box: tuple[Sequence[float], Sequence[float], float]) -> np.ndarray:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.config import FIELDS, FieldSpec, RunConfig
+from lab.config.fields import shown
 from lab.errors import ConfigError, near_miss
 
 MOST_GRID = 100_000  # settings of a grid
@@ -226,7 +227,7 @@ def read_parameter(name: str, given: object) -> Parameter:
         raise ConfigError(f"There is no setting {name[:60]!r} to vary. {near_miss(name, SWEEPABLE)}", field=name)
     if not isinstance(given, Mapping):
         raise ConfigError(
-            f'{name} is {_shown(given)}, but it must be {{"values": […]}} or {{"low": …, "high": …}}.', field=name
+            f'{name} is {shown(given)}, but it must be {{"values": […]}} or {{"low": …, "high": …}}.', field=name
         )
     for key in given:
         if key not in _KEYS:
@@ -242,11 +243,11 @@ def read_parameter(name: str, given: object) -> Parameter:
 
 def _read_values(name: str, values: object) -> tuple[Any, ...]:
     if not isinstance(values, Sequence) or isinstance(values, str) or not values:
-        raise ConfigError(f"{name} has the values {_shown(values)}, but it needs a list of at least one.", field=name)
+        raise ConfigError(f"{name} has the values {shown(values)}, but it needs a list of at least one.", field=name)
     checked = tuple(FIELDS[name].check(value) for value in values)
     twice = next((value for at, value in enumerate(checked) if value in checked[:at]), None)
     if twice is not None:
-        raise ConfigError(f"{name} has the value {_shown(twice)} twice: give each once.", field=name)
+        raise ConfigError(f"{name} has the value {shown(twice)} twice: give each once.", field=name)
     return checked
 
 
@@ -260,7 +261,7 @@ def _read_range(name: str, given: Mapping[str, Any], when: Mapping[str, tuple[An
     low, high = spec.check(given["low"]), spec.check(given["high"])
     log, step = given.get("log", False), given.get("step")
     if not isinstance(log, bool):
-        raise ConfigError(f"{name} has log {_shown(log)}, but it must be true or false.", field=name)
+        raise ConfigError(f"{name} has log {shown(log)}, but it must be true or false.", field=name)
     if low >= high:
         raise ConfigError(f"{name} has low {low:g} and high {high:g}: low must be below high.", field=name)
     if log and low <= 0:
@@ -278,16 +279,16 @@ def _check_step(name: str, step: object, width: float, *, log: bool) -> None:
     number = isinstance(step, int | float) and not isinstance(step, bool)
     if not number or not 0 < float(step) <= width:  # type: ignore[arg-type]
         raise ConfigError(
-            f"{name} has the step {_shown(step)}, but it must be above 0 and at most {width:g}.", field=name
+            f"{name} has the step {shown(step)}, but it must be above 0 and at most {width:g}.", field=name
         )
     if FIELDS[name].kind is int and not float(step).is_integer():  # type: ignore[arg-type]
-        raise ConfigError(f"{name} has the step {_shown(step)}, but it must be a whole number.", field=name)
+        raise ConfigError(f"{name} has the step {shown(step)}, but it must be a whole number.", field=name)
 
 
 def _read_when(name: str, when: object) -> dict[str, tuple[Any, ...]]:
     if not isinstance(when, Mapping):
         raise ConfigError(
-            f'{name} has the condition {_shown(when)}, but it must be such as {{"optimizer": ["sgd"]}}.', field=name
+            f'{name} has the condition {shown(when)}, but it must be such as {{"optimizer": ["sgd"]}}.', field=name
         )
     found: dict[str, tuple[Any, ...]] = {}
     choices = [one for one, spec in SWEEPABLE.items() if spec.kind is str and one != "init_from"]
@@ -310,8 +311,3 @@ def _check_parents(parameter: Parameter, parameters: Sequence[Parameter]) -> Non
                 f"{parameter.name}.",
                 field=parameter.name,
             )
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -298,3 +298,59 @@ def test_rows_of_runs_are_changed_where_their_checksum_is_computed_and_nowhere_e
         "older_rows.py",
         "schema.py",
     }  # changes; rows of older releases; old migrations
+
+
+def _filled(folder: Path) -> tuple[Path, str]:
+    """Return a store's file, large enough for a quick check to give up on its points, and one of its finished runs."""
+    file = folder / "lab.db"
+    store = RunStore.open(f"sqlite:///{file}", clock=lambda: 1_700_000_000.0)
+    _fill(store)
+    run = store.leases.claim(slot="cpu:99", owner=Owner("elsewhere", 2, "x"))
+    assert run is not None
+    step = np.arange(20_000)
+    store.points.append(run.id, run.lease, {"batch/loss": Series("batch/loss", step, step * 0.5, step * 0.1)})
+    return file, store.runs.list(where="state:finished", limit=1)[0].id
+
+
+@pytest.mark.parametrize("place", ["table", "index"])
+def test_a_damaged_name_of_a_curve_is_found_before_the_time_for_looking_is_over(tmp_path: Path, place: str) -> None:
+    """One damaged name loses that curve of every run: without the index entry the runs' results are gone, too."""
+    file, run = _filled(tmp_path)
+    data = file.read_bytes()
+    known = RunStore.open(f"sqlite:///{file}").results.saved_epochs(run)
+    assert known[0].val_loss is not None
+    places = [found.start() for found in re.finditer(rb"(?<!/)val/loss", data)]
+    at = places[{"table": 0, "index": 1}[place]]
+    file.write_bytes(data[:at] + b"val/lost" + data[at + 8 :])
+    store = RunStore.open(f"sqlite:///{file}")
+    (found,) = store.integrity.check_file(within_s=0.0)
+    assert "sqlite_autoindex_series_names_1" in found
+    assert bool(store.results.saved_epochs(run) != known) is (place == "index")
+    assert store.integrity.warnings() == (found,)
+
+
+def test_a_quick_check_gives_up_on_the_points_and_a_patient_one_does_not(tmp_path: Path) -> None:
+    file, _ = _filled(tmp_path)
+    store = RunStore.open(f"sqlite:///{file}")
+    assert store.integrity.check_file() == ()
+    data = file.read_bytes()
+    page = 4096 * (len(data) // 4096 - 3)  # of the points, which were written last
+    file.write_bytes(data[:page] + bytes(4096) + data[page + 4096 :])
+    assert store.integrity.check_file(within_s=0.0) == ()
+    assert store.integrity.check_file() != ()
+
+
+def test_a_name_that_was_changed_in_table_and_index_alike_is_missed_by_the_runs_that_wrote_it(tmp_path: Path) -> None:
+    file, run = _filled(tmp_path)
+    store = RunStore.open(f"sqlite:///{file}")
+    assert store.integrity.check_names() == ()
+    with store.database.write() as connection:
+        connection.exec_driver_sql("UPDATE series_names SET name = 'val/lost' WHERE name = 'val/loss'")
+    assert store.integrity.check_file() == ()
+    (found,) = store.integrity.check_names()
+    assert found.startswith(
+        f"The name of the curve 'val/loss', which {RUNS - 2} runs wrote, is not in the database any more"
+    )
+    assert store.integrity.verify(run) != ()
+    code, out, _ = _shell(file, "doctor", "--json")
+    assert (code, found in json.loads(out)["problems"]) == (1, True)

@@ -1,8 +1,11 @@
 """Photos: whatever the light, the paper and the file, the digit is found where it is, and nothing where there is none."""
 
+import math
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -280,3 +283,29 @@ def test_a_digit_cut_out_has_paper_of_a_fifth_of_its_side_around_it_on_a_square(
         assert digit.ink.shape[0] == digit.ink.shape[1]
         margins = (top, left, digit.ink.shape[0] - bottom, digit.ink.shape[1] - right)
         assert min(margins) >= side // 5 - 2
+
+
+def _strokes(leans: Sequence[float], *, thick: int = 7, length: float = 150) -> np.ndarray:
+    """Return a photo of straight strokes side by side that lean by so many degrees to the left, away from the edges."""
+    sheet = np.full((420, 120 * len(leans) + 240), 238, np.uint8)
+    for index, lean in enumerate(leans):
+        across, down = length / 2 * math.sin(math.radians(lean)), length / 2 * math.cos(math.radians(lean))
+        x, y = 180 + 120 * index, 210
+        ends = ((round(x - across), round(y - down)), (round(x + across), round(y + down)))
+        cv2.line(sheet, *ends, 40, thick, cv2.LINE_AA)
+    return sheet
+
+
+@pytest.mark.parametrize("lean", [25, 45, 60, -25, -45, -60])
+@pytest.mark.parametrize("count", [3, 5])
+def test_strokes_that_lean_alike_are_ruled_lines_and_no_ones(count: int, lean: float) -> None:
+    found = find_digits(_strokes([lean] * count), name="my.png")
+    assert found.digits == ()
+    assert found.reason.startswith("There is no digit in my.png")
+
+
+@pytest.mark.parametrize(
+    "leans", [(0, 0, 0), (10, 10, 10), (-15, -15, -15, -15), (30, 30), (24, 29, 34), (-24, -29, -36), (30, -30, 30)]
+)
+def test_ones_that_are_upright_or_lean_as_a_hand_does_stay_digits(leans: tuple[float, ...]) -> None:
+    assert len(find_digits(_strokes(leans)).digits) == len(leans)

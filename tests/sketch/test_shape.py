@@ -98,3 +98,41 @@ def test_where_much_is_no_digit_nothing_is_sure(marks: str, then: str) -> None:
     judged = doubt_crowd(_answers(marks))
     assert "".join("?" if a.verdict.unsure else "!" for a in judged) == then
     assert all(a.verdict.reasons for a in judged if a.verdict.unsure)
+
+
+def _stroke(lean: float, *, pen: float = 14, length: float = 180) -> np.ndarray:
+    """Return the picture of a straight stroke that leans by so many degrees, to the right for positive ones."""
+    across, down = math.sin(math.radians(lean)) * length / 2, math.cos(math.radians(lean)) * length / 2
+    return _picture(sketch_from_strokes([Stroke(((140 - across, 140 + down), (140 + across, 140 - down)), pen)]))
+
+
+@pytest.mark.parametrize("pen", [6, 14, 20])
+@pytest.mark.parametrize("lean", [55, 65, 80, -55, -65, -80])
+def test_a_diagonal_rule_leans_further_than_any_one(lean: float, pen: float) -> None:
+    picture = _stroke(lean, pen=pen)
+    verdict = assess_answer(SURE, rule=UnsureRule(), image=picture)
+    assert verdict.unsure
+    assert verdict.reasons[0].startswith("it is a line")
+    shape = measure_shape(picture)
+    assert shape is not None
+    assert shape.lean == pytest.approx(abs(lean), abs=2)
+
+
+@pytest.mark.parametrize("lean", [0, 12, -12, 30, 45, -45])
+def test_a_one_may_lean_as_far_as_handwriting_does(lean: float) -> None:
+    picture = _stroke(lean)
+    assert shape_reason(picture, Shape()) is None
+    assert learn_limits(picture[None]) == Shape()
+
+
+def test_data_that_leans_further_widens_the_limit() -> None:
+    lying = _stroke(60)
+    assert learn_limits(lying[None]).lean == pytest.approx(63, abs=2)
+    assert shape_reason(lying, learn_limits(lying[None])) is None
+
+
+@pytest.mark.parametrize("digit", [digit for digit in POLYLINES if digit != "1"])
+def test_only_one_long_stroke_leans(digit: str) -> None:
+    shape = measure_shape(_picture(draw_digit(digit)))
+    assert shape is not None
+    assert shape.lean == 0

@@ -60,7 +60,7 @@ def examine(lab: Lab) -> dict[str, Any]:
 
 def _stored(lab: Lab) -> list[str]:
     """Return the problems of the store's file, its runs and its drawings."""
-    problems = list(lab.store.integrity.check_file())
+    problems = [*lab.store.integrity.check_file(), *lab.store.integrity.check_names()]
     problems += [run.problem for run in lab.store.runs.list(limit=None, problems=True) if run.problem]
     if damaged := lab.store.sketches.count_damaged():
         problems.append(f"{damaged} saved drawings are damaged and left out: restore the store from a copy.")
