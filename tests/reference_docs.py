@@ -1,11 +1,17 @@
-"""Writes docs/reference.md from the registries: `python -m tests.reference_docs`. A test keeps the file honest."""
+"""Writes docs/reference.md and the networks' outlines from the registries: `python -m tests.reference_docs`.
 
+A test keeps both files honest.
+"""
+
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from lab.architectures import outline
 from lab.architectures.registry import list_architectures
 from lab.config import FIELDS, FieldSpec
 from lab.data.registry import list_datasets
+from lab.inspection.outline import measure_outline
 from lab.metrics import METRICS
 from lab.presets import REPORTS, Preset, list_presets
 
@@ -72,5 +78,12 @@ def render() -> str:
     )
 
 
+def render_outlines() -> str:
+    """Return the file that lists of networks draw from, a network a line."""
+    lines = [f"{json.dumps(a.id)}: {json.dumps(measure_outline(a.id).as_dict())}" for a in list_architectures()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
 if __name__ == "__main__":
+    outline.PATH.write_text(render_outlines(), encoding="utf-8")
     PATH.write_text(render(), encoding="utf-8")

@@ -3,8 +3,9 @@
 import re
 from pathlib import Path
 
+from lab.architectures import outline
 from lab.cli.app import cli
-from tests.reference_docs import PATH, render
+from tests.reference_docs import PATH, render, render_outlines
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -12,6 +13,10 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_the_reference_is_what_the_registries_say() -> None:
     assert PATH.read_text(encoding="utf-8") == render(), "run: python -m tests.reference_docs"
+
+
+def test_the_outlines_of_the_networks_are_what_their_layers_say() -> None:
+    assert outline.PATH.read_text(encoding="utf-8") == render_outlines(), "run: python -m tests.reference_docs"
 
 
 def test_the_readme_maps_every_package() -> None:

@@ -87,7 +87,8 @@ class ArchOption:
 class Architecture:
     """One network of the registry.
 
-    source: where it comes from (paper or repository). report: which student report ran it, "" if none.
+    family: what lists group it under, "" for a network of its own kind. source: where it comes from (paper or
+    repository). report: which student report ran it, "" if none.
     default_input_size: "native" (the data's own), or the side in pixels the report resized to.
     order: where lists show it, the smallest number first; those without one come last, by id.
     """
@@ -97,6 +98,7 @@ class Architecture:
     description: str
     source: str
     builder: str
+    family: str = ""
     report: str = ""
     default_input_size: str = "native"
     options: tuple[ArchOption, ...] = ()

@@ -2,15 +2,19 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import streamlit as st
 
-from lab.charts.tiles import encode, image_tiles
+from lab.charts.tiles import encode, image_tiles, sheet
 from lab.data.load import Dataset, is_present
+from lab.data.registry import get_dataset_spec
 from lab.errors import LabError
 from lab.examples.sample import load_sample, uses_sample
 from lab.training.samples import sample_images
 from pages.cache.lab import get_lab
 
+_QUICK = 120_000  # images up to which a data set is read only for its picture
+_PICTURES = 10
 INITIAL = "initial"  # stands for the weights before training, which are made again from the seed
 
 
@@ -52,6 +56,28 @@ def _run_samples(dataset: str, root: str) -> Samples | None:
     chosen = list(sample_images(found.test_labels))
     pictures = image_tiles([found.test_images[index] for index in chosen])
     return Samples(tuple(map(encode, pictures)), tuple(found.test_labels[chosen].tolist()), found.spec.classes)
+
+
+def dataset_picture(dataset: str) -> bytes | None:
+    """Return the first test images of a data set as one PNG, two rows of five, one a class where there are so many.
+
+    None where it is not on this machine, cannot be read, or is so large that reading it takes seconds.
+    """
+    spec = get_dataset_spec(dataset)
+    if spec.train_images + spec.test_images > _QUICK or not is_present(dataset, root=get_lab().settings.data):
+        return None
+    return _dataset_picture(dataset, str(get_lab().settings.data))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _dataset_picture(dataset: str, root: str) -> bytes | None:
+    try:
+        found = _shared_dataset(dataset, root)
+    except LabError:  # damaged: choosing it says so
+        return None
+    first = sample_images(found.test_labels)
+    chosen = np.resize(np.array(first), _PICTURES) if len(first) < _PICTURES else np.array(first)
+    return encode(sheet(image_tiles(found.test_images[chosen]), columns=_PICTURES // 2))
 
 
 def is_sample(dataset: str) -> bool:

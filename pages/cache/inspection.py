@@ -41,6 +41,7 @@ from lab.inspection.stages import (
 )
 from lab.inspection.summary import Summary, summarize
 from lab.inspection.timing import Timing, time_layers
+from lab.inspection.weighted_sum import LinearWeights, read_linear
 from lab.loaded_network import LoadedNetwork
 from lab.sketch.reading import compute_features
 from pages.cache.datasets import INITIAL, dataset_of, is_sample
@@ -236,6 +237,12 @@ def kernels_of(run: str, digest: str, layer: str) -> Kernels:
     """Return one convolution's weights."""
     loaded = network_of(run, digest)
     return read_kernels(loaded.network, layer=layer)
+
+
+@st.cache_resource(max_entries=_LARGE, show_spinner=False)
+def linear_of(run: str, digest: str, layer: str) -> LinearWeights:
+    """Return one linear layer's weights; nobody may write to them."""
+    return read_linear(network_of(run, digest).network, layer=layer)
 
 
 @st.cache_data(max_entries=_SMALL, max_size="100MB", show_spinner=False)

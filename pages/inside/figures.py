@@ -11,6 +11,7 @@ import streamlit as st
 
 from lab.charts import tiles as paint
 from pages.components.base import data_url
+from pages.state.codec import one_of
 from pages.state.inside import INSIDE
 
 _SIDE = 206  # px of an enlarged picture
@@ -24,9 +25,13 @@ _LEGEND = (
 def choose_layer(field: str, words: dict[str, str], *, first: str = "") -> str:
     """Return the layer chosen for a field of the page's state; `first` at first, and again for a network without the one chosen."""
     names = list(words)
-    if getattr(INSIDE.read(), field) not in words:
-        INSIDE.change(**{field: first or names[0]})
-    return str(st.selectbox("Layer", names, format_func=words.__getitem__, **INSIDE.widget(field)))
+    INSIDE.take(field, read=one_of(names))
+    held = getattr(INSIDE.read(), field)
+    if held and held not in words:
+        INSIDE.change(**{field: ""})
+    INSIDE.show(field)
+    shown = held if held in words else first or names[0]
+    return str(st.selectbox("Layer", names, format_func=words.__getitem__, **INSIDE.widget(field, value=shown)))
 
 
 def layer_words(name: str, type_: str, shape: tuple[int, ...]) -> str:

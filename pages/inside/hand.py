@@ -1,6 +1,6 @@
-"""A convolution taken apart: the patch, the kernel, their products, the sum, and what the network really computed.
+"""One value taken apart: of a convolution the patch, the kernel, their products and the sum, of a linear layer the terms.
 
-Which value it is, is chosen on the map itself.
+Which value it is, is chosen on the map itself, or among the layer's outputs.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,14 @@ import streamlit as st
 from lab.charts import tiles as paint
 from lab.inspection.kernels import Kernels
 from lab.inspection.plain_convolution import Window, convolve, report_e_example, take_window
-from pages.cache.inspection import input_of, kernels_of, layers_of, maps_of
+from lab.inspection.weighted_sum import shape_before, take_sum
+from pages.cache.inspection import input_of, kernels_of, layers_of, linear_of, maps_of, traced_of
 from pages.components.pixels import PixelMap, pixels
 from pages.components.tiles import Tile, tiles
 from pages.inside.figures import choose_layer
 from pages.inside.subject import Picture, Subject
-from pages.state.inside import INSIDE
+from pages.inside.weighted import choose_unit, is_linear, show_sum
+from pages.state.inside import INSIDE, fits, place_in
 
 _EXAMPLE = "example"
 _MOST = 64  # filters to choose from
@@ -56,12 +58,13 @@ def show_hand(subject: Subject, picture: Picture) -> None:
     words = {
         v.name: f"{v.name.removeprefix('features.')} · {'×'.join(map(str, v.shape))}"
         for v in layers_of(*subject.key)
-        if v.kind.has_kernels
+        if v.kind.has_kernels or is_linear(v.kind, v.shape)
     }
     words[_EXAMPLE] = "Report E's example: 4×4 image, 2×2 kernel of ones"
-    if INSIDE.read().hand not in words:
-        INSIDE.change(hand=next(iter(words)))
     layer = choose_layer("hand", words)
+    if layer in {v.name for v in layers_of(*subject.key) if is_linear(v.kind, v.shape)}:
+        _show_linear(subject, picture, layer)
+        return
     if layer == _EXAMPLE:
         image, kernels = report_e_example()
         made = convolve(image[None], kernels.weight, kernels.bias)[0]
@@ -71,24 +74,57 @@ def show_hand(subject: Subject, picture: Picture) -> None:
         made = maps_of(*subject.key, layer, picture.pixels).values
         short = layer.removeprefix("features.")
         taken = Convolution(image, kernels, made, made, f"What {short} is given", f"What {short} makes")
+    take_place(taken.shown)
     _choose_filter(taken.shown)
     show_convolution("inside-hand", taken)
+
+
+def _show_linear(subject: Subject, picture: Picture, layer: str) -> None:
+    """Let an output of a linear layer be chosen and show the terms that it is the sum of."""
+    nodes = traced_of(*subject.key).nodes
+    node = next(each for each in reversed(nodes) if each.name == layer)
+    given = input_of(*subject.key, layer, picture.pixels)
+    made = maps_of(*subject.key, layer, picture.pixels).values
+    take_place(made)
+    unit = chosen_place(made)[0]
+    last = node is nodes[-1]
+    choose_unit(made, unit, name=layer, names=subject.classes if last else ())
+    show_sum(
+        take_sum(given, linear_of(*subject.key, layer), unit=unit),
+        before=shape_before(nodes, node),
+        source="its input",
+        computed=float(made[unit, 0, 0]),
+    )
+
+
+def take_place(shown: np.ndarray) -> None:
+    """Take the place from the address, and bring one of another layer into these maps (C, H, W)."""
+    INSIDE.take("place", read=place_in(shown.shape))
+    held = INSIDE.read().place
+    if held and not fits(held, shown.shape):
+        INSIDE.change(place=(min(held[0], len(shown) - 1),))
+    INSIDE.show("place")
 
 
 def chosen_place(shown: np.ndarray) -> tuple[int, int, int]:
     """Return filter, row and column of the value that is taken apart: at first the strongest of the filter's map."""
     held = INSIDE.read().place
-    filter_ = min(held.get("filter", 0), len(shown) - 1)
-    row, column = held.get("row", -1), held.get("column", -1)
-    if not (0 <= row < shown.shape[1] and 0 <= column < shown.shape[2]):
-        strength = np.nan_to_num(np.abs(shown[filter_]))
-        row, column = (int(n) for n in np.unravel_index(int(strength.argmax()), shown.shape[1:]))
+    if len(held) == 3 and fits(held, shown.shape):
+        return held[0], held[1], held[2]
+    filter_ = min(held[0], len(shown) - 1) if held else 0
+    strength = np.nan_to_num(np.abs(shown[filter_]))
+    row, column = (int(n) for n in np.unravel_index(int(strength.argmax()), shown.shape[1:]))
     return filter_, row, column
 
 
-def choose_place(**changes: int) -> None:
-    """Choose another filter, row or column, in a callback."""
-    INSIDE.change(place={**INSIDE.read().place, **changes})
+def choose_filter(filter_: int) -> None:
+    """Choose another filter, in a callback; row and column stay where they were chosen."""
+    INSIDE.change(place=(filter_, *INSIDE.read().place[1:]))
+
+
+def choose_value(shown: np.ndarray, row: int, column: int) -> None:
+    """Choose another value of the chosen filter's map, in a callback."""
+    INSIDE.change(place=(chosen_place(shown)[0], row, column))
 
 
 def _choose_filter(shown: np.ndarray) -> None:
@@ -104,7 +140,7 @@ def _choose_filter(shown: np.ndarray) -> None:
         height=40,
         row=True,
         selected=chosen if chosen < len(first) else None,
-        on_pick=lambda k: choose_place(filter=k),
+        on_pick=choose_filter,
     )
 
 
@@ -130,7 +166,7 @@ def show_convolution(key: str, taken: Convolution) -> None:
             PixelMap(made, f"{taken.name}, filter {filter_}, {_size(made)}: click a value", scale_of(made)),
             windows=_windows(taken.kernels, rows=made.shape[0], side=given.shape[0], span=window.span),
             place=(row, column),
-            on_pick=lambda r, c: choose_place(row=r, column=c),
+            on_pick=lambda r, c: choose_value(taken.shown, r, c),
         )
     _arithmetic(window, channel)
 

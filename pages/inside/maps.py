@@ -12,6 +12,7 @@ from pages.components.tiles import Tile, tiles
 from pages.inside.figures import choose_layer, framed, layer_words, legend, side_by_side
 from pages.inside.subject import Picture, Subject
 from pages.markdown import plain
+from pages.state.codec import whole
 from pages.state.inside import INSIDE
 from pages.state.keys import element
 
@@ -27,6 +28,7 @@ def show_maps(subject: Subject, picture: Picture) -> None:
     index = np.argsort(-maps.mean, kind="stable") if order == "activation" else np.arange(len(maps.mean))
     shown = index[:_MOST]
     scale = "diverging" if maps.values.min() < 0 else "viridis"
+    _take_channel(maps)
     _enlarge_chosen(subject, picture, maps, scale)
     _grid(maps, shown, scale=scale, each=each)
     if not each:
@@ -75,9 +77,12 @@ def _choose(subject: Subject) -> tuple[str, str, bool]:
     return chosen, str(order), bool(each)
 
 
-def _chosen_channel(maps: FeatureMaps) -> int | None:
-    channel = INSIDE.read().channel
-    return channel if channel is not None and channel < len(maps.mean) else None
+def _take_channel(maps: FeatureMaps) -> None:
+    """Take the enlarged channel from the address; one of another layer, which has more, is none of this one."""
+    INSIDE.take("channel", read=whole(0, len(maps.mean) - 1))
+    if (INSIDE.read().channel or 0) >= len(maps.mean):
+        INSIDE.change(channel=None)
+    INSIDE.show("channel")
 
 
 def _grid(maps: FeatureMaps, shown: np.ndarray, *, scale: str, each: bool) -> None:
@@ -90,7 +95,7 @@ def _grid(maps: FeatureMaps, shown: np.ndarray, *, scale: str, each: bool) -> No
         for k in shown
     ]
     places = {int(k): place for place, k in enumerate(shown)}
-    channel = _chosen_channel(maps)
+    channel = INSIDE.read().channel
     tiles(
         "inside-maps",
         paint.pack(paint.paint(maps.values[shown], scale=scale, each=each)),
@@ -132,7 +137,7 @@ def _first_five(subject: Subject, layer: str) -> None:
 
 
 def _enlarge_chosen(subject: Subject, picture: Picture, maps: FeatureMaps, scale: str) -> None:
-    channel = _chosen_channel(maps)
+    channel = INSIDE.read().channel
     if channel is not None:
         read_side = next((v.shape[-1] for v in layers_of(*subject.key) if v.type == "Resize"), picture.pixels.shape[-1])
         _enlarged(picture, maps.values[channel], maps.layer.field, channel, scale=scale, read_side=read_side)

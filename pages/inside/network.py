@@ -4,21 +4,25 @@ import streamlit as st
 
 from lab.inspection.stages import Rows, Stage, image_rows, input_rows
 from pages.cache.inspection import network_of, outputs_of, stages_of, traced_of, values_of
-from pages.inside.hand import chosen_place
+from pages.inside.hand import chosen_place, take_place
 from pages.inside.picked import show_picked
 from pages.inside.subject import Picture, Subject
 from pages.markdown import plain
+from pages.state.codec import one_of, several_of
 from pages.state.inside import INSIDE
 from pages.widgets.network_picture import Mark, show_network
 
 
 def show_whole_network(subject: Subject, picture: Picture) -> None:
     """Show every stage's maps for the image, and below them the chosen one's layer."""
-    opened = INSIDE.read().opened
+    opened = _opened(subject)
     stages = stages_of(*subject.key, opened)
+    _take_stage(stages)
     values = values_of(*subject.key, opened, picture.pixels, subject.answering.digest, subject.run.config.dataset)
     stage = next((each for each in stages if each.box.id == INSIDE.read().stage), None)
     place = None if stage is None else _place(subject, picture, stage)
+    if place is None:
+        INSIDE.leave("place")
     show_network(
         "inside-network",
         stages,
@@ -29,6 +33,7 @@ def show_whole_network(subject: Subject, picture: Picture) -> None:
         truth=picture.label,
         chosen=None if stage is None or place is None else (stage.box.id, place[0]),
         marks=[] if stage is None or place is None else _marks(subject, stages, stage, place),
+        units=True,
         on_pick=_pick,
         on_block=_turn,
     )
@@ -36,7 +41,7 @@ def show_whole_network(subject: Subject, picture: Picture) -> None:
         blocks = " A **+** opens a block." if any(each.closed for each in stages) else ""
         st.caption(
             f"{plain(picture.name)} on its way through the network, {subject.moment.words}. Each layer has its own colour "
-            f"scale: the brighter, the stronger. **Click a map** to see what it is made of.{blocks}"
+            f"scale: the brighter, the stronger. **Click a map, a value or an answer** to see what it is made of.{blocks}"
         )
     else:
         show_picked(subject, picture, stages, stage)
@@ -45,28 +50,59 @@ def show_whole_network(subject: Subject, picture: Picture) -> None:
 def _pick(stage: str, channel: int) -> None:
     """Choose a map, and on it the strongest value; the chosen one again closes it."""
     state = INSIDE.read()
-    if (state.stage, state.place.get("filter")) == (stage, channel):
-        INSIDE.change(stage="")
+    if state.stage == stage and state.place[:1] == (channel,):
+        INSIDE.change(stage="", place=())
     else:
-        INSIDE.change(stage=stage, place={"filter": channel})
+        INSIDE.change(stage=stage, place=(channel,))
 
 
 def _turn(block: str, opened: bool) -> None:
+    held, name = INSIDE.read().opened, _short(block)
+    INSIDE.change(opened=(*held, name) if opened else tuple(each for each in held if each != name))
+
+
+def _short(block: str) -> str:
+    """Return the part of a block's name that the address has, such as "inception4a"."""
+    return block.rpartition(".")[2]
+
+
+def _opened(subject: Subject) -> tuple[str, ...]:
+    """Return the blocks that are open, from the address where that is new; those of another network are none here."""
+    blocks = {_short(stage.box.block): stage.box.block for stage in stages_of(*subject.key, ()) if stage.closed}
+    INSIDE.take("opened", read=several_of(blocks))
     held = INSIDE.read().opened
-    INSIDE.change(opened=(*held, block) if opened else tuple(each for each in held if each != block))
+    known = tuple(name for name in held if name in blocks)
+    if known != held:
+        INSIDE.change(opened=known)
+    INSIDE.show("opened")
+    return tuple(blocks[name] for name in known)
+
+
+def _take_stage(stages: tuple[Stage, ...]) -> None:
+    """Take the chosen stage from the address; one of another network is closed."""
+    names = [stage.box.id for stage in stages]
+    INSIDE.take("stage", read=one_of(names))
+    if INSIDE.read().stage not in ("", *names):
+        INSIDE.change(stage="", place=())
+    INSIDE.show("stage")
 
 
 def _place(subject: Subject, picture: Picture, stage: Stage) -> tuple[int, int, int] | None:
-    """Return channel, row and column of the chosen value; None where the stage has no maps."""
-    if not stage.is_maps:
+    """Return channel, row and column of the chosen value, (unit, 0, 0) of a linear layer's; None of any other vector."""
+    if not stage.is_maps and stage.box.family != "linear":
         return None
-    return chosen_place(outputs_of(*subject.key, stage.box.nodes, picture.pixels)[stage.box.output])
+    shown = outputs_of(*subject.key, stage.box.nodes, picture.pixels)[stage.box.output]
+    shown = shown.reshape(len(shown), *(shown.shape[1:] or (1, 1)))
+    take_place(shown)
+    return chosen_place(shown)
 
 
 def _marks(subject: Subject, stages: tuple[Stage, ...], stage: Stage, place: tuple[int, int, int]) -> list[Mark]:
     """Return frames of the chosen value, of what it was made from, and of the part of the image it depends on."""
     traced, network = traced_of(*subject.key), network_of(*subject.key).network
     channel, row, column = place
+    if not stage.is_maps:
+        return [Mark(stage.box.id, channel, 0.0, 0.0, 1.0, 1.0, "pixel")]
     here = tuple((k, k) for k in range(stage.box.shape[-1]))
     marks = [_mark(stage, channel, here, row, column, "pixel")]
     before = input_rows(traced, network, stage)

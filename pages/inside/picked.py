@@ -6,11 +6,13 @@ import streamlit as st
 from lab.charts import tiles as paint
 from lab.inspection.graph import GraphNode
 from lab.inspection.stages import Stage, input_rows
-from pages.cache.inspection import kernels_of, network_of, outputs_of, traced_of
+from lab.inspection.weighted_sum import shape_before, take_sum
+from pages.cache.inspection import kernels_of, linear_of, network_of, outputs_of, traced_of
 from pages.components.pixels import PixelMap, pixels
 from pages.components.tiles import Tile, tiles
-from pages.inside.hand import Convolution, choose_place, chosen_place, scale_of, show_convolution
+from pages.inside.hand import Convolution, choose_filter, choose_value, chosen_place, scale_of, show_convolution
 from pages.inside.subject import Picture, Subject
+from pages.inside.weighted import choose_unit, show_sum
 from pages.markdown import plain
 from pages.state.inside import INSIDE
 from pages.state.keys import element
@@ -24,6 +26,10 @@ def show_picked(subject: Subject, picture: Picture, stages: tuple[Stage, ...], s
     sources = [nodes[each] for each in nodes[stage.box.nodes[0]].inputs]
     wanted = (*(source.id for source in sources), *stage.box.nodes)
     outputs = outputs_of(*subject.key, wanted, picture.pixels)
+    if not stage.is_maps:
+        with st.container(border=True, key=element("inside-picked")):
+            _linear(subject, stages, stage, nodes, outputs)
+        return
     shown = outputs[stage.box.output]
     channel, row, column = chosen_place(shown)
     with st.container(border=True, key=element("inside-picked")):
@@ -37,15 +43,40 @@ def show_picked(subject: Subject, picture: Picture, stages: tuple[Stage, ...], s
             st.markdown(steps)
 
 
-def _head(stage: Stage, channel: int) -> None:
+def _linear(
+    subject: Subject,
+    stages: tuple[Stage, ...],
+    stage: Stage,
+    nodes: dict[str, GraphNode],
+    outputs: dict[str, np.ndarray],
+) -> None:
+    """Show the outputs of a linear layer, and the terms that the chosen one is the sum of."""
+    first = nodes[stage.box.nodes[0]]
+    made = outputs[first.id][:, None, None]
+    shown = outputs[stage.box.output].reshape(made.shape)
+    unit = chosen_place(shown)[0]
+    names = subject.classes if stage is stages[-1] else ()
+    _head(stage, unit, of=f"the class {names[unit]}" if names else f"unit {unit} of {stage.count}")
+    choose_unit(shown, unit, name=stage.box.title, names=names)
+    show_sum(
+        take_sum(outputs[first.inputs[0]], linear_of(*subject.key, first.name), unit=unit),
+        before=shape_before(tuple(nodes.values()), first),
+        source=_source(stages, stage).box.title,
+        computed=float(made[unit, 0, 0]),
+        then=_steps([nodes[each] for each in stage.box.nodes], outputs, (unit,), closed=False),
+    )
+
+
+def _head(stage: Stage, channel: int, *, of: str = "") -> None:
+    """Name the chosen map, or `of` the value, and offer to close it."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        of = "" if stage.count == 1 else f", channel {channel} of {stage.count}"
-        st.markdown(f"**{plain(stage.box.title)}{of}** &nbsp; {plain(stage.box.detail)}")
+        of = of or ("" if stage.count == 1 else f"channel {channel} of {stage.count}")
+        st.markdown(f"**{plain(', '.join(filter(None, (stage.box.title, of))))}** &nbsp; {plain(stage.box.detail)}")
         st.button(
             "Close",
             icon=":material/close:",
             on_click=INSIDE.change,
-            kwargs={"stage": ""},
+            kwargs={"stage": "", "place": ()},
             key=element("inside-picked-close"),
         )
 
@@ -65,7 +96,7 @@ def _layer(stage: Stage, shown: np.ndarray, channel: int) -> None:
         height=40,
         row=True,
         selected=index.index(channel),
-        on_pick=lambda place: choose_place(filter=index[place]),
+        on_pick=lambda place: choose_filter(index[place]),
     )
     if len(shown) > len(index):
         st.caption(f"{len(index)} of {len(shown)} channels.")
@@ -126,7 +157,7 @@ def _value(
         PixelMap(shown[channel], title, scale_of(shown[channel])),
         windows=windows or [],
         place=(row, column),
-        on_pick=lambda r, c: choose_place(row=r, column=c),
+        on_pick=lambda r, c: choose_value(shown, r, c),
     )
     if stage.closed:
         st.caption(
@@ -137,8 +168,9 @@ def _value(
         st.markdown(f"{plain(' + '.join(f'{term:.4f}' for term in terms))} = **{sum(terms):.4f}**")
 
 
-def _steps(nodes: list[GraphNode], outputs: dict[str, np.ndarray], place: tuple[int, int, int], *, closed: bool) -> str:
+def _steps(nodes: list[GraphNode], outputs: dict[str, np.ndarray], place: tuple[int, ...], *, closed: bool) -> str:
     """Return what each step of the stage made of the value, "" where there is one step."""
     if closed or len(nodes) < 2 or nodes[0].kind.family == "input":
         return ""
-    return " → ".join(f"{plain(node.kind.label)} **{float(outputs[node.id][place]):.4f}**" for node in nodes)
+    changing = [node for node in nodes if not node.kind.passes_on]  # dropout is off, and a shortcut changes nothing
+    return " → ".join(f"{plain(node.kind.label)} **{float(outputs[node.id][place]):.4f}**" for node in changing)

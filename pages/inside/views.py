@@ -11,7 +11,7 @@ from pages.inside.maps import show_maps
 from pages.inside.network import show_whole_network
 from pages.inside.subject import Picture, Subject
 from pages.inside.why import show_why
-from pages.state.inside import INSIDE, VIEWS
+from pages.state.inside import INSIDE, VIEWS, leave_other_views
 from pages.widgets.frame import show_errors
 from pages.widgets.segments import choose_segment
 
@@ -21,6 +21,7 @@ _WITH_IMAGE = ("network", "maps", "hand", "why")
 def show_views(subject: Subject) -> None:
     """Draw the chosen view."""
     view = choose_segment(INSIDE, "view", VIEWS, label="View")
+    leave_other_views(view)
     with show_errors():
         if view in _WITH_IMAGE:
             _with_image(subject, view)

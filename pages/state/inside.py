@@ -1,16 +1,16 @@
 """What the Inside page shows and remembers."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from pages.state.codec import one_of, param, whole
+from pages.state.codec import Reader, one_of, param, split, whole, whole_number
 from pages.state.page_state import PageState
 
 VIEWS = {
     "network": "Whole network",
     "maps": "Feature maps",
     "kernels": "Kernels",
-    "hand": "Convolution",
+    "hand": "One value",
     "why": "Why this answer",
     "answers": "Right and wrong",
     "map": "Map of images",
@@ -19,13 +19,35 @@ SOURCES = {"test": "Test", "drawing": "Drawing", "upload": "Upload"}
 _MOST = 10**9  # the page knows how many epochs and images there are
 
 
+def place_in(shape: Sequence[int]) -> Reader:
+    """Read a channel, or channel, row and column, of maps (C, H, W)."""
+
+    def read(text: str) -> tuple[int, ...]:
+        numbers = [whole_number(part) for part in split(text)]
+        place = tuple(number for number in numbers if number is not None)
+        if len(place) != len(numbers) or not fits(place, shape):
+            raise ValueError(
+                f"a map from 0 to {shape[0] - 1}, or a map, a row up to {shape[1] - 1} and a column up to "
+                f"{shape[2] - 1} with points between them"
+            )
+        return place
+
+    return read
+
+
+def fits(place: Sequence[int], shape: Sequence[int]) -> bool:
+    """Whether a place is a channel of maps (C, H, W), or a value of them."""
+    return len(place) in (1, 3) and all(0 <= number < count for number, count in zip(place, shape))
+
+
 @dataclass(frozen=True, slots=True)
 class InsideState:
     """Run, epoch and image, and for each view what was chosen there.
 
-    only: the class whose test images can be chosen, "" for all. layer, kernel, hand: the chosen layer of three views. stage, opened: the chosen stage of the whole network, and its
-    blocks that are open. place: filter, row and column of the value that is taken apart; hand_channel: the input channel shown,
-    -1 for the one that adds most. target: a class, or "answer" for the one
+    only: the class whose test images can be chosen, "" for all. layer, kernel, hand: the chosen layer of three views, ""
+    for the first. stage, opened: the chosen stage of the whole network, and the last parts of the names of its blocks
+    that are open. place: filter of the map, or filter, row and column of the value, that is taken apart; () for the first
+    map's strongest. hand_channel: the input channel shown, -1 for the one that adds most. target: a class, or "answer" for the one
     the network gives. cell: truth and answer of the confusion matrix. caught: which map a lasso was drawn in, and the
     images in it. upload: id of the file whose inversion was guessed.
     """
@@ -41,18 +63,18 @@ class InsideState:
     digit: int = 1
     upload: str = ""
     invert: bool = False
-    layer: str = ""
-    kernel: str = ""
-    hand: str = ""
-    stage: str = ""
-    opened: tuple[str, ...] = ()
-    channel: int | None = None
+    layer: str = param("", str)
+    kernel: str = param("", str)
+    hand: str = param("", str)
+    stage: str = param("", str)
+    opened: tuple[str, ...] = param((), lambda text: tuple(split(text)))
+    channel: int | None = param(None, whole(0, _MOST))
     order: str = "index"
     each: bool = False
     five: bool = False
     weights: str = "now"
     input_channel: int = 0
-    place: Mapping[str, int] = field(default_factory=dict)
+    place: tuple[int, ...] = param((), place_in((_MOST, _MOST, _MOST)))
     hand_channel: int = -1
     method: str = "saliency"
     target: int | str = "answer"
@@ -65,6 +87,19 @@ class InsideState:
 
 
 INSIDE = PageState(InsideState, key="inside")
+OF_VIEW = {
+    "network": ("stage", "opened", "place"),
+    "maps": ("layer", "channel"),
+    "kernels": ("kernel",),
+    "hand": ("hand", "place"),
+}
+"""What stands in the address for one view only."""
+
+
+def leave_other_views(view: str) -> None:
+    """Take what belongs to other views out of the address; it is remembered for when they are shown again."""
+    own = OF_VIEW.get(view, ())
+    INSIDE.leave(*({name for names in OF_VIEW.values() for name in names} - set(own)))
 
 
 def look_at(number: int) -> None:

@@ -23,7 +23,7 @@ from pages.state.session import put, value_of
 class TrainState:
     """What the page remembers. run: the one in the address. ready: whether the form was filled. preset: from which.
 
-    cached: the run that had these settings already when it was asked for last. whole_queue: whether all of it is shown.
+    browse: the field of the form whose gallery is open. cached: the run that had these settings already when it was asked for last. whole_queue: whether all of it is shown.
     name, tags, note: what was entered last for a run, by its id. fork: the same for the settings of its fork, by run and
     setting. link: the form's settings as they were last seen in the
     address or written there; problems: what of them was passed over, and understood: the address of the rest.
@@ -32,6 +32,7 @@ class TrainState:
     run: str = param("", str)
     ready: bool = False
     preset: str | None = None
+    browse: str = ""
     cached: str = ""
     whole_queue: bool = False
     link: Mapping[str, str] = field(default_factory=dict)

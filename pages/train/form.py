@@ -20,13 +20,15 @@ from pages.components.base import data_url
 from pages.markdown import plain
 from pages.state.address import find_run
 from pages.state.keys import element
-from pages.state.train import TRAIN, fill_form, form_value, form_values, form_widget, option_widget
+from pages.state.train import TRAIN, fill_form, form_value, form_values, form_widget, option_widget, set_field
+from pages.train.gallery import browse_button, gallery, network_picture, network_size, reached
 from pages.widgets.machine import device_choices
 from pages.widgets.options import initial_value, option_input
-from pages.widgets.runs import arch_title, local_title, run_title
+from pages.widgets.runs import local_title, run_title
 from pages.widgets.setting_input import setting_help, setting_input
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
     from streamlit.elements.lib.grid_container import GridContainer
 
 _FIRST = ("epochs", "batch_size", "optimizer", "lr")
@@ -34,8 +36,8 @@ _A_ROW = 3  # settings side by side
 _LEAST_PX = 135  # width below which a setting's words would be cut
 _OFFERED = 100  # newest runs to start from
 _THUMBNAIL_STYLE = """<style>
-.cl-thumbnails { display: flex; gap: 3px; height: 32px; align-items: center; font-size: .8rem; opacity: .9; overflow: hidden; }
-.cl-thumbnails img { flex: 0 1 32px; min-width: 0; height: 100%; object-fit: contain; image-rendering: pixelated; border-radius: 3px; }
+.cl-thumbnails { display: flex; flex-wrap: wrap; gap: 2px; height: 42px; width: 112px; align-content: center; font-size: .8rem; line-height: 1.2; overflow: hidden; }
+.cl-thumbnails img.whole { height: 42px; } .cl-thumbnails img:not(.whole) { width: 20px; height: 20px; object-fit: contain; image-rendering: pixelated; border-radius: 3px; }
 </style>"""
 _SECTIONS = (
     ("Data", ":material/database:", "data", ("dataset",)),
@@ -64,6 +66,7 @@ def train_form(present: Iterable[str]) -> tuple[RunConfig | None, ConfigError | 
         for name in _FIRST:
             with grid.cell():
                 setting(FIELDS[name], error)
+    gallery(present, take=_take_card)
     for title, icon, group, shown_above in _SECTIONS:
         _section(title, icon, group, shown_above, config or RunConfig(), error)
     return read_form()
@@ -148,26 +151,23 @@ def _dataset(present: frozenset[str]) -> None:
         **form_widget("dataset"),
     )
     chosen_spec = get_dataset_spec(str(form_value("dataset")))
-    st.html(_thumbnails(chosen_spec.id))
-    st.caption(plain(f"{chosen_spec.description}{_reached(dataset=chosen_spec.id)}"))
+    with _beside("dataset"):
+        st.html(_thumbnails(chosen_spec.id))
+        browse_button("dataset")
+    st.caption(plain(f"{chosen_spec.description} {reached(dataset=chosen_spec.id)}"))
+
+
+def _beside(field: str) -> "DeltaGenerator":
+    """Return the place of a list or a picture, and of what leads to all pictures."""
+    return st.container(horizontal=True, vertical_alignment="bottom", gap="small", key=element("choose", field))
 
 
 def _thumbnails(dataset: str) -> str:
-    """Return a data set's first test image of each class, side by side; one height, also where they are not on this machine."""
+    """Return a data set's first test image of each class, two rows of five; one height, also where they are not on this machine."""
     samples = run_samples(dataset)
     pictures = [] if samples is None else samples.pictures
     shown = "".join(f'<img alt="" src="{data_url(png)}">' for png in pictures)
-    return f'{_THUMBNAIL_STYLE}<div class="cl-thumbnails">{shown or "Shown once it is downloaded."}</div>'
-
-
-def _reached(*, dataset: str, arch: str = "") -> str:
-    """Say the best test accuracy that a run of this lab has on a data set, "" where there is none."""
-    where = f"dataset:{dataset}" + (f" arch:{arch}" if arch else "")
-    best = get_lab().store.runs.list(where=where, order="-test", limit=1)
-    if not best or best[0].headline.test_accuracy is None:
-        return ""
-    accuracy = format_percent(best[0].headline.test_accuracy)
-    return f" Best here: {accuracy}." if arch else f" Best here: {accuracy}, by {arch_title(best[0].config.arch)}."
+    return f'{_THUMBNAIL_STYLE}<div class="cl-thumbnails">{shown or "Pictures once it is downloaded"}</div>'
 
 
 def _network() -> None:
@@ -179,9 +179,20 @@ def _network() -> None:
         **form_widget("arch"),
     )
     arch = get_architecture(str(form_value("arch")))
-    reached = _reached(dataset=str(form_value("dataset")), arch=arch.id)
+    with _beside("arch"):
+        st.html(_outline(arch.id))
+        browse_button("arch")
     from_report = f" Report {arch.report}." if arch.report else ""
-    st.caption(plain(f"{arch.description}{from_report}{reached}"))
+    best = reached(dataset=str(form_value("dataset")), arch=arch.id)
+    size = network_size(arch.id)
+    st.caption(plain(f"{arch.description} {size and size + '.'}{from_report} {best}"))
+
+
+def _outline(arch: str) -> str:
+    """Return a network's picture, as high as a data set's pictures."""
+    picture = network_picture(arch)
+    shown = f'<img class="whole" alt="" src="{picture}">' if picture else ""
+    return f'{_THUMBNAIL_STYLE}<div class="cl-thumbnails">{shown}</div>'
 
 
 def _options(error: ConfigError | None) -> None:
@@ -209,14 +220,16 @@ def _say_fork() -> None:
 
 def _preset_picker() -> None:
     labels = {preset.id: _preset_label(preset) for preset in list_presets()}
-    st.selectbox(
-        "Start from an experiment",
-        list(labels),
-        index=None,
-        format_func=labels.__getitem__,
-        placeholder="Your own settings, or choose one of the reports' experiments",
-        **TRAIN.widget("preset", then=_take_preset),
-    )
+    with _beside("preset"):
+        st.selectbox(
+            "Start from an experiment",
+            list(labels),
+            index=None,
+            format_func=labels.__getitem__,
+            placeholder="Your own settings, or choose one of the reports' experiments",
+            **TRAIN.widget("preset", then=_take_preset),
+        )
+        browse_button("preset")
     chosen = TRAIN.read().preset
     if chosen is not None:
         _tell_preset(get_preset(chosen))
@@ -224,6 +237,15 @@ def _preset_picker() -> None:
 
 def _preset_label(preset: Preset) -> str:
     return preset.title if preset.report == "lab" else f"Report {preset.report} · {preset.title}"
+
+
+def _take_card(field: str, chosen: str) -> None:
+    """Take what was chosen in the gallery."""
+    if field == "preset":
+        TRAIN.change(preset=chosen)
+        _take_preset()
+    else:
+        set_field(field, chosen)
 
 
 def _take_preset() -> None:

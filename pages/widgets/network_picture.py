@@ -45,11 +45,13 @@ def show_network(
     truth: int | None = None,
     chosen: tuple[str, int] | None = None,
     marks: Sequence[Mark] = (),
+    units: bool = False,
 ) -> None:
     """Show stages from left to right, with their maps where there are values, else as slabs.
 
     name: of the network; for another one the picture begins at its left again. label: what a screen reader calls it.
     truth: index of the image's class, if known. chosen: a stage's id and the channel that is marked.
+    units: whether single outputs of linear layers can be picked too.
     """
     network(
         key,
@@ -58,6 +60,7 @@ def show_network(
             "name": name,
             "label": label,
             "slabs": values is None,
+            "units": units,
             "stages": [_stage(each, values.stages[each.box.id] if values else None) for each in stages],
             "palettes": _PALETTES if values else {},
             "answer": _answer(values.logits, classes, truth) if values else None,
@@ -122,6 +125,7 @@ def _answer(logits: np.ndarray, classes: Sequence[str], truth: int | None) -> Ma
         "classes": [classes[k] for k in rows],
         "shares": [float(shares[k]) for k in rows],
         "texts": [format_percent(float(shares[k]), digits=1) for k in rows],
+        "rows": rows,
         "best": rows.index(best),
         "truth": rows.index(truth) if truth in rows else None,
     }

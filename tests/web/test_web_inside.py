@@ -217,7 +217,7 @@ def test_the_whole_network_is_drawn_from_the_image_to_the_answer(here: None, run
 def test_a_map_of_the_whole_network_opens_down_to_one_value(here: None, run: RunRecord) -> None:
     app = open_page(run=run.id, epoch="2")
     conv = component(app, "stages")["stages"][3]
-    set_state(app, INSIDE, stage=conv["id"], place={"filter": 4, "row": 2, "column": 7})
+    set_state(app, INSIDE, stage=conv["id"], place=(4, 2, 7))
     app.run()
     assert not app.exception
     assert "**conv2, channel 4 of 16**" in texts(app)
@@ -235,13 +235,99 @@ def test_a_map_of_the_whole_network_opens_down_to_one_value(here: None, run: Run
     assert float(pair["texts"][2][7]) == pytest.approx(after, abs=5e-4)
 
 
-@pytest.mark.parametrize("stage", [0, 1, 2, 4, 5])
+@pytest.mark.parametrize("stage", [0, 1, 2, 4, 5, 6, 7])
 def test_every_stage_can_be_chosen(here: None, run: RunRecord, stage: int) -> None:
     app = open_page(run=run.id, epoch="2")
-    set_state(app, INSIDE, stage=component(app, "stages")["stages"][stage]["id"], place={"filter": 0})
+    set_state(app, INSIDE, stage=component(app, "stages")["stages"][stage]["id"], place=(0,))
     app.run()
     assert not app.exception
     assert not app.error
+
+
+def test_an_answer_opens_down_to_the_terms_it_is_the_sum_of(here: None, lab: Lab, run: RunRecord) -> None:
+    app = open_page(run=run.id, epoch="2")
+    shown = component(app, "stages")
+    fc1, answer = shown["stages"][5], shown["stages"][7]
+    for stage, unit, head in ((fc1, 17, "**fc1, unit 17 of 120**"), (answer, 7, "**fc3, the class 7**")):
+        set_state(app, INSIDE, stage=stage["id"], place=(unit,))
+        app.run()
+        assert not app.exception
+        assert head in texts(app)
+        assert (app.query_params["stage"], app.query_params["place"]) == (stage["id"], str(unit))
+        told = next(m.value for m in app.markdown if "The network computed" in m.value)
+        summed, computed = (float(told.split(words)[1].split("**")[0]) for words in ("= **", "computed **"))
+        assert computed == pytest.approx(summed, abs=2e-4)
+    loaded = lab.weights.load(run.id, epoch=2)
+    pixels = lab.datasets.load("digits").test_images[0]
+    x = torch.from_numpy((pixels[None, None].astype(np.float32) / 255 - loaded.mean) / loaded.std)
+    assert computed == pytest.approx(float(loaded.network(x).detach()[0, 7]), abs=2e-4)
+    units = tiles(app, "Outputs of fc3")
+    assert [unit["one"] for unit in units] == list("0123456789")
+
+
+def test_the_terms_of_a_layer_after_maps_lie_where_its_inputs_do(here: None, run: RunRecord) -> None:
+    app = open_page(run=run.id, view="hand", hand="classifier.fc1", place="3", epoch="2")
+    assert not app.error
+    maps = tiles(app, "Terms of the sum")
+    told = next(m.value for m in app.markdown if "Sum of the 400 products" in m.value)
+    assert len(maps) == 16
+    total = float(told.split("products **")[1].split("**")[0])
+    assert sum(float(each["two"]) for each in maps) == pytest.approx(total, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("view", "chosen", "words"),
+    [
+        ("network", {"stage": "features_conv2", "place": "4.2.7"}, "**conv2, channel 4 of 16**"),
+        ("maps", {"layer": "features.conv2", "channel": "5"}, "**Channel 5**"),
+        ("kernels", {"kernel": "features.conv2"}, "16 filters of 5×5, 6 input channels each"),
+        ("hand", {"hand": "features.conv2", "place": "3.1.2"}, "150.0"),
+    ],
+)
+def test_the_chosen_layer_and_map_live_in_the_address(
+    here: None, run: RunRecord, view: str, chosen: dict[str, str], words: str
+) -> None:
+    app = open_page(run=run.id, view=view, epoch="2", **chosen)
+    assert not app.error, [error.value for error in app.error]
+    assert {name: app.query_params[name] for name in chosen} == chosen
+    if view == "hand":
+        assert component(app, "windows")["place"] == [1, 2]
+    else:
+        assert words in texts(app)
+    other = "why"
+    app.segmented_control(key="inside.view").set_value(other).run()
+    assert not set(chosen) & set(app.query_params), "another view's choice is no part of this picture"
+    app.segmented_control(key="inside.view").set_value(view).run()
+    assert {name: app.query_params[name] for name in chosen} == chosen, "it is remembered"
+
+
+@pytest.mark.parametrize(
+    ("view", "name", "wrong", "rule"),
+    [
+        ("network", "stage", "conv9", "one of input_1, features_conv1"),
+        ("maps", "layer", "features.conv9", "did you mean 'features.conv"),
+        ("maps", "channel", "99", "a whole number from 0 to 5"),
+        ("hand", "place", "0.99.0", "a map from 0 to 5, or a map, a row up to 27 and a column up to 27"),
+    ],
+)
+def test_a_layer_or_map_that_is_not_there_is_named(
+    here: None, run: RunRecord, view: str, name: str, wrong: str, rule: str
+) -> None:
+    app = open_page(run=run.id, view=view, epoch="2", **{name: wrong})
+    (error,) = [each.value.replace("\\", "") for each in app.error]
+    assert f"The address has {name}='{wrong}'" in error
+    assert rule in error
+
+
+def test_a_layer_of_another_network_gives_way_to_its_first(here: None, lab: Lab, run: RunRecord) -> None:
+    other = train(lab, CONFIG.replace(arch="lenet-bn", seed=6, epochs=1))
+    app = open_page(run=other.id, view="maps", layer="features.bn2", channel="14")
+    assert "**Channel 14**" in texts(app)
+    app.selectbox(key="inside.run").set_value(run.id).run()
+    assert not app.exception
+    assert not app.error, [error.value for error in app.error]
+    assert app.selectbox(key="inside.layer").value == "features.relu1"
+    assert not {"layer", "channel"} & set(app.query_params)
 
 
 def test_kernels_have_not_moved_before_training_and_have_after(here: None, run: RunRecord) -> None:
@@ -253,10 +339,10 @@ def test_kernels_have_not_moved_before_training_and_have_after(here: None, run: 
 def test_nonsense_in_the_address_opens_the_page_and_says_what_it_passed_over(here: None, run: RunRecord) -> None:
     for number in ("99", "-4", "²"):
         image = "-4" if number == "99" else number
-        app = open_page(run=run.id, view="answer", epoch=number, image=image, layer="conv1")
+        app = open_page(run=run.id, view="answer", epoch=number, image=image, layr="conv1")
         said = [error.value.replace("\\", "") for error in app.error]
         assert said == [
-            "The address asks for 'layer', which this page does not know.",
+            "The address asks for 'layr', which this page does not know. Did you mean 'layer'?",
             f"The address has epoch={number!r}, but it must be a saved epoch of this run, one from 0 to 2.",
             "The address has view='answer', but it must be one of network, maps, kernels, hand, why, answers, map: did you mean 'answers'?",
             f"The address has image={image!r}, but it must be a whole number from 0 to 358.",

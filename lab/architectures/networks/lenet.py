@@ -9,6 +9,7 @@ NETWORKS = (
     Architecture(
         id="lenet5",
         title="LeNet-5",
+        family="LeNet",
         description="The classic: two convolutions, three linear layers, images resized to 32×32.",
         source=_LECUN,
         report="C, E",
@@ -20,6 +21,7 @@ NETWORKS = (
     Architecture(
         id="lenet-bn",
         title="LeNet-5 with batch norm",
+        family="LeNet",
         description="LeNet-5 padded instead of resized, with batch norm and dropout.",
         source=_LECUN,
         report="D",

@@ -7,6 +7,7 @@ NETWORKS = (
     Architecture(
         id="resnet-small",
         title="Small residual network",
+        family="ResNet",
         description="Two convolutions, each followed by a residual block.",
         source="Report E",
         report="E",
@@ -17,6 +18,7 @@ NETWORKS = (
     Architecture(
         id="resnet18-tv",
         title="ResNet-18 (torchvision)",
+        family="ResNet",
         description="torchvision's ResNet-18 with a one-channel stem, at the data's size.",
         source="He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, 2015; torchvision",
         report="E",
@@ -26,6 +28,7 @@ NETWORKS = (
     Architecture(
         id="resnet18",
         title="ResNet-18",
+        family="ResNet",
         description="Residual stages of 64, 128, 256 and 512 channels, two blocks each.",
         source="He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, 2015",
         report="D",

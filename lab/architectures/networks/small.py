@@ -7,6 +7,7 @@ NETWORKS = (
     Architecture(
         id="basic-cnn",
         title="Basic CNN",
+        family="Small CNN",
         description="Two unpadded 5×5 convolutions and two linear layers: 21,840 parameters.",
         source="The MNIST example of PyTorch before 2019",
         report="C, E",
@@ -17,6 +18,7 @@ NETWORKS = (
     Architecture(
         id="pytorch-example",
         title="PyTorch's MNIST example",
+        family="Small CNN",
         description="Two 3×3 convolutions, one pooling, a hidden layer of 128.",
         source="github.com/pytorch/examples, mnist/main.py, 2019",
         builder="lab.architectures.small:pytorch_example",
@@ -26,6 +28,7 @@ NETWORKS = (
     Architecture(
         id="conv2-fc2",
         title="Two convolutions, two linear layers",
+        family="Small CNN",
         description="First try of report A: pool after the second convolution.",
         source="Report A",
         report="A",
@@ -36,6 +39,7 @@ NETWORKS = (
     Architecture(
         id="conv2-bn",
         title="Two convolutions with batch norm",
+        family="Small CNN",
         description="Notebook of report A: 5×5, then 3×3 with stride 3.",
         source="Report A",
         report="A",
@@ -46,6 +50,7 @@ NETWORKS = (
     Architecture(
         id="conv3-bn",
         title="Three convolutions with batch norm",
+        family="Small CNN",
         description="Final network of report A.",
         source="Report A",
         report="A",
@@ -56,6 +61,7 @@ NETWORKS = (
     Architecture(
         id="wide-cnn",
         title="Wide CNN",
+        family="Small CNN",
         description="Report B's own: up to 512 channels and a linear layer of 25 million weights.",
         source='Report B ("myCNN")',
         report="B",

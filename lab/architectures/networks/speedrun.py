@@ -7,6 +7,7 @@ NETWORKS = (
     Architecture(
         id="speedrun-cnn",
         title="Speedrun CNN",
+        family="Small CNN",
         description="Made to reach 99 % in seconds: whitened frozen first layer on a 24×24 crop.",
         source="After Jordan: 94% on CIFAR-10 in 3.29 Seconds on a Single GPU, 2024 (the whitening first layer)",
         builder="lab.architectures.speedrun:speedrun_cnn",

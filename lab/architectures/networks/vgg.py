@@ -7,6 +7,7 @@ NETWORKS = (
     Architecture(
         id="vgg-small",
         title="Small VGG (Vgg_2)",
+        family="VGG",
         description="Four 3×3 convolutions with batch norm, three linear layers.",
         source='Report E ("Vgg_2")',
         report="E",
@@ -17,6 +18,7 @@ NETWORKS = (
     Architecture(
         id="vgg16-64",
         title="VGG-16 (torchvision, 64 pixels)",
+        family="VGG",
         description="torchvision's VGG-16 on images resized to 64×64.",
         source="Simonyan, Zisserman: Very Deep Convolutional Networks, 2014; torchvision",
         report="E",
@@ -28,6 +30,7 @@ NETWORKS = (
     Architecture(
         id="vgg11",
         title="VGG-11",
+        family="VGG",
         description="Eight 3×3 convolutions in five blocks, two linear layers of 4,096.",
         source="Simonyan, Zisserman: Very Deep Convolutional Networks, 2014",
         report="D",
@@ -39,6 +42,7 @@ NETWORKS = (
     Architecture(
         id="vgg19",
         title="VGG-19",
+        family="VGG",
         description="Sixteen 3×3 convolutions in five blocks, two linear layers of 4,096.",
         source="Simonyan, Zisserman: Very Deep Convolutional Networks, 2014",
         report="D",

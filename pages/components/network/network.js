@@ -4,12 +4,12 @@
 
 import { mount } from "../shared/mount.js";
 import { around, band, gridSize, isMaps, layout, ranks, sideRule, slabSize } from "./layout.js";
-import { bytes, coloured, extremes, neighbour, numberOf } from "./paint.js";
+import { bytes, coloured, extremes, gridIndex, neighbour, numberOf, strongest } from "./paint.js";
 
 const SIDES = { largest: 92, smallest: 28 }; // px of a map
 const SLAB = { largest: 130, smallest: 22, thickest: 64 }; // px
 const HEIGHT = 400; // px of a stage at most, where nothing branches
-const ANSWER = { w: 134, row: 22 };
+const ANSWER = { w: 134, row: 22, button: 28 };
 const REST_MS = 180; // on a map before it is shown large
 const GAP = 36; // px between stages
 const [LEAST_GROWTH, GROWTH] = [0.62, 1.35]; // to fit into the page, and to fill it
@@ -114,7 +114,7 @@ class NetworkPicture {
     return (growth) => {
       const smallest = SIDES.smallest * Math.max(0.86, Math.min(growth, 1.2));
       const rule = sideRule(sides, { largest: SIDES.largest * growth, smallest });
-      return (stage, lane) => (stage === last ? { w: ANSWER.w, h: answer.classes.length * ANSWER.row } : gridSize(stage, lane, rule));
+      return (stage, lane) => (stage === last ? { w: ANSWER.w, h: answer.classes.length * (this.picksValues(last) ? ANSWER.button : ANSWER.row) } : gridSize(stage, lane, rule));
     };
   }
 
@@ -169,9 +169,14 @@ class NetworkPicture {
     part.append(head, drawn, facts);
     this.parts.set(stage.id, { part, drawn, place, stage });
     if (this.data.slabs) drawn.append(this.slabButton(stage));
-    else if (this.data.answer && stage === this.data.stages[this.data.stages.length - 1]) this.answerRows(drawn);
+    else if (this.data.answer && stage === this.data.stages[this.data.stages.length - 1]) this.answerRows(drawn, stage);
     else this.grid(drawn, stage, place);
     return part;
+  }
+
+  // Whether single values of a stage can be picked: they are weighted sums.
+  picksValues(stage) {
+    return this.data.units && stage.family === "linear";
   }
 
   slabButton(stage) {
@@ -188,6 +193,15 @@ class NetworkPicture {
     [canvas.width, canvas.height] = [Math.round(w * scale), Math.round(h * scale)];
     canvas.style.cssText = `width:${w}px;height:${h}px`;
     drawn.append(canvas);
+    if (!isMaps(stage) && this.picksValues(stage)) {
+      const button = made("button", "map units");
+      button.type = "button";
+      button.tabIndex = 0;
+      button.dataset.at = `${stage.id} 0`;
+      button.setAttribute("aria-label", `Values of ${stage.title}: choose one`);
+      drawn.append(button);
+      return;
+    }
     if (!isMaps(stage)) {
       drawn.setAttribute("role", "img");
       drawn.setAttribute("aria-label", `Values of ${stage.title}`);
@@ -205,10 +219,16 @@ class NetworkPicture {
     }
   }
 
-  answerRows(drawn) {
+  answerRows(drawn, stage) {
     drawn.classList.add("answer");
-    for (const _ of this.data.answer.classes) {
-      const row = made("div", "row");
+    const picked = this.picksValues(stage);
+    for (const index of this.data.answer.classes.keys()) {
+      const row = made(picked ? "button" : "div", "row");
+      if (picked) {
+        row.type = "button";
+        row.dataset.at = `${stage.id} ${index}`;
+        row.tabIndex = index ? -1 : 0;
+      }
       row.append(made("b", ""), made("i", ""), made("span", "num"));
       drawn.append(row);
     }
@@ -221,7 +241,7 @@ class NetworkPicture {
       const stage = data.stages.find((each) => each.id === id);
       this.parts.get(id).stage = stage;
       part.classList.toggle("chosen", data.chosen?.stage === id);
-      if (drawn.classList.contains("answer")) this.paintAnswer(drawn);
+      if (drawn.classList.contains("answer")) this.paintAnswer(drawn, id);
       else if (!data.slabs) this.paintMaps(drawn, place, stage);
     }
   }
@@ -248,11 +268,12 @@ class NetworkPicture {
     }
     const { chosen } = this.data;
     drawn.querySelectorAll(".map").forEach((button, index) =>
-      button.setAttribute("aria-pressed", String(chosen?.stage === stage.id && chosen.channel === stage.channels[index])));
+      button.setAttribute("aria-pressed", String(chosen?.stage === stage.id && (button.matches(".units") || chosen.channel === stage.channels[index]))));
   }
 
-  paintAnswer(drawn) {
-    const { classes, shares, texts, best, truth } = this.data.answer;
+  paintAnswer(drawn, id) {
+    const { classes, shares, texts, best, truth, rows } = this.data.answer;
+    const { chosen } = this.data;
     drawn.style.setProperty("--name", `${Math.min(4.6, 0.5 * Math.max(...classes.map((name) => name.length)) + 1.1)}rem`);
     drawn.setAttribute("role", "group");
     drawn.setAttribute("aria-label", "Probabilities of the classes");
@@ -261,6 +282,7 @@ class NetworkPicture {
       name.textContent = classes[index] + (index === truth ? " ✓" : "");
       bar.style.setProperty("--share", `${100 * shares[index]}%`);
       share.textContent = texts[index];
+      if (row.matches("button")) row.setAttribute("aria-pressed", String(chosen?.stage === id && chosen.channel === rows[index]));
       row.classList.toggle("best", index === best);
       row.classList.toggle("wrong", index === best && truth != null && truth !== best);
     });
@@ -276,8 +298,18 @@ class NetworkPicture {
     else {
       const [id, index] = placeOf(target);
       const stage = this.data.stages.find((each) => each.id === id);
-      this.report("pick", [id, stage.channels[index] ?? 0]);
+      const row = target.matches(".row") ? this.data.answer.rows[index] : null;
+      const at = target.matches(".units") ? this.valueAt(event, target, stage) : index;
+      this.report("pick", [id, row ?? stage.channels[at] ?? 0]);
     }
+  }
+
+  // Which value of a vector is under the mouse; with the keyboard the strongest one.
+  valueAt(event, target, stage) {
+    if (!event.detail) return strongest(stage.steps, stage.low, stage.high);
+    const { columns, step } = this.parts.get(stage.id).place;
+    const box = target.getBoundingClientRect();
+    return gridIndex(event.clientX - box.left, event.clientY - box.top, { columns, step, count: stage.shown });
   }
 
   walk(event) {
@@ -285,14 +317,17 @@ class NetworkPicture {
     event.preventDefault();
     const [id, index] = placeOf(event.target);
     const { place, stage } = this.parts.get(id);
-    const to = neighbour(event.key, index, { columns: place.columns, count: stage.shown });
+    const shape = event.target.matches(".units") ? { columns: 1, count: 1 }
+      : event.target.matches(".row") ? { columns: 1, count: this.data.answer.rows.length }
+      : { columns: place.columns, count: stage.shown };
+    const to = neighbour(event.key, index, shape);
     if (to.stage) this.beyond(event.target, to.stage);
     else this.focus(this.root.querySelector(`[data-at="${CSS.escape(`${id} ${to.index}`)}"]`));
   }
 
   // Go on to the stage beside this one.
   beyond(from, direction) {
-    const stops = [...this.scroll.querySelectorAll('.map[tabindex="0"]')];
+    const stops = [...this.scroll.querySelectorAll('.map[tabindex="0"], .row[tabindex="0"]')];
     const own = stops.findIndex((stop) => placeOf(stop)[0] === placeOf(from)[0]);
     this.focus(stops[own + direction]);
   }
@@ -300,7 +335,7 @@ class NetworkPicture {
   focus(button) {
     if (!button) return;
     const [id] = placeOf(button);
-    for (const other of this.parts.get(id).drawn.querySelectorAll(".map")) other.tabIndex = other === button ? 0 : -1;
+    for (const other of this.parts.get(id).drawn.querySelectorAll(".map, .row")) other.tabIndex = other === button ? 0 : -1;
     button.focus();
   }
 
@@ -308,14 +343,14 @@ class NetworkPicture {
   rest(event) {
     clearTimeout(this.resting);
     this.preview.hidden = true;
-    const target = event?.pointerType === "mouse" ? event.target.closest?.(".map:not(.whole)") : null;
+    const target = event?.pointerType === "mouse" ? event.target.closest?.(".map:not(.whole, .units)") : null;
     if (target !== this.seen) this.seen = null;
     if (target && !this.seen) this.resting = setTimeout(() => this.enlarge(target), REST_MS);
   }
 
   // Show the map under the mouse, or the one the keys are at, large.
   enlarge(target) {
-    if (!target.matches(".map:not(.whole)") || !target.isConnected) return;
+    if (!target.matches(".map:not(.whole, .units)") || !target.isConnected) return;
     this.preview.hidden = false;
     const [id, index] = placeOf(target);
     const { stage } = this.parts.get(id);

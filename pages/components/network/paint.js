@@ -47,3 +47,21 @@ export function neighbour(key, index, { columns, count }) {
   const next = index + (key === "ArrowUp" ? -columns : columns);
   return { index: next >= 0 && next < count ? next : index };
 }
+
+/**
+ * Index of the cell of a grid at a point, in px from its corner; beside it the nearest one.
+ * @param {number} x @param {number} y @param {{ columns: number, step: number, count: number }} grid
+ */
+export function gridIndex(x, y, { columns, step, count }) {
+  const column = Math.min(columns - 1, Math.max(0, Math.floor(x / step)));
+  return Math.min(count - 1, Math.max(0, Math.floor(y / step)) * columns + column);
+}
+
+/** Index of the value whose number is farthest from zero. @param {Uint8Array} steps @param {number} low @param {number} high */
+export function strongest(steps, low, high) {
+  let found = 0;
+  for (let i = 1; i < steps.length; i++) {
+    if (Math.abs(numberOf(steps[i], low, high)) > Math.abs(numberOf(steps[found], low, high))) found = i;
+  }
+  return found;
+}

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { bytes, coloured, extremes, neighbour, numberOf } from "./paint.js";
+import { bytes, coloured, extremes, gridIndex, neighbour, numberOf, strongest } from "./paint.js";
 
 test("base64 is bytes, of any value", () => {
   assert.deepEqual([...bytes("AAH/gA==")], [0, 1, 255, 128]);
@@ -34,4 +34,18 @@ test("arrows walk through a grid of five in two columns and leave it at its side
   assert.deepEqual(neighbour("ArrowDown", 2, grid), { index: 4 });
   assert.deepEqual(neighbour("ArrowDown", 3, grid), { index: 3 });
   assert.deepEqual(neighbour("ArrowUp", 0, grid), { index: 0 });
+});
+
+test("a point of a grid is the cell under it, and beside the grid the nearest", () => {
+  const grid = { columns: 2, step: 8, count: 5 };
+  assert.equal(gridIndex(9, 3, grid), 1);
+  assert.equal(gridIndex(1, 17, grid), 4);
+  assert.equal(gridIndex(12, 17, grid), 4, "the last row has one cell");
+  assert.equal(gridIndex(-3, -3, grid), 0);
+  assert.equal(gridIndex(40, 90, grid), 4);
+});
+
+test("the strongest value is the farthest from zero, also below it", () => {
+  assert.equal(strongest(new Uint8Array([128, 0, 200]), -1, 1), 1);
+  assert.equal(strongest(new Uint8Array([10, 0, 200]), 0, 5), 2);
 });

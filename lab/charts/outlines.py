@@ -1,0 +1,82 @@
+"""A network as a small picture: its layers as slabs from left to right, as large as their maps, as thick as they have channels."""
+
+from typing import NamedTuple
+
+from lab.architectures.outline import Outline, OutlineStage
+
+WIDTH, HEIGHT = 150, 50  # pixels
+_TALLEST, _LOWEST = 30.0, 7.0  # pixels of a slab's front
+_THICKEST, _THINNEST = 11.0, 2.5
+_DEPTH = 0.42  # of a slab's height, towards the upper right
+_GAP = (1.5, 9.0)  # pixels between slabs
+_COLOURS = {  # front; as the whole network on Inside
+    "input": "#8a94a3",
+    "convolution": "#3b8fd4",
+    "block": "#3b8fd4",
+    "linear": "#1f9e77",
+    "pooling": "#d98a1f",
+    "join": "#b56a97",
+    "other": "#8a94a3",
+}
+
+
+class Slab(NamedTuple):
+    """One slab in pixels: left upper corner of its front, the front's width and height, and its depth."""
+
+    family: str
+    x: float
+    y: float
+    w: float
+    h: float
+    deep: float
+
+
+def outline_slabs(outline: Outline) -> tuple[Slab, ...]:
+    """Return the slabs, inside WIDTH × HEIGHT, in the order they are drawn."""
+    sizes = [_size(stage, outline) for stage in outline.stages]
+    deepest = max(deep for *_, deep in sizes)
+    spare = WIDTH - deepest - sum(thick for thick, *_ in sizes)
+    gap = min(_GAP[1], max(_GAP[0], spare / max(1, len(sizes) - 1)))
+    whole = sum(thick for thick, *_ in sizes) + gap * (len(sizes) - 1) + deepest
+    narrow = min(1.0, WIDTH / whole)
+    x = (WIDTH - whole * narrow) / 2
+    slabs = []
+    for stage, (thick, tall, deep) in zip(outline.stages, sizes, strict=True):
+        slabs.append(Slab(stage.family, x, (HEIGHT - tall + deep) / 2, thick * narrow, tall, deep))
+        x += (thick + gap) * narrow
+    return tuple(slabs)
+
+
+def _size(stage: OutlineStage, outline: Outline) -> tuple[float, float, float]:
+    """Return thickness, height and depth of a stage; roots, so that 512 channels and one can both be seen."""
+    like = [each for each in outline.stages if (each.side > 1) == (stage.side > 1)]
+    most = max(each.channels for each in like)
+    share = (stage.channels / most) ** 0.5
+    if stage.side == 1:
+        return 4.0, _LOWEST + (_TALLEST - _LOWEST) * share, 3.0
+    tall = _LOWEST + (_TALLEST - _LOWEST) * (stage.side / max(each.side for each in like)) ** 0.5
+    return _THINNEST + (_THICKEST - _THINNEST) * share, tall, _DEPTH * tall
+
+
+def outline_svg(outline: Outline) -> str:
+    """Return the picture as an SVG document, in colours that can be seen on both themes."""
+    shapes = "".join(_slab(slab) for slab in outline_slabs(outline))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}">'
+        f'<g stroke="#fff" stroke-opacity="0.55" stroke-width="0.6" stroke-linejoin="round">{shapes}</g></svg>'
+    )
+
+
+def _slab(slab: Slab) -> str:
+    colour = _COLOURS.get(slab.family, _COLOURS["other"])
+    left, top, right, bottom = slab.x, slab.y, slab.x + slab.w, slab.y + slab.h
+    over, up = slab.deep * 0.6, slab.deep * 0.6
+    front = [(left, top), (right, top), (right, bottom), (left, bottom)]
+    lid = [(left, top), (left + over, top - up), (right + over, top - up), (right, top)]
+    face = [(right, top), (right + over, top - up), (right + over, bottom - up), (right, bottom)]
+    return _polygon(lid, colour, 0.6) + _polygon(face, colour, 0.8) + _polygon(front, colour, 1.0)
+
+
+def _polygon(points: list[tuple[float, float]], colour: str, opacity: float) -> str:
+    corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return f'<polygon points="{corners}" fill="{colour}" fill-opacity="{opacity}"/>'

@@ -1,0 +1,84 @@
+"""One output of a linear layer, taken apart into its terms: every input times its weight, and the bias.
+
+The largest terms are what is drawn; where the inputs were maps before they were flattened, all terms can be laid out as
+maps again.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import nn
+
+from lab.errors import InputError, near_miss
+from lab.inspection.graph import GraphNode
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearWeights:
+    """One linear layer's weights: float32 (outputs, inputs) and biases (outputs,)."""
+
+    layer: str
+    weight: np.ndarray
+    bias: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WeightedSum:
+    """One output: inputs, weights and products float64 (N,); value = total + bias."""
+
+    inputs: np.ndarray
+    weights: np.ndarray
+    products: np.ndarray
+    total: float
+    bias: float
+
+    @property
+    def value(self) -> float:
+        """What the layer writes at this place."""
+        return self.total + self.bias
+
+    def largest(self, count: int) -> np.ndarray:
+        """Return the indices of the terms of largest magnitude, largest first, at most `count`; equal ones in order."""
+        magnitude = np.nan_to_num(np.abs(self.products))
+        return np.argsort(-magnitude, kind="stable")[:count]
+
+
+def read_linear(network: nn.Module, *, layer: str) -> LinearWeights:
+    """Return a copy of one linear layer's weights; another layer raises `InputError`."""
+    names = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    if layer not in names:
+        raise InputError(f"{layer!r} is no linear layer of this network. {near_miss(layer, names)}")
+    module = network.get_submodule(layer)
+    assert isinstance(module, nn.Linear)
+    weight = module.weight.detach().float().cpu().numpy().copy()
+    bias = np.zeros(len(weight), np.float32) if module.bias is None else module.bias.detach().float().cpu().numpy()
+    return LinearWeights(layer, weight, bias.copy())
+
+
+def take_sum(inputs: np.ndarray, linear: LinearWeights, *, unit: int) -> WeightedSum:
+    """Take one output apart. inputs: what the layer is given for one image, (N,). Raises `InputError`."""
+    if not 0 <= unit < len(linear.weight):
+        raise InputError(f"The output is {unit}, but it must be 0 to {len(linear.weight) - 1}.")
+    given = inputs.reshape(-1).astype(np.float64)
+    weights = linear.weight[unit].astype(np.float64)
+    if given.shape != weights.shape:
+        raise InputError(f"{linear.layer} takes {len(weights)} values, but it was given {len(given)}.")
+    products = given * weights
+    return WeightedSum(given, weights, products, float(products.sum()), float(linear.bias[unit]))
+
+
+def shape_before(nodes: Sequence[GraphNode], node: GraphNode) -> tuple[int, ...]:
+    """Return the shape, (C, H, W) or (N,), of what a layer is given before it was flattened.
+
+    Layers between that only pass values on are looked through.
+    """
+    by_id = {each.id: each for each in nodes}
+    source = by_id[node.inputs[0]]
+    while source.kind.passes_on and len(source.output_shape) == 2 and source.inputs:
+        before = by_id[source.inputs[0]]
+        if math.prod(before.output_shape[1:]) != math.prod(source.output_shape[1:]):
+            break
+        source = before
+    return source.output_shape[1:]

@@ -1,0 +1,78 @@
+// @ts-check
+// Cards to choose from: buttons with a picture, a title and facts, below the headings of their groups. Tab reaches the
+// chosen one, the arrow keys all others.
+
+import { grouped, neighbour } from "./groups.js";
+
+const ARROWS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"];
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const words = JSON.stringify(data.cards);
+  let root = parentElement.querySelector(".cards");
+  if (!root) {
+    root = document.createElement("div");
+    root.className = "cards";
+    parentElement.appendChild(root);
+  }
+  root.setAttribute("role", "group");
+  root.setAttribute("aria-label", data.name);
+  if (root.dataset.words !== words) {
+    root.dataset.words = words;
+    root.replaceChildren(...grouped(data.cards).flatMap(section));
+  }
+  const buttons = [...root.querySelectorAll("button")];
+  const at = Math.max(0, data.cards.findIndex(({ id }) => id === data.chosen));
+  buttons.forEach((button, index) => {
+    button.setAttribute("aria-pressed", String(button.dataset.id === data.chosen));
+    button.tabIndex = index === at ? 0 : -1;
+  });
+  if (root.dataset.chosen !== String(data.chosen)) {
+    root.dataset.chosen = String(data.chosen);
+    buttons[at]?.scrollIntoView({ block: "nearest" });
+  }
+  root.onclick = (event) => {
+    const card = event.target.closest("button");
+    if (card) setTriggerValue("pick", card.dataset.id);
+  };
+  root.onkeydown = (event) => {
+    const index = buttons.indexOf(event.target.closest("button"));
+    if (index < 0 || !ARROWS.includes(event.key)) return;
+    event.preventDefault();
+    const to = buttons[neighbour(event.key, index, buttons.map((button) => button.getBoundingClientRect()))];
+    for (const button of buttons) button.tabIndex = button === to ? 0 : -1;
+    to.focus();
+  };
+}
+
+function section({ group, cards }) {
+  const grid = document.createElement("div");
+  grid.className = "grid";
+  grid.append(...cards.map(card));
+  if (!group) return [grid];
+  const heading = words("div", "group", group);
+  grid.setAttribute("role", "group");
+  grid.setAttribute("aria-label", group);
+  return [heading, grid];
+}
+
+function card({ id, title, picture, one, two }) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.dataset.id = id;
+  const frame = words("span", "picture", "");
+  if (picture) {
+    const image = document.createElement("img");
+    image.src = picture;
+    image.alt = "";
+    frame.append(image);
+  }
+  button.append(frame, words("span", "title", title), " ", words("span", "facts", one), " ", words("span", "facts", two));
+  return button;
+}
+
+function words(kind, name, text) {
+  const element = document.createElement(kind);
+  element.className = name;
+  element.textContent = text;
+  return element;
+}

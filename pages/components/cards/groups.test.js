@@ -1,0 +1,22 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { grouped, neighbour } from "./groups.js";
+
+test("cards stand below their group, in the order they came", () => {
+  const cards = [{ id: "a", group: "x" }, { id: "b", group: "x" }, { id: "c", group: "y" }];
+  assert.deepEqual(grouped(cards).map(({ group, cards: own }) => [group, own.map(({ id }) => id)]), [["x", ["a", "b"]], ["y", ["c"]]]);
+  assert.deepEqual(grouped([]), []);
+});
+
+test("arrow keys lead to the card beside, above and below", () => {
+  const places = [[0, 0], [100, 0], [200, 0], [0, 80], [100, 80], [0, 200]].map(([left, top]) => ({ left, top }));
+  assert.equal(neighbour("ArrowRight", 0, places), 1);
+  assert.equal(neighbour("ArrowRight", 5, places), 5);
+  assert.equal(neighbour("ArrowLeft", 3, places), 2);
+  assert.equal(neighbour("ArrowDown", 1, places), 4);
+  assert.equal(neighbour("ArrowDown", 2, places), 4, "the nearest where there is none below");
+  assert.equal(neighbour("ArrowDown", 4, places), 5, "over the heading of the next group");
+  assert.equal(neighbour("ArrowUp", 5, places), 3);
+  assert.equal(neighbour("ArrowUp", 1, places), 1);
+});

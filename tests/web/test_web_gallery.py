@@ -1,0 +1,82 @@
+"""The galleries of the Train form: what the cards say, what is measured here, and that none is drawn before it is opened."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from streamlit.testing.v1 import AppTest
+
+from lab.architectures.registry import list_architectures
+from lab.data.registry import list_datasets
+from lab.presets import list_presets
+from pages.state.train import TRAIN
+from tests.web.addresses import go_to, set_state
+from tests.web.web_data import DIGITS_CONFIG, Bench
+
+ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
+
+
+def open_form() -> AppTest:
+    app = AppTest.from_file(str(ENTRY), default_timeout=60)
+    app.run()
+    go_to(app, "train").run()
+    assert not app.exception
+    return app
+
+
+def cards(app: AppTest) -> dict[str, Any] | None:
+    shown = [json.loads(element.proto.json) for element in app.get("bidi_component") if element.proto.json]
+    return next((data for data in shown if "cards" in data), None)
+
+
+def browse(app: AppTest, field: str) -> dict[str, dict[str, Any]]:
+    """Open one gallery and return its cards by id."""
+    app.button(key=f"browse-{field}").click().run()
+    assert not app.exception
+    found = cards(app)
+    assert found is not None
+    return {card["id"]: card for card in found["cards"]}
+
+
+def test_nothing_is_drawn_before_a_gallery_is_opened(bench: Bench) -> None:
+    assert cards(open_form()) is None
+
+
+def test_every_network_has_a_card_with_its_size_and_what_it_reached_here(bench: Bench) -> None:
+    bench.finish(bench.start(DIGITS_CONFIG))
+    found = browse(open_form(), "arch")
+    assert set(found) == {arch.id for arch in list_architectures()}
+    assert found["lenet5"]["one"] == "61,706 parameters, 5 layers"
+    assert found["lenet5"]["two"].startswith("Best here: ")
+    assert found["vgg19"]["two"] == ""
+    assert {card["group"] for card in found.values()} == {"LeNet", "Small CNN", "ResNet", "VGG", "Others"}
+    assert all(card["picture"].startswith("data:image/svg+xml;base64,") for card in found.values())
+
+
+def test_every_data_set_has_a_card_and_those_on_this_machine_their_pictures(bench: Bench) -> None:
+    found = browse(open_form(), "dataset")
+    assert set(found) == {spec.id for spec in list_datasets()}
+    assert found["digits"]["group"] == "On this machine"
+    assert found["digits"]["one"] == "1,797 images, 10 classes, 28×28"
+    assert found["digits"]["picture"].startswith("data:image/png;base64,")
+    assert (found["mnist"]["group"], found["mnist"]["picture"], found["mnist"]["two"]) == (
+        "To be downloaded",
+        "",
+        "12 MB",
+    )
+
+
+def test_every_experiment_has_a_card_with_what_its_report_saw(bench: Bench) -> None:
+    found = browse(open_form(), "preset")
+    assert set(found) == {preset.id for preset in list_presets()}
+    assert found["a-conv2-fc2"]["two"] == "report 95.10 %"
+    assert found["a-conv2-fc2"]["one"] == "Two convolutions, two linear layers, MNIST, 10 epochs"
+    assert found["d-vgg11"]["group"] == "Report D · Seven networks from LeNet to GoogLeNet"
+
+
+def test_a_gallery_that_does_not_exist_is_none(bench: Bench) -> None:
+    app = open_form()
+    set_state(app, TRAIN, browse="optimizer")
+    app.run()
+    assert not app.exception
+    assert cards(app) is None
