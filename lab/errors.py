@@ -81,7 +81,7 @@ class ReadOnlyError(StoreError):
 
 
 class TextError(StoreError):
-    """A name, note or tag cannot be kept as it is."""
+    """A name, note, tag, owner or priority cannot be stored as it is."""
 
     exit_code = 2
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from lab.errors import ConfigError, LabError, ReadOnlyError
+from lab.text import describe_character, hidden_character
 
 # A worker's environment before it starts. Waiting threads sleep instead of spinning: half the time on a busy machine, no
 # loss on a quiet one. glibc 2.35 and later asks for huge pages: networks with big feature maps are 4 to 5 % faster.
@@ -22,6 +23,8 @@ PROCESS_ENVIRONMENT = {
 }
 
 SLOTS = "LAB_SLOTS"
+OWNER = "LAB_OWNER"
+OWNER_LIMIT = 60  # characters of a name
 MOST_SLOTS = 64  # runs that one host trains at once: more processes than any machine has devices for
 CHECKOUT = Path(__file__).resolve().parent.parent
 _TRUE = {"1", "true", "yes", "on"}
@@ -37,6 +40,7 @@ class Settings:
     home: database, logs, locks. data: data sets in torchvision's layout. database: SQLAlchemy URL.
     artifacts: fsspec URL or path of saved files. device: "auto", "cpu", "cuda", "cuda:1", "mps".
     slots: how many runs this host trains at once, 0 where `LAB_SLOTS` does not say (`lab.worker.supervisor.slots`).
+    owner: who asks for runs where nothing else is said, "" for nobody in particular.
     """
 
     home: Path
@@ -46,10 +50,12 @@ class Settings:
     device: str = "auto"
     read_only: bool = False
     slots: int = 0
+    owner: str = ""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
-        """Build from `LAB_HOME`, `LAB_DATA`, `LAB_DATABASE`, `LAB_ARTIFACTS`, `LAB_DEVICE`, `LAB_READ_ONLY`, `LAB_SLOTS`.
+        """Build from `LAB_HOME`, `LAB_DATA`, `LAB_DATABASE`, `LAB_ARTIFACTS`, `LAB_DEVICE`, `LAB_READ_ONLY`, `LAB_SLOTS`
+        and `LAB_OWNER`.
 
         Raises `ConfigError`.
         """
@@ -62,6 +68,7 @@ class Settings:
             device=env.get("LAB_DEVICE") or "auto",
             read_only=_switch("LAB_READ_ONLY", env),
             slots=_slots(SLOTS, env),
+            owner=_owner(OWNER, env),
         )
 
     def environment(self) -> dict[str, str]:
@@ -74,6 +81,7 @@ class Settings:
             "LAB_DEVICE": self.device,
             "LAB_READ_ONLY": "1" if self.read_only else "",
             SLOTS: str(self.slots or ""),
+            OWNER: self.owner,
         }
 
     def make_home(self) -> Path:
@@ -121,6 +129,17 @@ def _slots(name: str, env: Mapping[str, str]) -> int:
     if text and not (text.isascii() and text.isdecimal() and len(text) < 4 and 1 <= int(text) <= MOST_SLOTS):
         raise ConfigError(f"{name} is {text[:40]!r}, but it must be a whole number from 1 to {MOST_SLOTS}.")
     return int(text or 0)
+
+
+def _owner(name: str, env: Mapping[str, str]) -> str:
+    """Return the name of an owner, as the run store takes it (`lab.runs.edits.checked_owner`)."""
+    owner = env.get(name, "").strip()
+    hidden = hidden_character(owner)
+    if hidden is not None:
+        raise ConfigError(f"{name} holds the {describe_character(hidden)}, which cannot be shown: take it out.")
+    if len(owner) > OWNER_LIMIT:
+        raise ConfigError(f"{name} has {len(owner)} characters, but at most {OWNER_LIMIT} fit: shorten it.")
+    return owner
 
 
 def _absolute_place(place: str) -> str:

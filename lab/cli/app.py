@@ -100,6 +100,7 @@ COMMANDS = (
 @click.option("--artifacts", help="Path or fsspec URL of checkpoints and weights (LAB_ARTIFACTS).")
 @click.option("--device", help="Default device of runs: auto, cpu, cuda, cuda:1, mps (LAB_DEVICE).")
 @click.option("--slots", help="How many runs this machine trains at once; by default one a device (LAB_SLOTS).")
+@click.option("--owner", help="Who asks for runs where the command does not say; nobody by default (LAB_OWNER).")
 @click.option("--read-only", is_flag=True, help="Open the lab without writing to it (LAB_READ_ONLY).")
 @click.pass_context
 def cli(context: click.Context, /, **flags: str | bool | None) -> None:

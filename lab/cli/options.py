@@ -9,6 +9,7 @@ from lab.architectures.registry import list_architectures
 from lab.config import FIELDS, FieldSpec, RunConfig
 from lab.errors import ConfigError, near_miss
 from lab.presets import get_preset
+from lab.runs.edits import MOST_PRIORITY
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -30,6 +31,21 @@ def _option(spec: FieldSpec) -> Callable[[_Function], _Function]:
         shown = f"{spec.help} {', '.join(spec.choices)}. [default: {spec.default}]"
     metavar = {int: "N", float: "X", str: "ID"}[spec.kind]
     return click.option(spec.flag, spec.name, type=spec.kind, default=None, metavar=metavar, help=shown)
+
+
+def queue_options(function: _Function) -> _Function:
+    """Add the flags that say whose the new runs are and how they wait."""
+    function = click.option(
+        "--priority",
+        type=click.IntRange(-MOST_PRIORITY, MOST_PRIORITY),
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Priority in the queue, the highest first; among equals, owners take turns.",
+    )(function)
+    return click.option(
+        "--owner", metavar="NAME", help="Who asks for it; by default LAB_OWNER, else nobody in particular."
+    )(function)
 
 
 def parse_option(text: str) -> tuple[str, Any]:

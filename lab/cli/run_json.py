@@ -22,6 +22,8 @@ def as_dict(run: RunRecord) -> dict[str, Any]:
         "created_at": run.created_at,
         "finished_at": run.finished_at,
         "parent": run.parent,
+        "owner": run.owner,
+        "priority": run.priority,
         "tags": list(run.tags),
         "note": run.note,
         "notices": list(run.notices),

@@ -30,8 +30,9 @@ owners renew it every `RENEW_S` = 2 s (`heartbeat`).
 
 **Workers** write themselves into a table (`workers`) for people to see; who may train a run is decided by its lease alone.
 
-**The queue** is `queue.list`: what is in training, then what waits, in the order in which `claim` takes it: as queued, until
-`queue.move` changes it. `stop_all` is one transaction: no run is claimed between.
+**The queue** is `queue.list`: what is in training, then what waits, in the order in which `claim` takes it (`fair_order`): the
+highest priority first, and owners in turns, until `queue.move` or `queue.prioritize` changes it. A claim is its owner's turn,
+written in the same transaction. `stop_all` is one transaction: no run is claimed between.
 
 **True states.** A record's state is read off the row in one place (`rows.derive`): RUNNING with a request to stop is
 STOPPING; RUNNING whose process (host, pid *and* start) has ended is what `recover` will write down: INTERRUPTED, or what

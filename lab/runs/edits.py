@@ -9,12 +9,14 @@ from lab.runs.encoding import encode_tags
 from lab.runs.records import RunRecord
 from lab.runs.row_changes import change_row, sound_row
 from lab.runs.rows import run_record
+from lab.settings import OWNER_LIMIT
 from lab.text import describe_character, hidden_character
 
 NAME_LIMIT = 200
 NOTE_LIMIT = 20_000
 TAG_LIMIT = 60
 TAGS_LIMIT = 200  # of one run; a bundle takes as many
+MOST_PRIORITY = 1_000  # that people give; moves in the queue may go beyond it, upwards and downwards
 
 
 class Edits:
@@ -58,6 +60,20 @@ def checked_text(text: str, what: str, limit: int, *, lines: bool = False) -> st
     if hidden is not None:
         raise TextError(f"The {what} holds the {describe_character(hidden)}, which cannot be shown: take it out.")
     return trimmed
+
+
+def checked_owner(owner: str) -> str:
+    """Return the name of an owner trimmed, or raise `TextError`."""
+    return checked_text(owner, "owner", OWNER_LIMIT)
+
+
+def checked_priority(priority: int) -> int:
+    """Return a priority that people may give, or raise `TextError`."""
+    if isinstance(priority, bool) or not isinstance(priority, int) or not abs(priority) <= MOST_PRIORITY:
+        raise TextError(
+            f"The priority is {str(priority)[:40]}, but it must be a whole number from -{MOST_PRIORITY:,} to {MOST_PRIORITY:,}."
+        )
+    return priority
 
 
 def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:

@@ -22,8 +22,8 @@ from lab.runs.results import refresh_headline
 from lab.runs.row_changes import change_held_row, change_row, held_row, sound_row
 from lab.runs.row_values import SUMMARY_COLUMNS, cache_key_if_free, plain_number, progress_values, queued_again
 from lab.runs.rows import AFTER_DEATH, LEASE_S, decoded, derive, listed_record, owner_of, run_record
-from lab.runs.run_queue import CLAIM_ORDER
-from lab.runs.schema import runs
+from lab.runs.schema import WAITING, runs
+from lab.runs.waiting_rows import mark_served, waiting_order
 
 
 class Leases:
@@ -63,23 +63,27 @@ class Leases:
                 progress={},
                 started_at=moment.now if row.started_at is None else row.started_at,
             )
+            mark_served(connection, row.owner)
             return run_record(taken, moment=moment)
 
     def _first_waiting(self, connection: Connection) -> Row[Any] | None:
-        """Return the locked row of the run that has waited longest; one that cannot be read is passed over."""
-        waiting = (runs.c.state == RunState.QUEUED) & runs.c.deleted_at.is_(None)
-        order = select(runs.c.number).where(waiting).order_by(*CLAIM_ORDER)
-        for number in connection.execute(order).scalars().all():
-            query = select(*RAW).where(waiting, runs.c.number == number).with_for_update(skip_locked=True)
+        """Return the locked row of the first run of the queue.
+
+        One that cannot be read is passed over; one that is locked is being taken by another process, on its owner's turn.
+        """
+        order = waiting_order(connection)
+        for waiting in order:
+            query = select(*RAW).where(WAITING, runs.c.number == waiting.number).with_for_update(skip_locked=True)
             row = connection.execute(query).one_or_none()
-            if row is not None and not listed_record(row, moment=Moment(0.0)).problem:
-                row = (
-                    row
-                    if has_checksum(row)
-                    else adopt_older_row(connection, row, moment=self.context.moment(connection))
-                )
+            if row is None:
+                continue
+            if not listed_record(row, moment=Moment(0.0)).problem:
+                if has_checksum(row):
+                    return row
+                row = adopt_older_row(connection, row, moment=self.context.moment(connection))
                 if row is not None:
                     return row
+            order.pass_over()
         return None
 
     def release(self, *, slot: str, owner: Owner) -> None:

@@ -84,6 +84,12 @@ _WORKERS = (
     "seen_at {real} NOT NULL, PRIMARY KEY (host, slot))",
 )
 
+_OWNERS = (
+    "CREATE INDEX IF NOT EXISTS runs_waiting ON runs (priority, owner, queued_at) "
+    "WHERE state = 'queued' AND deleted_at IS NULL",
+    "CREATE TABLE IF NOT EXISTS owners (name TEXT NOT NULL, served BIGINT NOT NULL, PRIMARY KEY (name))",
+)
+
 
 def _run(connection: Connection, statements: Sequence[str]) -> None:
     for statement in statements:
@@ -138,6 +144,14 @@ def _workers(connection: Connection) -> None:
     _run(connection, _WORKERS)
 
 
+def _owners(connection: Connection) -> None:
+    """Add who asked for a run or a sweep and with which priority, and when each owner was served last."""
+    for table in ("runs", "sweeps"):
+        _add_column(connection, table, "owner", "TEXT NOT NULL DEFAULT ''")
+        _add_column(connection, table, "priority", "INTEGER NOT NULL DEFAULT 0")
+    _run(connection, _OWNERS)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
     _setting_column,
@@ -148,4 +162,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     _partial_runs,
     _sweeps,
     _workers,
+    _owners,
 )

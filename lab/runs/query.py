@@ -31,6 +31,7 @@ _TEXT_KEYS: dict[str, ColumnElement[Any]] = {
     "origin": runs.c.origin,
     "on": runs.c.device,
     "reason": runs.c.reason,
+    "owner": runs.c.owner,
 }
 _NUMBER_KEYS: dict[str, ColumnElement[Any]] = {
     "test": runs.c.test_accuracy,
@@ -39,6 +40,7 @@ _NUMBER_KEYS: dict[str, ColumnElement[Any]] = {
     "seconds": runs.c.seconds,
     "speed": runs.c.images_per_second,
     "attempts": runs.c.attempts,
+    "priority": runs.c.priority,
 }
 KEYS: dict[str, str] = {
     "state": "queued, running, paused, stopping, stopped, finished, failed or interrupted",
@@ -57,6 +59,8 @@ KEYS: dict[str, str] = {
     "seconds": "training time",
     "speed": "images per second",
     "attempts": "how often a worker took it up",
+    "owner": "who asked for it",
+    "priority": "its priority in the queue",
 }
 _TERM = re.compile(r"(-?)([a-z0-9_]+)(<=|>=|!=|:|<|>|=)(.*)", re.DOTALL | re.IGNORECASE)
 _WORDS = re.compile(r'(?:[^\s"]|"[^"]*")+')
@@ -273,6 +277,8 @@ ORDERS: dict[str, ColumnElement[Any]] = {
     "best_epoch": runs.c.best_epoch,
     "seconds": runs.c.seconds,
     "speed": runs.c.images_per_second,
+    "owner": runs.c.owner,
+    "priority": runs.c.priority,
 }
 
 

@@ -97,6 +97,9 @@ class RunRecord:
     findings: tuple[Finding, ...] = ()
     saved: HeadlineResult | None = None
     pause_epoch: int | None = None  # training pauses at the end of this epoch; None: at no epoch
+    queued_at: float = 0.0  # when it was queued last, or its place among its owner's runs once it was moved
+    owner: str = ""  # who asked for it; "" for nobody in particular
+    priority: int = 0  # in the queue, the highest first
 
     @property
     def outcome(self) -> Outcome | None:

@@ -154,6 +154,9 @@ def _decoded(row: Row[Any], moment: Moment) -> RunRecord:
         findings=tuple(Finding.from_dict(values) for values in decoded(row.findings) or ()),
         saved=_saved_result(row),
         pause_epoch=row.pause_epoch,
+        queued_at=facts.moment_or_nan(row.queued_at),
+        owner=row.owner,
+        priority=row.priority,
     )
 
 

@@ -1,42 +1,35 @@
 """The queue: which runs are being trained, which wait, in what order `claim` takes them, and how people change that.
 
-`queued_at` is a run's place in the queue: the time at which it was queued, until somebody moves it.
+The order is `lab.runs.fair_order`'s: by priority, and among owners by turns. `queued_at` is a run's place among its owner's
+runs: the time at which it was queued, until somebody moves it.
 """
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, func, select
+from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from lab.config import RunConfig
 from lab.errors import RunStateError
 from lab.runs.checksums import RAW, is_intact
 from lab.runs.context import StoreContext
 from lab.runs.database import Moment
-from lab.runs.edits import NAME_LIMIT, checked_tags, checked_text
+from lab.runs.edits import NAME_LIMIT, checked_owner, checked_priority, checked_tags, checked_text
 from lab.runs.encoding import encode_tags, setting_key
 from lab.runs.expired import mark_expired
 from lab.runs.identity import new_run_id
+from lab.runs.queue_moves import Move, changed_by_move
 from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.row_changes import change_row, insert_for, sound_row, write_checksum
 from lab.runs.rows import derive, listed_record, run_record
 from lab.runs.schema import CACHED, runs
 from lab.runs.sweep_writes import pause_sweeps
+from lab.runs.waiting_rows import in_order, read_served, waiting_order, waiting_run
 
-CLAIM_ORDER = (runs.c.queued_at, runs.c.number)
+_PART = 5_000  # values in one statement
 _QUEUED = (runs.c.state == RunState.QUEUED, runs.c.deleted_at.is_(None))
 _RUNNING = (runs.c.state == RunState.RUNNING, runs.c.deleted_at.is_(None))
-
-
-class Move(StrEnum):
-    """Where a queued run can be moved."""
-
-    FRONT = "front"
-    UP = "up"
-    DOWN = "down"
-    BACK = "back"
 
 
 class RunQueue:
@@ -56,10 +49,13 @@ class RunQueue:
         fresh: bool = False,
         tags: Iterable[str] = (),
         origin: str = "local",
+        owner: str = "",
+        priority: int = 0,
     ) -> tuple[RunRecord, bool]:
         """Queue a run, or return the queued, running or finished one with this fingerprint, and whether it is that.
 
-        fresh: make a new run all the same. The check and the queueing are one statement, so two callers who ask at the
+        fresh: make a new run all the same. owner and priority: see `lab.runs.fair_order`; one that waits already gets the
+        higher priority of both. Raises `TextError`. The check and the queueing are one statement, so two callers who ask at the
         same moment get the same run.
         """
         values = queued_values(
@@ -71,46 +67,54 @@ class RunQueue:
             fresh=fresh,
             tags=tags,
             origin=origin,
+            owner=owner,
+            priority=priority,
         )
         with self.context.database.write() as connection:
             moment = self.context.moment(connection)
             mark_expired(connection, moment)
             row, cached = take_in(connection, values, moment)
+            if cached and row.state == RunState.QUEUED and row.priority < priority:
+                row = _with_priority(connection, row.id, priority)
             return run_record(row, moment=moment), cached
 
     def list(self, *, limit: int | None = None) -> tuple[RunRecord, ...]:
-        """Return the live runs: those in training, then the queued ones, both in the order of `claim`."""
-        running_first = case((runs.c.state == RunState.RUNNING, 0), else_=1)
-        query = (
-            select(*RAW)
-            .where(runs.c.state.in_((RunState.RUNNING, RunState.QUEUED)), runs.c.deleted_at.is_(None))
-            .order_by(running_first, *CLAIM_ORDER)
-            .limit(limit)
-        )
+        """Return the live runs: those in training as they were queued, then those that wait in the order of `claim`."""
+        running = select(*RAW).where(*_RUNNING).order_by(runs.c.queued_at, runs.c.number).limit(limit)
         with self.context.database.read() as connection:
             moment = self.context.moment(connection)
-            records = [listed_record(row, moment=moment) for row in connection.execute(query)]
+            records = [listed_record(row, moment=moment) for row in connection.execute(running)]
+            room = None if limit is None else limit - len(records)
+            records += _waiting(connection, moment, limit=room)
         return tuple(record for record in records if record.state.live)
 
     def move(self, run: str, move: Move) -> tuple[RunRecord, ...]:
-        """Move a queued run and return the queue as it is then; what is first already stays first.
+        """Move a queued run and return the queue as it is then (`lab.runs.queue_moves`); what is first already stays first.
 
         Raises `RunNotFoundError`, and `RunStateError` for a run that is not queued, or no longer.
         """
         with self.context.database.write() as connection:
             # Locked in the order of their numbers, which no move changes: two moves never wait for each other's rows.
             locked = connection.execute(select(*RAW).where(*_QUEUED).order_by(runs.c.number).with_for_update()).all()
-            queued = sorted(filter(is_intact, locked), key=lambda row: (row.queued_at, row.number))
-            place = next((index for index, row in enumerate(queued) if row.id == run), None)
-            if place is None:
+            queued = {row.number: row for row in filter(is_intact, locked)}
+            number = next((number for number, row in queued.items() if row.id == run), None)
+            if number is None:
                 state = derive(sound_row(connection, run), moment=self.context.moment(connection))[0]
                 raise RunStateError(f"Run {run} is {state.value}, so it has no place in the queue: move a queued run.")
-            moved = queued.pop(place)
-            queued.insert(_target(place, move, last=len(queued)), moved)
-            _write_order(connection, queued)
-            moment = self.context.moment(connection)
-            waiting = select(*RAW).where(*_QUEUED).order_by(*CLAIM_ORDER)
-            return tuple(listed_record(row, moment=moment) for row in connection.execute(waiting))
+            served = read_served(connection)
+            for changed in changed_by_move([*map(waiting_run, queued.values())], served, number, move):
+                row = queued[changed.number]
+                change_row(connection, row, priority=changed.priority, queued_at=changed.queued_at)
+            return tuple(_waiting(connection, self.context.moment(connection)))
+
+    def prioritize(self, run: str, priority: int) -> RunRecord:
+        """Give a run another priority, which counts while it waits, now or when it goes on.
+
+        Raises `RunNotFoundError`, `TextError`, and `RunStateError` for a run that is finished.
+        """
+        with self.context.database.write() as connection:
+            row = _with_priority(connection, run, checked_priority(priority))
+            return run_record(row, moment=self.context.moment(connection))
 
     def count_queued(self) -> int:
         """Return how many runs wait for a worker."""
@@ -159,6 +163,8 @@ def queued_values(
     fresh: bool = False,
     tags: Iterable[str] = (),
     origin: str = "local",
+    owner: str = "",
+    priority: int = 0,
 ) -> dict[str, Any]:
     """Return the columns of a new run, with an id of its own. Raises `TextError`."""
     return {
@@ -176,6 +182,8 @@ def queued_values(
         "dataset": config.dataset,
         "setting": setting_key(config),
         "tags": encode_tags(checked_tags(tags)),
+        "owner": checked_owner(owner),
+        "priority": checked_priority(priority),
         "progress": {},
         "summary": {},
         "environment": {},
@@ -195,14 +203,25 @@ def take_in(connection: Connection, values: Mapping[str, Any], moment: Moment) -
     return connection.execute(select(*RAW).where(runs.c.cache_key == values["cache_key"], CACHED)).one(), True
 
 
-def _target(place: int, move: Move, *, last: int) -> int:
-    return {Move.FRONT: 0, Move.UP: max(0, place - 1), Move.DOWN: min(last, place + 1), Move.BACK: last}[move]
+def _with_priority(connection: Connection, run: str, priority: int) -> Row[Any]:
+    """Write the priority of a run that is not finished, and return its row."""
+    row = sound_row(connection, run, lock=True)
+    if row.state == RunState.FINISHED:
+        raise RunStateError(f"Run {run} is finished, so it waits for nothing: give a queued run another priority.")
+    return row if row.priority == priority else change_row(connection, row, priority=priority)
 
 
-def _write_order(connection: Connection, rows: Sequence[Row[Any]]) -> None:
-    """Give the rows, in this order, the times they have among them, each later than the one before."""
-    before = -math.inf
-    for row, time in zip(rows, sorted(float(row.queued_at) for row in rows), strict=True):
-        before = max(time, math.nextafter(before, math.inf))
-        if before != row.queued_at:
-            change_row(connection, row, queued_at=before)
+def _waiting(connection: Connection, moment: Moment, *, limit: int | None = None) -> list[RunRecord]:
+    """Return the first queued runs; those that cannot be read take no turn, as in `claim`."""
+    unreadable: set[int] = set()
+    while True:
+        numbers = [run.number for run in islice(waiting_order(connection, without=unreadable), limit)]
+        rows: list[Row[Any]] = []
+        for start in range(0, len(numbers), _PART):
+            part = numbers[start : start + _PART]
+            rows += connection.execute(select(*RAW).where(runs.c.number.in_(part))).all()
+        records = [listed_record(row, moment=moment) for row in in_order(rows, numbers)]
+        problems = {record.number for record in records if record.problem}
+        if not problems:
+            return records
+        unreadable |= problems

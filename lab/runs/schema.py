@@ -34,6 +34,7 @@ _real: TypeEngine[Any] = Float(53)
 CACHED = text("state IN ('queued', 'running', 'finished') AND deleted_at IS NULL")
 IN_SLOT = text("state = 'running'")
 WITHOUT_FINDINGS = text("findings IS NULL")
+WAITING = text("state = 'queued' AND deleted_at IS NULL")
 
 version_table = Table("lab_schema", metadata, Column("version", Integer, nullable=False))
 
@@ -94,12 +95,16 @@ runs = Table(
     ),  # `lab.runs.checksums`: of each curve and of the saved files; NULL in an older release's rows
     Column("seal", Text, nullable=False, server_default=""),  # over all other columns; "" in an older release's rows
     Column("pause_epoch", Integer),  # after which its sweep pauses it; NULL for none
+    Column("owner", Text, nullable=False, server_default=""),  # who asked for it, "" for nobody in particular
+    Column("priority", Integer, nullable=False, server_default="0"),  # in the queue, the highest first
     Index("runs_cache", "cache_key", unique=True, sqlite_where=CACHED, postgresql_where=CACHED),
     Index("runs_slot", "host", "slot", unique=True, sqlite_where=IN_SLOT, postgresql_where=IN_SLOT),
     Index("runs_state", "state", "queued_at"),
     Index("runs_created", "created_at"),
     Index("runs_family", "family"),
     Index("runs_setting", "setting"),
+    # All that the order of the queue depends on (`lab.runs.fair_order`), so that no row need be read for it.
+    Index("runs_waiting", "priority", "owner", "queued_at", sqlite_where=WAITING, postgresql_where=WAITING),
     Index("runs_unjudged", "number", sqlite_where=WITHOUT_FINDINGS, postgresql_where=WITHOUT_FINDINGS),
     sqlite_autoincrement=True,
 )

@@ -50,6 +50,8 @@ def sweep_record(row: Row[Any]) -> SweepRecord:
             created_at=facts.moment_or_nan(row.created_at),
             finished_at=facts.usable_moment(row.finished_at),
             earlier=tuple(decoded(row.earlier)),
+            owner=row.owner,
+            priority=row.priority,
         )
     except ConfigError as error:
         return _without_spec(

@@ -16,7 +16,7 @@ from lab.errors import StaleSweepError, SweepNotFoundError
 from lab.metrics import TEST_ACCURACY, VAL_ACCURACY, VAL_LOSS
 from lab.runs.checksums import RAW, is_intact
 from lab.runs.context import StoreContext
-from lab.runs.edits import NAME_LIMIT, checked_text
+from lab.runs.edits import NAME_LIMIT, checked_owner, checked_priority, checked_text
 from lab.runs.expired import mark_expired
 from lab.runs.identity import new_run_id
 from lab.runs.records import RunRecord, RunRequest, RunState
@@ -52,6 +52,8 @@ class NewRun:
     name: str
     tags: tuple[str, ...] = ()
     parent: str | None = None
+    owner: str = ""
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +77,8 @@ class StoredSweeps:
     def __init__(self, context: StoreContext) -> None:
         self.context = context
 
-    def create(self, spec: SweepSpec) -> SweepRecord:
-        """Store a new sweep, running and without trials."""
+    def create(self, spec: SweepSpec, *, owner: str = "", priority: int = 0) -> SweepRecord:
+        """Store a new sweep, running and without trials. owner and priority: of its trials' runs. Raises `TextError`."""
         with self.context.database.write() as connection:
             values = {
                 "id": new_run_id(),
@@ -85,6 +87,8 @@ class StoredSweeps:
                 "earlier": [],
                 "state": SweepState.RUNNING,
                 "created_at": self.context.moment(connection).now,
+                "owner": checked_owner(owner),
+                "priority": checked_priority(priority),
             }
             row = connection.execute(sweeps.insert().values(**values).returning(*SWEEP)).one()
             return sweep_record(write_seal(connection, sweeps, row, sweeps.c.number == row.number))
@@ -259,7 +263,14 @@ class StoredSweeps:
     def _made(self, connection: Connection, spec: SweepSpec, trial: TrialRecord, new: NewRun) -> TrialRecord:
         """Queue the run of a new trial, or answer it with the run that is there; return the trial with its run."""
         values = queued_values(
-            new.config, fingerprint=new.fingerprint, family=new.family, name=new.name, parent=new.parent, tags=new.tags
+            new.config,
+            fingerprint=new.fingerprint,
+            family=new.family,
+            name=new.name,
+            parent=new.parent,
+            tags=new.tags,
+            owner=new.owner,
+            priority=new.priority,
         )
         values["pause_epoch"] = spec.pause_epoch(trial.params, trial.rung)
         row, cached = take_in(connection, values, self.context.moment(connection))

@@ -24,6 +24,8 @@ sweeps = Table(
     Column("created_at", _real, nullable=False),
     Column("finished_at", _real),
     Column("seal", Text, nullable=False, server_default=""),  # over all other columns (`lab.runs.checksums`)
+    Column("owner", Text, nullable=False, server_default=""),  # of its trials' runs, as is the priority
+    Column("priority", Integer, nullable=False, server_default="0"),
     Index("sweeps_state", "state"),
     sqlite_autoincrement=True,
 )

@@ -10,7 +10,7 @@ from lab.text import escaped
 def with_visible_text(run: RunRecord) -> RunRecord:
     """Return the record with every hidden character in its texts written as an escape, for pages, CLI and exports."""
     lines = {name: visible(getattr(run, name), lines=True) for name in ("note", "reason", "notices")}
-    words = {name: visible(getattr(run, name)) for name in ("name", "tags", "device", "origin")}
+    words = {name: visible(getattr(run, name)) for name in ("name", "tags", "device", "origin", "owner")}
     changed = {n: value for n, value in {**lines, **words}.items() if value != getattr(run, n)}
     return replace(run, **changed) if changed else run
 

@@ -1,5 +1,6 @@
 """Which hosts train for this lab, in which slots and what; and which runs wait, each with the reason."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -124,15 +125,45 @@ class Machines:
             if run.config.dataset in absent:
                 title = get_dataset_spec(run.config.dataset).title
                 why = f"its data set, {title}, is not on this machine: fetch it, or the run will fail"
+            elif nobody or place < free + starting:
+                why = nobody or (SOON if place < free else STARTING)
             else:
-                behind = f"behind {plural(place + busy, 'run')}"
-                why = nobody or (SOON if place < free else STARTING if place < free + starting else behind)
+                why = behind_words(run, queued[:place], busy=busy)
             found.append(Waiting(run, why))
         return tuple(found)
 
     def _is_supervised(self) -> bool:
         """Whether a supervisor lives here, which starts a worker; asking takes a lock in the lab's home for a moment."""
         return not self._settings.read_only and self._settings.home.is_dir() and is_running(self._settings)
+
+
+def behind_words(run: RunRecord, before: Sequence[RunRecord], *, busy: int) -> str:
+    """Say how many runs are taken before a queued one, and of those that were not there before it, why.
+
+    before: in the queue. busy: runs in training. Such as "behind 3 runs: 1 of higher priority, 2 of ann, who was served
+    longer ago".
+    """
+    total = plural(len(before) + busy, "run")
+    more = sum(one.priority > run.priority for one in before)
+    turns = Counter(
+        one.owner
+        for one in before
+        if one.priority == run.priority and one.owner != run.owner and one.queued_at > run.queued_at
+    )
+    passing = sum(turns.values())
+    whose = _whose(turns)
+    if more + passing == len(before) + busy and not (more and turns):
+        return f"behind {total} {'of higher priority' if more else whose}"
+    reasons = [f"{more} of higher priority"] * bool(more) + [f"{passing} {whose}"] * bool(turns)
+    return f"behind {total}" + (f": {', '.join(reasons)}" if reasons else "")
+
+
+def _whose(turns: Counter[str]) -> str:
+    """Say whose runs go first although they were queued later."""
+    if len(turns) > 1:
+        return "whose owners were served longer ago"
+    owner = next(iter(turns), "") or "nobody in particular"
+    return f"of {owner}, who was served longer ago"
 
 
 def _other_host(host: str, workers: Sequence[WorkerRecord]) -> HostView:

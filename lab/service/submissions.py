@@ -57,11 +57,14 @@ class Submissions:
         tags: tuple[str, ...] = (),
         fresh: bool = False,
         parent: str | None = None,
+        owner: str | None = None,
+        priority: int = 0,
     ) -> Submission:
         """Return the run of this configuration: the finished or live one if there is one, else a new one, queued.
 
         `fresh` trains again whatever is there. A run that only asks for more epochs than a finished one continues it:
-        the new run starts from the other's last checkpoint and carries its history.
+        the new run starts from the other's last checkpoint and carries its history. owner: who asks for it, by default
+        that of the settings; priority: in the queue.
         """
         self._settings.require_writable()
         self._validation.check_fits(resolved)
@@ -78,6 +81,8 @@ class Submissions:
             parent=shorter.id if shorter else parent,
             fresh=fresh,
             tags=tags,
+            owner=self._settings.owner if owner is None else owner,
+            priority=priority,
         )
         return Submission(run, cached)
 

@@ -84,11 +84,12 @@ class Sweeps:
                         f"The space cannot be searched at {parameter.name}: {error}", field=parameter.name
                     ) from error
 
-    def create(self, spec: SweepSpec) -> SweepView:
-        """Store a sweep and queue its first trial. Raises `ConfigError`, `DataError`, `ReadOnlyError`."""
+    def create(self, spec: SweepSpec, *, owner: str | None = None, priority: int = 0) -> SweepView:
+        """Store a sweep and queue its first trial. owner and priority: of all its trials, as `submit` has them. Raises `ConfigError`, `DataError`, `ReadOnlyError`."""
         self._settings.require_writable()
         self.check(spec)
-        return self.advance(self._store.sweeps.create(spec).id)
+        owner = self._settings.owner if owner is None else owner
+        return self.advance(self._store.sweeps.create(spec, owner=owner, priority=priority).id)
 
     def list(self) -> tuple[SweepRecord, ...]:
         """Return all sweeps, the newest first; one that cannot be read has a `problem`."""
@@ -204,7 +205,10 @@ class Sweeps:
         self._validation.check_fits(resolved)
         fingerprint, family = self._submissions.fingerprint(resolved)
         name = f"{record.name} {trial.number}"
-        return NewRun(resolved.config, fingerprint, family, name, tags=(sweep_tag(record.id),))
+        tags = (sweep_tag(record.id),)
+        return NewRun(
+            resolved.config, fingerprint, family, name, tags=tags, owner=record.owner, priority=record.priority
+        )
 
     def _change(
         self, sweep: str, step: Callable[[SweepRecord, Sequence[FoundTrial]], SweepChange | None]

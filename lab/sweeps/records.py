@@ -101,7 +101,8 @@ class TrialRecord:
 class SweepRecord:
     """One sweep. revision: grows with every change, which compares it first. earlier: its specs before each extension.
 
-    problem: why nothing else of it is shown: damaged, or of a newer release.
+    owner and priority: of its trials' runs in the queue. problem: why nothing else of it is shown: damaged, or of a newer
+    release.
     """
 
     id: str
@@ -114,6 +115,8 @@ class SweepRecord:
     created_at: float = math.nan
     finished_at: float | None = None
     earlier: tuple[Mapping[str, Any], ...] = ()
+    owner: str = ""
+    priority: int = 0
     problem: str = ""
 
     @property

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from lab.runs.queue_moves import Move
 from lab.runs.records import RunRecord, RunState
-from lab.runs.run_queue import Move
 from pages.cache.lab import get_lab
 from pages.state.keys import element
 from pages.state.session import flash

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from lab.runs.owner import Owner
 from lab.runs.records import RunState
 from lab.runs.workers import WorkerRecord
 from lab.service.lab import Lab
+from lab.service.machines import behind_words
 from lab.settings import Settings
 from tests.cli.conftest import run_command
 
@@ -71,6 +73,51 @@ def test_slots_say_what_they_train_and_the_queue_how_many_are_before(
     table = run_command(capsys, "machines")[1]
     assert a.id in table
     assert "behind 3 runs" in table
+
+
+def test_a_run_that_others_pass_says_who_and_why(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    me = Owner.of_this_process()
+    lab.store.queue.stop_all()
+    _announce(lab, me, "cpu")
+    _announce(lab, me, "cpu #2")
+
+    def ask(name: str, owner: str, priority: int = 0) -> str:
+        config = lab.validation.resolve(RunConfig(dataset="digits", seed=100 + ord(name)))
+        return lab.submissions.submit(config, name=name, owner=owner, priority=priority).run.id
+
+    ids = {name: ask(name, "eve") for name in "ab"}
+    for slot in ("cpu", "cpu #2"):
+        lab.store.leases.claim(slot=slot, owner=me)
+    ids |= {name: ask(name, owner) for name, owner in [("m", "eve"), ("n", "eve"), ("x", "ann"), ("y", "ann")]}
+    ids["p"] = ask("p", "", 5)
+    waiting = json.loads(run_command(capsys, "machines", "--json")[1])["waiting"]
+    assert {entry["run"]: entry["why"] for entry in waiting} == {
+        ids["p"]: "behind 2 runs",
+        ids["x"]: "behind 3 runs: 1 of higher priority",
+        ids["m"]: "behind 4 runs: 1 of higher priority, 1 of ann, who was served longer ago",
+        ids["y"]: "behind 5 runs: 1 of higher priority",
+        ids["n"]: "behind 6 runs: 1 of higher priority, 2 of ann, who was served longer ago",
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "busy", "words"),
+    [
+        ("", 1, "behind 1 run"),
+        ("ann ann ann", 0, "behind 3 runs of ann, who was served longer ago"),
+        ("ann+1 bob+2", 0, "behind 2 runs of higher priority"),
+        ("me me ann", 1, "behind 4 runs: 1 of ann, who was served longer ago"),
+        ("ann ann bob me", 0, "behind 4 runs: 3 whose owners were served longer ago"),
+        ("ann bob eve", 0, "behind 3 runs whose owners were served longer ago"),
+    ],
+)
+def test_the_reasons_for_waiting_in_words(lab: Lab, before: str, busy: int, words: str) -> None:
+    (run, *_) = lab.store.queue.list()
+    others = [
+        replace(run, owner=owner, priority=int(priority or 0), queued_at=run.queued_at + 1)
+        for owner, _, priority in (word.partition("+") for word in before.split())
+    ]
+    assert behind_words(replace(run, owner="me"), others, busy=busy) == words
 
 
 def test_another_host_is_listed_behind_this_one_and_may_have_a_data_set_that_is_not_here(

@@ -11,6 +11,7 @@ from lab.config import RunConfig
 from lab.runs.owner import Owner
 from lab.runs.records import RunState
 from lab.service.lab import Lab
+from lab.service.workers import Workers
 from lab.settings import Settings
 from tests.cli.conftest import run_command
 
@@ -84,3 +85,46 @@ def test_a_read_only_lab_lists_the_queue_and_leaves_it(
         code, _, err = run_command(capsys, *words)
         assert code == 1
         assert "This lab is read-only" in err
+
+
+def test_owners_take_turns_and_the_list_says_whose_a_run_is(
+    lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Workers, "ensure", lambda _workers: None)  # nobody works on them
+    train = ("train", "--dataset", "digits", "--detach", "--json")
+    assert run_command(capsys, *train, "--seed", "1", "--name", "x", "--owner", "ann")[0] == 0
+    assert run_command(capsys, "--owner", "bob", *train, "--seed", "2", "--name", "y", "--priority", "2")[0] == 0
+    monkeypatch.setenv("LAB_OWNER", " eve ")
+    assert run_command(capsys, *train, "--seed", "3", "--name", "z")[0] == 0
+    listed = json.loads(run_command(capsys, "queue", "--json")[1])["queue"]
+    assert [(run["name"], run["owner"], run["priority"], run["place"]) for run in listed] == [
+        ("a", "", 0, None),
+        ("y", "bob", 2, 1),
+        ("x", "ann", 0, 2),
+        ("z", "eve", 0, 3),
+        ("b", "", 0, 4),
+        ("c", "", 0, 5),
+        ("d", "", 0, 6),
+        ("e", "", 0, 7),
+    ]
+    mine = json.loads(run_command(capsys, "queue", "--owner", "eve", "--json")[1])["queue"]
+    assert [(run["name"], run["place"]) for run in mine] == [("z", 3)]
+    code, out, _ = run_command(capsys, "queue", "priority", "y", "--json", "--", "-1")
+    assert code == 0
+    assert [run["name"] for run in json.loads(out)["queue"]] == list("axzbcdey")
+    assert "bob" in run_command(capsys, "queue")[1]
+
+
+def test_a_wrong_priority_or_owner_is_named(
+    lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, err = run_command(capsys, "queue", "priority", "b", "1001")
+    assert code == 2
+    assert "1001 is not in the range -1000<=x<=1000" in err
+    code, _, err = run_command(capsys, "train", "--dataset", "digits", "--detach", "--owner", "a\u202eb")
+    assert code == 2
+    assert "The owner holds the" in err
+    monkeypatch.setenv("LAB_OWNER", "x" * 61)
+    code, _, err = run_command(capsys, "queue")
+    assert code == 2
+    assert "LAB_OWNER has 61 characters, but at most 60 fit: shorten it." in err

@@ -7,8 +7,8 @@ import pytest
 
 from lab.errors import RunNotFoundError, RunStateError
 from lab.runs.owner import Owner
+from lab.runs.queue_moves import Move
 from lab.runs.records import RunRecord, RunRequest, RunState
-from lab.runs.run_queue import Move
 from lab.runs.store import RunStore
 from tests.runs.conftest import Clock, Process
 from tests.runs.runs_data import submit

@@ -1,4 +1,4 @@
-"""`queue`: the running and queued runs in their order; move one, or stop all."""
+"""`queue`: the running and queued runs in their order; move one, give it another priority, or stop all."""
 
 from collections.abc import Sequence
 
@@ -7,18 +7,20 @@ import click
 from lab.cli.output import json_flag, print_json, print_table
 from lab.cli.run_json import as_dict
 from lab.formatting import format_moment, plural
+from lab.runs.edits import MOST_PRIORITY
+from lab.runs.queue_moves import Move
 from lab.runs.records import RunRecord, RunState
-from lab.runs.run_queue import Move
 from lab.service.lab import Lab
 
 
 @click.group(invoke_without_command=True)
+@click.option("--owner", metavar="NAME", help="Show the runs of one owner only, at their places; '' is nobody's.")
 @json_flag
 @click.pass_context
-def queue(context: click.Context, as_json: bool) -> None:
-    """List the running and queued runs in their order."""
+def queue(context: click.Context, owner: str | None, as_json: bool) -> None:
+    """List the running and queued runs in their order: by priority, and among equals owners take turns."""
     if context.invoked_subcommand is None:
-        _print_queue(context.obj.store.queue.list(), as_json)
+        _print_queue(context.obj.store.queue.list(), as_json, owner=owner)
 
 
 @queue.command()
@@ -30,6 +32,18 @@ def move(lab: Lab, run: str, where: str, as_json: bool) -> None:
     """Move a queued RUN to the front or the back of the queue, or up or down by one place."""
     lab.settings.require_writable()
     _print_queue(lab.store.queue.move(lab.store.runs.resolve(run).id, Move(where)), as_json)
+
+
+@queue.command()
+@click.argument("run")
+@click.argument("value", metavar="PRIORITY", type=click.IntRange(-MOST_PRIORITY, MOST_PRIORITY))
+@json_flag
+@click.pass_obj
+def priority(lab: Lab, run: str, value: int, as_json: bool) -> None:
+    """Give a RUN another PRIORITY, the highest first. A negative one stands behind --, as in: priority RUN -- -1."""
+    lab.settings.require_writable()
+    lab.store.queue.prioritize(lab.store.runs.resolve(run).id, value)
+    _print_queue(lab.store.queue.list(), as_json)
 
 
 @queue.command("stop-all")
@@ -50,13 +64,14 @@ def stop_all(lab: Lab, yes: bool, as_json: bool) -> None:
         click.echo(f"{plural(len(stopped), 'run')} stopped, or about to stop.")
 
 
-def _print_queue(runs: Sequence[RunRecord], as_json: bool) -> None:
+def _print_queue(runs: Sequence[RunRecord], as_json: bool, *, owner: str | None = None) -> None:
     waiting = [run.id for run in runs if run.state is RunState.QUEUED]
     places = {run: place for place, run in enumerate(waiting, start=1)}
+    runs = [run for run in runs if owner is None or run.owner == owner]
     if as_json:
         print_json({"queue": [as_dict(run) | {"place": places.get(run.id)} for run in runs]})
         return
-    columns = ("place", "run", "state", "name", "network", "data set", "epochs", "submitted")
+    columns = ("place", "run", "state", "name", "network", "data set", "epochs", "owner", "priority", "submitted")
     rows = [
         (
             places.get(run.id, ""),
@@ -66,8 +81,10 @@ def _print_queue(runs: Sequence[RunRecord], as_json: bool) -> None:
             run.config.arch,
             run.config.dataset,
             run.config.epochs,
+            run.owner,
+            run.priority,
             format_moment(run.created_at),
         )
         for run in runs
     ]
-    print_table(columns, rows, right=("place", "epochs"))
+    print_table(columns, rows, right=("place", "epochs", "priority"))

@@ -1,0 +1,84 @@
+"""What changes when somebody moves a queued run, so that `FairOrder` has it exactly at its new place.
+
+Among the runs of its own owner and priority it changes places with them, in time. Elsewhere it gets a priority of its own between
+those before it and those after it. What is before it stays as it was; those after it take turns from then on. No database here.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from enum import StrEnum
+
+from lab.runs.fair_order import FairOrder, WaitingRun
+
+
+class Move(StrEnum):
+    """Where a queued run can be moved."""
+
+    FRONT = "front"
+    UP = "up"
+    DOWN = "down"
+    BACK = "back"
+
+
+def changed_by_move(
+    waiting: Sequence[WaitingRun], served: Mapping[str, int], number: int, move: Move
+) -> tuple[WaitingRun, ...]:
+    """Return the runs that get another time or priority, none where the run is at its place already.
+
+    served: as `FairOrder` has it. Raises `StopIteration` where the run is not among those that wait.
+    """
+    order = list(FairOrder(waiting, served))
+    place = next(index for index, run in enumerate(order) if run.number == number)
+    last = len(order) - 1
+    target = {Move.FRONT: 0, Move.UP: max(0, place - 1), Move.DOWN: min(last, place + 1), Move.BACK: last}[move]
+    if target == place:
+        return ()
+    by_time = _among_own(order, place, target)
+    others = list(FairOrder((run for run in waiting if run.number != number), served))
+    if by_time and _fits(_with(waiting, by_time), served, number, others[:target]):
+        return by_time
+    return _by_priority(order[place], others[:target], others[target:])
+
+
+def _among_own(order: Sequence[WaitingRun], place: int, target: int) -> tuple[WaitingRun, ...]:
+    """Return the owner's runs of this priority with the times they have among them, none where the target is another's place."""
+    run = order[place]
+    places = [index for index, one in enumerate(order) if (one.owner, one.priority) == (run.owner, run.priority)]
+    if target not in places:
+        return ()
+    own = [order[index] for index in places if index != place]
+    own.insert(places.index(target), run)
+    before, changed = -math.inf, []
+    for one, time in zip(own, sorted(one.queued_at for one in own), strict=True):
+        before = max(time, math.nextafter(before, math.inf))
+        if before != one.queued_at:
+            changed.append(replace(one, queued_at=before))
+    return tuple(changed)
+
+
+def _with(waiting: Iterable[WaitingRun], changed: Iterable[WaitingRun]) -> list[WaitingRun]:
+    by_number = {run.number: run for run in changed}
+    return [by_number.get(run.number, run) for run in waiting]
+
+
+def _fits(waiting: Sequence[WaitingRun], served: Mapping[str, int], number: int, before: Sequence[WaitingRun]) -> bool:
+    """Whether the run stands behind as many as it should. Two owners who were never served may have runs of the same moment."""
+    return next(index for index, run in enumerate(FairOrder(waiting, served)) if run.number == number) == len(before)
+
+
+def _by_priority(run: WaitingRun, before: Sequence[WaitingRun], after: Sequence[WaitingRun]) -> tuple[WaitingRun, ...]:
+    """Return the run with a priority of its own, and the fewer of the others, where room has to be made."""
+    if not after:
+        return (replace(run, priority=before[-1].priority - 1),)
+    if not before:
+        return (replace(run, priority=after[0].priority + 1),)
+    high, low = before[-1].priority, after[0].priority
+    room = max(0, 2 - (high - low))
+    if not room:
+        return (replace(run, priority=low + 1),)
+    if len(before) <= len(after):
+        raised = (replace(one, priority=one.priority + room) for one in before)
+        return (replace(run, priority=low + 1), *raised)
+    lowered = (replace(one, priority=one.priority - room) for one in after)
+    return (replace(run, priority=high - 1), *lowered)

@@ -1,0 +1,50 @@
+"""The order of the queue read from the store, and the turns of owners written to it. Damaged values count as absent ones."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from lab.runs.fair_order import FairOrder, WaitingRun
+from lab.runs.owners_table import owners
+from lab.runs.row_changes import insert_for
+from lab.runs.schema import WAITING, runs
+
+_ORDERED_BY = (runs.c.number, runs.c.owner, runs.c.priority, runs.c.queued_at)
+
+_MOST = 2**62  # beyond which a number that is counted up cannot be stored any more
+
+
+def waiting_order(connection: Connection, *, without: Collection[int] = ()) -> FairOrder:
+    """Return the queued runs in the order in which they are taken. without: numbers of runs that nobody will take."""
+    rows = connection.execute(select(*_ORDERED_BY).where(WAITING))
+    return FairOrder((one for row in rows if (one := waiting_run(row)).number not in without), read_served(connection))
+
+
+def waiting_run(row: Row[Any]) -> WaitingRun:
+    """Return what the order of a queued run's row depends on."""
+    owner = row.owner if isinstance(row.owner, str) else ""
+    queued_at = float(row.queued_at) if isinstance(row.queued_at, (int, float)) else 0.0
+    return WaitingRun(row.number, owner, _whole(row.priority), queued_at)
+
+
+def read_served(connection: Connection) -> dict[str, int]:
+    """Return the turn in which each owner was served last."""
+    return {row.name: _whole(row.served) for row in connection.execute(select(owners)) if isinstance(row.name, str)}
+
+
+def mark_served(connection: Connection, owner: str) -> None:
+    """Give an owner, whose run was taken, the latest turn. Two that are served at once on Postgres may have the same."""
+    turn = max(read_served(connection).values(), default=0) + 1
+    made = insert_for(connection)(owners).values(name=owner, served=turn)
+    connection.execute(made.on_conflict_do_update(index_elements=["name"], set_={"served": turn}))
+
+
+def in_order(rows: Iterable[Row[Any]], numbers: Iterable[int]) -> list[Row[Any]]:
+    """Return rows of `runs` in the order of these numbers; a row that is gone is left out."""
+    by_number = {row.number: row for row in rows}
+    return [by_number[number] for number in numbers if number in by_number]
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) and abs(value) < _MOST else 0
