@@ -6,17 +6,15 @@ who were; between two such, the older run decides. No database here.
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 _Turn: TypeAlias = tuple[
     int, float, int, str
 ]  # served, then `queued_at` and `number` of the owner's first run, and the owner
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingRun:
+class WaitingRun(NamedTuple):
     """What the order of a queued run depends on. owner: "" for nobody in particular, who is an owner like any other."""
 
     number: int

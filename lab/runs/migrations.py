@@ -85,7 +85,7 @@ _WORKERS = (
 )
 
 _OWNERS = (
-    "CREATE INDEX IF NOT EXISTS runs_waiting ON runs (priority, owner, queued_at) "
+    "CREATE INDEX IF NOT EXISTS runs_waiting ON runs (state, priority, owner, queued_at, deleted_at) "
     "WHERE state = 'queued' AND deleted_at IS NULL",
     "CREATE TABLE IF NOT EXISTS owners (name TEXT NOT NULL, served BIGINT NOT NULL, PRIMARY KEY (name))",
 )

@@ -6,7 +6,6 @@ those before it and those after it. What is before it stays as it was; those aft
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from enum import StrEnum
 
 from lab.runs.fair_order import FairOrder, WaitingRun
@@ -53,7 +52,7 @@ def _among_own(order: Sequence[WaitingRun], place: int, target: int) -> tuple[Wa
     for one, time in zip(own, sorted(one.queued_at for one in own), strict=True):
         before = max(time, math.nextafter(before, math.inf))
         if before != one.queued_at:
-            changed.append(replace(one, queued_at=before))
+            changed.append(one._replace(queued_at=before))
     return tuple(changed)
 
 
@@ -70,15 +69,15 @@ def _fits(waiting: Sequence[WaitingRun], served: Mapping[str, int], number: int,
 def _by_priority(run: WaitingRun, before: Sequence[WaitingRun], after: Sequence[WaitingRun]) -> tuple[WaitingRun, ...]:
     """Return the run with a priority of its own, and the fewer of the others, where room has to be made."""
     if not after:
-        return (replace(run, priority=before[-1].priority - 1),)
+        return (run._replace(priority=before[-1].priority - 1),)
     if not before:
-        return (replace(run, priority=after[0].priority + 1),)
+        return (run._replace(priority=after[0].priority + 1),)
     high, low = before[-1].priority, after[0].priority
     room = max(0, 2 - (high - low))
     if not room:
-        return (replace(run, priority=low + 1),)
+        return (run._replace(priority=low + 1),)
     if len(before) <= len(after):
-        raised = (replace(one, priority=one.priority + room) for one in before)
-        return (replace(run, priority=low + 1), *raised)
-    lowered = (replace(one, priority=one.priority - room) for one in after)
-    return (replace(run, priority=high - 1), *lowered)
+        raised = (one._replace(priority=one.priority + room) for one in before)
+        return (run._replace(priority=low + 1), *raised)
+    lowered = (one._replace(priority=one.priority - room) for one in after)
+    return (run._replace(priority=high - 1), *lowered)

@@ -103,8 +103,14 @@ runs = Table(
     Index("runs_created", "created_at"),
     Index("runs_family", "family"),
     Index("runs_setting", "setting"),
-    # All that the order of the queue depends on (`lab.runs.fair_order`), so that no row need be read for it.
-    Index("runs_waiting", "priority", "owner", "queued_at", sqlite_where=WAITING, postgresql_where=WAITING),
+    # All that the order of the queue depends on (`lab.runs.fair_order`). SQLite reads no rows beside it only if the two columns
+    # of the condition are in it as well.
+    Index(
+        "runs_waiting",
+        *("state", "priority", "owner", "queued_at", "deleted_at"),
+        sqlite_where=WAITING,
+        postgresql_where=WAITING,
+    ),
     Index("runs_unjudged", "number", sqlite_where=WITHOUT_FINDINGS, postgresql_where=WITHOUT_FINDINGS),
     sqlite_autoincrement=True,
 )

@@ -17,15 +17,23 @@ _MOST = 2**62  # beyond which a number that is counted up cannot be stored any m
 
 def waiting_order(connection: Connection, *, without: Collection[int] = ()) -> FairOrder:
     """Return the queued runs in the order in which they are taken. without: numbers of runs that nobody will take."""
-    rows = connection.execute(select(*_ORDERED_BY).where(WAITING))
-    return FairOrder((one for row in rows if (one := waiting_run(row)).number not in without), read_served(connection))
+    rows = connection.execute(select(*_ORDERED_BY).where(WAITING)).all()
+    waiting = [_waiting_run(*row) for row in rows if row[0] not in without]
+    return FairOrder(waiting, read_served(connection))
 
 
 def waiting_run(row: Row[Any]) -> WaitingRun:
-    """Return what the order of a queued run's row depends on."""
-    owner = row.owner if isinstance(row.owner, str) else ""
-    queued_at = float(row.queued_at) if isinstance(row.queued_at, (int, float)) else 0.0
-    return WaitingRun(row.number, owner, _whole(row.priority), queued_at)
+    """Return what the order of a queued run depends on, from its row of `runs`."""
+    return _waiting_run(row.number, row.owner, row.priority, row.queued_at)
+
+
+def _waiting_run(number: int, owner: Any, priority: Any, queued_at: Any) -> WaitingRun:
+    return WaitingRun(
+        number,
+        owner if isinstance(owner, str) else "",
+        _whole(priority),
+        float(queued_at) if isinstance(queued_at, (int, float)) else 0.0,
+    )
 
 
 def read_served(connection: Connection) -> dict[str, int]:

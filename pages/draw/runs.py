@@ -14,6 +14,7 @@ from pages.cache.runs import estimate_cost
 from pages.cache.torch_import import warm_torch
 from pages.markdown import plain
 from pages.state.address import complain, find_run
+from pages.state.asking import asking_owner
 from pages.state.draw import DRAW, requested_runs, show_runs
 from pages.state.keys import element
 from pages.widgets.confirm import start_unless_long
@@ -146,8 +147,10 @@ def offer_training() -> None:
 
 
 def _start(config: RunConfig) -> None:
-    DRAW.change(training=get_lab().submissions.submit(get_lab().validation.resolve(config)).run.id, failed="")
-    get_lab().workers.ensure()
+    lab = get_lab()
+    asked = lab.submissions.submit(lab.validation.resolve(config), owner=asking_owner())
+    DRAW.change(training=asked.run.id, failed="")
+    lab.workers.ensure()
     st.rerun()
 
 

@@ -20,6 +20,7 @@ from pages.cache.lab import get_lab
 from pages.draw.models import Model
 from pages.markdown import plain
 from pages.registry import page_path
+from pages.state.asking import asking_owner
 from pages.state.draw import DRAW
 from pages.state.keys import element
 from pages.widgets.frame import show_errors
@@ -78,7 +79,10 @@ def start(model: Model, saved: Sequence[SavedSketch], drawings: Sequence[Sketch]
     images = len(lab.datasets.load(dataset).train_labels)
     config = tuned(parent.config, dataset=dataset, images=images, parent=parent.id)
     return lab.submissions.submit(
-        lab.validation.resolve(config), parent=parent.id, name=f"{model.title} + my drawings"
+        lab.validation.resolve(config),
+        parent=parent.id,
+        name=f"{model.title} + my drawings",
+        owner=asking_owner(),
     ).run
 
 

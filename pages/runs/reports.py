@@ -18,6 +18,7 @@ from pages.cache.runs import estimate_seconds
 from pages.cache.torch_import import warm_torch
 from pages.markdown import plain
 from pages.registry import has_page, page_path
+from pages.state.asking import asking_owner
 from pages.state.keys import element
 from pages.state.runs import RUNS, bind
 from pages.state.runs_view import RunsView
@@ -182,7 +183,8 @@ def _queue(rows: Sequence[ReportRow]) -> None:
     lab = get_lab()
     for row in rows:
         tag = "" if row.preset.report == "lab" else f"report-{row.preset.report.lower()}"
-        lab.submissions.submit(lab.validation.resolve(row.preset.config()), name=row.preset.title, tags=(tag,))
+        resolved = lab.validation.resolve(row.preset.config())
+        lab.submissions.submit(resolved, name=row.preset.title, tags=(tag,), owner=asking_owner())
     lab.workers.ensure()
     flash(
         "1 run is queued." if len(rows) == 1 else f"{len(rows)} runs are queued; they are trained one after the other."

@@ -13,7 +13,8 @@ import streamlit as st
 from lab.architectures.registry import get_architecture
 from lab.config import FIELDS, RunConfig
 from pages.state.address import complain, refuse_parameters
-from pages.state.codec import param, whole_number
+from pages.state.asking import AskingState
+from pages.state.codec import param, params_of, whole_number
 from pages.state.form_address import is_setting, read_settings, write_settings
 from pages.state.page_state import PageState
 from pages.state.session import put, value_of
@@ -45,6 +46,7 @@ class TrainState:
 
 
 TRAIN = PageState(TrainState, key="train")
+_OWNER = params_of(AskingState)["owner"].name
 
 
 def form_widget(name: str) -> dict[str, Any]:
@@ -80,8 +82,8 @@ def fill_form(config: RunConfig, *, preset: str | None = None) -> None:
 
 
 def refuse_unknown_settings() -> None:
-    """Name the parts of the address that are neither the run nor settings of the form."""
-    refuse_parameters(["run", *_link()])
+    """Name the parts of the address that are neither the run, nor who asks for it, nor settings of the form."""
+    refuse_parameters(["run", _OWNER, *_link()])
 
 
 def take_link(fresh: RunConfig) -> None:
@@ -103,7 +105,8 @@ def show_link(config: RunConfig, fresh: RunConfig) -> None:
         TRAIN.change(understood=address)
         return
     if address != _link():
-        st.query_params.from_dict(address)
+        beside = {name: text for name, text in st.query_params.items() if name == _OWNER}
+        st.query_params.from_dict(address | beside)
     TRAIN.change(link=address, problems=(), understood=None)
 
 

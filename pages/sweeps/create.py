@@ -17,10 +17,12 @@ from lab.sweeps.spec import METHOD_TITLES, SweepSpec, read_spec
 from lab.sweeps.usual_ranges import usual_range
 from pages.cache.lab import get_lab
 from pages.markdown import plain
+from pages.state.asking import ASKING, asking_owner
 from pages.state.keys import element
 from pages.state.sweeps import SWEEPS
 from pages.state.train import TRAIN, form_values
 from pages.sweeps.ladder import count_trials, estimate, ladder, seconds_of
+from pages.widgets.asking import asking_inputs, asking_label
 from pages.widgets.confirm import start_unless_long
 from pages.widgets.frame import show_errors
 from pages.widgets.runs import present_datasets
@@ -66,7 +68,7 @@ def create_form() -> None:
 
 def _create(spec: SweepSpec) -> None:
     lab = get_lab()
-    sweep = lab.sweeps.create(spec).sweep
+    sweep = lab.sweeps.create(spec, owner=asking_owner(), priority=ASKING.read().priority).sweep
     lab.workers.ensure()
     SWEEPS.change(sweep=sweep.id)
     SWEEPS.show("sweep")
@@ -250,6 +252,8 @@ def _effort() -> dict[str, Any]:
         with st.grid(2, min_column_width=150):
             st.number_input("First look after epoch", 1, 10_000, **SWEEPS.widget("first_epochs"))
             st.number_input("One in … goes on", 2, 100, **SWEEPS.widget("factor"))
+    with st.expander(asking_label(), icon=":material/low_priority:", key=element("sweep-asking")):
+        asking_inputs()
     page = SWEEPS.read()
     return {
         "method": page.method,

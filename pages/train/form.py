@@ -22,6 +22,7 @@ from pages.state.address import find_run
 from pages.state.keys import element
 from pages.state.train import TRAIN, fill_form, form_value, form_values, form_widget, option_widget, set_field
 from pages.train.gallery import browse_button, gallery, network_picture, network_size, reached
+from pages.widgets.asking import asking_inputs, asking_label
 from pages.widgets.machine import device_choices
 from pages.widgets.options import initial_value, option_input
 from pages.widgets.runs import local_title, run_title
@@ -69,6 +70,8 @@ def train_form(present: Iterable[str]) -> tuple[RunConfig | None, ConfigError | 
     gallery(present, take=_take_card)
     for title, icon, group, shown_above in _SECTIONS:
         _section(title, icon, group, shown_above, config or RunConfig(), error)
+    with st.expander(asking_label(), icon=":material/low_priority:", key=element("train-section", "asking")):
+        asking_inputs()
     return read_form()
 
 

@@ -12,6 +12,7 @@ from lab.data.registry import choose_dataset, get_dataset_spec
 from pages.cache.lab import get_lab
 from pages.registry import has_page, page_path
 from pages.state.address import complain, find_run
+from pages.state.asking import ASKING
 from pages.state.keys import element
 from pages.state.train import TRAIN, complain_of_link, fill_form, refuse_unknown_settings, show_link, take_link
 from pages.train.cost import cost_card
@@ -47,6 +48,7 @@ def _form() -> None:
     if not TRAIN.read().ready:
         fill_form(fresh)
     take_link(fresh)
+    ASKING.take("owner")
     problems = st.container()
     left, right = st.columns([2, 1], gap="large")
     imported = [spec.id for spec in list_imported(root=lab.settings.data)]
@@ -54,6 +56,7 @@ def _form() -> None:
         config, _ = train_form([*present, *imported])
     if config is not None:
         show_link(config, fresh)
+    ASKING.show("owner")
     with problems:
         complain_of_link()
     # The data set may be drawings of a run that was fine-tuned, which no list has.
@@ -71,7 +74,7 @@ def _form() -> None:
                 disabled=not ready or lab.settings.read_only,
             )
         if config is not None:
-            start_training(config, place="train", pressed=pressed)
+            start_training(config, place="train", pressed=pressed, priority=ASKING.read().priority)
         if config is not None and (ready or get_dataset_spec(config.dataset).train_images):  # else nobody can count
             cost_card(config)
         if has_page("sweeps"):

@@ -93,9 +93,15 @@ def _lines(runs: Sequence[RunRecord], waiting: int) -> None:
             with st.container(horizontal=True, vertical_alignment="center", width="content"):
                 if queued:
                     st.caption(f"{place}.", width="content")
-                run_line(run, key=element("live-line", run.id))
+                run_line(run, key=element("live-line", run.id), apart=asked_words(run))
             if queued:
                 _buttons(run, place, last=waiting)
+
+
+def asked_words(run: RunRecord) -> str:
+    """Return such as "ann · priority 2": who asked for a run, and how it waits."""
+    priority = [f"priority {run.priority}"] * bool(run.priority and run.state is RunState.QUEUED)
+    return " · ".join([run.owner] * bool(run.owner) + priority)
 
 
 def _buttons(run: RunRecord, place: int, *, last: int) -> None:

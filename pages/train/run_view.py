@@ -76,7 +76,7 @@ def _heading(run: RunRecord) -> None:
             state_badge(run)
         _controls(run)
     facts = [f"{run.config.arch} on {run.config.dataset}", device_words(run), f"run {run.id}"]
-    facts.append(f"asked for {show_moment(run.created_at)}")
+    facts.append(f"asked for {show_moment(run.created_at)}" + (f" by {run.owner}" if run.owner else ""))
     st.caption(plain(" · ".join(fact for fact in (*facts, run.environment.steps_words) if fact)))
     show_origin(run)
     show_labels(run)

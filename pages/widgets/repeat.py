@@ -10,6 +10,7 @@ from lab.runs.records import RunRecord, RunState
 from lab.service.repeats import MOST_SEEDS, USUAL_SEEDS
 from pages.cache.lab import get_lab
 from pages.cache.runs import estimate_seconds
+from pages.state.asking import asking_owner
 from pages.state.keys import element
 from pages.state.shared import REPEAT
 from pages.widgets.confirm import start_unless_long
@@ -55,7 +56,7 @@ def fill_button(runs: Sequence[RunRecord], *, seeds: int, place: str, then: Call
 
     def act() -> None:
         taken = {seed for one in found for seed in one.seeds}
-        filled = [lab.repeating.fill(run, seeds=seeds, like=taken) for run in runs]
+        filled = [lab.repeating.fill(run, seeds=seeds, like=taken, owner=asking_owner()) for run in runs]
         lab.workers.ensure()
         then(tuple(run.id for one in filled for run in one.runs))
 

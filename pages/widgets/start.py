@@ -11,17 +11,25 @@ from lab.service.resolved import ResolvedConfig
 from pages.cache.lab import get_lab
 from pages.cache.runs import estimate_cost
 from pages.registry import page_path
+from pages.state.asking import asking_owner
 from pages.state.train import TRAIN
 from pages.widgets.confirm import start_unless_long
 from pages.widgets.frame import show_errors
 
 
 def start_training(
-    config: RunConfig, *, place: str, pressed: bool, fresh: bool = False, name: str = "", short: bool = False
+    config: RunConfig,
+    *,
+    place: str,
+    pressed: bool,
+    fresh: bool = False,
+    name: str = "",
+    priority: int = 0,
+    short: bool = False,
 ) -> None:
     """Ask for a run of this configuration once its button was pressed, and show it; before a long one, ask.
 
-    name: of the new run. short: it takes minutes at most everywhere, so nothing is estimated, for which torch would be
+    name: of the new run. priority: in the queue. short: it takes minutes at most everywhere, so nothing is estimated, for which torch would be
     imported first.
     """
 
@@ -29,7 +37,7 @@ def start_training(
     resolved = cache(lambda: lab.validation.resolve(config))  # when pressed, and then once
 
     def start() -> None:
-        submission = lab.submissions.submit(resolved(), fresh=fresh, name=name)
+        submission = lab.submissions.submit(resolved(), fresh=fresh, name=name, owner=asking_owner(), priority=priority)
         lab.workers.ensure()
         watch(submission.run, cached=submission.cached)
 

@@ -234,3 +234,28 @@ def test_ten_minutes_are_started_by_one_press_and_more_are_asked_about(bench: Be
     app.button(key="train-button").click().run()
     assert _key(app, "confirm-yes") is asked
     assert bench.lab.store.queue.count_queued() == (0 if asked else 1)
+
+
+def test_the_form_asks_in_somebodys_name_with_a_priority_and_the_address_keeps_the_name(bench: Bench) -> None:
+    bench.queue(DIGITS_CONFIG.replace(seed=5))
+    app = _open("train", owner="ann")
+    assert app.text_input(key="asking.owner").value == "ann"
+    assert "Place in the queue (1 changed)" in [section.label for section in app.expander]
+    app.text_input(key="asking.owner").set_value("bob ").run()
+    app.number_input(key="asking.priority").set_value(2).run()
+    app.number_input(key="train.epochs").set_value(2).run()
+    assert app.query_params["owner"] in ("bob ", ["bob "])
+    assert app.query_params["epochs"] in ("2", ["2"])
+    require_torch()
+    app.button(key="train-button").click().run()
+    run = bench.lab.store.queue.list()[0]
+    assert (run.owner, run.priority) == ("bob", 2)
+    app = _open("train")
+    assert "bob · priority 2" in _texts(app)
+
+
+def test_a_name_in_the_address_that_cannot_be_one_is_named(bench: Bench) -> None:
+    app = _open("train", owner="x" * 61)
+    assert "The address has owner='xxx" in _texts(app)
+    assert "at most 60 fit" in _texts(app)
+    assert app.text_input(key="asking.owner").value == ""
