@@ -26,7 +26,7 @@ from lab.config import RunConfig
 from lab.errors import ArtifactError, InputError, ReadOnlyError, StoreError
 from lab.runs.identity import new_run_id
 from lab.runs.imports import EndedRun
-from lab.runs.records import RunRecord, RunState, SavedFile, Series
+from lab.runs.records import RunRecord, RunRequest, RunState, SavedFile, Series
 from lab.runs.run_facts import RunEnvironment, RunSummary
 from lab.runs.store import RunStore
 from lab.service.lab import Lab
@@ -128,6 +128,17 @@ def test_an_imported_run_that_never_trained_is_what_was_written(other: Lab) -> N
     failed = dataclasses.replace(random_run(random.Random(1)), seconds=0.0, state=RunState.FAILED)
     (record,) = other.store.imports.insert([failed])
     assert other.store.integrity.verify(record.id) == ()
+
+
+def test_whose_a_run_was_and_how_it_waited_stays_where_it_is(tmp_path: Path, other: Lab) -> None:
+    lab = open_lab(tmp_path / "sender")
+    asked = lab.validation.resolve(RunConfig(dataset="digits", seed=77))
+    run = lab.submissions.submit(asked, owner="ann the secret", priority=7).run
+    lab.submissions.control(run.id, RunRequest.STOP)
+    sent = write_bundle(lab, [lab.store.runs.get(run.id)])
+    assert not any(b"ann the secret" in content or b"priority" in content for content in unpack(sent).values())
+    (arrived,) = import_bundle(other, io.BytesIO(sent))
+    assert (arrived.owner, arrived.priority) == ("", 0)
 
 
 def test_of_more_epochs_than_a_bundle_has_room_for_the_best_and_the_newest_go_along(other: Lab) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from lab.errors import ConfigError, StaleSweepError, SweepStateError
 from lab.presets import list_presets
-from lab.runs.records import RunState
+from lab.runs.records import RunRecord, RunState
 from lab.runs.sweeps import SweepChange
 from lab.service.lab import Lab
 from lab.settings import Settings
@@ -219,3 +219,22 @@ def test_a_sweep_that_is_halted_halts_all_of_its_live_trials(tmp_path: Path) -> 
     assert [lab.store.runs.get(trial.run).state for trial in paused.trials] == [RunState.PAUSED] * 2
     resumed = lab.sweeps.resume(view.sweep.id)
     assert resumed.counts.queued == 2
+
+
+def test_trials_wait_in_the_name_and_with_the_priority_of_their_sweep(tmp_path: Path) -> None:
+    lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_OWNER": "ann"}))
+    first = lab.sweeps.create(asked(trials=2, **ONE_EPOCH)).sweep.id
+    second = lab.sweeps.create(asked(trials=1, **ONE_EPOCH, seed=1), owner="bob", priority=3).sweep.id
+    while work_one(lab):
+        lab.sweeps.advance_due()
+    for sweep, owner, priority in [(first, "ann", 0), (second, "bob", 3)]:
+        view = lab.sweeps.show(sweep)
+        assert (view.sweep.owner, view.sweep.priority) == (owner, priority)
+        assert {(one.owner, one.priority) for one in _runs_of(lab, sweep)} == {(owner, priority)}
+    assert lab.store.runs.get(lab.sweeps.show(second).trials[0].run).started_at < min(
+        run.started_at or 0.0 for run in _runs_of(lab, first)
+    )
+
+
+def _runs_of(lab: Lab, sweep: str) -> list[RunRecord]:
+    return [lab.store.runs.get(trial.run) for trial in lab.sweeps.show(sweep).trials]
