@@ -130,6 +130,7 @@ def _inputs(app: AppTest) -> dict[str, list[str]]:
 def test_the_form_of_a_fresh_sweep_has_every_input(bench: Bench) -> None:
     assert _inputs(_open("sweeps")) == {
         "header": ["New sweep"],
+        "expander": ["Place in the queue"],
         "toggle": ["Logarithmic", "Pause weak trials early"],
         "select": ["Settings from", "Network", "Data set", "Method"],
         "number": [
@@ -140,6 +141,7 @@ def test_the_form_of_a_fresh_sweep_has_every_input(bench: Bench) -> None:
             "Minutes of computing",
             "First look after epoch",
             "One in … goes on",
+            "Priority",
         ],
         "several": ["Settings to vary"],
     }
