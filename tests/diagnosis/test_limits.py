@@ -1,0 +1,260 @@
+"""Where each rule begins to speak: jumps, half-way losses, lasting rises, and accuracies below those of validation."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lab.config import RunConfig
+from lab.diagnosis.causes import cause_of_divergence, cause_of_no_learning, highest_jump, option_of, rate_range
+from lab.diagnosis.curves import CurveView, DataFacts, Points, mean_of, moving_mean, share
+from lab.diagnosis.learning import find_overfitting, find_setback, find_slow
+from lab.diagnosis.rules import diagnose_config
+from tests.diagnosis.made_curves import FACTS, LOG_10, PER_EPOCH, batches, codes, epochs, flat, judge
+
+
+def _view(config: RunConfig, curves: dict[str, Points], *, ended: bool = True) -> CurveView:
+    return CurveView(config, curves, FACTS, ended)
+
+
+def test_means_are_of_full_windows_and_of_finite_values() -> None:
+    assert moving_mean(np.array([1.0, 2.0, 6.0, 8.0]), 3).tolist() == [3.0, 16 / 3]
+    assert moving_mean(np.array([1.0, 2.0]), 3).size == 0
+    assert moving_mean(np.array([1.0, 2.0, 6.0]), 3).tolist() == [3.0]
+    assert mean_of([1.0, math.nan, 3.0, math.inf]) == 2.0
+    assert math.isnan(mean_of([math.nan]))
+    assert (share(0.9731), share(1.0), share(2.5)) == ("97.31 %", "100.00 %", "2.5000")
+
+
+# -- a loss that jumped ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rise", "jumped"), [(0.049, False), (0.051, True)])
+def test_a_jump_is_a_rise_of_ten_batches_by_a_twentieth_of_the_guessing_level(rise: float, jumped: bool) -> None:
+    loss = np.full(200, 2.0)
+    loss[50:60] += rise * LOG_10
+    found = highest_jump(_view(RunConfig(), batches(loss)))
+    assert found == (pytest.approx(2.0 + rise * LOG_10) if jumped else None)
+
+
+def test_the_highest_batch_is_named_though_a_single_one_is_no_jump() -> None:
+    spike = np.full(200, 2.0)
+    spike[54] = 3.0  # a tenth of it in the mean of ten
+    assert highest_jump(_view(RunConfig(), batches(spike))) is None
+    spike[50:60] = 2.5
+    spike[54] = 9.0
+    assert highest_jump(_view(RunConfig(), batches(spike))) == 9.0
+    spike[55] = math.nan
+    assert highest_jump(_view(RunConfig(), batches(spike))) == math.inf
+
+
+def test_fewer_than_ten_batches_are_judged_by_their_epochs() -> None:
+    nine = batches([2.0, *[9.0] * 8])
+    assert highest_jump(_view(RunConfig(), nine)) is None
+    assert highest_jump(_view(RunConfig(), nine | epochs(train_loss=[2.0, 4.0, 3.0]))) == 4.0
+    assert highest_jump(_view(RunConfig(), batches([2.0, *[9.0] * 9]))) == 9.0
+
+
+# -- causes ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config", "curves", "rule", "remedy"),
+    [
+        ({"optimizer": "sgd", "lr": 9e-5}, flat(LOG_10), "lr-low", {"lr": 0.01}),
+        ({"optimizer": "sgd", "lr": 9e-5}, flat(2.0, jump=9.0), "lr-high", {"lr": 9e-6}),
+        ({"optimizer": "sgd", "lr": 1.1}, flat(LOG_10), "lr-high", {"lr": 0.01}),
+        ({"loss": "nll", "output": "softmax", "lr": 1e-3}, flat(-0.1), "nll-on-softmax", {"output": "log-softmax"}),
+        ({"loss": "nll", "output": "softmax", "lr": 6e-4}, flat(-0.1), "", {"lr": 6e-5}),
+        ({"optimizer": "sgd", "lr": 0.02}, flat(2.0, jump=9.0), "lr-high", {"lr": 0.002}),
+        ({"optimizer": "sgd", "lr": 0.005}, flat(LOG_10), "lr-low", {"lr": 0.01}),
+        ({"optimizer": "sgd", "lr": 0.01}, flat(LOG_10), "", {"lr": 0.001}),
+        ({"optimizer": "sgd", "lr": 0.01}, flat(LOG_10, count=3), "", {"epochs": 20}),
+        ({"optimizer": "sgd", "lr": 0.01}, flat(LOG_10, count=4), "", {"lr": 0.001}),  # 200 steps can be judged by
+    ],
+)
+def test_what_did_not_learn_has_the_cause_that_its_settings_and_curve_name(
+    config: dict[str, Any], curves: dict[str, Points], rule: str, remedy: dict[str, Any]
+) -> None:
+    cause = cause_of_no_learning(_view(RunConfig(epochs=6, **config), curves))
+    assert cause.rule == rule
+    assert cause.remedy == pytest.approx(remedy) if "lr" in remedy else cause.remedy == remedy
+
+
+def test_a_loss_that_falls_too_slowly_is_told_a_higher_rate_and_one_that_stands_a_lower_one() -> None:
+    falling = np.linspace(2.31, 2.25, 6 * PER_EPOCH)
+    slow = cause_of_no_learning(_view(RunConfig(optimizer="sgd", lr=0.01), batches(falling)))
+    assert (slow.rule, slow.remedy) == ("lr-low", {"lr": pytest.approx(0.03)})
+    assert slow.text.startswith("The loss hardly moved: 2.3100 at first") or "still what guessing gives" in slow.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [
+        ({"loss": "nll"}, {"loss": "cross-entropy", "output": "logits"}),
+        ({"optimizer": "adam", "weight_decay": 0.05}, {"weight_decay": 1e-4}),
+        ({"precision": "float16", "lr": 1e-3}, {"precision": "bfloat16"}),
+        ({"precision": "float16", "lr": 1.1e-3}, {"lr": 1.1e-4}),
+        ({"precision": "bfloat16", "lr": 1e-3}, {"lr": 1e-4}),
+    ],
+)
+def test_a_divergence_has_one_cause(changes: dict[str, Any], remedy: dict[str, Any]) -> None:
+    found = cause_of_divergence(_view(RunConfig(**changes), flat(9.0))).remedy
+    assert found == (pytest.approx(remedy) if "lr" in remedy else remedy)
+
+
+def test_an_option_is_asked_for_as_the_network_was_built() -> None:
+    assert option_of(RunConfig(arch="vgg11"), "batch_norm") is False
+    assert option_of(RunConfig(arch="vgg11", arch_options={"batch_norm": True}), "batch_norm") is True
+    assert option_of(RunConfig(), "batch_norm") is None
+    assert rate_range(RunConfig(optimizer="muon")).usual == 0.02
+    assert rate_range(RunConfig(optimizer="sgd", loss="mse", output="softmax")).usual == 0.1
+
+
+# -- outcomes --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("times", "diverged"), [(1.99, False), (2.01, True)])
+def test_twice_the_guessing_level_is_far_above_it(times: float, diverged: bool) -> None:
+    loss = [times * LOG_10] * 6
+    wrong = epochs(train_loss=loss, train_accuracy=[0.4] * 6, val_loss=loss, val_accuracy=[0.4] * 6)
+    assert ("diverged" in codes(RunConfig(), wrong)) is diverged
+
+
+@pytest.mark.parametrize(("accuracy", "diverged"), [(0.5, True), (0.51, False)])
+def test_with_more_than_half_of_the_answers_right_nothing_diverged(accuracy: float, diverged: bool) -> None:
+    loss = [9.0] * 6
+    curves = epochs(train_loss=loss, train_accuracy=[accuracy] * 6, val_loss=loss, val_accuracy=[accuracy] * 6)
+    assert ("diverged" in codes(RunConfig(), curves)) is diverged
+
+
+def test_before_its_first_epoch_a_run_is_far_above_guessing_from_two_hundred_steps_on() -> None:
+    def steps(count: int, accuracy: float = 0.1) -> dict[str, Points]:
+        return batches([9.0] * count) | {"batch/accuracy": batches([accuracy] * count)["batch/loss"]}
+
+    assert codes(RunConfig(), steps(199), ended=False) == []
+    assert codes(RunConfig(), steps(200), ended=False) == ["diverged"]
+    assert codes(RunConfig(), steps(200, accuracy=0.6), ended=False) == []
+    assert codes(RunConfig(loss="mse", output="softmax"), steps(200, accuracy=0.4), ended=False) == []
+
+
+@pytest.mark.parametrize(("best", "code"), [(0.20, "at-chance"), (0.22, "diverged")])
+def test_what_was_learned_once_is_a_twentieth_above_chance(best: float, code: str) -> None:
+    """Chance on 400 images is 0.1125 + 3 × 0.0158 = 0.1599, so 0.2099 was learned."""
+    accuracy = [0.1, best, 0.1, 0.1, 0.1, 0.1]
+    (finding,) = judge(RunConfig(lr=0.02), flat(2.3) | epochs(val_accuracy=accuracy))
+    assert finding.code == code
+
+
+@pytest.mark.parametrize(("right", "memorised"), [(0.55, False), (0.58, True)])
+def test_half_way_from_chance_to_all_training_images_right_is_memorising(right: float, memorised: bool) -> None:
+    """Chance on 3,200 images is 0.1291, so half way is 0.5646."""
+    (finding,) = judge(RunConfig(), flat(2.3) | epochs(train_accuracy=[right] * 6))
+    assert ("it only memorised them" in finding.message) is memorised
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_one_split_above_chance_is_enough_to_have_learned(split: str) -> None:
+    assert "at-chance" not in codes(RunConfig(), flat(1.0) | epochs(**{f"{split}_accuracy": [0.3] * 6}))
+
+
+# -- learning --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("last", "slow"), [(1.16, True), (1.14, False)])
+def test_a_run_is_half_way_while_its_loss_is_above_half_of_its_first(last: float, slow: bool) -> None:
+    curves = epochs(train_loss=[2.0, 1.5, last]) | batches([2.3] + [1.0] * 249)
+    found = find_slow(_view(RunConfig(lr=5e-4), curves))
+    assert (found is not None) is slow
+    assert find_slow(_view(RunConfig(lr=5.1e-4), curves)) is None  # not below the usual
+    assert find_slow(_view(RunConfig(lr=5e-4), epochs(train_loss=[2.0, 1.9]))) is None  # two epochs are too few
+    if found is not None:
+        assert found.remedy == {"lr": 0.001}
+
+
+@pytest.mark.parametrize(("end", "told"), [(0.479, False), (0.485, True)])
+def test_a_rise_of_a_fifth_is_overfitting(end: float, told: bool) -> None:
+    """Six epochs at 0.4, and a rise to a level that stays: without noise the fifth decides."""
+    validation = np.concatenate([np.linspace(1.0, 0.5, 5), np.full(7, 0.4), np.full(40, end)])
+    curves = epochs(val_loss=validation, train_loss=0.9 ** np.arange(len(validation)))
+    assert (find_overfitting(_view(RunConfig(), curves)) is not None) is told
+
+
+def test_a_rise_within_the_noise_of_the_epochs_is_none() -> None:
+    """From 0.4 to 0.6, but single epochs lie 0.3 above and below: the error of a difference of means is 0.16."""
+    swings = np.where(np.arange(52) % 2, 0.3, -0.3)
+    validation = np.concatenate([np.linspace(1.0, 0.5, 5), np.full(7, 0.4), np.full(40, 0.6)])
+    curves = {"train_loss": 0.9 ** np.arange(52)}
+    assert find_overfitting(_view(RunConfig(), epochs(val_loss=validation, **curves))) is not None
+    assert find_overfitting(_view(RunConfig(), epochs(val_loss=validation + swings, **curves))) is None
+
+
+def test_overfitting_names_the_accuracy_where_every_epoch_has_one() -> None:
+    validation = np.concatenate([np.linspace(1.0, 0.5, 5), np.full(7, 0.4), np.full(40, 0.8)])
+    curves = {"val_loss": validation, "train_loss": 0.9 ** np.arange(52)}
+    accuracy = np.concatenate([np.full(12, 0.9), np.full(40, 0.85)])
+    told = find_overfitting(_view(RunConfig(), epochs(**curves, val_accuracy=accuracy)))
+    assert told is not None
+    assert "(means of 7), the accuracy 90.00 % and 85.00 %, while" in told.message
+    accuracy[3] = math.nan
+    silent = find_overfitting(_view(RunConfig(), epochs(**curves, val_accuracy=accuracy)))
+    assert silent is not None
+    assert "accuracy" not in silent.message
+
+
+def test_a_setback_is_judged_by_the_best_measured_epoch() -> None:
+    loss, accuracy = [0.5, 0.3, 0.9], [0.9, math.nan, 0.7]
+    found = find_setback(_view(RunConfig(lr=0.02), epochs(train_loss=loss, val_accuracy=accuracy)))
+    assert found is not None
+    assert "90.00 % of the validation images were right after epoch 1 and 70.00 % are after epoch 3" in found.message
+    assert found.remedy == {"lr": 0.001}
+
+
+@pytest.mark.parametrize(
+    ("images", "training", "validation", "told"),
+    [
+        (1_000_000, 0.9449, 0.95, True),  # more than half a per cent
+        (1_000_000, 0.9451, 0.95, False),
+        (400, 0.927, 0.95, True),  # two standard errors of 0.0109
+        (400, 0.929, 0.95, False),
+    ],
+)
+def test_training_may_be_below_validation_by_half_a_per_cent_or_two_standard_errors(
+    images: int, training: float, validation: float, told: bool
+) -> None:
+    data = DataFacts(10, {**FACTS.images, "val": images}, FACTS.largest)
+    curves = epochs(train_loss=[0.2], train_accuracy=[training], val_loss=[0.2], val_accuracy=[validation])
+    assert (codes(RunConfig(), curves, data=data) == ["training-below-validation"]) is told
+
+
+# -- settings --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "severity", "remedy"),
+    [
+        ({"shuffle": False}, "unshuffled", "warning", {"shuffle": True}),
+        ({"normalization": "none"}, "unnormalised", "hint", {"normalization": "dataset"}),
+        ({"loss": "mse"}, "mse-without-softmax", "hint", {"output": "softmax"}),
+        ({"loss": "mse", "output": "log-softmax"}, "mse-without-softmax", "hint", {"output": "softmax"}),
+        ({"output": "softmax"}, "softmax-twice", "mistake", {"output": "logits"}),
+        ({"loss": "nll", "output": "softmax"}, "nll-on-softmax", "mistake", {"output": "log-softmax"}),
+        ({"loss": "nll"}, "nll-on-logits", "mistake", {"loss": "cross-entropy", "output": "logits"}),
+        ({"lr": 0.5}, "lr-high", "warning", {"lr": 0.001}),
+        ({"lr": 1e-6}, "lr-low", "warning", {"lr": 0.001}),
+    ],
+)
+def test_each_odd_setting_has_one_finding_with_its_remedy(
+    changes: dict[str, Any], code: str, severity: str, remedy: dict[str, Any]
+) -> None:
+    (finding,) = diagnose_config(RunConfig(**changes))
+    assert (finding.code, finding.severity, finding.remedy) == (code, severity, remedy)
+
+
+def test_hints_on_settings_are_not_repeated_beside_the_curves_and_warnings_are() -> None:
+    odd = RunConfig(shuffle=False, normalization="none")
+    assert [finding.code for finding in diagnose_config(odd)] == ["unshuffled", "unnormalised"]
+    assert codes(odd, {}) == ["unshuffled"]
+    learned = epochs(train_loss=[0.4, 0.3], train_accuracy=[0.9, 0.92], val_accuracy=[0.9, 0.93])
+    assert codes(odd, learned) == ["unshuffled"]
