@@ -1,5 +1,6 @@
 """Curves and saved files: exact, in order, each point once, and only from the owner."""
 
+import math
 import time
 from functools import partial
 
@@ -263,3 +264,21 @@ def test_copying_and_rewinding_in_small_parts_lose_no_point_and_no_file(
         assert [file.step for file in store.files.list(second.id)] == [one for one in (2, 4, 6) if one <= step]
         assert store.integrity.verify(second.id) == ()
     assert [file.step for file in store.files.list(first.id)] == [2, 4, 6]
+
+
+def test_one_curve_of_many_runs_is_read_by_run_in_step_order_and_absent_ones_are_left_out(
+    store: RunStore, me: Owner
+) -> None:
+    first, second, third = (claimed(store, me, key, slot=key) for key in "abc")
+    store.points.append(first.id, first.lease, {"val/loss": series("val/loss", [20, 10], [0.5, math.nan])})
+    store.points.append(second.id, second.lease, {"val/loss": series("val/loss", [10], [0.25])})
+    store.points.append(second.id, second.lease, {"test/loss": series("test/loss", [10], [9.0])})
+    store.points.append(third.id, third.lease, {"test/loss": series("test/loss", [10], [8.0])})
+    found = store.points.read_across([third.id, second.id, first.id], "val/loss")
+    assert set(found) == {first.id, second.id}
+    assert found[first.id].step.tolist() == [10, 20]
+    assert math.isnan(found[first.id].value[0])
+    assert (found[first.id].value[1], found[first.id].time_s.tolist()) == (0.5, [5.0, 10.0])
+    assert found[second.id].value.tolist() == [0.25]
+    assert store.points.read_across([first.id], "val/loss").keys() == {first.id}
+    assert store.points.read_across([], "val/loss") == store.points.read_across([first.id], "nothing") == {}
