@@ -1,0 +1,249 @@
+"""Pictures and cards of Inside and Draw as numbers: where a map lies on its image, frames, cells, bars and scores."""
+
+import re
+
+import numpy as np
+import pytest
+
+from lab.config import RunConfig
+from lab.data.registry import get_dataset_spec
+from lab.inspection.kernels import Kernels
+from lab.inspection.receptive_field import ReceptiveField
+from lab.sketch.reading import Answer, average
+from lab.sketch.unsure import Verdict
+from pages.draw.game import _score
+from pages.draw.models import Model
+from pages.draw.tune import tuned
+from pages.draw.view import answers_html, line_html, pictures_html
+from pages.inside.figures import framed, layer_words
+from pages.inside.hand import _number, _table, _windows, scale_of
+from pages.inside.maps import _placed, _tile_height
+from pages.state.draw import Game
+
+DIGITS = tuple("0123456789")
+
+# -- Inside ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_map_that_is_read_from_all_of_the_image_is_stretched_over_it() -> None:
+    values = np.array([[1.0, 2.0], [3.0, 4.0]])
+    assert _placed(values, None, side=4, read_side=4).tolist() == [
+        [1, 1, 2, 2],
+        [1, 1, 2, 2],
+        [3, 3, 4, 4],
+        [3, 3, 4, 4],
+    ]
+
+
+def test_a_value_lies_over_the_pixels_it_is_centred_on_and_nothing_where_no_value_is() -> None:
+    """Convolutions of 3 with stride 1 leave the rim of a 4×4 image without a value."""
+    field = ReceptiveField(((0, 2),), 1)
+    values = np.array([[1.0, 2.0], [3.0, 4.0]])
+    placed = _placed(values, field, side=4, read_side=4)
+    assert placed.tolist() == [[0, 0, 0, 0], [0, 1, 2, 0], [0, 3, 4, 0], [0, 0, 0, 0]]
+    doubled = _placed(values, field, side=8, read_side=4)  # the network reads the image at half its size
+    assert doubled.tolist() == np.kron(placed, np.ones((2, 2))).tolist()
+
+
+@pytest.mark.parametrize(
+    ("side", "near", "height"), [(28, 84, 84), (24, 84, 96), (84, 84, 84), (85, 84, 84), (60, 84, 60)]
+)
+def test_tiles_are_enlarged_by_whole_numbers(side: int, near: int, height: int) -> None:
+    assert _tile_height(side, near) == height
+
+
+def test_a_layer_is_named_without_its_container() -> None:
+    assert layer_words("features.conv1", "Conv2d", (6, 28, 28)) == "conv1 · Conv2d · 6×28×28"
+
+
+def _frame(text: str) -> list[float]:
+    return [
+        float(each) for each in re.findall(r"(?:top|left|width|height):([\d.]+)%", text.split("position:absolute")[1])
+    ]
+
+
+def test_a_frame_covers_its_first_to_its_last_cell() -> None:
+    picture = np.zeros((10, 20, 3), np.uint8)
+    top, left, width, height = _frame(framed(picture, "words", box=(2, 4, 5, 5)))
+    assert (top, left, width, height) == (20.0, 25.0, 5.0, 30.0)
+    top, left, width, height = _frame(framed(picture, "words", box=(0, 13, 7, 27), of=28))
+    assert (top, left, width, height) == (0.0, 25.0, 75.0, 50.0)
+    assert "box-shadow" not in framed(picture, "words")
+    assert "&lt;b&gt;" in framed(picture, "<b>")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (-0.0, "0"),
+        (3.0, "3"),
+        (-3.0, "-3"),
+        (999.0, "999"),
+        (1000.0, "1000.00"),
+        (0.256, "0.26"),
+        (-0.001, "0.00"),
+    ],
+)
+def test_a_cell_has_two_digits_unless_it_is_whole(value: float, text: str) -> None:
+    assert _number(value) == text
+
+
+def test_cells_are_tinted_by_their_share_of_the_largest_and_by_their_sign() -> None:
+    text = _table(np.array([[2.0, -1.0], [0.0, 4.0]]), 2.0, "Kernel")
+    assert re.findall(r"(#\w+) (\d+)%", text) == [
+        ("#e0861a", "60"),
+        ("#3b8fd4", "30"),
+        ("#3b8fd4", "0"),
+        ("#e0861a", "60"),
+    ]
+    assert text.count("<tr>") == 2
+    assert "<figcaption>Kernel</figcaption>" in text
+
+
+def test_the_rows_that_a_value_was_made_of_end_at_the_image() -> None:
+    weight, bias = np.zeros((1, 1, 3, 3)), np.zeros(1)
+    same = Kernels("conv", weight, bias, stride=1, padding=1, dilation=1, groups=1)
+    assert _windows(same, rows=4, side=4, span=3) == [(0, 1), (0, 2), (1, 3), (2, 3)]
+    strided = Kernels("conv", weight, bias, stride=2, padding=0, dilation=1, groups=1)
+    assert _windows(strided, rows=2, side=5, span=3) == [(0, 2), (2, 4)]
+
+
+def test_zero_is_in_the_middle_of_the_scale_where_there_are_negatives() -> None:
+    assert [scale_of(np.array(values)) for values in ([0.0, 1.0], [-1e-9, 1.0])] == ["viridis", "diverging"]
+
+
+# -- Draw ------------------------------------------------------------------------------------------------------------------
+
+
+def _answer(label: int, share: float = 0.9, *, unsure: str = "", names: tuple[str, ...] = DIGITS) -> Answer:
+    shares = np.full(len(names), (1 - share) / (len(names) - 1))
+    shares[label] = share
+    return Answer(shares, names, Verdict(bool(unsure), (unsure,) if unsure else ()))
+
+
+def _cards(*answers: Answer) -> list[tuple[str, str, Answer]]:
+    return [(f"net {k}", "", answer) for k, answer in enumerate(answers)]
+
+
+def _said(text: str) -> str:
+    return re.findall(r'data-answer="([^"]*)"', text)[0]
+
+
+def test_the_one_answer_of_all_is_their_averages_else_the_most_frequent_and_of_equals_the_first() -> None:
+    three = (_answer(3), _answer(8), _answer(8))
+    assert _said(line_html(_cards(*three), blank=False)) == "8"
+    assert _said(line_html(_cards(_answer(8), _answer(3)), blank=False)) == "3"
+    together = average([_answer(3, 0.99), _answer(8, 0.5), _answer(8, 0.5)])
+    assert together is not None
+    assert _said(line_html([*_cards(*three), ("All together", "", together)], blank=False)) == "3"
+    assert "data-answer" not in line_html(_cards(*three), blank=True)
+    assert "data-answer" not in line_html([], blank=False)
+
+
+def test_titles_are_named_while_they_fit_into_the_line() -> None:
+    def line(first: int, second: int) -> str:
+        return line_html([("a" * first, "", _answer(3)), ("b" * second, "", _answer(8))], blank=False)
+
+    assert "says" in line(20, 25)
+    assert "(1 network)" in line(20, 26)
+
+
+def test_what_else_it_could_be_is_named_from_a_twentieth_of_a_per_cent_on() -> None:
+    def why(second: float) -> str:
+        shares = np.zeros(10)
+        shares[[3, 8]] = 1 - second, second
+        html = answers_html(_cards(Answer(shares, DIGITS, Verdict(False, ()))), answered=1, ink=1)
+        return re.findall(r'class="cl-why">([^<]*)<', html)[0]
+
+    assert why(0.0005).startswith("then 8 ")
+    assert why(0.0004) == "nothing else in sight"
+
+
+def test_of_many_classes_the_ten_likeliest_have_a_bar_and_of_ten_all_in_their_order() -> None:
+    letters = tuple("abcdefghijklmnopqrstuvwxyz")
+    html = answers_html(_cards(_answer(25, names=letters)), answered=1, ink=1)
+    names = re.findall(r"<i>(\w)</i>", html)
+    assert len(names) == 10
+    assert names[:3] == ["z", "a", "b"]
+    few = answers_html(_cards(_answer(7, 0.5)), answered=1, ink=1)
+    assert re.findall(r"<i>(\w)</i>", few) == list(DIGITS)
+    assert re.findall(r'cl-row( first)?"><i>7', few) == [" first"]
+    assert "width:50.0%" in few
+
+
+def test_a_card_differs_from_what_most_sure_networks_say() -> None:
+    cards = _cards(_answer(3), _answer(3), _answer(8), _answer(5, unsure="why"))
+    html = answers_html(cards, answered=1, ink=1)
+    assert [card.split('"')[0] for card in html.split('class="cl-card')[1:]] == ["", "", " differs", " cl-unsure"]
+    assert "differs" not in answers_html(cards, answered=1, ink=0)
+
+
+class _Named:
+    """What the game asks of a model."""
+
+    def __init__(self, id: str) -> None:
+        self.id, self.title, self.spec = id, id, get_dataset_spec("digits")
+
+
+@pytest.mark.parametrize(("right", "understood"), [(0, 0), (1, 0), (2, 1), (3, 1)])
+def test_one_is_understood_where_more_than_half_of_the_networks_read_it(right: int, understood: int) -> None:
+    models: list[Model] = [_Named(name) for name in "abc"]  # type: ignore[list-item]
+    game = Game(("3", "8"), 1, {"a": 4})
+    _score(game, models, [_answer(3 if k < right else 8) for k in range(3)])
+    assert (game.understood, game.round) == (understood, 2)
+    assert game.scores == {"a": 4 + (right > 0), "b": int(right > 1), "c": int(right > 2)}
+
+
+def test_half_of_two_networks_is_not_understood_and_an_unsure_answer_is_no_hit() -> None:
+    models: list[Model] = [_Named(name) for name in "ab"]  # type: ignore[list-item]
+    game = Game(("3", "3"), 1, {})
+    _score(game, models, [_answer(3), _answer(8)])
+    assert game.understood == 0
+    _score(game, models, [_answer(3), _answer(3, unsure="why")])
+    assert (game.understood, game.scores) == (0, {"a": 2, "b": 0})
+    assert list(game.drawn[1].values()) == ["3", "3", "unsure: 3"]
+    assert not game.running
+
+
+def test_a_game_runs_from_its_first_round_to_its_last() -> None:
+    assert [Game(("3", "8"), at).running for at in (0, 1, 2, 3)] == [False, True, True, False]
+
+
+def test_small_pictures_have_a_caption_and_small_print() -> None:
+    html = pictures_html([(np.zeros((2, 2), np.uint8), "<1>", "read as 7")])
+    assert "&lt;1&gt;<small>read as 7</small>" in html
+    assert 'alt="&lt;1&gt;"' in html
+
+
+def test_fine_tuning_is_short_gentle_and_uses_every_drawing() -> None:
+    parent = RunConfig(
+        optimizer="sgd",
+        momentum=0.8,
+        lr=0.1,
+        max_steps=7,
+        warmup_epochs=1.0,
+        schedule="cosine",
+        train_limit=50,
+        shuffle=False,
+        restore_best=True,
+        weight_decay=0.01,
+        batch_size=16,
+    )
+    config = tuned(parent, dataset="digits", images=320, parent="abc1")
+    expected = parent.replace(
+        dataset="digits",
+        init_from="abc1",
+        epochs=3,
+        max_steps=0,
+        lr=0.03,
+        warmup_epochs=0.0,
+        schedule="constant",
+        augment="sketch",
+        val_fraction=0.0,
+        restore_best=False,
+        train_limit=0,
+        shuffle=True,
+    )
+    assert config.replace(lr=0.03) == expected
+    assert config.lr == pytest.approx(0.03)
