@@ -1,0 +1,157 @@
+"""Limits of what a bundle may say: both ends of each belong to it, and what lies beyond is refused with the rule."""
+
+import json
+from typing import Any
+
+import pytest
+
+from lab.errors import InputError
+from lab.sharing.bundle.layout import MAX_HEADER
+from lab.sharing.bundle.strict_reading import Fields, items, maybe, moment, read_json, refuse, seconds, whole
+from lab.sharing.bundle.tensors import check_weights, header_bytes, read_header
+
+
+@pytest.mark.parametrize("value", [3, 5])
+def test_both_ends_of_a_range_are_inside(value: int) -> None:
+    assert whole(3, 5)(value) == value
+
+
+@pytest.mark.parametrize("value", [2, 6, 4.0, True, "4", None])
+def test_what_is_no_whole_number_inside_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match=r"^is not a whole number from 3 to 5$"):
+        whole(3, 5)(value)
+
+
+def test_a_list_may_be_as_long_as_is_said_and_each_of_it_is_checked() -> None:
+    assert items(whole(0, 9), most=2)([4, 9]) == (4, 9)
+    assert items(whole(0, 9), most=2)([]) == ()
+    for wrong, words in (([1, 2, 3], "at most 2"), ((1, 2), "at most 2"), ([10], "from 0 to 9")):
+        with pytest.raises(ValueError, match=words):
+            items(whole(0, 9), most=2)(wrong)
+
+
+def test_nothing_is_allowed_only_where_it_may_be() -> None:
+    assert (maybe(whole(0, 9))(None), maybe(whole(0, 9))(3)) == (None, 3)
+    with pytest.raises(ValueError, match="whole number"):
+        maybe(whole(0, 9))("x")
+    assert (seconds(0), seconds(1.5), moment(0.0)) == (0.0, 1.5, 0.0)
+    for wrong in (-1.0, float("nan"), float("inf"), "1", True):
+        with pytest.raises(ValueError, match="but it"):
+            seconds(wrong)
+
+
+def test_each_field_is_taken_once_and_what_is_left_is_named() -> None:
+    fields = Fields({"a": 1, "b": 2}, "here")
+    assert fields.take("a", whole(0, 9)) == 1
+    with pytest.raises(InputError, match="here lacks 'a'"):
+        fields.take("a", whole(0, 9))
+    with pytest.raises(InputError, match="here has the unknown field 'b'"):
+        fields.done()
+    with pytest.raises(InputError, match="'b' in here is not a whole number"):
+        fields.take("b", whole(3, 9))
+    fields.done()
+    with pytest.raises(InputError, match="here is not an object"):
+        Fields([1], "here")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1, "a": 1}',
+        '{"a": NaN}',
+        '{"a": {"$float": "one"}}',
+        '{"a": {"$float": 1}}',
+        "[]",
+        "1",
+        "{",
+        '{"a": "\\ud800"}',
+    ],
+)
+def test_json_that_is_not_strict_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"x\.json is not"):
+        read_json(text.encode(), "x.json")
+
+
+def test_marked_numbers_are_restored_and_other_objects_are_left_alone() -> None:
+    found = read_json(b'{"a": {"$float": "inf"}, "b": {"$float": "-inf"}, "c": {"$float": "inf", "d": 1}}', "x.json")
+    assert found == {"a": float("inf"), "b": float("-inf"), "c": {"$float": "inf", "d": 1}}
+    assert read_json(b'{"a": {"$float": "nan"}}', "x.json")["a"] != read_json(b'{"a": {"$float": "nan"}}', "x")["a"]
+
+
+def test_a_detail_is_cut_where_it_would_make_the_sentence_too_long() -> None:
+    for length, cut in ((180, False), (181, True)):
+        with pytest.raises(InputError) as refused:
+            refuse("x" * length)
+        assert ("…" in str(refused.value)) is cut
+        assert str(refused.value).count("x") >= 180
+
+
+# -- tensors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("length", "size", "fits"),
+    [
+        (2, 10, True),
+        (1, 10, False),
+        (3, 10, False),
+        (100, 108, True),
+        (MAX_HEADER, MAX_HEADER + 8, True),
+        (MAX_HEADER + 1, 2**40, False),
+    ],
+)
+def test_a_header_lies_within_its_file_and_its_limit(length: int, size: int, fits: bool) -> None:
+    start = length.to_bytes(8, "little")
+    if fits:
+        assert header_bytes(start + b"rest", "w", size=size) == length
+    else:
+        with pytest.raises(InputError, match="w is no safetensors file"):
+            header_bytes(start, "w", size=size)
+    with pytest.raises(InputError, match="w is no safetensors file"):
+        header_bytes(start[:7], "w", size=size)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"),
+    [
+        ("F64", 8),
+        ("F32", 4),
+        ("F16", 2),
+        ("BF16", 2),
+        ("I64", 8),
+        ("I32", 4),
+        ("I16", 2),
+        ("I8", 1),
+        ("U8", 1),
+        ("BOOL", 1),
+    ],
+)
+def test_a_tensor_has_the_bytes_of_its_type_and_shape(dtype: str, size: int) -> None:
+    def header(end: int) -> bytes:
+        return json.dumps({"t": {"dtype": dtype, "shape": [3, 2], "data_offsets": [0, end]}}).encode()
+
+    assert read_header(header(6 * size), "w", body=6 * size)[0] == {"t": (dtype, (3, 2), 0)}
+    for wrong in (6 * size - 1, 6 * size + 1):
+        with pytest.raises(InputError, match="has not the length of its shape"):
+            read_header(header(wrong), "w", body=wrong)
+
+
+def _weights(**changes: Any) -> bytes:
+    words = {"format": 1, "kind": "weights", "arch": "lenet5", "step": 20, "epoch": 2, **changes}
+    tensor = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+    return json.dumps({"__metadata__": {"convlab": json.dumps(words)}, "t": tensor}).encode()
+
+
+def _check(header: bytes, expected: dict[str, tuple[str, tuple[int, ...]]]) -> None:
+    check_weights(header, "w", body=8, expected=expected, arch="lenet5", step=20, epoch=2)
+
+
+def test_weights_are_those_of_their_network_their_step_and_their_epoch() -> None:
+    right = {"t": ("F32", (2,))}
+    _check(_weights(), right)
+    for changes in ({"step": 21}, {"epoch": 3}, {"arch": "alexnet"}, {"kind": "checkpoint"}, {"format": 2}):
+        with pytest.raises(InputError, match="w says that it is"):
+            _check(_weights(**changes), right)
+    for other in ({"t": ("F16", (2,))}, {"t": ("F32", (3,))}, {"u": ("F32", (2,))}, {}, {**right, "u": ("F32", (1,))}):
+        with pytest.raises(InputError, match="is not a tensor of lenet5 with these options"):
+            _check(_weights(), other)
