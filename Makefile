@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test test-slow test-gpu mutation check format bench constraints clean
+.PHONY: run test test-slow test-gpu test-cluster mutation check format bench constraints clean
 
 run: $(VENV)/.run
 	$(BIN)/streamlit run app.py
@@ -19,6 +19,10 @@ test-slow: $(VENV)/.dev
 
 test-gpu: $(VENV)/.dev
 	$(BIN)/python -m pytest -m gpu
+
+test-cluster: $(VENV)/.dev
+	bash .ci/cluster
+	$(BIN)/python -m pytest -m cluster
 
 mutation: $(VENV)/.dev
 	$(BIN)/python -m tests.mutation

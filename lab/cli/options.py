@@ -8,6 +8,8 @@ import click
 from lab.architectures.registry import list_architectures
 from lab.config import FIELDS, FieldSpec, RunConfig
 from lab.errors import ConfigError, near_miss
+from lab.executors.base import LOCAL
+from lab.executors.config import TITLES
 from lab.presets import get_preset
 from lab.runs.edits import MOST_PRIORITY
 
@@ -19,6 +21,13 @@ def config_options(function: _Function) -> _Function:
     for spec in reversed(FIELDS.values()):
         function = _option(spec)(function)
     return function
+
+
+def executor_option(function: _Function) -> _Function:
+    """Add the flag that chooses where a run is trained; None where it is not given."""
+    choices = ", ".join((LOCAL, *TITLES))
+    help = f"Where to train: {choices}. Engines are named in executors.toml (docs/scale.md). [default: {LOCAL}]"
+    return click.option("--on", "executor", default=None, metavar="ID", help=help)(function)
 
 
 def _option(spec: FieldSpec) -> Callable[[_Function], _Function]:

@@ -15,19 +15,28 @@ _REASON = "The process that trained it ended without a word; resume continues fr
 
 
 def mark_expired(connection: Connection, moment: Moment) -> list[str]:
-    """Write down the runs whose owner is gone, and return their ids: interrupted, or what had been requested of them."""
+    """Write down the runs whose owner is gone, and return their ids: interrupted, or what had been requested of them.
+
+    Those that an engine trains are queued again.
+    """
     expired = expired_rows(connection, moment, lock=True)
     for row, state in expired:
-        change_row(
-            connection,
-            row,
-            state=state,
-            want=RunRequest.RUN,
-            lease=row.lease + 1,
-            reason=_REASON,
-            finished_at=moment.now,
-        )
+        expire(connection, row, state, moment)
     return [str(row.id) for row, _ in expired]
+
+
+def expire(connection: Connection, row: Row[Any], state: RunState, moment: Moment) -> None:
+    """Take a locked row's run from the owner that is gone; one that is queued again keeps its place."""
+    again = state is RunState.QUEUED
+    change_row(
+        connection,
+        row,
+        state=state,
+        want=RunRequest.RUN,
+        lease=row.lease + 1,
+        reason="" if again else _REASON,
+        finished_at=None if again else moment.now,
+    )
 
 
 def expired_rows(connection: Connection, moment: Moment, *, lock: bool = False) -> list[tuple[Row[Any], RunState]]:

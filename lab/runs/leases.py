@@ -7,7 +7,7 @@ worker that comes back after its run was given away writes nothing and is told s
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, and_, select
 
 from lab.errors import RunStateError
 from lab.findings import Finding
@@ -15,6 +15,7 @@ from lab.runs.checksums import RAW, has_checksum
 from lab.runs.context import StoreContext
 from lab.runs.database import Moment
 from lab.runs.expired import expired_rows, mark_expired
+from lab.runs.fair_order import FairOrder
 from lab.runs.older_rows import adopt_older_row
 from lab.runs.owner import Owner, kill
 from lab.runs.records import ENDS, RunRecord, RunRequest, RunState
@@ -23,7 +24,7 @@ from lab.runs.row_changes import change_held_row, change_row, held_row, sound_ro
 from lab.runs.row_values import SUMMARY_COLUMNS, cache_key_if_free, plain_number, progress_values, queued_again
 from lab.runs.rows import AFTER_DEATH, LEASE_S, decoded, derive, listed_record, owner_of, run_record
 from lab.runs.schema import WAITING, runs
-from lab.runs.waiting_rows import mark_served, waiting_order
+from lab.runs.waiting_rows import mark_served, waiting_one, waiting_order
 
 
 class Leases:
@@ -32,10 +33,14 @@ class Leases:
     def __init__(self, context: StoreContext) -> None:
         self.context = context
 
-    def claim(self, *, slot: str, owner: Owner) -> RunRecord | None:
+    def claim(
+        self, *, slot: str, owner: Owner, run: str | None = None, executor: str | None = None
+    ) -> RunRecord | None:
         """Take the first run of the queue, or None if there is none or the slot is in use on this host.
 
-        slot: what can train one run at a time, such as "cpu" or "cuda:0". The record's `lease` is the fencing token.
+        slot: what can train one run at a time, such as "cpu" or "cuda:0". run: take this one or none; without it, those
+        that engines train are passed over. executor: only if that engine is still the one to train it. The record's
+        `lease` is the fencing token.
         """
         busy = select(runs.c.number).where(
             runs.c.host == owner.host, runs.c.slot == slot, runs.c.state == RunState.RUNNING
@@ -43,7 +48,7 @@ class Leases:
         with self.context.database.write() as connection:
             moment = self.context.moment(connection)
             mark_expired(connection, moment)
-            row = None if connection.execute(busy).first() else self._first_waiting(connection)
+            row = None if connection.execute(busy).first() else self._first_waiting(connection, run, executor)
             if row is None:
                 return None
             taken = change_row(
@@ -66,14 +71,19 @@ class Leases:
             mark_served(connection, row.owner)
             return run_record(taken, moment=moment)
 
-    def _first_waiting(self, connection: Connection) -> Row[Any] | None:
-        """Return the locked row of the first run of the queue.
+    def _first_waiting(self, connection: Connection, run: str | None, executor: str | None) -> Row[Any] | None:
+        """Return the locked row of the first run of the queue, or of this one.
 
         One that cannot be read is passed over; one that is locked is being taken by another process, on its owner's turn.
         """
-        order = waiting_order(connection)
+        allowed = WAITING
+        if run is not None:
+            allowed = and_(allowed, runs.c.id == run)
+        if run is None or executor is not None:
+            allowed = and_(allowed, runs.c.executor == (executor or ""))
+        order = waiting_order(connection, bound=False) if run is None else FairOrder(waiting_one(connection, run), {})
         for waiting in order:
-            query = select(*RAW).where(WAITING, runs.c.number == waiting.number).with_for_update(skip_locked=True)
+            query = select(*RAW).where(allowed, runs.c.number == waiting.number).with_for_update(skip_locked=True)
             row = connection.execute(query).one_or_none()
             if row is None:
                 continue

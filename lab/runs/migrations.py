@@ -90,6 +90,19 @@ _OWNERS = (
     "CREATE TABLE IF NOT EXISTS owners (name TEXT NOT NULL, served BIGINT NOT NULL, PRIMARY KEY (name))",
 )
 
+_JOBS = (
+    "CREATE TABLE IF NOT EXISTS jobs (id VARCHAR(64) NOT NULL, run VARCHAR(32) NOT NULL, attempt INTEGER NOT NULL, "
+    "executor VARCHAR(16) NOT NULL, handle TEXT DEFAULT '' NOT NULL, state VARCHAR(16) NOT NULL, "
+    "words TEXT DEFAULT '' NOT NULL, step BIGINT DEFAULT '0' NOT NULL, gained BIGINT DEFAULT '0' NOT NULL, "
+    "submitted_at {real} NOT NULL, started_at {real}, closed_at {real}, PRIMARY KEY (id))",
+    "CREATE UNIQUE INDEX IF NOT EXISTS jobs_run ON jobs (run, attempt)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS jobs_open ON jobs (run) WHERE closed_at IS NULL",
+    "CREATE INDEX IF NOT EXISTS runs_bound ON runs (state) WHERE executor <> ''",
+    "DROP INDEX IF EXISTS runs_waiting",
+    "CREATE INDEX runs_waiting ON runs (state, priority, owner, queued_at, deleted_at, executor) "
+    "WHERE state = 'queued' AND deleted_at IS NULL",
+)
+
 
 def _run(connection: Connection, statements: Sequence[str]) -> None:
     for statement in statements:
@@ -152,6 +165,12 @@ def _owners(connection: Connection) -> None:
     _run(connection, _OWNERS)
 
 
+def _jobs(connection: Connection) -> None:
+    """Add where a run may be trained, and the jobs that were started for it there."""
+    _add_column(connection, "runs", "executor", "VARCHAR(16) NOT NULL DEFAULT ''")
+    _run(connection, _JOBS)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
     _setting_column,
@@ -163,4 +182,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     _sweeps,
     _workers,
     _owners,
+    _jobs,
 )

@@ -96,6 +96,7 @@ class RunRecord:
     problem: str = ""  # why nothing else of it is to be shown: damaged, or written by another release
     findings: tuple[Finding, ...] = ()
     saved: HeadlineResult | None = None
+    executor: str = ""  # the engine that trains it (`lab.executors`); "": a host's slots
     pause_epoch: int | None = None  # training pauses at the end of this epoch; None: at no epoch
     queued_at: float = 0.0  # when it was queued last, or its place among its owner's runs once it was moved
     owner: str = ""  # who asked for it; "" for nobody in particular

@@ -12,6 +12,7 @@ from sqlalchemy import delete, insert, select, update
 from lab.errors import RunStateError
 from lab.runs.checksums import RAW, is_intact
 from lab.runs.context import StoreContext
+from lab.runs.jobs_table import jobs
 from lab.runs.partial_table import partial_runs
 from lab.runs.point_rows import delete_points
 from lab.runs.records import RunRecord, RunState
@@ -73,6 +74,7 @@ class Removal:
                 row = connection.execute(select(*RAW).where(still).with_for_update()).one_or_none()
                 if row is not None and is_intact(row):  # else its time of deletion may be the damage
                     connection.execute(delete(runs).where(runs.c.number == number))
+                    connection.execute(delete(jobs).where(jobs.c.run == row.id))
                     connection.execute(insert(partial_runs).values(number=number, id=row.id, lease_until=_EXPIRED))
         with self.context.database.read() as connection:
             expired = partial_runs.c.lease_until <= self.context.now()

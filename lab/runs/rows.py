@@ -61,12 +61,18 @@ def derive(row: Row[Any], *, moment: Moment, alive: Alive = is_alive) -> tuple[R
     at_work = RunState.STOPPING if request is RunRequest.STOP else RunState.RUNNING
     lives = alive(owner_of(row))
     if lives is False:  # a death seen on this host needs no lease to run out
-        return AFTER_DEATH[request], True
+        return after_death(row), True
     if lease_holds(row.lease_until, moment.now):
         return at_work, True
     if lives is None:
         lives = moment.now < max(row.lease_until or 0.0, moment.up_since + LEASE_S) + FOREIGN_GRACE_S
-    return (at_work, False) if lives else (AFTER_DEATH[request], True)
+    return (at_work, False) if lives else (after_death(row), True)
+
+
+def after_death(row: Row[Any]) -> RunState:
+    """Return what a run becomes whose owner died: one that an engine trains is queued again, for the next job."""
+    request = RunRequest(row.want)
+    return RunState.QUEUED if row.executor and request is RunRequest.RUN else AFTER_DEATH[request]
 
 
 def damage_words(run: object) -> str:
@@ -157,6 +163,7 @@ def _decoded(row: Row[Any], moment: Moment) -> RunRecord:
         queued_at=facts.moment_or_nan(row.queued_at),
         owner=row.owner,
         priority=row.priority,
+        executor=row.executor,
     )
 
 

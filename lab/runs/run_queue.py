@@ -51,11 +51,13 @@ class RunQueue:
         origin: str = "local",
         owner: str = "",
         priority: int = 0,
+        executor: str = "",
     ) -> tuple[RunRecord, bool]:
         """Queue a run, or return the queued, running or finished one with this fingerprint, and whether it is that.
 
         fresh: make a new run all the same. owner and priority: see `lab.runs.fair_order`; one that waits already gets the
-        higher priority of both. Raises `TextError`. The check and the queueing are one statement, so two callers who ask at the
+        higher priority of both. executor: the engine that shall train it, "" for a host's slots. Raises `TextError`. The
+        check and the queueing are one statement, so two callers who ask at the
         same moment get the same run.
         """
         values = queued_values(
@@ -69,6 +71,7 @@ class RunQueue:
             origin=origin,
             owner=owner,
             priority=priority,
+            executor=executor,
         )
         with self.context.database.write() as connection:
             moment = self.context.moment(connection)
@@ -116,9 +119,9 @@ class RunQueue:
             row = _with_priority(connection, run, checked_priority(priority))
             return run_record(row, moment=self.context.moment(connection))
 
-    def count_queued(self) -> int:
-        """Return how many runs wait for a worker."""
-        return self._count(RunState.QUEUED)
+    def count_queued(self, *, for_hosts: bool = False) -> int:
+        """Return how many runs wait for a worker. for_hosts: without those that engines train."""
+        return self._count(RunState.QUEUED, *((runs.c.executor == "",) if for_hosts else ()))
 
     def count_running(self, *, host: str | None = None) -> int:
         """Return how many runs a worker holds, or held when it died. host: of that host only."""
@@ -165,6 +168,7 @@ def queued_values(
     origin: str = "local",
     owner: str = "",
     priority: int = 0,
+    executor: str = "",
 ) -> dict[str, Any]:
     """Return the columns of a new run, with an id of its own. Raises `TextError`."""
     return {
@@ -178,6 +182,7 @@ def queued_values(
         "want": RunRequest.RUN,
         "parent": parent,
         "origin": origin,
+        "executor": executor,
         "arch": config.arch,
         "dataset": config.dataset,
         "setting": setting_key(config),

@@ -35,6 +35,7 @@ CACHED = text("state IN ('queued', 'running', 'finished') AND deleted_at IS NULL
 IN_SLOT = text("state = 'running'")
 WITHOUT_FINDINGS = text("findings IS NULL")
 WAITING = text("state = 'queued' AND deleted_at IS NULL")
+BOUND = text("executor <> ''")
 
 version_table = Table("lab_schema", metadata, Column("version", Integer, nullable=False))
 
@@ -97,6 +98,9 @@ runs = Table(
     Column("pause_epoch", Integer),  # after which its sweep pauses it; NULL for none
     Column("owner", Text, nullable=False, server_default=""),  # who asked for it, "" for nobody in particular
     Column("priority", Integer, nullable=False, server_default="0"),  # in the queue, the highest first
+    Column(
+        "executor", String(16), nullable=False, server_default=""
+    ),  # the engine that trains it; "" for a host's slots
     Index("runs_cache", "cache_key", unique=True, sqlite_where=CACHED, postgresql_where=CACHED),
     Index("runs_slot", "host", "slot", unique=True, sqlite_where=IN_SLOT, postgresql_where=IN_SLOT),
     Index("runs_state", "state", "queued_at"),
@@ -107,11 +111,12 @@ runs = Table(
     # of the condition are in it as well.
     Index(
         "runs_waiting",
-        *("state", "priority", "owner", "queued_at", "deleted_at"),
+        *("state", "priority", "owner", "queued_at", "deleted_at", "executor"),
         sqlite_where=WAITING,
         postgresql_where=WAITING,
     ),
     Index("runs_unjudged", "number", sqlite_where=WITHOUT_FINDINGS, postgresql_where=WITHOUT_FINDINGS),
+    Index("runs_bound", "state", sqlite_where=BOUND, postgresql_where=BOUND),
     sqlite_autoincrement=True,
 )
 

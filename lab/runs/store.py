@@ -10,6 +10,7 @@ from lab.runs.findings import StoredFindings
 from lab.runs.history import History
 from lab.runs.imports import Imports
 from lab.runs.integrity import Integrity
+from lab.runs.jobs import StoredJobs
 from lab.runs.leases import Leases
 from lab.runs.points import Points
 from lab.runs.removal import Removal
@@ -45,6 +46,7 @@ class RunStore:
         self.sketches = Sketches(context)
         self.sweeps = StoredSweeps(context)
         self.workers = StoredWorkers(context)
+        self.jobs = StoredJobs(context)
         self.integrity = Integrity(context)
 
     @classmethod

@@ -33,7 +33,10 @@ from lab.sweeps.records import Measured, Source, SweepRecord, SweepState, TrialR
 from lab.sweeps.spec import SweepSpec
 
 _OF_RUN = (
-    *(runs.c[name] for name in ("state", "want", "host", "pid", "pid_start", "lease_until", "deleted_at", "seconds")),
+    *(
+        runs.c[name]
+        for name in ("state", "want", "host", "pid", "pid_start", "lease_until", "deleted_at", "seconds", "executor")
+    ),
     runs.c.reason.label("run_reason"),
     next(column for column in RAW if column.name == "progress"),
 )
@@ -54,6 +57,7 @@ class NewRun:
     parent: str | None = None
     owner: str = ""
     priority: int = 0
+    executor: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,17 +178,27 @@ class StoredSweeps:
             )
             return connection.execute(measured.limit(1)).scalar_one_or_none()
 
-    def due(self, *, slots: int = SLOTS) -> tuple[str, ...]:
-        """Return the ids of the running sweeps with fewer than `slots` runs queued or in training: what a worker looks after."""
+    def due(self, *, slots: int = SLOTS, jobs: Mapping[str, int] | None = None) -> tuple[str, ...]:
+        """Return the ids of the running sweeps with fewer than `slots` runs queued or in training: what a worker looks after.
+
+        jobs: the same number for sweeps whose trials an engine trains, by its id.
+        """
         live = (
             select(func.count())
             .select_from(trials.join(runs, runs.c.id == trials.c.run))
             .where(trials.c.sweep == sweeps.c.number, runs.c.state.in_(_LIVE), runs.c.deleted_at.is_(None))
             .scalar_subquery()
         )
-        query = select(sweeps.c.id).where(sweeps.c.state == SweepState.RUNNING, live < slots).order_by(sweeps.c.number)
+        if not jobs:
+            query = select(sweeps.c.id).where(sweeps.c.state == SweepState.RUNNING, live < slots)
+            with self.context.database.read() as connection:
+                return tuple(connection.execute(query.order_by(sweeps.c.number)).scalars())
+        specs = select(*SWEEP, live.label("live")).where(sweeps.c.state == SweepState.RUNNING)
         with self.context.database.read() as connection:
-            return tuple(connection.execute(query).scalars())
+            rows: Sequence[Any] = connection.execute(specs.order_by(sweeps.c.number)).all()
+            found = [(sweep_record(row), row.live) for row in rows]
+        limits = {"": slots, **jobs}
+        return tuple(one.id for one, count in found if one.spec is None or count < limits.get(one.spec.on, 0))
 
     def count_running(self) -> int:
         """Return how many sweeps have work for a worker: one that cannot be read has none."""
@@ -271,6 +285,7 @@ class StoredSweeps:
             tags=new.tags,
             owner=new.owner,
             priority=new.priority,
+            executor=new.executor,
         )
         values["pause_epoch"] = spec.pause_epoch(trial.params, trial.rung)
         row, cached = take_in(connection, values, self.context.moment(connection))

@@ -15,11 +15,23 @@ _ORDERED_BY = (runs.c.number, runs.c.owner, runs.c.priority, runs.c.queued_at)
 _MOST = 2**62  # beyond which a number that is counted up cannot be stored any more
 
 
-def waiting_order(connection: Connection, *, without: Collection[int] = ()) -> FairOrder:
-    """Return the queued runs in the order in which they are taken. without: numbers of runs that nobody will take."""
-    rows = connection.execute(select(*_ORDERED_BY).where(WAITING)).all()
+def waiting_order(connection: Connection, *, without: Collection[int] = (), bound: bool | None = None) -> FairOrder:
+    """Return the queued runs in the order in which they are taken. without: numbers of runs that nobody will take.
+
+    bound: only those that engines train, or only the others, among which hosts take theirs; None for all.
+    """
+    query = select(*_ORDERED_BY).where(WAITING)
+    if bound is not None:
+        query = query.where(runs.c.executor != "" if bound else runs.c.executor == "")
+    rows = connection.execute(query).all()
     waiting = [_waiting_run(*row) for row in rows if row[0] not in without]
     return FairOrder(waiting, read_served(connection))
+
+
+def waiting_one(connection: Connection, run: str) -> list[WaitingRun]:
+    """Return the queued run of this id, in a list; none where it is not queued."""
+    rows = connection.execute(select(*_ORDERED_BY).where(WAITING, runs.c.id == run)).all()
+    return [_waiting_run(*row) for row in rows]
 
 
 def waiting_run(row: Row[Any]) -> WaitingRun:

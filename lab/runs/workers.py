@@ -16,8 +16,9 @@ from lab.runs.workers_table import workers
 
 SEEN_S = 5.0  # how often a waiting worker says that it is there; one that trains renews its run's lease instead
 SILENT_S = 15.0  # one on another host that has not said so for this long counts as gone
+SINGLE = ("lab-", "run ")  # how the slots of workers begin that train one run only (`lab.worker.single`)
 FORGET_S = 86_400.0  # what was not seen for a day is taken off the table
-_HELD = ("id", "host", "slot", "device", "state", "want", "pid", "pid_start", "lease_until")
+_HELD = ("id", "host", "slot", "device", "state", "want", "pid", "pid_start", "lease_until", "executor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ class WorkerRecord:
     slots: int
     alive: bool = True
     run: str = ""
+
+    @property
+    def single(self) -> bool:
+        """Whether it was started for one run only, and is in no slot of its host."""
+        return self.slot.startswith(SINGLE)
 
 
 class StoredWorkers:

@@ -12,6 +12,7 @@ from lab.runs.owner import this_host
 from lab.runs.records import RunRecord, RunState
 from lab.runs.store import RunStore
 from lab.runs.workers import WorkerRecord
+from lab.service.jobs import Jobs
 from lab.settings import Settings
 from lab.worker.supervisor.launch import is_running
 from lab.worker.supervisor.slots import count_slots, host_slots, likely_device, store_slots
@@ -25,7 +26,8 @@ SOON = "a worker takes it within a second"
 class SlotView:
     """One slot. run: what is trained there, None for nothing. alive: whether it has a worker process now.
 
-    surplus: whether it is gone, and its worker ends after its run.
+    surplus: whether it is gone, and its worker ends after its run. job: of a worker that an engine started for this run
+    only, what people call its job; it is no slot of the host.
     """
 
     slot: str
@@ -33,6 +35,7 @@ class SlotView:
     run: str | None
     alive: bool
     surplus: bool = False
+    job: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class Machines:
 
     def __init__(self, settings: Settings, store: Callable[[], RunStore]) -> None:
         self._settings, self._store = settings, store
+        self.jobs = Jobs(settings, store)
 
     def show(self, *, limit: int | None = None) -> MachinesView:
         """Return hosts, slots and waiting runs as they are now. limit: of the runs that are looked at."""
@@ -78,7 +82,10 @@ class Machines:
             *(_other_host(host, [worker for worker in workers if worker.owner.host == host]) for host in elsewhere),
         )
         queued = [run for run in store.queue.list(limit=limit) if run.state is RunState.QUEUED]
-        return MachinesView(_with_short_names(hosts), self._waiting(queued, hosts))
+        bound = self.jobs.why(queued, supervised=any(run.executor for run in queued) and self._is_supervised())
+        found = {entry.run.id: entry for entry in self._waiting([run for run in queued if not run.executor], hosts)}
+        waiting = (Waiting(run, bound[run.id]) if run.executor else found[run.id] for run in queued)
+        return MachinesView(_with_short_names(map(self._with_jobs, hosts)), tuple(waiting))
 
     @property
     def slots(self) -> int:
@@ -97,6 +104,13 @@ class Machines:
         """
         store_slots(self._settings, count)
 
+    def _with_jobs(self, host: HostView) -> HostView:
+        """Return a host whose workers of one run have the names of their jobs."""
+        named = (
+            replace(slot, job=self.jobs.title(slot.run or "") or slot.slot) if slot.job else slot for slot in host.slots
+        )
+        return replace(host, slots=tuple(named))
+
     def _this_host(self, workers: Sequence[WorkerRecord]) -> HostView:
         live = {worker.slot: worker for worker in workers if worker.alive}
         views = []
@@ -104,11 +118,11 @@ class Machines:
             device = likely_device(slot.device)
             worker = live.pop(slot.name(device), None)
             views.append(_slot(worker) if worker else SlotView(slot.name(device), device, None, alive=False))
-        views += [replace(_slot(worker), surplus=True) for worker in live.values()]
+        views += [replace(_slot(worker), surplus=not worker.single) for worker in live.values()]
         return HostView(this_host(), any(view.alive for view in views), ENGINE, tuple(views), here=True)
 
     def _waiting(self, queued: Sequence[RunRecord], hosts: Sequence[HostView]) -> tuple[Waiting, ...]:
-        slots = [slot for host in hosts for slot in host.slots if slot.alive and not slot.surplus]
+        slots = [slot for host in hosts for slot in host.slots if slot.alive and not slot.surplus and not slot.job]
         busy = sum(slot.run is not None for slot in slots)
         free = len(slots) - busy
         starting = sum(not slot.alive for host in hosts if host.here for slot in host.slots)
@@ -173,7 +187,8 @@ def _other_host(host: str, workers: Sequence[WorkerRecord]) -> HostView:
 
 
 def _slot(worker: WorkerRecord) -> SlotView:
-    return SlotView(worker.slot, worker.device, worker.run or None, worker.alive)
+    job = worker.slot if worker.single else ""
+    return SlotView(worker.slot, worker.device, worker.run or None, worker.alive, job=job)
 
 
 def _with_short_names(hosts: Iterable[HostView]) -> tuple[HostView, ...]:

@@ -51,11 +51,13 @@ class Repeating:
         like: Collection[int] = (),
         owner: str | None = None,
         priority: int = 0,
+        executor: str | None = None,
     ) -> Repeats:
         """Ask for so many more runs that the settings have `seeds` different seeds, and return all of them.
 
         like: seeds to take before others, such as those of the other side. Asking again adds nothing. The new runs carry
-        the run's tags, and its name with the seed; owner and priority as `submit` has them. Raises `InputError` for a number of seeds, and what `submit` raises.
+        the run's tags, and its name with the seed; owner, priority and executor as `submit` has them. Raises `InputError`
+        for a number of seeds, and what `submit` raises.
         """
         if not 1 <= seeds <= MOST_SEEDS:
             raise InputError(f"{seeds} seeds were asked for, but it must be from 1 to {MOST_SEEDS}.")
@@ -65,7 +67,9 @@ class Repeating:
         for seed in free_seeds(there.seeds, seeds - len(there.runs), like=like):
             resolved = self._validation.resolve(run.config.replace(seed=seed))
             name = f"{named}, seed {seed}" if named else ""
-            asked = self._submissions.submit(resolved, name=name, tags=run.tags, owner=owner, priority=priority)
+            asked = self._submissions.submit(
+                resolved, name=name, tags=run.tags, owner=owner, priority=priority, executor=executor
+            )
             queued.append(asked.run)
         return Repeats(self.find(run).runs, tuple(queued))
 

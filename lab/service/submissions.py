@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from lab.data.load import dataset_checksum
-from lab.runs.records import CHECKPOINT, RunRecord, RunRequest
+from lab.executors.config import read_executors
+from lab.runs.records import CHECKPOINT, RunRecord, RunRequest, RunState
 from lab.runs.store import RunStore
 from lab.service.resolved import ResolvedConfig
 from lab.service.validation import Validation
@@ -59,14 +60,17 @@ class Submissions:
         parent: str | None = None,
         owner: str | None = None,
         priority: int = 0,
+        executor: str | None = None,
     ) -> Submission:
         """Return the run of this configuration: the finished or live one if there is one, else a new one, queued.
 
         `fresh` trains again whatever is there. A run that only asks for more epochs than a finished one continues it:
         the new run starts from the other's last checkpoint and carries its history. owner: who asks for it, by default
-        that of the settings; priority: in the queue.
+        that of the settings; priority: in the queue. executor: where it shall be trained, `LOCAL` or an engine's id; a run
+        that waits already is moved there. Raises `ConfigError` for one that is not there.
         """
         self._settings.require_writable()
+        place = read_executors(self._settings).check(executor) if executor else ""
         self._validation.check_fits(resolved)
         self._validation.check_trainable(resolved)
         fingerprint, family = self.fingerprint(resolved)
@@ -83,12 +87,20 @@ class Submissions:
             tags=tags,
             owner=self._settings.owner if owner is None else owner,
             priority=priority,
+            executor=place,
         )
+        if executor and cached and run.state is RunState.QUEUED:
+            run = self._store.jobs.bind(run.id, place)
         return Submission(run, cached)
 
-    def control(self, run_id: str, request: RunRequest) -> RunRecord:
-        """Ask a run to pause, stop or go on; raises `RunStateError` where that makes no sense."""
+    def control(self, run_id: str, request: RunRequest, *, executor: str | None = None) -> RunRecord:
+        """Ask a run to pause, stop or go on; raises `RunStateError` where that makes no sense.
+
+        executor: where it goes on, `LOCAL` or an engine's id; None leaves that as it was.
+        """
         self._settings.require_writable()
+        if executor:
+            self._store.jobs.bind(run_id, read_executors(self._settings).check(executor))
         return self._store.leases.request(run_id, request)
 
     def _shorter_run(self, family: str, *, epochs: int) -> RunRecord | None:

@@ -19,6 +19,7 @@ from lab.errors import (
     SweepStateError,
     UnreadableRunError,
 )
+from lab.executors.config import list_executors, read_executors
 from lab.runs.records import RunRecord
 from lab.runs.store import RunStore
 from lab.runs.sweeps import NewRun, SweepChange
@@ -69,7 +70,8 @@ class Sweeps:
         self._validation, self._submissions = validation, submissions
 
     def check(self, spec: SweepSpec) -> None:
-        """Raise `LabError` for a sweep that cannot be trained here: a network, an option or a data set that is not there."""
+        """Raise `LabError` for a sweep that cannot be trained: a network, an option, a data set or an engine is not there."""
+        read_executors(self._settings).check(spec.on)
         base = self._validation.resolve(spec.base)
         self._validation.check_fits(base)
         self._validation.check_trainable(base)
@@ -130,8 +132,12 @@ class Sweeps:
     # -- carrying on ---------------------------------------------------------------------------------------------------
 
     def advance_due(self) -> int:
-        """Carry on every running sweep with fewer live trials than this host has slots; return how many there were."""
-        due = self._store.sweeps.due(slots=count_slots(self._settings))
+        """Carry on every running sweep with fewer live trials than this host has slots; return how many there were.
+
+        One whose trials an engine trains may have as many as that takes jobs.
+        """
+        jobs = {executor: self._at_once(executor) for executor in list_executors(self._settings)}
+        due = self._store.sweeps.due(slots=count_slots(self._settings), jobs=jobs)
         for sweep in due:
             try:
                 self._advance(sweep)
@@ -147,13 +153,17 @@ class Sweeps:
         self._advance(sweep)
         return self.show(sweep)
 
-    def _advance(self, sweep: str) -> None:
-        slots = count_slots(self._settings)
+    def _at_once(self, executor: str) -> int:
+        """Return how many trials of a sweep may be in training or wait at once."""
+        if not executor:
+            return count_slots(self._settings)
+        return max(1, min(AT_ONCE, read_executors(self._settings).most_jobs(executor)))
 
+    def _advance(self, sweep: str) -> None:
         def next_step(record: SweepRecord, found: Sequence[FoundTrial]) -> SweepChange | None:
             if record.state is not SweepState.RUNNING:
                 return None
-            plan = decide(record.asked, found, slots=slots)
+            plan = decide(record.asked, found, slots=self._at_once(record.asked.on))
             if plan.empty:
                 return None
             state = SweepState.FINISHED if plan.finished else SweepState.PAUSED if plan.paused else record.state
@@ -172,7 +182,7 @@ class Sweeps:
             if change is None or change.record.state is not SweepState.RUNNING:
                 return
             started += len(change.resumed) + (change.new is not None)
-            if started >= slots:
+            if started >= self._at_once(change.record.asked.on):
                 return
 
     def _with_new(self, change: SweepChange, found: Sequence[FoundTrial], number: int) -> SweepChange:
@@ -207,7 +217,14 @@ class Sweeps:
         name = f"{record.name} {trial.number}"
         tags = (sweep_tag(record.id),)
         return NewRun(
-            resolved.config, fingerprint, family, name, tags=tags, owner=record.owner, priority=record.priority
+            resolved.config,
+            fingerprint,
+            family,
+            name,
+            tags=tags,
+            owner=record.owner,
+            priority=record.priority,
+            executor=record.asked.on,
         )
 
     def _change(

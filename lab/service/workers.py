@@ -16,7 +16,7 @@ class Workers:
     def ensure(self) -> bool:
         """Start the supervisor if there is work and none is alive; return whether one was started."""
         self._settings.require_writable()
-        return has_work(self._store()) and start_supervisor(self._settings)
+        return has_work(self._store(), self._settings) and start_supervisor(self._settings)
 
     def warm_up(self) -> None:
         """Start a worker before there is work, so that the next run begins at once; it leaves when nothing comes."""

@@ -14,8 +14,9 @@ from lab.sweeps.space import Space, read_space
 
 SCHEMA = 1  # of a stored spec; a newer one is refused
 MOST_TRIALS = 100_000
+_ON_LIMIT = 16  # characters of an executor's id
 NAME_LIMIT = 120  # a trial's run is called after it
-_KEYS = ("name", "base", "space", "method", "trials", "minutes", "halving", "seed")
+_KEYS = ("name", "base", "space", "method", "trials", "minutes", "halving", "seed", "on")
 
 
 class Method(StrEnum):
@@ -40,7 +41,8 @@ class SweepSpec:
     """A sweep as it was asked for.
 
     base: the settings that all trials share. trials: how many are made, None for no limit (a grid: all). minutes: of
-    computing, summed over the trials. halving: None to train every trial to its end.
+    computing, summed over the trials. halving: None to train every trial to its end. on: the engine that trains them, such
+    as "slurm"; "" for the slots of hosts.
     """
 
     name: str
@@ -51,6 +53,7 @@ class SweepSpec:
     minutes: float | None = None
     halving: Halving | None = None
     seed: int = 0
+    on: str = ""
 
     def config(self, params: Mapping[str, Any]) -> RunConfig:
         """Return a trial's settings. Raises `ConfigError` for parameters that do not go together."""
@@ -93,6 +96,7 @@ class SweepSpec:
             "minutes": self.minutes,
             "halving": None if self.halving is None else self.halving.as_dict(),
             "seed": self.seed,
+            **({"on": self.on} if self.on else {}),
         }
 
     @classmethod
@@ -118,7 +122,7 @@ class SweepSpec:
             minutes=self.minutes if minutes is None else (self.minutes or 0.0) + read_minutes(minutes),
             space=space or self.space,
         )
-        return read_spec({key: extended.as_dict()[key] for key in _KEYS})
+        return read_spec({key: value for key, value in extended.as_dict().items() if key in _KEYS})
 
 
 def read_spec(values: object) -> SweepSpec:
@@ -147,6 +151,7 @@ def read_spec(values: object) -> SweepSpec:
         minutes=minutes,
         halving=halving,
         seed=_read_seed(values.get("seed", 0)),
+        on=_read_on(values.get("on", "")),
     )
 
 
@@ -226,3 +231,9 @@ def _read_seed(value: object) -> int:
     if type(value) is not int or not 0 <= value < 2**31:
         raise ConfigError(f"seed is {value!r}, but it must be a whole number from 0 to 2147483647.", field="seed")
     return value
+
+
+def _read_on(value: object) -> str:
+    if not isinstance(value, str) or len(value) > _ON_LIMIT:
+        raise ConfigError(f"on is {str(value)[:60]!r}, but it must name an executor, such as local.", field="on")
+    return "" if value == "local" else value

@@ -17,6 +17,7 @@ from pages.widgets.frame import page_frame, show_errors, shows_errors
 from pages.widgets.runs import REFRESH_S, run_line, run_title
 
 _MOST = 200  # live runs that are looked at; `python -m lab machines` has no limit
+_LOG_SHOWN = 6_000  # characters of a log, from its end
 _SHOWN = 20  # waiting runs that are listed
 
 
@@ -71,7 +72,7 @@ def _host(host: HostView, runs: dict[str, RunRecord]) -> None:
             _host_badge(host)
             facts = [
                 *(["this machine"] if host.here else []),
-                plural(sum(not slot.surplus for slot in host.slots), "slot"),
+                plural(sum(not (slot.surplus or slot.job) for slot in host.slots), "slot"),
             ]
             st.caption(" · ".join(facts), width="content")
         for slot in host.slots:
@@ -91,11 +92,13 @@ def _host_badge(host: HostView) -> None:
 
 def _slot(host: HostView, slot: SlotView, runs: dict[str, RunRecord]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key=element("machine-slot", host.host, slot.slot)):
-        name = slot.slot if slot.slot.startswith(slot.device) else f"{slot.slot} ({slot.device})"
-        st.markdown(f"**{plain(name)}**", width=90)
+        name = slot.job or (slot.slot if slot.slot.startswith(slot.device) else f"{slot.slot} ({slot.device})")
+        st.markdown(f"**{plain(name)}**", width=130 if slot.job else 90)
         run = runs.get(slot.run or "")
         if run is not None:
             run_line(run, key=element("machine-run", run.id))
+            if slot.job:
+                _log(run)
             if slot.surplus:
                 st.caption("its worker ends after this run", width="content")
         elif slot.run:  # it has ended since
@@ -115,8 +118,22 @@ def _waiting(waiting: tuple[Waiting, ...]) -> None:
         with st.container(horizontal=True, vertical_alignment="center", key=element("machine-waiting", entry.run.id)):
             st.page_link(page_path("train"), label=plain(run_title(entry.run)), query_params={"run": entry.run.id})
             st.caption(plain(entry.why), width="content")
+            if entry.run.executor:
+                _log(entry.run)
     if len(waiting) > _SHOWN:
         st.caption(f"The first {_SHOWN}; `python -m lab machines` lists them all.")
+
+
+def _log(run: RunRecord) -> None:
+    """Offer the log of a run's job; its engine is asked once it is opened."""
+    with st.popover(
+        "Log", icon=":material/notes:", type="tertiary", key=element("machine-log", run.id), on_change="rerun"
+    ) as box:
+        if not box.open:
+            return
+        with show_errors():
+            text = get_lab().machines.jobs.log(run)
+            st.code(text[-_LOG_SHOWN:] or "The job has written nothing yet.", language=None, height=320, width=560)
 
 
 main()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.config import FIELDS
+from lab.executors.base import LOCAL
 from pages.state.codec import one_of, param, whole
 from pages.state.page_state import PageState
 
@@ -24,6 +25,7 @@ class SweepsState:
 
     rung: the number (from 1) of the rung at which trials are compared. x, y: the two settings of "Two settings".
     start: where the base settings come from; taken: what they were when they were taken over. vary: names of settings. kind, low, high, log, values: of each setting.
+    executor: where the trials are trained.
     more_trials, more_minutes: to extend by.
     """
 
@@ -50,6 +52,7 @@ class SweepsState:
     halving: bool = True
     factor: int = 4
     first_epochs: int = 1
+    executor: str = LOCAL
     more_trials: int = 8
     more_minutes: float = 0.0
 

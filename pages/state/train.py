@@ -12,6 +12,7 @@ import streamlit as st
 
 from lab.architectures.registry import get_architecture
 from lab.config import FIELDS, RunConfig
+from lab.executors.base import LOCAL
 from pages.state.address import complain, refuse_parameters
 from pages.state.asking import AskingState
 from pages.state.codec import param, params_of, whole_number
@@ -26,7 +27,7 @@ class TrainState:
 
     browse: the field of the form whose gallery is open. cached: the run that had these settings already when it was asked for last. whole_queue: whether all of it is shown.
     name, tags, note: what was entered last for a run, by its id. fork: the same for the settings of its fork, by run and
-    setting. link: the form's settings as they were last seen in the
+    setting. executor: where the next run is trained. link: the form's settings as they were last seen in the
     address or written there; problems: what of them was passed over, and understood: the address of the rest.
     """
 
@@ -43,6 +44,7 @@ class TrainState:
     tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     note: Mapping[str, str] = field(default_factory=dict)
     fork: Mapping[str, Any] = field(default_factory=dict)
+    executor: str = LOCAL
 
 
 TRAIN = PageState(TrainState, key="train")

@@ -24,6 +24,7 @@ from pages.state.train import TRAIN, form_values
 from pages.sweeps.ladder import count_trials, estimate, ladder, seconds_of
 from pages.widgets.asking import asking_inputs, asking_label
 from pages.widgets.confirm import start_unless_long
+from pages.widgets.executors import executor_input
 from pages.widgets.frame import show_errors
 from pages.widgets.runs import present_datasets
 
@@ -254,8 +255,10 @@ def _effort() -> dict[str, Any]:
             st.number_input("One in … goes on", 2, 100, **SWEEPS.widget("factor"))
     with st.expander(asking_label(), icon=":material/low_priority:", key=element("sweep-asking")):
         asking_inputs()
+    executor = executor_input(SWEEPS)
     page = SWEEPS.read()
     return {
+        **({} if executor is None else {"on": executor}),
         "method": page.method,
         "trials": None if page.method == "grid" else page.trials,
         "minutes": page.minutes or None,

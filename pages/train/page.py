@@ -20,6 +20,7 @@ from pages.train.form import train_form
 from pages.train.queue import live_runs
 from pages.train.run_view import show_run
 from pages.widgets.datasets import fetch_offer
+from pages.widgets.executors import executor_input
 from pages.widgets.frame import page_frame
 from pages.widgets.runs import present_datasets
 from pages.widgets.start import start_training
@@ -64,6 +65,7 @@ def _form() -> None:
     with right, st.container(key=element("cost-card")):
         if config is not None and not ready:
             fetch_offer(get_dataset_spec(config.dataset))
+        executor = executor_input(TRAIN)
         with st.container(key=element("train-bar")):
             pressed = st.button(
                 "Train",
@@ -74,7 +76,8 @@ def _form() -> None:
                 disabled=not ready or lab.settings.read_only,
             )
         if config is not None:
-            start_training(config, place="train", pressed=pressed, priority=ASKING.read().priority)
+            priority = ASKING.read().priority
+            start_training(config, place="train", pressed=pressed, priority=priority, executor=executor)
         if config is not None and (ready or get_dataset_spec(config.dataset).train_images):  # else nobody can count
             cost_card(config)
         if has_page("sweeps"):

@@ -25,11 +25,13 @@ def start_training(
     fresh: bool = False,
     name: str = "",
     priority: int = 0,
+    executor: str | None = None,
     short: bool = False,
 ) -> None:
     """Ask for a run of this configuration once its button was pressed, and show it; before a long one, ask.
 
-    name: of the new run. priority: in the queue. short: it takes minutes at most everywhere, so nothing is estimated, for which torch would be
+    name: of the new run. priority: in the queue. executor: where it is trained (`Submissions.submit`). short: it takes
+    minutes at most everywhere, so nothing is estimated, for which torch would be
     imported first.
     """
 
@@ -37,7 +39,9 @@ def start_training(
     resolved = cache(lambda: lab.validation.resolve(config))  # when pressed, and then once
 
     def start() -> None:
-        submission = lab.submissions.submit(resolved(), fresh=fresh, name=name, owner=asking_owner(), priority=priority)
+        submission = lab.submissions.submit(
+            resolved(), fresh=fresh, name=name, owner=asking_owner(), priority=priority, executor=executor
+        )
         lab.workers.ensure()
         watch(submission.run, cached=submission.cached)
 

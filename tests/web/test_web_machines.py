@@ -87,3 +87,39 @@ def test_a_number_from_the_environment_cannot_be_changed_and_the_page_says_so(
     app = open_page()
     assert (app.number_input[0].value, app.number_input[0].disabled) == (2, True)
     assert "LAB_SLOTS was set when the lab was started, and decides." in words(app)
+
+
+def test_runs_of_an_engine_wait_for_their_job_and_their_workers_are_no_slots_of_the_host(bench: Bench) -> None:
+    lab = bench.lab
+    (lab.settings.make_home() / "executors.toml").write_text("[slurm]\n")
+    runs = [
+        lab.submissions.submit(lab.validation.resolve(DIGITS_CONFIG.replace(seed=seed)), executor="slurm").run
+        for seed in range(2)
+    ]
+    for run, handle in zip(runs, ("11", "12"), strict=True):
+        job = lab.store.jobs.open(run.id, "slurm")
+        assert job is not None
+        lab.store.jobs.note(job.id, state="pending", words="PENDING, Resources", handle=handle)
+    _announce(lab, Owner.of_this_process(), f"lab-{runs[0].id}-1")
+    lab.store.leases.claim(slot=f"lab-{runs[0].id}-1", owner=Owner.of_this_process(), run=runs[0].id, executor="slurm")
+    app = open_page()
+    shown = words(app)
+    assert "this machine · 1 slot" in shown
+    assert "**Slurm job 11**" in shown
+    assert "its worker ends after this run" not in shown
+    assert "submitted to Slurm as job 12\\: PENDING, Resources" in shown
+
+
+def test_the_forms_offer_an_engine_only_where_there_is_one(bench: Bench) -> None:
+    def offered(page: str) -> list[list[str]]:
+        app = AppTest.from_file(str(ENTRY), default_timeout=60)
+        app.run()
+        go_to(app, page).run()
+        assert not app.exception, [e.value for e in app.exception]
+        return [box.options for box in app.selectbox if box.label == "Train on"]
+
+    assert offered("train") == offered("sweeps") == []
+    (bench.lab.settings.make_home() / "executors.toml").write_text("[slurm]\n")
+    assert offered("train") == offered("sweeps") == [["This lab's slots", "Slurm"]]
+    (bench.lab.settings.home / "executors.toml").write_text("[slurm")
+    assert offered("train") == []

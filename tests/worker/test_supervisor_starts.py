@@ -185,11 +185,11 @@ def test_a_store_that_is_away_at_the_end_is_asked_again_for_queued_runs(
             lab.submissions.submit(lab.validation.resolve(SMALL))
             away.append(True)
 
-    def count_queued(self: RunQueue) -> int:
+    def count_queued(self: RunQueue, *, for_hosts: bool = False) -> int:
         if away == [True]:
             away.append(False)
             raise StoreBusyError("The run store was held by another process.")
-        return count(self)
+        return count(self, for_hosts=for_hosts)
 
     monkeypatch.setattr(Supervisor, "run", run)
     monkeypatch.setattr(RunQueue, "count_queued", count_queued)

@@ -4,6 +4,7 @@ import time
 
 import click
 
+from lab.cli.options import executor_option
 from lab.cli.output import json_flag, print_json
 from lab.cli.run_json import as_dict
 from lab.errors import UnreadableRunError
@@ -13,8 +14,8 @@ from lab.service.lab import Lab
 ANSWER_S = 30.0  # how long stop and pause wait for the worker's answer
 
 
-def _request(lab: Lab, run: str, request: RunRequest, as_json: bool) -> None:
-    record = lab.submissions.control(lab.store.runs.resolve(run).id, request)
+def _request(lab: Lab, run: str, request: RunRequest, as_json: bool, *, executor: str | None = None) -> None:
+    record = lab.submissions.control(lab.store.runs.resolve(run).id, request, executor=executor)
     if request is RunRequest.RUN:
         lab.workers.ensure()
     else:
@@ -48,11 +49,12 @@ def pause(lab: Lab, run: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("run")
+@executor_option
 @json_flag
 @click.pass_obj
-def resume(lab: Lab, run: str, as_json: bool) -> None:
-    """Resume a paused, stopped, interrupted or failed run from its last checkpoint."""
-    _request(lab, run, RunRequest.RUN, as_json)
+def resume(lab: Lab, run: str, executor: str | None, as_json: bool) -> None:
+    """Resume a paused, stopped, interrupted or failed run from its last checkpoint; --on moves it, a queued one too."""
+    _request(lab, run, RunRequest.RUN, as_json, executor=executor)
 
 
 @click.command()

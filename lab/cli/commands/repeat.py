@@ -3,7 +3,7 @@
 import click
 
 from lab.cli.commands.train import follow, result
-from lab.cli.options import queue_options
+from lab.cli.options import executor_option, queue_options
 from lab.cli.output import echo, json_flag, print_json
 from lab.formatting import plural
 from lab.runs.records import RunState
@@ -20,14 +20,27 @@ from lab.spread import format_result, spread_of
 )
 @click.option("--detach", is_flag=True, help="Queue the runs and return; a background worker trains them.")
 @queue_options
+@executor_option
 @json_flag
 @click.pass_obj
-def repeat(lab: Lab, run: str, seeds: int, detach: bool, owner: str | None, priority: int, as_json: bool) -> None:
+def repeat(
+    lab: Lab,
+    /,
+    run: str,
+    seeds: int,
+    detach: bool,
+    owner: str | None,
+    priority: int,
+    executor: str | None,
+    as_json: bool,
+) -> None:
     """Train the settings of RUN with other seeds, until there are N seeds of them.
 
     Seeds that are there already are not trained again. Ctrl-C stops the run that is being trained; the others stay queued.
     """
-    repeats = lab.repeating.fill(lab.store.runs.resolve(run), seeds=seeds, owner=owner, priority=priority)
+    repeats = lab.repeating.fill(
+        lab.store.runs.resolve(run), seeds=seeds, owner=owner, priority=priority, executor=executor
+    )
     if any(one.state.live for one in repeats.runs):
         lab.workers.ensure()
     added = {one.id for one in repeats.queued}

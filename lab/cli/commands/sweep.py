@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from lab.cli.options import queue_options
+from lab.cli.options import executor_option, queue_options
 from lab.cli.output import echo, json_flag, print_json, print_table, write_file
 from lab.errors import InputError, SweepStateError
 from lab.formatting import format_duration, format_loss, format_moment, format_percent, format_short, plural
@@ -35,17 +35,28 @@ def sweep() -> None:
 @sweep.command()
 @click.argument("spec", metavar="[SPEC.json]", required=False)
 @click.option("--preset", metavar="ID", help=f"A study of the reports instead of SPEC: {', '.join(SWEEP_PRESETS)}.")
+@executor_option
 @click.option("--wait", is_flag=True, help="Wait until the sweep has ended; Ctrl-C pauses it.")
 @queue_options
 @json_flag
 @click.pass_obj
 def create(
-    lab: Lab, spec: str | None, preset: str | None, wait: bool, owner: str | None, priority: int, as_json: bool
+    lab: Lab,
+    /,
+    spec: str | None,
+    preset: str | None,
+    executor: str | None,
+    wait: bool,
+    owner: str | None,
+    priority: int,
+    as_json: bool,
 ) -> None:
     """Make a sweep of SPEC.json (- reads standard input); a background worker trains its trials."""
     if (spec is None) == (preset is None):
         raise click.UsageError("Give either SPEC.json, or --preset with the id of a study.")
     asked = get_sweep_preset(preset).spec() if preset is not None else read_json(str(spec))
+    if executor is not None and isinstance(asked, dict):
+        asked = {**asked, "on": executor}
     view = lab.sweeps.create(read_spec(asked), owner=owner, priority=priority)
     lab.workers.ensure()
     if wait:

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
+from lab.executors.config import list_executors
 from lab.runs.owner import this_host
 from lab.runs.store import RunStore
 from lab.settings import CHECKOUT, Settings
@@ -46,16 +47,21 @@ def is_running(settings: Settings) -> bool:
         return True
 
 
-def has_work(store: RunStore) -> bool:
-    """Return whether a worker is needed: for a queued run, or for a sweep that decides what comes next."""
-    return store.queue.count_queued() > 0 or store.sweeps.count_running() > 0
+def has_work(store: RunStore, settings: Settings) -> bool:
+    """Return whether a supervisor is needed: for a queued run, one at an engine, or a sweep that decides what comes next."""
+    return needs_worker(store) or store.jobs.count(list_executors(settings)) > 0
+
+
+def needs_worker(store: RunStore) -> bool:
+    """Return whether a worker of a host is needed: for a queued run, or for a sweep that decides what comes next."""
+    return store.queue.count_queued(for_hosts=True) > 0 or store.sweeps.count_running() > 0
 
 
 def count_needed(store: RunStore, *, warm: bool = False) -> int:
     """Return for how many workers of this host there is work: its running runs, the queued ones, or a sweep's next decision."""
-    if not (warm or has_work(store)):
+    if not (warm or needs_worker(store)):
         return 0
-    return max(1, store.queue.count_queued() + store.queue.count_running(host=this_host()))
+    return max(1, store.queue.count_queued(for_hosts=True) + store.queue.count_running(host=this_host()))
 
 
 def start_supervisor(settings: Settings, *, warm: bool = False) -> bool:

@@ -24,6 +24,7 @@ from lab.runs.store import RunStore
 from lab.settings import CHECKOUT, PROCESS_ENVIRONMENT, Settings
 from lab.worker.supervisor.adopted import AdoptedWorker, find_workers
 from lab.worker.supervisor.cleanup import clean_up
+from lab.worker.supervisor.dispatch import Dispatcher
 from lab.worker.supervisor.launch import LEAVE, TERM_S, count_needed, has_work, lock_path
 from lab.worker.supervisor.log import log_supervisor
 from lab.worker.supervisor.pid_files import supervisor_pid_path, worker_pid_path, write_pid_file
@@ -34,6 +35,7 @@ IDLE_S = 5.0  # with no worker and nothing queued for this long, exit
 LOCK_S = 1.0  # longer than `is_running` holds the lock, so that it never turns a new supervisor away
 MAX_FAST_EXITS = 3  # a worker that fails this often without taking a run will not do better the next time
 FAST_EXIT_S = 60.0  # a worker that lived no longer than this failed fast
+STOP_JOBS_S = 15.0  # an engine that is being asked answers within this time, or not at all
 STORE_TIMEOUT_S = 3600.0  # with no worker and a store that is away for this long, exit: the next visit starts another
 
 
@@ -54,6 +56,7 @@ class Supervisor:
     settings: Settings
     workers: dict[int, SlotWorker] = field(default_factory=dict)  # by the index of the slot
     cleanup: threading.Thread | None = None  # while it runs, there is something left to do
+    jobs: Dispatcher | None = None  # looks after the jobs at engines, on a thread of its own
     warm: bool = False  # start a worker though nothing is queued
     ending: bool = False
     fast_exits: Counter[int] = field(default_factory=Counter)  # of each slot, in a row
@@ -86,7 +89,7 @@ class Supervisor:
                 self.outage.refused(error)
                 if not self.outage.exceeded:
                     self.idle_since = time.monotonic()
-            if self.cleanup is not None and self.cleanup.is_alive():
+            if (self.cleanup is not None and self.cleanup.is_alive()) or (self.jobs is not None and self.jobs.busy):
                 self.idle_since = time.monotonic()
             if not self.workers and time.monotonic() - self.idle_since > IDLE_S:
                 return
@@ -201,7 +204,12 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
             # Removing a large run takes a minute, for which no queued run has to wait.
             supervisor.cleanup = threading.Thread(target=clean_up, args=(settings, store), name="cleanup", daemon=True)
             supervisor.cleanup.start()
+            supervisor.jobs, stop_jobs = Dispatcher(settings, store), threading.Event()
+            dispatching = threading.Thread(target=supervisor.jobs.run, args=(stop_jobs,), name="jobs", daemon=True)
+            dispatching.start()
             supervisor.run(store)
+            stop_jobs.set()
+            dispatching.join(STOP_JOBS_S)
             again = not (supervisor.ending or supervisor.outage.exceeded) and not supervisor.gave_up
     except Timeout:
         log_supervisor(f"another worker is alive and holds {lock_path(settings)}: queue runs, and it will train them")
@@ -210,11 +218,11 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
         log_supervisor(str(error))
         return 1
     # A run queued between the last poll and the release of the lock would wait for ever.
-    return main(settings) if again and _may_be_queued(store) else 0
+    return main(settings) if again and _may_be_queued(store, settings) else 0
 
 
-def _may_be_queued(store: RunStore) -> bool:
+def _may_be_queued(store: RunStore, settings: Settings) -> bool:
     try:
-        return has_work(store)
+        return has_work(store, settings)
     except StoreBusyError:
         return True

@@ -1,0 +1,175 @@
+"""Which engines this lab may use: `executors.toml` in the lab's home, read anew whenever it is needed.
+
+A file and no variables: pages, command line and supervisor are started in different places, and all of them must agree.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lab.errors import ConfigError, near_miss
+from lab.executors.base import LOCAL, Resources
+from lab.settings import Settings
+
+FILE = "executors.toml"
+MOST_JOBS = 10_000
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmConfig:
+    """options: of sbatch, such as "--partition=gpu". python: the interpreter on the nodes, "" for the lab's own.
+
+    jobs: how many of this lab may be at Slurm at once, waiting ones among them. warning_s: how long before its time limit
+    a job is asked to save its checkpoint.
+    """
+
+    options: tuple[str, ...] = ()
+    python: str = ""
+    cpus: int = 1
+    gpus: int = 0
+    jobs: int = 64
+    warning_s: int = 120
+
+
+@dataclass(frozen=True, slots=True)
+class RayConfig:
+    """address: of the dashboard, such as "http://10.0.0.1:8265". token: "" where the cluster asks for none.
+
+    python: the interpreter on the nodes. environment: variables that the workers need there. jobs: 0 for as many as the
+    cluster has processors or GPUs for.
+    """
+
+    address: str
+    token: str = ""
+    python: str = "python3"
+    cpus: int = 1
+    gpus: int = 0
+    jobs: int = 0
+    environment: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Executors:
+    """The engines that are configured; None for one that is not."""
+
+    slurm: SlurmConfig | None = None
+    ray: RayConfig | None = None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The engines' ids, without the lab's own slots."""
+        return tuple(each.name for each in fields(self) if getattr(self, each.name) is not None)
+
+    def most_jobs(self, executor: str) -> int:
+        """Return how many jobs an engine is to be given at once; one that is not configured none."""
+        if executor == "slurm" and self.slurm is not None:
+            return self.slurm.jobs
+        return 0 if self.ray is None else self.ray.jobs or MOST_JOBS
+
+    def check(self, executor: str) -> str:
+        """Return what the store calls a place to train: "" for the lab's own slots. Raises `ConfigError` for an unknown one."""
+        if executor in ("", LOCAL):
+            return ""
+        if executor not in TITLES:
+            raise ConfigError(f"There is no executor {executor[:40]!r}. {near_miss(executor, (LOCAL, *TITLES))}")
+        if executor not in self.ids:
+            raise ConfigError(
+                f"This lab has no {TITLES[executor]}: add a section [{executor}] to {FILE} in its home (docs/scale.md)."
+            )
+        return executor
+
+
+TITLES = {"slurm": "Slurm", "ray": "Ray"}
+
+
+def title_of(executor: str) -> str:
+    """Return an executor's name for people."""
+    return TITLES.get(executor, executor) if executor not in ("", LOCAL) else "this lab's slots"
+
+
+def config_path(settings: Settings) -> Path:
+    """Return the file that names the engines."""
+    return settings.home / FILE
+
+
+def read_executors(settings: Settings) -> Executors:
+    """Return the engines that the lab's file names, none where there is no file. Raises `ConfigError`."""
+    path = config_path(settings)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Executors()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path} cannot be read ({error}): mend it, or remove it to train on this machine."
+        ) from error
+    try:
+        return parse_executors(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is no TOML ({error}): see docs/scale.md for what it may say.") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def list_executors(settings: Settings) -> tuple[str, ...]:
+    """Return the ids of the engines that this lab has; none where its file cannot be read, which Machines and `doctor` say."""
+    try:
+        return read_executors(settings).ids
+    except ConfigError:
+        return ()
+
+
+def parse_executors(values: Mapping[str, Any]) -> Executors:
+    """Check what the file says. Raises `ConfigError`."""
+    for name in values:
+        if name not in TITLES:
+            raise ConfigError(f"there is no executor {name[:40]!r}. {near_miss(name, TITLES)}")
+    return Executors(
+        slurm=_section(SlurmConfig, "slurm", values["slurm"]) if "slurm" in values else None,
+        ray=_section(RayConfig, "ray", values["ray"]) if "ray" in values else None,
+    )
+
+
+def _section(kind: type[_T], name: str, values: Any) -> _T:
+    known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]  # each kind is a dataclass
+    if not isinstance(values, dict):
+        raise ConfigError(f"{name} is {str(values)[:40]!r}, but it must be a section [{name}].")
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"[{name}] has no {key[:40]!r}. {near_miss(key, known)}")
+    for key, spec in known.items():
+        if spec.default is MISSING and not values.get(key):
+            raise ConfigError(f"[{name}] has no {key}: add it.")
+    return kind(**{key: _checked(name, key, value) for key, value in values.items()})
+
+
+def _checked(section: str, key: str, value: Any) -> Any:
+    rules: dict[str, tuple[bool, str]] = {
+        "options": (_is_texts(value), "a list of texts"),
+        "environment": (isinstance(value, dict) and _is_texts(list(value.values())), "a table of texts"),
+        "cpus": (_is_whole(value, 1, 1024), "a whole number from 1 to 1024"),
+        "gpus": (_is_whole(value, 0, 64), "a whole number from 0 to 64"),
+        "jobs": (_is_whole(value, 0 if section == "ray" else 1, MOST_JOBS), f"a whole number from 1 to {MOST_JOBS}"),
+        "warning_s": (_is_whole(value, 1, 65_535), "a whole number of seconds from 1 to 65535"),
+        "address": (isinstance(value, str) and value.startswith(("http://", "https://")), "an http or https address"),
+    }
+    fits, rule = rules.get(key, (isinstance(value, str), "text"))
+    if not fits:
+        raise ConfigError(f"{key} in [{section}] is {str(value)[:60]!r}, but it must be {rule}.")
+    return tuple(value) if key == "options" else value
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _is_whole(value: Any, low: int, high: int) -> bool:
+    return type(value) is int and low <= value <= high
+
+
+def resources_of(config: SlurmConfig | RayConfig) -> Resources:
+    """Return what one worker is given."""
+    return Resources(config.cpus, config.gpus)

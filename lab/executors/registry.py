@@ -1,0 +1,16 @@
+"""From the configuration to the engines."""
+
+from collections.abc import Mapping
+
+from lab.executors.base import Executor
+from lab.executors.config import Executors
+from lab.executors.slurm import Slurm
+from lab.settings import Settings
+
+
+def open_executors(config: Executors, settings: Settings) -> Mapping[str, Executor]:
+    """Return the engines that are configured, by id; nothing is asked of them yet."""
+    found: dict[str, Executor] = {}
+    if config.slurm is not None:
+        found["slurm"] = Slurm(config.slurm, settings)
+    return found

@@ -1,0 +1,236 @@
+"""Jobs at engines: which are open, which runs need one, and binding a run to an engine.
+
+A job is written down before its engine is asked, one open job a run (a unique index), so that of two supervisors only one
+submits, and one that is killed in between leaves a name under which the job can be found.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, update
+
+from lab.errors import RunStateError
+from lab.runs.checksums import RAW, is_intact
+from lab.runs.context import StoreContext
+from lab.runs.database import Moment
+from lab.runs.expired import expire
+from lab.runs.jobs_table import jobs
+from lab.runs.owner import is_alive
+from lab.runs.records import RunRecord, RunState
+from lab.runs.row_changes import change_row, insert_for, sound_row
+from lab.runs.rows import after_death, decoded, derive, lease_holds, owner_of, run_record
+from lab.runs.run_facts import RunProgress
+from lab.runs.schema import runs
+from lab.runs.waiting_rows import waiting_order
+
+_LIVE = (RunState.QUEUED, RunState.RUNNING)
+REFUSED = "refused"  # a job's state: the engine did not take it, or did not answer; it is tried again
+HELD = "held"  # a job's state: after it its run was paused, and jobs before it count no more
+_WORDS = 300  # characters of an engine's answer that are stored
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """One job. handle: the engine's name for it, "" until it is submitted. step: of the run when it was submitted.
+
+    state and words: what the engine said last. Times are the store's; closed_at: None while it may start or run.
+    """
+
+    id: str
+    run: str
+    attempt: int
+    executor: str
+    handle: str
+    state: str
+    words: str
+    step: int
+    gained: int
+    submitted_at: float
+    started_at: float | None
+    closed_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BoundRun:
+    """A run that an engine trains, or has an open job for. executor: where it may be trained now, "" for a host's slots.
+
+    silent: it is said to be in training, and its lease has run out. job: the newest, None before the first.
+    """
+
+    run: str
+    executor: str
+    state: RunState
+    silent: bool
+    lease: int
+    step: int
+    job: JobRecord | None
+
+    @property
+    def open(self) -> JobRecord | None:
+        """The job that may start or run."""
+        return self.job if self.job is not None and self.job.closed_at is None else None
+
+
+class StoredJobs:
+    """`RunStore.jobs`: the jobs of all engines."""
+
+    def __init__(self, context: StoreContext) -> None:
+        self.context = context
+
+    def bound(self) -> tuple[BoundRun, ...]:
+        """Return the live runs that engines train, and all others that have an open job, in the order of the queue."""
+        opened = select(jobs.c.run).where(jobs.c.closed_at.is_(None))
+        live = (runs.c.executor != "") & runs.c.state.in_(_LIVE) & runs.c.deleted_at.is_(None)
+        query = select(*RAW).where(live | runs.c.id.in_(opened)).order_by(runs.c.number)
+        with self.context.database.read() as connection:
+            moment = self.context.moment(connection)
+            rows = [row for row in connection.execute(query) if is_intact(row)]
+            newest = _newest(connection, [row.id for row in rows])
+            turns = {waiting.number: turn for turn, waiting in enumerate(waiting_order(connection, bound=True))}
+        rows.sort(key=lambda row: turns.get(row.number, -1))
+        return tuple(_bound(row, newest.get(row.id), moment) for row in rows)
+
+    def count(self, executors: Sequence[str]) -> int:
+        """Return for how many runs or jobs some engines may have to be asked."""
+        if not executors:
+            return 0
+        waiting = runs.c.executor.in_(executors) & runs.c.state.in_(_LIVE) & runs.c.deleted_at.is_(None)
+        opened = jobs.c.executor.in_(executors) & jobs.c.closed_at.is_(None)
+        with self.context.database.read() as connection:
+            counts = [
+                connection.execute(select(func.count()).select_from(table).where(where)).scalar_one()
+                for table, where in ((runs, waiting), (jobs, opened))
+            ]
+            return max(map(int, counts))
+
+    def newest(self, of: Iterable[str]) -> Mapping[str, JobRecord]:
+        """Return the newest job of each of these runs that has one."""
+        with self.context.database.read() as connection:
+            return _newest(connection, list(of))
+
+    def list(self, run: str) -> tuple[JobRecord, ...]:
+        """Return the jobs of a run, the newest first."""
+        with self.context.database.read() as connection:
+            rows = connection.execute(select(jobs).where(jobs.c.run == run).order_by(jobs.c.attempt.desc())).all()
+            return tuple(map(_record, rows))
+
+    def open(self, run: str, executor: str) -> JobRecord | None:
+        """Write down the next job of a queued run; None where it is not queued for this engine, or has an open job."""
+        with self.context.database.write() as connection:
+            row = sound_row(connection, run, lock=True)
+            attempt = connection.execute(select(func.max(jobs.c.attempt)).where(jobs.c.run == run)).scalar() or 0
+            if row.state != RunState.QUEUED or row.executor != executor:
+                return None
+            values = {
+                "id": f"lab-{run}-{attempt + 1}",
+                "run": run,
+                "attempt": attempt + 1,
+                "executor": executor,
+                "state": "new",
+                "step": _step(row),
+                "submitted_at": self.context.moment(connection).now,
+            }
+            made = insert_for(connection)(jobs).values(**values).on_conflict_do_nothing().returning(*jobs.c)
+            found = connection.execute(made).one_or_none()
+            return None if found is None else _record(found)
+
+    def note(self, job: str, *, state: str, words: str, handle: str | None = None, started: bool = False) -> None:
+        """Write down what the engine said of an open job. handle: its name there. started: it runs now."""
+        values: dict[str, Any] = {"state": state, "words": words[:_WORDS]}
+        if handle is not None:
+            values["handle"] = handle
+        with self.context.database.write() as connection:
+            if started:
+                values["started_at"] = func.coalesce(jobs.c.started_at, self.context.moment(connection).now)
+            connection.execute(update(jobs).where(jobs.c.id == job, jobs.c.closed_at.is_(None)).values(**values))
+
+    def close(self, job: JobRecord, *, state: str, words: str) -> None:
+        """Write down that no process of a job runs or will run, and how far it has brought its run."""
+        with self.context.database.write() as connection:
+            row = connection.execute(select(*RAW).where(runs.c.id == job.run)).one_or_none()
+            gained = 0 if row is None else max(0, _step(row) - job.step)
+            values = {"state": state, "words": words[:_WORDS], "gained": gained}
+            values["closed_at"] = self.context.moment(connection).now
+            connection.execute(update(jobs).where(jobs.c.id == job.id, jobs.c.closed_at.is_(None)).values(**values))
+
+    def hold(self, run: str, reason: str) -> None:
+        """Pause a queued run with a reason, so that no further job is started for it; `resume` queues it again."""
+        with self.context.database.write() as connection:
+            row = sound_row(connection, run, lock=True)
+            last = select(func.max(jobs.c.attempt)).where(jobs.c.run == run).scalar_subquery()
+            newest = (jobs.c.run == run) & (jobs.c.attempt == last) & jobs.c.closed_at.is_not(None)
+            connection.execute(update(jobs).where(newest).values(state=HELD))
+            if row.state == RunState.QUEUED:
+                now = self.context.moment(connection).now
+                change_row(connection, row, state=RunState.PAUSED, reason=reason, finished_at=now)
+
+    def expire(self, run: str, lease: int) -> bool:
+        """Take a run from an owner on another host whose lease has run out, because its engine says that the job is over.
+
+        Returns whether it was so; an owner that renewed its lease meanwhile keeps its run.
+        """
+        with self.context.database.write() as connection:
+            row = sound_row(connection, run, lock=True)
+            moment = self.context.moment(connection)
+            gone = row.state == RunState.RUNNING and row.lease == lease and not lease_holds(row.lease_until, moment.now)
+            if gone and not is_alive(owner_of(row)):
+                expire(connection, row, after_death(row), moment)
+                return True
+            return False
+
+    def bind(self, run: str, executor: str) -> RunRecord:
+        """Choose where a run is trained from now on. Raises `RunStateError` for one that is in training."""
+        with self.context.database.write() as connection:
+            row = sound_row(connection, run, lock=True)
+            moment = self.context.moment(connection)
+            if row.executor != executor:
+                state = derive(row, moment=moment)[0]
+                if row.state == RunState.RUNNING:
+                    raise RunStateError(f"Run {run} is {state.value}, so it stays where it is: pause it first.")
+                row = change_row(connection, row, executor=executor)
+            return run_record(row, moment=moment)
+
+
+def _bound(row: Row[Any], job: JobRecord | None, moment: Moment) -> BoundRun:
+    state, _ = derive(row, moment=moment)
+    live = row.deleted_at is None
+    at_work = state in (RunState.RUNNING, RunState.STOPPING)
+    return BoundRun(
+        run=row.id,
+        executor=row.executor,
+        state=state if live else RunState.STOPPED,
+        silent=at_work and not lease_holds(row.lease_until, moment.now),
+        lease=row.lease,
+        step=_step(row),
+        job=job,
+    )
+
+
+def _step(row: Row[Any]) -> int:
+    return RunProgress.read(decoded(row.progress)).step or 0
+
+
+def _newest(connection: Connection, of: list[str]) -> dict[str, JobRecord]:
+    last = select(jobs.c.run, func.max(jobs.c.attempt).label("attempt")).where(jobs.c.run.in_(of)).group_by(jobs.c.run)
+    newest = last.subquery()
+    both = (jobs.c.run == newest.c.run) & (jobs.c.attempt == newest.c.attempt)
+    rows = connection.execute(select(jobs).join(newest, both)).all() if of else ()
+    return {row.run: _record(row) for row in rows}
+
+
+def _record(row: Row[Any]) -> JobRecord:
+    return JobRecord(
+        id=row.id,
+        run=row.run,
+        attempt=row.attempt,
+        executor=row.executor,
+        handle=row.handle,
+        state=row.state,
+        words=row.words,
+        step=row.step,
+        gained=row.gained,
+        submitted_at=float(row.submitted_at),
+        started_at=row.started_at,
+        closed_at=row.closed_at,
+    )

@@ -1,0 +1,76 @@
+"""The jobs of engines for people: why a run that is bound to an engine waits, and the log of its job."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from lab.errors import ConfigError, InputError
+from lab.executors.base import JobState
+from lab.executors.config import Executors, read_executors, title_of
+from lab.executors.registry import open_executors
+from lab.formatting import plural
+from lab.runs.jobs import REFUSED, JobRecord
+from lab.runs.records import RunRecord
+from lab.runs.store import RunStore
+from lab.settings import Settings
+
+
+class Jobs:
+    """Reads what the supervisor wrote down of its jobs; only for a log an engine is asked."""
+
+    def __init__(self, settings: Settings, store: Callable[[], RunStore]) -> None:
+        self._settings, self._store = settings, store
+
+    def executors(self) -> tuple[str, ...]:
+        """Return the ids of the engines that this lab may use beside its own slots. Raises `ConfigError`."""
+        return read_executors(self._settings).ids
+
+    def why(self, queued: Sequence[RunRecord], *, supervised: bool) -> Mapping[str, str]:
+        """Return for each queued run that is bound to an engine, by its id, why it is not in training.
+
+        supervised: whether a supervisor lives here, which submits.
+        """
+        bound = [run for run in queued if run.executor]
+        if not bound:
+            return {}
+        jobs = self._store().jobs.newest([run.id for run in bound])
+        opened = [job.executor for job in jobs.values() if job.closed_at is None]
+        try:
+            config, problem = read_executors(self._settings), ""
+        except ConfigError as error:
+            config, problem = Executors(), str(error)
+        return {
+            run.id: problem
+            or _why(run, jobs.get(run.id), config, opened=opened.count(run.executor), supervised=supervised)
+            for run in bound
+        }
+
+    def title(self, run: str) -> str:
+        """Return what a run's newest job is called, such as "Slurm job 12", "" for a run that has none."""
+        job = self._store().jobs.newest([run]).get(run)
+        return f"{title_of(job.executor)} job {job.handle}" if job is not None and job.handle else ""
+
+    def log(self, run: RunRecord) -> str:
+        """Return the end of the output of a run's newest job. Raises `InputError` where it has none, `ExecutorError`."""
+        job = self._store().jobs.newest([run.id]).get(run.id)
+        engine = open_executors(read_executors(self._settings), self._settings).get(job.executor) if job else None
+        if job is None or not job.handle or engine is None:
+            raise InputError(f"Run {run.id} has no job at an engine of this lab, so there is no log of one.")
+        return engine.logs(job.handle, job.id)
+
+
+def _why(run: RunRecord, job: JobRecord | None, config: Executors, *, opened: int, supervised: bool) -> str:
+    title = title_of(run.executor)
+    if run.executor not in config.ids:
+        return f"waits for {title}, which this lab has not: add it to executors.toml, or `resume {run.id} --on local`"
+    if job is not None and job.closed_at is None and job.executor == run.executor:
+        if job.handle:
+            return f"submitted to {title} as job {job.handle}: {job.words}"
+        if job.state == REFUSED:
+            return f"{title} did not take it and is asked again: {job.words}"
+        return f"is being submitted to {title}"
+    if not supervised:
+        return f"is submitted to {title} once the lab or a command that trains is started again"
+    if opened:
+        return f"waits for a place at {title}, where {plural(opened, 'job')} of this lab may be at once"
+    if job is not None and job.state in (JobState.ENDED, JobState.GONE, JobState.CANCELLED):
+        return f"is submitted to {title} again: its job {job.handle} is over ({job.words})"
+    return f"is about to be submitted to {title}"

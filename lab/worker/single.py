@@ -1,0 +1,123 @@
+"""A worker for exactly one run, as engines start it: claim it, train it, and end.
+
+USR1, USR2, TERM and HUP all mean the same here, because which of them an engine sends before it takes the machine away
+differs between engines and versions: save a checkpoint and give the run back, to be gone on with later.
+"""
+
+import signal
+import threading
+import time
+from types import FrameType
+
+from lab.config import ENGINE
+from lab.devices import resolve_device
+from lab.errors import LabError, StoreBusyError
+from lab.runs.outage import WAIT_S, Outage
+from lab.runs.owner import Owner
+from lab.runs.records import RunRecord, RunState
+from lab.runs.rows import FOREIGN_GRACE_S, LEASE_S
+from lab.runs.workers import WorkerRecord
+from lab.service.lab import Lab
+from lab.worker.disk_reserve import hold_reserve
+from lab.worker.execution import execute
+from lab.worker.presence import Presence
+from lab.worker.supervisor.log import log_worker
+
+LATER = 75  # EX_TEMPFAIL of sysexits.h: the run is not over, and whoever started this worker may start another
+CLAIM_S = LEASE_S + FOREIGN_GRACE_S + 10.0  # how long a run may still be held by a worker that was lost
+_POLL_S = 0.5
+
+
+def end_on_signals() -> threading.Event:
+    """Return the event that any of the signals sets."""
+    ending = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        ending.set()
+
+    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, end)
+    return ending
+
+
+def train_one(
+    lab: Lab,
+    run: str,
+    *,
+    ending: threading.Event,
+    job: str = "",
+    executor: str | None = None,
+    wait_s: float = WAIT_S,
+    claim_s: float = CLAIM_S,
+) -> int:
+    """Train one queued run until it ends, or until asked to end; return the exit code.
+
+    job: under which name its engine started this worker; the worker's slot is called so. executor: that engine. claim_s:
+    how long to wait for a run that another worker holds.
+    """
+    owner = Owner.of_this_process()
+    slot = job or f"run {run}"
+    presence = Presence(lab.store, WorkerRecord(owner, slot, str(resolve_device(lab.settings.device)), ENGINE, 0))
+    hold_reserve(lab.settings.home)
+    try:
+        claimed = _claim(lab, run, slot, owner, executor, presence, ending, claim_s)
+        if claimed is None:
+            return _unclaimed(lab, run, ending)
+        log_worker(f"run {run} ({claimed.config.arch} on {claimed.config.dataset}), attempt {claimed.attempts}")
+        execute(lab, claimed, ending=ending, wait_s=wait_s)
+        return _code(lab.store.runs.get(run, deleted=True))
+    finally:
+        presence.end()
+
+
+def _claim(
+    lab: Lab,
+    run: str,
+    slot: str,
+    owner: Owner,
+    executor: str | None,
+    presence: Presence,
+    ending: threading.Event,
+    claim_s: float,
+) -> RunRecord | None:
+    outage = Outage(ending=ending, say=log_worker)
+    end = time.monotonic() + claim_s
+    unsure = False  # whether a claim may have been committed though its answer was lost
+    while not ending.is_set():
+        try:
+            presence.renew()
+            if unsure:
+                lab.store.leases.release(slot=slot, owner=owner)
+            claimed, unsure = lab.store.leases.claim(slot=slot, owner=owner, run=run, executor=executor), False
+            outage.answered()
+            if claimed is not None:
+                return claimed
+            held = lab.store.runs.get(run).state in (RunState.RUNNING, RunState.STOPPING)
+            if not held or time.monotonic() > end:
+                return None
+        except StoreBusyError as error:
+            outage.refused(error)
+            unsure = True
+        ending.wait(_POLL_S)
+    return None
+
+
+def _unclaimed(lab: Lab, run: str, ending: threading.Event) -> int:
+    record = lab.store.runs.get(run, deleted=True)
+    log_worker(f"run {run} is {record.state.value} and not for this worker: nothing was done")
+    return LATER if ending.is_set() and record.state is RunState.QUEUED else 0
+
+
+def _code(run: RunRecord) -> int:
+    log_worker(f"run {run.id} is {run.state.value}")
+    return LATER if run.state is RunState.QUEUED else 0
+
+
+def main(lab: Lab, run: str, *, job: str = "", executor: str | None = None) -> int:
+    """Run this process as the worker of one run; return 0, `LATER`, or 1 after an error."""
+    ending = end_on_signals()
+    try:
+        return train_one(lab, run, ending=ending, job=job, executor=executor)
+    except LabError as error:
+        log_worker(str(error))
+        return 1

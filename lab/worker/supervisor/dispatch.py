@@ -1,0 +1,197 @@
+"""Jobs at engines for the runs that are bound to one: submitted, watched while they wait, and ended with their run.
+
+One thread of the supervisor, because an engine may take seconds to answer. While a run's lease is held the engine is not
+even asked. A further job is started only for a run that the store says is queued, after the engine said that the one
+before is over; so neither a wrong status nor a second supervisor can have a run trained twice.
+"""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+from lab.errors import ConfigError, LabError, StoreBusyError
+from lab.executors.base import Executor, ExecutorError, Job, JobState, JobStatus
+from lab.executors.config import Executors, read_executors, title_of
+from lab.executors.registry import open_executors
+from lab.runs.jobs import HELD, REFUSED, BoundRun, JobRecord
+from lab.runs.records import RunState
+from lab.runs.store import RunStore
+from lab.settings import Settings
+from lab.worker.supervisor.log import log_supervisor
+
+POLL_S = 1.0
+ASK_S = 5.0  # how often an engine is asked for the jobs that wait
+TRY_AGAIN_S = 15.0  # after an engine did not answer or refused a job
+UNSURE_S = 60.0  # a job written down this long ago without a handle was left by a supervisor that was killed
+START_S = 600.0  # a job that runs for this long without taking its run never will: an interpreter that hangs, say
+LEAVE_S = 30.0  # which a worker has for ending after its run has
+MOST_VAIN = 3  # jobs in a row that ended without a step: a fourth would do no better
+_AT_WORK = (RunState.RUNNING, RunState.STOPPING)
+
+
+class Dispatcher:
+    """Looks after the jobs of one lab."""
+
+    def __init__(self, settings: Settings, store: RunStore, *, ask_s: float = ASK_S) -> None:
+        self._settings, self._store, self._ask_s = settings, store, ask_s
+        self._config = Executors()
+        self._engines: Mapping[str, Executor] = {}
+        self._next_ask: dict[str, float] = {}
+        self._waits_until: dict[str, float] = {}  # by engine, after an error
+        self._leaving: dict[str, float] = {}  # by job: since when its run needs it no more
+        self._said = ""
+        self.busy = False  # whether an engine has something to do, or may have
+
+    def run(self, ending: threading.Event) -> None:
+        """Look after the jobs until asked to end."""
+        while not ending.wait(POLL_S):
+            try:
+                self.step()
+            except StoreBusyError as error:
+                self._say(str(error))
+            except LabError as error:
+                self._say(str(error))
+
+    def step(self) -> None:
+        """Do what is due now: recover, ask the engines, close, submit."""
+        config = self._read_config()
+        if config != self._config:
+            self._config, self._engines = config, open_executors(config, self._settings)
+        if self._store.jobs.count(config.ids) == 0:
+            self.busy = False
+            return
+        self._store.leases.recover()
+        found = self._store.jobs.bound()
+        self.busy = any(self._engine_of(one) in self._engines for one in found)
+        for executor, engine in self._engines.items():
+            mine = [one for one in found if self._engine_of(one) == executor]
+            if mine and time.monotonic() >= self._waits_until.get(executor, 0.0):
+                try:
+                    self._look_after(executor, engine, mine)
+                except ExecutorError as error:
+                    self._waits_until[executor] = time.monotonic() + TRY_AGAIN_S
+                    self._say(f"{title_of(executor)}: {error}")
+
+    def _read_config(self) -> Executors:
+        try:
+            return read_executors(self._settings)
+        except ConfigError as error:
+            self._say(str(error))
+            return self._config
+
+    @staticmethod
+    def _engine_of(one: BoundRun) -> str:
+        """Return the engine that has, or is to have, a run's job: one whose run was bound elsewhere ends its job there."""
+        return one.open.executor if one.open is not None else one.executor
+
+    def _look_after(self, executor: str, engine: Executor, mine: Sequence[BoundRun]) -> None:
+        self._watch(executor, engine, [one for one in mine if one.open is not None])
+        opened = sum(one.open is not None for one in mine)
+        room = -1
+        for one in mine:
+            if one.open is None and one.state is RunState.QUEUED and one.executor == executor:
+                if self._in_vain(one):
+                    continue
+                room = engine.capacity() - opened if room < 0 else room
+                if room <= 0:
+                    return
+                job = self._store.jobs.open(one.run, executor)
+                if job is not None:
+                    self._submit(engine, job)
+                    opened, room = opened + 1, room - 1
+
+    # -- open jobs ----------------------------------------------------------------------------------------------------
+
+    def _watch(self, executor: str, engine: Executor, opened: Sequence[BoundRun]) -> None:
+        for one in opened:
+            job = one.open
+            if job is not None and not job.handle:
+                self._try_again(engine, one, job)
+        asked = [one for one in opened if one.open is not None and one.open.handle and self._is_asked_for(one)]
+        if not asked or time.monotonic() < self._next_ask.get(executor, 0.0):
+            return
+        self._next_ask[executor] = time.monotonic() + self._ask_s
+        states = engine.states([one.open.handle for one in asked if one.open is not None])
+        for one in asked:
+            if one.open is not None and (status := states.get(one.open.handle)) is not None:
+                self._answer(engine, one, one.open, status)
+
+    def _try_again(self, engine: Executor, one: BoundRun, job: JobRecord) -> None:
+        """Submit a job that was refused, or that a supervisor left which was killed; the engine knows it by its id."""
+        if one.executor != job.executor or one.state is not RunState.QUEUED:
+            self._store.jobs.close(job, state=JobState.GONE, words=job.words)
+        elif job.state == REFUSED or self._store.now() - job.submitted_at > UNSURE_S:
+            self._submit(engine, job)
+
+    @staticmethod
+    def _is_asked_for(one: BoundRun) -> bool:
+        """Whether what the engine says of a run's job can matter: not while the run's lease is held."""
+        return one.silent or one.state not in _AT_WORK
+
+    def _answer(self, engine: Executor, one: BoundRun, job: JobRecord, status: JobStatus) -> None:
+        """Act on what the engine says of a job whose run is not being trained, as far as the store knows."""
+        if status.state.over:
+            if one.silent:  # on another host, whose processes only the lease can tell about
+                self._store.jobs.expire(one.run, one.lease)
+            self._leaving.pop(job.id, None)
+            self._store.jobs.close(job, state=status.state, words=status.words)
+            log_supervisor(f"job {job.handle} of run {one.run} is over at {title_of(job.executor)}: {status.words}")
+            if status.state is JobState.CANCELLED and one.executor == job.executor:
+                self._store.jobs.hold(one.run, cancelled_words(job))
+            return
+        runs_now = status.state is JobState.RUNNING
+        if (job.state, job.words) != (status.state, status.words):
+            self._store.jobs.note(job.id, state=status.state, words=status.words, started=runs_now)
+        needed = one.executor == job.executor and (one.state is RunState.QUEUED or one.silent)
+        if needed:
+            self._leaving.pop(job.id, None)
+            if not one.silent and job.started_at is not None and self._store.now() - job.started_at > START_S:
+                engine.cancel(job.handle)
+                self._store.jobs.close(
+                    job, state=JobState.GONE, words=f"ran for {START_S:.0f} s without taking its run"
+                )
+            return
+        since = self._leaving.setdefault(job.id, time.monotonic())
+        # A worker whose run has ended ends by itself, and its engine shall call that a good end.
+        if not runs_now or one.executor != job.executor or time.monotonic() - since > LEAVE_S:
+            engine.cancel(job.handle)
+            self._store.jobs.close(job, state=JobState.ENDED, words="ended, because its run needs it no more")
+            self._leaving.pop(job.id, None)
+
+    # -- new jobs -----------------------------------------------------------------------------------------------------
+
+    def _in_vain(self, one: BoundRun) -> bool:
+        """Whether the last jobs of a run brought it no step further; it is paused then, with the reason."""
+        last = self._store.jobs.list(one.run)[:MOST_VAIN] if one.job is not None else ()
+        if len(last) < MOST_VAIN or any(job.gained or job.state == HELD for job in last):
+            return False
+        self._store.jobs.hold(one.run, vain_words(last[0]))
+        return True
+
+    def _submit(self, engine: Executor, job: JobRecord) -> None:
+        arguments = ["-m", "lab.worker", "--run", job.run, "--job", job.id, "--executor", job.executor]
+        try:
+            handle = engine.submit(Job(job.id, arguments, self._settings.environment()))
+        except ExecutorError as error:
+            self._store.jobs.note(job.id, state=REFUSED, words=str(error))
+            raise
+        self._store.jobs.note(job.id, state=JobState.PENDING, words="submitted", handle=handle)
+        log_supervisor(f"run {job.run} is submitted to {title_of(job.executor)} as job {handle}")
+
+    def _say(self, text: str) -> None:
+        if text != self._said:  # once, not every second
+            self._said = text
+            log_supervisor(text)
+
+
+def cancelled_words(job: JobRecord) -> str:
+    """Say why a run is paused whose job somebody cancelled at the engine."""
+    return f"Its job {job.handle} was cancelled at {title_of(job.executor)}; Resume submits it again."
+
+
+def vain_words(job: JobRecord) -> str:
+    """Say why a run is paused whose jobs all ended without a step."""
+    return (
+        f"{MOST_VAIN} jobs in a row ended at {title_of(job.executor)} without a step ({job.words[:80]}): see the log of "
+        "its job, then Resume."
+    )

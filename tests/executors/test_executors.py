@@ -1,0 +1,140 @@
+"""The engines' configuration, and Slurm's script and answers; the cluster tests run a real one."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lab.errors import ConfigError
+from lab.executors.base import ExecutorError, Job, JobState
+from lab.executors.config import Executors, RayConfig, SlurmConfig, list_executors, read_executors
+from lab.executors.slurm import Slurm, _status
+from lab.settings import Settings
+
+
+def _settings(home: Path, text: str | None = None) -> Settings:
+    if text is not None:
+        (home / "executors.toml").write_text(text)
+    return Settings.from_env({"LAB_HOME": str(home)})
+
+
+def test_a_lab_without_the_file_has_its_own_slots_only(tmp_path: Path) -> None:
+    settings = _settings(tmp_path)
+    assert read_executors(settings) == Executors()
+    assert Executors().check("local") == Executors().check("") == ""
+    with pytest.raises(ConfigError, match=r"This lab has no Slurm: add a section \[slurm\] to executors.toml"):
+        Executors().check("slurm")
+    with pytest.raises(ConfigError, match=r"no executor 'slrum'\. Did you mean 'slurm'"):
+        Executors().check("slrum")
+
+
+def test_the_file_names_engines_and_what_a_job_is_given(tmp_path: Path) -> None:
+    found = read_executors(
+        _settings(
+            tmp_path,
+            '[slurm]\noptions = ["--partition=gpu"]\ngpus = 1\njobs = 8\n[ray]\naddress = "http://h:8265"\ntoken = "t"\n',
+        )
+    )
+    assert found.slurm == SlurmConfig(options=("--partition=gpu",), gpus=1, jobs=8)
+    assert found.ray == RayConfig("http://h:8265", token="t")
+    assert found.ids == ("slurm", "ray")
+    assert (found.most_jobs("slurm"), found.most_jobs("ray"), Executors().most_jobs("slurm")) == (8, 10_000, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[slrum]", "there is no executor 'slrum'. Did you mean 'slurm'"),
+        ("[slurm]\npartition = 'x'", r"\[slurm\] has no 'partition'"),
+        ("[slurm]\ncpus = 0", "cpus in .slurm. is '0', but it must be a whole number from 1 to 1024"),
+        ("[slurm]\noptions = 'x'", "options in .slurm. is 'x', but it must be a list of texts"),
+        ("[ray]", r"\[ray\] has no address: add it"),
+        ("[ray]\naddress = 'h:1'", "it must be an http or https address"),
+        ("[slurm", "is no TOML"),
+        ("slurm = 1", r"slurm is '1', but it must be a section \[slurm\]"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_way_out(tmp_path: Path, text: str, words: str) -> None:
+    settings = _settings(tmp_path, text)
+    with pytest.raises(ConfigError, match=words):
+        read_executors(settings)
+    assert list_executors(settings) == ()
+
+
+def test_every_state_of_slurm_is_waiting_running_or_over() -> None:
+    assert _status("PENDING", "Resources") == _status("PENDING", "Resources")
+    assert (_status("PENDING", "Resources").state, _status("PENDING", "Resources").words) == (
+        JobState.PENDING,
+        "PENDING, Resources",
+    )
+    assert _status("COMPLETING", "None").state is JobState.RUNNING
+    assert _status("CANCELLED", "None").state is JobState.CANCELLED
+    assert {_status(word, "").state for word in ("COMPLETED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY")} == {
+        JobState.ENDED
+    }
+
+
+def test_a_machine_without_slurm_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ExecutorError, match="squeue is not on this machine: start the lab where Slurm's commands are"):
+        Slurm(SlurmConfig(), _settings(tmp_path)).states(["1"])
+
+
+def test_a_controller_that_does_not_answer_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _program(tmp_path / "squeue", "#!/bin/sh\nexec sleep 60\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr("lab.executors.slurm.COMMAND_S", 0.3)
+    with pytest.raises(ExecutorError, match="squeue did not answer within 0 s"):
+        Slurm(SlurmConfig(), _settings(tmp_path)).submit(Job("lab-a-1", []))
+
+
+_WORKER = """#!{python}
+import signal, sys, time
+for number in (signal.SIGUSR1, signal.SIGTERM):
+    signal.signal(number, lambda number, _: (print(signal.Signals(number).name, flush=True), sys.exit({code})))
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "requeued"),
+    [
+        (signal.SIGUSR1, 75, True),
+        (signal.SIGUSR2, 75, True),
+        (signal.SIGTERM, 75, False),
+        (signal.SIGHUP, 75, False),
+        (signal.SIGUSR1, 0, False),
+    ],
+)
+def test_the_script_hands_signals_on_and_requeues_only_before_the_time_limit(
+    tmp_path: Path, number: signal.Signals, code: int, requeued: bool
+) -> None:
+    worker = tmp_path / "worker"
+    _program(worker, _WORKER.format(python=sys.executable, code=code))
+    _program(tmp_path / "scontrol", f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n')
+    job = Job("lab-a-1", ["-m", "lab.worker", "--run", "a"])
+    script = Slurm(SlurmConfig(python=str(worker), gpus=2), _settings(tmp_path)).script(job)
+    assert "#SBATCH --signal=B:USR1@120\n" in script
+    assert "#SBATCH --gpus=2\n" in script
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "12"}
+    shell = subprocess.Popen(["bash", "-c", script], stdout=subprocess.PIPE, text=True, env=environment)
+    assert shell.stdout is not None
+    assert shell.stdout.readline() == "ready\n"
+    time.sleep(0.2)
+    shell.send_signal(number)
+    out, _ = shell.communicate(timeout=30)
+    assert shell.returncode == code
+    assert out == ("SIGUSR1\n" if number in (signal.SIGUSR1, signal.SIGUSR2) else "SIGTERM\n")
+    asked = tmp_path / "asked"
+    assert (asked.read_text() if asked.exists() else "") == ("requeue 12\n" if requeued else "")
+
+
+def _program(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)

@@ -1,0 +1,171 @@
+"""Runs that engines train: who may take them, one open job each, and what becomes of them when their worker dies."""
+
+from collections.abc import Callable
+
+import pytest
+
+from lab.errors import RunStateError
+from lab.runs.jobs import HELD
+from lab.runs.owner import Owner
+from lab.runs.records import RunRecord, RunRequest, RunState
+from lab.runs.rows import FOREIGN_GRACE_S, LEASE_S
+from lab.runs.store import RunStore
+from tests.runs.conftest import Clock, Process
+from tests.runs.runs_data import CONFIG, submit
+
+FAR = Owner(host="elsewhere", pid=1, pid_start="x")
+
+
+def _bound(store: RunStore, name: str = "a", executor: str = "slurm") -> RunRecord:
+    return store.queue.submit(CONFIG, fingerprint=name, family="", name=name, executor=executor)[0]
+
+
+def _claim(store: RunStore, run: str, owner: Owner = FAR, executor: str | None = "slurm") -> RunRecord | None:
+    return store.leases.claim(slot=f"lab-{run}-1", owner=owner, run=run, executor=executor)
+
+
+def test_slots_pass_over_what_an_engine_trains_and_its_job_takes_just_that(store: RunStore, me: Owner) -> None:
+    run, other = _bound(store), submit(store, "b")
+    assert (run.executor, other.executor) == ("slurm", "")
+    assert (store.queue.count_queued(), store.queue.count_queued(for_hosts=True)) == (2, 1)
+    taken = store.leases.claim(slot="cpu", owner=me)
+    assert taken is not None
+    assert taken.id == other.id
+    assert store.leases.claim(slot="cpu #2", owner=me) is None
+    assert _claim(store, run.id, executor="ray") is None
+    claimed = _claim(store, run.id)
+    assert claimed is not None
+    assert (claimed.state, claimed.attempts) == (RunState.RUNNING, 1)
+    assert _claim(store, run.id, owner=me) is None  # a job that its engine runs twice
+
+
+def test_a_run_without_an_engine_is_taken_by_its_id_whoever_asks(store: RunStore, me: Owner) -> None:
+    first, second = submit(store, "a"), submit(store, "b")
+    taken = _claim(store, second.id, me, None)
+    assert taken is not None
+    assert taken.id == second.id
+    assert _claim(store, second.id, me, None) is None
+    assert store.runs.get(first.id).state is RunState.QUEUED
+
+
+def test_a_run_whose_worker_died_is_queued_again_at_its_place(
+    store: RunStore, clock: Clock, process: Callable[[], Process]
+) -> None:
+    run = _bound(store)
+    clock.now += 1
+    behind = _bound(store, "b")
+    worker = process()
+    claimed = _claim(store, run.id, worker.owner)
+    assert claimed is not None
+    store.leases.set_progress(run.id, claimed.lease, {"step": 7})
+    worker.die()
+    assert store.runs.get(run.id).state is RunState.QUEUED  # as soon as it is looked at
+    assert store.leases.recover() == [run.id]
+    again = store.runs.get(run.id)
+    assert (again.state, again.reason, again.finished_at, again.progress.step) == (RunState.QUEUED, "", None, 7)
+    assert again.lease == claimed.lease + 1
+    assert [one.run for one in store.jobs.bound()] == [run.id, behind.id]
+
+
+@pytest.mark.parametrize(
+    ("request_", "state"), [(RunRequest.STOP, RunState.STOPPED), (RunRequest.PAUSE, RunState.PAUSED)]
+)
+def test_a_dead_workers_run_becomes_what_was_asked_of_it(
+    store: RunStore, process: Callable[[], Process], request_: RunRequest, state: RunState
+) -> None:
+    run, worker = _bound(store), process()
+    _claim(store, run.id, worker.owner)
+    store.leases.request(run.id, request_)
+    worker.die()
+    store.leases.recover()
+    assert store.runs.get(run.id).state is state
+
+
+def test_a_run_has_one_open_job_and_the_next_has_another_name(store: RunStore) -> None:
+    run = _bound(store)
+    assert store.jobs.open(run.id, "ray") is None
+    job = store.jobs.open(run.id, "slurm")
+    assert job is not None
+    assert (job.id, job.attempt, job.handle) == (f"lab-{run.id}-1", 1, "")
+    assert store.jobs.open(run.id, "slurm") is None
+    store.jobs.note(job.id, state="running", words="RUNNING", handle="12", started=True)
+    started = store.jobs.newest([run.id])[run.id].started_at
+    store.jobs.note(job.id, state="running", words="RUNNING", started=True)
+    (one,) = store.jobs.bound()
+    assert one.open is not None
+    assert (one.open.handle, one.open.started_at, one.silent) == ("12", started, False)
+    store.jobs.close(job, state="ended", words="COMPLETED")
+    store.jobs.note(job.id, state="running", words="late news")
+    assert store.jobs.newest([run.id])[run.id].words == "COMPLETED"
+    second = store.jobs.open(run.id, "slurm")
+    assert second is not None
+    assert second.id == f"lab-{run.id}-2"
+    assert [one.attempt for one in store.jobs.list(run.id)] == [2, 1]
+    assert (store.jobs.count(["slurm"]), store.jobs.count(["ray"]), store.jobs.count([])) == (1, 0, 0)
+
+
+def test_only_a_queued_run_gets_a_job_and_a_stopped_one_is_shown_until_its_job_is_closed(store: RunStore) -> None:
+    run = _bound(store)
+    job = store.jobs.open(run.id, "slurm")
+    assert job is not None
+    store.leases.request(run.id, RunRequest.STOP)
+    (one,) = store.jobs.bound()
+    assert (one.state, one.open) == (RunState.STOPPED, job)
+    store.jobs.close(job, state="ended", words="")
+    assert store.jobs.bound() == ()
+    assert store.jobs.open(run.id, "slurm") is None
+
+
+def test_a_lease_that_has_run_out_elsewhere_ends_when_the_engine_says_so_and_not_before(
+    store: RunStore, clock: Clock
+) -> None:
+    run = _bound(store)
+    claimed = _claim(store, run.id)
+    assert claimed is not None
+    clock.now += LEASE_S - 1
+    assert not store.jobs.expire(run.id, claimed.lease)
+    store.leases.heartbeat(run.id, claimed.lease)
+    clock.now += LEASE_S - 1
+    assert not store.jobs.expire(run.id, claimed.lease)
+    clock.now += 2
+    (one,) = store.jobs.bound()
+    assert (one.state, one.silent) == (RunState.RUNNING, True)  # nobody here can look at that process
+    assert not store.jobs.expire(run.id, claimed.lease - 1)
+    assert store.jobs.expire(run.id, claimed.lease)
+    assert store.runs.get(run.id).state is RunState.QUEUED
+    assert LEASE_S + 2 < FOREIGN_GRACE_S
+
+
+def test_a_held_run_is_paused_with_the_reason_and_its_jobs_count_no_more(store: RunStore) -> None:
+    run = _bound(store)
+    job = store.jobs.open(run.id, "slurm")
+    assert job is not None
+    store.jobs.close(job, state="cancelled", words="CANCELLED")
+    store.jobs.hold(run.id, "Because.")
+    held = store.runs.get(run.id)
+    assert (held.state, held.reason) == (RunState.PAUSED, "Because.")
+    assert store.jobs.list(run.id)[0].state == HELD
+
+
+def test_a_run_is_moved_unless_it_is_in_training(store: RunStore) -> None:
+    run = _bound(store)
+    assert store.jobs.bind(run.id, "").executor == ""
+    assert store.jobs.bind(run.id, "slurm").executor == "slurm"
+    _claim(store, run.id)
+    store.jobs.bind(run.id, "slurm")
+    with pytest.raises(RunStateError, match="is running, so it stays where it is: pause it first"):
+        store.jobs.bind(run.id, "")
+
+
+def test_a_job_knows_how_many_steps_it_brought(store: RunStore) -> None:
+    run = _bound(store)
+    for number, gained in ((5, 5), (5, 0), (9, 4)):
+        job = store.jobs.open(run.id, "slurm")
+        claimed = _claim(store, run.id)
+        assert job is not None
+        assert claimed is not None
+        store.leases.set_progress(run.id, claimed.lease, {"step": number})
+        store.leases.finish(run.id, claimed.lease, state=RunState.PAUSED, fulfils=RunRequest.PAUSE)
+        assert store.runs.get(run.id).state is RunState.QUEUED  # given back, to be gone on with later
+        store.jobs.close(job, state="ended", words="")
+        assert store.jobs.list(run.id)[0].gained == gained

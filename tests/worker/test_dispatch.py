@@ -1,0 +1,226 @@
+"""Jobs at an engine, which here is a table that the test turns: what is submitted, when, and what ends a job."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from lab.executors.base import Executor, ExecutorError, Job, JobState, JobStatus
+from lab.runs.owner import Owner
+from lab.runs.records import RunRecord, RunRequest, RunState
+from lab.service.lab import Lab
+from lab.worker.supervisor import dispatch as module
+from lab.worker.supervisor.dispatch import MOST_VAIN, Dispatcher
+from lab.worker.supervisor.launch import count_needed, has_work
+from tests.worker.worker_runs import SMALL, open_lab
+
+
+class Engine:
+    """An engine that runs nothing: `said` is what it answers for each job."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, JobStatus] = {}
+        self.submitted: list[Job] = []
+        self.cancelled: list[str] = []
+        self.questions = 0
+        self.room = 10
+        self.refuses = ""
+
+    def capacity(self) -> int:
+        return self.room
+
+    def submit(self, job: Job) -> str:
+        if self.refuses:
+            raise ExecutorError(self.refuses)
+        self.submitted.append(job)
+        handle = str(len(self.submitted))
+        self.said[handle] = JobStatus(JobState.PENDING, "PENDING, Resources")
+        return handle
+
+    def states(self, handles: Sequence[str]) -> Mapping[str, JobStatus]:
+        self.questions += 1
+        return {handle: self.said[handle] for handle in handles}
+
+    def cancel(self, handle: str) -> None:
+        self.cancelled.append(handle)
+
+    def logs(self, handle: str, job: str) -> str:
+        return ""
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    engine = Engine()
+    engines: dict[str, Executor] = {"slurm": engine}
+    monkeypatch.setattr(module, "open_executors", lambda config, _settings: engines if config.slurm else {})
+    monkeypatch.setattr(module, "TRY_AGAIN_S", 0.0)
+    return engine
+
+
+@pytest.fixture
+def lab(tmp_path: Path, engine: Engine) -> Lab:
+    (tmp_path / "executors.toml").write_text("[slurm]\n")
+    return open_lab(tmp_path, LAB_DEVICE="cpu")
+
+
+@pytest.fixture
+def dispatcher(lab: Lab) -> Dispatcher:
+    return Dispatcher(lab.settings, lab.store, ask_s=0.0)
+
+
+def _submit(lab: Lab, seed: int = 0) -> RunRecord:
+    return lab.submissions.submit(lab.validation.resolve(SMALL.replace(seed=seed)), executor="slurm").run
+
+
+def _claim(lab: Lab, run: str) -> RunRecord:
+    found = lab.store.leases.claim(slot=f"lab-{run}-1", owner=Owner.of_this_process(), run=run, executor="slurm")
+    assert found is not None
+    return found
+
+
+def _why(lab: Lab) -> list[str]:
+    return list(lab.machines.jobs.why(lab.store.queue.list(), supervised=True).values())
+
+
+def test_a_queued_run_is_submitted_once_and_no_slot_of_this_host_is_wanted_for_it(
+    lab: Lab, engine: Engine, dispatcher: Dispatcher
+) -> None:
+    run = _submit(lab)
+    assert _why(lab) == ["is about to be submitted to Slurm"]
+    assert has_work(lab.store, lab.settings)
+    assert count_needed(lab.store) == 0
+    for _ in range(3):
+        dispatcher.step()
+    (job,) = engine.submitted
+    assert job.id == f"lab-{run.id}-1"
+    assert list(job.arguments) == ["-m", "lab.worker", "--run", run.id, "--job", job.id, "--executor", "slurm"]
+    assert job.environment["LAB_HOME"] == str(lab.settings.home)
+    assert dispatcher.busy
+    assert _why(lab) == ["submitted to Slurm as job 1: PENDING, Resources"]
+
+
+def test_no_more_is_submitted_than_there_is_room_for(lab: Lab, engine: Engine, dispatcher: Dispatcher) -> None:
+    engine.room = 2
+    runs = [_submit(lab, seed) for seed in range(3)]
+    dispatcher.step()
+    dispatcher.step()
+    assert [job.id for job in engine.submitted] == [f"lab-{run.id}-1" for run in runs[:2]]
+    assert _why(lab)[2] == "waits for a place at Slurm, where 2 jobs of this lab may be at once"
+    lab.submissions.control(runs[0].id, RunRequest.STOP)
+    dispatcher.step()
+    dispatcher.step()
+    assert engine.cancelled == ["1"]
+    assert len(engine.submitted) == 3
+
+
+def test_while_the_lease_is_held_the_engine_is_not_even_asked(lab: Lab, engine: Engine, dispatcher: Dispatcher) -> None:
+    run = _submit(lab)
+    dispatcher.step()
+    claimed = _claim(lab, run.id)
+    engine.said["1"] = JobStatus(JobState.ENDED, "NODE_FAIL")  # which is wrong
+    before = engine.questions
+    dispatcher.step()
+    assert engine.questions == before
+    assert len(engine.submitted) == 1
+    lab.store.leases.finish(run.id, claimed.lease, state=RunState.FINISHED)
+    dispatcher.step()
+    assert lab.store.jobs.list(run.id)[0].words == "NODE_FAIL"
+    dispatcher.step()
+    assert not dispatcher.busy
+    assert not has_work(lab.store, lab.settings)
+
+
+def test_a_job_that_ended_without_its_run_is_followed_by_another_until_that_is_in_vain(
+    lab: Lab, engine: Engine, dispatcher: Dispatcher
+) -> None:
+    run = _submit(lab)
+    for number in range(MOST_VAIN):
+        dispatcher.step()
+        engine.said[str(number + 1)] = JobStatus(JobState.ENDED, "FAILED, NonZeroExitCode")
+        dispatcher.step()
+    dispatcher.step()
+    held = lab.store.runs.get(run.id)
+    assert (held.state, len(engine.submitted)) == (RunState.PAUSED, MOST_VAIN)
+    assert held.reason.startswith("3 jobs in a row ended at Slurm without a step (FAILED, NonZeroExitCode)")
+    lab.submissions.control(run.id, RunRequest.RUN)
+    dispatcher.step()
+    assert engine.submitted[-1].id == f"lab-{run.id}-{MOST_VAIN + 1}"
+
+
+def test_a_job_that_is_queued_again_by_its_engine_is_waited_for(
+    lab: Lab, engine: Engine, dispatcher: Dispatcher
+) -> None:
+    run = _submit(lab)
+    dispatcher.step()
+    claimed = _claim(lab, run.id)
+    lab.store.leases.finish(run.id, claimed.lease, state=RunState.PAUSED, fulfils=RunRequest.PAUSE)
+    engine.said["1"] = JobStatus(JobState.PENDING, "PENDING, BeginTime")
+    dispatcher.step()
+    assert _why(lab) == ["submitted to Slurm as job 1: PENDING, BeginTime"]
+    assert len(engine.submitted) == 1
+
+
+def test_a_worker_whose_run_has_ended_is_left_to_end_by_itself(
+    lab: Lab, engine: Engine, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _submit(lab)
+    dispatcher.step()
+    lab.store.leases.finish(run.id, _claim(lab, run.id).lease, state=RunState.FINISHED)
+    engine.said["1"] = JobStatus(JobState.RUNNING, "RUNNING")
+    dispatcher.step()
+    assert engine.cancelled == []
+    monkeypatch.setattr(module, "LEAVE_S", 0.0)
+    dispatcher.step()
+    assert engine.cancelled == ["1"]
+    assert lab.store.jobs.count(["slurm"]) == 0
+
+
+def test_a_run_that_is_moved_leaves_its_job(lab: Lab, engine: Engine, dispatcher: Dispatcher) -> None:
+    run = _submit(lab)
+    dispatcher.step()
+    assert lab.submissions.control(run.id, RunRequest.RUN, executor="local").executor == ""
+    engine.said["1"] = JobStatus(JobState.RUNNING, "RUNNING")
+    dispatcher.step()
+    assert engine.cancelled == ["1"]
+    assert lab.store.runs.get(run.id).state is RunState.QUEUED
+    assert count_needed(lab.store) == 1
+    # Asked for once more at the engine, the run that waits is moved there again.
+    assert _submit(lab).executor == "slurm"
+
+
+def test_a_refusal_is_shown_and_the_same_job_asked_for_again(lab: Lab, engine: Engine, dispatcher: Dispatcher) -> None:
+    run = _submit(lab)
+    engine.refuses = "sbatch did not answer within 10 s."
+    dispatcher.step()
+    assert _why(lab) == ["Slurm did not take it and is asked again: sbatch did not answer within 10 s."]
+    engine.refuses = ""
+    dispatcher.step()
+    assert [job.id for job in engine.submitted] == [f"lab-{run.id}-1"]
+    lab.submissions.control(run.id, RunRequest.STOP)
+    dispatcher.step()
+    assert engine.cancelled == ["1"]
+
+
+def test_without_the_engine_a_run_waits_and_nobody_is_kept_alive_for_it(
+    lab: Lab, engine: Engine, dispatcher: Dispatcher
+) -> None:
+    run = _submit(lab)
+    (lab.settings.home / "executors.toml").unlink()
+    dispatcher.step()
+    assert engine.submitted == []
+    assert not dispatcher.busy
+    assert not has_work(lab.store, lab.settings)
+    assert _why(lab) == [
+        f"waits for Slurm, which this lab has not: add it to executors.toml, or `resume {run.id} --on local`"
+    ]
+    (lab.settings.home / "executors.toml").write_text("[slurm")
+    dispatcher.step()
+    assert "is no TOML" in _why(lab)[0]
+
+
+def test_where_a_run_is_trained_is_none_of_its_settings(lab: Lab, engine: Engine) -> None:
+    run = _submit(lab)
+    resolved = lab.validation.resolve(SMALL)
+    assert lab.submissions.find_answer(resolved) is not None
+    assert lab.submissions.submit(resolved).run.id == run.id
+    assert lab.submissions.submit(resolved).run.executor == "slurm"  # without a choice it stays where it is

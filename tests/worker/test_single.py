@@ -1,0 +1,124 @@
+"""The worker of one run: what it takes, how it gives a run back, and its exit code."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.runs.owner import Owner
+from lab.runs.records import RunRecord, RunRequest, RunState
+from lab.service.lab import Lab
+from lab.training.checkpoint import weights_digest
+from lab.worker import single
+from lab.worker.single import LATER, end_on_signals, train_one
+from tests.worker.worker_runs import SMALL, open_lab, train
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "executors.toml").write_text("[slurm]\n")
+    return open_lab(tmp_path / "lab", LAB_DEVICE="cpu")
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Put the signals' handlers back."""
+    numbers = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def _submit(lab: Lab, executor: str | None = "slurm", **changes: int) -> RunRecord:
+    return lab.submissions.submit(lab.validation.resolve(SMALL.replace(**changes)), executor=executor).run
+
+
+def _work(lab: Lab, run: RunRecord, ending: threading.Event | None = None, executor: str | None = "slurm") -> int:
+    job = f"lab-{run.id}-1"
+    return train_one(lab, run.id, ending=ending or threading.Event(), job=job, executor=executor, claim_s=0.0)
+
+
+@pytest.mark.parametrize("number", ["SIGUSR1", "SIGUSR2", "SIGTERM", "SIGHUP", "SIGINT"])
+def test_every_signal_means_the_same(number: str, handlers: None) -> None:
+    ending = end_on_signals()
+    os.kill(os.getpid(), getattr(signal, number))
+    assert ending.wait(5.0)
+
+
+def test_it_trains_its_run_to_the_end_and_no_other(lab: Lab) -> None:
+    other, run = _submit(lab, seed=1), _submit(lab)
+    assert _work(lab, run) == 0
+    assert lab.store.runs.get(run.id).state is RunState.FINISHED
+    assert lab.store.runs.get(other.id).state is RunState.QUEUED
+    assert lab.store.workers.list() == ()
+    assert _work(lab, run) == 0  # a job that its engine starts a second time finds nothing to do
+    assert lab.store.runs.get(run.id).attempts == 1
+
+
+def test_asked_to_end_it_gives_its_run_back_and_the_next_one_comes_to_the_same_bits(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, ending = _submit(lab, epochs=4), threading.Event()
+
+    def end_soon() -> None:
+        while not lab.store.runs.get(run.id).progress.step:
+            pass
+        ending.set()
+
+    threading.Thread(target=end_soon, daemon=True).start()
+    assert _work(lab, run, ending) == LATER
+    back = lab.store.runs.get(run.id)
+    assert (back.state, back.reason) == (RunState.QUEUED, "")
+    assert _work(lab, run) == 0
+    assert lab.store.runs.get(run.id).attempts == 2
+    local = open_lab(tmp_path / "local", LAB_DEVICE="cpu")
+    alone = train(local, SMALL.replace(epochs=4))
+    assert _digest(lab, run) == _digest(local, alone)
+
+
+def _digest(lab: Lab, run: RunRecord) -> str:
+    return weights_digest(lab.weights.load(run.id, epoch=4).network.state_dict())
+
+
+def test_asked_to_end_before_it_has_begun_it_leaves_the_run_in_the_queue(lab: Lab) -> None:
+    run, ending = _submit(lab), threading.Event()
+    ending.set()
+    assert _work(lab, run, ending) == LATER
+    assert lab.store.runs.get(run.id).attempts == 0
+
+
+def test_a_run_that_was_moved_or_stopped_is_none_of_its_business(lab: Lab) -> None:
+    run = _submit(lab)
+    lab.store.jobs.bind(run.id, "")
+    assert _work(lab, run) == 0
+    assert lab.store.runs.get(run.id).state is RunState.QUEUED
+    lab.submissions.control(run.id, RunRequest.STOP)
+    assert _work(lab, run, executor=None) == 0
+    assert lab.store.runs.get(run.id).state is RunState.STOPPED
+
+
+def test_a_run_that_another_worker_holds_is_waited_for(lab: Lab) -> None:
+    run = _submit(lab)
+    far = Owner("elsewhere", 1, "x")
+    assert lab.store.leases.claim(slot="lab-x", owner=far, run=run.id) is not None
+    assert _work(lab, run) == 0  # for as long as a lost worker's lease may last, here not at all
+    assert lab.store.runs.get(run.id).state is RunState.RUNNING
+    assert single.CLAIM_S > 40.0
+
+
+def test_a_run_of_no_engine_that_is_asked_to_end_waits_to_be_resumed(lab: Lab) -> None:
+    run, ending = _submit(lab, executor=None, epochs=50), threading.Event()
+
+    def end_soon() -> None:
+        while not lab.store.runs.get(run.id).progress.step:
+            pass
+        ending.set()
+
+    threading.Thread(target=end_soon, daemon=True).start()
+    assert train_one(lab, run.id, ending=ending) == 0
+    assert lab.store.runs.get(run.id).state is RunState.INTERRUPTED
