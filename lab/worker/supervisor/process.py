@@ -89,7 +89,9 @@ class Supervisor:
                 self.outage.refused(error)
                 if not self.outage.exceeded:
                     self.idle_since = time.monotonic()
-            if (self.cleanup is not None and self.cleanup.is_alive()) or (self.jobs is not None and self.jobs.busy):
+            if self.cleanup is not None and self.cleanup.is_alive():
+                self.idle_since = time.monotonic()
+            if self.jobs is not None and self.jobs.busy:
                 self.idle_since = time.monotonic()
             if not self.workers and time.monotonic() - self.idle_since > IDLE_S:
                 return
