@@ -7,7 +7,7 @@ worker that comes back after its run was given away writes nothing and is told s
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, select, true
 
 from lab.errors import RunStateError
 from lab.findings import Finding
@@ -76,7 +76,7 @@ class Leases:
 
         One that cannot be read is passed over; one that is locked is being taken by another process, on its owner's turn.
         """
-        allowed = WAITING
+        allowed: ColumnElement[bool] = and_(WAITING, true())
         if run is not None:
             allowed = and_(allowed, runs.c.id == run)
         if run is None or executor is not None:
