@@ -62,7 +62,7 @@ def fill(store: RunStore, *, runs: int, steps: int, seed: int = 0) -> None:
         rows, points = [], []
         for number in range(first, min(first + PART, start + runs)):
             config, floor = random_config(draw, seed=number), float(draw.uniform(0.02, 0.3))
-            rows.append(_row(draw, config, number=number, steps=steps, floor=floor))
+            rows.append(drawn_row(draw, config, number=number, steps=steps, floor=floor))
             for name, one in drawn_points(draw, steps=steps, epochs=config.epochs, floor=floor).items():
                 columns = (one.step.tolist(), one.value.tolist(), one.time_s.tolist())
                 points += [(number, series[name], *point) for point in zip(*columns, strict=True)]
@@ -71,7 +71,7 @@ def fill(store: RunStore, *, runs: int, steps: int, seed: int = 0) -> None:
             connection.exec_driver_sql("INSERT INTO points VALUES (?, ?, ?, ?, ?)", points)
 
 
-def _row(draw: np.random.Generator, config: RunConfig, *, number: int, steps: int, floor: float) -> dict[str, Any]:
+def drawn_row(draw: np.random.Generator, config: RunConfig, *, number: int, steps: int, floor: float) -> dict[str, Any]:
     tags = tuple(sorted(str(tag) for tag in draw.choice(WORDS, size=int(draw.integers(0, 3)), replace=False)))
     results = {
         "test_accuracy": 0.996 - floor / 3,

@@ -114,6 +114,14 @@ class UnreadableRunError(StoreError):
     """A run's stored values are damaged, or this release cannot read them, so none of them is shown."""
 
 
+class JoinRefusedError(StoreError):
+    """This machine may not train for the lab: another release, another place, or a name that is taken."""
+
+
+class HostStateError(StoreError):
+    """The host's state does not allow the request."""
+
+
 class RunStateError(StoreError):
     """The run's state does not allow the request."""
 

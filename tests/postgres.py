@@ -39,22 +39,28 @@ def programs() -> Path:
 
 
 class PostgresServer:
-    """One server with its files in a folder of its own; `url` is the address of its database."""
+    """One server with its files in a folder of its own; `url` is the address of its database.
 
-    def __init__(self, folder: Path) -> None:
-        self._bin, self._folder = programs(), folder
+    address: where it listens; one that is not 127.0.0.1 is open to its whole network, so only in a namespace of its own.
+    """
+
+    def __init__(self, folder: Path, *, address: str = "127.0.0.1") -> None:
+        self._bin, self._folder, self._address = programs(), folder, address
         self._data = folder / "data"
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.bind((address, 0))
             self.port = int(probe.getsockname()[1])
-        self.url = f"postgresql+psycopg://lab@127.0.0.1:{self.port}/postgres"
+        self.url = f"postgresql+psycopg://lab@{address}:{self.port}/postgres"
         if os.geteuid() == 0:  # Postgres refuses to run as root
             shutil.chown(folder, "postgres", "postgres")
         self._run("initdb", "-D", str(self._data), "-U", "lab", "--auth=trust", "--encoding=UTF8", "--no-locale", "-N")
+        if address != "127.0.0.1":
+            with (self._data / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet trust\n")
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        options = f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories={self._folder}"
+        options = f"-c listen_addresses={self._address} -c port={self.port} -c unix_socket_directories={self._folder}"
         for attempt in range(_TRIES):
             done = self._control(
                 "start", "-o", f"{options} -c max_connections=200 -c fsync=off", check=attempt == _TRIES - 1
@@ -66,7 +72,7 @@ class PostgresServer:
     def new_database(self) -> str:
         """Make an empty database and return its address."""
         name = f"lab_{secrets.token_hex(6)}"
-        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "lab", name)
+        self._run("createdb", "-h", self._address, "-p", str(self.port), "-U", "lab", name)
         return self.url.rpartition("/")[0] + "/" + name
 
     def stop(self) -> None:
@@ -106,10 +112,10 @@ class PostgresServer:
 
 
 @contextmanager
-def started_server() -> Iterator[PostgresServer]:
+def started_server(*, address: str = "127.0.0.1") -> Iterator[PostgresServer]:
     """Give a server that answers; it and its files are gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="convlab-postgres-"))  # not pytest's: the server runs as another user
-    server = PostgresServer(folder)
+    server = PostgresServer(folder, address=address)
     try:
         server.start()
         yield server

@@ -64,6 +64,9 @@ def test_the_documents_show_commands_of_every_kind() -> None:
         ".venv/bin/pip install -c constraints.txt -e .",
         ".venv/bin/streamlit run app.py",
         ".venv/bin/streamlit run app.py --server.address 0.0.0.0 --server.allowedHosts 192.168.0.7",
+        "LAB_SLOTS=2 .venv/bin/streamlit run app.py",
+        "LAB_DATABASE=postgresql+psycopg://lab:PASSWORD@db.example/lab LAB_ARTIFACTS=database:// "
+        ".venv/bin/streamlit run app.py",
         *_of_module("tests.mutation"),
         *_of_module("pytest"),
     }
@@ -140,6 +143,7 @@ _SHORT = {
     "benchmarks.handshakes": [],
     "benchmarks.verdicts": ["--repeats", "20"],
     "benchmarks.sweeps": ["--scale", "50"],
+    "benchmarks.scale": ["--runs", "2000", "--queued", "20", "--repeats", "3"],
     "benchmarks.runs_page": ["--runs", "50", "--steps", "20", "--repeats", "2"],
 }
 

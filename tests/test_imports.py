@@ -14,7 +14,7 @@ PAGES = tuple(sorted(path.parent.name for path in (ROOT / "pages").glob("*/page.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("lab.text", "lab.lazy", "lab.atomic_files", "lab.strict_json"),
     ("lab.errors", "lab.formatting"),
-    ("lab.settings", "lab.devices", "lab.seeding", "lab.findings", "lab.metrics"),
+    ("lab.settings", "lab.devices", "lab.seeding", "lab.findings", "lab.metrics", "lab.join_token"),
     ("lab.metric_charts", "lab.spread", "lab.executors"),
     ("lab.config",),
     ("lab.presets",),
@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("lab.training",),
     ("lab.data",),
     ("lab.checkpoint_files", "lab.runs", "lab.inspection", "lab.sketch", "lab.diagnosis"),
-    ("lab.networks", "lab.loaded_network"),
+    ("lab.networks", "lab.loaded_network", "lab.shared_datasets"),
     ("lab.stored_findings",),
     ("lab.sharing.comparison", "lab.comparison"),
     ("lab.charts",),

@@ -1,8 +1,7 @@
 """Saved files: written whole or not at all, and never handed out unless their SHA-256 is the one the store lists.
 
-Local files are written by `lab.atomic_files`. Other places (any
-fsspec URL) put an object in one piece themselves. Paths come from the lab, never from a user, and are checked all the
-same.
+Local files are written by `lab.atomic_files`. Other places (any fsspec URL, or the store's own database) put an object in
+one piece themselves. Paths come from the lab, never from a user, and are checked all the same.
 """
 
 import errno
@@ -12,28 +11,37 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from lab.atomic_files import TEMPORARY, write_atomically
 from lab.errors import ArtifactError, ReadOnlyError
+from lab.runs.database import Database
+from lab.runs.database_files import DatabaseFiles
 from lab.runs.records import SavedFile
 
+IN_DATABASE = "database://"  # as LAB_ARTIFACTS: saved files lie in the database of the store
+_PIECE = 1 << 20  # bytes
 STRAY_AFTER_S = 3600.0  # no honest write takes an hour: an older temporary file lost its writer
 
 
 class ArtifactStore:
-    """Bytes by relative path under one root, a folder or an fsspec URL."""
+    """Bytes by relative path under one root: a folder, an fsspec URL, or the store's own database."""
 
-    def __init__(self, url: str, *, read_only: bool = False) -> None:
+    def __init__(self, url: str, *, read_only: bool = False, database: Database | None = None) -> None:
+        self._files: Any
         try:
-            self._files, root = fsspec.core.url_to_fs(url)
+            if url == IN_DATABASE and database is not None:
+                self._files, root = DatabaseFiles(database), "files"
+            else:
+                self._files, root = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
             raise ArtifactError(
                 f"LAB_ARTIFACTS is {url!r}, which cannot be opened ({error}): give a folder or an fsspec URL."
             ) from error
-        self.url = url
+        self.url, self.database = url, database
         self.read_only = read_only
         self._root = str(root).rstrip("/")
         self._is_local = isinstance(self._files, LocalFileSystem)
@@ -103,6 +111,30 @@ class ArtifactStore:
                 "epoch, or train the run again."
             )
         return data
+
+    def read_parts(self, path: str, *, sha256: str = "") -> Iterator[bytes]:
+        """Yield a file in pieces, for one that is too large to be held in memory.
+
+        Raises `ArtifactError` where it cannot be read, and after its last piece where its SHA-256 is not the given one.
+        """
+        digest = hashlib.sha256()
+        try:
+            with self._files.open(self._full(path), "rb") as file:
+                while piece := file.read(_PIECE):
+                    digest.update(piece)
+                    yield piece
+        except OSError as error:
+            raise ArtifactError(
+                f"{path} cannot be read at {self.url} ({error.strerror or error}): check that the place answers."
+            ) from error
+        if sha256 and digest.hexdigest() != sha256:
+            raise ArtifactError(
+                f"{path} at {self.url} is not the file that was stored (its SHA-256 differs): remove it."
+            )
+
+    def has(self, path: str) -> bool:
+        """Whether there is a file under a relative path."""
+        return bool(self._files.exists(self._full(path)))
 
     def delete(self, paths: Iterable[str]) -> None:
         """Remove files; one that is already gone is no error."""

@@ -90,6 +90,11 @@ class Database:
         if self.is_sqlite:
             self._journal = _prepare_file(self.url, read_only=read_only)
 
+    @staticmethod
+    def is_sqlite_url(url: str) -> bool:
+        """Whether an address is that of an SQLite file. Raises `StoreError` for one that is no address."""
+        return _parsed(url).get_backend_name() == "sqlite"
+
     @property
     def engine(self) -> Engine:
         """This process's engine; a forked child makes its own and leaves its parent's connections alone."""

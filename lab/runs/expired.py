@@ -1,4 +1,8 @@
-"""Runs whose owner is gone: found by their expired leases and dead processes, and marked as interrupted."""
+"""Runs whose owner is gone: found by their expired leases and dead processes, and marked as interrupted.
+
+Nobody watches a machine that joined from elsewhere, so what it leaves behind goes back into the queue by itself, a few
+times: a run that ends every process which trains it must not go round for ever.
+"""
 
 from typing import Any
 
@@ -6,22 +10,26 @@ from sqlalchemy import Connection, Row, select
 
 from lab.runs.checksums import RAW, is_intact
 from lab.runs.database import Moment
+from lab.runs.hosts import joined_hosts
 from lab.runs.records import RunRequest, RunState
 from lab.runs.row_changes import change_row
 from lab.runs.rows import derive
 from lab.runs.schema import runs
 
+MOST_ATTEMPTS = 5  # after which a run that was left behind waits for somebody to look at it
 _REASON = "The process that trained it ended without a word; resume continues from the last checkpoint."
 
 
 def mark_expired(connection: Connection, moment: Moment) -> list[str]:
     """Write down the runs whose owner is gone, and return their ids: interrupted, or what had been requested of them.
 
-    Those that an engine trains are queued again.
+    Those that an engine trains are queued again, and so are those of a machine that joined.
     """
     expired = expired_rows(connection, moment, lock=True)
+    joined = joined_hosts(connection) if expired else frozenset()
     for row, state in expired:
-        expire(connection, row, state, moment)
+        again = state is RunState.INTERRUPTED and row.host in joined and row.attempts < MOST_ATTEMPTS
+        expire(connection, row, RunState.QUEUED if again else state, moment)
     return [str(row.id) for row, _ in expired]
 
 

@@ -4,7 +4,7 @@
 worker that comes back after its run was given away writes nothing and is told so by `LeaseLostError`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, select, true
@@ -16,6 +16,7 @@ from lab.runs.context import StoreContext
 from lab.runs.database import Moment
 from lab.runs.expired import expired_rows, mark_expired
 from lab.runs.fair_order import FairOrder
+from lab.runs.hosts import accepts
 from lab.runs.older_rows import adopt_older_row
 from lab.runs.owner import Owner, kill
 from lab.runs.records import ENDS, RunRecord, RunRequest, RunState
@@ -34,13 +35,19 @@ class Leases:
         self.context = context
 
     def claim(
-        self, *, slot: str, owner: Owner, run: str | None = None, executor: str | None = None
+        self,
+        *,
+        slot: str,
+        owner: Owner,
+        run: str | None = None,
+        executor: str | None = None,
+        lacks: Collection[str] = (),
     ) -> RunRecord | None:
-        """Take the first run of the queue, or None if there is none or the slot is in use on this host.
+        """Take the first run of the queue, or None if there is none, the slot is in use on this host, or the host may not.
 
         slot: what can train one run at a time, such as "cpu" or "cuda:0". run: take this one or none; without it, those
-        that engines train are passed over. executor: only if that engine is still the one to train it. The record's
-        `lease` is the fencing token.
+        that engines train are passed over. executor: only if that engine is still the one to train it. lacks: data sets
+        whose runs are left to others. The record's `lease` is the fencing token.
         """
         busy = select(runs.c.number).where(
             runs.c.host == owner.host, runs.c.slot == slot, runs.c.state == RunState.RUNNING
@@ -48,7 +55,8 @@ class Leases:
         with self.context.database.write() as connection:
             moment = self.context.moment(connection)
             mark_expired(connection, moment)
-            row = None if connection.execute(busy).first() else self._first_waiting(connection, run, executor)
+            free = accepts(connection, owner.host) and connection.execute(busy).first() is None
+            row = self._first_waiting(connection, run, executor, lacks) if free else None
             if row is None:
                 return None
             taken = change_row(
@@ -71,7 +79,9 @@ class Leases:
             mark_served(connection, row.owner)
             return run_record(taken, moment=moment)
 
-    def _first_waiting(self, connection: Connection, run: str | None, executor: str | None) -> Row[Any] | None:
+    def _first_waiting(
+        self, connection: Connection, run: str | None, executor: str | None, lacks: Collection[str]
+    ) -> Row[Any] | None:
         """Return the locked row of the first run of the queue, or of this one.
 
         One that cannot be read is passed over; one that is locked is being taken by another process, on its owner's turn.
@@ -81,7 +91,10 @@ class Leases:
             allowed = and_(allowed, runs.c.id == run)
         if run is None or executor is not None:
             allowed = and_(allowed, runs.c.executor == (executor or ""))
-        order = waiting_order(connection, bound=False) if run is None else FairOrder(waiting_one(connection, run), {})
+        if run is None:
+            order = waiting_order(connection, bound=False, lacks=lacks)
+        else:
+            order = FairOrder(waiting_one(connection, run), {})
         for waiting in order:
             query = select(*RAW).where(allowed, runs.c.number == waiting.number).with_for_update(skip_locked=True)
             row = connection.execute(query).one_or_none()
@@ -152,13 +165,15 @@ class Leases:
         summary: Mapping[str, Any] | None = None,
         seconds: float | None = None,
         findings: Iterable[Finding] | None = None,
+        again: bool = False,
     ) -> RunRecord:
         """End the owner's part of a run.
 
         state: FINISHED, STOPPED, PAUSED, FAILED or INTERRUPTED. fulfils: the request that it ends so for; where the user
         has meanwhile requested something else, that is done, and going on puts it back into the queue. summary and findings
-        replace the old ones; seconds is the pure training time of all attempts together. Raises `LeaseLostError`,
-        `RunStateError`.
+        replace the old ones; seconds is the pure training time of all attempts together.
+        again: put it back into the queue, at its old place, unless the user has requested something else. Raises
+        `LeaseLostError`, `RunStateError`.
         """
         if state not in ENDS:
             raise RunStateError(f"A run cannot end as {state.value}: end it as one of {', '.join(sorted(ENDS))}.")
@@ -175,7 +190,9 @@ class Leases:
             row = held_row(connection, run, lease)
             request = RunRequest(row.want)
             values |= {"finished_at": moment.now, "lease_until": moment.now + LEASE_S}
-            if fulfils not in (None, request):
+            if again and request is RunRequest.RUN:  # at its old place: it was here first
+                values |= {"state": RunState.QUEUED, "finished_at": None, "reason": ""}
+            elif fulfils not in (None, request):
                 values |= _as_requested(request, moment.now)
             ended = refresh_headline(connection, change_row(connection, row, **values))
             return run_record(ended, moment=moment)

@@ -103,6 +103,21 @@ _JOBS = (
     "WHERE state = 'queued' AND deleted_at IS NULL",
 )
 
+_HOSTS = (
+    "CREATE TABLE IF NOT EXISTS hosts (host TEXT NOT NULL, state VARCHAR(16) NOT NULL, reason TEXT DEFAULT '' NOT NULL, "
+    "joined INTEGER DEFAULT '0' NOT NULL, engine INTEGER DEFAULT '0' NOT NULL, torch TEXT DEFAULT '' NOT NULL, "
+    "boot TEXT DEFAULT '' NOT NULL, slots {json} NOT NULL, lacks {json} NOT NULL, seen_at {real} NOT NULL, "
+    "PRIMARY KEY (host))",
+    "CREATE TABLE IF NOT EXISTS lab_release (number INTEGER NOT NULL, engine INTEGER NOT NULL, torch TEXT NOT NULL, "
+    "PRIMARY KEY (number))",
+    "CREATE TABLE IF NOT EXISTS shared_data (dataset TEXT NOT NULL, place INTEGER NOT NULL, path TEXT NOT NULL, "
+    "sha256 VARCHAR(64) NOT NULL, bytes BIGINT NOT NULL, content VARCHAR(64) NOT NULL, PRIMARY KEY (dataset, place))",
+    "CREATE TABLE IF NOT EXISTS stored_files (path TEXT NOT NULL, part INTEGER NOT NULL, data {bytes} NOT NULL, "
+    "PRIMARY KEY (path, part))",
+    "CREATE TABLE IF NOT EXISTS run_logs (run VARCHAR(32) NOT NULL, host TEXT NOT NULL, lines TEXT NOT NULL, "
+    "written_at {real} NOT NULL, PRIMARY KEY (run))",
+)
+
 
 def _run(connection: Connection, statements: Sequence[str]) -> None:
     for statement in statements:
@@ -171,6 +186,11 @@ def _jobs(connection: Connection) -> None:
     _run(connection, _JOBS)
 
 
+def _hosts(connection: Connection) -> None:
+    """Add machines that joined or are drained, the lab's release, data sets and files that travel, and logs."""
+    _run(connection, _HOSTS)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
     _setting_column,
@@ -183,4 +203,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     _workers,
     _owners,
     _jobs,
+    _hosts,
 )

@@ -119,6 +119,11 @@ class RunQueue:
             row = _with_priority(connection, run, checked_priority(priority))
             return run_record(row, moment=self.context.moment(connection))
 
+    def waiting_datasets(self) -> frozenset[str]:
+        """Return the data sets that queued runs need."""
+        with self.context.database.read() as connection:
+            return frozenset(connection.execute(select(runs.c.dataset).where(*_QUEUED).distinct()).scalars())
+
     def count_queued(self, *, for_hosts: bool = False) -> int:
         """Return how many runs wait for a worker. for_hosts: without those that engines train."""
         return self._count(RunState.QUEUED, *((runs.c.executor == "",) if for_hosts else ()))

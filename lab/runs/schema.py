@@ -187,6 +187,19 @@ def migrate(database: Database, *, migrations: tuple[Migration, ...] = MIGRATION
         connection.execute(version_table.insert().values(version=newest))
 
 
+def require_newest(database: Database) -> None:
+    """Raise `StoreVersionError` unless the store has this release's schema."""
+    newest = len(MIGRATIONS)
+    with database.read() as connection:
+        found = _version(connection)
+    _refuse_newer(found, newest)
+    if found < newest:
+        raise StoreVersionError(
+            f"The lab's store has schema {found} and this machine's ConvLab schema {newest}: install the lab's release of "
+            "ConvLab here, or update the lab first."
+        )
+
+
 def _version(connection: Connection) -> int:
     known = inspect(connection)
     if not known.has_table(version_table.name):

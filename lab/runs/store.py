@@ -8,6 +8,7 @@ from lab.runs.database import BUSY_S, Database
 from lab.runs.edits import Edits
 from lab.runs.findings import StoredFindings
 from lab.runs.history import History
+from lab.runs.hosts import Hosts
 from lab.runs.imports import Imports
 from lab.runs.integrity import Integrity
 from lab.runs.jobs import StoredJobs
@@ -15,10 +16,12 @@ from lab.runs.leases import Leases
 from lab.runs.points import Points
 from lab.runs.removal import Removal
 from lab.runs.results import Results
+from lab.runs.run_logs import RunLogs
 from lab.runs.run_lookup import RunLookup
 from lab.runs.run_queue import RunQueue
 from lab.runs.saved_files import SavedFiles
-from lab.runs.schema import migrate
+from lab.runs.schema import migrate, require_newest
+from lab.runs.shared_data import SharedData
 from lab.runs.sketches import Sketches
 from lab.runs.sweeps import StoredSweeps
 from lab.runs.workers import StoredWorkers
@@ -47,20 +50,32 @@ class RunStore:
         self.sweeps = StoredSweeps(context)
         self.workers = StoredWorkers(context)
         self.jobs = StoredJobs(context)
+        self.hosts = Hosts(context)
+        self.shared_data = SharedData(context)
+        self.logs = RunLogs(context)
         self.integrity = Integrity(context)
 
     @classmethod
     def open(
-        cls, url: str, *, read_only: bool = False, clock: Callable[[], float] | None = None, busy_s: float = BUSY_S
+        cls,
+        url: str,
+        *,
+        read_only: bool = False,
+        clock: Callable[[], float] | None = None,
+        busy_s: float = BUSY_S,
+        migrating: bool = True,
     ) -> "RunStore":
         """Open the store at an SQLAlchemy URL, creating or migrating it.
 
-        clock: seconds since the epoch instead of the store's own time (`Database.moment`). busy_s: how long a write
+        migrating: False to refuse a store of an older release, as a machine does that only joins a lab. clock: seconds since the epoch instead of the store's own time (`Database.moment`). busy_s: how long a write
         waits for another process. Raises `StoreError`, `StoreVersionError`, `StoreBusyError`.
         """
         database = Database(url, read_only=read_only, busy_s=busy_s)
         try:
-            migrate(database)
+            if migrating:
+                migrate(database)
+            else:
+                require_newest(database)
         except StoreError:
             database.close()
             raise

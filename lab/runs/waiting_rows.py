@@ -15,14 +15,19 @@ _ORDERED_BY = (runs.c.number, runs.c.owner, runs.c.priority, runs.c.queued_at)
 _MOST = 2**62  # beyond which a number that is counted up cannot be stored any more
 
 
-def waiting_order(connection: Connection, *, without: Collection[int] = (), bound: bool | None = None) -> FairOrder:
+def waiting_order(
+    connection: Connection, *, without: Collection[int] = (), bound: bool | None = None, lacks: Collection[str] = ()
+) -> FairOrder:
     """Return the queued runs in the order in which they are taken. without: numbers of runs that nobody will take.
 
-    bound: only those that engines train, or only the others, among which hosts take theirs; None for all.
+    bound: only those that engines train, or only the others, among which hosts take theirs; None for all. lacks: data
+    sets whose runs are left to others.
     """
     query = select(*_ORDERED_BY).where(WAITING)
     if bound is not None:
         query = query.where(runs.c.executor != "" if bound else runs.c.executor == "")
+    if lacks:
+        query = query.where(runs.c.dataset.not_in(sorted(lacks)))
     rows = connection.execute(query).all()
     waiting = [_waiting_run(*row) for row in rows if row[0] not in without]
     return FairOrder(waiting, read_served(connection))

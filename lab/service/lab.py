@@ -7,7 +7,8 @@ from functools import cached_property
 
 from lab.examples.catalogue import is_example
 from lab.lazy import load
-from lab.runs.artifacts import ArtifactStore
+from lab.runs.artifacts import IN_DATABASE, ArtifactStore
+from lab.runs.owner import this_host
 from lab.runs.records import RunRecord
 from lab.runs.store import RunStore
 from lab.service.datasets import Datasets, SampledDatasets
@@ -20,6 +21,7 @@ from lab.service.validation import Validation
 from lab.service.weights import SavedWeights
 from lab.service.workers import Workers
 from lab.settings import Settings
+from lab.shared_datasets import SharedDatasets
 from lab.stored_findings import OPENING_BUDGET_S, fill_missing_findings
 
 _HIDDEN = "examples-hidden"  # a file in the lab's home: the examples are not to be listed
@@ -47,7 +49,8 @@ class Lab:
     @cached_property
     def artifacts(self) -> ArtifactStore:
         """Checkpoints and weights, as files."""
-        return ArtifactStore(self.settings.artifacts, read_only=self.settings.read_only)
+        database = self.store.database if self.settings.artifacts == IN_DATABASE else None
+        return ArtifactStore(self.settings.artifacts, read_only=self.settings.read_only, database=database)
 
     @cached_property
     def datasets(self) -> Datasets:
@@ -87,7 +90,18 @@ class Lab:
     @cached_property
     def machines(self) -> Machines:
         """Hosts and slots, and who waits for them."""
-        return Machines(self.settings, lambda: self.store)
+        return Machines(self.settings, lambda: self.store, lambda: self.artifacts)
+
+    @cached_property
+    def shared_datasets(self) -> SharedDatasets:
+        """Data sets that machines without the lab's files fetch."""
+        return SharedDatasets(self.store, self.artifacts, self.settings.data)
+
+    @property
+    def joined(self) -> bool:
+        """Whether this machine joined the lab with a token: it shares no files with the lab's own."""
+        host = None if self.store.database.is_sqlite else self.store.hosts.find(this_host())
+        return host is not None and host.joined
 
     @cached_property
     def workers(self) -> Workers:

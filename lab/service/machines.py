@@ -1,4 +1,4 @@
-"""Which hosts train for this lab, in which slots and what; and which runs wait, each with the reason."""
+"""Which hosts train for this lab, in which slots and what; which runs wait, each with the reason; and which may go on."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -7,7 +7,11 @@ from dataclasses import dataclass, replace
 from lab.config import ENGINE
 from lab.data.load import is_present
 from lab.data.registry import get_dataset_spec
+from lab.errors import ConfigError, UnknownNameError, near_miss
 from lab.formatting import plural
+from lab.lazy import load
+from lab.runs.artifacts import ArtifactStore
+from lab.runs.hosts import HostRecord, HostState
 from lab.runs.owner import this_host
 from lab.runs.records import RunRecord, RunState
 from lab.runs.store import RunStore
@@ -19,6 +23,7 @@ from lab.worker.supervisor.slots import count_slots, host_slots, likely_device, 
 
 NOBODY = "no worker is alive on any host: open the lab, or start one with `convlab worker`"
 STARTING = "a worker is starting"
+ALL_DRAINED = "every machine is drained: let one take runs again with `convlab machines drain HOST --undo`"
 SOON = "a worker takes it within a second"
 
 
@@ -40,13 +45,22 @@ class SlotView:
 
 @dataclass(frozen=True, slots=True)
 class HostView:
-    """One host. alive: whether a worker lives there. engine: of its code, 0 where it is not known. here: this machine."""
+    """One host. alive: whether a worker lives there. engine: of its code, 0 where it is not known. here: this machine.
+
+    state, reason: what it may do, and why not. joined: by a token; such a host says itself that it is there. name: the
+    full one, by which the store knows it. lacks: data sets of waiting runs that it can neither read nor fetch.
+    """
 
     host: str
     alive: bool
     engine: int
     slots: tuple[SlotView, ...]
     here: bool
+    state: HostState = HostState.ACTIVE
+    reason: str = ""
+    joined: bool = False
+    name: str = ""
+    lacks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +80,25 @@ class MachinesView:
 
 
 class Machines:
-    """Shows hosts and slots, and changes the number of slots of this host."""
+    """Shows hosts and slots, changes the number of slots of this host, and says which hosts may train."""
 
-    def __init__(self, settings: Settings, store: Callable[[], RunStore]) -> None:
-        self._settings, self._store = settings, store
+    def __init__(
+        self, settings: Settings, store: Callable[[], RunStore], artifacts: Callable[[], ArtifactStore]
+    ) -> None:
+        self._settings, self._store, self._artifacts = settings, store, artifacts
         self.jobs = Jobs(settings, store)
 
     def show(self, *, limit: int | None = None) -> MachinesView:
         """Return hosts, slots and waiting runs as they are now. limit: of the runs that are looked at."""
         store, here = self._store(), this_host()
         workers = store.workers.list()
-        elsewhere = sorted({worker.owner.host for worker in workers} - {here})
+        known = {record.host: record for record in store.hosts.list()}
+        # One of the lab's own machines shows by its workers; a row only says what it may do.
+        told = {host for host, record in known.items() if record.joined or record.state is not HostState.ACTIVE}
+        elsewhere = sorted(({worker.owner.host for worker in workers} | told) - {here})
         hosts = (
-            self._this_host([worker for worker in workers if worker.owner.host == here]),
-            *(_other_host(host, [worker for worker in workers if worker.owner.host == host]) for host in elsewhere),
+            _with_record(self._this_host([worker for worker in workers if worker.owner.host == here]), known.get(here)),
+            *(_other_host(host, [w for w in workers if w.owner.host == host], known.get(host)) for host in elsewhere),
         )
         queued = [run for run in store.queue.list(limit=limit) if run.state is RunState.QUEUED]
         bound = self.jobs.why(queued, supervised=any(run.executor for run in queued) and self._is_supervised())
@@ -111,6 +130,46 @@ class Machines:
         )
         return replace(host, slots=tuple(named))
 
+    def make_token(self, *, database: str = "", artifacts: str = "") -> str:
+        """Return the token with which another machine joins (`lab.service.joining.make_token`)."""
+        return str(
+            load("lab.service.joining:make_token")(
+                self._settings, self._store(), self._artifacts(), database=database, place=artifacts
+            )
+        )
+
+    def drain(self, host: str) -> None:
+        """Have a host hand its runs back to the queue and take no others. Raises `ConfigError` for an unknown one."""
+        self._settings.require_writable()
+        self._store().hosts.drain(self.resolve(host).name)
+
+    def undrain(self, host: str) -> None:
+        """Let a drained host take runs again. Raises `ConfigError` for an unknown one."""
+        self._settings.require_writable()
+        self._store().hosts.undrain(self.resolve(host).name)
+
+    def remove(self, host: str) -> None:
+        """Take a host off the list; it returns by joining again.
+
+        Raises `ConfigError` for an unknown host, and for one of the lab's own that is alive: it would only come back.
+        """
+        self._settings.require_writable()
+        view = self.resolve(host)
+        if view.here or (view.alive and not view.joined):
+            raise ConfigError(
+                f"{view.host} is one of the lab's own machines and alive, so it cannot be removed: drain it, or end its "
+                "worker there."
+            )
+        self._store().hosts.remove(view.name)
+
+    def resolve(self, host: str) -> HostView:
+        """Return the listed host of a name, short or full. Raises `UnknownNameError`."""
+        hosts = self.show(limit=0).hosts
+        found = next((view for view in hosts if host in (view.host, view.name)), None)
+        if found is None:
+            raise UnknownNameError(f"There is no host {host!r}. {near_miss(host, [view.host for view in hosts])}")
+        return found
+
     def _this_host(self, workers: Sequence[WorkerRecord]) -> HostView:
         live = {worker.slot: worker for worker in workers if worker.alive}
         views = []
@@ -119,32 +178,52 @@ class Machines:
             worker = live.pop(slot.name(device), None)
             views.append(_slot(worker) if worker else SlotView(slot.name(device), device, None, alive=False))
         views += [replace(_slot(worker), surplus=not worker.single) for worker in live.values()]
-        return HostView(this_host(), any(view.alive for view in views), ENGINE, tuple(views), here=True)
+        alive = any(view.alive for view in views)
+        return HostView(this_host(), alive, ENGINE, tuple(views), here=True, name=this_host())
 
     def _waiting(self, queued: Sequence[RunRecord], hosts: Sequence[HostView]) -> tuple[Waiting, ...]:
-        slots = [slot for host in hosts for slot in host.slots if slot.alive and not slot.surplus and not slot.job]
+        usable = [host for host in hosts if host.state is HostState.ACTIVE]
+        slots = [slot for host in usable for slot in host.slots if slot.alive and not slot.surplus and not slot.job]
         busy = sum(slot.run is not None for slot in slots)
         free = len(slots) - busy
-        starting = sum(not slot.alive for host in hosts if host.here for slot in host.slots)
-        # Elsewhere it may be there; only a host itself can look.
-        local = not any(host.alive for host in hosts if not host.here)
-        absent = {
-            dataset
-            for dataset in {run.config.dataset for run in queued if local}
-            if not is_present(dataset, root=self._settings.data)
-        }
-        nobody = "" if slots else STARTING if self._is_supervised() else NOBODY
+        starting = sum(not slot.alive for host in usable if host.here or host.joined for slot in host.slots)
+        nobody = "" if slots else self._nobody(hosts, usable)
+        absent = {dataset: self._absence(dataset, usable) for dataset in {run.config.dataset for run in queued}}
         found = []
         for place, run in enumerate(queued):
-            if run.config.dataset in absent:
-                title = get_dataset_spec(run.config.dataset).title
-                why = f"its data set, {title}, is not on this machine: fetch it, or the run will fail"
+            if absence := absent[run.config.dataset]:
+                why = absence
             elif nobody or place < free + starting:
                 why = nobody or (SOON if place < free else STARTING)
             else:
                 why = behind_words(run, queued[:place], busy=busy)
             found.append(Waiting(run, why))
         return tuple(found)
+
+    def _nobody(self, hosts: Sequence[HostView], usable: Sequence[HostView]) -> str:
+        """Return why no worker takes anything now."""
+        if hosts and not usable:
+            return ALL_DRAINED
+        return STARTING if any(host.joined and host.alive for host in usable) or self._is_supervised() else NOBODY
+
+    def _absence(self, dataset: str, hosts: Sequence[HostView]) -> str:
+        """Return why a run of this data set waits, "" where every host that trains has it or can fetch it.
+
+        One of the lab's own hosts elsewhere may have it; only a host itself can look.
+        """
+        title = get_dataset_spec(dataset).title
+        present = is_present(dataset, root=self._settings.data)
+        alive = [host for host in hosts if host.here or host.alive]
+        without = [host for host in alive if dataset in host.lacks or (host.here and not present)]
+        with_it = [host for host in alive if host not in without]
+        if not with_it and any(host.here for host in alive):
+            return f"its data set, {title}, is not on this machine: fetch it, or the run will fail"
+        if not with_it and alive:
+            return f"its data set, {title}, is on no machine that trains: fetch it on one of the lab's own"
+        free = any(slot.alive and slot.run is None and not slot.surplus for host in with_it for slot in host.slots)
+        if without and with_it and not free:
+            return f"its data set, {title}, is only on {', '.join(_short(host.host) for host in with_it)} so far"
+        return ""
 
     def _is_supervised(self) -> bool:
         """Whether a supervisor lives here, which starts a worker; asking takes a lock in the lab's home for a moment."""
@@ -180,10 +259,22 @@ def _whose(turns: Counter[str]) -> str:
     return f"of {owner}, who was served longer ago"
 
 
-def _other_host(host: str, workers: Sequence[WorkerRecord]) -> HostView:
+def _other_host(host: str, workers: Sequence[WorkerRecord], record: HostRecord | None) -> HostView:
     alive = any(worker.alive for worker in workers)
-    engine = max(worker.engine for worker in workers)
-    return HostView(host, alive, engine, tuple(_slot(worker) for worker in workers), here=False)
+    engine = max((worker.engine for worker in workers), default=0)
+    slots = {worker.slot: _slot(worker) for worker in workers}
+    if record is not None and record.joined:
+        alive, engine = alive or record.alive, record.engine
+        for slot, device in record.slots:  # a slot without a worker is there all the same
+            slots.setdefault(slot, SlotView(slot, device, None, alive=False))
+    view = HostView(host, alive, engine, tuple(slots[name] for name in sorted(slots)), here=False, name=host)
+    return _with_record(view, record)
+
+
+def _with_record(view: HostView, record: HostRecord | None) -> HostView:
+    if record is None:
+        return view
+    return replace(view, state=record.state, reason=record.reason, joined=record.joined, lacks=frozenset(record.lacks))
 
 
 def _slot(worker: WorkerRecord) -> SlotView:
@@ -194,7 +285,11 @@ def _slot(worker: WorkerRecord) -> SlotView:
 def _with_short_names(hosts: Iterable[HostView]) -> tuple[HostView, ...]:
     """Return hosts by their network names; two containers of one name keep what tells them apart."""
     hosts = tuple(hosts)
-    names = [host.host.partition(" ")[0] for host in hosts]
+    names = [_short(host.host) for host in hosts]
     return tuple(
         replace(host, host=name) if names.count(name) == 1 else host for host, name in zip(hosts, names, strict=True)
     )
+
+
+def _short(host: str) -> str:
+    return host.partition(" ")[0]

@@ -4,13 +4,13 @@ A deliberate error ends the run with its message; anything else ends the process
 supervisor marks the run.
 """
 
+import sys
 import threading
 
 import torch
 from torch import nn
 
 from lab.checkpoint_files import decode_checkpoint
-from lab.data.resident import load_resident
 from lab.devices import resolve_device
 from lab.diagnosis.curves import DataFacts
 from lab.errors import LabError, LeaseLostError, RunNotFoundError, StoreBusyError, StoreError, UnreadableRunError
@@ -26,6 +26,7 @@ from lab.worker.disk_reserve import release_reserve
 from lab.worker.fork_start import ForkStart, RecomputingEndedError
 from lab.worker.heartbeat import Heartbeat
 from lab.worker.recorder import RunRecorder
+from lab.worker.run_data import read_data
 from lab.worker.supervisor.log import log_worker
 from lab.worker.threads import threads_for
 
@@ -45,8 +46,9 @@ def execute(lab: Lab, run: RunRecord, *, ending: threading.Event, wait_s: float 
     """
     outage = Outage(limit_s=wait_s, ending=ending, say=log_worker)
     recorder = RunRecorder(lab.store, lab.artifacts, run, outage=outage)
+    heartbeat = Heartbeat(lab, run, ending, outage)
     try:
-        with Heartbeat(lab, run, ending, outage) as heartbeat:
+        with heartbeat:
             _train_and_finish(lab, run, recorder, heartbeat)
     except (LeaseLostError, UnreadableRunError, StoreBusyError) as error:
         # Busy to the end of the process: whoever sees that it is gone marks the run interrupted.
@@ -54,6 +56,8 @@ def execute(lab: Lab, run: RunRecord, *, ending: threading.Event, wait_s: float 
     except LabError as error:
         log_worker(f"run {run.id} failed: {error}")
         _fail(lab, run, recorder, str(error))
+    finally:
+        heartbeat.log.close(lab.store, sys.exception())
 
 
 def _train_and_finish(lab: Lab, run: RunRecord, recorder: RunRecorder, heartbeat: Heartbeat) -> None:
@@ -70,6 +74,10 @@ def _train_and_finish(lab: Lab, run: RunRecord, recorder: RunRecorder, heartbeat
         # Nobody asked for it now: a request that came meanwhile goes before it.
         why = f"after epoch {ended.epoch}" if ended.planned else "because its minutes of computing are used up"
         recorder.finish(ended, state=state, reason=f"Its sweep pauses it {why}.", fulfils=RunRequest.RUN)
+        return
+    leaving = heartbeat.sent_away or (heartbeat.ending.is_set() and heartbeat.joined)
+    if state is RunState.PAUSED and leaving and heartbeat.requested is RunRequest.RUN:
+        recorder.hand_back(ended)
         return
     if state is RunState.PAUSED and heartbeat.timed_out and not heartbeat.ending.is_set():
         recorder.pause_after_outage(ended)
@@ -113,7 +121,7 @@ def _prepare(
     """Read the data and build the network; done again where the store did not answer in between."""
     recorder.phase("reading data")
     device = resolve_device(lab.settings.device if run.config.device == "auto" else run.config.device)
-    data = load_resident(run.config, root=lab.settings.data, device=device)
+    data = read_data(lab, run.config, device)
     recorder.describe(data.mean, data.std, DataFacts(data.classes, largest=data.largest_classes()))
     recorder.phase("building the network")
     saved = _starting_point(lab, run)

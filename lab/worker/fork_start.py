@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from lab.checkpoint_files import decode_checkpoint, encode_checkpoint, load_weights
-from lab.data.resident import load_resident
 from lab.errors import ArtifactError, DataError, InputError, RunNotFoundError, TrainingError
 from lab.metrics import LOSS, METRICS, list_epoch_metrics
 from lab.networks import build_from_config
@@ -39,6 +38,7 @@ from lab.training.fork import (
     same_objective,
 )
 from lab.worker.recorder import RunRecorder
+from lab.worker.run_data import read_data
 
 _LOSSES = frozenset(name for name, metric in METRICS.items() if metric.quantity is LOSS)
 _PART = 2_000  # points of a curve stored in one transaction
@@ -175,7 +175,7 @@ class ForkStart:
         config = run.config
         begin = self._earlier_state(run, epoch)
         try:
-            data = load_resident(config, root=self._lab.settings.data, device=self._device)
+            data = read_data(self._lab, config, self._device)
             build = partial(build_from_config if begin else self._lab.weights.build_initial, config)
             saved, network = self._outage.call(partial(_SavedWeights, self._lab, run)), self._outage.call(build)
         except (RunNotFoundError, InputError, ArtifactError, DataError) as error:

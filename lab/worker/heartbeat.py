@@ -5,11 +5,14 @@ import time
 from dataclasses import dataclass, field
 
 from lab.errors import LeaseLostError, StoreError
+from lab.runs.hosts import HostState
 from lab.runs.outage import Outage
+from lab.runs.owner import this_host
 from lab.runs.records import RunRecord, RunRequest
 from lab.runs.rows import RENEW_S
 from lab.service.lab import Lab
 from lab.training.events import Command
+from lab.worker.run_log import RunLogWriter
 from lab.worker.supervisor.log import log_worker
 
 REQUEST_POLL_S = 0.2  # how often the requested state is read
@@ -26,10 +29,15 @@ class Heartbeat:
     requested: RunRequest = RunRequest.RUN
     lost: bool = False
     timed_out: bool = False  # training was paused because the store is away for too long
+    joined: bool = False  # this machine shares nothing with the lab but the store
+    sent_away: bool = False  # this host is drained, removed or refused: its runs go back into the queue
     over_budget: bool = False  # training was paused because its sweep has used up its minutes
     _last_error: str = ""  # of the store, logged once
     _done: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
+
+    def __post_init__(self) -> None:
+        self.log = RunLogWriter(self.run.id)
 
     def __enter__(self) -> "Heartbeat":
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
@@ -61,6 +69,10 @@ class Heartbeat:
 
     def _renew(self) -> RunRequest:
         request = self.lab.store.leases.heartbeat(self.run.id, self.run.lease)
+        host = self.lab.store.hosts.find(this_host())
+        self.joined = host is not None and host.joined
+        self.sent_away = host is not None and host.state is not HostState.ACTIVE
+        self.log.store_new(self.lab.store)
         self.over_budget = self.lab.sweeps.is_over_budget(self.run.id)
         return request
 
@@ -68,7 +80,7 @@ class Heartbeat:
         """Answer the training loop's question between two steps."""
         if self.lost or self.requested is RunRequest.STOP:
             return Command.STOP
-        if self.ending.is_set() or self.requested is RunRequest.PAUSE or self.over_budget:
+        if self.ending.is_set() or self.requested is RunRequest.PAUSE or self.over_budget or self.sent_away:
             return Command.PAUSE
         if self.outage.exceeded:
             self.timed_out = True

@@ -26,7 +26,7 @@ from lab.worker.disk_reserve import hold_reserve
 from lab.worker.execution import execute
 from lab.worker.presence import Presence
 from lab.worker.supervisor.launch import LEAVE, start_supervisor
-from lab.worker.supervisor.log import log_worker
+from lab.worker.supervisor.log import RECENT, log_worker
 from lab.worker.supervisor.slots import Slot, read_slot
 
 IDLE_S = 300.0  # an idle worker exits after this long: importing torch again costs seconds
@@ -75,8 +75,12 @@ def work(
             presence.renew()
             if unsure:
                 lab.store.leases.release(slot=slot, owner=owner)
-            lab.sweeps.advance_due()
-            run, unsure = lab.store.leases.claim(slot=slot, owner=owner), False
+            lacks: frozenset[str] = frozenset()
+            if lab.joined:  # it has no data set to make a trial with until a run brings one
+                lacks = lab.shared_datasets.lacking()
+            else:
+                lab.sweeps.advance_due()
+            run, unsure = lab.store.leases.claim(slot=slot, owner=owner, lacks=lacks), False
             outage.answered()
         except StoreBusyError as error:
             outage.refused(error)
@@ -86,6 +90,7 @@ def work(
                 ending.wait(POLL_S)
             continue
         hold_reserve(lab.settings.home)  # again: a run on a full disk has used it up
+        RECENT.clear()
         log_worker(f"run {run.id} ({run.config.arch} on {run.config.dataset}), attempt {run.attempts}")
         execute(lab, run, ending=ending, wait_s=wait_s)
         _free_memory()

@@ -27,6 +27,7 @@ from lab.runs.store import RunStore
 from lab.training.events import Ended, Evaluated, Event, Notice, Snapshot, Started, StepMetrics
 from lab.worker.curve_history import CurveHistory
 from lab.worker.run_files import RunFiles
+from lab.worker.supervisor.log import log_worker
 
 FLUSH_S = 0.5  # the store's points are at most this old
 DIAGNOSE_S = 5.0  # how often the rules are applied inside an epoch
@@ -64,6 +65,7 @@ class RunRecorder:
     def phase(self, text: str) -> None:
         """Show what is being done when nothing is being trained."""
         self._progress["phase"] = text
+        log_worker(text)
         self._call(lambda: self._store.leases.set_progress(self._run.id, self._run.lease, self._progress))
 
     def describe(self, mean: float, std: float, data: DataFacts) -> None:
@@ -109,18 +111,33 @@ class RunRecorder:
         )
         self._end(ended, state=RunState.PAUSED, fulfils=RunRequest.RUN, reason=reason)
 
+    def hand_back(self, ended: Ended) -> None:
+        """Write the last points and put the run back into the queue, for a machine that goes on from its checkpoint."""
+        self._catch_up()
+        self._end(ended, state=RunState.INTERRUPTED, fulfils=RunRequest.RUN, reason="", again=True)
+
     def fail(self, reason: str) -> None:
         """Write down why the run ended; what it had saved stays, and Resume continues from there."""
         self._end(None, state=RunState.FAILED, fulfils=None, reason=reason)
 
-    def _end(self, ended: Ended | None, *, state: RunState, fulfils: RunRequest | None, reason: str) -> None:
+    def _end(
+        self,
+        ended: Ended | None,
+        *,
+        state: RunState,
+        fulfils: RunRequest | None,
+        reason: str,
+        again: bool = False,
+    ) -> None:
         result: dict[str, Any] = {}
         if ended is not None:
             summary = {**ended.summary, "outcome": ended.outcome, "step": ended.step, "epoch": ended.epoch}
             result = {"summary": summary, "seconds": ended.time_s, "findings": self._judge(ended=state.over)}
         run, lease = self._run.id, self._run.lease
         self._outage.call(
-            lambda: self._store.leases.finish(run, lease, state=state, fulfils=fulfils, reason=reason, **result),
+            lambda: self._store.leases.finish(
+                run, lease, state=state, fulfils=fulfils, reason=reason, again=again, **result
+            ),
             patient=True,
         )
 
@@ -191,13 +208,15 @@ class RunRecorder:
             self._progress["answers"] = [list(answer) for answer in event.answers]
         self._flush()
         if event.epoch_end:
+            numbers = ", ".join(f"{name} {value:.4g}" for name, value in event.metrics.items() if "/" in name)
+            log_worker(f"epoch {event.epoch}, step {event.step}: {numbers}")
             self._diagnose()
 
     def _save(self, event: Snapshot) -> None:
         self._flush_all()
         try:
-            self._unlisted.append(self._files.write(event))
-        except ArtifactError:
+            self._unlisted.append(self._outage.call(lambda: self._files.write(event)))
+        except (ArtifactError, StoreBusyError):
             if not self._outage.exceeded:
                 raise
             self._saved_all = False  # the artifacts are unreachable as well: what was saved before has to do

@@ -4,16 +4,19 @@ import streamlit as st
 
 from lab.errors import LabError
 from lab.formatting import plural
+from lab.runs.hosts import HostState
 from lab.runs.records import RunRecord
 from lab.service.machines import HostView, SlotView, Waiting
 from lab.settings import MOST_SLOTS
 from pages.cache.lab import get_lab
+from pages.machines.host_actions import host_buttons, join_box
 from pages.markdown import plain
 from pages.registry import page_path
 from pages.state.keys import element
 from pages.state.machines import MACHINES
 from pages.state.session import flash
 from pages.widgets.frame import page_frame, show_errors, shows_errors
+from pages.widgets.run_log import run_log_button
 from pages.widgets.runs import REFRESH_S, run_line, run_title
 
 _MOST = 200  # live runs that are looked at; `python -m lab machines` has no limit
@@ -27,6 +30,7 @@ def main() -> None:
     page_frame("Machines", "Where runs are trained: one run a slot. The others wait in the queue.")
     with show_errors():
         _slots_box()
+        join_box()
         st.fragment(shows_errors(_overview), run_every=REFRESH_S)()
 
 
@@ -75,12 +79,20 @@ def _host(host: HostView, runs: dict[str, RunRecord]) -> None:
                 plural(sum(not (slot.surplus or slot.job) for slot in host.slots), "slot"),
             ]
             st.caption(" · ".join(facts), width="content")
+            host_buttons(host)
+        if host.reason:
+            st.caption(plain(host.reason))
         for slot in host.slots:
             _slot(host, slot, runs)
 
 
 def _host_badge(host: HostView) -> None:
-    if any(slot.run for slot in host.slots):
+    if host.state is HostState.REFUSED:
+        st.badge("refused", icon=":material/block:", color="red")
+    elif host.state is HostState.DRAINING:
+        busy = any(slot.run for slot in host.slots)
+        st.badge("draining" if busy else "drained", icon=":material/pause_circle:", color="orange")
+    elif any(slot.run for slot in host.slots):
         st.badge("training", icon=":material/play_arrow:", color="blue")
     elif host.alive:
         st.badge("ready", icon=":material/check:", color="green")
@@ -99,6 +111,8 @@ def _slot(host: HostView, slot: SlotView, runs: dict[str, RunRecord]) -> None:
             run_line(run, key=element("machine-run", run.id))
             if slot.job:
                 _log(run)
+            else:
+                run_log_button(run.id)
             if slot.surplus:
                 st.caption("its worker ends after this run", width="content")
         elif slot.run:  # it has ended since
@@ -106,7 +120,8 @@ def _slot(host: HostView, slot: SlotView, runs: dict[str, RunRecord]) -> None:
         elif slot.alive:
             st.caption("free", width="content")
         else:
-            st.caption("a worker starts when a run needs it" if host.here else "no worker answers", width="content")
+            waits = host.here or (host.joined and host.alive)
+            st.caption("a worker starts when a run needs it" if waits else "no worker answers", width="content")
 
 
 def _waiting(waiting: tuple[Waiting, ...]) -> None:

@@ -28,6 +28,7 @@ from pages.widgets.fork_form import fork_popover
 from pages.widgets.frame import show_errors
 from pages.widgets.lineage import has_relatives, show_origin, show_tree
 from pages.widgets.repeat import repeat_popover
+from pages.widgets.run_log import run_log_button
 from pages.widgets.runs import run_title, show_moment, state_badge
 from pages.widgets.start import start_training
 
@@ -116,6 +117,7 @@ def _controls(run: RunRecord) -> None:
         fork_popover(run, place="train")
         if not is_example(run.id):
             edit_labels(run)
+            run_log_button(run.id)
         if run.state.live:  # behind Pause and Stop, which keep their places when the first weights are saved
             _use(run)
 

@@ -8,6 +8,12 @@ from pathlib import Path
 import pytest
 
 from lab.config import RunConfig
+from lab.data.local import write_local_dataset
+from lab.data.recipes import MNIST
+from lab.data.registry import IMPORTED, get_dataset_spec
+from lab.errors import JoinRefusedError
+from lab.join_token import JoinToken
+from lab.runs.hosts import HostRecord, Release
 from lab.runs.owner import Owner
 from lab.runs.records import RunState
 from lab.runs.workers import WorkerRecord
@@ -44,7 +50,9 @@ def test_without_a_worker_the_slots_are_empty_and_everything_waits_for_one(
     answer = json.loads(out)
     assert code == 0
     slots = [{"slot": name, "device": "cpu", "run": None} for name in ("cpu", "cpu #2")]
-    assert answer["hosts"] == [{"host": HERE, "alive": False, "engine": 1, "slots": slots}]
+    assert answer["hosts"] == [
+        {"host": HERE, "alive": False, "engine": 1, "state": "active", "reason": "", "slots": slots}
+    ]
     assert len(answer["waiting"]) == 4
     assert all(entry["why"].startswith("no worker is alive on any host: ") for entry in answer["waiting"])
 
@@ -162,3 +170,117 @@ def test_the_flag_sets_the_slots_of_one_call(lab: Lab, capsys: pytest.CaptureFix
     code, _, err = run_command(capsys, "--slots", "none", "machines")
     assert code != 0
     assert "LAB_SLOTS is 'none'" in err
+
+
+def test_a_lab_on_sqlite_gives_no_token_and_says_how_to_move(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run_command(capsys, "machines", "token", "--json")
+    assert code == 2
+    assert json.loads(out)["error"].startswith(
+        "This lab's store is an SQLite file, which only its own machine can open"
+    )
+    assert "LAB_DATABASE on a Postgres server (docs/scale.md has the steps" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ["--database", "postgresql+psycopg://lab@127.0.0.1/lab", "--artifacts", "database://"],
+            "LAB_DATABASE names the server '127.0.0.1', which on another machine is that machine itself",
+        ),
+        (
+            ["--database", "postgresql+psycopg://lab@db/lab"],
+            "a folder of this machine: set LAB_ARTIFACTS to database://",
+        ),
+        (["--database", "nonsense"], "which is no database address"),
+    ],
+)
+def test_addresses_that_no_other_machine_can_reach_are_refused(
+    lab: Lab, capsys: pytest.CaptureFixture[str], words: list[str], sentence: str
+) -> None:
+    code, _, err = run_command(capsys, "machines", "token", *words)
+    assert code != 0
+    assert sentence in err
+
+
+def test_a_machine_of_the_labs_own_is_refused_and_so_is_another_place(
+    lab: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    place = f"file://{tmp_path / 'shared'}"
+    code, out, _ = run_command(
+        capsys, "machines", "token", "--database", "postgresql+psycopg://lab@db/lab", "--artifacts", place, "--json"
+    )
+    assert code == 0
+    made = JoinToken.decode(json.loads(out)["token"])
+    assert (made.database, made.artifacts) == ("postgresql+psycopg://lab@db/lab", place)
+    here = replace(made, database=lab.settings.database, artifacts=lab.settings.artifacts)
+    code, _, err = run_command(capsys, "worker", "--join", here.encode())
+    assert code == 1
+    assert "This machine is the lab's own, so it need not join" in err
+    code, _, err = run_command(capsys, "worker", "--join", replace(here, artifacts=place).encode())
+    assert code == 1
+    assert "The lab's saved files cannot be read and written from here" in err
+    code, _, err = run_command(capsys, "worker", "--join", here.encode()[:-3])
+    assert code == 2
+    assert "The token is cut or changed" in err
+
+
+def test_a_drained_host_is_listed_so_and_its_runs_wait(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = json.loads(run_command(capsys, "machines", "drain", HERE, "--json")[1])
+    assert answer["hosts"][0]["state"] == "draining"
+    assert {entry["why"].partition(":")[0] for entry in answer["waiting"]} == {"every machine is drained"}
+    assert lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process()) is None
+    assert "draining" in run_command(capsys, "machines")[1]
+    answer = json.loads(run_command(capsys, "machines", "drain", HERE, "--undo", "--json")[1])
+    assert answer["hosts"][0]["state"] == "active"
+    code, _, err = run_command(capsys, "machines", "drain", "nowhere")
+    assert code == 2
+    assert "There is no host 'nowhere'. Choose one of:" in err
+
+
+def test_a_silent_host_is_removed_and_a_live_one_of_the_lab_is_not(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _announce(lab, Owner(host="far pid:[1]", pid=1, pid_start="x"), "cpu")
+    for host in (HERE, "far"):
+        code, _, err = run_command(capsys, "machines", "remove", host)
+        assert code == 2
+        assert f"{host} is one of the lab's own machines and alive, so it cannot be removed: drain it" in err
+    with lab.store.database.write() as connection:
+        connection.exec_driver_sql("UPDATE workers SET seen_at = seen_at - 60")
+    answer = json.loads(run_command(capsys, "machines", "remove", "far", "--json")[1])
+    assert [host["host"] for host in answer["hosts"]] == [HERE]
+
+
+def test_a_refused_machine_is_listed_with_the_reason(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    lab.store.hosts.set_release(Release(1, "2.11.0"), host=HERE)
+    with pytest.raises(JoinRefusedError):
+        lab.store.hosts.join(HostRecord("far pid:[1]", joined=True, engine=2, torch="2.11.0", slots=(("cpu", "cpu"),)))
+    far = json.loads(run_command(capsys, "machines", "--json")[1])["hosts"][1]
+    assert (far["host"], far["state"], far["engine"]) == ("far", "refused", 2)
+    assert far["reason"].startswith("This machine's ConvLab has engine 2")
+    assert "far: This machine's ConvLab has engine 2" in run_command(capsys, "machines")[1].replace("\n", " ")
+
+
+def test_a_run_whose_data_set_only_one_machine_has_says_which(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    lab.store.queue.stop_all()
+    dataset = write_local_dataset(
+        IMPORTED, get_dataset_spec("digits").reader.read(()), recipe=MNIST, root=lab.settings.data
+    )
+    lab.store.queue.submit(RunConfig(dataset=dataset), fingerprint="k", family="")
+    lab.store.hosts.set_release(Release(1, "2.11.0"), host="lab")
+    lab.store.hosts.join(HostRecord("far pid:[1]", joined=True, engine=1, torch="2.11.0", slots=(("cpu", "cpu"),)))
+    lab.store.hosts.renew("far pid:[1]", slots=[("cpu", "cpu")], lacks=[dataset])
+    (entry,) = json.loads(run_command(capsys, "machines", "--json")[1])["waiting"]
+    assert entry["why"] == f"its data set, Imported digits, is only on {HERE} so far"
+
+
+def test_the_log_of_a_run_is_printed_and_its_absence_said(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    run = lab.store.queue.list()[0]
+    code, _, err = run_command(capsys, "machines", "log", run.id)
+    assert code == 2
+    assert f"No worker has logged anything of run {run.id} yet: it is queued." in err
+    lab.store.logs.write(run.id, host="far pid:[1]", lines=("first", "second"))
+    assert run_command(capsys, "machines", "log", run.id)[1] == "first\nsecond\n"
+    answer = json.loads(run_command(capsys, "machines", "log", run.id, "--json")[1])
+    assert answer == {"run": run.id, "host": "far pid:[1]", "lines": ["first", "second"]}

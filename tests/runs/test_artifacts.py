@@ -12,16 +12,19 @@ import fsspec
 import pytest
 
 from lab.errors import ArtifactError, ReadOnlyError
-from lab.runs.artifacts import ArtifactStore
+from lab.runs.artifacts import IN_DATABASE, ArtifactStore
 from lab.runs.records import SavedFile
+from lab.runs.store import RunStore
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = bytes(range(256)) * 1000
 
 
-@pytest.fixture(params=["folder", "memory"])
+@pytest.fixture(params=["folder", "memory", "database"])
 def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
-    """A place for saved files: a local folder, or an object store."""
+    """A place for saved files: a local folder, an object store, or the store's own database."""
+    if request.param == "database":
+        return ArtifactStore(IN_DATABASE, database=RunStore.open(f"sqlite:///{tmp_path / 'lab.db'}").database)
     if request.param == "folder":
         return ArtifactStore(str(tmp_path / "artifacts"))
     return ArtifactStore(f"memory://{tmp_path.name}")
@@ -71,7 +74,7 @@ def test_a_name_that_could_leave_the_root_is_refused(artifacts: ArtifactStore, p
 
 def test_a_read_only_store_reads_and_refuses_to_write(artifacts: ArtifactStore) -> None:
     sha256, size = artifacts.write("r/c", b"x")
-    reader = ArtifactStore(artifacts.url, read_only=True)
+    reader = ArtifactStore(artifacts.url, read_only=True, database=artifacts.database)
     assert reader.read(kept("r/c", sha256, size)) == b"x"
     with pytest.raises(ReadOnlyError, match="no file was saved"):
         reader.write("r/d", b"y")

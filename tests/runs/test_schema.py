@@ -11,6 +11,7 @@ from sqlalchemy import Connection, inspect, text
 from lab.errors import ReadOnlyError, StoreError, StoreVersionError
 from lab.runs import headline_columns, migrations, schema
 from lab.runs.database import Database
+from lab.runs.hosts_table import hosts, lab_release, run_logs, shared_data, stored_files
 from lab.runs.jobs_table import jobs
 from lab.runs.owners_table import owners
 from lab.runs.partial_table import partial_runs
@@ -148,6 +149,7 @@ def test_a_store_of_the_first_schema_learns_which_runs_differ_only_in_their_seed
 
 def test_the_migrations_lead_to_the_tables_that_the_lab_reads_and_writes(store: RunStore) -> None:
     tables = [*schema.metadata.sorted_tables, sketches, partial_runs, sweeps, trials, workers, owners, jobs]
+    tables += [hosts, lab_release, shared_data, run_logs, stored_files]
     with store.database.read() as connection:
         found = inspect(connection)
         assert set(found.get_table_names()) == {table.name for table in tables}

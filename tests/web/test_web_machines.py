@@ -1,10 +1,13 @@
 """The Machines page as Streamlit draws it: slots, what they train, who waits, and another number of slots."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from lab.errors import JoinRefusedError
+from lab.runs.hosts import HostRecord, HostState, Release
 from lab.runs.owner import Owner
 from lab.runs.workers import WorkerRecord
 from lab.service.lab import Lab
@@ -123,3 +126,31 @@ def test_the_forms_offer_an_engine_only_where_there_is_one(bench: Bench) -> None
     assert offered("train") == offered("sweeps") == [["This lab's slots", "Slurm"]]
     (bench.lab.settings.home / "executors.toml").write_text("[slurm")
     assert offered("train") == []
+
+
+def _join(lab: Lab, **more: Any) -> None:
+    lab.store.hosts.set_release(Release(1, "2.11.0"), host="lab")
+    lab.store.hosts.join(
+        HostRecord("far pid:[1]", joined=True, **{"engine": 1, "torch": "2.11.0", "slots": (("cpu", "cpu"),)} | more)
+    )
+
+
+def test_a_joined_machine_is_drained_let_again_and_removed_on_the_page(bench: Bench) -> None:
+    _join(bench.lab)
+    app = open_page()
+    assert "a worker starts when a run needs it" in words(app)
+    app.button(key="machine-drain-far pid:[1]").click().run()
+    assert bench.lab.machines.resolve("far").state is HostState.DRAINING
+    app.button(key="machine-take-runs-again-far pid:[1]").click().run()
+    assert bench.lab.machines.resolve("far").state is HostState.ACTIVE
+    app.button(key="machine-remove-far pid:[1]").click().run()
+    assert not app.exception
+    assert "far" not in [host.host for host in bench.lab.machines.show().hosts]
+    keys = [button.key for button in app.button]
+    assert not [key for key in keys if key and key.startswith("machine-remove")]  # this machine cannot be
+
+
+def test_a_refused_machine_shows_its_reason(bench: Bench) -> None:
+    with pytest.raises(JoinRefusedError):
+        _join(bench.lab, engine=2)
+    assert "This machine's ConvLab has engine 2 and the lab's engine 1" in words(open_page())

@@ -1,27 +1,89 @@
-"""`machines`: hosts, their slots and what they train; and why the other runs wait."""
+"""`machines`: hosts, their slots and what they train; why the other runs wait; tokens, drain, remove, and logs."""
 
 import click
 
 from lab.cli.output import echo, json_flag, print_json, print_table
+from lab.errors import InputError
 from lab.service.lab import Lab
 from lab.service.machines import MachinesView
 
 
-@click.command()
+@click.group(invoke_without_command=True)
+@json_flag
+@click.pass_context
+def machines(context: click.Context, as_json: bool) -> None:
+    """Show which hosts train, in which slots and what, and why the other runs wait."""
+    if context.invoked_subcommand is None:
+        _show(context.obj.machines.show(), as_json)
+
+
+@machines.command()
+@click.option("--database", default="", help="Address of the store as other machines know it. [default: LAB_DATABASE]")
+@click.option("--artifacts", default="", help="Address of the saved files likewise. [default: LAB_ARTIFACTS]")
 @json_flag
 @click.pass_obj
-def machines(lab: Lab, as_json: bool) -> None:
-    """Show which hosts train, in which slots and what, and why the other runs wait."""
-    view = lab.machines.show()
+def token(lab: Lab, database: str, artifacts: str, as_json: bool) -> None:
+    """Print the token with which another machine joins: `convlab worker --join TOKEN` there.
+
+    It holds the passwords of both addresses.
+    """
+    text = lab.machines.make_token(database=database, artifacts=artifacts)
+    if as_json:
+        print_json({"token": text})
+    else:
+        click.echo(text)
+
+
+@machines.command()
+@click.argument("host")
+@click.option("--undo", is_flag=True, help="Let it take runs again.")
+@json_flag
+@click.pass_obj
+def drain(lab: Lab, host: str, undo: bool, as_json: bool) -> None:
+    """Have HOST save its runs, hand them back to the queue and take no others."""
+    (lab.machines.undrain if undo else lab.machines.drain)(host)
+    _show(lab.machines.show(), as_json)
+
+
+@machines.command()
+@click.argument("host")
+@json_flag
+@click.pass_obj
+def remove(lab: Lab, host: str, as_json: bool) -> None:
+    """Take HOST off the list; its runs go back into the queue, and it returns only by joining again."""
+    lab.machines.remove(host)
+    _show(lab.machines.show(), as_json)
+
+
+@machines.command("log")
+@click.argument("run")
+@json_flag
+@click.pass_obj
+def log_(lab: Lab, run: str, as_json: bool) -> None:
+    """Print the last lines that the worker of RUN has logged, on whichever machine."""
+    found = lab.store.runs.resolve(run)
+    log = lab.store.logs.read(found.id)
+    if as_json:
+        print_json({"run": found.id, "host": log.host if log else None, "lines": list(log.lines) if log else []})
+        return
+    if log is None:
+        raise InputError(f"No worker has logged anything of run {found.id} yet: it is {found.state.value}.")
+    echo("\n".join(log.lines))
+
+
+def _show(view: MachinesView, as_json: bool) -> None:
     if as_json:
         print_json(_as_dict(view))
         return
     rows = [
-        (host.host, "yes" if slot.alive else "no", slot.slot, slot.device, slot.run)
+        (host.host, host.state.value, "yes" if slot.alive else "no", slot.slot, slot.device, slot.run)
         for host in view.hosts
         for slot in host.slots
     ]
-    print_table(("host", "worker", "slot", "device", "run"), rows)
+    print_table(("host", "state", "worker", "slot", "device", "run"), rows)
+    for host in view.hosts:
+        if host.reason:
+            echo(f"{host.host}: {host.reason}")
     if view.waiting:
         echo("")
         print_table(
@@ -36,6 +98,8 @@ def _as_dict(view: MachinesView) -> dict[str, object]:
                 "host": host.host,
                 "alive": host.alive,
                 "engine": host.engine,
+                "state": host.state.value,
+                "reason": host.reason,
                 "slots": [{"slot": slot.slot, "device": slot.device, "run": slot.run} for slot in host.slots],
             }
             for host in view.hosts

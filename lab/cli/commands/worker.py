@@ -1,4 +1,4 @@
-"""`worker`: train what is queued, in the foreground."""
+"""`worker`: train what is queued, in the foreground, for the lab of this machine or for one that it joins."""
 
 import sys
 from typing import NoReturn
@@ -7,17 +7,27 @@ import click
 
 from lab.cli.output import json_flag, print_json
 from lab.errors import LabError
+from lab.formatting import plural
 from lab.lazy import load
+from lab.service.joining import join
 from lab.service.lab import Lab
+from lab.settings import Settings
 from lab.worker.supervisor.launch import is_running, lock_path
 from lab.worker.supervisor.process import main as supervise
+from lab.worker.supervisor.slots import count_slots
 
 
 @click.command()
 @click.option("--run", metavar="RUN", help="Train only this queued run, in this process, and end.")
+@click.option(
+    "--join",
+    "lab_token",
+    metavar="TOKEN",
+    help="Train for the lab of this token (`machines token` there) until it is ended; - reads it from standard input.",
+)
 @json_flag
 @click.pass_obj
-def worker(lab: Lab, run: str | None, as_json: bool) -> None:
+def worker(lab: Lab, run: str | None, lab_token: str | None, as_json: bool) -> None:
     """Run the worker in the foreground until the queue has been empty for some minutes.
 
     It starts one worker a slot (LAB_SLOTS). A lab has one supervisor at a time. With --run the exit code is 75 where the
@@ -27,15 +37,24 @@ def worker(lab: Lab, run: str | None, as_json: bool) -> None:
     if run is not None:
         _end(load("lab.worker.single:main")(lab, lab.store.runs.resolve(run).id), as_json)
     lab.settings.make_home()  # private, before a lock is put there
-    if is_running(lab.settings):
+    settings = _joined(lab, lab_token) if lab_token else lab.settings
+    if is_running(settings):
         raise LabError(
-            f"A worker is running already (it holds {lock_path(lab.settings)}): queue runs with `train --detach` and it "
+            f"A worker is running already (it holds {lock_path(settings)}): queue runs with `train --detach` and it "
             "will train them, or stop it first."
         )
-    _end(supervise(lab.settings), as_json)
+    if lab_token and not as_json:
+        click.echo(
+            f"This machine trains for the lab now, with {plural(count_slots(settings), 'slot')}. Ctrl-C ends it."
+        )
+    _end(supervise(settings, warm=bool(lab_token)), as_json)
 
 
 def _end(code: int, as_json: bool) -> NoReturn:
     if as_json:
         print_json({"exit_code": code})
     sys.exit(code)
+
+
+def _joined(lab: Lab, text: str) -> Settings:
+    return join(lab.settings, sys.stdin.read() if text == "-" else text)

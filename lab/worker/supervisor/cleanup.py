@@ -9,12 +9,13 @@ from lab.worker.supervisor.log import log_supervisor
 
 def clean_up(settings: Settings, store: RunStore) -> None:
     """Remove what was deleted a week ago, temporary files, and orphaned files of workers that were killed."""
-    artifacts = ArtifactStore(settings.artifacts)
+    artifacts = ArtifactStore(settings.artifacts, database=store.database)
     try:
         for problem in store.integrity.checksum_older_rows():
             log_supervisor(problem)
         store.sketches.checksum_older_rows()
         store.removal.purge(artifacts.delete)
+        store.logs.forget_removed()
         artifacts.sweep()
         artifacts.delete(store.files.find_orphans(artifacts.old_files()))
     except (OSError, LabError) as error:

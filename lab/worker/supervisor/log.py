@@ -1,14 +1,22 @@
-"""The log that supervisor and workers share: their standard error, which the supervisor's starter sends to a file."""
+"""The log that supervisor and workers share: their standard error, which the supervisor's starter sends to a file.
+
+The newest lines stay in memory: a worker stores them with its run (`lab.runs.run_logs`).
+"""
 
 import os
 import sys
 import time
+from collections import deque
 from functools import partial
+
+RECENT: deque[str] = deque(maxlen=200)  # lines of this process
 
 
 def log(process: str, text: str) -> None:
     """Write one line with the time, the kind of process and its id."""
-    sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {process} {os.getpid()}: {text}\n")
+    line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {process} {os.getpid()}: {text}"
+    RECENT.append(line)
+    sys.stderr.write(line + "\n")
     sys.stderr.flush()
 
 

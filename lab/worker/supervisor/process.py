@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -27,6 +27,7 @@ from lab.worker.supervisor.cleanup import clean_up
 from lab.worker.supervisor.dispatch import Dispatcher
 from lab.worker.supervisor.launch import LEAVE, TERM_S, count_needed, has_work, lock_path
 from lab.worker.supervisor.log import log_supervisor
+from lab.worker.supervisor.membership import Membership
 from lab.worker.supervisor.pid_files import supervisor_pid_path, worker_pid_path, write_pid_file
 from lab.worker.supervisor.slots import Slot, count_slots, host_slots
 
@@ -57,6 +58,7 @@ class Supervisor:
     workers: dict[int, SlotWorker] = field(default_factory=dict)  # by the index of the slot
     cleanup: threading.Thread | None = None  # while it runs, there is something left to do
     jobs: Dispatcher | None = None  # looks after the jobs at engines, on a thread of its own
+    membership: Membership | None = None  # of this host, once the store is open
     warm: bool = False  # start a worker though nothing is queued
     ending: bool = False
     fast_exits: Counter[int] = field(default_factory=Counter)  # of each slot, in a row
@@ -89,7 +91,7 @@ class Supervisor:
                 self.outage.refused(error)
                 if not self.outage.exceeded:
                     self.idle_since = time.monotonic()
-            if self.cleanup is not None and self.cleanup.is_alive():
+            if self._has_duties():
                 self.idle_since = time.monotonic()
             if self.jobs is not None and self.jobs.busy:
                 self.idle_since = time.monotonic()
@@ -99,8 +101,18 @@ class Supervisor:
         self._end_workers()
         try:
             store.leases.recover()
+            if self.membership is not None:
+                self.membership.leave()
         except StoreBusyError as error:
             log_supervisor(f"what the workers left is marked by the next supervisor: {error}")
+
+    def _has_duties(self) -> bool:
+        """Whether there is something to do though no worker lives: cleaning up, data sets to store, or being there."""
+        cleaning = self.cleanup is not None and self.cleanup.is_alive()
+        return cleaning or (
+            self.membership is not None
+            and (self.membership.joined or self.membership.busy or not self.membership.accepts)
+        )
 
     def _step(self, store: RunStore) -> None:
         ended = [(index, code) for index, worker in self.workers.items() if (code := worker.process.poll()) is not None]
@@ -111,8 +123,11 @@ class Supervisor:
         if ended or not self.workers:
             for run in store.leases.recover():
                 log_supervisor(f"run {run} was left by a dead worker and is interrupted now")
-        slots = host_slots(self.settings)
+        slots = self._usable_slots()
         self._dismiss_surplus(slots)
+        if self.membership is not None and self.membership.expelled and not self.workers:
+            log_supervisor(self.membership.reason)
+            self.ending = True
         free = [slot for slot in slots if slot.index not in self.workers and self._may_start(slot)]
         if not free or len(self.workers) >= len(slots):
             return
@@ -121,7 +136,17 @@ class Supervisor:
             self.warm = False
             self._start_worker(slot)
 
+    def _usable_slots(self) -> tuple[Slot, ...]:
+        """Return the slots that are to have a worker: none on a machine that was sent away."""
+        if self.membership is not None:
+            self.membership.step()
+            if self.membership.expelled:
+                return ()
+        return host_slots(self.settings)
+
     def _may_start(self, slot: Slot) -> bool:
+        if self.membership is not None and not self.membership.accepts:
+            return False
         return self.fast_exits[slot.index] < MAX_FAST_EXITS
 
     def _dismiss_surplus(self, slots: Sequence[Slot]) -> None:
@@ -158,6 +183,8 @@ class Supervisor:
             return
         log_supervisor(f"the worker ended with exit code {code}")
         interrupted = store.leases.recover()
+        for run in interrupted:
+            store.logs.add(run, f"the worker ended with exit code {code}")
         fast = time.monotonic() - worker.started_at < FAST_EXIT_S
         self.fast_exits[index] = self.fast_exits[index] + 1 if fast and not interrupted else 0
         if self.fast_exits[index] >= MAX_FAST_EXITS:
@@ -203,15 +230,11 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
             signal.signal(signal.SIGTERM, supervisor.end)
             signal.signal(signal.SIGINT, supervisor.end)
             store = supervisor.open_store()
-            # Removing a large run takes a minute, for which no queued run has to wait.
-            supervisor.cleanup = threading.Thread(target=clean_up, args=(settings, store), name="cleanup", daemon=True)
-            supervisor.cleanup.start()
-            supervisor.jobs, stop_jobs = Dispatcher(settings, store), threading.Event()
-            dispatching = threading.Thread(target=supervisor.jobs.run, args=(stop_jobs,), name="jobs", daemon=True)
-            dispatching.start()
+            supervisor.membership = supervisor.outage.call(lambda: Membership.open(settings, store))
+            stop_duties = _lab_duties(supervisor, store) if not supervisor.membership.joined else None
             supervisor.run(store)
-            stop_jobs.set()
-            dispatching.join(STOP_JOBS_S)
+            if stop_duties is not None:
+                stop_duties()
             again = not (supervisor.ending or supervisor.outage.exceeded) and not supervisor.gave_up
     except Timeout:
         log_supervisor(f"another worker is alive and holds {lock_path(settings)}: queue runs, and it will train them")
@@ -221,6 +244,23 @@ def main(settings: Settings | None = None, *, warm: bool = False) -> int:
         return 1
     # A run queued between the last poll and the release of the lock would wait for ever.
     return main(settings) if again and _may_be_queued(store, settings) else 0
+
+
+def _lab_duties(supervisor: Supervisor, store: RunStore) -> Callable[[], None]:
+    """Clear away, and look after the jobs at engines, as the lab's own machines do; return what ends the latter."""
+    # Removing a large run takes a minute, for which no queued run has to wait.
+    cleaning = threading.Thread(target=clean_up, args=(supervisor.settings, store), name="cleanup", daemon=True)
+    supervisor.cleanup, supervisor.jobs = cleaning, Dispatcher(supervisor.settings, store)
+    ending = threading.Event()
+    dispatching = threading.Thread(target=supervisor.jobs.run, args=(ending,), name="jobs", daemon=True)
+    cleaning.start()
+    dispatching.start()
+
+    def stop() -> None:
+        ending.set()
+        dispatching.join(STOP_JOBS_S)
+
+    return stop
 
 
 def _may_be_queued(store: RunStore, settings: Settings) -> bool:

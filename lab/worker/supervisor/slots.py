@@ -77,6 +77,12 @@ def host_slots(settings: Settings) -> tuple[Slot, ...]:
     return plan_slots(settings.device, count_slots(settings))
 
 
+def host_slot_names(settings: Settings) -> tuple[tuple[str, str], ...]:
+    """Return name and device of each slot of this host, as its workers will name them in the store."""
+    devices = [(slot, likely_device(slot.device)) for slot in host_slots(settings)]
+    return tuple((slot.name(device), device) for slot, device in devices)
+
+
 def count_slots(settings: Settings) -> int:
     """Return how many slots this host has: `LAB_SLOTS`, else the stored number, else one a device."""
     return settings.slots or read_stored_slots(settings) or default_slots(settings.device)

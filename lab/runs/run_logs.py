@@ -1,0 +1,55 @@
+"""The last lines that a run's worker has logged, so that they can be read on another machine."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select
+
+from lab.runs.context import StoreContext
+from lab.runs.hosts_table import run_logs
+from lab.runs.row_changes import insert_for
+from lab.runs.schema import runs
+from lab.text import escaped
+
+MOST_LINES = 200
+MOST_CHARACTERS = 40_000
+
+
+@dataclass(frozen=True, slots=True)
+class RunLog:
+    """What the worker of a run's newest attempt has logged. host: where. lines: the oldest first, with times of its clock."""
+
+    host: str
+    lines: tuple[str, ...]
+    written_at: float
+
+
+class RunLogs:
+    """`RunStore.logs`: one log a run."""
+
+    def __init__(self, context: StoreContext) -> None:
+        self.context = context
+
+    def write(self, run: str, *, host: str, lines: tuple[str, ...]) -> None:
+        """Replace a run's log; of long ones the end is kept."""
+        text = "\n".join(escaped(line) for line in lines[-MOST_LINES:])[-MOST_CHARACTERS:]
+        with self.context.database.write() as connection:
+            values = {"host": host, "lines": text, "written_at": self.context.moment(connection).now}
+            made = insert_for(connection)(run_logs).values(run=run, **values)
+            connection.execute(made.on_conflict_do_update(index_elements=["run"], set_=values))
+
+    def add(self, run: str, line: str) -> None:
+        """Add a line behind a run's log, where there is one."""
+        log = self.read(run)
+        if log is not None:
+            self.write(run, host=log.host, lines=(*log.lines, line))
+
+    def read(self, run: str) -> RunLog | None:
+        """Return a run's log, None where no worker has written one."""
+        with self.context.database.read() as connection:
+            row = connection.execute(select(run_logs).where(run_logs.c.run == run)).one_or_none()
+        return None if row is None else RunLog(row.host, tuple(row.lines.split("\n")), row.written_at)
+
+    def forget_removed(self) -> None:
+        """Delete the logs of runs that are gone for good."""
+        with self.context.database.write() as connection:
+            connection.execute(delete(run_logs).where(run_logs.c.run.not_in(select(runs.c.id))))

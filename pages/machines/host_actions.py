@@ -1,0 +1,83 @@
+"""What can be done with a host: drain it, let it take runs again, or take it off the list; and letting another one join."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from lab.errors import LabError
+from lab.runs.hosts import HostState
+from lab.service.machines import HostView
+from pages.cache.lab import get_lab
+from pages.markdown import plain
+from pages.state.keys import element
+from pages.state.session import flash
+
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+def host_buttons(host: HostView) -> None:
+    """Draw the buttons of one host."""
+    lab = get_lab()
+    if lab.settings.read_only:
+        return
+    if host.state is HostState.ACTIVE:
+        _button(
+            "Drain",
+            ":material/pause_circle:",
+            host,
+            lab.machines.drain,
+            "Its runs go back into the queue; no new ones.",
+        )
+    elif host.state is HostState.DRAINING:
+        _button(
+            "Take runs again",
+            ":material/play_circle:",
+            host,
+            lab.machines.undrain,
+            "It takes runs from the queue again.",
+        )
+    if not host.here and (host.joined or not host.alive):
+        _button("Remove", ":material/delete:", host, lab.machines.remove, "It returns only by joining again.")
+
+
+def _button(label: str, icon: str, host: HostView, act: Callable[[str], None], tip: str) -> None:
+    st.button(
+        label,
+        icon=icon,
+        type="tertiary",
+        help=tip,
+        key=element(f"machine-{label.lower().replace(' ', '-')}", host.name),
+        on_click=_do,
+        args=(act, host.name),
+    )
+
+
+def _do(act: Callable[[str], None], host: str) -> None:
+    try:
+        act(host)
+    except LabError as error:
+        flash(str(error))
+
+
+def join_box() -> None:
+    """Draw the expander with the command that lets another machine join."""
+    with st.expander("Add a machine", icon=":material/add:", on_change="rerun", key=element("machine-add")) as box:
+        if box.open:
+            _join_command()
+
+
+def _join_command() -> None:
+    if str(st.get_option("server.address") or "") not in _LOOPBACK:
+        # The token holds the password of the database, and everybody in the network sees this page.
+        st.caption("This page is open to the network. Run this on the lab's machine for a token:")
+        st.code("python -m lab machines token", language=None)
+        return
+    try:
+        token = get_lab().machines.make_token()
+    except LabError as error:
+        st.info(plain(str(error)), icon=":material/info:")
+        return
+    st.caption(
+        "Run this on the other machine, which needs this release of ConvLab. The token holds the database's password."
+    )
+    st.code(f"python -m lab worker --join {token}", language=None, wrap_lines=True)
