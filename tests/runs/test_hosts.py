@@ -203,8 +203,7 @@ def test_a_log_keeps_its_end_and_goes_with_its_run(store: RunStore, me: Owner) -
 
 
 def test_a_machine_that_joins_never_migrates_the_labs_store(url: str, store: RunStore) -> None:
-    store.close()
-    with RunStore.open(url).database.write() as connection:
+    with store.database.write() as connection:
         connection.exec_driver_sql("UPDATE lab_schema SET version = 3")
     with pytest.raises(StoreVersionError, match="The lab's store has schema 3 and this machine's ConvLab schema"):
         RunStore.open(url, migrating=False)
