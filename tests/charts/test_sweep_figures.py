@@ -117,6 +117,15 @@ def test_there_is_no_surface_over_a_line_or_three_points(momenta: tuple[float, .
     assert len(surface_figure(surface, spec_of()).data) == 1
 
 
+def test_trials_without_one_of_the_two_settings_have_no_place_on_the_surface() -> None:
+    given = [{"lr": 0.1, "momentum": 0.5}, {"lr": 0.01}, {"momentum": 0.1}, {"lr": 0.001, "momentum": 0.9}]
+    trials = [trial(n, 0.5 if n < 4 else math.inf, params=params) for n, params in enumerate(given, start=1)]
+    parameters = {p.name: p for p in spec_of().space}
+    surface = surface_info(scores_at(spec_of(), trials, 0), (parameters["lr"], parameters["momentum"]))
+    assert [score.trial.number for score in surface.scores] == [1]
+    assert (surface.x, surface.y) == ((pytest.approx(-1.0),), (0.5,))
+
+
 def test_trials_that_lie_on_a_diagonal_have_no_surface() -> None:
     trials = [trial(n, 0.5, params={"lr": 10.0**-n, "momentum": 0.1 * n}) for n in range(1, 6)]
     parameters = {p.name: p for p in spec_of().space}

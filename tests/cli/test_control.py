@@ -106,9 +106,13 @@ def test_delete_says_what_it_did_and_how_it_is_taken_back(lab: Lab, call: Comman
     run = _claim(lab)
     lab.store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
     assert json.loads(call("delete", run.id, "--json")[1]) == {"run": run.id, "deleted": True}
+    assert lab.store.runs.count() == 0
     assert json.loads(call("delete", run.id, "--undo", "--json")[1]) == {"run": run.id, "deleted": False}
+    assert lab.store.runs.count() == 1
     assert call("delete", run.id)[1] == f"Run {run.id} is deleted; `delete --undo` with its full id restores it.\n"
+    assert lab.store.runs.list() == ()
     assert call("delete", run.id, "--undo")[1] == f"Run {run.id} is restored.\n"
+    assert [one.id for one in lab.store.runs.list()] == [run.id]
 
 
 def test_a_flag_is_stronger_than_the_variable_of_its_name(

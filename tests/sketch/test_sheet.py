@@ -5,6 +5,7 @@ import pytest
 
 from lab.sketch.contrast import LEAST, measure_contrast
 from lab.sketch.pieces import EDGE, touches_edge
+from lab.sketch.ruling import Line, _is_near, _runs_off
 from lab.sketch.sheet import _clockwise, cut_sheet, find_sheet
 
 
@@ -108,3 +109,37 @@ def test_of_colours_the_direction_in_which_ink_differs_most_counts() -> None:
     found = measure_contrast(picture)
     expected = np.sqrt(2) * np.log(242 / 52)
     assert float(np.median(found.ink[95:105, 70:130])) == pytest.approx(expected, rel=0.03)
+
+
+def test_something_is_near_within_its_reach_on_every_side() -> None:
+    erased = np.zeros((60, 80), np.uint8)
+    erased[30, 40] = 255
+    near = [(40, 30), (36, 30), (44, 30), (40, 26), (40, 34), (43.6, 33.6)]
+    far = [(35, 30), (45, 30), (40, 25), (40, 35), (40, 50), (10, 34)]
+    assert [_is_near(erased, x, y, 4) for x, y in (*near, *far)] == [True] * 6 + [False] * 6
+    erased[0, 0] = 255
+    assert _is_near(erased, 2, 2, 4)
+    assert not _is_near(erased, 2, 20, 4)
+
+
+@pytest.mark.parametrize(
+    ("ends", "off"),
+    [
+        ((0, 50, 100, 50), True),
+        ((6, 50, 100, 50), True),  # three per cent of the longer side
+        ((7, 50, 100, 50), False),
+        ((50, 50, 193, 50), True),
+        ((50, 50, 192, 50), False),
+        ((50, 6, 50, 60), True),
+        ((50, 93, 50, 60), True),
+        ((50, 7, 50, 92), False),
+    ],
+)
+def test_a_line_runs_off_the_sheet_where_an_end_is_near_its_edge(ends: tuple[int, int, int, int], off: bool) -> None:
+    assert _runs_off(Line(*ends), (100, 200)) is off
+
+
+def test_a_line_has_length_and_direction() -> None:
+    assert Line(0, 0, 3, 4).length == 5.0
+    assert Line(1, 1, 1, 5).angle == pytest.approx(np.pi / 2)
+    assert Line(0, 0, 3, 4).ends == ((0, 0), (3, 4))

@@ -188,3 +188,9 @@ def test_what_is_chosen_stands_in_the_address_until_it_is_the_usual_again(bench:
     assert dict(app.query_params) == {"arch": "lenet-bn"}
     app.selectbox(key="arch.arch").set_value("lenet5").run()
     assert dict(app.query_params) == {}
+
+
+@pytest.mark.parametrize(("arch", "detail"), [("googlenet", "blocks"), ("vgg19", "layers"), ("lenet5", "layers")])
+def test_a_long_network_with_branches_begins_with_its_blocks(bench: Bench, arch: str, detail: str) -> None:
+    app = open_page(arch=arch, view="graph")
+    assert app.segmented_control(key=f"arch.detail.{arch}").value == detail
