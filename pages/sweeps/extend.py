@@ -58,11 +58,13 @@ def _extend(sweep: SweepRecord, space: dict[str, Any]) -> None:
     page, spec = SWEEPS.read(), sweep.asked
     try:
         wanted = read_space(space)
-        get_lab().sweeps.extend(
+        lab = get_lab()
+        lab.sweeps.extend(
             sweep.id,
             trials=page.more_trials or None if spec.trials else None,
             minutes=page.more_minutes or None if spec.minutes else None,
             space=wanted if wanted != spec.space else None,
         )
+        lab.workers.ensure()
     except LabError as error:
         flash(str(error))

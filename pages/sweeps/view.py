@@ -102,9 +102,11 @@ def _button(label: str, icon: str, sweep: SweepRecord, what: str, *, enabled: bo
 
 
 def _ask(sweep_id: str, what: str) -> None:
-    sweeps = get_lab().sweeps
+    lab = get_lab()
     try:
-        {"pause": sweeps.pause, "resume": sweeps.resume, "stop": sweeps.stop}[what](sweep_id)
+        {"pause": lab.sweeps.pause, "resume": lab.sweeps.resume, "stop": lab.sweeps.stop}[what](sweep_id)
+        if what == "resume":
+            lab.workers.ensure()
     except LabError as error:
         flash(str(error))
 

@@ -89,6 +89,24 @@ def test_a_spec_comes_from_standard_input_and_the_sweep_is_held_and_resumed(
         assert (code, json.loads(out)["state"]) == (0, state), err
 
 
+def test_a_worker_is_started_for_a_sweep_that_goes_on_and_for_none_that_is_held(
+    lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Settings] = []
+    monkeypatch.setattr("lab.service.workers.start_supervisor", lambda settings: started.append(settings))
+
+    def starts(*words: str) -> int:
+        started.clear()
+        code, _, err = run_command(capsys, "sweep", *words)
+        assert code == 0, err
+        return len(started)
+
+    assert starts("create", _spec(tmp_path)) == 1
+    assert [starts(command, "cut") for command in ("pause", "resume", "stop", "resume")] == [0, 1, 0, 1]
+    assert starts("extend", "cut", "--trials", "1") == 1
+    assert starts("show", "cut") == starts("list") == 0
+
+
 def test_ctrl_c_while_waiting_pauses_the_sweep(
     lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.errors import ConfigError
+from lab.service.workers import Workers
 from lab.sweeps.records import SweepState
 from lab.sweeps.space import SWEEPABLE
 from lab.sweeps.spec import SweepSpec
@@ -19,6 +20,12 @@ from tests.web.addresses import go_to, set_state
 from tests.web.web_data import Bench
 
 ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
+
+
+@pytest.fixture(autouse=True)
+def nobody_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is pressed here starts no worker: the tests train by themselves."""
+    monkeypatch.setattr(Workers, "ensure", lambda _workers: False)
 
 
 def open_page(**query: str) -> AppTest:
@@ -88,8 +95,7 @@ def test_an_unknown_sweep_is_named_and_the_list_shown(swept: tuple[Bench, str]) 
     assert any(header.value == "New sweep" for header in app.header)
 
 
-def test_the_form_makes_the_sweep_that_it_describes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(bench.lab.workers), "ensure", lambda self: False)  # nothing is to be trained here
+def test_the_form_makes_the_sweep_that_it_describes(bench: Bench) -> None:
     app = open_page()
     app.multiselect(key="sweeps.vary").set_value(["lr", "optimizer"]).run()
     app.number_input(key="sweeps.high.lr").set_value(0.02).run()

@@ -1,0 +1,79 @@
+"""Whatever is queued by a press on a page has somebody who trains it: each press starts a worker where none lives."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lab.runs.records import RunState
+from lab.service.workers import Workers
+from tests.sweeps.sweep_runs import asked
+from tests.web.addresses import go_to
+from tests.web.web_data import Bench
+
+ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
+
+
+@pytest.fixture
+def starts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note each time that a worker is asked for; none is started."""
+    asked_for: list[str] = []
+
+    def ensure(_workers: Workers) -> bool:
+        asked_for.append("worker")
+        return False
+
+    monkeypatch.setattr(Workers, "ensure", ensure)
+    return asked_for
+
+
+def _open(page: str, **query: str) -> AppTest:
+    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
+    for name, value in query.items():
+        app.query_params[name] = value
+    go_to(app, page).run()
+    assert not app.exception, [each.value for each in app.exception]
+    return app
+
+
+def _press(app: AppTest, label: str) -> Any:
+    (button,) = [each for each in app.button if each.label == label]
+    return button.click().run()
+
+
+@pytest.mark.parametrize(
+    ("state", "label"),
+    [(RunState.PAUSED, "Resume"), (RunState.FINISHED, "Train again"), (RunState.FINISHED, "Train 4 more runs")],
+)
+def test_a_run_that_is_resumed_repeated_or_trained_again(
+    bench: Bench, starts: list[str], state: RunState, label: str
+) -> None:
+    run = bench.start()
+    bench.lab.store.leases.finish(run.id, run.lease, state=state, seconds=1.0, summary={"images_per_second": 1e6})
+    app = _open("train", run=run.id)
+    assert starts == []
+    _press(app, label)
+    assert bench.lab.store.queue.count_queued() == (4 if label.startswith("Train 4") else 1)
+    assert starts == ["worker"]
+
+
+@pytest.mark.parametrize("label", ["Pause", "Stop"])
+def test_a_run_that_is_held_needs_nobody(bench: Bench, starts: list[str], label: str) -> None:
+    run = bench.queue()
+    _press(_open("train", run=run.id), label)
+    assert bench.lab.store.runs.get(run.id).state in (RunState.PAUSED, RunState.STOPPED)
+    assert starts == []
+
+
+def test_a_sweep_that_is_resumed_or_extended(bench: Bench, starts: list[str]) -> None:
+    sweep = bench.lab.sweeps.create(asked()).sweep.id
+    app = _open("sweeps", sweep=sweep)
+    _press(app, "Pause")
+    assert starts == []
+    _press(app, "Resume")
+    assert starts == ["worker"]
+    app.number_input(key="sweeps.more_trials").set_value(2).run()
+    app.button(key="sweep-extend-now").click().run()
+    assert bench.lab.sweeps.show(sweep).sweep.asked.trials == 10
+    assert starts == ["worker"] * 2
