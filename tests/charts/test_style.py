@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.charts.style import DARK, DASHES, LIGHT, SLOTS, assign_slots, run_style
+from lab.charts.style import DARK, DASHES, LIGHT, SLOTS, assign_slots, layout, plain_text, run_style, swatch
 
 PAGES = {"light": ("#ffffff", LIGHT), "dark": ("#10151c", DARK)}
 # Machado, Oliveira, Fernandes: A Physiologically-based Model for Simulation of Color Vision Deficiency, 2009: severity 1.
@@ -94,3 +94,33 @@ def test_a_run_keeps_its_slot_and_a_new_one_takes_the_lowest_free() -> None:
 def test_slots_that_are_taken_twice_or_are_none_are_given_anew() -> None:
     assert assign_slots(["a", "b", "c"], {"a": 5, "b": 5, "c": -1}) == {"a": 5, "b": 0, "c": 1}
     assert assign_slots([]) == {}
+
+
+def test_what_all_charts_share_is_completed_part_by_part() -> None:
+    plain = layout(height=300, dark=False)
+    assert (plain["height"], plain["margin"], plain["colorway"]) == (
+        300,
+        {"l": 56, "r": 12, "t": 36, "b": 44},
+        list(LIGHT),
+    )
+    assert plain["legend"] == {"orientation": "h", "yanchor": "top", "y": -0.17, "x": 0}
+    dark = layout(
+        height=300, dark=True, margin={"t": 8}, xaxis={"type": "log", "title": {"text": "x"}}, showlegend=False
+    )
+    assert dark["margin"] == {"l": 56, "r": 12, "t": 8, "b": 44}
+    assert dark["xaxis"]["title"] == {"standoff": 6, "text": "x"}
+    assert (dark["xaxis"]["type"], dark["xaxis"]["automargin"], dark["showlegend"]) == ("log", True, False)
+    assert dark["xaxis"]["gridcolor"] == dark["yaxis"]["gridcolor"] != plain["yaxis"]["gridcolor"]
+    assert dark["font"] != plain["font"]
+    assert dark["colorway"] == list(DARK)
+
+
+def test_a_shade_and_a_swatch_have_the_colour_and_the_dash_of_the_run() -> None:
+    assert run_style(0, dark=False).shade(0.25) == "rgba(0, 114, 178, 0.25)"
+    solid, dashed = swatch(run_style(1, dark=False)), swatch(run_style(len(LIGHT) + 1, dark=False))
+    assert solid.count(LIGHT[1]) == dashed.count(LIGHT[1]) == 2
+    assert ("stroke-dasharray" in solid, 'stroke-dasharray="6 3"' in dashed) == (False, True)
+
+
+def test_text_of_a_chart_is_shown_as_it_is() -> None:
+    assert plain_text("a <b> & c") == "a &lt;b&gt; &amp; c"
