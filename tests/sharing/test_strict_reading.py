@@ -7,6 +7,7 @@ import pytest
 
 from lab.errors import InputError
 from lab.sharing.bundle.layout import MAX_HEADER
+from lab.sharing.bundle.record import _facts, _text, clean, clean_tags
 from lab.sharing.bundle.strict_reading import Fields, items, maybe, moment, read_json, refuse, seconds, whole
 from lab.sharing.bundle.tensors import check_weights, header_bytes, read_header
 
@@ -155,3 +156,27 @@ def test_weights_are_those_of_their_network_their_step_and_their_epoch() -> None
     for other in ({"t": ("F16", (2,))}, {"t": ("F32", (3,))}, {"u": ("F32", (2,))}, {}, {**right, "u": ("F32", (1,))}):
         with pytest.raises(InputError, match="is not a tensor of lenet5 with these options"):
             _check(_weights(), other)
+
+
+def test_every_fact_has_a_name_that_is_one() -> None:
+    def check(name: str, value: Any) -> Any:
+        return (name, value)
+
+    assert _facts(check)({"a": 1, "B_2": 2}) == {"a": ("a", 1), "B_2": ("B_2", 2)}
+    for wrong in ("2a", "", "a b", "a-b", "_a", "x" * 61):
+        with pytest.raises(ValueError, match=r"^has a name that is none$"):
+            _facts(check)({"a": 1, wrong: 2})
+    assert len(_facts(check)({f"a{n}": n for n in range(100)})) == 100
+    for many in ({f"a{n}": n for n in range(101)}, [1]):
+        with pytest.raises(ValueError, match="is not an object of at most 100 facts"):
+            _facts(check)(many)
+
+
+def test_text_of_a_bundle_is_as_long_as_it_may_be_and_clean() -> None:
+    assert _text(3)("abc") == "abc"
+    for wrong in ("abcd", " ab", "ab ", "a\tb", "a\nb", 3, "\ud800"):
+        with pytest.raises(ValueError, match=r"cannot be stored|is not text|space around"):
+            _text(3)(wrong)
+    assert _text(3, lines=True)("a\nb") == "a\nb"
+    assert (clean("  abc ", 2), clean("a b", 2), clean("a\x00", 9)) == ("ab", "a", "a\\x00")
+    assert clean_tags(["b", " a", "b "]) == ["a", "b"]
