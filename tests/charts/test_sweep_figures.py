@@ -227,6 +227,11 @@ def test_figures_are_told_in_words() -> None:
     assert hover_text(score, "lr", "momentum") == "trial 1: lr 0.01, momentum 0.5 → 0.4321"
 
 
+def test_the_curves_have_no_legend_for_their_shades_say_only_which_are_best() -> None:
+    figure = curves_figure(curve_info(spec_of(), [trial(1, 0.9, 0.2), trial(2, 0.1)]), spec_of())
+    assert figure.layout.showlegend is False
+
+
 def test_the_curves_axis_ends_a_little_behind_the_last_epoch_and_has_a_tick_for_each_of_few() -> None:
     curves = curve_info(spec_of(), [trial(1, 0.9, 0.2)])
     axis = curves_figure(curves, spec_of()).layout.xaxis
