@@ -266,6 +266,15 @@ class RunConfig(ConfigBase):
     device: str = setting(
         "auto", "Device", "auto takes a GPU where there is one; else cpu, cuda, cuda:1, mps.", "engine", result=False
     )
+    devices: int = setting(
+        1,
+        "Devices",
+        "GPUs of one machine that share every batch, or processes on a CPU; results differ within rounding.",
+        "engine",
+        low=1,
+        high=16,
+        result=False,
+    )
     precision: str = setting(
         "float32",
         "Precision",
@@ -319,6 +328,12 @@ class RunConfig(ConfigBase):
                 f"patience is {self.patience}, but early stopping needs a validation set: "
                 "set val_fraction above 0, or patience to 0.",
                 field="patience",
+            )
+        if self.devices > 1 and self.precision == "float16":
+            raise ConfigError(
+                f"devices is {self.devices}, but float16 decides on each device whether a step is skipped: "
+                "choose bfloat16 or float32, or one device.",
+                field="devices",
             )
 
 

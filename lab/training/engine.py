@@ -23,7 +23,7 @@ from lab.training.events import Command, Ended, Evaluated, Event, Snapshot, Star
 from lab.training.samples import START_IMAGES, Answer, sample_answers
 from lab.training.schedules import compute_lr, recorded_steps
 from lab.training.session import Session, process_settings
-from lab.training.step_choice import StepKind
+from lab.training.step_choice import StepKind, StepsBuilder
 
 FLUSH_S = 0.25  # how often step metrics are yielded
 CHECKPOINT_S = 30.0  # longest training without a checkpoint, unless saving takes longer than 1/50 of it
@@ -50,13 +50,13 @@ def train(
     device: torch.device,
     command: Callable[[], Command] = _always_run,
     resume: Checkpoint | None = None,
-    steps: StepKind = StepKind.AUTO,
+    steps: StepKind | StepsBuilder = StepKind.AUTO,
     pause_epoch: int | None = None,
 ) -> Generator[Event, None, None]:
     """Train the network in place and yield events, `Started` first and `Ended` last.
 
     data lies on `device`. resume: a checkpoint of this run, or of a shorter one of the same configuration. steps: other
-    than AUTO to compare ways of taking them. pause_epoch: pause once this epoch is evaluated and saved, if more follow.
+    than AUTO to compare ways of taking them, or what builds them (`lab.training.parallel`). pause_epoch: pause once this epoch is evaluated and saved, if more follow.
     Raises `TrainingError` (no images, too little memory) and `ArtifactError` (a checkpoint of another run).
     """
     with process_settings(config, device):

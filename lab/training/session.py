@@ -6,6 +6,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ from lab.training.generators import Generators
 from lab.training.layout import build_view
 from lab.training.losses import build_loss
 from lab.training.progress import Progress
-from lab.training.step_choice import StepKind, build_steps
+from lab.training.step_choice import StepKind, StepsBuilder, build_steps
 from lab.training.stepping import autocast_dtype
 
 _INITIAL_IMAGES = 2_000  # for a network that initialises weights from data
@@ -66,7 +67,7 @@ class Session:
         data: ResidentData,
         device: torch.device,
         *,
-        steps: StepKind = StepKind.AUTO,
+        steps: StepKind | StepsBuilder = StepKind.AUTO,
     ) -> None:
         if not len(data.train_y):
             raise TrainingError("There is no image to train on: raise train_limit or lower val_fraction.")
@@ -98,7 +99,8 @@ class Session:
         self.generators = Generators(device)
         self.generators.seed_epoch(config.seed, 0)
         self.best: dict[str, Tensor] = {}
-        self.steps = build_steps(config, network, self.view, batches, self.generators, device, kind=steps)
+        build = partial(build_steps, kind=steps) if isinstance(steps, StepKind) else steps
+        self.steps = build(config, network, self.view, batches, self.generators, device)
 
     @torch.no_grad()
     def _check_single_images(self) -> None:

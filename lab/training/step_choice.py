@@ -1,7 +1,8 @@
 """Whether a run's steps are captured or launched: decided here only, with the reason, which becomes part of the run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,9 @@ from lab.training.optimizers import build_optimizer, build_rate
 from lab.training.recordings import CudaGraph, Recording, Repeat, first_line
 from lab.training.stepping import Stepper
 from lab.training.steps import CapturedSteps, LaunchedSteps, Steps
+
+# From configuration, network, view, batches, generators and device to the steps of a run.
+StepsBuilder: TypeAlias = Callable[[RunConfig, nn.Module, nn.Module, Batches, Generators, torch.device], Steps]
 
 
 class StepKind(StrEnum):

@@ -25,6 +25,7 @@ from lab.training.events import Ended
 from lab.worker.disk_reserve import release_reserve
 from lab.worker.fork_start import ForkStart, RecomputingEndedError
 from lab.worker.heartbeat import Heartbeat
+from lab.worker.ranks import steps_on_devices
 from lab.worker.recorder import RunRecorder
 from lab.worker.run_data import read_data
 from lab.worker.supervisor.log import log_worker
@@ -112,7 +113,7 @@ def _train(lab: Lab, run: RunRecord, recorder: RunRecorder, heartbeat: Heartbeat
             return error.ended
         _set_threads(run, device, resume)
     recorder.phase("training")
-    return _record_events(run, network, data, device, heartbeat, resume, recorder)
+    return _record_events(lab, run, network, data, device, heartbeat, resume, recorder)
 
 
 def _prepare(
@@ -138,6 +139,7 @@ def _set_threads(run: RunRecord, device: torch.device, resume: Checkpoint | None
 
 
 def _record_events(
+    lab: Lab,
     run: RunRecord,
     network: nn.Module,
     data: ResidentData,
@@ -146,19 +148,21 @@ def _record_events(
     resume: Checkpoint | None,
     recorder: RunRecorder,
 ) -> Ended:
-    events = train(
-        run.config,
-        network=network,
-        data=data,
-        device=device,
-        command=heartbeat.command,
-        resume=resume,
-        pause_epoch=run.pause_epoch,
-    )
-    for event in events:
-        if isinstance(event, Ended):
-            return event
-        recorder.record(event)
+    with steps_on_devices(run.config, lab.settings, device) as steps:
+        events = train(
+            run.config,
+            network=network,
+            data=data,
+            device=device,
+            command=heartbeat.command,
+            resume=resume,
+            steps=steps,
+            pause_epoch=run.pause_epoch,
+        )
+        for event in events:
+            if isinstance(event, Ended):
+                return event
+            recorder.record(event)
     raise AssertionError("training ended without its last event")
 
 

@@ -26,7 +26,7 @@ from lab.sharing.script.package import collect_modules, package_files, rename, r
 from lab.sharing.source import Source
 from lab.training.checkpoint import weights_digest
 
-_HIDDEN = ("device", "keep_mb")  # settings of the lab around a training
+_HIDDEN = ("device", "devices", "keep_mb")  # settings of the lab around a training
 _OWN_IMPORTS = (
     "from lab.config import RunConfig",
     "from lab.seeding import seed_everything",
@@ -132,6 +132,10 @@ def _remarks(run: RunRecord) -> list[str]:
         found.append(f"The run is {run.state.value}; this script trains its configuration to the end.")
     if run.device and not run.device.startswith("cpu"):
         found.append(f"The run was trained on {run.device}, where equal bits are not promised.")
+    if run.config.devices > 1:
+        found.append(
+            f"The run was trained on {run.config.devices} devices; on one, its results differ within rounding."
+        )
     return found
 
 

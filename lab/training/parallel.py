@@ -1,0 +1,402 @@
+"""One run on several devices of one machine: synchronous data parallelism with one process a device (Li et al., 2020).
+
+Rank 0 is the run's worker with the whole engine; the others only take steps, as it orders. Every batch is the same images in the
+same order as on one device; each rank computes its share of it, weighted by its images, and the gradients are added up before
+every rank takes the same update. Batch norm computes its statistics over the whole batch, and dropout draws the mask of the whole
+batch on every rank. So losses are those of one device within rounding. gloo carries the orders, and the gradients between CPUs; NCCL the
+gradients between GPUs.
+"""
+
+import datetime
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from lab.config import RunConfig
+from lab.devices import is_out_of_memory
+from lab.errors import TrainingError
+from lab.training.batches import Batches
+from lab.training.data import ResidentData
+from lab.training.events import Notice
+from lab.training.generators import Generators
+from lab.training.kernels import QuickDropout, is_nhwc
+from lab.training.losses import build_loss
+from lab.training.optimizers import Optimizer, build_optimizer
+from lab.training.session import Session, process_settings
+from lab.training.step_buffer import StepResults
+from lab.training.stepping import Stepper
+
+# A rank waits while rank 0 evaluates, saves or is suspended; who is gone is noticed by `lab.worker.ranks`, not by a time limit.
+_PATIENCE = datetime.timedelta(days=7)
+_BEGIN, _STEP, _END = range(3)
+
+
+@dataclass(slots=True)
+class Team:
+    """The processes that train one run. rank: of this one. orders: the group that carries what rank 0 asks for.
+
+    images: of the batch that is computed now, all ranks' together.
+    """
+
+    rank: int
+    size: int
+    orders: "dist.ProcessGroup | None"
+    images: int = 0
+
+    def share(self, images: int) -> slice:
+        """Return which images of a batch are this rank's: as even as can be, the larger shares first."""
+        each, more = divmod(images, self.size)
+        first = self.rank * each + min(self.rank, more)
+        return slice(first, first + each + (self.rank < more))
+
+
+def join_team(rank: int, size: int, meeting: Path, device: torch.device) -> Team:
+    """Meet the other ranks, which use the same file that does not exist yet; returns when all are there."""
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group(
+        backend, init_method=meeting.absolute().as_uri(), rank=rank, world_size=size, timeout=_PATIENCE
+    )
+    orders = dist.new_group(backend="gloo", timeout=_PATIENCE)
+    assert not isinstance(orders, int)  # which a process outside the group gets
+    return Team(rank, size, orders)
+
+
+def leave_team() -> None:
+    """Part from the other ranks."""
+    dist.destroy_process_group()
+
+
+def follow(config: RunConfig, *, network: nn.Module, data: ResidentData, device: torch.device, team: Team) -> None:
+    """Take the steps that rank 0 orders, until it ends. The network's weights come from rank 0."""
+    with process_settings(config, device):
+        session = Session(config, network, data, device, steps=parallel_steps(team))
+        session.view.train()
+        steps = session.steps
+        assert isinstance(steps, ParallelSteps)
+        steps.follow()
+
+
+def parallel_steps(team: Team) -> Callable[..., "ParallelSteps"]:
+    """Return what builds the steps of this rank, for `lab.training.session.Session`."""
+
+    def build(
+        config: RunConfig,
+        network: nn.Module,
+        view: nn.Module,
+        batches: Batches,
+        generators: Generators,
+        device: torch.device,
+    ) -> ParallelSteps:
+        return ParallelSteps(team, config, network, view, batches, generators, device)
+
+    return build
+
+
+class ParallelSteps:
+    """The steps of one rank (`lab.training.steps.Steps`); on the others `follow` does what rank 0 is asked for."""
+
+    def __init__(
+        self,
+        team: Team,
+        config: RunConfig,
+        network: nn.Module,
+        view: nn.Module,
+        batches: Batches,
+        generators: Generators,
+        device: torch.device,
+    ) -> None:
+        _check_batches(batches, team.size)
+        synchronise_batch_norm(network)
+        share_dropout(view, team)
+        self._team, self._network, self._batches, self._generators = team, network, batches, generators
+        runner = torch.compile(view, dynamic=False) if config.compile else view
+        self._stepper = _SharedStepper(team, runner, config, build_optimizer(config, network), device)
+        self._results: list[tuple[Tensor, int]] = []  # a step's loss and hits over all ranks, and its images
+        self._epoch: Iterator[tuple[Tensor, Tensor]] = iter(())
+        self._rates: Iterator[float] = iter(())
+        self._told = False  # whether the other ranks have the weights
+
+    @property
+    def how(self) -> str:
+        """Say on how many devices the steps are taken."""
+        return f"launched, on {self._team.size} devices"
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer, which is in the same state on every rank."""
+        return self._stepper.optimizer
+
+    def prepare(self) -> None:
+        """Do nothing: the other ranks get weights and state with the first epoch, when both are final."""
+
+    def begin(self, order: Tensor, *, first: int, rates: np.ndarray) -> None:
+        """Go through the images in this order on every rank, from batch `first` on."""
+        self._order(_BEGIN)
+        state: dict[str, Any] = {
+            "order": order.cpu(),
+            "first": first,
+            "rates": rates,
+            "generators": self._generators.read(),
+        }
+        if not self._told:
+            state["network"] = _on_cpu(self._network.state_dict())
+            state["optimizer"] = _on_cpu(self.optimizer.state())
+            self._told = True
+        dist.broadcast_object_list([state], src=0, group=self._team.orders)
+        self._begin(state)
+
+    def step(self, *, measure_norm: bool) -> None:
+        """Update every rank on its share of the next batch."""
+        self._order(_STEP, int(measure_norm))
+        self._step(measure_norm)
+
+    def end(self) -> None:
+        """Let the other ranks go."""
+        self._order(_END)
+
+    def follow(self) -> None:
+        """Do what rank 0 orders until it ends."""
+        while True:
+            what, measure = self._receive()
+            if what == _END:
+                return
+            if what == _BEGIN:
+                held: list[Any] = [None]
+                dist.broadcast_object_list(held, src=0, group=self._team.orders)
+                self._take(held[0])
+                self._begin(held[0])
+            else:
+                self._step(bool(measure))
+                self._results.clear()
+
+    def _take(self, state: Mapping[str, Any]) -> None:
+        self._generators.write(state["generators"])
+        if "network" in state:
+            with torch.no_grad():
+                for name, own in self._network.state_dict().items():
+                    own.copy_(state["network"][name])
+            self.optimizer.load_state(state["optimizer"])
+
+    def _begin(self, state: Mapping[str, Any]) -> None:
+        self._epoch = self._batches.iterate(state["order"], state["first"], self._generators.augment)
+        self._rates = iter(state["rates"].tolist())
+
+    def _step(self, measure_norm: bool) -> None:
+        x_BCHW, y_B = next(self._epoch)
+        self.optimizer.set_lr(next(self._rates))
+        self._stepper.step(x_BCHW, y_B, measure_norm=measure_norm)
+        self._results.append((self._stepper.totals, len(y_B)))
+
+    def _order(self, what: int, measure: int = 0) -> None:
+        dist.broadcast(torch.tensor([what, measure]), src=0, group=self._team.orders)
+
+    def _receive(self) -> tuple[int, int]:
+        order = torch.empty(2, dtype=torch.int64)
+        dist.broadcast(order, src=0, group=self._team.orders)
+        what, measure = order.tolist()
+        return what, measure
+
+    def drain(self) -> StepResults:
+        """Return loss and hits over the whole batches since the last time; waits for the device."""
+        totals = torch.stack([totals for totals, _ in self._results]).double().cpu().numpy()
+        images = np.array([count for _, count in self._results], dtype=np.int64)
+        self._results.clear()
+        return StepResults(totals[:, 0], totals[:, 1].astype(np.int64), images)
+
+    def gradient_norm(self) -> float | None:
+        """Return the newest norm that was measured; waits for the device."""
+        norm = self._stepper.grad_norm
+        return None if norm is None else float(norm)
+
+    def notices(self) -> list[Notice]:
+        """Return nothing: a batch that does not fit ends the run instead of being halved."""
+        return []
+
+    def state(self) -> dict[str, Any]:
+        """Return nothing: the steps have no state beside the optimizer's."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Do nothing; see `state`."""
+
+
+class _SharedStepper(Stepper):
+    """Computes one rank's share of a batch; `totals` are the newest batch's loss and hits over all ranks, on the device."""
+
+    def __init__(
+        self,
+        team: Team,
+        network: Callable[[Tensor], Any],
+        config: RunConfig,
+        optimizer: Optimizer,
+        device: torch.device,
+    ) -> None:
+        super().__init__(network, build_loss(config), optimizer, config, device)
+        self._team = team
+        self.totals = torch.empty(2)
+
+    def _differentiate(self, x_BCHW: Tensor, y_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Forward and backward on this rank's share, then add up what all ranks have."""
+        self.optimizer.zero_grad()
+        self._team.images = len(y_B)
+        own = self._team.share(len(y_B))
+        share = (own.stop - own.start) / len(y_B)
+        try:
+            loss, logits = self._backward(x_BCHW[own], y_B[own], share)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise TrainingError(
+                f"A share of {own.stop - own.start} images does not fit into the memory of each device: choose a smaller "
+                "batch or more devices."
+            ) from error
+        hits = (logits.argmax(1) == y_B[own]).sum()
+        self.totals = self._add_up(torch.stack([loss * share, hits.to(loss.dtype)]))
+        return self.totals[0], logits
+
+    def _add_up(self, totals: Tensor) -> Tensor:
+        """Add up all gradients and these numbers over the ranks, in one message."""
+        parameters = self.optimizer.parameters
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        flat = torch.cat([totals.float(), *(gradient.reshape(-1) for gradient in gradients)])
+        dist.all_reduce(flat)
+        done = len(totals)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            end = done + gradient.numel()
+            if parameter.grad is not None:
+                parameter.grad.copy_(flat[done:end].view_as(gradient))
+            done = end
+        return flat[: len(totals)]
+
+
+def _check_batches(batches: Batches, ranks: int) -> None:
+    """Raise `TrainingError` for a batch with fewer images than there are devices."""
+    least = min(batches.size_of(0), batches.size_of(batches.steps_per_epoch - 1))
+    if least < ranks:
+        raise TrainingError(
+            f"There is a batch of {least} images for {ranks} devices: choose fewer devices or another batch size."
+        )
+
+
+def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu() for name, tensor in tensors.items()}
+
+
+# -- batch norm over the whole batch -------------------------------------------------------------------------------------
+
+
+class _Sum(torch.autograd.Function):
+    """The sum of a tensor over all ranks. Every rank's loss depends on it, so its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(_ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        dist.all_reduce(total)
+        return total
+
+
+def _sum(x: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(x)
+    return total
+
+
+class _SyncedBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch norm whose statistics are those of all ranks' images together; torch's own works on GPUs only."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Accept every shape: the class before was asked already when the network was built."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise (B, C, …); in eval mode as ever."""
+        if not self.training:
+            return super().forward(input)
+        dims = [0, *range(2, input.dim())]
+        shape = [1, -1, *[1] * (input.dim() - 2)]
+        count = input.numel() // input.shape[1]
+        x = input.float()
+        sums = _sum(torch.cat([x.sum(dims), x.new_tensor([float(count)])]))
+        total = sums[-1].detach()
+        mean = sums[:-1] / total
+        centred = x - mean.view(shape)
+        variance = _sum(centred.square().sum(dims)) / total
+        self._follow(mean.detach(), variance.detach(), total)
+        scaled = centred * torch.rsqrt(variance + self.eps).view(shape)
+        normalised = scaled * self.weight.view(shape) + self.bias.view(shape) if self.affine else scaled
+        return normalised.to(input.dtype)
+
+    @torch.no_grad()
+    def _follow(self, mean: Tensor, variance: Tensor, total: Tensor) -> None:
+        """Move the running averages, the variance's without bias, as torch does."""
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        self.num_batches_tracked += 1
+        rate = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), rate)
+        self.running_var.lerp_((variance * (total / (total - 1).clamp(min=1.0))).to(self.running_var.dtype), rate)
+
+
+def synchronise_batch_norm(network: nn.Module) -> None:
+    """Let every batch norm of a network compute its statistics over all ranks; names of its tensors stay."""
+    for module in network.modules():
+        if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d):
+            module.__class__ = _SyncedBatchNorm
+
+
+# -- dropout over the whole batch ----------------------------------------------------------------------------------------
+
+
+class _SharedDropout(nn.Module):
+    """Dropout that draws the mask of the whole batch, the same on every rank, and uses the rows of this rank's images."""
+
+    team: Team
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Drop in training; in eval mode as ever."""
+        if not self.training:
+            return input
+        ones = input.new_ones(self.team.images, *input.shape[1:])
+        if is_nhwc(input):  # in whose order the mask is drawn
+            ones = ones.contiguous(memory_format=torch.channels_last)
+        mask: Tensor = super().forward(ones)
+        return input * mask[self.team.share(self.team.images)]
+
+
+class _SharedPlainDropout(_SharedDropout, nn.Dropout):
+    pass
+
+
+class _SharedQuickDropout(_SharedDropout, QuickDropout):
+    pass
+
+
+class _SharedChannelDropout(_SharedDropout, nn.Dropout2d):
+    pass
+
+
+_SHARED: Mapping[type, type] = {
+    nn.Dropout: _SharedPlainDropout,
+    QuickDropout: _SharedQuickDropout,
+    nn.Dropout2d: _SharedChannelDropout,
+}
+
+
+def share_dropout(view: nn.Module, team: Team) -> None:
+    """Let every dropout of a network's view draw for the whole batch; a batch's random numbers are then those of one device."""
+    for module in view.modules():
+        if type(module) in _SHARED:
+            module.__class__ = _SHARED[type(module)]
+            module.team = team  # type: ignore[assignment]

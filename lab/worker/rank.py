@@ -1,0 +1,63 @@
+"""A rank of a run on several devices: `python -m lab.worker.rank RANK MEETING DEVICE`, started by `lab.worker.ranks`.
+
+Reads the configuration from its standard input, and ends when that closes: then the worker is gone.
+"""
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+
+import torch
+
+from lab.config import RunConfig
+from lab.data.resident import load_resident
+from lab.errors import LabError
+from lab.networks import build_from_config
+from lab.settings import Settings
+from lab.training.parallel import follow, join_team, leave_team
+from lab.worker.supervisor.log import log_worker
+
+_STDIN = 0
+
+
+def main(words: list[str]) -> int:
+    """Follow rank 0 to the end of its training; return 0, or 1 after an error, which is in the log."""
+    rank, meeting, device = int(words[0]), Path(words[1]), torch.device(words[2])
+    config = RunConfig.from_dict(json.loads(_first_line()))
+    threading.Thread(target=_die_with_the_worker, daemon=True).start()
+    if device.type == "cpu":
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    try:
+        settings = Settings.from_env(os.environ)
+        data = load_resident(config, root=settings.data, device=device)
+        network = build_from_config(config)
+        team = join_team(rank, config.devices, meeting, device)
+        follow(config, network=network, data=data, device=device, team=team)
+        leave_team()
+    except LabError as error:
+        log_worker(f"rank {rank}: {error}")
+        return 1
+    return 0
+
+
+def _first_line() -> bytes:
+    """Read a line without a buffer, whose lock the thread below would hold when the interpreter ends."""
+    line = b""
+    while not line.endswith(b"\n"):
+        piece = os.read(_STDIN, 1)
+        if not piece:
+            os._exit(0)  # the worker is gone already
+        line += piece
+    return line
+
+
+def _die_with_the_worker() -> None:
+    while os.read(_STDIN, 1):
+        pass
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,140 @@
+"""One run on two processes of a CPU: the losses of one within rounding, the same pauses, and what a lost process means."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from lab.config import RunConfig
+from lab.errors import ConfigError, DeviceError
+from lab.runs.records import RunRecord, RunRequest, RunState, Series
+from lab.service.lab import Lab
+from lab.training.checkpoint import weights_digest
+from lab.training.parallel import Team
+from lab.worker.ranks import check_devices
+from tests.worker.worker_runs import open_lab, train
+
+ROOT = Path(__file__).resolve().parents[2]
+# 208 images in batches of 33: the last has 10, and 33 images are 17 and 16.
+TWO = RunConfig(
+    arch="lenet5", dataset="digits", train_limit=260, val_fraction=0.2, batch_size=33, epochs=2, device="cpu", devices=2
+)
+# With Adam the noise in a gradient that ought to be 0 becomes a step, and the bias before a batch norm is such a parameter:
+# training never sees it, but the running averages follow it late.
+BATCH_NORM = TWO.replace(arch="lenet-bn", optimizer="sgd", lr=0.005, augment="sketch")
+WORKER = """
+import sys, threading
+from tests.worker.worker_runs import claim, open_lab
+from lab.worker.execution import execute
+lab = open_lab(sys.argv[1])
+execute(lab, claim(lab), ending=threading.Event())
+"""
+
+
+@pytest.mark.parametrize("config", [TWO, BATCH_NORM], ids=["lenet5", "batch-norm-and-dropout"])
+def test_two_processes_have_the_losses_of_one(tmp_path: Path, config: RunConfig) -> None:
+    alone, both = (_trained(tmp_path / str(n), config.replace(devices=n)) for n in (1, 2))
+    for name in ("batch/loss", "train/loss", "val/loss", "test/loss"):
+        assert both[name].step.tolist() == alone[name].step.tolist()
+        np.testing.assert_allclose(both[name].value, alone[name].value, rtol=2e-4, err_msg=name)
+    # Once a rounding has chosen another of two equal values in a pool, a gradient jumps where its loss does not.
+    assert both["grad_norm"].value[0] == pytest.approx(alone["grad_norm"].value[0], rel=2e-4)
+    for name in ("batch/accuracy", "lr"):
+        assert both[name].value.tolist() == alone[name].value.tolist()
+
+
+def _trained(home: Path, config: RunConfig) -> dict[str, Series]:
+    lab = open_lab(home)
+    run = train(lab, config)
+    assert (run.state, run.reason) == (RunState.FINISHED, "")
+    assert run.environment.steps == ("launched" if config.devices == 1 else f"launched, on {config.devices} devices")
+    return dict(lab.store.points.read(run.id))
+
+
+def test_shares_are_every_image_once_and_as_even_as_can_be() -> None:
+    for size in (1, 2, 3, 8):
+        for images in (8, 9, 33, 250):
+            shares = [Team(rank, size, None).share(images) for rank in range(size)]
+            assert [at for share in shares for at in range(images)[share]] == list(range(images))
+            assert max(one.stop - one.start for one in shares) - min(one.stop - one.start for one in shares) <= 1
+
+
+def test_more_devices_than_there_are_and_a_batch_smaller_than_their_number_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match=f"devices is 16, but this machine has {os.cpu_count()} cores"):
+        check_devices(TWO.replace(devices=16), torch.device("cpu"))
+    with pytest.raises(ConfigError, match="devices is 2, but float16 decides on each device"):
+        TWO.replace(precision="float16")
+    run = train(open_lab(tmp_path), TWO.replace(train_limit=64, batch_size=63, val_fraction=0.0))
+    assert run.state is RunState.FAILED
+    assert "There is a batch of 1 images for 2 devices: choose fewer devices or another batch size." in run.reason
+
+
+def _start(home: Path) -> "subprocess.Popen[bytes]":
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, "-c", WORKER, str(home)], cwd=ROOT, env=environment)
+
+
+def _until(true: Callable[[], bool], *, seconds: float = 180.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.05)
+
+
+def _steps(lab: Lab, run: str) -> int:
+    return lab.store.runs.get(run).progress.step or 0
+
+
+def _rank(worker: "subprocess.Popen[bytes]") -> psutil.Process:
+    (rank,) = [p for p in psutil.Process(worker.pid).children() if "lab.worker.rank" in p.cmdline()]
+    return rank
+
+
+def _weights(lab: Lab, run: RunRecord) -> str:
+    return weights_digest(lab.weights.load(run.id).network.state_dict())
+
+
+def test_a_lost_process_ends_the_worker_and_the_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    config = BATCH_NORM.replace(epochs=12)
+    whole = open_lab(tmp_path / "whole")
+    expected = _weights(whole, train(whole, config))
+    lab = open_lab(tmp_path / "lost")
+    run = lab.submissions.submit(lab.validation.resolve(config)).run.id
+    worker = _start(tmp_path / "lost")
+    _until(lambda: _steps(lab, run) > 14)  # two epochs are saved
+    rank = _rank(worker)
+    os.kill(rank.pid, signal.SIGKILL)
+    assert worker.wait(60) == 75
+    assert lab.store.leases.recover() == [run]
+    assert lab.store.runs.get(run).state is RunState.INTERRUPTED
+
+    lab.store.leases.request(run, RunRequest.RUN)  # the next is paused in the middle, and loses its worker as well
+    worker = _start(tmp_path / "lost")
+    at = _steps(lab, run)
+    _until(lambda: _steps(lab, run) > at + 7)
+    lab.store.leases.request(run, RunRequest.PAUSE)
+    assert worker.wait(60) == 0
+    assert lab.store.runs.get(run).state is RunState.PAUSED
+
+    lab.store.leases.request(run, RunRequest.RUN)
+    worker = _start(tmp_path / "lost")
+    _until(lambda: _steps(lab, run) > at + 15)
+    rank = _rank(worker)
+    worker.kill()
+    worker.wait(60)
+    _until(lambda: not rank.is_running(), seconds=30)  # it does not outlive its worker
+    lab.store.leases.recover()
+    lab.store.leases.request(run, RunRequest.RUN)
+    assert _start(tmp_path / "lost").wait(300) == 0
+    ended = lab.store.runs.get(run)
+    assert (ended.state, ended.attempts) == (RunState.FINISHED, 4)
+    assert _weights(lab, ended) == expected
+    assert [notice for notice in ended.notices if "other conditions" in notice] == []
