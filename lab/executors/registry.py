@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from lab.executors.base import Executor
 from lab.executors.config import Executors
+from lab.executors.ray import Ray
 from lab.executors.slurm import Slurm
 from lab.settings import Settings
 
@@ -13,4 +14,6 @@ def open_executors(config: Executors, settings: Settings) -> Mapping[str, Execut
     found: dict[str, Executor] = {}
     if config.slurm is not None:
         found["slurm"] = Slurm(config.slurm, settings)
+    if config.ray is not None:
+        found["ray"] = Ray(config.ray)
     return found

@@ -21,6 +21,7 @@ from pages.widgets.runs import REFRESH_S, run_line, run_title
 
 _MOST = 200  # live runs that are looked at; `python -m lab machines` has no limit
 _LOG_SHOWN = 6_000  # characters of a log, from its end
+_LOG_LINES, _LOG_PX = 10, 320  # a longer log scrolls
 _SHOWN = 20  # waiting runs that are listed
 
 
@@ -148,7 +149,9 @@ def _log(run: RunRecord) -> None:
             return
         with show_errors():
             text = get_lab().machines.jobs.log(run)
-            st.code(text[-_LOG_SHOWN:] or "The job has written nothing yet.", language=None, height=320, width=560)
+            text = text[-_LOG_SHOWN:] or "The job has written nothing yet."
+            height = _LOG_PX if text.count("\n") > _LOG_LINES else "content"
+            st.code(text, language=None, wrap_lines=True, width=560, height=height)
 
 
 main()

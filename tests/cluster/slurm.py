@@ -47,7 +47,7 @@ PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
 
-def _skip(reason: str) -> None:
+def skip(reason: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
@@ -136,11 +136,11 @@ def started_slurm() -> Iterator[SlurmCluster]:
     """Give a cluster whose node is idle; it and its files are gone afterwards."""
     missing = [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if shutil.which(name) is None]
     if missing:
-        _skip(
+        skip(
             f"{', '.join(missing)} not installed: install Debian's slurm-wlm and munge (`make test-cluster` does, as root)"
         )
     if os.geteuid() != 0:
-        _skip("the tests of Slurm start its daemons, which needs root")
+        skip("the tests of Slurm start its daemons, which needs root")
     folder = Path(tempfile.mkdtemp(prefix="convlab-slurm-", dir="/tmp"))  # not pytest's: munge has to read it
     cluster = SlurmCluster(folder)
     try:

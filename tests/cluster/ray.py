@@ -1,0 +1,127 @@
+"""A Ray of the tests' own: two nodes of one processor each, in a network namespace that has nothing but loopback.
+
+Ray is no requirement of the lab: its programs are those of `LAB_RAY_BIN`, else of `.venv-ray`, which `make test-cluster`
+makes. Where they or the namespace cannot be had, the tests are skipped and say why; with `CI` in the environment they fail.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from tests.cluster.slurm import skip
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAD, SECOND = "127.0.0.2", "127.0.0.3"
+_START_S = 240.0
+
+
+class RayCluster:
+    """A head and a second node. address, token: of its dashboard, inside the namespace."""
+
+    address = "http://127.0.0.1:8265"
+
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self.folder, self._bin = folder, programs
+        self.token = secrets.token_hex(24)
+        self.space = f"convlab{os.getpid()}"
+        (folder / "home").mkdir()
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
+            "HOME": str(folder / "home"),
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": self.token,
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+
+    def start(self) -> None:
+        """Make the namespace and start the head."""
+        subprocess.run(["ip", "netns", "add", self.space], check=True, timeout=30)
+        subprocess.run(["ip", "-n", self.space, "link", "set", "lo", "up"], check=True, timeout=30)
+        head = [
+            "--head",
+            f"--node-ip-address={HEAD}",
+            "--port=6379",
+            "--dashboard-host=127.0.0.1",
+            "--dashboard-port=8265",
+        ]
+        self._start([*head, "--include-dashboard=true", f"--temp-dir={self.folder}/ray"])
+
+    def add_node(self, address: str = SECOND, port: int = 52_366) -> None:
+        """Start another node. port: of its agent, without which Ray gives no logs of its jobs."""
+        self._start([f"--address={HEAD}:6379", f"--node-ip-address={address}", f"--dashboard-agent-listen-port={port}"])
+
+    def _start(self, words: list[str]) -> None:
+        common = ["--num-cpus=1", "--num-gpus=0", "--object-store-memory=80000000", "--disable-usage-stats"]
+        with (self.folder / "start.log").open("ab") as log:
+            done = subprocess.run(
+                [*self.inside(), str(self._bin / "ray"), "start", *words, *common],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                timeout=_START_S,
+                check=False,
+            )
+        assert done.returncode == 0, (self.folder / "start.log").read_text()[-3000:]
+
+    def inside(self) -> list[str]:
+        """Return what goes before a command that is to run in the namespace."""
+        return ["ip", "netns", "exec", self.space]
+
+    def processes(self) -> list[psutil.Process]:
+        """Return every process of the namespace, orphans too."""
+        listed = subprocess.run(
+            ["ip", "netns", "pids", self.space], capture_output=True, text=True, timeout=30, check=False
+        )
+        return [psutil.Process(int(pid)) for pid in listed.stdout.split() if psutil.pid_exists(int(pid))]
+
+    def raylet(self, address: str = SECOND) -> psutil.Process:
+        """Return the process that is a node."""
+        for process in self.processes():
+            try:
+                command = process.cmdline()
+            except psutil.NoSuchProcess:
+                continue
+            if command and command[0].endswith("raylet/raylet") and f"--node_ip_address={address}" in command:
+                return process
+        raise AssertionError(f"there is no node {address}")
+
+    def stop(self) -> None:
+        """End every process of the namespace, then the namespace."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for process in self.processes():
+                try:
+                    process.send_signal(number)
+                except psutil.NoSuchProcess:
+                    continue
+            time.sleep(3.0)
+        subprocess.run(["ip", "netns", "del", self.space], check=False, timeout=30)
+
+
+@contextmanager
+def started_ray() -> Iterator[RayCluster]:
+    """Give a cluster of two nodes; it and its files are gone afterwards."""
+    programs = Path(os.environ.get("LAB_RAY_BIN") or ROOT / ".venv-ray" / "bin")
+    if not (programs / "ray").exists():
+        skip(f"no Ray in {programs}: `make test-cluster` installs it, or set LAB_RAY_BIN")
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        skip("Ray's two nodes need a network namespace: root and Debian's iproute2")
+    folder = Path(tempfile.mkdtemp(prefix="convlab-ray-", dir="/tmp"))  # Ray's sockets need a short path
+    cluster = RayCluster(folder, programs)
+    try:
+        cluster.start()
+        cluster.add_node()
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
