@@ -76,7 +76,7 @@ def _train_and_finish(lab: Lab, run: RunRecord, recorder: RunRecorder, heartbeat
         why = f"after epoch {ended.epoch}" if ended.planned else "because its minutes of computing are used up"
         recorder.finish(ended, state=state, reason=f"Its sweep pauses it {why}.", fulfils=RunRequest.RUN)
         return
-    leaving = heartbeat.sent_away or (heartbeat.ending.is_set() and heartbeat.joined)
+    leaving = heartbeat.sent_away or (heartbeat.ending.is_set() and (heartbeat.joined or bool(run.executor)))
     if state is RunState.PAUSED and leaving and heartbeat.requested is RunRequest.RUN:
         recorder.hand_back(ended)
         return
@@ -84,9 +84,6 @@ def _train_and_finish(lab: Lab, run: RunRecord, recorder: RunRecorder, heartbeat
         recorder.pause_after_outage(ended)
         return
     if state is RunState.PAUSED and heartbeat.ending.is_set() and heartbeat.requested is not RunRequest.PAUSE:
-        if run.executor:  # unless something else was requested meanwhile, it is queued for the engine's next job
-            recorder.finish(ended, state=RunState.PAUSED, reason="", fulfils=RunRequest.PAUSE)
-            return
         state, reason = RunState.INTERRUPTED, "The worker was asked to end; Resume continues where it stopped."
     # The heartbeat goes on: the store may be away for longer than a lease lasts.
     recorder.finish(ended, state=state, reason=reason)

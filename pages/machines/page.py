@@ -1,5 +1,7 @@
 """Machines: hosts, their slots and what is trained there; the number of slots of this machine; and why other runs wait."""
 
+from typing import Literal
+
 import streamlit as st
 
 from lab.errors import LabError
@@ -150,7 +152,7 @@ def _log(run: RunRecord) -> None:
         with show_errors():
             text = get_lab().machines.jobs.log(run)
             text = text[-_LOG_SHOWN:] or "The job has written nothing yet."
-            height = _LOG_PX if text.count("\n") > _LOG_LINES else "content"
+            height: int | Literal["content"] = _LOG_PX if text.count("\n") > _LOG_LINES else "content"
             st.code(text, language=None, wrap_lines=True, width=560, height=height)
 
 

@@ -63,12 +63,15 @@ def log_(lab: Lab, run: str, as_json: bool) -> None:
     """Print the last lines that the worker of RUN has logged, on whichever machine."""
     found = lab.store.runs.resolve(run)
     log = lab.store.logs.read(found.id)
+    lines = log.lines if log else ()
+    if log is None and found.executor:  # its worker did not come so far as to take the run
+        lines = tuple(lab.machines.jobs.log(found).splitlines())
     if as_json:
-        print_json({"run": found.id, "host": log.host if log else None, "lines": list(log.lines) if log else []})
+        print_json({"run": found.id, "host": log.host if log else None, "lines": list(lines)})
         return
-    if log is None:
+    if not lines:
         raise InputError(f"No worker has logged anything of run {found.id} yet: it is {found.state.value}.")
-    echo("\n".join(log.lines))
+    echo("\n".join(lines))
 
 
 def _show(view: MachinesView, as_json: bool) -> None:
