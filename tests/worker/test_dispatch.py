@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from lab.errors import ConfigError
 from lab.executors.base import Executor, ExecutorError, Job, JobState, JobStatus
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.service.lab import Lab
+from lab.sweeps.spec import read_spec
 from lab.worker.supervisor import dispatch as module
 from lab.worker.supervisor.dispatch import MOST_VAIN, Dispatcher
 from lab.worker.supervisor.launch import count_needed, has_work
@@ -224,3 +226,25 @@ def test_where_a_run_is_trained_is_none_of_its_settings(lab: Lab, engine: Engine
     assert lab.submissions.find_answer(resolved) is not None
     assert lab.submissions.submit(resolved).run.id == run.id
     assert lab.submissions.submit(resolved).run.executor == "slurm"  # without a choice it stays where it is
+
+
+def test_a_sweep_has_as_many_trials_at_an_engine_as_that_takes_jobs(
+    lab: Lab, engine: Engine, dispatcher: Dispatcher
+) -> None:
+    (lab.settings.home / "executors.toml").write_text("[slurm]\njobs = 3\n")
+    base = {**SMALL.as_dict(), "val_fraction": 0.2}
+    asked = {"base": base, "space": {"lr": {"low": 1e-4, "high": 1e-1, "log": True}}, "method": "random", "trials": 5}
+    view = lab.sweeps.create(read_spec({**asked, "on": "slurm"}))
+    assert [run.executor for run in lab.store.queue.list()] == ["slurm"] * 3
+    assert view.sweep.asked.as_dict()["on"] == "slurm"
+    assert lab.sweeps.advance_due() == 0
+    dispatcher.step()
+    run = engine.submitted[0].arguments[3]
+    lab.store.leases.finish(run, _claim(lab, run).lease, state=RunState.FAILED)
+    assert lab.sweeps.advance_due() == 1
+    assert len(lab.store.queue.list()) == 3
+    local = lab.sweeps.create(read_spec({**asked, "name": "local"}))
+    assert "on" not in local.sweep.asked.as_dict()
+    assert [run.executor for run in lab.store.queue.list()].count("") == 1
+    with pytest.raises(ConfigError, match="This lab has no Ray"):
+        lab.sweeps.create(read_spec({**asked, "on": "ray"}))

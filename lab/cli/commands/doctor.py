@@ -16,6 +16,7 @@ from lab.data.load import is_present
 from lab.data.registry import list_datasets
 from lab.devices import describe_device, resolve_device
 from lab.errors import LabError
+from lab.executors.config import read_executors
 from lab.service.lab import Lab
 
 PACKAGES = ("torch", "torchvision", "streamlit", "plotly", "pandas", "numpy", "sqlalchemy", "safetensors", "captum")
@@ -35,6 +36,10 @@ def examine(lab: Lab) -> dict[str, Any]:
     try:
         state["runs"] = lab.store.runs.count()
         problems += _stored(lab)
+    except LabError as error:
+        problems.append(str(error))
+    try:
+        read_executors(lab.settings)
     except LabError as error:
         problems.append(str(error))
     present = [spec.id for spec in list_datasets() if is_present(spec.id, root=lab.settings.data)]
