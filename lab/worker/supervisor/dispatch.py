@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 
-from lab.errors import ConfigError, LabError, StoreBusyError
+from lab.errors import ConfigError, LabError
 from lab.executors.base import Executor, ExecutorError, Job, JobState, JobStatus
 from lab.executors.config import Executors, read_executors, title_of
 from lab.executors.registry import open_executors
@@ -43,14 +43,15 @@ class Dispatcher:
         self.busy = False  # whether an engine has something to do, or may have
 
     def run(self, ending: threading.Event) -> None:
-        """Look after the jobs until asked to end."""
-        while not ending.wait(POLL_S):
-            try:
-                self.step()
-            except StoreBusyError as error:
-                self._say(str(error))
-            except LabError as error:
-                self._say(str(error))
+        """Look after the jobs until asked to end. A bug ends it, and the supervisor is not kept alive by what it was busy with."""
+        try:
+            while not ending.wait(POLL_S):
+                try:
+                    self.step()
+                except LabError as error:
+                    self._say(str(error))
+        finally:
+            self.busy = False
 
     def step(self) -> None:
         """Do what is due now: recover, ask the engines, close, submit."""
