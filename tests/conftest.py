@@ -23,6 +23,9 @@ _CHROMIUM_ARGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # All tabs of a window share one process while one of them is open: each fresh one compiled Streamlit's scripts anew.
+    "--process-per-site",
+    "--disable-site-isolation-trials",
 ]
 
 

@@ -222,9 +222,12 @@ class Visitor:
 
 @pytest.fixture(scope="session")
 def window(browser: Browser) -> Iterator[BrowserContext]:
-    """Return the window of all tabs: they share its cache, so that Streamlit's scripts are loaded and compiled once."""
+    """Return the window of all tabs: they share its cache and process, so that Streamlit's scripts are compiled once."""
     context = browser.new_context(viewport=_SIZE, reduced_motion="reduce")
     context.set_default_timeout(PATIENCE_S * 1000)
+    first = context.new_page()  # stays open, and the process with it; to a browser all ports of a host are one site
+    first.route("**/*", lambda route: route.fulfill(body="", content_type="text/html"))
+    first.goto("http://127.0.0.1/")
     context.add_init_script(_WATCH)
     yield context
     context.close()

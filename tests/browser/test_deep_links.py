@@ -1,4 +1,4 @@
-"""Every page, opened cold by its deep link on a server nobody has visited yet, stands in its frame."""
+"""Every page, opened by its deep link, stands in its frame: also on a server that nobody has visited yet."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,10 +21,9 @@ def cold_server(tmp_path: Path) -> Iterator[Server]:
     running.stop()
 
 
-@pytest.mark.parametrize("name", sorted(_TITLES))
-def test_a_cold_deep_link_opens_its_page_in_the_frame(cold_server: Server, visitor: Visitor, name: str) -> None:
+def _check_frame(server: Server, visitor: Visitor, name: str) -> None:
     path = "" if name == "home" else name
-    visitor.open(f"{cold_server.url}/{path}")
+    visitor.open(f"{server.url}/{path}")
     links = visitor.page.get_by_test_id("stSidebarNavLink")
     expect(links).to_have_count(len(_TITLES))
     assert (
@@ -34,6 +33,19 @@ def test_a_cold_deep_link_opens_its_page_in_the_frame(cold_server: Server, visit
     )
     expect(visitor.page.get_by_role("heading", level=1).first).to_be_visible()
     expect(visitor.page.get_by_test_id("stException")).to_have_count(0)
+
+
+@pytest.mark.parametrize("name", sorted(_TITLES))
+def test_a_deep_link_opens_its_page_in_the_frame(still_server: Server, visitor: Visitor, name: str) -> None:
+    _check_frame(still_server, visitor, name)
+
+
+# `tests/web/test_web_imports.py` imports each page in a process of its own; the heaviest one is looked at cold in the browser.
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "inside" else pytest.mark.slow) for name in sorted(_TITLES)]
+)
+def test_a_cold_deep_link_opens_its_page_in_the_frame(cold_server: Server, visitor: Visitor, name: str) -> None:
+    _check_frame(cold_server, visitor, name)
 
 
 def test_a_deep_link_to_a_run_that_is_not_there_is_one_sentence(still_server: Server, visitor: Visitor) -> None:

@@ -111,18 +111,21 @@ def test_the_pad_stays_where_it_is_while_answers_come_in(
     assert len(page.evaluate("[...window.padPlaces]")) == 1
 
 
-def test_ten_drawn_digits_are_read_while_the_mouse_draws_them(
-    server: Server, runs: tuple[str, str], visitor: Visitor
+@pytest.mark.parametrize(
+    ("digits", "least"), [("04579", 4), pytest.param("0123456789", 8, marks=pytest.mark.slow)], ids=["five", "ten"]
+)
+def test_drawn_digits_are_read_while_the_mouse_draws_them(
+    server: Server, runs: tuple[str, str], visitor: Visitor, digits: str, least: int
 ) -> None:
     page = _open(visitor, server, runs[0])
     read = {}
-    for digit in POLYLINES:
+    for digit in digits:
         _draw(page, digit)
         read[digit] = _answer(page, 0)[0]
         assert int(page.locator(".cl-result").get_attribute("data-answered") or 0) > 0
         page.get_by_role("button", name="Clear", exact=True).click()
         until(page, lambda: _ink(page) == 0, "an empty pad")
-    assert sum(said == digit for digit, said in read.items()) >= 8, read
+    assert sum(said == digit for digit, said in read.items()) >= least, read
 
 
 def test_undo_redo_and_clear_change_the_answer(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:

@@ -48,19 +48,21 @@ def test_unbroken_names_do_not_widen_a_page(still_server: Server, visitor: Visit
     )
     ids = ",".join(run.id for run in runs)
     try:
-        for width in (390, 1440):
-            visitor.page.set_viewport_size({"width": width, "height": 900})
-            for address in (
-                "",
-                f"train?run={runs[0].id}",
-                "runs",
-                f"runs?runs={ids}",
-                f"inside?run={runs[0].id}",
-                "draw",
-            ):
-                visitor.open(f"{still_server.url}/{address}")
+        for address in (
+            "",
+            f"train?run={runs[0].id}",
+            "runs",
+            f"runs?runs={ids}",
+            f"inside?run={runs[0].id}",
+            "draw",
+        ):
+            visitor.page.set_viewport_size({"width": 390, "height": 900})
+            visitor.open(f"{still_server.url}/{address}")
+            for width in (390, 1440):
+                visitor.page.set_viewport_size({"width": width, "height": 900})
+                visitor.settle()
                 content, window = visitor.page.evaluate(_WIDTHS)
-                assert content <= window, f"{address} at {width} px"
+                assert (content <= window, window <= width) == (True, True), f"{address} at {width} px"
     finally:
         for run in runs:
             lab.store.removal.delete(run.id)

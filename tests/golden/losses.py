@@ -56,9 +56,8 @@ def first_losses(arch_id: str, *, dataset: str, home: Path, data: Path) -> list[
         ).config
         device = torch.device("cpu")
         resident = load_resident(config, root=data, device=device)
-        if is_large(arch_id):  # the evaluations at the end are not asked for: four images are enough
-            resident = _few_images(resident)
-        events = train(config, network=lab.weights.build_initial(config), data=resident, device=device)
+        few = _few_images(resident)  # the evaluations at the end are not asked for: four images are enough
+        events = train(config, network=lab.weights.build_initial(config), data=few, device=device)
         found: list[Any] = [value for e in events if isinstance(e, StepMetrics) for value in e.loss.tolist()]
     finally:
         torch.set_num_threads(before)
