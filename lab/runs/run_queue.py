@@ -6,7 +6,7 @@ runs: the time at which it was queued, until somebody moves it.
 
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack
 
 from sqlalchemy import ColumnElement, Connection, Row, func, select
 
@@ -32,53 +32,44 @@ _QUEUED = (runs.c.state == RunState.QUEUED, runs.c.deleted_at.is_(None))
 _RUNNING = (runs.c.state == RunState.RUNNING, runs.c.deleted_at.is_(None))
 
 
+class NewRunFacts(TypedDict, total=False):
+    """What is asked for beside a new run's configuration; all but the first two may be left out.
+
+    parent: the run that it goes on from. fresh: to make a new run whatever is there. origin: where the request was made.
+    owner and priority: see `lab.runs.fair_order`. executor: the engine that shall train it, "" for a host's slots.
+    """
+
+    fingerprint: Required[str]
+    family: Required[str]
+    name: str
+    parent: str | None
+    fresh: bool
+    tags: Iterable[str]
+    origin: str
+    owner: str
+    priority: int
+    executor: str
+
+
 class RunQueue:
     """`RunStore.queue`: takes runs in, shows them in the order of `claim` and changes that order."""
 
     def __init__(self, context: StoreContext) -> None:
         self.context = context
 
-    def submit(
-        self,
-        config: RunConfig,
-        *,
-        fingerprint: str,
-        family: str,
-        name: str = "",
-        parent: str | None = None,
-        fresh: bool = False,
-        tags: Iterable[str] = (),
-        origin: str = "local",
-        owner: str = "",
-        priority: int = 0,
-        executor: str = "",
-    ) -> tuple[RunRecord, bool]:
+    def submit(self, config: RunConfig, **facts: Unpack[NewRunFacts]) -> tuple[RunRecord, bool]:
         """Queue a run, or return the queued, running or finished one with this fingerprint, and whether it is that.
 
-        fresh: make a new run all the same. owner and priority: see `lab.runs.fair_order`; one that waits already gets the
-        higher priority of both. executor: the engine that shall train it, "" for a host's slots. Raises `TextError`. The
-        check and the queueing are one statement, so two callers who ask at the
-        same moment get the same run.
+        One that waits already gets the higher priority of both. Raises `TextError`. The check and the queueing are one
+        statement, so two callers who ask at the same moment get the same run.
         """
-        values = queued_values(
-            config,
-            fingerprint=fingerprint,
-            family=family,
-            name=name,
-            parent=parent,
-            fresh=fresh,
-            tags=tags,
-            origin=origin,
-            owner=owner,
-            priority=priority,
-            executor=executor,
-        )
+        values = queued_values(config, **facts)
         with self.context.database.write() as connection:
             moment = self.context.moment(connection)
             mark_expired(connection, moment)
             row, cached = take_in(connection, values, moment)
-            if cached and row.state == RunState.QUEUED and row.priority < priority:
-                row = _with_priority(connection, row.id, priority)
+            if cached and row.state == RunState.QUEUED and row.priority < values["priority"]:
+                row = _with_priority(connection, row.id, values["priority"])
             return run_record(row, moment=moment), cached
 
     def list(self, *, limit: int | None = None) -> tuple[RunRecord, ...]:
@@ -161,39 +152,26 @@ class RunQueue:
             return tuple(listed_record(row, moment=moment) for row in rows)
 
 
-def queued_values(
-    config: RunConfig,
-    *,
-    fingerprint: str,
-    family: str,
-    name: str = "",
-    parent: str | None = None,
-    fresh: bool = False,
-    tags: Iterable[str] = (),
-    origin: str = "local",
-    owner: str = "",
-    priority: int = 0,
-    executor: str = "",
-) -> dict[str, Any]:
+def queued_values(config: RunConfig, **facts: Unpack[NewRunFacts]) -> dict[str, Any]:
     """Return the columns of a new run, with an id of its own. Raises `TextError`."""
     return {
         "id": new_run_id(),
-        "name": checked_text(name, "name", NAME_LIMIT) or config.arch,
+        "name": checked_text(facts.get("name", ""), "name", NAME_LIMIT) or config.arch,
         "config": config.as_dict(),
-        "fingerprint": fingerprint,
-        "family": family,
-        "cache_key": None if fresh else fingerprint,
+        "fingerprint": facts["fingerprint"],
+        "family": facts["family"],
+        "cache_key": None if facts.get("fresh", False) else facts["fingerprint"],
         "state": RunState.QUEUED,
         "want": RunRequest.RUN,
-        "parent": parent,
-        "origin": origin,
-        "executor": executor,
+        "parent": facts.get("parent"),
+        "origin": facts.get("origin", "local"),
+        "executor": facts.get("executor", ""),
         "arch": config.arch,
         "dataset": config.dataset,
         "setting": setting_key(config),
-        "tags": encode_tags(checked_tags(tags)),
-        "owner": checked_owner(owner),
-        "priority": checked_priority(priority),
+        "tags": encode_tags(checked_tags(facts.get("tags", ()))),
+        "owner": checked_owner(facts.get("owner", "")),
+        "priority": checked_priority(facts.get("priority", 0)),
         "progress": {},
         "summary": {},
         "environment": {},

@@ -23,7 +23,7 @@ from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.row_changes import change_row, find_row, sound_row
 from lab.runs.row_values import cache_key_if_free, queued_again
 from lab.runs.rows import listed_record
-from lab.runs.run_queue import queued_values, take_in
+from lab.runs.run_queue import NewRunFacts, queued_values, take_in
 from lab.runs.schema import points, runs, series_names
 from lab.runs.sweep_rows import found_trial, sweep_record, sweep_values, with_values
 from lab.runs.sweep_writes import SWEEP, TRIAL, change_sweep, write_seal, write_trial
@@ -50,14 +50,7 @@ class NewRun:
     """The run of a new trial, as `RunQueue.submit` takes it."""
 
     config: RunConfig
-    fingerprint: str
-    family: str
-    name: str
-    tags: tuple[str, ...] = ()
-    parent: str | None = None
-    owner: str = ""
-    priority: int = 0
-    executor: str = ""
+    facts: NewRunFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,17 +269,7 @@ class StoredSweeps:
 
     def _made(self, connection: Connection, spec: SweepSpec, trial: TrialRecord, new: NewRun) -> TrialRecord:
         """Queue the run of a new trial, or answer it with the run that is there; return the trial with its run."""
-        values = queued_values(
-            new.config,
-            fingerprint=new.fingerprint,
-            family=new.family,
-            name=new.name,
-            parent=new.parent,
-            tags=new.tags,
-            owner=new.owner,
-            priority=new.priority,
-            executor=new.executor,
-        )
+        values = queued_values(new.config, **new.facts)
         values["pause_epoch"] = spec.pause_epoch(trial.params, trial.rung)
         row, cached = take_in(connection, values, self.context.moment(connection))
         return _cached(trial, row) if cached else replace(trial, run=row.id)

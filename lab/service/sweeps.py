@@ -21,6 +21,7 @@ from lab.errors import (
 )
 from lab.executors.config import list_executors, read_executors
 from lab.runs.records import RunRecord
+from lab.runs.run_queue import NewRunFacts
 from lab.runs.store import RunStore
 from lab.runs.sweeps import NewRun, SweepChange
 from lab.service.submissions import Submissions
@@ -216,16 +217,9 @@ class Sweeps:
         fingerprint, family = self._submissions.fingerprint(resolved)
         name = f"{record.name} {trial.number}"
         tags = (sweep_tag(record.id),)
-        return NewRun(
-            resolved.config,
-            fingerprint,
-            family,
-            name,
-            tags=tags,
-            owner=record.owner,
-            priority=record.priority,
-            executor=record.asked.on,
-        )
+        facts: NewRunFacts = {"fingerprint": fingerprint, "family": family, "name": name, "tags": tags}
+        facts |= {"owner": record.owner, "priority": record.priority, "executor": record.asked.on}
+        return NewRun(resolved.config, facts)
 
     def _change(
         self, sweep: str, step: Callable[[SweepRecord, Sequence[FoundTrial]], SweepChange | None]

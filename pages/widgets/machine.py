@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from lab.formatting import plural
+from lab.worker.supervisor.slots import count_gpus
 
 _ASK_S = 5.0
 
@@ -19,7 +20,7 @@ _ASK_S = 5.0
 def describe_machine(device: str = "auto") -> str:
     """Return such as "NVIDIA H200 (cuda)" or "CPU, 8 cores, AMD EPYC 9654"; `device` is the lab's setting."""
     wanted = device.lower()
-    cards = _nvidia_cards() if wanted == "auto" or wanted.startswith("cuda") else []
+    cards = _gpu_names() if wanted == "auto" or wanted.startswith("cuda") else []
     if cards:
         index = int(wanted.partition(":")[2] or 0) if wanted.startswith("cuda") else 0
         return f"{cards[min(index, len(cards) - 1)]} (cuda)"
@@ -32,14 +33,24 @@ def describe_machine(device: str = "auto") -> str:
 
 def device_choices() -> list[str]:
     """Return the device settings that make sense here; the worker has the last word."""
-    cards = _nvidia_cards()
-    cuda = ["cuda", *(f"cuda:{index}" for index in range(len(cards)))] if cards else []
+    count = count_gpus(os.environ)
+    cuda = ["cuda", *(f"cuda:{index}" for index in range(count))] if count else []
     mps = ["mps"] if describe_machine() == "Apple GPU (mps)" else []
     return ["auto", *cuda, *mps, "cpu"]
 
 
+def _gpu_names() -> list[str]:
+    """Return the names of the GPUs that the supervisor makes slots for, in the order in which CUDA counts them."""
+    count = count_gpus(os.environ)
+    names = _nvidia_names() if count else []
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    places = [int(chosen[at]) if at < len(chosen) and chosen[at].strip().isdecimal() else at for at in range(count)]
+    return [names[place] if place < len(names) else "NVIDIA GPU" for place in places]
+
+
 @cache
-def _nvidia_cards() -> list[str]:
+def _nvidia_names() -> list[str]:
+    """Return the names that the driver's tool lists, none without it."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []

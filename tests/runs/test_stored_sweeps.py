@@ -33,7 +33,8 @@ SPEC: SweepSpec = read_spec(
 def _new(number: int, lr: float) -> tuple[TrialRecord, NewRun]:
     config = RunConfig.from_dict({**SPEC.base.as_dict(), "lr": lr})
     trial = TrialRecord(number=number, run="", params={"lr": lr}, decision="new")
-    return trial, NewRun(config, f"fingerprint {lr}", "", f"stored {number}", tags=("sweep-x",))
+    name = f"stored {number}"
+    return trial, NewRun(config, {"fingerprint": f"fingerprint {lr}", "family": "", "name": name, "tags": ("sweep-x",)})
 
 
 def _add(store: RunStore, sweep: str, number: int, lr: float) -> SweepRecord:

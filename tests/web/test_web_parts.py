@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from lab.architectures.registry import get_architecture
 from lab.config import FIELDS, RunConfig
 from lab.runs.records import WEIGHTS, RunRecord, RunState, SavedFile
+from lab.worker.supervisor.slots import count_visible
 from pages.cache.runs import run_points
 from pages.draw.runs import default_runs, label, readable_runs
 from pages.inside.subject import moments_of
@@ -72,24 +73,26 @@ def test_a_run_is_called_by_its_own_name_else_by_network_and_data_set(bench: Ben
 # -- the machine ---------------------------------------------------------------------------------------------------------
 
 
-def _with_cards(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """Put a program named nvidia-smi first on the path."""
+def _with_cards(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str, *, count: int) -> None:
+    """Put a program named nvidia-smi first on the path, on a machine with so many GPUs that torch finds."""
+    monkeypatch.setattr(machine, "count_gpus", lambda env: count_visible(count, env.get("CUDA_VISIBLE_DEVICES")))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     tool = folder / "nvidia-smi"
     tool.write_text(f"#!/bin/sh\n{script}\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder), prepend=":")
     machine.describe_machine.cache_clear()
-    machine._nvidia_cards.cache_clear()
+    machine._nvidia_names.cache_clear()
 
 
 @pytest.fixture(autouse=True)
 def forget_the_machine() -> None:
     machine.describe_machine.cache_clear()
-    machine._nvidia_cards.cache_clear()
+    machine._nvidia_names.cache_clear()
 
 
 def test_two_cards_are_offered_and_named_by_their_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _with_cards(tmp_path, monkeypatch, 'echo "NVIDIA A"; echo " NVIDIA B "; echo')
+    _with_cards(tmp_path, monkeypatch, 'echo "NVIDIA A"; echo " NVIDIA B "; echo', count=2)
     told = {device: machine.describe_machine(device) for device in ("auto", "cuda", "cuda:1", "CUDA:1", "cuda:9")}
     assert told == {
         "auto": "NVIDIA A (cuda)",
@@ -103,12 +106,29 @@ def test_two_cards_are_offered_and_named_by_their_number(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("script", ["echo 'no driver'; exit 9", "exit 0"])
-def test_without_a_card_that_answers_the_processor_trains(
+def test_a_card_whose_name_nobody_tells_is_offered_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
 ) -> None:
-    _with_cards(tmp_path, monkeypatch, script)
+    _with_cards(tmp_path, monkeypatch, script, count=1)
+    assert machine.describe_machine() == "NVIDIA GPU (cuda)"
+    assert machine.device_choices() == ["auto", "cuda", "cuda:0", "cpu"]
+
+
+def test_cards_that_torch_does_not_find_are_not_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver lists two, but this torch was built without CUDA."""
+    _with_cards(tmp_path, monkeypatch, 'echo "NVIDIA A"; echo "NVIDIA B"', count=0)
     assert machine.describe_machine().startswith("CPU, ")
     assert machine.device_choices() == ["auto", "cpu"]
+
+
+@pytest.mark.parametrize(("chosen", "told"), [("1", ["B"]), ("1,0", ["B", "A"]), ("0,-1,1", ["A"]), ("", [])])
+def test_cards_are_those_that_cuda_shows_in_its_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: str, told: list[str]
+) -> None:
+    _with_cards(tmp_path, monkeypatch, 'echo "A"; echo "B"', count=2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    devices = [device for device in machine.device_choices() if device.startswith("cuda:")]
+    assert [machine.describe_machine(device) for device in devices] == [f"{name} (cuda)" for name in told]
 
 
 # -- runs that can read a drawing ------------------------------------------------------------------------------------------
