@@ -6,13 +6,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test test-slow test-gpu test-cluster mutation check format bench constraints clean
+.PHONY: run test test-shuffled test-slow test-gpu test-cluster mutation check format bench constraints clean
 
 run: $(VENV)/.run
 	$(BIN)/streamlit run app.py
 
 test: $(VENV)/.dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash .ci/check
+
+# Files, classes and tests in another order each time: what a test leaves behind for the next one shows.
+test-shuffled: $(VENV)/.dev
+	for seed in 1 2 3 4 5; do \
+	    $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -p randomly --randomly-seed=$$seed \
+	        --randomly-dont-reset-seed || exit 1; \
+	done
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
