@@ -286,7 +286,11 @@ def test_photos_are_read_digit_by_digit_the_one_that_came_last(
         give(page, _sheet(text))
         page.get_by_text(f"reads {text}").wait_for()
         labels = page.locator(".cl-boxes b")  # one box a digit, in the order in which they are read
-        assert [label.rstrip("?") for label in labels.all_inner_texts()] == list(text)
+        until(
+            page,
+            lambda labels=labels, text=text: [b.rstrip("?") for b in labels.all_inner_texts()] == list(text),
+            "the boxes of the last photo",
+        )
         places = [box.bounding_box() for box in page.locator(".cl-boxes span").all()]
         assert all(one and two and one["x"] < two["x"] for one, two in itertools.pairwise(places))
 

@@ -13,7 +13,7 @@ from lab.settings import Settings
 from tests.browser.conftest import PATIENCE_S, Server, Visitor, until
 
 pytestmark = pytest.mark.browser
-_GREY = """() => [...document.querySelector('[data-chart=loss] .cl-plot').data]
+_GREY = """() => [...(document.querySelector('[data-chart=loss] .cl-plot')?.data ?? [])]
     .filter(({ kind, x }) => kind === 'before' && x.length).map(({ line, x }) => [line.color, Math.max(...x)])"""
 _OWN = """() => Math.min(...[...document.querySelector('[data-chart=loss] .cl-plot').data]
     .find(({ kind }) => kind === 'smooth').x)"""
