@@ -1,28 +1,45 @@
-"""What the fair queue costs: `python -m benchmarks.queue [--queued 1000] [--owners 1 10 100] [--database URL] [--repeats 50]`.
+"""What the fair queue costs: `python -m benchmarks.queue [--queued 1000] [--owners 1 10 100] [--postgres] [--repeats 50]`.
 
 Queues runs of several owners and priorities, then takes the median time of a claim (with the end of the claimed run and one new
-run outside the clock, so that as many wait each time), of the page's list of the first 6 and of all, and of a move past other owners.
-Without --database the store is an SQLite file in a temporary folder; a database given has to be empty, and stays filled.
+run outside the clock, so that as many wait each time), of the page's list of the first 6 and of all, and of a move past other
+owners, in milliseconds of this process's processor time and of the clock. The store is an SQLite file in a temporary folder, or a
+Postgres server of its own. Prints rows for docs/benchmarks.md.
 """
 
 import argparse
 import itertools
-import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from lab.config import RunConfig
 from lab.runs.identity import new_run_id
 from lab.runs.owner import Owner
 from lab.runs.queue_moves import Move
-from lab.runs.records import RunState
+from lab.runs.records import RunRecord, RunState
 from lab.runs.store import RunStore
+from tests.postgres import started_server
 
 _PRIORITIES = (0, 0, 0, 0, 1)
 _SHOWN = 6  # on the page Train
+
+
+@contextmanager
+def opened_store(*, postgres: bool) -> Iterator[RunStore]:
+    """Give an empty store that is gone afterwards."""
+    if postgres:
+        with started_server() as server:
+            store = RunStore.open(server.url)
+            yield store
+            store.close()
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        store = RunStore.open(f"sqlite:///{folder}/lab.db")
+        yield store
+        store.close()
 
 
 def fill(store: RunStore, queued: int, owners: int) -> Callable[[], str]:
@@ -31,10 +48,9 @@ def fill(store: RunStore, queued: int, owners: int) -> Callable[[], str]:
 
     def one() -> str:
         number = next(counter)
-        key = new_run_id()
         owner, priority = f"owner {number % owners}", _PRIORITIES[number % len(_PRIORITIES)]
         config = RunConfig(dataset="digits", seed=number)
-        run, _ = store.queue.submit(config, fingerprint=key, family="", owner=owner, priority=priority)
+        run, _ = store.queue.submit(config, fingerprint=new_run_id(), family="", owner=owner, priority=priority)
         return run.id
 
     for _ in range(queued):
@@ -42,50 +58,53 @@ def fill(store: RunStore, queued: int, owners: int) -> Callable[[], str]:
     return one
 
 
-def milliseconds(act: Callable[[], object]) -> float:
-    """Return how long a call takes."""
-    began = time.perf_counter()
-    act()
-    return 1_000 * (time.perf_counter() - began)
+class Stopwatch:
+    """The times of each kind of call, in milliseconds of the processor and of the clock."""
+
+    def __init__(self) -> None:
+        self.times: dict[str, list[tuple[float, float]]] = {}
+
+    def time(self, what: str, act: Callable[[], RunRecord | object]) -> RunRecord | object:
+        """Time a call and return its answer."""
+        processor, clock = time.process_time(), time.perf_counter()
+        answer = act()
+        spent = 1_000 * (time.process_time() - processor), 1_000 * (time.perf_counter() - clock)
+        self.times.setdefault(what, []).append(spent)
+        return answer
 
 
-def measure(store: RunStore, *, queued: int, owners: int, repeats: int) -> dict[str, list[float]]:
-    """Return the milliseconds of each kind of call."""
-    one, me = fill(store, queued, owners), Owner.of_this_process()
-    times: dict[str, list[float]] = {"claim": [], f"list {_SHOWN}": [], "list all": [], "move": []}
+def measure(store: RunStore, *, queued: int, owners: int, repeats: int) -> Stopwatch:
+    """Time every kind of call."""
+    one, me, watch = fill(store, queued, owners), Owner.of_this_process(), Stopwatch()
     for _ in range(repeats):
-        began = time.perf_counter()
-        run = store.leases.claim(slot="cpu", owner=me)
-        times["claim"].append(1_000 * (time.perf_counter() - began))
-        if run is None:
-            raise SystemExit("The queue was empty: give a database that nobody else uses.")
+        run = watch.time("claim", partial(store.leases.claim, slot="cpu", owner=me))
+        assert isinstance(run, RunRecord)
         store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
         one()
-        times[f"list {_SHOWN}"].append(milliseconds(lambda: store.queue.list(limit=_SHOWN)))
+        watch.time(f"list of the first {_SHOWN}", partial(store.queue.list, limit=_SHOWN))
     for _ in range(max(3, repeats // 10)):
-        times["list all"].append(milliseconds(store.queue.list))
-        times["move"].append(milliseconds(partial(store.queue.move, one(), Move.FRONT)))
-    return times
+        watch.time("list of all", store.queue.list)
+        watch.time("move to the front", partial(store.queue.move, one(), Move.FRONT))
+    return watch
 
 
 def main() -> None:
-    """Print one line a number of owners and kind of call."""
+    """Print one row a number of owners and kind of call."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--queued", type=int, default=1_000)
     parser.add_argument("--owners", type=int, nargs="+", default=[1, 10, 100])
-    parser.add_argument("--database", default="")
+    parser.add_argument("--postgres", action="store_true", help="a server of its own instead of an SQLite file")
     parser.add_argument("--repeats", type=int, default=50)
     arguments = parser.parse_args()
-    print(f"{platform.machine()}, {arguments.queued} queued, median (slowest) of n")
+    print(f"| {arguments.queued} queued | owners | n | processor, median | clock, median | clock, slowest |")
+    print("|---|---:|---:|---:|---:|---:|")
     for owners in arguments.owners:
-        with tempfile.TemporaryDirectory() as folder:
-            store = RunStore.open(arguments.database or f"sqlite:///{folder}/lab.db")
-            store.queue.stop_all()
-            times = measure(store, queued=arguments.queued, owners=owners, repeats=arguments.repeats)
-            store.close()
-        for name, found in times.items():
-            middle, worst = statistics.median(found), max(found)
-            print(f"{owners:>4} owners  {name:<8} {middle:7.1f} ms ({worst:.1f})  n = {len(found)}")
+        with opened_store(postgres=arguments.postgres) as store:
+            watch = measure(store, queued=arguments.queued, owners=owners, repeats=arguments.repeats)
+        for what, times in watch.times.items():
+            processor, clock = ([time[kind] for time in times] for kind in (0, 1))
+            middle = f"{statistics.median(processor):.1f} | {statistics.median(clock):.1f} | {max(clock):.1f}"
+            print(f"| {what} | {owners} | {len(times)} | {middle} |", flush=True)
 
 
 if __name__ == "__main__":

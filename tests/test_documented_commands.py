@@ -143,6 +143,7 @@ _SHORT = {
     "benchmarks.handshakes": [],
     "benchmarks.verdicts": ["--repeats", "20"],
     "benchmarks.sweeps": ["--scale", "50"],
+    "benchmarks.queue": ["--queued", "20", "--repeats", "3"],
     "benchmarks.scale": ["--runs", "2000", "--queued", "20", "--repeats", "3"],
     "benchmarks.runs_page": ["--runs", "50", "--steps", "20", "--repeats", "2"],
 }
