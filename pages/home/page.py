@@ -44,15 +44,15 @@ def main() -> None:
 def _steps(present: list[str], *, enabled: bool) -> None:
     """Draw the three steps: draw, train, compare."""
     with st.grid(min_column_width=240, key=element("steps")):
-        with st.container(border=True, key=element("step-draw")):
+        with st.container(border=True, height="stretch", key=element("step-draw")):
             st.markdown("**1 · Draw**")
             st.caption("Draw above. On Draw several networks read along, and show why.")
             if has_page("draw"):
                 st.page_link(page_path("draw"), label="Go on with this drawing", icon=":material/draw:")
-        with st.container(border=True, key=element("step-train")):
+        with st.container(border=True, height="stretch", key=element("step-train")):
             st.markdown("**2 · Train your own**")
             _start(present, enabled=enabled)
-        with st.container(border=True, key=element("step-compare")):
+        with st.container(border=True, height="stretch", key=element("step-compare")):
             st.markdown("**3 · Compare**")
             st.caption("Curves, settings and results of several runs, beside each other.")
             if has_page("runs"):
@@ -85,7 +85,7 @@ def _other_pages() -> None:
     with st.grid(min_column_width=220, key=element("pages")):
         for spec in list_pages():
             if spec.teaser and spec.name not in _STEPS:
-                with st.container(border=True, key=element("page", spec.name)):
+                with st.container(border=True, height="stretch", key=element("page", spec.name)):
                     st.page_link(page_path(spec.name), label=f"**{spec.title}**", icon=spec.icon)
                     st.caption(spec.teaser)
 

@@ -28,7 +28,7 @@ from pages.widgets.theme import dark
 from pages.widgets.waiting import worth_waiting
 
 _BESIDE = 12  # classes up to which the matrix leaves room beside it
-_GALLERIES = {"cell": "The chosen cell", "mistakes": "Most confident errors", "shaky": "Least confident correct"}
+_GALLERIES = {"cell": "Cell", "mistakes": "Most confident errors", "shaky": "Least confident correct"}
 
 
 def show_answers(subject: Subject) -> None:

@@ -179,10 +179,10 @@ def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
         else {
             "chosen": run.id in view.runs,
             "line": _swatch(slots.get(run.id)),
-            "curve": _spark(run, slots.get(run.id)),
-            "state": [run.status],
             "name": run.name,
             "open": f"train?run={run.id}",
+            "curve": _spark(run, slots.get(run.id)),
+            "state": [run.status],
             "network": run.config.arch,
             "data": run.config.dataset,
             "test": percent_number(run.headline.test_accuracy),
@@ -215,7 +215,7 @@ def _spark(run: RunRecord, slot: int | None) -> str | None:
 
 
 def _unreadable_row(run: RunRecord) -> dict[str, Any]:
-    return {"chosen": False, "state": [UNREADABLE], "name": run.name or f"run {run.id}", "tags": [], "pinned": False}
+    return {"chosen": False, "name": run.name or f"run {run.id}", "state": [UNREADABLE], "tags": [], "pinned": False}
 
 
 def _differing(runs: Sequence[RunRecord]) -> Mapping[str, list[Any]]:

@@ -4,6 +4,7 @@ The form's record is a `RunConfig`, so its values stand one by one under the nam
 not be a configuration yet. Their widgets survive a page switch.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,8 @@ from pages.state.form_address import is_setting, read_settings, write_settings
 from pages.state.page_state import PageState
 from pages.state.session import put, value_of
 
+_ON_ITS_WAY_S = 5.0  # after this long every browser has the address that was written
+
 
 @dataclass(frozen=True, slots=True)
 class TrainState:
@@ -28,7 +31,8 @@ class TrainState:
     browse: the field of the form whose gallery is open. cached: the run that had these settings already when it was asked for last. whole_queue: whether all of it is shown.
     name, tags, note: what was entered last for a run, by its id. fork: the same for the settings of its fork, by run and
     setting. executor: where the next run is trained. link: the form's settings as they were last seen in the
-    address or written there; problems: what of them was passed over, and understood: the address of the rest.
+    address or written there; left: those that stood there before, and left_at when they were replaced (monotonic
+    seconds); problems: what of them was passed over, and understood: the address of the rest.
     """
 
     run: str = param("", str)
@@ -38,6 +42,8 @@ class TrainState:
     cached: str = ""
     whole_queue: bool = False
     link: Mapping[str, str] = field(default_factory=dict)
+    left: Mapping[str, str] = field(default_factory=dict)
+    left_at: float = float("-inf")
     problems: tuple[str, ...] = ()
     understood: Mapping[str, str] | None = None
     name: Mapping[str, str] = field(default_factory=dict)
@@ -90,8 +96,10 @@ def refuse_unknown_settings() -> None:
 
 def take_link(fresh: RunConfig) -> None:
     """Fill the form from the address where that is new; call it before the form."""
-    address = _link()
-    if address and address != TRAIN.read().link:
+    address, page = _link(), TRAIN.read()
+    if address == page.left and time.monotonic() - page.left_at < _ON_ITS_WAY_S:
+        return  # asked for before the browser had the new address: the choice that made it stands
+    if address and address != page.link:
         settings, options, problems = read_settings(address)
         fill_form(RunConfig())
         apply_changes({"dataset": fresh.dataset} | settings)
@@ -107,6 +115,8 @@ def show_link(config: RunConfig, fresh: RunConfig) -> None:
         TRAIN.change(understood=address)
         return
     if address != _link():
+        if address != page.link:
+            TRAIN.change(left=page.link, left_at=time.monotonic())
         beside = {name: text for name, text in st.query_params.items() if name == _OWNER}
         st.query_params.from_dict(address | beside)
     TRAIN.change(link=address, problems=(), understood=None)

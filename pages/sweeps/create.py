@@ -244,6 +244,7 @@ def _effort() -> dict[str, Any]:
         st.number_input(
             "Minutes of computing",
             0.0,
+            format="%g",
             help="0: no limit. Only training counts, not the time in which the lab is off.",
             **SWEEPS.widget("minutes"),
         )

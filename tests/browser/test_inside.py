@@ -127,6 +127,31 @@ def test_a_map_of_the_whole_network_is_clicked_down_to_one_convolution(
     expect(page.get_by_text(re.compile("^pool1, channel "))).to_be_visible()
 
 
+def test_an_answer_is_clicked_down_to_its_terms_which_a_reload_shows_again(
+    server: Server, run: str, visitor: Visitor
+) -> None:
+    page = visitor.page
+    _look_inside(server, visitor, run)
+    picture = page.get_by_role("group", name=re.compile("reading test:0, after epoch"))
+    picture.get_by_role("group", name="Probabilities of the classes").get_by_role("button").nth(7).click()
+    expect(page.get_by_text("fc3, the class 7")).to_be_visible()
+    until(page, lambda: "place=7" in page.evaluate("location.search"), "the value in the address")
+    sentence = page.get_by_text(re.compile("Sum of the 84 products")).inner_text()
+    summed, computed = re.findall(r"= (-?[\d.]+)\s+The network computed (-?[\d.]+):", sentence)[0]
+    assert abs(float(summed) - float(computed)) < 1e-3
+
+    page.reload()
+    visitor.settle()
+    again = page.get_by_text(re.compile("Sum of the 84 products"))
+    expect(again).to_be_visible()
+    assert again.inner_text() == sentence
+    values = picture.get_by_role("button", name="Values of fc1: choose one")
+    values.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(re.compile(r"fc1, unit \d+ of 120"))).to_be_visible()
+    expect(page.get_by_role("group", name="Terms of the sum, by map of pool2").get_by_role("img")).to_have_count(16)
+
+
 def test_a_box_of_the_graph_tells_its_numbers_and_a_block_opens(server: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(f"{server.url}/architecture?arch=googlenet&view=graph")

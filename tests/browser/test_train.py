@@ -87,6 +87,28 @@ def test_pressing_train_shows_curves_that_outlive_page_switch_and_reload_and_com
     assert _run_in_address(visitor) == run
 
 
+def test_network_and_experiment_are_chosen_by_their_pictures_with_the_keyboard_too(
+    server: Server, visitor: Visitor
+) -> None:
+    page = visitor.page
+    visitor.open(f"{server.url}/train")
+    page.get_by_role("button", name="Browse").nth(2).click()
+    dialog = page.get_by_role("dialog")
+    chosen = dialog.get_by_role("button", name="LeNet-5 61,706 parameters")
+    expect(chosen).to_have_attribute("aria-pressed", "true")
+    chosen.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(dialog).to_have_count(0)
+    until(page, lambda: "arch=lenet-bn" in page.evaluate("location.search"), "the network in the address")
+
+    page.get_by_role("button", name="Browse").first.click()
+    dialog.get_by_role("button", name="Wide network, lr 0.001, every epoch tested").click()
+    expect(dialog).to_have_count(0)
+    until(page, lambda: "arch=wide-cnn" in page.evaluate("location.search"), "the experiment's network in the address")
+    expect(page.get_by_text("99.35 % of the test set")).to_be_visible()
+
+
 def test_zoom_survives_new_points_a_rerun_and_a_change_of_theme(server: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(f"{server.url}/train")

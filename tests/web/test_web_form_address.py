@@ -86,6 +86,33 @@ def test_a_link_fills_the_form_and_a_change_is_written_into_it(bench: Bench) -> 
     }
 
 
+def test_a_request_that_was_on_its_way_with_the_old_address_takes_no_choice_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = AppTest.from_file(str(ENTRY), default_timeout=60)
+    app.run()
+    app.query_params["lr"] = "0.003"
+    go_to(app, "train").run()
+    app.number_input(key="train.epochs").set_value(9).run()
+    assert app.query_params["epochs"] == "9"
+    old = {"dataset": "digits", "lr": "0.003"}
+    for name in list(app.query_params):
+        del app.query_params[name]
+    for name, value in old.items():
+        app.query_params[name] = value
+    app.run()
+    assert app.number_input(key="train.epochs").value == 9
+    assert app.query_params["epochs"] == "9"
+
+    monkeypatch.setattr("pages.state.train._ON_ITS_WAY_S", 0.0)  # later it is somebody who went back
+    for name in list(app.query_params):
+        del app.query_params[name]
+    for name, value in old.items():
+        app.query_params[name] = value
+    app.run()
+    assert app.number_input(key="train.epochs").value == 5
+
+
 def test_a_wrong_setting_is_named_until_something_is_changed(bench: Bench) -> None:
     app = open_form(lr="fast", batch_size="32")
     assert "lr='fast'" in app.error[0].value.replace("\\", "")

@@ -5,7 +5,7 @@ import { shown } from "./rows.js";
 
 const COLUMNS = [
   ["name", "Layer", ""], ["shape", "Output", ""], ["params", "Parameters", "r"], ["param_share", "of all", ""],
-  ["mult_adds", "Mult-adds an image", "r"], ["work_share", "of all", ""], ["bytes", "Memory", "r"], ["field", "Receptive field", "r"],
+  ["mult_adds", "Mult-adds", "r"], ["work_share", "of all", ""], ["bytes", "Memory", "r"], ["field", "Receptive field", "r"],
   ["step", "Stride", "r"],
 ];
 const tables = new WeakMap();

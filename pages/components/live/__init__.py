@@ -87,6 +87,8 @@ def live_facts(run: RunRecord, newest: Mapping[str, Sequence[Any]]) -> list[tupl
     _, newest_rate = newest.get(LEARNING_RATE.id, (0, "–"))
     rate = f"{run.config.lr:.4g}" if is_constant(run.config) else newest_rate
     if has_results(run):
+        if not is_constant(run.config):  # the last one is next to nothing, and says nothing of the run
+            rate = f"{run.config.lr:.4g} ({run.config.schedule})"
         return [*_result_facts(run), ("Learning rate", rate), ("Status", run.status)]
     progress = run.progress
     epoch, total, speed = progress.epoch, progress.total_steps, progress.images_per_second

@@ -2,6 +2,8 @@
 // A confusion matrix whose cells are buttons: rows are the truth, columns the answer.
 // The diagonal is blue by recall; mistakes are orange, scaled to the worst of them. Numbers are always written.
 
+const [FITTED, LEAST, GAP] = [12, 28, 2]; // classes; px
+
 export default function ({ data, parentElement, setTriggerValue }) {
   const count = data.classes.length;
   const names = data.classes.join("\n");
@@ -15,7 +17,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
   const room = count <= 10 ? 40 : count <= 30 ? 30 : 18;
   const small = window.innerWidth < 640;
-  table.style.setProperty("--side", `${small ? Math.min(room, 31) : room}px`);
+  table.style.setProperty("--side", `${sideOf(table, count, small ? Math.min(room, 31) : room)}px`);
   table.style.setProperty("--font", `${count <= 10 && !small ? 0.85 : count <= 30 ? 0.72 : 0.5}rem`);
   table.caption.textContent = data.caption;
   const worst = Math.max(1e-9, ...data.rates.flatMap((row, t) => row.filter((_, a) => a !== t).map((r) => r ?? 0)));
@@ -24,6 +26,14 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const cell = event.target.closest("td button");
     if (cell) setTriggerValue("pick", [Number(cell.dataset.truth), Number(cell.dataset.answer)]);
   };
+}
+
+// The side of a cell in px: few classes fit beside the gallery, as long as a cell can still be hit.
+function sideOf(table, count, room) {
+  const there = table.parentElement.clientWidth;
+  if (!there || count > FITTED) return room;
+  const names = table.tBodies[0].rows[0].cells[0].offsetWidth;
+  return Math.max(LEAST, Math.min(room, Math.floor((there - names - GAP) / count) - GAP));
 }
 
 function build(classes) {
