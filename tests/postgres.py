@@ -81,8 +81,12 @@ class PostgresServer:
 
     def kill(self) -> None:
         """Kill the server as a crash would."""
-        pid = int((self._data / "postmaster.pid").read_text().splitlines()[0])
-        os.kill(pid, signal.SIGKILL)
+        os.kill(self.pid, signal.SIGKILL)
+
+    @property
+    def pid(self) -> int:
+        """The server's first process."""
+        return int((self._data / "postmaster.pid").read_text().splitlines()[0])
 
     @property
     def running(self) -> bool:

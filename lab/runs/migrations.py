@@ -19,6 +19,7 @@ _WORDS = {
         "real": "FLOAT",
         "bytes": "BLOB",
         "without_rowid": " WITHOUT ROWID",
+        "nulls_last": "",  # where a falling order has them anyway, and an index knows no word for it
     },
     "postgresql": {
         "number": "SERIAL NOT NULL PRIMARY KEY",
@@ -26,6 +27,7 @@ _WORDS = {
         "real": "DOUBLE PRECISION",
         "bytes": "BYTEA",
         "without_rowid": "",
+        "nulls_last": " NULLS LAST",
     },
 }
 _FIRST_TABLES = (
@@ -118,6 +120,12 @@ _HOSTS = (
     "written_at {real} NOT NULL, PRIMARY KEY (run))",
 )
 
+_PAGES = (
+    "CREATE INDEX IF NOT EXISTS runs_newest ON runs (pinned, created_at, number) WHERE deleted_at IS NULL",
+    "CREATE INDEX IF NOT EXISTS runs_best ON runs (pinned DESC, test_accuracy DESC{nulls_last}, number DESC) "
+    "WHERE deleted_at IS NULL",
+)
+
 
 def _run(connection: Connection, statements: Sequence[str]) -> None:
     for statement in statements:
@@ -191,6 +199,11 @@ def _hosts(connection: Connection) -> None:
     _run(connection, _HOSTS)
 
 
+def _pages(connection: Connection) -> None:
+    """Add the orders in which the Runs page shows 100,000 runs: the newest first, and the best first."""
+    _run(connection, _PAGES)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
     _setting_column,
@@ -204,4 +217,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     _owners,
     _jobs,
     _hosts,
+    _pages,
 )

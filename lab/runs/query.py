@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Text, and_, case, cast, false, func, or_
+from sqlalchemy import Boolean, Column, ColumnElement, Text, and_, case, cast, false, func, or_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -292,4 +292,6 @@ def ordering(order: str) -> tuple[ColumnElement[Any], ...]:
         raise InputError(f"Runs cannot be sorted by {key!r}. {near_miss(key, {*ORDERS, *FIELDS})}")
     column = ORDERS[key] if key in ORDERS else (_number_column(key) if _is_number(key) else text_column(key))
     first = column.desc() if order.startswith("-") else column.asc()
-    return first.nulls_last(), runs.c.number.desc()
+    # Postgres takes an index in its own order only; it does not see that a column without NULL needs no word for them.
+    certain = isinstance(column, Column) and not column.nullable
+    return first if certain else first.nulls_last(), runs.c.number.desc()

@@ -33,6 +33,7 @@ _real: TypeEngine[Any] = Float(53)
 # A fingerprint may belong to one run only among those that are, or will be, its answer.
 CACHED = text("state IN ('queued', 'running', 'finished') AND deleted_at IS NULL")
 IN_SLOT = text("state = 'running'")
+SHOWN = text("deleted_at IS NULL")
 WITHOUT_FINDINGS = text("findings IS NULL")
 WAITING = text("state = 'queued' AND deleted_at IS NULL")
 BOUND = text("executor <> ''")
@@ -106,6 +107,8 @@ runs = Table(
     Index("runs_state", "state", "queued_at"),
     Index("runs_created", "created_at"),
     Index("runs_family", "family"),
+    Index("runs_newest", "pinned", "created_at", "number", sqlite_where=SHOWN, postgresql_where=SHOWN),
+    Index("runs_best", "pinned", "test_accuracy", "number", sqlite_where=SHOWN, postgresql_where=SHOWN),  # falling
     Index("runs_setting", "setting"),
     # All that the order of the queue depends on (`lab.runs.fair_order`). SQLite reads no rows beside it only if the two columns
     # of the condition are in it as well.

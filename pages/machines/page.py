@@ -123,8 +123,14 @@ def _slot(host: HostView, slot: SlotView, runs: dict[str, RunRecord]) -> None:
         elif slot.alive:
             st.caption("free", width="content")
         else:
-            waits = host.here or (host.joined and host.alive)
-            st.caption("a worker starts when a run needs it" if waits else "no worker answers", width="content")
+            st.caption(_empty_slot(host), width="content")
+
+
+def _empty_slot(host: HostView) -> str:
+    """Return why a slot without a worker has none."""
+    if host.state is not HostState.ACTIVE:
+        return "takes no runs"
+    return "a worker starts when a run needs it" if host.here or (host.joined and host.alive) else "no worker answers"
 
 
 def _waiting(waiting: tuple[Waiting, ...]) -> None:

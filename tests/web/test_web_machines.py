@@ -141,6 +141,7 @@ def test_a_joined_machine_is_drained_let_again_and_removed_on_the_page(bench: Be
     assert "a worker starts when a run needs it" in words(app)
     app.button(key="machine-drain-far pid:[1]").click().run()
     assert bench.lab.machines.resolve("far").state is HostState.DRAINING
+    assert "takes no runs" in words(app)
     app.button(key="machine-take-runs-again-far pid:[1]").click().run()
     assert bench.lab.machines.resolve("far").state is HostState.ACTIVE
     app.button(key="machine-remove-far pid:[1]").click().run()
