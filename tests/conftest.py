@@ -29,17 +29,22 @@ _CHROMIUM_ARGS = [
 ]
 
 
-# The longest files of browser tests, the longest first; a process takes whole files, one after the other.
+# The longest files of browser tests by processor time, the longest first; a process takes whole files, one after the other.
 _LONGEST = (
     "test_draw.py",
     "test_train.py",
     "test_first_minute.py",
     "test_golden_links.py",
-    "test_deep_links.py",
-    "test_inside.py",
+    "test_parts.py",
     "test_accessibility.py",
-    "test_addresses.py",
+    "test_inside.py",
+    "test_walks.py",
     "test_runs.py",
+    "test_deep_links.py",
+    "test_addresses.py",
+    "test_verdict.py",
+    "test_sweeps.py",
+    "test_fork.py",
 )
 
 
