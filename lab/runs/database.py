@@ -33,8 +33,9 @@ _REFUSED = (
     "no password supplied",
     "permission denied",
 )
-# SQLSTATE classes: 08 connection exception, 57P0x the server is shut down, crashed or starting up, 53300 too many clients.
-_GONE = ("08", "57P0", "53300")
+# SQLSTATE classes: 08 connection exception, 57P0x the server is shut down, crashed or starting up, 53300 too many clients,
+# 25P03 the server ended a transaction that had paused for too long.
+_GONE = ("08", "57P0", "53300", "25P03")
 # A host that went away without a word is noticed after some 25 s, not after the system's quarter of an hour.
 _LIBPQ = {
     "connect_timeout": 10,
@@ -43,6 +44,9 @@ _LIBPQ = {
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
 }
+# A client that went away inside a transaction, behind a pulled cable, would hold its rows for hours: nobody could take its
+# run over. Shorter than what a lease and its grace take, and longer than any pause between two statements of ours.
+_FORSAKEN_S = 15.0
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8, extract(epoch FROM pg_postmaster_start_time())::float8"
 
 
@@ -125,6 +129,7 @@ class Database:
         def _configure(connection: Any, _record: Any) -> None:
             with connection.cursor() as cursor:
                 cursor.execute(f"SET lock_timeout = {round(1000 * self.busy_s)}")
+                cursor.execute(f"SET idle_in_transaction_session_timeout = {round(1000 * _FORSAKEN_S)}")
             connection.commit()
 
         return engine

@@ -142,6 +142,7 @@ def far(world: World) -> Iterator[Machine]:
     wait_for(lambda: (host := world.host("node-b")) is not None and host.alive, "the machine is listed")
     yield machine
     machine.switch_off()
+    world.network.plug()  # where the test failed before it did
     world.lab.machines.remove("node-b")
 
 

@@ -1,14 +1,17 @@
 """Machines that join, are refused, drained and removed; and what each may take meanwhile."""
 
+import time
 from dataclasses import replace
 
 import pytest
 
-from lab.errors import HostStateError, JoinRefusedError, StoreVersionError
+from lab.errors import HostStateError, JoinRefusedError, StoreUnreachableError, StoreVersionError
+from lab.runs import database
 from lab.runs.expired import MOST_ATTEMPTS
 from lab.runs.hosts import SILENT_S, HostRecord, HostState, Release
 from lab.runs.owner import Owner
 from lab.runs.records import RunRequest, RunState
+from lab.runs.row_changes import held_row
 from lab.runs.rows import FOREIGN_GRACE_S, LEASE_S
 from lab.runs.run_logs import MOST_LINES
 from lab.runs.shared_data import SharedDataset, SharedFile
@@ -207,3 +210,26 @@ def test_a_machine_that_joins_never_migrates_the_labs_store(url: str, store: Run
         connection.exec_driver_sql("UPDATE lab_schema SET version = 3")
     with pytest.raises(StoreVersionError, match="The lab's store has schema 3 and this machine's ConvLab schema"):
         RunStore.open(url, migrating=False)
+
+
+def test_a_client_that_went_away_inside_a_transaction_gives_its_rows_back(
+    postgres_store: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a pulled cable: the server does not notice it, and the run could not be taken over."""
+    monkeypatch.setattr(database, "_FORSAKEN_S", 0.3)
+    gone, other = (RunStore.open(postgres_store, clock=clock) for _ in range(2))
+    run = claimed(gone, OWNER)
+    clock.now += LEASE_S + FOREIGN_GRACE_S + 1
+
+    def pause_inside_a_transaction() -> None:
+        with gone.database.write() as connection:
+            held_row(connection, run.id, run.lease)
+            assert other.leases.recover() == []  # the row is locked
+            time.sleep(1.0)
+            assert other.leases.recover() == [run.id]
+            held_row(connection, run.id, run.lease)
+
+    with pytest.raises(StoreUnreachableError, match="cannot be reached"):
+        pause_inside_a_transaction()
+    gone.close()
+    other.close()
