@@ -121,6 +121,21 @@ def test_a_dot_a_line_and_a_full_canvas_are_pictures_too(recipe: str, ink: int) 
     assert normalise(line, recipe=RECIPES[recipe]).any()
 
 
+@pytest.mark.parametrize(
+    ("recipe", "thinnest", "thickest"),
+    [("mnist", 2.0, 4.0), ("emnist", 2.5, 4.5), ("digits", 1.1, 2.0), ("usps", 1.6, 3.2)],
+)
+def test_thin_and_thick_pens_become_the_usual_ones_of_the_data_set(
+    recipe: str, thinnest: float, thickest: float
+) -> None:
+    ring = ((80.0, 40.0), (200.0, 40.0), (200.0, 240.0), (80.0, 240.0), (80.0, 40.0))
+    for pen, width in ((4.0, thinnest), (60.0, thickest)):
+        image = normalise(sketch_from_strokes([Stroke(ring, pen)]), recipe=RECIPES[recipe]) / 255
+        middle = len(image) // 2
+        sides = image[middle - 2 : middle + 2].sum(axis=1).mean() * RECIPES[recipe].field / len(image)
+        assert sides / 2 == pytest.approx(width, abs=0.27)  # a quarter of a pixel of 8
+
+
 def test_stroke_width_is_that_of_the_pen() -> None:
     for width in (4.0, 10.0, 24.0):
         ink = sketch_from_strokes([Stroke(((40.0, 60.0), (240.0, 60.0)), width)]).ink

@@ -119,6 +119,16 @@ def test_an_axis_ends_where_sound_values_do_and_what_lies_beyond_is_marked_and_s
     assert payload["charts"]["accuracy"]["range"] is None
 
 
+def test_a_logarithmic_axis_reaches_down_to_the_lowest_of_all_series() -> None:
+    loss = np.concatenate([np.linspace(2.3, 0.5, 120), np.full(80, 2.5e12)])
+    payload = _ask(
+        {"batch/loss": series("batch/loss", loss), "val/loss": series("val/loss", np.array([2.3, 2.2]), every=100)}
+    )
+    low, high = payload["charts"]["loss"]["log_range"]
+    assert np.log10(0.3) < low < np.log10(0.5)
+    assert np.log10(2.3) < high < np.log10(3)
+
+
 def test_a_sound_run_has_axes_that_show_all_of_it() -> None:
     payload = _ask(_points(100))
     assert payload["charts"]["loss"] == {"range": None, "log_range": None, "beyond": [], "below": []}
