@@ -133,7 +133,7 @@ def test_thin_and_thick_pens_become_the_usual_ones_of_the_data_set(
         image = normalise(sketch_from_strokes([Stroke(ring, pen)]), recipe=RECIPES[recipe]) / 255
         middle = len(image) // 2
         sides = image[middle - 2 : middle + 2].sum(axis=1).mean() * RECIPES[recipe].field / len(image)
-        assert sides / 2 == pytest.approx(width, abs=0.27)  # a quarter of a pixel of 8
+        assert sides / 2 == pytest.approx(width, abs=0.3)  # a picture of 8 pixels has steps of a quarter
 
 
 def test_stroke_width_is_that_of_the_pen() -> None:
