@@ -62,7 +62,7 @@ def test_a_run_can_be_asked_for_what_its_state_allows(
     app = _open("train", run=run.id)
     assert _buttons(app) == buttons
     seeds = ["Repeat with seeds"] if state is RunState.FINISHED else []
-    assert _popovers(app) == [*seeds, "Name and notes", "Export"]
+    assert _popovers(app) == [*seeds, "Name and notes", "Log", "Export"]
     assert [each.label for each in app.expander] == ["Settings of this run"]
     said = [each.value for each in app.warning]
     assert said == ([] if state.live or state in (RunState.FINISHED, RunState.STOPPED) else ["why"])
