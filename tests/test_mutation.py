@@ -1,6 +1,8 @@
 """The tool that puts faults into the code: what counts as found, which places there are, and what is drawn from them."""
 
 import multiprocessing
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -40,8 +42,10 @@ def test_waits_for_ever():
     ],
 )
 def test_a_trial_ends_with_the_first_failure_or_where_a_test_passes_its_limit(
-    tmp_path: Path, test: str, limits: Limits, code: int | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, test: str, limits: Limits, code: int | None
 ) -> None:
+    # A test of a page before this one leaves its script there, which every new process would begin with.
+    monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
     (tmp_path / "test_it.py").write_text(_TESTS)
     context = multiprocessing.get_context("forkserver")
     name = f"test_it.py::test_{test}"
