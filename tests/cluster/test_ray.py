@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -101,10 +102,14 @@ def test_a_killed_node_costs_no_run_and_no_step(cluster: RayCluster, lab: Lab, t
         lost = _until(lambda: _in_training_on(cluster, lab), what="nothing trains on the second node", lab=lab)
         cluster.raylet().kill()
         killed = time.monotonic()
-        cluster.add_node("127.0.0.4", port=52_367)  # as a cluster replaces a node
+        replacing = threading.Thread(
+            target=cluster.add_node, args=("127.0.0.4", 52_367)
+        )  # as a cluster replaces a node
+        replacing.start()
         _until(resumed, what="it was not resumed", lab=lab, every_s=0.1)
         waited_s = time.monotonic() - killed - LEASE_S  # its last lease may have begun at the kill
         sys.stdout.write(f"resumed {waited_s:.1f} s after its lease ran out at the latest\n")
+        replacing.join()
         for run in runs:
             _until(
                 lambda run=run: lab.store.runs.get(run).state is RunState.FINISHED,
@@ -117,11 +122,10 @@ def test_a_killed_node_costs_no_run_and_no_step(cluster: RayCluster, lab: Lab, t
         assert steps == list(range(1, TINY.epochs * 2 + 1))
         assert record.attempts == (2 if run == lost else 1)
         assert lab.store.jobs.list(run)[0].attempt == record.attempts
+    # On a busy machine a worker takes long to start, and so does the node in place of the lost one.
     first = lab.store.jobs.list(lost)[-1]
-    start_s = (
-        lab.store.runs.get(lost).started_at or 0.0
-    ) - first.submitted_at  # of a worker, on a machine as busy as this one
-    assert waited_s <= 30.0 + start_s
+    start_s = (lab.store.runs.get(lost).started_at or 0.0) - first.submitted_at
+    assert waited_s <= 30.0 + 2 * start_s
     local = open_lab(tmp_path / "local", LAB_DEVICE="cpu")
     alone = train(local, TINY.replace(seed=runs.index(lost)))
     assert _digest(lab, lost) == _digest(local, alone.id)
