@@ -9,6 +9,7 @@ from typing import Any
 import click
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 from rich.console import Console
 
@@ -24,6 +25,7 @@ from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
 from lab.sketch.render import Hand, draw_digit
 from lab.worker.supervisor import process
+from lab.worker.supervisor.launch import lock_path
 from tests.cli.conftest import CommandLine
 
 
@@ -311,8 +313,12 @@ def test_the_worker_makes_a_home_that_is_its_owners_alone(
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
 
-def test_a_second_worker_is_refused(command_line: CommandLine, trained: dict[str, Any]) -> None:
-    code, _, err = command_line("worker")
+def test_a_second_worker_is_refused(command_line: CommandLine, tmp_path: Path) -> None:
+    """The first one holds the lock of a home of its own; the one of the other tests may have ended for want of work."""
+    settings = Settings.from_env({"LAB_HOME": str(tmp_path / "other")})
+    settings.make_home()
+    with FileLock(lock_path(settings)):
+        code, _, err = command_line("--home", str(settings.home), "worker")
     assert code == 1
     assert "running already" in err
 
