@@ -16,9 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 _START_S = 60.0
+_END_S = 30.0
 _CONFIG = """ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ports[0]}
@@ -89,8 +91,10 @@ class SlurmCluster:
         time.sleep(1.0)
         for name in ("slurmd.pid", "slurmctld.pid", "munge/munged.pid"):
             try:
-                os.kill(int((self.folder / name).read_text()), signal.SIGTERM)
-            except (OSError, ValueError):  # it never started, or has ended
+                daemon = psutil.Process(int((self.folder / name).read_text()))
+                daemon.send_signal(signal.SIGTERM)
+                daemon.wait(_END_S)  # or it writes its state into a folder that is being removed
+            except (OSError, ValueError, psutil.Error):  # it never started, or has ended
                 continue
 
     def ask(self, *command: str, check: bool = True) -> str:
