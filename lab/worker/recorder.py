@@ -215,12 +215,23 @@ class RunRecorder:
     def _save(self, event: Snapshot) -> None:
         self._flush_all()
         try:
-            self._unlisted.append(self._outage.call(lambda: self._files.write(event)))
+            self._unlisted.append(self._write_file(event))
         except (ArtifactError, StoreBusyError):
             if not self._outage.exceeded:
                 raise
             self._saved_all = False  # the artifacts are unreachable as well: what was saved before has to do
         self._list_files()
+
+    def _write_file(self, event: Snapshot) -> SavedFile:
+        """Write a snapshot, waiting for a store that holds the saved files itself; a folder says nothing of the store."""
+        while True:
+            try:
+                return self._files.write(event)
+            except StoreBusyError as error:
+                self._outage.refused(error)
+                if self._outage.hopeless:
+                    raise
+                self._outage.wait()
 
     def _list_files(self) -> None:
         """List what is saved; what the store does not take now is listed later."""
