@@ -232,7 +232,9 @@ def test_a_schedule_is_a_curve_and_points_of_an_older_release_are_dots_with_a_no
     expect(visitor.page.locator("[data-chart=lr]")).to_be_visible()
     curve = _trace(visitor, "lr", "learning rate")
     assert (curve["mode"], len(curve["x"]), max(curve["y"])) == ("lines", 40, 0.5)
-    expect(visitor.page.locator(".cl-facts > div", has_text="Learning rate").locator("dd")).to_have_text("0.01")
+    expect(visitor.page.locator(".cl-facts > div", has_text="Learning rate").locator("dd")).to_have_text(
+        "0.5 (one-cycle)"
+    )
     expect(visitor.page.locator(".cl-remarks")).to_be_hidden()
 
     old = bench.start(config.replace(seed=1))

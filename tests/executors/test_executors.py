@@ -123,7 +123,9 @@ def test_the_script_hands_signals_on_and_requeues_only_before_the_time_limit(
     assert "#SBATCH --signal=B:USR1@120\n" in script
     assert "#SBATCH --gpus=2\n" in script
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "12"}
-    shell = subprocess.Popen(["bash", "-c", script], stdout=subprocess.PIPE, text=True, env=environment)
+    # HUP as usual, also where these tests were started with nohup: a shell cannot trap what was ignored before it.
+    command = ["env", "--default-signal=HUP", "bash", "-c", script]
+    shell = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert shell.stdout is not None
     assert shell.stdout.readline() == "ready\n"
     time.sleep(0.2)

@@ -269,8 +269,8 @@ def test_a_finished_run_shows_its_numbers(bench: Bench) -> None:
 
 def test_the_form_shows_the_data_sets_digits_and_what_was_reached_with_them_here(bench: Bench) -> None:
     app = _open("train")
-    (strip,) = [each.proto.body for each in app.get("html") if "cl-thumbnails" in each.proto.body]
-    assert strip.count("<img") == 10
+    strips = [each.proto.body for each in app.get("html") if "cl-thumbnails" in each.proto.body]
+    assert [strip.count("<img") for strip in strips] == [10, 1]  # the data set's digits, the network's outline
     assert "Best here" not in _texts(app)
     bench.finish(bench.start())
     assert "Best here: 97.31 %, by LeNet-5." in _texts(_open("train"))

@@ -320,8 +320,8 @@ class _LosesAnAnswer(Leases):
 
     lost = False
 
-    def claim(self, *, slot: str, owner: Owner) -> RunRecord | None:
-        run = super().claim(slot=slot, owner=owner)
+    def claim(self, **asked: Any) -> RunRecord | None:
+        run = super().claim(**asked)
         if not self.lost:
             self.lost = True
             raise StoreBusyError("The connection was lost.")
@@ -343,11 +343,11 @@ class _BusyTwice(Leases):
 
     claims = 0
 
-    def claim(self, *, slot: str, owner: Owner) -> RunRecord | None:
+    def claim(self, **asked: Any) -> RunRecord | None:
         self.claims += 1
         if self.claims in (1, 3):
             raise StoreBusyError(f"The store is busy at claim {self.claims}.")
-        return super().claim(slot=slot, owner=owner)
+        return super().claim(**asked)
 
 
 def test_an_idle_workers_log_tells_of_every_outage(
