@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ from lab.training.step_choice import StepKind
 from lab.worker.supervisor.log import log_worker
 
 _LEAVE_S = 20.0  # for a rank to end once it was let go
+_NOTICE_S = 2.0  # in which the end of a process is noticed after its connections were lost
 _LOST = 75  # exit code of a worker that lost a rank (EX_TEMPFAIL of sysexits.h)
 
 
@@ -72,6 +74,10 @@ def steps_on_devices(
 
         try:
             yield build
+        except RuntimeError:
+            # A lost connection is often seen before the end of the rank behind it, which ends this process too (`_watch`).
+            time.sleep(_NOTICE_S)
+            raise
         finally:
             over.set()
             _end(ranks, team, built)
@@ -103,8 +109,11 @@ def _watch(rank: "subprocess.Popen[bytes]", over: threading.Event) -> None:
 
 
 def _end(ranks: "list[subprocess.Popen[bytes]]", team: Team, built: list[ParallelSteps]) -> None:
-    if built:
-        built[0].end()
+    try:
+        if built:
+            built[0].end()
+    except RuntimeError as error:  # lost after the last step: nothing more is asked of it
+        log_worker(f"a rank was lost when it was let go: {error}")
     for rank in ranks:
         assert rank.stdin is not None
         rank.stdin.close()

@@ -37,6 +37,16 @@ from lab.worker.execution import execute
 lab = open_lab(sys.argv[1])
 execute(lab, claim(lab), ending=threading.Event())
 """
+RESET = """
+import sys, psutil, torch
+from lab.settings import Settings
+from lab.worker.ranks import steps_on_devices
+from tests.worker.test_several_devices import TWO
+with steps_on_devices(TWO, Settings.from_env({"LAB_HOME": sys.argv[1]}), torch.device("cpu")):
+    (rank,) = psutil.Process().children()
+    rank.kill()
+    raise RuntimeError("Connection reset by peer")
+"""
 
 
 @pytest.mark.parametrize("config", [TWO, BATCH_NORM], ids=["lenet5", "batch-norm-and-dropout"])
@@ -95,6 +105,22 @@ def _steps(lab: Lab, run: str) -> int:
 
 def _ranks(worker: "subprocess.Popen[bytes]") -> list[psutil.Process]:
     return [p for p in psutil.Process(worker.pid).children() if "lab.worker.rank" in p.cmdline()]
+
+
+def test_a_connection_that_is_lost_before_the_end_of_its_process_is_seen_is_no_failure_of_the_run(
+    tmp_path: Path,
+) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(
+        [sys.executable, "-c", RESET, str(tmp_path)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert ended.returncode == 75
+    assert "ended with -9 before its time" in ended.stdout + ended.stderr
 
 
 def _weights(lab: Lab, run: RunRecord) -> str:
