@@ -70,13 +70,13 @@ def _quick_starts() -> list[Preset]:
         Preset(
             "lenet5-digits",
             "lab",
-            "LeNet-5 with batch norm, twice as wide, on the built-in digits, for drawings",
+            "LeNet-5 with batch norm and wider layers, on the built-in digits, for drawings",
             {
                 "arch": "lenet-bn",
-                "arch_options": {"dropout": 0.0, "widths": [12, 32]},
+                "arch_options": {"dropout": 0.0, "widths": [16, 48]},
                 "dataset": "digits",
                 "augment": "sketch",
-                "epochs": 12,
+                "epochs": 14,
                 "batch_size": 16,
                 "lr": 3e-3,
                 "schedule": "one-cycle",

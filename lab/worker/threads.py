@@ -10,7 +10,7 @@ from lab.inspection.summary import summarize
 from lab.networks import build_on_meta
 from lab.training.checkpoint import Checkpoint
 
-SMALL_STEP = 24_000_000  # mult-adds of a batch, forward, up to which one thread is faster
+SMALL_STEP = 40_000_000  # mult-adds of a batch, forward, up to which two threads win little or lose
 
 
 def threads_for(config: RunConfig, *, usual: int, resume: Checkpoint | None = None) -> int:

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from lab.config import RunConfig
-from lab.presets import get_preset
 from lab.training.checkpoint import Checkpoint
 from lab.training.progress import Progress
 from lab.worker.threads import threads_for
@@ -16,7 +15,7 @@ def _checkpoint(environment: dict[str, Any]) -> Checkpoint:
 
 
 def test_a_small_step_has_one_thread_and_a_large_one_all() -> None:
-    small = get_preset("lenet5-digits").config()
+    small = RunConfig(arch="lenet-bn", dataset="digits", batch_size=16)
     assert threads_for(small, usual=4) == 1
     assert threads_for(small.replace(batch_size=256), usual=4) == 4
     assert threads_for(RunConfig(arch="conv3-bn", dataset="digits"), usual=4) == 4
@@ -24,6 +23,6 @@ def test_a_small_step_has_one_thread_and_a_large_one_all() -> None:
 
 @pytest.mark.parametrize(("saved", "expected"), [(4, 4), (1, 1), (8, 1), (None, 1)])
 def test_a_run_that_goes_on_keeps_its_number_where_this_machine_has_it(saved: int | None, expected: int) -> None:
-    small = get_preset("lenet5-digits").config()
+    small = RunConfig(arch="lenet-bn", dataset="digits", batch_size=16)
     environment = {} if saved is None else {"threads": saved}
     assert threads_for(small, usual=4, resume=_checkpoint(environment)) == expected
