@@ -10,7 +10,8 @@ from lab.inspection.summary import summarize
 from lab.networks import build_on_meta
 from lab.training.checkpoint import Checkpoint
 
-SMALL_STEP = 40_000_000  # mult-adds of a batch, forward, up to which two threads win little or lose
+SMALL_STEP = 24_000_000  # mult-adds of a batch, forward, up to which one thread is faster
+SMALL_STEP_OF_TWO = 40_000_000  # the same of two threads: with two cores, the page and its browser need one of them
 
 
 def threads_for(config: RunConfig, *, usual: int, resume: Checkpoint | None = None) -> int:
@@ -23,4 +24,4 @@ def threads_for(config: RunConfig, *, usual: int, resume: Checkpoint | None = No
         return int(saved)
     image = (1, *get_dataset_spec(config.dataset).image_shape)
     mult_adds = summarize(build_on_meta(config), input_shape=image).total_mult_adds
-    return 1 if mult_adds * config.batch_size <= SMALL_STEP else usual
+    return 1 if mult_adds * config.batch_size <= (SMALL_STEP_OF_TWO if usual <= 2 else SMALL_STEP) else usual

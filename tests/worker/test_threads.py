@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from lab.config import RunConfig
+from lab.presets import get_preset
 from lab.training.checkpoint import Checkpoint
 from lab.training.progress import Progress
 from lab.worker.threads import threads_for
@@ -19,6 +20,7 @@ def test_a_small_step_has_one_thread_and_a_large_one_all() -> None:
     assert threads_for(small, usual=4) == 1
     assert threads_for(small.replace(batch_size=256), usual=4) == 4
     assert threads_for(RunConfig(arch="conv3-bn", dataset="digits"), usual=4) == 4
+    assert [threads_for(get_preset("lenet5-digits").config(), usual=usual) for usual in (2, 3)] == [1, 3]
 
 
 @pytest.mark.parametrize(("saved", "expected"), [(4, 4), (1, 1), (8, 1), (None, 1)])
