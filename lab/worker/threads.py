@@ -24,4 +24,5 @@ def threads_for(config: RunConfig, *, usual: int, resume: Checkpoint | None = No
         return int(saved)
     image = (1, *get_dataset_spec(config.dataset).image_shape)
     mult_adds = summarize(build_on_meta(config), input_shape=image).total_mult_adds
-    return 1 if mult_adds * config.batch_size <= (SMALL_STEP_OF_TWO if usual <= 2 else SMALL_STEP) else usual
+    small = SMALL_STEP_OF_TWO if usual <= 2 else SMALL_STEP
+    return 1 if mult_adds * config.batch_size <= small else usual

@@ -1,6 +1,7 @@
 """Opening a page of the app in `AppTest` by its name, as its address does."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from streamlit.testing.v1 import AppTest
@@ -8,6 +9,8 @@ from streamlit.util import calc_hash
 
 from pages.registry import list_pages
 from pages.state.page_state import PageState
+
+ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
 
 
 def set_state(app: AppTest, page: PageState[Any], **changes: Any) -> None:
@@ -23,4 +26,14 @@ def go_to(app: AppTest, page: str) -> AppTest:
     """
     assert page in [spec.name for spec in list_pages()]
     app._page_hash = calc_hash(page)
+    return app
+
+
+def open_page(page: str, **query: str) -> AppTest:
+    """Open a page of the app with a query in its address, and return it once it stands there without an error."""
+    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
+    for name, value in query.items():
+        app.query_params[name] = value
+    go_to(app, page).run()
+    assert not app.exception, [each.value for each in app.exception]
     return app

@@ -1,6 +1,5 @@
 """What each page offers: the buttons of a run and of a sweep in each of their states, and the inputs of a fresh lab."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,21 +10,11 @@ from lab.examples.catalogue import EXAMPLES
 from lab.runs.records import WEIGHTS, RunState, SavedFile
 from lab.sweeps.records import SweepState
 from tests.sweeps.sweep_runs import asked
-from tests.web.addresses import go_to
+from tests.web.addresses import open_page
 from tests.web.web_data import Bench
 
-ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
 ALWAYS = ["New training", "Change settings"]
 USE = ["Look inside", "Test with a drawing"]
-
-
-def _open(page: str, **query: str) -> AppTest:
-    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
-    for name, value in query.items():
-        app.query_params[name] = value
-    go_to(app, page).run()
-    assert not app.exception, [each.value for each in app.exception]
-    return app
 
 
 def _buttons(app: AppTest, *, beside: tuple[str, ...] = ("Write the file",)) -> list[str]:
@@ -59,7 +48,7 @@ def test_a_run_can_be_asked_for_what_its_state_allows(
         bench.lab.store.files.add(run.id, run.lease, SavedFile(run.id, WEIGHTS, 7, 1, f"{run.id}/7", "0" * 64, 1, 0.0))
     if not state.live:
         bench.lab.store.leases.finish(run.id, run.lease, state=state, reason="why")
-    app = _open("train", run=run.id)
+    app = open_page("train", run=run.id)
     assert _buttons(app) == buttons
     seeds = ["Repeat with seeds"] if state is RunState.FINISHED else []
     assert _popovers(app) == [*seeds, "Name and notes", "Log", "Export"]
@@ -74,11 +63,11 @@ def test_a_run_that_goes_on_from_saved_epochs_offers_a_fork(bench: Bench) -> Non
     store.leases.set_progress(run.id, run.lease, {"steps_per_epoch": 7})
     store.files.add(run.id, run.lease, SavedFile(run.id, WEIGHTS, 7, 1, f"{run.id}/7", "0" * 64, 1, 0.0))
     bench.finish(run)
-    assert "Continue from epoch …" in _popovers(_open("train", run=run.id))
+    assert "Continue from epoch …" in _popovers(open_page("train", run=run.id))
 
 
 def test_an_example_is_looked_at_and_never_changed(bench: Bench) -> None:
-    app = _open("train", run=EXAMPLES[0].id)
+    app = open_page("train", run=EXAMPLES[0].id)
     assert not {"Resume", "Stop", "Train again", "Pause"} & set(_buttons(app))
     assert set(USE) <= set(_buttons(app))
     assert not {"Name and notes", "Export"} & set(_popovers(app))
@@ -88,9 +77,9 @@ def test_a_read_only_lab_offers_only_what_changes_nothing(bench: Bench, monkeypa
     run = bench.start()
     sweep = bench.lab.sweeps.create(asked()).sweep.id
     monkeypatch.setenv("LAB_READ_ONLY", "1")
-    assert _buttons(_open("train", run=run.id))[:2] == ["(Pause)", "(Stop)"]
-    assert {"(Pause)", "(Stop)"} <= set(_buttons(_open("sweeps", sweep=sweep)))
-    assert _buttons(_open("sweeps")) == ["(Start the sweep)"]
+    assert _buttons(open_page("train", run=run.id))[:2] == ["(Pause)", "(Stop)"]
+    assert {"(Pause)", "(Stop)"} <= set(_buttons(open_page("sweeps", sweep=sweep)))
+    assert _buttons(open_page("sweeps")) == ["(Start the sweep)"]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +94,7 @@ def test_a_sweep_can_be_asked_for_what_its_state_allows(bench: Bench, state: Swe
     sweep = bench.lab.sweeps.create(asked()).sweep.id
     if state is not SweepState.RUNNING:
         {SweepState.PAUSED: bench.lab.sweeps.pause, SweepState.STOPPED: bench.lab.sweeps.stop}[state](sweep)
-    app = _open("sweeps", sweep=sweep)
+    app = open_page("sweeps", sweep=sweep)
     shown = _buttons(app)
     assert shown[0] == "All sweeps"
     assert [label for label in shown if label in ("Pause", "Resume", "Stop")] == buttons
@@ -128,7 +117,7 @@ def _inputs(app: AppTest) -> dict[str, list[str]]:
 
 
 def test_the_form_of_a_fresh_sweep_has_every_input(bench: Bench) -> None:
-    assert _inputs(_open("sweeps")) == {
+    assert _inputs(open_page("sweeps")) == {
         "header": ["New sweep"],
         "expander": ["Place in the queue"],
         "toggle": ["Logarithmic", "Pause weak trials early"],
@@ -148,7 +137,7 @@ def test_the_form_of_a_fresh_sweep_has_every_input(bench: Bench) -> None:
 
 
 def test_in_a_fresh_lab_the_examples_are_compared_and_can_be_hidden(bench: Bench) -> None:
-    app = _open("runs")
+    app = open_page("runs")
     assert _inputs(app) == {
         "header": ["Compare"],
         "expander": ["Storage"],
@@ -171,7 +160,7 @@ def test_in_a_fresh_lab_the_examples_are_compared_and_can_be_hidden(bench: Bench
 
 
 def test_home_offers_a_first_training_and_every_data_set(bench: Bench) -> None:
-    app = _open("home")
+    app = open_page("home")
     assert [label for label in _buttons(app) if not label.startswith("Fetch ")] == [
         "Train LeNet-5 on the built-in digits"
     ]
@@ -180,7 +169,7 @@ def test_home_offers_a_first_training_and_every_data_set(bench: Bench) -> None:
 
 
 def test_the_device_is_chosen_with_its_help(bench: Bench) -> None:
-    app = _open("train")
+    app = open_page("train")
     assert FIELDS["device"].help in (app.selectbox(key="train.device").help or "").replace("\\", "")
     assert [each.label for each in app.expander][:4] == [
         "Data",

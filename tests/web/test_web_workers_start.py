@@ -1,6 +1,5 @@
 """Whatever is queued by a press on a page has somebody who trains it: each press starts a worker where none lives."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +8,8 @@ from streamlit.testing.v1 import AppTest
 from lab.runs.records import RunState
 from lab.service.workers import Workers
 from tests.sweeps.sweep_runs import asked
-from tests.web.addresses import go_to
+from tests.web.addresses import open_page
 from tests.web.web_data import Bench
-
-ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
 
 
 @pytest.fixture
@@ -26,15 +23,6 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Workers, "ensure", ensure)
     return asked_for
-
-
-def _open(page: str, **query: str) -> AppTest:
-    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
-    for name, value in query.items():
-        app.query_params[name] = value
-    go_to(app, page).run()
-    assert not app.exception, [each.value for each in app.exception]
-    return app
 
 
 def _press(app: AppTest, label: str) -> Any:
@@ -51,7 +39,7 @@ def test_a_run_that_is_resumed_repeated_or_trained_again(
 ) -> None:
     run = bench.start()
     bench.lab.store.leases.finish(run.id, run.lease, state=state, seconds=1.0, summary={"images_per_second": 1e6})
-    app = _open("train", run=run.id)
+    app = open_page("train", run=run.id)
     assert starts == []
     _press(app, label)
     assert bench.lab.store.queue.count_queued() == (4 if label.startswith("Train 4") else 1)
@@ -61,14 +49,14 @@ def test_a_run_that_is_resumed_repeated_or_trained_again(
 @pytest.mark.parametrize("label", ["Pause", "Stop"])
 def test_a_run_that_is_held_needs_nobody(bench: Bench, starts: list[str], label: str) -> None:
     run = bench.queue()
-    _press(_open("train", run=run.id), label)
+    _press(open_page("train", run=run.id), label)
     assert bench.lab.store.runs.get(run.id).state in (RunState.PAUSED, RunState.STOPPED)
     assert starts == []
 
 
 def test_a_sweep_that_is_resumed_or_extended(bench: Bench, starts: list[str]) -> None:
     sweep = bench.lab.sweeps.create(asked()).sweep.id
-    app = _open("sweeps", sweep=sweep)
+    app = open_page("sweeps", sweep=sweep)
     _press(app, "Pause")
     assert starts == []
     _press(app, "Resume")
