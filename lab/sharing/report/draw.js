@@ -1,6 +1,9 @@
+// @ts-check
 "use strict";
 // Draws every figure of the report from the JSON beside it, and offers each as PNG (Plotly's own button) and SVG.
-for (const data of document.querySelectorAll("script[type='application/json'][data-figure]")) {
+/** @type {NodeListOf<HTMLScriptElement>} */
+const figures = document.querySelectorAll("script[type='application/json'][data-figure]");
+for (const data of figures) {
   const place = document.getElementById(data.dataset.figure);
   const figure = JSON.parse(data.textContent);
   const svg = {

@@ -72,7 +72,7 @@ function line(row, root, table, data) {
   fold.className = "fold";
   if (!row.leaf && !table.sort) {
     const closed = table.folded.has(row.name);
-    fold.type = "button";
+    fold.setAttribute("type", "button");
     fold.dataset.key = `fold ${row.name}`;
     fold.textContent = closed ? "▸" : "▾";
     fold.setAttribute("aria-expanded", String(!closed));

@@ -2,10 +2,17 @@
 // What the live view draws: a run's points as the columns and traces of its charts. Live (live.js) has the points
 // (`store`), what the lab said last (`news`), and the settings.
 
-import { EDGE, LOOK, SKIPPED } from "./look.js";
+import { EDGE, GREY, LOOK, SKIPPED, readTheme } from "./look.js";
 import { smoothedMeans } from "./smoothing.js";
 
 export class Curves {
+  /** @type {any} */ data; // what the page gives
+  /** @type {any} */ news; // what the lab said last
+  /** @type {any} */ settings;
+  /** @type {HTMLElement} */ root;
+  /** @type {Record<string, any>} */ store = {}; // by series: step, epoch-free raw columns as they came
+  /** @type {Record<string, string>} */ titles = {}; // by series
+
   stepsPerEpoch() {
     return this.news?.progress.steps_per_epoch || 0;
   }
@@ -82,6 +89,16 @@ export class Curves {
     if (dense) traces.push(this.nonFiniteTrace(this.store[dense.id] ?? empty, dense.id));
     if (dense || chart.log) traces.push(this.beyondTrace(chart));
     return traces.map((trace) => ({ type: "scatter", connectgaps: false, ...trace, ...this.coloured(trace) }));
+  }
+
+  /** A trace's line and marker in the colours of the theme. @param {any} trace */
+  coloured({ line, marker, color }) {
+    const colour = color === "grey" ? GREY : this.theme().series[color];
+    return { line: { ...line, color: colour }, marker: { ...marker, color: colour } };
+  }
+
+  theme() {
+    return readTheme(this.root);
   }
 
   // A fork's curve before the fork, in grey.

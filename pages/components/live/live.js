@@ -10,7 +10,7 @@ import { mount } from "../shared/mount.js";
 import { filling, loadPlotly, tools } from "../shared/plotly.js";
 import { isLow } from "./axes.js";
 import { Curves, isNamed } from "./curves.js";
-import { GREY, POLL_MS, layoutOf, readSettings, readTheme } from "./look.js";
+import { POLL_MS, layoutOf, readSettings } from "./look.js";
 import { makeSamples, showAnswers } from "./samples.js";
 
 export default mount((place, data) => new Live(place, data));
@@ -21,7 +21,6 @@ class Live extends Curves {
     this.root = root.querySelector(".cl-live") ?? root;
     this.run = data.run;
     this.data = data;
-    this.store = {}; // by series: step, epoch-free raw columns as they came
     this.since = "";
     this.wait = POLL_MS.first;
     this.closed = false;
@@ -161,15 +160,6 @@ class Live extends Curves {
   }
 
   // -- drawing --------------------------------------------------------------------------------------------------------
-
-  coloured({ line, marker, color }) {
-    const colour = color === "grey" ? GREY : this.theme().series[color];
-    return { line: { ...line, color: colour }, marker: { ...marker, color: colour } };
-  }
-
-  theme() {
-    return readTheme(this.root);
-  }
 
   async draw({ keepZoom }) {
     if (!window.Plotly || !this.news) return;

@@ -169,7 +169,8 @@ class Pad {
       this.begin(KEYS);
     }
     if (this.stroke) {
-      extend(this.stroke, ...this.spot);
+      const [x, y] = this.spot;
+      extend(this.stroke, x, y);
       this.report();
     }
     this.draw();

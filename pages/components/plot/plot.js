@@ -19,6 +19,8 @@ class Chart {
     this.box.append(this.plot);
     root.appendChild(this.box);
     this.watcher = filling(this.plot);
+    this.tools = undefined; // made once
+    this.unlink = undefined;
     this.box.addEventListener("fullscreenchange", () => this.size());
   }
 

@@ -14,7 +14,7 @@ class View {
   constructor(root) {
     this.box = document.createElement("div");
     this.box.className = "cl-scatter";
-    this.plot = document.createElement("div");
+    this.plot = /** @type {PlotElement} */ (document.createElement("div"));
     this.plot.className = "cl-scatter-plot";
     this.card = document.createElement("div");
     this.card.className = "cl-scatter-card";
@@ -24,6 +24,7 @@ class View {
     this.box.append(this.plot, this.card);
     root.appendChild(this.box);
     this.watcher = filling(this.plot);
+    this.tools = undefined; // made once
   }
 
   connect({ setTriggerValue }) {

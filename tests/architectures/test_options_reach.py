@@ -1,0 +1,113 @@
+"""What every network of the registry does with what it is given: each option, number of classes and channels reaches its layers."""
+
+from collections import Counter
+
+import pytest
+import torch
+from torch import nn
+
+from lab.architectures.blocks import Resize
+from lab.architectures.build import build_network
+from lab.architectures.googlenet import WithAuxiliary
+from lab.architectures.registry import get_architecture, list_architectures
+from lab.architectures.spec import ArchOption
+
+ALL = [arch.id for arch in list_architectures()]
+OPTIONS = [(arch.id, option) for arch in list_architectures() for option in arch.options]
+# Options that change no layer but what one of them does.
+HIDDEN = {"random_crop"}
+
+# id: layers of each kind by the paper's table; report D's ResNet-18 has no batch norm on its three shortcuts.
+# GoogLeNet has 4 poolings between its stages and one in each of its 9 modules (table 1 and figure 2b).
+LAYERS = {
+    "lenet5": {"Conv2d": 2, "MaxPool2d": 2, "ReLU": 4, "Linear": 3},
+    "alexnet": {"Conv2d": 5, "MaxPool2d": 3, "ReLU": 7, "Linear": 3, "Dropout": 2},
+    "vgg11": {"Conv2d": 8, "MaxPool2d": 5, "ReLU": 10, "Linear": 3, "Dropout": 2},
+    "vgg16-64": {"Conv2d": 13, "MaxPool2d": 5, "AdaptiveAvgPool2d": 1, "ReLU": 15, "Linear": 3, "Dropout": 2},
+    "vgg19": {"Conv2d": 16, "MaxPool2d": 5, "ReLU": 18, "Linear": 3, "Dropout": 2},
+    "googlenet": {"Conv2d": 57, "MaxPool2d": 13, "AdaptiveAvgPool2d": 1, "ReLU": 57, "Linear": 1, "Dropout": 1},
+    "mobilenet": {"Conv2d": 27, "BatchNorm2d": 27, "ReLU6": 27, "AvgPool2d": 1, "Linear": 1},
+    "resnet18": {
+        "Conv2d": 20,
+        "BatchNorm2d": 17,
+        "MaxPool2d": 1,
+        "AdaptiveAvgPool2d": 1,
+        "ReLU": 17,
+        "Linear": 1,
+        "Identity": 5,
+    },
+    "resnet18-tv": {"Conv2d": 20, "BatchNorm2d": 20, "MaxPool2d": 1, "AdaptiveAvgPool2d": 1, "ReLU": 9, "Linear": 1},
+}
+
+
+def on_meta(id: str, **settings) -> nn.Module:
+    with torch.device("meta"):
+        return build_network(id, **settings)
+
+
+def another(option: ArchOption) -> object:
+    if option.kind is bool:
+        return not option.default
+    if option.kind is list:
+        return [item + 4 for item in option.default]
+    return option.default + (3 if option.kind is int else 0.0625)
+
+
+@pytest.mark.parametrize(("id", "option"), OPTIONS, ids=lambda part: getattr(part, "name", part))
+def test_each_option_changes_the_layers(id: str, option: ArchOption) -> None:
+    plain, changed = on_meta(id), on_meta(id, options={option.name: another(option)})
+    if option.name in HIDDEN:
+        assert any(vars(one) != vars(other) for one, other in zip(plain.modules(), changed.modules(), strict=True))
+    else:
+        assert repr(plain) != repr(changed)
+
+
+@pytest.mark.parametrize("id", [id for id, option in OPTIONS if option.name == "dropout"])
+def test_dropout_is_the_share_of_every_layer_that_drops(id: str) -> None:
+    network = on_meta(id, options={"dropout": 0.0625})
+    assert {layer.p for layer in network.modules() if isinstance(layer, nn.Dropout | nn.Dropout2d)} == {0.0625}
+
+
+@pytest.mark.parametrize("id", ALL)
+def test_every_network_takes_colours_and_any_number_of_classes(id: str) -> None:
+    large = get_architecture(id).default_input_size == "224"  # on the meta device size costs nothing
+    network = on_meta(id, channels=3, classes=7, image_size=40).eval()
+    assert network(torch.empty(2, 3, 40, 40, device="meta")).shape == (2, 7)
+    first = next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
+    assert first.in_channels == 3
+    if large:
+        assert next(layer.size for layer in network.modules() if isinstance(layer, Resize)) == 224
+
+
+def test_the_auxiliary_classifiers_of_colour_images_have_the_classes_too() -> None:
+    trained = on_meta("googlenet", channels=3, classes=7, options={"aux": True}).train()(
+        torch.empty(2, 3, 28, 28, device="meta")
+    )
+    assert isinstance(trained, WithAuxiliary)
+    assert {tuple(logits.shape) for logits in (trained.logits, *trained.auxiliary)} == {(2, 7)}
+
+
+@pytest.mark.parametrize("id", LAYERS)
+def test_the_layers_are_as_many_of_each_kind_as_in_the_paper(id: str) -> None:
+    leaves = Counter(type(layer).__name__ for layer in on_meta(id).modules() if not list(layer.children()))
+    for helper in ("Resize", "Flatten", "ModuleDict"):
+        del leaves[helper]
+    assert leaves == LAYERS[id]
+
+
+@pytest.mark.parametrize("id", ["vgg11", "vgg19", "vgg-small"])
+def test_vgg_pools_to_whole_halves_and_leaves_the_last_odd_line_out(id: str) -> None:
+    """torch's and the paper's pooling: 2×2 with stride 2, nothing beyond the edge."""
+    pools = [layer for layer in on_meta(id).modules() if isinstance(layer, nn.MaxPool2d)]
+    assert {(layer.kernel_size, layer.stride, layer.ceil_mode) for layer in pools} == {(2, 2, False)}
+
+
+def test_what_is_made_smaller_is_smoothed_first_and_what_is_made_larger_is_not() -> None:
+    """Every fourth column is 1. At a fourth of the side each value is their mean; a sample between two columns would miss them."""
+    lines = torch.zeros(1, 1, 32, 32)
+    lines[..., ::4] = 1.0
+    torch.testing.assert_close(Resize(8)(lines)[..., 2:-2, 2:-2], torch.full((1, 1, 4, 4), 0.25))
+    spot = torch.zeros(1, 1, 8, 8)
+    spot[..., 4, 4] = 1.0
+    assert Resize(16)(spot).max().item() == 0.75 * 0.75  # a quarter of a pixel off in both directions
+    assert Resize(8)(spot) is spot
