@@ -311,9 +311,12 @@ class _SavedWeights:
 
 
 def _is_after(saved: Checkpoint, epoch: int) -> bool:
-    """Whether a checkpoint was made at the end of this epoch, once its metrics were taken."""
+    """Whether a checkpoint was made at the end of this epoch, once its metrics were taken.
+
+    One made before an epoch's first step has that epoch's number and the end of the one before.
+    """
     progress = saved.progress
-    return progress.epoch == epoch and progress.closed == progress.step
+    return progress.epoch == epoch and progress.closed == progress.step and progress.step_in_epoch > 0
 
 
 def _moved(series: Series, *, last: int, before: int, now: int) -> Series:

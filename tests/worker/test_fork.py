@@ -4,7 +4,6 @@ import io
 import os
 import random
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -27,10 +26,10 @@ from lab.sharing.bundle.read import import_bundle
 from lab.sharing.bundle.write import write_bundle
 from lab.sharing.formats import export_runs
 from lab.training.checkpoint import weights_digest
-from lab.worker import execution, heartbeat
+from lab.worker import execution
 from lab.worker.execution import execute
 from tests.worker.fork_configs import random_config
-from tests.worker.worker_runs import SMALL, claim, open_lab, train, work_off
+from tests.worker.worker_runs import SMALL, between_steps, claim, open_lab, request_and_wait, train, work_off
 
 SETTINGS: Mapping[str, dict[str, Any]] = {
     "momentum": {"optimizer": "sgd", "lr": 0.05},
@@ -308,45 +307,39 @@ def test_epochs_are_recomputed_with_the_threads_they_were_trained_with(
     assert (fork.environment.fork_state, fork.notices) == ("recomputed", ())
 
 
-def test_a_stop_while_epochs_are_recomputed_stops_the_fork(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heartbeat, "REQUEST_POLL_S", 0.005)
-    parent = train(lab, SMALL.replace(epochs=40))
-    run = lab.submissions.submit(lab.validation.resolve(fork_config(find_fork_point(lab.store, parent, 39)))).run
-    stopper = threading.Thread(target=_stop_when, args=(lab, run.id, "recomputing epochs 1 to 39"))
-    stopper.start()
+@pytest.mark.parametrize(
+    ("request_", "done"),
+    [(RunRequest.STOP, ", 1 done"), (RunRequest.PAUSE, ", 2 done")],
+    ids=["stop", "pause before the last epoch"],
+)
+def test_a_request_while_epochs_are_recomputed_leaves_no_state(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, request_: RunRequest, done: str
+) -> None:
+    parent = train(lab, SMALL.replace(epochs=4))
+    run = lab.submissions.submit(lab.validation.resolve(fork_config(find_fork_point(lab.store, parent, 3)))).run
+    phase = f"recomputing epochs 1 to 3 of lenet5{done}"
+    between_steps(monkeypatch, request_and_wait(request_), when=lambda run: run.progress.phase == phase)
     ended = work_off(lab)
-    stopper.join()
-    assert (ended.state, ended.progress.step, lab.weights.list(run.id)) == (RunState.STOPPED, None, ())
+    assert (ended.state.value, ended.progress.step) == ("stopped" if request_ is RunRequest.STOP else "paused", None)
+    assert (lab.weights.list(run.id), lab.weights.newest_checkpoint(run.id)) == ((), None)
+    if request_ is RunRequest.PAUSE:
+        lab.submissions.control(run.id, RunRequest.RUN)
+        assert _state(lab, work_off(lab)) == _state(lab, parent)
 
 
-def _stop_when(lab: Lab, run: str, phase: str) -> None:
-    deadline = time.monotonic() + 60
-    while not (lab.store.runs.get(run).progress.phase or "").startswith(phase) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    lab.submissions.control(run, RunRequest.STOP)
-
-
-def test_a_fork_whose_worker_was_killed_before_its_first_checkpoint_begins_again(lab: Lab) -> None:
-    parent = train(lab, SMALL.replace(epochs=30))
+def test_a_fork_whose_worker_was_killed_before_its_first_checkpoint_begins_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = train(lab, SMALL.replace(epochs=6))
     run = lab.submissions.submit(lab.validation.resolve(fork_config(find_fork_point(lab.store, parent, 2)))).run
-    ending = threading.Event()
-    watcher = threading.Thread(target=_end_after_step, args=(lab, run.id, 8, ending))
-    watcher.start()
-    execute(lab, claim(lab), ending=ending)
-    watcher.join()
-    assert lab.store.runs.get(run.id).state is RunState.INTERRUPTED
+    between_steps(monkeypatch, lambda beat: beat.ending.set(), when=lambda run: (run.progress.step or 0) >= 8)
+    ended = work_off(lab)
+    assert (ended.state, ended.progress.step) == (RunState.INTERRUPTED, 8)
     lab.submissions.control(run.id, RunRequest.RUN)
     again = claim(lab)
     lab.store.files.remove(run.id, again.lease, [file.path for file in lab.store.files.list(run.id, kind=CHECKPOINT)])
     execute(lab, again, ending=threading.Event())
     assert _state(lab, lab.store.runs.get(run.id)) == _state(lab, parent)
-
-
-def _end_after_step(lab: Lab, run: str, step: int, ending: threading.Event) -> None:
-    deadline = time.monotonic() + 60
-    while (lab.store.runs.get(run).progress.step or 0) < step and time.monotonic() < deadline:
-        time.sleep(0.005)
-    ending.set()
 
 
 def test_exported_code_of_a_fork_is_refused(lab: Lab) -> None:
