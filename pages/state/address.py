@@ -1,24 +1,83 @@
-"""What every page may ask of its address beside its own fields; a run is named by its id."""
+"""The one door to the address, and what every page may ask of it beside its own fields; a run is named by its id.
 
-from collections.abc import Collection
+A request carries the address that the browser had when it was sent. What the lab wrote a moment ago may not have reached
+it by then, and the old address would take a choice back. So an address that was replaced within the last seconds means the
+one that stands now, unless the reader went there with the browser's own Back or Forward.
+"""
+
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from lab.errors import RunNotFoundError
 from lab.runs.records import RunRecord
 from pages.cache.lab import get_lab
 from pages.markdown import plain
 from pages.state.codec import unknown
+from pages.state.session import put, value_of
+
+_ON_ITS_WAY_S = 5.0  # after this long every browser has the address that was written
+_KEY = "address.trail"
+
+
+@dataclass(frozen=True, slots=True)
+class _Trail:
+    """What a page's address was. stands: last seen or written. left: those before it, with the time (monotonic s) of its replacement."""
+
+    page: str = ""
+    stands: Mapping[str, str] = field(default_factory=dict)
+    left: tuple[tuple[Mapping[str, str], float], ...] = ()
+
+
+def address() -> dict[str, str]:
+    """Return the address of this page, in a callback too."""
+    asked, trail, context = st.query_params.to_dict(), _trail(), get_script_run_ctx()
+    page = context.page_script_hash if context else ""
+    if page == trail.page and asked == trail.stands:
+        return asked
+    late = any(asked == each and time.monotonic() - at < _ON_ITS_WAY_S for each, at in trail.left)
+    if page == trail.page and late and not went_back():
+        asked = dict(trail.stands)
+        st.query_params.from_dict(asked)
+    else:
+        put(_KEY, _Trail(page, asked))
+    return asked
+
+
+def went_back() -> bool:
+    """Whether this run of the page was asked for with the browser's Back or Forward."""
+    context = get_script_run_ctx()
+    return context is not None and context.is_history_navigation
+
+
+def write_address(new: Mapping[str, str]) -> None:
+    """Replace the address, in a callback or while the page is drawn."""
+    old = address()
+    if new == old:
+        return
+    trail, now = _trail(), time.monotonic()
+    left = (*(each for each in trail.left if now - each[1] < _ON_ITS_WAY_S), (old, now))
+    put(_KEY, replace(trail, stands=dict(new), left=left))
+    st.query_params.from_dict(new)
 
 
 def clear_address() -> None:
     """Empty the address, in a callback or before a rerun."""
-    st.query_params.clear()
+    write_address({})
+
+
+def _trail() -> _Trail:
+    held = value_of(_KEY)
+    return cast(_Trail, held) if type(held).__name__ == "_Trail" else _Trail()
 
 
 def refuse_parameters(known: Collection[str] = ()) -> None:
     """Name the parts of the address that the page does not know."""
-    for name in st.query_params:
+    for name in address():
         if name not in known:
             complain(unknown(name, known))
 

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import streamlit as st
-
 from lab.sketch.normalise import STEPS
+from pages.state.address import address, write_address
 from pages.state.codec import one_of, param
 from pages.state.keys import ElementKey, element
 from pages.state.page_state import PageState
@@ -51,17 +50,16 @@ DRAW = PageState(DrawState, key="draw")
 
 def requested_runs() -> tuple[str, ...]:
     """Return the ids in the address: `?runs=a,b`, or `?run=a`."""
-    text = st.query_params.get("runs") or st.query_params.get("run") or ""
+    asked = address()
+    text = asked.get("runs") or asked.get("run") or ""
     return tuple(dict.fromkeys(part for part in text.split(",") if part))
 
 
 def show_runs(runs: Iterable[str]) -> None:
     """Have the address name these runs, beside mode and view, and nothing else."""
     text = ",".join(runs)
-    kept = {name: value for name, value in st.query_params.items() if name in ("mode", "view")}
-    wanted = ({"runs": text} if text else {}) | kept
-    if st.query_params.to_dict() != wanted:
-        st.query_params.from_dict(wanted)
+    kept = {name: value for name, value in address().items() if name in ("mode", "view")}
+    write_address(({"runs": text} if text else {}) | kept)
 
 
 @dataclass(slots=True)

@@ -10,9 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Generic, TypeVar, cast
 
-import streamlit as st
-
-from pages.state.address import complain, refuse_parameters
+from pages.state.address import address, complain, refuse_parameters, went_back, write_address
 from pages.state.codec import Reader, defaults_of, params_of, write, wrong
 from pages.state.session import forget, put, value_of
 
@@ -117,14 +115,19 @@ class PageState(Generic[S]):
     def take(self, name: str, *, read: Reader | None = None) -> bool:
         """Take a field's value from the address if that is new; call it before the widget is made.
 
+        A field that is not in the address stays as it is: a bare address opens a page as it was left. Only after the
+        browser's Back or Forward, where it was in the address before, it is as usual again.
+
         read: where the rule depends on what the page shows. Returns whether the address is right: False for a value that
         is not allowed, which is said on the page.
         """
         declared = params_of(self.record)[name]
-        text = st.query_params.get(declared.name)
+        text = address().get(declared.name)
         seen = self._seen()
         new = text != seen.texts.get(name)
         if text is None:
+            if went_back() and seen.texts.get(name) is not None:
+                self.change(**{name: defaults_of(self.record)[name]})
             self._remember(name, text=None, wrong=None)
             return True
         try:
@@ -143,7 +146,7 @@ class PageState(Generic[S]):
 
     def text(self, name: str) -> str:
         """Return what the address has for a field, "" for nothing."""
-        return str(st.query_params.get(params_of(self.record)[name].name, ""))
+        return address().get(params_of(self.record)[name].name, "")
 
     def show(self, name: str) -> None:
         """Write a field to the address, or take it out where it is the default.
@@ -154,19 +157,22 @@ class PageState(Generic[S]):
         value = getattr(self.read(), name)
         text = write(value)
         refused, beside = self._seen().wrong.get(name, (None, None))
-        if refused is not None and refused == st.query_params.get(declared.name) and beside in (None, text):
+        rest = address()
+        shown = rest.pop(declared.name, None)
+        if refused is not None and refused == shown and beside in (None, text):
             self._remember(name, wrong=(refused, text))
             return
         self._remember(name, text=text, wrong=None)
         if value == defaults_of(self.record)[name]:
-            st.query_params.pop(declared.name, None)
-        elif st.query_params.get(declared.name) != text:
-            st.query_params[declared.name] = text
+            write_address(rest)
+        elif shown != text:
+            write_address(rest | {declared.name: text})
 
     def leave(self, *names: str) -> None:
         """Take fields out of the address: what the reader chose follows."""
+        gone = {params_of(self.record)[name].name for name in names}
+        write_address({name: text for name, text in address().items() if name not in gone})
         for name in names:
-            st.query_params.pop(params_of(self.record)[name].name, None)
             self._remember(name, text=None, wrong=None)
 
     def _seen(self) -> _Seen:

@@ -7,8 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import streamlit as st
-
+from pages.state.address import address, went_back, write_address
 from pages.state.codec import encode
 from pages.state.page_state import PageState, is_offered
 from pages.state.runs_view import RunsView, parse_view
@@ -39,24 +38,22 @@ RUNS = PageState(RunsSession, key="runs")
 
 def read_view() -> tuple[RunsView, tuple[str, ...]]:
     """Return the view of the address (or, with a bare address, the last one of this session), and what it cannot have."""
-    address = st.query_params.to_dict()
     last = RUNS.read().last
-    if not address and last:
-        address = dict(last)
-        st.query_params.from_dict(address)
-    view, complaints = parse_view(address)
+    if not address() and last and not went_back():
+        write_address(last)
+    view, complaints = parse_view(address())
     RUNS.change(last=encode(view))
     return view, complaints
 
 
 def change_view(**changes: Any) -> None:
     """Write some changes of the view to the address; the page follows in its next run. Runs keep their colours."""
-    view, _ = parse_view(st.query_params.to_dict())
+    view, _ = parse_view(address())
     if "runs" in changes:
         view = view.choose(changes.pop("runs"))
-    address = encode(replace(view, **changes))
-    RUNS.change(last=address)
-    st.query_params.from_dict(address)
+    shown = encode(replace(view, **changes))
+    RUNS.change(last=shown)
+    write_address(shown)
 
 
 def forget_view() -> None:

@@ -4,7 +4,6 @@ The form's record is a `RunConfig`, so its values stand one by one under the nam
 not be a configuration yet. Their widgets survive a page switch.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,14 +13,12 @@ import streamlit as st
 from lab.architectures.registry import get_architecture
 from lab.config import FIELDS, RunConfig
 from lab.executors.base import LOCAL
-from pages.state.address import complain, refuse_parameters
+from pages.state.address import address, clear_address, complain, refuse_parameters, went_back, write_address
 from pages.state.asking import AskingState
 from pages.state.codec import param, params_of, whole_number
 from pages.state.form_address import is_setting, read_settings, write_settings
 from pages.state.page_state import PageState
 from pages.state.session import put, value_of
-
-_ON_ITS_WAY_S = 5.0  # after this long every browser has the address that was written
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +28,7 @@ class TrainState:
     browse: the field of the form whose gallery is open. cached: the run that had these settings already when it was asked for last. whole_queue: whether all of it is shown.
     name, tags, note: what was entered last for a run, by its id. fork: the same for the settings of its fork, by run and
     setting. executor: where the next run is trained. link: the form's settings as they were last seen in the
-    address or written there; left: those that stood there before, and left_at when they were replaced (monotonic
-    seconds); problems: what of them was passed over, and understood: the address of the rest.
+    address or written there; problems: what of them was passed over, and understood: the address of the rest.
     """
 
     run: str = param("", str)
@@ -42,8 +38,6 @@ class TrainState:
     cached: str = ""
     whole_queue: bool = False
     link: Mapping[str, str] = field(default_factory=dict)
-    left: Mapping[str, str] = field(default_factory=dict)
-    left_at: float = float("-inf")
     problems: tuple[str, ...] = ()
     understood: Mapping[str, str] | None = None
     name: Mapping[str, str] = field(default_factory=dict)
@@ -96,30 +90,27 @@ def refuse_unknown_settings() -> None:
 
 def take_link(fresh: RunConfig) -> None:
     """Fill the form from the address where that is new; call it before the form."""
-    address, page = _link(), TRAIN.read()
-    if address == page.left and time.monotonic() - page.left_at < _ON_ITS_WAY_S:
-        return  # asked for before the browser had the new address: the choice that made it stands
-    if address and address != page.link:
-        settings, options, problems = read_settings(address)
+    link = _link()
+    if not link and TRAIN.read().link and went_back():
+        fill_form(fresh)
+    if link and link != TRAIN.read().link:
+        settings, options, problems = read_settings(link)
         fill_form(RunConfig())
         apply_changes({"dataset": fresh.dataset} | settings)
         for name, value in options.items():
             put(_option_key(str(form_value("arch")), name), option_text(value))
-        TRAIN.change(link=address, problems=problems, understood=None)
+        TRAIN.change(link=link, problems=problems, understood=None)
 
 
 def show_link(config: RunConfig, fresh: RunConfig) -> None:
     """Write the form's settings to the address; a wrong value stays there until a setting is changed."""
-    page, address = TRAIN.read(), write_settings(config, fresh=fresh)
-    if page.problems and page.understood in (None, address):
-        TRAIN.change(understood=address)
+    page, link = TRAIN.read(), write_settings(config, fresh=fresh)
+    if page.problems and page.understood in (None, link):
+        TRAIN.change(understood=link)
         return
-    if address != _link():
-        if address != page.link:
-            TRAIN.change(left=page.link, left_at=time.monotonic())
-        beside = {name: text for name, text in st.query_params.items() if name == _OWNER}
-        st.query_params.from_dict(address | beside)
-    TRAIN.change(link=address, problems=(), understood=None)
+    if link != _link():
+        write_address(link | {name: text for name, text in address().items() if name == _OWNER})
+    TRAIN.change(link=link, problems=(), understood=None)
 
 
 def complain_of_link() -> None:
@@ -129,7 +120,7 @@ def complain_of_link() -> None:
 
 
 def _link() -> dict[str, str]:
-    return {name: text for name, text in st.query_params.items() if is_setting(name)}
+    return {name: text for name, text in address().items() if is_setting(name)}
 
 
 def option_text(value: Any) -> Any:
@@ -176,5 +167,5 @@ def parse_numbers(text: str) -> list[int] | str:
 
 def leave_run() -> None:
     """Go back to the form."""
-    st.query_params.clear()
+    clear_address()
     st.rerun()

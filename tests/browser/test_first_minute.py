@@ -69,6 +69,10 @@ def test_the_drawing_goes_along_to_draw_where_an_example_reads_it(new_lab: Serve
     page.get_by_role("link", name="Go on with this drawing").click()
     page.wait_for_selector('.cl-line[data-answer="2"]')
     expect(page.locator(".cl-card")).to_have_count(1)
+    page.get_by_role("button", name="Undo", exact=True).click()  # its strokes came along one by one
+    expect(page.locator(".cl-line[data-answer]")).to_have_count(0)
+    page.get_by_role("button", name="Redo", exact=True).click()
+    page.wait_for_selector('.cl-line[data-answer="2"]')
 
 
 def test_the_pad_is_drawn_on_with_the_keyboard_alone(new_lab: Server, visitor: Visitor) -> None:
@@ -100,8 +104,12 @@ def _tabbed_to_pad(page: Page) -> bool:
 
 def test_a_sample_digit_is_drawn_and_read(new_lab: Server, visitor: Visitor) -> None:
     visitor.open(new_lab.url)
+    draw_digit(visitor.page, "7")
+    visitor.page.wait_for_selector('[data-answer="7"]')
     visitor.page.get_by_role("radio", name="4", exact=True).click()
     visitor.page.wait_for_selector('[data-answer="4"]')
+    visitor.page.get_by_role("button", name="Undo", exact=True).click()
+    visitor.page.wait_for_selector('[data-answer="7"]')
 
 
 def test_the_pages_work_on_the_examples(new_lab: Server, visitor: Visitor) -> None:

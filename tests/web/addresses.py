@@ -1,5 +1,6 @@
 """Opening a page of the app in `AppTest` by its name, as its address does."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,13 @@ def set_state(app: AppTest, page: PageState[Any], **changes: Any) -> None:
     app.session_state[page.state_key] = replace(held, **changes)
 
 
+def set_address(app: AppTest, query: Mapping[str, str]) -> None:
+    """Have the next run come with this query and nothing else in its address."""
+    app.query_params.clear()
+    for name, value in query.items():
+        app.query_params[name] = value
+
+
 def go_to(app: AppTest, page: str) -> AppTest:
     """Make `page` the one that the next run shows.
 
@@ -32,8 +40,7 @@ def go_to(app: AppTest, page: str) -> AppTest:
 def open_page(page: str, **query: str) -> AppTest:
     """Open a page of the app with a query in its address, and return it once it stands there without an error."""
     app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
-    for name, value in query.items():
-        app.query_params[name] = value
+    set_address(app, query)
     go_to(app, page).run()
     assert not app.exception, [each.value for each in app.exception]
     return app

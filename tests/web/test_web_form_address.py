@@ -1,18 +1,14 @@
 """The Train form stands in the address: a link fills it, a reload keeps it, and what is wrong is named."""
 
-from pathlib import Path
-
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from lab.architectures.registry import list_architectures
 from lab.config import RunConfig
 from lab.presets import list_presets
 from pages.state.form_address import read_settings, write_settings
-from tests.web.addresses import go_to
+from tests.web.addresses import open_page, set_address
 from tests.web.web_data import Bench
 
-ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
 FRESH = RunConfig(dataset="digits")
 
 
@@ -62,17 +58,8 @@ def test_what_is_wrong_in_a_link_is_named_and_the_rest_is_taken(address: dict[st
     assert sentence in problems[0]
 
 
-def open_form(**address: str) -> AppTest:
-    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
-    for name, value in address.items():
-        app.query_params[name] = value
-    go_to(app, "train").run()
-    assert not app.exception, [each.value for each in app.exception]
-    return app
-
-
 def test_a_link_fills_the_form_and_a_change_is_written_into_it(bench: Bench) -> None:
-    app = open_form(dataset="digits", arch="lenet-bn", lr="0.02", **{"option.dropout": "0.25"})
+    app = open_page("train", dataset="digits", arch="lenet-bn", lr="0.02", **{"option.dropout": "0.25"})
     assert app.selectbox(key="train.arch").value == "lenet-bn"
     assert app.number_input(key="train.lr").value == 0.02
     assert app.number_input(key="train.option.lenet-bn.dropout").value == 0.25
@@ -86,35 +73,18 @@ def test_a_link_fills_the_form_and_a_change_is_written_into_it(bench: Bench) -> 
     }
 
 
-def test_a_request_that_was_on_its_way_with_the_old_address_takes_no_choice_back(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    app = AppTest.from_file(str(ENTRY), default_timeout=60)
-    app.run()
-    app.query_params["lr"] = "0.003"
-    go_to(app, "train").run()
+def test_a_request_that_was_on_its_way_with_the_old_address_takes_no_choice_back(bench: Bench) -> None:
+    app = open_page("train", lr="0.003")
     app.number_input(key="train.epochs").set_value(9).run()
     assert app.query_params["epochs"] == "9"
-    old = {"dataset": "digits", "lr": "0.003"}
-    for name in list(app.query_params):
-        del app.query_params[name]
-    for name, value in old.items():
-        app.query_params[name] = value
+    set_address(app, {"dataset": "digits", "lr": "0.003"})
     app.run()
     assert app.number_input(key="train.epochs").value == 9
     assert app.query_params["epochs"] == "9"
 
-    monkeypatch.setattr("pages.state.train._ON_ITS_WAY_S", 0.0)  # later it is somebody who went back
-    for name in list(app.query_params):
-        del app.query_params[name]
-    for name, value in old.items():
-        app.query_params[name] = value
-    app.run()
-    assert app.number_input(key="train.epochs").value == 5
-
 
 def test_a_wrong_setting_is_named_until_something_is_changed(bench: Bench) -> None:
-    app = open_form(lr="fast", batch_size="32")
+    app = open_page("train", lr="fast", batch_size="32")
     assert "lr='fast'" in app.error[0].value.replace("\\", "")
     assert app.number_input(key="train.batch_size").value == 32
     assert app.query_params["lr"] == "fast"
@@ -127,7 +97,7 @@ def test_a_wrong_setting_is_named_until_something_is_changed(bench: Bench) -> No
 
 def test_a_form_of_a_fork_says_so_and_begins_anew_on_request(bench: Bench) -> None:
     parent = bench.start()
-    app = open_form(dataset="digits", fork_of=parent.id, fork_epoch="2")
+    app = open_page("train", dataset="digits", fork_of=parent.id, fork_epoch="2")
     assert "This run goes on after epoch 2 of" in app.info[0].value
     assert app.selectbox(key="train.fork_of").value == parent.id
     app.selectbox(key="train.fork_of").set_value("").run()

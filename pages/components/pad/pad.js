@@ -6,7 +6,7 @@
 // stands for the pen: arrow keys move it, the space bar lowers and lifts it.
 
 import { mount } from "../shared/mount.js";
-import { restore, save } from "./saved.js";
+import { historyOf, restore, save } from "./saved.js";
 import { SIDE, extend, moved, read } from "./strokes.js";
 
 const PATIENCE_MS = 400; // after this long without an answer the pad sends again
@@ -47,18 +47,25 @@ class Pad {
   // Called at every answer and at every change of theme.
   refresh(data) {
     this.answered = Math.max(this.answered, data.answered ?? 0);
-    if (data.version !== this.version) {
-      const reloaded = this.version === null && data.version === 0 && !data.answered && !read(data.ink).length;
-      this.version = data.version;
-      this.strokes = read(data.ink);
-      this.past = [];
-      this.future = [];
-      this.stroke = null;
-      if (!reloaded || !this.takeSaved()) this.keep();
-    }
+    if (data.version !== this.version) this.replace(data);
     this.draw();
     if (this.waiting) this.report();
     this.canvas.toggleAttribute("data-pad", true); // from now on it takes strokes; before, they would be lost
+  }
+
+  // The server has another drawing, or this is another page's pad: what can be undone comes with it.
+  replace(data) {
+    const ink = read(data.ink);
+    const first = this.version === null;
+    const reloaded = first && data.version === 0 && !data.answered && !ink.length;
+    this.version = data.version;
+    this.stroke = null;
+    if (reloaded && this.takeSaved()) return;
+    if (first) Object.assign(this, historyOf(ink, restore()));
+    else if (ink.length) this.remember(); // a sample digit in the place of what was drawn
+    else [this.past, this.future] = [[], []];
+    this.strokes = ink;
+    this.keep();
   }
 
   // After a reload the server has a new session without a drawing: the tab still has it.

@@ -25,6 +25,13 @@ export function restore(storage = window.sessionStorage) {
   }
 }
 
+/** What can be undone of a drawing that comes with a page: the saved history, where it led to this drawing.
+ * @param {number[][]} strokes @param {Drawing | null} saved @returns {Pick<Drawing, "past" | "future">} */
+export function historyOf(strokes, saved) {
+  const same = saved && JSON.stringify(saved.strokes) === JSON.stringify(strokes);
+  return same ? { past: saved.past, future: saved.future } : { past: [], future: [] };
+}
+
 /** @param {Drawing} drawing */
 export function written(drawing) {
   let { past, ...rest } = drawing;

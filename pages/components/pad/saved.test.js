@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { restore, save, written } from "./saved.js";
+import { historyOf, restore, save, written } from "./saved.js";
 
 function storage(text) {
   const held = new Map(text === undefined ? [] : [["convlab.pad", text]]);
@@ -37,4 +37,11 @@ test("of a long history the oldest states go", () => {
   const kept = JSON.parse(written({ ...DRAWING, past: long }));
   assert.ok(kept.past.length < 64 && kept.past.length > 0);
   assert.deepEqual(kept.past.at(-1), long.at(-1));
+});
+
+test("a drawing that comes to another page brings what can be undone, another drawing does not", () => {
+  const ahead = { ...DRAWING, future: [[[16, 9, 9]]] };
+  assert.deepEqual(historyOf([[16, 1, 2, 3, 4]], ahead), { past: [[]], future: [[[16, 9, 9]]] });
+  assert.deepEqual(historyOf([[16, 1, 2, 3, 5]], ahead), { past: [], future: [] });
+  assert.deepEqual(historyOf([], null), { past: [], future: [] });
 });

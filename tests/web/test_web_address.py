@@ -1,0 +1,117 @@
+"""A request that was sent before the browser had the newest address takes no choice back; Back and Forward do."""
+
+from functools import partial
+
+import pytest
+from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
+from streamlit.testing.v1 import AppTest, local_script_runner
+
+from tests.web.addresses import set_address
+
+
+def _inside() -> None:
+    import streamlit as st
+
+    from pages.state.inside import INSIDE, SOURCES, VIEWS
+
+    for name, options in (("view", VIEWS), ("source", SOURCES)):
+        INSIDE.take(name)
+        st.selectbox(name, list(options), **INSIDE.widget(name))
+        INSIDE.show(name)
+
+
+def _runs() -> None:
+    import streamlit as st
+
+    from pages.state.runs import bind, read_view
+    from pages.state.runs_view import LOOKS, SHOWS
+
+    view, _ = read_view()
+    st.selectbox("look", list(LOOKS), **bind("look", view.look))
+    st.selectbox("show", list(SHOWS), **bind("show", view.show))
+
+
+def _draw() -> None:
+    import streamlit as st
+
+    from pages.state.draw import DRAW, VIEWS, requested_runs, show_runs
+
+    DRAW.take("view")
+    st.selectbox("view", VIEWS, **DRAW.widget("view"))
+    DRAW.change(runs=requested_runs() or ("aaaa",))
+    chosen = st.multiselect("runs", ("aaaa", "bbbb"), **DRAW.widget("runs", then=lambda: show_runs(DRAW.read().runs)))
+    show_runs(chosen)
+
+
+TWO_CHOICES = [
+    (_inside, {"view": "maps"}, {"source": "drawing"}),
+    (_runs, {"look": "groups"}, {"show": "reports"}),
+    (_draw, {"view": "Why"}, {"runs": "bbbb"}),
+]
+
+
+def _choose(app: AppTest, name: str, value: str) -> None:
+    [box] = [each for each in (*app.selectbox, *app.multiselect) if each.label == name]
+    box.set_value([value] if name == "runs" else value).run()
+    assert not app.exception
+
+
+def _shown(app: AppTest) -> dict[str, str]:
+    return {name: app.query_params[name] for name in app.query_params}
+
+
+@pytest.mark.parametrize(("page", "first", "second"), TWO_CHOICES, ids=["page state", "runs", "draw"])
+def test_a_choice_that_was_sent_with_the_address_before_the_last_choice_takes_that_not_back(
+    page, first, second
+) -> None:  # type: ignore[no-untyped-def]
+    app = AppTest.from_function(page).run()
+    fresh = _shown(app)
+    [(name, value)], [(other, chosen)] = first.items(), second.items()
+    _choose(app, name, value)
+    set_address(app, fresh)
+    _choose(app, other, chosen)
+    assert _shown(app) == fresh | first | second
+    assert {box.label: box.value for box in app.selectbox}.items() >= first.items()
+
+
+def test_the_address_of_two_choices_ago_is_as_late() -> None:
+    app = AppTest.from_function(_inside).run()
+    _choose(app, "view", "maps")
+    _choose(app, "source", "drawing")
+    for late in ({}, {"view": "maps"}):
+        set_address(app, late)
+        app.run()
+        assert _shown(app) == {"view": "maps", "source": "drawing"}
+
+
+@pytest.mark.parametrize(("page", "first", "second"), TWO_CHOICES, ids=["page state", "runs", "draw"])
+def test_back_is_followed_at_once(page, first, second, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    app = AppTest.from_function(page).run()
+    fresh = _shown(app)
+    for name, value in (first | second).items():
+        _choose(app, name, value)
+    monkeypatch.setattr(local_script_runner, "RerunData", partial(RerunData, is_history_navigation=True))
+    set_address(app, fresh | first)
+    app.run()
+    assert _shown(app) == fresh | first
+    monkeypatch.undo()
+    [name] = second
+    _choose(app, name, second[name])
+    assert _shown(app) == fresh | first | second
+
+
+def test_an_address_that_was_not_there_a_moment_ago_is_followed() -> None:
+    app = AppTest.from_function(_inside).run()
+    _choose(app, "view", "maps")
+    set_address(app, {"view": "kernels", "source": "upload"})
+    app.run()
+    assert {box.label: box.value for box in app.selectbox} == {"view": "kernels", "source": "upload"}
+
+
+def test_an_address_that_was_left_long_ago_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = AppTest.from_function(_inside).run()
+    _choose(app, "view", "maps")
+    monkeypatch.setattr("pages.state.address._ON_ITS_WAY_S", 0.0)
+    set_address(app, {"view": "network"})
+    app.run()
+    assert app.selectbox[0].value == "network"
