@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lab.data.idx import read_idx
 from lab.data.load import Dataset, dataset_checksum, load_dataset
 from lab.data.local import write_drawings_dataset, write_local_dataset
 from lab.data.recipes import MNIST
-from lab.data.registry import IMPORTED, get_dataset_spec, list_datasets
+from lab.data.registry import DRAWINGS as DRAWINGS_KIND
+from lab.data.registry import IMPORTED, LocalKind, get_dataset_spec, list_datasets
 from lab.errors import DataError, InputError, UnknownNameError
 
 DRAWINGS = np.random.default_rng(1).integers(0, 256, (30, 28, 28), dtype=np.uint8)
@@ -85,3 +87,14 @@ def test_sets_of_the_same_bytes_in_other_shapes_are_two(tmp_path: Path) -> None:
 
     assert made(1, 3) != made(3, 1)
     assert made(1, 3) == made(1, 3)
+
+
+@pytest.mark.parametrize("kind", [DRAWINGS_KIND, IMPORTED])
+def test_the_files_on_disk_have_mnists_names_and_what_these_names_say(tmp_path: Path, kind: LocalKind) -> None:
+    """Read by name, not by the registry that wrote them: other programs and later releases do so."""
+    parts = (DRAWINGS[:20], LABELS[:20], DRAWINGS[20:], LABELS[20:])
+    id = write_local_dataset(kind, parts, recipe=MNIST, root=tmp_path)
+    names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+    for name, part in zip(names, parts, strict=True):
+        file = tmp_path / "Drawings" / id / f"{name}-ubyte"
+        np.testing.assert_array_equal(read_idx(file, dims=part.ndim, dtype="uint8"), part)

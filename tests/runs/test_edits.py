@@ -223,3 +223,12 @@ def test_a_server_that_stays_open_looks_at_its_file_every_ten_minutes(
         now.s += later
         assert bool(store.integrity.warnings()) == known, (later, known)
     store.close()
+
+
+def test_a_run_that_comes_back_answers_again_for_its_settings(store: RunStore, me: Owner) -> None:
+    run = claimed(store, me)
+    store.leases.finish(run.id, run.lease, state=RunState.FINISHED)
+    store.removal.delete(run.id)
+    store.removal.undelete(run.id)
+    again, cached = store.queue.submit(CONFIG, fingerprint="f", family="g")
+    assert (again.id, cached) == (run.id, True)

@@ -1,6 +1,7 @@
 """Runs that engines train: who may take them, one open job each, and what becomes of them when their worker dies."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,8 @@ from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.rows import FOREIGN_GRACE_S, LEASE_S
 from lab.runs.store import RunStore
+from lab.service.jobs import Jobs
+from lab.settings import Settings
 from tests.runs.conftest import Clock, Process
 from tests.runs.runs_data import CONFIG, submit
 
@@ -169,3 +172,17 @@ def test_a_job_knows_how_many_steps_it_brought(store: RunStore) -> None:
         assert store.runs.get(run.id).state is RunState.QUEUED  # given back, to be gone on with later
         store.jobs.close(job, state="ended", words="")
         assert store.jobs.list(run.id)[0].gained == gained
+
+
+def test_a_job_is_called_by_the_number_its_engine_gave_it_and_by_nothing_before(
+    store: RunStore, tmp_path: Path
+) -> None:
+    run = _bound(store)
+    jobs = Jobs(Settings.from_env({"LAB_HOME": str(tmp_path)}), lambda: store)
+    assert jobs.title(run.id) == ""
+    job = store.jobs.open(run.id, "slurm")
+    assert job is not None
+    assert jobs.title(run.id) == ""
+    store.jobs.note(job.id, state="pending", words="", handle="12")
+    assert jobs.title(run.id) == "Slurm job 12"
+    assert jobs.title("another") == ""

@@ -282,3 +282,41 @@ def test_one_curve_of_many_runs_is_read_by_run_in_step_order_and_absent_ones_are
     assert found[second.id].value.tolist() == [0.25]
     assert store.points.read_across([first.id], "val/loss").keys() == {first.id}
     assert store.points.read_across([], "val/loss") == store.points.read_across([first.id], "nothing") == {}
+
+
+class _Time:
+    """A clock that only the test moves on, in place of the module `time`. slept: the pauses in seconds."""
+
+    def __init__(self) -> None:
+        self.now, self.slept = 0.0, list[float]()
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+def test_a_long_write_is_sized_by_its_own_parts_and_pauses_as_long_as_the_last_one_took(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = _Time()
+    monkeypatch.setattr(throttled_writer, "time", clock)
+    writer = ThrottledWriter(store.database, first=1_600, least=100)
+
+    def write(work_s: float, **rest: bool) -> int:
+        with writer.write(**rest):
+            clock.now += work_s
+        return writer.size
+
+    work_s = throttled_writer.WORK_S
+    assert write(2 * work_s) == 800
+    assert clock.slept == []  # nobody waits yet
+    assert write(100 * work_s, sized=False) == 800  # it writes something else, so it says nothing
+    assert write(work_s / 1.5) == pytest.approx(1_200, abs=1)
+    assert clock.slept == [throttled_writer.PAUSE_S, 100 * work_s]
+    assert writer.longest_s == pytest.approx(100 * work_s)
+    assert write(0.0) == pytest.approx(2_400, abs=2)  # at most twice as many
+    assert write(100 * work_s) == pytest.approx(600, abs=1)  # at least a fourth
+    assert [write(100 * work_s) for _ in range(3)][-1] == 100
+    assert [write(0.0) for _ in range(8)][-1] == throttled_writer.MOST_ROWS

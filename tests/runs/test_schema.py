@@ -13,8 +13,10 @@ from lab.runs import headline_columns, migrations, schema
 from lab.runs.database import Database
 from lab.runs.hosts_table import hosts, lab_release, run_logs, shared_data, stored_files
 from lab.runs.jobs_table import jobs
+from lab.runs.owner import Owner
 from lab.runs.owners_table import owners
 from lab.runs.partial_table import partial_runs
+from lab.runs.records import RunState
 from lab.runs.sketches_table import sketches
 from lab.runs.store import RunStore
 from lab.runs.sweeps_table import sweeps, trials
@@ -183,3 +185,22 @@ def test_a_configuration_that_cannot_be_read_does_not_stop_a_migration(url: str,
     assert listed[odd.id].problem
     assert [run.id for runs in again.runs.find_settings([listed[fine.id].config]).values() for run in runs] == [fine.id]
     again.close()
+
+
+def test_runs_that_cannot_be_read_stand_in_the_list_and_answer_no_other_question(store: RunStore, me: Owner) -> None:
+    ended = []
+    for name in ("odd", "fine"):
+        queued, _ = store.queue.submit(CONFIG, fingerprint=name, family="one")
+        run = store.leases.claim(slot="cpu", owner=me, run=queued.id)
+        assert run is not None
+        ended.append(store.leases.finish(run.id, run.lease, state=RunState.FINISHED))
+    odd, fine = ended
+    children = [
+        submit(store, f"child {seed}", config=CONFIG.replace(init_from=fine.id, seed=seed)).id for seed in (1, 2)
+    ]
+    for id in (odd.id, children[0]):
+        write_past_checks(store, id, config={**CONFIG.as_dict(), "schema": 99, "init_from": fine.id})
+    assert sorted(run.id for run in store.runs.list(problems=True) if run.problem) == sorted([odd.id, children[0]])
+    assert [run.id for run in store.runs.find_family("one")] == [fine.id]
+    assert [run.id for run in store.runs.find_children([fine.id])] == [children[1]]
+    assert [run.id for found in store.runs.find_settings([CONFIG]).values() for run in found] == [fine.id]

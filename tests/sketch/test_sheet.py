@@ -1,11 +1,12 @@
 """The sheet on its table and the contrast of its ink: known corners, known sizes, and what is taken for no sheet."""
 
+import cv2
 import numpy as np
 import pytest
 
 from lab.sketch.contrast import LEAST, measure_contrast
-from lab.sketch.pieces import EDGE, touches_edge
-from lab.sketch.ruling import Line, _is_near, _runs_off
+from lab.sketch.pieces import EDGE, Pieces, find_pieces, touches_edge
+from lab.sketch.ruling import Line, _is_near, _runs_off, without_hatching
 from lab.sketch.sheet import _clockwise, cut_sheet, find_sheet
 
 
@@ -143,3 +144,33 @@ def test_a_line_has_length_and_direction() -> None:
     assert Line(0, 0, 3, 4).length == 5.0
     assert Line(1, 1, 1, 5).angle == pytest.approx(np.pi / 2)
     assert Line(0, 0, 3, 4).ends == ((0, 0), (3, 4))
+
+
+def _strokes(leans: list[float]) -> Pieces:
+    """Return straight strokes of 60 × 3 pixels side by side, each leaning by so many degrees to the right of the vertical."""
+    mask = np.zeros((100, 80 * len(leans)), np.uint8)
+    for place, lean in enumerate(leans):
+        middle, reach = (80 * place + 40, 50), 30
+        across, up = reach * np.sin(np.radians(lean)), reach * np.cos(np.radians(lean))
+        ends = [(round(middle[0] + side * across), round(middle[1] - side * up)) for side in (-1, 1)]
+        cv2.line(mask, ends[0], ends[1], 1, 3)
+    return find_pieces(mask)
+
+
+@pytest.mark.parametrize(
+    ("leans", "left"),
+    [
+        ([40, 40, 40], 0),  # three that lean alike are ruled lines
+        ([40, 40], 2),
+        ([40, 40, -40], 3),
+        ([40, 40, 40, 0], 1),
+        ([0, 0, 0, 0], 4),  # a row of 1s
+        ([10, 10, 10], 3),
+        ([25, 35, 45], 3),  # handwriting
+    ],
+)
+def test_three_straight_strokes_that_lean_alike_are_hatching(leans: list[float], left: int) -> None:
+    pieces = _strokes(leans)
+    numbers = list(range(len(pieces.boxes)))
+    assert len(numbers) == len(leans)
+    assert len(without_hatching(pieces, numbers)) == left

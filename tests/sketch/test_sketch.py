@@ -20,6 +20,7 @@ from lab.sketch.saved import decode_ink, encode_ink, normalise_all, zip_idx, zip
 from lab.sketch.sketch import (
     MAX_BRUSH,
     MAX_POINTS,
+    MAX_SIDE,
     MAX_STROKES,
     MIN_BRUSH,
     Sketch,
@@ -151,3 +152,29 @@ def test_downloads_hold_each_drawing_under_its_label_and_mnists_two_files(tmp_pa
     assert read_idx(tmp_path / "sketches-labels-idx1-ubyte", dims=1, dtype="uint8").tolist() == labels
     np.testing.assert_array_equal(images, np.stack([normalise(drawing, recipe=recipe) for drawing in drawings]))
     assert normalise_all([], recipe=recipe).shape == (0, 28, 28)
+
+
+@pytest.mark.parametrize("size", [(MAX_SIDE + 1, 3), (3, MAX_SIDE + 1)])
+def test_a_saved_drawing_is_small_in_both_directions(size: tuple[int, int]) -> None:
+    out = io.BytesIO()
+    Image.new("L", size).save(out, format="PNG")
+    with pytest.raises(InputError, match=f"larger than {MAX_SIDE} pixels"):
+        decode_ink(out.getvalue())
+    out = io.BytesIO()
+    Image.new("L", (MAX_SIDE, 3)).save(out, format="PNG")
+    assert decode_ink(out.getvalue()).ink.shape == (3, MAX_SIDE)
+
+
+def test_a_zip_of_drawings_has_rows_as_rows_and_each_label_with_its_drawing() -> None:
+    """EMNIST's files have rows and columns exchanged: ours must not."""
+    lying, standing = np.zeros((60, 60), np.uint8), np.zeros((60, 60), np.uint8)
+    lying[28:32, 10:50] = standing[10:50, 28:32] = 255
+    packed = zipfile.ZipFile(
+        io.BytesIO(zip_idx([Sketch(lying, "a"), Sketch(standing, "b")], [7, 1], recipe=RECIPES["mnist"]))
+    )
+    images = np.frombuffer(packed.read("sketches-images-idx3-ubyte")[16:], np.uint8).reshape(2, 28, 28)
+    labels = np.frombuffer(packed.read("sketches-labels-idx1-ubyte")[8:], np.uint8)
+    assert labels.tolist() == [7, 1]
+    wide = [tuple(np.ptp(np.argwhere(image > 128), axis=0) + 1) for image in images]
+    assert wide[0][1] > 3 * wide[0][0]
+    assert wide[1][0] > 3 * wide[1][1]

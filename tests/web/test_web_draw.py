@@ -16,10 +16,11 @@ from lab.runs.records import RunState
 from lab.sketch.normalise import normalise_steps
 from lab.sketch.reading import Answer, average
 from lab.sketch.render import draw_digit
-from lab.sketch.sketch import dump_strokes
+from lab.sketch.sketch import MAX_BRUSH, MIN_BRUSH, dump_strokes
 from lab.sketch.unsure import Verdict
 from pages.draw.game import rounds_html
 from pages.draw.pad import canvas_of_strokes, strokes_of_canvas
+from pages.draw.photo import _label, _pasted
 from pages.draw.tune import tuned
 from pages.draw.view import STYLE, answers_html, line_html, percent, steps_html
 from pages.state.draw import DRAW, Game
@@ -214,3 +215,31 @@ def test_the_end_of_the_game_shows_each_drawing_and_what_every_network_was_given
     assert text.count("<img") == 6
     assert "unsure: 5" in text
     assert "<one>" not in text
+
+
+@pytest.mark.parametrize(("width", "brush"), [(0.1, MIN_BRUSH), (900, MAX_BRUSH), (23.5, 23.5)])
+def test_a_stroke_of_the_standard_canvas_is_as_wide_as_a_pen_of_the_pad_can_be(width: float, brush: float) -> None:
+    drawing = {"objects": [{"type": "path", "strokeWidth": width, "path": [["M", 1, 2], ["L", 3, 4]]}]}
+    assert json.loads(strokes_of_canvas(drawing)) == [[brush, 1.0, 2.0, 3.0, 4.0]]
+
+
+def test_a_pasted_picture_is_the_bytes_of_its_address_and_nothing_else_is_guessed() -> None:
+    assert _pasted({"png": "data:image/png;base64,iVBORw=="}) == ("the pasted picture", b"\x89PNG")
+    assert _pasted({}) is _pasted(None) is _pasted({"png": ""}) is None
+    for wrong in (
+        "data:image/jpeg;base64,iVBORw==",
+        "data:image/png;base64,iVB\nORw==",
+        "data:image/png;base64,iVBO*Rw==",
+        "x",
+    ):
+        with pytest.raises(InputError, match=r"pasted picture cannot be read \(.+\): save it and upload the file"):
+            _pasted({"png": wrong})
+
+
+def test_the_label_at_a_digit_is_what_all_networks_read_together() -> None:
+    assert _label([_answer(3, 0.6), _answer(8, 0.9), _answer(8, 0.9)]) == "8"
+    assert _label([_answer(3, 0.6), _answer(8, 0.9, unsure="odd")]) == "8?"  # half of them are unsure
+    assert _label([_answer(3, 0.6, unsure="odd"), _answer(8, 0.9), _answer(8, 0.9)]) == "8"
+    assert _label([_answer(3, unsure="odd")]) == "3?"
+    other = Answer(np.array([0.1, 0.9]), ("no", "yes"), Verdict(False, ()))
+    assert _label([_answer(3), other]) == "3"  # of other classes, so that there is no average

@@ -10,6 +10,7 @@ from lab.architectures.registry import list_architectures
 from lab.data.registry import list_datasets
 from lab.presets import list_presets
 from pages.state.train import TRAIN
+from pages.train.gallery import best_run, reached
 from tests.web.addresses import go_to, set_state
 from tests.web.web_data import DIGITS_CONFIG, Bench
 
@@ -80,3 +81,16 @@ def test_a_gallery_that_does_not_exist_is_none(bench: Bench) -> None:
     app.run()
     assert not app.exception
     assert cards(app) is None
+
+
+def test_the_best_run_is_that_of_the_best_test_accuracy_there(bench: Bench) -> None:
+    made = {}
+    for seed, arch, test, val in [(1, "lenet5", 0.95, 0.99), (2, "lenet5", 0.97, 0.9), (3, "conv2-bn", 0.98, 0.8)]:
+        run = bench.start(DIGITS_CONFIG.replace(seed=seed, arch=arch))
+        made[seed] = bench.finish(run, test_accuracy=test, val_accuracy=val).id
+    best = best_run(dataset="digits", arch="lenet5")
+    assert best is not None
+    assert best.id == made[2]
+    assert reached(dataset="digits", arch="lenet5") == "Best here: 97.00 %."
+    assert reached(dataset="digits") == "Best here: 98.00 %, by Two convolutions with batch norm."
+    assert reached(dataset="digits", arch="vgg11") == reached(dataset="mnist") == ""

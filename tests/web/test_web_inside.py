@@ -1,6 +1,7 @@
 """The Inside page as Streamlit draws it: on a run trained here, at every epoch, in every view."""
 
 import base64
+import io
 import json
 import re
 import threading
@@ -10,10 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Toggle
 
 from lab.architectures.registry import list_architectures
 from lab.config import RunConfig
+from lab.data.registry import get_dataset_spec
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
@@ -509,3 +513,30 @@ def test_every_network_of_the_registry_opens_in_every_view(
     for view in VIEWS:
         app = open_page(run=trained.id, view=view)
         assert not app.error, (view, [error.value for error in app.error])
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, format="PNG")
+    return out.getvalue()
+
+
+def test_an_uploaded_picture_of_ink_on_paper_is_inverted_until_the_switch_says_no(here: None, run: RunRecord) -> None:
+    """The first guess is made for each picture; the next one does not inherit what was said of the last."""
+    size = get_dataset_spec("digits").image_size
+    light = np.zeros((size, size), np.uint8)
+    light[size // 8 : -size // 8, size // 2 - 2 : size // 2 + 2] = 255
+    app = open_page(run=run.id, view="maps", epoch="2", source="upload")
+
+    def switch() -> Toggle:
+        assert not app.exception
+        return next(toggle for toggle in app.toggle if toggle.label == "Dark ink on white paper")
+
+    app.file_uploader(key="inside-upload").set_value(("paper.png", _png(255 - light), "image/png")).run()
+    assert switch().value is True
+    switch().set_value(False).run()
+    assert switch().value is False
+    app.file_uploader(key="inside-upload").set_value(("again.png", _png(255 - light), "image/png")).run()
+    assert switch().value is True
+    app.file_uploader(key="inside-upload").set_value(("board.png", _png(light), "image/png")).run()
+    assert switch().value is False

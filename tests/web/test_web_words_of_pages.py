@@ -278,3 +278,19 @@ def test_a_cost_is_said_in_one_sentence(changes: dict[str, Any], words: str) -> 
 
 def test_a_finished_state_is_one_that_ends_a_run() -> None:
     assert [state for state in RunState if state.over] == [RunState.STOPPED, RunState.FINISHED, RunState.FAILED]
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        (None, "–"),
+        (0.00123456, "0.001235"),
+        (123456.0, "1.235e+05"),
+        (12, "12"),
+        (True, "yes"),
+        ("adam", "adam"),
+        ({"widths": [4, 8], "dropout": 0.25}, "dropout=0.25, widths=[4, 8]"),
+    ],
+)
+def test_a_trials_setting_has_four_digits_as_in_its_label(value: Any, cell: str) -> None:
+    assert sweep_table._text(value) == cell

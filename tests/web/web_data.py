@@ -50,8 +50,8 @@ class Bench:
         progress = {"step": int(parts[0].step[-1]), "total_steps": 4000, "epoch": 1, "epochs": 3, "phase": "training"}
         self.lab.store.points.append(run.id, run.lease, {part.name: part for part in parts}, progress=progress)
 
-    def finish(self, run: RunRecord) -> RunRecord:
-        """End a run well."""
+    def finish(self, run: RunRecord, **summary: float) -> RunRecord:
+        """End a run well. summary: values in place of the usual ones."""
         self.lab.store.leases.finish(
             run.id,
             run.lease,
@@ -65,6 +65,7 @@ class Bench:
                 "best_epoch": 3,
                 "final_epoch": 3,
                 "params": 61706,
+                **summary,
             },
         )
         return self.lab.store.runs.get(run.id)
