@@ -76,37 +76,69 @@ def cut_note(groups: Sequence[Group], result: str) -> str:
 
 def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = False, height: int = 360) -> go.Figure:
     """Draw one bar a value with one standard deviation (from three runs on), and the single runs as points on it."""
-    shown = [(group, spread) for group in groups if (spread := group.results.get(result)) is not None]
-    share = is_share(result)
     figure = go.Figure()
+    _add_means(figure, groups, result, dark=dark)
+    singles = [
+        (group.value, value)
+        for group in groups
+        if group.results.get(result) is not None
+        for run in group.runs
+        if (value := _ended(run, result)) is not None
+    ]
+    _add_singles(figure, singles, dark=dark)
+    _add_beyond(figure, _beyond(groups, result), dark=dark)
+    numbers = [number for _, number in singles if isinstance(number, (int, float)) and math.isfinite(number)]
+    cut, limits = _range(numbers, share=is_share(result)), bar_limits(groups, result)
+    figure.update_layout(
+        layout(
+            height=height,
+            dark=dark,
+            title={
+                "text": f"{list_results()[result].capitalize()} by {FIELDS[by].label.lower()}",
+                "font": {"size": 15},
+                "x": 0,
+                "xref": "paper",
+            },
+            xaxis={"type": "category", "showgrid": False, "title": {"text": FIELDS[by].label}},
+            yaxis={
+                "tickformat": ".1%" if is_share(result) else None,
+                "range": cut or (limits and list(limits)),
+                "title": {"text": "the axis does not begin at 0" if cut else None, "font": {"size": 11}},
+            },
+        )
+    )
+    return figure
+
+
+def _add_means(figure: go.Figure, groups: Sequence[Group], result: str, *, dark: bool) -> None:
+    shown = [(group, spread) for group in groups if (spread := group.results.get(result)) is not None]
+    style = run_style(0, dark=dark)
     figure.add_bar(
         x=[plain_text(group.value) for group, _ in shown],
         y=[spread.mean for _, spread in shown],
         error_y={"type": "data", "array": [spread.shown_sd or 0.0 for _, spread in shown], "thickness": 1.5},
-        marker={
-            "color": run_style(0, dark=dark).shade(0.55),
-            "line": {"color": run_style(0, dark=dark).colour, "width": 1},
-        },
+        marker={"color": style.shade(0.55), "line": {"color": style.colour, "width": 1}},
         text=[f"{format_metric(result, s.mean)} (n = {s.n})" for _, s in shown],
         textposition="none",
         hovertemplate="%{x}: %{text}<extra></extra>",
         name="mean",
         width=0.4,
     )
-    values = [
-        (group.value, value) for group, _ in shown for run in group.runs if (value := _ended(run, result)) is not None
-    ]
+
+
+def _add_singles(figure: go.Figure, singles: Sequence[tuple[str, Any]], *, dark: bool) -> None:
     figure.add_scatter(
-        x=[plain_text(value) for value, _ in values],
-        y=[number for _, number in values],
+        x=[plain_text(value) for value, _ in singles],
+        y=[number for _, number in singles],
         mode="markers",
         marker={"color": run_style(1, dark=dark).colour, "size": 7, "symbol": "circle-open", "line": {"width": 2}},
         hoverinfo="skip",
         name="single runs",
     )
-    numbers = [number for _, number in values if isinstance(number, (int, float)) and math.isfinite(number)]
-    cut, limits = _range(numbers, share=share), bar_limits(groups, result)
-    beyond = _beyond(groups, result)
+
+
+def _add_beyond(figure: go.Figure, beyond: Sequence[tuple[Group, float, float]], *, dark: bool) -> None:
+    """Mark bars that are cut at an edge of the axis with their true means."""
     figure.add_scatter(
         x=[plain_text(group.value) for group, _, _ in beyond],
         y=[0.97 * edge for _, _, edge in beyond],
@@ -123,25 +155,6 @@ def group_figure(groups: Sequence[Group], result: str, *, by: str, dark: bool = 
         showlegend=bool(beyond),
         cliponaxis=False,
     )
-    figure.update_layout(
-        layout(
-            height=height,
-            dark=dark,
-            title={
-                "text": f"{list_results()[result].capitalize()} by {FIELDS[by].label.lower()}",
-                "font": {"size": 15},
-                "x": 0,
-                "xref": "paper",
-            },
-            xaxis={"type": "category", "showgrid": False, "title": {"text": FIELDS[by].label}},
-            yaxis={
-                "tickformat": ".1%" if share else None,
-                "range": cut or (limits and list(limits)),
-                "title": {"text": "the axis does not begin at 0" if cut else None, "font": {"size": 11}},
-            },
-        )
-    )
-    return figure
 
 
 def _range(values: Sequence[float], *, share: bool) -> list[float] | None:

@@ -1,6 +1,6 @@
 """Two sides of a comparison as a picture: every run a dot, the means, and the difference with its interval beside them."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
@@ -52,28 +52,9 @@ def verdict_figure(info: VerdictInfo, *, dark: bool, height: int = 360) -> go.Fi
     """Draw both sides, and the difference on an axis of its own with a line at 0."""
     figure = go.Figure()
     for place, dots in enumerate((info.a, info.b)):
-        colour = run_style(place, dark=dark).colour
-        figure.add_scatter(
-            x=[place + x for x in dots.x],
-            y=dots.y,
-            mode="markers",
-            marker={"color": colour, "size": 9, "symbol": "circle-open", "line": {"width": 2}},
-            customdata=dots.hover,
-            hovertemplate=f"%{{y:{ACCURACY.hover}}}, %{{customdata}}<extra></extra>",
-            name=plain_text(dots.name),
-        )
-        if dots.spread is not None:
-            figure.add_scatter(
-                x=[place - _BAR, place + _BAR],
-                y=[dots.spread.mean] * 2,
-                mode="lines",
-                line={"color": colour, "width": 3},
-                hovertemplate=f"mean {format_result('test_accuracy', dots.spread)}<extra></extra>",
-                name="mean",
-            )
+        _add_side(figure, dots, place, dark=dark)
     if info.difference is not None:
         _add_difference(figure, info, info.difference, dark=dark)
-    names = [plain_text(dots.name) for dots in (info.a, info.b)]
     figure.update_layout(
         layout(
             height=height,
@@ -90,35 +71,60 @@ def verdict_figure(info: VerdictInfo, *, dark: bool, height: int = 360) -> go.Fi
                 "domain": [0.0, 0.64],
                 "range": [-0.5, 1.5],
                 "tickvals": [0, 1],
-                "ticktext": names,
+                "ticktext": [plain_text(dots.name) for dots in (info.a, info.b)],
                 "showgrid": False,
                 "fixedrange": True,
             },
             yaxis={"tickformat": ".2%"},
         )
     )
-    line = figure.layout.yaxis.gridcolor
-    figure.update_layout(
-        xaxis2={
-            "domain": [0.78, 1.0],
-            "anchor": "y2",
-            "range": [-1, 1],
-            "tickvals": [0],
-            "ticktext": ["B − A"],
-            "showgrid": False,
-            "zeroline": False,
-            "fixedrange": True,
-        },
-        yaxis2={
-            "anchor": "x2",
-            "gridcolor": line,
-            "zeroline": False,
-            "automargin": True,
-            "ticksuffix": " pt",
-            "range": _range(info),
-        },
-    )
+    figure.update_layout(**_difference_axes(info, grid=figure.layout.yaxis.gridcolor))
     return figure
+
+
+def _add_side(figure: go.Figure, dots: Dots, place: int, *, dark: bool) -> None:
+    colour = run_style(place, dark=dark).colour
+    figure.add_scatter(
+        x=[place + x for x in dots.x],
+        y=dots.y,
+        mode="markers",
+        marker={"color": colour, "size": 9, "symbol": "circle-open", "line": {"width": 2}},
+        customdata=dots.hover,
+        hovertemplate=f"%{{y:{ACCURACY.hover}}}, %{{customdata}}<extra></extra>",
+        name=plain_text(dots.name),
+    )
+    if dots.spread is not None:
+        figure.add_scatter(
+            x=[place - _BAR, place + _BAR],
+            y=[dots.spread.mean] * 2,
+            mode="lines",
+            line={"color": colour, "width": 3},
+            hovertemplate=f"mean {format_result('test_accuracy', dots.spread)}<extra></extra>",
+            name="mean",
+        )
+
+
+def _difference_axes(info: VerdictInfo, *, grid: str) -> dict[str, dict[str, Any]]:
+    """Return the axes of the difference, in percentage points, to the right of the runs'."""
+    across = {
+        "domain": [0.78, 1.0],
+        "anchor": "y2",
+        "range": [-1, 1],
+        "tickvals": [0],
+        "ticktext": ["B − A"],
+        "showgrid": False,
+        "zeroline": False,
+        "fixedrange": True,
+    }
+    up = {
+        "anchor": "x2",
+        "gridcolor": grid,
+        "zeroline": False,
+        "automargin": True,
+        "ticksuffix": " pt",
+        "range": _range(info),
+    }
+    return {"xaxis2": across, "yaxis2": up}
 
 
 def _add_difference(figure: go.Figure, info: VerdictInfo, difference: float, *, dark: bool) -> None:
