@@ -1,12 +1,15 @@
 """Limits of what a bundle may say: both ends of each belong to it, and what lies beyond is refused with the rule."""
 
+import io
 import json
+import struct
 from typing import Any
 
 import pytest
 
 from lab.errors import InputError
-from lab.sharing.bundle.layout import MAX_HEADER
+from lab.sharing.bundle.archive import _check_count
+from lab.sharing.bundle.layout import MAX_ENTRIES, MAX_HEADER
 from lab.sharing.bundle.record import _facts, _text, clean, clean_tags
 from lab.sharing.bundle.strict_reading import Fields, items, maybe, moment, read_json, refuse, seconds, whole
 from lab.sharing.bundle.tensors import check_weights, header_bytes, read_header
@@ -180,3 +183,31 @@ def test_text_of_a_bundle_is_as_long_as_it_may_be_and_clean() -> None:
     assert _text(3, lines=True)("a\nb") == "a\nb"
     assert (clean("  abc ", 2), clean("a b", 2), clean("a\x00", 9)) == ("ab", "a", "a\\x00")
     assert clean_tags(["b", " a", "b "]) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fits"),
+    [
+        ({}, True),
+        ({"here": MAX_ENTRIES, "everywhere": MAX_ENTRIES}, True),
+        ({"here": MAX_ENTRIES + 1, "everywhere": MAX_ENTRIES + 1}, False),
+        ({"here": 1, "everywhere": 2}, False),
+        ({"start": 11}, False),
+        ({"size": 31}, False),
+        ({"comment": 1}, False),
+        ({"disk": 1}, True),  # zipfile itself looks at it
+    ],
+    ids=str,
+)
+def test_the_end_of_a_bundle_names_what_lies_before_it(changes: dict[str, int], fits: bool) -> None:
+    """The last 22 bytes of a zip file (APPNOTE 4.3.16): disks, entries on this one and in all, size and start of the directory."""
+    said = {"disk": 0, "here": 2, "everywhere": 2, "size": 30, "start": 10, "comment": 0} | changes
+    end = struct.pack(
+        "<4s4H2IH", b"PK\5\6", said["disk"], 0, *(said[k] for k in ("here", "everywhere", "size", "start", "comment"))
+    )
+    stream = io.BytesIO(bytes(10 + 30) + end)
+    if fits:
+        _check_count(stream, 62)
+        return
+    with pytest.raises(InputError, match=r"does not fit|follows its directory"):
+        _check_count(stream, 62)
