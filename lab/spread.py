@@ -5,18 +5,19 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from lab.formatting import format_percent
+from lab.formatting import format_percent, plural
 from lab.metrics import is_share
 
 LEAST = 3  # values whose standard deviation is shown: that of two says nothing, it is off by half on average
 
 
 class Spread(NamedTuple):
-    """Mean of n values and their standard deviation (n - 1), which one value does not have."""
+    """Mean of n values and their standard deviation (n - 1), which one value does not have. folds: whether n counts folds."""
 
     n: int
     mean: float
     sd: float | None
+    folds: bool = False
 
     @property
     def shown_sd(self) -> float | None:
@@ -24,13 +25,16 @@ class Spread(NamedTuple):
         return self.sd if self.n >= LEAST else None
 
 
-def spread_of(values: Iterable[Any]) -> Spread | None:
-    """Return mean and standard deviation of the finite numbers among the values, None where there are none."""
+def spread_of(values: Iterable[Any], *, folds: bool = False) -> Spread | None:
+    """Return mean and standard deviation of the finite numbers among the values, None where there are none.
+
+    folds: whether the values are of folds of the same images (`lab.runs.repeated.are_folds`), which is written beside the mean.
+    """
     finite = [float(v) for v in values if isinstance(v, (int, float)) and math.isfinite(v)]
     if not finite:
         return None
     # Not `fmean`, whose sum of the largest floats is infinite although their mean is not.
-    return Spread(len(finite), statistics.mean(finite), _deviation(finite))
+    return Spread(len(finite), statistics.mean(finite), _deviation(finite), folds)
 
 
 def _deviation(finite: Sequence[float]) -> float | None:
@@ -41,7 +45,7 @@ def _deviation(finite: Sequence[float]) -> float | None:
 
 
 def format_spread(spread: Spread | None, *, scale: float = 1, digits: int = 1, unit: str = "", of: int = 1) -> str:
-    """Return such as "98.42 ± 0.11 % (n = 5)", "98.42 % (n = 2)", the mean alone of one value, a dash for none.
+    """Return such as "98.42 ± 0.11 % (n = 5)" or "(5 folds)", "98.42 % (n = 2)", the mean alone of one value, a dash for none.
 
     of: how many values there could have been; one value of several has its n as well.
     """
@@ -51,7 +55,8 @@ def format_spread(spread: Spread | None, *, scale: float = 1, digits: int = 1, u
     if unit == " %":
         mean = format_percent(spread.mean, digits=digits).removesuffix(unit)
     deviation = "" if spread.shown_sd is None else f" ± {spread.shown_sd * scale:,.{digits}f}"
-    return f"{mean}{deviation}{unit}" + (f" (n = {spread.n})" if max(spread.n, of) > 1 else "")
+    count = plural(spread.n, "fold") if spread.folds else f"n = {spread.n}"
+    return f"{mean}{deviation}{unit}" + (f" ({count})" if max(spread.n, of) > 1 else "")
 
 
 def format_result(key: str, spread: Spread | None, *, of: int = 1) -> str:

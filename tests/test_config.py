@@ -81,6 +81,19 @@ def test_patience_without_a_validation_set_is_refused() -> None:
         RunConfig(patience=3, val_fraction=0.0)
 
 
+def test_folds_take_the_place_of_the_share_and_change_nothing_where_there_are_none() -> None:
+    old = {name: value for name, value in RunConfig().as_dict().items() if name not in ("folds", "fold")}
+    assert RunConfig.from_dict(old).digest(data_checksum="x") == RunConfig(fold=3).digest(data_checksum="x")
+    five = RunConfig(folds=5, val_fraction=0.0, patience=2)
+    assert five.held_out == 0.2
+    assert five.digest(data_checksum="x") == five.replace(val_fraction=0.3).digest(data_checksum="x")
+    assert RunConfig(val_fraction=0.3).held_out == 0.3
+    with pytest.raises(ConfigError, match="folds is 1, which leaves no image to train on"):
+        RunConfig(folds=1)
+    with pytest.raises(ConfigError, match="fold is 6, but there are 5"):
+        RunConfig(folds=5, fold=6)
+
+
 def test_settings_without_effect_do_not_change_the_digest() -> None:
     adam = RunConfig(optimizer="adam")
     assert adam.replace(momentum=0.1).digest(data_checksum="x") == adam.digest(data_checksum="x")
@@ -100,6 +113,7 @@ def test_every_setting_that_decides_the_result_changes_the_digest() -> None:
         RunConfig(optimizer="sgd", schedule="step", patience=2),
         RunConfig(optimizer="adam", schedule="cosine", loss="cross-entropy"),
         RunConfig(fork_of="0123456789ab", fork_epoch=2),
+        RunConfig(folds=5),
     ]
     for spec in FIELDS.values():
         if not spec.result:
@@ -122,6 +136,8 @@ def _other(name: str, value: Any) -> Any:
         return {"dropout": 0.1}
     if isinstance(value, str):
         return value + "x"
+    if name == "folds":
+        return value + 2  # one fold is refused
     return value + 1 if spec.kind is int else value / 2 + 0.01
 
 

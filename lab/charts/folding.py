@@ -1,4 +1,4 @@
-"""Runs that differ only in their seed as one line: their mean, and from three runs on a band of one standard deviation."""
+"""Repeats of one setting, runs that differ in seed or fold, as one line: their mean, and from three runs on a band of one standard deviation."""
 
 from collections.abc import Sequence
 

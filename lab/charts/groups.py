@@ -14,6 +14,7 @@ from lab.errors import InputError, near_miss
 from lab.formatting import format_short
 from lab.metrics import format_metric, is_share, is_unbounded
 from lab.runs.records import RunRecord
+from lab.runs.repeated import are_folds
 from lab.sharing.comparison import list_results, result_of, setting_text
 from lab.spread import Spread, spread_of
 
@@ -39,7 +40,10 @@ def group_info(runs: Sequence[RunRecord], by: str) -> tuple[Group, ...]:
         Group(
             value=text or "–",
             runs=tuple(members),
-            results={key: spread_of(_ended(run, key) for run in members) for key in list_results()},
+            results={
+                key: spread_of((_ended(run, key) for run in members), folds=are_folds(members))
+                for key in list_results()
+            },
         )
         for text, (_, members) in ordered
     )

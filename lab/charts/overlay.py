@@ -1,7 +1,7 @@
 """Curves of several runs on one pair of axes: the numbers.
 
 A step-level curve becomes a smoothed line and the raw points behind it, thinned so that each bucket keeps its lowest
-and highest value; validation and test keep every point. Runs that differ only in their seed fold into their mean,
+and highest value; validation and test keep every point. Runs that differ only in their seed or fold become their mean,
 from three on with a band of one standard deviation (`folding.py`). What an axis cannot show is left out, marked and said: step 0 and values
 of 0 on a logarithmic axis, and values far beyond those of sound runs (`ranges.py`).
 """
@@ -19,8 +19,9 @@ from lab.charts.smoothing import USUAL_SPAN
 from lab.charts.style import assign_slots
 from lab.metric_charts import ChartSpec, list_charts
 from lab.metrics import LEARNING_RATE, LOSS, Split
-from lab.runs.encoding import setting_key
+from lab.runs.encoding import REPEATED, setting_key
 from lab.runs.records import RunRecord
+from lab.runs.repeated import count_repeats
 from lab.sharing.comparison import run_labels
 
 __all__ = ["RunCurves", "line_slots", "overlay_info"]
@@ -103,7 +104,7 @@ def overlay_info(
 
 def _named(curves: Sequence[RunCurves], options: OverlayOptions, slots: Mapping[str, int]) -> list[Curve]:
     runs = [one.run for one in curves]
-    labels, seedless = run_labels(runs), run_labels(runs, without=("seed",))
+    labels, seedless = run_labels(runs), run_labels(runs, without=REPEATED)
     given = line_slots(runs, slots, fold=options.fold)
     log_x = options.log_x and options.x != "wall"
     return [
@@ -113,7 +114,7 @@ def _named(curves: Sequence[RunCurves], options: OverlayOptions, slots: Mapping[
 
 
 def line_slots(runs: Sequence[RunRecord], slots: Mapping[str, int], *, fold: bool) -> dict[str, int]:
-    """Return the slot of each run's line: with `fold`, runs that differ only in their seed share their lowest one."""
+    """Return the slot of each run's line: with `fold`, repeats of one setting share their lowest one."""
     own = assign_slots((run.id for run in runs), slots)
     if not fold:
         return own
@@ -125,7 +126,7 @@ def line_slots(runs: Sequence[RunRecord], slots: Mapping[str, int], *, fold: boo
 
 
 def _groups(named: Sequence[Curve], options: OverlayOptions) -> list[list[Curve]]:
-    """Return the runs that become one line each: those that differ only in their seed, if they are to be folded."""
+    """Return the runs that become one line each: repeats of one setting, if they are to be one band."""
     groups: dict[str, list[Curve]] = {}
     for one in named:
         groups.setdefault(setting_key(one.run.config) if options.fold else one.run.id, []).append(one)
@@ -141,7 +142,9 @@ def _group(members: Sequence[Curve], options: OverlayOptions, notes: list[str]) 
             drawn.append((one, lines))
     if len(drawn) < 2:
         return [line for _, lines in drawn for line in lines]
-    return fold([lines for _, lines in drawn], label=f"{drawn[0][0].seedless} ({len(drawn)} seeds)")
+    return fold(
+        [lines for _, lines in drawn], label=f"{drawn[0][0].seedless} ({count_repeats([one.run for one, _ in drawn])})"
+    )
 
 
 def _lines(one: Curve, options: OverlayOptions) -> tuple[list[Line], list[str]]:

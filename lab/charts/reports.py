@@ -20,7 +20,7 @@ class RunFinder(Protocol):
     """The one question asked of `RunStore.runs`."""
 
     def find_settings(self, configs: Sequence[RunConfig]) -> Mapping[str, tuple[RunRecord, ...]]:
-        """Return, by `setting_key`, the runs that differ from one of these in their seed at most."""
+        """Return, by `setting_key`, the runs that differ from one of these in their seed or their fold at most."""
         ...
 
 

@@ -7,8 +7,9 @@ import plotly.graph_objects as go
 from lab.charts.style import layout, plain_text, run_style
 from lab.comparison.runs import Comparison
 from lab.comparison.sides import Side
-from lab.metrics import ACCURACY
-from lab.spread import Spread, format_result, spread_of
+from lab.metrics import ACCURACY, MetricSpec
+from lab.runs.repeated import repeat_text
+from lab.spread import Spread, format_result
 
 _WIDTH = 0.16  # of the strip in which a side's dots stand, in units of the axis
 _BAR = 0.22  # half the length of the line at a mean
@@ -25,10 +26,11 @@ class Dots(NamedTuple):
 
 
 class VerdictInfo(NamedTuple):
-    """What `verdict_figure` draws. The difference b - a and its interval are in percentage points, None without one."""
+    """What `verdict_figure` draws. measure: what the dots are. The difference b - a and its interval are in percentage points, None without one."""
 
     a: Dots
     b: Dots
+    measure: MetricSpec
     difference: float | None
     low: float | None
     high: float | None
@@ -38,21 +40,21 @@ def verdict_info(comparison: Comparison, *, a: str, b: str) -> VerdictInfo:
     """Return the numbers of the picture. a, b: what the sides are called."""
     verdict = comparison.verdict
     points = [None if value is None else 100 * value for value in (verdict.difference, verdict.low, verdict.high)]
-    return VerdictInfo(_dots(comparison.a, a), _dots(comparison.b, b), *points)
+    return VerdictInfo(_dots(comparison.a, a), _dots(comparison.b, b), comparison.a.measure, *points)
 
 
 def _dots(side: Side, name: str) -> Dots:
     count = len(side.runs)
     x = tuple(_WIDTH * (2 * at / (count - 1) - 1) if count > 1 else 0.0 for at in range(count))
-    hover = tuple(f"seed {run.config.seed}" for run in side.runs)
-    return Dots(name, x, side.values, hover, spread_of(side.values))
+    hover = tuple(repeat_text(run.config) for run in side.runs)
+    return Dots(name, x, side.values, hover, side.spread)
 
 
 def verdict_figure(info: VerdictInfo, *, dark: bool, height: int = 360) -> go.Figure:
     """Draw both sides, and the difference on an axis of its own with a line at 0."""
     figure = go.Figure()
     for place, dots in enumerate((info.a, info.b)):
-        _add_side(figure, dots, place, dark=dark)
+        _add_side(figure, dots, place, measure=info.measure, dark=dark)
     if info.difference is not None:
         _add_difference(figure, info, info.difference, dark=dark)
     figure.update_layout(
@@ -60,7 +62,7 @@ def verdict_figure(info: VerdictInfo, *, dark: bool, height: int = 360) -> go.Fi
             height=height,
             dark=dark,
             title={
-                "text": "Test accuracy of every run, and the difference",
+                "text": f"{info.measure.title.capitalize()} of every run, and B − A",
                 "font": {"size": 15},
                 "x": 0,
                 "xref": "paper",
@@ -82,7 +84,7 @@ def verdict_figure(info: VerdictInfo, *, dark: bool, height: int = 360) -> go.Fi
     return figure
 
 
-def _add_side(figure: go.Figure, dots: Dots, place: int, *, dark: bool) -> None:
+def _add_side(figure: go.Figure, dots: Dots, place: int, *, measure: MetricSpec, dark: bool) -> None:
     colour = run_style(place, dark=dark).colour
     figure.add_scatter(
         x=[place + x for x in dots.x],
@@ -99,7 +101,7 @@ def _add_side(figure: go.Figure, dots: Dots, place: int, *, dark: bool) -> None:
             y=[dots.spread.mean] * 2,
             mode="lines",
             line={"color": colour, "width": 3},
-            hovertemplate=f"mean {format_result('test_accuracy', dots.spread)}<extra></extra>",
+            hovertemplate=f"mean {format_result(measure.result_key, dots.spread)}<extra></extra>",
             name="mean",
         )
 
@@ -164,5 +166,5 @@ def _difference_text(info: VerdictInfo) -> str:
 
 def verdict_alt_text(info: VerdictInfo) -> str:
     """Return the alt text of the picture."""
-    means = (f"{dots.name}: {format_result('test_accuracy', dots.spread)}" for dots in (info.a, info.b))
-    return f"Test accuracy of every run. {'; '.join(means)}. B minus A: {_difference_text(info)}"
+    means = (f"{dots.name}: {format_result(info.measure.result_key, dots.spread)}" for dots in (info.a, info.b))
+    return f"{info.measure.title.capitalize()} of every run. {'; '.join(means)}. B minus A: {_difference_text(info)}"

@@ -23,7 +23,9 @@ COMMANDS = (
     LazyCommand("train", "Train a network, or return the stored run of the same settings.", "train:train"),
     LazyCommand("fork", "Go on from a saved epoch of RUN with other settings.", "fork:fork"),
     LazyCommand(
-        "repeat", "Train the settings of RUN with other seeds, until there are N seeds of them.", "repeat:repeat"
+        "repeat",
+        "Train the settings of RUN with other seeds, until there are N seeds of them, or on each of K folds.",
+        "repeat:repeat",
     ),
     LazyCommand("runs", "List the runs, newest first; the search is that of the Runs page.", "runs:runs"),
     LazyCommand("show", "Show one run: configuration, state, metrics per epoch, saved files.", "runs:show"),

@@ -1,20 +1,25 @@
-"""The verdict on runs: which side is better in headline test accuracy, over seeds. Several settings: each against each."""
+"""The verdict on runs: which side is better in headline test accuracy over seeds, or in validation accuracy over folds. Several settings: each against each."""
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from lab.comparison.sides import Side, check_comparable, make_side
-from lab.comparison.verdict import PAIRS_FROM, Verdict, compare_values, correct, sampling_error
+from lab.comparison.verdict import PAIRS_FROM, Verdict, compare_folds, compare_values, correct, sampling_error
 from lab.errors import InputError
 from lab.runs.encoding import setting_key
 from lab.runs.records import RunRecord
 
+_NAMED = 3  # folds that a sentence names
+_STOPPED_BY_FOLD = (
+    "Early stopping chose the last epoch by the images it is measured on, so its accuracies are a little too high."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two sides with the verdict on b against a. sampling_error: of the better mean on this test set, None if unknown."""
+    """Two sides with the verdict on b against a. sampling_error: of the better mean on this test set, None if unknown and of folds."""
 
     a: Side
     b: Side
@@ -33,12 +38,36 @@ def compare_runs(a: Sequence[RunRecord], b: Sequence[RunRecord], *, paired: bool
     """Return the verdict on two groups of runs.
 
     paired: whether runs of equal seeds are pairs; by default they are where both sides have one setting each, the same
-    seeds, and at least `PAIRS_FROM` of them. Raises `InputError` where the runs cannot be compared, or not as pairs.
+    seeds, and at least `PAIRS_FROM` of them. Folds are always pairs. Raises `InputError` where the runs cannot be compared, or
+    not as asked for.
     """
     check_comparable(a, b)
     sides = make_side("A", a), make_side("B", b)
-    left, right = sides
-    can_pair = left.seeds == right.seeds and len(set(left.seeds)) == len(left.seeds)
+    folds = a[0].config.folds
+    if folds and paired is False:
+        raise InputError("Folds are compared in pairs, each on the images that both held out: leave --independent out.")
+    return _on_folds(*sides, folds=folds) if folds else _on_seeds(*sides, paired=paired)
+
+
+def _on_folds(a: Side, b: Side, *, folds: int) -> Comparison:
+    """Return the verdict on the folds that both sides have."""
+    for name, side in (("A", a), ("B", b)):
+        if side.settings > 1:
+            raise InputError(f"The folds of {name} have {side.settings} settings: compare one with one.")
+    both = set(a.repeats) & set(b.repeats)
+    alone = sorted(set(a.repeats) ^ set(b.repeats))
+    left, right = a.only(both), b.only(both)
+    if alone:
+        words = ", ".join(f"fold {fold} of seed {seed}" for seed, fold in alone[:_NAMED])
+        more = f" and {len(alone) - _NAMED} more" if len(alone) > _NAMED else ""
+        left = replace(left, notes=(*left.notes, f"Left out, as only one side has it: {words}{more}."))
+    if any(run.config.patience or run.config.restore_best for run in (*left.runs, *right.runs)):
+        left = replace(left, notes=(*left.notes, _STOPPED_BY_FOLD))
+    return Comparison(left, right, compare_folds(left.values, right.values, folds=folds), None, None)
+
+
+def _on_seeds(left: Side, right: Side, *, paired: bool | None) -> Comparison:
+    can_pair = left.repeats == right.repeats and len(set(left.repeats)) == len(left.repeats)
     if paired and not can_pair:
         raise InputError("Pairs need one run of each seed on both sides: fill up the seeds, or leave --paired out.")
     if paired is None:
@@ -47,14 +76,14 @@ def compare_runs(a: Sequence[RunRecord], b: Sequence[RunRecord], *, paired: bool
     images = next(
         (run.environment.test_images for run in (*left.runs, *right.runs) if run.environment.test_images), None
     )
-    means = [fmean(side.values) for side in sides if side.values]
+    means = [fmean(side.values) for side in (left, right) if side.values]
     return Comparison(left, right, verdict, sampling_error(max(means), images) if images and means else None, images)
 
 
 def compare_settings(runs: Sequence[RunRecord], *, paired: bool | None = None) -> tuple[Comparison, ...]:
     """Return the verdicts on each setting against each later one, corrected after Holm where there are several.
 
-    Runs that differ only in their seed are one setting; settings are in the order of their first runs. Raises `InputError`
+    Runs that differ only in their seed or fold are one setting; settings are in the order of their first runs. Raises `InputError`
     for fewer than two settings and where the runs cannot be compared.
     """
     groups: dict[str, list[RunRecord]] = {}
@@ -62,7 +91,7 @@ def compare_settings(runs: Sequence[RunRecord], *, paired: bool | None = None) -
         groups.setdefault(setting_key(run.config), []).append(run)
     if len(groups) < 2:
         raise InputError(
-            "All these runs have the same settings but for their seeds: name runs of at least two settings."
+            "All these runs have the same settings but for their seeds and folds: name runs of at least two settings."
         )
     found = [compare_runs(a, b, paired=paired) for a, b in itertools.combinations(groups.values(), 2)]
     if len(found) == 1:

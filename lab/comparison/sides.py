@@ -1,33 +1,50 @@
 """Which runs of a group count, and which groups can be compared: every rule once, each with its sentence."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from lab.errors import InputError
 from lab.formatting import plural
+from lab.metrics import TEST_ACCURACY, VAL_ACCURACY, MetricSpec
 from lab.runs.encoding import setting_key
 from lab.runs.imports import IMPORTED
 from lab.runs.records import RunRecord, RunState
+from lab.runs.repeated import Repeat, are_folds, repeat_of
+from lab.spread import Spread, spread_of
 
 _NAMED = 3  # runs that a sentence names
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of a comparison. runs: those that count, in the order of their seeds. notes: sentences on the rest."""
+    """One side of a comparison. runs: those that count, in the order of their seeds and folds. notes: sentences on the rest."""
 
     runs: tuple[RunRecord, ...]
     notes: tuple[str, ...]
 
     @property
     def values(self) -> tuple[float, ...]:
-        """The headline test accuracy of each run, a share."""
-        return tuple(accuracy for run in self.runs if (accuracy := run.headline.test_accuracy) is not None)
+        """What each run is compared by (`value_of`), a share."""
+        return tuple(value for run in self.runs if (value := value_of(run)) is not None)
 
     @property
-    def seeds(self) -> tuple[int, ...]:
-        """The runs' seeds."""
-        return tuple(run.config.seed for run in self.runs)
+    def spread(self) -> Spread | None:
+        """Mean and spread of the values, None without any."""
+        return spread_of(self.values, folds=are_folds(self.runs))
+
+    @property
+    def measure(self) -> MetricSpec:
+        """What the runs are compared by."""
+        return measure_of(self.runs[0]) if self.runs else TEST_ACCURACY
+
+    @property
+    def repeats(self) -> tuple[Repeat, ...]:
+        """The seed and the fold of each run."""
+        return tuple(repeat_of(run.config) for run in self.runs)
+
+    def only(self, repeats: Collection[Repeat]) -> "Side":
+        """Return the side with the runs of these seeds and folds alone."""
+        return replace(self, runs=tuple(run for run in self.runs if repeat_of(run.config) in repeats))
 
     @property
     def settings(self) -> int:
@@ -35,10 +52,24 @@ class Side:
         return len({setting_key(run.config) for run in self.runs})
 
 
+def measure_of(run: RunRecord) -> MetricSpec:
+    """Return what a run is compared by: test accuracy, of a fold the validation accuracy on its own held-out images."""
+    return VAL_ACCURACY if run.config.folds else TEST_ACCURACY
+
+
+def value_of(run: RunRecord) -> float | None:
+    """Return the number that a run is compared by, None where it has none.
+
+    It is the headline test accuracy, which was chosen by validation; of a fold the validation accuracy of the last epoch,
+    because the headline's epoch was chosen by the very images that it is measured on.
+    """
+    return run.last_result.val_accuracy if run.config.folds else run.headline.test_accuracy
+
+
 def make_side(name: str, runs: Sequence[RunRecord]) -> Side:
-    """Return what of a group counts: finished runs with a test accuracy, each training once. name: such as "A"."""
+    """Return what of a group counts: finished runs with a value to compare, each training once. name: such as "A"."""
     first: dict[str, RunRecord] = {}
-    for run in sorted(runs, key=lambda one: (one.config.seed, one.number)):
+    for run in sorted(runs, key=lambda one: (*repeat_of(one.config), one.number)):
         if _counts(run):
             first.setdefault(run.fingerprint, run)
     counted = tuple(first.values())
@@ -49,7 +80,7 @@ def make_side(name: str, runs: Sequence[RunRecord]) -> Side:
     side = Side(counted, ())
     notes = [
         f"Left out of {name}, not finished: {_names(unfinished)}." if unfinished else "",
-        f"Left out of {name}, without a test accuracy: {_names(untested)}." if untested else "",
+        f"Left out of {name}, without a {measure_of(untested[0]).title}: {_names(untested)}." if untested else "",
         f"Left out of {name}, as another has the same settings and seed: {plural(again, 'run')}." if again > 0 else "",
         f"The runs of {name} have {side.settings} settings: the verdict is on their mixture."
         if side.settings > 1
@@ -62,7 +93,7 @@ def make_side(name: str, runs: Sequence[RunRecord]) -> Side:
 
 
 def check_comparable(a: Sequence[RunRecord], b: Sequence[RunRecord]) -> None:
-    """Raise `InputError` where no verdict is possible: an empty side, a run on both, different test images."""
+    """Raise `InputError` where no verdict is possible: an empty side, a run on both, different images to compare on."""
     for name, runs in (("A", a), ("B", b)):
         if not runs:
             raise InputError(f"Side {name} has no run: name at least one.")
@@ -75,14 +106,28 @@ def check_comparable(a: Sequence[RunRecord], b: Sequence[RunRecord]) -> None:
     datasets = sorted({run.config.dataset for run in (*a, *b)})
     if len(datasets) > 1:
         raise InputError(f"The runs were tested on different data sets ({', '.join(datasets)}): compare runs of one.")
+    _check_folds(a, b)
     sizes = sorted({size for run in (*a, *b) if (size := run.environment.test_images)})
     if len(sizes) > 1:
         counts = " and ".join(f"{size:,}" for size in sizes)
         raise InputError(f"The runs were tested on different test sets, of {counts} images: compare runs of one.")
 
 
+def _check_folds(a: Sequence[RunRecord], b: Sequence[RunRecord]) -> None:
+    divisions = sorted({run.config.folds for run in (*a, *b)})
+    if len(divisions) > 1:
+        words = " and ".join(f"{folds} folds" if folds else "no folds" for folds in divisions)
+        raise InputError(
+            f"There are runs with {words}, which are measured on different images: repeat both sides with the same folds."
+        )
+    limits = sorted({run.config.train_limit for run in (*a, *b)})
+    if divisions[0] and len(limits) > 1:
+        counts = " and ".join(f"{limit:,}" if limit else "all" for limit in limits)
+        raise InputError(f"The folds are of different images (train_limit {counts}): compare folds of the same.")
+
+
 def _counts(run: RunRecord) -> bool:
-    return run.state is RunState.FINISHED and run.headline.test_accuracy is not None
+    return run.state is RunState.FINISHED and value_of(run) is not None
 
 
 def _names(runs: Sequence[RunRecord]) -> str:

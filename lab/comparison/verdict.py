@@ -15,12 +15,16 @@ from typing import Any
 import numpy as np
 from scipy.special import bdtr
 
+from lab.comparison.folds import corrected_t_test
 from lab.comparison.randomization import confidence_interval, independent_groups, pairs
 
 LEVEL = 0.95  # of the interval; the p-value is held against 1 - LEVEL
 LEAST_RUNS = 5  # of each group
+LEAST_FOLDS = 5  # of each side, each with the same fold of the other
 LEAST_PAIRS = 6  # where the test is of pairs: 5 of them cannot go below p = 0.06
 PAIRS_FROM = 8  # equal seeds are treated as pairs from here on: `docs/decisions.md` has the reason
+
+FOLD_TEST = "corrected resampled t-test"
 
 
 class Answer(StrEnum):
@@ -36,6 +40,7 @@ class Design(StrEnum):
 
     GROUPS = "groups"
     PAIRS = "pairs"  # of runs with equal seeds
+    FOLDS = "folds"  # the same folds on both sides
     IMAGES = "images"  # two networks on the same test images
 
 
@@ -44,7 +49,7 @@ class Verdict:
     """The verdict on b against a; values are shares in [0, 1].
 
     difference: mean of b minus mean of a, None where one has no value. low, high: its 95 % interval. p: two-sided. test: its name, for people. low, high and p are None where there
-    are not enough runs; chance is then the least p that so few could reach, 1 where there is none. adjusted: p after Holm's
+    are not enough runs; chance is then the least p that so few could reach, 1 where there is none; of folds it is always None. adjusted: p after Holm's
     correction, None where nothing else was compared.
     """
 
@@ -92,6 +97,25 @@ def _compare(a: tuple[float, ...], b: tuple[float, ...], paired: bool) -> Verdic
     name += "" if design.exact else " (sampled)"
     name += "" if paired or x.size == y.size else " and Welch's t test"
     return Verdict(_answer(p), difference, low, high, x.size, y.size, p, name, kind)
+
+
+def compare_folds(a: Sequence[float], b: Sequence[float], *, folds: int) -> Verdict:
+    """Return the verdict on two settings from k-fold cross-validation: a[i] and b[i] were measured on the same held-out fold.
+
+    folds: k. The test is `lab.comparison.folds.corrected_t_test`. Raises `ValueError` for a value that is not finite, and for sides
+    of unequal number.
+    """
+    x, y = np.array(a, dtype=np.float64), np.array(b, dtype=np.float64)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError("a value is not finite")
+    if x.size != y.size:
+        raise ValueError(f"folds of {x.size} and {y.size} values")
+    difference = fmean(y) - fmean(x) if x.size else None
+    if x.size < LEAST_FOLDS:
+        return Verdict(Answer.FEW, difference, None, None, x.size, y.size, None, FOLD_TEST, Design.FOLDS)
+    found = corrected_t_test(y - x, folds=folds, level=LEVEL)
+    answer = _answer(found.p)
+    return Verdict(answer, difference, found.low, found.high, x.size, y.size, found.p, FOLD_TEST, Design.FOLDS)
 
 
 def least_p(n_a: int, n_b: int, *, paired: bool = False) -> float:

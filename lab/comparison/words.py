@@ -3,11 +3,15 @@
 from fractions import Fraction
 
 from lab.comparison.runs import Comparison
-from lab.comparison.verdict import LEAST_PAIRS, LEAST_RUNS, Answer, Design, Verdict
+from lab.comparison.verdict import LEAST_FOLDS, LEAST_PAIRS, LEAST_RUNS, Answer, Design, Verdict
 from lab.formatting import format_percent, plural
 
 _LEAST_P = 1e-4
 _RARE = 0.01  # a chance level below it is not what makes the runs too few
+FOLD_NOTE = (
+    "Folds compare the validation accuracy after the last epoch, each on images that it was not trained on. This speaks about "
+    "settings on other images of this kind; the test set is not looked at, so it can still measure the one that is chosen."
+)
 MCNEMAR_NOTE = "This is about these two networks; whether their settings differ, several seeds of each say."
 
 
@@ -26,7 +30,8 @@ def verdict_text(verdict: Verdict, *, a: str, b: str) -> str:
 
 def notes_of(comparison: Comparison) -> tuple[str, ...]:
     """Return the sentences beside a verdict: runs that do not count, and the sampling error beside a smaller difference."""
-    return (*comparison.notes, *filter(None, [sampling_note(comparison)]))
+    fold_note = FOLD_NOTE if comparison.verdict.design is Design.FOLDS else ""
+    return (*comparison.notes, *filter(None, [sampling_note(comparison), fold_note]))
 
 
 def sampling_note(comparison: Comparison) -> str:
@@ -41,6 +46,8 @@ def sampling_note(comparison: Comparison) -> str:
 
 
 def _few(verdict: Verdict) -> str:
+    if verdict.design is Design.FOLDS:
+        return f"Not enough folds (both sides have {verdict.n_a} in common): at least {LEAST_FOLDS} are needed."
     needed = f"{LEAST_PAIRS} pairs" if verdict.design is Design.PAIRS else f"{LEAST_RUNS} of each"
     text = f"Not enough runs ({_counts(verdict)}): at least {needed} are needed."
     if not verdict.n_a or not verdict.n_b:
@@ -85,6 +92,8 @@ def p_text(p: float | None) -> str:
 def _counts(verdict: Verdict) -> str:
     if verdict.design is Design.IMAGES:
         return "the same test images"
+    if verdict.design is Design.FOLDS:
+        return plural(verdict.n_a, "fold")
     if verdict.design is Design.PAIRS:
         return plural(verdict.n_a, "pair")
     return f"{verdict.n_a} and {plural(verdict.n_b, 'run')}"

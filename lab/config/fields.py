@@ -27,7 +27,7 @@ class FieldSpec:
     effect in combination with the others; where it has none it is reset to its default before the fingerprint is computed.
     result: False for settings that change where or how fast a run is computed but not its result.
     short: its name in labels of runs, the label in lower case unless given. choice_titles: names of choices where their
-    ids do not do. step: what one press of + or - changes in a form, chosen from the default unless given.
+    ids do not do, or of single numbers. step: what one press of + or - changes in a form, chosen from the default unless given.
     neutral: the value that stands for "as before there was this setting": what stored configurations without it had,
     and what leaves fingerprints as they were; the default unless `setting` was given another. identity: the name under
     which fingerprints know the setting, its first name for ever. identity_values: the same for renamed choices.

@@ -18,6 +18,7 @@ SCHEDULES = ("constant", "step", "cosine", "one-cycle")
 NORMALIZATIONS = ("none", "dataset", "half")
 INPUT_SIZES = ("auto", "native", "32", "64", "224")
 PRECISIONS = ("float32", "bfloat16", "float16")
+MOST_FOLDS = 20
 AUGMENTS = ("none", "light", "sketch")
 GROUPS = ("network", "data", "training", "optimizer", "loss", "early stopping", "engine")
 
@@ -55,6 +56,26 @@ class RunConfig(ConfigBase):
         "data",
         low=0.0,
         high=0.9,
+        relevant=lambda c: c.folds == 0,
+    )
+    folds: int = setting(
+        0,
+        "Folds",
+        "k-fold cross-validation: the seed deals the training images into so many folds, stratified by class, and one of "
+        "them is held out for validation; 0 holds out the validation share.",
+        "data",
+        low=0,
+        high=MOST_FOLDS,
+        choice_titles={"0": "off"},
+    )
+    fold: int = setting(
+        1,
+        "Fold",
+        "Which of the folds is held out, from 1.",
+        "data",
+        low=1,
+        high=MOST_FOLDS,
+        relevant=lambda c: c.folds > 0,
     )
     normalization: str = setting(
         "dataset",
@@ -260,7 +281,7 @@ class RunConfig(ConfigBase):
         "Restore best",
         "End with the weights of the lowest validation loss.",
         "early stopping",
-        relevant=lambda c: c.val_fraction > 0,
+        relevant=lambda c: c.held_out > 0,
     )
 
     device: str = setting(
@@ -321,9 +342,21 @@ class RunConfig(ConfigBase):
         result=False,
     )
 
+    @property
+    def held_out(self) -> float:
+        """The share of the training images that is held out for validation."""
+        return 1 / self.folds if self.folds else self.val_fraction
+
     def check_together(self) -> None:
         """Raise `ConfigError` for values that are valid one by one but not together."""
-        if self.patience > 0 and self.val_fraction == 0:
+        if self.folds == 1:
+            raise ConfigError(
+                "folds is 1, which leaves no image to train on: choose 2 or more, or 0 to hold out the validation share.",
+                field="folds",
+            )
+        if 0 < self.folds < self.fold:
+            raise ConfigError(f"fold is {self.fold}, but there are {self.folds}: choose one of them.", field="fold")
+        if self.patience > 0 and self.held_out == 0:
             raise ConfigError(
                 f"patience is {self.patience}, but early stopping needs a validation set: "
                 "set val_fraction above 0, or patience to 0.",

@@ -10,6 +10,7 @@ from typing import Any
 
 from lab.config import RunConfig
 
+REPEATED = ("seed", "fold")  # settings in which repeats of one setting differ
 _MARK = "$float"
 
 
@@ -53,5 +54,5 @@ def decode_tags(text: str) -> tuple[str, ...]:
 
 
 def setting_key(config: RunConfig) -> str:
-    """Return what a run has in common with those that differ only in their seed."""
-    return config.digest(data_checksum="", without=("seed",))
+    """Return what a run has in common with its repeats: those that differ only in their seed or their fold."""
+    return config.digest(data_checksum="", without=REPEATED)

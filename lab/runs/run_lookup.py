@@ -80,7 +80,7 @@ class RunLookup:
             return tuple(_readable(self.context, connection, connection.execute(query.order_by(runs.c.number))))
 
     def find_settings(self, configs: Iterable[RunConfig]) -> dict[str, tuple[RunRecord, ...]]:
-        """Return, by `setting_key`, the runs whose configuration differs from one of these in its seed at most."""
+        """Return, by `setting_key`, the runs whose configuration differs from one of these in its seed or its fold at most."""
         keys = sorted({setting_key(config) for config in configs})
         query = select(*RAW).where(runs.c.setting.in_(keys), runs.c.deleted_at.is_(None)).order_by(runs.c.number)
         found: dict[str, list[RunRecord]] = {key: [] for key in keys}

@@ -81,7 +81,7 @@ runs = Table(
     # What the table of runs is filtered and sorted by, copied out of config and summary.
     Column("arch", Text, nullable=False),
     Column("dataset", Text, nullable=False),
-    Column("setting", String(64), nullable=False, server_default=""),  # equal for runs that differ only in their seed
+    Column("setting", String(64), nullable=False, server_default=""),  # equal for repeats of one setting
     # Those of the weights that answer (`lab.runs.headline`); without saved weights the summary's, and no weights_step.
     Column("weights_step", BigInteger),
     Column("weights_epoch", Integer),

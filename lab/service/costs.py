@@ -92,7 +92,7 @@ def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
     summary = summarize(build_on_meta(checked), input_shape=(1, *spec.image_shape))
     there = _train_images(lab, spec)
     used = min(checked.train_limit, there) or there
-    images = round(used * (1 - checked.val_fraction))
+    images = round(used * (1 - checked.held_out))
     rate = _measured_rate(lab, checked, device.type)
     counted = _seconds_per_image(summary.total_mult_adds, device.type)
     seconds_per_image = 1 / rate if rate else counted + _augment_seconds(checked.augment, device.type, spec.image_shape)

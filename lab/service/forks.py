@@ -19,6 +19,8 @@ _FIXED = {
     "dataset": "another data set would be tested on other images",
     "train_limit": "other images would be split anew, and validation images be among those already trained on",
     "val_fraction": "images would be split anew, and validation images be among those already trained on",
+    "folds": "images would be split anew, and validation images be among those already trained on",
+    "fold": "another fold's validation images would be among those already trained on",
     "init_from": "a fork's weights are those of the run that it goes on from",
 }
 
@@ -80,7 +82,7 @@ def check_fork(config: RunConfig, point: ForkPoint) -> None:
     before = point.run.config
     for name, reason in _FIXED.items():
         _require_equal(config, before, name, reason)
-    if before.val_fraction > 0:
+    if before.held_out > 0:
         _require_equal(config, before, "seed", "validation images would be among those already trained on")
     if (config.arch_options, config.input_size) != (before.arch_options, before.input_size):
         _check_tensors(config, before)

@@ -1,86 +1,150 @@
-"""Repeating a run's settings with other seeds, so that groups can be compared (`lab.comparison`)."""
+"""Repeating a run's settings with other seeds or on other folds, so that groups can be compared (`lab.comparison`)."""
 
+import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, islice
 
+from lab.config import RunConfig
+from lab.config.run_config import MOST_FOLDS
 from lab.errors import InputError
 from lab.runs.encoding import setting_key
 from lab.runs.records import RunRecord, RunState
+from lab.runs.repeated import Repeat, repeat_of, repeat_text
 from lab.runs.store import RunStore
 from lab.service.submissions import Submissions
 from lab.service.validation import Validation
 
 MOST_SEEDS = 50  # of one setting by one request
 USUAL_SEEDS = 5  # of each side a comparison needs
+USUAL_FOLDS = 5
+_REPEAT_WORDS = re.compile(
+    r"(, fold \d+ of \d+)?, seed \d+$"
+)  # at the end of the name of a run that is a repeat itself
 
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """The runs of one setting, one a seed and in the order of the seeds. queued: those that this request added."""
+    """The runs of one setting, one a seed and fold and in their order.
+
+    missing: the configurations that were asked for and are not there. queued: the runs that this request added for them.
+    """
 
     runs: tuple[RunRecord, ...]
+    missing: tuple[RunConfig, ...] = ()
     queued: tuple[RunRecord, ...] = ()
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds that are there or on their way."""
-        return tuple(run.config.seed for run in self.runs)
+        """The seeds that are there or on their way, each once."""
+        return tuple(dict.fromkeys(run.config.seed for run in self.runs))
 
 
 class Repeating:
-    """Finds the runs that differ from one only in their seed, and asks for more of them."""
+    """Finds the runs that differ from one only in their seed or fold, and asks for more of them."""
 
     def __init__(self, store: RunStore, validation: Validation, submissions: Submissions) -> None:
         self._store, self._validation, self._submissions = store, validation, submissions
 
     def find(self, run: RunRecord) -> Repeats:
-        """Return the finished, running and queued runs of this run's settings, one a seed: the finished one, the first."""
+        """Return the finished, running and queued runs of this run's settings, one a seed and fold: the finished one, the first."""
         return self.find_all([run])[0]
 
     def find_all(self, runs: Sequence[RunRecord]) -> tuple[Repeats, ...]:
         """Return what `find` returns for each of these runs, from one question to the store."""
-        found = self._store.runs.find_settings([run.config for run in runs])
-        return tuple(_one_a_seed(found[setting_key(run.config)]) for run in runs)
+        return self._find([run.config for run in runs])
+
+    def _find(self, configs: Sequence[RunConfig]) -> tuple[Repeats, ...]:
+        found = self._store.runs.find_settings(configs)
+        return tuple(_one_each(found[setting_key(config)]) for config in configs)
+
+    def plan(
+        self, runs: Sequence[RunRecord], *, seeds: int | None = None, folds: int = 0, like: Collection[int] = ()
+    ) -> tuple[Repeats, ...]:
+        """Return for the settings of each of these runs what is there of so many seeds or folds, and what is missing.
+
+        seeds: of each setting in all; by default 5, of folds those that are there, else the first run's. folds: into how many
+        the training images are divided, each fold with every seed; 0 leaves the validation share or the folds that the runs
+        have. like: seeds to take before others, by default those of the other settings. Raises `InputError` for a number that
+        cannot be.
+        """
+        if seeds is not None and not 1 <= seeds <= MOST_SEEDS:
+            raise InputError(f"{seeds} seeds were asked for, but it must be from 1 to {MOST_SEEDS}.")
+        if folds and not 2 <= folds <= MOST_FOLDS:
+            raise InputError(f"{folds} folds were asked for, but it must be from 2 to {MOST_FOLDS}.")
+        configs = [run.config.replace(folds=folds, fold=1) if folds else run.config for run in runs]
+        found = self._find(configs)
+        like = like or {seed for one in found for seed in one.seeds}
+        planned = []
+        for config, one in zip(configs, found, strict=True):
+            # Folds of other seeds are other images: the settings would have none in common.
+            first = like or {runs[0].config.seed}
+            number = seeds or (len(set(first)) if config.folds else USUAL_SEEDS)
+            chosen = (*one.seeds, *free_seeds(one.seeds, number - len(one.seeds), like=first if config.folds else like))
+            taken = {repeat_of(run.config) for run in one.runs}
+            asked = [config.replace(seed=seed, fold=fold) for seed in chosen for fold in _folds(config)]
+            planned.append(replace(one, missing=tuple(each for each in asked if repeat_of(each) not in taken)))
+        return tuple(planned)
 
     def fill(
         self,
         run: RunRecord,
         *,
-        seeds: int = USUAL_SEEDS,
+        seeds: int | None = None,
+        folds: int = 0,
         like: Collection[int] = (),
         owner: str | None = None,
         priority: int = 0,
         executor: str | None = None,
     ) -> Repeats:
-        """Ask for so many more runs that the settings have `seeds` different seeds, and return all of them.
+        """Ask for what is missing of so many seeds or folds, as `plan` has them, and return all runs of these settings.
 
-        like: seeds to take before others, such as those of the other side. Asking again adds nothing. The new runs carry
-        the run's tags, and its name with the seed; owner, priority and executor as `submit` has them. Raises `InputError`
-        for a number of seeds, and what `submit` raises.
+        Asking again adds nothing. The new runs carry the run's tags, and its name with the seed and fold; owner, priority and
+        executor as `submit` has them. Raises `InputError` as `plan` does, and what `submit` raises.
         """
-        if not 1 <= seeds <= MOST_SEEDS:
-            raise InputError(f"{seeds} seeds were asked for, but it must be from 1 to {MOST_SEEDS}.")
-        there = self.find(run)
-        named = run.name if run.name != run.config.arch else ""
+        (plan,) = self.plan([run], seeds=seeds, folds=folds, like=like)
+        return self._submit(run, plan, owner=owner, priority=priority, executor=executor)
+
+    def fill_all(
+        self, runs: Sequence[RunRecord], *, seeds: int | None = None, folds: int = 0, owner: str | None = None
+    ) -> tuple[Repeats, ...]:
+        """Do for each of these runs what `fill` does, with the same seeds where that can be."""
+        plans = self.plan(runs, seeds=seeds, folds=folds)
+        return tuple(self._submit(run, plan, owner=owner) for run, plan in zip(runs, plans, strict=True))
+
+    def _submit(
+        self, run: RunRecord, plan: Repeats, *, owner: str | None, priority: int = 0, executor: str | None = None
+    ) -> Repeats:
+        named = _REPEAT_WORDS.sub("", run.name) if run.name != run.config.arch else ""
         queued = []
-        for seed in free_seeds(there.seeds, seeds - len(there.runs), like=like):
-            resolved = self._validation.resolve(run.config.replace(seed=seed))
-            name = f"{named}, seed {seed}" if named else ""
+        for config in plan.missing:
+            name = f"{named}, {repeat_text(config)}" if named else ""
             asked = self._submissions.submit(
-                resolved, name=name, tags=run.tags, owner=owner, priority=priority, executor=executor
+                self._validation.resolve(config),
+                name=name,
+                tags=run.tags,
+                owner=owner,
+                priority=priority,
+                executor=executor,
             )
             queued.append(asked.run)
-        return Repeats(self.find(run).runs, tuple(queued))
+        ids = [*(one.id for one in plan.runs), *(one.id for one in queued)]
+        there = self._store.runs.list(ids=ids, limit=None)
+        return Repeats(_one_each(there).runs, plan.missing, tuple(queued))
 
 
-def _one_a_seed(runs: Sequence[RunRecord]) -> Repeats:
+def _folds(config: RunConfig) -> range:
+    """Return the folds that every seed has; without folds one, which has no effect."""
+    return range(1, max(1, config.folds) + 1)
+
+
+def _one_each(runs: Sequence[RunRecord]) -> Repeats:
     there = [run for run in runs if run.state is RunState.FINISHED or run.state.live]
-    there.sort(key=lambda run: (run.config.seed, run.state is not RunState.FINISHED, run.number))
-    by_seed: dict[int, RunRecord] = {}
+    there.sort(key=lambda run: (*repeat_of(run.config), run.state is not RunState.FINISHED, run.number))
+    each: dict[Repeat, RunRecord] = {}
     for run in there:
-        by_seed.setdefault(run.config.seed, run)
-    return Repeats(tuple(by_seed.values()))
+        each.setdefault(repeat_of(run.config), run)
+    return Repeats(tuple(each.values()))
 
 
 def free_seeds(taken: Collection[int], number: int, *, like: Collection[int] = ()) -> tuple[int, ...]:

@@ -4,42 +4,34 @@
 finds that the sweep has changed and reads again. Trials are ordinary runs.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from lab.errors import (
     ConfigError,
-    DataError,
-    DeviceError,
-    LabError,
     RunNotFoundError,
     StaleSweepError,
-    StoreError,
     SweepStateError,
     UnreadableRunError,
 )
 from lab.executors.config import list_executors, read_executors
 from lab.runs.records import RunRecord
-from lab.runs.run_queue import NewRunFacts
 from lab.runs.store import RunStore
-from lab.runs.sweeps import NewRun, SweepChange
+from lab.runs.sweeps import SweepChange
 from lab.service.submissions import Submissions
+from lab.service.sweep_changes import TO_HOLD, changed, going_on, live_runs, running_again, without_unreadable
 from lab.service.sweep_history import find_history
+from lab.service.sweep_trials import NewTrials
 from lab.service.validation import Validation
 from lab.settings import Settings
-from lab.sweeps.plan import FoundTrial, best_trial, decide, failure_words, settle
-from lab.sweeps.records import Counts, Measured, Source, SweepRecord, SweepState, TrialRecord, TrialState
+from lab.sweeps.plan import FoundTrial, best_trial, decide, settle
+from lab.sweeps.records import Counts, Measured, SweepRecord, SweepState, TrialRecord, TrialState
 from lab.sweeps.space import Space
 from lab.sweeps.spec import SweepSpec
-from lab.sweeps.suggest import find_copy, suggest
 from lab.worker.supervisor.slots import count_slots
 
 AT_ONCE = 20  # trials made in one call at most
-_TAG = "sweep-"
 TRIES = 20  # how often a decision is made anew because another process was quicker
-_TO_HOLD = (TrialState.QUEUED, TrialState.RUNNING)
-_TO_GO_ON = (TrialState.HELD, TrialState.STOPPED, TrialState.INTERRUPTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +60,7 @@ class Sweeps:
 
     def __init__(self, settings: Settings, store: RunStore, validation: Validation, submissions: Submissions) -> None:
         self._settings, self._store = settings, store
-        self._validation, self._submissions = validation, submissions
+        self._validation, self._trials = validation, NewTrials(validation, submissions)
 
     def check(self, spec: SweepSpec) -> None:
         """Raise `LabError` for a sweep that cannot be trained: a network, an option, a data set or an engine is not there."""
@@ -172,9 +164,9 @@ class Sweeps:
                 record=replace(record, state=state, reason=plan.finished or plan.paused),
                 trials=plan.settled,
                 resumed=plan.resumed,
-                held=() if state is SweepState.RUNNING else _live_runs(found),
+                held=() if state is SweepState.RUNNING else live_runs(found),
             )
-            return change if plan.new is None else self._with_new(change, found, plan.new)
+            return change if plan.new is None else self._trials.add_next(change, found, plan.new)
 
         started = 0
         # One trial is made at a time, and those that need no training are followed by the next.
@@ -185,41 +177,6 @@ class Sweeps:
             started += len(change.resumed) + (change.new is not None)
             if started >= self._at_once(change.record.asked.on):
                 return
-
-    def _with_new(self, change: SweepChange, found: Sequence[FoundTrial], number: int) -> SweepChange:
-        """Add the next trial to a change; a trial that cannot be made is written down as failed."""
-        spec, trials = change.record.asked, settle(change.record.asked, found)
-        params = suggest(spec, trials, number)
-        if params is None:
-            return change
-        trial = TrialRecord(number=number, run="", params=params, decision=_first_words(spec, params))
-        copied = find_copy(trials, params)
-        if copied is not None:
-            words = f"the same settings as trial {copied.number}"
-            copy = replace(trial, run=copied.run, source=Source.CACHED, state=TrialState.COPY, decision=words)
-            return replace(change, trials=(*change.trials, copy))
-        try:
-            return replace(change, new=(trial, self._new_run(change.record, trial)))
-        except StoreError:
-            raise
-        except (DeviceError, DataError) as error:  # no other settings would help
-            return replace(change, record=replace(change.record, state=SweepState.PAUSED, reason=str(error)))
-        except LabError as error:  # these settings do not go together; others may
-            failed = replace(trial, state=TrialState.FAILED, decision=f"failed: {error}")
-            reason = failure_words((*trials, failed))
-            state = SweepState.PAUSED if reason else change.record.state
-            record = replace(change.record, state=state, reason=reason)
-            return replace(change, record=record, trials=(*change.trials, failed))
-
-    def _new_run(self, record: SweepRecord, trial: TrialRecord) -> NewRun:
-        resolved = self._validation.resolve(record.asked.config(trial.params))
-        self._validation.check_fits(resolved)
-        fingerprint, family = self._submissions.fingerprint(resolved)
-        name = f"{record.name} {trial.number}"
-        tags = (sweep_tag(record.id),)
-        facts: NewRunFacts = {"fingerprint": fingerprint, "family": family, "name": name, "tags": tags}
-        facts |= {"owner": record.owner, "priority": record.priority, "executor": record.asked.on}
-        return NewRun(resolved.config, facts)
 
     def _change(
         self, sweep: str, step: Callable[[SweepRecord, Sequence[FoundTrial]], SweepChange | None]
@@ -239,7 +196,7 @@ class Sweeps:
                 if attempt == TRIES - 1:
                     raise
             except UnreadableRunError:
-                self._store.sweeps.write(_without_unreadable(self._store, change))
+                self._store.sweeps.write(without_unreadable(self._store, change))
             else:
                 return change
         raise AssertionError("the last attempt returns or raises")
@@ -263,8 +220,8 @@ class Sweeps:
             settled = settle(record.asked, found)
             return SweepChange(
                 record=replace(record, state=state, reason=""),
-                trials=_changed(settled, found),
-                held=[trial.run for trial in settled if trial.state in _TO_HOLD],
+                trials=changed(settled, found),
+                held=[trial.run for trial in settled if trial.state in TO_HOLD],
             )
 
         self._change(sweep, step)
@@ -278,7 +235,7 @@ class Sweeps:
                 return None
             if record.state is SweepState.FINISHED:
                 raise SweepStateError(f"Sweep {record.id} is finished: extend it with trials or minutes.")
-            return _running_again(record, found)
+            return running_again(record, found)
 
         self._change(sweep, step)
         return self.advance(sweep)
@@ -301,10 +258,10 @@ class Sweeps:
             self.check(spec)
             after = replace(record, spec=spec, earlier=(*record.earlier, record.asked.as_dict()))
             if record.state is SweepState.FINISHED:
-                return _running_again(after, found)
+                return running_again(after, found)
             # More minutes may meet a trial that is being paused because they were used up.
             held = minutes is not None and record.state is SweepState.RUNNING
-            return _going_on(after, found, (TrialState.HELD,) if held else ())
+            return going_on(after, found, (TrialState.HELD,) if held else ())
 
         self._change(sweep, step)
         return self.advance(sweep)
@@ -324,74 +281,7 @@ class Sweeps:
             taken = len(adopted)
             if not adopted:
                 return None
-            return SweepChange(record=record, trials=(*_changed(trials, found), *adopted))
+            return SweepChange(record=record, trials=(*changed(trials, found), *adopted))
 
         self._change(sweep, step)
         return self.show(sweep), taken
-
-
-def sweep_tag(sweep: str) -> str:
-    """Return the tag of a sweep's runs."""
-    return f"{_TAG}{sweep}"
-
-
-def sweeps_of(run: RunRecord) -> tuple[str, ...]:
-    """Return the ids of the sweeps that made a run, by its tags; people may have removed them."""
-    return tuple(tag.removeprefix(_TAG) for tag in run.tags if tag.startswith(_TAG))
-
-
-def _first_words(spec: SweepSpec, params: Mapping[str, Any]) -> str:
-    return f"new: trains to epoch {spec.rungs(params)[0]}"
-
-
-def _changed(settled: Sequence[TrialRecord], found: Sequence[FoundTrial]) -> tuple[TrialRecord, ...]:
-    """Return the trials whose decision or values are not written yet."""
-    pairs = zip(settled, found, strict=True)
-    return tuple(trial for trial, one in pairs if (one.changed or trial.state is not one.before) and not trial.problem)
-
-
-def _running_again(record: SweepRecord, found: Sequence[FoundTrial]) -> SweepChange:
-    """Return the change that lets a sweep run again, with the trials that were on their way."""
-    change = _going_on(replace(record, state=SweepState.RUNNING, reason=""), found, _TO_GO_ON)
-    live = [one.trial for one in found if one.trial.state in _TO_HOLD]  # a pause that is not obeyed yet is taken back
-    return replace(change, resumed=(*change.resumed, *live))
-
-
-def _going_on(record: SweepRecord, found: Sequence[FoundTrial], states: Sequence[TrialState]) -> SweepChange:
-    """Return the change that writes a sweep and lets its trials in some states go on."""
-    spec = record.asked
-    settled = settle(spec, found)
-    going = {
-        trial.number: replace(
-            trial, state=TrialState.QUEUED, decision=f"goes on to epoch {spec.rungs(trial.params)[trial.rung]}"
-        )
-        for trial in settled
-        if trial.state in states
-    }
-    others = [trial for trial in _changed(settled, found) if trial.number not in going]
-    return SweepChange(record=record, trials=(*others, *going.values()), resumed=tuple(going.values()))
-
-
-def _live_runs(found: Sequence[FoundTrial]) -> tuple[str, ...]:
-    """Return the runs that are to pause because their sweep ends."""
-    return tuple(one.trial.run for one in found if one.trial.state in _TO_HOLD)
-
-
-def _without_unreadable(store: RunStore, change: SweepChange) -> SweepChange:
-    """Return a change in which trials whose runs are damaged have failed instead of going on."""
-    damaged: dict[str, str] = {}
-    for trial in change.resumed:
-        try:
-            store.runs.get(trial.run)
-        except UnreadableRunError as error:
-            damaged[trial.run] = str(error)
-        except RunNotFoundError:
-            continue
-    trials = [
-        replace(trial, state=TrialState.FAILED, decision=f"failed: {damaged[trial.run]}")
-        if trial.run in damaged
-        else trial
-        for trial in change.trials
-    ]
-    resumed = [trial for trial in change.resumed if trial.run not in damaged]
-    return replace(change, trials=trials, resumed=resumed)

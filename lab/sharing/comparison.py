@@ -11,17 +11,18 @@ from typing import Any, TypeAlias
 from lab.config import FIELDS
 from lab.metrics import IMAGES_PER_SECOND
 from lab.metrics import list_results as list_result_metrics
-from lab.runs.encoding import setting_key
+from lab.runs.encoding import REPEATED, setting_key
 from lab.runs.headline import METRICS
 from lab.runs.records import RunRecord
-from lab.spread import format_result, spread_of
+from lab.runs.repeated import are_folds
+from lab.spread import Spread, format_result, spread_of
 
 Cell: TypeAlias = str | int | float | None
 
 EPOCH = "epoch of the results"
 SPREAD_RESULTS = ("test_accuracy", "val_accuracy", "test_loss", "seconds", "images_per_second")  # of several runs
 _SELF_EXPLAINING = ("arch", "arch_options", "dataset", "optimizer", "loss", "schedule")  # a label needs the value only
-_FIRST = ("arch", "arch_options", "dataset", "lr", "optimizer")  # of a label; the seed comes last
+_FIRST = ("arch", "arch_options", "dataset", "lr", "optimizer")  # of a label; what repeats differ in comes last
 LABEL_SETTINGS = 4  # named in one label
 _ID_LETTERS = 4  # of the id, where nothing else distinguishes two runs
 
@@ -72,6 +73,11 @@ def result_of(run: RunRecord, key: str) -> Cell:
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
+def spread_of_runs(runs: Sequence[RunRecord], key: str) -> Spread | None:
+    """Return mean and spread of one result of several runs, None where none of them has it."""
+    return spread_of((result_of(run, key) for run in runs), folds=are_folds(runs))
+
+
 def last_result_of(run: RunRecord, key: str) -> Cell:
     """Return one result of a run's last whole epoch, which the lab reports quote; None where there is none (yet)."""
     value = getattr(run.last_result, key) if key in METRICS else run.summary.value(key)
@@ -113,7 +119,7 @@ def _usual(values: Sequence[Any]) -> Any:
 
 
 def _rank(name: str) -> int:
-    return _FIRST.index(name) if name in _FIRST else len(_FIRST) + (name == "seed")
+    return _FIRST.index(name) if name in _FIRST else len(_FIRST) + (name in REPEATED)
 
 
 def _setting_words(run: RunRecord, names: Sequence[str]) -> list[str]:
@@ -147,7 +153,7 @@ def comparison_table(runs: Sequence[RunRecord]) -> Table:
 
 
 def settings_table(runs: Sequence[RunRecord]) -> Table:
-    """Return one row a setting: what runs that differ only in their seed have in common, and their results with mean and spread.
+    """Return one row a setting: what repeats of it have in common, and their results with mean and spread.
 
     Runs that have not ended count as runs, not as results.
     """
@@ -155,16 +161,14 @@ def settings_table(runs: Sequence[RunRecord]) -> Table:
     for run in runs:
         groups.setdefault(setting_key(run.config), []).append(run)
     firsts = [group[0] for group in groups.values()]
-    left_out = ("arch", "dataset", "keep_mb", "seed")
+    left_out = ("arch", "dataset", "keep_mb", *REPEATED)
     settings = {name: values for name, values in differing_settings(firsts).items() if name not in left_out}
     columns = ("name", "network", "data set", *settings, "runs", *(list_results()[key] for key in SPREAD_RESULTS))
     rows = []
-    for index, (label, group) in enumerate(zip(run_labels(firsts, without=("seed",)), groups.values(), strict=True)):
+    for index, (label, group) in enumerate(zip(run_labels(firsts, without=REPEATED), groups.values(), strict=True)):
         what = (label, group[0].config.arch, group[0].config.dataset)
         differs = tuple(setting_text(values[index]) for values in settings.values())
         ended = [run for run in group if not run.state.live]
-        results = tuple(
-            format_result(key, spread_of(result_of(run, key) for run in ended), of=len(group)) for key in SPREAD_RESULTS
-        )
+        results = tuple(format_result(key, spread_of_runs(ended, key), of=len(group)) for key in SPREAD_RESULTS)
         rows.append((*what, *differs, len(group), *results))
     return Table(columns, tuple(rows))

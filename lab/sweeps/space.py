@@ -26,6 +26,8 @@ _NOT_VARIED = {
     "dataset": _COMPARED_ON,
     "train_limit": _COMPARED_ON,
     "val_fraction": _COMPARED_ON,
+    "folds": _COMPARED_ON,
+    "fold": _COMPARED_ON,
     "fork_of": _FORKS,
     "fork_epoch": _FORKS,
 }

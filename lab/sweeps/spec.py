@@ -176,7 +176,7 @@ def _read_base(values: object) -> RunConfig:
     if not isinstance(values, Mapping):
         raise ConfigError(f"base is {str(values)[:60]!r}, but it must be an object of settings.", field="base")
     base = RunConfig.from_dict(values)
-    if base.val_fraction == 0:
+    if base.held_out == 0:
         raise ConfigError(
             "val_fraction is 0 in base, but a sweep chooses by the validation set, never by the test set: set it above 0, "
             "such as 0.1.",

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lab.config import RunConfig
-from lab.training.split import stratified_split
+from lab.training.split import fold_split, stratified_split
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,14 @@ def build_resident(
     classes: int,
     device: torch.device,
 ) -> ResidentData:
-    """Apply `train_limit` (the first N) and the stratified split, and put everything on the device.
+    """Apply `train_limit` (the first N) and the stratified split, by share or into folds, and put everything on the device.
 
     train, test: images uint8 (N, H, W) and labels int64 (N,). Raises `ConfigError` for a split that leaves nothing to
     train on.
     """
     limit = config.train_limit or len(train[1])
     images, labels = train[0][:limit], train[1][:limit]
-    train_index, val_index = stratified_split(labels, fraction=config.val_fraction, seed=config.seed)
+    train_index, val_index = split_images(labels, config)
     return ResidentData(
         train_x=to_device(images[train_index], device),
         train_y=to_device(labels[train_index], device),
@@ -63,6 +63,13 @@ def build_resident(
         std=std,
         classes=classes,
     )
+
+
+def split_images(labels: np.ndarray, config: RunConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of a run's training and of its validation images, both ascending. Raises `ConfigError`."""
+    if config.folds:
+        return fold_split(labels, folds=config.folds, fold=config.fold, seed=config.seed)
+    return stratified_split(labels, fraction=config.val_fraction, seed=config.seed)
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:

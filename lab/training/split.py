@@ -1,4 +1,4 @@
-"""Stratified split of the training images into a training and a validation part."""
+"""Stratified splits of the training images into a training and a validation part: by a share, and into folds."""
 
 import numpy as np
 
@@ -27,6 +27,25 @@ def stratified_split(labels: np.ndarray, *, fraction: float, seed: int) -> tuple
     classes, members = np.unique(labels, return_counts=True)
     for label, size in zip(classes, _shares(members, val_count), strict=True):
         chosen[random.permutation(np.flatnonzero(labels == label))[:size]] = True
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def fold_split(labels: np.ndarray, *, folds: int, fold: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (train_index, val_index) of one fold, from 1, both ascending int64, together every index once.
+
+    Every index is in the validation part of exactly one fold. Folds differ in size by at most one image, and in the
+    images of each class by at most one. Equal arguments give equal splits on every machine, as in `stratified_split`.
+    """
+    count = len(labels)
+    if folds > count:
+        raise ConfigError(
+            f"folds is {folds}, but there are {count} training images: choose at most as many folds.", field="folds"
+        )
+    random = np.random.RandomState(seed)
+    # Class by class, each in random order, the images are dealt out like cards: so classes and folds are even at once.
+    dealt = np.concatenate([random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)])
+    chosen = np.zeros(count, dtype=bool)
+    chosen[dealt[fold - 1 :: folds]] = True
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 

@@ -36,6 +36,7 @@ _COSTLY = (  # the settings that change what an epoch costs; the others need no 
     "dataset",
     "train_limit",
     "val_fraction",
+    "folds",
     "batch_size",
     "max_steps",
     "optimizer",

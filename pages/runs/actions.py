@@ -52,9 +52,10 @@ def _settings(runs: Sequence[RunRecord]) -> list[RunRecord]:
 
 
 def _queued(runs: tuple[str, ...]) -> None:
-    """Choose the repeated runs as well, as many as one picture takes."""
+    """Choose the repeated runs as well, as many as one picture takes; folds instead of the runs that held out a share."""
     view, _ = read_view()
-    change_view(runs=tuple(dict.fromkeys((*view.runs, *runs)))[:MOST_RUNS])
+    before = view.runs if set(view.runs) & set(runs) else ()
+    change_view(runs=tuple(dict.fromkeys((*before, *runs)))[:MOST_RUNS])
     renew_table()
     st.rerun()
 

@@ -20,6 +20,7 @@ from lab.formatting import plural
 from lab.lazy import load
 from lab.metric_charts import list_charts
 from lab.runs.records import RunRecord
+from lab.runs.repeated import REPEATED
 from lab.sharing.comparison import SPREAD_RESULTS, comparison_table, differing_settings, list_results, run_labels
 from lab.sharing.tables import shown
 from lab.spread import format_result
@@ -165,8 +166,8 @@ def _curve_controls(view: RunsView) -> None:
             ("raw", "Raw points", "Show the raw points behind the smoothed line."),
             (
                 "fold",
-                "Seeds as bands",
-                "Runs that differ only in their seed become their mean, from three on with one standard deviation.",
+                "Repeats as bands",
+                "Runs that differ only in their seed or fold become their mean, from three on with one standard deviation.",
             ),
             ("test", "Test set", "Show the test set's curve as well."),
             (
@@ -197,7 +198,7 @@ def _all(runs: int) -> str:
 def _groups(view: RunsView, runs: Sequence[RunRecord]) -> None:
     differing = [name for name in differing_settings(runs) if FIELDS[name].result]
     names = differing or ["arch"]
-    by = view.by if view.by in FIELDS else next((name for name in names if name != "seed"), names[0])
+    by = view.by if view.by in FIELDS else next((name for name in names if name not in REPEATED), names[0])
     with st.container(horizontal=True, gap="medium"):
         known = [*names, *(name for name in FIELDS if name not in names)]
         st.selectbox("Group by", known, format_func=lambda n: FIELDS[n].label, width=240, **bind("by", by))
@@ -304,7 +305,7 @@ def chosen_box(view: RunsView, page: Sequence[RunRecord], runs: Sequence[RunReco
 
 
 def shown_slots(view: RunsView, runs: Sequence[RunRecord]) -> dict[str, int]:
-    """Return the slot of each chosen run's line as the picture has it: seeds that are one band share a colour."""
+    """Return the slot of each chosen run's line as the picture has it: repeats that are one band share a colour."""
     return line_slots(runs, view.slots, fold=view.fold and view.look == "curves")
 
 

@@ -1,4 +1,4 @@
-"""Is one setting really better? Two settings of the chosen runs over all their seeds: verdict, picture, what is missing."""
+"""Is one setting really better? Two settings of the chosen runs over all their seeds or folds: verdict, picture, what is missing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,15 +9,15 @@ import streamlit as st
 from lab.charts.verdict import verdict_alt_text, verdict_figure, verdict_info
 from lab.comparison.runs import Comparison, compare_runs, compare_settings
 from lab.comparison.sides import Side
-from lab.comparison.verdict import LEAST_RUNS, Answer
+from lab.comparison.verdict import Answer
 from lab.comparison.words import notes_of, p_text, points, verdict_text
 from lab.examples.catalogue import is_example
 from lab.formatting import plural
 from lab.lazy import load
-from lab.runs.encoding import setting_key
+from lab.runs.encoding import REPEATED, setting_key
 from lab.runs.records import RunRecord
 from lab.sharing.comparison import run_labels
-from lab.spread import format_result, spread_of
+from lab.spread import format_result
 from pages.cache.lab import get_lab
 from pages.cache.torch_import import require_torch
 from pages.components.plot import plot
@@ -36,24 +36,36 @@ def verdict_look(view: RunsView, runs: Sequence[RunRecord], *, dark: bool) -> No
     """Draw the verdict on two settings of the chosen runs, and of more than two each against each."""
     settings = _settings(runs)
     if len(settings) < 2:
-        words = "Choose runs of at least two settings: what differs only in its seed is one."
+        words = "Choose runs of at least two settings: what differs only in its seed or fold is one."
         st.info(words, icon=":material/info:")
         return
     names = dict(zip((run.id for run in settings), _labels(settings), strict=True))
     ids = tuple(names)
     left = view.a if view.a in names else ids[0]
-    right = view.b if view.b in names and view.b != left else next(run for run in ids if run != left)
+    right = view.b if view.b in names and view.b != left else _other(settings, left)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox("A", ids, format_func=names.__getitem__, **bind("a", left, offered=ids))
         st.selectbox("B: is it better?", ids, format_func=names.__getitem__, **bind("b", right, offered=ids))
-    groups = _seeds(settings)
+    groups = _repeats(settings)
     every = _each_with_each([groups[run.id] for run in settings], like=groups[left])
     _two(_corrected(groups[left], groups[right], every), a=names[left], b=names[right], dark=dark)
-    _fill([run for run in settings if run.id in (left, right)], groups)
+    _fill([run for run in settings if run.id in (left, right)])
     _networks(view, [run for name in (left, right) for run in settings if run.id == name], (names[left], names[right]))
     if every:
         _every(every, {setting_key(run.config): names[run.id] for run in settings})
     watch(run for group in groups.values() for run in group)
+
+
+def _other(settings: Sequence[RunRecord], left: str) -> str:
+    """Return the id of the run that stands beside one at first: the next of the same kind, else the next."""
+    (beside,) = (run for run in settings if run.id == left)
+    rest = [run for run in settings if run.id != left]
+    return next((run.id for run in rest if _same_kind(run, beside)), rest[0].id)
+
+
+def _same_kind(a: RunRecord, b: RunRecord) -> bool:
+    """Whether two runs are measured on the same images."""
+    return (a.config.dataset, a.config.folds) == (b.config.dataset, b.config.folds)
 
 
 def _settings(runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
@@ -66,11 +78,11 @@ def _settings(runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
 
 def _labels(settings: Sequence[RunRecord]) -> list[str]:
     """Return what to call each setting; those of one name are numbered."""
-    labels = run_labels(settings, without=("seed",))
+    labels = run_labels(settings, without=REPEATED)
     return [f"{label} ({at + 1})" if labels.count(label) > 1 else label for at, label in enumerate(labels)]
 
 
-def _seeds(settings: Sequence[RunRecord]) -> dict[str, tuple[RunRecord, ...]]:
+def _repeats(settings: Sequence[RunRecord]) -> dict[str, tuple[RunRecord, ...]]:
     """Return every run of each setting by its first run's id, chosen or not: leaving some out would choose the result."""
     lab = get_lab()
     own = [run for run in settings if not is_example(run.id)]
@@ -79,8 +91,8 @@ def _seeds(settings: Sequence[RunRecord]) -> dict[str, tuple[RunRecord, ...]]:
 
 
 def _each_with_each(groups: Sequence[tuple[RunRecord, ...]], *, like: Sequence[RunRecord]) -> tuple[Comparison, ...]:
-    """Return every setting against every other among those on the data set of `like`; none for two, or very many."""
-    same = [group for group in groups if group[0].config.dataset == like[0].config.dataset]
+    """Return every setting against every other among those of the kind of `like`; none for two, or very many."""
+    same = [group for group in groups if _same_kind(group[0], like[0])]
     if not 2 < len(same) <= _MOST_SETTINGS:
         return ()
     return compare_settings([run for group in same for run in group])
@@ -109,16 +121,16 @@ def _two(found: Comparison, *, a: str, b: str, dark: bool) -> None:
         figure = verdict_figure(info, dark=dark)
         plot("runs.verdict", figure, words=verdict_alt_text(info), name="runs-verdict", revision=f"{a} {b}")
     means = "; ".join(
-        f"{name}: {format_result('test_accuracy', spread_of(side.values))}"
-        for name, side in ((a, found.a), (b, found.b))
+        f"{name}: {format_result(side.measure.result_key, side.spread)}" for name, side in ((a, found.a), (b, found.b))
     )
     st.caption(plain(" ".join([f"{means}.", *notes_of(found)])))
 
 
-def _fill(runs: Sequence[RunRecord], groups: Mapping[str, tuple[RunRecord, ...]]) -> None:
+def _fill(runs: Sequence[RunRecord]) -> None:
+    """Offer what is missing of five seeds each, or of the folds that both sides are measured on."""
     own = [run for run in runs if not is_example(run.id)]
-    if any(len(groups[run.id]) < LEAST_RUNS for run in own):
-        fill_button(own, seeds=LEAST_RUNS, place="verdict", then=_queued)
+    if any(plan.missing for plan in get_lab().repeating.plan(own)):
+        fill_button(own, place="verdict", then=_queued)
 
 
 def _networks(view: RunsView, pair: Sequence[RunRecord], names: tuple[str, str]) -> None:

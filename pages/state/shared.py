@@ -40,9 +40,11 @@ class ShareState:
 
 @dataclass(frozen=True, slots=True)
 class RepeatState:
-    """seeds: how many a setting shall have, by the place of the question."""
+    """kind: whether seeds or folds, and how many of each a setting shall have, by the place of the question."""
 
+    kind: Mapping[str, str] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=dict)
+    folds: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

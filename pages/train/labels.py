@@ -6,7 +6,7 @@ import streamlit as st
 
 from lab.runs.edits import NAME_LIMIT, NOTE_LIMIT
 from lab.runs.records import RunRecord
-from lab.service.sweeps import sweeps_of
+from lab.service.sweep_trials import sweeps_of
 from pages.cache.lab import get_lab
 from pages.markdown import plain
 from pages.registry import has_page, page_path

@@ -107,7 +107,7 @@ def _controls(run: RunRecord) -> None:
                 "Train again", icon=":material/refresh:", key=element("again", run.id), disabled=not writable
             )
             start_training(run.config, place=f"again-{run.id}", pressed=again, fresh=True)
-            repeat_popover([run], place=run.id, then=_show_seeds)
+            repeat_popover([run], place=run.id, then=_show_repeats)
         if st.button("New training", icon=":material/add:", key=element("new-training")):
             leave_run()
         if st.button(
@@ -122,8 +122,8 @@ def _controls(run: RunRecord) -> None:
             _use(run)
 
 
-def _show_seeds(runs: tuple[str, ...]) -> None:
-    """Go to the curves of all seeds: their mean and, from three on, their spread."""
+def _show_repeats(runs: tuple[str, ...]) -> None:
+    """Go to the curves of all seeds or folds: their mean and, from three on, their spread."""
     st.switch_page(page_path("runs"), query_params={"runs": ".".join(runs)})
 
 

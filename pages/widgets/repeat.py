@@ -1,13 +1,15 @@
-"""Asking for the settings of runs with more seeds, from a run's page and from Runs."""
+"""Asking for the settings of runs with more seeds or on more folds, from a run's page and from Runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
+from lab.config import RunConfig
+from lab.config.run_config import MOST_FOLDS
 from lab.errors import ConfigError
 from lab.formatting import plural
 from lab.runs.records import RunRecord, RunState
-from lab.service.repeats import MOST_SEEDS, USUAL_SEEDS
+from lab.service.repeats import MOST_SEEDS, USUAL_FOLDS, USUAL_SEEDS
 from pages.cache.lab import get_lab
 from pages.cache.runs import estimate_seconds
 from pages.state.asking import asking_owner
@@ -16,65 +18,95 @@ from pages.state.shared import REPEAT
 from pages.widgets.confirm import start_unless_long
 from pages.widgets.frame import show_errors
 
+_SEEDS, _FOLDS = "seeds", "folds"
+_KINDS: Mapping[str, str] = {_SEEDS: "Seeds", _FOLDS: "Folds"}
+_WORDS: Mapping[str, str] = {
+    _SEEDS: "The same settings with other seeds. Five of each side can say whether one setting is better on this test set.",
+    _FOLDS: "k-fold cross-validation: the training images are divided into folds, and each run is measured on the fold that it "
+    "was not trained on. Folds of two settings can say which is better without a look at the test set.",
+}
+
 
 def repeat_popover(runs: Sequence[RunRecord], *, place: str, then: Callable[[tuple[str, ...]], None]) -> None:
-    """Draw the button and what it opens: how many seeds each setting of these runs shall have.
+    """Draw the button and what it opens: how many seeds or folds each setting of these runs shall have.
 
     then: called with the ids of all runs of these settings once the missing ones are queued, or to show them; it reruns or leaves the page.
     """
     writable = bool(runs) and not get_lab().settings.read_only
     with (
-        st.popover("Repeat with seeds", icon=":material/casino:", disabled=not writable),
+        st.popover("Repeat", icon=":material/casino:", disabled=not writable),
         st.container(key=element("repeat", place)),
     ):
-        held = REPEAT.widget("seeds", item=place, default=USUAL_SEEDS)
-        seeds = int(st.number_input("Seeds in all", 2, MOST_SEEDS, **held))
-        st.caption("The same settings with other seeds. Five of each side can say whether one setting is better.")
-        fill_button(runs, seeds=seeds, place=place, then=then)
+        divided = any(run.config.folds for run in runs)
+        kind = st.segmented_control(
+            "Repeat with",
+            list(_KINDS),
+            format_func=_KINDS.__getitem__,
+            required=True,
+            **REPEAT.widget("kind", item=place, default=_FOLDS if divided else _SEEDS),
+        )
+        if kind == _FOLDS:
+            held = REPEAT.widget(
+                "folds", item=place, default=max([run.config.folds for run in runs] or [0]) or USUAL_FOLDS
+            )
+            folds, seeds = int(st.number_input("Number of folds", 2, MOST_FOLDS, **held)), None
+        else:
+            held = REPEAT.widget("seeds", item=place, default=USUAL_SEEDS)
+            words = "Seeds in all, each with every fold" if divided else "Seeds in all"
+            folds, seeds = 0, int(st.number_input(words, 2, MOST_SEEDS, **held))
+        st.caption(_WORDS[kind])
+        fill_button(runs, seeds=seeds, folds=folds, place=place, then=then)
 
 
-def fill_button(runs: Sequence[RunRecord], *, seeds: int, place: str, then: Callable[[tuple[str, ...]], None]) -> None:
-    """Draw the button that queues what is missing of so many seeds, for the settings of these runs, one run each.
+def fill_button(
+    runs: Sequence[RunRecord],
+    *,
+    place: str,
+    then: Callable[[tuple[str, ...]], None],
+    seeds: int | None = None,
+    folds: int = 0,
+) -> None:
+    """Draw the button that queues what is missing of so many seeds or folds, for the settings of these runs, one run each.
 
-    Where nothing is missing, it shows the runs there are.
+    seeds, folds: as `Repeating.plan` has them. Where nothing is missing, the button shows the runs there are.
     """
     lab = get_lab()
-    found = lab.repeating.find_all(runs)
-    missing = [max(0, seeds - len(one.runs)) for one in found]
-    total = sum(missing)
-    if not total and st.button("Show all seeds", icon=":material/visibility:", key=element("repeat-show", place)):
-        then(tuple(run.id for one in found for run in one.runs))
-    if not total:
-        return
-    pressed = st.button(
-        f"Train {plural(total, 'more run')}",
-        icon=":material/playlist_add:",
-        type="primary",
-        key=element("repeat-fill", place),
-        disabled=lab.settings.read_only,
-    )
-
-    def act() -> None:
-        taken = {seed for one in found for seed in one.seeds}
-        filled = [lab.repeating.fill(run, seeds=seeds, like=taken, owner=asking_owner()) for run in runs]
-        lab.workers.ensure()
-        then(tuple(run.id for one in filled for run in one.runs))
-
     with show_errors():
+        plans = lab.repeating.plan(runs, seeds=seeds, folds=folds)
+        total = sum(len(plan.missing) for plan in plans)
+        if not total:
+            if st.button("Show all of them", icon=":material/visibility:", key=element("repeat-show", place)):
+                then(tuple(run.id for plan in plans for run in plan.runs))
+            return
+        pressed = st.button(
+            f"Train {plural(total, 'more run')}",
+            icon=":material/playlist_add:",
+            type="primary",
+            key=element("repeat-fill", place),
+            disabled=lab.settings.read_only,
+        )
+
+        def act() -> None:
+            filled = lab.repeating.fill_all(runs, seeds=seeds, folds=folds, owner=asking_owner())
+            lab.workers.ensure()
+            then(tuple(run.id for one in filled for run in one.runs))
+
         start_unless_long(
             f"repeat-{place}",
             pressed=pressed,
-            seconds=lambda: sum(n * _seconds(run) for n, run in zip(missing, runs, strict=True) if n),
+            seconds=lambda: sum(
+                _seconds(run, config) for run, plan in zip(runs, plans, strict=True) for config in plan.missing
+            ),
             act=act,
             runs=total,
         )
 
 
-def _seconds(run: RunRecord) -> float:
-    """Return how long one more run of these settings takes: as long as this one took, else an estimate, 0 if unknown."""
+def _seconds(run: RunRecord, config: RunConfig) -> float:
+    """Return how long a repeat of a run takes: as long as this one took, by its images, else an estimate, 0 if unknown."""
     if run.state is RunState.FINISHED and run.seconds:
-        return run.seconds
+        return run.seconds * (1 - config.held_out) / (1 - run.config.held_out)
     try:
-        return estimate_seconds(run.config)
+        return estimate_seconds(config)
     except ConfigError:
         return 0.0

@@ -21,6 +21,15 @@ def test_a_setting_is_filled_up_to_its_seeds_once(command_line: CommandLine) -> 
     _, text, _ = command_line("repeat", first["run"], "--seeds", "3")
     assert text.splitlines()[-1].startswith("0 runs added. Test accuracy: ")
     assert "(n = 3)" in text
+    folds = json.loads(command_line("repeat", first["run"], "--folds", "2", "--json")[1])
+    assert (folds["seeds"], folds["folds"], folds["queued"]) == ([1], 2, 2)
+    assert [(one["name"], one["fold"]) for one in folds["runs"]] == [
+        ("base, fold 1 of 2, seed 1", 1),
+        ("base, fold 2 of 2, seed 1", 2),
+    ]
+    _, text, _ = command_line("repeat", folds["runs"][1]["run"])
+    assert text.splitlines()[-1].startswith("0 runs added. Validation accuracy: ")
+    assert text.rstrip().endswith("(2 folds).")
     code, _, err = command_line("repeat", first["run"], "--seeds", "0")
     assert code != 0
     assert "must be from 1 to 50" in err

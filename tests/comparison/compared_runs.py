@@ -22,7 +22,7 @@ def ended_run(
     images: int = 359,
     fresh: bool = False,
 ) -> RunRecord:
-    """Submit, claim and end one run; accuracy: of its last epoch, None for a run that was never tested."""
+    """Submit, claim and end one run; accuracy: of its last epoch on the images it is compared on, None for none."""
     owner = Owner("test-host", os.getpid(), process_start(os.getpid()) or 0.0)
     store.queue.submit(config, fingerprint=config.digest(data_checksum="d"), family="", fresh=fresh)
     run = store.leases.claim(slot="cpu", owner=owner)
@@ -30,7 +30,7 @@ def ended_run(
     store.leases.set_environment(run.id, run.lease, environment={"test_images": images}, device="cpu")
     summary: dict[str, object] = {"final_epoch": 1, "outcome": "finished"}
     if accuracy is not None:
-        summary = {**summary, "test_accuracy": accuracy}
+        summary |= {"val_accuracy": accuracy, "test_accuracy": 0.5} if config.folds else {"test_accuracy": accuracy}
     store.leases.finish(run.id, run.lease, state=state, seconds=1.0, summary=summary)
     return store.runs.get(run.id)
 
@@ -41,4 +41,14 @@ def seeded(
     """Return finished runs of one setting, a seed each."""
     return [
         ended_run(store, base.replace(seed=first + at, **settings), accuracy) for at, accuracy in enumerate(accuracies)
+    ]
+
+
+def folded(
+    store: RunStore, accuracies: Sequence[float], *, base: RunConfig = BASE, folds: int = 5, **settings: object
+) -> list[RunRecord]:
+    """Return finished runs of one setting, a fold each with these validation accuracies."""
+    return [
+        ended_run(store, base.replace(folds=folds, fold=at, **settings), accuracy)
+        for at, accuracy in enumerate(accuracies, 1)
     ]

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from lab.errors import InputError
 from lab.runs.records import RunState
 from lab.service.lab import Lab
 from lab.service.repeats import free_seeds
 from lab.settings import Settings
-from tests.comparison.compared_runs import BASE, ended_run
+from tests.comparison.compared_runs import BASE, LOW, ended_run, folded
 
 
 def test_the_lowest_free_seeds_come_next_and_those_of_the_other_side_before_them() -> None:
@@ -38,3 +39,44 @@ def test_filling_counts_what_is_finished_or_on_its_way_and_adds_the_rest(lab: La
     assert {one.state for one in filled.queued} == {RunState.QUEUED}
     assert lab.repeating.fill(run, seeds=4).queued == ()
     assert stopped.id not in {one.id for one in filled.runs}
+
+
+def test_folds_are_of_the_runs_seed_and_a_run_of_a_share_is_none_of_them(lab: Lab) -> None:
+    run = ended_run(lab.store, lab.validation.resolve(BASE).config.replace(seed=3), 0.9)
+    lab.store.edits.rename(run.id, "mine, seed 3")
+    filled = lab.repeating.fill(lab.store.runs.get(run.id), folds=3)
+    assert [(one.config.seed, one.config.fold, one.name) for one in filled.queued] == [
+        (3, 1, "mine, fold 1 of 3, seed 3"),
+        (3, 2, "mine, fold 2 of 3, seed 3"),
+        (3, 3, "mine, fold 3 of 3, seed 3"),
+    ]
+    assert filled.runs == filled.queued
+    again = lab.repeating.fill(filled.queued[1], folds=3)
+    assert (again.queued, len(again.runs)) == ((), 3)
+    more = lab.repeating.fill(filled.queued[1], seeds=2)
+    assert [(one.config.seed, one.config.fold, one.name) for one in more.queued] == [
+        (0, 1, "mine, fold 1 of 3, seed 0"),
+        (0, 2, "mine, fold 2 of 3, seed 0"),
+        (0, 3, "mine, fold 3 of 3, seed 0"),
+    ]
+    for number in (1, 21):
+        with pytest.raises(InputError, match=f"{number} folds were asked for, but it must be from 2 to 20"):
+            lab.repeating.fill(run, folds=number)
+
+
+def test_folds_of_several_settings_have_the_same_seeds(lab: Lab) -> None:
+    config = lab.validation.resolve(BASE).config
+    a, b = ended_run(lab.store, config.replace(seed=1), 0.9), ended_run(lab.store, config.replace(seed=2, lr=0.5), 0.2)
+    plans = lab.repeating.plan([a, b], folds=2)
+    assert [[(c.lr, c.seed, c.fold) for c in plan.missing] for plan in plans] == [
+        [(config.lr, 1, 1), (config.lr, 1, 2)],
+        [(0.5, 1, 1), (0.5, 1, 2)],
+    ]
+    there = folded(
+        lab.store, LOW[:1], base=config, folds=2, seed=7
+    )  # one fold of another seed: it is completed on both sides
+    plans = lab.repeating.plan([there[0], b], folds=2)
+    assert [[(c.lr, c.seed, c.fold) for c in plan.missing] for plan in plans] == [
+        [(config.lr, 7, 2)],
+        [(0.5, 7, 1), (0.5, 7, 2)],
+    ]

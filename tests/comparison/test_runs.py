@@ -79,7 +79,7 @@ def test_the_same_training_twice_counts_once(store: RunStore) -> None:
     again = ended_run(store, a[0].config, LOW[0], fresh=True)
     assert again.id != a[0].id
     found = compare_runs([*a, again, a[1]], seeded(store, HIGH, lr=0.01))
-    assert (found.verdict.n_a, found.a.seeds) == (5, (0, 1, 2, 3, 4))
+    assert (found.verdict.n_a, found.a.repeats) == (5, ((0, 0), (1, 0), (2, 0), (3, 0), (4, 0)))
     assert found.notes == ("Left out of A, as another has the same settings and seed: 1 run.",)
 
 
@@ -130,5 +130,5 @@ def test_several_settings_are_compared_each_with_each_and_corrected(store: RunSt
     )
     two = compare_settings(runs[:10])
     assert [one.verdict.adjusted for one in two] == [None]
-    with pytest.raises(InputError, match="the same settings but for their seeds"):
+    with pytest.raises(InputError, match="the same settings but for their seeds and folds"):
         compare_settings(runs[:5])

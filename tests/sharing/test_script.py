@@ -48,7 +48,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "grad_clip": 1.0,
         "seed": 7,
     },
-    "one-cycle, label smoothing, augmentation, best restored": {
+    "one-cycle, label smoothing, augmentation, best restored, third of four folds": {
         "arch": "basic-cnn",
         "schedule": "one-cycle",
         "optimizer": "adamw",
@@ -57,6 +57,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "augment": "sketch",
         "restore_best": True,
         "weight_decay": 0.01,
+        "folds": 4,
+        "fold": 3,
     },
     "muon on the speedrun network": {
         "arch": "speedrun-cnn",

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.config import RunConfig
 from lab.errors import ConfigError
 from lab.training.data import ResidentData, build_resident
-from lab.training.split import stratified_split
+from lab.training.split import fold_split, stratified_split
 
 
 @given(
@@ -62,11 +62,11 @@ def test_the_classes_with_the_largest_remainders_get_the_images_left_over() -> N
     assert np.bincount(labels[val]).tolist() == [3, 5, 2]
 
 
-def _resident(**settings: object) -> ResidentData:
+def _resident(**changes: object) -> ResidentData:
     """40 training images, each of one grey that is its number, and 8 test images."""
     images = np.repeat(np.arange(40, dtype=np.uint8), 4).reshape(40, 2, 2)
     train, test = (images, np.arange(40) % 4), (images[:8] + 100, np.arange(8) % 4)
-    config = RunConfig(**settings)
+    config = RunConfig(**changes)
     return build_resident(config, train=train, test=test, mean=0.25, std=0.5, classes=4, device=torch.device("cpu"))
 
 
@@ -96,3 +96,42 @@ def test_a_limit_takes_the_first_images_before_the_split() -> None:
 def test_the_share_of_the_largest_class_is_known_of_every_part_with_images() -> None:
     data = _resident(val_fraction=0.0, train_limit=10)
     assert data.largest_classes() == {"train": 0.3, "test": 0.25}
+
+
+@settings(max_examples=30)
+@given(
+    labels=st.lists(st.integers(0, 9), min_size=20, max_size=300),
+    folds=st.integers(2, 20),
+    seed=st.integers(0, 2**31 - 1),
+)
+def test_every_image_is_held_out_by_one_fold_and_folds_and_classes_are_even(
+    labels: list[int], folds: int, seed: int
+) -> None:
+    array = np.array(labels)
+    parts = [fold_split(array, folds=folds, fold=fold, seed=seed) for fold in range(1, folds + 1)]
+    assert sorted(np.concatenate([val for _, val in parts])) == list(range(len(array)))
+    for train, val in parts:
+        assert sorted([*train, *val]) == list(range(len(array)))
+        assert (np.diff(train) > 0).all()
+        assert (np.diff(val) > 0).all()
+    assert np.ptp([len(val) for _, val in parts]) <= 1
+    for label in set(labels):
+        assert np.ptp([(array[val] == label).sum() for _, val in parts]) <= 1
+
+
+def test_the_seed_decides_the_folds() -> None:
+    labels = np.repeat(np.arange(3), 4)
+    folds = [fold_split(labels, folds=3, fold=fold, seed=5)[1].tolist() for fold in (1, 2, 3)]
+    assert folds == [[0, 3, 6, 11], [1, 5, 7, 9], [2, 4, 8, 10]]
+    assert fold_split(labels, folds=3, fold=1, seed=6)[1].tolist() != folds[0]
+    with pytest.raises(ConfigError, match="folds is 13, but there are 12 training images"):
+        fold_split(labels, folds=13, fold=1, seed=0)
+
+
+def test_a_run_has_the_fold_of_its_settings() -> None:
+    data = _resident(folds=4, fold=3, seed=2, val_fraction=0.0)
+    train, val = fold_split(np.arange(40) % 4, folds=4, fold=3, seed=2)
+    assert data.train_x[:, 0, 0, 0].tolist() == train.tolist()
+    assert data.val_x[:, 0, 0, 0].tolist() == val.tolist()
+    assert len(val) == 10
+    assert data.val_y.tolist() == [number % 4 for number in val.tolist()]

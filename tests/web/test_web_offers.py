@@ -50,7 +50,7 @@ def test_a_run_can_be_asked_for_what_its_state_allows(
         bench.lab.store.leases.finish(run.id, run.lease, state=state, reason="why")
     app = open_page("train", run=run.id)
     assert _buttons(app) == buttons
-    seeds = ["Repeat with seeds"] if state is RunState.FINISHED else []
+    seeds = ["Repeat"] if state is RunState.FINISHED else []
     assert _popovers(app) == [*seeds, "Name and notes", "Log", "Export"]
     assert [each.label for each in app.expander] == ["Settings of this run"]
     said = [each.value for each in app.warning]
@@ -143,7 +143,7 @@ def test_in_a_fresh_lab_the_examples_are_compared_and_can_be_hidden(bench: Bench
         "expander": ["Storage"],
         "toggle": [
             "Raw points",
-            "Seeds as bands",
+            "Repeats as bands",
             "Test set",
             "Full range",
             "Logarithmic x",

@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from lab.config import RunConfig
 from lab.runs.records import RunRecord, RunState
-from tests.comparison.compared_runs import BASE, HIGH, LOW, ended_run, seeded
+from tests.comparison.compared_runs import BASE, HIGH, LOW, ended_run, folded, seeded
 from tests.web.addresses import go_to
 from tests.web.web_data import Bench
 
@@ -84,6 +84,32 @@ def test_more_than_two_settings_are_corrected_for_their_number(bench: Bench, bas
     assert len(table) == 6
     assert list(table["Better?"]).count("not enough runs") == 3
     assert list(table["p (Holm)"])[:1] == ["0.024"]
+
+
+def test_folds_are_judged_by_their_own_images_and_what_is_missing_is_queued(bench: Bench, base: RunConfig) -> None:
+    a = folded(bench.lab.store, LOW, base=base)
+    b = folded(bench.lab.store, HIGH[:4], base=base, lr=0.01)
+    plain = ended_run(bench.lab.store, base.replace(lr=0.01), 0.93)
+    app = _open(runs=_ids(a[2], plain, b[0]), look="verdict")
+    assert app.selectbox(key="runs.b").value == b[0].id  # the one with folds as well
+    assert "Not enough folds (both sides have 4 in common): at least 5 are needed." in _said(app)
+    assert "lr 0.001: 91.35 ± 0.39 % (4 folds)" in _said(app)
+    assert "the test set is not looked at" in _said(app)
+    app.button(key="repeat-fill-verdict").click().run()
+    assert not app.exception, [each.value for each in app.exception]
+    queued = bench.lab.store.runs.list(where="state:queued,running", limit=None)
+    assert [(run.config.lr, run.config.folds, run.config.fold) for run in queued] == [(0.01, 5, 5)]
+
+
+def test_a_run_is_repeated_on_folds_which_are_chosen_instead_of_it(bench: Bench, base: RunConfig) -> None:
+    run = ended_run(bench.lab.store, base, 0.93)
+    app = _open(runs=run.id)
+    app.segmented_control(key="repeat.kind.runs").set_value("folds").run()
+    app.number_input(key="repeat.folds.runs").set_value(3).run()
+    app.button(key="repeat-fill-runs").click().run()
+    assert not app.exception, [each.value for each in app.exception]
+    chosen = [bench.lab.store.runs.get(one).config for one in app.multiselect(key="runs.runs").value]
+    assert [(config.folds, config.fold, config.seed) for config in chosen] == [(3, 1, 0), (3, 2, 0), (3, 3, 0)]
 
 
 def test_one_setting_alone_is_repeated_first(bench: Bench, base: RunConfig) -> None:

@@ -11,6 +11,7 @@ from lab.comparison.runs import Comparison, compare_runs, compare_settings
 from lab.comparison.words import MCNEMAR_NOTE, notes_of, verdict_text
 from lab.lazy import load
 from lab.runs.records import RunRecord
+from lab.runs.repeated import REPEATED
 from lab.service.lab import Lab
 from lab.sharing.comparison import comparison_table, differing_settings, list_results, result_of, run_labels
 from lab.sharing.tables import shown
@@ -100,7 +101,7 @@ def _answer(one: Comparison, every: Sequence[RunRecord]) -> dict[str, Any]:
 
 def _name(side: str, runs: Sequence[RunRecord], every: Sequence[RunRecord]) -> str:
     """Return such as "B (lr 0.01)": the side, and what its first run has for settings among all of them."""
-    labels = {run.id: label for run, label in zip(every, run_labels(every, without=("seed",)), strict=True)}
+    labels = {run.id: label for run, label in zip(every, run_labels(every, without=REPEATED), strict=True)}
     return f"{side} ({labels[runs[0].id]})" if runs else side
 
 

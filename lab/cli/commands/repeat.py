@@ -1,22 +1,32 @@
-"""`repeat`: the settings of a run with other seeds."""
+"""`repeat`: the settings of a run with other seeds, or on the folds of a cross-validation."""
 
 import click
 
 from lab.cli.commands.train import follow, result
 from lab.cli.options import executor_option, queue_options
 from lab.cli.output import echo, json_flag, print_json
+from lab.comparison.sides import make_side
 from lab.formatting import plural
-from lab.runs.records import RunState
+from lab.runs.records import RunRecord, RunState
+from lab.runs.repeated import repeat_text
 from lab.service.lab import Lab
 from lab.service.repeats import USUAL_SEEDS
-from lab.sharing.comparison import result_of
-from lab.spread import format_result, spread_of
+from lab.spread import format_result
 
 
 @click.command()
 @click.argument("run")
 @click.option(
-    "--seeds", default=USUAL_SEEDS, show_default=True, metavar="N", help="How many seeds there shall be in all."
+    "--seeds",
+    type=int,
+    metavar="N",
+    help=f"How many seeds there shall be in all. [default: {USUAL_SEEDS}; of folds, one]",
+)
+@click.option(
+    "--folds",
+    default=0,
+    metavar="K",
+    help="Divide the training images into K folds and hold out each once, with every seed.",
 )
 @click.option("--detach", is_flag=True, help="Queue the runs and return; a background worker trains them.")
 @queue_options
@@ -27,19 +37,20 @@ def repeat(
     lab: Lab,
     /,
     run: str,
-    seeds: int,
+    seeds: int | None,
+    folds: int,
     detach: bool,
     owner: str | None,
     priority: int,
     executor: str | None,
     as_json: bool,
 ) -> None:
-    """Train the settings of RUN with other seeds, until there are N seeds of them.
+    """Train the settings of RUN with other seeds, until there are N seeds of them, or on each of K folds.
 
-    Seeds that are there already are not trained again. Ctrl-C stops the run that is being trained; the others stay queued.
+    What is there already is not trained again. Ctrl-C stops the run that is being trained; the others stay queued.
     """
     repeats = lab.repeating.fill(
-        lab.store.runs.resolve(run), seeds=seeds, owner=owner, priority=priority, executor=executor
+        lab.store.runs.resolve(run), seeds=seeds, folds=folds, owner=owner, priority=priority, executor=executor
     )
     if any(one.state.live for one in repeats.runs):
         lab.workers.ensure()
@@ -49,14 +60,20 @@ def repeat(
         print_json(
             {
                 "seeds": list(repeats.seeds),
+                "folds": runs[0].config.folds if runs else folds,
                 "queued": len(added),
-                "runs": [result(one, cached=one.id not in added) | {"seed": one.config.seed} for one in runs],
+                "runs": [result(one, cached=one.id not in added) | _which(one) for one in runs],
             }
         )
         return
     for one in runs:
         state = one.headline_text if one.state is RunState.FINISHED else one.state.value
-        echo(f"seed {one.config.seed:>3}  run {one.id}  {state}")
-    spread = spread_of(result_of(one, "test_accuracy") for one in runs if one.state is RunState.FINISHED)
-    mean = f" Test accuracy: {format_result('test_accuracy', spread)}." if spread else ""
-    echo(f"{plural(len(added), 'run')} added.{mean}")
+        echo(f"{repeat_text(one.config)}  run {one.id}  {state}")
+    side = make_side("", runs)
+    measured = f" {side.measure.title.capitalize()}: {format_result(side.measure.result_key, side.spread)}."
+    echo(f"{plural(len(added), 'run')} added.{measured if side.spread else ''}")
+
+
+def _which(run: RunRecord) -> dict[str, int]:
+    """Return the seed of a run, and its fold where it is one."""
+    return {"seed": run.config.seed} | ({"fold": run.config.fold} if run.config.folds else {})
