@@ -142,6 +142,7 @@ _SHORT = {
     "benchmarks.imports": ["--points", "20000"],
     "benchmarks.handshakes": [],
     "benchmarks.verdicts": ["--repeats", "20"],
+    "benchmarks.folds": ["--repeats", "5"],
     "benchmarks.sweeps": ["--scale", "50"],
     "benchmarks.queue": ["--queued", "20", "--repeats", "3"],
     "benchmarks.scale": ["--runs", "2000", "--queued", "20", "--repeats", "3"],
