@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 _DEBIAN = Path("/usr/lib/postgresql")
-_START_S = 30.0
+_START_S = 120.0
 _TRIES = 10  # after kill -9 a start is refused until the old server's processes have ended
 
 

@@ -1,8 +1,21 @@
-"""Ends what a test's lab has started in the background, so that no training goes on beside the tests that follow."""
+"""Ends what a test's lab has started in the background, and gives tests a process that does nothing."""
 
 import os
 import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def idle_process() -> Iterator["subprocess.Popen[bytes]"]:
+    """Give a process that lives until it is ended, at the latest here."""
+    with subprocess.Popen(["sleep", "86400"]) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def end_workers(home: Path) -> None:

@@ -1,8 +1,7 @@
 """What the lab answers before anything is trained: which device, which run is the same, which weights are the best."""
 
 import json
-import subprocess
-import sys
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.stored_findings import fill_missing_findings
 from lab.worker.supervisor.launch import is_running
+from tests.processes import idle_process
 from tests.runs.runs_data import write_past_checks
 
 CONFIG = RunConfig(dataset="digits")
@@ -201,14 +201,16 @@ def test_without_work_no_worker_is_started(lab: Lab) -> None:
 def test_a_supervisor_of_other_settings_makes_room_unless_it_is_training(lab: Lab, training: bool) -> None:
     if training:
         _claim(lab)
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"]) as process:
+    with idle_process() as process:
         card = {"pid": process.pid, "pid_start": process_start(process.pid), "host": this_host()}
         settings = {**lab.settings.environment(), "LAB_DATA": "/elsewhere"}
         (lab.settings.home / "supervisor.json").write_text(json.dumps({**card, "settings": settings}))
         lab.submissions.submit(lab.validation.resolve(CONFIG.replace(seed=1)))
-        time.sleep(0.2)
-        assert (process.poll() is None) is training
-        process.kill()
+        if training:
+            time.sleep(0.1)
+            assert process.poll() is None
+        else:
+            assert process.wait(120) == -signal.SIGTERM
 
 
 def test_runs_without_findings_are_diagnosed_while_there_is_time_and_only_those_asked_for(lab: Lab) -> None:

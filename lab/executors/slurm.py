@@ -26,10 +26,10 @@ _SCRIPT = """#!/bin/bash
 #SBATCH --cpus-per-task={cpus}
 {gpus}cd {checkout} || exit 1
 export OMP_NUM_THREADS={cpus}
+trap 'again=yes; [ -z "$!" ] || kill -USR1 $!' USR1 USR2
+trap '[ -n "$!" ] || exit 143; kill -TERM $!' TERM HUP INT
 {command} &
 worker=$!
-trap 'again=yes; kill -USR1 $worker' USR1 USR2
-trap 'kill -TERM $worker' TERM HUP INT
 while kill -0 $worker 2>/dev/null; do wait $worker; done
 wait $worker
 code=$?

@@ -70,7 +70,7 @@ def work(
     outage = Outage(ending=ending, say=log_worker)
     unsure = False  # whether a claim may have been committed though its answer was lost
     hold_reserve(lab.settings.home)
-    while not (ending.is_set() or leaving.is_set()) and time.monotonic() - idle_since < idle_s:
+    while not (ending.is_set() or leaving.is_set()):
         try:
             presence.renew()
             if unsure:
@@ -86,7 +86,10 @@ def work(
             outage.refused(error)
             run, unsure = None, True
         if run is None:
-            if not fill_missing_findings(lab.store, budget_s=POLL_S):
+            filled = fill_missing_findings(lab.store, budget_s=POLL_S)
+            if time.monotonic() - idle_since >= idle_s:  # it has looked since, however long it had no processor
+                break
+            if not filled:
                 ending.wait(POLL_S)
             continue
         hold_reserve(lab.settings.home)  # again: a run on a full disk has used it up

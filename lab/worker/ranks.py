@@ -26,7 +26,7 @@ from lab.training.step_choice import StepKind
 from lab.worker.supervisor.log import log_worker
 
 _LEAVE_S = 20.0  # for a rank to end once it was let go
-_NOTICE_S = 2.0  # in which the end of a process is noticed after its connections were lost
+_NOTICE_S = 10.0  # in which the end of a process is noticed after its connections were lost
 _LOST = 75  # exit code of a worker that lost a rank (EX_TEMPFAIL of sysexits.h)
 
 

@@ -29,15 +29,31 @@ from tests.processes import end_workers
 from tests.sharing.sharing_runs import open_lab, train_run
 
 ROOT = Path(__file__).resolve().parents[2]
-READY = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
+READY = (
+    "html:not([data-unanswered]) "
+    '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
+)
 START_S = 120.0
 PATIENCE_S = 120.0  # for any state to come about: the limit of a wait for a state, which ends as soon as it is there
 expect.set_options(timeout=PATIENCE_S * 1000)
 PAD = "[data-pad]"  # the drawing surface
 _SIZE: ViewportSize = {"width": 1440, "height": 900}
-_QUIET = 8  # looks, 50 ms apart, at which nothing has changed
+_QUIET = 8  # looks, 50 ms apart, at which nothing has changed: a page sends what a click asks for a moment later
 # Streamlit asks for these beside a deep link before it knows its own root.
 _HARMLESS = ("/_stcore/health", "/_stcore/host-config")
+# Marks a page whose server has not answered its last message: until it does, Streamlit shows the state before it.
+_ASKED = """window.WebSocket = class extends WebSocket {
+  constructor(...words) {
+    super(...words);
+    const answered = () => delete document.documentElement.dataset.unanswered;
+    this.addEventListener("message", answered);
+    this.addEventListener("close", answered);
+  }
+  send(data) {
+    document.documentElement.dataset.unanswered = "";
+    super.send(data);
+  }
+};"""
 # Reports what no test ever waits for: a traceback on the page.
 _SHOWN = "The page shows a traceback: "
 _WATCH = f"""new MutationObserver(() => {{
@@ -61,7 +77,7 @@ class Server:
     def stop(self) -> None:
         """End the server and the supervisor and worker it started."""
         self.process.terminate()
-        self.process.wait(timeout=60)
+        self.process.wait(timeout=120)
         if self.vacancy is not None:
             self.vacancy.release()
         end_workers(self.home)
@@ -158,7 +174,7 @@ def until(page: Page, condition: Callable[[], object], what: str) -> None:
 
 
 def settle(page: Page) -> None:
-    """Wait until no script runs, nor begins to: what a click asks for reaches the server a moment later."""
+    """Wait until no script runs, nor begins to, however long the server takes to begin."""
     quiet = 0
 
     def still() -> bool:
@@ -228,6 +244,7 @@ def window(browser: Browser) -> Iterator[BrowserContext]:
     first = context.new_page()  # stays open, and the process with it; to a browser all ports of a host are one site
     first.route("**/*", lambda route: route.fulfill(body="", content_type="text/html"))
     first.goto("http://127.0.0.1/")
+    context.add_init_script(_ASKED)
     context.add_init_script(_WATCH)
     yield context
     context.close()

@@ -31,20 +31,20 @@ def test_findings_come_change_and_go_without_moving_the_curves_and_an_outcome_re
     bench.write(run, series("batch/loss", np.full(40, 2.3)), series("batch/accuracy", np.full(40, 0.1)))
     page = visitor.page
     visitor.open(f"{still_server.url}/train?run={run.id}")
-    expect(page.locator(".cl-newest")).to_contain_text("40 points", timeout=20_000)
+    expect(page.locator(".cl-newest")).to_contain_text("40 points")
     top = _top(visitor)
     for finding in (RISEN, HIGHER):
         bench.lab.store.findings.set(run.id, run.lease, (finding,))
-        expect(page.get_by_text(finding.message)).to_be_visible(timeout=20_000)
+        expect(page.get_by_text(finding.message)).to_be_visible()
         assert _top(visitor) == top
     expect(page.get_by_text(RISEN.message)).to_have_count(0)
     bench.lab.store.findings.set(run.id, run.lease, ())
-    expect(page.get_by_text(HIGHER.message)).to_have_count(0, timeout=20_000)
+    expect(page.get_by_text(HIGHER.message)).to_have_count(0)
     assert _top(visitor) == top
     bench.lab.store.leases.finish(
         run.id, run.lease, state=RunState.FINISHED, findings=(STUCK,), summary={"test_accuracy": 0.1}
     )
-    expect(page.get_by_text("no better than guessing", exact=True).first).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("no better than guessing", exact=True).first).to_be_visible()
     expect(page.get_by_text("finished", exact=True)).to_have_count(0)
     page.get_by_role("button", name="Train again with learning rate 0.01").click()
-    expect(page.get_by_role("heading", name="Train", exact=True)).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("heading", name="Train", exact=True)).to_be_visible()

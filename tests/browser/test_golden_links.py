@@ -26,6 +26,6 @@ def test_every_link_of_a_release_opens_its_view(release: str, golden: Server, vi
         visitor.open(golden.url + link["address"])
         main = visitor.page.get_by_test_id("stMain")
         shown = main.get_by_text(link["shows"], exact=False).or_(visitor.page.get_by_alt_text(link["shows"]))
-        expect(shown.first, f"{link['address']} shows {link['shows']!r}").to_be_attached(timeout=30_000)
+        expect(shown.first, f"{link['address']} shows {link['shows']!r}").to_be_attached()
         expect(main.get_by_test_id("stAlertContentError"), link["address"]).to_have_count(0)
         expect(main.get_by_text("The address", exact=False), link["address"]).to_have_count(0)

@@ -37,7 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     card = place / "supervisor.json"
     if card.exists() and is_running(Settings.from_env({"LAB_HOME": str(place)})):
         os.kill(json.loads(card.read_text())["pid"], signal.SIGTERM)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while is_running(Settings.from_env({"LAB_HOME": str(place)})) and time.monotonic() < end:
             time.sleep(0.1)
 

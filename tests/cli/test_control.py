@@ -1,15 +1,15 @@
 """Commands that change a run or wait for it, with runs that a test trains by hand: exit codes, answers and how long they wait."""
 
 import json
-import threading
 import time
 from functools import partial
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-from lab.cli.commands.control import ANSWER_S
+from lab.cli.commands import control, train
 from lab.cli.commands.inference import _row
 from lab.config import RunConfig
 from lab.data.pictures import MAX_BYTES
@@ -45,6 +45,17 @@ def _claim(lab: Lab) -> RunRecord:
     return run
 
 
+def _end_while_waited_for(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, lab: Lab, run: RunRecord, state: RunState
+) -> None:
+    """Let the run end as a worker would end it while a command waits for that."""
+
+    def sleep(_seconds: float) -> None:
+        lab.store.leases.finish(run.id, run.lease, state=state)
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+
+
 @pytest.mark.parametrize(
     ("end", "code"),
     [
@@ -56,13 +67,11 @@ def _claim(lab: Lab) -> RunRecord:
     ],
 )
 def test_train_that_waits_leaves_with_zero_only_where_its_run_has_finished(
-    lab: Lab, call: CommandLine, end: RunState, code: int
+    lab: Lab, call: CommandLine, monkeypatch: pytest.MonkeyPatch, end: RunState, code: int
 ) -> None:
     run = _claim(lab)
-    ending = threading.Timer(0.3, lab.store.leases.finish, args=(run.id, run.lease), kwargs={"state": end})
-    ending.start()
+    _end_while_waited_for(monkeypatch, train, lab, run, end)
     left, out, _ = call("train", "--dataset", "digits", "--epochs", "2", "--json")
-    ending.join()
     answer = json.loads(out)
     assert (left, answer["run"], answer["state"], answer["cached"]) == (code, run.id, end.value, True)
 
@@ -80,26 +89,26 @@ def test_a_run_of_a_preset_has_the_presets_name_and_tag_unless_it_is_given_other
 
 @pytest.mark.parametrize(("command", "state"), [("stop", RunState.STOPPED), ("pause", RunState.PAUSED)])
 def test_stop_and_pause_wait_for_a_worker_that_lives_and_say_what_became_of_the_run(
-    lab: Lab, call: CommandLine, command: str, state: RunState
+    lab: Lab, call: CommandLine, monkeypatch: pytest.MonkeyPatch, command: str, state: RunState
 ) -> None:
     run = _claim(lab)
-    answering = threading.Timer(0.5, lab.store.leases.finish, args=(run.id, run.lease), kwargs={"state": state})
-    answering.start()
+    _end_while_waited_for(monkeypatch, control, lab, run, state)
     code, out, _ = call(command, run.id)
-    answering.join()
     assert (code, out) == (0, f"Run {run.id} is {state.value}.\n")
 
 
 @pytest.mark.parametrize("command", ["stop", "pause"])
-def test_a_worker_that_does_not_answer_is_not_waited_for(lab: Lab, call: CommandLine, command: str) -> None:
+def test_a_worker_that_does_not_answer_is_not_waited_for(
+    lab: Lab, call: CommandLine, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
     lab.submissions.submit(lab.validation.resolve(CONFIG))
     before = RunStore.open(lab.settings.database, clock=lambda: time.time() - 20)  # its lease has expired since
     run = before.leases.claim(slot="cpu", owner=Owner.of_this_process())
     assert run is not None
-    began = time.monotonic()
+    waits: list[float] = []
+    monkeypatch.setattr(control, "time", SimpleNamespace(monotonic=time.monotonic, sleep=waits.append))
     code, out, _ = call(command, run.id, "--json")
-    assert (code, json.loads(out)["responding"]) == (0, False)
-    assert time.monotonic() - began < ANSWER_S / 3
+    assert (code, json.loads(out)["responding"], waits) == (0, False, [])
 
 
 def test_delete_says_what_it_did_and_how_it_is_taken_back(lab: Lab, call: CommandLine) -> None:

@@ -90,7 +90,7 @@ def test_a_thousand_mutations_give_a_typed_error_or_the_promised_shape_and_never
     random = np.random.default_rng(6)
     plain = idx_bytes(IMAGES)
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started = time.monotonic()
+    started = time.process_time()
     refused = 0
     for _ in range(500):
         data = _mutate(gzip.compress(plain, mtime=0) if suffix else plain, random)
@@ -104,7 +104,7 @@ def test_a_thousand_mutations_give_a_typed_error_or_the_promised_shape_and_never
     grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) / 1024
     assert refused > 300
     assert grown_mb < 256
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
 
 
 def test_the_checks_hold_without_asserts(tmp_path: Path) -> None:

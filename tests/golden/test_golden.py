@@ -1,7 +1,6 @@
 """What earlier releases wrote opens in this one: store, artifacts, bundle, links and the keys of `--json` answers."""
 
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from lab.sharing.bundle.read import import_bundle
 from lab.worker.execution import execute
 from tests.golden import cli_keys, losses
 from tests.golden.opening import GOLDEN, RELEASES, read, unpack_home
+from tests.worker.worker_runs import between_steps, request_and_wait
 
 pytestmark = pytest.mark.parametrize("release", RELEASES)
 
@@ -102,24 +102,16 @@ def _run_queued(lab: Lab) -> None:
     execute(lab, claimed, ending=threading.Event())
 
 
-def test_a_paused_run_goes_on_from_its_step(release: str, lab: Lab) -> None:
+def test_a_paused_run_goes_on_from_its_step(release: str, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until it has taken some more steps: to its end it would train for half a minute."""
     facts = read(release, "expected.json")["runs"]["paused"]
     stored = facts["series"]["batch/loss"]["count"]
     lab.submissions.control(read(release, "expected.json")["ids"]["queued"], RunRequest.STOP)
     lab.submissions.control(facts["id"], RunRequest.RUN)
-
-    def pause_again() -> None:
-        deadline = time.monotonic() + 120
-        while len(lab.store.points.read(facts["id"])["batch/loss"].step) <= stored + 20:
-            assert time.monotonic() < deadline, "no further step within two minutes"
-            time.sleep(0.1)
-        lab.submissions.control(facts["id"], RunRequest.PAUSE)
-
-    pausing = threading.Thread(target=pause_again)
-    pausing.start()
+    between_steps(
+        monkeypatch, request_and_wait(RunRequest.PAUSE), when=lambda run: (run.progress.step or 0) > stored + 20
+    )
     _run_queued(lab)
-    pausing.join()
     steps = lab.store.points.read(facts["id"])["batch/loss"].step
     assert lab.store.runs.get(facts["id"]).state is RunState.PAUSED
     assert steps.tolist() == list(range(1, len(steps) + 1))

@@ -186,10 +186,10 @@ def test_summing_up_touches_nothing() -> None:
 
 
 def test_a_large_network_at_224_is_counted_without_its_memory() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     summary = summarize(on_meta("vgg19"), input_shape=(4096, 1, 28, 28))
     assert summary.forward_backward_bytes > 400e9
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_dilation_widens_the_receptive_field() -> None:

@@ -1,7 +1,8 @@
 """Measured layer times say where their spread hides the differences."""
 
-import time
+from types import SimpleNamespace
 
+import pytest
 import torch
 from torch import nn
 
@@ -45,14 +46,18 @@ def test_the_larger_spread_of_two_layers_decides() -> None:
 
 
 class _Slow(nn.Module):
-    """A layer that takes twenty milliseconds."""
+    """A layer that takes twenty milliseconds of a clock, on which nothing else takes time."""
+
+    now = 0.0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        time.sleep(0.02)
+        self.now += 0.02
         return x
 
 
-def test_times_are_in_milliseconds() -> None:
-    found = time_layers(nn.Sequential(_Slow(), nn.Flatten()), torch.zeros(1, 1, 2, 2), repeats=3)
-    assert 20 <= found.layers[0].median_ms < 2_000
-    assert 20 <= found.total_ms < 2_000
+def test_times_are_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = _Slow()
+    monkeypatch.setattr("lab.inspection.timing.time", SimpleNamespace(perf_counter=lambda: slow.now))
+    found = time_layers(nn.Sequential(slow, nn.Flatten()), torch.zeros(1, 1, 2, 2), repeats=3)
+    assert [layer.median_ms for layer in found.layers] == pytest.approx([20.0, 0.0])
+    assert found.total_ms == pytest.approx(20.0)

@@ -3,7 +3,6 @@
 import os
 import secrets
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -120,7 +119,7 @@ class Process:
     """A process of this machine that sleeps until it is killed."""
 
     def __init__(self) -> None:
-        self._popen = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        self._popen = subprocess.Popen(["sleep", "86400"])
         self.owner = Owner(
             host=Owner.of_this_process().host,
             pid=self._popen.pid,

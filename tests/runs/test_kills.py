@@ -53,7 +53,7 @@ class Harness:
 
     def close(self) -> None:
         """End the process that starts the writers."""
-        self.starter.communicate(timeout=60)
+        self.starter.communicate(timeout=120)
         assert self.starter.returncode == 0
 
     def kill_once(self, after_s: float) -> None:

@@ -1,7 +1,6 @@
 """Who may write, what a run's true state is, and what people may ask of it."""
 
 import os
-import time
 from collections.abc import Callable
 
 import pytest
@@ -14,6 +13,7 @@ from lab.runs.run_facts import RunEnvironment, RunProgress, RunSummary
 from lab.runs.store import RunStore
 from tests.runs.conftest import Clock, Process
 from tests.runs.runs_data import claimed, saved_file, series, submit
+from tests.waiting import wait_until
 
 FOREIGN = Owner(host="elsewhere", pid=1, pid_start="x")
 
@@ -430,10 +430,7 @@ def test_a_process_that_hangs_is_ended_when_its_run_is_resumed(
     clock.now += LEASE_S + 1
     assert not store.runs.get(run.id).responding
     assert store.leases.request(run.id, RunRequest.RUN).state is RunState.QUEUED
-    end = time.monotonic() + 10
-    while worker.alive and time.monotonic() < end:
-        time.sleep(0.01)
-    assert not worker.alive
+    wait_until(lambda: not worker.alive)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ for _ in sys.stdin:
     child = os.fork()
     if child == 0:
         torch.set_num_threads(1)
-        work(Lab(Settings.from_env({"LAB_HOME": sys.argv[1]})), ending=threading.Event(), idle_s=2.0)
+        work(Lab(Settings.from_env({"LAB_HOME": sys.argv[1]})), ending=threading.Event(), idle_s=86_400.0)
         os._exit(0)
     print(child, flush=True)
     os.waitpid(child, 0)
@@ -63,11 +63,11 @@ class Workers:
         self._starter.stdin.flush()
         pid = int(self._starter.stdout.readline())
         time.sleep(seconds)
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)  # it never leaves by itself
 
     def close(self) -> None:
         """End the process that starts them."""
-        self._starter.communicate(timeout=60)
+        self._starter.communicate(timeout=120)
 
 
 def _seen(view: SweepView) -> list[Any]:

@@ -70,6 +70,15 @@ def test_every_epochs_speed_counts_its_own_images(clock: FakeTime, data: Residen
     assert ended.summary["train_seconds"] == pytest.approx(9.0)
 
 
+def test_the_clock_stops_while_events_are_handled(clock: FakeTime, data: ResidentData) -> None:
+    """Six steps of half a second; whoever handles a snapshot takes a minute."""
+    ended: Event | None = None
+    for ended in train(config(epochs=1), network=SlowNet(clock), data=data, device=CPU):
+        clock.now += 60.0 if isinstance(ended, Snapshot) else 0.0
+    assert isinstance(ended, Ended)
+    assert ended.time_s == pytest.approx(3.0)
+
+
 class SlowlyEvaluatedNet(SlowNet):
     """Evaluating takes three seconds a chunk as well."""
 

@@ -1,8 +1,7 @@
 """The loop on small networks whose course is known."""
 
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -322,17 +321,6 @@ def test_bfloat16_trains_float32_weights(data: ResidentData, small_net: Build) -
     assert network[0].weight.dtype is torch.float32
     losses = [e.metrics["train/loss"] for e in epochs_of(events)]
     assert losses[-1] < losses[0]
-
-
-def test_the_clock_stops_while_events_are_handled(data: ResidentData, small_net: Build) -> None:
-    def slow() -> Iterator[Event]:
-        for event in train(config(epochs=1), network=small_net(), data=data, device=CPU):
-            time.sleep(0.5 if isinstance(event, Snapshot) else 0.0)
-            yield event
-
-    ended = list(slow())[-1]
-    assert isinstance(ended, Ended)
-    assert ended.time_s < 0.9  # two snapshots were saved
 
 
 def test_the_learning_rate_of_a_schedule_is_recorded_where_it_changes_and_a_constant_one_only_with_its_epoch(

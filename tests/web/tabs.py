@@ -17,7 +17,7 @@ def handshake(url: str, **headers: str) -> int:
     """Ask for a WebSocket as a page of another site would; return the status, 101 for accepted."""
     place = urlsplit(url)
     assert place.hostname is not None
-    connection = http.client.HTTPConnection(place.hostname, place.port or 80, timeout=30)
+    connection = http.client.HTTPConnection(place.hostname, place.port or 80, timeout=120)
     upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
     key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
     try:
@@ -40,7 +40,7 @@ def visit(url: str, page: str = "", *, session: str = "") -> str:
         request.rerun_script.page_name = page
         tab.send(request.SerializeToString())
         while True:
-            message = ForwardMsg.FromString(tab.recv(timeout=60))  # type: ignore[arg-type]
+            message = ForwardMsg.FromString(tab.recv(timeout=120))  # type: ignore[arg-type]
             if message.WhichOneof("type") == "new_session":
                 found = message.new_session.initialize.session_id
             elif message.WhichOneof("type") == "script_finished":

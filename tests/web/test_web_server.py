@@ -149,7 +149,7 @@ def test_the_hook_notices_a_connection_to_the_outside(tmp_path: Path) -> None:
     assert ["192.0.2.1" in line for line in _outside(connections)] == [True] * 2  # its name and the connection
 
 
-def _settled(count: Callable[[], int], expected: int, *, seconds: float = 20.0) -> int:
+def _settled(count: Callable[[], int], expected: int, *, seconds: float = 120.0) -> int:
     """Return the count as soon as it is no more than expected, else the last one."""
     end = time.monotonic() + seconds
     while (found := count()) > expected and time.monotonic() < end:
@@ -190,7 +190,7 @@ def test_the_server_ends_though_a_client_no_longer_reads_its_answer(tmp_path: Pa
             client.sendall(f"GET /assets/plotly.min.js HTTP/1.1\r\nHost: 127.0.0.1:{_port(server)}\r\n\r\n".encode())
             assert client.recv(15, socket.MSG_PEEK) == b"HTTP/1.1 200 OK"
             server.process.terminate()
-            assert server.process.wait(timeout=30) == -signal.SIGTERM
+            assert server.process.wait(timeout=120) == -signal.SIGTERM
     finally:
         server.process.kill()
         server.stop()

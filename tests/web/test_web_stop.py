@@ -1,7 +1,6 @@
 """Stop ends a run with the step in hand, whether it is pressed on the page or asked for on the command line."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +16,10 @@ from lab.architectures.blocks import ConvNet
 from lab.cli.app import main
 from lab.config import RunConfig
 from lab.runs.records import RunRequest, RunState
-from lab.service.lab import Lab
+from lab.worker import execution
 from lab.worker.execution import execute
-from lab.worker.heartbeat import REQUEST_POLL_S
+from lab.worker.heartbeat import Heartbeat
+from tests.waiting import wait_until
 from tests.web.addresses import go_to
 from tests.web.web_data import Bench
 from tests.worker.worker_runs import claim
@@ -48,18 +48,17 @@ def in_step(number: int, act: Callable[[], None]) -> Iterator[None]:
         handle.remove()
 
 
-def wait_until_heard(lab: Lab, run: str) -> None:
-    """Wait until the request stands in the store, and then for the heartbeat's next looks at it."""
-    end = time.monotonic() + 30
-    while lab.store.leases.requested(run) is not RunRequest.STOP:
-        assert time.monotonic() < end, "the request never came to the store"
-        time.sleep(0.02)
-    time.sleep(5 * REQUEST_POLL_S)
-
-
 @pytest.mark.parametrize("way", ["page", "command line"])
-def test_stop_ends_a_run_with_the_step_in_hand(bench: Bench, way: str) -> None:
+def test_stop_ends_a_run_with_the_step_in_hand(bench: Bench, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     lab = bench.lab
+    beats: list[Heartbeat] = []
+
+    class Watched(Heartbeat):
+        def __enter__(self) -> Heartbeat:
+            beats.append(self)
+            return super().__enter__()
+
+    monkeypatch.setattr(execution, "Heartbeat", Watched)
     lab.submissions.submit(lab.validation.resolve(CONFIG))
     run = claim(lab)
     app = AppTest.from_file(str(ENTRY), default_timeout=60)
@@ -74,7 +73,7 @@ def test_stop_ends_a_run_with_the_step_in_hand(bench: Bench, way: str) -> None:
         else:  # it waits for the worker's answer, and that is us
             waiting.append(threading.Thread(target=main, args=(["stop", run.id],)))
             waiting[0].start()
-        wait_until_heard(lab, run.id)
+        wait_until(lambda: beats[0].requested is RunRequest.STOP)
 
     with in_step(AT, stop):
         execute(lab, run, ending=threading.Event())

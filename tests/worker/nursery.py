@@ -1,7 +1,8 @@
 """Started by the kill tests as a process of its own: it imports torch once, then forks workers that can be killed.
 
 Commands come on standard input, one JSON object a line: {"home": path, "honest": bool}. For each, a child trains what is
-queued there and tells, through the pipe on file descriptor 3, every batch of points *after* the store acknowledged it.
+queued there and tells, through the pipe on file descriptor 3, every batch of points *after* the store acknowledged it; a
+line "gone" follows when it has ended.
 A dishonest child acknowledges what it never committed: the control that must be caught.
 """
 
@@ -80,6 +81,7 @@ def main() -> None:
             os._exit(0)
         _answer(str(pid))
         os.waitpid(pid, 0)
+        os.write(ACKNOWLEDGED, b"gone\n")
         _answer("gone")
 
 

@@ -46,6 +46,7 @@ class Nursery:
     def __init__(self) -> None:
         reader, writer = os.pipe()
         self.acknowledged: Acknowledged = set()
+        self._gone = threading.Semaphore(0)
         self._process = subprocess.Popen(
             [sys.executable, "-c", _START.format(writer=writer)],
             cwd=CHECKOUT,
@@ -63,6 +64,9 @@ class Nursery:
     def _listen(self, reader: int) -> None:
         with os.fdopen(reader) as lines:
             for line in lines:
+                if line == "gone\n":
+                    self._gone.release()
+                    continue
                 run, series, steps = json.loads(line)
                 self.acknowledged.update((run, series, step) for step in steps)
 
@@ -77,7 +81,9 @@ class Nursery:
         return int(self._line())
 
     def wait(self) -> None:
+        """Wait until the worker is gone and what it acknowledged has been read."""
         assert self._line() == "gone"
+        assert self._gone.acquire(timeout=120)
 
     def close(self) -> None:
         with self._process:

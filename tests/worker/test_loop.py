@@ -5,23 +5,23 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from lab.config import RunConfig
 from lab.errors import StoreBusyError
 from lab.runs.outage import Outage
 from lab.runs.records import WEIGHTS, RunRequest, RunState
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.training.events import Command
+from lab.worker import loop
 from lab.worker.disk_reserve import RESERVE_BYTES, release_reserve, reserve_path
 from lab.worker.execution import execute
 from lab.worker.heartbeat import Heartbeat
 from lab.worker.loop import keep_supervised, work
-from tests.worker.worker_runs import SMALL, claim, open_lab, train, work_off
+from tests.waiting import LIMIT_S, wait_until
+from tests.worker.worker_runs import SMALL, Passing, Pauses, between_steps, claim, open_lab, train, work_off
 
 
 def test_a_stop_goes_before_a_pause_and_the_end_of_the_worker_is_a_pause(tmp_path: Path) -> None:
@@ -108,38 +108,41 @@ def test_a_run_takes_no_history_from_a_parent_of_another_family(tmp_path: Path) 
     assert all(file.path.startswith(run.id) for file in weights)  # none is shared with the parent
 
 
-def test_a_worker_stays_after_a_run_that_was_longer_than_its_idle_time(tmp_path: Path) -> None:
-    lab = open_lab(tmp_path)
-    long = lab.submissions.submit(
-        lab.validation.resolve(RunConfig(arch="lenet5", dataset="digits", epochs=2_000, keep_mb=1, device="cpu"))
-    ).run.id
-    short = lab.submissions.submit(lab.validation.resolve(SMALL)).run.id
-    ending = threading.Event()
-    worker = threading.Thread(target=work, args=(lab,), kwargs={"ending": ending, "idle_s": 1.0}, daemon=True)
-    worker.start()
-    try:
-        time.sleep(1.5)
-        lab.submissions.control(long, RunRequest.STOP)
-        end = time.monotonic() + 60
-        while lab.store.runs.get(short).state.live and time.monotonic() < end:
-            time.sleep(0.05)
-        assert lab.store.runs.get(short).state is RunState.FINISHED
-    finally:
-        ending.set()
-        worker.join(30)
+def test_a_worker_stays_after_a_run_that_was_longer_than_its_idle_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, clock = open_lab(tmp_path), Passing()
+    runs = [lab.submissions.submit(lab.validation.resolve(SMALL.replace(seed=seed))).run.id for seed in (0, 1)]
+
+    def take_long(_beat: Heartbeat) -> None:
+        clock.now += 1_000.0
+        lab.store.leases.request(runs[1], RunRequest.PAUSE)
+
+    between_steps(monkeypatch, take_long, when=lambda run: run.id == runs[0])
+    monkeypatch.setattr(loop, "time", clock)
+    waited = clock.wait
+
+    def ask_again(timeout: float | None = None) -> bool:
+        """Nothing is queued when the first run has ended; while the worker waits, something is."""
+        if lab.store.runs.get(runs[1]).state is RunState.PAUSED:
+            lab.store.leases.request(runs[1], RunRequest.RUN)
+        return waited(timeout)
+
+    monkeypatch.setattr(clock, "wait", ask_again)
+    work(lab, ending=clock, idle_s=1.0)
+    assert [lab.store.runs.get(run).state for run in runs] == [RunState.FINISHED] * 2
 
 
-class Pauses(threading.Event):
-    """An event that lets no time pass, and ends the waiting after some of it."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self.taken: list[float] = []
-        self._most = most
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self.taken.append(timeout or 0.0)
-        return len(self.taken) >= self._most
+def test_a_worker_that_had_no_processor_for_longer_than_its_idle_time_looks_once_more_before_it_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a machine that slept: otherwise a run queued meanwhile waits until torch is imported once more."""
+    lab, clock = open_lab(tmp_path), Passing()
+    run = lab.submissions.submit(lab.validation.resolve(SMALL)).run.id
+    monkeypatch.setattr(loop, "time", clock)
+    monkeypatch.setattr(loop, "hold_reserve", lambda _home: setattr(clock, "now", clock.now + 1_000.0))
+    work(lab, ending=clock, idle_s=1.0)
+    assert lab.store.runs.get(run).state is RunState.FINISHED
 
 
 def test_a_supervisor_that_cannot_stay_alive_is_started_more_and_more_rarely(
@@ -157,29 +160,23 @@ def test_a_store_that_fails_is_said_once_in_the_log(tmp_path: Path, capfd: pytes
     run = claim(lab)
     with sqlite3.connect(os.fspath(tmp_path / "lab.db")) as database:
         database.execute("ALTER TABLE runs RENAME TO gone")
-    with Heartbeat(lab, run, threading.Event()):
-        time.sleep(1.3)  # the request is looked at five times a second
+    pauses = Pauses(6)
+    Heartbeat(lab, run, threading.Event(), _done=pauses)._beat()
+    assert len(pauses.taken) == 6
     lines = [line for line in capfd.readouterr().err.splitlines() if " worker " in line]
     assert len(lines) == 1
 
 
 def test_a_worker_holds_its_disk_reserve_again_before_the_next_run(tmp_path: Path) -> None:
     lab, ending = open_lab(tmp_path), threading.Event()
-    worker = threading.Thread(target=work, args=(lab,), kwargs={"ending": ending, "idle_s": 60.0}, daemon=True)
+    worker = threading.Thread(target=work, args=(lab,), kwargs={"ending": ending, "idle_s": 600.0}, daemon=True)
     worker.start()
     try:
-        _until(lambda: reserve_path(lab.settings.home).exists())
+        wait_until(lambda: reserve_path(lab.settings.home).exists())
         release_reserve(lab.settings.home)  # as a run does whose failure found no room
         run = lab.submissions.submit(lab.validation.resolve(SMALL.replace(epochs=1))).run.id
-        _until(lambda: lab.store.runs.get(run).state is RunState.FINISHED)
+        wait_until(lambda: lab.store.runs.get(run).state is RunState.FINISHED)
     finally:
         ending.set()
-        worker.join(10)
+        worker.join(LIMIT_S)
     assert reserve_path(lab.settings.home).stat().st_size == RESERVE_BYTES
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)

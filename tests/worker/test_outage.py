@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,14 +23,15 @@ from lab.runs.row_changes import change_row, sound_row
 from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.worker.execution import execute
+from lab.worker.heartbeat import Heartbeat
 from lab.worker.loop import work
 from lab.worker.supervisor import process
 from lab.worker.supervisor.launch import is_running
 from tests.postgres import PostgresServer, started_server
-from tests.worker.worker_runs import SMALL, claim, open_lab, work_off
+from tests.waiting import LIMIT_S, wait_until
+from tests.worker.worker_runs import SMALL, between_steps, claim, open_lab, work_off
 
-LONG = RunConfig(arch="lenet5", dataset="digits", epochs=6, batch_size=16, device="cpu", keep_mb=100)
-TIMEOUT_S = 90.0
+LONG = RunConfig(arch="lenet5", dataset="digits", epochs=3, batch_size=16, device="cpu", keep_mb=100)
 
 
 @pytest.fixture(scope="module")
@@ -48,21 +50,38 @@ def lab(server: PostgresServer, tmp_path: Path) -> Iterator[Lab]:
     lab.store.close()
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < end, f"waited {TIMEOUT_S} s"
-        time.sleep(0.05)
+@dataclass
+class _Training:
+    """A run that trains in a thread. beat: its heartbeat. acknowledged: the steps that were stored before the outage."""
+
+    thread: threading.Thread
+    beat: Heartbeat
+    acknowledged: list[int]
+
+    def wait(self) -> None:
+        """Wait for its end."""
+        self.thread.join(LIMIT_S)
+        assert not self.thread.is_alive()
 
 
-def _start(lab: Lab, run: RunRecord, *, wait_s: float) -> threading.Thread:
-    """Train a claimed run in a thread and return it once 100 steps are stored."""
+def _train(monkeypatch: pytest.MonkeyPatch, lab: Lab, act: Callable[[], object], *, wait_s: float) -> _Training:
+    """Train a new run in a thread, act between two of its steps once 40 are stored, and return it then."""
+    lab.submissions.submit(lab.validation.resolve(LONG))
+    run = claim(lab)
+    at: list[tuple[Heartbeat, list[int]]] = []
+
+    def note_and_act(beat: Heartbeat) -> None:
+        acknowledged = _steps(lab, run)
+        act()
+        at.append((beat, acknowledged))
+
+    between_steps(monkeypatch, note_and_act, when=lambda run: (run.progress.step or 0) > 40)
     training = threading.Thread(
         target=execute, args=(lab, run), kwargs={"ending": threading.Event(), "wait_s": wait_s}, daemon=True
     )
     training.start()
-    _until(lambda: int(lab.store.runs.get(run.id).progress.step or 0) > 100)
-    return training
+    wait_until(lambda: bool(at))
+    return _Training(training, *at[0])
 
 
 def _steps(lab: Lab, run: RunRecord) -> list[int]:
@@ -75,18 +94,16 @@ def _weights(lab: Lab, run: RunRecord) -> list[str]:
 
 
 @pytest.mark.parametrize("how", ["kill", "stop"])
-def test_a_short_outage_of_postgres_is_survived_by_a_training(lab: Lab, server: PostgresServer, how: str) -> None:
-    lab.submissions.submit(lab.validation.resolve(LONG))
-    run = claim(lab)
-    training = _start(lab, run, wait_s=60.0)
-    acknowledged = _steps(lab, run)
-    getattr(server, how)()
-    time.sleep(3.0)
+def test_a_short_outage_of_postgres_is_survived_by_a_training(
+    lab: Lab, server: PostgresServer, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    training = _train(monkeypatch, lab, getattr(server, how), wait_s=3_600.0)
+    wait_until(lambda: training.beat.outage.longest_s > 0.5)
     server.start()
-    training.join(TIMEOUT_S)
-    done = lab.store.runs.get(run.id)
+    training.wait()
+    done = run = lab.store.runs.get(training.beat.run.id)
     assert (done.state, done.reason, done.attempts) == (RunState.FINISHED, "", 1)
-    assert set(acknowledged) <= set(_steps(lab, run))
+    assert set(training.acknowledged) <= set(_steps(lab, run))
     assert _steps(lab, run) == list(range(1, done.summary.step + 1))
     assert lab.store.integrity.verify(run.id) == ()
 
@@ -106,30 +123,32 @@ def _hold_lock(lab: Lab) -> Callable[[], None]:
 
 @pytest.mark.parametrize("backend", ["postgres", "sqlite"])
 def test_a_long_outage_pauses_the_run_with_its_reason_and_resume_gives_the_same_result(
-    backend: str, request: pytest.FixtureRequest, tmp_path: Path
+    backend: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab = request.getfixturevalue("lab") if backend == "postgres" else _impatient_lab(tmp_path)
-    lab.submissions.submit(lab.validation.resolve(LONG))
-    run = claim(lab)
-    training = _start(lab, run, wait_s=1.0)
-    acknowledged = _steps(lab, run)
-    if backend == "postgres":
-        server = request.getfixturevalue("server")
-        server.stop()
-        restore = server.start
-    else:
-        restore = _hold_lock(lab)
-    time.sleep(4.0)
-    assert training.is_alive()
-    restore()
-    training.join(TIMEOUT_S)
-    paused = lab.store.runs.get(run.id)
+    restore: list[Callable[[], None]] = []
+
+    def take_away() -> None:
+        if backend == "postgres":
+            server = request.getfixturevalue("server")
+            server.stop()
+            restore.append(server.start)
+        else:
+            restore.append(_hold_lock(lab))
+
+    training = _train(monkeypatch, lab, take_away, wait_s=1.0)
+    wait_until(lambda: training.beat.timed_out)
+    time.sleep(0.5)
+    assert training.thread.is_alive()
+    restore[0]()
+    training.wait()
+    paused = run = lab.store.runs.get(training.beat.run.id)
     assert paused.state is RunState.PAUSED
     assert paused.reason.startswith("The run store was unreachable for ")
     assert f"paused at step {paused.summary.step:,}: resume goes on from there" in paused.reason
     assert [kept.step for kept in lab.store.files.list(run.id, kind=CHECKPOINT)] == [paused.summary.step]
     assert _steps(lab, run) == list(range(1, paused.summary.step + 1))
-    assert set(acknowledged) <= set(_steps(lab, run))
+    assert set(training.acknowledged) <= set(_steps(lab, run))
     lab.submissions.control(run.id, RunRequest.RUN)
     resumed = work_off(lab)
     assert (resumed.state, resumed.reason) == (RunState.FINISHED, "")
@@ -137,17 +156,20 @@ def test_a_long_outage_pauses_the_run_with_its_reason_and_resume_gives_the_same_
     assert _weights(lab, resumed) == _weights(lab, work_off(lab))
 
 
-def test_a_run_that_was_given_away_during_the_outage_is_not_written_to(lab: Lab, server: PostgresServer) -> None:
-    lab.submissions.submit(lab.validation.resolve(LONG))
-    run = claim(lab)
-    training = _start(lab, run, wait_s=30.0)
-    with lab.store.database.write() as connection:  # as another host's supervisor does with an expired lease
-        row = sound_row(connection, run.id, lock=True)
-        change_row(connection, row, state=RunState.INTERRUPTED, lease=run.lease + 1)
-    server.stop()
-    time.sleep(1.0)
+def test_a_run_that_was_given_away_during_the_outage_is_not_written_to(
+    lab: Lab, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give_away() -> None:
+        with lab.store.database.write() as connection:  # as another host's supervisor does with an expired lease
+            (running,) = lab.store.runs.list()
+            row = sound_row(connection, running.id, lock=True)
+            change_row(connection, row, state=RunState.INTERRUPTED, lease=running.lease + 1)
+        server.stop()
+
+    training = _train(monkeypatch, lab, give_away, wait_s=3_600.0)
+    run = training.beat.run
     server.start()
-    training.join(TIMEOUT_S)
+    training.wait()
     left = lab.store.runs.get(run.id)
     assert (left.state, left.lease) == (RunState.INTERRUPTED, run.lease + 1)
     assert lab.store.integrity.verify(run.id) == ()
@@ -159,14 +181,15 @@ def test_a_worker_that_waits_for_postgres_takes_the_run_that_is_queued_afterward
     lab.submissions.submit(lab.validation.resolve(SMALL))
     server.stop()
     ending = threading.Event()
-    worker = threading.Thread(target=work, args=(lab,), kwargs={"ending": ending, "idle_s": TIMEOUT_S}, daemon=True)
+    worker = threading.Thread(target=work, args=(lab,), kwargs={"ending": ending, "idle_s": 3_600.0}, daemon=True)
     worker.start()
     time.sleep(2.0)
     assert worker.is_alive()
     server.start()
-    _until(lambda: lab.store.runs.list()[0].state is RunState.FINISHED)
+    wait_until(lambda: lab.store.runs.list()[0].state is RunState.FINISHED)
     ending.set()
-    worker.join(TIMEOUT_S)
+    worker.join(LIMIT_S)
+    assert not worker.is_alive()
 
 
 def test_a_claim_whose_answer_was_lost_is_queued_again(lab: Lab) -> None:
@@ -199,21 +222,21 @@ def test_sixty_seconds_without_postgres_are_survived_by_supervisor_worker_and_tr
 ) -> None:
     run = lab.submissions.submit(lab.validation.resolve(LONG.replace(epochs=200, keep_mb=1))).run.id
     assert lab.workers.ensure()
-    _until(lambda: int(lab.store.runs.get(run).progress.step or 0) > 100)
+    wait_until(lambda: int(lab.store.runs.get(run).progress.step or 0) > 100)
     card = (lab.settings.home / "supervisor.json").read_text()
     acknowledged = lab.store.points.read(run)["batch/loss"].step.tolist()
     server.kill()
     time.sleep(60.0)
     server.start()
-    _until(lambda: lab.store.points.read(run)["batch/loss"].step[-1] > acknowledged[-1] + 100)
+    wait_until(lambda: lab.store.points.read(run)["batch/loss"].step[-1] > acknowledged[-1] + 100)
     going = lab.store.runs.get(run)
     assert (going.state, going.attempts) == (RunState.RUNNING, 1)
     lab.submissions.control(run, RunRequest.STOP)
-    _until(lambda: lab.store.runs.get(run).state is RunState.STOPPED)
+    wait_until(lambda: lab.store.runs.get(run).state is RunState.STOPPED)
     steps = lab.store.points.read(run)["batch/loss"].step.tolist()
     assert steps == list(range(1, len(steps) + 1))
     assert set(acknowledged) <= set(steps)
     assert (lab.settings.home / "supervisor.json").read_text() == card
     assert lab.store.integrity.verify(run) == ()
     os.kill(int(json.loads(card)["pid"]), signal.SIGTERM)
-    _until(lambda: not is_running(lab.settings))
+    wait_until(lambda: not is_running(lab.settings))

@@ -4,8 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from lab.service.lab import Lab
 from lab.training.checkpoint import weights_digest
 from lab.training.parallel import Team
 from lab.worker.ranks import check_devices
+from tests.waiting import LIMIT_S, wait_until
 from tests.worker.worker_runs import open_lab, train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,11 +29,21 @@ TWO = RunConfig(
 # With Adam the noise in a gradient that ought to be 0 becomes a step, and the bias before a batch norm is such a parameter:
 # training never sees it, but the running averages follow it late.
 BATCH_NORM = TWO.replace(arch="lenet-bn", optimizer="sgd", lr=0.005, augment="sketch")
+# From a step on it waits, between two steps: for the end of a process, or for a line with the request that it shall have read.
 WORKER = """
 import sys, threading
-from tests.worker.worker_runs import claim, open_lab
+import pytest
+from tests.worker.worker_runs import between_steps, claim, open_lab, wait_until
 from lab.worker.execution import execute
-lab = open_lab(sys.argv[1])
+
+def hold(beat):
+    print("there", flush=True)
+    request = sys.stdin.readline().strip()
+    wait_until(lambda: beat.requested == request)
+
+lab, step = open_lab(sys.argv[1]), int(sys.argv[2])
+if step:
+    between_steps(pytest.MonkeyPatch(), hold, when=lambda run: (run.progress.step or 0) >= step)
 execute(lab, claim(lab), ending=threading.Event())
 """
 RESET = """
@@ -87,20 +96,18 @@ def test_more_devices_than_there_are_and_a_batch_smaller_than_their_number_are_r
     assert "There is a batch of 1 images for 2 devices: choose fewer devices or another batch size." in run.reason
 
 
-def _start(home: Path) -> "subprocess.Popen[bytes]":
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-c", WORKER, str(home)], cwd=ROOT, env=environment)
-
-
-def _until(true: Callable[[], bool], *, seconds: float = 180.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.05)
-
-
-def _steps(lab: Lab, run: str) -> int:
-    return lab.store.runs.get(run).progress.step or 0
+def _start(home: Path, *, hold_at: int = 0) -> "subprocess.Popen[bytes]":
+    """Start a worker; return it once it waits at a step, or at once."""
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(home), str(hold_at)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert worker.stdout is not None
+    assert not hold_at or worker.stdout.readline() == b"there\n"
+    return worker
 
 
 def _ranks(worker: "subprocess.Popen[bytes]") -> list[psutil.Process]:
@@ -128,39 +135,35 @@ def _weights(lab: Lab, run: RunRecord) -> str:
 
 
 def test_a_lost_process_ends_the_worker_and_the_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
-    config = BATCH_NORM.replace(epochs=18)
+    config = BATCH_NORM.replace(epochs=7, eval_every=5)  # 7 steps an epoch
     whole = open_lab(tmp_path / "whole")
     expected = _weights(whole, train(whole, config))
     lab = open_lab(tmp_path / "lost")
     run = lab.submissions.submit(lab.validation.resolve(config)).run.id
-    worker = _start(tmp_path / "lost")
-    _until(lambda: _steps(lab, run) > 14)  # two epochs are saved
-    (rank,) = _ranks(worker)
-    os.kill(rank.pid, signal.SIGKILL)
-    assert worker.wait(60) == 75
+    with _start(tmp_path / "lost", hold_at=15) as worker:  # two epochs are saved
+        (rank,) = _ranks(worker)
+        os.kill(rank.pid, signal.SIGKILL)
+        assert worker.wait(LIMIT_S) == 75
     assert lab.store.leases.recover() == [run]
     assert lab.store.runs.get(run).state is RunState.INTERRUPTED
 
     lab.store.leases.request(run, RunRequest.RUN)  # the next is paused in the middle, and loses its worker as well
-    worker = _start(tmp_path / "lost")
-    at = _steps(lab, run)
-    _until(lambda: _steps(lab, run) > at + 7)
-    lab.store.leases.request(run, RunRequest.PAUSE)
-    assert worker.wait(60) == 0
-    assert lab.store.runs.get(run).state is RunState.PAUSED
+    with _start(tmp_path / "lost", hold_at=30) as worker:
+        lab.store.leases.request(run, RunRequest.PAUSE)
+        worker.communicate(RunRequest.PAUSE.value.encode(), timeout=LIMIT_S)
+        assert worker.returncode == 0
+    paused = lab.store.runs.get(run)
+    assert (paused.state, paused.summary.step) == (RunState.PAUSED, 30)
 
-    at = _steps(lab, run)
     lab.store.leases.request(run, RunRequest.RUN)
-    worker = _start(tmp_path / "lost")
-    _until(lambda: bool(_ranks(worker)))
-    (rank,) = _ranks(worker)
-    _until(lambda: _steps(lab, run) > at)
-    worker.kill()
-    worker.wait(60)
-    _until(lambda: not rank.is_running(), seconds=30)  # it does not outlive its worker
+    with _start(tmp_path / "lost", hold_at=40) as worker:
+        (rank,) = _ranks(worker)
+        worker.kill()
+    wait_until(lambda: not rank.is_running())  # it does not outlive its worker
     lab.store.leases.recover()
     lab.store.leases.request(run, RunRequest.RUN)
-    assert _start(tmp_path / "lost").wait(300) == 0
+    with _start(tmp_path / "lost") as worker:
+        assert worker.wait(2 * LIMIT_S) == 0
     ended = lab.store.runs.get(run)
     assert (ended.state, ended.attempts) == (RunState.FINISHED, 4)
     assert _weights(lab, ended) == expected

@@ -14,7 +14,8 @@ from lab.service.lab import Lab
 from lab.training.checkpoint import weights_digest
 from lab.worker import single
 from lab.worker.single import LATER, end_on_signals, train_one
-from tests.worker.worker_runs import SMALL, open_lab, train
+from tests.waiting import LIMIT_S
+from tests.worker.worker_runs import SMALL, between_steps, open_lab, train
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def _work(lab: Lab, run: RunRecord, ending: threading.Event | None = None, execu
 def test_every_signal_means_the_same(number: str, handlers: None) -> None:
     ending = end_on_signals()
     os.kill(os.getpid(), getattr(signal, number))
-    assert ending.wait(5.0)
+    assert ending.wait(LIMIT_S)
 
 
 def test_it_trains_its_run_to_the_end_and_no_other(lab: Lab) -> None:
@@ -63,15 +64,9 @@ def test_it_trains_its_run_to_the_end_and_no_other(lab: Lab) -> None:
 def test_asked_to_end_it_gives_its_run_back_and_the_next_one_comes_to_the_same_bits(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, ending = _submit(lab, epochs=4), threading.Event()
-
-    def end_soon() -> None:
-        while not lab.store.runs.get(run.id).progress.step:
-            pass
-        ending.set()
-
-    threading.Thread(target=end_soon, daemon=True).start()
-    assert _work(lab, run, ending) == LATER
+    run = _submit(lab, epochs=4)
+    between_steps(monkeypatch, lambda beat: beat.ending.set(), when=lambda run: bool(run.progress.step))
+    assert _work(lab, run) == LATER
     back = lab.store.runs.get(run.id)
     assert (back.state, back.reason) == (RunState.QUEUED, "")
     assert _work(lab, run) == 0
@@ -111,14 +106,8 @@ def test_a_run_that_another_worker_holds_is_waited_for(lab: Lab) -> None:
     assert single.CLAIM_S > 40.0
 
 
-def test_a_run_of_no_engine_that_is_asked_to_end_waits_to_be_resumed(lab: Lab) -> None:
-    run, ending = _submit(lab, executor=None, epochs=50), threading.Event()
-
-    def end_soon() -> None:
-        while not lab.store.runs.get(run.id).progress.step:
-            pass
-        ending.set()
-
-    threading.Thread(target=end_soon, daemon=True).start()
-    assert train_one(lab, run.id, ending=ending) == 0
+def test_a_run_of_no_engine_that_is_asked_to_end_waits_to_be_resumed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = _submit(lab, executor=None, epochs=4)
+    between_steps(monkeypatch, lambda beat: beat.ending.set(), when=lambda run: bool(run.progress.step))
+    assert train_one(lab, run.id, ending=threading.Event()) == 0
     assert lab.store.runs.get(run.id).state is RunState.INTERRUPTED

@@ -33,15 +33,17 @@ from lab.worker.supervisor.slots import (
 )
 from tests.worker.worker_runs import SMALL, open_lab
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 120.0
 _STAYS = """#!{python}
 import os, signal, sys, time
 from pathlib import Path
 folder = Path({folder!r})
 name = (sys.argv[3] if len(sys.argv) > 3 else "1/1").replace("/", " of ")
 signal.signal(signal.SIGUSR1, lambda *_: sys.exit(0))
-(folder / (name + " " + str(os.getpid()))).write_text(os.environ.get("OMP_NUM_THREADS", ""))
-time.sleep(120)
+written = folder.parent / str(os.getpid())
+written.write_text(os.environ.get("OMP_NUM_THREADS", ""))
+written.rename(folder / (name + " " + written.name))
+time.sleep(86_400)
 """
 
 

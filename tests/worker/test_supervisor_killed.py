@@ -3,8 +3,7 @@
 import json
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,9 @@ from lab.runs.records import RunRecord, RunState
 from lab.runs.row_changes import sound_row
 from lab.service.lab import Lab
 from lab.worker.supervisor.launch import is_running
+from tests.waiting import wait_until
 from tests.worker.worker_runs import open_lab
 
-TIMEOUT_S = 90.0
 LONG = RunConfig(arch="lenet5", dataset="digits", epochs=2_000, batch_size=16, keep_mb=1, device="cpu")
 
 
@@ -27,18 +26,11 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     yield lab
     if is_running(lab.settings):
         os.kill(_pid(lab, "supervisor"), signal.SIGTERM)
-    _until(lambda: not is_running(lab.settings))
+    wait_until(lambda: not is_running(lab.settings))
 
 
 def _pid(lab: Lab, what: str) -> int:
     return int(json.loads((lab.settings.home / f"{what}.json").read_text())["pid"])
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < end, f"waited {TIMEOUT_S} s"
-        time.sleep(0.1)
 
 
 def _step(run: RunRecord) -> int:
@@ -61,19 +53,19 @@ def _workers(lab: Lab) -> int:
 def test_a_supervisor_killed_alone_is_started_again_and_adopts_its_worker(lab: Lab) -> None:
     run = lab.submissions.submit(lab.validation.resolve(LONG)).run.id
     assert lab.workers.ensure()
-    _until(lambda: _step(lab.store.runs.get(run)) > 0)
+    wait_until(lambda: _step(lab.store.runs.get(run)) > 0)
     supervisor, worker = _pid(lab, "supervisor"), _pid(lab, "worker")
     os.kill(supervisor, signal.SIGKILL)
-    _until(lambda: _pid(lab, "supervisor") != supervisor and is_running(lab.settings))
+    wait_until(lambda: _pid(lab, "supervisor") != supervisor and is_running(lab.settings))
     step = _step(lab.store.runs.get(run))
-    _until(lambda: _step(lab.store.runs.get(run)) > step)
+    wait_until(lambda: _step(lab.store.runs.get(run)) > step)
     assert process_start(worker) is not None
     assert _workers(lab) == 1
     assert lab.store.runs.get(run).attempts == 1
     waiting = lab.submissions.submit(lab.validation.resolve(LONG.replace(epochs=1)), fresh=True).run.id
     os.kill(worker, signal.SIGKILL)
-    _until(lambda: _written_state(lab, run) == "interrupted")
-    _until(lambda: lab.store.runs.get(waiting).state is RunState.FINISHED)
+    wait_until(lambda: _written_state(lab, run) == "interrupted")
+    wait_until(lambda: lab.store.runs.get(waiting).state is RunState.FINISHED)
     assert _pid(lab, "worker") != worker
 
 
@@ -85,13 +77,12 @@ def _written_state(lab: Lab, run: str) -> str:
 def test_a_new_supervisor_that_is_asked_to_end_ends_the_worker_it_adopted(lab: Lab) -> None:
     run = lab.submissions.submit(lab.validation.resolve(LONG)).run.id
     lab.workers.ensure()
-    _until(lambda: _step(lab.store.runs.get(run)) > 0)
+    wait_until(lambda: _step(lab.store.runs.get(run)) > 0)
     supervisor = _pid(lab, "supervisor")
     os.kill(supervisor, signal.SIGKILL)
-    _until(lambda: _pid(lab, "supervisor") != supervisor and is_running(lab.settings))
-    time.sleep(1.0)  # until its signal handlers are set
+    wait_until(lambda: _pid(lab, "supervisor") != supervisor and is_running(lab.settings))
     os.kill(_pid(lab, "supervisor"), signal.SIGTERM)
-    _until(lambda: not is_running(lab.settings))
+    wait_until(lambda: not is_running(lab.settings))
     assert _workers(lab) == 0
     ended = lab.store.runs.get(run)
     assert ended.state is RunState.INTERRUPTED

@@ -1,6 +1,7 @@
 """A supervisor's life with workers that die, that do not end, and that another supervisor started."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,17 +14,21 @@ import pytest
 
 from lab.runs.owner import Owner, process_start, this_host
 from lab.runs.records import RunState
+from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
 from lab.worker.supervisor import process as module
 from lab.worker.supervisor.adopted import AdoptedWorker
 from lab.worker.supervisor.launch import log_path, start_supervisor, stop_mismatched_supervisor
-from lab.worker.supervisor.pid_files import worker_pid_path
+from lab.worker.supervisor.pid_files import worker_pid_path, write_pid_file
 from lab.worker.supervisor.process import SlotWorker, Supervisor, main
+from lab.worker.supervisor.slots import Slot
+from tests.processes import idle_process
+from tests.waiting import LIMIT_S
 from tests.worker.worker_runs import SMALL, open_lab
 
 _STUBBORN = (
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(86_400)"
 )
 _DIES_WITH_A_RUN = f"""#!{sys.executable}
 import os, sys
@@ -77,13 +82,17 @@ def test_workers_that_die_long_after_their_start_are_replaced_without_end(
     monkeypatch.setattr(sys, "executable", "/bin/false")
     monkeypatch.setattr(module, "FAST_EXIT_S", 0.0)
     lab.submissions.submit(lab.validation.resolve(SMALL))
-    supervisor = Supervisor(lab.settings)
-    life = threading.Thread(target=supervisor.run, args=(lab.store,))
-    life.start()
-    time.sleep(1.5)
-    supervisor.end(signal.SIGTERM, None)
-    life.join(30)
-    assert _starts(capfd.readouterr().err) > 3
+    start, started = Supervisor._start_worker, []
+
+    def end_after_five(self: Supervisor, slot: Slot) -> None:
+        start(self, slot)
+        started.append(slot)
+        if len(started) == 5:
+            self.end(signal.SIGTERM, None)
+
+    monkeypatch.setattr(Supervisor, "_start_worker", end_after_five)
+    Supervisor(lab.settings).run(lab.store)
+    assert _starts(capfd.readouterr().err) == 5
 
 
 def test_workers_that_die_with_a_run_in_hand_do_not_stop_the_queue(
@@ -111,14 +120,14 @@ def test_a_worker_that_does_not_end_is_killed_and_its_run_marked(
 
 def test_a_supervisor_does_not_leave_while_it_cleans_up(lab: Lab) -> None:
     done = threading.Event()
-    cleanup = threading.Thread(target=done.wait, args=(30,), daemon=True)
+    cleanup = threading.Thread(target=done.wait, daemon=True)
     cleanup.start()
     life = threading.Thread(target=Supervisor(lab.settings, cleanup=cleanup).run, args=(lab.store,), daemon=True)
     life.start()
     life.join(1.5)
     assert life.is_alive()
     done.set()
-    life.join(30)
+    life.join(LIMIT_S)
     assert not life.is_alive()
 
 
@@ -144,7 +153,7 @@ def test_a_run_queued_after_the_last_look_is_trained_all_the_same(
 
 
 def test_waiting_for_an_adopted_worker_ends_at_the_time_given() -> None:
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(4)"]) as process:
+    with idle_process() as process:
         with pytest.raises(subprocess.TimeoutExpired):
             AdoptedWorker(_owner(process)).wait(0.2)
         assert AdoptedWorker(_owner(process)).poll() is None
@@ -156,14 +165,16 @@ def test_waiting_for_an_adopted_worker_ends_at_the_time_given() -> None:
 @pytest.mark.parametrize("same", [True, False], ids=["same settings", "other settings"])
 def test_only_a_supervisor_of_other_settings_is_dismissed(tmp_path: Path, same: bool) -> None:
     settings = Settings.from_env({"LAB_HOME": str(tmp_path)})
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"]) as process:
+    with idle_process() as process:
         environment = settings.environment() | ({} if same else {"LAB_DATA": "/elsewhere"})
         card = {"pid": process.pid, "pid_start": process_start(process.pid), "host": this_host()}
         (tmp_path / "supervisor.json").write_text(json.dumps({**card, "settings": environment}))
         stop_mismatched_supervisor(settings)
-        time.sleep(0.3)
-        assert (process.poll() is None) == same
-        process.kill()
+        if same:
+            time.sleep(0.1)
+            assert process.poll() is None
+        else:
+            assert process.wait(LIMIT_S) == -signal.SIGTERM
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["same settings", "other settings"])
@@ -173,19 +184,46 @@ def test_only_a_worker_of_the_same_settings_is_adopted(
     monkeypatch.setattr(module, "IDLE_S", 0.2)
     settings = open_lab(tmp_path).settings
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3)"]) as process:
+    live = Supervisor.run
+    with idle_process() as process:
         environment = settings.environment() | ({} if same else {"LAB_DATA": "/elsewhere"})
         card = {"pid": process.pid, "pid_start": process_start(process.pid), "host": this_host()}
         worker_pid_path(settings).write_text(json.dumps({**card, "settings": environment}))
-        collect = threading.Thread(target=process.wait, daemon=True)
-        collect.start()
+
+        def end_the_worker(self: Supervisor, store: RunStore) -> None:
+            process.kill()
+            process.wait()
+            live(self, store)
+
+        monkeypatch.setattr(Supervisor, "run", end_the_worker)
         try:
             assert main(settings) == 0
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-        process.kill()
     assert (f"worker {process.pid}" in capfd.readouterr().err) == same
+
+
+def test_a_supervisor_that_is_asked_to_end_as_soon_as_it_can_be_ends_its_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = open_lab(tmp_path).settings
+    write = module._write_own_pid_file
+
+    def write_and_end(own: Settings) -> None:
+        write(own)
+        os.kill(os.getpid(), signal.SIGTERM)  # as a lab with other settings does that reads it
+
+    monkeypatch.setattr(module, "_write_own_pid_file", write_and_end)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    with idle_process() as process:
+        write_pid_file(worker_pid_path(settings), _owner(process), settings)
+        try:
+            assert main(settings) == 0
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        assert process.wait(LIMIT_S) == -signal.SIGTERM
 
 
 def test_a_log_beyond_its_limit_is_put_aside_at_the_next_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from lab.worker.supervisor import process as module
 from lab.worker.supervisor.adopted import AdoptedWorker
 from lab.worker.supervisor.launch import lock_path, log_path, start_supervisor
 from lab.worker.supervisor.process import SlotWorker, Supervisor, main
+from tests.processes import idle_process
+from tests.waiting import LIMIT_S, wait_until
 from tests.worker.worker_runs import SMALL, open_lab
 
 _DESCRIBES_ITSELF = """#!{python}
@@ -72,9 +75,7 @@ def _stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, **values
 
 
 def _read(target: Path) -> dict[str, Any]:
-    end = time.monotonic() + 30
-    while not target.exists() and time.monotonic() < end:
-        time.sleep(0.02)
+    wait_until(target.exists)
     facts: dict[str, Any] = json.loads(target.read_text())
     return facts
 
@@ -146,7 +147,7 @@ def test_a_worker_that_ends_well_takes_back_the_failures_before_it(
 def test_a_supervisor_that_waits_for_its_store_can_be_asked_to_end(tmp_path: Path) -> None:
     closed = "postgresql+psycopg://nobody@127.0.0.1:9/nothing?connect_timeout=2"
     settings = Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_DATABASE": closed})
-    supervisor = Supervisor(settings, ending=True, outage=Outage(limit_s=5.0))
+    supervisor = Supervisor(settings, ending=True, outage=Outage(limit_s=3_600.0))
     with pytest.raises(StoreBusyError, match="cannot be reached"):
         supervisor.open_store()
     assert not supervisor.outage.exceeded
@@ -197,12 +198,12 @@ def test_a_store_that_is_away_at_the_end_is_asked_again_for_queued_runs(
     assert target.exists()
 
 
-_SAVES = (
-    "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); print(flush=True); time.sleep(60)"
-)
+_SAVES = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); print(flush=True); time.sleep(86_400)"
 
 
-def test_the_worker_is_asked_to_end_and_has_the_time_for_it(lab: Lab) -> None:
+def test_the_worker_is_asked_to_end_and_has_the_time_for_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert module.TERM_S >= 10.0
+    monkeypatch.setattr(module, "TERM_S", LIMIT_S)
     with subprocess.Popen([sys.executable, "-c", _SAVES], stdout=subprocess.PIPE) as worker:
         assert worker.stdout is not None
         worker.stdout.readline()
@@ -228,17 +229,17 @@ def test_a_store_that_is_away_is_waited_for_until_it_is_too_long(lab: Lab, monke
 
 
 class _FakeTime:
-    """A clock on which each wait of the supervisor takes as long as it is told."""
+    """A clock on which each wait of the supervisor takes as long as it is told; `meanwhile` happens in it."""
 
-    def __init__(self, wait_s: float) -> None:
-        self.now, self.wait_s = 1_000.0, wait_s
+    def __init__(self, wait_s: float, meanwhile: Callable[[], object] = lambda: time.sleep(0.02)) -> None:
+        self.now, self.wait_s, self.meanwhile = 1_000.0, wait_s, meanwhile
 
     def monotonic(self) -> float:
         return self.now
 
     def sleep(self, _seconds: float) -> None:
         self.now += self.wait_s
-        time.sleep(0.05)  # of the machine's time
+        self.meanwhile()
 
 
 def _supervisor(lab: Lab, monkeypatch: pytest.MonkeyPatch, *, wait_s: float) -> tuple[Supervisor, _FakeTime]:
@@ -251,10 +252,10 @@ def _supervisor(lab: Lab, monkeypatch: pytest.MonkeyPatch, *, wait_s: float) -> 
 def test_three_workers_that_fail_within_seconds_are_enough(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each lives for two seconds of the clock or more, and on a busy machine for far less than a minute of it."""
-    supervisor, _ = _supervisor(lab, monkeypatch, wait_s=0.2)
-    slowly = _EXITS_IN_TURN.replace("sys.exit(", "__import__('time').sleep(0.5)\nsys.exit(")
-    target = _stand_in(tmp_path, monkeypatch, slowly, codes=[1] * 500)
+    """Each has ended after a wait of ten seconds of the clock."""
+    supervisor, clock = _supervisor(lab, monkeypatch, wait_s=10.0)
+    clock.meanwhile = lambda: [worker.process.wait() for worker in supervisor.workers.values()]
+    target = _stand_in(tmp_path, monkeypatch, _EXITS_IN_TURN, codes=[1] * 500)
     lab.submissions.submit(lab.validation.resolve(SMALL))
     assert _run(supervisor, lab)
     assert target.read_text() == "xxx"
@@ -277,16 +278,13 @@ def test_a_supervisor_stays_for_some_seconds_after_its_worker_has_left(
         supervisor.workers[0] = SlotWorker(worker)
         life = threading.Thread(target=supervisor.run, args=(lab.store,), daemon=True)
         life.start()
-        end = time.monotonic() + 30
-        while clock.now < 1_010.0 and time.monotonic() < end:
-            time.sleep(0.02)
+        wait_until(lambda: clock.now >= 1_010.0)
         clock.wait_s = 0.0  # no time passes until its end has been noticed
         left = clock.now
         worker.stdin.close()
-        worker.wait(30)
-        time.sleep(0.3)
+        wait_until(lambda: not supervisor.workers)
         clock.wait_s = 1.0
-        life.join(30)
+        life.join(LIMIT_S)
     assert not life.is_alive()
     assert clock.now - left >= 4.0
 
@@ -297,12 +295,13 @@ def test_what_supervisor_and_workers_say_is_added_to_one_log(tmp_path: Path, mon
     script.write_text("#!/bin/sh\necho said; echo complained >&2\n")
     script.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(script))
+
+    def is_logged(text: str) -> bool:
+        return log_path(settings).read_text() == text
+
     for starts in (1, 2):
         assert start_supervisor(settings)
-        end = time.monotonic() + 30
-        while log_path(settings).read_text().count("complained") < starts and time.monotonic() < end:
-            time.sleep(0.02)
-        assert log_path(settings).read_text() == "said\ncomplained\n" * starts
+        wait_until(partial(is_logged, "said\ncomplained\n" * starts))
 
 
 def test_a_second_supervisor_fails_and_names_the_lock(
@@ -315,13 +314,12 @@ def test_a_second_supervisor_fails_and_names_the_lock(
 
 
 def test_a_process_that_got_the_id_of_an_ended_worker_is_left_alone() -> None:
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"]) as other:
+    with idle_process() as other:
         worker = AdoptedWorker(Owner(this_host(), other.pid, "before"))
         worker.terminate()
         worker.kill()
         time.sleep(0.2)
         assert other.poll() is None
-        other.kill()
 
 
 def test_a_supervisor_cleans_up_when_it_starts(lab: Lab, handlers: None) -> None:

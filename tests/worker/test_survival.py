@@ -19,7 +19,7 @@ from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
 from lab.worker.supervisor.launch import is_running, stop_mismatched_supervisor
 
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 LONG = RunConfig(arch="lenet5", dataset="digits", epochs=2_000, batch_size=16, keep_mb=1)
 _SERVER = """
 import sys, time
@@ -92,12 +92,10 @@ def test_pause_keeps_the_very_step_and_resume_goes_on_from_it(lab: Lab, run: str
 
 
 def test_a_worker_told_to_end_keeps_a_checkpoint_and_says_interrupted(lab: Lab, run: str) -> None:
-    asked = time.monotonic()
     os.kill(_supervisor_pid(lab), signal.SIGTERM)
     record = _until(lab, run, lambda r: r.state is not RunState.RUNNING)
     assert record.state is RunState.INTERRUPTED
-    assert "asked to end" in record.reason
-    assert time.monotonic() - asked < 15
+    assert "asked to end" in record.reason  # by itself, and not because it was killed after its time
     (checkpoint,) = lab.store.files.list(run, kind=CHECKPOINT)
     assert checkpoint.step == record.summary.step
     end = time.monotonic() + PATIENCE_S
@@ -135,10 +133,10 @@ def test_a_killed_worker_reads_as_interrupted_and_the_supervisor_goes_on_with_th
     _until(lab, doomed, lambda r: _step(r) > 0)
     for pid in _children(_supervisor_pid(lab)):
         os.kill(pid, signal.SIGKILL)
-    seen = time.monotonic()
     assert _until(lab, doomed, lambda r: r.state is not RunState.RUNNING).state is RunState.INTERRUPTED
-    assert time.monotonic() - seen < 15
     assert _until(lab, waiting, lambda r: r.state is RunState.FINISHED).attempts == 1
+    # Said at the end of the process, and not when the lease had run out.
+    assert "the worker ended with exit code -9" in (lab.settings.home / "logs" / "worker.log").read_text()
 
 
 def _children(pid: int) -> list[int]:

@@ -1,10 +1,8 @@
 """What a worker does with one run: where it starts, what it hears on the way, and how it ends."""
 
 import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +10,7 @@ from sqlalchemy import null
 
 from lab.devices import resolve_device
 from lab.errors import StoreBusyError, StoreError
+from lab.runs import outage
 from lab.runs.leases import Leases
 from lab.runs.owner import Owner
 from lab.runs.points import Points
@@ -24,7 +23,8 @@ from lab.worker.execution import execute
 from lab.worker.heartbeat import Heartbeat
 from lab.worker.loop import work
 from tests.runs.runs_data import write_past_checks
-from tests.worker.worker_runs import SMALL, claim, open_lab, train, work_off
+from tests.waiting import LIMIT_S, wait_until
+from tests.worker.worker_runs import SMALL, Passing, claim, open_lab, train, work_off
 
 
 @pytest.fixture
@@ -96,21 +96,17 @@ def test_a_wish_is_heard_though_the_disk_is_too_full_to_renew_the_lease(
             "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
         )
     with Heartbeat(lab, run, threading.Event()) as beat:
-        time.sleep(0.3)
+        wait_until(lambda: "full" in beat._last_error)
         assert beat.command() is Command.RUN
         lab.submissions.control(run.id, RunRequest.STOP)
-        end = time.monotonic() + 5
-        while beat.command() is Command.RUN and time.monotonic() < end:
-            time.sleep(0.01)
-        assert beat.command() is Command.STOP
+        wait_until(lambda: beat.command() is Command.STOP)
         assert not beat.lost
 
 
 class _SlowToFinish(Leases):
-    """Counts the renewals of the lease while a run's end is written down."""
+    """Writes a run's end down only once its lease was renewed meanwhile."""
 
     renewed = 0
-    meanwhile = 0
 
     def heartbeat(self, run: str, lease: int) -> RunRequest:
         self.renewed += 1
@@ -118,8 +114,7 @@ class _SlowToFinish(Leases):
 
     def finish(self, run: str, lease: int, **result: Any) -> RunRecord:
         before = self.renewed
-        time.sleep(0.3)
-        self.meanwhile = self.renewed - before
+        wait_until(lambda: self.renewed > before)
         return super().finish(run, lease, **result)
 
 
@@ -131,7 +126,6 @@ def test_the_lease_is_renewed_while_the_end_of_a_long_run_is_written_down(
     leases = _SlowToFinish(lab.store.context)
     monkeypatch.setattr(lab.store, "leases", leases)
     assert train(lab).state is RunState.FINISHED
-    assert leases.meanwhile > 0
 
 
 class _Phases(Leases):
@@ -234,10 +228,10 @@ def test_a_device_named_in_two_ways_is_one_device(tmp_path: Path) -> None:
 
 def test_a_worker_that_is_asked_to_end_does_so_though_it_is_idle(lab: Lab) -> None:
     ending = threading.Event()
-    worker = threading.Thread(target=work, args=(lab,), kwargs={"ending": ending, "idle_s": 60.0}, daemon=True)
+    worker = threading.Thread(target=work, args=(lab,), kwargs={"ending": ending, "idle_s": 600.0}, daemon=True)
     worker.start()
     ending.set()
-    worker.join(10)
+    worker.join(LIMIT_S)
     assert not worker.is_alive()
 
 
@@ -333,7 +327,8 @@ def test_a_run_whose_claim_was_never_answered_is_trained_all_the_same(
 ) -> None:
     run = lab.submissions.submit(lab.validation.resolve(SMALL)).run.id
     monkeypatch.setattr(lab.store, "leases", _LosesAnAnswer(lab.store.context))
-    work(lab, ending=threading.Event(), idle_s=1.0)
+    monkeypatch.setattr(loop, "time", clock := Passing())
+    work(lab, ending=clock, idle_s=1.0)
     done = lab.store.runs.get(run)
     assert (done.state, done.attempts) == (RunState.FINISHED, 1)
 
@@ -353,30 +348,22 @@ class _BusyTwice(Leases):
 def test_an_idle_workers_log_tells_of_every_outage(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(loop, "POLL_S", 0.01)
+    clock = Passing()
+    for module in (loop, outage):
+        monkeypatch.setattr(module, "time", clock)
     leases = _BusyTwice(lab.store.context)
     monkeypatch.setattr(lab.store, "leases", leases)
-    work(lab, ending=threading.Event(), idle_s=0.5)
+    work(lab, ending=clock, idle_s=5.0)
     assert leases.claims > 3
     said = [line.partition(": ")[2] for line in capfd.readouterr().err.splitlines() if " worker " in line]
     again = "the store answers again after 0 s"
     assert said == ["The store is busy at claim 1.", again, "The store is busy at claim 3.", again]
 
 
-class _Passing(threading.Event):
-    """Lets time pass on a clock of its own where it is waited for."""
-
-    now = 1_000.0
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self.now += timeout or 0.0
-        return False
-
-
 def test_an_idle_worker_stays_for_five_minutes(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "POLL_S", 10.0)
-    ending = _Passing()
-    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: ending.now))
+    ending = Passing()
+    monkeypatch.setattr(loop, "time", ending)
     work(lab, ending=ending)
     assert ending.now == 1_300.0
 

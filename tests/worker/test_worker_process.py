@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,8 @@ from filelock import FileLock
 from lab.settings import CHECKOUT, Settings
 from lab.worker.loop import keep_supervised
 from lab.worker.supervisor.launch import lock_path
-from tests.worker.test_loop import Pauses
+from tests.waiting import LIMIT_S, wait_until
+from tests.worker.worker_runs import Pauses
 
 _WORKER = [sys.executable, "-m", "lab.worker"]
 
@@ -36,11 +36,9 @@ def test_a_worker_ends_in_peace_at_ctrl_c(tmp_path: Path) -> None:
             _WORKER, cwd=CHECKOUT, env={**os.environ, **settings.environment()}, stderr=subprocess.PIPE
         ) as worker,
     ):
-        end = time.monotonic() + 60
-        while not (tmp_path / "ballast").exists() and time.monotonic() < end:  # the first thing that it does
-            time.sleep(0.05)
+        wait_until(lambda: (tmp_path / "ballast").exists())  # the first thing that it does
         worker.send_signal(signal.SIGINT)
-        _, said = worker.communicate(timeout=60)
+        _, said = worker.communicate(timeout=LIMIT_S)
         assert (worker.returncode, said.decode()) == (0, "")
 
 

@@ -1,7 +1,6 @@
 """A lab of its own and runs of a moment, trained in the test's process as the worker trains them."""
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,9 +15,9 @@ from lab.training.events import Command
 from lab.worker import heartbeat
 from lab.worker.execution import execute
 from lab.worker.heartbeat import Heartbeat
+from tests.waiting import wait_until
 
 SMALL = RunConfig(arch="lenet5", dataset="digits", train_limit=64, batch_size=32, epochs=1, device="cpu")
-LIMIT_S = 120.0  # ends a test that hangs; whatever is waited for comes within moments on an idle machine
 
 
 def open_lab(home: Path, **more: str) -> Lab:
@@ -46,12 +45,30 @@ def train(lab: Lab, config: RunConfig = SMALL) -> RunRecord:
     return work_off(lab)
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for what must come."""
-    end = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < end, f"not within {LIMIT_S:g} s"
-        time.sleep(0.005)
+class Pauses(threading.Event):
+    """An event that lets no time pass where it is waited for, and is set after some waits. taken: their lengths in seconds."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.taken: list[float] = []
+        self._most = most
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.taken.append(timeout or 0.0)
+        return len(self.taken) >= self._most
+
+
+class Passing(threading.Event):
+    """An event that is never set, and a clock on which time passes only where it is waited for: a stand-in for `time`."""
+
+    now = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.now += timeout or 0.0
+        return False
 
 
 def between_steps(

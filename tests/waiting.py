@@ -1,0 +1,14 @@
+"""Waiting for what must come, with a limit that only ends a test that hangs."""
+
+import time
+from collections.abc import Callable
+
+LIMIT_S = 120.0  # on an idle machine whatever is waited for comes within moments
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < end, f"not within {LIMIT_S:g} s"
+        time.sleep(0.005)
