@@ -3,10 +3,13 @@
 import gzip
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
+from lab import shared_datasets
 from lab.config import RunConfig
 from lab.data.load import dataset_checksum, is_present
 from lab.data.local import write_local_dataset
@@ -117,3 +120,30 @@ def test_a_damaged_file_is_noticed_and_nothing_of_it_is_used(lab: Machine, far: 
     with pytest.raises(ArtifactError, match="cannot be read at"):
         far.shared.fetch(dataset)
     assert not list(far.root.glob(".shared-*"))
+
+
+def test_a_slot_that_waited_while_another_one_brought_the_data_set_does_not_bring_it_again(
+    lab: Machine, far: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = _imported(lab.root)
+    assert lab.shared.publish(dataset)
+    other = SharedDatasets(far.store, far.artifacts, far.root)
+    brought: list[str] = []
+    read = far.artifacts.read_parts
+    monkeypatch.setattr(far.artifacts, "read_parts", lambda path, **rest: brought.append(path) or read(path, **rest))
+    inside: list[bool] = []
+
+    class Lock(FileLock):
+        """The real lock; the first to ask for it finds that another slot was quicker."""
+
+        def acquire(self, *args: Any, **kwargs: Any) -> Any:
+            if not inside:
+                inside.append(True)
+                other.fetch(dataset)
+            return super().acquire(*args, **kwargs)
+
+    monkeypatch.setattr(shared_datasets, "FileLock", Lock)
+    far.shared.fetch(dataset)
+    assert inside
+    assert len(brought) == len(set(brought)) == 4
+    assert dataset_checksum(dataset, root=far.root) == dataset_checksum(dataset, root=lab.root)

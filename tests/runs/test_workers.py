@@ -63,3 +63,14 @@ def test_what_was_not_seen_for_a_day_is_forgotten(store: RunStore, clock: Clock,
     clock.now += FORGET_S + 1
     store.workers.announce(_worker(me))
     assert store.workers.list() == (_worker(me),)
+
+
+def test_a_process_number_that_is_used_again_is_another_worker(store: RunStore) -> None:
+    """On a host of which only the table is known: number and slot are those of the one before, not the moment it began."""
+    store.workers.announce(_worker(FAR))
+    for other in (replace(FAR, pid_start="y"), replace(FAR, pid=2), replace(FAR, host="another")):
+        store.workers.leave(_worker(other))
+    store.workers.leave(_worker(FAR, "cpu #2"))
+    assert store.workers.list() == (_worker(FAR),)
+    store.workers.leave(_worker(FAR))
+    assert store.workers.list() == ()

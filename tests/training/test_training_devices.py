@@ -88,3 +88,21 @@ def test_matrix_products_are_computed_as_convolutions_only_inside() -> None:
     with matmul_as_cudnn():
         assert torch.get_float32_matmul_precision() == "high"
     assert torch.get_float32_matmul_precision() == before == "highest"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "mps", "names"),
+    [
+        (0, False, ("cpu",)),
+        (1, False, ("cuda", "cuda:0", "cpu")),
+        (3, False, ("cuda", "cuda:0", "cuda:1", "cuda:2", "cpu")),
+        (0, True, ("mps", "cpu")),
+    ],
+)
+def test_every_device_of_a_machine_has_its_name_the_best_first(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, mps: bool, names: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert available_devices() == names

@@ -12,6 +12,7 @@ from lab.config import FIELDS, RunConfig
 from lab.runs.records import WEIGHTS, RunRecord, RunState, SavedFile
 from lab.worker.supervisor.slots import count_visible
 from pages.cache.runs import run_points
+from pages.components.pixels import place_of
 from pages.draw.runs import default_runs, label, readable_runs
 from pages.inside.subject import moments_of
 from pages.runs.compare import lost_runs
@@ -322,3 +323,11 @@ def test_a_label_that_the_browser_still_had_from_before_changes_no_choice() -> N
     assert app.multiselect(key="draw.runs").value == ["a"]
     app.multiselect(key="draw.runs").set_value(["a", "b"]).run()
     assert app.multiselect(key="draw.runs").value == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("reported", "place"),
+    [([1, 2], (1, 2)), ([0, 0], (0, 0)), ([2, 1], None), ([1, 3], None), ([-1, 0], None), (None, None)],
+)
+def test_a_click_on_a_value_is_its_row_and_column(reported: list[int] | None, place: tuple[int, int] | None) -> None:
+    assert place_of(reported, (2, 3)) == place

@@ -11,6 +11,7 @@ from lab.charts.reports import ReportRow, report_rows
 from lab.comparison.runs import Comparison, compare_runs
 from lab.config import RunConfig
 from lab.errors import ConfigError
+from lab.formatting import format_duration
 from lab.presets import get_preset
 from lab.runs.encoding import setting_key
 from lab.runs.records import RunRecord, RunState
@@ -294,3 +295,12 @@ def test_a_finished_state_is_one_that_ends_a_run() -> None:
 )
 def test_a_trials_setting_has_four_digits_as_in_its_label(value: Any, cell: str) -> None:
     assert sweep_table._text(value) == cell
+
+
+def test_an_experiments_times_are_the_reports_and_ours() -> None:
+    row = _report("D", "d-lenet-bn")
+    assert row.preset.reported["seconds"] != 83.0
+    cells = reports._cells(row._replace(seconds=Spread(2, 83.0, 1.0)))
+    assert cells["Reported time"] == format_duration(row.preset.reported["seconds"])
+    assert cells["Measured time"] == format_duration(83.0)
+    assert reports._cells(row)["Measured time"] == "–"

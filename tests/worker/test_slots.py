@@ -14,7 +14,7 @@ import pytest
 from lab.errors import ConfigError, ReadOnlyError
 from lab.runs.owner import process_start, this_host
 from lab.service.lab import Lab
-from lab.settings import Settings
+from lab.settings import PROCESS_ENVIRONMENT, Settings
 from lab.worker.supervisor import process as module
 from lab.worker.supervisor import slots as slots_module
 from lab.worker.supervisor.adopted import find_workers
@@ -30,6 +30,7 @@ from lab.worker.supervisor.slots import (
     read_slot,
     slots_path,
     store_slots,
+    worker_environment,
 )
 from tests.worker.worker_runs import SMALL, open_lab
 
@@ -241,3 +242,24 @@ def test_a_pid_file_of_an_earlier_release_is_that_of_the_only_slot(tmp_path: Pat
     worker.send_signal(LEAVE)  # which would end this process
     (tmp_path / "supervisor.json").write_text(json.dumps(card))
     stop_mismatched_supervisor(settings)  # this process would have ended
+
+
+def test_what_decides_in_a_workers_environment_is_the_lab_then_the_slot_then_what_is_there(tmp_path: Path) -> None:
+    settings = Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_DEVICE": "cpu"})
+    outer = {"LAB_HOME": "/elsewhere", "OMP_NUM_THREADS": "64", "OMP_WAIT_POLICY": "ACTIVE", "PATH": "/bin"}
+    found = worker_environment(Slot(index=1, count=2, threads=3), settings, outer)
+    assert found["LAB_HOME"] == str(tmp_path)
+    assert found["OMP_NUM_THREADS"] == "3"
+    assert found["OMP_WAIT_POLICY"] == "ACTIVE"  # ours are defaults
+    assert found["PATH"] == "/bin"
+    assert found.keys() > PROCESS_ENVIRONMENT.keys()
+    assert worker_environment(Slot(), settings, outer)["OMP_NUM_THREADS"] == "64"
+
+
+def test_the_number_chosen_with_an_earlier_release_holds(tmp_path: Path) -> None:
+    """By its name and as it stands there: what is written and read by the same code would agree under any name."""
+    settings = Settings.from_env({"LAB_HOME": str(tmp_path), "LAB_DEVICE": "cpu"})
+    (tmp_path / "slots").write_text("3")
+    assert count_slots(settings) == 3
+    store_slots(settings, 5)
+    assert (tmp_path / "slots").read_text().strip() == "5"

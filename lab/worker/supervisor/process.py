@@ -21,7 +21,7 @@ from lab.errors import StoreBusyError, StoreError
 from lab.runs.outage import Outage
 from lab.runs.owner import Owner, process_start, this_host
 from lab.runs.store import RunStore
-from lab.settings import CHECKOUT, PROCESS_ENVIRONMENT, Settings
+from lab.settings import CHECKOUT, Settings
 from lab.worker.supervisor.adopted import AdoptedWorker, find_workers
 from lab.worker.supervisor.cleanup import clean_up
 from lab.worker.supervisor.dispatch import Dispatcher
@@ -29,7 +29,7 @@ from lab.worker.supervisor.launch import LEAVE, TERM_S, count_needed, has_work, 
 from lab.worker.supervisor.log import log_supervisor
 from lab.worker.supervisor.membership import Membership
 from lab.worker.supervisor.pid_files import supervisor_pid_path, worker_pid_path, write_pid_file
-from lab.worker.supervisor.slots import Slot, count_slots, host_slots
+from lab.worker.supervisor.slots import Slot, count_slots, host_slots, worker_environment
 
 POLL_S = 0.5
 IDLE_S = 5.0  # with no worker and nothing queued for this long, exit
@@ -164,7 +164,7 @@ class Supervisor:
         process = subprocess.Popen(
             [sys.executable, "-m", "lab.worker", *slot.arguments()],
             cwd=CHECKOUT,
-            env={**PROCESS_ENVIRONMENT, **os.environ, **slot.environment(), **self.settings.environment()},
+            env=worker_environment(slot, self.settings, os.environ),
             stdin=subprocess.DEVNULL,
         )
         self.workers[slot.index] = SlotWorker(process, slot, started_at)

@@ -17,7 +17,7 @@ import psutil
 
 from lab.atomic_files import write_atomically
 from lab.errors import ConfigError
-from lab.settings import MOST_SLOTS, Settings
+from lab.settings import MOST_SLOTS, PROCESS_ENVIRONMENT, Settings
 
 _THREADS = "OMP_NUM_THREADS"  # read by torch when it makes its pool; later is too late for some of its libraries
 _ANY_GPU = ("auto", "cuda")
@@ -62,6 +62,11 @@ def plan_slots(device: str, count: int) -> tuple[Slot, ...]:
     return tuple(
         Slot(index, count, devices[index % len(devices)], 1 + index // len(devices), threads) for index in range(count)
     )
+
+
+def worker_environment(slot: Slot, settings: Settings, outer: Mapping[str, str]) -> dict[str, str]:
+    """Return all variables of a slot's worker. outer: those of this process, which the slot's and the lab's own overrule."""
+    return {**PROCESS_ENVIRONMENT, **outer, **slot.environment(), **settings.environment()}
 
 
 def read_slot(argument: str, device: str) -> Slot:

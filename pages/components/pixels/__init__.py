@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -33,12 +34,11 @@ def pixels(
     windows: for each row of `made` the first and last row of `given` it depends on; columns have the same.
     place: the chosen row and column.
     """
-    height, width = made.values.shape
 
     def picked() -> None:
-        told = reported_value(key, "pick")
-        if told is not None and 0 <= int(told[0]) < height and 0 <= int(told[1]) < width:
-            on_pick(int(told[0]), int(told[1]))
+        chosen = place_of(reported_value(key, "pick"), made.values.shape)
+        if chosen is not None:
+            on_pick(*chosen)
 
     component("pixels")(
         key=key,
@@ -51,6 +51,14 @@ def pixels(
         },
         on_pick_change=picked,
     )
+
+
+def place_of(reported: Any, shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """Return row and column that the script reports of a map (H, W); None where it reports none, or one outside."""
+    if reported is None:
+        return None
+    row, column = int(reported[0]), int(reported[1])
+    return (row, column) if 0 <= row < shape[0] and 0 <= column < shape[1] else None
 
 
 def _drawn(map: PixelMap) -> dict[str, object]:
