@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutation.__main__ import _is_far_longer
-from tests.mutation.draw import changes_of, package_of
+from tests.mutation.draw import changes_of, draw_functions, package_of
 from tests.mutation.fault_list import read_faults
 from tests.mutation.selection import choose_tests
 from tests.mutation.trial import Limits, Trial, run_tests
@@ -107,6 +107,16 @@ def test_every_kind_of_change_is_made_and_nothing_else_of_the_file(tmp_path: Pat
         ("another comparison", "return min(a, 2) - 1 if a not in (b, 7) else a // b"),
         ("one more", "return min(a, 2) - 1 if a in (b, 8) else a // b"),
     }
+
+
+def test_functions_are_drawn_by_a_seed_with_the_lines_they_have() -> None:
+    drawn = draw_functions(3, 12, under=("lab/sweeps",))
+    assert drawn == draw_functions(3, 12, under=("lab/sweeps",)) != draw_functions(4, 12, under=("lab/sweeps",))
+    assert len(set(drawn)) == 12
+    for path, name, first, last in drawn:
+        lines = path.read_text(encoding="utf-8").splitlines()[first - 1 : last]
+        assert f"def {name.rpartition('.')[2]}(" in lines[0]
+        assert not lines[-1].startswith(("def ", "class "))
 
 
 def test_every_list_of_faults_has_tests_and_every_package_a_list() -> None:

@@ -3,6 +3,9 @@
 Nobody chooses the places, so a rate measured on them is not coloured by what its author thought of. The kinds are those of the usual
 operators (DeMillo, Lipton & Sayward 1978) and those that the lists beside it have most of: a limit moved by one, an operator, a
 condition or an argument that is dropped, two arguments exchanged, a default, a call that is left out. At most one a file.
+
+With `--functions` only the places are drawn: functions, a long one more often than a short one, in which a fault is then written by
+hand before anybody looks at the tests.
 """
 
 import argparse
@@ -145,6 +148,32 @@ def draw(seed: int, count: int) -> list[Change]:
     return chosen
 
 
+def draw_functions(seed: int, count: int, *, under: tuple[str, ...] = CODE) -> list[tuple[Path, str, int, int]]:
+    """Return so many functions, each with its file, name, first and last line; the longer the likelier. under: folders."""
+    every = [
+        (path, *found)
+        for folder in under
+        for path in sorted((_ROOT / folder).rglob("*.py"))
+        for found in _functions(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    source = random.Random(seed)
+    lines = [last - first + 1 for _, _, first, last in every]
+    chosen: list[tuple[Path, str, int, int]] = []
+    while len(chosen) < count:
+        (one,) = source.choices(every, lines)
+        if one not in chosen:
+            chosen.append(one)
+    return chosen
+
+
+def _functions(node: ast.AST, inside: str = "") -> Iterator[tuple[str, int, int]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield inside + child.name, child.lineno, child.end_lineno or child.lineno
+        elif isinstance(child, ast.ClassDef):
+            yield from _functions(child, f"{inside}{child.name}.")
+
+
 def package_of(path: Path) -> str:
     """Return the list of faults that a file's faults belong to."""
     parts = path.relative_to(_ROOT).with_suffix("").parts
@@ -172,7 +201,12 @@ def main() -> int:
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--round", type=int, default=5)
     parser.add_argument("--prefix", default="X", help="of the ids")
+    parser.add_argument("--functions", action="store_true", help="draw functions, and print where each is")
     asked = parser.parse_args()
+    if asked.functions:
+        for path, name, first, last in draw_functions(asked.seed, asked.count):
+            print(f"{path.relative_to(_ROOT).as_posix()}:{first}-{last} {name}")
+        return 0
     texts = [path.read_text(encoding="utf-8") for folder in CODE for path in (_ROOT / folder).rglob("*.py")]
     for number, change in enumerate(draw(asked.seed, asked.count), start=1):
         snippets = _snippets(change, texts)
