@@ -309,3 +309,11 @@ def test_strokes_that_lean_alike_are_ruled_lines_and_no_ones(count: int, lean: f
 )
 def test_ones_that_are_upright_or_lean_as_a_hand_does_stay_digits(leans: tuple[float, ...]) -> None:
     assert len(find_digits(_strokes(leans)).digits) == len(leans)
+
+
+@pytest.mark.parametrize(("left", "count"), [(300, 2), (570, 2), (586, 1)])
+def test_what_runs_off_the_picture_is_no_digit(left: int, count: int) -> None:
+    photo = np.full((300, 600), 220, np.uint8)
+    for at in (100, left):
+        photo[90:210, at : at + 14] = 30
+    assert len(find_digits(photo, name="ones.png").digits) == count
