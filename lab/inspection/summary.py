@@ -104,15 +104,7 @@ class Summary:
 def summarize(network: nn.Module, *, input_shape: tuple[int, ...]) -> Summary:
     """Count a network for one batch of (B, C, H, W). The network is not touched and may itself be on meta."""
     probe = meta_copy(network).eval()
-    statistics = torchinfo.summary(
-        probe,
-        input_data=torch.empty(input_shape, device="meta"),
-        depth=_DEEPEST,
-        verbose=0,
-        col_names=_COLUMNS,
-        col_width=20,
-        row_settings=("depth", "var_names"),
-    )
+    statistics = _statistics(probe, input_shape)
     names = {id(module): name for name, module in probe.named_modules()}
     fields: dict[str, list[ReceptiveField | None]] = {}  # of each time a layer runs: it has a row for each
     for node in trace_graph(probe, input_shape=input_shape):
@@ -128,6 +120,23 @@ def summarize(network: nn.Module, *, input_shape: tuple[int, ...]) -> Summary:
         input_bytes=prod(input_shape) * _FLOAT_BYTES,
         layers=rows,
         text=_table_text(statistics, batch=input_shape[0]),
+    )
+
+
+def count_mult_adds(network: nn.Module, *, input_shape: tuple[int, ...]) -> int:
+    """Return a summary's `total_mult_adds` alone, without the graph that its rows are made from."""
+    return _statistics(meta_copy(network).eval(), input_shape).total_mult_adds
+
+
+def _statistics(probe: nn.Module, input_shape: tuple[int, ...]) -> ModelStatistics:
+    return torchinfo.summary(
+        probe,
+        input_data=torch.empty(input_shape, device="meta"),
+        depth=_DEEPEST,
+        verbose=0,
+        col_names=_COLUMNS,
+        col_width=20,
+        row_settings=("depth", "var_names"),
     )
 
 

@@ -1,6 +1,7 @@
 """The Sweeps page as Streamlit draws it: the form, a sweep with each of its pictures, and what is asked of it."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.errors import ConfigError
+from lab.service.lab import Lab
 from lab.service.workers import Workers
+from lab.settings import Settings
 from lab.sweeps.records import SweepState
 from lab.sweeps.space import SWEEPABLE
 from lab.sweeps.spec import SweepSpec
@@ -47,13 +50,25 @@ def pictures(app: AppTest) -> list[dict[str, Any]]:
     return [data for data in shown if "figure" in data]
 
 
-@pytest.fixture
-def swept(bench: Bench) -> tuple[Bench, str]:
-    """Return a lab with a sweep that has ended: nine trials of two settings."""
+@pytest.fixture(scope="module")
+def swept_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return the home of a lab with a sweep that has ended, nine trials of two settings, to be copied; and the sweep's id."""
+    home = tmp_path_factory.mktemp("swept") / "home"
+    lab = Lab(Settings.from_env({"LAB_HOME": str(home)}))
     space = {"lr": {"low": 1e-4, "high": 1e-1, "log": True}, "momentum": {"low": 0.0, "high": 0.9}}
     base = {**asked().base.as_dict(), "optimizer": "sgd"}
-    view = sweep_through(bench.lab, asked(space=space, base=base, trials=9))
-    return bench, view.sweep.id
+    view = sweep_through(lab, asked(space=space, base=base, trials=9))
+    lab.store.close()
+    return home, view.sweep.id
+
+
+@pytest.fixture
+def swept(swept_home: tuple[Path, str], bench: Bench) -> tuple[Bench, str]:
+    """Return a copy of that lab, and the sweep's id."""
+    home, sweep = swept_home
+    bench.lab.store.close()
+    shutil.copytree(home, bench.lab.settings.home, dirs_exist_ok=True)
+    return bench, sweep
 
 
 def test_every_picture_of_a_sweep_is_drawn(swept: tuple[Bench, str]) -> None:

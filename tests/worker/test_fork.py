@@ -75,9 +75,9 @@ def _state(lab: Lab, run: RunRecord) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_a_fork_that_changes_nothing_is_its_parent_to_the_last_bit(lab: Lab, settings: dict[str, Any]) -> None:
-    parent = train(lab, SMALL.replace(epochs=4, seed=5, **settings))
+    parent = train(lab, SMALL.replace(epochs=3, seed=5, **settings))
     whole = _state(lab, parent)
-    for epoch in [point.epoch for point in list_fork_points(lab.store, parent) if point.epoch < 4]:
+    for epoch in [point.epoch for point in list_fork_points(lab.store, parent) if point.epoch < 3]:
         fork = _fork(lab, parent, epoch)
         assert _state(lab, fork) == whole, f"epoch {epoch}: {fork.notices} {fork.reason}"
         assert fork.environment.fork_state == "recomputed" or parent.summary.outcome == "early-stopped"

@@ -1,0 +1,43 @@
+"""Every link that people kept from earlier releases opens the view that it opened then; a browser opens one a page."""
+
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lab.service.workers import Workers
+from tests.golden.opening import RELEASES, read, unpack_home
+from tests.web.addresses import open_page
+
+LINKS = [(release, link["address"], link["shows"]) for release in RELEASES for link in read(release, "links.json")]
+
+
+@pytest.fixture(scope="module")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return a home with the store of each release; its links only read."""
+    return {release: unpack_home(release, tmp_path_factory.mktemp("golden") / release) for release in RELEASES}
+
+
+@pytest.fixture
+def nobody_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is queued in the store stays so."""
+    monkeypatch.setattr(Workers, "ensure", lambda _workers: False)
+
+
+def _texts(app: AppTest) -> str:
+    return " ".join(str(node.proto) for node in app.main if node.proto is not None)
+
+
+@pytest.mark.usefixtures("bench", "nobody_trains")
+@pytest.mark.parametrize(("release", "address", "shows"), LINKS, ids=[address for _, address, _ in LINKS])
+def test_a_link_of_a_release_opens_its_view(
+    homes: dict[str, Path], monkeypatch: pytest.MonkeyPatch, release: str, address: str, shows: str
+) -> None:
+    monkeypatch.setenv("LAB_HOME", str(homes[release]))
+    parts = urlsplit(address)
+    app = open_page(parts.path.strip("/") or "home", **dict(parse_qsl(parts.query)))
+    assert [error.value for error in app.error] == []
+    shown = _texts(app)
+    assert shows in shown
+    assert "The address" not in shown
