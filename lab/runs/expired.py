@@ -13,7 +13,7 @@ from lab.runs.database import Moment
 from lab.runs.hosts import joined_hosts
 from lab.runs.records import RunRequest, RunState
 from lab.runs.row_changes import change_row
-from lab.runs.rows import derive
+from lab.runs.rows import derive, may_be_gone
 from lab.runs.schema import runs
 
 MOST_ATTEMPTS = 5  # after which a run that was left behind waits for somebody to look at it
@@ -52,7 +52,7 @@ def expired_rows(connection: Connection, moment: Moment, *, lock: bool = False) 
 
     lock: until the transaction ends; a row that its owner writes to at this moment is left out then.
     """
-    query = select(*RAW).where(runs.c.state == RunState.RUNNING)
+    query = select(*RAW).where(runs.c.state == RunState.RUNNING, may_be_gone(moment))
     rows = connection.execute(query.with_for_update(skip_locked=True) if lock else query).all()
     # A damaged row may name another process than its owner.
     states = [(row, derive(row, moment=moment)[0]) for row in rows if is_intact(row)]

@@ -5,12 +5,12 @@ itself (`accepts`), so that no worker slips past a change.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib import metadata
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 
 from lab.config import ENGINE
 from lab.errors import HostStateError, JoinRefusedError
@@ -38,7 +38,8 @@ class HostRecord:
     """One host that joined, or that somebody drained. slots: name and device of each.
 
     torch: its release without the build, such as "2.11.0". boot: of its system's start, "" where it is not known.
-    lacks: data sets of waiting runs that it can neither read nor fetch.
+    lacks: data sets of waiting runs that it can neither read nor fetch. machines: how many that joined are alive, where
+    `renew` counted them.
     """
 
     host: str
@@ -51,6 +52,7 @@ class HostRecord:
     slots: tuple[tuple[str, str], ...] = ()
     lacks: frozenset[str] = frozenset()
     alive: bool = True
+    machines: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,9 @@ class Hosts:
             values = {"slots": [list(slot) for slot in slots], "lacks": sorted(lacks), "seen_at": now}
             change = update(hosts).where(hosts.c.host == host).values(**values).returning(*hosts.columns)
             row = connection.execute(change).one_or_none()
-        return _record(row, now) if row is not None else HostRecord(host, HostState.REMOVED)
+            there = select(func.count()).where(hosts.c.joined == 1, hosts.c.seen_at.between(now - SILENT_S, now))
+            machines = int(connection.execute(there).scalar_one())
+        return HostRecord(host, HostState.REMOVED) if row is None else replace(_record(row, now), machines=machines)
 
     def leave(self, host: str) -> None:
         """Take a machine that ends by itself off the list; one that was drained, refused or removed stays so."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Float, Integer, Row, String
+from sqlalchemy import ColumnElement, Float, Integer, Row, String, not_, or_
 
 from lab.config import RunConfig
 from lab.errors import ConfigError, UnreadableRunError
@@ -19,7 +19,7 @@ from lab.runs.database import Moment
 from lab.runs.encoding import decode_json, decode_tags
 from lab.runs.headline import METRICS, HeadlineResult
 from lab.runs.old_notices import is_old_finding
-from lab.runs.owner import Owner, is_alive
+from lab.runs.owner import Owner, is_alive, this_host
 from lab.runs.records import RunRecord, RunRequest, RunState, SavedFile
 from lab.runs.run_facts import RunEnvironment, RunProgress, RunSummary
 from lab.runs.schema import runs
@@ -67,6 +67,15 @@ def derive(row: Row[Any], *, moment: Moment, alive: Alive = is_alive) -> tuple[R
     if lives is None:
         lives = moment.now < max(row.lease_until or 0.0, moment.up_since + LEASE_S) + FOREIGN_GRACE_S
     return (at_work, False) if lives else (after_death(row), True)
+
+
+def may_be_gone(moment: Moment) -> ColumnElement[bool]:
+    """Return which rows that say running have to be read to know it: those of this host, and those without a lease in force.
+
+    With 1,000 runs in training a claim that read all of them took 107 ms (docs/benchmarks.md).
+    """
+    holds = runs.c.lease_until.between(moment.now, moment.now + LEASE_S + FOREIGN_GRACE_S)  # as `lease_holds` says it
+    return or_(runs.c.host == this_host(), runs.c.lease_until.is_(None), not_(holds))
 
 
 def after_death(row: Row[Any]) -> RunState:

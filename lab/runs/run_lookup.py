@@ -11,9 +11,9 @@ from lab.runs.checksums import RAW, is_intact
 from lab.runs.context import StoreContext
 from lab.runs.encoding import setting_key
 from lab.runs.query import condition, ordering, text_column
-from lab.runs.records import RunRecord, RunState
+from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.row_changes import sound_row
-from lab.runs.rows import listed_record, run_record
+from lab.runs.rows import listed_record, may_be_gone, run_record
 from lab.runs.schema import CACHED, runs
 
 _PART = 5_000  # values in one statement
@@ -132,8 +132,11 @@ def _readable(context: StoreContext, connection: Connection, rows: Iterable[Row[
 def _found(
     context: StoreContext, connection: Connection, query: Select[Any], where: str, ids: Iterable[str] | None
 ) -> Select[Any]:
-    at_work = connection.execute(select(*RAW).where(runs.c.state == RunState.RUNNING)) if where else ()
-    states = {record.id: record.state for record in _readable(context, connection, at_work)}
+    states: dict[str, RunState] = {}
+    if where:  # the rows whose state may be another one than "running", which they say
+        other = or_(runs.c.want == RunRequest.STOP, may_be_gone(context.moment(connection)))
+        at_work = connection.execute(select(*RAW).where(runs.c.state == RunState.RUNNING, other))
+        states = {record.id: record.state for record in _readable(context, connection, at_work)}
     found = query.where(condition(where, states=states))
     return found if ids is None else found.where(runs.c.id.in_(list(ids)))
 

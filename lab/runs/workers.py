@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Row, delete, func, select
 
 from lab.runs.context import StoreContext
 from lab.runs.database import Moment
@@ -48,8 +48,11 @@ class StoredWorkers:
     def __init__(self, context: StoreContext) -> None:
         self.context = context
 
-    def announce(self, worker: WorkerRecord) -> None:
-        """Write down that a worker is there, in place of the one that had its slot before."""
+    def announce(self, worker: WorkerRecord) -> int:
+        """Write down that a worker is there, in place of the one that had its slot before; return how many wait for a run.
+
+        Those that train announce nothing, so they are not among them.
+        """
         key = {"host": worker.owner.host, "slot": worker.slot}
         with self.context.database.write() as connection:
             now = self.context.moment(connection).now
@@ -64,6 +67,8 @@ class StoredWorkers:
             made = insert_for(connection)(workers).values(**key, **values)
             connection.execute(made.on_conflict_do_update(index_elements=["host", "slot"], set_=values))
             connection.execute(delete(workers).where(workers.c.seen_at < now - FORGET_S))
+            there = select(func.count()).where(workers.c.seen_at.between(now - SILENT_S, now))
+            return int(connection.execute(there).scalar_one())
 
     def leave(self, worker: WorkerRecord) -> None:
         """Take a worker off the table, unless another one has its slot by now."""

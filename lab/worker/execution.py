@@ -30,6 +30,7 @@ from lab.worker.recorder import RunRecorder
 from lab.worker.run_data import read_data
 from lab.worker.supervisor.log import log_worker
 from lab.worker.threads import threads_for
+from lab.worker.training_pace import TrainingPace
 
 _USUAL_THREADS = torch.get_num_threads()  # of a process that has not trained yet
 _STATES = {
@@ -46,8 +47,9 @@ def execute(lab: Lab, run: RunRecord, *, ending: threading.Event, wait_s: float 
     wait_s: how long the store may be busy or unreachable before the run is paused.
     """
     outage = Outage(limit_s=wait_s, ending=ending, say=log_worker)
-    recorder = RunRecorder(lab.store, lab.artifacts, run, outage=outage)
-    heartbeat = Heartbeat(lab, run, ending, outage)
+    pace = TrainingPace()
+    recorder = RunRecorder(lab.store, lab.artifacts, run, outage=outage, pace=pace)
+    heartbeat = Heartbeat(lab, run, ending, outage, pace)
     try:
         with heartbeat:
             _train_and_finish(lab, run, recorder, heartbeat)

@@ -14,8 +14,10 @@ from lab.service.lab import Lab
 from lab.training.events import Command
 from lab.worker.run_log import RunLogWriter
 from lab.worker.supervisor.log import log_worker
+from lab.worker.training_pace import TrainingPace
 
-REQUEST_POLL_S = 0.2  # how often the requested state is read
+REQUEST_POLL_S = 0.2  # how often the requested state is read, where few runs are in training (`lab.runs.pace`)
+COUNT_EVERY = 5  # renewals after which the runs in training are counted again
 
 
 @dataclass
@@ -26,12 +28,14 @@ class Heartbeat:
     run: RunRecord
     ending: threading.Event
     outage: Outage = field(default_factory=Outage)
+    pace: TrainingPace = field(default_factory=TrainingPace)
     requested: RunRequest = RunRequest.RUN
     lost: bool = False
     timed_out: bool = False  # training was paused because the store is away for too long
     joined: bool = False  # this machine shares nothing with the lab but the store
     sent_away: bool = False  # this host is drained, removed or refused: its runs go back into the queue
     over_budget: bool = False  # training was paused because its sweep has used up its minutes
+    _renewals: int = 0
     _last_error: str = ""  # of the store, logged once
     _done: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -51,7 +55,7 @@ class Heartbeat:
 
     def _beat(self) -> None:
         renewed = time.monotonic()
-        while not self._done.wait(REQUEST_POLL_S):
+        while not self._done.wait(self.pace.request_s(REQUEST_POLL_S)):
             due = time.monotonic() - renewed >= RENEW_S
             if due:  # tried is enough: on a full disk a request can be read, but no lease renewed
                 renewed = time.monotonic()
@@ -73,6 +77,9 @@ class Heartbeat:
         self.joined = host is not None and host.joined
         self.sent_away = host is not None and host.state is not HostState.ACTIVE
         self.log.store_new(self.lab.store)
+        if self._renewals % COUNT_EVERY == 0:
+            self.pace.training = self.lab.store.queue.count_running()
+        self._renewals += 1
         self.over_budget = self.lab.sweeps.is_over_budget(self.run.id)
         return request
 

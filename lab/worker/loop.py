@@ -1,6 +1,7 @@
 """The worker: a process that claims queued runs and trains them one at a time (`lab.worker.execution`)."""
 
 import gc
+import math
 import os
 import signal
 import threading
@@ -30,7 +31,7 @@ from lab.worker.supervisor.log import RECENT, log_worker
 from lab.worker.supervisor.slots import Slot, read_slot
 
 IDLE_S = 300.0  # an idle worker exits after this long: importing torch again costs seconds
-POLL_S = 0.3  # how often an idle worker looks for a queued run
+POLL_S = 0.3  # how often an idle worker looks for a queued run, where only a few do (`lab.runs.pace`)
 _ONLY = Slot()  # that of a host with one
 _RESTART_S = 60.0  # a supervisor that cannot stay alive is started again this often at most
 
@@ -67,12 +68,16 @@ def work(
     slot = slot_plan.name(device)
     presence = Presence(lab.store, WorkerRecord(owner, slot, device, ENGINE, slot_plan.count))
     idle_since = time.monotonic()
+    look_at = -math.inf
     outage = Outage(ending=ending, say=log_worker)
     unsure = False  # whether a claim may have been committed though its answer was lost
     hold_reserve(lab.settings.home)
     while not (ending.is_set() or leaving.is_set()):
         try:
             presence.renew()
+            if (early_s := look_at - time.monotonic()) > 0:
+                ending.wait(min(POLL_S, early_s))
+                continue
             if unsure:
                 lab.store.leases.release(slot=slot, owner=owner)
             lacks: frozenset[str] = frozenset()
@@ -86,6 +91,7 @@ def work(
             outage.refused(error)
             run, unsure = None, True
         if run is None:
+            look_at = time.monotonic() + presence.look_again_s(POLL_S)
             filled = fill_missing_findings(lab.store, budget_s=POLL_S)
             if time.monotonic() - idle_since >= idle_s:  # it has looked since, however long it had no processor
                 break

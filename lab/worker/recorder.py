@@ -28,8 +28,9 @@ from lab.training.events import Ended, Evaluated, Event, Notice, Snapshot, Start
 from lab.worker.curve_history import CurveHistory
 from lab.worker.run_files import RunFiles
 from lab.worker.supervisor.log import log_worker
+from lab.worker.training_pace import TrainingPace
 
-FLUSH_S = 0.5  # the store's points are at most this old
+FLUSH_S = 0.5  # the store's points are at most this old, where few runs are in training (`lab.runs.pace`)
 DIAGNOSE_S = 5.0  # how often the rules are applied inside an epoch
 
 _FULFILS = {state: request for request, state in AFTER_DEATH.items()}  # the request that a run which ends so fulfils
@@ -41,10 +42,16 @@ class RunRecorder:
     """Takes a run's events and writes them down under the run's lease."""
 
     def __init__(
-        self, store: RunStore, artifacts: ArtifactStore, run: RunRecord, *, outage: Outage | None = None
+        self,
+        store: RunStore,
+        artifacts: ArtifactStore,
+        run: RunRecord,
+        *,
+        outage: Outage | None = None,
+        pace: TrainingPace | None = None,
     ) -> None:
         self._store, self._artifacts, self._run = store, artifacts, run
-        self._outage = outage or Outage()
+        self._outage, self._pace = outage or Outage(), pace or TrainingPace()
         self._files = RunFiles(store, artifacts, run, notice=self._notice)
         self._unlisted: list[SavedFile] = []  # saved, and not yet in the store
         self._saved_all = True
@@ -188,7 +195,7 @@ class RunRecorder:
             "eta_seconds": self._time_left(step),
         }
         now = time.monotonic()
-        if now - self._flushed >= FLUSH_S:
+        if now - self._flushed >= self._pace.flush_s(FLUSH_S):
             self._flush()
         if now - self._diagnosed >= DIAGNOSE_S or not np.isfinite(event.loss).all():
             self._diagnose()

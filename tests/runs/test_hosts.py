@@ -43,6 +43,8 @@ def test_a_machine_of_the_same_release_joins_and_is_there_until_it_is_silent(lab
     slots = [("cpu", "cpu"), ("cpu #2", "cpu")]
     renewed = lab_store.hosts.renew(FAR.host, slots=slots, lacks=["mnist"])
     assert renewed == replace(FAR, slots=tuple(slots), lacks=frozenset({"mnist"}))
+    lab_store.hosts.join(replace(FAR, host="farther pid:[1]"))
+    assert lab_store.hosts.renew(FAR.host, slots=slots, lacks=[]).machines == 2  # the lab's own is none of them
     lab_store.hosts.leave(FAR.host)
     assert lab_store.hosts.find(FAR.host) is None
 

@@ -2,14 +2,17 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 
 from lab.errors import LeaseLostError, RunNotFoundError, RunStateError
 from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunRequest, RunState
-from lab.runs.rows import FOREIGN_GRACE_S, LEASE_S
+from lab.runs.rows import FOREIGN_GRACE_S, LEASE_S, may_be_gone
 from lab.runs.run_facts import RunEnvironment, RunProgress, RunSummary
+from lab.runs.schema import runs
 from lab.runs.store import RunStore
 from tests.runs.conftest import Clock, Process
 from tests.runs.runs_data import claimed, saved_file, series, submit
@@ -112,6 +115,27 @@ def test_a_reused_process_id_is_another_process(store: RunStore, clock: Clock, m
     run = claimed(store, Owner(host=me.host, pid=os.getpid(), pid_start="another boot:1"))
     clock.now += LEASE_S + 1
     assert store.runs.get(run.id).state is RunState.INTERRUPTED
+
+
+def test_a_claim_reads_none_of_the_runs_that_others_train(store: RunStore, me: Owner, clock: Clock) -> None:
+    elsewhere = replace(me, host="elsewhere")
+    held = claimed(store, elsewhere)
+    mine = claimed(store, me, "g")
+
+    def read() -> list[str]:
+        with store.database.read() as connection:
+            query = select(runs.c.id).where(
+                runs.c.state == RunState.RUNNING, may_be_gone(store.context.moment(connection))
+            )
+            return sorted(connection.execute(query).scalars())
+
+    assert read() == [mine.id]  # whose process can be looked at
+    clock.now += LEASE_S
+    assert read() == [mine.id]
+    clock.now += 0.1
+    assert read() == sorted([held.id, mine.id])
+    clock.now -= 3_600  # a lease further ahead than one can reach
+    assert read() == sorted([held.id, mine.id])
 
 
 def test_silence_from_another_host_counts_as_death_after_the_grace(store: RunStore, clock: Clock) -> None:

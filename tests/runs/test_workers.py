@@ -29,6 +29,15 @@ def test_a_worker_is_listed_with_what_it_trains_until_it_leaves(store: RunStore,
     assert store.workers.list() == (_worker(me, "cpu #2"),)
 
 
+def test_a_worker_that_announces_itself_is_told_how_many_wait(store: RunStore, clock: Clock) -> None:
+    assert store.workers.announce(_worker(FAR)) == 1
+    assert store.workers.announce(_worker(FAR, "cpu #2")) == 2
+    clock.now += SILENT_S
+    assert store.workers.announce(_worker(FAR, "cpu #2")) == 2
+    clock.now += 1.0  # the first trains now, or is gone: either way it looks for no run
+    assert store.workers.announce(_worker(FAR, "cpu #2")) == 1
+
+
 def test_a_dead_process_is_seen_at_once_and_its_successor_is_not_taken_off(
     store: RunStore, process: Callable[[], Process]
 ) -> None:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from lab.runs.leases import Leases
+from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.rows import LEASE_S, RENEW_S
 from lab.service.lab import Lab
@@ -54,6 +55,20 @@ def test_a_request_is_read_between_two_renewals(
     with Heartbeat(lab, run, threading.Event()) as beat:
         lab.submissions.control(run.id, request_)
         assert _until_commanded(beat) is command
+
+
+def test_the_runs_in_training_are_counted_with_a_renewal(
+    lab: Lab, run: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "REQUEST_POLL_S", 0.001)
+    monkeypatch.setattr(heartbeat, "RENEW_S", 0.001)
+    lab.submissions.submit(lab.validation.resolve(SMALL.replace(seed=5)))
+    assert lab.store.leases.claim(slot="another", owner=Owner.of_this_process()) is not None
+    with Heartbeat(lab, run, threading.Event()) as beat:
+        end = time.monotonic() + 10
+        while beat.pace.training != 2 and time.monotonic() < end:
+            time.sleep(0.01)
+    assert beat.pace.training == 2
 
 
 class _Renewals(Leases):

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 
 from lab.errors import LabError
+from lab.runs import pace
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.hosts import HostRecord, HostState, Release
 from lab.runs.owner import this_host
@@ -19,6 +20,7 @@ from lab.worker.supervisor.log import log_supervisor
 from lab.worker.supervisor.slots import host_slot_names
 
 ASK_S = 2.0  # a machine that joined is seen, and one that was drained stops taking runs, at most this much later
+MOST_ASK_S = 5.0  # the same where hundreds joined; three signs of life fit into `lab.runs.hosts.SILENT_S`
 
 
 @dataclass
@@ -68,18 +70,24 @@ class Membership:
 
     def step(self) -> None:
         """Renew what is known, every few seconds."""
-        if time.monotonic() - self._asked_at < ASK_S:
+        ask_s = pace.interval_s(ASK_S, askers=self.record.machines, a_second=pace.SIGNS_A_SECOND, most_s=MOST_ASK_S)
+        if time.monotonic() - self._asked_at < ask_s:
             return
         self._asked_at = time.monotonic()
         if self.joined:
             lacks = self._shared().lacking()
             found = self.store.hosts.renew(self.record.host, slots=host_slot_names(self.settings), lacks=lacks)
-            self.record = HostRecord(found.host, found.state, found.reason, joined=True)
+            self.record = HostRecord(found.host, found.state, found.reason, joined=True, machines=found.machines)
             return
         self.record = self.store.hosts.find(self.record.host) or HostRecord(self.record.host)
         if not self.store.database.is_sqlite and not self.busy and self.store.hosts.has_joined():
             self._publisher = threading.Thread(target=self._publish, name="data sets", daemon=True)
             self._publisher.start()
+
+    def look_again_s(self, least_s: float) -> float:
+        """Return in how many seconds to look for work again: `least_s` while few machines have joined."""
+        interval = pace.interval_s(least_s, askers=self.record.machines, a_second=pace.LOOKS_A_SECOND)
+        return pace.spread_s(least_s, interval)
 
     def leave(self) -> None:
         """Take a machine that ends off the list."""

@@ -63,6 +63,7 @@ class Supervisor:
     ending: bool = False
     fast_exits: Counter[int] = field(default_factory=Counter)  # of each slot, in a row
     idle_since: float = field(default_factory=time.monotonic)
+    look_at: float = float("-inf")  # when the store is asked for work the next time
     outage: Outage = field(default_factory=lambda: Outage(limit_s=STORE_TIMEOUT_S, say=log_supervisor))
 
     @property
@@ -120,7 +121,10 @@ class Supervisor:
             self._handle_exit(index, code, store)
         if self.workers:
             self.idle_since = time.monotonic()
-        if ended or not self.workers:
+        due = bool(ended) or time.monotonic() >= self.look_at
+        if due:
+            self.look_at = time.monotonic() + (self.membership.look_again_s(POLL_S) if self.membership else POLL_S)
+        if due and (ended or not self.workers):
             for run in store.leases.recover():
                 log_supervisor(f"run {run} was left by a dead worker and is interrupted now")
         slots = self._usable_slots()
@@ -129,7 +133,7 @@ class Supervisor:
             log_supervisor(self.membership.reason)
             self.ending = True
         free = [slot for slot in slots if slot.index not in self.workers and self._may_start(slot)]
-        if not free or len(self.workers) >= len(slots):
+        if not due or not free or len(self.workers) >= len(slots):
             return
         missing = min(len(slots), count_needed(store, warm=self.warm)) - len(self.workers)
         for slot in free[: max(0, missing)]:

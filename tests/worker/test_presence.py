@@ -1,0 +1,38 @@
+"""How often a worker that waits looks for a run, by how many the store says wait beside it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert
+
+from lab.runs.owner import Owner
+from lab.runs.store import RunStore
+from lab.runs.workers import WorkerRecord
+from lab.runs.workers_table import workers
+from lab.worker.presence import Presence
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[RunStore]:
+    opened = RunStore.open(f"sqlite:///{tmp_path / 'lab.db'}")
+    yield opened
+    opened.close()
+
+
+def _wait_beside(store: RunStore, count: int) -> None:
+    with store.database.write() as connection:
+        now = store.context.moment(connection).now
+        row = {"host": "far", "pid": 1, "pid_start": "x", "device": "cpu", "engine": 1, "slots": 1, "seen_at": now}
+        connection.execute(insert(workers), [{**row, "slot": f"cpu #{number}"} for number in range(count)])
+
+
+@pytest.mark.parametrize(("others", "least_s", "most_s"), [(0, 0.3, 0.3), (8, 0.3, 0.3), (899, 15.0, 45.0)])
+def test_a_worker_looks_the_more_seldom_the_more_of_them_wait(
+    store: RunStore, others: int, least_s: float, most_s: float
+) -> None:
+    if others:
+        _wait_beside(store, others)
+    presence = Presence(store, WorkerRecord(Owner.of_this_process(), "cpu", "cpu", 1, 1))
+    presence.renew()
+    assert least_s <= presence.look_again_s(0.3) <= most_s
