@@ -111,6 +111,8 @@ class Clock:
                 with suppress(psutil.NoSuchProcess):
                     used = one.cpu_times()
                     total += used.user + used.system
+            # Those that have ended: a search is shared by processes of the server that live for one statement.
+            total += process.cpu_times().children_user + process.cpu_times().children_system
         return total
 
 
@@ -144,8 +146,7 @@ def measure(lab: Lab, clock: Clock) -> Iterator[str]:
     yield line("a host's sign of life", signs)
 
     def page(where: str = "", order: str = "-created", offset: int = 0) -> None:
-        store.runs.count(where=where)
-        store.runs.list(where=where, order=order, limit=25, offset=offset, pinned_first=True)
+        store.runs.page(where=where, order=order, limit=25, offset=offset, pinned_first=True)
 
     yield line("Runs: 25 newest and their count", clock.timed(page), 100)
     yield line("Runs: 25 best and their count", clock.timed(lambda: page(order="-test")), 100)

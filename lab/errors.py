@@ -130,6 +130,10 @@ class ArtifactError(LabError):
     """A saved file is absent, damaged or not what its record says."""
 
 
+class ArtifactsUnreachableError(ArtifactError):
+    """The place of the saved files does not answer for now; a training waits for it as for a store that is away."""
+
+
 class InputError(LabError):
     """An image, layer, epoch or file given by the user cannot be used."""
 

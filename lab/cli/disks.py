@@ -56,10 +56,6 @@ def _unwritable(lab: Lab, places: dict[str, Path | None]) -> list[str]:
         lab.artifacts.delete([probe])
     except LabError as error:
         problems.append(str(error))
-    except OSError as error:
-        problems.append(
-            f"Artifacts cannot be removed at {lab.settings.artifacts} ({error.strerror}): check its permissions."
-        )
     return problems
 
 

@@ -2,6 +2,9 @@
 
 Local files are written by `lab.atomic_files`. Other places (any fsspec URL, or the store's own database) put an object in
 one piece themselves. Paths come from the lab, never from a user, and are checked all the same.
+
+A place that does not answer for now raises `ArtifactsUnreachableError`, which a training waits for. Libraries of object stores
+have errors of their own, so there everything counts as that but what an answer must have been: no such file, no right.
 """
 
 import errno
@@ -10,6 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,14 +21,31 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from lab.atomic_files import TEMPORARY, write_atomically
-from lab.errors import ArtifactError, ReadOnlyError
+from lab.errors import ArtifactError, ArtifactsUnreachableError, LabError, ReadOnlyError
 from lab.runs.database import Database
 from lab.runs.database_files import DatabaseFiles
 from lab.runs.records import SavedFile
 
 IN_DATABASE = "database://"  # as LAB_ARTIFACTS: saved files lie in the database of the store
 _PIECE = 1 << 20  # bytes
+_ANSWERS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError, ImportError)
+_UNASKED = frozenset({"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"})  # botocore's, before it asks
+# What the system says of a network folder whose server is away.
+_GONE = frozenset(
+    number
+    for name in ("ESTALE", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENOTCONN", "EREMOTEIO")
+    if (number := getattr(errno, name, None)) is not None
+)
 STRAY_AFTER_S = 3600.0  # no honest write takes an hour: an older temporary file lost its writer
+# s3fs asks five times, and botocore inside each of them five times with 15 s for an answer: a place that swallows what it is
+# sent would be known to be away after minutes. Whoever sets FSSPEC_S3_CONFIG_KWARGS decides this himself.
+_ONE_TRY = {"config_kwargs": {"connect_timeout": 5, "read_timeout": 15, "retries": {"total_max_attempts": 1}}}
+
+
+def _options(url: str) -> dict[str, Any]:
+    protocol = fsspec.core.split_protocol(url)[0]
+    known = protocol == "s3" and "config_kwargs" not in fsspec.config.conf.get("s3", {})
+    return _ONE_TRY if known else {}
 
 
 class ArtifactStore:
@@ -36,7 +57,7 @@ class ArtifactStore:
             if url == IN_DATABASE and database is not None:
                 self._files, root = DatabaseFiles(database), "files"
             else:
-                self._files, root = fsspec.core.url_to_fs(url)
+                self._files, root = fsspec.core.url_to_fs(url, **_options(url))
         except (ImportError, ValueError) as error:
             raise ArtifactError(
                 f"LAB_ARTIFACTS is {url!r}, which cannot be opened ({error}): give a folder or an fsspec URL."
@@ -45,20 +66,49 @@ class ArtifactStore:
         self.read_only = read_only
         self._root = str(root).rstrip("/")
         self._is_local = isinstance(self._files, LocalFileSystem)
+        # Whose errors are the system's, or the store's own sentences.
+        self._has_plain_errors = self._is_local or isinstance(self._files, DatabaseFiles)
+
+    @property
+    def shown(self) -> str:
+        """The place as people are shown it: without a password."""
+        return self.url.rpartition("@")[2]
+
+    @contextmanager
+    def _explained(self, what: str, remedy: str) -> Iterator[None]:
+        """Turn what a file system raises into a sentence: `what` with the error in brackets, and `remedy`."""
+        try:
+            yield
+        except LabError:
+            raise
+        except Exception as error:
+            if self._has_plain_errors and not isinstance(error, OSError):
+                raise
+            words = " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())[:200]
+            if self._is_away(error):
+                raise ArtifactsUnreachableError(
+                    f"{what} ({words}): {self.shown} does not answer; check that it can be reached from here. A training "
+                    "waits for it."
+                ) from error
+            raise ArtifactError(f"{what} ({words}): {remedy}") from error
+
+    def _is_away(self, error: Exception) -> bool:
+        if self._has_plain_errors:
+            return isinstance(error, OSError) and error.errno in _GONE
+        return not isinstance(error, _ANSWERS) and type(error).__name__ not in _UNASKED
 
     def write(self, path: str, data: bytes) -> tuple[str, int]:
         """Store bytes under a relative path, replacing what was there; return their SHA-256 and their number.
 
-        Raises `ArtifactError` (disk full, no right to write), after which the old file is still whole.
+        Raises `ArtifactError` (disk full, no right to write), after which the old file is still whole, or
+        `ArtifactsUnreachableError`.
         """
         target = self._writable(path)
-        try:
+        with self._explained(f"{path} ({len(data):,} bytes) could not be saved", self._make_room):
             if self._is_local:
                 write_atomically(Path(target), (data,))
             else:
                 self._files.pipe_file(target, data)
-        except OSError as error:
-            raise self._not_written(path, len(data), error) from error
         return hashlib.sha256(data).hexdigest(), len(data)
 
     def write_parts(self, path: str, parts: Iterable[bytes]) -> tuple[str, int]:
@@ -72,17 +122,16 @@ class ArtifactStore:
                 size += len(part)
                 yield part
 
-        try:
-            if self._is_local:
+        if self._is_local:
+            with self._explained(f"{path} could not be saved", self._make_room):
                 write_atomically(Path(target), counted())
-            else:
-                with tempfile.TemporaryDirectory() as folder:  # an object is put in one piece, once all of it is there
-                    whole = Path(folder, "whole")
-                    with whole.open("wb") as file:
-                        file.writelines(counted())
-                    self._files.put_file(str(whole), target)
-        except OSError as error:
-            raise self._not_written(path, size, error) from error
+            return digest.hexdigest(), size
+        with tempfile.TemporaryDirectory() as folder:  # an object is put in one piece, once all of it is there
+            whole = Path(folder, "whole")
+            with whole.open("wb") as file:
+                file.writelines(counted())
+            with self._explained(f"{path} ({size:,} bytes) could not be saved", self._make_room):
+                self._files.put_file(str(whole), target)
         return digest.hexdigest(), size
 
     def _writable(self, path: str) -> str:
@@ -90,21 +139,18 @@ class ArtifactStore:
             raise ReadOnlyError("This lab is read-only, so no file was saved: start it without LAB_READ_ONLY.")
         return self._full(path)
 
-    def _not_written(self, path: str, size: int, error: OSError) -> ArtifactError:
-        return ArtifactError(
-            f"{path} ({size:,} bytes) could not be saved ({error.strerror or error}): free some space at "
-            f"{self.url}, or choose another place with LAB_ARTIFACTS, and resume the run."
-        )
+    @property
+    def _make_room(self) -> str:
+        return f"free some space at {self.shown}, or choose another place with LAB_ARTIFACTS, and resume the run."
 
     def read(self, file: SavedFile) -> bytes:
-        """Return the bytes of a saved file. Raises `ArtifactError` if they are gone or not the ones that were saved."""
-        try:
+        """Return the bytes of a saved file.
+
+        Raises `ArtifactError` if they are gone or not the ones that were saved, `ArtifactsUnreachableError`.
+        """
+        remedy = "choose another epoch, or train the run again."
+        with self._explained(f"{file.path} of run {file.run} cannot be read", remedy):
             data: bytes = self._files.cat_file(self._full(file.path))
-        except OSError as error:
-            raise ArtifactError(
-                f"{file.path} of run {file.run} cannot be read ({error.strerror or error}): choose another epoch, or "
-                "train the run again."
-            ) from error
         if len(data) != file.bytes or hashlib.sha256(data).hexdigest() != file.sha256:
             raise ArtifactError(
                 f"{file.path} of run {file.run} is not the file that was saved (its SHA-256 differs): choose another "
@@ -118,35 +164,39 @@ class ArtifactStore:
         Raises `ArtifactError` where it cannot be read, and after its last piece where its SHA-256 is not the given one.
         """
         digest = hashlib.sha256()
-        try:
-            with self._files.open(self._full(path), "rb") as file:
-                while piece := file.read(_PIECE):
-                    digest.update(piece)
-                    yield piece
-        except OSError as error:
-            raise ArtifactError(
-                f"{path} cannot be read at {self.url} ({error.strerror or error}): check that the place answers."
-            ) from error
+        failing = f"{path} cannot be read at {self.shown}", "check that the place answers."
+        with self._explained(*failing):
+            file = self._files.open(self._full(path), "rb")
+        with file:
+            while True:
+                with self._explained(*failing):
+                    piece = file.read(_PIECE)
+                if not piece:
+                    break
+                digest.update(piece)
+                yield piece
         if sha256 and digest.hexdigest() != sha256:
             raise ArtifactError(
-                f"{path} at {self.url} is not the file that was stored (its SHA-256 differs): remove it."
+                f"{path} at {self.shown} is not the file that was stored (its SHA-256 differs): remove it."
             )
 
     def has(self, path: str) -> bool:
-        """Whether there is a file under a relative path."""
-        return bool(self._files.exists(self._full(path)))
+        """Whether there is a file under a relative path. Raises `ArtifactsUnreachableError`."""
+        with self._explained(f"{path} cannot be looked for", "check that the place answers."):
+            return bool(self._files.exists(self._full(path)))
 
     def delete(self, paths: Iterable[str]) -> None:
-        """Remove files; one that is already gone is no error."""
+        """Remove files; one that is already gone is no error. Raises `ArtifactError`, `ArtifactsUnreachableError`."""
         if self.read_only:
             raise ReadOnlyError("This lab is read-only, so no file was deleted: start it without LAB_READ_ONLY.")
         for path in paths:
             full = self._full(path)
-            if self._is_local:
-                Path(full).unlink(missing_ok=True)
-                _remove_if_empty(Path(full).parent, Path(self._root))
-            elif self._files.exists(full):
-                self._files.rm_file(full)
+            with self._explained(f"{path} could not be deleted", f"check who may delete files at {self.shown}."):
+                if self._is_local:
+                    Path(full).unlink(missing_ok=True)
+                    _remove_if_empty(Path(full).parent, Path(self._root))
+                elif self._files.exists(full):
+                    self._files.rm_file(full)
 
     def sweep(self, *, older_than_s: float = STRAY_AFTER_S) -> int:
         """Remove temporary files whose writer died; return how many. Only a local root has any."""

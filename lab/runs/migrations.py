@@ -126,6 +126,13 @@ _PAGES = (
     "WHERE deleted_at IS NULL",
 )
 
+_CLAIM = (
+    "DROP INDEX IF EXISTS runs_waiting",
+    "CREATE INDEX runs_waiting ON runs "
+    "(state, executor, priority, owner, queued_at, deleted_at, dataset, number) "
+    "WHERE state = 'queued' AND deleted_at IS NULL",
+)
+
 
 def _run(connection: Connection, statements: Sequence[str]) -> None:
     for statement in statements:
@@ -204,6 +211,11 @@ def _pages(connection: Connection) -> None:
     _run(connection, _PAGES)
 
 
+def _claim(connection: Connection) -> None:
+    """Let the index of the queue hold all that a claim reads: the data set, which a machine may lack, and the run's number."""
+    _run(connection, _CLAIM)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     _first_tables,
     _setting_column,
@@ -218,4 +230,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     _jobs,
     _hosts,
     _pages,
+    _claim,
 )

@@ -1,7 +1,7 @@
 """Finding runs: by id, by what a person types, by what they were asked for, and by searches over the whole store."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
 
@@ -18,6 +18,13 @@ from lab.runs.schema import CACHED, runs
 
 _PART = 5_000  # values in one statement
 _HINTS = 20  # names among which the nearest to a mistyped one is looked for
+
+
+class RunPage(NamedTuple):
+    """Some of the runs that a search finds, and how many it finds in all."""
+
+    records: tuple[RunRecord, ...]
+    total: int
 
 
 class RunLookup:
@@ -105,22 +112,49 @@ class RunLookup:
         where: a search such as `arch:lenet* lr<0.01` (`lab.runs.query`). order: "test", or "-test" for the biggest
         first. ids: only these. problems: also the runs that cannot be read, each with its `problem`. Raises `InputError` for a search or an order that cannot be read.
         """
-        orders = ordering(order)
+        orders = _orders(order, pinned_first)
         with self.context.database.read() as connection:
             # Only numbers are sorted: carrying 10,000 whole rows through the sorter costs as much again.
-            query = _found(self.context, connection, select(runs.c.number), where, ids)
-            query = query.order_by(*([runs.c.pinned.desc()] if pinned_first else []), *orders)
+            query = _found(self.context, connection, select(runs.c.number), where, ids).order_by(*orders)
             numbers = list(connection.execute(query.limit(limit).offset(offset)).scalars())
-            rows = {row.number: row for row in _by_number(connection, numbers)}
-            moment = self.context.moment(connection)
-        found = [listed_record(rows[number], moment=moment) for number in numbers if number in rows]
+            found = _listed(self.context, connection, numbers)
         return tuple(record for record in found if problems or not record.problem)
+
+    def page(
+        self, *, where: str = "", order: str = "-created", limit: int, offset: int = 0, pinned_first: bool = False
+    ) -> RunPage:
+        """Return one page of runs as `list` does, those with a `problem` among them, and how many there are in all.
+
+        A search reads every run, so it is counted in the same reading; without one, an index knows the first runs.
+        """
+        orders = _orders(order, pinned_first)
+        columns = (runs.c.number, func.count().over()) if where else (runs.c.number,)
+        with self.context.database.read() as connection:
+            query = _found(self.context, connection, select(*columns), where, None).order_by(*orders)
+            rows = connection.execute(query.limit(limit).offset(offset)).all()
+            counted = where and rows  # a search that finds nothing so far from its beginning may find something before
+            total = int(rows[0][1]) if counted else self._count(connection, where, None)
+            return RunPage(_listed(self.context, connection, [row.number for row in rows]), total)
 
     def count(self, *, where: str = "", ids: Iterable[str] | None = None) -> int:
         """Return how many runs the search finds."""
         with self.context.database.read() as connection:
-            query = _found(self.context, connection, select(func.count()).select_from(runs), where, ids)
-            return int(connection.execute(query).scalar_one())
+            return self._count(connection, where, ids)
+
+    def _count(self, connection: Connection, where: str, ids: Iterable[str] | None) -> int:
+        query = _found(self.context, connection, select(func.count()).select_from(runs), where, ids)
+        return int(connection.execute(query).scalar_one())
+
+
+def _listed(context: StoreContext, connection: Connection, numbers: Sequence[int]) -> tuple[RunRecord, ...]:
+    """Return the records of these rows in their order, those with a problem among them."""
+    rows = {row.number: row for row in _by_number(connection, numbers)}
+    moment = context.moment(connection)
+    return tuple(listed_record(rows[number], moment=moment) for number in numbers if number in rows)
+
+
+def _orders(order: str, pinned_first: bool) -> tuple[ColumnElement[Any], ...]:
+    return (*([runs.c.pinned.desc()] if pinned_first else []), *ordering(order))
 
 
 def _readable(context: StoreContext, connection: Connection, rows: Iterable[Row[Any]]) -> list[RunRecord]:

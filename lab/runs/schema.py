@@ -110,11 +110,11 @@ runs = Table(
     Index("runs_newest", "pinned", "created_at", "number", sqlite_where=SHOWN, postgresql_where=SHOWN),
     Index("runs_best", "pinned", "test_accuracy", "number", sqlite_where=SHOWN, postgresql_where=SHOWN),  # falling
     Index("runs_setting", "setting"),
-    # All that the order of the queue depends on (`lab.runs.fair_order`). SQLite reads no rows beside it only if the two columns
+    # All that a claim reads of the queue (`lab.runs.waiting_rows`). SQLite reads no rows beside it only if the two columns
     # of the condition are in it as well.
     Index(
         "runs_waiting",
-        *("state", "priority", "owner", "queued_at", "deleted_at", "executor"),
+        *("state", "executor", "priority", "owner", "queued_at", "deleted_at", "dataset", "number"),
         sqlite_where=WAITING,
         postgresql_where=WAITING,
     ),

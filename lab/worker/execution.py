@@ -13,7 +13,15 @@ from torch import nn
 from lab.checkpoint_files import decode_checkpoint
 from lab.devices import resolve_device
 from lab.diagnosis.curves import DataFacts
-from lab.errors import LabError, LeaseLostError, RunNotFoundError, StoreBusyError, StoreError, UnreadableRunError
+from lab.errors import (
+    ArtifactsUnreachableError,
+    LabError,
+    LeaseLostError,
+    RunNotFoundError,
+    StoreBusyError,
+    StoreError,
+    UnreadableRunError,
+)
 from lab.networks import build_from_config
 from lab.runs.outage import WAIT_S, Outage
 from lab.runs.records import RunRecord, RunRequest, RunState
@@ -53,7 +61,7 @@ def execute(lab: Lab, run: RunRecord, *, ending: threading.Event, wait_s: float 
     try:
         with heartbeat:
             _train_and_finish(lab, run, recorder, heartbeat)
-    except (LeaseLostError, UnreadableRunError, StoreBusyError) as error:
+    except (LeaseLostError, UnreadableRunError, StoreBusyError, ArtifactsUnreachableError) as error:
         # Busy to the end of the process: whoever sees that it is gone marks the run interrupted.
         log_worker(f"run {run.id}: {error}")
     except LabError as error:
@@ -66,12 +74,15 @@ def execute(lab: Lab, run: RunRecord, *, ending: threading.Event, wait_s: float 
 def _train_and_finish(lab: Lab, run: RunRecord, recorder: RunRecorder, heartbeat: Heartbeat) -> None:
     try:
         ended = _train(lab, run, recorder, heartbeat)
-    except StoreBusyError:
+    except (StoreBusyError, ArtifactsUnreachableError):
         if heartbeat.ending.is_set():
             raise
         recorder.pause_after_outage()
         return
     state, reason = _STATES[ended.outcome], ""
+    if state is RunState.FINISHED and not recorder.saved_all:  # no result without its weights
+        recorder.pause_after_outage()
+        return
     by_budget = heartbeat.over_budget and not heartbeat.ending.is_set() and heartbeat.requested is RunRequest.RUN
     if ended.planned or (state is RunState.PAUSED and by_budget):
         # Nobody asked for it now: a request that came meanwhile goes before it.

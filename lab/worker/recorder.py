@@ -15,11 +15,11 @@ import numpy as np
 
 from lab.diagnosis.curves import DataFacts
 from lab.diagnosis.rules import diagnose_run
-from lab.errors import ArtifactError, StoreBusyError
+from lab.errors import ArtifactError, ArtifactsUnreachableError, StoreBusyError
 from lab.findings import Finding
 from lab.metrics import BATCH_ACCURACY, BATCH_LOSS, LEARNING_RATE
 from lab.runs.artifacts import ArtifactStore
-from lab.runs.outage import Outage
+from lab.runs.outage import Outage, Place
 from lab.runs.records import RunRecord, RunRequest, RunState, SavedFile, Series
 from lab.runs.rows import AFTER_DEATH
 from lab.runs.run_facts import ForkState
@@ -54,7 +54,7 @@ class RunRecorder:
         self._outage, self._pace = outage or Outage(), pace or TrainingPace()
         self._files = RunFiles(store, artifacts, run, notice=self._notice)
         self._unlisted: list[SavedFile] = []  # saved, and not yet in the store
-        self._saved_all = True
+        self.saved_all = True  # False once a file was given up, because its place was away for too long
         self._unwritten: list[str] = []  # notices that the store has not taken yet
         self._buffer: _Points = defaultdict(list)
         self._history = CurveHistory()
@@ -108,12 +108,20 @@ class RunRecorder:
         self._end(ended, state=state, fulfils=fulfils or _FULFILS.get(state), reason=reason)
 
     def pause_after_outage(self, ended: Ended | None = None) -> None:
-        """Wait until the store is back and release the run as paused; ended: where training could stop at a step."""
+        """Wait until the store is back and release the run as paused; ended: where training could stop at a step.
+
+        The place of the saved files need not be back.
+        """
         self._catch_up()
         where = f" at step {ended.step:,}" if ended else ""
-        point = "there" if ended and self._saved_all else "its last checkpoint"
+        point = "there" if ended and self.saved_all else "its last checkpoint"
+        away = (
+            "run store"
+            if self._outage.longest is Place.STORE
+            else f"place of the saved files ({self._artifacts.shown})"
+        )
         reason = (
-            f"The run store was unreachable for {self._outage.longest_s:.0f} s, so training paused{where}: resume goes on "
+            f"The {away} was unreachable for {self._outage.longest_s:.0f} s, so training paused{where}: resume goes on "
             f"from {point}."
         )
         self._end(ended, state=RunState.PAUSED, fulfils=RunRequest.RUN, reason=reason)
@@ -152,9 +160,7 @@ class RunRecorder:
 
     def _start(self, event: Started) -> None:
         self._started_at = (event.step, time.monotonic())
-        self._artifacts.delete(
-            self._call(lambda: self._store.history.rewind(self._run.id, self._run.lease, event.step))
-        )
+        self._files.delete(self._call(lambda: self._store.history.rewind(self._run.id, self._run.lease, event.step)))
         self._progress |= {
             "step": event.step,
             "total_steps": event.total_steps,
@@ -221,24 +227,31 @@ class RunRecorder:
 
     def _save(self, event: Snapshot) -> None:
         self._flush_all()
+        if not self.saved_all:  # a checkpoint after a file that was given up would leave that one out for good
+            return
         try:
             self._unlisted.append(self._write_file(event))
+        except ArtifactsUnreachableError:
+            self.saved_all = False  # what was saved before has to do
         except (ArtifactError, StoreBusyError):
             if not self._outage.exceeded:
                 raise
-            self._saved_all = False  # the artifacts are unreachable as well: what was saved before has to do
+            self.saved_all = False  # the saved files are away as well as the store
         self._list_files()
 
     def _write_file(self, event: Snapshot) -> SavedFile:
-        """Write a snapshot, waiting for a store that holds the saved files itself; a folder says nothing of the store."""
+        """Write a snapshot, waiting for a place of saved files that is away; a folder says nothing of the store."""
         while True:
             try:
-                return self._files.write(event)
-            except StoreBusyError as error:
+                saved = self._files.write(event)
+            except (StoreBusyError, ArtifactsUnreachableError) as error:
                 self._outage.refused(error)
                 if self._outage.hopeless:
                     raise
                 self._outage.wait()
+            else:
+                self._outage.answered(Place.FILES)
+                return saved
 
     def _list_files(self) -> None:
         """List what is saved; what the store does not take now is listed later."""
@@ -274,6 +287,7 @@ class RunRecorder:
         self._outage.call(self._append, patient=True)
         self._list_waiting(patient=True)
         self._outage.call(self._write_notices, patient=True)
+        self._files.delete(())
 
     def _flush(self) -> None:
         """Write the points down; where the store is away they stay, and the next flush takes them along."""

@@ -1,13 +1,15 @@
 """The checkpoints and weights that a run saves: written as artifacts, listed in the store, within the disk budget."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from lab.checkpoint_files import encode
+from lab.errors import ArtifactsUnreachableError
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, SavedFile
 from lab.runs.store import RunStore
 from lab.training.events import Snapshot
+from lab.worker.supervisor.log import log_worker
 
 MB = 1_000_000
 
@@ -22,6 +24,7 @@ class RunFiles:
         self, store: RunStore, artifacts: ArtifactStore, run: RunRecord, *, notice: Callable[[str], None]
     ) -> None:
         self._store, self._artifacts, self._run, self._notice = store, artifacts, run, notice
+        self._undeleted: list[str] = []  # files that no list has any more, and whose place was away
 
     def write(self, event: Snapshot) -> SavedFile:
         """Write a snapshot as an artifact, which no list has yet. Raises `ArtifactError`."""
@@ -72,5 +75,14 @@ class RunFiles:
 
     def _delete(self, files: Sequence[SavedFile]) -> None:
         if files:
-            unused = self._store.files.remove(self._run.id, self._run.lease, [f.path for f in files])
-            self._artifacts.delete(unused)
+            self.delete(self._store.files.remove(self._run.id, self._run.lease, [f.path for f in files]))
+
+    def delete(self, unused: Iterable[str]) -> None:
+        """Delete files that no list has any more. While their place is away they wait for the next call; no run fails by them."""
+        self._undeleted += unused
+        try:
+            self._artifacts.delete(self._undeleted)
+        except ArtifactsUnreachableError as error:
+            log_worker(f"{len(self._undeleted)} files that no run needs any more could not be deleted yet: {error}")
+        else:
+            self._undeleted.clear()

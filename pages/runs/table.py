@@ -18,6 +18,7 @@ from lab.errors import LabError
 from lab.formatting import percent_number, plural
 from lab.runs.query import KEYS, ORDERS
 from lab.runs.records import RunRecord
+from lab.runs.run_lookup import RunPage
 from lab.sharing.comparison import differing_settings, setting_text
 from pages.cache.lab import get_lab
 from pages.cache.runs import run_spark
@@ -58,19 +59,12 @@ _LAST_DATE_S = pd.Timestamp.max.timestamp() - 1
 def runs_table(view: RunsView) -> tuple[RunRecord, ...]:
     """Draw the toolbar, the table and the pages; return the runs of this page."""
     _toolbar(view)
-    store = get_lab().store
     with show_errors():
-        total = store.runs.count(where=view.search)
+        runs, total = _read(view, view.page)
         pages = max(1, -(-total // PAGE_ROWS))
         page = min(view.page, pages)
-        runs = store.runs.list(
-            where=view.search,
-            order=view.sort,
-            limit=PAGE_ROWS,
-            offset=(page - 1) * PAGE_ROWS,
-            pinned_first=True,
-            problems=True,
-        )
+        if page != view.page:
+            runs, total = _read(view, page)
         if not runs:
             _nothing(view)
             return ()
@@ -79,6 +73,13 @@ def runs_table(view: RunsView) -> tuple[RunRecord, ...]:
         _pages(view, page, pages, total)
         return tuple(run for run in runs if not run.problem)
     return ()
+
+
+def _read(view: RunsView, page: int) -> RunPage:
+    offset = (page - 1) * PAGE_ROWS
+    return get_lab().store.runs.page(
+        where=view.search, order=view.sort, limit=PAGE_ROWS, offset=offset, pinned_first=True
+    )
 
 
 def _unreadable(runs: Sequence[RunRecord]) -> None:

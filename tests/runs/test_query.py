@@ -197,3 +197,17 @@ def test_each_number_is_searched_and_sorted_by_its_own_column(store: RunStore, m
             assert [run.name for run in store.runs.list(where=f"{name}={value}")] == [str(index)], key
     for index in range(3):
         assert [run.name for run in store.runs.list(where=f"attempts:{index + 1}")] == [str(index)]
+
+
+def test_a_page_has_its_runs_and_the_number_of_all(four: RunStore) -> None:
+    def page(where: str, limit: int, offset: int = 0) -> tuple[list[str], int]:
+        found = four.runs.page(where=where, order="created", limit=limit, offset=offset, pinned_first=True)
+        return [run.name for run in found.records], found.total
+
+    assert page("", 3) == (["one", "two", "three 100%"], 4)
+    assert page("", 3, 3) == (["four_x"], 4)
+    assert page("lr<0.01", 2) == (["two", "three 100%"], 3)
+    assert page("lr<0.01", 2, 2) == (["four_x"], 3)
+    assert page("lr<0.01", 2, 4) == ([], 3)  # beyond the last page
+    assert page("lr>1", 2) == ([], 0)
+    assert page("state:running", 2) == (["three 100%"], 1)

@@ -34,10 +34,10 @@ MOST = 1_000_000  # runs listed at once
 def runs(lab: Lab, where: str, order: str, limit: int, examples: bool, as_json: bool) -> None:
     """List the runs, newest first; the search is that of the Runs page."""
     store = lab.examples.store if examples else lab.store
-    found = store.runs.list(where=where, order=order, limit=limit, problems=True)
+    found, total = store.runs.page(where=where, order=order, limit=limit)
     warn(lab)
     if as_json:
-        print_json({"runs": [as_listed(run) for run in found], "total": store.runs.count(where=where)})
+        print_json({"runs": [as_listed(run) for run in found], "total": total})
         return
     print_table(
         ("run", "state", "name", "network", "data set", "test", "epoch", "time", "date"),
