@@ -1,7 +1,8 @@
 """Flags of the command line that stand for the fields of a configuration."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
@@ -23,13 +24,6 @@ def config_options(function: _Function) -> _Function:
     return function
 
 
-def executor_option(function: _Function) -> _Function:
-    """Add the flag that chooses where a run is trained; None where it is not given."""
-    choices = ", ".join((LOCAL, *TITLES))
-    help = f"Where to train: {choices}. Engines are named in executors.toml (docs/scale.md). [default: {LOCAL}]"
-    return click.option("--on", "executor", default=None, metavar="ID", help=help)(function)
-
-
 def _option(spec: FieldSpec) -> Callable[[_Function], _Function]:
     if spec.kind is dict:
         return click.option(spec.flag, spec.name, multiple=True, metavar="NAME=VALUE", help=spec.help)
@@ -42,19 +36,45 @@ def _option(spec: FieldSpec) -> Callable[[_Function], _Function]:
     return click.option(spec.flag, spec.name, type=spec.kind, default=None, metavar=metavar, help=shown)
 
 
-def queue_options(function: _Function) -> _Function:
-    """Add the flags that say whose the new runs are and how they wait."""
-    function = click.option(
-        "--priority",
-        type=click.IntRange(-MOST_PRIORITY, MOST_PRIORITY),
-        default=0,
-        show_default=True,
-        metavar="N",
-        help="Priority in the queue, the highest first; among equals, owners take turns.",
-    )(function)
-    return click.option(
-        "--owner", metavar="NAME", help="Who asks for it; by default LAB_OWNER, else nobody in particular."
-    )(function)
+def executor_option(function: _Function) -> _Function:
+    """Add the flag that chooses where a run is trained; None where it is not given."""
+    choices = ", ".join((LOCAL, *TITLES))
+    help = f"Where to train: {choices}. Engines are named in executors.toml (docs/scale.md). [default: {LOCAL}]"
+    return click.option("--on", "executor", default=None, metavar="ID", help=help)(function)
+
+
+class Asked(NamedTuple):
+    """Whose new runs are, how they wait, and where they may be trained; the names are those of `Submissions.submit`."""
+
+    owner: str | None
+    priority: int
+    executor: str | None
+
+
+def asking_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add --owner, --priority and --on; the command gets them together, as `asked`."""
+
+    @wraps(function)
+    def command(*arguments: Any, owner: str | None, priority: int, executor: str | None, **rest: Any) -> None:
+        function(*arguments, asked=Asked(owner, priority, executor), **rest)
+
+    options = (
+        click.option(
+            "--owner", metavar="NAME", help="Who asks for it; by default LAB_OWNER, else nobody in particular."
+        ),
+        click.option(
+            "--priority",
+            type=click.IntRange(-MOST_PRIORITY, MOST_PRIORITY),
+            default=0,
+            show_default=True,
+            metavar="N",
+            help="Priority in the queue, the highest first; among equals, owners take turns.",
+        ),
+        executor_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def parse_option(text: str) -> tuple[str, Any]:

@@ -36,7 +36,10 @@ _GPU_MACS_PER_S = {"cuda": 8e12, "mps": 1e12}  # what report D's times on an A10
 _MOMENTS = {"sgd": 1, "rmsprop": 2, "adam": 2, "adamw": 2, "muon": 2}  # tensors the optimizer keeps a weight
 _LOOK_BACK = 200  # newest runs among which a measured one is looked for
 _TELLING_S = 10.0  # a run of that long was not all beginning
-_WORK = ("arch", "arch_options", "input_size", "batch_size", "precision", "compile", "deterministic", "augment")
+_WORK = (
+    *("arch", "arch_options", "input_size", "batch_size", "precision", "compile", "deterministic", "augment"),
+    "devices",
+)
 _START_S = (1.0, 6.0)  # with a worker that waits for work, and with one that has to import torch first
 _MEASURED, _COUNTED = 1.5, 2.0  # how much longer it may take than an earlier run, and than what was counted
 _MOST_BUSY = 8.0  # beyond it nothing sensible can be promised
@@ -48,7 +51,8 @@ _SMALLER = ("native", "32", "64")
 class Estimate:
     """The cost of one configuration on one device.
 
-    mult_adds: of one image, forward. memory_bytes: weights, gradients, optimizer and one batch's activations.
+    mult_adds: of one image, forward. memory_bytes: of each device: weights, gradients, optimizer and the activations of its
+    share of a batch. devices: that share every batch; a time that was counted is that of one, and they may need less.
     measured: whether the time comes from a finished run rather than from counting. limit_s: how long the steps up to
     the step limit take, infinity without one. evaluation_s: of the validation and test images after an epoch. slowdown:
     how much longer everything may take. An earlier run had its share of what else this machine does; what was counted
@@ -66,6 +70,7 @@ class Estimate:
     epochs: int
     evaluation_s: float = 0.0
     slowdown: float = 1.0
+    devices: int = 1
 
     @property
     def seconds(self) -> float:
@@ -77,7 +82,8 @@ class Estimate:
         """Shortest and longest time to expect from the press on Train to the result, with evaluations and start."""
         begun = math.ceil(self.seconds / self.seconds_per_epoch) if self.seconds_per_epoch else self.epochs
         work = self.seconds + self.evaluation_s * begun
-        return _START_S[0] + work, (_START_S[1] + work) * self.slowdown
+        shortest = work if self.measured else self.seconds / self.devices + self.evaluation_s * begun
+        return _START_S[0] + shortest, (_START_S[1] + work) * self.slowdown
 
     @property
     def limited(self) -> bool:
@@ -100,7 +106,7 @@ def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
     return Estimate(
         params=summary.total_params,
         mult_adds=summary.total_mult_adds,
-        memory_bytes=summary.forward_backward_bytes * checked.batch_size
+        memory_bytes=summary.forward_backward_bytes * -(-checked.batch_size // checked.devices)
         + summary.params_bytes * (2 + _MOMENTS[checked.optimizer]),
         seconds_per_epoch=images * seconds_per_image,
         limit_s=limit * seconds_per_image,
@@ -110,6 +116,7 @@ def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
         epochs=checked.epochs,
         evaluation_s=(used - images + _test_images(lab, spec)) * (1 / rate if rate else counted) / _BACKWARD,
         slowdown=_MEASURED if rate else min(max(_COUNTED, _busy()), _MOST_BUSY),
+        devices=checked.devices,
     )
 
 

@@ -23,11 +23,11 @@ from lab.errors import DeviceError
 from lab.settings import Settings
 from lab.training.parallel import ParallelSteps, Team, join_team, leave_team, parallel_steps
 from lab.training.step_choice import StepKind
+from lab.worker.exit_codes import LATER
 from lab.worker.supervisor.log import log_worker
 
 _LEAVE_S = 20.0  # for a rank to end once it was let go
 _NOTICE_S = 10.0  # in which the end of a process is noticed after its connections were lost
-_LOST = 75  # exit code of a worker that lost a rank (EX_TEMPFAIL of sysexits.h)
 
 
 def device_of(rank: int, first: torch.device) -> torch.device:
@@ -105,7 +105,7 @@ def _watch(rank: "subprocess.Popen[bytes]", over: threading.Event) -> None:
     code = rank.wait()
     if not over.is_set():
         log_worker(f"rank {rank.args!r} ended with {code} before its time; this worker ends too")
-        os._exit(_LOST)
+        os._exit(LATER)
 
 
 def _end(ranks: "list[subprocess.Popen[bytes]]", team: Team, built: list[ParallelSteps]) -> None:

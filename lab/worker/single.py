@@ -20,10 +20,10 @@ from lab.runs.workers import WorkerRecord
 from lab.service.lab import Lab
 from lab.worker.disk_reserve import hold_reserve
 from lab.worker.execution import execute
+from lab.worker.exit_codes import LATER
 from lab.worker.presence import Presence
 from lab.worker.supervisor.log import log_worker
 
-LATER = 75  # EX_TEMPFAIL of sysexits.h: the run is not over, and whoever started this worker may start another
 CLAIM_S = LEASE_S + FOREIGN_GRACE_S + 10.0  # how long a run may still be held by a worker that was lost
 _POLL_S = 0.5
 

@@ -44,6 +44,7 @@ _COSTLY = (  # the settings that change what an epoch costs; the others need no 
     "precision",
     "compile",
     "deterministic",
+    "devices",
     "augment",
 )
 _LARGE = 64  # pixels a side above which a smaller input is worth offering

@@ -61,7 +61,8 @@ def _cost(config: RunConfig) -> None:
             st.metric(
                 "Memory",
                 format_bytes(cost.memory_bytes),
-                help="Weights, gradients, optimizer and one batch's activations.",
+                help="Weights, gradients, optimizer and one batch's activations"
+                + (", of each device." if cost.devices > 1 else "."),
             )
             st.metric("Time an epoch", ("" if cost.measured else "≈ ") + format_duration(cost.seconds_per_epoch))
         st.caption(plain(_words(cost)))
@@ -72,8 +73,11 @@ def _cost(config: RunConfig) -> None:
 def _words(cost: "Estimate") -> str:
     length = "Up to the step limit" if cost.limited else plural(cost.epochs, "epoch")
     source = "as measured in an earlier run" if cost.measured else "estimated from the mult-adds"
+    place = cost.device if cost.devices == 1 else f"{cost.devices} devices ({cost.device.partition(':')[0]})"
+    if cost.devices > 1 and not cost.measured:
+        source += " for one device, of which the others take a share"
     return (
-        f"{length} on {cost.device}, with evaluations and start: {format_range(*cost.range_s)}, {source}. "
+        f"{length} on {place}, with evaluations and start: {format_range(*cost.range_s)}, {source}. "
         f"Images are {cost.side}×{cost.side}."
     )
 

@@ -107,6 +107,19 @@ def test_the_promise_is_a_range_with_evaluations_and_the_start(bench: Bench) -> 
     assert known.slowdown == 1.5
 
 
+def test_a_run_on_two_devices_is_counted_for_one_and_may_take_half(bench: Bench) -> None:
+    one, two = (
+        estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG.replace(devices=devices))) for devices in (1, 2)
+    )
+    assert (one.devices, two.devices) == (1, 2)
+    evaluations = two.epochs * two.evaluation_s
+    assert two.range_s[0] - 1.0 == pytest.approx(two.seconds / 2 + evaluations)
+    assert two.range_s[1] >= 2 * (two.seconds + evaluations)  # nothing says that they gain anything
+    half = DIGITS_CONFIG.batch_size // 2
+    halved = estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG.replace(batch_size=half)))
+    assert two.memory_bytes == halved.memory_bytes  # of each device: all weights, and half of a batch
+
+
 def test_augmentation_is_part_of_what_a_training_costs(bench: Bench) -> None:
     plain, drawn = (
         estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG.replace(augment=name)))
@@ -228,6 +241,7 @@ def test_an_epoch_is_counted_over_the_images_that_are_trained_on_and_the_others_
         ({"compile": True}, False),
         ({"deterministic": True}, False),
         ({"augment": "light"}, False),
+        ({"devices": 2}, False),
     ],
 )
 def test_a_run_tells_how_fast_another_is_unless_they_differ_in_what_a_step_has_to_do(

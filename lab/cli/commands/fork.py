@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from lab.cli.commands.train import answer
-from lab.cli.options import executor_option, parse_setting, queue_options
+from lab.cli.options import Asked, asking_options, parse_setting
 from lab.cli.output import json_flag
 from lab.errors import ConfigError
 from lab.runs.edits import NAME_LIMIT
@@ -28,8 +28,7 @@ from lab.service.lineage import change_words
 @click.option("--tag", "tags", multiple=True, help="A tag for the new run; can be given several times.")
 @click.option("--no-cache", is_flag=True, help="Train again even if the store has this fork.")
 @click.option("--detach", is_flag=True, help="Queue the run and return; a background worker trains it.")
-@queue_options
-@executor_option
+@asking_options
 @json_flag
 @click.pass_obj
 def fork(
@@ -42,9 +41,7 @@ def fork(
     tags: tuple[str, ...],
     no_cache: bool,
     detach: bool,
-    owner: str | None,
-    priority: int,
-    executor: str | None,
+    asked: Asked,
     as_json: bool,
 ) -> None:
     """Go on from a saved epoch of RUN with other settings.
@@ -57,9 +54,7 @@ def fork(
     config = fork_config(point, **_changes(changes, before=point.run.config.arch_options))
     resolved = lab.validation.resolve(config)
     title = name or f"{record.name or record.id} after epoch {epoch}"[:NAME_LIMIT]
-    submission = lab.submissions.submit(
-        resolved, name=title, tags=tags, fresh=no_cache, owner=owner, priority=priority, executor=executor
-    )
+    submission = lab.submissions.submit(resolved, name=title, tags=tags, fresh=no_cache, **asked._asdict())
     if not as_json:
         click.echo(
             f"From {record.name or record.id} after epoch {epoch}: {change_words(record.config, resolved.config)}."

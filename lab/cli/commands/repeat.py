@@ -3,7 +3,7 @@
 import click
 
 from lab.cli.commands.train import follow, result
-from lab.cli.options import executor_option, queue_options
+from lab.cli.options import Asked, asking_options
 from lab.cli.output import echo, json_flag, print_json
 from lab.comparison.sides import make_side
 from lab.formatting import plural
@@ -29,8 +29,7 @@ from lab.spread import format_result
     help="Divide the training images into K folds and hold out each once, with every seed.",
 )
 @click.option("--detach", is_flag=True, help="Queue the runs and return; a background worker trains them.")
-@queue_options
-@executor_option
+@asking_options
 @json_flag
 @click.pass_obj
 def repeat(
@@ -40,18 +39,14 @@ def repeat(
     seeds: int | None,
     folds: int,
     detach: bool,
-    owner: str | None,
-    priority: int,
-    executor: str | None,
+    asked: Asked,
     as_json: bool,
 ) -> None:
     """Train the settings of RUN with other seeds, until there are N seeds of them, or on each of K folds.
 
     What is there already is not trained again. Ctrl-C stops the run that is being trained; the others stay queued.
     """
-    repeats = lab.repeating.fill(
-        lab.store.runs.resolve(run), seeds=seeds, folds=folds, owner=owner, priority=priority, executor=executor
-    )
+    repeats = lab.repeating.fill(lab.store.runs.resolve(run), seeds=seeds, folds=folds, **asked._asdict())
     if any(one.state.live for one in repeats.runs):
         lab.workers.ensure()
     added = {one.id for one in repeats.queued}

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from lab.cli.options import executor_option, queue_options
+from lab.cli.options import Asked, asking_options
 from lab.cli.output import echo, json_flag, print_json, print_table, write_file
 from lab.errors import InputError, SweepStateError
 from lab.formatting import format_duration, format_loss, format_moment, format_percent, format_short, plural
@@ -35,9 +35,8 @@ def sweep() -> None:
 @sweep.command()
 @click.argument("spec", metavar="[SPEC.json]", required=False)
 @click.option("--preset", metavar="ID", help=f"A study of the reports instead of SPEC: {', '.join(SWEEP_PRESETS)}.")
-@executor_option
 @click.option("--wait", is_flag=True, help="Wait until the sweep has ended; Ctrl-C pauses it.")
-@queue_options
+@asking_options
 @json_flag
 @click.pass_obj
 def create(
@@ -45,19 +44,17 @@ def create(
     /,
     spec: str | None,
     preset: str | None,
-    executor: str | None,
     wait: bool,
-    owner: str | None,
-    priority: int,
+    asked: Asked,
     as_json: bool,
 ) -> None:
     """Make a sweep of SPEC.json (- reads standard input); a background worker trains its trials."""
     if (spec is None) == (preset is None):
         raise click.UsageError("Give either SPEC.json, or --preset with the id of a study.")
-    asked = get_sweep_preset(preset).spec() if preset is not None else read_json(str(spec))
-    if executor is not None and isinstance(asked, dict):
-        asked = {**asked, "on": executor}
-    view = lab.sweeps.create(read_spec(asked), owner=owner, priority=priority)
+    given = get_sweep_preset(preset).spec() if preset is not None else read_json(str(spec))
+    if asked.executor is not None and isinstance(given, dict):
+        given = {**given, "on": asked.executor}
+    view = lab.sweeps.create(read_spec(given), owner=asked.owner, priority=asked.priority)
     lab.workers.ensure()
     if wait:
         view = follow(lab, view, quiet=as_json)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lab.cli.findings import finding_lines
-from lab.cli.options import build_config, config_options, executor_option, queue_options
+from lab.cli.options import Asked, asking_options, build_config, config_options
 from lab.cli.output import json_flag, print_json
 from lab.errors import RunStateError, StoreBusyError
 from lab.formatting import format_duration, format_moment, format_percent
@@ -29,8 +29,7 @@ ENSURE_S = 5.0  # a worker that was just started needs this long before it can b
 @click.option("--tag", "tags", multiple=True, help="A tag for the run; can be given several times.")
 @click.option("--no-cache", is_flag=True, help="Train again even if the store has a run of these settings.")
 @click.option("--detach", is_flag=True, help="Queue the run and return; a background worker trains it.")
-@queue_options
-@executor_option
+@asking_options
 @config_options
 @json_flag
 @click.pass_obj
@@ -42,9 +41,7 @@ def train(
     tags: tuple[str, ...],
     no_cache: bool,
     detach: bool,
-    owner: str | None,
-    priority: int,
-    executor: str | None,
+    asked: Asked,
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -60,9 +57,7 @@ def train(
         name=name or (preset or ""),
         tags=tags,
         fresh=no_cache,
-        owner=owner,
-        priority=priority,
-        executor=executor,
+        **asked._asdict(),
     )
     answer(lab, submission, detach=detach, as_json=as_json)
 
