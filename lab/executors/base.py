@@ -61,6 +61,8 @@ class Job:
 class Executor(Protocol):
     """An engine. Every method answers within seconds or raises `ExecutorError`."""
 
+    starts_again: bool  # whether the engine itself starts a job again whose node was lost, under the same handle
+
     def capacity(self) -> int:
         """Return how many jobs of this lab may be there at once, those that run or wait among them."""
 

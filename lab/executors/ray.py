@@ -37,6 +37,8 @@ _MISSING = 404
 class Ray:
     """The cluster behind one dashboard."""
 
+    starts_again = False
+
     def __init__(self, config: RayConfig) -> None:
         self._config = config
 

@@ -46,6 +46,8 @@ _RUNNING = frozenset(["RUNNING", "COMPLETING", "RESIZING", "SIGNALING", "STAGE_O
 class Slurm:
     """The cluster that this machine's Slurm commands speak to."""
 
+    starts_again = True  # `--requeue`
+
     def __init__(self, config: SlurmConfig, settings: Settings) -> None:
         self._config, self._settings = config, settings
 

@@ -6,11 +6,12 @@ times: a run that ends every process which trains it must not go round for ever.
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, select, update
 
 from lab.runs.checksums import RAW, is_intact
 from lab.runs.database import Moment
 from lab.runs.hosts import joined_hosts
+from lab.runs.jobs_table import LOST, jobs
 from lab.runs.records import RunRequest, RunState
 from lab.runs.row_changes import change_row
 from lab.runs.rows import derive, may_be_gone
@@ -34,8 +35,14 @@ def mark_expired(connection: Connection, moment: Moment) -> list[str]:
 
 
 def expire(connection: Connection, row: Row[Any], state: RunState, moment: Moment) -> None:
-    """Take a locked row's run from the owner that is gone; one that is queued again keeps its place."""
+    """Take a locked row's run from the owner that is gone; one that is queued again keeps its place.
+
+    The job that had it at an engine is marked: its worker was lost, whatever the engine still says.
+    """
     again = state is RunState.QUEUED
+    if row.executor:
+        had_it = (jobs.c.run == row.id, jobs.c.id == row.slot, jobs.c.closed_at.is_(None))
+        connection.execute(update(jobs).where(*had_it).values(state=LOST))
     change_row(
         connection,
         row,

@@ -173,6 +173,14 @@ class Hosts:
         with self.context.database.read() as connection:
             return connection.execute(asked).first() is not None
 
+    def count_joined_slots(self) -> int:
+        """Return how many slots the machines have that joined, are alive and may take runs."""
+        asked = select(hosts.c.slots, hosts.c.seen_at).where(hosts.c.joined == 1, hosts.c.state == HostState.ACTIVE)
+        with self.context.database.read() as connection:
+            now = self.context.moment(connection).now
+            rows = connection.execute(asked).all()
+        return sum(len(row.slots) for row in rows if lease_holds(row.seen_at + SILENT_S, now))
+
     def drain(self, host: str) -> None:
         """Have a host hand its runs back to the queue at their next step, and take no others."""
         with self.context.database.write() as connection:

@@ -5,6 +5,7 @@ Nothing but starting and ending jobs depends on it: who may train a run is decid
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text, text
 
+LOST = "lost"  # a job's state: its worker had the run and was lost, by the rules of the lease
 _later = MetaData()
 OPEN = text("closed_at IS NULL")
 jobs = Table(

@@ -67,6 +67,10 @@ class SweepChange:
     new: tuple[TrialRecord, NewRun] | None = None
     held: Sequence[str] = field(default=())
 
+    def differs_from(self, before: SweepRecord) -> bool:
+        """Whether there is anything to write, where the sweep was so before."""
+        return self.record != before or bool(self.trials or self.resumed or self.new or self.held)
+
 
 class StoredSweeps:
     """`RunStore.sweeps`: the sweeps and their trials."""

@@ -11,7 +11,7 @@ from lab.runs.artifacts import IN_DATABASE, ArtifactStore
 from lab.runs.owner import this_host
 from lab.runs.records import RunRecord
 from lab.runs.store import RunStore
-from lab.service.datasets import Datasets, SampledDatasets
+from lab.service.datasets import Datasets, SampledDatasets, TravellingDatasets
 from lab.service.lineage import Lineage
 from lab.service.machines import Machines
 from lab.service.repeats import Repeating
@@ -60,7 +60,8 @@ class Lab:
     @cached_property
     def validation(self) -> Validation:
         """Resolving and checking configurations."""
-        return Validation(self.settings, self.store, self.datasets)
+        travelling = self.joined and TravellingDatasets(self.settings.data, self.store.shared_data)
+        return Validation(self.settings, self.store, travelling or self.datasets)
 
     @cached_property
     def weights(self) -> SavedWeights:
@@ -80,7 +81,7 @@ class Lab:
     @cached_property
     def sweeps(self) -> Sweeps:
         """Sweeps over settings, and what they do next."""
-        return Sweeps(self.settings, self.store, self.validation, self.submissions)
+        return Sweeps(self.settings, self.store, self.validation, self.submissions, joined=self.joined)
 
     @cached_property
     def lineage(self) -> Lineage:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from lab.data.load import dataset_checksum
 from lab.executors.config import read_executors
 from lab.runs.records import CHECKPOINT, RunRecord, RunRequest, RunState
 from lab.runs.store import RunStore
@@ -36,7 +35,7 @@ class Submissions:
         goes on from, and by the weights saved there. Raises `InputError` where there are no such weights.
         """
         config = resolved.config
-        checksum = dataset_checksum(config.dataset, root=self._settings.data)
+        checksum = self._validation.data_checksum(config.dataset)
         if config.fork_of:
             checksum += self._weights.find(config.fork_of, epoch=config.fork_epoch).sha256
         elif config.init_from:

@@ -19,10 +19,14 @@ _TAG = "sweep-"
 
 
 class NewTrials:
-    """Makes trials from what a sweep has learned so far; writes nothing."""
+    """Makes trials from what a sweep has learned so far; writes nothing.
 
-    def __init__(self, validation: Validation, submissions: Submissions) -> None:
+    joined: this machine may lack a data set or a device that others have, so what it cannot make is left to them.
+    """
+
+    def __init__(self, validation: Validation, submissions: Submissions, *, joined: bool = False) -> None:
         self._validation, self._submissions = validation, submissions
+        self._joined = joined
 
     def add_next(self, change: SweepChange, found: Sequence[FoundTrial], number: int) -> SweepChange:
         """Add the next trial to a change; a trial that cannot be made is written down as failed."""
@@ -41,6 +45,8 @@ class NewTrials:
         except StoreError:
             raise
         except (DeviceError, DataError) as error:  # no other settings would help
+            if self._joined:
+                return change
             return replace(change, record=replace(change.record, state=SweepState.PAUSED, reason=str(error)))
         except LabError as error:  # these settings do not go together; others may
             failed = replace(trial, state=TrialState.FAILED, decision=f"failed: {error}")

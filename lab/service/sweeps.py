@@ -58,9 +58,18 @@ class SweepView:
 class Sweeps:
     """Creates sweeps, shows them, and does what people and workers ask of them."""
 
-    def __init__(self, settings: Settings, store: RunStore, validation: Validation, submissions: Submissions) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: RunStore,
+        validation: Validation,
+        submissions: Submissions,
+        *,
+        joined: bool = False,
+    ) -> None:
         self._settings, self._store = settings, store
-        self._validation, self._trials = validation, NewTrials(validation, submissions)
+        self._validation, self._trials = validation, NewTrials(validation, submissions, joined=joined)
+        self._joined = joined
 
     def check(self, spec: SweepSpec) -> None:
         """Raise `LabError` for a sweep that cannot be trained: a network, an option, a data set or an engine is not there."""
@@ -125,12 +134,12 @@ class Sweeps:
     # -- carrying on ---------------------------------------------------------------------------------------------------
 
     def advance_due(self) -> int:
-        """Carry on every running sweep with fewer live trials than this host has slots; return how many there were.
+        """Carry on every running sweep with fewer live trials than there are slots; return how many there were.
 
         One whose trials an engine trains may have as many as that takes jobs.
         """
         jobs = {executor: self._at_once(executor) for executor in list_executors(self._settings)}
-        due = self._store.sweeps.due(slots=count_slots(self._settings), jobs=jobs)
+        due = self._store.sweeps.due(slots=self._at_once(""), jobs=jobs)
         for sweep in due:
             try:
                 self._advance(sweep)
@@ -149,7 +158,11 @@ class Sweeps:
     def _at_once(self, executor: str) -> int:
         """Return how many trials of a sweep may be in training or wait at once."""
         if not executor:
-            return count_slots(self._settings)
+            if self._store.database.is_sqlite:
+                return count_slots(self._settings)
+            # The lab's own machine counts with what it is known to have at least.
+            own = 1 if self._joined else count_slots(self._settings)
+            return own + self._store.hosts.count_joined_slots()
         return max(1, min(AT_ONCE, read_executors(self._settings).most_jobs(executor)))
 
     def _advance(self, sweep: str) -> None:
@@ -166,7 +179,9 @@ class Sweeps:
                 resumed=plan.resumed,
                 held=() if state is SweepState.RUNNING else live_runs(found),
             )
-            return change if plan.new is None else self._trials.add_next(change, found, plan.new)
+            if plan.new is not None:
+                change = self._trials.add_next(change, found, plan.new)
+            return change if change.differs_from(record) else None
 
         started = 0
         # One trial is made at a time, and those that need no training are followed by the next.

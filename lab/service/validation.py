@@ -42,6 +42,10 @@ class Validation:
 
             build_on_meta(config)
 
+    def data_checksum(self, dataset: str) -> str:
+        """Return the content id of a data set, which is part of a run's fingerprint. Raises `DataError`."""
+        return self._datasets.checksum(dataset)
+
     def check_trainable(self, resolved: ResolvedConfig) -> None:
         """Raise `DataError` if nothing can be learned from the training images that the configuration takes."""
         config = resolved.config

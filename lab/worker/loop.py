@@ -81,10 +81,9 @@ def work(
             if unsure:
                 lab.store.leases.release(slot=slot, owner=owner)
             lacks: frozenset[str] = frozenset()
-            if lab.joined:  # it has no data set to make a trial with until a run brings one
+            if lab.joined:
                 lacks = lab.shared_datasets.lacking()
-            else:
-                lab.sweeps.advance_due()
+            lab.sweeps.advance_due()
             run, unsure = lab.store.leases.claim(slot=slot, owner=owner, lacks=lacks), False
             outage.answered()
         except StoreBusyError as error:

@@ -45,6 +45,11 @@ def test_a_machine_of_the_same_release_joins_and_is_there_until_it_is_silent(lab
     assert renewed == replace(FAR, slots=tuple(slots), lacks=frozenset({"mnist"}))
     lab_store.hosts.join(replace(FAR, host="farther pid:[1]"))
     assert lab_store.hosts.renew(FAR.host, slots=slots, lacks=[]).machines == 2  # the lab's own is none of them
+    assert lab_store.hosts.count_joined_slots() == 3
+    lab_store.hosts.drain("farther pid:[1]")
+    assert lab_store.hosts.count_joined_slots() == 2
+    clock.now += SILENT_S + 1
+    assert lab_store.hosts.count_joined_slots() == 0
     lab_store.hosts.leave(FAR.host)
     assert lab_store.hosts.find(FAR.host) is None
 

@@ -1,5 +1,6 @@
 """Jobs at an engine, which here is a table that the test turns: what is submitted, when, and what ends a job."""
 
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from lab.errors import ConfigError
 from lab.executors.base import Executor, ExecutorError, Job, JobState, JobStatus
-from lab.runs.owner import Owner
+from lab.runs.owner import Owner, process_start, this_host
 from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.service.lab import Lab
 from lab.sweeps.spec import read_spec
@@ -19,6 +20,8 @@ from tests.worker.worker_runs import SMALL, open_lab
 
 class Engine:
     """An engine that runs nothing: `said` is what it answers for each job."""
+
+    starts_again = False
 
     def __init__(self) -> None:
         self.said: dict[str, JobStatus] = {}
@@ -160,6 +163,32 @@ def test_a_job_that_is_queued_again_by_its_engine_is_waited_for(
     dispatcher.step()
     assert _why(lab) == ["submitted to Slurm as job 1: PENDING, BeginTime"]
     assert len(engine.submitted) == 1
+
+
+@pytest.mark.parametrize("starts_again", [False, True])
+def test_a_job_whose_worker_was_lost_is_followed_by_another_whatever_its_engine_says(
+    lab: Lab, engine: Engine, dispatcher: Dispatcher, starts_again: bool
+) -> None:
+    """Unless the engine starts the same job again, as Slurm does."""
+    engine.starts_again = starts_again
+    run = _submit(lab)
+    dispatcher.step()
+    worker = subprocess.Popen(["sleep", "600"])
+    owner = Owner(this_host(), worker.pid, process_start(worker.pid) or "")
+    assert lab.store.leases.claim(slot=f"lab-{run.id}-1", owner=owner, run=run.id, executor="slurm") is not None
+    engine.said["1"] = JobStatus(JobState.RUNNING, "RUNNING")
+    for _ in range(2):
+        dispatcher.step()
+    assert len(engine.submitted) == 1
+    worker.kill()
+    worker.wait()
+    for _ in range(2):
+        dispatcher.step()
+    assert lab.store.runs.get(run.id).state is RunState.QUEUED
+    assert [job.id for job in engine.submitted] == [f"lab-{run.id}-{n}" for n in ((1,) if starts_again else (1, 2))]
+    assert engine.cancelled == []
+    if not starts_again:
+        assert lab.store.jobs.list(run.id)[1].words == "its worker was lost"
 
 
 def test_a_worker_whose_run_has_ended_is_left_to_end_by_itself(

@@ -2,7 +2,8 @@
 
 One thread of the supervisor, because an engine may take seconds to answer. While a run's lease is held the engine is not
 even asked. A further job is started only for a run that the store says is queued, after the engine said that the one
-before is over; so neither a wrong status nor a second supervisor can have a run trained twice.
+before is over, or after the store took the run from that job's worker, which was lost; so neither a wrong status nor a
+second supervisor can have a run trained twice.
 """
 
 import threading
@@ -14,6 +15,7 @@ from lab.executors.base import Executor, ExecutorError, Job, JobState, JobStatus
 from lab.executors.config import Executors, read_executors, title_of
 from lab.executors.registry import open_executors
 from lab.runs.jobs import HELD, REFUSED, BoundRun, JobRecord
+from lab.runs.jobs_table import LOST
 from lab.runs.records import RunState
 from lab.runs.store import RunStore
 from lab.settings import Settings
@@ -104,11 +106,21 @@ class Dispatcher:
     # -- open jobs ----------------------------------------------------------------------------------------------------
 
     def _watch(self, executor: str, engine: Executor, opened: Sequence[BoundRun]) -> None:
+        lost: set[str] = set()
         for one in opened:
             job = one.open
             if job is not None and not job.handle:
                 self._try_again(engine, one, job)
-        asked = [one for one in opened if one.open is not None and one.open.handle and self._is_asked_for(one)]
+            elif job is not None and job.state == LOST and one.state is RunState.QUEUED and not engine.starts_again:
+                # The engine may learn of a lost node long after the lease ran out; the next step submits another job.
+                self._store.jobs.close(job, state=JobState.GONE, words="its worker was lost")
+                log_supervisor(f"job {job.handle} of run {one.run} has lost its worker, so another is submitted")
+                lost.add(job.id)
+        asked = [
+            one
+            for one in opened
+            if one.open is not None and one.open.handle and one.open.id not in lost and self._is_asked_for(one)
+        ]
         if not asked or time.monotonic() < self._next_ask.get(executor, 0.0):
             return
         self._next_ask[executor] = time.monotonic() + self._ask_s
