@@ -1,8 +1,8 @@
 """What a full store costs on Postgres: 100,000 finished runs and 1,000 queued ones: `python -m benchmarks.scale`.
 
 Starts a Postgres server of its own (or takes `--database`, whose store it fills). Times what a worker asks for (claim,
-heartbeat, a host's sign of life), what a page asks for (25 runs with their count, the machines and who waits), and from
-these how much 1,000 workers would take. Prints the table for docs/benchmarks.md: of the processor (this process and the
+heartbeat, points, a host's sign of life), what a page asks for (25 runs with their count, the machines and who waits), and from
+these how much 1,000 workers would take at the pace at which so many ask (`lab.runs.pace`). Prints the table for docs/benchmarks.md: of the processor (this process and the
 server's together, which others on the machine do not change) and by the clock.
 """
 
@@ -23,20 +23,27 @@ from sqlalchemy import text
 
 from benchmarks.generated_runs import drawn_row, random_config
 from lab.config import RunConfig
+from lab.runs import pace
 from lab.runs import schema as tables
 from lab.runs.hosts import HostRecord, Release
 from lab.runs.owner import Owner
-from lab.runs.records import RunRecord
+from lab.runs.records import RunRecord, Series
 from lab.runs.rows import RENEW_S
 from lab.runs.store import RunStore
+from lab.runs.workers import SEEN_S, WorkerRecord
 from lab.service.lab import Lab
 from lab.settings import Settings
+from lab.worker.heartbeat import COUNT_EVERY, REQUEST_POLL_S
 from lab.worker.loop import POLL_S
-from lab.worker.supervisor.membership import ASK_S
+from lab.worker.recorder import FLUSH_S
+from lab.worker.supervisor.membership import ASK_S, MOST_ASK_S
+from lab.worker.training_pace import TrainingPace
 from tests.postgres import started_server
 
 PART = 1_000  # made-up rows; the others are copies of them with other names, times and results
 WORKERS = 1_000
+TRAINING = 1_000
+STEPS = 100  # of a flush of points, with loss and accuracy of each
 SEARCH = "arch:lenet* lr<0.01 tag:report-d state:finished"
 
 
@@ -133,10 +140,40 @@ def measure(lab: Lab, clock: Clock) -> Iterator[str]:
     if run is None:
         raise RuntimeError("there is no queued run left to hold")
     held: RunRecord = run
-    beats = clock.timed(lambda: (store.leases.heartbeat(held.id, held.lease), store.hosts.find(owner.host)))
+
+    def beat() -> None:
+        store.leases.heartbeat(held.id, held.lease)
+        store.hosts.find(owner.host)
+        lab.sweeps.is_over_budget(held.id)
+
+    beats = clock.timed(beat)
     yield line("heartbeat of a run", beats)
-    idle = clock.timed(lambda: store.leases.claim(slot="held", owner=owner))
-    yield line("claim in a slot that is busy", idle)
+    counts = clock.timed(store.queue.count_running)
+    yield line("count of the runs in training", counts)
+    requests = clock.timed(lambda: store.leases.requested(held.id))
+    yield line("whether a run is to stop", requests)
+    flushed = iter(range(0, 10 * STEPS * clock.repeats, STEPS))
+
+    def flush() -> None:
+        first = next(flushed)
+        step, value = np.arange(first, first + STEPS), np.ones(STEPS)
+        points = {name: Series(name, step, value, value) for name in ("batch/loss", "batch/accuracy")}
+        store.points.append(held.id, held.lease, points, progress={"step": first})
+
+    flushes = clock.timed(flush)
+    yield line(f"{2 * STEPS} points", flushes)
+    waiting = WorkerRecord(owner, "idle", "cpu", 1, 1)
+    announced = clock.timed(lambda: store.workers.announce(waiting))
+    yield line("a waiting worker's sign of life", announced)
+    _train_elsewhere(store)
+    idle = clock.timed(lambda: (lab.sweeps.advance_due(), store.leases.claim(slot="held", owner=owner)))
+    yield line(f"a look that finds nothing, beside {TRAINING:,} runs in training", idle)
+    yield line(
+        f"claim beside {TRAINING:,} runs in training",
+        clock.timed(lambda: store.leases.claim(slot=f"slot {next(slots)}", owner=owner)),
+        20,
+    )
+    _end_elsewhere(store)
     release = Release.of_this_machine()
     store.hosts.set_release(release, host="lab")
     store.hosts.join(HostRecord("far", joined=True, engine=release.engine, torch=release.torch))
@@ -154,17 +191,39 @@ def measure(lab: Lab, clock: Clock) -> Iterator[str]:
     yield line(f"Runs: `{SEARCH}`", clock.timed(lambda: page(SEARCH)), 100)
     yield line("Machines: hosts and 200 live runs", clock.timed(lambda: lab.machines.show(limit=200)), 100)
     yield line("Train: the first 50 of the queue", clock.timed(lambda: store.queue.list(limit=50)), 100)
-    yield _plan(beats.cpu_ms, signs.cpu_ms, idle.cpu_ms, claims.cpu_ms)
-
-
-def _plan(beat_ms: float, sign_ms: float, idle_ms: float, claim_ms: float) -> str:
-    """Say how much of the processors each second of 1,000 workers takes, from what was measured here."""
-    training = WORKERS * (beat_ms / RENEW_S + sign_ms / ASK_S) / 1000
-    return (
-        f"\nProcessor seconds a second, here and in the server, computed from these: {WORKERS:,} workers that train "
-        f"{training:.1f} (heartbeats, signs of life); {WORKERS:,} that wait {WORKERS * idle_ms / POLL_S / 1000:.1f}; one run a "
-        f"minute for each of them {WORKERS * claim_ms / 60_000:.2f}."
+    together = TrainingPace(WORKERS)
+    sign_s = pace.interval_s(ASK_S, askers=WORKERS, a_second=pace.SIGNS_A_SECOND, most_s=MOST_ASK_S)
+    look_s = pace.interval_s(POLL_S, askers=WORKERS, a_second=pace.LOOKS_A_SECOND)
+    every = {
+        "heartbeats": (beats.cpu_ms + counts.cpu_ms / COUNT_EVERY) / RENEW_S,
+        "requests": requests.cpu_ms / together.request_s(REQUEST_POLL_S),
+        "points": flushes.cpu_ms / together.flush_s(FLUSH_S),
+        "signs of life of as many machines": signs.cpu_ms / sign_s,
+    }
+    yield (
+        f"\nProcessor seconds a second, here and in the server, computed from these. {WORKERS:,} workers that train: "
+        + ", ".join(f"{what} {WORKERS * ms / 1000:.1f}" for what, ms in every.items())
+        + f"; {WORKERS:,} that wait: looks {WORKERS * idle.cpu_ms / look_s / 1000:.2f}, signs of life "
+        f"{WORKERS * announced.cpu_ms / SEEN_S / 1000:.2f}; one run a minute for each: {WORKERS * claims.cpu_ms / 60_000:.2f}."
     )
+
+
+def _train_elsewhere(store: RunStore) -> None:
+    """Have runs be in training on as many other hosts. Their rows are changed past the store's doors, and nobody reads them."""
+    with store.database.write() as connection:
+        connection.execute(
+            text(
+                "UPDATE runs SET state = 'running', host = 'host ' || number, slot = 'cpu', "
+                "lease_until = extract(epoch FROM now()) + 35 WHERE number IN "
+                "(SELECT number FROM runs WHERE state = 'finished' ORDER BY number LIMIT :training)"
+            ),
+            {"training": TRAINING},
+        )
+
+
+def _end_elsewhere(store: RunStore) -> None:
+    with store.database.write() as connection:
+        connection.execute(text("UPDATE runs SET state = 'finished' WHERE host LIKE 'host %'"))
 
 
 @contextmanager

@@ -55,7 +55,8 @@ class JobRecord:
 class BoundRun:
     """A run that an engine trains, or has an open job for. executor: where it may be trained now, "" for a host's slots.
 
-    silent: it is said to be in training, and its lease has run out. job: the newest, None before the first.
+    silent: it is said to be in training, and its lease has run out. slot: in which it is or was trained last, the id of a job
+    that took it. job: the newest, None before the first.
     """
 
     run: str
@@ -64,6 +65,7 @@ class BoundRun:
     silent: bool
     lease: int
     step: int
+    slot: str
     job: JobRecord | None
 
     @property
@@ -203,6 +205,7 @@ def _bound(row: Row[Any], job: JobRecord | None, moment: Moment) -> BoundRun:
         silent=at_work and not lease_holds(row.lease_until, moment.now),
         lease=row.lease,
         step=_step(row),
+        slot=row.slot or "",
         job=job,
     )
 

@@ -232,6 +232,19 @@ def test_a_refusal_is_shown_and_the_same_job_asked_for_again(lab: Lab, engine: E
     assert engine.cancelled == ["1"]
 
 
+def test_a_job_that_was_started_though_the_answer_was_lost_is_found_by_its_name(
+    lab: Lab, engine: Engine, dispatcher: Dispatcher
+) -> None:
+    engine.refuses = "Ray does not answer (timed out)."
+    run = _submit(lab)
+    dispatcher.step()
+    _claim(lab, run.id)  # its worker lives all the same
+    engine.refuses = ""
+    dispatcher.step()
+    (job,) = lab.store.jobs.list(run.id)
+    assert (job.id, job.handle, job.closed_at) == (f"lab-{run.id}-1", "1", None)
+
+
 def test_without_the_engine_a_run_waits_and_nobody_is_kept_alive_for_it(
     lab: Lab, engine: Engine, dispatcher: Dispatcher
 ) -> None:

@@ -130,8 +130,13 @@ class Dispatcher:
                 self._answer(engine, one, one.open, status)
 
     def _try_again(self, engine: Executor, one: BoundRun, job: JobRecord) -> None:
-        """Submit a job that was refused, or that a supervisor left which was killed; the engine knows it by its id."""
-        if one.executor != job.executor or one.state is not RunState.QUEUED:
+        """Submit a job that was refused, or that a supervisor left which was killed; the engine knows it by its id.
+
+        An engine whose answer came too late may have started it: then its worker has the run, and only its handle is missing.
+        """
+        if one.slot == job.id and one.state in _AT_WORK:
+            self._submit(engine, job)
+        elif one.executor != job.executor or one.state is not RunState.QUEUED:
             self._store.jobs.close(job, state=JobState.GONE, words=job.words)
         elif job.state == REFUSED or self._store.now() - job.submitted_at > UNSURE_S:
             self._submit(engine, job)
