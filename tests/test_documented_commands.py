@@ -67,6 +67,8 @@ def test_the_documents_show_commands_of_every_kind() -> None:
         "LAB_SLOTS=2 .venv/bin/streamlit run app.py",
         "LAB_DATABASE=postgresql+psycopg://lab:PASSWORD@db.example/lab LAB_ARTIFACTS=database:// "
         ".venv/bin/streamlit run app.py",
+        "LAB_DATABASE=postgresql+psycopg://lab:PASSWORD@db.example/lab LAB_ARTIFACTS=s3://bucket/lab "
+        ".venv/bin/streamlit run app.py",
         *_of_module("tests.mutation"),
         *_of_module("pytest"),
     }
