@@ -65,10 +65,7 @@ def test_the_runs_in_training_are_counted_with_a_renewal(
     lab.submissions.submit(lab.validation.resolve(SMALL.replace(seed=5)))
     assert lab.store.leases.claim(slot="another", owner=Owner.of_this_process()) is not None
     with Heartbeat(lab, run, threading.Event()) as beat:
-        end = time.monotonic() + 10
-        while beat.pace.training != 2 and time.monotonic() < end:
-            time.sleep(0.01)
-    assert beat.pace.training == 2
+        wait_until(lambda: beat.pace.training == 2)
 
 
 class _Renewals(Leases):
