@@ -7,13 +7,18 @@ that a gate cannot pass them over.
 import os
 import shutil
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 from playwright.sync_api import Browser, Error, Playwright, sync_playwright
+from streamlit.components.v2 import manifest_scanner
 
 from lab.settings import PROCESS_ENVIRONMENT
 
 os.environ.update({**PROCESS_ENVIRONMENT, **os.environ})  # before anything imports torch
+
+# Every new `AppTest` reads the metadata of all installed packages, which takes longer than most pages do.
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
 _CHROMIUM_ARGS = [
     "--no-sandbox",

@@ -8,10 +8,9 @@ from streamlit.testing.v1 import AppTest
 
 from pages.registry import forget_pages, list_pages
 from pages.server.not_found import not_found_page
-from tests.web.addresses import go_to
+from tests.web.addresses import ENTRY, go_to
 from tests.web.web_data import Bench
 
-ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
 _SPEC = """
 from pages.registry import PageSpec
 

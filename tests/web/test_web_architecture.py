@@ -1,7 +1,6 @@
 """The Architecture page as Streamlit draws it, for every network and every view."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,21 +10,14 @@ from streamlit.testing.v1 import AppTest
 from lab.architectures.registry import list_architectures
 from pages.architecture import views as arch_view
 from pages.state.architecture import ARCHITECTURE
-from tests.web.addresses import go_to, set_state
+from tests.web.addresses import open_page, set_state
 from tests.web.web_data import Bench
 
-ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
 VIEWS = ("layers", "graph", "compare", "time")
 
 
-def open_page(**query: str) -> AppTest:
-    app = AppTest.from_file(str(ENTRY), default_timeout=60)
-    app.run()
-    for name, value in query.items():
-        app.query_params[name] = value
-    go_to(app, "architecture").run()
-    assert not app.exception, [e.value for e in app.exception]
-    return app
+def open_architecture(**query: str) -> AppTest:
+    return open_page("architecture", **query)
 
 
 def components(app: AppTest) -> list[dict[str, Any]]:
@@ -38,7 +30,7 @@ def metrics(app: AppTest) -> dict[str, str]:
 
 
 def test_the_page_opens_with_lenets_known_numbers(bench: Bench) -> None:
-    app = open_page()
+    app = open_architecture()
     shown = metrics(app)
     assert shown["Parameters"] == "61,706"
     assert shown["Mult-adds an image"] == "423,038"  # as on the Train page
@@ -59,15 +51,15 @@ def test_the_page_opens_with_lenets_known_numbers(bench: Bench) -> None:
 
 @pytest.mark.parametrize("arch", [a.id for a in list_architectures()])
 def test_every_network_has_its_table_and_its_graph(bench: Bench, arch: str) -> None:
-    slabs, table = components(open_page(arch=arch))
+    slabs, table = components(open_architecture(arch=arch))
     assert slabs["stages"][-1]["shape"] == [10]
     assert sum(row["params"] for row in table["rows"] if row["leaf"]) > 1000
-    (picture,) = components(open_page(arch=arch, view="graph"))
+    (picture,) = components(open_architecture(arch=arch, view="graph"))
     assert picture["svg"].startswith("<svg")
 
 
 def test_a_chosen_slab_is_marked_in_the_picture_and_in_the_table(bench: Bench) -> None:
-    app = open_page(arch="lenet-bn")
+    app = open_architecture(arch="lenet-bn")
     names = ("features.conv2", "features.bn2", "features.relu2")
     set_state(app, ARCHITECTURE, selected=names)
     app.run()
@@ -78,7 +70,7 @@ def test_a_chosen_slab_is_marked_in_the_picture_and_in_the_table(bench: Bench) -
 
 
 def test_an_opened_block_is_drawn_with_its_layers_and_its_shortcut(bench: Bench) -> None:
-    app = open_page(arch="resnet-small")
+    app = open_architecture(arch="resnet-small")
     set_state(app, ARCHITECTURE, opened=("features.residual1",))
     app.run()
     stages = components(app)[0]["stages"]
@@ -90,14 +82,14 @@ def test_an_opened_block_is_drawn_with_its_layers_and_its_shortcut(bench: Bench)
 
 
 def test_a_size_that_does_not_fit_is_drawn_up_to_the_failing_layer(bench: Bench) -> None:
-    app = open_page(arch="vgg11", size="native")
+    app = open_architecture(arch="vgg11", size="native")
     assert "smallest size that works is 32×32" in app.error[0].value.replace("\\", "")
     (picture,) = components(app)
     assert "does not fit: 512×1×1" in picture["svg"]
 
 
 def test_two_networks_side_by_side(bench: Bench) -> None:
-    app = open_page(**{"arch": "lenet-bn", "view": "compare", "with": "lenet5"})
+    app = open_architecture(**{"arch": "lenet-bn", "view": "compare", "with": "lenet5"})
     frame = app.dataframe[0].value
     assert list(frame.iloc[:, 1]).count("← only here") == 4  # two batch norms, two dropouts
     assert metrics(app)["Layers"] == "17 | 13"
@@ -105,20 +97,20 @@ def test_two_networks_side_by_side(bench: Bench) -> None:
 
 
 def test_a_network_beside_itself_at_another_size_has_two_names(bench: Bench) -> None:
-    app = open_page(**{"arch": "lenet5", "view": "compare", "with": "lenet5", "with_size": "64"})
+    app = open_architecture(**{"arch": "lenet5", "view": "compare", "with": "lenet5", "with_size": "64"})
     assert not app.exception
     assert list(app.dataframe[0].value.columns)[:3] == ["lenet5 (left)", "Match", "lenet5 (right)"]
 
 
 def test_times_are_measured_when_asked_and_refused_where_they_would_take_minutes(bench: Bench) -> None:
-    app = open_page(view="time", batch="4")
+    app = open_architecture(view="time", batch="4")
     threads = torch.get_num_threads()
     app.button(key="arch-measure").click().run()
     assert not app.exception
     assert list(app.dataframe[0].value["Layer"])[:2] == ["resize", "features.conv1"]
     assert "one thread of the CPU" in app.caption[-1].value
     assert torch.get_num_threads() == threads
-    big = open_page(arch="vgg19", view="time")
+    big = open_architecture(arch="vgg19", view="time")
     assert "too much to measure" in big.info[0].value
 
 
@@ -131,9 +123,9 @@ def test_nobody_is_shown_what_another_session_measured(bench: Bench, monkeypatch
         return real(design, batch)
 
     monkeypatch.setattr(arch_view, "measure_times", count)
-    first = open_page(view="time", batch="4")
+    first = open_architecture(view="time", batch="4")
     first.button(key="arch-measure").click().run()
-    second = open_page(view="time", batch="4")
+    second = open_architecture(view="time", batch="4")
     assert not second.dataframe  # before it has measured anything itself
     second.button(key="arch-measure").click().run()
     assert measured == [4, 4]
@@ -144,7 +136,7 @@ def test_nobody_is_shown_what_another_session_measured(bench: Bench, monkeypatch
 
 
 def test_options_change_the_counts_and_wrong_ones_are_said(bench: Bench) -> None:
-    app = open_page()
+    app = open_architecture()
     app.text_input(key="arch.option.lenet5.widths").set_value("6, 20").run()
     assert metrics(app)["Parameters"] == f"{61_706 + 4 * 151 + 120 * 100:,}"
     app.text_input(key="arch.option.lenet5.widths").set_value("six").run()
@@ -152,7 +144,7 @@ def test_options_change_the_counts_and_wrong_ones_are_said(bench: Bench) -> None
 
 
 def test_an_address_with_nonsense_opens_the_page_and_says_what_it_passed_over(bench: Bench) -> None:
-    app = open_page(size="9", view="grahp", batch="-1", colour="red")
+    app = open_architecture(size="9", view="grahp", batch="-1", colour="red")
     assert metrics(app)["Parameters"] == "61,706"
     said = [error.value.replace("\\", "") for error in app.error]
     assert said == [
@@ -167,7 +159,7 @@ def test_an_address_with_nonsense_opens_the_page_and_says_what_it_passed_over(be
 def test_no_other_network_takes_the_place_of_one_that_is_mistyped(
     bench: Bench, name: str, rest: dict[str, str]
 ) -> None:
-    app = open_page(**{name: "lenet55"}, **rest)
+    app = open_architecture(**{name: "lenet55"}, **rest)
     assert (
         f"{name}='lenet55', but it must be one of {len(list_architectures())} names: did you mean 'lenet5'?"
         in app.error[0].value.replace("\\", "")
@@ -180,7 +172,7 @@ def test_no_other_network_takes_the_place_of_one_that_is_mistyped(
 
 
 def test_what_is_chosen_stands_in_the_address_until_it_is_the_usual_again(bench: Bench) -> None:
-    app = open_page()
+    app = open_architecture()
     app.segmented_control(key="arch.view").set_value("graph").run()
     app.selectbox(key="arch.arch").set_value("lenet-bn").run()
     assert dict(app.query_params) == {"view": "graph", "arch": "lenet-bn"}
@@ -192,5 +184,5 @@ def test_what_is_chosen_stands_in_the_address_until_it_is_the_usual_again(bench:
 
 @pytest.mark.parametrize(("arch", "detail"), [("googlenet", "blocks"), ("vgg19", "layers"), ("lenet5", "layers")])
 def test_a_long_network_with_branches_begins_with_its_blocks(bench: Bench, arch: str, detail: str) -> None:
-    app = open_page(arch=arch, view="graph")
+    app = open_architecture(arch=arch, view="graph")
     assert app.segmented_control(key=f"arch.detail.{arch}").value == detail

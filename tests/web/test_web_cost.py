@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from lab.config import RunConfig
 from lab.data.local import write_drawings_dataset
@@ -16,8 +15,7 @@ from lab.runs.records import RunState
 from lab.service.costs import estimate, smaller_input
 from pages.cache.runs import estimate_cost
 from pages.cache.torch_import import require_torch
-from tests.web.addresses import go_to
-from tests.web.test_web_pages import ENTRY
+from tests.web.addresses import open_page
 from tests.web.web_data import DIGITS_CONFIG, Bench
 
 
@@ -136,8 +134,7 @@ def test_augmentation_is_part_of_what_a_training_costs(bench: Bench) -> None:
 def test_the_draw_page_promises_what_the_cost_card_does(bench: Bench) -> None:
     require_torch()
     bench.lab.hide_examples(True)
-    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
-    go_to(app, "draw").run()
+    app = open_page("draw")
     told = "".join(caption.value for caption in app.caption).replace("\\", "")
     cost, _ = estimate_cost(
         bench.lab.validation.resolve(get_preset("lenet5-digits").config())
@@ -183,8 +180,7 @@ def test_the_page_shows_the_cost_and_one_press_takes_the_smaller_input(
 ) -> None:
     monkeypatch.setattr("pages.train.cost._LONG_S", 1.0)  # a quick machine has done VGG-11 on the digits in minutes
     require_torch()
-    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
-    go_to(app, "train").run()
+    app = open_page("train")
     assert {m.label: m.value for m in app.metric}["Mult-adds an image"] == "423,038"
     app.selectbox(key="train.arch").set_value("vgg11").run()
     app.selectbox(key="train.device").set_value("cpu").run()

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,10 +24,9 @@ from pages.draw.tune import tuned
 from pages.draw.view import STYLE, answers_html, line_html, percent, steps_html
 from pages.state.draw import DRAW, Game
 from pages.widgets.pad import read_message, sketch_of
-from tests.web.addresses import go_to, set_state
+from tests.web.addresses import ENTRY, go_to, set_state
 from tests.web.web_data import Bench
 
-ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
 NAMES = tuple("0123456789")
 
 

@@ -20,8 +20,8 @@ from pages.cache.inspection import network_of
 from pages.draw.models import Model, load_models, nearest_neighbours
 from pages.draw.studio import normalised, read_all, subtitle
 from pages.state.draw import DrawPage
-from tests.web.addresses import go_to
-from tests.web.test_web_inside import ENTRY, train
+from tests.web.addresses import open_page
+from tests.web.test_web_inside import train
 
 CONFIG = RunConfig(dataset="digits", epochs=4, lr=3e-3, batch_size=32, device="cpu")
 
@@ -90,9 +90,7 @@ def _message(seq: int, version: int, strokes: str) -> dict[str, str]:
 
 
 def test_done_scores_the_last_stroke_and_a_late_message_leaves_the_next_pad_empty(model: Model) -> None:
-    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
-    app.query_params["runs"] = model.id
-    go_to(app, "draw").run()
+    app = open_page("draw", runs=model.id)
     app.segmented_control(key="draw.mode").set_value("Guess game").run()
     app.button(key="draw-game-start").click().run()
     page = app.session_state["draw.page"]
@@ -114,9 +112,7 @@ def test_done_scores_the_last_stroke_and_a_late_message_leaves_the_next_pad_empt
 
 def _game(model: Model, digits: tuple[str, ...]) -> tuple[AppTest, DrawPage]:
     """Return the Draw page in the first round of a game with these digits."""
-    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
-    app.query_params["run"] = model.id
-    go_to(app, "draw").run()
+    app = open_page("draw", run=model.id)
     assert app.query_params["runs"] == model.id
     app.segmented_control(key="draw.mode").set_value("Guess game").run()
     app.button(key="draw-game-start").click().run()
@@ -161,9 +157,7 @@ def test_where_much_in_a_photo_is_no_digit_the_page_is_sure_of_nothing(model: Mo
     assert len(found) == 5
     assert (alone[1], alone[3]) == (True, True)
     assert not all(alone)
-    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
-    app.query_params["runs"] = model.id
-    go_to(app, "draw").run()
+    app = open_page("draw", runs=model.id)
     app.segmented_control(key="draw.mode").set_value("Photo").run()
     app.file_uploader(key="draw-photo").set_value(("row.png", encode(paper), "image/png")).run()
     assert "".join(part.proto.body for part in app.get("html")).count("</b> unsure</small>") == 5

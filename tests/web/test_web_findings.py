@@ -11,7 +11,8 @@ from lab.runs.records import RunRecord, RunState
 from pages.server.routes import run_status
 from pages.widgets.findings import remedy_words
 from pages.widgets.runs import STATUS_COLORS
-from tests.web.test_web_pages import _labels, _open, _texts
+from tests.web.addresses import open_page
+from tests.web.test_web_pages import _labels, _texts
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 STUCK = Finding(AT_CHANCE, "mistake", "No better than guessing: 9.80 % after epoch 3.", {"lr": 0.01})
@@ -40,16 +41,16 @@ def _finished(bench: Bench, *findings: Finding) -> RunRecord:
 )
 def test_a_run_that_did_not_learn_is_not_green_on_any_page(bench: Bench, finding: Finding, badge: str) -> None:
     run = _finished(bench, finding)
-    for app in (_open(), _open("train", run=run.id), _open("inside", run=run.id)):
+    for app in (open_page(), open_page("train", run=run.id), open_page("inside", run=run.id)):
         assert badge in _texts(app)
         assert "green-badge" not in _texts(app)
-    assert [list(cell) for cell in _open("runs").dataframe[0].value["state"]] == [[run.status]]
+    assert [list(cell) for cell in open_page("runs").dataframe[0].value["state"]] == [[run.status]]
     assert STATUS_COLORS[run.status] != "green"
 
 
 def test_the_cause_comes_with_a_button_that_fills_the_form_with_the_remedy(bench: Bench) -> None:
     run = _finished(bench, STUCK)
-    app = _open("train", run=run.id)
+    app = open_page("train", run=run.id)
     assert "9.80 % after epoch 3." in _texts(app)
     [again] = [button for button in app.button if button.label == "Train again with learning rate 0.01"]
     again.click().run()
@@ -80,7 +81,7 @@ def test_findings_of_a_live_run_stand_below_its_curves(bench: Bench) -> None:
     bench.write(run, series("batch/loss", np.full(40, 2.3)))
     bench.lab.store.findings.set(run.id, run.lease, (STUCK, RISEN, BELOW))
     bench.lab.store.leases.add_notice(run.id, run.lease, "The batch was halved.")
-    order = _order(_open("train", run=run.id))
+    order = _order(open_page("train", run=run.id))
     curves = order.index("bidi_component")
     assert order[:curves] == []
     assert order[curves:].count("error") == order[curves:].count("warning") == 1
@@ -88,21 +89,21 @@ def test_findings_of_a_live_run_stand_below_its_curves(bench: Bench) -> None:
 
 
 def test_what_became_of_an_ended_run_stands_above_its_curves_and_the_rest_below(bench: Bench) -> None:
-    order = _order(_open("train", run=_finished(bench, LOST, RISEN).id))
+    order = _order(open_page("train", run=_finished(bench, LOST, RISEN).id))
     shown = [kind for kind in order if kind != "unknown"]
     live = shown.index("bidi_component", shown.index("error"))  # the first one is the navigation's
     assert shown.index("error") < live < shown.index("warning")
 
 
 def test_an_explanation_is_no_alarm_and_has_no_button(bench: Bench) -> None:
-    app = _open("train", run=_finished(bench, BELOW).id)
+    app = open_page("train", run=_finished(bench, BELOW).id)
     assert [e.value for e in app.error] == [w.value for w in app.warning] == []
     assert "the training accuracy is below" in _texts(app)
     assert not [label for label in _labels(app) if label.startswith("Train again with")]
 
 
 def test_what_settings_let_expect_is_not_said_of_a_run_that_learned_all_the_same(bench: Bench) -> None:
-    assert "A learning rate of" not in _texts(_open("train", run=_finished(bench).id))
+    assert "A learning rate of" not in _texts(open_page("train", run=_finished(bench).id))
 
 
 def test_a_watcher_is_told_when_findings_change(bench: Bench) -> None:

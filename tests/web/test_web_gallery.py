@@ -1,7 +1,6 @@
 """The galleries of the Train form: what the cards say, what is measured here, and that none is drawn before it is opened."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from streamlit.testing.v1 import AppTest
@@ -11,18 +10,12 @@ from lab.data.registry import list_datasets
 from lab.presets import list_presets
 from pages.state.train import TRAIN
 from pages.train.gallery import best_run, reached
-from tests.web.addresses import go_to, set_state
+from tests.web.addresses import open_page, set_state
 from tests.web.web_data import DIGITS_CONFIG, Bench
-
-ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
 
 
 def open_form() -> AppTest:
-    app = AppTest.from_file(str(ENTRY), default_timeout=60)
-    app.run()
-    go_to(app, "train").run()
-    assert not app.exception
-    return app
+    return open_page("train")
 
 
 def cards(app: AppTest) -> dict[str, Any] | None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 
 from lab.cli.app import main
 from lab.config import RunConfig
@@ -25,8 +24,8 @@ from lab.sharing.weights import facts, model_card
 from pages.draw.models import load_models
 from pages.draw.runs import label
 from pages.draw.studio import subtitle
-from tests.web.addresses import go_to
-from tests.web.test_web_inside import ENTRY, component, open_page, texts, train
+from tests.web.addresses import open_page
+from tests.web.test_web_inside import component, open_inside, texts, train
 
 EPOCHS = 6
 CONFIG = RunConfig(dataset="digits", epochs=EPOCHS, batch_size=16, train_limit=300, lr=0.02, device="cpu")
@@ -73,15 +72,6 @@ def last_words(run: RunRecord) -> str:
     return f"{format_percent(run.last_result.test_accuracy)} test, epoch {EPOCHS} of {EPOCHS} (last)"
 
 
-def open_screen(name: str, **query: str) -> AppTest:
-    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
-    for key, value in query.items():
-        app.query_params[key] = value
-    go_to(app, name).run()
-    assert not app.exception, [e.value for e in app.exception]
-    return app
-
-
 def test_the_engine_the_store_and_the_loaded_network_agree_on_the_best_epoch(lab: Lab, run: RunRecord) -> None:
     loaded = lab.weights.load(run.id)
     assert run.summary.best_epoch == run.headline.epoch == loaded.epoch == lab.weights.find(run.id).epoch
@@ -101,13 +91,13 @@ def test_the_headline_is_what_these_weights_reach_on_the_test_set(
 
 
 def test_every_page_shows_it_with_its_epoch(here: None, run: RunRecord) -> None:
-    assert words(run) in texts(open_screen("home"))
-    trained = open_screen("train", run=run.id)
+    assert words(run) in texts(open_page("home"))
+    trained = open_page("train", run=run.id)
     shown = dict(component(trained, "facts")["facts"])
     assert shown["Test accuracy"] == format_percent(run.headline.test_accuracy)
     assert shown["Best epoch"] == f"{run.headline.epoch} of {EPOCHS}"
     assert f"The run ended at {last_words(run)}." in texts(trained)
-    inside = open_page(run=run.id)
+    inside = open_inside(run=run.id)
     assert words(run) in " ".join(inside.selectbox[0].options)
     slider = component(inside, "epochs")
     assert slider["names"][slider["index"]] == f"Epoch {run.headline.epoch} of {EPOCHS} (best)"
@@ -115,7 +105,7 @@ def test_every_page_shows_it_with_its_epoch(here: None, run: RunRecord) -> None:
 
 
 def test_the_table_of_runs_the_front_and_the_groups_show_it(here: None, run: RunRecord) -> None:
-    app = open_screen("runs", runs=run.id, look="pareto")
+    app = open_page("runs", runs=run.id, look="pareto")
     table: pd.DataFrame = app.dataframe[0].value
     row = table.iloc[[*table["open"]].index(f"train?run={run.id}")]
     assert f"{row['test']:.2f} %" == format_percent(run.headline.test_accuracy)

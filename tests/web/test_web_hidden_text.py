@@ -1,16 +1,13 @@
 """What a store holds of hidden characters, the pages show as escapes; what is typed with them is answered."""
 
-from pathlib import Path
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.text import hidden_character
 from tests.runs.runs_data import write_past_checks
-from tests.web.addresses import go_to
+from tests.web.addresses import open_page
 from tests.web.web_data import Bench
 
-ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
 ATTACK = "a\x9b31m\u202eb\u2066c"
 
 
@@ -28,13 +25,7 @@ def _shown(app: AppTest) -> list[str]:
 def test_no_page_shows_hidden_characters(bench: Bench, page: str, query: dict[str, str]) -> None:
     run = bench.finish(bench.start())
     write_past_checks(bench.lab.store, run.id, name=ATTACK, note=ATTACK, tags=f"\n{ATTACK}\n", reason=ATTACK)
-    app = AppTest.from_file(str(ENTRY), default_timeout=60)
-    app.run()
-    for name, value in query.items():
-        app.query_params[name] = value or run.id
-    if page != "home":
-        go_to(app, page).run()
-    assert not app.exception
+    app = open_page(page, **{name: value or run.id for name, value in query.items()})
     shown = _shown(app)
     assert [text for text in shown if hidden_character(text, lines=True)] == []
     assert any("x9b31m" in text or "U+009B" in text.replace("\\", "") for text in shown)

@@ -27,10 +27,9 @@ from lab.sketch.sketch import Sketch
 from lab.worker.execution import execute
 from pages.state.inside import INSIDE
 from pages.widgets import waiting
-from tests.web.addresses import go_to, set_state
+from tests.web.addresses import open_page, set_state
 from tests.web.web_data import Bench
 
-ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
 VIEWS = ("network", "maps", "kernels", "hand", "why", "answers", "map")
 CONFIG = RunConfig(dataset="digits", epochs=2, batch_size=32, train_limit=400, device="cpu", seed=3)
 
@@ -70,14 +69,8 @@ def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def open_page(**query: str) -> AppTest:
-    app = AppTest.from_file(str(ENTRY), default_timeout=60)
-    app.run()
-    for name, value in query.items():
-        app.query_params[name] = value
-    go_to(app, "inside").run()
-    assert not app.exception, [e.value for e in app.exception]
-    return app
+def open_inside(**query: str) -> AppTest:
+    return open_page("inside", **query)
 
 
 def component(app: AppTest, field: str) -> dict[str, Any]:
@@ -98,24 +91,24 @@ def texts(app: AppTest) -> str:
 
 def test_without_a_run_the_page_says_how_to_get_one(bench: Bench) -> None:
     bench.lab.hide_examples(True)
-    assert "Nothing to look into yet" in texts(open_page())
+    assert "Nothing to look into yet" in texts(open_inside())
 
 
 def test_a_run_that_is_not_there_is_one_sentence(bench: Bench) -> None:
-    assert "nobody" in texts(open_page(run="nobody"))
+    assert "nobody" in texts(open_inside(run="nobody"))
 
 
 def test_a_run_without_weights_is_one_sentence(bench: Bench) -> None:
     finished = bench.finish(bench.start())
-    assert "saved no weights" in texts(open_page(run=finished.id))
+    assert "saved no weights" in texts(open_inside(run=finished.id))
 
 
 def test_a_run_in_its_first_epoch_is_waited_for(bench: Bench) -> None:
-    assert "first epoch is not done yet" in texts(open_page(run=bench.start().id))
+    assert "first epoch is not done yet" in texts(open_inside(run=bench.start().id))
 
 
 def test_the_slider_has_every_saved_epoch_and_the_untrained_network(here: None, run: RunRecord) -> None:
-    slider = component(open_page(run=run.id), "epochs")
+    slider = component(open_inside(run=run.id), "epochs")
     assert slider["epochs"] == [0, 1, 2]
     assert slider["test"][0] is None
     assert slider["test"][2] == pytest.approx(run.summary.other["test_accuracy"])
@@ -124,7 +117,7 @@ def test_the_slider_has_every_saved_epoch_and_the_untrained_network(here: None, 
 @pytest.mark.parametrize("epoch", ["0", "2"])
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_opens_at_every_epoch(here: None, run: RunRecord, view: str, epoch: str) -> None:
-    app = open_page(run=run.id, view=view, epoch=epoch)
+    app = open_inside(run=run.id, view=view, epoch=epoch)
     assert not app.error
     expected = "before training" if epoch == "0" else "after epoch 2"
     if view in ("network", "maps", "map"):
@@ -135,7 +128,7 @@ def test_another_run_opens_at_its_own_best_epoch_not_at_that_of_the_run_before(
     here: None, lab: Lab, run: RunRecord
 ) -> None:
     other = train(lab, CONFIG.replace(seed=4, epochs=3))
-    app = open_page(run=run.id, epoch="1")
+    app = open_inside(run=run.id, epoch="1")
     app.selectbox(key="inside.run").set_value(other.id).run()
     slider = component(app, "epochs")
     assert slider["run"] == other.id
@@ -144,7 +137,7 @@ def test_another_run_opens_at_its_own_best_epoch_not_at_that_of_the_run_before(
 
 
 def test_the_confusion_matrix_adds_up_to_the_runs_own_accuracy(here: None, run: RunRecord) -> None:
-    app = open_page(run=run.id, view="answers", epoch="2")
+    app = open_inside(run=run.id, view="answers", epoch="2")
     counts = component(app, "counts")["counts"]
     right, images = sum(counts[k][k] for k in range(10)), sum(map(sum, counts))
     assert images == 359
@@ -154,7 +147,7 @@ def test_the_confusion_matrix_adds_up_to_the_runs_own_accuracy(here: None, run: 
 
 
 def test_a_chosen_cell_shows_its_images(here: None, run: RunRecord) -> None:
-    app = open_page(run=run.id, view="answers", epoch="2")
+    app = open_inside(run=run.id, view="answers", epoch="2")
     counts = component(app, "counts")["counts"]
     set_state(app, INSIDE, cell=(4, 4), gallery="cell")
     app.run()
@@ -163,7 +156,7 @@ def test_a_chosen_cell_shows_its_images(here: None, run: RunRecord) -> None:
 
 
 def test_a_cell_of_a_run_with_more_classes_is_none_here(here: None, run: RunRecord) -> None:
-    app = open_page(run=run.id, view="answers", epoch="2")
+    app = open_inside(run=run.id, view="answers", epoch="2")
     set_state(app, INSIDE, cell=(30, 2), gallery="cell")
     app.run()
     assert not app.exception
@@ -171,7 +164,7 @@ def test_a_cell_of_a_run_with_more_classes_is_none_here(here: None, run: RunReco
 
 
 def test_the_images_of_a_lasso_go_with_the_map_it_was_drawn_in(here: None, run: RunRecord) -> None:
-    app = open_page(run=run.id, view="map", epoch="2")
+    app = open_inside(run=run.id, view="map", epoch="2")
     set_state(app, INSIDE, caught=(component(app, "method")["method"], (1, 2, 3)))
     app.run()
     assert "3 images in the lasso" in [head.value for head in app.header]
@@ -182,7 +175,7 @@ def test_the_images_of_a_lasso_go_with_the_map_it_was_drawn_in(here: None, run: 
 
 
 def test_maps_carry_numbers_for_every_channel(here: None, run: RunRecord) -> None:
-    app = open_page(run=run.id, view="maps", epoch="2")
+    app = open_inside(run=run.id, view="maps", epoch="2")
     app.selectbox(key="inside.layer").select("features.conv2").run()
     assert [tile["one"] for tile in tiles(app, "Feature maps")] == [f"#{k}" for k in range(16)]
     set_state(app, INSIDE, channel=5)
@@ -191,7 +184,7 @@ def test_maps_carry_numbers_for_every_channel(here: None, run: RunRecord) -> Non
 
 
 def test_the_hand_convolution_is_what_the_network_computed(here: None, run: RunRecord) -> None:
-    app = open_page(run=run.id, view="hand", epoch="2")
+    app = open_inside(run=run.id, view="hand", epoch="2")
     told = next(m.value for m in app.markdown if "computed" in m.value)
     summed = float(told.split("= **")[1].split("**")[0])
     computed = float(told.split("computed **")[1].split("**")[0])
@@ -199,7 +192,7 @@ def test_the_hand_convolution_is_what_the_network_computed(here: None, run: RunR
 
 
 def test_the_whole_network_is_drawn_from_the_image_to_the_answer(here: None, run: RunRecord) -> None:
-    shown = component(open_page(run=run.id, epoch="2"), "stages")
+    shown = component(open_inside(run=run.id, epoch="2"), "stages")
     assert [stage["title"] for stage in shown["stages"]] == [
         "image",
         "conv1",
@@ -219,7 +212,7 @@ def test_the_whole_network_is_drawn_from_the_image_to_the_answer(here: None, run
 
 
 def test_a_map_of_the_whole_network_opens_down_to_one_value(here: None, run: RunRecord) -> None:
-    app = open_page(run=run.id, epoch="2")
+    app = open_inside(run=run.id, epoch="2")
     conv = component(app, "stages")["stages"][3]
     set_state(app, INSIDE, stage=conv["id"], place=(4, 2, 7))
     app.run()
@@ -241,7 +234,7 @@ def test_a_map_of_the_whole_network_opens_down_to_one_value(here: None, run: Run
 
 @pytest.mark.parametrize("stage", [0, 1, 2, 4, 5, 6, 7])
 def test_every_stage_can_be_chosen(here: None, run: RunRecord, stage: int) -> None:
-    app = open_page(run=run.id, epoch="2")
+    app = open_inside(run=run.id, epoch="2")
     set_state(app, INSIDE, stage=component(app, "stages")["stages"][stage]["id"], place=(0,))
     app.run()
     assert not app.exception
@@ -249,7 +242,7 @@ def test_every_stage_can_be_chosen(here: None, run: RunRecord, stage: int) -> No
 
 
 def test_an_answer_opens_down_to_the_terms_it_is_the_sum_of(here: None, lab: Lab, run: RunRecord) -> None:
-    app = open_page(run=run.id, epoch="2")
+    app = open_inside(run=run.id, epoch="2")
     shown = component(app, "stages")
     fc1, answer = shown["stages"][5], shown["stages"][7]
     for stage, unit, head in ((fc1, 17, "**fc1, unit 17 of 120**"), (answer, 7, "**fc3, the class 7**")):
@@ -270,7 +263,7 @@ def test_an_answer_opens_down_to_the_terms_it_is_the_sum_of(here: None, lab: Lab
 
 
 def test_the_terms_of_a_layer_after_maps_lie_where_its_inputs_do(here: None, run: RunRecord) -> None:
-    app = open_page(run=run.id, view="hand", hand="classifier.fc1", place="3", epoch="2")
+    app = open_inside(run=run.id, view="hand", hand="classifier.fc1", place="3", epoch="2")
     assert not app.error
     maps = tiles(app, "Terms of the sum")
     told = next(m.value for m in app.markdown if "Sum of the 400 products" in m.value)
@@ -291,7 +284,7 @@ def test_the_terms_of_a_layer_after_maps_lie_where_its_inputs_do(here: None, run
 def test_the_chosen_layer_and_map_live_in_the_address(
     here: None, run: RunRecord, view: str, chosen: dict[str, str], words: str
 ) -> None:
-    app = open_page(run=run.id, view=view, epoch="2", **chosen)
+    app = open_inside(run=run.id, view=view, epoch="2", **chosen)
     assert not app.error, [error.value for error in app.error]
     assert {name: app.query_params[name] for name in chosen} == chosen
     if view == "hand":
@@ -317,7 +310,7 @@ def test_the_chosen_layer_and_map_live_in_the_address(
 def test_a_layer_or_map_that_is_not_there_is_named(
     here: None, run: RunRecord, view: str, name: str, wrong: str, rule: str
 ) -> None:
-    app = open_page(run=run.id, view=view, epoch="2", **{name: wrong})
+    app = open_inside(run=run.id, view=view, epoch="2", **{name: wrong})
     (error,) = [each.value.replace("\\", "") for each in app.error]
     assert f"The address has {name}='{wrong}'" in error
     assert rule in error
@@ -325,7 +318,7 @@ def test_a_layer_or_map_that_is_not_there_is_named(
 
 def test_a_layer_of_another_network_gives_way_to_its_first(here: None, lab: Lab, run: RunRecord) -> None:
     other = train(lab, CONFIG.replace(arch="lenet-bn", seed=6, epochs=1))
-    app = open_page(run=other.id, view="maps", layer="features.bn2", channel="14")
+    app = open_inside(run=other.id, view="maps", layer="features.bn2", channel="14")
     assert "**Channel 14**" in texts(app)
     app.selectbox(key="inside.run").set_value(run.id).run()
     assert not app.exception
@@ -335,15 +328,15 @@ def test_a_layer_of_another_network_gives_way_to_its_first(here: None, lab: Lab,
 
 
 def test_kernels_have_not_moved_before_training_and_have_after(here: None, run: RunRecord) -> None:
-    assert "Nothing has moved yet" in texts(open_page(run=run.id, view="kernels", epoch="0"))
-    filters = tiles(open_page(run=run.id, view="kernels", epoch="2"), "Filters")
+    assert "Nothing has moved yet" in texts(open_inside(run=run.id, view="kernels", epoch="0"))
+    filters = tiles(open_inside(run=run.id, view="kernels", epoch="2"), "Filters")
     assert all(tile["two"] != "moved 0 %" for tile in filters)
 
 
 def test_nonsense_in_the_address_opens_the_page_and_says_what_it_passed_over(here: None, run: RunRecord) -> None:
     for number in ("99", "-4", "²"):
         image = "-4" if number == "99" else number
-        app = open_page(run=run.id, view="answer", epoch=number, image=image, layr="conv1")
+        app = open_inside(run=run.id, view="answer", epoch=number, image=image, layr="conv1")
         said = [error.value.replace("\\", "") for error in app.error]
         assert said == [
             "The address asks for 'layr', which this page does not know. Did you mean 'layer'?",
@@ -357,7 +350,7 @@ def test_nonsense_in_the_address_opens_the_page_and_says_what_it_passed_over(her
 
 
 def test_no_other_run_takes_the_place_of_one_that_is_mistyped(here: None, run: RunRecord) -> None:
-    app = open_page(run=f"{run.id[:-1]}x")
+    app = open_inside(run=f"{run.id[:-1]}x")
     (error,) = app.error
     assert error.value.replace("\\", "") == f"There is no run '{run.id[:-1]}x': did you mean '{run.id}'?"
     assert app.selectbox(key="inside.run").value is None
@@ -375,7 +368,7 @@ def test_long_work_is_counted_and_waits_to_be_asked_for(
     here: None, run: RunRecord, monkeypatch: pytest.MonkeyPatch, view: str, words: str
 ) -> None:
     monkeypatch.setattr(waiting, "_AT_ONCE", 1e6)  # LeNet-5 makes 423,038 mult-adds an image
-    app = open_page(run=run.id, view=view, epoch="2")
+    app = open_inside(run=run.id, view=view, epoch="2")
     assert words in texts(app)
     assert "Mistakes" not in [metric.label for metric in app.metric]
     assert "Attribution for" not in texts(app)
@@ -396,7 +389,7 @@ def diverged(lab: Lab) -> RunRecord:
 
 @pytest.mark.parametrize("view", ["network", "maps", "why", "answers", "map"])
 def test_a_diverged_epoch_is_a_sentence_and_no_figures(here: None, diverged: RunRecord, view: str) -> None:
-    app = open_page(run=diverged.id, view=view, epoch="1")
+    app = open_inside(run=diverged.id, view=view, epoch="1")
     assert all(re.search("not (a )?finite number", error.value) for error in app.error)
     assert len(app.error) == (2 if view == "why" else 1)
     assert "Read as" not in texts(app)
@@ -404,7 +397,7 @@ def test_a_diverged_epoch_is_a_sentence_and_no_figures(here: None, diverged: Run
 
 
 def test_epochs_before_the_training_diverged_have_their_map(here: None, diverged: RunRecord) -> None:
-    app = open_page(run=diverged.id, view="map", epoch="0")
+    app = open_inside(run=diverged.id, view="map", epoch="0")
     assert not app.error
     assert len(component(app, "notes")["x"]) == 359
 
@@ -434,7 +427,7 @@ def test_the_untrained_network_is_the_one_training_began_with(tmp_path: Path, ar
 
 
 def test_an_image_is_chosen_from_a_strip_by_class_or_by_a_mistake(here: None, run: RunRecord) -> None:
-    app = open_page(run=run.id, epoch="1")
+    app = open_inside(run=run.id, epoch="1")
     app.selectbox(key="inside.only").set_value("8").run()
     assert {tile["one"] for tile in tiles(app, "Images to choose")} == {"8"}
     answer = component(app, "stages")["answer"]
@@ -456,7 +449,7 @@ def test_a_saved_drawing_passes_through_the_network(here: None, lab: Lab, run: R
     ink = np.zeros((280, 280), np.uint8)
     ink[40:240, 130:150] = 255
     lab.store.sketches.save(encode_ink(Sketch(ink, "live")), label="1", dataset="digits")
-    app = open_page(run=run.id, view="maps", epoch="2")
+    app = open_inside(run=run.id, view="maps", epoch="2")
     app.segmented_control(key="inside.source").set_value("drawing").run()
     assert not app.exception
     assert "for drawing 1" in texts(app)
@@ -469,7 +462,7 @@ def test_a_link_opens_the_saved_drawing_it_was_taken_at(here: None, lab: Lab, ru
         ink = np.zeros((280, 280), np.uint8)
         ink[40:240, left : left + 20] = 255
         drawings.append(lab.store.sketches.save(encode_ink(Sketch(ink, "live")), label="1", dataset="digits").id)
-    app = open_page(run=run.id, view="maps", epoch="2", source="drawing", drawing=drawings[0])
+    app = open_inside(run=run.id, view="maps", epoch="2", source="drawing", drawing=drawings[0])
     assert app.segmented_control(key="inside.source").value == "drawing"
     assert app.selectbox(key="inside.drawing").value == drawings[0]
     app.selectbox(key="inside.drawing").set_value(drawings[1]).run()
@@ -479,7 +472,7 @@ def test_a_link_opens_the_saved_drawing_it_was_taken_at(here: None, lab: Lab, ru
 
 
 def test_the_first_five_test_images_are_shown_in_one_layer(here: None, run: RunRecord) -> None:
-    app = open_page(run=run.id, view="maps", epoch="2")
+    app = open_inside(run=run.id, view="maps", epoch="2")
     app.toggle(key="inside.five").set_value(True).run()
     assert not app.exception
     shown = [json.loads(e.proto.json) for e in app.get("bidi_component")]
@@ -511,7 +504,7 @@ def test_every_network_of_the_registry_opens_in_every_view(
         ),
     )
     for view in VIEWS:
-        app = open_page(run=trained.id, view=view)
+        app = open_inside(run=trained.id, view=view)
         assert not app.error, (view, [error.value for error in app.error])
 
 
@@ -526,7 +519,7 @@ def test_an_uploaded_picture_of_ink_on_paper_is_inverted_until_the_switch_says_n
     size = get_dataset_spec("digits").image_size
     light = np.zeros((size, size), np.uint8)
     light[size // 8 : -size // 8, size // 2 - 2 : size // 2 + 2] = 255
-    app = open_page(run=run.id, view="maps", epoch="2", source="upload")
+    app = open_inside(run=run.id, view="maps", epoch="2", source="upload")
 
     def switch() -> Toggle:
         assert not app.exception

@@ -1,22 +1,14 @@
 """Name, tags and note of a run are changed on its page, each stored at once and checked as everywhere."""
 
-from pathlib import Path
-
 from streamlit.testing.v1 import AppTest
 
 from lab.runs.records import RunRecord
-from tests.web.addresses import go_to
+from tests.web.addresses import open_page
 from tests.web.web_data import Bench
-
-ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
 
 
 def open_run(run: RunRecord) -> AppTest:
-    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
-    app.query_params["run"] = run.id
-    go_to(app, "train").run()
-    assert not app.exception, [e.value for e in app.exception]
-    return app
+    return open_page("train", run=run.id)
 
 
 def test_a_run_is_renamed_tagged_and_annotated_on_its_page(bench: Bench) -> None:

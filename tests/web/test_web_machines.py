@@ -1,6 +1,5 @@
 """The Machines page as Streamlit draws it: slots, what they train, who waits, and another number of slots."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,18 +11,8 @@ from lab.runs.owner import Owner
 from lab.runs.workers import WorkerRecord
 from lab.service.lab import Lab
 from lab.worker.supervisor.slots import count_slots
-from tests.web.addresses import go_to
+from tests.web.addresses import open_page
 from tests.web.web_data import DIGITS_CONFIG, Bench
-
-ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
-
-
-def open_page() -> AppTest:
-    app = AppTest.from_file(str(ENTRY), default_timeout=60)
-    app.run()
-    go_to(app, "machines").run()
-    assert not app.exception, [e.value for e in app.exception]
-    return app
 
 
 def words(app: AppTest) -> str:
@@ -37,7 +26,7 @@ def _announce(lab: Lab, owner: Owner, slot: str) -> None:
 
 
 def test_an_idle_machine_says_when_its_workers_start(bench: Bench) -> None:
-    shown = words(open_page())
+    shown = words(open_page("machines"))
     assert "this machine · 1 slot" in shown
     assert "a worker starts when a run needs it" in shown
     assert "No run waits." in shown
@@ -52,7 +41,7 @@ def test_slots_link_to_what_they_train_and_waiting_runs_say_why(bench: Bench) ->
         bench.queue(DIGITS_CONFIG.replace(seed=seed))
     bench.lab.store.leases.claim(slot="cpu", owner=me)
     _announce(bench.lab, Owner("far pid:[1]", 1, "x"), "cuda:0")
-    shown = words(open_page())
+    shown = words(open_page("machines"))
     assert "**cpu**" in shown
     assert r"**cpu \#2**" in shown
     assert r"**cuda\:0**" in shown
@@ -62,14 +51,14 @@ def test_slots_link_to_what_they_train_and_waiting_runs_say_why(bench: Bench) ->
 
 
 def test_the_number_of_slots_is_changed_on_the_page(bench: Bench) -> None:
-    app = open_page()
+    app = open_page("machines")
     (number,) = app.number_input
     assert (number.value, number.disabled) == (count_slots(bench.lab.settings), False)
     number.set_value(3).run()
     assert not app.exception
     assert count_slots(bench.lab.settings) == 3
     assert "this machine · 3 slots" in words(app)
-    assert open_page().number_input[0].value == 3
+    assert open_page("machines").number_input[0].value == 3
 
 
 def test_a_slot_that_is_gone_is_shown_until_its_run_has_ended(bench: Bench) -> None:
@@ -77,7 +66,7 @@ def test_a_slot_that_is_gone_is_shown_until_its_run_has_ended(bench: Bench) -> N
     bench.queue()
     _announce(bench.lab, me, "cpu #2")
     bench.lab.store.leases.claim(slot="cpu #2", owner=me)
-    shown = words(open_page())
+    shown = words(open_page("machines"))
     assert "this machine · 1 slot" in shown
     assert "its worker ends after this run" in shown
 
@@ -87,7 +76,7 @@ def test_a_number_from_the_environment_cannot_be_changed_and_the_page_says_so(
 ) -> None:
     bench.lab.machines.set_slots(4)
     monkeypatch.setenv("LAB_SLOTS", "2")
-    app = open_page()
+    app = open_page("machines")
     assert (app.number_input[0].value, app.number_input[0].disabled) == (2, True)
     assert "LAB_SLOTS was set when the lab was started, and decides." in words(app)
 
@@ -105,7 +94,7 @@ def test_runs_of_an_engine_wait_for_their_job_and_their_workers_are_no_slots_of_
         lab.store.jobs.note(job.id, state="pending", words="PENDING, Resources", handle=handle)
     _announce(lab, Owner.of_this_process(), f"lab-{runs[0].id}-1")
     lab.store.leases.claim(slot=f"lab-{runs[0].id}-1", owner=Owner.of_this_process(), run=runs[0].id, executor="slurm")
-    app = open_page()
+    app = open_page("machines")
     shown = words(app)
     assert "this machine · 1 slot" in shown
     assert "**Slurm job 11**" in shown
@@ -115,10 +104,7 @@ def test_runs_of_an_engine_wait_for_their_job_and_their_workers_are_no_slots_of_
 
 def test_the_forms_offer_an_engine_only_where_there_is_one(bench: Bench) -> None:
     def offered(page: str) -> list[list[str]]:
-        app = AppTest.from_file(str(ENTRY), default_timeout=60)
-        app.run()
-        go_to(app, page).run()
-        assert not app.exception, [e.value for e in app.exception]
+        app = open_page(page)
         return [box.options for box in app.selectbox if box.label == "Train on"]
 
     assert offered("train") == offered("sweeps") == []
@@ -137,7 +123,7 @@ def _join(lab: Lab, **more: Any) -> None:
 
 def test_a_joined_machine_is_drained_let_again_and_removed_on_the_page(bench: Bench) -> None:
     _join(bench.lab)
-    app = open_page()
+    app = open_page("machines")
     assert "a worker starts when a run needs it" in words(app)
     app.button(key="machine-drain-far pid:[1]").click().run()
     assert bench.lab.machines.resolve("far").state is HostState.DRAINING
@@ -154,4 +140,4 @@ def test_a_joined_machine_is_drained_let_again_and_removed_on_the_page(bench: Be
 def test_a_refused_machine_shows_its_reason(bench: Bench) -> None:
     with pytest.raises(JoinRefusedError):
         _join(bench.lab, engine=2)
-    assert "This machine's ConvLab has engine 2 and the lab's engine 1" in words(open_page())
+    assert "This machine's ConvLab has engine 2 and the lab's engine 1" in words(open_page("machines"))

@@ -18,22 +18,11 @@ from lab.runs.records import RunRequest, RunState
 from pages.cache.torch_import import require_torch
 from pages.markdown import plain
 from pages.state.train import TRAIN
-from tests.web.addresses import go_to, set_state
+from tests.web.addresses import go_to, open_page, set_state
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRY = ROOT / "pages" / "entry.py"
-
-
-def _open(page: str = "home", **query: str) -> AppTest:
-    app = AppTest.from_file(str(ENTRY), default_timeout=60)
-    app.run()
-    for name, value in query.items():
-        app.query_params[name] = value
-    if page != "home":
-        go_to(app, page).run()
-    assert not app.exception, [e.value for e in app.exception]
-    return app
 
 
 def _texts(app: AppTest) -> str:
@@ -57,7 +46,7 @@ def _labels(app: AppTest) -> list[str]:
 
 def test_a_first_start_without_data_or_runs_offers_the_built_in_digits_and_how_to_get_more(bench: Bench) -> None:
     bench.lab.hide_examples(True)
-    app = _open()
+    app = open_page()
     assert "Train LeNet-5 on the built-in digits" in _labels(app)
     assert "Fetch MNIST" in _labels(app)
     assert "No runs yet" in _texts(app)
@@ -65,14 +54,14 @@ def test_a_first_start_without_data_or_runs_offers_the_built_in_digits_and_how_t
 
 
 def test_a_data_set_made_of_a_file_is_on_home_and_can_be_chosen_on_train(bench: Bench, tmp_path: Path) -> None:
-    assert "Imported digits" not in _texts(_open())
+    assert "Imported digits" not in _texts(open_page())
     table = tmp_path / "train.csv"
     rows = [",".join(map(str, [k % 10, *np.random.default_rng(k).integers(0, 256, 784)])) for k in range(80)]
     table.write_text("\n".join(rows) + "\n", encoding="utf-8")
     made = import_file(table, root=bench.lab.settings.data)
     title = f"Imported digits {made.id[-12:][:4]}"
-    assert f"**{title}**" in _texts(_open())
-    app = _open("train")
+    assert f"**{title}**" in _texts(open_page())
+    app = open_page("train")
     box = next(one for one in app.selectbox if one.label == "Data set")
     assert title in box.options
     box.set_value(made.id).run()
@@ -85,7 +74,7 @@ def test_a_data_set_made_of_a_file_is_on_home_and_can_be_chosen_on_train(bench: 
 
 def test_home_lists_recent_runs_with_state_and_accuracy(bench: Bench) -> None:
     bench.finish(bench.start())
-    text = _texts(_open())
+    text = _texts(open_page())
     assert ":green-badge[:material/check: finished]" in text
     assert "97.31 % test, epoch 3 of 3 (last)" in text
 
@@ -93,8 +82,8 @@ def test_home_lists_recent_runs_with_state_and_accuracy(bench: Bench) -> None:
 def test_a_read_only_lab_shows_everything_and_starts_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     run = bench.finish(bench.start())
     monkeypatch.setenv("LAB_READ_ONLY", "1")
-    assert all(button.disabled for button in _open().button)
-    again = [b for b in _open("train", run=run.id).button if b.label == "Train again"]
+    assert all(button.disabled for button in open_page().button)
+    again = [b for b in open_page("train", run=run.id).button if b.label == "Train again"]
     assert [b.disabled for b in again] == [True]
 
 
@@ -102,7 +91,7 @@ def test_a_read_only_lab_shows_everything_and_starts_nothing(bench: Bench, monke
 
 
 def test_every_setting_of_the_registry_is_in_the_form_when_it_has_an_effect(bench: Bench) -> None:
-    app = _open("train")
+    app = open_page("train")
     drawn = {w.key for kind in ("selectbox", "number_input", "toggle", "text_input") for w in app.get(kind)}
     config = RunConfig(dataset="digits")
     expected = {f"train.{s.name}" for s in FIELDS.values() if s.relevant(config)} - {"train.arch_options"}
@@ -111,14 +100,14 @@ def test_every_setting_of_the_registry_is_in_the_form_when_it_has_an_effect(benc
 
 
 def test_a_setting_without_effect_is_not_shown_and_comes_with_the_one_it_needs(bench: Bench) -> None:
-    app = _open("train")
+    app = open_page("train")
     assert "train.momentum" not in {w.key for w in app.number_input}
     app.selectbox(key="train.optimizer").set_value("sgd").run()
     assert "train.momentum" in {w.key for w in app.number_input}
 
 
 def test_each_section_of_the_form_counts_its_own_changes(bench: Bench) -> None:
-    app = _open("train")
+    app = open_page("train")
     assert [section.label for section in app.expander if "changed" in section.label] == []
     app.number_input(key="train.weight_decay").set_value(0.01).run()
     app.number_input(key="train.beta1").set_value(0.8).run()
@@ -128,7 +117,7 @@ def test_each_section_of_the_form_counts_its_own_changes(bench: Bench) -> None:
 
 
 def test_form_values_survive_a_page_switch(bench: Bench) -> None:
-    app = _open("train")
+    app = open_page("train")
     app.number_input(key="train.epochs").set_value(17).run()
     app.number_input(key="train.lr").set_value(0.004).run()
     app.selectbox(key="train.arch").set_value("basic-cnn").run()
@@ -161,7 +150,7 @@ def _fill_with_every_preset() -> None:
 
 
 def test_choosing_an_experiment_fills_the_form_and_tells_what_the_report_saw(bench: Bench) -> None:
-    app = _open("train")
+    app = open_page("train")
     app.selectbox(key="train.preset").set_value("d-lenet-bn").run()
     assert app.selectbox(key="train.arch").value == "lenet-bn"
     assert app.number_input(key="train.lr").value == pytest.approx(1e-4)
@@ -170,7 +159,7 @@ def test_choosing_an_experiment_fills_the_form_and_tells_what_the_report_saw(ben
 
 
 def test_a_mistake_is_named_before_it_is_trained_and_one_press_mends_it(bench: Bench) -> None:
-    app = _open("train")
+    app = open_page("train")
     app.selectbox(key="train.loss").set_value("nll").run()
     assert "NLL is given raw logits" in _texts(app)
     [remedy] = [b for b in app.button if b.key == "set-remedy-nll-on-logits"]
@@ -180,7 +169,7 @@ def test_a_mistake_is_named_before_it_is_trained_and_one_press_mends_it(bench: B
 
 
 def test_a_wrong_value_is_one_sentence_at_its_field_and_cannot_be_trained(bench: Bench) -> None:
-    app = _open("train")
+    app = open_page("train")
     app.number_input(key="train.lr").set_value(0.0).run()
     assert "lr is 0, but it must be above 0 and at most 100. The default is 0.001." in _texts(app)
     assert [b.disabled for b in app.button if b.label == "Train"] == [True]
@@ -188,7 +177,7 @@ def test_a_wrong_value_is_one_sentence_at_its_field_and_cannot_be_trained(bench:
 
 @pytest.mark.parametrize("widths", ["6, many", "6²", "--6, 16", "6, ٣", f"6, {'9' * 5000}"])
 def test_a_wrong_list_of_widths_is_one_sentence_with_the_rule(bench: Bench, widths: str) -> None:
-    app = _open("train")
+    app = open_page("train")
     app.text_input(key="train.option.lenet5.widths").set_value(widths).run()
     assert not app.exception
     assert "widths" in "".join(e.value for e in app.error)
@@ -196,7 +185,7 @@ def test_a_wrong_list_of_widths_is_one_sentence_with_the_rule(bench: Bench, widt
 
 
 def test_a_data_set_that_is_not_here_is_offered_and_not_trained(bench: Bench) -> None:
-    app = _open("train")
+    app = open_page("train")
     app.selectbox(key="train.dataset").set_value("mnist").run()
     assert "MNIST is not on this machine yet (12 MB)" in _texts(app)
     assert [b.disabled for b in app.button if b.label == "Train"] == [True]
@@ -208,7 +197,7 @@ def test_a_run_on_saved_drawings_can_be_changed_and_trained_again(bench: Bench) 
     drawn = write_drawings_dataset(digits.test_images[:50], digits.test_labels[:50], beside=digits, root=root)
     run = bench.start(DIGITS_CONFIG.replace(dataset=drawn))
     require_torch()
-    app = _open("train", run=run.id)
+    app = open_page("train", run=run.id)
     app.button(key="edit-settings").click().run()
     assert "Parameters" in {metric.label for metric in app.metric}
     assert app.selectbox(key="train.dataset").value == drawn
@@ -227,7 +216,7 @@ def test_a_run_on_saved_drawings_can_be_changed_and_trained_again(bench: Bench) 
 
 def test_a_run_is_shown_with_its_own_configuration_never_the_forms(bench: Bench) -> None:
     run = bench.start()
-    app = _open("train")
+    app = open_page("train")
     app.number_input(key="train.epochs").set_value(99).run()
     app.query_params["run"] = run.id
     app.run()
@@ -240,25 +229,25 @@ def test_a_run_is_shown_with_its_own_configuration_never_the_forms(bench: Bench)
 def test_the_live_view_is_attached_to_the_run_in_the_address(bench: Bench) -> None:
     run = bench.start()
     bench.write(run, series("batch/loss", np.linspace(2, 1, 10)))
-    app = _open("train", run=run.id)
+    app = open_page("train", run=run.id)
     [component] = [each for each in app.get("bidi_component") if "run" in json.loads(each.proto.json)]
     assert f'"run":"{run.id}"' in component.proto.json.replace(" ", "")
 
 
 def test_pause_and_stop_reach_the_store(bench: Bench) -> None:
     run = bench.start()
-    app = _open("train", run=run.id)
+    app = open_page("train", run=run.id)
     [pause] = [b for b in app.button if b.label == "Pause"]
     pause.click().run()
     assert bench.lab.store.runs.get(run.id).requested is RunRequest.PAUSE
-    [stop] = [b for b in _open("train", run=run.id).button if b.label == "Stop"]
+    [stop] = [b for b in open_page("train", run=run.id).button if b.label == "Stop"]
     stop.click().run()
     assert bench.lab.store.runs.get(run.id).state is RunState.STOPPING
 
 
 def test_a_finished_run_shows_its_numbers(bench: Bench) -> None:
     run = bench.finish(bench.start())
-    app = _open("train", run=run.id)
+    app = open_page("train", run=run.id)
     shown = _facts(app)
     assert shown["Test accuracy"] == "97.31 %"
     assert shown["Last epoch"] == "3 of 3"
@@ -268,23 +257,23 @@ def test_a_finished_run_shows_its_numbers(bench: Bench) -> None:
 
 
 def test_the_form_shows_the_data_sets_digits_and_what_was_reached_with_them_here(bench: Bench) -> None:
-    app = _open("train")
+    app = open_page("train")
     strips = [each.proto.body for each in app.get("html") if "cl-thumbnails" in each.proto.body]
     assert [strip.count("<img") for strip in strips] == [10, 1]  # the data set's digits, the network's outline
     assert "Best here" not in _texts(app)
     bench.finish(bench.start())
-    assert "Best here: 97.31 %, by LeNet-5." in _texts(_open("train"))
+    assert "Best here: 97.31 %, by LeNet-5." in _texts(open_page("train"))
 
 
 def test_a_run_that_trains_shows_how_far_it_is_and_where_its_weights_will_be_used(bench: Bench) -> None:
     run = bench.start()
     bench.write(run, series("batch/loss", np.linspace(2, 1, 50)))
-    app = _open("train", run=run.id)
+    app = open_page("train", run=run.id)
     assert list(_facts(app))[:2] == ["Epoch", "Step"]
     assert list(_facts(app))[-1] == "Status"
     assert len(_facts(app)) == 7  # which need as many rows of two to six as the eight of a finished run: nothing moves
-    assert list(_facts(_open("train", run=bench.finish(run).id)))[-2:] == ["Learning rate", "Status"]
-    assert len(_facts(_open("train", run=run.id))) == 8
+    assert list(_facts(open_page("train", run=bench.finish(run).id)))[-2:] == ["Learning rate", "Status"]
+    assert len(_facts(open_page("train", run=run.id))) == 8
     waiting = {button.label: button.disabled for button in app.button}
     assert waiting["Look inside"]
     assert waiting["Test with a drawing"]
@@ -292,7 +281,7 @@ def test_a_run_that_trains_shows_how_far_it_is_and_where_its_weights_will_be_use
 
 def test_asking_for_a_finished_run_again_gives_it_at_once_and_says_so(bench: Bench) -> None:
     run = bench.finish(bench.start())
-    app = _open("train")
+    app = open_page("train")
     set_state(app, TRAIN, cached=run.id)
     app.query_params["run"] = run.id
     app.run()
@@ -302,7 +291,7 @@ def test_asking_for_a_finished_run_again_gives_it_at_once_and_says_so(bench: Ben
 
 def test_the_settings_of_a_run_can_be_taken_into_the_form(bench: Bench) -> None:
     run = bench.start(DIGITS_CONFIG.replace(lr=0.0123, arch="basic-cnn"))
-    app = _open("train", run=run.id)
+    app = open_page("train", run=run.id)
     [edit] = [b for b in app.button if b.key == "edit-settings"]
     edit.click().run()
     assert app.number_input(key="train.lr").value == pytest.approx(0.0123)
@@ -314,14 +303,14 @@ def test_a_failed_run_says_why_and_a_name_is_shown_as_it_is_written(bench: Bench
     run = bench.start()
     bench.lab.store.edits.rename(run.id, "<b>*bold* $x$")
     bench.lab.store.leases.finish(run.id, run.lease, state=RunState.FAILED, reason="The disk is full: free some space.")
-    app = _open("train", run=run.id)
+    app = open_page("train", run=run.id)
     assert "The disk is full: free some space." in _texts(app)
     assert app.title[0].value == plain("<b>*bold* $x$")
     assert "Resume" in _labels(app)
 
 
 def test_a_link_to_a_run_that_is_gone_is_one_sentence_above_the_form(bench: Bench) -> None:
-    app = _open("train", run="nobody")
+    app = open_page("train", run="nobody")
     assert "There is no run 'nobody'" in _texts(app)
     assert "Train" in _labels(app)
 
@@ -334,7 +323,7 @@ def test_a_store_that_cannot_be_read_is_one_sentence_on_every_page(
     home.mkdir()
     (home / "lab.db").write_bytes(b"this is no database at all, only some text that is long enough" * 20)
     monkeypatch.setenv("LAB_HOME", str(home))
-    app = _open(page)
+    app = open_page(page)
     assert "run store" in "".join(e.value for e in app.error)
 
 

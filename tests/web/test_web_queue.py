@@ -15,21 +15,8 @@ from lab.service.resolved import ResolvedConfig, resolve
 from pages.cache.torch_import import require_torch
 from pages.train.queue import queue_words
 from tests.data.data_files import idx_bytes
-from tests.web.addresses import go_to
+from tests.web.addresses import open_page
 from tests.web.web_data import DIGITS_CONFIG, Bench
-
-ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
-
-
-def _open(page: str = "home", **query: str) -> AppTest:
-    app = AppTest.from_file(str(ENTRY), default_timeout=60)
-    app.run()
-    for name, value in query.items():
-        app.query_params[name] = value
-    if page != "home":
-        go_to(app, page).run()
-    assert not app.exception, [e.value for e in app.exception]
-    return app
 
 
 def _texts(app: AppTest) -> str:
@@ -56,7 +43,7 @@ def _key(app: AppTest, key: str) -> bool:
 @pytest.mark.parametrize("count", [2, 5, 9])
 def test_train_shows_what_trains_first_and_then_the_queue_in_its_order(bench: Bench, count: int) -> None:
     runs = _queue(bench, count)
-    app = _open("train")
+    app = open_page("train")
     assert f"1 run is training, {count - 1} wait" in _texts(app)
     assert _linked(app) == [run.id for run in runs[:6]]
     if count > 6:
@@ -66,7 +53,7 @@ def test_train_shows_what_trains_first_and_then_the_queue_in_its_order(bench: Be
 
 def test_moving_a_run_changes_the_order_on_the_page_and_for_the_next_worker(bench: Bench) -> None:
     a, b, c, d, e = _queue(bench, 5)
-    app = _open("train")
+    app = open_page("train")
     assert not _key(app, f"queue-up-{a.id}"), "what trains has no place in the queue"
     assert app.button(key=f"queue-up-{b.id}").disabled
     assert app.button(key=f"queue-down-{e.id}").disabled
@@ -81,7 +68,7 @@ def test_moving_a_run_changes_the_order_on_the_page_and_for_the_next_worker(benc
 
 def test_a_run_that_was_taken_meanwhile_is_not_moved_and_said(bench: Bench) -> None:
     a, b, _ = _queue(bench, 3)
-    app = _open("train")
+    app = open_page("train")
     bench.finish(a)
     bench.lab.store.leases.claim(slot="cpu", owner=bench.owner)
     app.button(key=f"queue-down-{b.id}").click().run()
@@ -90,7 +77,7 @@ def test_a_run_that_was_taken_meanwhile_is_not_moved_and_said(bench: Bench) -> N
 
 def test_stopping_all_asks_and_then_stops_what_trains_and_what_waits(bench: Bench) -> None:
     runs = _queue(bench, 9)
-    app = _open("train")
+    app = open_page("train")
     assert "Stop these 9 runs? Weights of finished epochs stay" in _texts(app)
     app.button(key="queue-stop-all").click().run()
     states = [bench.lab.store.runs.get(run.id).state for run in runs]
@@ -101,14 +88,14 @@ def test_stopping_all_asks_and_then_stops_what_trains_and_what_waits(bench: Benc
 def test_a_read_only_lab_shows_the_queue_and_changes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = _queue(bench, 3)
     monkeypatch.setenv("LAB_READ_ONLY", "1")
-    app = _open("train")
+    app = open_page("train")
     assert _linked(app) == [run.id for run in runs]
     assert all(button.disabled for button in app.button if str(button.key).startswith("queue-up"))
 
 
 def test_home_shows_what_trains_though_many_were_queued_after_it(bench: Bench) -> None:
     runs = _queue(bench, 9)
-    assert _linked(_open())[0] == runs[0].id
+    assert _linked(open_page())[0] == runs[0].id
 
 
 @pytest.mark.parametrize(
@@ -131,14 +118,14 @@ LONG = RunConfig(dataset="digits", epochs=1000, arch="vgg11", input_size="224")
 
 
 def test_a_short_training_starts_at_once(bench: Bench) -> None:
-    app = _open("train")
+    app = open_page("train")
     app.number_input(key="train.epochs").set_value(2).run()
     app.button(key="train-button").click().run()
     assert bench.lab.store.queue.count_queued() == 1
 
 
 def test_a_press_on_train_resolves_the_configuration_once(bench: Bench) -> None:
-    app = _open("train")
+    app = open_page("train")
     app.number_input(key="train.epochs").set_value(2).run()
     calls: list[str] = []
 
@@ -156,7 +143,7 @@ def test_a_press_on_train_resolves_the_configuration_once(bench: Bench) -> None:
 
 
 def test_a_training_of_hours_is_asked_about_before_it_is_queued(bench: Bench) -> None:
-    app = _open("train")
+    app = open_page("train")
     app.selectbox(key="train.arch").set_value("vgg11").run()
     app.number_input(key="train.epochs").set_value(1000).run()
     app.button(key="train-button").click().run()
@@ -169,7 +156,7 @@ def test_a_training_of_hours_is_asked_about_before_it_is_queued(bench: Bench) ->
 
 def test_what_was_trained_already_is_shown_without_a_question(bench: Bench) -> None:
     bench.finish(bench.start(LONG))
-    app = _open("train")
+    app = open_page("train")
     for name in ("arch", "input_size"):
         app.selectbox(key=f"train.{name}").set_value(getattr(LONG, name)).run()
     app.number_input(key="train.epochs").set_value(LONG.epochs).run()
@@ -180,7 +167,7 @@ def test_what_was_trained_already_is_shown_without_a_question(bench: Bench) -> N
 
 def test_training_again_a_run_of_hours_asks_too(bench: Bench) -> None:
     run = bench.finish(bench.start(LONG))
-    app = _open("train", run=run.id)
+    app = open_page("train", run=run.id)
     app.button(key=f"again-{run.id}").click().run()
     assert bench.lab.store.queue.count_queued() == 0
     app.button(key="confirm-no").click().run()
@@ -204,7 +191,7 @@ def _write_mnist(root: Path) -> None:
 def test_a_report_preselects_nothing_and_asks_with_the_hours_before_it_queues(bench: Bench) -> None:
     _write_mnist(bench.lab.settings.data)
     require_torch()
-    app = _open("runs", show="reports", report="D")
+    app = open_page("runs", show="reports", report="D")
     (chosen,) = [box for box in app.multiselect if box.label == "Not yet run"]
     assert chosen.value == []
     assert app.button(key="runs-queue").disabled
@@ -228,7 +215,7 @@ def test_ten_minutes_are_started_by_one_press_and_more_are_asked_about(bench: Be
     bench.lab.store.leases.finish(
         run.id, run.lease, state=RunState.FINISHED, seconds=20.0, summary={"images_per_second": 1_000.0}
     )  # 1.293 s an epoch: 517 s and 647 s
-    app = _open("train")
+    app = open_page("train")
     app.number_input(key="train.batch_size").set_value(DIGITS_CONFIG.batch_size).run()
     app.number_input(key="train.epochs").set_value(epochs).run()
     app.button(key="train-button").click().run()
@@ -238,7 +225,7 @@ def test_ten_minutes_are_started_by_one_press_and_more_are_asked_about(bench: Be
 
 def test_the_form_asks_in_somebodys_name_with_a_priority_and_the_address_keeps_the_name(bench: Bench) -> None:
     bench.queue(DIGITS_CONFIG.replace(seed=5))
-    app = _open("train", owner="ann")
+    app = open_page("train", owner="ann")
     assert app.text_input(key="asking.owner").value == "ann"
     assert "Place in the queue (1 changed)" in [section.label for section in app.expander]
     app.text_input(key="asking.owner").set_value("bob ").run()
@@ -250,12 +237,12 @@ def test_the_form_asks_in_somebodys_name_with_a_priority_and_the_address_keeps_t
     app.button(key="train-button").click().run()
     run = bench.lab.store.queue.list()[0]
     assert (run.owner, run.priority) == ("bob", 2)
-    app = _open("train")
+    app = open_page("train")
     assert "bob · priority 2" in _texts(app)
 
 
 def test_a_name_in_the_address_that_cannot_be_one_is_named(bench: Bench) -> None:
-    app = _open("train", owner="x" * 61)
+    app = open_page("train", owner="x" * 61)
     assert "The address has owner='xxx" in _texts(app)
     assert "at most 60 fit" in _texts(app)
     assert app.text_input(key="asking.owner").value == ""

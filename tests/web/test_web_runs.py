@@ -2,7 +2,6 @@
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,8 @@ from lab.runs.records import RunRecord, RunState
 from pages.runs.table import PAGE_ROWS
 from pages.state.codec import encode
 from pages.state.runs_view import LOOKS, MOST_RUNS, RunsView, parse_view
-from tests.web.addresses import go_to
+from tests.web.addresses import open_page
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
-
-ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
 
 VIEWS = st.builds(
     RunsView,
@@ -126,13 +123,7 @@ def test_no_address_breaks_the_page(address: dict[str, str]) -> None:
 
 
 def _open(**query: str) -> AppTest:
-    app = AppTest.from_file(str(ENTRY), default_timeout=60)
-    app.run()
-    for name, value in query.items():
-        app.query_params[name] = value
-    go_to(app, "runs").run()
-    assert not app.exception, [e.value for e in app.exception]
-    return app
+    return open_page("runs", **query)
 
 
 def _texts(app: AppTest) -> str:

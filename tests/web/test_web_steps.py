@@ -1,17 +1,14 @@
 """A run says how its steps were taken, on its page and on the command line, where there was a choice."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from lab.cli.app import main
 from lab.runs.records import RunRecord
-from tests.web.addresses import go_to
+from tests.web.addresses import open_page
 from tests.web.web_data import Bench
 
-ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
 WHY = "launched, because float16 decides on the host whether a step is skipped"
 
 
@@ -22,10 +19,7 @@ def trained(bench: Bench, **environment: Any) -> RunRecord:
 
 
 def page_of(run: RunRecord) -> list[str]:
-    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
-    app.query_params["run"] = run.id
-    go_to(app, "train").run()
-    assert not app.exception
+    app = open_page("train", run=run.id)
     return [caption.value.replace("\\", "") for caption in app.caption]  # as the page shows it
 
 

@@ -3,12 +3,10 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
@@ -20,11 +18,10 @@ from lab.worker import execution
 from lab.worker.execution import execute
 from lab.worker.heartbeat import Heartbeat
 from tests.waiting import wait_until
-from tests.web.addresses import go_to
+from tests.web.addresses import open_page
 from tests.web.web_data import Bench
 from tests.worker.worker_runs import claim
 
-ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
 CONFIG = RunConfig(dataset="digits", epochs=3, batch_size=32, train_limit=400, device="cpu")
 AT = 5  # the step that is in hand when Stop is asked for, in the first epoch of 12
 
@@ -61,10 +58,7 @@ def test_stop_ends_a_run_with_the_step_in_hand(bench: Bench, monkeypatch: pytest
     monkeypatch.setattr(execution, "Heartbeat", Watched)
     lab.submissions.submit(lab.validation.resolve(CONFIG))
     run = claim(lab)
-    app = AppTest.from_file(str(ENTRY), default_timeout=60)
-    app.run()
-    app.query_params["run"] = run.id
-    go_to(app, "train").run()
+    app = open_page("train", run=run.id)
     waiting: list[threading.Thread] = []
 
     def stop() -> None:

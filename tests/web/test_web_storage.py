@@ -1,16 +1,12 @@
 """Storage on Runs: what the runs take, and deleted runs removed for good when asked."""
 
-from pathlib import Path
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.errors import RunNotFoundError
 from lab.runs.records import SavedFile
-from tests.web.addresses import go_to
+from tests.web.addresses import ENTRY, go_to
 from tests.web.web_data import Bench
-
-ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
 
 
 def test_deleted_runs_are_removed_for_good_with_their_files(bench: Bench) -> None:

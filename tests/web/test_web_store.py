@@ -11,11 +11,10 @@ from lab.runs.row_changes import change_row, sound_row
 from pages.cache.lab import get_lab
 from pages.widgets import runs as widgets
 from tests.postgres import PostgresServer, started_server
-from tests.web.addresses import go_to
+from tests.web.addresses import ENTRY, go_to
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 PAGES = Path(__file__).resolve().parents[2] / "pages"
-ENTRY = PAGES / "entry.py"
 
 
 def _page(name: str, **address: str) -> AppTest:

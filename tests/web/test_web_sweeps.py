@@ -19,10 +19,8 @@ from lab.sweeps.usual_ranges import usual_range
 from pages.state.sweeps import LOOKS, SWEEPS
 from pages.sweeps.ladder import count_trials, epochs_needed, rung_counts
 from tests.sweeps.sweep_runs import asked, sweep_through, work_through
-from tests.web.addresses import go_to, set_state
+from tests.web.addresses import go_to, open_page, set_state
 from tests.web.web_data import Bench
-
-ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
 
 
 @pytest.fixture(autouse=True)
@@ -31,14 +29,8 @@ def nobody_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Workers, "ensure", lambda _workers: False)
 
 
-def open_page(**query: str) -> AppTest:
-    app = AppTest.from_file(str(ENTRY), default_timeout=60)
-    app.run()
-    for name, value in query.items():
-        app.query_params[name] = value
-    go_to(app, "sweeps").run()
-    assert not app.exception, [e.value for e in app.exception]
-    return app
+def open_sweeps(**query: str) -> AppTest:
+    return open_page("sweeps", **query)
 
 
 def metrics(app: AppTest) -> dict[str, str]:
@@ -74,9 +66,9 @@ def swept(swept_home: tuple[Path, str], bench: Bench) -> tuple[Bench, str]:
 def test_every_picture_of_a_sweep_is_drawn(swept: tuple[Bench, str]) -> None:
     bench, sweep = swept
     shown = bench.lab.sweeps.show(sweep)
-    figures = {look: len(pictures(open_page(sweep=sweep, look=look))) for look in LOOKS}
+    figures = {look: len(pictures(open_sweeps(sweep=sweep, look=look))) for look in LOOKS}
     assert figures == {"curves": 1, "best": 1, "parallel": 1, "importance": 1, "slices": 2, "surface": 1}
-    app = open_page(sweep=sweep)
+    app = open_sweeps(sweep=sweep)
     assert metrics(app)["Trials"] == "9 of 9"
     assert metrics(app)["Epochs trained"] == str(shown.epochs)
     assert shown.epochs < 9 * 4
@@ -90,28 +82,25 @@ def test_trials_are_compared_at_the_rung_in_the_address(swept: tuple[Bench, str]
     trials = bench.lab.sweeps.show(sweep).trials
     for rung, epoch in ((1, 1), (2, 2), (3, 4)):
         there = sum(any(value.epoch == epoch for value in trial.values) for trial in trials)
-        app = open_page(sweep=sweep, look="parallel", rung=str(rung))
+        app = open_sweeps(sweep=sweep, look="parallel", rung=str(rung))
         assert f"n = {there} trial" in " ".join(caption.value for caption in app.caption)
 
 
 def test_a_trial_leads_back_to_its_sweep(swept: tuple[Bench, str]) -> None:
     bench, sweep = swept
-    app = AppTest.from_file(str(ENTRY), default_timeout=60)
-    app.run()
-    app.query_params["run"] = bench.lab.sweeps.show(sweep).trials[0].run
-    go_to(app, "train").run()
+    app = open_page("train", run=bench.lab.sweeps.show(sweep).trials[0].run)
     links = [link.proto.query_string for link in app.get("page_link")]
     assert f"sweep={sweep}" in links
 
 
 def test_an_unknown_sweep_is_named_and_the_list_shown(swept: tuple[Bench, str]) -> None:
-    app = open_page(sweep="deadbeef0000")
+    app = open_sweeps(sweep="deadbeef0000")
     assert any("'deadbeef0000'" in error.value for error in app.error)
     assert any(header.value == "New sweep" for header in app.header)
 
 
 def test_the_form_makes_the_sweep_that_it_describes(bench: Bench) -> None:
-    app = open_page()
+    app = open_sweeps()
     app.multiselect(key="sweeps.vary").set_value(["lr", "optimizer"]).run()
     app.number_input(key="sweeps.high.lr").set_value(0.02).run()
     app.multiselect(key="sweeps.values.optimizer").set_value(["sgd", "adam"]).run()
@@ -130,21 +119,21 @@ def test_the_form_makes_the_sweep_that_it_describes(bench: Bench) -> None:
 
 
 def test_a_wrong_range_is_said_and_starts_nothing(bench: Bench) -> None:
-    app = open_page()
+    app = open_sweeps()
     app.number_input(key="sweeps.low.lr").set_value(0.5).run()
     assert any("low must be below high" in error.value for error in app.error)
     assert app.button(key="sweep-start").disabled
 
 
 def test_words_among_numbers_are_named(bench: Bench) -> None:
-    app = open_page()
+    app = open_sweeps()
     app.text_input(key="sweeps.values.batch_size").set_value("16, many").run()
     assert any("many" in error.value for error in app.error)
 
 
 def test_pause_resume_and_stop_are_passed_on(bench: Bench) -> None:
     sweep = bench.lab.sweeps.create(asked()).sweep.id
-    app = open_page(sweep=sweep)
+    app = open_sweeps(sweep=sweep)
     app.button(key="sweep-pause").click().run()
     assert bench.lab.sweeps.show(sweep).sweep.state is SweepState.PAUSED
     app.button(key="sweep-resume").click().run()
@@ -155,7 +144,7 @@ def test_pause_resume_and_stop_are_passed_on(bench: Bench) -> None:
 
 def test_a_sweep_is_extended_and_narrowed(swept: tuple[Bench, str]) -> None:
     bench, sweep = swept
-    app = open_page(sweep=sweep)
+    app = open_sweeps(sweep=sweep)
     app.number_input(key=f"sweeps.high.{sweep}.lr").set_value(0.01).run()
     app.number_input(key="sweeps.more_trials").set_value(2).run()
     app.button(key="sweep-extend-now").click().run()
@@ -169,7 +158,7 @@ def test_a_sweep_is_extended_and_narrowed(swept: tuple[Bench, str]) -> None:
 
 def test_a_fresh_sweep_says_that_it_waits(bench: Bench) -> None:
     sweep = bench.lab.sweeps.create(asked()).sweep.id
-    app = open_page(sweep=sweep)
+    app = open_sweeps(sweep=sweep)
     assert metrics(app)["Best validation accuracy"] == "–"
     assert pictures(app) == []
 
@@ -199,7 +188,7 @@ def test_a_grid_has_as_many_trials_as_combinations() -> None:
 
 
 def test_the_form_remembers_what_was_entered(bench: Bench) -> None:
-    app = open_page()
+    app = open_sweeps()
     app.number_input(key="sweeps.trials").set_value(33).run()
     go_to(app, "runs").run()
     go_to(app, "sweeps").run()
@@ -210,7 +199,7 @@ def test_the_form_remembers_what_was_entered(bench: Bench) -> None:
 
 
 def test_a_study_of_a_report_fills_the_whole_form(bench: Bench) -> None:
-    app = open_page()
+    app = open_sweeps()
     app.selectbox(key="sweeps.start").set_value("c-batch").run()
     assert app.multiselect(key="sweeps.vary").value == ["batch_size"]
     assert app.text_input(key="sweeps.values.batch_size").value == "50, 100, 200"
@@ -221,7 +210,7 @@ def test_a_study_of_a_report_fills_the_whole_form(bench: Bench) -> None:
 
 
 def test_the_base_follows_the_train_form(bench: Bench) -> None:
-    app = open_page()
+    app = open_sweeps()
     go_to(app, "train").run()
     app.selectbox(key="train.arch").set_value("lenet-bn").run()
     app.number_input(key="train.epochs").set_value(27).run()

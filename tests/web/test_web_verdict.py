@@ -1,17 +1,13 @@
 """Runs, "Is it better?": the verdict over all seeds of two settings, what is missing, and repeating with seeds."""
 
-from pathlib import Path
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.config import RunConfig
 from lab.runs.records import RunRecord, RunState
 from tests.comparison.compared_runs import BASE, HIGH, LOW, ended_run, folded, seeded
-from tests.web.addresses import go_to
+from tests.web.addresses import open_page
 from tests.web.web_data import Bench
-
-ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
 
 
 @pytest.fixture
@@ -21,13 +17,7 @@ def base(bench: Bench) -> RunConfig:
 
 
 def _open(page: str = "runs", **query: str) -> AppTest:
-    app = AppTest.from_file(str(ENTRY), default_timeout=60)
-    app.run()
-    for name, value in query.items():
-        app.query_params[name] = value
-    go_to(app, page).run()
-    assert not app.exception, [each.value for each in app.exception]
-    return app
+    return open_page(page, **query)
 
 
 def _said(app: AppTest) -> str:
