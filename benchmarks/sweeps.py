@@ -5,7 +5,8 @@ store: random search that trains every trial to its end, and TPE with asynchrono
 a suspended training; tests show that the store's checkpoint gives the same bits. Printed: the test accuracy of the trial with the
 best validation, and the epochs paid for. Both searches of one repeat have one seed; every repeat prints its row.
 
-`--promotions 100` trains so many trials with pauses and without, and compares their bits. `--scale 1000` fills a store with so many trials instead, and prints what the table, a decision and a suggestion take.
+`--promotions 100` trains so many trials with pauses and without, and compares their bits. `--scale 1000` fills a store with so many trials instead, and prints what the table, a decision, a suggestion and each
+picture take.
 """
 
 import argparse
@@ -13,17 +14,25 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import torch
 from scipy import stats
 from sqlalchemy import text
 
 from benchmarks.generated_runs import fill
+from lab.charts.sweeps.curves import curve_info, curves_figure
+from lab.charts.sweeps.importance import importance_figure
+from lab.charts.sweeps.parallel import parallel_axes, trials_figure
+from lab.charts.sweeps.progress import progress_figure, progress_info
+from lab.charts.sweeps.scores import scores_at
+from lab.charts.sweeps.slices import slice_figure
+from lab.charts.sweeps.surface import surface_figure, surface_info
 from lab.checkpoint_files import decode_checkpoint, encode
 from lab.config import RunConfig
 from lab.data.resident import load_resident
@@ -33,6 +42,7 @@ from lab.runs.sweep_writes import write_trial
 from lab.service.lab import Lab
 from lab.service.networks import build_seeded
 from lab.settings import Settings
+from lab.sweeps.importance import importances
 from lab.sweeps.plan import FoundTrial, best_trial, decide, settle
 from lab.sweeps.records import Measured, TrialRecord, TrialState
 from lab.sweeps.spec import SweepSpec, read_spec
@@ -227,6 +237,45 @@ def scale(count: int) -> None:
             print(f"suggestion, {method}: {taken}")
         print(f"a decision that promotes, read and written: {_timed(lab.sweeps.advance_due, times=1)}")
         print(f"  it promoted trial {_resumed(lab.sweeps.show(sweep.id).trials)}")
+    _figures(count)
+
+
+def _figures(count: int) -> None:
+    """Print what each picture of so many trials takes, its JSON for the browser included; trials have gone to their rungs."""
+    spec = spec_of("tpe", trials=count, seed=0, halving={"factor": 4, "first_epochs": 1})
+    draw = np.random.default_rng(0)
+    trials, between = [], {}
+    for number in range(1, count + 1):
+        rungs = [epoch for at, epoch in enumerate(spec.rungs({})) if number % 4**at == 0]
+        curve = np.exp(draw.normal(size=rungs[-1]) / 9).cumprod() * draw.uniform(0.1, 2.0)
+        values = tuple(
+            Measured(epoch, float(curve[epoch - 1]), 1 - float(curve[epoch - 1]) / 9, 2.0 * number) for epoch in rungs
+        )
+        trials.append(replace(_made_up(spec, number, str(number)), values=values, rung=len(rungs) - 1))
+        between[str(number)] = [(float(at), float(value)) for at, value in enumerate(curve, 1)]
+    names = {parameter.name: parameter for parameter in spec.space}
+    pictures: dict[str, Callable[[], Iterable[go.Figure]]] = {
+        "curves": lambda: [curves_figure(curve_info(spec, trials, between), spec)],
+        "best so far": lambda: [progress_figure(progress_info(spec, trials), spec)],
+        "parallel coordinates": lambda: [
+            trials_figure(scores := scores_at(spec, trials, 0), parallel_axes(scores, spec))
+        ],
+        "importance": lambda: [importance_figure(importances(spec, trials, 0))],
+        "slices, all six": lambda: [
+            slice_figure(scores, each, spec) for scores in (scores_at(spec, trials, 0),) for each in spec.space
+        ],
+        "surface": lambda: [
+            surface_figure(
+                surface_info(scores_at(spec, trials, 0), (names["lr"], names["weight_decay"])),
+                spec,
+            )
+        ],
+    }
+    for title, draw_them in pictures.items():
+        texts = [figure.to_json() for figure in draw_them()]
+        size = sum(map(len, texts)) / 1e6
+        taken = _timed(lambda draw_them=draw_them: [figure.to_json() for figure in draw_them()])  # type: ignore[misc]
+        print(f"picture, {title}: {taken}, {size:.2f} MB")
 
 
 def _resumed(trials: tuple[TrialRecord, ...]) -> int:

@@ -5,6 +5,7 @@ that goes on (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tu
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from lab.errors import ConfigError
@@ -25,11 +26,16 @@ class Halving:
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
         """Return the epochs of the rungs, the last of which is the end of the run."""
-        found, epoch = [], self.first_epochs
-        while epoch < epochs:
-            found.append(epoch)
-            epoch *= self.factor
-        return (*found, epochs)
+        return _rungs(self.factor, self.first_epochs, epochs)
+
+
+@lru_cache(maxsize=256)  # every trial of a sweep is asked several times for a decision
+def _rungs(factor: int, first_epochs: int, epochs: int) -> tuple[int, ...]:
+    found, epoch = [], first_epochs
+    while epoch < epochs:
+        found.append(epoch)
+        epoch *= factor
+    return (*found, epochs)
 
 
 def check_halving(factor: object, first_epochs: object, *, epochs: int) -> Halving:

@@ -56,6 +56,9 @@ def test_a_trial_that_diverged_has_a_colour_of_its_own_and_no_place_on_an_axis()
     assert shade_numbers(scores) == (-1, 3, 7)
     figure = slice_figure(scores, next(iter(spec_of().space)), spec_of())
     assert list(figure.data[0].y) == [0.5, 0.4]
+    marker = figure.data[0].marker
+    assert (list(marker.color), marker.cmin, marker.cmax) == ([3, 7], 0, SHADES - 1)
+    assert [colour for _, colour in marker.colorscale] == [shade(0, dark=False), shade(7, dark=False)]
 
 
 def test_a_curve_joins_its_rungs_and_the_epochs_between_them() -> None:

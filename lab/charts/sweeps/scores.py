@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from lab.sweeps.halving import measured_at
 from lab.sweeps.records import TrialRecord, TrialState, objective
 from lab.sweeps.spec import SweepSpec
@@ -53,6 +55,15 @@ def shade(number: int, *, dark: bool) -> str:
     share = number / (SHADES - 1)
     mixed = (round(a + (b - a) * share) for a, b in zip(_WORST[dark], _BEST[dark], strict=True))
     return "#{:02x}{:02x}{:02x}".format(*mixed)
+
+
+def shaded_markers(numbers: Sequence[int], *, dark: bool) -> dict[str, Any]:
+    """Return Plotly's colours of markers with these shades, none of which is -1.
+
+    Numbers on a scale, because Plotly checks every colour that is written as text, which takes longer than all the rest.
+    """
+    ends = [[0.0, shade(0, dark=dark)], [1.0, shade(SHADES - 1, dark=dark)]]  # `shade` mixes just these
+    return {"color": np.array(numbers, dtype=np.uint8), "colorscale": ends, "cmin": 0, "cmax": SHADES - 1}
 
 
 def objective_title(spec: SweepSpec) -> str:

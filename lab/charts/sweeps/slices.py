@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import plotly.graph_objects as go
 
 from lab.charts.parallel import LOG_FROM
 from lab.charts.style import layout, plain_text
-from lab.charts.sweeps.scores import Score, log_ticks, objective_title, shade, shade_numbers, value_axis
+from lab.charts.sweeps.scores import Score, log_ticks, objective_title, shade_numbers, shaded_markers, value_axis
 from lab.sharing.comparison import setting_text
 from lab.sweeps.space import Parameter
 from lab.sweeps.spec import SweepSpec
@@ -73,12 +74,12 @@ def slice_figure(
     figure = go.Figure()
     places = [scale.place(score.trial.params[parameter.name]) for score, _ in shown]
     figure.add_scatter(
-        x=places,
-        y=[score.value for score, _ in shown],
+        x=np.array(places),
+        y=np.array([score.value for score, _ in shown]),
         mode="markers",
         marker={
             "size": 8,
-            "color": [shade(number, dark=dark) for _, number in shown],
+            **shaded_markers([number for _, number in shown], dark=dark),
             "line": {"width": 1, "color": "#8792a0"},
         },
         text=[hover_text(score, parameter.name) for score, _ in shown],

@@ -9,7 +9,7 @@ from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import QhullError
 
 from lab.charts.style import layout
-from lab.charts.sweeps.scores import SHADES, Score, objective_title, shade, shade_numbers
+from lab.charts.sweeps.scores import SHADES, Score, objective_title, shade, shade_numbers, shaded_markers
 from lab.charts.sweeps.slices import Scale, hover_text, scale_of
 from lab.sweeps.space import Parameter
 from lab.sweeps.spec import SweepSpec
@@ -88,12 +88,12 @@ def surface_figure(surface: Surface, spec: SweepSpec, *, dark: bool = False, hei
     names = [scale.parameter.name for scale in surface.scales]
     shades = shade_numbers(surface.scores)
     figure.add_scatter(
-        x=surface.x,
-        y=surface.y,
+        x=np.array(surface.x),
+        y=np.array(surface.y),
         mode="markers",
         marker={
             "size": 9,
-            "color": [shade(number, dark=dark) for number in shades],
+            **shaded_markers(shades, dark=dark),
             "line": {"width": 1.3, "color": "#e4eaf2" if dark else "#1a2330"},
         },
         text=[hover_text(score, *names) for score in surface.scores],
