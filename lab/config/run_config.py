@@ -66,6 +66,7 @@ class RunConfig(ConfigBase):
         "data",
         low=0,
         high=MOST_FOLDS,
+        step=5,
         choice_titles={"0": "off"},
     )
     fold: int = setting(

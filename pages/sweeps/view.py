@@ -135,7 +135,10 @@ def _numbers(shown: SweepView) -> None:
 
 
 def _metric(label: str, value: str, words: str) -> None:
-    st.metric(label, value, delta=words or None, delta_color="off", delta_arrow="off")
+    with st.container(gap=None):
+        st.metric(label, value)
+        if words:  # not as the metric's delta, which is cut where it is long
+            st.caption(words)
 
 
 def _best(best: Best | None) -> None:

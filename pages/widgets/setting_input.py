@@ -18,7 +18,7 @@ def setting_input(spec: FieldSpec, widget: dict[str, Any]) -> None:
     elif spec.kind is str:
         st.text_input(spec.label, **common)
     elif spec.kind is int:
-        st.number_input(spec.label, **_bounds(spec, int), step=1, **common)
+        st.number_input(spec.label, **_bounds(spec, int), step=int(spec.step or 1), **common)
     else:
         st.number_input(spec.label, **_bounds(spec, float), step=_step(spec), format="%.7g", **common)
 

@@ -163,11 +163,14 @@ def test_values_have_their_own_ticks() -> None:
 
 def test_a_logarithmic_axis_has_round_ticks_and_more_of_them_where_it_is_short() -> None:
     assert log_ticks(-2.0, 0.0) == pytest.approx([0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0])
-    assert log_ticks(-2.5, -2.1) == pytest.approx([0.001, 0.002, 0.005, 0.01, 0.02, 0.05])
+    shown = [tick for tick in log_ticks(-2.5, -2.1) if -2.5 <= math.log10(tick) <= -2.1]
+    assert shown == pytest.approx([0.004, 0.005, 0.006, 0.007])
+    assert log_ticks(0.0, 0.9) == pytest.approx([f * 10.0**p for p in range(2) for f in (1, 1.5, 2, 3, 5, 7)])
     assert log_ticks(-3.0, 0.0) == pytest.approx([f * 10.0**p for p in range(-3, 1) for f in (1, 2, 5)])
     assert log_ticks(-4.0, 0.0) == pytest.approx([0.0001, 0.001, 0.01, 0.1, 1.0])
     assert value_axis([0.1, 10.0])["type"] == "log"
     assert value_axis([0.1, 10.0])["ticktext"][:4] == ["0.1", "0.2", "0.5", "1"]
+    assert (value_axis([1.0, 1.25])["type"], value_axis([1.0, 1.35])["type"]) == ("linear", "log")
     assert value_axis([0.0, 1.0]) == value_axis([]) == {"type": "linear"}
 
 

@@ -13,6 +13,13 @@ from lab.sweeps.spec import SweepSpec
 SHADES = 8  # colours from the worst to the best: one trace each, however many trials there are
 _BEST = {False: (0, 90, 160), True: (112, 200, 255)}
 _WORST = {False: (205, 214, 224), True: (58, 70, 84)}
+_LOG_FROM = 1.3  # the highest loss by the lowest; below it a linear axis has better ticks
+_TICKS: tuple[tuple[float, tuple[float, ...]], ...] = (  # factors of the powers of ten, by how many decades there are
+    (3.0, (1,)),
+    (1.0, (1, 2, 5)),
+    (0.5, (1, 1.5, 2, 3, 5, 7)),
+    (-math.inf, (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8)),
+)
 _FAILED = {False: "#c0392b", True: "#ff8a80"}
 
 
@@ -72,15 +79,15 @@ def objective_title(spec: SweepSpec) -> str:
 
 
 def value_axis(values: Iterable[float]) -> dict[str, Any]:
-    """Return Plotly's description of an axis for losses: logarithmic where all are positive."""
+    """Return Plotly's description of an axis for losses: logarithmic where all are positive, unless they are nearly equal."""
     known = list(values)
-    if not known or min(known) <= 0:
+    if not known or min(known) <= 0 or max(known) < _LOG_FROM * min(known):
         return {"type": "linear"}
     ticks = log_ticks(math.log10(min(known)), math.log10(max(known)))
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return round values from one decimal logarithm to another: powers of ten, and 2 and 5 of each where they are few."""
-    factors = (1,) if high - low > 3 else (1, 2, 5)
+    """Return round values from one decimal logarithm to another: powers of ten, and more between them where they are few."""
+    factors = next(factors for decades, factors in _TICKS if high - low > decades)
     return [factor * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for factor in factors]
