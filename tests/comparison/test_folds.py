@@ -13,6 +13,7 @@ from lab.comparison.words import notes_of, verdict_text
 from lab.errors import InputError
 from lab.runs.repeated import are_folds, count_repeats, repeat_text
 from lab.runs.store import RunStore
+from lab.sharing.comparison import settings_table
 from lab.spread import format_result
 from tests.comparison.compared_runs import BASE, HIGH, LOW, ended_run, folded, seeded
 
@@ -82,6 +83,11 @@ def test_the_same_folds_are_compared_by_validation_accuracy(store: RunStore) -> 
     ]
     assert format_result(found.a.measure.result_key, found.a.spread) == "91.36 ± 0.34 % (5 folds)"
     assert found.verdict.difference == pytest.approx(0.0164)
+    table = settings_table([*found.a.runs, *found.b.runs])
+    assert [row[table.columns.index("validation accuracy")] for row in table.rows] == [
+        "91.36 ± 0.34 % (5 folds)",
+        "93.00 ± 0.29 % (5 folds)",
+    ]
 
 
 def test_only_folds_that_both_sides_have_count(store: RunStore) -> None:
