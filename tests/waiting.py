@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-LIMIT_S = 120.0  # on an idle machine whatever is waited for comes within moments
+LIMIT_S = 300.0  # on an idle machine whatever is waited for comes within moments
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

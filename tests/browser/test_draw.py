@@ -4,7 +4,6 @@ import base64
 import io
 import itertools
 import re
-import time
 
 import numpy as np
 import pytest
@@ -65,11 +64,7 @@ def _answer(page: Page, before: int) -> list[str]:
     if page.locator(".pad").count():
         until(page, lambda: _answered(page) == page.locator(".pad").get_attribute("data-sent"), "the last answer")
         return _labels(page)
-    seen, since = _ink(page), time.monotonic()  # the standard canvas numbers nothing: wait until it rests
-    while time.monotonic() - since < 1.0:
-        page.wait_for_timeout(60)
-        if _ink(page) != seen:
-            seen, since = _ink(page), time.monotonic()
+    settle(page)  # the standard canvas numbers nothing
     return _labels(page)
 
 

@@ -211,6 +211,8 @@ def test_the_folder_of_a_killed_process_is_removed_by_the_next_one_and_that_of_a
     try:
         processes[0].kill()
         processes[0].wait()
+        for home in kept:
+            os.utime(home)
         remove_abandoned(tmp_path)
         assert all(home.exists() for home in kept)  # as young as one that is about to be locked
         for home in (*kept, stranger):
