@@ -75,7 +75,7 @@ def _words(cost: "Estimate") -> str:
     source = "as measured in an earlier run" if cost.measured else "estimated from the mult-adds"
     place = cost.device if cost.devices == 1 else f"{cost.devices} devices ({cost.device.partition(':')[0]})"
     if cost.devices > 1 and not cost.measured:
-        source += " for one device, of which the others take a share"
+        source += f" (from {cost.devices} devices at their best to one alone)"
     return (
         f"{length} on {place}, with evaluations and start: {format_range(*cost.range_s)}, {source}. "
         f"Images are {cost.side}×{cost.side}."
