@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from lab.sharing.report.gather import examine_run
 from lab.sharing.report.page import write_report
 from lab.text import escaped
 from tests.sharing.sharing_runs import train_run
+from tests.waiting import wait_until
 
 ATTACKS = (
     "<script>document.title='owned'</script>",
@@ -236,9 +238,8 @@ def test_unbroken_words_of_200_letters_do_not_widen_the_report(
         page, said = open_from_disk(browser, path)
         for width in (390, 1440):
             page.set_viewport_size({"width": width, "height": 900})
-            page.wait_for_timeout(300)  # Plotly follows the window after a while
-            content, window = page.evaluate("(r => [r.scrollWidth, r.clientWidth])(document.documentElement)")
-            assert content <= window, f"{len(runs)} runs, {width} px"
+            fits = "(r => r.scrollWidth <= r.clientWidth)(document.documentElement)"
+            wait_until(partial(page.evaluate, fits))  # Plotly follows the window after a while
         assert said == []
         page.close()
 
