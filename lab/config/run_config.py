@@ -61,8 +61,8 @@ class RunConfig(ConfigBase):
     folds: int = setting(
         0,
         "Folds",
-        "k-fold cross-validation: the seed deals the training images into so many folds, stratified by class, and one of "
-        "them is held out for validation; 0 holds out the validation share.",
+        "k-fold cross-validation: the training images are divided by the seed into this many folds, stratified by class, and "
+        "one of them is held out for validation; 0 holds out the validation share.",
         "data",
         low=0,
         high=MOST_FOLDS,

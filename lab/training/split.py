@@ -42,10 +42,10 @@ def fold_split(labels: np.ndarray, *, folds: int, fold: int, seed: int) -> tuple
             f"folds is {folds}, but there are {count} training images: choose at most as many folds.", field="folds"
         )
     random = np.random.RandomState(seed)
-    # Class by class, each in random order, the images are dealt out like cards: so classes and folds are even at once.
-    dealt = np.concatenate([random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)])
+    # Sorted by class, in random order within each, image i goes to fold i mod k: so classes and folds are even at once.
+    order = np.concatenate([random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)])
     chosen = np.zeros(count, dtype=bool)
-    chosen[dealt[fold - 1 :: folds]] = True
+    chosen[order[fold - 1 :: folds]] = True
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 
