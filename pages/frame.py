@@ -36,6 +36,7 @@ _STYLE = """<style>
 @media (max-width: 999px) { .st-key-train-bar { position: fixed; left: 0; right: 0; bottom: 0; z-index: 999980; width: auto;
   padding: 0.6rem 1rem calc(0.6rem + env(safe-area-inset-bottom)); background: var(--st-background-color, Canvas); }
   [data-testid="stMainBlockContainer"]:has(.st-key-train-bar) { padding-bottom: 8rem; } }
+[class*="st-key-recent-"] [data-testid="stPageLink"] p { white-space: normal; }
 [class*="st-key-recent-"], [class*="st-key-live-line-"], [class*="st-key-queue-line-"] { row-gap: 0; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-nav-again) { display: none; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-share-link) { position: fixed; top: 0.85rem; right: 3.2rem; width: 2rem;

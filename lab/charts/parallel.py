@@ -7,6 +7,7 @@ result, so that one sees which settings lead to good ones.
 
 import math
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
@@ -19,6 +20,7 @@ from lab.sharing.comparison import differing_settings, result_of, run_labels, se
 from lab.sharing.comparison import list_results as list_result_titles
 
 TICK_GAP = 0.07  # of an axis: the height of a line of text
+_LINE = 12  # letters of a title's line
 LOG_FROM = 20.0  # an axis whose largest value is this many times its smallest is logarithmic
 
 
@@ -176,7 +178,7 @@ def parallel_figure(
 
 def axes_layout(axes: Sequence[Axis]) -> dict[str, Any]:
     """Return Plotly's description of the axes, to be completed by `layout`."""
-    titles = [f"{axis.title} (log)" if axis.log else axis.title for axis in axes]
+    titles = [_lines(f"{axis.title} (log)" if axis.log else axis.title) for axis in axes]
     return {
         "xaxis": {
             "tickvals": list(range(len(axes))),
@@ -190,6 +192,11 @@ def axes_layout(axes: Sequence[Axis]) -> dict[str, Any]:
         "annotations": [_tick(at, place, text) for at, axis in enumerate(axes) for place, text in axis.ticks],
         "margin": {"t": 60, "l": 60, "r": 44},
     }
+
+
+def _lines(title: str) -> str:
+    """Return a title in short lines: one long line would be turned askew, and the first axis' run out of the picture."""
+    return "<br>".join(wrap(title, _LINE, break_long_words=False))
 
 
 def _scale_bar(shade: Shade) -> go.Scatter:

@@ -154,7 +154,7 @@ LAYER_KINDS: dict[type[nn.Module], LayerKind] = dict(
 _JOINS = tuple(
     LayerKind(name=name, label=label, family="join") for name, label in (("add", "sum"), ("join", "channels joined"))
 )
-IMAGE = LayerKind(name="Input", label="image", family="input")
+IMAGE = LayerKind(name="Input", label="input", family="input")
 _BY_NAME = {kind.name: kind for kind in (*LAYER_KINDS.values(), *_JOINS, IMAGE)}
 _FUNCTIONS = {
     "add": "add",

@@ -112,7 +112,7 @@ def _title(node: GraphNode) -> str:
 
 def failed_boxes(steps: Sequence[ShapeStep], *, image_size: int, channels: int = 1) -> list[Box]:
     """Draw what ran before a layer failed, as a chain, and the failing layer marked."""
-    chain = [Box("image", "image", "image", "input", (channels, image_size, image_size), 0, ("image",), ())]
+    chain = [Box("image", "image", "input", "input", (channels, image_size, image_size), 0, ("image",), ())]
     for index, step in enumerate(steps):
         shape = step.output_shape or step.input_shape
         title = step.name.removeprefix("features.")

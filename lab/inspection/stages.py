@@ -25,6 +25,7 @@ _ALL_MAPS = 20
 MOST_VALUES = 128  # of a vector
 _SIDE = 56  # values across; larger maps are averaged
 _STEPS = 255
+_ROUNDING = 1e-6  # share of the largest value: what differs by less is one value, resized or normalised in float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,20 +170,23 @@ def _reduced(stage: Stage, output: Tensor, channels: np.ndarray) -> StageValues:
         chosen = F.avg_pool2d(chosen[None], factor, ceil_mode=True)[0]
     numbers = chosen.cpu().numpy()
     low, high = value_range(numbers, whole=stage.box.family == "input")
-    share = (np.nan_to_num(numbers, nan=low, posinf=high, neginf=low) - low) / max(high - low, 1e-12)
+    filled = np.nan_to_num(numbers, nan=low, posinf=high, neginf=low)
+    share = (filled - low) / (high - low) if high > low else np.zeros_like(filled)
     return StageValues(channels, (share.clip(0, 1) * _STEPS).round().astype(np.uint8), low, high)
 
 
 def value_range(numbers: np.ndarray, *, whole: bool = False) -> tuple[float, float]:
     """Return the ends of the colour scale: 0 to the largest, or with zero in the middle where there are negatives.
 
-    whole: from the smallest to the largest, as for an image.
+    whole: from the smallest to the largest, as for an image; both ends are one where all of it is one value, such as an
+    empty sheet.
     """
     finite = numbers[np.isfinite(numbers)]
     if not finite.size:
         return 0.0, 0.0
     if whole:
-        return float(finite.min()), float(finite.max())
+        low, high = float(finite.min()), float(finite.max())
+        return low, high if high - low > _ROUNDING * max(abs(low), abs(high)) else low
     bound = float(np.abs(finite).max())
     return (-bound if finite.min() < 0 else 0.0), bound
 

@@ -46,7 +46,7 @@ def _require_reachable(database: str, place: str) -> None:
     if (make_url(database).host or "") in _LOCAL:
         raise ConfigError(
             f"LAB_DATABASE names the server {make_url(database).host or 'of this machine'!r}, which on another machine is "
-            "that machine itself: give its name in the network with --database."
+            "that machine itself: start the lab with its name in the network, or give that with --database."
         )
     if "://" not in place:
         raise ConfigError(

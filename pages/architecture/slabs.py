@@ -31,7 +31,7 @@ def show_slabs(design: Design) -> None:
     )
     blocks = " A **+** opens a block." if any(stage.closed for stage in stages) else ""
     st.caption(
-        f"Each slab is as high and deep as its maps are large, and the thicker the more channels it has.{blocks} Click one "
+        f"Each slab is as high and deep as its maps are large; the more channels, the thicker it is.{blocks} Click one "
         "to find it in the table."
     )
 

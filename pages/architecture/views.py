@@ -28,6 +28,7 @@ from pages.widgets.runs import show_moment
 
 _LONG = 40  # rows beyond which inner blocks start closed
 _DETAIL_WORDS = {"blocks": "Blocks", "layers": "Layers", "everything": "Every step"}
+_MATCH_PX = 105  # for its longest word
 _MANY = 100  # times, from here on without decimals
 _TIME_LIMIT_MACS, _TIME_LIMIT_BYTES = 60e9, 1.5e9  # about half a minute on one core, and what a small machine has
 
@@ -59,7 +60,7 @@ def show_totals(summary: Summary) -> None:
             f"Input, outputs and parameters for the batch of {summary.batch:,}.",
         ),
     ]
-    with st.grid(min_column_width=165, key=element("arch-totals")):
+    with st.grid(3, min_column_width=150, key=element("arch-totals")):
         for label, value, words in facts:
             st.metric(label, value, help=words)
 
@@ -279,7 +280,7 @@ def show_comparison(design: Design, other: Design, batch: int) -> None:
         ),
         ("Layers", len(_leaves(left)), len(_leaves(right)), format_count),
     ]
-    with st.grid(min_column_width=200, key=element("arch-compared")):
+    with st.grid(2, min_column_width=200, key=element("arch-compared")):
         for label, a, b, words in facts:
             st.metric(label, f"{words(a)} | {words(b)}", _times(a, b), delta_color="off", delta_arrow="off")
     pairs = compare(left, right)
@@ -300,6 +301,7 @@ def show_comparison(design: Design, other: Design, batch: int) -> None:
         ],
         hide_index=True,
         width="stretch",
+        column_config={"Match": st.column_config.TextColumn(width=_MATCH_PX)},
         key=element("arch-pairs"),
         alt="Layers of both networks in pairs",
     )
@@ -331,7 +333,11 @@ def _number(row: LayerRow | None) -> str:
 def _times(a: int, b: int) -> str:
     if not a:
         return ""
+    if a == b:
+        return "the same"
     times = b / a
+    if f"{times:.3g}" == "1":
+        return f"{format_percent(times - 1, digits=2)} more" if b > a else f"{format_percent(1 - times, digits=2)} less"
     return f"{times:,.0f} times" if times >= _MANY else f"{times:.3g} times"
 
 

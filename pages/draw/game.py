@@ -24,6 +24,7 @@ from pages.widgets.frame import show_errors
 from pages.widgets.runs import with_id
 
 ROUNDS = 10
+_RIGHT = " ✓"  # behind an answer that is what was asked
 _THUMB = 84  # pixels a side of a drawing among the results
 
 
@@ -133,7 +134,8 @@ def _result(models: Sequence[Model], game: Game) -> None:
         for model in models
     ]
     st.dataframe(rows, hide_index=True, width="stretch", alt="Score of each network")
-    st.dataframe(game.drawn, hide_index=True, width="stretch", alt="What was asked and what was read")
+    if len(models) > 1:  # the cards have no room for names
+        st.dataframe(game.drawn, hide_index=True, width="stretch", alt="What was asked and what was read")
 
 
 def rounds_html(game: Game) -> str:
@@ -142,7 +144,7 @@ def rounds_html(game: Game) -> str:
     for told, (drawing, *given) in zip(game.drawn, game.pictures, strict=True):
         asked, *answers = told.items()
         seen = "".join(
-            f'<li><img alt="What {escape(network)} was given" src="{data_url(picture)}">{escape(answer)}</li>'
+            f'<li><img alt="What {escape(network)} was given" src="{data_url(picture)}">{escape(answer)}{_RIGHT if answer == asked[1] else ""}</li>'
             for (network, answer), picture in zip(answers, given, strict=True)
         )
         cards.append(

@@ -107,12 +107,18 @@ def _summary(models: Sequence[Model], read: Sequence[Sequence[Answer]]) -> str:
     """Return what each network and all together read, digit by digit."""
     lines = []
     for index, title in enumerate(titles(models)):
-        lines.append(f"{escape(title)} reads <b>{escape(''.join(answers[index].label for answers in read))}</b>")
+        lines.append(f"{escape(title)} reads {_digits([answers[index] for answers in read])}")
     together = [average(answers) for answers in read]
     if all(answer is not None for answer in together):
-        joined = "".join(answer.label for answer in together if answer is not None)
-        lines.append(f"all together read <b>{escape(joined)}</b>")
+        lines.append(f"all together read {_digits([answer for answer in together if answer is not None])}")
     return f'<p class="cl-line cl-photo" role="status">{"; ".join(lines)}.</p>'
+
+
+def _digits(answers: Sequence[Answer]) -> str:
+    """Return what was read, and how much of it is unsure."""
+    unsure = sum(answer.verdict.unsure for answer in answers)
+    doubt = f" ({unsure} of {plural(len(answers), 'digit')} unsure)" if unsure else ""
+    return f"<b>{escape(''.join(answer.label for answer in answers))}</b>{doubt}"
 
 
 def _table(models: Sequence[Model], digits: Sequence[Sketch], read: Sequence[Sequence[Answer]]) -> str:

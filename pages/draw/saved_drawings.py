@@ -115,7 +115,7 @@ def _gallery(saved: Sequence[SavedSketch], drawings: Sequence[Sketch], model: Mo
     predicted = read_saved(model, drawings)
     shown = list(zip(saved, drawings, predicted, strict=True))[-_SHOWN:]
     pictures = [
-        (drawing.ink, f"{number}: {each.label}", "read as it" if answer == each.label else f"read as {answer}")
+        (drawing.ink, f"{number}: {each.label}", "read right" if answer == each.label else f"read as {answer}")
         for number, (each, drawing, answer) in enumerate(shown, start=1)
     ]
     st.caption(f"As {plain(model.title)} reads them:")

@@ -44,6 +44,8 @@ STYLE = """<style>
 .cl-inside figure { margin: 0; } .cl-inside figcaption { font-size: .82rem; margin-top: 4px; }
 [data-testid="stColumn"]:has(> * :is(.st-key-draw-live, [class*="st-key-draw-canvas"])) { flex: 5 1 20rem; min-width: 20rem; }
 [data-testid="stColumn"]:has(> * :is(.st-key-draw-live, [class*="st-key-draw-canvas"])) + [data-testid="stColumn"] { flex: 9 1 20rem; min-width: 20rem; }
+.st-key-draw-label [role="radiogroup"] { display: grid; grid-template-columns: repeat(auto-fit, minmax(28px, 1fr)); max-width: 26rem; gap: 1px; }
+.st-key-draw-label [role="radiogroup"] button { min-width: 0; padding: 0; }
 .cl-boxes { position: relative; width: fit-content; max-width: 100%; margin: 0 0 14px; }
 .cl-boxes img { display: block; max-width: 100%; max-height: 60vh; border-radius: 8px; }
 .cl-boxes span { left: calc(100% * var(--left)); top: calc(100% * var(--top)); width: calc(100% * var(--wide)); height: calc(100% * var(--tall)); position: absolute; box-sizing: border-box; border: 2px solid #c75000; border-radius: 4px; }
@@ -55,7 +57,7 @@ STYLE = """<style>
 .cl-rounds ul { list-style: none; margin: 0; padding: 0; font-size: .85rem; }
 .cl-rounds li { display: flex; align-items: center; gap: 8px; margin: 3px 0; padding: 0; }
 .cl-rounds li img { width: 28px; height: 28px; image-rendering: pixelated; border-radius: 3px; }
-@media (max-width: 640px) { .cl-answers { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
+@media (max-width: 640px) { .cl-answers:has(.cl-card + .cl-card) { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
 </style>"""
 _MOST_ROWS = 10
 _NOTHING = 0.0005  # a share below it is not worth a word

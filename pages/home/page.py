@@ -35,10 +35,10 @@ def main() -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         recent()
-        _other_pages()
     with right:
         _machine()
         _datasets(present)
+    _other_pages()
 
 
 def _steps(present: list[str], *, enabled: bool) -> None:

@@ -4,6 +4,7 @@ import streamlit as st
 
 from lab.charts.spark import HEIGHT, WIDTH
 from lab.runs.records import RunRecord, RunState
+from lab.service.sweep_trials import sweeps_of
 from lab.sharing.comparison import run_labels
 from pages.cache.lab import get_lab
 from pages.cache.runs import run_spark
@@ -14,6 +15,7 @@ from pages.widgets.frame import shows_errors
 from pages.widgets.runs import REFRESH_S, run_line, run_title
 
 _RECENT = 6
+_LOOKED = 60  # newest runs among which those are looked for: of a sweep's trials only the newest is shown
 
 
 def recent() -> None:
@@ -44,12 +46,14 @@ def _examples() -> None:
 
 
 def _runs() -> list[RunRecord]:
-    """Return the runs in training, however long ago they were asked for, then the newest ones."""
+    """Return the runs in training, however long ago they were asked for, then the newest ones; of a sweep one trial."""
     store = get_lab().store
     training = [run for run in store.queue.list(limit=_RECENT) if run.state is not RunState.QUEUED]
-    shown = {run.id for run in training}
-    newest = store.runs.list(limit=_RECENT, problems=True)
-    return [*training, *(run for run in newest if run.id not in shown)][:_RECENT]
+    found: dict[str, RunRecord] = {}
+    for run in (*training, *store.runs.list(limit=_LOOKED, problems=True)):
+        [place, *_] = (*sweeps_of(run), run.id)
+        found.setdefault(place, run)
+    return list(found.values())[:_RECENT]
 
 
 @shows_errors
@@ -60,7 +64,8 @@ def _lines(*, live: bool) -> None:
     with st.container(border=True):
         for run in runs:
             label = labels.get(run.id, "")
-            _line(run, "" if label == run_title(run) or len(sound) < 2 else label)
+            trial = "" if run.problem or not sweeps_of(run) else "trial of a sweep"
+            _line(run, trial or ("" if label == run_title(run) or len(sound) < 2 else label))
     if live and not any(run.state.live for run in runs):
         st.rerun()  # nothing is left to refresh
 

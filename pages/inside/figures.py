@@ -14,7 +14,7 @@ from pages.components.base import data_url
 from pages.state.codec import one_of
 from pages.state.inside import INSIDE
 
-_SIDE = 206  # px of an enlarged picture
+_SIDE, _LEAST = 206, 100  # px of an enlarged picture, and of one of three in a narrow row
 _LEGEND = (
     "<div style='display:flex;align-items:center;gap:.5rem;font-size:.8rem'><span>{low:.3g}</span>"
     "<span style='width:9rem;height:.7rem;border-radius:.2rem;background:linear-gradient(90deg,{stops})'></span>"
@@ -61,7 +61,7 @@ def framed(
             "box-shadow:0 0 0 2px #f2a33a, 0 0 0 3px #10151c;border-radius:2px'></span>"
         )
     return (
-        f"<figure style='margin:0;width:min({_SIDE}px, 46%)'><span style='position:relative;display:block'>"
+        f"<figure style='margin:0;flex:1 1 {_LEAST}px;max-width:{_SIDE}px'><span style='position:relative;display:block'>"
         f"<img src='{data_url(paint.encode(rgb))}' alt='{escape(caption)}' style='width:100%;display:block;"
         f"image-rendering:pixelated;border-radius:4px'>{frame}</span>"
         f"<figcaption style='font-size:.8rem;opacity:.85;margin-top:.3rem'>{escape(caption)}</figcaption></figure>"

@@ -24,13 +24,14 @@ from pages.state.inside import INSIDE, fits, place_in
 _EXAMPLE = "example"
 _MOST = 64  # filters to choose from
 _STRONGEST = -1
+_HYPHEN = "\u2011"  # one at which no line breaks
 _TINT = 60  # per cent of a cell's colour at most: more would hide light text
 _STYLE = """<style>
-.cl-hand { display: flex; flex-wrap: wrap; align-items: center; gap: 0.4rem 0.6rem; }
+.cl-hand { display: flex; flex-wrap: wrap; align-items: center; gap: 0.4rem 0.35rem; }
 .cl-hand figure { margin: 0; max-width: 100%; overflow-x: auto; } .cl-hand figcaption { font-size: 0.8rem; opacity: 0.85; margin-bottom: 0.2rem; }
 .cl-hand table { border-collapse: separate; border-spacing: 2px; font-variant-numeric: tabular-nums; }
-.cl-hand td { min-width: 2.15rem; height: 1.75rem; text-align: center; font-size: 0.72rem; border-radius: 3px; padding: 0 0.1rem; }
-.cl-hand .op { font-size: 1.5rem; opacity: 0.7; }
+.cl-hand td { min-width: 1.75rem; height: 1.75rem; text-align: center; font-size: 0.7rem; border-radius: 3px; padding: 0; }
+.cl-hand .op { font-size: 1.2rem; opacity: 0.7; }
 </style>"""
 
 
@@ -227,9 +228,10 @@ def _sentence(window: Window, channel: int, *, computed: float, who: str) -> Non
     count = len(window.patches)
     own = float(window.products[channel].sum())
     rest = "" if count == 1 else f" (this channel {own:.4f}, the other {count - 1} together {window.total - own:.4f})"
+    difference = f"{abs(window.value - computed):.1g}".replace("-", _HYPHEN)
     st.markdown(
         f"Sum of the products **{window.total:.4f}**{rest} + bias **{window.bias:.4f}** = **{window.value:.4f}**  \n"
-        f"{who} computed **{computed:.4f}**: a difference of {abs(window.value - computed):.1g}."
+        f"{who} computed **{computed:.4f}**: a difference of {difference}."
     )
 
 

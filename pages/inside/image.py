@@ -105,7 +105,7 @@ def _test_image(subject: Subject) -> Picture:
     )
     INSIDE.show("image")
     number = INSIDE.read().image
-    return Picture(subject.dataset.test_images[number], int(labels[number]), f"test:{number}")
+    return Picture(subject.dataset.test_images[number], int(labels[number]), f"test image {number}")
 
 
 def _of_class(subject: Subject) -> np.ndarray:

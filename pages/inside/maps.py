@@ -59,7 +59,7 @@ def show_maps(subject: Subject, picture: Picture) -> None:
 def _choose(subject: Subject) -> tuple[str, str, bool]:
     """Return the chosen layer, order, and whether each channel has its own colour scale."""
     layers = [layer for layer in layers_of(*subject.key) if layer.has_maps and not layer.kind.prepares_input]
-    grid = st.grid(3, min_column_width=150, vertical_alignment="bottom")
+    grid = st.grid(2, min_column_width=150, vertical_alignment="bottom")
     with grid.cell():
         chosen = choose_layer(
             "layer",
@@ -68,12 +68,11 @@ def _choose(subject: Subject) -> tuple[str, str, bool]:
         )
     with grid.cell():
         order = st.selectbox("Order", list(_SORTS), format_func=_SORTS.__getitem__, **INSIDE.widget("order"))
-    with grid.cell():
-        each = st.toggle(
-            "Per-channel scale",
-            **INSIDE.widget("each"),
-            help="Off: one colour scale for the layer, so that channels can be compared. On: one for each channel.",
-        )
+    each = st.toggle(
+        "Per-channel scale",
+        **INSIDE.widget("each"),
+        help="Off: one colour scale for the layer, so that channels can be compared. On: one for each channel.",
+    )
     return chosen, str(order), bool(each)
 
 

@@ -40,7 +40,7 @@ def show_whole_network(subject: Subject, picture: Picture) -> None:
     if stage is None or place is None:
         blocks = " A **+** opens a block." if any(each.closed for each in stages) else ""
         st.caption(
-            f"{plain(picture.name)} on its way through the network, {subject.moment.words}. Each layer has its own colour "
+            f"What the network makes of {plain(picture.name)}, {subject.moment.words}. Each layer has its own colour "
             f"scale: the brighter, the stronger. **Click a map, a value or an answer** to see what it is made of.{blocks}"
         )
     else:

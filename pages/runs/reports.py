@@ -25,6 +25,7 @@ from pages.state.runs_view import RunsView
 from pages.state.session import flash
 from pages.widgets.confirm import start_unless_long
 from pages.widgets.frame import show_errors
+from pages.widgets.runs import dataset_title
 
 
 def reports_view(view: RunsView) -> None:
@@ -128,7 +129,11 @@ def _missing(view: RunsView, missing: Sequence[ReportRow]) -> None:
         return
     lab = get_lab()
     absent = sorted(
-        {row.config.dataset for row in missing if not is_present(row.config.dataset, root=lab.settings.data)}
+        {
+            dataset_title(row.config.dataset)
+            for row in missing
+            if not is_present(row.config.dataset, root=lab.settings.data)
+        }
     )
     titles = {row.preset.id: row.preset.title for row in missing}
     table = f"{view.report}.{len(missing)}"

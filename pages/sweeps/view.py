@@ -112,11 +112,16 @@ def _ask(sweep_id: str, what: str) -> None:
 
 
 def _numbers(shown: SweepView) -> None:
+    with st.container(border=True):
+        _totals(shown)
+        _best_trial(shown.best)
+
+
+def _totals(shown: SweepView) -> None:
     spec, counts, trials = shown.sweep.asked, shown.counts, shown.trials
     whole = sum(int(t.params.get("epochs", spec.base.epochs)) for t in trials if t.state is not TrialState.COPY)
-    with st.container(border=True), st.grid(4, min_column_width=165):
-        with st.container():
-            _best(shown.best)
+    with st.grid(4, min_column_width=150):
+        _best(shown.best)
         states = (
             (counts.finished, "to the end"),
             (counts.running, "in training"),
@@ -148,7 +153,14 @@ def _best(best: Best | None) -> None:
     measured = best.measured
     words = f"loss {format_loss(measured.val_loss)} after epoch {measured.epoch}"
     _metric("Best validation accuracy", format_percent(measured.val_accuracy), words)
+
+
+def _best_trial(best: Best | None) -> None:
+    if best is None:
+        return
     label, icon = f"Open trial {best.trial.number}", ":material/emoji_events:"
-    st.page_link(page_path("train"), label=label, icon=icon, query_params={"run": best.trial.run})
-    if best.test_accuracy is not None:
-        st.caption(f"Test accuracy, shown once, at the end: {format_percent(best.test_accuracy)}")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.page_link(page_path("train"), label=label, icon=icon, query_params={"run": best.trial.run})
+        if best.test_accuracy is not None:
+            words = f"Test accuracy, shown once, at the end: {format_percent(best.test_accuracy)}"
+            st.caption(words, width="content")

@@ -42,11 +42,14 @@ REFRESH_S = 2.0  # between two looks at a list of runs while one of them is bein
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 
 
-def state_badge(run: RunRecord) -> None:
-    """Show how a run stands, or what became of it, as a word with an icon and a colour; and whether it is an example."""
+def state_badge(run: RunRecord, *, example: bool = True) -> None:
+    """Show how a run stands, or what became of it, as a word with an icon and a colour; and whether it is an example.
+
+    example: False where all of a list are, and its heading says so.
+    """
     icon, color = OUTCOME_BADGES[run.outcome] if run.outcome else BADGES[run.state]
     st.badge(run.status, icon=icon, color=color)  # type: ignore[arg-type]
-    if is_example(run.id):
+    if example and is_example(run.id):
         st.badge("example", icon=":material/school:", color="violet", help="It ships with the lab and is not yours.")
 
 
@@ -125,7 +128,7 @@ def run_line(run: RunRecord, *, key: str, apart: str = "") -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key=key):
         st.page_link(page_path("train"), label=plain(run_title(run)), query_params={"run": run.id})
-        state_badge(run)
+        state_badge(run, example=False)
         facts = [] if is_example(run.id) else [format_ago(run.created_at)]
         if run.headline_text:
             facts.insert(0, run.headline_text)

@@ -104,6 +104,17 @@ def test_the_link_to_a_view_is_copied_with_the_keyboard(server: Server, run: str
     expect(visitor.page.get_by_role("button", name="Link to this view")).to_be_focused()
 
 
+def test_back_leads_at_once_to_what_was_shown_before(server: Server, visitor: Visitor) -> None:
+    visitor.open(f"{server.url}/runs")
+    visitor.page.get_by_text("Reports", exact=True).click()
+    report = visitor.page.get_by_role("heading", name="Seven networks from LeNet to GoogLeNet")
+    expect(report).to_be_visible()
+    until(visitor.page, lambda: "show=reports" in _search(visitor), "the view in the address")
+    visitor.page.go_back()
+    expect(report).to_have_count(0)
+    assert _search(visitor) == "/runs"
+
+
 def test_a_reload_keeps_the_train_form(server: Server, visitor: Visitor) -> None:
     visitor.open(f"{server.url}/train")
     assert _search(visitor) == "/train"

@@ -97,7 +97,7 @@ def test_a_map_of_the_whole_network_is_clicked_down_to_one_convolution(
 ) -> None:
     page = visitor.page
     _look_inside(server, visitor, run)
-    picture = page.get_by_role("group", name=re.compile("reading test:0, after epoch"))
+    picture = page.get_by_role("group", name=re.compile("reading test image 0, after epoch"))
     picture.get_by_role("button", name="conv2, channel 3", exact=True).click()
     expect(page.get_by_text("conv2, channel 3 of 16")).to_be_visible()
     value = page.get_by_role("application", name=re.compile("^conv2, filter 3"))
@@ -115,9 +115,9 @@ def test_a_map_of_the_whole_network_is_clicked_down_to_one_convolution(
     until(page, lambda: page.get_by_text(re.compile("Sum of the products")).inner_text() != sentence, "another sum")
 
     _slider(visitor).fill("0")
-    expect(page.get_by_role("group", name=re.compile("reading test:0, before training"))).to_be_visible()
+    expect(page.get_by_role("group", name=re.compile("reading test image 0, before training"))).to_be_visible()
     expect(value).to_have_attribute("aria-label", re.compile("Row 3, column 7: "))
-    picture = page.get_by_role("group", name=re.compile("reading test:0"))
+    picture = page.get_by_role("group", name=re.compile("reading test image 0"))
     chosen = picture.get_by_role("button", name="conv2, channel 3", exact=True)
     expect(chosen).to_have_attribute("aria-pressed", "true")
     chosen.focus()
@@ -132,7 +132,7 @@ def test_an_answer_is_clicked_down_to_its_terms_which_a_reload_shows_again(
 ) -> None:
     page = visitor.page
     _look_inside(server, visitor, run)
-    picture = page.get_by_role("group", name=re.compile("reading test:0, after epoch"))
+    picture = page.get_by_role("group", name=re.compile("reading test image 0, after epoch"))
     picture.get_by_role("group", name="Probabilities of the classes").get_by_role("button").nth(7).click()
     expect(page.get_by_text("fc3, the class 7")).to_be_visible()
     until(page, lambda: "place=7" in page.evaluate("location.search"), "the value in the address")

@@ -182,7 +182,7 @@ def test_a_layer_without_a_row_is_shown_by_its_class_and_a_derived_class_like_it
     network = nn.Sequential(nn.Conv2d(1, 4, 3), Swish(), Odd(), nn.Conv2d(4, 4, 3))
     nodes = trace_graph(network, input_shape=(1, 1, 28, 28))
     assert [(box.detail, box.family) for box in boxes(nodes)] == [
-        ("image", "input"),
+        ("input", "input"),
         ("convolution · SiLU", "convolution"),
         ("Odd", "other"),
         ("convolution", "convolution"),
@@ -219,14 +219,14 @@ APART = {
 @pytest.mark.parametrize("label", FOLDED)
 def test_norms_activations_and_dropout_are_drawn_with_the_layer_before_them(label: str) -> None:
     nodes = trace_graph(nn.Sequential(nn.Conv2d(1, 4, 3), FOLDED[label]), input_shape=(1, 1, 10, 10))
-    assert [box.detail for box in boxes(nodes)] == ["image", f"convolution · {label}"]
+    assert [box.detail for box in boxes(nodes)] == ["input", f"convolution · {label}"]
     assert len(boxes(nodes, detail="everything")) == 3
 
 
 @pytest.mark.parametrize("label", APART)
 def test_what_changes_the_map_has_a_box_of_its_own(label: str) -> None:
     nodes = trace_graph(nn.Sequential(nn.Conv2d(1, 4, 3), APART[label]), input_shape=(1, 1, 10, 10))
-    assert [box.detail for box in boxes(nodes)] == ["image", "convolution", label]
+    assert [box.detail for box in boxes(nodes)] == ["input", "convolution", label]
 
 
 class Modern(nn.Module):
@@ -260,7 +260,7 @@ def modern() -> nn.Module:
 def test_a_network_of_new_kinds_is_summarised_and_drawn(modern: nn.Module) -> None:
     nodes = trace_graph(modern, input_shape=(1, 1, 28, 28))
     assert [box.detail for box in boxes(nodes)] == [
-        "image",
+        "input",
         "zero padding",
         "convolution · group norm · SiLU",
         "average pooling",

@@ -200,3 +200,20 @@ def test_a_colour_scale_has_zero_at_its_end_or_in_its_middle() -> None:
     assert value_range(np.array([1.0, 3.0, np.nan, np.inf])) == (0, 3)
     assert value_range(np.array([-1.0, 3.0]), whole=True) == (-1, 3)
     assert value_range(np.array([np.nan])) == (0, 0)
+
+
+def test_an_empty_sheet_is_one_colour_and_not_its_rounding_enlarged() -> None:
+    sheet = np.full((1, 32, 32), -0.42421296, np.float32)
+    sheet[0, ::2] = np.nextafter(sheet[0, ::2], np.float32(0))
+    low, high = value_range(sheet, whole=True)
+    assert low == high
+    network, traced = built("lenet5")
+    stages = list_stages(traced.nodes)
+    values = network_values(
+        traced,
+        network,
+        torch.full(IMAGE, -0.42421296),
+        stages=stages,
+        channels={stage.box.id: np.arange(min(stage.count, 4)) for stage in stages},
+    )
+    assert len(np.unique(values.stages[stages[0].box.id].values)) == 1

@@ -6,7 +6,6 @@ import random
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
-from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -25,10 +24,9 @@ from lab.sharing.formats import export_runs, list_formats
 from pages.markdown import plain
 from pages.server.routes import ROUTES
 from pages.state.runs_view import LOOKS
-from tests.web.addresses import go_to
+from tests.web.addresses import ENTRY, go_to
 from tests.web.web_data import Client
 
-ENTRY = Path(__file__).resolve().parents[2] / "pages" / "entry.py"
 PART = 50  # runs in one table, one comparison and one file
 
 

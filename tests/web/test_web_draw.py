@@ -212,6 +212,7 @@ def test_the_end_of_the_game_shows_each_drawing_and_what_every_network_was_given
     assert text.count("<figure>") == 2
     assert text.count("<img") == 6
     assert "unsure: 5" in text
+    assert text.count("✓") == 3
     assert "<one>" not in text
 
 

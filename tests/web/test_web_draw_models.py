@@ -142,9 +142,12 @@ def test_a_point_is_for_the_asked_digit_alone_and_not_for_an_unsure_answer(model
     assert scores == [0, 0, 1]
     assert [row["Asked"] for row in page.game.drawn] == [unsure.label, wrong, sure.label]
     assert not page.game.running
-    (table, asked) = (frame.value for frame in app.dataframe)
-    assert table["Understood"].tolist() == ["1 of 3"]
-    assert len(asked) == 3
+    [table] = app.dataframe
+    assert table.value["Understood"].tolist() == ["1 of 3"]
+    [cards] = [
+        part.proto.body for part in app.get("html") if "cl-rounds" in part.proto.body and "<figure>" in part.proto.body
+    ]
+    assert (cards.count("<figure>"), cards.count("✓")) == (3, 1)
 
 
 def test_where_much_in_a_photo_is_no_digit_the_page_is_sure_of_nothing(model: Model) -> None:

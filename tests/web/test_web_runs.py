@@ -239,7 +239,7 @@ def test_groups_parallel_axes_and_the_front_are_drawn(bench: Bench, three: list[
     assert "97.31 % (n = 2)" in list(groups.dataframe[1].value["Test accuracy"])
     parallel = _open(runs=chosen, look="parallel")
     ticks = _figures(parallel)[0]["layout"]["xaxis"]["ticktext"]
-    assert ticks[:2] == ["Seed", "Learning rate"]
+    assert ticks[:2] == ["Seed", "Learning<br>rate"]
     front = _open(runs=chosen, look="pareto", cost="params")
     assert "On the front" in _texts(front)
     assert "Left out" not in _texts(front)
@@ -351,7 +351,7 @@ def test_a_report_shows_what_was_measured_beside_what_it_printed(bench: Bench) -
 
 def test_without_mnist_a_report_says_what_is_missing_and_queues_nothing(bench: Bench) -> None:
     app = _open(show="reports", report="C")
-    assert "Needs data that is not downloaded: mnist" in _texts(app)
+    assert "Needs data that is not downloaded: MNIST" in _texts(app)
     (queue,) = [button for button in app.button if button.label.startswith("Queue")]
     assert queue.disabled
     assert bench.lab.store.runs.count() == 0
