@@ -186,3 +186,13 @@ def test_what_is_chosen_stands_in_the_address_until_it_is_the_usual_again(bench:
 def test_a_long_network_with_branches_begins_with_its_blocks(bench: Bench, arch: str, detail: str) -> None:
     app = open_architecture(arch=arch, view="graph")
     assert app.segmented_control(key=f"arch.detail.{arch}").value == detail
+
+
+def test_a_network_that_was_chosen_stands_in_the_address_again_when_one_comes_back(bench: Bench) -> None:
+    app = open_page(arch="lenet-bn", view="graph")
+    go_to(app, "machines").run()
+    app.query_params.clear()  # as a press in the navigation does
+    go_to(app, "architecture").run()
+    assert not app.exception
+    assert app.selectbox(key="arch.arch").value == "lenet-bn"
+    assert dict(app.query_params) == {"view": "graph", "arch": "lenet-bn"}
