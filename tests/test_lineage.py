@@ -95,3 +95,15 @@ def test_an_origin_is_named_in_words(lab: Lab) -> None:
     assert origin_of(fork) == Origin(root.id, Relation.FORK, 3)
     assert origin_of(longer) == Origin(fork.id, Relation.CONTINUED)
     assert origin_words(Origin(root.id, Relation.FORK, 3), name="root") == "forked from root at epoch 3"
+
+
+def test_the_first_weights_of_a_fork_are_those_of_the_first_run_also_where_it_was_deleted(lab: Lab) -> None:
+    root = _run(lab, "root", test=0.95, seed=5)
+    fork = _run(lab, "fork", test=0.96, fork_of=root.id, fork_epoch=3, seed=6)
+    again = _run(lab, "again", test=0.97, fork_of=fork.id, fork_epoch=4, seed=7)
+    assert [lab.weights._first_seed(run.config) for run in (root, fork, again)] == [5, 5, 5]
+    for run in (root, fork):
+        lab.store.removal.delete(run.id)
+    assert lab.weights._first_seed(again.config) == 5
+    lab.store.removal.purge(lab.artifacts.delete, older_than_s=0)
+    assert lab.weights._first_seed(again.config) == 7  # nothing is known of the others

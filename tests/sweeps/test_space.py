@@ -1,6 +1,8 @@
 """One parameter and one space in numbers: where a share of the way lies, what is inside, and what fits into a grid."""
 
+import json
 import math
+from typing import Any
 
 import pytest
 
@@ -126,6 +128,23 @@ def test_a_form_begins_with_a_usual_range_all_choices_or_the_default() -> None:
     assert usual_range("optimizer").values == ("sgd", "adam", "adamw", "rmsprop", "muon")
     assert usual_range("shuffle").values == (False, True)
     assert usual_range("step_epochs").values == (RunConfig().step_epochs,)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("lr", {"low": 0.001, "high": 0.1}),
+        ("lr", {"low": 0.001, "high": 0.1, "log": True}),
+        ("momentum", {"low": 0.1, "high": 0.9, "step": 0.2}),
+        ("batch_size", {"low": 8, "high": 64, "step": 8, "when": {"optimizer": ["sgd", "adam"]}}),
+        ("optimizer", {"values": ["sgd", "adam"]}),
+        ("shuffle", {"values": [False, True], "when": {"schedule": ["step"]}}),
+    ],
+)
+def test_a_parameter_is_stored_as_it_was_given(name: str, given: dict[str, Any]) -> None:
+    parameter = read_parameter(name, given)
+    assert parameter.as_dict() == given
+    assert read_parameter(name, json.loads(json.dumps(parameter.as_dict()))) == parameter
 
 
 # -- in Optuna's words -------------------------------------------------------------------------------------------------
