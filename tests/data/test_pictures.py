@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from lab.data.channels import normalise_images
 from lab.data.pictures import FRAME_BUDGET, FRAME_COST, LONGEST, MAX_PIXELS, read_colours, read_picture
+from lab.data.pixels import border_of
 from lab.errors import InputError
 
 
@@ -260,3 +262,18 @@ def test_of_large_frames_fewer_are_looked_at() -> None:
         pages = [*(empty.point(lambda v, n=n: v - n % 2) for n in range(frames - 1)), full]
         data = _file(pages[0], "TIFF", save_all=True, append_images=pages[1:], compression="tiff_lzw")
         assert (read_picture(data) < 128).any() == seen
+
+
+def test_a_networks_input_is_what_its_formula_says_in_single_precision() -> None:
+    """Black is 0 and white is 1 before mean and deviation; grey images gain their channel."""
+    grey = np.array([[[0, 51], [204, 255]]], np.uint8)
+    found = normalise_images(grey, mean=0.5, std=0.25)
+    assert (found.dtype, found.shape) == (np.float32, (1, 1, 2, 2))
+    np.testing.assert_allclose(found[0, 0], [[-2.0, -1.2], [1.2, 2.0]], rtol=1e-6)
+    colours = np.array([[[[255]], [[0]], [[51]]]], np.uint8)
+    np.testing.assert_allclose(normalise_images(colours, mean=0.0, std=1.0).ravel(), [1.0, 0.0, 0.2], rtol=1e-6)
+
+
+def test_the_border_of_a_picture_is_each_of_its_outermost_pixels_once() -> None:
+    numbered = np.arange(20, dtype=np.uint8).reshape(4, 5)
+    assert sorted(border_of(numbered).tolist()) == [0, 1, 2, 3, 4, 5, 9, 10, 14, 15, 16, 17, 18, 19]

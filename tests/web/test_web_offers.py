@@ -9,9 +9,10 @@ from lab.config import FIELDS
 from lab.examples.catalogue import EXAMPLES
 from lab.runs.records import WEIGHTS, RunState, SavedFile
 from lab.sweeps.records import SweepState
+from pages.widgets.runs import run_title
 from tests.sweeps.sweep_runs import asked
 from tests.web.addresses import open_page
-from tests.web.web_data import Bench
+from tests.web.web_data import DIGITS_CONFIG, Bench
 
 ALWAYS = ["New training", "Change settings"]
 USE = ["Look inside", "Test with a drawing"]
@@ -177,3 +178,21 @@ def test_the_device_is_chosen_with_its_help(bench: Bench) -> None:
         "Loss",
         "Length, seed and early stopping",
     ]
+
+
+def test_the_page_of_a_run_says_what_it_is_where_it_trained_and_what_it_came_from(bench: Bench) -> None:
+    root = bench.finish(bench.start(DIGITS_CONFIG))
+    changed = root.config.replace(fork_of=root.id, fork_epoch=2, lr=0.01)
+    store = bench.lab.store
+    queued, _ = store.queue.submit(changed, fingerprint="fork", family="", owner="ann")
+    run = store.leases.claim(slot="cpu", owner=bench.owner, run=queued.id)
+    assert run is not None
+    store.leases.set_environment(run.id, run.lease, environment={"name": "A GPU", "steps": "captured"}, device="cuda:0")
+    bench.finish(store.runs.get(run.id))
+    app = open_page("train", run=run.id)
+    facts = next(one.value for one in app.caption if "asked for" in one.value).replace("\\", "").split(" · ")
+    assert facts[:3] == ["lenet5 on digits", "cuda:0 (A GPU)", f"run {run.id}"]
+    assert facts[3].endswith(" by ann")
+    assert facts[4:] == ["steps: captured"]
+    (origin,) = [one.label.replace("\\", "") for one in app.button if "orked from" in one.label]
+    assert origin == f"Forked from {run_title(root)} at epoch 2: lr 0.001 → 0.01"
