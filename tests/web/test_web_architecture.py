@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from lab.architectures.registry import list_architectures
 from pages.architecture import views as arch_view
 from pages.state.architecture import ARCHITECTURE
-from tests.web.addresses import open_page, set_state
+from tests.web.addresses import go_to, open_page, set_state
 from tests.web.web_data import Bench
 
 VIEWS = ("layers", "graph", "compare", "time")
@@ -189,7 +189,7 @@ def test_a_long_network_with_branches_begins_with_its_blocks(bench: Bench, arch:
 
 
 def test_a_network_that_was_chosen_stands_in_the_address_again_when_one_comes_back(bench: Bench) -> None:
-    app = open_page(arch="lenet-bn", view="graph")
+    app = open_page("architecture", arch="lenet-bn", view="graph")
     go_to(app, "machines").run()
     app.query_params.clear()  # as a press in the navigation does
     go_to(app, "architecture").run()
