@@ -1,4 +1,4 @@
-"""Photographs and scans made from pictures of digits: twelve kinds, each with random parameters from a seeded generator.
+"""Photographs and scans made from pictures of digits: fourteen kinds, each with random parameters from a seeded generator.
 
 A digit's picture is enlarged to a smooth mask of ink, turned a little, laid on a sheet, lit, photographed (blur, noise,
 8 bits) and saved as a file. The parameters of a kind are drawn anew for every picture.
@@ -309,6 +309,35 @@ def _small(image: np.ndarray, random: Random) -> bytes:
     return _shot(made, random)
 
 
+def _crop(mask: np.ndarray, margin: int) -> np.ndarray:
+    """Return a mask cut to its ink, with so many pixels of paper around it."""
+    rows, columns = np.flatnonzero(mask.max(axis=1) > 0.3), np.flatnonzero(mask.max(axis=0) > 0.3)
+    return np.pad(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], margin)
+
+
+def _tight(image: np.ndarray, random: Random) -> bytes:
+    """Cut out up to the ink, or with a margin of a few pixels; once in three light on dark, once in three unevenly lit."""
+    cut = _crop(enlarge(image, float(random.uniform(120, 420)), random), max(0, int(random.integers(-6, 12))))
+    paper, ink = np.full(3, random.uniform(215, 250)), np.full(3, random.uniform(10, 80))
+    made = Scene(ink, paper, cut) if random.integers(0, 3) == 0 else Scene(paper, ink, cut)
+    if random.integers(0, 3) == 0:
+        made.light *= np.linspace(1, random.uniform(0.4, 0.8), cut.shape[1], dtype=np.float32)[None]
+    return save(photograph(made.render(), random, noise=3), random)
+
+
+def _bold(image: np.ndarray, random: Random) -> bytes:
+    """Written with a pen up to a fifth of the digit's height wide, beside the width it had."""
+    mask = np.pad(_crop(enlarge(image, 300, random), 0), 60)
+    wide = int(random.integers(20, 50))
+    mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide)))
+    made = Scene(
+        np.full(3, random.uniform(215, 250)),
+        np.full(3, random.uniform(10, 80)),
+        _crop(mask, int(random.integers(6, 60))),
+    )
+    return _shot(made, random)
+
+
 KINDS: dict[str, Callable[[np.ndarray, Random], bytes]] = {
     "dim": _dim,
     "shadow": _shadow,
@@ -322,4 +351,6 @@ KINDS: dict[str, Callable[[np.ndarray, Random], bytes]] = {
     "alpha": _alpha,
     "colour": _colour,
     "small": _small,
+    "tight": _tight,
+    "bold": _bold,
 }

@@ -1,4 +1,4 @@
-"""How well photographs and scans of digits are read: twelve kinds made from test digits, through the pages' own path.
+"""How well photographs and scans of digits are read: fourteen kinds made from test digits, through the pages' own path.
 
 Each kind is made from the same test digits with random parameters (`benchmarks.photo_kinds`), saved as a file, decoded,
 searched for digits and read by the run's network with its own rule for "unsure". Prints a Markdown table: read rightly,

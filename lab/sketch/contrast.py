@@ -5,10 +5,12 @@ of a neighbourhood wide enough for ink to be its minority, which keeps the edge 
 joined along the direction in which ink differs most from paper (the principal axis of the strong differences).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+
+from lab.sketch.levels import is_crowded, paper_of_two_levels
 
 _DARK = 12.0  # grey levels added before the logarithm: the noise of black is no ink
 _PAPER_SIDE = 160  # pixels of the longer side at which paper is estimated
@@ -19,43 +21,79 @@ LEAST = 0.14  # least logarithmic difference of ink: 14 % more or less light tha
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contrast:
-    """ink: float32 (H, W), logarithmic difference from paper, above zero for ink. least: the noise's limit in it."""
+    """ink: float32 (H, W), logarithmic difference from paper, above zero for ink. least: the noise's limit in it.
+
+    paper: its level float32 (H, W, C), 0 to 255, where it is known everywhere (`lab.sketch.levels`), else None.
+    """
 
     ink: np.ndarray
     least: float
+    paper: np.ndarray | None = None
 
 
 def measure_contrast(picture: np.ndarray) -> Contrast:
     """Return how much each pixel of float32 (H, W, C), 0 to 255, differs from the paper around it."""
+    level = _level(picture)
+    return _measured(level, _paper(level))
+
+
+def measure_flat_contrast(picture: np.ndarray) -> Contrast | None:
+    """Return the same for a picture of nothing but ink and paper where the ink crowds the paper, else None.
+
+    There the median of a neighbourhood may be ink; the paper of the whole picture is known instead.
+    """
+    level = _level(picture)
+    small, reach = _reduced(level)
+    found = paper_of_two_levels(small)
+    if found is None or not is_crowded(found[1], reach):
+        return None
+    paper = _enlarged(found[0], level)
+    return replace(_measured(level, paper), paper=np.exp(paper) - _DARK)
+
+
+def _level(picture: np.ndarray) -> np.ndarray:
     level = np.log(np.maximum(picture, 0) + _DARK).astype(np.float32)
-    level = cv2.GaussianBlur(level, (0, 0), 0.7).reshape(picture.shape)
-    difference = level - _paper(level)
+    return np.asarray(cv2.GaussianBlur(level, (0, 0), 0.7).reshape(picture.shape))
+
+
+def _measured(level: np.ndarray, paper: np.ndarray) -> Contrast:
+    difference = level - paper
     along = difference @ _direction(difference)
     quiet = along - cv2.medianBlur(np.ascontiguousarray(along), 5)
     noise = 1.4826 * float(np.median(np.abs(quiet)))
     return Contrast(along, max(LEAST, _NOISE * noise))
 
 
-def _paper(level: np.ndarray) -> np.ndarray:
-    """Return the paper's logarithmic level everywhere: the median of a wide neighbourhood."""
+def _reduced(level: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return a level (H, W, C) at the size at which paper is estimated, and the width of the neighbourhoods there."""
     tall, wide = level.shape[:2]
     scale = min(1.0, _PAPER_SIDE / max(tall, wide))
     size = max(1, round(wide * scale)), max(1, round(tall * scale))
     small = cv2.resize(level, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
+    return small, min(255, max(3, int(_REACH * min(size)) | 1))
+
+
+def _enlarged(paper: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """Return a reduced paper (h, w, C) at the size of a level (H, W, C)."""
+    large = cv2.resize(paper, level.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large.reshape(level.shape))
+
+
+def _paper(level: np.ndarray) -> np.ndarray:
+    """Return the paper's logarithmic level everywhere: the median of a wide neighbourhood."""
+    small, reach = _reduced(level)
     low, high = float(small.min()), float(small.max())
     if high - low < 1e-6:
         return level
-    reach = min(255, max(3, int(_REACH * min(size)) | 1))
     whole = np.rint((small - low) * (255 / (high - low))).astype(np.uint8)
     half = reach // 2
+    tall, wide = small.shape[:2]
     wider = cv2.copyMakeBorder(whole, half, half, half, half, cv2.BORDER_REFLECT_101).reshape(
-        size[1] + 2 * half, size[0] + 2 * half, -1
+        tall + 2 * half, wide + 2 * half, -1
     )
     planes = [cv2.medianBlur(np.ascontiguousarray(wider[..., c]), reach) for c in range(wider.shape[2])]
-    median = np.stack(planes, axis=-1)[half : half + size[1], half : half + size[0]].astype(np.float32)
-    median = median * ((high - low) / 255) + low
-    paper = cv2.resize(median, (wide, tall), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(paper.reshape(level.shape))
+    median = np.stack(planes, axis=-1)[half : half + tall, half : half + wide].astype(np.float32)
+    return _enlarged(median * ((high - low) / 255) + low, level)
 
 
 def _direction(difference: np.ndarray) -> np.ndarray:

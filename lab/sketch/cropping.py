@@ -2,14 +2,16 @@
 
 Without it the digits would pass for what usually touches an edge: shadows, a scanner's strip, lines that run off. A crop
 is tight where most of several pieces in it reach the edge, fill the sheet's shorter side, and consist of strokes. A single
-digit that fills its picture is not known from a shadow or a strip at the edge.
+piece is a digit only where the picture is nothing but ink and paper (`lab.sketch.levels`); a bare stroke only where it fills
+the picture or joins its top and bottom.
 """
 
 import cv2
 import numpy as np
 
-from lab.sketch.pieces import EDGE, find_pieces, longer, stroke_of, touches_edge, without_dust
-from lab.sketch.shape import is_frame, spread
+from lab.sketch.contrast import Contrast
+from lab.sketch.pieces import EDGE, MAX_PIECES, find_pieces, group, longer, stroke_of, touches_edge, without_dust
+from lab.sketch.shape import is_frame, solidity, spread
 
 _MARGIN = 0.2  # of the shorter side, at each edge
 _SMALL = 0.3  # pieces whose longer side is less than this share of the shorter side are not looked at
@@ -20,6 +22,15 @@ _ALONG = 0.6  # share of a side along which a strip lies at least
 _FITTED_TO = 20_000  # pixels of paper
 _EXTRAPOLATED = (-0.1, 1.1)  # shares of a side: a steep plane is not followed further
 _MOST_CONTACTS = 8  # places at which a digit reaches the edge; squared paper has more
+_SOLID = 0.85  # share of its convex hull from which on a piece is a bare stroke, a strip or a shadow
+_WHOLE = 0.9  # share of a side along which a strip or a shadow lies
+_BARE = 0.8  # least share of the picture's height and width for a bare stroke that does not join top and bottom
+_MOST_SPREAD = 12.0  # of a bare stroke; a printed line has more
+_MOST_CROSSINGS = 2  # flat ends of strokes at the edge, such as those of a printed 4; lines that cross have four
+_SQUARE = 0.85  # width of a stroke at the edge by its width further in: the end of a stroke is round or narrower
+_LYING = 2.5  # stroke widths along the edge; what is longer lies along it, as the foot of a 2
+_UPRIGHT = 45.0  # degrees that it may lean, as the data's furthest 1 does
+_BOLD = 0.42  # width of a single digit's strokes by its longer side, at most
 
 
 def with_margin(sheet: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -38,6 +49,44 @@ def with_margin(sheet: np.ndarray, mask: np.ndarray) -> np.ndarray:
     wider: np.ndarray = np.clip(np.exp(lit) - 1, 0, 255).astype(np.float32)
     wider[margin:-margin, margin:-margin] = sheet
     return wider
+
+
+def widened(sheet: np.ndarray, contrast: Contrast) -> tuple[np.ndarray, Contrast]:
+    """Return a sheet (H, W, C) and its contrast with a margin of paper around them; the paper must be known."""
+    if contrast.paper is None:
+        raise ValueError("the paper's level is not known")
+    margin = round(_MARGIN * min(contrast.ink.shape)) + 4
+    paper = cv2.copyMakeBorder(contrast.paper, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+    wider = paper.reshape(*paper.shape[:2], -1)
+    inner = slice(margin, -margin), slice(margin, -margin)
+    sheet_there = wider.copy()
+    sheet_there[inner] = sheet
+    return sheet_there, Contrast(np.pad(contrast.ink, margin), contrast.least, wider)
+
+
+def is_single(mask: np.ndarray) -> bool:
+    """Whether the ink, uint8 (H, W), of a picture of nothing but ink and paper is one digit that reaches its edge."""
+    pieces = find_pieces(mask)
+    shape = (mask.shape[0], mask.shape[1])
+    groups = group(pieces, without_dust(pieces, range(len(pieces.boxes)))[:MAX_PIECES])
+    if len(groups) != 1 or not touches_edge(groups[0][0], shape):
+        return False
+    (top, left, bottom, right), members = groups[0]
+    long = longer((top, left, bottom, right))
+    stroke = pieces.mask(members).astype(np.uint8)
+    if long < _FILLS[0] * min(shape) or is_frame(stroke) or _contacts(stroke) > _MOST_CONTACTS:
+        return False
+    if 2 * float(cv2.distanceTransform(np.pad(stroke, 1), cv2.DIST_L2, 5).max()) > _BOLD * long:
+        return False
+    crossings = _crossings(stroke)
+    if solidity(stroke) < _SOLID:
+        return crossings <= _MOST_CROSSINGS
+    sides = _sides(stroke)
+    longest, lean = spread(stroke)
+    if crossings or longest > _MOST_SPREAD or max(float(side.mean()) for side in sides) >= _WHOLE:
+        return False
+    fills = min((bottom - top) / shape[0], (right - left) / shape[1]) >= _BARE
+    return fills or (bool(sides[0].any() and sides[1].any()) and abs(lean) <= _UPRIGHT)
 
 
 def is_tight(mask: np.ndarray) -> bool:
@@ -67,6 +116,25 @@ def _is_corner(stroke: np.ndarray) -> bool:
 def _contacts(stroke: np.ndarray) -> int:
     """Count the places at which a piece reaches the edges: runs along the outermost pixels."""
     return sum(int(np.count_nonzero(np.diff(side.astype(np.int8), prepend=0) > 0)) for side in _sides(stroke))
+
+
+def _crossings(stroke: np.ndarray) -> int:
+    """Count the places at which a piece, uint8 (H, W), runs off the edge as wide as it is: cut off, not ended."""
+    width = stroke_of(stroke)
+    deeper = round(width / 2)
+    count = 0
+    for side in (stroke, stroke[::-1], stroke.T, stroke.T[::-1]):
+        inner = _runs(side[min(deeper, len(side) - 1)])
+        for start, end in _runs(side[0]):
+            within = max((b - a for a, b in inner if a < end and b > start), default=0)
+            count += _SQUARE * within <= end - start <= _LYING * width
+    return count
+
+
+def _runs(row: np.ndarray) -> list[tuple[int, int]]:
+    """Return (start, end) of each run of ink in a row of pixels."""
+    steps = np.flatnonzero(np.diff(np.pad(row.astype(np.int8), 1)))
+    return list(zip(steps[::2].tolist(), steps[1::2].tolist(), strict=True))
 
 
 def _sides(stroke: np.ndarray) -> list[np.ndarray]:

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from lab.errors import InputError
-from lab.sketch.contrast import Contrast, measure_contrast
-from lab.sketch.cropping import is_tight, with_margin
+from lab.sketch.contrast import Contrast, measure_contrast, measure_flat_contrast
+from lab.sketch.cropping import is_single, is_tight, widened, with_margin
 from lab.sketch.pieces import EDGE, MAX_PIECES, Box, Pieces, find_pieces, group, longer, touches_edge, without_dust
 from lab.sketch.ruling import remove_lines, without_hatching
 from lab.sketch.shape import is_frame
@@ -80,14 +80,19 @@ def _at_work_size(picture: np.ndarray) -> np.ndarray:
 
 
 def _find(sheet: np.ndarray, name: str, *, split: bool, enlarged: bool) -> Photo:
-    contrast = measure_contrast(sheet)
-    faint = _faint_mask(contrast)
-    if _usual(contrast.ink, faint > 0) < _LEAST_LEVEL:
-        return Photo((), (), sheet.shape[:2], _BLANK.format(name=name))
-    if is_tight(faint):
-        sheet = with_margin(sheet, faint)
+    crowded = _crowded(sheet)
+    if crowded is not None:
+        sheet, contrast = crowded
+        faint = _faint_mask(contrast)
+    else:
         contrast = measure_contrast(sheet)
         faint = _faint_mask(contrast)
+        if _usual(contrast.ink, faint > 0) < _LEAST_LEVEL:
+            return Photo((), (), sheet.shape[:2], _BLANK.format(name=name))
+        if is_tight(faint):
+            sheet = with_margin(sheet, faint)
+            contrast = measure_contrast(sheet)
+            faint = _faint_mask(contrast)
     shape = sheet.shape[:2]
     unruled, scrap = remove_lines(faint, contrast.ink)
     pieces = find_pieces(_inked(unruled, contrast.ink))
@@ -103,6 +108,21 @@ def _find(sheet: np.ndarray, name: str, *, split: bool, enlarged: bool) -> Photo
         return Photo((), (), shape, _NO_DIGIT.format(name=name))
     digits = tuple(_cut(contrast.ink, pieces, box, members) for box, members in groups)
     return Photo(digits, tuple(box for box, _ in groups), shape, sheet=np.clip(np.rint(sheet), 0, 255).astype(np.uint8))
+
+
+def _crowded(sheet: np.ndarray) -> tuple[np.ndarray, Contrast] | None:
+    """Return a sheet of nothing but paper and large digits with its contrast, a margin around it where they reach its edge.
+
+    None for any other sheet.
+    """
+    contrast = measure_flat_contrast(sheet)
+    if contrast is None:
+        return None
+    mask = _faint_mask(contrast)
+    if is_single(mask) or is_tight(mask):
+        return widened(sheet, contrast)
+    border = (mask[: EDGE + 1], mask[-EDGE - 1 :], mask[:, : EDGE + 1], mask[:, -EDGE - 1 :])
+    return None if any(side.any() for side in border) else (sheet, contrast)
 
 
 def _is_surrounding(pieces: Pieces, number: int, ink: np.ndarray, enlarged: bool) -> bool:

@@ -67,6 +67,13 @@ def spread(ink: np.ndarray) -> tuple[float, float]:
     return longest, math.degrees(math.atan2(2 * both, down - across)) / 2
 
 
+def solidity(ink: np.ndarray) -> float:
+    """Return the share of its convex hull that ink, uint8 (H, W) above zero, fills; there must be some."""
+    points = cv2.findNonZero(ink)
+    hull = cv2.convexHull(points)
+    return min(1.0, len(points) / max(1.0, cv2.contourArea(hull)))
+
+
 def _filled(outline: np.ndarray, ink: np.ndarray) -> tuple[float, float]:
     area = cv2.contourArea(outline)
     if area < 16:

@@ -1,0 +1,123 @@
+"""Pictures that are nothing but ink and paper of one level each, in light that falls off evenly across them.
+
+There the paper is known everywhere, also where ink is the majority of a neighbourhood: in a digit that fills its picture,
+or in very bold strokes. A shadow, a vignette or a printed line beside the ink is a third level: such pictures have none.
+"""
+
+import cv2
+import numpy as np
+
+_LEAST = 0.35  # logarithmic contrast between the two levels
+_STRAY = 0.35  # share of that contrast by which a pixel may miss its level
+_STRAYS = 0.004  # share of a level's pixels away from outlines that may
+_ROUNDS = 4  # of telling the levels apart and fitting the light
+_RARE = 0.01  # share of the pixels that a level has at least
+_CROWDED = 0.4  # share of ink in a neighbourhood from which on its median may be ink
+_FIRST, _LAST = slice(0, 3), slice(-3, None)  # rows and columns of a corner
+_THICK = 0.5  # of a side: what is thicker is no stroke
+_THICKER = 3.0  # strokes by the widest paper beside them; a sheet between a scanner's strips is thicker
+
+
+def paper_of_two_levels(level: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the paper's level, float32 (H, W, C), and where the ink is, bool (H, W); None where there are more levels.
+
+    level: float32 (H, W, C), logarithms, a few hundred pixels a side at most.
+    """
+    along = _principal(level)
+    if float(np.ptp(along)) < _LEAST:
+        return None
+    split = _split(along)
+    if split is None:
+        return None
+    ink = _ink_of(split)
+    if _thickness(ink) > min(_THICK * max(ink.shape), _THICKER * _thickness(~ink)):
+        return None
+    rows, columns = np.indices(along.shape)
+    terms = np.column_stack((np.ones(along.size), rows.ravel(), columns.ravel(), ink.ravel()))
+    fitted, *_ = np.linalg.lstsq(terms, level.reshape(along.size, -1).astype(np.float64), rcond=None)
+    paper = (terms[:, :3] @ fitted[:3]).reshape(level.shape).astype(np.float32)
+    return paper, ink
+
+
+def _principal(level: np.ndarray) -> np.ndarray:
+    """Return the colours along the direction in which they differ most, float64 (H, W)."""
+    rows = level.reshape(-1, level.shape[2]).astype(np.float64)
+    rows -= rows.mean(axis=0)
+    _, axes = np.linalg.eigh(rows.T @ rows)
+    along: np.ndarray = (rows @ axes[:, -1]).reshape(level.shape[:2])
+    return along
+
+
+def _split(along: np.ndarray) -> np.ndarray | None:
+    """Return which of two levels each pixel has, bool (H, W), or None where two and a plane of light do not explain them."""
+    rows, columns = np.indices(along.shape)
+    light = np.zeros_like(along)
+    upper = np.zeros(along.shape, bool)
+    fitted = np.zeros(4)
+    for _ in range(_ROUNDS):
+        upper = _above_otsu(along - light)
+        if not _RARE <= upper.mean() <= 1 - _RARE:
+            return None
+        terms = np.column_stack((np.ones(along.size), rows.ravel(), columns.ravel(), upper.ravel()))
+        fitted, *_ = np.linalg.lstsq(terms, along.ravel(), rcond=None)
+        light = (terms[:, 1:3] @ fitted[1:3]).reshape(along.shape)
+    apart = float(fitted[3])
+    away = np.abs(along - light - fitted[0] - apart * upper)
+    plane = upper.astype(np.uint8)
+    around = np.ones((3, 3), np.uint8)
+    inner = (cv2.erode(plane, around) == plane) & (cv2.dilate(plane, around) == plane)
+    inner[[0, -1]] = inner[:, [0, -1]] = False  # where a stroke lies along the edge it is cut through
+    stray = away > _STRAY * apart
+    if apart < _LEAST or not all(
+        (where := inner & level).any() and stray[where].mean() <= _STRAYS for level in (upper, ~upper)
+    ):
+        return None
+    return upper
+
+
+def _above_otsu(values: np.ndarray) -> np.ndarray:
+    low, high = float(values.min()), float(values.max())
+    whole = np.rint((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
+    _, upper = cv2.threshold(whole, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    above: np.ndarray = upper > 0
+    return above
+
+
+def _ink_of(upper: np.ndarray) -> np.ndarray:
+    """Return which pixels of two levels are ink: the level with fewer corners, or the one that runs from side to side.
+
+    Where a stroke reaches all four sides no piece of paper can join opposite ones.
+    """
+    corners = sum(float(upper[down, across].mean()) > 0.5 for down in (_FIRST, _LAST) for across in (_FIRST, _LAST))
+    if corners != 2:
+        return upper if corners < 2 else ~upper
+    for ink in (upper, ~upper):
+        if _spans(ink.astype(np.uint8)) and _thickness(ink) <= _THICK * min(upper.shape):
+            return ink
+    return upper if _border_share(upper) <= 0.5 else ~upper
+
+
+def _thickness(ink: np.ndarray) -> float:
+    """Return the width of the thickest stroke in pixels."""
+    return 2 * float(cv2.distanceTransform(np.pad(ink.astype(np.uint8), 1), cv2.DIST_L2, 3).max())
+
+
+def _spans(plane: np.ndarray) -> bool:
+    """Whether one piece of uint8 (H, W) reaches all four sides."""
+    _, labels = cv2.connectedComponents(plane, connectivity=8)
+    sides = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
+    shared = set.intersection(*(set(np.unique(side).tolist()) for side in sides))
+    return bool(shared - {0})
+
+
+def _border_share(upper: np.ndarray) -> float:
+    border = np.concatenate([upper[0], upper[-1], upper[:, 0], upper[:, -1]])
+    return float(border.mean())
+
+
+def is_crowded(ink: np.ndarray, reach: int) -> bool:
+    """Whether ink, bool (H, W), reaches the edge or nearly is the majority of a neighbourhood `reach` pixels wide."""
+    if any(side.any() for side in (ink[0], ink[-1], ink[:, 0], ink[:, -1])):
+        return True
+    share = cv2.boxFilter(ink.astype(np.float32), -1, (reach, reach), borderType=cv2.BORDER_REFLECT_101)
+    return float(share.max()) > _CROWDED
