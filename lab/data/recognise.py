@@ -32,6 +32,9 @@ _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"\x80\x04", "pickle", "a Python pickle"),
     (b"\x80\x05", "pickle", "a Python pickle"),
 )
+INDEX_NAMES = ("", "id", "index", "unnamed: 0")  # of a column that counts the rows
+_LABELLED = (785, 65, 257)  # columns of a label and a square of pixels
+PACKED = frozenset({"zip", "gzip", "bzip2", "xz", "7z"})
 IMPORTABLE = frozenset({"csv", "npz"})
 
 
@@ -119,7 +122,7 @@ def _text(start: bytes) -> FileKind | None:
     line = text.lstrip().split("\n", 1)[0].strip()
     if line[:1] == "<":
         return FileKind("html", "a web page, not data: the download was answered with a page")
-    columns = max((line.split(mark) for mark in ",;\t"), key=len)
+    columns = line.split(separator_of(line))
     if len(columns) > 1:
         return _table(columns)
     if ":" in line and len(line.split()) > 2:
@@ -129,8 +132,10 @@ def _text(start: bytes) -> FileKind | None:
 
 def _table(columns: list[str]) -> FileKind:
     names = [column.strip().strip('"').lower() for column in columns]
-    headed = not all(name.replace(".", "", 1).isdigit() for name in names)
-    labelled = len(names) in (785, 65, 257) or names[0] == "label"
+    headed = not all(map(is_number, names))
+    if headed and names[0] in INDEX_NAMES and len(names) - 1 in _LABELLED:
+        names = names[1:]
+    labelled = len(names) in _LABELLED or names[0] == "label"
     pixels = len(names) - labelled
     side = math.isqrt(pixels)
     if side * side != pixels or side < 8:
@@ -138,3 +143,17 @@ def _table(columns: list[str]) -> FileKind:
     labels = "a label and" if labelled else "no label and"
     header = "" if headed else ", without a header"
     return FileKind("csv", f"a table of {labels} {pixels} pixels a row ({side}×{side}){header}")
+
+
+def separator_of(line: str) -> str:
+    """Return what separates the columns of a line of a table."""
+    return max(",;\t", key=line.count)
+
+
+def is_number(cell: str) -> bool:
+    """Whether the text of a cell is a number, such as "5", "0.25" or NumPy's "5.000000000000000000e+00"."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

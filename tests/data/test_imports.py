@@ -76,6 +76,31 @@ ARCHIVES: dict[str, dict[str, Any]] = {
         "test_labels": TEST[1][:, None],
     },
     "dark on light": {"x_train": 255 - IMAGES, "y_train": LABELS, "x_test": 255 - TEST[0], "y_test": TEST[1]},
+    "pytorch": {
+        "x_train": IMAGES[:, None],
+        "y_train": LABELS,
+        "x_test": np.repeat(TEST[0][:, None], 3, 1),
+        "y_test": TEST[1],
+    },
+    "no names": {"arr_0": IMAGES, "arr_1": LABELS, "arr_2": TEST[0], "arr_3": TEST[1]},
+    "images before labels": {"arr_0": IMAGES, "arr_1": TEST[0], "arr_2": LABELS, "arr_3": TEST[1]},
+    "other names": {"X": IMAGES, "target": LABELS, "testX": TEST[0], "testY": TEST[1], "names": np.arange(10)},
+    "one-hot": {"trainX": IMAGES, "trainY": np.eye(10)[LABELS], "testX": TEST[0], "testY": np.eye(10)[TEST[1]]},
+    "texts": {"x_train": IMAGES, "y_train": LABELS.astype(str), "x_test": TEST[0], "y_test": TEST[1].astype("S1")},
+    "floats": {"x_train": IMAGES, "y_train": LABELS * 1.0, "x_test": TEST[0], "y_test": TEST[1] * 1.0},
+    "from 1": {
+        "x_train": IMAGES,
+        "y_train": np.where(LABELS == 0, 10, LABELS),
+        "x_test": TEST[0],
+        "y_test": np.where(TEST[1] == 0, 10, TEST[1]),
+    },
+    "from -1": {"x_train": IMAGES / 127.5 - 1, "y_train": LABELS, "x_test": TEST[0] / 127.5 - 1, "y_test": TEST[1]},
+}
+REPEATED = "20 of its 20 test images are among the training images, so its test accuracy will be too high."
+REMARKS = {
+    "dark on light": ("Its ink is dark on light, so it was inverted.",),
+    "from 1": ("Its labels are from 1 to 10, so 10 was taken for the digit 0.",),
+    "from -1": ("Its pixels are from -1 to 1, so they were scaled to 0 to 255.",),
 }
 
 
@@ -87,21 +112,25 @@ def test_numpy_archives_of_every_style_give_the_same_pictures(tmp_path: Path, ar
     np.testing.assert_array_equal(data.train_images, IMAGES)
     np.testing.assert_array_equal(data.train_labels, LABELS)
     np.testing.assert_array_equal(data.test_images, TEST[0])
-    inverted = ("Its ink is dark on light, so it was inverted.",)
-    assert made.remarks == (inverted if archive == "dark on light" else ())
+    assert made.remarks == (*REMARKS.get(archive, ()), REPEATED)
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "letters": ({"x_train": IMAGES, "y_train": LABELS + 5}, "has the label 10, but only the digits 0 to 9"),
-    "words": ({"x_train": IMAGES, "y_train": LABELS.astype(str)}, "has the label '0'"),
+    "words": ({"x_train": IMAGES, "y_train": np.array(["two"] * 70)}, "has the label 'two'"),
     "many labels": ({"x_train": IMAGES, "y_train": np.zeros((70, 14))}, r"labels of the shape \[70, 14\]"),
     "fewer labels": ({"x_train": IMAGES, "y_train": LABELS[:-1]}, r"labels of the shape \[69\] for 70 images"),
     "too large": ({"x_train": np.zeros((4, 64, 64)), "y_train": LABELS[:4]}, r"shape \[4, 64, 64\], but square ones"),
     "oblong": ({"x_train": np.zeros((4, 28, 20)), "y_train": LABELS[:4]}, r"shape \[4, 28, 20\]"),
     "no images": ({"x_train": IMAGES[:0], "y_train": LABELS[:0]}, r"shape \[0, 28, 28\]"),
-    "NaN": ({"x_train": IMAGES * np.nan, "y_train": LABELS}, "pixels from nan to nan, but they must be from 0 to 255"),
+    "NaN": ({"x_train": IMAGES * np.nan, "y_train": LABELS}, r"54,880 pixels that are no numbers \(NaN\)"),
     "standardised": ({"x_train": IMAGES / 64.0 - 2, "y_train": LABELS}, "pixels from -2 to"),
-    "other names": ({"pictures": IMAGES, "classes": LABELS}, "holds pictures, classes, but x_train and y_train"),
+    "no labels": ({"pictures": IMAGES, "size": np.array(28)}, "holds pictures, size, but x_train and y_train"),
+    "two sets of labels": (
+        {"pictures": IMAGES, "label_a": LABELS, "label_b": LABELS},
+        "holds pictures, label_a, label_b, but x_train",
+    ),
+    "counted from 1 to 11": ({"x_train": IMAGES, "y_train": LABELS + 2}, "has the label 10"),
     "objects": ({"x_train": IMAGES, "y_train": np.array([{}] * 70, dtype=object)}, "cannot be read as a NumPy archive"),
 }
 
@@ -132,13 +161,14 @@ def test_tables_that_are_none_are_refused(tmp_path: Path, text: str, words: str)
         import_file(tmp_path / "train.csv", root=tmp_path / "data")
 
 
-def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.data.imports.MAX_BYTES", 1 << 20)
     with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         for name in ("x_train", "y_train"):
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                for _ in range(600):
-                    entry.write(bytes(1 << 20))
-    with pytest.raises(InputError, match=r"unpacks to more than 1,073,741,824 bytes"):
+            archive.writestr(f"{name}.npy", bytes(600_000))
+    with pytest.raises(InputError, match=r"unpacks to more than 1,048,576 bytes"):
         import_file(tmp_path / "bomb.npz", root=tmp_path / "data")
 
 
@@ -177,13 +207,53 @@ def test_a_limit_to_one_class_is_named_as_the_cause(tmp_path: Path, write_mnist:
         require_trainable("mnist", root=tmp_path, limit=5)
 
 
-def test_pictures_of_whole_zeros_and_ones_stay_what_they_are(tmp_path: Path) -> None:
-    """A whole number says what it is; only fractions can be shares of 255."""
-    bilevel = (IMAGES > 127).astype(np.uint8)
+@pytest.mark.parametrize("kind", ["bool", "uint8", "float32"])
+def test_pictures_of_nothing_but_zeros_and_ones_are_black_and_white(tmp_path: Path, kind: str) -> None:
+    """Left as they are they would be black on black, and no drawing would look like them."""
+    bilevel = (IMAGES > 127).astype(kind)
     path = tmp_path / "bilevel.npz"
-    np.savez(path, x_train=bilevel, y_train=LABELS, x_test=bilevel[:20], y_test=LABELS[:20])
+    np.savez(path, x_train=bilevel, y_train=LABELS)
     made = import_file(path, root=tmp_path / "data")
-    assert load_dataset(made.id, root=tmp_path / "data").train_images.max() == 1
+    assert np.unique(load_dataset(made.id, root=tmp_path / "data").train_images).tolist() == [0, 255]
+
+
+def _rows(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return np.column_stack((labels, images.reshape(len(images), -1)))
+
+
+TABLES: dict[str, Callable[[np.ndarray], str]] = {
+    "semicolons": lambda rows: _text(rows, ["label", *_PIXELS], ";"),
+    "tabs": lambda rows: _text(rows, None, "\t"),
+    "the label last, named": lambda rows: _text(np.roll(rows, -1, axis=1), [*_PIXELS, "class"], ","),
+    "the label last": lambda rows: _text(np.roll(rows, -1, axis=1), None, ","),
+    "an index before": lambda rows: _text(np.column_stack((np.arange(len(rows)), rows)), ["", "label", *_PIXELS], ","),
+    "as numpy.savetxt writes": lambda rows: "\n".join(",".join(f"{v:.18e}" for v in row) for row in rows),
+}
+_PIXELS = [f"pixel{n}" for n in range(784)]
+
+
+def _text(rows: np.ndarray, names: list[str] | None, mark: str) -> str:
+    lines = [mark.join(map(str, row)) for row in rows.tolist()]
+    return "\n".join([mark.join(names), *lines] if names else lines) + "\n"
+
+
+@pytest.mark.parametrize("style", TABLES)
+def test_a_table_of_any_style_gives_every_row_as_its_image_and_label(tmp_path: Path, style: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(TABLES[style](_rows(IMAGES, LABELS)), encoding="utf-8")
+    made = import_file(path, root=tmp_path / "data")
+    data = load_dataset(made.id, root=tmp_path / "data")
+    assert (made.train_images, made.test_images) == (60, 10)
+    for images, labels in ((data.train_images, data.train_labels), (data.test_images, data.test_labels)):
+        for image, label in zip(images, labels, strict=True):
+            assert LABELS[np.flatnonzero((image == IMAGES).all((1, 2)))].tolist() == [label]
+
+
+def test_a_packed_table_is_to_be_unpacked_first(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        archive.writestr("mnist_train.csv", _csv(IMAGES, LABELS))
+    with pytest.raises(InputError, match=r"a ZIP archive of 1 files: only .* can be imported\. Unpack it first"):
+        import_file(tmp_path / "archive.zip", root=tmp_path / "data")
 
 
 def test_a_set_of_thick_light_ink_on_black_is_not_inverted(tmp_path: Path) -> None:
@@ -193,7 +263,7 @@ def test_a_set_of_thick_light_ink_on_black_is_not_inverted(tmp_path: Path) -> No
     path = tmp_path / "thick.npz"
     np.savez(path, x_train=thick, y_train=LABELS, x_test=thick[:20], y_test=LABELS[:20])
     made = import_file(path, root=tmp_path / "data")
-    assert made.remarks == ()
+    assert made.remarks == (REPEATED,)
     np.testing.assert_array_equal(load_dataset(made.id, root=tmp_path / "data").train_images, thick)
 
 

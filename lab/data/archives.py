@@ -1,0 +1,61 @@
+"""Which arrays of a NumPy archive are images and which are their labels, whatever they are called.
+
+The names of Keras and MedMNIST are known; other arrays are told by their shapes, and their part by "test" or "val" in the
+name. Without such names the second pair is the test part.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+_NAMES = (("x_train", "y_train", "x_test", "y_test"), ("train_images", "train_labels", "test_images", "test_labels"))
+_VALIDATION = ("val_images", "val_labels")
+_LEAST_PIXELS = 64  # numbers an image has at least
+_MOST_LABELS = 32  # numbers a label has at most: one, or one a class
+_LABEL_NAMES = ("y", "label", "target", "class", "digit")
+Pair = tuple[str, str]  # names of images and of their labels
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """The names of an archive's images and labels: training, test and validation part, None where it has none."""
+
+    train: Pair
+    test: Pair | None = None
+    validation: Pair | None = None
+
+
+def find_pairs(arrays: Mapping[str, np.ndarray]) -> Pairs | None:
+    """Return which arrays belong together, None where that cannot be told."""
+    for train_x, train_y, test_x, test_y in _NAMES:
+        if {train_x, train_y} <= set(arrays):
+            test = (test_x, test_y) if {test_x, test_y} <= set(arrays) else None
+            return Pairs((train_x, train_y), test, _VALIDATION if set(_VALIDATION) <= set(arrays) else None)
+    parts: dict[str, list[str]] = {"train": [], "test": [], "val": []}
+    for name in arrays:
+        lower = name.lower()
+        parts["test" if "test" in lower or "t10k" in lower else "val" if "val" in lower else "train"].append(name)
+    found = {part: _pairs_of({name: arrays[name] for name in names}) for part, names in parts.items()}
+    if any(pairs is None for pairs in found.values()) or not found["train"]:
+        return None
+    train, test, validation = found["train"], found["test"] or [], found["val"] or []
+    if len(train) == 2 and not test:
+        train, test = train[:1], train[1:]
+    if max(len(train), len(test), len(validation)) > 1:
+        return None
+    return Pairs(train[0], test[0] if test else None, validation[0] if validation else None)
+
+
+def _pairs_of(arrays: Mapping[str, np.ndarray]) -> list[Pair] | None:
+    """Return the pairs of one part in their order, None where images have no labels or several that may be theirs."""
+    images = [name for name, array in arrays.items() if _numbers_each(array) >= _LEAST_PIXELS]
+    labels = [name for name, array in arrays.items() if 0 < _numbers_each(array) <= _MOST_LABELS]
+    if len(labels) > len(images):
+        labels = [name for name in labels if name.lower().startswith(_LABEL_NAMES) or "label" in name.lower()]
+    return list(zip(images, labels, strict=True)) if len(images) == len(labels) else None
+
+
+def _numbers_each(array: np.ndarray) -> int:
+    """Return how many numbers an array has for each of its first axis, 0 for a single number."""
+    return int(np.prod(array.shape[1:])) if array.ndim else 0

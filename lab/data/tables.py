@@ -1,0 +1,60 @@
+"""Tables of labels and pixels, a row an image, as people have them: any separator, the label first or last, an index beside it."""
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lab.data.recognise import INDEX_NAMES, is_number, separator_of
+from lab.errors import InputError
+
+_LABELS = ("label", "class", "target", "digit", "y")
+
+
+def read_table(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return square pictures float64 (N, H, H) and labels float64 (N,); raises `InputError`.
+
+    The label is the column that the header names so, else the first; without a header the last where only that one can
+    be digits.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            line = stream.readline()
+        mark = separator_of(line)
+        first = [cell.strip().lower() for cell in next(csv.reader([line], delimiter=mark))]
+        headed = not all(map(is_number, first))
+        frame = pd.read_csv(path, header=0 if headed else None, encoding="utf-8-sig", sep=mark)
+        table = frame.to_numpy(dtype=np.float64)
+    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
+        raise InputError(f"{path} cannot be read as a table of numbers ({error}): look at its rows.") from error
+    if not len(table):
+        raise InputError(f"{path} has no rows: choose a table with images.")
+    names = first if headed and len(first) == table.shape[1] else [""] * table.shape[1]
+    if headed and names[0] in INDEX_NAMES and _side(table.shape[1] - 2):
+        table, names = table[:, 1:], names[1:]
+    side = _side(table.shape[1] - 1)
+    if not side:
+        raise InputError(
+            f"{path} has {table.shape[1]} columns, but a label and a square of pixels belong there, such as 785: Kaggle's "
+            "test.csv has no labels and cannot be trained on."
+        )
+    place = _label_column(table, names)
+    return np.delete(table, place, axis=1).reshape(-1, side, side), table[:, place]
+
+
+def _side(pixels: int) -> int:
+    """Return the side of a square of so many pixels, 0 where they make none."""
+    side = math.isqrt(max(0, pixels))
+    return side if side * side == pixels else 0
+
+
+def _label_column(table: np.ndarray, names: list[str]) -> int:
+    named = [number for number, name in enumerate(names) if name in _LABELS]
+    if named:
+        return named[0]
+    may_be_label = [bool(np.isin(column, np.arange(11)).all()) for column in (table[:, 0], table[:, -1])]
+    differs = [bool((column != column[0]).any()) for column in (table[:, 0], table[:, -1])]
+    last = may_be_label[1] and differs[1] and not (may_be_label[0] and differs[0])
+    return table.shape[1] - 1 if last else 0
