@@ -28,23 +28,23 @@ class Pairs:
 
 def find_pairs(arrays: Mapping[str, np.ndarray]) -> Pairs | None:
     """Return which arrays belong together, None where that cannot be told."""
+    names = set(arrays)
     for train_x, train_y, test_x, test_y in _NAMES:
-        if {train_x, train_y} <= set(arrays):
-            test = (test_x, test_y) if {test_x, test_y} <= set(arrays) else None
-            return Pairs((train_x, train_y), test, _VALIDATION if set(_VALIDATION) <= set(arrays) else None)
+        if {train_x, train_y} <= names:
+            test = (test_x, test_y) if {test_x, test_y} <= names else None
+            return Pairs((train_x, train_y), test, _VALIDATION if set(_VALIDATION) <= names else None)
     parts: dict[str, list[str]] = {"train": [], "test": [], "val": []}
     for name in arrays:
         lower = name.lower()
         parts["test" if "test" in lower or "t10k" in lower else "val" if "val" in lower else "train"].append(name)
-    found = {part: _pairs_of({name: arrays[name] for name in names}) for part, names in parts.items()}
-    if any(pairs is None for pairs in found.values()) or not found["train"]:
+    training, tests, validations = (_pairs_of({name: arrays[name] for name in part}) for part in parts.values())
+    if training is None or tests is None or validations is None:
         return None
-    train, test, validation = found["train"], found["test"] or [], found["val"] or []
-    if len(train) == 2 and not test:
-        train, test = train[:1], train[1:]
-    if max(len(train), len(test), len(validation)) > 1:
+    if len(training) == 2 and not tests:
+        training, tests = training[:1], training[1:]
+    if len(training) != 1 or len(tests) > 1 or len(validations) > 1:
         return None
-    return Pairs(train[0], test[0] if test else None, validation[0] if validation else None)
+    return Pairs(training[0], *(part[0] if part else None for part in (tests, validations)))
 
 
 def _pairs_of(arrays: Mapping[str, np.ndarray]) -> list[Pair] | None:

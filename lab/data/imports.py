@@ -6,12 +6,13 @@ part, every seventh picture of each class is held back as one, the same ones eve
 
 import math
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lab.data.archives import find_pairs
+from lab.data.archives import Pair, find_pairs
 from lab.data.local import write_local_dataset
 from lab.data.recipes import MNIST
 from lab.data.recognise import PACKED, recognise
@@ -69,7 +70,8 @@ def import_file(path: Path, *, root: Path) -> Imported:
 def _read_csv(path: Path, remarks: list[str]) -> tuple[Part, Part | None]:
     if path.stat().st_size > MAX_BYTES:
         raise InputError(f"{path} has more than {MAX_BYTES:,} bytes: split it.")
-    return _part(path, *read_table(path), remarks), None
+    images, labels = read_table(path)
+    return _part(path, images, labels, remarks), None
 
 
 def _read_npz(path: Path, remarks: list[str]) -> tuple[Part, Part | None]:
@@ -89,14 +91,19 @@ def _read_npz(path: Path, remarks: list[str]) -> tuple[Part, Part | None]:
             f"{path} holds {', '.join(arrays) or 'nothing'}, but x_train and y_train (or train_images and "
             "train_labels) belong there: name its arrays so."
         )
-    train = _part(path, *(arrays[name] for name in found.train), remarks)
+    train = _pair(path, arrays, found.train, remarks)
     if found.validation:
-        extra = _part(path, *(arrays[name] for name in found.validation), remarks)
+        extra = _pair(path, arrays, found.validation, remarks)
         train = (np.concatenate([train[0], extra[0]]), np.concatenate([train[1], extra[1]]))
-    test = _part(path, *(arrays[name] for name in found.test), remarks) if found.test else None
+    test = _pair(path, arrays, found.test, remarks) if found.test else None
     if test is not None and test[0].shape[1:] != train[0].shape[1:]:
         raise InputError(f"{path} has test images of another size than its training images: make them equal.")
     return train, test
+
+
+def _pair(path: Path, arrays: Mapping[str, np.ndarray], pair: Pair, remarks: list[str]) -> Part:
+    images, labels = pair
+    return _part(path, arrays[images], arrays[labels], remarks)
 
 
 def _part(path: Path, images: np.ndarray, labels: np.ndarray, remarks: list[str]) -> Part:

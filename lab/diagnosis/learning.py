@@ -1,9 +1,12 @@
 """Findings on runs that learned: too slowly, overfitting, unstable, or with a training accuracy below validation."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from lab.config import RunConfig
 from lab.diagnosis.causes import MIN_STEPS, higher_rate, is_below_usual, option_of, rate_too_high
 from lab.diagnosis.curves import ACCURACIES, CurveView, Values, moving_mean, share
 from lab.findings import Finding
@@ -37,14 +40,28 @@ def find_overfitting(view: CurveView) -> Finding | None:
     if not falling or end - low < enough or float(tail.min()) - low < _LASTING * (end - low):
         return None
     first = validation.size - width + 1
+    advice, remedy = _against_overfitting(view.config)
     return Finding(
         "overfitting",
         "warning",
         f"Overfitting: the validation loss was {format_loss(low)} around epoch {lowest + 1 + width // 2} and is "
         f"{format_loss(end)} in epochs {first} to {validation.size} (means of {width}){_accuracy(view, lowest, width)}, while "
-        f"the training loss fell to {format_loss(float(smooth_training[-1]))}. Stop early, or add augmentation or dropout.",
-        {"patience": 5, "restore_best": True},
+        f"the training loss fell to {format_loss(float(smooth_training[-1]))}. {advice}",
+        remedy,
     )
+
+
+def _against_overfitting(config: RunConfig) -> tuple[str, Mapping[str, Any]]:
+    """Return what is left to do against overfitting, in a sentence and as settings: nothing that the run did already."""
+    dropout = option_of(config, "dropout")
+    more = ["augmentation"] if config.augment == "none" else []
+    more += ["dropout"] if isinstance(dropout, float) and dropout == 0 else []
+    add = f"add {' or '.join(more)}" if more else "train a smaller network"
+    if not config.patience and config.val_fraction > 0:
+        return f"Stop early, or {add}.", {"patience": 5, "restore_best": True}
+    if not config.restore_best and config.val_fraction > 0:
+        return f"Restore the best epoch's weights, or {add}.", {"restore_best": True}
+    return f"{add[0].upper()}{add[1:]}.", {}
 
 
 def _accuracy(view: CurveView, lowest: int, width: int) -> str:

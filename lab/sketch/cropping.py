@@ -68,13 +68,16 @@ def is_single(mask: np.ndarray) -> bool:
     """Whether the ink, uint8 (H, W), of a picture of nothing but ink and paper is one digit that reaches its edge."""
     pieces = find_pieces(mask)
     shape = (mask.shape[0], mask.shape[1])
-    groups = group(pieces, without_dust(pieces, range(len(pieces.boxes)))[:MAX_PIECES])
-    if len(groups) != 1 or not touches_edge(groups[0][0], shape):
+    large = without_dust(pieces, range(len(pieces.boxes)))[:MAX_PIECES]
+    groups = group(pieces, large)
+    if len(groups) != 1 or len(groups[0][1]) != len(large) or not touches_edge(groups[0][0], shape):
         return False
     (top, left, bottom, right), members = groups[0]
     long = longer((top, left, bottom, right))
     stroke = pieces.mask(members).astype(np.uint8)
-    if long < _FILLS[0] * min(shape) or is_frame(stroke) or _contacts(stroke) > _MOST_CONTACTS:
+    if long < _FILLS[0] * min(shape) or is_frame(stroke) or _is_corner(stroke):
+        return False
+    if _contacts(stroke) > _MOST_CONTACTS:
         return False
     if 2 * float(cv2.distanceTransform(np.pad(stroke, 1), cv2.DIST_L2, 5).max()) > _BOLD * long:
         return False

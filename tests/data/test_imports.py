@@ -221,6 +221,7 @@ def _rows(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.column_stack((labels, images.reshape(len(images), -1)))
 
 
+_PIXELS = [f"pixel{n}" for n in range(784)]
 TABLES: dict[str, Callable[[np.ndarray], str]] = {
     "semicolons": lambda rows: _text(rows, ["label", *_PIXELS], ";"),
     "tabs": lambda rows: _text(rows, None, "\t"),
@@ -229,7 +230,6 @@ TABLES: dict[str, Callable[[np.ndarray], str]] = {
     "an index before": lambda rows: _text(np.column_stack((np.arange(len(rows)), rows)), ["", "label", *_PIXELS], ","),
     "as numpy.savetxt writes": lambda rows: "\n".join(",".join(f"{v:.18e}" for v in row) for row in rows),
 }
-_PIXELS = [f"pixel{n}" for n in range(784)]
 
 
 def _text(rows: np.ndarray, names: list[str] | None, mark: str) -> str:

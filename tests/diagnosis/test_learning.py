@@ -1,5 +1,7 @@
 """Runs that learned: overfitting is a lasting rise and nothing less, and training below validation is explained."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,31 @@ def test_a_lasting_rise_is_overfitting_and_its_numbers_are_those_of_the_end() ->
     assert f"is {validation[-5:].mean():.4f} in epochs 26 to 30 (means of 5)" in finding.message
     assert f"was {validation[7:12].mean():.4f} around epoch 10" in finding.message
     assert finding.remedy == {"patience": 5, "restore_best": True}
+
+
+@pytest.mark.parametrize(
+    ("changes", "remedy", "words"),
+    [
+        ({}, {"patience": 5, "restore_best": True}, "Stop early, or add augmentation"),
+        ({"patience": 10}, {"restore_best": True}, "Restore the best epoch's weights, or add augmentation"),
+        ({"patience": 10, "restore_best": True}, {}, "Add augmentation"),
+        ({"patience": 10, "restore_best": True, "augment": "sketch", "arch": "lenet5"}, {}, "Train a smaller network."),
+        (
+            {"arch": "basic-cnn", "arch_options": {"dropout": 0.0}},
+            {"patience": 5, "restore_best": True},
+            "add augmentation or dropout.",
+        ),
+        ({"augment": "sketch"}, {"patience": 5, "restore_best": True}, "Stop early, or "),
+    ],
+)
+def test_an_overfitted_run_is_not_told_to_do_what_it_did(
+    changes: dict[str, Any], remedy: dict[str, Any], words: str
+) -> None:
+    validation, training = _overfitted()
+    (finding,) = judge(RunConfig(**changes), epochs(val_loss=validation, train_loss=training))
+    assert finding.remedy == remedy
+    assert words in finding.message
+    assert ("augmentation" in finding.message) == ("augment" not in changes)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -87,12 +87,16 @@ def _cornered(sheet: np.ndarray) -> None:
     cv2.fillPoly(sheet, [np.array([[0, 0], [330, 0], [0, 260]], np.int32)], 60)
 
 
+def _stripped(sheet: np.ndarray) -> None:
+    sheet[:, :30] = sheet[-8:] = 50
+
+
 def _thumb(sheet: np.ndarray) -> None:
     cv2.ellipse(sheet, (200, 300), (70, 150), 0, 0, 360, 90, -1)
 
 
 @pytest.mark.parametrize(
-    "draw", [_half, _band, _leaning, _flat, _crossed, _cornered, _thumb], ids=lambda draw: draw.__name__
+    "draw", [_half, _band, _leaning, _flat, _crossed, _cornered, _stripped, _thumb], ids=lambda draw: draw.__name__
 )
 def test_what_runs_off_a_blank_sheet_is_no_digit(draw: Callable[[np.ndarray], None]) -> None:
     sheet = np.full((300, 400), 235, np.uint8)
@@ -100,6 +104,14 @@ def test_what_runs_off_a_blank_sheet_is_no_digit(draw: Callable[[np.ndarray], No
     noisy = np.clip(sheet + _NOISE[:300, :400], 0, 255).astype(np.uint8)
     assert find_digits(noisy).digits == ()
     assert find_digits(np.ascontiguousarray(noisy.T)).digits == ()
+
+
+def test_a_digit_beside_a_scanner_s_dark_strips_is_the_one_that_is_read() -> None:
+    ink = np.zeros((500, 400))
+    four = _cut("4", margin=0, pen=14)[::2, ::2]
+    ink[60 : 60 + four.shape[0], 150 : 150 + four.shape[1]] = four
+    ink[:, :20] = ink[-6:] = 1
+    assert _alike(_photo(ink), "4", pen=14) > 0.9
 
 
 def _levels(picture: np.ndarray) -> np.ndarray:
