@@ -77,7 +77,7 @@ def is_single(mask: np.ndarray) -> bool:
     stroke = pieces.mask(members).astype(np.uint8)
     if long < _FILLS[0] * min(shape) or is_frame(stroke) or _is_corner(stroke):
         return False
-    if _contacts(stroke) > _MOST_CONTACTS:
+    if _contacts(stroke) > _MOST_CONTACTS or _has_strip(stroke):
         return False
     if 2 * float(cv2.distanceTransform(np.pad(stroke, 1), cv2.DIST_L2, 5).max()) > _BOLD * long:
         return False
@@ -114,6 +114,14 @@ def _is_corner(stroke: np.ndarray) -> bool:
     """Whether a piece, uint8 (H, W), lies along two sides that meet: a scanner's strip, or what is left of a frame."""
     top, bottom, left, right = (float(side.mean()) >= _ALONG for side in _sides(stroke))
     return (top or bottom) and (left or right)
+
+
+def _has_strip(stroke: np.ndarray) -> bool:
+    """Whether a bare strip that lies along a whole side is part of a digit's pieces, uint8 (H, W), by being near the rest."""
+    count, labels = cv2.connectedComponents(stroke, connectivity=8)
+    parts = [(labels == number).astype(np.uint8) for number in range(1, min(count, MAX_PIECES))] if count > 2 else []
+    along = [part for part in parts if max(float(side.mean()) for side in _sides(part)) >= _WHOLE]
+    return any(solidity(part) >= _SOLID for part in along)
 
 
 def _contacts(stroke: np.ndarray) -> int:
