@@ -11,6 +11,7 @@ _LEAST = 0.35  # logarithmic contrast between the two levels
 _STRAY = 0.35  # share of that contrast by which a pixel may miss its level
 _STRAYS = 0.004  # share of a level's pixels away from outlines that may
 _ROUNDS = 4  # of telling the levels apart and fitting the light
+_MEDIAN = 5  # pixels
 _RARE = 0.01  # share of the pixels that a level has at least
 _CROWDED = 0.4  # share of ink in a neighbourhood from which on its median may be ink
 _FIRST, _LAST = slice(0, 3), slice(-3, None)  # rows and columns of a corner
@@ -23,7 +24,9 @@ def paper_of_two_levels(level: np.ndarray) -> tuple[np.ndarray, np.ndarray] | No
 
     level: float32 (H, W, C), logarithms, a few hundred pixels a side at most.
     """
-    along = _principal(level)
+    # Blocks of a coarse JPEG and grain are no levels; strokes that crowd a picture are wider.
+    quiet = cv2.medianBlur(np.ascontiguousarray(level), _MEDIAN).reshape(level.shape)
+    along = _principal(quiet)
     if float(np.ptp(along)) < _LEAST:
         return None
     split = _split(along)
