@@ -34,6 +34,7 @@ _SOFT_BLOB = 3.2
 _DARKEST_SHADOW = 0.9  # logarithmic contrast: a shadow that leaves 40 % of the light; more is ink, however soft
 _THICK = 24  # pixels; thicker pieces are held to `_SOFT_BLOB`
 _STRONG = 0.6  # the same of the strongest pixels of every piece of ink
+_MOST_CORNERS = 2  # of a picture that digits fill; light that falls off darkens more
 _BLANK = "There is no ink in {name}: it needs more contrast between pen and paper."
 _NO_DIGIT = "There is no digit in {name}: what was found are lines, frames or things that touch its edge."
 
@@ -119,6 +120,8 @@ def _crowded(sheet: np.ndarray) -> tuple[np.ndarray, Contrast] | None:
     if contrast is None:
         return None
     mask = _faint_mask(contrast)
+    if np.count_nonzero(mask[[0, 0, -1, -1], [0, -1, 0, -1]]) > _MOST_CORNERS:
+        return None
     if is_single(mask) or is_tight(mask):
         return widened(sheet, contrast)
     border = (mask[: EDGE + 1], mask[-EDGE - 1 :], mask[:, : EDGE + 1], mask[:, -EDGE - 1 :])

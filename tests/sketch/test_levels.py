@@ -125,6 +125,15 @@ def test_a_digit_beside_a_scanner_s_dark_strips_is_the_one_that_is_read(top: int
     assert _alike(_photo(ink), "4", pen=14) > 0.9
 
 
+def test_dark_corners_around_a_digit_are_no_strip_of_digits() -> None:
+    rows, columns = np.indices((500, 500))
+    light = 1 - 0.75 * (np.hypot(rows - 220, columns - 240) / 380) ** 2.6
+    ink = np.zeros((500, 500))
+    six = _cut("6", margin=0, pen=20)[::2, ::2]
+    ink[90 : 90 + six.shape[0], 100 : 100 + six.shape[1]] = six
+    assert len(find_digits(np.clip(_photo(ink) * light, 0, 255).astype(np.uint8)).digits) == 1
+
+
 def _levels(picture: np.ndarray) -> np.ndarray:
     return np.log(np.asarray(picture, np.float32) + 12)[..., None]
 
