@@ -6,13 +6,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test test-shuffled test-slow test-gpu test-cluster mutation check format bench constraints clean
+.PHONY: run test test-all test-shuffled test-slow test-gpu test-cluster mutation check format bench constraints clean
 
 run: $(VENV)/.run
 	$(BIN)/streamlit run app.py
 
 test: $(VENV)/.dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash .ci/check
+
+# As CI does: with the long tests, of the whole lives of processes and of details of pages.
+test-all: export LAB_TESTS := all
+test-all: test
 
 # Files, classes and tests in another order each time: what a test leaves behind for the next one shows.
 test-shuffled: $(VENV)/.dev

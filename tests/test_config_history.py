@@ -32,9 +32,9 @@ def _declared() -> list[_Field]:
 
 def _release(name: str, fields: list[_Field], *upgrades: Any) -> type[ConfigBase]:
     """Return the configuration class of a made-up later release."""
-    made = dataclasses.make_dataclass(
-        name, fields, bases=(ConfigBase,), frozen=True, kw_only=True, namespace={"upgrades": (*UPGRADES, *upgrades)}
-    )
+    computed = {name: value for name, value in vars(RunConfig).items() if isinstance(value, property)}
+    namespace = {**computed, "upgrades": (*UPGRADES, *upgrades)}
+    made = dataclasses.make_dataclass(name, fields, bases=(ConfigBase,), frozen=True, kw_only=True, namespace=namespace)
     assert issubclass(made, ConfigBase)
     return made
 

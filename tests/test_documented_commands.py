@@ -176,4 +176,6 @@ def test_every_benchmark_comes_to_its_end_on_the_real_mnist(module: str, tmp_pat
 def test_every_documented_benchmark_is_among_those_that_are_run() -> None:
     shown = {_words(command)[2] for command in BENCHMARKS}
     # `sketch` and `photos` want trained runs, `findings` trains for minutes: their options alone are checked.
-    assert shown - {"benchmarks.sketch", "benchmarks.photos", "benchmarks.findings"} == set(_SHORT)
+    assert shown - {"benchmarks.sketch", "benchmarks.photos", "benchmarks.findings", "benchmarks.pictures"} == set(
+        _SHORT
+    )

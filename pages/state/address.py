@@ -1,4 +1,4 @@
-"""The one door to the address, and what every page may ask of it beside its own fields; a run is named by its id.
+"""Reading and writing the address, which nobody else does, and what every page may ask of it beside its own fields; a run is named by its id.
 
 A request carries the address that the browser had when it was sent. What the lab wrote a moment ago may not have reached
 it by then, and the old address would take a choice back. So an address that was replaced within the last seconds means the
@@ -71,7 +71,7 @@ def clear_address() -> None:
 
 
 def _trail() -> _Trail:
-    held = value_of(_KEY)
+    held = value_of(_KEY)  # told by name: after a reload of this module a session holds one of the class before
     return cast(_Trail, held) if type(held).__name__ == "_Trail" else _Trail()
 
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Server, Visitor, train_in
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 # What is Streamlit's own, by rule and selector, and why it is not ours to mend.
 STREAMLITS_OWN = {
     ("list", '[data-testid="stSidebarNav"]'): "st.navigation puts the items of a section below a <div>",

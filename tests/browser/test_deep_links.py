@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from pages.registry import list_pages
 from tests.browser.conftest import Server, Visitor, start_server
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 _TITLES = {spec.name: spec.title for spec in list_pages()}
 
 

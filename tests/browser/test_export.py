@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Download, Page
 
 from tests.browser.conftest import Server, Visitor, settle, train_in
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 
 def _take_away(page: Page, format: str) -> Download:

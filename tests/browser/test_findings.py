@@ -11,7 +11,7 @@ from lab.settings import Settings
 from tests.browser.conftest import Server, Visitor
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 RISEN = Finding("overfitting", "warning", "Overfitting: the validation loss is 0.2 in epoch 9.", {"patience": 5})
 HIGHER = Finding("overfitting", "warning", "Overfitting: the validation loss is 0.3 in epoch 10.", {"patience": 5})
 STUCK = Finding("at-chance", "mistake", "No better than guessing: 9.80 % after epoch 11.", {"lr": 0.01})

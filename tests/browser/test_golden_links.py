@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import Server, Visitor, start_server
 from tests.golden.opening import RELEASES, read, unpack_home
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 
 @pytest.fixture

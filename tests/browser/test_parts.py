@@ -15,7 +15,7 @@ from pages.components.live import chart_data
 from pages.components.matrix import _rate_text
 from pages.server.routes import PLOTLY_JS
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 _UI = Path(__file__).parents[2] / "pages" / "components"
 _ORIGIN = "http://lab.test"
 _LIGHT = {

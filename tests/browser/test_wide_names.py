@@ -17,6 +17,7 @@ from tests.browser.conftest import Server, Visitor
 _WIDTHS = "(r => [r.scrollWidth, r.clientWidth])(document.documentElement)"
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_unbroken_names_do_not_widen_a_page(still_server: Server, visitor: Visitor) -> None:
     lab = Lab(Settings.from_env({"LAB_HOME": str(still_server.home)}))

@@ -3,7 +3,11 @@
 import json
 from typing import Any
 
+import pytest
+
 from tests.cli.conftest import CommandLine
+
+pytestmark = pytest.mark.long
 
 
 def test_a_setting_is_filled_up_to_its_seeds_once(command_line: CommandLine) -> None:

@@ -60,7 +60,9 @@ def test_a_reports_table_has_reported_and_measured_side_by_side(lab: Lab, capsys
     _, answer, _ = _command_line(capsys, "report-table", "d")
     lenet, alexnet, *_ = answer["experiments"]
     assert lenet["reported"]["test_accuracy"] == 0.9748
-    assert lenet["measured"]["test_accuracy"] == pytest.approx({"n": 2, "mean": 0.97, "sd": 0.02 / 2**0.5})
+    assert lenet["measured"]["test_accuracy"] == pytest.approx(
+        {"n": 2, "mean": 0.97, "sd": 0.02 / 2**0.5, "folds": False}
+    )
     assert lenet["measured"]["seconds"]["mean"] == 20.5
     assert len(lenet["runs"]) == 2
     assert alexnet["measured"]["test_accuracy"] is None

@@ -230,6 +230,7 @@ def _check(totals: dict[str, Any]) -> None:
     assert not problems, f"{len(totals['silent'])} silent, {len(totals['bugs'])} bugs:\n" + "\n".join(problems[:12])
 
 
+@pytest.mark.long
 def test_a_flipped_byte_never_shows_a_wrong_value_in_silence(tmp_path: Path) -> None:
     _check(_flip(int(os.environ.get("LAB_FLIPS", "50")), tmp_path))
 

@@ -111,6 +111,8 @@ FINE_TUNED, DRAWN, MNIST = "fine-tuned from exported weights", "fine-tuned on dr
 # Runs scripts of one folder one after the other, so that torch is imported once; the lab is not on the path.
 DRIVER = """
 import json, runpy, sys
+
+pytestmark = pytest.mark.long
 folder, orders = json.loads(sys.argv[1])
 sys.path.insert(0, folder)
 for script, out, *more in orders:

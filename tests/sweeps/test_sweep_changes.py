@@ -25,6 +25,8 @@ from lab.sweeps.space import read_space
 from lab.sweeps.spec import read_spec
 from tests.sweeps.sweep_runs import BASE, asked, sweep_through, work_one, work_through
 
+pytestmark = pytest.mark.long
+
 ONE_EPOCH = {"base": {**BASE, "epochs": 1}, "halving": None}
 
 

@@ -30,6 +30,8 @@ import sklearn.datasets, torch, torch._dynamo
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.worker.loop import work
+
+pytestmark = pytest.mark.long
 for _ in sys.stdin:
     child = os.fork()
     if child == 0:

@@ -24,7 +24,7 @@ from tests.web.web_data import Bench
 
 IN_ONE_BUNDLE = 50
 # An overflow in a chart's arithmetic is a warning on the server's terminal and breaks nothing.
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore::RuntimeWarning"), pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,8 @@ from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.worker.loop import work
 
+pytestmark = pytest.mark.long
+
 CONFIG = RunConfig(arch="lenet5", dataset="digits", epochs=4, batch_size=32)
 
 

@@ -16,6 +16,8 @@ from lab.worker.execution import execute
 from tests.worker.away_files import AwayFileSystem
 from tests.worker.worker_runs import SMALL, claim, open_lab, train, work_off
 
+pytestmark = pytest.mark.long
+
 TWO = SMALL.replace(epochs=2)
 
 

@@ -24,6 +24,8 @@ from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, RunRequest, RunStat
 from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
 
+pytestmark = pytest.mark.long
+
 # Dropout, augmentation and a schedule draw on everything a checkpoint has to bring back.
 CONFIG = RunConfig(
     arch="basic-cnn",

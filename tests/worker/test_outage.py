@@ -31,6 +31,8 @@ from tests.postgres import PostgresServer, started_server
 from tests.waiting import LIMIT_S, wait_until
 from tests.worker.worker_runs import SMALL, between_steps, claim, open_lab, work_off
 
+pytestmark = pytest.mark.long
+
 LONG = RunConfig(arch="lenet5", dataset="digits", epochs=3, batch_size=16, device="cpu", keep_mb=100)
 
 

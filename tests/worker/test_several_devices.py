@@ -36,6 +36,8 @@ import pytest
 from tests.worker.worker_runs import between_steps, claim, open_lab, wait_until
 from lab.worker.execution import execute
 
+pytestmark = pytest.mark.long
+
 def hold(beat):
     print("there", flush=True)
     request = sys.stdin.readline().strip()

@@ -18,6 +18,8 @@ from tests.processes import end_workers
 from tests.waiting import wait_until
 from tests.worker.worker_runs import open_lab
 
+pytestmark = pytest.mark.long
+
 # A batch is large enough for a CPU's usual number of threads (`lab.worker.threads`).
 STEPS, EPOCHS = 4, 10  # of an epoch; of two runs at once that are compared
 SHORT = RunConfig(arch="lenet5", dataset="digits", train_limit=400, batch_size=100, epochs=40, device="cpu", keep_mb=1)

@@ -17,6 +17,8 @@ from lab.worker.supervisor.launch import is_running
 from tests.waiting import wait_until
 from tests.worker.worker_runs import open_lab
 
+pytestmark = pytest.mark.long
+
 LONG = RunConfig(arch="lenet5", dataset="digits", epochs=2_000, batch_size=16, keep_mb=1, device="cpu")
 
 

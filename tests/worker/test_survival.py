@@ -26,6 +26,8 @@ import sys, time
 from lab.config import RunConfig
 from lab.service.lab import Lab
 from lab.settings import Settings
+
+pytestmark = pytest.mark.long
 lab = Lab(Settings.from_env({"LAB_HOME": sys.argv[1]}))
 run = lab.submissions.submit(lab.validation.resolve(RunConfig.from_dict({**RunConfig().as_dict(), "dataset": "digits", "epochs": 2000,
                  "batch_size": 16, "keep_mb": 1}))).run

@@ -15,6 +15,8 @@ from lab.worker.supervisor.launch import lock_path
 from tests.waiting import LIMIT_S, wait_until
 from tests.worker.worker_runs import Pauses
 
+pytestmark = pytest.mark.long
+
 _WORKER = [sys.executable, "-m", "lab.worker"]
 
 
