@@ -34,6 +34,8 @@ from lab.training.checkpoint import weights_digest
 from pages.widgets.export_panel import downloads
 from tests.sharing.sharing_runs import DATA, open_lab, train_run
 
+pytestmark = pytest.mark.long
+
 QUICK: dict[str, Any] = {"train_limit": 160, "epochs": 2, "batch_size": 32}
 CONFIGS: dict[str, dict[str, Any]] = {
     "plain adam": {},
@@ -111,8 +113,6 @@ FINE_TUNED, DRAWN, MNIST = "fine-tuned from exported weights", "fine-tuned on dr
 # Runs scripts of one folder one after the other, so that torch is imported once; the lab is not on the path.
 DRIVER = """
 import json, runpy, sys
-
-pytestmark = pytest.mark.long
 folder, orders = json.loads(sys.argv[1])
 sys.path.insert(0, folder)
 for script, out, *more in orders:

@@ -22,6 +22,8 @@ from lab.settings import Settings
 from lab.sweeps.records import SweepState
 from tests.sweeps.sweep_runs import asked, work_through
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[2]
 # One process imports torch once, and forks a worker for every line it reads; the worker's process id is its answer.
 FORKS = """
@@ -30,8 +32,6 @@ import sklearn.datasets, torch, torch._dynamo
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.worker.loop import work
-
-pytestmark = pytest.mark.long
 for _ in sys.stdin:
     child = os.fork()
     if child == 0:

@@ -21,6 +21,8 @@ from lab.worker.ranks import check_devices
 from tests.waiting import LIMIT_S, wait_until
 from tests.worker.worker_runs import open_lab, train
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[2]
 # 208 images in batches of 33: the last has 10, and 33 images are 17 and 16.
 TWO = RunConfig(
@@ -35,8 +37,6 @@ import sys, threading
 import pytest
 from tests.worker.worker_runs import between_steps, claim, open_lab, wait_until
 from lab.worker.execution import execute
-
-pytestmark = pytest.mark.long
 
 def hold(beat):
     print("there", flush=True)

@@ -19,6 +19,8 @@ from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
 from lab.worker.supervisor.launch import is_running, stop_mismatched_supervisor
 
+pytestmark = pytest.mark.long
+
 PATIENCE_S = 180.0
 LONG = RunConfig(arch="lenet5", dataset="digits", epochs=2_000, batch_size=16, keep_mb=1)
 _SERVER = """
@@ -26,8 +28,6 @@ import sys, time
 from lab.config import RunConfig
 from lab.service.lab import Lab
 from lab.settings import Settings
-
-pytestmark = pytest.mark.long
 lab = Lab(Settings.from_env({"LAB_HOME": sys.argv[1]}))
 run = lab.submissions.submit(lab.validation.resolve(RunConfig.from_dict({**RunConfig().as_dict(), "dataset": "digits", "epochs": 2000,
                  "batch_size": 16, "keep_mb": 1}))).run
