@@ -2,7 +2,8 @@
 
 A request carries the address that the browser had when it was sent. What the lab wrote a moment ago may not have reached
 it by then, and the old address would take a choice back. So an address that was replaced within the last seconds means the
-one that stands now, unless the reader went there with the browser's own Back or Forward.
+one that stands now, until a request has come with that one: requests come in their order, and what comes after it is where
+the reader went. So is what the browser's own Back or Forward asks for.
 """
 
 import time
@@ -26,11 +27,15 @@ _KEY = "address.trail"
 
 @dataclass(frozen=True, slots=True)
 class _Trail:
-    """What a page's address was. stands: last seen or written. left: those before it, with the time (monotonic s) of its replacement."""
+    """What a page's address was. stands: last seen or written. left: those before it, with the time (monotonic s) of its replacement.
+
+    by: the run of the script that wrote it, in which the address says nothing about the browser's.
+    """
 
     page: str = ""
     stands: Mapping[str, str] = field(default_factory=dict)
     left: tuple[tuple[Mapping[str, str], float], ...] = ()
+    by: object = None
 
 
 def address() -> dict[str, str]:
@@ -38,11 +43,14 @@ def address() -> dict[str, str]:
     asked, trail, context = st.query_params.to_dict(), _trail(), get_script_run_ctx()
     page = context.page_script_hash if context else ""
     if page == trail.page and asked == trail.stands:
+        if trail.left and trail.by is not _script_run():
+            put(_KEY, _Trail(page, asked))
         return asked
     late = any(asked == each and time.monotonic() - at < _ON_ITS_WAY_S for each, at in trail.left)
     if page == trail.page and late and not went_back():
         asked = dict(trail.stands)
         st.query_params.from_dict(asked)
+        put(_KEY, replace(trail, by=_script_run()))
     else:
         put(_KEY, _Trail(page, asked))
     return asked
@@ -61,13 +69,19 @@ def write_address(new: Mapping[str, str]) -> None:
         return
     trail, now = _trail(), time.monotonic()
     left = (*(each for each in trail.left if now - each[1] < _ON_ITS_WAY_S), (old, now))
-    put(_KEY, replace(trail, stands=dict(new), left=left))
+    put(_KEY, replace(trail, stands=dict(new), left=left, by=_script_run()))
     st.query_params.from_dict(new)
 
 
 def clear_address() -> None:
     """Empty the address, in a callback or before a rerun."""
     write_address({})
+
+
+def _script_run() -> object:
+    """Return what stands for this run of the script: Streamlit makes new cursors for each, of a fragment too."""
+    context = get_script_run_ctx()
+    return context.cursors if context else None
 
 
 def _trail() -> _Trail:

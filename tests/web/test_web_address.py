@@ -77,11 +77,25 @@ def test_a_choice_that_was_sent_with_the_address_before_the_last_choice_takes_th
 def test_the_address_of_two_choices_ago_is_as_late() -> None:
     app = AppTest.from_function(_inside).run()
     _choose(app, "view", "maps")
+    set_address(app, {})
     _choose(app, "source", "drawing")
     for late in ({}, {"view": "maps"}):
         set_address(app, late)
         app.run()
         assert _shown(app) == {"view": "maps", "source": "drawing"}
+
+
+def test_an_address_that_comes_after_the_newest_one_is_where_the_reader_went() -> None:
+    app = AppTest.from_function(_inside).run()
+    _choose(app, "view", "maps")
+    _choose(app, "view", "kernels")  # sent with the address of the first choice
+    set_address(app, {"view": "maps"})
+    app.run()
+    assert _shown(app) == {"view": "kernels"}
+    app.run()  # the browser has the newest one
+    set_address(app, {"view": "maps"})
+    app.run()
+    assert _shown(app) == {"view": "maps"}
 
 
 @pytest.mark.parametrize(("page", "first", "second"), TWO_CHOICES, ids=["page state", "runs", "draw"])
