@@ -42,17 +42,16 @@ def address() -> dict[str, str]:
     """Return the address of this page, in a callback too."""
     asked, trail, context = st.query_params.to_dict(), _trail(), get_script_run_ctx()
     page = context.page_script_hash if context else ""
-    if page == trail.page and asked == trail.stands:
-        if trail.left and trail.by is not _script_run():
-            put(_KEY, _Trail(page, asked))
+    arrived = asked == trail.stands
+    if page == trail.page and arrived and (not trail.left or trail.by is _script_run()):
         return asked
-    late = any(asked == each and time.monotonic() - at < _ON_ITS_WAY_S for each, at in trail.left)
+    late = not arrived and any(asked == each and time.monotonic() - at < _ON_ITS_WAY_S for each, at in trail.left)
     if page == trail.page and late and not went_back():
         asked = dict(trail.stands)
         st.query_params.from_dict(asked)
         put(_KEY, replace(trail, by=_script_run()))
     else:
-        put(_KEY, _Trail(page, asked))
+        put(_KEY, _Trail(page, dict(asked)))  # a copy: callers change what they are given
     return asked
 
 
