@@ -1,6 +1,9 @@
 """The tool that puts faults into the code: what counts as found, which places there are, and what is drawn from them."""
 
+import json
 import multiprocessing
+import os
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -8,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.mutation.__main__ import _is_far_longer
-from tests.mutation.draw import changes_of, draw_functions, package_of
+from tests.mutation.changes import changes_of
+from tests.mutation.draw import draw_functions, package_of
 from tests.mutation.fault_list import read_faults
 from tests.mutation.selection import choose_tests
 from tests.mutation.trial import Limits, Trial, run_tests
@@ -101,7 +105,10 @@ def test_every_kind_of_change_is_made_and_nothing_else_of_the_file(tmp_path: Pat
         ("another operator", "return (min(a, 2) + 1) if a in (b, 7) else a // b"),
         ("another operator", "return min(a, 2) - 1 if a in (b, 7) else (a / b)"),
         ("max for min", "return max(a, 2) - 1 if a in (b, 7) else a // b"),
-        ("two arguments exchanged", "return min(2, a) - 1 if a in (b, 7) else a // b"),
+        ("the first operand only", "return (min(a, 2)) if a in (b, 7) else a // b"),
+        ("the first operand only", "return min(a, 2) - 1 if a in (b, 7) else (a)"),
+        ("and for or", "if (a < b or not b):"),
+        ("a refusal left out", "if False:"),
         ("one more", "return min(a, 3) - 1 if a in (b, 7) else a // b"),
         ("one more", "return min(a, 2) - 2 if a in (b, 7) else a // b"),
         ("another comparison", "return min(a, 2) - 1 if a not in (b, 7) else a // b"),
@@ -125,3 +132,99 @@ def test_every_list_of_faults_has_tests_and_every_package_a_list() -> None:
         assert choose_tests(ROOT, fault, ROOT / "lab" / "metrics.py"), fault.package
     known = {one.package for one in read_faults()}
     assert known <= packages | {"supervisor", "recorder"}
+
+
+_TOY = '''"""A module with tests that see some of what it does."""
+
+from dataclasses import dataclass
+from functools import cache
+
+LIMIT = 10
+FIRST = LIMIT + 1
+
+
+def clamp(value: int, low: int = 0) -> int:
+    """Return the nearest value from low to LIMIT."""
+    if value < low:
+        return low
+    return min(value, LIMIT)
+
+
+@cache
+def scaled(value: int) -> int:
+    """Return thrice the value."""
+    return 3 * value
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two numbers."""
+
+    a: int
+    b: int = 5
+
+    def total(self) -> int:
+        """Return both."""
+        steps = 2
+        while steps:
+            steps -= 1
+        return self.a + self.b
+
+    def unseen(self) -> int:
+        """Return what nobody asks for."""
+        return self.b - 1
+'''
+_TOY_TESTS = """
+from lab.toy import LIMIT, Pair, clamp, scaled
+
+assert scaled(1) == 3  # remembered before a change
+
+def test_clamp():
+    assert [clamp(v) for v in (-1, 0, 9, LIMIT, 11)] == [0, 0, 9, 10, 10]
+
+def test_scaled():
+    assert scaled(1) == 3
+
+def test_total():
+    assert Pair(3, 4).total() == 7
+"""
+
+
+def test_generated_changes_are_found_by_the_tests_that_see_them_alone(tmp_path: Path) -> None:
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "__init__.py").touch()
+    (tmp_path / "lab" / "toy.py").write_text(_TOY)
+    (tmp_path / "test_toy.py").write_text(_TOY_TESTS)
+    call = "from pathlib import Path; from tests.mutation.generated import main; "
+    call += "main(['lab.toy', '--tests', 'test_toy.py', '--log', 'log', '--map', 'map'], root=Path.cwd())"
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, "-c", call], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    tried = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    found = {(one["kind"], one["new"].strip()): (one["result"], one["by"].partition("::")[2]) for one in tried}
+    assert found == {
+        ("one more", "LIMIT = 11"): ("not tried", ""),  # another constant is made of it
+        ("one more", "FIRST = LIMIT + 2"): ("survived", ""),
+        ("another operator", "FIRST = (LIMIT - 1)"): ("survived", ""),
+        ("the first operand only", "FIRST = (LIMIT)"): ("survived", ""),
+        ("one more", "def clamp(value: int, low: int = 1) -> int:"): ("found", "test_clamp"),
+        ("another comparison", "if value <= low:"): ("survived", ""),  # equal either way
+        ("an early return left out", "pass"): ("found", "test_clamp"),
+        ("max for min", "return max(value, LIMIT)"): ("found", "test_clamp"),
+        ("another operator", "return (3 / value)"): ("survived", ""),  # asked for 1 alone
+        ("the first operand only", "return (3)"): ("survived", ""),
+        ("one more", "return 4 * value"): ("found", "test_scaled"),
+        ("one more", "b: int = 6"): ("not tried", ""),  # of a class, which acts at import
+        ("one more", "steps = 3"): ("survived", ""),
+        ("one more", "steps -= 2"): ("survived", ""),
+        ("an assignment left out", "pass"): ("found", "test_total"),  # it never ends
+        ("another operator", "return (self.a - self.b)"): ("found", "test_total"),
+        ("the first operand only", "return (self.a)"): ("found", "test_total"),
+        ("the field beside it", "return self.b + self.b"): ("found", "test_total"),
+        ("the field beside it", "return self.a + self.a"): ("found", "test_total"),
+        ("another operator", "return (self.b + 1)"): ("no test reaches it", ""),
+        ("the first operand only", "return (self.b)"): ("no test reaches it", ""),
+        ("one more", "return self.b - 2"): ("no test reaches it", ""),
+    }
