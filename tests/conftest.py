@@ -13,9 +13,14 @@ import pytest
 from playwright.sync_api import Browser, Error, Playwright, sync_playwright
 from streamlit.components.v2 import manifest_scanner
 
+from lab.runs import store
 from lab.settings import PROCESS_ENVIRONMENT
+from tests import new_stores
 
 os.environ.update({**PROCESS_ENVIRONMENT, **os.environ})  # before anything imports torch
+
+# The migrations of a new store take longer than most tests that open one; processes that tests start go through all of them.
+store.migrate = new_stores.migrate
 
 # Every new `AppTest` reads the metadata of all installed packages, which takes longer than most pages do.
 manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)

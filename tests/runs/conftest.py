@@ -4,14 +4,15 @@ import os
 import secrets
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine
 
 from lab.runs.owner import Owner, process_start
 from lab.runs.store import RunStore
+from tests.new_stores import SpareStores, schema_url
 from tests.postgres import started_server
 
 
@@ -41,23 +42,16 @@ def postgres_url() -> Iterator[str]:
         yield server.url
 
 
-@contextmanager
-def postgres_schema(postgres_url: str) -> Iterator[str]:
-    """Give the address of an empty store on Postgres: a schema of its own, dropped afterwards."""
-    schema = f"test_{secrets.token_hex(6)}"
-    admin = create_engine(postgres_url)
-    with admin.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA {schema}"))
-    yield f"{postgres_url}?options=-csearch_path%3D{schema}"
-    with admin.begin() as connection:
-        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
-    admin.dispose()
+@pytest.fixture(scope="session")
+def spare_stores(postgres_url: str) -> SpareStores:
+    """Return the stores on Postgres that tests use one after the other."""
+    return SpareStores(postgres_url)
 
 
 @pytest.fixture
-def postgres_store(postgres_url: str) -> Iterator[str]:
+def postgres_store(spare_stores: SpareStores) -> Iterator[str]:
     """Return the address of an empty store on Postgres."""
-    with postgres_schema(postgres_url) as url:
+    with spare_stores.lend() as url:
         yield url
 
 
@@ -75,7 +69,7 @@ def shared_store(
         if request.param == "sqlite":
             url = f"sqlite:///{tmp_path_factory.mktemp('shared') / 'home' / 'lab.db'}"
         else:
-            url = stack.enter_context(postgres_schema(request.getfixturevalue("postgres_url")))
+            url = stack.enter_context(request.getfixturevalue("spare_stores").lend())
         opened = RunStore.open(url, clock=shared_clock)
         yield opened
         opened.close()
@@ -87,6 +81,21 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'home' / 'lab.db'}"
     return str(request.getfixturevalue("postgres_store"))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Return an address of every kind where there is no store yet: the migrations are the test's subject."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'home' / 'lab.db'}"
+        return
+    name, admin = f"bare_{secrets.token_hex(6)}", create_engine(request.getfixturevalue("postgres_url"))
+    with admin.begin() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {name}")
+    yield schema_url(request.getfixturevalue("postgres_url"), name)
+    with admin.begin() as connection:
+        connection.exec_driver_sql(f"DROP SCHEMA {name} CASCADE")
+    admin.dispose()
 
 
 @pytest.fixture

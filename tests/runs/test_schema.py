@@ -48,9 +48,9 @@ print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 """
 
 
-def test_sixteen_processes_may_start_at_once(url: str) -> None:
+def test_sixteen_processes_may_start_at_once(bare_url: str) -> None:
     out = subprocess.run(
-        [sys.executable, "-c", OPEN_AT_ONCE, url],
+        [sys.executable, "-c", OPEN_AT_ONCE, bare_url],
         cwd=ROOT,
         capture_output=True,
         text=True,

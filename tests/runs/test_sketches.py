@@ -56,11 +56,11 @@ def test_a_read_only_store_shows_but_keeps_nothing(url: str, store: RunStore) ->
     reader.close()
 
 
-def test_an_older_store_gains_the_table(url: str) -> None:
-    database = Database(url)
+def test_an_older_store_gains_the_table(bare_url: str) -> None:
+    database = Database(bare_url)
     schema.migrate(database, migrations=migrations.MIGRATIONS[: migrations.MIGRATIONS.index(migrations._sketches)])
     database.close()
-    store = RunStore.open(url)
+    store = RunStore.open(bare_url)
     assert store.sketches.list() == ()
     assert store.sketches.save(PNG, label="3", dataset="mnist").label == "3"
     store.close()

@@ -1,0 +1,123 @@
+"""New stores in a few milliseconds: what the migrations come to is recorded once, and repeated for every further test.
+
+Tests whose subject the migrations are begin with a store of another release, or with an address where there is none
+(`bare_url`), and call `lab.runs.schema.migrate` itself. `tests/runs/test_new_stores.py` compares the two ways.
+"""
+
+import secrets
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import cache
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, text
+
+from lab.runs import schema
+from lab.runs.database import Database
+from lab.runs.store import RunStore
+
+# Tables, sequences and indexes with their columns: what a test may have changed and not put back.
+_LAYOUT = """
+SELECT relname, relkind::text, (
+  SELECT string_agg(concat_ws(' ', attname, atttypid, attnotnull, attisdropped), ',' ORDER BY attnum)
+  FROM pg_attribute WHERE attrelid = pg_class.oid)
+FROM pg_class WHERE relnamespace = CAST(:schema AS regnamespace) ORDER BY relname
+"""
+
+
+@cache
+def _statements() -> tuple[str, ...]:
+    """Return the SQL of a new SQLite store with the newest schema."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "lab.db"
+        database = Database(f"sqlite:///{file}")
+        schema.migrate(database)
+        database.close()
+        with closing(sqlite3.connect(file)) as connection:
+            dumped = list(connection.iterdump())
+    return tuple(each for each in dumped[1:-1] if "sqlite_sequence" not in each)  # without BEGIN and COMMIT
+
+
+def migrate(database: Database) -> None:
+    """Bring a store to the newest schema as `lab.runs.schema.migrate` does, a new SQLite file in one go."""
+    if database.is_sqlite and not database.read_only and not Path(str(database.url.database)).stat().st_size:
+        with database.write() as connection:
+            if not schema._version(connection):  # another thread may have been here while this one waited
+                for statement in _statements():
+                    connection.exec_driver_sql(statement)
+    schema.migrate(database)
+
+
+class SpareStores:
+    """Empty stores of the newest schema on a Postgres server, each in a schema of its own, lent to one test after another."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._spare: list[str] = []
+        self._new: list[tuple[object, ...]] = []
+
+    @contextmanager
+    def lend(self) -> Iterator[str]:
+        """Give the address of an empty store; it is emptied for the next test, or dropped if its tables were changed."""
+        admin = create_engine(self._url)
+        name = self._spare.pop() if self._spare else self._make(admin)
+        yield schema_url(self._url, name)
+        with admin.begin() as connection:
+            if _layout(connection, name) == self._new:
+                _empty(connection, name)
+                self._spare.append(name)
+            else:
+                connection.exec_driver_sql(f"DROP SCHEMA {name} CASCADE")
+        admin.dispose()
+
+    def _make(self, admin: Engine) -> str:
+        name = f"test_{secrets.token_hex(6)}"
+        with admin.begin() as connection:
+            connection.exec_driver_sql(f"CREATE SCHEMA {name}")
+        RunStore.open(schema_url(self._url, name)).close()
+        with admin.begin() as connection:
+            self._new = _layout(connection, name)
+            assert not _rows(connection, name), "the migrations put rows into a new store: `_empty` would take them"
+        return name
+
+
+def schema_url(url: str, name: str) -> str:
+    """Return the address of a schema of a Postgres database."""
+    return f"{url}?options=-csearch_path%3D{name}"
+
+
+def _layout(connection: Connection, name: str) -> list[tuple[object, ...]]:
+    versions = [(f"version {version}",) for version in _versions(connection, name)]
+    return versions + [tuple(row) for row in connection.execute(text(_LAYOUT), {"schema": name})]
+
+
+def _versions(connection: Connection, name: str) -> list[object]:
+    if connection.execute(text("SELECT to_regclass(:table)"), {"table": f"{name}.lab_schema"}).scalar() is None:
+        return []
+    return list(connection.exec_driver_sql(f"SELECT version FROM {name}.lab_schema").scalars())
+
+
+def _tables(connection: Connection, name: str) -> list[str]:
+    found = text("SELECT tablename FROM pg_tables WHERE schemaname = :schema AND tablename <> 'lab_schema'")
+    return [f"{name}.{table}" for table in connection.execute(found, {"schema": name}).scalars()]
+
+
+def _rows(connection: Connection, name: str) -> bool:
+    return any(
+        connection.exec_driver_sql(f"SELECT EXISTS (SELECT FROM {table})").scalar()
+        for table in _tables(connection, name)
+    )
+
+
+def _empty(connection: Connection, name: str) -> None:
+    """Take all rows, and number the next ones from 1."""
+    connection.exec_driver_sql("; ".join(f"DELETE FROM {table}" for table in _tables(connection, name)))
+    connection.execute(
+        text(
+            "SELECT setval(oid::regclass, 1, false) FROM pg_class "
+            "WHERE relkind = 'S' AND relnamespace = CAST(:schema AS regnamespace)"
+        ),
+        {"schema": name},
+    )

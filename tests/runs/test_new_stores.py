@@ -1,0 +1,50 @@
+"""The stores that tests begin with are those that the migrations make."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from lab.runs import schema
+from lab.runs.database import Database
+from lab.runs.owner import Owner
+from lab.runs.store import RunStore
+from tests.new_stores import SpareStores
+from tests.runs.runs_data import submit
+
+
+def _stored(file: Path) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(file)) as connection:
+        made = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name").fetchall()
+        rows = [
+            (name, connection.execute(f"SELECT * FROM {name}").fetchall()) for kind, name, *_ in made if kind == "table"
+        ]
+    return made + rows
+
+
+def test_a_new_file_has_what_the_migrations_make(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'migrated.db'}")
+    schema.migrate(database)
+    RunStore.open(f"sqlite:///{tmp_path / 'quick.db'}").close()
+    migrated = _stored(tmp_path / "migrated.db")
+    assert ("lab_schema", [(len(schema.MIGRATIONS),)]) in migrated
+    assert _stored(tmp_path / "quick.db") == migrated
+
+
+def test_a_store_on_postgres_comes_back_empty_and_a_changed_one_never(spare_stores: SpareStores) -> None:
+    with spare_stores.lend() as first:
+        used = RunStore.open(first)
+        run = submit(used)
+        used.leases.claim(slot="cpu", owner=Owner.of_this_process(), run=run.id)
+        used.close()
+    with spare_stores.lend() as again:
+        assert again == first
+        emptied = RunStore.open(again)
+        assert emptied.runs.count() == 0
+        number = "SELECT number FROM runs"
+        submit(emptied)
+        with emptied.database.write() as connection:
+            assert connection.exec_driver_sql(number).scalars().all() == [1]
+            connection.exec_driver_sql("ALTER TABLE runs DROP COLUMN note")
+        emptied.close()
+    with spare_stores.lend() as other:
+        assert other != first
