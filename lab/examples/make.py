@@ -121,12 +121,17 @@ def reader_bytes(loaded: LoadedNetwork, dataset: Dataset) -> bytes:
         entry = model.metadata_props.add()
         entry.key, entry.value = key, json.dumps(value, allow_nan=False)
     del model.graph.value_info[:]
-    for node in model.graph.node:
-        del node.metadata_props[:]  # the exporter's stack traces, with this machine's paths
-        node.doc_string = ""
+    remove_traces(model)
     onnx.checker.check_model(model)
     written: bytes = model.SerializeToString()
     return written
+
+
+def remove_traces(model: onnx.ModelProto) -> None:
+    """Remove the exporter's stack traces, which have this machine's paths, from the nodes of a model."""
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
 
 
 def write_sample(dataset: Dataset) -> None:

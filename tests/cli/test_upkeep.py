@@ -69,6 +69,16 @@ def test_a_changed_point_and_a_changed_file_are_named(
     assert "is not the file that was saved" in file
 
 
+def test_a_run_whose_row_is_damaged_is_counted_and_named(
+    lab: Lab, run: RunRecord, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with lab.store.database.write() as connection:
+        connection.exec_driver_sql("UPDATE runs SET seconds = 1")
+    code, answer = _verify(capsys)
+    assert (code, answer["runs"]) == (1, 1)
+    assert [problem.startswith(f"Run {run.id} is damaged") for problem in answer["problems"]] == [True]
+
+
 def test_a_damaged_database_file_is_noticed(lab: Lab, run: RunRecord, capsys: pytest.CaptureFixture[str]) -> None:
     file = Path(lab.settings.home) / "lab.db"
     data = bytearray(file.read_bytes())

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from lab.config import RunConfig
@@ -24,7 +25,8 @@ from lab.examples.catalogue import (
     Example,
     is_example,
 )
-from lab.examples.reader import drawing_reader
+from lab.examples.make import remove_traces
+from lab.examples.reader import MAPS, drawing_reader
 from lab.examples.sample import load_sample
 from lab.examples.unpack import remove_abandoned
 from lab.findings import Outcome
@@ -223,6 +225,17 @@ def test_the_folder_of_a_killed_process_is_removed_by_the_next_one_and_that_of_a
         for process in processes:
             process.kill()
             process.communicate()
+
+
+def test_a_model_that_ships_has_no_traces_of_the_machine_that_made_it() -> None:
+    node = onnx.helper.make_node("Relu", ["x"], ["y"], doc_string="/home/somebody/lab.py")
+    node.metadata_props.add(key="pkg.torch.onnx.stack_trace", value="/home/somebody/lab.py")
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "one", [], []))
+    model.metadata_props.add(key=MAPS, value="[]")
+    assert b"somebody" in model.SerializeToString()
+    remove_traces(model)
+    assert b"somebody" not in model.SerializeToString()
+    assert [(kept.op_type, model.metadata_props[0].key) for kept in model.graph.node] == [("Relu", MAPS)]
 
 
 def test_the_folder_they_are_unpacked_into_goes_with_the_process() -> None:

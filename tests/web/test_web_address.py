@@ -20,6 +20,19 @@ def _inside() -> None:
         INSIDE.show(name)
 
 
+def _changed_beside() -> None:
+    import streamlit as st
+
+    from pages.state.inside import INSIDE, VIEWS
+
+    INSIDE.take("view")
+    if st.button("kernels"):
+        INSIDE.change(view="kernels")
+    INSIDE.take("view")
+    st.selectbox("view", list(VIEWS), **INSIDE.widget("view"))
+    INSIDE.show("view")
+
+
 def _runs() -> None:
     import streamlit as st
 
@@ -96,6 +109,14 @@ def test_an_address_that_comes_after_the_newest_one_is_where_the_reader_went() -
     set_address(app, {"view": "maps"})
     app.run()
     assert _shown(app) == {"view": "maps"}
+
+
+def test_an_address_is_taken_once_and_what_the_page_chose_since_stays() -> None:
+    app = AppTest.from_function(_changed_beside)
+    app.query_params["view"] = "maps"
+    assert app.run().selectbox[0].value == "maps"
+    app.button[0].click().run()
+    assert (app.selectbox[0].value, _shown(app)) == ("kernels", {"view": "kernels"})
 
 
 @pytest.mark.parametrize(("page", "first", "second"), TWO_CHOICES, ids=["page state", "runs", "draw"])

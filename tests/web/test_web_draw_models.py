@@ -16,10 +16,11 @@ from lab.sketch.photo import find_digits
 from lab.sketch.render import draw_digit
 from lab.sketch.sketch import Stroke, dump_strokes, sketch_from_strokes
 from pages.cache.datasets import dataset_of
-from pages.cache.inspection import network_of
+from pages.cache.inspection import network_of, stages_of
 from pages.draw.models import Model, load_models, nearest_neighbours
+from pages.draw.network import _open_layer
 from pages.draw.studio import normalised, read_all, subtitle
-from pages.state.draw import DrawPage
+from pages.state.draw import DRAW, DrawPage
 from tests.web.addresses import open_page
 from tests.web.test_web_inside import train
 
@@ -51,6 +52,17 @@ def model(home: Path, run: RunRecord, monkeypatch: pytest.MonkeyPatch) -> Model:
 
 def test_draw_and_inside_look_at_one_network(model: Model) -> None:
     assert network_of(model.id, model.digest) is model.loaded
+
+
+def test_a_click_on_a_stage_opens_the_last_of_its_layers_that_has_maps(model: Model) -> None:
+    stages = stages_of(model.id, model.digest, ())
+    for stage, layer in ((stages[1], "features.relu1"), (stages[2], "features.pool1")):
+        _open_layer(model, stages, stage.box.id)
+        assert (DRAW.read().view, DRAW.read().inside_run) == ("Inside", model.id)
+        assert DRAW.read().layer[model.id] == layer
+    DRAW.forget()
+    _open_layer(model, stages, stages[-1].box.id)  # a linear layer has none
+    assert DRAW.read().layer == {}
 
 
 def test_nearest_neighbours_are_not_shifted_by_what_another_session_draws_meanwhile(model: Model) -> None:

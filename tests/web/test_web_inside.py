@@ -223,6 +223,11 @@ def test_a_map_of_the_whole_network_opens_down_to_one_value(here: None, run: Run
     pixel, window = (next(mark for mark in shown["marks"] if mark["kind"] == kind) for kind in ("pixel", "window"))
     assert (pixel["top"], pixel["left"]) == pytest.approx((0.2, 0.7))
     assert (window["top"], window["height"]) == pytest.approx((2 / 14, 5 / 14))
+    (field,) = (mark for mark in shown["marks"] if mark["kind"] == "field")
+    assert field["stage"] == shown["stages"][0]["id"]  # 14 of the image's 32 rows, two for each row of the map
+    assert [field[side] for side in ("top", "left", "height", "width")] == pytest.approx(
+        [4 / 32, 14 / 32, *[14 / 32] * 2]
+    )
     pair = component(app, "windows")
     assert pair["place"] == [2, 7]
     told = next(m.value for m in app.markdown if "computed" in m.value)
@@ -230,6 +235,7 @@ def test_a_map_of_the_whole_network_opens_down_to_one_value(here: None, run: Run
     after = max(computed, 0.0)
     assert f"convolution **{computed:.4f}** → ReLU **{after:.4f}**" in texts(app)
     assert float(pair["texts"][2][7]) == pytest.approx(after, abs=5e-4)
+    assert min(float(text) for row in pair["texts"] for text in row) == 0  # the map is the one after the activation
 
 
 @pytest.mark.parametrize("stage", [0, 1, 2, 4, 5, 6, 7])

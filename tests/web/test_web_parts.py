@@ -1,6 +1,7 @@
 """What the pages' small functions answer: names, ages, machines, choices, and what a session remembers of a table."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,12 @@ from streamlit.testing.v1 import AppTest
 
 from lab.architectures.registry import get_architecture
 from lab.config import FIELDS, RunConfig
-from lab.runs.records import WEIGHTS, RunRecord, RunState, SavedFile
+from lab.runs.records import WEIGHTS, RunRecord, RunState, SavedFile, Series
 from lab.worker.supervisor.slots import count_visible
 from pages.cache.runs import run_points
 from pages.components.pixels import place_of
 from pages.draw.runs import default_runs, label, readable_runs
-from pages.inside.subject import moments_of
+from pages.inside.subject import _at, moments_of
 from pages.runs.compare import lost_runs
 from pages.state.runs_view import MOST_RUNS, RunsView
 from pages.state.train import option_text, parse_numbers
@@ -166,6 +167,14 @@ def test_the_newest_weights_of_each_epoch_can_be_looked_at_and_the_untrained_net
     assert [(moment.epoch, moment.digest) for moment in moments[1:]] == [(1, one.sha256), (2, two.sha256)]
     assert files == (one, two)
     assert [moment.words for moment in moments] == ["before training", "after epoch 1", "after epoch 2"]
+
+
+def test_what_is_not_finite_is_unknown_beside_the_epoch_slider(bench: Bench) -> None:
+    files = tuple(_weights(bench, bench.start(), epoch) for epoch in (1,))
+    known = Series("test/accuracy", np.array([10, 20]), np.array([math.nan, 0.5]), np.zeros(2))
+    assert _at(known, files) == [None]
+    assert _at(replace(known, value=np.array([0.25, math.inf])), (*files, replace(files[0], step=20))) == [0.25, None]
+    assert _at(None, files) == [None]
 
 
 def test_a_runs_settings_are_listed_the_changed_ones_first(bench: Bench) -> None:
