@@ -67,7 +67,9 @@ class Executors:
         """Return how many jobs an engine is to be given at once; one that is not configured none."""
         if executor == "slurm" and self.slurm is not None:
             return self.slurm.jobs
-        return 0 if self.ray is None else self.ray.jobs or MOST_JOBS
+        if executor == "ray" and self.ray is not None:
+            return self.ray.jobs or MOST_JOBS
+        return 0
 
     def check(self, executor: str) -> str:
         """Return what the store calls a place to train: "" for the lab's own slots. Raises `ConfigError` for an unknown one."""
@@ -147,12 +149,13 @@ def _section(kind: type[_T], name: str, values: Any) -> _T:
 
 
 def _checked(section: str, key: str, value: Any) -> Any:
+    least_jobs = 0 if section == "ray" else 1
     rules: dict[str, tuple[bool, str]] = {
         "options": (_is_texts(value), "a list of texts"),
         "environment": (isinstance(value, dict) and _is_texts(list(value.values())), "a table of texts"),
         "cpus": (_is_whole(value, 1, 1024), "a whole number from 1 to 1024"),
         "gpus": (_is_whole(value, 0, 64), "a whole number from 0 to 64"),
-        "jobs": (_is_whole(value, 0 if section == "ray" else 1, MOST_JOBS), f"a whole number from 1 to {MOST_JOBS}"),
+        "jobs": (_is_whole(value, least_jobs, MOST_JOBS), f"a whole number from {least_jobs} to {MOST_JOBS}"),
         "warning_s": (_is_whole(value, 1, 65_535), "a whole number of seconds from 1 to 65535"),
         "address": (isinstance(value, str) and value.startswith(("http://", "https://")), "an http or https address"),
     }

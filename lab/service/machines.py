@@ -186,7 +186,8 @@ class Machines:
         slots = [slot for host in usable for slot in host.slots if slot.alive and not slot.surplus and not slot.job]
         busy = sum(slot.run is not None for slot in slots)
         free = len(slots) - busy
-        starting = sum(not slot.alive for host in usable if host.here or host.joined for slot in host.slots)
+        begins = [host for host in usable if host.here or (host.joined and host.alive)]
+        starting = sum(not slot.alive for host in begins for slot in host.slots)
         nobody = "" if slots else self._nobody(hosts, usable)
         absent = {dataset: self._absence(dataset, usable) for dataset in {run.config.dataset for run in queued}}
         found = []

@@ -4,6 +4,7 @@ import json
 import socket
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,12 +14,12 @@ from lab.data.recipes import MNIST
 from lab.data.registry import IMPORTED, get_dataset_spec
 from lab.errors import JoinRefusedError
 from lab.join_token import JoinToken
-from lab.runs.hosts import HostRecord, Release
+from lab.runs.hosts import HostRecord, HostState, Release
 from lab.runs.owner import Owner
 from lab.runs.records import RunState
 from lab.runs.workers import WorkerRecord
 from lab.service.lab import Lab
-from lab.service.machines import behind_words
+from lab.service.machines import ALL_DRAINED, NOBODY, SOON, STARTING, HostView, SlotView, behind_words
 from lab.settings import Settings
 from tests.cli.conftest import run_command
 
@@ -126,6 +127,67 @@ def test_the_reasons_for_waiting_in_words(lab: Lab, before: str, busy: int, word
         for owner, _, priority in (word.partition("+") for word in before.split())
     ]
     assert behind_words(replace(run, owner="me"), others, busy=busy) == words
+
+
+FREE, BUSY, EMPTY = (SlotView("cpu", "cpu", run, alive) for run, alive in ((None, True), ("x", True), (None, False)))
+GOING = replace(BUSY, run=None, surplus=True)
+OF_A_JOB = replace(FREE, job="Slurm job 7")
+
+
+def _host(*slots: SlotView, here: bool = False, **more: Any) -> HostView:
+    alive = any(slot.alive for slot in slots)
+    return HostView("here" if here else "far", more.pop("alive", alive), 1, slots, here=here, name="far", **more)
+
+
+# Hosts, and what the queued runs then wait for, the first of them or all.
+_WAITING: list[tuple[list[HostView], list[str]]] = [
+    ([_host(FREE, EMPTY, here=True)], [SOON, STARTING, "behind 2 runs", "behind 3 runs"]),
+    ([_host(BUSY, FREE, here=True)], [SOON, "behind 2 runs", "behind 3 runs", "behind 4 runs"]),
+    ([_host(FREE, here=True), _host(EMPTY, joined=True, alive=True)], [SOON, STARTING, "behind 2 runs"]),
+    ([_host(FREE, here=True), _host(EMPTY, joined=True)], [SOON, "behind 1 run", "behind 2 runs"]),
+    ([_host(FREE, here=True), _host(EMPTY)], [SOON, "behind 1 run"]),
+    ([_host(GOING, here=True), _host(FREE)], [SOON, "behind 1 run"]),
+    ([_host(OF_A_JOB, here=True), _host(FREE)], [SOON, "behind 1 run"]),
+    ([_host(FREE, here=True), _host(FREE, FREE, state=HostState.DRAINING)], [SOON, "behind 1 run"]),
+    ([_host(FREE, here=True, state=HostState.DRAINING)], [ALL_DRAINED, ALL_DRAINED]),
+    ([_host(EMPTY, here=True)], [NOBODY, NOBODY]),
+    ([_host(EMPTY, here=True), _host(EMPTY, joined=True, alive=True)], [STARTING, STARTING]),
+    ([_host(EMPTY, here=True), _host(EMPTY, joined=True)], [NOBODY, NOBODY]),
+]
+
+
+def test_a_run_waits_for_the_slots_that_can_take_it(lab: Lab) -> None:
+    queued = lab.store.queue.list()
+    for hosts, whys in _WAITING:
+        assert [entry.why for entry in lab.machines._waiting(queued, hosts)][: len(whys)] == whys, hosts
+
+
+_ABSENT, _KMNIST = "is not on this machine: fetch it, or the run will fail", "its data set, Kuzushiji-MNIST, "
+# Hosts, and why a run waits whose data set is not on this machine.
+_WHERE: list[tuple[list[HostView], str]] = [
+    (
+        [_host(FREE, here=True)],
+        "its data set, Kuzushiji-MNIST, is not on this machine: fetch it, or the run will fail",
+    ),
+    ([_host(EMPTY, here=True), _host(FREE)], ""),
+    ([_host(FREE, here=True), _host(BUSY)], "its data set, Kuzushiji-MNIST, is only on far so far"),
+    ([_host(FREE, here=True), _host(GOING)], "its data set, Kuzushiji-MNIST, is only on far so far"),
+    (
+        [_host(FREE, here=True), _host(EMPTY)],
+        "its data set, Kuzushiji-MNIST, is not on this machine: fetch it, or the run will fail",
+    ),
+    (
+        [_host(FREE, lacks=frozenset({"kmnist"}))],
+        "its data set, Kuzushiji-MNIST, is on no machine that trains: fetch it on one of the lab's own",
+    ),
+    ([_host(FREE, lacks=frozenset({"mnist"}))], ""),
+    ([_host(EMPTY)], ""),
+]
+
+
+def test_where_the_data_set_of_a_run_is(lab: Lab) -> None:
+    for hosts, why in _WHERE:
+        assert lab.machines._absence("kmnist", hosts) == why, hosts
 
 
 def test_another_host_is_listed_behind_this_one_and_may_have_a_data_set_that_is_not_here(

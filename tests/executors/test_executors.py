@@ -6,12 +6,13 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lab.errors import ConfigError
 from lab.executors.base import ExecutorError, Job, JobState
-from lab.executors.config import Executors, RayConfig, SlurmConfig, list_executors, read_executors
+from lab.executors.config import Executors, RayConfig, SlurmConfig, list_executors, parse_executors, read_executors
 from lab.executors.slurm import Slurm, _status
 from lab.settings import Settings
 
@@ -43,6 +44,33 @@ def test_the_file_names_engines_and_what_a_job_is_given(tmp_path: Path) -> None:
     assert found.ray == RayConfig("http://h:8265", token="t")
     assert found.ids == ("slurm", "ray")
     assert (found.most_jobs("slurm"), found.most_jobs("ray"), Executors().most_jobs("slurm")) == (8, 10_000, 0)
+    assert (Executors(ray=found.ray).most_jobs("slurm"), Executors(slurm=found.slurm).most_jobs("ray")) == (0, 0)
+    assert Executors(ray=RayConfig("http://h:8265", jobs=3)).most_jobs("ray") == 3
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "fitting", "unfitting", "rule"),
+    [
+        ("slurm", "cpus", (1, 1024), (0, 1025, 1.0, True), "a whole number from 1 to 1024"),
+        ("slurm", "gpus", (0, 64), (-1, 65), "a whole number from 0 to 64"),
+        ("slurm", "jobs", (1, 10_000), (0, 10_001), "a whole number from 1 to 10000"),
+        ("ray", "jobs", (0, 10_000), (-1, 10_001), "a whole number from 0 to 10000"),
+        ("slurm", "warning_s", (1, 65_535), (0, 65_536), "a whole number of seconds from 1 to 65535"),
+        ("ray", "environment", ({}, {"A": "b"}), ({"A": 1}, ["A"]), "a table of texts"),
+        ("ray", "address", ("http://h", "https://h"), ("ftp://h", 1), "an http or https address"),
+        ("slurm", "python", ("", "python3"), (3,), "text"),
+    ],
+)
+def test_each_number_of_the_file_has_its_limits(
+    section: str, key: str, fitting: tuple[Any, ...], unfitting: tuple[Any, ...], rule: str
+) -> None:
+    needed = {"address": "http://h"} if section == "ray" else {}
+    for value in fitting:
+        read = parse_executors({section: {**needed, key: value}})
+        assert getattr(getattr(read, section), key) == value
+    for value in unfitting:
+        with pytest.raises(ConfigError, match=f"^{key} in .{section}. is .*, but it must be {rule}.$"):
+            parse_executors({section: {**needed, key: value}})
 
 
 @pytest.mark.parametrize(
