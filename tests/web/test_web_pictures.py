@@ -8,6 +8,7 @@ import pytest
 from lab.config import RunConfig
 from lab.data.registry import get_dataset_spec
 from lab.inspection.kernels import Kernels
+from lab.inspection.metrics import score_logits
 from lab.inspection.receptive_field import ReceptiveField
 from lab.sketch.reading import Answer, average
 from lab.sketch.unsure import Verdict
@@ -15,10 +16,13 @@ from pages.draw.game import _score
 from pages.draw.models import Model
 from pages.draw.tune import tuned
 from pages.draw.view import answers_html, line_html, pictures_html
+from pages.inside import weighted
 from pages.inside.figures import framed, layer_words
 from pages.inside.hand import _number, _table, _windows, scale_of
+from pages.inside.map import _notes
 from pages.inside.maps import _placed, _tile_height
 from pages.state.draw import Game
+from pages.widgets import network_picture
 
 DIGITS = tuple("0123456789")
 
@@ -111,6 +115,52 @@ def test_the_rows_that_a_value_was_made_of_end_at_the_image() -> None:
 
 def test_zero_is_in_the_middle_of_the_scale_where_there_are_negatives() -> None:
     assert [scale_of(np.array(values)) for values in ([0.0, 1.0], [-1e-9, 1.0])] == ["viridis", "diverging"]
+
+
+def test_of_many_classes_the_ten_likeliest_and_the_truth_are_rows_of_the_answer() -> None:
+    names = list("abcdefghijkl")
+    likely = network_picture._answer(np.arange(12.0), names, 5)
+    assert (likely["rows"], likely["best"], likely["truth"]) == ([11, 10, 9, 8, 7, 6, 5, 4, 3, 2], 0, 6)
+    rare = network_picture._answer(np.arange(12.0), names, 1)
+    assert (rare["classes"], rare["truth"]) == (list("lkjihgfedcb"), 10)
+    assert network_picture._answer(np.arange(12.0), names, None)["truth"] is None
+    few = network_picture._answer(np.log([1.0, 3.0]), ["no", "yes"], 0)
+    assert (few["rows"], few["best"], few["truth"], few["texts"]) == ([0, 1], 1, 0, ["25.0 %", "75.0 %"])
+    assert few["shares"] == pytest.approx([0.25, 0.75])
+
+
+def test_a_term_is_a_bar_from_the_middle_to_its_side() -> None:
+    def bar(value: float) -> list[str]:
+        return re.findall(
+            r"left:([\d.]+)%;width:([\d.]+)%;background:(#\w+)", weighted._row("x", value, "h", bound=4.0)
+        )
+
+    raises, lowers = "#e0861a", "#3b8fd4"
+    assert [bar(value) for value in (2.0, -1.0, 8.0, -4.0, 0.0)] == [
+        [("50.0", "25.0", raises)],
+        [("37.5", "12.5", lowers)],
+        [("50.0", "50.0", raises)],
+        [("0.0", "50.0", lowers)],
+        [("50.0", "0.0", raises)],
+    ]
+    assert bar(float("nan"))[0][1] == "0.0"
+    assert "<i" not in weighted._row("bias", -0.25, "", bound=4.0)
+    assert ">-0.250</span>" in weighted._row("bias", -0.25, "", bound=4.0)
+
+
+def test_a_term_is_named_by_the_place_of_its_input() -> None:
+    assert [weighted._where(index, (2, 2, 3)) for index in (0, 7, 11)] == [
+        "#0, row 0, col 0",
+        "#1, row 0, col 1",
+        "#1, row 1, col 2",
+    ]
+    assert weighted._where(7, (12,)) == "#7"
+
+
+def test_a_point_of_the_map_says_what_it_was_read_as_where_that_is_wrong() -> None:
+    answers = score_logits(np.array([[5.0, 0.0], [5.0, 0.0], [0.0, 5.0]]), np.array([0, 1, 1]))
+    assert _notes(answers, ("zero", "one"), 2) == ["zero, test image 0", "one read as zero, test image 1"]
+    assert _notes(answers, ("zero", "one"), 3)[2] == "one, test image 2"
 
 
 # -- Draw ------------------------------------------------------------------------------------------------------------------
