@@ -7,6 +7,7 @@ any other write.
 
 import errno
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 
@@ -31,7 +32,8 @@ class DatabaseFiles:
     def put_file(self, source: str, path: str) -> None:
         """Write a file with the bytes of a local one."""
         with Path(source).open("rb") as file:
-            self._write(path, iter(lambda: file.read(PART_BYTES), b""))
+            first = file.read(PART_BYTES)  # stored even if it is empty: such a file is there too
+            self._write(path, chain((first,), iter(lambda: file.read(PART_BYTES), b"")))
 
     def _write(self, path: str, parts: Iterable[bytes]) -> None:
         with self._database.write() as connection:

@@ -40,6 +40,25 @@ def test_bytes_come_back_with_their_digest(artifacts: ArtifactStore) -> None:
     assert artifacts.read(kept("r/epoch-1.safetensors", sha256, size)) == DATA
 
 
+def test_a_file_of_any_size_comes_back_in_one_piece_and_in_parts(
+    artifacts: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.runs.database_files.PART_BYTES", 1_000)
+    for size in (0, 1, 999, 1_000, 1_001, 2_500):
+        data = DATA[:size]
+        told = (hashlib.sha256(data).hexdigest(), size)
+        assert artifacts.write("r/whole", data) == told
+        assert artifacts.write_parts("r/parts", iter((data[:700], data[700:]))) == told
+        for path in ("r/whole", "r/parts"):
+            assert artifacts.has(path)
+            assert artifacts.read(kept(path, *told)) == data
+            assert b"".join(artifacts.read_parts(path, sha256=told[0])) == b"".join(artifacts.read_parts(path)) == data
+        with pytest.raises(
+            ArtifactError, match=r"r/parts at .* is not the file that was stored \(its SHA-256 differs\)"
+        ):
+            list(artifacts.read_parts("r/parts", sha256="0" * 64))
+
+
 def test_writing_again_replaces(artifacts: ArtifactStore) -> None:
     artifacts.write("r/c", b"old")
     sha256, size = artifacts.write("r/c", b"new one")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -15,6 +16,7 @@ from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunState
 from lab.runs.run_facts import RunSummary
 from lab.runs.store import RunStore
+from tests.charts.charts_data import run
 from tests.runs.runs_data import claimed, saved_file, series
 
 INF, NAN = math.inf, math.nan
@@ -202,6 +204,25 @@ def test_a_run_that_continues_another_has_its_result_until_its_own_epoch(store: 
     longer = claimed(store, me, "b")
     store.history.copy(first.id, longer.id, lease=longer.lease)
     assert store.runs.get(longer.id).saved == first.saved
+
+
+@pytest.mark.parametrize(
+    ("state", "answering", "final", "words"),
+    [
+        (RunState.FINISHED, 3, 5, "90.00 % test, epoch 5 of 5 (last)"),
+        (RunState.STOPPED, 3, 4, "90.00 % test, epoch 4 of 5 (last)"),
+        (RunState.FINISHED, 5, 5, ""),
+        (RunState.FINISHED, 3, None, ""),
+        (RunState.RUNNING, 3, 5, ""),
+        (RunState.QUEUED, 3, 5, ""),
+    ],
+)
+def test_the_last_epoch_is_told_where_a_run_ended_with_another_than_answers(
+    state: RunState, answering: int, final: int | None, words: str
+) -> None:
+    summary = {"test_accuracy": 0.9, "final_epoch": final} if final else {}
+    saved = HeadlineResult(10 * answering, answering, "best", test_accuracy=0.95, saved=True)
+    assert replace(run(state=state, summary=summary), saved=saved).last_text == words
 
 
 def test_the_words_of_a_record_are_those_of_its_configuration(store: RunStore, me: Owner) -> None:
