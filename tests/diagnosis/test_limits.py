@@ -11,6 +11,7 @@ from lab.diagnosis.causes import cause_of_divergence, cause_of_no_learning, high
 from lab.diagnosis.curves import CurveView, DataFacts, Points, mean_of, moving_mean, share
 from lab.diagnosis.learning import find_overfitting, find_setback, find_slow
 from lab.diagnosis.rules import diagnose_config
+from lab.metrics import Split
 from tests.diagnosis.made_curves import FACTS, LOG_10, PER_EPOCH, batches, codes, epochs, flat, judge
 
 
@@ -154,6 +155,31 @@ def test_half_way_from_chance_to_all_training_images_right_is_memorising(right: 
     assert ("it only memorised them" in finding.message) is memorised
 
 
+@pytest.mark.parametrize("above", [False, True])
+def test_an_accuracy_at_the_limit_of_chance_is_chance(above: bool) -> None:
+    limits = {split: FACTS.chance(split) for split in (Split.VAL, Split.TEST)}
+    accuracies = {
+        f"{split}_accuracy": [math.nextafter(limit, 1) if above else limit] * 6 for split, limit in limits.items()
+    }
+    assert ("at-chance" in codes(RunConfig(), flat(LOG_10) | epochs(**accuracies))) is not above
+
+
+@pytest.mark.parametrize(
+    ("steps", "changes", "told"), [(199, {}, False), (200, {}, True), (300, {"warmup_epochs": 1}, False)]
+)
+def test_a_run_that_ended_in_its_first_epoch_is_judged_by_its_batches_if_there_are_enough(
+    steps: int, changes: dict[str, Any], told: bool
+) -> None:
+    curves = batches([LOG_10] * steps) | {"batch/accuracy": batches([0.1] * steps)["batch/loss"]}
+    assert ("at-chance" in codes(RunConfig(lr=0.01, **changes), curves)) is told
+    assert "at-chance" not in codes(RunConfig(lr=0.01, **changes), batches([LOG_10] * steps))
+
+
+def test_a_loss_that_breaks_off_in_the_first_epoch_is_of_no_epoch() -> None:
+    (finding,) = judge(RunConfig(lr=1.0), batches([2.3, 2.3, math.nan, math.nan]))
+    assert "the loss is nan from step 3 on" in finding.message
+
+
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_one_split_above_chance_is_enough_to_have_learned(split: str) -> None:
     assert "at-chance" not in codes(RunConfig(), flat(1.0) | epochs(**{f"{split}_accuracy": [0.3] * 6}))
@@ -218,12 +244,15 @@ def test_a_setback_is_judged_by_the_best_measured_epoch() -> None:
         (1_000_000, 0.9451, 0.95, False),
         (400, 0.927, 0.95, True),  # two standard errors of 0.0109
         (400, 0.929, 0.95, False),
+        (0, 0.51, 0.95, True),  # of one image where their number is not known: 0.4359
+        (0, 0.52, 0.95, False),
     ],
 )
 def test_training_may_be_below_validation_by_half_a_per_cent_or_two_standard_errors(
     images: int, training: float, validation: float, told: bool
 ) -> None:
-    data = DataFacts(10, {**FACTS.images, "val": images}, FACTS.largest)
+    known = {**FACTS.images, "val": images}
+    data = DataFacts(10, {split: count for split, count in known.items() if count}, FACTS.largest)
     curves = epochs(train_loss=[0.2], train_accuracy=[training], val_loss=[0.2], val_accuracy=[validation])
     assert (codes(RunConfig(), curves, data=data) == ["training-below-validation"]) is told
 

@@ -54,8 +54,8 @@ class Limits:
     """Seconds. test_cpu_s: tests that take more processor time unchanged are left out; all_cpu_s: of one change's tests together;
     wall_s: of one test by the clock, which stops one that waits for what never comes."""
 
-    test_cpu_s: float = 5.0
-    all_cpu_s: float = 20.0
+    test_cpu_s: float = 4.0
+    all_cpu_s: float = 12.0
     wall_s: float = 120.0
 
 
@@ -80,8 +80,10 @@ class Outcome:
 class Runner:
     """A pytest plugin that takes the place of the loop over the tests."""
 
-    def __init__(self, modules: Mapping[str, Path], choose: Callable[[], Sequence[Change]], limits: Limits) -> None:
-        self._modules, self._choose, self._limits = modules, choose, limits
+    def __init__(
+        self, modules: Mapping[str, Path], choose: Callable[[], Sequence[Change]], limits: Limits, most: int | None
+    ) -> None:
+        self._modules, self._choose, self._limits, self._most = modules, choose, limits, most
         self.known: dict[str, Reached] = {}
         self.imports: list[str] = []  # what the tests import while they run
         self.outcomes: list[tuple[Change, Place, Outcome]] = []
@@ -124,6 +126,8 @@ class Runner:
             outcome = self._try(live, change, [(items[name], usable[name].cpu_s) for name in names])
             self.outcomes.append((change, place, outcome))
             self.tell(change, place, outcome)
+            if self._most is not None and sum(one.result != NOT_TRIED for _, _, one in self.outcomes) >= self._most:
+                break
         return True
 
     def _trace(self, items: Sequence[pytest.Item]) -> None:
@@ -289,17 +293,15 @@ def files_of(modules: Sequence[str], root: Path) -> dict[str, Path]:
     return {".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path for path in found}
 
 
-def sample(changes: Sequence[Change], count: int | None, seed: int) -> list[Change]:
-    """Return so many changes, at most one a statement, drawn by a seed; all of them where no count is given."""
-    if count is None:
-        return list(changes)
+def drawn(changes: Sequence[Change], seed: int) -> list[Change]:
+    """Return one change of every statement, in an order given by the seed."""
     by_statement: dict[tuple[Path, int, int], list[Change]] = {}
     texts = {path: places_of(path.read_text(encoding="utf-8")) for path in {one.path for one in changes}}
     for one in changes:
         place = texts[one.path](one)
         by_statement.setdefault((one.path, place.first, place.last), []).append(one)
     source = random.Random(seed)
-    chosen = source.sample(sorted(by_statement), min(count, len(by_statement)))
+    chosen = source.sample(sorted(by_statement), len(by_statement))
     return [source.choice(by_statement[key]) for key in chosen]
 
 
@@ -313,7 +315,12 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     """Return 0 where every change that was tried is found. root: the folder of the code, whose modules Python finds there."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation.generated", description=__doc__)
     parser.add_argument("modules", nargs="+", metavar="MODULE", help="such as lab.training or lab.metrics")
-    parser.add_argument("--sample", type=int, metavar="N", help="so many statements, drawn by the seed; all by default")
+    parser.add_argument(
+        "--sample",
+        type=int,
+        metavar="N",
+        help="try one change each of so many statements, drawn by the seed; all by default",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--functions", nargs="+", metavar="NAME", help="only these (such as RunConfig.fingerprint)")
     parser.add_argument("--tests", nargs="+", metavar="FILE", help="run these instead of those chosen")
@@ -329,7 +336,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
         if asked.functions:
             places = {path: places_of(path.read_text(encoding="utf-8")) for path in files}
             changes = [one for one in changes if places[one.path](one).function in asked.functions]
-        return sample(changes, asked.sample, asked.seed)
+        return changes if asked.sample is None else drawn(changes, asked.seed)
 
     def tell(change: Change, place: Place, outcome: Outcome) -> None:
         where = f"{change.path.relative_to(root).as_posix()}:{change.first}"
@@ -344,7 +351,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
             known = {name: asdict(one) for name, one in runner.known.items()}
             asked.map.write_text(json.dumps({"tests": known, "imports": runner.imports}))
 
-    runner = Runner(modules, choose, Limits())
+    runner = Runner(modules, choose, Limits(), asked.sample)
     runner.tell, runner.traced = tell, traced
     if asked.map and asked.map.exists():
         known = json.loads(asked.map.read_text())
