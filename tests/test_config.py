@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.config import FIELDS, GROUPS, RunConfig
+from lab.config.fields import build_specs, setting, shown
 from lab.config.identity import ENGINE
 from lab.errors import ConfigError
 from lab.presets import PRESETS, get_preset
@@ -303,3 +305,35 @@ def test_a_refusal_repeats_only_the_beginning_of_what_was_given(changes: dict[st
         RunConfig.from_dict(changes)
     assert len(str(refused.value)) < 400
     assert "..." in str(refused.value)
+
+
+def test_values_come_in_the_type_of_their_setting_and_are_its_own() -> None:
+    options = {"widths": [8, 16]}
+    config = RunConfig.from_dict({"epochs": 7.0, "lr": 1, "arch_options": MappingProxyType(options)})
+    assert (type(config.epochs), config.epochs) == (int, 7)
+    assert (type(config.lr), config.lr) == (float, 1.0)
+    assert (type(config.arch_options), config.arch_options) == (dict, options)
+    given = {"widths": [8, 16]}
+    assert RunConfig(arch_options=given).arch_options is not given
+    assert RunConfig.specs() is RunConfig.specs()  # made once: lists of runs read thousands of configurations
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("x" * 58, repr("x" * 58)), ("x" * 59, f"'{'x' * 56}..."), (0.1 + 0.2, "0.3"), (12, "12"), (1 / 3, "0.333333")],
+)
+def test_messages_quote_sixty_characters_and_six_digits(value: object, text: str) -> None:
+    assert shown(value) == text
+
+
+def test_only_whole_numbers_without_a_limit_are_given_one() -> None:
+    @dataclasses.dataclass
+    class Toy:
+        count: int = setting(1, "Count", "A count.", "toy")
+        few: int = setting(1, "Few", "A few.", "toy", high=3)
+        rate: float = setting(1.0, "Rate", "A rate.", "toy")
+
+    specs = build_specs(Toy)
+    assert {name: spec.high for name, spec in specs.items()} == {"count": 2**31 - 1, "few": 3, "rate": None}
+    assert specs["rate"].check(1e100) == 1e100
+    assert specs["rate"].range_words() == "a finite number"
