@@ -15,7 +15,6 @@ from lab.config.run_config import (
     SCHEDULES,
     RunConfig,
 )
-from lab.config.upgrades import SCHEMA
 
 __all__ = [
     "AUGMENTS",
@@ -29,7 +28,6 @@ __all__ = [
     "OUTPUTS",
     "PRECISIONS",
     "SCHEDULES",
-    "SCHEMA",
     "FieldSpec",
     "Option",
     "RunConfig",

@@ -15,7 +15,6 @@ Values: TypeAlias = dict[str, Any]
 Upgrade: TypeAlias = Callable[[Values], Values]
 
 UPGRADES: tuple[Upgrade, ...] = ()
-SCHEMA = 1 + len(UPGRADES)  # what this release writes; a newer one is refused
 
 
 def upgrade(values: Mapping[str, Any], upgrades: tuple[Upgrade, ...] = UPGRADES) -> Values:

@@ -98,6 +98,13 @@ def test_only_folds_that_both_sides_have_count(store: RunStore) -> None:
         "Not enough folds (both sides have 3 in common): at least 5 are needed."
     )
     assert found.notes[0] == "Left out, as only one side has it: fold 1 of seed 0, fold 5 of seed 0."
+    queued = [store.queue.submit(run.config.replace(seed=9), fingerprint=str(run.id), family="")[0] for run in a]
+    named = ", ".join(f"{run.id} (queued)" for run in queued[:3])
+    assert compare_runs([*a, *queued], b[:1]).notes == (
+        f"Left out of A, not finished: {named} and 2 more.",
+        "Left out, as only one side has it: fold 2 of seed 0, fold 3 of seed 0, fold 4 of seed 0 and 1 more.",
+    )
+    assert f"Left out of B, not finished: {named}." in compare_runs(a, [*b[:1], *queued[:3]]).notes
     more = folded(store, HIGH, seed=1, lr=0.01)
     assert compare_runs(a, more).verdict.difference is None  # another seed divides the images otherwise
 

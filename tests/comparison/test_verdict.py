@@ -174,6 +174,9 @@ def test_mcnemars_test_of_a_textbook_table() -> None:
     assert found.p == pytest.approx(4.434e-06, rel=1e-3)
     assert found.p == pytest.approx(stats.binomtest(59, 180).pvalue, rel=1e-9)
     assert (found.verdict, found.difference) == (Answer.YES, pytest.approx(-62 / 314))
+    # Bonett and Price: (60 - 122) / 316 ± 1.95996 × sqrt((182 / 316 - 0.196203²) / 316).
+    assert (found.low, found.high) == (pytest.approx(-0.277034, abs=1e-5), pytest.approx(-0.115372, abs=1e-5))
+    assert (found.n_a, found.n_b) == (1, 1)
 
 
 def test_mcnemars_interval_never_contradicts_the_test() -> None:
@@ -190,6 +193,13 @@ def test_networks_that_answer_alike_do_not_differ() -> None:
     assert (found.p, found.difference, found.verdict) == (1.0, 0.0, Answer.NO)
     with pytest.raises(ValueError, match="answers of shapes"):
         compare_answers(right, right[:2])
+    with pytest.raises(ValueError, match="answers of shapes"):
+        compare_answers(right[:0], right[:0])
+    every = np.ones(4, dtype=bool)
+    found = compare_answers(every, ~every)
+    assert (found.low, found.high) == (-1.0, 0.0)  # within what is possible, and p is 0.125
+    found = compare_answers(~every, every)
+    assert (found.low, found.high) == (0.0, 1.0)
 
 
 def test_holms_correction_of_a_textbook_example() -> None:

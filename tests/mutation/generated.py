@@ -54,8 +54,8 @@ class Limits:
     """Seconds. test_cpu_s: tests that take more processor time unchanged are left out; all_cpu_s: of one change's tests together;
     wall_s: of one test by the clock, which stops one that waits for what never comes."""
 
-    test_cpu_s: float = 4.0
-    all_cpu_s: float = 12.0
+    test_cpu_s: float = 2.0
+    all_cpu_s: float = 8.0
     wall_s: float = 120.0
 
 
