@@ -16,8 +16,8 @@ def stratified_split(labels: np.ndarray, *, fraction: float, seed: int) -> tuple
             f"val_fraction is {fraction:g}, but it must be at least 0 and below 1. Try 0.1.", field="val_fraction"
         )
     count = len(labels)
-    val_count = max(1, round(count * fraction)) if fraction > 0 else 0
-    if val_count >= count > 0:
+    val_count = max(1, round(count * fraction)) if fraction > 0 and count else 0
+    if val_count and val_count >= count:
         raise ConfigError(
             f"val_fraction {fraction:g} of {count} images leaves none to train on. Use more images or a smaller share.",
             field="val_fraction",

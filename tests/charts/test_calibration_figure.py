@@ -33,3 +33,8 @@ def test_the_tooltip_of_a_bin_says_its_own_confidence_accuracy_and_number() -> N
         "confidence 90.0 %, accuracy 100.0 %<br>3 images",
     ]
     assert list(curve.marker.size) == [7 + 26 * 0.25**0.5, 7 + 26 * 0.75**0.5]
+
+
+def test_a_single_image_is_all_there_is() -> None:
+    curve = calibration_figure(np.linspace(0, 1, 2), np.array([0.9]), np.array([1.0]), np.array([1])).data[1]
+    assert list(curve.marker.size) == [33.0]

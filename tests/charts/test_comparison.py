@@ -208,7 +208,9 @@ def test_a_report_shows_what_it_printed_beside_what_was_measured() -> None:
     assert rows["d-vgg11"].missing
     table = report_cells(list(rows.values()))
     assert table.rows[0][:4] == ("LeNet, 5 epochs", "lenet-bn", 0.9748, pytest.approx(0.98))
-    assert table.rows[0][8] == 2
+    assert table.rows[0][8:] == (2, None)
+    mistakes = [(row.preset.mistake, cells[-1]) for row, cells in zip(rows.values(), table.rows, strict=True)]
+    assert all(shown == (mistake or None) for mistake, shown in mistakes)
 
 
 def test_a_report_is_compared_with_the_last_epoch_and_everything_else_with_the_weights_that_answer() -> None:

@@ -45,3 +45,36 @@ def test_known_sizes() -> None:
     assert (lenet.params, lenet.layers) == (61_706, 5)
     assert lenet.stages[3] == OutlineStage("convolution", 16, 10)
     assert outline_of("of tomorrow") is None
+
+
+def test_a_slab_is_a_front_with_a_lid_and_a_face_behind_it() -> None:
+    """One layer is 11 pixels thick and 30 tall, and 0.42 × 30 deep; drawn are 0.6 of that to the right and upwards."""
+    (slab,) = outline_slabs(Outline(1, 1, (OutlineStage("linear", 8, 28),)))
+    assert tuple(slab) == ("linear", pytest.approx(63.2), pytest.approx(16.3), 11.0, 30.0, pytest.approx(12.6))
+    root = ElementTree.fromstring(outline_svg(Outline(1, 1, (OutlineStage("linear", 8, 28),))))
+    drawn = [part.attrib for part in root.iter("{http://www.w3.org/2000/svg}polygon")]
+    assert [part["points"] for part in drawn] == [
+        "63.2,16.3 70.8,8.7 81.8,8.7 74.2,16.3",
+        "74.2,16.3 81.8,8.7 81.8,38.7 74.2,46.3",
+        "63.2,16.3 74.2,16.3 74.2,46.3 63.2,46.3",
+    ]
+    assert [(part["fill"], part["fill-opacity"]) for part in drawn] == [
+        ("#1f9e77", share) for share in ("0.6", "0.8", "1.0")
+    ]
+
+
+def test_sizes_are_roots_between_the_lowest_and_the_highest() -> None:
+    """A quarter of the channels is half of the way in thickness, a quarter of the side half of the way in height."""
+    stages = (
+        OutlineStage("convolution", 4, 28),
+        OutlineStage("convolution", 16, 7),
+        OutlineStage("linear", 25, 1),
+        OutlineStage("linear", 100, 1),
+    )
+    wide, deep, hidden, answer = outline_slabs(Outline(1, 4, stages))
+    assert (wide.w, deep.w, hidden.w) == (6.75, 11.0, 4.0)
+    assert (wide.h, deep.h, hidden.h, answer.h) == (30.0, 18.5, 18.5, 30.0)
+    assert (deep.deep, hidden.deep) == (pytest.approx(0.42 * 18.5), 3.0)
+    assert deep.x - wide.x - wide.w == pytest.approx(9.0)  # the widest gap, as there is room
+    left, right = wide.x, WIDTH - (answer.x + answer.w + wide.deep)
+    assert left == pytest.approx(right)

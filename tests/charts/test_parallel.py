@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from lab.charts.parallel import LOG_FROM, axis_of
+from lab.charts.parallel import LOG_FROM, axis_of, parallel_figure
+from tests.charts.charts_data import run
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,30 @@ def test_names_stand_in_their_order_at_equal_distances() -> None:
     axis = axis_of("Optimizer", ["sgd", "adam", "sgd", "muon"], "optimizer")
     assert axis.positions == (1.0, 0.0, 1.0, 0.5)
     assert axis.ticks == ((0.0, "adam"), (0.5, "muon"), (1.0, "sgd"))
+
+
+def test_each_runs_line_goes_through_its_own_places_and_says_its_own_values() -> None:
+    axes = [
+        axis_of("Training time", (1.0, 3.0, None), "seconds"),
+        axis_of("Optimizer", ["sgd", "adam", "sgd"], "optimizer"),
+    ]
+    figure = parallel_figure([run(number, seed=number) for number in (1, 2, 3)], axes)
+    first, second, third = figure.data
+    assert [list(line.x) for line in figure.data] == [[0, 1]] * 3
+    assert (list(first.y), list(second.y)) == ([0.0, 1.0], [1.0, 0.0])
+    assert math.isnan(third.y[0])
+    assert third.y[1] == 1.0
+    assert not third.connectgaps
+    assert [text.partition(": ")[0] for text in first.text] == ["Training time", "Optimizer"]
+    assert [text.partition(": ")[2] for text in second.text] == [axes[0].texts[1], "adam"]
+    assert (list(figure.layout.xaxis.tickvals), list(figure.layout.xaxis.range)) == ([0, 1], [-0.35, 1.55])
+    assert list(figure.layout.xaxis.ticktext) == ["Training<br>time", "Optimizer"]
+    ticks = [(one.x, one.y, one.text) for one in figure.layout.annotations]
+    assert ticks == [(at, place, text) for at, axis in enumerate(axes) for place, text in axis.ticks]
+
+
+@pytest.mark.parametrize(("length", "shown"), [(24, "n" * 24), (25, "n" * 23 + "…")])
+def test_a_long_name_at_an_axis_is_cut(length: int, shown: str) -> None:
+    axis = axis_of("Name", ["n" * length], "name")
+    (tick,) = parallel_figure([run()], [axis]).layout.annotations
+    assert tick.text == shown

@@ -52,6 +52,62 @@ def test_a_spike_of_one_step_does_not_flatten_a_sound_run() -> None:
     assert sound_limits([SOUND], [raw]) == Limits(0.01, 2.3)
 
 
+@pytest.mark.parametrize(
+    ("curves", "clouds", "high"),
+    [
+        # Twenty times the start is sound, and a start below 1 counts as 1.
+        ([[0.5, 20.0]], [], None),
+        ([[0.5, 0.7, 20.1]], [], 0.7),
+        ([[2.0, 40.0]], [], None),
+        ([[2.0, 2.1, 40.1]], [], 2.1),
+        # The lower of the two starts in the middle is the level; a curve may begin at 400 times it and rise twentyfold.
+        ([[1.0], [400.0, 8_000.0]], [], None),
+        ([[1.0], [400.0, 8_001.0]], [], 1.0),
+        ([[1.0, 1.2], [401.0, 1.1]], [], 1.2),
+        ([[1.0, 30.0], [1.0], [2.0]], [], 2.0),
+        # Alone, three times the level is shown of a run that leaves; beside a sound one, one and a half times.
+        ([[2.0, 6.0, 6.1, 1e9]], [], 6.0),
+        ([[2.0, 3.0, 3.1, 1e9], [2.0, 1.0]], [], 3.0),
+        ([[2.0, 5.0, 1e9], [2.0, 4.0]], [], 4.0),
+        # Raw values behind the curves are no sound curve beside.
+        ([[2.0, 6.0, 1e9]], [[2.0, 1.0]], 6.0),
+        ([[2.0, 6.0, 1e9], []], [], 6.0),
+    ],
+)
+def test_how_far_a_curve_may_go_and_what_is_shown_of_one_that_goes_farther(
+    curves: list[list[float]], clouds: list[list[float]], high: float | None
+) -> None:
+    found = sound_limits([np.array(one) for one in curves], [np.array(one) for one in clouds])
+    assert (found and found.high) == high
+
+
+@pytest.mark.parametrize(
+    ("values", "cut"),
+    [([0.0, 1.0], False), ([-0.01], True), ([1.01], True), ([np.nan, np.inf, -np.inf, 0.5], False), ([0.5], False)],
+)
+def test_accuracies_are_cut_only_where_one_is_outside(values: list[float], cut: bool) -> None:
+    assert share_limits([np.array([0.2]), np.array(values)]) == (Limits(0.0, 1.0) if cut else None)
+
+
+def test_values_at_the_edge_are_on_the_axis_and_as_many_marks_as_fit_are_all_made() -> None:
+    limits = Limits(1.0, 3.0)
+    assert excursions(np.array([1.0, 3.0, 2.0]), limits) == ()
+    assert excursions(np.array([0.0, 2.0, 0.5, 0.9]), limits, log=True) == (
+        Excursion(0, 0.0, above=False),
+        Excursion(2, 0.5, above=False),
+    )
+    assert excursions(np.array([2.0, 0.0]), None, log=True) == (Excursion(1, 0.0, above=False),)
+    peaks = np.tile([2.0, 9.0], MOST_MARKS)
+    assert [one.at for one in excursions(peaks, limits)] == list(range(1, 2 * MOST_MARKS, 2))
+    both = np.array([9.0, 0.5, 9.5, 0.1, 0.2])
+    assert [(one.at, one.value, one.above) for one in excursions(both, limits)] == [
+        (0, 9.0, True),
+        (1, 0.5, False),
+        (2, 9.5, True),
+        (3, 0.1, False),
+    ]
+
+
 def test_excursions_are_stretches_with_their_most_extreme_value() -> None:
     value = np.array([1.0, 50.0, 70.0, 2.0, np.nan, 60.0, -5.0, 0.0])
     limits = Limits(0.0, 3.0)

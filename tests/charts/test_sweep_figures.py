@@ -66,6 +66,17 @@ def test_a_curve_joins_its_rungs_and_the_epochs_between_them() -> None:
     assert curve.points == ((1.0, 1.5), (2.0, 0.9), (3.0, 0.4), (4.0, 0.2))
 
 
+def test_a_curve_leaves_out_what_is_no_number_and_a_trial_without_one_has_none() -> None:
+    trials = (trial(1, 0.9, math.nan, 0.2), trial(2, math.nan), trial(3), trial(4, 0.9, math.inf))
+    found = curve_info(spec_of(), trials, {"run1": [(1, math.nan), (3, 0.6)], "run3": [(1.0, 0.8)]})
+    assert [(one.trial.number, one.points) for one in found] == [
+        (1, ((2.0, 0.9), (3, 0.6), (8.0, 0.2))),
+        (3, ((1.0, 0.8),)),
+        (4, ((2.0, 0.9),)),
+    ]
+    assert [(one.score.epoch, one.score.value) for one in found] == [(8, 0.2), (1, 0.8), (2, 0.9)]
+
+
 def test_the_curves_have_a_line_for_each_rung_but_the_end() -> None:
     live = trial(2, 0.5, state=TrialState.RUNNING)
     figure = curves_figure(curve_info(spec_of(), [trial(1, 0.9, 0.2), live]), spec_of())

@@ -65,3 +65,17 @@ def test_blending_shows_the_image_where_nothing_speaks() -> None:
     loud = blend(image, np.array([[1.0, -1.0]]))
     assert loud[0, 0, 0] > loud[0, 0, 2]  # orange for
     assert loud[0, 1, 2] > loud[0, 1, 0]  # blue against
+
+
+def test_a_value_hides_the_image_by_its_size() -> None:
+    """The image counts as three fifths of its grey; nothing hides a quarter of it, the largest value nine tenths."""
+    image = np.full((1, 4), 100, np.uint8)
+    values = np.array([[1.0, -1.0, 0.5, 0.0]])
+    ink = colour(values, low=-1, high=1, scale="diverging").astype(float)
+    share = np.array([0.9, 0.9, 0.625, 0.25])[:, None]
+    assert blend(image, values)[0].tolist() == (ink[0] * share + 60.0 * (1 - share)).round().tolist()
+    # Of values without a sign the colours go from the lowest to the highest: 1 of 3 hides half.
+    assert blend(image[:, :2], np.array([[1.0, 3.0]]), scale="viridis")[0].tolist() == [[64, 30, 72], [234, 214, 39]]
+    assert blend(image[:, :2], np.array([[np.nan, 1.0]]))[0, 0].tolist() == [
+        round(0.25 * part + 45) for part in (255, 0, 255)
+    ]

@@ -210,6 +210,8 @@ def test_holms_correction_of_a_textbook_example() -> None:
     assert [one.adjusted for one in found[:4]] == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert [one.verdict for one in found] == [Answer.YES, Answer.NO, Answer.NO, Answer.YES, Answer.FEW]
     assert correct([]) == ()
+    surely_not = [Verdict(Answer.NO, 0.1, -0.1, 0.3, 5, 5, p, "permutation test") for p in (0.6, 0.7)]
+    assert [one.adjusted for one in correct(surely_not)] == [1.0, 1.0]
 
 
 def test_the_sampling_error_of_ten_thousand_images_near_99_percent_is_a_tenth_of_a_point() -> None:

@@ -16,17 +16,23 @@ from tests.training.training_nets import LinearNet, build_data
 def test_the_first_image_of_each_class_is_watched_in_the_order_of_the_classes() -> None:
     assert sample_images(np.array([2, 0, 2, 1, 0])) == (1, 3, 0)
     assert sample_images(np.arange(26)) == tuple(range(MOST))
+    assert MOST == 10
+    assert sample_images(np.array([], dtype=np.int64)) == ()
 
 
 def test_only_images_that_are_evaluated_before_training_are_watched() -> None:
     labels = np.zeros(START_IMAGES + 1, dtype=np.int64)
     labels[-1] = 1
     assert sample_images(labels) == (0,)
+    labels[START_IMAGES - 1] = 1
+    assert sample_images(labels) == (0, START_IMAGES - 1)
 
 
 def test_an_answer_is_the_likeliest_class_and_its_softmax() -> None:
     logits = np.log(np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3]]))
     assert sample_answers(logits, np.array([1, 0])) == ((1, pytest.approx(0.5)), (0, pytest.approx(0.7)))
+    huge = np.array([[1000.0, 1000.0 + np.log(2)]])  # its exponential is none, and four digits are enough
+    assert sample_answers(huge, np.array([0])) == ((1, 0.6667),)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -47,6 +47,17 @@ def test_a_split_that_leaves_nothing_to_train_on_is_refused() -> None:
         stratified_split(np.array([3]), fraction=0.5, seed=0)
 
 
+def test_the_last_image_is_left_to_train_on_and_as_many_folds_as_images_are_the_most() -> None:
+    train, val = stratified_split(np.array([3, 4]), fraction=0.5, seed=0)
+    assert (len(train), len(val)) == (1, 1)
+    for fold in (1, 2, 3):
+        train, val = fold_split(np.array([0, 1, 1]), folds=3, fold=fold, seed=0)
+        assert (len(train), len(val)) == (2, 1)
+    with pytest.raises(ConfigError, match="folds is 4, but there are 3 training images"):
+        fold_split(np.array([0, 1, 1]), folds=4, fold=1, seed=0)
+    assert [part.tolist() for part in stratified_split(np.zeros(0), fraction=0.5, seed=0)] == [[], []]
+
+
 @pytest.mark.parametrize("fraction", [float("nan"), -0.1, 1.0])
 def test_a_share_outside_its_range_is_refused(fraction: float) -> None:
     with pytest.raises(ConfigError, match="at least 0 and below 1"):

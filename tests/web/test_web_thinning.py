@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.charts.thinning import MAX_POINTS, Cursor, bucket_width, thin
+from lab.charts.thinning import MAX_BUCKETS, MAX_POINTS, Cursor, bucket_width, thin, thin_log
 from lab.errors import InputError
+from lab.runs.records import Series
 from tests.web.web_data import series
 
 
@@ -144,3 +145,17 @@ def test_a_buckets_mean_stands_at_the_mean_of_its_steps_and_times() -> None:
     kept, _ = thin(curve, complete=True)
     assert kept.mean_step[:2].tolist() == [4.0, 11.5]  # steps 1 to 7, and 8 to 15
     assert kept.mean_time_s[:2] == pytest.approx([curve.time_s[:7].mean(), curve.time_s[7:15].mean()])
+
+
+def test_on_a_logarithmic_axis_every_bucket_is_as_wide_wherever_the_steps_begin() -> None:
+    """Of equal values each bucket keeps its first: as many points as buckets, and the last point of all."""
+    step = np.arange(10_000, 1_000_001, 10)
+    kept = thin_log(Series("loss", step, np.ones(len(step)), step * 0.5))
+    assert len(kept.step) == MAX_BUCKETS + 1
+    assert (kept.step[0], kept.step[-1]) == (10_000, 1_000_000)
+    assert (kept.time_s == 0.5 * kept.step).all()
+    assert np.diff(np.log(kept.step[:-1])).max() < 2 * np.log(100) / MAX_BUCKETS
+    few = Series("loss", step[:MAX_POINTS], np.ones(MAX_POINTS), step[:MAX_POINTS] * 0.5)
+    assert thin_log(few) is few
+    many = Series("loss", step[: MAX_POINTS + 1], np.ones(MAX_POINTS + 1), step[: MAX_POINTS + 1] * 0.5)
+    assert len(thin_log(many).step) < MAX_POINTS
