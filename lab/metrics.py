@@ -283,8 +283,9 @@ def is_share(name: str) -> bool:
 
 
 def is_unbounded(name: str) -> bool:
-    """Whether a series or result of this name can be far beyond those of sound runs."""
-    return _has_quantity(name, lambda quantity: quantity.unbounded)
+    """Whether a series or result of this name can be far beyond those of sound runs; unknown names as in `is_share`."""
+    spec = METRICS.get(name)
+    return spec.quantity.unbounded if spec else _has_quantity(name, lambda quantity: quantity.unbounded)
 
 
 def _has_quantity(name: str, test: Callable[[Quantity], bool]) -> bool:

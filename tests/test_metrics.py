@@ -12,7 +12,9 @@ from lab.errors import InputError, UnknownNameError
 from lab.metric_charts import list_charts
 from lab.metrics import (
     ACCURACY,
+    LOSS,
     METRICS,
+    Cadence,
     Measurement,
     MetricSpec,
     Split,
@@ -22,9 +24,12 @@ from lab.metrics import (
     is_share,
     is_unbounded,
     list_epoch_metrics,
+    list_metrics,
     list_results,
+    metric_title,
     register_metric,
     result_keys,
+    unregister_metric,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,6 +85,70 @@ def test_lists_keep_their_order_which_is_that_of_files_and_tables() -> None:
     assert list(list_charts()) == [
         *("loss", "accuracy", "epoch-loss", "epoch-accuracy", "lr", "grad-norm", "speed", "memory"),
     ]
+
+
+def test_every_metric_has_its_name_for_people_its_chart_and_its_short_form() -> None:
+    assert [(one.title, one.chart_id, one.result_key, one.short) for one in METRICS.values()] == [
+        ("training loss", "loss", "batch_loss", "batch/loss"),
+        ("training accuracy", "accuracy", "batch_accuracy", "batch/acc"),
+        ("training loss", "epoch-loss", "train_loss", "train/loss"),
+        ("training accuracy", "epoch-accuracy", "train_accuracy", "train/acc"),
+        ("validation loss", "loss", "val_loss", "val/loss"),
+        ("validation accuracy", "accuracy", "val_accuracy", "val/acc"),
+        ("test loss", "loss", "test_loss", "test/loss"),
+        ("test accuracy", "accuracy", "test_accuracy", "test/acc"),
+        ("learning rate", "lr", "lr", "lr"),
+        ("gradient norm", "grad-norm", "grad_norm", "grad_norm"),
+        ("images per second", "speed", "images_per_second", "images_per_second"),
+        ("memory (MB)", "memory", "memory_mb", "memory_mb"),
+    ]
+    assert [metric_title(name) for name in ("val/loss", "ema/loss", "")] == ["validation loss", "ema/loss", ""]
+    assert [split.label for split in Split] == ["training", "validation", "test", ""]
+
+
+@pytest.mark.parametrize(
+    ("name", "share", "unbounded"),
+    [
+        ("val/loss", False, True),
+        ("ema_loss", False, True),
+        ("grad_norm", False, True),
+        ("total/grad-norm", False, True),
+        ("test_accuracy", True, False),
+        ("ema/accuracy", True, False),
+        ("lr", False, False),
+        ("memory", False, False),
+        ("accuracy_of_loss", False, True),
+    ],
+)
+def test_what_a_value_can_be_is_that_of_its_quantity(name: str, share: bool, unbounded: bool) -> None:
+    assert (is_share(name), is_unbounded(name)) == (share, unbounded)
+
+
+def test_shares_are_written_as_per_cent_with_two_decimals_unless_others_are_asked_for() -> None:
+    assert (format_metric("val/accuracy", 0.98765), format_metric("val/accuracy", 0.98765, digits=1)) == (
+        "98.77 %",
+        "98.8 %",
+    )
+    assert (ACCURACY.format(0.98765), ACCURACY.format(0.98765, digits=0)) == ("98.77 %", "99 %")
+    assert (LOSS.format(0.98765), format_metric("lr", 0.000123456, digits=1)) == ("0.9877", "0.0001235")
+
+
+def test_a_registered_metric_is_in_the_lists_until_it_is_taken_out() -> None:
+    made = register_metric(
+        MetricSpec("ema/loss", LOSS, "A mean.", Split.VAL, Cadence.EVALUATION, compute=lambda m: 2 * m.loss)
+    )
+    try:
+        assert get_metric("ema/loss") is made
+        assert list_results()[-1] is made
+        assert made in list_metrics(splits=[Split.VAL], cadence=Cadence.EVALUATION)
+        assert made not in list_metrics(cadence=Cadence.BATCH)
+        assert made not in list_metrics(splits=[Split.TEST])
+        assert compute_metrics(Split.VAL, Measurement(0.5, 0.75, 4))["ema/loss"] == 1.0
+    finally:
+        unregister_metric("ema/loss")
+    assert "ema/loss" not in METRICS
+    with pytest.raises(UnknownNameError, match="There is no metric 'ema/loss'"):
+        unregister_metric("ema/loss")
 
 
 # -- one place ---------------------------------------------------------------------------------------------------------
