@@ -30,7 +30,8 @@ _MARK = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 26 26" width="26
 # theme one blue is bright enough to be read on the page, so that what stands on it is dark.
 _STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding-top: 4.4rem; padding-bottom: 4rem; max-width: 1320px; }
-@media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; } }
+@media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding: 3.8rem 1rem 4rem; }
+  [data-testid="stMainBlockContainer"] h1 { font-size: 1.9rem; padding: 0.4rem 0; overflow-wrap: anywhere; } }
 @media (hover: none) { [data-testid="stElementContainer"]:has([data-testid="stDataFrame"]) { margin-top: 1.9rem; } }
 @media (min-width: 1000px) { .st-key-cost-card { position: sticky; top: 4.5rem; } }
 @media (max-width: 999px) { .st-key-train-bar { position: fixed; left: 0; right: 0; bottom: 0; z-index: 999980; width: auto;

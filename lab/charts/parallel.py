@@ -21,6 +21,9 @@ from lab.sharing.comparison import list_results as list_result_titles
 
 TICK_GAP = 0.07  # of an axis: the height of a line of text
 _LINE = 12  # letters of a title's line
+_TEXT = 24  # letters of a tick's text
+_AXIS_PX = 70  # the least width of an upright axis with its labels
+_ROW_PX = 58  # the height of a lying axis with its title and labels
 LOG_FROM = 20.0  # an axis whose largest value is this many times its smallest is logarithmic
 
 
@@ -194,6 +197,88 @@ def axes_layout(axes: Sequence[Axis]) -> dict[str, Any]:
     }
 
 
+def least_width(axes: Sequence[Axis]) -> int:
+    """Return the width in pixels below which upright axes lie on each other, and `stacked` shows more."""
+    return _AXIS_PX * len(axes)
+
+
+def stacked(figure: go.Figure, axes: Sequence[Axis], *, dark: bool = False) -> go.Figure:
+    """Return a figure of these axes with the axes below each other, for a place that is narrow, such as a phone.
+
+    The first axis is on top, and each runs from left to right. No legend: there is no room beside the lines.
+    """
+    lying, words = go.Figure(figure), []
+    for trace in lying.data:
+        down = [None if at is None else -at for at in trace.x]
+        trace.update(x=trace.y, y=down, showlegend=False)
+        if trace.marker.showscale:
+            bar = trace.marker.colorbar
+            words = _bar_words(bar.title.text, bar.ticktext)
+            bar.update(_LYING_BAR)
+    lying.layout = {}
+    lying.update_layout(layout(height=_ROW_PX * len(axes) + 62, dark=dark, **_stacked_layout(axes, words, dark=dark)))
+    return lying
+
+
+_LYING_BAR = {
+    "orientation": "h",
+    "x": 0.5,
+    "xanchor": "center",
+    "y": 1,
+    "yanchor": "bottom",
+    "ypad": 0,
+    "len": 1,
+    "thickness": 8,
+    "showticklabels": False,
+    "ticks": "",
+    "title": {"text": ""},
+}
+
+
+def _bar_words(title: str, ends: Sequence[str]) -> list[dict[str, Any]]:
+    """Return what stands above the lying bar: Plotly's own words would be cut off at its ends."""
+    places = [(0.0, "left", ends[0]), (0.5, "center", title), *([(1.0, "right", ends[1])] if len(ends) > 1 else [])]
+    same = {"xref": "paper", "yref": "paper", "y": 1, "yanchor": "bottom", "yshift": 11, "showarrow": False}
+    return [{**same, "x": x, "xanchor": anchor, "text": text, "font": {"size": 12}} for x, anchor, text in places]
+
+
+def _stacked_layout(axes: Sequence[Axis], words: Sequence[dict[str, Any]], *, dark: bool) -> dict[str, Any]:
+    rows = range(len(axes))
+    titles = [_title_above(-at, f"{axis.title} (log)" if axis.log else axis.title) for at, axis in enumerate(axes)]
+    line = {"color": "#2d3846" if dark else "#d9e0e8", "width": 1}
+    return {
+        "xaxis": {"visible": False, "range": [-0.03, 1.03], "fixedrange": True},
+        "yaxis": {"visible": False, "range": [-len(axes) + 0.4, 0.6], "fixedrange": True},
+        "hovermode": "closest",
+        "showlegend": False,
+        "shapes": [
+            {"type": "line", "x0": 0, "x1": 1, "y0": -at, "y1": -at, "line": line, "layer": "below"} for at in rows
+        ],
+        "annotations": [
+            *words,
+            *titles,
+            *(_tick_below(-at, *tick) for at, axis in enumerate(axes) for tick in _outer(axis)),
+        ],
+        "margin": {"t": 44, "l": 6, "r": 6, "b": 16},
+    }
+
+
+def _outer(axis: Axis) -> tuple[tuple[float, str], ...]:
+    """Return an axis' lowest and highest tick: the texts of more do not fit beside each other."""
+    return axis.ticks if len(axis.ticks) < 2 else (axis.ticks[0], axis.ticks[-1])
+
+
+def _title_above(row: int, title: str) -> dict[str, Any]:
+    words = {"text": f"<b>{plain_text(title)}</b>", "font": {"size": 12}}
+    return {"x": 0, "y": row, "xanchor": "left", "yshift": 17, "showarrow": False, **words}
+
+
+def _tick_below(row: int, place: float, text: str) -> dict[str, Any]:
+    side = "left" if place < 0.25 else "right" if place > 0.75 else "center"
+    words = {"text": plain_text(_short(text)), "font": {"size": 11}}
+    return {"x": place, "y": row, "xanchor": side, "yshift": -12, "showarrow": False, **words}
+
+
 def _lines(title: str) -> str:
     """Return a title in short lines: one long line would be turned askew, and the first axis' run out of the picture."""
     return "<br>".join(wrap(title, _LINE, break_long_words=False))
@@ -228,12 +313,15 @@ def _scale_bar(shade: Shade) -> go.Scatter:
     )
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"
+
+
 def _tick(at: int, place: float, text: str) -> dict[str, Any]:
-    shown = text if len(text) <= 24 else text[:23] + "…"
     return {
         "x": at,
         "y": place,
-        "text": plain_text(shown),
+        "text": plain_text(_short(text)),
         "showarrow": False,
         "xanchor": "left",
         "xshift": 6,

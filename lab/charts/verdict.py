@@ -1,5 +1,6 @@
 """Two sides of a comparison as a picture: every run a dot, the means, and the difference with its interval beside them."""
 
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
@@ -12,6 +13,8 @@ from lab.runs.repeated import repeat_text
 from lab.spread import Spread, format_result
 
 _WIDTH = 0.16  # of the strip in which a side's dots stand, in units of the axis
+_LEAST_ROOM = 0.001  # above and below the runs, a share
+_LINE, _LINES = 14, 4  # letters of a line of a side's name, and lines
 _BAR = 0.22  # half the length of the line at a mean
 
 
@@ -70,18 +73,25 @@ def verdict_figure(info: VerdictInfo, *, dark: bool, height: int = 360) -> go.Fi
             showlegend=False,
             hovermode="closest",
             xaxis={
-                "domain": [0.0, 0.64],
+                "domain": [0.0, 0.62],
                 "range": [-0.5, 1.5],
                 "tickvals": [0, 1],
-                "ticktext": [plain_text(dots.name) for dots in (info.a, info.b)],
+                "ticktext": [_tick(dots.name) for dots in (info.a, info.b)],
+                "tickangle": 0,
                 "showgrid": False,
                 "fixedrange": True,
             },
-            yaxis={"tickformat": ".2%"},
+            yaxis={"tickformat": ".2%", "range": _accuracies(info)},
         )
     )
     figure.update_layout(**_difference_axes(info, grid=figure.layout.yaxis.gridcolor))
     return figure
+
+
+def _tick(name: str) -> str:
+    """Return a side's name in lines that fit beside the other's on a phone; Plotly leaves out what does not."""
+    lines = wrap(name, _LINE, max_lines=_LINES, placeholder=" …", break_on_hyphens=False)
+    return "<br>".join(plain_text(line) for line in lines)
 
 
 def _add_side(figure: go.Figure, dots: Dots, place: int, *, measure: MetricSpec, dark: bool) -> None:
@@ -109,7 +119,7 @@ def _add_side(figure: go.Figure, dots: Dots, place: int, *, measure: MetricSpec,
 def _difference_axes(info: VerdictInfo, *, grid: str) -> dict[str, dict[str, Any]]:
     """Return the axes of the difference, in percentage points, to the right of the runs'."""
     across = {
-        "domain": [0.78, 1.0],
+        "domain": [0.8, 1.0],
         "anchor": "y2",
         "range": [-1, 1],
         "tickvals": [0],
@@ -147,6 +157,13 @@ def _add_difference(figure: go.Figure, info: VerdictInfo, difference: float, *, 
     )
     zero = {"color": "#8792a0", "dash": "dot"}
     figure.add_shape(type="line", xref="x2 domain", yref="y2", x0=0, x1=1, y0=0, y1=0, line=zero)
+
+
+def _accuracies(info: VerdictInfo) -> list[float]:
+    """Return an axis that shows every run, wide enough for ticks that differ in their second digit."""
+    low, high = min((*info.a.y, *info.b.y)), max((*info.a.y, *info.b.y))
+    room = max(0.12 * (high - low), _LEAST_ROOM)
+    return [low - room, high + room]
 
 
 def _range(info: VerdictInfo) -> list[float] | None:

@@ -29,6 +29,8 @@ from pages.widgets.runs import show_moment
 _LONG = 40  # rows beyond which inner blocks start closed
 _DETAIL_WORDS = {"blocks": "Blocks", "layers": "Layers", "everything": "Every step"}
 _MATCH_PX = 105  # for its longest word
+_SHOWN_PAIRS = 20  # without scrolling
+_ROW_PX, _HEAD_PX = 36, 40
 _MANY = 100  # times, from here on without decimals
 _TIME_LIMIT_MACS, _TIME_LIMIT_BYTES = 60e9, 1.5e9  # about half a minute on one core, and what a small machine has
 
@@ -292,15 +294,15 @@ def show_comparison(design: Design, other: Design, batch: int) -> None:
                 here: _line(pair.left),
                 "Match": marks[pair.verdict],
                 there: _line(pair.right),
-                f"{here}: parameters": _number(pair.left),
-                f"{there}: parameters": _number(pair.right),
-                f"{here}: output": _shape(pair.left.output_shape[1:]) if pair.left else "",
-                f"{there}: output": _shape(pair.right.output_shape[1:]) if pair.right else "",
+                "Output": _both(*(_shape(row.output_shape[1:]) if row else "" for row in (pair.left, pair.right))),
+                "Parameters": _both(_number(pair.left), _number(pair.right)),
             }
             for pair in pairs
         ],
         hide_index=True,
         width="stretch",
+        height=min(len(pairs), _SHOWN_PAIRS) * _ROW_PX + _HEAD_PX,
+        row_height=_ROW_PX,
         column_config={"Match": st.column_config.TextColumn(width=_MATCH_PX)},
         key=element("arch-pairs"),
         alt="Layers of both networks in pairs",
@@ -324,6 +326,11 @@ def _line(row: LayerRow | None) -> str:
         return ""
     window = f" {row.kernel_size}×{row.kernel_size}" if row.kernel_size else ""
     return f"{row.name.removeprefix('features.')} · {row.type}{window}"
+
+
+def _both(left: str, right: str) -> str:
+    """Return what two layers have in one cell: once where it is the same, else beside each other; a dash for none."""
+    return left if left == right else f"{left or '–'} | {right or '–'}"
 
 
 def _number(row: LayerRow | None) -> str:

@@ -75,7 +75,7 @@ def my_drawings(models: Sequence[Model]) -> None:
                 icon=":material/heart_broken:",
             )
         if not saved:
-            st.info("No drawings are saved yet. Draw one, and choose Keep below the pad.", icon=":material/draw:")
+            st.info("No drawings are saved yet. Draw one, and choose Save below the pad.", icon=":material/draw:")
             return
         drawings = [decode_ink(each.png) for each in saved]
         _accuracy(models, saved, drawings)

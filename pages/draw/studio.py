@@ -17,7 +17,7 @@ from pages.draw.pad import standard_pad, switch_pad
 from pages.draw.saved_drawings import save_form
 from pages.draw.view import answers_html, line_html, steps_html
 from pages.markdown import plain
-from pages.state.draw import DRAW, VIEWS, DrawPage, draw_page
+from pages.state.draw import DRAW, VIEW_TITLES, VIEWS, DrawPage, draw_page
 from pages.widgets.frame import show_errors
 from pages.widgets.pad import live_pad
 
@@ -104,6 +104,7 @@ def _views(
     view = st.segmented_control(
         "Show",
         VIEWS,
+        format_func=lambda name: VIEW_TITLES.get(name, name),
         label_visibility="collapsed",
         required=True,
         **DRAW.widget("view"),

@@ -27,6 +27,8 @@ from pages.widgets.confirm import start_unless_long
 from pages.widgets.frame import show_errors
 from pages.widgets.runs import dataset_title
 
+_EXPERIMENT_PX, _REPORTED_PX = 250, 190  # so that what was measured is in sight beside them
+
 
 def reports_view(view: RunsView) -> None:
     """Draw one report's experiments."""
@@ -46,30 +48,28 @@ def reports_view(view: RunsView) -> None:
         row_height=36,
         column_config={
             "Runs": st.column_config.LinkColumn(display_text=r".*#(.*)$"),
-            "Reported": st.column_config.TextColumn(width="medium"),
+            "Experiment": st.column_config.TextColumn(width=_EXPERIMENT_PX),
+            "Reported": st.column_config.TextColumn(width=_REPORTED_PX),
         },
         alt=f"{names[view.report]}: reported and measured results of {len(rows)} experiments",
     )
     st.caption(
         "Measured is the mean ± one standard deviation (from three runs on) over the finished runs of exactly this setting, whatever their "
         "seed. Accuracies are those of the test set after the last epoch, which is what the reports quote (where one quotes "
-        "another epoch, it is named); everywhere else a run is known by the weights that answer for it. Reported times are "
-        "the reports' own machines."
+        "another epoch, it is named); everywhere else a run is known by the weights that answer for it. Times are of training, "
+        "the reported ones on the reports' own machines."
     )
     _mistakes(rows)
     _missing(view, [row for row in rows if row.missing])
 
 
 def _cells(row: ReportRow) -> dict[str, Any]:
-    reported = row.preset.reported
     cells = {
         "Experiment": row.preset.title,
-        "Network": get_architecture(row.config.arch).title,
         "Reported": _reported(row),
         "Measured": _measured(row),
-        "Reported time": format_duration(reported["seconds"]) if "seconds" in reported else "–",
-        "Measured time": format_duration(row.seconds.mean) if row.seconds else "–",
         "Runs": _runs_link(row),
+        "Network": get_architecture(row.config.arch).title,
     }
     return {name: value for name, value in cells.items() if value is not None}
 
@@ -85,6 +85,8 @@ def _reported(row: ReportRow) -> str:
         words.append(f"stopped in epoch {reported['stopped_epoch']}")
     if "note" in reported and not words:
         words.append(str(reported["note"]))
+    if "seconds" in reported:
+        words.append(format_duration(reported["seconds"]))
     return ", ".join(words) or "–"
 
 
@@ -107,6 +109,8 @@ def _measured(row: ReportRow) -> str:
         words.append("loss " + format_spread(row.last_loss, digits=3))
     if "stopped_epoch" in row.preset.reported:
         words.append("stopped in epoch " + format_spread(row.stopped_epoch, digits=0))
+    if row.seconds:
+        words.append(format_duration(row.seconds.mean))
     return ", ".join(words)
 
 

@@ -15,6 +15,7 @@ _KEY = "draw.page"
 LIVE_PAD = "draw.live"
 MODES = ("Draw", "Photo", "Guess game", "My drawings")
 VIEWS = ("Network", "Why", "Inside", "Nearest neighbours", "Keep")
+VIEW_TITLES = {"Keep": "Save"}  # of those that are called otherwise in addresses, which outlive a title
 
 
 @dataclass(frozen=True, slots=True)

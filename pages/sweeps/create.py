@@ -252,8 +252,8 @@ def _effort() -> dict[str, Any]:
     page = SWEEPS.read()
     if page.halving:
         with st.grid(2, min_column_width=150):
-            st.number_input("First look after epoch", 1, 10_000, **SWEEPS.widget("first_epochs"))
-            st.number_input("One in … goes on", 2, 100, **SWEEPS.widget("factor"))
+            st.number_input("First rung after epoch", 1, 10_000, **SWEEPS.widget("first_epochs"))
+            st.number_input("Reduction factor", 2, 100, help=_FACTOR_HELP, **SWEEPS.widget("factor"))
     with st.expander(asking_label(), icon=":material/low_priority:", key=element("sweep-asking")):
         asking_inputs()
     executor = executor_input(SWEEPS)
@@ -271,6 +271,7 @@ _METHOD_HELP = (
     "Random draws from the ranges. TPE and the Gaussian process learn from what was measured where to look next. A grid "
     "tries every combination of values."
 )
+_FACTOR_HELP = "One in this many trials of a rung goes on, and the next rung is this many times as far."
 _HALVING_HELP = (
     "Asynchronous successive halving: every trial is measured on the validation set after a few epochs and paused; the best "
     "go on from there, with the same bits as if they had never stopped."

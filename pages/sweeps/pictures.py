@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from lab.charts.parallel import least_width, stacked
 from lab.charts.sweeps.curves import curve_info, curves_figure, curves_words
 from lab.charts.sweeps.importance import importance_figure
 from lab.charts.sweeps.parallel import parallel_axes, trials_figure
@@ -94,12 +95,15 @@ def _scores(spec: SweepSpec, trials: Sequence[TrialRecord]) -> tuple[Score, ...]
 def _parallel(spec: SweepSpec, scores: Sequence[Score]) -> None:
     axes = parallel_axes(scores, spec)
     words = f"{plural(len(scores), 'trial')} over {len(axes) - 1} settings and the {objective_title(spec).lower()}"
+    figure = trials_figure(scores, axes, dark=dark())
     plot(
         "sweeps.parallel",
-        trials_figure(scores, axes, dark=dark()),
+        figure,
         words=words,
         name="sweep-parallel",
         revision=str(len(axes)),
+        narrow=stacked(figure, axes, dark=dark()),
+        narrow_below=least_width(axes),
     )
 
 
@@ -154,7 +158,7 @@ def _axes(names: Sequence[str]) -> tuple[str, str]:
     if page.y not in names or SWEEPS.read().y == SWEEPS.read().x:
         SWEEPS.change(y=next(name for name in names if name != SWEEPS.read().x))
     with st.container(horizontal=True, key=element("sweep-axes")):
-        for field, label in (("x", "Across"), ("y", "Up")):
+        for field, label in (("x", "X axis"), ("y", "Y axis")):
             st.selectbox(label, names, format_func=lambda name: FIELDS[name].label, width=240, **SWEEPS.widget(field))
             SWEEPS.show(field)
     page = SWEEPS.read()

@@ -1,4 +1,4 @@
-"""What people write on a run: its name, tags and note, shown below the title and changed in a popover beside it."""
+"""What people write on a run: its name, tags and note, shown below the title and changed in the run's menu."""
 
 from functools import partial
 
@@ -12,14 +12,15 @@ from pages.markdown import plain
 from pages.registry import has_page, page_path
 from pages.state.train import TRAIN
 from pages.widgets.frame import show_errors
+from pages.widgets.menu import fold
 from pages.widgets.runs import run_title
 
 _SUGGESTED = 500  # runs whose tags are offered
 
 
 def edit_labels(run: RunRecord) -> None:
-    """Draw the popover; each field is stored when it is left."""
-    with st.popover("Name and notes", icon=":material/edit:", disabled=get_lab().settings.read_only):
+    """Draw the part of the run's menu; each field is stored when it is left."""
+    with fold("Name and notes", icon=":material/edit:", menu=True):
         name = TRAIN.widget("name", item=run.id, value=run.name, then=partial(_store, run.id, "name"))
         st.text_input("Name", max_chars=NAME_LIMIT, placeholder=run_title(run), **name)
         known = {tag for other in get_lab().store.runs.list(limit=_SUGGESTED) for tag in other.tags} | set(run.tags)

@@ -27,6 +27,7 @@ from pages.widgets.findings import show_run_findings
 from pages.widgets.fork_form import fork_popover
 from pages.widgets.frame import show_errors
 from pages.widgets.lineage import has_relatives, show_origin, show_tree
+from pages.widgets.menu import more_menu
 from pages.widgets.repeat import repeat_popover
 from pages.widgets.run_log import run_log_button
 from pages.widgets.runs import run_title, show_moment, state_badge
@@ -36,6 +37,7 @@ _PAUSABLE = (RunState.QUEUED, RunState.RUNNING)
 _UNTESTED = (
     "No epoch is complete yet, so nothing was tested; the weights so far can be looked at and tested with a drawing."
 )
+_CHANGE = "Start from these settings."
 _STOPPABLE = (RunState.QUEUED, RunState.RUNNING, RunState.PAUSED, RunState.INTERRUPTED)
 
 
@@ -92,34 +94,49 @@ def device_words(run: RunRecord) -> str:
 
 
 def _controls(run: RunRecord) -> None:
+    """Draw what one does next with a run, in two rows of a phone; all else is behind the last button."""
     writable = not get_lab().settings.read_only
+    own = not is_example(run.id)
     with st.container(horizontal=True, width="content", gap="small"):
         if not run.state.live:
             _use(run)
         if run.state in _PAUSABLE:
             _button("Pause", ":material/pause:", run, RunRequest.PAUSE, enabled=writable)
-        if run.state.resumable and not is_example(run.id):
+        if run.state.resumable and own:
             _button("Resume", ":material/play_arrow:", run, RunRequest.RUN, enabled=writable)
-        if run.state in _STOPPABLE and not is_example(run.id):
+        if run.state in _STOPPABLE and own:
             _button("Stop", ":material/stop:", run, RunRequest.STOP, enabled=writable)
-        if run.state is RunState.FINISHED and not is_example(run.id):
-            again = st.button(
-                "Train again", icon=":material/refresh:", key=element("again", run.id), disabled=not writable
-            )
-            start_training(run.config, place=f"again-{run.id}", pressed=again, fresh=True)
-            repeat_popover([run], place=run.id, then=_show_repeats)
-        if st.button("New training", icon=":material/add:", key=element("new-training")):
-            leave_run()
-        if st.button(
-            "Change settings", icon=":material/tune:", key=element("edit-settings"), help="Start from these settings."
+        if not run.state.live and st.button(
+            "Change settings", icon=":material/tune:", key=element("edit-settings"), help=_CHANGE
         ):
             _fill_form(run.config)
-        fork_popover(run, place="train")
-        if not is_example(run.id):
-            edit_labels(run)
-            run_log_button(run.id)
+        with more_menu():
+            _more(run, writable=writable, own=own)
         if run.state.live:  # behind Pause and Stop, which keep their places when the first weights are saved
             _use(run)
+
+
+def _more(run: RunRecord, *, writable: bool, own: bool) -> None:
+    """Draw what is done with a run now and then; what changes it is left out where nothing may be changed."""
+    if run.state is RunState.FINISHED and own:
+        again = _menu_button("Train again", "refresh", element("again", run.id), disabled=not writable)
+        start_training(run.config, place=f"again-{run.id}", pressed=again, fresh=True)
+    if run.state.live and _menu_button("Change settings", "tune", element("edit-settings"), help=_CHANGE):
+        _fill_form(run.config)
+    if _menu_button("New training", "add", element("new-training")):
+        leave_run()
+    if not own:
+        return
+    if writable:
+        if run.state is RunState.FINISHED:
+            repeat_popover([run], place=run.id, then=_show_repeats, menu=True)
+        fork_popover(run, place="train", menu=True)
+        edit_labels(run)
+    run_log_button(run.id, menu=True)
+
+
+def _menu_button(label: str, icon: str, key: str, *, disabled: bool = False, help: str | None = None) -> bool:
+    return st.button(label, icon=f":material/{icon}:", key=key, disabled=disabled, help=help, width="stretch")
 
 
 def _show_repeats(runs: tuple[str, ...]) -> None:
@@ -154,7 +171,7 @@ def _cached_hint(run: RunRecord) -> None:
     when = show_moment(run.finished_at or run.created_at)
     st.info(
         f"These settings were trained on {when}, in {format_duration(run.seconds)}; here is that run. "
-        "Train again makes a new one.",
+        "*Train again*, under *More*, makes a new one.",
         icon=":material/history:",
     )
 

@@ -16,6 +16,7 @@ from pages.registry import page_path
 from pages.state.keys import element
 from pages.state.train import TRAIN, fill_form
 from pages.widgets.frame import show_errors
+from pages.widgets.menu import fold
 from pages.widgets.runs import run_title
 from pages.widgets.setting_input import setting_input
 from pages.widgets.start import start_training
@@ -24,15 +25,18 @@ _LEAST_PX = 115  # width below which a setting's words would be cut; a popover o
 _OFFERED = ("epochs", "lr", "schedule", "batch_size", "weight_decay", "augment")
 
 
-def fork_popover(run: RunRecord, *, place: str, epoch: int | None = None) -> None:
-    """Draw the form in a popover, where the run has an epoch to go on from. epoch: the only one, else one is chosen."""
+def fork_popover(run: RunRecord, *, place: str, epoch: int | None = None, menu: bool = False) -> None:
+    """Draw the form in a popover, where the run has an epoch to go on from.
+
+    epoch: the only one, else one is chosen. menu: as a part of a menu (`fold`).
+    """
     if is_example(run.id):
         return
     points = {point.epoch: point for point in list_fork_points(get_lab().store, run)}
     if not points or (epoch is not None and epoch not in points):
         return
     label = "Continue from epoch …" if epoch is None else f"Continue from epoch {epoch}"
-    with st.popover(label, icon=":material/fork_right:", disabled=get_lab().settings.read_only):
+    with fold(label, icon=":material/fork_right:", menu=menu, disabled=get_lab().settings.read_only):
         point = points[epoch] if epoch is not None else _choose(run, points)
         changes = _changes(run, point)
         with show_errors():

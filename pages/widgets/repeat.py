@@ -17,6 +17,7 @@ from pages.state.keys import element
 from pages.state.shared import REPEAT
 from pages.widgets.confirm import start_unless_long
 from pages.widgets.frame import show_errors
+from pages.widgets.menu import fold
 
 _SEEDS, _FOLDS = "seeds", "folds"
 _KINDS: Mapping[str, str] = {_SEEDS: "Seeds", _FOLDS: "Folds"}
@@ -27,14 +28,17 @@ _WORDS: Mapping[str, str] = {
 }
 
 
-def repeat_popover(runs: Sequence[RunRecord], *, place: str, then: Callable[[tuple[str, ...]], None]) -> None:
+def repeat_popover(
+    runs: Sequence[RunRecord], *, place: str, then: Callable[[tuple[str, ...]], None], menu: bool = False
+) -> None:
     """Draw the button and what it opens: how many seeds or folds each setting of these runs shall have.
 
     then: called with the ids of all runs of these settings once the missing ones are queued, or to show them; it reruns or leaves the page.
+    menu: as a part of a menu (`fold`).
     """
     writable = bool(runs) and not get_lab().settings.read_only
     with (
-        st.popover("Repeat", icon=":material/casino:", disabled=not writable),
+        fold("Repeat", icon=":material/casino:", menu=menu, disabled=not writable),
         st.container(key=element("repeat", place)),
     ):
         divided = any(run.config.folds for run in runs)

@@ -4,15 +4,14 @@ import streamlit as st
 
 from pages.cache.lab import get_lab
 from pages.state.keys import element
+from pages.widgets.menu import fold
 
 _SHOWN = 60  # lines; `python -m lab machines log` prints all that are stored
 
 
-def run_log_button(run: str) -> None:
-    """Draw the button; the log is read when it is opened."""
-    with st.popover(
-        "Log", icon=":material/terminal:", type="tertiary", on_change="rerun", key=element("run-log", run)
-    ) as box:
+def run_log_button(run: str, *, menu: bool = False) -> None:
+    """Draw the button; the log is read when it is opened. menu: as a part of a menu (`fold`)."""
+    with fold("Log", icon=":material/terminal:", menu=menu, key=element("run-log", run), type="tertiary") as box:
         if box.open:
             log = get_lab().store.logs.read(run)
             if log is None:

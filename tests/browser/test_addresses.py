@@ -34,10 +34,10 @@ def _navigate(visitor: Visitor, name: str) -> None:
 
 def test_train_in_the_navigation_leads_from_a_run_to_the_form(server: Server, run: str, visitor: Visitor) -> None:
     visitor.open(f"{server.url}/train?run={run}")
-    expect(visitor.page.get_by_role("button", name="Train again")).to_be_visible()
+    expect(visitor.page.get_by_role("button", name="More")).to_be_visible()
     _navigate(visitor, "Train")
     expect(visitor.page.get_by_role("heading", name="Train", exact=True)).to_be_visible()
-    expect(visitor.page.get_by_role("button", name="Train again")).to_have_count(0)
+    expect(visitor.page.get_by_role("button", name="More")).to_have_count(0)
     assert _search(visitor) == "/train"
 
 

@@ -215,7 +215,9 @@ def test_kept_drawings_become_a_test_set_that_can_be_deleted(
     for digit in ("6", "1"):
         _draw(page, digit)
         _answer(page, 0)
-        page.get_by_role("radio", name="Keep").or_(page.get_by_role("button", name="Keep")).first.click()
+        page.get_by_role("radio", name="Save", exact=True).or_(
+            page.get_by_role("button", name="Save", exact=True)
+        ).first.click()
         page.get_by_text("What did you draw?").wait_for()
         page.get_by_test_id("stButtonGroup").last.get_by_text(digit, exact=True).click()
         visitor.settle()

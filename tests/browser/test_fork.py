@@ -34,7 +34,8 @@ def test_a_run_is_continued_from_an_epoch_with_another_learning_rate(server: Ser
     assert _ended(lab, parent.id).state == "finished"
 
     visitor.open(f"{server.url}/train?run={parent.id}")
-    visitor.press("Continue from epoch")
+    visitor.press("More")
+    page.get_by_text("Continue from epoch").click()
     visitor.settle()
     page.get_by_role("combobox", name=re.compile("After epoch")).click()
     page.get_by_role("option", name=re.compile(r"^2\b")).click()

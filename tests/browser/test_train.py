@@ -79,6 +79,7 @@ def test_pressing_train_shows_curves_that_outlive_page_switch_and_reload_and_com
     expect(page.get_by_text("Test accuracy", exact=True)).to_be_visible()
     _wait(visitor, "document.querySelector('.cl-newest').textContent.includes('test accuracy')")
 
+    visitor.press("More")
     visitor.press("New training")
     page.get_by_role("heading", name="Train", exact=True).wait_for()
     _set_number(visitor, "Epochs", "12")
@@ -205,7 +206,7 @@ def test_a_diverged_run_leaves_the_chart_with_a_mark_and_a_switch_shows_all_of_i
     assert _trace(visitor, "loss", "beyond the axis")["x"] == []
 
     visitor.page.get_by_label("full range").uncheck()
-    visitor.page.get_by_label("log across").check()
+    visitor.page.get_by_label("log x").check()
     expect(remarks).to_contain_text("Step 0 (validation loss 2.31, validation accuracy 10.2 %) is not on a logarithmic")
     assert _trace(visitor, "accuracy", "validation")["x"] == [100]
     steps = _trace(visitor, "accuracy", "training")

@@ -35,7 +35,8 @@ def test_a_runs_page_repeats_it_and_shows_the_curves_of_all_seeds(still_server: 
     for seed in (1, 2):
         train_in(still_server, lr=0.0027, seed=seed)
     visitor.open(f"{still_server.url}/train?run={first}")
-    visitor.press("Repeat")
+    visitor.press("More")
+    page.get_by_text("Repeat", exact=True).click()
     visitor.press("Train 2 more runs")
     page.wait_for_selector(".js-plotly-plot .legend")
     expect(page.get_by_text("(3 seeds)").first).to_be_attached()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from lab.examples.catalogue import EXAMPLES
 from tests.browser.conftest import PAD, Server, Visitor, draw_digit, start_server, until
 
 pytestmark = pytest.mark.browser
@@ -12,6 +13,11 @@ _PHONE = {"width": 390, "height": 844}
 _TABS = 60  # presses of Tab after which what is looked for should have been reached
 _LABEL = (
     "[...document.querySelectorAll('.js-plotly-plot')].map(plot => plot.querySelectorAll('.hoverlayer .legend').length)"
+)
+
+# Whether the lines of parallel axes go downwards: then their last place is below the first.
+_ALONG = (
+    "[...document.querySelectorAll('.js-plotly-plot')].filter(plot => plot.data).map(plot => plot.data[0].y.at(-1) < 0)"
 )
 
 
@@ -119,6 +125,22 @@ def test_on_a_phone_train_is_in_reach_and_the_tools_stand_beside_the_pad(walked:
             f"{name} beside the pad",
         )
     assert page.evaluate("document.documentElement.scrollWidth") <= _PHONE["width"]
+
+
+def test_on_a_phone_a_run_shows_its_results_at_once_and_parallel_axes_lie_below_each_other(
+    walked: Server, visitor: Visitor
+) -> None:
+    page = visitor.page
+    page.set_viewport_size(_PHONE)
+    visitor.open(f"{walked.url}/train?run={EXAMPLES[0].id}")
+    page.locator(".cl-facts dd").first.wait_for()
+    until(page, lambda: _in_sight(page, page.locator(".cl-facts")), "the results without scrolling")
+    visitor.press("More")
+    expect(page.get_by_role("button", name="New training")).to_be_visible()
+    visitor.open(f"{walked.url}/runs?runs={EXAMPLES[0].id}.{EXAMPLES[1].id}&look=parallel")
+    until(page, lambda: page.evaluate(_ALONG) == [True], "axes from left to right")
+    page.set_viewport_size({"width": 1440, "height": 900})
+    until(page, lambda: page.evaluate(_ALONG) == [False], "upright axes")
 
 
 def test_resting_on_one_chart_marks_the_same_step_in_the_other(walked: Server, visitor: Visitor) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from lab.charts.groups import cut_note, group_figure, group_info
-from lab.charts.parallel import TICK_GAP, parallel_figure, parallel_info, shade_info
+from lab.charts.parallel import TICK_GAP, parallel_figure, parallel_info, shade_info, stacked
 from lab.charts.pareto import pareto_figure, pareto_info
 from lab.charts.reports import report_cells, report_rows
 from lab.charts.style import run_style
@@ -141,6 +141,24 @@ def test_a_result_colours_the_parallel_lines_from_the_lowest_to_the_highest_and_
     assert [trace.line.color for trace in lines] == [shade.colours[i] for i in shade.order]
     (bar,) = [trace for trace in figure.data if trace.marker.showscale]
     assert list(bar.marker.colorbar.ticktext) == ["90.00 %", "95.00 %"]
+
+
+def test_in_a_narrow_place_the_axes_lie_below_each_other_with_the_same_lines_and_values() -> None:
+    runs = [run(n, lr=n / 100, summary={"test_accuracy": a}) for n, a in ((1, 0.95), (2, 0.92), (3, 0.9))]
+    axes, shade = parallel_info(runs), shade_info(runs, "test_accuracy")
+    upright = parallel_figure(runs, axes, shade=shade)
+    lying = stacked(upright, axes)
+    lines = [trace for trace in lying.data if trace.mode == "lines+markers"]
+    assert [trace.name for trace in lines] == ["lr 0.03", "lr 0.02", "lr 0.01"]
+    assert [trace.line.color for trace in lines] == [shade.colours[i] for i in shade.order]
+    for trace, index in zip(lines, shade.order, strict=True):
+        assert trace.x == tuple(axis.positions[index] for axis in axes)
+        assert trace.y == tuple(-at for at in range(len(axes)))
+    words = [note.text for note in lying.layout.annotations]
+    assert [title for title in words if title.startswith("<b>")] == [f"<b>{axis.title}</b>" for axis in axes]
+    assert words[:3] == ["90.00 %", "Test accuracy", "95.00 %"]
+    assert [words.count(text) for _, text in axes[0].ticks] == [1, 0, 1]  # those between do not fit beside the others
+    assert upright.data[0].y == lines[0].x  # the other figure is as it was
 
 
 def test_of_a_loss_the_lowest_is_the_best_and_one_value_has_one_mark() -> None:

@@ -39,6 +39,16 @@ def test_every_run_is_a_dot_and_the_difference_is_in_points() -> None:
     )
 
 
+def test_long_names_stand_in_lines_and_runs_close_together_leave_room_for_ticks() -> None:
+    info = verdict_info(_comparison(5), a="lenet-bn, mnist, lr 0.003, augmentation light, seed", b="two words")
+    close = info._replace(a=info.a._replace(y=(0.9190, 0.9191)), b=info.b._replace(y=(0.9189,)))
+    figure = verdict_figure(close, dark=False)
+    assert figure.layout.xaxis.ticktext[0] == "lenet-bn,<br>mnist, lr<br>0.003,<br>augmentation …"
+    assert figure.layout.yaxis.range == pytest.approx((0.9179, 0.9201))
+    low, high = verdict_figure(info, dark=False).layout.yaxis.range
+    assert low < min(LOW) < max(HIGH) < high
+
+
 def test_too_few_runs_have_a_difference_without_an_interval() -> None:
     info = verdict_info(_comparison(1), a="<b>", b="quick")
     assert (info.low, info.high, info.a.x) == (None, None, (0.0,))

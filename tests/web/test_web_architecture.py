@@ -93,7 +93,10 @@ def test_two_networks_side_by_side(bench: Bench) -> None:
     frame = app.dataframe[0].value
     assert list(frame.iloc[:, 1]).count("← only here") == 4  # two batch norms, two dropouts
     assert metrics(app)["Layers"] == "17 | 13"
-    assert list(frame.columns)[3:5] == ["lenet-bn: parameters", "lenet5: parameters"]
+    assert list(frame.columns) == ["lenet-bn", "Match", "lenet5", "Output", "Parameters"]
+    both = {row["lenet-bn"] or row["lenet5"]: (row["Output"], row["Parameters"]) for _, row in frame.iterrows()}
+    assert both["conv1 · Conv2d 5×5"] == ("6×28×28", "156")
+    assert both["bn1 · BatchNorm2d"] == ("6×28×28 | –", "12 | –")
 
 
 def test_a_network_beside_itself_at_another_size_has_two_names(bench: Bench) -> None:

@@ -14,7 +14,7 @@ from tests.sweeps.sweep_runs import asked
 from tests.web.addresses import open_page
 from tests.web.web_data import DIGITS_CONFIG, Bench
 
-ALWAYS = ["New training", "Change settings"]
+LIVE = ["Change settings", "New training"]
 USE = ["Look inside", "Test with a drawing"]
 
 
@@ -31,14 +31,14 @@ def _popovers(app: AppTest) -> list[str]:
 @pytest.mark.parametrize(
     ("state", "saved", "buttons"),
     [
-        (RunState.QUEUED, False, ["Pause", "Stop", *ALWAYS, "(Look inside)", "(Test with a drawing)"]),
-        (RunState.RUNNING, False, ["Pause", "Stop", *ALWAYS, "(Look inside)", "(Test with a drawing)"]),
-        (RunState.RUNNING, True, ["Pause", "Stop", *ALWAYS, *USE]),
-        (RunState.PAUSED, False, ["Resume", "Stop", *ALWAYS]),
-        (RunState.INTERRUPTED, False, ["Resume", "Stop", *ALWAYS]),
-        (RunState.STOPPED, True, [*USE, "Resume", *ALWAYS]),
-        (RunState.FAILED, False, ["Resume", *ALWAYS]),
-        (RunState.FINISHED, True, [*USE, "Train again", "Train 4 more runs", *ALWAYS]),
+        (RunState.QUEUED, False, ["Pause", "Stop", *LIVE, "(Look inside)", "(Test with a drawing)"]),
+        (RunState.RUNNING, False, ["Pause", "Stop", *LIVE, "(Look inside)", "(Test with a drawing)"]),
+        (RunState.RUNNING, True, ["Pause", "Stop", *LIVE, *USE]),
+        (RunState.PAUSED, False, ["Resume", "Stop", *LIVE]),
+        (RunState.INTERRUPTED, False, ["Resume", "Stop", *LIVE]),
+        (RunState.STOPPED, True, [*USE, "Resume", *LIVE]),
+        (RunState.FAILED, False, ["Resume", *LIVE]),
+        (RunState.FINISHED, True, [*USE, "Change settings", "Train again", "New training", "Train 4 more runs"]),
     ],
 )
 def test_a_run_can_be_asked_for_what_its_state_allows(
@@ -52,8 +52,8 @@ def test_a_run_can_be_asked_for_what_its_state_allows(
     app = open_page("train", run=run.id)
     assert _buttons(app) == buttons
     seeds = ["Repeat"] if state is RunState.FINISHED else []
-    assert _popovers(app) == [*seeds, "Name and notes", "Log", "Export"]
-    assert [each.label for each in app.expander] == ["Settings of this run"]
+    assert _popovers(app) == ["More", "Export"]
+    assert [each.label for each in app.expander] == [*seeds, "Name and notes", "Log", "Settings of this run"]
     said = [each.value for each in app.warning]
     assert said == ([] if state.live or state in (RunState.FINISHED, RunState.STOPPED) else ["why"])
 
@@ -64,21 +64,24 @@ def test_a_run_that_goes_on_from_saved_epochs_offers_a_fork(bench: Bench) -> Non
     store.leases.set_progress(run.id, run.lease, {"steps_per_epoch": 7})
     store.files.add(run.id, run.lease, SavedFile(run.id, WEIGHTS, 7, 1, f"{run.id}/7", "0" * 64, 1, 0.0))
     bench.finish(run)
-    assert "Continue from epoch …" in _popovers(open_page("train", run=run.id))
+    assert "Continue from epoch …" in [each.label for each in open_page("train", run=run.id).expander]
 
 
 def test_an_example_is_looked_at_and_never_changed(bench: Bench) -> None:
     app = open_page("train", run=EXAMPLES[0].id)
     assert not {"Resume", "Stop", "Train again", "Pause"} & set(_buttons(app))
     assert set(USE) <= set(_buttons(app))
-    assert not {"Name and notes", "Export"} & set(_popovers(app))
+    assert _popovers(app) == ["More"]
+    assert [each.label for each in app.expander] == ["Settings of this run"]
 
 
 def test_a_read_only_lab_offers_only_what_changes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     run = bench.start()
     sweep = bench.lab.sweeps.create(asked()).sweep.id
     monkeypatch.setenv("LAB_READ_ONLY", "1")
-    assert _buttons(open_page("train", run=run.id))[:2] == ["(Pause)", "(Stop)"]
+    app = open_page("train", run=run.id)
+    assert _buttons(app)[:2] == ["(Pause)", "(Stop)"]
+    assert "Name and notes" not in [each.label for each in app.expander]
     assert {"(Pause)", "(Stop)"} <= set(_buttons(open_page("sweeps", sweep=sweep)))
     assert _buttons(open_page("sweeps")) == ["(Start the sweep)"]
 
@@ -130,8 +133,8 @@ def test_the_form_of_a_fresh_sweep_has_every_input(bench: Bench) -> None:
             "Highest",
             "Trials",
             "Minutes of computing",
-            "First look after epoch",
-            "One in … goes on",
+            "First rung after epoch",
+            "Reduction factor",
             "Priority",
         ],
         "several": ["Settings to vary"],

@@ -300,7 +300,7 @@ def test_a_trials_setting_has_four_digits_as_in_its_label(value: Any, cell: str)
 def test_an_experiments_times_are_the_reports_and_ours() -> None:
     row = _report("D", "d-lenet-bn")
     assert row.preset.reported["seconds"] != 83.0
-    cells = reports._cells(row._replace(seconds=Spread(2, 83.0, 1.0)))
-    assert cells["Reported time"] == format_duration(row.preset.reported["seconds"])
-    assert cells["Measured time"] == format_duration(83.0)
-    assert reports._cells(row)["Measured time"] == "–"
+    cells = reports._cells(row._replace(finished=(run(1),), seconds=Spread(2, 83.0, 1.0)))
+    assert cells["Reported"].endswith(f"%, {format_duration(row.preset.reported['seconds'])}")
+    assert cells["Measured"].endswith(f", {format_duration(83.0)}")
+    assert reports._cells(row)["Measured"] == "–"

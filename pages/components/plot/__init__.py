@@ -6,18 +6,34 @@ from pages.components.base import component
 from pages.components.live import PLOTLY_ADDRESS
 
 
-def plot(key: str, figure: go.Figure, *, words: str, name: str, revision: str = "same", linked: str = "") -> None:
+def plot(
+    key: str,
+    figure: go.Figure,
+    *,
+    words: str,
+    name: str,
+    revision: str = "same",
+    linked: str = "",
+    narrow: go.Figure | None = None,
+    narrow_below: int = 0,
+) -> None:
     """Show a finished figure in place, with tools that save it as PNG and SVG under `name`.
 
     words: what it shows, for screen readers. revision: the zoom is kept while it stays the same.
     linked: resting on one chart shows the same place in all charts that have this word.
+    narrow: shown instead where there are fewer pixels than `narrow_below` from left to right, such as on a phone.
     """
-    figure.update_layout(template="none")
+    for each in (figure, narrow):
+        if each is not None:
+            each.update_layout(template="none")
     component("plot", isolate_styles=False)(
         key=key,
         data={
             "figure": figure.to_json(),
             "height": figure.layout.height,
+            "narrow": None
+            if narrow is None
+            else {"figure": narrow.to_json(), "height": narrow.layout.height, "below": narrow_below},
             "words": words,
             "filename": name,
             "revision": revision,

@@ -1,5 +1,6 @@
 // @ts-check
 // A finished figure: Plotly changes it in place, where Streamlit's own chart would be taken out and lose its zoom.
+// Some have another one for a narrow place, which takes over when the place becomes narrow.
 
 import { mount } from "../shared/mount.js";
 import { linkHover } from "../shared/hover.js";
@@ -19,6 +20,8 @@ class Chart {
     this.box.append(this.plot);
     root.appendChild(this.box);
     this.watcher = filling(this.plot);
+    this.turning = new ResizeObserver(() => this.shown && this.chosen().figure !== this.shown.figure && this.refresh(this.data));
+    this.turning.observe(this.box);
     this.tools = undefined; // made once
     this.unlink = undefined;
     this.box.addEventListener("fullscreenchange", () => this.size());
@@ -29,19 +32,26 @@ class Chart {
     this.plot.setAttribute("aria-label", data.words);
     this.size(); // at once, so that the page does not jump while Plotly is on its way
     await loadPlotly(data.plotly);
-    const seen = [data.figure, data.revision, this.font(), this.style("--st-background-color")].join(" ");
+    const seen = [this.chosen().figure, data.revision, this.font(), this.style("--st-background-color")].join(" ");
     if (this.closed || seen === this.seen) return;
     this.seen = seen;
     this.draw();
   }
 
+  // What is shown at this width: the data's own figure, or that for a narrow place.
+  chosen() {
+    const { narrow } = this.data;
+    return narrow && this.box.clientWidth && this.box.clientWidth < narrow.below ? narrow : this.data;
+  }
+
   size() {
     const full = document.fullscreenElement === this.box;
-    this.plot.style.height = `${full ? window.innerHeight - MARGINS_PX : this.data.height}px`;
+    this.plot.style.height = `${full ? window.innerHeight - MARGINS_PX : this.chosen().height}px`;
   }
 
   draw() {
-    const { data, layout } = JSON.parse(this.data.figure);
+    this.shown = this.chosen();
+    const { data, layout } = JSON.parse(this.shown.figure);
     const more = [{ name: "full", title: "Full screen", icon: FULL_ICON, click: () => this.turn() }];
     this.tools ??= tools(this.data.filename, { unwanted: ["select2d", "lasso2d"], more });
     const [paper, line, text] = ["background", "border", "text"].map((name) => this.style(`--st-${name}-color`));
@@ -71,6 +81,7 @@ class Chart {
     this.closed = true;
     this.unlink?.();
     this.watcher.disconnect();
+    this.turning.disconnect();
     if (window.Plotly) window.Plotly.purge(this.plot);
     this.box.remove();
   }

@@ -1,0 +1,28 @@
+"""What is done to a run now and then, as popovers beside each other or as parts of one menu that unfold.
+
+A row of all of them fills a phone before anything is seen of the run.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+MORE = "More"
+
+
+def more_menu() -> Any:
+    """Return the popover that the parts of a menu stand in."""
+    return st.popover(MORE, icon=":material/more_horiz:")
+
+
+def fold(label: str, *, icon: str, menu: bool, disabled: bool = False, key: str | None = None, **popover: Any) -> Any:
+    """Return what a part stands in: with `menu` an expander, else a popover of its own.
+
+    disabled: an expander opens all the same, so what stands in it has to be disabled as well. key: given, opening it runs
+    the page again, and `open` of what is returned says whether it is open. popover: further words for a popover.
+    """
+    make: Callable[..., Any] = st.expander if menu else st.popover
+    words = {} if menu else {"disabled": disabled, **popover}
+    rerun = {"key": key, "on_change": "rerun"} if key else {}
+    return make(label, icon=icon, **words, **rerun)
