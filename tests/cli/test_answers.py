@@ -1,0 +1,249 @@
+"""What the commands print of records whose values all differ: every key and every column has its own."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lab.cli.commands import machines, queue, sweep
+from lab.cli.run_json import as_dict, as_listed
+from lab.findings import Finding
+from lab.runs.headline import HeadlineResult
+from lab.runs.hosts import HostState
+from lab.runs.records import RunRecord, RunState
+from lab.service.machines import HostView, MachinesView, SlotView, Waiting
+from lab.service.sweeps import Best, SweepView
+from lab.sweeps.records import Counts, Measured, Source, SweepRecord, SweepState, TrialRecord, TrialState
+from lab.sweeps.spec import read_spec
+from tests.charts.charts_data import run
+
+SPEC = read_spec(
+    {
+        "name": "rates",
+        "base": {"dataset": "digits", "epochs": 4},
+        "space": {"lr": {"low": 1e-4, "high": 1e-1, "log": True}},
+        "method": "random",
+        "trials": 8,
+        "minutes": 2.5,
+        "halving": {"factor": 2, "first_epochs": 1},
+    }
+)
+RECORD = SweepRecord(
+    id="abcdef012345", number=3, name="rates", spec=SPEC, state=SweepState.PAUSED, reason="by hand", created_at=86_400.0
+)
+MEASURED = (Measured(1, 0.75, 0.625), Measured(2, 0.5, 0.8125))
+TRIALS = (
+    TrialRecord(
+        number=1,
+        run="aaaa",
+        params={"lr": 0.012345},
+        rung=1,
+        values=MEASURED,
+        state=TrialState.PAUSED,
+        decision="paused after epoch 2",
+        source=Source.ADOPTED,
+        seconds=61.0,
+        epochs=2,
+    ),
+    TrialRecord(number=2, run="", params={"lr": 0.5}, state=TrialState.FAILED, decision="failed: no room", epochs=0),
+)
+VIEW = SweepView(RECORD, TRIALS, Counts(1, 2, 3, 4, 5, 6), seconds=122.0, epochs=7, best=Best(TRIALS[0], MEASURED[1]))
+LOST = replace(RECORD, spec=None, name="", problem="Sweep abcdef012345 is damaged.", reason="Sweep … is damaged.")
+
+
+def test_a_sweep_in_json_has_each_value_under_its_own_key() -> None:
+    assert sweep.as_dict(VIEW) == {
+        "sweep": "abcdef012345",
+        "name": "rates",
+        "state": "paused",
+        "reason": "by hand",
+        "counts": {"finished": 1, "paused": 2, "failed": 3, "running": 4, "queued": 5, "cached": 6},
+        "epochs_spent": 7,
+        "seconds_spent": 122.0,
+        "best": {"run": "aaaa", "epoch": 2, "val_loss": 0.5, "val_accuracy": 0.8125},
+        "trials": [
+            {
+                "trial": 1,
+                "run": "aaaa",
+                "settings": {"lr": 0.012345},
+                "rung": 1,
+                "decision": "paused after epoch 2",
+                "state": "paused",
+                "source": "adopted",
+                "epochs": 2,
+                "seconds": 61.0,
+                "values": [
+                    {"epoch": 1, "val_loss": 0.75, "val_accuracy": 0.625},
+                    {"epoch": 2, "val_loss": 0.5, "val_accuracy": 0.8125},
+                ],
+            },
+            {
+                "trial": 2,
+                "run": None,
+                "settings": {"lr": 0.5},
+                "rung": 0,
+                "decision": "failed: no room",
+                "state": "failed",
+                "source": "suggested",
+                "epochs": 0,
+                "seconds": 0.0,
+                "values": [],
+            },
+        ],
+    }
+    tested = replace(VIEW, best=Best(TRIALS[0], MEASURED[1], 0.9375))
+    assert sweep.as_dict(tested)["best"]["test_accuracy"] == 0.9375
+    assert sweep.as_dict(replace(VIEW, best=None))["best"] is None
+    assert sweep.listed(RECORD) == {
+        "sweep": "abcdef012345",
+        "name": "rates",
+        "state": "paused",
+        "reason": "by hand",
+        "method": "random",
+        "trials": 8,
+        "minutes": 2.5,
+        "created_at": 86_400.0,
+    }
+    assert sweep.listed(LOST) == {"sweep": "abcdef012345", "state": "unreadable", "problem": LOST.problem}
+
+
+def _lines(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
+    """Return the printed lines in words."""
+    return [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_sweep_for_people_has_counts_cost_best_and_trials(capsys: pytest.CaptureFixture[str]) -> None:
+    sweep._print_view(VIEW)
+    text = capsys.readouterr().out
+    first, counts, cost, best, *rows = text.splitlines()
+    assert first == "abcdef012345  rates  paused  by hand"
+    assert counts == "1 finished, 2 paused, 4 running, 5 queued, 3 failed, 6 cached"
+    assert cost == "7 epochs and 2 min 02 s of computing"
+    assert best == "Best: trial 1, validation loss 0.5000, accuracy 81.25 % after epoch 2"
+    one, two = ([word for word in row.split("  ") if word.strip()] for row in rows if row.strip()[:1] in "12")
+    assert [word.strip() for word in one] == [
+        "1",
+        "aaaa",
+        "lr=0.0123",
+        "0.5000",
+        "81.25 %",
+        "paused",
+        "paused after epoch 2",
+    ]
+    assert [word.strip() for word in two] == ["2", "lr=0.5", "failed", "failed: no room"]
+    sweep._print_view(replace(VIEW, best=Best(TRIALS[0], MEASURED[1], 0.9375), counts=Counts(0, 0, 0, 0, 0, 0)))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "no trials"
+    assert lines[3].endswith("after epoch 2; 93.75 % on the test set")
+    sweep._print_view(replace(VIEW, sweep=LOST))
+    assert len(_lines(capsys)) == 1
+    sweep._print_short(VIEW, False)
+    assert capsys.readouterr().out == "Sweep abcdef012345 is paused with 2 trials: by hand.\n"
+    sweep._print_short(VIEW, True)
+    assert json.loads(capsys.readouterr().out) == {"sweep": "abcdef012345", "trials": 8, "state": "paused"}
+
+
+RUN = replace(
+    run(7, name="mine", seconds=12.5, summary={"final_epoch": 4, "test_accuracy": 0.5}, arch="mlp", epochs=9),
+    reason="because",
+    responding=False,
+    created_at=1.0,
+    finished_at=3.0,
+    parent="parent",
+    owner="ann",
+    priority=-2,
+    tags=("a", "b"),
+    note="a note",
+    notices=("told",),
+    device="cuda:1",
+    findings=(Finding("overfitting", "warning", "It overfits.", {"patience": 2}),),
+    saved=HeadlineResult(30, 3, "best", test_accuracy=0.75, saved=True),
+)
+
+
+def test_a_run_in_json_has_each_value_under_its_own_key() -> None:
+    assert as_listed(RUN) == as_dict(RUN)
+    found = as_dict(RUN)
+    headline, findings = found.pop("headline"), found.pop("findings")
+    assert found == {
+        "run": RUN.id,
+        "name": "mine",
+        "state": "finished",
+        "outcome": RUN.status,
+        "responding": False,
+        "reason": "because",
+        "arch": "mlp",
+        "dataset": "digits",
+        "epochs": 9,
+        "seconds": 12.5,
+        "device": "cuda:1",
+        "created_at": 1.0,
+        "finished_at": 3.0,
+        "parent": "parent",
+        "owner": "ann",
+        "priority": -2,
+        "tags": ["a", "b"],
+        "note": "a note",
+        "notices": ["told"],
+        "summary": {"final_epoch": 4, "test_accuracy": 0.5},
+    }
+    assert (headline["epoch"], headline["step"], headline["which"], headline["test_accuracy"]) == (3, 30, "best", 0.75)
+    assert headline["saved"] is True
+    (finding,) = findings
+    assert {"overfitting", "warning", "It overfits."} <= {value for value in finding.values() if isinstance(value, str)}
+    assert as_listed(replace(RUN, problem="damaged")) == {"run": RUN.id, "state": "unreadable", "problem": "damaged"}
+
+
+def _queued(number: int, **more: Any) -> RunRecord:
+    return replace(run(number, name=f"run {number}", state=RunState.QUEUED, epochs=number), **more)
+
+
+def test_the_queue_counts_places_among_all_that_wait_also_where_one_owner_is_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    runs = [
+        replace(run(1, state=RunState.RUNNING), owner="ann"),
+        _queued(2, owner="bob", priority=5),
+        _queued(3, owner="ann", priority=-1),
+        _queued(4, owner=""),
+    ]
+    places = {None: [None, 1, 2, 3], "ann": [None, 2], "": [3], "eve": []}
+    for owner, expected in places.items():
+        queue._print_queue(runs, True, owner=owner)
+        assert [entry["place"] for entry in json.loads(capsys.readouterr().out)["queue"]] == expected
+    queue._print_queue(runs, False, owner="ann")
+    row = next(line for line in _lines(capsys) if runs[2].id in line)
+    assert row[:8] == ["2", runs[2].id, "queued", "run", "3", "lenet5", "digits", "3"]
+    assert row[8:10] == ["ann", "-1"]
+
+
+def test_hosts_have_a_line_for_each_slot_and_what_waits_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    slots = (SlotView("cuda:0", "cuda", "aaaa", True), SlotView("cpu #2", "cpu", None, False))
+    hosts = (HostView("far", True, 3, slots, here=False, state=HostState.DRAINING, reason="it was asked to"),)
+    view = MachinesView(hosts, (Waiting(_queued(5), "behind 1 run"),))
+    machines._show(view, True)
+    assert json.loads(capsys.readouterr().out) == {
+        "hosts": [
+            {
+                "host": "far",
+                "alive": True,
+                "engine": 3,
+                "state": "draining",
+                "reason": "it was asked to",
+                "slots": [
+                    {"slot": "cuda:0", "device": "cuda", "run": "aaaa"},
+                    {"slot": "cpu #2", "device": "cpu", "run": None},
+                ],
+            }
+        ],
+        "waiting": [{"run": _queued(5).id, "why": "behind 1 run"}],
+    }
+    machines._show(view, False)
+    lines = _lines(capsys)
+    assert ["far", "draining", "yes", "cuda:0", "cuda", "aaaa"] in lines
+    assert ["far", "draining", "no", "cpu", "#2", "cpu"] in lines
+    assert ["far:", "it", "was", "asked", "to"] in lines
+    assert [_queued(5).id, "run", "5", "behind", "1", "run"] in lines
+    machines._show(MachinesView(hosts, ()), False)
+    assert not [line for line in _lines(capsys) if "waiting" in line]
