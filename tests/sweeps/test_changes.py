@@ -1,0 +1,96 @@
+"""What is written when a sweep goes on, and which old runs are its history, over trials and runs written by hand."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from lab.runs.imports import IMPORTED
+from lab.runs.records import RunState
+from lab.runs.run_facts import RunProgress
+from lab.service.sweep_changes import changed, going_on, live_runs, running_again
+from lab.service.sweep_history import _history, _misfit
+from lab.service.sweep_trials import sweep_tag, sweeps_of
+from lab.sweeps.records import Source, SweepRecord, SweepState, TrialState
+from tests.charts.charts_data import run
+from tests.sweeps.test_halving import FINISHED, PAUSED, SPEC, trial
+from tests.sweeps.test_plan import found
+from tests.worker.worker_runs import open_lab
+
+QUEUED, RUNNING, HELD, STOPPED = TrialState.QUEUED, TrialState.RUNNING, TrialState.HELD, TrialState.STOPPED
+INTERRUPTED, FAILED = TrialState.INTERRUPTED, TrialState.FAILED
+RECORD = SweepRecord(id="s", number=1, name="s", spec=SPEC, state=SweepState.PAUSED, reason="by hand")
+
+
+def test_what_has_ended_or_was_measured_since_is_written_and_damaged_trials_never() -> None:
+    every = [
+        found(trial(1, 0.5), QUEUED),
+        found(trial(2, 0.5)),
+        found(trial(3, 0.5), changed=True),
+        found(trial(4, state=FAILED, problem="damaged"), RUNNING),
+    ]
+    assert [one.number for one in changed([one.trial for one in every], every)] == [1, 3]
+
+
+def test_a_sweep_that_runs_again_lets_those_go_on_that_were_on_their_way() -> None:
+    every = [
+        found(trial(1, 0.5, 0.4, 0.3, state=FINISHED, rung=2)),
+        found(trial(2, 0.5)),
+        found(trial(3, 0.5, rung=1, state=HELD)),
+        found(trial(4, state=STOPPED)),
+        found(trial(5, 0.5, 0.4, rung=2, state=INTERRUPTED)),
+        found(trial(6, state=RUNNING)),
+        found(trial(7, state=QUEUED)),
+        found(trial(8, state=FAILED), RUNNING),
+    ]
+    change = running_again(RECORD, every)
+    assert (change.record.state, change.record.reason) == (SweepState.RUNNING, "")
+    assert [one.number for one in change.resumed] == [3, 4, 5, 6, 7]
+    assert {one.number: (one.state, one.decision) for one in change.trials} == {
+        3: (QUEUED, "goes on to epoch 2"),
+        4: (QUEUED, "goes on to epoch 1"),
+        5: (QUEUED, "goes on to epoch 4"),
+        8: (FAILED, "failed"),
+    }
+    assert live_runs(every) == (every[5].trial.run, every[6].trial.run)
+    held = going_on(RECORD, every, (HELD,))
+    assert (held.record, [one.number for one in held.resumed]) == (RECORD, [3])
+    assert going_on(RECORD, every, ()).resumed == ()
+
+
+def test_an_adopted_run_stands_at_the_highest_rung_it_was_measured_at_and_costs_nothing() -> None:
+    ended = replace(run(1, seconds=90.0), progress=RunProgress(epoch=4))
+    whole = _history(SPEC, trial(3, 0.5, 0.4, 0.3), ended)
+    assert (whole.state, whole.rung, whole.source) == (FINISHED, 2, Source.ADOPTED)
+    assert (whole.free_s, whole.free_epochs) == (90.0, 4)
+    part = _history(
+        SPEC, trial(3, 0.5, 0.4), replace(run(1, state=RunState.STOPPED, seconds=5.0), progress=RunProgress())
+    )
+    assert (part.state, part.rung, part.free_s, part.free_epochs) == (PAUSED, 1, 5.0, 2)
+    assert _history(SPEC, trial(3, 0.5), run(1, state=RunState.PAUSED)).rung == 0
+
+
+def test_an_old_run_is_history_where_it_differs_only_in_what_the_space_varies(tmp_path: Path) -> None:
+    validation = open_lab(tmp_path).validation
+    base = validation.resolve(SPEC.base).config
+    fits = replace(run(1), config=base.replace(lr=0.01))
+    other = {"epochs": base.epochs + 1, "seed": base.seed + 1, "batch_size": 7, "weight_decay": 0.5}
+    for old, why in (
+        (fits, ""),
+        (replace(fits, state=RunState.STOPPED), ""),
+        (replace(fits, state=RunState.RUNNING), "it is running"),
+        (replace(fits, state=RunState.QUEUED), "it is queued"),
+        (replace(fits, origin=IMPORTED), ""),
+        (replace(fits, origin=IMPORTED, state=RunState.STOPPED), "it was imported before it had finished"),
+        (replace(fits, config=fits.config.replace(dataset="mnist")), "it was trained on another data set"),
+        (replace(fits, config=fits.config.replace(lr=50.0)), "its settings are outside the space"),
+        (replace(fits, config=fits.config.replace(epochs=base.epochs + 1)), "it differs from the base in epochs"),
+        (replace(fits, config=fits.config.replace(device="cpu", keep_mb=1)), ""),
+    ):
+        assert _misfit(validation, SPEC, base, old) == why
+    words = _misfit(validation, SPEC, base, replace(fits, config=fits.config.replace(**other)))
+    assert words.startswith("it differs from the base in ")
+    assert len(words.removeprefix("it differs from the base in ").split(", ")) == 3
+
+
+def test_a_run_names_the_sweeps_that_made_it_by_its_tags() -> None:
+    assert sweeps_of(replace(run(1), tags=("mine", sweep_tag("ab12"), "sweeping", "sweep-cd34"))) == ("ab12", "cd34")
+    assert sweeps_of(run(1)) == ()
