@@ -12,7 +12,7 @@ from lab.runs.owner import Owner
 from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.store import RunStore
 from tests.runs.conftest import Clock
-from tests.runs.runs_data import CONFIG, submit
+from tests.runs.runs_data import CONFIG, submit, write_past_checks
 
 
 @pytest.fixture
@@ -137,3 +137,24 @@ def test_of_a_damaged_run_nothing_is_shown_but_its_id_and_what_is_wrong(
         queued_at=0.0,
     )
     assert sqlite_store.runs.list() == ()
+
+
+def test_a_row_of_an_older_release_with_a_text_for_a_number_is_damaged(sqlite_store: RunStore) -> None:
+    run, sound = submit(sqlite_store), submit(sqlite_store, "b")
+    write_past_checks(sqlite_store, sound.id, checksum=False)
+    write_past_checks(sqlite_store, run.id, checksum=False)
+    with sqlite_store.database.write() as connection:
+        connection.exec_driver_sql("UPDATE runs SET seconds = 'long' WHERE id = ?", (run.id,))
+    problems = {found.id: found.problem for found in sqlite_store.runs.list(problems=True)}
+    assert problems[sound.id] == ""
+    assert problems[run.id].startswith(f"Run {run.id} is damaged in the database")
+
+
+def test_runs_in_training_are_counted_of_all_hosts_or_of_one(sqlite_store: RunStore, me: Owner) -> None:
+    far = replace(me, host="far")
+    for owner in (me, far, far):
+        submit(sqlite_store, str(sqlite_store.runs.count()))
+        assert sqlite_store.leases.claim(slot=f"cpu {sqlite_store.runs.count()}", owner=owner) is not None
+    submit(sqlite_store, "waits")
+    queue = sqlite_store.queue
+    assert [queue.count_running(host=host) for host in (None, me.host, "far", "nowhere")] == [3, 1, 2, 0]

@@ -171,6 +171,12 @@ def test_a_copy_is_the_first_trial_of_the_same_settings_that_has_a_run() -> None
     assert find_copy(trials, {"lr": 0.2}) is None
 
 
+def test_settings_are_the_same_in_whatever_order_the_store_gives_them() -> None:
+    one = trial(1, params={"batch_size": 32, "lr": 0.1})
+    assert find_copy([one], {"lr": 0.1, "batch_size": 32}) is one
+    assert find_copy([one], {"lr": 0.1, "batch_size": 64}) is None
+
+
 def test_minutes_are_sixty_seconds_and_none_has_no_end() -> None:
     assert replace(SPEC, minutes=1.5).seconds == 90.0
     assert SPEC.seconds == math.inf

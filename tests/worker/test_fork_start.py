@@ -1,0 +1,53 @@
+"""Where a fork's curves end and how its steps are counted, and which checkpoints are those of a whole epoch."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from lab.runs.records import Series
+from lab.training.checkpoint import Checkpoint
+from lab.training.progress import Progress
+from lab.worker.fork_start import _is_after, _moved
+
+
+def _curve(steps: Sequence[int]) -> Series:
+    at = np.array(steps, dtype=np.int64)
+    return Series("batch/loss", at, at / 10, at * 2.0)
+
+
+@pytest.mark.parametrize(
+    ("steps", "last", "before", "now", "moved", "kept"),
+    [
+        ([0, 1, 2, 3, 4, 5], 4, 2, 2, [0, 1, 2, 3, 4], [0, 1, 2, 3, 4]),
+        ([0, 2, 5], 4, 2, 2, [0, 2], [0, 2]),
+        ([1, 2, 3, 4, 5], 4, 2, 4, [2, 4, 6, 8], [1, 2, 3, 4]),
+        ([0, 1, 2, 3, 4, 5], 4, 2, 1, [0, 1, 2], [0, 2, 4]),  # the last of those that fall together
+        ([1, 2, 3], 3, 3, 2, [1, 2], [1, 3]),
+        ([5, 6], 4, 2, 4, [], []),
+        ([], 4, 2, 4, [], []),
+    ],
+)
+def test_a_curve_is_taken_up_to_the_epoch_in_the_steps_of_the_fork(
+    steps: list[int], last: int, before: int, now: int, moved: list[int], kept: list[int]
+) -> None:
+    found = _moved(_curve(steps), last=last, before=before, now=now)
+    assert found.step.tolist() == moved
+    assert found.value.tolist() == [step / 10 for step in kept]
+    assert found.time_s.tolist() == [step * 2.0 for step in kept]
+    assert found.name == "batch/loss"
+
+
+@pytest.mark.parametrize(
+    ("progress", "epoch", "after"),
+    [
+        (Progress(step=20, epoch=2, step_in_epoch=10, closed=20), 2, True),
+        (Progress(step=20, epoch=2, step_in_epoch=10, closed=20), 1, False),
+        (Progress(step=20, epoch=2, step_in_epoch=10, closed=10), 2, False),  # its metrics are not taken yet
+        (Progress(step=15, epoch=2, step_in_epoch=5, closed=10), 2, False),
+        (Progress(step=20, epoch=3, step_in_epoch=0, closed=20), 3, False),  # before the first step of the third
+        (Progress(step=20, epoch=3, step_in_epoch=0, closed=20), 2, False),
+    ],
+)
+def test_a_checkpoint_is_that_of_an_epoch_once_its_end_is_done(progress: Progress, epoch: int, after: bool) -> None:
+    assert _is_after(Checkpoint(progress, {}, {}, {}, {}, {}), epoch) is after
