@@ -38,6 +38,10 @@ _STYLE = """<style>
   padding: 0.6rem 1rem calc(0.6rem + env(safe-area-inset-bottom)); background: var(--st-background-color, Canvas); }
   [data-testid="stMainBlockContainer"]:has(.st-key-train-bar) { padding-bottom: 8rem; } }
 [class*="st-key-recent-"] [data-testid="stPageLink"] p { white-space: normal; }
+[class*="st-key-recent-run-"] [data-testid="stPageLink"], [class*="st-key-runs-example-line-"] [data-testid="stPageLink"] {
+  margin-left: -0.5rem; }
+.st-key-run-menu button { justify-content: flex-start; }
+[data-testid="stStatusWidget"] { margin-right: 2.6rem; }
 [class*="st-key-recent-"], [class*="st-key-live-line-"], [class*="st-key-queue-line-"] { row-gap: 0; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-nav-again) { display: none; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-share-link) { position: fixed; top: 0.85rem; right: 3.2rem; width: 2rem;

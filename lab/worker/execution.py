@@ -34,7 +34,7 @@ from lab.worker.disk_reserve import release_reserve
 from lab.worker.fork_start import ForkStart, RecomputingEndedError
 from lab.worker.heartbeat import Heartbeat
 from lab.worker.ranks import steps_on_devices
-from lab.worker.recorder import RunRecorder
+from lab.worker.recorder import TRAINING, RunRecorder
 from lab.worker.run_data import read_data
 from lab.worker.supervisor.log import log_worker
 from lab.worker.threads import threads_for
@@ -122,7 +122,7 @@ def _train(lab: Lab, run: RunRecord, recorder: RunRecorder, heartbeat: Heartbeat
         except RecomputingEndedError as error:
             return error.ended
         _set_threads(run, device, resume)
-    recorder.phase("training")
+    recorder.phase(TRAINING)
     return _record_events(lab, run, network, data, device, heartbeat, resume, recorder)
 
 

@@ -32,6 +32,7 @@ from lab.worker.training_pace import TrainingPace
 
 FLUSH_S = 0.5  # the store's points are at most this old, where few runs are in training (`lab.runs.pace`)
 DIAGNOSE_S = 5.0  # how often the rules are applied inside an epoch
+TRAINING, EVALUATING = "training", "evaluating"  # phases of a run whose steps have begun
 
 _FULFILS = {state: request for request, state in AFTER_DEATH.items()}  # the request that a run which ends so fulfils
 _T = TypeVar("_T")
@@ -166,7 +167,7 @@ class RunRecorder:
             "total_steps": event.total_steps,
             "steps_per_epoch": event.steps_per_epoch,
             "device": event.device,
-            "phase": "training",
+            "phase": TRAINING,
         }
         environment = {
             **event.environment,
@@ -200,11 +201,16 @@ class RunRecorder:
             "epoch": -(-step // max(1, int(self._progress["steps_per_epoch"]))),
             "eta_seconds": self._time_left(step),
         }
+        # What is tested after an epoch may take longer than its steps, and then nothing else changes.
+        self._progress["phase"] = EVALUATING if self._ends_epoch(step) else TRAINING
         now = time.monotonic()
         if now - self._flushed >= self._pace.flush_s(FLUSH_S):
             self._flush()
         if now - self._diagnosed >= DIAGNOSE_S or not np.isfinite(event.loss).all():
             self._diagnose()
+
+    def _ends_epoch(self, step: int) -> bool:
+        return step % max(1, int(self._progress["steps_per_epoch"])) == 0 or step == self._progress["total_steps"]
 
     def _time_left(self, step: int) -> float | None:
         first, since = self._started_at
@@ -216,7 +222,7 @@ class RunRecorder:
         at, when = np.array([event.step]), np.array([event.time_s])
         for name, value in event.metrics.items():
             self._add(name, at, np.array([value], dtype=np.float64), when)
-        self._progress |= {"seconds": event.time_s, "latest": dict(event.metrics)}
+        self._progress |= {"seconds": event.time_s, "latest": dict(event.metrics), "phase": TRAINING}
         if event.answers is not None:
             self._progress["answers"] = [list(answer) for answer in event.answers]
         self._flush()

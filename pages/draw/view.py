@@ -148,7 +148,7 @@ def _card(title: str, subtitle: str, answer: Answer, *, usual: str, blank: bool)
 
 def _runners_up(answer: Answer) -> str:
     rest = [f"{escape(label)} {escape(percent(share))}" for label, share in answer.top(3)[1:] if share >= _NOTHING]
-    return "then " + ", ".join(rest) if rest else "nothing else in sight"
+    return "then " + ", ".join(rest) if rest else "no other class is likely"
 
 
 def _shown_classes(answer: Answer) -> list[int]:

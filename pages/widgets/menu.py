@@ -8,12 +8,14 @@ from typing import Any
 
 import streamlit as st
 
+from pages.state.keys import element
+
 MORE = "More"
 
 
 def more_menu() -> Any:
-    """Return the popover that the parts of a menu stand in."""
-    return st.popover(MORE, icon=":material/more_horiz:")
+    """Return the popover that the parts of a menu stand in, to be drawn into."""
+    return st.popover(MORE, icon=":material/more_horiz:").container(key=element("run-menu"))
 
 
 def fold(label: str, *, icon: str, menu: bool, disabled: bool = False, key: str | None = None, **popover: Any) -> Any:

@@ -207,7 +207,7 @@ def test_what_else_it_could_be_is_named_from_a_twentieth_of_a_per_cent_on() -> N
         return re.findall(r'class="cl-why">([^<]*)<', html)[0]
 
     assert why(0.0005).startswith("then 8 ")
-    assert why(0.0004) == "nothing else in sight"
+    assert why(0.0004) == "no other class is likely"
 
 
 def test_of_many_classes_the_ten_likeliest_have_a_bar_and_of_ten_all_in_their_order() -> None:

@@ -287,6 +287,24 @@ def test_the_time_left_after_a_resume_is_told_by_the_steps_of_this_attempt(
     assert lab.store.runs.get(run.id).progress.eta_seconds == 180.0
 
 
+def test_from_the_last_step_of_an_epoch_on_a_run_is_evaluating_until_its_result_is_there(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = _Clock()
+    monkeypatch.setattr("lab.worker.recorder.time", clock)
+    run, recorder = _begin(lab)
+
+    def phase(event: StepMetrics | Evaluated) -> str | None:
+        clock.now += 20.0
+        recorder.record(event)
+        return lab.store.runs.get(run.id).progress.phase
+
+    assert phase(_steps(1, 19)) == "training"
+    assert phase(_steps(20, 20)) == "evaluating"
+    assert phase(Evaluated(20, 1, 1.0, {"val/loss": 2.0}, epoch_end=True)) == "training"
+    assert phase(_steps(21, 990)) == "training"
+
+
 @pytest.mark.parametrize(("step", "epoch"), [(1, 1), (20, 1), (21, 2), (40, 2)])
 def test_the_progress_names_the_epoch_that_is_trained(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, step: int, epoch: int

@@ -93,6 +93,7 @@ def live_facts(run: RunRecord, newest: Mapping[str, Sequence[Any]]) -> list[tupl
     progress = run.progress
     epoch, total, speed = progress.epoch, progress.total_steps, progress.images_per_second
     is_running = run.state is RunState.RUNNING
+    stepped = bool(total) and progress.step == total  # what is left is the last evaluation, which nobody has timed
     return [
         (
             "Epoch",
@@ -103,7 +104,7 @@ def live_facts(run: RunRecord, newest: Mapping[str, Sequence[Any]]) -> list[tupl
         ("Step", f"{progress.step or 0:,} of {total:,}" if total else "–"),
         ("Images per second", f"{speed:,.0f}" if speed and math.isfinite(speed) else "–"),
         ("Training time", format_duration(progress.seconds)),
-        ("Time left", format_duration(progress.eta_seconds if is_running else None)),
+        ("Time left", format_duration(progress.eta_seconds if is_running and not stepped else None)),
         ("Learning rate", rate),
         ("Status", str((is_running and progress.phase) or run.status)),
     ]
