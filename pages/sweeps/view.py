@@ -65,9 +65,11 @@ def _head(sweep: SweepRecord) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         sweep_badge(sweep)
         varied = ", ".join(parameter.spec.label.lower() for parameter in spec.space)
-        st.caption(plain(f"{METHOD_TITLES[spec.method]} over {varied}; {_basis(spec)}"), width="stretch")
-    if sweep.reason:
-        st.caption(plain(sweep.reason[:1].upper() + sweep.reason[1:] + "."))
+        # One element with and without a reason: one more would have the browser make everything below anew, under a click.
+        words = [f"{METHOD_TITLES[spec.method]} over {varied}; {_basis(spec)}"]
+        if sweep.reason:
+            words.append(sweep.reason[:1].upper() + sweep.reason[1:] + ".")
+        st.caption("\n\n".join(map(plain, words)), width="stretch")
 
 
 def _basis(spec: SweepSpec) -> str:
@@ -81,12 +83,14 @@ def _basis(spec: SweepSpec) -> str:
 def _actions(sweep: SweepRecord) -> None:
     writable = not get_lab().settings.read_only
     with st.container(horizontal=True, vertical_alignment="center", key=element("sweep-actions")):
-        if sweep.state is SweepState.RUNNING:
-            _button("Pause", ":material/pause:", sweep, "pause", enabled=writable)
-        if sweep.state in (SweepState.PAUSED, SweepState.STOPPED):
-            _button("Resume", ":material/play_arrow:", sweep, "resume", enabled=writable)
-        if sweep.state in (SweepState.RUNNING, SweepState.PAUSED):
-            _button("Stop", ":material/stop:", sweep, "stop", enabled=writable)
+        # A place of their own, so that the box beside them stays open when the sweep ends.
+        with st.container(horizontal=True, width="content"):
+            if sweep.state is SweepState.RUNNING:
+                _button("Pause", ":material/pause:", sweep, "pause", enabled=writable)
+            if sweep.state in (SweepState.PAUSED, SweepState.STOPPED):
+                _button("Resume", ":material/play_arrow:", sweep, "resume", enabled=writable)
+            if sweep.state in (SweepState.RUNNING, SweepState.PAUSED):
+                _button("Stop", ":material/stop:", sweep, "stop", enabled=writable)
         extend_box(sweep, enabled=writable)
 
 

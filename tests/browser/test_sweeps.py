@@ -52,6 +52,7 @@ def test_a_sweep_of_eight_is_made_watched_narrowed_and_its_best_trial_opened(ser
     assert ended.trials[8].params["lr"] <= 0.01
     assert ended.best is not None
     page.get_by_text("All 9 trials are made").wait_for()
+    visitor.settle()
     page.get_by_role("link", name=f"Open trial {ended.best.trial.number}").click()
     visitor.settle()
     expect(page).to_have_url(re.compile(f"/train\\?run={ended.best.trial.run}$"))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,25 @@ def test_trials_are_compared_at_the_rung_in_the_address(swept: tuple[Bench, str]
         there = sum(any(value.epoch == epoch for value in trial.values) for trial in trials)
         app = open_sweeps(sweep=sweep, look="parallel", rung=str(rung))
         assert f"n = {there} trial" in " ".join(caption.value for caption in app.caption)
+
+
+def places(block: Any, path: tuple[int, ...] = ()) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield the kind of each element and block with its place in the tree: what keeps it is kept by the browser."""
+    for at, child in block.children.items():
+        yield child.type, (*path, at)
+        if hasattr(child, "children"):
+            yield from places(child, (*path, at))
+
+
+def test_the_end_of_a_sweep_moves_nothing_that_may_be_clicked(swept: tuple[Bench, str]) -> None:
+    bench, sweep = swept
+    kinds = ("metric", "page_link", "popover", "button_group", "bidi_component")
+    ended = [place for place in places(open_sweeps(sweep=sweep).main) if place[0] in kinds]
+    bench.lab.sweeps.extend(sweep, trials=1)
+    running = [place for place in places(open_sweeps(sweep=sweep).main) if place[0] in kinds]
+    assert bench.lab.sweeps.show(sweep).sweep.reason == ""
+    assert {kind for kind, _ in ended} == set(kinds)
+    assert running == ended
 
 
 def test_a_trial_leads_back_to_its_sweep(swept: tuple[Bench, str]) -> None:
