@@ -162,8 +162,14 @@ def condition(text: str, *, states: Mapping[str, RunState]) -> ColumnElement[boo
 
     states: the true states of the rows that say "running" (`rows.derive`), by id.
     """
-    parts = [_turned(term, _meaning(term, states)) for term in parse_query(text)]
+    terms = sorted(parse_query(text), key=_reads_config)
+    parts = [_turned(term, _meaning(term, states)) for term in terms]
     return and_(runs.c.deleted_at.is_(None), *parts)
+
+
+def _reads_config(term: Term) -> bool:
+    """Whether a term has the configuration of each row parsed; such terms come last, for the rows that the others leave."""
+    return term.key in FIELDS and term.key not in ("arch", "dataset")
 
 
 def _turned(term: Term, meaning: ColumnElement[bool]) -> ColumnElement[bool]:

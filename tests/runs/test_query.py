@@ -5,7 +5,7 @@ import pytest
 from lab.config import FIELDS, RunConfig
 from lab.errors import InputError
 from lab.runs.owner import Owner
-from lab.runs.query import KEYS, ORDERS, Term, parse_query
+from lab.runs.query import KEYS, ORDERS, Term, condition, parse_query
 from lab.runs.records import RunRequest, RunState
 from lab.runs.store import RunStore
 from tests.runs.conftest import Clock
@@ -211,3 +211,9 @@ def test_a_page_has_its_runs_and_the_number_of_all(four: RunStore) -> None:
     assert page("lr<0.01", 2, 4) == ([], 3)  # beyond the last page
     assert page("lr>1", 2) == ([], 0)
     assert page("state:running", 2) == (["three 100%"], 1)
+
+
+def test_what_reads_the_configuration_is_asked_last() -> None:
+    asked = str(condition("lr<0.01 -optimizer:adam arch:lenet* state:finished test>0.9", states={}))
+    places = [asked.index(column) for column in ("runs.arch", "runs.state", "runs.test_accuracy", "runs.config")]
+    assert max(places[:3]) < places[3]
