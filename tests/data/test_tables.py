@@ -1,0 +1,134 @@
+"""Tables of labels and pixels: which column is the label, which one counts the rows, and what separates them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lab.data.recognise import is_number, recognise_bytes, separator_of
+from lab.data.tables import read_table
+from lab.errors import InputError
+
+FIRST = [[3, 10, 20, 30, 40], [7, 50, 60, 70, 80]]  # a label, and pictures of two by two pixels
+PICTURES = [[[10, 20], [30, 40]], [[50, 60], [70, 80]]]
+HEADER = ["label", "a", "b", "c", "d"]
+
+
+def _read(tmp_path: Path, *rows: list[object], mark: str = ",") -> tuple[list[object], list[float]]:
+    path = tmp_path / "table.csv"
+    path.write_text("".join(mark.join(map(str, row)) + "\n" for row in rows))
+    pictures, labels = read_table(path)
+    return pictures.tolist(), labels.tolist()
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("name", ["label", "Class", "target", " digit ", "y"])
+def test_a_column_that_is_named_so_is_the_label_wherever_it_is(tmp_path: Path, name: str, mark: str) -> None:
+    assert _read(tmp_path, [name, *"abcd"], *FIRST, mark=mark) == (PICTURES, [3, 7])
+    last = [[*row[1:], row[0]] for row in FIRST]
+    assert _read(tmp_path, [*"abcd", name], *last, mark=mark) == (PICTURES, [3, 7])
+    middle = [[*row[1:3], row[0], *row[3:]] for row in FIRST]
+    assert _read(tmp_path, ["a", "b", name, "c", "d"], *middle, mark=mark) == (PICTURES, [3, 7])
+
+
+def test_of_two_columns_that_could_be_named_so_the_first_is_the_label(tmp_path: Path) -> None:
+    assert _read(tmp_path, ["label", "a", "b", "c", "y"], *FIRST) == (PICTURES, [3, 7])
+
+
+@pytest.mark.parametrize("index", ["", "id", "Index", "Unnamed: 0"])
+def test_a_column_that_counts_the_rows_is_left_out(tmp_path: Path, index: str) -> None:
+    counted = [[number, *row] for number, row in enumerate(FIRST)]
+    assert _read(tmp_path, [index, *HEADER], *counted) == (PICTURES, [3, 7])
+    assert _read(
+        tmp_path, [index, "a", "b", "c", "d", "y"], *([n, *row[1:], row[0]] for n, row in enumerate(FIRST))
+    ) == (
+        PICTURES,
+        [3, 7],
+    )
+
+
+def test_a_first_column_that_is_needed_for_the_square_is_no_index(tmp_path: Path) -> None:
+    assert _read(tmp_path, ["id", "a", "b", "c", "d"], *FIRST) == (PICTURES, [3, 7])
+
+
+@pytest.mark.parametrize(
+    ("rows", "labels"),
+    [
+        ([[3, 10, 20, 30, 40], [7, 50, 60, 70, 80]], [3, 7]),  # 40 and 80 are no digits
+        ([[11, 10, 20, 30, 4], [7, 50, 60, 70, 8]], [4, 8]),  # 11 is none
+        ([[10, 10, 20, 30, 4], [7, 50, 60, 70, 8]], [10, 7]),  # both can be: letters end at 10 or more
+        ([[0, 10, 20, 30, 4], [0, 50, 60, 70, 8]], [4, 8]),  # a margin is always black
+        ([[0, 10, 20, 30, 4], [0, 50, 60, 70, 4]], [0, 0]),  # nothing differs
+        ([[0.5, 10, 20, 30, 4], [7, 50, 60, 70, 8]], [4, 8]),
+        ([[12, 10, 20, 30, 4], [13, 50, 60, 70, 4]], [12, 13]),
+    ],
+)
+def test_without_a_header_the_label_is_first_unless_only_the_last_column_can_be(
+    tmp_path: Path, rows: list[list[object]], labels: list[float]
+) -> None:
+    assert _read(tmp_path, *rows)[1] == labels
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([HEADER], "has no rows"),
+        ([[*HEADER, "e"], [1, 2, 3, 4, 5, 6]], "has 6 columns"),
+        ([["a", "b"], [1, "x"]], "cannot be read as a table of numbers"),
+        ([[1, 2, 3, 4], [1, 2, 3, 4]], "has 4 columns"),
+    ],
+)
+def test_what_is_no_such_table_is_refused(tmp_path: Path, rows: list[list[object]], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        _read(tmp_path, *rows)
+
+
+def test_the_most_frequent_mark_separates_the_columns_and_of_equals_the_comma() -> None:
+    assert [separator_of(line) for line in ("1;2,5;3", "1,2;3", "1\t2", "", "1,2,3;4")] == [";", ",", "\t", ",", ","]
+    numbers = ("5", " 0.25 ", "5.000000000000000000e+00", "nan", "-1", "", "5a", "0x10")
+    assert [is_number(cell) for cell in numbers] == [True, True, True, True, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (["1"] * 65, "a table of a label and 64 pixels a row (8×8), without a header"),
+        (["1"] * 64, "a table of no label and 64 pixels a row (8×8), without a header"),
+        (["1"] * 257, "a table of a label and 256 pixels a row (16×16), without a header"),
+        (["1"] * 50, "a table of 50 columns"),  # seven by seven are too few
+        (["label", *["p"] * 81], "a table of a label and 81 pixels a row (9×9)"),
+        (["p"] * 81, "a table of no label and 81 pixels a row (9×9)"),
+        (["id", *["p"] * 65], "a table of a label and 64 pixels a row (8×8)"),
+        (['"Label"', *["p"] * 64], "a table of a label and 64 pixels a row (8×8)"),
+        (["label", *["p"] * 82], "a table of 83 columns"),
+    ],
+)
+def test_a_table_is_described_by_its_first_line(columns: list[str], words: str) -> None:
+    assert recognise_bytes((",".join(columns) + "\n1,2\n").encode()).words == words
+
+
+@pytest.mark.parametrize(
+    ("start", "kind", "words"),
+    [
+        (b"\0\0\x08\x03\0\0\0\x02\0\0\0\x05\0\0\0\x07", "idx", "an idx file of 2 images of 5×7"),
+        (b"\0\0\x08\x03\0\0\0\x02\0\0\0\x05\0\0\0", "idx", "an idx file that ends inside its header"),
+        (b"\0\0\x0c\x02\0\0\x04\xd2\0\0\0\x08", "idx", "an idx table of 1,234 rows and 8 columns"),
+        (b"\0\0\x08\x01\0\0\x04\xd2", "idx", "an idx file of 1,234 labels"),
+        (b"\0\0\x0a\x01\0\0\0\x01", "unknown", "of no format that is known (it starts with 00000a01)"),
+        (b"\0\0\x08\x04\0\0\0\x01", "unknown", "of no format that is known (it starts with 00000804)"),
+        ("zwölf".encode()[:3], "text", "a text"),  # a letter that is cut
+        (b"\xc3\x28 and more text", "unknown", "of no format that is known (it starts with c3282061)"),
+        (b"a:b c", "text", "a text"),
+        (b"5 1:0.1 2:0.5", "libsvm", "a text in libsvm's format"),
+    ],
+)
+def test_the_start_of_a_file_says_what_it_is(start: bytes, kind: str, words: str) -> None:
+    found = recognise_bytes(start)
+    assert (found.kind, found.words) == (kind, words)
+
+
+def test_pictures_are_of_the_right_type(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("label,a,b,c,d\n3,1,2,3,4\n")
+    pictures, labels = read_table(path)
+    assert (pictures.shape, pictures.dtype, labels.dtype) == ((1, 2, 2), np.float64, np.float64)
