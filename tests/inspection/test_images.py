@@ -55,7 +55,11 @@ def test_a_picture_that_is_fitted_keeps_its_shape_on_paper_of_its_own() -> None:
     scan[4:24, 18:38] = 0  # a square of 20×20
     fitted = read_image(png(scan), size=28, fit=True)
     ink = fitted < 120
-    assert (ink.any(axis=1).sum(), ink.any(axis=0).sum()) == (10, 10)
+    # Half as large, and 14 rows of paper above: the ink lies in rows (14 + 4) / 2 to (14 + 24) / 2.
+    assert np.flatnonzero(ink.any(axis=1)).tolist() == list(range(9, 19))
+    assert np.flatnonzero(ink.any(axis=0)).tolist() == list(range(9, 19))
+    turned = read_image(png(scan.T), size=28, fit=True)
+    assert np.flatnonzero((turned < 120).any(axis=0)).tolist() == list(range(9, 19))
     assert (fitted[[0, -1]] == 240).all()
     assert is_on_paper(fitted)
 

@@ -130,6 +130,17 @@ def test_galleries_are_in_order_of_confidence() -> None:
     assert find_cell(answers, truth=0, answer=1).tolist() == []
 
 
+def test_galleries_have_so_many_images_at_most_and_equal_ones_stay_in_their_order() -> None:
+    wrong, right = _answers_with([0.9] * 70, [False] * 70), _answers_with([0.9] * 70, [True] * 70)
+    assert most_confident_errors(wrong).tolist() == list(range(40))
+    assert least_confident_correct(right).tolist() == list(range(40))
+    assert find_cell(wrong, truth=1, answer=0).tolist() == list(range(60))
+    assert most_confident_errors(wrong, limit=2).tolist() == [0, 1]
+    assert least_confident_correct(right, limit=2).tolist() == [0, 1]
+    assert find_cell(right, truth=0, answer=0, limit=2).tolist() == [0, 1]
+    assert most_confident_errors(right).tolist() == least_confident_correct(wrong).tolist() == []
+
+
 def test_the_report_is_strict_json() -> None:
     found = report(score_logits(constant(2), LABELS), classes=("a", "b", "c")).as_dict()
     assert json.loads(json.dumps(found, allow_nan=False))["per_class"][0] == {

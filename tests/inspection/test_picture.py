@@ -56,6 +56,15 @@ def test_blocks_close_and_open() -> None:
     opened = boxes(traced("googlenet"), detail="blocks", opened=frozenset({"features.inception4b"}))
     assert len(opened) > len(closed)
     assert not any(box.title == "inception4b" for box in opened)
+    (shut,) = (box for box in closed if box.title == "inception4b")
+    inside = [box for box in opened if box.block == shut.block == "features.inception4b"]
+    assert (shut.names[0], shut.detail) == ("features.inception4b", f"{len(shut.nodes)} steps")
+    assert shut.params == sum(box.params for box in inside) > 0
+    assert {node for box in inside for node in box.nodes} == set(shut.nodes)
+    assert "block" not in {box.family for box in inside}
+    assert all(name.startswith("features.inception4b.") for box in inside for name in box.names)
+    assert (inside[-1].shape, inside[-1].family) == (shut.shape, "join")
+    assert {box.block for box in boxes(traced("googlenet"))} == {""}
 
 
 @pytest.mark.parametrize("detail", DETAILS)

@@ -11,7 +11,7 @@ from lab.architectures.build import build_network
 from lab.architectures.registry import list_architectures
 from lab.inspection.graph import trace_graph
 from lab.inspection.receptive_field import ReceptiveField
-from lab.inspection.summary import summarize, summary_text
+from lab.inspection.summary import Summary, summarize, summary_text
 
 
 def on_meta(id: str, **settings) -> nn.Module:
@@ -200,3 +200,19 @@ def test_dilation_widens_the_receptive_field() -> None:
     fields = [node.field for node in trace_graph(network, input_shape=(1, 1, 28, 28)) if node.type == "Conv2d"]
     windows = [(field.window(0), field.window(1)) for field in fields if field is not None]
     assert windows == [((-2, 2), (-1, 3)), ((-2, 2), (0, 4)), ((-2, 14), (0, 16))]
+
+
+def test_the_memory_of_a_batch_is_that_of_input_outputs_and_parameters() -> None:
+    summary = Summary((4, 1, 2, 2), 5, 5, 48, 30, 20, 64, (), "")
+    assert (summary.estimated_total_bytes, summary.batch, summary.mult_adds_per_image) == (114, 4, 12)
+    counted = summarize(nn.Sequential(nn.Flatten(), nn.Linear(4, 3)), input_shape=(4, 1, 2, 2))
+    assert (counted.input_bytes, counted.params_bytes) == (4 * 4 * 4, 15 * 4)
+
+
+def test_windows_have_their_middle_also_where_they_repeat() -> None:
+    field = ReceptiveField(((-1, 3), (0, 5)), 4)
+    assert [field.middle(row) for row in range(4)] == [1.0, 2.5, 5.0, 6.5]
+    assert (field.size, field.stride) == (6, None)
+    assert ReceptiveField(((0, 2), (2, 4)), 4).stride == 2
+    assert ReceptiveField(((0, 2), (2, 5)), 4).stride is None
+    assert [field.pixels(row, image_size=6) for row in (0, 1, 2)] == [(0, 3), (0, 5), (3, 5)]

@@ -61,3 +61,25 @@ def test_times_are_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
     found = time_layers(nn.Sequential(slow, nn.Flatten()), torch.zeros(1, 1, 2, 2), repeats=3)
     assert [layer.median_ms for layer in found.layers] == pytest.approx([20.0, 0.0])
     assert found.total_ms == pytest.approx(20.0)
+
+
+class _Uneven(_Slow):
+    """A layer that takes 1, 2, 10, 5, … milliseconds of its clock: the first pass only warms up."""
+
+    times = (0.1, 0.001, 0.002, 0.010, 0.020, 0.005, 0.015)
+    calls = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.now += self.times[self.calls]
+        self.calls += 1
+        return x
+
+
+def test_of_uneven_times_the_median_stands_and_the_spread_is_the_whole_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = _Uneven()
+    monkeypatch.setattr("lab.inspection.timing.time", SimpleNamespace(perf_counter=lambda: layer.now))
+    found = time_layers(nn.Sequential(layer, nn.Flatten()), torch.zeros(1, 1, 2, 2), repeats=3)
+    assert (found.total_ms, found.spread_ms) == pytest.approx((2.0, 9.0))
+    assert (found.layers[0].median_ms, found.layers[0].spread_ms) == pytest.approx((15.0, 15.0))
+    assert (found.layers[1].spread_ms, found.repeats, found.device) == (0.0, 3, "cpu")
+    assert layer.calls == 1 + 3 + 3
