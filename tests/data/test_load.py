@@ -52,6 +52,14 @@ def test_constants_are_those_of_numpy() -> None:
     assert std == pytest.approx((images / 255).std(), abs=1e-12)
 
 
+def test_constants_are_of_every_pixel_however_many_there_are() -> None:
+    """Three million pixels are counted in pieces: a third are 0, a third 51 and a third 255."""
+    images = np.repeat(np.array([0, 51, 255], np.uint8), 1 << 20).reshape(3, 1 << 10, 1 << 10)
+    mean, std = compute_constants(images)
+    assert mean == pytest.approx((0.0 + 0.2 + 1.0) / 3)
+    assert std == pytest.approx(((0.0 + 0.04 + 1.0) / 3 - 0.16) ** 0.5)
+
+
 def test_the_three_normalisations_have_their_constants(tmp_path: Path) -> None:
     data = load_dataset("digits", root=tmp_path)
     assert normalization_constants(data, "none") == (0.0, 1.0)
