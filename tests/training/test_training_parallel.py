@@ -1,0 +1,138 @@
+"""What several devices do together, by known answers in one process: shares, batch norm, dropout and a team of one."""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lab.config import RunConfig
+from lab.errors import TrainingError
+from lab.training.batches import Batches
+from lab.training.data import ResidentData
+from lab.training.generators import Generators
+from lab.training.kernels import QuickDropout
+from lab.training.parallel import ParallelSteps, Team, join_team, leave_team, share_dropout, synchronise_batch_norm
+from lab.training.step_choice import StepKind, build_steps
+from lab.training.steps import Steps
+from tests.training.training_nets import LinearNet, SmallNet
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Team]:
+    """A team of one: what it adds up over its members is its own."""
+    yield join_team(0, 1, tmp_path / "meeting", CPU)
+    leave_team()
+
+
+@pytest.mark.parametrize(
+    ("images", "size", "shares"),
+    [
+        (8, 2, [(0, 4), (4, 8)]),
+        (8, 3, [(0, 3), (3, 6), (6, 8)]),
+        (7, 3, [(0, 3), (3, 5), (5, 7)]),
+        (3, 3, [(0, 1), (1, 2), (2, 3)]),
+        (5, 1, [(0, 5)]),
+    ],
+)
+def test_shares_are_as_even_as_can_be_the_larger_ones_first(
+    images: int, size: int, shares: list[tuple[int, int]]
+) -> None:
+    found = [Team(rank, size, None).share(images) for rank in range(size)]
+    assert [(one.start, one.stop) for one in found] == shares
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [
+        nn.BatchNorm2d(3),
+        nn.BatchNorm2d(3, momentum=None),
+        nn.BatchNorm2d(3, affine=False, eps=0.1),
+        nn.BatchNorm2d(3, track_running_stats=False),
+    ],
+    ids=["usual", "mean of all", "plain", "no averages"],
+)
+def test_batch_norm_of_one_device_is_torchs(alone: Team, norm: nn.BatchNorm2d) -> None:
+    own, shared = copy.deepcopy(norm), copy.deepcopy(norm)
+    synchronise_batch_norm(shared)
+    assert type(shared) is not type(own)
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(2):
+        x = 3 + 2 * torch.randn(5, 3, 4, 4, generator=generator)
+        given = [x.clone().requires_grad_(), x.clone().requires_grad_()]
+        weight = torch.randn(x.shape, generator=generator)
+        outputs = [module(one) for module, one in zip((own, shared), given)]
+        torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-5, atol=1e-5)
+        for output in outputs:
+            torch.autograd.backward((output * weight).sum())
+        torch.testing.assert_close(given[1].grad, given[0].grad, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(shared.state_dict(), own.state_dict(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(shared.eval()(x), own.eval()(x), rtol=1e-5, atol=1e-5)
+
+
+def test_batch_norm_of_vectors_is_torchs_too(alone: Team) -> None:
+    own, shared = nn.BatchNorm1d(4), nn.BatchNorm1d(4)
+    synchronise_batch_norm(shared)
+    x = torch.randn(6, 4, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(shared(x), own(x), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(shared.running_var, own.running_var)
+
+
+@pytest.mark.parametrize("kind", [nn.Dropout, QuickDropout, nn.Dropout2d])
+def test_every_rank_has_its_rows_of_the_mask_that_one_device_would_draw(kind: type[nn.Module]) -> None:
+    x = torch.ones(7, 4, 3, 3)
+    whole = kind(0.5)
+    torch.manual_seed(3)
+    expected = whole(x)
+    assert 0 < (expected == 0).sum() < expected.numel()
+    for rank in range(2):
+        team = Team(rank, 2, None, images=7)
+        shared = nn.Sequential(kind(0.5))
+        share_dropout(shared, team)
+        torch.manual_seed(3)
+        assert torch.equal(shared(x[team.share(7)]), expected[team.share(7)])
+        assert torch.equal(shared.eval()(x), x)
+
+
+def _steps(team: Team | None, network: nn.Module, data: ResidentData, **settings: object) -> Steps:
+    config = RunConfig(**{"optimizer": "sgd", "lr": 0.05, "batch_size": 32, "grad_clip": 1.0, **settings})
+    batches = Batches(data.train_x, data.train_y, mean=data.mean, std=data.std, batch_size=config.batch_size)
+    if team is None:
+        return build_steps(config, network, network, batches, Generators(CPU), CPU, kind=StepKind.LAUNCHED)
+    return ParallelSteps(team, config, network, network, batches, Generators(CPU), CPU)
+
+
+def test_a_team_of_one_takes_the_steps_of_one_device(alone: Team, data: ResidentData) -> None:
+    network = SmallNet()
+    seen = []
+    for team in (None, alone):
+        mine = copy.deepcopy(network)
+        steps = _steps(team, mine, data)
+        torch.manual_seed(4)
+        steps.prepare()
+        for first in (0, 1):  # an epoch, and one from its second batch on
+            steps.begin(torch.arange(90).flip(0), first=first, rates=np.array([0.05, 0.1, 0.02])[first:])
+            for number in range(first, 3):
+                steps.step(measure_norm=number == 2)
+        norm = steps.gradient_norm()
+        assert norm is not None
+        seen.append((steps.drain(), norm, mine.state_dict()))
+        assert steps.notices() == []
+    (one, norm_one, weights_one), (many, norm_many, weights_many) = seen
+    assert many.images.tolist() == one.images.tolist() == [32, 32, 26, 32, 26]
+    assert many.correct.tolist() == one.correct.tolist()
+    assert many.loss.tolist() == pytest.approx(one.loss.tolist(), rel=1e-4)
+    assert norm_many == pytest.approx(norm_one, rel=1e-3)
+    torch.testing.assert_close(weights_many, weights_one, rtol=1e-3, atol=1e-5)
+
+
+def test_a_batch_with_fewer_images_than_devices_is_refused_before_the_first_step(data: ResidentData) -> None:
+    """90 images by 44 leave a last batch of two."""
+    with pytest.raises(TrainingError, match="There is a batch of 2 images for 3 devices"):
+        _steps(Team(0, 3, None), LinearNet(), data, batch_size=44)
+    assert _steps(Team(0, 2, None), LinearNet(), data, batch_size=44).how == "launched, on 2 devices"
