@@ -65,7 +65,8 @@ def test_a_fitting_batch_size_leaves_no_single_image_over(images: int, most: int
 
 
 @pytest.mark.parametrize(
-    ("images", "most", "size"), [(100, 10, 10), (101, 10, 9), (101, 100, 99), (3, 2, 3), (9, 1, 1)]
+    ("images", "most", "size"),
+    [(100, 10, 10), (101, 10, 9), (101, 100, 99), (3, 2, 3), (9, 1, 1), (4, 3, 2), (7, 3, 4), (13, 4, 5)],
 )
 def test_the_fitting_batch_size_is_the_largest_one_asked_for_if_that_fits(images: int, most: int, size: int) -> None:
     assert fitting_batch_size(images, most) == size

@@ -70,7 +70,8 @@ SCHEDULES: list[dict[str, object]] = [
 
 
 def test_a_constant_rate_is_recorded_nowhere_but_at_the_ends_of_epochs() -> None:
-    assert recorded_steps(RunConfig(), steps_per_epoch=10, total_steps=100).size == 0
+    found = recorded_steps(RunConfig(), steps_per_epoch=10, total_steps=100)
+    assert (found.size, found.dtype) == (0, np.int64)
 
 
 def test_a_step_schedule_is_recorded_on_both_sides_of_each_step_only() -> None:

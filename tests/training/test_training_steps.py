@@ -13,7 +13,7 @@ from lab.training.data import ResidentData
 from lab.training.generators import Generators
 from lab.training.step_choice import StepKind, build_steps
 from lab.training.steps import Steps
-from tests.training.training_nets import LinearNet
+from tests.training.training_nets import LinearNet, build_data
 
 CPU = torch.device("cpu")
 
@@ -92,3 +92,43 @@ def test_the_scale_of_float16_goes_into_a_checkpoint_and_comes_back(build: Build
     fresh = build(LinearNet(), data)
     fresh.load_state({})
     assert fresh.state() == {"parts": 1, "scaler": {}}
+    scale = steps.state()["scaler"]
+    fresh.load_state({"parts": 2, "scaler": scale})  # of a run in float16, which has no meaning in float32
+    assert fresh.state() == {"parts": 2, "scaler": {}}
+    steps.load_state({"parts": 1, "scaler": {}})  # and the other way round: the scale stays
+    assert steps.state() == {"parts": 1, "scaler": scale}
+
+
+def test_steps_say_how_they_are_taken_and_why() -> None:
+    data = build_data()
+
+    def how(kind: StepKind) -> str:
+        batches = Batches(data.train_x, data.train_y, mean=data.mean, std=data.std, batch_size=32)
+        network = LinearNet()
+        return build_steps(RunConfig(), network, network, batches, Generators(CPU), CPU, kind=kind).how
+
+    assert [how(kind) for kind in (StepKind.AUTO, StepKind.LAUNCHED, StepKind.REPEATED)] == [
+        "launched",  # on a CPU nobody expects anything else
+        "launched, because it was asked for",
+        "repeated",
+    ]
+
+
+@pytest.mark.parametrize("saved", ["cpu", "augment"])
+def test_generators_go_on_where_they_were(saved: str) -> None:
+    generators = Generators(CPU)
+    generators.seed_epoch(3, 1)
+    torch.manual_seed(7)
+    states = generators.read()
+
+    def draw() -> float:
+        return torch.rand(1, generator=generators.augment if saved == "augment" else None).item()
+
+    first = [draw() for _ in range(3)]
+    generators.write(states)
+    assert [draw() for _ in range(3)] == first
+    generators.seed_epoch(3, 1)
+    again = draw()
+    generators.seed_epoch(3, 2)
+    other = draw()
+    assert (again == first[0], other == again) == ((True, False) if saved == "augment" else (False, False))
