@@ -6,11 +6,12 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from lab.charts.overlay import AXES, OverlayOptions, line_slots, overlay_info
+from lab.charts.overlay import AXES, OverlayOptions, RunCurves, line_slots, overlay_info
 from lab.charts.overlay_figure import overlay_alt_text, overlay_figure
 from lab.charts.style import GREY
 from lab.charts.thinning import MAX_BUCKETS, MAX_POINTS
 from lab.metric_charts import list_charts
+from lab.runs.records import Series
 from tests.charts.charts_data import curves, run
 
 
@@ -210,3 +211,40 @@ def test_a_long_line_begins_and_ends_with_its_run_on_both_scales() -> None:
         (line,) = overlay_info([curves(run(), batch_loss=values)], OverlayOptions(smoothing=1, log_x=log_x)).lines
         assert (line.raw_x[0], line.raw_x[-1], line.raw_y[0], line.raw_y[-1]) == (1, 100_000, 2.0, 1.0)
         assert line.total == 100_000
+
+
+def test_raw_points_are_drawn_where_they_are_asked_for() -> None:
+    one = curves(run(), batch_loss=np.linspace(2, 1, 20))
+    for raw, smoothing in ((True, 1), (True, 10), (False, 1), (False, 10)):
+        (line,) = overlay_info([one], OverlayOptions(smoothing=smoothing, raw=raw)).lines
+        assert line.raw_x.size == line.raw_y.size == (20 if raw else 0), (raw, smoothing)
+
+
+def test_a_line_without_raw_points_decides_where_the_axis_ends_too() -> None:
+    sound, wild = curves(run(1, lr=0.1), val_loss=[2.3, 1.0]), curves(run(2, lr=1.0), val_loss=[2.3, 2.5e12])
+    info = overlay_info([sound, wild], OverlayOptions())
+    assert info.limits == (1.0, 2.3)
+    right = curves(run(1), val_accuracy=[0.5, 1.5])
+    assert overlay_info([right], OverlayOptions("accuracy")).limits == (0.0, 1.0)
+
+
+def test_a_tooltip_has_the_value_in_its_format_and_the_images_it_was_measured_on() -> None:
+    one = curves(run(), batch_loss=[2.0, 1.0], val_loss=[1.5, 1.0], test_loss=[1.6, 1.1], val_accuracy=[0.5, 0.6])
+
+    def said(metric: str) -> list[str]:
+        drawn = overlay_figure(overlay_info([one], OverlayOptions(metric, smoothing=1, raw=False, test=True)))
+        return [trace.hovertemplate for trace in drawn.data if trace.hovertemplate]
+
+    assert said("loss") == ["%{y:.4g} training", "%{y:.4g} validation", "%{y:.4g} test"]
+    assert said("accuracy") == ["%{y:.2%} validation"]
+    rate = overlay_figure(overlay_info([curves(run(schedule="cosine"), lr=[0.1, 0.05])], OverlayOptions("lr")))
+    assert "training" not in (rate.data[0].hovertemplate or "")
+
+
+@pytest.mark.parametrize("count", [MAX_BUCKETS, MAX_BUCKETS + 1, 5_000])
+def test_on_a_logarithmic_axis_a_line_ends_where_its_run_does(count: int) -> None:
+    for first in (1, 7, 1_000):
+        series = Series("batch/loss", np.arange(first, first + count), np.ones(count), np.arange(count) * 0.5)
+        info = overlay_info([RunCurves(run(), {"batch/loss": series})], OverlayOptions(log_x=True, smoothing=1))
+        (line,) = info.lines
+        assert (line.x[0], line.x[-1]) == (first, first + count - 1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lab.charts.tiles import blend, colour, grid, image_tiles, limits, pack, paint
+from lab.charts.tiles import blend, colour, colour_table, grid, image_tiles, limits, pack, paint
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -79,3 +79,11 @@ def test_a_value_hides_the_image_by_its_size() -> None:
     assert blend(image[:, :2], np.array([[np.nan, 1.0]]))[0, 0].tolist() == [
         round(0.25 * part + 45) for part in (255, 0, 255)
     ]
+
+
+@pytest.mark.parametrize("scale", ["viridis", "diverging", "grey"])
+def test_a_scale_is_256_colours_of_eight_bits(scale: str) -> None:
+    table = colour_table(scale)
+    assert (table.shape, table.dtype) == ((256, 3), np.uint8)
+    assert (colour(np.linspace(0, 1, 256), low=0, high=1, scale=scale) == table).all()
+    assert np.abs(np.diff(table.astype(int), axis=0)).max() <= 8  # without a break
