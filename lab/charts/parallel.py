@@ -22,7 +22,7 @@ from lab.sharing.comparison import list_results as list_result_titles
 TICK_GAP = 0.07  # of an axis: the height of a line of text
 _LINE = 12  # letters of a title's line
 _TEXT = 24  # letters of a tick's text
-_AXIS_PX = 70  # the least width of an upright axis with its labels
+_AXIS_PX = 90  # the least width of an upright axis with its labels
 _ROW_PX = 58  # the height of a lying axis with its title and labels
 LOG_FROM = 20.0  # an axis whose largest value is this many times its smallest is logarithmic
 

@@ -51,7 +51,10 @@ def show_run(run: RunRecord) -> None:
     with st.container():
         _cached_hint(run)
         if run.reason and run.state not in (RunState.FINISHED, RunState.STOPPED):
-            st.warning(plain(run.reason), icon=":material/info:")
+            if run.state is RunState.FAILED:
+                st.error(plain(run.reason), icon=":material/error:")
+            else:
+                st.warning(plain(run.reason), icon=":material/info:")
         _findings(run, [finding for finding in run.findings if run.outcome and finding.outcome])
     with st.container(border=True):
         live_run(run, samples=run_samples(run.config.dataset))

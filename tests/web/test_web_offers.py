@@ -54,8 +54,9 @@ def test_a_run_can_be_asked_for_what_its_state_allows(
     seeds = ["Repeat"] if state is RunState.FINISHED else []
     assert _popovers(app) == ["More", "Export"]
     assert [each.label for each in app.expander] == [*seeds, "Name and notes", "Log", "Settings of this run"]
+    assert [each.value for each in app.error] == (["why"] if state is RunState.FAILED else [])
     said = [each.value for each in app.warning]
-    assert said == ([] if state.live or state in (RunState.FINISHED, RunState.STOPPED) else ["why"])
+    assert said == (["why"] if state in (RunState.PAUSED, RunState.INTERRUPTED) else [])
 
 
 def test_a_run_that_goes_on_from_saved_epochs_offers_a_fork(bench: Bench) -> None:

@@ -50,6 +50,19 @@ def test_a_watcher_is_sent_a_runs_points_and_then_only_the_new_ones(bench: Bench
     assert "batch/accuracy" not in second["series"]
 
 
+@pytest.mark.parametrize(
+    ("step", "phase", "left"), [(39, "training", "3.0 s"), (40, "evaluating", "–")]
+)  # nobody has timed the last evaluation
+def test_a_watcher_is_told_the_time_that_the_steps_take_and_that_a_run_is_evaluating(
+    bench: Bench, client: Client, step: int, phase: str, left: str
+) -> None:
+    run = bench.start()
+    progress = {"step": step, "total_steps": 40, "eta_seconds": 3.0, "phase": phase}
+    bench.lab.store.leases.set_progress(run.id, run.lease, progress)
+    facts = dict(client.get(f"/api/runs/{run.id}/points").json()["facts"])
+    assert (facts["Time left"], facts["Status"]) == (left, phase)
+
+
 def test_a_watcher_is_sent_the_answers_to_the_sample_images(bench: Bench, client: Client) -> None:
     run = bench.start()
     assert client.get(f"/api/runs/{run.id}/points").json()["answers"] is None

@@ -289,6 +289,8 @@ class Live extends Curves {
     if (news && news.total === 0) lines.push(news.state === "queued" ? "Waiting for the worker, which trains one run after the other." : news.live ? "Waiting for the first step." : "No step was recorded.");
     const nonFinite = this.store[this.data.steps]?.nonFinite ?? [];
     if (nonFinite.length) lines.push(`The loss is ${nonFinite[0][1]} at step ${number(nonFinite[0][0])}: crosses mark steps that have no number.`);
+    const empty = Boolean(news) && !news.live && news.total === 0; // it ended before its first step, and axes alone say nothing
+    for (const part of [".cl-charts", ".cl-controls"]) this.find(part).hidden = empty;
     const note = this.find(".cl-note");
     note.hidden = lines.length === 0;
     if (note.textContent !== lines.join(" ")) note.textContent = lines.join(" ");
