@@ -60,3 +60,10 @@ def test_tsne_takes_as_few_images_as_a_map_can_have(images: int) -> None:
     assert points.shape == (images, 2)
     assert np.isfinite(points).all()
     assert np.abs(points).max() == pytest.approx(1)
+
+
+def test_a_map_is_moved_to_the_middle_before_it_is_turned() -> None:
+    reference = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 1.0], [0.0, 3.0]])
+    quarter = np.array([[0.0, 1.0], [-1.0, 0.0]])
+    found = align(reference @ quarter + [30.0, -20.0], reference + 7.0)
+    np.testing.assert_allclose(found, reference - reference.mean(axis=0), atol=1e-9)

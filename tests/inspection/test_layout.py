@@ -42,6 +42,21 @@ def test_branches_lie_beside_each_other_under_what_feeds_them() -> None:
     ]
 
 
+def test_each_layer_is_in_the_order_of_what_feeds_it_so_that_arrows_do_not_cross() -> None:
+    picture = draw([_box("a"), _box("b", "a"), _box("c", "a"), _box("e", "c"), _box("d", "b"), _box("f", "e", "d")])
+    names = re.findall(r'data-name="(\w)"', picture.svg)
+    assert dict(zip(names, _corners(picture), strict=True)) == {
+        "a": (-132, 12),
+        "b": (-275, 84),
+        "c": (11, 84),
+        "d": (-275, 156),
+        "e": (11, 156),
+        "f": (-132, 228),
+    }
+    lone = draw([_box("a"), _box("b", "a"), _box("c", "a"), _box("d", "c")])
+    assert _corners(lone)[3] == (11, 156)  # under its own branch, not in the middle
+
+
 def test_a_shortcut_runs_beside_the_box_that_it_passes() -> None:
     picture = draw([_box("a"), _box("b", "a"), _box("c", "b", "a")])
     assert _corners(picture) == [(-132, 12), (-212, 84), (-132, 156)]
