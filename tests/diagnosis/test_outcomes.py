@@ -355,6 +355,9 @@ def test_a_loss_falls_where_its_first_and_last_tenth_differ_by_more_than_three_s
     loss[-100:] -= fall
     assert falls(CurveView(RunConfig(), batches(loss), FACTS, ended=True)) is seen
     assert not falls(CurveView(RunConfig(), batches(loss[:90]), FACTS, ended=True))  # a tenth of it is too few
+    steep = np.linspace(9.0, 1.0, 100)
+    assert falls(CurveView(RunConfig(), batches(steep), FACTS, ended=True))  # ten batches are enough
+    assert not falls(CurveView(RunConfig(), batches(steep[:99]), FACTS, ended=True))
 
 
 @pytest.mark.parametrize(

@@ -112,3 +112,5 @@ def test_facts_of_the_data_are_read_off_what_a_run_recorded_and_nothing_else() -
     assert facts.environment() == {"train_largest_class": 0.2, "val_largest_class": 1.0}
     for odd in (0, -3, "900", True, None, float("nan"), float("inf"), 0.5):
         assert DataFacts.from_environment({"train_images": odd}, classes=7) == DataFacts(7)
+    for least in (1, 1.0):
+        assert DataFacts.from_environment({"train_images": least}, classes=7) == DataFacts(7, {"train": 1})

@@ -52,11 +52,9 @@ def test_a_disc_and_a_bar_have_their_measures() -> None:
     assert shape.wide == pytest.approx(1.0, abs=0.02)
     bar = measure_shape(_bar(5, 30))
     assert bar is not None
-    assert (bar.wide, bar.blot, bar.lean) == (
-        pytest.approx(6.0, rel=0.05),
-        pytest.approx(5 / 30, rel=0.1),
-        pytest.approx(90.0, abs=1.0),
-    )
+    # Outlines are those of the picture enlarged four times, whose edges are soft by half a pixel.
+    assert (bar.wide, bar.blot) == (pytest.approx(6.0, abs=0.6), pytest.approx(5 / 30, abs=0.02))
+    assert bar.lean == pytest.approx(90.0, abs=0.5)
     assert measure_shape(np.full((28, 28), 90, np.uint8)) is None  # fainter than a stroke
 
 

@@ -107,6 +107,7 @@ def test_a_limit_takes_the_first_images_before_the_split() -> None:
 def test_the_share_of_the_largest_class_is_known_of_every_part_with_images() -> None:
     data = _resident(val_fraction=0.0, train_limit=10)
     assert data.largest_classes() == {"train": 0.3, "test": 0.25}
+    assert _resident(val_fraction=0.2).largest_classes() == {"train": 0.25, "val": 0.25, "test": 0.25}
 
 
 @settings(max_examples=30)
