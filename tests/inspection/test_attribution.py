@@ -129,6 +129,23 @@ def test_grad_cam_lights_up_where_the_class_is_found() -> None:
     assert not attribute(network, x, target=0, method="grad-cam", black=0.0).values.any()
 
 
+def test_grad_cam_of_colours_is_one_map() -> None:
+    """Channel 1 of the maps is red and twice green; blue does not count."""
+    features = nn.Conv2d(3, 2, 1, bias=False)
+    head = nn.Linear(2, 2, bias=False)
+    with torch.no_grad():
+        features.weight.copy_(torch.tensor([[0.0, 0.0, 0.0], [1.0, 2.0, 0.0]])[..., None, None])
+        head.weight.copy_(torch.eye(2))
+    network = nn.Sequential(features, nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head).eval()
+    x = torch.zeros(1, 3, 12, 12)
+    x[0, 0, :3, :3] = x[0, 1, 6:9, 6:9] = x[0, 2, :3, 9:] = 1.0
+    values = attribute(network, x, target=1, method="grad-cam", black=0.0).values
+    assert values.shape == (12, 12)
+    assert (values[:3, :3] > 0).all()
+    assert values[6:9, 6:9] == pytest.approx(2 * values[:3, :3])
+    assert (values > 0).sum() == 18
+
+
 def test_grad_cam_is_captums(lenet: nn.Module) -> None:
     captums = captum.attr.LayerGradCam(lenet, lenet.get_submodule("features.relu2"))
     loud = 0
