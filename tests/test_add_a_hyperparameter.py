@@ -30,7 +30,7 @@ import json
 from streamlit.testing.v1 import AppTest
 from tests.reference_docs import render
 print(render())
-app = AppTest.from_file("pages/entry.py", default_timeout=60).run()
+app = AppTest.from_file("pages/entry.py", default_timeout=300).run()
 app.switch_page("train/page.py").run()
 assert not app.exception, [error.value for error in app.exception]
 print("FORM", json.dumps({field.key: field.label for field in app.number_input}))

@@ -54,7 +54,7 @@ PAGES = """
 import json
 from streamlit.testing.v1 import AppTest
 for page in ("train/page.py", "architecture/page.py"):
-    app = AppTest.from_file("pages/entry.py", default_timeout=60).run()
+    app = AppTest.from_file("pages/entry.py", default_timeout=300).run()
     app.switch_page(page).run()
     box = next(box for box in app.selectbox if "Toy network" in box.options)
     box.set_value("toy").run()

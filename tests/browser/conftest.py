@@ -19,7 +19,17 @@ from urllib.parse import urlsplit
 
 import pytest
 from filelock import FileLock
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, ViewportSize, WebSocket, expect
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Position,
+    ViewportSize,
+    WebSocket,
+    expect,
+)
 
 from lab.runs.records import RunState
 from lab.settings import Settings
@@ -39,6 +49,7 @@ expect.set_options(timeout=PATIENCE_S * 1000)
 PAD = "[data-pad]"  # the drawing surface
 _SIZE: ViewportSize = {"width": 1440, "height": 900}
 _QUIET = 8  # looks, 50 ms apart, at which nothing has changed: a page sends what a click asks for a moment later
+_PAUSE = 3  # looks of the pause in which a click cannot be lost; pages that refresh themselves have no long ones
 # Streamlit asks for these beside a deep link before it knows its own root.
 _HARMLESS = ("/_stcore/health", "/_stcore/host-config")
 # Marks a page whose server has not answered its last message: until it does, Streamlit shows the state before it.
@@ -173,16 +184,36 @@ def until(page: Page, condition: Callable[[], object], what: str) -> None:
         page.wait_for_timeout(50)
 
 
-def settle(page: Page) -> None:
-    """Wait until no script runs, nor begins to, however long the server takes to begin."""
+def settle(page: Page, *, looks: int = _QUIET) -> None:
+    """Wait until no script runs, nor begins to while we look at the page, however long the server takes to begin."""
     quiet = 0
 
     def still() -> bool:
         nonlocal quiet
         quiet = quiet + 1 if page.locator(READY).count() else 0
-        return quiet > _QUIET
+        return quiet > looks
 
     until(page, still, "a page whose script has ended")
+
+
+def click(locator: Locator, *, position: Position | None = None) -> None:
+    """Click where no script is redrawing the page: what is taken off it between press and release gets no click.
+
+    position: where on the element, in pixels from its upper left corner; its middle where there is none.
+    """
+    locator.wait_for()
+    if locator.page.get_by_test_id("stApp").count():  # else a page that Streamlit has no part in
+        settle(locator.page, looks=_PAUSE)
+    locator.click(position=position)
+
+
+def type_into(field: Locator, text: str) -> None:
+    """Put a text into a field where no script is redrawing the page, and wait until the page has taken it."""
+    field.wait_for()
+    settle(field.page, looks=_PAUSE)
+    field.fill(text)
+    field.press("Enter")
+    settle(field.page)
 
 
 def at_rest(locator: Locator) -> dict[str, float]:
@@ -233,7 +264,7 @@ class Visitor:
 
     def press(self, name: str) -> None:
         """Press a button by its words."""
-        self.page.get_by_role("button", name=name, exact=False).first.click()
+        click(self.page.get_by_role("button", name=name, exact=False).first)
 
 
 @pytest.fixture(scope="session")
@@ -280,7 +311,7 @@ def visitor(window: BrowserContext) -> Iterator[Visitor]:
     def check_server(connection: WebSocket) -> None:
         place = urlsplit(connection.url)
         try:
-            socket.create_connection((place.hostname, place.port), timeout=5).close()
+            socket.create_connection((place.hostname, place.port), timeout=60).close()
         except OSError as error:
             complaints.append(f"{place.netloc} has ended: {error}")
             page.close()

@@ -6,7 +6,7 @@ import urllib.request
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Server, Visitor, train_in, until
+from tests.browser.conftest import Server, Visitor, click, train_in, type_into, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
@@ -29,7 +29,7 @@ def _search(visitor: Visitor) -> str:
 
 def _navigate(visitor: Visitor, name: str) -> None:
     visitor.page.locator(f"body[data-navigation='{name.lower()}']").wait_for(state="attached")
-    visitor.page.get_by_test_id("stSidebarNavLink").filter(has_text=name).click()
+    click(visitor.page.get_by_test_id("stSidebarNavLink").filter(has_text=name))
 
 
 def test_train_in_the_navigation_leads_from_a_run_to_the_form(server: Server, run: str, visitor: Visitor) -> None:
@@ -61,7 +61,7 @@ def test_an_address_without_a_page_is_a_404_with_links(server: Server, visitor: 
         visitor.page.goto(server.url + path)
         expect(visitor.page.get_by_role("heading", name="Page not found")).to_be_visible()
         expect(visitor.page.get_by_text(f"ConvLab has no page {path}.")).to_contain_text(hint)
-    visitor.page.get_by_role("navigation").get_by_role("link", name="Runs").click()
+    click(visitor.page.get_by_role("navigation").get_by_role("link", name="Runs"))
     expect(visitor.page.get_by_role("heading", level=1, name="Runs")).to_be_visible()
     visitor.complaints[:] = [line for line in visitor.complaints if "404" not in line]
     with pytest.raises(urllib.error.HTTPError, match="404"):
@@ -106,7 +106,7 @@ def test_the_link_to_a_view_is_copied_with_the_keyboard(server: Server, run: str
 
 def test_back_leads_at_once_to_what_was_shown_before(server: Server, visitor: Visitor) -> None:
     visitor.open(f"{server.url}/runs")
-    visitor.page.get_by_text("Reports", exact=True).click()
+    click(visitor.page.get_by_text("Reports", exact=True))
     report = visitor.page.get_by_role("heading", name="Seven networks from LeNet to GoogLeNet")
     expect(report).to_be_visible()
     until(visitor.page, lambda: "show=reports" in _search(visitor), "the view in the address")
@@ -118,9 +118,7 @@ def test_back_leads_at_once_to_what_was_shown_before(server: Server, visitor: Vi
 def test_a_reload_keeps_the_train_form(server: Server, visitor: Visitor) -> None:
     visitor.open(f"{server.url}/train")
     assert _search(visitor) == "/train"
-    epochs = visitor.page.get_by_label("Epochs", exact=True)
-    epochs.fill("7")
-    epochs.press("Enter")
+    type_into(visitor.page.get_by_label("Epochs", exact=True), "7")
     until(visitor.page, lambda: "epochs=7" in _search(visitor), "the changed setting in the address")
     visitor.page.reload()
     visitor.settle()

@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from lab.sketch.render import POLYLINES, Hand, draw_digit, place_strokes
-from tests.browser.conftest import PATIENCE_S, Server, Visitor, at_rest, settle, train_in, until
+from tests.browser.conftest import PATIENCE_S, Server, Visitor, at_rest, click, settle, train_in, until
 from tests.sharing.sharing_runs import open_lab
 
 pytestmark = pytest.mark.browser
@@ -101,7 +101,7 @@ def test_the_pad_stays_where_it_is_while_answers_come_in(
     for digit in ("7", "2"):
         _draw(page, digit)
         _answer(page, 0)
-        page.get_by_role("button", name="Clear", exact=True).click()
+        click(page.get_by_role("button", name="Clear", exact=True))
         until(page, lambda: _ink(page) == 0, "an empty pad")
     assert len(page.evaluate("[...window.padPlaces]")) == 1
 
@@ -118,7 +118,7 @@ def test_drawn_digits_are_read_while_the_mouse_draws_them(
         _draw(page, digit)
         read[digit] = _answer(page, 0)[0]
         assert int(page.locator(".cl-result").get_attribute("data-answered") or 0) > 0
-        page.get_by_role("button", name="Clear", exact=True).click()
+        click(page.get_by_role("button", name="Clear", exact=True))
         until(page, lambda: _ink(page) == 0, "an empty pad")
     assert sum(said == digit for digit, said in read.items()) >= least, read
 
@@ -128,12 +128,12 @@ def test_undo_redo_and_clear_change_the_answer(server: Server, runs: tuple[str, 
     _draw(page, "4")
     assert _answer(page, 0) == ["4"]
     whole = _ink(page)
-    page.get_by_role("button", name="Undo").click()
+    click(page.get_by_role("button", name="Undo"))
     _answer(page, whole)
     assert 0 < _ink(page) < whole
-    page.get_by_role("button", name="Redo").click()
+    click(page.get_by_role("button", name="Redo"))
     until(page, lambda: _ink(page) == whole, "the second stroke back")
-    page.get_by_role("button", name="Clear", exact=True).click()
+    click(page.get_by_role("button", name="Clear", exact=True))
     until(page, lambda: _ink(page) == 0, "an empty pad")
     page.keyboard.press("Tab")
     page.locator(_PAD).focus()
@@ -164,22 +164,22 @@ def test_the_pictures_of_the_steps_and_the_layers_follow_the_drawing(
     _answer(page, 0)
     until(page, lambda: network.locator(".row.best b").inner_text() == "3", "the answer in the network's picture")
     assert map_.evaluate("each => each.toDataURL()") not in seen
-    network.get_by_role("button", name="conv2, channel 3", exact=True).click()
+    click(network.get_by_role("button", name="conv2, channel 3", exact=True))
     expect(page.get_by_alt_text("Feature maps of the layer")).to_be_visible()
     expect(page.get_by_text("Feature maps: 16, brighter is stronger")).to_be_visible()
-    page.get_by_role("radio", name="Why").or_(page.get_by_role("button", name="Why")).first.click()
+    click(page.get_by_role("radio", name="Why").or_(page.get_by_role("button", name="Why")).first)
     until(page, lambda: page.locator(".cl-steps figure").count() == 6, "six steps")
-    page.get_by_role("button", name="Centred").or_(page.get_by_role("checkbox", name="Centred")).first.click()
+    click(page.get_by_role("button", name="Centred").or_(page.get_by_role("checkbox", name="Centred")).first)
     until(page, lambda: page.locator(".cl-steps figure").count() == 5, "five steps without centring")
     for view, picture in (("Inside", ".cl-maps"), ("Nearest neighbours", ".cl-pic >> nth=9")):
-        page.get_by_role("radio", name=view).or_(page.get_by_role("button", name=view)).first.click()
+        click(page.get_by_role("radio", name=view).or_(page.get_by_role("button", name=view)).first)
         page.wait_for_selector(picture)
 
 
 def test_dots_are_unsure_and_an_empty_pad_says_nothing(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
     page = _open(visitor, server, runs[0])
     assert "answer as you draw" in page.locator(".cl-line").inner_text()
-    page.locator(_PAD).click()
+    click(page.locator(_PAD))
     _answer(page, 0)
     assert "Unsure" in page.locator(".cl-line").inner_text()
     assert page.locator(".cl-card").first.get_attribute("data-unsure") == "1"
@@ -191,16 +191,16 @@ def test_the_drawing_survives_a_page_switch_and_the_standard_canvas_reads_the_sa
     page = _open(visitor, server, runs[0])
     _draw(page, "5")
     assert _answer(page, 0) == ["5"]
-    page.get_by_role("link", name="Runs").first.click()
+    click(page.get_by_role("link", name="Runs").first)
     page.wait_for_selector(_PAD, state="detached")
-    page.get_by_role("link", name="Draw").first.click()
+    click(page.get_by_role("link", name="Draw").first)
     page.wait_for_selector(_PAD)
     until(page, lambda: page.locator(".cl-result").count() > 0 and _labels(page) == ["5"], "the drawing back")
-    page.get_by_text("Live ink").click()
+    click(page.get_by_text("Live ink"))
     page.wait_for_selector(_CANVAS)
     visitor.settle()
     before = _ink(page)
-    page.get_by_role("button", name="Clear", exact=True).click()
+    click(page.get_by_role("button", name="Clear", exact=True))
     _answer(page, before)
     settle(page)
     at_rest(page.locator(_CANVAS).first)
@@ -215,36 +215,38 @@ def test_kept_drawings_become_a_test_set_that_can_be_deleted(
     for digit in ("6", "1"):
         _draw(page, digit)
         _answer(page, 0)
-        page.get_by_role("radio", name="Save", exact=True).or_(
-            page.get_by_role("button", name="Save", exact=True)
-        ).first.click()
+        click(
+            page.get_by_role("radio", name="Save", exact=True)
+            .or_(page.get_by_role("button", name="Save", exact=True))
+            .first
+        )
         page.get_by_text("What did you draw?").wait_for()
-        page.get_by_test_id("stButtonGroup").last.get_by_text(digit, exact=True).click()
+        click(page.get_by_test_id("stButtonGroup").last.get_by_text(digit, exact=True))
         visitor.settle()
-        page.get_by_role("button", name="Save drawing").click()
+        click(page.get_by_role("button", name="Save drawing"))
         until(page, lambda: _ink(page) == 0, "the pad empty after saving")
-    page.get_by_role("radio", name="My drawings").or_(page.get_by_role("button", name="My drawings")).first.click()
+    click(page.get_by_role("radio", name="My drawings").or_(page.get_by_role("button", name="My drawings")).first)
     page.wait_for_selector("text=Choose drawings to delete")
     assert page.locator(".cl-pics figcaption").count() == 2
-    page.get_by_test_id("stButtonGroup").last.get_by_text("1: 6").click()
-    page.get_by_role("button", name="Delete 1").click()
+    click(page.get_by_test_id("stButtonGroup").last.get_by_text("1: 6"))
+    click(page.get_by_role("button", name="Delete 1"))
     until(page, lambda: page.locator(".cl-pics figcaption").count() == 1, "one drawing left")
 
 
 def test_the_guess_game_asks_counts_and_goes_on(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
     page = _open(visitor, server, *runs)
-    page.get_by_role("radio", name="Guess game").or_(page.get_by_role("button", name="Guess game")).first.click()
-    page.get_by_role("button", name="Start").click()
+    click(page.get_by_role("radio", name="Guess game").or_(page.get_by_role("button", name="Guess game")).first)
+    click(page.get_by_role("button", name="Start"))
     asked = page.get_by_role("heading", name="Draw:")
     asked.wait_for()
     digit = asked.inner_text()[-1]
     page.wait_for_selector(_PAD)
     _draw(page, digit)
     _answer(page, 0)
-    page.get_by_role("button", name="Done").click()
+    click(page.get_by_role("button", name="Done"))
     page.get_by_text("Round 2 of 10").wait_for()
     until(page, lambda: _ink(page) == 0, "an empty pad for the next digit")
-    page.get_by_role("button", name="Stop").click()
+    click(page.get_by_role("button", name="Stop"))
     page.get_by_role("button", name="Start").wait_for()
 
 
@@ -278,7 +280,7 @@ def test_photos_are_read_digit_by_digit_the_one_that_came_last(
     server: Server, runs: tuple[str, str], visitor: Visitor
 ) -> None:
     page = _open(visitor, server, runs[0])
-    page.get_by_role("radio", name="Photo").or_(page.get_by_role("button", name="Photo")).first.click()
+    click(page.get_by_role("radio", name="Photo").or_(page.get_by_role("button", name="Photo")).first)
     for give, text in ((_upload, "205"), (_paste, "320"), (_upload, "203")):
         give(page, _sheet(text))
         page.get_by_text(f"reads {text}").wait_for()

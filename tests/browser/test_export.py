@@ -5,21 +5,21 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Download, Page
 
-from tests.browser.conftest import Server, Visitor, settle, train_in
+from tests.browser.conftest import Server, Visitor, click, settle, train_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 
 def _take_away(page: Page, format: str) -> Download:
-    page.get_by_role("button", name="Export").click()
-    page.get_by_role("combobox", name="Format").click()
-    page.get_by_role("option", name=format).click()
+    click(page.get_by_role("button", name="Export"))
+    click(page.get_by_role("combobox", name="Format"))
+    click(page.get_by_role("option", name=format))
     settle(page)
-    page.get_by_role("button", name="Write the file").click()
+    click(page.get_by_role("button", name="Write the file"))
     button = page.get_by_test_id("stDownloadButton").get_by_role("button").first
     button.wait_for()
     with page.expect_download() as download:
-        button.click()
+        click(button)
     page.keyboard.press("Escape")
     return download.value
 
@@ -45,9 +45,9 @@ def test_a_run_leaves_as_a_report_and_as_a_bundle_and_comes_back_in(
     assert said == []
     offline.close()
 
-    page.get_by_role("button", name="Import").click()
+    click(page.get_by_role("button", name="Import"))
     page.locator("input[type=file]").set_input_files(bundle)
     settle(page)
-    page.get_by_role("button", name="Take in").click()
+    click(page.get_by_role("button", name="Take in"))
     page.get_by_text("Imported 1 run").wait_for()
     page.get_by_text("2 runs").first.wait_for()  # both are called traveller

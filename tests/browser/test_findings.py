@@ -8,7 +8,7 @@ from lab.findings import Finding
 from lab.runs.records import RunState
 from lab.service.lab import Lab
 from lab.settings import Settings
-from tests.browser.conftest import Server, Visitor
+from tests.browser.conftest import Server, Visitor, click
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
@@ -46,5 +46,5 @@ def test_findings_come_change_and_go_without_moving_the_curves_and_an_outcome_re
     )
     expect(page.get_by_text("no better than guessing", exact=True).first).to_be_visible()
     expect(page.get_by_text("finished", exact=True)).to_have_count(0)
-    page.get_by_role("button", name="Train again with learning rate 0.01").click()
+    click(page.get_by_role("button", name="Train again with learning rate 0.01"))
     expect(page.get_by_role("heading", name="Train", exact=True)).to_be_visible()

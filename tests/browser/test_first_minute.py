@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from lab.examples.catalogue import EXAMPLES
-from tests.browser.conftest import PAD, Server, Visitor, draw_digit, start_server, until
+from tests.browser.conftest import PAD, Server, Visitor, click, draw_digit, start_server, until
 
 pytestmark = pytest.mark.browser
 
@@ -54,7 +54,7 @@ def test_a_digit_drawn_on_a_fresh_home_is_read_without_a_click_and_lights_up_the
     until(page, lambda: all(one != other for one, other in zip(_maps(page), sample, strict=True)), "its maps")
     expect(page.locator(".cl-pale")).to_have_count(0)
     seven = _maps(page)
-    page.get_by_role("button", name="Clear", exact=True).click()
+    click(page.get_by_role("button", name="Clear", exact=True))
     expect(page.locator("[data-answer]")).to_have_count(0)
     draw_digit(page, "3")
     page.wait_for_selector('[data-answer="3"]')
@@ -66,12 +66,12 @@ def test_the_drawing_goes_along_to_draw_where_an_example_reads_it(new_lab: Serve
     visitor.open(new_lab.url)
     draw_digit(page, "2")
     page.wait_for_selector('[data-answer="2"]')
-    page.get_by_role("link", name="Go on with this drawing").click()
+    click(page.get_by_role("link", name="Go on with this drawing"))
     page.wait_for_selector('.cl-line[data-answer="2"]')
     expect(page.locator(".cl-card")).to_have_count(1)
-    page.get_by_role("button", name="Undo", exact=True).click()  # its strokes came along one by one
+    click(page.get_by_role("button", name="Undo", exact=True))  # its strokes came along one by one
     expect(page.locator(".cl-line[data-answer]")).to_have_count(0)
-    page.get_by_role("button", name="Redo", exact=True).click()
+    click(page.get_by_role("button", name="Redo", exact=True))
     page.wait_for_selector('.cl-line[data-answer="2"]')
 
 
@@ -106,9 +106,9 @@ def test_a_sample_digit_is_drawn_and_read(new_lab: Server, visitor: Visitor) -> 
     visitor.open(new_lab.url)
     draw_digit(visitor.page, "7")
     visitor.page.wait_for_selector('[data-answer="7"]')
-    visitor.page.get_by_role("radio", name="4", exact=True).click()
+    click(visitor.page.get_by_role("radio", name="4", exact=True))
     visitor.page.wait_for_selector('[data-answer="4"]')
-    visitor.page.get_by_role("button", name="Undo", exact=True).click()
+    click(visitor.page.get_by_role("button", name="Undo", exact=True))
     visitor.page.wait_for_selector('[data-answer="7"]')
 
 
@@ -116,7 +116,7 @@ def test_the_pages_work_on_the_examples(new_lab: Server, visitor: Visitor) -> No
     page = visitor.page
     visitor.open(f"{new_lab.url}/runs")
     page.wait_for_selector(".js-plotly-plot")  # the examples are compared before anything is chosen
-    page.get_by_role("button", name="Compare", exact=True).first.click()
+    click(page.get_by_role("button", name="Compare", exact=True).first)
     until(page, lambda: f"runs={EXAMPLES[0].id}" in page.url, "the example in the address")
     visitor.open(f"{new_lab.url}/inside?run={EXAMPLES[0].id}&view=answers")
     page.get_by_text("ship with the examples").first.wait_for()
@@ -131,7 +131,7 @@ def test_the_pages_work_on_the_examples(new_lab: Server, visitor: Visitor) -> No
 def test_one_switch_takes_the_examples_off_every_page(new_lab: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(f"{new_lab.url}/runs")
-    page.get_by_text("Show the examples").click()
+    click(page.get_by_text("Show the examples"))
     expect(page.get_by_text(EXAMPLES[1].name)).to_have_count(0)
     visitor.open(new_lab.url)
     page.wait_for_selector(PAD)
@@ -139,7 +139,7 @@ def test_one_switch_takes_the_examples_off_every_page(new_lab: Server, visitor: 
     visitor.open(f"{new_lab.url}/inside")
     page.get_by_text("Nothing to look into yet").wait_for()
     visitor.open(f"{new_lab.url}/runs")
-    page.get_by_text("Show the examples").click()
+    click(page.get_by_text("Show the examples"))
     page.get_by_text(EXAMPLES[1].name).first.wait_for()
 
 

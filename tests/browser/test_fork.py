@@ -10,7 +10,7 @@ from lab.config import RunConfig
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.settings import Settings
-from tests.browser.conftest import PATIENCE_S, Server, Visitor, until
+from tests.browser.conftest import PATIENCE_S, Server, Visitor, click, type_into, until
 
 pytestmark = pytest.mark.browser
 _GREY = """() => [...(document.querySelector('[data-chart=loss] .cl-plot')?.data ?? [])]
@@ -35,17 +35,14 @@ def test_a_run_is_continued_from_an_epoch_with_another_learning_rate(server: Ser
 
     visitor.open(f"{server.url}/train?run={parent.id}")
     visitor.press("More")
-    page.get_by_text("Continue from epoch").click()
+    click(page.get_by_text("Continue from epoch"))
     visitor.settle()
-    page.get_by_role("combobox", name=re.compile("After epoch")).click()
-    page.get_by_role("option", name=re.compile(r"^2\b")).click()
+    click(page.get_by_role("combobox", name=re.compile("After epoch")))
+    click(page.get_by_role("option", name=re.compile(r"^2\b")))
     visitor.settle()
-    rate = page.get_by_label("Learning rate", exact=True)
-    rate.fill("0.01")
-    rate.press("Enter")
-    visitor.settle()
+    type_into(page.get_by_label("Learning rate", exact=True), "0.01")
     expect(page.get_by_text("From epoch 2 of to be forked: lr 0.001 → 0.01.")).to_be_visible()
-    page.get_by_role("button", name="Start", exact=False).last.click()
+    click(page.get_by_role("button", name="Start", exact=False).last)
     expect(page.get_by_role("heading", name="to be forked after epoch 2")).to_be_visible()
     expect(page.get_by_role("button", name="Forked from to be forked at epoch 2: lr 0.001 → 0.01")).to_be_visible()
 
@@ -59,9 +56,9 @@ def test_a_run_is_continued_from_an_epoch_with_another_learning_rate(server: Ser
     assert page.evaluate(_GREY) == [["#8792a0", 20]] * 3
     assert page.evaluate(_OWN) == 20
 
-    page.get_by_text("From run to run: what was changed").click()
+    click(page.get_by_text("From run to run: what was changed"))
     visitor.settle()
     node = page.get_by_role("button", name=re.compile("^after epoch 2: lr 0.001 → 0.01 to be forked after epoch 2"))
     expect(node).to_have_attribute("aria-current", "true")
-    page.locator(f'button[data-run="{parent.id}"]').click()
+    click(page.locator(f'button[data-run="{parent.id}"]'))
     expect(page.get_by_role("heading", name="to be forked", exact=True)).to_be_visible()

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.browser.conftest import Server, Visitor, at_rest, train_in, until
+from tests.browser.conftest import Server, Visitor, at_rest, click, train_in, until
 
 pytestmark = pytest.mark.browser
 
@@ -40,7 +40,7 @@ def _go_to_epoch(visitor: Visitor, epoch: int) -> None:
 
 
 def _open_view(visitor: Visitor, name: str) -> None:
-    visitor.page.get_by_role("radio", name=name).or_(visitor.page.get_by_role("button", name=name)).first.click()
+    click(visitor.page.get_by_role("radio", name=name).or_(visitor.page.get_by_role("button", name=name)).first)
     visitor.settle()
 
 
@@ -69,18 +69,18 @@ def test_from_training_to_the_epochs_to_a_mistake_to_its_feature_maps(
     }
     label, cell = max(counts.items(), key=lambda item: int(item[1].inner_text()))
     number = int(cell.inner_text())
-    cell.click()
+    click(cell)
     gallery = page.get_by_role("group", name="Test images").get_by_role("button")
     expect(gallery).to_have_count(number)
     truth, answer = re.findall(r"(?:truth|answered) (\S+?)[,:]", str(label))
     expect(gallery.first).to_contain_text(f"{truth} → {answer}")
 
-    gallery.first.click()
+    click(gallery.first)
     maps = page.get_by_role("group", name=re.compile("Feature maps of")).get_by_role("button")
     expect(maps.first).to_be_visible()
     expect(page.get_by_text(f"but it is {truth}")).to_be_visible()
     until(page, lambda: re.search(r"image=\d+", page.evaluate("location.search")), "the image in the address")
-    maps.nth(2).click()
+    click(maps.nth(2))
     expect(page.get_by_text("Channel 2", exact=True)).to_be_visible()
     expect(page.get_by_alt_text(re.compile("the frame is the receptive field of the strongest value"))).to_be_visible()
     visitor.settle()
@@ -98,12 +98,12 @@ def test_a_map_of_the_whole_network_is_clicked_down_to_one_convolution(
     page = visitor.page
     _look_inside(server, visitor, run)
     picture = page.get_by_role("group", name=re.compile("reading test image 0, after epoch"))
-    picture.get_by_role("button", name="conv2, channel 3", exact=True).click()
+    click(picture.get_by_role("button", name="conv2, channel 3", exact=True))
     expect(page.get_by_text("conv2, channel 3 of 16")).to_be_visible()
     value = page.get_by_role("application", name=re.compile("^conv2, filter 3"))
     box = at_rest(value)
     cell = box["width"] / 10
-    value.click(position={"x": 7.5 * cell, "y": 2.5 * cell})
+    click(value, position={"x": 7.5 * cell, "y": 2.5 * cell})
     expect(value).to_have_attribute("aria-label", re.compile("Row 2, column 7: "))
     visitor.settle()
     sentence = page.get_by_text(re.compile("Sum of the products")).inner_text()
@@ -133,7 +133,7 @@ def test_an_answer_is_clicked_down_to_its_terms_which_a_reload_shows_again(
     page = visitor.page
     _look_inside(server, visitor, run)
     picture = page.get_by_role("group", name=re.compile("reading test image 0, after epoch"))
-    picture.get_by_role("group", name="Probabilities of the classes").get_by_role("button").nth(7).click()
+    click(picture.get_by_role("group", name="Probabilities of the classes").get_by_role("button").nth(7))
     expect(page.get_by_text("fc3, the class 7")).to_be_visible()
     until(page, lambda: "place=7" in page.evaluate("location.search"), "the value in the address")
     sentence = page.get_by_text(re.compile("Sum of the 84 products")).inner_text()
@@ -157,10 +157,10 @@ def test_a_box_of_the_graph_tells_its_numbers_and_a_block_opens(server: Server, 
     visitor.open(f"{server.url}/architecture?arch=googlenet&view=graph")
     block = page.get_by_role("button", name=re.compile("^inception4a, .*14 steps"))
     expect(block).to_be_visible()
-    block.click()
+    click(block)
     opened = page.get_by_role("button", name=re.compile(r"^branch1\.conv, .*convolution"))
     expect(opened.first).to_be_visible()
-    page.get_by_role("button", name=re.compile("^conv1, .*convolution")).click()
+    click(page.get_by_role("button", name=re.compile("^conv1, .*convolution")))
     expect(page.get_by_text("features.conv1")).to_be_visible()
     expect(page.get_by_text("7×7, stride 2")).to_be_visible()
 
@@ -170,9 +170,9 @@ def test_the_layer_table_sorts_and_folds(server: Server, visitor: Visitor) -> No
     visitor.open(f"{server.url}/architecture")
     rows = page.locator("tbody tr")
     expect(rows).to_have_count(15)
-    page.get_by_role("button", name="conv2: convolution · ReLU, 16×10×10").click()
+    click(page.get_by_role("button", name="conv2: convolution · ReLU, 16×10×10"))
     expect(page.locator("tr.chosen")).to_contain_text(["conv2", "relu2"])
-    page.get_by_role("button", name="Close features").click()
+    click(page.get_by_role("button", name="Close features"))
     expect(rows).to_have_count(9)
-    page.get_by_role("button", name="Parameters", exact=True).click()
+    click(page.get_by_role("button", name="Parameters", exact=True))
     expect(rows.first).to_contain_text("classifier.fc1")

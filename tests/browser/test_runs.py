@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from lab.runs.store import RunStore
-from tests.browser.conftest import Server, Visitor, at_rest, settle, train_in, until
+from tests.browser.conftest import Server, Visitor, at_rest, click, settle, train_in, until
 
 pytestmark = pytest.mark.browser
 _PICTURE = """() => [...document.querySelectorAll('.js-plotly-plot')].map(plot => ({
@@ -66,7 +66,7 @@ def test_two_runs_are_compared_and_the_link_shows_the_same_picture_in_a_fresh_br
         box = _grid(page)
         page.mouse.click(box["x"] + 48, box["y"] + 36 * row + 18)
         until(page, lambda row=row: sum(run in _address(page) for run in runs) == row, f"{row} runs in the address")
-    page.get_by_text("Logarithmic y").click()
+    click(page.get_by_text("Logarithmic y"))
     until(page, lambda: "logy=1" in _address(page), "the logarithmic axis in the address")
     until(page, lambda: [plot["y"] for plot in _picture(page)] == ["log", "linear"], "the logarithmic axis")
     address = _address(page)
@@ -84,7 +84,7 @@ def test_two_runs_are_compared_and_the_link_shows_the_same_picture_in_a_fresh_br
     assert _dots(other) == [colour for _, colour, _, _ in seen[0]["lines"]]  # each chip has its line's colour
     assert {name for name, _, _, _ in seen[0]["lines"]} == {"lr 0.004", "lr 0.0004"}
 
-    other.get_by_label(f"Remove {seen[0]['lines'][0][0]}").click()
+    click(other.get_by_label(f"Remove {seen[0]['lines'][0][0]}"))
     until(other, lambda: "colours=1" in str(other.evaluate("location.href")), "the colours in the address")
     stays = [seen[0]["lines"][1][1]]  # the run that stays keeps its colour
     until(other, lambda: _dots(other) == stays, "the dot of the run that stays")

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.sweeps.records import SweepState
-from tests.browser.conftest import Server, Visitor, until
+from tests.browser.conftest import Server, Visitor, click, until
 
 pytestmark = pytest.mark.browser
 
@@ -33,10 +33,10 @@ def test_a_sweep_of_eight_is_made_watched_narrowed_and_its_best_trial_opened(ser
     assert {len(trial.values) for trial in trials} >= {1, 2}, "none was paused, or none promoted"
     assert any(re.match(r"paused after epoch 1: \d+th of 8 there", trial.decision) for trial in trials)
 
-    page.get_by_text("Two settings").click()
+    click(page.get_by_text("Two settings"))
     page.locator(".js-plotly-plot .contour, .js-plotly-plot .scatterlayer").first.wait_for()
     visitor.press("Link to this view")
-    page.get_by_role("dialog", name="Link to this view").get_by_role("button", name="Copy").click()
+    click(page.get_by_role("dialog", name="Link to this view").get_by_role("button", name="Copy"))
     until(page, lambda: page.evaluate("navigator.clipboard.readText()") == page.url, "the address in the clipboard")
     assert f"sweep={sweep.id}" in page.url
     assert "look=surface" in page.url
@@ -52,8 +52,7 @@ def test_a_sweep_of_eight_is_made_watched_narrowed_and_its_best_trial_opened(ser
     assert ended.trials[8].params["lr"] <= 0.01
     assert ended.best is not None
     page.get_by_text("All 9 trials are made").wait_for()
-    visitor.settle()
-    page.get_by_role("link", name=f"Open trial {ended.best.trial.number}").click()
+    click(page.get_by_role("link", name=f"Open trial {ended.best.trial.number}"))
     visitor.settle()
     expect(page).to_have_url(re.compile(f"/train\\?run={ended.best.trial.run}$"))
     lab.store.close()

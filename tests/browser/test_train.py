@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from lab.service.lab import Lab
 from lab.settings import Settings
-from tests.browser.conftest import Server, Visitor, until
+from tests.browser.conftest import Server, Visitor, at_rest, click, type_into, until
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 pytestmark = pytest.mark.browser
@@ -44,10 +44,7 @@ def _run_in_address(visitor: Visitor) -> str:
 
 
 def _set_number(visitor: Visitor, label: str, value: str) -> None:
-    field = visitor.page.get_by_label(label, exact=True).first
-    field.fill(value)
-    field.press("Enter")
-    visitor.settle()
+    type_into(visitor.page.get_by_label(label, exact=True).first, value)
 
 
 def _plot_range(visitor: Visitor, chart: str = "loss") -> Any:
@@ -63,12 +60,10 @@ def test_pressing_train_shows_curves_that_outlive_page_switch_and_reload_and_com
     visitor.press("Train")
     run = _run_in_address(visitor)
     _wait(visitor, "document.querySelector('.cl-live')?.dataset.points > 0")
-    first = _points(visitor)
-    _wait(visitor, f"document.querySelector('.cl-live')?.dataset.total > {first}")
 
-    page.get_by_test_id("stSidebarNavLink").filter(has_text="Home").click()
+    click(page.get_by_test_id("stSidebarNavLink").filter(has_text="Home"))
     page.get_by_role("heading", name="Recent runs").wait_for()
-    page.locator(f'[data-testid="stMain"] a[href*="{run}"]').first.click()
+    click(page.locator(f'[data-testid="stMain"] a[href*="{run}"]').first)
     assert _run_in_address(visitor) == run
     _wait(visitor, "document.querySelector('.cl-live')?.dataset.points > 0")
 
@@ -77,7 +72,7 @@ def test_pressing_train_shows_curves_that_outlive_page_switch_and_reload_and_com
     assert _run_in_address(visitor) == run
     expect(page.get_by_text("finished", exact=True).first).to_be_visible()
     expect(page.get_by_text("Test accuracy", exact=True)).to_be_visible()
-    _wait(visitor, "document.querySelector('.cl-newest').textContent.includes('test accuracy')")
+    _wait(visitor, "document.querySelector('.cl-newest')?.textContent.includes('test accuracy')")
 
     visitor.press("More")
     visitor.press("New training")
@@ -93,7 +88,7 @@ def test_network_and_experiment_are_chosen_by_their_pictures_with_the_keyboard_t
 ) -> None:
     page = visitor.page
     visitor.open(f"{server.url}/train")
-    page.get_by_role("button", name="Browse").nth(2).click()
+    click(page.get_by_role("button", name="Browse").nth(2))
     dialog = page.get_by_role("dialog")
     chosen = dialog.get_by_role("button", name="LeNet-5 61,706 parameters")
     expect(chosen).to_have_attribute("aria-pressed", "true")
@@ -103,8 +98,8 @@ def test_network_and_experiment_are_chosen_by_their_pictures_with_the_keyboard_t
     expect(dialog).to_have_count(0)
     until(page, lambda: "arch=lenet-bn" in page.evaluate("location.search"), "the network in the address")
 
-    page.get_by_role("button", name="Browse").first.click()
-    dialog.get_by_role("button", name="Wide network, lr 0.001, every epoch tested").click()
+    click(page.get_by_role("button", name="Browse").first)
+    click(dialog.get_by_role("button", name="Wide network, lr 0.001, every epoch tested"))
     expect(dialog).to_have_count(0)
     until(page, lambda: "arch=wide-cnn" in page.evaluate("location.search"), "the experiment's network in the address")
     expect(page.get_by_text("99.35 % of the test set")).to_be_visible()
@@ -113,14 +108,13 @@ def test_network_and_experiment_are_chosen_by_their_pictures_with_the_keyboard_t
 def test_zoom_survives_new_points_a_rerun_and_a_change_of_theme(server: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(f"{server.url}/train")
-    _set_number(visitor, "Epochs", "400")
+    _set_number(visitor, "Epochs", "10000")  # it ends by Stop, however late that comes
     _set_number(visitor, "Batch size", "16")
     visitor.press("Train")
     _run_in_address(visitor)
     _wait(visitor, "document.querySelector('.cl-live')?.dataset.total > 100")
 
-    box = page.locator("[data-chart=loss] .nsewdrag").first.bounding_box()
-    assert box is not None
+    box = at_rest(page.locator("[data-chart=loss] .nsewdrag").first)
     page.mouse.move(box["x"] + 60, box["y"] + 40)
     page.mouse.down()
     page.mouse.move(box["x"] + 220, box["y"] + 160, steps=6)
@@ -251,9 +245,9 @@ def test_form_values_survive_a_page_switch_in_the_browser_too(server: Server, vi
     page = visitor.page
     visitor.open(f"{server.url}/train")
     _set_number(visitor, "Epochs", "23")
-    page.get_by_test_id("stSidebarNavLink").filter(has_text="Home").click()
+    click(page.get_by_test_id("stSidebarNavLink").filter(has_text="Home"))
     page.get_by_role("heading", name="Data sets").wait_for()
-    page.get_by_test_id("stSidebarNavLink").filter(has_text="Train").click()
+    click(page.get_by_test_id("stSidebarNavLink").filter(has_text="Train"))
     page.get_by_role("heading", name="Train", exact=True).wait_for()
     visitor.settle()
     expect(page.get_by_label("Epochs", exact=True).first).to_have_value("23")

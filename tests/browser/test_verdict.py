@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Server, Visitor, train_in, until
+from tests.browser.conftest import Server, Visitor, click, train_in, until
 
 pytestmark = pytest.mark.browser
 
@@ -22,7 +22,7 @@ def test_two_runs_are_repeated_with_seeds_and_judged(server: Server, visitor: Vi
         "[...document.querySelectorAll('.js-plotly-plot')].at(-1).data.filter(t => t.mode === 'markers').map(t => t.y.length)"
     )
     assert dots == [5, 5, 1]
-    page.get_by_text("Compare the two networks image by image").click()
+    click(page.get_by_text("Compare the two networks image by image"))
     expect(page.get_by_text("McNemar's exact test")).to_be_visible()
     until(page, lambda: "networks=1" in page.url, "the comparison of the networks in the address")
     visitor.open(page.url)
@@ -36,7 +36,7 @@ def test_a_runs_page_repeats_it_and_shows_the_curves_of_all_seeds(still_server: 
         train_in(still_server, lr=0.0027, seed=seed)
     visitor.open(f"{still_server.url}/train?run={first}")
     visitor.press("More")
-    page.get_by_text("Repeat", exact=True).click()
+    click(page.get_by_text("Repeat", exact=True))
     visitor.press("Train 2 more runs")
     page.wait_for_selector(".js-plotly-plot .legend")
     expect(page.get_by_text("(3 seeds)").first).to_be_attached()

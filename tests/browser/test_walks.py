@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from lab.examples.catalogue import EXAMPLES
-from tests.browser.conftest import PAD, Server, Visitor, draw_digit, start_server, until
+from tests.browser.conftest import PAD, Server, Visitor, click, draw_digit, start_server, until
 
 pytestmark = pytest.mark.browser
 _PHONE = {"width": 390, "height": 844}
@@ -64,9 +64,9 @@ def test_a_drawing_survives_a_reload_with_what_can_be_undone(walked: Server, vis
     page.wait_for_selector('[data-answer="7"]')
     assert "view=Why" in page.url
     expect(page.get_by_text("From your ink to what the network gets")).to_be_visible()
-    page.get_by_role("button", name="Undo").click()
+    click(page.get_by_role("button", name="Undo"))
     expect(page.locator("[data-answer]")).to_have_count(0)
-    page.get_by_role("button", name="Redo").click()
+    click(page.get_by_role("button", name="Redo"))
     page.wait_for_selector('[data-answer="7"]')
 
 

@@ -28,7 +28,7 @@ def open_panel(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Open:
         export_panel(get_lab(), [get_lab().store.runs.get(id) for id in ids])
 
     def opened(*runs: RunRecord) -> AppTest:
-        app = AppTest.from_function(page, default_timeout=60, kwargs={"ids": [run.id for run in runs]}).run()
+        app = AppTest.from_function(page, default_timeout=300, kwargs={"ids": [run.id for run in runs]}).run()
         assert not app.exception, [error.value for error in app.exception]
         return app
 

@@ -39,7 +39,7 @@ def go_to(app: AppTest, page: str) -> AppTest:
 
 def open_page(page: str = "home", /, **query: str) -> AppTest:
     """Open a page of the app with a query in its address, and return it once it stands there without an error."""
-    app = AppTest.from_file(str(ENTRY), default_timeout=60)
+    app = AppTest.from_file(str(ENTRY), default_timeout=300)
     set_address(app, query)
     go_to(app, page).run()
     assert not app.exception, [each.value for each in app.exception]

@@ -65,7 +65,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _open(**address: str) -> AppTest:
-    app = AppTest.from_file(str(ENTRY), default_timeout=60)
+    app = AppTest.from_file(str(ENTRY), default_timeout=300)
     for name, value in address.items():
         app.query_params[name] = value
     return go_to(app, "toy").run()
@@ -73,7 +73,7 @@ def _open(**address: str) -> AppTest:
 
 def test_a_new_page_is_listed_linked_and_known_by_its_address(toy: None, bench: Bench) -> None:
     assert [spec.name for spec in list_pages()][-1] == "toy"
-    home = AppTest.from_file(str(ENTRY), default_timeout=60).run()
+    home = AppTest.from_file(str(ENTRY), default_timeout=300).run()
     assert "A toy page." in [caption.value for caption in home.caption]
     assert 'href="/toy"' in not_found_page("/toi")
 

@@ -167,7 +167,7 @@ def test_fine_tuning_leaves_no_drawing_over_that_batch_norm_could_not_use() -> N
 def test_a_first_training_that_failed_says_why_and_is_offered_again(bench: Bench) -> None:
     run = bench.start()
     bench.lab.hide_examples(True)
-    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
+    app = AppTest.from_file(str(ENTRY), default_timeout=300).run()
     set_state(app, DRAW, training=run.id)
     go_to(app, "draw").run()
     assert not app.error

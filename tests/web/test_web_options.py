@@ -19,7 +19,7 @@ def draw(option: ArchOption) -> AppTest:
 
         option_input(option, {"key": "it", "value": initial_value(option)})
 
-    app = AppTest.from_function(script, kwargs={"option": option}, default_timeout=60).run()
+    app = AppTest.from_function(script, kwargs={"option": option}, default_timeout=300).run()
     assert not app.exception
     return app
 

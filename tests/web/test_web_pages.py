@@ -129,7 +129,7 @@ def test_form_values_survive_a_page_switch(bench: Bench) -> None:
 
 
 def test_every_preset_fills_the_form_with_its_own_configuration(bench: Bench) -> None:
-    app = AppTest.from_function(_fill_with_every_preset, default_timeout=60).run()
+    app = AppTest.from_function(_fill_with_every_preset, default_timeout=300).run()
     assert not app.exception
     for preset, values in app.session_state["read"].items():
         wanted = PRESETS[preset].config()
@@ -352,7 +352,7 @@ def test_markdown_is_shown_as_it_was_typed() -> None:
 _NO_TORCH = """
 import sys
 from streamlit.testing.v1 import AppTest
-app = AppTest.from_file({entry!r}, default_timeout=60).run()
+app = AppTest.from_file({entry!r}, default_timeout=300).run()
 assert not app.exception, [e.value for e in app.exception]
 for page in {pages!r}:
     app.switch_page(page + "/page.py").run()

@@ -101,7 +101,7 @@ def _flood(server: Server, count: int) -> list[int]:
     with ThreadPoolExecutor(9) as pool:
         answers = [pool.submit(ask, number) for number in range(count)]
         while not all(answer.done() for answer in answers):
-            with urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=10) as health:
+            with urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=120) as health:
                 assert health.read() == b"ok"
         return [answer.result() for answer in answers]
 

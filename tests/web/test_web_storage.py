@@ -16,7 +16,7 @@ def test_deleted_runs_are_removed_for_good_with_their_files(bench: Bench) -> Non
     bench.lab.store.files.add(run.id, run.lease, SavedFile(run.id, "weights", 1, 1, path, sha256, size, 1.0))
     bench.finish(run)
     bench.lab.store.removal.delete(run.id)
-    app = AppTest.from_file(str(ENTRY), default_timeout=60).run()
+    app = AppTest.from_file(str(ENTRY), default_timeout=300).run()
     app.session_state["storage"] = True
     go_to(app, "runs").run()
     metrics = {metric.label: metric.value for metric in app.metric}

@@ -18,7 +18,7 @@ PAGES = Path(__file__).resolve().parents[2] / "pages"
 
 
 def _page(name: str, **address: str) -> AppTest:
-    test = AppTest.from_file(str(ENTRY), default_timeout=60)
+    test = AppTest.from_file(str(ENTRY), default_timeout=300)
     for key, value in address.items():
         test.query_params[key] = value
     go_to(test, name)
