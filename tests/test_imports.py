@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from lab.lazy import load
@@ -91,14 +92,33 @@ TORCH_FREE = (
 _RUNS_A_NETWORK = ("lab.cli.commands.summary", "pages.cache.inspection")
 
 
-def _sources() -> Iterator[tuple[str, ast.Module]]:
-    for path in [ROOT / "app.py", *sorted((ROOT / "lab").rglob("*.py")), *sorted((ROOT / "pages").rglob("*.py"))]:
-        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        yield name, ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def _sources() -> tuple[tuple[str, ast.Module], ...]:
+    """Return the modules by their names, read once for all rules."""
+    files = [ROOT / "app.py", *sorted((ROOT / "lab").rglob("*.py")), *sorted((ROOT / "pages").rglob("*.py"))]
+    return tuple(
+        (
+            ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"),
+            ast.parse(path.read_text(encoding="utf-8")),
+        )
+        for path in files
+    )
+
+
+@cache
+def _nodes(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """Return all that a module or a part of one holds."""
+    return tuple(ast.walk(tree))
+
+
+@cache
+def _statements(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """Return all of its imports."""
+    return tuple(node for node in _nodes(tree) if isinstance(node, ast.Import | ast.ImportFrom))
 
 
 def _imports(tree: ast.Module, *, only_top: bool = False) -> Iterator[str]:
-    nodes = ast.iter_child_nodes(tree) if only_top else ast.walk(tree)
+    nodes = ast.iter_child_nodes(tree) if only_top else _statements(tree)
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -162,8 +182,10 @@ def test_nothing_unpickles() -> None:
     """No upload can run code: neither pickle nor torch.load is reachable anywhere."""
     wrong = []
     for name, tree in _sources():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute) and ast.unparse(node) in {"torch.load", "pickle.load", "pickle.loads"}:
+        for node in _nodes(tree):
+            if not isinstance(node, ast.Attribute) or node.attr not in {"load", "loads"}:
+                continue
+            if ast.unparse(node) in {"torch.load", "pickle.load", "pickle.loads"}:
                 wrong.append(f"{name}:{node.lineno}")
         if any(target.split(".")[0] in {"pickle", "joblib", "dill"} for target in _imports(tree)):
             wrong.append(name)
@@ -193,8 +215,9 @@ def test_session_state_and_the_address_are_read_and_written_in_one_package() -> 
     wrong = [
         f"{name}:{node.lineno} {ast.unparse(node)}"
         for name, tree in _page_modules()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and ast.unparse(node) in {"st.session_state", "st.query_params"}
+        for node in _nodes(tree)
+        if isinstance(node, ast.Attribute) and node.attr in {"session_state", "query_params"}
+        if ast.unparse(node) in {"st.session_state", "st.query_params"}
     ]
     wrong += [f"{name} imports {t}" for name, tree in _page_modules() for t in _imports(tree) if t in _UNTYPED]
     assert wrong == []
@@ -208,7 +231,7 @@ def test_no_widget_has_a_key_of_its_own_making() -> None:
     wrong = [
         f"{name}:{argument.value.lineno} key={ast.unparse(argument.value)}"
         for name, tree in _page_modules()
-        for node in ast.walk(tree)
+        for node in _nodes(tree)
         if isinstance(node, ast.Call)
         for argument in node.keywords
         if (argument.arg == "key" and isinstance(argument.value, ast.Constant | ast.JoinedStr | ast.BinOp))
@@ -221,10 +244,11 @@ def test_each_element_is_named_in_one_package() -> None:
     """The same name in two pages would be the same widget where both are on one page, and the same style."""
     places: dict[str, set[str]] = {}
     for name, tree in _page_modules():
-        for node in ast.walk(tree):
+        for node in _nodes(tree):
             if (
                 isinstance(node, ast.Call)
-                and ast.unparse(node.func) == "element"
+                and isinstance(node.func, ast.Name)
+                and node.func.id == "element"
                 and isinstance(node.args[0], ast.Constant)
             ):
                 places.setdefault(str(node.args[0].value), set()).add(name)
@@ -237,7 +261,7 @@ def test_pages_import_nothing_inside_functions() -> None:
         f"{name}:{node.lineno} {ast.unparse(node)}"
         for name, tree in _sources()
         if name.startswith("pages")
-        for function in ast.walk(tree)
+        for function in _nodes(tree)
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         for node in ast.walk(function)
         if isinstance(node, ast.Import | ast.ImportFrom)
@@ -250,7 +274,7 @@ def test_only_the_cache_package_caches_for_all_sessions() -> None:
         f"{name}:{node.lineno}"
         for name, tree in _sources()
         if name.startswith("pages") and not name.startswith("pages.cache")
-        for node in ast.walk(tree)
+        for node in _nodes(tree)
         if isinstance(node, ast.Attribute) and node.attr in {"cache_data", "cache_resource"}
     ]
     assert wrong == []
@@ -274,7 +298,7 @@ def test_the_command_line_and_the_exports_import_at_the_top() -> None:
         f"{name} imports {target}"
         for name, tree in _sources()
         if name.startswith(packages)
-        for function in ast.walk(tree)
+        for function in _nodes(tree)
         if isinstance(function, ast.FunctionDef)
         for target in _imports(ast.Module(function.body, []))
         if target.split(".")[0] not in optional
@@ -287,7 +311,7 @@ def test_every_place_that_is_imported_later_is_there() -> None:
         node.value
         for name, tree in _sources()
         if name.startswith(("lab", "pages"))
-        for node in ast.walk(tree)
+        for node in _nodes(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
         if re.fullmatch(r"lab(\.[a-z_]+)+:[A-Za-z_]+", node.value)
     }
