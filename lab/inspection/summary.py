@@ -116,16 +116,37 @@ def summarize(network: nn.Module, *, input_shape: tuple[int, ...]) -> Summary:
         trainable_params=statistics.trainable_params,
         total_mult_adds=statistics.total_mult_adds,
         forward_backward_bytes=statistics.total_output_bytes,
-        params_bytes=sum(p.numel() * p.element_size() for p in probe.parameters()),
+        params_bytes=_params_bytes(probe),
         input_bytes=prod(input_shape) * _FLOAT_BYTES,
         layers=rows,
         text=_table_text(statistics, batch=input_shape[0]),
     )
 
 
-def count_mult_adds(network: nn.Module, *, input_shape: tuple[int, ...]) -> int:
-    """Return a summary's `total_mult_adds` alone, without the graph that its rows are made from."""
-    return _statistics(meta_copy(network).eval(), input_shape).total_mult_adds
+@dataclass(frozen=True, slots=True)
+class NetworkCounts:
+    """A summary's totals, for one batch: without the rows, whose graph takes as long as the counting."""
+
+    total_params: int
+    total_mult_adds: int
+    forward_backward_bytes: int
+    params_bytes: int
+
+
+def count_network(network: nn.Module, *, input_shape: tuple[int, ...]) -> NetworkCounts:
+    """Count a network for one batch of (B, C, H, W), as `summarize` does, without its rows."""
+    probe = meta_copy(network).eval()
+    statistics = _statistics(probe, input_shape)
+    return NetworkCounts(
+        total_params=statistics.total_params,
+        total_mult_adds=statistics.total_mult_adds,
+        forward_backward_bytes=statistics.total_output_bytes,
+        params_bytes=_params_bytes(probe),
+    )
+
+
+def _params_bytes(network: nn.Module) -> int:
+    return sum(p.numel() * p.element_size() for p in network.parameters())
 
 
 def _statistics(probe: nn.Module, input_shape: tuple[int, ...]) -> ModelStatistics:

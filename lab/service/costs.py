@@ -22,8 +22,7 @@ from lab.data.load import is_present
 from lab.data.spec import DatasetSpec
 from lab.devices import resolve_device
 from lab.errors import ShapeError
-from lab.inspection.summary import summarize
-from lab.networks import build_on_meta
+from lab.network_counts import count_from_config
 from lab.runs.imports import IMPORTED
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
@@ -95,19 +94,19 @@ def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
     """Return what a configuration will cost. Raises `ShapeError` or `DeviceError` where it cannot run."""
     checked, spec = resolved.config, resolved.dataset
     device = resolve_device(checked.device if checked.device != "auto" else lab.settings.device)
-    summary = summarize(build_on_meta(checked), input_shape=(1, *spec.image_shape))
+    counts = count_from_config(checked)
     there = _train_images(lab, spec)
     used = min(checked.train_limit, there) or there
     images = round(used * (1 - checked.held_out))
     rate = _measured_rate(lab, checked, device.type)
-    counted = _seconds_per_image(summary.total_mult_adds, device.type)
+    counted = _seconds_per_image(counts.total_mult_adds, device.type)
     seconds_per_image = 1 / rate if rate else counted + _augment_seconds(checked.augment, device.type, spec.image_shape)
     limit = checked.max_steps * checked.batch_size if checked.max_steps else math.inf  # images
     return Estimate(
-        params=summary.total_params,
-        mult_adds=summary.total_mult_adds,
-        memory_bytes=summary.forward_backward_bytes * -(-checked.batch_size // checked.devices)
-        + summary.params_bytes * (2 + _MOMENTS[checked.optimizer]),
+        params=counts.total_params,
+        mult_adds=counts.total_mult_adds,
+        memory_bytes=counts.forward_backward_bytes * -(-checked.batch_size // checked.devices)
+        + counts.params_bytes * (2 + _MOMENTS[checked.optimizer]),
         seconds_per_epoch=images * seconds_per_image,
         limit_s=limit * seconds_per_image,
         measured=rate is not None,

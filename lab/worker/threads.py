@@ -4,13 +4,8 @@ A step of a small network is over before a second thread has been woken: LeNet-5
 thread and 25.5 ms with two, and a third of the processor time (docs/benchmarks.md, "First minute").
 """
 
-import json
-from functools import lru_cache
-
 from lab.config import RunConfig
-from lab.data.registry import get_dataset_spec
-from lab.inspection.summary import count_mult_adds
-from lab.networks import build_on_meta
+from lab.network_counts import count_from_config
 from lab.training.checkpoint import Checkpoint
 
 SMALL_STEP = 24_000_000  # mult-adds of a batch, forward, up to which one thread is faster
@@ -25,13 +20,6 @@ def threads_for(config: RunConfig, *, usual: int, resume: Checkpoint | None = No
     saved = resume.environment.get("threads") if resume else None
     if saved in (1, usual):
         return int(saved)
-    mult_adds = _mult_adds(config.arch, config.dataset, config.input_size, json.dumps(config.arch_options))
     small = SMALL_STEP_OF_TWO if usual <= 2 else SMALL_STEP
+    mult_adds = count_from_config(config).total_mult_adds
     return 1 if mult_adds * config.batch_size <= small else usual
-
-
-@lru_cache(maxsize=256)
-def _mult_adds(arch: str, dataset: str, input_size: str, options: str) -> int:
-    """Return the mult-adds of one image, counted once for all runs of a network: a sweep's trials are hundreds of them."""
-    config = RunConfig(arch=arch, dataset=dataset, input_size=input_size, arch_options=json.loads(options))
-    return count_mult_adds(build_on_meta(config), input_shape=(1, *get_dataset_spec(dataset).image_shape))

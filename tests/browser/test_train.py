@@ -108,7 +108,7 @@ def test_network_and_experiment_are_chosen_by_their_pictures_with_the_keyboard_t
 def test_zoom_survives_new_points_a_rerun_and_a_change_of_theme(server: Server, visitor: Visitor) -> None:
     page = visitor.page
     visitor.open(f"{server.url}/train")
-    _set_number(visitor, "Epochs", "10000")  # it ends by Stop, however late that comes
+    _set_number(visitor, "Epochs", "1000")  # it ends by Stop; after longer trainings the page asks first
     _set_number(visitor, "Batch size", "16")
     visitor.press("Train")
     _run_in_address(visitor)
