@@ -13,7 +13,9 @@ from lab.networks import build_on_meta
 _LAST = 129  # weights and the bias of a class in the last layer of vgg-small
 
 
-@pytest.mark.parametrize("changes", [{}, {"arch": "mobilenet", "dataset": "digits"}, {"arch_options": {"dropout": 0.5}}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"arch": "mobilenet", "dataset": "digits"}, {"arch_options": {"dropout": 0.5}}]
+)
 def test_the_counts_are_those_of_the_summary(changes: dict[str, object]) -> None:
     config = RunConfig.from_dict({"arch": "lenet-bn", "dataset": "mnist", **changes})
     told = summarize(build_on_meta(config), input_shape=(1, *get_dataset_spec(config.dataset).image_shape))
