@@ -11,7 +11,7 @@ import numpy as np
 
 from lab.sketch.contrast import Contrast
 from lab.sketch.pieces import EDGE, MAX_PIECES, find_pieces, group, longer, stroke_of, touches_edge, without_dust
-from lab.sketch.shape import is_frame, solidity, spread
+from lab.sketch.shape import is_frame, runs, solidity, spread
 
 _MARGIN = 0.2  # of the shorter side, at each edge
 _SMALL = 0.3  # pieces whose longer side is less than this share of the shorter side are not looked at
@@ -135,17 +135,11 @@ def _crossings(stroke: np.ndarray) -> int:
     deeper = round(width / 2)
     count = 0
     for side in (stroke, stroke[::-1], stroke.T, stroke.T[::-1]):
-        inner = _runs(side[min(deeper, len(side) - 1)])
-        for start, end in _runs(side[0]):
+        inner = runs(side[min(deeper, len(side) - 1)])
+        for start, end in runs(side[0]):
             within = max((b - a for a, b in inner if a < end and b > start), default=0)
             count += _SQUARE * within <= end - start <= _LYING * width
     return count
-
-
-def _runs(row: np.ndarray) -> list[tuple[int, int]]:
-    """Return (start, end) of each run of ink in a row of pixels."""
-    steps = np.flatnonzero(np.diff(np.pad(row.astype(np.int8), 1)))
-    return list(zip(steps[::2].tolist(), steps[1::2].tolist(), strict=True))
 
 
 def _sides(stroke: np.ndarray) -> list[np.ndarray]:

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 
 from lab.errors import InputError
+from lab.sketch.circles import without_circles
 from lab.sketch.contrast import Contrast, measure_contrast, measure_flat_contrast
 from lab.sketch.cropping import is_single, is_tight, widened, with_margin
-from lab.sketch.pieces import EDGE, MAX_PIECES, Box, Pieces, find_pieces, group, longer, touches_edge, without_dust
+from lab.sketch.pieces import EDGE, MAX_PIECES, Box, Pieces, find_pieces, group, touches_edge, without_dust
 from lab.sketch.ruling import remove_lines, without_hatching
 from lab.sketch.shape import is_frame
 from lab.sketch.sheet import cut_sheet
@@ -36,7 +37,7 @@ _THICK = 24  # pixels; thicker pieces are held to `_SOFT_BLOB`
 _STRONG = 0.6  # the same of the strongest pixels of every piece of ink
 _MOST_CORNERS = 2  # of a picture that digits fill; light that falls off darkens more
 _BLANK = "There is no ink in {name}: it needs more contrast between pen and paper."
-_NO_DIGIT = "There is no digit in {name}: what was found are lines, frames or things that touch its edge."
+_NO_DIGIT = "There is no digit in {name}: what was found are lines, frames or things that touch its edge; a digit needs paper on all sides."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,11 +96,14 @@ def _find(sheet: np.ndarray, name: str, *, split: bool, enlarged: bool) -> Photo
             contrast = measure_contrast(sheet)
             faint = _faint_mask(contrast)
     shape = sheet.shape[:2]
-    unruled, scrap = remove_lines(faint, contrast.ink)
-    pieces = find_pieces(_inked(unruled, contrast.ink))
-    numbers = [i for i, box in enumerate(pieces.boxes) if not touches_edge(box, shape) and longer(box) > scrap]
+    unruled = remove_lines(faint, contrast.ink)
+    pieces = find_pieces(_inked(unruled.mask, contrast.ink))
+    numbers = [i for i, box in enumerate(pieces.boxes) if not touches_edge(box, shape)]
+    numbers = unruled.without_scrap(pieces, numbers)
     numbers = without_hatching(pieces, without_dust(pieces, numbers))
     numbers = [i for i in numbers if not _is_surrounding(pieces, i, contrast.ink, enlarged)]
+    if split:  # a character may be drawn around its own parts
+        numbers = without_circles(pieces, numbers)
     if len(numbers) > MAX_PIECES:
         raise InputError(f"{name} has {len(numbers)} separate pieces, more than {MAX_DIGITS}: cut out the digits.")
     groups = group(pieces, numbers, split=split)

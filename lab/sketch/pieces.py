@@ -10,6 +10,8 @@ MAX_PIECES = 150  # counted before anything is joined
 MOST_LABELLED = 1_000  # pieces that are looked at, the largest ones
 _SPECK = 0.02  # pieces with less than this share of the largest one's area are dust
 _LOW = 0.3  # groups lower and narrower than this share of the largest are punctuation or print
+_ALIKE = 0.6  # share of the taller one's height from which on two pieces may be two digits above one another
+_BROKEN = 0.2  # gap in shares of the taller one's height that parts as tall as each other may have
 _GAP = 0.6  # gaps in a stroke that are closed, in stroke widths
 _ROUND = 0.3  # pixels: discs of whole pixels reach a little further than their radius, off the axes
 EDGE = 2  # pixels from the edge that count as touching it
@@ -80,8 +82,8 @@ def group(pieces: Pieces, numbers: Sequence[int], *, split: bool = True) -> list
     """Return the digits: pieces that belong together with the box around them, in reading order.
 
     At most `MAX_PIECES` may be given. Joined are pieces whose columns overlap by half of the narrower one and that lie
-    close above one another (the bar of a 5); groups much smaller than the largest are left out. Without `split` all
-    are one.
+    close above one another (the bar of a 5), closer where they are as tall as each other (digits in the rows of a table);
+    groups much smaller than the largest are left out. Without `split` all are one.
     """
     if not split and numbers:
         boxes = np.array([pieces.boxes[i] for i in numbers])
@@ -120,6 +122,9 @@ def _belong(one: Box, two: Box, *, reach: float) -> bool:
     shared = min(one[3], two[3]) - max(one[1], two[1])
     narrower = min(one[3] - one[1], two[3] - two[1])
     gap = max(one[0], two[0]) - min(one[2], two[2])
+    lower, taller = sorted((one[2] - one[0], two[2] - two[0]))
+    if lower >= _ALIKE * taller:
+        reach = min(reach, _BROKEN * taller)
     return shared >= 0.5 * narrower and gap <= reach
 
 

@@ -18,10 +18,12 @@ from lab.errors import InputError
 from lab.formatting import format_percent
 from lab.sketch.normalise import ALL_STEPS, STEPS, normalise
 from lab.sketch.sketch import Sketch
+from lab.sketch.touching import learn_looks
 from lab.sketch.unsure import Familiar, UnsureRule, Verdict, assess_answer, learn_rule, unit_rows
 
 RULE_IMAGES = 1_000  # test pictures the unsure limits are learned on
 _STRANGE = 0.01  # share of test pictures that may look strange
+_UNUSUAL = 0.04  # the same of those that are looked at for two digits that touch
 _MEAN_LEAST = 0.5  # of the mean's best answer: below it the others together are likelier
 _CROWD = 3  # digits in a photo from which on they are judged together
 _DOUBTED = 0.3  # share of unsure answers that makes the others unsure; of two and more unsure ones half of it
@@ -127,7 +129,12 @@ def learn_network_rule(loaded: NetworkLike, dataset: Dataset, *, count: int = RU
     images, labels = dataset.test_images[:count], dataset.test_labels[:count]
     probabilities, features = run_network(loaded, images)
     rule = learn_rule(probabilities, labels, as_grey(images))
-    _, known = run_network(loaded, dataset.train_images[: 2 * count])
+    others, classes = dataset.train_images[: 2 * count], dataset.train_labels[: 2 * count]
+    right = probabilities.argmax(axis=1) == labels
+    if right.any() and len(others) and dataset.spec.recipe is not None:  # else nothing is drawn for it
+        looks = learn_looks(as_grey(images)[right], labels[right], as_grey(others), classes, share=_UNUSUAL)
+        rule = replace(rule, looks=looks)
+    _, known = run_network(loaded, others)
     if features is None or known is None:
         return rule
     bank = unit_rows(known)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from lab.sketch.pieces import Pieces
+from lab.sketch.pieces import Pieces, longer
 from lab.sketch.shape import spread
 
 _THIN = 0.014  # a line's width as a share of the longer side, at most
@@ -73,11 +73,29 @@ class _Erased:
     width: int
 
 
-def remove_lines(mask: np.ndarray, strength: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return the ink mask uint8 (H, W) without printed lines, and the size in pixels that what is left of them may have.
+@dataclass(frozen=True, slots=True, eq=False)
+class Unruled:
+    """An ink mask without its lines, and where they were (both uint8 (H, W)); their greatest width, and whether they were many."""
 
-    strength: float32 (H, W), tells ink from paler lines.
-    """
+    mask: np.ndarray
+    band: np.ndarray
+    width: int
+    many: bool
+
+    def without_scrap(self, pieces: Pieces, numbers: Sequence[int]) -> list[int]:
+        """Return the pieces that are not left of a line; of ruled paper more may be left, but nothing in the middle of a field."""
+        scrap = _LEFT * self.width
+        large = [i for i in numbers if longer(pieces.boxes[i]) > scrap]
+        if not self.many:
+            return large
+        scrap = _LEFT_OF_MANY * self.width
+        near = cv2.dilate(self.band, np.ones((5, 5), np.uint8)) > 0
+        on_lines = set(np.unique(pieces.labels[near]).tolist())
+        return [i for i in large if longer(pieces.boxes[i]) > scrap or i + 1 not in on_lines]
+
+
+def remove_lines(mask: np.ndarray, strength: np.ndarray) -> Unruled:
+    """Take printed lines out of an ink mask uint8 (H, W). strength: float32 (H, W), tells ink from paler lines."""
     done = _Erased(mask, np.zeros_like(mask), (), 0)
     search = _Search(mask.size)
     for length in _ROUNDS:
@@ -87,7 +105,7 @@ def remove_lines(mask: np.ndarray, strength: np.ndarray) -> tuple[np.ndarray, in
         lines = [line for line in found if _runs_off(line, mask.shape) or _joins(line, done, depth)]
         done = _erase(done, _extended(lines, thin), strength)
         done = _erase(done, _frame_lines(done.rest, search), strength)
-    return done.rest, done.width * (_LEFT_OF_MANY if len(done.lines) >= _MANY else _LEFT)
+    return Unruled(done.rest, done.band, done.width, len(done.lines) >= _MANY)
 
 
 def without_hatching(pieces: Pieces, numbers: Sequence[int]) -> list[int]:

@@ -87,6 +87,12 @@ def _filled(outline: np.ndarray, ink: np.ndarray) -> tuple[float, float]:
     return area / max(1.0, box[0] * box[1]), area / max(1.0, triangle)
 
 
+def runs(row: np.ndarray) -> list[tuple[int, int]]:
+    """Return (start, end) of each run of ink in a row of pixels, bool (W,)."""
+    steps = np.flatnonzero(np.diff(np.pad(row.astype(np.int8), 1)))
+    return list(zip(steps[::2].tolist(), steps[1::2].tolist(), strict=True))
+
+
 def is_frame(ink: np.ndarray) -> bool:
     """Whether a connected piece of ink, uint8 (H, W) above zero, is the outline of a rectangle."""
     outlines, _ = cv2.findContours(np.pad(ink, 1), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from lab.formatting import format_percent
+from lab.sketch.crossed import is_crossed_out
 from lab.sketch.normalise import measure
 from lab.sketch.shape import Shape, learn_limits, shape_reason
 from lab.sketch.sketch import Sketch
+from lab.sketch.touching import Looks
 
 CERTAIN_SHARE = 0.98  # share of correctly classified test images that each limit must leave certain
 _USUAL = 0.995  # share of test pictures whose outline counts as usual
@@ -37,7 +39,8 @@ class UnsureRule:
     """Limits of one network: lowest largest probability, highest entropy in nats, and what a picture usually is.
 
     ink: usual (least, most) share of ink in [0, 1]. outline: longest usual outline, the summed differences of
-    neighbouring pixels; scribbles have more. shape: limits of a picture's outline. familiar: None where the network has no hidden layer.
+    neighbouring pixels; scribbles have more. shape: limits of a picture's outline. familiar: None where the network has no hidden layer. looks: training
+    pictures themselves, for what was drawn or photographed.
     """
 
     probability: float = 0.5
@@ -46,6 +49,7 @@ class UnsureRule:
     outline: float = float("inf")
     shape: Shape = Shape()
     familiar: Familiar | None = None
+    looks: Looks | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,8 @@ def assess_answer(
             reasons.append(
                 f"it is like no training picture (likeness {likeness:.2f}, usual: {rule.familiar.least:.2f})"
             )
+    if sketch is not None and not reasons:  # last: each takes milliseconds
+        reasons = _overlaid(sketch, image, int(probabilities_K.argmax()), rule)
     return Verdict(bool(reasons), tuple(reasons))
 
 
@@ -140,6 +146,14 @@ def _picture_reasons(image: np.ndarray, rule: UnsureRule) -> list[str]:
         return ["its lines are longer and more tangled than the data set's"]
     reason = shape_reason(image, rule.shape)
     return [] if reason is None else [reason]
+
+
+def _overlaid(sketch: Sketch, image: np.ndarray | None, label: int, rule: UnsureRule) -> list[str]:
+    if is_crossed_out(sketch.ink):
+        return ["a line or a cross goes over it, as if it were crossed out"]
+    if image is not None and rule.looks is not None and rule.looks.may_touch(image, label):
+        return ["it may be two that touch"]
+    return []
 
 
 def _shape_reasons(sketch: Sketch) -> list[str]:

@@ -120,19 +120,6 @@ def table_of_fields(random: Random) -> np.ndarray:
     return _sheet(draw, random)
 
 
-def words(random: Random) -> np.ndarray:
-    """Two lines of print."""
-    scale = float(random.uniform(0.8, 1.6))
-
-    def draw(sheet: np.ndarray) -> None:
-        for row, text in enumerate(("Name and date", "Please write")):
-            cv2.putText(sheet, text, (40, 150 + 120 * row), cv2.FONT_HERSHEY_SIMPLEX, scale, 30.0, 2)
-
-    return _sheet(draw, random)
-
-
 NO_DIGITS: dict[str, Callable[[Random], np.ndarray]] = {
-    f.__name__: f
-    for f in (blank, shaded, shadows, sheet_on_table, scanner_edge, frame, grid, lines, table_of_fields, words)
+    f.__name__: f for f in (blank, shaded, shadows, sheet_on_table, scanner_edge, frame, grid, lines, table_of_fields)
 }
-EMPTY = ("blank", "shaded", "shadows", "sheet_on_table", "scanner_edge", "frame", "grid", "lines")

@@ -1,0 +1,63 @@
+"""Circles, clouds and frames drawn around digits: left out, and what they surround is looked at.
+
+A digit surrounds nothing of a digit's size; its own parts that lie apart, such as the bar of a 5, are beside it.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from lab.sketch.pieces import Box, Pieces, longer
+
+_WITHIN = 0.25  # longer side of what is surrounded by that of the ring, at least; a dot in a zero has less
+_RIM = 0.4  # how deep in its convex hull a ring's ink lies at most, as a share of the hull's depth
+_STRAY = 2  # per cent of the ring's ink that may lie deeper: where its ends cross
+_LOOKED_AT = 8  # pieces, the largest
+_SIDE = 320  # pixels of the longer side at which they are looked at
+_SECTORS = 36
+_AROUND = 29  # sectors around the middle in which a ring has ink: it may be open by 70 degrees
+
+
+def without_circles(pieces: Pieces, numbers: Sequence[int]) -> list[int]:
+    """Return the pieces (numbered from 0) that are no rings around others."""
+    around = [(i, [k for k in numbers if _could_be_in(pieces, k, i)]) for i in _largest(pieces, numbers)]
+    rings = {i for i, inner in around if inner and _is_ring_around(pieces, i, inner)}
+    return [i for i in numbers if i not in rings]
+
+
+def _largest(pieces: Pieces, numbers: Sequence[int]) -> list[int]:
+    return sorted(numbers, key=lambda i: -longer(pieces.boxes[i]))[:_LOOKED_AT]
+
+
+def _could_be_in(pieces: Pieces, number: int, ring: int) -> bool:
+    inner, outer = pieces.boxes[number], pieces.boxes[ring]
+    return number != ring and _lies_in(inner, outer) and longer(inner) >= _WITHIN * longer(outer)
+
+
+def _lies_in(inner: Box, outer: Box) -> bool:
+    return inner[0] > outer[0] and inner[1] > outer[1] and inner[2] < outer[2] and inner[3] < outer[3]
+
+
+def _is_ring_around(pieces: Pieces, number: int, inner: Sequence[int]) -> bool:
+    """Whether a piece runs around at least one of the others, which lie in its box."""
+    top, left, bottom, right = pieces.boxes[number]
+    step = -(-max(bottom - top, right - left) // _SIDE)
+    labels = np.pad(pieces.labels[top:bottom:step, left:right:step], 1)
+    ink = labels == number + 1
+    if not ink.any():
+        return False
+    hull = np.zeros(ink.shape, np.uint8)
+    cv2.fillConvexPoly(hull, cv2.convexHull(cv2.findNonZero(ink.astype(np.uint8))), 1)
+    depth = cv2.distanceTransform(hull, cv2.DIST_L2, 3)
+    if float(np.percentile(depth[ink], 100 - _STRAY)) > _RIM * float(depth.max()) or _covered(ink, hull) < _AROUND:
+        return False
+    return any(bool((hull[labels == other + 1] > 0).all()) for other in inner)
+
+
+def _covered(ink: np.ndarray, hull: np.ndarray) -> int:
+    """Count the sectors around the hull's middle that have ink."""
+    middle = [float(axis.mean()) for axis in np.nonzero(hull)]
+    rows, columns = np.nonzero(ink)
+    angles = np.arctan2(rows - middle[0], columns - middle[1])
+    return len(np.unique(np.floor((angles + np.pi) / (2 * np.pi) * _SECTORS)))

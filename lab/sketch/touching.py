@@ -1,0 +1,105 @@
+"""Two digits that touch: a picture like no training picture of the class it was read as, which falls apart along a short cut.
+
+Either alone is said of many digits: handwriting varies, and a 4 falls apart into two strokes.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+_BLUR = 1.0  # pixels: strokes a pixel apart are still alike
+_FINE = 2  # pictures are cut at this multiple of their resolution
+_SOLID = 100  # ink level that counts as stroke
+_NECK = 5.0  # pixels of ink that such a cut goes through at most
+_TALL = 0.7  # height of both parts by the whole's height, at least
+_SIDE = 0.2  # share of the width at each side in which no cut is looked for
+_BEND = 4  # columns of the enlarged picture by which a cut leaves its own to each side
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looks:
+    """Training pictures to compare with: blurred unit vectors (N, H·W) and their classes (N,).
+
+    least: the cosine to the nearest one of its class that is still usual for a picture read rightly.
+    """
+
+    bank: np.ndarray
+    classes: np.ndarray
+    least: float
+
+    def may_touch(self, image: np.ndarray, label: int) -> bool:
+        """Whether a picture uint8 (H, W) that was read as class `label` may be two digits that touch."""
+        own = self.bank[self.classes == label]
+        if not len(own) or float((own @ blurred_rows(image[None])[0]).max()) >= self.least:
+            return False
+        return least_cut(image) <= _NECK
+
+
+def learn_looks(
+    images: np.ndarray, classes: np.ndarray, known: np.ndarray, known_classes: np.ndarray, *, share: float
+) -> Looks:
+    """Learn what pictures read rightly look like: uint8 (B, H, W) beside training pictures (N, H, W), and their classes.
+
+    share: of those pictures that may count as unusual.
+    """
+    bank = blurred_rows(known)
+    alike = blurred_rows(images) @ bank.T
+    alike[classes[:, None] != known_classes[None]] = -1
+    return Looks(bank, known_classes, float(np.quantile(alike.max(axis=1), share)))
+
+
+def blurred_rows(images_BHW: np.ndarray) -> np.ndarray:
+    """Return pictures (B, H, W) as blurred unit vectors float32 (B, H·W); a black one stays zero."""
+    rows = np.stack([cv2.GaussianBlur(image.astype(np.float32), (0, 0), _BLUR).ravel() for image in images_BHW])
+    unit: np.ndarray = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return unit
+
+
+def least_cut(image: np.ndarray) -> float:
+    """Return the least ink, in pixels, that a cut from top to bottom goes through which leaves two tall parts.
+
+    image: uint8 (H, W), light ink on black. Infinity where no cut leaves two.
+    """
+    large = cv2.resize(image, None, fx=_FINE, fy=_FINE, interpolation=cv2.INTER_CUBIC)
+    solid = large >= _SOLID
+    rows, columns = np.flatnonzero(solid.any(axis=1)), np.flatnonzero(solid.any(axis=0))
+    if not len(rows):
+        return float("inf")
+    ink = solid[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    tall, wide = ink.shape
+    margin = round(_SIDE * wide) + 1
+    middles = np.arange(margin, wide - margin)
+    if not len(middles):
+        return float("inf")
+    cuts, cost = _cheapest_cuts(ink, middles)
+    across = np.arange(wide)[None, None]
+    sides = (ink[None] & (across < cuts[..., None]), ink[None] & (across > cuts[..., None]))
+    heights = [side.any(axis=2).sum(axis=1) for side in sides]
+    both = np.minimum(*heights) >= _TALL * tall
+    return float(cost[both].min()) / _FINE if both.any() else float("inf")
+
+
+def _cheapest_cuts(ink: np.ndarray, middles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each middle column the cut near it through the least ink: columns int (M, H), and that ink (M,).
+
+    ink: bool (H, W). From row to row a cut moves by one column at most (dynamic programming, as in seam carving).
+    """
+    padded = np.pad(ink.astype(np.float32), ((0, 0), (_BEND, _BEND)), constant_values=1)
+    columns = middles[:, None] + np.arange(2 * _BEND + 1)[None]  # in the padded picture
+    near = padded[:, columns]  # (H, M, 2 * _BEND + 1)
+    total = near[0]
+    came = np.zeros(near.shape, np.int8)
+    for row in range(1, len(near)):
+        wider = np.pad(total, ((0, 0), (1, 1)), constant_values=np.inf)
+        choices = np.stack((wider[:, 1:-1], wider[:, :-2], wider[:, 2:]))
+        came[row] = choices.argmin(axis=0)  # straight on where that costs no more
+        total = choices.min(axis=0) + near[row]
+    at = total.argmin(axis=1)
+    cost = total[np.arange(len(middles)), at]
+    cuts = np.empty((len(middles), len(near)), int)
+    for row in range(len(near) - 1, -1, -1):
+        cuts[:, row] = at + middles - _BEND
+        step = came[row][np.arange(len(middles)), at]
+        at = at + np.array([0, -1, 1])[step]
+    return cuts, cost
