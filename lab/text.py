@@ -10,8 +10,19 @@ import unicodedata
 
 SENTENCE_LIMIT = 300  # characters of an error message
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control, format, surrogate, line and paragraph separator
-_BLANK = frozenset("\u115f\u1160\u3164\uffa0")  # Hangul fillers: letters by category, without any ink
+# Without any ink, though letters, marks or symbols by category: Hangul fillers, the combining grapheme joiner, two Khmer
+# vowels, the blank Braille pattern, the null notehead.
+_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5\u2800\U0001d159")
 _JOINERS = frozenset("\u200c\u200d")  # parts of Persian and Indic words and of emoji
+# Variation selectors have no ink either, and choose a form of what stands before them: emoji and symbols, Han, Mongolian.
+_SELECTORS = range(0xFE00, 0xFE10)
+_HAN_SELECTORS = range(0xE0100, 0xE01F0)
+_MONGOLIAN_SELECTORS = frozenset({0x180B, 0x180C, 0x180D, 0x180F})
+_MONGOLIAN = range(0x1800, 0x18B0)
+_SELECTED = frozenset(
+    {"So", "Sm", "Sk", "Po", "Pd", "Lo"}
+)  # categories of what has such forms; Latin, Greek and Cyrillic have none
+_KEYCAP = "\u20e3"
 _LATIN_END = "\u02ff"  # up to here no letter needs a joiner
 _KINDS = {"Cc": "control character", "Cs": "lone surrogate", "Zl": "line separator", "Zp": "paragraph separator"}
 _C0_NAMES = {
@@ -41,9 +52,28 @@ def _is_hidden(text: str, at: int, *, lines: bool) -> bool:
     character = text[at]
     if " " <= character <= "~" or (lines and character in "\n\t"):
         return False
+    if _is_selector(character):
+        return not (at > 0 and _has_forms(text[at - 1], character, text[at + 1 : at + 2]))
     if character in _JOINERS:
         return not (0 < at < len(text) - 1 and _is_joined(text[at - 1]) and _is_joined(text[at + 1]))
     return character in _BLANK or unicodedata.category(character) in _HIDDEN
+
+
+def _is_selector(character: str) -> bool:
+    code = ord(character)
+    return code in _SELECTORS or code in _HAN_SELECTORS or code in _MONGOLIAN_SELECTORS
+
+
+def _has_forms(base: str, selector: str, after: str) -> bool:
+    """Whether a variation selector has something to choose between; `after` follows it."""
+    if base in "0123456789#*":
+        return after == _KEYCAP
+    if base in _BLANK:
+        return False
+    code, category = ord(selector), unicodedata.category(base)
+    if code in _MONGOLIAN_SELECTORS:
+        return category in {"Lo", "Lm"} and ord(base) in _MONGOLIAN
+    return category == "Lo" if code in _HAN_SELECTORS else category in _SELECTED
 
 
 def _is_joined(neighbour: str) -> bool:

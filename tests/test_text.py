@@ -42,8 +42,25 @@ HIDDEN = {
     "U+E0001": "\U000e0001",
     "U+E0041": "\U000e0041",
     "U+3164": "\u3164",
+    "U+034F": "\u034f",
+    "U+17B4": "\u17b4",
+    "U+180B": "\u180b",
+    "U+2800": "\u2800",
+    "U+FE00": "\ufe00",
+    "U+FE0F": "\ufe0f",
+    "U+1D159": "\U0001d159",
+    "U+E0100": "\U000e0100",
 }
-SHOWN = ("Zoë's 3. Versuch, lr 0.05", "語 実験", "👩\u200d🔬 best", "می\u200cخواهم", "क्\u200dष", "e\u0301 é")
+SHOWN = (
+    "Zoë's 3. Versuch, lr 0.05",
+    "語 実験",
+    "👩\u200d🔬 best",
+    "می\u200cخواهم",
+    "क्\u200dष",
+    "e\u0301 é",
+    "❤\ufe0f\u200d🔥 1\ufe0f\u20e3 ©\ufe0f",
+)
+FORMS = ("葛\U000e0100飾", "ᠠ\u180bᠨ", "∩\ufe00", "㊗\ufe0f")  # a variation selector after what has such forms
 
 
 @pytest.mark.parametrize("point", HIDDEN)
@@ -54,10 +71,18 @@ def test_a_hidden_character_is_refused_by_its_code_point(point: str, what: str) 
             checked_text(text, what, 100, lines=what == "note")
 
 
-@pytest.mark.parametrize("text", SHOWN)
+@pytest.mark.parametrize("text", SHOWN + FORMS)
 def test_words_of_every_script_and_emoji_are_kept(text: str) -> None:
     assert checked_text(text, "name", 100) == text
     assert escaped(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["a\ufe0f", "а\ufe0f", "1\ufe0f", "ω\ufe00", "x\U000e0100", "葛\u180b", "\u3164\ufe0f", "❤\ufe0f\ufe0f"]
+)
+def test_a_variation_selector_that_selects_nothing_is_hidden(text: str) -> None:
+    assert hidden_character(text) is not None
+    assert hidden_character(escaped(text)) is None
 
 
 def test_the_sentence_names_the_character() -> None:
