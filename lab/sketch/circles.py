@@ -26,6 +26,11 @@ def without_circles(pieces: Pieces, numbers: Sequence[int]) -> list[int]:
     return [i for i in numbers if i not in rings]
 
 
+def holds_another(pieces: Pieces, numbers: Sequence[int]) -> bool:
+    """Whether one of the pieces has another one of a digit's size in its box, as a frame has and the strokes of a digit have not."""
+    return any(_could_be_in(pieces, other, each) for each in numbers for other in numbers)
+
+
 def _largest(pieces: Pieces, numbers: Sequence[int]) -> list[int]:
     return sorted(numbers, key=lambda i: -longer(pieces.boxes[i]))[:_LOOKED_AT]
 

@@ -9,6 +9,7 @@ the picture or joins its top and bottom.
 import cv2
 import numpy as np
 
+from lab.sketch.circles import holds_another
 from lab.sketch.contrast import Contrast
 from lab.sketch.pieces import EDGE, MAX_PIECES, find_pieces, group, longer, stroke_of, touches_edge, without_dust
 from lab.sketch.shape import is_frame, runs, solidity, spread
@@ -73,6 +74,8 @@ def is_single(mask: np.ndarray) -> bool:
     if len(groups) != 1 or len(groups[0][1]) != len(large) or not touches_edge(groups[0][0], shape):
         return False
     (top, left, bottom, right), members = groups[0]
+    if holds_another(pieces, members):
+        return False
     long = longer((top, left, bottom, right))
     stroke = pieces.mask(members).astype(np.uint8)
     if long < _FILLS[0] * min(shape) or is_frame(stroke) or _is_corner(stroke):
@@ -102,7 +105,7 @@ def is_tight(mask: np.ndarray) -> bool:
     fills = [longer(pieces.boxes[i]) / shorter for i in touching]
     if len(large) < 2 or 2 * sum(fill >= _FILLS[0] for fill in fills) < len(large) or max(fills) > _FILLS[1]:
         return False
-    if stroke_of(mask) > _STROKE * shorter:
+    if stroke_of(mask) > _STROKE * shorter or holds_another(pieces, large):
         return False
     strokes = [pieces.mask([i]).astype(np.uint8) for i in touching]
     if 2 * sum(spread(stroke)[0] > _STRAIGHT for stroke in strokes) > len(strokes):

@@ -381,3 +381,14 @@ def test_a_bold_bar_at_the_edge_is_no_digit_and_the_way_out_is_said() -> None:
     found = find_digits(photo, name="one.png")
     assert found.digits == ()
     assert found.reason.endswith("a digit needs paper on all sides.")
+
+
+@pytest.mark.parametrize("digit", ["0", "4"])
+def test_a_digit_in_a_row_of_boxes_that_runs_off_the_picture_is_found_alone(digit: str) -> None:
+    ink = np.pad(_row(digit)[:, :280], ((160, 160), (110, 110)))
+    for row in (170, 430):
+        cv2.line(ink, (0, row + 4), (500, row - 4), 1.0, 5)
+    for column in (120, 380):
+        cv2.line(ink, (column, 170), (column, 430), 1.0, 5)
+    ((top, left, bottom, right),) = find_digits(_on_paper(ink)).boxes
+    assert max(bottom - top, right - left) < 200
