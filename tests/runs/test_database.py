@@ -32,6 +32,11 @@ def here(path: Path) -> RunStore:
     return RunStore.open(f"sqlite:///{path}", busy_s=0.2)
 
 
+def test_a_write_waits_as_long_as_its_store_was_opened_for(here: RunStore) -> None:
+    with here.database.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 200
+
+
 @pytest.mark.parametrize(
     ("version", "safe"),
     [

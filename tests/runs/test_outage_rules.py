@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from lab.errors import StoreBusyError
-from lab.runs.outage import Outage
+from lab.errors import ArtifactsUnreachableError, StoreBusyError
+from lab.runs.outage import Outage, Place
 
 _AWAY = StoreBusyError("The store does not answer.")
 
@@ -45,6 +45,17 @@ def test_two_short_outages_with_an_answer_between_them_are_no_long_one(clock: Si
     assert outage.exceeded
     outage.answered()
     assert (outage.exceeded, outage.longest_s) == (False, 61.0)
+
+
+@pytest.mark.parametrize("longer", [Place.STORE, Place.FILES])
+def test_of_two_outages_the_longer_one_is_named(clock: SimpleNamespace, longer: Place) -> None:
+    outage = Outage()
+    for error in (_AWAY, ArtifactsUnreachableError("The place does not answer.")):
+        place = Place.of(error)
+        outage.refused(error)
+        clock.now += 9.0 if place is longer else 5.0
+        outage.answered(place)
+    assert (outage.longest, outage.longest_s) == (longer, 9.0)
 
 
 def test_an_outage_is_said_when_it_begins_and_when_it_is_over(clock: SimpleNamespace) -> None:

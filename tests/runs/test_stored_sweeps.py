@@ -190,6 +190,16 @@ def test_a_trial_that_finished_early_is_measured_at_its_last_validation(store: R
     assert (one.trial.state, one.trial.epochs, one.trial.seconds) == (TrialState.FINISHED, 3, 5.0)
 
 
+def test_a_trial_that_was_never_validated_is_measured_nowhere(store: RunStore, me: Owner) -> None:
+    sweep = _of_sweep(store, replace(SPEC, halving=None))
+    run = store.leases.claim(slot="cpu", owner=me)
+    assert run is not None
+    store.points.append(run.id, run.lease, {}, progress={"step": 40, "steps_per_epoch": 10, "epoch": 4})
+    store.leases.finish(run.id, run.lease, state=RunState.FINISHED, seconds=5.0)
+    _, (one,) = store.sweeps.find(sweep)
+    assert (one.trial.state, one.trial.values, one.trial.epochs) == (TrialState.FINISHED, (), 4)
+
+
 def test_a_trial_that_diverged_is_measured_as_such(store: RunStore, me: Owner) -> None:
     sweep = _of_sweep(store, SPEC)
     run = _trained(store, me, steps=[10], losses=[float("nan")])

@@ -2,17 +2,24 @@
 
 import io
 import json
+import stat
 import struct
+import zipfile
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lab.errors import InputError
-from lab.sharing.bundle.archive import _check_count
-from lab.sharing.bundle.layout import MAX_ENTRIES, MAX_HEADER
+from lab.sharing.bundle.archive import Archive, _check_count, _check_entry
+from lab.sharing.bundle.curves import _check_column, check_curves
+from lab.sharing.bundle.layout import MAX_BYTES, MAX_ENTRIES, MAX_HEADER
 from lab.sharing.bundle.record import _facts, _text, clean, clean_tags
 from lab.sharing.bundle.strict_reading import Fields, items, maybe, moment, read_json, refuse, seconds, whole
 from lab.sharing.bundle.tensors import check_weights, header_bytes, read_header
+from lab.sharing.bundle.write import _known
 
 
 @pytest.mark.parametrize("value", [3, 5])
@@ -88,6 +95,82 @@ def test_a_detail_is_cut_where_it_would_make_the_sentence_too_long() -> None:
             refuse("x" * length)
         assert ("…" in str(refused.value)) is cut
         assert str(refused.value).count("x") >= 180
+
+
+# -- entries -----------------------------------------------------------------------------------------------------------
+
+
+def _entry(**changes: Any) -> zipfile.ZipInfo:
+    """Return an entry as a bundle has them, of 1,000 bytes packed to 10."""
+    entry = zipfile.ZipInfo("runs/0/run.json")
+    plain = {"external_attr": stat.S_IFREG << 16, "compress_type": zipfile.ZIP_DEFLATED}
+    for name, value in {**plain, "file_size": 1_000, "compress_size": 10, **changes}.items():
+        setattr(entry, name, value)
+    return entry
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ""),
+        ({"external_attr": 0}, ""),
+        ({"compress_type": zipfile.ZIP_STORED}, ""),
+        ({"flag_bits": 0x806}, ""),
+        ({"file_size": MAX_BYTES, "compress_size": MAX_BYTES}, ""),
+        ({"file_size": 0, "compress_size": 0}, ""),
+        ({"file_size": 100, "compress_size": 0}, ""),
+        ({"orig_filename": "runs/0/run.json\0.exe"}, "is no name of a bundle's file"),
+        ({"filename": "runs/0/other.json", "orig_filename": "runs/0/other.json"}, "is no name of a bundle's file"),
+        ({"external_attr": stat.S_IFLNK << 16}, "is not a regular file"),
+        ({"external_attr": (stat.S_IFREG << 16) | 0x10}, "is not a regular file"),
+        ({"compress_type": zipfile.ZIP_BZIP2}, "is packed in a way that is not read here"),
+        ({"flag_bits": 0x1}, "is packed in a way that is not read here"),
+        ({"file_size": 1_001}, "grows from 10 to 1,001 bytes"),
+        ({"file_size": 101, "compress_size": 0}, "grows from 0 to 101 bytes"),
+        ({"file_size": MAX_BYTES + 1, "compress_size": MAX_BYTES + 1}, "grows from 1,073,741,825 to 1,073,741,825"),
+    ],
+)
+def test_an_entry_is_a_plain_file_that_grows_no_more_than_a_hundredfold(changes: dict[str, Any], words: str) -> None:
+    if not words:
+        _check_entry(_entry(**changes))
+        return
+    with pytest.raises(InputError, match=words):
+        _check_entry(_entry(**changes))
+
+
+# -- curves ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("column", "parts", "words"),
+    [
+        ("step", [[0, 1], [2, 10**12 - 1]], ""),
+        ("step", [[0, 10**12]], "the steps of val/loss in c do not rise"),
+        ("step", [[-1, 0]], "the steps of val/loss in c do not rise"),
+        ("step", [[1, 1]], "the steps of val/loss in c do not rise"),
+        ("step", [[1, 5], [5, 6]], "the steps of val/loss in c do not rise"),
+        ("time_s", [[0.0], [1e10]], ""),
+        ("time_s", [[0.0], [-1.0]], "val/loss in c has times that are not from 0 to"),
+        ("value", [[float("nan"), -1e300]], ""),
+    ],
+)
+def test_steps_of_a_bundle_rise_over_all_parts_and_end_somewhere(
+    column: str, parts: list[list[float]], words: str
+) -> None:
+    arrays = (np.array(part, dtype=np.int64 if column == "step" else np.float64) for part in parts)
+    with nullcontext() if not words else pytest.raises(InputError, match=words):
+        _check_column(arrays, "val/loss", column, "c")
+
+
+def test_a_file_of_curves_has_at_most_256_mebibytes(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "empty.zip", "w") as empty:
+        archive = Archive(empty, {"c": _entry(file_size=256 * 2**20 + 1)})
+        with pytest.raises(InputError, match="c has 268,435,457 bytes, more than 268,435,456"):
+            check_curves(archive, "c", "0" * 64, most=1)
+
+
+def test_a_time_that_no_clock_can_have_said_leaves_as_zero() -> None:
+    assert [_known(value) for value in (1.5, float("nan"), float("inf"))] == [1.5, 0.0, 0.0]
 
 
 # -- tensors -----------------------------------------------------------------------------------------------------------
