@@ -3,6 +3,7 @@
 import json
 import socket
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from lab.runs.hosts import HostRecord, HostState, Release
 from lab.runs.owner import Owner
 from lab.runs.records import RunState
 from lab.runs.workers import WorkerRecord
+from lab.service.joining import PROBE
 from lab.service.lab import Lab
 from lab.service.machines import ALL_DRAINED, NOBODY, SOON, STARTING, HostView, SlotView, behind_words
 from lab.settings import Settings
@@ -263,6 +265,18 @@ def test_addresses_that_no_other_machine_can_reach_are_refused(
     code, _, err = run_command(capsys, "machines", "token", *words)
     assert code != 0
     assert sentence in err
+
+
+def test_a_token_has_the_addresses_that_are_given_and_one_probe_for_all(lab: Lab) -> None:
+    database, place = "postgresql+psycopg://lab@db.example/lab", "s3://bucket/lab"
+    token = JoinToken.decode(lab.machines.make_token(database=database, artifacts=place))
+    assert (token.database, token.artifacts) == (database, place)
+    assert JoinToken.decode(lab.machines.make_token(database=database, artifacts=place)).probe == token.probe
+    assert sha256(b"".join(lab.artifacts.read_parts(PROBE))).hexdigest() == token.probe
+    lab.artifacts.write(PROBE, b"")
+    renewed = JoinToken.decode(lab.machines.make_token(database=database, artifacts=place)).probe
+    assert renewed not in (token.probe, sha256(b"").hexdigest())
+    assert lab.store.hosts.release() == Release.of_this_machine()
 
 
 def test_a_machine_of_the_labs_own_is_refused_and_so_is_another_place(

@@ -1,9 +1,11 @@
 """Which seeds are asked for next, and which runs stand for a setting."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from lab.config.run_config import MOST_FOLDS
 from lab.errors import InputError
 from lab.runs.records import RunState
 from lab.service.lab import Lab
@@ -39,6 +41,40 @@ def test_filling_counts_what_is_finished_or_on_its_way_and_adds_the_rest(lab: La
     assert {one.state for one in filled.queued} == {RunState.QUEUED}
     assert lab.repeating.fill(run, seeds=4).queued == ()
     assert stopped.id not in {one.id for one in filled.runs}
+
+
+def test_what_is_asked_for_carries_owner_priority_place_and_tags(lab: Lab) -> None:
+    (lab.settings.home / "executors.toml").write_text("[slurm]\n")
+    run = ended_run(lab.store, lab.validation.resolve(BASE).config, 0.9)
+    lab.store.edits.set_tags(run.id, ("mine",))
+    run = lab.store.runs.get(run.id)
+    filled = lab.repeating.fill(run, seeds=2, owner="ann", priority=3, executor="slurm")
+    (one,) = filled.queued
+    assert (one.owner, one.priority, one.executor, one.tags) == ("ann", 3, "slurm", ("mine",))
+    ((other,),) = (each.queued for each in lab.repeating.fill_all([run], seeds=3, owner="bob"))
+    assert (other.owner, other.priority, other.executor) == ("bob", 0, "")
+    (plan,) = lab.repeating.plan([run], seeds=5, like=(7,))
+    assert [config.seed for config in plan.missing] == [7, 3]
+    (usual,) = lab.repeating.plan([run])
+    assert [config.seed for config in usual.missing] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "folds", "fits"),
+    [
+        (1, 0, True),
+        (50, 0, True),
+        (0, 0, False),
+        (51, 0, False),
+        (1, 2, True),
+        (1, 1, False),
+        (1, MOST_FOLDS, True),
+        (1, MOST_FOLDS + 1, False),
+    ],
+)
+def test_as_many_seeds_and_folds_can_be_asked_for(lab: Lab, seeds: int, folds: int, fits: bool) -> None:
+    with nullcontext() if fits else pytest.raises(InputError, match="were asked for, but it must be from"):
+        lab.repeating.plan((), seeds=seeds, folds=folds)
 
 
 def test_folds_are_of_the_runs_seed_and_a_run_of_a_share_is_none_of_them(lab: Lab) -> None:

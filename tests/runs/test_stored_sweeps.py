@@ -271,6 +271,15 @@ def test_a_sweep_is_due_while_it_has_fewer_live_runs_than_slots(store: RunStore,
     assert [one.id for one in store.sweeps.list()] == [second.id, first.id]
 
 
+def test_a_sweep_of_an_engine_is_due_while_it_has_fewer_trials_than_that_takes_jobs(store: RunStore) -> None:
+    own, far, other = (store.sweeps.create(replace(SPEC, on=on)) for on in ("", "slurm", "ray"))
+    for at, sweep in enumerate((own, far, other)):
+        _add(store, sweep.id, 1, 0.01 + at / 100)
+    assert store.sweeps.due(slots=1, jobs={"slurm": 2}) == (far.id,)  # another engine is not there
+    assert store.sweeps.due(slots=2, jobs={"slurm": 1, "ray": 2}) == (own.id, other.id)
+    assert store.sweeps.due(slots=1, jobs={"slurm": 1, "ray": 1}) == ()
+
+
 def test_a_sweep_is_dated_when_it_ends_and_no_more_when_it_goes_on(store: RunStore, clock: Clock) -> None:
     sweep = store.sweeps.create(SPEC)
     assert (sweep.created_at, sweep.finished_at, sweep.revision) == (clock.now, None, 0)
