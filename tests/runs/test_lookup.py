@@ -158,3 +158,19 @@ def test_runs_in_training_are_counted_of_all_hosts_or_of_one(sqlite_store: RunSt
     submit(sqlite_store, "waits")
     queue = sqlite_store.queue
     assert [queue.count_running(host=host) for host in (None, me.host, "far", "nowhere")] == [3, 1, 2, 0]
+
+
+def test_hidden_characters_are_shown_and_line_breaks_stay_where_lines_may_be(sqlite_store: RunStore) -> None:
+    run = submit(sqlite_store)
+    write_past_checks(
+        sqlite_store,
+        run.id,
+        name="a\u202eb\nc",
+        note="one\ntwo\u202e",
+        notices=["first\nsecond", "x\u200b"],
+        reason="r\ns",
+    )
+    found = sqlite_store.runs.get(run.id)
+    assert found.name == "a\\u202eb\\nc"
+    assert (found.note, found.reason) == ("one\ntwo\\u202e", "r\ns")
+    assert found.notices == ("first\nsecond", "x\\u200b")

@@ -11,7 +11,7 @@ from lab.runs.records import RunRequest, RunState
 from lab.runs.rows import LEASE_S
 from lab.runs.store import RunStore
 from lab.runs.sweeps import NewRun, SweepChange
-from lab.sweeps.records import Source, SweepRecord, SweepState, TrialRecord, TrialState
+from lab.sweeps.records import Measured, Source, SweepRecord, SweepState, TrialRecord, TrialState
 from lab.sweeps.rungs import Halving
 from lab.sweeps.spec import SweepSpec, read_spec
 from tests.runs.conftest import Clock
@@ -269,6 +269,32 @@ def test_a_sweep_is_due_while_it_has_fewer_live_runs_than_slots(store: RunStore,
     store.sweeps.write(SweepChange(record=replace(record, state=SweepState.STOPPED)))
     assert store.sweeps.due(slots=2) == (first.id,)
     assert [one.id for one in store.sweeps.list()] == [second.id, first.id]
+
+
+def test_a_trial_comes_back_as_it_was_written(store: RunStore, me: Owner) -> None:
+    sweep = store.sweeps.create(SPEC)
+    record = _add(store, sweep.id, 1, 0.01)
+    run = _train_to(store, me, epoch=2, seconds=30.0)
+    written = TrialRecord(
+        number=1,
+        run=run,
+        params={"lr": 0.01},
+        rung=1,
+        values=(Measured(1, 0.5, 0.25, 3.0), Measured(2, 0.125, 0.75, 7.0)),
+        state=TrialState.PAUSED,
+        decision="because",
+        source=Source.ADOPTED,
+        seconds=30.0 - 4.5,
+        epochs=0,
+        retries=3,
+        retried_s=2.5,
+        free_s=4.5,
+        free_epochs=5,
+    )
+    store.sweeps.write(SweepChange(record=record, trials=[written]))
+    _, (found,) = store.sweeps.find(sweep.id)
+    assert (found.before, found.trial) == (TrialState.PAUSED, written)
+    assert [value.spent_s for value in found.trial.values] == [3.0, 7.0]
 
 
 def test_a_sweep_of_an_engine_is_due_while_it_has_fewer_trials_than_that_takes_jobs(store: RunStore) -> None:

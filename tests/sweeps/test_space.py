@@ -175,6 +175,16 @@ def test_distributions_have_the_ends_scales_and_steps_of_the_space() -> None:
     assert list(distributions(_SPEC.space, {"lr": 0.01})) == ["lr"]
 
 
+def test_a_whole_number_without_a_step_takes_every_value() -> None:
+    space = read_space({"batch_size": {"low": 3, "high": 9}})
+    assert distributions(space, {"batch_size": 4})["batch_size"]._asdict() == {
+        "low": 3,
+        "high": 9,
+        "log": False,
+        "step": 1,
+    }
+
+
 def test_a_gaussian_process_learns_from_the_first_rung_of_all_trials_and_never_from_a_diverged_one() -> None:
     values = (Measured(1, 0.5, 0.8), Measured(2, 0.3, 0.9))
     paused = TrialRecord(number=1, run="a", params=_PARAMS, rung=1, values=values, state=TrialState.PAUSED)

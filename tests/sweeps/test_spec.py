@@ -35,6 +35,16 @@ def test_a_spec_survives_the_store() -> None:
         SweepSpec.from_dict({**stored, "schema": 99})
 
 
+def test_every_part_of_a_spec_is_read_and_written() -> None:
+    given = {**SPEC, "name": "mine", "minutes": 2.5, "seed": 7, "on": "slurm"}
+    spec = read_spec(given)
+    assert (spec.name, spec.trials, spec.minutes, spec.seed, spec.on) == ("mine", 16, 2.5, 7, "slurm")
+    assert (read_spec(SPEC).seed, read_spec(SPEC).on, read_spec(SPEC).minutes) == (0, "", None)
+    assert {name: value for name, value in spec.as_dict().items() if name in given and name != "base"} == {
+        name: value for name, value in given.items() if name != "base"
+    }
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
