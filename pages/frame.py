@@ -40,7 +40,7 @@ _STYLE = """<style>
 [class*="st-key-recent-"] [data-testid="stPageLink"] p { white-space: normal; }
 [class*="st-key-recent-run-"] [data-testid="stPageLink"], [class*="st-key-runs-example-line-"] [data-testid="stPageLink"] {
   margin-left: -0.5rem; }
-.st-key-run-menu button { justify-content: flex-start; }
+.st-key-run-menu button > div { justify-content: flex-start; }
 [data-testid="stStatusWidget"] { margin-right: 2.6rem; }
 [class*="st-key-recent-"], [class*="st-key-live-line-"], [class*="st-key-queue-line-"] { row-gap: 0; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-nav-again) { display: none; }
