@@ -6,6 +6,7 @@ import pytest
 
 from lab.sketch.contrast import Contrast
 from lab.sketch.cropping import _contacts, _crossings, _is_corner, _runs, widened, with_margin
+from lab.sketch.pieces import find_pieces, group
 from lab.sketch.shape import measure_shape, solidity, spread
 
 
@@ -113,3 +114,15 @@ def test_a_known_paper_is_repeated_around_the_sheet_and_has_no_ink() -> None:
     assert (contrast.ink.sum(), contrast.ink.shape, contrast.least) == (600, (36, 46), 0.1)
     with pytest.raises(ValueError, match="the paper's level is not known"):
         widened(sheet, Contrast(ink, 0.1, None))
+
+
+def test_pieces_are_digits_by_themselves_or_one_together() -> None:
+    """Boxes are (top, left, bottom, right), the last two beyond the ink."""
+    mask = np.zeros((60, 90), np.uint8)
+    mask[10:40, 50:58] = mask[12:45, 20:30] = 255
+    pieces = find_pieces(mask)
+    numbers = list(range(len(pieces.boxes)))
+    assert [box for box, _ in group(pieces, numbers)] == [(12, 20, 45, 30), (10, 50, 40, 58)]
+    ((box, members),) = group(pieces, numbers, split=False)
+    assert (box, sorted(members)) == ((10, 20, 45, 58), numbers)
+    assert group(pieces, []) == group(pieces, [], split=False) == []
