@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from lab.sketch.contrast import Contrast
-from lab.sketch.cropping import _contacts, _crossings, _is_corner, _runs, widened, with_margin
+from lab.sketch.cropping import _contacts, _crossings, _is_corner, widened, with_margin
 from lab.sketch.pieces import find_pieces, group
-from lab.sketch.shape import measure_shape, solidity, spread
+from lab.sketch.shape import measure_shape, runs, solidity, spread
 
 
 def _bar(tall: int, wide: int, *, side: int = 40) -> np.ndarray:
@@ -60,11 +60,11 @@ def test_a_disc_and_a_bar_have_their_measures() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "runs"),
+    ("row", "found"),
     [([], []), ([0, 0], []), ([1], [(0, 1)]), ([1, 1, 0, 1], [(0, 2), (3, 4)]), ([0, 1, 0, 0, 1, 1], [(1, 2), (4, 6)])],
 )
-def test_runs_of_a_row(row: list[int], runs: list[tuple[int, int]]) -> None:
-    assert _runs(np.array(row, bool)) == runs
+def test_runs_of_a_row(row: list[int], found: list[tuple[int, int]]) -> None:
+    assert runs(np.array(row, bool)) == found
 
 
 def test_contacts_corners_and_crossings_are_counted_at_all_four_edges() -> None:
