@@ -20,12 +20,12 @@ def _calls(path: Path) -> Iterator[ast.Call]:
 
 
 def _clicks(path: Path) -> list[str]:
-    """Return where a test clicks on an element by itself; the mouse, which clicks on places, may."""
+    """Return where a test clicks on an element, or gives it the focus, by itself; the mouse, which clicks on places, may."""
     return [
         f"{path.name}:{call.lineno}"
         for call in _calls(path)
         if isinstance(call.func, ast.Attribute)
-        and call.func.attr == "click"
+        and call.func.attr in ("click", "focus")
         and not ast.unparse(call.func.value).endswith(".mouse")
     ]
 
@@ -38,7 +38,7 @@ def _short_limits(path: Path) -> list[str]:
     ]
 
 
-def test_browser_tests_click_through_the_function_that_waits_for_a_page_at_rest() -> None:
+def test_browser_tests_click_and_focus_through_functions_that_wait_for_a_page_at_rest() -> None:
     bare = {"test_components.py", "test_parts.py"}  # one component in an empty page, which nothing redraws
     assert [
         each for path in (TESTS / "browser").glob("test_*.py") if path.name not in bare for each in _clicks(path)
@@ -55,6 +55,7 @@ def test_limits_are_long_enough_for_a_busy_machine() -> None:
     [
         ("page.get_by_role('button').first.click()", True),
         ("button.click(force=True)", True),
+        ("button.focus()", True),
         ("click(button)", False),
         ("page.mouse.click(1, 2)", False),
     ],

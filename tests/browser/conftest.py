@@ -207,6 +207,13 @@ def click(locator: Locator, *, position: Position | None = None) -> None:
     locator.click(position=position)
 
 
+def press_key(locator: Locator, key: str) -> None:
+    """Focus an element and press a key on it where no script is redrawing the page: a redraw may take the focus away."""
+    locator.wait_for()
+    settle(locator.page, looks=_PAUSE)
+    locator.press(key)
+
+
 def type_into(field: Locator, text: str) -> None:
     """Put a text into a field where no script is redrawing the page, and wait until the page has taken it."""
     field.wait_for()

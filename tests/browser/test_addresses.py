@@ -6,7 +6,7 @@ import urllib.request
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Server, Visitor, click, train_in, type_into, until
+from tests.browser.conftest import Server, Visitor, click, press_key, train_in, type_into, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
@@ -90,8 +90,7 @@ def test_the_page_is_drawn_anew_when_the_system_turns_dark(server: Server, visit
 def test_the_link_to_a_view_is_copied_with_the_keyboard(server: Server, run: str, visitor: Visitor) -> None:
     visitor.page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=server.url)
     visitor.open(f"{server.url}/runs?runs={run}")
-    visitor.page.get_by_role("button", name="Link to this view").focus()
-    visitor.page.keyboard.press("Enter")
+    press_key(visitor.page.get_by_role("button", name="Link to this view"), "Enter")
     panel = visitor.page.get_by_role("dialog", name="Link to this view")
     expect(panel.get_by_role("textbox")).to_be_focused()
     expect(panel.get_by_text("This address works on this computer only")).to_be_visible()

@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from lab.sketch.render import POLYLINES, Hand, draw_digit, place_strokes
-from tests.browser.conftest import PATIENCE_S, Server, Visitor, at_rest, click, settle, train_in, until
+from tests.browser.conftest import PATIENCE_S, Server, Visitor, at_rest, click, press_key, settle, train_in, until
 from tests.sharing.sharing_runs import open_lab
 
 pytestmark = pytest.mark.browser
@@ -136,8 +136,7 @@ def test_undo_redo_and_clear_change_the_answer(server: Server, runs: tuple[str, 
     click(page.get_by_role("button", name="Clear", exact=True))
     until(page, lambda: _ink(page) == 0, "an empty pad")
     page.keyboard.press("Tab")
-    page.locator(_PAD).focus()
-    page.keyboard.press("Control+z")
+    press_key(page.locator(_PAD), "Control+z")
     until(page, lambda: _ink(page) == whole, "the drawing back after Ctrl+Z")
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.browser.conftest import Server, Visitor, at_rest, click, train_in, until
+from tests.browser.conftest import Server, Visitor, at_rest, click, press_key, train_in, until
 
 pytestmark = pytest.mark.browser
 
@@ -109,8 +109,7 @@ def test_a_map_of_the_whole_network_is_clicked_down_to_one_convolution(
     sentence = page.get_by_text(re.compile("Sum of the products")).inner_text()
     first = re.findall(r"= (-?[\d.]+)\s+The network computed (-?[\d.]+):", sentence)
     assert [abs(float(a) - float(b)) < 1e-3 for a, b in first] == [True], sentence
-    value.focus()
-    page.keyboard.press("ArrowDown")
+    press_key(value, "ArrowDown")
     expect(value).to_have_attribute("aria-label", re.compile("Row 3, column 7: "))
     until(page, lambda: page.get_by_text(re.compile("Sum of the products")).inner_text() != sentence, "another sum")
 
@@ -120,9 +119,8 @@ def test_a_map_of_the_whole_network_is_clicked_down_to_one_convolution(
     picture = page.get_by_role("group", name=re.compile("reading test image 0"))
     chosen = picture.get_by_role("button", name="conv2, channel 3", exact=True)
     expect(chosen).to_have_attribute("aria-pressed", "true")
-    chosen.focus()
-    for _ in range(2):
-        page.keyboard.press("ArrowLeft")
+    press_key(chosen, "ArrowLeft")
+    page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
     expect(page.get_by_text(re.compile("^pool1, channel "))).to_be_visible()
 
@@ -146,8 +144,7 @@ def test_an_answer_is_clicked_down_to_its_terms_which_a_reload_shows_again(
     expect(again).to_be_visible()
     assert again.inner_text() == sentence
     values = picture.get_by_role("button", name="Values of fc1: choose one")
-    values.focus()
-    page.keyboard.press("Enter")
+    press_key(values, "Enter")
     expect(page.get_by_text(re.compile(r"fc1, unit \d+ of 120"))).to_be_visible()
     expect(page.get_by_role("group", name="Terms of the sum, by map of pool2").get_by_role("img")).to_have_count(16)
 

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from lab.service.lab import Lab
 from lab.settings import Settings
-from tests.browser.conftest import Server, Visitor, at_rest, click, type_into, until
+from tests.browser.conftest import Server, Visitor, at_rest, click, press_key, type_into, until
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 pytestmark = pytest.mark.browser
@@ -92,8 +92,7 @@ def test_network_and_experiment_are_chosen_by_their_pictures_with_the_keyboard_t
     dialog = page.get_by_role("dialog")
     chosen = dialog.get_by_role("button", name="LeNet-5 61,706 parameters")
     expect(chosen).to_have_attribute("aria-pressed", "true")
-    chosen.focus()
-    page.keyboard.press("ArrowRight")
+    press_key(chosen, "ArrowRight")
     page.keyboard.press("Enter")
     expect(dialog).to_have_count(0)
     until(page, lambda: "arch=lenet-bn" in page.evaluate("location.search"), "the network in the address")
