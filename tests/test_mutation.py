@@ -175,6 +175,8 @@ class Pair:
         return self.b - 1
 '''
 _TOY_TESTS = """
+import os
+import pytest
 from lab.toy import LIMIT, Pair, clamp, scaled
 
 assert scaled(1) == 3  # remembered before a change
@@ -185,8 +187,17 @@ def test_clamp():
 def test_scaled():
     assert scaled(1) == 3
 
-def test_total():
+@pytest.fixture(scope="session")
+def slow():
+    began = os.times().user
+    while os.times().user < began + 0.05:
+        pass
+
+def test_total(slow):
     assert Pair(3, 4).total() == 7
+
+def test_nothing(slow):
+    pass
 """
 
 
@@ -202,6 +213,10 @@ def test_generated_changes_are_found_by_the_tests_that_see_them_alone(tmp_path: 
         [sys.executable, "-c", call], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+    known = json.loads((tmp_path / "map").read_text())["tests"]
+    for name in ("test_total", "test_nothing"):
+        took = known[f"test_toy.py::{name}"]
+        assert took["cpu_s"] < 0.05 <= took["shared_s"] + 0.005, "the time of a shared fixture is not its tests' own"
     tried = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     found = {(one["kind"], one["new"].strip()): (one["result"], one["by"].partition("::")[2]) for one in tried}
     assert found == {

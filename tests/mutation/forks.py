@@ -45,11 +45,18 @@ class Limits:
 
 @dataclass(slots=True)
 class Reached:
-    """What one test did on the unchanged code: the lines it reached by file, its processor seconds, whether it passed."""
+    """What one test did on the unchanged code: the lines it reached by file, its processor seconds without those of the fixtures that
+    it shares with others (shared_s), whether it passed."""
 
     lines: dict[str, list[int]] = field(default_factory=dict)
     cpu_s: float = 0.0
     passed: bool = False
+    shared_s: float = 0.0
+
+    @property
+    def alone_s(self) -> float:
+        """Return what the test takes as the first of a process."""
+        return self.cpu_s + self.shared_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +112,9 @@ class Runner:
         for change in self._choose():
             place = live.place(change)
             names = sorted(
-                (name for name in usable if place.is_reached(usable[name].lines)), key=lambda n: usable[n].cpu_s
+                (name for name in usable if place.is_reached(usable[name].lines)), key=lambda n: usable[n].alone_s
             )
-            outcome = self._try(live, change, [(items[name], usable[name].cpu_s) for name in names])
+            outcome = self._try(live, change, [(items[name], usable[name].alone_s) for name in names])
             self.outcomes.append((change, place, outcome))
             self.tell(change, place, outcome)
             if self._most is not None and sum(one.result != NOT_TRIED for _, _, one in self.outcomes) >= self._most:
@@ -163,10 +170,15 @@ class Runner:
             sys.settrace(None)
             threading.settrace(None)
         known: dict[str, Sequence[pytest.FixtureDef[Any]]] = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
-        for one in {one for several in known.values() for one in several} & before:
-            _add(self._lines, self._fixtures[one][0])
-            cpu_s += self._fixtures[one][1]
-        return Reached({name: sorted(found) for name, found in self._lines.items()}, cpu_s, passed)
+        shared_s = 0.0
+        wide = {one for several in known.values() for one in several if one.scope != "function"}
+        for one in wide & set(self._fixtures):
+            reached, took_s = self._fixtures[one]
+            _add(self._lines, reached)
+            shared_s += took_s
+            cpu_s -= 0.0 if one in before else took_s
+        lines = {name: sorted(found) for name, found in self._lines.items()}
+        return Reached(lines, max(cpu_s, 0.0), passed, shared_s)
 
     def _run(self, item: pytest.Item, after: pytest.Item | None) -> tuple[float, bool]:
         """Run one test; return its processor seconds and whether it passed."""
