@@ -33,6 +33,21 @@ def _changed_beside() -> None:
     INSIDE.show("view")
 
 
+def _changed_by_two_buttons() -> None:
+    from functools import partial
+
+    import streamlit as st
+
+    from pages.state.inside import INSIDE
+
+    INSIDE.take("view")
+    if st.button("maps"):
+        INSIDE.change(view="maps")
+    st.button("kernels", on_click=partial(INSIDE.change, view="kernels"))
+    INSIDE.show("view")
+    st.text(INSIDE.read().view)
+
+
 def _runs() -> None:
     import streamlit as st
 
@@ -133,6 +148,55 @@ def test_back_is_followed_at_once(page, first, second, monkeypatch: pytest.Monke
     [name] = second
     _choose(app, name, second[name])
     assert _shown(app) == fresh | first | second
+
+
+@pytest.mark.parametrize(
+    ("page", "name", "value", "usual"), [(_inside, "view", "maps", "network"), (_runs, "look", "groups", "curves")]
+)
+def test_back_to_a_bare_address_is_back_to_what_is_usual(
+    page, name, value, usual, monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[no-untyped-def]
+    app = AppTest.from_function(page).run()
+    _choose(app, name, value)
+    app.run()
+    assert (_shown(app), app.selectbox[0].value) == ({name: value}, value)
+    monkeypatch.setattr(local_script_runner, "RerunData", partial(RerunData, is_history_navigation=True))
+    set_address(app, {})
+    app.run()
+    assert (_shown(app), app.selectbox[0].value) == ({}, usual)
+
+
+def test_a_bare_address_opens_a_page_as_it_was_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pages.state.address._ON_ITS_WAY_S", 0.0)
+    for page, name, value in ((_inside, "view", "maps"), (_runs, "look", "groups")):
+        app = AppTest.from_function(page).run()
+        _choose(app, name, value)
+        set_address(app, {})
+        app.run()
+        assert (_shown(app), app.selectbox[0].value) == ({name: value}, value)
+
+
+def test_what_a_page_wrote_into_its_address_takes_no_later_choice_back() -> None:
+    app = AppTest.from_function(_changed_by_two_buttons).run()
+    app.button[0].click().run()
+    assert (app.text[0].value, _shown(app)) == ("maps", {"view": "maps"})
+    app.button[1].click().run()
+    assert (app.text[0].value, _shown(app)) == ("kernels", {"view": "kernels"})
+
+
+def test_a_wrong_value_stays_in_the_address_with_its_sentence_until_another_is_chosen() -> None:
+    app = AppTest.from_function(_inside)
+    app.query_params["view"] = "mops"
+    app.run()
+    for address in ({"view": "mops"}, {"view": "mops", "source": "drawing"}):
+        assert _shown(app) == address
+        assert app.selectbox[0].value == "network"
+        [error] = app.error
+        assert "view='mops'" in error.value
+        assert "did you mean 'maps'?" in error.value
+        _choose(app, "source", "drawing")
+    _choose(app, "view", "maps")
+    assert (_shown(app), list(app.error)) == ({"view": "maps", "source": "drawing"}, [])
 
 
 def test_an_address_that_was_not_there_a_moment_ago_is_followed() -> None:
