@@ -1,8 +1,28 @@
 """The values that an address may hold: both limits belong to them, and what is refused is repeated only in part."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 
-from pages.state.codec import one_of, several_of, switch, unknown, whole, whole_number, wrong
+from lab.errors import InputError
+from pages.state.architecture import ARCHITECTURE
+from pages.state.codec import (
+    decode,
+    defaults_of,
+    encode,
+    one_of,
+    param,
+    params_of,
+    several_of,
+    switch,
+    unknown,
+    whole,
+    whole_number,
+    wrong,
+)
+from pages.state.inside import place_in
 
 
 def test_both_limits_of_a_number_may_stand_in_an_address() -> None:
@@ -42,3 +62,99 @@ def test_a_rule_that_ends_in_a_question_has_no_full_stop_after_it() -> None:
     with pytest.raises(ValueError, match=r"one of curves, groups: did you mean .groups.") as refused:
         one_of(("curves", "groups"))("group")
     assert wrong("look", "group", str(refused.value)).endswith("did you mean 'groups'?")
+
+
+def _search(text: str) -> str:
+    if "?" in text:
+        raise InputError(f"The search cannot have {text!r}.")
+    return text
+
+
+@dataclass(frozen=True)
+class _Toy:
+    names: tuple[str, ...] = param(("a",), several_of(("a", "b", "c")))
+    width: int = param(3, whole(0, 9), name="w")
+    fold: bool = param(True, switch)
+    q: str = param("", _search)
+    hidden: int = 5
+
+
+@pytest.mark.parametrize(
+    ("record", "address"),
+    [
+        (_Toy(), {}),
+        (_Toy(hidden=6), {}),
+        (_Toy(names=("c", "a")), {"names": "c.a"}),
+        (_Toy(width=0, fold=False, q="b"), {"w": "0", "fold": "0", "q": "b"}),
+    ],
+)
+def test_what_is_as_usual_is_left_out_and_the_rest_comes_back(record: _Toy, address: Mapping[str, str]) -> None:
+    assert encode(record) == address
+    assert decode(_Toy, address) == (_Toy(record.names, record.width, record.fold, record.q), ())
+
+
+def test_each_wrong_part_of_an_address_has_a_sentence_and_the_others_are_taken() -> None:
+    asked = {"names": "b.x", "width": "4", "w": "5", "fold": "2", "q": "?", "hidden": "7"}
+    assert decode(_Toy, asked) == (
+        _Toy(width=5),
+        (
+            "The address has names='b.x', but it must be one of a, b, c.",
+            "The address asks for 'width', which this page does not know.",
+            "The address has fold='2', but it must be 0 or 1.",
+            "The search cannot have '?'.",
+            "The address asks for 'hidden', which this page does not know.",
+        ),
+    )
+
+
+def test_the_fields_in_an_address_have_their_names_there_and_their_defaults() -> None:
+    assert {own: each.name for own, each in params_of(_Toy).items()} == {
+        "names": "names",
+        "width": "w",
+        "fold": "fold",
+        "q": "q",
+    }
+    assert defaults_of(_Toy) == {"names": ("a",), "width": 3, "fold": True, "q": ""}
+
+
+@pytest.mark.parametrize("count", [12, 13])
+def test_up_to_twelve_names_are_listed(count: int) -> None:
+    names = [f"n{number:02d}" for number in range(count)]
+    listed = ", ".join(names) if count == 12 else "13 names"
+    with pytest.raises(ValueError, match=rf"^one of {listed}$"):
+        one_of(lambda: names)("zzzz")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("0", (0,)),
+        ("5", (5,)),
+        ("6", None),
+        ("0.7.8", (0, 7, 8)),
+        ("0.8.8", None),
+        ("0.7.9", None),
+        ("6.0.0", None),
+        ("5,7,8", (5, 7, 8)),
+        ("1.2", None),
+        ("0.0.0.0", None),
+        ("-1", None),
+        ("", None),
+        ("1.x.1", None),
+    ],
+)
+def test_a_place_is_a_map_or_a_value_of_it(text: str, place: Any) -> None:
+    read = place_in((6, 8, 9))
+    if place is not None:
+        assert read(text) == place
+        return
+    rule = r"^a map from 0 to 5, or a map, a row up to 7 and a column up to 8 with points between them$"
+    with pytest.raises(ValueError, match=rule):
+        read(text)
+
+
+def test_a_widget_has_the_key_of_its_page_field_and_item_and_no_other_field_has_one() -> None:
+    assert ARCHITECTURE.widget_key("detail") == "arch.detail"
+    assert ARCHITECTURE.widget_key("detail", "lenet5") == "arch.detail.lenet5"
+    with pytest.raises(KeyError, match="ArchitectureState has no field 'details'"):
+        ARCHITECTURE.widget_key("details")
