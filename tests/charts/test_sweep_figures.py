@@ -14,6 +14,7 @@ from lab.charts.sweeps.progress import progress_figure, progress_info, progress_
 from lab.charts.sweeps.scores import SHADES, log_ticks, scores_at, shade, shade_numbers, value_axis
 from lab.charts.sweeps.slices import hover_text, scale_of, slice_figure
 from lab.charts.sweeps.surface import surface_figure, surface_info
+from lab.config import FIELDS
 from lab.sweeps.records import Importance, Measured, Source, TrialRecord, TrialState
 from lab.sweeps.spec import SweepSpec, read_spec
 
@@ -267,3 +268,10 @@ def test_the_most_important_setting_is_on_top() -> None:
         ["25 %", "75 %"],
     )
     assert figure.layout.height == 90 + 38 * 2
+
+
+def test_settings_of_earlier_spaces_have_axes_in_the_order_of_their_names_behind_those_of_the_space() -> None:
+    earlier = dict.fromkeys(["weight_decay", "seed", "grad_clip", "batch_size", "label_smoothing"], 1)
+    trials = (trial(1, 0.5, params={"momentum": 0.5, **earlier}), trial(2, 0.4))
+    titles = [axis.title for axis in parallel_axes(scores_at(spec_of(), trials, 0), spec_of())]
+    assert titles == [*(FIELDS[name].label for name in ("lr", "momentum", *sorted(earlier))), "Validation loss"]
