@@ -1,6 +1,6 @@
 """What pausing and promoting saves, and what a decision costs: `python -m benchmarks.sweeps [--repeats 10] [--trials 64]`.
 
-Two searches over six hyperparameters of LeNet-5 on the digits, by the sweep's own code (`lab.sweeps`) and the engine, without a
+Two searches over six hyperparameters of LeNet-5 on the digits, or with `--mnist 2000` on so many images of MNIST (and as many of its test images) under LAB_DATA, by the sweep's own code (`lab.sweeps`) and the engine, without a
 store: random search that trains every trial to its end, and TPE with asynchronous successive halving. A trial at its rung is
 a suspended training; tests show that the store's checkpoint gives the same bits. Printed: the test accuracy of the trial with the
 best validation, and the epochs paid for. Both searches of one repeat have one seed; every repeat prints its row.
@@ -10,6 +10,7 @@ picture take.
 """
 
 import argparse
+import os
 import random
 import statistics
 import tempfile
@@ -35,7 +36,7 @@ from lab.charts.sweeps.slices import slice_figure
 from lab.charts.sweeps.surface import surface_figure, surface_info
 from lab.checkpoint_files import decode_checkpoint, encode
 from lab.config import RunConfig
-from lab.data.resident import load_resident
+from lab.data.load import load_dataset, normalization_constants
 from lab.devices import resolve_device
 from lab.metrics import IMAGES_PER_SECOND, MEMORY_MB, TEST_ACCURACY, VAL_ACCURACY, VAL_LOSS
 from lab.runs.sweep_writes import write_trial
@@ -47,7 +48,7 @@ from lab.sweeps.plan import FoundTrial, best_trial, decide, settle
 from lab.sweeps.records import Measured, TrialRecord, TrialState
 from lab.sweeps.spec import SweepSpec, read_spec
 from lab.sweeps.suggest import suggest
-from lab.training.data import ResidentData
+from lab.training.data import ResidentData, build_resident
 from lab.training.engine import train
 from lab.training.events import Evaluated, Event, Snapshot, StepMetrics
 
@@ -63,11 +64,27 @@ SPACE: dict[str, Any] = {
 BASE = {"arch": "lenet5", "dataset": "digits", "epochs": EPOCHS, "val_fraction": 0.2, "device": "cpu"}
 
 
-def spec_of(method: str, *, trials: int, seed: int, halving: dict[str, int] | None) -> SweepSpec:
+def spec_of(method: str, *, trials: int, seed: int, halving: dict[str, int] | None, mnist: int = 0) -> SweepSpec:
     """Return one of the two searches; the seed of its trials differs as well, and with it split and weights."""
-    base = {**BASE, "seed": seed}
+    base = {**BASE, "seed": seed, **({"dataset": "mnist", "train_limit": mnist} if mnist else {})}
     asked = {"base": base, "space": SPACE, "method": method, "trials": trials, "halving": halving, "seed": seed}
     return read_spec(asked)
+
+
+def read_images(config: RunConfig) -> ResidentData:
+    """Return the images of a search, with as many test images at most as it has for training and validation."""
+    images = load_dataset(config.dataset, root=Path(os.environ.get("LAB_DATA", ".lab/data")))
+    mean, std = normalization_constants(images, config.normalization)
+    limit = config.train_limit or len(images.test_labels)
+    return build_resident(
+        config,
+        train=(images.train_images, images.train_labels),
+        test=(images.test_images[:limit], images.test_labels[:limit]),
+        mean=mean,
+        std=std,
+        classes=len(images.spec.classes),
+        device=resolve_device("cpu"),
+    )
 
 
 class Trainings:
@@ -84,7 +101,7 @@ class Trainings:
         config = self.spec.config(trial.params)
         device = resolve_device("cpu")
         if "all" not in self._data:  # nothing in the space changes the images
-            self._data["all"] = load_resident(config, root=Path(), device=device)
+            self._data["all"] = read_images(config)
         return train(config, network=build_seeded(config, None), data=self._data["all"], device=device)
 
     def go_on(self, trial: TrialRecord) -> TrialRecord:
@@ -129,17 +146,17 @@ def search(spec: SweepSpec) -> tuple[float, int, float]:
     return trainings.test[best.number, best.last.epoch], trainings.epochs, deciding_s
 
 
-def compare(*, repeats: int, trials: int, first_seed: int, halving: dict[str, int]) -> None:
+def compare(*, repeats: int, trials: int, first_seed: int, halving: dict[str, int], mnist: int) -> None:
     """Print both searches, repeat by repeat, and the mean difference with its 95 % interval."""
     torch.set_num_threads(1)
     differences, shares = [], []
-    print(f"{trials} trials x {EPOCHS} epochs, halving {halving}")
+    print(f"{trials} trials x {EPOCHS} epochs, halving {halving}, {f'{mnist} images of MNIST' if mnist else 'digits'}")
     print("seed | random: test %, epochs, s | TPE + halving: test %, epochs, s (of which deciding)")
     for seed in range(first_seed, first_seed + repeats):
         began = time.perf_counter()
-        full, full_epochs, _ = search(spec_of("random", trials=trials, seed=seed, halving=None))
+        full, full_epochs, _ = search(spec_of("random", trials=trials, seed=seed, halving=None, mnist=mnist))
         middle = time.perf_counter()
-        cut, cut_epochs, deciding_s = search(spec_of("tpe", trials=trials, seed=seed, halving=halving))
+        cut, cut_epochs, deciding_s = search(spec_of("tpe", trials=trials, seed=seed, halving=halving, mnist=mnist))
         ended = time.perf_counter()
         differences.append(100 * (cut - full))
         shares.append(cut_epochs / full_epochs)
@@ -173,7 +190,7 @@ def promotions(count: int) -> None:
         spec = spec_of("random", trials=count, seed=number, halving={"factor": 2, "first_epochs": 1})
         params = suggest(spec, (), number) or {}
         config = spec.config(params).replace(epochs=6, train_limit=200, seed=number)
-        data = load_resident(config, root=Path(), device=resolve_device("cpu"))
+        data = read_images(config)
         whole, curve = _train_cut(config, data, [])
         cut, cut_curve = _train_cut(config, data, sorted(draw.sample(range(1, 6), 2)))
         same += whole == cut and repr(curve) == repr(cut_curve)
@@ -305,6 +322,7 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--factor", type=int, default=4)
     parser.add_argument("--first-epochs", type=int, default=1)
+    parser.add_argument("--mnist", type=int, default=0, metavar="IMAGES")
     parser.add_argument("--scale", type=int, default=0, metavar="TRIALS")
     parser.add_argument("--promotions", type=int, default=0, metavar="TRIALS")
     given = parser.parse_args()
@@ -315,7 +333,7 @@ def main() -> None:
         scale(given.scale)
         return
     halving = {"factor": given.factor, "first_epochs": given.first_epochs}
-    compare(repeats=given.repeats, trials=given.trials, first_seed=given.first_seed, halving=halving)
+    compare(repeats=given.repeats, trials=given.trials, first_seed=given.first_seed, halving=halving, mnist=given.mnist)
 
 
 if __name__ == "__main__":
