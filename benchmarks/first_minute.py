@@ -97,7 +97,7 @@ def train(browser: Browser, url: str, home: Path) -> dict[str, float]:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(_TIMEOUT_MS)
     page.goto(url)
-    button = page.get_by_role("button", name="Train LeNet-5")
+    button = page.get_by_role("button", name="Train a LeNet")
     button.wait_for()
     began = time.perf_counter()
     button.click()

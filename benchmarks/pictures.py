@@ -62,7 +62,7 @@ def _train(browser: Browser, url: str) -> str:
     """Press Home's first button and return the address of its run, once that has finished."""
     page = _open(browser, "light")
     page.goto(url)
-    page.get_by_role("button", name="Train LeNet-5").click()
+    page.get_by_role("button", name="Train a LeNet").click()
     page.get_by_text("finished", exact=True).first.wait_for()
     address = page.url
     page.close()

@@ -115,7 +115,7 @@ def _accuracy(run: RunRecord) -> float:
 
 
 def offer_training() -> None:
-    """Say that nothing can read yet, and train a LeNet-5 on the data on this machine at one press."""
+    """Say that nothing can read yet, and train a LeNet on the data on this machine at one press."""
     if readable_runs(limit=_LOOKED) or get_lab().list_examples():
         st.info("Choose one or more networks above: they read what you draw.", icon=":material/arrow_upward:")
         return
@@ -130,7 +130,7 @@ def offer_training() -> None:
         st.markdown("**No network has been trained yet.** Train one, and then test it with a drawing.")
         with st.container(horizontal=True, vertical_alignment="center"):
             pressed = st.button(
-                f"Train LeNet-5 on {dataset_title(config.dataset)}",
+                f"Train a LeNet on {dataset_title(config.dataset)}",
                 type="primary",
                 icon=":material/play_arrow:",
                 key=element("draw-train"),

@@ -61,7 +61,7 @@ def _steps(present: list[str], *, enabled: bool) -> None:
 
 def _start(present: list[str], *, enabled: bool) -> None:
     mnist = get_preset("lenet5").config().dataset in present
-    label = "Train LeNet-5 on MNIST" if mnist else "Train LeNet-5 on the built-in digits"
+    label = f"Train a LeNet on {'MNIST' if mnist else 'the built-in digits'}"
     pressed = st.button(
         label,
         type="primary",

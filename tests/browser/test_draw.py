@@ -329,9 +329,9 @@ def test_with_no_run_the_page_offers_to_train_one_and_says_how_long_it_takes(
     _hide_examples(fresh_server)
     visitor.open(f"{fresh_server.url}/draw")
     page = visitor.page
-    page.get_by_role("button", name="Train LeNet-5 on digits").wait_for()
+    page.get_by_role("button", name="Train a LeNet on digits").wait_for()
     expect(page.get_by_text("on this machine", exact=False).first).to_contain_text("Takes ")  # once torch is imported
-    visitor.press("Train LeNet-5 on digits")
+    visitor.press("Train a LeNet on digits")
     page.get_by_text("Training LeNet-5").first.wait_for()
 
 
@@ -339,7 +339,7 @@ def test_with_no_run_the_page_offers_to_train_one_and_says_how_long_it_takes(
 def test_the_trained_network_is_there_to_read_when_its_training_ends(fresh_server: Server, visitor: Visitor) -> None:
     _hide_examples(fresh_server)
     visitor.open(f"{fresh_server.url}/draw")
-    visitor.press("Train LeNet-5 on digits")
+    visitor.press("Train a LeNet on digits")
     visitor.page.wait_for_selector(_PAD, timeout=600_000)
     visitor.settle()
     _draw(visitor.page, "0")

@@ -176,7 +176,7 @@ def test_a_first_training_that_failed_says_why_and_is_offered_again(bench: Bench
     )
     app.run()
     assert "is failed and cannot read yet. The disk is full: make room." in app.error[0].value.replace("\\", "")
-    assert [button.label for button in app.button if button.label.startswith("Train LeNet-5 on")]
+    assert [button.label for button in app.button if button.label.startswith("Train a LeNet on")]
 
 
 def _write_requested() -> None:

@@ -168,7 +168,7 @@ def test_in_a_fresh_lab_the_examples_are_compared_and_can_be_hidden(bench: Bench
 def test_home_offers_a_first_training_and_every_data_set(bench: Bench) -> None:
     app = open_page("home")
     assert [label for label in _buttons(app) if not label.startswith("Fetch ")] == [
-        "Train LeNet-5 on the built-in digits"
+        "Train a LeNet on the built-in digits"
     ]
     assert len([label for label in _buttons(app) if label.startswith("Fetch ")]) == 7
     assert [each.value for each in app.header] == ["Example runs", "This machine", "Data sets"]

@@ -47,7 +47,7 @@ def _labels(app: AppTest) -> list[str]:
 def test_a_first_start_without_data_or_runs_offers_the_built_in_digits_and_how_to_get_more(bench: Bench) -> None:
     bench.lab.hide_examples(True)
     app = open_page()
-    assert "Train LeNet-5 on the built-in digits" in _labels(app)
+    assert "Train a LeNet on the built-in digits" in _labels(app)
     assert "Fetch MNIST" in _labels(app)
     assert "No runs yet" in _texts(app)
     assert "99 % in seconds" not in _labels(app)
