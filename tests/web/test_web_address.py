@@ -1,5 +1,6 @@
 """A request that was sent before the browser had the newest address takes no choice back; Back and Forward do."""
 
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -90,8 +91,8 @@ def _shown(app: AppTest) -> dict[str, str]:
 
 @pytest.mark.parametrize(("page", "first", "second"), TWO_CHOICES, ids=["page state", "runs", "draw"])
 def test_a_choice_that_was_sent_with_the_address_before_the_last_choice_takes_that_not_back(
-    page, first, second
-) -> None:  # type: ignore[no-untyped-def]
+    page: Callable[[], None], first: dict[str, str], second: dict[str, str]
+) -> None:
     app = AppTest.from_function(page).run()
     fresh = _shown(app)
     [(name, value)], [(other, chosen)] = first.items(), second.items()
@@ -135,7 +136,9 @@ def test_an_address_is_taken_once_and_what_the_page_chose_since_stays() -> None:
 
 
 @pytest.mark.parametrize(("page", "first", "second"), TWO_CHOICES, ids=["page state", "runs", "draw"])
-def test_back_is_followed_at_once(page, first, second, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+def test_back_is_followed_at_once(
+    page: Callable[[], None], first: dict[str, str], second: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     app = AppTest.from_function(page).run()
     fresh = _shown(app)
     for name, value in (first | second).items():
@@ -154,8 +157,8 @@ def test_back_is_followed_at_once(page, first, second, monkeypatch: pytest.Monke
     ("page", "name", "value", "usual"), [(_inside, "view", "maps", "network"), (_runs, "look", "groups", "curves")]
 )
 def test_back_to_a_bare_address_is_back_to_what_is_usual(
-    page, name, value, usual, monkeypatch: pytest.MonkeyPatch
-) -> None:  # type: ignore[no-untyped-def]
+    page: Callable[[], None], name: str, value: str, usual: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     app = AppTest.from_function(page).run()
     _choose(app, name, value)
     app.run()
