@@ -107,3 +107,13 @@ def test_the_first_weights_of_a_fork_are_those_of_the_first_run_also_where_it_wa
     assert lab.weights._first_seed(again.config) == 5
     lab.store.removal.purge(lab.artifacts.delete, older_than_s=0)
     assert lab.weights._first_seed(again.config) == 7  # nothing is known of the others
+
+
+def test_of_a_large_tree_no_more_runs_are_looked_at_than_the_limit(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = _run(lab, "root", test=0.9)
+    names = ["root", "one", "two"]
+    for name in names[1:]:
+        _run(lab, name, test=0.9, fork_of=root.id, fork_epoch=2)
+    for limit in (3, 2, 1):
+        monkeypatch.setattr("lab.service.lineage.MOST_RUNS", limit)
+        assert [row.run.name for row in lab.lineage.tree([root])] == names[:limit]

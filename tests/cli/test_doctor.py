@@ -1,15 +1,20 @@
 """The doctor writes where the lab writes: it finds a full disk, a damaged run and a drawing that rotted."""
 
 import json
+import platform
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lab import __version__
 from lab.cli.app import main
+from lab.cli.commands.doctor import PACKAGES, _version, examine
 from lab.config import RunConfig
 from lab.service.lab import Lab
 from lab.settings import Settings
@@ -118,3 +123,17 @@ def test_a_check_leaves_nothing_behind(tmp_path: Path, capsys: pytest.CaptureFix
         assert _doctor(capsys, "--home", str(tmp_path))[1]["problems"] == []
         assert [path.name for path in Path(lab.settings.artifacts).rglob("*") if path.is_file()] == ["one"]
         assert [path.name for path in tmp_path.iterdir() if ".doctor" in path.name] == []
+
+
+def test_the_doctor_names_versions_places_and_what_there_is(tmp_path: Path) -> None:
+    found = examine(_lab(tmp_path / "home", LAB_DATA=str(tmp_path / "data")))
+    assert found["packages"] == {name: metadata.version(name) for name in PACKAGES}
+    assert found["packages"].keys() >= {"torch", "streamlit", "plotly", "sqlalchemy"}
+    assert (found["convlab"], found["python"], found["sqlite"]) == (
+        __version__,
+        platform.python_version(),
+        sqlite3.sqlite_version,
+    )
+    assert (found["home"], found["data"]) == (str(tmp_path / "home"), str(tmp_path / "data"))
+    assert (found["store"]["runs"], found["problems"], found["datasets"]) == (0, [], ["digits"])
+    assert _version("a-package-that-nobody-has") is None

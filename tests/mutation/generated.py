@@ -33,11 +33,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def files_of(modules: Sequence[str], root: Path) -> dict[str, Path]:
-    """Return the files of modules, and of packages with all that is in them, by name; raises `ValueError` where there is none."""
+    """Return the files of modules, and of packages with all that is in them, by name; raises `ValueError` where there is none.
+
+    The `__main__.py` of a package is left out: it acts when it is imported, and only processes of their own run it.
+    """
     found: list[Path] = []
     for name in modules:
         place = root / name.removesuffix(".py").replace(".", "/")
-        files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+        inside = (path for path in place.rglob("*.py") if path.name != "__main__.py")
+        files = sorted(inside) if place.is_dir() else [place.with_suffix(".py")]
         if not files or not files[0].is_file():
             raise ValueError(f"no such module: {name}")
         found += files
