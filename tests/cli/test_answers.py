@@ -2,18 +2,25 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab.cli.commands import machines, queue, sweep
+from lab.cli.app import main
+from lab.cli.commands import machines, queue, sweep, train
 from lab.cli.run_json import as_dict, as_listed
+from lab.errors import StoreBusyError
 from lab.findings import Finding
+from lab.presets import list_presets
 from lab.runs.headline import HeadlineResult
 from lab.runs.hosts import HostState
 from lab.runs.records import RunRecord, RunState
+from lab.runs.run_facts import RunSummary
+from lab.service.lab import Lab
 from lab.service.machines import HostView, MachinesView, SlotView, Waiting
 from lab.service.sweeps import Best, SweepView
+from lab.settings import Settings
 from lab.sweeps.records import Counts, Measured, Source, SweepRecord, SweepState, TrialRecord, TrialState
 from lab.sweeps.spec import read_spec
 from tests.charts.charts_data import run
@@ -247,3 +254,65 @@ def test_hosts_have_a_line_for_each_slot_and_what_waits_its_reason(capsys: pytes
     assert [_queued(5).id, "run", "5", "behind", "1", "run"] in lines
     machines._show(MachinesView(hosts, ()), False)
     assert not [line for line in _lines(capsys) if "waiting" in line]
+
+
+def test_the_presets_in_json_are_those_of_the_registry(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["presets", "--json"])
+    found = {entry.pop("id"): entry for entry in json.loads(capsys.readouterr().out)["presets"]}
+    assert list(found) == [preset.id for preset in list_presets()]
+    for preset in list_presets():
+        assert found[preset.id] == {
+            "report": preset.report,
+            "title": preset.title,
+            "changes": json.loads(json.dumps(dict(preset.changes))),
+            "reported": json.loads(json.dumps(dict(preset.reported))),
+            "mistake": preset.mistake,
+            "ours": preset.ours,
+        }
+
+
+def test_an_ended_run_is_told_with_its_findings_and_its_accuracy_and_one_in_training_without(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    train._print_run(RUN, cached=True)
+    said = capsys.readouterr().out
+    assert said.startswith(f"Run {RUN.id} is finished")
+    assert said.splitlines()[0].endswith(": because")
+    assert "It was trained on" in said
+    assert "--no-cache trains it again." in said
+    assert "It overfits." in said
+    assert "75.00 %" in said.partition("Accuracy: ")[2]
+    train._print_run(RUN, cached=False)
+    assert "It was trained on" not in capsys.readouterr().out
+    for state, words in ((RunState.RUNNING, "is training"), (RunState.QUEUED, "is queued")):
+        train._print_run(replace(RUN, state=state, reason="", summary=RunSummary(), finished_at=None), cached=True)
+        assert capsys.readouterr().out == f"Run {RUN.id} {words}.\n"
+    train._print_run(replace(RUN, state=RunState.STOPPED, reason=""), cached=False)
+    stopped = capsys.readouterr().out
+    assert "It overfits." in stopped
+    assert "Accuracy" not in stopped
+
+
+def test_each_outage_of_the_store_is_told_once_when_it_begins_and_once_when_it_is_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path)}))
+    waiting = replace(RUN, state=RunState.QUEUED)
+    away = StoreBusyError("The store is away.")
+    answers = iter([away, away, waiting, waiting, away, waiting, RUN])
+    started: list[float] = []
+
+    def get(_: str) -> RunRecord:
+        answer = next(answers)
+        if isinstance(answer, StoreBusyError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(lab.store.runs, "get", get)
+    monkeypatch.setattr(lab.workers, "ensure", lambda: started.append(0.0))
+    monkeypatch.setattr("lab.cli.commands.train.POLL_S", 0.0)
+    assert train.follow(lab, waiting, quiet=False) is RUN
+    again = "the store answers again after 0 s"
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("Note:")]
+    assert lines == ["The store is away.", again, "The store is away.", again]
+    assert len(started) == 1  # a worker is looked after every some seconds, not at every look

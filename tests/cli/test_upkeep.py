@@ -77,6 +77,8 @@ def test_a_run_whose_row_is_damaged_is_counted_and_named(
     code, answer = _verify(capsys)
     assert (code, answer["runs"]) == (1, 1)
     assert [problem.startswith(f"Run {run.id} is damaged") for problem in answer["problems"]] == [True]
+    main(["runs"])
+    assert answer["problems"][0] in capsys.readouterr().out.splitlines()  # below the table
 
 
 def test_a_damaged_database_file_is_noticed(lab: Lab, run: RunRecord, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import socket
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -170,3 +171,10 @@ def test_ending_a_job_and_reading_its_log_pass_over_one_that_is_gone(ray: Ray, d
     dashboard.answers = {("GET", "/api/jobs/lab-a-1/logs"): (200, '{"logs": "one line"}')}
     assert ray.logs("lab-a-1", "lab-a-1") == "one line"
     assert ("POST", "/api/jobs/lab-a-1/stop") in [(method, path) for method, path, *_ in dashboard.asked]
+
+
+def test_a_dashboard_that_takes_a_request_and_says_nothing_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        ray = Ray(RayConfig(f"http://127.0.0.1:{silent.getsockname()[1]}"))
+        with pytest.raises(ExecutorError, match=r"does not answer \(timed out\)"):
+            ray._request("GET", "/api/jobs/lab-a-1", limit_s=0.1)

@@ -8,7 +8,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +20,7 @@ from lab.runs.store import RunStore
 from lab.service.lab import Lab
 from lab.settings import CHECKOUT, Settings
 from lab.worker.supervisor import process as module
-from lab.worker.supervisor.adopted import AdoptedWorker
+from lab.worker.supervisor.adopted import AdoptedWorker, find_workers
 from lab.worker.supervisor.launch import log_path, start_supervisor, stop_mismatched_supervisor
 from lab.worker.supervisor.pid_files import worker_pid_path, write_pid_file
 from lab.worker.supervisor.process import SlotWorker, Supervisor, main
@@ -175,6 +177,40 @@ def test_only_a_supervisor_of_other_settings_is_dismissed(tmp_path: Path, same: 
             assert process.poll() is None
         else:
             assert process.wait(LIMIT_S) == -signal.SIGTERM
+
+
+def test_a_worker_is_found_with_its_slot_while_it_lives_and_has_the_labs_settings(tmp_path: Path) -> None:
+    settings = open_lab(tmp_path).settings
+    elsewhere = replace(settings, data=tmp_path / "elsewhere")
+    with idle_process() as process, idle_process() as other, idle_process() as ended:
+        for index, (each, of) in enumerate(((process, settings), (other, elsewhere), (ended, settings))):
+            write_pid_file(worker_pid_path(settings, index), _owner(each), of, slot=Slot(index, 3))
+        ended.kill()
+        ended.wait()
+        found = find_workers(settings)
+        assert [slot.place for slot, _ in found] == ["1/3"]
+    assert find_workers(settings) == ()
+
+
+def test_failures_in_a_row_are_counted_for_each_slot_and_end_with_a_worker_that_stayed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
+    supervisor = Supervisor(lab.settings)
+
+    def ended(index: int, code: int, *, after_s: float, leaving: bool = False) -> int:
+        process = subprocess.Popen(["/bin/false"])
+        process.wait()
+        supervisor.workers[index] = SlotWorker(process, started_at=now - after_s, leaving=leaving)
+        supervisor._handle_exit(index, code, lab.store)
+        assert index not in supervisor.workers
+        return supervisor.fast_exits[index]
+
+    fast, slow = module.FAST_EXIT_S - 1, module.FAST_EXIT_S
+    assert [ended(0, 1, after_s=fast), ended(0, 1, after_s=fast), ended(1, 1, after_s=fast)] == [1, 2, 1]
+    assert [ended(0, 1, after_s=slow), ended(0, 1, after_s=fast), ended(0, 0, after_s=fast)] == [0, 1, 0]
+    assert [ended(1, 1, after_s=fast), ended(1, 1, after_s=fast, leaving=True)] == [2, 0]
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["same settings", "other settings"])

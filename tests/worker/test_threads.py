@@ -1,14 +1,18 @@
 """How many threads a run computes with: small steps one, large ones all, and a run that goes on those it had."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 
 from lab.config import RunConfig
 from lab.presets import get_preset
 from lab.training.checkpoint import Checkpoint
 from lab.training.progress import Progress
+from lab.worker import execution
 from lab.worker.threads import threads_for
+from tests.charts.charts_data import run
 
 
 def _checkpoint(environment: dict[str, Any]) -> Checkpoint:
@@ -28,3 +32,16 @@ def test_a_run_that_goes_on_keeps_its_number_where_this_machine_has_it(saved: in
     small = RunConfig(arch="lenet-bn", dataset="digits", batch_size=16)
     environment = {} if saved is None else {"threads": saved}
     assert threads_for(small, usual=4, resume=_checkpoint(environment)) == expected
+
+
+def test_a_run_on_the_processor_sets_its_threads_and_one_on_a_gpu_leaves_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", numbers.append)
+    monkeypatch.setattr(execution, "_USUAL_THREADS", 4)
+    small = replace(run(1), config=RunConfig(arch="lenet-bn", dataset="digits", batch_size=16))
+    large = replace(small, config=small.config.replace(batch_size=256))
+    for each in (small, large):
+        execution._set_threads(each, torch.device("cpu"), None)
+    execution._set_threads(small, torch.device("cpu"), _checkpoint({"threads": 4}))
+    execution._set_threads(small, torch.device("cuda", 0), None)
+    assert numbers == [1, 4, 4]
