@@ -100,7 +100,7 @@ def report_bug(error: Exception) -> bool:
         return True
     _log.error("a page failed", exc_info=error)
     st.error(
-        "This page has a fault. The server's log says where; runs and results are safe. Reload, or go to another page.",
+        "This page ran into an error. The server's log says where; runs and results are safe. Reload, or go to another page.",
         icon=":material/bug_report:",
     )
     return True  # Streamlit need not show its own

@@ -6,7 +6,7 @@ result, so that one sees which settings lead to good ones.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from textwrap import wrap
 from typing import Any, NamedTuple
 
@@ -75,6 +75,8 @@ def axis_of(title: str, values: Sequence[Any], key: str) -> Axis:
     texts = tuple("–" if value is None else _text(value, key) for value in values)
     if any(isinstance(value, str) for value in values):
         return _text_axis(title, texts)
+    if key in FIELDS and FIELDS[key].unlimited and 0 in values:
+        return _limit_axis(title, values, texts)
     known = [float(v) for v in values if v is not None and math.isfinite(v)]
     if not known:
         return Axis(title, tuple(math.nan for _ in values), texts, (), False)
@@ -94,8 +96,14 @@ def _apart(ticks: tuple[tuple[float, str], ...]) -> tuple[tuple[float, str], ...
     return (*shown, *ticks[1:][-1:])
 
 
-def _text_axis(title: str, texts: tuple[str, ...]) -> Axis:
-    names = sorted(set(texts))
+def _limit_axis(title: str, values: Sequence[float | None], texts: tuple[str, ...]) -> Axis:
+    """Return the axis of a setting whose 0 is no limit: that has no distance from the limits, and lies above them."""
+    limits = dict(zip(texts, values, strict=True))
+    return _text_axis(title, texts, key=lambda text: limits[text] or (math.inf if limits[text] == 0 else -math.inf))
+
+
+def _text_axis(title: str, texts: tuple[str, ...], *, key: Callable[[str], Any] | None = None) -> Axis:
+    names = sorted(set(texts), key=key)
     place = {name: 0.5 if len(names) == 1 else index / (len(names) - 1) for index, name in enumerate(names)}
     return Axis(title, tuple(place[t] for t in texts), texts, _apart(tuple((place[n], n) for n in names)), False)
 
@@ -112,7 +120,9 @@ def _place(value: float | None, low: float, high: float, *, log: bool) -> float:
 
 def _text(value: Any, key: str) -> str:
     if isinstance(value, str):
-        return value
+        return FIELDS[key].choice_title(value) if key in FIELDS else value
+    if key in FIELDS and FIELDS[key].kind is int:
+        return FIELDS[key].choice_title(str(int(value)))
     return format_metric(key, value)
 
 

@@ -28,6 +28,7 @@ class FieldSpec:
     result: False for settings that change where or how fast a run is computed but not its result.
     short: its name in labels of runs, the label in lower case unless given. choice_titles: names of choices where their
     ids do not do, or of single numbers. step: what one press of + or - changes in a form, chosen from the default unless given.
+    unlimited: whether 0 stands for no limit, which is more than any number.
     neutral: the value that stands for "as before there was this setting": what stored configurations without it had,
     and what leaves fingerprints as they were; the default unless `setting` was given another. identity: the name under
     which fingerprints know the setting, its first name for ever. identity_values: the same for renamed choices.
@@ -48,6 +49,7 @@ class FieldSpec:
     short: str = ""
     choice_titles: Mapping[str, str] = dataclasses.field(default_factory=dict)
     step: float | None = None
+    unlimited: bool = False
     neutral: Any = None
     identity: str = ""
     identity_values: Mapping[str, str] = dataclasses.field(default_factory=dict)

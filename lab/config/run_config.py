@@ -48,6 +48,8 @@ class RunConfig(ConfigBase):
         "data",
         low=0,
         short="images",
+        choice_titles={"0": "all"},
+        unlimited=True,
     )
     val_fraction: float = setting(
         0.1,

@@ -15,7 +15,7 @@ from lab.formatting import format_points
 from lab.runs.records import RunRecord
 from lab.runs.run_facts import ForkState
 from lab.runs.store import RunStore
-from lab.sharing.comparison import setting_text
+from lab.sharing.comparison import setting_text, setting_words
 
 MOST_RUNS = 400  # of one tree: more are not drawn
 _NAMES = ("fork_of", "fork_epoch", "init_from")  # settings that name the origin, and are no change of their own
@@ -82,7 +82,8 @@ def change_words(before: RunConfig, after: RunConfig) -> str:
             words += [f"{key} {_shown(old.get(key))} → {_shown(new.get(key))}" for key in _differing(old, new)]
         else:
             spec = FIELDS[name]
-            words.append(f"{spec.short_label} {_shown(old)} → {_shown(new)}")
+            shown = (setting_words(name, value) or "none" for value in (old, new))
+            words.append(f"{spec.short_label} {' → '.join(shown)}")
     return ", ".join(words) or "nothing changed"
 
 

@@ -64,6 +64,12 @@ def setting_text(value: Any) -> Cell:
     return value  # type: ignore[no-any-return]
 
 
+def setting_words(name: str, value: Any) -> str:
+    """Return a setting as it is shown to people: numbers with up to six digits, choices by their titles."""
+    text = setting_text(value)
+    return f"{text:g}" if isinstance(text, float) else FIELDS[name].choice_title(str(text))
+
+
 def result_of(run: RunRecord, key: str) -> Cell:
     """Return one result of a run, None where there is none (yet)."""
     if key in METRICS:
@@ -131,8 +137,7 @@ def _short_words(name: str, value: Any) -> str:
     label = FIELDS[name].short_label
     if isinstance(value, bool):
         return label if value else f"no {label}"
-    text = setting_text(value)
-    shown = f"{text:g}" if isinstance(text, float) else FIELDS[name].choice_title(str(text))
+    shown = setting_words(name, value)
     return shown if shown and name in _SELF_EXPLAINING else f"{label} {shown or '–'}"
 
 

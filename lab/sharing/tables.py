@@ -116,7 +116,7 @@ def shown(value: Cell, *, column: str = "") -> str:
 
 def write_markdown(table: Table) -> str:
     """Return a GitHub-flavoured table; numbers are right-aligned."""
-    numbers = _number_columns(table)
+    numbers = number_columns(table)
     lines = [
         "| " + " | ".join(markdown_text(column) for column in table.columns) + " |",
         "|" + "|".join(" ---: " if number else " --- " for number in numbers) + "|",
@@ -129,7 +129,7 @@ def write_markdown(table: Table) -> str:
 
 def write_latex(table: Table) -> str:
     """Return a `tabular` with booktabs rules, ready to be pasted into a report."""
-    layout = "".join("r" if number else "l" for number in _number_columns(table))
+    layout = "".join("r" if number else "l" for number in number_columns(table))
     lines = [r"% needs \usepackage{booktabs}", rf"\begin{{tabular}}{{{layout}}}", r"\toprule"]
     lines += [" & ".join(latex_text(column) for column in table.columns) + r" \\", r"\midrule"]
     for row in table.rows:
@@ -149,7 +149,8 @@ def latex_text(text: str) -> str:
     return "".join(_LATEX.get(c, c) for c in " ".join(text.split()))
 
 
-def _number_columns(table: Table) -> list[bool]:
+def number_columns(table: Table) -> list[bool]:
+    """Return of each column whether it holds numbers and no text."""
     return [
         any(isinstance(row[index], (int, float)) for row in table.rows)
         and not any(isinstance(row[index], str) for row in table.rows)

@@ -47,12 +47,13 @@ def guess_game(models: Sequence[Model]) -> None:
         target = page.game.digits[page.game.round - 1]
         left, right = st.columns([5, 9], gap="large")
         with left:
-            st.header(f"Draw: {plain(target)}", anchor=False)
+            asks = st.container(horizontal=True, vertical_alignment="center")  # above the pad, so that Done is in sight
             says = st.container()  # see draw_studio
             sketch = show_pad(page)
-            st.caption(f"Round {page.game.round} of {len(page.game.digits)}")
         answers = read_all(models, sketch, normalised(models, sketch))
-        with left, st.container(horizontal=True):
+        with asks:
+            st.header(f"Draw: {plain(target)}", anchor=False, width="content")
+            st.caption(f"Round {page.game.round} of {len(page.game.digits)}", width="content")
             st.button(
                 "Done",
                 type="primary",
@@ -123,6 +124,8 @@ def _result(models: Sequence[Model], game: Game) -> None:
         return
     st.header(f"You were understood in {game.understood} of {plural(len(game.drawn), 'round')}", anchor=False)
     st.html(rounds_html(game))
+    if len(models) == 1:  # its cards have said it all
+        return
     best = max(game.scores.values(), default=0)
     rows = [
         {
@@ -134,8 +137,8 @@ def _result(models: Sequence[Model], game: Game) -> None:
         for model in models
     ]
     st.dataframe(rows, hide_index=True, width="stretch", alt="Score of each network")
-    if len(models) > 1:  # the cards have no room for names
-        st.dataframe(game.drawn, hide_index=True, width="stretch", alt="What was asked and what was read")
+    # the cards have no room for names
+    st.dataframe(game.drawn, hide_index=True, width="stretch", alt="What was asked and what was read")
 
 
 def rounds_html(game: Game) -> str:

@@ -37,6 +37,7 @@ def whole_network(models: Sequence[Model], images: dict[Recipe, np.ndarray], *, 
         classes=loaded.class_names,
         on_pick=lambda stage, _channel: _open_layer(model, stages, stage),
         on_block=_turn_block,
+        blank=blank,
     )
     st.caption(
         "Draw a digit and watch it pass through the network: this is what it makes of an empty sheet."

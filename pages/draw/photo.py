@@ -117,7 +117,7 @@ def _summary(models: Sequence[Model], read: Sequence[Sequence[Answer]]) -> str:
 def _digits(answers: Sequence[Answer]) -> str:
     """Return what was read, and how much of it is unsure."""
     unsure = sum(answer.verdict.unsure for answer in answers)
-    doubt = f" ({unsure} of {plural(len(answers), 'digit')} unsure)" if unsure else ""
+    doubt = f" ({f'{unsure} of {len(answers)} digits ' if len(answers) > 1 else ''}unsure)" if unsure else ""
     return f"<b>{escape(''.join(answer.label for answer in answers))}</b>{doubt}"
 
 
@@ -125,13 +125,20 @@ def _table(models: Sequence[Model], digits: Sequence[Sketch], read: Sequence[Seq
     figures = []
     for digit, answers in zip(digits, read, strict=True):
         picture = normalised(models[:1], digit)[models[0].recipe]
+        names = [f"{escape(title)}: " for title in titles(models)] if len(models) > 1 else [""]
         says = "".join(
-            f"<small>{escape(title)}: <b>{escape(answer.label)}</b> "
-            f"{'unsure' if answer.verdict.unsure else percent(answer.probability)}</small>"
-            for title, answer in zip(titles(models), answers, strict=True)
+            f"<small>{name}<b>{escape(answer.label)}</b> {_certainty(answer)}</small>"
+            for name, answer in zip(names, answers, strict=True)
         )
         figures.append(
             f'<figure><img decoding="sync" alt="One digit, normalised" src="{picture_url(picture)}">'
             f"<figcaption>{says}</figcaption></figure>"
         )
     return f'<div class="cl-steps">{"".join(figures)}</div>'
+
+
+def _certainty(answer: Answer) -> str:
+    """Return an answer's probability, or why it is unsure."""
+    if answer.verdict.unsure:
+        return f"unsure: {escape(answer.verdict.reasons[0])}"
+    return percent(answer.probability)

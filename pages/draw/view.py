@@ -47,7 +47,7 @@ STYLE = """<style>
 .st-key-draw-label [role="radiogroup"] { display: grid; grid-template-columns: repeat(auto-fit, minmax(28px, 1fr)); max-width: 26rem; gap: 1px; }
 .st-key-draw-label [role="radiogroup"] button { min-width: 0; padding: 0; }
 .cl-boxes { position: relative; width: fit-content; max-width: 100%; margin: 0 0 14px; }
-.cl-boxes img { display: block; max-width: 100%; max-height: 60vh; border-radius: 8px; }
+.cl-boxes img { display: block; outline: 1px solid var(--st-border-color, #8884); max-width: 100%; max-height: 60vh; border-radius: 8px; }
 .cl-boxes span { left: calc(100% * var(--left)); top: calc(100% * var(--top)); width: calc(100% * var(--wide)); height: calc(100% * var(--tall)); position: absolute; box-sizing: border-box; border: 2px solid #c75000; border-radius: 4px; }
 .cl-boxes b { position: absolute; left: -2px; bottom: 100%; background: #c75000; color: #fff; font-size: .85rem; line-height: 1.25; padding: 0 5px; border-radius: 3px; }
 .cl-rounds { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 12px; margin: 6px 0 14px; }

@@ -19,7 +19,7 @@ from lab.formatting import percent_number, plural
 from lab.runs.query import KEYS, ORDERS
 from lab.runs.records import RunRecord
 from lab.runs.run_lookup import RunPage
-from lab.sharing.comparison import differing_settings, setting_text
+from lab.sharing.comparison import differing_settings, setting_words
 from pages.cache.lab import get_lab
 from pages.cache.runs import run_spark
 from pages.markdown import plain
@@ -189,7 +189,7 @@ def _rows(runs: Sequence[RunRecord], view: RunsView) -> list[dict[str, Any]]:
             "test": percent_number(run.headline.test_accuracy),
             "val": percent_number(run.headline.val_accuracy),
             "epoch": run.epoch_text or None,
-            **{name: _setting(values[at[run.id]]) for name, values in differing.items()},
+            **{name: setting_words(name, values[at[run.id]]) for name, values in differing.items()},
             "seconds": run.seconds or None,
             "speed": _whole(run.summary.images_per_second),
             "created": _date(run.created_at),
@@ -222,11 +222,6 @@ def _unreadable_row(run: RunRecord) -> dict[str, Any]:
 def _differing(runs: Sequence[RunRecord]) -> Mapping[str, list[Any]]:
     found = {n: v for n, v in differing_settings(runs).items() if n not in ("arch", "dataset") and FIELDS[n].result}
     return dict(list(found.items())[:_SETTING_COLUMNS])
-
-
-def _setting(value: Any) -> str:
-    text = setting_text(value)
-    return f"{text:g}" if isinstance(text, float) else str(text)
 
 
 def _date(moment: float) -> pd.Timestamp:

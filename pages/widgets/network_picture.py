@@ -46,12 +46,14 @@ def show_network(
     chosen: tuple[str, int] | None = None,
     marks: Sequence[Mark] = (),
     units: bool = False,
+    blank: bool = False,
 ) -> None:
     """Show stages from left to right, with their maps where there are values, else as slabs.
 
     name: of the network; for another one the picture begins at its left again. label: what a screen reader calls it.
     truth: index of the image's class, if known. chosen: a stage's id and the channel that is marked.
-    units: whether single outputs of linear layers can be picked too.
+    units: whether single outputs of linear layers can be picked too. blank: whether there is nothing to answer to: the
+    classes stand there without their probabilities.
     """
     network(
         key,
@@ -63,7 +65,7 @@ def show_network(
             "units": units,
             "stages": [_stage(each, values.stages[each.box.id] if values else None) for each in stages],
             "palettes": _PALETTES if values else {},
-            "answer": _answer(values.logits, classes, truth) if values else None,
+            "answer": answer_rows(values.logits, classes, truth, blank=blank) if values else None,
             "chosen": {"stage": chosen[0], "channel": chosen[1]} if chosen else None,
             "marks": [{field: getattr(mark, field) for field in Mark.__slots__} for mark in marks],
         },
@@ -113,8 +115,10 @@ def _stage(stage: Stage, values: StageValues | None) -> dict[str, Any]:
     }
 
 
-def _answer(logits: np.ndarray, classes: Sequence[str], truth: int | None) -> Mapping[str, Any]:
-    """Return the rows of the answer: all classes in their order if they are few."""
+def answer_rows(
+    logits: np.ndarray, classes: Sequence[str], truth: int | None, *, blank: bool = False
+) -> Mapping[str, Any]:
+    """Return the rows of the answer: all classes in their order if they are few. blank: without probabilities."""
     shares = softmax(logits[None])[0]
     best = int(shares.argmax())
     rows = list(range(len(classes)))
@@ -123,9 +127,9 @@ def _answer(logits: np.ndarray, classes: Sequence[str], truth: int | None) -> Ma
         rows += [truth] if truth is not None and truth not in rows else []
     return {
         "classes": [classes[k] for k in rows],
-        "shares": [float(shares[k]) for k in rows],
-        "texts": [format_percent(float(shares[k]), digits=1) for k in rows],
+        "shares": [0.0 if blank else float(shares[k]) for k in rows],
+        "texts": ["–" if blank else format_percent(float(shares[k]), digits=1) for k in rows],
         "rows": rows,
-        "best": rows.index(best),
+        "best": None if blank else rows.index(best),
         "truth": rows.index(truth) if truth in rows else None,
     }

@@ -43,7 +43,15 @@ def test_an_axis_of_nothing_has_no_ticks() -> None:
 def test_names_stand_in_their_order_at_equal_distances() -> None:
     axis = axis_of("Optimizer", ["sgd", "adam", "sgd", "muon"], "optimizer")
     assert axis.positions == (1.0, 0.0, 1.0, 0.5)
-    assert axis.ticks == ((0.0, "adam"), (0.5, "muon"), (1.0, "sgd"))
+    assert axis.ticks == ((0.0, "Adam"), (0.5, "Muon"), (1.0, "SGD"))
+
+
+def test_all_training_images_lie_above_every_limit_at_equal_distances() -> None:
+    axis = axis_of("Training images", (0, 200, 1000, 0), "train_limit")
+    assert axis.positions == (1.0, 0.0, 0.5, 1.0)
+    assert axis.ticks == ((0.0, "200"), (0.5, "1000"), (1.0, "all"))
+    assert axis_of("Training images", (200, 50_000), "train_limit").ticks == ((0.0, "200"), (1.0, "50000"))
+    assert axis_of("Folds", (0, 5), "folds").ticks == ((0.0, "off"), (1.0, "5"))
 
 
 def test_each_runs_line_goes_through_its_own_places_and_says_its_own_values() -> None:
@@ -59,7 +67,7 @@ def test_each_runs_line_goes_through_its_own_places_and_says_its_own_values() ->
     assert third.y[1] == 1.0
     assert not third.connectgaps
     assert [text.partition(": ")[0] for text in first.text] == ["Training time", "Optimizer"]
-    assert [text.partition(": ")[2] for text in second.text] == [axes[0].texts[1], "adam"]
+    assert [text.partition(": ")[2] for text in second.text] == [axes[0].texts[1], "Adam"]
     assert (list(figure.layout.xaxis.tickvals), list(figure.layout.xaxis.range)) == ([0, 1], [-0.35, 1.55])
     assert list(figure.layout.xaxis.ticktext) == ["Training<br>time", "Optimizer"]
     ticks = [(one.x, one.y, one.text) for one in figure.layout.annotations]

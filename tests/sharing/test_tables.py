@@ -21,6 +21,7 @@ from lab.sharing.tables import (
     markdown_text,
     metrics_csv,
     metrics_json,
+    number_columns,
     shown,
     write_latex,
     write_markdown,
@@ -122,6 +123,12 @@ def test_latex_shows_text_as_it_is(pair: tuple[RunRecord, RunRecord]) -> None:
     assert latex_text(r"50% of $x_1 & \input{y}^2~#") == (
         r"50\% of \$x\_1 \& \textbackslash{}input\{y\}\textasciicircum{}2\textasciitilde{}\#"
     )
+
+
+def test_ids_and_epochs_that_begin_with_a_digit_are_no_numbers() -> None:
+    columns = ("name", "run", "epoch of the results", "lr", "val_loss")
+    rows = (("a", "3fd6", "2 of 2 (best)", 0.1, None), ("b", "c0e5", "1 of 2", 0.2, 0.5))
+    assert number_columns(Table(columns, rows)) == [False, False, False, True, True]
 
 
 def test_a_table_of_settings_has_mean_spread_and_number_of_their_seeds() -> None:

@@ -19,10 +19,11 @@ from lab.sketch.sketch import MAX_BRUSH, MIN_BRUSH, dump_strokes
 from lab.sketch.unsure import Verdict
 from pages.draw.game import rounds_html
 from pages.draw.pad import canvas_of_strokes, strokes_of_canvas
-from pages.draw.photo import _label, _pasted
+from pages.draw.photo import _certainty, _digits, _label, _pasted
 from pages.draw.tune import tuned
 from pages.draw.view import STYLE, answers_html, line_html, percent, steps_html
 from pages.state.draw import DRAW, Game
+from pages.widgets.network_picture import answer_rows
 from pages.widgets.pad import read_message, sketch_of
 from tests.web.addresses import ENTRY, go_to, set_state
 from tests.web.web_data import Bench
@@ -114,6 +115,14 @@ def test_what_is_not_certain_never_looks_certain() -> None:
     assert percent(0.99999) == ">99.9 %"
     assert percent(0.9994) == "99.9 %"
     assert percent(0.0) == "0.0 %"
+
+
+def test_the_whole_network_says_no_answer_to_an_empty_sheet() -> None:
+    logits = np.array([0.0, 4.0, 0.0])
+    shown, blank = (answer_rows(logits, ("0", "1", "2"), None, blank=blank) for blank in (False, True))
+    assert (shown["best"], shown["texts"][1]) == (1, "96.5 %")
+    assert (blank["best"], blank["texts"], blank["shares"]) == (None, ["–"] * 3, [0.0] * 3)
+    assert blank["classes"] == shown["classes"]
 
 
 def test_steps_say_what_would_be_read_without_them_and_mark_a_change() -> None:
@@ -233,6 +242,16 @@ def test_a_pasted_picture_is_the_bytes_of_its_address_and_nothing_else_is_guesse
     ):
         with pytest.raises(InputError, match=r"pasted picture cannot be read \(.+\): save it and upload the file"):
             _pasted({"png": wrong})
+
+
+def test_a_photos_digits_say_how_many_are_unsure_and_each_one_why() -> None:
+    sure, unsure = _answer(3, 0.9), _answer(4, unsure="ink < digit")
+    assert [_digits(read) for read in ([sure], [unsure], [sure, unsure, sure])] == [
+        "<b>3</b>",
+        "<b>4</b> (unsure)",
+        "<b>343</b> (1 of 3 digits unsure)",
+    ]
+    assert (_certainty(sure), _certainty(unsure)) == ("90.0 %", "unsure: ink &lt; digit")
 
 
 def test_the_label_at_a_digit_is_what_all_networks_read_together() -> None:

@@ -119,12 +119,12 @@ def test_zero_is_in_the_middle_of_the_scale_where_there_are_negatives() -> None:
 
 def test_of_many_classes_the_ten_likeliest_and_the_truth_are_rows_of_the_answer() -> None:
     names = list("abcdefghijkl")
-    likely = network_picture._answer(np.arange(12.0), names, 5)
+    likely = network_picture.answer_rows(np.arange(12.0), names, 5)
     assert (likely["rows"], likely["best"], likely["truth"]) == ([11, 10, 9, 8, 7, 6, 5, 4, 3, 2], 0, 6)
-    rare = network_picture._answer(np.arange(12.0), names, 1)
+    rare = network_picture.answer_rows(np.arange(12.0), names, 1)
     assert (rare["classes"], rare["truth"]) == (list("lkjihgfedcb"), 10)
-    assert network_picture._answer(np.arange(12.0), names, None)["truth"] is None
-    few = network_picture._answer(np.log([1.0, 3.0]), ["no", "yes"], 0)
+    assert network_picture.answer_rows(np.arange(12.0), names, None)["truth"] is None
+    few = network_picture.answer_rows(np.log([1.0, 3.0]), ["no", "yes"], 0)
     assert (few["rows"], few["best"], few["truth"], few["texts"]) == ([0, 1], 1, 0, ["25.0 %", "75.0 %"])
     assert few["shares"] == pytest.approx([0.25, 0.75])
 

@@ -33,7 +33,7 @@ from lab.runs.records import RunRecord
 from lab.sharing.comparison import comparison_table, run_labels, setting_text
 from lab.sharing.report.gather import Examination, examine_run
 from lab.sharing.source import Source
-from lab.sharing.tables import shown
+from lab.sharing.tables import number_columns, shown
 
 EXAMINE_S = 40.0  # for the test images of all runs together
 _KEY = "Thick: training, smoothed, with the raw values behind it. Points: validation. Diamonds: test."
@@ -75,6 +75,7 @@ def write_report(source: Source, runs: Sequence[RunRecord], *, examine_s: float 
         written=format_moment(time.time(), UTC),
         policy=_policy(),
         columns=table.columns,
+        numbers=number_columns(table),
         rows=[[shown(cell, column=c) for cell, c in zip(row, table.columns, strict=True)] for row in table.rows],
         figures=_figures(curves),
         swatches=swatches,
