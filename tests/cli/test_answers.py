@@ -299,7 +299,8 @@ def test_each_outage_of_the_store_is_told_once_when_it_begins_and_once_when_it_i
     lab = Lab(Settings.from_env({"LAB_HOME": str(tmp_path)}))
     waiting = replace(RUN, state=RunState.QUEUED)
     away = StoreBusyError("The store is away.")
-    answers = iter([away, away, waiting, waiting, away, waiting, RUN])
+    told: list[StoreBusyError | RunRecord] = [away, away, waiting, waiting, away, waiting, RUN]
+    answers = iter(told)
     started: list[float] = []
 
     def get(_: str) -> RunRecord:
