@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = ("requirements.txt", "requirements-dev.txt", "requirements-postgres.txt")
+FILES = ("requirements.txt", "requirements-dev.txt", "requirements-postgres.txt", "requirements-s3.txt")
 LEFT_TO_TORCH = ("nvidia-", "cuda-", "triton")
 HEAD = """\
 # The versions that passed the tests together (Python {python}); `make run` and `make test` install these.

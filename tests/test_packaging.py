@@ -15,7 +15,7 @@ pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-FILES = ("requirements.txt", "requirements-dev.txt", "requirements-postgres.txt")
+FILES = ("requirements.txt", "requirements-dev.txt", "requirements-postgres.txt", "requirements-s3.txt")
 
 
 def _requirements(name: str) -> list[Requirement]:
