@@ -30,6 +30,7 @@ class Engine:
         self.questions = 0
         self.room = 10
         self.refuses = ""
+        self.output: dict[str, str] = {}
 
     def capacity(self) -> int:
         return self.room
@@ -50,7 +51,7 @@ class Engine:
         self.cancelled.append(handle)
 
     def logs(self, handle: str, job: str) -> str:
-        return ""
+        return self.output.get(handle, "")
 
 
 @pytest.fixture
@@ -150,6 +151,22 @@ def test_a_job_that_ended_without_its_run_is_followed_by_another_until_that_is_i
     lab.submissions.control(run.id, RunRequest.RUN)
     dispatcher.step()
     assert engine.submitted[-1].id == f"lab-{run.id}-{MOST_VAIN + 1}"
+
+
+def test_the_end_of_what_a_job_wrote_that_took_no_run_is_in_the_supervisors_log(
+    lab: Lab, engine: Engine, dispatcher: Dispatcher, capfd: pytest.CaptureFixture[str]
+) -> None:
+    taken, left = _submit(lab, 1), _submit(lab, 2)
+    dispatcher.step()
+    engine.output = {"1": "of the run that was trained", "2": "\n".join(f"line {number}" for number in range(20))}
+    lab.store.leases.finish(taken.id, _claim(lab, taken.id).lease, state=RunState.FINISHED)
+    engine.said = {handle: JobStatus(JobState.ENDED, "FAILED, NonZeroExitCode") for handle in ("1", "2")}
+    dispatcher.step()
+    written = [line.split(": ", 1)[1] for line in capfd.readouterr().err.splitlines() if ": job " in line]
+    over = [
+        f"job {at} of run {run.id} is over at Slurm: FAILED, NonZeroExitCode" for at, run in ((1, taken), (2, left))
+    ]
+    assert written == [*over, *(f"job 2: line {number}" for number in range(10, 20))]
 
 
 def test_a_job_that_is_queued_again_by_its_engine_is_waited_for(

@@ -27,6 +27,7 @@ TRY_AGAIN_S = 15.0  # after an engine did not answer or refused a job
 UNSURE_S = 60.0  # a job written down this long ago without a handle was left by a supervisor that was killed
 START_S = 600.0  # a job that runs for this long without taking its run never will: an interpreter that hangs, say
 LEAVE_S = 30.0  # which a worker has for ending after its run has
+LOGGED_LINES = 10  # of the output of a job that left its run waiting: with the next job they are out of sight
 MOST_VAIN = 3  # jobs in a row that ended without a step: a fourth would do no better
 _AT_WORK = (RunState.RUNNING, RunState.STOPPING)
 
@@ -156,6 +157,9 @@ class Dispatcher:
             log_supervisor(f"job {job.handle} of run {one.run} is over at {title_of(job.executor)}: {status.words}")
             if status.state is JobState.CANCELLED and one.executor == job.executor:
                 self._store.jobs.hold(one.run, cancelled_words(job))
+            elif one.state is RunState.QUEUED and one.executor == job.executor:  # it left its run waiting: why?
+                for line in engine.logs(job.handle, job.id).splitlines()[-LOGGED_LINES:]:
+                    log_supervisor(f"job {job.handle}: {line}")
             return
         runs_now = status.state is JobState.RUNNING
         if (job.state, job.words) != (status.state, status.words):
