@@ -137,7 +137,8 @@ def test_on_a_phone_a_run_shows_its_results_at_once_and_parallel_axes_lie_below_
     until(page, lambda: _in_sight(page, page.locator(".cl-facts")), "the results without scrolling")
     visitor.press("More")
     expect(page.get_by_role("button", name="New training")).to_be_visible()
-    visitor.open(f"{walked.url}/runs?runs={EXAMPLES[0].id}.{EXAMPLES[1].id}&look=parallel")
+    # These two differ in so little that their axes have room in a window of 1440 pixels.
+    visitor.open(f"{walked.url}/runs?runs={EXAMPLES[1].id}.{EXAMPLES[2].id}&look=parallel")
     until(page, lambda: page.evaluate(_ALONG) == [True], "axes from left to right")
     page.set_viewport_size({"width": 1440, "height": 900})
     until(page, lambda: page.evaluate(_ALONG) == [False], "upright axes")
