@@ -30,6 +30,11 @@ def reported(key: str) -> Any:
     return value_of(key)
 
 
+def close_popover(key: str) -> None:
+    """Close a popover that tracks its state (`on_change="rerun"`), in a callback of what is in it."""
+    put(key, False)
+
+
 def flash(message: str) -> None:
     """Leave a sentence for the next run of a page."""
     put(_FLASH, message)

@@ -10,13 +10,15 @@ from lab.sweeps.records import SweepRecord
 from lab.sweeps.space import Parameter, read_space
 from pages.cache.lab import get_lab
 from pages.state.keys import element
-from pages.state.session import flash
+from pages.state.session import close_popover, flash
 from pages.state.sweeps import SWEEPS
+
+_BOX = element("sweep-extend")
 
 
 def extend_box(sweep: SweepRecord, *, enabled: bool) -> None:
     """Draw the button that opens the form, and the form."""
-    with st.popover("Extend or narrow", icon=":material/tune:", disabled=not enabled, key=element("sweep-extend")):
+    with st.popover("Extend or narrow", icon=":material/tune:", disabled=not enabled, key=_BOX, on_change="rerun"):
         spec = sweep.asked
         st.number_input("More trials", 0, 10_000, **SWEEPS.widget("more_trials"))
         if spec.minutes:
@@ -68,3 +70,6 @@ def _extend(sweep: SweepRecord, space: dict[str, Any]) -> None:
         lab.workers.ensure()
     except LabError as error:
         flash(str(error))
+    else:
+        # Left open, the next press anywhere would close it and be lost: what lies below moves under the pointer.
+        close_popover(_BOX)

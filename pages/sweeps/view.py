@@ -83,7 +83,7 @@ def _basis(spec: SweepSpec) -> str:
 def _actions(sweep: SweepRecord) -> None:
     writable = not get_lab().settings.read_only
     with st.container(horizontal=True, vertical_alignment="center", key=element("sweep-actions")):
-        # A place of their own, so that the box beside them stays open when the sweep ends.
+        # A place of their own, so that an open box beside them stays open when the sweep ends.
         with st.container(horizontal=True, width="content"):
             if sweep.state is SweepState.RUNNING:
                 _button("Pause", ":material/pause:", sweep, "pause", enabled=writable)
