@@ -1,7 +1,7 @@
 """What pausing and promoting saves, and what a decision costs: `python -m benchmarks.sweeps [--repeats 10] [--trials 64]`.
 
-Two searches over six hyperparameters of LeNet-5 on the digits, or with `--mnist 2000` on so many images of MNIST (and as many of its test images) under LAB_DATA, by the sweep's own code (`lab.sweeps`) and the engine, without a
-store: random search that trains every trial to its end, and TPE with asynchronous successive halving. A trial at its rung is
+Two searches over six hyperparameters of LeNet-5 on the digits, or with `--mnist 2000` on so many images of MNIST (and as many of its
+test images) under LAB_DATA, by the sweep's own code (`lab.sweeps`) and the engine, without a store: random search that trains every trial to its end, and TPE with asynchronous successive halving. A trial at its rung is
 a suspended training; tests show that the store's checkpoint gives the same bits. Printed: the test accuracy of the trial with the
 best validation, and the epochs paid for. Both searches of one repeat have one seed; every repeat prints its row.
 
@@ -36,7 +36,7 @@ from lab.charts.sweeps.slices import slice_figure
 from lab.charts.sweeps.surface import surface_figure, surface_info
 from lab.checkpoint_files import decode_checkpoint, encode
 from lab.config import RunConfig
-from lab.data.load import load_dataset, normalization_constants
+from lab.data.resident import load_resident
 from lab.devices import resolve_device
 from lab.metrics import IMAGES_PER_SECOND, MEMORY_MB, TEST_ACCURACY, VAL_ACCURACY, VAL_LOSS
 from lab.runs.sweep_writes import write_trial
@@ -48,7 +48,7 @@ from lab.sweeps.plan import FoundTrial, best_trial, decide, settle
 from lab.sweeps.records import Measured, TrialRecord, TrialState
 from lab.sweeps.spec import SweepSpec, read_spec
 from lab.sweeps.suggest import suggest
-from lab.training.data import ResidentData, build_resident
+from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Evaluated, Event, Snapshot, StepMetrics
 
@@ -73,18 +73,9 @@ def spec_of(method: str, *, trials: int, seed: int, halving: dict[str, int] | No
 
 def read_images(config: RunConfig) -> ResidentData:
     """Return the images of a search, with as many test images at most as it has for training and validation."""
-    images = load_dataset(config.dataset, root=Path(os.environ.get("LAB_DATA", ".lab/data")))
-    mean, std = normalization_constants(images, config.normalization)
-    limit = config.train_limit or len(images.test_labels)
-    return build_resident(
-        config,
-        train=(images.train_images, images.train_labels),
-        test=(images.test_images[:limit], images.test_labels[:limit]),
-        mean=mean,
-        std=std,
-        classes=len(images.spec.classes),
-        device=resolve_device("cpu"),
-    )
+    data = load_resident(config, root=Path(os.environ.get("LAB_DATA", ".lab/data")), device=resolve_device("cpu"))
+    limit = config.train_limit or len(data.test_y)
+    return replace(data, test_x=data.test_x[:limit], test_y=data.test_y[:limit])
 
 
 class Trainings:
