@@ -9,7 +9,7 @@ from lab.charts.groups import Group, cut_note, group_figure, group_info
 from lab.charts.lines import RunCurves
 from lab.charts.overlay import AXES, OverlayOptions, line_slots, overlay_info
 from lab.charts.overlay_figure import overlay_alt_text, overlay_figure
-from lab.charts.parallel import least_width, parallel_figure, parallel_info, shade_info, stacked
+from lab.charts.parallel import parallel_figure, parallel_info, shade_info
 from lab.charts.pareto import COSTS, pareto_figure, pareto_info
 from lab.charts.smoothing import SPANS
 from lab.charts.style import run_style
@@ -33,6 +33,7 @@ from pages.state.keys import element
 from pages.state.runs import bind
 from pages.state.runs_view import LOOKS, MOST_RUNS, RunsView
 from pages.widgets.lineage import show_tree
+from pages.widgets.parallel_plot import parallel_plot
 from pages.widgets.theme import dark
 
 
@@ -256,15 +257,7 @@ def _parallel(view: RunsView, runs: Sequence[RunRecord]) -> None:
     figure = parallel_figure(runs, axes, slots=view.slots, shade=shade, dark=dark())
     words = f"{plural(len(runs), 'run')} on {len(axes)} parallel axes"
     words += "" if shade is None else f", coloured by {titles[view.result]}"
-    plot(
-        "runs.parallel",
-        figure,
-        words=words,
-        name="runs-parallel",
-        revision=str(len(axes)),
-        narrow=stacked(figure, axes, dark=dark()),
-        narrow_below=least_width(axes),
-    )
+    parallel_plot("runs.parallel", figure, axes, words=words, name="runs-parallel")
 
 
 def _pareto(view: RunsView, runs: Sequence[RunRecord]) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from lab.charts.parallel import least_width, stacked
 from lab.charts.sweeps.curves import curve_info, curves_figure, curves_words
 from lab.charts.sweeps.importance import importance_figure
 from lab.charts.sweeps.parallel import parallel_axes, trials_figure
@@ -21,6 +20,7 @@ from pages.components.plot import plot
 from pages.markdown import plain
 from pages.state.keys import element
 from pages.state.sweeps import LOOKS, SWEEPS
+from pages.widgets.parallel_plot import parallel_plot
 from pages.widgets.segments import choose_segment
 from pages.widgets.theme import dark
 
@@ -96,15 +96,7 @@ def _parallel(spec: SweepSpec, scores: Sequence[Score]) -> None:
     axes = parallel_axes(scores, spec)
     words = f"{plural(len(scores), 'trial')} over {len(axes) - 1} settings and the {objective_title(spec).lower()}"
     figure = trials_figure(scores, axes, dark=dark())
-    plot(
-        "sweeps.parallel",
-        figure,
-        words=words,
-        name="sweep-parallel",
-        revision=str(len(axes)),
-        narrow=stacked(figure, axes, dark=dark()),
-        narrow_below=least_width(axes),
-    )
+    parallel_plot("sweeps.parallel", figure, axes, words=words, name="sweep-parallel")
 
 
 def _importance(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
