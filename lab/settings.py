@@ -40,7 +40,7 @@ class Settings:
     home: database, logs, locks. data: data sets in torchvision's layout. database: SQLAlchemy URL.
     artifacts: fsspec URL or path of saved files. device: "auto", "cpu", "cuda", "cuda:1", "mps".
     slots: how many runs this host trains at once, 0 where `LAB_SLOTS` does not say (`lab.worker.supervisor.slots`).
-    owner: who asks for runs where nothing else is said, "" for nobody in particular.
+    owner: who asks for runs where nothing else is said, "" for no one in particular.
     """
 
     home: Path
@@ -136,7 +136,7 @@ def _owner(name: str, env: Mapping[str, str]) -> str:
     owner = env.get(name, "").strip()
     hidden = hidden_character(owner)
     if hidden is not None:
-        raise ConfigError(f"{name} holds the {describe_character(hidden)}, which cannot be shown: take it out.")
+        raise ConfigError(f"{name} holds the {describe_character(hidden)}, which cannot be shown: remove it.")
     if len(owner) > OWNER_LIMIT:
         raise ConfigError(f"{name} has {len(owner)} characters, but at most {OWNER_LIMIT} fit: shorten it.")
     return owner

@@ -67,7 +67,7 @@ FORMS = ("葛\U000e0100飾", "ᠠ\u180bᠨ", "∩\ufe00", "㊗\ufe0f")  # a vari
 @pytest.mark.parametrize("what", ["name", "note", "tag", "label"])
 def test_a_hidden_character_is_refused_by_its_code_point(point: str, what: str) -> None:
     for text in (f"run {HIDDEN[point]}5", HIDDEN[point] + "run", "run" + HIDDEN[point]):
-        with pytest.raises(TextError, match=rf"^The {what} holds the .* {point.replace('+', '.')}\b.*: take it out\.$"):
+        with pytest.raises(TextError, match=rf"^The {what} holds the .* {point.replace('+', '.')}\b.*: remove it\.$"):
             checked_text(text, what, 100, lines=what == "note")
 
 

@@ -60,7 +60,7 @@ def asking_options(function: Callable[..., None]) -> Callable[..., None]:
 
     options = (
         click.option(
-            "--owner", metavar="NAME", help="Who asks for it; by default LAB_OWNER, else nobody in particular."
+            "--owner", metavar="NAME", help="Who asks for it; by default LAB_OWNER, else no one in particular."
         ),
         click.option(
             "--priority",

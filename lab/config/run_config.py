@@ -119,7 +119,7 @@ class RunConfig(ConfigBase):
     fork_of: str = setting(
         "",
         "Fork of",
-        "Id of the run that this one goes on from, after one of its saved epochs; empty begins anew.",
+        "Id of the run that this one goes on from, after one of its saved epochs; empty starts from initial weights.",
         "training",
         relevant=lambda c: c.fork_epoch > 0,
     )

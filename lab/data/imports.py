@@ -128,7 +128,7 @@ def _pixels(path: Path, images: np.ndarray, remarks: list[str]) -> np.ndarray:
         )
     wrong = int(np.isnan(images).sum()) if images.dtype.kind == "f" else 0
     if wrong:
-        raise InputError(f"{path} has {wrong:,} pixels that are no numbers (NaN): fill in or leave out their images.")
+        raise InputError(f"{path} has {wrong:,} pixels that are not numbers (NaN): fill in or leave out their images.")
     low, high = float(images.min()), float(images.max())
     if -1 <= low < 0 and high <= 1:
         remarks.append("Its pixels are from -1 to 1, so they were scaled to 0 to 255.")

@@ -18,7 +18,7 @@ SAMPLE_DATASET = "mnist"
 class Example:
     """One example run. id: the same in every release. changes: to the default configuration.
 
-    epochs: saved ones that ship, beside the one that answers for the run.
+    epochs: saved ones that ship, beside the selected one.
     """
 
     id: str

@@ -106,12 +106,12 @@ def read_executors(settings: Settings) -> Executors:
         return Executors()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"{path} cannot be read ({error}): mend it, or remove it to train on this machine."
+            f"{path} cannot be read ({error}): correct it, or remove it to train on this machine."
         ) from error
     try:
         return parse_executors(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is no TOML ({error}): see docs/scale.md for what it may say.") from error
+        raise ConfigError(f"{path} is not TOML ({error}): see docs/scale.md for what it may say.") from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
@@ -151,8 +151,8 @@ def _section(kind: type[_T], name: str, values: Any) -> _T:
 def _checked(section: str, key: str, value: Any) -> Any:
     least_jobs = 0 if section == "ray" else 1
     rules: dict[str, tuple[bool, str]] = {
-        "options": (_is_texts(value), "a list of texts"),
-        "environment": (isinstance(value, dict) and _is_texts(list(value.values())), "a table of texts"),
+        "options": (_is_texts(value), "a list of strings"),
+        "environment": (isinstance(value, dict) and _is_texts(list(value.values())), "a table of strings"),
         "cpus": (_is_whole(value, 1, 1024), "a whole number from 1 to 1024"),
         "gpus": (_is_whole(value, 0, 64), "a whole number from 0 to 64"),
         "jobs": (_is_whole(value, least_jobs, MOST_JOBS), f"a whole number from {least_jobs} to {MOST_JOBS}"),

@@ -87,7 +87,9 @@ class Ray:
         word = str(found.get("status", ""))
         state = _STATES.get(word)
         if state is None:
-            raise ExecutorError(f"Ray calls job {handle} {word[:40]!r}, which this release does not know.")
+            raise ExecutorError(
+                f"Ray reports the state {word[:40]!r} of job {handle}, which this release does not recognise."
+            )
         why = found.get("error_type") or (found.get("message") if state is JobState.PENDING else "")
         return JobStatus(state, f"{word}, {' '.join(str(why).split())[:160]}" if why else word)
 
@@ -130,7 +132,7 @@ class Ray:
             found = json.loads(answer)
         except ValueError as error:
             raise ExecutorError(
-                f"Ray's answer to {path} is no JSON: is {self._config.address} its dashboard?"
+                f"Ray's answer to {path} is not JSON: is {self._config.address} its dashboard?"
             ) from error
         return found if isinstance(found, dict) else {}
 
@@ -153,7 +155,7 @@ class Ray:
         except urllib.error.HTTPError as error:
             said = _last_line(error.read().decode(errors="replace"))
             if error.code == _MISSING:
-                raise _NotThereError(f"Ray knows no {path}: {said}") from error
+                raise _NotThereError(f"Ray has no {path}: {said}") from error
             raise ExecutorError(f"Ray refused with {error.code}: {said}") from error
         except OSError as error:
             reason = getattr(error, "reason", error)

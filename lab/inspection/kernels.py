@@ -40,7 +40,7 @@ def read_kernels(network: nn.Module, *, layer: str) -> Kernels:
     """Return a copy of one convolution's weights; another layer raises `InputError`."""
     names = list_convolutions(network)
     if layer not in names:
-        raise InputError(f"{layer!r} is no convolution of this network. {near_miss(layer, names)}")
+        raise InputError(f"{layer!r} is not a convolution of this network. {near_miss(layer, names)}")
     module = network.get_submodule(layer)
     assert isinstance(module, nn.Conv2d)
     weight = module.weight.detach().float().cpu().numpy().copy()

@@ -49,7 +49,7 @@ def read_linear(network: nn.Module, *, layer: str) -> LinearWeights:
     """Return a copy of one linear layer's weights; another layer raises `InputError`."""
     names = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
     if layer not in names:
-        raise InputError(f"{layer!r} is no linear layer of this network. {near_miss(layer, names)}")
+        raise InputError(f"{layer!r} is not a linear layer of this network. {near_miss(layer, names)}")
     module = network.get_submodule(layer)
     assert isinstance(module, nn.Linear)
     weight = module.weight.detach().float().cpu().numpy().copy()

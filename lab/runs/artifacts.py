@@ -225,7 +225,7 @@ class ArtifactStore:
         plain = parts and not any(part.startswith((".", "/")) for part in parts)
         if not plain or any(sign in path for sign in "\\\0:"):
             raise ArtifactError(
-                f"{path!r} is no name for a saved file: use plain relative names such as run/epoch.bin."
+                f"{path!r} is not a name for a saved file: use plain relative names such as run/epoch.bin."
             )
         return "/".join([self._root, *parts])
 

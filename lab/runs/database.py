@@ -220,7 +220,7 @@ class Database:
         if _is_gone(error):
             return StoreUnreachableError(
                 f"The run store {where} cannot be reached ({_short(cause.rpartition('failed: ')[2])}), so nothing was read or written: check that "
-                "the database server runs, and try again; a training waits for it."
+                "the database server is running, and try again; a training waits for it."
             )
         if any(word in low for word in _LOCKED):
             return StoreBusyError(
@@ -281,7 +281,7 @@ def _parsed(url: str) -> URL:
         ) from error
     except (ArgumentError, NoSuchModuleError) as error:
         raise StoreError(
-            f"LAB_DATABASE is {url!r}, which is no database address: use sqlite:////path/lab.db or "
+            f"LAB_DATABASE is {url!r}, which is not a database URL: use sqlite:////path/lab.db or "
             "postgresql+psycopg://user@host/name."
         ) from error
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):

@@ -58,7 +58,7 @@ def checked_text(text: str, what: str, limit: int, *, lines: bool = False) -> st
         raise TextError(f"The {what} has {len(trimmed)} characters, but at most {limit} fit: shorten it.")
     hidden = hidden_character(text.strip(" \t\r\n"), lines=lines)
     if hidden is not None:
-        raise TextError(f"The {what} holds the {describe_character(hidden)}, which cannot be shown: take it out.")
+        raise TextError(f"The {what} holds the {describe_character(hidden)}, which cannot be shown: remove it.")
     return trimmed
 
 
@@ -80,5 +80,5 @@ def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
     """Return the tags trimmed, sorted, each once, or raise `TextError`."""
     found = tuple(sorted({trimmed for tag in tags if (trimmed := checked_text(tag, "tag", TAG_LIMIT))}))
     if len(found) > TAGS_LIMIT:
-        raise TextError(f"There are {len(found)} tags, but at most {TAGS_LIMIT} fit on a run: take some off.")
+        raise TextError(f"There are {len(found)} tags, but at most {TAGS_LIMIT} fit on a run: remove some.")
     return found

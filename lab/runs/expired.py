@@ -18,7 +18,7 @@ from lab.runs.rows import derive, may_be_gone
 from lab.runs.schema import runs
 
 MOST_ATTEMPTS = 5  # after which a run that was left behind waits for somebody to look at it
-_REASON = "The process that trained it ended without a word; resume continues from the last checkpoint."
+_REASON = "The process that trained it ended unexpectedly; resume continues from the last checkpoint."
 
 
 def mark_expired(connection: Connection, moment: Moment) -> list[str]:

@@ -15,7 +15,7 @@ _Turn: TypeAlias = tuple[
 
 
 class WaitingRun(NamedTuple):
-    """What the order of a queued run depends on. owner: "" for nobody in particular, who is an owner like any other."""
+    """What the order of a queued run depends on. owner: "" for no one in particular, who is an owner like any other."""
 
     number: int
     owner: str = ""

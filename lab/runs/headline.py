@@ -1,4 +1,4 @@
-"""The one rule on which saved weights answer for a run, and which accuracy belongs to them.
+"""The one rule on which saved weights of a run are selected, and which accuracy belongs to them.
 
 Among the saved epochs that were tested (all of them where none was), the lowest validation loss answers, the earliest of
 equals; where nothing was validated, the newest does. Weights saved by a stop inside an epoch were not tested: they
@@ -67,7 +67,7 @@ class HeadlineResult:
 
 
 def choose_weights(saved: Iterable[SavedEpoch]) -> HeadlineResult | None:
-    """Return the result of the saved weights that answer, None where there are none."""
+    """Return the result of the selected weights, None where there are none."""
     every = sorted(saved, key=lambda one: one.step)
     tested = [one for one in every if one.test_accuracy is not None] or every
     validated = [one for one in tested if one.val_loss is not None and one.val_loss < float("inf")]

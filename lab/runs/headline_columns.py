@@ -1,4 +1,4 @@
-"""The columns of `runs` that say which saved weights answer, and the migration that brings them.
+"""The columns of `runs` that say which saved weights are selected, and the migration that brings them.
 
 The migration states the rule of `lab.runs.headline` in SQL, as it was when the columns came: it never calls today's code.
 """

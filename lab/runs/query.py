@@ -90,7 +90,7 @@ def parse_query(text: str) -> tuple[Term, ...]:
     """Split a search into its terms. Raises `InputError` for an unknown key or a value that does not fit it."""
     hidden = hidden_character(text, lines=True)
     if hidden is not None:
-        raise InputError(f"The search holds the {describe_character(hidden)}, which cannot be shown: take it out.")
+        raise InputError(f"The search holds the {describe_character(hidden)}, which cannot be shown: remove it.")
     if text.count('"') % 2:
         raise InputError(f"The search {text!r} opens a quote and does not close it: add the missing quote.")
     return tuple(_term(word) for word in _WORDS.findall(text))
@@ -114,17 +114,17 @@ def _unquoted(text: str) -> str:
 def _check(term: Term) -> None:
     known = {*KEYS, *FIELDS}
     if term.key not in known:
-        raise InputError(f"The search knows no key {term.key!r}. {near_miss(term.key, known)}")
+        raise InputError(f"The search has no key {term.key!r}. {near_miss(term.key, known)}")
     if not term.value:
         raise InputError(f"The search has nothing after {term.key}{term.sign} to compare with: write a value.")
     if term.key == "state":
         for name in term.value.lower().split(","):
             if "*" not in name and "?" not in name and name not in set(RunState):
-                raise InputError(f"{name!r} is no state of a run. {near_miss(name, list(RunState))}")
+                raise InputError(f"{name!r} is not a state of a run. {near_miss(name, list(RunState))}")
     elif term.key == "outcome":
         for name in term.value.lower().split(","):
             if not fnmatch.filter(_OUTCOMES, name):
-                raise InputError(f"{name!r} is no outcome of a run. {near_miss(name, _OUTCOMES)}")
+                raise InputError(f"{name!r} is not an outcome of a run. {near_miss(name, _OUTCOMES)}")
     elif _is_switch(term.key) and (term.value.lower() not in _YES or term.sign not in (":", "=", "!=")):
         raise InputError(f"{term.key} is yes or no, not {term.sign}{term.value}: write {term.key}:yes.")
     elif term.sign in ("<", "<=", ">", ">=") or (_is_number(term.key) and not _has_wildcard(term.value)):

@@ -61,7 +61,7 @@ class RunRecord:
     Times are seconds since the epoch (UTC); `seconds` is pure training time summed over attempts.
     `summary` holds final numbers (`test_accuracy`, `val_accuracy`, `test_loss`, `best_epoch`, `images_per_second`,
     `params`, …), those of `final_epoch`; what the run is known by is `headline`. `saved`: the result of the saved
-    weights that answer, None where no weights are saved. `progress` is the newest step (`step`, `total_steps`, `epoch`,
+    selected weights, None where no weights are saved. `progress` is the newest step (`step`, `total_steps`, `epoch`,
     `epochs`, `images_per_second`, `seconds`, `eta_seconds`, `device`, `phase`). `notices` are sentences the run collected
     (out-of-memory, disk budget). `findings` are what its settings and curves say now; they are made anew and replaced
     as a whole.
@@ -99,7 +99,7 @@ class RunRecord:
     executor: str = ""  # the engine that trains it (`lab.executors`); "": a host's slots
     pause_epoch: int | None = None  # training pauses at the end of this epoch; None: at no epoch
     queued_at: float = 0.0  # when it was queued last, or its place among its owner's runs once it was moved
-    owner: str = ""  # who asked for it; "" for nobody in particular
+    owner: str = ""  # who asked for it; "" for no one in particular
     priority: int = 0  # in the queue, the highest first
 
     @property
@@ -126,7 +126,7 @@ class RunRecord:
 
     @property
     def headline(self) -> HeadlineResult:
-        """The result of the weights that answer; of a run without saved weights, what its summary says."""
+        """The result of the selected weights; of a run without saved weights, what its summary says."""
         return self.saved or result_of_summary(self.summary, restore_best=self.config.restore_best)
 
     @property

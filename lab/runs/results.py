@@ -1,4 +1,4 @@
-"""Which saved weights answer for a run, kept up to date in the run's row whenever its saved weights change.
+"""Which saved weights of a run are selected, kept up to date in the run's row whenever its saved weights change.
 
 The row's columns are what lists are sorted and filtered by; the rule itself is `lab.runs.headline.choose_weights`.
 """
@@ -29,7 +29,7 @@ class Results:
             return saved_epochs_of(connection, run, sound_row(connection, run).number)
 
     def headline(self, run: str) -> HeadlineResult | None:
-        """Return the result of the saved weights that answer for a run, None where no weights are saved."""
+        """Return the result of the selected weights for a run, None where no weights are saved."""
         return choose_weights(self.saved_epochs(run))
 
     def at_step(self, run: str, step: int) -> HeadlineResult | None:
@@ -42,7 +42,7 @@ class Results:
 
 
 def refresh_headline(connection: Connection, row: Row[Any], *, added: int | None = None) -> Row[Any]:
-    """Write into a locked row which of the run's saved weights answer now; without any, what its summary says.
+    """Write into a locked row which of the run's saved weights are selected now; without any, what its summary says.
 
     added: the step of weights that were just added to what the row knows; then only these are compared with those that
     answered until now, however many there are.

@@ -82,7 +82,7 @@ runs = Table(
     Column("arch", Text, nullable=False),
     Column("dataset", Text, nullable=False),
     Column("setting", String(64), nullable=False, server_default=""),  # equal for repeats of one setting
-    # Those of the weights that answer (`lab.runs.headline`); without saved weights the summary's, and no weights_step.
+    # Those of the selected weights (`lab.runs.headline`); without saved weights the summary's, and no weights_step.
     Column("weights_step", BigInteger),
     Column("weights_epoch", Integer),
     Column("weights_which", String(16)),
@@ -97,7 +97,7 @@ runs = Table(
     ),  # `lab.runs.checksums`: of each curve and of the saved files; NULL in an older release's rows
     Column("seal", Text, nullable=False, server_default=""),  # over all other columns; "" in an older release's rows
     Column("pause_epoch", Integer),  # after which its sweep pauses it; NULL for none
-    Column("owner", Text, nullable=False, server_default=""),  # who asked for it, "" for nobody in particular
+    Column("owner", Text, nullable=False, server_default=""),  # who asked for it, "" for no one in particular
     Column("priority", Integer, nullable=False, server_default="0"),  # in the queue, the highest first
     Column(
         "executor", String(16), nullable=False, server_default=""
@@ -211,14 +211,14 @@ def _version(connection: Connection) -> int:
         return 0
     found = connection.execute(version_table.select()).scalar()
     if not isinstance(found, int) or found < 1:
-        raise StoreError(_DAMAGED.format(f"its schema is {str(found)[:40]!r}, which is no number from 1"))
+        raise StoreError(_DAMAGED.format(f"its schema is {str(found)[:40]!r}, which is not a number from 1"))
     return found
 
 
 def _refuse_newer(found: int, newest: int) -> None:
     if found > newest:
         raise StoreVersionError(
-            f"The run store has schema {found}, but this release of ConvLab knows schemas up to {newest}: "
+            f"The run store has schema {found}, but this release of ConvLab reads schemas up to {newest}: "
             "update ConvLab, or point LAB_HOME to another place."
         )
 

@@ -41,7 +41,7 @@ class Sketches:
     def save(self, png: bytes, *, label: str, dataset: str) -> SavedSketch:
         """Keep a drawing. Raises `InputError` for one that is too large, without a label, or one too many."""
         if not 0 < len(png) <= MAX_BYTES:
-            raise InputError(f"The drawing has {len(png):,} bytes, but it must have 1 to {MAX_BYTES:,}: draw it anew.")
+            raise InputError(f"The drawing has {len(png):,} bytes, but it must have 1 to {MAX_BYTES:,}: draw it again.")
         if not 0 < len(label.strip()) <= LABEL_LIMIT:
             raise InputError(f"The label is {label[:80]!r}, but it must have 1 to {LABEL_LIMIT} characters.")
         checked_text(label, "label", LABEL_LIMIT)

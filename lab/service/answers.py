@@ -11,7 +11,7 @@ from lab.service.lab import Lab
 
 
 def compare_networks(lab: Lab, a: RunRecord, b: RunRecord) -> Verdict:
-    """Return the verdict on the weights that answer for two runs, from every image of their test set.
+    """Return the verdict on the selected weights of two runs, from every image of their test set.
 
     Raises `InputError` for runs of different data sets and for runs without saved weights.
     """

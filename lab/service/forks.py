@@ -17,9 +17,9 @@ _LISTED = 12  # epochs that a message names
 _FIXED = {
     "arch": "a fork has the network of the run that it goes on from",
     "dataset": "another data set would be tested on other images",
-    "train_limit": "other images would be split anew, and validation images be among those already trained on",
-    "val_fraction": "images would be split anew, and validation images be among those already trained on",
-    "folds": "images would be split anew, and validation images be among those already trained on",
+    "train_limit": "other images would be split again, and validation images be among those already trained on",
+    "val_fraction": "images would be split again, and validation images be among those already trained on",
+    "folds": "images would be split again, and validation images be among those already trained on",
     "fold": "another fold's validation images would be among those already trained on",
     "init_from": "a fork's weights are those of the run that it goes on from",
 }

@@ -60,12 +60,12 @@ class Jobs:
 def _why(run: RunRecord, job: JobRecord | None, config: Executors, *, opened: int, supervised: bool) -> str:
     title = title_of(run.executor)
     if run.executor not in config.ids:
-        return f"waits for {title}, which this lab has not: add it to executors.toml, or `resume {run.id} --on local`"
+        return f"waits for {title}, which this lab does not have: add it to executors.toml, or `resume {run.id} --on local`"
     if job is not None and job.closed_at is None and job.executor == run.executor:
         if job.handle:
             return f"submitted to {title} as job {job.handle}: {job.words}"
         if job.state == REFUSED:
-            return f"{title} did not take it and is asked again: {job.words}"
+            return f"{title} did not accept it and is asked again: {job.words}"
         return f"is being submitted to {title}"
     if not supervised:
         return f"is submitted to {title} once the lab or a command that trains is started again"

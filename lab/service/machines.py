@@ -256,7 +256,7 @@ def _whose(turns: Counter[str]) -> str:
     """Say whose runs go first although they were queued later."""
     if len(turns) > 1:
         return "whose owners were served longer ago"
-    owner = next(iter(turns), "") or "nobody in particular"
+    owner = next(iter(turns), "") or "no one in particular"
     return f"of {owner}, who was served longer ago"
 
 

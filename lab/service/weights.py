@@ -27,7 +27,7 @@ class SavedWeights:
         return self._store.files.list(run_id, kind=WEIGHTS)
 
     def find(self, run_id: str, *, epoch: int | str = "best") -> SavedFile:
-        """Return one epoch's file; "best" is what answers for the run (`lab.runs.headline`), "latest" the newest.
+        """Return one epoch's file; "best" is the selected one (`lab.runs.headline`), "latest" the newest.
 
         Raises `InputError` where the run has no such weights.
         """

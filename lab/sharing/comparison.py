@@ -48,7 +48,7 @@ def differing_settings(runs: Sequence[RunRecord]) -> dict[str, list[Any]]:
 def list_results() -> dict[str, str]:
     """Return the keys of a run's results with their headings.
 
-    Metrics are the headline's: those of the weights that answer, of the epoch in the column `EPOCH`.
+    Metrics are the headline's: those of the selected weights, of the epoch in the column `EPOCH`.
     """
     metrics = {metric.result_key: metric.title for metric in list_result_metrics()}
     counts = {"params": "parameters", "best_epoch": "best epoch"}

@@ -35,7 +35,7 @@ def fine_tune(models: Sequence[Model], saved: Sequence[SavedSketch], drawings: S
     able = {model.id: model for model in models if model.loaded.class_names == DIGITS and not is_example(model.id)}
     if not able:
         return
-    st.header("Teach a network your hand", anchor=False)
+    st.header("Fine-tune on my handwriting", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         parent = st.selectbox(
             "Start from",

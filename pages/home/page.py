@@ -46,9 +46,9 @@ def _steps(present: list[str], *, enabled: bool) -> None:
     with st.grid(min_column_width=240, key=element("steps")):
         with st.container(border=True, height="stretch", key=element("step-draw")):
             st.markdown("**1 · Draw**")
-            st.caption("Draw above. On Draw several networks read along, and show why.")
+            st.caption("Draw above. The page Draw lets several networks classify it and shows why.")
             if has_page("draw"):
-                st.page_link(page_path("draw"), label="Go on with this drawing", icon=":material/draw:")
+                st.page_link(page_path("draw"), label="Continue with this drawing", icon=":material/draw:")
         with st.container(border=True, height="stretch", key=element("step-train")):
             st.markdown("**2 · Train your own**")
             _start(present, enabled=enabled)

@@ -35,7 +35,7 @@ def show_answers(subject: Subject) -> None:
     """Draw the view."""
     if not may_ask(subject):
         return
-    with st.spinner("Asking the network about every test image"):
+    with st.spinner("Classifying every test image"):
         answers = answers_of(*subject.key, subject.run.config.dataset)
     if not answers.answered.all():
         raise InputError(
@@ -65,7 +65,7 @@ def may_ask(subject: Subject) -> bool:
     return worth_waiting(
         subject.run,
         passes=images,
-        what=f"Asking about all {images:,} test images",
+        what=f"Classifying all {images:,} test images",
         key=element("answers", subject.moment.digest),
     )
 

@@ -74,7 +74,7 @@ def show_hand(subject: Subject, picture: Picture) -> None:
         image, kernels = input_of(*subject.key, layer, picture.pixels), kernels_of(*subject.key, layer)
         made = maps_of(*subject.key, layer, picture.pixels).values
         short = layer.removeprefix("features.")
-        taken = Convolution(image, kernels, made, made, f"What {short} is given", f"What {short} makes")
+        taken = Convolution(image, kernels, made, made, f"Input of {short}", f"Output of {short}")
     take_place(taken.shown)
     _choose_filter(taken.shown)
     show_convolution("inside-hand", taken)

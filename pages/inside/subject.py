@@ -57,7 +57,7 @@ class Subject:
 
     @property
     def answering(self) -> Moment:
-        """The moment that answers for the run: its best epoch, or the newest."""
+        """The moment of the selected weights: its best epoch, or the newest."""
         wanted = self.run.headline.epoch
         return next((moment for moment in self.moments if moment.epoch == wanted), self.moments[-1])
 
@@ -168,7 +168,7 @@ def choose_moment(run: RunRecord) -> Subject | None:
 
 
 def _epoch_name(run: RunRecord, moment: Moment) -> str:
-    """Return such as "Epoch 3 of 5 (best)": which of them answers for the run is said on it."""
+    """Return such as "Epoch 3 of 5 (best)": which one is selected is said on it."""
     if not moment.epoch:
         return "Before training"
     return f"Epoch {run.epoch_text if moment.epoch == run.headline.epoch else moment.epoch}"

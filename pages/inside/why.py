@@ -32,7 +32,7 @@ def show_why(subject: Subject, picture: Picture) -> None:
         subject.run, passes=PASSES[method], what=title, key=element("why", method, subject.moment.digest)
     ):
         return
-    with st.spinner("Asking the network"):
+    with st.spinner("Computing the attribution"):
         attribution = attribution_of(*subject.key, picture.pixels, target, method)
     against = (
         "orange raises its logit, blue lowers it" if _signed(attribution) else "the brighter, the more evidence for it"

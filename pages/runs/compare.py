@@ -218,7 +218,7 @@ def _groups(view: RunsView, runs: Sequence[RunRecord]) -> None:
     st.dataframe(_group_frame(groups, by), hide_index=True, width="stretch", alt=alt)
     means = (
         "Mean ± one standard deviation (n − 1; from three runs on) over the runs of a group that have ended; accuracies and "
-        "losses are those of each run's weights that answer: lowest validation loss, else the last epoch."
+        "losses are those of each run's selected weights: lowest validation loss, else the last epoch."
     )
     st.caption(plain(f"{means} {cut_note(groups, view.result)}".strip()))
 
@@ -285,7 +285,7 @@ def _tree(_view: RunsView, runs: Sequence[RunRecord]) -> None:
         show_tree("runs", own)
     st.caption(
         "Forks, fine-tuned runs and longer runs that continue shorter ones, below the run they came from, with what was "
-        "changed. Points are the difference in test accuracy. A press opens the run."
+        "changed. Points are the difference in test accuracy. Click a run to open it."
     )
 
 

@@ -13,7 +13,7 @@ from pages.widgets.waiting import worth_waiting
 
 
 def compare_networks(a: RunRecord, b: RunRecord, *, names: tuple[str, str]) -> None:
-    """Draw the verdict on the weights that answer for two runs of one data set, and on how many images they disagree."""
+    """Draw the verdict on the selected weights of two runs of one data set, and on how many images they disagree."""
     found = []
     for run in (a, b):
         digest = get_lab().holding(run.id).weights.find(run.id).sha256

@@ -49,7 +49,7 @@ _SORTS = {
     "outcome": "state and outcome",
 }
 _HELP = (
-    "Accuracies are those of the weights that answer for a run on Inside and Draw: of the epoch with the lowest "
+    "Accuracies are those of a run's selected weights, which Inside and Draw use: of the epoch with the lowest "
     "validation loss, or of the last one where nothing was validated."
 )
 _OUTCOME_PX = 190  # room for "no better than guessing" and "unreadable"

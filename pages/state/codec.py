@@ -107,7 +107,7 @@ def unknown(name: str, known: Iterable[str]) -> str:
     """Return the sentence for a part of the address that a page does not know."""
     close = close_match(name, known)
     hint = f" Did you mean {close!r}?" if close else ""
-    return f"The address asks for {shorten(name)!r}, which this page does not know.{hint}"
+    return f"The address asks for {shorten(name)!r}, which this page does not recognise.{hint}"
 
 
 def shorten(text: str) -> str:

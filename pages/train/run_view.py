@@ -185,9 +185,7 @@ def results_words(run: RunRecord) -> str:
     if not headline.saved:
         return f"No weights are saved; these are the results of epoch {run.epoch_text}." if run.epoch_text else ""
     why = {BEST: ", which has the lowest validation loss", LAST: ", the last one: nothing was validated"}
-    words = (
-        f"Accuracies and loss are those of epoch {headline.epoch}{why.get(headline.which, '')}; its weights answer on "
-    )
+    words = f"Accuracies and loss are those of epoch {headline.epoch}{why.get(headline.which, '')}; its weights are used on "
     words += "Inside and Draw and are exported."
     return f"{words} The run ended at {run.last_text}." if run.last_text else words
 

@@ -14,7 +14,7 @@ def asking_inputs() -> None:
         st.text_input(
             "Owner",
             max_chars=OWNER_LIMIT,
-            placeholder=get_lab().settings.owner or "nobody in particular",
+            placeholder=get_lab().settings.owner or "no one in particular",
             help="Who asks for it. Owners take turns in the queue: the one served longest ago goes first.",
             **ASKING.widget("owner"),
         )

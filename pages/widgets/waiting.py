@@ -27,13 +27,11 @@ def worth_waiting(run: RunRecord, *, passes: int, what: str, key: str) -> bool:
     st.info(
         plain(
             f"{what} takes {format_count(work)} mult-adds, roughly {format_duration(work / _PER_S)} on one core. The "
-            "page answers nothing else meanwhile."
+            "page does not respond meanwhile."
         ),
         icon=":material/hourglass_top:",
     )
-    st.button(
-        "Do it all the same", icon=":material/play_arrow:", key=element("wait", key), on_click=_accept, args=(key,)
-    )
+    st.button("Do it anyway", icon=":material/play_arrow:", key=element("wait", key), on_click=_accept, args=(key,))
     return False
 
 

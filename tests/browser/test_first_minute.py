@@ -66,7 +66,7 @@ def test_the_drawing_goes_along_to_draw_where_an_example_reads_it(new_lab: Serve
     visitor.open(new_lab.url)
     draw_digit(page, "2")
     page.wait_for_selector('[data-answer="2"]')
-    click(page.get_by_role("link", name="Go on with this drawing"))
+    click(page.get_by_role("link", name="Continue with this drawing"))
     page.wait_for_selector('.cl-line[data-answer="2"]')
     expect(page.locator(".cl-card")).to_have_count(1)
     click(page.get_by_role("button", name="Undo", exact=True))  # its strokes came along one by one

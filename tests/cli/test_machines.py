@@ -256,7 +256,7 @@ def test_a_lab_on_sqlite_gives_no_token_and_says_how_to_move(lab: Lab, capsys: p
             ["--database", "postgresql+psycopg://lab@db/lab"],
             "a folder of this machine: set LAB_ARTIFACTS to database://",
         ),
-        (["--database", "nonsense"], "which is no database address"),
+        (["--database", "nonsense"], "which is not a database URL"),
     ],
 )
 def test_addresses_that_no_other_machine_can_reach_are_refused(

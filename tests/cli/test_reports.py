@@ -52,7 +52,7 @@ def test_runs_are_searched_and_sorted_as_on_the_page(lab: Lab, capsys: pytest.Ca
 def test_a_search_that_cannot_be_read_is_wrong_use(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     code, answer, err = _command_line(capsys, "runs", "--filter", "archh:lenet5")
     assert code == 2
-    assert answer["error"] == "The search knows no key 'archh'. Did you mean 'arch'?"
+    assert answer["error"] == "The search has no key 'archh'. Did you mean 'arch'?"
     assert answer["error"] in err
 
 

@@ -145,8 +145,8 @@ def test_a_sweep_is_extended_adopts_and_is_exported(
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("{", "is no JSON (line 1, "),
-        ("[" * 100_000, "is no JSON ("),
+        ("{", "is not JSON (line 1, "),
+        ("[" * 100_000, "is not JSON ("),
         ("[]", "it must be a JSON object with base and space"),
         (json.dumps({**SPEC, "trails": 3}), "Did you mean 'trials'?"),
         (json.dumps({**SPEC, "base": {"arch": "lenet6", "dataset": "digits", "epochs": 4}}), "Did you mean 'lenet5'?"),

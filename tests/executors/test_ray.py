@@ -156,7 +156,7 @@ def test_refusals_silence_and_redirects_are_told_in_a_sentence(ray: Ray, dashboa
     with pytest.raises(ExecutorError, match="Ray refused with 403: Forbidden: Invalid authentication token"):
         ray.states(["lab-a-1"])
     dashboard.answers = {("GET", "/api/jobs/lab-a-1"): (200, "<html>")}
-    with pytest.raises(ExecutorError, match=r"is no JSON: is http://127\.0\.0\.1:[0-9]+/ its dashboard"):
+    with pytest.raises(ExecutorError, match=r"is not JSON: is http://127\.0\.0\.1:[0-9]+/ its dashboard"):
         ray.states(["lab-a-1"])
     dashboard.answers = {("GET", "/api/jobs/lab-a-1"): (302, "http://127.0.0.1:1/")}
     with pytest.raises(ExecutorError, match="Ray refused with 302"):  # the token goes nowhere else

@@ -25,7 +25,7 @@ def _run() -> RunRecord:
     [
         (JOB, 1, "submitted to Slurm as job 12: PENDING, Resources"),
         (replace(JOB, handle=""), 1, "is being submitted to Slurm"),
-        (replace(JOB, handle="", state=REFUSED, words="no"), 1, "Slurm did not take it and is asked again: no"),
+        (replace(JOB, handle="", state=REFUSED, words="no"), 1, "Slurm did not accept it and is asked again: no"),
         (replace(JOB, executor="ray"), 0, "is about to be submitted to Slurm"),  # the run was moved here
         (None, 0, "is about to be submitted to Slurm"),
         (None, 1, "waits for a place at Slurm, where 1 job of this lab may be at once"),
@@ -54,5 +54,5 @@ def test_an_engine_that_is_no_longer_configured_is_named_with_both_ways_out() ->
     without = Executors(ray=BOTH.ray)
     for job in (JOB, None):
         assert _why(_run(), job, without, opened=1, supervised=True) == (
-            "waits for Slurm, which this lab has not: add it to executors.toml, or `resume abcd --on local`"
+            "waits for Slurm, which this lab does not have: add it to executors.toml, or `resume abcd --on local`"
         )

@@ -87,7 +87,7 @@ def test_a_name_that_could_leave_the_root_is_refused(artifacts: ArtifactStore, p
         lambda: artifacts.read(kept(path, "0" * 64, 1)),
         lambda: artifacts.delete([path]),
     ):
-        with pytest.raises(ArtifactError, match="is no name for a saved file"):
+        with pytest.raises(ArtifactError, match="is not a name for a saved file"):
             act()
 
 

@@ -161,8 +161,8 @@ def test_a_forked_child_uses_connections_of_its_own(here: RunStore) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("nonsense", "'nonsense', which is no database address: use sqlite:////path/lab.db or"),
-        ("nosuch://x/y", "which is no database address"),
+        ("nonsense", "'nonsense', which is not a database URL: use sqlite:////path/lab.db or"),
+        ("nosuch://x/y", "which is not a database URL"),
         ("mysql://me:secret@x/y", r"'mysql://me:\*\*\*@x/y', but MySQLdb, which speaks to it, is not installed"),
         ("sqlite://", "in memory is seen by one process only"),
         ("sqlite:////proc/no/lab.db", "cannot be made .*: choose another place with LAB_HOME"),

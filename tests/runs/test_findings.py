@@ -100,7 +100,7 @@ def test_a_search_finds_runs_by_their_outcome(store: RunStore, me: Owner) -> Non
         ("-outcome:diverged,guessing", {"sound"}),
     ):
         assert {run.name for run in store.runs.list(where=search)} == names, search
-    with pytest.raises(InputError, match="'lucky' is no outcome of a run"):
+    with pytest.raises(InputError, match="'lucky' is not an outcome of a run"):
         store.runs.list(where="outcome:lucky")
 
 

@@ -1,4 +1,4 @@
-"""Which saved weights answer for a run, and which accuracy belongs to them: one rule, also in the rows of older stores."""
+"""Which saved weights of a run are selected, and which accuracy belongs to them: one rule, also in the rows of older stores."""
 
 import math
 from collections.abc import Sequence

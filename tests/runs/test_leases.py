@@ -106,7 +106,7 @@ def test_a_dead_owner_on_this_host_reads_as_interrupted_at_once(store: RunStore,
     assert store.leases.recover() == []
     buried = store.runs.get(run.id)
     assert (buried.state, buried.lease) == (RunState.INTERRUPTED, run.lease + 1)
-    assert "ended without a word" in buried.reason
+    assert "ended unexpectedly" in buried.reason
     with pytest.raises(LeaseLostError, match="no longer held"):
         store.leases.heartbeat(run.id, run.lease)
 

@@ -101,7 +101,7 @@ def test_a_search_finds_these_runs(four: RunStore, text: str, names: list[str]) 
         ("lr:small", r"lr:small compares a number, but 'small' is none: write lr<0.01"),
         ("seconds=1,long", r"seconds=1,long compares a number, but '1,long' is none"),
         ("arch<5", "arch is text, so it cannot be compared with <: write arch:5"),
-        ("state:done", "'done' is no state of a run"),
+        ("state:done", "'done' is not a state of a run"),
         ("pinned:maybe", "pinned is yes or no, not :maybe"),
         ('name:"open', "opens a quote and does not close it"),
     ],

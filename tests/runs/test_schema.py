@@ -71,7 +71,7 @@ def test_a_store_of_a_newer_release_is_refused(url: str, store: RunStore) -> Non
     with store.database.write() as connection:
         connection.execute(text("UPDATE lab_schema SET version = 99"))
     with pytest.raises(
-        StoreVersionError, match=f"schema 99, but this release of ConvLab knows schemas up to {NEWEST}: update"
+        StoreVersionError, match=f"schema 99, but this release of ConvLab reads schemas up to {NEWEST}: update"
     ):
         RunStore.open(url)
 

@@ -166,7 +166,7 @@ class Everywhere:
 
 
 def _no_constant(word: str) -> None:
-    raise ValueError(f"{word} is no JSON")
+    raise ValueError(f"{word} is not JSON")
 
 
 def parts(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:

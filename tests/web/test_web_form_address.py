@@ -47,7 +47,10 @@ def test_a_form_that_nobody_touched_has_a_bare_address_and_any_other_names_its_d
         ({"optimizer": "adm"}, "Did you mean 'adam'?"),
         ({"arch": "lenet"}, "There is no network 'lenet'"),
         ({"dataset": "mnits"}, "'mnits'"),
-        ({"option.width": "6"}, "The address asks for 'option.width', which this page does not know. Did you mean"),
+        (
+            {"option.width": "6"},
+            "The address asks for 'option.width', which this page does not recognise. Did you mean",
+        ),
         ({"option.widths": "6.x"}, "it must be whole numbers with points between them."),
     ],
 )

@@ -1,4 +1,4 @@
-"""One run whose last epoch is not its best: every place that shows an accuracy shows that of the weights that answer."""
+"""One run whose last epoch is not its best: every place that shows an accuracy shows that of the selected weights."""
 
 import json
 from dataclasses import replace

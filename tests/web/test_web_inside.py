@@ -345,7 +345,7 @@ def test_nonsense_in_the_address_opens_the_page_and_says_what_it_passed_over(her
         app = open_inside(run=run.id, view="answer", epoch=number, image=image, layr="conv1")
         said = [error.value.replace("\\", "") for error in app.error]
         assert said == [
-            "The address asks for 'layr', which this page does not know. Did you mean 'layer'?",
+            "The address asks for 'layr', which this page does not recognise. Did you mean 'layer'?",
             f"The address has epoch={number!r}, but it must be a saved epoch of this run, one from 0 to 2.",
             "The address has view='answer', but it must be one of network, maps, kernels, hand, why, answers, map: did you mean 'answers'?",
             f"The address has image={image!r}, but it must be a whole number from 0 to 358.",
@@ -378,7 +378,7 @@ def test_long_work_is_counted_and_waits_to_be_asked_for(
     assert words in texts(app)
     assert "Mistakes" not in [metric.label for metric in app.metric]
     assert "Attribution for" not in texts(app)
-    next(button for button in app.button if button.label == "Do it all the same").click().run()
+    next(button for button in app.button if button.label == "Do it anyway").click().run()
     assert words not in texts(app)
     assert "Mistakes" in [metric.label for metric in app.metric] or "Attribution for" in texts(app)
 

@@ -201,7 +201,7 @@ def test_the_device_is_named_once_it_is_known(bench: Bench) -> None:
 def test_it_is_said_whose_accuracy_is_shown(bench: Bench) -> None:
     saved, unsaved = _ended(bench, accuracy=0.9), _ended(bench, accuracy=0.8, saved=False, seed=1)
     assert results_words(saved).startswith(
-        "Accuracies and loss are those of epoch 3, the last one: nothing was validated; its weights answer on Inside"
+        "Accuracies and loss are those of epoch 3, the last one: nothing was validated; its weights are used on Inside"
     )
     assert results_words(unsaved).startswith("No weights are saved; these are the results of epoch 3")
     assert results_words(_ended(bench, saved=False, seed=2)) == ""

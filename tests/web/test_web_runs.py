@@ -62,7 +62,7 @@ def test_an_address_leaves_out_what_is_as_usual() -> None:
         ("runs", "../../etc/passwd", "must be ids of runs, and '', '/', '/etc/passwd' cannot be one."),
         ("a", "<script>", "a='<script>', but it must be the id of a run"),
         ("runs", "<script>", "must be ids of runs, and '<script>' cannot be one."),
-        ("reprot", "D", "which this page does not know. Did you mean 'report'?"),
+        ("reprot", "D", "which this page does not recognise. Did you mean 'report'?"),
         (
             "look",
             "curve",
@@ -70,7 +70,7 @@ def test_an_address_leaves_out_what_is_as_usual() -> None:
         ),
         ("by", "batchsize", "names: did you mean 'batch_size'?"),
         ("runs", ".".join(f"{n:012x}" for n in range(61)), "must be at most 60 ids"),
-        ("q", "archh:lenet5", r"The search knows no key 'archh'. Did you mean 'arch'?"),
+        ("q", "archh:lenet5", r"The search has no key 'archh'. Did you mean 'arch'?"),
         ("sort", "colour", "cannot be sorted by 'colour'"),
         ("page", "0", "must be a page number from 1"),
         ("page", "-1", "must be a page number from 1"),
@@ -179,7 +179,7 @@ def test_the_search_is_answered_by_the_database_and_an_unreadable_one_is_mended(
     assert list(app.dataframe[0].value["open"]) == [f"train?run={three[1].id}"]
     assert "1–1 of 1 run found" in _texts(app)
     app.text_input(key="runs.q").set_value("lrr<1").run()
-    assert "The search knows no key 'lrr'" in _texts(app)
+    assert "The search has no key 'lrr'" in _texts(app)
     assert app.text_input(key="runs.q").value == "lrr<1"
     assert "1–3 of 3 runs in all" in _texts(app)
     app.text_input(key="runs.q").set_value("tag:none").run()

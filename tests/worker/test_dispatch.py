@@ -240,7 +240,7 @@ def test_a_refusal_is_shown_and_the_same_job_asked_for_again(lab: Lab, engine: E
     run = _submit(lab)
     engine.refuses = "sbatch did not answer within 10 s."
     dispatcher.step()
-    assert _why(lab) == ["Slurm did not take it and is asked again: sbatch did not answer within 10 s."]
+    assert _why(lab) == ["Slurm did not accept it and is asked again: sbatch did not answer within 10 s."]
     engine.refuses = ""
     dispatcher.step()
     assert [job.id for job in engine.submitted] == [f"lab-{run.id}-1"]
@@ -272,11 +272,11 @@ def test_without_the_engine_a_run_waits_and_nobody_is_kept_alive_for_it(
     assert not dispatcher.busy
     assert not has_work(lab.store, lab.settings)
     assert _why(lab) == [
-        f"waits for Slurm, which this lab has not: add it to executors.toml, or `resume {run.id} --on local`"
+        f"waits for Slurm, which this lab does not have: add it to executors.toml, or `resume {run.id} --on local`"
     ]
     (lab.settings.home / "executors.toml").write_text("[slurm")
     dispatcher.step()
-    assert "is no TOML" in _why(lab)[0]
+    assert "is not TOML" in _why(lab)[0]
 
 
 def test_where_a_run_is_trained_is_none_of_its_settings(lab: Lab, engine: Engine) -> None:

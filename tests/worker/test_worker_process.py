@@ -26,7 +26,7 @@ def test_a_worker_that_cannot_open_its_lab_says_so_and_fails(tmp_path: Path) -> 
         _WORKER, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 1
-    assert "LAB_DATABASE is 'nonsense', which is no database address" in done.stderr
+    assert "LAB_DATABASE is 'nonsense', which is not a database URL" in done.stderr
 
 
 def test_a_worker_ends_in_peace_at_ctrl_c(tmp_path: Path) -> None:

@@ -175,10 +175,10 @@ def _show_text(run: RunRecord, rows: list[dict[str, Any]], files: int, relatives
 
 
 def _headline_line(run: RunRecord) -> str:
-    """Return the accuracy of the weights that answer with its epoch, and that of the last epoch where it is another."""
+    """Return the accuracy of the selected weights with its epoch, and that of the last epoch where it is another."""
     words = run.headline_text or "not tested yet"
     if run.headline.saved:
-        words += "; these weights answer in predict, evaluate, Draw and exports"
+        words += "; predict, evaluate, Draw and exports use these weights"
     return f"Accuracy: {words}" + (f". It ended at {run.last_text}" if run.last_text else "")
 
 

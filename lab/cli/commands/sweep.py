@@ -184,14 +184,14 @@ def read_json(place: str) -> Any:
             f"{place} cannot be read ({error.strerror or error}): give the path of a JSON file."
         ) from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{place} is no text in UTF-8: give the path of a JSON file.") from error
+        raise InputError(f"{place} is not UTF-8 text: give the path of a JSON file.") from error
     if len(text) > MOST_SPEC:
         raise InputError(f"{place} is longer than {MOST_SPEC >> 20} MB, but a sweep is a short JSON file.")
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         where = f"line {error.lineno}, {error.msg}" if isinstance(error, json.JSONDecodeError) else "nested too deeply"
-        raise InputError(f"{place} is no JSON ({where}): see `python -m lab sweep create --help`.") from error
+        raise InputError(f"{place} is not JSON ({where}): see `python -m lab sweep create --help`.") from error
 
 
 def follow(lab: Lab, view: SweepView, *, quiet: bool) -> SweepView:

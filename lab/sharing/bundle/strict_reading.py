@@ -45,7 +45,7 @@ def _object(pairs: list[tuple[str, Any]]) -> Any:
 
 
 def _constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no JSON")
+    raise ValueError(f"{word} is not JSON")
 
 
 class Fields:
