@@ -58,7 +58,7 @@ def test_an_address_leaves_out_what_is_as_usual() -> None:
     ("name", "text", "words"),
     [
         ("show", "nix", "show='nix', but it must be one of runs, reports"),
-        ("foo", "1", "asks for 'foo', which this page does not know"),
+        ("foo", "1", "asks for 'foo', which this page does not recognise"),
         ("runs", "../../etc/passwd", "must be ids of runs, and '', '/', '/etc/passwd' cannot be one."),
         ("a", "<script>", "a='<script>', but it must be the id of a run"),
         ("runs", "<script>", "must be ids of runs, and '<script>' cannot be one."),
