@@ -100,7 +100,7 @@ def test_a_link_that_asks_for_nonsense_opens_and_says_so(still_server: Server, v
     words = warning.inner_text()
     assert "look='upside-down', but it must be one of curves" in words
     assert "smooth='9', but it must be a number of steps" in words
-    assert "asks for 'extra', which this page does not know" in words
+    assert "asks for 'extra', which this page does not recognise" in words
 
 
 def test_what_is_typed_into_the_table_is_kept_and_markup_in_it_is_only_text(

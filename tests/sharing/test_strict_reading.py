@@ -219,7 +219,7 @@ def test_a_tensor_has_the_bytes_of_its_type_and_shape(dtype: str, size: int) -> 
 
     assert read_header(header(6 * size), "w", body=6 * size)[0] == {"t": (dtype, (3, 2), 0)}
     for wrong in (6 * size - 1, 6 * size + 1):
-        with pytest.raises(InputError, match="has not the length of its shape"):
+        with pytest.raises(InputError, match="does not have the length of its shape"):
             read_header(header(wrong), "w", body=wrong)
 
 

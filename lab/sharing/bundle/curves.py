@@ -111,7 +111,7 @@ def _curves(header: Mapping[str, Any], name: str, *, first: int) -> tuple[Curve,
         for column, (dtype, _) in COLUMNS.items():
             found = left.pop(f"{series}:{column}", None)
             if found is None or found[0] != dtype or len(found[1]) != 1:
-                refuse(f"{series[:60]!r} in {name} has not its three columns")
+                refuse(f"{series[:60]!r} in {name} does not have its three columns")
             starts[column] = first + found[2]
             lengths.add(found[1][0])
         if not _SERIES.fullmatch(series) or len(curves) >= MOST_SERIES:

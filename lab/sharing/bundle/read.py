@@ -98,7 +98,7 @@ def _read_manifest(archive: Archive) -> dict[str, str]:
         refuse("its manifest lists other files than it holds")
     for name, size, _ in listed:
         if archive.size(name) != size:
-            refuse(f"{name} has not the size that the manifest says")
+            refuse(f"{name} does not have the size that the manifest says")
     return {name: digest for name, _, digest in listed}
 
 

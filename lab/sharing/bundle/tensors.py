@@ -42,7 +42,7 @@ def read_header(
         begin, end = fields.take("data_offsets", _pair)
         fields.done()
         if end - begin != math.prod(shape) * _ITEM_BYTES[dtype]:
-            refuse(f"{tensor[:60]!r} of {name} has not the length of its shape")
+            refuse(f"{tensor[:60]!r} of {name} does not have the length of its shape")
         found[tensor] = (dtype, shape, begin)
         places.append((begin, end))
     _check_places(sorted(places), name, body=body)
