@@ -58,15 +58,21 @@ _LONGEST = (
 )
 
 
+# Folders whose tests wait for processes of their own more than they compute.
+_WAITING = ("worker", "executors")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the browser tests last: once Playwright runs, its event loop stays, and `asyncio.run` refuses to work.
 
-    Of these the long files come first, so that at the end no process has a long one to itself while the others are idle.
+    Of these the long files come first, so that at the end no process has a long one to itself while the others are idle. Of the
+    others those come first that wait: beside them the browsers have the processors, and at the end what is left computes.
     """
 
-    def place(item: pytest.Item) -> tuple[bool, int]:
+    def place(item: pytest.Item) -> tuple[bool, bool, int]:
         name = item.path.name
-        return item.get_closest_marker("browser") is not None, (*_LONGEST, name).index(name)
+        waits = item.path.parent.name in _WAITING
+        return item.get_closest_marker("browser") is not None, not waits, (*_LONGEST, name).index(name)
 
     items.sort(key=place)
 

@@ -50,6 +50,7 @@ def test_a_configuration_survives_json() -> None:
         ("lr", 10**400, "above 0 and at most 100"),
         ("train_limit", 10**400, "at most 2147483647"),
         ("nesterov", 1, "true or false"),
+        ("arch_options", [("dropout", 0.1)], "must be"),
     ],
     ids=lambda part: str(part)[:20],
 )
@@ -141,6 +142,46 @@ def _other(name: str, value: Any) -> Any:
     if name == "folds":
         return value + 2  # one fold is refused
     return value + 1 if spec.kind is int else value / 2 + 0.01
+
+
+_ADAM = {"momentum", "nesterov"}
+_USUALLY = {"fold", "fork_of", "fork_epoch", "step_epochs", "gamma", "min_delta"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "idle"),
+    [
+        ({}, _USUALLY | _ADAM),
+        ({"optimizer": "adamw"}, _USUALLY | _ADAM),
+        ({"optimizer": "sgd"}, _USUALLY | {"beta1", "beta2"}),
+        ({"optimizer": "sgd", "momentum": 0.0}, _USUALLY | {"beta1", "beta2", "nesterov"}),
+        ({"optimizer": "rmsprop"}, _USUALLY | {"beta1", "beta2", "nesterov"}),
+        ({"optimizer": "muon"}, _USUALLY | {"nesterov"}),
+        ({"schedule": "step"}, (_USUALLY | _ADAM) - {"step_epochs", "gamma"}),
+        ({"schedule": "one-cycle"}, _USUALLY | _ADAM | {"warmup_epochs"}),
+        ({"loss": "nll", "output": "log-softmax"}, _USUALLY | _ADAM | {"label_smoothing"}),
+        ({"patience": 1}, (_USUALLY | _ADAM) - {"min_delta"}),
+        ({"val_fraction": 0.0}, _USUALLY | _ADAM | {"restore_best"}),
+        ({"folds": 2}, (_USUALLY | _ADAM | {"val_fraction"}) - {"fold"}),
+        ({"folds": 2, "val_fraction": 0.0}, (_USUALLY | _ADAM | {"val_fraction"}) - {"fold"}),
+        ({"fork_of": "0123456789ab", "fork_epoch": 1}, (_USUALLY | _ADAM) - {"fork_of", "fork_epoch"}),
+    ],
+)
+def test_which_settings_have_no_effect_beside_others(changes: dict[str, Any], idle: set[str]) -> None:
+    config = RunConfig(**changes)
+    assert {spec.name for spec in FIELDS.values() if not spec.relevant(config)} == idle
+
+
+def test_where_and_how_fast_a_run_is_computed_does_not_decide_its_result() -> None:
+    assert {spec.name for spec in FIELDS.values() if not spec.result} == {
+        "device",
+        "devices",
+        "channels_last",
+        "compile",
+        "deterministic",
+        "eval_batch_size",
+        "keep_mb",
+    }
 
 
 def test_leaving_epochs_out_joins_runs_that_differ_only_in_length() -> None:

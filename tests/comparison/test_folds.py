@@ -67,8 +67,9 @@ def test_the_answer_is_yes_exactly_where_the_interval_excludes_nothing() -> None
     assert answers == {Answer.YES, Answer.NO}
     with pytest.raises(ValueError, match="folds of 5 and 4 values"):
         compare_folds([0.0] * 5, [0.0] * 4, folds=5)
-    with pytest.raises(ValueError, match="not finite"):
-        compare_folds([0.0] * 5, [float("nan")] * 5, folds=5)
+    for a, b in ((0.0, float("nan")), (float("inf"), 0.0)):
+        with pytest.raises(ValueError, match="not finite"):
+            compare_folds([a] * 5, [b] * 5, folds=5)
 
 
 def test_the_same_folds_are_compared_by_validation_accuracy(store: RunStore) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from lab.comparison import randomization
 from lab.comparison.randomization import confidence_interval, independent_groups, pairs
 from lab.comparison.verdict import (
     Answer,
@@ -147,6 +148,19 @@ def test_one_diverged_run_does_not_make_the_others_better() -> None:
     assert found.low < 0 < (found.high or 0)
 
 
+@pytest.mark.parametrize(("most", "exact"), [(20, True), (19, False)])
+def test_up_to_a_limit_all_reassignments_are_looked_at_and_beyond_it_a_sample(
+    monkeypatch: pytest.MonkeyPatch, most: int, exact: bool
+) -> None:
+    monkeypatch.setattr("lab.comparison.randomization.EXACT_UP_TO", most)
+    randomization._choices.cache_clear()
+    values = np.arange(6.0)
+    assert independent_groups(values[:3], values[3:]).exact is exact  # C(6, 3) = 20
+    monkeypatch.setattr("lab.comparison.randomization.EXACT_UP_TO", most + 12)
+    assert pairs(values[:5], values[1:]).exact is exact  # 2 ** 5 = 32
+    randomization._choices.cache_clear()
+
+
 def test_hundreds_of_runs() -> None:
     random = np.random.default_rng(0)
     found = compare_values(random.normal(0.98, 0.001, 300).tolist(), random.normal(0.981, 0.001, 250).tolist())
@@ -156,8 +170,9 @@ def test_hundreds_of_runs() -> None:
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf])
 def test_what_is_no_number_is_refused(wrong: float) -> None:
-    with pytest.raises(ValueError, match="not finite"):
-        compare_values([1, 2, 3, 4, wrong], [1, 2, 3, 4, 5])
+    for a, b in (([1, 2, 3, 4, wrong], [1, 2, 3, 4, 5]), ([1, 2, 3, 4, 5], [wrong, 2, 3, 4, 5])):
+        with pytest.raises(ValueError, match="not finite"):
+            compare_values(a, b)
     with pytest.raises(ValueError, match="pairs of 5 and 6"):
         compare_values([1] * 5, [1] * 6, paired=True)
 

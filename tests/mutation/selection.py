@@ -35,6 +35,7 @@ _TESTS = {
         "tests/worker/test_stored_findings.py",
         "tests/web/test_web_cost.py",
     ],
+    "executors": ["tests/executors", "tests/worker/test_dispatch.py"],
     "pages": ["tests/web"],
 }
 # They ask for much and say little of a single fault: whole releases, killed processes, thousands of mutants.

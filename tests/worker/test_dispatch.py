@@ -131,6 +131,7 @@ def test_while_the_lease_is_held_the_engine_is_not_even_asked(lab: Lab, engine: 
     lab.store.leases.finish(run.id, claimed.lease, state=RunState.FINISHED)
     dispatcher.step()
     assert lab.store.jobs.list(run.id)[0].words == "NODE_FAIL"
+    assert engine.cancelled == []  # it is over
     dispatcher.step()
     assert not dispatcher.busy
     assert not has_work(lab.store, lab.settings)
@@ -179,7 +180,7 @@ def test_a_job_that_is_queued_again_by_its_engine_is_waited_for(
     engine.said["1"] = JobStatus(JobState.PENDING, "PENDING, BeginTime")
     dispatcher.step()
     assert _why(lab) == ["submitted to Slurm as job 1: PENDING, BeginTime"]
-    assert len(engine.submitted) == 1
+    assert (len(engine.submitted), engine.cancelled) == (1, [])
 
 
 @pytest.mark.parametrize("starts_again", [False, True])

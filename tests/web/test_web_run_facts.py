@@ -1,0 +1,229 @@
+"""What the pages say of one run, word for word: the facts above its charts, who asked for it, and how long a repeat of it takes."""
+
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from lab.findings import Finding
+from lab.runs.headline import HeadlineResult
+from lab.runs.records import RunRecord, RunState
+from lab.runs.run_facts import RunProgress
+from lab.service.lineage import TreeRow
+from pages.components.live import _loss, findings_mark, has_results, live_facts
+from pages.train.queue import asked_words
+from pages.widgets.lineage import _node
+from pages.widgets.repeat import _seconds
+from tests.charts.charts_data import run
+
+# -- the facts above the charts --------------------------------------------------------------------------------------------
+
+
+def _training(state: RunState = RunState.RUNNING, **progress: Any) -> RunRecord:
+    usual = {
+        "step": 1_200,
+        "total_steps": 4_000,
+        "epoch": 2,
+        "epochs": 6,
+        "images_per_second": 12_345.6,
+        "seconds": 65.0,
+        "eta_seconds": 125.0,
+        "phase": "training",
+    }
+    return replace(run(state=state, epochs=5), progress=RunProgress.from_dict(usual | progress))
+
+
+def _facts(record: RunRecord, rate: str | None = None) -> dict[str, str]:
+    return dict(live_facts(record, {} if rate is None else {"lr": (7, rate)}))
+
+
+def test_a_run_that_trains_says_how_far_it_is_how_fast_and_how_long_it_takes() -> None:
+    assert live_facts(_training(), {}) == [
+        ("Epoch", "2 of 6"),
+        ("Step", "1,200 of 4,000"),
+        ("Images per second", "12,346"),
+        ("Training time", "1 min 05 s"),
+        ("Time left", "2 min 05 s"),
+        ("Learning rate", "0.001"),
+        ("Status", "training"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("record", "facts"),
+    [
+        (_training(epochs=None), {"Epoch": "2 of 5"}),  # what was asked for
+        (_training(epoch=0), {"Epoch": "0 of 6"}),
+        (_training(epoch=None), {"Epoch": "–"}),
+        (_training(step=None), {"Step": "0 of 4,000"}),
+        (_training(total_steps=None), {"Step": "–", "Time left": "2 min 05 s"}),
+        (_training(total_steps=0, step=0), {"Step": "–", "Time left": "2 min 05 s"}),
+        (_training(images_per_second=0.0), {"Images per second": "–"}),
+        (_training(images_per_second=math.inf), {"Images per second": "–"}),
+        (_training(step=4_000), {"Step": "4,000 of 4,000", "Time left": "–"}),  # the last evaluation
+        (_training(step=3_999), {"Time left": "2 min 05 s"}),
+        (_training(phase=None), {"Status": "running"}),
+        (_training(RunState.PAUSED), {"Status": "paused", "Time left": "–", "Step": "1,200 of 4,000"}),
+        (_training(RunState.QUEUED), {"Status": "queued", "Time left": "–"}),
+    ],
+)
+def test_what_is_not_known_of_a_run_that_trains_is_a_dash(record: RunRecord, facts: dict[str, str]) -> None:
+    assert _facts(record).items() >= facts.items()
+
+
+def test_a_run_with_results_has_them_in_the_same_places() -> None:
+    results = HeadlineResult(30, 3, "best", 0.97314, 0.08126, 0.96, 0.1)
+    summary = {"params": 61_706, "final_epoch": 5}
+    ended = replace(run(summary=summary, seconds=83.0), saved=results)
+    assert live_facts(ended, {"lr": (7, "0.5")}) == [
+        ("Test accuracy", "97.31 %"),
+        ("Validation accuracy", "96.00 %"),
+        ("Test loss", "0.0813"),
+        ("Best epoch", "3 of 5"),
+        ("Training time", "1 min 23 s"),
+        ("Parameters", "61,706"),
+        ("Learning rate", "0.001"),
+        ("Status", "finished"),
+    ]
+    for which, label in (("last", "Last epoch"), ("untested", "Stopped in epoch"), ("", "Epoch")):
+        assert live_facts(replace(ended, saved=replace(results, which=which)), {})[3] == (label, "3 of 5")
+    bare = replace(run(), saved=replace(results, epoch=None))
+    assert [_facts(bare)[name] for name in ("Best epoch", "Parameters")] == ["–", "–"]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "state", "newest", "shown"),
+    [
+        ("constant", RunState.RUNNING, "0.5", "0.01235"),
+        ("cosine", RunState.RUNNING, "0.0061", "0.0061"),
+        ("cosine", RunState.RUNNING, None, "–"),
+        ("cosine", RunState.FINISHED, "1e-09", "0.01235 (cosine)"),
+        ("constant", RunState.FINISHED, None, "0.01235"),
+    ],
+)
+def test_the_rate_of_a_schedule_is_the_newest_and_in_the_end_that_of_the_settings(
+    schedule: str, state: RunState, newest: str | None, shown: str
+) -> None:
+    assert _facts(run(state=state, lr=0.0123456, schedule=schedule), newest)["Learning rate"] == shown
+
+
+@pytest.mark.parametrize(
+    ("state", "accuracy", "results"),
+    [
+        (RunState.FINISHED, None, True),
+        (RunState.STOPPED, 0.9, True),
+        (RunState.FAILED, 0.9, True),
+        (RunState.STOPPED, None, False),
+        (RunState.PAUSED, 0.9, True),
+        (RunState.RUNNING, 0.9, False),
+        (RunState.QUEUED, 0.9, False),
+        (RunState.STOPPING, 0.9, False),
+    ],
+)
+def test_results_are_shown_once_nothing_more_is_trained(state: RunState, accuracy: float | None, results: bool) -> None:
+    assert has_results(replace(run(state=state), saved=HeadlineResult(test_accuracy=accuracy))) is results
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        ("nan", "–"),
+        (0.08126, "0.0813"),
+        (999.99, "999.9900"),
+        (-1000.0, "-1k"),
+        (1000.0, "1k"),
+        (2, "2.0000"),
+    ],
+)
+def test_a_loss_has_four_digits_after_the_point_where_they_say_something(value: Any, text: str) -> None:
+    assert _loss(value) == text
+
+
+def test_the_page_follows_when_a_finding_comes_or_its_words_change_but_not_every_epoch_of_a_hint() -> None:
+    def mark(*findings: tuple[str, str, str]) -> str:
+        return findings_mark(replace(run(), findings=tuple(Finding(*each) for each in findings)))
+
+    hint, warning = ("plateau", "hint", "since epoch 3"), ("overfit", "warning", "since epoch 3")
+    marks = [mark(), mark(hint), mark(warning), mark(hint, warning), mark((*warning[:2], "since epoch 4"))]
+    assert len(set(marks)) == 5
+    assert mark((*hint[:2], "since epoch 4")) == mark(hint)
+    assert mark(("another", *hint[1:])) != mark(hint)
+
+
+# -- the queue, the tree, repeats ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "owner", "priority", "words"),
+    [
+        (RunState.QUEUED, "", 0, ""),
+        (RunState.QUEUED, "ann", 0, "ann"),
+        (RunState.QUEUED, "", -1, "priority -1"),
+        (RunState.QUEUED, "ann", 2, "ann · priority 2"),
+        (RunState.RUNNING, "ann", 2, "ann"),  # it waits no more
+    ],
+)
+def test_a_run_of_the_queue_says_who_asked_for_it_and_how_it_waits(
+    state: RunState, owner: str, priority: int, words: str
+) -> None:
+    assert asked_words(replace(run(state=state), owner=owner, priority=priority)) == words
+
+
+def test_a_box_of_the_tree_has_its_result_or_how_the_run_stands() -> None:
+    tested = run(1, name="mine", summary={"test_accuracy": 0.97314})
+    shown = _node(TreeRow(tested, 2, "lr 0.1 → 0.2", "+0.10"), here=tested.id)
+    assert (shown.title, shown.depth, shown.change, shown.result, shown.difference, shown.here) == (
+        "mine",
+        2,
+        "lr 0.1 → 0.2",
+        "97.31 % test",
+        "+0.10",
+        True,
+    )
+    other = _node(TreeRow(run(2, state=RunState.QUEUED), 0), here=tested.id)
+    assert (other.title, other.result, other.here) == ("LeNet-5 on Digits (built in)", "queued", False)
+
+
+def test_a_repeat_takes_as_long_as_the_run_did_by_its_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pages.widgets.repeat.estimate_seconds", lambda config: 7.0)
+    ended = run(seconds=30.0, val_fraction=0.25)
+    assert _seconds(ended, ended.config.replace(seed=3)) == 30.0
+    assert _seconds(ended, ended.config.replace(folds=5, fold=2)) == pytest.approx(30.0 / 0.75 * 0.8)
+    assert _seconds(run(seconds=0.0), ended.config) == 7.0
+    assert _seconds(run(seconds=30.0, state=RunState.STOPPED), ended.config) == 7.0
+
+
+# -- the pad ---------------------------------------------------------------------------------------------------------------
+
+
+def _pad() -> None:
+    import streamlit as st
+
+    from pages.state.draw import draw_page
+    from pages.widgets.pad import take_newest
+
+    page = draw_page()
+    page.version = 3
+    take_newest(page)
+    st.text(f"{page.answered} {page.pen} {page.strokes}")
+
+
+def test_the_pads_newest_message_is_taken_once_and_not_where_the_drawing_was_replaced_since() -> None:
+    stroke = [[16, [[1, 2]]]]
+
+    def message(seq: int, version: int, pen: int, strokes: Any) -> dict[str, str]:
+        return {"ink": json.dumps({"seq": seq, "version": version, "pen": pen, "strokes": strokes})}
+
+    app = AppTest.from_function(_pad).run()
+    for sent, shown in (
+        (message(1, 3, 20, stroke), "1 20 [[16,[[1,2]]]]"),
+        (message(1, 3, 30, []), "1 20 [[16,[[1,2]]]]"),  # again
+        (message(2, 2, 30, []), "2 20 [[16,[[1,2]]]]"),  # of the drawing before
+        (message(3, 3, 30, []), "3 30 []"),
+    ):
+        app.session_state["draw.live"] = sent
+        assert app.run().text[0].value == shown
