@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
 
 _MINUTE_S, _HOUR_S = 60, 3600
@@ -114,6 +115,11 @@ def format_count(number: float) -> str:
         if number >= size:
             return f"{number / size:,.2f} {unit}"
     return f"{number:,.0f}"
+
+
+def format_shape(shape: Iterable[int]) -> str:
+    """Return the sizes of a tensor's dimensions, such as "16×5×5"."""
+    return "×".join(map(str, shape))
 
 
 def plural(count: int, noun: str, nouns: str = "") -> str:

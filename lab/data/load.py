@@ -15,6 +15,7 @@ from lab.data.places import find_file
 from lab.data.registry import built_in_dataset, get_dataset_spec
 from lab.data.spec import Arrays, DatasetSpec
 from lab.errors import ConfigError, DataError, WrongDataError, near_miss
+from lab.formatting import format_shape
 
 READER_VERSION = 1  # raised when the same files give other arrays; part of every checksum
 
@@ -130,7 +131,7 @@ def _check(spec: DatasetSpec, root: Path, what: str, images: np.ndarray, labels:
     problem = ""
     expected = spec.image_shape if spec.channels > 1 else spec.image_shape[1:]
     if images.shape[1:] != expected:
-        problem = f"are {_times(images.shape[1:])} instead of {_times(expected)}"
+        problem = f"are {format_shape(images.shape[1:])} instead of {format_shape(expected)}"
     elif len(images) == 0:
         problem = "are none at all"
     elif len(images) != len(labels):
@@ -142,7 +143,3 @@ def _check(spec: DatasetSpec, root: Path, what: str, images: np.ndarray, labels:
             f"The {what} images of {spec.title} in {root} {problem}, so these are not its files: put its own files there, "
             "or move these away and fetch it."
         )
-
-
-def _times(sizes: tuple[int, ...]) -> str:
-    return "×".join(map(str, sizes))

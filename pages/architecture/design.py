@@ -3,8 +3,12 @@
 import streamlit as st
 
 from lab.errors import ShapeError
-from pages.architecture import views
 from pages.architecture.choices import choose_network, choose_size
+from pages.architecture.comparison import show_comparison
+from pages.architecture.graph import show_failed, show_graph
+from pages.architecture.layers import show_layers
+from pages.architecture.times import show_times
+from pages.architecture.totals import show_totals
 from pages.cache.design import Design, design_of
 from pages.cache.inspection import summary_of
 from pages.markdown import plain
@@ -19,18 +23,18 @@ def show_design(design: Design, batch: int) -> None:
             summary = summary_of(design, batch)
         except ShapeError as error:
             st.error(plain(str(error)), icon=":material/error:")
-            views.show_failed(error)
+            show_failed(error)
             return
-    views.show_totals(summary)
+    show_totals(summary)
     view = choose_segment(ARCHITECTURE, "view", VIEWS, label="Show")
     if view == "layers":
-        views.show_layers(design, summary)
+        show_layers(design, summary)
     elif view == "graph":
-        views.show_graph(design, summary)
+        show_graph(design, summary)
     elif view == "compare":
         _compare(design, batch)
     else:
-        views.show_times(design, batch)
+        show_times(design, batch)
 
 
 def _compare(design: Design, batch: int) -> None:
@@ -41,4 +45,4 @@ def _compare(design: Design, batch: int) -> None:
         return
     with columns[1]:
         size = choose_size("other_size", other)
-    views.show_comparison(design, design_of(other, size, {}), batch)
+    show_comparison(design, design_of(other, size, {}), batch)

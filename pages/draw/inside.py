@@ -8,6 +8,7 @@ import streamlit as st
 
 from lab.charts.tiles import blend, encode, paint, sheet
 from lab.data.recipes import Recipe
+from lab.formatting import format_shape
 from lab.inspection.attribution import attribute
 from lab.inspection.observe import capture, to_input
 from lab.sketch.reading import Answer
@@ -34,7 +35,7 @@ def inside(
         st.info(f"{plain(model.title)} has no layer with maps to look at.", icon=":material/info:")
         return
     names = [layer.name for layer in model.layers]
-    types = {layer.name: f"{layer.name} · {layer.type} {'×'.join(map(str, layer.shape))}" for layer in model.layers}
+    types = {layer.name: f"{layer.name} · {layer.type} {format_shape(layer.shape)}" for layer in model.layers}
     layer = right.selectbox(
         "Layer",
         names,

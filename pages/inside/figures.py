@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from lab.charts import tiles as paint
+from lab.formatting import format_shape
 from pages.components.base import data_url
 from pages.state.codec import one_of
 from pages.state.inside import INSIDE
@@ -35,7 +36,7 @@ def choose_layer(field: str, words: dict[str, str], *, first: str = "") -> str:
 
 
 def layer_words(name: str, type_: str, shape: tuple[int, ...]) -> str:
-    return f"{name.removeprefix('features.')} · {type_} · {'×'.join(map(str, shape))}"
+    return f"{name.removeprefix('features.')} · {type_} · {format_shape(shape)}"
 
 
 def legend(low: float, high: float, scale: str) -> None:

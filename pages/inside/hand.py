@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from lab.charts import tiles as paint
+from lab.formatting import format_shape
 from lab.inspection.kernels import Kernels
 from lab.inspection.plain_convolution import Window, convolve, report_e_example, take_window
 from lab.inspection.weighted_sum import shape_before, take_sum
@@ -57,7 +58,7 @@ class Convolution:
 def show_hand(subject: Subject, picture: Picture) -> None:
     """Let a value of a layer's output be chosen and show the arithmetic that made it."""
     words = {
-        v.name: f"{v.name.removeprefix('features.')} · {'×'.join(map(str, v.shape))}"
+        v.name: f"{v.name.removeprefix('features.')} · {format_shape(v.shape)}"
         for v in layers_of(*subject.key)
         if v.kind.has_kernels or is_linear(v.kind, v.shape)
     }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lab.charts.tiles import colour_table
-from lab.formatting import format_percent
+from lab.formatting import format_percent, format_shape
 from lab.inspection.metrics import softmax
 from lab.inspection.stages import NetworkValues, Stage, StageValues
 from pages.components.network import network
@@ -91,7 +91,7 @@ def _stage(stage: Stage, values: StageValues | None) -> dict[str, Any]:
         "detail": box.detail,
         "family": box.family,
         "shape": list(box.shape),
-        "size": "×".join(map(str, box.shape)),
+        "size": format_shape(box.shape),
         "inputs": list(box.inputs),
         "block": box.block,
         "closed": stage.closed,

@@ -8,7 +8,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from lab.architectures.registry import list_architectures
-from pages.architecture import views as arch_view
+from pages.architecture import times as arch_times
 from pages.state.architecture import ARCHITECTURE
 from tests.web.addresses import go_to, open_page, set_state
 from tests.web.web_data import Bench
@@ -119,13 +119,13 @@ def test_times_are_measured_when_asked_and_refused_where_they_would_take_minutes
 
 def test_nobody_is_shown_what_another_session_measured(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[int] = []
-    real = arch_view.measure_times
+    real = arch_times.measure_times
 
     def count(design: Any, batch: int) -> Any:
         measured.append(batch)
         return real(design, batch)
 
-    monkeypatch.setattr(arch_view, "measure_times", count)
+    monkeypatch.setattr(arch_times, "measure_times", count)
     first = open_architecture(view="time", batch="4")
     first.button(key="arch-measure").click().run()
     second = open_architecture(view="time", batch="4")

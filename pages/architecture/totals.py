@@ -1,0 +1,39 @@
+"""torchinfo's totals of one network."""
+
+import streamlit as st
+
+from lab.formatting import format_bytes, format_count
+from lab.inspection.summary import Summary
+from pages.state.keys import element
+
+
+def show_totals(summary: Summary) -> None:
+    """Show torchinfo's totals."""
+    frozen = summary.total_params - summary.trainable_params
+    facts = [
+        ("Parameters", f"{summary.total_params:,}", f"{frozen:,} of them are not trained." if frozen else None),
+        (
+            "Mult-adds an image",
+            format_count(summary.mult_adds_per_image),
+            "Multiplications with addition, forward; torchinfo and the reports print those of a whole batch.",
+        ),
+        (
+            f"Mult-adds, batch of {summary.batch:,}",
+            format_count(summary.total_mult_adds),
+            None,
+        ),
+        (
+            "Forward/backward",
+            format_bytes(summary.forward_backward_bytes),
+            f"Outputs of all layers for the batch of {summary.batch:,}, kept twice.",
+        ),
+        ("Parameters' size", format_bytes(summary.params_bytes), None),
+        (
+            "Estimated total",
+            format_bytes(summary.estimated_total_bytes),
+            f"Input, outputs and parameters for the batch of {summary.batch:,}.",
+        ),
+    ]
+    with st.grid(3, min_column_width=150, key=element("arch-totals")):
+        for label, value, words in facts:
+            st.metric(label, value, help=words)
