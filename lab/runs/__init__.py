@@ -1,7 +1,7 @@
 """The run store: rows, leases, points and saved files. This is its contract; `tests/runs/` holds every backend to it.
 
 **Parts.** `RunStore` is composed of parts that share one `StoreContext` (database and clock): `store.runs` finds, `.queue`
-takes in and orders, `.leases` decides who may write, `.points`, `.files`, `.history`, `.results` and `.findings` hold what a
+queues and orders, `.leases` decides who may write, `.points`, `.files`, `.history`, `.results` and `.findings` hold what a
 run leaves behind, `.edits` and `.removal` are what people do, then `.imports`, `.sketches` and `.integrity`.
 
 **Checksums.** Every change of a run's row reads it under a lock, verifies its checksum, writes, and renews it

@@ -2,7 +2,7 @@
 
 A row of `runs` carries a checksum: a digest over all its columns, taken anew in the transaction of every change. A run's
 points and saved files are covered by sums of hashes, one a curve, that are brought up to date with what is added and
-taken away, so that no change reads the rest; the sums are a column of the row and so covered by its checksum. They find damage,
+removed, so that no change reads the rest; the sums are a column of the row and so covered by its checksum. They find damage,
 not forgery. Measured: 210 of 1,000 flipped bits passed SQLite's own integrity check.
 """
 

@@ -26,7 +26,7 @@ Number: TypeAlias = int | float
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of fact: how to tell it, and its rule in words that follow the fact's name."""
+    """One kind of fact: how to recognise it, and its rule in words that follow the fact's name."""
 
     fits: Callable[[Any], bool]
     rule: str

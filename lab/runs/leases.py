@@ -1,7 +1,7 @@
 """Who trains what: claim, heartbeat, end, the user's requests, and runs whose owner is gone.
 
 `lease` is the fencing token. Every write of an owner says `… WHERE id = ? AND lease = ? AND state = 'running'`, so a
-worker that comes back after its run was given away writes nothing and is told so by `LeaseLostError`.
+worker that comes back after its run was reassigned writes nothing and gets a `LeaseLostError`.
 """
 
 from collections.abc import Collection, Iterable, Mapping

@@ -1,6 +1,6 @@
 """Runs ready to read drawings: the network and its unsure limits are shared by all sessions, name and state are the run's now.
 
-Reading a drawing takes no lock: networks are only looked at, and hooks hear their own thread only.
+Reading a drawing takes no lock: networks are only looked at, and hooks act on their own thread only.
 """
 
 from collections.abc import Sequence

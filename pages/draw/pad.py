@@ -1,6 +1,6 @@
 """The two drawing pads and the one `Sketch` both give.
 
-`streamlit-drawable-canvas` reports after the stroke; our own component (`pad/`) tells its strokes while they are drawn.
+`streamlit-drawable-canvas` reports after the stroke; our own component (`pad/`) sends its strokes while they are drawn.
 Both start from the session's drawing, so it survives a page switch and a change of pad.
 """
 

@@ -1,4 +1,4 @@
-"""The live pad, which Home and Draw share with the session's drawing: it tells its strokes while they are drawn."""
+"""The live pad, which Home and Draw share with the session's drawing: it sends its strokes while they are drawn."""
 
 import json
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 // @ts-check
 // The live view of one run: progress, and charts that grow in place with Plotly's extendTraces.
 // It polls /api/runs/{id}/points and waits longer while nothing changes. Streamlit calls the default export again at
-// every rerun and theme change; the instance, and with it the zoom, lives on until the element is taken away.
+// every rerun and theme change; the instance, and with it the zoom, lives on until the element is removed.
 // curves.js says what is drawn, look.js how it looks. Which charts there are, and of which metrics, comes from the lab's list (`data.charts`).
 
 import { isDark, number } from "../shared/format.js";

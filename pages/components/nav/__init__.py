@@ -1,4 +1,4 @@
-"""What the frame must hear from the browser: a click on the link of the page one is on, and another colour theme.
+"""Events that the frame needs from the browser: a click on the link of the page one is on, and another colour theme.
 
 Streamlit keeps the address when the link of the open page is clicked, and does not run the script when the system turns
 dark, so that "Train" did nothing on a run's page, and pictures drawn for the light theme stayed.

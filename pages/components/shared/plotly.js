@@ -19,7 +19,7 @@ export function loadPlotly(source) {
   return plotly;
 }
 
-// Let a chart fill its place; Plotly itself only hears of the window's size, not of a side bar that is closed.
+// Let a chart fill its place; Plotly itself only handles changes of the window's size, not of a side bar that is closed.
 export function filling(plot) {
   const watcher = new ResizeObserver(() => plot.data && plot.clientWidth && window.Plotly.Plots.resize(plot));
   watcher.observe(plot);
