@@ -101,6 +101,11 @@ def reset_peak_memory(device: torch.device) -> bool:
     return True
 
 
+def to_double(x: torch.Tensor) -> torch.Tensor:
+    """Return the numbers as float64, on the CPU where the device has no such format (MPS)."""
+    return (x.cpu() if x.device.type == "mps" else x).double()
+
+
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether an allocation failed: CUDA and MPS have a type of their own or a phrase, the CPU only a phrase."""
     text = str(error)
@@ -116,9 +121,11 @@ def synchronise(device: torch.device) -> None:
 
 
 def release_memory(device: torch.device) -> None:
-    """Give blocks that torch holds for later back to a CUDA device, so that smaller ones find room."""
+    """Give blocks that torch holds for later back to a GPU, so that smaller ones find room."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
 
 
 @cache

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lab.architectures.blocks import Build, Named, Resize, named
 from lab.architectures.shapes import output_shape
+from lab.devices import to_double
 from lab.errors import ConfigError
 
 _MARGIN = 4  # pixels the crop is smaller than the image: 28 -> 24
@@ -62,7 +63,7 @@ def whitening_filters(x_BCHW: Tensor, *, side: int, count: int) -> Tensor:
     Shape (count, C, side, side); convolving with them gives channels that do not correlate on these images.
     """
     patches = torch.nn.functional.unfold(x_BCHW, side)  # (B, C*side*side, places)
-    flat = patches.transpose(1, 2).flatten(0, 1).double()
+    flat = to_double(patches.transpose(1, 2).flatten(0, 1))
     covariance = torch.cov(flat.T)
     values, vectors = torch.linalg.eigh(covariance.cpu())  # ascending
     values, vectors = values.flip(0)[:count], vectors.flip(1)[:, :count]

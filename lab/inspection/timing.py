@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lab.devices import synchronise
 from lab.formatting import plural
 from lab.inspection.observe import evaluating
 
@@ -83,10 +84,10 @@ def time_layers(network: nn.Module, x_BCHW: Tensor, *, repeats: int = 7) -> Timi
 
 
 def _timed(network: nn.Module, x_BCHW: Tensor) -> float:
-    _wait(x_BCHW.device)
+    synchronise(x_BCHW.device)
     start = time.perf_counter()
     network(x_BCHW)
-    _wait(x_BCHW.device)
+    synchronise(x_BCHW.device)
     return (time.perf_counter() - start) * 1e3
 
 
@@ -95,19 +96,11 @@ def _watch(name: str, module: nn.Module, seen: dict[str, list[float]], device: t
 
     def before(_module: nn.Module, _inputs: Any) -> None:
         nonlocal started
-        _wait(device)
+        synchronise(device)
         started = time.perf_counter()
 
     def after(_module: nn.Module, _inputs: Any, _output: Any) -> None:
-        _wait(device)
+        synchronise(device)
         seen[name].append((time.perf_counter() - started) * 1e3)
 
     return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
-
-
-def _wait(device: torch.device) -> None:
-    """A GPU works on after the call has returned; wait for it, so that the time is the layer's."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()

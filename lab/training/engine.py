@@ -181,7 +181,7 @@ class _Loop:
 
     def _flush(self) -> Iterator[Event]:
         """Yield the metrics of the steps since the last time."""
-        for notice in self.session.steps.notices():
+        for notice in self.session.notices():
             yield from self._emit(notice)
         if not self._times:
             return

@@ -1,6 +1,7 @@
 """Loss and accuracy of a network on a data set, without gradients, in chunks that are halved when memory runs out."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,54 @@ class Evaluation:
     accuracy: float
     logits: Tensor
     chunk: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """How uint8 images become a network's logits. autocast: the number format of the forward pass, None for float32."""
+
+    network: nn.Module
+    mean: float
+    std: float
+    autocast: torch.dtype | None = None
+    channels_last: bool = False
+
+    @contextlib.contextmanager
+    def ready(self, device: torch.device, *, cache: bool = True) -> Iterator[None]:
+        """Go into eval mode, without gradients; every module's mode is put back. cache: of weights in autocast's format."""
+        modes = [(module, module.training) for module in self.network.modules()]
+        self.network.eval()
+        autocast = torch.autocast(device.type, self.autocast, enabled=self.autocast is not None, cache_enabled=cache)
+        try:
+            with torch.inference_mode(), autocast:
+                yield
+        finally:
+            for module, mode in modes:
+                module.training = mode
+
+    def logits(self, x_u8: Tensor) -> Tensor:
+        """Return logits_BK float32 of images (B, C, H, W)."""
+        x_BCHW = normalise(x_u8, mean=self.mean, std=self.std)
+        return split_output(self.network(to_channels_last(x_BCHW) if self.channels_last else x_BCHW))[0].float()
+
+    def chunks(self, x_u8: Tensor, chunk: int, *, before_chunk: Callable[[], None]) -> tuple[list[Tensor], int]:
+        """Return the logits of images in chunks of so many, halved where memory runs out, and the chunk that fitted."""
+        parts: list[Tensor] = []
+        done = 0
+        with self.ready(x_u8.device):
+            while done < len(x_u8):
+                before_chunk()
+                part = x_u8[done : done + chunk]
+                try:
+                    parts.append(self.logits(part))
+                    done += chunk
+                    continue
+                except RuntimeError as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    chunk = _halve(len(part), error)
+                release_memory(x_u8.device)  # outside the handler: the traceback holds the failed chunk's tensors
+        return parts, chunk
 
 
 def resolve_chunk(batch_size: int, network: nn.Module, image_shape: torch.Size, device: torch.device) -> int:
@@ -73,33 +122,10 @@ def evaluate(
     in eval mode images are independent of each other. Every module's mode is restored. An empty set gives NaN. Raises
     `TrainingError` where a single image does not fit.
     """
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    parts: list[Tensor] = []
-    done, chunk = 0, resolve_chunk(batch_size, network, x_u8.shape[1:], x_u8.device)
-    try:
-        with torch.inference_mode(), torch.autocast(x_u8.device.type, autocast, enabled=autocast is not None):
-            while done < len(x_u8):
-                if before_chunk:
-                    before_chunk()
-                part = x_u8[done : done + chunk]
-                try:
-                    parts.append(_logits(network, normalise(part, mean=mean, std=std), channels_last))
-                    done += chunk
-                    continue
-                except RuntimeError as error:
-                    if not is_out_of_memory(error):
-                        raise
-                    chunk = _halve(len(part), error)
-                release_memory(x_u8.device)  # outside the handler: the traceback holds the failed chunk's tensors
-    finally:
-        for module, mode in modes:
-            module.training = mode
-    return _summarise(parts, y, loss, chunk)
-
-
-def _logits(network: nn.Module, x_BCHW: Tensor, channels_last: bool) -> Tensor:
-    return split_output(network(to_channels_last(x_BCHW) if channels_last else x_BCHW))[0].float()
+    forward = Forward(network, mean, std, autocast, channels_last)
+    chunk = resolve_chunk(batch_size, network, x_u8.shape[1:], x_u8.device)
+    parts, chunk = forward.chunks(x_u8, chunk, before_chunk=before_chunk or (lambda: None))
+    return summarise(parts, y, loss, chunk)
 
 
 def _halve(images: int, error: RuntimeError) -> int:
@@ -110,7 +136,8 @@ def _halve(images: int, error: RuntimeError) -> int:
     return images // 2
 
 
-def _summarise(parts: list[Tensor], y: Tensor, loss: Loss, chunk: int) -> Evaluation:
+def summarise(parts: list[Tensor], y: Tensor, loss: Loss, chunk: int) -> Evaluation:
+    """Return the evaluation whose logits_BK are these, one part after the other; they are copied. Outside inference mode."""
     if not len(y):
         return Evaluation(loss=float("nan"), accuracy=float("nan"), logits=torch.empty(0, 0), chunk=chunk)
     logits = torch.cat(parts)  # outside inference mode: an ordinary tensor

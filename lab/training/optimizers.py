@@ -65,7 +65,7 @@ def _like(parameter: Tensor, value: Tensor) -> Tensor:
 
 def build_rate(config: RunConfig, device: torch.device) -> Tensor:
     """Return a learning rate that a step reads from the device, in the number format that torch's fused optimizers read."""
-    return torch.tensor(config.lr, dtype=torch.float32 if device.type == "cuda" else torch.float64, device=device)
+    return torch.tensor(config.lr, dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device)
 
 
 def build_optimizer(config: RunConfig, network: nn.Module, *, rate: Tensor | None = None) -> Optimizer:

@@ -7,10 +7,7 @@ batch on every rank. So losses are those of one device within rounding. gloo car
 gradients between GPUs.
 """
 
-import datetime
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,53 +22,15 @@ from lab.training.batches import Batches
 from lab.training.data import ResidentData
 from lab.training.events import Notice
 from lab.training.generators import Generators
-from lab.training.kernels import QuickDropout, is_nhwc
 from lab.training.losses import build_loss
 from lab.training.optimizers import Optimizer, build_optimizer
 from lab.training.session import Session, process_settings
 from lab.training.step_buffer import StepResults
 from lab.training.stepping import Stepper
+from lab.training.team import Team
+from lab.training.whole_batch import share_dropout, synchronise_batch_norm
 
-# A rank waits while rank 0 evaluates, saves or is suspended; who is gone is noticed by `lab.worker.ranks`, not by a time limit.
-_PATIENCE = datetime.timedelta(days=7)
 _BEGIN, _STEP, _END = range(3)
-
-
-@dataclass(slots=True)
-class Team:
-    """The processes that train one run. rank: of this one. orders: the group that carries what rank 0 asks for.
-
-    images: of the batch that is computed now, all ranks' together.
-    """
-
-    rank: int
-    size: int
-    orders: "dist.ProcessGroup | None"
-    images: int = 0
-
-    def share(self, images: int) -> slice:
-        """Return which images of a batch are this rank's: as even as can be, the larger shares first."""
-        each, more = divmod(images, self.size)
-        first = self.rank * each + min(self.rank, more)
-        return slice(first, first + each + (self.rank < more))
-
-
-def join_team(rank: int, size: int, meeting: Path, device: torch.device) -> Team:
-    """Meet the other ranks, which use the same file that does not exist yet; returns when all are there."""
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    dist.init_process_group(
-        backend, init_method=meeting.absolute().as_uri(), rank=rank, world_size=size, timeout=_PATIENCE
-    )
-    orders = dist.new_group(backend="gloo", timeout=_PATIENCE)
-    assert not isinstance(orders, int)  # which a process outside the group gets
-    return Team(rank, size, orders)
-
-
-def leave_team() -> None:
-    """Part from the other ranks."""
-    dist.destroy_process_group()
 
 
 def follow(config: RunConfig, *, network: nn.Module, data: ResidentData, device: torch.device, team: Team) -> None:
@@ -206,7 +165,7 @@ class ParallelSteps:
 
     def drain(self) -> StepResults:
         """Return loss and hits over the whole batches since the last time; waits for the device."""
-        totals = torch.stack([totals for totals, _ in self._results]).double().cpu().numpy()
+        totals = torch.stack([totals for totals, _ in self._results]).cpu().double().numpy()
         images = np.array([count for _, count in self._results], dtype=np.int64)
         self._results.clear()
         return StepResults(totals[:, 0], totals[:, 1].astype(np.int64), images)
@@ -219,6 +178,9 @@ class ParallelSteps:
     def notices(self) -> list[Notice]:
         """Return nothing: a batch that does not fit ends the run instead of being halved."""
         return []
+
+    def new_recording(self) -> None:
+        """Return nothing: what is launched is not recorded."""
 
     def state(self) -> dict[str, Any]:
         """Return nothing: the steps have no state beside the optimizer's."""
@@ -288,115 +250,3 @@ def _check_batches(batches: Batches, ranks: int) -> None:
 
 def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu() for name, tensor in tensors.items()}
-
-
-# -- batch norm over the whole batch -------------------------------------------------------------------------------------
-
-
-class _Sum(torch.autograd.Function):
-    """The sum of a tensor over all ranks. Every rank's loss depends on it, so its gradient is the sum of theirs."""
-
-    @staticmethod
-    def forward(_ctx: Any, x: Tensor) -> Tensor:
-        total = x.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(_ctx: Any, *gradients: Tensor) -> Tensor:
-        total = gradients[0].clone()
-        dist.all_reduce(total)
-        return total
-
-
-def _sum(x: Tensor) -> Tensor:
-    total: Tensor = _Sum.apply(x)
-    return total
-
-
-class _SyncedBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch norm whose statistics are those of all ranks' images together; torch's own works on GPUs only."""
-
-    def _check_input_dim(self, input: Tensor) -> None:
-        """Accept every shape: the class before was asked already when the network was built."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Normalise (B, C, …); in eval mode as ever."""
-        if not self.training:
-            return super().forward(input)
-        dims = [0, *range(2, input.dim())]
-        shape = [1, -1, *[1] * (input.dim() - 2)]
-        count = input.numel() // input.shape[1]
-        x = input.float()
-        sums = _sum(torch.cat([x.sum(dims), x.new_tensor([float(count)])]))
-        total = sums[-1].detach()
-        mean = sums[:-1] / total
-        centred = x - mean.view(shape)
-        variance = _sum(centred.square().sum(dims)) / total
-        self._follow(mean.detach(), variance.detach(), total)
-        scaled = centred * torch.rsqrt(variance + self.eps).view(shape)
-        normalised = scaled * self.weight.view(shape) + self.bias.view(shape) if self.affine else scaled
-        return normalised.to(input.dtype)
-
-    @torch.no_grad()
-    def _follow(self, mean: Tensor, variance: Tensor, total: Tensor) -> None:
-        """Move the running averages, the variance's without bias, as torch does."""
-        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
-            return
-        self.num_batches_tracked += 1
-        rate = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), rate)
-        self.running_var.lerp_((variance * (total / (total - 1).clamp(min=1.0))).to(self.running_var.dtype), rate)
-
-
-def synchronise_batch_norm(network: nn.Module) -> None:
-    """Let every batch norm of a network compute its statistics over all ranks; names of its tensors stay."""
-    for module in network.modules():
-        if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d):
-            module.__class__ = _SyncedBatchNorm
-
-
-# -- dropout over the whole batch ----------------------------------------------------------------------------------------
-
-
-class _SharedDropout(nn.Module):
-    """Dropout that draws the mask of the whole batch, the same on every rank, and uses the rows of this rank's images."""
-
-    team: Team
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Drop in training; in eval mode as ever."""
-        if not self.training:
-            return input
-        ones = input.new_ones(self.team.images, *input.shape[1:])
-        if is_nhwc(input):  # in whose order the mask is drawn
-            ones = ones.contiguous(memory_format=torch.channels_last)
-        mask: Tensor = super().forward(ones)
-        return input * mask[self.team.share(self.team.images)]
-
-
-class _SharedPlainDropout(_SharedDropout, nn.Dropout):
-    pass
-
-
-class _SharedQuickDropout(_SharedDropout, QuickDropout):
-    pass
-
-
-class _SharedChannelDropout(_SharedDropout, nn.Dropout2d):
-    pass
-
-
-_SHARED: Mapping[type, type] = {
-    nn.Dropout: _SharedPlainDropout,
-    QuickDropout: _SharedQuickDropout,
-    nn.Dropout2d: _SharedChannelDropout,
-}
-
-
-def share_dropout(view: nn.Module, team: Team) -> None:
-    """Let every dropout of a network's view draw for the whole batch; a batch's random numbers are then those of one device."""
-    for module in view.modules():
-        if type(module) in _SHARED:
-            module.__class__ = _SHARED[type(module)]
-            module.team = team  # type: ignore[assignment]

@@ -22,7 +22,16 @@ class Recording(Protocol):
 
     how: str
 
-    def record(self, warm_up: Callable[[], None], step: Callable[[], None]) -> None:
+    @property
+    def ready(self) -> bool:
+        """Whether a step is recorded."""
+        ...
+
+    def beside(self) -> "Recording":
+        """Return an empty recording for what never runs at once with this one: it uses this one's memory and is freed with it."""
+        ...
+
+    def record(self, warm_up: Callable[[], None], step: Callable[[], None], *, warm_ups: int = WARM_UPS) -> None:
         """Take warm-up steps, then record one. May raise whatever they raise; nothing is recorded then."""
         ...
 
@@ -42,10 +51,21 @@ class Repeat:
 
     def __init__(self) -> None:
         self._step: Callable[[], None] | None = None
+        self._beside: list[Repeat] = []
 
-    def record(self, warm_up: Callable[[], None], step: Callable[[], None]) -> None:
+    @property
+    def ready(self) -> bool:
+        """Whether a step is remembered."""
+        return self._step is not None
+
+    def beside(self) -> "Repeat":
+        """Return another one, which forgets its step when this one does."""
+        self._beside.append(Repeat())
+        return self._beside[-1]
+
+    def record(self, warm_up: Callable[[], None], step: Callable[[], None], *, warm_ups: int = WARM_UPS) -> None:
         """Take warm-up steps, go through the other once as a capture does, and remember it."""
-        for _ in range(WARM_UPS):
+        for _ in range(warm_ups):
             warm_up()
         step()
         self._step = step
@@ -58,32 +78,51 @@ class Repeat:
     def free(self) -> None:
         """Forget the step."""
         self._step = None
+        for other in self._beside:
+            other.free()
+        self._beside.clear()
 
 
 class CudaGraph:
-    """The step as one CUDA graph, drawing from torch's own generator and the one given."""
+    """The step as one CUDA graph, drawing from torch's own generator and the one given. owner: whose memory it uses."""
 
     how = "captured"
 
-    def __init__(self, device: torch.device, generator: torch.Generator) -> None:
-        self._device, self._generator = device, generator
+    def __init__(
+        self, device: torch.device, generator: torch.Generator | None = None, *, owner: "CudaGraph | None" = None
+    ) -> None:
+        self._device, self._generator, self._owner = device, generator, owner
+        self._beside: list[CudaGraph] = []
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch gives it no types
         self._mark = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # neither here
         self._graph: torch.cuda.CUDAGraph | None = None
         self._replays = 0
 
-    def record(self, warm_up: Callable[[], None], step: Callable[[], None]) -> None:
+    @property
+    def ready(self) -> bool:
+        """Whether there is a graph."""
+        return self._graph is not None
+
+    def beside(self) -> "CudaGraph":
+        """Return another one that uses this one's pool: what one of them holds only while it runs, the other may overwrite."""
+        self._beside.append(CudaGraph(self._device, owner=self))
+        return self._beside[-1]
+
+    def record(self, warm_up: Callable[[], None], step: Callable[[], None], *, warm_ups: int = WARM_UPS) -> None:
         """Warm up and capture; the last warm-up step may not wait for the device, because a capture that fails leaves
         torch's generator unusable in some releases."""
         self._stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(self._stream), _expected_warnings():
-            for _ in range(WARM_UPS - 1):
+            for _ in range(warm_ups - 1):
                 warm_up()
             with _refusing_to_wait():
                 warm_up()
             graph = torch.cuda.CUDAGraph()
-            graph.register_generator_state(self._generator)
-            with torch.cuda.graph(graph, stream=self._stream):
+            if self._generator is not None:
+                graph.register_generator_state(self._generator)
+            # A pool's id is good only while a graph uses it, so it is asked for each time.
+            pool = self._owner._graph.pool() if self._owner and self._owner._graph else None
+            with torch.cuda.graph(graph, pool=pool, stream=self._stream):
                 step()
         torch.cuda.current_stream(self._device).wait_stream(self._stream)
         self._graph = graph
@@ -101,6 +140,9 @@ class CudaGraph:
         """Delete the graph with its pool; waits for the device."""
         torch.cuda.synchronize(self._device)
         self._graph = None
+        for other in self._beside:
+            other._graph = None
+        self._beside.clear()
         release_memory(self._device)
 
 

@@ -20,12 +20,13 @@ from lab.training.augment import build_augment
 from lab.training.batches import Batches, fitting_batch_size, normalise
 from lab.training.checkpoint import Checkpoint, copy_state
 from lab.training.data import ResidentData
-from lab.training.evaluation import Evaluation, evaluate
+from lab.training.evaluation import Evaluation, Forward
 from lab.training.events import Notice
 from lab.training.generators import Generators
 from lab.training.layout import build_view
 from lab.training.losses import build_loss
 from lab.training.progress import Progress
+from lab.training.static_evaluation import RepeatedEvaluation
 from lab.training.step_choice import StepKind, StepsBuilder, build_steps
 from lab.training.stepping import autocast_dtype
 
@@ -101,6 +102,11 @@ class Session:
         self.best: dict[str, Tensor] = {}
         build = partial(build_steps, kind=steps) if isinstance(steps, StepKind) else steps
         self.steps = build(config, network, self.view, batches, self.generators, device)
+        forward = Forward(self.view, data.mean, data.std, autocast_dtype(config), self.channels_last)
+        self._evaluations = {
+            name: RepeatedEvaluation(name, forward, x_u8, y, self.loss, self.steps.new_recording)
+            for name, x_u8, y in (("val", data.val_x, data.val_y), ("test", data.test_x, data.test_y))
+        }
 
     @torch.no_grad()
     def _check_single_images(self) -> None:
@@ -137,21 +143,17 @@ class Session:
 
     def evaluate(self, name: str, *, limit: int | None = None, before_chunk: Callable[[], None]) -> Evaluation:
         """Evaluate on "val" or "test", or the first `limit` images of it."""
-        x_u8, y = (self.data.val_x, self.data.val_y) if name == "val" else (self.data.test_x, self.data.test_y)
-        result = evaluate(
-            self.view,
-            x_u8[:limit],
-            y[:limit],
-            mean=self.data.mean,
-            std=self.data.std,
-            loss=self.loss,
-            batch_size=self.eval_chunk,
-            autocast=autocast_dtype(self.config),
-            channels_last=self.channels_last,
-            before_chunk=before_chunk,
-        )
+        result = self._evaluations[name].evaluate(self.eval_chunk, limit=limit, before_chunk=before_chunk)
         self.eval_chunk = result.chunk  # from now on the largest chunk that fitted into memory
         return result
+
+    def notices(self) -> list[Notice]:
+        """Return and forget what the user should read of the steps and evaluations since the last time."""
+        found = self.steps.notices()
+        for evaluation in self._evaluations.values():
+            found += evaluation.notices
+            evaluation.notices = []
+        return found
 
     def save_best(self) -> None:
         """Copy the weights as those of the best epoch so far."""

@@ -62,7 +62,7 @@ class StaticStep:
     def read(self, first: int, end: int) -> StepResults:
         """Return the results of the epoch's batches from `first` up to `end`; waits for the device."""
         images = np.array([self._batches.size_of(batch) for batch in range(first, end)], dtype=np.int64)
-        loss = self._loss_S[first:end].double().cpu().numpy()
+        loss = self._loss_S[first:end].cpu().double().numpy()
         return StepResults(loss, self._correct_S[first:end].cpu().numpy(), images)
 
     def tensors(self) -> dict[str, Tensor]:

@@ -38,6 +38,6 @@ class StepBuffer:
         hits = torch.cat(self._logits).argmax(1) == torch.cat(self._labels)
         flags = hits.cpu().numpy().astype(np.int64)
         correct = np.add.reduceat(flags, np.concatenate([[0], np.cumsum(images)[:-1]]))
-        loss = torch.stack(self._loss).double().cpu().numpy()
+        loss = torch.stack(self._loss).cpu().double().numpy()
         self._clear()
         return StepResults(loss, correct, images)

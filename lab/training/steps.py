@@ -62,6 +62,10 @@ class Steps(Protocol):
         """Return what the user should read of the steps since the last time."""
         ...
 
+    def new_recording(self) -> Recording | None:
+        """Return an empty recording for what is done between steps, None where the steps are launched."""
+        ...
+
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint holds of the steps beside the optimizer, JSON-safe."""
         ...
@@ -116,6 +120,9 @@ class LaunchedSteps(_StepperSteps):
 
     def prepare(self) -> None:
         """Do nothing: every step is as ready as the first."""
+
+    def new_recording(self) -> None:
+        """Return nothing: what is launched is not recorded."""
 
     def begin(self, order: Tensor, *, first: int, rates: np.ndarray) -> None:
         """Gather from batch `first` on; a batch is augmented only when its step is taken."""
@@ -195,6 +202,10 @@ class CapturedSteps(_StepperSteps):
 
     def _attempt(self) -> None:
         self._step.run(self._batches.batch_size, retry=False)
+
+    def new_recording(self) -> Recording | None:
+        """Return one that uses the recorded step's memory."""
+        return self._recording.beside() if self._recorded_parts else None
 
     def begin(self, order: Tensor, *, first: int, rates: np.ndarray) -> None:
         """Upload the epoch's order and learning rates."""

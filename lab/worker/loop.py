@@ -13,7 +13,7 @@ from types import FrameType
 import torch
 
 from lab.config import ENGINE
-from lab.devices import is_out_of_memory, resolve_device
+from lab.devices import available_devices, is_out_of_memory, release_memory, resolve_device
 from lab.errors import LabError, StoreBusyError
 from lab.runs.outage import WAIT_S, Outage
 from lab.runs.owner import Owner
@@ -123,8 +123,8 @@ def keep_supervised(settings: Settings, ending: threading.Event) -> None:
 
 def _free_memory() -> None:
     gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    for name in available_devices():
+        release_memory(torch.device(name))
 
 
 def main(arguments: Sequence[str] = ()) -> int:

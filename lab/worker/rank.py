@@ -16,7 +16,8 @@ from lab.data.resident import load_resident
 from lab.errors import LabError
 from lab.networks import build_from_config
 from lab.settings import Settings
-from lab.training.parallel import follow, join_team, leave_team
+from lab.training.parallel import follow
+from lab.training.team import join_team, leave_team
 from lab.worker.supervisor.log import log_worker
 
 _STDIN = 0

@@ -21,8 +21,9 @@ import torch
 from lab.config import RunConfig
 from lab.errors import DeviceError
 from lab.settings import Settings
-from lab.training.parallel import ParallelSteps, Team, join_team, leave_team, parallel_steps
+from lab.training.parallel import ParallelSteps, parallel_steps
 from lab.training.step_choice import StepKind
+from lab.training.team import Team, join_team, leave_team
 from lab.worker.exit_codes import LATER
 from lab.worker.supervisor.log import log_worker
 

@@ -22,7 +22,8 @@ from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.evaluation import evaluate
 from lab.training.events import Command, Ended, Event, Notice, Snapshot, Started, StepMetrics
-from lab.training.session import Session
+from lab.training.recordings import CudaGraph
+from lab.training.session import Session, process_settings
 from lab.training.step_choice import StepKind
 from lab.training.warm_up import warm_up
 from tests.training.training_nets import LinearNet, SmallNet, build_data
@@ -253,6 +254,42 @@ def test_evaluating_at_224_pixels_takes_a_few_gigabytes() -> None:
     torch.cuda.reset_peak_memory_stats(CUDA)
     evaluate(network, data.test_x, data.test_y, mean=data.mean, std=data.std)
     assert torch.cuda.max_memory_allocated(CUDA) < 8 * GB
+
+
+def test_captured_evaluations_are_the_launched_ones_and_hold_no_memory_of_their_own(gpu_data: ResidentData) -> None:
+    config = RunConfig(**{**EXACT, "eval_batch_size": 12})
+    with process_settings(config, CUDA):
+        session = Session(config, small(), gpu_data, CUDA)
+        session.prepare()
+        found = [session.evaluate("test", before_chunk=lambda: None) for _ in range(3)]
+        expected = evaluate(
+            session.view,
+            gpu_data.test_x,
+            gpu_data.test_y,
+            mean=gpu_data.mean,
+            std=gpu_data.std,
+            batch_size=12,
+            channels_last=True,
+        )
+        graph = session._evaluations["test"]._recording
+        assert isinstance(graph, CudaGraph)
+        assert isinstance(graph._owner, CudaGraph)
+        assert graph._graph is not None
+        assert graph._owner._graph is not None
+        assert graph._graph.pool() == graph._owner._graph.pool()
+    assert session.notices() == []
+    for evaluation in found:
+        torch.testing.assert_close(evaluation.logits, expected.logits, rtol=1e-4, atol=1e-5)
+
+
+def test_steps_after_captured_evaluations_are_those_without(gpu_data: ResidentData) -> None:
+    """The graphs share a pool: whatever an evaluation leaves there must not reach a step."""
+    often = RunConfig(**{**EXACT, "eval_every": 1, "epochs": 4})
+    captured, _ = follow(often, small(), gpu_data)
+    seldom, _ = follow(often.replace(eval_every=0), small(), gpu_data)
+    assert how(captured) == "captured"
+    np.testing.assert_array_equal(losses(captured), losses(seldom))
+    assert [e.code for e in captured if isinstance(e, Notice)] == []
 
 
 def test_matrix_products_are_computed_as_convolutions_are(gpu_data: ResidentData) -> None:

@@ -15,9 +15,11 @@ from lab.training.batches import Batches
 from lab.training.data import ResidentData
 from lab.training.generators import Generators
 from lab.training.kernels import QuickDropout
-from lab.training.parallel import ParallelSteps, Team, join_team, leave_team, share_dropout, synchronise_batch_norm
+from lab.training.parallel import ParallelSteps
 from lab.training.step_choice import StepKind, build_steps
 from lab.training.steps import Steps
+from lab.training.team import Team, join_team, leave_team
+from lab.training.whole_batch import share_dropout, synchronise_batch_norm
 from tests.training.training_nets import LinearNet, SmallNet
 
 CPU = torch.device("cpu")

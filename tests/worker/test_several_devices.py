@@ -16,7 +16,7 @@ from lab.errors import ConfigError, DeviceError
 from lab.runs.records import RunRecord, RunRequest, RunState, Series
 from lab.service.lab import Lab
 from lab.training.checkpoint import weights_digest
-from lab.training.parallel import Team
+from lab.training.team import Team
 from lab.worker.ranks import check_devices
 from tests.waiting import LIMIT_S, wait_until
 from tests.worker.worker_runs import open_lab, train

@@ -1,0 +1,127 @@
+"""What only Apple's GPUs would show, read off the code: nothing there asks CUDA, and nothing asks for float64.
+
+No test here runs on such a device.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from lab.config import RunConfig
+from lab.devices import to_double
+from lab.training.optimizers import build_rate
+
+LAB = Path(__file__).resolve().parents[2] / "lab"
+ANSWERED_ANYWHERE = ("is_available", "device_count")
+# Whole modules whose objects exist for a CUDA device only, which those who build them have asked for.
+CUDA_ONLY = ("training/recordings.py",)
+
+
+def sources(*words: str) -> Iterator[tuple[str, ast.Module]]:
+    """Yield the lab's modules that hold one of these words."""
+    for path in sorted(LAB.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if any(word in text for word in words):
+            yield path.relative_to(LAB).as_posix(), ast.parse(text)
+
+
+def is_torch(node: ast.expr, name: str) -> bool:
+    """Whether it is `torch.<name>`."""
+    return isinstance(node, ast.Attribute) and node.attr == name and ast.unparse(node.value) == "torch"
+
+
+def asks(condition: ast.expr, device: str) -> bool:
+    return f".type == '{device}'" in ast.unparse(condition) or f"torch.{device}.is_available" in ast.unparse(condition)
+
+
+def leaves(statement: ast.AST, device: str) -> bool:
+    """Whether it is an `if` that returns for every other device."""
+    if not isinstance(statement, ast.If) or not isinstance(statement.body[-1], ast.Return):
+        return False
+    return ast.unparse(statement.test).endswith(f".type != '{device}'")
+
+
+def unguarded(tree: ast.AST, device: str) -> Iterator[int]:
+    """Yield the lines with something of `torch.cuda` or `torch.mps` where no `if` around or before asked for that device."""
+    if isinstance(tree, ast.Attribute) and is_torch(tree.value, device):
+        if tree.attr not in ANSWERED_ANYWHERE:
+            yield tree.lineno
+        return
+    safe = list[ast.AST]()
+    if isinstance(tree, ast.If | ast.IfExp) and asks(tree.test, device):
+        safe = tree.body if isinstance(tree.body, list) else [tree.body]
+    for child in ast.iter_child_nodes(tree):
+        if child not in safe:
+            yield from unguarded(child, device)
+        if leaves(child, device):
+            return
+
+
+def test_only_a_device_of_that_kind_is_asked_something() -> None:
+    wrong = [
+        f"lab/{name}:{line} uses torch.{device}"
+        for name, tree in sources("torch.cuda", "torch.mps")
+        for device in ("cuda", "mps")
+        if not (device == "cuda" and name in CUDA_ONLY)
+        for line in unguarded(tree, device)
+    ]
+    assert not wrong
+
+
+def test_the_rule_finds_what_was_not_asked_for() -> None:
+    guarded = """
+def f(device):
+    torch.cuda.is_available()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+def g(device):
+    if device.type != "cuda":
+        return 0
+    return torch.cuda.empty_cache()
+
+h = torch.cuda.memory_allocated() if device.type == "cuda" else 0
+"""
+    bare = """
+def f(device):
+    torch.cuda.synchronize()
+    if device.type == "cuda":
+        torch.mps.synchronize()
+    else:
+        torch.cuda.empty_cache()
+"""
+    assert [*unguarded(ast.parse(guarded), "cuda"), *unguarded(ast.parse(guarded), "mps")] == []
+    assert list(unguarded(ast.parse(bare), "cuda")) == [3, 7]
+    assert list(unguarded(ast.parse(bare), "mps")) == [5]
+
+
+def test_numbers_become_float64_on_the_cpu_only() -> None:
+    """MPS has no such format. What pages compute (inspection, drawings) lies on the CPU always."""
+    wrong = []
+    for name, tree in sources(".double"):
+        if not name.startswith(("training/", "architectures/")):
+            continue
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Attribute)
+                and node.attr == "double"
+                and not ast.unparse(node.value).endswith(".cpu()")
+            ):
+                wrong.append(f"lab/{name}:{node.lineno}")
+    assert not wrong
+
+
+def test_a_rate_on_the_device_is_float64_on_a_cpu_only() -> None:
+    config = RunConfig(arch="lenet5", lr=0.1)
+    assert build_rate(config, torch.device("cpu")).dtype is torch.float64
+    assert build_rate(config, torch.device("meta")).dtype is torch.float32
+
+
+def test_doubles_are_the_same_numbers() -> None:
+    x = torch.tensor([0.1, 2.0**-24, 3e38])
+    assert to_double(x).dtype is torch.float64
+    assert torch.equal(to_double(x).float(), x)

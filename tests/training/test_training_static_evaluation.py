@@ -1,0 +1,154 @@
+"""Evaluation as a recording: on a CPU the function that a GPU captures is launched, and must give the launched bits."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from lab.training import static_evaluation
+from lab.training.data import ResidentData
+from lab.training.evaluation import Evaluation, Forward
+from lab.training.recordings import Repeat
+from lab.training.static_evaluation import RepeatedEvaluation
+from tests.training.training_nets import LinearNet, SmallNet
+
+
+class Counting(Repeat):
+    """Counts what is recorded and replayed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recorded = self.replayed = 0
+
+    def record(self, warm_up: Callable[[], None], step: Callable[[], None], *, warm_ups: int = 3) -> None:
+        self.recorded += 1
+        super().record(warm_up, step, warm_ups=warm_ups)
+
+    def replay(self) -> None:
+        self.replayed += 1
+        super().replay()
+
+
+def run_on() -> None:
+    """Nobody asked for a pause."""
+
+
+def build(
+    network: nn.Module, data: ResidentData, recording: Repeat | None, precision: torch.dtype | None = None
+) -> RepeatedEvaluation:
+    forward = Forward(network, data.mean, data.std, precision)
+    return RepeatedEvaluation("test", forward, data.test_x, data.test_y, nn.functional.cross_entropy, lambda: recording)
+
+
+def same(one: Evaluation, other: Evaluation) -> bool:
+    return torch.equal(one.logits, other.logits) and (one.loss, one.accuracy) == (other.loss, other.accuracy)
+
+
+@pytest.mark.parametrize("precision", [None, torch.bfloat16])
+@pytest.mark.parametrize(("chunk", "whole"), [(10, 5), (12, 4), (50, 1), (250, 1)])
+def test_replayed_chunks_give_the_launched_bits_whatever_the_weights(
+    chunk: int, whole: int, precision: torch.dtype | None, data: ResidentData
+) -> None:
+    network, recording = SmallNet().train(), Counting()
+    recorded, launched = build(network, data, recording, precision), build(network, data, None, precision)
+    for evaluation in range(3):
+        one, other = (kind.evaluate(chunk, before_chunk=run_on) for kind in (recorded, launched))
+        assert same(one, other)
+        assert one.chunk == other.chunk == chunk
+        assert recording.replayed == evaluation * whole
+        assert network.training
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.mul_(1.5)
+    assert recording.recorded == 1
+
+
+def test_the_first_images_alone_are_launched_and_warm_nothing_up(data: ResidentData) -> None:
+    recording = Counting()
+    evaluation, launched = build(SmallNet(), data, recording), build(SmallNet(), data, None)
+    for _ in range(2):
+        assert len(evaluation.evaluate(0, limit=20, before_chunk=run_on).logits) == 20
+    evaluation.evaluate(0, before_chunk=run_on)
+    assert recording.recorded == 0
+    evaluation.evaluate(0, before_chunk=run_on)
+    assert recording.recorded == recording.replayed == 1
+    assert launched.evaluate(0, limit=20, before_chunk=run_on).chunk == 250
+
+
+def test_an_evaluation_that_was_left_is_taken_from_its_beginning(data: ResidentData) -> None:
+    network = SmallNet()
+    evaluation = build(network, data, Repeat())
+    expected = evaluation.evaluate(10, before_chunk=run_on)
+    asked = iter([None, None])
+
+    def leave() -> None:
+        if next(asked, StopIteration) is StopIteration:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluation.evaluate(10, before_chunk=leave)
+    assert network.training
+    assert same(evaluation.evaluate(10, before_chunk=run_on), expected)
+
+
+def test_what_is_freed_with_the_step_is_recorded_anew(data: ResidentData) -> None:
+    step = Repeat()
+    network = SmallNet()
+    forward = Forward(network, data.mean, data.std)
+    evaluation = RepeatedEvaluation(
+        "test", forward, data.test_x, data.test_y, nn.functional.cross_entropy, lambda: step.beside()
+    )
+    expected = evaluation.evaluate(10, before_chunk=run_on)
+    evaluation.evaluate(10, before_chunk=run_on)
+    (first,) = step._beside
+    assert first.ready
+    step.free()
+    assert not first.ready
+    assert same(evaluation.evaluate(10, before_chunk=run_on), expected)
+    assert [other.ready for other in step._beside] == [True]
+
+
+class FailingNet(LinearNet):
+    """Fails once in eval mode, as an operation does that no graph can hold, or for want of memory."""
+
+    def __init__(self, message: str, *, after: int) -> None:
+        super().__init__()
+        self.message, self.after = message, after
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.after -= x.device.type == "cpu"
+        if self.after == 0:
+            raise RuntimeError(self.message)
+        return super().forward(x)
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("operation not permitted when stream is capturing\nmore", "operation not permitted when stream is capturing"),
+        ("CUDA out of memory. Tried to allocate 2.00 GiB.", "memory ran out"),
+    ],
+)
+def test_what_cannot_be_recorded_is_launched_and_says_why_once(message: str, said: str, data: ResidentData) -> None:
+    evaluation = build(FailingNet(message, after=7), data, Counting())
+    found = [evaluation.evaluate(10, before_chunk=run_on) for _ in range(3)]
+    assert same(found[0], found[1])
+    assert same(found[0], found[2])
+    (notice,) = evaluation.notices
+    assert notice.code == "evaluation-launched"
+    expected = f"Evaluations on the test images are launched, because they could not be captured ({said})."
+    assert notice.message == expected
+
+
+def test_chunks_that_would_hold_much_memory_are_launched(data: ResidentData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small net's convolution makes 4 maps of 6x6, float32."""
+    monkeypatch.setattr(static_evaluation, "MOST_RECORDED_BYTES", 10 * 4 * 4 * 6 * 6)
+    recording = Counting()
+    evaluation = build(SmallNet(), data, recording)
+    recorded = []
+    for chunk in (10, 10, 11, 9):
+        evaluation.evaluate(chunk, before_chunk=run_on)
+        recorded.append(recording.recorded)
+    assert recorded == [0, 1, 1, 2]
+    assert evaluation.notices == []
