@@ -1,11 +1,12 @@
 """Training on a GPU in minutes: one command, sections by name, each with its own time limit.
 
-    LAB_DATA=... python -m benchmarks.gpu [--section steps ...] [--arch lenet-bn ...] [--out gpu.json]
+    LAB_DATA=... python -m benchmarks.gpu [--section steps ... | --all] [--arch lenet-bn ...] [--out gpu.json]
 
-The table is printed after every section and written to `--out` as JSON, so that whatever ends the command loses one
-section at most; a section begins no measurement after its limit. Needs torch, NumPy and MNIST under `LAB_DATA`, else
-scikit-learn for the built-in digits; nothing of the web. Without a GPU everything is made tiny, which shows that the
-command works and says nothing of a GPU.
+Without a choice it takes three minutes at most, with `--all` a quarter of an hour. The table is printed after every section
+and written to `--out` as JSON, so that whatever ends the command loses one section at most; a section begins no measurement
+after its limit, and is ended some time later. Needs torch, NumPy and MNIST under `LAB_DATA`, else scikit-learn for the
+built-in digits; nothing of the web. Without a GPU everything is made tiny, which shows that the command works and says
+nothing of a GPU.
 
 - steps: milliseconds an update, batch 64, contestants in turns: `engine` (`lab.training.engine.train`, its own time spent on
   updates), `launched` (the same, kernels launched one by one), `limit` (the fixed batch of `benchmarks.limit`, captured),
@@ -13,25 +14,31 @@ command works and says nothing of a GPU.
 - runs: the preset d-lenet-bn with every evaluation, the run's own seconds;
 - speedrun: the preset on five held-out seeds, seconds of training;
 - large: one network at 224 pixels, float32 and bfloat16, with peak memory;
-- evaluation: the chunk that is chosen, images a second, peak memory;
+- evaluation: the chunk that is chosen, milliseconds launched and captured (the second evaluation captures), peak memory;
 - start: a fresh process: the warm-up, the first run after it, the second;
-- report (on request): the seven networks of report D, 5 epochs with every evaluation;
-- compile (on request): torch.compile under the captured step, seconds until the first step and milliseconds an update.
+- together (on request): 1, 2, 4 and 8 seeds of one setting side by side, and how many times faster than one after the other;
+- compile (on request): torch.compile under the captured step, seconds until the first step and milliseconds an update;
+- report (on request): the seven networks of report D, 5 epochs with every evaluation.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
+import signal
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from benchmarks.gpu_sections import FULL, SECTIONS, TINY, Bench, Row, Section
 from lab.data.load import is_present
 from lab.devices import describe_device, resolve_device
+
+GRACE_S = 30.0  # for the measurement that a section has begun in time
 
 
 def table(name: str, rows: list[Row], seconds: float) -> str:
@@ -48,13 +55,37 @@ def _cell(value: object) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
+class OverTimeError(BaseException):
+    """A section took too long. No `Exception`, because torch.compile takes those of others for its own."""
+
+
+@contextlib.contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Raise `OverTimeError` in what takes longer, where the system has a timer; torch's own calls are waited for."""
+    if not hasattr(signal, "SIGALRM"):
+        yield
+        return
+
+    def expire(_number: int, _frame: FrameType | None) -> None:
+        raise OverTimeError(f"ended after {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def collect(section: Section, bench: Bench) -> tuple[list[Row], str]:
     """Return a section's rows, and the traceback of what ended it early: the next sections are measured all the same."""
     rows: list[Row] = []
     try:
-        for row in section.measure(bench):
-            rows.append(row)
-    except Exception:
+        with at_most(section.limit_s + GRACE_S):
+            for row in section.measure(bench):
+                rows.append(row)
+    except (Exception, OverTimeError):
         return rows, traceback.format_exc()
     return rows, ""
 
@@ -62,6 +93,7 @@ def collect(section: Section, bench: Bench) -> tuple[list[Row], str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--section", action="append", choices=list(SECTIONS), help="repeat for several")
+    parser.add_argument("--all", action="store_true", help="every section")
     parser.add_argument("--arch", action="append", help="networks of steps and large; repeat for several")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("LAB_DATA", ".lab/data")))
@@ -78,7 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"This is {device.type}, and everything is tiny: these numbers say nothing of a GPU.")
     found: dict[str, Any] = {"machine": facts, "sections": {}}
     bench = Bench(device, given.data, dataset, size)
-    for name in given.section or [name for name, section in SECTIONS.items() if section.default]:
+    chosen = given.section or [name for name, section in SECTIONS.items() if section.default or given.all]
+    for name in chosen:
         began = time.perf_counter()
         bench.deadline = began + SECTIONS[name].limit_s
         rows, error = collect(SECTIONS[name], bench)

@@ -20,10 +20,11 @@ from lab.presets import get_preset
 from lab.seeding import seed_everything
 from lab.training.data import ResidentData
 from lab.training.engine import train
-from lab.training.evaluation import evaluate
 from lab.training.events import Ended, Started
+from lab.training.session import Session, process_settings
 from lab.training.step_choice import StepKind
 from lab.training.stepping import autocast_dtype
+from lab.training.together import Job, train_together
 from lab.training.warm_up import warm_up
 
 BATCH, LR = 64, 1e-3
@@ -31,12 +32,16 @@ SMALL = ("lenet-bn", "basic-cnn", "conv3-bn", "resnet-small", "vgg-small", "resn
 REPORT = ("lenet-bn", "alexnet", "vgg11", "vgg19", "resnet18", "mobilenet", "googlenet")
 SEEDS = range(2_000, 2_005)  # held out: 100 to 103 chose the speedrun's settings
 PRECISIONS = ("float32", "bfloat16")
+EVALUATIONS = 7  # of one set
+EVALUATED = (("lenet-bn", 10_000), ("resnet-small", 10_000), ("mobilenet", 2_000))
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured. Images: of the training files, 0 for all."""
+    """How much is measured. images: of the training files, 0 for all. together: how many runs at once. evaluated: networks, on so
+    many images.
+    """
 
     networks: tuple[str, ...]
     large: tuple[str, ...]
@@ -47,10 +52,12 @@ class Size:
     images: int
     epochs: int
     seeds: Sequence[int]
+    together: Sequence[int]
+    evaluated: Sequence[tuple[str, int]]
 
 
-FULL = Size(SMALL, ("alexnet",), 300, 60, 3, BATCH, 0, 5, SEEDS)
-TINY = Size(("lenet-bn",), ("alexnet",), 6, 1, 1, 4, 400, 1, SEEDS[:1])
+FULL = Size(SMALL, ("alexnet",), 300, 60, 3, BATCH, 0, 5, SEEDS, (1, 2, 4, 8), EVALUATED)
+TINY = Size(("lenet-bn",), ("lenet-bn",), 6, 1, 1, 4, 400, 1, SEEDS[:1], (1, 2), (("lenet-bn", 10),))
 
 
 def read_data(config: RunConfig, root: Path, device: torch.device) -> ResidentData:
@@ -215,26 +222,84 @@ def section_speedrun(bench: Bench) -> Iterator[Row]:
 
 
 def section_evaluation(bench: Bench) -> Iterator[Row]:
-    for arch, images in (("lenet-bn", 10_000), ("mobilenet", 2_000)):
+    """A run's own evaluations of one set: launched ones, and captured ones where the run captures them."""
+    captured = StepKind.AUTO if bench.device.type == "cuda" else StepKind.REPEATED
+    for arch, images in bench.size.evaluated:
         if not bench.in_time():
             return
         config = bench.config(arch)
         data = bench.data(config)
-        images = images if not bench.size.images else 4
-        x, y = data.test_x[:images], data.test_y[:images]
-        network = build_from_config(config).to(bench.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        evaluate(network, x[:2], y[:2], mean=data.mean, std=data.std, channels_last=True)  # loads what it needs
-        reset_peak_memory(bench.device)
-        began = time.perf_counter()
-        result = evaluate(network, x, y, mean=data.mean, std=data.std, channels_last=True)
-        seconds = time.perf_counter() - began
+        data = dataclasses.replace(data, test_x=data.test_x[:images], test_y=data.test_y[:images])
+        launched = time_evaluations(bench, config, data, StepKind.LAUNCHED)
+        later = time_evaluations(bench, config, data, captured)
         yield {
             "network": arch,
-            "images": len(x),
-            "chunk": result.chunk,
-            "images/s": len(x) / seconds,
-            "peak_mb": memory_mb(bench.device),
+            "images": images,
+            "chunk": launched["chunk"],
+            "launched_ms": launched["later_ms"],
+            "n": EVALUATIONS - 2,
+            "captured_ms": later["later_ms"],
+            "second_ms": later["second_ms"],
+            "images/s": 1e3 * images / later["later_ms"],
+            "peak_mb": later["peak_mb"],
         }
+
+
+def time_evaluations(bench: Bench, config: RunConfig, data: ResidentData, kind: StepKind) -> Row:
+    """Return milliseconds of a run's evaluations: of the second, which records where it can, and of the later ones."""
+    reset_peak_memory(bench.device)
+    times = []
+    with process_settings(config, bench.device):
+        session = Session(config, build_from_config(config), data, bench.device, steps=kind)
+        session.prepare()
+        for _ in range(EVALUATIONS):
+            began = time.perf_counter()
+            result = session.evaluate("test", before_chunk=lambda: None)  # waits for the device
+            times.append(1e3 * (time.perf_counter() - began))
+    return {
+        "chunk": result.chunk,
+        "second_ms": times[1],
+        "later_ms": statistics.median(times[2:]),
+        "peak_mb": memory_mb(bench.device),
+    }
+
+
+def section_together(bench: Bench) -> Iterator[Row]:
+    """Seeds of one setting, a step of each in turn, against one after the other."""
+    for arch in bench.size.networks[:2]:
+        alone_s = 0.0
+        for count in bench.size.together:
+            if not bench.in_time():
+                return
+            config = bench.config(arch, max_steps=bench.size.updates)
+            times = [time_together(bench, config, count) for _ in range(bench.size.repeats + 1)][1:]
+            seconds = statistics.median(times)
+            alone_s = alone_s or seconds
+            yield {
+                "network": arch,
+                "runs": count,
+                "n": len(times),
+                "step_ms": 1e3 * seconds / config.max_steps,
+                "images/s": count * config.max_steps * config.batch_size / seconds,
+                "× one after the other": count * alone_s / seconds,
+                "spread": f"{count * alone_s / max(times):.2f}–{count * alone_s / min(times):.2f}",
+            }
+
+
+def time_together(bench: Bench, config: RunConfig, count: int) -> float:
+    """Return the seconds from the last run's start to the last one's end; the runs before have then taken one step."""
+    data = few_images(bench.data(config))
+    jobs = [
+        Job(config=config.replace(seed=seed), network=build_from_config(config), data=data) for seed in range(count)
+    ]
+    began = ended = 0.0
+    for _, event in train_together(jobs, device=bench.device):
+        if isinstance(event, Started):
+            began = time.perf_counter()
+        elif isinstance(event, Ended):
+            synchronise(bench.device)
+            ended = time.perf_counter()
+    return ended - began
 
 
 def first_runs(device: str, root: Path, config: RunConfig) -> dict[str, float]:
@@ -283,9 +348,10 @@ SECTIONS = {
     "steps": Section(section_steps, 80),
     "runs": Section(section_runs, 15),
     "speedrun": Section(section_speedrun, 15),
-    "evaluation": Section(section_evaluation, 10),
+    "evaluation": Section(section_evaluation, 15),
     "start": Section(section_start, 20),
     "large": Section(section_large, 40),
-    "report": Section(section_report, 500, default=False),
+    "together": Section(section_together, 50, default=False),
     "compile": Section(section_compile, 60, default=False),
+    "report": Section(section_report, 480, default=False),
 }

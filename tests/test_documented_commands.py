@@ -134,7 +134,7 @@ def test_the_files_that_set_up_and_start_the_lab_are_there() -> None:
 # What each benchmark needs to be over in a minute; `make test-slow` runs them all on the real MNIST.
 _SHORT = {
     "benchmarks.training": ["--arch", "lenet5", "--updates", "4", "--repeats", "1"],
-    "benchmarks.gpu": ["--device", "cpu", "--section", "steps"],
+    "benchmarks.gpu": ["--device", "cpu", "--all"],
     "benchmarks.overhead": ["--repeats", "1"],
     "benchmarks.speedrun": ["--seeds", "1"],
     "benchmarks.web": ["--runs", "1", "--clicks", "2"],

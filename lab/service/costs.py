@@ -55,7 +55,8 @@ class Estimate:
     measured: whether the time comes from a finished run rather than from counting. limit_s: how long the steps up to
     the step limit take, infinity without one. evaluation_s: of the validation and test images after an epoch. slowdown:
     how much longer everything may take. An earlier run had its share of what else this machine does; what was counted
-    had not, so there the processes that want the processor now are counted in.
+    had not, so there the processes that want the processor now are counted in. steps_per_epoch: updates. max_steps: the
+    step limit, 0 without one.
     """
 
     params: int
@@ -70,6 +71,14 @@ class Estimate:
     evaluation_s: float = 0.0
     slowdown: float = 1.0
     devices: int = 1
+    steps_per_epoch: int = 0
+    max_steps: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Updates of the whole run."""
+        planned = self.steps_per_epoch * self.epochs
+        return min(planned, self.max_steps) if self.max_steps else planned
 
     @property
     def seconds(self) -> float:
@@ -116,6 +125,8 @@ def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
         evaluation_s=(used - images + _test_images(lab, spec)) * (1 / rate if rate else counted) / _BACKWARD,
         slowdown=_MEASURED if rate else min(max(_COUNTED, _busy()), _MOST_BUSY),
         devices=checked.devices,
+        steps_per_epoch=-(-images // checked.batch_size),
+        max_steps=checked.max_steps,
     )
 
 

@@ -19,7 +19,7 @@ from lab.metrics import VAL_LOSS, Measurement, Split, compute_metrics, result_ke
 from lab.training.batches import epoch_order
 from lab.training.checkpoint import Checkpoint, Weights
 from lab.training.data import ResidentData
-from lab.training.events import Command, Ended, Evaluated, Event, Snapshot, Started, StepMetrics
+from lab.training.events import Command, Ended, Evaluated, Event, Snapshot, Started, StepMetrics, Turn
 from lab.training.samples import START_IMAGES, Answer, sample_answers
 from lab.training.schedules import compute_lr, recorded_steps
 from lab.training.session import Session, process_settings
@@ -52,25 +52,29 @@ def train(
     resume: Checkpoint | None = None,
     steps: StepKind | StepsBuilder = StepKind.AUTO,
     pause_epoch: int | None = None,
+    turns: bool = False,
 ) -> Generator[Event, None, None]:
     """Train the network in place and yield events, `Started` first and `Ended` last.
 
     data lies on `device`. resume: a checkpoint of this run, or of a shorter one of the same configuration. steps: other
     than AUTO to compare ways of taking them, or what builds them (`lab.training.parallel`). pause_epoch: pause once this epoch is evaluated and saved, if more follow.
+    turns: yield `Turn` after every step (`lab.training.together`).
     Raises `TrainingError` (no images, too little memory) and `ArtifactError` (a checkpoint of another run).
     """
     with process_settings(config, device):
         session = Session(config, network, data, device, steps=steps)
-        yield from _Loop(session, command, pause_epoch).run(resume)
+        yield from _Loop(session, command, pause_epoch, turns=turns).run(resume)
 
 
 class _Loop:
     """Control flow of a run: epochs, evaluations, checkpoints, interruptions. The session holds the state."""
 
-    def __init__(self, session: Session, command: Callable[[], Command], pause_epoch: int | None = None) -> None:
+    def __init__(
+        self, session: Session, command: Callable[[], Command], pause_epoch: int | None = None, *, turns: bool = False
+    ) -> None:
         self.session, self.config = session, session.config
         self._command = command
-        self._pause_epoch = pause_epoch
+        self._pause_epoch, self._turns = pause_epoch, turns
         self._times: list[float] = []  # clock readings after the steps since the last flush
         self._lr_steps = recorded_steps(
             self.config, steps_per_epoch=session.steps_per_epoch, total_steps=session.total_steps
@@ -164,6 +168,8 @@ class _Loop:
                 yield from self._checkpoint_if_due()
             if config.eval_every and progress.step % config.eval_every == 0:
                 yield from self._evaluate_between(last_step)
+            if self._turns:
+                yield from self._emit(Turn())
 
     def _lr(self, step: int) -> float:
         session = self.session

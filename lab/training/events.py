@@ -97,6 +97,11 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """A step was taken, and another run of this process may take one; only where that was asked for (`train(turns=True)`)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The last event. `outcome` is "finished", "early-stopped", "paused" or "stopped".
 
@@ -111,4 +116,4 @@ class Ended:
     planned: bool = False
 
 
-Event: TypeAlias = Started | StepMetrics | Evaluated | Snapshot | Notice | Ended
+Event: TypeAlias = Started | StepMetrics | Evaluated | Snapshot | Notice | Turn | Ended

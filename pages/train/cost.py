@@ -9,6 +9,7 @@ from lab.diagnosis.rules import diagnose_config
 from lab.errors import ConfigError
 from lab.findings import Finding
 from lab.formatting import format_bytes, format_count, format_duration, format_range, plural
+from lab.service.gpu_steps import gpu_words
 from pages.cache.lab import get_lab
 from pages.cache.runs import estimate_cost
 from pages.cache.torch_import import warm_torch
@@ -66,6 +67,8 @@ def _cost(config: RunConfig) -> None:
             )
             st.metric("Time an epoch", ("" if cost.measured else "≈ ") + format_duration(cost.seconds_per_epoch))
         st.caption(plain(_words(cost)))
+        if cost.device.startswith("cuda") and (known := gpu_words(config, steps=cost.steps)):
+            st.caption(plain(known))
     if smaller is not None and min(cost.seconds_per_epoch, cost.seconds) > _LONG_S:
         _offer_smaller(cost, *smaller)
 

@@ -1,6 +1,9 @@
 """The benchmark for a GPU comes to its end on a CPU, says that it is one, and writes what it prints."""
 
 import json
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +14,12 @@ from benchmarks import gpu, gpu_sections
 from benchmarks.limit import build_limit
 from tests.training.training_nets import SmallNet
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 def test_every_section_is_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "gpu.json"
-    sections = ["steps", "runs", "speedrun"]
+    sections = ["steps", "runs", "speedrun", "evaluation", "together"]
     chosen = [word for name in sections for word in ("--section", name)]
     assert gpu.main([*chosen, "--device", "cpu", "--data", str(tmp_path), "--out", str(out)]) == 0
     printed = capsys.readouterr().out
@@ -28,6 +33,10 @@ def test_every_section_is_printed_and_written(tmp_path: Path, capsys: pytest.Cap
         assert section["error"] == ""
     (row, _) = found["sections"]["steps"]["rows"]
     assert row["engine_ms"] > 0
+    evaluated, (alone, pair) = (found["sections"][name]["rows"] for name in ("evaluation", "together"))
+    assert [(entry["network"], entry["images"], entry["n"]) for entry in evaluated] == [("lenet-bn", 10, 5)]
+    assert alone["× one after the other"] == 1.0
+    assert pair["images/s"] == pytest.approx(alone["images/s"] * pair["× one after the other"])
     assert row["engine/limit"] == pytest.approx(row["engine_ms"] / row["limit_ms"])
 
 
@@ -56,6 +65,43 @@ def test_a_section_that_fails_keeps_its_rows_and_does_not_cost_the_next_ones(
     assert [found[name]["rows"][0]["network"] for name in found] == ["first", "second"]
     assert "no compiler here" in found["compile"]["error"]
     assert "no compiler here" in capsys.readouterr().out
+
+
+def test_a_section_that_does_not_end_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def wait(_bench: gpu_sections.Bench) -> Iterator[gpu_sections.Row]:
+        yield {"network": "first"}
+        threading.Event().wait()
+
+    monkeypatch.setattr(gpu, "GRACE_S", 0.01)
+    monkeypatch.setitem(gpu_sections.SECTIONS, "steps", gpu_sections.Section(wait, 0.0))
+    out = tmp_path / "gpu.json"
+    assert gpu.main(["--section", "steps", "--device", "cpu", "--data", str(tmp_path), "--out", str(out)]) == 1
+    found = json.loads(out.read_text())["sections"]["steps"]
+    assert found["rows"] == [{"network": "first"}]
+    assert "ended after 0.01 s" in found["error"]
+
+
+def test_all_sections_together_take_a_quarter_of_an_hour_at_most() -> None:
+    limits = {name: section.limit_s for name, section in gpu_sections.SECTIONS.items()}
+    assert sum(limits.values()) <= 14 * 60
+    assert sum(limits[name] for name, section in gpu_sections.SECTIONS.items() if section.default) <= 3 * 60 + 10
+    assert list(limits)[-1] == "report"  # the longest: whatever ends the command earlier loses no other
+
+
+def test_it_needs_nothing_of_the_web_and_of_the_store(tmp_path: Path) -> None:
+    """In a process of its own, in which they cannot be imported."""
+    absent = ("streamlit", "plotly", "sqlalchemy", "pandas", "starlette", "PIL", "captum", "torchvision", "torchinfo")
+    command = ["--section", "speedrun", "--device", "cpu", "--data", str(tmp_path)]
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({absent}))
+from benchmarks import gpu
+sys.exit(gpu.main({command}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_limit_takes_steps_on_one_batch() -> None:

@@ -44,7 +44,12 @@ def leaves(statement: ast.AST, device: str) -> bool:
 
 
 def unguarded(tree: ast.AST, device: str) -> Iterator[int]:
-    """Yield the lines with something of `torch.cuda` or `torch.mps` where no `if` around or before asked for that device."""
+    """Yield the lines with something of `torch.cuda` or `torch.mps` where no `if` around or before asked for that device.
+
+    A class named after the device is built only where somebody asked.
+    """
+    if isinstance(tree, ast.ClassDef) and tree.name.lstrip("_").lower().startswith(device):
+        return
     if isinstance(tree, ast.Attribute) and is_torch(tree.value, device):
         if tree.attr not in ANSWERED_ANYWHERE:
             yield tree.lineno
