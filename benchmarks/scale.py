@@ -7,6 +7,7 @@ server's together, which others on the machine do not change) and by the clock.
 """
 
 import argparse
+import json
 import os
 import platform
 import statistics
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
@@ -45,6 +46,20 @@ WORKERS = 1_000
 TRAINING = 1_000
 STEPS = 100  # of a flush of points, with loss and accuracy of each
 SEARCH = "arch:lenet* lr<0.01 tag:report-d state:finished"
+SETTING = "lr<0.0002"  # reads the configuration of every run
+_CURVES = (
+    *("batch/accuracy", "batch/loss", "grad_norm", "images_per_second", "lr", "memory_mb"),
+    *(f"{split}/{metric}" for split in ("train", "val", "test") for metric in ("accuracy", "loss")),
+)
+# Of a run of LeNet-5, as its worker wrote them.
+_PROGRESS = """{"device": "cpu", "epoch": 10, "epochs": 10, "eta_seconds": 0.0, "images_per_second": 2511.5651086894163,
+"phase": "training", "total_steps": 100}"""
+_SUMMARY = """{"epoch": 10, "final_epoch": 10, "outcome": "finished", "seconds": 3.1647203680040548, "step": 100, "steps": 100,
+"train_accuracy": 1.0, "train_seconds": 1.1144120679819025}"""
+_ENVIRONMENT = """{"cores": 2, "device": "cpu", "matmul": "highest", "name": "AMD EPYC", "normalization": [0.30463752260292154,
+0.32437700764932664], "params": 61706, "platform": "Linux-6.18.44-x86_64-with-glibc2.36", "python": "3.11.7",
+"steps": "launched", "test_images": 359, "test_largest_class": 0.10306406685236769, "threads": 1, "torch": "2.14.1+cu130",
+"train_images": 1294, "train_largest_class": 0.10355486862442041, "val_images": 144, "val_largest_class": 0.13194444444444445}"""
 
 
 class Took(NamedTuple):
@@ -58,12 +73,7 @@ def fill(store: RunStore, *, runs: int, queued: int) -> None:
     """Put finished runs past the store's doors, copies of a few made-up ones, and queued ones through them."""
     draw = np.random.default_rng(0)
     made = min(PART, runs)
-    rows = [
-        drawn_row(
-            draw, random_config(draw, seed=number), number=number, steps=100, floor=float(draw.uniform(0.02, 0.3))
-        )
-        for number in range(1, made + 1)
-    ]
+    rows = [_made_up_row(draw, number) for number in range(1, made + 1)]
     changed = {
         "number": f"number + {made} * copy",
         "id": "substr(md5(number || '-' || copy), 1, 12)",
@@ -89,6 +99,19 @@ def fill(store: RunStore, *, runs: int, queued: int) -> None:
         store.queue.submit(RunConfig(dataset="digits", seed=number), fingerprint=f"q{number}", family="")
     with store.database.engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("VACUUM ANALYZE"))
+
+
+def _made_up_row(draw: np.random.Generator, number: int) -> dict[str, Any]:
+    """Return a finished run's row, as long as those of real runs: what is beside the configuration decides how that is stored."""
+    config, floor = random_config(draw, seed=number), float(draw.uniform(0.02, 0.3))
+    row = drawn_row(draw, config, number=number, steps=100, floor=floor)
+    latest = {name: float(draw.uniform()) for name in _CURVES}
+    answers = [[digit, round(float(draw.uniform()), 4)] for digit in range(10)]
+    row["progress"] |= {**json.loads(_PROGRESS), "answers": answers, "latest": latest, "seconds": row["seconds"]}
+    row["summary"] |= json.loads(_SUMMARY) | {"epochs": config.epochs, "train_loss": floor}
+    row["environment"] = json.loads(_ENVIRONMENT)
+    row["sums"] = {name: draw.bytes(16).hex() for name in ("files", *[f"points/{curve}" for curve in _CURVES])}
+    return row | {name: draw.bytes(32).hex() for name in ("fingerprint", "family")}
 
 
 class Clock:
@@ -189,6 +212,7 @@ def measure(lab: Lab, clock: Clock) -> Iterator[str]:
     yield line("Runs: 25 best and their count", clock.timed(lambda: page(order="-test")), 100)
     yield line("Runs: page 300 of 4,000", clock.timed(lambda: page(offset=300 * 25)), 100)
     yield line(f"Runs: `{SEARCH}`", clock.timed(lambda: page(SEARCH)), 100)
+    yield line(f"Runs: `{SETTING}`", clock.timed(lambda: page(SETTING)))
     yield line("Machines: hosts and 200 live runs", clock.timed(lambda: lab.machines.show(limit=200)), 100)
     yield line("Train: the first 50 of the queue", clock.timed(lambda: store.queue.list(limit=50)), 100)
     together = TrainingPace(WORKERS)

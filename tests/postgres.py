@@ -10,13 +10,15 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from lab.temporary_folders import temporary_folder
+from tests.processes import end_processes_of
 
 _DEBIAN = Path("/usr/lib/postgresql")
 _START_S = 120.0
@@ -118,12 +120,12 @@ class PostgresServer:
 @contextmanager
 def started_server(*, address: str = "127.0.0.1") -> Iterator[PostgresServer]:
     """Give a server that answers; it and its files are gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="convlab-postgres-"))  # not pytest's: the server runs as another user
-    server = PostgresServer(folder, address=address)
-    try:
-        server.start()
-        yield server
-    finally:
-        if server.running:
-            server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    # The folder is not one of pytest's, because the server runs as another user.
+    with temporary_folder("convlab-postgres-", end=end_processes_of) as folder:
+        server = PostgresServer(folder, address=address)
+        try:
+            server.start()
+            yield server
+        finally:
+            if server.running:
+                server.stop()

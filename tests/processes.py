@@ -28,3 +28,14 @@ def end_workers(home: Path) -> None:
                 os.kill(int(entry.name), signal.SIGKILL)
         except (OSError, ValueError):  # gone, or another user's
             continue
+
+
+def end_processes_of(folder: Path) -> None:
+    """Kill what a killed test has left running in its folder, known by the folder in its command or its environment."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes() + b"\0" + (entry / "environ").read_bytes()
+            if f"{folder}/".encode() in words and int(entry.name) != os.getpid():
+                os.kill(int(entry.name), signal.SIGKILL)
+        except OSError:  # gone, or another user's
+            continue

@@ -1,21 +1,16 @@
 """The example runs as a store that can be read: unpacked by each process into a temporary folder, which goes with it.
 
-A process that is killed leaves its folder behind. Each holds a lock in its own, so the next one knows which are nobody's.
-
 They are never written into the user's store. That would make every list, count, search, export and clean-up of it know
 of them, need a place to write to, and leave an older release's examples there for a newer one to replace.
 """
 
 import atexit
-import shutil
 import tempfile
 import threading
-import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from lab.errors import LabError
 from lab.examples.catalogue import EXAMPLES, ORIGIN
@@ -23,10 +18,9 @@ from lab.runs.artifacts import ArtifactStore
 from lab.runs.store import RunStore
 from lab.settings import Settings
 from lab.sharing.bundle.read import import_shipped
+from lab.temporary_folders import temporary_folder
 
 _PREFIX = "convlab-examples-"
-_LOCK = "in-use.lock"
-_NEW_S = 60.0  # a folder this young may have a process that is about to lock it
 _once = threading.Lock()
 
 
@@ -60,12 +54,10 @@ def _artifacts(home: Path) -> Path:
 
 @cache
 def _unpacked() -> Path:
-    remove_abandoned(Path(tempfile.gettempdir()))
+    held = ExitStack()
+    atexit.register(held.close)
     try:
-        home = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        lock = FileLock(home / _LOCK)
-        lock.acquire(timeout=0)
-        atexit.register(_remove, home, lock)
+        home = held.enter_context(temporary_folder(_PREFIX))
         store = RunStore.open(_database(home))
         for example in EXAMPLES:
             with example.file.open("rb") as stream:
@@ -79,21 +71,3 @@ def _unpacked() -> Path:
         ) from error
     store.close()
     return home
-
-
-def remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes have unpacked into this folder, and nothing that a living one uses."""
-    for home in folder.glob(f"{_PREFIX}*"):
-        try:
-            if not (home / _LOCK).is_file() or time.time() - home.stat().st_mtime < _NEW_S:
-                continue
-            with FileLock(home / _LOCK, timeout=0):
-                shutil.rmtree(home, ignore_errors=True)
-        except (Timeout, OSError):  # in use, another user's, or removed by somebody else just now
-            continue
-
-
-def _remove(home: Path, lock: FileLock) -> None:
-    """Remove this process' own folder; the argument keeps its lock alive until then."""
-    shutil.rmtree(home, ignore_errors=True)
-    lock.release()

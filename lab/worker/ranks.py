@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ import torch
 from lab.config import RunConfig
 from lab.errors import DeviceError
 from lab.settings import Settings
+from lab.temporary_folders import temporary_folder
 from lab.training.parallel import ParallelSteps, parallel_steps
 from lab.training.step_choice import StepKind
 from lab.training.team import Team, join_team, leave_team
@@ -61,8 +61,8 @@ def steps_on_devices(
         return
     check_devices(config, device)
     os.environ.update({name: value for name, value in local_network().items() if name not in os.environ})
-    with tempfile.TemporaryDirectory(prefix="lab-ranks-") as folder:
-        meeting, over = Path(folder) / "meeting", threading.Event()
+    with temporary_folder("lab-ranks-") as folder:
+        meeting, over = folder / "meeting", threading.Event()
         ranks = [_start(config, settings, rank, meeting, device) for rank in range(1, config.devices)]
         for rank in ranks:
             threading.Thread(target=_watch, args=(rank, over), name="rank check", daemon=True).start()

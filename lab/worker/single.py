@@ -53,7 +53,7 @@ def train_one(
     """Train one queued run until it ends, or until asked to end; return the exit code.
 
     job: under which name its engine started this worker; the worker's slot is called so. executor: that engine. claim_s:
-    how long to wait for a run that another worker holds.
+    how long to wait for a run that another worker holds or somebody edits.
     """
     owner = Owner.of_this_process()
     slot = job or f"run {run}"
@@ -92,14 +92,19 @@ def _claim(
             outage.answered()
             if claimed is not None:
                 return claimed
-            held = lab.store.runs.get(run).state in (RunState.RUNNING, RunState.STOPPING)
-            if not held or time.monotonic() > end:
+            if not _may_be_free_soon(lab.store.runs.get(run), executor) or time.monotonic() > end:
                 return None
         except StoreBusyError as error:
             outage.refused(error)
             unsure = True
         ending.wait(_POLL_S)
     return None
+
+
+def _may_be_free_soon(run: RunRecord, executor: str | None) -> bool:
+    """Whether a run that could not be claimed is held by another worker, or queued and locked while somebody edits it."""
+    held = run.state in (RunState.RUNNING, RunState.STOPPING)
+    return held or (run.state is RunState.QUEUED and executor in (None, run.executor))
 
 
 def _unclaimed(lab: Lab, run: str, ending: threading.Event) -> int:

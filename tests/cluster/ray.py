@@ -9,7 +9,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,9 @@ from pathlib import Path
 
 import psutil
 
+from lab.temporary_folders import temporary_folder
 from tests.cluster.slurm import skip
+from tests.processes import end_processes_of
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD, SECOND = "127.0.0.2", "127.0.0.3"
@@ -32,7 +33,7 @@ class RayCluster:
     def __init__(self, folder: Path, programs: Path) -> None:
         self.folder, self._bin = folder, programs
         self.token = secrets.token_hex(24)
-        self.space = f"convlab{os.getpid()}"
+        self.space = folder.name
         (folder / "home").mkdir()
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
@@ -57,8 +58,13 @@ class RayCluster:
         self._start([*head, "--include-dashboard=true", f"--temp-dir={self.folder}/ray"])
 
     def add_node(self, address: str = SECOND, port: int = 52_366) -> None:
-        """Start another node. port: of its agent, without which Ray gives no logs of its jobs."""
-        self._start([f"--address={HEAD}:6379", f"--node-ip-address={address}", f"--dashboard-agent-listen-port={port}"])
+        """Start another node. port: of its agent, without which Ray gives no logs of its jobs.
+
+        Its folder is its own, as on another machine: a node that unpacks code for the first time removes what is there already,
+        and in a shared folder that is what a worker of the other node is about to import.
+        """
+        place = [f"--address={HEAD}:6379", f"--node-ip-address={address}", f"--temp-dir={self.folder}/{address}"]
+        self._start([*place, f"--dashboard-agent-listen-port={port}"])
 
     def _start(self, words: list[str]) -> None:
         common = ["--num-cpus=1", "--num-gpus=0", "--object-store-memory=80000000", "--disable-usage-stats"]
@@ -116,12 +122,17 @@ def started_ray() -> Iterator[RayCluster]:
         skip(f"no Ray in {programs}: `make test-cluster` installs it, or set LAB_RAY_BIN")
     if os.geteuid() != 0 or shutil.which("ip") is None:
         skip("Ray's two nodes need a network namespace: root and Debian's iproute2")
-    folder = Path(tempfile.mkdtemp(prefix="convlab-ray-", dir="/tmp"))  # Ray's sockets need a short path
-    cluster = RayCluster(folder, programs)
-    try:
-        cluster.start()
-        cluster.add_node()
-        yield cluster
-    finally:
-        cluster.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    # Ray's sockets need a short path.
+    with temporary_folder("convlab-ray-", within=Path("/tmp"), end=_end_left_cluster) as folder:
+        cluster = RayCluster(folder, programs)
+        try:
+            cluster.start()
+            cluster.add_node()
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+def _end_left_cluster(folder: Path) -> None:
+    end_processes_of(folder)
+    subprocess.run(["ip", "netns", "del", folder.name], capture_output=True, check=False, timeout=30)

@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from lab.temporary_folders import temporary_folder
+from tests.processes import end_processes_of
 
 _START_S = 60.0
 _END_S = 30.0
@@ -145,11 +147,11 @@ def started_slurm() -> Iterator[SlurmCluster]:
         )
     if os.geteuid() != 0:
         skip("the tests of Slurm start its daemons, which needs root")
-    folder = Path(tempfile.mkdtemp(prefix="convlab-slurm-", dir="/tmp"))  # not pytest's: munge has to read it
-    cluster = SlurmCluster(folder)
-    try:
-        cluster.start()
-        yield cluster
-    finally:
-        cluster.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    # The folder is not one of pytest's, because munge has to read it.
+    with temporary_folder("convlab-slurm-", within=Path("/tmp"), end=end_processes_of) as folder:
+        cluster = SlurmCluster(folder)
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.stop()

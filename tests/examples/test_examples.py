@@ -1,6 +1,5 @@
 """The example runs that ship with the lab: what they are, and that nothing of one's own ever meets them."""
 
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -28,7 +27,6 @@ from lab.examples.catalogue import (
 from lab.examples.make import remove_traces
 from lab.examples.reader import MAPS, drawing_reader
 from lab.examples.sample import load_sample
-from lab.examples.unpack import remove_abandoned
 from lab.findings import Outcome
 from lab.runs.identity import new_run_id
 from lab.runs.records import RunState
@@ -184,47 +182,6 @@ def test_the_examples_and_the_reader_need_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-
-
-def test_the_folder_of_a_killed_process_is_removed_by_the_next_one_and_that_of_a_living_one_stays(
-    tmp_path: Path,
-) -> None:
-    code = (
-        "import sys\nfrom pathlib import Path\nfrom lab.examples.unpack import unpack_examples\n"
-        "print(unpack_examples(data=Path('.')).home, flush=True)\nsys.stdin.read()"
-    )
-    kept: list[Path] = []
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code],
-            cwd=ROOT,
-            env={**os.environ, "TMPDIR": str(tmp_path)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        kept.append(Path(process.stdout.readline().strip()))
-    stranger = tmp_path / "convlab-examples-of-an-older-release"
-    stranger.mkdir()
-    try:
-        processes[0].kill()
-        processes[0].wait()
-        for home in kept:
-            os.utime(home)
-        remove_abandoned(tmp_path)
-        assert all(home.exists() for home in kept)  # as young as one that is about to be locked
-        for home in (*kept, stranger):
-            os.utime(home, (0, 0))
-        remove_abandoned(tmp_path)
-        assert [home.exists() for home in (*kept, stranger)] == [False, True, True]
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
 
 
 def test_a_model_that_ships_has_no_traces_of_the_machine_that_made_it() -> None:

@@ -166,6 +166,18 @@ def test_the_migrations_lead_to_the_tables_that_the_lab_reads_and_writes(store: 
             assert found.get_pk_constraint(table.name)["constrained_columns"] == [c.name for c in table.primary_key]
 
 
+def test_postgres_packs_the_other_columns_of_a_run_before_its_configuration(postgres_store: str) -> None:
+    store = RunStore.open(postgres_store)
+    run = submit(store)
+    filler = {"environment": {str(number): [number] * 20 for number in range(100)}, "name": "x" * 1_500}
+    write_past_checks(store, run.id, **filler)
+    packed = "pg_column_size({0}) < pg_column_size({0} || '{{}}')"  # the right side is made anew, and so not packed
+    query = f"SELECT {packed.format('config')}, {packed.format('environment')} FROM runs"
+    with store.database.read() as connection:
+        assert connection.exec_driver_sql(query).all() == [(False, True)]
+    store.close()
+
+
 def test_migrations_call_no_code_that_describes_today(store: RunStore) -> None:
     source = Path(migrations.__file__).read_text() + Path(headline_columns.__file__).read_text()
     imported = {line for line in source.splitlines() if line.startswith("from lab")}

@@ -25,6 +25,7 @@ from lab.service.lab import Lab
 from lab.worker.execution import execute
 from lab.worker.heartbeat import Heartbeat
 from lab.worker.loop import work
+from lab.worker.single import train_one
 from lab.worker.supervisor import process
 from lab.worker.supervisor.launch import is_running
 from tests.postgres import PostgresServer, started_server
@@ -202,6 +203,22 @@ def test_a_claim_whose_answer_was_lost_is_queued_again(lab: Lab) -> None:
     again = claim(lab)
     assert (again.id, again.attempts) == (run.id, 1)
     assert again.lease > run.lease
+
+
+def test_the_worker_of_one_run_waits_for_a_row_that_somebody_edits(lab: Lab) -> None:
+    run = lab.submissions.submit(lab.validation.resolve(SMALL)).run.id
+
+    class EndsTheEdit(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            edit.rollback()
+            return super().wait(timeout)
+
+    with lab.store.database.engine.connect() as other:
+        edit = other.begin()
+        sound_row(other, run, lock=True)
+        assert train_one(lab, run, ending=EndsTheEdit()) == 0
+        assert not edit.is_active
+    assert lab.store.runs.get(run).state is RunState.FINISHED
 
 
 def test_a_supervisor_without_a_worker_does_not_wait_for_ever(
