@@ -58,7 +58,7 @@ def bar_limits(groups: Sequence[Group], result: str) -> Limits | None:
     """Return where bars are cut so that one diverged group does not flatten the others; None where all are shown."""
     spreads = [spread for group in groups if (spread := group.results.get(result)) is not None]
     limits = sound_limits([np.array([spread.mean]) for spread in spreads]) if is_unbounded(result) else None
-    return None if limits is None else Limits(min(0.0, limits.low) * (1 + MARGIN), max(0.0, limits.high) * (1 + MARGIN))
+    return None if limits is None else Limits(limits.low * (1 + MARGIN), limits.high * (1 + MARGIN))
 
 
 def _beyond(groups: Sequence[Group], result: str) -> list[tuple[Group, float, float]]:

@@ -56,6 +56,7 @@ def overlay_figure(info: OverlayInfo, *, dark: bool = False, height: int = 430, 
                 "type": _kind(info.log_y),
                 "tickformat": ".1%" if chart.quantity.is_share else None,
                 "range": limits,
+                "rangemode": "tozero" if chart.quantity.unbounded else "normal",
             },
             # The edges stay where they are when somebody zooms, so marks at the edge have an axis of their own.
             yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},

@@ -2,7 +2,8 @@
 
 Losses begin near the level of guessing, whatever becomes of them later. Values up to FAR times that level are sound and
 the axis shows all of them. Only when some lie beyond, the axis is fitted to the curves that stay within, and the others
-leave the chart: each stretch beyond the edge is an `Excursion`, to be marked and described in a note.
+leave the chart: each stretch beyond the edge is an `Excursion`, to be marked and described in a note. Such an axis has
+its 0, as all linear axes of losses: a run that only guesses would look like one that learns, enlarged to 2.29 to 2.31.
 """
 
 from collections.abc import Sequence
@@ -34,7 +35,7 @@ class Excursion(NamedTuple):
 
 
 def sound_limits(curves: Sequence[np.ndarray], clouds: Sequence[np.ndarray] = ()) -> Limits | None:
-    """Return the limits for curves and the raw values (clouds) behind them; None where no value is far beyond."""
+    """Return the limits, with 0, for curves and the raw values (clouds) behind them; None where no value is far beyond."""
     finite = [part[np.isfinite(part)] for part in (*curves, *clouds)]
     starts = sorted(float(np.abs(part[0])) for part in finite if part.size)
     if not starts:
@@ -47,7 +48,7 @@ def sound_limits(curves: Sequence[np.ndarray], clouds: Sequence[np.ndarray] = ()
     sound = [part for part, well in zip(finite, is_sound) if well and part.size]
     reach = max([(BESIDE if beside else ALONE) * level, *(float(np.abs(part).max()) for part in sound)])
     shown = np.concatenate([part[_within(part, reach)] for part in finite])
-    return Limits(float(shown.min()), float(shown.max())) if shown.size else None
+    return Limits(min(0.0, float(shown.min())), max(0.0, float(shown.max()))) if shown.size else None
 
 
 def share_limits(curves: Sequence[np.ndarray]) -> Limits | None:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 
 import numpy as np
@@ -36,7 +37,7 @@ def guess_game(models: Sequence[Model]) -> None:
         if not page.game.running:
             _result(models, page.game)
             st.button(
-                "Play again" if page.game.round else "Start",
+                "Play again" if page.game.drawn else "Start",
                 type="primary",
                 icon=":material/play_arrow:",
                 key=element("draw-game-start"),
@@ -113,8 +114,9 @@ def _pictures(models: Sequence[Model], sketch: Sketch, images: dict[Recipe, np.n
 
 
 def _stop() -> None:
+    """End the game with the rounds that were played."""
     page = draw_page()
-    page.game = Game()
+    page.game = replace(page.game, digits=page.game.digits[: len(page.game.drawn)])
     page.clear()
 
 

@@ -5,14 +5,13 @@ import streamlit as st
 from lab.charts.spark import HEIGHT, WIDTH
 from lab.runs.records import RunRecord, RunState
 from lab.service.sweep_trials import sweeps_of
-from lab.sharing.comparison import run_labels
 from pages.cache.lab import get_lab
 from pages.cache.runs import run_spark
 from pages.markdown import plain
 from pages.registry import has_page, page_path
 from pages.state.keys import element
 from pages.widgets.frame import shows_errors
-from pages.widgets.runs import REFRESH_S, run_line, run_title
+from pages.widgets.runs import REFRESH_S, run_line, words_apart
 
 _RECENT = 6
 _LOOKED = 60  # newest runs among which those are looked for: of a sweep's trials only the newest is shown
@@ -59,13 +58,11 @@ def _runs() -> list[RunRecord]:
 @shows_errors
 def _lines(*, live: bool) -> None:
     runs = _runs()
-    sound = [run for run in runs if not run.problem]
-    labels = dict(zip((run.id for run in sound), run_labels(sound), strict=True))
+    apart = words_apart(runs)
     with st.container(border=True):
         for run in runs:
-            label = labels.get(run.id, "")
             trial = "" if run.problem or not sweeps_of(run) else "trial of a sweep"
-            _line(run, trial or ("" if label == run_title(run) or len(sound) < 2 else label))
+            _line(run, trial or apart.get(run.id, ""))
     if live and not any(run.state.live for run in runs):
         st.rerun()  # nothing is left to refresh
 

@@ -16,11 +16,14 @@ from pages.state.codec import encode
 from pages.state.keys import element
 from pages.state.runs import RUNS, change_view, read_view, renew_table
 from pages.state.runs_view import MOST_RUNS
-from pages.state.session import flash
+from pages.state.session import close_popover, flash
 from pages.widgets.frame import show_errors, shows_errors
-from pages.widgets.repeat import repeat_popover
+from pages.widgets.popover import action_popover
+from pages.widgets.repeat import close_repeat, repeat_popover
 
 _WATCH_S = 3.0
+_TAG = element("runs-tag-box")
+_PLACE = "runs"  # of the popover with repeats
 
 
 def actions(runs: Sequence[RunRecord]) -> None:
@@ -28,9 +31,9 @@ def actions(runs: Sequence[RunRecord]) -> None:
     own = [run.id for run in runs if not is_example(run.id)]
     writable = bool(own) and not get_lab().settings.read_only
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        with st.popover("Tag", icon=":material/sell:", disabled=not writable):
+        with action_popover("Tag", icon=":material/sell:", disabled=not writable, key=_TAG):
             st.text_input("Tag for the chosen runs", **RUNS.widget("tag", then=partial(_tag, own)))
-        repeat_popover(_settings(runs), place="runs", then=_queued)
+        repeat_popover(_settings(runs), place=_PLACE, then=_queued)
         st.button(
             "Delete",
             icon=":material/delete:",
@@ -57,6 +60,7 @@ def _queued(runs: tuple[str, ...]) -> None:
     before = view.runs if set(view.runs) & set(runs) else ()
     change_view(runs=tuple(dict.fromkeys((*before, *runs)))[:MOST_RUNS])
     renew_table()
+    close_repeat(_PLACE)
     st.rerun()
 
 
@@ -102,6 +106,7 @@ def _none() -> None:
 
 
 def _tag(runs: Sequence[str]) -> None:
+    close_popover(_TAG)
     tag = RUNS.read().tag.strip()
     RUNS.change(tag="")
     if not tag:

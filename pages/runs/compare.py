@@ -312,7 +312,7 @@ def shown_slots(view: RunsView, runs: Sequence[RunRecord]) -> dict[str, int]:
 
 def _chip_dots(view: RunsView, runs: Sequence[RunRecord]) -> str:
     """Return styles that put a dot of its run's colour into each chip; Streamlit's chips take no colour of their own."""
-    chip = ".st-key-runs-runs [data-tag]"
+    chip = '[class*="st-key-runs-runs"] [data-tag]'
     rules = [
         f"{chip} {{ background: rgba(128, 128, 128, 0.16); }} {chip}, {chip} * {{ color: inherit; }}",
         f'{chip}::before {{ content: ""; flex: none; width: 0.7em; height: 0.7em; border-radius: 50%; margin-right: 0.35em; }}',

@@ -8,11 +8,13 @@ import streamlit as st
 from lab.formatting import format_bytes, plural
 from pages.cache.lab import get_lab
 from pages.state.keys import element
-from pages.state.session import flash
+from pages.state.session import close_popover, flash
 from pages.widgets.frame import show_errors
+from pages.widgets.popover import action_popover
 from pages.widgets.runs import run_title
 
 _SHOWN = 10  # runs in the table
+_FREE = element("storage-free")
 
 
 def storage_box() -> None:
@@ -54,9 +56,8 @@ def _usage() -> None:
         )
     if usage.deleted_runs:
         count = plural(usage.deleted_runs, "deleted run")
-        with st.popover(
-            f"Free {format_bytes(usage.deleted)}", icon=":material/delete_forever:", disabled=lab.settings.read_only
-        ):
+        free = f"Free {format_bytes(usage.deleted)}"
+        with action_popover(free, icon=":material/delete_forever:", disabled=lab.settings.read_only, key=_FREE):
             st.markdown(
                 "Deleted runs are removed by themselves after a week. Removed for good, they cannot be brought back."
             )
@@ -68,6 +69,7 @@ def _usage() -> None:
 
 
 def _purge(what: str) -> None:
+    close_popover(_FREE)
     with show_errors():
         lab = get_lab()
         lab.store.removal.purge(lab.artifacts.delete, older_than_s=0.0)

@@ -20,7 +20,8 @@ class RunsSession:
 
     last: address of the view to come back to. deleted: runs whose deletion can be undone. table: number of the table's
     widget, which changes when it must forget what was typed into it. shown, typed: its key and the cells that were
-    written already. examples: whether they are shown. missing: chosen experiments by report.
+    written already. examples: whether they are shown. missing: chosen experiments by report. shows: of each part of the
+    view, its last widgets by number, and what each shows.
     """
 
     last: Mapping[str, str] = field(default_factory=dict)
@@ -31,9 +32,11 @@ class RunsSession:
     tag: str = ""
     examples: bool = True
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    shows: Mapping[str, Mapping[int, Any]] = field(default_factory=dict)
 
 
 RUNS = PageState(RunsSession, key="runs")
+_REPORTING = 3  # widgets of one part, replaced within a moment, that a browser may still report
 
 
 def read_view() -> tuple[RunsView, tuple[str, ...]]:
@@ -66,18 +69,42 @@ def bind(name: str, value: Any, *, offered: Collection[str] | None = None) -> di
     """Return `key` and `on_change` of the widget for one part of the view; it shows `value`.
 
     A tuple in the view is a list in the widget. offered: the choices, where their labels change with what is chosen (`is_offered`).
+
+    With each click a browser sends what all its widgets show. Where something else has changed the value, such as a tick in
+    the table, that may still be the old one, which would take the change back. So the widget is another one then, with a
+    new key, and what is reported is compared with what the reporting one showed (`_take`).
     """
-    key = f"runs.{name}"
+    shows = RUNS.read().shows.get(name, {0: value})
+    number = max(shows)
+    if shows[number] != value:
+        number += 1
+    _shows(name, number, value)
+    key = f"runs.{name}.{number}" if number else f"runs.{name}"
     put(key, list(value) if isinstance(value, tuple) else value)
-    return {"key": key, "on_change": _take, "args": (name, key, offered)}
+    return {"key": key, "on_change": _take, "args": (name, number, key, offered)}
 
 
-def _take(name: str, key: str, offered: Collection[str] | None) -> None:
+def _shows(name: str, number: int, value: Any) -> None:
+    before = {n: v for n, v in RUNS.read().shows.get(name, {}).items() if n > number - _REPORTING}
+    RUNS.change(shows={**RUNS.read().shows, name: {**before, number: value}})
+
+
+def _take(name: str, number: int, key: str, offered: Collection[str] | None) -> None:
+    """Write what a widget reports to the view; of one that was replaced, and of several values, what was changed in it."""
     value = value_of(key)
+    value = tuple(value) if isinstance(value, list) else value
+    shows = RUNS.read().shows.get(name, {})
+    if number not in shows or value is None or value == shows[number]:
+        return
+    before, now = shows[number], getattr(read_view()[0], name)
+    _shows(name, number, value)
     if not is_offered(value, offered):
         return
+    if isinstance(value, tuple):
+        stay = [one for one in now if is_offered([one], offered) and (one in value or one not in before)]
+        value = tuple(dict.fromkeys([*stay, *(one for one in value if one not in before)]))
     again = {"page": 1} if name in ("q", "sort") else {}
-    change_view(**{name: tuple(value) if isinstance(value, list) else value}, **again)
+    change_view(**{name: value}, **again)
     if name == "runs":  # the table would go on showing the ticks that were put in it
         renew_table()
 

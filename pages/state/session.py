@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 _FLASH = "flash"
+_CLOSING = "closing"
 
 
 def value_of(key: str, default: Any = None) -> Any:
@@ -31,8 +32,15 @@ def reported(key: str) -> Any:
 
 
 def close_popover(key: str) -> None:
-    """Close a popover that tracks its state (`on_change="rerun"`), in a callback of what is in it."""
-    put(key, False)
+    """Have a popover of `action_popover` closed the next time it is drawn, from a callback or before a rerun."""
+    put(f"{_CLOSING}.{key}", True)
+
+
+def take_closing(key: str) -> None:
+    """Close that popover now if it was asked for, before it is drawn."""
+    if value_of(f"{_CLOSING}.{key}"):
+        forget(f"{_CLOSING}.{key}")
+        put(key, False)
 
 
 def flash(message: str) -> None:

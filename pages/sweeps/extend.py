@@ -12,13 +12,14 @@ from pages.cache.lab import get_lab
 from pages.state.keys import element
 from pages.state.session import close_popover, flash
 from pages.state.sweeps import SWEEPS
+from pages.widgets.popover import action_popover
 
 _BOX = element("sweep-extend")
 
 
 def extend_box(sweep: SweepRecord, *, enabled: bool) -> None:
     """Draw the button that opens the form, and the form."""
-    with st.popover("Extend or narrow", icon=":material/tune:", disabled=not enabled, key=_BOX, on_change="rerun"):
+    with action_popover("Extend or narrow", icon=":material/tune:", disabled=not enabled, key=_BOX):
         spec = sweep.asked
         st.number_input("More trials", 0, 10_000, **SWEEPS.widget("more_trials"))
         if spec.minutes:
@@ -71,5 +72,4 @@ def _extend(sweep: SweepRecord, space: dict[str, Any]) -> None:
     except LabError as error:
         flash(str(error))
     else:
-        # Left open, the next press anywhere would close it and be lost: what lies below moves under the pointer.
         close_popover(_BOX)

@@ -36,6 +36,7 @@ def trials_table(spec: SweepSpec, trials: Sequence[TrialRecord]) -> None:
         width="stretch",
         height=min(len(trials), 12) * 36 + 40,
         row_height=36,
+        placeholder="–",
         column_config={
             "trial": column.NumberColumn("Trial", width="small"),
             "state": column.MultiselectColumn(

@@ -8,14 +8,16 @@ from lab.runs.queue_moves import Move
 from lab.runs.records import RunRecord, RunState
 from pages.cache.lab import get_lab
 from pages.state.keys import element
-from pages.state.session import flash
+from pages.state.session import close_popover, flash
 from pages.state.train import TRAIN
 from pages.widgets.frame import show_errors
-from pages.widgets.runs import REFRESH_S, run_line
+from pages.widgets.popover import action_popover
+from pages.widgets.runs import REFRESH_S, run_line, words_apart
 
 _SHOWN = 6  # lines; the others come when asked for
 _MOST = 100  # lines that one page can bear; `python -m lab queue` has no limit
 _HEIGHT_PX = 420
+_STOP = element("queue-stop")
 _MOVES = (
     (Move.FRONT, "First", ":material/vertical_align_top:"),
     (Move.UP, "Up", ":material/arrow_upward:"),
@@ -55,9 +57,7 @@ def _show_all(whole: bool) -> None:
 def _head(total: int, waiting: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(f"**{queue_words(total, waiting)}**", width="content")
-        stop = st.popover(
-            "Stop all", icon=":material/stop:", disabled=get_lab().settings.read_only, key=element("queue-stop")
-        )
+        stop = action_popover("Stop all", icon=":material/stop:", disabled=get_lab().settings.read_only, key=_STOP)
     with stop:
         what = "this run" if total == 1 else f"these {total} runs"
         st.markdown(f"Stop {what}? Weights of finished epochs stay, and each run can be resumed.")
@@ -74,13 +74,14 @@ def queue_words(total: int, waiting: int) -> str:
 
 
 def _stop_all() -> None:
+    close_popover(_STOP)
     with show_errors():
         stopped = len(get_lab().store.queue.stop_all())
         flash("1 run is stopped." if stopped == 1 else f"{stopped} runs are stopped.")
 
 
 def _lines(runs: Sequence[RunRecord], waiting: int) -> None:
-    place = 0
+    place, apart = 0, words_apart(runs)
     for run in runs:
         queued = run.state is RunState.QUEUED
         place += queued
@@ -93,15 +94,18 @@ def _lines(runs: Sequence[RunRecord], waiting: int) -> None:
             with st.container(horizontal=True, vertical_alignment="center", width="content"):
                 if queued:
                     st.caption(f"{place}.", width="content")
-                run_line(run, key=element("live-line", run.id), apart=asked_words(run))
+                run_line(run, key=element("live-line", run.id), apart=_facts(apart.get(run.id, ""), asked_words(run)))
             if queued:
                 _buttons(run, place, last=waiting)
 
 
 def asked_words(run: RunRecord) -> str:
     """Return such as "ann · priority 2": who asked for a run, and how it waits."""
-    priority = [f"priority {run.priority}"] * bool(run.priority and run.state is RunState.QUEUED)
-    return " · ".join([run.owner] * bool(run.owner) + priority)
+    return _facts(run.owner, f"priority {run.priority}" if run.priority and run.state is RunState.QUEUED else "")
+
+
+def _facts(*facts: str) -> str:
+    return " · ".join(fact for fact in facts if fact)
 
 
 def _buttons(run: RunRecord, place: int, *, last: int) -> None:

@@ -18,11 +18,13 @@ from lab.sharing.formats import ExportFormat, export_runs, list_formats
 from pages.cache.torch_import import require_torch
 from pages.markdown import plain
 from pages.state.keys import element
-from pages.state.session import flash
+from pages.state.session import close_popover, flash
 from pages.state.shared import SHARE
 from pages.widgets.frame import show_errors
+from pages.widgets.popover import action_popover
 
 _LARGEST_MB = 1024  # what a bundle may hold
+_IMPORT = element("share-import-box")
 
 
 def export_panel(lab: Lab, runs: Sequence[RunRecord], *, take_in: bool = True) -> None:
@@ -32,7 +34,7 @@ def export_panel(lab: Lab, runs: Sequence[RunRecord], *, take_in: bool = True) -
             with st.popover("Export", icon=":material/download:"):
                 _export(lab, tuple(runs))
         if take_in:
-            with st.popover("Import", icon=":material/upload:", disabled=lab.settings.read_only):
+            with action_popover("Import", icon=":material/upload:", disabled=lab.settings.read_only, key=_IMPORT):
                 _import(lab)
 
 
@@ -106,6 +108,7 @@ def _import(lab: Lab) -> None:
             require_torch()
             arrived = load("lab.sharing.bundle.read:import_bundle")(lab, upload)
         SHARE.change(upload=number + 1)  # a fresh, empty uploader
+        close_popover(_IMPORT)
         names = ", ".join(run.name or run.id for run in arrived[:5])
         flash(f"Imported {plural(len(arrived), 'run')}: {plain(names)}.")
         st.rerun()

@@ -13,7 +13,8 @@ from lab.service.repeats import MOST_SEEDS, USUAL_FOLDS, USUAL_SEEDS
 from pages.cache.lab import get_lab
 from pages.cache.runs import estimate_seconds
 from pages.state.asking import asking_owner
-from pages.state.keys import element
+from pages.state.keys import ElementKey, element
+from pages.state.session import close_popover
 from pages.state.shared import REPEAT
 from pages.widgets.confirm import start_unless_long
 from pages.widgets.frame import show_errors
@@ -38,7 +39,7 @@ def repeat_popover(
     """
     writable = bool(runs) and not get_lab().settings.read_only
     with (
-        fold("Repeat", icon=":material/casino:", menu=menu, disabled=not writable),
+        fold("Repeat", icon=":material/casino:", menu=menu, disabled=not writable, key=None if menu else _box(place)),
         st.container(key=element("repeat", place)),
     ):
         divided = any(run.config.folds for run in runs)
@@ -60,6 +61,15 @@ def repeat_popover(
             folds, seeds = 0, int(st.number_input(words, 2, MOST_SEEDS, **held))
         st.caption(_WORDS[kind])
         fill_button(runs, seeds=seeds, folds=folds, place=place, then=then)
+
+
+def close_repeat(place: str) -> None:
+    """Close that popover, before a rerun."""
+    close_popover(_box(place))
+
+
+def _box(place: str) -> ElementKey:
+    return element("repeat-box", place)
 
 
 def fill_button(

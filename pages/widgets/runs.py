@@ -1,6 +1,7 @@
 """Small pieces that several pages share: a run's badge and name, times in words, lists of networks and data sets."""
 
 import math
+from collections.abc import Sequence
 from datetime import UTC, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,6 +17,7 @@ from lab.findings import Outcome
 from lab.formatting import format_moment
 from lab.runs.records import RunRecord, RunState
 from lab.settings import Settings
+from lab.sharing.comparison import run_labels
 from pages.cache.lab import get_lab
 from pages.markdown import plain
 from pages.registry import page_path
@@ -78,6 +80,13 @@ def run_title(run: RunRecord) -> str:
     """Return what to call a run: the name it was given, else network and data set."""
     named = run.name and run.name != run.config.arch
     return run.name if named else f"{arch_title(run.config.arch)} on {dataset_title(run.config.dataset)}"
+
+
+def words_apart(runs: Sequence[RunRecord]) -> dict[str, str]:
+    """Return what tells each readable run of a list from the others, by id; "" where its title does."""
+    sound = [run for run in runs if not run.problem]
+    labels = zip(sound, run_labels(sound), strict=True)
+    return {run.id: "" if label == run_title(run) or len(sound) < 2 else label for run, label in labels}
 
 
 def local_title(spec: DatasetSpec) -> str:

@@ -50,7 +50,7 @@ def _picture(page: Page) -> Any:
 def _dots(page: Page) -> list[str]:
     """Return the colours of the chips' dots as #rrggbb."""
     found = page.evaluate(
-        """() => [...document.querySelectorAll('.st-key-runs-runs .react-aria-ComboBox [data-tag]')].map(
+        """() => [...document.querySelectorAll('[class*="st-key-runs-runs"] .react-aria-ComboBox [data-tag]')].map(
           chip => getComputedStyle(chip, '::before').backgroundColor.match(/\\d+/g).map(Number))"""
     )
     return ["#" + "".join(f"{part:02x}" for part in colour) for colour in found]

@@ -223,7 +223,7 @@ def test_raw_points_are_drawn_where_they_are_asked_for() -> None:
 def test_a_line_without_raw_points_decides_where_the_axis_ends_too() -> None:
     sound, wild = curves(run(1, lr=0.1), val_loss=[2.3, 1.0]), curves(run(2, lr=1.0), val_loss=[2.3, 2.5e12])
     info = overlay_info([sound, wild], OverlayOptions())
-    assert info.limits == (1.0, 2.3)
+    assert info.limits == (0.0, 2.3)
     right = curves(run(1), val_accuracy=[0.5, 1.5])
     assert overlay_info([right], OverlayOptions("accuracy")).limits == (0.0, 1.0)
 

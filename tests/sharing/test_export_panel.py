@@ -129,3 +129,10 @@ def test_several_files_become_one_zip_under_the_names_they_have_and_one_stays_al
         "stem.card.md": b"y",
     }
     assert list(downloads({"": b"x"}, FORMATS["csv"], "stem")) == ["stem.csv"]
+
+
+def test_no_two_formats_write_a_file_of_one_name() -> None:
+    names = [
+        name for one in FORMATS.values() for name in downloads({"events" if one.folder else "": b"x"}, one, "stem")
+    ]
+    assert sorted(set(names)) == sorted(names)

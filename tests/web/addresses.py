@@ -1,6 +1,6 @@
 """Opening a page of the app in `AppTest` by its name, as its address does."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,3 +44,9 @@ def open_page(page: str = "home", /, **query: str) -> AppTest:
     go_to(app, page).run()
     assert not app.exception, [each.value for each in app.exception]
     return app
+
+
+def labelled(elements: Iterable[Any], label: str) -> Any:
+    """Return the only one of these elements with this label, whatever its key is."""
+    (found,) = [each for each in elements if each.label == label]
+    return found

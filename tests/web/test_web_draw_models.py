@@ -162,6 +162,17 @@ def test_a_point_is_for_the_asked_digit_alone_and_not_for_an_unsure_answer(model
     assert (cards.count("<figure>"), cards.count("✓")) == (3, 1)
 
 
+def test_a_game_that_is_stopped_ends_with_the_rounds_that_were_played(model: Model) -> None:
+    app, page = _game(model, ("0", "1", "2"))
+    app.button(key="draw-game-stop").click().run()
+    assert "**10 rounds.**" in app.markdown[0].value
+    app, page = _game(model, ("0", "1", "2"))
+    _draw_round(app, page, 1, draw_digit("0").strokes)
+    app.button(key="draw-game-stop").click().run()
+    assert app.header[0].value.endswith("of 1 round")
+    assert app.button(key="draw-game-start").label == "Play again"
+
+
 def test_where_much_in_a_photo_is_no_digit_the_page_is_sure_of_nothing(model: Model) -> None:
     tangle = sketch_from_strokes([Stroke(tuple((60 + 14 * n, 70 + 140 * (n % 2)) for n in range(12)), 12)])
     row = [draw_digit("0"), tangle, draw_digit("1"), tangle, draw_digit("7")]

@@ -45,6 +45,7 @@ def test_train_shows_what_trains_first_and_then_the_queue_in_its_order(bench: Be
     runs = _queue(bench, count)
     app = open_page("train")
     assert f"1 run is training, {count - 1} wait" in _texts(app)
+    assert {f"seed {run.config.seed}" for run in runs[:6]} <= set(_texts(app).replace("\n", " · ").split(" · "))
     assert _linked(app) == [run.id for run in runs[:6]]
     if count > 6:
         app.button(key="queue-more").click().run()

@@ -2,6 +2,7 @@
 
 import json
 import math
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from lab.runs.records import RunRecord, RunState
 from pages.runs.table import PAGE_ROWS
 from pages.state.codec import encode
 from pages.state.runs_view import LOOKS, MOST_RUNS, RunsView, parse_view
-from tests.web.addresses import open_page
+from tests.web.addresses import labelled, open_page
 from tests.web.web_data import DIGITS_CONFIG, Bench, series
 
 VIEWS = st.builds(
@@ -137,8 +138,12 @@ def _figures(app: AppTest) -> list[dict[str, Any]]:
 
 
 def _button(app: AppTest, label: str) -> Any:
-    (found,) = [button for button in app.button if button.label == label]
-    return found
+    return labelled(app.button, label)
+
+
+def _open_boxes(app: AppTest) -> list[str]:
+    """Return the labels of the popovers that are open and whose state the page knows."""
+    return [each.proto.popover.label for each in app.get("popover") if each.proto.popover.open]
 
 
 def _trained(bench: Bench, **changes: Any) -> RunRecord:
@@ -255,8 +260,37 @@ def test_a_label_that_the_browser_still_had_from_before_does_not_take_the_choice
     app = _open(runs=".".join(chosen))
     app.multiselect(key="runs.runs").set_value([*chosen, "lenet5 on digits"]).run()
     assert not app.exception, [each.value for each in app.exception]
-    assert app.multiselect(key="runs.runs").value == chosen
+    assert labelled(app.multiselect, "Chosen runs").value == chosen
     assert app.query_params["runs"].split(".") == chosen
+
+
+def _report(app: AppTest, before: Any) -> None:
+    """Run the page with a widget as the browser had it before the page's last answer came."""
+    states = app._tree.get_widget_states()
+    others = [each for each in states.widgets if each.id != before.id]
+    states.ClearField("widgets")
+    states.widgets.extend([*others, before])
+    app._run(states)
+    assert not app.exception, [each.value for each in app.exception]
+
+
+def test_a_click_sent_before_the_page_showed_another_choice_does_not_take_that_back(
+    bench: Bench, three: list[RunRecord]
+) -> None:
+    mine, other, example = three[0].id, three[1].id, "example-overfit"
+    app = _open(runs=mine)
+    shown = deepcopy(labelled(app.multiselect, "Chosen runs")._widget_state)
+    emptied = deepcopy(labelled(app.multiselect, "Chosen runs").set_value([])._widget_state)
+    labelled(app.multiselect, "Chosen runs").set_value([mine])
+    app.button(key=f"runs-example-choose-{example}").click().run()
+    assert labelled(app.multiselect, "Chosen runs").value == [mine, example]
+    _report(app, shown)
+    assert app.query_params["runs"].split(".") == [mine, example]
+    assert labelled(app.multiselect, "Chosen runs").value == [mine, example]
+    _report(app, emptied)  # in a list that did not show the example yet
+    assert app.query_params["runs"] == example
+    labelled(app.multiselect, "Chosen runs").set_value([example, other]).run()
+    assert app.query_params["runs"].split(".") == [example, other]
 
 
 def test_a_chosen_run_that_is_gone_is_said(bench: Bench, three: list[RunRecord]) -> None:
@@ -286,7 +320,10 @@ def test_a_training_run_is_not_deleted_and_the_page_says_why(bench: Bench) -> No
 def test_a_tag_is_put_on_all_chosen_runs(bench: Bench, three: list[RunRecord]) -> None:
     bench.lab.store.edits.set_tags(three[0].id, ["old"])
     app = _open(runs=".".join(run.id for run in three[:2]))
+    app.session_state["runs-tag-box"] = True  # as a press on the button does
+    assert _open_boxes(app.run()) == ["Tag"]
     app.text_input(key="runs.tag").set_value("sweep").run()
+    assert _open_boxes(app) == [], "what is done covers the page no longer"
     assert [bench.lab.store.runs.get(run.id).tags for run in three] == [("old", "sweep"), ("sweep",), ()]
 
 

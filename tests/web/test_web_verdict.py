@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 from lab.config import RunConfig
 from lab.runs.records import RunRecord, RunState
 from tests.comparison.compared_runs import BASE, HIGH, LOW, ended_run, folded, seeded
-from tests.web.addresses import open_page
+from tests.web.addresses import labelled, open_page
 from tests.web.web_data import Bench
 
 
@@ -98,7 +98,7 @@ def test_a_run_is_repeated_on_folds_which_are_chosen_instead_of_it(bench: Bench,
     app.number_input(key="repeat.folds.runs").set_value(3).run()
     app.button(key="repeat-fill-runs").click().run()
     assert not app.exception, [each.value for each in app.exception]
-    chosen = [bench.lab.store.runs.get(one).config for one in app.multiselect(key="runs.runs").value]
+    chosen = [bench.lab.store.runs.get(one).config for one in labelled(app.multiselect, "Chosen runs").value]
     assert [(config.folds, config.fold, config.seed) for config in chosen] == [(3, 1, 0), (3, 2, 0), (3, 3, 0)]
 
 
@@ -108,10 +108,10 @@ def test_one_setting_alone_is_repeated_first(bench: Bench, base: RunConfig) -> N
     assert "at least two settings" in _said(app)
     app.number_input(key="repeat.seeds.runs").set_value(3).run()
     app.button(key="repeat-fill-runs").click().run()
-    assert len(app.multiselect(key="runs.runs").value) == 3
-    app.multiselect(key="runs.runs").set_value([run.id]).run()
+    assert len(labelled(app.multiselect, "Chosen runs").value) == 3
+    labelled(app.multiselect, "Chosen runs").set_value([run.id]).run()
     app.button(key="repeat-show-runs").click().run()
-    assert len(app.multiselect(key="runs.runs").value) == 3
+    assert len(labelled(app.multiselect, "Chosen runs").value) == 3
     assert {one.config.seed for one in bench.lab.repeating.find(run).runs} == {0, 1, 2}
 
 

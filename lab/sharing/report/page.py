@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from functools import cache, partial
@@ -30,7 +30,7 @@ from lab.data.registry import get_dataset_spec
 from lab.formatting import format_duration, format_moment, format_percent
 from lab.metric_charts import list_charts
 from lab.runs.records import RunRecord
-from lab.sharing.comparison import comparison_table, run_labels, setting_text
+from lab.sharing.comparison import EPOCH, Table, comparison_table, run_labels, setting_text
 from lab.sharing.report.gather import Examination, examine_run
 from lab.sharing.source import Source
 from lab.sharing.tables import number_columns, shown
@@ -46,6 +46,16 @@ class _Figure:
     caption: str
     notes: tuple[str, ...]
     json: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """One row a run, as it is read. numbers: which columns are."""
+
+    title: str
+    columns: tuple[str, ...]
+    numbers: tuple[bool, ...]
+    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +77,13 @@ def write_report(source: Source, runs: Sequence[RunRecord], *, examine_s: float 
     examine_s: seconds that evaluating on test images may take, for all runs together.
     """
     curves = [RunCurves(run, source.store.points.read(run.id)) for run in runs]
-    table = comparison_table(runs)
     labels, swatches = run_labels(runs), _swatches(runs)
     return _template().render(
         title=labels[0] if len(runs) == 1 else f"{len(runs)} runs compared",
         version=__version__,
         written=format_moment(time.time(), UTC),
         policy=_policy(),
-        columns=table.columns,
-        numbers=number_columns(table),
-        rows=[[shown(cell, column=c) for cell, c in zip(row, table.columns, strict=True)] for row in table.rows],
+        tables=_tables(runs),
         figures=_figures(curves),
         swatches=swatches,
         runs=[
@@ -119,6 +126,22 @@ def _policy() -> str:
 
 def _digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+
+
+def _tables(runs: Sequence[RunRecord]) -> list[_Table]:
+    """Return the results, which stand in one page's width, and what the runs of a comparison are and differ in."""
+    table = comparison_table(runs)
+    first = table.columns.index(EPOCH)
+    results = _part("Results", table, [0, *range(first, len(table.columns))])
+    return [results] if len(runs) == 1 else [results, _part("Runs and settings that differ", table, range(first))]
+
+
+def _part(title: str, table: Table, places: Iterable[int]) -> _Table:
+    places = tuple(places)
+    columns, numbers = tuple(table.columns[at] for at in places), number_columns(table)
+    rows = (tuple(shown(row[at], column=table.columns[at]) for at in places) for row in table.rows)
+    heads = tuple(FIELDS[name].label.lower() if name in FIELDS else name for name in columns)
+    return _Table(title, heads, tuple(numbers[at] for at in places), tuple(rows))
 
 
 def _swatches(runs: Sequence[RunRecord]) -> list[Markup]:

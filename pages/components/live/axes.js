@@ -17,6 +17,12 @@ export function isLow({ dense, points, share }) {
   return !dense && points.length === 1 && !share;
 }
 
+// A loss has its 0 on the axis: enlarged to 2.29 to 2.31, a run that only guesses would look like one that learns. Without
+// its start, what is asked for is detail.
+export function rangeMode(chart, { skip }) {
+  return isLow(chart) || (chart.log && !skip) ? "tozero" : "normal";
+}
+
 // The axis that shows what is sound; without anything far beyond, or when all is asked for, Plotly chooses it.
 export function fitted({ id, log }, { settings, news }) {
   const chart = settings.full ? null : news?.charts[id];

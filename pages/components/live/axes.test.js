@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { SHARES, emptyAxes, fitted, isLow } from "./axes.js";
+import { SHARES, emptyAxes, fitted, isLow, rangeMode } from "./axes.js";
 
 const reach = { step: 100, epoch: 5, time: 0 };
 
@@ -30,4 +30,12 @@ test("the axis shows what is sound, by its scale, unless all is asked for", () =
   assert.deepEqual(fitted({ id: "loss", log: true }, { settings: { logy: true }, news }).range, [-1, 1]);
   assert.deepEqual(fitted({ id: "loss", log: true }, { settings: { full: true }, news }), {});
   assert.deepEqual(fitted({ id: "loss", log: true }, { settings: {} }), {});
+});
+
+test("a loss has its 0 on the axis, until its start is left out", () => {
+  const loss = { dense: {}, points: [1, 2], share: false, log: true };
+  assert.equal(rangeMode(loss, {}), "tozero");
+  assert.equal(rangeMode(loss, { skip: true }), "normal");
+  assert.equal(rangeMode({ ...loss, share: true, log: false }, {}), "normal");
+  assert.equal(rangeMode({ points: [1], share: false, log: false }, { skip: true }), "tozero");
 });

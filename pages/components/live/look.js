@@ -2,7 +2,7 @@
 // What the live view draws, how it looks, and how its numbers are written.
 
 import { touched } from "../shared/plotly.js";
-import { SHARES, emptyAxes, fitted, isLow } from "./axes.js";
+import { SHARES, emptyAxes, fitted, isLow, rangeMode } from "./axes.js";
 
 export const SKIPPED = 0.05; // share of the steps that "skip the start" leaves out
 export const POLL_MS = { first: 500, longest: 5000, ended: 20000, failed: 10000, growth: 1.5 };
@@ -57,7 +57,7 @@ export function layoutOf(chart, live, traces) {
       title: { text: title, standoff: 6 }, type: settings.logx ? "log" : "linear", ...empty.x,
     },
     yaxis: {
-      ...axis, tickformat: chart.share ? "~%" : "~g", hoverformat: chart.hover, rangemode: low ? "tozero" : "normal",
+      ...axis, tickformat: chart.share ? "~%" : "~g", hoverformat: chart.hover, rangemode: rangeMode(chart, settings),
       type: chart.log && settings.logy ? "log" : "linear", ...empty.y, ...fitted(chart, live),
       ...(chart.share ? { autorangeoptions: { minallowed: SHARES[0], maxallowed: SHARES[1] } } : {}),
     },
