@@ -17,6 +17,7 @@ nothing of a GPU.
 - evaluation: the chunk that is chosen, milliseconds launched and captured (the second evaluation captures), peak memory;
 - start: a fresh process: the warm-up, the first run after it, the second;
 - together (on request): 1, 2, 4 and 8 seeds of one setting side by side, and how many times faster than one after the other;
+- lab (on request): what the lab's worker adds to the run of `runs`, where the packages of the store are installed;
 - compile (on request): torch.compile under the captured step, seconds until the first step and milliseconds an update;
 - report (on request): the seven networks of report D, 5 epochs with every evaluation.
 """

@@ -2,6 +2,7 @@
 
 import dataclasses
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -335,6 +336,36 @@ def section_compile(bench: Bench) -> Iterator[Row]:
         yield {"network": arch, "ready_s": time.perf_counter() - began - row["train_s"], **row}
 
 
+def section_lab(bench: Bench) -> Iterator[Row]:
+    """The run of the section `runs`, alone and through the lab's worker in turns; left out where its packages are absent."""
+    try:
+        from benchmarks.lab_runs import lab_share, train_both
+        from lab.service.lab import Lab
+        from lab.settings import Settings
+    except ModuleNotFoundError as error:
+        yield {"left out": f"{error.name} is not installed"}
+        return
+    preset = get_preset("d-lenet-bn")
+    config = preset.config(dataset=bench.dataset, epochs=bench.size.epochs, train_limit=bench.size.images)
+    with tempfile.TemporaryDirectory() as home:
+        lab = Lab(Settings.from_env({"LAB_HOME": home, "LAB_DATA": str(bench.root)}))
+        shares, seconds = [], []
+        for repeat in range(bench.size.repeats + 1):
+            if repeat > 1 and not bench.in_time():
+                break
+            own, bare = train_both(lab, config.replace(seed=repeat, device=str(bench.device)))
+            if repeat:  # the first round is not counted
+                shares.append(lab_share(own, bare))
+                seconds.append(own.engine)
+    yield {
+        "preset": preset.id,
+        "n": len(shares),
+        "seconds": statistics.median(seconds),
+        "lab's share": statistics.median(shares),
+        "spread": f"{min(shares):.3f}–{max(shares):.3f}",
+    }
+
+
 @dataclass(frozen=True)
 class Section:
     """One part of the table. limit_s: no measurement begins later than this after its start."""
@@ -352,6 +383,7 @@ SECTIONS = {
     "start": Section(section_start, 20),
     "large": Section(section_large, 40),
     "together": Section(section_together, 50, default=False),
+    "lab": Section(section_lab, 40, default=False),
     "compile": Section(section_compile, 60, default=False),
     "report": Section(section_report, 480, default=False),
 }

@@ -21,74 +21,24 @@ import os
 import shutil
 import statistics
 import tempfile
-import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.lab_runs import Times, claim, lab_share, timed, train_alone, train_in_lab
 from benchmarks.web import serve
-from lab.architectures.build import build_network
 from lab.config import RunConfig
-from lab.data.resident import load_resident
 from lab.devices import describe_device, keep_big_blocks, resolve_device
 from lab.presets import get_preset
-from lab.runs.owner import Owner
-from lab.runs.records import RunRecord, RunState
 from lab.service.lab import Lab
 from lab.settings import Settings
-from lab.training.engine import train
-from lab.training.events import Ended
 from lab.training.samples import sample_answers
 from lab.training.warm_up import warm_up
-from lab.worker.execution import execute
 
 CONTESTANTS = ("engine", "lab", "page")
-
-
-@dataclass(frozen=True)
-class Times:
-    """Seconds of one run: of this process's processor, of the wall clock, and of the engine's own clock."""
-
-    cpu: float
-    wall: float
-    engine: float
-
-
-def train_alone(lab: Lab, config: RunConfig) -> float:
-    device = resolve_device("cpu")
-    data = load_resident(config, root=lab.settings.data, device=device)
-    for event in train(config, network=build_network(config.arch), data=data, device=device):
-        if isinstance(event, Ended):
-            return event.time_s
-    raise RuntimeError("training ended without its last event")
-
-
-def claim(lab: Lab, config: RunConfig) -> RunRecord:
-    lab.submissions.submit(lab.validation.resolve(config))
-    run = lab.store.leases.claim(slot="cpu", owner=Owner.of_this_process())
-    if run is None:
-        raise RuntimeError("the run that was just queued could not be claimed")
-    return run
-
-
-def train_in_lab(lab: Lab, run: RunRecord) -> float:
-    execute(lab, run, ending=threading.Event())
-    ended = lab.store.runs.get(run.id)
-    if ended.state is not RunState.FINISHED:
-        raise RuntimeError(f"run {run.id} did not finish")
-    return ended.seconds
-
-
-def timed(action: Callable[[], float]) -> Times:
-    """Time an action that returns the seconds of the engine's own clock."""
-    cpu, wall = time.process_time(), time.perf_counter()
-    engine = action()
-    return Times(time.process_time() - cpu, time.perf_counter() - wall, engine)
 
 
 def take_turn(name: str, lab: Lab, seed: int, page: Page, url: str) -> Times:
@@ -114,9 +64,7 @@ def take_turn(name: str, lab: Lab, seed: int, page: Page, url: str) -> Times:
 def answers_share(lab: Lab, *, calls: int = 200) -> float:
     """Return the processor time of one evaluation's live answers as a share of that of the epoch before it."""
     config = get_preset("lenet5-digits").config(epochs=1, device="cpu")
-    began = time.process_time()
-    train_alone(lab, config)
-    epoch = time.process_time() - began
+    epoch = timed(lambda: train_alone(lab, config)).cpu
     labels = lab.datasets.load(config.dataset).test_labels
     logits = np.random.default_rng(0).normal(size=(len(labels), 10)).astype(np.float32)
     began = time.process_time()
@@ -175,7 +123,7 @@ def main() -> None:
         columns = (
             [own.cpu / bare.cpu for own, bare in pairs],
             [own.wall / bare.wall for own, bare in pairs],
-            [(own.wall - own.engine - (bare.wall - bare.engine)) / own.engine for own, bare in pairs],
+            [lab_share(own, bare) for own, bare in pairs],
         )
         print(f"| {name} | " + " | ".join(map(spread, columns)) + " |")
 

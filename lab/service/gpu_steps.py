@@ -71,8 +71,8 @@ def _compile_words(measured: GpuStep, precision: str, steps: int) -> str:
     first, last = (float(f"{number:.2g}") for number in pays)
     compiled = getattr(measured, f"compiled_{precision}")
     return (
-        f"Compiled, {_ms(compiled)} in {precision}, after {low} to {high} s of compiling: that pays from "
-        f"{first:,.0f} to {last:,.0f} steps on. This run has {steps:,}."
+        f"Compiled, {_ms(compiled)} in {precision}, after {low} to {high} s of compiling: that pays in runs "
+        f"of more than {first:,.0f} to {last:,.0f} steps. This one has {steps:,}."
     )
 
 

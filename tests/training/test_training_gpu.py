@@ -25,6 +25,7 @@ from lab.training.events import Command, Ended, Event, Notice, Snapshot, Started
 from lab.training.recordings import CudaGraph
 from lab.training.session import Session, process_settings
 from lab.training.step_choice import StepKind
+from lab.training.together import Job, train_together
 from lab.training.warm_up import warm_up
 from tests.training.training_nets import LinearNet, SmallNet, build_data
 
@@ -290,6 +291,32 @@ def test_steps_after_captured_evaluations_are_those_without(gpu_data: ResidentDa
     assert how(captured) == "captured"
     np.testing.assert_array_equal(losses(captured), losses(seldom))
     assert [e.code for e in captured if isinstance(e, Notice)] == []
+
+
+def test_runs_that_take_turns_have_the_bits_that_they_have_alone(gpu_data: ResidentData) -> None:
+    """Dropout and augmentation on streams of their own; four captured, two launched."""
+    configs = [RunConfig(**{**EXACT, "augment": "light", "seed": seed, "epochs": 1 + seed % 3}) for seed in range(6)]
+    kinds = [StepKind.AUTO] * 4 + [StepKind.LAUNCHED] * 2
+    alone = []
+    for config, kind in zip(configs, kinds):
+        network = small()
+        follow(config, network, gpu_data, kind=kind)
+        alone.append(weights_digest(network.state_dict()))
+    jobs = [Job(config=config, network=small(), data=gpu_data, steps=kind) for config, kind in zip(configs, kinds)]
+    ended = [number for number, event in train_together(jobs, device=CUDA) if isinstance(event, Ended)]
+    torch.cuda.synchronize()
+    assert sorted(ended) == list(range(len(jobs)))
+    assert [weights_digest(job.network.state_dict()) for job in jobs] == alone
+
+
+def test_the_flags_of_a_process_hold_until_the_last_run_has_ended(gpu_data: ResidentData) -> None:
+    jobs = [Job(config=RunConfig(**{**EXACT, "max_steps": steps}), network=small(), data=gpu_data) for steps in (9, 2)]
+    seen = []
+    for _, event in train_together(jobs, device=CUDA):
+        if isinstance(event, Ended):
+            seen.append((torch.backends.cudnn.deterministic, torch.get_float32_matmul_precision()))
+    assert seen == [(True, "high")] * 2
+    assert torch.get_float32_matmul_precision() == "highest"
 
 
 def test_matrix_products_are_computed_as_convolutions_are(gpu_data: ResidentData) -> None:
