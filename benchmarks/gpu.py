@@ -14,7 +14,7 @@ nothing of a GPU.
 - runs: the preset d-lenet-bn with every evaluation, the run's own seconds;
 - speedrun: the preset on five held-out seeds, seconds of training;
 - large: one network at 224 pixels, float32 and bfloat16, with peak memory;
-- evaluation: the chunk that is chosen, milliseconds launched and captured (the second evaluation captures), peak memory;
+- evaluation: the chunk that is chosen, milliseconds launched and captured, and of the evaluation that captures, peak memory;
 - start: a fresh process: the warm-up, the first run after it, the second;
 - together (on request): 1, 2, 4 and 8 seeds of one setting side by side, and how many times faster than one after the other;
 - lab (on request): what the lab's worker adds to the run of `runs`, where the packages of the store are installed;

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -42,6 +42,21 @@ class Forward:
     std: float
     autocast: torch.dtype | None = None
     channels_last: bool = False
+    _map_bytes: dict[torch.Size, int] = field(
+        default_factory=dict, repr=False, compare=False
+    )  # by the shape of an image
+
+    def map_bytes(self, image_shape: torch.Size) -> int:
+        """Return `largest_map_bytes`, found once: it takes some milliseconds."""
+        if image_shape not in self._map_bytes:
+            self._map_bytes[image_shape] = largest_map_bytes(self.network, image_shape)
+        return self._map_bytes[image_shape]
+
+    def resolve_chunk(self, batch_size: int, image_shape: torch.Size, device: torch.device) -> int:
+        """Return the images per chunk; 0 chooses by device: on a GPU as many as the largest feature map leaves room for."""
+        if batch_size or device.type == "cpu":
+            return batch_size or CPU_CHUNK
+        return max(1, MOST_BYTES // self.map_bytes(image_shape))
 
     @contextlib.contextmanager
     def ready(self, device: torch.device, *, cache: bool = True) -> Iterator[None]:
@@ -81,13 +96,6 @@ class Forward:
         return parts, chunk
 
 
-def resolve_chunk(batch_size: int, network: nn.Module, image_shape: torch.Size, device: torch.device) -> int:
-    """Return the images per chunk; 0 chooses by device: on a GPU as many as the largest feature map leaves room for."""
-    if batch_size or device.type == "cpu":
-        return batch_size or CPU_CHUNK
-    return max(1, MOST_BYTES // largest_map_bytes(network, image_shape))
-
-
 def largest_map_bytes(network: nn.Module, image_shape: torch.Size) -> int:
     """Return the float32 bytes of one image's largest tensor on its way through the network; nothing is computed."""
     probe = meta_copy(network).eval()
@@ -123,7 +131,7 @@ def evaluate(
     `TrainingError` where a single image does not fit.
     """
     forward = Forward(network, mean, std, autocast, channels_last)
-    chunk = resolve_chunk(batch_size, network, x_u8.shape[1:], x_u8.device)
+    chunk = forward.resolve_chunk(batch_size, x_u8.shape[1:], x_u8.device)
     parts, chunk = forward.chunks(x_u8, chunk, before_chunk=before_chunk or (lambda: None))
     return summarise(parts, y, loss, chunk)
 

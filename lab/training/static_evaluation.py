@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lab.devices import is_out_of_memory
-from lab.training.evaluation import Evaluation, Forward, largest_map_bytes, resolve_chunk, summarise
+from lab.training.evaluation import Evaluation, Forward, summarise
 from lab.training.events import Notice
 from lab.training.losses import Loss
 from lab.training.recordings import Recording, first_cause, first_line
@@ -19,6 +19,11 @@ from lab.training.recordings import Recording, first_cause, first_line
 # Of the largest feature map of a recorded chunk, whose memory is held while the run trains. Larger chunks keep a GPU busy
 # for longer than their launches take.
 MOST_RECORDED_BYTES = 512 * 10**6
+
+
+# Evaluations of a set that are launched before one is recorded. A capture empties torch's cache of memory and costs some
+# launched evaluations; whoever waits until those have been paid never pays twice what would have been best.
+LAUNCHED_FIRST = 8
 
 
 class StaticChunks:
@@ -52,9 +57,9 @@ class StaticChunks:
 
 
 class RepeatedEvaluation:
-    """Evaluates one set of a run: launched the first time, which finds the chunk that fits, then by replaying a recording.
+    """Evaluates one set of a run: launched the first times, which finds the chunk that fits, then by replaying a recording.
 
-    new_recording: returns one to record in, None where the run's steps are not recorded either. What cannot be recorded
+    launched_first: how many times. new_recording: returns one to record in, None where the run's steps are not recorded either. What cannot be recorded
     is launched from then on, and a notice says why.
     """
 
@@ -66,12 +71,14 @@ class RepeatedEvaluation:
         y: Tensor,
         loss: Loss,
         new_recording: Callable[[], Recording | None],
+        *,
+        launched_first: int = LAUNCHED_FIRST,
     ) -> None:
         self._name, self._forward, self._x, self._y, self._loss = name, forward, x_u8, y, loss
         self._new_recording = new_recording
         self._recording: Recording | None = None
         self._chunks: StaticChunks | None = None
-        self._classes = 0  # known after the first evaluation
+        self._to_launch, self._classes = launched_first, 0
         self._most: float = math.inf  # images of a chunk that is recorded; 0 once that was refused
         self.notices: list[Notice] = []
 
@@ -81,14 +88,14 @@ class RepeatedEvaluation:
         limit: only the first images, launched.
         """
         x_u8, y = self._x[:limit], self._y[:limit]
-        chunk = resolve_chunk(chunk, self._forward.network, x_u8.shape[1:], x_u8.device)
+        chunk = self._forward.resolve_chunk(chunk, x_u8.shape[1:], x_u8.device)
         parts: list[Tensor] = []
-        if limit is None and self._classes and self._prepare(min(chunk, len(x_u8))):
+        if limit is None and self._to_launch <= 0 and self._classes and self._prepare(min(chunk, len(x_u8))):
             parts = [self._replay(before_chunk)]
         rest, chunk = self._forward.chunks(x_u8[sum(map(len, parts)) :], chunk, before_chunk=before_chunk)
         result = summarise([*parts, *rest], y, self._loss, chunk)
         if limit is None:
-            self._classes = result.logits.shape[1]
+            self._to_launch, self._classes = self._to_launch - 1, result.logits.shape[1]
         return result
 
     def _prepare(self, chunk: int) -> bool:
@@ -122,7 +129,7 @@ class RepeatedEvaluation:
 
     def _is_large(self, chunk: int) -> bool:
         if math.isinf(self._most):
-            self._most = MOST_RECORDED_BYTES // largest_map_bytes(self._forward.network, self._x.shape[1:])
+            self._most = MOST_RECORDED_BYTES // self._forward.map_bytes(self._x.shape[1:])
         return chunk > self._most
 
     def _record(self, recording: Recording, chunks: StaticChunks) -> None:

@@ -73,7 +73,7 @@ SETTINGS: dict[str, dict[str, object]] = {
     "a whole last batch": {"batch_size": 30},
     "a step limit inside an epoch": {"max_steps": 9},
     "evaluations inside an epoch": {"eval_every": 2},
-    "evaluations in chunks": {"eval_batch_size": 7, "eval_every": 2},
+    "evaluations in chunks": {"eval_batch_size": 7, "eval_every": 1},
     "early stopping": {"patience": 1, "epochs": 5, "restore_best": True, "lr": 0.5},
     "no shuffling": {"shuffle": False},
 }

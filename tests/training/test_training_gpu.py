@@ -24,6 +24,7 @@ from lab.training.evaluation import evaluate
 from lab.training.events import Command, Ended, Event, Notice, Snapshot, Started, StepMetrics
 from lab.training.recordings import CudaGraph
 from lab.training.session import Session, process_settings
+from lab.training.static_evaluation import LAUNCHED_FIRST
 from lab.training.step_choice import StepKind
 from lab.training.together import Job, train_together
 from lab.training.warm_up import warm_up
@@ -262,7 +263,7 @@ def test_captured_evaluations_are_the_launched_ones_and_hold_no_memory_of_their_
     with process_settings(config, CUDA):
         session = Session(config, small(), gpu_data, CUDA)
         session.prepare()
-        found = [session.evaluate("test", before_chunk=lambda: None) for _ in range(3)]
+        found = [session.evaluate("test", before_chunk=lambda: None) for _ in range(LAUNCHED_FIRST + 2)]
         expected = evaluate(
             session.view,
             gpu_data.test_x,

@@ -10,7 +10,7 @@ from lab.training import static_evaluation
 from lab.training.data import ResidentData
 from lab.training.evaluation import Evaluation, Forward
 from lab.training.recordings import Repeat
-from lab.training.static_evaluation import RepeatedEvaluation
+from lab.training.static_evaluation import LAUNCHED_FIRST, RepeatedEvaluation
 from tests.training.training_nets import LinearNet, SmallNet
 
 
@@ -38,7 +38,8 @@ def build(
     network: nn.Module, data: ResidentData, recording: Repeat | None, precision: torch.dtype | None = None
 ) -> RepeatedEvaluation:
     forward = Forward(network, data.mean, data.std, precision)
-    return RepeatedEvaluation("test", forward, data.test_x, data.test_y, nn.functional.cross_entropy, lambda: recording)
+    objective = nn.functional.cross_entropy
+    return RepeatedEvaluation("test", forward, data.test_x, data.test_y, objective, lambda: recording, launched_first=1)
 
 
 def same(one: Evaluation, other: Evaluation) -> bool:
@@ -73,7 +74,20 @@ def test_the_first_images_alone_are_launched_and_warm_nothing_up(data: ResidentD
     assert recording.recorded == 0
     evaluation.evaluate(0, before_chunk=run_on)
     assert recording.recorded == recording.replayed == 1
+    assert len(evaluation.evaluate(0, limit=20, before_chunk=run_on).logits) == 20
     assert launched.evaluate(0, limit=20, before_chunk=run_on).chunk == 250
+
+
+def test_the_first_evaluations_are_launched_for_a_recording_costs_as_much_as_some_of_them(data: ResidentData) -> None:
+    recording = Counting()
+    forward, objective = Forward(SmallNet(), data.mean, data.std), nn.functional.cross_entropy
+    evaluation = RepeatedEvaluation("test", forward, data.test_x, data.test_y, objective, lambda: recording)
+    for _ in range(LAUNCHED_FIRST):
+        evaluation.evaluate(50, before_chunk=run_on)
+    assert recording.recorded == 0
+    for _ in range(2):
+        evaluation.evaluate(50, before_chunk=run_on)
+    assert (recording.recorded, recording.replayed) == (1, 2)
 
 
 def test_an_evaluation_that_was_left_is_taken_from_its_beginning(data: ResidentData) -> None:
@@ -97,7 +111,7 @@ def test_what_is_freed_with_the_step_is_recorded_anew(data: ResidentData) -> Non
     network = SmallNet()
     forward = Forward(network, data.mean, data.std)
     evaluation = RepeatedEvaluation(
-        "test", forward, data.test_x, data.test_y, nn.functional.cross_entropy, lambda: step.beside()
+        "test", forward, data.test_x, data.test_y, nn.functional.cross_entropy, step.beside, launched_first=1
     )
     expected = evaluation.evaluate(10, before_chunk=run_on)
     evaluation.evaluate(10, before_chunk=run_on)
@@ -131,10 +145,12 @@ class FailingNet(LinearNet):
     ],
 )
 def test_what_cannot_be_recorded_is_launched_and_says_why_once(message: str, said: str, data: ResidentData) -> None:
-    evaluation = build(FailingNet(message, after=7), data, Counting())
+    recording = Counting()
+    evaluation = build(FailingNet(message, after=7), data, recording)
     found = [evaluation.evaluate(10, before_chunk=run_on) for _ in range(3)]
     assert same(found[0], found[1])
     assert same(found[0], found[2])
+    assert recording.recorded == 1
     (notice,) = evaluation.notices
     assert notice.code == "evaluation-launched"
     expected = f"Evaluations on the test images are launched, because they could not be captured ({said})."
