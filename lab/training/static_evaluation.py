@@ -19,10 +19,8 @@ from lab.training.recordings import Recording, first_cause, first_line
 # Of the largest feature map of a recorded chunk, whose memory is held while the run trains. Larger chunks keep a GPU busy
 # for longer than their launches take.
 MOST_RECORDED_BYTES = 512 * 10**6
-
-
-# Evaluations of a set that are launched before one is recorded. A capture empties torch's cache of memory and costs some
-# launched evaluations; whoever waits until those have been paid never pays twice what would have been best.
+# Evaluations of a set that are launched before one is recorded. A capture empties torch's cache of memory and takes as long as
+# some launched evaluations (not measured on a GPU), so short runs go without.
 LAUNCHED_FIRST = 8
 
 
@@ -59,8 +57,8 @@ class StaticChunks:
 class RepeatedEvaluation:
     """Evaluates one set of a run: launched the first times, which finds the chunk that fits, then by replaying a recording.
 
-    launched_first: how many times. new_recording: returns one to record in, None where the run's steps are not recorded either. What cannot be recorded
-    is launched from then on, and a notice says why.
+    launched_first: how many times. new_recording: returns one to record in, None where the run's steps are not recorded
+    either. What cannot be recorded is launched from then on, and a notice says why.
     """
 
     def __init__(

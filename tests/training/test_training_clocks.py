@@ -14,6 +14,7 @@ from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Command, Ended, Evaluated, Event, Snapshot, StepMetrics
 from lab.training.samples import START_IMAGES
+from lab.training.together import Job, train_together
 from tests.training.training_nets import LinearNet, build_data
 
 CPU = torch.device("cpu")
@@ -77,6 +78,15 @@ def test_the_clock_stops_while_events_are_handled(clock: FakeTime, data: Residen
         clock.now += 60.0 if isinstance(ended, Snapshot) else 0.0
     assert isinstance(ended, Ended)
     assert ended.time_s == pytest.approx(3.0)
+
+
+def test_of_runs_that_take_turns_each_counts_its_own_seconds(clock: FakeTime, data: ResidentData) -> None:
+    """Six and three steps of half a second, a step of each in turn."""
+    jobs = [Job(config=config(max_steps=steps), network=SlowNet(clock), data=data) for steps in (6, 3)]
+    began = clock.now
+    seconds = {n: event.time_s for n, event in train_together(jobs, device=CPU) if isinstance(event, Ended)}
+    assert seconds == {0: pytest.approx(3.0), 1: pytest.approx(1.5)}
+    assert clock.now - began == pytest.approx(sum(seconds.values()))
 
 
 class SlowlyEvaluatedNet(SlowNet):
