@@ -21,9 +21,9 @@ from lab.errors import InputError
 from lab.loaded_network import LoadedNetwork
 from lab.service.lab import Lab
 from lab.settings import Settings
-from lab.sketch.normalise import normalise
 from lab.sketch.photo import find_digits
-from lab.sketch.reading import doubt_crowd, learn_network_rule, read_sketch
+from lab.sketch.photo_reading import Reader, read_photo
+from lab.sketch.reading import learn_network_rule
 from lab.sketch.unsure import UnsureRule
 
 
@@ -73,17 +73,14 @@ def measure(
 ) -> Tally:
     """Read one kind's photographs of digits (uint8 (N, 28, 28))."""
     tally = Tally()
-    recipe = RECIPES["mnist"]
+    reader = Reader(loaded, RECIPES["mnist"], rule)
     for number, (image, label) in enumerate(zip(images, labels, strict=True)):
         data = picture(kind, image, number, seed=seed)
         start = time.process_time()
         try:
-            found = find_digits(read_colours(data)).digits
+            answers = [digit.answers[0] for digit in read_photo(find_digits(read_colours(data)), [reader], split=True)]
         except InputError:
-            found = ()
-        answers = doubt_crowd(
-            [read_sketch(loaded, digit, normalise(digit, recipe=recipe), rule=rule) for digit in found]
-        )
+            answers = []
         tally.seconds.append(time.process_time() - start)
         truth = loaded.class_names[int(label)]
         if len(answers) == 1 and answers[0].label == truth:

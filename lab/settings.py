@@ -22,6 +22,7 @@ PROCESS_ENVIRONMENT = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
 
+SAVED_FILES = "artifacts"  # the folder of saved files in a lab's home, unless they are placed elsewhere
 SLOTS = "LAB_SLOTS"
 OWNER = "LAB_OWNER"
 OWNER_LIMIT = 60  # characters of a name
@@ -64,7 +65,7 @@ class Settings:
             home=home,
             data=_absolute(env.get("LAB_DATA") or home / "data"),
             database=_absolute_database(env.get("LAB_DATABASE") or f"sqlite:///{_in_url(home / 'lab.db')}"),
-            artifacts=_absolute_place(env.get("LAB_ARTIFACTS") or str(home / "artifacts")),
+            artifacts=_absolute_place(env.get("LAB_ARTIFACTS") or str(home / SAVED_FILES)),
             device=env.get("LAB_DEVICE") or "auto",
             read_only=_switch("LAB_READ_ONLY", env),
             slots=_slots(SLOTS, env),

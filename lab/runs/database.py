@@ -21,6 +21,7 @@ from sqlalchemy.pool import NullPool
 from lab.atomic_files import make_private
 from lab.errors import LabError, ReadOnlyError, StoreBusyError, StoreError, StoreUnreachableError
 from lab.runs.encoding import decode_json, encode_json
+from lab.settings import SAVED_FILES
 
 BUSY_S = 15.0  # longer than any honest write (milliseconds) and than a stopped process that is soon continued
 NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb", "smb3", "smbfs", "afs", "9p", "ncpfs", "fuse.sshfs"})
@@ -36,6 +37,9 @@ _REFUSED = (
 # SQLSTATE classes: 08 connection exception, 57P0x the server is shut down, crashed or starting up, 53300 too many clients,
 # 25P03 the server ended a transaction that had paused for too long.
 _GONE = ("08", "57P0", "53300", "25P03")
+# 53 insufficient resources (its disk is full, no memory), 58 its disk fails, 25006 it takes no writes (a standby after a
+# failover, an operator's switch), 57014 somebody cancelled the statement: it answers, and may do it later.
+_UNABLE = ("53", "58", "25006", "57014")
 # A host that went away without a word is noticed after some 25 s, not after the system's quarter of an hour.
 _LIBPQ = {
     "connect_timeout": 10,
@@ -92,7 +96,8 @@ class Database:
         self._engine: Engine | None = None
         self._pid = -1
         if self.is_sqlite:
-            self._journal = _prepare_file(self.url, read_only=read_only)
+            self._made = _prepare_file(self.url, read_only=read_only)
+            self._journal = journal_mode(sqlite3.sqlite_version, file_system_of(Path(str(self.url.database)).parent))
 
     @staticmethod
     def is_sqlite_url(url: str) -> bool:
@@ -196,6 +201,22 @@ class Database:
             with connection.begin():
                 yield connection
 
+    def refuse_emptied(self) -> None:
+        """Raise `StoreError` for an SQLite file that was there without a byte, and saved files of runs beside it.
+
+        Call it with the write lock held, when there are no tables. In a store that is made anew the saved files would be
+        deleted as strays, because none of its runs has them.
+        """
+        if not self.is_sqlite or self._made:
+            return
+        path = Path(str(self.url.database))
+        saved = path.with_name(SAVED_FILES)
+        if path.stat().st_size == 0 and saved.is_dir() and any(saved.iterdir()):
+            raise StoreError(
+                f"The file of the run store {path} is empty, but runs have saved files in {saved}: restore it from a copy, "
+                "or remove it to begin anew."
+            )
+
     def moment(self, connection: Connection) -> Moment:
         """Return the store's own time: the server's, so that hosts need not agree; with SQLite this host's."""
         if self.is_sqlite:
@@ -221,6 +242,11 @@ class Database:
             return StoreUnreachableError(
                 f"The run store {where} cannot be reached ({_short(cause.rpartition('failed: ')[2])}), so nothing was read or written: check that "
                 "the database server is running, and try again; a training waits for it."
+            )
+        if _sqlstate(error).startswith(_UNABLE):
+            return StoreUnreachableError(
+                f"The run store {where} cannot do it for now ({_short(cause)}), so nothing was written: look at the database server, "
+                "and try again; a training waits for it."
             )
         if any(word in low for word in _LOCKED):
             return StoreBusyError(
@@ -252,13 +278,19 @@ def _is_gone(error: Exception) -> bool:
         return True
     if not isinstance(error, DBAPIError) or isinstance(error.orig, sqlite3.Error) or error.orig is None:
         return False
-    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+    state = _sqlstate(error)
     if state:
-        return str(state).startswith(_GONE)
+        return state.startswith(_GONE)
     low = str(error.orig).lower()
     if any(words in low for words in _REFUSED):
         return False
     return error.connection_invalidated or isinstance(error, OperationalError)
+
+
+def _sqlstate(error: Exception) -> str:
+    """Return the code that a server gave with its refusal, "" without one."""
+    cause = getattr(error, "orig", None)
+    return str(getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or "")
 
 
 def _short(cause: str) -> str:
@@ -289,17 +321,18 @@ def _parsed(url: str) -> URL:
     return parsed
 
 
-def _prepare_file(url: URL, *, read_only: bool) -> str:
-    """Make sure that the file is there, private to its owner; return the journal mode for its place."""
+def _prepare_file(url: URL, *, read_only: bool) -> bool:
+    """Make sure that the file is there, private to its owner; return whether it had to be made."""
     path = Path(str(url.database))
-    if not path.exists():
-        if read_only:
-            raise StoreError(f"There is no run store at {path} to read: start the lab once without LAB_READ_ONLY.")
-        try:
-            make_private(path.parent)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        except OSError as error:
-            raise StoreError(
-                f"The run store {path} cannot be made ({error.strerror}): choose another place with LAB_HOME."
-            ) from error
-    return journal_mode(sqlite3.sqlite_version, file_system_of(path.parent))
+    if path.exists():
+        return False
+    if read_only:
+        raise StoreError(f"There is no run store at {path} to read: start the lab once without LAB_READ_ONLY.")
+    try:
+        make_private(path.parent)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreError(
+            f"The run store {path} cannot be made ({error.strerror}): choose another place with LAB_HOME."
+        ) from error
+    return True

@@ -181,6 +181,8 @@ def migrate(database: Database, *, migrations: tuple[Migration, ...] = MIGRATION
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         found = _version(connection)  # another process may have been here while this one waited
+        if not found:
+            database.refuse_emptied()
         _refuse_newer(found, newest)
         for step in migrations[found:]:
             step(connection)

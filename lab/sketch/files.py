@@ -9,9 +9,9 @@ from lab.data.load import Dataset
 from lab.data.pictures import read_channels, read_colours
 from lab.data.pixels import is_on_paper
 from lab.errors import InputError
-from lab.sketch.normalise import normalise
 from lab.sketch.photo import find_digits
-from lab.sketch.reading import Answer, NetworkLike, doubt_crowd, learn_network_rule, read_image, read_sketch
+from lab.sketch.photo_reading import Reader, read_photo
+from lab.sketch.reading import Answer, NetworkLike, learn_network_rule, read_image
 from lab.sketch.unsure import UnsureRule, Verdict
 
 INVERTED = (
@@ -74,10 +74,9 @@ def _record(
 def _read_photo(loaded: NetworkLike, name: str, data: bytes, dataset: Dataset, rule: UnsureRule) -> dict[str, Any]:
     recipe = dataset.spec.require_recipe()
     photo = find_digits(read_colours(data, name=name), name=name, split=dataset.spec.has_digits)
-    answers = doubt_crowd(
-        [read_sketch(loaded, digit, normalise(digit, recipe=recipe), rule=rule) for digit in photo.digits]
-    )
-    digits = [{**_fields(answer), "box": list(box)} for answer, box in zip(answers, photo.boxes, strict=True)]
+    read = read_photo(photo, [Reader(loaded, recipe, rule)], split=dataset.spec.has_digits)
+    answers = [digit.answers[0] for digit in read]
+    digits = [{**_fields(digit.answers[0]), "box": list(digit.box)} for digit in read]
     if not answers:
         return {**_nothing(name), "digits": [], "reason": photo.reason}
     if len(answers) == 1:

@@ -24,6 +24,7 @@ from lab.sketch.unsure import Familiar, UnsureRule, Verdict, assess_answer, lear
 RULE_IMAGES = 1_000  # test pictures the unsure limits are learned on
 _STRANGE = 0.01  # share of test pictures that may look strange
 _UNUSUAL = 0.04  # the same of those that are looked at for two digits that touch
+_UNTYPICAL = 0.35  # the same of those in a photo that are cut apart to see whether they are two
 _MEAN_LEAST = 0.5  # of the mean's best answer: below it the others together are likelier
 _CROWD = 3  # digits in a photo from which on they are judged together
 _DOUBTED = 0.3  # share of unsure answers that makes the others unsure; of two and more unsure ones half of it
@@ -132,7 +133,9 @@ def learn_network_rule(loaded: NetworkLike, dataset: Dataset, *, count: int = RU
     others, classes = dataset.train_images[: 2 * count], dataset.train_labels[: 2 * count]
     right = probabilities.argmax(axis=1) == labels
     if right.any() and len(others) and dataset.spec.recipe is not None:  # else nothing is drawn for it
-        looks = learn_looks(as_grey(images)[right], labels[right], as_grey(others), classes, share=_UNUSUAL)
+        looks = learn_looks(
+            as_grey(images)[right], labels[right], as_grey(others), classes, share=_UNUSUAL, untypical=_UNTYPICAL
+        )
         rule = replace(rule, looks=looks)
     _, known = run_network(loaded, others)
     if features is None or known is None:

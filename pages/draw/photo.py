@@ -12,12 +12,14 @@ import streamlit as st
 from lab.errors import InputError
 from lab.formatting import plural
 from lab.sketch.photo import Photo
-from lab.sketch.reading import Answer, average, doubt_crowd
+from lab.sketch.photo_reading import Reader, read_photo
+from lab.sketch.pieces import Box
+from lab.sketch.reading import Answer, average
 from lab.sketch.sketch import Sketch
 from pages.cache.photos import PICTURE_KINDS, photo_of
 from pages.components.paste import paste_component
 from pages.draw.models import Model
-from pages.draw.studio import normalised, read_all, titles
+from pages.draw.studio import normalised, titles
 from pages.draw.view import percent, picture_url
 from pages.markdown import plain
 from pages.state.draw import DRAW
@@ -67,21 +69,24 @@ def _pasted(value: Any) -> tuple[str, bytes] | None:
 
 
 def _show(models: Sequence[Model], name: str, data: bytes) -> None:
-    found = photo_of(data, name, split=any(model.spec.has_digits for model in models))
+    split = any(model.spec.has_digits for model in models)
+    found = photo_of(data, name, split=split)
     if not found.digits:
         st.warning(plain(found.reason))
         return
-    read, status = [], st.empty()
-    for number, digit in enumerate(found.digits, start=1):
+    status = st.empty()
+
+    def say(number: int) -> None:
         if len(found.digits) > 1:  # also where Streamlit ends the script of a tab that was closed
             status.caption(f"Reading digit {number} of {len(found.digits)}")
-        read.append(read_all(models, digit, normalised(models, digit)))
+
+    readers = [Reader(model.loaded, model.recipe, model.rule) for model in models]
+    digits = read_photo(found, readers, split=split, before=say)
     status.empty()
-    by_model = [doubt_crowd(answers) for answers in zip(*read, strict=True)]
-    read = [list(answers) for answers in zip(*by_model, strict=True)]
+    read = [digit.answers for digit in digits]
     st.html(_summary(models, read))
-    st.html(boxes_html(found, [_label(answers) for answers in read]))
-    st.html(_table(models, found.digits, read))
+    st.html(boxes_html(found, [digit.box for digit in digits], [_label(answers) for answers in read]))
+    st.html(_table(models, [digit.sketch for digit in digits], read))
 
 
 def _label(answers: Sequence[Answer]) -> str:
@@ -90,13 +95,13 @@ def _label(answers: Sequence[Answer]) -> str:
     return f"{answer.label}?" if answer.verdict.unsure else answer.label
 
 
-def boxes_html(found: Photo, labels: Sequence[str]) -> str:
+def boxes_html(found: Photo, places: Sequence[Box], labels: Sequence[str]) -> str:
     """Return the sheet with a box around each digit that was found, and its label above the box."""
     tall, wide = found.size
     boxes = "".join(
         f'<span style="--left:{left / wide:.4f};--top:{top / tall:.4f};--wide:{(right - left) / wide:.4f};'
         f'--tall:{(bottom - top) / tall:.4f}"><b>{escape(label)}</b></span>'
-        for (top, left, bottom, right), label in zip(found.boxes, labels, strict=True)
+        for (top, left, bottom, right), label in zip(places, labels, strict=True)
     )
     words = f"The photo with {plural(len(labels), 'digit')} found: {', '.join(labels)}"
     sheet = found.sheet if found.sheet.shape[2] == 3 else found.sheet[..., 0]

@@ -15,6 +15,7 @@ from lab.errors import ReadOnlyError, StoreBusyError, StoreError, StoreUnreachab
 from lab.runs.database import NETWORK_FILE_SYSTEMS, Database, file_system_of, journal_mode, wal_is_safe
 from lab.runs.owner import Owner
 from lab.runs.records import RunRequest
+from lab.runs.schema import migrate
 from lab.runs.store import RunStore
 from tests.runs.runs_data import claimed, series, submit
 from tests.waiting import LIMIT_S, wait_until
@@ -248,6 +249,21 @@ def test_a_disk_that_fails_is_not_called_full(here: RunStore, cause: str, words:
     assert re.search(words, str(here.database.explain(sqlite3.OperationalError(cause))))
 
 
+@pytest.mark.parametrize("state", ["53100", "53200", "58030", "25006", "57014"])
+def test_what_a_server_cannot_do_for_now_is_waited_for(state: str, postgres_url: str) -> None:
+    """Its disk is full or fails, it has no memory, takes no writes, or somebody cancelled the statement."""
+    database = Database(postgres_url)
+    refuse = f"DO $$ BEGIN RAISE EXCEPTION 'no space left, read-only' USING ERRCODE = '{state}'; END $$"
+    with (
+        pytest.raises(
+            StoreUnreachableError, match=r"cannot do it for now \(no space left, read-only\).* a training waits"
+        ),
+        database.write() as connection,
+    ):
+        connection.exec_driver_sql(refuse)
+    database.close()
+
+
 def test_a_file_without_the_right_to_write_is_said(here: RunStore, path: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may write everything")
@@ -290,3 +306,16 @@ def test_a_killed_process_that_nobody_collected_is_dead() -> None:
     kill(owner)
     wait_until(lambda: is_alive(owner) is False)
     child.wait()
+
+
+def test_an_emptied_file_beside_saved_files_is_no_new_store(tmp_path: Path) -> None:
+    file, saved = tmp_path / "lab.db", tmp_path / "artifacts"
+    file.touch()
+    (saved / "0123456789ab").mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"lab\.db is empty, but runs have saved files in .*artifacts: restore it"):
+        migrate(Database(f"sqlite:///{file}"))
+    assert file.stat().st_size == 0
+    file.unlink()
+    Database(f"sqlite:///{file}").refuse_emptied()  # made anew: the runs were on a server before, or are given up
+    (saved / "0123456789ab").rmdir()
+    Database(f"sqlite:///{file}").refuse_emptied()  # another process has just made it

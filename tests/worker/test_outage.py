@@ -11,9 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import NullPool, create_engine
 
 from lab.config import RunConfig
 from lab.runs.outage import Outage
@@ -96,13 +98,29 @@ def _weights(lab: Lab, run: RunRecord) -> list[str]:
     return [kept.sha256 for kept in lab.weights.list(run.id)]
 
 
-@pytest.mark.parametrize("how", ["kill", "stop"])
+def _refuse_writes(lab: Lab, *, refuse: bool) -> None:
+    """Have the database take no writes, as a standby does after a failover, or take them again."""
+    name = lab.store.database.url.database
+    engine = create_engine(lab.store.database.url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SET default_transaction_read_only = off")
+        connection.exec_driver_sql(f"ALTER DATABASE {name} SET default_transaction_read_only = {refuse}")
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+@pytest.mark.parametrize("how", ["kill", "stop", "read-only"])
 def test_a_short_outage_of_postgres_is_survived_by_a_training(
     lab: Lab, server: PostgresServer, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    training = _train(monkeypatch, lab, getattr(server, how), wait_s=3_600.0)
+    read_only = partial(_refuse_writes, lab, refuse=True)
+    training = _train(monkeypatch, lab, read_only if how == "read-only" else getattr(server, how), wait_s=3_600.0)
     wait_until(lambda: training.beat.outage.longest_s > 0.5)
-    server.start()
+    if how == "read-only":
+        _refuse_writes(lab, refuse=False)
+    else:
+        server.start()
     training.wait()
     done = run = lab.store.runs.get(training.beat.run.id)
     assert (done.state, done.reason, done.attempts) == (RunState.FINISHED, "", 1)

@@ -70,7 +70,15 @@ def read_record(data: bytes, name: str) -> Record:
     steps = [entry.step for entry in record.weights]
     if steps != sorted(set(steps)):
         refuse(f"the weights in {name} are not in step order")
+    if known_end(record.started_at, record.finished_at) != record.finished_at:
+        refuse(f"the run in {name} ended before it started")
     return record
+
+
+def known_end(started_at: float | None, finished_at: float | None) -> float | None:
+    """Return when a run ended, None where its clock was set back so far that it ended before it started."""
+    backwards = started_at is not None and finished_at is not None and finished_at < started_at
+    return None if backwards else finished_at
 
 
 def clean(text: str, limit: int) -> str:

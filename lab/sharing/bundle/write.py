@@ -33,7 +33,7 @@ from lab.sharing.bundle.layout import (
     run_name,
     weights_name,
 )
-from lab.sharing.bundle.record import MOST_NOTICES, NOTICE_LIMIT, REASON_LIMIT, clean, clean_tags
+from lab.sharing.bundle.record import MOST_NOTICES, NOTICE_LIMIT, REASON_LIMIT, clean, clean_tags, known_end
 from lab.sharing.source import Source
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold
@@ -122,7 +122,7 @@ def _run_files(source: Source, run: RunRecord, index: int, weights: Sequence[Sav
         "reason": clean(run.reason, REASON_LIMIT),
         "created_at": _known(run.created_at),
         "started_at": run.started_at,
-        "finished_at": run.finished_at,
+        "finished_at": known_end(run.started_at, run.finished_at),
         "seconds": _known(run.seconds),
         "device": run.device,
         "note": clean(run.note, NOTE_LIMIT),

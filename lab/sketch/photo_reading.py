@@ -1,0 +1,174 @@
+"""What networks read in a photo: each digit that was found, and two or three that touch cut apart where that reads better.
+
+A cut is taken only where a network that is unsure of the whole is sure of every part; what was cut stays unsure, for one in
+ten is read wrongly. A whole that is sure, but like few training pictures of its class and as easily read as two, becomes
+unsure.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lab.data.recipes import Recipe
+from lab.sketch.normalise import normalise
+from lab.sketch.photo import Photo
+from lab.sketch.pieces import Box
+from lab.sketch.reading import Answer, NetworkLike, doubt_crowd, read_image
+from lab.sketch.sketch import Sketch
+from lab.sketch.splitting import box_of_part, find_cuts
+from lab.sketch.unsure import UnsureRule, Verdict
+
+_PART = 0.95  # least probability of each part of a cut that is taken
+_POSSIBLE = 0.9  # the same of one that raises a doubt about the whole
+_MOST_WHOLES = 8  # things found in a photo, up to which each may be cut apart: a cut costs as much as a digit
+_MOST_PARAMETERS = 5_000_000  # of a network that reads so many parts in a second
+_BOTH_WAYS = 0.99  # the same from which on a whole that is sure is doubted, if it is no wider than others of its class
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reader:
+    """A network, how its data were made, and when it is unsure."""
+
+    loaded: NetworkLike
+    recipe: Recipe
+    rule: UnsureRule
+
+    @property
+    def is_large(self) -> bool:
+        """Whether its network takes long for each picture."""
+        return sum(one.numel() for one in self.loaded.network.parameters()) > _MOST_PARAMETERS
+
+    def picture(self, sketch: Sketch) -> np.ndarray:
+        """Return what the network is given of a drawing, uint8 (side, side)."""
+        return normalise(sketch, recipe=self.recipe)
+
+    def read(self, sketch: Sketch) -> Answer:
+        """Return the network's answer to a drawing."""
+        return read_image(self.loaded, self.picture(sketch), rule=self.rule, sketch=sketch)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadDigit:
+    """One digit of a photo: where it is on the sheet, and each reader's answer."""
+
+    sketch: Sketch
+    box: Box
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Way:
+    """A drawing cut apart, and one reader's answers to the parts."""
+
+    parts: tuple[Sketch, ...]
+    answers: tuple[Answer, ...]
+
+    @property
+    def least(self) -> float:
+        """The least probability of a part's answer."""
+        return min(answer.probability for answer in self.answers)
+
+    @property
+    def sure(self) -> bool:
+        """Whether each part may be believed."""
+        return self.least >= _PART and not any(answer.verdict.unsure for answer in self.answers)
+
+    @property
+    def label(self) -> str:
+        """What is read, from left to right."""
+        return "".join(answer.label for answer in self.answers)
+
+
+def read_photo(
+    photo: Photo, readers: Sequence[Reader], *, split: bool, before: Callable[[int], None] = lambda _number: None
+) -> list[ReadDigit]:
+    """Return what is read in a photo, in reading order.
+
+    split: whether what was found may be several digits that touch; where much is found nothing is cut apart, nor by large
+    networks. before: called with the number of each digit, from 1, before it is read.
+    """
+    split = split and len(photo.digits) <= _MOST_WHOLES and not any(reader.is_large for reader in readers)
+    digits: list[ReadDigit] = []
+    for number, (sketch, box) in enumerate(zip(photo.digits, photo.boxes, strict=True), start=1):
+        before(number)
+        whole = ReadDigit(sketch, box, tuple(reader.read(sketch) for reader in readers))
+        digits += _apart(whole, readers) if split else [whole]
+    by_reader = [doubt_crowd(answers) for answers in zip(*(digit.answers for digit in digits), strict=True)]
+    by_digit = zip(*by_reader, strict=True)
+    return [replace(digit, answers=tuple(answers)) for digit, answers in zip(digits, by_digit, strict=True)]
+
+
+def _apart(whole: ReadDigit, readers: Sequence[Reader]) -> list[ReadDigit]:
+    """Return a digit, or its parts where most readers are unsure of it and sure of them."""
+    ways = [_find_ways(reader, whole.sketch, one) for reader, one in zip(readers, whole.answers, strict=True)]
+    votes = [
+        next((way for way in each if way.sure), None) if answer.verdict.unsure else None
+        for each, answer in zip(ways, whole.answers, strict=True)
+    ]
+    wanted = [way for way in votes if way is not None]
+    if 2 * len(wanted) <= len(readers):
+        by_reader = zip(readers, whole.answers, ways, strict=True)
+        doubted = (_doubt_whole(reader, whole.sketch, answer, each) for reader, answer, each in by_reader)
+        return [replace(whole, answers=tuple(doubted))]
+    parts = max(wanted, key=lambda way: way.least).parts
+    read = [_read_parts(reader, parts, each) for reader, each in zip(readers, ways, strict=True)]
+    return [
+        ReadDigit(part, box_of_part(whole.box, whole.sketch, part), answers)
+        for part, answers in zip(parts, zip(*read, strict=True), strict=True)
+    ]
+
+
+def _find_ways(reader: Reader, sketch: Sketch, answer: Answer) -> list[_Way]:
+    """Return how a drawing may be cut apart so that each part is like a digit, the best first.
+
+    None of one that is surely read, and like other pictures of its class.
+    """
+    looks, label = reader.rule.looks, int(answer.probabilities.argmax())
+    if not answer.verdict.unsure and (looks is None or looks.is_typical(reader.picture(sketch), label)):
+        return []
+    found: list[_Way] = []
+    almost: list[_Way] = []
+    for cut in find_cuts(sketch):
+        way = _Way(cut, tuple(map(reader.read, cut)))
+        (found if way.least >= _POSSIBLE else almost).append(way)
+    if not any(way.sure for way in found):
+        found += [longer for way in (*found, *almost) for longer in _cut_again(reader, way)]
+    return sorted(found, key=lambda way: (way.sure, way.least), reverse=True)
+
+
+def _cut_again(reader: Reader, way: _Way) -> list[_Way]:
+    """Return ways to cut one of two parts again, where the other is surely read: three digits that touch."""
+    sure = [not answer.verdict.unsure and answer.probability >= _PART for answer in way.answers]
+    if sum(sure) != 1:
+        return []
+    again, kept = (1, 0) if sure[0] else (0, 1)
+    out = []
+    for cut in find_cuts(way.parts[again]):
+        answers = tuple(map(reader.read, cut))
+        parts = (way.parts[kept], *cut) if again else (*cut, way.parts[kept])
+        longer = _Way(parts, (way.answers[kept], *answers) if again else (*answers, way.answers[kept]))
+        if longer.sure:
+            out.append(longer)
+    return out
+
+
+def _doubt_whole(reader: Reader, sketch: Sketch, answer: Answer, ways: Sequence[_Way]) -> Answer:
+    """Return an answer to a whole that is unsure where the same ink is as easily read as two digits."""
+    if answer.verdict.unsure or not ways or reader.rule.looks is None:
+        return answer
+    label = int(answer.probabilities.argmax())
+    wide = reader.rule.looks.is_wide(reader.picture(sketch), label)
+    best = max(ways, key=lambda way: way.least)
+    if not wide and not (best.sure and best.least >= _BOTH_WAYS):
+        return answer
+    return replace(answer, verdict=Verdict(True, (f"it may be {' and '.join(best.label)} that touch",)))
+
+
+def _read_parts(reader: Reader, parts: Sequence[Sketch], ways: Sequence[_Way]) -> list[Answer]:
+    """Return answers to the parts of what was cut apart: unsure, because the rest of a stroke makes another digit of some."""
+    answers = [reader.read(part) for part in parts]
+    read = "".join(answer.label for answer in answers)
+    others = [" and ".join(way.label) for way in ways if way.sure and way.label != read]
+    reason = f"it touches the next one, and they may be {others[0]}" if others else "it touches the next one"
+    return [a if a.verdict.unsure else replace(a, verdict=Verdict(True, (reason,))) for a in answers]

@@ -1,0 +1,144 @@
+"""Digits that touch are cut apart where a network is unsure of the whole and sure of the parts; others stay as they are."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lab.data.recipes import RECIPES
+from lab.sketch.normalise import normalise
+from lab.sketch.photo import find_digits
+from lab.sketch.photo_reading import Reader, read_photo
+from lab.sketch.render import POLYLINES, Hand, draw_digit
+from lab.sketch.sketch import Sketch
+from lab.sketch.splitting import box_of_part, find_cuts
+from lab.sketch.touching import Looks, blurred_rows, width_by_height
+from lab.sketch.unsure import UnsureRule
+from tests.sketch.conftest import Loaded
+
+HAND = Hand(pen=14, height=160)
+RECIPE = RECIPES["mnist"]
+
+
+def _crop(digit: str) -> np.ndarray:
+    ink = draw_digit(digit, HAND).ink
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _pushed_together(digits: str) -> np.ndarray:
+    """Return a sheet's ink, uint8, with digits that were pushed to the left until they touch, and 4 pixels further."""
+    sheet = np.zeros((240, 200 + 140 * len(digits)), np.uint8)
+    left = 40
+    for each in map(_crop, digits):
+        tall, wide = each.shape
+        place = left
+        while left > 40 and not (sheet[32 : 32 + tall, place : place + wide].astype(int) + each > 300).any():
+            place -= 1
+        place -= 4 if left > 40 else 0
+        part = sheet[32 : 32 + tall, place : place + wide]
+        np.maximum(part, each, out=part)
+        left = place + wide + 10
+    return sheet
+
+
+class _Templates(nn.Module):
+    """Answers by the cosine to one picture of each digit."""
+
+    def __init__(self, pictures: np.ndarray) -> None:
+        super().__init__()
+        flat = torch.from_numpy(pictures.reshape(10, -1)).float()
+        self.register_buffer("pictures", flat / flat.norm(dim=1, keepdim=True))
+
+    def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
+        flat = x_BCHW.flatten(1)
+        alike: torch.Tensor = flat @ self.pictures.T / flat.norm(dim=1, keepdim=True).clamp(min=1e-6)
+        return 40 * alike
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    pictures = np.stack([normalise(draw_digit(digit, HAND), recipe=RECIPE) for digit in POLYLINES])
+    looks = Looks(blurred_rows(pictures), np.arange(10), 0.8, 0.9, np.array(list(map(width_by_height, pictures))))
+    return Reader(Loaded(_Templates(pictures)), RECIPE, UnsureRule(probability=0.9, looks=looks))
+
+
+def _read(ink: np.ndarray, reader: Reader, *, readers: int = 1, split: bool = True) -> list[tuple[str, bool]]:
+    found = read_photo(find_digits(255 - ink), [reader] * readers, split=split)
+    return [(digit.answers[0].label, digit.answers[0].verdict.unsure) for digit in found]
+
+
+def _alike(one: Sketch, other: Sketch) -> float:
+    first, second = blurred_rows(np.stack([normalise(each, recipe=RECIPE) for each in (one, other)]))
+    return float(first @ second)
+
+
+@pytest.mark.parametrize("pair", ["35", "38", "42"])
+def test_a_cut_gives_back_the_two_digits_that_were_pushed_together(pair: str) -> None:
+    whole = Sketch(_pushed_together(pair), "photo")
+    cuts = find_cuts(whole)
+    for left, right in cuts:
+        assert not (left.ink & right.ink).any()
+        assert (left.ink | right.ink).sum() <= whole.ink.sum()
+    assert max(min(map(_alike, cut, (draw_digit(digit, HAND) for digit in pair))) for cut in cuts) > 0.9
+
+
+def test_what_is_too_narrow_or_empty_is_not_cut() -> None:
+    assert find_cuts(draw_digit("1", HAND)) == []
+    assert find_cuts(Sketch(np.zeros((60, 60), np.uint8), "photo")) == []
+
+
+def test_the_box_of_a_part_lies_in_that_of_the_whole() -> None:
+    ink = np.zeros((50, 60), np.uint8)
+    ink[10:40, 5:25] = ink[12:30, 30:55] = 255
+    part = Sketch(np.where(np.arange(60)[None] < 27, 0, ink).astype(np.uint8), "photo")
+    assert box_of_part((110, 205, 140, 255), Sketch(ink, "photo"), part) == (112, 230, 130, 255)
+    assert box_of_part((1, 2, 3, 4), Sketch(ink, "photo"), Sketch(0 * ink, "photo")) == (1, 2, 3, 4)
+
+
+@pytest.mark.parametrize("digits", ["35", "42", "472"])
+def test_digits_that_touch_are_read_one_by_one(digits: str, reader: Reader) -> None:
+    ink = _pushed_together(digits)
+    assert len(find_digits(255 - ink).digits) == 1
+    assert _read(ink, reader) == [(digit, True) for digit in digits]
+    assert len(_read(ink, reader, split=False)) == 1
+
+
+def test_where_much_is_found_nothing_is_cut_apart(reader: Reader) -> None:
+    found = find_digits(255 - _pushed_together("35"))
+    many = replace(found, digits=found.digits * 9, boxes=found.boxes * 9)
+    assert [len(read_photo(each, [reader], split=True)) for each in (found, many)] == [2, 9]
+
+
+def test_each_part_has_its_place_on_the_sheet(reader: Reader) -> None:
+    one, two = read_photo(find_digits(255 - _pushed_together("35")), [reader], split=True)
+    assert one.box[3] <= two.box[1] + 20
+    assert one.box[1] < 60
+    assert abs(one.box[0] - two.box[0]) < 20
+
+
+def test_single_digits_stay_whole(reader: Reader) -> None:
+    for digit in "0469":
+        assert _read(np.pad(_crop(digit), 60), reader) == [(digit, False)]
+
+
+def test_most_readers_decide_and_the_others_answer_the_parts_too(reader: Reader) -> None:
+    ink = _pushed_together("35")
+    certain = replace(reader, rule=UnsureRule(probability=0.0, entropy=99.0))  # never unsure, so for the whole
+    for readers, count in (([reader, certain, reader], 2), ([certain, reader], 1), ([certain], 1)):
+        digits = read_photo(find_digits(255 - ink), readers, split=True)
+        assert [len(digit.answers) for digit in digits] == [len(readers)] * count
+
+
+def test_a_whole_that_is_sure_is_doubted_where_it_is_as_easily_read_as_two(reader: Reader) -> None:
+    looks = reader.rule.looks
+    assert looks is not None
+    ink = _pushed_together("35")
+    for rule, unsure in (
+        (UnsureRule(probability=0.0, entropy=99.0, looks=replace(looks, least=0.0)), True),
+        (UnsureRule(probability=0.0, entropy=99.0, looks=replace(looks, least=0.0, typical=0.0)), False),
+    ):
+        [(_, doubted)] = _read(ink, replace(reader, rule=rule))
+        assert doubted is unsure
