@@ -21,7 +21,10 @@ from lab.sketch.unsure import UnsureRule, Verdict
 
 _PART = 0.95  # least probability of each part of a cut that is taken
 _POSSIBLE = 0.9  # the same of one that raises a doubt about the whole
-_MOST_WHOLES = 8  # things found in a photo, up to which each may be cut apart: a cut costs as much as a digit
+# Things found in a photo, once for each network, up to which each may be cut apart, and up to which cut again: ten more
+# digits to read, and up to fifty more.
+_MOST_CUT = 8
+_MOST_CUT_AGAIN = 2
 _MOST_PARAMETERS = 5_000_000  # of a network that reads so many parts in a second
 _BOTH_WAYS = 0.99  # the same from which on a whole that is sure is doubted, if it is no wider than others of its class
 
@@ -88,20 +91,29 @@ def read_photo(
     split: whether what was found may be several digits that touch; where much is found nothing is cut apart, nor by large
     networks. before: called with the number of each digit, from 1, before it is read.
     """
-    split = split and len(photo.digits) <= _MOST_WHOLES and not any(reader.is_large for reader in readers)
-    digits: list[ReadDigit] = []
+    count = len(photo.digits) * len(readers)
+    split = split and count <= _MOST_CUT and not any(reader.is_large for reader in readers)
+    found: list[list[ReadDigit]] = []
     for number, (sketch, box) in enumerate(zip(photo.digits, photo.boxes, strict=True), start=1):
         before(number)
         whole = ReadDigit(sketch, box, tuple(reader.read(sketch) for reader in readers))
-        digits += _apart(whole, readers) if split else [whole]
-    by_reader = [doubt_crowd(answers) for answers in zip(*(digit.answers for digit in digits), strict=True)]
-    by_digit = zip(*by_reader, strict=True)
-    return [replace(digit, answers=tuple(answers)) for digit, answers in zip(digits, by_digit, strict=True)]
+        found.append(_apart(whole, readers, again=count <= _MOST_CUT_AGAIN) if split else [whole])
+    whole_ones = [
+        digits[0].answers for digits in found if len(digits) == 1
+    ]  # of the parts it is known why they are unsure
+    by_reader = [doubt_crowd(answers) for answers in zip(*whole_ones, strict=True)]
+    judged = zip(*by_reader, strict=True)
+    return [
+        digit if len(digits) > 1 else replace(digit, answers=tuple(next(judged)))
+        for digits in found
+        for digit in digits
+    ]
 
 
-def _apart(whole: ReadDigit, readers: Sequence[Reader]) -> list[ReadDigit]:
+def _apart(whole: ReadDigit, readers: Sequence[Reader], *, again: bool) -> list[ReadDigit]:
     """Return a digit, or its parts where most readers are unsure of it and sure of them."""
-    ways = [_find_ways(reader, whole.sketch, one) for reader, one in zip(readers, whole.answers, strict=True)]
+    each_reader = zip(readers, whole.answers, strict=True)
+    ways = [_find_ways(reader, whole.sketch, answer, again=again) for reader, answer in each_reader]
     votes = [
         next((way for way in each if way.sure), None) if answer.verdict.unsure else None
         for each, answer in zip(ways, whole.answers, strict=True)
@@ -119,10 +131,10 @@ def _apart(whole: ReadDigit, readers: Sequence[Reader]) -> list[ReadDigit]:
     ]
 
 
-def _find_ways(reader: Reader, sketch: Sketch, answer: Answer) -> list[_Way]:
+def _find_ways(reader: Reader, sketch: Sketch, answer: Answer, *, again: bool) -> list[_Way]:
     """Return how a drawing may be cut apart so that each part is like a digit, the best first.
 
-    None of one that is surely read, and like other pictures of its class.
+    None of one that is surely read, and like other pictures of its class. again: whether into three where two are not sure.
     """
     looks, label = reader.rule.looks, int(answer.probabilities.argmax())
     if not answer.verdict.unsure and (looks is None or looks.is_typical(reader.picture(sketch), label)):
@@ -132,7 +144,7 @@ def _find_ways(reader: Reader, sketch: Sketch, answer: Answer) -> list[_Way]:
     for cut in find_cuts(sketch):
         way = _Way(cut, tuple(map(reader.read, cut)))
         (found if way.least >= _POSSIBLE else almost).append(way)
-    if not any(way.sure for way in found):
+    if again and not any(way.sure for way in found):
         found += [longer for way in (*found, *almost) for longer in _cut_again(reader, way)]
     return sorted(found, key=lambda way: (way.sure, way.least), reverse=True)
 

@@ -110,6 +110,17 @@ def test_where_much_is_found_nothing_is_cut_apart(reader: Reader) -> None:
     found = find_digits(255 - _pushed_together("35"))
     many = replace(found, digits=found.digits * 9, boxes=found.boxes * 9)
     assert [len(read_photo(each, [reader], split=True)) for each in (found, many)] == [2, 9]
+    assert len(read_photo(found, [reader] * 9, split=True)) == 1
+
+
+def test_parts_that_are_unsure_do_not_make_the_other_digits_of_a_photo_unsure(reader: Reader) -> None:
+    found = find_digits(255 - _pushed_together("35"))
+    others = tuple(draw_digit(digit, HAND) for digit in "074")
+    photo = replace(found, digits=(others[0], *found.digits, *others[1:]), boxes=found.boxes * 4)
+    read = [
+        (digit.answers[0].label, digit.answers[0].verdict.unsure) for digit in read_photo(photo, [reader], split=True)
+    ]
+    assert read == [("0", False), ("3", True), ("5", True), ("7", False), ("4", False)]
 
 
 def test_each_part_has_its_place_on_the_sheet(reader: Reader) -> None:
