@@ -17,7 +17,7 @@ from lab.sketch.pieces import Box
 from lab.sketch.reading import Answer, NetworkLike, doubt_crowd, read_image
 from lab.sketch.sketch import Sketch
 from lab.sketch.splitting import box_of_part, find_cuts
-from lab.sketch.unsure import UnsureRule, Verdict
+from lab.sketch.unsure import CROSSED_OUT, UnsureRule, Verdict
 
 _PART = 0.95  # least probability of each part of a cut that is taken
 _POSSIBLE = 0.9  # the same of one that raises a doubt about the whole
@@ -134,8 +134,11 @@ def _apart(whole: ReadDigit, readers: Sequence[Reader], *, again: bool) -> list[
 def _find_ways(reader: Reader, sketch: Sketch, answer: Answer, *, again: bool) -> list[_Way]:
     """Return how a drawing may be cut apart so that each part is like a digit, the best first.
 
-    None of one that is surely read, and like other pictures of its class. again: whether into three where two are not sure.
+    None of one that is surely read, and like other pictures of its class, nor of one that is crossed out, which any cut
+    makes a 1 of. again: whether into three where two are not sure.
     """
+    if answer.verdict.reasons == (CROSSED_OUT,):
+        return []
     looks, label = reader.rule.looks, int(answer.probabilities.argmax())
     if not answer.verdict.unsure and (looks is None or looks.is_typical(reader.picture(sketch), label)):
         return []

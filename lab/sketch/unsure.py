@@ -18,6 +18,7 @@ from lab.sketch.touching import Looks
 
 CERTAIN_SHARE = 0.98  # share of correctly classified test images that each limit must leave certain
 _USUAL = 0.995  # share of test pictures whose outline counts as usual
+CROSSED_OUT = "a line or a cross goes over it, as if it were crossed out"
 _DOT = 2.2  # ink no longer than this many stroke widths is a dot (a disc has 1.8)
 _HAIR = 6  # pixels: ink shorter than this is a slip of the hand
 
@@ -150,7 +151,7 @@ def _picture_reasons(image: np.ndarray, rule: UnsureRule) -> list[str]:
 
 def _overlaid(sketch: Sketch, image: np.ndarray | None, label: int, rule: UnsureRule) -> list[str]:
     if is_crossed_out(sketch.ink):
-        return ["a line or a cross goes over it, as if it were crossed out"]
+        return [CROSSED_OUT]
     if image is not None and rule.looks is not None and rule.looks.may_touch(image, label):
         return ["it may be two that touch"]
     return []

@@ -15,7 +15,7 @@ from lab.sketch.render import POLYLINES, Hand, draw_digit
 from lab.sketch.sketch import Sketch
 from lab.sketch.splitting import box_of_part, find_cuts
 from lab.sketch.touching import Looks, blurred_rows, width_by_height
-from lab.sketch.unsure import UnsureRule
+from lab.sketch.unsure import CROSSED_OUT, UnsureRule
 from tests.sketch.conftest import Loaded
 
 HAND = Hand(pen=14, height=160)
@@ -104,6 +104,15 @@ def test_digits_that_touch_are_read_one_by_one(digits: str, reader: Reader) -> N
     assert len(find_digits(255 - ink).digits) == 1
     assert _read(ink, reader) == [(digit, True) for digit in digits]
     assert len(_read(ink, reader, split=False)) == 1
+
+
+def test_what_is_crossed_out_is_not_cut_apart(reader: Reader) -> None:
+    ink = np.pad(_crop("0"), 60)
+    middle = len(ink) // 2
+    ink[middle - 4 : middle + 4, 25:-25] = 255
+    [digit] = read_photo(find_digits(255 - ink), [reader, reader], split=True)
+    assert any(way for way in find_cuts(digit.sketch))
+    assert digit.answers[1].verdict.reasons == (CROSSED_OUT,)
 
 
 def test_where_much_is_found_nothing_is_cut_apart(reader: Reader) -> None:
