@@ -22,7 +22,7 @@ from lab.runs.identity import new_run_id
 from lab.runs.queue_moves import Move, changed_by_move
 from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.runs.row_changes import change_row, insert_for, sound_row, write_checksum
-from lab.runs.rows import derive, listed_record, run_record
+from lab.runs.rows import derive, listed_record, may_be_gone, run_record
 from lab.runs.schema import CACHED, runs
 from lab.runs.sweep_writes import pause_sweeps
 from lab.runs.waiting_rows import in_order, read_served, waiting_order, waiting_run
@@ -81,6 +81,18 @@ class RunQueue:
             room = None if limit is None else limit - len(records)
             records += _waiting(connection, moment, limit=room)
         return tuple(record for record in records if record.state.live)
+
+    def list_waiting(self, *, limit: int | None = None) -> tuple[RunRecord, ...]:
+        """Return the first runs that wait for a worker: those that an engine's lost worker has left, then in the order of `claim`.
+
+        Of those in training only the ones are read that may have lost theirs.
+        """
+        with self.context.database.read() as connection:
+            moment = self.context.moment(connection)
+            query = select(*RAW).where(*_RUNNING, may_be_gone(moment)).order_by(runs.c.queued_at, runs.c.number)
+            records = [listed_record(row, moment=moment) for row in connection.execute(query)]
+            left = [record for record in records if record.state is RunState.QUEUED]
+            return (*left, *_waiting(connection, moment, limit=limit))[:limit]
 
     def move(self, run: str, move: Move) -> tuple[RunRecord, ...]:
         """Move a queued run and return the queue as it is then (`lab.runs.queue_moves`); what is first already stays first.

@@ -13,7 +13,7 @@ from lab.lazy import load
 from lab.runs.artifacts import ArtifactStore
 from lab.runs.hosts import HostRecord, HostState
 from lab.runs.owner import this_host
-from lab.runs.records import RunRecord, RunState
+from lab.runs.records import RunRecord
 from lab.runs.store import RunStore
 from lab.runs.workers import WorkerRecord
 from lab.service.jobs import Jobs
@@ -89,7 +89,7 @@ class Machines:
         self.jobs = Jobs(settings, store)
 
     def show(self, *, limit: int | None = None) -> MachinesView:
-        """Return hosts, slots and waiting runs as they are now. limit: of the runs that are looked at."""
+        """Return hosts, slots and waiting runs as they are now. limit: of the waiting ones, the first of the queue."""
         store, here = self._store(), this_host()
         workers = store.workers.list()
         known = {record.host: record for record in store.hosts.list()}
@@ -100,7 +100,7 @@ class Machines:
             _with_record(self._this_host([worker for worker in workers if worker.owner.host == here]), known.get(here)),
             *(_other_host(host, [w for w in workers if w.owner.host == host], known.get(host)) for host in elsewhere),
         )
-        queued = [run for run in store.queue.list(limit=limit) if run.state is RunState.QUEUED]
+        queued = store.queue.list_waiting(limit=limit)
         bound = self.jobs.why(queued, supervised=any(run.executor for run in queued) and self._is_supervised())
         found = {entry.run.id: entry for entry in self._waiting([run for run in queued if not run.executor], hosts)}
         waiting = (Waiting(run, bound[run.id]) if run.executor else found[run.id] for run in queued)

@@ -21,10 +21,9 @@ from pages.widgets.frame import page_frame, show_errors, shows_errors
 from pages.widgets.run_log import run_log_button
 from pages.widgets.runs import REFRESH_S, run_line, run_title
 
-_MOST = 200  # live runs that are looked at; `python -m lab machines` has no limit
 _LOG_SHOWN = 6_000  # characters of a log, from its end
 _LOG_LINES, _LOG_PX = 10, 320  # a longer log scrolls
-_SHOWN = 20  # waiting runs that are listed
+_SHOWN = 20  # waiting runs that are listed; `python -m lab machines` has no limit
 
 
 def main() -> None:
@@ -64,12 +63,13 @@ def _set_slots() -> None:
 
 def _overview() -> None:
     lab = get_lab()
-    view = lab.machines.show(limit=_MOST)
+    view = lab.machines.show(limit=_SHOWN)
     held = [slot.run for host in view.hosts for slot in host.slots if slot.run]
     runs = {run.id: run for run in lab.store.runs.list(ids=held, limit=None, problems=True)} if held else {}
     for host in view.hosts:
         _host(host, runs)
-    _waiting(view.waiting)
+    full = len(view.waiting) == _SHOWN
+    _waiting(view.waiting, max(_SHOWN, lab.store.queue.count_queued()) if full else len(view.waiting))
 
 
 def _host(host: HostView, runs: dict[str, RunRecord]) -> None:
@@ -133,18 +133,18 @@ def _empty_slot(host: HostView) -> str:
     return "a worker starts when a run needs it" if host.here or (host.joined and host.alive) else "no worker answers"
 
 
-def _waiting(waiting: tuple[Waiting, ...]) -> None:
+def _waiting(waiting: tuple[Waiting, ...], total: int) -> None:
     if not waiting:
         st.caption("No run waits.")
         return
-    st.subheader(f"{plural(len(waiting), 'run')} waiting", anchor=False)
-    for entry in waiting[:_SHOWN]:
+    st.subheader(f"{plural(total, 'run')} waiting", anchor=False)
+    for entry in waiting:
         with st.container(horizontal=True, vertical_alignment="center", key=element("machine-waiting", entry.run.id)):
             st.page_link(page_path("train"), label=plain(run_title(entry.run)), query_params={"run": entry.run.id})
             st.caption(plain(entry.why), width="content")
             if entry.run.executor:
                 _log(entry.run)
-    if len(waiting) > _SHOWN:
+    if total > len(waiting):
         st.caption(f"The first {_SHOWN}; `python -m lab machines` lists them all.")
 
 

@@ -42,6 +42,8 @@ def test_the_queue_is_what_trains_then_what_waits_in_the_order_of_claim(
     store.removal.delete(ids["e"])
     assert _names(store.queue.list()) == "abdfgc"
     assert _names(store.queue.list(limit=3)) == "abd"
+    assert _names(store.queue.list_waiting()) == "bdfgc"
+    assert _names(store.queue.list_waiting(limit=2)) == "bd"
     assert [run.state for run in store.queue.list()] == [RunState.RUNNING, *[RunState.QUEUED] * 5]
     assert _claimed(store, me) == "bdfgc"
 
@@ -145,6 +147,19 @@ def test_a_run_whose_worker_died_is_not_listed_and_is_stopped_with_the_others(
     store.queue.stop_all()
     store.leases.recover()
     assert {store.runs.get(run).state for run in ids.values()} == {RunState.STOPPED}
+
+
+def test_a_run_that_an_engines_lost_worker_has_left_waits_before_the_others(
+    store: RunStore, process: Callable[[], Process]
+) -> None:
+    worker = process()
+    ids = _queue(store, "ab")
+    store.jobs.bind(ids["b"], "ray")
+    store.leases.claim(slot="lab-b-1", owner=worker.owner, run=ids["b"])
+    assert _names(store.queue.list_waiting()) == "a"
+    worker.die()
+    assert _names(store.queue.list_waiting()) == "ba"
+    assert _names(store.queue.list_waiting(limit=1)) == "b"
 
 
 def test_moves_and_claims_at_the_same_moment_lose_no_run_and_train_none_twice(

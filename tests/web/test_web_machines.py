@@ -50,6 +50,15 @@ def test_slots_link_to_what_they_train_and_waiting_runs_say_why(bench: Bench) ->
     assert shown.count("a worker takes it within a second") == 2
 
 
+def test_a_long_queue_is_counted_and_its_first_runs_are_listed(bench: Bench) -> None:
+    for seed in range(22):
+        bench.queue(DIGITS_CONFIG.replace(seed=seed))
+    shown = words(open_page("machines"))
+    assert "22 runs waiting" in shown
+    assert shown.count("no worker is alive on any host") == 20
+    assert "The first 20; `python -m lab machines` lists them all." in shown
+
+
 def test_the_number_of_slots_is_changed_on_the_page(bench: Bench) -> None:
     app = open_page("machines")
     (number,) = app.number_input
