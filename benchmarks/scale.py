@@ -78,7 +78,8 @@ def fill(store: RunStore, *, runs: int, queued: int) -> None:
         "number": f"number + {made} * copy",
         "id": "substr(md5(number || '-' || copy), 1, 12)",
         "name": f"'sweep ' || (number + {made} * copy)",
-        "fingerprint": "fingerprint || '-' || copy",
+        "fingerprint": "md5(number || 'a' || copy) || md5(number || 'b' || copy)",
+        "family": "md5(number || 'c' || copy) || md5(number || 'd' || copy)",
         "test_accuracy": "test_accuracy - 0.00001 * copy",
         **{
             name: f"{name} + 100.0 * {made} * copy" for name in ("created_at", "queued_at", "started_at", "finished_at")

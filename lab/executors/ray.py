@@ -90,7 +90,9 @@ class Ray:
             raise ExecutorError(
                 f"Ray reports the state {word[:40]!r} of job {handle}, which this release does not recognise."
             )
-        why = found.get("error_type") or (found.get("message") if state is JobState.PENDING else "")
+        # Of a job that waits Ray lists in three sentences what it may wait for; the first one is what it knows.
+        message = str(found.get("message") or "").partition(". ")[0] if state is JobState.PENDING else ""
+        why = found.get("error_type") or message
         return JobStatus(state, f"{word}, {' '.join(str(why).split())[:160]}" if why else word)
 
     def cancel(self, handle: str) -> None:

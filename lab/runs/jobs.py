@@ -106,6 +106,12 @@ class StoredJobs:
             ]
             return max(map(int, counts))
 
+    def count_open(self) -> Mapping[str, int]:
+        """Return by engine how many jobs may start or run."""
+        query = select(jobs.c.executor, func.count()).where(jobs.c.closed_at.is_(None)).group_by(jobs.c.executor)
+        with self.context.database.read() as connection:
+            return {executor: int(count) for executor, count in connection.execute(query)}
+
     def newest(self, of: Iterable[str]) -> Mapping[str, JobRecord]:
         """Return the newest job of each of these runs that has one."""
         with self.context.database.read() as connection:

@@ -32,14 +32,14 @@ class Jobs:
         if not bound:
             return {}
         jobs = self._store().jobs.newest([run.id for run in bound])
-        opened = [job.executor for job in jobs.values() if job.closed_at is None]
+        opened = self._store().jobs.count_open()
         try:
             config, problem = read_executors(self._settings), ""
         except ConfigError as error:
             config, problem = Executors(), str(error)
         return {
             run.id: problem
-            or _why(run, jobs.get(run.id), config, opened=opened.count(run.executor), supervised=supervised)
+            or _why(run, jobs.get(run.id), config, opened=opened.get(run.executor, 0), supervised=supervised)
             for run in bound
         }
 
@@ -70,7 +70,8 @@ def _why(run: RunRecord, job: JobRecord | None, config: Executors, *, opened: in
     if not supervised:
         return f"is submitted to {title} once the lab or a command that trains is started again"
     if opened:
-        return f"waits for a place at {title}, where {plural(opened, 'job')} of this lab may be at once"
+        there = f"{plural(opened, 'job')} of this lab {'is' if opened == 1 else 'are'} there"
+        return f"is submitted to {title} when it has room: {there}"
     if job is not None and job.state in (JobState.ENDED, JobState.GONE, JobState.CANCELLED):
         return f"is submitted to {title} again: its job {job.handle} is over ({job.words})"
     return f"is about to be submitted to {title}"

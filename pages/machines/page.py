@@ -23,6 +23,7 @@ from pages.widgets.runs import REFRESH_S, run_line, run_title
 
 _LOG_SHOWN = 6_000  # characters of a log, from its end
 _LOG_LINES, _LOG_PX = 10, 320  # a longer log scrolls
+_SLOT_PX, _JOB_PX = 90, 130  # the names of all slots of a host are as wide, so that their runs stand in a column
 _SHOWN = 20  # waiting runs that are listed; `python -m lab machines` has no limit
 
 
@@ -85,8 +86,9 @@ def _host(host: HostView, runs: dict[str, RunRecord]) -> None:
             host_buttons(host)
         if host.reason:
             st.caption(plain(host.reason))
+        width = _JOB_PX if any(slot.job for slot in host.slots) else _SLOT_PX
         for slot in host.slots:
-            _slot(host, slot, runs)
+            _slot(host, slot, runs, width)
 
 
 def _host_badge(host: HostView) -> None:
@@ -105,10 +107,10 @@ def _host_badge(host: HostView) -> None:
         st.badge("silent", icon=":material/power_off:", color="red")
 
 
-def _slot(host: HostView, slot: SlotView, runs: dict[str, RunRecord]) -> None:
+def _slot(host: HostView, slot: SlotView, runs: dict[str, RunRecord], width: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key=element("machine-slot", host.host, slot.slot)):
         name = slot.job or (slot.slot if slot.slot.startswith(slot.device) else f"{slot.slot} ({slot.device})")
-        st.markdown(f"**{plain(name)}**", width=130 if slot.job else 90)
+        st.markdown(f"**{plain(name)}**", width=width)
         run = runs.get(slot.run or "")
         if run is not None:
             run_line(run, key=element("machine-run", run.id))
@@ -151,7 +153,7 @@ def _waiting(waiting: tuple[Waiting, ...], total: int) -> None:
 def _log(run: RunRecord) -> None:
     """Offer the log of a run's job; its engine is asked once it is opened."""
     with st.popover(
-        "Log", icon=":material/notes:", type="tertiary", key=element("machine-log", run.id), on_change="rerun"
+        "Log", icon=":material/terminal:", type="tertiary", key=element("machine-log", run.id), on_change="rerun"
     ) as box:
         if not box.open:
             return

@@ -115,9 +115,9 @@ def test_the_code_is_the_lab_without_pages_and_the_same_bytes_each_time(tmp_path
     ("answer", "state", "words"),
     [
         (
-            {"status": "PENDING", "message": "Job is currently pending."},
+            {"status": "PENDING", "message": "Job has not started yet. It may be waiting for resources (CPUs)."},
             JobState.PENDING,
-            "PENDING, Job is currently pending.",
+            "PENDING, Job has not started yet",
         ),
         ({"status": "RUNNING", "message": "Job is currently running."}, JobState.RUNNING, "RUNNING"),
         ({"status": "SUCCEEDED"}, JobState.ENDED, "SUCCEEDED"),

@@ -28,9 +28,9 @@ def _run() -> RunRecord:
         (replace(JOB, handle="", state=REFUSED, words="no"), 1, "Slurm did not accept it and is asked again: no"),
         (replace(JOB, executor="ray"), 0, "is about to be submitted to Slurm"),  # the run was moved here
         (None, 0, "is about to be submitted to Slurm"),
-        (None, 1, "waits for a place at Slurm, where 1 job of this lab may be at once"),
-        (None, 3, "waits for a place at Slurm, where 3 jobs of this lab may be at once"),
-        (replace(JOB, closed_at=2.0), 2, "waits for a place at Slurm, where 2 jobs of this lab may be at once"),
+        (None, 1, "is submitted to Slurm when it has room: 1 job of this lab is there"),
+        (None, 3, "is submitted to Slurm when it has room: 3 jobs of this lab are there"),
+        (replace(JOB, closed_at=2.0), 2, "is submitted to Slurm when it has room: 2 jobs of this lab are there"),
         *(
             (
                 replace(JOB, closed_at=2.0, state=state, words="TIMEOUT"),

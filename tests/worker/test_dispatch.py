@@ -105,13 +105,21 @@ def test_a_queued_run_is_submitted_once_and_no_slot_of_this_host_is_wanted_for_i
     assert _why(lab) == ["submitted to Slurm as job 1: PENDING, Resources"]
 
 
+def test_a_run_in_training_keeps_its_place_at_the_engine(lab: Lab, engine: Engine, dispatcher: Dispatcher) -> None:
+    engine.room = 1
+    first, _ = _submit(lab, 0), _submit(lab, 1)
+    dispatcher.step()
+    _claim(lab, first.id)
+    assert _why(lab)[1] == "is submitted to Slurm when it has room: 1 job of this lab is there"
+
+
 def test_no_more_is_submitted_than_there_is_room_for(lab: Lab, engine: Engine, dispatcher: Dispatcher) -> None:
     engine.room = 2
     runs = [_submit(lab, seed) for seed in range(3)]
     dispatcher.step()
     dispatcher.step()
     assert [job.id for job in engine.submitted] == [f"lab-{run.id}-1" for run in runs[:2]]
-    assert _why(lab)[2] == "waits for a place at Slurm, where 2 jobs of this lab may be at once"
+    assert _why(lab)[2] == "is submitted to Slurm when it has room: 2 jobs of this lab are there"
     lab.submissions.control(runs[0].id, RunRequest.STOP)
     dispatcher.step()
     dispatcher.step()
