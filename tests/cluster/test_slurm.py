@@ -113,11 +113,13 @@ def test_a_job_that_somebody_cancels_pauses_its_run_which_goes_on_to_the_same_bi
 def test_before_its_time_limit_a_job_saves_its_run_and_goes_on_after_a_requeue(
     cluster: SlurmCluster, tmp_path: Path, lab: Lab
 ) -> None:
-    lab = _lab(lab.settings.home, '"--time=1"', warning_s=50)  # how long before the limit varies: at most a minute
+    # Slurm looks at time limits every 30 s and sends the signal up to 30 s early, here 40 to 70 s after the start: with half
+    # of that a busy machine was still importing torch each time, and the job never got any further.
+    lab = _lab(lab.settings.home, '"--time=2"', warning_s=50)
     run = _submit(lab, LONG)
     job = _handle(lab, run)
     _until(lambda: lab.store.runs.get(run).attempts == 1, what="it was not taken", lab=lab)
-    _until(lambda: "Restarts=1" in _shown(cluster, job), what="it was not requeued", lab=lab)
+    _until(lambda: re.search(r"Restarts=[1-9]", _shown(cluster, job)), what="it was not requeued", lab=lab)
     saved = _run(lab, run, RunState.QUEUED)
     at = saved.progress.step or 0
     assert at > 0
