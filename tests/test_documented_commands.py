@@ -61,6 +61,7 @@ def test_the_documents_show_commands_of_every_kind() -> None:
     assert {"make run", "make test", "make check", "make test-slow", "make test-gpu"} <= set(MAKE)
     assert others == {
         "python3 -m venv .venv",
+        "python3 -m venv .venv-ray",
         ".venv/bin/pip install -c constraints.txt -e .",
         ".venv/bin/streamlit run app.py",
         ".venv/bin/streamlit run app.py --server.address 0.0.0.0 --server.allowedHosts 192.168.0.7",
