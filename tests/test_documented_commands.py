@@ -26,7 +26,8 @@ def documented() -> dict[str, str]:
     found: dict[str, str] = {}
     for path in DOCUMENTS:
         text = path.read_text(encoding="utf-8")
-        blocks = re.findall(r"```\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text)
+        fenced = re.findall(r"^ *```(\w*)\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
+        blocks = [block for language, block in fenced if not language] + re.findall(r"`([^`\n]+)`", text)
         for command in (part.strip() for block in blocks for part in block.splitlines()):
             if match := _COMMAND.match(command):
                 found.setdefault(match[0].strip(), path.name)
