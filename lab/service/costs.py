@@ -1,10 +1,10 @@
 """What a training will cost, before it is started: counted where it can be counted, measured or estimated where not.
 
 Parameters, mult-adds and activations are counted on the meta device. The time of an epoch comes from this lab's own
-finished runs of the same network where there is one, else from the mult-adds and how fast this processor is at a small
-convolution and at the augmentation; a GPU is not asked, because that would claim memory on it. What is promised is a
-range: other processes take their share of the processor, and a worker may have to be started. Import torch before
-calling: it takes seconds.
+finished runs of the same network where there is one, else from the mult-adds and how much processor time a convolution
+and the augmentation take here, which other processes hardly change; a GPU is not asked, because that would claim memory on it.
+What is promised is a range: other processes take their share of the processor, and a worker may have to be started.
+Import torch before calling: it takes seconds.
 """
 
 import math
@@ -24,13 +24,17 @@ from lab.devices import resolve_device
 from lab.errors import ShapeError
 from lab.network_counts import count_from_config
 from lab.runs.imports import IMPORTED
+from lab.runs.owner import this_host
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.service.resolved import ResolvedConfig
 from lab.training.augment import build_augment
+from lab.worker.threads import threads_for
 
 _BACKWARD = 3.0  # forward and backward together, in forwards
-_OVERHEAD_S = {"cpu": 30e-6, "cuda": 1e-6, "mps": 10e-6}  # per image: pooling, resizing, memory
+_OVERHEAD_S = {"cpu": 60e-6, "cuda": 1e-6, "mps": 10e-6}  # per image: pooling, resizing, memory
+_STEP_S = {"cpu": 2.5e-3}  # per step: what does not grow with the batch
+_REACHED = 0.7  # of the convolution's speed, by whole networks
 _GPU_MACS_PER_S = {"cuda": 8e12, "mps": 1e12}  # what report D's times on an A100 come to; a guess elsewhere
 _MOMENTS = {"sgd": 1, "rmsprop": 2, "adam": 2, "adamw": 2, "muon": 2}  # tensors the optimizer keeps a weight
 _LOOK_BACK = 200  # newest runs among which a measured one is looked for
@@ -40,6 +44,7 @@ _WORK = (
     "devices",
 )
 _START_S = (1.0, 6.0)  # with a worker that waits for work, and with one that has to import torch first
+_STEADY = 4.0  # times faster than the processes that want the processor now would have it: they may end meanwhile
 _MEASURED, _COUNTED = 1.5, 2.0  # how much longer it may take than an earlier run, and than what was counted
 _MOST_BUSY = 8.0  # beyond it nothing sensible can be promised
 _AUGMENT_BATCH = 64
@@ -51,7 +56,8 @@ class Estimate:
     """The cost of one configuration on one device.
 
     mult_adds: of one image, forward. memory_bytes: of each device: weights, gradients, optimizer and the activations of its
-    share of a batch. devices: that share every batch; a time that was counted is that of one, and they may need less.
+    share of a batch. devices: that share every batch; a time that was counted is that of one, and they may need less. threads: of a run on the CPU,
+    likewise. waits: whether a worker here waits for work.
     measured: whether the time comes from a finished run rather than from counting. limit_s: how long the steps up to
     the step limit take, infinity without one. evaluation_s: of the validation and test images after an epoch. slowdown:
     how much longer everything may take. An earlier run had its share of what else this machine does; what was counted
@@ -71,6 +77,8 @@ class Estimate:
     evaluation_s: float = 0.0
     slowdown: float = 1.0
     devices: int = 1
+    threads: int = 1
+    waits: bool = False
     steps_per_epoch: int = 0
     max_steps: int = 0
 
@@ -90,8 +98,9 @@ class Estimate:
         """Shortest and longest time to expect from the press on Train to the result, with evaluations and start."""
         begun = math.ceil(self.seconds / self.seconds_per_epoch) if self.seconds_per_epoch else self.epochs
         work = self.seconds + self.evaluation_s * begun
-        shortest = work if self.measured else self.seconds / self.devices + self.evaluation_s * begun
-        return _START_S[0] + shortest, (_START_S[1] + work) * self.slowdown
+        shortest = work if self.measured else self.seconds / (self.devices * self.threads) + self.evaluation_s * begun
+        begins = _START_S[0 if self.waits else 1]
+        return _START_S[0] + shortest * max(1.0, self.slowdown / _STEADY), (begins + work) * self.slowdown
 
     @property
     def limited(self) -> bool:
@@ -109,7 +118,10 @@ def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
     images = round(used * (1 - checked.held_out))
     rate = _measured_rate(lab, checked, device.type)
     counted = _seconds_per_image(counts.total_mult_adds, device.type)
-    seconds_per_image = 1 / rate if rate else counted + _augment_seconds(checked.augment, device.type, spec.image_shape)
+    step = _STEP_S.get(device.type, 0.0) / checked.batch_size + _augment_seconds(
+        checked.augment, device.type, spec.image_shape
+    )
+    seconds_per_image = 1 / rate if rate else counted + step
     limit = checked.max_steps * checked.batch_size if checked.max_steps else math.inf  # images
     return Estimate(
         params=counts.total_params,
@@ -125,6 +137,8 @@ def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
         evaluation_s=(used - images + _test_images(lab, spec)) * (1 / rate if rate else counted) / _BACKWARD,
         slowdown=_MEASURED if rate else min(max(_COUNTED, _busy()), _MOST_BUSY),
         devices=checked.devices,
+        threads=threads_for(checked, usual=os.cpu_count() or 1) if device.type == "cpu" else 1,
+        waits=any(one.alive and not one.run and one.owner.host == this_host() for one in lab.store.workers.list()),
         steps_per_epoch=-(-images // checked.batch_size),
         max_steps=checked.max_steps,
     )
@@ -181,13 +195,13 @@ def _same_work(run: RunRecord, config: RunConfig, device: str) -> bool:
 
 
 def _seconds_per_image(mult_adds: int, device: str) -> float:
-    speed = _GPU_MACS_PER_S.get(device) or _cpu_macs_per_second()
+    speed = _GPU_MACS_PER_S.get(device) or _REACHED * _cpu_macs_per_second()
     return mult_adds * _BACKWARD / speed + _OVERHEAD_S.get(device, _OVERHEAD_S["cpu"])
 
 
 @cache
 def _augment_seconds(name: str, device: str, image_shape: tuple[int, int, int]) -> float:
-    """Measure an augmentation on this processor, in seconds an image: the best of five batches. On a GPU it is little."""
+    """Measure an augmentation on this processor, in its seconds an image: the best of five batches. On a GPU it is little."""
     augment = build_augment(name)
     if augment is None or device != "cpu":
         return 0.0
@@ -196,14 +210,15 @@ def _augment_seconds(name: str, device: str, image_shape: tuple[int, int, int]) 
 
 
 def _timed(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
+    """Return the processor time of all threads: what others do on this machine is counted in `slowdown`."""
+    began = time.process_time()
     work()
-    return time.perf_counter() - began
+    return max(time.process_time() - began, time.get_clock_info("process_time").resolution)
 
 
 @cache
 def _cpu_macs_per_second() -> float:
-    """Measure the processor on one 3×3 convolution of 64 channels: the best of five, some 60 ms in all."""
+    """Measure one core on a 3×3 convolution of 64 channels: the best of five, some 60 ms in all."""
     x_BCHW = torch.ones(16, 64, 28, 28).to(memory_format=torch.channels_last)
     kernel = torch.ones(64, 64, 3, 3)
     work = 16 * 64 * 64 * 9 * 28 * 28

@@ -1,6 +1,8 @@
 """What a training costs, with the reports' own counts, and the way out of 224 pixels on a CPU."""
 
 import json
+import os
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +13,9 @@ from lab.errors import DeviceError, ShapeError
 from lab.formatting import format_range
 from lab.presets import get_preset
 from lab.runs.imports import IMPORTED
+from lab.runs.owner import Owner, process_start, this_host
 from lab.runs.records import RunState
+from lab.runs.workers import WorkerRecord
 from lab.service.costs import estimate, smaller_input
 from pages.cache.runs import estimate_cost
 from pages.cache.torch_import import require_torch
@@ -105,13 +109,29 @@ def test_the_promise_is_a_range_with_evaluations_and_the_start(bench: Bench) -> 
     assert known.slowdown == 1.5
 
 
+def test_the_promise_is_narrower_where_a_worker_waits_and_follows_what_else_wants_the_processor(bench: Bench) -> None:
+    config = DIGITS_CONFIG.replace(arch="conv3-bn")
+    before = replace(estimate(bench.lab, bench.lab.validation.resolve(config)), slowdown=2.0)
+    assert not before.waits
+    assert before.threads == os.cpu_count()  # its steps are large
+    assert before.range_s[0] == pytest.approx(1 + before.seconds / before.threads + 3 * before.evaluation_s)
+    owner = Owner(this_host(), os.getpid(), process_start(os.getpid()) or 0.0)
+    bench.lab.store.workers.announce(WorkerRecord(owner, "cpu", "cpu", engine=1, slots=1))
+    after = replace(estimate(bench.lab, bench.lab.validation.resolve(config)), slowdown=2.0)
+    assert after.waits
+    assert replace(after, seconds_per_epoch=0.0, evaluation_s=0.0).range_s == (1.0, 2.0)
+    assert replace(before, seconds_per_epoch=0.0, evaluation_s=0.0).range_s == (1.0, 12.0)
+    quick, busy = after.range_s[0] - 1.0, replace(after, slowdown=8.0).range_s
+    assert busy == pytest.approx((1.0 + 2 * quick, 4 * after.range_s[1]))
+
+
 def test_a_run_on_two_devices_is_counted_for_one_and_may_take_half(bench: Bench) -> None:
     one, two = (
         estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG.replace(devices=devices))) for devices in (1, 2)
     )
     assert (one.devices, two.devices) == (1, 2)
     evaluations = two.epochs * two.evaluation_s
-    assert two.range_s[0] - 1.0 == pytest.approx(two.seconds / 2 + evaluations)
+    assert replace(two, slowdown=2.0).range_s[0] - 1.0 == pytest.approx(two.seconds / 2 + evaluations)
     assert two.range_s[1] >= 2 * (two.seconds + evaluations)  # nothing says that they gain anything
     half = DIGITS_CONFIG.batch_size // 2
     halved = estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG.replace(batch_size=half)))
