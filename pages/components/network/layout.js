@@ -18,6 +18,27 @@ const LEAST_LANE = 104; // px of a branch
  * @typedef {{ rank: number, y: number, h: number, id?: string, before: Cell[] }} Cell a stage, or a waypoint (no id)
  */
 
+const [LEAST_GROWTH, GROWTH] = [0.5, 1.35]; // to fit into the page, as LeNet-5 with 16 and 48 maps does on a laptop, and to fill it
+const [PHONE, SCROLLED] = [560, 0.78]; // px; growth of a picture that does not fit, where there is no finger to hit it
+
+/**
+ * The largest picture that fits into the width; where it would be too small to be clicked, one that is scrolled.
+ * @param {number} wide px @param {number} columns of stages, without the first
+ * @param {(growth: number, more?: number) => any} placed the picture at a growth, with so many px more between columns
+ */
+export function fitted(wide, columns, placed) {
+  let growth = LEAST_GROWTH;
+  let plan = placed(growth);
+  if (plan.width > wide) return placed(wide < PHONE ? 1 : SCROLLED);
+  for (let next = LEAST_GROWTH; next <= GROWTH; next += 0.04) {
+    const larger = placed(next);
+    if (larger.width > wide) break;
+    [growth, plan] = [next, larger];
+  }
+  const spare = Math.min(40, (wide - plan.width) / Math.max(1, columns));
+  return spare > 1 ? placed(growth, spare) : plan;
+}
+
 /** A stage's column: one more than that of the latest stage it reads. @param {Stage[]} stages */
 export function ranks(stages) {
   /** @type {Map<string, number>} */

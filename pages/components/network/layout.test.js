@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { around, band, gridSize, layout, ranks, sideRule, slabSize } from "./layout.js";
+import { around, band, fitted, gridSize, layout, ranks, sideRule, slabSize } from "./layout.js";
 
 const stage = (id, inputs, shape = [4, 8, 8], more = {}) => ({ id, inputs, shape, shown: shape[0], ...more });
 const square = () => ({ w: 50, h: 60 });
@@ -96,4 +96,25 @@ test("bands and lines begin at the one stage and end at the other", () => {
   const { way } = edges.find((edge) => edge.way.length);
   const path = around(places.image, places.sum, way);
   assert.ok(path.startsWith(`M${places.image.x + 50} `) && path.includes(` ${places.sum.x} `));
+});
+
+test("a picture is as large as the page lets it be, and scrolled only where its maps could not be clicked", () => {
+  const placed = (growth, more = 0) => ({ growth, width: 1000 * growth + 4 * more });
+  assert.deepEqual(fitted(499, 4, placed), placed(1)); // a phone's fingers
+  assert.deepEqual(fitted(800, 4, (growth) => ({ growth, width: 1700 * growth })).growth, 0.78);
+  const small = fitted(600, 4, placed);
+  assert.ok(small.growth > 0.55 && small.growth < 0.6 && small.width <= 600, `${small.growth}`);
+  const roomy = fitted(1450, 4, placed);
+  assert.ok(roomy.growth > 1.3 && roomy.growth <= 1.35 && roomy.width <= 1450);
+});
+
+test("LeNet-5 with 16 and 48 maps fits beside the navigation of a laptop's window", () => {
+  const shapes = [[1, 28, 28], [16, 28, 28], [16, 14, 14], [48, 10, 10], [48, 5, 5], [120], [84], [10]];
+  const stages = shapes.map((shape, at) => stage(`${at}`, at ? [`${at - 1}`] : [], shape, { shown: shape[0] === 48 ? 16 : shape[0] }));
+  const plan = fitted(816, 7, (growth, more = 0) => {
+    const rule = sideRule([28, 14, 10, 5], { largest: 92 * growth, smallest: 24 });
+    const size = (each, lane) => (each.id === "7" ? { w: 134, h: 280 } : gridSize(each, lane, rule));
+    return layout(stages, { size, height: 400 * Math.max(1, growth), gap: Math.max(18, 36 * growth) + more });
+  });
+  assert.ok(plan.width <= 816, `${plan.width} px`);
 });

@@ -3,7 +3,7 @@
 // as a slab. A map is a button; the arrow keys walk through all of them. New values are painted in place.
 
 import { mount } from "../shared/mount.js";
-import { around, band, gridSize, isMaps, layout, ranks, sideRule, slabSize } from "./layout.js";
+import { around, band, fitted, gridSize, isMaps, layout, ranks, sideRule, slabSize } from "./layout.js";
 import { bytes, coloured, extremes, gridIndex, neighbour, numberOf, strongest } from "./paint.js";
 
 const SIDES = { largest: 92, smallest: 28 }; // px of a map
@@ -12,8 +12,6 @@ const HEIGHT = 400; // px of a stage at most, where nothing branches
 const ANSWER = { w: 134, row: 22, button: 28 };
 const REST_MS = 180; // on a map before it is shown large
 const GAP = 36; // px between stages
-const [LEAST_GROWTH, GROWTH] = [0.62, 1.35]; // to fit into the page, and to fill it
-const [PHONE, SCROLLED] = [560, 0.78]; // px; growth of a picture that does not fit, where there is no finger to hit it
 const PREVIEW = 168; // px of a map under the mouse
 const MARKS = { pixel: "#f2a33a", window: "#f2a33a", field: "#f2a33a" };
 
@@ -70,7 +68,8 @@ class NetworkPicture {
   build(wide) {
     const { stages, answer } = this.data;
     const sized = this.sizes(stages, answer);
-    const plan = this.fitted(stages, wide - 4, (growth, more = 0) =>
+    const columns = Math.max(...ranks(stages).values());
+    const plan = fitted(wide - 4, columns, (growth, more = 0) =>
       layout(stages, { size: sized(growth), height: HEIGHT * Math.max(1, growth), gap: Math.max(18, GAP * growth) + more }));
     this.plan = plan;
     const sheet = made("div", "sheet");
@@ -81,20 +80,6 @@ class NetworkPicture {
     for (const frame of plan.frames) sheet.append(this.closer(frame));
     for (const stage of stages) sheet.append(this.part(stage));
     this.scroll.replaceChildren(sheet);
-  }
-
-  // The largest picture that fits into the width; where it would be too small to be clicked, one that is scrolled.
-  fitted(stages, wide, placed) {
-    let growth = LEAST_GROWTH;
-    let plan = placed(growth);
-    if (plan.width > wide) return placed(wide < PHONE ? 1 : SCROLLED);
-    for (let next = LEAST_GROWTH; next <= GROWTH; next += 0.04) {
-      const larger = placed(next);
-      if (larger.width > wide) break;
-      [growth, plan] = [next, larger];
-    }
-    const spare = Math.min(40, (wide - plan.width) / Math.max(1, Math.max(...ranks(stages).values())));
-    return spare > 1 ? placed(growth, spare) : plan;
   }
 
   // How large a stage is drawn in a lane, for each growth of the picture.
