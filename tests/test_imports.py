@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("lab.checkpoint_files", "lab.runs", "lab.inspection", "lab.sketch", "lab.diagnosis"),
     ("lab.networks", "lab.loaded_network", "lab.shared_datasets"),
     ("lab.network_counts",),
+    ("lab.threads",),
     ("lab.stored_findings",),
     ("lab.sharing.comparison", "lab.comparison"),
     ("lab.charts",),

@@ -28,8 +28,8 @@ from lab.runs.owner import this_host
 from lab.runs.records import RunRecord
 from lab.service.lab import Lab
 from lab.service.resolved import ResolvedConfig
+from lab.threads import threads_for
 from lab.training.augment import build_augment
-from lab.worker.threads import threads_for
 
 _BACKWARD = 3.0  # forward and backward together, in forwards
 _OVERHEAD_S = {"cpu": 60e-6, "cuda": 1e-6, "mps": 10e-6}  # per image: pooling, resizing, memory

@@ -26,6 +26,7 @@ from lab.networks import build_from_config
 from lab.runs.outage import WAIT_S, Outage
 from lab.runs.records import RunRecord, RunRequest, RunState
 from lab.service.lab import Lab
+from lab.threads import threads_for
 from lab.training.checkpoint import Checkpoint
 from lab.training.data import ResidentData
 from lab.training.engine import train
@@ -37,7 +38,6 @@ from lab.worker.ranks import steps_on_devices
 from lab.worker.recorder import TRAINING, RunRecorder
 from lab.worker.run_data import read_data
 from lab.worker.supervisor.log import log_worker
-from lab.worker.threads import threads_for
 from lab.worker.training_pace import TrainingPace
 
 _USUAL_THREADS = torch.get_num_threads()  # of a process that has not trained yet

@@ -20,7 +20,7 @@ from tests.worker.worker_runs import open_lab
 
 pytestmark = pytest.mark.long
 
-# A batch is large enough for a CPU's usual number of threads (`lab.worker.threads`).
+# A batch is large enough for a CPU's usual number of threads (`lab.threads`).
 STEPS, EPOCHS = 4, 10  # of an epoch; of two runs at once that are compared
 SHORT = RunConfig(arch="lenet5", dataset="digits", train_limit=400, batch_size=100, epochs=40, device="cpu", keep_mb=1)
 LONG = SHORT.replace(epochs=5_000)

@@ -8,10 +8,10 @@ import torch
 
 from lab.config import RunConfig
 from lab.presets import get_preset
+from lab.threads import threads_for
 from lab.training.checkpoint import Checkpoint
 from lab.training.progress import Progress
 from lab.worker import execution
-from lab.worker.threads import threads_for
 from tests.charts.charts_data import run
 
 
