@@ -7,23 +7,22 @@ run was paused, killed and resumed, as long as the thread count and torch are th
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from lab.config import RunConfig
-from lab.devices import memory_mb
-from lab.metrics import VAL_LOSS, Measurement, Split, compute_metrics, result_keys
+from lab.metrics import VAL_LOSS, Split
 from lab.training.batches import epoch_order
 from lab.training.checkpoint import Checkpoint, Weights
 from lab.training.data import ResidentData
-from lab.training.events import Command, Ended, Evaluated, Event, Snapshot, Started, StepMetrics, Turn
+from lab.training.events import Command, Ended, Evaluated, Event, Snapshot, StepMetrics, Turn
 from lab.training.samples import START_IMAGES, Answer, sample_answers
 from lab.training.schedules import compute_lr, recorded_steps
 from lab.training.session import Session, process_settings
 from lab.training.step_choice import StepKind, StepsBuilder
+from lab.training.summaries import epoch_metrics, evaluation_metrics, started, summarise
 
 FLUSH_S = 0.25  # how often step metrics are yielded
 CHECKPOINT_S = 30.0  # longest training without a checkpoint, unless saving takes longer than 1/50 of it
@@ -90,7 +89,7 @@ class _Loop:
             self.session.restore(resume)
         self.session.prepare()
         notices = self.session.changed_conditions(resume) if resume else []
-        yield from self._emit(self._started())
+        yield from self._emit(started(self.session))
         for notice in notices:
             yield from self._emit(notice)
         try:
@@ -230,15 +229,7 @@ class _Loop:
         metrics: dict[str, float] = {}
         for name in names:
             result = self.session.evaluate(name, limit=limit, before_chunk=self._check_command)
-            labels = self.session.data.val_y if name == Split.VAL else self.session.data.test_y
-            measurement = Measurement(
-                loss=result.loss,
-                accuracy=result.accuracy,
-                images=len(result.logits),
-                logits=result.logits.numpy(),
-                labels=labels[:limit].cpu().numpy(),
-            )
-            metrics |= compute_metrics(Split(name), measurement)
+            metrics |= evaluation_metrics(self.session, Split(name), result)
             if name == Split.TEST:
                 self._answers = sample_answers(result.logits.numpy(), self.session.data.test_y.cpu().numpy())
         return metrics
@@ -278,7 +269,7 @@ class _Loop:
         """Yield the epoch's metrics, its weights and a checkpoint."""
         yield from self._flush()
         session, progress = self.session, self.session.progress
-        metrics = self._epoch_metrics()
+        metrics = epoch_metrics(session, learning_rate=self._lr(progress.step - 1))
         metrics |= self._evaluate(self._sets())
         progress.closed = progress.step
         progress.latest = metrics
@@ -292,19 +283,6 @@ class _Loop:
         yield from self._evaluated(metrics, epoch_end=True)
         yield from self._snapshot_weights()
         yield from self._checkpoint()
-
-    def _epoch_metrics(self) -> dict[str, float]:
-        progress = self.session.progress
-        measurement = Measurement(
-            loss=progress.loss_sum / progress.seen,
-            accuracy=progress.right / progress.seen,
-            images=progress.seen,
-            learning_rate=self._lr(progress.step - 1),
-            gradient_norm=progress.grad_norm,
-            images_per_second=progress.seen / progress.epoch_seconds,
-            memory_mb=memory_mb(self.session.device),
-        )
-        return compute_metrics(Split.TRAIN, measurement)
 
     def _interrupt(self, command: Command) -> Generator[Event, None, str]:
         """Yield what has not been saved yet and return the outcome."""
@@ -322,41 +300,6 @@ class _Loop:
             session.restore_best()
         session.view.eval()
         session.network.eval()
-        return Ended(outcome, progress.step, progress.epoch, session.clock.read(), self._summary(over), planned)
-
-    def _summary(self, over: bool) -> dict[str, Any]:
-        """Return the final metrics: those of the final weights, or of the last complete epoch if the run was interrupted."""
-        progress = self.session.progress
-        restored = over and self.config.restore_best and bool(progress.best)
-        numbers = progress.best if restored else progress.latest
-        final = result_keys(numbers)
-        speed = progress.trained_images / progress.train_seconds if progress.train_seconds else float("nan")
-        final_epoch = progress.best_epoch if restored else progress.closed_epoch(self.session.steps_per_epoch)
-        which = {"best_epoch": progress.best_epoch or final_epoch, "final_epoch": final_epoch} if final_epoch else {}
-        return {
-            **final,
-            **which,
-            "epochs": progress.epoch,
-            "steps": progress.step,
-            "params": self._params(),
-            "images_per_second": speed,
-            "seconds": self.session.clock.read(),
-            "train_seconds": progress.train_seconds,
-        }
-
-    def _params(self) -> int:
-        return sum(p.numel() for p in self.session.network.parameters())
-
-    def _started(self) -> Started:
-        session, data = self.session, self.session.data
-        return Started(
-            device=str(session.device),
-            step=session.progress.step,
-            total_steps=session.total_steps,
-            steps_per_epoch=session.steps_per_epoch,
-            train_images=len(data.train_y),
-            val_images=len(data.val_y),
-            test_images=len(data.test_y),
-            params=self._params(),
-            environment=session.environment(),
+        return Ended(
+            outcome, progress.step, progress.epoch, session.clock.read(), summarise(session, over=over), planned
         )
