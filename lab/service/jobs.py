@@ -1,6 +1,6 @@
 """The jobs of engines for people: why a run that is bound to an engine waits, and the log of its job."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from lab.errors import ConfigError, InputError
 from lab.executors.base import JobState
@@ -43,10 +43,10 @@ class Jobs:
             for run in bound
         }
 
-    def title(self, run: str) -> str:
-        """Return what a run's newest job is called, such as "Slurm job 12", "" for a run that has none."""
-        job = self._store().jobs.newest([run]).get(run)
-        return f"{title_of(job.executor)} job {job.handle}" if job is not None and job.handle else ""
+    def titles(self, runs: Iterable[str]) -> Mapping[str, str]:
+        """Return what the newest jobs of some runs are called, such as "Slurm job 12"; runs that have none are left out."""
+        found = self._store().jobs.newest(runs)
+        return {run: f"{title_of(job.executor)} job {job.handle}" for run, job in found.items() if job.handle}
 
     def log(self, run: RunRecord) -> str:
         """Return the end of the output of a run's newest job. Raises `InputError` where it has none, `ExecutorError`."""

@@ -1,7 +1,7 @@
 """Which hosts train for this lab, in which slots and what; which runs wait, each with the reason; and which may go on."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lab.config import ENGINE
@@ -65,10 +65,11 @@ class HostView:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A queued run, and in one sentence why it is not in training."""
+    """A queued run, and in one sentence why it is not in training. job: what its job at an engine is called, "" without one."""
 
     run: RunRecord
     why: str
+    job: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,12 @@ class Machines:
         queued = store.queue.list_waiting(limit=limit)
         bound = self.jobs.why(queued, supervised=any(run.executor for run in queued) and self._is_supervised())
         found = {entry.run.id: entry for entry in self._waiting([run for run in queued if not run.executor], hosts)}
-        waiting = (Waiting(run, bound[run.id]) if run.executor else found[run.id] for run in queued)
-        return MachinesView(_with_short_names(map(self._with_jobs, hosts)), tuple(waiting))
+        single = [slot.run for host in hosts for slot in host.slots if slot.job and slot.run]
+        titles = self.jobs.titles([*single, *bound])
+        waiting = (
+            Waiting(run, bound[run.id], titles.get(run.id, "")) if run.executor else found[run.id] for run in queued
+        )
+        return MachinesView(_with_short_names(_with_jobs(host, titles) for host in hosts), tuple(waiting))
 
     @property
     def slots(self) -> int:
@@ -122,13 +127,6 @@ class Machines:
         Raises `ConfigError`, `ReadOnlyError`.
         """
         store_slots(self._settings, count)
-
-    def _with_jobs(self, host: HostView) -> HostView:
-        """Return a host whose workers of one run have the names of their jobs."""
-        named = (
-            replace(slot, job=self.jobs.title(slot.run or "") or slot.slot) if slot.job else slot for slot in host.slots
-        )
-        return replace(host, slots=tuple(named))
 
     def make_token(self, *, database: str = "", artifacts: str = "") -> str:
         """Return the token with which another machine joins (`lab.service.joining.make_token`)."""
@@ -270,6 +268,12 @@ def _other_host(host: str, workers: Sequence[WorkerRecord], record: HostRecord |
             slots.setdefault(slot, SlotView(slot, device, None, alive=False))
     view = HostView(host, alive, engine, tuple(slots[name] for name in sorted(slots)), here=False, name=host)
     return _with_record(view, record)
+
+
+def _with_jobs(host: HostView, titles: Mapping[str, str]) -> HostView:
+    """Return a host whose workers of one run have the names of their jobs."""
+    named = (replace(slot, job=titles.get(slot.run or "", slot.slot)) if slot.job else slot for slot in host.slots)
+    return replace(host, slots=tuple(named))
 
 
 def _with_record(view: HostView, record: HostRecord | None) -> HostView:

@@ -144,7 +144,7 @@ def _waiting(waiting: tuple[Waiting, ...], total: int) -> None:
         with st.container(horizontal=True, vertical_alignment="center", key=element("machine-waiting", entry.run.id)):
             st.page_link(page_path("train"), label=plain(run_title(entry.run)), query_params={"run": entry.run.id})
             st.caption(plain(entry.why), width="content")
-            if entry.run.executor:
+            if entry.job:
                 _log(entry.run)
     if total > len(waiting):
         st.caption(f"The first {_SHOWN}; `python -m lab machines` lists them all.")

@@ -179,10 +179,9 @@ def test_a_job_is_called_by_the_number_its_engine_gave_it_and_by_nothing_before(
 ) -> None:
     run = _bound(store)
     jobs = Jobs(Settings.from_env({"LAB_HOME": str(tmp_path)}), lambda: store)
-    assert jobs.title(run.id) == ""
+    assert jobs.titles([run.id]) == {}
     job = store.jobs.open(run.id, "slurm")
     assert job is not None
-    assert jobs.title(run.id) == ""
+    assert jobs.titles([run.id]) == {}
     store.jobs.note(job.id, state="pending", words="", handle="12")
-    assert jobs.title(run.id) == "Slurm job 12"
-    assert jobs.title("another") == ""
+    assert jobs.titles([run.id, "another"]) == {run.id: "Slurm job 12"}
