@@ -49,18 +49,6 @@ def toy(build, *, widths):
     )
     return assemble(build, features, lambda n: hidden_group([n], classes=build.classes))
 '''
-# Prints what the Train and Architecture pages of the copy offer and what they say of the network.
-PAGES = """
-import json
-from streamlit.testing.v1 import AppTest
-for page in ("train/page.py", "architecture/page.py"):
-    app = AppTest.from_file("pages/entry.py", default_timeout=300).run()
-    app.switch_page(page).run()
-    box = next(box for box in app.selectbox if "Toy network" in box.options)
-    box.set_value("toy").run()
-    assert not app.exception, [error.value for error in app.exception]
-    print("PAGE", page, json.dumps([caption.value for caption in app.caption] + [text.value for text in app.markdown]))
-"""
 # Prints what the copy knows of the network, then its documentation; the list of networks needs no torch.
 INSIDE = """
 import sys
@@ -80,6 +68,18 @@ print(attribute(network, x, target=1, method="grad-cam", black=0.0).values.shape
 from tests.reference_docs import render
 print(render())
 """
+# Then what the Train and Architecture pages of the copy offer and what they say of the network; torch is imported once for both.
+PAGES = """
+import json
+from streamlit.testing.v1 import AppTest
+for page in ("train/page.py", "architecture/page.py"):
+    app = AppTest.from_file("pages/entry.py", default_timeout=300).run()
+    app.switch_page(page).run()
+    box = next(box for box in app.selectbox if "Toy network" in box.options)
+    box.set_value("toy").run()
+    assert not app.exception, [error.value for error in app.exception]
+    print("PAGE", page, json.dumps([caption.value for caption in app.caption] + [text.value for text in app.markdown]))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -91,15 +91,21 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     end_workers(root / "home")
 
 
-def test_a_new_network_is_listed_documented_summarised_and_inspected(copy: Path) -> None:
-    graph, maps, heat, *docs = run_python(copy, "-c", INSIDE).splitlines()
+@pytest.fixture(scope="module")
+def printed(copy: Path) -> list[str]:
+    """What the copy prints of the network."""
+    return run_python(copy, "-c", INSIDE + PAGES).splitlines()
+
+
+def test_a_new_network_is_listed_documented_summarised_and_inspected(printed: list[str]) -> None:
+    graph, maps, heat, *docs = printed
     assert "'convolution · group norm · SiLU', 'average pooling', 'convolution · GELU'" in graph
     assert (maps, heat) == ("(8, 12, 12)", "(28, 28)")
     assert "| `toy` | Two convolutions, group norm and SiLU. | native | `widths=[8]` | A test |" in docs
 
 
-def test_a_new_network_is_in_the_form_and_on_its_page(copy: Path) -> None:
-    pages = [line for line in run_python(copy, "-c", PAGES).splitlines() if line.startswith("PAGE ")]
+def test_a_new_network_is_in_the_form_and_on_its_page(printed: list[str]) -> None:
+    pages = [line for line in printed if line.startswith("PAGE ")]
     assert len(pages) == 2
     assert "Two convolutions, group norm and SiLU" in pages[0]
     assert "Two convolutions, group norm and SiLU" in pages[1]

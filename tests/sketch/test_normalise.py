@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.data.load import load_dataset
-from lab.data.recipes import RECIPES
+from lab.data.recipes import RECIPES, Recipe
 from lab.sketch.normalise import (
     ALL_STEPS,
     STEPS,
@@ -100,6 +100,17 @@ def test_the_pictures_of_the_steps_end_with_the_one_the_network_gets() -> None:
     np.testing.assert_array_equal(pictures[-1].picture, normalise(sketch, recipe=MNIST))
     fewer = normalise_steps(sketch, recipe=MNIST, steps=frozenset({"scale", "centre"}))
     assert [picture.step for picture in fewer] == ["ink", "scale", "centre"]
+
+
+@pytest.mark.parametrize("recipe", [MNIST, RECIPES["digits"], RECIPES["usps"]], ids=["mnist", "digits", "usps"])
+@pytest.mark.parametrize(
+    "steps", [ALL_STEPS, ALL_STEPS - {"crop"}, ALL_STEPS - {"pen"}], ids=["all", "no crop", "no pen"]
+)
+def test_the_picture_of_a_step_is_that_without_the_steps_after_it(recipe: Recipe, steps: frozenset[str]) -> None:
+    sketch = draw_digit("2", Hand(pen=18, height=140, middle=(110, 120)))
+    shown = {each.step: each.picture for each in normalise_steps(sketch, recipe=recipe, steps=steps)}
+    for step, later in (("scale", {"smooth", "centre"}), ("smooth", {"centre"}), ("centre", set())):
+        np.testing.assert_array_equal(shown[step], normalise(sketch, recipe=recipe, steps=steps - later))
 
 
 def test_an_empty_drawing_gives_an_empty_picture_and_no_steps() -> None:

@@ -6,7 +6,17 @@ import pytest
 
 from lab.sketch.contrast import LEAST, measure_contrast
 from lab.sketch.pieces import EDGE, Pieces, find_pieces, touches_edge
-from lab.sketch.ruling import Line, _is_near, _runs_off, without_hatching
+from lab.sketch.ruling import (
+    _MOST_FITTED,
+    _WIDEST,
+    Line,
+    _depth,
+    _extended,
+    _is_near,
+    _runs_off,
+    _width_along,
+    without_hatching,
+)
 from lab.sketch.sheet import _clockwise, cut_sheet, find_sheet
 
 
@@ -174,3 +184,26 @@ def test_three_straight_strokes_that_lean_alike_are_hatching(leans: list[float],
     numbers = list(range(len(pieces.boxes)))
     assert len(numbers) == len(leans)
     assert len(without_hatching(pieces, numbers)) == left
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize(("wide", "found"), [(3, 4), (5, 6), (9, 10), (13, 13), (31, _WIDEST)])
+def test_lines_are_as_wide_as_their_ink(wide: int, found: int, several: bool) -> None:
+    """To a pixel: the distance transform measures from the first pixel beside the ink."""
+    mask = np.zeros((120, 200), np.uint8)
+    mask[60 - wide // 2 : 61 + wide // 2] = 255
+    line = Line(0, 60, 199, 60)
+    assert _width_along([line, line] if several else [line], _depth(mask)) == found
+    assert _width_along([Line(0, 5, 199, 5)], _depth(mask)) == 3  # where there is no ink
+
+
+def test_of_many_lines_the_longest_are_drawn_right_across_the_sheet() -> None:
+    rows = [20 + 6 * at for at in range(_MOST_FITTED + 1)]
+    thin = np.zeros((rows[-1] + 20, 100), np.uint8)
+    thin[rows, 10:60] = 255
+    lines = [Line(10, row, 59 - 0.1 * at, row) for at, row in enumerate(rows)]
+    again = Line(15, rows[0] + 1, 50, rows[0] + 1)  # lies on the first one
+    found = _extended([again, *lines[::-1]], thin)
+    assert [round(line.y0) for line in found] == rows[:_MOST_FITTED]
+    assert {(round(line.x0), round(line.x1)) for line in found} == {(0, 99)}
+    assert _extended([], thin) == []

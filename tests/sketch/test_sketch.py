@@ -96,6 +96,24 @@ def test_the_colour_of_a_stroke_does_not_matter(colour: tuple[int, int, int]) ->
     np.testing.assert_array_equal(sketch_from_png(out.getvalue()).ink, ink)
 
 
+def _canvas(size: tuple[int, int], format: str) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB" if format == "JPEG" else "RGBA", size, "black").save(out, format=format)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("format", ["JPEG", "GIF", "TIFF", "WEBP"])
+def test_a_canvas_is_a_png_whatever_else_the_machine_could_read(format: str) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        sketch_from_png(_canvas((8, 8), format))
+
+
+def test_a_canvas_has_a_largest_side() -> None:
+    assert sketch_from_png(_canvas((3, MAX_SIDE), "PNG")).ink.shape == (MAX_SIDE, 3)
+    with pytest.raises(InputError, match=f"larger than {MAX_SIDE} pixels"):
+        sketch_from_png(_canvas((MAX_SIDE + 1, 3), "PNG"))
+
+
 @pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n broken", b"GIF89a"])
 def test_a_broken_canvas_is_refused(data: bytes) -> None:
     with pytest.raises(InputError, match="cannot be read"):
