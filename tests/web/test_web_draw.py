@@ -13,20 +13,21 @@ from lab.data.recipes import RECIPES
 from lab.errors import InputError
 from lab.runs.records import RunState
 from lab.sketch.normalise import normalise_steps
+from lab.sketch.photo import Photo
 from lab.sketch.reading import Answer, average
 from lab.sketch.render import draw_digit
 from lab.sketch.sketch import MAX_BRUSH, MIN_BRUSH, dump_strokes
 from lab.sketch.unsure import Verdict
 from pages.draw.game import rounds_html
 from pages.draw.pad import canvas_of_strokes, strokes_of_canvas
-from pages.draw.photo import _certainty, _digits, _label, _pasted
+from pages.draw.photo import _certainty, _digits, _label, _pasted, boxes_html
 from pages.draw.tune import tuned
 from pages.draw.view import STYLE, answers_html, line_html, percent, steps_html
 from pages.state.draw import DRAW, Game
 from pages.widgets.network_picture import answer_rows
 from pages.widgets.pad import read_message, sketch_of
 from tests.web.addresses import ENTRY, go_to, set_state
-from tests.web.web_data import Bench
+from tests.web.web_data import DIGITS_CONFIG, Bench
 
 NAMES = tuple("0123456789")
 
@@ -136,6 +137,15 @@ def test_steps_say_what_would_be_read_without_them_and_mark_a_change() -> None:
 def test_strokes_survive_the_change_to_the_standard_canvas_and_back() -> None:
     text = dump_strokes(draw_digit("4").strokes)
     assert json.loads(strokes_of_canvas(canvas_of_strokes(text))) == json.loads(text)
+
+
+def test_a_stroke_begins_on_the_standard_canvas_half_a_pen_before_its_points_and_a_dot_is_a_line_of_no_length() -> None:
+    bent, dot = canvas_of_strokes("[[10,30,40,20,60,50,70],[6,5,8]]")["objects"]
+    assert bent["path"] == [["M", 30, 40], ["L", 20, 60], ["L", 50, 70]]
+    assert (bent["left"], bent["top"], bent["strokeWidth"], bent["fill"]) == (15, 35, 10, None)
+    assert (bent["originX"], bent["originY"], bent["strokeLineCap"]) == ("left", "top", "round")
+    assert dot["path"] == [["M", 5, 8], ["L", 5, 8]]
+    assert (dot["left"], dot["top"]) == (2, 5)
 
 
 def test_shapes_of_the_standard_canvas_that_are_no_strokes_are_left_out() -> None:
@@ -261,3 +271,41 @@ def test_the_label_at_a_digit_is_what_all_networks_read_together() -> None:
     assert _label([_answer(3, unsure="odd")]) == "3?"
     other = Answer(np.array([0.1, 0.9]), ("no", "yes"), Verdict(False, ()))
     assert _label([_answer(3), other]) == "3"  # of other classes, so that there is no average
+
+
+def test_the_box_of_a_digit_is_a_share_of_the_sheet_and_its_label_is_text() -> None:
+    sheet = np.zeros((100, 200, 1), np.uint8)
+    html = boxes_html(Photo((), ((10, 20, 60, 120), (0, 150, 100, 200)), (100, 200), sheet=sheet), ["7", "<3?"])
+    assert re.findall(r'style="([^"]*)"><b>([^<]*)</b>', html) == [
+        ("--left:0.1000;--top:0.1000;--wide:0.5000;--tall:0.5000", "7"),
+        ("--left:0.7500;--top:0.0000;--wide:0.2500;--tall:1.0000", "&lt;3?"),
+    ]
+    assert 'aria-label="The photo with 2 digits found: 7, &lt;3?"' in html
+    coloured = Photo((), ((0, 0, 1, 1),), (100, 200), sheet=np.repeat(sheet, 3, axis=2))
+    assert "with 1 digit found: 7" in boxes_html(coloured, ["7"])
+
+
+def _named_in_the_address() -> None:
+    import streamlit as st
+
+    from pages.draw.runs import _from_address
+
+    known: dict = {}
+    found, wrong = _from_address(known)
+    st.text(f"{','.join(found)}|{wrong}|{','.join(known)}")
+
+
+def test_the_first_six_runs_of_an_address_read_and_those_that_are_not_there_are_named(bench: Bench) -> None:
+    runs = [bench.queue(DIGITS_CONFIG.replace(seed=seed)).id for seed in range(7)]
+    app = AppTest.from_function(_named_in_the_address)
+    for asked, found, said in (
+        (runs[:6], runs[:6], []),
+        (runs, runs[:6], ["The address names 7 runs, but at most 6 are tested at once: the first 6 are."]),
+        (["ffffffffffff", runs[0]], runs[:1], ["There is no run"]),
+        ([], [], []),
+    ):
+        app.query_params["runs"] = ",".join(asked)
+        app.run()
+        assert app.text[0].value == f"{','.join(found)}|{bool(said)}|{','.join(found)}"
+        assert len(app.error) == len(said)
+        assert all(words in error.value.replace("\\", "") for words, error in zip(said, app.error))
