@@ -39,40 +39,44 @@ _CHROMIUM_ARGS = [
 ]
 
 
-# The longest files of browser tests by processor time, the longest first; a process takes whole files, one after the other.
+# The longest files by processor time, the longest first, those with browsers after the others; a process takes whole files, one after
+# the other.
 _LONGEST = (
-    "test_draw.py",
-    "test_train.py",
-    "test_first_minute.py",
-    "test_golden_links.py",
-    "test_parts.py",
-    "test_accessibility.py",
-    "test_inside.py",
-    "test_walks.py",
-    "test_runs.py",
-    "test_deep_links.py",
-    "test_addresses.py",
-    "test_verdict.py",
-    "test_sweeps.py",
-    "test_fork.py",
+    "worker/test_fork.py",
+    "sweeps/test_sweep_runs.py",
+    "tests/test_add_a_hyperparameter.py",
+    "tests/test_add_a_network.py",
+    "golden/test_golden.py",
+    "worker/test_stored_findings.py",
+    "web/test_web_runs.py",
+    "sketch/test_photo.py",
+    "worker/test_worker.py",
+    "browser/test_draw.py",
+    "browser/test_train.py",
+    "browser/test_first_minute.py",
+    "browser/test_golden_links.py",
+    "browser/test_parts.py",
+    "browser/test_accessibility.py",
+    "browser/test_inside.py",
+    "browser/test_walks.py",
+    "browser/test_runs.py",
+    "browser/test_deep_links.py",
+    "browser/test_addresses.py",
+    "browser/test_verdict.py",
+    "browser/test_sweeps.py",
+    "browser/test_fork.py",
 )
-
-
-# Folders whose tests wait for processes of their own more than they compute.
-_WAITING = ("worker", "executors")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the browser tests last: once Playwright runs, its event loop stays, and `asyncio.run` refuses to work.
 
-    Of these the long files come first, so that at the end no process has a long one to itself while the others are idle. Of the
-    others those come first that wait: beside them the browsers have the processors, and at the end what is left computes.
+    The long files come first, so that at the end no process has a long one to itself while the others are idle.
     """
 
-    def place(item: pytest.Item) -> tuple[bool, bool, int]:
-        name = item.path.name
-        waits = item.path.parent.name in _WAITING
-        return item.get_closest_marker("browser") is not None, not waits, (*_LONGEST, name).index(name)
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        name = f"{item.path.parent.name}/{item.path.name}"
+        return item.get_closest_marker("browser") is not None, (*_LONGEST, name).index(name)
 
     items.sort(key=place)
 

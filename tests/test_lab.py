@@ -14,6 +14,7 @@ from lab.config import RunConfig
 from lab.errors import DeviceError, InputError
 from lab.runs.owner import Owner, process_start, this_host
 from lab.runs.records import CHECKPOINT, WEIGHTS, RunRecord, RunState, SavedFile, Series
+from lab.service import workers
 from lab.service.lab import Lab
 from lab.settings import Settings
 from lab.stored_findings import fill_missing_findings
@@ -195,6 +196,17 @@ def test_without_work_no_worker_is_started(lab: Lab) -> None:
     _claim(lab)  # it is in training, not queued
     assert lab.workers.ensure() is False
     assert not is_running(lab.settings)
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_worker_is_warmed_up_before_there_is_work_and_never_where_nothing_may_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_only: bool
+) -> None:
+    started: list[bool] = []
+    monkeypatch.setattr(workers, "start_supervisor", lambda _settings, warm=False: started.append(warm))
+    environment = {"LAB_HOME": str(tmp_path)} | ({"LAB_READ_ONLY": "1"} if read_only else {})
+    Lab(Settings.from_env(environment)).workers.warm_up()
+    assert started == ([] if read_only else [True])
 
 
 @pytest.mark.parametrize("training", [False, True])

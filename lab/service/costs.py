@@ -96,7 +96,9 @@ class Estimate:
     @property
     def range_s(self) -> tuple[float, float]:
         """Shortest and longest time to expect from the press on Train to the result, with evaluations and start."""
-        begun = math.ceil(self.seconds / self.seconds_per_epoch) if self.seconds_per_epoch else self.epochs
+        begun = self.epochs
+        if self.limited:
+            begun = math.ceil(self.limit_s / self.seconds_per_epoch)
         work = self.seconds + self.evaluation_s * begun
         shortest = work if self.measured else self.seconds / (self.devices * self.threads) + self.evaluation_s * begun
         begins = _START_S[0 if self.waits else 1]

@@ -1,5 +1,6 @@
 """`machines` on the command line: hosts, slots, what runs where, and why the others wait."""
 
+import gzip
 import json
 import socket
 from dataclasses import replace
@@ -13,15 +14,15 @@ from lab.config import RunConfig
 from lab.data.local import write_local_dataset
 from lab.data.recipes import MNIST
 from lab.data.registry import IMPORTED, get_dataset_spec
-from lab.errors import JoinRefusedError
+from lab.errors import JoinRefusedError, StoreVersionError
 from lab.join_token import JoinToken
 from lab.runs.hosts import HostRecord, HostState, Release
 from lab.runs.owner import Owner
 from lab.runs.records import RunState
 from lab.runs.workers import WorkerRecord
-from lab.service.joining import PROBE
+from lab.service.joining import PROBE, join
 from lab.service.lab import Lab
-from lab.service.machines import ALL_DRAINED, NOBODY, SOON, STARTING, HostView, SlotView, behind_words
+from lab.service.machines import ALL_DRAINED, NOBODY, SOON, STARTING, HostView, SlotView, _other_host, behind_words
 from lab.settings import Settings
 from tests.cli.conftest import run_command
 
@@ -360,3 +361,31 @@ def test_the_log_of_a_run_is_printed_and_its_absence_said(lab: Lab, capsys: pyte
     assert run_command(capsys, "machines", "log", run.id)[1] == "first\nsecond\n"
     answer = json.loads(run_command(capsys, "machines", "log", run.id, "--json")[1])
     assert answer == {"run": run.id, "host": "far pid:[1]", "lines": ["first", "second"]}
+
+
+def test_only_of_a_host_that_joined_the_row_says_whether_it_is_there_and_with_which_slots() -> None:
+    worker = WorkerRecord(Owner("far", 1, "1"), "far-cpu-1", "cpu", engine=2, slots=2)
+    row = HostRecord("far", HostState.DRAINING, "by hand", engine=3, slots=(("far-cpu-0", "cpu"), ("far-cpu-1", "cpu")))
+
+    def shown(workers: list[WorkerRecord], record: HostRecord | None) -> tuple[Any, ...]:
+        view = _other_host("far", workers, record)
+        return view.alive, view.engine, [slot.slot for slot in view.slots], view.state, view.joined
+
+    both = ["far-cpu-0", "far-cpu-1"]
+    assert shown([worker], None) == (True, 2, ["far-cpu-1"], HostState.ACTIVE, False)
+    assert shown([], row) == (False, 0, [], HostState.DRAINING, False)
+    assert shown([worker], row) == (True, 2, ["far-cpu-1"], HostState.DRAINING, False)
+    joined = replace(row, joined=True)
+    assert shown([], joined) == (True, 3, both, HostState.DRAINING, True)
+    assert shown([], replace(joined, alive=False)) == (False, 3, both, HostState.DRAINING, True)
+    assert shown([worker], replace(joined, alive=False)) == (True, 3, both, HostState.DRAINING, True)
+
+
+def test_a_machine_that_joins_never_changes_the_tables_of_an_older_lab(tmp_path: Path) -> None:
+    old = tmp_path / "old.db"
+    old.write_bytes(gzip.decompress((Path(__file__).parents[1] / "runs/stores/schema-3.db.gz").read_bytes()))
+    before = old.read_bytes()
+    token = JoinToken(f"sqlite:///{old}", str(tmp_path / "files"), "ab" * 32)
+    with pytest.raises(StoreVersionError, match="store has schema 3 and this machine"):
+        join(Settings.from_env({"LAB_HOME": str(tmp_path / "here")}), token.encode())
+    assert old.read_bytes() == before

@@ -36,8 +36,8 @@ def is_large(arch_id: str) -> bool:
     return size != "native" and int(size) > LARGE_PIXELS
 
 
-def first_losses(arch_id: str, *, dataset: str, home: Path, data: Path) -> list[str]:
-    """Return the losses of the first 20 batches as hexadecimal float64 values."""
+def first_losses(arch_id: str, *, dataset: str, home: Path, data: Path, steps: int = STEPS) -> list[str]:
+    """Return the losses of the first batches as hexadecimal float64 values."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -48,7 +48,7 @@ def first_losses(arch_id: str, *, dataset: str, home: Path, data: Path) -> list[
                 arch=arch_id,
                 dataset=dataset,
                 batch_size=batch,
-                max_steps=STEPS,
+                max_steps=steps,
                 train_limit=1000,
                 seed=11,
                 device="cpu",

@@ -154,17 +154,24 @@ def test_no_key_of_a_json_answer_went_missing(release: str, tmp_path: Path, monk
     assert missing == {name: [] for name in old}
 
 
+_FEW_STEPS = 8  # of the 20 that are recorded: each depends on those before it
+
+
 def _cases() -> list[Any]:
-    """Every network on each data set; what lasts longer than seconds, or needs MNIST, is marked so."""
+    """Every network on each data set and how many steps; what lasts longer than seconds, or needs MNIST, is marked so."""
     cases = []
     recorded = {key for release in RELEASES for key in read(release, "losses.json")["losses"]}
     for dataset in ("digits", "mnist"):
         for arch in list_architectures():
             if f"{dataset}/{arch.id}" not in recorded:
                 continue
-            long = dataset == "mnist" or arch.default_input_size in ("64", "224") or arch.id == "wide-cnn"
-            marks = [*([pytest.mark.mnist] if dataset == "mnist" else []), *([pytest.mark.slow] if long else [])]
-            cases.append(pytest.param(dataset, arch.id, marks=marks, id=f"{dataset}-{arch.id}"))
+            name = f"{dataset}-{arch.id}"
+            if dataset == "mnist" or arch.default_input_size in ("64", "224") or arch.id == "wide-cnn":
+                marks = [*([pytest.mark.mnist] if dataset == "mnist" else []), pytest.mark.slow]
+                cases.append(pytest.param(dataset, arch.id, losses.STEPS, marks=marks, id=name))
+            else:
+                cases.append(pytest.param(dataset, arch.id, _FEW_STEPS, id=name))
+                cases.append(pytest.param(dataset, arch.id, losses.STEPS, marks=pytest.mark.long, id=f"{name}-all"))
     return cases
 
 
@@ -172,14 +179,17 @@ def test_every_network_of_a_release_has_recorded_losses(release: str) -> None:
     assert len([key for key in read(release, "losses.json")["losses"] if key.startswith("digits/")]) >= 19
 
 
-@pytest.mark.parametrize(("dataset", "arch"), _cases())
-def test_the_first_losses_are_those_of_the_release(release: str, dataset: str, arch: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("dataset", "arch", "steps"), _cases())
+def test_the_first_losses_are_those_of_the_release(
+    release: str, dataset: str, arch: str, steps: int, tmp_path: Path
+) -> None:
     if dataset == "mnist" and not losses.MNIST.is_dir():
         pytest.skip("MNIST is not beside the checkout")
     golden = read(release, "losses.json")
     data = losses.MNIST if dataset == "mnist" else tmp_path
-    found = losses.first_losses(arch, dataset=dataset, home=tmp_path, data=data)
-    recorded = golden["losses"][f"{dataset}/{arch}"]
+    found = losses.first_losses(arch, dataset=dataset, home=tmp_path, data=data, steps=steps)
+    recorded = golden["losses"][f"{dataset}/{arch}"][:steps]
+    assert len(found) == steps
     if golden["conditions"] == losses.conditions():
         assert found == recorded
     else:  # another processor or torch rounds differently, and every step carries it further

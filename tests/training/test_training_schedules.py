@@ -99,7 +99,7 @@ def test_lines_between_the_recorded_steps_are_the_schedule(
     steps = recorded_steps(config, steps_per_epoch=per_epoch, total_steps=total)
     assert steps.size <= RECORDED + 2 * epochs
     known = np.union1d(steps, per_epoch * np.arange(1, epochs + 1))  # an epoch's end has its own record
-    looked_at = np.union1d(known, np.arange(1, total + 1, max(1, total // 5_000)))
+    looked_at = np.union1d(known, np.arange(1, total + 1, max(1, total // 1_000)))
     truth = np.array([lr(u - 1, total=total, per_epoch=per_epoch, **settings) for u in looked_at])
     drawn = np.interp(looked_at, known, truth[np.searchsorted(looked_at, known)])
     assert np.abs(drawn - truth).max() <= 0.002 * truth.max()

@@ -1,6 +1,7 @@
 """What a training costs, with the reports' own counts, and the way out of 224 pixels on a CPU."""
 
 import json
+import math
 import os
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,7 @@ from lab.runs.imports import IMPORTED
 from lab.runs.owner import Owner, process_start, this_host
 from lab.runs.records import RunState
 from lab.runs.workers import WorkerRecord
-from lab.service.costs import estimate, smaller_input
+from lab.service.costs import Estimate, estimate, smaller_input
 from pages.cache.runs import estimate_cost
 from pages.cache.torch_import import require_torch
 from tests.web.addresses import open_page
@@ -123,6 +124,38 @@ def test_the_promise_is_narrower_where_a_worker_waits_and_follows_what_else_want
     assert replace(before, seconds_per_epoch=0.0, evaluation_s=0.0).range_s == (1.0, 12.0)
     quick, busy = after.range_s[0] - 1.0, replace(after, slowdown=8.0).range_s
     assert busy == pytest.approx((1.0 + 2 * quick, 4 * after.range_s[1]))
+
+
+@pytest.mark.parametrize(
+    ("per_epoch", "epochs", "limit_s", "evaluations"),
+    [
+        (0.003, 3, math.inf, 3),  # 3 * 0.003 / 0.003 is more than 3
+        (0.005, 7, math.inf, 7),
+        (10.0, 3, 30.0, 3),
+        (10.0, 3, 29.9, 3),
+        (10.0, 3, 20.0, 2),
+        (10.0, 3, 0.1, 1),
+    ],
+)
+def test_there_is_an_evaluation_after_every_epoch_that_is_begun(
+    per_epoch: float, epochs: int, limit_s: float, evaluations: int
+) -> None:
+    cost = Estimate(1, 1, 1, per_epoch, limit_s, False, "cpu", 28, epochs, evaluation_s=100.0)
+    shortest, longest = cost.range_s
+    assert shortest == pytest.approx(1.0 + cost.seconds + 100.0 * evaluations)
+    assert longest == pytest.approx(6.0 + cost.seconds + 100.0 * evaluations)
+
+
+@pytest.mark.parametrize(
+    ("load", "cores", "slowdown"),
+    [(0.0, 2, 2.0), (3.0, 2, 2.0), (4.0, 2, 2.5), (9.0, 2, 5.0), (15.0, 2, 8.0), (31.0, 2, 8.0), (31.0, 16, 2.0)],
+)
+def test_what_was_counted_takes_longer_by_what_else_wants_each_core_up_to_eight_times(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, load: float, cores: int, slowdown: float
+) -> None:
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    assert estimate(bench.lab, bench.lab.validation.resolve(DIGITS_CONFIG)).slowdown == slowdown
 
 
 def test_a_run_on_two_devices_is_counted_for_one_and_may_take_half(bench: Bench) -> None:

@@ -33,7 +33,13 @@ def lab(tmp_path: Path) -> Lab:
     return open_lab(tmp_path)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+# One for each way in which a run fails; the rules on all of them have tests on made curves (`tests/diagnosis`).
+_QUICK = ("sgd that hardly moves", "nll on logits", "sgd without a number")
+
+
+@pytest.mark.parametrize(
+    "fault", [pytest.param(fault, marks=[] if fault in _QUICK else [pytest.mark.long]) for fault in FAULTS]
+)
 def test_a_fault_is_named_with_one_remedy(lab: Lab, fault: str) -> None:
     changes, remedy = FAULTS[fault]
     run = train(lab, BASE.replace(**changes))
