@@ -92,7 +92,6 @@ class Runner:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Trace the tests that are not known yet, then try every change. True: no other plugin runs them."""
-        gc.unfreeze()  # pages freeze what there is once torch is imported, and what is frozen is not found
         items = {item.nodeid: item for item in session.items}
         new = [item for name, item in items.items() if name not in self.known]
         self._caches = _find_caches()

@@ -91,6 +91,7 @@ class LiveCode:
         self._places = {path: places_of(text, str(path)) for path, text in self._texts.items()}
         names = {str(path) for path in modules}
         self._functions: dict[tuple[str, str, int], list[types.FunctionType]] = {}
+        gc.unfreeze()  # pages freeze what there is once torch is imported, and what is frozen is not listed
         for one in gc.get_objects():  # no isinstance: it asks lazy objects what they are, which imports and warns
             if type(one) is types.FunctionType and one.__code__.co_filename in names:
                 code = one.__code__

@@ -3,6 +3,7 @@
 import hashlib
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -216,7 +217,7 @@ def test_a_server_that_stays_open_looks_at_its_file_every_ten_minutes(
         submit(store, str(number))
     assert store.integrity.warnings() == ()
     store.close()
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         database.execute("PRAGMA writable_schema = ON")
         database.execute("UPDATE sqlite_schema SET rootpage = 2 WHERE name = 'runs_state'")
     for later, known in ((0.0, False), (599.0, False), (1.0, True), (300.0, True)):

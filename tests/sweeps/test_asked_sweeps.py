@@ -1,6 +1,7 @@
 """What a sweep answers at once, without a trial trained: a damaged one, a space that cannot be searched, its best so far."""
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def lab(tmp_path: Path) -> Lab:
 
 def test_a_damaged_sweep_refuses_everything_by_its_name_and_the_others_go_on(lab: Lab, tmp_path: Path) -> None:
     damaged, sound = (lab.sweeps.create(asked(name=name, seed=at)) for at, name in enumerate(("damaged", "sound")))
-    with sqlite3.connect(tmp_path / "lab.db") as database:
+    with closing(sqlite3.connect(tmp_path / "lab.db")) as database, database:
         database.execute("UPDATE sweeps SET name = 'x' WHERE number = 1")
     for act in (
         lambda: lab.sweeps.pause(damaged.sweep.id),

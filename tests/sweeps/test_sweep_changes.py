@@ -4,6 +4,7 @@ import io
 import json
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -144,7 +145,7 @@ def test_many_who_advance_at_once_make_one_trial(lab: Lab) -> None:
 def test_a_damaged_row_is_named_and_breaks_no_list(lab: Lab, tmp_path: Path) -> None:
     one = sweep_through(lab, asked(trials=3, **ONE_EPOCH))
     two = lab.sweeps.create(asked(name="other"))
-    with sqlite3.connect(tmp_path / "lab.db") as database:
+    with closing(sqlite3.connect(tmp_path / "lab.db")) as database, database:
         database.execute("UPDATE trials SET rung = 7 WHERE sweep = 1 AND number = 2")
         database.execute("UPDATE sweeps SET name = 'x' WHERE number = 2")
     shown = lab.sweeps.show(one.sweep.id)

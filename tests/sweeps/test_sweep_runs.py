@@ -65,7 +65,7 @@ def test_a_promoted_trial_has_the_bits_of_one_that_was_never_paused(lab: Lab) ->
 
 def test_the_same_sweep_makes_the_same_trials(lab: Lab, tmp_path: Path) -> None:
     other = Lab(Settings.from_env({"LAB_HOME": str(tmp_path / "other")}))
-    one, two = sweep_through(lab, asked(trials=4)), sweep_through(other, asked(trials=4))
+    one, two = sweep_through(lab, asked(trials=3)), sweep_through(other, asked(trials=3))
     seen = [[(dict(t.params), t.values, t.rung, t.decision) for t in view.trials] for view in (one, two)]
     assert seen[0] == seen[1]
 
@@ -96,7 +96,7 @@ def test_equal_settings_cost_nothing_and_are_counted_so(lab: Lab) -> None:
 
 
 def test_a_pause_holds_the_trial_and_resume_continues_it(lab: Lab) -> None:
-    view = lab.sweeps.create(asked())
+    view = lab.sweeps.create(asked(trials=3))
     work_one(lab)
     lab.sweeps.advance(view.sweep.id)
     paused = lab.sweeps.pause(view.sweep.id)
@@ -110,7 +110,7 @@ def test_a_pause_holds_the_trial_and_resume_continues_it(lab: Lab) -> None:
 
 
 def test_stopping_all_runs_pauses_the_sweep(lab: Lab) -> None:
-    view = lab.sweeps.create(asked())
+    view = lab.sweeps.create(asked(trials=2))
     lab.store.queue.stop_all()
     work_through(lab)
     after = lab.sweeps.show(view.sweep.id)
@@ -122,7 +122,7 @@ def test_stopping_all_runs_pauses_the_sweep(lab: Lab) -> None:
 
 
 def test_a_trial_that_is_deleted_stopped_or_continued_by_hand_leaves_the_sweep_going(lab: Lab) -> None:
-    view = lab.sweeps.create(asked(trials=6))
+    view = lab.sweeps.create(asked(trials=4))
     work_one(lab)
     lab.sweeps.advance(view.sweep.id)
     second = lab.sweeps.show(view.sweep.id).trials[1].run

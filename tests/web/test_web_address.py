@@ -217,3 +217,14 @@ def test_an_address_that_was_left_long_ago_is_followed(monkeypatch: pytest.Monke
     set_address(app, {"view": "network"})
     app.run()
     assert app.selectbox[0].value == "network"
+
+
+def test_an_earlier_choice_that_comes_back_long_after_is_where_the_reader_went(monkeypatch: pytest.MonkeyPatch) -> None:
+    for way_s, shown in ((60.0, "kernels"), (0.0, "maps")):
+        app = AppTest.from_function(_inside).run()
+        _choose(app, "view", "maps")
+        _choose(app, "view", "kernels")
+        monkeypatch.setattr("pages.state.address._ON_ITS_WAY_S", way_s)
+        set_address(app, {"view": "maps"})
+        app.run()
+        assert (app.selectbox[0].value, _shown(app)) == (shown, {"view": shown})

@@ -9,18 +9,27 @@ from streamlit.testing.v1 import AppTest
 
 from lab.charts.tiles import encode
 from lab.config import RunConfig
-from lab.runs.records import RunRecord
+from lab.runs.records import RunRecord, RunState
+from lab.runs.sketches import SavedSketch
 from lab.service.lab import Lab
+from lab.service.workers import Workers
 from lab.settings import Settings
 from lab.sketch.photo import find_digits
 from lab.sketch.render import draw_digit
+from lab.sketch.saved import encode_ink, normalise_all
 from lab.sketch.sketch import Stroke, dump_strokes, sketch_from_strokes
 from pages.cache.datasets import dataset_of
 from pages.cache.inspection import network_of, stages_of
-from pages.draw.models import Model, load_models, nearest_neighbours
+from pages.components.base import data_url
+from pages.draw import inside
+from pages.draw.models import Model, bank_size, load_models, nearest_neighbours
 from pages.draw.network import _open_layer
+from pages.draw.saved_drawings import read_saved
 from pages.draw.studio import normalised, read_all, subtitle
+from pages.draw.tune import start
+from pages.draw.view import picture_url
 from pages.state.draw import DRAW, DrawPage
+from pages.widgets.pad import sketch_of
 from tests.web.addresses import open_page
 from tests.web.test_web_inside import train
 
@@ -187,3 +196,85 @@ def test_where_much_in_a_photo_is_no_digit_the_page_is_sure_of_nothing(model: Mo
     app.segmented_control(key="draw.mode").set_value("Photo").run()
     app.file_uploader(key="draw-photo").set_value(("row.png", encode(paper), "image/png")).run()
     assert "".join(part.proto.body for part in app.get("html")).count("</b> unsure: ") == 5
+
+
+def test_fine_tuning_queues_one_run_that_begins_with_the_weights_and_sees_the_drawings(lab: Lab, model: Model) -> None:
+    drawings = [draw_digit("3"), draw_digit("7")]
+    saved = [
+        SavedSketch(f"sketch{at}", label, "digits", encode_ink(each), 0.0)
+        for at, (label, each) in enumerate(zip("37", drawings, strict=True))
+    ]
+    run = start(model, saved, drawings)
+    assert (run.parent, run.name, run.state) == (model.id, f"{model.title} + my drawings", RunState.QUEUED)
+    assert run.config.init_from == model.id
+    data = lab.datasets.load(run.config.dataset)
+    for image, label in zip(normalise_all(drawings, recipe=model.recipe), (3, 7), strict=True):
+        shown = (data.train_images == image).all(axis=(1, 2))
+        assert set(data.train_labels[shown].tolist()) == {label}
+    assert start(model, saved, drawings).id == run.id
+    assert start(model, saved[:1], drawings[:1]).id != run.id
+
+
+def test_my_drawings_counts_what_each_network_reads_rightly_and_names_the_rest(lab: Lab, model: Model) -> None:
+    drawings = [draw_digit("0"), draw_digit("7")]
+    first, second = read_saved(model, drawings)
+    wrong = next(name for name in model.loaded.class_names if name != second)
+    for label, drawing in ((first, drawings[0]), (wrong, drawings[1])):
+        lab.store.sketches.save(encode_ink(drawing), label=label, dataset="digits")
+    lab.store.sketches.save(encode_ink(drawings[0]), label="A", dataset="emnist-letters")  # other classes
+    app = open_page("draw", runs=model.id, mode="My drawings")
+    assert app.dataframe[0].value.iloc[0].to_dict() == {
+        "Network": model.title,
+        "Run": model.id,
+        "Right": "1 of 2",
+        "Accuracy": "50.0 %",
+        "Read wrongly": f"{wrong} as {second}",
+    }
+    assert not app.warning
+
+
+def test_each_view_below_the_pad_shows_what_it_is_called(lab: Lab, model: Model) -> None:
+    sketch = sketch_of(dump_strokes(draw_digit("7").strokes))
+    (answer,) = read_all([model], sketch, normalised([model], sketch))
+    app = open_page("draw", runs=model.id, view="Inside")
+    assert "Draw something to see it pass through the network." in [each.value for each in app.caption]
+    page = app.session_state["draw.page"]
+    app.session_state["draw.live"] = _message(1, page.version, dump_strokes(sketch.strokes))
+    app.run()
+
+    def shown() -> str:
+        assert not app.exception
+        return "".join(part.proto.body for part in app.get("html") if "<style>" not in part.proto.body)
+
+    layer = next(each for each in model.layers if each.kind.is_activation)
+    assert app.selectbox(key=f"draw.layer.{model.id}").value == layer.name
+    assert f"Grad-CAM: where it looks for “{answer.label}”" in shown()
+    assert f"Feature maps: {layer.shape[0]}, brighter is stronger" in shown()
+    image = normalised([model], sketch)[model.recipe]
+    heat, (maps, _) = (
+        inside._heat(model, image, int(answer.probabilities.argmax())),
+        inside._maps(model, image, layer.name),
+    )
+    assert data_url(heat) in shown()
+    assert data_url(maps) in shown()
+    app.segmented_control(key="draw.view").set_value("Nearest neighbours").run()
+    for picture, name, likeness in nearest_neighbours(model, image):
+        assert f'{picture_url(picture)}"><figcaption>{name}<small>{likeness:.3f}</small>' in shown()
+    words = f"nearest in its last hidden layer, of {bank_size(model):,} training pictures."
+    assert any(words in each.value.replace("\\", "") for each in app.caption)
+    app.segmented_control(key="draw.view").set_value("Keep").run()
+    app.pills(key="draw.label").set_value("7").run()
+    before = len(lab.store.sketches.list())
+    app.button(key="draw-save").click().run()
+    saved = lab.store.sketches.list()[before:]
+    assert [(each.label, each.dataset, each.png) for each in saved] == [("7", "digits", encode_ink(sketch))]
+    assert page.strokes == "[]"
+
+
+def test_a_press_on_fine_tune_leads_to_the_new_run(lab: Lab, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Workers, "ensure", lambda _workers: False)
+    lab.store.sketches.save(encode_ink(draw_digit("4")), label="4", dataset="digits")
+    app = open_page("draw", runs=model.id, mode="My drawings")
+    app.button(key="draw-tune").click().run()
+    queued = [run for run in lab.store.queue.list() if run.parent == model.id]
+    assert f"run={queued[-1].id}" in [link.proto.query_string for link in app.get("page_link")]

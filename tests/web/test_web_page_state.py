@@ -203,3 +203,45 @@ def test_nobody_asks_for_runs_where_no_name_was_typed(typed: str, owner: Any) ->
     app = AppTest.from_function(_asking)
     set_state(app, ASKING, owner=typed)
     assert app.run().text[0].value == repr(owner)
+
+
+def _home_pad() -> None:
+    import streamlit as st
+
+    from pages.home.reading import reading_pad
+    from pages.state.draw import draw_page
+    from pages.state.home import HOME
+
+    reading_pad()
+    st.text(f"{HOME.read().sample} {len(draw_page().strokes) > 2} {draw_page().version}")
+
+
+def test_a_sample_digit_is_drawn_once_and_can_be_asked_for_again() -> None:
+    app = _open(_home_pad)
+    assert app.text[0].value == "None False 0"
+    for times in (1, 2):
+        app.pills(key="home.sample").set_value("3").run()
+        assert not app.exception
+        assert app.text[0].value == f"None True {times}"
+
+
+def _form() -> None:
+    import streamlit as st
+
+    from lab.config import RunConfig
+    from pages.state.train import form_values, take_link
+
+    take_link(RunConfig(dataset="digits"))
+    values = form_values()
+    st.text(" ".join(str(values[name]) for name in ("dataset", "lr", "epochs", "arch")))
+
+
+def test_a_link_to_the_form_says_all_that_is_unusual_and_nothing_of_the_link_before_stays() -> None:
+    app = AppTest.from_function(_form)
+    for query, shown in (
+        ({"dataset": "digits", "lr": "0.5"}, "digits 0.5 5 lenet5"),
+        ({"epochs": "9"}, "digits 0.001 9 lenet5"),
+        ({"dataset": "mnist", "arch": "vgg11"}, "mnist 0.001 5 vgg11"),
+    ):
+        set_address(app, query)
+        assert app.run().text[0].value == shown

@@ -5,6 +5,7 @@ import sqlite3
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -158,7 +159,7 @@ def test_a_store_that_fails_is_said_once_in_the_log(tmp_path: Path, capfd: pytes
     lab = open_lab(tmp_path)
     lab.submissions.submit(lab.validation.resolve(SMALL))
     run = claim(lab)
-    with sqlite3.connect(os.fspath(tmp_path / "lab.db")) as database:
+    with closing(sqlite3.connect(os.fspath(tmp_path / "lab.db"))) as database, database:
         database.execute("ALTER TABLE runs RENAME TO gone")
     pauses = Pauses(6)
     Heartbeat(lab, run, threading.Event(), _done=pauses)._beat()
