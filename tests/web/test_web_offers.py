@@ -199,5 +199,7 @@ def test_the_page_of_a_run_says_what_it_is_where_it_trained_and_what_it_came_fro
     assert facts[:3] == ["lenet5 on digits", "cuda:0 (A GPU)", f"run {run.id}"]
     assert facts[3].endswith(" by ann")
     assert facts[4:] == ["steps: captured"]
-    (origin,) = [one.label.replace("\\", "") for one in app.button if "orked from" in one.label]
-    assert origin == f"Forked from {run_title(root)} at epoch 2: lr 0.001 → 0.01"
+    (origin,) = [one for one in app.button if "orked from" in one.label]
+    assert origin.label.replace("\\", "") == f"Forked from {run_title(root)} at epoch 2: lr 0.001 → 0.01"
+    origin.click().run()
+    assert app.query_params["run"] == root.id
