@@ -33,7 +33,7 @@ test-gpu: $(VENV)/.dev
 
 test-cluster: $(VENV)/.dev
 	bash .ci/cluster
-	$(BIN)/python -m pytest -m cluster
+	$(BIN)/python -m pytest -m cluster -rP
 
 mutation: $(VENV)/.dev
 	$(BIN)/python -m tests.mutation
