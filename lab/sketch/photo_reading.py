@@ -185,5 +185,5 @@ def _read_parts(reader: Reader, parts: Sequence[Sketch], ways: Sequence[_Way]) -
     answers = [reader.read(part) for part in parts]
     read = "".join(answer.label for answer in answers)
     others = [" and ".join(way.label) for way in ways if way.sure and way.label != read]
-    reason = f"it touches the next one, and they may be {others[0]}" if others else "it touches the next one"
+    reason = f"it touches another one, and they may be {others[0]}" if others else "it touches another one"
     return [a if a.verdict.unsure else replace(a, verdict=Verdict(True, (reason,))) for a in answers]
