@@ -12,7 +12,7 @@ from lab.sketch.crossed import is_crossed_out
 from lab.sketch.normalise import normalise
 from lab.sketch.render import POLYLINES, Hand, draw_digit, random_hand
 from lab.sketch.sketch import Sketch, Stroke, sketch_from_strokes
-from lab.sketch.touching import _BEND, _cheapest_cuts, blurred_rows, learn_looks, least_cut
+from lab.sketch.touching import _BEND, blurred_rows, cheapest_cuts, learn_looks, least_cut
 from lab.sketch.unsure import UnsureRule, assess_answer
 
 SURE = np.array([0.999, *[0.001 / 9] * 9])
@@ -107,7 +107,7 @@ def test_a_cut_leaves_its_column_by_some_columns_to_each_side_and_by_one_from_ro
     way = [30 + (1 if reach > 0 else -1) * min(row, 2 * abs(reach) - row) for row in range(2 * abs(reach) + 1)]
     ink = np.ones((len(way), 60), bool)
     ink[np.arange(len(way)), way] = False
-    cuts, ways = _cheapest_cuts(ink, np.array([30]))
+    cuts, ways = cheapest_cuts(ink, np.array([30]), bend=_BEND)
     assert ways.tolist() == [cost]
     if not cost:
         assert cuts.tolist() == [way]

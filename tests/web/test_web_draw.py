@@ -275,14 +275,14 @@ def test_the_label_at_a_digit_is_what_all_networks_read_together() -> None:
 
 def test_the_box_of_a_digit_is_a_share_of_the_sheet_and_its_label_is_text() -> None:
     sheet = np.zeros((100, 200, 1), np.uint8)
-    html = boxes_html(Photo((), ((10, 20, 60, 120), (0, 150, 100, 200)), (100, 200), sheet=sheet), ["7", "<3?"])
+    html = boxes_html(Photo((), (), (100, 200), sheet=sheet), [(10, 20, 60, 120), (0, 150, 100, 200)], ["7", "<3?"])
     assert re.findall(r'style="([^"]*)"><b>([^<]*)</b>', html) == [
         ("--left:0.1000;--top:0.1000;--wide:0.5000;--tall:0.5000", "7"),
         ("--left:0.7500;--top:0.0000;--wide:0.2500;--tall:1.0000", "&lt;3?"),
     ]
     assert 'aria-label="The photo with 2 digits found: 7, &lt;3?"' in html
-    coloured = Photo((), ((0, 0, 1, 1),), (100, 200), sheet=np.repeat(sheet, 3, axis=2))
-    assert "with 1 digit found: 7" in boxes_html(coloured, ["7"])
+    coloured = Photo((), (), (100, 200), sheet=np.repeat(sheet, 3, axis=2))
+    assert "with 1 digit found: 7" in boxes_html(coloured, [(0, 0, 1, 1)], ["7"])
 
 
 def _named_in_the_address() -> None:
