@@ -4,7 +4,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lab.config import RunConfig
+from lab.examples.catalogue import EXAMPLES
 from lab.runs.records import RunRecord, RunState
+from pages.cache.inspection import answers_of
 from tests.comparison.compared_runs import BASE, HIGH, LOW, ended_run, folded, seeded
 from tests.web.addresses import labelled, open_page
 from tests.web.web_data import Bench
@@ -39,6 +41,7 @@ def test_all_seeds_of_two_settings_are_judged_although_one_of_each_is_chosen(ben
     )
     assert "lr 0.001: 91.36 ± 0.34 % (n = 5); lr 0.01: 93.00 ± 0.29 % (n = 5)" in _said(app)
     assert not [button for button in app.button if button.key == "repeat-fill-verdict"]
+    assert not [toggle for toggle in app.toggle if toggle.key == "runs.networks"]  # no weights are saved
     turned = app.selectbox(key="runs.a").set_value(b[0].id).run()
     assert turned.query_params["a"] in (b[0].id, [b[0].id])
     assert _said(turned).startswith("Yes: lr 0.01 is better than lr 0.001 by 1.64 points")
@@ -122,3 +125,18 @@ def test_a_runs_page_repeats_it_and_shows_all_seeds(bench: Bench, base: RunConfi
     there = bench.lab.repeating.find(run).runs
     assert [one.config.seed for one in there] == [0, 1, 2, 3, 4]
     assert there[0].state is RunState.FINISHED
+
+
+def test_two_saved_networks_are_compared_image_by_image(bench: Bench) -> None:
+    pair = EXAMPLES[0].id, EXAMPLES[1].id
+    app = _open(runs=".".join(pair), look="verdict", a=pair[0], b=pair[1], networks="1")
+    runs = [bench.lab.examples.store.runs.get(run) for run in pair]
+    assert app.toggle(key="runs.networks").value is True
+    a, b = (
+        answers_of(run.id, bench.lab.examples.weights.find(run.id).sha256, run.config.dataset).right for run in runs
+    )
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    assert only_a != only_b
+    counts = f"Of {a.size:,} test images {only_a:,} are right with A only and {only_b:,} with B only."
+    assert counts in _said(app)
+    assert "network A (" in _said(app)
