@@ -104,8 +104,6 @@ def format_ago(moment: float, *, now: float | None = None) -> str:
     if not math.isfinite(moment):
         return "–"
     age = max(0.0, (get_lab().store.now() if now is None else now) - moment)
-    if age < _MINUTE_S:
-        return "just now"
     for unit, size in (("d", _DAY_S), ("h", _HOUR_S), ("min", _MINUTE_S)):
         if age >= size:
             return f"{int(age // size)} {unit} ago" if age < 7 * _DAY_S else show_moment(moment)

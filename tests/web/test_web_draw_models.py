@@ -278,3 +278,10 @@ def test_a_press_on_fine_tune_leads_to_the_new_run(lab: Lab, model: Model, monke
     app.button(key="draw-tune").click().run()
     queued = [run for run in lab.store.queue.list() if run.parent == model.id]
     assert f"run={queued[-1].id}" in [link.proto.query_string for link in app.get("page_link")]
+
+
+def test_without_saved_drawings_nothing_is_counted_or_offered(lab: Lab, model: Model) -> None:
+    lab.store.sketches.delete(tuple(each.id for each in lab.store.sketches.list()))
+    app = open_page("draw", runs=model.id, mode="My drawings")
+    assert [each.value for each in app.info] == ["No drawings are saved yet. Draw one, and choose Save below the pad."]
+    assert (list(app.dataframe), [each for each in app.button if each.key == "draw-tune"]) == ([], [])

@@ -167,6 +167,22 @@ def test_what_was_measured_names_its_epoch_and_what_the_report_names() -> None:
     assert reports._runs_link(ended) == f"runs?runs={run(1).id}.{run(2).id}.{run(3).id}#3"
 
 
+def test_what_was_measured_has_what_its_report_gives_to_that_many_digits() -> None:
+    row = _report("D", "d-lenet-bn")
+    ended = row._replace(
+        finished=(run(1, summary={"test_accuracy": 0.98, "final_epoch": 5}),),
+        test_accuracy=Spread(3, 0.98, 0.001),
+        last_loss=Spread(3, 0.12345, 0.01),
+        stopped_epoch=Spread(3, 11.6, 1.2),
+        seconds=None,
+    )
+    for facts, said in (
+        ({"last_loss": 0.1}, "98.00 ± 0.10 % (n = 3), epoch 5, loss 0.123 ± 0.010 (n = 3)"),
+        ({"stopped_epoch": 12}, "98.00 ± 0.10 % (n = 3), stopped in epoch 12 ± 1 (n = 3)"),
+    ):
+        assert reports._measured(ended._replace(preset=replace(row.preset, reported=facts))) == said
+
+
 def test_a_quoted_epoch_is_named_where_it_is_not_the_last_one() -> None:
     best = _report("B", "b-wide-cnn")
     every = best.preset.reported["test_accuracy_by_epoch"]
