@@ -9,6 +9,7 @@ from lab.config import FIELDS
 from lab.examples.catalogue import EXAMPLES
 from lab.runs.records import WEIGHTS, RunState, SavedFile
 from lab.sweeps.records import SweepState
+from pages.registry import list_pages
 from pages.widgets.runs import run_title
 from tests.sweeps.sweep_runs import asked
 from tests.web.addresses import open_page
@@ -167,6 +168,10 @@ def test_in_a_fresh_lab_the_examples_are_compared_and_can_be_hidden(bench: Bench
 
 def test_home_offers_a_first_training_and_every_data_set(bench: Bench) -> None:
     app = open_page("home")
+    shown = [link.proto.label.strip("*") for link in app.get("page_link")]
+    assert [shown.count(spec.title) for spec in list_pages() if spec.teaser] == [
+        int(spec.name not in ("draw", "runs")) for spec in list_pages() if spec.teaser
+    ]  # those two are among the steps
     assert [label for label in _buttons(app) if not label.startswith("Fetch ")] == [
         "Train a LeNet on the built-in digits"
     ]
