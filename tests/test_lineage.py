@@ -80,6 +80,8 @@ def test_changes_are_named_by_setting_and_option(lab: Lab) -> None:
         change_words(BASE, after) == "dropout 0.5 → 0.1, shuffle yes → no, lr 0.001 → 0.01, schedule constant → cosine"
     )
     assert change_words(BASE, BASE.replace(fork_of="ab12", fork_epoch=2)) == "nothing changed"
+    bare, wide = (RunConfig(arch="lenet-bn", arch_options=options) for options in ({}, {"dropout": 0.25}))
+    assert (change_words(bare, wide), change_words(wide, bare)) == ("dropout default → 0.25", "dropout 0.25 → default")
 
 
 def test_a_fork_whose_best_epoch_lies_before_it_claims_no_effect(lab: Lab) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import ConfigError, SweepStateError
+from lab.runs.sweeps import SweepChange
 from lab.service.lab import Lab
 from lab.sweeps.records import SweepState
 from lab.sweeps.space import read_space
@@ -46,6 +47,17 @@ def test_a_space_that_cannot_be_searched_leaves_the_sweep_as_it_was(lab: Lab) ->
     with pytest.raises(ConfigError, match="The space cannot be searched at arch: There is no network 'lenet9'"):
         lab.sweeps.extend(view.sweep.id, space=read_space({"arch": {"values": ["lenet9"]}}))
     assert lab.sweeps.show(view.sweep.id).sweep == view.sweep
+
+
+def test_a_finished_sweep_goes_on_by_being_extended_only(lab: Lab) -> None:
+    view = lab.sweeps.create(asked())
+    lab.store.sweeps.write(SweepChange(record=replace(view.sweep, state=SweepState.FINISHED), trials=()))
+    with pytest.raises(SweepStateError, match="is finished: extend it with trials or minutes"):
+        lab.sweeps.resume(view.sweep.id)
+    for halt in (lab.sweeps.pause, lab.sweeps.stop):
+        with pytest.raises(SweepStateError, match="is finished: extend it to go on"):
+            halt(view.sweep.id)
+    assert lab.sweeps.extend(view.sweep.id, trials=1).sweep.state is SweepState.RUNNING
 
 
 def test_the_best_trial_comes_with_what_was_measured_last(lab: Lab) -> None:
