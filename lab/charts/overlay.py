@@ -88,11 +88,14 @@ def overlay_info(
     """
     named = _named(curves, options, slots or {})
     notes: list[str] = []
-    groups = [_group(members, options, notes) for members in _groups(named, options)]
+    empty: list[str] = []
+    groups = [_group(members, options, notes, empty) for members in _groups(named, options)]
     lines = [line for group in groups for line in group]
     if all(line.kind == "constant" for line in lines):
         lines = []  # the notes have the numbers
     chart = list_charts()[options.metric]
+    if empty:
+        notes.append(f"{', '.join(empty)} {'has' if len(empty) == 1 else 'have'} no points of {chart.title.lower()}.")
     share = chart.quantity.is_share
     log_x, log_y = options.log_x and options.x != "wall", options.log_y and not share
     limits = None if options.full else _limits(chart, lines)
@@ -133,13 +136,16 @@ def _groups(named: Sequence[Curve], options: OverlayOptions) -> list[list[Curve]
     return list(groups.values())
 
 
-def _group(members: Sequence[Curve], options: OverlayOptions, notes: list[str]) -> list[Line]:
+def _group(members: Sequence[Curve], options: OverlayOptions, notes: list[str], empty: list[str]) -> list[Line]:
+    """Return the lines of the runs of one group. notes, empty: get what is said of them, and the labels of those without points."""
     drawn = []
     for one in members:
         lines, remarks = _lines(one, options)
         notes += remarks
         if lines:
             drawn.append((one, lines))
+        elif not remarks:
+            empty.append(one.label)
     if len(drawn) < 2:
         return [line for _, lines in drawn for line in lines]
     return fold(
@@ -155,7 +161,7 @@ def _lines(one: Curve, options: OverlayOptions) -> tuple[list[Line], list[str]]:
         return rate_lines(one)
     known = [(one.points[name], kind) for name, kind in _kinds(chart, options) if name in one.points]
     lines = [line for series, kind in known for line in fork_lines(one, series, kind)]
-    return lines, [] if lines else [f"{one.label} has no points of {chart.title.lower()}."]
+    return lines, []
 
 
 def _kinds(chart: ChartSpec, options: OverlayOptions) -> list[tuple[str, str]]:

@@ -116,6 +116,8 @@ def test_a_run_without_points_is_missing_and_said() -> None:
     assert info.lines == ()
     assert info.notes == ("empty has no points of loss.",)
     assert len(overlay_figure(info).data) == 0
+    two = overlay_info([curves(run(n, name=f"empty {n}", lr=n)) for n in (1, 2)], OverlayOptions())
+    assert two.notes == ("empty 1, empty 2 have no points of loss.",)
     assert overlay_info([], OverlayOptions()) == ("loss", "step", (), (), None, False, False)
 
 
