@@ -22,7 +22,7 @@ _SIZE = (1280, 860)
 _DIGIT = "3"
 _READY = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
 _TIMEOUT_MS = 300_000
-_DOWN_PX = 420  # to the whole network on Inside
+_DOWN_PX = 442  # to the whole network on Inside, with the choice of the image behind the slider
 _REST_MS = 1_500  # until charts and pictures have been drawn
 
 
