@@ -188,7 +188,7 @@ def test_a_diverged_run_leaves_the_chart_with_a_mark_and_a_switch_shows_all_of_i
     remarks = visitor.page.locator(".cl-remarks")
     expect(remarks).to_have_text("The training loss leaves the chart at step 121: 2.5T.")
     low, high = _layout(visitor, "yaxis.range")
-    assert 1.5 < low < 2.0
+    assert -0.3 < low < 0  # with a margin below 0, where a loss that guesses and one that learns begin alike
     assert 2.3 < high < 3.0
     mark = _trace(visitor, "loss", "beyond the axis")
     assert (mark["x"], mark["text"], mark["yaxis"]) == ([121], ["training loss 2.5T"], "y2")
