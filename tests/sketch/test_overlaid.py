@@ -65,6 +65,8 @@ def test_the_ink_between_two_digits_that_touch_is_known() -> None:
     image = np.zeros((28, 28), np.uint8)
     image[4:24, 6:9] = image[4:24, 18:21] = image[13:15, 9:18] = 255  # two bars, joined by one two pixels thick
     assert least_cut(image) == pytest.approx(2, abs=0.5)
+    for beside in (((0, 20), (0, 0)), ((20, 0), (0, 0)), ((0, 0), (0, 20)), ((0, 0), (20, 0))):
+        assert least_cut(np.pad(image, beside)) == least_cut(image)  # paper around it is no part of it
     image[20:24, 9:18] = 255
     assert least_cut(image) == pytest.approx(6, abs=1)
     image[:, 10:] = 0

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lab.sketch.contrast import LEAST, measure_contrast
-from lab.sketch.pieces import EDGE, Pieces, find_pieces, touches_edge
+from lab.sketch.pieces import EDGE, Pieces, _around, find_pieces, touches_edge
 from lab.sketch.ruling import (
     _MOST_FITTED,
     _WIDEST,
@@ -207,3 +207,8 @@ def test_of_many_lines_the_longest_are_drawn_right_across_the_sheet() -> None:
     assert [round(line.y0) for line in found] == rows[:_MOST_FITTED]
     assert {(round(line.x0), round(line.x1)) for line in found} == {(0, 99)}
     assert _extended([], thin) == []
+
+
+def test_the_box_around_two_boxes_has_the_outermost_of_each_side() -> None:
+    one, two = (5, 1, 10, 8), (2, 3, 7, 9)  # top, left, bottom, right
+    assert _around(one, two) == _around(two, one) == (2, 1, 10, 9)
