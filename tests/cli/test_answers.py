@@ -317,3 +317,17 @@ def test_each_outage_of_the_store_is_told_once_when_it_begins_and_once_when_it_i
     lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("Note:")]
     assert lines == ["The store is away.", again, "The store is away.", again]
     assert len(started) == 1  # a worker is looked after every some seconds, not at every look
+
+
+def test_the_table_of_networks_has_what_the_json_has(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["architectures", "--json"])
+    known = json.loads(capsys.readouterr().out)["architectures"]
+    main(["architectures"])
+    rows = capsys.readouterr().out.splitlines()
+    shown = {row.split()[0]: row for row in rows}
+    for each in known:
+        row = shown[each["id"]]
+        assert row.split()[1] == each["input_size"]
+        assert each["description"] in row
+        assert all(f"{option['name']}={option['default']}" in row for option in each["options"])
+    assert rows[0].split() == ["network", "input", "options", "what", "it", "is"]
