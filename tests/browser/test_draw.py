@@ -246,7 +246,8 @@ def test_the_guess_game_asks_counts_and_goes_on(server: Server, runs: tuple[str,
     page.get_by_text("Round 2 of 10").wait_for()
     until(page, lambda: _ink(page) == 0, "an empty pad for the next digit")
     click(page.get_by_role("button", name="Stop"))
-    page.get_by_role("button", name="Start").wait_for()
+    page.get_by_text("of 1 round", exact=False).first.wait_for()  # what was played is shown
+    page.get_by_role("button", name="Play again").wait_for()
 
 
 def _upload(page: Page, png: bytes) -> None:
