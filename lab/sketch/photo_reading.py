@@ -21,12 +21,12 @@ from lab.sketch.unsure import CROSSED_OUT, UnsureRule, Verdict
 
 _PART = 0.95  # least probability of each part of a cut that is taken
 _POSSIBLE = 0.9  # the same of one that raises a doubt about the whole
+_BOTH_WAYS = 0.99  # the same from which on a whole that is sure is doubted, if it is no wider than others of its class
 # Things found in a photo, once for each network, up to which each may be cut apart, and up to which cut again: ten more
 # digits to read, and up to fifty more.
 _MOST_CUT = 8
 _MOST_CUT_AGAIN = 2
 _MOST_PARAMETERS = 5_000_000  # of a network that reads so many parts in a second
-_BOTH_WAYS = 0.99  # the same from which on a whole that is sure is doubted, if it is no wider than others of its class
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,9 +98,8 @@ def read_photo(
         before(number)
         whole = ReadDigit(sketch, box, tuple(reader.read(sketch) for reader in readers))
         found.append(_apart(whole, readers, again=count <= _MOST_CUT_AGAIN) if split else [whole])
-    whole_ones = [
-        digits[0].answers for digits in found if len(digits) == 1
-    ]  # of the parts it is known why they are unsure
+    # Parts stay as they are: they are unsure already, each with its reason.
+    whole_ones = [digits[0].answers for digits in found if len(digits) == 1]
     by_reader = [doubt_crowd(answers) for answers in zip(*whole_ones, strict=True)]
     judged = zip(*by_reader, strict=True)
     return [
