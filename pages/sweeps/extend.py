@@ -1,4 +1,4 @@
-"""Going on with a sweep: more trials, more minutes, another space."""
+"""Going on with a sweep: more trials, more minutes, another space, earlier runs as history."""
 
 from functools import partial
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from lab.errors import LabError
+from lab.formatting import plural
 from lab.sweeps.records import SweepRecord
 from lab.sweeps.space import Parameter, read_space
 from pages.cache.lab import get_lab
@@ -31,6 +32,13 @@ def extend_box(sweep: SweepRecord, *, enabled: bool) -> None:
             type="primary",
             key=element("sweep-extend-now"),
             on_click=partial(_extend, sweep, space),
+        )
+        st.button(
+            "Adopt earlier runs",
+            help="Takes every run whose settings lie in the ranges, and are the sweep's otherwise, as history: the next "
+            "suggestions learn from it, and it costs nothing.",
+            key=element("sweep-adopt"),
+            on_click=partial(_adopt, sweep),
         )
 
 
@@ -73,3 +81,17 @@ def _extend(sweep: SweepRecord, space: dict[str, Any]) -> None:
         flash(str(error))
     else:
         close_popover(_BOX)
+
+
+def _adopt(sweep: SweepRecord) -> None:
+    try:
+        _, count = get_lab().sweeps.adopt(sweep.id)
+    except LabError as error:
+        flash(str(error))
+        return
+    flash(
+        f"{plural(count, 'run')} adopted as history."
+        if count
+        else "No other run has fitting settings and was measured."
+    )
+    close_popover(_BOX)

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from lab.errors import ConfigError
 from lab.service.lab import Lab
 from lab.service.workers import Workers
 from lab.settings import Settings
-from lab.sweeps.records import SweepState
+from lab.sweeps.records import Source, SweepState
 from lab.sweeps.space import SWEEPABLE
 from lab.sweeps.spec import SweepSpec
 from lab.sweeps.usual_ranges import usual_range
@@ -174,6 +175,19 @@ def test_a_sweep_is_extended_and_narrowed(swept: tuple[Bench, str]) -> None:
     assert len(shown.trials) == 11
     assert all(trial.params["lr"] <= 0.01 for trial in shown.trials[9:])
     assert len(shown.sweep.earlier) == 1
+
+
+def test_earlier_runs_are_adopted_as_history(swept: tuple[Bench, str]) -> None:
+    bench, sweep = swept
+    spec = bench.lab.sweeps.show(sweep).sweep.spec
+    other = bench.lab.sweeps.create(replace(spec, seed=5)).sweep.id
+    for said in ("9 runs adopted as history.", "No other run has fitting settings and was measured."):
+        app = open_sweeps(sweep=other)
+        app.button(key="sweep-adopt").click().run()
+        assert not app.exception, [e.value for e in app.exception]
+        assert said in {message.value for message in app.toast}
+    sources = [trial.source for trial in bench.lab.sweeps.show(other).trials]
+    assert sources.count(Source.ADOPTED) == 9
 
 
 def test_a_fresh_sweep_says_that_it_waits(bench: Bench) -> None:
