@@ -7,7 +7,6 @@ that need it are skipped and say why; with `CI` in the environment they fail ins
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -15,10 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lab.temporary_folders import temporary_folder
 from tests.processes import end_processes_of
+from tests.waiting import wait_until
 
 _DEBIAN = Path("/usr/lib/postgresql")
 _START_S = 120.0
@@ -82,8 +83,13 @@ class PostgresServer:
         self._control("stop", "-m", "immediate")
 
     def kill(self) -> None:
-        """Kill the server as a crash would."""
-        os.kill(self.pid, signal.SIGKILL)
+        """Kill the server with its sessions, as a crash would: one that is left may answer once more."""
+        first = psutil.Process(self.pid)
+        first.suspend()  # so that it starts no session meanwhile
+        every = [first, *first.children(recursive=True)]
+        for process in every:
+            process.kill()
+        wait_until(lambda: not any(map(_is_alive, every)))
 
     @property
     def pid(self) -> int:
@@ -92,8 +98,8 @@ class PostgresServer:
 
     @property
     def running(self) -> bool:
-        """Whether the server is alive."""
-        return self._control("status", check=False) == 0
+        """Whether the server is alive; one that was killed and is a zombie yet has the state file of a living one."""
+        return self._control("status", check=False) == 0 and _is_alive(psutil.Process(self.pid))
 
     def _control(self, *words: str, check: bool = True) -> int:
         log = str(self._folder / "log")  # without a log of its own the server would hold the caller's pipe open
@@ -115,6 +121,13 @@ class PostgresServer:
         )
         assert done.returncode == 0 or not check, f"{program} {words}: {done.stderr}"
         return done.returncode
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager

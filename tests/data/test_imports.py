@@ -123,7 +123,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "too large": ({"x_train": np.zeros((4, 64, 64)), "y_train": LABELS[:4]}, r"shape \[4, 64, 64\], but square ones"),
     "oblong": ({"x_train": np.zeros((4, 28, 20)), "y_train": LABELS[:4]}, r"shape \[4, 28, 20\]"),
     "no images": ({"x_train": IMAGES[:0], "y_train": LABELS[:0]}, r"shape \[0, 28, 28\]"),
-    "NaN": ({"x_train": IMAGES * np.nan, "y_train": LABELS}, r"54,880 pixels that are no numbers \(NaN\)"),
+    "NaN": ({"x_train": IMAGES * np.nan, "y_train": LABELS}, r"54,880 pixels that are not numbers \(NaN\)"),
     "standardised": ({"x_train": IMAGES / 64.0 - 2, "y_train": LABELS}, "pixels from -2 to"),
     "no labels": ({"pictures": IMAGES, "size": np.array(28)}, "holds pictures, size, but x_train and y_train"),
     "two sets of labels": (

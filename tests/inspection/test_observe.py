@@ -153,7 +153,7 @@ def test_kernels_are_a_copy_of_the_weights() -> None:
     assert np.array_equal(kernels.weight, network.get_parameter("features.conv2.weight").detach().numpy())
     kernels.weight[:] = 0
     assert network.get_parameter("features.conv2.weight").abs().sum() > 0
-    with pytest.raises(InputError, match=r"'classifier.fc1' is no convolution"):
+    with pytest.raises(InputError, match=r"'classifier.fc1' is not a convolution"):
         read_kernels(network, layer="classifier.fc1")
 
 

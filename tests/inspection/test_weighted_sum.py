@@ -34,7 +34,7 @@ def test_an_output_or_an_input_that_does_not_fit_is_refused() -> None:
         take_sum(np.zeros(3), KNOWN, unit=2)
     with pytest.raises(InputError, match="fc takes 3 values, but it was given 4"):
         take_sum(np.zeros(4), KNOWN, unit=0)
-    with pytest.raises(InputError, match="no linear layer"):
+    with pytest.raises(InputError, match="is not a linear layer"):
         read_linear(nn.Sequential(nn.Conv2d(1, 1, 1)), layer="0")
 
 
