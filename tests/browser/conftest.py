@@ -274,11 +274,17 @@ class Visitor:
         click(self.page.get_by_role("button", name=name, exact=False).first)
 
 
+def open_context(browser: Browser, **options: Any) -> BrowserContext:
+    """Return a window of its own, whose every wait has the limit of those that end as soon as what they wait for is there."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(PATIENCE_S * 1000)
+    return context
+
+
 @pytest.fixture(scope="session")
 def window(browser: Browser) -> Iterator[BrowserContext]:
     """Return the window of all tabs: they share its cache and process, so that Streamlit's scripts are compiled once."""
-    context = browser.new_context(viewport=_SIZE, reduced_motion="reduce")
-    context.set_default_timeout(PATIENCE_S * 1000)
+    context = open_context(browser, viewport=_SIZE, reduced_motion="reduce")
     first = context.new_page()  # stays open, and the process with it; to a browser all ports of a host are one site
     first.route("**/*", lambda route: route.fulfill(body="", content_type="text/html"))
     first.goto("http://127.0.0.1/")

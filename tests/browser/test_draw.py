@@ -11,7 +11,17 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from lab.sketch.render import POLYLINES, Hand, draw_digit, place_strokes
-from tests.browser.conftest import PATIENCE_S, Server, Visitor, at_rest, click, press_key, settle, train_in, until
+from tests.browser.conftest import (
+    Server,
+    Visitor,
+    at_rest,
+    click,
+    open_context,
+    press_key,
+    settle,
+    train_in,
+    until,
+)
 from tests.sharing.sharing_runs import open_lab
 
 pytestmark = pytest.mark.browser
@@ -297,8 +307,7 @@ def test_photos_are_read_digit_by_digit_the_one_that_came_last(
 def test_a_finger_draws_without_scrolling_the_page(server: Server, runs: tuple[str, str], visitor: Visitor) -> None:
     browser = visitor.page.context.browser
     assert browser is not None
-    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
-    context.set_default_timeout(PATIENCE_S * 1000)
+    context = open_context(browser, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     page = context.new_page()
     page.goto(f"{server.url}/draw?runs={runs[0]}")
     page.wait_for_selector(_PAD)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Download, Page
 
-from tests.browser.conftest import Server, Visitor, click, settle, train_in
+from tests.browser.conftest import Server, Visitor, click, open_context, settle, train_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
@@ -34,7 +34,7 @@ def test_a_run_leaves_as_a_report_and_as_a_bundle_and_comes_back_in(
     _take_away(page, "Report (one HTML file)").save_as(report)
     _take_away(page, "Bundle (.zip)").save_as(bundle)
 
-    offline = browser.new_context(offline=True)
+    offline = open_context(browser, offline=True)
     paper = offline.new_page()
     said: list[str] = []
     paper.on("console", lambda message: said.append(message.text))

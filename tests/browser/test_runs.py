@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from lab.runs.store import RunStore
-from tests.browser.conftest import Server, Visitor, at_rest, click, settle, train_in, until
+from tests.browser.conftest import Server, Visitor, at_rest, click, open_context, settle, train_in, until
 
 pytestmark = pytest.mark.browser
 _PICTURE = """() => [...document.querySelectorAll('.js-plotly-plot')].map(plot => ({
@@ -79,7 +79,7 @@ def test_two_runs_are_compared_and_the_link_shows_the_same_picture_in_a_fresh_br
     assert len(seen[0]["lines"]) == 2
     assert len({(colour, dash) for _, colour, dash, _ in seen[0]["lines"]}) == 2
 
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context = open_context(browser, viewport={"width": 1440, "height": 900})
     other = context.new_page()
     other.goto(address)
     until(other, lambda: _picture(other) == seen, "the same picture for whoever gets the link")
