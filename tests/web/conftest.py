@@ -10,7 +10,7 @@ from pages.cache.lab import get_lab
 from pages.server import routes
 from pages.server.points import PointCache
 from tests.processes import end_workers
-from tests.web.web_data import Bench
+from tests.web.web_data import Bench, use_home
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,9 +25,7 @@ def torch_settled() -> Iterator[None]:
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """Return a lab in a temporary home that the pages and the routes find through the environment."""
-    monkeypatch.setenv("LAB_HOME", str(tmp_path / "home"))
-    for name in ("LAB_DATA", "LAB_DATABASE", "LAB_ARTIFACTS", "LAB_DEVICE", "LAB_READ_ONLY"):
-        monkeypatch.delenv(name, raising=False)
+    use_home(monkeypatch, tmp_path / "home")
     monkeypatch.setattr(routes, "_cache", PointCache())
     yield Bench(get_lab())
     end_workers(tmp_path / "home")

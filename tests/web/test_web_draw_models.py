@@ -32,6 +32,7 @@ from pages.state.draw import DRAW, DrawPage
 from pages.widgets.pad import sketch_of
 from tests.web.addresses import open_page
 from tests.web.test_web_inside import train
+from tests.web.web_data import use_home
 
 CONFIG = RunConfig(dataset="digits", epochs=4, lr=3e-3, batch_size=32, device="cpu")
 
@@ -53,7 +54,7 @@ def run(lab: Lab) -> RunRecord:
 
 @pytest.fixture
 def model(home: Path, run: RunRecord, monkeypatch: pytest.MonkeyPatch) -> Model:
-    monkeypatch.setenv("LAB_HOME", str(home))
+    use_home(monkeypatch, home)
     (found,), problems = load_models([run.id])
     assert problems == []
     return found

@@ -26,6 +26,7 @@ from pages.draw.runs import label
 from pages.draw.studio import subtitle
 from tests.web.addresses import open_page
 from tests.web.test_web_inside import component, open_inside, texts, train
+from tests.web.web_data import use_home
 
 EPOCHS = 6
 CONFIG = RunConfig(dataset="digits", epochs=EPOCHS, batch_size=16, train_limit=300, lr=0.02, device="cpu")
@@ -59,9 +60,7 @@ def run(lab: Lab) -> RunRecord:
 
 @pytest.fixture
 def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LAB_HOME", str(home))
-    for name in ("LAB_DATA", "LAB_DATABASE", "LAB_ARTIFACTS", "LAB_DEVICE", "LAB_READ_ONLY"):
-        monkeypatch.delenv(name, raising=False)
+    use_home(monkeypatch, home)
 
 
 def words(run: RunRecord) -> str:

@@ -28,7 +28,7 @@ from lab.worker.execution import execute
 from pages.state.inside import INSIDE
 from pages.widgets import waiting
 from tests.web.addresses import open_page, set_state
-from tests.web.web_data import Bench
+from tests.web.web_data import Bench, use_home
 
 VIEWS = ("network", "maps", "kernels", "hand", "why", "answers", "map")
 CONFIG = RunConfig(dataset="digits", epochs=2, batch_size=32, train_limit=400, device="cpu", seed=3)
@@ -64,9 +64,7 @@ def run(lab: Lab) -> RunRecord:
 
 @pytest.fixture
 def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LAB_HOME", str(home))
-    for name in ("LAB_DATA", "LAB_DATABASE", "LAB_ARTIFACTS", "LAB_DEVICE", "LAB_READ_ONLY"):
-        monkeypatch.delenv(name, raising=False)
+    use_home(monkeypatch, home)
 
 
 def open_inside(**query: str) -> AppTest:

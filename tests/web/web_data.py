@@ -5,19 +5,29 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 import httpx
 import numpy as np
+import pytest
 from starlette.applications import Starlette
 
 from lab.config import RunConfig
 from lab.runs.owner import Owner, process_start
 from lab.runs.records import RunRecord, RunState, Series
 from lab.service.lab import Lab
+from lab.settings import Settings
 
 T = TypeVar("T")
 DIGITS_CONFIG = RunConfig(dataset="digits", epochs=3, batch_size=32)
+
+
+def use_home(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """Let pages find the lab of this home, whatever places and limits the machine's own environment names."""
+    for name in Settings.from_env({}).environment():
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LAB_HOME", str(home))
 
 
 def series(name: str, values: np.ndarray, *, first: int = 1, every: int = 1) -> Series:
