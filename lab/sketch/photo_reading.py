@@ -14,7 +14,7 @@ from lab.data.recipes import Recipe
 from lab.sketch.normalise import normalise
 from lab.sketch.photo import Photo
 from lab.sketch.pieces import Box
-from lab.sketch.reading import Answer, NetworkLike, doubt_crowd, read_image
+from lab.sketch.reading import LARGE, Answer, NetworkLike, doubt_crowd, read_sketch
 from lab.sketch.sketch import Sketch
 from lab.sketch.splitting import box_of_part, find_cuts
 from lab.sketch.unsure import CROSSED_OUT, UnsureRule, Verdict
@@ -26,7 +26,6 @@ _BOTH_WAYS = 0.99  # the same from which on a whole that is sure is doubted, if 
 # digits to read, and up to fifty more.
 _MOST_CUT = 8
 _MOST_CUT_AGAIN = 2
-_MOST_PARAMETERS = 5_000_000  # of a network that reads so many parts in a second
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,8 +38,8 @@ class Reader:
 
     @property
     def is_large(self) -> bool:
-        """Whether its network takes long for each picture."""
-        return sum(one.numel() for one in self.loaded.network.parameters()) > _MOST_PARAMETERS
+        """Whether its network takes too long for each picture to read so many parts in a second."""
+        return sum(one.numel() for one in self.loaded.network.parameters()) > LARGE
 
     def picture(self, sketch: Sketch) -> np.ndarray:
         """Return what the network is given of a drawing, uint8 (side, side)."""
@@ -48,7 +47,7 @@ class Reader:
 
     def read(self, sketch: Sketch) -> Answer:
         """Return the network's answer to a drawing."""
-        return read_image(self.loaded, self.picture(sketch), rule=self.rule, sketch=sketch)
+        return read_sketch(self.loaded, sketch, self.picture(sketch), rule=self.rule)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -35,6 +35,14 @@ class Pieces:
         return where
 
 
+def extent(mask: np.ndarray) -> Box | None:
+    """Return the box around what is set in a mask, bool (H, W); None where nothing is."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+
+
 def stroke_of(mask: np.ndarray) -> float:
     """Return the usual width of strokes in pixels of an ink mask uint8 (H, W): twice the depth of its middle lines."""
     depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3)

@@ -21,6 +21,7 @@ from lab.sketch.sketch import Sketch
 from lab.sketch.touching import learn_looks
 from lab.sketch.unsure import Familiar, UnsureRule, Verdict, assess_answer, learn_rule, unit_rows
 
+LARGE = 5_000_000  # parameters: a network with more takes long for each picture
 RULE_IMAGES = 1_000  # test pictures the unsure limits are learned on
 _STRANGE = 0.01  # share of test pictures that may look strange
 _UNUSUAL = 0.04  # the same of those that are looked at for two digits that touch
@@ -147,7 +148,7 @@ def learn_network_rule(loaded: NetworkLike, dataset: Dataset, *, count: int = RU
 
 def rule_images(parameters: int, input_size: str) -> int:
     """Return how many test pictures to learn a rule on, so that it takes about a second on a CPU."""
-    return _SLOW_IMAGES if input_size in ("64", "224") or parameters > 5_000_000 else RULE_IMAGES
+    return _SLOW_IMAGES if input_size in ("64", "224") or parameters > LARGE else RULE_IMAGES
 
 
 def read_sketch(loaded: NetworkLike, sketch: Sketch, image: np.ndarray, *, rule: UnsureRule) -> Answer:

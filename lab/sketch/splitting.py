@@ -7,7 +7,7 @@ brackets.
 import cv2
 import numpy as np
 
-from lab.sketch.pieces import Box
+from lab.sketch.pieces import Box, extent
 from lab.sketch.sketch import SEEN, Sketch
 from lab.sketch.touching import cheapest_cuts
 
@@ -27,7 +27,7 @@ _MOST_CUTS = 5
 
 def find_cuts(sketch: Sketch) -> list[tuple[Sketch, Sketch]]:
     """Return the halves of each way in which a drawing may be two digits side by side, through the least ink first."""
-    found = _extent(sketch.ink >= _SOLID)
+    found = extent(sketch.ink >= _SOLID)
     if found is None:
         return []
     top, left, bottom, right = found
@@ -45,7 +45,7 @@ def find_cuts(sketch: Sketch) -> list[tuple[Sketch, Sketch]]:
 
 def box_of_part(box: Box, whole: Sketch, part: Sketch) -> Box:
     """Return the box of a part on the sheet on which the whole has the given box."""
-    place, within = _extent(whole.ink >= SEEN), _extent(part.ink >= SEEN)
+    place, within = extent(whole.ink >= SEEN), extent(part.ink >= SEEN)
     if place is None or within is None:
         return box
     down, across = box[0] - place[0], box[1] - place[1]
@@ -80,11 +80,3 @@ def _half(whole: Sketch, crop: np.ndarray, place: Box) -> Sketch:
     ink = np.zeros_like(whole.ink)
     ink[place[0] : place[2], place[1] : place[3]] = np.where(kept[labels], crop, 0)
     return Sketch(ink, whole.origin)
-
-
-def _extent(solid: np.ndarray) -> Box | None:
-    """Return the box around what is set in a mask (H, W); None where nothing is."""
-    rows, columns = np.flatnonzero(solid.any(axis=1)), np.flatnonzero(solid.any(axis=0))
-    if not len(rows):
-        return None
-    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from lab.sketch.pieces import extent
+
 _BLUR = 1.0  # pixels: strokes a pixel apart are still alike
 _FINE = 2  # pictures are cut at this multiple of their resolution
 _SOLID = 100  # ink level that counts as stroke
@@ -73,8 +75,11 @@ def learn_looks(
 
 def width_by_height(image: np.ndarray) -> float:
     """Return the width of a picture's ink, uint8 (H, W), by its height; 0 without ink."""
-    rows, columns = np.flatnonzero((image >= _SOLID).any(axis=1)), np.flatnonzero((image >= _SOLID).any(axis=0))
-    return float((columns[-1] - columns[0] + 1) / (rows[-1] - rows[0] + 1)) if len(rows) else 0.0
+    found = extent(image >= _SOLID)
+    if found is None:
+        return 0.0
+    top, left, bottom, right = found
+    return (right - left) / (bottom - top)
 
 
 def blurred_rows(images_BHW: np.ndarray) -> np.ndarray:
@@ -91,10 +96,11 @@ def least_cut(image: np.ndarray) -> float:
     """
     large = cv2.resize(image, None, fx=_FINE, fy=_FINE, interpolation=cv2.INTER_CUBIC)
     solid = large >= _SOLID
-    rows, columns = np.flatnonzero(solid.any(axis=1)), np.flatnonzero(solid.any(axis=0))
-    if not len(rows):
+    found = extent(solid)
+    if found is None:
         return float("inf")
-    ink = solid[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    top, left, bottom, right = found
+    ink = solid[top:bottom, left:right]
     tall, wide = ink.shape
     margin = round(_SIDE * wide) + 1
     middles = np.arange(margin, wide - margin)

@@ -42,9 +42,8 @@ class Forward:
     std: float
     autocast: torch.dtype | None = None
     channels_last: bool = False
-    _map_bytes: dict[torch.Size, int] = field(
-        default_factory=dict, repr=False, compare=False
-    )  # by the shape of an image
+    # By the shape of an image.
+    _map_bytes: dict[torch.Size, int] = field(default_factory=dict, repr=False, compare=False)
 
     def map_bytes(self, image_shape: torch.Size) -> int:
         """Return `largest_map_bytes`, found once: it takes some milliseconds."""
