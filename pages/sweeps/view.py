@@ -16,7 +16,7 @@ from pages.state.keys import element
 from pages.state.session import flash
 from pages.sweeps.extend import extend_box
 from pages.sweeps.pictures import pictures
-from pages.widgets.frame import page_frame, show_errors
+from pages.widgets.frame import page_frame, shows_errors
 from pages.widgets.runs import REFRESH_S
 
 _BADGES = {
@@ -46,18 +46,18 @@ def show_sweep(sweep: SweepRecord) -> None:
     st.fragment(_body, run_every=every)(sweep.id, str(sweep.state))
 
 
+@shows_errors
 def _body(sweep_id: str, state: str) -> None:
     lab = get_lab()
-    with show_errors():
-        shown = lab.sweeps.show(sweep_id)
-        if shown.sweep.problem or str(shown.sweep.state) != state:
-            st.rerun()  # another state has other buttons, and nothing to refresh
-        _head(shown.sweep)
-        _actions(shown.sweep)
-        _numbers(shown)
-        if shown.trials:
-            pictures(shown.sweep.asked, shown.trials)
-            load("pages.sweeps.table:trials_table")(shown.sweep.asked, shown.trials)
+    shown = lab.sweeps.show(sweep_id)
+    if shown.sweep.problem or str(shown.sweep.state) != state:
+        st.rerun()  # another state has other buttons, and nothing to refresh
+    _head(shown.sweep)
+    _actions(shown.sweep)
+    _numbers(shown)
+    if shown.trials:
+        pictures(shown.sweep.asked, shown.trials)
+        load("pages.sweeps.table:trials_table")(shown.sweep.asked, shown.trials)
 
 
 def _head(sweep: SweepRecord) -> None:

@@ -10,7 +10,7 @@ from pages.cache.lab import get_lab
 from pages.state.keys import element
 from pages.state.session import close_popover, flash
 from pages.state.train import TRAIN
-from pages.widgets.frame import show_errors
+from pages.widgets.frame import show_errors, shows_errors
 from pages.widgets.popover import action_popover
 from pages.widgets.runs import REFRESH_S, run_line, words_apart
 
@@ -31,6 +31,7 @@ def live_runs() -> None:
         st.fragment(_queue, run_every=REFRESH_S)()
 
 
+@shows_errors
 def _queue() -> None:
     store = get_lab().store
     everything = TRAIN.read().whole_queue

@@ -19,6 +19,11 @@ def page_frame(title: str, intro: str = "") -> None:
     st.title(title, anchor=False)
     if intro:
         st.caption(intro)
+    _show_flash()
+
+
+def _show_flash() -> None:
+    """Show what a callback, or the page before, wanted to say."""
     message = take_flash()
     if message:
         st.toast(message, icon=":material/info:")
@@ -34,11 +39,15 @@ def show_errors() -> Iterator[None]:
 
 
 def shows_errors(draw: Callable[_P, None]) -> Callable[_P, None]:
-    """Make a fragment show a deliberate error as its sentence; Streamlit runs it without the page around it."""
+    """Make a fragment show a deliberate error as its sentence, and what its callbacks leave to be said (`flash`).
+
+    Streamlit runs it without the page around it.
+    """
 
     @wraps(draw)
     def drawn(*args: _P.args, **kwargs: _P.kwargs) -> None:
         with show_errors():
             draw(*args, **kwargs)
+        _show_flash()  # not before: where the fragment asks for a rerun of its page, that shows it
 
     return drawn

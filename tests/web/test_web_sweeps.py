@@ -251,3 +251,16 @@ def test_the_base_follows_the_train_form(bench: Bench) -> None:
     go_to(app, "sweeps").run()
     assert app.selectbox(key="sweeps.arch").value == "lenet-bn"
     assert app.number_input(key="sweeps.epochs").value == 27
+
+
+def _fragment_with_something_to_say() -> None:
+    from pages.state.session import flash
+    from pages.widgets.frame import shows_errors
+
+    shows_errors(lambda: flash("Said inside."))()
+
+
+def test_a_fragment_shows_what_its_callbacks_leave_to_be_said() -> None:
+    assert [message.value for message in AppTest.from_function(_fragment_with_something_to_say).run().toast] == [
+        "Said inside."
+    ]
