@@ -30,6 +30,7 @@ from lab.service.lab import Lab
 from lab.service.resolved import ResolvedConfig
 from lab.threads import threads_for
 from lab.training.augment import build_augment
+from lab.training.schedules import epoch_steps, run_steps
 
 _BACKWARD = 3.0  # forward and backward together, in forwards
 _OVERHEAD_S = {"cpu": 60e-6, "cuda": 1e-6, "mps": 10e-6}  # per image: pooling, resizing, memory
@@ -61,8 +62,7 @@ class Estimate:
     measured: whether the time comes from a finished run rather than from counting. limit_s: how long the steps up to
     the step limit take, infinity without one. evaluation_s: of the validation and test images after an epoch. slowdown:
     how much longer everything may take. An earlier run had its share of what else this machine does; what was counted
-    had not, so there the processes that want the processor now are counted in. steps_per_epoch: updates. max_steps: the
-    step limit, 0 without one.
+    had not, so there the processes that want the processor now are counted in. steps: updates of the whole run.
     """
 
     params: int
@@ -79,14 +79,7 @@ class Estimate:
     devices: int = 1
     threads: int = 1
     waits: bool = False
-    steps_per_epoch: int = 0
-    max_steps: int = 0
-
-    @property
-    def steps(self) -> int:
-        """Updates of the whole run."""
-        planned = self.steps_per_epoch * self.epochs
-        return min(planned, self.max_steps) if self.max_steps else planned
+    steps: int = 0
 
     @property
     def seconds(self) -> float:
@@ -141,8 +134,7 @@ def estimate(lab: Lab, resolved: ResolvedConfig) -> Estimate:
         devices=checked.devices,
         threads=threads_for(checked, usual=os.cpu_count() or 1) if device.type == "cpu" else 1,
         waits=any(one.alive and not one.run and one.owner.host == this_host() for one in lab.store.workers.list()),
-        steps_per_epoch=-(-images // checked.batch_size),
-        max_steps=checked.max_steps,
+        steps=run_steps(checked, epoch_steps(images, checked.batch_size)),
     )
 
 

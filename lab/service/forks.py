@@ -12,6 +12,7 @@ from lab.config import RunConfig
 from lab.errors import ConfigError, InputError
 from lab.runs.records import WEIGHTS, RunRecord, SavedFile
 from lab.runs.store import RunStore
+from lab.training.schedules import epoch_steps
 
 _LISTED = 12  # epochs that a message names
 _FIXED = {
@@ -49,7 +50,7 @@ def check_names_a_point(config: RunConfig) -> None:
 def steps_per_epoch(run: RunRecord) -> int | None:
     """Return the updates in an epoch of a run, None where its record does not say."""
     images = run.environment.train_images
-    return run.progress.steps_per_epoch or (-(-images // run.config.batch_size) if images else None)
+    return run.progress.steps_per_epoch or (epoch_steps(images, run.config.batch_size) if images else None)
 
 
 def list_fork_points(store: RunStore, run: RunRecord) -> tuple[ForkPoint, ...]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from lab.seeding import build_generator
 from lab.training.augment import Augment
 from lab.training.kernels import to_channels_last
+from lab.training.schedules import epoch_steps
 
 _GATHER_BYTES = 1 * 2**20  # float bytes gathered at once: several batches, still in the second-level cache
 
@@ -64,7 +65,7 @@ class Batches:
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch; the last one may be smaller."""
-        return -(-len(self._y) // self.batch_size)
+        return epoch_steps(self.images, self.batch_size)
 
     @property
     def images(self) -> int:

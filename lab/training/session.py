@@ -26,6 +26,7 @@ from lab.training.generators import Generators
 from lab.training.layout import build_view
 from lab.training.losses import build_loss
 from lab.training.progress import Progress
+from lab.training.schedules import run_steps
 from lab.training.static_evaluation import RepeatedEvaluation
 from lab.training.step_choice import StepKind, StepsBuilder, build_steps
 from lab.training.stepping import autocast_dtype
@@ -92,8 +93,7 @@ class Session:
             channels_last=self.channels_last,
         )
         self.steps_per_epoch = batches.steps_per_epoch
-        planned = config.epochs * self.steps_per_epoch
-        self.total_steps = min(planned, config.max_steps) if config.max_steps else planned
+        self.total_steps = run_steps(config, self.steps_per_epoch)
         self._check_single_images()
         self.progress = Progress()
         self.clock = Clock()
