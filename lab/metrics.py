@@ -125,7 +125,9 @@ class MetricSpec:
 
     @property
     def title(self) -> str:
-        """The name for people in lower case, such as "validation loss"."""
+        """The name for people in lower case, such as "validation loss"; that of one batch is not the epoch's mean."""
+        if self.cadence is Cadence.BATCH:
+            return f"batch {self.quantity.title}"
         return f"{self.split.label} {self.quantity.title}".strip()
 
     @property

@@ -89,8 +89,8 @@ def test_lists_keep_their_order_which_is_that_of_files_and_tables() -> None:
 
 def test_every_metric_has_its_name_for_people_its_chart_and_its_short_form() -> None:
     assert [(one.title, one.chart_id, one.result_key, one.short) for one in METRICS.values()] == [
-        ("training loss", "loss", "batch_loss", "batch/loss"),
-        ("training accuracy", "accuracy", "batch_accuracy", "batch/acc"),
+        ("batch loss", "loss", "batch_loss", "batch/loss"),
+        ("batch accuracy", "accuracy", "batch_accuracy", "batch/acc"),
         ("training loss", "epoch-loss", "train_loss", "train/loss"),
         ("training accuracy", "epoch-accuracy", "train_accuracy", "train/acc"),
         ("validation loss", "loss", "val_loss", "val/loss"),

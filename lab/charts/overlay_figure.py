@@ -13,7 +13,7 @@ from lab.charts.ranges import Limits, axis_range, excursions
 from lab.charts.style import GREY, RunStyle, layout, plain_text, run_style
 from lab.formatting import format_short, plural
 from lab.metric_charts import list_charts
-from lab.metrics import Split
+from lab.metrics import Quantity, Split
 
 _WORDS = {split.value: split.label for split in Split}
 _SYMBOLS = {"val": "circle", "test": "diamond-open", "dots": "circle"}
@@ -221,19 +221,21 @@ def dates(x: np.ndarray, axis: str) -> np.ndarray:
 
 
 def overlay_alt_text(info: OverlayInfo) -> str:
-    """Return the alt text of the figure."""
-    ends = [
-        f"{line.label} ends at {_end(line)}"
-        for line in info.lines
-        if line.kind != "test" and not line.before_fork and line.y.size
-    ]
+    """Return the alt text of the figure: where each run's lines end, and which of them is of which images."""
+    values: dict[str, list[str]] = {}
+    for line in info.lines:
+        if line.kind != "test" and not line.before_fork and line.y.size:
+            values.setdefault(line.label, []).append(_end(line, list_charts()[info.metric].quantity))
+    ends = [f"{label} ends at {' and '.join(words)}" for label, words in values.items()]
     runs = plural(_count(info.lines), "run")
     parts = [*ends[:8], *([f"and {len(ends) - 8} more"] if len(ends) > 8 else [])]
     return f"{list_charts()[info.metric].title} of {runs} by {AXES[info.x].lower()}: " + "; ".join(parts)
 
 
-def _end(line: Line) -> str:
-    return f"{line.y[-1]:.4g}" if np.isfinite(line.y[-1]) else "no number"
+def _end(line: Line, quantity: Quantity) -> str:
+    value, word = line.y[-1], _WORDS.get(line.kind, "")
+    text = quantity.format(float(value)) if np.isfinite(value) else "no number"
+    return f"{text} ({word})" if word else text
 
 
 def _count(lines: Sequence[Line]) -> int:

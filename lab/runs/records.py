@@ -143,6 +143,15 @@ class RunRecord:
         return last.text(self.config.epochs)
 
     @property
+    def early_text(self) -> str:
+        """Such as "stopped early after epoch 16 of 30 (patience 3)" of a run that early stopping ended, else ""."""
+        if self.summary.outcome != "early-stopped" or self.summary.epochs is None:
+            return ""
+        return (
+            f"stopped early after epoch {self.summary.epochs} of {self.config.epochs} (patience {self.config.patience})"
+        )
+
+    @property
     def headline_text(self) -> str:
         """The headline in words, such as "96.38 % test, epoch 3 of 5 (best)", "" where nothing was measured."""
         return self.headline.text(self.config.epochs, live=self.state.live)

@@ -64,10 +64,16 @@ def setting_text(value: Any) -> Cell:
     return value  # type: ignore[no-any-return]
 
 
+def setting_cell(name: str, value: Any) -> Cell:
+    """Return a setting as a cell for people: a number that stands for something else is that word, such as "all"."""
+    text = setting_text(value)
+    return FIELDS[name].choice_titles.get(f"{text:g}", text) if isinstance(text, int | float) else text
+
+
 def setting_words(name: str, value: Any) -> str:
     """Return a setting as it is shown to people: numbers with up to six digits, choices by their titles."""
-    text = setting_text(value)
-    return f"{text:g}" if isinstance(text, float) else FIELDS[name].choice_title(str(text))
+    cell = setting_cell(name, value)
+    return f"{cell:g}" if isinstance(cell, float) else FIELDS[name].choice_title(str(cell))
 
 
 def result_of(run: RunRecord, key: str) -> Cell:
@@ -152,7 +158,7 @@ def comparison_table(runs: Sequence[RunRecord]) -> Table:
     labels = run_labels(runs)
     for index, run in enumerate(runs):
         what = (labels[index], run.id, run.status, run.config.arch, run.config.dataset)
-        differs = tuple(setting_text(values[index]) for values in settings.values())
+        differs = tuple(setting_cell(name, values[index]) for name, values in settings.items())
         rows.append((*what, *differs, run.epoch_text or None, *(result_of(run, key) for key in results)))
     return Table(columns, tuple(rows))
 
@@ -172,7 +178,7 @@ def settings_table(runs: Sequence[RunRecord]) -> Table:
     rows = []
     for index, (label, group) in enumerate(zip(run_labels(firsts, without=REPEATED), groups.values(), strict=True)):
         what = (label, group[0].config.arch, group[0].config.dataset)
-        differs = tuple(setting_text(values[index]) for values in settings.values())
+        differs = tuple(setting_cell(name, values[index]) for name, values in settings.items())
         ended = [run for run in group if not run.state.live]
         results = tuple(format_result(key, spread_of_runs(ended, key), of=len(group)) for key in SPREAD_RESULTS)
         rows.append((*what, *differs, len(group), *results))

@@ -24,8 +24,8 @@ class Standing:
 
     @property
     def words(self) -> str:
-        """Such as "14th of 16 there"."""
-        return f"{ordinal(self.place)} of {self.of} there"
+        """Such as "14th of 16 at that time": more trials may come there later."""
+        return f"{ordinal(self.place)} of {self.of} at that time"
 
 
 def measured_at(spec: SweepSpec, trial: TrialRecord, rung: int) -> Measured | None:
@@ -78,12 +78,12 @@ def _can_go_on(spec: SweepSpec, trial: TrialRecord) -> bool:
 
 
 def pause_words(epoch: int, standing: Standing | None) -> str:
-    """Say that a trial is paused at its rung, such as "paused after epoch 2: 14th of 16 there"."""
+    """Say that a trial is paused at its rung, such as "paused after epoch 2: 14th of 16 at that time"."""
     return f"paused after epoch {epoch}" + (f": {standing.words}" if standing else "")
 
 
 def promotion_words(epoch: int, until: int, standing: Standing) -> str:
-    """Say that a trial goes on, such as "promoted after epoch 1 to epoch 4: 1st of 4 there"."""
+    """Say that a trial goes on, such as "promoted after epoch 1 to epoch 4: 1st of 4 at that time"."""
     return f"promoted after epoch {epoch} to epoch {until}: {standing.words}"
 
 

@@ -30,4 +30,9 @@ def sample_answers(logits_NK: np.ndarray, labels: np.ndarray) -> tuple[Answer, .
         return ()
     shares = np.exp(chosen - chosen.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
-    return tuple((int(row.argmax()), round(float(row.max()), 4)) for row in shares)
+    return tuple((int(row.argmax()), _rounded(float(row.max()))) for row in shares)
+
+
+def _rounded(share: float) -> float:
+    """Return a share to four digits; one below 1 stays below it, as `format_percent` writes it."""
+    return min(round(share, 4), 0.9999) if share < 1 else share

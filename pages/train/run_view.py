@@ -14,6 +14,7 @@ from lab.findings import Finding
 from lab.formatting import format_duration
 from lab.runs.headline import BEST, LAST
 from lab.runs.records import RunRecord, RunRequest, RunState
+from lab.sharing.comparison import setting_words
 from pages.cache.datasets import run_samples
 from pages.cache.lab import get_lab
 from pages.components.live import has_results, live_run
@@ -82,7 +83,7 @@ def _heading(run: RunRecord) -> None:
             state_badge(run)
         _controls(run)
     facts = [f"{run.config.arch} on {run.config.dataset}", device_words(run), f"run {run.id}"]
-    facts.append(f"asked for {show_moment(run.created_at)}" + (f" by {run.owner}" if run.owner else ""))
+    facts.append(f"submitted {show_moment(run.created_at)}" + (f" by {run.owner}" if run.owner else ""))
     st.caption(plain(" · ".join(fact for fact in (*facts, run.environment.steps_words) if fact)))
     show_origin(run)
     show_labels(run)
@@ -187,7 +188,8 @@ def results_words(run: RunRecord) -> str:
     why = {BEST: ", which has the lowest validation loss", LAST: ", the last one: nothing was validated"}
     words = f"Accuracies and loss are those of epoch {headline.epoch}{why.get(headline.which, '')}; its weights are used on "
     words += "Inside and Draw and are exported."
-    return f"{words} The run ended at {run.last_text}." if run.last_text else words
+    words += f" The run ended at {run.last_text}." if run.last_text else ""
+    return f"{words} It {run.early_text}." if run.early_text else words
 
 
 def _findings(run: RunRecord, findings: Sequence[Finding]) -> None:
@@ -208,18 +210,10 @@ def settings_table(run: RunRecord) -> list[dict[str, str]]:
             rows.append(
                 {
                     "Setting": spec.label,
-                    "Value": _words(value),
-                    "Default": _words(spec.default),
+                    "Value": setting_words(spec.name, value) or "–",
+                    "Default": setting_words(spec.name, spec.default) or "–",
                     "Changed": "changed" if value != spec.default else "",
                     "Group": group,
                 }
             )
     return sorted(rows, key=lambda row: not row["Changed"])
-
-
-def _words(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{k} {v}" for k, v in value.items()) or "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)

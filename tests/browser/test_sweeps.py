@@ -31,7 +31,7 @@ def test_a_sweep_of_eight_is_made_watched_narrowed_and_its_best_trial_opened(ser
     trials = lab.sweeps.show(sweep.id).trials
     assert [trial.number for trial in trials] == list(range(1, 9))
     assert {len(trial.values) for trial in trials} >= {1, 2}, "none was paused, or none promoted"
-    assert any(re.match(r"paused after epoch 1: \d+th of 8 there", trial.decision) for trial in trials)
+    assert any(re.match(r"paused after epoch 1: \d+th of 8 at that time", trial.decision) for trial in trials)
 
     click(page.get_by_text("Two settings"))
     page.locator(".js-plotly-plot .contour, .js-plotly-plot .scatterlayer").first.wait_for()

@@ -186,12 +186,12 @@ def test_a_diverged_run_leaves_the_chart_with_a_mark_and_a_switch_shows_all_of_i
     bench.write(run, series("batch/loss", loss), series("batch/accuracy", np.full(200, 0.69)), *start)
     visitor.open(f"{still_server.url}/train?run={run.id}")
     remarks = visitor.page.locator(".cl-remarks")
-    expect(remarks).to_have_text("The training loss leaves the chart at step 121: 2.5T.")
+    expect(remarks).to_have_text("The batch loss leaves the chart at step 121: 2.5T.")
     low, high = _layout(visitor, "yaxis.range")
     assert -0.3 < low < 0  # with a margin below 0, where a loss that guesses and one that learns begin alike
     assert 2.3 < high < 3.0
     mark = _trace(visitor, "loss", "beyond the axis")
-    assert (mark["x"], mark["text"], mark["yaxis"]) == ([121], ["training loss 2.5T"], "y2")
+    assert (mark["x"], mark["text"], mark["yaxis"]) == ([121], ["batch loss 2.5T"], "y2")
 
     visitor.page.get_by_label("full range").check()
     expect(remarks).to_be_hidden()
@@ -207,7 +207,7 @@ def test_a_diverged_run_leaves_the_chart_with_a_mark_and_a_switch_shows_all_of_i
 
     sound = np.full(50, 2.0)
     bench.write(run, series("batch/loss", sound, first=201))
-    expect(visitor.page.locator(".cl-newest")).to_contain_text("Step 250: training loss 2,")
+    expect(visitor.page.locator(".cl-newest")).to_contain_text("Step 250: batch loss 2,")
     assert _layout(visitor, "yaxis.range") == pytest.approx([low, high])  # the axis stays while points arrive
     bench.finish(run)
 

@@ -73,7 +73,8 @@ def test_a_forks_curve_begins_where_it_was_forked_and_the_part_before_is_grey() 
     assert [trace.line.color for trace in overlay_figure(info).data[:2]] == [GREY, GREY]
     assert GREY not in [trace.line.color for trace in others]
     assert grey.legendgroup == fork.run.id
-    assert overlay_alt_text(info).count("ends at") == 3
+    assert overlay_alt_text(info).count("ends at") == 2
+    assert overlay_alt_text(info).endswith("(training) and 0.5 (validation)")
 
 
 def test_folding_uses_the_steps_that_all_seeds_have() -> None:
@@ -170,8 +171,11 @@ def test_a_name_full_of_markup_is_shown_as_text() -> None:
 
 
 def test_the_picture_is_told_in_words() -> None:
-    info = overlay_info([curves(run(name="mine"), val_loss=[1.5, 0.25])], OverlayOptions())
-    assert overlay_alt_text(info) == "Loss of 1 run by step: mine ends at 0.25"
+    mine = curves(run(name="mine"), batch_loss=[2.0, 0.5], val_loss=[1.5, 0.25], val_accuracy=[0.5, 0.99996])
+    loss = overlay_info([mine], OverlayOptions(smoothing=1))
+    assert overlay_alt_text(loss) == "Loss of 1 run by step: mine ends at 0.5 (training) and 0.25 (validation)"
+    accuracy = overlay_info([mine], OverlayOptions(metric="accuracy"))
+    assert overlay_alt_text(accuracy) == "Accuracy of 1 run by step: mine ends at >99.99 % (validation)"
 
 
 def test_where_one_seed_has_no_number_the_mean_is_a_gap() -> None:

@@ -50,6 +50,11 @@ def test_runs_without_sides_are_compared_by_their_settings(command_line: Command
     third = [run.id for run in seeded(store, LOW, lr=0.03)]
     several = json.loads(command_line("--home", str(tmp_path), "compare", *ids, *third, "--verdict", "--json")[1])
     assert [one["adjusted"] is not None for one in several["verdicts"]] == [True] * 3
+    lines = command_line("--home", str(tmp_path), "compare", ids[0], ids[5], third[0], "--verdict")[1].splitlines()
+    pairs = [("lr 0.002", "lr 0.02"), ("lr 0.002", "lr 0.03"), ("lr 0.02", "lr 0.03")]
+    assert [line.partition(": Not enough")[0] for line in lines if "Not enough" in line] == [
+        f"{a} and {b}" for a, b in pairs
+    ]
 
 
 def test_mcnemars_test_reads_the_answers_of_both_networks(command_line: CommandLine, trained: dict[str, Any]) -> None:

@@ -225,6 +225,13 @@ def test_the_last_epoch_is_told_where_a_run_ended_with_another_than_answers(
     assert replace(run(state=state, summary=summary), saved=saved).last_text == words
 
 
+def test_a_run_says_that_early_stopping_ended_it_and_after_which_epoch() -> None:
+    early = run(summary={"outcome": "early-stopped", "epochs": 11, "final_epoch": 8}, epochs=30, patience=3)
+    assert early.early_text == "stopped early after epoch 11 of 30 (patience 3)"
+    assert replace(early, summary=replace(early.summary, outcome="finished")).early_text == ""
+    assert replace(early, summary=replace(early.summary, epochs=None)).early_text == ""
+
+
 def test_the_words_of_a_record_are_those_of_its_configuration(store: RunStore, me: Owner) -> None:
     run = train_by_hand(store, me, "a", val=[0.3, 0.1, 0.2], test=[0.7, 0.8, 0.9])
     epochs = RunConfig(dataset="digits").epochs

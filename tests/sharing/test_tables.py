@@ -5,6 +5,7 @@ import io
 import json
 import math
 import struct
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from lab.runs.records import RunRecord, RunState, Series
 from lab.service.lab import Lab
-from lab.sharing.comparison import Table, comparison_table, differing_settings, settings_table
+from lab.sharing.comparison import Table, comparison_table, differing_settings, setting_words, settings_table
 from lab.sharing.formats import export_runs
 from lab.sharing.tables import (
     csv_cell,
@@ -105,6 +106,20 @@ def test_only_the_settings_that_differ_are_listed(pair: tuple[RunRecord, RunReco
     assert differing_settings(pair) == {"lr": [0.001, 0.01]}
     assert differing_settings(pair[:1]) == {}
     assert "lr" in comparison_table(pair).columns
+
+
+@pytest.mark.parametrize("table", [comparison_table, settings_table])
+def test_a_setting_that_stands_for_something_else_is_that_word_in_every_table(
+    table: Callable[[Sequence[RunRecord]], Table],
+) -> None:
+    made = table([run(1), run(2, train_limit=300, label_smoothing=0.1)])
+    assert [row[made.columns.index("train_limit")] for row in made.rows] == ["all", 300]
+    assert [row[made.columns.index("label_smoothing")] for row in made.rows] == [0.0, 0.1]
+    assert [setting_words(*pair) for pair in (("train_limit", 0), ("lr", 100.0), ("optimizer", "sgd"))] == [
+        "all",
+        "100",
+        "SGD",
+    ]
 
 
 def test_markdown_shows_text_as_it_is(pair: tuple[RunRecord, RunRecord]) -> None:

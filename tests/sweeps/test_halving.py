@@ -95,7 +95,7 @@ def test_places_are_counted_from_one_equal_ones_in_their_order_and_copies_not_at
     assert [(one.trial.number, one.place, one.of) for one in found] == [(2, 1, 3), (1, 2, 3), (3, 3, 3)]
     own = standing_of(SPEC, trials, trials[0])
     assert own is not None
-    assert (own.place, own.words) == (3, "3rd of 3 there")
+    assert (own.place, own.words) == (3, "3rd of 3 at that time")
     assert standing_of(SPEC, trials, trials[4]) is None
 
 
@@ -148,8 +148,8 @@ def test_every_trial_but_a_copy_is_counted_once() -> None:
 
 def test_decisions_say_epoch_and_place() -> None:
     (standing, *_) = standings(SPEC, (trial(1, 0.5), trial(2, 0.4)), 0)
-    assert pause_words(2, standing) == "paused after epoch 2: 1st of 2 there"
+    assert pause_words(2, standing) == "paused after epoch 2: 1st of 2 at that time"
     assert pause_words(2, None) == "paused after epoch 2"
-    assert promotion_words(1, 4, standing) == "promoted after epoch 1 to epoch 4: 1st of 2 there"
-    assert end_words(1, standing) == "finished after 1 epoch: 1st of 2 there"
+    assert promotion_words(1, 4, standing) == "promoted after epoch 1 to epoch 4: 1st of 2 at that time"
+    assert end_words(1, standing) == "finished after 1 epoch: 1st of 2 at that time"
     assert end_words(4, None) == "finished after 4 epochs"

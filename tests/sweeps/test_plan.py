@@ -36,7 +36,7 @@ def test_a_better_trial_is_promoted_before_a_new_one_is_made_and_its_retries_beg
     assert (plan.new, plan.paused, plan.finished) == (None, "", "")
     assert (gone_on.number, gone_on.state, gone_on.rung) == (2, QUEUED, 1)
     assert (gone_on.retries, gone_on.retried_s) == (0, 0.0)
-    assert gone_on.decision == "promoted after epoch 1 to epoch 2: 1st of 2 there"
+    assert gone_on.decision == "promoted after epoch 1 to epoch 2: 1st of 2 at that time"
 
 
 def test_free_slots_are_filled_by_promotions_first_and_then_by_one_new_trial() -> None:
@@ -110,14 +110,14 @@ def test_so_many_failures_in_a_row_pause_the_sweep_once() -> None:
 @pytest.mark.parametrize(
     ("record", "before", "reason", "words"),
     [
-        (trial(1, 0.5), QUEUED, "", "paused after epoch 1: 1st of 2 there"),
-        (trial(1, 0.5, 0.4), QUEUED, "", "paused after epoch 2: 1st of 1 there"),
-        (trial(1, 0.5, 0.4, 0.3, state=FINISHED), RUNNING, "", "finished after 4 epochs: 1st of 1 there"),
+        (trial(1, 0.5), QUEUED, "", "paused after epoch 1: 1st of 2 at that time"),
+        (trial(1, 0.5, 0.4), QUEUED, "", "paused after epoch 2: 1st of 1 at that time"),
+        (trial(1, 0.5, 0.4, 0.3, state=FINISHED), RUNNING, "", "finished after 4 epochs: 1st of 1 at that time"),
         (
             trial(1, state=FINISHED, values=(Measured(3, 0.2, 0.8),)),
             RUNNING,
             "",
-            "finished after 3 epochs: 1st of 1 there",
+            "finished after 3 epochs: 1st of 1 at that time",
         ),
         (trial(1, 0.5, state=FINISHED, source=Source.CACHED), QUEUED, "", "answered by a run that was there"),
         (trial(1, 0.5, state=TrialState.HELD, rung=1), RUNNING, "", "paused on its way to epoch 2"),
@@ -139,7 +139,7 @@ def test_what_has_changed_since_is_written_with_its_reason(
 def test_what_was_measured_meanwhile_is_written_though_the_state_is_the_same() -> None:
     measured = trial(1, 0.5)
     plan = decide(replace(SPEC, trials=1), [found(measured, PAUSED, changed=True), found(trial(2, state=QUEUED))])
-    assert [(one.number, one.decision) for one in plan.settled] == [(1, "paused after epoch 1: 1st of 1 there")]
+    assert [(one.number, one.decision) for one in plan.settled] == [(1, "paused after epoch 1: 1st of 1 at that time")]
 
 
 def test_a_damaged_trial_is_never_written() -> None:

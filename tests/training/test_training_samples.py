@@ -33,6 +33,7 @@ def test_an_answer_is_the_likeliest_class_and_its_softmax() -> None:
     assert sample_answers(logits, np.array([1, 0])) == ((1, pytest.approx(0.5)), (0, pytest.approx(0.7)))
     huge = np.array([[1000.0, 1000.0 + np.log(2)]])  # its exponential is none, and four digits are enough
     assert sample_answers(huge, np.array([0])) == ((1, 0.6667),)
+    assert sample_answers(np.array([[0.0, 12.0], [0.0, 800.0]]), np.array([1, 0])) == ((1, 1.0), (1, 0.9999))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -115,7 +115,7 @@ def test_an_axis_ends_where_sound_values_do_and_what_lies_beyond_is_marked_and_s
         ["batch/loss", 121, 0.121, "2.5T", True],
         ["val/loss", 150, 0.15, "9e+15", True],
     ]
-    assert payload["remarks"]["range"] == "The training loss leaves the chart at step 121: 2.5T."
+    assert payload["remarks"]["range"] == "The batch loss leaves the chart at step 121: 2.5T."
     assert payload["charts"]["accuracy"]["range"] is None
 
 
@@ -144,7 +144,7 @@ def test_what_a_logarithmic_axis_has_no_place_for_is_said_with_its_value() -> No
     assert payload["remarks"]["log_x"] == (
         "Step 0 (validation loss 2.31, validation accuracy 10.2 %) is not on a logarithmic axis."
     )
-    assert payload["remarks"]["log_y"] == "Values of 0 or less (training loss) are not on a logarithmic axis."
+    assert payload["remarks"]["log_y"] == "Values of 0 or less (batch loss) are not on a logarithmic axis."
     assert payload["charts"]["loss"]["below"] == [["batch/loss", 2, 0.002, "-0.2", False]]
 
 
@@ -170,7 +170,7 @@ def test_the_note_on_a_chart_that_is_left_names_the_curve_that_leaves_first_and_
         points = {"batch/loss": series("batch/loss", loss), "val/loss": series("val/loss", val, first=10, every=10)}
         return str(_ask(points)["remarks"]["range"])
 
-    assert remark(120, 200) == "The training loss leaves the chart at step 120: 5M."
+    assert remark(120, 200) == "The batch loss leaves the chart at step 120: 5M."
     assert remark(250, 200) == "The validation loss leaves the chart at step 200: 9T."
 
 

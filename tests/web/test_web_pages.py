@@ -272,7 +272,7 @@ def test_a_run_that_trains_shows_how_far_it_is_and_where_its_weights_will_be_use
     assert list(_facts(app))[:2] == ["Epoch", "Step"]
     assert list(_facts(app))[-1] == "Status"
     assert len(_facts(app)) == 7  # which need as many rows of two to six as the eight of a finished run: nothing moves
-    assert list(_facts(open_page("train", run=bench.finish(run).id)))[-2:] == ["Learning rate", "Status"]
+    assert list(_facts(open_page("train", run=bench.finish(run).id)))[-2:] == ["Learning rate", "Epochs trained"]
     assert len(_facts(open_page("train", run=run.id))) == 8
     waiting = {button.label: button.disabled for button in app.button}
     assert waiting["Look inside"]

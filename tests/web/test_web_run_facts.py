@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from lab.config import RunConfig
 from lab.findings import Finding
 from lab.runs.headline import HeadlineResult
 from lab.runs.records import RunRecord, RunState
@@ -15,6 +16,7 @@ from lab.runs.run_facts import RunProgress
 from lab.service.lineage import TreeRow
 from pages.components.live import _loss, findings_mark, has_results, live_facts
 from pages.train.queue import asked_words
+from pages.train.run_view import results_words
 from pages.widgets.lineage import _node
 from pages.widgets.repeat import _seconds
 from tests.charts.charts_data import run
@@ -76,7 +78,7 @@ def test_what_is_not_known_of_a_run_that_trains_is_a_dash(record: RunRecord, fac
 
 def test_a_run_with_results_has_them_in_the_same_places() -> None:
     results = HeadlineResult(30, 3, "best", 0.97314, 0.08126, 0.96, 0.1)
-    summary = {"params": 61_706, "final_epoch": 5}
+    summary = {"params": 61_706, "final_epoch": 5, "epochs": 5}
     ended = replace(run(summary=summary, seconds=83.0), saved=results)
     assert live_facts(ended, {"lr": (7, "0.5")}) == [
         ("Test accuracy", "97.31 %"),
@@ -86,12 +88,23 @@ def test_a_run_with_results_has_them_in_the_same_places() -> None:
         ("Training time", "1 min 23 s"),
         ("Parameters", "61,706"),
         ("Learning rate", "0.001"),
-        ("Status", "finished"),
+        ("Epochs trained", "5 of 5"),
     ]
     for which, label in (("last", "Last epoch"), ("untested", "Stopped in epoch"), ("", "Epoch")):
         assert live_facts(replace(ended, saved=replace(results, which=which)), {})[3] == (label, "3 of 5")
     bare = replace(run(), saved=replace(results, epoch=None))
-    assert [_facts(bare)[name] for name in ("Best epoch", "Parameters")] == ["–", "–"]
+    assert [_facts(bare)[name] for name in ("Best epoch", "Parameters", "Epochs trained")] == ["–", "–", "–"]
+
+
+@pytest.mark.parametrize("restore_best", [False, True])
+def test_a_run_that_early_stopping_ended_says_so_also_where_it_went_back_to_its_best_epoch(restore_best: bool) -> None:
+    config = RunConfig(epochs=30, patience=3, restore_best=restore_best)
+    summary = {"outcome": "early-stopped", "epochs": 11, "final_epoch": 8 if restore_best else 11, "test_accuracy": 0.9}
+    ended = replace(run(summary=summary), config=config, saved=HeadlineResult(40, 8, "best", 0.95, saved=True))
+    assert _facts(ended)["Epochs trained"] == "11 of 30 (stopped early)"
+    assert results_words(ended).endswith(" It stopped early after epoch 11 of 30 (patience 3).")
+    whole = replace(ended, summary=replace(ended.summary, outcome="finished"))
+    assert "stopped early" not in results_words(whole) + _facts(whole)["Epochs trained"]
 
 
 @pytest.mark.parametrize(

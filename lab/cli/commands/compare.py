@@ -83,8 +83,9 @@ def _verdicts(found: Sequence[Comparison], *, as_json: bool) -> None:
     if as_json:
         print_json(answers[0] if len(answers) == 1 else {"verdicts": answers})
         return
-    for answer in answers:
-        echo("\n".join([answer["text"], *answer["notes"]]))
+    for one, answer in zip(found, answers, strict=True):
+        which = "" if len(found) == 1 else f"{_label(one.a.runs, every)} and {_label(one.b.runs, every)}: "
+        echo("\n".join([f"{which}{answer['text']}", *answer["notes"]]))
 
 
 def _answer(one: Comparison, every: Sequence[RunRecord]) -> dict[str, Any]:
@@ -101,8 +102,12 @@ def _answer(one: Comparison, every: Sequence[RunRecord]) -> dict[str, Any]:
 
 def _name(side: str, runs: Sequence[RunRecord], every: Sequence[RunRecord]) -> str:
     """Return such as "B (lr 0.01)": the side, and what its first run has for settings among all of them."""
+    return f"{side} ({_label(runs, every)})" if runs else side
+
+
+def _label(runs: Sequence[RunRecord], every: Sequence[RunRecord]) -> str:
     labels = {run.id: label for run, label in zip(every, run_labels(every, without=REPEATED), strict=True)}
-    return f"{side} ({labels[runs[0].id]})" if runs else side
+    return labels[runs[0].id]
 
 
 def _table(records: Sequence[RunRecord], *, as_json: bool) -> None:

@@ -8,7 +8,7 @@ import click
 from lab.cli.findings import finding_lines
 from lab.cli.output import json_flag, print_json, print_table
 from lab.cli.run_json import as_dict, as_listed
-from lab.formatting import format_duration, format_moment, format_percent, plural
+from lab.formatting import format_duration, format_loss, format_moment, format_percent, plural
 from lab.metrics import LEARNING_RATE, Cadence, Split, list_epoch_metrics, list_metrics
 from lab.runs.records import RunRecord, Series
 from lab.service.lab import Lab
@@ -52,7 +52,7 @@ def runs(lab: Lab, where: str, order: str, limit: int, examples: bool, as_json: 
                 run.config.dataset,
                 format_percent(run.headline.test_accuracy),
                 run.epoch_text or f"– of {run.config.epochs}",
-                format_duration(run.seconds),
+                format_duration(run.seconds or None),
                 format_moment(run.created_at),
             )
             for run in found
@@ -179,8 +179,9 @@ def _headline_line(run: RunRecord) -> str:
     words = run.headline_text or "not tested yet"
     if run.headline.saved:
         words += "; predict, evaluate, Draw and exports use these weights"
-    return f"Accuracy: {words}" + (f". It ended at {run.last_text}" if run.last_text else "")
+    words += f". It ended at {run.last_text}" if run.last_text else ""
+    return f"Accuracy: {words}" + (f". It {run.early_text}" if run.early_text else "")
 
 
 def _digits(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+    return "" if value is None else format_loss(value)

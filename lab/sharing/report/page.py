@@ -30,7 +30,7 @@ from lab.data.registry import get_dataset_spec
 from lab.formatting import format_duration, format_moment, format_percent
 from lab.metric_charts import list_charts
 from lab.runs.records import RunRecord
-from lab.sharing.comparison import EPOCH, Table, comparison_table, run_labels, setting_text
+from lab.sharing.comparison import EPOCH, Table, comparison_table, run_labels, setting_words
 from lab.sharing.report.gather import Examination, examine_run
 from lab.sharing.source import Source
 from lab.sharing.tables import number_columns, shown
@@ -103,6 +103,7 @@ def _template() -> jinja2.Template:
     environment.filters |= {
         "shown": shown,
         "percent": format_percent,
+        "defined": lambda share: format_percent(share) if share == share else "–",  # of a class that was never answered
         "moment": partial(format_moment, zone=UTC),
         "duration": format_duration,
     }
@@ -185,8 +186,8 @@ def _described(source: Source, run: RunRecord, *, label: str, swatch: Markup, ex
         swatch=swatch,
         network=f"{arch.title} ({arch.id}): {arch.description} Source: {arch.source}.",
         dataset=f"{spec.title}: {spec.description}",
-        changed=tuple((FIELDS[name].label, setting_text(value)) for name, value in run.config.changed().items()),
-        settings=tuple((name, setting_text(getattr(run.config, name))) for name in FIELDS),
+        changed=tuple((FIELDS[name].label, setting_words(name, value)) for name, value in run.config.changed().items()),
+        settings=tuple((name, setting_words(name, getattr(run.config, name))) for name in FIELDS),
         environment=tuple((name.replace("_", " "), _fact(value)) for name, value in run.environment.as_dict().items()),
         examined=examine_run(source, run, budget_s=examine_s),
     )

@@ -89,7 +89,7 @@ def live_facts(run: RunRecord, newest: Mapping[str, Sequence[Any]]) -> list[tupl
     if has_results(run):
         if not is_constant(run.config):  # the last one is next to nothing, and says nothing of the run
             rate = f"{run.config.lr:.4g} ({run.config.schedule})"
-        return [*_result_facts(run), ("Learning rate", rate), ("Status", run.status)]
+        return [*_result_facts(run), ("Learning rate", rate), ("Epochs trained", _trained(run))]
     progress = run.progress
     epoch, total, speed = progress.epoch, progress.total_steps, progress.images_per_second
     is_running = run.state is RunState.RUNNING
@@ -121,6 +121,13 @@ def _result_facts(run: RunRecord) -> list[tuple[str, str]]:
         ("Training time", format_duration(run.seconds)),
         ("Parameters", f"{params:,}" if params is not None else "–"),
     ]
+
+
+def _trained(run: RunRecord) -> str:
+    """Return how many epochs a run that has ended trained, and whether early stopping ended it; its badge says the rest."""
+    if run.summary.epochs is None:
+        return "–"
+    return f"{run.summary.epochs} of {run.config.epochs}" + (" (stopped early)" if run.early_text else "")
 
 
 def _loss(value: Any) -> str:

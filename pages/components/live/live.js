@@ -296,6 +296,13 @@ class Live extends Curves {
     if (note.textContent !== lines.join(" ")) note.textContent = lines.join(" ");
   }
 
+  // What a screen reader is told of a chart: its own series, each with its newest value.
+  labelOf({ quantity, dense, points }) {
+    const newest = [...(dense ? [dense] : []), ...points].filter(({ id }) => id in this.news.newest)
+      .map(({ id, title }) => `${title} ${this.news.newest[id][1]}`);
+    return `Line chart of the ${quantity} by ${this.settings.x}. ${newest.join(", ")}`;
+  }
+
   describe() {
     const loss = this.store[this.data.steps];
     const known = Object.entries(this.news.newest).filter(([name]) => name !== this.data.rate.series);
@@ -310,9 +317,7 @@ class Live extends Curves {
     this.showSettings(); // thinning may have made the least smoothing wider
     this.root.dataset.points = shown;
     this.root.dataset.total = total;
-    for (const [{ quantity }, element] of this.plots()) {
-      element.setAttribute("aria-label", `Line chart of the ${quantity} by ${this.settings.x}. ${newest.join(", ")}`);
-    }
+    for (const [chart, element] of this.plots()) element.setAttribute("aria-label", this.labelOf(chart));
   }
 }
 
