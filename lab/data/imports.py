@@ -18,7 +18,9 @@ from lab.data.recipes import MNIST
 from lab.data.recognise import PACKED, recognise
 from lab.data.registry import IMPORTED
 from lab.data.resize import resize_images
+from lab.data.spec import DIGITS
 from lab.data.tables import read_table
+from lab.data.trainable import untrainable_reason
 from lab.errors import InputError
 from lab.training.split import stratified_split
 
@@ -62,7 +64,9 @@ def import_file(path: Path, *, root: Path) -> Imported:
     if train[0].shape[1] != SIDE:
         remarks.append(f"Its images of {train[0].shape[1]}×{train[0].shape[1]} were enlarged to {SIDE}×{SIDE}.")
     parts = (resize_images(train[0], SIDE), train[1], resize_images(test[0], SIDE), test[1])
-    remarks += _remark_repeats(parts[0], parts[2])
+    if reason := untrainable_reason(parts[0], parts[1], title=path.name, classes=DIGITS):
+        raise InputError(reason)
+    remarks += [*_remark_classes(train[1], test[1]), *_remark_repeats(parts[0], parts[2])]
     id = write_local_dataset(IMPORTED, parts, recipe=MNIST, root=root)
     return Imported(id, len(train[1]), len(test[1]), tuple(dict.fromkeys(remarks)))
 
@@ -81,7 +85,7 @@ def _read_npz(path: Path, remarks: list[str]) -> tuple[Part, Part | None]:
                 raise InputError(f"{path} unpacks to more than {MAX_BYTES:,} bytes: split it.")
         with np.load(path, allow_pickle=False) as stored:
             arrays = dict(stored)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:  # its header may claim any size
         raise InputError(
             f"{path} cannot be read as a NumPy archive ({error}): save it again with numpy.savez."
         ) from error
@@ -118,10 +122,16 @@ def _pixels(path: Path, images: np.ndarray, remarks: list[str]) -> np.ndarray:
         images = images.mean(axis=-1) if images.shape[-1] == 3 else images[..., 0]
     if images.ndim == 2 and math.isqrt(images.shape[1]) ** 2 == images.shape[1]:
         images = images.reshape(len(images), math.isqrt(images.shape[1]), -1)
+    if images.ndim == 4 and {2, 4} & {images.shape[1], images.shape[-1]}:
+        raise InputError(
+            f"{path} has images with transparency (shape {list(images.shape)}): leave out their alpha channel."
+        )
+    if images.ndim > 2 and not len(images):
+        raise InputError(f"{path} has a part without images (shape {list(images.shape)}): leave that part out.")
     if images.dtype == bool:
         images = images.astype(np.uint8)
     square = images.ndim == 3 and images.shape[1] == images.shape[2] and 8 <= images.shape[1] <= SIDE
-    if not square or not np.issubdtype(images.dtype, np.number) or not len(images):
+    if not square or images.dtype.kind not in "uif":
         raise InputError(
             f"{path} has images of the shape {list(images.shape)}, but square ones of 8×8 to {SIDE}×{SIDE} numbers belong "
             "there: scale them first."
@@ -163,6 +173,16 @@ def _number(text: str | bytes) -> int | str:
     """Return the whole number a label is written as, or the text of any other."""
     word = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     return int(word) if word.strip().isascii() and word.strip().isdigit() and len(word) < 10 else word
+
+
+def _remark_classes(train: np.ndarray, test: np.ndarray) -> list[str]:
+    """Return a sentence on the digits that no training image shows, [] where there is none."""
+    absent = [digit for label, digit in enumerate(DIGITS) if label not in train]
+    if not absent:
+        return []
+    asked = int((~np.isin(test, train)).sum())
+    also = f", so its {asked:,} test images of them will be read wrongly" if asked else ""
+    return [f"No training image shows {', '.join(absent)}{also}."]
 
 
 def _remark_repeats(train: np.ndarray, test: np.ndarray) -> list[str]:

@@ -119,7 +119,7 @@ def _text(start: bytes) -> FileKind | None:
         text = start[: error.start].decode("utf-8-sig")
     if "\0" in text:
         return None
-    line = text.lstrip().split("\n", 1)[0].strip()
+    line = next(iter(text.strip().splitlines()), "")
     if line[:1] == "<":
         return FileKind("html", "a web page, not data: the download was answered with a page")
     columns = line.split(separator_of(line))
@@ -146,14 +146,14 @@ def _table(columns: list[str]) -> FileKind:
 
 
 def separator_of(line: str) -> str:
-    """Return what separates the columns of a line of a table."""
-    return max(",;\t", key=line.count)
+    """Return what separates the columns of a line of a table; of equals the semicolon, beside which numbers have a comma."""
+    return max(",;\t", key=lambda mark: (line.count(mark), mark == ";" in line))
 
 
 def is_number(cell: str) -> bool:
-    """Whether the text of a cell is a number, such as "5", "0.25" or NumPy's "5.000000000000000000e+00"."""
+    """Whether the text of a cell is a number, such as "5", "0.25", "0,25" or NumPy's "5.000000000000000000e+00"."""
     try:
-        float(cell)
+        float(cell.replace(",", "."))
     except ValueError:
         return False
     return True

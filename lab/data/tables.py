@@ -21,13 +21,12 @@ def read_table(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            line = stream.readline()
+            line = next(filter(str.strip, stream), "")
         mark = separator_of(line)
         first = [cell.strip().lower() for cell in next(csv.reader([line], delimiter=mark))]
         headed = not all(map(is_number, first))
-        frame = pd.read_csv(path, header=0 if headed else None, encoding="utf-8-sig", sep=mark)
-        table = frame.to_numpy(dtype=np.float64)
-    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
+        table = _read_numbers(path, mark, headed=headed)
+    except (ValueError, OverflowError, OSError) as error:  # pandas' parser errors are ValueErrors
         raise InputError(f"{path} cannot be read as a table of numbers ({error}): look at its rows.") from error
     if not len(table):
         raise InputError(f"{path} has no rows: choose a table with images.")
@@ -42,6 +41,21 @@ def read_table(path: Path) -> tuple[np.ndarray, np.ndarray]:
         )
     place = _label_column(table, names)
     return np.delete(table, place, axis=1).reshape(-1, side, side), table[:, place]
+
+
+def _read_numbers(path: Path, mark: str, *, headed: bool) -> np.ndarray:
+    """Return a table's numbers float64 (rows, columns); with a decimal comma where they cannot be read with a point."""
+
+    def read(decimal: str) -> np.ndarray:
+        frame = pd.read_csv(path, header=0 if headed else None, encoding="utf-8-sig", sep=mark, decimal=decimal)
+        return frame.to_numpy(dtype=np.float64)
+
+    try:
+        return read(".")
+    except ValueError:
+        if mark == ",":
+            raise
+        return read(",")
 
 
 def _side(pixels: int) -> int:

@@ -2,13 +2,13 @@
 
 import math
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from lab.data.load import dataset_checksum, read_parts
 from lab.data.registry import get_dataset_spec
-from lab.data.spec import DatasetSpec
 from lab.errors import DataError
 
 _WAY_OUT = "choose another data set, or put other files there"
@@ -26,19 +26,25 @@ def require_trainable(id: str, *, root: Path, limit: int = 0) -> None:
     with _lock:
         if key not in _answers:
             images, labels, _, _ = read_parts(id, root=root)
-            _answers[key] = untrainable_reason(get_dataset_spec(id), images, labels, limit=limit)
+            spec = get_dataset_spec(id)
+            _answers[key] = untrainable_reason(images, labels, title=spec.title, classes=spec.classes, limit=limit)
         if _answers[key]:
             raise DataError(_answers[key])
 
 
-def untrainable_reason(spec: DatasetSpec, images: np.ndarray, labels: np.ndarray, *, limit: int = 0) -> str:
-    """Return the sentence that says why nothing can be learned from training images uint8 (N, …), or ""."""
+def untrainable_reason(
+    images: np.ndarray, labels: np.ndarray, *, title: str, classes: Sequence[str], limit: int = 0
+) -> str:
+    """Return the sentence that says why nothing can be learned from training images uint8 (N, …), or "".
+
+    title, classes: names of the data set and of its labels. limit: how many images are trained on (0: all).
+    """
     count = min(limit or len(labels), len(labels))
-    which = f"{'The first' if count < len(labels) else 'All'} {count:,} training images of {spec.title}"
+    which = f"{'The first' if count < len(labels) else 'All'} {count:,} training images of {title}"
     raise_limit = "raise train_limit, or " if count < len(labels) else ""
-    classes = np.unique(labels[:count])
-    if len(classes) < 2:
-        name = spec.classes[int(classes[0])]
+    known = np.unique(labels[:count])
+    if len(known) < 2:
+        name = classes[int(known[0])]
         return f"{which} are of one class ({name}), so there is nothing to tell apart: {raise_limit}{_WAY_OUT}."
     first = images[0]
     if any((part != first).any() for part in np.array_split(images[:count], math.ceil(count / _AT_ONCE))):

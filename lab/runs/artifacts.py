@@ -141,7 +141,7 @@ class ArtifactStore:
 
     @property
     def _make_room(self) -> str:
-        return f"free some space at {self.shown}, or choose another place with LAB_ARTIFACTS, and resume the run."
+        return f"free some space at {self.shown}, or choose another place with LAB_ARTIFACTS, then try again or resume the run."
 
     def read(self, file: SavedFile) -> bytes:
         """Return the bytes of a saved file.

@@ -256,12 +256,12 @@ class Database:
         if "disk i/o" in low:  # a limit on the size of a file, or a disk that breaks: SQLite does not tell which
             return StoreError(
                 f"The disk of the run store is full or failing ({cause}), and what was not yet confirmed is not stored: "
-                f"free some space beside {where}, or move it to a healthy disk, and resume the run."
+                f"free some space beside {where}, or move it to a healthy disk, then try again or resume the run."
             )
         if "full" in low or "no space" in low or "file too large" in low:
             return StoreError(
                 f"The disk of the run store is full ({cause}), and what was not yet confirmed is not stored: "
-                f"free some space beside {where} and resume the run."
+                f"free some space beside {where}, then try again or resume the run."
             )
         if "readonly" in low or "read-only" in low:
             return ReadOnlyError(f"The run store {where} may not be written by this user: check its owner and rights.")

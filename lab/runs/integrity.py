@@ -53,7 +53,8 @@ class Integrity:
             return ()
         where = self.context.database.url.database
         return tuple(
-            f"The database {where} is damaged ({line[:90]}): runs may be missing from the lists. Restore it from a copy."
+            f"The database {where} is damaged ({line[:90]}): its lists may lack runs, or show another store's. "
+            "Restore it from a copy."
             for line in found
         )
 

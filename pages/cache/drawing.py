@@ -1,4 +1,4 @@
-"""What the Draw page computes once for a run's weights: when an answer is unsure, and features to search.
+"""What is computed once for a run's weights: when an answer is unsure, features to search, and what is read in a photo.
 
 Brings torch: import it after `require_torch`.
 """
@@ -6,14 +6,17 @@ Brings torch: import it after `require_torch`.
 import numpy as np
 import streamlit as st
 
+from lab.sketch.photo_reading import ReadDigit, Reader, read_photo
 from lab.sketch.reading import compute_features, learn_network_rule, rule_images
 from lab.sketch.unsure import UnsureRule, unit_rows
 from pages.cache.datasets import dataset_of
 from pages.cache.inspection import network_of
+from pages.cache.photos import photo_of
 
 SEARCHED = 3_000  # training images in which nearest neighbours are searched
 _RULES = 24  # networks; up to 8 MB each
 _FEATURES = 6  # networks; 1 to 50 MB each
+_PHOTOS = 8
 
 
 @st.cache_resource(max_entries=_RULES, show_spinner=False)
@@ -29,3 +32,12 @@ def features_of(run: str, digest: str) -> np.ndarray:
     """Return the features (N, D) of the first training images in the last hidden layer, each of length 1."""
     loaded = network_of(run, digest)
     return unit_rows(compute_features(loaded, dataset_of(loaded.run.config.dataset).train_images[:SEARCHED]))
+
+
+@st.cache_resource(max_entries=_PHOTOS, show_spinner=False)
+def digits_of(run: str, digest: str, data: bytes, name: str) -> list[ReadDigit]:
+    """Return what a run's weights read in a picture file, digits that touch cut apart; raises `InputError`."""
+    loaded = network_of(run, digest)
+    spec = dataset_of(loaded.run.config.dataset).spec
+    reader = Reader(loaded, spec.require_recipe(), rule_of(run, digest))
+    return read_photo(photo_of(data, name, split=spec.has_digits), [reader], split=spec.has_digits)

@@ -13,6 +13,7 @@ from lab.inspection.images import read_image
 from lab.sketch.normalise import normalise
 from lab.sketch.saved import decode_ink
 from lab.sketch.unsure import UnsureRule, assess_answer
+from pages.cache.drawing import digits_of
 from pages.cache.inspection import next_mistake, probabilities_of
 from pages.cache.lab import get_lab
 from pages.cache.photos import PICTURE_KINDS, photo_of
@@ -187,24 +188,30 @@ def _uploaded(subject: Subject) -> Picture | None:
 
 
 def _cut_out(subject: Subject, data: bytes, name: str) -> Picture | None:
-    """Return the digit in a photo, normalised; of several the one that is chosen."""
+    """Return the digit in a photo, normalised; of several the one that is chosen.
+
+    Those that touch are cut apart by the run's selected weights, so that their number stays while the epoch changes.
+    """
     spec = subject.dataset.spec
     found = photo_of(data, name, split=spec.has_digits)
     if not found.digits:
         st.warning(plain(found.reason))
         return None
+    digits = [each.sketch for each in digits_of(subject.run.id, subject.answering.digest, data, name)]
     number = 1
-    if len(found.digits) > 1:
-        INSIDE.change(digit=min(INSIDE.read().digit, len(found.digits)))
-        label = f"Digit, 1 to {len(found.digits)} from left to right"
-        number = int(st.number_input(label, 1, len(found.digits), **INSIDE.widget("digit")))
-    digit = found.digits[number - 1]
+    if len(digits) > 1:
+        INSIDE.change(digit=min(INSIDE.read().digit, len(digits)))
+        label = f"Digit, 1 to {len(digits)} from left to right"
+        number = int(st.number_input(label, 1, len(digits), **INSIDE.widget("digit")))
+    if len(digits) > len(found.digits):
+        st.caption("Digits that touch were cut apart.")
+    digit = digits[number - 1]
     pixels = normalise(digit, recipe=spec.require_recipe())
     probabilities = probabilities_of(*subject.key, pixels)
     verdict = assess_answer(probabilities, rule=UnsureRule(), sketch=digit, image=pixels)
     if verdict.unsure:
         st.caption(plain(f"Unsure whether it is a digit: {verdict.reasons[0]}."))
-    return Picture(pixels, None, name if len(found.digits) == 1 else f"{name}, digit {number}")
+    return Picture(pixels, None, name if len(digits) == 1 else f"{name}, digit {number}")
 
 
 def show_picture(subject: Subject, picture: Picture) -> None:

@@ -1,5 +1,6 @@
 """Files that people have become data sets, or are refused in one sentence; and sets that teach nothing are not trained."""
 
+import io
 import os
 import zipfile
 from collections.abc import Callable
@@ -122,7 +123,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "fewer labels": ({"x_train": IMAGES, "y_train": LABELS[:-1]}, r"labels of the shape \[69\] for 70 images"),
     "too large": ({"x_train": np.zeros((4, 64, 64)), "y_train": LABELS[:4]}, r"shape \[4, 64, 64\], but square ones"),
     "oblong": ({"x_train": np.zeros((4, 28, 20)), "y_train": LABELS[:4]}, r"shape \[4, 28, 20\]"),
-    "no images": ({"x_train": IMAGES[:0], "y_train": LABELS[:0]}, r"shape \[0, 28, 28\]"),
+    "no images": ({"x_train": IMAGES[:0], "y_train": LABELS[:0]}, r"a part without images \(shape \[0, 28, 28\]\)"),
+    "no test images": (
+        {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES[:0], "y_test": LABELS[:0]},
+        "leave that part out",
+    ),
+    "complex": ({"x_train": IMAGES * 1j, "y_train": LABELS}, r"8×8 to 28×28 numbers belong"),
+    "transparency": (
+        {"x_train": np.repeat(IMAGES[..., None], 4, -1), "y_train": LABELS},
+        r"transparency \(shape \[70, 28, 28, 4\]\)",
+    ),
+    "one class": ({"x_train": IMAGES, "y_train": LABELS * 0 + 7}, r"images of a.npz are of one class \(7\)"),
+    "equal pictures": ({"x_train": IMAGES * 0, "y_train": LABELS}, "have pixels of the one value 0"),
     "NaN": ({"x_train": IMAGES * np.nan, "y_train": LABELS}, r"54,880 pixels that are not numbers \(NaN\)"),
     "standardised": ({"x_train": IMAGES / 64.0 - 2, "y_train": LABELS}, "pixels from -2 to"),
     "no labels": ({"pictures": IMAGES, "size": np.array(28)}, "holds pictures, size, but x_train and y_train"),
@@ -133,6 +145,26 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "counted from 1 to 11": ({"x_train": IMAGES, "y_train": LABELS + 2}, "has the label 10"),
     "objects": ({"x_train": IMAGES, "y_train": np.array([{}] * 70, dtype=object)}, "cannot be read as a NumPy archive"),
 }
+
+
+@pytest.mark.parametrize("count", [60_000 * 100, 2**40])
+def test_an_array_that_claims_more_than_its_file_holds_is_refused_in_one_sentence(tmp_path: Path, count: int) -> None:
+    start = io.BytesIO()
+    np.lib.format.write_array_header_1_0(start, {"descr": "<f8", "fortran_order": False, "shape": (count, 28, 28)})
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("x_train.npy", start.getvalue() + bytes(100))
+        archive.writestr("y_train.npy", start.getvalue() + bytes(100))
+    with pytest.raises(InputError, match="cannot be read as a NumPy archive"):
+        import_file(tmp_path / "a.npz", root=tmp_path / "data")
+
+
+def test_digits_that_no_training_image_shows_are_named(tmp_path: Path) -> None:
+    few = LABELS < 8
+    np.savez(tmp_path / "a.npz", x_train=IMAGES[few], y_train=LABELS[few], x_test=TEST[0], y_test=TEST[1])
+    remarks = import_file(tmp_path / "a.npz", root=tmp_path / "data").remarks
+    assert remarks[0] == "No training image shows 8, 9, so its 4 test images of them will be read wrongly."
+    np.savez(tmp_path / "a.npz", x_train=IMAGES[few], y_train=LABELS[few])
+    assert "No training image shows 8, 9." in import_file(tmp_path / "a.npz", root=tmp_path / "data").remarks
 
 
 @pytest.mark.parametrize("archive", REFUSED)

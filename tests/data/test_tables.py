@@ -75,6 +75,7 @@ def test_without_a_header_the_label_is_first_unless_only_the_last_column_can_be(
         ([HEADER], "has no rows"),
         ([[*HEADER, "e"], [1, 2, 3, 4, 5, 6]], "has 6 columns"),
         ([["a", "b"], [1, "x"]], "cannot be read as a table of numbers"),
+        ([HEADER, [1, 2, 3, 4, "9" * 400]], "cannot be read as a table of numbers"),
         ([[1, 2, 3, 4], [1, 2, 3, 4]], "has 4 columns"),
     ],
 )
@@ -83,10 +84,31 @@ def test_what_is_no_such_table_is_refused(tmp_path: Path, rows: list[list[object
         _read(tmp_path, *rows)
 
 
-def test_the_most_frequent_mark_separates_the_columns_and_of_equals_the_comma() -> None:
-    assert [separator_of(line) for line in ("1;2,5;3", "1,2;3", "1\t2", "", "1,2,3;4")] == [";", ",", "\t", ",", ","]
-    numbers = ("5", " 0.25 ", "5.000000000000000000e+00", "nan", "-1", "", "5a", "0x10")
-    assert [is_number(cell) for cell in numbers] == [True, True, True, True, True, False, False, False]
+def test_the_most_frequent_mark_separates_the_columns_and_of_equals_the_semicolon() -> None:
+    lines = ("1;2,5;3", "1;2,5;3,5", "1,2;3,4", "1\t2", "", "1,2,3;4")
+    assert [separator_of(line) for line in lines] == [";", ";", ",", "\t", ",", ","]
+    numbers = ("5", " 0.25 ", "0,25", "5.000000000000000000e+00", "nan", "-1", "", "5a", "0x10")
+    assert [is_number(cell) for cell in numbers] == [True, True, True, True, True, True, False, False, False]
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_numbers_may_have_a_decimal_comma_where_another_mark_separates_them(
+    tmp_path: Path, mark: str, header: bool
+) -> None:
+    rows = [[3, "0,0", "0,25", "0,5", "1"], [7, "1,0", "0", "0,125", "1,0"]]
+    pictures, labels = _read(tmp_path, *([HEADER] if header else []), *rows, mark=mark)
+    assert (pictures, labels) == ([[[0, 0.25], [0.5, 1]], [[1, 0], [0.125, 1]]], [3, 7])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_may_end_in_any_way_and_empty_ones_may_come_first(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "table.csv"
+    lines = ["", " ", ",".join(["label", *["p"] * 64]), *(",".join(map(str, [n, *range(64)])) for n in (3, 7))]
+    path.write_bytes(end.join([*lines, ""]).encode())
+    assert recognise_bytes(path.read_bytes()).words == "a table of a label and 64 pixels a row (8×8)"
+    pictures, labels = read_table(path)
+    assert (pictures.reshape(2, -1).tolist(), labels.tolist()) == ([list(range(64))] * 2, [3, 7])
 
 
 @pytest.mark.parametrize(

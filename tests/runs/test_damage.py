@@ -10,6 +10,7 @@ import os
 import random
 import re
 import shutil
+import sqlite3
 import sys
 import traceback
 from collections.abc import Callable
@@ -355,3 +356,23 @@ def test_a_name_that_was_changed_in_table_and_index_alike_is_missed_by_the_runs_
     assert store.integrity.verify(run) != ()
     code, out, _ = _shell(file, "doctor", "--json")
     assert (code, found in json.loads(out)["problems"]) == (1, True)
+
+
+def test_the_journal_of_another_store_beside_the_file_is_noticed(tmp_path: Path) -> None:
+    """SQLite takes it for a transaction of its own that was cut, and writes the other store's pages into this one."""
+    files = [tmp_path / name / "lab.db" for name in ("ours", "theirs")]
+    for file in files:
+        RunStore.open(f"sqlite:///{file}").queue.submit(
+            RunConfig(dataset="digits"), fingerprint="f", family="family", name=file.parent.name
+        )
+    ours, theirs = files
+    other = sqlite3.connect(theirs, isolation_level=None)
+    other.executescript("PRAGMA journal_mode=TRUNCATE; PRAGMA synchronous=OFF; BEGIN IMMEDIATE")
+    other.execute("UPDATE runs SET note = ?", ("x",))
+    ours.with_name("lab.db-journal").write_bytes(theirs.with_name("lab.db-journal").read_bytes())
+    other.close()
+    store = RunStore.open(f"sqlite:///{ours}")
+    assert [run.name for run in store.runs.list()] == ["theirs"]
+    (said,) = store.integrity.warnings()
+    assert "is damaged" in said
+    assert "its lists may lack runs, or show another store's" in said

@@ -11,37 +11,15 @@ from lab.data.recipes import RECIPES
 from lab.sketch.normalise import normalise
 from lab.sketch.photo import find_digits
 from lab.sketch.photo_reading import Reader, read_photo
-from lab.sketch.render import POLYLINES, Hand, draw_digit
+from lab.sketch.render import POLYLINES, draw_digit
 from lab.sketch.sketch import Sketch
 from lab.sketch.splitting import box_of_part, find_cuts
 from lab.sketch.touching import Looks, blurred_rows, width_by_height
 from lab.sketch.unsure import CROSSED_OUT, UnsureRule
 from tests.sketch.conftest import Loaded
+from tests.sketch.photo_pictures import HAND, crop, pushed_together
 
-HAND = Hand(pen=14, height=160)
 RECIPE = RECIPES["mnist"]
-
-
-def _crop(digit: str) -> np.ndarray:
-    ink = draw_digit(digit, HAND).ink
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
-
-def _pushed_together(digits: str) -> np.ndarray:
-    """Return a sheet's ink, uint8, with digits that were pushed to the left until they touch, and 4 pixels further."""
-    sheet = np.zeros((240, 200 + 140 * len(digits)), np.uint8)
-    left = 40
-    for each in map(_crop, digits):
-        tall, wide = each.shape
-        place = left
-        while left > 40 and not (sheet[32 : 32 + tall, place : place + wide].astype(int) + each > 300).any():
-            place -= 1
-        place -= 4 if left > 40 else 0
-        part = sheet[32 : 32 + tall, place : place + wide]
-        np.maximum(part, each, out=part)
-        left = place + wide + 10
-    return sheet
 
 
 class _Templates(nn.Module):
@@ -76,8 +54,8 @@ def _alike(one: Sketch, other: Sketch) -> float:
 
 
 @pytest.mark.parametrize("pair", ["35", "38", "42"])
-def test_a_cut_gives_back_the_two_digits_that_were_pushed_together(pair: str) -> None:
-    whole = Sketch(_pushed_together(pair), "photo")
+def test_a_cut_gives_back_the_two_digits_that_werepushed_together(pair: str) -> None:
+    whole = Sketch(pushed_together(pair), "photo")
     cuts = find_cuts(whole)
     for left, right in cuts:
         assert not (left.ink & right.ink).any()
@@ -100,14 +78,14 @@ def test_the_box_of_a_part_lies_in_that_of_the_whole() -> None:
 
 @pytest.mark.parametrize("digits", ["35", "42", "472"])
 def test_digits_that_touch_are_read_one_by_one(digits: str, reader: Reader) -> None:
-    ink = _pushed_together(digits)
+    ink = pushed_together(digits)
     assert len(find_digits(255 - ink).digits) == 1
     assert _read(ink, reader) == [(digit, True) for digit in digits]
     assert len(_read(ink, reader, split=False)) == 1
 
 
 def test_what_is_crossed_out_is_not_cut_apart(reader: Reader) -> None:
-    ink = np.pad(_crop("0"), 60)
+    ink = np.pad(crop("0"), 60)
     middle = len(ink) // 2
     ink[middle - 4 : middle + 4, 25:-25] = 255
     [digit] = read_photo(find_digits(255 - ink), [reader, reader], split=True)
@@ -116,14 +94,14 @@ def test_what_is_crossed_out_is_not_cut_apart(reader: Reader) -> None:
 
 
 def test_where_much_is_found_nothing_is_cut_apart(reader: Reader) -> None:
-    found = find_digits(255 - _pushed_together("35"))
+    found = find_digits(255 - pushed_together("35"))
     many = replace(found, digits=found.digits * 9, boxes=found.boxes * 9)
     assert [len(read_photo(each, [reader], split=True)) for each in (found, many)] == [2, 9]
     assert len(read_photo(found, [reader] * 9, split=True)) == 1
 
 
 def test_parts_that_are_unsure_do_not_make_the_other_digits_of_a_photo_unsure(reader: Reader) -> None:
-    found = find_digits(255 - _pushed_together("35"))
+    found = find_digits(255 - pushed_together("35"))
     others = tuple(draw_digit(digit, HAND) for digit in "074")
     photo = replace(found, digits=(others[0], *found.digits, *others[1:]), boxes=found.boxes * 4)
     read = [
@@ -133,7 +111,7 @@ def test_parts_that_are_unsure_do_not_make_the_other_digits_of_a_photo_unsure(re
 
 
 def test_each_part_has_its_place_on_the_sheet(reader: Reader) -> None:
-    one, two = read_photo(find_digits(255 - _pushed_together("35")), [reader], split=True)
+    one, two = read_photo(find_digits(255 - pushed_together("35")), [reader], split=True)
     assert one.box[3] <= two.box[1] + 20
     assert one.box[1] < 60
     assert abs(one.box[0] - two.box[0]) < 20
@@ -141,11 +119,11 @@ def test_each_part_has_its_place_on_the_sheet(reader: Reader) -> None:
 
 def test_single_digits_stay_whole(reader: Reader) -> None:
     for digit in "0469":
-        assert _read(np.pad(_crop(digit), 60), reader) == [(digit, False)]
+        assert _read(np.pad(crop(digit), 60), reader) == [(digit, False)]
 
 
 def test_most_readers_decide_and_the_others_answer_the_parts_too(reader: Reader) -> None:
-    ink = _pushed_together("35")
+    ink = pushed_together("35")
     certain = replace(reader, rule=UnsureRule(probability=0.0, entropy=99.0))  # never unsure, so for the whole
     for readers, count in (([reader, certain, reader], 2), ([certain, reader], 1), ([certain], 1)):
         digits = read_photo(find_digits(255 - ink), readers, split=True)
@@ -155,7 +133,7 @@ def test_most_readers_decide_and_the_others_answer_the_parts_too(reader: Reader)
 def test_a_whole_that_is_sure_is_doubted_where_it_is_as_easily_read_as_two(reader: Reader) -> None:
     looks = reader.rule.looks
     assert looks is not None
-    ink = _pushed_together("35")
+    ink = pushed_together("35")
     for rule, unsure in (
         (UnsureRule(probability=0.0, entropy=99.0, looks=replace(looks, least=0.0)), True),
         (UnsureRule(probability=0.0, entropy=99.0, looks=replace(looks, least=0.0, typical=0.0)), False),

@@ -27,6 +27,7 @@ from lab.sketch.sketch import Sketch
 from lab.worker.execution import execute
 from pages.state.inside import INSIDE
 from pages.widgets import waiting
+from tests.sketch.photo_pictures import pushed_together
 from tests.web.addresses import open_page, set_state
 from tests.web.web_data import Bench, use_home
 
@@ -537,3 +538,16 @@ def test_an_uploaded_picture_of_ink_on_paper_is_inverted_until_the_switch_says_n
     assert switch().value is True
     app.file_uploader(key="inside-upload").set_value(("board.png", _png(light), "image/png")).run()
     assert switch().value is False
+
+
+def test_of_digits_that_touch_in_a_picture_each_can_be_looked_at(here: None) -> None:
+    app = open_inside(run="example-drawings", view="maps", source="upload")
+    picture = _png(255 - pushed_together("42"))
+    app.file_uploader(key="inside-upload").set_value(("two.png", picture, "image/png")).run()
+    assert not app.exception
+    chosen = next(each for each in app.number_input if each.label.startswith("Digit"))
+    assert chosen.label == "Digit, 1 to 2 from left to right"
+    assert "Digits that touch were cut apart." in [caption.value for caption in app.caption]
+    assert next(each.value for each in app.markdown if each.value.startswith("Read as")).startswith("Read as **4**")
+    chosen.set_value(2).run()
+    assert next(each.value for each in app.markdown if each.value.startswith("Read as")).startswith("Read as **2**")

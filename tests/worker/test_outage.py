@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine
 
 from lab.config import RunConfig
+from lab.errors import StoreUnreachableError
 from lab.runs.outage import Outage
 from lab.runs.owner import Owner
 from lab.runs.records import CHECKPOINT, RunRecord, RunRequest, RunState
@@ -110,23 +111,50 @@ def _refuse_writes(lab: Lab, *, refuse: bool) -> None:
         )
 
 
-@pytest.mark.parametrize("how", ["kill", "stop", "read-only"])
+_GUEST = "guest"  # a superuser, as the tests are otherwise, has no limit
+
+
+def _limit_connections(lab: Lab, *, limit: int) -> None:
+    """Allow the guest so many connections, -1 for any number, and end those that it has: what a full server answers too."""
+    engine = create_engine(lab.store.database.url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"ALTER ROLE {_GUEST} CONNECTION LIMIT {limit}")
+        connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{_GUEST}'")
+
+
+def _lab_of_a_guest(lab: Lab, home: Path) -> Lab:
+    """The same lab as a user who is no superuser opens it."""
+    with lab.store.database.write() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {_GUEST} LOGIN IN ROLE pg_read_all_data, pg_write_all_data")
+        connection.exec_driver_sql("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO " + _GUEST)
+    url = lab.store.database.url.set(username=_GUEST).render_as_string(hide_password=False)
+    return open_lab(home, LAB_DATABASE=url)
+
+
+@pytest.mark.parametrize("how", ["kill", "stop", "read-only", "too many connections"])
 def test_a_short_outage_of_postgres_is_survived_by_a_training(
-    lab: Lab, server: PostgresServer, monkeypatch: pytest.MonkeyPatch, how: str
+    lab: Lab, server: PostgresServer, monkeypatch: pytest.MonkeyPatch, how: str, tmp_path: Path
 ) -> None:
-    read_only = partial(_refuse_writes, lab, refuse=True)
-    training = _train(monkeypatch, lab, read_only if how == "read-only" else getattr(server, how), wait_s=3_600.0)
+    begin, end = {
+        "kill": (server.kill, server.start),
+        "stop": (server.stop, server.start),
+        "read-only": (partial(_refuse_writes, lab, refuse=True), partial(_refuse_writes, lab, refuse=False)),
+        "too many connections": (partial(_limit_connections, lab, limit=0), partial(_limit_connections, lab, limit=-1)),
+    }[how]
+    trains = _lab_of_a_guest(lab, tmp_path / "guest") if how == "too many connections" else lab
+    training = _train(monkeypatch, trains, begin, wait_s=3_600.0)
     wait_until(lambda: training.beat.outage.longest_s > 0.5)
-    if how == "read-only":
-        _refuse_writes(lab, refuse=False)
-    else:
-        server.start()
+    if how == "too many connections":
+        with pytest.raises(StoreUnreachableError, match=r"too many connections for role.*a training waits for it"):
+            trains.store.runs.list()
+    end()
     training.wait()
     done = run = lab.store.runs.get(training.beat.run.id)
     assert (done.state, done.reason, done.attempts) == (RunState.FINISHED, "", 1)
     assert set(training.acknowledged) <= set(_steps(lab, run))
     assert _steps(lab, run) == list(range(1, done.summary.step + 1))
     assert lab.store.integrity.verify(run.id) == ()
+    trains.store.close()
 
 
 def _impatient_lab(home: Path) -> Lab:
