@@ -107,9 +107,13 @@ def to_double(x: torch.Tensor) -> torch.Tensor:
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an allocation failed: CUDA and MPS have a type of their own or a phrase, the CPU only a phrase."""
+    """Whether an allocation failed: CUDA and MPS have a type of their own or a phrase, the CPU only a phrase.
+
+    cuBLAS and cuDNN name a status: CUBLAS_STATUS_ALLOC_FAILED where a handle finds no room, for instance.
+    """
+    phrases = ("out of memory", "can't allocate memory", "STATUS_ALLOC_FAILED", "DEVICE_ALLOCATION_FAILED")
     text = str(error)
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
+    return isinstance(error, torch.OutOfMemoryError) or any(phrase in text for phrase in phrases)
 
 
 def synchronise(device: torch.device) -> None:

@@ -5,7 +5,9 @@ everything else runs. The graph owns its memory, gradients included, until `free
 """
 
 import contextlib
+import gc
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -93,8 +95,9 @@ class CudaGraph:
     ) -> None:
         self._device, self._generator, self._owner = device, generator, owner
         self._beside: list[CudaGraph] = []
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch gives it no types
-        self._mark = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # neither here
+        # Of the owner, because memory is shared within a stream only.
+        self._stream: torch.cuda.Stream = owner._stream if owner else _borrow_stream(device, self)
+        self._mark = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # torch gives it no types
         self._graph: torch.cuda.CUDAGraph | None = None
         self._replays = 0
 
@@ -109,23 +112,41 @@ class CudaGraph:
         return self._beside[-1]
 
     def record(self, warm_up: Callable[[], None], step: Callable[[], None], *, warm_ups: int = WARM_UPS) -> None:
-        """Warm up and capture; the last warm-up step may not wait for the device, because a capture that fails leaves
-        torch's generator unusable in some releases."""
+        """Warm up and capture; the last warm-up step may not wait for the device, which no graph can hold."""
         self._stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(self._stream), _expected_warnings():
             for _ in range(warm_ups - 1):
                 warm_up()
             with _refusing_to_wait():
                 warm_up()
-            graph = torch.cuda.CUDAGraph()
-            if self._generator is not None:
-                graph.register_generator_state(self._generator)
-            # A pool's id is good only while a graph uses it, so it is asked for each time.
-            pool = self._owner._graph.pool() if self._owner and self._owner._graph else None
-            with torch.cuda.graph(graph, pool=pool, stream=self._stream):
-                step()
+            self._graph = self._capture(step)
         torch.cuda.current_stream(self._device).wait_stream(self._stream)
-        self._graph = graph
+
+    def _capture(self, step: Callable[[], None]) -> torch.cuda.CUDAGraph:
+        graph = torch.cuda.CUDAGraph()
+        if self._generator is not None:
+            graph.register_generator_state(self._generator)
+        # A pool's id is good only while a graph uses it, so it is asked for each time.
+        pool = self._owner._graph.pool() if self._owner and self._owner._graph else None
+        # Thread-local: what another thread asks of the device (a library's, say) is its own affair, and no error of the capture.
+        mode = "thread_local"
+        try:
+            with (
+                _collecting_no_garbage(),
+                torch.cuda.graph(graph, pool=pool, stream=self._stream, capture_error_mode=mode),
+            ):
+                step()
+        except RuntimeError:
+            self._renew_generators()
+            raise
+        return graph
+
+    def _renew_generators(self) -> None:
+        """Leave the states that a failed capture had: torch 2.11 draws no number from them any more, waiting for its end."""
+        own = torch.cuda.default_generators[self._stream.device_index]
+        for generator in (own, self._generator):
+            if generator is not None:
+                generator.graphsafe_set_state(generator.clone_state())
 
     def replay(self) -> None:
         """Replay; now and then wait until the device has caught up."""
@@ -146,6 +167,21 @@ class CudaGraph:
         release_memory(self._device)
 
 
+_idle_streams: dict[torch.device, list[torch.cuda.Stream]] = {}
+
+
+def _borrow_stream(device: torch.device, graph: CudaGraph) -> torch.cuda.Stream:
+    """Return a stream that no other graph alive was captured on.
+
+    cuBLAS has a workspace for every stream (32 MiB and more, of both of autograd's threads) that is held until the process ends and
+    that a graph goes on using. So runs one after the other use the same stream again, and graphs that may run at once do not.
+    """
+    idle = _idle_streams.setdefault(device, [])
+    stream = idle.pop() if idle else torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch gives it no types
+    weakref.finalize(graph, idle.append, stream)
+    return stream
+
+
 @contextlib.contextmanager
 def _expected_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
@@ -155,6 +191,18 @@ def _expected_warnings() -> Iterator[None]:
             "ignore", message=".*register_generator_state"
         )  # newer torch finds generators by itself
         yield
+
+
+@contextlib.contextmanager
+def _collecting_no_garbage() -> Iterator[None]:
+    """Let no dead graph or event of a reference cycle be destroyed in the middle of a capture."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextlib.contextmanager

@@ -59,8 +59,12 @@ def build_steps(
     device: torch.device,
     *,
     kind: StepKind = StepKind.AUTO,
+    recording: Recording | None = None,
 ) -> Steps:
-    """Return the steps of a run; `view` computes what `network` does with the network's parameters."""
+    """Return the steps of a run; `view` computes what `network` does with the network's parameters.
+
+    recording: an empty one to record in, where `kind` is REPEATED.
+    """
     reason = why_launched(config, view, batches, device) if kind is StepKind.AUTO else ""
     runner = torch.compile(view, dynamic=False) if config.compile else view
     loss = build_loss(config)
@@ -75,5 +79,6 @@ def build_steps(
         own = {**dict(network.named_parameters()), **dict(network.named_buffers())}
         return {**own, **stepper.optimizer.state()}
 
-    recording: Recording = Repeat() if kind is StepKind.REPEATED else CudaGraph(device, generators.augment)
+    if recording is None:
+        recording = Repeat() if kind is StepKind.REPEATED else CudaGraph(device, generators.augment)
     return CapturedSteps(batches, stepper, rate, generators, recording, state)

@@ -44,6 +44,9 @@ class Stepper:
         self.parts = 1
         self.grad_norm: Tensor | None = None
         self.notices: list[Notice] = []
+        self.make_room: Callable[[], bool] = lambda: (
+            False
+        )  # gives memory back that the steps hold; False: there is none
         self._network, self._loss = network, loss
         self._clip = config.grad_clip
         self._dtype = autocast_dtype(config)
@@ -92,7 +95,7 @@ class Stepper:
         )
 
     def _differentiate(self, x_BCHW: Tensor, y_B: Tensor) -> tuple[Tensor, Tensor]:
-        """Forward and backward; retried in smaller parts where they do not fit into memory."""
+        """Forward and backward; retried where they do not fit into memory, in smaller parts unless room can be made."""
         self.optimizer.zero_grad()
         while True:
             try:
@@ -100,7 +103,8 @@ class Stepper:
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-                self.halve(len(y_B), error)
+                if not self.make_room():
+                    self.halve(len(y_B), error)
             self.optimizer.zero_grad()
             release_memory(self._device)  # outside the handler: the traceback holds the failed attempt's tensors
 

@@ -21,6 +21,11 @@ from lab.training.static_step import StaticStep, leaving_no_trace
 from lab.training.step_buffer import StepBuffer, StepResults
 from lab.training.stepping import Stepper
 
+_RECORDED_ANEW = (
+    "The device's memory holds a captured step or a launched one, not both: the step is captured anew in every epoch. What "
+    "the attempt that failed did to batch norm's averages and to the random numbers stays."
+)
+
 
 class Steps(Protocol):
     """Updates of one network on one data set, in the order that `begin` is given."""
@@ -149,6 +154,9 @@ class LaunchedSteps(_StepperSteps):
 class CapturedSteps(_StepperSteps):
     """Steps that replay a recorded one. The epoch's last is launched: it is smaller, or its gradient is measured.
 
+    A recording holds the memory of a whole step. Where that leaves too little for a launched one, it is given back before each of
+    those, and the step is recorded anew when it is replayed next.
+
     state: the tensors of network and optimizer that a step may change. Where recording fails, every step is launched.
     """
 
@@ -166,8 +174,10 @@ class CapturedSteps(_StepperSteps):
         self._step = StaticStep(batches, stepper, rate, generators.augment)
         self._recorded_parts = 0  # of the batch in the recorded step; 0: nothing is recorded
         self._reason = ""
+        self._tight = False  # whether memory holds a recorded step or a launched one, not both
         self._next = self._drained = 0  # batches of the epoch
         self._measured = False
+        stepper.make_room = self._make_room
 
     @property
     def how(self) -> str:
@@ -215,19 +225,46 @@ class CapturedSteps(_StepperSteps):
     def step(self, *, measure_norm: bool) -> None:
         """Replay, or launch a step that is not like the recorded one."""
         images = self._batches.size_of(self._next)
-        if self._recorded_parts and images == self._batches.batch_size and not measure_norm:
+        if images == self._batches.batch_size and not measure_norm and self._is_recorded():
             self._recording.replay()
         else:
             self._launch(images, measure_norm)
         self._measured = self._measured or self._stepper.measures(measure_norm)
         self._next += 1
 
+    def _is_recorded(self) -> bool:
+        """Record the step anew if the recording was given back; where that fails, a notice says that the run goes on launched."""
+        if not self._recorded_parts and not self._reason:
+            self.prepare()
+            if self._reason:
+                self._stepper.notices.append(Notice("steps-launched", f"From here on, steps are {self.how}."))
+        return bool(self._recorded_parts)
+
     def _launch(self, images: int, measure_norm: bool) -> None:
+        tight, parts = self._tight, self._stepper.parts
+        if tight:
+            self._forget()
         self._step.run(images, measure_norm=measure_norm)
-        if self._recorded_parts not in (0, self._stepper.parts):  # memory ran out: no batch is that large any more
+        if (
+            self._stepper.parts != parts
+        ):  # smaller parts may fit beside a recording; and no batch is that large any more
+            self._tight = False
+            self._forget()
+        elif self._tight and not tight:
+            self._stepper.notices.append(Notice("recorded-anew", _RECORDED_ANEW))
+
+    def _forget(self) -> None:
+        if self._recorded_parts:
             self._recording.free()
             self._recorded_parts = 0
-            self.prepare()
+
+    def _make_room(self) -> bool:
+        """Give the recorded step's memory back to a launched one that found too little; False where nothing is recorded."""
+        if not self._recorded_parts:
+            return False
+        self._forget()
+        self._tight = True
+        return True
 
     def drain(self) -> StepResults:
         """Return the results since the last time; waits for the device."""

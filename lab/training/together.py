@@ -112,6 +112,7 @@ class _CudaLane(_Lane):
             with torch.cuda.stream(self._stream):
                 yield
         finally:
+            self._own = self._generator.graphsafe_get_state()  # another one after a capture that failed
             self._generator.graphsafe_set_state(before)
 
     def settle(self) -> None:

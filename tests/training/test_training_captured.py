@@ -4,6 +4,8 @@
 GPU can show is in `test_training_gpu.py`.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,9 @@ from lab.training.data import ResidentData
 from lab.training.engine import train
 from lab.training.events import Ended, Evaluated, Event, Notice, Snapshot, Started, StepMetrics
 from lab.training.layout import build_view
-from lab.training.recordings import WARM_UPS
+from lab.training.recordings import WARM_UPS, Repeat
 from lab.training.session import Session
-from lab.training.step_choice import StepKind, why_launched
+from lab.training.step_choice import StepKind, build_steps, why_launched
 from tests.golden.losses import is_large
 from tests.training.training_nets import LinearNet, SmallNet, build_data
 
@@ -170,9 +172,78 @@ def test_memory_that_runs_out_in_a_launched_step_has_the_step_recorded_anew(data
     events = run(network, data.__class__(*_first(data, 80)), batch_size=16)
     run(whole, data.__class__(*_first(data, 80)), batch_size=16)
     assert notices(events) == ["out-of-memory"]
-    assert network.sizes[: WARM_UPS + 6] == [16] * (WARM_UPS + 6)
-    assert set(network.sizes[WARM_UPS + 6 :]) == {8}
+    tried = WARM_UPS + 7  # the launched step twice: the second time without the recorded step's memory
+    assert network.sizes[:tried] == [16] * tried
+    assert set(network.sizes[tried:]) == {8}
     torch.testing.assert_close(network[1].weight, whole[1].weight, rtol=1e-5, atol=1e-6)
+
+
+class Holding(Repeat):
+    """Leaves no memory for launched steps while it holds a recorded one; counts both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.replaying, self.recorded, self.failed = False, 0, 0
+
+    def record(self, warm_up: Callable[[], None], step: Callable[[], None], *, warm_ups: int = WARM_UPS) -> None:
+        super().record(warm_up, step, warm_ups=warm_ups)
+        self.recorded += 1
+
+    def replay(self) -> None:
+        self.replaying = True
+        super().replay()
+        self.replaying = False
+
+
+class CrowdedNet(LinearNet):
+    """Finds no memory for a launched step in training while a step is recorded."""
+
+    def __init__(self, recording: Holding) -> None:
+        super().__init__()
+        self.recording = recording
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training and self.recording.ready and not self.recording.replaying:
+            self.recording.failed += 1
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return super().forward(x)
+
+
+def test_a_launched_step_that_finds_no_memory_beside_the_recorded_one_is_given_it(data: ResidentData) -> None:
+    """The batch stays whole, only the first launched step fails once, and each epoch records anew."""
+    recording = Holding()
+    network, whole = CrowdedNet(recording), LinearNet()
+
+    build = partial(build_steps, kind=StepKind.REPEATED, recording=recording)
+    config = RunConfig(**{**BASE, "optimizer": "sgd", "momentum": 0.0, "epochs": 3})
+    events = list(train(config, network=network, data=data, device=CPU, steps=build))
+    run(whole, data, epochs=3)
+    assert notices(events) == ["recorded-anew"]
+    assert (recording.failed, recording.recorded) == (1, 3)
+    assert weights_digest(network.state_dict()) == weights_digest(whole.state_dict())
+
+
+class Once(Holding):
+    """Records once, and is refused later."""
+
+    def record(self, warm_up: Callable[[], None], step: Callable[[], None], *, warm_ups: int = WARM_UPS) -> None:
+        if self.recorded:
+            raise RuntimeError("operation not permitted when stream is capturing\nmore")
+        super().record(warm_up, step, warm_ups=warm_ups)
+
+
+def test_a_run_that_cannot_be_recorded_a_second_time_says_that_it_goes_on_launched(data: ResidentData) -> None:
+    recording = Once()
+    network, whole = CrowdedNet(recording), LinearNet()
+    build = partial(build_steps, kind=StepKind.REPEATED, recording=recording)
+    config = RunConfig(**{**BASE, "optimizer": "sgd", "momentum": 0.0, "epochs": 3})
+    events = list(train(config, network=network, data=data, device=CPU, steps=build))
+    run(whole, data, epochs=3)
+    assert notices(events) == ["recorded-anew", "steps-launched"]
+    said = next(e.message for e in events if isinstance(e, Notice) and e.code == "steps-launched")
+    why = "it could not be captured (operation not permitted when stream is capturing)"
+    assert said == f"From here on, steps are launched, because {why}."
+    assert weights_digest(network.state_dict()) == weights_digest(whole.state_dict())
 
 
 def _first(data: ResidentData, images: int) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ from torch import nn
 from lab.architectures.build import build_network
 from lab.config import RunConfig
 from lab.data.resident import load_resident
+from lab.devices import is_out_of_memory
 from lab.errors import TrainingError
 from lab.seeding import derive_seed
 from lab.training.data import ResidentData
@@ -211,3 +212,18 @@ def test_what_an_attempt_that_failed_has_added_up_is_not_counted(
         stepper.step(x, y)
     assert stepper.parts == after
     torch.testing.assert_close(hungry[1].weight, whole[1].weight, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("text", "memory"),
+    [
+        ("CUDA out of memory. Tried to allocate 2.00 GiB.", True),
+        ("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried to allocate", True),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", True),
+        ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", True),
+        ("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`", False),
+        ("operation not permitted when stream is capturing", False),
+    ],
+)
+def test_an_allocation_that_failed_is_known_by_its_words(text: str, memory: bool) -> None:
+    assert is_out_of_memory(RuntimeError(text)) is memory
